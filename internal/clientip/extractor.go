@@ -1,0 +1,174 @@
+package clientip
+
+import (
+	"fmt"
+	"net/http"
+	"net/netip"
+	"strings"
+
+	"github.com/gaissmai/bart"
+)
+
+// Extractor finds the client's address by one [Rule]. It is immutable and safe
+// for concurrent use.
+type Extractor struct {
+	rule    Rule
+	header  string // canonical key
+	require string // canonical key
+	trusted bart.Lite
+}
+
+// New returns the Extractor of a rule. The error is the rule's [Rule.Validate].
+func New(rule Rule) (*Extractor, error) {
+	if err := rule.Validate(); err != nil {
+		return nil, fmt.Errorf("client address: %w", err)
+	}
+	e := &Extractor{rule: rule, header: canonical(rule.Header), require: canonical(rule.RequireHeader)}
+	trusted := rule.Trusted
+	if len(trusted) == 0 {
+		trusted = DefaultTrusted()
+	}
+	for _, p := range trusted {
+		e.trusted.Insert(unmapPrefix(p))
+	}
+	return e, nil
+}
+
+// From returns the client's address of a request: remoteAddr is
+// [http.Request.RemoteAddr], h the request's headers. The address has no zone
+// and is IPv4 where it can be. From never fails: when the rule finds nothing, the
+// address is the TCP peer's, and the Source says why.
+//
+// The work is bounded by the rule, not by the header's size.
+func (e *Extractor) From(remoteAddr string, h http.Header) (netip.Addr, Source) {
+	peer, ok := parsePeer(remoteAddr)
+	if !ok {
+		return netip.Addr{}, SourcePeerInvalid
+	}
+	if e.header == "" {
+		if e.rule.ProxyProtocol && !e.trusted.Lookup(peer) {
+			return peer, SourceProxyProtocol
+		}
+		// With PROXY protocol, a front's own address is its health check ("LOCAL").
+		return peer, SourcePeer
+	}
+	if !e.trusted.Lookup(peer) {
+		return peer, SourcePeerUntrusted
+	}
+	if e.require != "" {
+		if values := h[e.require]; len(values) != 1 || values[0] != e.rule.RequireValue {
+			return peer, SourceFrontUnknown
+		}
+	}
+	addr, source := e.fromHeader(h[e.header])
+	if source != SourceHeader {
+		return peer, source
+	}
+	return addr, source
+}
+
+func (e *Extractor) fromHeader(lines []string) (netip.Addr, Source) {
+	switch {
+	case len(lines) == 0:
+		return netip.Addr{}, SourceHeaderMissing
+	case e.rule.Single && len(lines) > 1:
+		return netip.Addr{}, SourceHeaderRepeated
+	case e.rule.Single:
+		return e.address(lines[0])
+	case e.rule.Entry == 0:
+		return e.walk(lines)
+	}
+	entries := chain{lines: lines}
+	for range e.rule.Entry - 1 {
+		if _, ok := entries.next(); !ok {
+			return netip.Addr{}, entries.fault()
+		}
+	}
+	entry, ok := entries.next()
+	if !ok {
+		return netip.Addr{}, entries.fault()
+	}
+	return e.address(entry)
+}
+
+// walk takes the first entry from the right that is not trusted; when all are,
+// the leftmost: the request began inside.
+func (e *Extractor) walk(lines []string) (netip.Addr, Source) {
+	entries := chain{lines: lines}
+	addr, source := netip.Addr{}, SourceHeaderMissing
+	for range MaxEntry {
+		entry, ok := entries.next()
+		if !ok {
+			if entries.long {
+				return netip.Addr{}, SourceHeaderInvalid
+			}
+			return addr, source
+		}
+		addr, source = e.address(entry)
+		if source != SourceHeader || !e.trusted.Lookup(addr) {
+			return addr, source
+		}
+	}
+	return netip.Addr{}, SourceHeaderInvalid // nobody has so many proxies
+}
+
+func (e *Extractor) address(entry string) (netip.Addr, Source) {
+	addr, ok := parseEntry(entry, e.rule.Port)
+	if !ok {
+		return netip.Addr{}, SourceHeaderInvalid
+	}
+	return addr, SourceHeader
+}
+
+// unmapPrefix turns a prefix of mapped addresses (::ffff:10.0.0.0/104) into the
+// IPv4 prefix it means, since all addresses are looked up unmapped.
+func unmapPrefix(p netip.Prefix) netip.Prefix {
+	if p.Addr().Is4In6() && p.Bits() >= 96 {
+		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+	}
+	return p.Masked()
+}
+
+// maxEntryBytes is far above any way to write an address and its port; a longer
+// entry is garbage, and is not searched for its end.
+const maxEntryBytes = 128
+
+// chain reads the entries of all lines of a list header from the right.
+type chain struct {
+	lines []string
+	rest  string // what is left of the line being read
+	open  bool   // a line is being read
+	long  bool   // stopped at an entry longer than maxEntryBytes
+}
+
+// next returns the next entry to the left. An empty one counts: a front never
+// writes one, so left of it is what the client sent.
+func (c *chain) next() (string, bool) {
+	if !c.open {
+		if len(c.lines) == 0 {
+			return "", false
+		}
+		last := len(c.lines) - 1
+		c.rest, c.lines, c.open = c.lines[last], c.lines[:last], true
+	}
+	from := max(0, len(c.rest)-maxEntryBytes)
+	if comma := strings.LastIndexByte(c.rest[from:], ','); comma >= 0 {
+		entry := c.rest[from+comma+1:]
+		c.rest = c.rest[:from+comma]
+		return entry, true
+	}
+	if from > 0 {
+		c.long = true
+		return "", false
+	}
+	c.open = false
+	return c.rest, true
+}
+
+// fault says why next found nothing.
+func (c *chain) fault() Source {
+	if c.long {
+		return SourceHeaderInvalid
+	}
+	return SourceHeaderShort
+}

@@ -1,0 +1,90 @@
+package oci
+
+import "strings"
+
+// maxDigest bounds a digest of an algorithm we do not know. The longest one we
+// know, sha512, has 135 characters.
+const maxDigest = 255
+
+// Digest is a validated content digest, "algorithm:encoded". Only [ParseDigest]
+// makes one, so a Digest that is not zero is always well formed. It is a
+// substring of what was parsed, and is comparable.
+type Digest struct{ s string }
+
+// ParseDigest validates s. A sha256 or blake3 digest has 64 lower-case
+// hexadecimal digits, a sha512 digest 128; a digest of any other algorithm
+// needs only to match the grammar of the image specification. The error is
+// [ErrDigestInvalid].
+func ParseDigest(s string) (Digest, error) {
+	if !validDigest(s) {
+		return Digest{}, ErrDigestInvalid
+	}
+	return Digest{s}, nil
+}
+
+// String returns the digest as it is written in a path: "algorithm:encoded".
+func (d Digest) String() string { return d.s }
+
+// IsZero reports whether d is no digest at all.
+func (d Digest) IsZero() bool { return d.s == "" }
+
+// Algorithm returns the part before the colon.
+func (d Digest) Algorithm() string {
+	algorithm, _, _ := strings.Cut(d.s, ":")
+	return algorithm
+}
+
+// Hex returns the part after the colon. It is hexadecimal for the registered
+// algorithms; others may encode differently.
+func (d Digest) Hex() string {
+	_, encoded, _ := strings.Cut(d.s, ":")
+	return encoded
+}
+
+// InStores reports whether stores can hold this digest. They hold sha256 and
+// sha512; every other algorithm is served by upstreams only.
+func (d Digest) InStores() bool {
+	return strings.HasPrefix(d.s, "sha256:") || strings.HasPrefix(d.s, "sha512:")
+}
+
+// MarshalText implements [encoding.TextMarshaler].
+func (d Digest) MarshalText() ([]byte, error) { return []byte(d.s), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler] by [ParseDigest].
+func (d *Digest) UnmarshalText(text []byte) (err error) {
+	*d, err = ParseDigest(string(text))
+	return err
+}
+
+func validDigest(s string) bool {
+	colon := strings.IndexByte(s, ':')
+	if colon < 0 {
+		return false
+	}
+	encoded := s[colon+1:]
+	switch s[:colon] {
+	case "sha256", "blake3":
+		return len(encoded) == 64 && all(encoded, classHex)
+	case "sha512":
+		return len(encoded) == 128 && all(encoded, classHex)
+	}
+	return len(s) <= maxDigest && validAlgorithm(s[:colon]) &&
+		encoded != "" && all(encoded, classEncoded)
+}
+
+// validAlgorithm: component *( ("+" / "." / "_" / "-") component ), where a
+// component is lower-case letters and digits.
+func validAlgorithm(s string) bool {
+	after := true // a component must follow
+	for i := range len(s) {
+		switch {
+		case is(s[i], classLower):
+			after = false
+		case !after && strings.IndexByte("+._-", s[i]) >= 0:
+			after = true
+		default:
+			return false
+		}
+	}
+	return !after
+}

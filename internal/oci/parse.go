@@ -1,0 +1,183 @@
+package oci
+
+import "strings"
+
+// Request is a validated request for something a registry holds. Only the
+// fields of its kind are set.
+type Request struct {
+	Kind   Kind
+	Name   string // repository; empty for KindBase
+	Tag    string // KindTag
+	Digest Digest // KindBlob, KindManifest, KindReferrers
+
+	// Query is what may be passed on, re-encoded and without '?': n and last
+	// for KindTags, artifactType for KindReferrers, else empty.
+	Query string
+	// N and Last are the page asked for with KindTags. N is -1 when the client
+	// left it out; 0 is a valid request for an empty list.
+	N    int
+	Last string
+}
+
+// Parse reads the escaped path of a request target (as [net/url.URL.EscapedPath]
+// returns it) and its raw query. The error is always an [*Error].
+//
+// A name may hold any of the words of the grammar ("/v2/a/blobs/blobs/sha256:…"
+// asks for a blob of "a/blobs"), so the endpoint is matched from the right.
+// "%3A" in the last segment is a colon, because some clients escape it; no other
+// escape is ever needed, and so every other one is refused.
+//
+// Parse allocates nothing unless there is an escape or a query to re-encode.
+func Parse(escapedPath, rawQuery string) (Request, error) {
+	rest, ok := strings.CutPrefix(escapedPath, "/v2")
+	if !ok {
+		return Request{}, ErrUnsupported
+	}
+	switch rest {
+	case "", "/":
+		return Request{Kind: KindBase}, nil
+	case "/_catalog":
+		return Request{}, ErrCatalog
+	}
+
+	// /<name>/<verb>/<last>
+	end := strings.LastIndexByte(rest, '/')
+	if end <= 0 || rest[0] != '/' {
+		return Request{}, ErrUnsupported
+	}
+	last := rest[end+1:]
+	mid := strings.LastIndexByte(rest[:end], '/')
+	if mid <= 0 {
+		return Request{}, ErrUnsupported
+	}
+	name, verb := rest[1:mid], rest[mid+1:end]
+
+	switch verb {
+	case "blobs", "manifests", "referrers":
+	case "tags":
+		if last != "list" {
+			return Request{}, ErrUnsupported
+		}
+	default:
+		return Request{}, ErrUnsupported
+	}
+	if !ValidName(name) {
+		return Request{}, nameError(name)
+	}
+	if last, ok = lastSegment(last); !ok {
+		return Request{}, ErrUnsupported
+	}
+
+	switch verb {
+	case "blobs":
+		digest, err := ParseDigest(last)
+		if err != nil {
+			return Request{}, err
+		}
+		return Request{Kind: KindBlob, Name: name, Digest: digest}, nil
+	case "manifests":
+		return manifest(name, last)
+	case "referrers":
+		digest, err := ParseDigest(last)
+		if err != nil {
+			return Request{}, err
+		}
+		return Request{Kind: KindReferrers, Name: name, Digest: digest, Query: referrersQuery(rawQuery)}, nil
+	}
+	return tagsQuery(Request{Kind: KindTags, Name: name}, rawQuery)
+}
+
+func manifest(name, reference string) (Request, error) {
+	if strings.IndexByte(reference, ':') >= 0 { // no tag has a colon
+		digest, err := ParseDigest(reference)
+		if err != nil {
+			return Request{}, err
+		}
+		return Request{Kind: KindManifest, Name: name, Digest: digest}, nil
+	}
+	if !ValidTag(reference) {
+		return Request{}, ErrTagInvalid
+	}
+	return Request{Kind: KindTag, Name: name, Tag: reference}, nil
+}
+
+// lastSegment undoes %3A and refuses every other escape and what is no
+// segment at all.
+func lastSegment(s string) (string, bool) {
+	if s == "" || s == "." || s == ".." {
+		return "", false
+	}
+	at := strings.IndexByte(s, '%')
+	if at < 0 {
+		return s, true
+	}
+	// Digests have one colon: a second escape is an error anyway.
+	if escape := s[at:min(at+3, len(s))]; escape != "%3A" && escape != "%3a" {
+		return "", false
+	}
+	s = s[:at] + ":" + s[at+3:]
+	return s, strings.IndexByte(s, '%') < 0
+}
+
+// nameError tells a misspelt name, which its sender can mend, from a path that
+// is none: escapes, empty segments and dot segments are tricks or bugs.
+func nameError(name string) *Error {
+	if strings.IndexByte(name, '%') >= 0 {
+		return ErrUnsupported
+	}
+	for segment := range strings.SplitSeq(name, "/") {
+		if segment == "" || segment == "." || segment == ".." {
+			return ErrUnsupported
+		}
+	}
+	return ErrNameInvalid
+}
+
+// CanonicalOnly reports whether only the canonical upstream may answer: lists
+// of referrers, and the tags that stand in for them ("sha256-…", also with
+// cosign's endings). A replica that lacks one cannot be told from an image that
+// has none, so a stale answer would hide a signature.
+func (r Request) CanonicalOnly() bool {
+	switch r.Kind {
+	case KindReferrers:
+		return true
+	case KindTag:
+		return strings.HasPrefix(r.Tag, "sha256-") || strings.HasPrefix(r.Tag, "sha512-")
+	}
+	return false
+}
+
+// AppendPath appends the request's path to b, with prefix (a repository path
+// without slashes at its ends, or "") put before the name. Every byte of it is
+// safe in a URL path; the query is not part of it.
+func (r Request) AppendPath(b []byte, prefix string) []byte {
+	b = append(b, "/v2/"...)
+	if r.Kind == KindBase {
+		return b
+	}
+	if prefix != "" {
+		b = append(b, prefix...)
+		b = append(b, '/')
+	}
+	b = append(b, r.Name...)
+	switch r.Kind {
+	case KindBlob:
+		b = append(b, "/blobs/"...)
+		b = append(b, r.Digest.s...)
+	case KindManifest:
+		b = append(b, "/manifests/"...)
+		b = append(b, r.Digest.s...)
+	case KindTag:
+		b = append(b, "/manifests/"...)
+		b = append(b, r.Tag...)
+	case KindReferrers:
+		b = append(b, "/referrers/"...)
+		b = append(b, r.Digest.s...)
+	case KindTags:
+		b = append(b, "/tags/list"...)
+	}
+	return b
+}
+
+// Path returns the request's path in its one canonical spelling.
+func (r Request) Path() string { return string(r.AppendPath(nil, "")) }

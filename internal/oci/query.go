@@ -1,0 +1,85 @@
+package oci
+
+import (
+	"math"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// maxMediaPart is how long each half of a media type may be (RFC 6838 §4.2).
+const maxMediaPart = 127
+
+// tagsQuery takes n and last. A page that cannot be asked for is an error: were
+// it dropped, a client that follows pages would read the first one for ever.
+func tagsQuery(r Request, rawQuery string) (Request, error) {
+	r.N = -1
+	if rawQuery == "" {
+		return r, nil
+	}
+	if n := value(rawQuery, "n"); n != "" {
+		number, err := strconv.ParseUint(n, 10, 31) // digits only: no sign, no underscore
+		if err != nil {
+			return Request{}, ErrNumberInvalid
+		}
+		r.N = int(number)
+		r.Query = "n=" + strconv.Itoa(r.N)
+	}
+	if last := value(rawQuery, "last"); last != "" {
+		if !ValidTag(last) {
+			return Request{}, ErrLastInvalid
+		}
+		r.Last = last
+		if r.Query != "" {
+			r.Query += "&"
+		}
+		r.Query += "last=" + last // a tag needs no escaping
+	}
+	return r, nil
+}
+
+// MaxN is the largest page a client may ask for.
+const MaxN = math.MaxInt32
+
+// referrersQuery takes artifactType. One that is no media type is dropped: the
+// unfiltered list is a correct answer, since clients must filter themselves
+// when the answer does not say OCI-Filters-Applied.
+func referrersQuery(rawQuery string) string {
+	if rawQuery == "" {
+		return ""
+	}
+	artifactType := value(rawQuery, "artifactType")
+	if !validMediaType(artifactType) {
+		return ""
+	}
+	return "artifactType=" + url.QueryEscape(artifactType)
+}
+
+// value returns the first value of key, unescaped, or "" if there is none or it
+// is badly escaped. '+' stays '+': no value here has a space, and clients that
+// forget to escape mean the '+' of "application/vnd.example+json".
+func value(rawQuery, key string) string {
+	for pair := range strings.SplitSeq(rawQuery, "&") {
+		k, v, _ := strings.Cut(pair, "=")
+		if k != key {
+			continue
+		}
+		v, err := url.PathUnescape(v)
+		if err != nil {
+			return ""
+		}
+		return v
+	}
+	return ""
+}
+
+// validMediaType: type "/" subtype of RFC 6838 §4.2 restricted names, without
+// parameters.
+func validMediaType(s string) bool {
+	kind, subtype, ok := strings.Cut(s, "/")
+	return ok && restrictedName(kind) && restrictedName(subtype)
+}
+
+func restrictedName(s string) bool {
+	return s != "" && len(s) <= maxMediaPart && is(s[0], classAlnum) && all(s, classMedia)
+}
