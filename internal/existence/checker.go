@@ -1,0 +1,265 @@
+package existence
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"mime"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+	"golang.org/x/sync/singleflight"
+
+	"ociproxy/internal/oci"
+)
+
+// Key names one thing at one candidate. Stores hold blobs by digest alone, so Name is empty for them.
+type Key struct {
+	Candidate string
+	Kind      oci.Kind
+	Name      string
+	Ref       string // digest or tag
+}
+
+// Answer is what is known about a key.
+type Answer struct {
+	// Held: the candidate has it.
+	Held bool
+	// Failed: the candidate gave no usable answer; Held is false. Remembered briefly, so that a silent
+	// candidate does not cost every request the whole budget.
+	Failed bool
+	// Size in bytes, -1 when the candidate did not say.
+	Size int64
+}
+
+// Target is a key and the URL that answers for it.
+type Target struct {
+	Key Key
+	URL string
+}
+
+// Options bound a [Checker]. Zero fields take the documented defaults.
+type Options struct {
+	// Client makes the requests; its redirect policy and time-out are replaced.
+	Client *http.Client
+	// Budget is how long one request waits for all its checks: 300 ms.
+	Budget time.Duration
+	// Timeout ends a check that no request waits for any more: 5 s.
+	Timeout time.Duration
+	// Positive, Negative and Failure are how long answers stay true: 24 h, 30 s, 5 s.
+	Positive, Negative, Failure time.Duration
+	// Entries bounds the answers remembered: 100 000, about 40 MiB.
+	Entries int
+	// InFlight bounds the checks under way: 128. PerClient bounds those one client network causes: 16.
+	InFlight, PerClient int
+	// Observe is called after each check with the candidate's name, one of [Results], and how long it took. Nil: not called.
+	Observe func(candidate, result string, took time.Duration)
+}
+
+// Results of a check, for metrics.
+const (
+	ResultHeld   = "held"
+	ResultAbsent = "absent"
+	ResultFailed = "failed"
+	ResultShed   = "shed" // not made: a bound was reached
+)
+
+// Results lists the closed set of results.
+func Results() []string { return []string{ResultHeld, ResultAbsent, ResultFailed, ResultShed} }
+
+// Checker asks and remembers. Safe for concurrent use.
+type Checker struct {
+	opt    Options
+	client *http.Client
+	cache  *otter.Cache[Key, Answer]
+	flight singleflight.Group
+	slots  chan struct{}
+
+	mu     sync.Mutex
+	shares map[netip.Prefix]int // checks under way by client network; at most InFlight entries
+}
+
+// New returns a checker with the given bounds.
+func New(opt Options) (*Checker, error) {
+	setDefault(&opt.Budget, 300*time.Millisecond)
+	setDefault(&opt.Timeout, 5*time.Second)
+	setDefault(&opt.Positive, 24*time.Hour)
+	setDefault(&opt.Negative, 30*time.Second)
+	setDefault(&opt.Failure, 5*time.Second)
+	setDefault(&opt.Entries, 100_000)
+	setDefault(&opt.InFlight, 128)
+	setDefault(&opt.PerClient, 16)
+	if opt.Observe == nil {
+		opt.Observe = func(string, string, time.Duration) {}
+	}
+	client := http.Client{}
+	if opt.Client != nil {
+		client = *opt.Client
+	}
+	client.Timeout = 0 // the context bounds it
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	cache, err := otter.New(&otter.Options[Key, Answer]{
+		MaximumSize: opt.Entries,
+		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[Key, Answer]) time.Duration {
+			switch {
+			case e.Value.Held:
+				return opt.Positive
+			case e.Value.Failed:
+				return opt.Failure
+			default:
+				return opt.Negative
+			}
+		}),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("existence: cache: %w", err)
+	}
+	return &Checker{
+		opt: opt, client: &client, cache: cache,
+		slots:  make(chan struct{}, opt.InFlight),
+		shares: map[netip.Prefix]int{},
+	}, nil
+}
+
+func setDefault[T comparable](v *T, d T) {
+	var zero T
+	if *v == zero {
+		*v = d
+	}
+}
+
+// Close stops the cache's own upkeep. Checks under way end by their time-out.
+func (c *Checker) Close() {
+	c.cache.InvalidateAll()
+	c.cache.StopAllGoroutines()
+	c.client.CloseIdleConnections()
+}
+
+// Len is about how many answers are remembered.
+func (c *Checker) Len() int { return c.cache.EstimatedSize() }
+
+// Lookup returns what is remembered about k, without waiting.
+func (c *Checker) Lookup(k Key) (Answer, bool) { return c.cache.GetIfPresent(k) }
+
+// Check asks about targets at once, best first, and waits until the first of them is known to hold, all have
+// answered, or the budget is over. Answers land in the cache, also those that come later. client is charged
+// for the checks.
+func (c *Checker) Check(ctx context.Context, client netip.Prefix, targets []Target) {
+	ctx, cancel := context.WithTimeout(ctx, c.opt.Budget)
+	defer cancel()
+	answers := make([]<-chan singleflight.Result, len(targets))
+	for i, t := range targets {
+		if _, known := c.Lookup(t.Key); !known {
+			answers[i] = c.start(client, t)
+		}
+	}
+	for i, ch := range answers {
+		if ch != nil {
+			select {
+			case <-ch:
+			case <-ctx.Done():
+				return
+			}
+		}
+		if a, ok := c.Lookup(targets[i].Key); ok && a.Held {
+			return
+		}
+	}
+}
+
+// start begins a check, or joins the one under way for the same URL.
+func (c *Checker) start(client netip.Prefix, t Target) <-chan singleflight.Result {
+	return c.flight.DoChan(t.URL, func() (any, error) {
+		if !c.acquire(client) {
+			c.opt.Observe(t.Key.Candidate, ResultShed, 0)
+			return nil, nil // stays unknown
+		}
+		defer c.release(client)
+		begin := time.Now()
+		a, result := c.ask(t.URL)
+		c.opt.Observe(t.Key.Candidate, result, time.Since(begin))
+		// The request's strings are parts of a larger buffer: keep copies.
+		t.Key.Name, t.Key.Ref = strings.Clone(t.Key.Name), strings.Clone(t.Key.Ref)
+		c.cache.Set(t.Key, a)
+		return nil, nil
+	})
+}
+
+var errNoAnswer = errors.New("no usable answer")
+
+// ask makes the HEAD request. 404 and 403 mean absent: S3 says 403 when the caller may not list.
+func (c *Checker) ask(url string) (Answer, string) {
+	size, err := c.head(url)
+	switch {
+	case err == nil:
+		return Answer{Held: true, Size: size}, ResultHeld
+	case errors.Is(err, errAbsent):
+		return Answer{Size: -1}, ResultAbsent
+	default:
+		return Answer{Failed: true, Size: -1}, ResultFailed
+	}
+}
+
+var errAbsent = errors.New("absent")
+
+// accept names every manifest type, so that a registry answers for what clients will ask for.
+const accept = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, " +
+	"application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json, " +
+	"application/vnd.docker.distribution.manifest.v1+prettyjws, application/vnd.oci.artifact.manifest.v1+json, */*"
+
+func (c *Checker) head(url string) (size int64, err error) {
+	// Detached from the request on purpose: the answer is worth having after its client gave up.
+	ctx, cancel := context.WithTimeout(context.Background(), c.opt.Timeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodHead, url, nil)
+	if err != nil {
+		return 0, err
+	}
+	req.Header.Set("Accept", accept)
+	req.Header.Set("User-Agent", "oci-proxy")
+	resp, err := c.client.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	resp.Body.Close()
+	switch resp.StatusCode {
+	case http.StatusOK:
+		if t, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); t == "text/html" {
+			return 0, fmt.Errorf("%w: an HTML page", errNoAnswer) // a login or maintenance page
+		}
+		return resp.ContentLength, nil
+	case http.StatusNotFound, http.StatusForbidden:
+		return 0, errAbsent
+	default:
+		return 0, fmt.Errorf("%w: status %d", errNoAnswer, resp.StatusCode)
+	}
+}
+
+func (c *Checker) acquire(client netip.Prefix) bool {
+	select {
+	case c.slots <- struct{}{}:
+	default:
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.shares[client] >= c.opt.PerClient {
+		<-c.slots
+		return false
+	}
+	c.shares[client]++
+	return true
+}
+
+func (c *Checker) release(client netip.Prefix) {
+	c.mu.Lock()
+	if c.shares[client]--; c.shares[client] <= 0 {
+		delete(c.shares, client)
+	}
+	c.mu.Unlock()
+	<-c.slots
+}

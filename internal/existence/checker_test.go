@@ -1,0 +1,219 @@
+package existence
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"ociproxy/internal/oci"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var home = netip.MustParsePrefix("192.0.2.0/24")
+
+type origin struct {
+	*httptest.Server
+	hits atomic.Int64
+}
+
+func newOrigin(t *testing.T, h http.HandlerFunc) *origin {
+	t.Helper()
+	o := &origin{}
+	o.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		o.hits.Add(1)
+		h(w, r)
+	}))
+	t.Cleanup(o.Close)
+	return o
+}
+
+func newChecker(t *testing.T, opt Options) *Checker {
+	t.Helper()
+	tr := &http.Transport{}
+	opt.Client = &http.Client{Transport: tr}
+	c, err := New(opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close(); tr.CloseIdleConnections() })
+	return c
+}
+
+func target(o *origin, ref string) Target {
+	return Target{Key: Key{Candidate: "s", Kind: oci.KindBlob, Ref: ref}, URL: o.URL + "/" + ref}
+}
+
+func TestAnswers(t *testing.T) {
+	tests := []struct {
+		name    string
+		handler http.HandlerFunc
+		want    Answer
+	}{
+		{"200 with length", func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", "42") }, Answer{Held: true, Size: 42}},
+		{"404 is absent", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) }, Answer{Size: -1}},
+		{"403 is absent, as S3 says it", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(403) }, Answer{Size: -1}},
+		{"500 is a failure", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }, Answer{Failed: true, Size: -1}},
+		{"429 is a failure", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(429) }, Answer{Failed: true, Size: -1}},
+		{"an HTML page is a failure", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		}, Answer{Failed: true, Size: -1}},
+		{"a redirect is not followed", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Location", "/login")
+			w.WriteHeader(302)
+		}, Answer{Failed: true, Size: -1}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			o := newOrigin(t, tt.handler)
+			c := newChecker(t, Options{Budget: 5 * time.Second})
+			tg := target(o, "d")
+			c.Check(t.Context(), home, []Target{tg})
+			if got, ok := c.Lookup(tg.Key); !ok || got != tt.want {
+				t.Errorf("Lookup = %+v, %v, want %+v", got, ok, tt.want)
+			}
+			c.Check(t.Context(), home, []Target{tg})
+			if n := o.hits.Load(); n != 1 {
+				t.Errorf("%d requests, want 1: the answer is remembered", n)
+			}
+		})
+	}
+}
+
+func TestNothingOfTheClientIsForwarded(t *testing.T) {
+	var got *http.Request
+	o := newOrigin(t, func(_ http.ResponseWriter, r *http.Request) { got = r })
+	c := newChecker(t, Options{Budget: 5 * time.Second})
+	c.Check(t.Context(), home, []Target{target(o, "d")})
+	if got.Method != http.MethodHead || got.Header.Get("Authorization") != "" || got.Header.Get("Accept") != accept {
+		t.Errorf("request = %s %v", got.Method, got.Header)
+	}
+}
+
+func TestManyRequestsAreOneCheck(t *testing.T) {
+	release := make(chan struct{})
+	o := newOrigin(t, func(http.ResponseWriter, *http.Request) { <-release })
+	c := newChecker(t, Options{Budget: 10 * time.Second})
+	var wg sync.WaitGroup
+	for range 50 {
+		wg.Go(func() { c.Check(t.Context(), home, []Target{target(o, "d")}) })
+	}
+	poll(t, func() bool { return o.hits.Load() == 1 })
+	close(release)
+	wg.Wait()
+	if n := o.hits.Load(); n != 1 {
+		t.Errorf("%d requests, want 1", n)
+	}
+}
+
+func TestBudgetEndsTheWaitNotTheCheck(t *testing.T) {
+	release := make(chan struct{})
+	o := newOrigin(t, func(http.ResponseWriter, *http.Request) { <-release })
+	c := newChecker(t, Options{Budget: time.Millisecond})
+	tg := target(o, "d")
+	c.Check(t.Context(), home, []Target{tg})
+	if _, ok := c.Lookup(tg.Key); ok {
+		t.Fatal("an answer before the origin answered")
+	}
+	close(release)
+	poll(t, func() bool { a, ok := c.Lookup(tg.Key); return ok && a.Held })
+}
+
+func TestTheBestThatHoldsEndsTheWait(t *testing.T) {
+	release := make(chan struct{})
+	slow := newOrigin(t, func(http.ResponseWriter, *http.Request) { <-release })
+	fast := newOrigin(t, func(http.ResponseWriter, *http.Request) {})
+	c := newChecker(t, Options{Budget: time.Hour})
+	best, next := target(fast, "d"), target(slow, "d")
+	best.Key.Candidate = "best"
+	c.Check(t.Context(), home, []Target{best, next}) // would hang for an hour
+	if a, _ := c.Lookup(best.Key); !a.Held {
+		t.Error("the best is not known to hold it")
+	}
+	close(release)
+	poll(t, func() bool { _, ok := c.Lookup(next.Key); return ok })
+}
+
+func TestFloodIsBounded(t *testing.T) {
+	release := make(chan struct{})
+	var under, most atomic.Int64
+	o := newOrigin(t, func(http.ResponseWriter, *http.Request) {
+		n := under.Add(1)
+		defer under.Add(-1)
+		for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+		}
+		<-release
+	})
+	var shed atomic.Int64
+	c := newChecker(t, Options{Budget: time.Millisecond, InFlight: 8, PerClient: 3, Observe: func(_, result string, _ time.Duration) {
+		if result == ResultShed {
+			shed.Add(1)
+		}
+	}})
+	for i := range 100 { // one client
+		c.Check(context.Background(), home, []Target{target(o, fmt.Sprint("one", i))})
+	}
+	poll(t, func() bool { return shed.Load() == 97 && under.Load() == 3 })
+	for i := range 100 { // many clients
+		net := netip.PrefixFrom(netip.AddrFrom4([4]byte{198, 51, byte(i), 0}), 24)
+		c.Check(context.Background(), net, []Target{target(o, fmt.Sprint("many", i))})
+	}
+	poll(t, func() bool { return shed.Load() == 97+95 && under.Load() == 8 })
+	close(release)
+	poll(t, func() bool { c.mu.Lock(); defer c.mu.Unlock(); return len(c.shares) == 0 && len(c.slots) == 0 })
+	if most.Load() > 8 {
+		t.Errorf("%d checks under way at once, want at most 8", most.Load())
+	}
+}
+
+func TestMemoryIsBounded(t *testing.T) {
+	c := newChecker(t, Options{Entries: 1000})
+	for i := range 50_000 {
+		c.cache.Set(Key{Candidate: "s", Ref: fmt.Sprint(i)}, Answer{Size: -1})
+	}
+	c.cache.CleanUp()
+	if n := c.Len(); n > 1000 {
+		t.Errorf("%d answers remembered, want at most 1000", n)
+	}
+}
+
+func TestLookupDoesNotAllocate(t *testing.T) {
+	c := newChecker(t, Options{})
+	k := Key{Candidate: "s3-use1", Kind: oci.KindBlob, Ref: "sha256:0000000000000000000000000000000000000000000000000000000000000000"}
+	c.cache.Set(k, Answer{Held: true})
+	if n := testing.AllocsPerRun(100, func() { c.Lookup(k) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func poll(t *testing.T, cond func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !cond() {
+		if time.Now().After(deadline) {
+			t.Fatal("condition not met in 10 s")
+		}
+		<-tick.C
+	}
+}
+
+func BenchmarkLookup(b *testing.B) {
+	c, _ := New(Options{})
+	defer c.Close()
+	k := Key{Candidate: "s3-use1", Kind: oci.KindBlob, Ref: "sha256:0000000000000000000000000000000000000000000000000000000000000000"}
+	c.cache.Set(k, Answer{Held: true})
+	b.ReportAllocs()
+	for b.Loop() {
+		c.Lookup(k)
+	}
+}

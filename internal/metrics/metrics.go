@@ -1,0 +1,208 @@
+package metrics
+
+import (
+	"runtime/debug"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+// MaxFlows bounds the (cloud, region, candidate, reason) combinations that have series of their own. A flow has
+// three series, so an instance stays below 5 000 whatever the clients do.
+const MaxFlows = 1400
+
+// Codes are the statuses the server answers with.
+var Codes = []int{200, 307, 400, 403, 404, 405, 429, 500, 502, 503}
+
+// Metrics holds all metrics of one server. Safe for concurrent use.
+type Metrics struct {
+	Registry *prometheus.Registry
+
+	// Decision is how long parsing, locating and deciding took, in seconds, checks included.
+	Decision prometheus.Histogram
+	// Address counts requests by where the client's address came from.
+	Address *prometheus.CounterVec
+	// Checks counts existence checks by candidate and result.
+	Checks *prometheus.CounterVec
+	// CheckDuration is how long they took, in seconds.
+	CheckDuration prometheus.Histogram
+	// ExistenceEntries is how many answers are remembered.
+	ExistenceEntries prometheus.Gauge
+	// Relays counts relayed tag lists by upstream and result (ok, failed).
+	Relays *prometheus.CounterVec
+	// Limited counts requests that an upstream's maxRPS refused.
+	Limited *prometheus.CounterVec
+	// FeedAge is the age in seconds of the data of each feed.
+	FeedAge *prometheus.GaugeVec
+	// FeedRows is the number of prefixes of each feed.
+	FeedRows *prometheus.GaugeVec
+	// FeedErrors counts refreshes that failed or were refused by a guard.
+	FeedErrors *prometheus.GaugeVec
+	// FeedUnplaced counts prefixes whose region the map does not know.
+	FeedUnplaced *prometheus.GaugeVec
+	// ConfigInfo is 1 for the hash of the configuration in use.
+	ConfigInfo *prometheus.GaugeVec
+	// ConfigLoaded is when it was loaded, in Unix seconds.
+	ConfigLoaded prometheus.Gauge
+	// ConfigReloads counts reloads by result.
+	ConfigReloads *prometheus.CounterVec
+	// Ready is 1 while /-/ready says 200.
+	Ready prometheus.Gauge
+	// Connections is the number of open client connections.
+	Connections prometheus.Gauge
+
+	requests  *prometheus.CounterVec
+	redirects *prometheus.CounterVec
+	bytes     *prometheus.CounterVec
+	cost      *prometheus.CounterVec
+
+	mu    sync.Mutex
+	flows map[FlowKey]*Flow
+}
+
+// New defines the metrics on a registry of their own.
+func New(version string) *Metrics {
+	m := &Metrics{Registry: prometheus.NewRegistry(), flows: map[FlowKey]*Flow{}}
+	m.Decision = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "ociproxy_decision_seconds", Help: "Time to decide where a request goes, existence checks included; one request in 64 is timed.",
+		Buckets: []float64{250e-9, 500e-9, 1e-6, 2e-6, 5e-6, 10e-6, 50e-6, 1e-3, 10e-3, 50e-3, 100e-3, 200e-3, 300e-3, 500e-3, 1},
+	})
+	m.CheckDuration = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "ociproxy_existence_check_seconds", Help: "Time of the HEAD requests that ask candidates whether they hold something.",
+		Buckets: []float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2.5, 5},
+	})
+	m.requests = m.counter("ociproxy_requests_total", "Requests by kind and status.", "kind", "code")
+	m.redirects = m.counter("ociproxy_redirects_total", "Redirects by the client's cloud and region, candidate and reason.", flowLabels...)
+	m.bytes = m.counter("ociproxy_redirected_bytes_total", "Bytes of the blobs redirected to, where the size is known; whole GETs only.", flowLabels...)
+	m.cost = m.counter("ociproxy_estimated_cost_dollars_total", "Estimated transfer cost in US dollars of those bytes.", flowLabels...)
+	m.Address = m.counter("ociproxy_client_address_total", "Requests by where the client's address came from.", "source")
+	m.Checks = m.counter("ociproxy_existence_checks_total", "HEAD requests that ask candidates whether they hold something.", "candidate", "result")
+	m.ExistenceEntries = m.gauge("ociproxy_existence_entries", "Existence answers remembered.")
+	m.Relays = m.counter("ociproxy_relays_total", "Tag lists relayed, by upstream and result.", "candidate", "result")
+	m.Limited = m.counter("ociproxy_limited_total", "Requests that exceeded an upstream's maxRPS.", "candidate")
+	m.FeedAge = m.gaugeVec("ociproxy_feed_age_seconds", "Age of each feed's data since it was last confirmed.", "feed")
+	m.FeedRows = m.gaugeVec("ociproxy_feed_prefixes", "Prefixes of each feed.", "feed")
+	m.FeedErrors = m.gaugeVec("ociproxy_feed_failing", "1 while the last refresh of a feed failed or was refused by a guard.", "feed")
+	m.FeedUnplaced = m.gaugeVec("ociproxy_feed_unplaced_prefixes", "Prefixes of each feed whose region the map does not know.", "feed")
+	m.ConfigInfo = m.gaugeVec("ociproxy_config_info", "1 for the SHA-256 of the configuration in use.", "hash")
+	m.ConfigLoaded = m.gauge("ociproxy_config_loaded_timestamp_seconds", "When the configuration in use was loaded.")
+	m.ConfigReloads = m.counter("ociproxy_config_reloads_total", "Configuration reloads by result (ok, invalid).", "result")
+	m.Ready = m.gauge("ociproxy_ready", "1 while this instance wants traffic.")
+	m.Connections = m.gauge("ociproxy_connections", "Open client connections.")
+	info := m.gaugeVec("ociproxy_build_info", "1 for the build in use.", "version", "goversion")
+	goversion := ""
+	if bi, ok := debug.ReadBuildInfo(); ok {
+		goversion = bi.GoVersion
+	}
+	info.WithLabelValues(version, goversion).Set(1)
+	m.Registry.MustRegister(m.Decision, m.CheckDuration, collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+func (m *Metrics) counter(name, help string, labels ...string) *prometheus.CounterVec {
+	v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+	m.Registry.MustRegister(v)
+	return v
+}
+
+func (m *Metrics) gaugeVec(name, help string, labels ...string) *prometheus.GaugeVec {
+	v := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
+	m.Registry.MustRegister(v)
+	return v
+}
+
+func (m *Metrics) gauge(name, help string) prometheus.Gauge {
+	v := prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
+	m.Registry.MustRegister(v)
+	return v
+}
+
+// Requests returns the counters of one request kind, by index into [Codes], so that the request path never
+// looks a label up.
+func (m *Metrics) Requests(kind string) []prometheus.Counter {
+	cs := make([]prometheus.Counter, len(Codes))
+	for i, code := range Codes {
+		cs[i] = m.requests.WithLabelValues(kind, strconv.Itoa(code))
+	}
+	return cs
+}
+
+// CodeIndex is the position of code in [Codes]; a status that is none of them counts as 500.
+func CodeIndex(code int) int {
+	for i, c := range Codes {
+		if c == code {
+			return i
+		}
+	}
+	return 7
+}
+
+var flowLabels = []string{"cloud", "region", "candidate", "reason"}
+
+// FlowKey names one flow of redirects.
+type FlowKey struct{ Cloud, Region, Candidate, Reason string }
+
+// Flow counts the redirects of one flow.
+type Flow struct {
+	redirects, bytes, cost prometheus.Counter
+}
+
+// Flow returns the counters of k, or those of "other" once MaxFlows flows have series.
+func (m *Metrics) Flow(k FlowKey) *Flow {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if f, ok := m.flows[k]; ok {
+		return f
+	}
+	if len(m.flows) >= MaxFlows {
+		// One row of "other" per reason: few, and known beforehand.
+		k.Cloud, k.Region, k.Candidate = "other", "", "other"
+		if f, ok := m.flows[k]; ok {
+			return f
+		}
+	}
+	l := []string{k.Cloud, k.Region, k.Candidate, k.Reason}
+	f := &Flow{m.redirects.WithLabelValues(l...), m.bytes.WithLabelValues(l...), m.cost.WithLabelValues(l...)}
+	m.flows[k] = f
+	return f
+}
+
+// Count counts one redirect of size bytes (0: unknown or not a whole GET) at cents per GB.
+func (f *Flow) Count(size int64, cents float64) {
+	f.redirects.Inc()
+	if size > 0 {
+		f.bytes.Add(float64(size))
+		f.cost.Add(float64(size) / 1e9 * cents / 100)
+	}
+}
+
+// FlowTable finds flows by small numbers, without locks or hashing, for one snapshot: client place × candidate × reason.
+type FlowTable struct {
+	m                   *Metrics
+	candidates, reasons int
+	flows               []atomic.Pointer[Flow]
+	name                func(place, candidate, reason int) FlowKey
+}
+
+// FlowTable returns an empty table for the given numbers; name gives the labels of a flow when it first occurs.
+func (m *Metrics) FlowTable(places, candidates, reasons int, name func(place, candidate, reason int) FlowKey) *FlowTable {
+	return &FlowTable{
+		m: m, candidates: candidates, reasons: reasons, name: name,
+		flows: make([]atomic.Pointer[Flow], places*candidates*reasons),
+	}
+}
+
+// At returns the flow's counters, resolving them the first time.
+func (t *FlowTable) At(place, candidate, reason int) *Flow {
+	slot := &t.flows[(place*t.candidates+candidate)*t.reasons+reason]
+	f := slot.Load()
+	if f == nil {
+		f = t.m.Flow(t.name(place, candidate, reason))
+		slot.Store(f)
+	}
+	return f
+}

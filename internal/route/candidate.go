@@ -1,0 +1,126 @@
+package route
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"ociproxy/internal/oci"
+	"ociproxy/internal/place"
+)
+
+// Kind tells an upstream from a store.
+type Kind uint8
+
+const (
+	// Store serves blobs by digest from an object store or CDN.
+	Store Kind = iota
+	// Upstream is an OCI registry that holds the images.
+	Upstream
+)
+
+// String returns the word used in metrics, logs and explanations.
+func (k Kind) String() string {
+	if k == Upstream {
+		return "upstream"
+	}
+	return "store"
+}
+
+// Serves says whom a candidate may serve.
+type Serves struct {
+	// All: every client.
+	All bool
+	// Internet: every client whose cloud no active store names and no upstream lives in.
+	Internet bool
+	// Clouds are names of clouds whose clients it serves.
+	Clouds []string
+}
+
+// String writes the rule as the configuration does.
+func (s Serves) String() string {
+	parts := slices.Clone(s.Clouds)
+	if s.Internet {
+		parts = append(parts, "internet")
+	}
+	if s.All {
+		parts = []string{"all"}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// Candidate is a store or an upstream that could answer a request.
+type Candidate struct {
+	// Name is unique among all candidates: metric label and tie-breaker.
+	Name string
+	Kind Kind
+	// Place is where its bytes come from; zero only for a CDN.
+	Place place.Place
+	// CDN names the content delivery network, "" for none; its latency is [place.AnycastRTT].
+	CDN string
+	// Price corrects the price table for this candidate.
+	Price place.Override
+	// URL is the store's URL with one {digest}, or the upstream's base URL without a trailing slash.
+	URL string
+	// Prefix is put before the repository name at an upstream, "" for none.
+	Prefix string
+	Serves Serves
+	// Active candidates take traffic; others stay in the list so that explanations can name them.
+	Active bool
+	// Rollout is the share of client networks, in percent, that may be sent here.
+	Rollout int
+	// IPv4 and IPv6 say by which families clients can reach it.
+	IPv4, IPv6 bool
+	// Canonical marks the one upstream that has everything by definition.
+	Canonical bool
+
+	head, tail string // around the digest (store) or around the name (upstream)
+	seed       uint64
+}
+
+const digestMark = "{digest}"
+
+func (c *Candidate) compile() error {
+	if c.Kind == Store {
+		head, tail, ok := strings.Cut(c.URL, digestMark)
+		if !ok {
+			return fmt.Errorf("store %s: url %q has no %s", c.Name, c.URL, digestMark)
+		}
+		c.head, c.tail = head, tail
+	} else {
+		c.head = c.URL + "/v2/"
+		if c.Prefix != "" {
+			c.head += c.Prefix + "/"
+		}
+	}
+	c.seed = hashString(c.Name)
+	return nil
+}
+
+// Location is the URL that answers req at this candidate. All parts of it are configuration or validated
+// grammar, so nothing a client typed can change host, scheme or query.
+func (c *Candidate) Location(req oci.Request) string {
+	if c.Kind == Store {
+		return c.head + req.Digest.String() + c.tail
+	}
+	switch req.Kind {
+	case oci.KindBlob:
+		return c.head + req.Name + "/blobs/" + req.Digest.String()
+	case oci.KindManifest:
+		return c.head + req.Name + "/manifests/" + req.Digest.String()
+	case oci.KindTag:
+		return c.head + req.Name + "/manifests/" + req.Tag
+	case oci.KindReferrers:
+		return withQuery(c.head+req.Name+"/referrers/"+req.Digest.String(), req.Query)
+	case oci.KindTags:
+		return withQuery(c.head+req.Name+"/tags/list", req.Query)
+	}
+	return c.head
+}
+
+func withQuery(u, query string) string {
+	if query == "" {
+		return u
+	}
+	return u + "?" + query
+}

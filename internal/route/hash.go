@@ -1,0 +1,40 @@
+package route
+
+import (
+	"encoding/binary"
+	"net/netip"
+)
+
+// Network is the part of an address that stands for one client: its /24 or /48. Rollouts and per-client
+// limits use it, so that a client does not change sides when its host part does.
+func Network(a netip.Addr) netip.Prefix {
+	a = a.Unmap()
+	bits := 48
+	if a.Is4() {
+		bits = 24
+	}
+	p, err := a.Prefix(bits)
+	if err != nil { // only the zero address
+		return netip.Prefix{}
+	}
+	return p
+}
+
+// hashString is FNV-1a: stable between processes and releases, which a rollout must be.
+func hashString(s string) uint64 {
+	h := uint64(14695981039346656037)
+	for i := range len(s) {
+		h = (h ^ uint64(s[i])) * 1099511628211
+	}
+	return h
+}
+
+// percentile maps (candidate, client network) to 0…99, evenly and for good.
+func percentile(seed uint64, a netip.Addr) int {
+	b := Network(a).Addr().As16()
+	h := seed ^ binary.BigEndian.Uint64(b[:8])*0x9e3779b97f4a7c15 ^ binary.BigEndian.Uint64(b[8:])
+	// splitmix64's finaliser spreads neighbouring networks.
+	h = (h ^ h>>30) * 0xbf58476d1ce4e5b9
+	h = (h ^ h>>27) * 0x94d049bb133111eb
+	return int((h ^ h>>31) % 100)
+}

@@ -1,0 +1,166 @@
+package route
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"sync/atomic"
+
+	"ociproxy/internal/place"
+)
+
+// Ranked is one candidate seen from one place.
+type Ranked struct {
+	// Candidate is its index.
+	Candidate int
+	// RTT is the round trip in milliseconds, estimated or from the operator's matrix.
+	RTT float64
+	// Price is what a GB sent from it to this place costs.
+	Price place.Quote
+	// Score is RTT + weight × cents; the lowest is first.
+	Score float64
+}
+
+// Ranking is the order of the active candidates that may serve clients of one place. Immutable.
+type Ranking struct {
+	// ID numbers the places of a snapshot from 0; clients known only by coordinates have the ID of their
+	// cloud. Below [Snapshot.Places].
+	ID int
+	// Place is what ID stands for.
+	Place place.Place
+	// All holds stores and upstreams, Upstreams only those.
+	All, Upstreams []Ranked
+	// Pinned holds every active candidate, whomever it serves; only compiled when there are pins.
+	Pinned []Ranked
+}
+
+// rankPlaces compiles the ranking of every place on the map, of every cloud with an unknown region, and of
+// the unknown place, so that the request path only looks up.
+func (s *Snapshot) rankPlaces() {
+	sites := s.opt.Map.Sites()
+	s.rankings = make(map[place.Place]*Ranking, len(sites)+16)
+	for _, site := range sites {
+		s.addRanking(site.Place, site.Spot, true)
+		if cloud := (place.Place{Cloud: site.Cloud}); s.rankings[cloud] == nil {
+			s.addRanking(cloud, s.home, s.hasHome)
+		}
+	}
+	s.addRanking(place.Place{}, s.home, s.hasHome)
+}
+
+func (s *Snapshot) addRanking(at place.Place, spot place.Spot, hasSpot bool) {
+	r := s.rank(at, spot, hasSpot)
+	r.ID = len(s.rankings)
+	s.rankings[at] = r
+}
+
+// Places counts the rankings compiled: every place, every cloud with unknown region, and unknown.
+func (s *Snapshot) Places() int { return len(s.rankings) }
+
+// Ranking returns the candidates as c sees them. It never allocates for a place on the map; clients known
+// only by coordinates are ranked once a 1° cell and remembered in bounded memory.
+func (s *Snapshot) Ranking(c Client) *Ranking {
+	if c.HasSpot && c.Place.Region == "" {
+		return s.cellRanking(c)
+	}
+	if r, ok := s.rankings[c.Place]; ok {
+		return r
+	}
+	return s.cloudRanking(c.Place.Cloud)
+}
+
+// cloudRanking is for clients whose region is unknown; an unknown cloud ranks like no cloud.
+func (s *Snapshot) cloudRanking(cloud string) *Ranking {
+	if r, ok := s.rankings[place.Place{Cloud: cloud}]; ok {
+		return r
+	}
+	return s.rankings[place.Place{}]
+}
+
+func (s *Snapshot) rank(at place.Place, spot place.Spot, hasSpot bool) *Ranking {
+	r := &Ranking{Place: at}
+	for i := range s.Candidates {
+		if !s.active.Has(i) {
+			continue
+		}
+		serves := s.Serves(i, at.Cloud)
+		if !serves && len(s.pins) == 0 {
+			continue
+		}
+		e := s.score(i, at, spot, hasSpot)
+		if serves {
+			r.All = append(r.All, e)
+		}
+		if len(s.pins) > 0 {
+			r.Pinned = append(r.Pinned, e)
+		}
+	}
+	slices.SortFunc(r.All, s.compare)
+	slices.SortFunc(r.Pinned, s.compare)
+	for _, e := range r.All {
+		if s.upstreams.Has(e.Candidate) {
+			r.Upstreams = append(r.Upstreams, e)
+		}
+	}
+	return r
+}
+
+func (s *Snapshot) compare(a, b Ranked) int {
+	return cmp.Or(cmp.Compare(a.Score, b.Score), cmp.Compare(s.Candidates[a.Candidate].Name, s.Candidates[b.Candidate].Name))
+}
+
+func (s *Snapshot) score(i int, at place.Place, spot place.Spot, hasSpot bool) Ranked {
+	c := &s.Candidates[i]
+	e := Ranked{Candidate: i, RTT: s.rtt(i, at, spot, hasSpot)}
+	e.Price = s.opt.Map.CentsPerGB(place.Source{Place: c.Place, CDN: c.CDN, Override: c.Price}, at, spot, s.opt.MonthlyTB)
+	e.Score = e.RTT + s.opt.CostWeight*e.Price.Cents
+	return e
+}
+
+func (s *Snapshot) rtt(i int, at place.Place, spot place.Spot, hasSpot bool) float64 {
+	c := &s.Candidates[i]
+	switch {
+	case c.CDN != "":
+		return place.AnycastRTT
+	case at.Region != "" && at == c.Place:
+		return place.SamePlaceRTT
+	}
+	if at.Region != "" {
+		if ms, ok := s.opt.Matrix.Between(at, c.Place); ok {
+			return ms
+		}
+	}
+	if !hasSpot || !s.hasSpot[i] {
+		return place.UnknownRTT
+	}
+	return s.opt.Map.RTT(spot, s.spots[i])
+}
+
+// cellSlots bounds the memo of coordinate rankings: a direct-mapped cache, so the worst case is a ranking
+// computed again, never more memory.
+const cellSlots = 4096
+
+type cellKey struct {
+	cloud, country string
+	lat, lon       int16
+}
+
+type cell struct {
+	key     cellKey
+	ranking *Ranking
+}
+
+type cellCache [cellSlots]atomic.Pointer[cell]
+
+func (s *Snapshot) cellRanking(c Client) *Ranking {
+	k := cellKey{c.Place.Cloud, c.Spot.Country, int16(math.Floor(c.Spot.Lat)), int16(math.Floor(c.Spot.Lon))}
+	slot := &s.cells[(hashString(k.cloud)^hashString(k.country)*31^uint64(uint16(k.lat))*0x9e3779b1^uint64(uint16(k.lon))*0x85ebca77)%cellSlots]
+	if hit := slot.Load(); hit != nil && hit.key == k {
+		return hit.ranking
+	}
+	centre := place.Spot{Point: place.Point{Lat: float64(k.lat) + 0.5, Lon: float64(k.lon) + 0.5}, Country: k.country}
+	r := s.rank(place.Place{Cloud: k.cloud}, centre, true)
+	r.ID = s.cloudRanking(k.cloud).ID
+	slot.Store(&cell{k, r})
+	return r
+}
