@@ -1,0 +1,235 @@
+package place
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// Round-trip times, in milliseconds, that do not come from a distance.
+const (
+	SamePlaceRTT = 1.0   // both ends in one region
+	AnycastRTT   = 15.0  // to the nearest edge of a CDN
+	UnknownRTT   = 150.0 // one end is nobody knows where
+)
+
+// The line fitted to measured round trips between AWS regions: what a path
+// costs before its first kilometre, and per 1000 km of cable. Light in fibre
+// alone would take 10 ms per 1000 km there and back.
+const (
+	rttBase  = 12.0
+	rttPerMm = 13.3
+)
+
+// GreatCircleRTT is the estimate without cables, as if there were one straight
+// along the great circle. It is here to be compared with [Map.RTT].
+func GreatCircleRTT(a, b Point) float64 { return toRTT(a.km(b)) }
+
+func toRTT(km float64) float64 { return rttBase + rttPerMm*km/1000 }
+
+// RTT estimates the round trip between two spots in milliseconds: 12 + 13.3
+// for each 1000 km of the shortest way over the cable graph. Two spots that
+// share a zone are joined by the great circle; otherwise each joins the hubs
+// of its zones. It is symmetric. An unknown spot is [UnknownRTT] away.
+func (m *Map) RTT(a, b Spot) float64 {
+	a, okA := a.located()
+	b, okB := b.located()
+	if !okA || !okB {
+		return UnknownRTT
+	}
+	return toRTT(m.cables.km(a, b))
+}
+
+// cables is the graph of long-haul cables. It is complete after close and
+// never changes after that.
+type cables struct {
+	hubs       []hub
+	byID       map[string]int
+	zoneIDs    map[string]zones // zone name → its single bit
+	links      []cable
+	countries  map[string]zones
+	continents map[string]zones
+	far        [][]float64 // km between hubs along the graph, all pairs
+}
+
+// zones is a set of zones, one bit each.
+type zones uint64
+
+type hub struct {
+	at   vector
+	zone zones
+}
+
+type cable struct {
+	a, b int
+	km   float64
+}
+
+func newCables() *cables {
+	return &cables{byID: map[string]int{}, zoneIDs: map[string]zones{}, countries: map[string]zones{}, continents: map[string]zones{}}
+}
+
+// hub reads a row of hubs.csv.
+func (c *cables) hub(f []string) error {
+	if _, dup := c.byID[f[0]]; dup || f[0] == "" || f[1] == "" {
+		return fmt.Errorf("hub %q is there twice, or lacks a name or zone", f[0])
+	}
+	at, err := parsePoint(f[2], f[3])
+	if err != nil {
+		return err
+	}
+	z, ok := c.zoneIDs[f[1]]
+	if !ok {
+		if len(c.zoneIDs) == 64 {
+			return fmt.Errorf("more than 64 zones")
+		}
+		z = 1 << len(c.zoneIDs)
+		c.zoneIDs[f[1]] = z
+	}
+	c.byID[f[0]] = len(c.hubs)
+	c.hubs = append(c.hubs, hub{at.vector(), z})
+	return nil
+}
+
+// link reads a row of links.csv.
+func (c *cables) link(f []string) error {
+	a, okA := c.byID[f[0]]
+	b, okB := c.byID[f[1]]
+	if !okA || !okB || f[0] >= f[1] {
+		return fmt.Errorf("want two known hubs in alphabetic order")
+	}
+	if c.hubs[a].zone == c.hubs[b].zone {
+		return fmt.Errorf("both hubs are in one zone: they are linked anyway")
+	}
+	km := c.hubs[a].at.km(c.hubs[b].at)
+	if f[2] != "" {
+		var err error
+		if km, err = strconv.ParseFloat(f[2], 64); err != nil || !(km > 0 && km < 40000) {
+			return fmt.Errorf("km %q: want a number up to 40000", f[2])
+		}
+	}
+	for _, l := range c.links {
+		if l.a == a && l.b == b {
+			return fmt.Errorf("the link is there twice")
+		}
+	}
+	c.links = append(c.links, cable{a, b, km})
+	return nil
+}
+
+// zone reads a row of zones.csv.
+func (c *cables) zone(f []string, known map[string]country) error {
+	var set zones
+	for _, name := range strings.Fields(f[2]) {
+		z, ok := c.zoneIDs[name]
+		if !ok {
+			return fmt.Errorf("zone %q has no hub", name)
+		}
+		set |= z
+	}
+	into := c.continents
+	switch f[0] {
+	case "continent":
+	case "country":
+		into = c.countries
+		if _, ok := known[f[1]]; !ok {
+			return fmt.Errorf("unknown country %q", f[1])
+		}
+	default:
+		return fmt.Errorf("kind %q: want country or continent", f[0])
+	}
+	if _, dup := into[f[1]]; dup || set == 0 {
+		return fmt.Errorf("%s is there twice, or in no zone", f[1])
+	}
+	into[f[1]] = set
+	return nil
+}
+
+// close gives the countries that are not listed the zones of their continent,
+// and computes the distance between all pairs of hubs (Floyd and Warshall:
+// some fifty hubs, 0.1 ms), so that a round trip later costs a few additions.
+func (c *cables) close(known map[string]country) error {
+	for code, k := range known {
+		if c.countries[code] == 0 && c.continents[k.continent] != 0 {
+			c.countries[code] = c.continents[k.continent]
+		}
+	}
+	n := len(c.hubs)
+	c.far = make([][]float64, n)
+	for i := range n {
+		c.far[i] = make([]float64, n)
+		for j := range n {
+			switch {
+			case i == j:
+			case c.hubs[i].zone == c.hubs[j].zone:
+				c.far[i][j] = c.hubs[i].at.km(c.hubs[j].at)
+			default:
+				c.far[i][j] = math.Inf(1)
+			}
+		}
+	}
+	for _, l := range c.links {
+		c.far[l.a][l.b], c.far[l.b][l.a] = l.km, l.km
+	}
+	for k := range n {
+		for i := range n {
+			for j := range n {
+				c.far[i][j] = min(c.far[i][j], c.far[i][k]+c.far[k][j])
+			}
+		}
+	}
+	for i := range n {
+		if math.IsInf(c.far[0][i], 1) {
+			return fmt.Errorf("links.csv: a hub cannot be reached from the first one")
+		}
+	}
+	return nil
+}
+
+// zonesOf tells which zones a spot belongs to: its country's, else, where the
+// country or its continent (Antarctica) has none, that of the nearest hub.
+func (c *cables) zonesOf(s Spot, at vector) zones {
+	if z := c.countries[s.Country]; z != 0 {
+		return z
+	}
+	nearest, best := zones(0), math.Inf(1)
+	for _, h := range c.hubs {
+		if d := h.at.km(at); d < best {
+			nearest, best = h.zone, d
+		}
+	}
+	return nearest
+}
+
+// km is the length of the shortest way between two spots.
+func (c *cables) km(a, b Spot) float64 {
+	va, vb := a.vector(), b.vector()
+	za, zb := c.zonesOf(a, va), c.zonesOf(b, vb)
+	if za&zb != 0 {
+		return va.km(vb)
+	}
+	var space [64]toHub
+	toB := space[:0]
+	for j, h := range c.hubs {
+		if h.zone&zb != 0 {
+			toB = append(toB, toHub{j, h.at.km(vb)})
+		}
+	}
+	best := math.Inf(1)
+	for i, h := range c.hubs {
+		if h.zone&za == 0 {
+			continue
+		}
+		ka, far := h.at.km(va), c.far[i]
+		for _, t := range toB {
+			best = min(best, ka+far[t.hub]+t.km)
+		}
+	}
+	return best
+}
+
+type toHub struct {
+	hub int
+	km  float64
+}

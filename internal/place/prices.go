@@ -1,0 +1,199 @@
+package place
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// The kinds of price in prices.csv.
+const (
+	kindInternet  = "internet"
+	kindSameCloud = "same-cloud"
+	kindCDN       = "cdn"
+)
+
+// prices is the price table. It never changes once it is read.
+type prices struct {
+	lists map[list]*priceList
+	cdns  []string
+}
+
+// list names one price list: who sells, and what.
+type list struct{ seller, kind string }
+
+// priceList holds the cells of one list and the areas it divides the world in.
+type priceList struct {
+	cells    map[ends]*cell
+	from, to areas
+}
+
+// ends of a transfer: a region, an area, or "" for any.
+type ends struct{ from, to string }
+
+type cell struct {
+	tiers    []tier // ascending; the first from 0
+	estimate bool
+	source   source
+}
+
+// tier is a price that holds from so many GB a month.
+type tier struct{ fromGB, cents float64 }
+
+// areas maps a country to an area of a price list.
+type areas map[string]string
+
+func newPrices() *prices { return &prices{lists: map[list]*priceList{}} }
+
+func (p *prices) list(seller, kind string) *priceList {
+	k := list{seller, kind}
+	l := p.lists[k]
+	if l == nil {
+		l = &priceList{cells: map[ends]*cell{}, from: areas{}, to: areas{}}
+		p.lists[k] = l
+	}
+	return l
+}
+
+// row reads a row of prices.csv.
+func (p *prices) row(f []string, sources map[string]source) error {
+	src, ok := sources[f[6]]
+	if !ok {
+		return fmt.Errorf("unknown source %q", f[6])
+	}
+	if !slices.Contains([]string{kindInternet, kindSameCloud, kindCDN}, f[1]) {
+		return fmt.Errorf("unknown kind %q", f[1])
+	}
+	if f[5] != "sourced" && f[5] != "estimate" {
+		return fmt.Errorf("confidence %q: want sourced or estimate", f[5])
+	}
+	tiers, err := parseTiers(f[4])
+	if err != nil {
+		return err
+	}
+	l, e := p.list(f[0], f[1]), ends{f[2], f[3]}
+	if l.cells[e] != nil {
+		return fmt.Errorf("the price is there twice")
+	}
+	l.cells[e] = &cell{tiers, f[5] == "estimate", src}
+	if f[1] == kindCDN && !slices.Contains(p.cdns, f[0]) {
+		p.cdns = append(p.cdns, f[0])
+	}
+	return nil
+}
+
+// parseTiers reads "9 10240:8.5 51200:7".
+func parseTiers(s string) ([]tier, error) {
+	var tiers []tier
+	for i, word := range strings.Fields(s) {
+		from, cents, ok := strings.Cut(word, ":")
+		if ok == (i == 0) {
+			return nil, fmt.Errorf("tiers %q: want CENTS, then FROM_GB:CENTS", s)
+		}
+		if i == 0 {
+			from, cents = "0", word
+		}
+		t := tier{}
+		var errs [2]error
+		t.fromGB, errs[0] = strconv.ParseFloat(from, 64)
+		t.cents, errs[1] = strconv.ParseFloat(cents, 64)
+		if errs[0] != nil || errs[1] != nil || !(t.cents >= 0 && t.cents <= 100) {
+			return nil, fmt.Errorf("tiers %q: %q is no price in US cents", s, word)
+		}
+		if i > 0 && !(t.fromGB > tiers[i-1].fromGB) {
+			return nil, fmt.Errorf("tiers %q: not ascending", s)
+		}
+		tiers = append(tiers, t)
+	}
+	if len(tiers) == 0 {
+		return nil, fmt.Errorf("no price")
+	}
+	return tiers, nil
+}
+
+// area reads a row of areas.csv. Rows may come in any order, so a country that
+// is named wins over its continent whichever comes first.
+func (p *prices) area(f []string, known map[string]country) error {
+	l := p.lists[list{f[0], f[1]}]
+	if l == nil {
+		return fmt.Errorf("no prices of %s for %s", f[0], f[1])
+	}
+	into := l.to
+	switch f[2] {
+	case "to":
+	case "from":
+		into = l.from
+	default:
+		return fmt.Errorf("side %q: want from or to", f[2])
+	}
+	priced := false
+	for e := range l.cells {
+		priced = priced || f[2] == "to" && e.to == f[3] || f[2] == "from" && e.from == f[3]
+	}
+	if !priced {
+		return fmt.Errorf("area %q has no price", f[3])
+	}
+	named := strings.Fields(f[5])
+	for _, code := range named {
+		if _, ok := known[code]; !ok {
+			return fmt.Errorf("unknown country %q", code)
+		}
+		into[code] = f[3]
+	}
+	for _, continent := range strings.Fields(f[4]) {
+		into["continent "+continent] = f[3]
+	}
+	return nil
+}
+
+// of returns the area a country is in, "" when the list knows none.
+func (a areas) of(country, continent string) string {
+	if area, ok := a[country]; ok {
+		return area
+	}
+	return a["continent "+continent]
+}
+
+// find returns the cell for the first of from and to that has one, looking at
+// narrow ends before wide ones: pass regions before areas before "".
+func (l *priceList) find(from, to []string) *cell {
+	for _, f := range from {
+		for _, t := range to {
+			if c := l.cells[ends{f, t}]; c != nil {
+				return c
+			}
+		}
+	}
+	return nil
+}
+
+// dearest returns the highest price among the cells from one of the given
+// ends, or among all when from is empty: what to count on when nobody knows
+// which holds.
+func (l *priceList) dearest(from []string, monthlyTB float64) *cell {
+	var worst *cell
+	for e, c := range l.cells {
+		if len(from) > 0 && !slices.Contains(from, e.from) {
+			continue
+		}
+		// Ties are decided by the source's text, so that the answer does not
+		// depend on the order of a map.
+		if worst == nil || c.cents(monthlyTB) > worst.cents(monthlyTB) ||
+			c.cents(monthlyTB) == worst.cents(monthlyTB) && c.source.what < worst.source.what {
+			worst = c
+		}
+	}
+	return worst
+}
+
+// cents is the price of the next GB when monthlyTB of 1024 GB are sent a month.
+func (c *cell) cents(monthlyTB float64) float64 {
+	price := c.tiers[0].cents
+	for _, t := range c.tiers[1:] {
+		if monthlyTB*1024 >= t.fromGB {
+			price = t.cents
+		}
+	}
+	return price
+}

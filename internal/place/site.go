@@ -1,0 +1,72 @@
+package place
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Site is a place on the map with what is known of it.
+type Site struct {
+	Place
+	Spot
+	Name        string   // the provider's own name for people
+	City        string   // as in the provider's own address feed where it publishes one
+	Subdivision string   // ISO 3166-2 as such a feed spells it, "US-NJ"; often empty
+	Continent   string   // AF AN AS EU NA OC SA
+	Partition   string   // aws, aws-cn, aws-us-gov, aws-eusc; else the cloud's name
+	Status      string   // ga, restricted, internal, unreleased
+	Confidence  string   // who put it there: provider, name, announced, state, country, guess
+	Source      string   // where the row comes from, as a sentence
+	Aliases     []string // other spellings of the region in feeds
+	Note        string
+	Price       Override // replaces the price table for bytes sent from here
+}
+
+// String names the place.
+func (s Site) String() string { return s.Place.String() }
+
+// Override replaces list prices. Values are US cents per GB; nil leaves the
+// price table in force.
+type Override struct {
+	Internet  *float64 // to anywhere outside the cloud
+	SameCloud *float64 // to another region of the same cloud and partition
+}
+
+// over returns o with the fields it leaves open taken from below.
+func (o Override) over(below Override) Override {
+	if o.Internet == nil {
+		o.Internet = below.Internet
+	}
+	if o.SameCloud == nil {
+		o.SameCloud = below.SameCloud
+	}
+	return o
+}
+
+func (o Override) check() error {
+	for _, c := range []*float64{o.Internet, o.SameCloud} {
+		if c != nil && !(*c >= 0 && *c <= 1000) {
+			return fmt.Errorf("price %v: not within 0 to 1000 US cents per GB", *c)
+		}
+	}
+	return nil
+}
+
+// partition of a place by its name: AWS keeps accounts, networks and prices of
+// these regions apart from the rest.
+func partition(p Place) string {
+	if p.Cloud == "aws" {
+		for _, prefix := range [...]string{"cn", "us-gov", "eusc", "us-iso"} {
+			if strings.HasPrefix(p.Region, prefix+"-") {
+				return "aws-" + prefix
+			}
+		}
+	}
+	return p.Cloud
+}
+
+// statuses and confidences a site may have.
+var (
+	statuses    = []string{"ga", "restricted", "internal", "unreleased"}
+	confidences = []string{"provider", "name", "announced", "state", "country", "guess"}
+)
