@@ -1,0 +1,54 @@
+# oci-proxy: everything a person or CI runs. `make` alone lists it.
+#
+# `make demo` needs nothing but Go. The tests and the linter need the pinned parts of scripts/parts.txt, which the
+# targets install themselves into .bin/ (and with apt-get, where root runs them).
+
+PARTS ?= $(CURDIR)/.bin
+export OCIPROXY_PARTS = $(PARTS)
+
+# Arguments: make demo DEMO_FLAGS=--once; make fuzz FUZZTIME=5m; make test TEST_FLAGS=-v
+DEMO_FLAGS ?=
+TEST_FLAGS ?=
+FUZZTIME ?= 20s
+
+GO ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo parts lint test test-unit test-parts test-all test-slow fuzz docs
+.PHONY: bench bench-serve bench-decide bench-lookup bench-routing
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build the program into ./oci-proxy
+	$(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o oci-proxy ./cmd/oci-proxy
+
+demo: ## a whole world on loopback, to try things on (DEMO_FLAGS=--once: pull as seven clients, then stop)
+	$(GO) run ./cmd/oci-proxy demo $(DEMO_FLAGS)
+
+parts: ## install every pinned part into .bin/ (the targets below install what they need)
+	scripts/parts.sh lint test slow bench
+
+lint: ## gofmt, go vet and golangci-lint over both modules
+	scripts/parts.sh lint
+	scripts/lint.sh
+
+test: test-unit test-parts ## all tests but the slow ones, with the race detector
+
+test-unit: ## only the tests beside the code
+	$(GO) test -race $(TEST_FLAGS) ./...
+
+test-parts: ## only the tests with real servers and clients (test/)
+	scripts/parts.sh test
+	cd test && $(GO) test -race -timeout 20m $(TEST_FLAGS) ./...
+
+test-all: test test-slow ## every test
+
+test-slow: ## only the slow tests with real parts: containerd 2, regctl, signed images
+	scripts/parts.sh test slow
+	cd test && OCIPROXY_SLOW=1 $(GO) test -race -timeout 30m -run '^TestSlow' $(TEST_FLAGS) ./...
+
+fuzz: ## run each fuzz target for FUZZTIME
+	scripts/fuzz.sh $(FUZZTIME)
+

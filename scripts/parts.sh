@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# Installs the pinned parts of the named sets (scripts/parts.txt) and says how long each took.
+#
+#   scripts/parts.sh SET…
+#
+# Go programs are built into .bin/ ($OCIPROXY_PARTS when set), one after another. Which version a program there has is
+# asked of the program itself, so a second run builds nothing. Debian packages are installed where root may do so;
+# elsewhere it says what to install, and the tests that need them are skipped.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")/.." && pwd)
+bin=${OCIPROXY_PARTS:-$here/.bin}
+mkdir -p "$bin"
+
+say() { printf 'parts: %s\n' "$*" >&2; }
+
+# installed FILE PACKAGE VERSION: does FILE say that it was built from that package at that version?
+installed() {
+  [ -x "$1" ] || return 1
+  local info
+  info=$(go version -m "$1" 2>/dev/null) || return 1
+  local path module
+  path=$(awk '$1 == "path" { print $2 }' <<<"$info")
+  module=$(awk '$1 == "mod" { print $3 }' <<<"$info")
+  [ "$path" = "$2" ] && [ "$module" = "$3" ]
+}
+
+install_go() {
+  local file=$1 package=${2%@*} version=${2#*@}
+  installed "$bin/$file" "$package" "$version" && return
+  local start=$SECONDS
+  # -mod and -modfile of a developer's environment would break `go install package@version`.
+  (cd "$bin" && GOFLAGS=-buildvcs=false GOBIN=$(dirname "$bin/$file") go install "$package@$version") ||
+    { say "cannot build $package@$version"; exit 1; }
+  say "$file $version built in $((SECONDS - start)) s"
+}
+
+apt_missing=()
+want_apt() {
+  PATH=$PATH:/usr/sbin:/sbin command -v "$1" >/dev/null || apt_missing+=("$2")
+}
+
+install_apt() {
+  [ ${#apt_missing[@]} -gt 0 ] || return 0
+  if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+    say "not installed: ${apt_missing[*]}"
+    say "hint: as root, apt-get install --no-install-recommends ${apt_missing[*]}; tests that need them are skipped"
+    return 0
+  fi
+  local start=$SECONDS log
+  log=$(mktemp)
+  if ! { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${apt_missing[@]}"; } \
+    </dev/null >"$log" 2>&1; then
+    tail -20 "$log" >&2
+    say "apt-get install ${apt_missing[*]}: see above"
+    exit 1
+  fi
+  rm -f "$log"
+  say "${apt_missing[*]} installed in $((SECONDS - start)) s"
+}
+
+[ $# -gt 0 ] || { echo "usage: scripts/parts.sh SET…  (lint, test, slow, bench)" >&2; exit 2; }
+while read -r kind set file source; do
+  case $kind in '' | '#'*) continue ;; esac
+  [[ " $* " == *" $set "* ]] || continue
+  case $kind in
+  go) install_go "$file" "$source" ;;
+  apt) want_apt "$file" "$source" ;;
+  *) say "parts.txt: unknown kind $kind"; exit 2 ;;
+  esac
+done <"$here/scripts/parts.txt"
+install_apt

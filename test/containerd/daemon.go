@@ -1,0 +1,112 @@
+package containerd
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"ociproxy/test/parts"
+)
+
+// Daemon is a running containerd.
+type Daemon struct {
+	Version int // major
+	Socket  string
+
+	ctr      string
+	hostsDir string
+	process  *parts.Process
+}
+
+// Start starts the distribution's containerd (version 1) or the one in containerd2/ (version 2).
+func Start(t testing.TB, version int) *Daemon {
+	t.Helper()
+	parts.NeedRoot(t)
+	folder := ""
+	if version == 2 {
+		folder = "containerd2/"
+	}
+	// A socket's path has at most 107 bytes, and a test's temporary directory carries the test's name.
+	dir, err := os.MkdirTemp("", "ctrd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	d := &Daemon{Version: version, Socket: filepath.Join(dir, "c.sock"), hostsDir: filepath.Join(dir, "certs.d"),
+		ctr: parts.Find(t, folder+"ctr")}
+	file := filepath.Join(dir, "config.toml")
+	if err := os.WriteFile(file, []byte(d.config(dir)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d.process = parts.Start(t, parts.Spec{
+		Path: parts.Find(t, folder+"containerd"), Args: []string{"--config", file, "--log-level", "warn"}, Dir: dir,
+		Ready: func() error {
+			_, err := parts.Try(t, 5*time.Second, d.ctr, "--address", d.Socket, "version")
+			return err
+		},
+	})
+	return d
+}
+
+func (d *Daemon) config(dir string) string {
+	common := fmt.Sprintf("root = %q\nstate = %q\n[grpc]\naddress = %q\n",
+		filepath.Join(dir, "root"), filepath.Join(dir, "state"), d.Socket)
+	if d.Version == 2 {
+		return "version = 3\n" + common + fmt.Sprintf(`
+[plugins.'io.containerd.cri.v1.images']
+snapshotter = "native"
+disable_snapshot_annotations = true
+[plugins.'io.containerd.cri.v1.images'.registry]
+config_path = %q
+`, d.hostsDir)
+	}
+	return "version = 2\n" + common + fmt.Sprintf(`
+[plugins."io.containerd.grpc.v1.cri".containerd]
+snapshotter = "native"
+[plugins."io.containerd.grpc.v1.cri".registry]
+config_path = %q
+`, d.hostsDir)
+}
+
+// Mirror writes hosts.toml: what images of the named registry are pulled from. containerd then asks the mirror, with
+// the registry's name in the query (?ns=), and the registry itself only when that fails: it does not exist.
+func (d *Daemon) Mirror(t testing.TB, host, mirror string) {
+	t.Helper()
+	dir := filepath.Join(d.hostsDir, host)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	text := fmt.Sprintf("server = \"http://127.0.0.1:1\"\n[host.\"http://%s\"]\ncapabilities = [\"pull\", \"resolve\"]\n", mirror)
+	if err := os.WriteFile(filepath.Join(dir, "hosts.toml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Ctr runs ctr and returns what it printed.
+func (d *Daemon) Ctr(t testing.TB, args ...string) string {
+	t.Helper()
+	return parts.Run(t, 3*time.Minute, d.ctr, append([]string{"--address", d.Socket, "--namespace", "test"}, args...)...)
+}
+
+// Pull pulls an image with ctr for the platform, unpacks it, and checks that all its content is there.
+func (d *Daemon) Pull(t testing.TB, ref, platform string) {
+	t.Helper()
+	args := []string{"images", "pull", "--hosts-dir", d.hostsDir, "--platform", platform, "--snapshotter", "native"}
+	if d.Version == 2 {
+		// The transfer service would need its own configuration of hosts: let ctr fetch, as version 1 does.
+		args = append(args, "--local")
+	}
+	d.Ctr(t, append(args, ref)...)
+	if status := d.Ctr(t, "images", "check", "name=="+ref); !strings.Contains(status, "complete") {
+		t.Fatalf("images check %s:\n%s", ref, status)
+	}
+}
+
+// Remove forgets everything that was pulled with ctr, content too, so that the next pull starts from nothing.
+func (d *Daemon) Remove(t testing.TB, ref string) {
+	t.Helper()
+	d.Ctr(t, "images", "remove", "--sync", ref)
+}

@@ -1,0 +1,78 @@
+package parts
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"testing"
+)
+
+// Root returns the directory of the main module, the parent of this module.
+func Root() string {
+	_, file, _, ok := runtime.Caller(0)
+	if !ok {
+		panic("parts: no caller information")
+	}
+	return filepath.Dir(filepath.Dir(filepath.Dir(file)))
+}
+
+// Dir returns the directory that scripts/parts.sh installs into: $OCIPROXY_PARTS, or .bin in the main module.
+func Dir() string {
+	if dir := os.Getenv("OCIPROXY_PARTS"); dir != "" {
+		return dir
+	}
+	return filepath.Join(Root(), ".bin")
+}
+
+// Find returns the path of a program. A name with a slash (containerd2/ctr) or one that is installed in Dir is taken
+// from there, any other from PATH.
+//
+// When there is none, the test is skipped; it fails when OCIPROXY_REQUIRE_PARTS is set, so that a run which is meant
+// to be complete cannot pass by testing nothing.
+func Find(t testing.TB, name string) string {
+	t.Helper()
+	if file := filepath.Join(Dir(), name); executable(file) {
+		return file
+	}
+	if filepath.Base(name) == name {
+		if file, err := exec.LookPath(name); err == nil {
+			return file
+		}
+		// Debian keeps daemons out of a user's PATH.
+		if file := filepath.Join("/usr/sbin", name); executable(file) {
+			return file
+		}
+	}
+	missing(t, "no %s: `make parts` installs it", name)
+	return ""
+}
+
+// NeedRoot skips (or, when parts are required, fails) a test that only root can run: containerd mounts file systems.
+func NeedRoot(t testing.TB) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		missing(t, "this test needs root")
+	}
+}
+
+// Slow skips a test that belongs to `make test-all` only.
+func Slow(t testing.TB) {
+	t.Helper()
+	if os.Getenv("OCIPROXY_SLOW") == "" {
+		t.Skip("slow: runs under `make test-all` (OCIPROXY_SLOW=1)")
+	}
+}
+
+func missing(t testing.TB, format string, args ...any) {
+	t.Helper()
+	if os.Getenv("OCIPROXY_REQUIRE_PARTS") != "" {
+		t.Fatalf(format, args...)
+	}
+	t.Skipf(format, args...)
+}
+
+func executable(file string) bool {
+	info, err := os.Stat(file)
+	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
+}

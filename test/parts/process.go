@@ -1,0 +1,178 @@
+package parts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Spec says how a program is started.
+type Spec struct {
+	Path string   // the program
+	Args []string // its arguments, without the name
+	Env  []string // added to a minimal environment: PATH, HOME (a temporary directory), no proxies
+	Dir  string   // working directory; a temporary one when empty
+	// Ready is polled until it returns nil. Nil: do not wait.
+	Ready func() error
+	// Quiet keeps the output out of a failing test's log.
+	Quiet bool
+}
+
+// Process is a running program. It is ended with its whole process group when the test ends.
+type Process struct {
+	Name   string
+	Output *Output // standard output and error, interleaved
+
+	cmd  *exec.Cmd
+	done chan struct{} // closed when the process was reaped
+	err  error         // of Wait; read after done
+}
+
+// Start starts the program and waits until it is ready. A program that exits before it is ready fails the test, with
+// its output.
+func Start(t testing.TB, s Spec) *Process {
+	t.Helper()
+	p, err := start(t, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func start(t testing.TB, s Spec) (*Process, error) {
+	cmd := exec.Command(s.Path, s.Args...)
+	cmd.Dir = s.Dir
+	if cmd.Dir == "" {
+		cmd.Dir = t.TempDir()
+	}
+	cmd.Env = append(Env(t), s.Env...)
+	// A group of its own, to end its children too; and should the test binary be killed, the kernel ends the program.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	p := &Process{Name: filepath.Base(s.Path), Output: &Output{}, cmd: cmd, done: make(chan struct{})}
+	cmd.Stdout, cmd.Stderr = p.Output, p.Output
+	// Children that outlive the program must not keep Wait from returning.
+	cmd.WaitDelay = 5 * time.Second
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", p.Name, err)
+	}
+	go func() {
+		defer close(p.done)
+		p.err = cmd.Wait()
+	}()
+	t.Cleanup(func() {
+		p.kill()
+		if t.Failed() && !s.Quiet {
+			t.Logf("last output of %s:\n%s", p.Name, p.Output.Tail(20))
+		}
+	})
+	if s.Ready == nil {
+		return p, nil
+	}
+	err := poll(t.Context(), Ready, func() error {
+		select {
+		case <-p.done:
+			return nil // looked at below: no need to ask further
+		default:
+			return s.Ready()
+		}
+	})
+	if !p.Running() {
+		err = fmt.Errorf("it exited: %w", p.err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: not ready: %w\n%s", p.Name, strings.Join(s.Args, " "), err, p.Output.Tail(20))
+	}
+	return p, nil
+}
+
+// Running reports whether the program has not exited yet.
+func (p *Process) Running() bool {
+	select {
+	case <-p.done:
+		return false
+	default:
+		return true
+	}
+}
+
+// PID returns the process id.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Signal sends a signal to the program alone, not to its children.
+func (p *Process) Signal(t testing.TB, sig os.Signal) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(sig); err != nil {
+		t.Fatalf("signal %s: %v", p.Name, err)
+	}
+}
+
+// Wait waits until the program has exited and returns its exit code; -1 when a signal ended it.
+func (p *Process) Wait(t testing.TB, limit time.Duration) int {
+	t.Helper()
+	select {
+	case <-p.done:
+		return p.cmd.ProcessState.ExitCode()
+	case <-time.After(limit):
+		t.Fatalf("%s still runs after %v", p.Name, limit)
+		return -1
+	}
+}
+
+// kill ends the whole group: politely, and after five seconds for certain.
+func (p *Process) kill() {
+	group := -p.cmd.Process.Pid
+	_ = syscall.Kill(group, syscall.SIGTERM)
+	select {
+	case <-p.done:
+	case <-time.After(5 * time.Second):
+	}
+	_ = syscall.Kill(group, syscall.SIGKILL)
+	<-p.done
+}
+
+// Run runs a program to its end within the limit and returns its standard output. A failure fails the test, with
+// all that the program said.
+func Run(t testing.TB, limit time.Duration, path string, args ...string) string {
+	t.Helper()
+	out, err := Try(t, limit, path, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// Try is Run, but hands the failure to the caller.
+func Try(t testing.TB, limit time.Duration, path string, args ...string) (string, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	var stdout, stderr Output
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Dir, cmd.Env = t.TempDir(), Env(t)
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = 5 * time.Second
+	err := cmd.Run()
+	if ctx.Err() != nil {
+		err = errors.Join(err, ctx.Err())
+	}
+	if err != nil {
+		return stdout.String(), fmt.Errorf("%s %s: %w\n%s%s", filepath.Base(path), strings.Join(args, " "), err,
+			stdout.Tail(40), stderr.Tail(40))
+	}
+	return stdout.String(), nil
+}
+
+// Env is the environment of every program: what it needs to run and nothing of the developer's own settings.
+func Env(t testing.TB) []string {
+	return []string{"PATH=" + os.Getenv("PATH") + ":/usr/sbin:/sbin", "HOME=" + t.TempDir(), "TMPDIR=" + t.TempDir(),
+		"OTEL_TRACES_EXPORTER=none", "NO_PROXY=*", "LANG=C.UTF-8"}
+}

@@ -1,0 +1,71 @@
+package parts
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+)
+
+// Ready is how long a program may take until it serves. Generous: a loaded machine starts a registry in seconds.
+const Ready = 60 * time.Second
+
+// Poll calls check until it returns nil. It fails the test with check's last error when the deadline passes.
+func Poll(t testing.TB, limit time.Duration, what string, check func() error) {
+	t.Helper()
+	if err := poll(t.Context(), limit, check); err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+}
+
+// poll asks every 20 ms at first, then less and less often, four times a second at last.
+func poll(ctx context.Context, limit time.Duration, check func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	pause := 20 * time.Millisecond
+	for {
+		err := check()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("not within %v: %w", limit, err)
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, 250*time.Millisecond)
+	}
+}
+
+// HTTP returns a check that a GET of url answers with the wanted status.
+func HTTP(url string, status int) func() error {
+	client := &http.Client{
+		Timeout:       2 * time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport:     &http.Transport{DisableKeepAlives: true},
+	}
+	return func() error {
+		resp, err := client.Get(url)
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		if resp.StatusCode != status {
+			return fmt.Errorf("GET %s: %s, want %d", url, resp.Status, status)
+		}
+		return nil
+	}
+}
+
+// Dial returns a check that something listens on the address.
+func Dial(network, addr string) func() error {
+	return func() error {
+		conn, err := net.DialTimeout(network, addr, time.Second)
+		if err != nil {
+			return err
+		}
+		return conn.Close()
+	}
+}

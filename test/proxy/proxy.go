@@ -1,0 +1,169 @@
+// Package proxy builds and runs the oci-proxy binary.
+//
+// It knows the command line, the configuration file's form and the admin port. It must not know how the program works
+// inside: what a test learns, it learns as an operator would.
+package proxy
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.yaml.in/yaml/v4"
+
+	"ociproxy/test/parts"
+)
+
+// Config is the content of a configuration file: plain maps, so that the tests state the file's form on their own.
+type Config map[string]any
+
+// Map and List keep configurations in tests short.
+type (
+	Map  = map[string]any
+	List = []any
+)
+
+// Proxy is a running oci-proxy.
+type Proxy struct {
+	Addr  string // host:port for clients
+	Admin string // host:port for operators
+	File  string // its configuration
+
+	*parts.Process
+}
+
+var build = sync.OnceValues(func() (string, error) {
+	// One binary for all tests of a package. It lives with the installed parts, where `go build` finds it up to date.
+	file := filepath.Join(parts.Dir(), "test", "oci-proxy")
+	cmd := exec.Command("go", "build", "-o", file, "./cmd/oci-proxy")
+	cmd.Dir = parts.Root()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build ./cmd/oci-proxy: %w\n%s", err, out)
+	}
+	return file, nil
+})
+
+// Binary returns the path of the built program.
+func Binary(t testing.TB) string {
+	t.Helper()
+	file, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// Write writes a configuration file, in place of one that is there by renaming.
+func (c Config) Write(t testing.TB, file string) {
+	t.Helper()
+	data, err := yaml.Marshal(map[string]any(c))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file+".new", data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(file+".new", file); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// With returns a copy with some keys set.
+func (c Config) With(more Map) Config {
+	out := Config{}
+	for _, from := range []map[string]any{c, more} {
+		for key, value := range from {
+			out[key] = value
+		}
+	}
+	return out
+}
+
+// Start starts the program with the configuration and waits until it says that it is ready. The keys version, listen
+// and admin are filled in when absent.
+func Start(t testing.TB, c Config, env ...string) *Proxy {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "oci-proxy.yaml")
+	c = c.Defaults(t)
+	c.Write(t, file)
+	return StartFile(t, file, c, env...)
+}
+
+// Defaults fills in version, listen and admin.
+func (c Config) Defaults(t testing.TB) Config {
+	t.Helper()
+	out := Config{"version": 1, "listen": parts.FreeAddr(t), "admin": parts.FreeAddr(t)}
+	return out.With(Map(c))
+}
+
+// StartFile starts the program on a file that was written from c.
+func StartFile(t testing.TB, file string, c Config, env ...string) *Proxy {
+	t.Helper()
+	p := &Proxy{Addr: c["listen"].(string), Admin: c["admin"].(string), File: file}
+	ready := parts.HTTP("http://"+p.Addr+"/-/ready", http.StatusOK)
+	if c["tls"] != nil || c["client"] != nil && strings.Contains(fmt.Sprint(c["client"]), "proxy-protocol") {
+		ready = parts.HTTP("http://"+p.Admin+"/-/ready", http.StatusOK)
+	}
+	p.Process = parts.Start(t, parts.Spec{
+		Path: Binary(t), Args: []string{"serve", "--config", file}, Env: env, Ready: ready,
+	})
+	return p
+}
+
+// URL returns the address of a path, for clients.
+func (p *Proxy) URL(path string) string { return "http://" + p.Addr + path }
+
+// Log returns the lines of the log that were written as JSON after the mark.
+func (p *Proxy) Log(mark int) []Map {
+	var list []Map
+	for _, line := range p.Output.Since(mark) {
+		var entry Map
+		if json.Unmarshal([]byte(line), &entry) == nil {
+			list = append(list, entry)
+		}
+	}
+	return list
+}
+
+// Metric returns the sum of all series of a metric whose labels include all the given ones (`kind="blob"`).
+func (p *Proxy) Metric(t testing.TB, name string, labels ...string) float64 {
+	t.Helper()
+	client := &http.Client{Timeout: 5 * time.Second}
+	resp, err := client.Get("http://" + p.Admin + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sum float64
+lines:
+	for line := range strings.Lines(string(text)) {
+		rest, ok := strings.CutPrefix(strings.TrimSpace(line), name)
+		if !ok || rest == "" || rest[0] != '{' && rest[0] != ' ' {
+			continue
+		}
+		for _, label := range labels {
+			if !strings.Contains(rest, label) {
+				continue lines
+			}
+		}
+		value, err := strconv.ParseFloat(rest[strings.LastIndexByte(rest, ' ')+1:], 64)
+		if err != nil {
+			t.Fatalf("metric line %q: %v", line, err)
+		}
+		sum += value
+	}
+	return sum
+}

@@ -1,0 +1,96 @@
+// Package registry runs CNCF distribution, the registry that plays an upstream, on loopback.
+//
+// It knows distribution's configuration, its storage layout (to lose a blob on purpose) and its access log. It must
+// not know the proxy.
+package registry
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"ociproxy/test/parts"
+)
+
+// Registry is a running registry.
+type Registry struct {
+	Addr string // host:port
+	URL  string // http://host:port
+
+	process *parts.Process
+	root    string
+}
+
+// Start starts an empty registry.
+func Start(t testing.TB) *Registry {
+	t.Helper()
+	addr, root := parts.FreeAddr(t), t.TempDir()
+	// Tags a page at most 100 by default; the limit is raised for nobody, so that clients have to follow links.
+	config := fmt.Sprintf(`version: 0.1
+log: {level: warn, accesslog: {disabled: false}}
+storage: {filesystem: {rootdirectory: %q}, delete: {enabled: true}, tag: {concurrencylimit: 4}}
+http: {addr: %q, secret: for-tests}
+tags: {maxtags: 50}
+`, root, addr)
+	file := filepath.Join(t.TempDir(), "registry.yml")
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := &Registry{Addr: addr, URL: "http://" + addr, root: root}
+	r.process = parts.Start(t, parts.Spec{
+		Path: parts.Find(t, "registry"), Args: []string{"serve", file},
+		Ready: parts.HTTP(r.URL+"/v2/", 200),
+	})
+	return r
+}
+
+// Access is one line of the access log.
+type Access struct {
+	Method string
+	Path   string // with its query
+	Status int
+	Bytes  int64 // of the body that was sent
+	Agent  string
+}
+
+var accessLine = regexp.MustCompile(`^\S+ - - \[[^]]+\] "(\S+) (\S+) [^"]*" (\d+) (\d+) "[^"]*" "([^"]*)"`)
+
+// Mark returns the present end of the access log, for Since.
+func (r *Registry) Mark() int { return r.process.Output.Mark() }
+
+// Since returns the requests answered after the mark.
+func (r *Registry) Since(mark int) []Access {
+	var list []Access
+	for _, line := range r.process.Output.Since(mark) {
+		m := accessLine.FindStringSubmatch(line)
+		if m == nil {
+			continue
+		}
+		status, _ := strconv.Atoi(m[3])
+		sent, _ := strconv.ParseInt(m[4], 10, 64)
+		list = append(list, Access{Method: m[1], Path: m[2], Status: status, Bytes: sent, Agent: m[5]})
+	}
+	return list
+}
+
+// Lose removes a blob from the registry's disk: an incomplete replica.
+func (r *Registry) Lose(t testing.TB, repository, digest string) {
+	t.Helper()
+	algorithm, hex, _ := strings.Cut(digest, ":")
+	base := filepath.Join(r.root, "docker", "registry", "v2")
+	for _, dir := range []string{
+		filepath.Join(base, "blobs", algorithm, hex[:2], hex),
+		filepath.Join(base, "repositories", repository, "_layers", algorithm, hex),
+	} {
+		if _, err := os.Stat(dir); err != nil {
+			t.Fatalf("lose %s of %s: %v", digest, repository, err)
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,151 @@
+// Package s3 runs versitygw, an S3 server over a directory, as a "region" with one bucket that anybody may read.
+//
+// It knows the bucket's policy, the layout of blobs (design §12) and the access log. It must not know the proxy.
+package s3
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"ociproxy/test/parts"
+)
+
+const (
+	bucket    = "blobs"
+	prefix    = "containers/images/"
+	accessKey = "test"
+	secretKey = "test-secret"
+)
+
+// Store is a running S3 server with its bucket.
+type Store struct {
+	Region string
+	Addr   string // host:port
+	URL    string // of a blob, with {digest}: what the proxy's configuration takes
+
+	client *awss3.Client
+	log    string
+}
+
+// Start starts an empty store.
+func Start(t testing.TB, region string) *Store {
+	t.Helper()
+	addr := parts.FreeAddr(t)
+	s := &Store{Region: region, Addr: addr, URL: "http://" + addr + "/" + bucket + "/" + prefix + "{digest}",
+		log: filepath.Join(t.TempDir(), "access.log")}
+	parts.Start(t, parts.Spec{
+		Path: parts.Find(t, "versitygw"),
+		Args: []string{"--quiet", "--port", addr, "--region", region, "--access-log", s.log, "--health", "/-/health",
+			"posix", t.TempDir()},
+		Env:   []string{"ROOT_ACCESS_KEY=" + accessKey, "ROOT_SECRET_KEY=" + secretKey},
+		Ready: parts.HTTP("http://"+addr+"/-/health", 200),
+	})
+	s.client = awss3.New(awss3.Options{
+		BaseEndpoint: aws.String("http://" + addr), Region: region, UsePathStyle: true,
+		Credentials: credentials.NewStaticCredentialsProvider(accessKey, secretKey, ""),
+	})
+	_, err := s.client.CreateBucket(t.Context(), &awss3.CreateBucketInput{Bucket: aws.String(bucket)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Objects may be read by anybody and listed by nobody, as in production: an absent key then answers 403.
+	policy := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:GetObject",` +
+		`"Resource":"arn:aws:s3:::` + bucket + `/*"}]}`
+	_, err = s.client.PutBucketPolicy(t.Context(), &awss3.PutBucketPolicyInput{Bucket: aws.String(bucket), Policy: &policy})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// BlobURL returns the address of a blob.
+func (s *Store) BlobURL(digest string) string { return strings.Replace(s.URL, "{digest}", digest, 1) }
+
+// Put stores a blob as the mirror does (design §12): under its digest, unless it is there, immutable for caches. The
+// bytes are put as they are, so a test can store wrong ones.
+func (s *Store) Put(t testing.TB, digest string, blob []byte) {
+	t.Helper()
+	sum := sha256.Sum256(blob)
+	_, err := s.client.PutObject(t.Context(), &awss3.PutObjectInput{
+		Bucket: aws.String(bucket), Key: aws.String(prefix + digest), Body: bytes.NewReader(blob),
+		ChecksumSHA256: aws.String(base64.StdEncoding.EncodeToString(sum[:])), ChecksumAlgorithm: types.ChecksumAlgorithmSha256,
+		IfNoneMatch: aws.String("*"), ContentType: aws.String("application/octet-stream"),
+		CacheControl: aws.String("public, max-age=31536000, immutable, no-transform"),
+	})
+	if err != nil {
+		t.Fatalf("put %s into %s: %v", digest, s.Region, err)
+	}
+}
+
+// PutFrom stores a blob read to its end.
+func (s *Store) PutFrom(t testing.TB, digest string, from io.Reader) {
+	t.Helper()
+	blob, err := io.ReadAll(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Put(t, digest, blob)
+}
+
+// Access is one line of the access log.
+type Access struct {
+	Operation string // GetObject, HeadObject, …
+	Digest    string // of the blob asked for; empty when the key is none
+	Status    int
+	Bytes     int64  // sent
+	Requester string // "-" is anonymous
+}
+
+// Mark returns the present end of the access log, for Since.
+func (s *Store) Mark() int { return len(s.read()) }
+
+// Since returns the requests answered after the mark.
+func (s *Store) Since(mark int) []Access {
+	var list []Access
+	for line := range strings.Lines(string(s.read()[mark:])) {
+		if access, err := parse(line); err == nil {
+			list = append(list, access)
+		}
+	}
+	return list
+}
+
+func (s *Store) read() []byte {
+	data, err := os.ReadFile(s.log)
+	if err != nil {
+		return nil
+	}
+	return data[:bytes.LastIndexByte(data, '\n')+1]
+}
+
+// parse reads a line of Amazon's server access log format:
+// owner bucket [day time] address requester request operation key uri status error sent size …
+func parse(line string) (Access, error) {
+	f := strings.Fields(line)
+	if len(f) < 14 {
+		return Access{}, fmt.Errorf("short line %q", line)
+	}
+	status, err := strconv.Atoi(f[9])
+	if err != nil {
+		return Access{}, fmt.Errorf("status of %q: %w", line, err)
+	}
+	sent, err := strconv.ParseInt(f[11], 10, 64)
+	if err != nil {
+		return Access{}, fmt.Errorf("bytes of %q: %w", line, err)
+	}
+	digest, _ := strings.CutPrefix(f[7], prefix)
+	return Access{Operation: strings.TrimPrefix(f[6], "s3_"), Digest: digest, Status: status, Bytes: sent, Requester: f[5]}, nil
+}
