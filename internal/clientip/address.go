@@ -19,8 +19,8 @@ func parsePeer(s string) (netip.Addr, bool) {
 }
 
 // parseEntry reads an address as a front writes it: bare, "v4:port",
-// "[v6]", "[v6]:port", or "v6:port". Where the last cannot be told from an
-// address, it is one, unless port says that a port is always there.
+// "[v6]", "[v6]:port", or "v6:port". What can be read as an address without a
+// port is one, unless port says that a port is always there.
 func parseEntry(s string, port bool) (netip.Addr, bool) {
 	s = strings.Trim(s, " \t")
 	if s == "" || len(s) > maxEntryBytes {
@@ -34,25 +34,23 @@ func parseEntry(s string, port bool) (netip.Addr, bool) {
 		return parseClient(host)
 	}
 	colon := strings.LastIndexByte(s, ':')
-	switch {
-	case colon < 0:
+	if colon < 0 {
 		return parseClient(s)
-	case port, strings.IndexByte(s, ':') == colon, !mayBeV6(s[colon+1:]), strings.Count(s, ":") > 7:
+	}
+	withoutPort := func() (netip.Addr, bool) {
 		if !validPort(s[colon+1:]) {
-			// "::ffff:192.0.2.1" ends in no port but in dotted quads.
-			if port {
-				return netip.Addr{}, false
-			}
-			return parseClient(s)
+			return netip.Addr{}, false
 		}
 		return parseClient(s[:colon])
 	}
-	return parseClient(s)
+	if port || strings.IndexByte(s, ':') == colon {
+		return withoutPort()
+	}
+	if addr, ok := parseAddr(s); ok {
+		return addr, possible(addr)
+	}
+	return withoutPort()
 }
-
-// mayBeV6 reports whether the part after the last colon can be a group of an
-// IPv6 address: five digits can only be a port.
-func mayBeV6(group string) bool { return len(group) <= 4 }
 
 func validPort(s string) bool {
 	if s == "" || len(s) > 5 {
@@ -70,14 +68,15 @@ func validPort(s string) bool {
 
 var reserved = netip.MustParsePrefix("240.0.0.0/4")
 
-// parseClient refuses addresses that no client can have: the unspecified one,
+// possible refuses addresses that no client can have: the unspecified one,
 // multicast, and 240.0.0.0/4, which Cloudflare's "Pseudo IPv4" makes up.
+func possible(addr netip.Addr) bool {
+	return !addr.IsUnspecified() && !addr.IsMulticast() && !reserved.Contains(addr)
+}
+
 func parseClient(s string) (netip.Addr, bool) {
 	addr, ok := parseAddr(s)
-	if !ok || addr.IsUnspecified() || addr.IsMulticast() || reserved.Contains(addr) {
-		return netip.Addr{}, false
-	}
-	return addr, true
+	return addr, ok && possible(addr)
 }
 
 // parseAddr drops an IPv6 zone and unmaps IPv4.

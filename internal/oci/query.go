@@ -1,7 +1,6 @@
 package oci
 
 import (
-	"math"
 	"net/url"
 	"strconv"
 	"strings"
@@ -9,6 +8,9 @@ import (
 
 // maxMediaPart is how long each half of a media type may be (RFC 6838 §4.2).
 const maxMediaPart = 127
+
+// bitsOfN bounds n to 2147483647, which fits every registry's integer.
+const bitsOfN = 31
 
 // tagsQuery takes n and last. A page that cannot be asked for is an error: were
 // it dropped, a client that follows pages would read the first one for ever.
@@ -18,7 +20,7 @@ func tagsQuery(r Request, rawQuery string) (Request, error) {
 		return r, nil
 	}
 	if n := value(rawQuery, "n"); n != "" {
-		number, err := strconv.ParseUint(n, 10, 31) // digits only: no sign, no underscore
+		number, err := strconv.ParseUint(n, 10, bitsOfN) // takes digits only: no sign, no underscore
 		if err != nil {
 			return Request{}, ErrNumberInvalid
 		}
@@ -38,9 +40,6 @@ func tagsQuery(r Request, rawQuery string) (Request, error) {
 	return r, nil
 }
 
-// MaxN is the largest page a client may ask for.
-const MaxN = math.MaxInt32
-
 // referrersQuery takes artifactType. One that is no media type is dropped: the
 // unfiltered list is a correct answer, since clients must filter themselves
 // when the answer does not say OCI-Filters-Applied.
@@ -55,8 +54,8 @@ func referrersQuery(rawQuery string) string {
 	return "artifactType=" + url.QueryEscape(artifactType)
 }
 
-// value returns the first value of key, unescaped, or "" if there is none or it
-// is badly escaped. '+' stays '+': no value here has a space, and clients that
+// value returns the first value of key, unescaped, or "" if there is none. A bad
+// escape is left as it is, for its '%' is valid nowhere. '+' stays '+': no value here has a space, and clients that
 // forget to escape mean the '+' of "application/vnd.example+json".
 func value(rawQuery, key string) string {
 	for pair := range strings.SplitSeq(rawQuery, "&") {
@@ -64,9 +63,8 @@ func value(rawQuery, key string) string {
 		if k != key {
 			continue
 		}
-		v, err := url.PathUnescape(v)
-		if err != nil {
-			return ""
+		if unescaped, err := url.PathUnescape(v); err == nil {
+			return unescaped
 		}
 		return v
 	}
