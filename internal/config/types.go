@@ -16,7 +16,7 @@ import (
 // Config is the whole file.
 type Config struct {
 	// Version of this file's format. This release reads version 1; a newer version is refused.
-	Version int `yaml:"version" rule:"required"`
+	Version int `yaml:"version" rule:"required" hint:"begin the file with version: 1"`
 	// Listen is the address of the public port. PORT in the environment overrides the port.
 	Listen string `yaml:"listen"`
 	// Admin is the address of the operators' port: metrics, explain, pprof. Keep it away from clients. Empty: no such port.
@@ -37,7 +37,7 @@ type Config struct {
 	// Places adds places to the built-in map, or corrects them. The key is the place: `onprem/berlin`.
 	Places map[place.Place]Site `yaml:"places"`
 	// Upstreams are the OCI registries that hold the images. Exactly one is canonical.
-	Upstreams []Upstream `yaml:"upstreams" rule:"required"`
+	Upstreams []Upstream `yaml:"upstreams" rule:"required" hint:"name at least the registry that holds all images, with canonical: true"`
 	// Stores are buckets and CDNs that serve blobs by digest.
 	Stores []Store `yaml:"stores"`
 	// Route tunes where requests go.
@@ -53,6 +53,8 @@ type Config struct {
 	Hash string `yaml:"-"`
 	// Warnings are findings that do not stop the server, in line order.
 	Warnings []*Error `yaml:"-"`
+
+	places *place.Map // built while the file was read
 }
 
 // Client says how to learn the client's address.
@@ -77,6 +79,13 @@ type Behind struct {
 	Trusted []netip.Prefix `yaml:"trusted"`
 	// Single says that the header holds one value and must occur exactly once.
 	Single bool `yaml:"single"`
+	// Port says that the header's value always ends in `:port`, as CloudFront writes it.
+	Port bool `yaml:"port"`
+	// RequireHeader must be in the request too, with `requireValue`, or the peer is not taken for your front. It tells your
+	// own front from another customer's of the same provider: `X-Azure-FDID`. This is no secret.
+	RequireHeader string `yaml:"requireHeader"`
+	// RequireValue is what `requireHeader` must hold.
+	RequireValue string `yaml:"requireValue"`
 	// ProxyProtocol requires a PROXY protocol header (v1 or v2) from trusted peers and refuses it from others.
 	ProxyProtocol bool `yaml:"proxyProtocol"`
 }
@@ -245,7 +254,7 @@ type Store struct {
 	Owner string `yaml:"owner"`
 	// Serves says whom the store may serve, since its owner pays: clouds by name; `internet`: every client whose cloud no
 	// store names and no upstream lives in; `all`.
-	Serves Serves `yaml:"serves" rule:"required"`
+	Serves Serves `yaml:"serves" rule:"required" hint:"its owner pays: list clouds, [internet] or [all]"`
 	// State is `active`; `filling` (being filled, gets no traffic yet); `draining` (about to go, gets no new traffic);
 	// `off`.
 	State State `yaml:"state"`

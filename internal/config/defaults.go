@@ -1,0 +1,91 @@
+package config
+
+import (
+	"reflect"
+	"time"
+)
+
+// Default is the configuration of a file that says nothing but its version.
+func Default() *Config {
+	c := new(Config)
+	Fill(c)
+	return c
+}
+
+// Fill sets the defaults of v, a pointer to any struct of the file. It is the one place where defaults are written, and
+// runs before the keys of the file are read into v. Keys whose default depends on others (a store's check, a feed's
+// URL, a place's partition) are completed when the whole file is read.
+func Fill(v any) {
+	switch v := v.(type) {
+	case *Config:
+		v.Version = Version
+		v.Listen = ":8080"
+		v.Admin = "127.0.0.1:9090"
+		Fill(&v.Client)
+		Fill(&v.TLS)
+		Fill(&v.Limits)
+		Fill(&v.Ranges)
+		Fill(&v.Route)
+		Fill(&v.Log)
+	case *Client:
+		v.Behind.Preset = "direct"
+	case *TLS:
+		v.MinVersion = "1.2"
+	case *Limits:
+		v.MaxConnections = 20_000
+		v.HeaderBytes = 16 << 10
+		v.ReadHeaderTimeout = 10 * time.Second
+		v.ReadTimeout = 30 * time.Second
+		v.WriteTimeout = 30 * time.Second
+		v.IdleTimeout = 650 * time.Second // above 620 s, which Google's load balancer asks for
+		v.MaxStreams = 250
+		v.CheckTimeout = 300 * time.Millisecond
+		v.Drain = 20 * time.Second
+	case *Ranges:
+		v.Refresh = 6 * time.Hour
+	case *Upstream:
+		v.Serves.All = true
+		v.State = Active
+		v.Families = Families{IPv4: true, IPv6: true}
+	case *Store:
+		v.State = Active
+		v.Rollout = 100
+		v.Families = Families{IPv4: true, IPv6: true}
+	case *Inventory:
+		v.Refresh = 60 * time.Second
+		v.StaleAfter = 24 * time.Hour
+	case *Route:
+		v.CostWeight = 5
+	case *Log:
+		v.Requests = 1
+		v.Client = LogPrefix
+		v.Level = "info"
+		v.Format = "json"
+	}
+}
+
+// feedURLs are the providers' own addresses. Azure publishes under a new one each week, so it has none here.
+var feedURLs = map[Provider]string{
+	AWS:      "https://ip-ranges.amazonaws.com/ip-ranges.json",
+	GCP:      "https://www.gstatic.com/ipranges/cloud.json",
+	Oracle:   "https://docs.oracle.com/en-us/iaas/tools/public_ip_ranges.json",
+	Exoscale: "https://exoscale-prefixes.sos-ch-dk-2.exo.io/exoscale_prefixes.json",
+	Vultr:    "https://geofeed.constant.com/?json",
+}
+
+// complete fills the keys whose default depends on other keys. It runs after validation found no fault.
+func (c *Config) complete() {
+	if reflect.ValueOf(c.Client.Behind).IsZero() {
+		Fill(&c.Client) // behind: {}
+	}
+	for i := range c.Stores {
+		if s := &c.Stores[i]; s.Check == "" {
+			s.Check = s.URL
+		}
+	}
+	for i := range c.Ranges.Feeds {
+		if f := &c.Ranges.Feeds[i]; f.URL == "" && f.File == "" {
+			f.URL = feedURLs[f.Provider]
+		}
+	}
+}

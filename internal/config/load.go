@@ -1,0 +1,200 @@
+package config
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strconv"
+	"strings"
+
+	yaml "go.yaml.in/yaml/v4"
+)
+
+// Version is the newest format of the file that this release reads.
+const Version = 1
+
+// maxBytes is far above any real file (one of 400 stores is 150 KB).
+const maxBytes = 8 << 20
+
+// Load reads a file. Relative file names in it are made absolute, seen from the directory of the file as it is named
+// (a symbolic link is not followed: beside a ConfigMap's link lie its other keys). The error is an *Errors when the file
+// was read and is wrong, else what the operating system said.
+func Load(file string) (*Config, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, fmt.Errorf("read config: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("read config %s: %w", file, err)
+	}
+	c, err := Parse(file, data)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := filepath.Abs(filepath.Dir(file))
+	if err != nil {
+		return nil, fmt.Errorf("read config %s: %w", file, err)
+	}
+	for _, p := range c.files() {
+		if *p != "" && !filepath.IsAbs(*p) {
+			*p = filepath.Join(dir, *p)
+		}
+	}
+	return c, nil
+}
+
+// files are the keys that name files or directories.
+func (c *Config) files() []*string {
+	out := []*string{&c.TLS.Cert, &c.TLS.Key, &c.Ranges.Cache, &c.Ranges.Seed, &c.Ranges.GeoIP.City, &c.Ranges.GeoIP.ASN, &c.Route.Latency}
+	for i := range c.Ranges.Feeds {
+		out = append(out, &c.Ranges.Feeds[i].File)
+	}
+	return out
+}
+
+// Parse reads the text of a file; name is what messages call it. The error is always an *Errors with every fault that
+// could be found. Relative file names stay as they are.
+func Parse(name string, data []byte) (*Config, error) {
+	d := &decoder{source: newSource(name, data), nodes: map[string]*yaml.Node{}, bad: map[string]bool{}}
+	c := d.read(data)
+	if len(d.faults) > 0 {
+		return nil, &Errors{List: sorted(d.faults)}
+	}
+	sum := sha256.Sum256(data)
+	c.Hash = hex.EncodeToString(sum[:])
+	return c, nil
+}
+
+func (d *decoder) read(data []byte) *Config {
+	if len(data) > maxBytes {
+		d.add(&Error{Message: fmt.Sprintf("the file is larger than %d MiB", maxBytes>>20)})
+		return nil
+	}
+	root, partial := d.parse(data)
+	if root == nil {
+		return nil
+	}
+	if newer := d.newer(root); newer {
+		return nil
+	}
+	c := new(Config)
+	d.value(root, reflect.ValueOf(c).Elem(), "")
+	if partial {
+		d.keepBefore()
+		return nil
+	}
+	validate(d, c)
+	if len(d.faults) == 0 {
+		c.complete()
+	}
+	return c
+}
+
+// parse returns the top mapping. After a fault of syntax, which is reported, it is the part of the file before the
+// top-level key in which the fault lies, so that other faults are still found; nil when nothing is left.
+func (d *decoder) parse(data []byte) (root *yaml.Node, partial bool) {
+	var doc yaml.Node
+	err := yaml.Load(data, &doc)
+	if err == nil {
+		return d.top(&doc), false
+	}
+	fault := d.syntax(err, data)
+	d.add(fault)
+	var head []string
+	for i := min(fault.Line, len(d.lines)) - 1; i > 0; i-- {
+		if l := d.lines[i]; l != "" && l[0] > ' ' && l[0] != '#' && l[0] != '-' && i < fault.Line-1 {
+			head = d.lines[:i]
+			break
+		}
+	}
+	doc = yaml.Node{}
+	if len(head) == 0 || yaml.Load([]byte(strings.Join(head, "\n")), &doc) != nil || doc.Kind != yaml.DocumentNode || doc.Content[0].Kind != yaml.MappingNode {
+		return nil, true
+	}
+	return doc.Content[0], true
+}
+
+func (d *decoder) top(doc *yaml.Node) *yaml.Node {
+	if doc.Kind != yaml.DocumentNode || len(doc.Content) == 0 {
+		return doc
+	}
+	return doc.Content[0]
+}
+
+// keepBefore drops what cannot be known from half a file: which keys are missing from it.
+func (d *decoder) keepBefore() {
+	kept := d.faults[:0]
+	for _, f := range d.faults {
+		if f.Path != "" || !strings.HasPrefix(f.Message, "missing key") {
+			kept = append(kept, f)
+		}
+	}
+	d.faults = kept
+}
+
+// syntax translates the library's error.
+func (d *decoder) syntax(err error, data []byte) *Error {
+	var one *yaml.LoadError
+	var many *yaml.LoadErrors
+	if errors.As(err, &many) && len(many.Errors) > 0 {
+		one = many.Errors[0]
+	} else if !errors.As(err, &one) {
+		return &Error{Message: err.Error()}
+	}
+	e := &Error{Line: one.Mark.Line, Column: one.Mark.Column, Message: "not YAML: " + one.Message}
+	switch {
+	case strings.Contains(one.Message, "no documents"):
+		e.Message, e.Hint = "the file is empty", "begin with `version: 1`; examples/minimal.yaml is a start"
+	case strings.Contains(one.Message, "single document"):
+		e.Line, e.Column = d.secondDocument(), 1
+		e.Message, e.Hint = "a second document begins here", "the file holds one document: remove the `---`"
+	case one.ContextMsg != "":
+		e.Message += " (" + one.ContextMsg
+		if l := one.ContextMark.Line; l > 0 && l != e.Line {
+			e.Message += " that begins in line " + strconv.Itoa(l)
+		}
+		e.Message += ")"
+	}
+	if e.Line > 0 && e.Line <= len(d.lines) && bytes.ContainsRune([]byte(d.lines[e.Line-1]), '\t') {
+		e.Hint = "indent with spaces: YAML has no tabs"
+	}
+	return e
+}
+
+func (d *decoder) secondDocument() int {
+	content := false
+	for i, l := range d.lines {
+		if content && strings.HasPrefix(l, "---") {
+			return i + 1
+		}
+		content = content || strings.TrimSpace(l) != "" && l[0] != '#' && l[0] != '%'
+	}
+	return 1
+}
+
+// newer reports, as the only fault, a file that this release cannot understand.
+func (d *decoder) newer(root *yaml.Node) bool {
+	if root.Kind != yaml.MappingNode {
+		return false
+	}
+	for i := 0; i+1 < len(root.Content); i += 2 {
+		if v := root.Content[i+1]; root.Content[i].Value == "version" && v.Kind == yaml.ScalarNode {
+			n, err := strconv.Atoi(v.Value)
+			if err != nil || n <= Version {
+				return false
+			}
+			d.fault("version", v, fmt.Sprintf("this file has format version %d; this release reads version %d", n, Version),
+				"upgrade the program, or write the file in the older format")
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,196 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"ociproxy/internal/place"
+)
+
+// places adds the file's places to the built-in map, one by one so that each fault has its line.
+func (v *validator) places() {
+	v.m = place.Embedded()
+	for _, p := range v.c.declaredPlaces() {
+		v.declared[p] = true
+		at := "places." + p.String()
+		s := v.c.Places[p]
+		v.price(at+".price", s.Price)
+		if (s.Lat == nil) != (s.Lon == nil) {
+			v.fail(at, "", "lat and lon belong together")
+			continue
+		}
+		if v.broken(at) {
+			continue
+		}
+		_, known := v.m.Find(p)
+		if !known && (s.Lat == nil || s.Country == "") {
+			v.fail(at, "only corrections of a built-in place may leave them out", "a new place needs lat, lon and country")
+			continue
+		}
+		m, err := v.m.With(s.site(p))
+		if err != nil {
+			for _, err := range split(err) {
+				v.fail(at, "", "%s", strings.TrimPrefix(err.Error(), fmt.Sprintf("place %s: ", p)))
+			}
+			continue
+		}
+		v.m = m
+	}
+	v.c.places = v.m
+}
+
+// broken reports whether anything at or below a path could not be read.
+func (v *validator) broken(at string) bool {
+	for p := range v.bad {
+		if p == at || strings.HasPrefix(p, at+".") {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *Config) declaredPlaces() []place.Place {
+	out := make([]place.Place, 0, len(c.Places))
+	for p := range c.Places {
+		out = append(out, p)
+	}
+	slices.SortFunc(out, place.Place.Compare)
+	return out
+}
+
+func (v *validator) ranges() {
+	r := v.c.Ranges
+	if r.Refresh < time.Second {
+		v.fail("ranges.refresh", "6h is plenty: providers change their ranges a few times a week", "refresh must be at least 1s")
+	}
+	names := map[string]int{}
+	for i, f := range r.Feeds {
+		at := fmt.Sprintf("ranges.feeds[%d]", i)
+		v.feed(at, f)
+		if v.broken(at) || f.Provider == "" {
+			continue
+		}
+		if first, dup := names[f.Name()]; dup {
+			v.fail(at, "", "the feed %s is listed already, as ranges.feeds[%d]", f.Name(), first)
+			continue
+		}
+		names[f.Name()] = i
+	}
+	seen := map[netip.Prefix]int{}
+	for i := range r.Overrides {
+		o := &r.Overrides[i]
+		at := fmt.Sprintf("ranges.overrides[%d]", i)
+		v.place(at+".place", &o.Place)
+		if !o.CIDR.IsValid() {
+			continue
+		}
+		if first, dup := seen[o.CIDR]; dup {
+			v.fail(at+".cidr", "keep one", "%s is listed already, as ranges.overrides[%d]", o.CIDR, first)
+			continue
+		}
+		seen[o.CIDR] = i
+	}
+	for asn, cloud := range r.GeoIP.Clouds {
+		v.cloud(fmt.Sprintf("ranges.geoip.clouds.%d", asn), cloud)
+	}
+	if len(r.GeoIP.Clouds) > 0 && r.GeoIP.ASN == "" {
+		v.fail("ranges.geoip.clouds", "", "clouds needs asn, the file that knows AS numbers")
+	}
+}
+
+func (v *validator) feed(at string, f Feed) {
+	if f.URL != "" && f.File != "" {
+		v.fail(at, "keep one of them", "a feed has a url or a file")
+	}
+	if f.URL != "" {
+		v.url(at+".url", f.URL, urlRule{query: true, insecure: f.Insecure})
+	}
+	if v.bad[at+".provider"] {
+		return
+	}
+	if f.URL == "" && f.File == "" && feedURLs[f.Provider] == "" {
+		hint := ""
+		if f.Provider == Azure {
+			hint = "Azure's file has a new address each week: download it and name it as file, or serve it under a url of yours"
+		}
+		v.fail(at, hint, "a feed of the provider %s needs a url or a file", f.Provider)
+	}
+	switch {
+	case f.Provider == Geofeed && f.Cloud == "":
+		v.fail(at, "cloud: digitalocean", "a geofeed needs cloud: whose ranges it lists")
+	case f.Provider == Geofeed:
+		v.cloud(at+".cloud", f.Cloud)
+	case f.Cloud != "":
+		v.fail(at+".cloud", "remove it", "the provider %s says the cloud itself", f.Provider)
+	}
+}
+
+// Name tells a feed from the others of the file: the provider, for a geofeed its cloud, for a csv its file too.
+func (f Feed) Name() string {
+	switch f.Provider {
+	case Geofeed:
+		return f.Cloud
+	case CSV:
+		source := f.File
+		if source == "" {
+			source = f.URL
+		}
+		return "csv:" + path.Base(strings.ReplaceAll(source, `\`, "/"))
+	}
+	return string(f.Provider)
+}
+
+func (v *validator) route() {
+	r := v.c.Route
+	if r.CostWeight < 0 {
+		v.fail("route.costWeight", "", "costWeight is negative")
+	}
+	if r.MonthlyTB < 0 {
+		v.fail("route.monthlyTB", "", "monthlyTB is negative")
+	}
+	candidates := make([]string, 0, len(v.names))
+	for n := range v.names {
+		candidates = append(candidates, n)
+	}
+	slices.Sort(candidates)
+	seen := map[string]int{}
+	for i, p := range r.Pins {
+		at := fmt.Sprintf("route.pin[%d]", i)
+		if !v.broken(at) {
+			v.pinned(at, p, seen, i)
+		}
+		for j, name := range p.To {
+			if _, ok := v.names[name]; !ok {
+				v.fail(fmt.Sprintf("%s.to[%d]", at, j), suggestion(name, candidates, "candidates"), "unknown candidate %q", shorten(name))
+			}
+		}
+	}
+}
+
+func (v *validator) pinned(at string, p Pin, seen map[string]int, i int) {
+	who := p.Cloud
+	if p.CIDR.IsValid() {
+		who = p.CIDR.String()
+	}
+	switch {
+	case who == "":
+		v.fail(at, "", "a pin needs cidr or cloud")
+		return
+	case p.CIDR.IsValid() && p.Cloud != "":
+		v.fail(at, "make two pins of it", "a pin has cidr or cloud, not both")
+		return
+	case p.Cloud != "":
+		v.cloud(at+".cloud", p.Cloud)
+	}
+	if first, dup := seen[who]; dup {
+		v.fail(at, "the first one that matches counts: remove one", "%s is pinned already, by route.pin[%d]", who, first)
+	}
+	seen[who] = i
+	if len(p.To) == 0 {
+		v.fail(at+".to", "name upstreams or stores", "the list is empty")
+	}
+}

@@ -1,0 +1,190 @@
+package config
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// warnings finds what is allowed but seldom meant. It runs on a file without faults.
+func (v *validator) warnings() {
+	c := v.c
+	if c.Location.IsZero() {
+		v.warn("location", "location: the place where this instance runs", "location is not set: clients that nobody can locate are ranked by price and name only")
+	}
+	v.warnFront()
+	v.warnFeeds()
+	v.warnUnserved()
+	for i, o := range c.Ranges.Overrides {
+		for j, p := range c.Ranges.Overrides[:i] {
+			if o.Place != p.Place && o.CIDR.Overlaps(p.CIDR) {
+				v.warn(fmt.Sprintf("ranges.overrides[%d].cidr", i), "", "%s overlaps ranges.overrides[%d], %s: the longer prefix wins", o.CIDR, j, p.CIDR)
+			}
+		}
+	}
+	for i := range c.Upstreams {
+		u := &c.Upstreams[i]
+		v.warnRegion(fmt.Sprintf("upstreams[%d].url", i), u.URL, u.Place.Cloud, u.Place.Region)
+	}
+	urls := map[string]string{}
+	for i := range c.Stores {
+		s := &c.Stores[i]
+		at := fmt.Sprintf("stores[%d]", i)
+		if s.CDN == "" {
+			v.warnRegion(at+".url", s.URL, s.Place.Cloud, s.Place.Region)
+		}
+		if first := urls[s.URL]; first != "" {
+			v.warn(at+".url", "", "the URL is that of %s: both fail together", first)
+		}
+		urls[s.URL] = s.Name
+		if u, err := url.Parse(s.URL); err == nil && s.Families.IPv6 && ipv4OnlyS3.MatchString(u.Hostname()) {
+			v.warn(at+".url", "write s3.dualstack.REGION, or families: [ipv4]", "this S3 host has no IPv6 address")
+		}
+		if s.CDN == "other" && s.Price.Internet == nil {
+			v.warn(at, "price: {internet: 4}", "no price is known for this CDN: it counts as free")
+		}
+	}
+	v.warnPins()
+	c.Warnings = sorted(c.Warnings)
+}
+
+func (v *validator) warnRegion(at, raw, cloud, region string) {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return
+	}
+	if hostCloud, host := hostRegion(u.Hostname()); host != "" && (hostCloud != cloud || host != region) {
+		v.warn(at, "one of the two is wrong", "the host is in %s/%s, the place is %s/%s", hostCloud, host, cloud, region)
+	}
+}
+
+// idle is how long a front keeps idle connections: ours must be kept longer.
+var idle = map[string]time.Duration{
+	"google-lb": 620 * time.Second, // cloud.google.com/load-balancing/docs/https: 600 s, servers 620 s
+	"aws-alb":   60 * time.Second,  // docs.aws.amazon.com: idle_timeout.timeout_seconds
+}
+
+func (v *validator) warnFront() {
+	front := v.c.Client.Behind.Preset
+	if min := idle[front]; v.c.Limits.IdleTimeout < min {
+		v.warn("limits.idleTimeout", fmt.Sprintf("%s or more", formatDuration(min)), "%s reuses connections for longer: some requests will fail with 502", front)
+	}
+}
+
+// warnFeeds names the clouds that the file speaks of and whose clients it cannot recognise.
+func (v *validator) warnFeeds() {
+	r := v.c.Ranges
+	located := map[string]bool{}
+	csv := false
+	for _, f := range r.Feeds {
+		located[f.cloud()] = true
+		csv = csv || f.Provider == CSV // may name any place
+	}
+	for _, o := range r.Overrides {
+		located[o.Place.Cloud] = true
+	}
+	for _, cloud := range r.GeoIP.Clouds {
+		located[cloud] = true
+	}
+	said := map[string]bool{}
+	need := func(at, cloud string) {
+		if csv || cloud == "" || located[cloud] || said[cloud] {
+			return
+		}
+		said[cloud] = true
+		hint := fmt.Sprintf("add a feed for %s under `ranges.feeds:`, or its ranges under `ranges.overrides:`", cloud)
+		v.warn(at, hint, "nothing tells which clients are in %s", cloud)
+	}
+	for i, s := range v.c.Stores {
+		for _, cloud := range s.Serves.Clouds {
+			need(v.item(fmt.Sprintf("stores[%d].serves", i), cloud), cloud)
+		}
+		need(fmt.Sprintf("stores[%d].place", i), s.Place.Cloud)
+	}
+	for i, u := range v.c.Upstreams {
+		for _, cloud := range u.Serves.Clouds {
+			need(v.item(fmt.Sprintf("upstreams[%d].serves", i), cloud), cloud)
+		}
+		need(fmt.Sprintf("upstreams[%d].place", i), u.Place.Cloud)
+	}
+	for i, p := range v.c.Route.Pins {
+		need(fmt.Sprintf("route.pin[%d].cloud", i), p.Cloud)
+	}
+	fetched := slices.ContainsFunc(r.Feeds, func(f Feed) bool { return f.File == "" })
+	if fetched && r.Cache == "" && r.Seed == "" {
+		v.warn("ranges", "cache: a directory that survives a restart", "neither cache nor seed is set: a restart without network knows no client")
+	}
+}
+
+// cloud whose clients the feed recognises, "" for a csv.
+func (f Feed) cloud() string {
+	switch f.Provider {
+	case Geofeed:
+		return f.Cloud
+	case CSV:
+		return ""
+	}
+	return string(f.Provider)
+}
+
+// Unserved lists the clouds that this file can recognise, that no store names and no upstream lives in. Their clients
+// are treated like the rest of the internet. Sorted.
+func (c *Config) Unserved() []string {
+	named := map[string]bool{}
+	for _, s := range c.Stores {
+		for _, cloud := range s.Serves.Clouds {
+			named[cloud] = true
+		}
+	}
+	for _, u := range c.Upstreams {
+		named[u.Place.Cloud] = true
+	}
+	var out []string
+	for _, f := range c.Ranges.Feeds {
+		if cloud := f.cloud(); cloud != "" && !named[cloud] && !slices.Contains(out, cloud) {
+			out = append(out, cloud)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// InternetStores names the stores that serve the rest of the internet, in file order.
+func (c *Config) InternetStores() []string {
+	var out []string
+	for _, s := range c.Stores {
+		if (s.Serves.Internet || s.Serves.All) && s.State == Active {
+			out = append(out, s.Name)
+		}
+	}
+	return out
+}
+
+func (v *validator) warnUnserved() {
+	clouds, stores := v.c.Unserved(), v.c.InternetStores()
+	if len(clouds) == 0 || len(v.c.Stores) == 0 {
+		return
+	}
+	to := "the upstreams, since no store serves the internet"
+	if len(stores) > 0 {
+		to = "the internet stores (" + strings.Join(stores, ", ") + ")"
+	}
+	v.warn("stores", "this is fine if it is what you want to pay for", "no store names %s: their clients go to %s", strings.Join(clouds, ", "), to)
+}
+
+func (v *validator) warnPins() {
+	off := map[string]bool{}
+	for _, s := range v.c.Stores {
+		off[s.Name] = s.State != Active
+	}
+	for _, u := range v.c.Upstreams {
+		off[u.Name] = u.State != Active
+	}
+	for i, p := range v.c.Route.Pins {
+		if !slices.ContainsFunc(p.To, func(n string) bool { return !off[n] }) {
+			v.warn(fmt.Sprintf("route.pin[%d].to", i), "", "none of these takes traffic: the pinned clients go to the canonical upstream")
+		}
+	}
+}
