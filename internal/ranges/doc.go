@@ -1,0 +1,20 @@
+// Package ranges answers one question: in which cloud and region is this address?
+//
+// It knows the providers' published range files (feeds), how to keep them fresh and when not to believe them,
+// the longest-prefix table made of them, and the operator's GeoIP files as a fallback. It must not know
+// who asks (that is clientip) nor what is decided from the answer (that is route).
+//
+// An address is looked up in this order: the operator's overrides, which win even over a longer prefix of a feed;
+// the feeds by longest prefix; GeoIP. Whatever fails, the last good copy stays in use.
+//
+// # Equal prefixes
+//
+// When the same prefix is listed more than once, a row whose region is on the map beats one whose region is not,
+// if both name the same cloud; otherwise the first one wins: feeds in the order of the config file, rows in the
+// order of the feed. Rows that lose to a different place are counted in [FeedStatus.Conflicts].
+//
+// # Where a copy comes from at start
+//
+// A local file is read at once. For a URL: the copy on disk when it is newer than the seed, else the seed, else
+// nothing until the first refresh. [New] never touches the network.
+package ranges

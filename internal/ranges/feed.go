@@ -1,0 +1,170 @@
+package ranges
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"ociproxy/internal/config"
+	"ociproxy/internal/fetch"
+	"ociproxy/internal/place"
+)
+
+// feed follows one provider's ranges.
+type feed struct {
+	name    string
+	config  config.Feed
+	format  format
+	resolve resolver
+	fetcher *fetch.Fetcher
+	source  string
+
+	asking  sync.Mutex // one exchange at a time; guards pending
+	pending *parsed    // what validate, called by the fetcher, made of the last body it accepted
+
+	mu     sync.Mutex // guards what follows
+	good   *parsed    // in use; nil: nothing yet
+	status FeedStatus
+}
+
+// parsed is a feed that passed its guards.
+type parsed struct {
+	entries        []Entry
+	space          space
+	unknown        int
+	unknownRegions []string
+}
+
+func newFeed(name string, c config.Feed, cfg config.Ranges, m *place.Map, opts Options) (*feed, error) {
+	form, ok := formats[c.Provider]
+	if !ok {
+		return nil, fmt.Errorf("feed %s: unknown provider %q", name, c.Provider)
+	}
+	cloud := or(form.cloud, c.Cloud)
+	if c.Provider == config.Geofeed && !m.HasCloud(cloud) {
+		return nil, fmt.Errorf("feed %s: cloud %q is not on the map", name, cloud)
+	}
+	url := c.URL
+	if url == "" && c.File == "" {
+		url = form.url
+	}
+	if url == "" && c.File == "" {
+		return nil, fmt.Errorf("feed %s: needs url or file: the provider has no stable URL", name)
+	}
+	f := &feed{
+		name: name, config: c, format: form, source: or(c.File, url),
+		resolve: resolver{feed: name, cloud: cloud, sites: m},
+	}
+	f.status = FeedStatus{Name: name, Provider: string(c.Provider), Source: f.source}
+	src := fetch.Source{File: c.File, Client: opts.Client, Timeout: opts.Timeout, Validate: f.validate}
+	if c.File == "" {
+		src.URL = url
+	}
+	if c.Provider == config.Azure {
+		src.Key = "azure" // the URL moves every week, the document is the same
+	}
+	if cfg.Cache != "" {
+		src.Cache = filepath.Join(cfg.Cache, "ranges", name)
+	}
+	f.fetcher = fetch.New(src)
+	return f, nil
+}
+
+// local reports whether the feed is a file on this machine.
+func (f *feed) local() bool { return f.config.File != "" }
+
+// validate parses a body and applies the guards; the result waits in pending.
+func (f *feed) validate(body []byte) error {
+	p, err := f.parse(body)
+	if err == nil {
+		if good := f.current(); good != nil {
+			err = checkSpace(good.space, p.space)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	f.pending = p
+	return nil
+}
+
+func (f *feed) parse(body []byte) (*parsed, error) {
+	rows, err := f.format.parse(body)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkRows(rows, f.format.own); err != nil {
+		return nil, err
+	}
+	p := &parsed{space: measure(rows)}
+	resolve := f.resolve
+	p.entries, p.unknownRegions, p.unknown, err = resolve.entries(rows)
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+func (f *feed) current() *parsed {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.good
+}
+
+// get asks the source once. It reports whether there are new entries, and what went wrong.
+func (f *feed) get(ctx context.Context) (changed bool, err error) {
+	f.asking.Lock()
+	defer f.asking.Unlock()
+	_, changed, err = f.fetcher.Get(ctx)
+	var unkept *fetch.CacheError
+	isGood := err == nil || errors.As(err, &unkept)
+	from := "url"
+	switch {
+	case !isGood:
+		from = "cache" // the source failed, but there was a copy on disk that nobody had loaded
+	case f.local():
+		from = "file"
+	}
+	switch {
+	case changed:
+		f.adopt(f.pending, from, f.fetcher.Checked())
+	case isGood:
+		f.confirm(from, f.fetcher.Checked())
+	}
+	f.record(err, isGood)
+	return changed, err
+}
+
+// adopt puts a copy in use.
+func (f *feed) adopt(p *parsed, from string, at time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.good = p
+	f.status.Rows = len(p.entries)
+	f.status.Unknown, f.status.UnknownRegions = p.unknown, p.unknownRegions
+	f.status.From, f.status.LastGood = from, at
+}
+
+// confirm notes that the copy in use is current.
+func (f *feed) confirm(from string, at time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.status.From, f.status.LastGood = from, at
+}
+
+// record keeps the outcome of an attempt.
+func (f *feed) record(err error, isGood bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.status.record(err, isGood)
+}
+
+// report is a copy of the feed's state, with the age as of now.
+func (f *feed) report(now time.Time) FeedStatus {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.status.at(now)
+}

@@ -1,0 +1,191 @@
+package ranges
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"ociproxy/internal/config"
+	"ociproxy/internal/place"
+)
+
+// What Client.By can say.
+const (
+	ByOverride = "override" // the operator's own range
+	ByFeed     = "feed"     // a provider's published range
+	ByGeoIP    = "geoip"    // the operator's mmdb files
+)
+
+// Client is what is known of an address.
+type Client struct {
+	Place   place.Place // zero: unknown; Region "": cloud known, region not
+	Spot    place.Spot  // where that is; the GeoIP files' opinion when the region is not known
+	HasSpot bool
+	Entry   *Entry // the range that decided; nil for GeoIP and unknown addresses
+	By      string // ByOverride, ByFeed, ByGeoIP, or "" for an unknown address
+}
+
+// Options are what [New] takes besides the config. All fields may be zero.
+type Options struct {
+	Logger  *slog.Logger  // default: none
+	Client  *http.Client  // for feeds; default http.DefaultClient
+	Timeout time.Duration // for one exchange; default fetch.DefaultTimeout
+}
+
+// Ranges locates addresses and keeps its feeds fresh. It is safe for concurrent use.
+type Ranges struct {
+	table     atomic.Pointer[Table]
+	overrides []Entry
+	feeds     []*feed
+	geo       *geoIP
+	refresh   time.Duration
+	log       *slog.Logger
+
+	building  sync.Mutex // one rebuild at a time; guards conflicts
+	conflicts []int      // for each feed, in the table in use
+}
+
+// New loads what is on this machine (local files, last good copies, seeds, GeoIP files) and is ready to locate.
+// It does not touch the network: call Run or Refresh. An error means that cfg does not fit the map; files that
+// cannot be read are no error here, they are in Status.
+func New(cfg config.Ranges, m *place.Map, opts Options) (*Ranges, error) {
+	r := &Ranges{refresh: cfg.Refresh, log: opts.Logger}
+	if r.refresh <= 0 {
+		r.refresh = defaultRefresh
+	}
+	if r.log == nil {
+		r.log = slog.New(slog.DiscardHandler)
+	}
+	var errs []error
+	for _, o := range cfg.Overrides {
+		e, err := overrideEntry(o, m)
+		errs = append(errs, err)
+		r.overrides = append(r.overrides, e)
+	}
+	names := map[string]int{}
+	for _, c := range cfg.Feeds {
+		f, err := newFeed(feedName(c, names), c, cfg, m, opts)
+		errs = append(errs, err)
+		r.feeds = append(r.feeds, f)
+	}
+	var err error
+	r.geo, err = newGeoIP(cfg.GeoIP, m)
+	if err := errors.Join(append(errs, err)...); err != nil {
+		return nil, err
+	}
+
+	var wg sync.WaitGroup
+	for _, f := range r.feeds {
+		wg.Go(func() { f.start(cfg.Seed) })
+	}
+	for _, f := range r.geo.files() {
+		wg.Go(func() { _, _ = f.get(context.Background()) }) // the outcome is in the status
+	}
+	wg.Wait()
+	for _, s := range r.Status() {
+		if s.LastError != "" {
+			r.log.Warn("load ranges", "feed", s.Name, "error", s.LastError, "using", or(s.From, "nothing"))
+		}
+	}
+	r.rebuild()
+	return r, nil
+}
+
+// feedName is unique among names and stable as long as the order of feeds of one kind is.
+func feedName(c config.Feed, names map[string]int) string {
+	name := string(c.Provider)
+	if c.Provider == config.Geofeed {
+		name += "-" + c.Cloud
+	}
+	names[name]++
+	if n := names[name]; n > 1 {
+		name = fmt.Sprintf("%s-%d", name, n)
+	}
+	return name
+}
+
+func overrideEntry(o config.RangeOverride, m *place.Map) (Entry, error) {
+	if !o.CIDR.IsValid() {
+		return Entry{}, fmt.Errorf("override for %s: no cidr", o.Place)
+	}
+	if !m.HasCloud(o.Place.Cloud) {
+		return Entry{}, fmt.Errorf("override %s: cloud %q is not on the map", o.CIDR, o.Place.Cloud)
+	}
+	e := Entry{Prefix: o.CIDR.Masked(), Place: o.Place, Feed: OverridesFeed, Region: o.Place.Region}
+	if site, ok := m.Find(o.Place); ok {
+		e.Place, e.Spot, e.HasSpot = site.Place, site.Spot, true
+	} else if o.Place.Region != "" {
+		return Entry{}, fmt.Errorf("override %s: place %s is not on the map", o.CIDR, o.Place)
+	}
+	return e, nil
+}
+
+// Locate says what is known of an address. It reads immutable snapshots only and allocates only for GeoIP.
+func (r *Ranges) Locate(a netip.Addr) Client {
+	a = a.Unmap()
+	e, ok := r.table.Load().Lookup(a)
+	if !ok {
+		return r.locateGeoIP(a)
+	}
+	c := Client{Place: e.Place, Spot: e.Spot, HasSpot: e.HasSpot, Entry: e, By: ByFeed}
+	if e.Override {
+		c.By = ByOverride
+	}
+	if !c.HasSpot {
+		c.Spot, c.HasSpot = r.geo.spot(a)
+	}
+	return c
+}
+
+func (r *Ranges) locateGeoIP(a netip.Addr) Client {
+	c := Client{Place: place.Place{Cloud: r.geo.cloud(a)}}
+	c.Spot, c.HasSpot = r.geo.spot(a)
+	if c.HasSpot || !c.Place.IsZero() {
+		c.By = ByGeoIP
+	}
+	return c
+}
+
+// Table returns the table in use.
+func (r *Ranges) Table() *Table { return r.table.Load() }
+
+// Status reports on all feeds in the order of the config, then on the GeoIP files.
+func (r *Ranges) Status() []FeedStatus {
+	now := time.Now()
+	r.building.Lock()
+	conflicts := r.conflicts
+	r.building.Unlock()
+	var all []FeedStatus
+	for i, f := range r.feeds {
+		s := f.report(now)
+		if conflicts != nil {
+			s.Conflicts = conflicts[i]
+		}
+		all = append(all, s)
+	}
+	for _, f := range r.geo.files() {
+		all = append(all, f.report(now))
+	}
+	return all
+}
+
+// rebuild makes a table of all good copies and puts it in use.
+func (r *Ranges) rebuild() {
+	r.building.Lock()
+	defer r.building.Unlock()
+	feeds := make([][]Entry, len(r.feeds))
+	for i, f := range r.feeds {
+		if p := f.current(); p != nil {
+			feeds[i] = p.entries
+		}
+	}
+	t, conflicts := newTable(r.overrides, feeds)
+	r.table.Store(t)
+	r.conflicts = conflicts
+}

@@ -1,0 +1,123 @@
+package ranges
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"ociproxy/internal/fetch"
+)
+
+const (
+	defaultRefresh = 6 * time.Hour
+	filePoll       = time.Minute // how often local files are looked at; a stat, unless they changed
+	firstRetry     = time.Minute // after a refresh that failed; doubles up to the refresh interval
+	jitter         = 0.1         // of every interval, so that many instances do not ask at once
+)
+
+// retries are the pauses before a refresh asks again when the fault may be gone by then.
+var retries = []time.Duration{250 * time.Millisecond, time.Second}
+
+// source is a feed or a GeoIP file.
+type source interface {
+	// get asks once and reports whether there is something new to use. It is not called concurrently by one loop,
+	// may be called concurrently by several, and a failure changes nothing that is in use.
+	get(ctx context.Context) (changed bool, err error)
+	local() bool
+	report(now time.Time) FeedStatus
+}
+
+func (r *Ranges) sources() []source {
+	var all []source
+	for _, f := range r.feeds {
+		all = append(all, f)
+	}
+	for _, f := range r.geo.files() {
+		all = append(all, f)
+	}
+	return all
+}
+
+// Run refreshes every feed on its own until ctx is done: at once, then at the configured interval; a feed that failed
+// sooner. Local files are looked at every minute. A slow or broken feed never holds up another.
+func (r *Ranges) Run(ctx context.Context) {
+	var wg sync.WaitGroup
+	for _, s := range r.sources() {
+		wg.Go(func() {
+			for r.refreshOne(ctx, s); sleep(ctx, r.pause(s)); r.refreshOne(ctx, s) {
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// Refresh refreshes every feed once and returns what went wrong, each error with its feed's name.
+func (r *Ranges) Refresh(ctx context.Context) error {
+	sources := r.sources()
+	errs := make([]error, len(sources))
+	var wg sync.WaitGroup
+	for i, s := range sources {
+		wg.Go(func() { errs[i] = r.refreshOne(ctx, s) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// refreshOne asks one source, with retries, and puts what is new in use.
+func (r *Ranges) refreshOne(ctx context.Context, s source) error {
+	changed, err := s.get(ctx)
+	for _, pause := range retries {
+		if s.local() || !fetch.Temporary(err) || !sleep(ctx, spread(pause)) {
+			break
+		}
+		var more bool
+		more, err = s.get(ctx)
+		changed = changed || more
+	}
+	_, isFeed := s.(*feed)
+	if changed && isFeed {
+		r.rebuild()
+	}
+	st := s.report(time.Now())
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		r.log.Warn("refresh ranges", "feed", st.Name, "error", err, "using", or(st.From, "nothing"), "age", st.Age.Round(time.Second))
+		return fmt.Errorf("feed %s: %w", st.Name, err)
+	case changed:
+		r.log.Info("ranges changed", "feed", st.Name, "from", st.From, "rows", st.Rows, "regionUnknown", st.Unknown)
+	}
+	return nil
+}
+
+// pause is the time until a source is asked again.
+func (r *Ranges) pause(s source) time.Duration {
+	switch n := s.report(time.Now()).Failures; {
+	case s.local():
+		return spread(filePoll)
+	case n > 0:
+		return spread(min(r.refresh, firstRetry<<min(n-1, 10)))
+	}
+	return spread(r.refresh)
+}
+
+// spread varies d by jitter in both directions.
+func spread(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * (1 + jitter*(2*rand.Float64()-1)))
+}
+
+// sleep waits and reports whether ctx is still alive.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}

@@ -1,0 +1,52 @@
+package ranges
+
+import (
+	"errors"
+	"time"
+
+	"ociproxy/internal/fetch"
+)
+
+// FeedStatus is how one feed, or one GeoIP file, is doing. Age is what to alert on.
+type FeedStatus struct {
+	Name     string        // unique: the provider, with the cloud for geofeeds and a number for repetitions
+	Provider string        // config.Provider, or "geoip"
+	Source   string        // URL or file
+	From     string        // where the copy in use came from: "url", "cache", "seed", "file"; "" when there is none
+	Rows     int           // prefixes in use, repetitions counted
+	LastGood time.Time     // when the copy in use was last known to be current; zero: never
+	Age      time.Duration // since LastGood; 0 when it is zero
+
+	LastError string // why the last attempt was no success; "" when it was
+	Failures  int    // attempts without success since the last success
+	Rejected  int    // copies that were read and not believed since the start: parse errors and guards
+
+	Unknown        int      // rows whose region is not on the map: cloud known, region not
+	UnknownRegions []string // those regions, as the feed spells them
+	Conflicts      int      // rows that lost to another place under the same prefix
+}
+
+// at returns s with its age as of now.
+func (s FeedStatus) at(now time.Time) FeedStatus {
+	if !s.LastGood.IsZero() {
+		s.Age = max(0, now.Sub(s.LastGood))
+	}
+	return s
+}
+
+// record keeps the outcome of an attempt. good means that the source gave a good copy, or said that the one in use
+// is current; err may then still tell that it could not be kept on disk.
+func (s *FeedStatus) record(err error, good bool) {
+	s.LastError = ""
+	if err != nil {
+		s.LastError = err.Error()
+	}
+	if good {
+		s.Failures = 0
+		return
+	}
+	s.Failures++
+	if _, ok := errors.AsType[*fetch.InvalidError](err); ok {
+		s.Rejected++
+	}
+}
