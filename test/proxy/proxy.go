@@ -110,8 +110,14 @@ func StartFile(t testing.TB, file string, c Config, env ...string) *Proxy {
 	t.Helper()
 	p := &Proxy{Addr: c["listen"].(string), Admin: c["admin"].(string), File: file}
 	ready := parts.HTTP("http://"+p.Addr+"/-/ready", http.StatusOK)
-	if c["tls"] != nil || c["client"] != nil && strings.Contains(fmt.Sprint(c["client"]), "proxy-protocol") {
-		ready = parts.HTTP("http://"+p.Admin+"/-/ready", http.StatusOK)
+	if c["tls"] != nil || strings.Contains(fmt.Sprint(c["client"]), "proxyProtocol") {
+		// A plain request is none that this public port answers.
+		ready = func() error {
+			if err := parts.HTTP("http://"+p.Admin+"/metrics", http.StatusOK)(); err != nil {
+				return err
+			}
+			return parts.Dial("tcp", p.Addr)()
+		}
 	}
 	p.Process = parts.Start(t, parts.Spec{
 		Path: Binary(t), Args: []string{"serve", "--config", file}, Env: env, Ready: ready,

@@ -1,0 +1,247 @@
+// Package world is a small copy of production on loopback: two upstreams of which one is incomplete, stores in three
+// places of two clouds, oci-proxy, and a hop in front of it for the clients of each place.
+//
+// It knows who should be served by whom only in so far as it keeps the books: which server sent how many bytes of which
+// blob. What is right is for the tests to say.
+package world
+
+import (
+	"fmt"
+	"net/netip"
+	"net/url"
+	"strings"
+	"testing"
+
+	"ociproxy/test/hop"
+	"ociproxy/test/image"
+	"ociproxy/test/proxy"
+	"ociproxy/test/registry"
+	"ociproxy/test/s3"
+)
+
+// Places that clients pull from. The addresses are of the documentation prefixes (RFC 5737, RFC 3849).
+const (
+	Virginia   = "virginia"    // aws/us-east-1: has a store
+	VirginiaV6 = "virginia-v6" // the same by IPv6
+	Frankfurt  = "frankfurt"   // aws/eu-central-1: has a store that serves the internet too
+	Ireland    = "ireland"     // aws/eu-west-1: no store
+	Amsterdam  = "amsterdam"   // azure/westeurope: has a store
+	Belgium    = "belgium"     // gcp/europe-west1: an upstream lives there
+	Home       = "home"        // no cloud
+)
+
+var clients = []struct{ name, addr, cidr, place string }{
+	{Virginia, "198.51.100.10", "198.51.100.0/26", "aws/us-east-1"},
+	{VirginiaV6, "2001:db8:1::10", "2001:db8:1::/48", "aws/us-east-1"},
+	{Frankfurt, "198.51.100.70", "198.51.100.64/26", "aws/eu-central-1"},
+	{Ireland, "198.51.100.130", "198.51.100.128/26", "aws/eu-west-1"},
+	{Amsterdam, "203.0.113.10", "203.0.113.0/26", "azure/westeurope"},
+	{Belgium, "203.0.113.70", "203.0.113.64/26", "gcp/europe-west1"},
+	{Home, "192.0.2.10", "", ""},
+}
+
+// Places lists them all.
+func Places() []string {
+	names := make([]string, len(clients))
+	for i, c := range clients {
+		names[i] = c.name
+	}
+	return names
+}
+
+// Names of the sources, as the configuration calls them.
+const (
+	Canonical = "up-us"
+	Replica   = "up-eu"
+	StoreUS   = "s3-use1"
+	StoreEU   = "s3-euc1"
+	StoreAz   = "az-we"
+)
+
+// Prefix is what the upstreams put before the repositories' names.
+const Prefix = "project/images"
+
+// World is the whole of it, running.
+type World struct {
+	Canonical, Replica *registry.Registry
+	Stores             map[string]*s3.Store // by name
+	Config             proxy.Config
+	Proxy              *proxy.Proxy
+	hops               map[string]*hop.Hop
+}
+
+// Start starts it all, with nothing in it. More keys of the configuration may be set.
+func Start(t testing.TB, more proxy.Map) *World {
+	t.Helper()
+	w := &World{Canonical: registry.Start(t), Replica: registry.Start(t), hops: map[string]*hop.Hop{}}
+	w.Stores = map[string]*s3.Store{
+		StoreUS: s3.Start(t, "us-east-1"), StoreEU: s3.Start(t, "eu-central-1"), StoreAz: s3.Start(t, "westeurope"),
+	}
+	w.Config = w.config().With(more).Defaults(t)
+	w.Proxy = proxy.Start(t, w.Config)
+	for _, c := range clients {
+		w.hops[c.name] = hop.Start(t, w.Proxy.Addr, netip.MustParseAddr(c.addr))
+	}
+	return w
+}
+
+func (w *World) config() proxy.Config {
+	overrides := proxy.List{}
+	for _, c := range clients {
+		if c.cidr != "" {
+			overrides = append(overrides, proxy.Map{"cidr": c.cidr, "place": c.place})
+		}
+	}
+	store := func(name, place string, serves ...string) proxy.Map {
+		return proxy.Map{"name": name, "place": place, "url": w.Stores[name].URL, "serves": serves, "insecure": true}
+	}
+	return proxy.Config{
+		"location": "gcp/europe-west1",
+		"client":   proxy.Map{"behind": proxy.Map{"header": "X-Forwarded-For", "entry": 1, "trusted": proxy.List{"127.0.0.0/8"}}, "whoami": true},
+		"ranges":   proxy.Map{"overrides": overrides},
+		"upstreams": proxy.List{
+			proxy.Map{"name": Canonical, "url": w.Canonical.URL, "prefix": Prefix, "place": "gcp/us-central1", "canonical": true, "insecure": true},
+			proxy.Map{"name": Replica, "url": w.Replica.URL, "prefix": Prefix, "place": "gcp/europe-west1", "insecure": true},
+		},
+		"stores": proxy.List{
+			store(StoreUS, "aws/us-east-1", "aws"),
+			store(StoreEU, "aws/eu-central-1", "aws", "internet"),
+			store(StoreAz, "azure/westeurope", "azure"),
+		},
+		// Patient: the machine that runs the tests does much at once, and a check given up sends a client elsewhere.
+		"limits": proxy.Map{"checkTimeout": "10s"},
+		"log":    proxy.Map{"requests": 1, "client": "full"},
+	}
+}
+
+// At returns the address (host:port) where a client of the place reaches the registry.
+func (w *World) At(place string) string { return w.Hop(place).Addr }
+
+// Hop returns the hop in front of the clients of a place.
+func (w *World) Hop(place string) *hop.Hop {
+	h := w.hops[place]
+	if h == nil {
+		panic("world: no clients in " + place)
+	}
+	return h
+}
+
+// Push writes an image into the named upstreams as repository:tag.
+func (w *World) Push(t testing.TB, img *image.Image, repository, tag string, upstreams ...string) {
+	t.Helper()
+	for _, name := range upstreams {
+		img.Push(t, w.upstream(name).Addr, Prefix+"/"+repository, tag)
+	}
+}
+
+// Fill puts blobs into the named stores.
+func (w *World) Fill(t testing.TB, blobs []image.Blob, stores ...string) {
+	t.Helper()
+	for _, blob := range blobs {
+		data := blob.Read(t)
+		for _, name := range stores {
+			w.Stores[name].Put(t, blob.Digest, data)
+		}
+	}
+}
+
+func (w *World) upstream(name string) *registry.Registry {
+	switch name {
+	case Canonical:
+		return w.Canonical
+	case Replica:
+		return w.Replica
+	}
+	panic("world: no upstream " + name)
+}
+
+// Source returns the name of the store or upstream that a location points to.
+func (w *World) Source(location string) (string, error) {
+	u, err := url.Parse(location)
+	if err != nil {
+		return "", err
+	}
+	for name, store := range w.Stores {
+		if u.Host == store.Addr {
+			return name, nil
+		}
+	}
+	for _, name := range []string{Canonical, Replica} {
+		if u.Host == w.upstream(name).Addr {
+			return name, nil
+		}
+	}
+	return "", fmt.Errorf("location %q is of no source", location)
+}
+
+// Books says how many bytes of which blob each source sent: books[source][digest].
+type Books map[string]map[string]int64
+
+// Add books bytes.
+func (b Books) Add(source, digest string, bytes int64) {
+	if b[source] == nil {
+		b[source] = map[string]int64{}
+	}
+	b[source][digest] += bytes
+}
+
+// Marks is a moment in all access logs.
+type Marks map[string]int
+
+// Mark returns the present moment.
+func (w *World) Mark() Marks {
+	marks := Marks{}
+	for name, store := range w.Stores {
+		marks[name] = store.Mark()
+	}
+	for _, name := range []string{Canonical, Replica} {
+		marks[name] = w.upstream(name).Mark()
+	}
+	return marks
+}
+
+// Sent reads from the access logs what each source has sent to clients since the moment.
+func (w *World) Sent(since Marks) Books {
+	books := Books{}
+	for name, store := range w.Stores {
+		for _, a := range store.Since(since[name]) {
+			if a.Operation == "GetObject" && a.Status < 300 {
+				books.Add(name, a.Digest, a.Bytes)
+			}
+		}
+	}
+	for _, name := range []string{Canonical, Replica} {
+		for _, a := range w.upstream(name).Since(since[name]) {
+			path, _, _ := strings.Cut(a.Path, "?")
+			if _, digest, ok := strings.Cut(path, "/blobs/"); ok && a.Method == "GET" && a.Status < 300 {
+				books.Add(name, digest, a.Bytes)
+			}
+		}
+	}
+	return books
+}
+
+// Decided reads from a place's hop what the answers since the last call told clients: the source of each blob, by
+// digest. A blob that was sent to two sources is an error.
+func (w *World) Decided(place string) (map[string]string, error) {
+	decided := map[string]string{}
+	for _, e := range w.Hop(place).Take() {
+		path, _, _ := strings.Cut(e.Path, "?")
+		_, digest, ok := strings.Cut(path, "/blobs/")
+		if !ok || e.Method != "GET" {
+			continue
+		}
+		if e.Status != 307 {
+			return nil, fmt.Errorf("%s %s: %d", e.Method, e.Path, e.Status)
+		}
+		source, err := w.Source(e.Location)
+		if err != nil {
+			return nil, err
+		}
+		if before, ok := decided[digest]; ok && before != source {
+			return nil, fmt.Errorf("%s was sent to %s, then to %s", digest, before, source)
+		}
+		decided[digest] = source
+	}
+	return decided, nil
+}
