@@ -17,12 +17,14 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// Key names one thing at one candidate. Stores hold blobs by digest alone, so Name is empty for them.
+// Key names one thing at one origin.
 type Key struct {
-	Candidate string
-	Kind      oci.Kind
-	Name      string
-	Ref       string // digest or tag
+	// Origin is the URL template asked, not the candidate's name: when a reload gives a name another URL, the
+	// old answers no longer count.
+	Origin string
+	Kind   oci.Kind
+	Name   string // repository; empty for stores, which hold blobs by digest alone
+	Ref    string // digest or tag
 }
 
 // Answer is what is known about a key.
@@ -36,10 +38,11 @@ type Answer struct {
 	Size int64
 }
 
-// Target is a key and the URL that answers for it.
+// Target is a key, the URL that answers for it, and the candidate's name for metrics.
 type Target struct {
-	Key Key
-	URL string
+	Key       Key
+	URL       string
+	Candidate string
 }
 
 // Options bound a [Checker]. Zero fields take the documented defaults.
@@ -175,13 +178,13 @@ func (c *Checker) Check(ctx context.Context, client netip.Prefix, targets []Targ
 func (c *Checker) start(client netip.Prefix, t Target) <-chan singleflight.Result {
 	return c.flight.DoChan(t.URL, func() (any, error) {
 		if !c.acquire(client) {
-			c.opt.Observe(t.Key.Candidate, ResultShed, 0)
+			c.opt.Observe(t.Candidate, ResultShed, 0)
 			return nil, nil // stays unknown
 		}
 		defer c.release(client)
 		begin := time.Now()
 		a, result := c.ask(t.URL)
-		c.opt.Observe(t.Key.Candidate, result, time.Since(begin))
+		c.opt.Observe(t.Candidate, result, time.Since(begin))
 		// The request's strings are parts of a larger buffer: keep copies.
 		t.Key.Name, t.Key.Ref = strings.Clone(t.Key.Name), strings.Clone(t.Key.Ref)
 		c.cache.Set(t.Key, a)

@@ -49,7 +49,7 @@ func newChecker(t *testing.T, opt Options) *Checker {
 }
 
 func target(o *origin, ref string) Target {
-	return Target{Key: Key{Candidate: "s", Kind: oci.KindBlob, Ref: ref}, URL: o.URL + "/" + ref}
+	return Target{Key: Key{Origin: o.URL, Kind: oci.KindBlob, Ref: ref}, URL: o.URL + "/" + ref, Candidate: "s"}
 }
 
 func TestAnswers(t *testing.T) {
@@ -133,7 +133,6 @@ func TestTheBestThatHoldsEndsTheWait(t *testing.T) {
 	fast := newOrigin(t, func(http.ResponseWriter, *http.Request) {})
 	c := newChecker(t, Options{Budget: time.Hour})
 	best, next := target(fast, "d"), target(slow, "d")
-	best.Key.Candidate = "best"
 	c.Check(t.Context(), home, []Target{best, next}) // would hang for an hour
 	if a, _ := c.Lookup(best.Key); !a.Held {
 		t.Error("the best is not known to hold it")
@@ -177,7 +176,7 @@ func TestFloodIsBounded(t *testing.T) {
 func TestMemoryIsBounded(t *testing.T) {
 	c := newChecker(t, Options{Entries: 1000})
 	for i := range 50_000 {
-		c.cache.Set(Key{Candidate: "s", Ref: fmt.Sprint(i)}, Answer{Size: -1})
+		c.cache.Set(Key{Origin: "s", Ref: fmt.Sprint(i)}, Answer{Size: -1})
 	}
 	c.cache.CleanUp()
 	if n := c.Len(); n > 1000 {
@@ -187,7 +186,7 @@ func TestMemoryIsBounded(t *testing.T) {
 
 func TestLookupDoesNotAllocate(t *testing.T) {
 	c := newChecker(t, Options{})
-	k := Key{Candidate: "s3-use1", Kind: oci.KindBlob, Ref: "sha256:0000000000000000000000000000000000000000000000000000000000000000"}
+	k := Key{Origin: "https://prod-use1.s3.dualstack.us-east-1.amazonaws.com/containers/images/{digest}", Kind: oci.KindBlob, Ref: "sha256:0000000000000000000000000000000000000000000000000000000000000000"}
 	c.cache.Set(k, Answer{Held: true})
 	if n := testing.AllocsPerRun(100, func() { c.Lookup(k) }); n != 0 {
 		t.Errorf("%v allocations", n)
@@ -210,7 +209,7 @@ func poll(t *testing.T, cond func() bool) {
 func BenchmarkLookup(b *testing.B) {
 	c, _ := New(Options{})
 	defer c.Close()
-	k := Key{Candidate: "s3-use1", Kind: oci.KindBlob, Ref: "sha256:0000000000000000000000000000000000000000000000000000000000000000"}
+	k := Key{Origin: "https://prod-use1.s3.dualstack.us-east-1.amazonaws.com/containers/images/{digest}", Kind: oci.KindBlob, Ref: "sha256:0000000000000000000000000000000000000000000000000000000000000000"}
 	c.cache.Set(k, Answer{Held: true})
 	b.ReportAllocs()
 	for b.Loop() {

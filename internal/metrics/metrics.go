@@ -35,14 +35,6 @@ type Metrics struct {
 	Relays *prometheus.CounterVec
 	// Limited counts requests that an upstream's maxRPS refused.
 	Limited *prometheus.CounterVec
-	// FeedAge is the age in seconds of the data of each feed.
-	FeedAge *prometheus.GaugeVec
-	// FeedRows is the number of prefixes of each feed.
-	FeedRows *prometheus.GaugeVec
-	// FeedErrors counts refreshes that failed or were refused by a guard.
-	FeedErrors *prometheus.GaugeVec
-	// FeedUnplaced counts prefixes whose region the map does not know.
-	FeedUnplaced *prometheus.GaugeVec
 	// ConfigInfo is 1 for the hash of the configuration in use.
 	ConfigInfo *prometheus.GaugeVec
 	// ConfigLoaded is when it was loaded, in Unix seconds.
@@ -53,6 +45,8 @@ type Metrics struct {
 	Ready prometheus.Gauge
 	// Connections is the number of open client connections.
 	Connections prometheus.Gauge
+
+	feedAge, feedRows, feedFailing, feedUnplaced *prometheus.GaugeVec
 
 	requests  *prometheus.CounterVec
 	redirects *prometheus.CounterVec
@@ -83,10 +77,10 @@ func New(version string) *Metrics {
 	m.ExistenceEntries = m.gauge("ociproxy_existence_entries", "Existence answers remembered.")
 	m.Relays = m.counter("ociproxy_relays_total", "Tag lists relayed, by upstream and result.", "candidate", "result")
 	m.Limited = m.counter("ociproxy_limited_total", "Requests that exceeded an upstream's maxRPS.", "candidate")
-	m.FeedAge = m.gaugeVec("ociproxy_feed_age_seconds", "Age of each feed's data since it was last confirmed.", "feed")
-	m.FeedRows = m.gaugeVec("ociproxy_feed_prefixes", "Prefixes of each feed.", "feed")
-	m.FeedErrors = m.gaugeVec("ociproxy_feed_failing", "1 while the last refresh of a feed failed or was refused by a guard.", "feed")
-	m.FeedUnplaced = m.gaugeVec("ociproxy_feed_unplaced_prefixes", "Prefixes of each feed whose region the map does not know.", "feed")
+	m.feedAge = m.gaugeVec("ociproxy_feed_age_seconds", "Age of each feed's data since it was last confirmed.", "feed")
+	m.feedRows = m.gaugeVec("ociproxy_feed_prefixes", "Prefixes of each feed.", "feed")
+	m.feedFailing = m.gaugeVec("ociproxy_feed_failing", "1 while the last refresh of a feed failed or was refused by a guard.", "feed")
+	m.feedUnplaced = m.gaugeVec("ociproxy_feed_unplaced_prefixes", "Prefixes of each feed whose region the map does not know.", "feed")
 	m.ConfigInfo = m.gaugeVec("ociproxy_config_info", "1 for the SHA-256 of the configuration in use.", "hash")
 	m.ConfigLoaded = m.gauge("ociproxy_config_loaded_timestamp_seconds", "When the configuration in use was loaded.")
 	m.ConfigReloads = m.counter("ociproxy_config_reloads_total", "Configuration reloads by result (ok, invalid).", "result")
@@ -119,6 +113,26 @@ func (m *Metrics) gauge(name, help string) prometheus.Gauge {
 	v := prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
 	m.Registry.MustRegister(v)
 	return v
+}
+
+// ResetFeeds forgets all feeds, before those of the moment are observed.
+func (m *Metrics) ResetFeeds() {
+	for _, v := range []*prometheus.GaugeVec{m.feedAge, m.feedRows, m.feedFailing, m.feedUnplaced} {
+		v.Reset()
+	}
+}
+
+// ObserveFeed sets the gauges of one feed: the age of its data in seconds, its prefixes, those among them whose region
+// the map does not know, and whether the last refresh failed or was refused.
+func (m *Metrics) ObserveFeed(name string, age float64, rows, unplaced int, failing bool) {
+	m.feedAge.WithLabelValues(name).Set(age)
+	m.feedRows.WithLabelValues(name).Set(float64(rows))
+	m.feedUnplaced.WithLabelValues(name).Set(float64(unplaced))
+	failed := 0.0
+	if failing {
+		failed = 1
+	}
+	m.feedFailing.WithLabelValues(name).Set(failed)
 }
 
 // Requests returns the counters of one request kind, by index into [Codes], so that the request path never

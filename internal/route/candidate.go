@@ -62,6 +62,8 @@ type Candidate struct {
 	Price place.Override
 	// URL is the store's URL with one {digest}, or the upstream's base URL without a trailing slash.
 	URL string
+	// Check is where the proxy itself asks whether the store holds a digest, when URL is a CDN; default URL.
+	Check string
 	// Prefix is put before the repository name at an upstream, "" for none.
 	Prefix string
 	Serves Serves
@@ -74,48 +76,65 @@ type Candidate struct {
 	// Canonical marks the one upstream that has everything by definition.
 	Canonical bool
 
-	head, tail string // around the digest (store) or around the name (upstream)
-	seed       uint64
+	location, ask template
+	seed          uint64
 }
+
+// template is a URL cut at what differs by request: the digest (store) or everything after the prefix (upstream).
+type template struct{ head, tail string }
 
 const digestMark = "{digest}"
 
 func (c *Candidate) compile() error {
-	if c.Kind == Store {
-		head, tail, ok := strings.Cut(c.URL, digestMark)
-		if !ok {
-			return fmt.Errorf("store %s: url %q has no %s", c.Name, c.URL, digestMark)
-		}
-		c.head, c.tail = head, tail
-	} else {
-		c.head = c.URL + "/v2/"
-		if c.Prefix != "" {
-			c.head += c.Prefix + "/"
-		}
-	}
 	c.seed = hashString(c.Name)
+	if c.Check == "" {
+		c.Check = c.URL
+	}
+	if c.Kind == Upstream {
+		c.location.head = c.URL + "/v2/"
+		if c.Prefix != "" {
+			c.location.head += c.Prefix + "/"
+		}
+		c.ask = c.location
+		return nil
+	}
+	for _, t := range []struct {
+		url string
+		to  *template
+	}{{c.URL, &c.location}, {c.Check, &c.ask}} {
+		head, tail, ok := strings.Cut(t.url, digestMark)
+		if !ok {
+			return fmt.Errorf("store %s: url %q has no %s", c.Name, t.url, digestMark)
+		}
+		*t.to = template{head, tail}
+	}
 	return nil
 }
 
 // Location is the URL that answers req at this candidate. All parts of it are configuration or validated
 // grammar, so nothing a client typed can change host, scheme or query.
-func (c *Candidate) Location(req oci.Request) string {
+func (c *Candidate) Location(req oci.Request) string { return c.at(req, &c.location) }
+
+// Ask is the URL that tells the proxy whether this candidate holds what req names.
+func (c *Candidate) Ask(req oci.Request) string { return c.at(req, &c.ask) }
+
+func (c *Candidate) at(req oci.Request, t *template) string {
 	if c.Kind == Store {
-		return c.head + req.Digest.String() + c.tail
+		return t.head + req.Digest.String() + t.tail
 	}
 	switch req.Kind {
 	case oci.KindBlob:
-		return c.head + req.Name + "/blobs/" + req.Digest.String()
+		return t.head + req.Name + "/blobs/" + req.Digest.String()
 	case oci.KindManifest:
-		return c.head + req.Name + "/manifests/" + req.Digest.String()
+		return t.head + req.Name + "/manifests/" + req.Digest.String()
 	case oci.KindTag:
-		return c.head + req.Name + "/manifests/" + req.Tag
+		return t.head + req.Name + "/manifests/" + req.Tag
 	case oci.KindReferrers:
-		return withQuery(c.head+req.Name+"/referrers/"+req.Digest.String(), req.Query)
+		return withQuery(t.head+req.Name+"/referrers/"+req.Digest.String(), req.Query)
 	case oci.KindTags:
-		return withQuery(c.head+req.Name+"/tags/list", req.Query)
+		return withQuery(t.head+req.Name+"/tags/list", req.Query)
 	}
-	return c.head
+	return t.head
 }
 
 func withQuery(u, query string) string {

@@ -24,7 +24,7 @@ type Ranked struct {
 // Ranking is the order of the active candidates that may serve clients of one place. Immutable.
 type Ranking struct {
 	// ID numbers the places of a snapshot from 0; clients known only by coordinates have the ID of their
-	// cloud. Below [Snapshot.Places].
+	// cloud. An index into [Snapshot.Places].
 	ID int
 	// Place is what ID stands for.
 	Place place.Place
@@ -54,8 +54,41 @@ func (s *Snapshot) addRanking(at place.Place, spot place.Spot, hasSpot bool) {
 	s.rankings[at] = r
 }
 
-// Places counts the rankings compiled: every place, every cloud with unknown region, and unknown.
-func (s *Snapshot) Places() int { return len(s.rankings) }
+// Changed lists the places whose first choice for a blob differs between s and old, in words.
+func (s *Snapshot) Changed(old *Snapshot) []string {
+	var out []string
+	for p, r := range s.rankings {
+		was := "none"
+		if o, ok := old.rankings[p]; ok {
+			was = old.first(o)
+		}
+		if now := s.first(r); now != was {
+			name := p.String()
+			if p.IsZero() {
+				name = "unknown"
+			}
+			out = append(out, name+": "+was+" → "+now)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+func (s *Snapshot) first(r *Ranking) string {
+	if len(r.All) == 0 {
+		return "none"
+	}
+	return s.Candidates[r.All[0].Candidate].Name
+}
+
+// Places lists what has a ranking, by [Ranking.ID]: every place, every cloud with unknown region, and unknown.
+func (s *Snapshot) Places() []place.Place {
+	out := make([]place.Place, len(s.rankings))
+	for p, r := range s.rankings {
+		out[r.ID] = p
+	}
+	return out
+}
 
 // Ranking returns the candidates as c sees them. It never allocates for a place on the map; clients known
 // only by coordinates are ranked once a 1° cell and remembered in bounded memory.

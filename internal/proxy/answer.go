@@ -1,0 +1,220 @@
+package proxy
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"strings"
+
+	"ociproxy/internal/clientip"
+	"ociproxy/internal/existence"
+	"ociproxy/internal/oci"
+	"ociproxy/internal/ranges"
+	"ociproxy/internal/route"
+)
+
+// answer is what one request gets, and what its metrics and log line are made of.
+type answer struct {
+	class    class
+	status   int
+	location string // with 307
+	body     []byte
+	json     bool
+	api      bool   // carry the API version header
+	link     string // Link of a relayed list
+	retry    bool   // ask the client to come again in a second
+	err      error  // for the log; the client reads only body
+
+	decided  bool
+	req      oci.Request
+	client   route.Client
+	source   clientip.Source
+	decision route.Decision
+	size     int64 // of the redirected blob; 0 unknown
+}
+
+// class is the metric label of a request.
+type class uint8
+
+const (
+	classBase class = iota
+	classBlob
+	classManifest
+	classTag
+	classReferrers
+	classTags
+	classPage
+	classProbe
+	classInvalid
+	numClasses
+)
+
+var classNames = [numClasses]string{"base", "blob", "manifest", "tag", "referrers", "tags", "page", "probe", "invalid"}
+
+func classOf(k oci.Kind) class { return class(k) } // the same order, asserted by a test
+
+// answer decides what r gets. It writes nothing.
+func (s *Server) answer(w *world, r *http.Request) (a answer) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		a.refuse(oci.ErrMethod)
+		return a
+	}
+	path := r.URL.EscapedPath()
+	if !strings.HasPrefix(path, "/v2") {
+		s.answerPage(w, r, path, &a)
+		return a
+	}
+	req, err := oci.Parse(path, r.URL.RawQuery)
+	if err != nil {
+		a.refuse(err)
+		return a
+	}
+	a.req, a.class = req, classOf(req.Kind)
+	addr, source := w.address.From(r.RemoteAddr, r.Header)
+	a.source = source
+	if req.Kind == oci.KindBase {
+		a.status, a.body, a.json, a.api = http.StatusOK, emptyObject, true, true
+		a.client.Addr = addr
+		a.decided = true
+		a.decision.Candidate = route.NoCandidate
+		return a
+	}
+	a.client = w.client(addr)
+	a.decided = true
+	s.resolve(r.Context(), w, &a)
+	s.act(r.Context(), w, &a)
+	return a
+}
+
+var emptyObject = []byte("{}")
+
+// refuse answers with an error of the specification.
+func (a *answer) refuse(err error) {
+	e, ok := err.(*oci.Error)
+	if !ok {
+		e = oci.ErrUnavailable
+	}
+	a.err = err
+	if !a.decided {
+		a.class = classInvalid
+	}
+	a.status, a.body, a.json = e.Status, e.Body(), true
+	a.retry = e.Status == http.StatusTooManyRequests || e.Status == http.StatusServiceUnavailable
+}
+
+// client locates addr.
+func (w *world) client(addr netip.Addr) route.Client {
+	return routeClient(addr, w.ranges.Locate(addr))
+}
+
+func routeClient(addr netip.Addr, at ranges.Client) route.Client {
+	return route.Client{Addr: addr, Place: at.Place, Spot: at.Spot, HasSpot: at.HasSpot}
+}
+
+// resolve decides, finding out what the decision needs: first from memory, then by at most route.MaxChecks
+// requests within one budget.
+func (s *Server) resolve(ctx context.Context, w *world, a *answer) route.State {
+	st := route.State{Usable: w.all, Unknown: w.all}
+	asked := false
+	for {
+		a.decision = route.Decide(a.req, a.client, w.snapshot, st)
+		if a.decision.Action != route.Check {
+			if i := a.decision.Candidate; i < 0 || w.allow(i) || !st.Usable.Has(i) {
+				break
+			}
+			// Over its quota: let the next one answer, if there is one.
+			s.metrics.Limited.WithLabelValues(w.snapshot.Candidates[a.decision.Candidate].Name).Inc()
+			st.Usable.Remove(a.decision.Candidate)
+			continue
+		}
+		s.fill(ctx, w, a, &st, &asked)
+	}
+	if i := a.decision.Candidate; i >= 0 && !st.Usable.Has(i) {
+		a.refuse(oci.ErrTooManyRequests) // even the last resort is over its quota
+		return st
+	}
+	if i := a.decision.Candidate; i >= 0 && a.req.Kind == oci.KindBlob {
+		if known, ok := s.checker.Lookup(w.key(i, a.req)); ok && known.Held {
+			a.size = max(0, known.Size)
+		}
+	}
+	return st
+}
+
+// fill learns what the decision needs and writes it into st.
+func (s *Server) fill(ctx context.Context, w *world, a *answer, st *route.State, asked *bool) {
+	need := a.decision.Need[:]
+	unknown := 0
+	for _, i := range need {
+		if i != route.NoCandidate && !s.recall(w, a.req, i, st) {
+			unknown++
+		}
+	}
+	if unknown == 0 {
+		return
+	}
+	if *asked {
+		// One round of checks is all a request gets. What others asked for meanwhile still counts.
+		st.Final = true
+		for i := range w.snapshot.Candidates {
+			s.recall(w, a.req, i, st)
+		}
+		return
+	}
+	*asked = true
+	targets := make([]existence.Target, 0, route.MaxChecks)
+	for _, i := range need {
+		if i != route.NoCandidate && st.Unknown.Has(i) {
+			c := &w.snapshot.Candidates[i]
+			targets = append(targets, existence.Target{Key: w.key(i, a.req), URL: c.Ask(a.req), Candidate: c.Name})
+		}
+	}
+	s.checker.Check(ctx, route.Network(a.client.Addr), targets)
+}
+
+// recall moves candidate i from unknown to what is remembered about it, and reports whether anything is.
+func (s *Server) recall(w *world, req oci.Request, i int, st *route.State) bool {
+	if !st.Unknown.Has(i) {
+		return true
+	}
+	known, ok := s.checker.Lookup(w.key(i, req))
+	if !ok {
+		return false
+	}
+	st.Unknown.Remove(i)
+	if known.Held {
+		st.Holds.Add(i)
+	}
+	return true
+}
+
+// key names what req asks for at candidate i.
+func (w *world) key(i int, req oci.Request) existence.Key {
+	c := &w.snapshot.Candidates[i]
+	k := existence.Key{Origin: c.Check, Kind: req.Kind, Ref: req.Digest.String()}
+	if c.Kind == route.Upstream {
+		k.Name = req.Name
+	}
+	if req.Kind == oci.KindTag {
+		k.Ref = req.Tag
+	}
+	return k
+}
+
+func (w *world) allow(i int) bool { return w.limits[i] == nil || w.limits[i].Allow() }
+
+// act turns the decision into an answer.
+func (s *Server) act(ctx context.Context, w *world, a *answer) {
+	if a.status != 0 {
+		return // refused
+	}
+	switch a.decision.Action {
+	case route.Deny:
+		a.refuse(oci.ErrDenied)
+	case route.Relay:
+		s.relay(ctx, w, a)
+	default:
+		a.status = http.StatusTemporaryRedirect
+		a.location = w.snapshot.Candidates[a.decision.Candidate].Location(a.req)
+	}
+}

@@ -1,0 +1,184 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"text/tabwriter"
+
+	"ociproxy/internal/oci"
+	"ociproxy/internal/route"
+)
+
+// Explanation is why a request of an address is answered as it is. Its JSON form is an interface: fields are
+// only added.
+type Explanation struct {
+	Address string `json:"address"`
+	// Place is `cloud/region`, `cloud/` when the region is unknown, "" when nothing is known.
+	Place string `json:"place"`
+	// By says what located the address: override, feed, geoip, or "" for nobody.
+	By     string `json:"by"`
+	Feed   string `json:"feed,omitempty"`
+	Prefix string `json:"prefix,omitempty"`
+	// Path is what was asked for; "" when only the ranking of a blob was: then every candidate is taken to hold it.
+	Path       string               `json:"path"`
+	Candidates []ExplainedCandidate `json:"candidates"`
+	Answer     ExplainedAnswer      `json:"answer"`
+}
+
+// ExplainedCandidate is one row of the ranking.
+type ExplainedCandidate struct {
+	Name  string `json:"name"`
+	Kind  string `json:"kind"`
+	Place string `json:"place"`
+	// RTT in ms, Cents in US cents per GB, Score = RTT + costWeight × Cents.
+	RTT       float64 `json:"rtt_ms"`
+	Cents     float64 `json:"cents_per_gb"`
+	PriceOf   string  `json:"price_basis"`
+	Estimated bool    `json:"price_estimated,omitempty"`
+	Score     float64 `json:"score"`
+	Verdict   string  `json:"verdict"`
+	Taken     bool    `json:"taken"`
+}
+
+// ExplainedAnswer is what the client gets.
+type ExplainedAnswer struct {
+	Status    int    `json:"status"`
+	Candidate string `json:"candidate,omitempty"`
+	Location  string `json:"location,omitempty"`
+	Reason    string `json:"reason,omitempty"`
+	Error     string `json:"error,omitempty"`
+}
+
+// anyBlob stands for "some blob that every candidate holds".
+const anyBlob = "/v2/any/blobs/sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+// Explain says what a GET of path by addr is answered, and why. An empty path ranks the candidates for a blob
+// that all hold, without asking anyone; with a path, candidates are asked as for a real request. The error
+// says that path is not one.
+func (s *Server) Explain(ctx context.Context, addr netip.Addr, path string) (*Explanation, error) {
+	addr = addr.Unmap().WithZone("")
+	w := s.world.Load()
+	at := w.ranges.Locate(addr)
+	e := &Explanation{Address: addr.String(), Place: at.Place.String(), By: at.By, Path: path}
+	if at.Entry != nil {
+		e.Feed, e.Prefix = at.Entry.Feed, at.Entry.Prefix.String()
+	}
+	a := answer{client: routeClient(addr, at), decided: true}
+	st := route.State{Usable: w.all, Holds: w.all}
+	target := path
+	if path == "" {
+		target = anyBlob
+	}
+	r, err := http.NewRequest(http.MethodGet, target, nil)
+	if err != nil {
+		return nil, fmt.Errorf("path: %w", err)
+	}
+	if a.req, err = oci.Parse(r.URL.EscapedPath(), r.URL.RawQuery); err != nil {
+		return nil, fmt.Errorf("path: %w", err)
+	}
+	if a.req.Kind == oci.KindBase {
+		e.Answer = ExplainedAnswer{Status: http.StatusOK}
+		return e, nil
+	}
+	if path == "" {
+		a.decision = route.Decide(a.req, a.client, w.snapshot, st)
+	} else {
+		st = s.resolve(ctx, w, &a)
+	}
+	e.fill(w, &a, st)
+	return e, nil
+}
+
+func (e *Explanation) fill(w *world, a *answer, st route.State) {
+	for _, row := range route.Explain(a.req, a.client, w.snapshot, st, a.decision) {
+		c := &w.snapshot.Candidates[row.Candidate]
+		at := c.Place.String()
+		if c.CDN != "" {
+			at = c.CDN
+		}
+		e.Candidates = append(e.Candidates, ExplainedCandidate{
+			Name: c.Name, Kind: c.Kind.String(), Place: at, RTT: row.RTT, Cents: row.Price.Cents,
+			PriceOf: row.Price.Basis, Estimated: row.Price.Estimate, Score: row.Score,
+			Verdict: row.Verdict, Taken: row.Taken,
+		})
+	}
+	e.Answer.Reason = a.decision.Reason.String()
+	switch {
+	case a.decision.Action == route.Deny:
+		e.Answer.Status, e.Answer.Error = oci.ErrDenied.Status, oci.ErrDenied.Error()
+		return
+	case a.err != nil:
+		e.Answer.Status, e.Answer.Error = a.status, a.err.Error()
+		return
+	case a.decision.Action == route.Relay:
+		e.Answer.Status = http.StatusOK
+	default:
+		e.Answer.Status = http.StatusTemporaryRedirect
+	}
+	c := &w.snapshot.Candidates[a.decision.Candidate]
+	e.Answer.Candidate = c.Name
+	if e.Path != "" {
+		e.Answer.Location = c.Location(a.req)
+	}
+}
+
+// WriteText writes e for people. The error is w's.
+func (e *Explanation) WriteText(w io.Writer) error {
+	out := new(bytes.Buffer)
+	where := e.Place
+	if where == "" {
+		where = "unknown place"
+	}
+	fmt.Fprintf(out, "address  %s\nplace    %s%s\n", e.Address, where, e.source())
+	if e.Path != "" {
+		fmt.Fprintf(out, "request  GET %s\n", e.Path)
+	} else {
+		fmt.Fprintln(out, "request  any blob that every candidate holds")
+	}
+	if len(e.Candidates) > 0 {
+		fmt.Fprintln(out)
+		t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(t, "\tCANDIDATE\tKIND\tPLACE\tRTT ms\tCENTS/GB\tSCORE\tWHY")
+		for _, c := range e.Candidates {
+			mark, price := "", fmt.Sprintf("%.2f", c.Cents)
+			if c.Taken {
+				mark = "→"
+			}
+			if c.Estimated {
+				price = "~" + price
+			}
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%.1f\t%s\t%.1f\t%s (%s)\n", mark, c.Name, c.Kind, c.Place, c.RTT, price, c.Score, c.Verdict, c.PriceOf)
+		}
+		t.Flush()
+		fmt.Fprintln(out)
+	}
+	a := e.Answer
+	fmt.Fprintf(out, "answer   %d", a.Status)
+	if a.Candidate != "" {
+		fmt.Fprintf(out, " %s (%s)", a.Candidate, a.Reason)
+	}
+	if a.Error != "" {
+		fmt.Fprintf(out, " %s", a.Error)
+	}
+	fmt.Fprintln(out)
+	if a.Location != "" {
+		fmt.Fprintf(out, "         %s\n", a.Location)
+	}
+	_, err := w.Write(out.Bytes())
+	return err
+}
+
+func (e *Explanation) source() string {
+	switch {
+	case e.Prefix != "":
+		return fmt.Sprintf(" (%s of %s)", e.Prefix, e.Feed)
+	case e.By != "":
+		return " (" + e.By + ")"
+	default:
+		return " (no override, feed or GeoIP names it)"
+	}
+}

@@ -1,0 +1,185 @@
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"golang.org/x/net/netutil"
+	"golang.org/x/sync/errgroup"
+
+	"ociproxy/internal/config"
+	"ociproxy/internal/ranges"
+)
+
+// platformDrain is how long to keep answering after SIGTERM where PORT is set: such platforms kill after 10 s.
+const platformDrain = 8 * time.Second
+
+// closeTimeout ends connections that are still busy after the drain.
+const closeTimeout = 5 * time.Second
+
+// Serve serves on the given listeners until ctx is done, then drains and closes them; admin may be nil. It
+// returns nil after an orderly end.
+func (s *Server) Serve(ctx context.Context, reload <-chan struct{}, public, admin net.Listener) error {
+	w := s.world.Load()
+	servers := []*http.Server{s.publicServer(w.cfg)}
+	listeners := []net.Listener{s.wrap(public, w)}
+	if admin != nil {
+		servers = append(servers, s.adminServer())
+		listeners = append(listeners, admin)
+	}
+	work, stop := context.WithCancel(context.WithoutCancel(ctx)) // outlives ctx by the drain
+	defer stop()
+	g, work := errgroup.WithContext(work)
+	for i, srv := range servers {
+		g.Go(func() error {
+			if err := srv.Serve(listeners[i]); !errors.Is(err, http.ErrServerClosed) {
+				return err
+			}
+			return nil
+		})
+	}
+	g.Go(func() error { s.refreshRanges(work); return nil })
+	g.Go(func() error { return s.watch(work, reload) })
+	s.metrics.Ready.Set(1)
+	s.log.Info("serving", "listen", public.Addr().String(), "admin", addrOf(admin), "config", w.cfg.Hash,
+		"candidates", len(w.snapshot.Candidates))
+	g.Go(func() error {
+		select {
+		case <-ctx.Done():
+			s.drain(work, w.cfg, servers[0])
+		case <-work.Done(): // a listener failed
+		}
+		s.shutdown(servers)
+		stop()
+		return nil
+	})
+	err := g.Wait()
+	s.Close()
+	if err != nil && ctx.Err() == nil {
+		return err
+	}
+	return nil
+}
+
+func addrOf(l net.Listener) string {
+	if l == nil {
+		return ""
+	}
+	return l.Addr().String()
+}
+
+// drain says "not ready" at once and keeps answering until the load balancer has had time to notice.
+func (s *Server) drain(ctx context.Context, cfg *config.Config, public *http.Server) {
+	s.draining.Store(true)
+	s.metrics.Ready.Set(0)
+	public.SetKeepAlivesEnabled(false)
+	wait := cfg.Limits.Drain
+	if s.opt.Env("PORT") != "" {
+		wait = min(wait, platformDrain)
+	}
+	s.log.Info("draining", "for", wait.String())
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+func (s *Server) shutdown(servers []*http.Server) {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	for _, srv := range servers {
+		if srv.Shutdown(ctx) != nil {
+			srv.Close()
+		}
+	}
+	s.log.Info("stopped")
+}
+
+// publicServer has every limit set. There is no TimeoutHandler: nothing it serves waits longer than the
+// relay's and the checks' own bounds.
+func (s *Server) publicServer(cfg *config.Config) *http.Server {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
+	protocols.SetUnencryptedHTTP2(true) // h2c by prior knowledge: load balancers speak it to backends
+	return &http.Server{
+		Handler:           newHandler(s),
+		ReadHeaderTimeout: cfg.Limits.ReadHeaderTimeout,
+		ReadTimeout:       cfg.Limits.ReadTimeout,
+		WriteTimeout:      cfg.Limits.WriteTimeout,
+		IdleTimeout:       cfg.Limits.IdleTimeout,
+		MaxHeaderBytes:    cfg.Limits.HeaderBytes,
+		Protocols:         protocols,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: cfg.Limits.MaxStreams},
+		ConnState:         s.countConnections(),
+		// Handshake failures and garbage from the internet are not the operator's errors.
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+}
+
+func (s *Server) countConnections() func(net.Conn, http.ConnState) {
+	return func(_ net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			s.metrics.Connections.Inc()
+		case http.StateClosed, http.StateHijacked:
+			s.metrics.Connections.Dec()
+		default:
+		}
+	}
+}
+
+// wrap puts the connection limit, the PROXY protocol and TLS on the public listener, in this order.
+func (s *Server) wrap(l net.Listener, w *world) net.Listener {
+	if n := w.cfg.Limits.MaxConnections; n > 0 {
+		l = netutil.LimitListener(l, n)
+	}
+	l = w.address.Listener(l)
+	if w.certs == nil {
+		return l
+	}
+	return tls.NewListener(l, &tls.Config{
+		MinVersion: minTLS(w.cfg.TLS.MinVersion),
+		NextProtos: []string{"h2", "http/1.1"},
+		// Of the world of the moment, so that a renewed certificate is served without a restart.
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			if c := s.world.Load().certs; c != nil {
+				return c.cert, nil
+			}
+			return w.certs.cert, nil
+		},
+	})
+}
+
+// refreshRanges keeps the feeds of the world of the moment fresh until ctx is done.
+func (s *Server) refreshRanges(ctx context.Context) {
+	for ctx.Err() == nil {
+		current := s.world.Load().ranges
+		sub, cancel := context.WithCancel(ctx)
+		done := make(chan struct{})
+		go func() { defer close(done); current.Run(sub) }()
+		s.whileCurrent(ctx, current)
+		cancel()
+		<-done
+	}
+}
+
+// whileCurrent returns when a reload has replaced r or ctx is done.
+func (s *Server) whileCurrent(ctx context.Context, r *ranges.Ranges) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for s.world.Load().ranges == r {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}

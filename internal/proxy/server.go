@@ -1,0 +1,184 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"ociproxy/internal/config"
+	"ociproxy/internal/existence"
+	"ociproxy/internal/metrics"
+)
+
+// Options configure a [Server].
+type Options struct {
+	// File is the configuration file, watched and reloaded; "" uses Config and never reloads.
+	File string
+	// Config is used when File is empty.
+	Config *config.Config
+	// Logger receives operational messages and the request log; nil discards them.
+	Logger *slog.Logger
+	// Level, when given, follows the configuration's log level and /log-level of the admin port.
+	Level *slog.LevelVar
+	// Env reads the environment (PORT); nil for an empty one.
+	Env func(string) string
+	// Version is the build's version, for metrics.
+	Version string
+	// Client makes all outbound requests (feeds, existence checks, relays); nil for one with sane bounds.
+	Client *http.Client
+	// Modify, when given, changes each configuration after it is loaded (flags of a command line).
+	Modify func(*config.Config)
+}
+
+// Server is the public server. Several can run in one process.
+type Server struct {
+	opt     Options
+	log     *slog.Logger
+	metrics *metrics.Metrics
+	checker *existence.Checker
+	client  *http.Client
+	relays  chan struct{} // bounds the tag lists held in memory at once
+
+	world    atomic.Pointer[world]
+	draining atomic.Bool
+}
+
+// maxRelays bounds the relayed tag lists under way; each holds at most maxRelayBytes twice.
+const maxRelays = 16
+
+// New loads the configuration and builds the first world. It makes no outbound request.
+func New(opt Options) (*Server, error) {
+	if opt.Logger == nil {
+		opt.Logger = slog.New(slog.DiscardHandler)
+	}
+	if opt.Env == nil {
+		opt.Env = func(string) string { return "" }
+	}
+	if opt.Client == nil {
+		opt.Client = newClient()
+	}
+	s := &Server{opt: opt, log: opt.Logger, client: opt.Client, relays: make(chan struct{}, maxRelays)}
+	s.metrics = metrics.New(opt.Version)
+	cfg, err := s.load()
+	if err != nil {
+		return nil, err
+	}
+	s.checker, err = existence.New(existence.Options{
+		Client: s.client, Budget: cfg.Limits.CheckTimeout,
+		Observe: func(candidate, result string, took time.Duration) {
+			s.metrics.Checks.WithLabelValues(candidate, result).Inc()
+			if took > 0 {
+				s.metrics.CheckDuration.Observe(took.Seconds())
+			}
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	w, err := s.build(cfg, nil)
+	if err != nil {
+		return nil, err
+	}
+	s.publish(w)
+	return s, nil
+}
+
+// newClient is the outbound client: bounded connections, time-outs at every step, no proxy from the
+// environment surprises for HEADs that decide where clients go.
+func newClient() *http.Client {
+	return &http.Client{
+		Transport: &http.Transport{
+			Proxy:                  http.ProxyFromEnvironment,
+			DialContext:            (&net.Dialer{Timeout: 3 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+			TLSHandshakeTimeout:    5 * time.Second,
+			ResponseHeaderTimeout:  30 * time.Second,
+			MaxResponseHeaderBytes: 64 << 10,
+			MaxIdleConns:           256,
+			MaxIdleConnsPerHost:    16,
+			MaxConnsPerHost:        64,
+			IdleConnTimeout:        90 * time.Second,
+			ForceAttemptHTTP2:      true,
+		},
+	}
+}
+
+func (s *Server) load() (*config.Config, error) {
+	cfg := s.opt.Config
+	if s.opt.File != "" {
+		var err error
+		if cfg, err = config.Load(s.opt.File); err != nil {
+			return nil, err
+		}
+	}
+	if cfg == nil {
+		return nil, errors.New("proxy: no configuration")
+	}
+	if s.opt.Modify != nil {
+		s.opt.Modify(cfg)
+	}
+	return cfg, nil
+}
+
+// publish makes w the world that requests see.
+func (s *Server) publish(w *world) {
+	s.world.Store(w)
+	s.metrics.ConfigInfo.Reset()
+	s.metrics.ConfigInfo.WithLabelValues(w.cfg.Hash).Set(1)
+	s.metrics.ConfigLoaded.SetToCurrentTime()
+	if s.opt.Level != nil {
+		// The level's names are checked by config.
+		_ = setLevel(s.opt.Level, string(w.cfg.Log.Level))
+	}
+}
+
+// Metrics is the server's own registry and metrics.
+func (s *Server) Metrics() *metrics.Metrics { return s.metrics }
+
+// Prepare makes one pass over the feeds without serving: for `explain` on the command line. The error lists
+// the feeds that could not be refreshed; those that could are in use.
+func (s *Server) Prepare(ctx context.Context) error { return s.world.Load().ranges.Refresh(ctx) }
+
+// Close frees what New took, for a server that is not run.
+func (s *Server) Close() {
+	s.checker.Close()
+	s.client.CloseIdleConnections()
+}
+
+// Run listens on the configured addresses and serves until ctx is done; then it drains. A value on reload
+// loads the configuration again.
+func (s *Server) Run(ctx context.Context, reload <-chan struct{}) error {
+	cfg := s.world.Load().cfg
+	addr, err := publicAddress(cfg.Listen, s.opt.Env("PORT"))
+	if err != nil {
+		return err
+	}
+	public, err := net.Listen("tcp", addr)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	var admin net.Listener
+	if cfg.Admin != "" {
+		if admin, err = net.Listen("tcp", cfg.Admin); err != nil {
+			public.Close()
+			return fmt.Errorf("admin port: %w", err)
+		}
+	}
+	return s.Serve(ctx, reload, public, admin)
+}
+
+// publicAddress is listen with the port that the platform's PORT asks for.
+func publicAddress(listen, port string) (string, error) {
+	if port == "" {
+		return listen, nil
+	}
+	host, _, err := net.SplitHostPort(listen)
+	if err != nil {
+		return "", fmt.Errorf("listen %q: %w", listen, err)
+	}
+	return net.JoinHostPort(host, port), nil
+}

@@ -1,0 +1,152 @@
+package proxy
+
+import (
+	"fmt"
+	"reflect"
+
+	"golang.org/x/time/rate"
+
+	"ociproxy/internal/clientip"
+	"ociproxy/internal/config"
+	"ociproxy/internal/metrics"
+	"ociproxy/internal/ranges"
+	"ociproxy/internal/route"
+)
+
+// world is everything one configuration brings with it. It is immutable once published.
+type world struct {
+	cfg      *config.Config
+	snapshot *route.Snapshot
+	address  *clientip.Extractor
+	ranges   *ranges.Ranges
+	flows    *metrics.FlowTable
+	limits   []*rate.Limiter // by candidate; nil: none
+	all      route.Set
+	certs    *certificate // nil: no TLS
+}
+
+// build makes a world of cfg. What did not change since old (address ranges, quotas) is carried over.
+func (s *Server) build(cfg *config.Config, old *world) (*world, error) {
+	w := &world{cfg: cfg}
+	var err error
+	if w.address, err = clientip.New(cfg.Client.Rule()); err != nil {
+		return nil, fmt.Errorf("client: %w", err)
+	}
+	if w.snapshot, err = newSnapshot(cfg); err != nil {
+		return nil, err
+	}
+	if cfg.TLS.Enabled() {
+		if w.certs, err = loadCertificate(cfg.TLS); err != nil {
+			return nil, err
+		}
+	}
+	if old != nil && reflect.DeepEqual(old.cfg.Ranges, cfg.Ranges) && reflect.DeepEqual(old.cfg.Places, cfg.Places) {
+		w.ranges = old.ranges
+	} else if w.ranges, err = ranges.New(cfg.Ranges, cfg.Map(), ranges.Options{Logger: s.log, Client: s.client}); err != nil {
+		return nil, err
+	}
+	w.all = w.snapshot.All()
+	w.limits = limits(cfg, w.snapshot, old)
+	w.flows = s.flowTable(w.snapshot)
+	return w, nil
+}
+
+func newSnapshot(cfg *config.Config) (*route.Snapshot, error) {
+	matrix, err := loadMatrix(cfg)
+	if err != nil {
+		return nil, err
+	}
+	opt := route.Options{
+		Map: cfg.Map(), Location: cfg.Location, Matrix: matrix,
+		CostWeight: cfg.Route.CostWeight, MonthlyTB: cfg.Route.MonthlyTB,
+		DenyDigests: cfg.Deny.Digests, DenyRepositories: cfg.Deny.Repositories,
+	}
+	for i := range cfg.Stores {
+		st := &cfg.Stores[i]
+		opt.Candidates = append(opt.Candidates, route.Candidate{
+			Name: st.Name, Kind: route.Store, Place: st.Place, CDN: st.CDN, Price: st.Price,
+			URL: st.URL, Check: st.Check, Serves: route.Serves(st.Serves), Active: st.State == config.Active,
+			Rollout: st.Rollout, IPv4: st.Families.IPv4, IPv6: st.Families.IPv6,
+		})
+	}
+	for i := range cfg.Upstreams {
+		up := &cfg.Upstreams[i]
+		opt.Candidates = append(opt.Candidates, route.Candidate{
+			Name: up.Name, Kind: route.Upstream, Place: up.Place, Price: up.Price,
+			URL: up.URL, Prefix: up.Prefix, Serves: route.Serves(up.Serves), Active: up.State == config.Active,
+			Rollout: 100, IPv4: up.Families.IPv4, IPv6: up.Families.IPv6, Canonical: up.Canonical,
+		})
+	}
+	for _, p := range cfg.Route.Pins {
+		opt.Pins = append(opt.Pins, route.Pin(p))
+	}
+	return route.New(opt)
+}
+
+// limits keeps the token buckets of upstreams whose maxRPS did not change, so that a reload grants no burst.
+func limits(cfg *config.Config, snap *route.Snapshot, old *world) []*rate.Limiter {
+	rps := map[string]float64{}
+	for _, up := range cfg.Upstreams {
+		rps[up.Name] = up.MaxRPS
+	}
+	kept := map[string]*rate.Limiter{}
+	if old != nil {
+		for i, l := range old.limits {
+			if l != nil {
+				kept[old.snapshot.Candidates[i].Name] = l
+			}
+		}
+	}
+	out := make([]*rate.Limiter, len(snap.Candidates))
+	for i := range snap.Candidates {
+		name := snap.Candidates[i].Name
+		if rps[name] <= 0 {
+			continue
+		}
+		if l := kept[name]; l != nil && l.Limit() == rate.Limit(rps[name]) {
+			out[i] = l
+			continue
+		}
+		out[i] = rate.NewLimiter(rate.Limit(rps[name]), max(1, int(rps[name])))
+	}
+	return out
+}
+
+func (s *Server) flowTable(snap *route.Snapshot) *metrics.FlowTable {
+	places := snap.Places()
+	reasons := route.Reasons()
+	return s.metrics.FlowTable(len(places), len(snap.Candidates), len(reasons), func(p, c, r int) metrics.FlowKey {
+		return metrics.FlowKey{
+			Cloud: places[p].Cloud, Region: places[p].Region,
+			Candidate: snap.Candidates[c].Name, Reason: reasons[r].String(),
+		}
+	})
+}
+
+// reload loads the configuration again. A bad file changes nothing and is reported.
+func (s *Server) reload() {
+	cfg, err := s.load()
+	var next *world
+	if err == nil {
+		next, err = s.build(cfg, s.world.Load())
+	}
+	if err != nil {
+		s.metrics.ConfigReloads.WithLabelValues("invalid").Inc()
+		s.log.Error("configuration refused, the old one stays in use", "error", err.Error())
+		return
+	}
+	old := s.world.Load()
+	s.metrics.ConfigReloads.WithLabelValues("ok").Inc()
+	changed := next.snapshot.Changed(old.snapshot)
+	s.publish(next)
+	s.log.Info("configuration reloaded", "hash", cfg.Hash, "first_choice_changed", len(changed),
+		"changes", changed[:min(len(changed), 20)])
+	if needsRestart(old.cfg, cfg) {
+		s.log.Warn("listen, admin, tls on/off, limits and proxyProtocol change at the next start only")
+	}
+}
+
+func needsRestart(a, b *config.Config) bool {
+	return a.Listen != b.Listen || a.Admin != b.Admin || a.TLS.Enabled() != b.TLS.Enabled() ||
+		a.Limits != b.Limits || a.Client.Behind.ProxyProtocol != b.Client.Behind.ProxyProtocol
+}
