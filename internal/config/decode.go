@@ -100,7 +100,8 @@ func (d *decoder) structure(n, at *yaml.Node, v reflect.Value, path string) {
 	}
 	fields := fieldsOf(v.Type())
 	seen := map[string]bool{}
-	for _, e := range d.entries(n) {
+	var misspelt []string
+	for _, e := range d.entries(n, path) {
 		name := e.key.Value
 		i := slices.IndexFunc(fields, func(f field) bool { return f.key == name })
 		at := join(path, name)
@@ -108,10 +109,20 @@ func (d *decoder) structure(n, at *yaml.Node, v reflect.Value, path string) {
 		case e.key.Kind != yaml.ScalarNode:
 			d.fault(path, e.key, "a key must be a word, found "+kindName(e.key), "")
 		case i < 0:
-			d.fault(at, e.key, fmt.Sprintf("unknown key %q", name), unknownKeyHint(name, fields))
+			meant, hint := unknownKey(name, fields)
+			d.fault(at, e.key, fmt.Sprintf("unknown key %q", shorten(name)), hint)
+			if meant != "" { // then that one is not missing, only misspelt
+				misspelt = append(misspelt, meant)
+			}
 		default:
 			seen[name] = true
 			d.value(e.value, v.Field(fields[i].index), at)
+		}
+	}
+	for _, key := range misspelt {
+		if !seen[key] {
+			seen[key] = true
+			d.bad[join(path, key)] = true
 		}
 	}
 	for _, f := range fields {
@@ -150,7 +161,7 @@ func (d *decoder) mapping(n, at *yaml.Node, v reflect.Value, path string) {
 		return
 	}
 	out := reflect.MakeMap(v.Type())
-	for _, e := range d.entries(n) {
+	for _, e := range d.entries(n, path) {
 		at := join(path, e.key.Value)
 		k, val := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
 		d.value(e.key, k, at)
@@ -171,7 +182,7 @@ type entry struct{ key, value *yaml.Node }
 
 // entries are the keys of a mapping in file order, those merged with "<<" last and only where the mapping itself is
 // silent. A duplicate key is reported and its first value kept.
-func (d *decoder) entries(n *yaml.Node) []entry {
+func (d *decoder) entries(n *yaml.Node, path string) []entry {
 	var own, merged []entry
 	lines := map[string]int{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
@@ -180,11 +191,11 @@ func (d *decoder) entries(n *yaml.Node) []entry {
 			k = k.Alias
 		}
 		if k.ShortTag() == "!!merge" || k.Value == "<<" && k.ShortTag() == "!!str" && k.Style == 0 {
-			merged = append(merged, d.merged(v)...)
+			merged = append(merged, d.merged(v, path)...)
 			continue
 		}
 		if line, dup := lines[k.Value]; dup && k.Kind == yaml.ScalarNode {
-			d.fault(k.Value, k, fmt.Sprintf("duplicate key %q", k.Value), fmt.Sprintf("it stands in line %d already: keep one", line))
+			d.fault(join(path, k.Value), k, fmt.Sprintf("duplicate key %q", k.Value), fmt.Sprintf("it stands in line %d already: keep one", line))
 			continue
 		}
 		lines[k.Value] = k.Line
@@ -199,28 +210,28 @@ func (d *decoder) entries(n *yaml.Node) []entry {
 	return own
 }
 
-func (d *decoder) merged(v *yaml.Node) []entry {
+func (d *decoder) merged(v *yaml.Node, path string) []entry {
 	n := v
 	for n.Kind == yaml.AliasNode {
 		n = n.Alias
 	}
 	if slices.Contains(d.merge, n) {
-		d.fault("", v, "a mapping cannot be merged into itself", "")
+		d.fault(path, v, "a mapping cannot be merged into itself", "")
 		return nil
 	}
 	d.merge = append(d.merge, n)
 	defer func() { d.merge = d.merge[:len(d.merge)-1] }()
 	switch n.Kind {
 	case yaml.MappingNode:
-		return d.entries(n)
+		return d.entries(n, path)
 	case yaml.SequenceNode:
 		var all []entry
 		for _, e := range n.Content {
-			all = append(all, d.merged(e)...)
+			all = append(all, d.merged(e, path)...)
 		}
 		return all
 	}
-	d.fault("", v, "`<<` merges mappings, found "+kindName(n), "")
+	d.fault(path, v, "`<<` merges mappings, found "+kindName(n), "")
 	return nil
 }
 
@@ -263,13 +274,14 @@ func shorten(s string) string {
 	return s
 }
 
-func unknownKeyHint(name string, fields []field) string {
+// unknownKey is the key that was meant, if any, and a hint.
+func unknownKey(name string, fields []field) (meant, hint string) {
 	keys := make([]string, len(fields))
 	for i, f := range fields {
 		keys[i] = f.key
 	}
 	if s := suggest(name, keys); s != "" {
-		return fmt.Sprintf("did you mean %q?", s)
+		return s, fmt.Sprintf("did you mean %q?", s)
 	}
-	return "known keys here: " + strings.Join(keys, ", ")
+	return "", "known keys here: " + strings.Join(keys, ", ")
 }

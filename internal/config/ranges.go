@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"net/netip"
-	"path"
 	"slices"
 	"strings"
 	"time"
@@ -67,18 +66,18 @@ func (v *validator) ranges() {
 	if r.Refresh < time.Second {
 		v.fail("ranges.refresh", "6h is plenty: providers change their ranges a few times a week", "refresh must be at least 1s")
 	}
-	names := map[string]int{}
+	feeds := map[Feed]int{}
 	for i, f := range r.Feeds {
 		at := fmt.Sprintf("ranges.feeds[%d]", i)
 		v.feed(at, f)
 		if v.broken(at) || f.Provider == "" {
 			continue
 		}
-		if first, dup := names[f.Name()]; dup {
-			v.fail(at, "", "the feed %s is listed already, as ranges.feeds[%d]", f.Name(), first)
+		if first, dup := feeds[f]; dup {
+			v.fail(at, "keep one", "this feed is listed already, as ranges.feeds[%d]", first)
 			continue
 		}
-		names[f.Name()] = i
+		feeds[f] = i
 	}
 	seen := map[netip.Prefix]int{}
 	for i := range r.Overrides {
@@ -127,21 +126,6 @@ func (v *validator) feed(at string, f Feed) {
 	case f.Cloud != "":
 		v.fail(at+".cloud", "remove it", "the provider %s says the cloud itself", f.Provider)
 	}
-}
-
-// Name tells a feed from the others of the file: the provider, for a geofeed its cloud, for a csv its file too.
-func (f Feed) Name() string {
-	switch f.Provider {
-	case Geofeed:
-		return f.Cloud
-	case CSV:
-		source := f.File
-		if source == "" {
-			source = f.URL
-		}
-		return "csv:" + path.Base(strings.ReplaceAll(source, `\`, "/"))
-	}
-	return string(f.Provider)
 }
 
 func (v *validator) route() {

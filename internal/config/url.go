@@ -77,7 +77,7 @@ func (v *validator) urlParts(path, raw string, u *url.URL, rule urlRule) {
 	}
 	marks := strings.Count(raw, digestMark)
 	inPath := strings.Count(u.Path, digestMark)
-	rest := strings.ReplaceAll(u.Path, digestMark, "")
+	rest := strings.ReplaceAll(rawPath(raw), digestMark, "")
 	switch {
 	case rule.digest && marks == 0:
 		v.fail(path, "such as https://bucket.example/containers/images/{digest}", "the URL has no %s", digestMark)
@@ -90,8 +90,8 @@ func (v *validator) urlParts(path, raw string, u *url.URL, rule urlRule) {
 	}
 	if strings.ContainsAny(rest, "{}") {
 		v.fail(path, "", "the URL has braces: the only placeholder is %s", digestMark)
-	} else if (&url.URL{Path: rest}).EscapedPath() != strings.ReplaceAll(rawPath(raw), digestMark, "") && u.RawPath == "" || u.RawPath != "" {
-		v.fail(path, "use letters, digits and -._~/: only", "the URL's path needs escaping")
+	} else if !plainPath.MatchString(rest) {
+		v.fail(path, "use letters, digits and . _ ~ : @ = , - only", "the URL's path needs escaping")
 	}
 	for part := range strings.SplitSeq(u.Path, "/") {
 		if part == "." || part == ".." {
@@ -103,6 +103,9 @@ func (v *validator) urlParts(path, raw string, u *url.URL, rule urlRule) {
 		v.fail(path, "write what follows the host as `prefix: "+strings.Trim(u.Path, "/")+"`", "the URL has a path")
 	}
 }
+
+// plainPath needs no escaping anywhere: stores and clients disagree about what %2F and + mean.
+var plainPath = regexp.MustCompile(`^[A-Za-z0-9._~:/@=,-]*$`)
 
 // rawPath is the path as it was written: after the host, before query and fragment.
 func rawPath(raw string) string {
