@@ -24,7 +24,7 @@ const (
 
 // GreatCircleRTT is the estimate without cables, as if there were one straight
 // along the great circle. It is here to be compared with [Map.RTT].
-func GreatCircleRTT(a, b Point) float64 { return toRTT(a.km(b)) }
+func GreatCircleRTT(a, b Point) float64 { return toRTT(a.Km(b)) }
 
 func toRTT(km float64) float64 { return rttBase + rttPerMm*km/1000 }
 
@@ -38,7 +38,24 @@ func (m *Map) RTT(a, b Spot) float64 {
 	if !okA || !okB {
 		return UnknownRTT
 	}
-	return toRTT(m.cables.km(a, b))
+	return toRTT(m.km(a, b))
+}
+
+// km is the length of the shortest way between two located spots. The places
+// of the map are joined already; others are here, without allocating.
+func (m *Map) km(a, b Spot) float64 {
+	var spaceA, spaceB [64]toHub
+	var newA, newB joint
+	ja, jb := m.joints[a], m.joints[b]
+	if ja == nil {
+		newA = m.cables.join(a, spaceA[:])
+		ja = &newA
+	}
+	if jb == nil {
+		newB = m.cables.join(b, spaceB[:])
+		jb = &newB
+	}
+	return m.cables.km(ja, jb)
 }
 
 // cables is the graph of long-haul cables. It is complete after close and
@@ -202,34 +219,45 @@ func (c *cables) zonesOf(s Spot, at vector) zones {
 	return nearest
 }
 
-// km is the length of the shortest way between two spots.
-func (c *cables) km(a, b Spot) float64 {
-	va, vb := a.vector(), b.vector()
-	za, zb := c.zonesOf(a, va), c.zonesOf(b, vb)
-	if za&zb != 0 {
-		return va.km(vb)
-	}
-	var space [64]toHub
-	toB := space[:0]
-	for j, h := range c.hubs {
-		if h.zone&zb != 0 {
-			toB = append(toB, toHub{j, h.at.km(vb)})
-		}
-	}
-	best := math.Inf(1)
-	for i, h := range c.hubs {
-		if h.zone&za == 0 {
-			continue
-		}
-		ka, far := h.at.km(va), c.far[i]
-		for _, t := range toB {
-			best = min(best, ka+far[t.hub]+t.km)
-		}
-	}
-	return best
+// joint is how a spot hangs on the graph: the hubs of its zones and how far
+// they are.
+type joint struct {
+	at    vector
+	zones zones
+	hubs  []toHub
 }
 
 type toHub struct {
 	hub int
 	km  float64
+}
+
+// join finds the joint of a spot; space is room for its hubs.
+func (c *cables) join(s Spot, space []toHub) joint {
+	j := joint{at: s.vector(), hubs: space[:0]}
+	j.zones = c.zonesOf(s, j.at)
+	for i, h := range c.hubs {
+		if h.zone&j.zones != 0 {
+			j.hubs = append(j.hubs, toHub{i, h.at.km(j.at)})
+		}
+	}
+	return j
+}
+
+// km is the length of the shortest way between two joints.
+func (c *cables) km(a, b *joint) float64 {
+	if a.zones&b.zones != 0 {
+		return a.at.km(b.at)
+	}
+	best := math.Inf(1)
+	for _, ha := range a.hubs {
+		far := c.far[ha.hub]
+		for _, hb := range b.hubs {
+			// Not min(): it also looks for NaN, at twice the price.
+			if km := ha.km + far[hb.hub] + hb.km; km < best {
+				best = km
+			}
+		}
+	}
+	return best
 }

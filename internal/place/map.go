@@ -18,6 +18,7 @@ type Map struct {
 	alias  map[Place]Place // other spelling → place
 	sorted []Site          // by place
 	clouds map[string][]*Site
+	joints map[Spot]*joint // of every place
 }
 
 // Embedded returns the map that is built in.
@@ -34,7 +35,7 @@ var embedded = sync.OnceValue(func() *Map {
 
 // newMap checks the sites and makes them findable.
 func newMap(c *cables, p *prices, sites []Site) (*Map, error) {
-	m := &Map{cables: c, prices: p, sites: make(map[Place]*Site, len(sites)), alias: map[Place]Place{}, clouds: map[string][]*Site{}}
+	m := &Map{cables: c, prices: p, sites: make(map[Place]*Site, len(sites)), alias: map[Place]Place{}, clouds: map[string][]*Site{}, joints: map[Spot]*joint{}}
 	m.sorted = slices.Clone(sites)
 	slices.SortFunc(m.sorted, func(a, b Site) int { return a.Place.Compare(b.Place) })
 	var errs []error
@@ -50,6 +51,10 @@ func newMap(c *cables, p *prices, sites []Site) (*Map, error) {
 		}
 		m.sites[s.Place] = s
 		m.clouds[s.Cloud] = append(m.clouds[s.Cloud], s)
+		if m.joints[s.Spot] == nil {
+			j := c.join(s.Spot, nil)
+			m.joints[s.Spot] = &j
+		}
 	}
 	for i := range m.sorted {
 		s := &m.sorted[i]
@@ -213,9 +218,10 @@ func (m *Map) HasCloud(cloud string) bool { return len(m.clouds[cloud]) > 0 }
 // Clouds returns the names of all clouds on the map, sorted.
 func (m *Map) Clouds() []string { return slices.Sorted(maps.Keys(m.clouds)) }
 
-// Nearest returns the region of a cloud that is nearest to a spot by great
-// circle, one of the spot's own country when there is any, and one that is
-// open to everybody (status ga) when there is any. Ties go by name.
+// Nearest returns the region of a cloud that is nearest to a spot along the
+// cables: one of the spot's own country when there is any, and among those one
+// open to everybody (status ga, main partition) when there is any. Ties go by
+// name.
 func (m *Map) Nearest(cloud string, at Spot) (Site, bool) {
 	s := m.nearest(cloud, at, func(*Site) bool { return true })
 	if s == nil {
@@ -229,7 +235,6 @@ func (m *Map) nearest(cloud string, at Spot, fits func(*Site) bool) *Site {
 	if !ok {
 		return nil
 	}
-	v := at.vector()
 	var best *Site
 	bestRank, bestKm := 0, math.Inf(1)
 	for _, s := range m.clouds[cloud] {
@@ -240,10 +245,10 @@ func (m *Map) nearest(cloud string, at Spot, fits func(*Site) bool) *Site {
 		if s.Country != at.Country {
 			rank += 2
 		}
-		if s.Status != "ga" {
+		if s.Status != "ga" || s.Partition != s.Cloud {
 			rank++
 		}
-		km := s.vector().km(v)
+		km := m.km(at, s.Spot)
 		if best == nil || rank < bestRank || rank == bestRank && km < bestKm {
 			best, bestRank, bestKm = s, rank, km
 		}

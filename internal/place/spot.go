@@ -62,4 +62,5 @@ func (v vector) km(w vector) float64 {
 	return 2 * earthRadius * math.Asin(half)
 }
 
-func (p Point) km(q Point) float64 { return p.vector().km(q.vector()) }
+// Km is the great-circle distance between two points in kilometres.
+func (p Point) Km(q Point) float64 { return p.vector().km(q.vector()) }

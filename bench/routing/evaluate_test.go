@@ -1,0 +1,55 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// measurements returns the directory of the measured round trips; without it
+// the test is skipped, and fails where skipping is not allowed.
+func measurements(t *testing.T) string {
+	t.Helper()
+	dir := filepath.Join("..", "..", "..", "shared", "data", "latency")
+	if _, err := os.Stat(dir); err != nil {
+		if os.Getenv("CI") != "" || os.Getenv("OCIPROXY_REQUIRE_DATA") == "1" {
+			t.Fatalf("the measurements are needed here: %v", err)
+		}
+		t.Skipf("SKIPPED, nothing was measured: %v", err)
+	}
+	return dir
+}
+
+// The limits of the issue. Great circle must stay well behind: if it does not,
+// the measurements were not read.
+func TestExtraRoundTrip(t *testing.T) {
+	figures, err := evaluate(measurements(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	type limits struct{ least, most float64 }
+	want := map[string]limits{
+		"routing.aws.extra_ms":                {0, 1.3},
+		"routing.aws.extra_ms.weight5":        {0, 2.0},
+		"routing.aws.matrix.extra_ms":         {0, 0},
+		"routing.azure.extra_ms":              {0, 1.6},
+		"routing.azure.extra_ms.weight5":      {0, 2.0},
+		"routing.azure.matrix.extra_ms":       {0, 0},
+		"routing.aws.great_circle.extra_ms":   {8, 11},
+		"routing.azure.great_circle.extra_ms": {5, 7},
+	}
+	for _, f := range figures {
+		l, ok := want[f.name]
+		if !ok {
+			t.Errorf("%s has no limit", f.name)
+		}
+		delete(want, f.name)
+		t.Logf("%s %.3f ms", f.name, f.ms)
+		if !(f.ms >= l.least && f.ms <= l.most) {
+			t.Errorf("%s = %.3f ms, want %v to %v", f.name, f.ms, l.least, l.most)
+		}
+	}
+	for name := range want {
+		t.Errorf("%s was not measured", name)
+	}
+}

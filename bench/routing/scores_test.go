@@ -1,0 +1,66 @@
+package main
+
+import (
+	"testing"
+
+	"ociproxy/internal/place"
+	"ociproxy/internal/route"
+)
+
+// The choices an operator would expect, with the scores that make them; run
+// with -v to see them.
+func TestScores(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		stores []string
+		client string
+		weight float64
+		want   string
+	}{
+		{"a neighbour beats a cheap store far away", []string{"aws/me-central-1", "aws/eu-central-1"}, "aws/me-south-1", 5, "aws/me-central-1"},
+		{"unless money matters more", []string{"aws/me-central-1", "aws/eu-central-1"}, "aws/me-south-1", 20, "aws/eu-central-1"},
+		{"the south Atlantic is crossed by way of the north", []string{"aws/us-east-1", "aws/af-south-1"}, "aws/sa-east-1", 5, "aws/us-east-1"},
+		{"also by latency alone", []string{"aws/us-east-1", "aws/af-south-1"}, "aws/sa-east-1", 0, "aws/us-east-1"},
+		{"Israel hangs on Europe", []string{"aws/eu-central-2", "aws/me-central-1"}, "aws/il-central-1", 5, "aws/eu-central-2"},
+		{"also by latency alone", []string{"aws/eu-central-2", "aws/me-central-1"}, "aws/il-central-1", 0, "aws/eu-central-2"},
+		{"the Cape hangs on Portugal", []string{"aws/eu-south-2", "aws/sa-east-1", "aws/il-central-1"}, "aws/af-south-1", 5, "aws/eu-south-2"},
+		{"also by latency alone", []string{"aws/eu-south-2", "aws/sa-east-1", "aws/il-central-1"}, "aws/af-south-1", 0, "aws/eu-south-2"},
+		{"Madrid in other clouds", []string{"gcp/europe-southwest1", "gcp/southamerica-east1", "gcp/me-west1"}, "azure/southafricawest", 5, "gcp/europe-southwest1"},
+		{"a store in the client's own region", []string{"aws/eu-west-1", "aws/eu-west-2"}, "aws/eu-west-2", 5, "aws/eu-west-2"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			got := ranked(t, tc.weight, tc.client, tc.stores)
+			if got != tc.want {
+				t.Errorf("%s at weight %v goes to %s, want %s", tc.client, tc.weight, got, tc.want)
+			}
+		})
+	}
+}
+
+// ranked logs the ranking of stores for a client and returns the first.
+func ranked(t *testing.T, weight float64, client string, stores []string) string {
+	t.Helper()
+	opt := route.Options{Map: place.Embedded(), CostWeight: weight}
+	for _, s := range stores {
+		opt.Candidates = append(opt.Candidates, store(parse(t, s)))
+	}
+	opt.Candidates = append(opt.Candidates, canonical(parse(t, "gcp/us-central1")))
+	s, err := route.New(opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := s.Ranking(route.Client{Place: parse(t, client)}).All
+	for _, r := range all {
+		t.Logf("%-24s %6.1f ms + %v × %5.2f ¢ (%s) = %6.1f", s.Candidates[r.Candidate].Name, r.RTT, weight, r.Price.Cents, r.Price.Basis, r.Score)
+	}
+	return s.Candidates[all[0].Candidate].Name
+}
+
+func parse(t *testing.T, s string) place.Place {
+	t.Helper()
+	p, err := place.Parse(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
