@@ -1,0 +1,191 @@
+package check
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/hex"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"ociproxy/internal/config"
+)
+
+// Options tune Live. The zero value is what the command uses.
+type Options struct {
+	// Images are asked of upstreams, and their blobs of stores: NAME, NAME:TAG or NAME@DIGEST, as
+	// clients write them, without a host. Empty: the first repositories of mirror.repositories.list.
+	Images      []string
+	Timeout     time.Duration // of one request, body included; default 10 s
+	Concurrency int           // targets asked at once; default 8
+	MaxBlob     int64         // blobs up to this many bytes are read whole and hashed; default 8 MiB
+	UserAgent   string
+	// Lookup resolves hosts; default: the system's resolver. TLS is for servers with certificates
+	// of one's own; default: the system's roots.
+	Lookup func(ctx context.Context, network, host string) ([]netip.Addr, error)
+	TLS    *tls.Config
+	// Progress is told each time a target is done, one call at a time; nil: nobody is.
+	Progress func(done, total int, name string)
+}
+
+// mirrorImages is how many repositories of mirror.repositories.list are tried without --image.
+const mirrorImages = 3
+
+func (o *Options) defaults() {
+	if o.Timeout <= 0 {
+		o.Timeout = 10 * time.Second
+	}
+	if o.Concurrency <= 0 {
+		o.Concurrency = 8
+	}
+	if o.MaxBlob <= 0 {
+		o.MaxBlob = 8 << 20
+	}
+	if o.UserAgent == "" {
+		o.UserAgent = "oci-proxy-check"
+	}
+	if o.Lookup == nil {
+		o.Lookup = net.DefaultResolver.LookupNetIP
+	}
+}
+
+// Live asks every store and upstream of cfg, from this machine, what the proxy and its clients will
+// ask of them. It makes only anonymous GET and HEAD requests. A fault of a target is a finding; the
+// error is for what prevents the run as a whole: a malformed image, ctx done.
+func Live(ctx context.Context, cfg *config.Config, opts Options) (*Report, error) {
+	opts.defaults()
+	refs, err := wanted(cfg, opts.Images)
+	if err != nil {
+		return nil, err
+	}
+	r := &Report{Images: []string{}}
+	total := len(cfg.Upstreams) + len(cfg.Stores)
+	progress := counter(opts.Progress, total)
+
+	// The canonical upstream comes first: it says which blobs the others should hold.
+	upstreams := make([][]Finding, len(cfg.Upstreams))
+	var samples []sample
+	for i, u := range cfg.Upstreams {
+		if !u.Canonical {
+			continue
+		}
+		p := newUpstreamProbe(u, &opts)
+		samples = p.canonical(ctx, refs)
+		p.close()
+		upstreams[i] = p.findings
+		progress(u.Name)
+	}
+	for _, s := range samples {
+		r.Images = append(r.Images, s.ref.String())
+	}
+
+	stores := make([][]Finding, len(cfg.Stores))
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(opts.Concurrency)
+	for i, u := range cfg.Upstreams {
+		if u.Canonical {
+			continue
+		}
+		g.Go(func() error {
+			p := newUpstreamProbe(u, &opts)
+			defer p.close()
+			p.replica(gctx, samples)
+			upstreams[i] = p.findings
+			progress(u.Name)
+			return gctx.Err()
+		})
+	}
+	for i, s := range cfg.Stores {
+		g.Go(func() error {
+			p := newStoreProbe(s, &opts)
+			defer p.close()
+			p.store(gctx, samples)
+			stores[i] = p.findings
+			progress(s.Name)
+			return gctx.Err()
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	for _, fs := range append(upstreams, stores...) {
+		r.add(fs...)
+	}
+	if len(samples) == 0 {
+		r.Notes = append(r.Notes, noSamples(refs))
+	}
+	return r, nil
+}
+
+func noSamples(refs []ref) string {
+	if len(refs) == 0 {
+		return "the read checks were not made: name an image with --image NAME[:TAG], or fill mirror.repositories.list"
+	}
+	return "the read checks were not made: the canonical upstream gave no image with blobs to ask for"
+}
+
+// wanted are the images to ask for: those named, else the first of the mirror's list.
+func wanted(cfg *config.Config, images []string) ([]ref, error) {
+	named := len(images) > 0
+	if !named {
+		images = cfg.Mirror.Repositories.List
+	}
+	var refs []ref
+	for _, s := range images {
+		if !named && (len(refs) == mirrorImages || strings.Contains(s, "*")) {
+			continue
+		}
+		r, err := parseRef(s)
+		if err != nil {
+			return nil, err
+		}
+		refs = append(refs, r)
+	}
+	return refs, nil
+}
+
+// madeUp is a digest that nobody holds: nobody has ever seen it.
+func madeUp() string {
+	var b [32]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return "sha256:" + hex.EncodeToString(b[:])
+}
+
+func counter(f func(done, total int, name string), total int) func(name string) {
+	var mu sync.Mutex
+	done := 0
+	return func(name string) {
+		mu.Lock()
+		defer mu.Unlock()
+		done++
+		if f != nil {
+			f(done, total, name)
+		}
+	}
+}
+
+// families translates the config's words; a config built by hand without any means both.
+func families(f config.Families) []family {
+	var out []family
+	if f.IPv4 || !f.IPv6 {
+		out = append(out, ipv4)
+	}
+	if f.IPv6 || !f.IPv4 {
+		out = append(out, ipv6)
+	}
+	return out
+}
+
+// stateNote explains what a candidate's state means for the run.
+func stateNote(s config.State) verdict {
+	return verdict{Info, fmt.Sprintf("state is %s: not asked", s), ""}
+}

@@ -1,0 +1,167 @@
+package check
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"ociproxy/internal/cli"
+)
+
+// Result is what a finding means for the operator.
+type Result string
+
+// The results, in rising order of weight.
+const (
+	OK      Result = "ok"
+	Info    Result = "info"    // worth knowing; nothing to do
+	Warning Result = "warning" // works, with a price: IPv6 clients, cache, resumed pulls
+	Failed  Result = "error"   // clients would be harmed: do not give it traffic
+)
+
+// Finding is one thing that was asked of one store or upstream. Names of checks are stable.
+type Finding struct {
+	Target string `json:"target"`         // name in the config
+	Kind   string `json:"kind"`           // "store" or "upstream"
+	Check  string `json:"check"`          // "ipv6", "range.open", …
+	Result Result `json:"result"`         //
+	Detail string `json:"detail"`         // what was seen
+	Hint   string `json:"hint,omitempty"` // what to do about it
+}
+
+// Report is the outcome of Live: all findings, grouped by target in the order of the config.
+type Report struct {
+	Findings []Finding `json:"findings"`
+	Errors   int       `json:"errors"`
+	Warnings int       `json:"warnings"`
+	// Images are the images whose blobs were asked for; empty means that the read checks
+	// were not made.
+	Images []string `json:"images"`
+	Notes  []string `json:"notes,omitempty"` // about the run itself
+}
+
+func (r *Report) add(fs ...Finding) {
+	for _, f := range fs {
+		switch f.Result {
+		case Failed:
+			r.Errors++
+		case Warning:
+			r.Warnings++
+		}
+		r.Findings = append(r.Findings, f)
+	}
+}
+
+// Passed says that nothing was found that would harm a client.
+func (r *Report) Passed() bool { return r.Errors == 0 }
+
+// WriteText writes the report as a table: one line for all that is well with a target, one for
+// each thing that is not, then each hint once with the targets it is for.
+func (r *Report) WriteText(w io.Writer, color bool) error {
+	table := cli.Table{
+		Header: []string{"TARGET", "CHECK", "RESULT", "DETAIL"},
+		Color:  color, Painted: 2, Paint: paint,
+	}
+	for _, group := range r.groups() {
+		var fine []string
+		for _, f := range group {
+			if f.Result == OK && !slices.Contains(fine, f.Check) {
+				fine = append(fine, f.Check)
+			}
+		}
+		name := group[0].Target
+		if len(fine) > 0 {
+			table.Row(name, count(len(fine), "check"), string(OK), strings.Join(fine, " "))
+			name = ""
+		}
+		for _, f := range group {
+			if f.Result != OK {
+				table.Row(name, f.Check, string(f.Result), f.Detail)
+				name = ""
+			}
+		}
+	}
+	if _, err := table.WriteTo(w); err != nil {
+		return err
+	}
+	for _, h := range r.hints() {
+		if _, err := fmt.Fprintf(w, "hint: %s\n", cli.OneLine(h)); err != nil {
+			return err
+		}
+	}
+	for _, n := range r.Notes {
+		if _, err := fmt.Fprintf(w, "note: %s\n", cli.OneLine(n)); err != nil {
+			return err
+		}
+	}
+	_, err := fmt.Fprintf(w, "%s, %s\n", count(r.Errors, "error"), count(r.Warnings, "warning"))
+	return err
+}
+
+// groups splits the findings into runs of one target.
+func (r *Report) groups() [][]Finding {
+	var out [][]Finding
+	for i, f := range r.Findings {
+		if i == 0 || f.Target != r.Findings[i-1].Target || f.Kind != r.Findings[i-1].Kind {
+			out = append(out, nil)
+		}
+		out[len(out)-1] = append(out[len(out)-1], f)
+	}
+	return out
+}
+
+// hints lists each hint once, after "target check" of everything it is for (three are named).
+func (r *Report) hints() []string {
+	type entry struct {
+		hint string
+		who  []string
+	}
+	var list []entry
+	for _, f := range r.Findings {
+		if f.Hint == "" {
+			continue
+		}
+		who := f.Target + " " + f.Check
+		i := slices.IndexFunc(list, func(e entry) bool { return e.hint == f.Hint })
+		if i < 0 {
+			list = append(list, entry{hint: f.Hint})
+			i = len(list) - 1
+		}
+		if !slices.Contains(list[i].who, who) {
+			list[i].who = append(list[i].who, who)
+		}
+	}
+	out := make([]string, len(list))
+	for i, e := range list {
+		who := e.who
+		more := ""
+		if len(who) > 3 {
+			more = fmt.Sprintf(" and %d more", len(who)-3)
+			who = who[:3]
+		}
+		out[i] = strings.Join(who, ", ") + more + ": " + e.hint
+	}
+	return out
+}
+
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+func paint(cell string) cli.Color {
+	switch Result(cell) {
+	case OK:
+		return cli.Green
+	case Warning:
+		return cli.Yellow
+	case Failed:
+		return cli.Red
+	case Info:
+		return cli.Blue
+	}
+	return cli.Plain
+}

@@ -1,0 +1,123 @@
+package check
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"ociproxy/internal/cli"
+	"ociproxy/internal/config"
+)
+
+// Unknown stands for clients whose cloud nobody knows: homes, offices, hosters without a feed.
+const Unknown = "unknown"
+
+// Serving says which candidates answer the clients of one cloud.
+type Serving struct {
+	Cloud string `json:"cloud"`
+	// Stores that may serve the cloud: those that name it, those that serve all, and, when
+	// Internet is true, those that serve the internet.
+	Stores []string `json:"stores"`
+	// Upstreams that live in the cloud.
+	Upstreams []string `json:"upstreams"`
+	// Internet: no store names the cloud and no upstream lives there, so its clients fall to the
+	// `internet` stores.
+	Internet bool `json:"internet"`
+}
+
+// ServingOf lists, for each cloud on the map and for unknown clients, who serves them, in the order
+// of names with Unknown last. Only stores that take traffic count (state active); what is not
+// served by any store goes to the upstreams.
+func ServingOf(cfg *config.Config) []Serving {
+	clouds := map[string]bool{}
+	for _, s := range cfg.Map().Sites() {
+		clouds[s.Place.Cloud] = true
+	}
+	var names []string
+	for c := range clouds {
+		names = append(names, c)
+	}
+	slices.Sort(names)
+	var out []Serving
+	for _, c := range append(names, Unknown) {
+		out = append(out, servingOf(cfg, c))
+	}
+	return out
+}
+
+func servingOf(cfg *config.Config, cloud string) Serving {
+	sv := Serving{Cloud: cloud, Stores: []string{}, Upstreams: []string{}, Internet: true}
+	for _, u := range cfg.Upstreams {
+		if u.Place.Cloud == cloud {
+			sv.Upstreams = append(sv.Upstreams, u.Name)
+			sv.Internet = false
+		}
+		if active(u.State) && slices.Contains(u.Serves.Clouds, cloud) {
+			sv.Internet = false
+		}
+	}
+	for _, s := range cfg.Stores {
+		if active(s.State) && slices.Contains(s.Serves.Clouds, cloud) {
+			sv.Internet = false
+		}
+	}
+	for _, s := range cfg.Stores {
+		serves := s.Serves
+		if active(s.State) && (serves.All || slices.Contains(serves.Clouds, cloud) || sv.Internet && serves.Internet) {
+			sv.Stores = append(sv.Stores, s.Name)
+		}
+	}
+	return sv
+}
+
+func active(s config.State) bool { return s == config.Active || s == "" }
+
+// WriteServing writes the list as a table. Clouds that nobody names are one line together.
+func WriteServing(w io.Writer, list []Serving) error {
+	table := cli.Table{Header: []string{"CLIENTS IN", "ARE SERVED BY"}}
+	var rest []string
+	var fallen Serving
+	for _, s := range list {
+		if s.Internet {
+			rest = append(rest, s.Cloud)
+			fallen = s
+			continue
+		}
+		table.Row(s.Cloud, s.describe())
+	}
+	if len(rest) > 0 {
+		table.Row(strings.Join(rest, ", "), fallen.describe())
+	}
+	_, err := table.WriteTo(w)
+	return err
+}
+
+func (s Serving) describe() string {
+	var parts []string
+	if len(s.Stores) > 0 {
+		parts = append(parts, few("store", s.Stores))
+	}
+	if len(s.Upstreams) > 0 {
+		parts = append(parts, few("upstream", s.Upstreams)+" in it")
+	}
+	switch {
+	case s.Internet && len(s.Stores) > 0:
+		return strings.Join(parts, ", ") + " (the `internet` stores: no store names the cloud, no upstream is in it)"
+	case s.Internet:
+		return "the nearest upstream (no store names the cloud, none serves `internet`)"
+	case len(s.Stores) == 0:
+		return strings.Join(append(parts, "no store"), ", ")
+	}
+	return strings.Join(parts, ", ")
+}
+
+// few names up to four and counts them.
+func few(noun string, names []string) string {
+	list := names
+	more := ""
+	if len(list) > 4 {
+		list, more = list[:3], ", …"
+	}
+	return fmt.Sprintf("%s (%s%s)", count(len(names), noun), strings.Join(list, ", "), more)
+}

@@ -1,0 +1,45 @@
+package cli
+
+import (
+	"io"
+	"os"
+)
+
+// Color is an ANSI foreground colour.
+type Color string
+
+// The colours in use. All codes have the same length (Table depends on it).
+const (
+	Plain  Color = "39"
+	Red    Color = "31"
+	Green  Color = "32"
+	Yellow Color = "33"
+	Blue   Color = "34"
+)
+
+func (c Color) always(s string) string { return "\x1b[" + string(c) + "m" + s + "\x1b[39m" }
+
+// In returns s in colour when on is true.
+func (c Color) In(s string, on bool) string {
+	if !on || c == Plain {
+		return s
+	}
+	return c.always(s)
+}
+
+// UseColor says whether to colour what is written to w: w is a terminal, NO_COLOR is unset or
+// empty (no-color.org), TERM is not dumb. getenv is os.Getenv outside tests.
+func UseColor(w io.Writer, getenv func(string) string) bool {
+	return IsTerminal(w) && getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
+}
+
+// IsTerminal says whether w is a character device, which is near enough to "a person looks at it".
+// /dev/null is one too; nobody minds what is written there.
+func IsTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	st, err := f.Stat()
+	return err == nil && st.Mode()&os.ModeCharDevice != 0
+}

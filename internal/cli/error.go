@@ -1,0 +1,106 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// Exit codes. They are documented in --help and are stable: scripts depend on them.
+const (
+	CodeOK      = 0
+	CodeFailure = 1 // the command ran and the answer is no, or something failed on the way
+	CodeUsage   = 2 // unknown command or flag, missing or malformed argument
+	CodeInvalid = 3 // the config file is invalid
+)
+
+// ExitCodes is the paragraph about exit codes for a --help text.
+const ExitCodes = `Exit codes:
+  0  ok
+  1  failure
+  2  usage: unknown command or flag, missing or malformed argument
+  3  the config is invalid`
+
+// Error is an error as a person at a terminal needs it: what happened, what to do, and the code
+// the process exits with.
+type Error struct {
+	Err  error
+	Hint string // what to do about it, one sentence; "" when there is nothing to advise
+	Code int    // exit code; 0 is taken as CodeFailure
+	// Shown says that the command has already told the user all of it (a report with faults, say):
+	// only the exit code is left to give.
+	Shown bool
+}
+
+func (e *Error) Error() string {
+	if e.Err == nil {
+		return fmt.Sprintf("exit code %d", e.Code)
+	}
+	return e.Err.Error()
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Usage makes an error of the kind "called the wrong way" (exit code 2).
+func Usage(hint, format string, args ...any) error {
+	return &Error{Err: fmt.Errorf(format, args...), Hint: hint, Code: CodeUsage}
+}
+
+// Fail makes an error with exit code 1 and a hint.
+func Fail(hint, format string, args ...any) error {
+	return &Error{Err: fmt.Errorf(format, args...), Hint: hint, Code: CodeFailure}
+}
+
+// Exit ends the command with code and prints nothing more.
+func Exit(code int) error { return &Error{Code: code, Shown: true} }
+
+// Code is the exit code of err: 0 for nil, 1 when err says nothing about it.
+func Code(err error) int {
+	if err == nil {
+		return CodeOK
+	}
+	var e *Error
+	if errors.As(err, &e) && e.Code != 0 {
+		return e.Code
+	}
+	return CodeFailure
+}
+
+// Report writes err to w the way both binaries do, and returns the exit code:
+//
+//	oci-proxy: read config: open x.yaml: no such file or directory
+//	hint: name the file with --config
+//
+// With JSON it is one line: {"error":{"message":…,"hint":…,"code":…}}.
+func Report(w io.Writer, program string, format Format, err error) int {
+	code := Code(err)
+	var e *Error
+	if err == nil || errors.As(err, &e) && e.Shown {
+		return code
+	}
+	hint := ""
+	if e != nil {
+		hint = e.Hint
+	}
+	if format == JSON {
+		type body struct {
+			Message string `json:"message"`
+			Hint    string `json:"hint,omitempty"`
+			Code    int    `json:"code"`
+		}
+		enc := json.NewEncoder(w)
+		enc.SetEscapeHTML(false)
+		_ = enc.Encode(struct {
+			Error body `json:"error"`
+		}{body{err.Error(), hint, code}})
+		return code
+	}
+	fmt.Fprintf(w, "%s: %s\n", program, strings.TrimRight(err.Error(), "\n"))
+	if hint != "" {
+		fmt.Fprintf(w, "hint: %s\n", hint)
+	}
+	return code
+}
