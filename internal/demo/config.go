@@ -1,0 +1,89 @@
+package demo
+
+import (
+	"bytes"
+	_ "embed"
+	"fmt"
+	"os"
+	"path/filepath"
+	"text/template"
+)
+
+// The names of the files in the demo's directory.
+const (
+	configFile = "oci-proxy.yaml"
+	rangesFile = "ranges.csv"
+	hostsDir   = "certs.d"
+)
+
+var (
+	//go:embed config.yaml.tmpl
+	configText     string
+	configTemplate = template.Must(template.New(configFile).Parse(configText))
+
+	//go:embed ranges.csv
+	rangesText []byte
+)
+
+// configInput is what the config file's template needs.
+type configInput struct {
+	Listen, Admin, Prefix, Blobs string
+	Upstreams, Stores            []configNode
+}
+
+// configNode is an upstream or store in the config file.
+type configNode struct {
+	Name, URL, Place, Serves, Origin string
+	Canonical                        bool
+}
+
+// writeConfig writes the proxy's config and the address ranges into dir, and
+// returns the path of the config. They are files, not values, so that who tries
+// the demo can read them, edit them and watch the proxy take them up.
+func (w *world) writeConfig(dir, listen, admin string) (string, error) {
+	in := configInput{Listen: listen, Admin: admin, Prefix: upstreamPrefix, Blobs: blobRoot + "{digest}"}
+	for _, n := range w.nodes {
+		c := configNode{Name: n.name, URL: n.url, Place: n.place, Serves: n.serves, Canonical: n.canonical}
+		switch {
+		case n.upstream:
+			in.Upstreams = append(in.Upstreams, c)
+			continue
+		case n.place == "": // a CDN's origin is a bucket, and asking it is free
+			c.Origin = w.node(nodeVirginia).url
+		}
+		in.Stores = append(in.Stores, c)
+	}
+	var text bytes.Buffer
+	if err := configTemplate.Execute(&text, in); err != nil {
+		return "", fmt.Errorf("write config: %w", err)
+	}
+	path := filepath.Join(dir, configFile)
+	if err := os.WriteFile(path, text.Bytes(), 0o600); err != nil {
+		return "", fmt.Errorf("write config: %w", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, rangesFile), rangesText, 0o600); err != nil {
+		return "", fmt.Errorf("write ranges: %w", err)
+	}
+	return path, nil
+}
+
+// writeHosts writes a containerd hosts.toml that lets containerd pull from the
+// proxy as if it ran at address, and returns the directory to give it.
+func writeHosts(dir, proxy, address string) (string, error) {
+	root := filepath.Join(dir, hostsDir)
+	host := filepath.Join(root, proxy)
+	if err := os.MkdirAll(host, 0o700); err != nil {
+		return "", fmt.Errorf("write hosts.toml: %w", err)
+	}
+	text := fmt.Sprintf(`server = "http://%[1]s"
+
+[host."http://%[1]s"]
+  capabilities = ["pull", "resolve"]
+  [host."http://%[1]s".header]
+    %[2]s = [%[3]q]
+`, proxy, headerForwarded, address)
+	if err := os.WriteFile(filepath.Join(host, "hosts.toml"), []byte(text), 0o600); err != nil {
+		return "", fmt.Errorf("write hosts.toml: %w", err)
+	}
+	return root, nil
+}

@@ -1,0 +1,265 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"ociproxy/internal/cli"
+)
+
+// DefaultListen is where the proxy of the demo listens unless told otherwise.
+const DefaultListen = "127.0.0.1:5050"
+
+// onceTimeout bounds Run with Once; it takes well under a second.
+const onceTimeout = 2 * time.Minute
+
+// Options say how to run the demo. The zero value runs it on DefaultListen
+// until the context is done and prints nothing.
+type Options struct {
+	// Once pulls the sample image as the seven clients of the scenario, reports
+	// and ends. Without it the demo serves until the context is done.
+	Once bool
+	// Listen is the proxy's address, which must be on loopback. Default:
+	// DefaultListen, or any free port when that one is taken or Once is set.
+	Listen string
+	// Stdout gets the report, or what to try and then a line for each piece that
+	// an upstream or store has sent. Default: nowhere.
+	Stdout io.Writer
+	// Stderr gets warnings. Default: nowhere.
+	Stderr io.Writer
+	// Output is "text" (default) or "json": one document, and after it, while
+	// serving, one line for each piece.
+	Output string
+	// Logger is the proxy's. Default: none.
+	Logger *slog.Logger
+}
+
+// Run runs the demo. With Once the error is not nil when anything is not as the
+// scenario says. Without it the error is nil when ctx is done. All that Run has
+// started has ended, and all it has written to disk is gone, when it returns.
+func Run(ctx context.Context, opt Options) error {
+	opt = opt.filled()
+	format := cli.Text
+	if err := format.Set(opt.Output); err != nil {
+		return cli.Usage("use --output text or --output json", "output %q: %w", opt.Output, err)
+	}
+	out := &printer{w: opt.Stdout, json: format == cli.JSON, color: cli.UseColor(opt.Stdout, os.Getenv)}
+	notify := out.entry
+	if opt.Once {
+		notify = nil
+	}
+	d, err := build(ctx, opt, notify)
+	if err != nil {
+		return err
+	}
+	defer d.remove()
+	if opt.Once {
+		return d.once(ctx, out)
+	}
+	return d.serve(ctx, out)
+}
+
+// filled returns o with its defaults.
+func (o Options) filled() Options {
+	if o.Stdout == nil {
+		o.Stdout = io.Discard
+	}
+	if o.Stderr == nil {
+		o.Stderr = io.Discard
+	}
+	if o.Output == "" {
+		o.Output = string(cli.Text)
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// demo is everything that runs.
+type demo struct {
+	world  *world
+	dir    string
+	config string // path
+	hosts  string // containerd's --hosts-dir
+
+	public, admin, front net.Listener
+	server               *server
+	transport            *http.Transport
+}
+
+// build opens all ports, writes the config and makes the proxy. Nothing serves yet.
+func build(ctx context.Context, opt Options, notify func(entry)) (_ *demo, err error) {
+	d := &demo{transport: newTransport()}
+	defer func() {
+		if err != nil {
+			d.closeListeners()
+			d.remove()
+		}
+	}()
+	if d.world, err = newWorld(ctx, notify); err != nil {
+		return nil, err
+	}
+	if d.public, err = listenPublic(ctx, opt); err != nil {
+		return nil, err
+	}
+	for _, l := range []*net.Listener{&d.admin, &d.front} {
+		if *l, err = listenLoopback(ctx); err != nil {
+			return nil, fmt.Errorf("start the demo: %w", err)
+		}
+	}
+	if d.dir, err = os.MkdirTemp("", "oci-proxy-demo-"); err != nil {
+		return nil, fmt.Errorf("start the demo: %w", err)
+	}
+	proxy := d.public.Addr().String()
+	if d.config, err = d.world.writeConfig(d.dir, proxy, d.admin.Addr().String()); err != nil {
+		return nil, err
+	}
+	if d.hosts, err = writeHosts(d.dir, proxy, sampleAddress); err != nil {
+		return nil, err
+	}
+	if d.server, err = newServer(d.config, opt.Logger); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// listenPublic opens the proxy's port.
+func listenPublic(ctx context.Context, opt Options) (net.Listener, error) {
+	if opt.Listen == "" && opt.Once {
+		return listenLoopback(ctx)
+	}
+	address := opt.Listen
+	if address == "" {
+		address = DefaultListen
+	}
+	addr, err := netip.ParseAddrPort(address)
+	if err != nil || !addr.Addr().IsLoopback() {
+		return nil, cli.Usage("the demo believes anyone who can reach it, so it listens on loopback only: 127.0.0.1:5050",
+			"listen %q: not an address and port on loopback", address)
+	}
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "tcp", address)
+	if err != nil && opt.Listen == "" && errors.Is(err, syscall.EADDRINUSE) {
+		fmt.Fprintf(opt.Stderr, "%s is taken, so the demo listens on another port\n", address)
+		return listenLoopback(ctx)
+	}
+	if err != nil {
+		return nil, cli.Fail("choose another address with --listen", "listen: %w", err)
+	}
+	return ln, nil
+}
+
+// once pulls as every client of the scenario and reports.
+func (d *demo) once(ctx context.Context, out *printer) error {
+	ctx, cancel := context.WithTimeout(ctx, onceTimeout)
+	defer cancel()
+	return d.run(ctx, func(ctx context.Context) error {
+		defer cancel() // which ends everything else
+		if err := d.awaitReady(ctx); err != nil {
+			return err
+		}
+		r := d.checker().check(ctx, clients())
+		if err := ctx.Err(); err != nil { // a report of a pull cut short says nothing
+			return fmt.Errorf("pull as every client: %w", err)
+		}
+		return out.report(r)
+	})
+}
+
+// serve says what to try and serves until ctx is done.
+func (d *demo) serve(ctx context.Context, out *printer) error {
+	return d.run(ctx, func(ctx context.Context) error {
+		if err := d.awaitReady(ctx); err != nil {
+			if ctx.Err() != nil { // told to stop before all was up
+				return nil
+			}
+			return err
+		}
+		return out.guide(d.guide())
+	})
+}
+
+// run serves everything and calls use beside. It ends when ctx is done or
+// anything fails; its error is the first one.
+func (d *demo) run(ctx context.Context, use func(context.Context) error) error {
+	defer d.transport.CloseIdleConnections()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return d.world.serve(ctx) })
+	g.Go(func() error { return d.server.serve(ctx, d.public, d.admin) })
+	g.Go(func() error { return serveHTTP(ctx, d.front, newFront(d.public.Addr().String(), d.transport)) })
+	g.Go(func() error { return use(ctx) })
+	return g.Wait()
+}
+
+// readyTimeout bounds the wait for the proxy to answer.
+const readyTimeout = 30 * time.Second
+
+// awaitReady asks the proxy until it says that it is ready.
+func (d *demo) awaitReady(ctx context.Context) error {
+	wait, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		req, err := http.NewRequestWithContext(wait, http.MethodGet, d.url(d.public)+"/-/ready", nil)
+		if err != nil {
+			return err
+		}
+		res, err := d.transport.RoundTrip(req)
+		if err == nil {
+			drain(res.Body)
+			if res.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-wait.Done():
+			if err := ctx.Err(); err != nil {
+				return fmt.Errorf("wait for the proxy: %w", err)
+			}
+			return fmt.Errorf("the proxy was not ready within %s", readyTimeout)
+		}
+	}
+}
+
+func (d *demo) checker() *checker {
+	return &checker{
+		world: d.world, proxy: d.url(d.public), front: d.url(d.front),
+		explain: d.server.explain, transport: d.transport,
+	}
+}
+
+func (d *demo) url(l net.Listener) string { return "http://" + l.Addr().String() }
+
+// closeListeners frees the ports of a demo that never ran.
+func (d *demo) closeListeners() {
+	if d.world != nil {
+		d.world.close()
+	}
+	for _, l := range []net.Listener{d.public, d.admin, d.front} {
+		if l != nil {
+			_ = l.Close() // it is only a port
+		}
+	}
+}
+
+// remove deletes the demo's files; what cannot be deleted is in the system's
+// temporary directory anyway.
+func (d *demo) remove() {
+	if d.dir != "" {
+		_ = os.RemoveAll(d.dir)
+	}
+}

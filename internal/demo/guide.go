@@ -1,0 +1,65 @@
+package demo
+
+import (
+	_ "embed"
+	"text/template"
+)
+
+// sampleAddress is the address that the printed commands use: the one of the
+// first client of the scenario.
+const (
+	sampleAddress = "192.0.2.7"
+	samplePlace   = "aws/us-east-1"
+)
+
+var (
+	//go:embed guide.txt.tmpl
+	guideText     string
+	guideTemplate = template.Must(template.New("guide").Parse(guideText))
+)
+
+// guide is what to try, and the JSON document that a serving demo begins with.
+type guide struct {
+	Proxy  string `json:"proxy"`  // http://127.0.0.1:5050
+	Front  string `json:"front"`  // the same, through a hop that appends the true address
+	Admin  string `json:"admin"`  // metrics, explain
+	Config string `json:"config"` // path of the config file
+	Hosts  string `json:"hosts"`  // for containerd's --hosts-dir
+	Image  string `json:"image"`  // 127.0.0.1:5050/sample/app:1.0
+	Digest string `json:"digest"` // of the image
+	Layer  string `json:"layer"`  // path of a layer
+	// Places are addresses to use as X-Forwarded-For.
+	Places []guidePlace `json:"places"`
+
+	Sample      string `json:"-"`
+	SamplePlace string `json:"-"`
+}
+
+type guidePlace struct {
+	Address string `json:"address"`
+	Place   string `json:"place"` // "" for unknown
+	Where   string `json:"-"`
+}
+
+func (d *demo) guide() *guide {
+	img := d.world.image
+	g := &guide{
+		Proxy: d.url(d.public), Front: d.url(d.front), Admin: d.url(d.admin),
+		Config: d.config, Hosts: d.hosts,
+		Image:  d.public.Addr().String() + "/" + imageName + ":" + imageTag,
+		Digest: img.index,
+		Layer:  blobPath(img.platforms["linux/amd64"].blobs[missingInSingapore]),
+		Sample: sampleAddress, SamplePlace: samplePlace,
+	}
+	for _, c := range clients() {
+		if c.Claims != "" {
+			continue
+		}
+		p := guidePlace{Address: c.Address, Place: c.Place, Where: c.Place}
+		if p.Where == "" {
+			p.Where = "nobody knows"
+		}
+		g.Places = append(g.Places, p)
+	}
+	return g
+}

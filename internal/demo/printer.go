@@ -1,0 +1,81 @@
+package demo
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+
+	"github.com/dustin/go-humanize"
+
+	"ociproxy/internal/cli"
+)
+
+// printer writes what the demo tells its user, as text or JSON. It is safe for
+// concurrent use: nodes report from their own goroutines.
+type printer struct {
+	json, color bool
+
+	mu sync.Mutex
+	w  io.Writer
+}
+
+// report writes the outcome of a run. Its error is the run's.
+func (p *printer) report(r *report) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var err error
+	if p.json {
+		err = cli.WriteJSON(p.w, r)
+	} else {
+		err = r.writeText(p.w, p.color)
+	}
+	if err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	if n := r.failed(); n > 0 {
+		return fmt.Errorf("%d of %d clients did not get what they should have", n, len(r.Clients))
+	}
+	return nil
+}
+
+// guide writes what to try.
+func (p *printer) guide(g *guide) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var err error
+	if p.json {
+		err = cli.WriteJSONLine(p.w, g)
+	} else {
+		err = guideTemplate.Execute(p.w, g)
+	}
+	if err != nil {
+		return fmt.Errorf("write what to try: %w", err)
+	}
+	return nil
+}
+
+// sent is a line of JSON for something a node has sent.
+type sent struct {
+	From   string `json:"from"`
+	Client string `json:"client"`
+	Digest string `json:"digest"`
+	Status int    `json:"status"`
+	Bytes  int64  `json:"bytes"`
+}
+
+// entry writes a line when a node has sent content. The proxy's own questions
+// whether a node holds something have no body, and no line.
+func (p *printer) entry(e entry) {
+	if e.Method != http.MethodGet || e.Digest == "" || e.Bytes == 0 {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	// A reader that went away is no reason to stop serving.
+	if p.json {
+		_ = cli.WriteJSONLine(p.w, sent{e.Node, e.Client, e.Digest, e.Status, e.Bytes})
+		return
+	}
+	_, _ = fmt.Fprintf(p.w, "%-18s sent %8s of %.19s to %s\n", e.Node, humanize.IBytes(uint64(e.Bytes)), e.Digest, cli.OneLine(e.Client))
+}

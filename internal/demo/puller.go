@@ -1,0 +1,104 @@
+package demo
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+const (
+	// fetchTimeout bounds one piece, redirect included.
+	fetchTimeout = 20 * time.Second
+	// maxPiece bounds what is read of one piece; the largest layer has 1.6 MB.
+	maxPiece = 16 << 20
+)
+
+// puller is the part of a container runtime that matters here: it asks the proxy
+// for a piece of an image, follows the redirect and reads the answer. It keeps
+// the hops apart, as a runtime's HTTP library would not, to see who answered.
+type puller struct {
+	http   *http.Client
+	base   string // where it believes the registry is
+	client string
+	// forwarded is what it puts into X-Forwarded-For: for the proxy's ears only,
+	// never sent along to a store.
+	forwarded string
+}
+
+func newPuller(rt http.RoundTripper, base, client, forwarded string) *puller {
+	return &puller{
+		http: &http.Client{
+			Transport:     rt,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		base: base, client: client, forwarded: forwarded,
+	}
+}
+
+// fetched is one piece of an image, as it arrived.
+type fetched struct {
+	location *url.URL // where the proxy sent us
+	data     []byte
+}
+
+// fetch gets path through the proxy. When the error is not nil, location may
+// still say where the answer that did not please came from.
+func (p *puller) fetch(ctx context.Context, path, accept string) (fetched, error) {
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
+	var f fetched
+	res, err := p.get(ctx, p.base+path, accept, p.forwarded)
+	if err != nil {
+		return f, err
+	}
+	drain(res.Body)
+	if res.StatusCode != http.StatusTemporaryRedirect {
+		return f, fmt.Errorf("the proxy answered %s, not 307", res.Status)
+	}
+	if f.location, err = url.Parse(res.Header.Get("Location")); err != nil || f.location.Host == "" {
+		return f, fmt.Errorf("the proxy redirected to %q", res.Header.Get("Location"))
+	}
+	if res, err = p.get(ctx, f.location.String(), accept, ""); err != nil {
+		return f, err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return f, fmt.Errorf("the answer was %s, not 200", res.Status)
+	}
+	f.data, err = io.ReadAll(io.LimitReader(res.Body, maxPiece))
+	return f, err
+}
+
+func (p *puller) get(ctx context.Context, target, accept, forwarded string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("User-Agent", agent+p.client)
+	if accept != "" {
+		req.Header.Set("Accept", accept)
+	}
+	if forwarded != "" {
+		req.Header.Set(headerForwarded, forwarded)
+	}
+	return p.http.Do(req)
+}
+
+// drain reads the few bytes a redirect may have, so that its connection is used again.
+func drain(body io.ReadCloser) {
+	_, _ = io.Copy(io.Discard, io.LimitReader(body, 4096))
+	_ = body.Close()
+}
+
+// The paths of the pieces, as clients ask for them.
+func manifestPath(reference string) string { return "/v2/" + imageName + "/manifests/" + reference }
+func blobPath(digest string) string        { return "/v2/" + imageName + "/blobs/" + digest }
+
+// acceptManifests is what runtimes accept where a manifest is.
+var acceptManifests = strings.Join([]string{typeIndex, typeManifest,
+	"application/vnd.docker.distribution.manifest.list.v2+json",
+	"application/vnd.docker.distribution.manifest.v2+json"}, ", ")

@@ -1,0 +1,63 @@
+package demo
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+
+	"ociproxy/internal/proxy"
+	"ociproxy/internal/route"
+)
+
+// server is the real proxy, run by the config file that was written for this world.
+type server struct{ proxy *proxy.Server }
+
+// newServer loads the config. The environment is not consulted: a PORT meant for
+// something else must not move the demo.
+func newServer(config string, log *slog.Logger) (*server, error) {
+	p, err := proxy.New(proxy.Options{
+		File: config, Logger: log, Version: "demo",
+		Client: &http.Client{Transport: newTransport()},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("start the proxy: %w", err)
+	}
+	return &server{p}, nil
+}
+
+// serve loads the address ranges, so that the first client is already known, and
+// serves until ctx is done. It closes the listeners.
+func (s *server) serve(ctx context.Context, public, admin net.Listener) error {
+	if err := s.proxy.Prepare(ctx); err != nil && ctx.Err() == nil {
+		_ = public.Close()
+		_ = admin.Close()
+		s.proxy.Close()
+		return fmt.Errorf("load address ranges: %w", err)
+	}
+	return s.proxy.Serve(ctx, nil, public, admin)
+}
+
+// explain is an explainer.
+func (s *server) explain(ctx context.Context, addr netip.Addr, path string) (explanation, error) {
+	e, err := s.proxy.Explain(ctx, addr, path)
+	if err != nil {
+		return explanation{}, err
+	}
+	if e.Answer.Error != "" {
+		return explanation{}, fmt.Errorf("status %d: %s", e.Answer.Status, e.Answer.Error)
+	}
+	x := explanation{Place: e.Place, Location: e.Answer.Location, Reason: e.Answer.Reason}
+	if x.Reason != route.Absent.String() {
+		return x, nil
+	}
+	for _, c := range e.Candidates { // best first
+		if c.Taken {
+			break
+		}
+		x.PassedBy = append(x.PassedBy, c.Name)
+	}
+	return x, nil
+}

@@ -1,0 +1,55 @@
+package demo
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// blobRoot is where stores keep blobs (the layout existing mirrors use).
+const blobRoot = "/containers/images/"
+
+// store behaves like a public bucket of blobs read over HTTPS without the right
+// to list: a missing key is absent (403 in S3), never 404, and a Range is
+// answered. It never changes once it serves.
+type store struct {
+	blobs  map[string]content
+	absent int // status for a missing key: 403 as S3 without list rights, 404 as Azure
+}
+
+// serve answers GET and HEAD of blobs.
+func (s *store) serve(w http.ResponseWriter, r *http.Request) string {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		storeError(w, http.StatusMethodNotAllowed, "MethodNotAllowed")
+		return ""
+	}
+	digest, ok := strings.CutPrefix(r.URL.Path, blobRoot)
+	blob, held := s.blobs[digest]
+	if !ok || !held {
+		code := "AccessDenied"
+		if s.absent == http.StatusNotFound {
+			code = "BlobNotFound"
+		}
+		storeError(w, s.absent, code)
+		return ""
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/octet-stream")
+	h.Set("Cache-Control", "public, max-age=31536000, immutable, no-transform")
+	h.Set("ETag", `"`+strings.TrimPrefix(digest, "sha256:")+`"`)
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(blob.data))
+	return digest
+}
+
+// storeError writes an error as S3 and Azure do. ServeMux and ServeContent do
+// not apply to it: there is no content.
+func storeError(w http.ResponseWriter, status int, code string) {
+	w.Header().Set("Content-Type", "application/xml")
+	w.WriteHeader(status)
+	// The server drops the body of a HEAD by itself; a client that went away
+	// cannot be told.
+	_, _ = fmt.Fprintf(w, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>%s</Code></Error>\n", code)
+}

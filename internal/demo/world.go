@@ -1,0 +1,183 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// upstreamPrefix stands for the project and repository that upstreams put before
+// every image name and that clients never see.
+const upstreamPrefix = "sample-project/images"
+
+// world is the two upstreams and five stores, each on a port of its own.
+type world struct {
+	image *image
+	nodes []*node // upstreams first
+}
+
+// node is one upstream or store.
+type node struct {
+	name      string
+	place     string // where its bytes come from; "" for the CDN
+	upstream  bool
+	canonical bool
+	serves    string // whom a store serves, as the config spells it
+	url       string // http://127.0.0.1:port
+	handler   keeps
+	ledger    *ledger
+	listener  net.Listener
+}
+
+// The nodes, by the names the config and the scenario use.
+const (
+	nodeUS        = "us"
+	nodeEU        = "eu"
+	nodeVirginia  = "aws-us-east-1"
+	nodeFrankfurt = "aws-eu-central-1"
+	nodeSingapore = "aws-ap-southeast-1"
+	nodeAzure     = "azure-westeurope"
+	nodeCDN       = "cdn"
+)
+
+// What is missing where, on purpose: the layer that the store in Singapore never
+// got, and the one that the European replica has not caught up with.
+const (
+	missingInSingapore = "data"
+	missingInEU        = "runtime"
+)
+
+// newWorld builds the nodes and opens their ports on loopback. notify, when not
+// nil, is called for every request a node has answered, from many goroutines.
+func newWorld(ctx context.Context, notify func(entry)) (*world, error) {
+	img, err := newImage()
+	if err != nil {
+		return nil, err
+	}
+	w := &world{image: img, nodes: []*node{
+		{name: nodeUS, place: "gcp/us-central1", upstream: true, canonical: true, handler: img.registry().serve},
+		{name: nodeEU, place: "gcp/europe-west1", upstream: true, handler: img.replica().serve},
+		{name: nodeVirginia, place: "aws/us-east-1", serves: "aws", handler: img.store(http.StatusForbidden).serve},
+		{name: nodeFrankfurt, place: "aws/eu-central-1", serves: "aws", handler: img.store(http.StatusForbidden).serve},
+		{name: nodeSingapore, place: "aws/ap-southeast-1", serves: "aws",
+			handler: img.store(http.StatusForbidden, missingInSingapore).serve},
+		{name: nodeAzure, place: "azure/westeurope", serves: "azure", handler: img.store(http.StatusNotFound).serve},
+		{name: nodeCDN, serves: "internet", handler: img.store(http.StatusForbidden).serve},
+	}}
+	for _, n := range w.nodes {
+		if n.listener, err = listenLoopback(ctx); err != nil {
+			w.close()
+			return nil, fmt.Errorf("start %s: %w", n.name, err)
+		}
+		n.url = "http://" + n.listener.Addr().String()
+		n.ledger = newLedger(n.name, notify)
+	}
+	return w, nil
+}
+
+// registry is the upstream that has everything.
+func (img *image) registry() *registry {
+	g := &registry{
+		name:      upstreamPrefix + "/" + imageName,
+		tags:      make(map[string]string),
+		manifests: img.manifests,
+		blobs:     img.blobs,
+	}
+	for _, tag := range imageTags {
+		g.tags[tag] = img.index
+	}
+	return g
+}
+
+// replica is an upstream that replication has not finished for: one layer and
+// all of arm64 are not there yet.
+func (img *image) replica() *registry {
+	g := img.registry()
+	g.blobs = img.without(missingInEU)
+	g.manifests = maps.Clone(img.manifests)
+	arm := img.platforms["linux/arm64"]
+	delete(g.manifests, arm.manifest)
+	amd := slices.Collect(maps.Values(img.platforms["linux/amd64"].blobs))
+	for _, digest := range arm.blobs {
+		if !slices.Contains(amd, digest) {
+			delete(g.blobs, digest)
+		}
+	}
+	return g
+}
+
+func (img *image) store(absent int, missing ...string) *store {
+	return &store{blobs: img.without(missing...), absent: absent}
+}
+
+// without returns the blobs except the named ones of every platform.
+func (img *image) without(names ...string) map[string]content {
+	blobs := maps.Clone(img.blobs)
+	for _, v := range img.platforms {
+		for _, name := range names {
+			delete(blobs, v.blobs[name])
+		}
+	}
+	return blobs
+}
+
+// serve answers on all ports until ctx is done.
+func (w *world) serve(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, n := range w.nodes {
+		g.Go(func() error { return serveHTTP(ctx, n.listener, n.ledger.wrap(n.handler)) })
+	}
+	return g.Wait()
+}
+
+// close frees the ports of a world that never served.
+func (w *world) close() {
+	for _, n := range w.nodes {
+		if n.listener != nil {
+			_ = n.listener.Close() // it is only a port
+		}
+	}
+}
+
+// at returns the node that answers on host, "127.0.0.1:port".
+func (w *world) at(host string) (*node, bool) {
+	i := slices.IndexFunc(w.nodes, func(n *node) bool { return n.listener.Addr().String() == host })
+	if i < 0 {
+		return nil, false
+	}
+	return w.nodes[i], true
+}
+
+func (w *world) node(name string) *node {
+	i := slices.IndexFunc(w.nodes, func(n *node) bool { return n.name == name })
+	return w.nodes[i] // names are the constants above
+}
+
+// listenLoopback opens a free port on loopback.
+func listenLoopback(ctx context.Context) (net.Listener, error) {
+	var lc net.ListenConfig
+	return lc.Listen(ctx, "tcp4", "127.0.0.1:0")
+}
+
+// serveHTTP serves until ctx is done, then closes the listener and all
+// connections. There is nothing to drain: this is a demo, and clients resume.
+func serveHTTP(ctx context.Context, ln net.Listener, h http.Handler) error {
+	srv := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+	}
+	stop := context.AfterFunc(ctx, func() { _ = srv.Close() })
+	defer stop()
+	if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve %s: %w", ln.Addr(), err)
+	}
+	return nil
+}
