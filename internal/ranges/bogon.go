@@ -30,9 +30,12 @@ var (
 		"2002::/16",       // 6to4, RFC 3056
 		"3fff::/20",       // documentation, RFC 9637
 	)
-	privateTable = prefixSet(
+	ownTable = prefixSet(
 		"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7",
 		"192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32", "3fff::/20",
+	)
+	idleTable = prefixSet(
+		"192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "198.18.0.0/15", "2001:db8::/32", "3fff::/20", "2001::/23", "2002::/16",
 	)
 	globalUnicast6 = netip.MustParsePrefix("2000::/3")
 )
@@ -45,8 +48,13 @@ func bogon(p netip.Prefix) bool {
 	return bogonTable.OverlapsPrefix(p)
 }
 
-// private reports whether p lies inside space that an operator may number as they like, or that is for documentation.
-func private(p netip.Prefix) bool { return privateTable.LookupPrefix(p) }
+// ownSpace reports whether p lies inside space that operators number as they like: private, shared and unique local
+// ranges, and the documentation ranges that examples use.
+func ownSpace(p netip.Prefix) bool { return ownTable.LookupPrefix(p) }
+
+// idleSpace reports whether p lies inside space that no packet on the internet comes from and that some geofeeds list
+// all the same: documentation, benchmarking and protocol assignments.
+func idleSpace(p netip.Prefix) bool { return idleTable.LookupPrefix(p) }
 
 func prefixSet(cidrs ...string) *bart.Lite {
 	var t bart.Lite

@@ -9,9 +9,10 @@
 //
 // # Equal prefixes
 //
-// When the same prefix is listed more than once, a row whose region is on the map beats one whose region is not,
-// if both name the same cloud; otherwise the first one wins: feeds in the order of the config file, rows in the
-// order of the feed. Rows that lose to a different place are counted in [FeedStatus.Conflicts].
+// A prefix that one feed lists under several regions has no known region, but its cloud is known. A row whose region
+// is on the map beats one of the same cloud whose region is not. Otherwise the first one wins: feeds in the order of
+// the config file, rows in the order of the feed. All but repetitions of the same place is counted in
+// [FeedStatus.Conflicts].
 //
 // # Where a copy comes from at start
 //

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -32,10 +33,12 @@ type feed struct {
 
 // parsed is a feed that passed its guards.
 type parsed struct {
-	entries        []Entry
-	space          space
-	unknown        int
-	unknownRegions []string
+	entries   []Entry
+	space     space
+	skipped   int // see FeedStatus
+	conflicts int
+	unknown   int
+	regions   []string // that are not on the map, sorted
 }
 
 func newFeed(name string, c config.Feed, cfg config.Ranges, m *place.Map, opts Options) (*feed, error) {
@@ -47,22 +50,15 @@ func newFeed(name string, c config.Feed, cfg config.Ranges, m *place.Map, opts O
 	if c.Provider == config.Geofeed && !m.HasCloud(cloud) {
 		return nil, fmt.Errorf("feed %s: cloud %q is not on the map", name, cloud)
 	}
-	url := c.URL
-	if url == "" && c.File == "" {
-		url = form.url
-	}
-	if url == "" && c.File == "" {
-		return nil, fmt.Errorf("feed %s: needs url or file: the provider has no stable URL", name)
+	if c.URL == "" && c.File == "" {
+		return nil, fmt.Errorf("feed %s: needs url or file", name)
 	}
 	f := &feed{
-		name: name, config: c, format: form, source: or(c.File, url),
+		name: name, config: c, format: form, source: or(c.File, c.URL),
 		resolve: resolver{feed: name, cloud: cloud, sites: m},
 	}
 	f.status = FeedStatus{Name: name, Provider: string(c.Provider), Source: f.source}
-	src := fetch.Source{File: c.File, Client: opts.Client, Timeout: opts.Timeout, Validate: f.validate}
-	if c.File == "" {
-		src.URL = url
-	}
+	src := fetch.Source{URL: c.URL, File: c.File, Client: opts.Client, Timeout: opts.Timeout, Validate: f.validate}
 	if c.Provider == config.Azure {
 		src.Key = "azure" // the URL moves every week, the document is the same
 	}
@@ -96,15 +92,23 @@ func (f *feed) parse(body []byte) (*parsed, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkRows(rows, f.format.own); err != nil {
-		return nil, err
-	}
-	p := &parsed{space: measure(rows)}
-	resolve := f.resolve
-	p.entries, p.unknownRegions, p.unknown, err = resolve.entries(rows)
+	rows, skipped, err := f.format.kind.check(rows)
 	if err != nil {
 		return nil, err
 	}
+	p := &parsed{space: measure(rows), skipped: skipped}
+	p.entries, p.conflicts, err = f.resolve.entries(rows)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range p.entries {
+		if !e.HasSpot {
+			p.unknown++
+			p.regions = append(p.regions, or(e.Region, "(none)"))
+		}
+	}
+	slices.Sort(p.regions)
+	p.regions = slices.Compact(p.regions)
 	return p, nil
 }
 
@@ -144,7 +148,8 @@ func (f *feed) adopt(p *parsed, from string, at time.Time) {
 	defer f.mu.Unlock()
 	f.good = p
 	f.status.Rows = len(p.entries)
-	f.status.Unknown, f.status.UnknownRegions = p.unknown, p.unknownRegions
+	f.status.Skipped, f.status.Conflicts = p.skipped, p.conflicts
+	f.status.Unknown, f.status.UnknownRegions = p.unknown, p.regions
 	f.status.From, f.status.LastGood = from, at
 }
 

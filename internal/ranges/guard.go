@@ -26,29 +26,49 @@ func guardf(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrGuard, fmt.Sprintf(format, args...))
 }
 
-// checkRows applies the guards that need no history. own permits the private and documentation ranges that an
-// operator's own list may have.
-func checkRows(rows []row, own bool) error {
-	if len(rows) == 0 {
-		return guardf("no prefixes")
-	}
+// kind is how far a feed's rows are trusted.
+type kind uint8
+
+const (
+	cloudList kind = iota // a cloud's list of its own ranges: every row must be public unicast space
+	geofeed               // where a network says its ranges are: rows in idle space are left out (Vultr lists some)
+	ownList               // the operator's: private and documentation ranges are welcome
+)
+
+// check applies the guards that need no history, and returns the rows to use and how many were left out.
+func (k kind) check(rows []row) (use []row, skipped int, err error) {
 	if len(rows) > maxFeedRows {
-		return guardf("%d prefixes, more than %d", len(rows), maxFeedRows)
+		return nil, 0, guardf("%d prefixes, more than %d", len(rows), maxFeedRows)
 	}
+	use = rows[:0]
 	for _, r := range rows {
-		if own && private(r.prefix) {
+		if k == geofeed && idleSpace(r.prefix) {
+			skipped++
 			continue
 		}
-		shortest := shortestV6
-		if r.prefix.Addr().Is4() {
-			shortest = shortestV4
+		if k != ownList || !ownSpace(r.prefix) {
+			if err := checkPrefix(r.prefix); err != nil {
+				return nil, 0, err
+			}
 		}
-		if r.prefix.Bits() < shortest {
-			return guardf("prefix %s is shorter than /%d", r.prefix, shortest)
-		}
-		if bogon(r.prefix) {
-			return guardf("prefix %s is not public address space", r.prefix)
-		}
+		use = append(use, r)
+	}
+	if len(use) == 0 {
+		return nil, 0, guardf("no prefixes")
+	}
+	return use, skipped, nil
+}
+
+func checkPrefix(p netip.Prefix) error {
+	shortest := shortestV6
+	if p.Addr().Is4() {
+		shortest = shortestV4
+	}
+	if p.Bits() < shortest {
+		return guardf("prefix %s is shorter than /%d", p, shortest)
+	}
+	if bogon(p) {
+		return guardf("prefix %s is not public address space", p)
 	}
 	return nil
 }

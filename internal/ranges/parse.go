@@ -32,27 +32,20 @@ type parser func(data []byte) ([]row, error)
 type format struct {
 	parse parser
 	cloud string // "" when the config or each row names it
-	url   string // "" when there is no stable one
-	own   bool   // written by the operator: private and documentation ranges are allowed
+	kind  kind
 }
 
 // formats are the providers that config.Provider lists.
-//
-// The URLs are the ones each provider documents. Azure's weekly file has a new URL every week (download id 56519),
-// so it needs `url` or `file`.
 var formats = map[config.Provider]format{
-	config.AWS:      {parse: parseAWS, cloud: "aws", url: "https://ip-ranges.amazonaws.com/ip-ranges.json"},
-	config.GCP:      {parse: parseGCP, cloud: "gcp", url: "https://www.gstatic.com/ipranges/cloud.json"},
+	config.AWS:      {parse: parseAWS, cloud: "aws"},
+	config.GCP:      {parse: parseGCP, cloud: "gcp"},
 	config.Azure:    {parse: parseAzure, cloud: "azure"},
-	config.Oracle:   {parse: parseOracle, cloud: "oracle", url: "https://docs.oracle.com/en-us/iaas/tools/public_ip_ranges.json"},
-	config.Exoscale: {parse: parseExoscale, cloud: "exoscale", url: "https://exoscale-prefixes.sos-ch-dk-2.exo.io/exoscale_prefixes.json"},
-	config.Geofeed:  {parse: parseGeofeed},
-	config.Vultr:    {parse: parseVultr, cloud: "vultr", url: "https://geofeed.constant.com/?json"},
-	config.CSV:      {parse: parseCSV, own: true},
+	config.Oracle:   {parse: parseOracle, cloud: "oracle"},
+	config.Exoscale: {parse: parseExoscale, cloud: "exoscale"},
+	config.Geofeed:  {parse: parseGeofeed, kind: geofeed},
+	config.Vultr:    {parse: parseVultr, cloud: "vultr", kind: geofeed},
+	config.CSV:      {parse: parseCSV, kind: ownList},
 }
-
-// DefaultURL is where a provider publishes its ranges; "" when it has no stable URL.
-func DefaultURL(p config.Provider) string { return formats[p].url }
 
 var errHostBits = errors.New("has host bits set")
 

@@ -48,7 +48,7 @@ type Ranges struct {
 	log       *slog.Logger
 
 	building  sync.Mutex // one rebuild at a time; guards conflicts
-	conflicts []int      // for each feed, in the table in use
+	conflicts []int      // for each feed, with earlier feeds, in the table in use
 }
 
 // New loads what is on this machine (local files, last good copies, seeds, GeoIP files) and is ready to locate.
@@ -97,11 +97,12 @@ func New(cfg config.Ranges, m *place.Map, opts Options) (*Ranges, error) {
 	return r, nil
 }
 
-// feedName is unique among names and stable as long as the order of feeds of one kind is.
+// feedName is the provider, for a geofeed its cloud; from the second of its kind on with a number: csv, csv-2.
+// It names the feed in status and metrics, and its files in cache and seed.
 func feedName(c config.Feed, names map[string]int) string {
 	name := string(c.Provider)
 	if c.Provider == config.Geofeed {
-		name += "-" + c.Cloud
+		name = c.Cloud
 	}
 	names[name]++
 	if n := names[name]; n > 1 {
@@ -165,7 +166,7 @@ func (r *Ranges) Status() []FeedStatus {
 	for i, f := range r.feeds {
 		s := f.report(now)
 		if conflicts != nil {
-			s.Conflicts = conflicts[i]
+			s.Conflicts += conflicts[i]
 		}
 		all = append(all, s)
 	}

@@ -2,53 +2,71 @@ package ranges
 
 import (
 	"fmt"
-	"slices"
+	"net/netip"
 	"strings"
 
 	"ociproxy/internal/place"
 )
 
-// resolver turns rows of one feed into entries. It remembers what it has looked up, so that thousands of rows share
-// some dozens of places and strings. Not for concurrent use.
+// resolver turns rows of one feed into entries.
 type resolver struct {
 	feed  string
 	cloud string // of rows that name none
 	sites *place.Map
-	known map[rowKey]Entry
 }
 
+// rowKey is all that a row's place depends on: thousands of rows share some dozens of keys.
 type rowKey struct {
 	cloud, region string
 	at            locality
 }
 
-// entries resolves rows. unknown lists the regions that the map does not know, as the feed spells them, sorted;
-// unknownRows is how many rows those are.
-func (r *resolver) entries(rows []row) (entries []Entry, unknown []string, unknownRows int, err error) {
-	r.known = map[rowKey]Entry{}
-	entries = make([]Entry, len(rows))
-	for i, row := range rows {
+// severalRegions is the Region of a prefix that its feed lists under different regions (Exoscale lists one under all).
+const severalRegions = "(several)"
+
+// entries resolves rows, each prefix once. conflicts counts the prefixes that were listed with different places.
+func (r *resolver) entries(rows []row) (entries []Entry, conflicts int, err error) {
+	known := map[rowKey]Entry{}
+	index := make(map[netip.Prefix]int, len(rows))
+	entries = make([]Entry, 0, len(rows))
+	for _, row := range rows {
 		k := rowKey{or(row.cloud, r.cloud), row.region, row.at}
-		e, ok := r.known[k]
+		e, ok := known[k]
 		if !ok {
 			if e, err = r.resolve(k); err != nil {
-				return nil, nil, 0, err
+				return nil, 0, err
 			}
-			r.known[k] = e
+			known[k] = e
 		}
 		e.Prefix = row.prefix
-		entries[i] = e
-		if !e.HasSpot {
-			unknownRows++
+		i, dup := index[e.Prefix]
+		if !dup {
+			index[e.Prefix] = len(entries)
+			entries = append(entries, e)
+			continue
+		}
+		if merged := entries[i].merge(e); merged != entries[i] {
+			if merged.Region == severalRegions {
+				conflicts++
+			}
+			entries[i] = merged
+		} else if e.Place.Cloud != merged.Place.Cloud {
+			conflicts++
 		}
 	}
-	for _, e := range r.known {
-		if !e.HasSpot {
-			unknown = append(unknown, or(e.Region, "(none)"))
-		}
+	return entries, conflicts, nil
+}
+
+// merge applies the rule for a prefix that one feed lists twice: two regions of one cloud leave the region unknown,
+// a known region beats an unknown one, and of two clouds the first stays.
+func (e Entry) merge(other Entry) Entry {
+	switch {
+	case e.Place == other.Place, e.Place.Cloud != other.Place.Cloud, e.Region == severalRegions, !other.HasSpot:
+		return e
+	case !e.HasSpot:
+		return other
 	}
-	slices.Sort(unknown)
-	return entries, slices.Compact(unknown), unknownRows, nil
+	return Entry{Prefix: e.Prefix, Place: place.Place{Cloud: e.Place.Cloud}, Feed: e.Feed, Region: severalRegions}
 }
 
 // resolve finds the place of one kind of row. A region that is not on the map leaves the cloud known; a cloud that

@@ -41,7 +41,7 @@ func (f *feed) start(seedDir string) {
 	}
 }
 
-// readSeed reads the feed's file in the seed directory: the feed's name, with or without .json or .csv.
+// readSeed reads the feed's file in the seed directory: aws, aws.json, linode.csv.
 // Without such a file the error is fs.ErrNotExist.
 func (f *feed) readSeed(dir string) (*parsed, time.Time, error) {
 	if dir == "" {

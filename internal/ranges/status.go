@@ -9,11 +9,11 @@ import (
 
 // FeedStatus is how one feed, or one GeoIP file, is doing. Age is what to alert on.
 type FeedStatus struct {
-	Name     string        // unique: the provider, with the cloud for geofeeds and a number for repetitions
+	Name     string        // the provider, for a geofeed its cloud, numbered when repeated; geoip-city, geoip-asn
 	Provider string        // config.Provider, or "geoip"
 	Source   string        // URL or file
 	From     string        // where the copy in use came from: "url", "cache", "seed", "file"; "" when there is none
-	Rows     int           // prefixes in use, repetitions counted
+	Rows     int           // prefixes in use, each counted once
 	LastGood time.Time     // when the copy in use was last known to be current; zero: never
 	Age      time.Duration // since LastGood; 0 when it is zero
 
@@ -21,9 +21,10 @@ type FeedStatus struct {
 	Failures  int    // attempts without success since the last success
 	Rejected  int    // copies that were read and not believed since the start: parse errors and guards
 
-	Unknown        int      // rows whose region is not on the map: cloud known, region not
+	Unknown        int      // prefixes whose region is not on the map: cloud known, region not
 	UnknownRegions []string // those regions, as the feed spells them
-	Conflicts      int      // rows that lost to another place under the same prefix
+	Conflicts      int      // prefixes listed with different places, here or in an earlier feed; see the package comment
+	Skipped        int      // rows of a geofeed left out because they are documentation or benchmarking ranges
 }
 
 // at returns s with its age as of now.

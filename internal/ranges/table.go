@@ -76,7 +76,7 @@ func newTable(overrides []Entry, feeds [][]Entry) (t *Table, conflicts []int) {
 	return t, conflicts
 }
 
-// add inserts e by the rule for equal prefixes; false means that two different places met.
+// add inserts e by the rule for equal prefixes of different feeds; false means that two different places met.
 func (t *Table) add(e Entry) bool {
 	i, dup := t.trie.Get(e.Prefix)
 	if !dup {
@@ -85,12 +85,9 @@ func (t *Table) add(e Entry) bool {
 		return true
 	}
 	old := &t.entries[i]
-	if old.Place == e.Place {
-		return true
+	sameCloud := old.Place.Cloud == e.Place.Cloud
+	if sameCloud && !old.HasSpot && e.HasSpot && old.Region != severalRegions {
+		*old = e // more precise, not contradictory
 	}
-	if old.Place.Cloud == e.Place.Cloud && old.Place.Region == "" {
-		*old = e
-		return true // more precise, not contradictory
-	}
-	return old.Place.Cloud == e.Place.Cloud && e.Place.Region == ""
+	return old.Place == e.Place || sameCloud && !e.HasSpot
 }
