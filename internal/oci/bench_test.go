@@ -1,6 +1,8 @@
 package oci_test
 
 import (
+	"maps"
+	"slices"
 	"testing"
 
 	"ociproxy/internal/oci"
@@ -33,7 +35,8 @@ func TestParseAllocatesNothing(t *testing.T) {
 }
 
 func BenchmarkParse(b *testing.B) {
-	for kind, path := range paths {
+	for _, kind := range slices.Sorted(maps.Keys(paths)) {
+		path := paths[kind]
 		b.Run(kind, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
