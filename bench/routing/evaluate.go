@@ -66,16 +66,22 @@ func byGreatCircle(m *place.Map, all []place.Place) order {
 	}
 }
 
-// extra is the mean, over draws of a client and nine stores, of how many
-// milliseconds the preferred store is farther away than the nearest one.
-// Stores to which no round trip was measured are not drawn.
-func (d *measured) extra(prefer order) float64 {
+// outcome is the mean over all draws.
+type outcome struct {
+	extra float64 // ms that the preferred store is farther away than the nearest one
+	cents float64 // US cents that a GB from the preferred store costs
+}
+
+// draw lets many clients prefer one of nine stores each. Stores to which no
+// round trip was measured are not drawn.
+func (d *measured) draw(m *place.Map, prefer order) outcome {
 	rng := rand.New(rand.NewPCG(7, 2026))
 	prefs := map[place.Place][]place.Place{}
 	for _, c := range d.regions {
 		prefs[c] = prefer(c)
 	}
-	sum, n := 0.0, 0
+	var sum outcome
+	n := 0.0
 	for range draws {
 		client := d.regions[rng.IntN(len(d.regions))]
 		in := map[place.Place]bool{}
@@ -95,11 +101,24 @@ func (d *measured) extra(prefer order) float64 {
 		}
 		for _, p := range prefs[client] {
 			if in[p] {
-				sum += d.rtt[[2]place.Place{client, p}] - best
+				sum.extra += d.rtt[[2]place.Place{client, p}] - best
+				sum.cents += m.CentsPerGB(place.Source{Place: p}, client, place.Spot{}, 0).Cents
 				n++
 				break
 			}
 		}
 	}
-	return sum / float64(n)
+	return outcome{sum.extra / n, sum.cents / n}
+}
+
+// residual is the median difference between estimate and measurement, in ms.
+func (d *measured) residual(m *place.Map) float64 {
+	var off []float64
+	for pair, ms := range d.rtt {
+		a, _ := m.Find(pair[0])
+		b, _ := m.Find(pair[1])
+		off = append(off, math.Abs(m.RTT(a.Spot, b.Spot)-ms))
+	}
+	slices.Sort(off)
+	return off[len(off)/2]
 }

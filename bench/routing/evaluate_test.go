@@ -37,16 +37,22 @@ func TestExtraRoundTrip(t *testing.T) {
 		"routing.azure.matrix.extra_ms":       {0, 0},
 		"routing.aws.great_circle.extra_ms":   {8, 11},
 		"routing.azure.great_circle.extra_ms": {5, 7},
+		"routing.aws.residual_ms":             {0, 11},
+		"routing.azure.residual_ms":           {0, 14},
+		"routing.aws.cents":                   {1, 10},
+		"routing.aws.cents.weight5":           {1, 10},
+		"routing.azure.cents":                 {1, 12},
+		"routing.azure.cents.weight5":         {1, 12},
 	}
 	for _, f := range figures {
-		l, ok := want[f.name]
+		l, ok := want[f.Name]
 		if !ok {
-			t.Errorf("%s has no limit", f.name)
+			t.Errorf("%s has no limit", f.Name)
 		}
-		delete(want, f.name)
-		t.Logf("%s %.3f ms", f.name, f.ms)
-		if !(f.ms >= l.least && f.ms <= l.most) {
-			t.Errorf("%s = %.3f ms, want %v to %v", f.name, f.ms, l.least, l.most)
+		delete(want, f.Name)
+		t.Logf("%s %.3f %s", f.Name, f.Value, f.Unit)
+		if !(f.Value >= l.least && f.Value <= l.most) {
+			t.Errorf("%s = %.3f, want %v to %v", f.Name, f.Value, l.least, l.most)
 		}
 	}
 	for name := range want {

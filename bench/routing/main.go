@@ -1,37 +1,49 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"ociproxy/internal/place"
 	"ociproxy/internal/route"
 )
 
 func main() {
-	if err := run(filepath.Join("..", "shared", "data", "latency"), os.Stdout); err != nil {
+	if err := run(filepath.Join("..", "shared", "data", "latency"), filepath.Join("bench", "out", "routing.json"), os.Stdout); err != nil {
 		fmt.Fprintf(os.Stderr, "routing: %v\nhint: run it from the project's root, with the measurements in ../shared/data/latency\n", err)
 		os.Exit(1)
 	}
 }
 
-func run(dir string, out io.Writer) error {
+// run evaluates the measurements in dir, prints the figures and writes them
+// to file as JSON.
+func run(dir, file string, out io.Writer) error {
 	figures, err := evaluate(dir)
 	if err != nil {
 		return err
 	}
 	for _, f := range figures {
-		fmt.Fprintf(out, "%s %.3f ms\n", f.name, f.ms)
+		fmt.Fprintf(out, "%s %.3f %s\n", f.Name, f.Value, f.Unit)
 	}
-	return nil
+	body, err := json.MarshalIndent(figures, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(file, append(body, '\n'), 0o644)
 }
 
 // figure is one line of the output.
 type figure struct {
-	name string
-	ms   float64
+	Name  string  `json:"name"`
+	Value float64 `json:"value"`
+	Unit  string  `json:"unit"`
 }
 
 const defaultWeight = 5 // ms per US cent and GB, the configuration's default
@@ -65,10 +77,16 @@ func evaluate(dir string) ([]figure, error) {
 		if err != nil {
 			return nil, err
 		}
-		figures = append(figures, figure{e.name, e.data.extra(prefer)})
+		o := e.data.draw(m, prefer)
+		figures = append(figures, figure{e.name, o.extra, "ms"})
+		if e.matrix == nil {
+			figures = append(figures, figure{strings.Replace(e.name, "extra_ms", "cents", 1), o.cents, "cents/GB"})
+		}
 	}
 	return append(figures,
-		figure{"routing.aws.great_circle.extra_ms", aws.extra(byGreatCircle(m, aws.regions))},
-		figure{"routing.azure.great_circle.extra_ms", azure.extra(byGreatCircle(m, azure.regions))},
+		figure{"routing.aws.great_circle.extra_ms", aws.draw(m, byGreatCircle(m, aws.regions)).extra, "ms"},
+		figure{"routing.azure.great_circle.extra_ms", azure.draw(m, byGreatCircle(m, azure.regions)).extra, "ms"},
+		figure{"routing.aws.residual_ms", aws.residual(m), "ms"},
+		figure{"routing.azure.residual_ms", azure.residual(m), "ms"},
 	), nil
 }

@@ -37,6 +37,43 @@ func TestScores(t *testing.T) {
 	}
 }
 
+// Who may be sent where comes before the score: a client of a cloud with
+// upstreams stays there, one of a cloud that nobody names goes to the stores
+// for the internet, and neither goes to a store that is for another cloud.
+func TestServes(t *testing.T) {
+	at := func(name, p string, kind route.Kind, serves route.Serves) route.Candidate {
+		c := store(parse(t, p))
+		c.Name, c.Kind, c.Serves = name, kind, serves
+		return c
+	}
+	us := at("upstream-us", "gcp/us-central1", route.Upstream, route.Serves{All: true})
+	us.Canonical = true
+	cdn := at("cdn", "aws/us-east-1", route.Store, route.Serves{Internet: true})
+	cdn.CDN = "cloudflare-r2"
+	s, err := route.New(route.Options{Map: place.Embedded(), CostWeight: defaultWeight, Candidates: []route.Candidate{
+		us, at("upstream-eu", "gcp/europe-west1", route.Upstream, route.Serves{All: true}),
+		at("s3-euw1", "aws/eu-west-1", route.Store, route.Serves{Clouds: []string{"aws"}}), cdn,
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for client, want := range map[string]string{
+		"gcp/europe-west1":   "upstream-eu",
+		"gcp/us-central1":    "upstream-us",
+		"aws/eu-west-2":      "s3-euw1",
+		"vultr/lhr":          "cdn",
+		"oracle/uk-london-1": "cdn",
+	} {
+		all := s.Ranking(route.Client{Place: parse(t, client)}).All
+		for _, r := range all {
+			t.Logf("%-18s %-12s %6.1f ms, %5.2f ¢ (%s), score %6.1f", client, s.Candidates[r.Candidate].Name, r.RTT, r.Price.Cents, r.Price.Basis, r.Score)
+		}
+		if got := s.Candidates[all[0].Candidate].Name; got != want {
+			t.Errorf("%s goes to %s, want %s", client, got, want)
+		}
+	}
+}
+
 // ranked logs the ranking of stores for a client and returns the first.
 func ranked(t *testing.T, weight float64, client string, stores []string) string {
 	t.Helper()
