@@ -1,6 +1,7 @@
 package oci_test
 
 import (
+	"errors"
 	"net/url"
 	"regexp"
 	"strings"
@@ -33,8 +34,8 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, path, query string) {
 		r, err := oci.Parse(path, query)
 		if err != nil {
-			e, ok := err.(*oci.Error)
-			if !ok || e.Status < 400 || e.Status > 499 {
+			var e *oci.Error
+			if !errors.As(err, &e) || e.Status < 400 || e.Status > 499 {
 				t.Fatalf("error %#v", err)
 			}
 			if query == "" && parseOracle(path) {

@@ -71,7 +71,7 @@ func TestGrammarAgainstPatterns(t *testing.T) {
 			accepted[what]++
 		}
 	}
-	for range 200_000 {
+	for range 60_000 {
 		s := pick(r, 8, "a", "z9", "0", ".", "_", "__", "-", "--", "/", "A", "%", strings.Repeat("b", 60))
 		check("name", s, oci.ValidName(s), nameOracle(s))
 
@@ -88,7 +88,7 @@ func TestGrammarAgainstPatterns(t *testing.T) {
 		check("path", s, err == nil, parseOracle(s))
 	}
 	for _, what := range []string{"name", "tag", "digest", "path"} {
-		if accepted[what] < 1000 {
+		if accepted[what] < 500 {
 			t.Errorf("only %d valid %ss among the samples: the test shows nothing", accepted[what], what)
 		}
 	}

@@ -17,15 +17,15 @@ const (
 	KindReferrers
 	// KindTags is the list of a repository's tags.
 	KindTags
-
-	kinds
 )
+
+const kinds = int(KindTags) + 1
 
 var kindNames = [kinds]string{"base", "blob", "manifest", "tag", "referrers", "tags"}
 
 // String returns the kind's metric label.
 func (k Kind) String() string {
-	if k >= kinds {
+	if int(k) >= kinds {
 		return "unknown"
 	}
 	return kindNames[k]

@@ -138,13 +138,13 @@ func nameError(name string) *Error {
 // cosign's endings). A replica that lacks one cannot be told from an image that
 // has none, so a stale answer would hide a signature.
 func (r Request) CanonicalOnly() bool {
-	switch r.Kind {
-	case KindReferrers:
-		return true
-	case KindTag:
-		return strings.HasPrefix(r.Tag, "sha256-") || strings.HasPrefix(r.Tag, "sha512-")
-	}
-	return false
+	return r.Kind == KindReferrers ||
+		r.Kind == KindTag && (strings.HasPrefix(r.Tag, "sha256-") || strings.HasPrefix(r.Tag, "sha512-"))
+}
+
+// endpoints is what stands between a name and its digest or tag.
+var endpoints = [kinds]string{
+	KindBlob: "/blobs/", KindManifest: "/manifests/", KindTag: "/manifests/", KindReferrers: "/referrers/", KindTags: "/tags/list",
 }
 
 // AppendPath appends the request's path to b, with prefix (a repository path
@@ -160,23 +160,9 @@ func (r Request) AppendPath(b []byte, prefix string) []byte {
 		b = append(b, '/')
 	}
 	b = append(b, r.Name...)
-	switch r.Kind {
-	case KindBlob:
-		b = append(b, "/blobs/"...)
-		b = append(b, r.Digest.s...)
-	case KindManifest:
-		b = append(b, "/manifests/"...)
-		b = append(b, r.Digest.s...)
-	case KindTag:
-		b = append(b, "/manifests/"...)
-		b = append(b, r.Tag...)
-	case KindReferrers:
-		b = append(b, "/referrers/"...)
-		b = append(b, r.Digest.s...)
-	case KindTags:
-		b = append(b, "/tags/list"...)
-	}
-	return b
+	b = append(b, endpoints[r.Kind]...)
+	b = append(b, r.Digest.s...) // a request has a digest, a tag, or neither
+	return append(b, r.Tag...)
 }
 
 // Path returns the request's path in its one canonical spelling.

@@ -1,6 +1,7 @@
 package oci_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -220,7 +221,7 @@ func TestParseRefuses(t *testing.T) {
 	} {
 		t.Run(test.path+"?"+test.query, func(t *testing.T) {
 			got, err := oci.Parse(test.path, test.query)
-			if e, ok := err.(*oci.Error); !ok || !e.Is(test.want) {
+			if !errors.Is(err, test.want) {
 				t.Errorf("Parse = %+v, %v; want %v", got, err, test.want)
 			}
 			if diff := cmp.Diff(oci.Request{}, got, comparable); diff != "" {
