@@ -15,7 +15,7 @@ import (
 func main() {
 	if err := run(filepath.Join("..", "shared", "data", "latency"), filepath.Join("bench", "out", "routing.json"), os.Stdout); err != nil {
 		fmt.Fprintf(os.Stderr, "routing: %v\nhint: run it from the project's root, with the measurements in ../shared/data/latency\n", err)
-		os.Exit(1)
+		os.Exit(1) //nolint:forbidigo // this is a main
 	}
 }
 

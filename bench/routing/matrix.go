@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
@@ -60,12 +61,11 @@ func readAWS(file string, m *place.Map) (*measured, error) {
 // is shorter than the header: it lost a cell, so all behind it are in the
 // wrong column. Its round trips are those of the other direction.
 func readAzure(file string, m *place.Map) (*measured, error) {
-	f, err := os.Open(file)
+	body, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	cr := csv.NewReader(f)
+	cr := csv.NewReader(bytes.NewReader(body))
 	cr.FieldsPerRecord = -1
 	rows, err := cr.ReadAll()
 	if err != nil {

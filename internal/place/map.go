@@ -37,7 +37,7 @@ var embedded = sync.OnceValue(func() *Map {
 func newMap(c *cables, p *prices, sites []Site) (*Map, error) {
 	m := &Map{cables: c, prices: p, sites: make(map[Place]*Site, len(sites)), alias: map[Place]Place{}, clouds: map[string][]*Site{}, joints: map[Spot]*joint{}}
 	m.sorted = slices.Clone(sites)
-	slices.SortFunc(m.sorted, func(a, b Site) int { return a.Place.Compare(b.Place) })
+	slices.SortFunc(m.sorted, func(a, b Site) int { return a.Compare(b.Place) })
 	var errs []error
 	for i := range m.sorted {
 		s := &m.sorted[i]
@@ -83,7 +83,7 @@ func cmpOr(a, b Place) Place {
 // complete checks a site and fills in what follows from the rest.
 func (s *Site) complete() error {
 	wrap := func(err error) error { return fmt.Errorf("place %s: %w", s.Place, err) }
-	if err := s.Place.check(); err != nil {
+	if err := s.check(); err != nil {
 		return err
 	}
 	if err := s.Point.check(); err != nil {

@@ -45,7 +45,7 @@ func TestFindAndResolve(t *testing.T) {
 func TestSitesAreSorted(t *testing.T) {
 	sites := Embedded().Sites()
 	for i := 1; i < len(sites); i++ {
-		if sites[i-1].Place.Compare(sites[i].Place) >= 0 {
+		if sites[i-1].Compare(sites[i].Place) >= 0 {
 			t.Fatalf("%s is before %s", sites[i-1], sites[i])
 		}
 	}

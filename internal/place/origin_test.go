@@ -167,8 +167,8 @@ func TestPricesMatchTheirOrigin(t *testing.T) {
 			t.Errorf("%s %s from %q to %q is missing", seller, kind, from, to)
 			return
 		}
-		if confidence != "" && c.estimate != (confidence == "estimate") {
-			t.Errorf("%s %s from %q to %q: estimate %v, want %s", seller, kind, from, to, c.estimate, confidence)
+		if confidence != "" && c.at(0).estimate != (confidence == "estimate") {
+			t.Errorf("%s %s from %q to %q: estimate %v, want %s", seller, kind, from, to, c.at(0).estimate, confidence)
 		}
 		for i, tier := range tiers {
 			tb := tier.From / 1024

@@ -33,13 +33,15 @@ type priceList struct {
 type ends struct{ from, to string }
 
 type cell struct {
-	tiers    []tier // ascending; the first from 0
-	estimate bool
-	source   source
+	tiers  []tier // ascending; the first from 0
+	source source
 }
 
 // tier is a price that holds from so many GB a month.
-type tier struct{ fromGB, cents float64 }
+type tier struct {
+	fromGB, cents float64
+	estimate      bool // nobody read it in a price list
+}
 
 // areas maps a country to an area of a price list.
 type areas map[string]string
@@ -76,14 +78,18 @@ func (p *prices) row(f []string, sources map[string]source) error {
 	if l.cells[e] != nil {
 		return fmt.Errorf("the price is there twice")
 	}
-	l.cells[e] = &cell{tiers, f[5] == "estimate", src}
+	for i := range tiers {
+		tiers[i].estimate = tiers[i].estimate || f[5] == "estimate"
+	}
+	l.cells[e] = &cell{tiers, src}
 	if f[1] == kindCDN && !slices.Contains(p.cdns, f[0]) {
 		p.cdns = append(p.cdns, f[0])
 	}
 	return nil
 }
 
-// parseTiers reads "9 10240:8.5 51200:7".
+// parseTiers reads "9 10240:8.5 51200:~7", where ~ marks a tier that is an
+// estimate though the others are not.
 func parseTiers(s string) ([]tier, error) {
 	var tiers []tier
 	for i, word := range strings.Fields(s) {
@@ -95,6 +101,7 @@ func parseTiers(s string) ([]tier, error) {
 			from, cents = "0", word
 		}
 		t := tier{}
+		cents, t.estimate = strings.CutPrefix(cents, "~")
 		var errs [2]error
 		t.fromGB, errs[0] = strconv.ParseFloat(from, 64)
 		t.cents, errs[1] = strconv.ParseFloat(cents, 64)
@@ -187,13 +194,15 @@ func (l *priceList) dearest(from []string, monthlyTB float64) *cell {
 	return worst
 }
 
-// cents is the price of the next GB when monthlyTB of 1024 GB are sent a month.
-func (c *cell) cents(monthlyTB float64) float64 {
-	price := c.tiers[0].cents
+// at is the tier of the next GB when monthlyTB of 1024 GB are sent a month.
+func (c *cell) at(monthlyTB float64) tier {
+	at := c.tiers[0]
 	for _, t := range c.tiers[1:] {
 		if monthlyTB*1024 >= t.fromGB {
-			price = t.cents
+			at = t
 		}
 	}
-	return price
+	return at
 }
+
+func (c *cell) cents(monthlyTB float64) float64 { return c.at(monthlyTB).cents }

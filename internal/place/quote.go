@@ -126,8 +126,9 @@ func (m *Map) quote(seller, kind, basis string, from, to end, monthlyTB float64)
 		guess = true
 		c = m.likely(l, from, froms[:], tos[:], monthlyTB)
 	}
+	t := c.at(monthlyTB)
 	return Quote{
-		Cents: c.cents(monthlyTB), Basis: basis, Estimate: guess || c.estimate,
+		Cents: t.cents, Basis: basis, Estimate: guess || t.estimate,
 		Source: c.source.what, Date: c.source.date,
 	}
 }

@@ -56,7 +56,8 @@ func TestCentsPerGB(t *testing.T) {
 		{"gcp to the world", "gcp/us-central1", "", at("FR"), 0, Quote{12, BasisInternet, false, "", "2026-09-20"}},
 		{"gcp to the world, by point alone", "gcp/us-central1", "", Spot{Point: Point{48.9, 2.3}}, 0, Quote{12, BasisInternet, false, "", "2026-09-20"}},
 		{"gcp to Australia", "gcp/us-central1", "aws/ap-southeast-2", Spot{}, 0, Quote{19, BasisInternet, false, "", "2026-09-20"}},
-		{"gcp to China", "gcp/us-central1", "", at("CN"), 2, Quote{22, BasisInternet, false, "", "2026-09-20"}},
+		{"gcp to China", "gcp/us-central1", "", at("CN"), 2, Quote{22, BasisInternet, true, "", "2026-09-20"}},
+		{"gcp to China, first tier", "gcp/us-central1", "", at("CN"), 0, Quote{23, BasisInternet, false, "", "2026-09-20"}},
 		{"gcp to Hong Kong", "gcp/us-central1", "", at("HK"), 0, Quote{12, BasisInternet, false, "", "2026-09-20"}},
 		{"gcp to nobody knows where: the dearest", "gcp/us-central1", "", Spot{}, 0, Quote{23, BasisInternet, true, "", "2026-09-20"}},
 
