@@ -36,7 +36,10 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, path string) {
 		return
 	}
 	if null { // "stores:" with nothing under it
-		return
+		if v.Kind() != reflect.Struct {
+			return
+		}
+		n = &yaml.Node{Kind: yaml.MappingNode, Line: n.Line, Column: n.Column} // defaults, and missing keys
 	}
 	switch v.Kind() {
 	case reflect.Pointer:

@@ -17,15 +17,16 @@ import (
 // leaf reads and writes one type of value that the file spells as a word, or as a list of words.
 type leaf struct {
 	want  string // what a reader is told to write: "a duration"
+	json  string // its type in JSON schema; of the items, for a list
 	list  bool   // a list of words; a single word is a list of one
 	parse func(words []string, t reflect.Type) (v reflect.Value, hint string, err error)
 	words func(v reflect.Value) []string
 }
 
 // word makes a leaf of a parser and a writer of one type.
-func word[T any](want string, parse func(string) (T, string, error), write func(T) string) leaf {
+func word[T any](want, json string, parse func(string) (T, string, error), write func(T) string) leaf {
 	return leaf{
-		want: want,
+		want: want, json: json,
 		parse: func(words []string, t reflect.Type) (reflect.Value, string, error) {
 			got, hint, err := parse(words[0])
 			return reflect.ValueOf(got), hint, err
@@ -36,7 +37,7 @@ func word[T any](want string, parse func(string) (T, string, error), write func(
 
 func words[T any](want string, parse func([]string) (T, error), write func(T) []string) leaf {
 	return leaf{
-		want: want, list: true,
+		want: want, json: "string", list: true,
 		parse: func(words []string, t reflect.Type) (reflect.Value, string, error) {
 			got, err := parse(words)
 			return reflect.ValueOf(got), "", err
@@ -46,15 +47,15 @@ func words[T any](want string, parse func([]string) (T, error), write func(T) []
 }
 
 var leaves = map[reflect.Type]leaf{
-	reflect.TypeFor[string]():        word("a word", func(s string) (string, string, error) { return s, "", nil }, func(s string) string { return s }),
-	reflect.TypeFor[bool]():          word("true or false", parseBool, strconv.FormatBool),
-	reflect.TypeFor[int]():           word("a whole number", parseInt, strconv.Itoa),
-	reflect.TypeFor[uint32]():        word("a whole number", parseUint32, func(n uint32) string { return strconv.FormatUint(uint64(n), 10) }),
-	reflect.TypeFor[float64]():       word("a number", parseFloat, func(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }),
-	reflect.TypeFor[time.Duration](): word("a duration", parseDuration, formatDuration),
-	reflect.TypeFor[netip.Prefix]():  word("a CIDR range", parsePrefix, netip.Prefix.String),
-	reflect.TypeFor[place.Place]():   word("a place", parsePlace, place.Place.String),
-	reflect.TypeFor[oci.Digest]():    word("a digest", parseDigest, oci.Digest.String),
+	reflect.TypeFor[string]():        word("a text", "string", func(s string) (string, string, error) { return s, "", nil }, func(s string) string { return s }),
+	reflect.TypeFor[bool]():          word("true or false", "boolean", parseBool, strconv.FormatBool),
+	reflect.TypeFor[int]():           word("a whole number", "integer", parseInt, strconv.Itoa),
+	reflect.TypeFor[uint32]():        word("a whole number", "integer", parseUint32, func(n uint32) string { return strconv.FormatUint(uint64(n), 10) }),
+	reflect.TypeFor[float64]():       word("a number", "number", parseFloat, func(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }),
+	reflect.TypeFor[time.Duration](): word("a duration", "string", parseDuration, formatDuration),
+	reflect.TypeFor[netip.Prefix]():  word("a CIDR range", "string", parsePrefix, netip.Prefix.String),
+	reflect.TypeFor[place.Place]():   word("a place", "string", parsePlace, place.Place.String),
+	reflect.TypeFor[oci.Digest]():    word("a digest", "string", parseDigest, oci.Digest.String),
 	reflect.TypeFor[Serves]():        words("a list of clouds, `internet` or `all`", parseServes, Serves.Names),
 	reflect.TypeFor[Families]():      words("a list of ipv4 and ipv6", parseFamilies, Families.Names),
 }
@@ -73,7 +74,7 @@ func leafOf(t reflect.Type) (leaf, bool) {
 
 func enumLeaf(values []string) leaf {
 	return leaf{
-		want: "one of " + strings.Join(values, ", "),
+		want: "one of " + strings.Join(values, ", "), json: "string",
 		parse: func(words []string, t reflect.Type) (reflect.Value, string, error) {
 			for _, v := range values {
 				if v == words[0] {

@@ -17,12 +17,12 @@ func (v *validator) places() {
 		v.declared[p] = true
 		at := "places." + p.String()
 		s := v.c.Places[p]
+		before := len(v.faults)
 		v.price(at+".price", s.Price)
 		if (s.Lat == nil) != (s.Lon == nil) {
 			v.fail(at, "", "lat and lon belong together")
-			continue
 		}
-		if v.broken(at) {
+		if v.broken(at) || len(v.faults) > before {
 			continue
 		}
 		_, known := v.m.Find(p)
@@ -172,8 +172,9 @@ func (v *validator) pinned(at string, p Pin, seen map[string]int, i int) {
 	}
 	if first, dup := seen[who]; dup {
 		v.fail(at, "the first one that matches counts: remove one", "%s is pinned already, by route.pin[%d]", who, first)
+	} else {
+		seen[who] = i
 	}
-	seen[who] = i
 	if len(p.To) == 0 {
 		v.fail(at+".to", "name upstreams or stores", "the list is empty")
 	}

@@ -15,7 +15,7 @@ import (
 
 // Config is the whole file.
 type Config struct {
-	// Version of this file's format. This release reads version 1; a newer version is refused.
+	// Version is the version of the file's format. This release reads version 1; a newer version is refused.
 	Version int `yaml:"version" rule:"required" hint:"begin the file with version: 1"`
 	// Listen is the address of the public port. PORT in the environment overrides the port.
 	Listen string `yaml:"listen"`
@@ -24,13 +24,13 @@ type Config struct {
 	// Location is the place where this instance runs, such as `gcp/us-central1`. A client nobody can locate borrows its
 	// coordinates (never its cloud). Without it such a client is ranked by price and name only.
 	Location place.Place `yaml:"location"`
-	// Client says how to learn the client's address.
+	// Client says how to learn the address of a client.
 	Client Client `yaml:"client"`
 	// Pages are web pages for people who open the registry's name in a browser.
 	Pages Pages `yaml:"pages"`
 	// TLS makes the public port speak HTTPS. Leave it out behind a load balancer that ends TLS.
 	TLS TLS `yaml:"tls"`
-	// Limits protect the server from slow, greedy and broken peers.
+	// Limits are bounds on connections, headers and time.
 	Limits Limits `yaml:"limits"`
 	// Ranges says which addresses are where.
 	Ranges Ranges `yaml:"ranges"`
@@ -59,7 +59,7 @@ type Config struct {
 
 // Client says how to learn the client's address.
 type Client struct {
-	// Behind names what stands in front of this server: a preset's name, or the rule spelled out.
+	// Behind names what stands in front of this server: a preset's name, or the rule spelled out. Default: `direct`.
 	Behind Behind `yaml:"behind"`
 	// Whoami opens `/-/whoami`, which tells a client its own address and place as this server sees them.
 	Whoami bool `yaml:"whoami"`
@@ -67,8 +67,7 @@ type Client struct {
 
 // Behind is a front: `behind: google-lb` is short for `behind: {preset: google-lb}`.
 type Behind struct {
-	// Preset is a known front: `direct`, `google-lb`, `cloud-run`, `aws-alb`, `cloudfront`, `cloudflare`, `fastly` or
-	// `azure-front-door`. The other keys override what the preset says.
+	// Preset is the name of a known front. The other keys override what it says. What each front does: client-address.md.
 	Preset string `yaml:"preset"`
 	// Header carries the client's address, such as `X-Forwarded-For`.
 	Header string `yaml:"header"`

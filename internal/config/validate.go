@@ -169,9 +169,6 @@ func (v *validator) client() {
 		v.fail(at, hint, "unknown front %q", shorten(b.Preset))
 		return
 	}
-	if b.ProxyProtocol && v.c.TLS.Enabled() && b.Header != "" {
-		return // reported by the rule itself
-	}
 	for _, err := range split(v.c.Client.Rule().Validate()) {
 		v.fail(at, "", "%v", err)
 	}

@@ -1,0 +1,169 @@
+package config
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"ociproxy/internal/place"
+)
+
+const upstream = "upstreams: [{name: main, url: 'https://r.example', place: aws/us-east-1, canonical: true}]\n"
+
+func TestOneFault(t *testing.T) {
+	for _, tt := range []struct{ name, text, want string }{
+		{"empty", "", "f:1:1: the file is empty"},
+		{"only a comment", "# nothing\n", "f:1:1: the file is empty"},
+		{"null", "~\n", `f:1:1: missing key "version"`},
+		{"a list", "- version: 1\n", "f:1:1: expected keys and values, found a list"},
+		{"two documents", "version: 1\n" + upstream + "---\nversion: 1\n", "f:3:1: a second document begins here"},
+		{"unfinished", "version: 1\nlisten: \"x\n", "f:3:1: not YAML: found unexpected end of stream (while scanning a quoted scalar that begins in line 2)"},
+		{"unknown anchor", "version: 1\nlisten: *here\n", "f:2:9: not YAML: unknown anchor 'here' referenced"},
+		{"too large", strings.Repeat("# x\n", maxBytes/4+1), "f:1:1: the file is larger than 8 MiB"},
+		{"newer", "version: 7\nnews: 1\n", "f:1:10: version: this file has format version 7; this release reads version 1"},
+		{"older", "version: 0\n" + upstream, "f:1:10: version: unknown format version 0"},
+		{"no version", upstream, `f:1:1: missing key "version"`},
+		{"no upstreams", "version: 1\n", `f:1:1: missing key "upstreams"`},
+		{"empty upstreams", "version: 1\nupstreams: []\n", "f:2:12: upstreams: there is no upstream"},
+		{"no canonical", "version: 1\n" + strings.Replace(upstream, "canonical: true", "canonical: false", 1), "f:2:12: upstreams: no upstream is canonical"},
+		{"duplicate at the top", "version: 1\n" + upstream + "version: 1\n", `f:3:1: version: duplicate key "version"`},
+		{"a place twice", "version: 1\n" + upstream + "places:\n  x/y: {lat: 1, lon: 1, country: DE}\n  \"x/y\": {lat: 1, lon: 1, country: DE}\n", `f:5:3: places.x/y: duplicate key "x/y"`},
+		{"a mapping in itself", "version: 1\nlog: &l {<<: *l}\n" + upstream, "f:2:14: log: a mapping cannot be merged into itself"},
+		{"merging a word", "version: 1\nlog: {<<: word}\n" + upstream, "f:2:11: log: `<<` merges mappings, found \"word\""},
+		{"an alias is wrong where it stands", "version: 1\nlisten: &x \":1\"\nlocation: *x\n" + upstream, `f:3:11: location: expected a place, found ":1": place ":1": want cloud/region, such as aws/us-east-1`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := Parse("f", []byte(tt.text))
+			var faults *Errors
+			if !errors.As(err, &faults) {
+				t.Fatalf("got %v", err)
+			}
+			found := false
+			for _, f := range faults.List {
+				found = found || f.Error() == tt.want
+			}
+			if !found {
+				t.Errorf("want %s\ngot  %v", tt.want, err)
+			}
+		})
+	}
+}
+
+func TestAliasesOfPlacesBecomePlaces(t *testing.T) {
+	c, err := Parse("f", []byte("version: 1\nlocation: azure/brazilse\n"+upstream))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.Location.String(); got != "azure/brazilsoutheast" {
+		t.Errorf("location %s", got)
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	const stores = "stores:\n- {name: a, place: aws/us-east-1, serves: [aws], url: 'https://a.s3.eu-west-1.amazonaws.com/{digest}'}\n" +
+		"- {name: b, place: aws/us-east-1, serves: [aws], url: 'https://a.s3.eu-west-1.amazonaws.com/{digest}', families: [ipv4], state: filling}\n" +
+		"- {name: c, cdn: other, serves: [gcp], url: 'https://c.example/{digest}'}\n"
+	const rest = "client: {behind: google-lb}\nlimits: {idleTimeout: 610s}\n" +
+		"ranges: {feeds: [{provider: aws}, {provider: oracle}], overrides: [{cidr: 10.0.0.0/8, place: aws/us-east-1}, {cidr: 10.1.0.0/16, place: aws/us-east-2}]}\n" +
+		"route: {pin: [{cidr: 10.2.0.0/16, to: [b]}]}\n"
+	c, err := Parse("f", []byte("version: 1\n"+upstream+stores+rest))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, w := range c.Warnings {
+		got = append(got, w.Error())
+	}
+	want := []string{
+		"f:1:1: location: location is not set: clients that nobody can locate are ranked by price and name only",
+		"f:4:1: stores: no store names oracle: their clients go to the upstreams, since no store serves the internet",
+		"f:4:55: stores[0].url: the host is in aws/eu-west-1, the place is aws/us-east-1",
+		"f:4:55: stores[0].url: this S3 host has no IPv6 address",
+		"f:5:55: stores[1].url: the host is in aws/eu-west-1, the place is aws/us-east-1",
+		"f:5:55: stores[1].url: the URL is that of a: both fail together",
+		"f:6:3: stores[2]: no price is known for this CDN: it counts as free",
+		"f:6:33: stores[2].serves[0]: nothing tells which clients are in gcp",
+		"f:8:23: limits.idleTimeout: google-lb reuses connections for longer: some requests will fail with 502",
+		"f:9:9: ranges: neither cache nor seed is set: a restart without network knows no client",
+		"f:9:117: ranges.overrides[1].cidr: 10.1.0.0/16 overlaps ranges.overrides[0], 10.0.0.0/8: the longer prefix wins",
+		"f:10:39: route.pin[0].to: none of these takes traffic: the pinned clients go to the canonical upstream",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+func TestExcerpt(t *testing.T) {
+	for _, tt := range []struct {
+		name, line string
+		column     int
+		want       string
+	}{
+		{"short", "a: b", 4, "    1 | a: b\n      |    ^"},
+		{"tab and control", "a:\t\x1b[31mb", 4, "    1 | a: ·[31mb\n      |    ^"},
+		{"windows", "a: b\r", 4, "    1 | a: b\n      |    ^"},
+		{"password", "u: https://me:pw@h/", 4, "    1 | u: https://*****@h/\n      |    ^"},
+		{"signature", "u: https://h/?SIG=abc&x=1", 4, "    1 | u: https://h/?SIG=***&x=1\n      |    ^"},
+		{"blank", "   ", 2, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newSource("f", []byte(tt.line))
+			if diff := cmp.Diff(tt.want, s.excerpt(1, tt.column)); diff != "" {
+				t.Errorf("(-want +got)\n%s", diff)
+			}
+		})
+	}
+	long := newSource("f", []byte(strings.Repeat("x", 500)+"!"+strings.Repeat("y", 500)))
+	lines := strings.Split(long.excerpt(1, 501), "\n")
+	if at := strings.IndexByte(lines[1], '^'); []rune(lines[0])[at] != '!' {
+		t.Errorf("the caret misses its character:\n%s\n%s", lines[0], lines[1])
+	}
+}
+
+func TestSuggest(t *testing.T) {
+	known := []string{"serves", "state", "rollout", "maxRPS", "idleTimeout"}
+	for word, want := range map[string]string{
+		"serve": "serves", "Serves": "serves", "stat": "state", "max_rps": "maxRPS", "idle-timeout": "idleTimeout",
+		"rolluot": "rollout", "zebra": "", "": "", strings.Repeat("x", 100): "",
+	} {
+		if got := suggest(word, known); got != want {
+			t.Errorf("suggest(%q) = %q, want %q", word, got, want)
+		}
+	}
+}
+
+func TestRule(t *testing.T) {
+	for _, tt := range []struct{ behind, header string }{
+		{"direct", ""},
+		{"{}", ""},
+		{"google-lb", "X-Forwarded-For"},
+		{"{preset: cloudflare, trusted: [192.0.2.0/24]}", "CF-Connecting-IP"},
+		{"{header: X-Real-IP, single: true}", "X-Real-IP"},
+		{"{preset: google-lb, header: X-Client}", "X-Client"},
+	} {
+		c, err := Parse("f", []byte("version: 1\nclient: {behind: "+tt.behind+"}\n"+upstream))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		r := c.Client.Rule()
+		if r.Header != tt.header {
+			t.Errorf("%s: header %q, want %q", tt.behind, r.Header, tt.header)
+		}
+		if tt.header == "X-Client" && r.Entry != 0 {
+			t.Errorf("another header kept the preset's entry %d", r.Entry)
+		}
+		roundTrip(t, c)
+	}
+}
+
+func TestMapWithoutFile(t *testing.T) {
+	lat, lon := 52.5, 13.4
+	c := Default()
+	c.Places = map[place.Place]Site{{Cloud: "onprem", Region: "berlin"}: {Lat: &lat, Lon: &lon, Country: "DE"}}
+	if !c.Map().HasCloud("onprem") {
+		t.Error("the place is not on the map")
+	}
+}
