@@ -1,6 +1,7 @@
 package place
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -27,6 +28,7 @@ type list struct{ seller, kind string }
 type priceList struct {
 	cells    map[ends]*cell
 	from, to areas
+	size     map[string]int // countries in each area of to
 }
 
 // ends of a transfer: a region, an area, or "" for any.
@@ -52,7 +54,7 @@ func (p *prices) list(seller, kind string) *priceList {
 	k := list{seller, kind}
 	l := p.lists[k]
 	if l == nil {
-		l = &priceList{cells: map[ends]*cell{}, from: areas{}, to: areas{}}
+		l = &priceList{cells: map[ends]*cell{}, from: areas{}, to: areas{}, size: map[string]int{}}
 		p.lists[k] = l
 	}
 	return l
@@ -175,23 +177,42 @@ func (l *priceList) find(from, to []string) *cell {
 	return nil
 }
 
-// dearest returns the highest price among the cells from one of the given
-// ends, or among all when from is empty: what to count on when nobody knows
-// which holds.
-func (l *priceList) dearest(from []string, monthlyTB float64) *cell {
-	var worst *cell
-	for e, c := range l.cells {
-		if len(from) > 0 && !slices.Contains(from, e.from) {
-			continue
+// usual returns the cell to count on when nobody knows which one holds, among
+// those from one of the given ends, or among all when none is: the price for
+// the area with the most countries, and where there are no areas the dearest.
+func (l *priceList) usual(from []string, monthlyTB float64) *cell {
+	var best *cell
+	var bestEnds ends
+	better := func(e ends, c *cell) bool {
+		return best == nil || cmp.Or(
+			cmp.Compare(l.size[e.to], l.size[bestEnds.to]),
+			cmp.Compare(c.cents(monthlyTB), best.cents(monthlyTB)),
+			cmp.Compare(bestEnds.from, e.from), // only so that the answer is always the same
+			cmp.Compare(bestEnds.to, e.to),
+		) > 0
+	}
+	for _, known := range []bool{true, false} {
+		for e, c := range l.cells {
+			if (!known || slices.Contains(from, e.from)) && better(e, c) {
+				best, bestEnds = c, e
+			}
 		}
-		// Ties are decided by the source's text, so that the answer does not
-		// depend on the order of a map.
-		if worst == nil || c.cents(monthlyTB) > worst.cents(monthlyTB) ||
-			c.cents(monthlyTB) == worst.cents(monthlyTB) && c.source.what < worst.source.what {
-			worst = c
+		if best != nil {
+			break
 		}
 	}
-	return worst
+	return best
+}
+
+// close counts the countries of each area.
+func (p *prices) close(known map[string]country) {
+	for _, l := range p.lists {
+		for code, k := range known {
+			if area := l.to.of(code, k.continent); area != "" {
+				l.size[area]++
+			}
+		}
+	}
 }
 
 // at is the tier of the next GB when monthlyTB of 1024 GB are sent a month.

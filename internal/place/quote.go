@@ -40,8 +40,9 @@ func CDNs() []string { return append(slices.Sorted(slices.Values(tables().prices
 // nothing, bytes to another region of the same cloud and partition what the
 // source's region charges for that, all others the source's internet price. A
 // client whose region is unknown is in its cloud's main partition and never in
-// the source's place. Where several prices might hold, the dearest is quoted
-// as an estimate.
+// the source's place. Where several prices might hold because one end is
+// unknown, the one for the area with most countries is quoted, or without areas
+// the dearest, as an estimate.
 func (m *Map) CentsPerGB(src Source, client Place, at Spot, monthlyTB float64) Quote {
 	to := m.end(client, at)
 	if src.CDN != "" {
@@ -135,7 +136,7 @@ func (m *Map) quote(seller, kind, basis string, from, to end, monthlyTB float64)
 
 // likely picks a cell where none fits exactly: for a region without prices,
 // one the provider has not yet priced or the operator added, that of the
-// nearest region that has some; else the dearest.
+// nearest region that has some; else the usual one.
 func (m *Map) likely(l *priceList, from end, froms, tos []string, monthlyTB float64) *cell {
 	if from.site != nil {
 		near := m.nearest(from.place.Cloud, Spot{Point: from.site.Point, Country: from.country}, func(s *Site) bool {
@@ -145,10 +146,7 @@ func (m *Map) likely(l *priceList, from end, froms, tos []string, monthlyTB floa
 			return l.find([]string{near.Region}, tos)
 		}
 	}
-	if c := l.dearest(froms, monthlyTB); c != nil {
-		return c
-	}
-	return l.dearest(nil, monthlyTB)
+	return l.usual(froms, monthlyTB)
 }
 
 // reach is how Azure's list words the other end; other lists have no such

@@ -52,14 +52,14 @@ func TestCentsPerGB(t *testing.T) {
 		{"gcp Indonesia is by itself", "gcp/asia-southeast1", "gcp/asia-southeast2", Spot{}, 0, Quote{10, BasisSameCloud, true, "", "2026-11-22"}},
 		{"gcp Middle East", "gcp/me-west1", "gcp/me-central1", Spot{}, 0, Quote{8, BasisSameCloud, true, "", "2026-11-22"}},
 		{"gcp region unknown, country known", "gcp/us-central1", "gcp/", at("FR"), 0, Quote{5, BasisSameCloud, true, "", "2026-11-22"}},
-		{"gcp region unknown: the dearest", "gcp/us-central1", "gcp/", Spot{}, 0, Quote{14, BasisSameCloud, true, "", "2026-11-22"}},
+		{"gcp region unknown: the usual", "gcp/us-central1", "gcp/", Spot{}, 0, Quote{11, BasisSameCloud, true, "", "2026-11-22"}},
 		{"gcp to the world", "gcp/us-central1", "", at("FR"), 0, Quote{12, BasisInternet, false, "", "2026-09-20"}},
 		{"gcp to the world, by point alone", "gcp/us-central1", "", Spot{Point: Point{48.9, 2.3}}, 0, Quote{12, BasisInternet, false, "", "2026-09-20"}},
 		{"gcp to Australia", "gcp/us-central1", "aws/ap-southeast-2", Spot{}, 0, Quote{19, BasisInternet, false, "", "2026-09-20"}},
 		{"gcp to China", "gcp/us-central1", "", at("CN"), 2, Quote{22, BasisInternet, true, "", "2026-09-20"}},
 		{"gcp to China, first tier", "gcp/us-central1", "", at("CN"), 0, Quote{23, BasisInternet, false, "", "2026-09-20"}},
 		{"gcp to Hong Kong", "gcp/us-central1", "", at("HK"), 0, Quote{12, BasisInternet, false, "", "2026-09-20"}},
-		{"gcp to nobody knows where: the dearest", "gcp/us-central1", "", Spot{}, 0, Quote{23, BasisInternet, true, "", "2026-09-20"}},
+		{"gcp to nobody knows where: the usual", "gcp/us-central1", "", Spot{}, 0, Quote{12, BasisInternet, true, "", "2026-09-20"}},
 
 		{"azure zone 1, same continent", "azure/westeurope", "azure/uksouth", Spot{}, 0, Quote{2, BasisSameCloud, false, "", "2026-01-26"}},
 		{"azure zone 1, other continent", "azure/westeurope", "azure/eastus", Spot{}, 0, Quote{5, BasisSameCloud, true, "", "2026-11"}},
@@ -110,7 +110,7 @@ func TestCDN(t *testing.T) {
 		{"cloudfront", Place{}, at("NA"), 0, 11, true}, // Namibia, not North America
 		{"cloudfront", Place{}, at("AF"), 0, 12, true}, // Afghanistan, not Africa
 		{"cloudfront", Place{}, at("AU"), 0, 11.4, true},
-		{"cloudfront", Place{}, Spot{}, 0, 12, false}, // nobody knows: the dearest
+		{"cloudfront", Place{}, Spot{}, 0, 11, false}, // nobody knows: the area with most countries
 		{"fastly", Place{}, at("ZA"), 0, 28, false},
 		{"google-cloud-cdn", Place{}, at("CN"), 0, 20, true},
 		{"cloudflare-r2", Place{}, at("CN"), 0, 0, true},

@@ -65,6 +65,7 @@ func readTables(read func(name string) ([]byte, error)) (*rows, error) {
 	if err := c.close(r.countries); err != nil {
 		return nil, err
 	}
+	p.close(r.countries)
 	r.prices, r.cables = p, c
 	return r, nil
 }
