@@ -29,7 +29,7 @@ var (
 	ErrNameInvalid     = newError(http.StatusBadRequest, "NAME_INVALID", "invalid repository name", "a name is at most 255 characters: lower-case letters and digits, separated by '.', '_', '__', '-' or '/'")
 	ErrDigestInvalid   = newError(http.StatusBadRequest, "DIGEST_INVALID", "provided digest is not a digest", "a digest is sha256: and 64, or sha512: and 128 lower-case hexadecimal digits, or another algorithm's 'algorithm:encoded'")
 	ErrNumberInvalid   = newError(http.StatusBadRequest, "PAGINATION_NUMBER_INVALID", "invalid number of results requested", "n is a whole number from 0 to 2147483647")
-	ErrLastInvalid     = newError(http.StatusBadRequest, "UNSUPPORTED", "invalid pagination marker", "last is a tag")
+	ErrLastInvalid     = newError(http.StatusBadRequest, "UNSUPPORTED", "invalid pagination marker", "last is at most 512 printable ASCII characters")
 	ErrManifestUnknown = newError(http.StatusNotFound, "MANIFEST_UNKNOWN", "manifest unknown to registry", "")
 	ErrTagInvalid      = newError(http.StatusNotFound, "MANIFEST_UNKNOWN", "manifest unknown to registry", "a tag is at most 128 letters, digits, '.', '_' and '-', and does not start with '.' or '-'")
 	ErrBlobUnknown     = newError(http.StatusNotFound, "BLOB_UNKNOWN", "blob unknown to registry", "")

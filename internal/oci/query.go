@@ -28,16 +28,33 @@ func tagsQuery(r Request, rawQuery string) (Request, error) {
 		r.Query = "n=" + strconv.Itoa(r.N)
 	}
 	if last := value(rawQuery, "last"); last != "" {
-		if !ValidTag(last) {
+		if !validMarker(last) {
 			return Request{}, ErrLastInvalid
 		}
 		r.Last = last
 		if r.Query != "" {
 			r.Query += "&"
 		}
-		r.Query += "last=" + last // a tag needs no escaping
+		r.Query += "last=" + url.QueryEscape(last)
 	}
 	return r, nil
+}
+
+// maxMarker bounds a pagination marker, escaped thrice over still below 2 KiB with the rest of the query.
+const maxMarker = 512
+
+// validMarker: printable ASCII. The specification means a tag, but registries page with tokens of their own,
+// and refusing those would end a list half way.
+func validMarker(s string) bool {
+	if len(s) > maxMarker {
+		return false
+	}
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 // referrersQuery takes artifactType. One that is no media type is dropped: the

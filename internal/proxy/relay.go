@@ -128,22 +128,30 @@ func rewriteTags(data []byte, link string, req oci.Request) (tagList, error) {
 	if err != nil {
 		return tagList{}, err
 	}
-	return tagList{body: append(body, '\n'), link: rewriteLink(link, req.Name)}, nil
+	next, err := rewriteLink(link, req.Name)
+	if err != nil {
+		return tagList{}, err
+	}
+	return tagList{body: append(body, '\n'), link: next}, nil
 }
 
-// rewriteLink keeps nothing of an upstream's next link but its validated n and last.
-func rewriteLink(link, name string) string {
+// rewriteLink keeps nothing of an upstream's next link but its validated n and last. A link that works in
+// another way is an error: without it, a client would take the first page for the whole list.
+func rewriteLink(link, name string) (string, error) {
+	if link == "" {
+		return "", nil
+	}
 	target, rest, ok := strings.Cut(strings.TrimPrefix(strings.TrimSpace(link), "<"), ">")
 	if !ok || !strings.Contains(rest, `rel="next"`) {
-		return ""
+		return "", fmt.Errorf("tag list: cannot read the link %.200q", link)
 	}
 	u, err := url.Parse(target)
 	if err != nil {
-		return ""
+		return "", fmt.Errorf("tag list: link: %w", err)
 	}
 	next, err := oci.Parse("/v2/"+name+"/tags/list", u.RawQuery)
-	if err != nil || next.Query == "" {
-		return ""
+	if err != nil || next.Last == "" {
+		return "", fmt.Errorf("tag list: the link %.200q does not page by n and last", link)
 	}
-	return "</v2/" + name + "/tags/list?" + next.Query + `>; rel="next"`
+	return "</v2/" + name + "/tags/list?" + next.Query + `>; rel="next"`, nil
 }

@@ -1,0 +1,251 @@
+package proxy
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"log/slog"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// running is a server on real listeners, from a configuration file.
+type running struct {
+	*testWorld
+	file   string
+	public string
+	reload chan struct{}
+	stop   context.CancelFunc
+	done   chan error
+}
+
+func start(t *testing.T, file string, w *testWorld, edit ...string) *running {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(w.config(edit...)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(Options{File: file, Logger: slog.New(slog.NewJSONHandler(w.log, nil)), Client: &http.Client{Transport: &http.Transport{}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	r := &running{testWorld: w, file: file, public: l.Addr().String(), reload: make(chan struct{}), stop: stop, done: make(chan error, 1)}
+	w.server.Close()
+	w.server = s
+	go func() { r.done <- s.Serve(ctx, r.reload, l, nil) }()
+	t.Cleanup(func() { stop(); r.wait(t) })
+	return r
+}
+
+func (r *running) wait(t *testing.T) {
+	select {
+	case err := <-r.done:
+		if err != nil {
+			t.Error(err)
+		}
+		r.done <- nil
+	case <-time.After(20 * time.Second):
+		t.Fatal("the server does not end")
+	}
+}
+
+func poll(t *testing.T, what string, cond func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !cond() {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within 10 s: %s", what)
+		}
+		<-tick.C
+	}
+}
+
+// status asks the running server over plain HTTP/1.
+func (r *running) status(path string) int {
+	tr := &http.Transport{DisableKeepAlives: true}
+	resp, err := (&http.Client{Transport: tr, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}).Get("http://" + r.public + path)
+	if err != nil {
+		return 0
+	}
+	resp.Body.Close()
+	return resp.StatusCode
+}
+
+const denied = "/v2/fresh/manifests/v1"
+
+func (r *running) write(t *testing.T, content string) {
+	t.Helper()
+	next := r.file + ".next"
+	if err := os.WriteFile(next, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(next, r.file); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestReloadOnFileChange(t *testing.T) {
+	r := start(t, filepath.Join(t.TempDir(), "config.yaml"), newWorld(t))
+	poll(t, "307 before", func() bool { return r.status(denied) == 307 })
+	r.write(t, r.config("[secret]", "[secret, fresh]"))
+	poll(t, "403 after the change", func() bool { return r.status(denied) == 403 })
+	r.write(t, "version: 1\nnonsense: true\n")
+	poll(t, "a report of the bad file", func() bool { return strings.Contains(r.log.String(), "configuration refused") })
+	if got := r.status(denied); got != 403 {
+		t.Errorf("%d after a bad file, want the old configuration", got)
+	}
+	r.write(t, r.config("serves: [internet]", "serves: [all]"))
+	poll(t, "307 again", func() bool { return r.status(denied) == 307 })
+	if !strings.Contains(r.log.String(), `"aws/af-south-1: eu → cdn"`) {
+		t.Error("the places whose first choice changed are not logged")
+	}
+}
+
+func TestReloadOnSignal(t *testing.T) {
+	r := start(t, filepath.Join(t.TempDir(), "config.yaml"), newWorld(t))
+	poll(t, "serving", func() bool { return r.status("/-/live") == 200 })
+	r.reload <- struct{}{}
+	poll(t, "a reload", func() bool { return strings.Contains(r.log.String(), "configuration reloaded") })
+}
+
+// Kubernetes swaps a ConfigMap by renaming the symlink ..data.
+func TestReloadOnSymlinkSwap(t *testing.T) {
+	dir := t.TempDir()
+	link := func(name, target string) {
+		t.Helper()
+		tmp := filepath.Join(dir, name+".tmp")
+		if err := os.Symlink(target, tmp); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(tmp, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, v := range []string{"v1", "v2"} {
+		if err := os.Mkdir(filepath.Join(dir, v), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link("..data", "v1")
+	link("config.yaml", "..data/config.yaml")
+	w := newWorld(t)
+	r := start(t, filepath.Join(dir, "config.yaml"), w)
+	poll(t, "307 before", func() bool { return r.status(denied) == 307 })
+	if err := os.WriteFile(filepath.Join(dir, "v2", "config.yaml"), []byte(w.config("[secret]", "[fresh]")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	link("..data", "v2")
+	poll(t, "403 after the swap", func() bool { return r.status(denied) == 403 })
+}
+
+func TestDrain(t *testing.T) {
+	r := start(t, filepath.Join(t.TempDir(), "config.yaml"), newWorld(t), "drain: 0s", "drain: 1s")
+	poll(t, "ready", func() bool { return r.status("/-/ready") == 200 })
+	r.stop()
+	poll(t, "not ready", func() bool { return r.status("/-/ready") == 503 })
+	if got := r.status("/v2/"); got != 200 {
+		t.Errorf("%d while draining, want 200: the load balancer needs time to notice", got)
+	}
+	r.wait(t)
+	if got := r.status("/v2/"); got != 0 {
+		t.Errorf("%d after the drain", got)
+	}
+}
+
+func TestHTTP2(t *testing.T) {
+	dir := t.TempDir()
+	certificateFor(t, dir, 1)
+	r := start(t, filepath.Join(dir, "config.yaml"), newWorld(t), "limits:", "tls: {cert: "+dir+"/cert.pem, key: "+dir+"/key.pem}\nlimits:")
+	get := func() *http.Response {
+		tr := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true, DisableKeepAlives: true}
+		defer tr.CloseIdleConnections()
+		resp, err := (&http.Client{Transport: tr}).Get("https://" + r.public + "/v2/")
+		if err != nil {
+			return nil
+		}
+		resp.Body.Close()
+		return resp
+	}
+	poll(t, "serving TLS", func() bool { return get() != nil })
+	if resp := get(); resp.ProtoMajor != 2 || resp.TLS.PeerCertificates[0].SerialNumber.Int64() != 1 {
+		t.Errorf("%s, certificate %v", resp.Proto, resp.TLS.PeerCertificates[0].SerialNumber)
+	}
+	certificateFor(t, dir, 2)
+	poll(t, "the renewed certificate", func() bool {
+		resp := get()
+		return resp != nil && resp.TLS.PeerCertificates[0].SerialNumber.Int64() == 2
+	})
+}
+
+func TestH2CByPriorKnowledge(t *testing.T) {
+	r := start(t, filepath.Join(t.TempDir(), "config.yaml"), newWorld(t))
+	p := new(http.Protocols)
+	p.SetUnencryptedHTTP2(true)
+	tr := &http.Transport{Protocols: p}
+	defer tr.CloseIdleConnections()
+	var proto string
+	poll(t, "an answer", func() bool {
+		resp, err := (&http.Client{Transport: tr}).Get("http://" + r.public + "/v2/")
+		if err != nil {
+			return false
+		}
+		resp.Body.Close()
+		proto = resp.Proto
+		return true
+	})
+	if proto != "HTTP/2.0" {
+		t.Errorf("%s, want HTTP/2.0", proto)
+	}
+}
+
+func TestPortOfTheEnvironment(t *testing.T) {
+	for _, tt := range []struct{ listen, port, want string }{
+		{":8080", "", ":8080"}, {":8080", "9999", ":9999"}, {"127.0.0.1:1", "9999", "127.0.0.1:9999"}, {"[::1]:1", "9999", "[::1]:9999"},
+	} {
+		if got, err := publicAddress(tt.listen, tt.port); err != nil || got != tt.want {
+			t.Errorf("publicAddress(%q, %q) = %q, %v, want %q", tt.listen, tt.port, got, err, tt.want)
+		}
+	}
+}
+
+func certificateFor(t *testing.T, dir string, serial int64) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tmpl := &x509.Certificate{
+		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: "registry.example"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyDER, err := x509.MarshalECPrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, block := range map[string]*pem.Block{"key.pem": {Type: "EC PRIVATE KEY", Bytes: keyDER}, "cert.pem": {Type: "CERTIFICATE", Bytes: der}} {
+		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
