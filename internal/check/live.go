@@ -153,6 +153,12 @@ func wanted(cfg *config.Config, images []string) ([]ref, error) {
 	return refs, nil
 }
 
+// ValidImage says what is wrong with an element of Options.Images.
+func ValidImage(s string) error {
+	_, err := parseRef(s)
+	return err
+}
+
 // madeUp is a digest that nobody holds: nobody has ever seen it.
 func madeUp() string {
 	var b [32]byte

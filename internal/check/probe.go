@@ -25,7 +25,8 @@ type probe struct {
 	findings   []Finding
 	asker      *asker
 	// lenient turns errors of the read checks into warnings: the store is being filled.
-	lenient bool
+	lenient    bool
+	askedMulti bool
 }
 
 func (p *probe) say(check string, v verdict) {
@@ -130,7 +131,10 @@ func (p *probe) ranges(ctx context.Context, url string, b blob, content []byte, 
 	tail := span{max(b.size-tailSize, 1), b.size - 1}
 	p.read("range.open", ranged(ask(tail.header(true)), b, tail, content))
 	p.read("range.past-end", pastEnd(ask(fmt.Sprintf("bytes=%d-", b.size)), b))
-	p.read("range.multi", multi(ask("bytes=0-0,-1"), b))
+	if !p.askedMulti { // one blob says it all
+		p.askedMulti = true
+		p.read("range.multi", multi(ask("bytes=0-0,-1"), b))
+	}
 }
 
 // read reports the verdict of a read check.

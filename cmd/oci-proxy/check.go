@@ -1,0 +1,161 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"ociproxy/internal/check"
+	"ociproxy/internal/cli"
+	"ociproxy/internal/config"
+)
+
+// checked is the document of check --output json. Fields are only added.
+type checked struct {
+	File      string          `json:"file"`
+	Valid     bool            `json:"valid"`
+	Errors    []*config.Error `json:"errors"`
+	Warnings  []*config.Error `json:"warnings"`
+	Hash      string          `json:"hash,omitempty"` // SHA-256 of the file, as in the server's metric
+	Stores    int             `json:"stores"`
+	Upstreams int             `json:"upstreams"`
+	Serving   []check.Serving `json:"serving,omitempty"`
+	Live      *check.Report   `json:"live,omitempty"`
+}
+
+func (a *app) check() *cobra.Command {
+	var (
+		print, live bool
+		opts        check.Options
+	)
+	cmd := &cobra.Command{
+		Use:   "check FILE",
+		Short: "Check a config file, and with --live the stores and upstreams in it",
+		Long: `check reads the config and reports every error and warning at once, with its place in the file
+and what to do. It then lists which clouds are served by whom, and which fall to the stores that
+serve the internet. FILE may be - for stdin.
+
+With --live each store and upstream is asked, anonymously, what the proxy and container runtimes
+will ask of it: over IPv4 and IPv6 each, GET and HEAD, ranges, a digest that does not exist, an
+image's manifests and blobs. Name an image that the stores hold with --image; without it the
+first repositories of mirror.repositories.list are tried.`,
+		Example: `  oci-proxy check config.yaml
+  oci-proxy check config.yaml --print                     # the config with all defaults
+  oci-proxy check config.yaml --live --image pause:3.10
+  oci-proxy check config.yaml --output json | jq .errors`,
+		Args: cobra.ExactArgs(1),
+		ValidArgsFunction: cobra.FixedCompletions([]string{"yaml", "yml"},
+			cobra.ShellCompDirectiveFilterFileExt),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			switch {
+			case print && live:
+				return cli.Usage("run check twice", "--print and --live exclude each other")
+			case print && a.format == cli.JSON:
+				return cli.Usage("leave out --output json", "--print writes YAML")
+			case len(opts.Images) > 0 && !live:
+				return cli.Usage("add --live", "--image needs --live")
+			}
+			for _, image := range opts.Images {
+				if err := check.ValidImage(image); err != nil {
+					return cli.Usage("for example pause:3.10", "%w", err)
+				}
+			}
+			return a.runCheck(cmd.Context(), args[0], print, live, opts)
+		},
+	}
+	f := cmd.Flags()
+	f.BoolVar(&print, "print", false, "print the config as the server sees it: defaults filled in, YAML")
+	f.BoolVar(&live, "live", false, "ask the stores and upstreams")
+	f.StringArrayVar(&opts.Images, "image", nil, "`image` NAME[:TAG] or NAME@DIGEST to ask for, without a host; may be repeated")
+	f.DurationVar(&opts.Timeout, "timeout", 10*time.Second, "`time` for each request of --live")
+	f.IntVar(&opts.Concurrency, "concurrency", 8, "stores and upstreams that --live asks at once")
+	a.outputFlag(cmd)
+	return cmd
+}
+
+func (a *app) runCheck(ctx context.Context, file string, print, live bool, opts check.Options) error {
+	cfg, err := a.load(file)
+	if faults, bad := errors.AsType[*config.Errors](err); bad && a.format == cli.JSON {
+		// Faults are this command's answer, so they go to stdout.
+		doc := checked{File: file, Errors: faults.List, Warnings: []*config.Error{}}
+		if err := cli.WriteJSON(a.stdout, doc); err != nil {
+			return err
+		}
+		return cli.Exit(cli.CodeInvalid)
+	}
+	if err != nil {
+		return a.invalid(err)
+	}
+	if print {
+		text, err := config.Print(cfg)
+		if err != nil {
+			return err
+		}
+		_, err = a.stdout.Write(text)
+		return err
+	}
+	doc := checked{
+		File: file, Valid: true, Errors: []*config.Error{}, Warnings: cfg.Warnings, Hash: cfg.Hash,
+		Stores: len(cfg.Stores), Upstreams: len(cfg.Upstreams), Serving: check.ServingOf(cfg),
+	}
+	if doc.Warnings == nil {
+		doc.Warnings = []*config.Error{}
+	}
+	if a.format != cli.JSON {
+		if err := a.writeChecked(doc); err != nil {
+			return err
+		}
+	}
+	if live {
+		opts.UserAgent = "oci-proxy/" + thisBuild().Version
+		opts.Progress = a.progress()
+		if doc.Live, err = check.Live(ctx, cfg, opts); err != nil {
+			return err
+		}
+	}
+	return a.finishCheck(doc)
+}
+
+// writeChecked is the text for a valid file.
+func (a *app) writeChecked(doc checked) error {
+	a.tell("warning: ", doc.Warnings)
+	_, err := fmt.Fprintf(a.stdout, "%s is valid: %s, %s, %s\n\n", doc.File,
+		count(doc.Upstreams, "upstream"), count(doc.Stores, "store"), count(len(doc.Warnings), "warning"))
+	if err != nil {
+		return err
+	}
+	return check.WriteServing(a.stdout, doc.Serving)
+}
+
+func (a *app) finishCheck(doc checked) error {
+	if a.format == cli.JSON {
+		if err := cli.WriteJSON(a.stdout, doc); err != nil {
+			return err
+		}
+	} else if doc.Live != nil {
+		fmt.Fprintln(a.stdout)
+		if err := doc.Live.WriteText(a.stdout, cli.UseColor(a.stdout, a.env)); err != nil {
+			return err
+		}
+	}
+	if doc.Live != nil && !doc.Live.Passed() {
+		return cli.Exit(cli.CodeFailure)
+	}
+	return nil
+}
+
+// progress shows how far --live is, on a terminal only.
+func (a *app) progress() func(done, total int, name string) {
+	if !cli.IsTerminal(a.stderr) {
+		return nil
+	}
+	return func(done, total int, name string) {
+		fmt.Fprintf(a.stderr, "\r\x1b[K%d of %d  %s", done, total, name)
+		if done == total {
+			fmt.Fprint(a.stderr, "\r\x1b[K")
+		}
+	}
+}

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"ociproxy/internal/cli"
+	"ociproxy/internal/config"
+)
+
+// load reads the config file ("-" is stdin) and tells the user all its faults. The error then only
+// carries the exit code.
+func (a *app) load(file string) (*config.Config, error) {
+	var cfg *config.Config
+	var err error
+	if file == "-" {
+		data, readErr := io.ReadAll(a.stdin)
+		if readErr != nil {
+			return nil, fmt.Errorf("read stdin: %w", readErr)
+		}
+		cfg, err = config.Parse("stdin", data)
+	} else {
+		cfg, err = config.Load(file)
+	}
+	if err == nil {
+		return cfg, nil
+	}
+	faults, isFaults := errors.AsType[*config.Errors](err)
+	switch {
+	case isFaults:
+		return nil, faults
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, cli.Fail("name the file with --config or OCI_PROXY_CONFIG; examples/minimal.yaml is a start", "%w", err)
+	}
+	return nil, err
+}
+
+// invalid tells the user what is wrong with the config (a document on stderr when format is JSON)
+// and gives the exit code. Other errors pass through.
+func (a *app) invalid(err error) error {
+	faults, isFaults := errors.AsType[*config.Errors](err)
+	if !isFaults {
+		return err
+	}
+	if a.format == cli.JSON {
+		if err := cli.WriteJSON(a.stderr, map[string]any{"valid": false, "errors": faults.List}); err != nil {
+			return err
+		}
+		return cli.Exit(cli.CodeInvalid)
+	}
+	a.tell("", faults.List)
+	fmt.Fprintf(a.stderr, "oci-proxy: %s is invalid: %s\n", faults.List[0].File, count(len(faults.List), "error"))
+	return cli.Exit(cli.CodeInvalid)
+}
+
+// tell writes faults or warnings to stderr, each with its excerpt and hint.
+func (a *app) tell(word string, list []*config.Error) {
+	for _, e := range list {
+		fmt.Fprint(a.stderr, word, e.Text())
+	}
+}
+
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

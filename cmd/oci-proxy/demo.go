@@ -1,0 +1,31 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"ociproxy/internal/demo"
+)
+
+func (a *app) demo() *cobra.Command {
+	opts := demo.Options{Stdout: a.stdout, Stderr: a.stderr}
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "Run a small world on loopback: a registry, stores in several clouds, the proxy",
+		Long: `demo starts, in this process and on loopback only, an upstream registry with a sample image,
+stores in several clouds and regions, and the proxy in front of them. Without --once it prints
+what to try and serves until it is stopped. With --once it pulls the image as seven clients,
+prints where each was sent, and exits 1 when anything is not as it should be.`,
+		Example: `  oci-proxy demo
+  oci-proxy demo --listen 127.0.0.1:5050
+  oci-proxy demo --once --output json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			opts.Output = a.format.String()
+			return demo.Run(cmd.Context(), opts)
+		},
+	}
+	cmd.Flags().BoolVar(&opts.Once, "once", false, "pull as seven clients, print what happened, exit")
+	cmd.Flags().StringVar(&opts.Listen, "listen", "", "`address` of the proxy; on loopback; default: "+demo.DefaultListen+", else a free port")
+	a.outputFlag(cmd)
+	return cmd
+}

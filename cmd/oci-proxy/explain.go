@@ -1,0 +1,186 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"ociproxy/internal/cli"
+	"ociproxy/internal/config"
+	"ociproxy/internal/proxy"
+)
+
+// explanations are the flags of explain.
+type explanations struct {
+	file, ip string
+	feeds    []string
+	timeout  time.Duration
+}
+
+func (a *app) explain() *cobra.Command {
+	var e explanations
+	cmd := &cobra.Command{
+		Use:   "explain --ip ADDRESS [PATH]",
+		Short: "Explain where a client would be sent, and why",
+		Long: `explain locates an address as the server would and shows every store and upstream with latency,
+price, score, and why it was taken or passed over. PATH is what the client asks for; without it
+a blob that all hold is assumed, which shows the ranking, and nobody is asked.
+
+--ip - reads addresses from stdin, one a line; with --output json each gives one line. Feeds are
+fetched as the config says. --feed gives a file instead: the config's feed of that provider (for
+a geofeed: of that cloud) is read from the file, and is added when the config has none. A feed that cannot
+be had in time is reported, and the answer is made with the others.`,
+		Example: `  oci-proxy explain --config config.yaml --ip 192.0.2.7
+  oci-proxy explain --config config.yaml --ip 2001:db8::7 /v2/pause/manifests/3.10
+  oci-proxy explain --config config.yaml --feed aws=ip-ranges.json --feed gcp=cloud.json --ip - --output json < addresses`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			path := ""
+			if len(args) > 0 {
+				path = args[0]
+			}
+			if e.ip == "" {
+				return cli.Usage("give the client's address with --ip, or --ip - and addresses on stdin", "--ip is missing")
+			}
+			if path != "" && !strings.HasPrefix(path, "/") {
+				return cli.Usage("for example /v2/pause/manifests/latest", "path %q does not begin with /", path)
+			}
+			return a.runExplain(cmd.Context(), e, path)
+		},
+	}
+	a.configFlag(cmd, &e.file)
+	f := cmd.Flags()
+	f.StringVar(&e.ip, "ip", "", "the client's `address`; - reads addresses from stdin")
+	f.StringArrayVar(&e.feeds, "feed", nil, "`provider=FILE`: read this feed from a file; may be repeated")
+	f.DurationVar(&e.timeout, "timeout", 15*time.Second, "`time` to fetch feeds in")
+	a.outputFlag(cmd)
+	return cmd
+}
+
+func (a *app) runExplain(ctx context.Context, e explanations, path string) error {
+	var single netip.Addr
+	if e.ip != "-" {
+		var err error
+		if single, err = netip.ParseAddr(e.ip); err != nil {
+			return cli.Usage("for example 192.0.2.7 or 2001:db8::7", "--ip %q is no address", e.ip)
+		}
+	}
+	if e.file == "-" {
+		return cli.Usage("give the config as a file", "explain does not read the config from stdin")
+	}
+	cfg, err := a.load(e.file)
+	if err != nil {
+		return a.invalid(err)
+	}
+	if err := giveFeeds(cfg, e.feeds); err != nil {
+		return err
+	}
+	server, err := proxy.New(proxy.Options{Config: cfg, Env: a.env, Version: thisBuild().Version})
+	if err != nil {
+		return err
+	}
+	defer server.Close()
+	a.prepare(ctx, server, cfg, e.timeout)
+	if e.ip != "-" {
+		return a.explainOne(ctx, server, single, path)
+	}
+	return a.explainAll(ctx, server, path)
+}
+
+// prepare loads the feeds in bounded time and says which could not be had.
+func (a *app) prepare(ctx context.Context, server *proxy.Server, cfg *config.Config, timeout time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	err := server.Prepare(ctx)
+	if err == nil {
+		return
+	}
+	late := false
+	for line := range strings.Lines(err.Error()) {
+		line = strings.TrimSpace(line)
+		if line == context.DeadlineExceeded.Error() { // does not say whose
+			late = true
+			continue
+		}
+		fmt.Fprintf(a.stderr, "warning: %s\n", cli.OneLine(line))
+	}
+	if late {
+		fmt.Fprintf(a.stderr, "warning: not every feed answered within %s: %s\n", timeout, strings.Join(remoteFeeds(cfg), ", "))
+	}
+	fmt.Fprintln(a.stderr, "hint: give a file with --feed provider=FILE; the answers below are made without it")
+}
+
+func (a *app) explainOne(ctx context.Context, server *proxy.Server, addr netip.Addr, path string) error {
+	ex, err := server.Explain(ctx, addr, path)
+	if err != nil {
+		return cli.Usage("for example /v2/pause/manifests/latest", "%w", err)
+	}
+	if a.format == cli.JSON {
+		return cli.WriteJSON(a.stdout, ex)
+	}
+	return ex.WriteText(a.stdout)
+}
+
+// explainAll answers each line of stdin. A line that is no address is answered with an error, and
+// the command ends with 1 after the last line.
+func (a *app) explainAll(ctx context.Context, server *proxy.Server, path string) error {
+	out := bufio.NewWriterSize(a.stdout, 64<<10)
+	bad, first := 0, true
+	lines := bufio.NewScanner(a.stdin)
+	for lines.Scan() {
+		if err := ctx.Err(); err != nil {
+			return errors.Join(err, out.Flush())
+		}
+		text := strings.TrimSpace(lines.Text())
+		if text == "" || strings.HasPrefix(text, "#") {
+			continue
+		}
+		ok, err := a.explainLine(ctx, out, server, text, path, first)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			bad++
+		}
+		first = false
+	}
+	if err := errors.Join(lines.Err(), out.Flush()); err != nil {
+		return err
+	}
+	if bad > 0 {
+		return cli.Fail("each line holds one address and nothing else", "stdin: %s could not be explained", count(bad, "line"))
+	}
+	return nil
+}
+
+func (a *app) explainLine(ctx context.Context, w io.Writer, server *proxy.Server, text, path string, first bool) (ok bool, err error) {
+	var ex *proxy.Explanation
+	addr, fault := netip.ParseAddr(text)
+	if fault != nil {
+		fault = errors.New("no IP address")
+	} else {
+		ex, fault = server.Explain(ctx, addr, path)
+	}
+	switch {
+	case a.format == cli.JSON && fault != nil:
+		return false, cli.WriteJSONLine(w, map[string]string{"address": text, "error": fault.Error()})
+	case a.format == cli.JSON:
+		return true, cli.WriteJSONLine(w, ex)
+	case fault != nil:
+		_, err = fmt.Fprintf(a.stderr, "oci-proxy: %s: %v\n", cli.OneLine(text), fault)
+		return false, err
+	}
+	if !first {
+		if _, err := fmt.Fprintln(w); err != nil {
+			return false, err
+		}
+	}
+	return true, ex.WriteText(w)
+}

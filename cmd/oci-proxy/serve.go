@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"slices"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"ociproxy/internal/cli"
+	"ociproxy/internal/config"
+	"ociproxy/internal/proxy"
+)
+
+func (a *app) serve() *cobra.Command {
+	var file, level string
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the server",
+		Long: `serve runs the server until SIGTERM or SIGINT: it then says not ready, keeps answering for a
+while, and ends with 0. SIGHUP, or a change of the config file, reloads the config; a file with
+errors changes nothing and is reported. Log lines go to stderr.
+
+PORT in the environment overrides the port of listen, as platforms that run containers expect.`,
+		Example: `  oci-proxy serve --config config.yaml
+  PORT=8080 OCI_PROXY_CONFIG=/config/proxy.yaml oci-proxy serve`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if level != "" && !slices.Contains(levels(), level) {
+				return cli.Usage("want debug, info, warn or error", "--log-level %q is no level", level)
+			}
+			return a.runServe(cmd.Context(), file, level)
+		},
+	}
+	a.configFlag(cmd, &file)
+	cmd.Flags().StringVar(&level, "log-level", "", "least `level` logged: debug, info, warn, error; default: log.level of the config")
+	_ = cmd.RegisterFlagCompletionFunc("log-level", cobra.FixedCompletions(levels(), cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+func levels() []string { return config.LogLevel("").Values() }
+
+func (a *app) runServe(ctx context.Context, file, level string) error {
+	cfg, err := a.load(file)
+	if err != nil {
+		return a.invalid(err)
+	}
+	if level != "" {
+		cfg.Log.Level = config.LogLevel(level)
+	}
+	logLevel := new(slog.LevelVar)
+	if err := logLevel.UnmarshalText([]byte(cfg.Log.Level)); err != nil {
+		return err
+	}
+	logger := newLogger(a.stderr, logLevel, cfg.Log.Format)
+	for _, w := range cfg.Warnings {
+		logger.Warn("config", "at", w.Error(), "hint", w.Hint)
+	}
+	server, err := proxy.New(proxy.Options{
+		File: file, Logger: logger, Level: logLevel, Env: a.env, Version: thisBuild().Version,
+		Modify: func(c *config.Config) {
+			if level != "" {
+				c.Log.Level = config.LogLevel(level)
+			}
+		},
+	})
+	if err != nil {
+		return a.invalid(err)
+	}
+	err = server.Run(ctx, hangups(ctx))
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return cli.Fail("stop the other process, or change listen, admin or PORT", "%w", err)
+	case errors.Is(err, syscall.EACCES):
+		return cli.Fail("ports below 1024 need a privilege: use 8080, or give the process CAP_NET_BIND_SERVICE", "%w", err)
+	}
+	return err
+}
+
+// newLogger writes log lines to w in the config's format. level may change while it is in use.
+func newLogger(w io.Writer, level slog.Leveler, format config.LogFormat) *slog.Logger {
+	opts := &slog.HandlerOptions{Level: level}
+	if format == "text" {
+		return slog.New(slog.NewTextHandler(w, opts))
+	}
+	return slog.New(slog.NewJSONHandler(w, opts))
+}
