@@ -66,7 +66,7 @@ func describe(t reflect.Type, path string, out *[]*Stanza) {
 			ft = ft.Elem()
 		}
 		k.describe(&ft, &at)
-		if lf, ok := leafOf(ft); ok && !k.List && k.Map == "" {
+		if lf, ok := leafOf(ft); ok && (k.OneWord || !k.List) && k.Map == "" {
 			if v := def.Elem().Field(f.index); !v.IsZero() {
 				k.Default = strings.Join(lf.words(v), ", ")
 				if lf.list {

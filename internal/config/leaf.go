@@ -140,8 +140,11 @@ func parseDuration(s string) (time.Duration, string, error) {
 	return d, "", nil
 }
 
-// formatDuration writes 6h, not 6h0m0s.
+// formatDuration writes 6h, not 6h0m0s, and 650s, not 10m50s.
 func formatDuration(d time.Duration) string {
+	if d < time.Hour && d%time.Second == 0 && d%time.Minute != 0 {
+		return strconv.FormatInt(int64(d/time.Second), 10) + "s"
+	}
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {
 		s = strings.TrimSuffix(s, "0s")

@@ -103,7 +103,7 @@ type TLS struct {
 	Cert string `yaml:"cert"`
 	// Key is the PEM file with the private key.
 	Key string `yaml:"key"`
-	// MinVersion is the oldest TLS version accepted: `1.2` or `1.3`.
+	// MinVersion is the oldest TLS version accepted.
 	MinVersion TLSVersion `yaml:"minVersion"`
 }
 
@@ -140,7 +140,8 @@ type Ranges struct {
 	Refresh time.Duration `yaml:"refresh"`
 	// Cache is a directory for the last good copy of each feed. Without it a restart begins with the seed.
 	Cache string `yaml:"cache"`
-	// Seed is a directory of feed files baked into an image: the first baseline when there is neither network nor cache.
+	// Seed is a directory of feed files baked into an image, the first baseline when there is neither network nor cache. They
+	// are named for their feed: `aws.json`, `gcp.json`, `azure.json`, `geofeed-linode.csv`.
 	Seed string `yaml:"seed"`
 	// Feeds are the published address ranges to load.
 	Feeds []Feed `yaml:"feeds"`
@@ -157,9 +158,10 @@ type Feed struct {
 	Provider Provider `yaml:"provider" rule:"required"`
 	// Cloud is whose ranges a `geofeed` lists. Each row becomes the nearest region of that cloud.
 	Cloud string `yaml:"cloud"`
-	// URL to fetch. Default: the provider's own, where it has a stable one; `azure`, `geofeed` and `csv` need `url` or `file`.
+	// URL is where to fetch it. Default: the provider's own address, where it has a stable one; `azure`, `geofeed` and `csv`
+	// need `url` or `file`.
 	URL string `yaml:"url"`
-	// File to read instead of a URL, relative to this config file. It is read again at each refresh.
+	// File is a file to read instead of a URL. It is read again at each refresh.
 	File string `yaml:"file"`
 	// Insecure permits an `http://` URL. Only for tests: whoever sits on the line decides who is where.
 	Insecure bool `yaml:"insecure"`
@@ -200,8 +202,7 @@ type Site struct {
 	Partition string `yaml:"partition"`
 	// Aliases are other spellings of the region in this cloud's feeds.
 	Aliases []string `yaml:"aliases"`
-	// Price, in US cents per GB, of what leaves this place: `internet` to the internet, `sameCloud` to the same cloud's
-	// other regions. Keys left out are taken from the built-in price table.
+	// Price is what bytes that leave this place cost, where that is not the list price.
 	Price place.Override `yaml:"price"`
 }
 
@@ -209,7 +210,7 @@ type Site struct {
 type Upstream struct {
 	// Name appears in metrics, logs and pins. Unique among upstreams and stores.
 	Name string `yaml:"name" rule:"required"`
-	// URL of the registry: scheme and host only, such as `https://europe-west1-docker.pkg.dev`.
+	// URL is the registry's address, scheme and host only: `https://europe-west1-docker.pkg.dev`.
 	URL string `yaml:"url" rule:"required"`
 	// Prefix is put before the repository's name: `project/images`.
 	Prefix string `yaml:"prefix"`
@@ -217,11 +218,11 @@ type Upstream struct {
 	Place place.Place `yaml:"place" rule:"required"`
 	// Canonical marks the one upstream that has everything. It is the last resort of every request.
 	Canonical bool `yaml:"canonical"`
-	// Serves limits whose requests it gets; the canonical one is still everybody's last resort. See a store's `serves`.
+	// Serves limits whose requests it gets, as for a store. The canonical one is still everybody's last resort.
 	Serves Serves `yaml:"serves"`
-	// State is `active`, `filling`, `draining` or `off`. The canonical upstream must be active.
+	// State is as for a store. The canonical upstream must be active.
 	State State `yaml:"state"`
-	// Price, in US cents per GB, of what it sends: `internet`, `sameCloud`. Default: the price table.
+	// Price is what its bytes cost, where that is not the list price.
 	Price place.Override `yaml:"price"`
 	// MaxRPS protects its quota: more requests per second are answered `429` with `Retry-After`. 0: no limit.
 	MaxRPS float64 `yaml:"maxRPS"`
@@ -239,7 +240,7 @@ type Store struct {
 	Place place.Place `yaml:"place"`
 	// CDN says that this store is a CDN, reachable near every client, and whose price list applies. `other`: set `price`.
 	CDN string `yaml:"cdn"`
-	// URL that clients get, with `{digest}` once in its path: `https://bucket.example/containers/images/{digest}`.
+	// URL is what clients are sent to, with `{digest}` once in its path: `https://bucket.example/containers/images/{digest}`.
 	URL string `yaml:"url" rule:"required"`
 	// Check is the URL, with `{digest}`, that this server itself asks (HEAD, probes), when `url` is a CDN in front of a
 	// bucket. Default: `url`.
@@ -254,12 +255,12 @@ type Store struct {
 	// Serves says whom the store may serve, since its owner pays: clouds by name; `internet`: every client whose cloud no
 	// store names and no upstream lives in; `all`.
 	Serves Serves `yaml:"serves" rule:"required" hint:"its owner pays: list clouds, [internet] or [all]"`
-	// State is `active`; `filling` (being filled, gets no traffic yet); `draining` (about to go, gets no new traffic);
-	// `off`.
+	// State is `active`; `filling`, being filled, no traffic yet; `draining`, about to go, no new traffic; or `off`, as if
+	// it were not in the file.
 	State State `yaml:"state"`
 	// Rollout is the share of clients, in percent, that may be sent here. The same clients each time.
 	Rollout int `yaml:"rollout"`
-	// Price, in US cents per GB, of what it sends: `internet`, `sameCloud`. Default: the price table.
+	// Price is what its bytes cost, where that is not the list price.
 	Price place.Override `yaml:"price"`
 	// Families are the IP families it can be reached by. A client of another family is never sent here.
 	Families Families `yaml:"families"`
@@ -269,7 +270,7 @@ type Store struct {
 
 // Inventory is where a store publishes the list of what it holds.
 type Inventory struct {
-	// URL of the directory that holds `head.json` and `seg/`.
+	// URL is the address of the directory that holds `head.json` and `seg/`.
 	URL string `yaml:"url" rule:"required"`
 	// Refresh is how often its head is asked for.
 	Refresh time.Duration `yaml:"refresh"`
@@ -294,9 +295,9 @@ type Route struct {
 
 // Pin sends the clients of a range or of a cloud to named candidates only.
 type Pin struct {
-	// CIDR of the clients. Either this or `cloud`.
+	// CIDR is the range of the clients. Either this or `cloud`.
 	CIDR netip.Prefix `yaml:"cidr"`
-	// Cloud of the clients. Either this or `cidr`.
+	// Cloud is the cloud of the clients. Either this or `cidr`.
 	Cloud string `yaml:"cloud"`
 	// To names upstreams and stores.
 	To []string `yaml:"to" rule:"required"`
@@ -304,9 +305,9 @@ type Pin struct {
 
 // Deny lists what is never served.
 type Deny struct {
-	// Digests of blobs and manifests.
+	// Digests are digests of blobs and manifests.
 	Digests []oci.Digest `yaml:"digests"`
-	// Repositories by full name, as the client writes it.
+	// Repositories are full names, as the client writes them.
 	Repositories []string `yaml:"repositories"`
 }
 
@@ -318,7 +319,7 @@ type Log struct {
 	Client LogClient `yaml:"client"`
 	// Level is the least level logged: `debug`, `info`, `warn` or `error`.
 	Level LogLevel `yaml:"level"`
-	// Format of the lines: `json` or `text`.
+	// Format is the shape of a line: `json`, or `text` for a terminal.
 	Format LogFormat `yaml:"format"`
 }
 
@@ -326,13 +327,13 @@ type Log struct {
 type Mirror struct {
 	// Source names the upstream to copy from.
 	Source string `yaml:"source"`
-	// Repositories to copy.
+	// Repositories are what to copy.
 	Repositories MirrorRepositories `yaml:"repositories"`
 }
 
 // MirrorRepositories selects repositories.
 type MirrorRepositories struct {
-	// List names repositories one by one.
+	// List is repositories one by one.
 	List []string `yaml:"list"`
 	// Include are patterns (`*` matches within one path segment) of repositories to copy, for sources that can be listed.
 	Include []string `yaml:"include"`

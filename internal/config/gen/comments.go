@@ -5,7 +5,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"os"
+	"maps"
 	"path/filepath"
 	"strings"
 )
@@ -22,27 +22,29 @@ func (c comments) of(typ, field string) (string, error) {
 	return text, nil
 }
 
-func readComments(dirs ...string) (comments, error) {
-	out := comments{}
-	for _, dir := range dirs {
-		names, err := filepath.Glob(filepath.Join(dir, "*.go"))
+// elsewhere are the words for place.Override, whose comments speak to programmers.
+var elsewhere = comments{
+	{"Override", ""}:          "Prices of your own, in US cents per GB, instead of the built-in price table's. What is left out is taken from there.",
+	{"Override", "Internet"}:  "To anywhere outside the cloud, and to every client of a CDN.",
+	{"Override", "SameCloud"}: "To another region of the same cloud and partition.",
+}
+
+// readComments reads the Go files of a directory.
+func readComments(dir string) (comments, error) {
+	out := maps.Clone(elsewhere)
+	names, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
 		if err != nil {
 			return nil, err
 		}
-		for _, name := range names {
-			if strings.HasSuffix(name, "_test.go") {
-				continue
-			}
-			src, err := os.ReadFile(name)
-			if err != nil {
-				return nil, err
-			}
-			f, err := parser.ParseFile(token.NewFileSet(), name, src, parser.ParseComments)
-			if err != nil {
-				return nil, err
-			}
-			out.file(f)
-		}
+		out.file(f)
 	}
 	return out, nil
 }
@@ -61,9 +63,6 @@ func (c comments) file(f *ast.File) {
 			st, ok := ts.Type.(*ast.StructType)
 			if !ok {
 				continue
-			}
-			if _, seen := c[[2]string{ts.Name.Name, ""}]; seen {
-				continue // the first directory wins
 			}
 			c[[2]string{ts.Name.Name, ""}] = plain(gd.Doc.Text(), ts.Name.Name)
 			for _, field := range st.Fields.List {

@@ -26,7 +26,7 @@ func main() {
 
 // generate returns the files by their names below the root.
 func generate(root string) (map[string][]byte, error) {
-	c, err := readComments(filepath.Join(root, "internal/config"), filepath.Join(root, "internal/place"))
+	c, err := readComments(filepath.Join(root, "internal/config"))
 	if err != nil {
 		return nil, err
 	}
