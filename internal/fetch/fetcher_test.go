@@ -211,7 +211,7 @@ func TestFaults(t *testing.T) {
 			_, _ = io.WriteString(w, "good")
 		}, "encoding", false},
 		"304": {text(304, "", ""), "", false},
-		"cut":         {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "EOF", true},
+		"cut": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "EOF", true},
 		"endless redirect": {func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "/again", http.StatusFound)
 		}, "redirect refused", false},
