@@ -233,9 +233,10 @@ func (d *decoder) merged(v *yaml.Node, path string) []entry {
 			all = append(all, d.merged(e, path)...)
 		}
 		return all
+	default:
+		d.fault(path, v, "`<<` merges mappings, found "+kindName(n), "")
+		return nil
 	}
-	d.fault(path, v, "`<<` merges mappings, found "+kindName(n), "")
-	return nil
 }
 
 // reject reports a value that could not be read; later rules stay silent about it.
@@ -263,11 +264,12 @@ func kindName(n *yaml.Node) string {
 		return "a list"
 	case yaml.AliasNode:
 		return kindName(n.Alias)
+	default:
+		if n.ShortTag() == "!!null" {
+			return "nothing"
+		}
+		return fmt.Sprintf("%q", shorten(n.Value))
 	}
-	if n.ShortTag() == "!!null" {
-		return "nothing"
-	}
-	return fmt.Sprintf("%q", shorten(n.Value))
 }
 
 func shorten(s string) string {

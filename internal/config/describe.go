@@ -109,6 +109,7 @@ func (k *Key) describe(t *reflect.Type, at *string) {
 		k.Map = lf.want
 		*t = (*t).Elem()
 		*at += ".<" + strings.TrimPrefix(lf.want, "a ") + ">"
+	default: // a struct
 	}
 	if lf, ok := leafOf(*t); ok {
 		k.leaf(lf, *t)

@@ -55,8 +55,9 @@ func encode(v reflect.Value) (*yaml.Node, error) {
 			n.Content = append(n.Content, lf.node(k), e)
 		}
 		return n, nil
+	default:
+		return nil, fmt.Errorf("no writer for %s", v.Type())
 	}
-	return nil, fmt.Errorf("no writer for %s", v.Type())
 }
 
 // encodeStruct leaves out a key when its value is zero and its default is too.

@@ -30,7 +30,7 @@ func Load(file string) (*Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read config: %w", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it was only read
 	data, err := io.ReadAll(io.LimitReader(f, maxBytes+1))
 	if err != nil {
 		return nil, fmt.Errorf("read config %s: %w", file, err)
@@ -106,7 +106,7 @@ func (d *decoder) parse(data []byte) (root *yaml.Node, partial bool) {
 	if err == nil {
 		return d.top(&doc), false
 	}
-	fault := d.syntax(err, data)
+	fault := d.syntax(err)
 	d.add(fault)
 	var head []string
 	for i := min(fault.Line, len(d.lines)) - 1; i > 0; i-- {
@@ -141,7 +141,7 @@ func (d *decoder) keepBefore() {
 }
 
 // syntax translates the library's error.
-func (d *decoder) syntax(err error, data []byte) *Error {
+func (d *decoder) syntax(err error) *Error {
 	var one *yaml.LoadError
 	var many *yaml.LoadErrors
 	if errors.As(err, &many) && len(many.Errors) > 0 {

@@ -125,8 +125,9 @@ func (f Feed) cloud() string {
 		return f.Cloud
 	case CSV:
 		return ""
+	default:
+		return string(f.Provider)
 	}
-	return string(f.Provider)
 }
 
 // Unserved lists the clouds that this file can recognise, that no store names and no upstream lives in. Their clients

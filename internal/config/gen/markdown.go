@@ -47,7 +47,7 @@ func reference(c comments, example string) ([]byte, error) {
 			if err != nil {
 				return nil, err
 			}
-			fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", k.Name, cell(value(k, s)), defaults(k), cell(text))
+			fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", k.Name, cell(value(k)), defaults(k), cell(text))
 		}
 	}
 	return b.Bytes(), nil
@@ -64,7 +64,7 @@ func heading(s config.Stanza) string {
 	return strings.Join(all, ", ")
 }
 
-func value(k config.Key, in config.Stanza) string {
+func value(k config.Key) string {
 	want := k.Want
 	if k.Stanza != "" {
 		for _, s := range config.Describe() {
