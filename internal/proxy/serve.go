@@ -102,25 +102,32 @@ func (s *Server) shutdown(servers []*http.Server) {
 	s.log.Info("stopped")
 }
 
-// publicServer has every limit set. There is no TimeoutHandler: nothing it serves waits longer than the
-// relay's and the checks' own bounds.
+// publicServer is the server of the public port.
 func (s *Server) publicServer(cfg *config.Config) *http.Server {
+	srv := HTTPServer(cfg.Limits, newHandler(s))
+	srv.ConnState = s.countConnections()
+	// Handshake failures and garbage from the internet are not the operator's errors.
+	srv.ErrorLog = slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)
+	return srv
+}
+
+// HTTPServer has every limit set and speaks HTTP/1, HTTP/2 and, because load balancers use it to backends,
+// unencrypted HTTP/2 by prior knowledge. There is no TimeoutHandler: nothing it serves waits longer than the
+// bounds of relays and checks. Benchmarks put other handlers into the same server.
+func HTTPServer(limits config.Limits, handler http.Handler) *http.Server {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
-	protocols.SetUnencryptedHTTP2(true) // h2c by prior knowledge: load balancers speak it to backends
+	protocols.SetUnencryptedHTTP2(true)
 	return &http.Server{
-		Handler:           newHandler(s),
-		ReadHeaderTimeout: cfg.Limits.ReadHeaderTimeout,
-		ReadTimeout:       cfg.Limits.ReadTimeout,
-		WriteTimeout:      cfg.Limits.WriteTimeout,
-		IdleTimeout:       cfg.Limits.IdleTimeout,
-		MaxHeaderBytes:    cfg.Limits.HeaderBytes,
+		Handler:           handler,
+		ReadHeaderTimeout: limits.ReadHeaderTimeout,
+		ReadTimeout:       limits.ReadTimeout,
+		WriteTimeout:      limits.WriteTimeout,
+		IdleTimeout:       limits.IdleTimeout,
+		MaxHeaderBytes:    limits.HeaderBytes,
 		Protocols:         protocols,
-		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: cfg.Limits.MaxStreams},
-		ConnState:         s.countConnections(),
-		// Handshake failures and garbage from the internet are not the operator's errors.
-		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: limits.MaxStreams},
 	}
 }
 

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"time"
+)
+
+// clientAddr is the client that the load claims to be: the proxy locates it in aws/us-east-1.
+const clientAddr = "192.0.2.7"
+
+// result is one run of wrk.
+type result struct {
+	rps float64
+	p99 time.Duration
+}
+
+var (
+	rpsLine   = regexp.MustCompile(`Requests/sec:\s+([0-9.]+)`)
+	p99Line   = regexp.MustCompile(`99%\s+([0-9.]+(?:us|ms|s))`)
+	errorLine = regexp.MustCompile(`Non-2xx or 3xx responses: \d+|Socket errors: [^\n]*`)
+)
+
+// load runs wrk on the second core.
+func load(ctx context.Context, url string, seconds, connections int) (result, error) {
+	out, err := exec.CommandContext(ctx, "taskset", "-c", "1", "wrk", "-t", "1", "-c", strconv.Itoa(connections),
+		"-d", fmt.Sprintf("%ds", seconds), "--latency", "-H", "X-Forwarded-For: "+clientAddr, url).CombinedOutput()
+	if err != nil {
+		return result{}, fmt.Errorf("wrk: %w\n%s", err, out)
+	}
+	if bad := errorLine.Find(out); bad != nil {
+		return result{}, fmt.Errorf("wrk: %s", bad)
+	}
+	rps, p99 := rpsLine.FindSubmatch(out), p99Line.FindSubmatch(out)
+	if rps == nil || p99 == nil {
+		return result{}, errors.New("wrk: no figures in its output")
+	}
+	var r result
+	if r.rps, err = strconv.ParseFloat(string(rps[1]), 64); err != nil {
+		return result{}, err
+	}
+	if r.p99, err = time.ParseDuration(string(p99[1])); err != nil {
+		return result{}, err
+	}
+	return r, nil
+}
