@@ -36,12 +36,13 @@ type Options struct {
 	// Stdout gets the report, or what to try and then a line for each piece that
 	// an upstream or store has sent. Default: nowhere.
 	Stdout io.Writer
-	// Stderr gets warnings. Default: nowhere.
+	// Stderr gets warnings and the proxy's log. Default: nowhere.
 	Stderr io.Writer
 	// Output is "text" (default) or "json": one document, and after it, while
 	// serving, one line for each piece.
 	Output string
-	// Logger is the proxy's. Default: none.
+	// Logger is the proxy's. Default: to Stderr while serving, so that one sees
+	// an edited config taken up or refused; none with Once.
 	Logger *slog.Logger
 }
 
@@ -81,8 +82,12 @@ func (o Options) filled() Options {
 	if o.Output == "" {
 		o.Output = string(cli.Text)
 	}
-	if o.Logger == nil {
+	switch {
+	case o.Logger != nil:
+	case o.Once:
 		o.Logger = slog.New(slog.DiscardHandler)
+	default:
+		o.Logger = slog.New(slog.NewTextHandler(o.Stderr, nil))
 	}
 	return o
 }
@@ -220,6 +225,7 @@ func (d *demo) awaitReady(ctx context.Context) error {
 		res, err := d.transport.RoundTrip(req)
 		if err == nil {
 			drain(res.Body)
+			_ = res.Body.Close()
 			if res.StatusCode == http.StatusOK {
 				return nil
 			}

@@ -161,6 +161,7 @@ func TestFront(t *testing.T) {
 				t.Fatal(err)
 			}
 			drain(res.Body)
+			_ = res.Body.Close()
 			if diff := cmp.Diff([]string{tt.want}, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}

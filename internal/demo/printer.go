@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 
 	"github.com/dustin/go-humanize"
@@ -77,5 +78,6 @@ func (p *printer) entry(e entry) {
 		_ = cli.WriteJSONLine(p.w, sent{e.Node, e.Client, e.Digest, e.Status, e.Bytes})
 		return
 	}
-	_, _ = fmt.Fprintf(p.w, "%-18s sent %8s of %.19s to %s\n", e.Node, humanize.IBytes(uint64(e.Bytes)), e.Digest, cli.OneLine(e.Client))
+	who, _, _ := strings.Cut(e.Client, " ") // docker's whole name fills a screen
+	_, _ = fmt.Fprintf(p.w, "%-18s sent %8s of %.19s to %s\n", e.Node, humanize.IBytes(uint64(e.Bytes)), e.Digest, cli.OneLine(who))
 }

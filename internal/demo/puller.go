@@ -56,6 +56,7 @@ func (p *puller) fetch(ctx context.Context, path, accept string) (fetched, error
 		return f, err
 	}
 	drain(res.Body)
+	_ = res.Body.Close()
 	if res.StatusCode != http.StatusTemporaryRedirect {
 		return f, fmt.Errorf("the proxy answered %s, not 307", res.Status)
 	}
@@ -88,11 +89,9 @@ func (p *puller) get(ctx context.Context, target, accept, forwarded string) (*ht
 	return p.http.Do(req)
 }
 
-// drain reads the few bytes a redirect may have, so that its connection is used again.
-func drain(body io.ReadCloser) {
-	_, _ = io.Copy(io.Discard, io.LimitReader(body, 4096))
-	_ = body.Close()
-}
+// drain reads the few bytes a redirect may have, so that its connection can be
+// used again. The caller closes the body.
+func drain(body io.Reader) { _, _ = io.Copy(io.Discard, io.LimitReader(body, 4096)) }
 
 // The paths of the pieces, as clients ask for them.
 func manifestPath(reference string) string { return "/v2/" + imageName + "/manifests/" + reference }

@@ -166,17 +166,30 @@ func listenLoopback(ctx context.Context) (net.Listener, error) {
 	return lc.Listen(ctx, "tcp4", "127.0.0.1:0")
 }
 
-// serveHTTP serves until ctx is done, then closes the listener and all
-// connections. There is nothing to drain: this is a demo, and clients resume.
+// stopTimeout is how long a piece under way may go on after the demo was stopped.
+const stopTimeout = 2 * time.Second
+
+// serveHTTP serves until ctx is done. It returns when all connections are closed.
 func serveHTTP(ctx context.Context, ln net.Listener, h http.Handler) error {
 	srv := &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 	}
-	stop := context.AfterFunc(ctx, func() { _ = srv.Close() })
-	defer stop()
-	if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+	closed := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(closed)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+		defer cancel()
+		if srv.Shutdown(ctx) != nil {
+			_ = srv.Close() // clients resume elsewhere
+		}
+	})
+	err := srv.Serve(ln)
+	if !stop() {
+		<-closed
+	}
+	if !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve %s: %w", ln.Addr(), err)
 	}
 	return nil
