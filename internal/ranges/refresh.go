@@ -46,12 +46,24 @@ func (r *Ranges) sources() []source {
 func (r *Ranges) Run(ctx context.Context) {
 	var wg sync.WaitGroup
 	for _, s := range r.sources() {
-		wg.Go(func() {
-			for r.refreshOne(ctx, s); sleep(ctx, r.pause(s)); r.refreshOne(ctx, s) {
-			}
-		})
+		wg.Go(func() { r.follow(ctx, s) })
 	}
 	wg.Wait()
+}
+
+// follow refreshes one source until ctx is done.
+func (r *Ranges) follow(ctx context.Context, s source) {
+	failed := 0 // refreshes in a row
+	for {
+		if err := r.refreshOne(ctx, s); err != nil {
+			failed++
+		} else {
+			failed = 0
+		}
+		if !sleep(ctx, r.pause(s, failed)) {
+			return
+		}
+	}
 }
 
 // Refresh refreshes every feed once and returns what went wrong, each error with its feed's name.
@@ -94,13 +106,13 @@ func (r *Ranges) refreshOne(ctx context.Context, s source) error {
 	return nil
 }
 
-// pause is the time until a source is asked again.
-func (r *Ranges) pause(s source) time.Duration {
-	switch n := s.report(time.Now()).Failures; {
+// pause is the time until a source is asked again, after a number of refreshes in a row that failed.
+func (r *Ranges) pause(s source, failed int) time.Duration {
+	switch {
 	case s.local():
 		return spread(filePoll)
-	case n > 0:
-		return spread(min(r.refresh, firstRetry<<min(n-1, 10)))
+	case failed > 0:
+		return spread(min(r.refresh, firstRetry<<min(failed-1, 10)))
 	}
 	return spread(r.refresh)
 }
