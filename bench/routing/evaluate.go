@@ -33,7 +33,7 @@ func byScore(m *place.Map, all []place.Place, weight float64, matrix route.Matri
 	}
 	return func(client place.Place) []place.Place {
 		var ranked []place.Place
-		for _, r := range s.Ranking(route.Client{Place: client}).All {
+		for _, r := range s.Ranking(&route.Client{Place: client}).All {
 			ranked = append(ranked, s.Candidates[r.Candidate].Place)
 		}
 		return ranked

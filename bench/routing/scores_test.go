@@ -64,7 +64,7 @@ func TestServes(t *testing.T) {
 		"vultr/lhr":          "cdn",
 		"oracle/uk-london-1": "cdn",
 	} {
-		all := s.Ranking(route.Client{Place: parse(t, client)}).All
+		all := s.Ranking(&route.Client{Place: parse(t, client)}).All
 		for _, r := range all {
 			t.Logf("%-18s %-12s %6.1f ms, %5.2f ¢ (%s), score %6.1f", client, s.Candidates[r.Candidate].Name, r.RTT, r.Price.Cents, r.Price.Basis, r.Score)
 		}
@@ -86,7 +86,7 @@ func ranked(t *testing.T, weight float64, client string, stores []string) string
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := s.Ranking(route.Client{Place: parse(t, client)}).All
+	all := s.Ranking(&route.Client{Place: parse(t, client)}).All
 	for _, r := range all {
 		t.Logf("%-24s %6.1f ms + %v × %5.2f ¢ (%s) = %6.1f", s.Candidates[r.Candidate].Name, r.RTT, weight, r.Price.Cents, r.Price.Basis, r.Score)
 	}

@@ -30,7 +30,7 @@ type answer struct {
 	client   route.Client
 	source   clientip.Source
 	decision route.Decision
-	size     int64 // of the redirected blob; 0 unknown
+	size     int64 // of the blob in bytes; 0 unknown
 }
 
 // class is the metric label of a request.
@@ -79,7 +79,7 @@ func (s *Server) answer(w *world, r *http.Request) (a answer) {
 		a.decision.Candidate = route.NoCandidate
 		return a
 	}
-	a.client = w.client(addr)
+	a.client = w.client(addr, w.ranges.Locate(addr))
 	a.decided = true
 	s.resolve(r.Context(), w, &a)
 	s.act(r.Context(), w, &a)
@@ -102,22 +102,24 @@ func (a *answer) refuse(err error) {
 	a.retry = e.Status == http.StatusTooManyRequests || e.Status == http.StatusServiceUnavailable
 }
 
-// client locates addr.
-func (w *world) client(addr netip.Addr) route.Client {
-	return routeClient(addr, w.ranges.Locate(addr))
-}
-
-func routeClient(addr netip.Addr, at ranges.Client) route.Client {
-	return route.Client{Addr: addr, Place: at.Place, Spot: at.Spot, HasSpot: at.HasSpot}
+// client is what routing knows of addr, which is at.
+func (w *world) client(addr netip.Addr, at ranges.Client) route.Client {
+	c := route.Client{Addr: addr, Place: at.Place, Spot: at.Spot, HasSpot: at.HasSpot}
+	c.Ranking = w.snapshot.Ranking(&c)
+	return c
 }
 
 // resolve decides, finding out what the decision needs: first from memory, then by at most route.MaxChecks
 // requests within one budget.
 func (s *Server) resolve(ctx context.Context, w *world, a *answer) route.State {
 	st := route.State{Usable: w.all, Unknown: w.all}
+	// Most requests are answered by the first of the ranking: to know about it now saves deciding twice.
+	if i := a.client.Ranking.First(&a.req); i >= 0 && i != w.snapshot.Canonical && a.req.Kind != oci.KindTags {
+		s.recall(w, a, i, &st)
+	}
 	asked := false
 	for {
-		a.decision = route.Decide(a.req, a.client, w.snapshot, st)
+		a.decision = route.Decide(&a.req, &a.client, w.snapshot, &st)
 		if a.decision.Action != route.Check {
 			if i := a.decision.Candidate; i < 0 || w.allow(i) || !st.Usable.Has(i) {
 				break
@@ -133,11 +135,6 @@ func (s *Server) resolve(ctx context.Context, w *world, a *answer) route.State {
 		a.refuse(oci.ErrTooManyRequests) // even the last resort is over its quota
 		return st
 	}
-	if i := a.decision.Candidate; i >= 0 && a.req.Kind == oci.KindBlob {
-		if known, ok := s.checker.Lookup(w.key(i, a.req)); ok && known.Held {
-			a.size = max(0, known.Size)
-		}
-	}
 	return st
 }
 
@@ -146,7 +143,7 @@ func (s *Server) fill(ctx context.Context, w *world, a *answer, st *route.State,
 	need := a.decision.Need[:]
 	unknown := 0
 	for _, i := range need {
-		if i != route.NoCandidate && !s.recall(w, a.req, i, st) {
+		if i != route.NoCandidate && !s.recall(w, a, i, st) {
 			unknown++
 		}
 	}
@@ -157,7 +154,7 @@ func (s *Server) fill(ctx context.Context, w *world, a *answer, st *route.State,
 		// One round of checks is all a request gets. What others asked for meanwhile still counts.
 		st.Final = true
 		for i := range w.snapshot.Candidates {
-			s.recall(w, a.req, i, st)
+			s.recall(w, a, i, st)
 		}
 		return
 	}
@@ -166,30 +163,33 @@ func (s *Server) fill(ctx context.Context, w *world, a *answer, st *route.State,
 	for _, i := range need {
 		if i != route.NoCandidate && st.Unknown.Has(i) {
 			c := &w.snapshot.Candidates[i]
-			targets = append(targets, existence.Target{Key: w.key(i, a.req), URL: c.Ask(a.req), Candidate: c.Name})
+			targets = append(targets, existence.Target{Key: w.key(i, &a.req), URL: c.Ask(a.req), Candidate: c.Name})
 		}
 	}
 	s.checker.Check(ctx, route.Network(a.client.Addr), targets)
 }
 
 // recall moves candidate i from unknown to what is remembered about it, and reports whether anything is.
-func (s *Server) recall(w *world, req oci.Request, i int, st *route.State) bool {
+func (s *Server) recall(w *world, a *answer, i int, st *route.State) bool {
 	if !st.Unknown.Has(i) {
 		return true
 	}
-	known, ok := s.checker.Lookup(w.key(i, req))
+	known, ok := s.checker.Lookup(w.key(i, &a.req))
 	if !ok {
 		return false
 	}
 	st.Unknown.Remove(i)
 	if known.Held {
 		st.Holds.Add(i)
+		if a.req.Kind == oci.KindBlob {
+			a.size = max(a.size, known.Size) // the digest's size, whoever told it
+		}
 	}
 	return true
 }
 
 // key names what req asks for at candidate i.
-func (w *world) key(i int, req oci.Request) existence.Key {
+func (w *world) key(i int, req *oci.Request) existence.Key {
 	c := &w.snapshot.Candidates[i]
 	k := existence.Key{Origin: c.Check, Kind: req.Kind, Ref: req.Digest.String()}
 	if c.Kind == route.Upstream {

@@ -67,7 +67,7 @@ func (s *Server) Explain(ctx context.Context, addr netip.Addr, path string) (*Ex
 	if at.Entry != nil {
 		e.Feed, e.Prefix = at.Entry.Feed, at.Entry.Prefix.String()
 	}
-	a := answer{client: routeClient(addr, at), decided: true}
+	a := answer{client: w.client(addr, at), decided: true}
 	st := route.State{Usable: w.all, Holds: w.all}
 	target := path
 	if path == "" {
@@ -85,7 +85,7 @@ func (s *Server) Explain(ctx context.Context, addr netip.Addr, path string) (*Ex
 		return e, nil
 	}
 	if path == "" {
-		a.decision = route.Decide(a.req, a.client, w.snapshot, st)
+		a.decision = route.Decide(&a.req, &a.client, w.snapshot, &st)
 	} else {
 		st = s.resolve(ctx, w, &a)
 	}
@@ -94,7 +94,7 @@ func (s *Server) Explain(ctx context.Context, addr netip.Addr, path string) (*Ex
 }
 
 func (e *Explanation) fill(w *world, a *answer, st route.State) {
-	for _, row := range route.Explain(a.req, a.client, w.snapshot, st, a.decision) {
+	for _, row := range route.Explain(&a.req, &a.client, w.snapshot, &st, a.decision) {
 		c := &w.snapshot.Candidates[row.Candidate]
 		at := c.Place.String()
 		if c.CDN != "" {

@@ -103,15 +103,14 @@ func (h *handler) count(w *world, r *http.Request, a *answer) {
 		return
 	}
 	h.sources[a.source].Inc()
-	if a.status != http.StatusTemporaryRedirect {
+	if a.location == "" {
 		return
 	}
 	size := a.size
 	if size > 0 && !wholeGET(r) {
 		size = 0
 	}
-	ranking := w.snapshot.Ranking(a.client)
-	w.flows.At(ranking.ID, a.decision.Candidate, int(a.decision.Reason)).Count(size, a.decision.Cents)
+	w.flows.At(a.client.Ranking.ID, a.decision.Candidate, int(a.decision.Reason)).Count(size, a.decision.Cents)
 }
 
 // wholeGET reports whether r asks for all bytes of what it names: ranges of one download would count twice.

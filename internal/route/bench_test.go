@@ -39,7 +39,7 @@ func TestDecideDoesNotAllocate(t *testing.T) {
 	blob := parse(t, "/v2/a/blobs/"+digest)
 	for _, where := range []string{"aws/eu-central-1", "gcp/us-east1", "azure/westeurope", "aws", ""} {
 		c := client(t, where)
-		for _, st := range []State{everything(s), {Usable: s.All(), Unknown: s.All()}, {Usable: s.All()}, {}} {
+		for _, st := range []*State{everything(s), {Usable: s.All(), Unknown: s.All()}, {Usable: s.All()}, {}} {
 			if n := testing.AllocsPerRun(100, func() { Decide(blob, c, s, st) }); n != 0 {
 				t.Errorf("client %q: %v allocations", where, n)
 			}
@@ -51,7 +51,7 @@ func BenchmarkDecide(b *testing.B) {
 	s := bigSnapshot(b)
 	blob, manifest := parse(b, "/v2/a/blobs/"+digest), parse(b, "/v2/a/manifests/v1")
 	c := client(b, "aws/eu-central-1")
-	hit, absent := everything(s), State{Usable: s.All()}
+	hit, absent := everything(s), &State{Usable: s.All()}
 	for name, bench := range map[string]func(){
 		"hit":      func() { Decide(blob, c, s, hit) },
 		"absent":   func() { Decide(blob, c, s, absent) },

@@ -94,7 +94,7 @@ func checkFirst(need [MaxChecks]int) Decision {
 }
 
 // Decide says who answers req. It is pure and does not allocate.
-func Decide(req oci.Request, c Client, s *Snapshot, st State) Decision {
+func Decide(req *oci.Request, c *Client, s *Snapshot, st *State) Decision {
 	if s.Denied(req) {
 		return Decision{Action: Deny, Candidate: NoCandidate, Reason: Denied}
 	}
@@ -137,7 +137,7 @@ func Decide(req oci.Request, c Client, s *Snapshot, st State) Decision {
 
 // lastResort is the nearest upstream known to hold it, pins and rollouts notwithstanding, else canonical,
 // which has everything by definition: a pull is never sent to nothing.
-func (s *Snapshot) lastResort(req oci.Request, ranking *Ranking, st State) Decision {
+func (s *Snapshot) lastResort(req *oci.Request, ranking *Ranking, st *State) Decision {
 	canonical := 0.0
 	for i := range ranking.Upstreams {
 		e := &ranking.Upstreams[i]
@@ -151,7 +151,7 @@ func (s *Snapshot) lastResort(req oci.Request, ranking *Ranking, st State) Decis
 	return s.choose(req, s.Canonical, LastResort, canonical)
 }
 
-func (s *Snapshot) choose(req oci.Request, i int, why Reason, cents float64) Decision {
+func (s *Snapshot) choose(req *oci.Request, i int, why Reason, cents float64) Decision {
 	d := Decision{Action: Redirect, Candidate: i, Reason: why, Cents: cents}
 	if req.Kind == oci.KindTags {
 		d.Action = Relay
@@ -194,8 +194,8 @@ func (v verdict) reason() Reason {
 // walk holds what is the same for all candidates of one request.
 type walk struct {
 	s      *Snapshot
-	c      Client
-	st     State
+	c      *Client
+	st     *State
 	family *Set
 	blob   bool // stores may answer
 	relay  bool
@@ -203,7 +203,7 @@ type walk struct {
 	pinned bool
 }
 
-func newWalk(req oci.Request, c Client, s *Snapshot, st State) walk {
+func newWalk(req *oci.Request, c *Client, s *Snapshot, st *State) walk {
 	w := walk{
 		s: s, c: c, st: st, family: &s.v6,
 		blob:  req.Kind == oci.KindBlob && req.Digest.InStores(),

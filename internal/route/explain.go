@@ -28,7 +28,7 @@ var verdictText = map[verdict]string{
 
 // Explain lists every candidate as [Decide] saw it: ranked ones first, then those that could not be asked.
 // d must be the decision for the same arguments.
-func Explain(req oci.Request, c Client, s *Snapshot, st State, d Decision) []Row {
+func Explain(req *oci.Request, c *Client, s *Snapshot, st *State, d Decision) []Row {
 	w := newWalk(req, c, s, st)
 	ranking := s.Ranking(c)
 	var seen Set
@@ -68,7 +68,7 @@ var takenText = map[Reason]string{
 }
 
 // excluded says why a candidate is not in the client's ranking at all.
-func (s *Snapshot) excluded(req oci.Request, c Client, i int) string {
+func (s *Snapshot) excluded(req *oci.Request, c *Client, i int) string {
 	cand := &s.Candidates[i]
 	switch {
 	case !cand.Active:
@@ -83,7 +83,7 @@ func (s *Snapshot) excluded(req oci.Request, c Client, i int) string {
 }
 
 // seenFrom scores a candidate that is not in the ranking of c.
-func (s *Snapshot) seenFrom(c Client, i int) Ranked {
+func (s *Snapshot) seenFrom(c *Client, i int) Ranked {
 	spot, has := s.home, s.hasHome
 	if c.HasSpot {
 		spot, has = c.Spot, true

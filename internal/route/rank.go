@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"ociproxy/internal/oci"
 	"ociproxy/internal/place"
 )
 
@@ -32,6 +33,18 @@ type Ranking struct {
 	All, Upstreams []Ranked
 	// Pinned holds every active candidate, whomever it serves; only compiled when there are pins.
 	Pinned []Ranked
+}
+
+// First is the candidate that answers req when it is healthy and holds it; [NoCandidate] for an empty ranking.
+func (r *Ranking) First(req *oci.Request) int {
+	order := r.Upstreams
+	if req.Kind == oci.KindBlob && req.Digest.InStores() {
+		order = r.All
+	}
+	if len(order) == 0 {
+		return NoCandidate
+	}
+	return order[0].Candidate
 }
 
 // rankPlaces compiles the ranking of every place on the map, of every cloud with an unknown region, and of
@@ -92,7 +105,10 @@ func (s *Snapshot) Places() []place.Place {
 
 // Ranking returns the candidates as c sees them. It never allocates for a place on the map; clients known
 // only by coordinates are ranked once a 1° cell and remembered in bounded memory.
-func (s *Snapshot) Ranking(c Client) *Ranking {
+func (s *Snapshot) Ranking(c *Client) *Ranking {
+	if c.Ranking != nil {
+		return c.Ranking
+	}
 	if c.HasSpot && c.Place.Region == "" {
 		return s.cellRanking(c)
 	}
@@ -185,7 +201,7 @@ type cell struct {
 
 type cellCache [cellSlots]atomic.Pointer[cell]
 
-func (s *Snapshot) cellRanking(c Client) *Ranking {
+func (s *Snapshot) cellRanking(c *Client) *Ranking {
 	k := cellKey{c.Place.Cloud, c.Spot.Country, int16(math.Floor(c.Spot.Lat)), int16(math.Floor(c.Spot.Lon))}
 	slot := &s.cells[(hashString(k.cloud)^hashString(k.country)*31^uint64(uint16(k.lat))*0x9e3779b1^uint64(uint16(k.lon))*0x85ebca77)%cellSlots]
 	if hit := slot.Load(); hit != nil && hit.key == k {

@@ -15,13 +15,13 @@ import (
 
 const digest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
-func parse(t testing.TB, path string) oci.Request {
+func parse(t testing.TB, path string) *oci.Request {
 	t.Helper()
 	req, err := oci.Parse(path, "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return req
+	return &req
 }
 
 func at(t testing.TB, s string) place.Place {
@@ -81,8 +81,8 @@ func snapshot(t testing.TB, opt Options) *Snapshot {
 	return s
 }
 
-func client(t testing.TB, where string) Client {
-	c := Client{Addr: netip.MustParseAddr("192.0.2.7")}
+func client(t testing.TB, where string) *Client {
+	c := &Client{Addr: netip.MustParseAddr("192.0.2.7")}
 	if where != "" {
 		c.Place = at(t, where)
 	}
@@ -90,7 +90,7 @@ func client(t testing.TB, where string) Client {
 }
 
 // everything is the state in which all candidates are healthy and hold what is asked for.
-func everything(s *Snapshot) State { return State{Usable: s.All(), Holds: s.All()} }
+func everything(s *Snapshot) *State { return &State{Usable: s.All(), Holds: s.All()} }
 
 func (s *Snapshot) name(d Decision) string {
 	if d.Candidate == NoCandidate {
@@ -233,7 +233,7 @@ func TestStates(t *testing.T) {
 	s := stateWorld(t, nil)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			d := Decide(parse(t, tt.path), client(t, tt.client), s, tt.st)
+			d := Decide(parse(t, tt.path), client(t, tt.client), s, &tt.st)
 			if d.Candidate != tt.want {
 				t.Fatalf("candidate %d (%s), want %d", d.Candidate, d.Reason, tt.want)
 			}
@@ -252,7 +252,7 @@ func TestStates(t *testing.T) {
 
 func TestTagListsAreRelayedWithoutCheck(t *testing.T) {
 	s := stateWorld(t, nil)
-	d := Decide(parse(t, "/v2/a/tags/list"), client(t, "gcp/europe-west1"), s, State{Usable: s.All(), Unknown: s.All()})
+	d := Decide(parse(t, "/v2/a/tags/list"), client(t, "gcp/europe-west1"), s, &State{Usable: s.All(), Unknown: s.All()})
 	if d.Action != Relay || d.Candidate != eu {
 		t.Errorf("%+v, want a relay by eu", d)
 	}
@@ -264,12 +264,12 @@ func TestFamilyPinRolloutStateAndDenial(t *testing.T) {
 	tests := []struct {
 		name   string
 		change func(*Options)
-		client Client
+		client *Client
 		want   int
 		reason Reason
 	}{
 		{"a v6 client is not sent to a v4 store", func(o *Options) { o.Candidates[ohio].IPv6 = false },
-			Client{Addr: netip.MustParseAddr("2001:db8::1"), Place: at(t, "aws/us-east-2")}, va, Unreachable},
+			&Client{Addr: netip.MustParseAddr("2001:db8::1"), Place: at(t, "aws/us-east-2")}, va, Unreachable},
 		{"a pin by prefix", func(o *Options) {
 			o.Pins = []Pin{{CIDR: netip.MustParsePrefix("192.0.2.0/24"), To: []string{"va"}}}
 		}, ohioClient, va, Pinned},
@@ -311,9 +311,9 @@ func TestRolloutIsAStableShare(t *testing.T) {
 		c := client(t, "aws/us-east-2")
 		c.Addr = netip.AddrFrom4([4]byte{byte(rng.Uint32()), byte(rng.Uint32()), byte(rng.Uint32()), 1})
 		d := Decide(req, c, s, everything(s))
-		neighbour := c
+		neighbour := *c
 		neighbour.Addr = netip.AddrFrom4([4]byte{c.Addr.As4()[0], c.Addr.As4()[1], c.Addr.As4()[2], 200})
-		if n := Decide(req, neighbour, s, everything(s)); n.Candidate != d.Candidate {
+		if n := Decide(req, &neighbour, s, everything(s)); n.Candidate != d.Candidate {
 			t.Fatalf("%s and %s go different ways", c.Addr, neighbour.Addr)
 		}
 		if d.Candidate == ohio {
@@ -355,7 +355,7 @@ func TestCoordinatesAreRankedByCellInBoundedMemory(t *testing.T) {
 }
 
 // naive is the design's formula, evaluated for every candidate at every request.
-func naive(s *Snapshot, opt Options, req oci.Request, c Client, st State) int {
+func naive(s *Snapshot, opt Options, req *oci.Request, c *Client, st *State) int {
 	type scored struct {
 		i     int
 		score float64
@@ -432,11 +432,11 @@ func TestCompiledEqualsNaive(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 200 {
-			c := Client{Addr: netip.MustParseAddr("192.0.2.1"), Place: sites[rng.IntN(len(sites))].Place}
+			c := &Client{Addr: netip.MustParseAddr("192.0.2.1"), Place: sites[rng.IntN(len(sites))].Place}
 			if rng.IntN(10) == 0 {
 				c.Place = place.Place{}
 			}
-			var st State
+			st := &State{}
 			for i := range opt.Candidates {
 				if rng.IntN(4) > 0 {
 					st.Usable.Add(i)
@@ -463,11 +463,11 @@ func TestLocations(t *testing.T) {
 		"/v2/a/tags/list":           "https://us.example/v2/p/i/a/tags/list",
 		"/v2/a/referrers/" + digest: "https://us.example/v2/p/i/a/referrers/" + digest,
 	} {
-		if got := s.Candidates[us].Location(parse(t, path)); got != want {
+		if got := s.Candidates[us].Location(*parse(t, path)); got != want {
 			t.Errorf("Location(%s) = %s, want %s", path, got, want)
 		}
 	}
-	if got, want := s.Candidates[va].Location(parse(t, "/v2/a/blobs/"+digest)), "https://va.example/"+digest; got != want {
+	if got, want := s.Candidates[va].Location(*parse(t, "/v2/a/blobs/"+digest)), "https://va.example/"+digest; got != want {
 		t.Errorf("Location = %s, want %s", got, want)
 	}
 }

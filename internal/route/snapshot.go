@@ -56,7 +56,7 @@ type Pin struct {
 	To []string
 }
 
-func (p Pin) matches(c Client) bool {
+func (p *Pin) matches(c *Client) bool {
 	if p.Cloud != "" {
 		return p.Cloud == c.Place.Cloud
 	}
@@ -73,6 +73,8 @@ type Client struct {
 	Spot place.Spot
 	// HasSpot says that Spot is set.
 	HasSpot bool
+	// Ranking, when set, is what [Snapshot.Ranking] gave for this client, so that it is looked up once a request.
+	Ranking *Ranking
 }
 
 // Snapshot is everything a decision needs. It is immutable but for a bounded memo of rankings, and safe for
@@ -244,7 +246,7 @@ func (s *Snapshot) All() Set { return FullSet(len(s.Candidates)) }
 
 // pinned returns the candidates that c is confined to. A pin that names only stores says nothing about
 // requests that stores cannot answer, so those are not pinned.
-func (s *Snapshot) pinned(c Client, blob bool) (Set, bool) {
+func (s *Snapshot) pinned(c *Client, blob bool) (Set, bool) {
 	for i := range s.pins {
 		if !s.pins[i].matches(c) {
 			continue
@@ -258,7 +260,7 @@ func (s *Snapshot) pinned(c Client, blob bool) (Set, bool) {
 }
 
 // Denied reports whether the configuration forbids req.
-func (s *Snapshot) Denied(req oci.Request) bool {
+func (s *Snapshot) Denied(req *oci.Request) bool {
 	if len(s.denyRepo) > 0 {
 		if _, ok := s.denyRepo[req.Name]; ok {
 			return true

@@ -1,0 +1,60 @@
+package proxy
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+)
+
+// discard is a ResponseWriter that costs nothing.
+type discard struct{ h http.Header }
+
+func (d *discard) Header() http.Header         { return d.h }
+func (d *discard) Write(b []byte) (int, error) { return len(b), nil }
+func (d *discard) WriteHeader(int)             {}
+
+func request(client, path string) *http.Request {
+	r := httptest.NewRequest(http.MethodGet, path, nil)
+	r.RemoteAddr = "127.0.0.1:4711"
+	r.Header.Set("X-Forwarded-For", client)
+	return r
+}
+
+func benchWorld(tb testing.TB) *testWorld {
+	return newWorld(tb, "limits:", "log: {requests: 0}\nlimits:")
+}
+
+var hotPaths = map[string]struct{ client, path string }{
+	"blob": {awsClient, "/v2/a/b/blobs/" + digest},
+	"tag":  {awsClient, "/v2/a/b/manifests/v1.2.3"},
+}
+
+// A redirect allocates its Location and the header value that holds it, nothing else.
+func TestRequestPathAllocations(t *testing.T) {
+	w := benchWorld(t)
+	h := w.server.Handler()
+	for name, p := range hotPaths {
+		t.Run(name, func(t *testing.T) {
+			r, rw := request(p.client, p.path), &discard{http.Header{}}
+			h.ServeHTTP(rw, r) // the one check
+			if n := testing.AllocsPerRun(1000, func() { h.ServeHTTP(rw, r) }); n > 2 {
+				t.Errorf("%v allocations, want at most 2", n)
+			}
+		})
+	}
+}
+
+func BenchmarkHandler(b *testing.B) {
+	w := benchWorld(b)
+	h := w.server.Handler()
+	for name, p := range hotPaths {
+		b.Run(name, func(b *testing.B) {
+			r, rw := request(p.client, p.path), &discard{http.Header{}}
+			h.ServeHTTP(rw, r)
+			b.ReportAllocs()
+			for b.Loop() {
+				h.ServeHTTP(rw, r)
+			}
+		})
+	}
+}
