@@ -45,6 +45,7 @@ const (
 	hintRange    = "answer ranges as RFC 9110 section 14 says: runtimes resume broken pulls with bytes=N-, and health probes ask for ranges"
 	hintCache    = "set Cache-Control: public, max-age=31536000, immutable, no-transform on the objects"
 	hintMissing  = "403 may mean a private bucket or an object that is not there: allow anonymous reads, and mirror the image first"
+	hintURL      = "check bucket, path and {digest} in the URL"
 	hintMirror   = "mirror the image into this store, or name an image with --image that it holds"
 )
 
@@ -54,7 +55,7 @@ func whole(ans answer, b blob) verdict {
 		return v
 	}
 	if ans.status != http.StatusOK {
-		return verdict{Failed, fmt.Sprintf("%d for %s, want 200", ans.status, b), hintMissing}
+		return verdict{Failed, fmt.Sprintf("%d for %s, want 200", ans.status, b), missing(ans.status)}
 	}
 	if v, bad := headers(ans, b); bad {
 		return v
@@ -77,7 +78,7 @@ func head(ans answer, b blob) verdict {
 		return v
 	}
 	if ans.status != http.StatusOK {
-		return verdict{Failed, fmt.Sprintf("HEAD answers %d for %s, want 200", ans.status, b), hintMissing}
+		return verdict{Failed, fmt.Sprintf("HEAD answers %d for %s, want 200", ans.status, b), missing(ans.status)}
 	}
 	if v, bad := headers(ans, b); bad {
 		return v
@@ -86,6 +87,17 @@ func head(ans answer, b blob) verdict {
 		return verdict{Warning, "no Content-Length for " + b.String(), hintLength}
 	}
 	return ok("%s", b)
+}
+
+// missing advises on a blob that should be there and is not given.
+func missing(status int) string {
+	switch status {
+	case http.StatusForbidden:
+		return hintMissing
+	case http.StatusNotFound:
+		return hintMirror
+	}
+	return hintURL
 }
 
 // headers judges what every 200 for b must say.

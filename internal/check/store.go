@@ -131,6 +131,9 @@ func (p *storeProbe) reads(ctx context.Context, b blob) {
 		ans := p.get(ctx, url, b.size, 0, map[string]string{"Accept-Encoding": "gzip"})
 		v := whole(ans, b)
 		p.read("get", v)
+		if ans.status != http.StatusOK || ans.err != nil {
+			return // ranges of it would only say the same
+		}
 		if v.result != Failed {
 			content = ans.body
 			p.say("cache-control", caching(ans))

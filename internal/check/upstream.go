@@ -238,6 +238,9 @@ func (p *upstreamProbe) blobs(ctx context.Context, s sample, required bool) {
 			ans := p.get(ctx, url, b.size, maxRedirects, map[string]string{"Accept-Encoding": "gzip"})
 			v := p.anonymous(whole(ans, b))
 			p.read("get", v)
+			if ans.status != http.StatusOK || ans.err != nil {
+				continue // ranges of it would only say the same
+			}
 			if v.result != Failed {
 				content = ans.body
 			}

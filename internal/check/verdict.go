@@ -26,6 +26,7 @@ const (
 	hintNetwork   = "check name, port, firewall, and that this machine may reach it"
 	hintMethod    = "allow GET and HEAD for anyone: the proxy asks with HEAD and clients read with GET"
 	hintReplace   = "a client would get the same 200 for any digest: the server must answer 403 or 404 for what it does not hold"
+	hintAbsent    = "the server must answer 403 or 404 for what it does not hold: check bucket, path and {digest} in the URL"
 )
 
 // trouble recognises the answers that are wrong whatever was asked. False means that the caller
@@ -72,5 +73,5 @@ func absent(ans answer) verdict {
 	case http.StatusOK, http.StatusPartialContent:
 		return verdict{Failed, fmt.Sprintf("%d for a digest that does not exist", ans.status), hintReplace}
 	}
-	return verdict{Failed, fmt.Sprintf("%d for a digest that does not exist, want 403 or 404", ans.status), hintReplace}
+	return verdict{Failed, fmt.Sprintf("%d for a digest that does not exist, want 403 or 404", ans.status), hintAbsent}
 }
