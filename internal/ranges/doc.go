@@ -14,6 +14,14 @@
 // the config file, rows in the order of the feed. All but repetitions of the same place is counted in
 // [FeedStatus.Conflicts].
 //
+// # When a feed is not believed
+//
+// A row that cannot be read, a prefix shorter than /8 or /20, private or reserved space, an IPv4 or IPv6 space that
+// shrinks by more than 25 % or grows by more than 50 %: the last good copy stays in use and [FeedStatus] says why.
+// When the provider really changed that much, remove the feed's files in ranges.cache, renew the seed, and restart;
+// for a local file a restart is enough. An operator's own csv may list private and documentation ranges. Rows of a
+// geofeed in documentation or benchmarking space are left out and counted, since Vultr publishes some.
+//
 // # Where a copy comes from at start
 //
 // A local file is read at once. For a URL: the copy on disk when it is newer than the seed, else the seed, else
