@@ -25,7 +25,6 @@ type answer struct {
 	truncated bool   // there was more than the cap
 	hops      []hop  // redirects followed
 	location  *url.URL
-	remote    string
 	took      time.Duration
 	expires   time.Time // of the certificate; zero without TLS
 }

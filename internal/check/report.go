@@ -48,6 +48,7 @@ func (r *Report) add(fs ...Finding) {
 			r.Errors++
 		case Warning:
 			r.Warnings++
+		case OK, Info:
 		}
 		r.Findings = append(r.Findings, f)
 	}
@@ -75,8 +76,9 @@ func (r *Report) WriteText(w io.Writer, color bool) error {
 			table.Row(name, count(len(fine), "check"), string(OK), strings.Join(fine, " "))
 			name = ""
 		}
-		for _, f := range group {
-			if f.Result != OK {
+		for i, f := range group {
+			// Two blobs with the same finding are one line.
+			if f.Result != OK && !slices.Contains(group[:i], f) {
 				table.Row(name, f.Check, string(f.Result), f.Detail)
 				name = ""
 			}

@@ -9,8 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"fmt"
-	"io"
-	"log"
+	"log/slog"
 	"math/big"
 	"net/http/httptest"
 	"net/url"
@@ -143,7 +142,7 @@ func TestTLS(t *testing.T) {
 			cert := certificate(t, tt.cert, tt.ends)
 			srv := httptest.NewUnstartedServer(im.store())
 			srv.TLS = &tls.Config{Certificates: []tls.Certificate{cert}}
-			srv.Config.ErrorLog = log.New(io.Discard, "", 0)
+			srv.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 			srv.StartTLS()
 			t.Cleanup(srv.Close)
 			u, err := url.Parse(srv.URL)

@@ -32,7 +32,7 @@ type Serving struct {
 func ServingOf(cfg *config.Config) []Serving {
 	clouds := map[string]bool{}
 	for _, s := range cfg.Map().Sites() {
-		clouds[s.Place.Cloud] = true
+		clouds[s.Cloud] = true
 	}
 	var names []string
 	for c := range clouds {

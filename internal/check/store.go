@@ -45,9 +45,9 @@ func (p *storeProbe) store(ctx context.Context, samples []sample) {
 		return
 	}
 	p.say("absent.get", absent(p.get(ctx, at(p.url, nowhere), 4096, 0, nil)))
-	p.say("absent.head", absent(p.probe.head(ctx, at(p.url, nowhere), 0, nil)))
+	p.say("absent.head", absent(p.head(ctx, at(p.url, nowhere), 0, nil)))
 	if p.check != "" {
-		p.say("check.absent", absent(p.probe.head(ctx, at(p.check, nowhere), 0, nil)))
+		p.say("check.absent", absent(p.head(ctx, at(p.check, nowhere), 0, nil)))
 	}
 	if len(samples) == 0 {
 		return
@@ -61,7 +61,7 @@ func (p *storeProbe) store(ctx context.Context, samples []sample) {
 		p.reads(ctx, big)
 	}
 	if p.check != "" {
-		p.read("check.head", head(p.probe.head(ctx, at(p.check, small.digest.String()), 0, nil), small))
+		p.read("check.head", head(p.head(ctx, at(p.check, small.digest.String()), 0, nil), small))
 	}
 }
 
@@ -77,7 +77,7 @@ func (p *storeProbe) find(ctx context.Context, samples []sample) (small, big blo
 				break
 			}
 			tries++
-			ans := p.probe.head(ctx, at(p.url, b.digest.String()), 0, nil)
+			ans := p.head(ctx, at(p.url, b.digest.String()), 0, nil)
 			if ans.err == nil && (ans.status == http.StatusNotFound || ans.status == http.StatusForbidden) {
 				missing = append(missing, ans.status)
 				continue
@@ -114,7 +114,7 @@ func (p *storeProbe) biggest(ctx context.Context, s sample, small blob) blob {
 		if b == small {
 			break
 		}
-		if ans := p.probe.head(ctx, at(p.url, b.digest.String()), 0, nil); ans.err == nil && ans.status == http.StatusOK {
+		if ans := p.head(ctx, at(p.url, b.digest.String()), 0, nil); ans.err == nil && ans.status == http.StatusOK {
 			p.read("head", head(ans, b))
 			return b
 		}

@@ -73,7 +73,7 @@ func (p *upstreamProbe) open(ctx context.Context, name string) bool {
 		return false
 	}
 	p.say("absent.manifest", p.anonymous(absent(p.get(ctx, p.manifestURL(name, nowhere), 4096, maxRedirects, acceptHeader))))
-	p.say("absent.blob", p.anonymous(absent(p.probe.head(ctx, p.blobURL(name, nowhere), maxRedirects, nil))))
+	p.say("absent.blob", p.anonymous(absent(p.head(ctx, p.blobURL(name, nowhere), maxRedirects, nil))))
 	return true
 }
 
@@ -127,7 +127,7 @@ func (p *upstreamProbe) replica(ctx context.Context, samples []sample) {
 		if _, ok := p.manifest(ans, s.ref.String(), s.digest); !ok {
 			continue
 		}
-		p.read("manifest.head", p.anonymous(manifestHead(p.probe.head(ctx, url, maxRedirects, acceptHeader), s.digest)))
+		p.read("manifest.head", p.anonymous(manifestHead(p.head(ctx, url, maxRedirects, acceptHeader), s.digest)))
 		p.blobs(ctx, s, false)
 	}
 }
@@ -189,7 +189,7 @@ func (p *upstreamProbe) walk(ctx context.Context, r ref) (sample, bool) {
 	if !found {
 		return sample{}, false
 	}
-	p.read("manifest.head", p.anonymous(manifestHead(p.probe.head(ctx, url, maxRedirects, acceptHeader), r.digest)))
+	p.read("manifest.head", p.anonymous(manifestHead(p.head(ctx, url, maxRedirects, acceptHeader), r.digest)))
 	digest := r.digest
 	if digest.IsZero() {
 		digest, _ = oci.ParseDigest(sum(digest, ans.body))
@@ -227,7 +227,7 @@ func (p *upstreamProbe) blobs(ctx context.Context, s sample, required bool) {
 	}
 	for _, b := range picked {
 		url := p.blobURL(s.ref.name, b.digest.String())
-		ans := p.probe.head(ctx, url, maxRedirects, nil)
+		ans := p.head(ctx, url, maxRedirects, nil)
 		if !required && ans.err == nil && (ans.status == http.StatusNotFound || ans.status == http.StatusForbidden) {
 			p.say("head", verdict{Info, fmt.Sprintf("%d for %s: it is not here", ans.status, b), ""})
 			continue

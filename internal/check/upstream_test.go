@@ -89,7 +89,7 @@ func TestReplicas(t *testing.T) {
 	im := newImage()
 	w := newWorld(t, im.registry())
 	w.upstream("empty", http.NotFoundHandler(), false)
-	w.upstream("closed", http.HandlerFunc(status(401)), false)
+	w.upstream("closed", status(401), false)
 	r := w.live()
 	expect(t, r, "empty", "manifest", Info, "it is not here", "")
 	expect(t, r, "closed", "manifest", Failed, "401", "readable by anyone")
