@@ -152,8 +152,10 @@ func CodeIndex(code int) int {
 			return i
 		}
 	}
-	return 7
+	return codeOther
 }
+
+const codeOther = 7 // 500 in Codes
 
 var flowLabels = []string{"cloud", "region", "candidate", "reason"}
 

@@ -152,23 +152,31 @@ func (s *Server) Close() {
 // Run listens on the configured addresses and serves until ctx is done; then it drains. A value on reload
 // loads the configuration again.
 func (s *Server) Run(ctx context.Context, reload <-chan struct{}) error {
+	public, admin, err := s.listen()
+	if err != nil {
+		s.Close()
+		return err
+	}
+	return s.Serve(ctx, reload, public, admin)
+}
+
+func (s *Server) listen() (public, admin net.Listener, err error) {
 	cfg := s.world.Load().cfg
 	addr, err := publicAddress(cfg.Listen, s.opt.Env("PORT"))
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	public, err := net.Listen("tcp", addr)
-	if err != nil {
-		return fmt.Errorf("listen: %w", err)
+	if public, err = net.Listen("tcp", addr); err != nil {
+		return nil, nil, fmt.Errorf("public port: %w", err)
 	}
-	var admin net.Listener
-	if cfg.Admin != "" {
-		if admin, err = net.Listen("tcp", cfg.Admin); err != nil {
-			public.Close()
-			return fmt.Errorf("admin port: %w", err)
-		}
+	if cfg.Admin == "" {
+		return public, nil, nil
 	}
-	return s.Serve(ctx, reload, public, admin)
+	if admin, err = net.Listen("tcp", cfg.Admin); err != nil {
+		public.Close()
+		return nil, nil, fmt.Errorf("admin port: %w", err)
+	}
+	return public, admin, nil
 }
 
 // publicAddress is listen with the port that the platform's PORT asks for.

@@ -1,0 +1,107 @@
+package metrics
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// series is the number of series a scrape returns.
+func series(t *testing.T, m *Metrics) int {
+	t.Helper()
+	families, err := m.Registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, f := range families {
+		for _, metric := range f.Metric {
+			n++
+			if h := metric.Histogram; h != nil {
+				n += len(h.Bucket) + 2
+			}
+		}
+	}
+	return n
+}
+
+// Whatever the clients do, an instance of the largest configuration stays below 5 000 series.
+func TestSeriesAreBounded(t *testing.T) {
+	m := New("test")
+	for _, kind := range []string{"base", "blob", "manifest", "tag", "referrers", "tags", "page", "probe", "invalid"} {
+		m.Requests(kind)
+	}
+	for c := range 60 { // candidates
+		name := fmt.Sprint("candidate-", c)
+		for _, result := range []string{"held", "absent", "failed", "shed"} {
+			m.Checks.WithLabelValues(name, result)
+		}
+		m.Limited.WithLabelValues(name)
+		for region := range 300 {
+			for _, reason := range []string{"nearest", "absent", "unhealthy"} {
+				m.Flow(FlowKey{"aws", fmt.Sprint(region), name, reason}).Count(1, 1)
+			}
+		}
+	}
+	for f := range 12 {
+		m.ObserveFeed(fmt.Sprint("feed-", f), 1, 1, 0, false)
+	}
+	if n := series(t, m); n > 5000 {
+		t.Errorf("%d series, want at most 5000", n)
+	}
+}
+
+func TestFlowsBeyondTheBoundAreCountedTogether(t *testing.T) {
+	m := New("test")
+	for i := range MaxFlows + 500 {
+		m.Flow(FlowKey{"aws", fmt.Sprint(i), "s3", "nearest"}).Count(10, 2)
+	}
+	families, err := m.Registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	total, other := 0.0, 0.0
+	for _, f := range families {
+		if f.GetName() != "ociproxy_redirects_total" {
+			continue
+		}
+		for _, metric := range f.Metric {
+			total += metric.Counter.GetValue()
+			if strings.Contains(metric.String(), `"other"`) {
+				other += metric.Counter.GetValue()
+			}
+		}
+	}
+	if total != MaxFlows+500 || other != 500 {
+		t.Errorf("total %v, other %v; want %d and 500", total, other, MaxFlows+500)
+	}
+}
+
+func TestFlowTableResolvesOnce(t *testing.T) {
+	m := New("test")
+	calls := 0
+	table := m.FlowTable(2, 3, 4, func(p, c, r int) FlowKey {
+		calls++
+		return FlowKey{"aws", fmt.Sprint(p), fmt.Sprint(c), fmt.Sprint(r)}
+	})
+	for range 3 {
+		table.At(1, 2, 3).Count(1_000_000_000, 9)
+	}
+	if calls != 1 {
+		t.Errorf("labels resolved %d times", calls)
+	}
+	if n := testing.AllocsPerRun(100, func() { table.At(1, 2, 3).Count(1, 9) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func TestCodeIndex(t *testing.T) {
+	for i, code := range Codes {
+		if CodeIndex(code) != i {
+			t.Errorf("CodeIndex(%d) = %d", code, CodeIndex(code))
+		}
+	}
+	if Codes[CodeIndex(418)] != 500 {
+		t.Error("an unknown status is not counted as 500")
+	}
+}

@@ -1,0 +1,44 @@
+package proxy
+
+import (
+	"bufio"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// Whatever a client sends, a Location is one of our own, followed by nothing but the grammar.
+func FuzzLocation(f *testing.F) {
+	for _, seed := range []string{
+		"GET /v2/a/b/blobs/" + digest, "GET /v2/a/manifests/v1?ns=x", "GET /v2/a/referrers/" + digest + "?artifactType=a/b",
+		"GET /v2/a/tags/list?n=1&last=x", "GET http://evil.example/v2/a/manifests/v1", "GET //evil.example/v2/a/manifests/v1",
+		"GET /v2/../../x", "GET /v2/%2e%2e/blobs/" + digest, "GET /v2/a%2Fb/manifests/v1", "GET /v2/a;b/manifests/v1",
+		"GET /v2/a/manifests/v1%0d%0aLocation:%20x", "HEAD /v2/@evil/manifests/v1", "GET /v2/a\\b/manifests/v1", "OPTIONS *",
+	} {
+		f.Add(seed, "192.0.2.9", "registry.example")
+	}
+	w := newWorld(f)
+	h := w.server.Handler()
+	ours := regexp.MustCompile(`^(https://example\.org/registry|(` + regexp.QuoteMeta(w.us.URL) + "|" + regexp.QuoteMeta(w.eu.URL) + `)/v2/p/i/[a-z0-9._/-]+/(manifests|blobs)/[A-Za-z0-9._:+-]+|` +
+		regexp.QuoteMeta(w.us.URL) + `/v2/p/i/[a-z0-9._/-]+/referrers/[A-Za-z0-9._:+-]+(\?artifactType=[A-Za-z0-9._%+-]+)?|(` +
+		regexp.QuoteMeta(w.va.URL) + "|" + regexp.QuoteMeta(w.cdn.URL) + `)/b/sha(256|512):[0-9a-f]{64,128})$`)
+	f.Fuzz(func(t *testing.T, request, forwarded, host string) {
+		r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(request + " HTTP/1.1\r\nHost: " + host + "\r\nX-Forwarded-For: " + forwarded + "\r\n\r\n")))
+		if err != nil {
+			t.Skip() // net/http refuses it before the handler
+		}
+		r.RemoteAddr = "127.0.0.1:1"
+		rec := httptest.NewRecorder()
+		h.ServeHTTP(rec, r)
+		location := rec.Header().Get("Location")
+		if location == "" {
+			return
+		}
+		path, _, _ := strings.Cut(location, "?")
+		if !ours.MatchString(location) || strings.Contains(path, "..") || strings.Contains(strings.TrimPrefix(path, "http://"), "//") && !strings.HasPrefix(path, "https://example.org") {
+			t.Errorf("%q gave Location %q", request, location)
+		}
+	})
+}
