@@ -52,3 +52,20 @@ test-slow: ## only the slow tests with real parts: containerd 2, regctl, signed 
 fuzz: ## run each fuzz target for FUZZTIME
 	scripts/fuzz.sh $(FUZZTIME)
 
+docs: ## write the generated pages again: docs/config.md and its schema
+	$(GO) generate ./internal/config
+
+bench: bench-routing bench-decide bench-lookup bench-serve ## every benchmark; lines of `name value unit`, JSON in bench/out/
+
+bench-serve: ## the server against a bare handler, a naive one and nginx, one core each for server and load
+	scripts/parts.sh bench
+	$(GO) run ./bench/serve
+
+bench-decide: ## the decision and its snapshot
+	$(GO) run ./bench/decide
+
+bench-lookup: ## the table of all real feeds
+	$(GO) run ./bench/lookup
+
+bench-routing: ## how far the choice is from the best, on measured round trips
+	$(GO) run ./bench/routing

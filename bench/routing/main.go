@@ -1,13 +1,13 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 
+	"ociproxy/bench/figures"
 	"ociproxy/internal/place"
 	"ociproxy/internal/route"
 )
@@ -22,34 +22,17 @@ func main() {
 // run evaluates the measurements in dir, prints the figures and writes them
 // to file as JSON.
 func run(dir, file string, out io.Writer) error {
-	figures, err := evaluate(dir)
+	measured, err := evaluate(dir)
 	if err != nil {
 		return err
 	}
-	for _, f := range figures {
-		fmt.Fprintf(out, "%s %.3f %s\n", f.Name, f.Value, f.Unit)
-	}
-	body, err := json.MarshalIndent(figures, "", "  ")
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-		return err
-	}
-	return os.WriteFile(file, append(body, '\n'), 0o644)
-}
-
-// figure is one line of the output.
-type figure struct {
-	Name  string  `json:"name"`
-	Value float64 `json:"value"`
-	Unit  string  `json:"unit"`
+	return figures.Write(out, file, measured)
 }
 
 const defaultWeight = 5 // ms per US cent and GB, the configuration's default
 
 // evaluate measures everything there is to print.
-func evaluate(dir string) ([]figure, error) {
+func evaluate(dir string) ([]figures.Figure, error) {
 	m := place.Embedded()
 	aws, err := readAWS(filepath.Join(dir, "cloudping-p50-1y-20250529.json"), m)
 	if err != nil {
@@ -59,7 +42,7 @@ func evaluate(dir string) ([]figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	var figures []figure
+	var out []figures.Figure
 	for _, e := range []struct {
 		name   string
 		data   *measured
@@ -78,15 +61,15 @@ func evaluate(dir string) ([]figure, error) {
 			return nil, err
 		}
 		o := e.data.draw(m, prefer)
-		figures = append(figures, figure{e.name, o.extra, "ms"})
+		out = append(out, figures.Figure{Name: e.name, Value: o.extra, Unit: "ms"})
 		if e.matrix == nil {
-			figures = append(figures, figure{strings.Replace(e.name, "extra_ms", "cents", 1), o.cents, "cents/GB"})
+			out = append(out, figures.Figure{Name: strings.Replace(e.name, "extra_ms", "cents", 1), Value: o.cents, Unit: "cents/GB"})
 		}
 	}
-	return append(figures,
-		figure{"routing.aws.great_circle.extra_ms", aws.draw(m, byGreatCircle(m, aws.regions)).extra, "ms"},
-		figure{"routing.azure.great_circle.extra_ms", azure.draw(m, byGreatCircle(m, azure.regions)).extra, "ms"},
-		figure{"routing.aws.residual_ms", aws.residual(m), "ms"},
-		figure{"routing.azure.residual_ms", azure.residual(m), "ms"},
+	return append(out,
+		figures.Figure{Name: "routing.aws.great_circle.extra_ms", Value: aws.draw(m, byGreatCircle(m, aws.regions)).extra, Unit: "ms"},
+		figures.Figure{Name: "routing.azure.great_circle.extra_ms", Value: azure.draw(m, byGreatCircle(m, azure.regions)).extra, Unit: "ms"},
+		figures.Figure{Name: "routing.aws.residual_ms", Value: aws.residual(m), Unit: "ms"},
+		figures.Figure{Name: "routing.azure.residual_ms", Value: azure.residual(m), Unit: "ms"},
 	), nil
 }

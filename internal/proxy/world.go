@@ -32,7 +32,7 @@ func (s *Server) build(cfg *config.Config, old *world) (*world, error) {
 	if w.address, err = clientip.New(cfg.Client.Rule()); err != nil {
 		return nil, fmt.Errorf("client: %w", err)
 	}
-	if w.snapshot, err = newSnapshot(cfg); err != nil {
+	if w.snapshot, err = NewSnapshot(cfg); err != nil {
 		return nil, err
 	}
 	if cfg.TLS.Enabled() {
@@ -51,7 +51,8 @@ func (s *Server) build(cfg *config.Config, old *world) (*world, error) {
 	return w, nil
 }
 
-func newSnapshot(cfg *config.Config) (*route.Snapshot, error) {
+// NewSnapshot compiles the routing of cfg.
+func NewSnapshot(cfg *config.Config) (*route.Snapshot, error) {
 	matrix, err := loadMatrix(cfg)
 	if err != nil {
 		return nil, err
