@@ -46,7 +46,7 @@ func SkopeoTags(t testing.TB, repository string) string {
 func PodmanPull(t testing.TB, ref, arch string) string {
 	t.Helper()
 	parts.NeedRoot(t)
-	dir := t.TempDir()
+	dir := parts.ShortDir(t)
 	// Nothing of the machine's own configuration is to have a say.
 	policy, registries := filepath.Join(dir, "policy.json"), filepath.Join(dir, "registries.conf")
 	for file, text := range map[string]string{
@@ -66,4 +66,10 @@ func PodmanPull(t testing.TB, ref, arch string) string {
 func Regctl(t testing.TB, host string, args ...string) string {
 	t.Helper()
 	return parts.Run(t, limit, parts.Find(t, "regctl"), append([]string{"--host", "reg=" + host + ",tls=disabled"}, args...)...)
+}
+
+// Cosign runs cosign with an empty password for keys, in the given directory.
+func Cosign(t testing.TB, dir string, args ...string) string {
+	t.Helper()
+	return parts.Run(t, limit, "env", append([]string{"-C", dir, "COSIGN_PASSWORD=", parts.Find(t, "cosign")}, args...)...)
 }

@@ -29,12 +29,7 @@ func Start(t testing.TB, version int) *Daemon {
 	if version == 2 {
 		folder = "containerd2/"
 	}
-	// A socket's path has at most 107 bytes, and a test's temporary directory carries the test's name.
-	dir, err := os.MkdirTemp("", "ctrd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	dir := parts.ShortDir(t)
 	d := &Daemon{Version: version, Socket: filepath.Join(dir, "c.sock"), hostsDir: filepath.Join(dir, "certs.d"),
 		ctr: parts.Find(t, folder+"ctr")}
 	file := filepath.Join(dir, "config.toml")
@@ -55,13 +50,20 @@ func (d *Daemon) config(dir string) string {
 	common := fmt.Sprintf("root = %q\nstate = %q\n[grpc]\naddress = %q\n",
 		filepath.Join(dir, "root"), filepath.Join(dir, "state"), d.Socket)
 	if d.Version == 2 {
+		// Layers above a MiB are fetched in parallel pieces, each by a Range with an open end.
 		return "version = 3\n" + common + fmt.Sprintf(`
 [plugins.'io.containerd.cri.v1.images']
 snapshotter = "native"
-disable_snapshot_annotations = true
 [plugins.'io.containerd.cri.v1.images'.registry]
 config_path = %q
-`, d.hostsDir)
+[plugins.'io.containerd.transfer.v1.local']
+config_path = %q
+max_concurrent_downloads = 4
+concurrent_layer_fetch_buffer = 1048576
+[[plugins.'io.containerd.transfer.v1.local'.unpack_config]]
+platform = "linux/amd64"
+snapshotter = "native"
+`, d.hostsDir, d.hostsDir)
 	}
 	return "version = 2\n" + common + fmt.Sprintf(`
 [plugins."io.containerd.grpc.v1.cri".containerd]
@@ -94,12 +96,7 @@ func (d *Daemon) Ctr(t testing.TB, args ...string) string {
 // Pull pulls an image with ctr for the platform, unpacks it, and checks that all its content is there.
 func (d *Daemon) Pull(t testing.TB, ref, platform string) {
 	t.Helper()
-	args := []string{"images", "pull", "--hosts-dir", d.hostsDir, "--platform", platform, "--snapshotter", "native"}
-	if d.Version == 2 {
-		// The transfer service would need its own configuration of hosts: let ctr fetch, as version 1 does.
-		args = append(args, "--local")
-	}
-	d.Ctr(t, append(args, ref)...)
+	d.Ctr(t, "images", "pull", "--hosts-dir", d.hostsDir, "--platform", platform, "--snapshotter", "native", ref)
 	if status := d.Ctr(t, "images", "check", "name=="+ref); !strings.Contains(status, "complete") {
 		t.Fatalf("images check %s:\n%s", ref, status)
 	}

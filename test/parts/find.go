@@ -48,6 +48,22 @@ func Find(t testing.TB, name string) string {
 	return ""
 }
 
+// ShortDir is a temporary directory with a short name. That of t.TempDir carries the test's, and a socket's path has at
+// most 107 bytes; podman wants less than 50.
+func ShortDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "part")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Errorf("remove %s: %v", dir, err)
+		}
+	})
+	return dir
+}
+
 // NeedRoot skips (or, when parts are required, fails) a test that only root can run: containerd mounts file systems.
 func NeedRoot(t testing.TB) {
 	t.Helper()

@@ -23,6 +23,8 @@ type Spec struct {
 	Ready func() error
 	// Quiet keeps the output out of a failing test's log.
 	Quiet bool
+	// Abrupt ends the program by SIGKILL, for one that takes its time over SIGTERM on purpose.
+	Abrupt bool
 }
 
 // Process is a running program. It is ended with its whole process group when the test ends.
@@ -67,7 +69,7 @@ func start(t testing.TB, s Spec) (*Process, error) {
 		p.err = cmd.Wait()
 	}()
 	t.Cleanup(func() {
-		p.kill()
+		p.kill(s.Abrupt)
 		if t.Failed() && !s.Quiet {
 			t.Logf("last output of %s:\n%s", p.Name, p.Output.Tail(20))
 		}
@@ -126,12 +128,14 @@ func (p *Process) Wait(t testing.TB, limit time.Duration) int {
 }
 
 // kill ends the whole group: politely, and after five seconds for certain.
-func (p *Process) kill() {
+func (p *Process) kill(abrupt bool) {
 	group := -p.cmd.Process.Pid
-	_ = syscall.Kill(group, syscall.SIGTERM)
-	select {
-	case <-p.done:
-	case <-time.After(5 * time.Second):
+	if !abrupt {
+		_ = syscall.Kill(group, syscall.SIGTERM)
+		select {
+		case <-p.done:
+		case <-time.After(5 * time.Second):
+		}
 	}
 	_ = syscall.Kill(group, syscall.SIGKILL)
 	<-p.done

@@ -52,9 +52,13 @@ var build = sync.OnceValues(func() (string, error) {
 	return file, nil
 })
 
-// Binary returns the path of the built program.
+// Binary returns the path of the built program; $OCIPROXY_BINARY names one that was built before (for a release, or
+// with coverage).
 func Binary(t testing.TB) string {
 	t.Helper()
+	if file := os.Getenv("OCIPROXY_BINARY"); file != "" {
+		return file
+	}
 	file, err := build()
 	if err != nil {
 		t.Fatal(err)
@@ -120,7 +124,7 @@ func StartFile(t testing.TB, file string, c Config, env ...string) *Proxy {
 		}
 	}
 	p.Process = parts.Start(t, parts.Spec{
-		Path: Binary(t), Args: []string{"serve", "--config", file}, Env: env, Ready: ready,
+		Path: Binary(t), Args: []string{"serve", "--config", file}, Env: env, Ready: ready, Abrupt: true,
 	})
 	return p
 }

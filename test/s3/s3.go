@@ -33,10 +33,11 @@ const (
 // Store is a running S3 server with its bucket.
 type Store struct {
 	Region string
-	Addr   string // host:port
+	Addr   string // host:port, of the meter in front of it
 	URL    string // of a blob, with {digest}: what the proxy's configuration takes
 
 	client *awss3.Client
+	meter  *meter
 	log    string
 }
 
@@ -44,8 +45,9 @@ type Store struct {
 func Start(t testing.TB, region string) *Store {
 	t.Helper()
 	addr := parts.FreeAddr(t)
-	s := &Store{Region: region, Addr: addr, URL: "http://" + addr + "/" + bucket + "/" + prefix + "{digest}",
-		log: filepath.Join(t.TempDir(), "access.log")}
+	m := newMeter(t, addr)
+	s := &Store{Region: region, Addr: m.Listener.Addr().String(), URL: m.URL + "/" + bucket + "/" + prefix + "{digest}",
+		meter: m, log: filepath.Join(t.TempDir(), "access.log")}
 	parts.Start(t, parts.Spec{
 		Path: parts.Find(t, "versitygw"),
 		Args: []string{"--quiet", "--port", addr, "--region", region, "--access-log", s.log, "--health", "/-/health",
@@ -61,7 +63,7 @@ func Start(t testing.TB, region string) *Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Objects may be read by anybody and listed by nobody, as in production: an absent key then answers 403.
+	// Objects may be read by anybody and listed by nobody, as in production.
 	policy := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:GetObject",` +
 		`"Resource":"arn:aws:s3:::` + bucket + `/*"}]}`
 	_, err = s.client.PutBucketPolicy(t.Context(), &awss3.PutBucketPolicyInput{Bucket: aws.String(bucket), Policy: &policy})
@@ -107,16 +109,23 @@ type Access struct {
 	Status    int
 	Bytes     int64  // sent
 	Requester string // "-" is anonymous
+
+	id string // of the request
 }
 
 // Mark returns the present end of the access log, for Since.
 func (s *Store) Mark() int { return len(s.read()) }
 
-// Since returns the requests answered after the mark.
+// Since returns the requests answered whole after the mark.
 func (s *Store) Since(mark int) []Access {
 	var list []Access
 	for line := range strings.Lines(string(s.read()[mark:])) {
-		if access, err := parse(line); err == nil {
+		access, err := parse(line)
+		if err != nil {
+			continue
+		}
+		if bytes, ok := s.meter.sent(access.id); ok {
+			access.Bytes = bytes
 			list = append(list, access)
 		}
 	}
@@ -132,20 +141,17 @@ func (s *Store) read() []byte {
 }
 
 // parse reads a line of Amazon's server access log format:
-// owner bucket [day time] address requester request operation key uri status error sent size …
+// owner bucket [day time] address requester request operation key uri status error …
 func parse(line string) (Access, error) {
 	f := strings.Fields(line)
-	if len(f) < 14 {
+	if len(f) < 12 {
 		return Access{}, fmt.Errorf("short line %q", line)
 	}
-	status, err := strconv.Atoi(f[9])
+	status, err := strconv.Atoi(f[10])
 	if err != nil {
 		return Access{}, fmt.Errorf("status of %q: %w", line, err)
 	}
-	sent, err := strconv.ParseInt(f[11], 10, 64)
-	if err != nil {
-		return Access{}, fmt.Errorf("bytes of %q: %w", line, err)
-	}
-	digest, _ := strings.CutPrefix(f[7], prefix)
-	return Access{Operation: strings.TrimPrefix(f[6], "s3_"), Digest: digest, Status: status, Bytes: sent, Requester: f[5]}, nil
+	digest, _ := strings.CutPrefix(f[8], prefix)
+	return Access{Operation: strings.TrimPrefix(f[7], "s3_"), Digest: digest, Status: status, Requester: f[5],
+		id: f[6]}, nil
 }

@@ -109,7 +109,7 @@ func (w *World) config() proxy.Config {
 			store(StoreAz, "azure/westeurope", "azure"),
 		},
 		// Patient: the machine that runs the tests does much at once, and a check given up sends a client elsewhere.
-		"limits": proxy.Map{"checkTimeout": "10s"},
+		"limits": proxy.Map{"checkTimeout": "5s"},
 		"log":    proxy.Map{"requests": 1, "client": "full"},
 	}
 }
