@@ -53,8 +53,9 @@ type Options struct {
 	Budget time.Duration
 	// Timeout ends a check that no request waits for any more: 5 s.
 	Timeout time.Duration
-	// Positive, Negative and Failure are how long answers stay true: 24 h, 30 s, 5 s.
-	Positive, Negative, Failure time.Duration
+	// Positive, Negative and Failure are how long answers stay true: 24 h, 30 s, 5 s. Tag is Positive for tags,
+	// which unlike digests can be taken away: 1 min.
+	Positive, Tag, Negative, Failure time.Duration
 	// Entries bounds the answers remembered: 100 000, about 40 MiB.
 	Entries int
 	// InFlight bounds the checks under way: 128. PerClient bounds those one client network causes: 16.
@@ -91,6 +92,7 @@ func New(opt Options) (*Checker, error) {
 	setDefault(&opt.Budget, 300*time.Millisecond)
 	setDefault(&opt.Timeout, 5*time.Second)
 	setDefault(&opt.Positive, 24*time.Hour)
+	setDefault(&opt.Tag, time.Minute)
 	setDefault(&opt.Negative, 30*time.Second)
 	setDefault(&opt.Failure, 5*time.Second)
 	setDefault(&opt.Entries, 100_000)
@@ -109,6 +111,8 @@ func New(opt Options) (*Checker, error) {
 		MaximumSize: opt.Entries,
 		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[Key, Answer]) time.Duration {
 			switch {
+			case e.Value.Held && e.Key.Kind == oci.KindTag:
+				return opt.Tag
 			case e.Value.Held:
 				return opt.Positive
 			case e.Value.Failed:

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -171,6 +172,43 @@ func TestFloodIsBounded(t *testing.T) {
 	if most.Load() > 8 {
 		t.Errorf("%d checks under way at once, want at most 8", most.Load())
 	}
+}
+
+func TestAnswersExpire(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, err := New(Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		blob, tag := Key{Origin: "s", Kind: oci.KindBlob, Ref: "d"}, Key{Origin: "u", Kind: oci.KindTag, Ref: "v1"}
+		gone, broken := Key{Origin: "s", Ref: "gone"}, Key{Origin: "s", Ref: "broken"}
+		c.cache.Set(blob, Answer{Held: true})
+		c.cache.Set(tag, Answer{Held: true})
+		c.cache.Set(gone, Answer{})
+		c.cache.Set(broken, Answer{Failed: true})
+		known := func() (out [4]bool) {
+			for i, k := range []Key{blob, tag, gone, broken} {
+				_, out[i] = c.Lookup(k)
+			}
+			return out
+		}
+		for _, step := range []struct {
+			after time.Duration
+			want  [4]bool
+		}{
+			{4 * time.Second, [4]bool{true, true, true, true}},
+			{4 * time.Second, [4]bool{true, true, true, false}},
+			{24 * time.Second, [4]bool{true, true, false, false}},
+			{30 * time.Second, [4]bool{true, false, false, false}},
+			{24 * time.Hour, [4]bool{}},
+		} {
+			<-time.After(step.after) // virtual time
+			if got := known(); got != step.want {
+				t.Errorf("%s later: %v, want %v", step.after, got, step.want)
+			}
+		}
+	})
 }
 
 func TestMemoryIsBounded(t *testing.T) {

@@ -1,0 +1,136 @@
+package proxy
+
+import (
+	"encoding/binary"
+	"hash/maphash"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+)
+
+// A client whose download failed asks again: for the same digest from the start, or from where it was cut.
+// That is all a proxy that moves no bytes ever learns of a failure, so repeats notices it, in fixed memory
+// and at the price of one atomic word a request.
+
+const (
+	repeatWindow  = 2 * time.Minute
+	repeatSlots   = 1 << 16 // recent (client network, digest) pairs; 512 KiB
+	repeatRecords = 1 << 14 // pairs seen more than once
+	maxStarts     = 64      // of one pair; a download in more chunks is no longer watched
+	// chunkAlign tells a chunk of a parallel download from a resumed one: runtimes cut layers at multiples of
+	// a MiB, while a broken connection ends anywhere.
+	chunkAlign = 1 << 20
+)
+
+// repeatKey is a client network and a digest, hashed.
+type repeatKey uint64
+
+type repeats struct {
+	seed    maphash.Seed
+	epoch   time.Time
+	slots   [repeatSlots]atomic.Uint64 // fingerprint 47 · began at 0 1 · seconds since epoch 16
+	records *otter.Cache[repeatKey, *repeatRecord]
+}
+
+// repeatRecord is what is known of a pair that came back.
+type repeatRecord struct {
+	mu     sync.Mutex
+	starts []int64
+	fine   bool // the store was checked and serves the digest well
+}
+
+func newRepeats() (*repeats, error) {
+	records, err := otter.New(&otter.Options[repeatKey, *repeatRecord]{
+		MaximumSize: repeatRecords, ExpiryCalculator: otter.ExpiryCreating[repeatKey, *repeatRecord](repeatWindow),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &repeats{seed: maphash.MakeSeed(), epoch: time.Now(), records: records}, nil
+}
+
+func (r *repeats) close() { r.records.StopAllGoroutines() }
+
+// seen notes that client asks for digest from byte start on, and reports whether that looks like another try
+// at a download that failed. key names the pair for [repeats.fine].
+func (r *repeats) seen(client netip.Prefix, digest string, start int64) (key repeatKey, again bool) {
+	key = r.key(client, digest)
+	now := uint64(time.Since(r.epoch)/time.Second) & 0xffff
+	word := uint64(key)&^0x1ffff | now
+	if start == 0 {
+		word |= 1 << 16
+	}
+	slot := &r.slots[uint64(key)%repeatSlots]
+	old := slot.Swap(word)
+	if old == 0 || (old^word)>>17 != 0 || (now-old)&0xffff > uint64(repeatWindow/time.Second) {
+		return key, false
+	}
+	record, ok := r.records.GetIfPresent(key)
+	if !ok {
+		record = &repeatRecord{}
+		if old&(1<<16) != 0 {
+			record.starts = append(record.starts, 0)
+		}
+		if was, set := r.records.SetIfAbsent(key, record); !set {
+			record = was
+		}
+	}
+	return key, record.again(start)
+}
+
+// again: a start that was asked for before is a new try; a new start is a chunk of a parallel download when
+// it is aligned like one, else a resumed download.
+func (r *repeatRecord) again(start int64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.starts) >= maxStarts {
+		return false
+	}
+	if slices.Contains(r.starts, start) {
+		return !r.fine
+	}
+	r.starts = append(r.starts, start)
+	return start%chunkAlign != 0 && !r.fine
+}
+
+// fine says that the store was checked: further repeats of the pair are other machines behind one address,
+// not failures.
+func (r *repeats) fine(key repeatKey) {
+	if record, ok := r.records.GetIfPresent(key); ok {
+		record.mu.Lock()
+		record.fine = true
+		record.mu.Unlock()
+	}
+}
+
+func (r *repeats) key(client netip.Prefix, digest string) repeatKey {
+	a := client.Addr().As16()
+	h := maphash.String(r.seed, digest)
+	h ^= binary.LittleEndian.Uint64(a[:8])*0x9e3779b97f4a7c15 ^ binary.LittleEndian.Uint64(a[8:])*0xc2b2ae3d27d4eb4f
+	h = (h ^ h>>32) * 0xd6e8feb86659fd93
+	return repeatKey(h ^ h>>32)
+}
+
+// rangeStart is where a request's first range begins: 0 without a Range header, -1 for one that says nothing
+// about a start (a suffix, several ranges, garbage).
+func rangeStart(values []string) int64 {
+	if len(values) == 0 {
+		return 0
+	}
+	spec, ok := strings.CutPrefix(values[0], "bytes=")
+	first, _, dash := strings.Cut(spec, "-")
+	if len(values) > 1 || !ok || !dash || strings.Contains(spec, ",") {
+		return -1
+	}
+	start, err := strconv.ParseUint(first, 10, 62)
+	if err != nil {
+		return -1
+	}
+	return int64(start)
+}
