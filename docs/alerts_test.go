@@ -1,0 +1,60 @@
+package docs_test
+
+import (
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	yaml "go.yaml.in/yaml/v4"
+)
+
+const alertsFile = "deploy/prometheus/alerts.yaml"
+
+// TestAlerts: each alert says how bad it is and what it is about, and leads to a section of the runbook.
+func TestAlerts(t *testing.T) {
+	var file struct {
+		Groups []struct {
+			Rules []struct {
+				Alert       string            `yaml:"alert"`
+				Expr        string            `yaml:"expr"`
+				Labels      map[string]string `yaml:"labels"`
+				Annotations map[string]string `yaml:"annotations"`
+			} `yaml:"rules"`
+		} `yaml:"groups"`
+	}
+	if err := yaml.Unmarshal([]byte(read(t, alertsFile)), &file); err != nil {
+		t.Fatal(err)
+	}
+	_, runbook, _ := strings.Cut(read(t, "docs/operations.md"), "\n# Runbook\n")
+	sections := anchors(runbook)
+	for _, group := range file.Groups {
+		for _, rule := range group.Rules {
+			if rule.Alert == "" || rule.Expr == "" || rule.Annotations["summary"] == "" {
+				t.Errorf("alert %q: alert, expr and annotations.summary are required", rule.Alert)
+			}
+			if s := rule.Labels["severity"]; s != "page" && s != "ticket" {
+				t.Errorf("%s: severity %q", rule.Alert, s)
+			}
+			file, section, _ := strings.Cut(rule.Annotations["runbook"], "#")
+			if file != "docs/operations.md" || !sections[section] {
+				t.Errorf("%s: runbook %q is no section of the runbook", rule.Alert, rule.Annotations["runbook"])
+			}
+		}
+	}
+	if len(file.Groups) == 0 {
+		t.Error("no groups")
+	}
+}
+
+// TestAlertsAreRules asks Prometheus's own tool, where there is one.
+func TestAlertsAreRules(t *testing.T) {
+	promtool, err := exec.LookPath("promtool")
+	if err != nil {
+		t.Skip("promtool is not installed")
+	}
+	out, err := exec.CommandContext(t.Context(), promtool, "check", "rules", filepath.Join(root, alertsFile)).CombinedOutput()
+	if err != nil {
+		t.Errorf("promtool: %v\n%s", err, out)
+	}
+}

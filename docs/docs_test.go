@@ -1,0 +1,184 @@
+package docs_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"ociproxy/internal/config"
+	"ociproxy/internal/metrics"
+)
+
+const root = ".."
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	body, err := os.ReadFile(filepath.Join(root, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
+}
+
+// pages are all Markdown files of the project, by their path from its root.
+func pages(t *testing.T) []string {
+	t.Helper()
+	var all []string
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && path != root && strings.HasPrefix(d.Name(), "."):
+			return fs.SkipDir
+		case !d.IsDir() && filepath.Ext(path) == ".md":
+			name, err := filepath.Rel(root, path)
+			all = append(all, name)
+			return err
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+var (
+	fence   = regexp.MustCompile("(?ms)^[ \t]*```.*?^[ \t]*```[ \t]*$")
+	heading = regexp.MustCompile(`(?m)^#{1,6} +(.+?) *$`)
+	link    = regexp.MustCompile(`\]\(([^()\s]+)\)`)
+	drop    = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
+)
+
+// anchors are the fragments that a page's headings can be linked by, as GitHub makes them.
+func anchors(page string) map[string]bool {
+	all := map[string]bool{}
+	for _, m := range heading.FindAllStringSubmatch(fence.ReplaceAllString(page, ""), -1) {
+		all[strings.ReplaceAll(drop.ReplaceAllString(strings.ToLower(m[1]), ""), " ", "-")] = true
+	}
+	return all
+}
+
+func TestLinksResolve(t *testing.T) {
+	for _, name := range pages(t) {
+		body := fence.ReplaceAllString(read(t, name), "")
+		for _, m := range link.FindAllStringSubmatch(body, -1) {
+			if strings.Contains(m[1], "://") || strings.HasPrefix(m[1], "mailto:") {
+				continue
+			}
+			if fault := unresolved(t, name, m[1]); fault != "" {
+				t.Errorf("%s: link %s: %s", name, m[1], fault)
+			}
+		}
+	}
+}
+
+// unresolved says why target, a link on the page from, leads nowhere; "" when it leads somewhere.
+func unresolved(t *testing.T, from, target string) string {
+	path, fragment, _ := strings.Cut(target, "#")
+	file := from
+	if path != "" {
+		file = filepath.Join(filepath.Dir(from), path)
+	}
+	if _, err := os.Stat(filepath.Join(root, file)); err != nil {
+		return "no such file"
+	}
+	if fragment != "" && filepath.Ext(file) == ".md" && !anchors(read(t, file))[fragment] {
+		return "no such heading"
+	}
+	return ""
+}
+
+// TestMakeTargets: whatever a page tells people to make can be made.
+func TestMakeTargets(t *testing.T) {
+	makefile := read(t, "Makefile")
+	command := regexp.MustCompile("(?m)(?:^\\$ |`)make ([a-z][a-z-]*)")
+	found := 0
+	for _, name := range pages(t) {
+		for _, m := range command.FindAllStringSubmatch(read(t, name), -1) {
+			found++
+			if !regexp.MustCompile(`(?m)^` + m[1] + `:`).MatchString(makefile) {
+				t.Errorf("%s: make %s: the Makefile has no such rule", name, m[1])
+			}
+		}
+	}
+	if found < 5 {
+		t.Errorf("only %d commands found: is the pattern still right?", found)
+	}
+}
+
+// defined are the names of the program's own metrics.
+func defined(t *testing.T) []string {
+	t.Helper()
+	ch := make(chan *prometheus.Desc)
+	go func() {
+		defer close(ch)
+		metrics.New("test").Registry.Describe(ch)
+	}()
+	name := regexp.MustCompile(`fqName: "(ociproxy_[a-z0-9_]+)"`)
+	var all []string
+	for d := range ch {
+		if m := name.FindStringSubmatch(d.String()); m != nil {
+			all = append(all, m[1])
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+var (
+	metricName = regexp.MustCompile(`\bociproxy_[a-z0-9_]*[a-z0-9]`)
+	histogram  = regexp.MustCompile(`_(bucket|sum|count)$`)
+)
+
+// named are the metrics that text names.
+func named(text string) []string {
+	var all []string
+	for _, name := range metricName.FindAllString(text, -1) {
+		all = append(all, histogram.ReplaceAllString(name, ""))
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// TestMetrics: operations.md explains every metric of the program and no other; other pages name none that is not there.
+func TestMetrics(t *testing.T) {
+	want := defined(t)
+	if diff := cmp.Diff(want, named(read(t, "docs/operations.md"))); diff != "" {
+		t.Errorf("metrics of the program, and of docs/operations.md (-want +got):\n%s", diff)
+	}
+	for _, name := range append(pages(t), "deploy/prometheus/alerts.yaml") {
+		for _, metric := range named(read(t, name)) {
+			if !slices.Contains(want, metric) {
+				t.Errorf("%s: no metric %s", name, metric)
+			}
+		}
+	}
+}
+
+// TestConfigs: every whole config on a page is one.
+func TestConfigs(t *testing.T) {
+	block := regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$")
+	found := 0
+	for _, name := range pages(t) {
+		for _, m := range block.FindAllStringSubmatch(read(t, name), -1) {
+			if !regexp.MustCompile(`(?m)^version: `).MatchString(m[1]) {
+				continue // a part of one
+			}
+			found++
+			if _, err := config.Parse(name, []byte(m[1])); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+	if found == 0 {
+		t.Error("no config found: is the pattern still right?")
+	}
+}
