@@ -45,7 +45,7 @@ func run(ctx context.Context, rounds, seconds, connections int) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	servers, stop, err := startAll(ctx, dir)
 	defer stop()
 	if err != nil {

@@ -133,7 +133,7 @@ func serveChild(name, addr string) error {
 	}
 	noStore, zero := []string{"no-store"}, []string{"0"}
 	to := []string{location}
-	l, err := net.Listen("tcp", addr)
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", addr)
 	if err != nil {
 		return err
 	}
@@ -145,11 +145,11 @@ func serveChild(name, addr string) error {
 }
 
 func freeAddr() string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		panic(err) // a machine without loopback measures nothing
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	return l.Addr().String()
 }
 

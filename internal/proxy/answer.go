@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -90,10 +91,8 @@ var emptyObject = []byte("{}")
 
 // refuse answers with an error of the specification.
 func (a *answer) refuse(err error) {
-	e, ok := err.(*oci.Error)
-	if !ok {
-		e = oci.ErrUnavailable
-	}
+	e := oci.ErrUnavailable
+	_ = errors.As(err, &e)
 	a.err = err
 	if !a.decided {
 		a.class = classInvalid

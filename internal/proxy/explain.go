@@ -73,7 +73,7 @@ func (s *Server) Explain(ctx context.Context, addr netip.Addr, path string) (*Ex
 	if path == "" {
 		target = anyBlob
 	}
-	r, err := http.NewRequest(http.MethodGet, target, nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
 	if err != nil {
 		return nil, fmt.Errorf("path: %w", err)
 	}
@@ -153,7 +153,7 @@ func (e *Explanation) WriteText(w io.Writer) error {
 			}
 			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%.1f\t%s\t%.1f\t%s (%s)\n", mark, c.Name, c.Kind, c.Place, c.RTT, price, c.Score, c.Verdict, c.PriceOf)
 		}
-		t.Flush()
+		_ = t.Flush() // into memory
 		fmt.Fprintln(out)
 	}
 	a := e.Answer

@@ -152,7 +152,7 @@ func (s *Server) Close() {
 // Run listens on the configured addresses and serves until ctx is done; then it drains. A value on reload
 // loads the configuration again.
 func (s *Server) Run(ctx context.Context, reload <-chan struct{}) error {
-	public, admin, err := s.listen()
+	public, admin, err := s.listen(ctx)
 	if err != nil {
 		s.Close()
 		return err
@@ -160,20 +160,21 @@ func (s *Server) Run(ctx context.Context, reload <-chan struct{}) error {
 	return s.Serve(ctx, reload, public, admin)
 }
 
-func (s *Server) listen() (public, admin net.Listener, err error) {
+func (s *Server) listen(ctx context.Context) (public, admin net.Listener, err error) {
 	cfg := s.world.Load().cfg
 	addr, err := publicAddress(cfg.Listen, s.opt.Env("PORT"))
 	if err != nil {
 		return nil, nil, err
 	}
-	if public, err = net.Listen("tcp", addr); err != nil {
+	var lc net.ListenConfig
+	if public, err = lc.Listen(ctx, "tcp", addr); err != nil {
 		return nil, nil, fmt.Errorf("public port: %w", err)
 	}
 	if cfg.Admin == "" {
 		return public, nil, nil
 	}
-	if admin, err = net.Listen("tcp", cfg.Admin); err != nil {
-		public.Close()
+	if admin, err = lc.Listen(ctx, "tcp", cfg.Admin); err != nil {
+		_ = public.Close()
 		return nil, nil, fmt.Errorf("admin port: %w", err)
 	}
 	return public, admin, nil

@@ -22,7 +22,7 @@ func (s *Server) watch(ctx context.Context, signal <-chan struct{}) error {
 	if err != nil {
 		s.log.Warn("files are not watched, SIGHUP still reloads", "error", err.Error())
 	} else {
-		defer watcher.Close()
+		defer func() { _ = watcher.Close() }()
 		events = watcher.Events
 		s.watchDirs(watcher)
 	}

@@ -1,7 +1,6 @@
 package route
 
 import (
-	"fmt"
 	"testing"
 
 	"ociproxy/internal/place"
@@ -66,10 +65,6 @@ func BenchmarkDecide(b *testing.B) {
 	}
 }
 
-func everythingOf(s *Snapshot) State {
-	return State{Usable: FullSet(len(s.Candidates)), Holds: FullSet(len(s.Candidates))}
-}
-
 // BenchmarkSnapshot builds 40 stores for every place on the map.
 func BenchmarkSnapshot(b *testing.B) {
 	opt := bigOptions(b)
@@ -80,7 +75,7 @@ func BenchmarkSnapshot(b *testing.B) {
 	u := upstream(b, "canonical", "gcp/us-central1")
 	u.Canonical = true
 	opt.Candidates = append(opt.Candidates, u)
-	b.Log(fmt.Sprintf("%d candidates, %d places", len(opt.Candidates), len(opt.Map.Sites())))
+	b.Logf("%d candidates, %d places", len(opt.Candidates), len(opt.Map.Sites()))
 	for b.Loop() {
 		if _, err := New(opt); err != nil {
 			b.Fatal(err)

@@ -133,6 +133,7 @@ func (c *Candidate) at(req oci.Request, t *template) string {
 		return withQuery(t.head+req.Name+"/referrers/"+req.Digest.String(), req.Query)
 	case oci.KindTags:
 		return withQuery(t.head+req.Name+"/tags/list", req.Query)
+	case oci.KindBase:
 	}
 	return t.head
 }

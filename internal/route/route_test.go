@@ -372,7 +372,7 @@ func naive(s *Snapshot, opt Options, req *oci.Request, c *Client, st *State) int
 				return o.Kind == Upstream && o.Place.Cloud == c.Place.Cloud || o.Active && slices.Contains(o.Serves.Clouds, c.Place.Cloud)
 			})
 		}
-		if !cand.Serves.All && !slices.Contains(cand.Serves.Clouds, c.Place.Cloud) && !(cand.Serves.Internet && internet) {
+		if serves := cand.Serves.All || slices.Contains(cand.Serves.Clouds, c.Place.Cloud) || cand.Serves.Internet && internet; !serves {
 			continue
 		}
 		rtt := float64(place.UnknownRTT)
