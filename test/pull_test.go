@@ -70,7 +70,7 @@ func (f *fixture) source(place string, i int) string {
 func (f *fixture) pull(t *testing.T, place string, pull func(*testing.T, string)) {
 	t.Helper()
 	f.Hop(place).Take()
-	marks := f.Mark()
+	marks, log := f.Mark(), f.Proxy.Output.Mark()
 	pull(t, place)
 
 	decisions, want := map[string]string{}, world.Books{}
@@ -84,6 +84,9 @@ func (f *fixture) pull(t *testing.T, place string, pull func(*testing.T, string)
 	}
 	if diff := cmp.Diff(decisions, got); diff != "" {
 		t.Errorf("where the proxy sent clients of %s (-want +got):\n%s", place, diff)
+	}
+	if diff := cmp.Diff(decisions, f.Logged(log)); diff != "" {
+		t.Errorf("what the request log says of clients of %s (-want +got):\n%s", place, diff)
 	}
 	eventually(t, "bytes in the access logs", func() error {
 		if diff := cmp.Diff(want, f.Sent(marks)); diff != "" {

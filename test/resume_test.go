@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 
+	"ociproxy/test/containerd"
 	"ociproxy/test/parts"
 	"ociproxy/test/world"
 )
@@ -56,6 +58,30 @@ func TestResumeAfterCut(t *testing.T) {
 			t.Errorf("curl got %d bytes, want the last %d of the blob", len(out), len(want))
 		}
 	})
+}
+
+// containerd asks for the rest of a layer when its connection breaks: through the proxy, and the store serves it.
+func TestContainerdResumes(t *testing.T) {
+	f := newFixture(t, 11, 10<<10, 20<<10, 30<<10, 8<<20)
+	daemon := containerd.Start(t, 1)
+	daemon.Mirror(t, "registry.test", f.At(world.Frankfurt))
+	blob := f.img.Arch["amd64"].Blobs[3]
+	f.Stores[world.StoreEU].Cut(blob.Digest, 3<<20)
+	daemon.Pull(t, "registry.test/library/app:v1", "linux/amd64")
+
+	var ranges []string
+	for _, e := range f.Hop(world.Frankfurt).Take() {
+		if !strings.Contains(e.Path, blob.Digest) {
+			continue
+		}
+		if source, err := f.Source(e.Location); err != nil || source != world.StoreEU {
+			t.Errorf("sent to %s, %v", source, err)
+		}
+		ranges = append(ranges, e.Range)
+	}
+	if len(ranges) != 2 || ranges[0] != "" || !strings.HasPrefix(ranges[1], "bytes=") || !strings.HasSuffix(ranges[1], "-") {
+		t.Errorf("ranges asked for: %q, want none, then one with an open end", ranges)
+	}
 }
 
 // What a store sends must be good for caches and for every client: the length, ranges, no encoding.

@@ -2,6 +2,7 @@ package s3
 
 import (
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -17,15 +18,16 @@ type meter struct {
 
 	mu    sync.Mutex
 	bytes map[string]int64 // by request id, of answers that have ended
+	cuts  map[string]int64 // by path: where to cut the next answer
 }
 
 func newMeter(t testing.TB, backend string) *meter {
 	t.Helper()
-	m := &meter{bytes: map[string]int64{}}
+	m := &meter{bytes: map[string]int64{}, cuts: map[string]int64{}}
 	proxy := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(&url.URL{Scheme: "http", Host: backend}) },
 		ModifyResponse: func(resp *http.Response) error {
-			resp.Body = &metered{ReadCloser: resp.Body, meter: m, id: resp.Header.Get("X-Amz-Request-Id")}
+			resp.Body = &metered{ReadCloser: resp.Body, meter: m, id: resp.Header.Get("X-Amz-Request-Id"), left: m.cut(resp.Request)}
 			return nil
 		},
 		// A client that hangs up is a client's right.
@@ -34,6 +36,18 @@ func newMeter(t testing.TB, backend string) *meter {
 	m.Server = httptest.NewServer(proxy)
 	t.Cleanup(m.Close)
 	return m
+}
+
+// cut returns how many bytes of the answer may pass. A cut is made once.
+func (m *meter) cut(r *http.Request) int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	after, ok := m.cuts[r.URL.Path]
+	if !ok || r.Method != http.MethodGet {
+		return math.MaxInt64
+	}
+	delete(m.cuts, r.URL.Path)
+	return after
 }
 
 // sent returns the bytes of an answer, and whether it has ended.
@@ -49,11 +63,17 @@ type metered struct {
 	meter *meter
 	id    string
 	n     int64
+	left  int64 // until the cut
 }
 
+// Read fails where the answer is to be cut; the reverse proxy then drops the connection.
 func (b *metered) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
+	if b.left <= 0 {
+		return 0, io.ErrUnexpectedEOF
+	}
+	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), b.left)])
 	b.n += int64(n)
+	b.left -= int64(n)
 	return n, err
 }
 

@@ -102,6 +102,13 @@ func (s *Store) PutFrom(t testing.TB, digest string, from io.Reader) {
 	s.Put(t, digest, blob)
 }
 
+// Cut breaks the connection of the next GET of the blob after so many bytes.
+func (s *Store) Cut(digest string, after int64) {
+	s.meter.mu.Lock()
+	defer s.meter.mu.Unlock()
+	s.meter.cuts["/"+bucket+"/"+prefix+digest] = after
+}
+
 // Access is one line of the access log.
 type Access struct {
 	Operation string // GetObject, HeadObject, …

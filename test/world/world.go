@@ -221,6 +221,17 @@ func (w *World) Sent(since Marks) Books {
 	return books
 }
 
+// Logged reads from the proxy's request log, from the mark on, what it decided: the source of each blob, by digest.
+func (w *World) Logged(mark int) map[string]string {
+	logged := map[string]string{}
+	for _, line := range w.Proxy.Log(mark) {
+		if line["msg"] == "request" && line["kind"] == "blob" && line["method"] == "GET" {
+			logged[fmt.Sprint(line["reference"])] = fmt.Sprint(line["candidate"])
+		}
+	}
+	return logged
+}
+
 // Decided reads from a place's hop what the answers since the last call told clients: the source of each blob, by
 // digest. A blob that was sent to two sources is an error.
 func (w *World) Decided(place string) (map[string]string, error) {
