@@ -1,0 +1,178 @@
+package health
+
+import (
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"ociproxy/internal/oci"
+)
+
+// check judges an answer by what container clients need: the right bytes, the right total, and that a download can be
+// resumed.
+func (q *query) check(t *Target, resp *http.Response) error {
+	if resp.StatusCode/100 != 2 {
+		return &statusError{resp.StatusCode, q.statusText(resp)}
+	}
+	if e := resp.Header.Get("Content-Encoding"); e != "" && e != "identity" {
+		return fmt.Errorf("content encoding %.40q changes the bytes", e)
+	}
+	switch {
+	case q.kind == ping && isHTML(resp.Header):
+		return errHTML
+	case q.kind == ping:
+		return nil
+	case q.kind == byteRange && resp.StatusCode == http.StatusPartialContent:
+		return q.checkRange(resp)
+	case q.kind == byteRange && resp.StatusCode == http.StatusOK:
+		return q.checkIgnored(t, resp)
+	case resp.StatusCode == http.StatusOK:
+		return q.checkWhole(resp)
+	default:
+		return &statusError{resp.StatusCode, q.statusText(resp)}
+	}
+}
+
+var errHTML = errors.New("an HTML page with status 200")
+
+func (q *query) statusText(resp *http.Response) string {
+	if resp.StatusCode == http.StatusRequestedRangeNotSatisfiable {
+		return fmt.Sprintf("status 416: the object has fewer bytes than the %d it should have", q.object.Size)
+	}
+	return fmt.Sprintf("status %d", resp.StatusCode)
+}
+
+// checkRange is for a 206.
+func (q *query) checkRange(resp *http.Response) error {
+	field := resp.Header.Get("Content-Range")
+	first, last, total, ok := parseContentRange(field)
+	end := q.end()
+	if q.object.Size < 0 {
+		end = min(end, total-1)
+	}
+	switch {
+	case !ok:
+		return fmt.Errorf("status 206 with the Content-Range %.60q", field)
+	case first != q.start || last != end:
+		return fmt.Errorf("asked for bytes %d-%d, got %d-%d", q.start, q.end(), first, last)
+	case q.object.Size >= 0 && total != q.object.Size:
+		return fmt.Errorf("the object has %d bytes, should have %d", total, q.object.Size)
+	}
+	return copyExactly(io.Discard, resp, last-first+1)
+}
+
+// checkIgnored is for a 200 to a Range request. A client that resumes a broken download gets the layer from its
+// beginning again, so a store that does it is of no use; a registry may.
+func (q *query) checkIgnored(t *Target, resp *http.Response) error {
+	switch {
+	case isHTML(resp.Header):
+		return errHTML
+	case !t.RangeOptional:
+		return errors.New("status 200 to a Range request: downloads cannot be resumed")
+	case q.object.Size >= 0 && resp.ContentLength >= 0 && resp.ContentLength != q.object.Size:
+		return fmt.Errorf("the object has %d bytes, should have %d", resp.ContentLength, q.object.Size)
+	}
+	// Enough to see that it flows; the rest is not read.
+	want := int64(maxWhole)
+	if q.object.Size >= 0 {
+		want = min(want, q.object.Size)
+	} else if resp.ContentLength >= 0 {
+		want = min(want, resp.ContentLength)
+	} else {
+		want = 0
+	}
+	n, err := io.Copy(io.Discard, io.LimitReader(resp.Body, want))
+	return whether(n, want, err)
+}
+
+// checkWhole is for a 200: the length and, for algorithms we know, the digest.
+func (q *query) checkWhole(resp *http.Response) error {
+	want := q.object.Size
+	if want < 0 {
+		want = resp.ContentLength
+	}
+	if want > maxManifest {
+		return fmt.Errorf("%d bytes to be read whole, more than %d", want, maxManifest)
+	}
+	h := hasher(q.object.Digest)
+	var w io.Writer = io.Discard
+	if h != nil {
+		w = h
+	}
+	if want < 0 { // neither side knows the size
+		n, err := io.Copy(w, io.LimitReader(resp.Body, maxManifest+1))
+		if err != nil || n > maxManifest {
+			return whether(n, maxManifest, err)
+		}
+	} else if err := copyExactly(w, resp, want); err != nil {
+		if isHTML(resp.Header) {
+			return errHTML
+		}
+		return err
+	}
+	switch {
+	case h != nil && hex.EncodeToString(h.Sum(nil)) == q.object.Digest.Hex():
+		return nil
+	case isHTML(resp.Header):
+		return errHTML
+	case h == nil:
+		return nil
+	}
+	return errors.New("wrong bytes: the digest does not match")
+}
+
+func hasher(d oci.Digest) hash.Hash {
+	switch d.Algorithm() {
+	case "sha256":
+		return sha256.New()
+	case "sha512":
+		return sha512.New()
+	}
+	return nil
+}
+
+// copyExactly reads a body that must have want bytes.
+func copyExactly(w io.Writer, resp *http.Response, want int64) error {
+	if resp.ContentLength >= 0 && resp.ContentLength != want {
+		return fmt.Errorf("an answer of %d bytes, should have %d", resp.ContentLength, want)
+	}
+	n, err := io.Copy(w, io.LimitReader(resp.Body, want+1))
+	return whether(n, want, err)
+}
+
+// whether n bytes and an error are want bytes.
+func whether(n, want int64, err error) error {
+	switch {
+	case err != nil:
+		return fmt.Errorf("the answer breaks off after %d of %d bytes: %w", n, want, err)
+	case n < want:
+		return fmt.Errorf("the answer ends after %d of %d bytes", n, want)
+	case n > want:
+		return fmt.Errorf("the answer has more than %d bytes", want)
+	}
+	return nil
+}
+
+// parseContentRange reads "bytes first-last/total" (RFC 9110 §14.4). An unknown total is refused: clients learn a
+// layer's size from it.
+func parseContentRange(s string) (first, last, total int64, ok bool) {
+	s, ok = strings.CutPrefix(s, "bytes ")
+	if !ok {
+		return 0, 0, 0, false
+	}
+	span, size, ok1 := strings.Cut(s, "/")
+	from, to, ok2 := strings.Cut(span, "-")
+	var errs [3]error
+	first, errs[0] = strconv.ParseInt(from, 10, 64)
+	last, errs[1] = strconv.ParseInt(to, 10, 64)
+	total, errs[2] = strconv.ParseInt(size, 10, 64)
+	ok = ok1 && ok2 && errors.Join(errs[:]...) == nil && 0 <= first && first <= last && last < total
+	return first, last, total, ok
+}

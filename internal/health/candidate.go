@@ -1,0 +1,71 @@
+package health
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// moment is a point of monotonic time, counted from the monitor's start. Wall time never decides anything.
+type moment = time.Duration
+
+// standing is where a candidate is in its life.
+type standing uint8
+
+const (
+	inService standing = iota
+	ejected
+	// joining: added by a reload, not yet seen to work.
+	joining
+)
+
+var standingNames = [...]string{"in service", "ejected", "joining"}
+
+func (s standing) String() string { return standingNames[s] }
+
+// candidate is a target and what is known about it. The monitor's lock guards all fields but the atomic ones.
+type candidate struct {
+	Target
+
+	standing standing
+	since    time.Time // of the standing; for people only
+	ejected  moment    // when it was ejected
+
+	// What its probes said. Neutral ones change none of it.
+	heard     bool // it had its turn, whatever came of it
+	probed    bool // there was a verdict
+	failing   bool // the last verdict was a failure
+	failures  int  // in a row
+	successes int  // in a row
+	proof     int  // successes in a row since trouble began
+
+	// When it is probed.
+	asked   bool   // a probe was made, and no gap since
+	running bool   // a probe is under way
+	prompt  bool   // probe as soon as possible: who else fails?
+	neutral bool   // the last probe gave no signal
+	last    moment // end of the last probe
+	verdict moment // time of the last verdict
+	jitter  float64
+	sterile int  // turns without anything to probe with, in a row
+	whole   bool // next: a whole object; else a range
+	kept    Object
+	hasKept bool
+
+	lastProbe   time.Time // for people only
+	lastErr     string
+	lastErrTime time.Time
+
+	seen    atomic.Int64 // moment when clients were last sent here; negative: never
+	suspect atomic.Bool  // a client or check met an error
+}
+
+// outcome is what a probe says about a candidate.
+type outcome uint8
+
+const (
+	pass outcome = iota
+	fail
+	neutral
+	// barren: there was nothing to probe with.
+	barren
+)

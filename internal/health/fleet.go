@@ -1,0 +1,171 @@
+package health
+
+import "time"
+
+// fleet is the state of all candidates and the rules that change it. It has no clock and does no I/O, so that random
+// histories can be compared with a naive model.
+type fleet struct {
+	eject, readmit, proof int
+	burst                 time.Duration
+	patience              int // barren turns after which a joining candidate is usable
+
+	all     []*candidate
+	trouble bool // more than half of those in service fail together
+	frozen  bool // trouble, and nothing shows that it is not our own
+}
+
+// change is a transition of one candidate, or of the fleet when c is nil.
+type change struct {
+	c    *candidate
+	kind changeKind
+}
+
+type changeKind uint8
+
+const (
+	changeEjected changeKind = iota
+	changeReadmitted
+	changeJoined
+	changeReturned // ejected in the burst that turned out to be our own network
+	changeFrozen
+	changeThawed
+	changeProven // the others are really down
+	changeGap    // this process did not run for a while
+)
+
+// record takes in what a probe of c said at a moment, and returns what changes.
+func (f *fleet) record(c *candidate, o outcome, now moment) []change {
+	c.heard, c.neutral = true, o == neutral
+	if o != barren {
+		c.sterile = 0
+	}
+	switch o {
+	case pass:
+		c.probed, c.failing, c.verdict = true, false, now
+		c.failures = 0
+		c.successes++
+		c.proof++
+	case fail:
+		c.probed, c.failing, c.verdict = true, true, now
+		c.failures++
+		c.successes, c.proof = 0, 0
+		if c.failures == 1 && c.standing == inService {
+			f.callRoll(c, now)
+		}
+	case barren:
+		// It cannot be probed, so it must not stay out for ever: where nothing is known to be held, existence
+		// checks stand between clients and a dead candidate.
+		if c.standing != inService {
+			c.sterile++
+		}
+	case neutral:
+	}
+	return f.judge(now)
+}
+
+// fresh is how young a verdict must be for a candidate to be left out of a roll call.
+const fresh = 5 * time.Second
+
+// callRoll has the others probed when c begins to fail: only together they tell whether it is our own network.
+func (f *fleet) callRoll(c *candidate, now moment) {
+	for _, o := range f.all {
+		if o != c && o.standing == inService && now-o.verdict > fresh {
+			o.prompt = true
+		}
+	}
+}
+
+// judge applies the rules to what is known at a moment.
+func (f *fleet) judge(now moment) (changes []change) {
+	f.watch(now)
+	if frozen := f.trouble && !f.proven(); frozen != f.frozen {
+		f.frozen = frozen
+		switch {
+		case frozen:
+			changes = append(changes, change{nil, changeFrozen})
+		case f.trouble:
+			changes = append(changes, change{nil, changeProven})
+		default:
+			changes = append(changes, change{nil, changeThawed})
+		}
+	}
+	for _, c := range f.all {
+		if kind, ok := f.next(c, now); ok {
+			changes = append(changes, change{c, kind})
+		}
+	}
+	return changes
+}
+
+// next moves c on when a rule says so.
+func (f *fleet) next(c *candidate, now moment) (changeKind, bool) {
+	switch {
+	case c.standing == inService && c.failures >= f.eject && !f.frozen:
+		c.standing, c.ejected = ejected, now
+		return changeEjected, true
+	case c.standing == ejected && f.frozen && now-c.ejected <= f.burst:
+		c.standing = inService
+		return changeReturned, true
+	case c.standing == ejected && c.successes >= f.readmit,
+		c.standing == ejected && c.sterile >= f.readmit:
+		c.standing, c.sterile = inService, 0
+		return changeReadmitted, true
+	case c.standing == joining && (c.successes > 0 || c.sterile >= f.patience):
+		c.standing, c.sterile = inService, 0
+		return changeJoined, true
+	}
+	return 0, false
+}
+
+// watch notices when more than half of those in service fail together, and when it is over. Who was ejected in the
+// same burst counts as in service; who was out before does not, nor who cannot be probed. Who still waits for a first
+// probe counts as working.
+func (f *fleet) watch(now moment) {
+	known, probed, failing := 0, 0, 0
+	for _, c := range f.all {
+		if c.standing != inService && !(c.standing == ejected && now-c.ejected <= f.burst) {
+			continue
+		}
+		if c.probed || !c.heard {
+			known++
+		}
+		if c.probed {
+			probed++
+		}
+		if c.failing {
+			failing++
+		}
+	}
+	switch {
+	case !f.trouble && probed >= 2 && 2*failing > known:
+		f.trouble = true
+		for _, c := range f.all {
+			c.proof = 0
+		}
+	case f.trouble && (probed < 2 || 2*failing < known):
+		f.trouble = false
+		f.forgive()
+	}
+}
+
+// forgive starts all failure counts again: they were taken while the measurements could not be trusted.
+func (f *fleet) forgive() {
+	for _, c := range f.all {
+		if c.standing == inService {
+			c.failures = 0
+		}
+	}
+}
+
+// proven reports whether a candidate has kept passing since trouble began: what fails is not our network then.
+func (f *fleet) proven() bool {
+	if f.proof < 0 {
+		return false
+	}
+	for _, c := range f.all {
+		if c.standing == inService && !c.failing && c.proof >= f.proof {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,264 @@
+package health
+
+import (
+	"cmp"
+	"context"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"ociproxy/internal/route"
+)
+
+// Monitor probes targets and says which are usable. Safe for concurrent use.
+type Monitor struct {
+	opt    Options
+	client *http.Client
+	start  time.Time
+	now    func() moment
+	pulse  atomic.Int64 // moment of the last beat: a clock that costs a load
+
+	mu      sync.Mutex
+	fleet   fleet
+	started bool // there was a first list of targets
+	view    *View
+	flying  int    // probes under way
+	epoch   int    // counts the gaps
+	beat    moment // when somebody last looked at the clock
+	wg      sync.WaitGroup
+
+	names atomic.Pointer[map[string]*candidate]
+}
+
+// New returns a monitor without targets. It makes no request before [Monitor.Run].
+func New(opt Options) *Monitor {
+	opt.setDefaults()
+	m := &Monitor{opt: opt, client: probeClient(opt.Client), start: time.Now()}
+	m.now = func() moment { return time.Since(m.start) }
+	m.fleet = fleet{
+		eject: opt.Eject, readmit: opt.Readmit, proof: opt.Proof, burst: opt.Burst,
+		patience: patience,
+	}
+	m.names.Store(&map[string]*candidate{})
+	return m
+}
+
+// patience is how many turns a joining candidate waits for something to be probed with. With about two seconds a turn
+// that is ten seconds, as long as readiness waits for inventories.
+const patience = 5
+
+// View is the usable set of one list of targets. Its indices are those of that list, whatever is reloaded later; a
+// view that was replaced stays as it last was.
+type View struct {
+	m      *Monitor
+	list   []*candidate
+	usable atomic.Pointer[route.Set]
+}
+
+// SetTargets replaces the targets; the index in the slice is the candidate's index in every set of the returned view.
+// A target whose name and origin did not change keeps its state. The targets of the first call are usable at once,
+// those that a later call adds after their first good probe.
+func (m *Monitor) SetTargets(targets []Target) *View {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	old := *m.names.Load()
+	now := m.now()
+	v := &View{m: m, list: make([]*candidate, len(targets))}
+	names := make(map[string]*candidate, len(targets))
+	for i, t := range targets {
+		c := old[t.Name]
+		if c == nil || c.Origin != t.Origin {
+			c = m.newCandidate(now)
+		}
+		c.Target = t
+		v.list[i], names[t.Name] = c, c
+	}
+	m.started = true
+	m.names.Store(&names)
+	m.fleet.all = v.list
+	m.view = v
+	v.publish()
+	return v
+}
+
+func (m *Monitor) newCandidate(now moment) *candidate {
+	c := &candidate{since: time.Now(), last: now, jitter: rand.Float64(), whole: rand.IntN(2) == 0}
+	c.seen.Store(-1)
+	if m.started {
+		c.standing = joining
+	}
+	return c
+}
+
+// Usable returns the candidates that are in service. It costs a load and does not allocate.
+func (v *View) Usable() route.Set { return *v.usable.Load() }
+
+// Suspect tells that a client, check or relay met a connect error, time-out or 5xx at candidate i: it is probed at
+// once, at most every other second. It never blocks.
+func (v *View) Suspect(i int) { v.list[i].suspect.Store(true) }
+
+// Busy tells that clients are being sent to these candidates, or would be next: the top three of a ranking that is in
+// use. They are probed more often for the next ten minutes. For the request path: it costs a few loads.
+func (v *View) Busy(set route.Set) {
+	now := v.m.pulse.Load()
+	for i, c := range v.list {
+		if set.Has(i) {
+			c.touch(now)
+		}
+	}
+}
+
+// touch writes at most once a second, so that cores do not fight for the line.
+func (c *candidate) touch(now int64) {
+	if seen := c.seen.Load(); seen < 0 || now-seen > int64(time.Second) {
+		c.seen.Store(now)
+	}
+}
+
+// Suspect is [View.Suspect] by name; an unknown name is ignored.
+func (m *Monitor) Suspect(name string) {
+	if c := (*m.names.Load())[name]; c != nil {
+		c.suspect.Store(true)
+	}
+}
+
+// publish makes the usable set visible. The monitor's lock is held.
+func (v *View) publish() {
+	var set route.Set
+	for i, c := range v.list {
+		if c.standing == inService {
+			set.Add(i)
+		}
+	}
+	if old := v.usable.Load(); old == nil || *old != set {
+		v.usable.Store(&set)
+	}
+}
+
+const (
+	// tick is how often the monitor looks who is due.
+	tick = 250 * time.Millisecond
+	// gap is for how long the process must not have run for its measurements to be discarded: two of the shortest
+	// intervals.
+	gap = 2 * time.Second
+)
+
+// Run probes until ctx is done, then waits for the probes under way. Call it once.
+func (m *Monitor) Run(ctx context.Context) {
+	defer m.wg.Wait()
+	t := time.NewTicker(tick)
+	defer t.Stop()
+	m.mu.Lock()
+	m.beat = m.now()
+	m.mu.Unlock()
+	for {
+		m.turn(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+	}
+}
+
+// turn starts the probes that are due, those of failing candidates first.
+func (m *Monitor) turn(ctx context.Context) {
+	m.mu.Lock()
+	now := m.now()
+	changes := m.look(now)
+	if m.view != nil {
+		changes = append(changes, m.fleet.judge(now)...)
+		for _, c := range m.due(now) {
+			if m.flying >= m.opt.InFlight {
+				break
+			}
+			m.launch(ctx, c)
+		}
+	}
+	lines := m.apply(changes)
+	m.mu.Unlock()
+	m.log(lines)
+}
+
+// look notices that the process did not run for a while. Both the loop and each probe that ends look first, since
+// after a stop either may be the first to run. The lock is held.
+func (m *Monitor) look(now moment) []change {
+	stopped := now - m.beat
+	m.beat = now
+	m.pulse.Store(int64(now))
+	if stopped <= gap {
+		return nil
+	}
+	m.epoch++
+	m.fleet.forgive()
+	for _, c := range m.fleet.all {
+		c.asked, c.prompt, c.last, c.jitter = false, false, now, rand.Float64()
+	}
+	return []change{{nil, changeGap}}
+}
+
+// due lists who is to be probed, most urgent first. The lock is held.
+func (m *Monitor) due(now moment) []*candidate {
+	var list []*candidate
+	for _, c := range m.fleet.all {
+		if !c.running && now >= m.nextProbe(c, now) {
+			list = append(list, c)
+		}
+	}
+	slices.SortStableFunc(list, func(a, b *candidate) int {
+		return cmp.Or(-cmp.Compare(a.urgency(), b.urgency()), cmp.Compare(a.last, b.last))
+	})
+	return list
+}
+
+// launch starts a probe. The lock is held.
+func (m *Monitor) launch(ctx context.Context, c *candidate) {
+	c.running, c.prompt = true, false
+	c.suspect.Store(false)
+	m.flying++
+	epoch, target, whole, kept, hasKept := m.epoch, c.Target, c.whole, c.kept, c.hasKept
+	m.wg.Go(func() {
+		if !hasKept {
+			kept = Object{}
+		}
+		begin := time.Now()
+		r := m.probe(ctx, &target, whole, kept)
+		m.finish(ctx, c, epoch, r, begin)
+	})
+}
+
+// finish takes in the result of a probe that began in an epoch.
+func (m *Monitor) finish(ctx context.Context, c *candidate, epoch int, r result, begin time.Time) {
+	took := time.Since(begin)
+	m.mu.Lock()
+	now := m.now()
+	changes := m.look(now)
+	c.running, c.last, c.jitter = false, now, 0.8+0.4*rand.Float64()
+	m.flying--
+	discarded := epoch != m.epoch || ctx.Err() != nil
+	if !discarded {
+		c.note(r)
+		if (*m.names.Load())[c.Name] == c { // it was not removed meanwhile
+			changes = append(changes, m.fleet.record(c, r.outcome, now)...)
+		}
+	} else {
+		c.jitter = rand.Float64()
+	}
+	lines := m.apply(changes)
+	name := c.Name
+	m.mu.Unlock()
+
+	m.log(lines)
+	switch {
+	case discarded:
+		m.opt.Observe(name, ResultDiscarded, took)
+	case r.outcome != barren:
+		m.opt.Observe(name, r.outcome.String(), took)
+	}
+	if r.missing && !discarded {
+		m.opt.Missing(name, r.object.Digest)
+	}
+}

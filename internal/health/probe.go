@@ -1,0 +1,167 @@
+package health
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"syscall"
+)
+
+const (
+	// maxWhole bounds the objects that are read whole, and the ranges.
+	maxWhole = 64 << 10
+	// maxManifest bounds objects that can only be read whole; registries accept manifests of 4 MiB.
+	maxManifest = 4 << 20
+)
+
+// result is what one probe brought.
+type result struct {
+	outcome outcome
+	err     error // why it failed, or why it says nothing
+	object  Object
+	// missing: the target denies having the object.
+	missing bool
+	// requested: something was sent.
+	requested bool
+}
+
+// probe reads one object, or a part of one, and judges the answer.
+func (m *Monitor) probe(ctx context.Context, t *Target, whole bool, kept Object) result {
+	q, ok := choose(t, whole, kept)
+	if !ok {
+		return result{outcome: barren}
+	}
+	if t.Allow != nil && !t.Allow() {
+		return result{outcome: neutral, err: errBudget, object: q.object}
+	}
+	err := m.ask(ctx, t, &q)
+	r := result{err: err, object: q.object, requested: true}
+	var status *statusError
+	switch {
+	case err == nil:
+		r.outcome = pass
+	case errors.As(err, &status):
+		r.outcome = status.outcome()
+		r.missing = status.missing() && !q.object.Digest.IsZero()
+		if q.kind == ping && status.code == http.StatusUnauthorized {
+			// A registry that wants a token is alive.
+			r.outcome, r.err = pass, nil
+		}
+	case ours(err):
+		r.outcome = neutral
+	default:
+		r.outcome = fail
+	}
+	if r.err != nil {
+		r.err = fmt.Errorf("%s: %w", q.String(), r.err)
+	}
+	return r
+}
+
+var errBudget = errors.New("the target's request quota is used up")
+
+// query is what one probe asks for.
+type query struct {
+	kind   queryKind
+	object Object
+	start  int64 // first byte of a range
+	length int64 // of a range in bytes
+}
+
+type queryKind uint8
+
+const (
+	wholeObject queryKind = iota
+	byteRange
+	ping
+)
+
+// String says what was asked, for errors. Digests are public; URLs may not be.
+func (q *query) String() string {
+	switch q.kind {
+	case byteRange:
+		return fmt.Sprintf("bytes %d-%d of %s", q.start, q.end(), q.object.Digest)
+	case ping:
+		return "ping"
+	default:
+		return q.object.Digest.String()
+	}
+}
+
+// end is the last byte of the range, as the Range header counts.
+func (q *query) end() int64 { return q.start + q.length - 1 }
+
+// choose picks what to ask t for: a small object as a whole or a random range of any object. When nothing is known to
+// be held any more, the object that was last read is read again; without one, the target is pinged.
+func choose(t *Target, whole bool, kept Object) (query, bool) {
+	var o Object
+	ok := false
+	if t.Sample != nil {
+		if whole {
+			o, ok = t.Sample(maxWhole)
+			ok = ok && o.Size <= maxWhole // a source that does not know sizes
+		}
+		if !ok {
+			o, ok = t.Sample(0)
+		}
+	}
+	if !ok && kept.URL != "" {
+		o, ok = kept, true
+	}
+	switch {
+	case ok && (o.Whole || o.Size == 0 || whole && o.Size > 0 && o.Size <= maxWhole):
+		return query{kind: wholeObject, object: o}, true
+	case ok:
+		return rangeOf(o), true
+	case t.Ping != "":
+		return query{kind: ping, object: Object{URL: t.Ping}}, true
+	}
+	return query{}, false
+}
+
+// rangeOf is a range of o at a random offset.
+func rangeOf(o Object) query {
+	q := query{kind: byteRange, object: o, length: maxWhole}
+	if o.Size > 0 {
+		q.start = rand.Int64N(o.Size)
+		q.length = min(maxWhole, o.Size-q.start)
+	}
+	return q
+}
+
+// statusError is an answer with a status that is no success.
+type statusError struct {
+	code int
+	text string
+}
+
+func (e *statusError) Error() string { return e.text }
+
+// outcome: what says "not you", "not this" or "not now" says nothing about the target's health.
+func (e *statusError) outcome() outcome {
+	switch e.code {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusGone,
+		http.StatusTooManyRequests, http.StatusUnavailableForLegalReasons:
+		return neutral
+	}
+	return fail
+}
+
+// missing: S3 says 403 for what does not exist when the caller may not list.
+func (e *statusError) missing() bool {
+	return e.code == http.StatusNotFound || e.code == http.StatusForbidden || e.code == http.StatusGone
+}
+
+// ours reports whether err is about limits of this machine.
+func ours(err error) bool {
+	for _, e := range []syscall.Errno{
+		syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL, syscall.EAFNOSUPPORT,
+	} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return errors.Is(err, context.Canceled)
+}

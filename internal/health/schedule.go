@@ -1,0 +1,53 @@
+package health
+
+import "time"
+
+// busyAt reports whether clients were sent here lately.
+func (c *candidate) busyAt(now moment, recent time.Duration) bool {
+	seen := moment(c.seen.Load())
+	return seen >= 0 && now-seen <= recent
+}
+
+// urgency orders candidates that are due: what decides an ejection first.
+func (c *candidate) urgency() int {
+	switch {
+	case c.standing == inService && c.failing:
+		return 2
+	case c.prompt || c.suspect.Load():
+		return 1
+	default:
+		return 0
+	}
+}
+
+// nextProbe is when c is due.
+func (m *Monitor) nextProbe(c *candidate, now moment) moment {
+	next := c.last + moment(c.jitter*float64(m.pace(c, now)))
+	if c.suspect.Load() {
+		next = min(next, c.last+2*m.opt.Confirm)
+	}
+	if c.prompt {
+		next = min(next, c.last+m.opt.Confirm)
+	}
+	return next
+}
+
+// pace is the interval at which c is probed now. It is worked out at each turn, so that a candidate that becomes busy
+// need not wait for the end of a long interval.
+func (m *Monitor) pace(c *candidate, now moment) time.Duration {
+	f := &m.fleet
+	switch {
+	case !c.asked:
+		return m.opt.First
+	case c.standing == inService && c.failing && c.failures < f.eject && !c.neutral,
+		c.standing == joining && c.failures < f.eject && !c.neutral,
+		c.standing == inService && f.frozen && !c.failing && !c.neutral:
+		return m.opt.Confirm
+	case c.standing != inService, c.failing:
+		return m.opt.Retry
+	case c.busyAt(now, m.opt.Recent):
+		return m.opt.Busy
+	default:
+		return m.opt.Idle
+	}
+}
