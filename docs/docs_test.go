@@ -12,8 +12,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"ociproxy/internal/clientip"
 	"ociproxy/internal/config"
+	"ociproxy/internal/existence"
 	"ociproxy/internal/metrics"
+	"ociproxy/internal/route"
 )
 
 const root = ".."
@@ -159,6 +162,26 @@ func TestMetrics(t *testing.T) {
 			if !slices.Contains(want, metric) {
 				t.Errorf("%s: no metric %s", name, metric)
 			}
+		}
+	}
+}
+
+// TestLabels: the tables of operations.md and client-address.md have a row for every value of these labels, or name it.
+func TestLabels(t *testing.T) {
+	operations, address := read(t, "docs/operations.md"), read(t, "docs/client-address.md")
+	for _, r := range route.Reasons() {
+		if r != route.Denied && !strings.Contains(operations, "\n| `"+r.String()+"` |") { // a denial is no redirect
+			t.Errorf("docs/operations.md has no row for reason %s", r)
+		}
+	}
+	for _, s := range clientip.Sources() {
+		if !strings.Contains(address, "\n| `"+s.String()+"` |") {
+			t.Errorf("docs/client-address.md has no row for source %s", s)
+		}
+	}
+	for _, r := range existence.Results() {
+		if !strings.Contains(operations, "`"+r+"`") {
+			t.Errorf("docs/operations.md does not name result %s", r)
 		}
 	}
 }

@@ -41,25 +41,55 @@ func TestFigures(t *testing.T) {
 func figuresTable(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
-	b.WriteString("| figure | value | unit |\n|---|---|---|\n")
+	b.WriteString("| figure | value | unit | aim | |\n|---|---|---|---|---|\n")
 	for _, bench := range []string{"serve", "decide", "lookup", "routing"} {
 		var all []figures.Figure
 		if err := json.Unmarshal([]byte(read(t, filepath.Join("bench", "out", bench+".json"))), &all); err != nil {
 			t.Fatal(err)
 		}
 		for _, f := range all {
-			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", f.Name, short(f.Value), strings.ReplaceAll(f.Unit, "cents", "¢"))
+			fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", f.Name, short(f.Value), strings.ReplaceAll(f.Unit, "cents", "¢"), verdict(f))
 		}
 	}
 	return b.String()
 }
 
+// aims bound the figures that have one; serve.blob.vs_bare must be at least that, all others at most.
+var aims = map[string]float64{
+	"serve.blob.vs_bare":            0.95,
+	"decide.blob.hit":               500,
+	"decide.blob.absent_everywhere": 500,
+	"decide.tag":                    500,
+	"decide.blob.hit.allocs":        0,
+	"lookup.ns":                     40,
+	"lookup.allocs":                 0,
+	"routing.aws.extra_ms":          1.3,
+	"routing.aws.extra_ms.weight5":  2,
+	"routing.aws.matrix.extra_ms":   0,
+	"routing.azure.extra_ms":        1.6,
+}
+
+// verdict is the last two cells of a figure's row: its aim, and whether it was reached.
+func verdict(f figures.Figure) string {
+	aim, ok := aims[f.Name]
+	sign, reached := "≤", f.Value <= aim
+	if f.Name == "serve.blob.vs_bare" {
+		sign, reached = "≥", f.Value >= aim
+	}
+	switch {
+	case !ok:
+		return "|"
+	case reached:
+		return fmt.Sprintf("%s %s | reached", sign, short(aim))
+	default:
+		return fmt.Sprintf("%s %s | **missed**", sign, short(aim))
+	}
+}
+
 // short rounds to three digits, and keeps whole numbers.
 func short(v float64) string {
 	switch {
-	case v == float64(int64(v)) || v >= 1000:
-		return fmt.Sprintf("%.0f", v)
-	case v >= 100:
+	case v == float64(int64(v)) || v >= 100:
 		return fmt.Sprintf("%.0f", v)
 	default:
 		return fmt.Sprintf("%.3g", v)
