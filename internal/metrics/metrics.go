@@ -31,7 +31,7 @@ type Metrics struct {
 	CheckDuration prometheus.Histogram
 	// ExistenceEntries is how many answers are remembered.
 	ExistenceEntries prometheus.Gauge
-	// Relays counts relayed tag lists by upstream and result (ok, failed).
+	// Relays counts relayed tag lists by upstream and result (ok, not-found, failed).
 	Relays *prometheus.CounterVec
 	// Limited counts requests that an upstream's maxRPS refused.
 	Limited *prometheus.CounterVec
@@ -84,6 +84,9 @@ func New(version string) *Metrics {
 	m.ConfigInfo = m.gaugeVec("ociproxy_config_info", "1 for the SHA-256 of the configuration in use.", "hash")
 	m.ConfigLoaded = m.gauge("ociproxy_config_loaded_timestamp_seconds", "When the configuration in use was loaded.")
 	m.ConfigReloads = m.counter("ociproxy_config_reloads_total", "Configuration reloads by result (ok, invalid).", "result")
+	for _, result := range []string{"ok", "invalid"} { // so that the first one is an increase
+		m.ConfigReloads.WithLabelValues(result)
+	}
 	m.Ready = m.gauge("ociproxy_ready", "1 while this instance wants traffic.")
 	m.Connections = m.gauge("ociproxy_connections", "Open client connections.")
 	info := m.gaugeVec("ociproxy_build_info", "1 for the build in use.", "version", "goversion")

@@ -155,6 +155,7 @@ func (w *testWorld) ask(t testing.TB, client, request string, headers ...string)
 	if err != nil {
 		t.Fatal(err)
 	}
+	resp.Body.Close()
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	return resp
 }

@@ -44,10 +44,12 @@ func TestTagListIsRelayedUnderTheRequestedName(t *testing.T) {
 
 func TestTagListFallsBackToCanonical(t *testing.T) {
 	faults := map[string]http.HandlerFunc{
-		"500":                                 func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(500) },
-		"404":                                 func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(404) },
-		"401":                                 func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(401) },
-		"redirect":                            func(rw http.ResponseWriter, r *http.Request) { http.Redirect(rw, r, "http://127.0.0.1:1/", http.StatusFound) },
+		"500": func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(500) },
+		"404": func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(404) },
+		"401": func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(401) },
+		"redirect": func(rw http.ResponseWriter, r *http.Request) {
+			http.Redirect(rw, r, "http://127.0.0.1:1/", http.StatusFound)
+		},
 		"a link that cannot be followed here": tagsOf("p/i/a", `</v2/p/i/a/tags/list?next_page=abc>; rel="next"`, "v1"),
 		"html":                                func(rw http.ResponseWriter, _ *http.Request) { fmt.Fprint(rw, "<html>") },
 		"cut": func(rw http.ResponseWriter, _ *http.Request) {

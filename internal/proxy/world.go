@@ -3,6 +3,7 @@ package proxy
 import (
 	"fmt"
 	"reflect"
+	"slices"
 
 	"golang.org/x/time/rate"
 
@@ -143,11 +144,12 @@ func (s *Server) reload() {
 	s.log.Info("configuration reloaded", "hash", cfg.Hash, "first_choice_changed", len(changed),
 		"changes", changed[:min(len(changed), 20)])
 	if needsRestart(old.cfg, cfg) {
-		s.log.Warn("listen, admin, tls on/off, limits and proxyProtocol change at the next start only")
+		s.log.Warn("listen, admin, tls (but the certificate), limits and PROXY protocol change at the next start only")
 	}
 }
 
 func needsRestart(a, b *config.Config) bool {
-	return a.Listen != b.Listen || a.Admin != b.Admin || a.TLS.Enabled() != b.TLS.Enabled() ||
-		a.Limits != b.Limits || a.Client.Behind.ProxyProtocol != b.Client.Behind.ProxyProtocol
+	pa, pb := a.Client.Rule(), b.Client.Rule()
+	return a.Listen != b.Listen || a.Admin != b.Admin || a.TLS.Enabled() != b.TLS.Enabled() || a.TLS.MinVersion != b.TLS.MinVersion ||
+		a.Limits != b.Limits || pa.ProxyProtocol != pb.ProxyProtocol || pb.ProxyProtocol && !slices.Equal(pa.Trusted, pb.Trusted)
 }
