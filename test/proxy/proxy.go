@@ -44,6 +44,9 @@ type Proxy struct {
 var build = sync.OnceValues(func() (string, error) {
 	// One binary for all tests of a package. It lives with the installed parts, where `go build` finds it up to date.
 	file := filepath.Join(parts.Dir(), "test", "oci-proxy")
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return "", err
+	}
 	cmd := exec.Command("go", "build", "-o", file, "./cmd/oci-proxy")
 	cmd.Dir = parts.Root()
 	if out, err := cmd.CombinedOutput(); err != nil {
