@@ -1,0 +1,405 @@
+package inventory
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math/bits"
+	"runtime"
+)
+
+// storeChange brings one store's digests into a table.
+type storeChange struct {
+	index    int
+	segments []SegmentRef // oldest first
+}
+
+// buildInput is what a table is built from: what stays of the old one, and the segments that are new.
+type buildInput struct {
+	old  *Table
+	keep [MaxStores]int16 // by index in old: the store's index in the new table, or -1 when nothing of it stays
+	// changes are read on top of what stays: a store whose old membership is replaced is not in keep, one that only
+	// got further segments is.
+	changes []storeChange
+	open    func(SegmentRef) (io.ReadCloser, error)
+	dir     string // for the table's memory; "" is anonymous memory
+}
+
+// keepNone is a keep that leaves everything out.
+func keepNone() (k [MaxStores]int16) {
+	for i := range k {
+		k[i] = -1
+	}
+	return k
+}
+
+// source is one segment of the changes, with the stores that list it. A segment that many stores share is read once.
+type source struct {
+	ref    SegmentRef
+	alg    algorithm
+	stores Set
+	rank   [MaxStores]uint16 // its place among the store's segments, from 1
+}
+
+// openAtOnce bounds the segments open at once, hence files and buffers: 256 × 32 KiB. More are read in turns.
+const openAtOnce = 256
+
+// build merges everything into a new table, in bounded memory. A segment that cannot be read is a *sourceError.
+func build(in buildInput) (*Table, error) {
+	t := in.old
+	for first := true; first || len(in.changes) > 0; first = false {
+		turn := in
+		n, segments := 0, 0
+		for n < len(in.changes) && (n == 0 || segments+len(in.changes[n].segments) <= openAtOnce) {
+			segments += len(in.changes[n].segments)
+			n++
+		}
+		turn.old, turn.changes = t, in.changes[:n]
+		if !first {
+			for i := range turn.keep {
+				turn.keep[i] = int16(i)
+			}
+		}
+		next, err := buildTurn(turn)
+		if t != in.old {
+			t.release()
+		}
+		if err != nil {
+			return nil, err
+		}
+		t, in.changes = next, in.changes[n:]
+	}
+	return t, nil
+}
+
+func buildTurn(in buildInput) (_ *Table, err error) {
+	t := &Table{}
+	defer func() {
+		if err != nil {
+			t.release()
+		}
+	}()
+	sources := gather(in.changes)
+	for alg := range algorithm(algorithms) {
+		b := &builder{alg: alg, keep: &in.keep}
+		if in.old != nil {
+			b.old = in.old.parts[alg]
+		}
+		for _, s := range sources {
+			if s.alg == alg {
+				b.sources = append(b.sources, s)
+			}
+		}
+		if t.parts[alg], err = b.run(in); err != nil {
+			return nil, err
+		}
+		for i, n := range b.held {
+			t.held[i] += n
+		}
+	}
+	return t, nil
+}
+
+// gather lists the distinct segments of all changes.
+func gather(changes []storeChange) []*source {
+	var list []*source
+	byHash := map[string]*source{}
+	for _, c := range changes {
+		for rank, ref := range c.segments {
+			s := byHash[ref.SHA256]
+			if s == nil {
+				alg, _ := ref.algorithm()
+				s = &source{ref: ref, alg: alg}
+				byHash[ref.SHA256] = s
+				list = append(list, s)
+			}
+			s.stores.Add(c.index)
+			s.rank[c.index] = uint16(rank) + 1
+		}
+	}
+	return list
+}
+
+// builder makes the part of one algorithm.
+type builder struct {
+	alg     algorithm
+	old     *part
+	keep    *[MaxStores]int16
+	sources []*source
+
+	oldCursor *cursor
+	kept      []Set // by old set id: what stays of it
+	out       io.Writer
+	block     []byte
+	n         int
+	sets      setTable
+	ids       map[Set]uint16
+	members   []int // by set id: digests
+	held      [MaxStores]int
+	lastSet   Set
+	lastID    uint16
+}
+
+func (b *builder) run(in buildInput) (_ *part, err error) {
+	cursors, closeAll, err := b.open(in.open)
+	defer closeAll()
+	if err != nil || len(cursors) == 0 {
+		return nil, err
+	}
+	limit := 0
+	for _, c := range cursors {
+		limit += int(c.count)
+	}
+	limit = b.alg.entryLen()*limit + 4<<indexBits(limit) + 4
+	r, err := newRegion(in.dir, limit)
+	if err != nil && in.dir != "" {
+		r, err = newRegion("", limit) // a disk that cannot be written must not stop the refresh
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			r.abandon()
+		}
+	}()
+	b.out, b.ids, b.lastID = r, map[Set]uint16{}, noID
+	err = b.merge(cursors)
+	runtime.KeepAlive(b.old) // its records were read to here
+	if err != nil {
+		return nil, err
+	}
+	return b.finish(r)
+}
+
+// open opens the old part and the segments.
+func (b *builder) open(open func(SegmentRef) (io.ReadCloser, error)) (cursors []*cursor, closeAll func(), err error) {
+	var files []io.Closer
+	closeAll = func() {
+		for _, f := range files {
+			_ = f.Close() // only read
+		}
+	}
+	if c, ok := tableCursor(b.old); ok {
+		b.oldCursor = c
+		cursors = append(cursors, c)
+		b.kept = make([]Set, len(b.old.sets.sets))
+		for id := range b.kept {
+			b.kept[id] = b.old.sets.sets[id].remap(b.keep)
+		}
+	}
+	for _, s := range b.sources {
+		f, err := open(s.ref)
+		if err != nil {
+			return nil, closeAll, &sourceError{s, err}
+		}
+		files = append(files, f)
+		c, err := openCursor(f, 0)
+		if err == nil && (c.alg != s.alg || c.count != s.ref.Count) {
+			err = bad("%d records of %s, the head says %d of %s", c.count, c.alg.prefix(), s.ref.Count, s.alg.prefix())
+		}
+		if err != nil {
+			return nil, closeAll, &sourceError{s, err}
+		}
+		c.source = s
+		cursors = append(cursors, c)
+	}
+	return cursors, closeAll, nil
+}
+
+func (b *builder) merge(cursors []*cursor) error {
+	m := newMerger(b.alg, cursors)
+	for {
+		group, err := m.next()
+		if err != nil {
+			return err
+		}
+		if len(group) == 0 {
+			return b.flush()
+		}
+		stores, size := b.resolve(group)
+		if stores.Empty() {
+			continue
+		}
+		if err := b.emit(group[0].rec[:b.alg.digestLen()], size, &stores); err != nil {
+			return err
+		}
+	}
+}
+
+// resolve says which stores hold the digest that all of group are on. A store's latest segment that has the digest decides;
+// where none of the new ones has it, what stays of the old table.
+func (b *builder) resolve(group []*cursor) (held Set, size int64) {
+	var stays, touched Set
+	overlap := false
+	digestLen := b.alg.digestLen()
+	for _, c := range group {
+		tail := c.rec[digestLen:]
+		s := c.source
+		if s == nil {
+			stays = b.stays(c)
+			size = max(size, getSize(tail))
+			continue
+		}
+		overlap = overlap || touched.meets(&s.stores)
+		touched.or(&s.stores)
+		if Kind(tail[5]) == Blob {
+			held.or(&s.stores)
+			size = max(size, getSize(tail))
+		}
+	}
+	if overlap {
+		held = latest(group, &touched, digestLen)
+	}
+	stays.andNot(&touched)
+	held.or(&stays)
+	return held, size
+}
+
+// stays is the set of an old record's stores in the new table.
+func (b *builder) stays(c *cursor) Set {
+	id := binary.LittleEndian.Uint16(c.rec[b.alg.recordLen():])
+	if id != noID {
+		return b.kept[id]
+	}
+	set := b.old.sets.get(id, c.number)
+	return set.remap(b.keep)
+}
+
+// latest decides store by store.
+func latest(group []*cursor, touched *Set, digestLen int) (held Set) {
+	touched.each(func(i int) {
+		var best *cursor
+		for _, c := range group {
+			if s := c.source; s != nil && s.rank[i] > 0 && (best == nil || s.rank[i] > best.source.rank[i]) {
+				best = c
+			}
+		}
+		if Kind(best.rec[digestLen+5]) == Blob {
+			held.Add(i)
+		}
+	})
+	return held
+}
+
+// blockLen is how many bytes are written at once.
+const blockLen = 64 << 10
+
+func (b *builder) emit(digest []byte, size int64, stores *Set) error {
+	id := b.id(stores)
+	b.block = append(b.block, digest...)
+	var tail [8]byte
+	putSize(tail[:], size)
+	tail[5] = byte(Blob)
+	binary.LittleEndian.PutUint16(tail[6:], id)
+	b.block = append(b.block, tail[:]...)
+	b.n++
+	if len(b.block) >= blockLen {
+		return b.flush()
+	}
+	return nil
+}
+
+func (b *builder) flush() error {
+	_, err := b.out.Write(b.block)
+	b.block = b.block[:0]
+	return err
+}
+
+// id names a set. Neighbours mostly have the same one.
+func (b *builder) id(stores *Set) uint16 {
+	if b.lastID != noID && *stores == b.lastSet {
+		b.members[b.lastID]++
+		return b.lastID
+	}
+	id, ok := b.ids[*stores]
+	if !ok {
+		if len(b.sets.sets) == noID {
+			b.sets.beyond = append(b.sets.beyond, uint32(b.n))
+			b.sets.theirs = append(b.sets.theirs, *stores)
+			stores.each(func(i int) { b.held[i]++ })
+			return noID
+		}
+		id = uint16(len(b.sets.sets))
+		b.ids[*stores] = id
+		b.sets.sets = append(b.sets.sets, *stores)
+		b.members = append(b.members, 0)
+	}
+	b.members[id]++
+	b.lastSet, b.lastID = *stores, id
+	return id
+}
+
+// finish writes the index behind the records and makes the part.
+func (b *builder) finish(r *region) (*part, error) {
+	defer r.close()
+	if b.n == 0 {
+		r.abandon()
+		return nil, nil
+	}
+	if b.n > maxCount {
+		return nil, fmt.Errorf("table: %d digests, more than %d", b.n, uint64(maxCount))
+	}
+	for id, set := range b.sets.sets {
+		set.each(func(i int) { b.held[i] += b.members[id] })
+	}
+	p := &part{alg: b.alg, n: b.n, bits: indexBits(b.n), sets: b.sets}
+	body := b.n * b.alg.entryLen()
+	if err := r.view(func(records []byte) error { return writeIndex(r, records, b.alg.entryLen(), p.bits) }); err != nil {
+		return nil, err
+	}
+	m, err := r.seal()
+	if err != nil {
+		return nil, err
+	}
+	p.memory, p.records, p.index = m, m.bytes[:body:body], m.bytes[body:r.n]
+	m.tieTo(p)
+	return p, nil
+}
+
+// indexBits is such that a bucket has one or two of n records.
+func indexBits(n int) uint {
+	if n == 0 {
+		return 0
+	}
+	return uint(bits.Len(uint(n)) - 1)
+}
+
+func writeIndex(w io.Writer, records []byte, width int, bits uint) error {
+	block := make([]byte, 0, blockLen)
+	put := func(i int) error {
+		block = binary.LittleEndian.AppendUint32(block, uint32(i))
+		if len(block) < blockLen {
+			return nil
+		}
+		_, err := w.Write(block)
+		block = block[:0]
+		return err
+	}
+	next := uint64(0) // the bucket whose first record is looked for
+	n := len(records) / width
+	for i := range n {
+		bucket := binary.BigEndian.Uint64(records[i*width:]) >> (64 - bits)
+		for ; next <= bucket; next++ {
+			if err := put(i); err != nil {
+				return err
+			}
+		}
+	}
+	for ; next <= 1<<bits; next++ {
+		if err := put(n); err != nil {
+			return err
+		}
+	}
+	_, err := w.Write(block)
+	return err
+}
+
+// whose returns the segment that an error of build is about.
+func whose(err error) (SegmentRef, bool) {
+	if s, ok := errors.AsType[*sourceError](err); ok && s.source != nil {
+		return s.source.ref, true
+	}
+	return SegmentRef{}, false
+}

@@ -1,0 +1,179 @@
+package inventory
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+// Names below the inventory's base URL or prefix.
+const (
+	HeadName      = "head.json"
+	SegmentPrefix = "seg/"
+)
+
+// headVersion is the version of head.json that this program reads and writes.
+const headVersion = 1
+
+// Caps of the format. They are far above what a registry of ten million blobs needs, and bound what a broken or hostile
+// store can make a reader do.
+const (
+	MaxHeadBytes    = 64 << 10
+	MaxSegments     = 64
+	MaxSegmentBytes = 4 << 30
+	maxCount        = 1<<32 - 2 // record numbers have four bytes in a table
+	maxGeneration   = 1<<53 - 1 // what every JSON reader keeps exactly
+)
+
+// Head is the list of a store's segments. It is immutable once parsed or written.
+type Head struct {
+	Version    int          `json:"version"`
+	Store      string       `json:"store"`      // whose inventory this is; bucket replication copies foreign ones
+	Generation uint64       `json:"generation"` // grows with every change
+	WrittenAt  time.Time    `json:"writtenAt"`  // every pass of the mirror rewrites it, changes or not
+	Segments   []SegmentRef `json:"segments"`   // later ones win
+}
+
+// SegmentRef names a segment and says how large it must be.
+type SegmentRef struct {
+	SHA256 string `json:"sha256"` // 64 lower-case hexadecimal digits
+	Count  uint64 `json:"count"`
+	Bytes  int64  `json:"bytes"`
+}
+
+// ErrHead is wrapped by every error about the content of a head.
+var ErrHead = errors.New("bad head")
+
+// ParseHead reads a head strictly: an unknown field, a cap exceeded, a segment listed twice or whose size
+// cannot be, are errors that wrap [ErrHead].
+func ParseHead(body []byte) (*Head, error) {
+	if len(body) > MaxHeadBytes {
+		return nil, fmt.Errorf("%w: more than %d bytes", ErrHead, MaxHeadBytes)
+	}
+	var version struct {
+		Version *int `json:"version"`
+	}
+	if err := json.Unmarshal(body, &version); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrHead, err)
+	}
+	if v := version.Version; v == nil || *v < 1 {
+		return nil, fmt.Errorf("%w: no version", ErrHead)
+	} else if *v != headVersion {
+		return nil, fmt.Errorf("%w: version %d, this program reads version %d", ErrHead, *v, headVersion)
+	}
+	var h Head
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&h); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrHead, err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("%w: something follows it", ErrHead)
+	}
+	if err := h.check(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrHead, err)
+	}
+	return &h, nil
+}
+
+func (h *Head) check() error {
+	switch {
+	case h.Store == "":
+		return errors.New("no store")
+	case h.Generation == 0 || h.Generation > maxGeneration:
+		return fmt.Errorf("generation %d is not in 1 to %d", h.Generation, uint64(maxGeneration))
+	case h.WrittenAt.IsZero():
+		return errors.New("no writtenAt")
+	case h.Segments == nil:
+		return errors.New("no list of segments")
+	case len(h.Segments) > MaxSegments:
+		return fmt.Errorf("%d segments, more than %d", len(h.Segments), MaxSegments)
+	}
+	seen := map[string]bool{}
+	for i, s := range h.Segments {
+		if err := s.check(); err != nil {
+			return fmt.Errorf("segment %d: %w", i, err)
+		}
+		if seen[s.SHA256] {
+			return fmt.Errorf("segment %d: listed twice", i)
+		}
+		seen[s.SHA256] = true
+	}
+	return nil
+}
+
+func (s SegmentRef) check() error {
+	if !isHash(s.SHA256) {
+		return fmt.Errorf("sha256 %.80q: not 64 lower-case hexadecimal digits", s.SHA256)
+	}
+	if s.Count == 0 || s.Count > maxCount {
+		return fmt.Errorf("%d records are not in 1 to %d", s.Count, uint64(maxCount))
+	}
+	if s.Bytes > MaxSegmentBytes {
+		return fmt.Errorf("%d bytes, more than %d", s.Bytes, int64(MaxSegmentBytes))
+	}
+	if _, ok := s.algorithm(); !ok {
+		return fmt.Errorf("%d bytes cannot be %d records", s.Bytes, s.Count)
+	}
+	return nil
+}
+
+// algorithm tells from the size which digests the segment lists.
+func (s SegmentRef) algorithm() (algorithm, bool) {
+	for a := range algorithm(algorithms) {
+		if s.Bytes == (segmentHeader{alg: a, count: s.Count}).bytes() {
+			return a, true
+		}
+	}
+	return 0, false
+}
+
+// encode writes the head as its object has it.
+func (h *Head) encode() ([]byte, error) {
+	if err := h.check(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrHead, err)
+	}
+	body, err := json.MarshalIndent(h, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	return append(body, '\n'), nil
+}
+
+// bytes adds up the segments.
+func (h *Head) bytes() (n int64) {
+	for _, s := range h.Segments {
+		n += s.Bytes
+	}
+	return n
+}
+
+// has reports whether the head lists the segment.
+func (h *Head) has(sha256 string) bool {
+	for _, s := range h.Segments {
+		if s.SHA256 == sha256 {
+			return true
+		}
+	}
+	return false
+}
+
+// age is how far the head's time is from now, in either direction: a clock that jumped makes an inventory doubtful.
+func (h *Head) age(now time.Time) time.Duration { return now.Sub(h.WrittenAt).Abs() }
+
+func isHash(s string) bool {
+	if len(s) != 64 {
+		return false
+	}
+	for _, c := range []byte(s) {
+		if c < '0' || c > '9' && c < 'a' || c > 'f' {
+			return false
+		}
+	}
+	_, err := hex.DecodeString(s)
+	return err == nil
+}

@@ -1,0 +1,115 @@
+package inventory
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"sync/atomic"
+)
+
+// mapping is memory outside the Go heap. It is given back once, by release or when its owner is collected.
+type mapping struct {
+	bytes    []byte
+	released atomic.Bool
+}
+
+func (m *mapping) release() {
+	if m != nil && m.released.CompareAndSwap(false, true) {
+		_ = unmap(m.bytes) // fails only for what was never mapped
+	}
+}
+
+// tieTo gives the memory back when p is unreachable. Who reads the memory must keep p alive until then.
+func (m *mapping) tieTo(p *part) { runtime.AddCleanup(p, (*mapping).release, m) }
+
+// region is memory that is written once from start to end, then only read: a file where there is a disk, since its pages
+// can be dropped under memory pressure, else anonymous memory.
+type region struct {
+	file *os.File      // nil: anonymous
+	w    *bufio.Writer // of file
+	mem  []byte        // anonymous
+	n    int           // bytes written
+}
+
+// newRegion makes a region for at most limit bytes, with a file in dir that has no name: nobody else can change
+// it, and it goes with its last user. dir "" makes anonymous memory.
+func newRegion(dir string, limit int) (*region, error) {
+	if dir == "" {
+		mem, err := reserve(max(limit, 1))
+		if err != nil {
+			return nil, fmt.Errorf("table: reserve %d bytes of memory: %w", limit, err)
+		}
+		return &region{mem: mem}, nil
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("table: %w", err)
+	}
+	f, err := os.CreateTemp(dir, "table-*")
+	if err != nil {
+		return nil, fmt.Errorf("table: %w", err)
+	}
+	if err := os.Remove(f.Name()); err != nil {
+		return nil, errors.Join(fmt.Errorf("table: %w", err), f.Close())
+	}
+	return &region{file: f, w: bufio.NewWriterSize(f, 256<<10)}, nil
+}
+
+// Write implements [io.Writer].
+func (r *region) Write(b []byte) (int, error) {
+	if r.file == nil {
+		n := copy(r.mem[r.n:], b)
+		r.n += n
+		if n < len(b) {
+			return n, errors.New("table: larger than reserved")
+		}
+		return n, nil
+	}
+	n, err := r.w.Write(b)
+	r.n += n
+	return n, err
+}
+
+// view calls f with what has been written so far.
+func (r *region) view(f func([]byte) error) error {
+	if r.file == nil {
+		return f(r.mem[:r.n])
+	}
+	m, err := r.seal()
+	if err != nil {
+		return err
+	}
+	defer m.release()
+	return f(m.bytes[:r.n])
+}
+
+// seal makes what has been written readable. An anonymous region has one mapping, a file one for each call.
+func (r *region) seal() (*mapping, error) {
+	if r.file == nil {
+		return &mapping{bytes: r.mem}, nil
+	}
+	if err := r.w.Flush(); err != nil {
+		return nil, err
+	}
+	b, err := mapFile(r.file, r.n)
+	if err != nil {
+		return nil, fmt.Errorf("table: map: %w", err)
+	}
+	return &mapping{bytes: b}, nil
+}
+
+// close ends writing. Mappings stay.
+func (r *region) close() {
+	if r.file != nil {
+		_ = r.file.Close() // everything was flushed, and the file has no name
+	}
+}
+
+// abandon gives everything back.
+func (r *region) abandon() {
+	r.close()
+	if r.mem != nil {
+		_ = unmap(r.mem)
+	}
+}

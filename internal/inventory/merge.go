@@ -1,0 +1,152 @@
+package inventory
+
+import "bytes"
+
+// merger walks through many cursors at once: digest by digest, with all the cursors that have it. It is a binary heap
+// by the first eight bytes of the digest, which lie beside the cursors: nothing else is looked at until two are equal.
+type merger struct {
+	heap      []mergeItem
+	group     []*cursor // what the last call of next returned
+	mixed     bool      // the group is not all that has its key
+	digestLen int
+}
+
+type mergeItem struct {
+	key uint64
+	c   *cursor
+}
+
+// newMerger takes cursors of one algorithm, none of them done.
+func newMerger(alg algorithm, cursors []*cursor) *merger {
+	m := &merger{digestLen: alg.digestLen(), heap: make([]mergeItem, len(cursors))}
+	for i, c := range cursors {
+		m.heap[i] = mergeItem{c.key, c}
+	}
+	m.order()
+	return m
+}
+
+// next returns the cursors that are on the lowest digest not yet returned, in no particular order; none at the end. They
+// stay on it until the next call.
+func (m *merger) next() ([]*cursor, error) {
+	if err := m.step(); err != nil {
+		return nil, err
+	}
+	m.group, m.mixed = m.group[:0], false
+	if len(m.heap) > 0 {
+		m.collect(0)
+		m.lowest()
+	}
+	return m.group, nil
+}
+
+// step advances the cursors of the last group.
+func (m *merger) step() error {
+	if m.mixed { // digests that share eight bytes and differ later: made by somebody, not by hashing
+		for _, c := range m.group {
+			if err := c.advance(); err != nil {
+				return &sourceError{c.source, err}
+			}
+		}
+		kept := m.heap[:0]
+		for _, i := range m.heap {
+			if !i.c.done {
+				kept = append(kept, mergeItem{i.c.key, i.c})
+			}
+		}
+		m.heap = kept
+		m.order()
+		return nil
+	}
+	for range m.group { // all of the lowest key, therefore one after the other at the top
+		top := &m.heap[0]
+		if err := top.c.advance(); err != nil {
+			return &sourceError{top.c.source, err}
+		}
+		if top.c.done {
+			last := len(m.heap) - 1
+			m.heap[0] = m.heap[last]
+			m.heap = m.heap[:last]
+		} else {
+			top.key = top.c.key
+		}
+		m.down(0)
+	}
+	return nil
+}
+
+// collect gathers the cursors with the lowest key from item i downward.
+func (m *merger) collect(i int) {
+	if i < len(m.heap) && m.heap[i].key == m.heap[0].key {
+		m.group = append(m.group, m.heap[i].c)
+		m.collect(2*i + 1)
+		m.collect(2*i + 2)
+	}
+}
+
+// lowest leaves those with the lowest digest in the group.
+func (m *merger) lowest() {
+	least := m.group[0].rec[:m.digestLen]
+	for _, c := range m.group[1:] {
+		if order := bytes.Compare(c.rec[8:m.digestLen], least[8:]); order != 0 {
+			m.mixed = true
+			if order < 0 {
+				least = c.rec[:m.digestLen]
+			}
+		}
+	}
+	if !m.mixed {
+		return
+	}
+	kept := m.group[:0]
+	for _, c := range m.group {
+		if bytes.Equal(c.rec[8:m.digestLen], least[8:]) {
+			kept = append(kept, c)
+		}
+	}
+	m.group = kept
+}
+
+func (m *merger) order() {
+	for i := len(m.heap)/2 - 1; i >= 0; i-- {
+		m.down(i)
+	}
+}
+
+func (m *merger) down(i int) {
+	h := m.heap
+	if i >= len(h) {
+		return
+	}
+	item := h[i]
+	for {
+		child := 2*i + 1
+		if child >= len(h) {
+			break
+		}
+		if r := child + 1; r < len(h) && h[r].key < h[child].key {
+			child = r
+		}
+		if item.key <= h[child].key {
+			break
+		}
+		h[i] = h[child]
+		i = child
+	}
+	h[i] = item
+}
+
+// sourceError says whose records could not be read.
+type sourceError struct {
+	source *source
+	err    error
+}
+
+func (e *sourceError) Error() string {
+	if e.source == nil {
+		return e.err.Error()
+	}
+	return "segment " + e.source.ref.SHA256 + ": " + e.err.Error()
+}
+
+func (e *sourceError) Unwrap() error { return e.err }

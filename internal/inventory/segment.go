@@ -1,0 +1,144 @@
+package inventory
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+)
+
+// A segment is a header and records. All numbers are big endian.
+//
+//	header: magic (8) · version (2) · record length (2) · nonce (4) · count (8)
+//	record: digest (32 or 64) · size (5) · kind (1); digests strictly ascending
+//
+// The record length says which digests these are: 38 sha256, 70 sha512. The nonce means nothing; a writer changes it
+// when it needs the same records under another name. Nothing follows the last record.
+const (
+	segmentMagic   = "ocipinv\n"
+	segmentVersion = 1
+	headerLen      = 24
+)
+
+// segmentHeader is what precedes the records.
+type segmentHeader struct {
+	alg   algorithm
+	nonce uint32
+	count uint64
+}
+
+func (h segmentHeader) append(b []byte) []byte {
+	b = append(b, segmentMagic...)
+	b = binary.BigEndian.AppendUint16(b, segmentVersion)
+	b = binary.BigEndian.AppendUint16(b, uint16(h.alg.recordLen()))
+	b = binary.BigEndian.AppendUint32(b, h.nonce)
+	return binary.BigEndian.AppendUint64(b, h.count)
+}
+
+// bytes is the length of the whole segment.
+func (h segmentHeader) bytes() int64 { return headerLen + int64(h.count)*int64(h.alg.recordLen()) }
+
+// ErrSegment is wrapped by every error about the content of a segment.
+var ErrSegment = errors.New("bad segment")
+
+func bad(format string, args ...any) error {
+	return fmt.Errorf("%w: %w", ErrSegment, fmt.Errorf(format, args...))
+}
+
+func parseHeader(b []byte) (segmentHeader, error) {
+	var h segmentHeader
+	if len(b) < headerLen {
+		return h, bad("%d bytes are no header", len(b))
+	}
+	if string(b[:8]) != segmentMagic {
+		return h, bad("magic %q", b[:8])
+	}
+	if v := binary.BigEndian.Uint16(b[8:]); v != segmentVersion {
+		return h, bad("version %d, this program reads version %d", v, segmentVersion)
+	}
+	switch n := int(binary.BigEndian.Uint16(b[10:])); n {
+	case sha256Digests.recordLen():
+		h.alg = sha256Digests
+	case sha512Digests.recordLen():
+		h.alg = sha512Digests
+	default:
+		return h, bad("records of %d bytes", n)
+	}
+	h.nonce = binary.BigEndian.Uint32(b[12:])
+	h.count = binary.BigEndian.Uint64(b[16:])
+	if h.count == 0 {
+		return h, bad("no records")
+	}
+	if h.count > maxCount {
+		return h, bad("%d records, more than %d", h.count, maxCount)
+	}
+	return h, nil
+}
+
+// checkRecord says what is wrong with record r (digest, size, kind) apart from its place.
+func checkRecord(tail []byte) error {
+	switch k := Kind(tail[5]); {
+	case k == Blob:
+		return nil
+	case k != Tombstone:
+		return bad("unknown %v", k)
+	case getSize(tail) != 0:
+		return bad("a tombstone of size %d", getSize(tail))
+	}
+	return nil
+}
+
+// appendRecord appends r, which has been checked, as a segment writes it.
+func appendRecord(b []byte, r Record) []byte {
+	n := algorithmOf(r.Digest).digestLen()
+	var raw [64 + 6]byte
+	unhex(raw[:n], r.Digest.Hex())
+	putSize(raw[n:], r.Size)
+	raw[n+5] = byte(r.Kind)
+	return append(b, raw[:n+6]...)
+}
+
+// Records reads a segment, checking everything; the digests of a segment are all of one algorithm. The last
+// pair may be an error, which wraps [ErrSegment] or is the reader's own; what came before it is not to be used then.
+func Records(r io.Reader) iter.Seq2[Record, error] {
+	return func(yield func(Record, error) bool) {
+		c, err := openCursor(r, 0)
+		for err == nil && !c.done {
+			n := c.alg.digestLen()
+			rec := Record{Digest: c.alg.digest(c.rec[:n]), Size: getSize(c.rec[n:]), Kind: Kind(c.rec[n+5])}
+			if !yield(rec, nil) {
+				return
+			}
+			err = c.advance()
+		}
+		if err != nil {
+			yield(Record{}, err)
+		}
+	}
+}
+
+// verify reads a segment to its end and reports whether it is the one that ref names.
+func verify(r io.Reader, ref SegmentRef) error {
+	h := sha256.New()
+	c, err := openCursor(io.TeeReader(r, h), 0)
+	for err == nil && !c.done {
+		err = c.advance()
+	}
+	if err != nil {
+		return err
+	}
+	if c.count != ref.Count {
+		return bad("%d records, the head says %d", c.count, ref.Count)
+	}
+	if sum := hex.EncodeToString(h.Sum(nil)); sum != ref.SHA256 {
+		return bad("its hash is %s", sum)
+	}
+	return nil
+}
+
+// below reports whether digest a comes before b; both of one length.
+func below(a, b []byte) bool { return bytes.Compare(a, b) < 0 }

@@ -1,0 +1,229 @@
+package inventory
+
+import (
+	"bytes"
+	"encoding/binary"
+	"iter"
+	"runtime"
+	"slices"
+
+	"ociproxy/internal/oci"
+)
+
+// Entry is what a table says about one digest.
+type Entry struct {
+	Stores Set   // those that hold it; never empty
+	Size   int64 // bytes
+	Kind   Kind
+}
+
+// Table says for every digest that any store holds, which stores hold it. It is immutable and safe for concurrent use;
+// look-ups take no lock and do not allocate. Its records lie outside the Go heap; that memory is given back when the
+// garbage collector finds that nobody has the table any more. The zero value and nil are empty tables.
+type Table struct {
+	parts [algorithms]*part
+	held  [MaxStores]int
+}
+
+// part is the table of one algorithm: records, then the index.
+//
+//	record: digest (32 or 64) · size (5) · kind (1) · id of the set of stores (2, little endian)
+//	index:  for every prefix of bits bits the number of the first record that is not below it (4, little endian), and the count
+type part struct {
+	alg     algorithm
+	n       int
+	bits    uint // of the digest that select a bucket
+	records []byte
+	index   []byte
+	sets    setTable
+	memory  *mapping
+}
+
+// A table's record is a segment's record and the id of a set.
+func (a algorithm) entryLen() int { return a.recordLen() + 2 }
+
+// Lookup returns what is known about d.
+func (t *Table) Lookup(d oci.Digest) (Entry, bool) {
+	if t == nil {
+		return Entry{}, false
+	}
+	s := d.String()
+	switch {
+	case len(s) == 7+64 && s[:7] == "sha256:":
+		if p := t.parts[sha256Digests]; p != nil {
+			var raw [32]byte
+			unhex(raw[:], s[7:])
+			return p.lookup(raw[:])
+		}
+	case len(s) == 7+128 && s[:7] == "sha512:":
+		if p := t.parts[sha512Digests]; p != nil {
+			var raw [64]byte
+			unhex(raw[:], s[7:])
+			return p.lookup(raw[:])
+		}
+	}
+	return Entry{}, false
+}
+
+// Len counts the digests.
+func (t *Table) Len() int {
+	n := 0
+	for p := range t.each() {
+		n += p.n
+	}
+	return n
+}
+
+// Bytes is the memory the table takes, on the heap and outside.
+func (t *Table) Bytes() int64 {
+	n := int64(0)
+	for p := range t.each() {
+		n += int64(len(p.records)+len(p.index)) + p.sets.bytes()
+	}
+	return n
+}
+
+// Held counts the digests that store i holds.
+func (t *Table) Held(i int) int {
+	if t == nil {
+		return 0
+	}
+	return t.held[i]
+}
+
+// All returns every digest, sha256 first, each algorithm in ascending order.
+func (t *Table) All() iter.Seq2[oci.Digest, Entry] {
+	return func(yield func(oci.Digest, Entry) bool) {
+		for p := range t.each() {
+			for i := range p.n {
+				d, e := p.at(i)
+				if !yield(d, e) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// sampleSteps bounds how many records one call of Sample looks at.
+const sampleSteps = 4096
+
+// Sample returns a digest for which accept says yes, such as "held by store 3 and small". Where it starts is chosen by seed: give
+// a random one. It looks at a bounded number of records, so that it may find none where few would do.
+func (t *Table) Sample(seed uint64, accept func(Entry) bool) (oci.Digest, Entry, bool) {
+	n := t.Len()
+	if n == 0 {
+		return oci.Digest{}, Entry{}, false
+	}
+	i := int(seed % uint64(n))
+	for range min(n, sampleSteps) {
+		if d, e := t.at(i); accept(e) {
+			return d(), e, true
+		}
+		if i++; i == n {
+			i = 0
+		}
+	}
+	return oci.Digest{}, Entry{}, false
+}
+
+// at returns record i of all; writing its digest out is left to the caller, since it allocates.
+func (t *Table) at(i int) (func() oci.Digest, Entry) {
+	for p := range t.each() {
+		if i < p.n {
+			return func() oci.Digest { d, _ := p.at(i); return d }, p.entry(i)
+		}
+		i -= p.n
+	}
+	panic("inventory: record out of range")
+}
+
+func (t *Table) each() iter.Seq[*part] {
+	return func(yield func(*part) bool) {
+		if t == nil {
+			return
+		}
+		for _, p := range t.parts {
+			if p != nil && !yield(p) {
+				return
+			}
+		}
+	}
+}
+
+// release gives the table's memory back at once. Only for tables that nobody else has seen.
+func (t *Table) release() {
+	for p := range t.each() {
+		p.memory.release()
+	}
+}
+
+// linear is how many records are compared one by one; more are halved first. Buckets of honest digests hold one or two.
+const linear = 8
+
+// lookup must keep p alive until it has read its last byte: the memory goes with p.
+func (p *part) lookup(raw []byte) (Entry, bool) {
+	width, digestLen := p.alg.entryLen(), p.alg.digestLen()
+	key := binary.BigEndian.Uint64(raw)
+	bucket := int(key >> (64 - p.bits))
+	lo := int(binary.LittleEndian.Uint32(p.index[4*bucket:]))
+	hi := int(binary.LittleEndian.Uint32(p.index[4*bucket+4:]))
+	for hi-lo > linear {
+		mid := int(uint(lo+hi) / 2)
+		if bytes.Compare(p.records[mid*width:mid*width+digestLen], raw) <= 0 {
+			lo = mid
+		} else {
+			hi = mid
+		}
+	}
+	for ; lo < hi; lo++ {
+		r := p.records[lo*width : lo*width+width]
+		if binary.BigEndian.Uint64(r) == key && bytes.Equal(r[8:digestLen], raw[8:]) {
+			e := p.entry(lo)
+			return e, true
+		}
+	}
+	runtime.KeepAlive(p)
+	return Entry{}, false
+}
+
+func (p *part) entry(i int) Entry {
+	width, digestLen := p.alg.entryLen(), p.alg.digestLen()
+	tail := p.records[i*width+digestLen : i*width+width]
+	e := Entry{
+		Size:   getSize(tail),
+		Kind:   Kind(tail[5]),
+		Stores: p.sets.get(binary.LittleEndian.Uint16(tail[6:]), i),
+	}
+	runtime.KeepAlive(p)
+	return e
+}
+
+func (p *part) at(i int) (oci.Digest, Entry) {
+	width := p.alg.entryLen()
+	d := p.alg.digest(p.records[i*width : i*width+p.alg.digestLen()])
+	return d, p.entry(i)
+}
+
+// setTable gives sets of stores short names. Nearly all digests share a few sets, so that two bytes do; where they
+// do not, the sets of the digests beyond are kept one by one.
+type setTable struct {
+	sets   []Set    // by id
+	beyond []uint32 // numbers of the records whose set has no id, ascending
+	theirs []Set    // their sets
+}
+
+// noID marks a record whose set is found by the record's number.
+const noID = 1<<16 - 1
+
+func (s *setTable) get(id uint16, record int) Set {
+	if id != noID {
+		return s.sets[id]
+	}
+	i, _ := slices.BinarySearch(s.beyond, uint32(record))
+	return s.theirs[i]
+}
+
+func (s *setTable) bytes() int64 {
+	return int64(cap(s.sets)+cap(s.theirs))*int64(len(Set{})*8) + int64(cap(s.beyond))*4
+}

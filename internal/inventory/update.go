@@ -1,0 +1,135 @@
+package inventory
+
+import (
+	"fmt"
+	"runtime"
+)
+
+// update builds a new table when a reader has segments that the table has not, and publishes what is known.
+func (f *Follower) update() error {
+	f.building.Lock()
+	defer f.building.Unlock()
+	changed, err := f.rebuild()
+	f.mu.Lock()
+	news := f.live.publish(f.view())
+	f.report()
+	stores := f.stores
+	f.mu.Unlock()
+	if changed {
+		f.segments.retain(func(sha256 string) bool {
+			for _, s := range stores {
+				if h := s.reader.Head(); h != nil && h.has(sha256) {
+					return true
+				}
+			}
+			return false
+		}, f.opt.clock()())
+	}
+	if changed && news {
+		// The old table's memory goes when the collector finds that no request has it any more. Without a
+		// nudge that may take minutes on a quiet proxy, and the next table would be a third.
+		runtime.GC()
+	}
+	return err
+}
+
+// rebuild reports whether there is a new table. A segment that cannot be read costs its stores their news, not the others theirs.
+func (f *Follower) rebuild() (changed bool, err error) {
+	var failed []error
+	without := map[string]bool{} // hashes of segments that cannot be read
+	for {
+		in := buildInput{old: f.table, keep: keepNone(), open: f.segments.open, dir: f.tableDir()}
+		built := map[*followed][]SegmentRef{}
+		for _, s := range f.list() {
+			had := s.reader.builtSegments()
+			h := s.reader.Head()
+			if h == nil || had != nil && sameSegments(had, h.Segments) || lists(h, without) {
+				if had != nil {
+					in.keep[s.Index] = int16(s.Index)
+				}
+				continue
+			}
+			next := h.Segments
+			if had != nil && isPrefix(had, next) {
+				in.keep[s.Index] = int16(s.Index)
+				next = next[len(had):]
+			}
+			in.changes = append(in.changes, storeChange{index: s.Index, segments: next})
+			built[s] = h.Segments
+		}
+		if len(in.changes) == 0 {
+			return false, joinFaults(failed)
+		}
+		t, err := build(in)
+		if err == nil {
+			f.table = t
+			for s, segments := range built {
+				s.reader.setBuilt(segments)
+			}
+			return true, joinFaults(failed)
+		}
+		ref, ok := whose(err)
+		if !ok {
+			return false, err
+		}
+		failed = append(failed, err)
+		without[ref.SHA256] = true
+		f.segments.drop(ref.SHA256)
+		for s, segments := range built {
+			if lists(&Head{Segments: segments}, without) {
+				s.reader.refetch()
+			}
+		}
+	}
+}
+
+func joinFaults(faults []error) error {
+	if len(faults) == 0 {
+		return nil
+	}
+	return fmt.Errorf("build table: %w", faults[0])
+}
+
+func lists(h *Head, hashes map[string]bool) bool {
+	for _, s := range h.Segments {
+		if hashes[s.SHA256] {
+			return true
+		}
+	}
+	return false
+}
+
+// view is what is known now. f.building and f.mu are held.
+func (f *Follower) view() *View {
+	v := &View{Table: f.table}
+	for _, s := range f.stores {
+		if s.reader.State() == Current && s.reader.builtSegments() != nil {
+			v.Believed.Add(s.Index)
+		}
+	}
+	return v
+}
+
+// report logs what became of each store since the last time. f.mu is held.
+func (f *Follower) report() {
+	for _, s := range f.stores {
+		st := s.reader.Status()
+		if st.State != s.state {
+			f.log.Info("inventory changed its state", "store", s.ID, "from", s.state.String(), "to", st.State.String(),
+				"generation", st.Generation, "writtenAt", st.WrittenAt)
+			s.state = st.State
+		}
+		fault := ""
+		if st.LastError != nil {
+			fault = st.LastError.Error()
+		}
+		switch {
+		case fault == s.fault:
+		case fault == "":
+			f.log.Info("inventory is read again", "store", s.ID, "generation", st.Generation)
+		default:
+			f.log.Warn("inventory cannot be refreshed", "store", s.ID, "state", st.State.String(), "error", fault)
+		}
+		s.fault = fault
+	}
+}

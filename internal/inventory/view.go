@@ -1,0 +1,34 @@
+package inventory
+
+import "sync/atomic"
+
+// View is what the inventories say at one moment. It is immutable.
+type View struct {
+	// Table says which stores hold a digest. It may know stores that are not believed.
+	Table *Table
+	// Believed are the stores whose inventory counts now: what the table does not say they hold, they do not hold. Any
+	// other store has to be asked.
+	Believed Set
+}
+
+// Live is the newest [View] in terms of the indices of one [Follower.Follow]. The next Follow leaves it as it is, so that
+// whoever still works with the old indices is never told something in terms of the new ones.
+type Live struct{ view atomic.Pointer[View] }
+
+// View returns the newest view; never nil. It takes no lock. Keep it for as long as one decision needs, not longer: it holds on to memory.
+func (l *Live) View() *View { return l.view.Load() }
+
+func newLive(v *View) *Live {
+	l := &Live{}
+	l.view.Store(v)
+	return l
+}
+
+// publish reports whether v says anything new.
+func (l *Live) publish(v *View) bool {
+	if was := l.view.Load(); was.Table == v.Table && was.Believed == v.Believed {
+		return false
+	}
+	l.view.Store(v)
+	return true
+}
