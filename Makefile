@@ -28,7 +28,7 @@ demo: ## a whole world on loopback, to try things on (DEMO_FLAGS=--once: pull as
 	$(GO) run ./cmd/oci-proxy demo $(DEMO_FLAGS)
 
 parts: ## install every pinned part into .bin/ (the targets below install what they need)
-	scripts/parts.sh lint test slow bench
+	scripts/parts.sh unit lint test slow bench
 
 lint: ## gofmt, go vet and golangci-lint over both modules
 	scripts/parts.sh lint
@@ -37,16 +37,17 @@ lint: ## gofmt, go vet and golangci-lint over both modules
 test: test-unit test-parts ## all tests but the slow ones, with the race detector
 
 test-unit: ## only the tests beside the code
+	scripts/parts.sh unit
 	$(GO) test -race $(TEST_FLAGS) ./...
 
 test-parts: ## only the tests with real servers and clients (test/)
-	scripts/parts.sh test
+	scripts/parts.sh unit test
 	cd test && $(GO) test -race -timeout 20m $(TEST_FLAGS) ./...
 
 test-all: test test-slow ## every test
 
 test-slow: ## only the slow tests with real parts: containerd 2, regctl, signed images
-	scripts/parts.sh test slow
+	scripts/parts.sh unit test slow
 	cd test && OCIPROXY_SLOW=1 $(GO) test -race -timeout 30m -run '^TestSlow' $(TEST_FLAGS) ./...
 
 fuzz: ## run each fuzz target for FUZZTIME

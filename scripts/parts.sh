@@ -37,7 +37,9 @@ install_go() {
 
 apt_missing=()
 want_apt() {
-  PATH=$PATH:/usr/sbin:/sbin command -v "$1" >/dev/null || apt_missing+=("$2")
+  local packages
+  read -ra packages <<<"$2"
+  PATH=$PATH:/usr/sbin:/sbin command -v "$1" >/dev/null || apt_missing+=("${packages[@]}")
 }
 
 install_apt() {
@@ -59,7 +61,7 @@ install_apt() {
   say "${apt_missing[*]} installed in $((SECONDS - start)) s"
 }
 
-[ $# -gt 0 ] || { echo "usage: scripts/parts.sh SET…  (lint, test, slow, bench)" >&2; exit 2; }
+[ $# -gt 0 ] || { echo "usage: scripts/parts.sh SET…  (unit, lint, test, slow, bench)" >&2; exit 2; }
 while read -r kind set file source; do
   case $kind in '' | '#'*) continue ;; esac
   [[ " $* " == *" $set "* ]] || continue
