@@ -26,6 +26,7 @@ func Fill(v any) {
 		Fill(&v.Limits)
 		Fill(&v.Ranges)
 		Fill(&v.Route)
+		Fill(&v.Health)
 		Fill(&v.Log)
 	case *Client:
 		v.Behind.Preset = "direct"
@@ -56,6 +57,10 @@ func Fill(v any) {
 		v.StaleAfter = 24 * time.Hour
 	case *Route:
 		v.CostWeight = 5
+	case *Health:
+		v.Interval = 30 * time.Second
+		v.IdleInterval = 5 * time.Minute
+		v.Timeout = 5 * time.Second
 	case *Log:
 		v.Requests = 1
 		v.Client = LogPrefix

@@ -42,6 +42,8 @@ type Config struct {
 	Stores []Store `yaml:"stores"`
 	// Route tunes where requests go.
 	Route Route `yaml:"route"`
+	// Health tunes how stores and upstreams are watched.
+	Health Health `yaml:"health"`
 	// Deny lists what is never served: the answer is `403 DENIED`.
 	Deny Deny `yaml:"deny"`
 	// Log tunes the request log.
@@ -291,6 +293,17 @@ type Route struct {
 	Latency string `yaml:"latency"`
 	// Pins send some clients to named candidates only. The first one that matches counts.
 	Pins []Pin `yaml:"pin"`
+}
+
+// Health tunes how stores and upstreams are watched. A candidate is taken out after 3 failed probes in a row, which are
+// made about a second apart, and comes back after 5 good ones.
+type Health struct {
+	// Interval is how often candidates are probed that clients are sent to or would be next.
+	Interval time.Duration `yaml:"interval"`
+	// IdleInterval is how often the others are probed.
+	IdleInterval time.Duration `yaml:"idleInterval"`
+	// Timeout bounds one probe.
+	Timeout time.Duration `yaml:"timeout"`
 }
 
 // Pin sends the clients of a range or of a cloud to named candidates only.

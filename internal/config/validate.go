@@ -35,6 +35,7 @@ func validate(d *decoder, c *Config) {
 	v.place("location", &c.Location)
 	v.client()
 	v.limits()
+	v.health()
 	v.ranges()
 	v.upstreams()
 	v.stores()
@@ -209,6 +210,19 @@ func (v *validator) limits() {
 	}
 	if l.MaxStreams < 1 || l.MaxStreams > 10_000 {
 		v.fail("limits.maxStreams", "", "maxStreams must be between 1 and 10000")
+	}
+}
+
+func (v *validator) health() {
+	h := v.c.Health
+	if h.Interval < 100*time.Millisecond {
+		v.fail("health.interval", "30s finds a dead store in about half a minute, and any failed check or relay at once", "interval must be at least 100ms")
+	}
+	if h.IdleInterval < h.Interval {
+		v.fail("health.idleInterval", "", "idleInterval must not be shorter than interval")
+	}
+	if h.Timeout <= 0 || h.Timeout > time.Minute {
+		v.fail("health.timeout", "", "timeout must be longer than 0 and at most 1m")
 	}
 }
 

@@ -60,8 +60,8 @@ type Options struct {
 	Entries int
 	// InFlight bounds the checks under way: 128. PerClient bounds those one client network causes: 16.
 	InFlight, PerClient int
-	// Observe is called after each check with the candidate's name, one of [Results], and how long it took. Nil: not called.
-	Observe func(candidate, result string, took time.Duration)
+	// Observe is called after each check with its target, one of [Results], the answer, and how long it took. Nil: not called.
+	Observe func(t Target, result string, a Answer, took time.Duration)
 }
 
 // Results of a check, for metrics.
@@ -99,7 +99,7 @@ func New(opt Options) (*Checker, error) {
 	setDefault(&opt.InFlight, 128)
 	setDefault(&opt.PerClient, 16)
 	if opt.Observe == nil {
-		opt.Observe = func(string, string, time.Duration) {}
+		opt.Observe = func(Target, string, Answer, time.Duration) {}
 	}
 	client := http.Client{}
 	if opt.Client != nil {
@@ -182,18 +182,30 @@ func (c *Checker) Check(ctx context.Context, client netip.Prefix, targets []Targ
 func (c *Checker) start(client netip.Prefix, t Target) <-chan singleflight.Result {
 	return c.flight.DoChan(t.URL, func() (any, error) {
 		if !c.acquire(client) {
-			c.opt.Observe(t.Candidate, ResultShed, 0)
+			c.opt.Observe(t, ResultShed, Answer{Size: -1}, 0)
 			return nil, nil // stays unknown
 		}
 		defer c.release(client)
 		begin := time.Now()
 		a, result := c.ask(t.URL)
-		c.opt.Observe(t.Candidate, result, time.Since(begin))
+		took := time.Since(begin)
 		// The request's strings are parts of a larger buffer: keep copies.
 		t.Key.Name, t.Key.Ref = strings.Clone(t.Key.Name), strings.Clone(t.Key.Ref)
 		c.cache.Set(t.Key, a)
-		return nil, nil
+		c.opt.Observe(t, result, a, took)
+		return a, nil
 	})
+}
+
+// Recheck asks about t whatever is remembered, in the background and within the same bounds, and hands the
+// answer to then. When a bound is reached, nothing happens.
+func (c *Checker) Recheck(client netip.Prefix, t Target, then func(Answer)) {
+	done := c.start(client, t)
+	go func() {
+		if r := <-done; r.Val != nil {
+			then(r.Val.(Answer)) //nolint:forcetypeassert // start's own value
+		}
+	}()
 }
 
 var errNoAnswer = errors.New("no usable answer")
@@ -213,8 +225,8 @@ func (c *Checker) ask(url string) (Answer, string) {
 
 var errAbsent = errors.New("absent")
 
-// accept names every manifest type, so that a registry answers for what clients will ask for.
-const accept = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, " +
+// Accept names every manifest type, so that a registry answers for what clients will ask for.
+const Accept = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, " +
 	"application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json, " +
 	"application/vnd.docker.distribution.manifest.v1+prettyjws, application/vnd.oci.artifact.manifest.v1+json, */*"
 
@@ -226,7 +238,7 @@ func (c *Checker) head(url string) (size int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	req.Header.Set("Accept", accept)
+	req.Header.Set("Accept", Accept)
 	req.Header.Set("User-Agent", "oci-proxy")
 	resp, err := c.client.Do(req)
 	if err != nil {

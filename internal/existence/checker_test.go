@@ -94,7 +94,7 @@ func TestNothingOfTheClientIsForwarded(t *testing.T) {
 	o := newOrigin(t, func(_ http.ResponseWriter, r *http.Request) { got = r })
 	c := newChecker(t, Options{Budget: 5 * time.Second})
 	c.Check(t.Context(), home, []Target{target(o, "d")})
-	if got.Method != http.MethodHead || got.Header.Get("Authorization") != "" || got.Header.Get("Accept") != accept {
+	if got.Method != http.MethodHead || got.Header.Get("Authorization") != "" || got.Header.Get("Accept") != Accept {
 		t.Errorf("request = %s %v", got.Method, got.Header)
 	}
 }
@@ -153,7 +153,7 @@ func TestFloodIsBounded(t *testing.T) {
 		<-release
 	})
 	var shed atomic.Int64
-	c := newChecker(t, Options{Budget: time.Millisecond, InFlight: 8, PerClient: 3, Observe: func(_, result string, _ time.Duration) {
+	c := newChecker(t, Options{Budget: time.Millisecond, InFlight: 8, PerClient: 3, Observe: func(_ Target, result string, _ Answer, _ time.Duration) {
 		if result == ResultShed {
 			shed.Add(1)
 		}

@@ -29,6 +29,16 @@ type Metrics struct {
 	Checks *prometheus.CounterVec
 	// CheckDuration is how long they took, in seconds.
 	CheckDuration prometheus.Histogram
+	// Probes counts health probes by candidate and result.
+	Probes *prometheus.CounterVec
+	// ProbeDuration is how long they took, in seconds.
+	ProbeDuration prometheus.Histogram
+	// Usable is 1 for each candidate in service.
+	Usable *prometheus.GaugeVec
+	// Frozen is 1 while more than half of the candidates fail together and nobody is ejected.
+	Frozen prometheus.Gauge
+	// Retries counts repeated downloads that were sent to another candidate, by the one they were taken from.
+	Retries *prometheus.CounterVec
 	// ExistenceEntries is how many answers are remembered.
 	ExistenceEntries prometheus.Gauge
 	// Relays counts relayed tag lists by upstream and result (ok, not-found, failed).
@@ -68,12 +78,20 @@ func New(version string) *Metrics {
 		Name: "ociproxy_existence_check_seconds", Help: "Time of the HEAD requests that ask candidates whether they hold something.",
 		Buckets: []float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2.5, 5},
 	})
+	m.ProbeDuration = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "ociproxy_health_probe_seconds", Help: "Time of the probes that watch candidates with real objects.",
+		Buckets: []float64{0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5},
+	})
 	m.requests = m.counter("ociproxy_requests_total", "Requests by kind and status.", "kind", "code")
 	m.redirects = m.counter("ociproxy_redirects_total", "Redirects by the client's cloud and region, candidate and reason.", flowLabels...)
 	m.bytes = m.counter("ociproxy_redirected_bytes_total", "Bytes of the blobs redirected to, where the size is known; whole GETs only.", flowLabels...)
 	m.cost = m.counter("ociproxy_estimated_cost_dollars_total", "Estimated transfer cost in US dollars of those bytes.", flowLabels...)
 	m.Address = m.counter("ociproxy_client_address_total", "Requests by where the client's address came from.", "source")
 	m.Checks = m.counter("ociproxy_existence_checks_total", "HEAD requests that ask candidates whether they hold something.", "candidate", "result")
+	m.Probes = m.counter("ociproxy_health_probes_total", "Probes that watch candidates with real objects.", "candidate", "result")
+	m.Usable = m.gaugeVec("ociproxy_candidate_usable", "1 for each candidate in service, 0 for one that is ejected or not yet proven.", "candidate")
+	m.Frozen = m.gauge("ociproxy_health_frozen", "1 while more than half of the candidates fail together, which is our own network: nobody is ejected.")
+	m.Retries = m.counter("ociproxy_retries_total", "Repeated downloads sent elsewhere, by the candidate they were taken from.", "candidate")
 	m.ExistenceEntries = m.gauge("ociproxy_existence_entries", "Existence answers remembered.")
 	m.Relays = m.counter("ociproxy_relays_total", "Tag lists relayed, by upstream and result.", "candidate", "result")
 	m.Limited = m.counter("ociproxy_limited_total", "Requests that exceeded an upstream's maxRPS.", "candidate")
@@ -95,7 +113,7 @@ func New(version string) *Metrics {
 		goversion = bi.GoVersion
 	}
 	info.WithLabelValues(version, goversion).Set(1)
-	m.Registry.MustRegister(m.Decision, m.CheckDuration, collectors.NewGoCollector(),
+	m.Registry.MustRegister(m.Decision, m.CheckDuration, m.ProbeDuration, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

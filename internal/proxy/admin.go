@@ -54,6 +54,11 @@ func (s *Server) AdminHandler() http.Handler {
 // observeGauges copies what is asked for only when somebody looks.
 func (s *Server) observeGauges() {
 	s.metrics.ExistenceEntries.Set(float64(s.checker.Len()))
+	s.metrics.Usable.Reset()
+	for _, st := range s.health.Status() {
+		s.metrics.Usable.WithLabelValues(st.Name).Set(boolGauge(st.Usable))
+	}
+	s.metrics.Frozen.Set(boolGauge(s.health.Frozen()))
 	s.metrics.ResetFeeds() // a reload may have removed some
 	for _, f := range s.world.Load().ranges.Status() {
 		age := f.Age.Seconds()
@@ -62,6 +67,13 @@ func (s *Server) observeGauges() {
 		}
 		s.metrics.ObserveFeed(f.Name, age, f.Rows, f.Unknown, f.LastError != "")
 	}
+}
+
+func boolGauge(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 func (s *Server) serveExplain(rw http.ResponseWriter, r *http.Request) {

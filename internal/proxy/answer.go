@@ -81,9 +81,12 @@ func (s *Server) answer(w *world, r *http.Request) (a answer) {
 		return a
 	}
 	a.client = w.client(addr, w.ranges.Locate(addr))
+	w.places.note(a.client.Ranking.ID)
 	a.decided = true
-	s.resolve(r.Context(), w, &a)
+	st := s.resolve(r.Context(), w, &a)
+	s.retry(r, w, &a, &st)
 	s.act(r.Context(), w, &a)
+	w.sampleManifest(r, &a)
 	return a
 }
 
@@ -109,32 +112,39 @@ func (w *world) client(addr netip.Addr, at ranges.Client) route.Client {
 }
 
 // resolve decides, finding out what the decision needs: first from memory, then by at most route.MaxChecks
-// requests within one budget.
+// requests within one budget. It returns the state that the decision rests on.
 func (s *Server) resolve(ctx context.Context, w *world, a *answer) route.State {
-	st := route.State{Usable: w.all, Unknown: w.all}
+	st := route.State{Usable: w.health.Usable(), Unknown: w.all}
 	// Most requests are answered by the first of the ranking: to know about it now saves deciding twice.
 	if i := a.client.Ranking.First(&a.req); i >= 0 && i != w.snapshot.Canonical && a.req.Kind != oci.KindTags {
 		s.recall(w, a, i, &st)
 	}
+	s.settle(ctx, w, a, &st)
+	return st
+}
+
+// settle decides with st, and again with what it learns or with one candidate less, until the answer stands.
+func (s *Server) settle(ctx context.Context, w *world, a *answer, st *route.State) {
 	asked := false
+	var over route.Set // beyond their quota
 	for {
-		a.decision = route.Decide(&a.req, &a.client, w.snapshot, &st)
-		if a.decision.Action != route.Check {
-			if i := a.decision.Candidate; i < 0 || w.allow(i) || !st.Usable.Has(i) {
-				break
-			}
-			// Over its quota: let the next one answer, if there is one.
-			s.metrics.Limited.WithLabelValues(w.snapshot.Candidates[a.decision.Candidate].Name).Inc()
-			st.Usable.Remove(a.decision.Candidate)
+		a.decision = route.Decide(&a.req, &a.client, w.snapshot, st)
+		if a.decision.Action == route.Check {
+			s.fill(ctx, w, a, st, &asked)
 			continue
 		}
-		s.fill(ctx, w, a, &st, &asked)
+		i := a.decision.Candidate
+		if i == route.NoCandidate || !over.Has(i) && w.allow(i) {
+			return
+		}
+		if over.Has(i) { // even the last resort is
+			a.refuse(oci.ErrTooManyRequests)
+			return
+		}
+		s.metrics.Limited.WithLabelValues(w.snapshot.Candidates[i].Name).Inc()
+		over.Add(i)
+		st.Usable.Remove(i)
 	}
-	if i := a.decision.Candidate; i >= 0 && !st.Usable.Has(i) {
-		a.refuse(oci.ErrTooManyRequests) // even the last resort is over its quota
-		return st
-	}
-	return st
 }
 
 // fill learns what the decision needs and writes it into st.
@@ -161,8 +171,7 @@ func (s *Server) fill(ctx context.Context, w *world, a *answer, st *route.State,
 	targets := make([]existence.Target, 0, route.MaxChecks)
 	for _, i := range need {
 		if i != route.NoCandidate && st.Unknown.Has(i) {
-			c := &w.snapshot.Candidates[i]
-			targets = append(targets, existence.Target{Key: w.key(i, &a.req), URL: c.Ask(a.req), Candidate: c.Name})
+			targets = append(targets, w.target(i, &a.req))
 		}
 	}
 	s.checker.Check(ctx, route.Network(a.client.Addr), targets)

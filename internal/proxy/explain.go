@@ -68,7 +68,7 @@ func (s *Server) Explain(ctx context.Context, addr netip.Addr, path string) (*Ex
 		e.Feed, e.Prefix = at.Entry.Feed, at.Entry.Prefix.String()
 	}
 	a := answer{client: w.client(addr, at), decided: true}
-	st := route.State{Usable: w.all, Holds: w.all}
+	st := route.State{Usable: w.health.Usable(), Holds: w.all}
 	target := path
 	if path == "" {
 		target = anyBlob

@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -94,6 +95,7 @@ limits: {checkTimeout: 5s, drain: 0s}
 ranges:
   overrides:
     - {cidr: 192.0.2.0/24, place: aws/us-east-1}
+    - {cidr: "2001:db8::/32", place: aws/us-east-1}
     - {cidr: 198.51.100.0/24, place: gcp/europe-west1}
 upstreams:
   - {name: us, url: "US", insecure: true, prefix: p/i, place: gcp/us-central1, canonical: true}
@@ -175,6 +177,11 @@ const (
 	homeClient = "203.0.113.9"
 )
 
+// another returns an AWS client of a network that never asked before.
+func another() string { return fmt.Sprintf("2001:db8:%x::1", networks.Add(1)) }
+
+var networks atomic.Int32
+
 func TestRequests(t *testing.T) {
 	w := newWorld(t)
 	tests := []struct {
@@ -187,8 +194,8 @@ func TestRequests(t *testing.T) {
 		{awsClient, "HEAD /v2", 200, "", ""},
 		{awsClient, "GET /v2/a/b/blobs/" + digest, 307, "{va}/b/" + digest, ""},
 		{awsClient, "HEAD /v2/a/b/blobs/" + digest, 307, "{va}/b/" + digest, ""},
-		{awsClient, "GET /v2/a/b/blobs/" + strings.Replace(digest, ":", "%3A", 1), 307, "{va}/b/" + digest, ""},
-		{awsClient, "GET /v2/a/b/blobs/" + digest + "?ns=docker.io", 307, "{va}/b/" + digest, ""},
+		{another(), "GET /v2/a/b/blobs/" + strings.Replace(digest, ":", "%3A", 1), 307, "{va}/b/" + digest, ""},
+		{another(), "GET /v2/a/b/blobs/" + digest + "?ns=docker.io", 307, "{va}/b/" + digest, ""},
 		{awsClient, "GET /v2/a/b/blobs/" + absent, 307, "{us}/v2/p/i/a/b/blobs/" + absent, ""},
 		{homeClient, "GET /v2/a/b/blobs/" + digest, 307, "{cdn}/b/" + digest, ""},
 		{gcpClient, "GET /v2/a/b/blobs/" + digest, 307, "{eu}/v2/p/i/a/b/blobs/" + digest, ""},
@@ -279,7 +286,7 @@ func TestTricks(t *testing.T) {
 	}
 	// Absolute form and an odd Host are legal; neither appears in what is answered.
 	for _, headers := range [][]string{nil, {"X-Forwarded-Host: evil.example"}, {"X-Original-URL: /v2/evil"}} {
-		resp := w.ask(t, awsClient, "GET http://evil.example/v2/a/blobs/"+digest, headers...)
+		resp := w.ask(t, another(), "GET http://evil.example/v2/a/blobs/"+digest, headers...)
 		if got := resp.Header.Get("Location"); got != w.va.URL+"/b/"+digest {
 			t.Errorf("Location %q", got)
 		}
@@ -297,8 +304,8 @@ func TestASpooferGainsNothing(t *testing.T) {
 func TestOneCheckPerDigest(t *testing.T) {
 	w := newWorld(t)
 	for range 3 {
-		w.ask(t, awsClient, "GET /v2/a/blobs/"+digest)
-		w.ask(t, awsClient, "GET /v2/other/blobs/"+digest)
+		w.ask(t, another(), "GET /v2/a/blobs/"+digest)
+		w.ask(t, another(), "GET /v2/other/blobs/"+digest)
 	}
 	if got := w.va.requests(); len(got) != 1 || got[0] != "HEAD /b/"+digest {
 		t.Errorf("the store was asked %v, want one HEAD", got)
@@ -337,8 +344,8 @@ func TestMaxRPS(t *testing.T) {
 func TestMetricsAndBytes(t *testing.T) {
 	w := newWorld(t)
 	w.ask(t, awsClient, "GET /v2/a/blobs/"+digest)
-	w.ask(t, awsClient, "GET /v2/a/blobs/"+digest, "Range: bytes=0-")
-	w.ask(t, awsClient, "GET /v2/a/blobs/"+digest, "Range: bytes=500-")
+	w.ask(t, another(), "GET /v2/a/blobs/"+digest, "Range: bytes=0-")
+	w.ask(t, another(), "GET /v2/a/blobs/"+digest, "Range: bytes=500-")
 	w.ask(t, awsClient, "HEAD /v2/a/blobs/"+digest)
 	w.ask(t, homeClient, "GET /v2/A/x")
 	rec := httptest.NewRecorder()
@@ -355,6 +362,36 @@ func TestMetricsAndBytes(t *testing.T) {
 	} {
 		if !strings.Contains(rec.Body.String(), line+"\n") {
 			t.Errorf("metrics lack %s", line)
+		}
+	}
+}
+
+// A client whose download failed asks again: it gets the next candidate, and the store is looked at.
+func TestRetry(t *testing.T) {
+	w := newWorld(t, "serves: [internet]", "serves: [all]")
+	path := "GET /v2/a/blobs/" + digest
+	to := func(client string, headers ...string) string {
+		return strings.TrimSuffix(w.ask(t, client, path, headers...).Header.Get("Location"), "/b/"+digest)
+	}
+	if got := to(awsClient); got != w.va.URL {
+		t.Fatalf("first to %s", got)
+	}
+	if got := to(awsClient); got != w.cdn.URL {
+		t.Errorf("the second try goes to %s, want the next candidate", got)
+	}
+	poll(t, "the store is checked again", func() bool { return len(w.va.requests()) == 2 })
+	poll(t, "a checked store is used again", func() bool { return to(awsClient) == w.va.URL })
+	client := another()
+	if got := to(client); got != w.va.URL {
+		t.Errorf("another client to %s", got)
+	}
+	if got := to(client, "Range: bytes=12345-"); got != w.cdn.URL {
+		t.Errorf("a resumed download goes to %s, want the next candidate", got)
+	}
+	client = another()
+	for i := range 5 {
+		if got := to(client, fmt.Sprintf("Range: bytes=%d-", i<<23)); got != w.va.URL {
+			t.Errorf("chunk %d goes to %s", i, got)
 		}
 	}
 }

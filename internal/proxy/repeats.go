@@ -34,15 +34,22 @@ type repeatKey uint64
 type repeats struct {
 	seed    maphash.Seed
 	epoch   time.Time
-	slots   [repeatSlots]atomic.Uint64 // fingerprint 47 · began at 0 1 · seconds since epoch 16
+	slots   [repeatSlots]atomic.Uint64
 	records *otter.Cache[repeatKey, *repeatRecord]
 }
+
+// A slot is a fingerprint of the key (its upper bits), two flags, and seconds since the epoch (lower 16 bits).
+const (
+	slotTime  = 0xffff
+	slotBegan = 1 << 16 // the first request was for the start
+	slotFine  = 1 << 17 // the store was checked: repeats are other machines behind one address
+	slotKey   = ^uint64(slotTime | slotBegan | slotFine)
+)
 
 // repeatRecord is what is known of a pair that came back.
 type repeatRecord struct {
 	mu     sync.Mutex
 	starts []int64
-	fine   bool // the store was checked and serves the digest well
 }
 
 func newRepeats() (*repeats, error) {
@@ -61,20 +68,23 @@ func (r *repeats) close() { r.records.StopAllGoroutines() }
 // at a download that failed. key names the pair for [repeats.fine].
 func (r *repeats) seen(client netip.Prefix, digest string, start int64) (key repeatKey, again bool) {
 	key = r.key(client, digest)
-	now := uint64(time.Since(r.epoch)/time.Second) & 0xffff
-	word := uint64(key)&^0x1ffff | now
+	word := uint64(key)&slotKey | r.now()
 	if start == 0 {
-		word |= 1 << 16
+		word |= slotBegan
 	}
 	slot := &r.slots[uint64(key)%repeatSlots]
-	old := slot.Swap(word)
-	if old == 0 || (old^word)>>17 != 0 || (now-old)&0xffff > uint64(repeatWindow/time.Second) {
+	old := slot.Load()
+	switch {
+	case old == 0 || (old^word)&slotKey != 0 || !r.recent(old):
+		slot.Store(word)
 		return key, false
+	case old&slotFine != 0:
+		return key, false // until the window ends: then the store is doubted again
 	}
 	record, ok := r.records.GetIfPresent(key)
 	if !ok {
 		record = &repeatRecord{}
-		if old&(1<<16) != 0 {
+		if old&slotBegan != 0 {
 			record.starts = append(record.starts, 0)
 		}
 		if was, set := r.records.SetIfAbsent(key, record); !set {
@@ -93,20 +103,22 @@ func (r *repeatRecord) again(start int64) bool {
 		return false
 	}
 	if slices.Contains(r.starts, start) {
-		return !r.fine
+		return true
 	}
 	r.starts = append(r.starts, start)
-	return start%chunkAlign != 0 && !r.fine
+	return start%chunkAlign != 0
 }
 
-// fine says that the store was checked: further repeats of the pair are other machines behind one address,
-// not failures.
+// fine says that the store was checked and has the digest: for one window, repeats of the pair are taken for
+// other machines behind one address, not for failures.
 func (r *repeats) fine(key repeatKey) {
-	if record, ok := r.records.GetIfPresent(key); ok {
-		record.mu.Lock()
-		record.fine = true
-		record.mu.Unlock()
-	}
+	r.slots[uint64(key)%repeatSlots].Store(uint64(key)&slotKey | slotFine | r.now())
+}
+
+func (r *repeats) now() uint64 { return uint64(time.Since(r.epoch)/time.Second) & slotTime }
+
+func (r *repeats) recent(word uint64) bool {
+	return (r.now()-word)&slotTime <= uint64(repeatWindow/time.Second)
 }
 
 func (r *repeats) key(client netip.Prefix, digest string) repeatKey {

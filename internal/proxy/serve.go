@@ -44,6 +44,8 @@ func (s *Server) Serve(ctx context.Context, reload <-chan struct{}, public, admi
 		})
 	}
 	g.Go(func() error { s.refreshRanges(work); return nil })
+	g.Go(func() error { s.health.Run(work); return nil })
+	g.Go(func() error { s.watchPlaces(work); return nil })
 	g.Go(func() error { return s.watch(work, reload) })
 	s.metrics.Ready.Set(1)
 	s.log.Info("serving", "listen", public.Addr().String(), "admin", addrOf(admin), "config", w.cfg.Hash,

@@ -12,6 +12,7 @@ import (
 
 	"ociproxy/internal/config"
 	"ociproxy/internal/existence"
+	"ociproxy/internal/health"
 	"ociproxy/internal/metrics"
 )
 
@@ -41,6 +42,8 @@ type Server struct {
 	log     *slog.Logger
 	metrics *metrics.Metrics
 	checker *existence.Checker
+	health  *health.Monitor
+	repeats *repeats
 	client  *http.Client
 	relays  chan struct{} // bounds the tag lists held in memory at once
 
@@ -68,22 +71,22 @@ func New(opt Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.repeats, err = newRepeats(); err != nil {
+		return nil, err
+	}
 	s.checker, err = existence.New(existence.Options{
 		Client: s.client, Budget: cfg.Limits.CheckTimeout,
-		Observe: func(candidate, result string, took time.Duration) {
-			s.metrics.Checks.WithLabelValues(candidate, result).Inc()
-			if took > 0 {
-				s.metrics.CheckDuration.Observe(took.Seconds())
-			}
-		},
+		Observe: s.observeCheck,
 	})
 	if err != nil {
 		return nil, err
 	}
 	w, err := s.build(cfg, nil)
 	if err != nil {
+		s.Close()
 		return nil, err
 	}
+	s.health = s.newHealth(w)
 	s.publish(w)
 	return s, nil
 }
@@ -126,6 +129,7 @@ func (s *Server) load() (*config.Config, error) {
 
 // publish makes w the world that requests see.
 func (s *Server) publish(w *world) {
+	w.health = s.health.SetTargets(s.targets(w))
 	s.world.Store(w)
 	s.metrics.ConfigInfo.Reset()
 	s.metrics.ConfigInfo.WithLabelValues(w.cfg.Hash).Set(1)
@@ -146,6 +150,7 @@ func (s *Server) Prepare(ctx context.Context) error { return s.world.Load().rang
 // Close frees what New took, for a server that is not run.
 func (s *Server) Close() {
 	s.checker.Close()
+	s.repeats.close()
 	s.client.CloseIdleConnections()
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"ociproxy/internal/clientip"
 	"ociproxy/internal/config"
+	"ociproxy/internal/health"
 	"ociproxy/internal/metrics"
 	"ociproxy/internal/ranges"
 	"ociproxy/internal/route"
@@ -23,6 +24,10 @@ type world struct {
 	flows    *metrics.FlowTable
 	limits   []*rate.Limiter // by candidate; nil: none
 	all      route.Set
+	index    map[string]int // candidates by name
+	samples  []*samples     // by candidate
+	places   places         // by ranking
+	health   *health.View
 	certs    *certificate // nil: no TLS
 }
 
@@ -47,6 +52,12 @@ func (s *Server) build(cfg *config.Config, old *world) (*world, error) {
 		return nil, err
 	}
 	w.all = w.snapshot.All()
+	w.index = make(map[string]int, len(w.snapshot.Candidates))
+	for i, c := range w.snapshot.Candidates {
+		w.index[c.Name] = i
+	}
+	w.samples = carrySamples(w.snapshot, old)
+	w.places = make(places, len(w.snapshot.Places()))
 	w.limits = limits(cfg, w.snapshot, old)
 	w.flows = s.flowTable(w.snapshot)
 	return w, nil

@@ -34,6 +34,8 @@ const (
 	RollingOut
 	// Pinned: the configuration confines this client.
 	Pinned
+	// Retried: the client asked again for what it was just sent to a better candidate for.
+	Retried
 	// CanonicalOnly: only canonical answers this kind of request.
 	CanonicalOnly
 	// LastResort: no candidate of the ranking could serve.
@@ -44,7 +46,7 @@ const (
 )
 
 var reasonNames = [numReasons]string{
-	"nearest", "absent", "unhealthy", "unchecked", "unreachable", "rollout", "pinned", "canonical-only", "last-resort", "denied",
+	"nearest", "absent", "unhealthy", "unchecked", "unreachable", "rollout", "pinned", "retried", "canonical-only", "last-resort", "denied",
 }
 
 // String returns the metric label.

@@ -63,6 +63,7 @@ var takenText = map[Reason]string{
 	Unreachable:   "taken: a better one cannot be reached by the client's IP family",
 	RollingOut:    "taken: a better one does not take this client network yet",
 	Pinned:        "taken: a pin confines this client to it",
+	Retried:       "taken: the client asked again for what a better one was to serve",
 	CanonicalOnly: "taken: only canonical answers this kind of request",
 	LastResort:    "taken: last resort",
 }

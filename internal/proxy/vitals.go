@@ -1,0 +1,166 @@
+package proxy
+
+import (
+	"context"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"ociproxy/internal/existence"
+	"ociproxy/internal/health"
+	"ociproxy/internal/oci"
+	"ociproxy/internal/route"
+)
+
+// busyEvery is how often health is told which candidates clients are sent to.
+const busyEvery = 5 * time.Second
+
+// busyTop is how many candidates of a ranking in use are probed often: the one in use and those next in line.
+const busyTop = 3
+
+// newHealth returns the monitor of all worlds of s.
+func (s *Server) newHealth(w *world) *health.Monitor {
+	h := w.cfg.Health
+	return health.New(health.Options{
+		Client: s.client, Logger: s.log,
+		Busy: h.Interval, Idle: h.IdleInterval, Timeout: h.Timeout,
+		Observe: func(name, result string, took time.Duration) {
+			s.metrics.Probes.WithLabelValues(name, result).Inc()
+			if took > 0 {
+				s.metrics.ProbeDuration.Observe(took.Seconds())
+			}
+		},
+		Missing: s.probeMissed,
+	})
+}
+
+// probeMissed is told that a candidate denied having what its health was to be probed with.
+func (s *Server) probeMissed(name string, d oci.Digest) {
+	w := s.world.Load()
+	if i, ok := w.index[name]; ok {
+		w.samples[i].drop(d)
+	}
+}
+
+// targets are the candidates as health sees them, by index.
+func (s *Server) targets(w *world) []health.Target {
+	out := make([]health.Target, len(w.snapshot.Candidates))
+	for i := range out {
+		c := &w.snapshot.Candidates[i]
+		out[i] = health.Target{
+			Name: c.Name, Origin: c.Check, Sample: w.samples[i].pick,
+			Allow: func() bool { return w.allow(i) },
+		}
+		if c.Kind == route.Upstream {
+			out[i].Origin = c.URL + "/" + c.Prefix
+			out[i].Accept = existence.Accept
+			out[i].Ping = c.URL + "/v2/"
+			out[i].FollowRedirects, out[i].RangeOptional = true, true
+		}
+	}
+	return out
+}
+
+// carrySamples keeps what is known of candidates that did not change since old.
+func carrySamples(snap *route.Snapshot, old *world) []*samples {
+	kept := map[string]*samples{}
+	if old != nil {
+		for i, c := range old.snapshot.Candidates {
+			kept[c.Name+" "+c.Check] = old.samples[i]
+		}
+	}
+	out := make([]*samples, len(snap.Candidates))
+	for i, c := range snap.Candidates {
+		if out[i] = kept[c.Name+" "+c.Check]; out[i] == nil {
+			out[i] = &samples{}
+		}
+	}
+	return out
+}
+
+// remember keeps what candidate i is known to hold, to probe it with later.
+func (w *world) remember(i int, req *oci.Request, size int64) {
+	c := &w.snapshot.Candidates[i]
+	if req.Digest.IsZero() {
+		return // a tag says nothing about bytes
+	}
+	w.samples[i].add(health.Object{
+		URL: c.Ask(*req), Digest: req.Digest, Size: size,
+		Whole: req.Kind == oci.KindManifest,
+	})
+}
+
+// observeCheck counts an existence check, keeps what it proved, and passes on what it says about health.
+func (s *Server) observeCheck(t existence.Target, result string, a existence.Answer, took time.Duration) {
+	s.metrics.Checks.WithLabelValues(t.Candidate, result).Inc()
+	if took > 0 {
+		s.metrics.CheckDuration.Observe(took.Seconds())
+	}
+	w := s.world.Load()
+	i, ok := w.index[t.Candidate]
+	if !ok {
+		return // a reload removed it
+	}
+	switch result {
+	case existence.ResultFailed:
+		w.health.Suspect(i)
+	case existence.ResultHeld:
+		if d, err := oci.ParseDigest(t.Key.Ref); err == nil {
+			w.samples[i].add(health.Object{URL: t.URL, Digest: d, Size: a.Size, Whole: t.Key.Kind == oci.KindManifest})
+		}
+	}
+}
+
+// places notes which places clients came from since somebody last looked.
+type places []atomic.Bool
+
+func (p places) note(id int) {
+	if !p[id].Load() { // a store only when it changes something: the line stays shared between cores
+		p[id].Store(true)
+	}
+}
+
+// watchPlaces tells health, while ctx lasts, which candidates matter to the clients of the moment.
+func (s *Server) watchPlaces(ctx context.Context) {
+	tick := time.NewTicker(busyEvery)
+	defer tick.Stop()
+	for {
+		w := s.world.Load()
+		if busy := w.busy(); !busy.Empty() {
+			w.health.Busy(busy)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// busy takes the places noted and returns the first candidates of their rankings.
+func (w *world) busy() (set route.Set) {
+	for id, p := range w.snapshot.Places() {
+		if !w.places[id].Swap(false) {
+			continue
+		}
+		ranking := w.snapshot.Ranking(&route.Client{Place: p})
+		for _, order := range [][]route.Ranked{ranking.All, ranking.Upstreams} {
+			for _, e := range order[:min(busyTop, len(order))] {
+				set.Add(e.Candidate)
+			}
+		}
+	}
+	return set
+}
+
+// sampleManifest keeps, now and then, a manifest that clients ask canonical for: nobody checks canonical, so
+// nothing else tells what to probe it with.
+func (w *world) sampleManifest(r *http.Request, a *answer) {
+	i := a.decision.Candidate
+	if i != w.snapshot.Canonical || a.req.Kind != oci.KindManifest || r.Method != http.MethodGet || !a.req.Digest.InStores() {
+		return
+	}
+	if w.samples[i].wanted(time.Now()) {
+		w.remember(i, &a.req, -1)
+	}
+}
