@@ -2,6 +2,7 @@
 //
 // It is for candidates whose content is not known from an inventory. It knows how to ask once for many
 // (single flight), how long an answer stays true, and how to stay within fixed memory, connections and
-// per-client shares whatever is asked. It must not know routing, health or configuration: the caller says
-// which URL to ask, and a failure here never makes a candidate unhealthy.
+// per-client shares whatever is asked, and it remembers where stores were found to lack what their
+// inventories list ([Doubts]). It must not know how candidates are ranked, health or configuration: the
+// caller says which URL to ask, and a failure here never makes a candidate unhealthy.
 package existence

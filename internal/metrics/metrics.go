@@ -29,6 +29,9 @@ type Metrics struct {
 	Checks *prometheus.CounterVec
 	// CheckDuration is how long they took, in seconds.
 	CheckDuration prometheus.Histogram
+	// InventoryDigests and InventoryBytes are the size of the union table; InventoryDenied counts the digests
+	// that stores were found to lack against their inventory.
+	InventoryDigests, InventoryBytes, InventoryDenied prometheus.Gauge
 	// Probes counts health probes by candidate and result.
 	Probes *prometheus.CounterVec
 	// ProbeDuration is how long they took, in seconds.
@@ -56,7 +59,8 @@ type Metrics struct {
 	// Connections is the number of open client connections.
 	Connections prometheus.Gauge
 
-	feedAge, feedRows, feedFailing, feedUnplaced *prometheus.GaugeVec
+	feedAge, feedRows, feedFailing, feedUnplaced                  *prometheus.GaugeVec
+	inventoryAge, inventoryHeld, inventoryState, inventoryFailing *prometheus.GaugeVec
 
 	requests  *prometheus.CounterVec
 	redirects *prometheus.CounterVec
@@ -88,6 +92,13 @@ func New(version string) *Metrics {
 	m.cost = m.counter("ociproxy_estimated_cost_dollars_total", "Estimated transfer cost in US dollars of those bytes.", flowLabels...)
 	m.Address = m.counter("ociproxy_client_address_total", "Requests by where the client's address came from.", "source")
 	m.Checks = m.counter("ociproxy_existence_checks_total", "HEAD requests that ask candidates whether they hold something.", "candidate", "result")
+	m.inventoryAge = m.gaugeVec("ociproxy_inventory_age_seconds", "Age of each store's inventory since its mirror wrote it.", "candidate")
+	m.inventoryHeld = m.gaugeVec("ociproxy_inventory_held_digests", "Digests that each store holds by its inventory.", "candidate")
+	m.inventoryState = m.gaugeVec("ociproxy_inventory_state", "1 for the state of each store's inventory: current is believed; loading, stale, gone and doubted are asked by HEAD.", "candidate", "state")
+	m.inventoryFailing = m.gaugeVec("ociproxy_inventory_failing", "1 while the last refresh of a store's inventory failed or was refused.", "candidate")
+	m.InventoryDigests = m.gauge("ociproxy_inventory_digests", "Digests in the union table of all inventories.")
+	m.InventoryBytes = m.gauge("ociproxy_inventory_table_bytes", "Memory of the union table.")
+	m.InventoryDenied = m.gauge("ociproxy_inventory_denied_digests", "Digests remembered that a store lacks although its inventory lists them.")
 	m.Probes = m.counter("ociproxy_health_probes_total", "Probes that watch candidates with real objects.", "candidate", "result")
 	m.Usable = m.gaugeVec("ociproxy_candidate_usable", "1 for each candidate in service, 0 for one that is ejected or not yet proven.", "candidate")
 	m.Frozen = m.gauge("ociproxy_health_frozen", "1 while more than half of the candidates fail together, which is our own network: nobody is ejected.")
@@ -154,6 +165,25 @@ func (m *Metrics) ObserveFeed(name string, age float64, rows, unplaced int, fail
 		failed = 1
 	}
 	m.feedFailing.WithLabelValues(name).Set(failed)
+}
+
+// ResetInventories forgets all inventories, before those of the moment are observed.
+func (m *Metrics) ResetInventories() {
+	for _, v := range []*prometheus.GaugeVec{m.inventoryAge, m.inventoryHeld, m.inventoryState, m.inventoryFailing} {
+		v.Reset()
+	}
+}
+
+// ObserveInventory sets the gauges of one store's inventory; age is in seconds.
+func (m *Metrics) ObserveInventory(store, state string, age float64, held int, failing bool) {
+	m.inventoryAge.WithLabelValues(store).Set(age)
+	m.inventoryHeld.WithLabelValues(store).Set(float64(held))
+	m.inventoryState.WithLabelValues(store, state).Set(1)
+	failed := 0.0
+	if failing {
+		failed = 1
+	}
+	m.inventoryFailing.WithLabelValues(store).Set(failed)
 }
 
 // Requests returns the counters of one request kind, by index into [Codes], so that the request path never

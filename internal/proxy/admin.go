@@ -39,7 +39,7 @@ func (s *Server) AdminHandler() http.Handler {
 	mux.HandleFunc("GET /-/live", func(rw http.ResponseWriter, _ *http.Request) { _, _ = rw.Write([]byte("ok\n")) })
 	mux.HandleFunc("GET /-/ready", func(rw http.ResponseWriter, _ *http.Request) {
 		var a answer
-		a.probe(!s.draining.Load())
+		a.probe(s.ready())
 		rw.WriteHeader(a.status)
 		_, _ = rw.Write(a.body)
 	})
@@ -58,6 +58,8 @@ func (s *Server) observeGauges() {
 	for _, st := range s.health.Status() {
 		s.metrics.Usable.WithLabelValues(st.Name).Set(boolGauge(st.Usable))
 	}
+	s.metrics.Ready.Set(boolGauge(s.ready()))
+	s.observeInventories()
 	s.metrics.Frozen.Set(boolGauge(s.health.Frozen()))
 	s.metrics.ResetFeeds() // a reload may have removed some
 	for _, f := range s.world.Load().ranges.Status() {
@@ -67,6 +69,27 @@ func (s *Server) observeGauges() {
 		}
 		s.metrics.ObserveFeed(f.Name, age, f.Rows, f.Unknown, f.LastError != "")
 	}
+}
+
+func (s *Server) observeInventories() {
+	s.metrics.ResetInventories()
+	w := s.world.Load()
+	demoted := w.doubts.Demoted()
+	for _, st := range s.inventories.Statuses() {
+		age := math.Inf(1) // never read
+		if !st.WrittenAt.IsZero() {
+			age = time.Since(st.WrittenAt).Seconds()
+		}
+		state := st.State.String()
+		if i, ok := w.index[st.Store]; ok && demoted.Has(i) {
+			state = "doubted"
+		}
+		s.metrics.ObserveInventory(st.Store, state, age, st.Held, st.LastError != nil)
+	}
+	view := w.live.View()
+	s.metrics.InventoryDigests.Set(float64(view.Table.Len()))
+	s.metrics.InventoryBytes.Set(float64(view.Table.Bytes()))
+	s.metrics.InventoryDenied.Set(float64(w.doubts.Len()))
 }
 
 func boolGauge(b bool) float64 {

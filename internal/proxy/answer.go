@@ -87,6 +87,7 @@ func (s *Server) answer(w *world, r *http.Request) (a answer) {
 	s.retry(r, w, &a, &st)
 	s.act(r.Context(), w, &a)
 	w.sampleManifest(r, &a)
+	s.checkAfterwards(w, &a)
 	return a
 }
 
@@ -115,6 +116,7 @@ func (w *world) client(addr netip.Addr, at ranges.Client) route.Client {
 // requests within one budget. It returns the state that the decision rests on.
 func (s *Server) resolve(ctx context.Context, w *world, a *answer) route.State {
 	st := route.State{Usable: w.health.Usable(), Unknown: w.all}
+	w.listed(a, &st)
 	// Most requests are answered by the first of the ranking: to know about it now saves deciding twice.
 	if i := a.client.Ranking.First(&a.req); i >= 0 && i != w.snapshot.Canonical && a.req.Kind != oci.KindTags {
 		s.recall(w, a, i, &st)
@@ -134,7 +136,14 @@ func (s *Server) settle(ctx context.Context, w *world, a *answer, st *route.Stat
 			continue
 		}
 		i := a.decision.Candidate
-		if i == route.NoCandidate || !over.Has(i) && w.allow(i) {
+		if i == route.NoCandidate {
+			return
+		}
+		if st.Holds.Has(i) && a.req.Kind == oci.KindBlob && w.doubts.Denies(i, a.req.Digest) {
+			st.Holds.Remove(i)
+			continue
+		}
+		if !over.Has(i) && w.allow(i) {
 			return
 		}
 		if over.Has(i) { // even the last resort is

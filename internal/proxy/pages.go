@@ -18,7 +18,7 @@ func (s *Server) answerPage(w *world, r *http.Request, path string, a *answer) {
 	case "/-/live":
 		a.probe(true)
 	case "/-/ready":
-		a.probe(!s.draining.Load())
+		a.probe(s.ready())
 	case "/-/whoami":
 		if !w.cfg.Client.Whoami {
 			a.refuse(oci.ErrUnsupported)
@@ -42,7 +42,7 @@ func (a *answer) probe(ok bool) {
 	a.class = classProbe
 	a.status, a.body = http.StatusOK, []byte("ok\n")
 	if !ok {
-		a.status, a.body = http.StatusServiceUnavailable, []byte("draining\n")
+		a.status, a.body = http.StatusServiceUnavailable, []byte("not ready\n")
 	}
 }
 

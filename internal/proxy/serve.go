@@ -46,8 +46,9 @@ func (s *Server) Serve(ctx context.Context, reload <-chan struct{}, public, admi
 	g.Go(func() error { s.refreshRanges(work); return nil })
 	g.Go(func() error { s.health.Run(work); return nil })
 	g.Go(func() error { s.watchPlaces(work); return nil })
+	g.Go(func() error { s.inventories.Run(work); return nil })
+	g.Go(func() error { s.watchInventories(work); return nil })
 	g.Go(func() error { return s.watch(work, reload) })
-	s.metrics.Ready.Set(1)
 	s.log.Info("serving", "listen", public.Addr().String(), "admin", addrOf(admin), "config", w.cfg.Hash,
 		"candidates", len(w.snapshot.Candidates))
 	g.Go(func() error {
@@ -78,7 +79,6 @@ func addrOf(l net.Listener) string {
 // drain says "not ready" at once and keeps answering until the load balancer has had time to notice.
 func (s *Server) drain(ctx context.Context, cfg *config.Config, public *http.Server) {
 	s.draining.Store(true)
-	s.metrics.Ready.Set(0)
 	public.SetKeepAlivesEnabled(false)
 	wait := cfg.Limits.Drain
 	if s.opt.Env("PORT") != "" {

@@ -13,6 +13,7 @@ import (
 	"ociproxy/internal/config"
 	"ociproxy/internal/existence"
 	"ociproxy/internal/health"
+	"ociproxy/internal/inventory"
 	"ociproxy/internal/metrics"
 )
 
@@ -44,8 +45,13 @@ type Server struct {
 	checker *existence.Checker
 	health  *health.Monitor
 	repeats *repeats
-	client  *http.Client
-	relays  chan struct{} // bounds the tag lists held in memory at once
+
+	inventories *inventory.Follower
+	afterwards  afterwards
+	started     time.Time
+	loaded      atomic.Bool // readiness no longer waits for inventories
+	client      *http.Client
+	relays      chan struct{} // bounds the tag lists held in memory at once
 
 	world    atomic.Pointer[world]
 	draining atomic.Bool
@@ -65,7 +71,7 @@ func New(opt Options) (*Server, error) {
 	if opt.Client == nil {
 		opt.Client = newClient()
 	}
-	s := &Server{opt: opt, log: opt.Logger, client: opt.Client, relays: make(chan struct{}, maxRelays)}
+	s := &Server{opt: opt, log: opt.Logger, client: opt.Client, relays: make(chan struct{}, maxRelays), started: time.Now()}
 	s.metrics = metrics.New(opt.Version)
 	cfg, err := s.load()
 	if err != nil {
@@ -87,7 +93,12 @@ func New(opt Options) (*Server, error) {
 		return nil, err
 	}
 	s.health = s.newHealth(w)
-	s.publish(w)
+	s.inventories = inventory.NewFollower(inventory.Options{Dir: inventoryDir(cfg), Client: s.client, Logger: s.log})
+	if err := s.publish(w); err != nil {
+		s.Close()
+		return nil, err
+	}
+	s.inventories.Load() // last good copies: a restart must not depend on the stores
 	return s, nil
 }
 
@@ -128,7 +139,11 @@ func (s *Server) load() (*config.Config, error) {
 }
 
 // publish makes w the world that requests see.
-func (s *Server) publish(w *world) {
+func (s *Server) publish(w *world) error {
+	var err error
+	if w.live, err = s.inventories.Follow(w.inventories()); err != nil {
+		return err
+	}
 	w.health = s.health.SetTargets(s.targets(w))
 	s.world.Store(w)
 	s.metrics.ConfigInfo.Reset()
@@ -138,6 +153,7 @@ func (s *Server) publish(w *world) {
 		// The level's names are checked by config.
 		_ = setLevel(s.opt.Level, string(w.cfg.Log.Level))
 	}
+	return nil
 }
 
 // Metrics is the server's own registry and metrics.

@@ -39,6 +39,7 @@ func (s *Server) probeMissed(name string, d oci.Digest) {
 	w := s.world.Load()
 	if i, ok := w.index[name]; ok {
 		w.samples[i].drop(d)
+		s.learn(w, i, d, existence.Answer{Size: -1})
 	}
 }
 
@@ -48,8 +49,9 @@ func (s *Server) targets(w *world) []health.Target {
 	for i := range out {
 		c := &w.snapshot.Candidates[i]
 		out[i] = health.Target{
-			Name: c.Name, Origin: c.Check, Sample: w.samples[i].pick,
-			Allow: func() bool { return w.allow(i) },
+			Name: c.Name, Origin: c.Check,
+			Sample: func(maxSize int64) (health.Object, bool) { return w.sampleOf(i, maxSize) },
+			Allow:  func() bool { return w.allow(i) },
 		}
 		if c.Kind == route.Upstream {
 			out[i].Origin = c.URL + "/" + c.Prefix

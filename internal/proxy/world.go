@@ -9,7 +9,9 @@ import (
 
 	"ociproxy/internal/clientip"
 	"ociproxy/internal/config"
+	"ociproxy/internal/existence"
 	"ociproxy/internal/health"
+	"ociproxy/internal/inventory"
 	"ociproxy/internal/metrics"
 	"ociproxy/internal/ranges"
 	"ociproxy/internal/route"
@@ -28,7 +30,9 @@ type world struct {
 	samples  []*samples     // by candidate
 	places   places         // by ranking
 	health   *health.View
-	certs    *certificate // nil: no TLS
+	live     *inventory.Live   // what the inventories say
+	doubts   *existence.Doubts // where they were wrong
+	certs    *certificate      // nil: no TLS
 }
 
 // build makes a world of cfg. What did not change since old (address ranges, quotas) is carried over.
@@ -57,6 +61,10 @@ func (s *Server) build(cfg *config.Config, old *world) (*world, error) {
 		w.index[c.Name] = i
 	}
 	w.samples = carrySamples(w.snapshot, old)
+	w.doubts = existence.NewDoubts()
+	if old != nil && reflect.DeepEqual(old.cfg.Stores, cfg.Stores) && len(old.cfg.Upstreams) == len(cfg.Upstreams) {
+		w.doubts = old.doubts // the same indices
+	}
 	w.places = make(places, len(w.snapshot.Places()))
 	w.limits = limits(cfg, w.snapshot, old)
 	w.flows = s.flowTable(w.snapshot)
@@ -144,19 +152,26 @@ func (s *Server) reload() {
 		next, err = s.build(cfg, s.world.Load())
 	}
 	if err != nil {
-		s.metrics.ConfigReloads.WithLabelValues("invalid").Inc()
-		s.log.Error("configuration refused, the old one stays in use", "error", err.Error())
+		s.refused(err)
 		return
 	}
 	old := s.world.Load()
-	s.metrics.ConfigReloads.WithLabelValues("ok").Inc()
 	changed := next.snapshot.Changed(old.snapshot)
-	s.publish(next)
+	if err := s.publish(next); err != nil {
+		s.refused(err)
+		return
+	}
+	s.metrics.ConfigReloads.WithLabelValues("ok").Inc()
 	s.log.Info("configuration reloaded", "hash", cfg.Hash, "first_choice_changed", len(changed),
 		"changes", changed[:min(len(changed), 20)])
 	if needsRestart(old.cfg, cfg) {
 		s.log.Warn("listen, admin, tls (but the certificate), limits and PROXY protocol change at the next start only")
 	}
+}
+
+func (s *Server) refused(err error) {
+	s.metrics.ConfigReloads.WithLabelValues("invalid").Inc()
+	s.log.Error("configuration refused, the old one stays in use", "error", err.Error())
 }
 
 func needsRestart(a, b *config.Config) bool {

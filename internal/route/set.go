@@ -29,6 +29,20 @@ func (s *Set) Len() int {
 	return n
 }
 
+// RemoveAll takes the members of other out.
+func (s *Set) RemoveAll(other Set) {
+	for i := range s {
+		s[i] &^= other[i]
+	}
+}
+
+// Keep takes out what is not in other.
+func (s *Set) Keep(other Set) {
+	for i := range s {
+		s[i] &= other[i]
+	}
+}
+
 // Each calls f with every member, lowest index first.
 func (s *Set) Each(f func(i int)) {
 	for w, word := range s {

@@ -1,0 +1,145 @@
+package existence
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"ociproxy/internal/oci"
+	"ociproxy/internal/route"
+)
+
+const (
+	doubtWindow = 50 // checks of one store that are looked back on
+	doubtAbsent = 3  // so many absent among them and its inventory is no longer believed
+	// maxDenied bounds the digests remembered that a store lacks against its inventory, of all stores.
+	maxDenied = 10_000
+)
+
+// Doubts remembers where stores were found to lack what their inventories list: single digests, and stores
+// whose inventory is wrong too often to be believed. For the candidates of one list of indices. Safe for
+// concurrent use.
+type Doubts struct {
+	demoted atomic.Pointer[route.Set]
+	some    atomic.Bool // anything was ever denied
+
+	mu     sync.Mutex
+	denied map[denial]struct{}
+	order  []denial // of denied, as a ring once it is full
+	at     int
+	stores map[int]*doubtedStore
+}
+
+type denial struct {
+	store  int
+	digest oci.Digest
+}
+
+type doubtedStore struct {
+	recent     [doubtWindow]bool // absent
+	n, at      int
+	generation uint64 // of the inventory that is doubted; 0: not known yet
+}
+
+// NewDoubts returns one that doubts nothing.
+func NewDoubts() *Doubts {
+	d := &Doubts{denied: map[denial]struct{}{}, stores: map[int]*doubtedStore{}}
+	d.demoted.Store(&route.Set{})
+	return d
+}
+
+// Demoted returns the stores whose inventory is not believed.
+func (d *Doubts) Demoted() route.Set { return *d.demoted.Load() }
+
+// Denies reports whether store was found to lack digest although its inventory lists it.
+func (d *Doubts) Denies(store int, digest oci.Digest) bool {
+	if !d.some.Load() {
+		return false
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, ok := d.denied[denial{store, digest}]
+	return ok
+}
+
+// Observe notes what store answered when it was asked for a digest that its inventory lists. It reports
+// whether that was one absence too many: from now on the store is demoted.
+func (d *Doubts) Observe(store int, digest oci.Digest, held bool) (demoted bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if held {
+		delete(d.denied, denial{store, digest})
+	} else {
+		d.deny(denial{store, digest})
+	}
+	st := d.stores[store]
+	if st == nil {
+		st = &doubtedStore{}
+		d.stores[store] = st
+	}
+	st.recent[st.at] = !held
+	st.at = (st.at + 1) % doubtWindow
+	st.n = min(st.n+1, doubtWindow)
+	absent := 0
+	for _, a := range st.recent[:st.n] {
+		if a {
+			absent++
+		}
+	}
+	if absent < doubtAbsent || d.demoted.Load().Has(store) {
+		return false
+	}
+	next := d.Demoted()
+	next.Add(store)
+	d.demoted.Store(&next)
+	return true
+}
+
+func (d *Doubts) deny(k denial) {
+	d.some.Store(true)
+	if _, ok := d.denied[k]; ok {
+		return
+	}
+	if len(d.order) < maxDenied {
+		d.order = append(d.order, k)
+	} else {
+		delete(d.denied, d.order[d.at])
+		d.order[d.at] = k
+		d.at = (d.at + 1) % maxDenied
+	}
+	d.denied[k] = struct{}{}
+}
+
+// Believe is told the generation of a demoted store's inventory, again and again. When it differs from the
+// one first told, the inventory was rewritten: the store is believed again, its denials are forgotten, and
+// Believe reports true.
+func (d *Doubts) Believe(store int, generation uint64) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	st := d.stores[store]
+	if st == nil || !d.demoted.Load().Has(store) {
+		return false
+	}
+	if st.generation == 0 {
+		st.generation = generation
+	}
+	if st.generation == generation {
+		return false
+	}
+	delete(d.stores, store)
+	for k := range d.denied {
+		if k.store == store {
+			delete(d.denied, k)
+		}
+	}
+	next := d.Demoted()
+	next.Remove(store)
+	d.demoted.Store(&next)
+	return true
+}
+
+// Len counts the denials remembered.
+func (d *Doubts) Len() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.denied)
+}

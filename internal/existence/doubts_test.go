@@ -1,0 +1,88 @@
+package existence
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"ociproxy/internal/oci"
+)
+
+func testDigest(t testing.TB, i int) oci.Digest {
+	t.Helper()
+	d, err := oci.ParseDigest(fmt.Sprintf("sha256:%064x", i))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func TestDenialIsPerStoreAndDigest(t *testing.T) {
+	d := NewDoubts()
+	one, two := testDigest(t, 1), testDigest(t, 2)
+	d.Observe(0, one, false)
+	for _, tt := range []struct {
+		store  int
+		digest oci.Digest
+		want   bool
+	}{{0, one, true}, {0, two, false}, {1, one, false}} {
+		if got := d.Denies(tt.store, tt.digest); got != tt.want {
+			t.Errorf("Denies(%d, %s) = %v", tt.store, tt.digest, got)
+		}
+	}
+	d.Observe(0, one, true)
+	if d.Denies(0, one) {
+		t.Error("denied although the store has it again")
+	}
+}
+
+func TestThreeAbsentAmongFiftyDemote(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		seen string // a: absent, h: held
+		want bool
+	}{
+		{"two", "aa" + strings.Repeat("h", 48), false},
+		{"three", "a" + strings.Repeat("h", 24) + "a" + strings.Repeat("h", 23) + "a", true},
+		{"three, but one was long ago", "a" + strings.Repeat("h", 48) + "a" + strings.Repeat("h", 10) + "a", false},
+	} {
+		d := NewDoubts()
+		got := false
+		for i, c := range tt.seen {
+			got = d.Observe(7, testDigest(t, i), c == 'h') || got
+		}
+		demoted := d.Demoted()
+		if got != tt.want || demoted.Has(7) != tt.want || demoted.Has(6) {
+			t.Errorf("%s: demoted %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestARewrittenInventoryIsBelievedAgain(t *testing.T) {
+	d := NewDoubts()
+	for i := range 3 {
+		d.Observe(7, testDigest(t, i), false)
+	}
+	if d.Believe(7, 5) || d.Believe(7, 5) {
+		t.Fatal("believed though nothing changed")
+	}
+	if !d.Believe(7, 6) {
+		t.Fatal("not believed though it was rewritten")
+	}
+	if demoted := d.Demoted(); demoted.Has(7) || d.Denies(7, testDigest(t, 0)) {
+		t.Error("still doubted")
+	}
+}
+
+func TestDenialsAreBounded(t *testing.T) {
+	d := NewDoubts()
+	for i := range 3 * maxDenied {
+		d.Observe(i%5, testDigest(t, i), false)
+	}
+	if d.Len() > maxDenied || len(d.order) > maxDenied {
+		t.Errorf("%d denials, want at most %d", d.Len(), maxDenied)
+	}
+	if !d.Denies((3*maxDenied-1)%5, testDigest(t, 3*maxDenied-1)) {
+		t.Error("the newest was forgotten")
+	}
+}

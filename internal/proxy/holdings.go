@@ -1,0 +1,152 @@
+package proxy
+
+import (
+	"context"
+	"math/rand/v2"
+	"net/netip"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"ociproxy/internal/config"
+	"ociproxy/internal/existence"
+	"ociproxy/internal/health"
+	"ociproxy/internal/inventory"
+	"ociproxy/internal/oci"
+	"ociproxy/internal/route"
+)
+
+// sampleRedirects is how often a redirect that rests on an inventory is checked afterwards: five a second.
+const sampleRedirects = 200 * time.Millisecond
+
+// readyWithin is how long readiness waits for inventories that were never read.
+const readyWithin = 10 * time.Second
+
+// inventoryDir is where last good inventories and the union table lie; "" keeps them in memory.
+func inventoryDir(cfg *config.Config) string {
+	if cfg.Ranges.Cache == "" {
+		return ""
+	}
+	return filepath.Join(cfg.Ranges.Cache, "inventory")
+}
+
+// inventories are the stores of cfg that publish one. Their indices are those of the candidates.
+func (w *world) inventories() []inventory.Store {
+	var out []inventory.Store
+	for i := range w.cfg.Stores {
+		st := &w.cfg.Stores[i]
+		if st.Inventory.Enabled() && st.State == config.Active {
+			out = append(out, inventory.Store{
+				ID: st.Name, URL: st.Inventory.URL, Index: w.index[st.Name],
+				Refresh: st.Inventory.Refresh, StaleAfter: st.Inventory.StaleAfter,
+			})
+		}
+	}
+	return out
+}
+
+// listed writes into st what the inventories say of req: where it is, and which candidates are left to ask.
+func (w *world) listed(a *answer, st *route.State) {
+	if a.req.Kind != oci.KindBlob || !a.req.Digest.InStores() {
+		return
+	}
+	view := w.live.View()
+	believed := route.Set(view.Believed)
+	if believed.Empty() {
+		return
+	}
+	believed.RemoveAll(w.doubts.Demoted())
+	st.Unknown.RemoveAll(believed)
+	if e, ok := view.Table.Lookup(a.req.Digest); ok {
+		st.Holds = believed
+		st.Holds.Keep(route.Set(e.Stores))
+		a.size = e.Size
+	}
+}
+
+// sampleOf returns something candidate i holds: by its inventory, else what was seen there.
+func (w *world) sampleOf(i int, maxSize int64) (health.Object, bool) {
+	view := w.live.View()
+	if !view.Believed.Has(i) {
+		return w.samples[i].pick(maxSize)
+	}
+	d, e, ok := view.Table.Sample(rand.Uint64(), func(e inventory.Entry) bool {
+		return e.Stores.Has(i) && (maxSize == 0 || e.Size <= maxSize)
+	})
+	if !ok {
+		return w.samples[i].pick(maxSize)
+	}
+	req := oci.Request{Kind: oci.KindBlob, Digest: d}
+	return health.Object{URL: w.snapshot.Candidates[i].Ask(req), Digest: d, Size: e.Size}, true
+}
+
+// afterwards checks, for a few redirects a second, whether the store really has what its inventory lists:
+// nobody tells a proxy of a client's 404.
+type afterwards struct{ token atomic.Bool }
+
+// take reports whether this redirect is to be checked.
+func (t *afterwards) take() bool { return t.token.Load() && t.token.CompareAndSwap(true, false) }
+
+// checkAfterwards looks at a redirect that was decided by an inventory.
+func (s *Server) checkAfterwards(w *world, a *answer) {
+	i := a.decision.Candidate
+	if i == route.NoCandidate || a.req.Kind != oci.KindBlob || !w.live.View().Believed.Has(i) || !s.afterwards.take() {
+		return
+	}
+	d := a.req.Digest
+	s.checker.Recheck(netip.Prefix{}, w.target(i, &a.req), func(known existence.Answer) { s.learn(w, i, d, known) })
+}
+
+// learn compares what a store said with what its inventory lists.
+func (s *Server) learn(w *world, i int, d oci.Digest, known existence.Answer) {
+	if known.Failed || !w.live.View().Believed.Has(i) {
+		return
+	}
+	if w.doubts.Observe(i, d, known.Held) {
+		s.log.Error("a store lacks what its inventory lists: asking it by HEAD until the inventory changes",
+			"store", w.snapshot.Candidates[i].Name, "digest", d.String())
+	}
+}
+
+// watchInventories hands out the tokens of afterwards and believes a doubted inventory again when its mirror
+// has rewritten it.
+func (s *Server) watchInventories(ctx context.Context) {
+	tick := time.NewTicker(sampleRedirects)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		s.afterwards.token.Store(true)
+		w := s.world.Load()
+		if demoted := w.doubts.Demoted(); !demoted.Empty() {
+			for _, st := range s.inventories.Statuses() {
+				if i, ok := w.index[st.Store]; ok && demoted.Has(i) && w.doubts.Believe(i, st.Generation) {
+					s.log.Info("a doubted inventory was rewritten and is believed again", "store", st.Store)
+				}
+			}
+		}
+	}
+}
+
+// ready reports whether this instance wants traffic: not while draining, and at the start not before the
+// inventories are read, for a little while.
+func (s *Server) ready() bool {
+	if s.draining.Load() {
+		return false
+	}
+	if s.loaded.Load() {
+		return true
+	}
+	if time.Since(s.started) < readyWithin {
+		for _, st := range s.inventories.Statuses() {
+			if st.State == inventory.Loading {
+				return false
+			}
+		}
+	}
+	s.loaded.Store(true)
+	return true
+}
