@@ -1,0 +1,100 @@
+package inventory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"time"
+)
+
+// How long segments stay that are in no head.
+const (
+	keepRetired = 24 * time.Hour     // readers may still follow the head before
+	keepOrphans = 7 * 24 * time.Hour // their writer may still be at work
+)
+
+// Clean removes segments that have been in no head for long: 24 hours after a compaction replaced them, and orphans that no
+// head ever named, a day after they are found to be seven days old. It returns the hashes of those removed. Any number of
+// cleaners and writers may be at work at once.
+func (w *Writer) Clean(ctx context.Context) (removed []string, err error) {
+	segments, err := w.list(ctx, SegmentPrefix)
+	if err != nil {
+		return nil, err
+	}
+	marks, err := w.list(ctx, retiredPrefix)
+	if err != nil {
+		return nil, err
+	}
+	// After the lists: what a head names by now is not to be touched.
+	h, err := w.Head(ctx)
+	if err != nil {
+		return nil, err // no head: nobody knows what is in use
+	}
+	var failed []error
+	now := w.opt.Now()
+	for sha256, modified := range segments {
+		marked, ok := marks[sha256]
+		switch {
+		case h.has(sha256):
+			if ok {
+				failed = append(failed, w.bucket.Delete(ctx, retiredPrefix+sha256))
+			}
+		case !ok || marked.Before(modified): // a mark of an earlier object says nothing about this one
+			if now.Sub(modified) >= keepOrphans {
+				w.retire(ctx, sha256)
+			}
+		case now.Sub(marked) >= keepRetired:
+			ok, err := w.remove(ctx, sha256, marked)
+			if ok {
+				removed = append(removed, sha256)
+			}
+			failed = append(failed, err)
+		}
+	}
+	for sha256, marked := range marks {
+		if _, ok := segments[sha256]; !ok && now.Sub(marked) >= keepRetired {
+			failed = append(failed, w.bucket.Delete(ctx, retiredPrefix+sha256))
+		}
+	}
+	return removed, errors.Join(failed...)
+}
+
+// remove deletes a segment if its mark is still the one of the time given. By now another cleaner may have deleted it, and a
+// writer may have put the same segment anew: that needs another mark first, and only one cleaner gets to write this one again.
+func (w *Writer) remove(ctx context.Context, sha256 string, marked time.Time) (bool, error) {
+	body, version, err := w.bucket.Get(ctx, retiredPrefix+sha256)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	_ = body.Close()
+	if now, err := w.list(ctx, retiredPrefix+sha256); err != nil || !now[sha256].Equal(marked) {
+		return false, err
+	}
+	if err := w.mark(ctx, sha256, version); errors.Is(err, ErrConflict) {
+		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	if err := w.bucket.Delete(ctx, SegmentPrefix+sha256); err != nil {
+		return false, err // may have happened; the mark stays, and the next pass after a day looks again
+	}
+	return true, w.bucket.Delete(ctx, retiredPrefix+sha256)
+}
+
+// list returns the times of objects by the hash in their name.
+func (w *Writer) list(ctx context.Context, prefix string) (map[string]time.Time, error) {
+	found := map[string]time.Time{}
+	for o, err := range w.bucket.List(ctx, prefix) {
+		if err != nil {
+			return nil, fmt.Errorf("list %s: %w", prefix, err)
+		}
+		if hash := path.Base(o.Key); isHash(hash) {
+			found[hash] = o.Modified
+		}
+	}
+	return found, nil
+}

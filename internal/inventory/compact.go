@@ -1,0 +1,198 @@
+package inventory
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"slices"
+	"strings"
+)
+
+// compactAbove is how many segments a head may have before some are merged: each is a request for a reader that starts.
+const compactAbove = 16
+
+// Compact merges segments when the head has more than sixteen: the newest ones, back to the first that is much larger than those
+// after it, so that readers seldom have to fetch the large old ones again, and stores that began alike keep sharing them. Tombstones go when
+// nothing older is left that they could override.
+func (w *Writer) Compact(ctx context.Context) (*Head, error) {
+	c := &compacting{w: w, there: map[string]bool{}}
+	defer c.drop()
+	h, err := w.change(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	for _, ref := range c.inputs {
+		if !h.has(ref.SHA256) {
+			w.retire(ctx, ref.SHA256)
+		}
+	}
+	return h, nil
+}
+
+// compacting is the edit of Compact.
+type compacting struct {
+	w       *Writer
+	alg     algorithm
+	inputs  []SegmentRef // a run of the algorithm's segments
+	oldest  bool         // the run began with the first: tombstones were dropped
+	output  *spool       // nil: nothing is left of them
+	there   map[string]bool
+	planned bool
+}
+
+func (c *compacting) drop() {
+	if c.output != nil {
+		_ = c.output.close() // temporary
+	}
+	c.output, c.inputs, c.planned = nil, nil, false
+}
+
+func (c *compacting) done(tried, h *Head) bool {
+	return c.output != nil && !tried.has(c.output.ref.SHA256) && h.has(c.output.ref.SHA256)
+}
+
+func (c *compacting) next(ctx context.Context, h *Head) ([]SegmentRef, error) {
+	if len(h.Segments) <= compactAbove {
+		return nil, errNothing
+	}
+	if !c.fits(h) {
+		c.drop()
+		if err := c.plan(ctx, h); err != nil {
+			return nil, err
+		}
+	}
+	if c.output != nil && !c.there[c.output.ref.SHA256] {
+		if err := c.w.upload(ctx, c.output); err != nil {
+			return nil, err
+		}
+		c.there[c.output.ref.SHA256] = true
+	}
+	last := c.inputs[len(c.inputs)-1]
+	segments := []SegmentRef{}
+	for _, ref := range h.Segments {
+		switch {
+		case ref == last && c.output != nil:
+			segments = append(segments, c.output.ref)
+		case !slices.Contains(c.inputs, ref):
+			segments = append(segments, ref)
+		}
+	}
+	return segments, nil
+}
+
+// fits reports whether what was merged for an earlier head can replace the same segments of h.
+func (c *compacting) fits(h *Head) bool {
+	if !c.planned {
+		return false
+	}
+	list := h.of(c.alg)
+	i := slices.Index(list, c.inputs[0])
+	return i >= 0 && (i == 0 || !c.oldest) && isPrefix(c.inputs, list[i:])
+}
+
+// plan chooses what to merge, and merges it.
+func (c *compacting) plan(ctx context.Context, h *Head) error {
+	list := h.of(sha256Digests)
+	c.alg = sha256Digests
+	if other := h.of(sha512Digests); len(other) > len(list) {
+		c.alg, list = sha512Digests, other
+	}
+	from := compactFrom(list)
+	c.inputs, c.oldest, c.planned = list[from:], from == 0, true
+	out, err := newSpool(c.w.opt.TempDir, c.alg)
+	if err != nil {
+		return err
+	}
+	c.output = out
+	open := func(ref SegmentRef) (io.ReadCloser, error) { return c.w.open(ctx, ref) }
+	err = mergeStore(c.alg, c.inputs, open, func(r *cursor) error {
+		if c.oldest && Kind(r.rec[r.width-1]) == Tombstone {
+			return nil
+		}
+		return out.add(r.rec)
+	})
+	if err == nil && out.header.count > 0 {
+		return out.seal(0)
+	}
+	if err != nil {
+		c.drop()
+		return fmt.Errorf("compact: %w", err)
+	}
+	c.output = nil
+	return out.close()
+}
+
+// compactFrom says where in the list, oldest first, merging begins: at most eight segments stay as they are, and each of them is
+// more than four times as large as all that follows it.
+func compactFrom(list []SegmentRef) int {
+	const stay, ratio = 8, 4
+	i := len(list) - 1
+	sum := list[i].Bytes
+	for i > 0 && (i >= stay || list[i-1].Bytes <= ratio*sum) {
+		i--
+		sum += list[i].Bytes
+	}
+	return i
+}
+
+// of lists the head's segments of one algorithm.
+func (h *Head) of(alg algorithm) (list []SegmentRef) {
+	for _, s := range h.Segments {
+		if a, _ := s.algorithm(); a == alg {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// open reads a segment from the bucket. A segment that is not what its name says ends in an error.
+func (w *Writer) open(ctx context.Context, ref SegmentRef) (io.ReadCloser, error) {
+	body, _, err := w.bucket.Get(ctx, SegmentPrefix+ref.SHA256)
+	if err != nil {
+		return nil, err
+	}
+	return &hashedBody{ReadCloser: body, hash: sha256.New(), want: ref.SHA256}, nil
+}
+
+type hashedBody struct {
+	io.ReadCloser
+	hash hash.Hash
+	want string
+}
+
+func (b *hashedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.hash.Write(p[:n])
+	if errors.Is(err, io.EOF) {
+		if sum := hex.EncodeToString(b.hash.Sum(nil)); sum != b.want {
+			return n, bad("its hash is %s", sum)
+		}
+	}
+	return n, err
+}
+
+// retiredPrefix is for marks that say since when a segment has been in no head: the time the mark was written.
+const retiredPrefix = "retired/"
+
+// retire marks a segment that a compaction has replaced. It is done as well as it can be: without the mark the segment stays
+// longer.
+func (w *Writer) retire(ctx context.Context, sha256 string) {
+	err := w.mark(ctx, sha256, "")
+	if errors.Is(err, ErrExists) { // of an earlier time in no head
+		if body, version, gerr := w.bucket.Get(ctx, retiredPrefix+sha256); gerr == nil {
+			_ = body.Close()
+			_ = w.mark(ctx, sha256, version)
+		}
+	}
+}
+
+func (w *Writer) mark(ctx context.Context, sha256, version string) error {
+	const text = "in no head since this was written\n"
+	return w.bucket.Put(ctx, retiredPrefix+sha256, Object{
+		Body: strings.NewReader(text), Size: int64(len(text)), ContentType: "text/plain", CacheControl: "no-cache",
+	}, version)
+}

@@ -1,0 +1,239 @@
+package inventorytest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"ociproxy/internal/inventory"
+)
+
+// Op is an operation of a bucket.
+type Op string
+
+// The operations.
+const (
+	Get    Op = "get"
+	Put    Op = "put"
+	List   Op = "list"
+	Delete Op = "delete"
+)
+
+// Fault is how an operation fails.
+type Fault int
+
+// The faults.
+const (
+	None      Fault = iota
+	Failed          // nothing happened
+	Persisted       // it happened, but the answer was lost
+)
+
+// ErrFault is what a failed operation returns.
+var ErrFault = errors.New("the bucket does not answer")
+
+// Bucket is an [inventory.Bucket] in memory. It serves its objects over HTTP too. The zero value is empty and works.
+type Bucket struct {
+	// Inject decides about each operation; nil: none fails. It may use the bucket, and may be called from several goroutines.
+	Inject func(op Op, key string) Fault
+	// Now is the bucket's clock; nil is time.Now.
+	Now func() time.Time
+	// Watch is called after each change, under the bucket's lock; nil: not called. objects must not be changed or kept.
+	Watch func(op Op, key string, objects map[string]Stored)
+
+	mu      sync.Mutex
+	objects map[string]Stored
+	version int
+}
+
+// Stored is one object of a bucket.
+type Stored struct {
+	Body     []byte
+	Version  string
+	Modified time.Time
+	Object   inventory.Object // as it was put, without its body
+}
+
+func (b *Bucket) fault(op Op, key string) Fault {
+	if b.Inject == nil {
+		return None
+	}
+	return b.Inject(op, key)
+}
+
+// Get implements [inventory.Bucket].
+func (b *Bucket) Get(ctx context.Context, key string) (io.ReadCloser, string, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, "", err
+	}
+	if b.fault(Get, key) != None {
+		return nil, "", ErrFault
+	}
+	o, ok := b.Object(key)
+	if !ok {
+		return nil, "", inventory.ErrNotFound
+	}
+	return io.NopCloser(bytes.NewReader(o.Body)), o.Version, nil
+}
+
+// Put implements [inventory.Bucket].
+func (b *Bucket) Put(ctx context.Context, key string, o inventory.Object, version string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	body, err := io.ReadAll(o.Body)
+	if err != nil {
+		return err
+	}
+	if int64(len(body)) != o.Size {
+		return fmt.Errorf("put %s: %d bytes, announced %d", key, len(body), o.Size)
+	}
+	fault := b.fault(Put, key)
+	if fault == Failed {
+		return ErrFault
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if now, ok := b.objects[key]; ok && version == "" {
+		err = inventory.ErrExists
+	} else if now.Version != version {
+		err = inventory.ErrConflict
+	} else {
+		o.Body = nil
+		b.set(key, Stored{Body: body, Object: o})
+		b.watch(Put, key)
+	}
+	if fault == Persisted {
+		return ErrFault
+	}
+	return err
+}
+
+// set writes an object whatever was there. The lock is held.
+func (b *Bucket) set(key string, s Stored) {
+	if b.objects == nil {
+		b.objects = map[string]Stored{}
+	}
+	b.version++
+	s.Version, s.Modified = fmt.Sprintf("v%d", b.version), b.now()
+	b.objects[key] = s
+}
+
+// Set writes an object whatever was there: for tests that break something.
+func (b *Bucket) Set(key string, body []byte) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.set(key, Stored{Body: body})
+}
+
+// Object returns an object.
+func (b *Bucket) Object(key string) (Stored, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	o, ok := b.objects[key]
+	return o, ok
+}
+
+// Keys lists all keys that start with prefix, in order.
+func (b *Bucket) Keys(prefix string) (keys []string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for key := range b.objects {
+		if strings.HasPrefix(key, prefix) {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// List implements [inventory.Bucket].
+func (b *Bucket) List(ctx context.Context, prefix string) iter.Seq2[inventory.Listed, error] {
+	return func(yield func(inventory.Listed, error) bool) {
+		if err := ctx.Err(); err != nil {
+			yield(inventory.Listed{}, err)
+			return
+		}
+		if b.fault(List, prefix) != None {
+			yield(inventory.Listed{}, ErrFault)
+			return
+		}
+		for _, key := range b.Keys(prefix) {
+			if o, ok := b.Object(key); ok && !yield(inventory.Listed{Key: key, Size: int64(len(o.Body)), Modified: o.Modified}, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Delete implements [inventory.Bucket].
+func (b *Bucket) Delete(ctx context.Context, key string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	fault := b.fault(Delete, key)
+	if fault == Failed {
+		return ErrFault
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if _, ok := b.objects[key]; ok {
+		delete(b.objects, key)
+		b.watch(Delete, key)
+	}
+	if fault == Persisted {
+		return ErrFault
+	}
+	return nil
+}
+
+// Wipe removes everything.
+func (b *Bucket) Wipe() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.objects = nil
+}
+
+// CopyTo replicates all objects into another bucket, as a cloud's replication does.
+func (b *Bucket) CopyTo(other *Bucket) {
+	for _, key := range b.Keys("") {
+		if o, ok := b.Object(key); ok {
+			other.Set(key, o.Body)
+		}
+	}
+}
+
+func (b *Bucket) watch(op Op, key string) {
+	if b.Watch != nil {
+		b.Watch(op, key, b.objects)
+	}
+}
+
+func (b *Bucket) now() time.Time {
+	if b.Now != nil {
+		return b.Now()
+	}
+	return time.Now()
+}
+
+// ServeHTTP serves objects by key, with ETag and conditional GET, 404 for what is not there.
+func (b *Bucket) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	o, ok := b.Object(strings.TrimPrefix(r.URL.Path, "/"))
+	if !ok {
+		http.Error(w, "<Error><Code>NoSuchKey</Code></Error>", http.StatusNotFound)
+		return
+	}
+	w.Header().Set("ETag", `"`+o.Version+`"`)
+	if o.Object.ContentType != "" {
+		w.Header().Set("Content-Type", o.Object.ContentType)
+	}
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(o.Body))
+}
