@@ -2,7 +2,7 @@ package s3
 
 import (
 	"io"
-	"log"
+	"log/slog"
 	"math"
 	"net/http"
 	"net/http/httptest"
@@ -33,7 +33,7 @@ func newMeter(t testing.TB, backend string) *meter {
 		},
 		// A client that hangs up is a client's right.
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
-		ErrorLog:     log.New(io.Discard, "", 0),
+		ErrorLog:     slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 	}
 	m.Server = httptest.NewServer(proxy)
 	t.Cleanup(m.Close)
