@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -34,14 +35,27 @@ type origin struct {
 	mu   sync.Mutex
 	seen []string
 	tags http.HandlerFunc
+	// inventory serves what is below /inventory/.
+	inventory http.Handler
+	lacks     []string
+}
+
+func (o *origin) forget() {
+	o.mu.Lock()
+	o.seen = nil
+	o.mu.Unlock()
 }
 
 func (o *origin) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	o.mu.Lock()
 	o.seen = append(o.seen, r.Method+" "+r.URL.String())
-	tags := o.tags
+	tags, inventory, lacks := o.tags, o.inventory, o.lacks
 	o.mu.Unlock()
 	switch {
+	case strings.HasPrefix(r.URL.Path, "/inventory/") && inventory != nil:
+		http.StripPrefix("/inventory", inventory).ServeHTTP(rw, r)
+	case slices.ContainsFunc(lacks, func(d string) bool { return strings.HasSuffix(r.URL.Path, d) }):
+		rw.WriteHeader(http.StatusNotFound)
 	case strings.HasSuffix(r.URL.Path, "/tags/list") && tags != nil:
 		tags(rw, r)
 	case strings.Contains(r.URL.Path, absent):

@@ -1,0 +1,179 @@
+package proxy
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"ociproxy/internal/inventory"
+	"ociproxy/internal/inventory/inventorytest"
+	"ociproxy/internal/oci"
+	"ociproxy/internal/route"
+)
+
+// listedWorld is a world whose store in Virginia publishes an inventory that lists the given digests.
+func listedWorld(t *testing.T, digests ...string) (*testWorld, *inventory.Writer) {
+	t.Helper()
+	bucket := &inventorytest.Bucket{}
+	writer := inventory.NewWriter(bucket, inventory.WriterOptions{Store: "va"})
+	publish(t, writer, inventory.Blob, digests...)
+	w := newWorld(t, `place: aws/us-east-1, serves: [aws]`, `place: aws/us-east-1, inventory: {url: "VA/inventory/"}, serves: [aws]`)
+	w.va.mu.Lock()
+	w.va.inventory = bucket
+	w.va.mu.Unlock()
+	if err := w.server.inventories.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.va.forget()
+	return w, writer
+}
+
+func publish(t *testing.T, w *inventory.Writer, kind inventory.Kind, digests ...string) {
+	t.Helper()
+	var records []inventory.Record
+	for _, s := range digests {
+		d, err := oci.ParseDigest(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := inventory.Record{Digest: d, Size: 1000, Kind: kind}
+		if kind == inventory.Tombstone {
+			r.Size = 0
+		}
+		records = append(records, r)
+	}
+	if _, err := w.Apply(t.Context(), records...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func other(i byte) string {
+	return "sha256:" + strings.Repeat("0", 62) + string([]byte{'a' + i/16, 'a' + i%16})
+}
+
+func (w *testWorld) sentTo(t *testing.T, client, d string) string {
+	t.Helper()
+	location := w.ask(t, client, "GET /v2/a/blobs/"+d).Header.Get("Location")
+	for name, o := range map[string]*origin{"us": w.us, "eu": w.eu, "va": w.va, "cdn": w.cdn} {
+		if strings.HasPrefix(location, o.URL+"/") {
+			return name
+		}
+	}
+	return location
+}
+
+func TestAnInventoryAnswersWithoutAsking(t *testing.T) {
+	w, _ := listedWorld(t, digest)
+	if got := w.sentTo(t, another(), digest); got != "va" {
+		t.Errorf("listed: to %s, want va", got)
+	}
+	if got := w.sentTo(t, another(), other(1)); got != "us" {
+		t.Errorf("not listed: to %s, want us", got)
+	}
+	if got := w.va.requests(); len(got) != 0 {
+		t.Errorf("the store was asked: %v", got)
+	}
+}
+
+func TestATombstoneEndsIt(t *testing.T) {
+	w, writer := listedWorld(t, digest)
+	publish(t, writer, inventory.Tombstone, digest)
+	if err := w.server.inventories.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.sentTo(t, another(), digest); got != "us" {
+		t.Errorf("to %s, want us", got)
+	}
+}
+
+func TestAnInventoryThatIsGoneMeansAsking(t *testing.T) {
+	w, _ := listedWorld(t, digest)
+	w.va.mu.Lock()
+	w.va.inventory = http.NotFoundHandler()
+	w.va.mu.Unlock()
+	if err := w.server.inventories.Refresh(t.Context()); err == nil {
+		t.Error("no error although it is gone")
+	}
+	w.va.forget()
+	if got := w.sentTo(t, another(), other(1)); got != "va" { // the store holds everything, whatever was listed
+		t.Errorf("to %s, want va", got)
+	}
+	if got := w.va.requests(); len(got) != 1 || !strings.HasPrefix(got[0], "HEAD ") {
+		t.Errorf("the store was asked %v, want one HEAD", got)
+	}
+}
+
+// A store that lacks one listed digest is found out by sampling; one that lacks three is no longer believed.
+func TestRedirectsAreCheckedAfterwards(t *testing.T) {
+	missing := []string{absent, strings.Replace(absent, "00000000", "00000001", 1), strings.Replace(absent, "00000000", "00000002", 1)}
+	w, writer := listedWorld(t, append(missing, digest)...)
+	w.va.mu.Lock()
+	w.va.lacks = missing
+	w.va.mu.Unlock()
+	for i, d := range missing {
+		w.server.afterwards.token.Store(true)
+		if got := w.sentTo(t, another(), d); got != "va" {
+			t.Fatalf("%d: first to %s, want va, which lists it", i, got)
+		}
+		poll(t, "the next client is sent elsewhere", func() bool { return w.sentTo(t, another(), d) == "us" })
+	}
+	poll(t, "a report", func() bool { return strings.Contains(w.log.String(), "lacks what its inventory lists") })
+	w.va.forget()
+	if got := w.sentTo(t, another(), digest); got != "va" {
+		t.Errorf("to %s, want va", got)
+	}
+	if len(w.va.requests()) != 1 {
+		t.Error("a doubted store is not asked")
+	}
+	// The mirror repairs it and rewrites the inventory.
+	s := w.server
+	s.world.Load().doubts.Believe(0, s.inventories.Statuses()[0].Generation)
+	publish(t, writer, inventory.Tombstone, missing...)
+	if err := s.inventories.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if !s.world.Load().doubts.Believe(0, s.inventories.Statuses()[0].Generation) {
+		t.Error("not believed after it was rewritten")
+	}
+}
+
+func TestReadinessWaitsForInventories(t *testing.T) {
+	w := newWorld(t, `place: aws/us-east-1, serves: [aws]`, `place: aws/us-east-1, inventory: {url: "VA/inventory/"}, serves: [aws]`)
+	if w.server.ready() {
+		t.Fatal("ready before the inventory was read")
+	}
+	w.server.started = time.Now().Add(-readyWithin)
+	if !w.server.ready() {
+		t.Error("not ready after the time has passed: a dead store must not keep an instance down")
+	}
+	w, _ = listedWorld(t, digest)
+	if !w.server.ready() {
+		t.Error("not ready although the inventory was read")
+	}
+}
+
+// Whoever is ejected, the pull goes on: canonical is always the last resort.
+func TestEverythingIsEjected(t *testing.T) {
+	w, _ := listedWorld(t, digest)
+	a := answer{req: mustParse(t, "/v2/a/blobs/"+digest)}
+	world := w.server.world.Load()
+	a.client = world.client(network.Addr(), world.ranges.Locate(network.Addr()))
+	st := stateOf(world)
+	st.Usable.RemoveAll(world.all)
+	w.server.settle(t.Context(), world, &a, &st)
+	if a.status != 0 || a.decision.Candidate != world.snapshot.Canonical {
+		t.Errorf("status %d, candidate %d", a.status, a.decision.Candidate)
+	}
+}
+
+func mustParse(t *testing.T, path string) oci.Request {
+	t.Helper()
+	req, err := oci.Parse(path, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return req
+}
+
+func stateOf(w *world) route.State { return route.State{Usable: w.all, Holds: w.all} }
