@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"mime"
 	"net/http"
 	"net/netip"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/maypok86/otter/v2"
 	"golang.org/x/sync/singleflight"
+	"golang.org/x/time/rate"
 
 	"ociproxy/internal/oci"
 )
@@ -43,6 +45,9 @@ type Target struct {
 	Key       Key
 	URL       string
 	Candidate string
+	// RedirectIsHeld: a redirect says that it is there (a registry that keeps its blobs in object storage). It
+	// is not followed.
+	RedirectIsHeld bool
 }
 
 // Options bound a [Checker]. Zero fields take the documented defaults.
@@ -58,8 +63,11 @@ type Options struct {
 	Positive, Tag, Negative, Failure time.Duration
 	// Entries bounds the answers remembered: 100 000, about 40 MiB.
 	Entries int
-	// InFlight bounds the checks under way: 128. PerClient bounds those one client network causes: 16.
-	InFlight, PerClient int
+	// InFlight bounds the checks under way: 128. PerClient bounds those that one client network causes: 16, and
+	// PerOrigin those that one origin has to answer: 32, so that one that hangs does not stop the others.
+	InFlight, PerClient, PerOrigin int
+	// PerSecond bounds the checks that one client network causes in a second, with a burst of four seconds: 50.
+	PerSecond int
 	// Observe is called after each check with its target, one of [Results], the answer, and how long it took. Nil: not called.
 	Observe func(t Target, result string, a Answer, took time.Duration)
 }
@@ -83,9 +91,14 @@ type Checker struct {
 	flight singleflight.Group
 	slots  chan struct{}
 
-	mu     sync.Mutex
-	shares map[netip.Prefix]int // checks under way by client network; at most InFlight entries
+	rates [rateBuckets]*rate.Limiter // by hash of the client network; strangers may share one
+
+	mu      sync.Mutex
+	shares  map[netip.Prefix]int // checks under way by client network; at most InFlight entries
+	origins map[string]int       // the same by origin
 }
+
+const rateBuckets = 1024
 
 // New returns a checker with the given bounds.
 func New(opt Options) (*Checker, error) {
@@ -98,6 +111,8 @@ func New(opt Options) (*Checker, error) {
 	setDefault(&opt.Entries, 100_000)
 	setDefault(&opt.InFlight, 128)
 	setDefault(&opt.PerClient, 16)
+	setDefault(&opt.PerOrigin, 32)
+	setDefault(&opt.PerSecond, 50)
 	if opt.Observe == nil {
 		opt.Observe = func(Target, string, Answer, time.Duration) {}
 	}
@@ -125,11 +140,16 @@ func New(opt Options) (*Checker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("existence: cache: %w", err)
 	}
-	return &Checker{
+	c := &Checker{
 		opt: opt, client: &client, cache: cache,
-		slots:  make(chan struct{}, opt.InFlight),
-		shares: map[netip.Prefix]int{},
-	}, nil
+		slots:   make(chan struct{}, opt.InFlight),
+		shares:  map[netip.Prefix]int{},
+		origins: map[string]int{},
+	}
+	for i := range c.rates {
+		c.rates[i] = rate.NewLimiter(rate.Limit(opt.PerSecond), 4*opt.PerSecond)
+	}
+	return c, nil
 }
 
 func setDefault[T comparable](v *T, d T) {
@@ -181,13 +201,13 @@ func (c *Checker) Check(ctx context.Context, client netip.Prefix, targets []Targ
 // start begins a check, or joins the one under way for the same URL.
 func (c *Checker) start(client netip.Prefix, t Target) <-chan singleflight.Result {
 	return c.flight.DoChan(t.URL, func() (any, error) {
-		if !c.acquire(client) {
+		if !c.acquire(client, t.Key.Origin) {
 			c.opt.Observe(t, ResultShed, Answer{Size: -1}, 0)
 			return nil, nil // stays unknown
 		}
-		defer c.release(client)
+		defer c.release(client, t.Key.Origin)
 		begin := time.Now()
-		a, result := c.ask(t.URL)
+		a, result := c.ask(&t)
 		took := time.Since(begin)
 		// The request's strings are parts of a larger buffer: keep copies.
 		t.Key.Name, t.Key.Ref = strings.Clone(t.Key.Name), strings.Clone(t.Key.Ref)
@@ -211,8 +231,8 @@ func (c *Checker) Recheck(client netip.Prefix, t Target, then func(Answer)) {
 var errNoAnswer = errors.New("no usable answer")
 
 // ask makes the HEAD request. 404 and 403 mean absent: S3 says 403 when the caller may not list.
-func (c *Checker) ask(url string) (Answer, string) {
-	size, err := c.head(url)
+func (c *Checker) ask(t *Target) (Answer, string) {
+	size, err := c.head(t)
 	switch {
 	case err == nil:
 		return Answer{Held: true, Size: size}, ResultHeld
@@ -230,11 +250,11 @@ const Accept = "application/vnd.oci.image.index.v1+json, application/vnd.oci.ima
 	"application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json, " +
 	"application/vnd.docker.distribution.manifest.v1+prettyjws, application/vnd.oci.artifact.manifest.v1+json, */*"
 
-func (c *Checker) head(url string) (size int64, err error) {
+func (c *Checker) head(t *Target) (size int64, err error) {
 	// Detached from the request on purpose: the answer is worth having after its client gave up.
 	ctx, cancel := context.WithTimeout(context.Background(), c.opt.Timeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodHead, url, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodHead, t.URL, nil)
 	if err != nil {
 		return 0, err
 	}
@@ -246,8 +266,13 @@ func (c *Checker) head(url string) (size int64, err error) {
 	}
 	resp.Body.Close()
 	switch resp.StatusCode {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		if t.RedirectIsHeld {
+			return -1, nil
+		}
+		return 0, fmt.Errorf("%w: redirects", errNoAnswer)
 	case http.StatusOK:
-		if t, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); t == "text/html" {
+		if media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); media == "text/html" {
 			return 0, fmt.Errorf("%w: an HTML page", errNoAnswer) // a login or maintenance page
 		}
 		return resp.ContentLength, nil
@@ -258,7 +283,8 @@ func (c *Checker) head(url string) (size int64, err error) {
 	}
 }
 
-func (c *Checker) acquire(client netip.Prefix) bool {
+// acquire takes a slot, unless the client network or the origin has its share, or the network asks too fast.
+func (c *Checker) acquire(client netip.Prefix, origin string) bool {
 	select {
 	case c.slots <- struct{}{}:
 	default:
@@ -266,19 +292,33 @@ func (c *Checker) acquire(client netip.Prefix) bool {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.shares[client] >= c.opt.PerClient {
+	if c.shares[client] >= c.opt.PerClient || c.origins[origin] >= c.opt.PerOrigin || !c.rate(client).Allow() {
 		<-c.slots
 		return false
 	}
 	c.shares[client]++
+	c.origins[origin]++
 	return true
 }
 
-func (c *Checker) release(client netip.Prefix) {
+func (c *Checker) rate(client netip.Prefix) *rate.Limiter {
+	b := client.Addr().As16()
+	return c.rates[maphash.Bytes(rateSeed, b[:])%rateBuckets]
+}
+
+var rateSeed = maphash.MakeSeed()
+
+func (c *Checker) release(client netip.Prefix, origin string) {
 	c.mu.Lock()
-	if c.shares[client]--; c.shares[client] <= 0 {
-		delete(c.shares, client)
-	}
+	decrement(c.shares, client)
+	decrement(c.origins, origin)
 	c.mu.Unlock()
 	<-c.slots
+}
+
+// decrement keeps no zeroes: the maps are as small as what is under way.
+func decrement[K comparable](m map[K]int, k K) {
+	if m[k]--; m[k] <= 0 {
+		delete(m, k)
+	}
 }

@@ -67,7 +67,7 @@ func TestAnswers(t *testing.T) {
 		{"an HTML page is a failure", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		}, Answer{Failed: true, Size: -1}},
-		{"a redirect is not followed", func(w http.ResponseWriter, _ *http.Request) {
+		{"a redirect is no answer", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Location", "/login")
 			w.WriteHeader(302)
 		}, Answer{Failed: true, Size: -1}},
@@ -86,6 +86,50 @@ func TestAnswers(t *testing.T) {
 				t.Errorf("%d requests, want 1: the answer is remembered", n)
 			}
 		})
+	}
+}
+
+func TestARegistryThatRedirectsHoldsIt(t *testing.T) {
+	elsewhere := newOrigin(t, func(http.ResponseWriter, *http.Request) {})
+	o := newOrigin(t, func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, elsewhere.URL, http.StatusTemporaryRedirect)
+	})
+	c := newChecker(t, Options{Budget: 5 * time.Second})
+	tg := target(o, "d")
+	tg.RedirectIsHeld = true
+	c.Check(t.Context(), home, []Target{tg})
+	if got, _ := c.Lookup(tg.Key); got != (Answer{Held: true, Size: -1}) {
+		t.Errorf("Lookup = %+v", got)
+	}
+	if elsewhere.hits.Load() != 0 {
+		t.Error("the redirect was followed")
+	}
+}
+
+// One origin that hangs leaves room for the checks of others.
+func TestAnOriginHasAShare(t *testing.T) {
+	release := make(chan struct{})
+	hung := newOrigin(t, func(http.ResponseWriter, *http.Request) { <-release })
+	well := newOrigin(t, func(http.ResponseWriter, *http.Request) {})
+	c := newChecker(t, Options{Budget: 5 * time.Millisecond, InFlight: 8, PerOrigin: 4})
+	for i := range 20 {
+		net := netip.PrefixFrom(netip.AddrFrom4([4]byte{198, 51, byte(i), 0}), 24)
+		c.Check(t.Context(), net, []Target{target(hung, fmt.Sprint(i))})
+	}
+	tg := target(well, "d")
+	c.Check(t.Context(), home, []Target{tg})
+	poll(t, func() bool { a, _ := c.Lookup(tg.Key); return a.Held })
+	close(release)
+}
+
+func TestAClientHasARate(t *testing.T) {
+	o := newOrigin(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) })
+	c := newChecker(t, Options{Budget: 5 * time.Second, PerSecond: 1})
+	for i := range 50 {
+		c.Check(t.Context(), home, []Target{target(o, fmt.Sprint(i))})
+	}
+	if n := o.hits.Load(); n < 4 || n > 20 {
+		t.Errorf("%d checks for one client, want a burst of about 4", n)
 	}
 }
 

@@ -179,7 +179,7 @@ func (s *Server) fill(ctx context.Context, w *world, a *answer, st *route.State,
 	*asked = true
 	targets := make([]existence.Target, 0, route.MaxChecks)
 	for _, i := range need {
-		if i != route.NoCandidate && st.Unknown.Has(i) {
+		if i != route.NoCandidate && st.Unknown.Has(i) && w.allow(i) {
 			targets = append(targets, w.target(i, &a.req))
 		}
 	}
@@ -196,6 +196,9 @@ func (s *Server) recall(w *world, a *answer, i int, st *route.State) bool {
 		return false
 	}
 	st.Unknown.Remove(i)
+	if known.Failed {
+		st.Silent.Add(i)
+	}
 	if known.Held {
 		st.Holds.Add(i)
 		if a.req.Kind == oci.KindBlob {
@@ -208,7 +211,7 @@ func (s *Server) recall(w *world, a *answer, i int, st *route.State) bool {
 // key names what req asks for at candidate i.
 func (w *world) key(i int, req *oci.Request) existence.Key {
 	c := &w.snapshot.Candidates[i]
-	k := existence.Key{Origin: c.Check, Kind: req.Kind, Ref: req.Digest.String()}
+	k := existence.Key{Origin: c.Origin, Kind: req.Kind, Ref: req.Digest.String()}
 	if c.Kind == route.Upstream {
 		k.Name = req.Name
 	}

@@ -44,5 +44,8 @@ func (s *Server) lookInto(w *world, a *answer, i int, key repeatKey) {
 // target is the question whether candidate i holds what req names.
 func (w *world) target(i int, req *oci.Request) existence.Target {
 	c := &w.snapshot.Candidates[i]
-	return existence.Target{Key: w.key(i, req), URL: c.Ask(*req), Candidate: c.Name}
+	return existence.Target{
+		Key: w.key(i, req), URL: c.Ask(*req), Candidate: c.Name,
+		RedirectIsHeld: c.Kind == route.Upstream && req.Kind == oci.KindBlob,
+	}
 }

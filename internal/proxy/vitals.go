@@ -49,12 +49,11 @@ func (s *Server) targets(w *world) []health.Target {
 	for i := range out {
 		c := &w.snapshot.Candidates[i]
 		out[i] = health.Target{
-			Name: c.Name, Origin: c.Check,
+			Name: c.Name, Origin: c.Origin,
 			Sample: func(maxSize int64) (health.Object, bool) { return w.sampleOf(i, maxSize) },
 			Allow:  func() bool { return w.allow(i) },
 		}
 		if c.Kind == route.Upstream {
-			out[i].Origin = c.URL + "/" + c.Prefix
 			out[i].Accept = existence.Accept
 			out[i].Ping = c.URL + "/v2/"
 			out[i].FollowRedirects, out[i].RangeOptional = true, true
@@ -68,12 +67,12 @@ func carrySamples(snap *route.Snapshot, old *world) []*samples {
 	kept := map[string]*samples{}
 	if old != nil {
 		for i, c := range old.snapshot.Candidates {
-			kept[c.Name+" "+c.Check] = old.samples[i]
+			kept[c.Name+" "+c.Origin] = old.samples[i]
 		}
 	}
 	out := make([]*samples, len(snap.Candidates))
 	for i, c := range snap.Candidates {
-		if out[i] = kept[c.Name+" "+c.Check]; out[i] == nil {
+		if out[i] = kept[c.Name+" "+c.Origin]; out[i] == nil {
 			out[i] = &samples{}
 		}
 	}

@@ -76,6 +76,10 @@ type Candidate struct {
 	// Canonical marks the one upstream that has everything by definition.
 	Canonical bool
 
+	// Origin identifies what stands behind the name; set by [New]. When a reload changes it, everything known
+	// about the candidate is void.
+	Origin string
+
 	location, ask template
 	seed          uint64
 }
@@ -96,8 +100,10 @@ func (c *Candidate) compile() error {
 			c.location.head += c.Prefix + "/"
 		}
 		c.ask = c.location
+		c.Origin = c.ask.head
 		return nil
 	}
+	c.Origin = c.Check
 	for _, t := range []struct {
 		url string
 		to  *template

@@ -69,6 +69,8 @@ type State struct {
 	Holds Set
 	// Unknown: not known whether they hold it.
 	Unknown Set
+	// Silent: asked, and gave no usable answer.
+	Silent Set
 	// Final: no more checks will be made; Unknown counts as absent.
 	Final bool
 }
@@ -245,6 +247,8 @@ func (w *walk) verdict(i int) verdict {
 	case i == w.s.Canonical || w.relay || w.st.Holds.Has(i):
 		// Tag lists are relayed and fall back to canonical, so they need no check.
 		return take
+	case w.st.Silent.Has(i):
+		return passUnchecked
 	case !w.st.Unknown.Has(i):
 		return passAbsent
 	case w.st.Final:

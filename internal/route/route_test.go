@@ -220,6 +220,7 @@ func TestStates(t *testing.T) {
 		{name: "unknown: ask the two best", path: blob, client: "aws/us-east-2", st: State{Usable: all, Unknown: all}, want: NoCandidate, need: [2]int{ohio, va}},
 		{name: "unknown, the second holds: ask the first", path: blob, client: "aws/us-east-2", st: State{Usable: all, Unknown: set(ohio), Holds: set(va)}, want: NoCandidate, need: [2]int{ohio, NoCandidate}},
 		{name: "the first holds: ask nobody", path: blob, client: "aws/us-east-2", st: State{Usable: all, Unknown: set(va, cdn, eu), Holds: set(ohio)}, want: ohio, reason: Nearest},
+		{name: "no usable answer", path: blob, client: "aws/us-east-2", st: State{Usable: all, Silent: set(ohio), Holds: set(va)}, want: va, reason: Unchecked},
 		{name: "no time left", path: blob, client: "aws/us-east-2", st: State{Usable: all, Unknown: set(ohio), Holds: set(va), Final: true}, want: va, reason: Unchecked},
 		{name: "canonical needs no check", path: manifest, client: "gcp/us-central1", st: State{Usable: all, Unknown: all}, want: us, reason: Nearest},
 		{name: "a replica needs one", path: manifest, client: "gcp/europe-west1", st: State{Usable: all, Unknown: all}, want: NoCandidate, need: [2]int{eu, NoCandidate}},
