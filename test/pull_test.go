@@ -69,7 +69,7 @@ func (f *fixture) source(place string, i int) string {
 // pull pulls once and holds the proxy's decisions and the sources' access logs against the expectation.
 func (f *fixture) pull(t *testing.T, place string, pull func(*testing.T, string)) {
 	t.Helper()
-	f.Hop(place).Take()
+	f.NewClient(place)
 	marks, log := f.Mark(), f.Proxy.Output.Mark()
 	pull(t, place)
 

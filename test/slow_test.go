@@ -37,7 +37,7 @@ func TestSlowContainerd2(t *testing.T) {
 	for program, pull := range pulls {
 		for _, place := range world.Places() {
 			t.Run(program+"/"+place, func(t *testing.T) {
-				f.Hop(place).Take()
+				f.NewClient(place)
 				marks := f.Mark()
 				pull(t, place+".registry.test/library/app:v1")
 				f.checkPieces(t, place, marks)

@@ -25,13 +25,27 @@ type Exchange struct {
 	Location string
 }
 
-// Hop is a running hop. All its clients seem to come from Client.
+// Hop is a running hop. All its clients seem to come from one address.
 type Hop struct {
-	Addr   string // host:port, what clients are told
-	Client netip.Addr
+	Addr string // host:port, what clients are told
 
-	mu   sync.Mutex
-	seen []Exchange
+	mu     sync.Mutex
+	client netip.Addr
+	seen   []Exchange
+}
+
+// SetClient says where clients come from, from now on.
+func (h *Hop) SetClient(client netip.Addr) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.client = client
+}
+
+// Client returns where clients come from.
+func (h *Hop) Client() netip.Addr {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.client
 }
 
 // Start starts a hop in front of the server at backend (host:port) for clients at the given address.
@@ -41,7 +55,7 @@ func Start(t testing.TB, backend string, client netip.Addr) *Hop {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &Hop{Addr: l.Addr().String(), Client: client}
+	h := &Hop{Addr: l.Addr().String(), client: client}
 	proxy := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(&url.URL{Scheme: "http", Host: backend})
@@ -50,7 +64,7 @@ func Start(t testing.TB, backend string, client netip.Addr) *Hop {
 			for _, claimed := range r.In.Header.Values("X-Forwarded-For") {
 				r.Out.Header.Add("X-Forwarded-For", claimed)
 			}
-			r.Out.Header.Add("X-Forwarded-For", client.String())
+			r.Out.Header.Add("X-Forwarded-For", h.Client().String())
 		},
 		ModifyResponse: func(resp *http.Response) error {
 			in := resp.Request

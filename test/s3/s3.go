@@ -116,6 +116,7 @@ type Access struct {
 	Status    int
 	Bytes     int64  // sent
 	Requester string // "-" is anonymous
+	Agent     string // the first word of it
 
 	id string // of the request
 }
@@ -148,10 +149,11 @@ func (s *Store) read() []byte {
 }
 
 // parse reads a line of Amazon's server access log format:
-// owner bucket [day time] address requester request operation key uri status error …
+// owner bucket [day time] address requester request operation key uri status error sent size total turnaround
+// referrer agent …
 func parse(line string) (Access, error) {
 	f := strings.Fields(line)
-	if len(f) < 12 {
+	if len(f) < 18 {
 		return Access{}, fmt.Errorf("short line %q", line)
 	}
 	status, err := strconv.Atoi(f[10])
@@ -160,5 +162,5 @@ func parse(line string) (Access, error) {
 	}
 	digest, _ := strings.CutPrefix(f[8], prefix)
 	return Access{Operation: strings.TrimPrefix(f[7], "s3_"), Digest: digest, Status: status, Requester: f[5],
-		id: f[6]}, nil
+		Agent: f[17], id: f[6]}, nil
 }

@@ -19,7 +19,7 @@ import (
 	"ociproxy/test/s3"
 )
 
-// Places that clients pull from. The addresses are of the documentation prefixes (RFC 5737, RFC 3849).
+// Places that clients pull from.
 const (
 	Virginia   = "virginia"    // aws/us-east-1: has a store
 	VirginiaV6 = "virginia-v6" // the same by IPv6
@@ -30,14 +30,20 @@ const (
 	Home       = "home"        // no cloud
 )
 
-var clients = []struct{ name, addr, cidr, place string }{
-	{Virginia, "198.51.100.10", "198.51.100.0/26", "aws/us-east-1"},
-	{VirginiaV6, "2001:db8:1::10", "2001:db8:1::/48", "aws/us-east-1"},
-	{Frankfurt, "198.51.100.70", "198.51.100.64/26", "aws/eu-central-1"},
-	{Ireland, "198.51.100.130", "198.51.100.128/26", "aws/eu-west-1"},
-	{Amsterdam, "203.0.113.10", "203.0.113.0/26", "azure/westeurope"},
-	{Belgium, "203.0.113.70", "203.0.113.64/26", "gcp/europe-west1"},
-	{Home, "192.0.2.10", "", ""},
+// Their ranges are of the prefixes for benchmarks (RFC 2544) and for documentation (RFC 3849): wide enough for many
+// client networks (/24 and /48) in each place.
+var clients = []struct {
+	name   string
+	prefix netip.Prefix
+	place  string
+}{
+	{Virginia, netip.MustParsePrefix("198.18.0.0/18"), "aws/us-east-1"},
+	{VirginiaV6, netip.MustParsePrefix("2001:db8:100::/40"), "aws/us-east-1"},
+	{Frankfurt, netip.MustParsePrefix("198.18.64.0/18"), "aws/eu-central-1"},
+	{Ireland, netip.MustParsePrefix("198.18.128.0/18"), "aws/eu-west-1"},
+	{Amsterdam, netip.MustParsePrefix("198.18.192.0/18"), "azure/westeurope"},
+	{Belgium, netip.MustParsePrefix("198.19.0.0/18"), "gcp/europe-west1"},
+	{Home, netip.MustParsePrefix("198.19.64.0/18"), ""},
 }
 
 // Places lists them all.
@@ -80,7 +86,7 @@ func Start(t testing.TB, more proxy.Map) *World {
 	w.Config = w.config().With(more).Defaults(t)
 	w.Proxy = proxy.Start(t, w.Config)
 	for _, c := range clients {
-		w.hops[c.name] = hop.Start(t, w.Proxy.Addr, netip.MustParseAddr(c.addr))
+		w.hops[c.name] = hop.Start(t, w.Proxy.Addr, c.prefix.Addr().Next())
 	}
 	return w
 }
@@ -88,8 +94,8 @@ func Start(t testing.TB, more proxy.Map) *World {
 func (w *World) config() proxy.Config {
 	overrides := proxy.List{}
 	for _, c := range clients {
-		if c.cidr != "" {
-			overrides = append(overrides, proxy.Map{"cidr": c.cidr, "place": c.place})
+		if c.place != "" {
+			overrides = append(overrides, proxy.Map{"cidr": c.prefix.String(), "place": c.place})
 		}
 	}
 	store := func(name, place string, serves ...string) proxy.Map {
@@ -124,6 +130,25 @@ func (w *World) Hop(place string) *hop.Hop {
 		panic("world: no clients in " + place)
 	}
 	return h
+}
+
+// NewClient moves the clients of a place to a network that no client came from before: one that asks again for the
+// same blob would be taken for one whose download failed. What its hop saw until now is forgotten.
+func (w *World) NewClient(place string) {
+	h := w.Hop(place)
+	addr := h.Client().As16()
+	network := addr[:6] // a /48
+	if h.Client().Is4() {
+		network = addr[:15] // a /24
+	}
+	for i := len(network) - 1; i >= 0; i-- {
+		network[i]++
+		if network[i] != 0 {
+			break
+		}
+	}
+	h.SetClient(netip.AddrFrom16(addr).Unmap())
+	h.Take()
 }
 
 // Push writes an image into the named upstreams as repository:tag.
@@ -200,12 +225,13 @@ func (w *World) Mark() Marks {
 	return marks
 }
 
-// Sent reads from the access logs what each source has sent to clients since the moment.
+// Sent reads from the access logs what each source has sent to clients since the moment: what the proxy's own probes
+// fetch is not counted.
 func (w *World) Sent(since Marks) Books {
 	books := Books{}
 	for name, store := range w.Stores {
 		for _, a := range store.Since(since[name]) {
-			if a.Operation == "GetObject" && a.Status < 300 {
+			if a.Operation == "GetObject" && a.Status < 300 && !probe(a.Agent) {
 				books.Add(name, a.Digest, a.Bytes)
 			}
 		}
@@ -213,13 +239,15 @@ func (w *World) Sent(since Marks) Books {
 	for _, name := range []string{Canonical, Replica} {
 		for _, a := range w.upstream(name).Since(since[name]) {
 			path, _, _ := strings.Cut(a.Path, "?")
-			if _, digest, ok := strings.Cut(path, "/blobs/"); ok && a.Method == "GET" && a.Status < 300 {
+			if _, digest, ok := strings.Cut(path, "/blobs/"); ok && a.Method == "GET" && a.Status < 300 && !probe(a.Agent) {
 				books.Add(name, digest, a.Bytes)
 			}
 		}
 	}
 	return books
 }
+
+func probe(agent string) bool { return strings.HasPrefix(agent, "oci-proxy") }
 
 // Logged reads from the proxy's request log, from the mark on, what it decided: the source of each blob, by digest.
 func (w *World) Logged(mark int) map[string]string {
