@@ -2,12 +2,13 @@ package proxy
 
 import (
 	"encoding/json"
-	"log/slog"
+	"log" //nolint:depguard // net/http takes nothing else
 	"math"
 	"net/http"
 	"net/http/pprof"
 	"net/netip"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -22,15 +23,18 @@ func (s *Server) adminServer() *http.Server {
 		WriteTimeout:      2 * time.Minute, // a CPU profile takes its time
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		ErrorLog:          log.New(serverErrors{s.log}, "", 0),
 	}
 }
 
 // AdminHandler is the operators' port's handler.
 func (s *Server) AdminHandler() http.Handler {
 	mux := http.NewServeMux()
-	scrape := promhttp.HandlerFor(s.metrics.Registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4})
+	scrape := promhttp.HandlerFor(s.metrics.Registry, promhttp.HandlerOpts{})
+	var one sync.Mutex // two scrapers at once must not see each other's reset
 	mux.HandleFunc("GET /metrics", func(rw http.ResponseWriter, r *http.Request) {
+		one.Lock()
+		defer one.Unlock()
 		s.observeGauges()
 		scrape.ServeHTTP(rw, r)
 	})

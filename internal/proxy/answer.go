@@ -25,6 +25,8 @@ type answer struct {
 	link     string // Link of a relayed list
 	retry    bool   // ask the client to come again in a second
 	err      error  // for the log; the client reads only body
+	gone     bool   // the client went away: no error of ours
+	done     func() // frees what the answer holds, once it is written; nil: nothing
 
 	decided  bool
 	req      oci.Request

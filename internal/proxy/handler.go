@@ -20,6 +20,7 @@ var (
 	apiVersion  = []string{"registry/2.0"}
 	allowed     = []string{"GET, HEAD"}
 	retrySecond = []string{"1"}
+	closing     = []string{"close"}
 )
 
 // handler is the public port: one wrapper that owns status, headers, metrics and the log line.
@@ -56,14 +57,20 @@ func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	} else {
 		a = h.s.answer(w, r)
 	}
-	write(rw, r, &a)
+	write(rw, r, &a, h.s.draining.Load())
+	if a.done != nil {
+		a.done()
+	}
 	h.count(w, r, &a)
 	h.s.logRequest(w, r, &a)
 }
 
 // write sends the answer. Every answer forbids storing it: a cache in front must never mix clients.
-func write(rw http.ResponseWriter, r *http.Request, a *answer) {
+func write(rw http.ResponseWriter, r *http.Request, a *answer, draining bool) {
 	head := rw.Header()
+	if draining { // ends the connection in order; idle ones stay open for requests already on their way
+		head["Connection"] = closing
+	}
 	head["Cache-Control"] = noStore
 	if a.api {
 		head["Docker-Distribution-Api-Version"] = apiVersion

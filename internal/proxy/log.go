@@ -24,7 +24,7 @@ func setLevel(v *slog.LevelVar, name string) error {
 // sample are estimates of the whole. Answers of our own fault are always logged.
 func (s *Server) logRequest(w *world, r *http.Request, a *answer) {
 	share, weight := w.cfg.Log.Requests, 1.0
-	if a.status < 500 || a.class == classProbe {
+	if a.status < 500 || a.class == classProbe || a.gone {
 		if share <= 0 || (share < 1 && rand.Float64() >= share) {
 			return
 		}

@@ -2,14 +2,14 @@ package proxy
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"net/url"
-	"strings"
+	"net/netip"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 
 	"ociproxy/internal/oci"
 	"ociproxy/internal/route"
@@ -18,36 +18,86 @@ import (
 const (
 	relayTimeout  = 5 * time.Second // of one upstream
 	maxRelayBytes = 8 << 20
+	// maxRelayMemory bounds the tag lists in memory at once: being read, or written to clients that read slowly.
+	maxRelayMemory = 96 << 20
+	// maxClientRelays bounds the tag lists of one client network under way.
+	maxClientRelays = 4
 )
 
 // errNotFound is an upstream's 404.
 var errNotFound = errors.New("repository not found")
 
+// relays bounds the tag lists under way. A list keeps its share until it is written.
+type relays struct {
+	memory *semaphore.Weighted
+
+	mu      sync.Mutex
+	clients map[netip.Prefix]int
+}
+
+func newRelays() *relays {
+	return &relays{memory: semaphore.NewWeighted(maxRelayMemory), clients: map[netip.Prefix]int{}}
+}
+
+// acquire takes room for one list of the largest size; release gives it back, shrink all but n bytes of it.
+func (r *relays) acquire(client netip.Prefix) (release func(), shrink func(n int), ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.clients[client] >= maxClientRelays || !r.memory.TryAcquire(maxRelayBytes) {
+		return nil, nil, false
+	}
+	r.clients[client]++
+	held := int64(maxRelayBytes)
+	shrink = func(n int) {
+		if rest := held - int64(n); rest > 0 {
+			r.memory.Release(rest)
+			held -= rest
+		}
+	}
+	release = func() {
+		r.memory.Release(held)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.clients[client]--; r.clients[client] == 0 {
+			delete(r.clients, client)
+		}
+	}
+	return release, shrink, true
+}
+
 // relay fetches a tag list and passes it on under the name the client asked for: clients follow pagination
 // links only on the host they asked. When the near upstream fails, canonical answers.
 func (s *Server) relay(ctx context.Context, w *world, a *answer) {
-	select {
-	case s.relays <- struct{}{}:
-		defer func() { <-s.relays }()
-	default:
+	release, shrink, ok := s.relays.acquire(route.Network(a.client.Addr))
+	if !ok {
 		a.refuse(oci.ErrUnavailable.With("too many tag lists under way"))
 		return
 	}
+	a.done = release
 	for i := a.decision.Candidate; ; {
 		list, err := s.fetchTags(ctx, &w.snapshot.Candidates[i], a.req)
-		s.metrics.Relays.WithLabelValues(w.snapshot.Candidates[i].Name, relayResult(err)).Inc()
 		a.decision.Candidate = i
+		if ctx.Err() != nil {
+			a.refuse(oci.ErrUnavailable.With("the client went away")) // nobody's fault, and nobody reads it
+			a.err, a.gone = nil, true
+			return
+		}
+		s.metrics.Relays.WithLabelValues(w.snapshot.Candidates[i].Name, relayResult(err)).Inc()
 		switch {
 		case err == nil:
+			shrink(len(list.body))
 			a.status, a.body, a.json, a.link = http.StatusOK, list.body, true, list.link
 			return
 		case i == w.snapshot.Canonical && errors.Is(err, errNotFound):
 			a.refuse(oci.ErrNameUnknown)
 			return
 		case i == w.snapshot.Canonical:
+			w.health.Suspect(i)
 			a.refuse(oci.ErrUnavailable.With("the tag list cannot be fetched now"))
 			a.err = err
 			return
+		case !errors.Is(err, errNotFound):
+			w.health.Suspect(i)
 		}
 		i, a.decision.Reason = w.snapshot.Canonical, route.LastResort
 		if !w.allow(i) {
@@ -68,11 +118,6 @@ func relayResult(err error) string {
 	}
 }
 
-type tagList struct {
-	body []byte
-	link string
-}
-
 func (s *Server) fetchTags(ctx context.Context, c *route.Candidate, req oci.Request) (tagList, error) {
 	ctx, cancel := context.WithTimeout(ctx, relayTimeout)
 	defer cancel()
@@ -90,68 +135,16 @@ func (s *Server) fetchTags(ctx context.Context, c *route.Candidate, req oci.Requ
 		return tagList{}, err
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode == http.StatusNotFound {
+	switch resp.StatusCode {
+	case http.StatusOK:
+	case http.StatusNotFound:
 		return tagList{}, fmt.Errorf("%s: %w", c.Name, errNotFound)
-	}
-	if resp.StatusCode != http.StatusOK {
+	default:
 		return tagList{}, fmt.Errorf("%s: status %d", c.Name, resp.StatusCode)
 	}
-	data, err := io.ReadAll(io.LimitReader(resp.Body, maxRelayBytes+1))
+	list, err := rewriteTags(resp.Body, resp.Header.Get("Link"), req)
 	if err != nil {
 		return tagList{}, fmt.Errorf("%s: %w", c.Name, err)
 	}
-	if len(data) > maxRelayBytes {
-		return tagList{}, fmt.Errorf("%s: tag list of more than %d bytes", c.Name, maxRelayBytes)
-	}
-	return rewriteTags(data, resp.Header.Get("Link"), req)
-}
-
-// rewriteTags puts the requested name into a tag list and its pagination link. Only tags that are tags are
-// passed on.
-func rewriteTags(data []byte, link string, req oci.Request) (tagList, error) {
-	var in struct {
-		Tags []string `json:"tags"`
-	}
-	if err := json.Unmarshal(data, &in); err != nil {
-		return tagList{}, fmt.Errorf("tag list: %w", err)
-	}
-	tags := make([]string, 0, len(in.Tags))
-	for _, t := range in.Tags {
-		if oci.ValidTag(t) {
-			tags = append(tags, t)
-		}
-	}
-	body, err := json.Marshal(struct {
-		Name string   `json:"name"`
-		Tags []string `json:"tags"`
-	}{req.Name, tags})
-	if err != nil {
-		return tagList{}, err
-	}
-	next, err := rewriteLink(link, req.Name)
-	if err != nil {
-		return tagList{}, err
-	}
-	return tagList{body: append(body, '\n'), link: next}, nil
-}
-
-// rewriteLink keeps nothing of an upstream's next link but its validated n and last. A link that works in
-// another way is an error: without it, a client would take the first page for the whole list.
-func rewriteLink(link, name string) (string, error) {
-	if link == "" {
-		return "", nil
-	}
-	target, rest, ok := strings.Cut(strings.TrimPrefix(strings.TrimSpace(link), "<"), ">")
-	if !ok || !strings.Contains(rest, `rel="next"`) {
-		return "", fmt.Errorf("tag list: cannot read the link %.200q", link)
-	}
-	u, err := url.Parse(target)
-	if err != nil {
-		return "", fmt.Errorf("tag list: link: %w", err)
-	}
-	next, err := oci.Parse("/v2/"+name+"/tags/list", u.RawQuery)
-	if err != nil || next.Last == "" {
-		return "", fmt.Errorf("tag list: the link %.200q does not page by n and last", link)
-	}
-	return "</v2/" + name + "/tags/list?" + next.Query + `>; rel="next"`, nil
+	return list, nil
 }

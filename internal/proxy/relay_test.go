@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 )
@@ -78,6 +79,40 @@ func TestTagListFallsBackToCanonical(t *testing.T) {
 				t.Errorf("both fail: %d, Retry-After %q", resp.StatusCode, resp.Header.Get("Retry-After"))
 			}
 		})
+	}
+}
+
+// A list stays in the bounds until it is written, however slowly the client reads.
+func TestRelaysAreBounded(t *testing.T) {
+	r := newRelays()
+	var releases []func()
+	for i := range 1000 {
+		client := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 0}), 24)
+		release, shrink, ok := r.acquire(client)
+		if !ok {
+			break
+		}
+		shrink(maxRelayBytes / 2)
+		releases = append(releases, release)
+	}
+	if n := len(releases); n < maxRelayMemory/maxRelayBytes || n >= 2*maxRelayMemory/maxRelayBytes {
+		t.Errorf("%d lists of half the largest size under way", n)
+	}
+	for _, f := range releases {
+		f()
+	}
+	if !r.memory.TryAcquire(maxRelayMemory) || len(r.clients) != 0 {
+		t.Error("not everything was given back")
+	}
+}
+
+func TestAClientHasFewRelays(t *testing.T) {
+	r := newRelays()
+	for i := range maxClientRelays + 1 {
+		_, _, ok := r.acquire(network)
+		if want := i < maxClientRelays; ok != want {
+			t.Errorf("list %d of one client: %v, want %v", i, ok, want)
+		}
 	}
 }
 

@@ -1,12 +1,15 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
+	"log" //nolint:depguard // net/http takes nothing else
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"golang.org/x/net/netutil"
@@ -19,8 +22,8 @@ import (
 // platformDrain is how long to keep answering after SIGTERM where PORT is set: such platforms kill after 10 s.
 const platformDrain = 8 * time.Second
 
-// closeTimeout ends connections that are still busy after the drain.
-const closeTimeout = 5 * time.Second
+// closeTimeout ends connections that are still busy after the drain; where PORT is set there is little time.
+const closeTimeout, platformCloseTimeout = 5 * time.Second, time.Second
 
 // Serve serves on the given listeners until ctx is done, then drains and closes them; admin may be nil. It
 // returns nil after an orderly end.
@@ -54,7 +57,7 @@ func (s *Server) Serve(ctx context.Context, reload <-chan struct{}, public, admi
 	g.Go(func() error {
 		select {
 		case <-ctx.Done():
-			s.drain(work, w.cfg, servers[0])
+			s.drain(work, w.cfg)
 		case <-work.Done(): // a listener failed
 		}
 		s.shutdown(servers)
@@ -76,10 +79,10 @@ func addrOf(l net.Listener) string {
 	return l.Addr().String()
 }
 
-// drain says "not ready" at once and keeps answering until the load balancer has had time to notice.
-func (s *Server) drain(ctx context.Context, cfg *config.Config, public *http.Server) {
+// drain says "not ready" at once and keeps answering until the load balancer has had time to notice. Each
+// answer closes its connection; idle ones are left alone, for a balancer may just be using them.
+func (s *Server) drain(ctx context.Context, cfg *config.Config) {
 	s.draining.Store(true)
-	public.SetKeepAlivesEnabled(false)
 	wait := cfg.Limits.Drain
 	if s.opt.Env("PORT") != "" {
 		wait = min(wait, platformDrain)
@@ -94,7 +97,11 @@ func (s *Server) drain(ctx context.Context, cfg *config.Config, public *http.Ser
 }
 
 func (s *Server) shutdown(servers []*http.Server) {
-	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	wait := closeTimeout
+	if s.opt.Env("PORT") != "" {
+		wait = platformCloseTimeout
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), wait)
 	defer cancel()
 	for _, srv := range servers {
 		if srv.Shutdown(ctx) != nil {
@@ -108,8 +115,7 @@ func (s *Server) shutdown(servers []*http.Server) {
 func (s *Server) publicServer(cfg *config.Config) *http.Server {
 	srv := HTTPServer(cfg.Limits, newHandler(s))
 	srv.ConnState = s.countConnections()
-	// Handshake failures and garbage from the internet are not the operator's errors.
-	srv.ErrorLog = slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)
+	srv.ErrorLog = log.New(serverErrors{s.log}, "", 0)
 	return srv
 }
 
@@ -129,7 +135,9 @@ func HTTPServer(limits config.Limits, handler http.Handler) *http.Server {
 		IdleTimeout:       limits.IdleTimeout,
 		MaxHeaderBytes:    limits.HeaderBytes,
 		Protocols:         protocols,
-		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: limits.MaxStreams},
+		// OPTIONS is not allowed here, not even of "*".
+		DisableGeneralOptionsHandler: true,
+		HTTP2:                        &http.HTTP2Config{MaxConcurrentStreams: limits.MaxStreams},
 	}
 }
 
@@ -143,6 +151,19 @@ func (s *Server) countConnections() func(net.Conn, http.ConnState) {
 		default:
 		}
 	}
+}
+
+// serverErrors takes what net/http has to say. Handshake failures and garbage from the internet are not the
+// operator's errors; panics and accept errors are.
+type serverErrors struct{ log *slog.Logger }
+
+func (e serverErrors) Write(p []byte) (int, error) {
+	level := slog.LevelDebug
+	if bytes.Contains(p, []byte("panic")) || bytes.Contains(p, []byte("Accept error")) {
+		level = slog.LevelError
+	}
+	e.log.Log(context.Background(), level, "http server", "error", strings.TrimSpace(string(p)))
+	return len(p), nil
 }
 
 // wrap puts the connection limit, the PROXY protocol and TLS on the public listener, in this order.

@@ -51,14 +51,11 @@ type Server struct {
 	started     time.Time
 	loaded      atomic.Bool // readiness no longer waits for inventories
 	client      *http.Client
-	relays      chan struct{} // bounds the tag lists held in memory at once
+	relays      *relays
 
 	world    atomic.Pointer[world]
 	draining atomic.Bool
 }
-
-// maxRelays bounds the relayed tag lists under way; each holds at most maxRelayBytes twice.
-const maxRelays = 16
 
 // New loads the configuration and builds the first world. It makes no outbound request.
 func New(opt Options) (*Server, error) {
@@ -71,7 +68,7 @@ func New(opt Options) (*Server, error) {
 	if opt.Client == nil {
 		opt.Client = newClient()
 	}
-	s := &Server{opt: opt, log: opt.Logger, client: opt.Client, relays: make(chan struct{}, maxRelays), started: time.Now()}
+	s := &Server{opt: opt, log: opt.Logger, client: opt.Client, relays: newRelays(), started: time.Now()}
 	s.metrics = metrics.New(opt.Version)
 	cfg, err := s.load()
 	if err != nil {
@@ -102,8 +99,8 @@ func New(opt Options) (*Server, error) {
 	return s, nil
 }
 
-// newClient is the outbound client: bounded connections, time-outs at every step, no proxy from the
-// environment surprises for HEADs that decide where clients go.
+// newClient is the outbound client: bounded connections, time-outs at every step. HTTPS_PROXY and its kind are
+// honoured, as operators of closed networks expect.
 func newClient() *http.Client {
 	return &http.Client{
 		Transport: &http.Transport{
