@@ -45,6 +45,7 @@ type candidate struct {
 	neutral bool   // the last probe gave no signal
 	last    moment // end of the last probe
 	verdict moment // time of the last verdict
+	failed  moment // when it began to fail
 	jitter  float64
 	sterile int  // turns without anything to probe with, in a row
 	whole   bool // next: a whole object; else a range

@@ -14,7 +14,7 @@
 //     are three in a row.
 //   - When more than half of the candidates in service fail together, the state is frozen: nobody is ejected, and who
 //     was ejected in the last 30 s comes back. It thaws when fewer than half fail. It also ends when a candidate has
-//     passed 5 probes in a row since: then our network works and the others are really down.
+//     passed 5 probes in a row since: then our network works, and who still fails twice more is really down.
 //   - When this process did not run for 2 s (twice the shortest interval), the probes that were under way are
 //     discarded and all failure counts start again. Only the monotonic clock is used.
 //   - At process start all candidates are usable. One that a reload adds is usable after its first good probe, or

@@ -50,7 +50,8 @@ func (f *fleet) record(c *candidate, o outcome, now moment) []change {
 		c.failures++
 		c.successes, c.proof = 0, 0
 		if c.failures == 1 && c.standing == inService {
-			f.callRoll(c, now)
+			c.failed = now
+			f.callRoll(c, now-fresh)
 		}
 	case barren:
 		// It cannot be probed, so it must not stay out for ever: where nothing is known to be held, existence
@@ -63,13 +64,15 @@ func (f *fleet) record(c *candidate, o outcome, now moment) []change {
 	return f.judge(now)
 }
 
-// fresh is how young a verdict must be for a candidate to be left out of a roll call.
+// fresh is how young a verdict must be for a candidate to be left out of the first roll call: one that flaps must not
+// have all the others probed all the time.
 const fresh = 5 * time.Second
 
-// callRoll has the others probed when c begins to fail: only together they tell whether it is our own network.
-func (f *fleet) callRoll(c *candidate, now moment) {
+// callRoll has the others probed that were not since a moment, when c begins to fail and when it is ejected: only
+// together they tell whether it is our own network.
+func (f *fleet) callRoll(c *candidate, since moment) {
 	for _, o := range f.all {
-		if o != c && o.standing == inService && now-o.verdict > fresh {
+		if o != c && o.standing == inService && o.verdict < since {
 			o.prompt = true
 		}
 	}
@@ -84,6 +87,7 @@ func (f *fleet) judge(now moment) (changes []change) {
 		case frozen:
 			changes = append(changes, change{nil, changeFrozen})
 		case f.trouble:
+			f.doubt()
 			changes = append(changes, change{nil, changeProven})
 		default:
 			changes = append(changes, change{nil, changeThawed})
@@ -102,6 +106,7 @@ func (f *fleet) next(c *candidate, now moment) (changeKind, bool) {
 	switch {
 	case c.standing == inService && c.failures >= f.eject && !f.frozen:
 		c.standing, c.ejected = ejected, now
+		f.callRoll(c, c.failed)
 		return changeEjected, true
 	case c.standing == ejected && f.frozen && now-c.ejected <= f.burst:
 		c.standing = inService
@@ -153,6 +158,16 @@ func (f *fleet) forgive() {
 	for _, c := range f.all {
 		if c.standing == inService {
 			c.failures = 0
+		}
+	}
+}
+
+// doubt lets a row of failures that was counted while frozen stand for one. When our network has just come back, those
+// probed first prove it while the others have not been probed since: they get their chance.
+func (f *fleet) doubt() {
+	for _, c := range f.all {
+		if c.standing == inService {
+			c.failures = min(c.failures, 1)
 		}
 	}
 }

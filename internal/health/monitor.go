@@ -3,6 +3,7 @@ package health
 import (
 	"cmp"
 	"context"
+	"math/bits"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -104,9 +105,11 @@ func (v *View) Suspect(i int) { v.list[i].suspect.Store(true) }
 // use. They are probed more often for the next ten minutes. For the request path: it costs a few loads.
 func (v *View) Busy(set route.Set) {
 	now := v.m.pulse.Load()
-	for i, c := range v.list {
-		if set.Has(i) {
-			c.touch(now)
+	for w, word := range set {
+		for ; word != 0; word &= word - 1 {
+			if i := w<<6 + bits.TrailingZeros64(word); i < len(v.list) {
+				v.list[i].touch(now)
+			}
 		}
 	}
 }
@@ -209,7 +212,7 @@ func (m *Monitor) due(now moment) []*candidate {
 		}
 	}
 	slices.SortStableFunc(list, func(a, b *candidate) int {
-		return cmp.Or(-cmp.Compare(a.urgency(), b.urgency()), cmp.Compare(a.last, b.last))
+		return cmp.Or(cmp.Compare(b.urgency(m.fleet.frozen), a.urgency(m.fleet.frozen)), cmp.Compare(a.last, b.last))
 	})
 	return list
 }

@@ -8,9 +8,11 @@ func (c *candidate) busyAt(now moment, recent time.Duration) bool {
 	return seen >= 0 && now-seen <= recent
 }
 
-// urgency orders candidates that are due: what decides an ejection first.
-func (c *candidate) urgency() int {
+// urgency orders candidates that are due: what decides a freeze first, then what decides an ejection.
+func (c *candidate) urgency(frozen bool) int {
 	switch {
+	case frozen && c.standing == inService && !c.failing:
+		return 3
 	case c.standing == inService && c.failing:
 		return 2
 	case c.prompt || c.suspect.Load():

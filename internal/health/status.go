@@ -77,7 +77,7 @@ func (c *candidate) note(r result) {
 	switch {
 	case r.missing && c.hasKept && r.object.URL == c.kept.URL:
 		c.hasKept = false
-	case r.outcome == pass && r.object.URL != "":
+	case r.outcome == pass && !r.object.Digest.IsZero(): // not a ping
 		c.kept, c.hasKept = r.object, true
 	}
 	if r.outcome != fail {

@@ -24,8 +24,8 @@ type Target struct {
 	// Sample returns a random object the target is known to hold, of at most maxSize bytes (0: of any size), and
 	// false when there is none. It is called from several goroutines and should return at once. Nil: never any.
 	Sample func(maxSize int64) (Object, bool)
-	// Ping is asked when there is no sample: an answer below 500 other than a redirect or 4xx that says "not you" is
-	// good. For upstreams, their /v2/. "": without a sample the target is not probed.
+	// Ping is a URL to ask when there is no sample: for upstreams their /v2/, where 401 is good too. "": without a
+	// sample the target is not probed.
 	Ping string
 	// Accept is sent with every request; "" for */*.
 	Accept string
