@@ -10,9 +10,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 )
 
-// MaxFlows bounds the (cloud, region, candidate, reason) combinations that have series of their own. A flow has
-// three series, so an instance stays below 5 000 whatever the clients do.
-const MaxFlows = 1400
+// An instance stays below maxSeries whatever the clients do: what its configuration and the fixed metrics do
+// not need is left to flows, the (cloud, region, candidate, reason) combinations. The rest is counted together.
+const (
+	maxSeries       = 5000
+	fixedSeries     = 480 // requests, histograms, feeds, the Go runtime and the process
+	candidateSeries = 20  // checks, probes, relays and gauges of one candidate, and "other" flows
+	flowSeries      = 3
+)
 
 // Codes are the statuses the server answers with.
 var Codes = []int{200, 307, 400, 403, 404, 405, 429, 500, 502, 503}
@@ -67,13 +72,14 @@ type Metrics struct {
 	bytes     *prometheus.CounterVec
 	cost      *prometheus.CounterVec
 
-	mu    sync.Mutex
-	flows map[FlowKey]*Flow
+	mu       sync.Mutex
+	flows    map[FlowKey]*Flow
+	maxFlows int
 }
 
 // New defines the metrics on a registry of their own.
 func New(version string) *Metrics {
-	m := &Metrics{Registry: prometheus.NewRegistry(), flows: map[FlowKey]*Flow{}}
+	m := &Metrics{Registry: prometheus.NewRegistry(), flows: map[FlowKey]*Flow{}, maxFlows: flowsBeside(0)}
 	m.Decision = prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "ociproxy_decision_seconds", Help: "Time to decide where a request goes, existence checks included; one request in 64 is timed.",
 		Buckets: []float64{250e-9, 500e-9, 1e-6, 2e-6, 5e-6, 10e-6, 50e-6, 1e-3, 10e-3, 50e-3, 100e-3, 200e-3, 300e-3, 500e-3, 1},
@@ -213,19 +219,47 @@ var flowLabels = []string{"cloud", "region", "candidate", "reason"}
 // FlowKey names one flow of redirects.
 type FlowKey struct{ Cloud, Region, Candidate, Reason string }
 
+func flowsBeside(candidates int) int {
+	return max(0, (maxSeries-fixedSeries-candidates*candidateSeries)/flowSeries)
+}
+
+// SetCandidates makes room for the series of n candidates.
+func (m *Metrics) SetCandidates(n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.maxFlows = flowsBeside(n)
+}
+
+// ForgetCandidate drops all series of a candidate that is no more.
+func (m *Metrics) ForgetCandidate(name string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for k := range m.flows {
+		if k.Candidate == name {
+			delete(m.flows, k)
+		}
+	}
+	labels := prometheus.Labels{"candidate": name}
+	for _, v := range []interface{ DeletePartialMatch(prometheus.Labels) int }{
+		m.redirects, m.bytes, m.cost, m.Checks, m.Probes, m.Relays, m.Limited, m.Retries, m.Usable,
+	} {
+		v.DeletePartialMatch(labels)
+	}
+}
+
 // Flow counts the redirects of one flow.
 type Flow struct {
 	redirects, bytes, cost prometheus.Counter
 }
 
-// Flow returns the counters of k, or those of "other" once MaxFlows flows have series.
+// Flow returns the counters of k, or those of "other" once there are as many flows as may have series.
 func (m *Metrics) Flow(k FlowKey) *Flow {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if f, ok := m.flows[k]; ok {
 		return f
 	}
-	if len(m.flows) >= MaxFlows {
+	if len(m.flows) >= m.maxFlows {
 		// One row of "other" per reason: few, and known beforehand.
 		k.Cloud, k.Region, k.Candidate = "other", "", "other"
 		if f, ok := m.flows[k]; ok {

@@ -27,16 +27,35 @@ func series(t *testing.T, m *Metrics) int {
 
 // Whatever the clients do, an instance of the largest configuration stays below 5 000 series.
 func TestSeriesAreBounded(t *testing.T) {
+	for _, candidates := range []int{2, 60, 256} {
+		t.Run(fmt.Sprint(candidates), func(t *testing.T) { testSeries(t, candidates) })
+	}
+}
+
+func testSeries(t *testing.T, candidates int) {
 	m := New("test")
+	m.SetCandidates(candidates)
 	for _, kind := range []string{"base", "blob", "manifest", "tag", "referrers", "tags", "page", "probe", "invalid"} {
 		m.Requests(kind)
 	}
-	for c := range 60 { // candidates
+	for c := range candidates {
 		name := fmt.Sprint("candidate-", c)
 		for _, result := range []string{"held", "absent", "failed", "shed"} {
 			m.Checks.WithLabelValues(name, result)
 		}
-		m.Limited.WithLabelValues(name)
+		if c%2 == 0 { // an upstream
+			m.Limited.WithLabelValues(name)
+			for _, result := range []string{"ok", "not-found", "failed"} {
+				m.Relays.WithLabelValues(name, result)
+			}
+		} else { // a store with an inventory
+			m.Retries.WithLabelValues(name)
+			m.ObserveInventory(name, "current", 1, 1, false)
+		}
+		for _, result := range []string{"ok", "failed", "neutral", "discarded"} {
+			m.Probes.WithLabelValues(name, result)
+		}
+		m.Usable.WithLabelValues(name)
 		for region := range 300 {
 			for _, reason := range []string{"nearest", "absent", "unhealthy"} {
 				m.Flow(FlowKey{"aws", fmt.Sprint(region), name, reason}).Count(1, 1)
@@ -53,7 +72,7 @@ func TestSeriesAreBounded(t *testing.T) {
 
 func TestFlowsBeyondTheBoundAreCountedTogether(t *testing.T) {
 	m := New("test")
-	for i := range MaxFlows + 500 {
+	for i := range m.maxFlows + 500 {
 		m.Flow(FlowKey{"aws", fmt.Sprint(i), "s3", "nearest"}).Count(10, 2)
 	}
 	families, err := m.Registry.Gather()
@@ -72,8 +91,28 @@ func TestFlowsBeyondTheBoundAreCountedTogether(t *testing.T) {
 			}
 		}
 	}
-	if total != MaxFlows+500 || other != 500 {
-		t.Errorf("total %v, other %v; want %d and 500", total, other, MaxFlows+500)
+	if total != float64(m.maxFlows)+500 || other != 500 {
+		t.Errorf("total %v, other %v; want %d and 500", total, other, m.maxFlows+500)
+	}
+}
+
+func TestARemovedCandidateIsForgotten(t *testing.T) {
+	m := New("test")
+	m.Flow(FlowKey{"aws", "x", "gone", "nearest"}).Count(1, 1)
+	m.Checks.WithLabelValues("gone", "held").Inc()
+	m.Usable.WithLabelValues("gone").Set(1)
+	m.ForgetCandidate("gone")
+	families, err := m.Registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if strings.Contains(f.String(), `"gone"`) {
+			t.Errorf("%s still has it", f.GetName())
+		}
+	}
+	if len(m.flows) != 0 {
+		t.Error("the flow still takes room")
 	}
 }
 

@@ -125,6 +125,57 @@ func TestReloadOnSignal(t *testing.T) {
 	poll(t, "a reload", func() bool { return strings.Contains(r.log.String(), "configuration reloaded") })
 }
 
+// A neighbour that writes all the time must not put a reload off, and what changed before anybody watched
+// counts too.
+func TestReloadWithABusyNeighbour(t *testing.T) {
+	dir := t.TempDir()
+	r := start(t, filepath.Join(dir, "config.yaml"), newWorld(t))
+	poll(t, "307 before", func() bool { return r.status(denied) == 307 })
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for i := 0; ctx.Err() == nil; i++ {
+			_ = os.WriteFile(filepath.Join(dir, "neighbour.log"), []byte{byte(i)}, 0o600)
+			<-tick.C
+		}
+	}()
+	r.write(t, r.config("[secret]", "[fresh]"))
+	poll(t, "403 after the change", func() bool { return r.status(denied) == 403 })
+	stop()
+	<-done
+}
+
+func TestAChangeBetweenLoadingAndWatchingCounts(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config.yaml")
+	w := newWorld(t)
+	if err := os.WriteFile(file, []byte(w.config()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(Options{File: file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(w.config("[secret]", "[fresh]")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(ctx, nil, l, nil) }()
+	r := &running{public: l.Addr().String()}
+	poll(t, "403 by the file that is there", func() bool { return r.status(denied) == 403 })
+	stop()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
 // Kubernetes swaps a ConfigMap by renaming the symlink ..data.
 func TestReloadOnSymlinkSwap(t *testing.T) {
 	dir := t.TempDir()

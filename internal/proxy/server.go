@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -52,6 +53,11 @@ type Server struct {
 	loaded      atomic.Bool // readiness no longer waits for inventories
 	client      *http.Client
 	relays      *relays
+
+	// Of the goroutine that loads: the state of the files that were last read, and the last configuration
+	// that was parsed, in use or not.
+	seen  [sha256.Size]byte
+	tried *config.Config
 
 	world    atomic.Pointer[world]
 	draining atomic.Bool
@@ -121,10 +127,14 @@ func newClient() *http.Client {
 func (s *Server) load() (*config.Config, error) {
 	cfg := s.opt.Config
 	if s.opt.File != "" {
+		s.seen = s.fileState(s.files(), "")
 		var err error
 		if cfg, err = config.Load(s.opt.File); err != nil {
 			return nil, err
 		}
+		// What was parsed is what was seen, whatever has happened to the file since.
+		s.tried = cfg
+		s.seen = s.fileState(s.files(), cfg.Hash)
 	}
 	if cfg == nil {
 		return nil, errors.New("proxy: no configuration")
@@ -142,7 +152,8 @@ func (s *Server) publish(w *world) error {
 		return err
 	}
 	w.health = s.health.SetTargets(s.targets(w))
-	s.world.Store(w)
+	old := s.world.Swap(w)
+	s.forgetRemoved(old, w)
 	s.metrics.ConfigInfo.Reset()
 	s.metrics.ConfigInfo.WithLabelValues(w.cfg.Hash).Set(1)
 	s.metrics.ConfigLoaded.SetToCurrentTime()

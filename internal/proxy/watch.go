@@ -3,32 +3,41 @@ package proxy
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
+
+	"ociproxy/internal/config"
 )
 
 // settle is how long files must be quiet before they are read: a ConfigMap swap or an editor's save is
 // several events.
 const settle = 200 * time.Millisecond
 
-// watch reloads on a value from signal and when a watched file's content changes, until ctx is done.
+// recheck is how often files are compared without any event: events can be lost, and some file systems send
+// none.
+const recheck = 15 * time.Second
+
+// watch reloads on a value from signal and when a watched file's content differs from what was last loaded,
+// until ctx is done.
 func (s *Server) watch(ctx context.Context, signal <-chan struct{}) error {
-	var events <-chan fsnotify.Event
-	seen := s.fileState()
-	watcher, err := fsnotify.NewWatcher()
-	if err != nil {
-		s.log.Warn("files are not watched, SIGHUP still reloads", "error", err.Error())
-	} else {
-		defer func() { _ = watcher.Close() }()
-		events = watcher.Events
-		s.watchDirs(watcher)
-	}
-	quiet := time.NewTimer(settle)
-	quiet.Stop()
+	events, faults, follow, stop := s.events()
+	defer stop()
+	quiet := time.NewTimer(settle) // also for what changed before anybody watched
 	defer quiet.Stop()
+	waiting := true
+	tick := time.NewTicker(recheck)
+	defer tick.Stop()
+	compare := func() {
+		if s.fileState(s.files(), "") != s.seen {
+			s.reload()
+			follow()
+		}
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -39,61 +48,81 @@ func (s *Server) watch(ctx context.Context, signal <-chan struct{}) error {
 				continue
 			}
 			s.reload()
-			seen = s.fileState()
-			s.watchDirs(watcher)
+			follow()
 		case _, ok := <-events:
 			if !ok {
 				events = nil
 				continue
 			}
-			quiet.Reset(settle)
+			if !waiting { // a busy neighbour in the directory must not put it off for ever
+				waiting = true
+				quiet.Reset(settle)
+			}
+		case <-faults: // the queue ran over: something happened
+			compare()
 		case <-quiet.C:
-			if now := s.fileState(); now != seen {
-				seen = now
-				s.reload()
-				s.watchDirs(watcher)
+			waiting = false
+			compare()
+		case <-tick.C:
+			compare()
+		}
+	}
+}
+
+// events watches the directories of all files: a file that is replaced by rename, as Kubernetes swaps
+// ConfigMaps by symlink, is a change of its directory. follow is to be called when there may be other files.
+func (s *Server) events() (events <-chan fsnotify.Event, faults <-chan error, follow, stop func()) {
+	watcher, err := fsnotify.NewWatcher()
+	if err != nil {
+		s.log.Warn("file changes are noticed only every "+recheck.String(), "error", err.Error())
+		return nil, nil, func() {}, func() {}
+	}
+	follow = func() {
+		for _, f := range s.files() {
+			if err := watcher.Add(filepath.Dir(f)); err != nil {
+				s.log.Warn("changes of a file are noticed only every "+recheck.String(), "file", f, "error", err.Error())
 			}
 		}
 	}
+	follow()
+	return watcher.Events, watcher.Errors, follow, func() { _ = watcher.Close() }
 }
 
-// watchDirs watches the directories of all files: a file that is replaced by rename, as Kubernetes swaps
-// ConfigMaps by symlink, is a change of its directory.
-func (s *Server) watchDirs(watcher *fsnotify.Watcher) {
-	if watcher == nil {
-		return
-	}
-	for _, f := range s.files() {
-		if err := watcher.Add(filepath.Dir(f)); err != nil {
-			s.log.Warn("file is not watched, SIGHUP still reloads", "file", f, "error", err.Error())
-		}
-	}
-}
-
-// files are what a reload reads.
+// files are what a reload reads: those of the configuration in use and of the one that was last tried.
 func (s *Server) files() []string {
 	if s.opt.File == "" {
 		return nil
 	}
-	cfg := s.world.Load().cfg
 	files := []string{s.opt.File}
-	if cfg.TLS.Enabled() {
-		files = append(files, cfg.TLS.Cert, cfg.TLS.Key)
+	cfgs := []*config.Config{s.tried}
+	if w := s.world.Load(); w != nil {
+		cfgs = append(cfgs, w.cfg)
 	}
-	if cfg.Route.Latency != "" {
-		files = append(files, cfg.Route.Latency)
+	for _, cfg := range cfgs {
+		if cfg == nil {
+			continue
+		}
+		for _, f := range []string{cfg.TLS.Cert, cfg.TLS.Key, cfg.Route.Latency} {
+			if f != "" && !slices.Contains(files, f) {
+				files = append(files, f)
+			}
+		}
 	}
 	return files
 }
 
-// fileState is a digest of all their contents; a file that cannot be read counts as empty, and the reload
-// that follows reports it.
-func (s *Server) fileState() [sha256.Size]byte {
+// fileState is a digest of all their names and contents; a file that cannot be read counts as empty, and the
+// reload that follows reports it. hash is that of the configuration file, if it was read already.
+func (s *Server) fileState(files []string, hash string) [sha256.Size]byte {
 	h := sha256.New()
-	for _, f := range s.files() {
-		data, _ := os.ReadFile(f)
-		sum := sha256.Sum256(data)
-		h.Write(sum[:])
+	for _, f := range files {
+		sum := hash
+		if sum == "" || f != s.opt.File {
+			data, _ := os.ReadFile(f)
+			b := sha256.Sum256(data)
+			sum = hex.EncodeToString(b[:])
+		}
+		h.Write([]byte(f + " " + sum + "\n"))
 	}
 	return [sha256.Size]byte(h.Sum(nil))
 }

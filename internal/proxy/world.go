@@ -165,7 +165,20 @@ func (s *Server) reload() {
 	s.log.Info("configuration reloaded", "hash", cfg.Hash, "first_choice_changed", len(changed),
 		"changes", changed[:min(len(changed), 20)])
 	if needsRestart(old.cfg, cfg) {
-		s.log.Warn("listen, admin, tls (but the certificate), limits and PROXY protocol change at the next start only")
+		s.log.Warn("listen, admin, tls (but the certificate), limits, health and PROXY protocol change at the next start only")
+	}
+}
+
+// forgetRemoved drops the series of candidates that a reload removed and makes room for those of the new ones.
+func (s *Server) forgetRemoved(old, w *world) {
+	s.metrics.SetCandidates(len(w.snapshot.Candidates))
+	if old == nil {
+		return
+	}
+	for name := range old.index {
+		if _, stays := w.index[name]; !stays {
+			s.metrics.ForgetCandidate(name)
+		}
 	}
 }
 
@@ -177,5 +190,5 @@ func (s *Server) refused(err error) {
 func needsRestart(a, b *config.Config) bool {
 	pa, pb := a.Client.Rule(), b.Client.Rule()
 	return a.Listen != b.Listen || a.Admin != b.Admin || a.TLS.Enabled() != b.TLS.Enabled() || a.TLS.MinVersion != b.TLS.MinVersion ||
-		a.Limits != b.Limits || pa.ProxyProtocol != pb.ProxyProtocol || pb.ProxyProtocol && !slices.Equal(pa.Trusted, pb.Trusted)
+		a.Limits != b.Limits || a.Health != b.Health || pa.ProxyProtocol != pb.ProxyProtocol || pb.ProxyProtocol && !slices.Equal(pa.Trusted, pb.Trusted)
 }
