@@ -358,13 +358,8 @@ func (b *builder) finish(r *region) (*part, error) {
 	return p, nil
 }
 
-// indexBits is such that a bucket has one or two of n records.
-func indexBits(n int) uint {
-	if n == 0 {
-		return 0
-	}
-	return uint(bits.Len(uint(n)) - 1)
-}
+// indexBits is such that a bucket has eight to sixteen of n records.
+func indexBits(n int) uint { return uint(bits.Len(uint(n / 8))) }
 
 func writeIndex(w io.Writer, records []byte, width int, bits uint) error {
 	block := make([]byte, 0, blockLen)

@@ -7,7 +7,7 @@ import "bytes"
 type merger struct {
 	heap      []mergeItem
 	group     []*cursor // what the last call of next returned
-	mixed     bool      // the group is not all that has its key
+	mixed     bool      // the group is not all that have its key
 	digestLen int
 }
 
@@ -42,12 +42,15 @@ func (m *merger) next() ([]*cursor, error) {
 
 // step advances the cursors of the last group.
 func (m *merger) step() error {
-	if m.mixed { // digests that share eight bytes and differ later: made by somebody, not by hashing
-		for _, c := range m.group {
-			if err := c.advance(); err != nil {
-				return &sourceError{c.source, err}
-			}
+	again := m.mixed // a cursor has the same key again
+	for _, c := range m.group {
+		key := c.key
+		if err := c.advance(); err != nil {
+			return &sourceError{c.source, err}
 		}
+		again = again || c.key == key && !c.done
+	}
+	if again { // digests that share eight bytes and differ later: made by somebody, not by hashing
 		kept := m.heap[:0]
 		for _, i := range m.heap {
 			if !i.c.done {
@@ -58,12 +61,8 @@ func (m *merger) step() error {
 		m.order()
 		return nil
 	}
-	for range m.group { // all of the lowest key, therefore one after the other at the top
-		top := &m.heap[0]
-		if err := top.c.advance(); err != nil {
-			return &sourceError{top.c.source, err}
-		}
-		if top.c.done {
+	for range m.group { // one after the other they are at the top: they had the lowest key
+		if top := &m.heap[0]; top.c.done {
 			last := len(m.heap) - 1
 			m.heap[0] = m.heap[last]
 			m.heap = m.heap[:last]

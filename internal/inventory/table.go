@@ -6,6 +6,7 @@ import (
 	"iter"
 	"runtime"
 	"slices"
+	"sort"
 
 	"ociproxy/internal/oci"
 )
@@ -158,33 +159,48 @@ func (t *Table) release() {
 	}
 }
 
-// linear is how many records are compared one by one; more are halved first. Buckets of honest digests hold one or two.
-const linear = 8
+// crowded is more records than a bucket of honest digests ever has: sixteen are usual.
+const crowded = 128
 
-// lookup must keep p alive until it has read its last byte: the memory goes with p.
+// lookup finds a bucket by the index, which is small enough to stay in a near cache, and guesses the place in it from
+// the digest: hashes are spread evenly, so that the guess is a neighbour of the record and in most cases one cache line away. The function
+// must keep p alive until it has read its last byte: the memory goes with p.
 func (p *part) lookup(raw []byte) (Entry, bool) {
-	width, digestLen := p.alg.entryLen(), p.alg.digestLen()
 	key := binary.BigEndian.Uint64(raw)
-	bucket := int(key >> (64 - p.bits))
+	bucket := key >> (64 - p.bits)
 	lo := int(binary.LittleEndian.Uint32(p.index[4*bucket:]))
 	hi := int(binary.LittleEndian.Uint32(p.index[4*bucket+4:]))
-	for hi-lo > linear {
-		mid := int(uint(lo+hi) / 2)
-		if bytes.Compare(p.records[mid*width:mid*width+digestLen], raw) <= 0 {
-			lo = mid
-		} else {
-			hi = mid
-		}
+	if lo == hi {
+		return Entry{}, false
 	}
-	for ; lo < hi; lo++ {
-		r := p.records[lo*width : lo*width+width]
-		if binary.BigEndian.Uint64(r) == key && bytes.Equal(r[8:digestLen], raw[8:]) {
-			e := p.entry(lo)
-			return e, true
+	var i int
+	if n := hi - lo; n <= crowded {
+		i = lo + int((key<<p.bits>>32)*uint64(n)>>32)
+		for i > lo && p.key(i) >= key {
+			i--
+		}
+	} else {
+		i = lo + sort.Search(n, func(i int) bool { return !below(p.digest(lo+i), raw) })
+	}
+	for ; i < hi; i++ {
+		k := p.key(i)
+		if k > key {
+			break
+		}
+		if k == key && bytes.Equal(p.digest(i)[8:], raw[8:]) {
+			return p.entry(i), true
 		}
 	}
 	runtime.KeepAlive(p)
 	return Entry{}, false
+}
+
+// key is the start of record i's digest.
+func (p *part) key(i int) uint64 { return binary.BigEndian.Uint64(p.records[i*p.alg.entryLen():]) }
+
+func (p *part) digest(i int) []byte {
+	at := i * p.alg.entryLen()
+	return p.records[at : at+p.alg.digestLen()]
 }
 
 func (p *part) entry(i int) Entry {
@@ -200,8 +216,7 @@ func (p *part) entry(i int) Entry {
 }
 
 func (p *part) at(i int) (oci.Digest, Entry) {
-	width := p.alg.entryLen()
-	d := p.alg.digest(p.records[i*width : i*width+p.alg.digestLen()])
+	d := p.alg.digest(p.digest(i))
 	return d, p.entry(i)
 }
 
