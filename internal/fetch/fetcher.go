@@ -161,3 +161,30 @@ func (f *Fetcher) Discard() {
 	f.take(meta{}, time.Time{})
 	f.stamp = stamp{}
 }
+
+// State is what a Fetcher knows of its last good body besides the body: validators, hash and age. The zero State knows
+// nothing.
+type State struct{ meta meta }
+
+// State returns what another Fetcher of the same document needs to go on from here; see Resume.
+func (f *Fetcher) State() State {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return State{f.meta}
+}
+
+// Resume makes f, which has not been used, go on where another Fetcher of the same document stopped: the caller has body,
+// and the next Get reports only what is newer. A copy of body is kept on disk unless it lies there already; that this
+// did not work is a *CacheError, and f has resumed all the same. With a zero State it is Discard.
+func (f *Fetcher) Resume(s State, body []byte) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.take(s.meta, s.meta.Checked)
+	if s.meta.SHA256 == "" || f.src.Cache == "" {
+		return nil
+	}
+	if _, m, err := readCopy(f.src.Cache, f.src.MaxBytes); err == nil && m.Key == s.meta.Key && m.SHA256 == s.meta.SHA256 {
+		return nil
+	}
+	return f.store(s.meta, body, false)
+}

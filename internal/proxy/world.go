@@ -50,9 +50,13 @@ func (s *Server) build(cfg *config.Config, old *world) (*world, error) {
 			return nil, err
 		}
 	}
+	located := ranges.Options{Logger: s.log, Client: s.client}
+	if old != nil {
+		located.Previous = old.ranges
+	}
 	if old != nil && reflect.DeepEqual(old.cfg.Ranges, cfg.Ranges) && reflect.DeepEqual(old.cfg.Places, cfg.Places) {
 		w.ranges = old.ranges
-	} else if w.ranges, err = ranges.New(cfg.Ranges, cfg.Map(), ranges.Options{Logger: s.log, Client: s.client}); err != nil {
+	} else if w.ranges, err = ranges.New(cfg.Ranges, cfg.Map(), located); err != nil {
 		return nil, err
 	}
 	w.all = w.snapshot.All()

@@ -19,11 +19,14 @@
 // A row that cannot be read, a prefix shorter than /8 or /20, private or reserved space, an IPv4 or IPv6 space that
 // shrinks by more than 25 % or grows by more than 50 %: the last good copy stays in use and [FeedStatus] says why.
 // When the provider really changed that much, remove the feed's files in ranges.cache, renew the seed, and restart;
-// for a local file a restart is enough. An operator's own csv may list private and documentation ranges. Rows of a
+// for a local file a restart is enough. A reload is not: the copy in use stays the one to compare with. An operator's own csv may list private and documentation ranges. Rows of a
 // geofeed in documentation or benchmarking space are left out and counted, since Vultr publishes some.
 //
 // # Where a copy comes from at start
 //
 // A local file is read at once. For a URL: the copy on disk when it is newer than the seed, else the seed, else
 // nothing until the first refresh. [New] never touches the network.
+//
+// At a reload, a feed that the config describes as before goes on with the copy in use ([Options.Previous]), whether or
+// not there is a copy on disk.
 package ranges

@@ -26,13 +26,15 @@ type feed struct {
 	asking  sync.Mutex // one exchange at a time; guards pending
 	pending *parsed    // what validate, called by the fetcher, made of the last body it accepted
 
-	mu     sync.Mutex // guards what follows
-	good   *parsed    // in use; nil: nothing yet
+	mu     sync.Mutex  // guards what follows
+	good   *parsed     // in use; nil: nothing yet
+	known  fetch.State // of good, as far as the fetcher gave it
 	status FeedStatus
 }
 
 // parsed is a feed that passed its guards.
 type parsed struct {
+	body      []byte // as published, to be read again with another map
 	entries   []Entry
 	space     space
 	skipped   int // see FeedStatus
@@ -96,7 +98,7 @@ func (f *feed) parse(body []byte) (*parsed, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &parsed{space: measure(rows), skipped: skipped}
+	p := &parsed{body: body, space: measure(rows), skipped: skipped}
 	p.entries, p.conflicts, err = f.resolve.entries(rows)
 	if err != nil {
 		return nil, err
@@ -138,6 +140,7 @@ func (f *feed) get(ctx context.Context) (changed bool, err error) {
 	case isGood:
 		f.confirm(from, f.fetcher.Checked())
 	}
+	f.pending = nil
 	f.record(err, isGood)
 	return changed, err
 }
@@ -146,17 +149,23 @@ func (f *feed) get(ctx context.Context) (changed bool, err error) {
 func (f *feed) adopt(p *parsed, from string, at time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.good = p
+	f.use(p)
+	f.status.From, f.status.LastGood = from, at
+}
+
+// use makes p the copy in use; f.mu is held.
+func (f *feed) use(p *parsed) {
+	f.good, f.known = p, f.fetcher.State()
 	f.status.Rows = len(p.entries)
 	f.status.Skipped, f.status.Conflicts = p.skipped, p.conflicts
 	f.status.Unknown, f.status.UnknownRegions = p.unknown, p.regions
-	f.status.From, f.status.LastGood = from, at
 }
 
 // confirm notes that the copy in use is current.
 func (f *feed) confirm(from string, at time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.known = f.fetcher.State()
 	f.status.From, f.status.LastGood = from, at
 }
 

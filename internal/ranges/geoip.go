@@ -41,7 +41,9 @@ type geoIP struct {
 	clouds    map[uint32]string
 }
 
-func newGeoIP(c config.GeoIP, m *place.Map) (*geoIP, error) {
+// newGeoIP shares the files that previous has already: they do not depend on the map, and what is good in one stays good
+// when the file breaks just before a reload.
+func newGeoIP(c config.GeoIP, m *place.Map, previous *geoIP) (*geoIP, error) {
 	g := &geoIP{clouds: maps.Clone(asnClouds)}
 	for asn, cloud := range c.Clouds {
 		if !m.HasCloud(cloud) {
@@ -49,12 +51,8 @@ func newGeoIP(c config.GeoIP, m *place.Map) (*geoIP, error) {
 		}
 		g.clouds[asn] = cloud
 	}
-	if c.City != "" {
-		g.city = newGeoFile("geoip-city", c.City)
-	}
-	if c.ASN != "" {
-		g.asn = newGeoFile("geoip-asn", c.ASN)
-	}
+	g.city = previous.city.orNew("geoip-city", c.City)
+	g.asn = previous.asn.orNew("geoip-asn", c.ASN)
 	return g, nil
 }
 
@@ -134,6 +132,17 @@ func newGeoFile(name, path string) *geoFile {
 	f := &geoFile{path: path, status: FeedStatus{Name: name, Provider: "geoip", Source: path}}
 	f.fetcher = fetch.New(fetch.Source{File: path, MaxBytes: maxMMDB, Validate: f.validate})
 	return f
+}
+
+// orNew is f when it is the file of that path, else another one; nil when path is empty.
+func (f *geoFile) orNew(name, path string) *geoFile {
+	switch {
+	case path == "":
+		return nil
+	case f != nil && f.path == path:
+		return f
+	}
+	return newGeoFile(name, path)
 }
 
 // db is the file in use, nil when there is none.

@@ -36,6 +36,11 @@ type Options struct {
 	Logger  *slog.Logger  // default: none
 	Client  *http.Client  // for feeds; default http.DefaultClient
 	Timeout time.Duration // for one exchange; default fetch.DefaultTimeout
+
+	// Previous is what a reload replaces; nil at the start. A feed that has not changed goes on with the copy that
+	// Previous has in use, located on the new map: a reload never knows less than before. So do the GeoIP files.
+	// Previous may stay in use meanwhile and afterwards.
+	Previous *Ranges
 }
 
 // Ranges locates addresses and keeps its feeds fresh. It is safe for concurrent use.
@@ -75,14 +80,18 @@ func New(cfg config.Ranges, m *place.Map, opts Options) (*Ranges, error) {
 		r.feeds = append(r.feeds, f)
 	}
 	var err error
-	r.geo, err = newGeoIP(cfg.GeoIP, m)
+	previous := opts.Previous
+	if previous == nil {
+		previous = &Ranges{geo: &geoIP{}}
+	}
+	r.geo, err = newGeoIP(cfg.GeoIP, m, previous.geo)
 	if err := errors.Join(append(errs, err)...); err != nil {
 		return nil, err
 	}
 
 	var wg sync.WaitGroup
 	for _, f := range r.feeds {
-		wg.Go(func() { f.start(cfg.Seed) })
+		wg.Go(func() { f.start(cfg.Seed, previous.feed(f.config)) })
 	}
 	for _, f := range r.geo.files() {
 		wg.Go(func() { _, _ = f.get(context.Background()) }) // the outcome is in the status
@@ -92,9 +101,23 @@ func New(cfg config.Ranges, m *place.Map, opts Options) (*Ranges, error) {
 		if s.LastError != "" {
 			r.log.Warn("load ranges", "feed", s.Name, "error", s.LastError, "using", or(s.From, "nothing"))
 		}
+		if s.NoSeed {
+			r.log.Warn("ranges.seed has no file for this feed", "feed", s.Name, "seed", cfg.Seed,
+				"want", fmt.Sprintf("%[1]s.json, %[1]s.csv or %[1]s", s.Name))
+		}
 	}
 	r.rebuild()
 	return r, nil
+}
+
+// feed is the one that c describes, nil when there is none.
+func (r *Ranges) feed(c config.Feed) *feed {
+	for _, f := range r.feeds {
+		if f.config == c {
+			return f
+		}
+	}
+	return nil
 }
 
 // feedName is the provider, for a geofeed its cloud; from the second of its kind on with a number: csv, csv-2.

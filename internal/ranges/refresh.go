@@ -95,10 +95,10 @@ func (r *Ranges) refreshOne(ctx context.Context, s source) error {
 	}
 	st := s.report(time.Now())
 	switch {
-	case ctx.Err() != nil:
-		return ctx.Err()
 	case err != nil:
-		r.log.Warn("refresh ranges", "feed", st.Name, "error", err, "using", or(st.From, "nothing"), "age", st.Age.Round(time.Second))
+		if ctx.Err() == nil { // else the caller gave up, which is not the feed's fault
+			r.log.Warn("refresh ranges", "feed", st.Name, "error", err, "using", or(st.From, "nothing"), "age", st.Age.Round(time.Second))
+		}
 		return fmt.Errorf("feed %s: %w", st.Name, err)
 	case changed:
 		r.log.Info("ranges changed", "feed", st.Name, "from", st.From, "rows", st.Rows, "regionUnknown", st.Unknown)
