@@ -51,16 +51,20 @@ func run(ctx context.Context, rounds, seconds, connections int) error {
 	if err != nil {
 		return err
 	}
+	lua := filepath.Join(dir, "load.lua")
+	if err := os.WriteFile(lua, script, 0o600); err != nil {
+		return err
+	}
 	results := map[string][]result{}
 	for i := range rounds + 1 {
 		for _, s := range servers {
-			for path, target := range s.targets {
-				r, err := load(ctx, target, seconds, connections)
+			for _, kind := range []string{"blob", "tag"} {
+				r, err := load(ctx, lua, target{s.addr, kind}, seconds, connections)
 				if err != nil {
 					return fmt.Errorf("%s: %w", s.name, err)
 				}
 				if i > 0 { // the first round warms up
-					results[s.name+path] = append(results[s.name+path], r)
+					results[s.name+"."+kind] = append(results[s.name+"."+kind], r)
 				}
 			}
 		}
@@ -73,34 +77,36 @@ func run(ctx context.Context, rounds, seconds, connections int) error {
 	return figures.Write(os.Stdout, filepath.Join("bench", "out", "serve.json"), out)
 }
 
-// compare turns the rounds into medians of ratios.
+// compare turns the rounds into medians of ratios. "blob" is decided by inventories, "blob.head" by remembered
+// HEAD answers.
 func compare(results map[string][]result) ([]figures.Figure, error) {
-	median := func(f func(i int) float64) float64 {
-		var v []float64
-		for i := range results["bare"] {
-			v = append(v, f(i))
-		}
-		slices.Sort(v)
-		return v[len(v)/2]
-	}
-	if len(results["bare"]) == 0 {
-		return nil, errors.New("no rounds")
-	}
 	var out []figures.Figure
-	add := func(name, unit string, f func(i int) float64) {
-		out = append(out, figures.Figure{Name: name, Value: median(f), Unit: unit})
-	}
-	for _, kind := range []string{"blob", "tag"} {
-		proxy := results["proxy"+kind]
-		for _, other := range []string{"bare", "naive", "nginx"} {
-			if len(results[other]) == len(proxy) {
-				add("serve."+kind+".vs_"+other, "ratio", func(i int) float64 { return proxy[i].rps / results[other][i].rps })
+	for _, c := range []struct{ name, ours, kind string }{
+		{"serve.blob", "proxy", "blob"}, {"serve.blob.head", "head", "blob"}, {"serve.tag", "proxy", "tag"},
+	} {
+		ours := results[c.ours+"."+c.kind]
+		if len(ours) == 0 {
+			return nil, errors.New("no rounds")
+		}
+		median := func(f func(i int) float64) float64 {
+			var v []float64
+			for i := range ours {
+				v = append(v, f(i))
+			}
+			slices.Sort(v)
+			return v[len(v)/2]
+		}
+		for _, name := range []string{"bare", "naive", "nginx"} {
+			if other := results[name+"."+c.kind]; len(other) == len(ours) {
+				out = append(out, figures.Figure{Name: c.name + ".vs_" + name, Value: median(func(i int) float64 { return ours[i].rps / other[i].rps }), Unit: "ratio"})
 			}
 		}
-		add("serve."+kind+".p99_vs_bare", "ratio", func(i int) float64 { return float64(proxy[i].p99) / float64(results["bare"][i].p99) })
-		add("serve."+kind+".rps", "1/s", func(i int) float64 { return proxy[i].rps })
-		add("serve."+kind+".p99", "ms", func(i int) float64 { return float64(proxy[i].p99) / float64(time.Millisecond) })
+		bare := results["bare."+c.kind]
+		out = append(out,
+			figures.Figure{Name: c.name + ".p99_vs_bare", Value: median(func(i int) float64 { return float64(ours[i].p99) / float64(bare[i].p99) }), Unit: "ratio"},
+			figures.Figure{Name: c.name + ".rps", Value: median(func(i int) float64 { return ours[i].rps }), Unit: "1/s"},
+			figures.Figure{Name: c.name + ".p99", Value: median(func(i int) float64 { return float64(ours[i].p99) / float64(time.Millisecond) }), Unit: "ms"},
+			figures.Figure{Name: c.name + ".bare_rps", Value: median(func(i int) float64 { return bare[i].rps }), Unit: "1/s"})
 	}
-	add("serve.bare.rps", "1/s", func(i int) float64 { return results["bare"][i].rps })
 	return out, nil
 }

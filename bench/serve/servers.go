@@ -10,109 +10,148 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
 	"ociproxy/internal/config"
+	"ociproxy/internal/inventory"
+	"ociproxy/internal/inventory/inventorytest"
+	"ociproxy/internal/oci"
 	"ociproxy/internal/proxy"
 )
 
 const (
-	digest   = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-	blobPath = "/v2/library/sample/blobs/" + digest
-	tagPath  = "/v2/library/sample/manifests/v1.2.3"
-	// location is what every server answers with: the length of a real bucket's URL.
-	location = "https://prod-registry-us-east-1.s3.dualstack.us-east-1.amazonaws.com/containers/images/" + digest
+	// digests is how many the load asks for; listed is how many the inventory has.
+	digests, listed = 1000, 100_000
+	probePath       = "/v2/library/sample/blobs/sha256:0000000000000000000000000000000000000000000000000000000000000000"
+	// bucket is a real bucket's URL in length, for all servers to answer with.
+	bucket   = "https://prod-registry-us-east-1.s3.dualstack.us-east-1.amazonaws.com/containers/images/"
+	location = bucket + "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 )
 
-// server is one that is measured, and its targets by kind ("" for a constant answer).
-type server struct {
-	name    string
-	targets map[string]string
+// server is one that is measured.
+type server struct{ name, addr string }
+
+// target is a server and the kind of requests it gets.
+type target struct{ addr, kind string }
+
+// fleet starts the servers, each on the first core.
+type fleet struct {
+	ctx     context.Context
+	dir     string
+	servers []server
+	stops   []func()
 }
 
-// startAll starts the servers on the first core. stop ends them, also after an error.
+func (f *fleet) stop() {
+	for _, stop := range f.stops {
+		stop()
+	}
+}
+
+// startAll starts the servers. stop ends them, also after an error.
 func startAll(ctx context.Context, dir string) ([]server, func(), error) {
-	var stops []func()
-	stop := func() {
-		for _, f := range stops {
-			f()
-		}
+	f := &fleet{ctx: ctx, dir: dir}
+	err := f.start()
+	return f.servers, f.stop, err
+}
+
+func (f *fleet) start() error {
+	binary := filepath.Join(f.dir, "oci-proxy")
+	if out, err := exec.CommandContext(f.ctx, "go", "build", "-o", binary, "./cmd/oci-proxy").CombinedOutput(); err != nil {
+		return fmt.Errorf("build: %w\n%s", err, out)
 	}
-	binary := filepath.Join(dir, "oci-proxy")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, "./cmd/oci-proxy").CombinedOutput(); err != nil {
-		return nil, stop, fmt.Errorf("build: %w\n%s", err, out)
-	}
-	// The store that the proxy asks once; everything after that is a hit in its table.
-	origin := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { rw.Header().Set("Content-Length", "1000") }))
-	stops = append(stops, origin.Close)
-	self, err := os.Executable()
+	origin, err := f.store()
 	if err != nil {
-		return nil, stop, err
+		return err
 	}
-	var servers []server
-	launch := func(name string, env []string, kinds map[string]string, addr string, args ...string) error {
-		cmd := exec.CommandContext(ctx, "taskset", append([]string{"-c", "0"}, args...)...)
-		cmd.Env = append(append(os.Environ(), "GOMAXPROCS=1"), env...)
-		cmd.Stderr = os.Stderr
-		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-		if err := cmd.Start(); err != nil {
+	for name, stanza := range map[string]string{"proxy": fmt.Sprintf(`inventory: {url: "%s/inventory/"},`, origin), "head": ""} {
+		addr := freeAddr()
+		file := filepath.Join(f.dir, name+".yaml")
+		if err := os.WriteFile(file, []byte(proxyConfig(addr, origin, stanza)), 0o600); err != nil {
 			return err
 		}
-		stops = append(stops, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL); _ = cmd.Wait() })
-		s := server{name: name, targets: map[string]string{}}
-		for kind, path := range kinds {
-			s.targets[kind] = "http://" + addr + path
-			if err := waitFor(ctx, s.targets[kind]); err != nil {
-				return fmt.Errorf("%s: %w", name, err)
-			}
+		if err := f.launch(name, addr, binary, "serve", "--config", file); err != nil {
+			return err
 		}
-		servers = append(servers, s)
-		return nil
 	}
-	constant := map[string]string{"": blobPath}
-	addr := freeAddr()
-	file := filepath.Join(dir, "config.yaml")
-	if err := os.WriteFile(file, []byte(proxyConfig(addr, origin.URL)), 0o600); err != nil {
-		return nil, stop, err
-	}
-	if err := launch("proxy", nil, map[string]string{"blob": blobPath, "tag": tagPath}, addr, binary, "serve", "--config", file); err != nil {
-		return nil, stop, err
+	self, err := os.Executable()
+	if err != nil {
+		return err
 	}
 	for _, name := range []string{"bare", "naive"} {
 		addr := freeAddr()
-		if err := launch(name, nil, constant, addr, self, "-child", name, "-addr", addr); err != nil {
-			return nil, stop, err
+		if err := f.launch(name, addr, self, "-child", name, "-addr", addr); err != nil {
+			return err
 		}
 	}
-	if nginx, err := exec.LookPath("nginx"); err == nil {
-		addr := freeAddr()
-		file := filepath.Join(dir, "nginx.conf")
-		if err := os.WriteFile(file, []byte(nginxConfig(dir, addr)), 0o600); err != nil {
-			return nil, stop, err
-		}
-		if err := launch("nginx", nil, constant, addr, nginx, "-c", file, "-e", filepath.Join(dir, "error.log")); err != nil {
-			return nil, stop, err
-		}
-	} else {
+	nginx, err := exec.LookPath("nginx")
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "nginx is not installed: no vs_nginx")
+		return nil
 	}
-	return servers, stop, nil
+	addr := freeAddr()
+	file := filepath.Join(f.dir, "nginx.conf")
+	if err := os.WriteFile(file, []byte(nginxConfig(f.dir, addr)), 0o600); err != nil {
+		return err
+	}
+	return f.launch("nginx", addr, nginx, "-c", file, "-e", filepath.Join(f.dir, "error.log"))
+}
+
+// store is a store that has everything and publishes an inventory.
+func (f *fleet) store() (url string, err error) {
+	b := &inventorytest.Bucket{}
+	records := make([]inventory.Record, listed)
+	for i := range records {
+		if records[i].Digest, err = oci.ParseDigest(fmt.Sprintf("sha256:%064x", i)); err != nil {
+			return "", err
+		}
+		records[i].Size, records[i].Kind = 1000, inventory.Blob
+	}
+	if _, err := inventory.NewWriter(b, inventory.WriterOptions{Store: "s3"}).Apply(f.ctx, records...); err != nil {
+		return "", err
+	}
+	srv := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/inventory/") {
+			http.StripPrefix("/inventory", b).ServeHTTP(rw, r)
+			return
+		}
+		rw.Header().Set("Content-Length", "1000")
+	}))
+	f.stops = append(f.stops, srv.Close)
+	return srv.URL, nil
+}
+
+func (f *fleet) launch(name, addr string, args ...string) error {
+	cmd := exec.CommandContext(f.ctx, "taskset", append([]string{"-c", "0"}, args...)...)
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
+	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	f.stops = append(f.stops, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL); _ = cmd.Wait() })
+	if err := waitFor(f.ctx, "http://"+addr+probePath); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	f.servers = append(f.servers, server{name, addr})
+	return nil
 }
 
 // proxyConfig is a server as in production: the client behind a load balancer, metrics on, access log off.
-func proxyConfig(addr, origin string) string {
+func proxyConfig(addr, origin, inventory string) string {
 	return fmt.Sprintf(`version: 1
 listen: %q
 admin: "127.0.0.1:0"
+location: gcp/us-central1
 client: {behind: {header: X-Forwarded-For, entry: 1}}
-log: {requests: 0, level: warn}
-ranges: {overrides: [{cidr: 192.0.2.0/24, place: aws/us-east-1}]}
+log: {requests: 0, level: error}
+ranges: {overrides: [{cidr: 3.0.0.0/8, place: aws/us-east-1}]}
 upstreams: [{name: us, url: "https://us-central1-docker.pkg.dev", prefix: project/images, place: gcp/us-central1, canonical: true}]
 stores:
-  - {name: s3, place: aws/us-east-1, serves: [aws], url: "https://prod-registry-us-east-1.s3.dualstack.us-east-1.amazonaws.com/containers/images/{digest}",
-     check: "%s/{digest}", insecure: true}
-`, addr, origin)
+  - {name: s3, place: aws/us-east-1, serves: [aws], url: "%s{digest}", check: "%s/{digest}", %s insecure: true}
+`, addr, bucket, origin, inventory)
 }
 
 func nginxConfig(dir, addr string) string {
@@ -153,7 +192,7 @@ func freeAddr() string {
 	return l.Addr().String()
 }
 
-// waitFor asks until the server answers 307, as the simulated AWS client does.
+// waitFor asks until the server answers with a redirect to the bucket.
 func waitFor(ctx context.Context, url string) error {
 	client := &http.Client{Timeout: time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -169,9 +208,9 @@ func waitFor(ctx context.Context, url string) error {
 			continue
 		}
 		resp.Body.Close()
-		if resp.StatusCode == http.StatusTemporaryRedirect {
+		if strings.HasPrefix(resp.Header.Get("Location"), bucket) {
 			return nil
 		}
 	}
-	return errors.New("no redirect within 20 s")
+	return errors.New("no redirect to the bucket within 20 s")
 }

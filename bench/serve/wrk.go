@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	_ "embed" // load.lua
 	"errors"
 	"fmt"
 	"os/exec"
@@ -10,8 +11,11 @@ import (
 	"time"
 )
 
-// clientAddr is the client that the load claims to be: the proxy locates it in aws/us-east-1.
-const clientAddr = "192.0.2.7"
+// clientAddr is one of the clients that the load claims to be: the proxy locates 3.0.0.0/8 in aws/us-east-1.
+const clientAddr = "3.0.0.7"
+
+//go:embed load.lua
+var script []byte
 
 // result is one run of wrk.
 type result struct {
@@ -26,9 +30,9 @@ var (
 )
 
 // load runs wrk on the second core.
-func load(ctx context.Context, url string, seconds, connections int) (result, error) {
+func load(ctx context.Context, lua string, t target, seconds, connections int) (result, error) {
 	out, err := exec.CommandContext(ctx, "taskset", "-c", "1", "wrk", "-t", "1", "-c", strconv.Itoa(connections),
-		"-d", fmt.Sprintf("%ds", seconds), "--latency", "-H", "X-Forwarded-For: "+clientAddr, url).CombinedOutput()
+		"-d", fmt.Sprintf("%ds", seconds), "--latency", "-s", lua, "http://"+t.addr, "--", t.kind, strconv.Itoa(digests)).CombinedOutput()
 	if err != nil {
 		return result{}, fmt.Errorf("wrk: %w\n%s", err, out)
 	}
