@@ -24,10 +24,8 @@ func (s diskShelf) open(ref SegmentRef) (io.ReadCloser, error) {
 }
 
 func (s diskShelf) write(b *testing.B, raw [][]byte) SegmentRef {
-	sp, err := newSpool(string(s), sha256Digests)
-	if err != nil {
-		b.Fatal(err)
-	}
+	sp := newSpool(string(s), sha256Digests)
+	defer sp.close()
 	for _, r := range raw {
 		if err := sp.add(r); err != nil {
 			b.Fatal(err)
@@ -36,10 +34,14 @@ func (s diskShelf) write(b *testing.B, raw [][]byte) SegmentRef {
 	if err := sp.seal(0); err != nil {
 		b.Fatal(err)
 	}
-	if err := os.Rename(sp.file.Name(), filepath.Join(string(s), sp.ref.SHA256)); err != nil {
+	f, err := os.Create(filepath.Join(string(s), sp.ref.SHA256))
+	if err != nil {
 		b.Fatal(err)
 	}
-	sp.file.Close()
+	defer f.Close()
+	if _, err := io.Copy(f, sp.body()); err != nil {
+		b.Fatal(err)
+	}
 	return sp.ref
 }
 

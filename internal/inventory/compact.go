@@ -46,7 +46,7 @@ type compacting struct {
 
 func (c *compacting) drop() {
 	if c.output != nil {
-		_ = c.output.close() // temporary
+		c.output.close()
 	}
 	c.output, c.inputs, c.planned = nil, nil, false
 }
@@ -103,13 +103,10 @@ func (c *compacting) plan(ctx context.Context, h *Head) error {
 	}
 	from := compactFrom(list)
 	c.inputs, c.oldest, c.planned = list[from:], from == 0, true
-	out, err := newSpool(c.w.opt.TempDir, c.alg)
-	if err != nil {
-		return err
-	}
+	out := newSpool(c.w.opt.TempDir, c.alg)
 	c.output = out
 	open := func(ref SegmentRef) (io.ReadCloser, error) { return c.w.open(ctx, ref) }
-	err = mergeStore(c.alg, c.inputs, open, func(r *cursor) error {
+	err := mergeStore(c.alg, c.inputs, open, func(r *cursor) error {
 		if c.oldest && Kind(r.rec[r.width-1]) == Tombstone {
 			return nil
 		}
@@ -122,8 +119,9 @@ func (c *compacting) plan(ctx context.Context, h *Head) error {
 		c.drop()
 		return fmt.Errorf("compact: %w", err)
 	}
+	out.close()
 	c.output = nil
-	return out.close()
+	return nil
 }
 
 // compactFrom says where in the list, oldest first, merging begins: at most eight segments stay as they are, and each of them is

@@ -35,11 +35,7 @@ func (s shelf) add(t testing.TB, records ...Record) (refs []SegmentRef) {
 		if err := sp.seal(0); err != nil {
 			t.Fatal(err)
 		}
-		o, err := sp.object()
-		if err != nil {
-			t.Fatal(err)
-		}
-		body, err := io.ReadAll(o.Body)
+		body, err := io.ReadAll(sp.object().Body)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -2,38 +2,50 @@ package inventory
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"io"
 	"os"
 	"slices"
 )
 
-// spool is a segment on its way to a bucket: a temporary file, so that its size does not matter.
+// spool is a segment on its way to a bucket: in memory while it is small, else a temporary file.
 type spool struct {
-	file   *os.File
+	dir    string
+	memory []byte   // until file is made; begins with room for the header
+	file   *os.File // nil: all is in memory
 	w      *bufio.Writer
 	header segmentHeader
 	ref    SegmentRef // after seal
 }
 
-// newSpool makes an empty one in dir; "" is the system's directory for such files.
-func newSpool(dir string, alg algorithm) (*spool, error) {
-	f, err := os.CreateTemp(dir, "segment-*")
-	if err != nil {
-		return nil, err
-	}
-	s := &spool{file: f, w: bufio.NewWriterSize(f, blockLen), header: segmentHeader{alg: alg}}
-	if _, err := s.w.Write(make([]byte, headerLen)); err != nil {
-		return nil, errors.Join(err, s.close())
-	}
-	return s, nil
+// spoolMemory is how large a spool may grow in memory: the changes of one pass mostly fit.
+const spoolMemory = 1 << 20
+
+// newSpool makes an empty one; dir is for its file, "" the system's directory for such files.
+func newSpool(dir string, alg algorithm) *spool {
+	return &spool{dir: dir, memory: make([]byte, headerLen), header: segmentHeader{alg: alg}}
 }
 
 // add appends a record as a segment writes it. The caller sees to their order.
 func (s *spool) add(record []byte) error {
 	s.header.count++
+	if s.file == nil && len(s.memory)+len(record) <= spoolMemory {
+		s.memory = append(s.memory, record...)
+		return nil
+	}
+	if s.file == nil {
+		f, err := os.CreateTemp(s.dir, "segment-*")
+		if err != nil {
+			return err
+		}
+		s.file, s.w = f, bufio.NewWriterSize(f, blockLen)
+		if _, err := s.w.Write(s.memory); err != nil {
+			return err
+		}
+		s.memory = nil
+	}
 	_, err := s.w.Write(record)
 	return err
 }
@@ -44,17 +56,19 @@ func (s *spool) seal(nonce uint32) error {
 		return bad("%d records are too many", s.header.count)
 	}
 	s.header.nonce = nonce
-	if err := s.w.Flush(); err != nil {
-		return err
-	}
-	if _, err := s.file.WriteAt(s.header.append(nil), 0); err != nil {
-		return err
-	}
-	if _, err := s.file.Seek(0, io.SeekStart); err != nil {
-		return err
+	header := s.header.append(nil)
+	if s.file == nil {
+		copy(s.memory, header)
+	} else {
+		if err := s.w.Flush(); err != nil {
+			return err
+		}
+		if _, err := s.file.WriteAt(header, 0); err != nil {
+			return err
+		}
 	}
 	h := sha256.New()
-	n, err := io.Copy(h, s.file)
+	n, err := io.Copy(h, s.body())
 	if err != nil {
 		return err
 	}
@@ -62,17 +76,26 @@ func (s *spool) seal(nonce uint32) error {
 	return nil
 }
 
-// object is what to put into a bucket.
-func (s *spool) object() (Object, error) {
-	_, err := s.file.Seek(0, io.SeekStart)
-	return Object{
-		Body: s.file, Size: s.ref.Bytes, SHA256: s.ref.SHA256,
-		ContentType: "application/octet-stream", CacheControl: "public, max-age=31536000, immutable, no-transform",
-	}, err
+func (s *spool) body() io.ReadSeeker {
+	if s.file == nil {
+		return bytes.NewReader(s.memory)
+	}
+	return io.NewSectionReader(s.file, 0, s.header.bytes())
 }
 
-func (s *spool) close() error {
-	return errors.Join(s.file.Close(), os.Remove(s.file.Name()))
+// object is what to put into a bucket.
+func (s *spool) object() Object {
+	return Object{
+		Body: s.body(), Size: s.ref.Bytes, SHA256: s.ref.SHA256,
+		ContentType: "application/octet-stream", CacheControl: "public, max-age=31536000, immutable, no-transform",
+	}
+}
+
+func (s *spool) close() {
+	if s.file != nil {
+		_ = s.file.Close() // temporary
+		_ = os.Remove(s.file.Name())
+	}
 }
 
 // spoolRecords makes one spool for each algorithm that records has: sorted, and of several records of one digest the last.
@@ -98,11 +121,7 @@ func spoolRecords(dir string, records []Record) (spools []*spool, err error) {
 		}
 		alg := algorithmOf(r.Digest)
 		if len(spools) == 0 || spools[len(spools)-1].header.alg != alg {
-			s, err := newSpool(dir, alg)
-			if err != nil {
-				return spools, err
-			}
-			spools = append(spools, s)
+			spools = append(spools, newSpool(dir, alg))
 		}
 		line = appendRecord(line[:0], r)
 		if err := spools[len(spools)-1].add(line); err != nil {
@@ -114,7 +133,7 @@ func spoolRecords(dir string, records []Record) (spools []*spool, err error) {
 
 func closeSpools(spools []*spool) {
 	for _, s := range spools {
-		_ = s.close() // temporary
+		s.close()
 	}
 }
 

@@ -251,11 +251,7 @@ func (a *appending) upload(ctx context.Context, s *spool) error {
 // failure that may have been none.
 func (w *Writer) upload(ctx context.Context, s *spool) error {
 	for {
-		o, err := s.object()
-		if err != nil {
-			return err
-		}
-		err = w.bucket.Put(ctx, SegmentPrefix+s.ref.SHA256, o, "")
+		err := w.bucket.Put(ctx, SegmentPrefix+s.ref.SHA256, s.object(), "")
 		if !errors.Is(err, ErrExists) {
 			if err != nil {
 				return fmt.Errorf("put segment: %w", err)

@@ -1,0 +1,380 @@
+package inventory_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"ociproxy/internal/inventory"
+	"ociproxy/internal/inventory/inventorytest"
+	"ociproxy/internal/oci"
+)
+
+const store = "s3-use1"
+
+func digest(i int) oci.Digest {
+	text := fmt.Sprintf("sha256:%064x", i)
+	if i%3 == 0 {
+		text = fmt.Sprintf("sha512:%0128x", i)
+	}
+	d, err := oci.ParseDigest(text)
+	if err != nil {
+		panic(err)
+	}
+	return d
+}
+
+func blob(i int) inventory.Record {
+	return inventory.Record{Digest: digest(i), Size: int64(i), Kind: inventory.Blob}
+}
+
+func gone(i int) inventory.Record {
+	return inventory.Record{Digest: digest(i), Kind: inventory.Tombstone}
+}
+
+// holding is the oracle of one store.
+type holding map[oci.Digest]int64
+
+func (h holding) apply(records ...inventory.Record) {
+	for _, r := range records {
+		if delete(h, r.Digest); r.Kind == inventory.Blob {
+			h[r.Digest] = r.Size
+		}
+	}
+}
+
+// held reads what the inventory in a bucket says, as a proxy does.
+func held(t *testing.T, b *inventorytest.Bucket) holding {
+	t.Helper()
+	client := inventorytest.Client(b)
+	opt := inventory.Options{Client: client}
+	r := inventory.NewReader(inventory.Store{ID: store, URL: "http://bucket/"}, inventory.NewSegments("", 0, client), opt)
+	if _, err := r.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	out := holding{}
+	for rec, err := range r.Records() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[rec.Digest] = rec.Size
+	}
+	return out
+}
+
+func same(t *testing.T, want, got holding) {
+	t.Helper()
+	if d := cmp.Diff(want, got, cmpopts.EquateComparable(oci.Digest{}), cmpopts.EquateEmpty()); d != "" {
+		t.Errorf("what the store holds (-want +got)\n%s", d)
+	}
+}
+
+// guard checks after each change that the bucket is sound.
+type guard struct {
+	t          *testing.T
+	generation uint64
+	referenced map[string]time.Time // when a segment was last seen in a head
+}
+
+func guarded(t *testing.T) *inventorytest.Bucket {
+	g := &guard{t: t, referenced: map[string]time.Time{}}
+	return &inventorytest.Bucket{Watch: g.watch}
+}
+
+func (g *guard) watch(op inventorytest.Op, key string, objects map[string]inventorytest.Stored) {
+	hash, isSegment := strings.CutPrefix(key, inventory.SegmentPrefix)
+	switch {
+	case op == inventorytest.Put && isSegment:
+		if sum := sha256.Sum256(objects[key].Body); hex.EncodeToString(sum[:]) != hash {
+			g.t.Errorf("segment %s has another hash", hash)
+		}
+	case op == inventorytest.Delete && isSegment:
+		if at, ok := g.referenced[hash]; ok && time.Since(at) < 24*time.Hour {
+			g.t.Errorf("segment %s was deleted %v after a head named it", hash, time.Since(at))
+		}
+	}
+	o, ok := objects[inventory.HeadName]
+	if !ok {
+		return
+	}
+	h, err := inventory.ParseHead(o.Body)
+	if err != nil {
+		g.t.Errorf("after %s %s: %v", op, key, err)
+		return
+	}
+	if h.Generation < g.generation {
+		g.t.Errorf("generation %d after %d", h.Generation, g.generation)
+	}
+	g.generation = h.Generation
+	for _, ref := range h.Segments {
+		if s, ok := objects[inventory.SegmentPrefix+ref.SHA256]; !ok || int64(len(s.Body)) != ref.Bytes {
+			g.t.Errorf("after %s %s the head names segment %s, which is missing or of another size", op, key, ref.SHA256)
+		}
+		g.referenced[ref.SHA256] = time.Now()
+	}
+}
+
+// steps is a life of a bucket: enough changes to be compacted twice, tombstones, a day and a week passing.
+func steps() (list []func(context.Context, *inventory.Writer, holding) error) {
+	apply := func(records ...inventory.Record) {
+		list = append(list, func(ctx context.Context, w *inventory.Writer, h holding) error {
+			_, err := w.Apply(ctx, records...)
+			if err == nil {
+				h.apply(records...)
+			}
+			return err
+		})
+	}
+	clean := func(after time.Duration) {
+		passed := false
+		list = append(list, func(ctx context.Context, w *inventory.Writer, _ holding) error {
+			if !passed {
+				<-time.After(after) // by the clock of synctest
+				passed = true
+			}
+			_, err := w.Clean(ctx)
+			return err
+		})
+	}
+	for round := range 2 {
+		for i := range 7 {
+			n := 1000*round + 10*(i+1)
+			apply(blob(n), blob(n+1), blob(n+2), gone(n-9), blob(7))
+		}
+		apply(gone(7))
+		apply()
+		clean(25 * time.Hour)
+	}
+	apply(blob(7), gone(1), gone(11))
+	apply(blob(7), gone(1), gone(11)) // the same again
+	clean(8 * 24 * time.Hour)
+	clean(25 * time.Hour)
+	return list
+}
+
+// TestWriterFaults fails every operation on the bucket once, in both ways: nothing happened, and it happened but nobody was told.
+func TestWriterFaults(t *testing.T) {
+	for _, fault := range []inventorytest.Fault{inventorytest.Failed, inventorytest.Persisted} {
+		for at, more := 0, true; more; at++ {
+			synctest.Test(t, func(t *testing.T) {
+				b := guarded(t)
+				n := 0
+				b.Inject = func(inventorytest.Op, string) inventorytest.Fault {
+					if n++; n == at+1 {
+						return fault
+					}
+					return inventorytest.None
+				}
+				want := holding{}
+				w := inventory.NewWriter(b, inventory.WriterOptions{Store: store, TempDir: t.TempDir()})
+				for i, step := range steps() {
+					err := step(t.Context(), w, want)
+					if errors.Is(err, inventorytest.ErrFault) { // cleaning does not try again by itself
+						err = step(t.Context(), w, want)
+					}
+					if err != nil {
+						t.Fatalf("fault %d at operation %d: step %d: %v", fault, at, i, err)
+					}
+				}
+				if more = n > at; !more {
+					t.Logf("%d operations", n)
+				}
+				same(t, want, held(t, b))
+				tidy(t, b)
+			})
+			if t.Failed() {
+				t.Fatalf("fault %d at operation %d", fault, at)
+			}
+		}
+	}
+}
+
+// tidy: after the last cleaning hardly more is left than the head names.
+func tidy(t *testing.T, b *inventorytest.Bucket) {
+	t.Helper()
+	o, _ := b.Object(inventory.HeadName)
+	h, err := inventory.ParseHead(o.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if left := len(b.Keys(inventory.SegmentPrefix)) - len(h.Segments); left > 2 {
+		t.Errorf("%d segments are left that no head names", left)
+	}
+}
+
+// TestWriterCrash kills the writer at every operation, and lets another one begin with the interrupted step.
+func TestWriterCrash(t *testing.T) {
+	for _, fault := range []inventorytest.Fault{inventorytest.Failed, inventorytest.Persisted} {
+		for at, more := 0, true; more; at++ {
+			synctest.Test(t, func(t *testing.T) {
+				b := guarded(t)
+				n, dead := 0, false
+				b.Inject = func(inventorytest.Op, string) inventorytest.Fault {
+					switch n++; {
+					case n == at+1:
+						dead = true
+						return fault
+					case dead:
+						return inventorytest.Failed
+					}
+					return inventorytest.None
+				}
+				want := holding{}
+				opt := inventory.WriterOptions{Store: store, TempDir: t.TempDir(), Attempts: 1}
+				for i, step := range steps() {
+					err := step(t.Context(), inventory.NewWriter(b, opt), want)
+					if dead {
+						more, dead = true, false
+						b.Inject = nil
+						err = step(t.Context(), inventory.NewWriter(b, opt), want)
+					}
+					if err != nil {
+						t.Fatalf("step %d: %v", i, err)
+					}
+				}
+				more = n > at
+				same(t, want, held(t, b))
+			})
+			if t.Failed() {
+				t.Fatalf("fault %d at operation %d", fault, at)
+			}
+		}
+	}
+}
+
+// TestWritersAtOnce lets several writers and cleaners work on one bucket that fails often, over days.
+func TestWritersAtOnce(t *testing.T) {
+	for seed := range uint64(4) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { writeAtOnce(t, seed) })
+		})
+	}
+}
+
+func writeAtOnce(t *testing.T, seed uint64) {
+	const writers, changes = 4, 40
+	b := guarded(t)
+	var mu sync.Mutex
+	faults := rand.New(rand.NewPCG(seed, 1))
+	b.Inject = func(inventorytest.Op, string) inventorytest.Fault {
+		mu.Lock()
+		defer mu.Unlock()
+		return inventorytest.Fault(max(0, faults.IntN(20)-17)) // a tenth fails, in either way
+	}
+	want := make([]holding, writers)
+	opt := inventory.WriterOptions{Store: store, TempDir: t.TempDir(), Attempts: 50}
+	var wg sync.WaitGroup
+	for i := range want {
+		want[i] = holding{}
+		wg.Go(func() {
+			rng := rand.New(rand.NewPCG(seed, uint64(10+i)))
+			w := inventory.NewWriter(b, opt)
+			for range changes {
+				var batch []inventory.Record
+				for range rng.IntN(5) { // its own digests, which it adds and removes
+					n := 1000*(i+1) + rng.IntN(40)
+					if batch = append(batch, blob(n)); rng.IntN(3) == 0 {
+						batch = append(batch, gone(n))
+					}
+				}
+				if rng.IntN(3) == 0 { // and some that everybody adds, so that segments are alike
+					batch = []inventory.Record{blob(rng.IntN(4))}
+				}
+				if _, err := w.Apply(t.Context(), batch...); err != nil {
+					t.Errorf("writer %d: %v", i, err)
+					return
+				}
+				want[i].apply(batch...)
+				if rng.IntN(4) == 0 {
+					_, _ = w.Clean(t.Context()) // what fails is done by the next one
+				}
+				<-time.After(rand.N(6 * time.Hour)) // by the clock of synctest
+			}
+		})
+	}
+	wg.Wait()
+	b.Inject = nil
+	all := holding{}
+	for _, h := range want {
+		maps.Copy(all, h)
+	}
+	same(t, all, held(t, b))
+}
+
+func TestWriterRefuses(t *testing.T) {
+	b := &inventorytest.Bucket{}
+	opt := inventory.WriterOptions{Store: "other", TempDir: t.TempDir()}
+	if _, err := inventory.NewWriter(b, opt).Apply(t.Context(), blob(1)); err != nil {
+		t.Fatal(err)
+	}
+	before, _ := b.Object(inventory.HeadName)
+	opt.Store = store
+	if _, err := inventory.NewWriter(b, opt).Apply(t.Context(), blob(1)); !errors.Is(err, inventory.ErrForeign) {
+		t.Errorf("another store's inventory: error %v", err)
+	}
+	b.Set(inventory.HeadName, []byte("<html>"))
+	if _, err := inventory.NewWriter(b, opt).Apply(t.Context(), blob(1)); !errors.Is(err, inventory.ErrHead) {
+		t.Errorf("a broken head: error %v", err)
+	}
+	if after, _ := b.Object(inventory.HeadName); string(after.Body) != "<html>" || before.Version == "" {
+		t.Error("the head was overwritten")
+	}
+}
+
+// An inventory made anew in an emptied bucket is above the one that was there.
+func TestGenerationAfterWipe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &inventorytest.Bucket{}
+		w := inventory.NewWriter(b, inventory.WriterOptions{Store: store, TempDir: t.TempDir()})
+		var last *inventory.Head
+		for range 5 {
+			<-time.After(time.Minute) // by the clock of synctest
+			h, err := w.Apply(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			last = h
+		}
+		b.Wipe()
+		h, err := w.Apply(t.Context(), blob(1))
+		if err != nil || h.Generation <= last.Generation {
+			t.Errorf("generation %d after %d, %v", h.Generation, last.Generation, err)
+		}
+	})
+}
+
+// A segment that turned bad in the bucket is not merged into another one.
+func TestCompactBadSegment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &inventorytest.Bucket{}
+		w := inventory.NewWriter(b, inventory.WriterOptions{Store: store, TempDir: t.TempDir()})
+		for i := range 16 {
+			if _, err := w.Apply(t.Context(), blob(3*i+1)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		key := b.Keys(inventory.SegmentPrefix)[3]
+		o, _ := b.Object(key)
+		o.Body[len(o.Body)-2]++ // a size
+		b.Set(key, o.Body)
+		h, err := w.Apply(t.Context(), blob(100))
+		if err != nil || len(h.Segments) != 17 {
+			t.Errorf("%d segments, %v; want all of them, and the change written", len(h.Segments), err)
+		}
+		if _, err := w.Compact(t.Context()); !errors.Is(err, inventory.ErrSegment) {
+			t.Errorf("compact: error %v", err)
+		}
+	})
+}
