@@ -1,0 +1,657 @@
+package inventory_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"ociproxy/internal/inventory"
+	"ociproxy/internal/inventory/inventorytest"
+	"ociproxy/internal/oci"
+)
+
+// world is a number of buckets behind one HTTP client: http://<name>/.
+type world struct {
+	t    *testing.T
+	opt  inventory.Options
+	mu   sync.Mutex
+	b    map[string]*inventorytest.Bucket
+	held map[string]holding
+	// answer, when not nil, may answer a request instead of its bucket.
+	answer func(w http.ResponseWriter, r *http.Request) bool
+	seen   map[string]int // requests by path
+	now    time.Time      // zero: as it is
+}
+
+func newWorld(t *testing.T, dir string) *world {
+	w := &world{t: t, b: map[string]*inventorytest.Bucket{}, held: map[string]holding{}, seen: map[string]int{}}
+	w.opt = inventory.Options{Dir: dir, Client: inventorytest.Client(w), Now: w.clock}
+	return w
+}
+
+func (w *world) clock() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.now.IsZero() {
+		return time.Now()
+	}
+	return w.now
+}
+
+func (w *world) set(answer func(http.ResponseWriter, *http.Request) bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.answer = answer
+}
+
+func (w *world) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+	w.mu.Lock()
+	w.seen[r.URL.Path]++
+	answer, b := w.answer, w.b[r.URL.Host]
+	w.mu.Unlock()
+	if answer != nil && answer(rw, r) {
+		return
+	}
+	b.ServeHTTP(rw, r)
+}
+
+// write applies records to the inventory of a store, which is made where there is none.
+func (w *world) write(name string, records ...inventory.Record) {
+	w.t.Helper()
+	w.mu.Lock()
+	b := w.b[name]
+	if b == nil {
+		b = &inventorytest.Bucket{}
+		w.b[name], w.held[name] = b, holding{}
+	}
+	w.mu.Unlock()
+	opt := inventory.WriterOptions{Store: name, TempDir: w.t.TempDir(), Now: w.clock}
+	if _, err := inventory.NewWriter(b, opt).Apply(w.t.Context(), records...); err != nil {
+		w.t.Fatal(err)
+	}
+	w.held[name].apply(records...)
+}
+
+func (w *world) stores(names ...string) (list []inventory.Store) {
+	for i, name := range names {
+		list = append(list, inventory.Store{ID: name, URL: "http://" + name + "/", Index: i})
+	}
+	return list
+}
+
+// follow starts a follower of the named stores.
+func (w *world) follow(names ...string) (*inventory.Follower, *inventory.Live) {
+	w.t.Helper()
+	f := inventory.NewFollower(w.opt)
+	live, err := f.Follow(w.stores(names...))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return f, live
+}
+
+// expect compares the table with what was written to the named stores, in the order of their indices.
+func (w *world) expect(live *inventory.Live, names ...string) {
+	w.t.Helper()
+	want := map[oci.Digest]inventory.Entry{}
+	for i, name := range names {
+		for d, size := range w.held[name] {
+			e := want[d]
+			e.Stores.Add(i)
+			e.Size, e.Kind = size, inventory.Blob
+			want[d] = e
+		}
+	}
+	got := maps.Collect(live.View().Table.All())
+	if d := cmp.Diff(want, got, cmpopts.EquateComparable(oci.Digest{}), cmpopts.EquateEmpty()); d != "" {
+		w.t.Fatalf("table (-want +got)\n%s", d)
+	}
+}
+
+func believed(live *inventory.Live) (list []int) {
+	set := live.View().Believed
+	for i := range inventory.MaxStores {
+		if set.Has(i) {
+			list = append(list, i)
+		}
+	}
+	return list
+}
+
+// state expects the only store to be in a state, with or without an error.
+func state(t *testing.T, f *inventory.Follower, live *inventory.Live, want inventory.State, fault string) {
+	t.Helper()
+	s := f.Statuses()[0]
+	if s.State != want {
+		t.Errorf("state %v, want %v", s.State, want)
+	}
+	if (fault == "") != (s.LastError == nil) || fault != "" && !strings.Contains(s.LastError.Error(), fault) {
+		t.Errorf("error %v, want %q", s.LastError, fault)
+	}
+	if s.ErrorSince.IsZero() != (s.LastError == nil) {
+		t.Errorf("failing since %v, error %v", s.ErrorSince, s.LastError)
+	}
+	if v := live.View().Believed; v.Has(0) != (want == inventory.Current) {
+		t.Errorf("believed: %v in state %v", v.Has(0), want)
+	}
+}
+
+func text(status int, contentType, body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", contentType)
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, body)
+	}
+}
+
+// on answers requests for what ends like this.
+func on(suffix string, h http.HandlerFunc) func(http.ResponseWriter, *http.Request) bool {
+	return func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.Contains(r.URL.Path, suffix) {
+			return false
+		}
+		h(w, r)
+		return true
+	}
+}
+
+// TestLastGood: whatever a store answers, the last good inventory stays, before and after a restart, and the newest one comes when the
+// fault is over.
+func TestLastGood(t *testing.T) {
+	head := func(generation int, id, segments string) http.HandlerFunc {
+		return text(200, "application/json", fmt.Sprintf(
+			`{"version":1,"store":%q,"generation":%d,"writtenAt":%q,"segments":[%s]}`, id, generation, time.Now().Format(time.RFC3339), segments))
+	}
+	const far = 1 << 40 // a generation above all
+	hash := strings.Repeat("ab", 32)
+	damage := func(f func([]byte) []byte) func(*world) func(http.ResponseWriter, *http.Request) bool {
+		return func(w *world) func(http.ResponseWriter, *http.Request) bool {
+			return on("/seg/", func(rw http.ResponseWriter, r *http.Request) {
+				o, _ := w.b["a"].Object(strings.TrimPrefix(r.URL.Path, "/"))
+				_, _ = rw.Write(f(bytes.Clone(o.Body)))
+			})
+		}
+	}
+	just := func(suffix string, h http.HandlerFunc) func(*world) func(http.ResponseWriter, *http.Request) bool {
+		return func(*world) func(http.ResponseWriter, *http.Request) bool { return on(suffix, h) }
+	}
+	for name, tt := range map[string]struct {
+		answer func(*world) func(http.ResponseWriter, *http.Request) bool
+		fault  string
+	}{
+		"head 500":           {just("head.json", text(500, "text/plain", "oops")), "status 500"},
+		"head 429":           {just("head.json", text(429, "text/plain", "oops")), "status 429"},
+		"head html":          {just("head.json", text(200, "text/html", "<html>log in")), "HTML"},
+		"head empty":         {just("head.json", text(200, "application/json", "")), "empty"},
+		"head half":          {just("head.json", text(200, "application/json", `{"version":1,"sto`)), "unexpected end"},
+		"head newer":         {just("head.json", text(200, "application/json", `{"version":2}`)), "version 2"},
+		"head too large":     {just("head.json", text(200, "application/json", strings.Repeat(" ", 1<<20))), "larger"},
+		"foreign":            {just("head.json", head(far, "b", "")), "another store"},
+		"lower generation":   {just("head.json", head(3, "a", "")), "older than the one already read: generation 3"},
+		"segment missing":    {just("head.json", head(far, "a", `{"sha256":"`+hash+`","count":1,"bytes":62}`)), "status 404"},
+		"segment 403":        {just("/seg/", text(403, "text/plain", "no")), "status 403"},
+		"segment 500":        {just("/seg/", text(500, "text/plain", "oops")), "status 500"},
+		"segment html":       {just("/seg/", text(200, "text/html", "<html>log in")), "HTML"},
+		"segment empty":      {just("/seg/", text(200, "application/octet-stream", "")), "bad segment"},
+		"segment truncated":  {damage(func(b []byte) []byte { return b[:len(b)-3] }), "bad segment"},
+		"segment longer":     {damage(func(b []byte) []byte { return append(b, 1) }), "bad segment"},
+		"segment bad hash":   {damage(func(b []byte) []byte { b[len(b)-2]++; return b }), "bad segment: its hash is"},
+		"segment bad order":  {damage(func(b []byte) []byte { b[24] = 0xff; return b }), "bad segment"},
+		"segment other size": {just("head.json", head(far, "a", `{"sha256":"`+hash+`","count":1,"bytes":63}`)), "cannot be 1 records"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, t.TempDir())
+			w.write("a", blob(1), blob(2), blob(3))
+			f, live := w.follow("a")
+			state(t, f, live, inventory.Loading, "")
+			if err := f.Refresh(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			state(t, f, live, inventory.Current, "")
+			w.expect(live, "a")
+
+			before := maps.Clone(w.held["a"])
+			w.write("a", blob(4), blob(5), gone(1))
+			after := w.held["a"]
+			w.held["a"] = before
+			w.set(tt.answer(w))
+			for range 2 {
+				if err := f.Refresh(t.Context()); err == nil || len(err.Error()) > 500 {
+					t.Errorf("error %v", err)
+				}
+				state(t, f, live, inventory.Current, tt.fault)
+				w.expect(live, "a")
+			}
+			f, live = w.follow("a") // a restart
+			f.Load()
+			w.expect(live, "a")
+			state(t, f, live, inventory.Current, "")
+			_ = f.Refresh(t.Context())
+			w.expect(live, "a")
+			state(t, f, live, inventory.Current, tt.fault)
+
+			w.set(nil)
+			w.held["a"] = after
+			if err := f.Refresh(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			w.expect(live, "a")
+			state(t, f, live, inventory.Current, "")
+		})
+	}
+}
+
+// deaf is a client that reaches nobody.
+type deaf struct{}
+
+func (deaf) RoundTrip(*http.Request) (*http.Response, error) {
+	return nil, errors.New("no route to host")
+}
+
+func TestRestartWithEverythingDown(t *testing.T) {
+	w := newWorld(t, t.TempDir())
+	for i, name := range []string{"a", "b", "c"} {
+		w.write(name, blob(1), blob(2), blob(10+i))
+	}
+	f, live := w.follow("a", "b", "c")
+	if err := f.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.expect(live, "a", "b", "c")
+	w.opt.Client = &http.Client{Transport: deaf{}}
+	f, live = w.follow("a", "b", "c")
+	if err := f.Refresh(t.Context()); err == nil {
+		t.Error("no error, though nobody answers")
+	}
+	w.expect(live, "a", "b", "c")
+	if d := cmp.Diff([]int{0, 1, 2}, believed(live)); d != "" {
+		t.Errorf("believed (-want +got)\n%s", d)
+	}
+}
+
+// Gone, back as it was, gone over a restart, back made anew with a lower generation.
+func TestGone(t *testing.T) {
+	for _, status := range []int{403, 404} {
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			w := newWorld(t, t.TempDir())
+			w.write("a", blob(1), blob(2))
+			f, live := w.follow("a")
+			refresh := func(want inventory.State, fault string) {
+				t.Helper()
+				if err := f.Refresh(t.Context()); (err != nil) != (fault != "") {
+					t.Errorf("refresh: %v", err)
+				}
+				state(t, f, live, want, fault)
+			}
+			absent := on("head.json", text(status, "text/plain", "no"))
+			refresh(inventory.Current, "")
+			w.set(absent)
+			refresh(inventory.Gone, fmt.Sprint("status ", status))
+			w.expect(live, "a") // sizes are still good for something
+			w.set(nil)
+			refresh(inventory.Current, "") // by 304
+			w.set(absent)
+			refresh(inventory.Gone, fmt.Sprint("status ", status))
+
+			f, live = w.follow("a")
+			w.set(on("head.json", text(500, "text/plain", "oops")))
+			refresh(inventory.Gone, "status 500")
+
+			w.b["a"].Wipe()
+			w.held["a"] = holding{}
+			w.now = time.Now().Add(-time.Hour) // the writer's clock is behind: a lower generation
+			w.write("a", blob(7))
+			w.now = time.Time{}
+			w.set(nil)
+			refresh(inventory.Gone, "older")
+			w.now = time.Now().Add(time.Minute)
+			w.write("a", blob(8))
+			refresh(inventory.Current, "")
+			w.expect(live, "a")
+		})
+	}
+}
+
+func TestStale(t *testing.T) {
+	w := newWorld(t, "")
+	w.write("a", blob(1))
+	start := time.Now()
+	f, live := w.follow("a")
+	at := func(now time.Time, want inventory.State) {
+		t.Helper()
+		w.mu.Lock()
+		w.now = now
+		w.mu.Unlock()
+		if err := f.Refresh(t.Context()); err != nil {
+			t.Error(err)
+		}
+		state(t, f, live, want, "")
+	}
+	at(start, inventory.Current)
+	at(start.Add(23*time.Hour), inventory.Current)
+	at(start.Add(25*time.Hour), inventory.Stale)
+	at(start.Add(-25*time.Hour), inventory.Stale) // our clock, or the writer's, is wrong
+	at(start.Add(time.Minute), inventory.Current)
+	at(start.Add(48*time.Hour), inventory.Stale)
+	w.write("a") // a pass without changes
+	at(start.Add(48*time.Hour), inventory.Current)
+	w.expect(live, "a")
+}
+
+// One segment that all stores list is fetched once; also without a disk, as long as stores are read together.
+func TestSharedSegment(t *testing.T) {
+	for name, dir := range map[string]string{"disk": t.TempDir(), "memory": ""} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, dir)
+			var names []string
+			for i := range 33 {
+				names = append(names, fmt.Sprint("store", i))
+				w.write(names[i], blob(1), blob(2), blob(4))
+				w.write(names[i], blob(100+3*i), blob(101+3*i))
+			}
+			ready := make(chan struct{})
+			var heads int
+			w.set(func(_ http.ResponseWriter, r *http.Request) bool { // all heads come at once
+				if strings.HasSuffix(r.URL.Path, "head.json") {
+					w.mu.Lock()
+					if heads++; heads == 33 {
+						close(ready)
+					}
+					w.mu.Unlock()
+					<-ready
+				}
+				return false
+			})
+			f, live := w.follow(names...)
+			if err := f.Refresh(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			w.expect(live, names...)
+			most := 1
+			if dir == "" {
+				most = 3 // who comes late finds nobody waiting
+			}
+			for path, n := range w.seen {
+				if strings.HasPrefix(path, "/seg/") && n > most {
+					t.Errorf("%s was fetched %d times", path, n)
+				}
+			}
+			// Once more: nothing but heads.
+			w.set(on("/seg/", text(500, "text/plain", "not again")))
+			if err := f.Refresh(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A store that cannot deliver a segment that others share does not keep them from getting it.
+func TestSharedSegmentFromAnother(t *testing.T) {
+	w := newWorld(t, t.TempDir())
+	for _, name := range []string{"a", "b", "c"} {
+		w.write(name, blob(1), blob(2))
+	}
+	w.set(func(rw http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Host == "c" || !strings.Contains(r.URL.Path, "/seg/") {
+			return false
+		}
+		text(503, "text/plain", "slow down")(rw, r)
+		return true
+	})
+	f, live := w.follow("a", "b", "c")
+	_ = f.Refresh(t.Context())
+	if v := live.View(); !v.Believed.Has(2) {
+		t.Error("c is not read, since a or b failed")
+	}
+	if err := f.Refresh(t.Context()); err != nil {
+		t.Errorf("a and b do not take what c has delivered: %v", err)
+	}
+	w.expect(live, "a", "b", "c")
+}
+
+// What lies on disk and is damaged counts as absent, and is fetched again.
+func TestDamagedCache(t *testing.T) {
+	for name, damage := range map[string]func(name string, info os.FileInfo) error{
+		"emptied":   func(name string, _ os.FileInfo) error { return os.Truncate(name, 0) },
+		"truncated": func(name string, i os.FileInfo) error { return os.Truncate(name, i.Size()-2) },
+		"removed":   func(name string, _ os.FileInfo) error { return os.Remove(name) },
+		"flipped": func(name string, i os.FileInfo) error {
+			b, err := os.ReadFile(name)
+			if err == nil {
+				b[len(b)/2] ^= 0x40
+				err = os.WriteFile(name, b, 0o600)
+			}
+			return err
+		},
+	} {
+		for _, part := range []string{"head", "seg"} {
+			t.Run(name+" "+part, func(t *testing.T) {
+				dir := t.TempDir()
+				w := newWorld(t, dir)
+				w.write("a", blob(1), blob(2))
+				f, live := w.follow("a")
+				if err := f.Refresh(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				files, err := filepath.Glob(filepath.Join(dir, part, "*"))
+				if err != nil || len(files) == 0 {
+					t.Fatalf("no files in %s: %v", part, err)
+				}
+				for _, file := range files {
+					info, err := os.Stat(file)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if err := damage(file, info); err != nil {
+						t.Fatal(err)
+					}
+				}
+				// While it runs, nothing is lost.
+				if err := f.Refresh(t.Context()); err != nil {
+					t.Error(err)
+				}
+				w.expect(live, "a")
+				w.write("a", blob(4))
+				_ = f.Refresh(t.Context())
+				if err := f.Refresh(t.Context()); err != nil {
+					t.Error(err)
+				}
+				w.expect(live, "a")
+
+				f, live = w.follow("a")
+				if err := f.Refresh(t.Context()); err != nil {
+					t.Error(err)
+				}
+				w.expect(live, "a")
+				state(t, f, live, inventory.Current, "")
+			})
+		}
+	}
+}
+
+// A directory that cannot be written costs the copy on disk, nothing else.
+func TestUnwritableDir(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, filepath.Join(file, "below"))
+	w.write("a", blob(1), blob(2))
+	w.write("b", blob(1), blob(3))
+	f, live := w.follow("a", "b")
+	if err := f.Refresh(t.Context()); err == nil {
+		t.Error("nobody is told that the disk cannot be written")
+	}
+	w.expect(live, "a", "b")
+	if d := cmp.Diff([]int{0, 1}, believed(live)); d != "" {
+		t.Errorf("believed (-want +got)\n%s", d)
+	}
+	w.write("a", blob(4), gone(1))
+	_ = f.Refresh(t.Context())
+	w.expect(live, "a", "b")
+}
+
+// TestFollowerAgainstMap lets stores change, come, go and change places at random.
+func TestFollowerAgainstMap(t *testing.T) {
+	for seed := range uint64(4) {
+		for name, dir := range map[string]string{"disk": t.TempDir(), "memory": ""} {
+			t.Run(fmt.Sprint(name, seed), func(t *testing.T) {
+				rng := rand.New(rand.NewPCG(seed, 3))
+				w := newWorld(t, dir)
+				all := []string{"a", "b", "c", "d", "e", "f"}
+				for _, name := range all {
+					w.write(name, blob(1))
+				}
+				names := all[:3]
+				f, live := w.follow(names...)
+				for range 30 {
+					var batch []inventory.Record
+					for range rng.IntN(6) {
+						if batch = append(batch, blob(rng.IntN(60))); rng.IntN(3) == 0 {
+							batch = append(batch, gone(rng.IntN(60)))
+						}
+					}
+					for _, name := range all {
+						if rng.IntN(2) == 0 {
+							w.write(name, batch...)
+						}
+					}
+					if rng.IntN(4) == 0 {
+						rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+						names = append([]string(nil), all[:1+rng.IntN(len(all))]...)
+						old, before := live, maps.Collect(live.View().Table.All())
+						next, err := f.Follow(w.stores(names...))
+						if err != nil {
+							t.Fatal(err)
+						}
+						live = next
+						if d := cmp.Diff(before, maps.Collect(old.View().Table.All()), cmpopts.EquateComparable(oci.Digest{})); d != "" {
+							t.Fatalf("the view of the old list changed\n%s", d)
+						}
+					}
+					if dir != "" && rng.IntN(8) == 0 { // a restart
+						f, live = w.follow(names...)
+					}
+					if err := f.Refresh(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+					w.expect(live, names...)
+				}
+			})
+		}
+	}
+}
+
+// A reload keeps what is known about the stores that stay, before anything is read again.
+func TestFollowKeeps(t *testing.T) {
+	w := newWorld(t, t.TempDir())
+	for i, name := range []string{"a", "b", "c"} {
+		w.write(name, blob(1), blob(10+i))
+	}
+	f, live := w.follow("a", "b")
+	if err := f.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	next, err := f.Follow(w.stores("c", "b", "a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]int{1, 2}, believed(next)); d != "" {
+		t.Errorf("believed (-want +got)\n%s", d)
+	}
+	if e, _ := next.View().Table.Lookup(digest(11)); !e.Stores.Has(1) || e.Stores.Has(0) || e.Stores.Has(2) {
+		t.Errorf("b holds %v", e)
+	}
+	w.expect(live, "a", "b")
+	if err := f.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.expect(next, "c", "b", "a")
+	w.expect(live, "a", "b")
+	for _, bad := range [][]inventory.Store{
+		{{ID: "a", URL: "http://a/", Index: 256}}, {{ID: "a", URL: "http://a/", Index: -1}}, {{ID: "", URL: "http://a/"}}, {{ID: "a"}},
+		{{ID: "a", URL: "http://a/"}, {ID: "b", URL: "http://b/"}}, {{ID: "a", URL: "http://a/"}, {ID: "a", URL: "http://b/", Index: 1}},
+	} {
+		if _, err := f.Follow(bad); err == nil {
+			t.Errorf("%v was taken", bad)
+		}
+	}
+}
+
+// Run reads by itself, each store at its own pace, and takes a new list while running.
+func TestRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "")
+		for _, name := range []string{"a", "b", "c"} {
+			w.write(name, blob(1))
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		f, live := w.follow("a", "b")
+		done := make(chan struct{})
+		go func() { f.Run(ctx); close(done) }()
+		synctest.Wait()
+		w.expect(live, "a", "b")
+		w.write("a", blob(2))
+		w.write("b", gone(1))
+		<-time.After(2 * time.Minute)
+		synctest.Wait()
+		w.expect(live, "a", "b")
+		live, err := f.Follow(w.stores("b", "c"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		w.expect(live, "b", "c")
+		w.mu.Lock()
+		was := w.seen["/head.json"]
+		w.mu.Unlock()
+		<-time.After(time.Hour)
+		synctest.Wait()
+		w.mu.Lock()
+		if n := w.seen["/head.json"] - was; n < 108 || n > 134 {
+			t.Errorf("%d heads of two stores in an hour", n)
+		}
+		w.mu.Unlock()
+		cancel()
+		<-done
+	})
+}
+
+// Large enough that nothing stays in one buffer: spooled to a file, merged from files, compacted.
+func TestLarge(t *testing.T) {
+	w := newWorld(t, t.TempDir())
+	for round := range 10 {
+		var batch []inventory.Record
+		for i := range 12000 * (1 - min(round, 1)) {
+			batch = append(batch, blob(i*7))
+		}
+		for i := range 6000 {
+			batch = append(batch, blob(round*3000+i), gone(round*2000+i/2))
+		}
+		w.write("a", batch...)
+	}
+	f, live := w.follow("a")
+	if err := f.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.expect(live, "a")
+	if s := f.Statuses()[0]; s.Held != len(w.held["a"]) || s.Segments > 16 {
+		t.Errorf("%+v", s)
+	}
+}
