@@ -21,8 +21,8 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-build: ## build the program into ./oci-proxy
-	$(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o oci-proxy ./cmd/oci-proxy
+build: ## build the programs into ./oci-proxy and ./oci-proxyctl
+	$(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o . ./cmd/oci-proxy ./cmd/oci-proxyctl
 
 demo: ## a whole world on loopback, to try things on (DEMO_FLAGS=--once: pull as seven clients, then stop)
 	$(GO) run ./cmd/oci-proxy demo $(DEMO_FLAGS)

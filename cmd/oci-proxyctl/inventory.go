@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+
+	"ociproxy/internal/cli"
+	"ociproxy/internal/stock"
+)
+
+func (a *app) inventory() *cobra.Command {
+	return group(&cobra.Command{
+		Use:   "inventory",
+		Short: "Read what stores say they hold",
+		Long: `inventory reads the lists that stores publish of the blobs they hold, and that the server believes.
+It asks as the server does, anonymously and over HTTPS (http on loopback), and changes nothing.
+
+URL is the directory that has head.json. A store of the config is named by --config FILE --store NAME
+instead; then the inventory must be that store's own.`,
+		Example: `  oci-proxyctl inventory ls https://bucket.example/inventory/
+  oci-proxyctl inventory diff --config config.yaml --store s3-use1 --store s3-euc1
+  oci-proxyctl inventory export https://bucket.example/inventory/ > held.jsonl
+  oci-proxyctl inventory verify --config config.yaml --store s3-use1 --sample 20`,
+	}, a.inventoryLs(), a.inventoryDiff(), a.inventoryExport(), a.inventoryVerify())
+}
+
+// open reads an inventory. A failure tells what the address should be.
+func (a *app) open(ctx context.Context, src stock.Source) (*stock.Stock, error) {
+	p := a.progress()
+	defer p.clear()
+	s, err := stock.Open(ctx, src, stock.Options{Progress: p.show})
+	if err != nil && ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if err != nil {
+		return nil, cli.Fail("the URL is that of the directory with head.json; inventory verify looks at each part", "%w", err)
+	}
+	return s, nil
+}
+
+// progress shows what has arrived, on a terminal only.
+type progress struct {
+	w io.Writer // nil: nobody watches
+
+	mu   sync.Mutex
+	last time.Time
+}
+
+func (a *app) progress() *progress {
+	if !cli.IsTerminal(a.stderr) {
+		return &progress{}
+	}
+	return &progress{w: a.stderr}
+}
+
+// show is called very often, and writes five times a second.
+func (p *progress) show(received, of int64) {
+	if p.w == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if now := time.Now(); now.Sub(p.last) >= 200*time.Millisecond {
+		p.last = now
+		fmt.Fprintf(p.w, "\r\x1b[K%s of %s", size(received), size(of))
+	}
+}
+
+// clear removes the line.
+func (p *progress) clear() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.last.IsZero() {
+		fmt.Fprint(p.w, "\r\x1b[K")
+	}
+}
+
+func size(n int64) string { return humanize.IBytes(uint64(max(0, n))) }
+
+func totals(t stock.Totals) string {
+	return fmt.Sprintf("%s, %s", plural(t.Blobs, "blob"), size(t.Bytes))
+}
+
+func plural(n int64, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return humanize.Comma(n) + " " + noun + "s"
+}

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"ociproxy/internal/cli"
+	"ociproxy/internal/stock"
+)
+
+func (a *app) inventoryVerify() *cobra.Command {
+	var s sources
+	var v stock.Verification
+	var blobs string
+	cmd := &cobra.Command{
+		Use:   "verify URL",
+		Short: "Find out whether an inventory can be believed",
+		Long: `verify looks at an inventory as a server that does not believe it yet: the head, whose it is, its age, and of
+each segment the hash, the order and the count. With --sample N it asks the store for N random blobs of the
+list and compares their sizes; with --whole it reads and hashes them. Where blobs are, --blobs says, or the
+config.
+
+It exits with 4 when anything is wrong, and with 1 when nothing is but not all could be asked.`,
+		Example: `  oci-proxyctl inventory verify https://bucket.example/inventory/
+  oci-proxyctl inventory verify https://bucket.example/inventory/ --sample 20 \
+      --blobs 'https://bucket.example/containers/images/{digest}'
+  oci-proxyctl inventory verify --config config.yaml --store s3-use1 --sample 5 --whole --output json`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			src, err := s.resolve(a, 1, args)
+			if err != nil {
+				return err
+			}
+			if err := sampling(&src[0], v, blobs); err != nil {
+				return err
+			}
+			return a.runVerify(cmd.Context(), src[0], v)
+		},
+	}
+	s.flags(a, cmd)
+	f := cmd.Flags()
+	f.StringVar(&blobs, "blobs", "", "`URL` of a blob with {digest} in it; default: what the config says")
+	f.IntVar(&v.Sample, "sample", 0, "how many random blobs to ask for")
+	f.BoolVar(&v.Whole, "whole", false, "read the sampled blobs and compare their digests")
+	a.outputFlag(cmd)
+	return cmd
+}
+
+// maxSample bounds what is asked of a store.
+const maxSample = 10_000
+
+// sampling checks the flags about sampled blobs and completes src.
+func sampling(src *stock.Source, v stock.Verification, blobs string) error {
+	if blobs != "" {
+		var err error
+		if src.Blobs, err = stock.ParseTemplate(blobs); err != nil {
+			return cli.Usage(addressHint(err), "--blobs %w", err)
+		}
+	}
+	switch {
+	case v.Sample < 0 || v.Sample > maxSample:
+		return cli.Usage("for example --sample 20", "--sample %d is not in 0 to %d", v.Sample, maxSample)
+	case v.Sample > 0 && src.Blobs == "":
+		return cli.Usage("for example --blobs 'https://bucket.example/containers/images/{digest}', or --config FILE --store NAME",
+			"--sample needs to know where blobs are")
+	case v.Whole && v.Sample == 0:
+		return cli.Usage("for example --sample 5 --whole", "--whole needs --sample")
+	}
+	return nil
+}
+
+func (a *app) runVerify(ctx context.Context, src stock.Source, v stock.Verification) error {
+	p := a.progress()
+	r, err := stock.Verify(ctx, src, v, stock.Options{Progress: p.show})
+	p.clear()
+	if err != nil {
+		return err
+	}
+	if a.format == cli.JSON {
+		err = cli.WriteJSON(a.stdout, r)
+	} else {
+		err = a.writeReport(r)
+	}
+	switch {
+	case err != nil:
+		return err
+	case r.Faults > 0:
+		return cli.Exit(codeDifferent)
+	case r.Unknown > 0:
+		return cli.Exit(cli.CodeFailure)
+	}
+	return nil
+}
+
+func (a *app) writeReport(r *stock.Report) error {
+	t := cli.Table{
+		Header: []string{"CHECK", "RESULT", "DETAIL"}, Color: cli.UseColor(a.stdout, a.env), Painted: 1,
+		Paint: func(cell string) cli.Color {
+			switch stock.Result(cell) {
+			case stock.OK:
+				return cli.Green
+			case stock.Fault:
+				return cli.Red
+			default:
+				return cli.Yellow
+			}
+		},
+	}
+	for _, f := range r.Findings {
+		detail := f.Detail
+		if f.Object != "" {
+			detail = f.Object + ": " + detail
+		}
+		t.Row(f.Check, string(f.Result), detail)
+	}
+	if _, err := t.WriteTo(a.stdout); err != nil {
+		return err
+	}
+	verdict := "The inventory can be believed."
+	switch {
+	case r.Faults > 0:
+		verdict = fmt.Sprintf("The inventory cannot be believed: %s.", plural(int64(r.Faults), "fault"))
+	case r.Unknown > 0:
+		verdict = fmt.Sprintf("Not known: %s without an answer.", plural(int64(r.Unknown), "question"))
+	}
+	_, err := fmt.Fprintf(a.stdout, "\n%s\n", verdict)
+	return err
+}

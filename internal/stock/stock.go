@@ -1,0 +1,173 @@
+package stock
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"iter"
+	"net/http"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"ociproxy/internal/fetch"
+	"ociproxy/internal/inventory"
+)
+
+// headTimeout bounds the request for a head, as the server's does.
+const headTimeout = 10 * time.Second
+
+// Stock is an inventory that was read whole: every segment has the hash, the order and the count that the head says.
+type Stock struct {
+	Source Source
+	reader *inventory.Reader
+	dir    string
+}
+
+// Open reads the inventory of src. Its segments lie in a temporary directory until [Stock.Close].
+func Open(ctx context.Context, src Source, opt Options) (*Stock, error) {
+	l := newLine(opt)
+	defer l.close()
+	head, err := l.head(ctx, src)
+	if err != nil {
+		return nil, err
+	}
+	if src.Store != "" && head.Store != src.Store {
+		return nil, foreign(src, head)
+	}
+	return l.open(ctx, src, head)
+}
+
+// open reads the inventory that head begins.
+func (l *line) open(ctx context.Context, src Source, head *inventory.Head) (_ *Stock, err error) {
+	s := &Stock{Source: src}
+	if s.dir, err = os.MkdirTemp("", "oci-proxyctl-"); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			s.Close()
+		}
+	}()
+	client := l.following
+	s.reader = inventory.NewReader(
+		inventory.Store{ID: head.Store, URL: src.URL, StaleAfter: src.StaleAfter},
+		inventory.NewSegments(s.dir, 0, client),
+		inventory.Options{Dir: s.dir, Client: client, Now: l.opt.Now},
+	)
+	_, err = s.reader.Refresh(ctx)
+	return s, err
+}
+
+// Close removes what was downloaded. What cannot be removed is in the system's directory for such files anyway.
+func (s *Stock) Close() { _ = os.RemoveAll(s.dir) }
+
+// Head is the list of segments. Do not change it.
+func (s *Stock) Head() *inventory.Head { return s.reader.Head() }
+
+// State says whether readers believe the inventory now.
+func (s *Stock) State() inventory.State { return s.reader.State() }
+
+// Records are what the store holds: sha256 first, each algorithm ascending. The last pair may be an error.
+func (s *Stock) Records() iter.Seq2[inventory.Record, error] { return s.reader.Records() }
+
+// Totals add up blobs.
+type Totals struct {
+	Blobs int64 `json:"blobs"`
+	Bytes int64 `json:"bytes"`
+}
+
+// Add counts one blob of n bytes.
+func (t *Totals) Add(n int64) {
+	t.Blobs++
+	t.Bytes += n
+}
+
+func foreign(src Source, head *inventory.Head) error {
+	return fmt.Errorf("get %s%s: %w: it says %.80q, expected %q", src.URL, inventory.HeadName, inventory.ErrForeign, head.Store, src.Store)
+}
+
+// line is the way to the stores: a transport that counts what arrives of segments.
+type line struct {
+	opt       Options
+	transport http.RoundTripper
+	own       *http.Transport // to be closed; nil: the caller's
+
+	following *http.Client // for what readers follow redirects for
+	straight  *http.Client // for blobs: a store answers itself
+
+	received, of atomic.Int64
+}
+
+func newLine(opt Options) *line {
+	l := &line{opt: opt, transport: opt.Transport}
+	if l.transport == nil {
+		l.own = NewTransport()
+		l.transport = l.own
+	}
+	l.following = &http.Client{Transport: l, CheckRedirect: checkRedirect}
+	l.straight = &http.Client{
+		Transport:     l,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return l
+}
+
+// checkRedirect bounds redirects and refuses to leave https, as readers do.
+func checkRedirect(req *http.Request, via []*http.Request) error {
+	if len(via) > 5 || req.URL.Scheme != "https" && via[0].URL.Scheme == "https" {
+		return fetch.ErrRedirect
+	}
+	return nil
+}
+
+func (l *line) close() {
+	if l.own != nil {
+		l.own.CloseIdleConnections()
+	}
+}
+
+// head reads and checks the head; that it is the right store's is left to the caller.
+func (l *line) head(ctx context.Context, src Source) (*inventory.Head, error) {
+	var head *inventory.Head
+	f := fetch.New(fetch.Source{
+		URL: src.URL + inventory.HeadName, Timeout: headTimeout, MaxBytes: inventory.MaxHeadBytes,
+		Client: &http.Client{Transport: l.transport}, // a head is no progress
+		Accept: "application/json", UserAgent: userAgent,
+		Validate: func(body []byte) (err error) {
+			head, err = inventory.ParseHead(body)
+			return err
+		},
+	})
+	if _, _, err := f.Get(ctx); err != nil {
+		return nil, err
+	}
+	for _, ref := range head.Segments {
+		l.of.Add(ref.Bytes)
+	}
+	return head, nil
+}
+
+const userAgent = "oci-proxyctl"
+
+// RoundTrip implements [http.RoundTripper].
+func (l *line) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := l.transport.RoundTrip(req)
+	if err == nil && l.opt.Progress != nil {
+		resp.Body = &counted{ReadCloser: resp.Body, line: l}
+	}
+	return resp, err
+}
+
+type counted struct {
+	io.ReadCloser
+	line *line
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.ReadCloser.Read(p)
+	if n > 0 {
+		c.line.opt.Progress(c.line.received.Add(int64(n)), c.line.of.Load())
+	}
+	return n, err
+}
