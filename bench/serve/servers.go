@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -14,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"ociproxy/bench/process"
 	"ociproxy/internal/config"
 	"ociproxy/internal/inventory"
 	"ociproxy/internal/inventory/inventorytest"
@@ -58,16 +58,19 @@ func startAll(ctx context.Context, dir string) ([]server, func(), error) {
 }
 
 func (f *fleet) start() error {
-	binary := filepath.Join(f.dir, "oci-proxy")
-	if out, err := exec.CommandContext(f.ctx, "go", "build", "-o", binary, "./cmd/oci-proxy").CombinedOutput(); err != nil {
-		return fmt.Errorf("build: %w\n%s", err, out)
+	binary, err := process.Build(f.ctx, f.dir)
+	if err != nil {
+		return err
 	}
 	origin, err := f.store()
 	if err != nil {
 		return err
 	}
 	for name, stanza := range map[string]string{"proxy": fmt.Sprintf(`inventory: {url: "%s/inventory/"},`, origin), "head": ""} {
-		addr := freeAddr()
+		addr, err := process.FreeAddr()
+		if err != nil {
+			return err
+		}
 		file := filepath.Join(f.dir, name+".yaml")
 		if err := os.WriteFile(file, []byte(proxyConfig(addr, origin, stanza)), 0o600); err != nil {
 			return err
@@ -81,7 +84,10 @@ func (f *fleet) start() error {
 		return err
 	}
 	for _, name := range []string{"bare", "naive"} {
-		addr := freeAddr()
+		addr, err := process.FreeAddr()
+		if err != nil {
+			return err
+		}
 		if err := f.launch(name, addr, self, "-child", name, "-addr", addr); err != nil {
 			return err
 		}
@@ -91,7 +97,10 @@ func (f *fleet) start() error {
 		fmt.Fprintln(os.Stderr, "nginx is not installed: no vs_nginx")
 		return nil
 	}
-	addr := freeAddr()
+	addr, err := process.FreeAddr()
+	if err != nil {
+		return err
+	}
 	file := filepath.Join(f.dir, "nginx.conf")
 	if err := os.WriteFile(file, []byte(nginxConfig(f.dir, addr)), 0o600); err != nil {
 		return err
@@ -132,8 +141,12 @@ func (f *fleet) launch(name, addr string, args ...string) error {
 		return err
 	}
 	f.stops = append(f.stops, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL); _ = cmd.Wait() })
-	if err := waitFor(f.ctx, "http://"+addr+probePath); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+	err := process.Until(f.ctx, 20*time.Second, 20*time.Millisecond, func() bool {
+		_, to, err := process.Get(f.ctx, "http://"+addr+probePath, clientAddr)
+		return err == nil && strings.HasPrefix(to, bucket)
+	})
+	if err != nil {
+		return fmt.Errorf("%s does not redirect to the bucket: %w", name, err)
 	}
 	f.servers = append(f.servers, server{name, addr})
 	return nil
@@ -181,36 +194,4 @@ func serveChild(name, addr string) error {
 		h["Cache-Control"], h["Location"], h["Content-Length"] = noStore, to, zero
 		rw.WriteHeader(http.StatusTemporaryRedirect)
 	})).Serve(l)
-}
-
-func freeAddr() string {
-	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		panic(err) // a machine without loopback measures nothing
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
-}
-
-// waitFor asks until the server answers with a redirect to the bucket.
-func waitFor(ctx context.Context, url string) error {
-	client := &http.Client{Timeout: time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); <-tick.C {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-		if err != nil {
-			return err
-		}
-		req.Header.Set("X-Forwarded-For", clientAddr)
-		resp, err := client.Do(req)
-		if err != nil {
-			continue
-		}
-		resp.Body.Close()
-		if strings.HasPrefix(resp.Header.Get("Location"), bucket) {
-			return nil
-		}
-	}
-	return errors.New("no redirect to the bucket within 20 s")
 }

@@ -76,6 +76,10 @@ func (s *Server) relay(ctx context.Context, w *world, a *answer) {
 	a.done = release
 	for i := a.decision.Candidate; ; {
 		list, err := s.fetchTags(ctx, &w.snapshot.Candidates[i], a.req)
+		if err == nil && list.empty && i != w.snapshot.Canonical {
+			// distribution answers so to a later page (last=…) of a repository that it lacks; the first page was canonical's.
+			err = errNotFound
+		}
 		a.decision.Candidate = i
 		if ctx.Err() != nil {
 			a.refuse(oci.ErrUnavailable.With("the client went away")) // nobody's fault, and nobody reads it

@@ -82,6 +82,16 @@ func TestTagListFallsBackToCanonical(t *testing.T) {
 	}
 }
 
+// distribution says 200 and no tags to a later page of a repository it lacks: the rest of the list would be lost.
+func TestAnEmptyListOfAReplicaIsNotBelieved(t *testing.T) {
+	w := newWorld(t)
+	w.eu.tags = func(rw http.ResponseWriter, _ *http.Request) { fmt.Fprint(rw, `{"name":"p/i/a","tags":[]}`) }
+	w.us.tags = tagsOf("p/i/a", "", "v3")
+	if got := body(t, w.ask(t, gcpClient, "GET /v2/a/tags/list?n=2&last=v2")); got != `{"name":"a","tags":["v3"]}`+"\n" {
+		t.Errorf("body %s", got)
+	}
+}
+
 // A list stays in the bounds until it is written, however slowly the client reads.
 func TestRelaysAreBounded(t *testing.T) {
 	r := newRelays()

@@ -14,8 +14,9 @@ import (
 
 // tagList is a tag list under the name that the client asked for.
 type tagList struct {
-	body []byte
-	link string
+	body  []byte
+	link  string
+	empty bool // no tags, and no page after it
 }
 
 var errTagList = errors.New("not a tag list")
@@ -38,7 +39,8 @@ func rewriteTags(in io.Reader, link string, req oci.Request) (tagList, error) {
 	if err != nil {
 		return tagList{}, err
 	}
-	return tagList{body: out.Bytes(), link: next}, nil
+	empty := next == "" && bytes.HasSuffix(out.Bytes(), []byte("[]}\n"))
+	return tagList{body: out.Bytes(), link: next, empty: empty}, nil
 }
 
 // readTags copies the members of "tags" to out, separated by commas; other keys are skipped.

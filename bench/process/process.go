@@ -1,0 +1,80 @@
+// Package process runs the built oci-proxy for benchmarks.
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+)
+
+// Build builds oci-proxy into dir and returns its path.
+func Build(ctx context.Context, dir string) (string, error) {
+	binary := filepath.Join(dir, "oci-proxy")
+	if out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, "./cmd/oci-proxy").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build: %w\n%s", err, out)
+	}
+	return binary, nil
+}
+
+// Start starts a program that writes its errors to ours. stop kills it.
+func Start(ctx context.Context, name string, args ...string) (cmd *exec.Cmd, stop func(), err error) {
+	cmd = exec.CommandContext(ctx, name, args...)
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		return nil, func() {}, err
+	}
+	return cmd, func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }, nil
+}
+
+// FreeAddr is a loopback address nobody listens on.
+func FreeAddr() (string, error) {
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}
+
+// Client follows no redirects.
+var Client = &http.Client{
+	Timeout:       time.Second,
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+}
+
+// Get asks as the given client and returns the status and Location.
+func Get(ctx context.Context, url, from string) (status int, location string, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return 0, "", err
+	}
+	req.Header.Set("X-Forwarded-For", from)
+	resp, err := Client.Do(req)
+	if err != nil {
+		return 0, "", err
+	}
+	resp.Body.Close()
+	return resp.StatusCode, resp.Header.Get("Location"), nil
+}
+
+// Until polls until done says so.
+func Until(ctx context.Context, within, every time.Duration, done func() bool) error {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for deadline := time.Now().Add(within); time.Now().Before(deadline); {
+		if done() {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+	return errors.New("not within " + within.String())
+}
