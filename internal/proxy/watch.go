@@ -58,7 +58,8 @@ func (s *Server) watch(ctx context.Context, signal <-chan struct{}) error {
 				waiting = true
 				quiet.Reset(settle)
 			}
-		case <-faults: // the queue ran over: something happened
+		case err := <-faults: // the queue ran over: something happened
+			s.log.Warn("watching files", "error", err)
 			compare()
 		case <-quiet.C:
 			waiting = false
@@ -74,13 +75,13 @@ func (s *Server) watch(ctx context.Context, signal <-chan struct{}) error {
 func (s *Server) events() (events <-chan fsnotify.Event, faults <-chan error, follow, stop func()) {
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
-		s.log.Warn("file changes are noticed only every "+recheck.String(), "error", err.Error())
+		s.log.Warn("file changes are noticed late", "every", recheck.String(), "error", err.Error())
 		return nil, nil, func() {}, func() {}
 	}
 	follow = func() {
 		for _, f := range s.files() {
 			if err := watcher.Add(filepath.Dir(f)); err != nil {
-				s.log.Warn("changes of a file are noticed only every "+recheck.String(), "file", f, "error", err.Error())
+				s.log.Warn("changes of a file are noticed late", "every", recheck.String(), "file", f, "error", err.Error())
 			}
 		}
 	}
