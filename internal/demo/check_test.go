@@ -111,7 +111,7 @@ func TestCheck(t *testing.T) {
 		{
 			name: "a store lacks a blob it is thought to have",
 			fail: func(_ *testing.T, w *world, _ *scripted) {
-				w.node(nodeAzure).handler = w.image.store(http.StatusNotFound, "app").serve
+				w.node(nodeAzure).handler = w.image.store(nodeAzure, http.StatusNotFound, "app").serve
 			},
 			want: []string{"azure-amsterdam: app: azure-westeurope: the answer was 404 Not Found, not 200"},
 		},
@@ -186,7 +186,7 @@ func TestCheck(t *testing.T) {
 					return c.Place
 				}
 			},
-			want: repeat("home: %s: the proxy places 203.0.113.200 in \"gcp/us-central1\", should be \"\"",
+			want: repeat("home: %s: the proxy places 2001:db8:ff::7 in \"gcp/us-central1\", should be \"\"",
 				"index", "manifest", "config", "base", "runtime", "data", "app"),
 		},
 		{

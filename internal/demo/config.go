@@ -27,31 +27,28 @@ var (
 
 // configInput is what the config file's template needs.
 type configInput struct {
-	Listen, Admin, Prefix, Blobs string
-	Upstreams, Stores            []configNode
+	Listen, Admin, Prefix, Blobs, Inventory string
+	Upstreams, Stores                       []configNode
 }
 
 // configNode is an upstream or store in the config file.
 type configNode struct {
-	Name, URL, Place, Serves, Origin string
-	Canonical                        bool
+	Name, URL, Place, Serves string
+	Canonical                bool
 }
 
 // writeConfig writes the proxy's config and the address ranges into dir, and
 // returns the path of the config. They are files, not values, so that who tries
 // the demo can read them, edit them and watch the proxy take them up.
 func (w *world) writeConfig(dir, listen, admin string) (string, error) {
-	in := configInput{Listen: listen, Admin: admin, Prefix: upstreamPrefix, Blobs: blobRoot + "{digest}"}
+	in := configInput{Listen: listen, Admin: admin, Prefix: upstreamPrefix, Blobs: blobRoot + "{digest}", Inventory: inventoryRoot}
 	for _, n := range w.nodes {
 		c := configNode{Name: n.name, URL: n.url, Place: n.place, Serves: n.serves, Canonical: n.canonical}
-		switch {
-		case n.upstream:
+		if n.upstream {
 			in.Upstreams = append(in.Upstreams, c)
-			continue
-		case n.place == "": // a CDN's origin is a bucket, and asking it is free
-			c.Origin = w.node(nodeVirginia).url
+		} else {
+			in.Stores = append(in.Stores, c)
 		}
-		in.Stores = append(in.Stores, c)
 	}
 	var text bytes.Buffer
 	if err := configTemplate.Execute(&text, in); err != nil {

@@ -102,7 +102,7 @@ func TestOnceFails(t *testing.T) {
 		{
 			name: "a store lacks a blob",
 			world: func(w *world) {
-				w.node(nodeAzure).handler = w.image.store(http.StatusNotFound, "base").serve
+				w.node(nodeAzure).handler = w.image.store(nodeAzure, http.StatusNotFound, "base").serve
 			},
 			want: "azure-amsterdam: base: went to ",
 		},

@@ -33,6 +33,7 @@ type guide struct {
 
 	Sample      string `json:"-"`
 	SamplePlace string `json:"-"`
+	SampleStore string `json:"-"`
 }
 
 type guidePlace struct {
@@ -49,7 +50,7 @@ func (d *demo) guide() *guide {
 		Image:  d.public.Addr().String() + "/" + imageName + ":" + imageTag,
 		Digest: img.index,
 		Layer:  blobPath(img.platforms["linux/amd64"].blobs[missingInSingapore]),
-		Sample: sampleAddress, SamplePlace: samplePlace,
+		Sample: sampleAddress, SamplePlace: samplePlace, SampleStore: nodeVirginia,
 	}
 	for _, c := range clients() {
 		if c.Claims != "" {

@@ -56,6 +56,9 @@ func (p *printer) guide(g *guide) error {
 	return nil
 }
 
+// proxyAgent is how the proxy names itself when it asks.
+const proxyAgent = "oci-proxy"
+
 // sent is a line of JSON for something a node has sent.
 type sent struct {
 	From   string `json:"from"`
@@ -65,10 +68,10 @@ type sent struct {
 	Bytes  int64  `json:"bytes"`
 }
 
-// entry writes a line when a node has sent content. The proxy's own questions
-// whether a node holds something have no body, and no line.
+// entry writes a line when a node has sent content to a client. The proxy's own
+// questions and probes have none.
 func (p *printer) entry(e entry) {
-	if e.Method != http.MethodGet || e.Digest == "" || e.Bytes == 0 {
+	if e.Method != http.MethodGet || e.Digest == "" || e.Bytes == 0 || e.Client == proxyAgent {
 		return
 	}
 	p.mu.Lock()

@@ -28,6 +28,9 @@ const home = "127.0.0.1"
 // clients is the scenario. The stores named here are what an operator would say
 // without a computer: the own region; else the nearest that one's own cloud pays
 // for; else the CDN; and whatever is missing comes from the next one.
+//
+// Each is in a network of its own (/24 or /48): to the proxy one network that asks for the same layer twice within two
+// minutes is a client whose download failed.
 func clients() []client {
 	return []client{
 		{
@@ -41,7 +44,7 @@ func clients() []client {
 		},
 		{
 			// No store in its region: the nearest one of its cloud.
-			Name: "aws-dublin", Address: "192.0.2.200", Platform: "linux/amd64", Place: "aws/eu-west-1",
+			Name: "aws-dublin", Address: "2001:db8:a4::7", Platform: "linux/amd64", Place: "aws/eu-west-1",
 			From: map[string]string{"": nodeFrankfurt, "index": nodeEU, "manifest": nodeEU},
 		},
 		{
@@ -57,7 +60,7 @@ func clients() []client {
 		},
 		{
 			// An address nobody lists: the store that serves the internet.
-			Name: "home", Address: "203.0.113.200", Platform: "linux/arm64", Place: "",
+			Name: "home", Address: "2001:db8:ff::7", Platform: "linux/arm64", Place: "",
 			From: map[string]string{"": nodeCDN, "index": nodeUS, "manifest": nodeUS},
 		},
 		{

@@ -15,16 +15,25 @@ const blobRoot = "/containers/images/"
 // to list: a missing key is absent (403 in S3), never 404, and a Range is
 // answered. It never changes once it serves.
 type store struct {
-	blobs  map[string]content
-	absent int // status for a missing key: 403 as S3 without list rights, 404 as Azure
+	blobs     map[string]content
+	inventory *published // nil: it publishes none
+	absent    int        // status for a missing key: 403 as S3 without list rights, 404 as Azure
 }
 
-// serve answers GET and HEAD of blobs.
+// serve answers GET and HEAD of blobs and of the inventory.
 func (s *store) serve(w http.ResponseWriter, r *http.Request) string {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
 		storeError(w, http.StatusMethodNotAllowed, "MethodNotAllowed")
 		return ""
+	}
+	if path, ok := strings.CutPrefix(r.URL.Path, inventoryRoot); ok && s.inventory != nil {
+		if body := s.inventory.object(path, time.Now()); body != nil {
+			w.Header().Set("Cache-Control", "no-cache")
+			w.Header().Set("ETag", `"`+digestOf(body)+`"`)
+			http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
+			return ""
+		}
 	}
 	digest, ok := strings.CutPrefix(r.URL.Path, blobRoot)
 	blob, held := s.blobs[digest]

@@ -64,12 +64,12 @@ func newWorld(ctx context.Context, notify func(entry)) (*world, error) {
 	w := &world{image: img, nodes: []*node{
 		{name: nodeUS, place: "gcp/us-central1", upstream: true, canonical: true, handler: img.registry().serve},
 		{name: nodeEU, place: "gcp/europe-west1", upstream: true, handler: img.replica().serve},
-		{name: nodeVirginia, place: "aws/us-east-1", serves: "aws", handler: img.store(http.StatusForbidden).serve},
-		{name: nodeFrankfurt, place: "aws/eu-central-1", serves: "aws", handler: img.store(http.StatusForbidden).serve},
+		{name: nodeVirginia, place: "aws/us-east-1", serves: "aws", handler: img.store(nodeVirginia, http.StatusForbidden).serve},
+		{name: nodeFrankfurt, place: "aws/eu-central-1", serves: "aws", handler: img.store(nodeFrankfurt, http.StatusForbidden).serve},
 		{name: nodeSingapore, place: "aws/ap-southeast-1", serves: "aws",
-			handler: img.store(http.StatusForbidden, missingInSingapore).serve},
-		{name: nodeAzure, place: "azure/westeurope", serves: "azure", handler: img.store(http.StatusNotFound).serve},
-		{name: nodeCDN, serves: "internet", handler: img.store(http.StatusForbidden).serve},
+			handler: img.store(nodeSingapore, http.StatusForbidden, missingInSingapore).serve},
+		{name: nodeAzure, place: "azure/westeurope", serves: "azure", handler: img.store(nodeAzure, http.StatusNotFound).serve},
+		{name: nodeCDN, serves: "internet", handler: img.store(nodeCDN, http.StatusForbidden).serve},
 	}}
 	for _, n := range w.nodes {
 		if n.listener, err = listenLoopback(ctx); err != nil {
@@ -113,8 +113,10 @@ func (img *image) replica() *registry {
 	return g
 }
 
-func (img *image) store(absent int, missing ...string) *store {
-	return &store{blobs: img.without(missing...), absent: absent}
+// store is a bucket that lacks the named blobs and says so in its inventory.
+func (img *image) store(name string, absent int, missing ...string) *store {
+	blobs := img.without(missing...)
+	return &store{blobs: blobs, inventory: publish(name, blobs), absent: absent}
 }
 
 // without returns the blobs except the named ones of every platform.
