@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -52,6 +53,24 @@ func TestRequestPathAllocations(t *testing.T) {
 				t.Errorf("%v allocations, want at most 2", n)
 			}
 		})
+	}
+}
+
+// BenchmarkListed is a blob that an inventory answers for, asked for by many clients.
+func BenchmarkListed(b *testing.B) {
+	w, _ := listedWorld(b, digest)
+	w.server.world.Load().cfg.Log.Requests = 0
+	h := w.server.Handler()
+	var requests []*http.Request
+	for i := range 4096 {
+		requests = append(requests, request(fmt.Sprintf("2001:db8:%x::1", i), "/v2/a/b/blobs/"+digest))
+	}
+	rw := &discard{http.Header{}}
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		h.ServeHTTP(rw, requests[i&4095])
+		i++
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 )
 
 // listedWorld is a world whose store in Virginia publishes an inventory that lists the given digests.
-func listedWorld(t *testing.T, digests ...string) (*testWorld, *inventory.Writer) {
+func listedWorld(t testing.TB, digests ...string) (*testWorld, *inventory.Writer) {
 	t.Helper()
 	bucket := &inventorytest.Bucket{}
 	writer := inventory.NewWriter(bucket, inventory.WriterOptions{Store: "va"})
@@ -29,7 +29,7 @@ func listedWorld(t *testing.T, digests ...string) (*testWorld, *inventory.Writer
 	return w, writer
 }
 
-func publish(t *testing.T, w *inventory.Writer, kind inventory.Kind, digests ...string) {
+func publish(t testing.TB, w *inventory.Writer, kind inventory.Kind, digests ...string) {
 	t.Helper()
 	var records []inventory.Record
 	for _, s := range digests {
