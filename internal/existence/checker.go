@@ -91,6 +91,8 @@ type Checker struct {
 	flight singleflight.Group
 	slots  chan struct{}
 
+	waiting chan struct{} // rechecks under way: several may wait for one check
+
 	rates [rateBuckets]*rate.Limiter // by hash of the client network; strangers may share one
 
 	mu      sync.Mutex
@@ -143,6 +145,7 @@ func New(opt Options) (*Checker, error) {
 	c := &Checker{
 		opt: opt, client: &client, cache: cache,
 		slots:   make(chan struct{}, opt.InFlight),
+		waiting: make(chan struct{}, opt.InFlight),
 		shares:  map[netip.Prefix]int{},
 		origins: map[string]int{},
 	}
@@ -220,8 +223,14 @@ func (c *Checker) start(client netip.Prefix, t Target) <-chan singleflight.Resul
 // Recheck asks about t whatever is remembered, in the background and within the same bounds, and hands the
 // answer to then. When a bound is reached, nothing happens.
 func (c *Checker) Recheck(client netip.Prefix, t Target, then func(Answer)) {
+	select {
+	case c.waiting <- struct{}{}:
+	default:
+		return // so many are under way that this one will not be missed
+	}
 	done := c.start(client, t)
 	go func() {
+		defer func() { <-c.waiting }()
 		if r := <-done; r.Val != nil {
 			then(r.Val.(Answer)) //nolint:forcetypeassert // start's own value
 		}

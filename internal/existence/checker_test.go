@@ -122,6 +122,29 @@ func TestAnOriginHasAShare(t *testing.T) {
 	close(release)
 }
 
+// However many ask for the same, few wait for the answer.
+func TestRechecksAreBounded(t *testing.T) {
+	release := make(chan struct{})
+	o := newOrigin(t, func(http.ResponseWriter, *http.Request) { <-release })
+	c := newChecker(t, Options{InFlight: 4})
+	var answers atomic.Int64
+	for range 100 {
+		c.Recheck(home, target(o, "d"), func(a Answer) {
+			if a.Held {
+				answers.Add(1)
+			}
+		})
+	}
+	if n := len(c.waiting); n != 4 {
+		t.Errorf("%d wait, want 4", n)
+	}
+	close(release)
+	poll(t, func() bool { return answers.Load() == 4 && len(c.waiting) == 0 })
+	if n := o.hits.Load(); n != 1 {
+		t.Errorf("%d requests, want 1", n)
+	}
+}
+
 func TestAClientHasARate(t *testing.T) {
 	o := newOrigin(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) })
 	c := newChecker(t, Options{Budget: 5 * time.Second, PerSecond: 1})
