@@ -102,6 +102,14 @@ func (d *Daemon) Pull(t testing.TB, ref, platform string) {
 	}
 }
 
+// TryPull is Pull for one that may fail.
+func (d *Daemon) TryPull(t testing.TB, ref, platform string) error {
+	t.Helper()
+	_, err := parts.Try(t, 3*time.Minute, d.ctr, "--address", d.Socket, "--namespace", "test",
+		"images", "pull", "--hosts-dir", d.hostsDir, "--platform", platform, "--snapshotter", "native", ref)
+	return err
+}
+
 // Remove forgets everything that was pulled with ctr, content too, so that the next pull starts from nothing.
 func (d *Daemon) Remove(t testing.TB, ref string) {
 	t.Helper()

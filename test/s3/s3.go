@@ -59,6 +59,13 @@ func Start(t testing.TB, region string) *Store {
 		BaseEndpoint: aws.String("http://" + addr), Region: region, UsePathStyle: true,
 		Credentials: credentials.NewStaticCredentialsProvider(accessKey, secretKey, ""),
 	})
+	s.Make(t, bucket)
+	return s
+}
+
+// Make makes another bucket, of the same rights.
+func (s *Store) Make(t testing.TB, bucket string) {
+	t.Helper()
 	_, err := s.client.CreateBucket(t.Context(), &awss3.CreateBucketInput{Bucket: aws.String(bucket)})
 	if err != nil {
 		t.Fatal(err)
@@ -70,8 +77,13 @@ func Start(t testing.TB, region string) *Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s
 }
+
+// Client has the rights of the owner and talks to the server itself, past the meter.
+func (s *Store) Client() *awss3.Client { return s.client }
+
+// Backend is the server itself (host:port), past the meter.
+func (s *Store) Backend() string { return strings.TrimPrefix(*s.client.Options().BaseEndpoint, "http://") }
 
 // BlobURL returns the address of a blob.
 func (s *Store) BlobURL(digest string) string { return strings.Replace(s.URL, "{digest}", digest, 1) }

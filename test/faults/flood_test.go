@@ -1,0 +1,185 @@
+package faults
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"ociproxy/test/proxy"
+)
+
+// What a flood of made-up digests may cost at most. The proxy's own unit tests bound millions; here are real processes.
+const (
+	floodTime       = 12 * time.Second
+	floodGoroutines = 1500       // of the proxy
+	floodMemory     = 160 << 10  // KiB above what it had
+	floodChecks     = 128 + 2000 // HEAD requests a second that leave it: 128 at once, each of some 60 ms here
+)
+
+// floodFault is a crowd that asks for digests that nobody has, from one network and from many, where two candidates
+// have to be asked by HEAD: a store without an inventory, and the replica.
+func floodFault() fault {
+	return fault{
+		name: "flood of random digests", unnoticed: true, alone: true, lasts: time.Second,
+		options: options{configure: func(_ *testing.T, _ *world, c proxy.Config) {
+			for _, s := range c["stores"].(proxy.List) {
+				if store := s.(proxy.Map); store["name"] != storeAz {
+					delete(store, "inventory")
+				}
+			}
+		}},
+		strike: func(t *testing.T, w *world) {
+			// Distances of a region or two, so that checks take the time that they take.
+			for _, name := range []string{storeUS, storeEU, replica} {
+				w.gates[name].toxic(t, `{"type": "latency", "attributes": {"latency": 60}}`)
+			}
+			before := w.honest(t, 4*time.Second)
+			memory, _, err := resident(w.proxy.PID())
+			if err != nil {
+				t.Fatal(err)
+			}
+			checks := w.checks()
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			var sent atomic.Int64
+			var wg sync.WaitGroup
+			for i := range 8 {
+				wg.Go(func() { w.flood(ctx, i%2 == 0, &sent) })
+			}
+			goroutines := make(chan float64, 1)
+			wg.Go(func() { goroutines <- w.mostGoroutines(ctx) })
+			during := w.honest(t, floodTime)
+			cancel()
+			wg.Wait()
+			_, peak, err := resident(w.proxy.PID())
+			if err != nil {
+				t.Fatal(err)
+			}
+			asked := float64(w.checks()-checks) / floodTime.Seconds()
+			most := <-goroutines
+			t.Logf("flood: %d made-up digests in %v; %.0f checks a second left the proxy; memory %d MiB, then at most %d MiB; at most %.0f goroutines",
+				sent.Load(), floodTime, asked, memory>>10, peak>>10, most)
+			t.Logf("flood: honest clients' p99 %v before and %v during, median %v and %v", before.at(99), during.at(99), before.at(50), during.at(50))
+			if peak-memory > floodMemory || most > floodGoroutines || asked > floodChecks {
+				t.Errorf("more than %d KiB, %d goroutines or %d checks a second", floodMemory, floodGoroutines, floodChecks)
+			}
+			if during.at(99) > time.Second {
+				t.Errorf("an honest client waited %v", during.at(99))
+			}
+		},
+		sees: rises("ociproxy_existence_checks_total", `result="shed"`),
+	}
+}
+
+// checks counts the requests of the proxy that reached any store or upstream.
+func (w *world) checks() (n int64) {
+	for _, g := range w.gates {
+		n += g.checks.Load()
+	}
+	return n
+}
+
+// redirecting is a client that does not follow.
+func redirecting() *http.Client {
+	return &http.Client{
+		Timeout:       20 * time.Second,
+		Transport:     &http.Transport{MaxIdleConnsPerHost: 8},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+func (w *world) ask(client *http.Client, digest string, by netip.Addr) (int, error) {
+	req, err := http.NewRequest(http.MethodGet, "http://"+w.front+"/v2/"+w.app()+"/blobs/"+digest, http.NoBody)
+	if err != nil {
+		return 0, err
+	}
+	req.Header.Set("X-Forwarded-For", by.String())
+	resp, err := client.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	resp.Body.Close()
+	return resp.StatusCode, nil
+}
+
+// flood asks for one made-up digest after the other, from one network or each time from another.
+func (w *world) flood(ctx context.Context, one bool, sent *atomic.Int64) {
+	client := redirecting()
+	defer client.CloseIdleConnections()
+	for n := 0; ctx.Err() == nil; n++ {
+		var random [32]byte
+		_, _ = rand.Read(random[:])
+		by := virginia.machine(1 << 13)
+		if !one {
+			by = virginia.machine(n)
+		}
+		if _, err := w.ask(client, fmt.Sprintf("sha256:%x", random), by); err == nil {
+			sent.Add(1)
+		}
+	}
+}
+
+type latencies []time.Duration
+
+func (l latencies) at(percent int) time.Duration {
+	slices.Sort(l)
+	return l[min(len(l)-1, len(l)*percent/100)].Round(10 * time.Microsecond)
+}
+
+// honest measures how long the answer to a client takes that wants what is there.
+func (w *world) honest(t *testing.T, lasts time.Duration) (all latencies) {
+	t.Helper()
+	client := redirecting()
+	defer client.CloseIdleConnections()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	end := time.Now().Add(lasts)
+	for n := 0; time.Now().Before(end); n++ {
+		begin := time.Now()
+		code, err := w.ask(client, w.layer(n%3), places[n%len(places)].machine(1<<12+n/3))
+		if err != nil || code != http.StatusTemporaryRedirect {
+			t.Errorf("an honest client got %d, %v", code, err)
+		}
+		all = append(all, time.Since(begin))
+		<-tick.C
+	}
+	return all
+}
+
+func (w *world) mostGoroutines(ctx context.Context) (most float64) {
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if m, err := scrape(w.proxy.Admin); err == nil {
+			most = max(most, m.get("go_goroutines"))
+		}
+		select {
+		case <-ctx.Done():
+			return most
+		case <-tick.C:
+		}
+	}
+}
+
+// readStatus reads what Linux tells of a process.
+func readStatus(pid int) (map[string]string, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]string{}
+	for line := range strings.Lines(string(text)) {
+		key, value, _ := strings.Cut(line, ":")
+		out[key] = strings.TrimSpace(value)
+	}
+	return out, nil
+}

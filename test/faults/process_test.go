@@ -1,0 +1,150 @@
+package faults
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"ociproxy/test/parts"
+	"ociproxy/test/proxy"
+)
+
+// balancer is a load balancer that asks each instance every 100 ms whether it wants traffic.
+type balancer struct {
+	instances []*proxy.Proxy
+	ready     []atomic.Bool
+	next      atomic.Uint32
+}
+
+func newBalancer(t *testing.T, instances ...*proxy.Proxy) string {
+	t.Helper()
+	b := &balancer{instances: instances, ready: make([]atomic.Bool, len(instances))}
+	done, stopped := make(chan struct{}), make(chan struct{})
+	b.ask()
+	go func() {
+		defer close(stopped)
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+				b.ask()
+			}
+		}
+	}()
+	server := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.Out.Header["X-Forwarded-For"] = r.In.Header["X-Forwarded-For"]
+		r.SetURL(&url.URL{Scheme: "http", Host: b.choose()})
+	}})
+	t.Cleanup(func() {
+		close(done)
+		<-stopped
+		server.Close()
+	})
+	return server.Listener.Addr().String()
+}
+
+func (b *balancer) ask() {
+	var wg sync.WaitGroup
+	for i, p := range b.instances {
+		wg.Go(func() { b.ready[i].Store(parts.HTTP(p.URL("/-/ready"), http.StatusOK)() == nil) })
+	}
+	wg.Wait()
+}
+
+func (b *balancer) choose() string {
+	for range b.instances {
+		i := int(b.next.Add(1)) % len(b.instances)
+		if b.ready[i].Load() {
+			return b.instances[i].Addr
+		}
+	}
+	return b.instances[0].Addr
+}
+
+// pair starts two instances behind a balancer; w.proxy is the first.
+func pair(t *testing.T, w *world) {
+	t.Helper()
+	w.start(t)
+	second := w.config.With(proxy.Map{"listen": parts.FreeAddr(t), "admin": parts.FreeAddr(t)})
+	second["ranges"] = proxy.Map(proxy.Config(w.config["ranges"].(proxy.Map)).With(proxy.Map{"cache": filepath.Join(t.TempDir(), "cache")}))
+	w.front = newBalancer(t, w.proxy, proxy.Start(t, second))
+}
+
+func processFaults() []fault {
+	return []fault{
+		{name: "SIGTERM under load", unnoticed: true, lasts: 5 * time.Second, options: options{start: pair},
+			strike: func(t *testing.T, w *world) { w.proxy.Signal(t, syscall.SIGTERM) },
+			after: func(t *testing.T, w *world) {
+				if code := w.proxy.Wait(t, 20*time.Second); code != 0 {
+					t.Errorf("exit code %d", code)
+				}
+			}},
+		{name: "SIGHUP storm", unnoticed: true, lasts: 6 * time.Second,
+			strike: func(t *testing.T, w *world) {
+				// The file changes, too, from one good content to another.
+				contents := []proxy.Config{w.without(), w.config}
+				tick := time.NewTicker(5 * time.Millisecond)
+				defer tick.Stop()
+				end := time.Now().Add(5 * time.Second)
+				for i := 0; time.Now().Before(end); i++ {
+					if i%20 == 0 {
+						contents[i/20%2].Write(t, w.file)
+					}
+					w.proxy.Signal(t, syscall.SIGHUP)
+					<-tick.C
+				}
+			},
+			sees: all(func(_ *world, m metrics) error {
+				return m.want(20, infinite, "ociproxy_config_reloads_total", `result="ok"`)
+			}, func(_ *world, m metrics) error {
+				return m.want(1, 400, "go_goroutines")
+			}, inService(storeUS), inService(replica))},
+		{name: "CPU frozen for 30 s", unnoticed: true, lasts: 12 * time.Second, patient: time.Minute,
+			strike: func(t *testing.T, w *world) {
+				w.proxy.Signal(t, syscall.SIGSTOP)
+				frozen := time.NewTimer(30 * time.Second)
+				<-frozen.C
+				w.proxy.Signal(t, syscall.SIGCONT)
+			},
+			sees: func(w *world, m metrics) error {
+				for name := range w.gates {
+					if err := inService(name)(w, m); err != nil {
+						return err
+					}
+				}
+				return m.want(0, 0, "ociproxy_health_frozen")
+			},
+			after: func(t *testing.T, w *world) {
+				for _, line := range w.proxy.Log(0) {
+					if line["msg"] == "candidate ejected" {
+						t.Errorf("ejected: %v", line)
+					}
+				}
+			}},
+		floodFault(),
+	}
+}
+
+// resident is a process's memory in KiB, and its peak.
+func resident(pid int) (now, peak int, err error) {
+	text, err := readStatus(pid)
+	if err != nil {
+		return 0, 0, err
+	}
+	_, err = fmt.Sscan(text["VmRSS"], &now)
+	if err == nil {
+		_, err = fmt.Sscan(text["VmHWM"], &peak)
+	}
+	return now, peak, err
+}

@@ -1,0 +1,51 @@
+package faults
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"testing"
+	"time"
+)
+
+// at returns a strike that makes a gate misbehave.
+func at(name string, f misbehaviour) func(*testing.T, *world) {
+	return func(_ *testing.T, w *world) { w.gates[name].strike(f) }
+}
+
+// toxic returns a strike by the TCP proxy.
+func toxic(name, json string) func(*testing.T, *world) {
+	return func(t *testing.T, w *world) { w.gates[name].toxic(t, json) }
+}
+
+func storeFaults() []fault {
+	return []fault{
+		{name: "store down", strike: func(_ *testing.T, w *world) { w.gates[storeUS].tcp.Stop() }, sees: ejected(storeUS), runtime: true},
+		{name: "store hung", strike: toxic(storeUS, `{"type": "timeout", "attributes": {"timeout": 0}}`), sees: ejected(storeUS), lasts: 20 * time.Second},
+		// Bytes come all the time, so that no client gives up, but too few of them.
+		{name: "store slow", options: options{sizes: []int64{200 << 10, 200 << 10, 200 << 10, 200 << 10}},
+			strike: toxic(storeUS, `{"type": "bandwidth", "attributes": {"rate": 20}}`), sees: ejected(storeUS), lasts: 15 * time.Second},
+		{name: "store cuts", strike: at(storeUS, misbehaviour{when: isBlob, response: func(r *http.Response) {
+			cut(r, rand.Int64N(max(1, r.ContentLength)))
+		}}), sees: ejected(storeUS), runtime: true},
+		{name: "store resets", strike: toxic(storeUS, `{"type": "reset_peer", "attributes": {"timeout": 0}}`), sees: ejected(storeUS), runtime: true},
+		{name: "store flaps", strike: func(_ *testing.T, w *world) {
+			start := time.Now()
+			w.gates[storeUS].strike(misbehaviour{
+				when:   func(*http.Request) bool { return time.Since(start)/(3*time.Second)%2 == 0 },
+				answer: hangUp,
+			})
+		}, lasts: 20 * time.Second},
+		{name: "store answers 500", strike: at(storeUS, misbehaviour{answer: status(500)}), sees: ejected(storeUS), runtime: true},
+		{name: "store answers 403", strike: at(storeUS, misbehaviour{answer: status(403)}), sees: inventoryIs(storeUS, "gone"), runtime: true},
+		{name: "store answers 429", strike: at(storeUS, misbehaviour{when: isBlob, answer: status(429)}), sees: rises("ociproxy_health_probes_total", `candidate="`+storeUS+`"`, `result="neutral"`)},
+		{name: "store sends wrong bytes", strike: at(storeUS, misbehaviour{when: isBlob, response: flip}), sees: ejected(storeUS)},
+		{name: "store sends HTML with 200", strike: at(storeUS, misbehaviour{answer: page}), sees: ejected(storeUS)},
+		{name: "store answers 200 to Range", strike: at(storeUS, misbehaviour{when: isBlob, request: func(r *http.Request) { r.Header.Del("Range") }}), sees: ejected(storeUS), unnoticed: true},
+		{name: "store sends wrong Content-Range", strike: at(storeUS, misbehaviour{when: isBlob, response: func(r *http.Response) {
+			if r.StatusCode == http.StatusPartialContent {
+				r.Header.Set("Content-Range", fmt.Sprintf("bytes 0-%d/%d", r.ContentLength-1, r.ContentLength+4711))
+			}
+		}}), sees: ejected(storeUS), unnoticed: true},
+	}
+}
