@@ -21,7 +21,7 @@ type Serving struct {
 	Stores []string `json:"stores"`
 	// Upstreams that live in the cloud.
 	Upstreams []string `json:"upstreams"`
-	// Internet: no store names the cloud and no upstream lives there, so its clients fall to the
+	// Internet: no store or upstream names the cloud and no upstream lives there, so its clients fall to the
 	// `internet` stores.
 	Internet bool `json:"internet"`
 }
@@ -40,26 +40,18 @@ func ServingOf(cfg *config.Config) []Serving {
 	}
 	slices.Sort(names)
 	var out []Serving
+	served := cfg.Served()
 	for _, c := range append(names, Unknown) {
-		out = append(out, servingOf(cfg, c))
+		out = append(out, servingOf(cfg, c, slices.Contains(served, c)))
 	}
 	return out
 }
 
-func servingOf(cfg *config.Config, cloud string) Serving {
-	sv := Serving{Cloud: cloud, Stores: []string{}, Upstreams: []string{}, Internet: true}
+func servingOf(cfg *config.Config, cloud string, served bool) Serving {
+	sv := Serving{Cloud: cloud, Stores: []string{}, Upstreams: []string{}, Internet: !served}
 	for _, u := range cfg.Upstreams {
 		if u.Place.Cloud == cloud {
 			sv.Upstreams = append(sv.Upstreams, u.Name)
-			sv.Internet = false
-		}
-		if active(u.State) && slices.Contains(u.Serves.Clouds, cloud) {
-			sv.Internet = false
-		}
-	}
-	for _, s := range cfg.Stores {
-		if active(s.State) && slices.Contains(s.Serves.Clouds, cloud) {
-			sv.Internet = false
 		}
 	}
 	for _, s := range cfg.Stores {

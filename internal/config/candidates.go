@@ -54,6 +54,22 @@ func (v *validator) upstreams() {
 	}
 }
 
+// MaxCandidates is how many upstreams and stores one file may have, those that are off included.
+const MaxCandidates = 256
+
+func (v *validator) candidates() {
+	over := len(v.c.Upstreams) + len(v.c.Stores) - MaxCandidates
+	if over <= 0 {
+		return
+	}
+	first := fmt.Sprintf("upstreams[%d]", max(0, len(v.c.Upstreams)-over))
+	if i := len(v.c.Stores) - over; i >= 0 {
+		first = fmt.Sprintf("stores[%d]", i)
+	}
+	v.fail(first, "remove those that are off, or give each region an instance with its own file",
+		"%d upstreams and stores are more than %d", MaxCandidates+over, MaxCandidates)
+}
+
 // nameOf is the name of the upstream at a path.
 func (c *Config) nameOf(path string) string {
 	var i int

@@ -14,7 +14,7 @@ func Default() *Config {
 
 // Fill sets the defaults of v, a pointer to any struct of the file. It is the one place where defaults are written, and
 // runs before the keys of the file are read into v. Keys whose default depends on others (a store's check, a feed's
-// URL, a place's partition) are completed when the whole file is read.
+// URL, a place's partition, the idle time-out behind a load balancer) are completed when the whole file is read.
 func Fill(v any) {
 	switch v := v.(type) {
 	case *Config:
@@ -38,7 +38,7 @@ func Fill(v any) {
 		v.ReadHeaderTimeout = 10 * time.Second
 		v.ReadTimeout = 30 * time.Second
 		v.WriteTimeout = 30 * time.Second
-		v.IdleTimeout = 650 * time.Second // above 620 s, which Google's load balancer asks for
+		v.IdleTimeout = 75 * time.Second // validator.limits makes it sharedIdle behind a load balancer
 		v.MaxStreams = 250
 		v.CheckTimeout = 300 * time.Millisecond
 		v.Drain = 20 * time.Second
@@ -68,6 +68,10 @@ func Fill(v any) {
 		v.Format = "json"
 	}
 }
+
+// sharedIdle is the default of limits.idleTimeout where a load balancer sends many clients' requests over one connection:
+// above 620 s, which Google's asks for.
+const sharedIdle = 650 * time.Second
 
 // feedURLs are the providers' own addresses. Azure publishes under a new one each week, so it has none here.
 var feedURLs = map[Provider]string{

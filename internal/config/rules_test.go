@@ -2,8 +2,11 @@ package config
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -92,6 +95,101 @@ func TestWarnings(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+// TestIdleTimeout guards that idle connections of a client could use up maxConnections for eleven minutes where nothing
+// stands in front.
+func TestIdleTimeout(t *testing.T) {
+	for behind, want := range map[string]time.Duration{
+		"":                           75 * time.Second,
+		"client: {whoami: true}\n":   75 * time.Second,
+		"client: {behind: direct}\n": 75 * time.Second,
+		"client: {behind: {}}\n":     75 * time.Second,
+		"client: {behind: {proxyProtocol: true, trusted: [10.0.0.0/8]}}\n": 75 * time.Second,
+		"client: {behind: google-lb}\n":                                    650 * time.Second,
+		"client: {behind: aws-alb}\nlimits: {drain: 1s}\n":                 650 * time.Second,
+		"client: {behind: {header: X-Real-IP, single: true}}\n":            650 * time.Second,
+		"client: {behind: google-lb}\nlimits: {idleTimeout: 75s}\n":        75 * time.Second,
+		"client: {behind: direct}\nlimits: {idleTimeout: 650s}\n":          650 * time.Second,
+	} {
+		c, err := Parse("f", []byte("version: 1\n"+upstream+behind))
+		if err != nil {
+			t.Errorf("%s: %v", behind, err)
+			continue
+		}
+		if got := c.Limits.IdleTimeout; got != want {
+			t.Errorf("%s: %v, want %v", behind, got, want)
+		}
+		roundTrip(t, c)
+	}
+}
+
+func TestWriteTimeoutOutlastsRelays(t *testing.T) {
+	for text, ok := range map[string]bool{"6s": false, "10s": false, "11s": true} {
+		_, err := Parse("f", []byte("version: 1\n"+upstream+"limits: {writeTimeout: "+text+"}\n"))
+		if (err == nil) != ok || !ok && !strings.Contains(err.Error(), "f:3:24: limits.writeTimeout: ") {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+func TestAdminWarning(t *testing.T) {
+	for addr, warned := range map[string]bool{
+		":9090": true, "0.0.0.0:9090": true, "[::]:9090": true, "8.8.8.8:9090": true, "[2600::1]:9090": true, "[::ffff:8.8.8.8]:9090": true,
+		"127.0.0.1:9090": false, "[::1]:9090": false, "10.1.2.3:9090": false, "[fd00::1]:9090": false, "localhost:9090": false, "": false,
+	} {
+		c, err := Parse("f", []byte("version: 1\n"+upstream+"admin: '"+addr+"'\n"))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		found := slices.ContainsFunc(c.Warnings, func(w *Error) bool { return w.Path == "admin" && w.Line == 3 })
+		if found != warned {
+			t.Errorf("%q: warned %v, want %v", addr, found, warned)
+		}
+	}
+}
+
+// TestTooManyCandidates guards that check called a file valid that serve refused.
+func TestTooManyCandidates(t *testing.T) {
+	stores := func(n int) string {
+		text := "version: 1\n" + upstream + "stores:\n"
+		for i := range n {
+			text += fmt.Sprintf("- {name: s%d, place: aws/us-east-1, serves: [aws], url: 'https://s%d.example/{digest}', state: off}\n", i, i)
+		}
+		return text
+	}
+	if _, err := Parse("f", []byte(stores(MaxCandidates-1))); err != nil {
+		t.Error(err)
+	}
+	_, err := Parse("f", []byte(stores(MaxCandidates+1)))
+	const want = "f:259:3: stores[255]: 258 upstreams and stores are more than 256"
+	if err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("got %.200v, want %s", err, want)
+	}
+}
+
+// TestServed: stores that take no traffic name nothing; an upstream's place and the clouds that it serves count.
+func TestServed(t *testing.T) {
+	c, err := Parse("f", []byte("version: 1\n"+`
+ranges: {seed: x, feeds: [{provider: oracle}, {provider: gcp}, {provider: aws}, {provider: vultr}, {provider: exoscale}]}
+upstreams:
+- {name: main, url: 'https://r.example', place: aws/us-east-1, canonical: true}
+- {name: more, url: 'https://m.example', place: aws/us-east-2, serves: [vultr]}
+- {name: idle, url: 'https://i.example', place: linode/us-east, serves: [digitalocean], state: off}
+stores:
+- {name: on, place: gcp/us-central1, serves: [gcp], url: 'https://a.example/{digest}'}
+- {name: gone, place: oracle/us-ashburn-1, serves: [oracle], url: 'https://b.example/{digest}', state: off}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(c.Served(), " "); got != "aws gcp linode vultr" {
+		t.Errorf("served %q", got)
+	}
+	if got := strings.Join(c.Unserved(), " "); got != "exoscale oracle" {
+		t.Errorf("unserved %q", got)
 	}
 }
 

@@ -19,7 +19,8 @@ type Config struct {
 	Version int `yaml:"version" rule:"required" hint:"begin the file with version: 1"`
 	// Listen is the address of the public port. PORT in the environment overrides the port.
 	Listen string `yaml:"listen"`
-	// Admin is the address of the operators' port: metrics, explain, pprof. Keep it away from clients. Empty: no such port.
+	// Admin is the address of the operators' port: metrics, explain, pprof, all without login. Keep it away from clients.
+	// Empty: no such port.
 	Admin string `yaml:"admin"`
 	// Location is the place where this instance runs, such as `gcp/us-central1`. A client nobody can locate borrows its
 	// coordinates (never its cloud). Without it such a client is ranked by price and name only.
@@ -36,7 +37,8 @@ type Config struct {
 	Ranges Ranges `yaml:"ranges"`
 	// Places adds places to the built-in map, or corrects them. The key is the place: `onprem/berlin`.
 	Places map[place.Place]Site `yaml:"places"`
-	// Upstreams are the OCI registries that hold the images. Exactly one is canonical.
+	// Upstreams are the OCI registries that hold the images. Exactly one is canonical. Upstreams and stores together: at
+	// most 256.
 	Upstreams []Upstream `yaml:"upstreams" rule:"required" hint:"name at least the registry that holds all images, with canonical: true"`
 	// Stores are buckets and CDNs that serve blobs by digest.
 	Stores []Store `yaml:"stores"`
@@ -122,10 +124,13 @@ type Limits struct {
 	ReadHeaderTimeout time.Duration `yaml:"readHeaderTimeout"`
 	// ReadTimeout is how long a client may take to send a whole request.
 	ReadTimeout time.Duration `yaml:"readTimeout"`
-	// WriteTimeout is how long an answer may take to be written, relayed tag lists included.
+	// WriteTimeout is how long an answer may take to be written. Longer than 10 s: a relayed tag list may take 5 s of a near
+	// upstream and then 5 s of the canonical one.
 	WriteTimeout time.Duration `yaml:"writeTimeout"`
-	// IdleTimeout is how long an idle connection is kept. It must be longer than the load balancer's (Google's keeps
-	// 600 s, so 620 s is the least there), or the balancer now and then sends a request into a closing connection.
+	// IdleTimeout is how long an idle connection is kept. Behind a load balancer that sends many clients' requests over one
+	// connection it must be longer than the balancer's own (Google's keeps 600 s, so 620 s is the least there), or now and
+	// then a request goes into a closing connection: the default there is 650 s. Where connections are the clients' own
+	// (`behind: direct`, or the PROXY protocol alone) it is 75 s, so that idle ones do not use up `maxConnections`.
 	IdleTimeout time.Duration `yaml:"idleTimeout"`
 	// MaxStreams is how many HTTP/2 streams one connection may have open.
 	MaxStreams int `yaml:"maxStreams"`
@@ -143,7 +148,8 @@ type Ranges struct {
 	// Cache is a directory for the last good copy of each feed. Without it a restart begins with the seed.
 	Cache string `yaml:"cache"`
 	// Seed is a directory of feed files baked into an image, the first baseline when there is neither network nor cache. They
-	// are named for their feed: `aws.json`, `gcp.json`, `azure.json`, `geofeed-linode.csv`.
+	// are named for their feed: `aws.json`, `gcp.json`, `azure.json`, a geofeed for its cloud: `linode.csv`. The second of a kind has a number:
+	// `csv-2.csv`. A feed without a file is logged.
 	Seed string `yaml:"seed"`
 	// Feeds are the published address ranges to load.
 	Feeds []Feed `yaml:"feeds"`
@@ -289,7 +295,7 @@ type Route struct {
 	CostWeight float64 `yaml:"costWeight"`
 	// MonthlyTB is the traffic per month, in TB, that chooses the price tier. 0: the first tier.
 	MonthlyTB float64 `yaml:"monthlyTB"`
-	// Latency is a file of measured round-trip times (CSV lines `from,to,ms`, or JSON) that replaces the built-in estimate.
+	// Latency is a file of measured round-trip times (CSV lines `from,to,ms`) that replace the built-in estimate.
 	Latency string `yaml:"latency"`
 	// Pins send some clients to named candidates only. The first one that matches counts.
 	Pins []Pin `yaml:"pin"`
@@ -318,7 +324,8 @@ type Pin struct {
 
 // Deny lists what is never served.
 type Deny struct {
-	// Digests are digests of blobs and manifests.
+	// Digests are digests of blobs and manifests, refused when asked for by digest. A manifest can still be pulled **by
+	// tag**: this server does not know what a tag stands for. List its layers too, which are always asked for by digest.
 	Digests []oci.Digest `yaml:"digests"`
 	// Repositories are full names, as the client writes them.
 	Repositories []string `yaml:"repositories"`

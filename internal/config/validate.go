@@ -39,6 +39,7 @@ func validate(d *decoder, c *Config) {
 	v.ranges()
 	v.upstreams()
 	v.stores()
+	v.candidates()
 	v.route()
 	v.denied()
 	v.log()
@@ -187,7 +188,13 @@ func split(err error) []error {
 	return []error{err}
 }
 
+// relayTimes is what a relayed tag list may take: 5 s of a near upstream, then 5 s of the canonical one.
+const relayTimes = 10 * time.Second
+
 func (v *validator) limits() {
+	if _, set := v.nodes["limits.idleTimeout"]; !set && v.c.Client.Rule().Header != "" {
+		v.c.Limits.IdleTimeout = sharedIdle // a header tells clients apart: their requests share connections
+	}
 	l := v.c.Limits
 	for key, d := range map[string]time.Duration{
 		"readHeaderTimeout": l.ReadHeaderTimeout, "readTimeout": l.ReadTimeout, "idleTimeout": l.IdleTimeout, "checkTimeout": l.CheckTimeout,
@@ -196,8 +203,8 @@ func (v *validator) limits() {
 			v.fail("limits."+key, "", "%s must be longer than 0", key)
 		}
 	}
-	if l.WriteTimeout <= 5*time.Second {
-		v.fail("limits.writeTimeout", "", "writeTimeout must be longer than 5s, the time a relayed tag list may take")
+	if l.WriteTimeout <= relayTimes {
+		v.fail("limits.writeTimeout", "", "writeTimeout must be longer than %s, the time a relayed tag list may take", formatDuration(relayTimes))
 	}
 	if l.CheckTimeout > 5*time.Second {
 		v.fail("limits.checkTimeout", "a client waits for it", "checkTimeout must be at most 5s")

@@ -2,6 +2,9 @@ package config
 
 import (
 	"fmt"
+	"maps"
+	"net"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -14,6 +17,7 @@ func (v *validator) warnings() {
 	if c.Location.IsZero() {
 		v.warn("location", "location: the place where this instance runs", "location is not set: clients that nobody can locate are ranked by price and name only")
 	}
+	v.warnAdmin()
 	v.warnFront()
 	v.warnFeeds()
 	v.warnUnserved()
@@ -57,6 +61,22 @@ func (v *validator) warnRegion(at, raw, cloud, region string) {
 	}
 	if hostCloud, host := hostRegion(u.Hostname()); host != "" && (hostCloud != cloud || host != region) {
 		v.warn(at, "one of the two is wrong", "the host is in %s/%s, the place is %s/%s", hostCloud, host, cloud, region)
+	}
+}
+
+// warnAdmin finds an operators' port that strangers may reach.
+func (v *validator) warnAdmin() {
+	host, _, err := net.SplitHostPort(v.c.Admin)
+	if err != nil {
+		return // no such port
+	}
+	const hint = "listen on 127.0.0.1 or a private address; or see to it that only operators reach this port"
+	addr, err := netip.ParseAddr(host)
+	switch {
+	case host == "" || err == nil && addr.IsUnspecified():
+		v.warn("admin", hint, "the operators' port listens on all interfaces: whoever reaches it reads profiles and may explain, without login")
+	case err == nil && addr.Unmap().IsGlobalUnicast() && !addr.Unmap().IsPrivate():
+		v.warn("admin", hint, "the operators' port listens on a public address: whoever reaches it reads profiles and may explain, without login")
 	}
 }
 
@@ -130,21 +150,35 @@ func (f Feed) cloud() string {
 	}
 }
 
-// Unserved lists the clouds that this file can recognise, that no store names and no upstream lives in. Their clients
-// are treated like the rest of the internet. Sorted.
-func (c *Config) Unserved() []string {
+// Served lists the clouds that an active store or upstream names, or that an upstream lives in, sorted. Clients of all
+// others belong to the stores that serve `internet`.
+func (c *Config) Served() []string {
 	named := map[string]bool{}
-	for _, s := range c.Stores {
-		for _, cloud := range s.Serves.Clouds {
-			named[cloud] = true
+	for i := range c.Stores {
+		if s := &c.Stores[i]; s.State == Active {
+			for _, cloud := range s.Serves.Clouds {
+				named[cloud] = true
+			}
 		}
 	}
-	for _, u := range c.Upstreams {
+	for i := range c.Upstreams {
+		u := &c.Upstreams[i]
 		named[u.Place.Cloud] = true
+		if u.State == Active {
+			for _, cloud := range u.Serves.Clouds {
+				named[cloud] = true
+			}
+		}
 	}
+	return slices.Sorted(maps.Keys(named))
+}
+
+// Unserved lists the clouds that this file can recognise and that are not Served. Sorted.
+func (c *Config) Unserved() []string {
+	served := c.Served()
 	var out []string
 	for _, f := range c.Ranges.Feeds {
-		if cloud := f.cloud(); cloud != "" && !named[cloud] && !slices.Contains(out, cloud) {
+		if cloud := f.cloud(); cloud != "" && !slices.Contains(served, cloud) && !slices.Contains(out, cloud) {
 			out = append(out, cloud)
 		}
 	}
