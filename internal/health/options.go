@@ -24,7 +24,8 @@ type Options struct {
 
 	// Busy is how often the candidates that clients are sent to are probed: 30 s. Idle is for the others: 5 min.
 	Busy, Idle time.Duration
-	// Confirm is the interval after a first failure: 1 s. Retry is that of ejected candidates: 10 s.
+	// Confirm is the interval after a first failure: 1 s. Retry is that of ejected candidates: 10 s, or Busy when that is
+	// shorter.
 	Confirm, Retry time.Duration
 	// First is within what time a new candidate is first probed: 2 s.
 	First time.Duration
@@ -45,6 +46,10 @@ type Options struct {
 }
 
 func (o *Options) setDefaults() {
+	retry := 10 * time.Second
+	if o.Busy > 0 {
+		retry = min(retry, o.Busy)
+	}
 	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	if o.Observe == nil {
 		o.Observe = func(string, string, time.Duration) {}
@@ -57,7 +62,7 @@ func (o *Options) setDefaults() {
 		d time.Duration
 	}{
 		{&o.Busy, 30 * time.Second}, {&o.Idle, 5 * time.Minute},
-		{&o.Confirm, time.Second}, {&o.Retry, 10 * time.Second},
+		{&o.Confirm, time.Second}, {&o.Retry, retry},
 		{&o.First, 2 * time.Second}, {&o.Recent, 10 * time.Minute}, {&o.Burst, 30 * time.Second},
 		{&o.Timeout, 5 * time.Second}, {&o.FirstByte, 3 * time.Second},
 	} {
