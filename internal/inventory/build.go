@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/bits"
 	"runtime"
+	"time"
 )
 
 // storeChange brings one store's digests into a table.
@@ -47,6 +48,7 @@ const openAtOnce = 256
 
 // build merges everything into a new table, in bounded memory. A segment that cannot be read is a *sourceError.
 func build(in buildInput) (*Table, error) {
+	begin := time.Now()
 	t := in.old
 	for first := true; first || len(in.changes) > 0; first = false {
 		turn := in
@@ -70,6 +72,7 @@ func build(in buildInput) (*Table, error) {
 		}
 		t, in.changes = next, in.changes[n:]
 	}
+	t.took = time.Since(begin)
 	return t, nil
 }
 

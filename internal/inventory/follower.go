@@ -138,7 +138,9 @@ func (f *Follower) Load() {
 		})
 	}
 	wg.Wait()
-	f.update()
+	if err := f.update(); err != nil {
+		f.log.Warn("inventories on disk cannot be used", "error", err.Error())
+	}
 }
 
 func (f *Follower) firstLoad(s *followed) bool {

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"sort"
+	"time"
 
 	"ociproxy/internal/oci"
 )
@@ -24,6 +25,7 @@ type Entry struct {
 type Table struct {
 	parts [algorithms]*part
 	held  [MaxStores]int
+	took  time.Duration
 }
 
 // part is the table of one algorithm: records, then the index.
@@ -82,6 +84,14 @@ func (t *Table) Bytes() int64 {
 		n += int64(len(p.records)+len(p.index)) + p.sets.bytes()
 	}
 	return n
+}
+
+// Took is how long it took to build the table.
+func (t *Table) Took() time.Duration {
+	if t == nil {
+		return 0
+	}
+	return t.took
 }
 
 // Held counts the digests that store i holds.
