@@ -28,15 +28,16 @@ type checked struct {
 
 func (a *app) check() *cobra.Command {
 	var (
-		print, live bool
-		opts        check.Options
+		how  checking
+		opts check.Options
 	)
 	cmd := &cobra.Command{
 		Use:   "check FILE",
 		Short: "Check a config file, and with --live the stores and upstreams in it",
 		Long: `check reads the config and reports every error and warning at once, with its place in the file
-and what to do. It then lists which clouds are served by whom, and which fall to the stores that
-serve the internet. FILE may be - for stdin.
+and what to do. It opens the files that the config names (certificate, latency matrix, GeoIP), as
+serve will; with --no-files it does not, for a machine that lacks them. It then lists which clouds
+are served by whom, and which fall to the stores that serve the internet. FILE may be - for stdin.
 
 With --live each store and upstream is asked, anonymously, what the proxy and container runtimes
 will ask of it: over IPv4 and IPv6 each, GET and HEAD, ranges, a digest that does not exist, an
@@ -51,11 +52,11 @@ first repositories of mirror.repositories.list are tried.`,
 			cobra.ShellCompDirectiveFilterFileExt),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
-			case print && live:
+			case how.print && how.live:
 				return cli.Usage("run check twice", "--print and --live exclude each other")
-			case print && a.format == cli.JSON:
+			case how.print && a.format == cli.JSON:
 				return cli.Usage("leave out --output json", "--print writes YAML")
-			case len(opts.Images) > 0 && !live:
+			case len(opts.Images) > 0 && !how.live:
 				return cli.Usage("add --live", "--image needs --live")
 			}
 			for _, image := range opts.Images {
@@ -63,12 +64,13 @@ first repositories of mirror.repositories.list are tried.`,
 					return cli.Usage("for example pause:3.10", "%w", err)
 				}
 			}
-			return a.runCheck(cmd.Context(), args[0], print, live, opts)
+			return a.runCheck(cmd.Context(), args[0], how, opts)
 		},
 	}
 	f := cmd.Flags()
-	f.BoolVar(&print, "print", false, "print the config as the server sees it: defaults filled in, YAML")
-	f.BoolVar(&live, "live", false, "ask the stores and upstreams")
+	f.BoolVar(&how.print, "print", false, "print the config as the server sees it: defaults filled in, YAML")
+	f.BoolVar(&how.live, "live", false, "ask the stores and upstreams")
+	f.BoolVar(&how.noFiles, "no-files", false, "do not open the files that the config names")
 	f.StringArrayVar(&opts.Images, "image", nil, "`image` NAME[:TAG] or NAME@DIGEST to ask for, without a host; may be repeated")
 	f.DurationVar(&opts.Timeout, "timeout", 10*time.Second, "`time` for each request of --live")
 	f.IntVar(&opts.Concurrency, "concurrency", 8, "stores and upstreams that --live asks at once")
@@ -76,8 +78,14 @@ first repositories of mirror.repositories.list are tried.`,
 	return cmd
 }
 
-func (a *app) runCheck(ctx context.Context, file string, print, live bool, opts check.Options) error {
+// checking are the flags of check that say how far it goes.
+type checking struct{ print, live, noFiles bool }
+
+func (a *app) runCheck(ctx context.Context, file string, how checking, opts check.Options) error {
 	cfg, err := a.load(file)
+	if err == nil {
+		err = usable(cfg, !how.noFiles)
+	}
 	if faults, bad := errors.AsType[*config.Errors](err); bad && a.format == cli.JSON {
 		// Faults are this command's answer, so they go to stdout.
 		doc := checked{File: file, Errors: faults.List, Warnings: []*config.Error{}}
@@ -89,7 +97,7 @@ func (a *app) runCheck(ctx context.Context, file string, print, live bool, opts 
 	if err != nil {
 		return a.invalid(err)
 	}
-	if print {
+	if how.print {
 		text, err := config.Print(cfg)
 		if err != nil {
 			return err
@@ -109,7 +117,7 @@ func (a *app) runCheck(ctx context.Context, file string, print, live bool, opts 
 			return err
 		}
 	}
-	if live {
+	if how.live {
 		opts.UserAgent = "oci-proxy/" + thisBuild().Version
 		opts.Progress = a.progress()
 		if doc.Live, err = check.Live(ctx, cfg, opts); err != nil {

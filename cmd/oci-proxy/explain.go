@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"ociproxy/internal/cli"
-	"ociproxy/internal/config"
 	"ociproxy/internal/proxy"
 )
 
@@ -87,7 +86,7 @@ func (a *app) runExplain(ctx context.Context, e explanations, path string) error
 		return err
 	}
 	defer server.Close()
-	a.prepare(ctx, server, cfg, e.timeout)
+	a.prepare(ctx, server, e.timeout)
 	if e.ip != "-" {
 		return a.explainOne(ctx, server, single, path)
 	}
@@ -95,24 +94,15 @@ func (a *app) runExplain(ctx context.Context, e explanations, path string) error
 }
 
 // prepare loads the feeds in bounded time and says which could not be had.
-func (a *app) prepare(ctx context.Context, server *proxy.Server, cfg *config.Config, timeout time.Duration) {
+func (a *app) prepare(ctx context.Context, server *proxy.Server, timeout time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	err := server.Prepare(ctx)
 	if err == nil {
 		return
 	}
-	late := false
 	for line := range strings.Lines(err.Error()) {
-		line = strings.TrimSpace(line)
-		if line == context.DeadlineExceeded.Error() { // does not say whose
-			late = true
-			continue
-		}
-		fmt.Fprintf(a.stderr, "warning: %s\n", cli.OneLine(line))
-	}
-	if late {
-		fmt.Fprintf(a.stderr, "warning: not every feed answered within %s: %s\n", timeout, strings.Join(remoteFeeds(cfg), ", "))
+		fmt.Fprintf(a.stderr, "warning: %s\n", cli.OneLine(strings.TrimSpace(line)))
 	}
 	fmt.Fprintln(a.stderr, "hint: give a file with --feed provider=FILE; the answers below are made without it")
 }

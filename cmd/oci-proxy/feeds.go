@@ -48,18 +48,3 @@ func giveFeed(cfg *config.Config, name, file string) error {
 	}
 	return nil
 }
-
-// remoteFeeds names the feeds that are fetched, as --feed wants them.
-func remoteFeeds(cfg *config.Config) []string {
-	var names []string
-	for _, f := range cfg.Ranges.Feeds {
-		switch {
-		case f.File != "":
-		case f.Cloud != "":
-			names = append(names, f.Cloud)
-		default:
-			names = append(names, string(f.Provider))
-		}
-	}
-	return names
-}

@@ -30,10 +30,11 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"envsubst": envsubst,
-			"exits":    exits,
-			"mute":     mute,
-			"world":    world,
+			"certificate": certificate,
+			"envsubst":    envsubst,
+			"exits":       exits,
+			"mute":        mute,
+			"world":       world,
 		},
 	})
 }

@@ -44,6 +44,9 @@ PORT in the environment overrides the port of listen, as platforms that run cont
 func levels() []string { return config.LogLevel("").Values() }
 
 func (a *app) runServe(ctx context.Context, file, level string) error {
+	listening, done := context.WithCancel(context.WithoutCancel(ctx)) // the drain included
+	defer done()
+	reload := hangups(listening) // first of all: uncaught, SIGHUP ends the process
 	cfg, err := a.load(file)
 	if err != nil {
 		return a.invalid(err)
@@ -70,7 +73,7 @@ func (a *app) runServe(ctx context.Context, file, level string) error {
 	if err != nil {
 		return a.invalid(err)
 	}
-	err = server.Run(ctx, hangups(ctx))
+	err = server.Run(ctx, reload)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return cli.Fail("stop the other process, or change listen, admin or PORT", "%w", err)

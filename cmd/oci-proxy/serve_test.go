@@ -3,13 +3,16 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -122,6 +125,93 @@ func TestServe(t *testing.T) {
 		}
 	case <-time.After(10 * time.Second):
 		t.Fatalf("does not end\n%s", log)
+	}
+}
+
+// TestHangupWhileLoading guards that a SIGHUP ended the process until it served. The config is a pipe: it is being loaded
+// for as long as the test wants.
+func TestHangupWhileLoading(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config.yaml")
+	if err := syscall.Mkfifo(file, 0o600); err != nil {
+		t.Skip(err)
+	}
+	log := new(lines)
+	done := make(chan int, 1)
+	go func() { done <- run(t.Context(), []string{"serve", "--config", file}, noEnv, nil, new(lines), log) }()
+	pipe, err := os.OpenFile(file, os.O_WRONLY, 0) // waits for the reader
+	if err != nil {
+		t.Fatal(err)
+	}
+	hangup(t)
+	if _, err := pipe.WriteString("version: 1\nnonsense: true\n"); err != nil {
+		t.Fatal(err)
+	}
+	pipe.Close()
+	if code := <-done; code != 3 || !strings.Contains(log.String(), "nonsense") {
+		t.Errorf("exit code %d: %s", code, log)
+	}
+}
+
+// TestReloadKeepsFeeds: a provider that cannot be reached when the config changes takes nothing away.
+func TestReloadKeepsFeeds(t *testing.T) {
+	var gone atomic.Bool
+	feed := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if gone.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "192.0.2.0/24,aws/us-east-1")
+	}))
+	defer feed.Close()
+	file := filepath.Join(t.TempDir(), "config.yaml")
+	write := func(refresh string) {
+		text := fmt.Sprintf(serveConfig, "us") + "ranges: {refresh: " + refresh + ", feeds: [{provider: csv, insecure: true, url: \"" + feed.URL + "\"}]}\n"
+		text = strings.NewReplacer(`admin: ""`, `admin: "127.0.0.1:0"`, "127.0.0.1:1", "127.0.0.1:0").Replace(text)
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("1h")
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	log := new(lines)
+	done := make(chan int, 1)
+	go func() { done <- run(ctx, []string{"serve", "--config", file}, noEnv, nil, new(lines), log) }()
+	admin := ""
+	eventually(t, "serving", log, func() bool {
+		if _, after, ok := strings.Cut(log.String(), `"admin":"`); ok {
+			admin, _, _ = strings.Cut(after, `"`)
+		}
+		return admin != ""
+	})
+	place := func() string {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+admin+"/explain?ip=192.0.2.7", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Close = true
+		resp, err := http.DefaultTransport.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		var e struct{ Place string }
+		if err := json.NewDecoder(resp.Body).Decode(&e); err != nil {
+			t.Fatal(err)
+		}
+		return e.Place
+	}
+	eventually(t, "the feed is read", log, func() bool { return place() == "aws/us-east-1" })
+	gone.Store(true)
+	write("2h")
+	hangup(t)
+	eventually(t, "reloaded", log, func() bool { return strings.Contains(log.String(), "configuration reloaded") })
+	if got := place(); got != "aws/us-east-1" {
+		t.Errorf("after the reload 192.0.2.7 is in %q", got)
+	}
+	stop()
+	if code := <-done; code != 0 {
+		t.Errorf("exit code %d", code)
 	}
 }
 

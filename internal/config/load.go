@@ -70,7 +70,17 @@ func Parse(name string, data []byte) (*Config, error) {
 	}
 	sum := sha256.Sum256(data)
 	c.Hash = hex.EncodeToString(sum[:])
+	c.file, c.text = name, data
 	return c, nil
+}
+
+// Fault is a fault that only shows when what the file names is used, such as a certificate that does not fit its key. It
+// has the place of path in the file, or of the nearest thing around it.
+func (c *Config) Fault(path, hint, format string, args ...any) *Error {
+	v := &validator{decoder: &decoder{source: newSource(c.file, c.text), nodes: map[string]*yaml.Node{}, bad: map[string]bool{}}}
+	v.read(c.text) // again: a server has no use for the nodes while it runs
+	v.bad = map[string]bool{}
+	return v.locate(v.at(path, hint, format, args...))
 }
 
 func (d *decoder) read(data []byte) *Config {

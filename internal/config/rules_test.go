@@ -193,6 +193,25 @@ stores:
 	}
 }
 
+func TestFault(t *testing.T) {
+	c, err := Parse("f", []byte("version: 1\n"+upstream+"tls: {cert: a, key: b}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{
+		"tls.key":       "f:3:21: tls.key: gone, 1",
+		"route.latency": "f:1:1: route.latency: gone, 1", // not in the file
+		"":              "f:1:1: gone, 1",
+	} {
+		if got := c.Fault(path, "look", "gone, %d", 1); got.Error() != want || got.Hint != "look" || got.Excerpt == "" {
+			t.Errorf("%#v, want %s", got, want)
+		}
+	}
+	if got := Default().Fault("tls", "", "gone"); !strings.Contains(got.Error(), "tls: gone") {
+		t.Errorf("without a file: %v", got)
+	}
+}
+
 func TestExcerpt(t *testing.T) {
 	for _, tt := range []struct {
 		name, line string

@@ -59,6 +59,8 @@ type Config struct {
 	Warnings []*Error `yaml:"-"`
 
 	places *place.Map // built while the file was read
+	file   string     // what messages call the file
+	text   []byte     // of the file, for Fault
 }
 
 // Client says how to learn the client's address.

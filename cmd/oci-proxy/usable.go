@@ -1,0 +1,99 @@
+package main
+
+import (
+	"cmp"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"ociproxy/internal/clientip"
+	"ociproxy/internal/config"
+	"ociproxy/internal/proxy"
+)
+
+// usable builds what serve builds of a config whose text is right, and opens the files it names unless they are
+// elsewhere. The error is a *config.Errors.
+func usable(cfg *config.Config, files bool) error {
+	u := use{cfg: cfg}
+	if _, err := clientip.New(cfg.Client.Rule()); err != nil {
+		u.fault("client.behind", "", err)
+	}
+	routing := *cfg
+	routing.Route.Latency = ""
+	if _, err := proxy.NewSnapshot(&routing); err != nil {
+		u.fault("", "", err)
+	} else if files && cfg.Route.Latency != "" {
+		if _, err := proxy.NewSnapshot(cfg); err != nil {
+			u.fault("route.latency", "each line is from,to,ms, such as aws/us-east-1,gcp/us-east4,3.5", err)
+		}
+	}
+	if files {
+		u.certificate()
+		u.readable("ranges.geoip.city", cfg.Ranges.GeoIP.City)
+		u.readable("ranges.geoip.asn", cfg.Ranges.GeoIP.ASN)
+	}
+	if len(u.faults) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(u.faults, func(a, b *config.Error) int { return cmp.Compare(a.Line, b.Line) })
+	return &config.Errors{List: u.faults}
+}
+
+// use collects what is wrong with the files that a config names.
+type use struct {
+	cfg    *config.Config
+	faults []*config.Error
+}
+
+func (u *use) fault(path, hint string, err error) {
+	text := err.Error()
+	for _, known := range []string{path + ": ", "tls: "} { // what the fault's path says already
+		text = strings.TrimPrefix(text, known)
+	}
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission) {
+		hint = "check opens the files that serve will open; --no-files leaves them out where they are not at hand"
+	}
+	u.faults = append(u.faults, u.cfg.Fault(path, hint, "%s", text))
+}
+
+func (u *use) certificate() {
+	t := u.cfg.TLS
+	if !t.Enabled() {
+		return
+	}
+	cert, certOK := u.read("tls.cert", t.Cert)
+	key, keyOK := u.read("tls.key", t.Key)
+	if !certOK || !keyOK {
+		return
+	}
+	if _, err := tls.X509KeyPair(cert, key); err != nil {
+		u.fault("tls", "cert is the PEM chain, the server's own certificate first; key is its private key", err)
+	}
+}
+
+func (u *use) read(path, file string) ([]byte, bool) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		u.fault(path, "", err)
+	}
+	return data, err == nil
+}
+
+// readable reports a file that cannot be opened or is none; it may be large.
+func (u *use) readable(path, file string) {
+	if file == "" {
+		return
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		u.fault(path, "", err)
+		return
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		u.fault(path, "name an mmdb file", fmt.Errorf("%s is not a regular file", file))
+	}
+}
