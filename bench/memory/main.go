@@ -16,7 +16,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -190,16 +189,4 @@ func (p *running) steady(ctx context.Context) (float64, error) {
 }
 
 // status reads a size from /proc, in MiB.
-func (p *running) status(key string) (float64, error) {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(string(data)) {
-		if rest, ok := strings.CutPrefix(line, key+":"); ok {
-			kib, err := strconv.Atoi(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), "kB")))
-			return float64(kib) / 1024, err
-		}
-	}
-	return 0, fmt.Errorf("%s is not in /proc/self/status", key)
-}
+func (p *running) status(key string) (float64, error) { return process.Memory(p.cmd.Process.Pid, key) }

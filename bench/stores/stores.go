@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"ociproxy/internal/inventory"
@@ -23,6 +24,9 @@ import (
 // Stores answers for /s<i>/inventory/… with inventories, and for everything else as a store that has it.
 type Stores struct {
 	*httptest.Server
+	// Asked counts the requests for blobs.
+	Asked atomic.Int64
+
 	n int
 
 	mu         sync.Mutex
@@ -109,6 +113,7 @@ func (s *Stores) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	_, rest, found := strings.Cut(r.URL.Path, "/inventory/")
 	switch {
 	case !found:
+		s.Asked.Add(1)
 		if b, ok := s.index[r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]]; ok {
 			http.ServeContent(rw, r, "", time.Time{}, bytes.NewReader(blob(b)))
 			return

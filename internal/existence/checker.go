@@ -67,7 +67,8 @@ type Options struct {
 	// PerOrigin those that one origin has to answer: 32, so that one that hangs does not stop the others.
 	InFlight, PerClient, PerOrigin int
 	// PerSecond bounds the checks that one client network causes in a second, with a burst of four seconds: 50.
-	PerSecond int
+	// OriginPerSecond bounds those that one origin gets, with a burst of two seconds: 500.
+	PerSecond, OriginPerSecond int
 	// Observe is called after each check with its target, one of [Results], the answer, and how long it took. Nil: not called.
 	Observe func(t Target, result string, a Answer, took time.Duration)
 }
@@ -97,7 +98,13 @@ type Checker struct {
 
 	mu      sync.Mutex
 	shares  map[netip.Prefix]int // checks under way by client network; at most InFlight entries
-	origins map[string]int       // the same by origin
+	origins map[string]*origin   // every one that was ever asked: as many as the configurations had
+}
+
+// origin is what one origin has to bear.
+type origin struct {
+	underWay int
+	rate     *rate.Limiter
 }
 
 const rateBuckets = 1024
@@ -115,6 +122,7 @@ func New(opt Options) (*Checker, error) {
 	setDefault(&opt.PerClient, 16)
 	setDefault(&opt.PerOrigin, 32)
 	setDefault(&opt.PerSecond, 50)
+	setDefault(&opt.OriginPerSecond, 500)
 	if opt.Observe == nil {
 		opt.Observe = func(Target, string, Answer, time.Duration) {}
 	}
@@ -147,7 +155,7 @@ func New(opt Options) (*Checker, error) {
 		slots:   make(chan struct{}, opt.InFlight),
 		waiting: make(chan struct{}, opt.InFlight),
 		shares:  map[netip.Prefix]int{},
-		origins: map[string]int{},
+		origins: map[string]*origin{},
 	}
 	for i := range c.rates {
 		c.rates[i] = rate.NewLimiter(rate.Limit(opt.PerSecond), 4*opt.PerSecond)
@@ -292,8 +300,8 @@ func (c *Checker) head(t *Target) (size int64, err error) {
 	}
 }
 
-// acquire takes a slot, unless the client network or the origin has its share, or the network asks too fast.
-func (c *Checker) acquire(client netip.Prefix, origin string) bool {
+// acquire takes a slot, unless the client network or the origin has its share or is asked too fast.
+func (c *Checker) acquire(client netip.Prefix, name string) bool {
 	select {
 	case c.slots <- struct{}{}:
 	default:
@@ -301,13 +309,24 @@ func (c *Checker) acquire(client netip.Prefix, origin string) bool {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.shares[client] >= c.opt.PerClient || c.origins[origin] >= c.opt.PerOrigin || !c.rate(client).Allow() {
+	o := c.origin(name)
+	if c.shares[client] >= c.opt.PerClient || o.underWay >= c.opt.PerOrigin || !c.rate(client).Allow() || !o.rate.Allow() {
 		<-c.slots
 		return false
 	}
 	c.shares[client]++
-	c.origins[origin]++
+	o.underWay++
 	return true
+}
+
+// origin returns the one of that name; c.mu is held.
+func (c *Checker) origin(name string) *origin {
+	o := c.origins[name]
+	if o == nil {
+		o = &origin{rate: rate.NewLimiter(rate.Limit(c.opt.OriginPerSecond), 2*c.opt.OriginPerSecond)}
+		c.origins[name] = o
+	}
+	return o
 }
 
 func (c *Checker) rate(client netip.Prefix) *rate.Limiter {
@@ -317,17 +336,12 @@ func (c *Checker) rate(client netip.Prefix) *rate.Limiter {
 
 var rateSeed = maphash.MakeSeed()
 
-func (c *Checker) release(client netip.Prefix, origin string) {
+func (c *Checker) release(client netip.Prefix, name string) {
 	c.mu.Lock()
-	decrement(c.shares, client)
-	decrement(c.origins, origin)
+	if c.shares[client]--; c.shares[client] <= 0 {
+		delete(c.shares, client) // the map is as small as what is under way
+	}
+	c.origin(name).underWay--
 	c.mu.Unlock()
 	<-c.slots
-}
-
-// decrement keeps no zeroes: the maps are as small as what is under way.
-func decrement[K comparable](m map[K]int, k K) {
-	if m[k]--; m[k] <= 0 {
-		delete(m, k)
-	}
 }

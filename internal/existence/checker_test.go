@@ -21,14 +21,14 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var home = netip.MustParsePrefix("192.0.2.0/24")
 
-type origin struct {
+type server struct {
 	*httptest.Server
 	hits atomic.Int64
 }
 
-func newOrigin(t *testing.T, h http.HandlerFunc) *origin {
+func newOrigin(t *testing.T, h http.HandlerFunc) *server {
 	t.Helper()
-	o := &origin{}
+	o := &server{}
 	o.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		o.hits.Add(1)
 		h(w, r)
@@ -49,7 +49,7 @@ func newChecker(t *testing.T, opt Options) *Checker {
 	return c
 }
 
-func target(o *origin, ref string) Target {
+func target(o *server, ref string) Target {
 	return Target{Key: Key{Origin: o.URL, Kind: oci.KindBlob, Ref: ref}, URL: o.URL + "/" + ref, Candidate: "s"}
 }
 
@@ -142,6 +142,18 @@ func TestRechecksAreBounded(t *testing.T) {
 	poll(t, func() bool { return answers.Load() == 4 && len(c.waiting) == 0 })
 	if n := o.hits.Load(); n != 1 {
 		t.Errorf("%d requests, want 1", n)
+	}
+}
+
+func TestAnOriginHasARate(t *testing.T) {
+	o := newOrigin(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) })
+	c := newChecker(t, Options{Budget: 5 * time.Second, OriginPerSecond: 2})
+	for i := range 50 {
+		net := netip.PrefixFrom(netip.AddrFrom4([4]byte{198, 51, byte(i), 0}), 24)
+		c.Check(t.Context(), net, []Target{target(o, fmt.Sprint(i))})
+	}
+	if n := o.hits.Load(); n < 4 || n > 20 {
+		t.Errorf("%d checks of one origin, want a burst of about 4", n)
 	}
 }
 
