@@ -16,7 +16,7 @@ import (
 func (f *feed) start(seedDir string, previous *feed) {
 	taken := previous != nil && f.takeOver(previous)
 	if f.local() {
-		f.get(context.Background()) // the outcome is in the status
+		_, _ = f.get(context.Background()) // the outcome is in the status
 		if f.current() != nil {
 			return
 		}
