@@ -410,6 +410,66 @@ func TestRetry(t *testing.T) {
 	}
 }
 
+// A replica that has lost a manifest or tag must not fail a pull: the second try goes elsewhere. HEAD before GET is how
+// clients begin, not a second try.
+func TestRetryOfManifests(t *testing.T) {
+	w := newWorld(t)
+	for _, path := range []string{"/v2/a/manifests/" + digest, "/v2/a/manifests/v1"} {
+		to := func(client, method string) string {
+			u, _, _ := strings.Cut(w.ask(t, client, method+" "+path).Header.Get("Location"), "/v2/")
+			return u
+		}
+		for _, step := range []struct{ client, method, want string }{
+			{gcpClient, "HEAD", w.eu.URL}, {gcpClient, "GET", w.eu.URL},
+			{gcpClient, "HEAD", w.us.URL},
+		} {
+			if got := to(step.client, step.method); got != step.want {
+				t.Errorf("%s %s to %s, want %s", step.method, path, got, step.want)
+			}
+		}
+		poll(t, "a checked replica is used again", func() bool { return to(gcpClient, "HEAD") == w.eu.URL })
+	}
+}
+
+// Whoever had trouble with a store is sent past it with every digest, until it is found to be well: a pull has more
+// layers than tries.
+func TestRetryShunsTheStore(t *testing.T) {
+	w := newWorld(t, "serves: [internet]", "serves: [all]")
+	const other = "sha256:2222222222222222222222222222222222222222222222222222222222222222"
+	const third = "sha256:3333333333333333333333333333333333333333333333333333333333333333"
+	to := func(client, d string) string {
+		return strings.TrimSuffix(w.ask(t, client, "GET /v2/a/blobs/"+d).Header.Get("Location"), "/b/"+d)
+	}
+	lacks := func(digests ...string) {
+		w.va.mu.Lock()
+		w.va.lacks = digests
+		w.va.mu.Unlock()
+	}
+	client := another()
+	for _, d := range []string{digest, other, third} {
+		if got := to(another(), d); got != w.va.URL {
+			t.Fatalf("%s to %s", d, got)
+		}
+	}
+	if got := to(client, digest); got != w.va.URL {
+		t.Fatalf("first try to %s", got)
+	}
+	lacks(digest)
+	for _, d := range []string{digest, other} {
+		if got := to(client, d); got != w.cdn.URL {
+			t.Errorf("%s to %s, want the next candidate", d, got)
+		}
+	}
+	if got := to(another(), other); got != w.va.URL {
+		t.Errorf("another client to %s", got)
+	}
+	lacks()
+	poll(t, "the store is well", func() bool { return to(client, other) == w.va.URL })
+	if got := to(client, third); got != w.va.URL {
+		t.Errorf("then to %s", got)
+	}
+}
+
 func TestRequestLog(t *testing.T) {
 	w := newWorld(t)
 	w.ask(t, awsClient, "GET /v2/a/blobs/"+digest, "User-Agent: containerd/2.0")

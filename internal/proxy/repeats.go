@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/maypok86/otter/v2"
+
+	"ociproxy/internal/oci"
 )
 
 // A client whose download failed asks again: for the same digest from the start, or from where it was cut.
@@ -20,7 +22,7 @@ import (
 
 const (
 	repeatWindow  = 2 * time.Minute
-	repeatSlots   = 1 << 16 // recent (client network, digest) pairs; 512 KiB
+	repeatSlots   = 1 << 16 // recent (client network, thing) pairs; 512 KiB
 	repeatRecords = 1 << 14 // pairs seen more than once
 	maxStarts     = 64      // of one pair; a download in more chunks is no longer watched
 	// chunkAlign tells a chunk of a parallel download from a resumed one: runtimes cut layers at multiples of
@@ -28,7 +30,7 @@ const (
 	chunkAlign = 1 << 20
 )
 
-// repeatKey is a client network and a digest, hashed.
+// repeatKey is a client network and what it asked for, hashed.
 type repeatKey uint64
 
 type repeats struct {
@@ -64,10 +66,23 @@ func newRepeats() (*repeats, error) {
 
 func (r *repeats) close() { r.records.StopAllGoroutines() }
 
-// seen notes that client asks for digest from byte start on, and reports whether that looks like another try
+// thing names what a request asks for: a blob by its digest, wherever it is; a manifest or tag by repository too, and
+// by method, since many clients ask HEAD before GET.
+func (r *repeats) thing(method string, req *oci.Request) uint64 {
+	switch req.Kind {
+	case oci.KindBlob:
+		return maphash.String(r.seed, req.Digest.String())
+	case oci.KindTag:
+		return (maphash.String(r.seed, req.Tag)*31+maphash.String(r.seed, req.Name))*31 + uint64(len(method))
+	default:
+		return (maphash.String(r.seed, req.Digest.String())*31+maphash.String(r.seed, req.Name))*31 + uint64(len(method))
+	}
+}
+
+// seen notes that client asks for a thing from byte start on, and reports whether that looks like another try
 // at a download that failed. key names the pair for [repeats.fine].
-func (r *repeats) seen(client netip.Prefix, digest string, start int64) (key repeatKey, again bool) {
-	key = r.key(client, digest)
+func (r *repeats) seen(client netip.Prefix, thing uint64, start int64) (key repeatKey, again bool) {
+	key = r.key(client, thing)
 	word := uint64(key)&slotKey | r.now()
 	if start == 0 {
 		word |= slotBegan
@@ -121,12 +136,16 @@ func (r *repeats) recent(word uint64) bool {
 	return (r.now()-word)&slotTime <= uint64(repeatWindow/time.Second)
 }
 
-func (r *repeats) key(client netip.Prefix, digest string) repeatKey {
+func (r *repeats) key(client netip.Prefix, thing uint64) repeatKey {
+	return repeatKey(mix(client, thing))
+}
+
+// mix hashes a network into h.
+func mix(client netip.Prefix, h uint64) uint64 {
 	a := client.Addr().As16()
-	h := maphash.String(r.seed, digest)
 	h ^= binary.LittleEndian.Uint64(a[:8])*0x9e3779b97f4a7c15 ^ binary.LittleEndian.Uint64(a[8:])*0xc2b2ae3d27d4eb4f
 	h = (h ^ h>>32) * 0xd6e8feb86659fd93
-	return repeatKey(h ^ h>>32)
+	return h ^ h>>32
 }
 
 // rangeStart is where a request's first range begins: 0 without a Range header, -1 for one that says nothing

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"fmt"
+	"hash/maphash"
 	"net/netip"
 	"testing"
 	"testing/synctest"
@@ -9,6 +10,9 @@ import (
 )
 
 var network = netip.MustParsePrefix("192.0.2.0/24")
+
+// blob is what a GET of a blob asks for.
+func blob(r *repeats, digest string) uint64 { return maphash.String(r.seed, digest) }
 
 func testRepeats(t testing.TB) *repeats {
 	r, err := newRepeats()
@@ -38,7 +42,7 @@ func TestRepeats(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			r := testRepeats(t)
 			for i, start := range tt.starts {
-				if _, got := r.seen(network, digest, start); got != tt.again[i] {
+				if _, got := r.seen(network, blob(r, digest), start); got != tt.again[i] {
 					t.Errorf("request %d from %d: again = %v", i, start, got)
 				}
 			}
@@ -48,25 +52,25 @@ func TestRepeats(t *testing.T) {
 
 func TestOthersAreNotRepeats(t *testing.T) {
 	r := testRepeats(t)
-	r.seen(network, digest, 0)
-	if _, again := r.seen(netip.MustParsePrefix("198.51.100.0/24"), digest, 0); again {
+	r.seen(network, blob(r, digest), 0)
+	if _, again := r.seen(netip.MustParsePrefix("198.51.100.0/24"), blob(r, digest), 0); again {
 		t.Error("another network")
 	}
-	if _, again := r.seen(network, absent, 0); again {
+	if _, again := r.seen(network, blob(r, absent), 0); again {
 		t.Error("another digest")
 	}
 }
 
 func TestACheckedStoreEndsIt(t *testing.T) {
 	r := testRepeats(t)
-	r.seen(network, digest, 0)
-	key, again := r.seen(network, digest, 0)
+	r.seen(network, blob(r, digest), 0)
+	key, again := r.seen(network, blob(r, digest), 0)
 	if !again {
 		t.Fatal("not noticed")
 	}
 	r.fine(key)
 	for range 3 {
-		if _, again := r.seen(network, digest, 0); again {
+		if _, again := r.seen(network, blob(r, digest), 0); again {
 			t.Error("a fleet behind one address is sent away for ever")
 		}
 	}
@@ -79,9 +83,9 @@ func TestRepeatsAreForgotten(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer r.close()
-		r.seen(network, digest, 0)
+		r.seen(network, blob(r, digest), 0)
 		<-time.After(repeatWindow + 2*time.Second) // virtual time
-		if _, again := r.seen(network, digest, 0); again {
+		if _, again := r.seen(network, blob(r, digest), 0); again {
 			t.Error("remembered for longer than the window")
 		}
 	})
@@ -91,16 +95,16 @@ func TestRepeatsAreBounded(t *testing.T) {
 	r := testRepeats(t)
 	for i := range 200_000 {
 		d := fmt.Sprint(i)
-		r.seen(network, d, 0)
-		r.seen(network, d, 0)
+		r.seen(network, maphash.String(r.seed, d), 0)
+		r.seen(network, maphash.String(r.seed, d), 0)
 	}
 	r.records.CleanUp()
 	if n := r.records.EstimatedSize(); n > repeatRecords {
 		t.Errorf("%d records, want at most %d", n, repeatRecords)
 	}
-	key, _ := r.seen(network, digest, 0)
+	key, _ := r.seen(network, blob(r, digest), 0)
 	for i := range 1000 {
-		r.seen(network, digest, int64(i)*chunkAlign)
+		r.seen(network, blob(r, digest), int64(i)*chunkAlign)
 	}
 	if record, ok := r.records.GetIfPresent(key); ok && len(record.starts) > maxStarts {
 		t.Errorf("%d starts, want at most %d", len(record.starts), maxStarts)
@@ -135,7 +139,7 @@ func BenchmarkRepeats(b *testing.B) {
 	i := 0
 	b.ReportAllocs()
 	for b.Loop() {
-		r.seen(nets[i%251], digests[i&1023], 0)
+		r.seen(nets[i%251], maphash.String(r.seed, digests[i&1023]), 0)
 		i++
 	}
 }

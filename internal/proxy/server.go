@@ -46,6 +46,7 @@ type Server struct {
 	checker *existence.Checker
 	health  *health.Monitor
 	repeats *repeats
+	shunned *shunned
 
 	inventories *inventory.Follower
 	afterwards  afterwards
@@ -80,6 +81,7 @@ func New(opt Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.shunned = newShunned()
 	if s.repeats, err = newRepeats(); err != nil {
 		return nil, err
 	}
