@@ -14,10 +14,15 @@ func (a *app) demo() *cobra.Command {
 		Long: `demo starts, in this process and on loopback only, an upstream registry with a sample image,
 stores in several clouds and regions, and the proxy in front of them. Without --once it prints
 what to try and serves until it is stopped. With --once it pulls the image as seven clients,
-prints where each was sent, and exits 1 when anything is not as it should be.`,
+prints where each was sent, and exits 1 when anything is not as it should be.
+
+With --fail STORE it lets a store fail and come back while clients pull, and shows what happens: who
+got their layers from where, when the proxy took the store out of service and when it came back.
+It ends after some twenty seconds, with 1 when a pull failed or the store did not come back.`,
 		Example: `  oci-proxy demo
   oci-proxy demo --listen 127.0.0.1:5050
-  oci-proxy demo --once --output json`,
+  oci-proxy demo --once --output json
+  oci-proxy demo --fail aws-us-east-1`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			opts.Output = a.format.String()
@@ -25,6 +30,8 @@ prints where each was sent, and exits 1 when anything is not as it should be.`,
 		},
 	}
 	cmd.Flags().BoolVar(&opts.Once, "once", false, "pull as seven clients, print what happened, exit")
+	cmd.Flags().StringVar(&opts.Fail, "fail", "", "let this `store` fail and come back while clients pull")
+	_ = cmd.RegisterFlagCompletionFunc("fail", cobra.FixedCompletions(demo.Stores(), cobra.ShellCompDirectiveNoFileComp))
 	cmd.Flags().StringVar(&opts.Listen, "listen", "", "`address` of the proxy; on loopback; default: "+demo.DefaultListen+", else a free port")
 	a.outputFlag(cmd)
 	return cmd

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -30,8 +32,10 @@ type Options struct {
 	// Once pulls the sample image as the seven clients of the scenario, reports
 	// and ends. Without it the demo serves until the context is done.
 	Once bool
+	// Fail names a store that fails and comes back while clients pull; then Run reports and ends.
+	Fail string
 	// Listen is the proxy's address, which must be on loopback. Default:
-	// DefaultListen, or any free port when that one is taken or Once is set.
+	// DefaultListen, or any free port when that one is taken or Once or Fail is set.
 	Listen string
 	// Stdout gets the report, or what to try and then a line for each piece that
 	// an upstream or store has sent. Default: nowhere.
@@ -42,12 +46,12 @@ type Options struct {
 	// serving, one line for each piece.
 	Output string
 	// Logger is the proxy's. Default: to Stderr while serving, so that one sees
-	// an edited config taken up or refused; none with Once.
+	// an edited config taken up or refused; none with Once or Fail.
 	Logger *slog.Logger
 }
 
 // Run runs the demo. With Once the error is not nil when anything is not as the
-// scenario says. Without it the error is nil when ctx is done. All that Run has
+// scenario says, with Fail when a pull failed or the store did not come back. Without them the error is nil when ctx is done. All that Run has
 // started has ended, and all it has written to disk is gone, when it returns.
 func Run(ctx context.Context, opt Options) error {
 	opt = opt.filled()
@@ -56,8 +60,14 @@ func Run(ctx context.Context, opt Options) error {
 		return cli.Usage("use --output text or --output json", "output %q: %w", opt.Output, err)
 	}
 	out := &printer{w: opt.Stdout, json: format == cli.JSON, color: cli.UseColor(opt.Stdout, os.Getenv)}
+	if opt.Fail != "" && !slices.Contains(Stores(), opt.Fail) {
+		return cli.Usage("the stores are "+strings.Join(Stores(), ", "), "fail: there is no store %q", opt.Fail)
+	}
+	if opt.Fail != "" && opt.Once {
+		return cli.Usage("run them one after the other", "once and fail exclude each other")
+	}
 	notify := out.entry
-	if opt.Once {
+	if opt.ends() {
 		notify = nil
 	}
 	d, err := build(ctx, opt, notify)
@@ -65,11 +75,17 @@ func Run(ctx context.Context, opt Options) error {
 		return err
 	}
 	defer d.remove()
-	if opt.Once {
+	switch {
+	case opt.Once:
 		return d.once(ctx, out)
+	case opt.Fail != "":
+		return d.outage(ctx, d.newOutage(opt.Fail, out))
 	}
 	return d.serve(ctx, out)
 }
+
+// ends reports whether the demo ends by itself.
+func (o Options) ends() bool { return o.Once || o.Fail != "" }
 
 // filled returns o with its defaults.
 func (o Options) filled() Options {
@@ -84,7 +100,7 @@ func (o Options) filled() Options {
 	}
 	switch {
 	case o.Logger != nil:
-	case o.Once:
+	case o.ends():
 		o.Logger = slog.New(slog.DiscardHandler)
 	default:
 		o.Logger = slog.New(slog.NewTextHandler(o.Stderr, nil))
@@ -142,7 +158,7 @@ func build(ctx context.Context, opt Options, notify func(entry)) (_ *demo, err e
 
 // listenPublic opens the proxy's port.
 func listenPublic(ctx context.Context, opt Options) (net.Listener, error) {
-	if opt.Listen == "" && opt.Once {
+	if opt.Listen == "" && opt.ends() {
 		return listenLoopback(ctx)
 	}
 	address := opt.Listen
@@ -180,6 +196,22 @@ func (d *demo) once(ctx context.Context, out *printer) error {
 			return fmt.Errorf("pull as every client: %w", err)
 		}
 		return out.report(r)
+	})
+}
+
+// outageTimeout bounds an outage; it takes some twenty seconds.
+const outageTimeout = 3 * time.Minute
+
+// outage plays an outage and reports.
+func (d *demo) outage(ctx context.Context, o *outage) error {
+	ctx, cancel := context.WithTimeout(ctx, outageTimeout)
+	defer cancel()
+	return d.run(ctx, func(ctx context.Context) error {
+		defer cancel() // which ends everything else
+		if err := d.awaitReady(ctx); err != nil {
+			return err
+		}
+		return o.run(ctx)
 	})
 }
 

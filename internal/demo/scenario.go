@@ -1,5 +1,11 @@
 package demo
 
+import (
+	"maps"
+	"net/netip"
+	"slices"
+)
+
 // client is one of those who pull, and what must come of it.
 type client struct {
 	Name    string
@@ -12,7 +18,12 @@ type client struct {
 	// From says who must answer: by name of the piece ("index", "manifest",
 	// "config", a layer), else under "".
 	From map[string]string
+	// Crowd is a /36 of its place that nobody else in the scenario uses, for pulls from ever other networks.
+	Crowd netip.Prefix
 }
+
+// nodes are all who must answer some piece.
+func (c client) nodes() []string { return slices.Collect(maps.Values(c.From)) }
 
 // from returns the node that must serve a piece of the image.
 func (c client) from(piece string) string {
@@ -35,17 +46,20 @@ func clients() []client {
 	return []client{
 		{
 			Name: "aws-virginia", Address: "192.0.2.7", Platform: "linux/amd64", Place: "aws/us-east-1",
-			From: map[string]string{"": nodeVirginia, "index": nodeUS, "manifest": nodeUS},
+			Crowd: netip.MustParsePrefix("2001:db8:1000::/36"),
+			From:  map[string]string{"": nodeVirginia, "index": nodeUS, "manifest": nodeUS},
 		},
 		{
 			// Its own store lacks a layer; so does not the next one of its cloud.
 			Name: "aws-singapore", Address: "2001:db8:a3::7", Platform: "linux/amd64", Place: "aws/ap-southeast-1",
-			From: map[string]string{"": nodeSingapore, missingInSingapore: nodeFrankfurt, "index": nodeEU, "manifest": nodeEU},
+			Crowd: netip.MustParsePrefix("2001:db8:2000::/36"),
+			From:  map[string]string{"": nodeSingapore, missingInSingapore: nodeFrankfurt, "index": nodeEU, "manifest": nodeEU},
 		},
 		{
 			// No store in its region: the nearest one of its cloud.
 			Name: "aws-dublin", Address: "2001:db8:a4::7", Platform: "linux/amd64", Place: "aws/eu-west-1",
-			From: map[string]string{"": nodeFrankfurt, "index": nodeEU, "manifest": nodeEU},
+			Crowd: netip.MustParsePrefix("2001:db8:3000::/36"),
+			From:  map[string]string{"": nodeFrankfurt, "index": nodeEU, "manifest": nodeEU},
 		},
 		{
 			// No store serves its cloud, but upstreams live there: the near one,
@@ -56,12 +70,14 @@ func clients() []client {
 		{
 			// On arm64, of which the near upstream has only the index.
 			Name: "azure-amsterdam", Address: "203.0.113.7", Platform: "linux/arm64", Place: "azure/westeurope",
-			From: map[string]string{"": nodeAzure, "index": nodeEU, "manifest": nodeUS},
+			Crowd: netip.MustParsePrefix("2001:db8:4000::/36"),
+			From:  map[string]string{"": nodeAzure, "index": nodeEU, "manifest": nodeUS},
 		},
 		{
 			// An address nobody lists: the store that serves the internet.
 			Name: "home", Address: "2001:db8:ff::7", Platform: "linux/arm64", Place: "",
-			From: map[string]string{"": nodeCDN, "index": nodeUS, "manifest": nodeUS},
+			Crowd: netip.MustParsePrefix("2001:db8:f000::/36"),
+			From:  map[string]string{"": nodeCDN, "index": nodeUS, "manifest": nodeUS},
 		},
 		{
 			// At home too, and would like AWS to pay. The front knows better.

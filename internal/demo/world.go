@@ -33,7 +33,7 @@ type node struct {
 	url       string // http://127.0.0.1:port
 	handler   keeps
 	ledger    *ledger
-	listener  net.Listener
+	listener  *outlet
 }
 
 // The nodes, by the names the config and the scenario use.
@@ -46,6 +46,11 @@ const (
 	nodeAzure     = "azure-westeurope"
 	nodeCDN       = "cdn"
 )
+
+// Stores are the names of the stores.
+func Stores() []string {
+	return []string{nodeVirginia, nodeFrankfurt, nodeSingapore, nodeAzure, nodeCDN}
+}
 
 // What is missing where, on purpose: the layer that the store in Singapore never
 // got, and the one that the European replica has not caught up with.
@@ -72,10 +77,12 @@ func newWorld(ctx context.Context, notify func(entry)) (*world, error) {
 		{name: nodeCDN, serves: "internet", handler: img.store(nodeCDN, http.StatusForbidden).serve},
 	}}
 	for _, n := range w.nodes {
-		if n.listener, err = listenLoopback(ctx); err != nil {
+		ln, err := listenLoopback(ctx)
+		if err != nil {
 			w.close()
 			return nil, fmt.Errorf("start %s: %w", n.name, err)
 		}
+		n.listener = newOutlet(ln)
 		n.url = "http://" + n.listener.Addr().String()
 		n.ledger = newLedger(n.name, notify)
 	}

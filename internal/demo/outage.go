@@ -1,0 +1,222 @@
+package demo
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// pace says how long the parts of an outage take.
+type pace struct {
+	pulls   time.Duration // from one pull to the next
+	before  time.Duration // pulls before the store fails
+	ejected time.Duration // how long it stays down after it was ejected
+	after   time.Duration // pulls after all is as before
+	retry   time.Duration // what a client waits before it tries a piece again
+
+	// Within what time must happen what must happen.
+	ejectWithin, readmitWithin, returnWithin time.Duration
+}
+
+var usualPace = pace{
+	pulls: 400 * time.Millisecond, before: 3 * time.Second, ejected: 3 * time.Second, after: 1500 * time.Millisecond,
+	retry: 200 * time.Millisecond, ejectWithin: 20 * time.Second, readmitWithin: 20 * time.Second, returnWithin: 10 * time.Second,
+}
+
+// tries is how often a client asks for a piece before its pull has failed. A kubelet does it three times, more slowly.
+const tries = 3
+
+// outage lets one store fail and come back, while those whom it serves pull. It knows nothing of health but what the
+// admin port tells everybody.
+type outage struct {
+	demo    *demo
+	store   *node
+	clients []client
+	out     *printer
+	pace    pace
+
+	fail, restore func() // of the store
+
+	start  time.Time
+	pulled int // pulls begun: each comes from another network
+	report outageReport
+
+	failedAt, restoredAt, ejectedAt, readmittedAt time.Time       // zero: not yet
+	returned                                      map[string]bool // clients whose pulls are as they should be again
+}
+
+// newOutage prepares an outage of a store of [Stores].
+func (d *demo) newOutage(store string, out *printer) *outage {
+	n := d.world.node(store)
+	o := &outage{
+		demo: d, store: n, out: out, pace: usualPace, report: outageReport{Store: store},
+		fail: n.listener.fail, restore: n.listener.restore,
+	}
+	for _, c := range clients() {
+		if c.Crowd.IsValid() && slices.Contains(c.nodes(), store) {
+			o.clients = append(o.clients, c)
+		}
+	}
+	return o
+}
+
+// run plays it. The error says what was not as it should be.
+func (o *outage) run(ctx context.Context) error {
+	o.start = time.Now()
+	if err := o.out.outageBegins(o); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	states := make(chan bool)
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		o.watch(ctx, states)
+	}()
+	err := o.play(ctx, states)
+	cancel()
+	<-watched
+	if err != nil {
+		return err
+	}
+	return o.out.outageReport(o.summary())
+}
+
+// play goes through the parts of the outage; those that take too long become problems, and the rest is left out.
+func (o *outage) play(ctx context.Context, states <-chan bool) error {
+	never := func() bool { return false }
+	parts := []struct {
+		begin   func()
+		until   func() bool
+		limit   time.Duration
+		problem string // of a part that must not end by its limit; "" for one that is only to pass
+	}{
+		{nil, never, o.pace.before, ""},
+		{o.breakStore, func() bool { return !o.ejectedAt.IsZero() }, o.pace.ejectWithin, "the store was not ejected"},
+		{nil, never, o.pace.ejected, ""},
+		{o.mendStore, func() bool { return !o.readmittedAt.IsZero() }, o.pace.readmitWithin, "the store was not re-admitted"},
+		{nil, func() bool { return len(o.returned) == len(o.clients) }, o.pace.returnWithin, "pulls did not return to the store"},
+		{nil, never, o.pace.after, ""},
+	}
+	tick := time.NewTicker(o.pace.pulls)
+	defer tick.Stop()
+	for _, part := range parts {
+		if part.begin != nil {
+			part.begin()
+		}
+		for end := time.Now().Add(part.limit); !part.until() && time.Now().Before(end); {
+			select {
+			case <-ctx.Done():
+				return fmt.Errorf("outage of %s: %w", o.store.name, ctx.Err())
+			case usable := <-states:
+				o.note(usable)
+			case <-tick.C:
+				o.pull(ctx, states)
+			}
+		}
+		if part.problem != "" && !part.until() {
+			o.problem("%s within %s", part.problem, part.limit)
+			return nil
+		}
+	}
+	return nil
+}
+
+func (o *outage) breakStore() {
+	o.fail()
+	o.failedAt = time.Now()
+	o.say("store", "failed", o.store.name+" fails: it resets every connection")
+}
+
+func (o *outage) mendStore() {
+	o.restore()
+	o.restoredAt = time.Now()
+	o.returned = map[string]bool{}
+	o.say("store", "restored", o.store.name+" works again")
+}
+
+// note takes in that the proxy's opinion of the store has changed.
+func (o *outage) note(usable bool) {
+	now := time.Now()
+	switch {
+	case !usable && o.failedAt.IsZero():
+		o.problem("the store was ejected before it failed")
+	case !usable && o.ejectedAt.IsZero():
+		o.ejectedAt = now
+		o.report.Ejected = seconds(now.Sub(o.failedAt))
+		o.say("health", "ejected", fmt.Sprintf("%s is ejected, %.1f s after it failed", o.store.name, *o.report.Ejected))
+	case !usable:
+		o.problem("the store was ejected again")
+	case !o.restoredAt.IsZero():
+		o.readmittedAt = now
+		o.report.Readmitted = seconds(now.Sub(o.restoredAt))
+		o.say("health", "readmitted", fmt.Sprintf("%s is re-admitted, %.1f s after it worked again", o.store.name, *o.report.Readmitted))
+	default:
+		o.problem("the store was re-admitted while it was down")
+	}
+}
+
+// watch sends each change of whether the proxy uses the store, until ctx is done. It is usable at first.
+func (o *outage) watch(ctx context.Context, states chan<- bool) {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for was := true; ; {
+		if usable, ok := o.usable(ctx); ok && usable != was {
+			select {
+			case states <- usable:
+				was = usable
+			case <-ctx.Done():
+				return
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// usable reads from the proxy's metrics whether the store is in service; ok is false when they do not tell.
+func (o *outage) usable(ctx context.Context) (usable, ok bool) {
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, o.demo.url(o.demo.admin)+"/metrics", nil)
+	if err != nil {
+		return false, false
+	}
+	resp, err := o.demo.transport.RoundTrip(req)
+	if err != nil {
+		return false, false
+	}
+	defer resp.Body.Close()
+	return readUsable(resp.Body, o.store.name)
+}
+
+// problem notes what is not as it should be.
+func (o *outage) problem(format string, args ...any) {
+	o.report.Problems = append(o.report.Problems, fmt.Sprintf(format, args...))
+}
+
+// address is where the next pull of a client comes from: a network nobody has come from yet. A network that asks for the
+// same layer again would be taken for a client whose download failed, and this is about routing.
+func (o *outage) address(c client) netip.Addr {
+	a := c.Crowd.Addr().As16()
+	o.pulled++
+	a[4] |= byte(o.pulled>>8) & 0x0f // a /36 has 4096 /48s
+	a[5] = byte(o.pulled)
+	a[15] = 7
+	return netip.AddrFrom16(a)
+}
+
+func seconds(d time.Duration) *float64 {
+	s := since(d)
+	return &s
+}
+
+// since is d in seconds, to the millisecond.
+func since(d time.Duration) float64 { return d.Round(time.Millisecond).Seconds() }
