@@ -66,7 +66,7 @@ func Verify(ctx context.Context, src Source, v Verification, opt Options) (*Repo
 // describe looks at what the head says.
 func (r *Report) describe(src Source, head *inventory.Head, now time.Time) {
 	r.Store, r.Generation, r.WrittenAt = head.Store, head.Generation, &head.WrittenAt
-	r.add("head", OK, "", "generation %d, %d segments", head.Generation, len(head.Segments))
+	r.add("head", OK, "", "generation %d, segments: %d", head.Generation, len(head.Segments))
 	switch {
 	case src.Store == "":
 		r.add("store", OK, "", "%s; nobody said whose it should be", head.Store)
