@@ -22,15 +22,15 @@ func (s *Server) retry(r *http.Request, w *world, a *answer, st *route.State) {
 	}
 	network := route.Network(a.client.Addr)
 	key, again := s.repeats.seen(network, s.repeats.thing(r.Method, &a.req), start)
-	if !again && !s.shunned.has(network, w.snapshot.Candidates[was].Check) {
+	if !again && !s.shunned.has(network, w.snapshot.Candidates[was].Origin) {
 		return
 	}
 	if again {
 		s.metrics.Retries.WithLabelValues(w.snapshot.Candidates[was].Name).Inc()
-		s.shunned.add(network, w.snapshot.Candidates[was].Check)
+		s.shunned.add(network, w.snapshot.Candidates[was].Origin)
 		s.lookInto(w, a, was, key)
 	}
-	for i := was; i != w.snapshot.Canonical && (i == was || s.shunned.has(network, w.snapshot.Candidates[i].Check)); {
+	for i := was; i != w.snapshot.Canonical && (i == was || s.shunned.has(network, w.snapshot.Candidates[i].Origin)); {
 		st.Usable.Remove(i)
 		s.settle(r.Context(), w, a, st)
 		if i = a.decision.Candidate; i == route.NoCandidate || i == was {
@@ -49,11 +49,14 @@ func retried(method string, k oci.Kind) bool {
 // lookInto finds out in the background whether candidate i still serves what a asks for, and how it is.
 func (s *Server) lookInto(w *world, a *answer, i int, key repeatKey) {
 	w.health.Suspect(i)
+	if !w.allow(i) {
+		return // its quota is for clients; the probe that was just asked for will tell
+	}
 	network, kind, d := route.Network(a.client.Addr), a.req.Kind, a.req.Digest
 	s.checker.Recheck(network, w.target(i, &a.req), func(known existence.Answer) {
 		if known.Held {
 			s.repeats.fine(key)
-			s.shunned.remove(network, w.snapshot.Candidates[i].Check)
+			s.shunned.remove(network, w.snapshot.Candidates[i].Origin)
 		}
 		if kind == oci.KindBlob {
 			s.learn(w, i, d, known)
