@@ -207,7 +207,7 @@ func configFaults() []fault {
 				damage(t, w.cache, func(file string) error { return os.Truncate(file, 0) })
 			},
 			sees: inventoryIs(storeUS, "current")},
-		{name: "restart with everything else down", unnoticed: true, lasts: 6 * time.Second,
+		{name: "restart with everything else down", lasts: 6 * time.Second,
 			options: options{feed: true, start: func(t *testing.T, w *world) {
 				w.start(t)
 				crash(t, w)

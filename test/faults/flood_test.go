@@ -20,16 +20,18 @@ import (
 // What a flood of made-up digests may cost at most. The proxy's own unit tests bound millions; here are real processes.
 const (
 	floodTime       = 12 * time.Second
-	floodGoroutines = 1500       // of the proxy
-	floodMemory     = 160 << 10  // KiB above what it had
-	floodChecks     = 128 + 2000 // HEAD requests a second that leave it: 128 at once, each of some 60 ms here
+	floodClients    = 300                    // half of them from one network
+	floodPace       = 250 * time.Millisecond // of each: what a machine of two cores can play beside the servers
+	floodGoroutines = 1500                   // of the proxy
+	floodMemory     = 160 << 10              // KiB above what it had
+	floodChecks     = 128 * 1000 / 60        // HEAD requests a second that leave it: 128 at once, each of at least 60 ms here
 )
 
 // floodFault is a crowd that asks for digests that nobody has, from one network and from many, where two candidates
 // have to be asked by HEAD: a store without an inventory, and the replica.
 func floodFault() fault {
 	return fault{
-		name: "flood of random digests", unnoticed: true, alone: true, lasts: time.Second,
+		name: "flood of random digests", unnoticed: true, alone: true, lasts: 5 * time.Second,
 		options: options{configure: func(_ *testing.T, _ *world, c proxy.Config) {
 			for _, s := range c["stores"].(proxy.List) {
 				if store := s.(proxy.Map); store["name"] != storeAz {
@@ -52,7 +54,7 @@ func floodFault() fault {
 			defer cancel()
 			var sent atomic.Int64
 			var wg sync.WaitGroup
-			for i := range 8 {
+			for i := range floodClients {
 				wg.Go(func() { w.flood(ctx, i%2 == 0, &sent) })
 			}
 			goroutines := make(chan float64, 1)
@@ -66,7 +68,7 @@ func floodFault() fault {
 			}
 			asked := float64(w.checks()-checks) / floodTime.Seconds()
 			most := <-goroutines
-			t.Logf("flood: %d made-up digests in %v; %.0f checks a second left the proxy; memory %d MiB, then at most %d MiB; at most %.0f goroutines",
+			t.Logf("flood: %d made-up digests in %v; %.0f requests a second left the proxy; memory %d MiB, then at most %d MiB; at most %.0f goroutines",
 				sent.Load(), floodTime, asked, memory>>10, peak>>10, most)
 			t.Logf("flood: honest clients' p99 %v before and %v during, median %v and %v", before.at(99), during.at(99), before.at(50), during.at(50))
 			if peak-memory > floodMemory || most > floodGoroutines || asked > floodChecks {
@@ -115,7 +117,10 @@ func (w *world) ask(client *http.Client, digest string, by netip.Addr) (int, err
 func (w *world) flood(ctx context.Context, one bool, sent *atomic.Int64) {
 	client := redirecting()
 	defer client.CloseIdleConnections()
+	tick := time.NewTicker(floodPace)
+	defer tick.Stop()
 	for n := 0; ctx.Err() == nil; n++ {
+		<-tick.C
 		var random [32]byte
 		_, _ = rand.Read(random[:])
 		by := virginia.machine(1 << 13)

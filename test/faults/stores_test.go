@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"testing"
 	"time"
+
+	"ociproxy/test/proxy"
 )
 
 // at returns a strike that makes a gate misbehave.
@@ -18,14 +20,23 @@ func toxic(name, json string) func(*testing.T, *world) {
 	return func(t *testing.T, w *world) { w.gates[name].toxic(t, json) }
 }
 
+// resumed marks a request whose Range was taken away.
+const resumed = "X-Resumed"
+
+// defaultPace has health look as often as an operator gets it who says nothing.
+func defaultPace(_ *testing.T, _ *world, c proxy.Config) { delete(c, "health") }
+
 func storeFaults() []fault {
 	return []fault{
-		{name: "store down", strike: func(_ *testing.T, w *world) { w.gates[storeUS].tcp.Stop() }, sees: ejected(storeUS), runtime: true},
+		{name: "store down", strike: stop(storeUS), sees: ejected(storeUS), runtime: true},
+		// Nothing has looked at the store for half a minute when a client does: what that client asks again for goes elsewhere.
+		{name: "store down, default pace", options: options{configure: defaultPace}, strike: stop(storeUS), sees: ejected(storeUS), lasts: 20 * time.Second},
 		{name: "store hung", strike: toxic(storeUS, `{"type": "timeout", "attributes": {"timeout": 0}}`), sees: ejected(storeUS), lasts: 20 * time.Second},
 		// Bytes come all the time, so that no client gives up, but too few of them.
 		{name: "store slow", options: options{sizes: []int64{200 << 10, 200 << 10, 200 << 10, 200 << 10}},
 			strike: toxic(storeUS, `{"type": "bandwidth", "attributes": {"rate": 20}}`), sees: ejected(storeUS), lasts: 15 * time.Second},
-		{name: "store cuts", strike: at(storeUS, misbehaviour{when: isBlob, response: func(r *http.Response) {
+		// One layer is large enough for containerd to fetch it in parallel parts.
+		{name: "store cuts", options: options{sizes: []int64{12 << 10, 70 << 10, 3 << 20}}, strike: at(storeUS, misbehaviour{when: isBlob, response: func(r *http.Response) {
 			cut(r, rand.Int64N(max(1, r.ContentLength)))
 		}}), sees: ejected(storeUS), runtime: true},
 		{name: "store resets", strike: toxic(storeUS, `{"type": "reset_peer", "attributes": {"timeout": 0}}`), sees: ejected(storeUS), runtime: true},
@@ -39,13 +50,24 @@ func storeFaults() []fault {
 		{name: "store answers 500", strike: at(storeUS, misbehaviour{answer: status(500)}), sees: ejected(storeUS), runtime: true},
 		{name: "store answers 403", strike: at(storeUS, misbehaviour{answer: status(403)}), sees: inventoryIs(storeUS, "gone"), runtime: true},
 		{name: "store answers 429", strike: at(storeUS, misbehaviour{when: isBlob, answer: status(429)}), sees: rises("ociproxy_health_probes_total", `candidate="`+storeUS+`"`, `result="neutral"`)},
-		{name: "store sends wrong bytes", strike: at(storeUS, misbehaviour{when: isBlob, response: flip}), sees: ejected(storeUS)},
+		{name: "store sends wrong bytes", strike: at(storeUS, misbehaviour{when: isBlob, response: flip}), sees: ejected(storeUS), runtime: true},
 		{name: "store sends HTML with 200", strike: at(storeUS, misbehaviour{answer: page}), sees: ejected(storeUS)},
-		{name: "store answers 200 to Range", strike: at(storeUS, misbehaviour{when: isBlob, request: func(r *http.Request) { r.Header.Del("Range") }}), sees: ejected(storeUS), unnoticed: true},
+		{name: "store answers 200 to Range", strike: at(storeUS, misbehaviour{when: isBlob, request: func(r *http.Request) {
+			if r.Header.Get("Range") != "" {
+				r.Header.Del("Range")
+				r.Header.Set(resumed, "yes")
+			}
+		}, response: func(r *http.Response) {
+			if r.Request.Header.Get(resumed) == "" {
+				cut(r, r.ContentLength/2) // so that clients resume
+			}
+		}}), sees: ejected(storeUS)},
 		{name: "store sends wrong Content-Range", strike: at(storeUS, misbehaviour{when: isBlob, response: func(r *http.Response) {
 			if r.StatusCode == http.StatusPartialContent {
 				r.Header.Set("Content-Range", fmt.Sprintf("bytes 0-%d/%d", r.ContentLength-1, r.ContentLength+4711))
+			} else {
+				cut(r, r.ContentLength/2)
 			}
-		}}), sees: ejected(storeUS), unnoticed: true},
+		}}), sees: ejected(storeUS)},
 	}
 }

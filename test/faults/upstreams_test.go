@@ -28,6 +28,7 @@ func upstreamFaults() []fault {
 	certs, names := newCertificates(), &nameserver{addr: "127.77.0.53"}
 	return []fault{
 		{name: "replica upstream down", strike: stop(replica), sees: ejected(replica), runtime: true},
+		{name: "replica upstream down, default pace", options: options{configure: defaultPace}, strike: stop(replica), sees: ejected(replica), lasts: 20 * time.Second},
 		{name: "replica upstream slow", strike: toxic(replica, latency), lasts: 12 * time.Second,
 			sees: rises("ociproxy_existence_check_seconds_sum")},
 		{name: "replica upstream hung", strike: toxic(replica, silence), sees: ejected(replica), lasts: 20 * time.Second},
