@@ -8,6 +8,12 @@
 //	shared     what all stores hold is one segment that all of them list, as a mirror writes it
 //	distinct   each store lists everything in one segment of its own, as after compactions at different times
 //
-// Times are medians, and depend on what else the machine does. Therefore inventory.memory_latency is printed: one
-// random read that depends on the one before it, in as much memory as the table takes. A cold look-up is two or three.
+// Times of building are the best of several, those of look-ups the median of blocks; both depend on what else the machine does. Therefore
+// inventory.memory_latency is printed: one random read that depends on the one before it, in as much memory as the table takes.
+//
+//	inventory.first_read_*   from nothing to a table: heads and segments over loopback, onto disk
+//	inventory.build_*        the table from all segments on disk
+//	inventory.refresh_*      the table anew when every store has a thousand more digests
+//	inventory.restart_*      from the copies on disk to a table, hashes checked
+//	memory.inventory.*       resident during refreshes under look-ups, every page of the table touched
 package main

@@ -221,14 +221,32 @@ func (b *builder) merge(cursors []*cursor) error {
 		if len(group) == 0 {
 			return b.flush()
 		}
-		stores, size := b.resolve(group)
-		if stores.Empty() {
-			continue
-		}
-		if err := b.emit(group[0].rec[:b.alg.digestLen()], size, &stores); err != nil {
-			return err
+		for more := true; more; {
+			if err := b.take(group); err != nil {
+				return err
+			}
+			if more, err = m.alone(); err != nil {
+				return err
+			}
 		}
 	}
+}
+
+// take writes the digest that all of group are on, if any store holds it.
+func (b *builder) take(group []*cursor) error {
+	c := group[0]
+	if len(group) > 1 {
+		stores, size := b.resolve(group)
+		return b.emit(c, size, &stores)
+	}
+	var stores Set
+	if size := c.rec[b.alg.digestLen():]; c.source == nil {
+		stores = b.stays(c)
+		return b.emit(c, getSize(size), &stores)
+	} else if Kind(size[5]) == Blob {
+		return b.emit(c, getSize(size), &c.source.stores)
+	}
+	return nil
 }
 
 // resolve says which stores hold the digest that all of group are on. A store's latest segment that has the digest decides;
@@ -289,14 +307,17 @@ func latest(group []*cursor, touched *Set, digestLen int) (held Set) {
 // blockLen is how many bytes are written at once.
 const blockLen = 64 << 10
 
-func (b *builder) emit(digest []byte, size int64, stores *Set) error {
-	id := b.id(stores)
-	b.block = append(b.block, digest...)
-	var tail [8]byte
-	putSize(tail[:], size)
+// emit writes the digest that c is on; a table's record begins as a segment's does.
+func (b *builder) emit(c *cursor, size int64, stores *Set) error {
+	if stores.Empty() {
+		return nil
+	}
+	at, n := len(b.block), b.alg.recordLen()
+	b.block = append(b.block, c.rec[:n]...)
+	tail := b.block[at+b.alg.digestLen():]
+	putSize(tail, size)
 	tail[5] = byte(Blob)
-	binary.LittleEndian.PutUint16(tail[6:], id)
-	b.block = append(b.block, tail[:]...)
+	b.block = binary.LittleEndian.AppendUint16(b.block, b.id(stores))
 	b.n++
 	if len(b.block) >= blockLen {
 		return b.flush()

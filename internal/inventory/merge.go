@@ -8,6 +8,7 @@ type merger struct {
 	heap      []mergeItem
 	group     []*cursor // what the last call of next returned
 	mixed     bool      // the group is not all that have its key
+	moved     bool      // alone has advanced the only cursor of the group already
 	digestLen int
 }
 
@@ -40,8 +41,30 @@ func (m *merger) next() ([]*cursor, error) {
 	return m.group, nil
 }
 
+// alone advances the only cursor of the last group and reports whether it is on the lowest digest again, with nobody else: in
+// long stretches of the largest segment nothing has to be put in order.
+func (m *merger) alone() (bool, error) {
+	c := m.group[0]
+	if len(m.group) > 1 || m.mixed {
+		return false, nil
+	}
+	m.moved = true
+	if err := c.advance(); err != nil {
+		return false, &sourceError{c.source, err}
+	}
+	if c.done || len(m.heap) > 1 && c.key >= m.heap[1].key || len(m.heap) > 2 && c.key >= m.heap[2].key {
+		return false, nil
+	}
+	return true, nil
+}
+
 // step advances the cursors of the last group.
 func (m *merger) step() error {
+	if m.moved {
+		m.moved = false
+		m.sink()
+		return nil
+	}
 	again := m.mixed // a cursor has the same key again
 	for _, c := range m.group {
 		key := c.key
@@ -62,16 +85,21 @@ func (m *merger) step() error {
 		return nil
 	}
 	for range m.group { // one after the other they are at the top: they had the lowest key
-		if top := &m.heap[0]; top.c.done {
-			last := len(m.heap) - 1
-			m.heap[0] = m.heap[last]
-			m.heap = m.heap[:last]
-		} else {
-			top.key = top.c.key
-		}
-		m.down(0)
+		m.sink()
 	}
 	return nil
+}
+
+// sink gives the cursor at the top, which has advanced, its place.
+func (m *merger) sink() {
+	if top := &m.heap[0]; top.c.done {
+		last := len(m.heap) - 1
+		m.heap[0] = m.heap[last]
+		m.heap = m.heap[:last]
+	} else {
+		top.key = top.c.key
+	}
+	m.down(0)
 }
 
 // collect gathers the cursors with the lowest key from item i downward.

@@ -126,7 +126,7 @@ func (g *guard) watch(op inventorytest.Op, key string, objects map[string]invent
 	}
 }
 
-// steps is a life of a bucket: enough changes to be compacted twice, tombstones, a day and a week passing.
+// steps is a life of a bucket: enough changes to be compacted, tombstones, a day and a week passing.
 func steps() (list []func(context.Context, *inventory.Writer, holding) error) {
 	apply := func(records ...inventory.Record) {
 		list = append(list, func(ctx context.Context, w *inventory.Writer, h holding) error {
@@ -148,15 +148,13 @@ func steps() (list []func(context.Context, *inventory.Writer, holding) error) {
 			return err
 		})
 	}
-	for round := range 2 {
-		for i := range 7 {
-			n := 1000*round + 10*(i+1)
-			apply(blob(n), blob(n+1), blob(n+2), gone(n-9), blob(7))
-		}
-		apply(gone(7))
-		apply()
-		clean(25 * time.Hour)
+	for i := range 8 {
+		n := 10 * (i + 1)
+		apply(blob(n), blob(n+1), blob(n+2), gone(n-9), blob(7))
 	}
+	apply(gone(7))
+	apply()
+	clean(25 * time.Hour)
 	apply(blob(7), gone(1), gone(11))
 	apply(blob(7), gone(1), gone(11)) // the same again
 	clean(8 * 24 * time.Hour)
