@@ -37,7 +37,7 @@ type denial struct {
 type doubtedStore struct {
 	recent     [doubtWindow]bool // absent
 	n, at      int
-	generation uint64 // of the inventory that is doubted; 0: not known yet
+	generation uint64 // of its inventory; 0: not known yet
 }
 
 // NewDoubts returns one that doubts nothing.
@@ -71,11 +71,7 @@ func (d *Doubts) Observe(store int, digest oci.Digest, held bool) (demoted bool)
 	} else {
 		d.deny(denial{store, digest})
 	}
-	st := d.stores[store]
-	if st == nil {
-		st = &doubtedStore{}
-		d.stores[store] = st
-	}
+	st := d.store(store)
 	st.recent[st.at] = !held
 	st.at = (st.at + 1) % doubtWindow
 	st.n = min(st.n+1, doubtWindow)
@@ -109,32 +105,38 @@ func (d *Doubts) deny(k denial) {
 	d.denied[k] = struct{}{}
 }
 
-// Believe is told the generation of a demoted store's inventory, again and again. When it differs from the
-// one first told, the inventory was rewritten: the store is believed again, its denials are forgotten, and
-// Believe reports true.
-func (d *Doubts) Believe(store int, generation uint64) bool {
+func (d *Doubts) store(i int) *doubtedStore {
+	st := d.stores[i]
+	if st == nil {
+		st = &doubtedStore{}
+		d.stores[i] = st
+	}
+	return st
+}
+
+// Rewritten is told the generation of a store's inventory, again and again. When it differs from the one told
+// before, its mirror has been at work: what was found before no longer counts. It reports whether the store was
+// demoted and is believed again.
+func (d *Doubts) Rewritten(store int, generation uint64) (believed bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	st := d.stores[store]
-	if st == nil || !d.demoted.Load().Has(store) {
+	st := d.store(store)
+	was := st.generation
+	st.generation = generation
+	if was == 0 || was == generation {
 		return false
 	}
-	if st.generation == 0 {
-		st.generation = generation
-	}
-	if st.generation == generation {
-		return false
-	}
-	delete(d.stores, store)
+	d.stores[store] = &doubtedStore{generation: generation}
 	for k := range d.denied {
 		if k.store == store {
 			delete(d.denied, k)
 		}
 	}
 	next := d.Demoted()
+	believed = next.Has(store)
 	next.Remove(store)
 	d.demoted.Store(&next)
-	return true
+	return believed
 }
 
 // Len counts the denials remembered.

@@ -60,19 +60,32 @@ func TestThreeAbsentAmongFiftyDemote(t *testing.T) {
 
 func TestARewrittenInventoryIsBelievedAgain(t *testing.T) {
 	d := NewDoubts()
+	d.Rewritten(7, 5)
 	for i := range 3 {
 		d.Observe(7, testDigest(t, i), false)
 	}
 	for range 2 {
-		if d.Believe(7, 5) {
+		if d.Rewritten(7, 5) {
 			t.Fatal("believed though nothing changed")
 		}
 	}
-	if !d.Believe(7, 6) {
+	if !d.Rewritten(7, 6) {
 		t.Fatal("not believed though it was rewritten")
 	}
 	if demoted := d.Demoted(); demoted.Has(7) || d.Denies(7, testDigest(t, 0)) {
 		t.Error("still doubted")
+	}
+}
+
+// One digest that was missing is not missing for ever.
+func TestARewrittenInventoryEndsDenials(t *testing.T) {
+	d := NewDoubts()
+	d.Rewritten(7, 5)
+	d.Observe(7, testDigest(t, 1), false)
+	d.Observe(8, testDigest(t, 1), false)
+	d.Rewritten(7, 6)
+	if d.Denies(7, testDigest(t, 1)) || !d.Denies(8, testDigest(t, 1)) {
+		t.Error("the denials of the rewritten store, and only those, are to be forgotten")
 	}
 }
 

@@ -59,7 +59,11 @@ func (s *Server) AdminHandler() http.Handler {
 func (s *Server) observeGauges() {
 	s.metrics.ExistenceEntries.Set(float64(s.checker.Len()))
 	s.metrics.Usable.Reset()
+	w := s.world.Load()
 	for _, st := range s.health.Status() {
+		if i, ok := w.index[st.Name]; !ok || !w.snapshot.Candidates[i].Active {
+			continue
+		}
 		s.metrics.Usable.WithLabelValues(st.Name).Set(boolGauge(st.Usable))
 	}
 	s.metrics.Ready.Set(boolGauge(s.ready()))

@@ -120,13 +120,15 @@ func (s *Server) watchInventories(ctx context.Context) {
 		case <-tick.C:
 		}
 		s.afterwards.token.Store(true)
-		w := s.world.Load()
-		if demoted := w.doubts.Demoted(); !demoted.Empty() {
-			for _, st := range s.inventories.Statuses() {
-				if i, ok := w.index[st.Store]; ok && demoted.Has(i) && w.doubts.Believe(i, st.Generation) {
-					s.log.Info("a doubted inventory was rewritten and is believed again", "store", st.Store)
-				}
-			}
+		s.noteRewritten(s.world.Load())
+	}
+}
+
+// noteRewritten ends doubts about stores whose inventory was rewritten since.
+func (s *Server) noteRewritten(w *world) {
+	for _, st := range s.inventories.Statuses() {
+		if i, ok := w.index[st.Store]; ok && w.doubts.Rewritten(i, st.Generation) {
+			s.log.Info("a doubted inventory was rewritten and is believed again", "store", st.Store)
 		}
 	}
 }

@@ -111,6 +111,7 @@ func TestRedirectsAreCheckedAfterwards(t *testing.T) {
 	w.va.mu.Lock()
 	w.va.lacks = missing
 	w.va.mu.Unlock()
+	w.server.noteRewritten(w.server.world.Load()) // as it does every moment
 	for i, d := range missing {
 		w.server.afterwards.token.Store(true)
 		if got := w.sentTo(t, another(), d); got != "va" {
@@ -128,12 +129,13 @@ func TestRedirectsAreCheckedAfterwards(t *testing.T) {
 	}
 	// The mirror repairs it and rewrites the inventory.
 	s := w.server
-	s.world.Load().doubts.Believe(0, s.inventories.Statuses()[0].Generation)
+	s.noteRewritten(s.world.Load())
 	publish(t, writer, inventory.Tombstone, missing...)
 	if err := s.inventories.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if !s.world.Load().doubts.Believe(0, s.inventories.Statuses()[0].Generation) {
+	s.noteRewritten(s.world.Load())
+	if demoted := s.world.Load().doubts.Demoted(); !demoted.Empty() {
 		t.Error("not believed after it was rewritten")
 	}
 }

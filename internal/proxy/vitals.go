@@ -48,6 +48,11 @@ func (s *Server) targets(w *world) []health.Target {
 	out := make([]health.Target, len(w.snapshot.Candidates))
 	for i := range out {
 		c := &w.snapshot.Candidates[i]
+		if !c.Active {
+			// Nobody is sent there: nothing to probe, and its state must not count with the others'.
+			out[i] = health.Target{Name: c.Name, Origin: c.Origin}
+			continue
+		}
 		out[i] = health.Target{
 			Name: c.Name, Origin: c.Origin,
 			Sample: func(maxSize int64) (health.Object, bool) { return w.sampleOf(i, maxSize) },

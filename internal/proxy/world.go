@@ -169,7 +169,7 @@ func (s *Server) reload() {
 	s.log.Info("configuration reloaded", "hash", cfg.Hash, "first_choice_changed", len(changed),
 		"changes", changed[:min(len(changed), 20)])
 	if needsRestart(old.cfg, cfg) {
-		s.log.Warn("listen, admin, tls (but the certificate), limits, health and PROXY protocol change at the next start only")
+		s.log.Warn("listen, admin, tls (but the certificate), limits, health, the directory of inventories and PROXY protocol change at the next start only")
 	}
 }
 
@@ -194,5 +194,5 @@ func (s *Server) refused(err error) {
 func needsRestart(a, b *config.Config) bool {
 	pa, pb := a.Client.Rule(), b.Client.Rule()
 	return a.Listen != b.Listen || a.Admin != b.Admin || a.TLS.Enabled() != b.TLS.Enabled() || a.TLS.MinVersion != b.TLS.MinVersion ||
-		a.Limits != b.Limits || a.Health != b.Health || pa.ProxyProtocol != pb.ProxyProtocol || pb.ProxyProtocol && !slices.Equal(pa.Trusted, pb.Trusted)
+		inventoryDir(a) != inventoryDir(b) || a.Limits != b.Limits || a.Health != b.Health || pa.ProxyProtocol != pb.ProxyProtocol || pb.ProxyProtocol && !slices.Equal(pa.Trusted, pb.Trusted)
 }
