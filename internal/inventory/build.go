@@ -51,12 +51,7 @@ func build(in buildInput) (*Table, error) {
 	begin := time.Now()
 	t := in.old
 	for first := true; first || len(in.changes) > 0; first = false {
-		turn := in
-		n, segments := 0, 0
-		for n < len(in.changes) && (n == 0 || segments+len(in.changes[n].segments) <= openAtOnce) {
-			segments += len(in.changes[n].segments)
-			n++
-		}
+		turn, n := in, fitting(in.changes)
 		turn.old, turn.changes = t, in.changes[:n]
 		if !first {
 			for i := range turn.keep {
@@ -74,6 +69,20 @@ func build(in buildInput) (*Table, error) {
 	}
 	t.took = time.Since(begin)
 	return t, nil
+}
+
+// fitting says how many of the changes can be made in one turn: at least one, if there is any.
+func fitting(changes []storeChange) int {
+	distinct := map[string]bool{}
+	for n, c := range changes {
+		for _, s := range c.segments {
+			distinct[s.SHA256] = true
+		}
+		if n > 0 && len(distinct) > openAtOnce {
+			return n
+		}
+	}
+	return len(changes)
 }
 
 func buildTurn(in buildInput) (_ *Table, err error) {
