@@ -179,3 +179,15 @@ func mustParse(t *testing.T, path string) oci.Request {
 }
 
 func stateOf(w *world) route.State { return route.State{Usable: w.all, Holds: w.all} }
+
+// Nobody is sent to a store that is off: whether it is well is nobody's business.
+func TestInactiveCandidatesAreNotProbed(t *testing.T) {
+	w := newWorld(t, "serves: [aws]}", "serves: [aws], state: off}")
+	world := w.server.world.Load()
+	for i, target := range w.server.targets(world) {
+		active := world.snapshot.Candidates[i].Active
+		if probed := target.Sample != nil || target.Ping != ""; probed != active {
+			t.Errorf("%s: active %v, probed %v", target.Name, active, probed)
+		}
+	}
+}
