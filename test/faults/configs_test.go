@@ -96,7 +96,7 @@ func flipFile(file string) error {
 	return os.WriteFile(file+"~", data, 0o600)
 }
 
-// cached waits until the last good copies of all inventories are on disk, then ends the proxy at once.
+// crash waits until the last good copies of all inventories are on disk, then ends the proxy at once.
 func crash(t *testing.T, w *world) {
 	t.Helper()
 	parts.Poll(t, 30*time.Second, "last good copies", func() error {
@@ -121,13 +121,7 @@ func configFaults() []fault {
 					t.Fatal(err)
 				}
 				raw(t, w, whole[:len(whole)/2])
-				parts.Poll(t, 20*time.Second, "half a file refused", func() error {
-					m, err := scrape(w.proxy.Admin)
-					if err != nil {
-						return err
-					}
-					return refused(w, m)
-				})
+				w.poll(t, "half a file refused", refused)
 				w.without().Write(t, w.file)
 			},
 			sees: rises("ociproxy_config_reloads_total", `result="ok"`)},

@@ -36,10 +36,6 @@ func (w *world) gather(t *testing.T, set func(*node)) *crowd {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &crowd{stop: cancel}
 	for _, p := range places {
-		n := newNode(w.front, w.opt.dial, w.trust())
-		if set != nil {
-			set(n)
-		}
 		room := make(chan struct{}, atOnce)
 		c.wg.Go(func() {
 			tick := time.NewTicker(pace)
@@ -53,6 +49,11 @@ func (w *world) gather(t *testing.T, set func(*node)) *crowd {
 				case room <- struct{}{}:
 					c.wg.Go(func() {
 						defer func() { <-room }()
+						n := newNode(w.front, w.opt.dial, w.trust()) // a machine that has no connections yet
+						defer n.http.CloseIdleConnections()
+						if set != nil {
+							set(n)
+						}
 						c.add(n.pull(p.machine(int(c.next.Add(1))), repository, "v1"))
 					})
 				default:

@@ -3,7 +3,6 @@ package faults
 import (
 	"flag"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -50,7 +49,7 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", together); err != nil {
 		panic(err)
 	}
-	os.Exit(m.Run())
+	m.Run()
 }
 
 func TestSlowFaults(t *testing.T) {
@@ -127,13 +126,7 @@ func (f fault) run(t *testing.T, g *grounds, daemon func() *containerd.Daemon) t
 	}
 	enough := time.NewTimer(lasts)
 	if f.sees != nil {
-		parts.Poll(t, lasts+30*time.Second, "what an operator sees", func() error {
-			m, err := scrape(w.proxy.Admin)
-			if err != nil {
-				return err
-			}
-			return f.sees(w, m)
-		})
+		w.poll(t, "what an operator sees", f.sees)
 	}
 	<-enough.C
 	s := sum(f.name, c.leave(), struck)
@@ -141,6 +134,11 @@ func (f fault) run(t *testing.T, g *grounds, daemon func() *containerd.Daemon) t
 		f.after(t, w)
 	}
 	t.Log(s)
+	if testing.Verbose() {
+		for _, line := range w.told() {
+			t.Log(line)
+		}
+	}
 	for _, p := range s.before {
 		t.Errorf("before the fault: %s", p)
 	}
@@ -166,4 +164,16 @@ func (c *crowd) examples() (list []*pull) {
 		}
 	}
 	return list
+}
+
+// told are the warnings and errors that the proxy logged, without those that say the same again.
+func (w *world) told() (lines []string) {
+	seen := map[any]bool{}
+	for _, line := range w.proxy.Log(0) {
+		if line["level"] != "INFO" && !seen[line["msg"]] {
+			seen[line["msg"]] = true
+			lines = append(lines, fmt.Sprint("logged: ", line["level"], " ", line["msg"], ": ", line["error"]))
+		}
+	}
+	return lines
 }

@@ -18,7 +18,6 @@ import (
 	"github.com/maxmind/mmdbwriter"
 	"github.com/maxmind/mmdbwriter/mmdbtype"
 
-	"ociproxy/test/parts"
 	"ociproxy/test/proxy"
 )
 
@@ -123,18 +122,14 @@ func feedFaults() []fault {
 				if err != nil {
 					t.Fatal(err)
 				}
-				failing := func(want float64) func() error {
-					return func() error {
-						m, err := scrape(w.proxy.Admin)
-						if err != nil {
-							return err
-						}
+				failing := func(want float64) func(*world, metrics) error {
+					return func(_ *world, m metrics) error {
 						return m.want(want, want, "ociproxy_feed_failing", `feed="geoip-city"`)
 					}
 				}
-				parts.Poll(t, 90*time.Second, "half a file refused", failing(1)) // files are looked at every minute
+				w.poll(t, "half a file refused", failing(1)) // files are looked at every minute
 				writeCities(t, cities, 37.4, -122.1, "US")
-				parts.Poll(t, 90*time.Second, "new file taken", failing(0))
+				w.poll(t, "new file taken", failing(0))
 			},
 			sees: func(w *world, _ metrics) error {
 				// A client of no cloud that moved to California is nearest to another store.

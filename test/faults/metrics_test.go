@@ -6,7 +6,10 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"testing"
 	"time"
+
+	"ociproxy/test/parts"
 )
 
 // metrics is one scrape: lines of a name with labels, and a value.
@@ -51,6 +54,18 @@ func (m metrics) want(least, most float64, name string, labels ...string) error 
 	return nil
 }
 
+// poll waits until an operator sees something.
+func (w *world) poll(t *testing.T, what string, sees func(*world, metrics) error) {
+	t.Helper()
+	parts.Poll(t, 90*time.Second, what, func() error {
+		m, err := scrape(w.proxy.Admin)
+		if err != nil {
+			return err
+		}
+		return sees(w, m)
+	})
+}
+
 const infinite = 1e300
 
 // ejected: the candidate is out of service.
@@ -71,6 +86,16 @@ func inService(name string) func(*world, metrics) error {
 func inventoryIs(name, state string) func(*world, metrics) error {
 	return func(_ *world, m metrics) error {
 		return m.want(1, 1, "ociproxy_inventory_state", `candidate="`+name+`"`, `state="`+state+`"`)
+	}
+}
+
+// notBelieved: the store has an inventory that is not.
+func notBelieved(name string) func(*world, metrics) error {
+	return func(_ *world, m metrics) error {
+		if err := m.want(0, 0, "ociproxy_inventory_state", `candidate="`+name+`"`, `state="current"`); err != nil {
+			return err
+		}
+		return m.want(1, 1, "ociproxy_inventory_state", `candidate="`+name+`"`)
 	}
 }
 

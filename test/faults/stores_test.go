@@ -20,6 +20,11 @@ func toxic(name, json string) func(*testing.T, *world) {
 	return func(t *testing.T, w *world) { w.gates[name].toxic(t, json) }
 }
 
+// hang returns a strike after which connections are accepted, and nothing comes through them.
+func hang(name string) func(*testing.T, *world) {
+	return then(at(name, misbehaviour{answer: mute}), toxic(name, `{"type": "timeout", "attributes": {"timeout": 0}}`))
+}
+
 // resumed marks a request whose Range was taken away.
 const resumed = "X-Resumed"
 
@@ -29,12 +34,23 @@ func defaultPace(_ *testing.T, _ *world, c proxy.Config) { delete(c, "health") }
 func storeFaults() []fault {
 	return []fault{
 		{name: "store down", strike: stop(storeUS), sees: ejected(storeUS), runtime: true},
+		{name: "store comes back", strike: func(t *testing.T, w *world) {
+			g := w.gates[storeUS]
+			g.strike(misbehaviour{answer: status(500)})
+			w.poll(t, "ejected", ejected(storeUS))
+			g.heal()
+		}, sees: all(inService(storeUS), func(w *world, m metrics) error {
+			// and clients are sent there again
+			return m.want(0, 0, "ociproxy_inventory_failing", `candidate="`+storeUS+`"`)
+		})},
 		// Nothing has looked at the store for half a minute when a client does: what that client asks again for goes elsewhere.
 		{name: "store down, default pace", options: options{configure: defaultPace}, strike: stop(storeUS), sees: ejected(storeUS), lasts: 20 * time.Second},
-		{name: "store hung", strike: toxic(storeUS, `{"type": "timeout", "attributes": {"timeout": 0}}`), sees: ejected(storeUS), lasts: 20 * time.Second},
-		// Bytes come all the time, so that no client gives up, but too few of them.
-		{name: "store slow", options: options{sizes: []int64{200 << 10, 200 << 10, 200 << 10, 200 << 10}},
-			strike: toxic(storeUS, `{"type": "bandwidth", "attributes": {"rate": 20}}`), sees: ejected(storeUS), lasts: 15 * time.Second},
+		{name: "store hung", strike: hang(storeUS), sees: ejected(storeUS), lasts: 20 * time.Second},
+		// Bytes come all the time, so that no client gives up, but too few of them. Probes of small objects pass: it may take
+		// long until three in a row fail.
+		{name: "store slow", options: options{sizes: []int64{200 << 10, 200 << 10}}, lasts: 10 * time.Second,
+			strike: toxic(storeUS, `{"type": "bandwidth", "attributes": {"rate": 20}}`),
+			sees:   rises("ociproxy_health_probes_total", `candidate="`+storeUS+`"`, `result="failed"`)},
 		// One layer is large enough for containerd to fetch it in parallel parts.
 		{name: "store cuts", options: options{sizes: []int64{12 << 10, 70 << 10, 3 << 20}}, strike: at(storeUS, misbehaviour{when: isBlob, response: func(r *http.Response) {
 			cut(r, rand.Int64N(max(1, r.ContentLength)))
@@ -48,7 +64,7 @@ func storeFaults() []fault {
 			})
 		}, lasts: 20 * time.Second},
 		{name: "store answers 500", strike: at(storeUS, misbehaviour{answer: status(500)}), sees: ejected(storeUS), runtime: true},
-		{name: "store answers 403", strike: at(storeUS, misbehaviour{answer: status(403)}), sees: inventoryIs(storeUS, "gone"), runtime: true},
+		{name: "store answers 403", strike: at(storeUS, misbehaviour{answer: status(403)}), sees: notBelieved(storeUS), runtime: true},
 		{name: "store answers 429", strike: at(storeUS, misbehaviour{when: isBlob, answer: status(429)}), sees: rises("ociproxy_health_probes_total", `candidate="`+storeUS+`"`, `result="neutral"`)},
 		{name: "store sends wrong bytes", strike: at(storeUS, misbehaviour{when: isBlob, response: flip}), sees: ejected(storeUS), runtime: true},
 		{name: "store sends HTML with 200", strike: at(storeUS, misbehaviour{answer: page}), sees: ejected(storeUS)},

@@ -19,10 +19,7 @@ func isPath(part string) func(*http.Request) bool {
 	return func(r *http.Request) bool { return strings.Contains(r.URL.Path, part) }
 }
 
-const (
-	silence = `{"type": "timeout", "attributes": {"timeout": 0}}`
-	latency = `{"type": "latency", "attributes": {"latency": 1500}}`
-)
+const latency = `{"type": "latency", "attributes": {"latency": 1500}}`
 
 func upstreamFaults() []fault {
 	certs, names := newCertificates(), &nameserver{addr: "127.77.0.53"}
@@ -31,7 +28,7 @@ func upstreamFaults() []fault {
 		{name: "replica upstream down, default pace", options: options{configure: defaultPace}, strike: stop(replica), sees: ejected(replica), lasts: 20 * time.Second},
 		{name: "replica upstream slow", strike: toxic(replica, latency), lasts: 12 * time.Second,
 			sees: rises("ociproxy_existence_check_seconds_sum")},
-		{name: "replica upstream hung", strike: toxic(replica, silence), sees: ejected(replica), lasts: 20 * time.Second},
+		{name: "replica upstream hung", strike: hang(replica), sees: ejected(replica), lasts: 20 * time.Second},
 		{name: "replica upstream answers 500", strike: at(replica, misbehaviour{answer: status(500)}), sees: ejected(replica)},
 		{name: "replica upstream incomplete", options: options{prepare: func(t *testing.T, w *world) {
 			w.upstreams[replica].Lose(t, upstreamPrefix+"/"+w.rare(), w.images[w.rare()].Arch["amd64"].Blobs[0].Digest)
