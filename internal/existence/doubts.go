@@ -68,8 +68,8 @@ func (d *Doubts) Observe(store int, digest oci.Digest, held bool) (demoted bool)
 	defer d.mu.Unlock()
 	if held {
 		delete(d.denied, denial{store, digest})
-	} else {
-		d.deny(denial{store, digest})
+	} else if !d.deny(denial{store, digest}) {
+		return false // known: one lost object is not three
 	}
 	st := d.store(store)
 	st.recent[st.at] = !held
@@ -90,10 +90,11 @@ func (d *Doubts) Observe(store int, digest oci.Digest, held bool) (demoted bool)
 	return true
 }
 
-func (d *Doubts) deny(k denial) {
+// deny remembers k and reports whether that is news.
+func (d *Doubts) deny(k denial) bool {
 	d.some.Store(true)
 	if _, ok := d.denied[k]; ok {
-		return
+		return false
 	}
 	if len(d.order) < maxDenied {
 		d.order = append(d.order, k)
@@ -103,6 +104,31 @@ func (d *Doubts) deny(k denial) {
 		d.at = (d.at + 1) % maxDenied
 	}
 	d.denied[k] = struct{}{}
+	return true
+}
+
+// Moved returns what is known in terms of other indices: to says where a store is now, and whether it still is.
+func (d *Doubts) Moved(to func(store int) (int, bool)) *Doubts {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	next := NewDoubts()
+	demoted, now := d.Demoted(), route.Set{}
+	for i, st := range d.stores {
+		if j, ok := to(i); ok {
+			copied := *st
+			next.stores[j] = &copied
+			if demoted.Has(i) {
+				now.Add(j)
+			}
+		}
+	}
+	for k := range d.denied {
+		if j, ok := to(k.store); ok {
+			next.deny(denial{j, k.digest})
+		}
+	}
+	next.demoted.Store(&now)
+	return next
 }
 
 func (d *Doubts) store(i int) *doubtedStore {

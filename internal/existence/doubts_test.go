@@ -89,6 +89,28 @@ func TestARewrittenInventoryEndsDenials(t *testing.T) {
 	}
 }
 
+func TestOneLostObjectIsNotThree(t *testing.T) {
+	d := NewDoubts()
+	for range 10 {
+		if d.Observe(7, testDigest(t, 1), false) {
+			t.Fatal("demoted for one digest")
+		}
+	}
+}
+
+func TestDoubtsMoveWithTheirStores(t *testing.T) {
+	d := NewDoubts()
+	for i := range 3 {
+		d.Observe(2, testDigest(t, i), false)
+	}
+	d.Observe(1, testDigest(t, 9), false)
+	moved := d.Moved(func(i int) (int, bool) { return 5, i == 2 })
+	demoted := moved.Demoted()
+	if !demoted.Has(5) || demoted.Len() != 1 || !moved.Denies(5, testDigest(t, 0)) || moved.Len() != 3 {
+		t.Errorf("demoted %v, %d denials", demoted, moved.Len())
+	}
+}
+
 func TestDenialsAreBounded(t *testing.T) {
 	d := NewDoubts()
 	for i := range 3 * maxDenied {

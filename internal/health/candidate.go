@@ -51,6 +51,7 @@ type candidate struct {
 	whole   bool // next: a whole object; else a range
 	kept    Object
 	hasKept bool
+	denied  bool // it did not have what the last probe asked for
 
 	lastProbe   time.Time // for people only
 	lastErr     string

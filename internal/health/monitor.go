@@ -223,6 +223,11 @@ func (m *Monitor) launch(ctx context.Context, c *candidate) {
 	c.suspect.Store(false)
 	m.flying++
 	epoch, target, whole, kept, hasKept := m.epoch, c.Target, c.whole, c.kept, c.hasKept
+	if c.denied && (hasKept || target.Ping != "") {
+		// What clients ask for need not exist: somebody who asks for made-up things must not decide what this
+		// candidate is probed with for ever.
+		target.Sample = nil
+	}
 	m.wg.Go(func() {
 		if !hasKept {
 			kept = Object{}

@@ -74,6 +74,7 @@ func (c *candidate) note(r result) {
 	if r.err != nil {
 		c.lastErr, c.lastErrTime = r.err.Error(), time.Now()
 	}
+	c.denied = r.missing
 	switch {
 	case r.missing && c.hasKept && r.object.URL == c.kept.URL:
 		c.hasKept = false

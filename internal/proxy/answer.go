@@ -33,6 +33,7 @@ type answer struct {
 	client   route.Client
 	source   clientip.Source
 	decision route.Decision
+	asked    bool  // the one round of checks was made
 	size     int64 // of the blob in bytes; 0 unknown
 }
 
@@ -129,12 +130,11 @@ func (s *Server) resolve(ctx context.Context, w *world, a *answer) route.State {
 
 // settle decides with st, and again with what it learns or with one candidate less, until the answer stands.
 func (s *Server) settle(ctx context.Context, w *world, a *answer, st *route.State) {
-	asked := false
 	var over route.Set // beyond their quota
 	for {
 		a.decision = route.Decide(&a.req, &a.client, w.snapshot, st)
 		if a.decision.Action == route.Check {
-			s.fill(ctx, w, a, st, &asked)
+			s.fill(ctx, w, a, st)
 			continue
 		}
 		i := a.decision.Candidate
@@ -159,7 +159,7 @@ func (s *Server) settle(ctx context.Context, w *world, a *answer, st *route.Stat
 }
 
 // fill learns what the decision needs and writes it into st.
-func (s *Server) fill(ctx context.Context, w *world, a *answer, st *route.State, asked *bool) {
+func (s *Server) fill(ctx context.Context, w *world, a *answer, st *route.State) {
 	need := a.decision.Need[:]
 	unknown := 0
 	for _, i := range need {
@@ -170,7 +170,7 @@ func (s *Server) fill(ctx context.Context, w *world, a *answer, st *route.State,
 	if unknown == 0 {
 		return
 	}
-	if *asked {
+	if a.asked {
 		// One round of checks is all a request gets. What others asked for meanwhile still counts.
 		st.Final = true
 		for i := range w.snapshot.Candidates {
@@ -178,7 +178,7 @@ func (s *Server) fill(ctx context.Context, w *world, a *answer, st *route.State,
 		}
 		return
 	}
-	*asked = true
+	a.asked = true
 	targets := make([]existence.Target, 0, route.MaxChecks)
 	for _, i := range need {
 		if i != route.NoCandidate && st.Unknown.Has(i) && w.allow(i) {

@@ -470,6 +470,19 @@ func TestRetryShunsTheStore(t *testing.T) {
 	}
 }
 
+// A second try must not lose a store that works to an upstream that is over its quota.
+func TestARetryStaysWhereNothingElseServes(t *testing.T) {
+	w := newWorld(t, "canonical: true}", "canonical: true, maxRPS: 0.001}", `  - {name: eu, url: "EU", insecure: true, prefix: p/i, place: gcp/europe-west1}
+`, "")
+	w.ask(t, another(), "GET /v2/a/manifests/v1") // uses the quota up
+	client := another()
+	for i := range 5 {
+		if got := w.ask(t, client, "GET /v2/a/blobs/"+digest).Header.Get("Location"); got != w.va.URL+"/b/"+digest {
+			t.Errorf("try %d: Location %q, want the store", i, got)
+		}
+	}
+}
+
 func TestRequestLog(t *testing.T) {
 	w := newWorld(t)
 	w.ask(t, awsClient, "GET /v2/a/blobs/"+digest, "User-Agent: containerd/2.0")

@@ -30,15 +30,28 @@ func (s *Server) retry(r *http.Request, w *world, a *answer, st *route.State) {
 		s.shunned.add(network, w.snapshot.Candidates[was].Origin)
 		s.lookInto(w, a, was, key)
 	}
-	for i := was; i != w.snapshot.Canonical && (i == was || s.shunned.has(network, w.snapshot.Candidates[i].Origin)); {
-		st.Usable.Remove(i)
-		s.settle(r.Context(), w, a, st)
-		if i = a.decision.Candidate; i == route.NoCandidate || i == was {
-			break
+	// On copies: the first decision stands unless something better than nothing is found.
+	other, left := *a, *st
+	for range maxDetours {
+		left.Usable.Remove(other.decision.Candidate)
+		s.settle(r.Context(), w, &other, &left)
+		i := other.decision.Candidate
+		if other.status != 0 || i == route.NoCandidate || i == was {
+			return
 		}
+		if i != w.snapshot.Canonical && s.shunned.has(network, w.snapshot.Candidates[i].Origin) {
+			continue
+		}
+		if usable := w.health.Usable(); usable.Has(i) {
+			*a, *st = other, left
+			a.decision.Reason = route.Retried
+		}
+		return
 	}
-	a.decision.Reason = route.Retried
 }
+
+// maxDetours bounds how many candidates a client is sent past at once.
+const maxDetours = 4
 
 // retried reports whether asking twice looks like trouble: HEAD of a blob is how some clients learn its size again
 // and again.

@@ -68,17 +68,16 @@ func (s *Server) targets(w *world) []health.Target {
 }
 
 // carrySamples keeps what is known of candidates that did not change since old.
-func carrySamples(snap *route.Snapshot, old *world) []*samples {
-	kept := map[string]*samples{}
-	if old != nil {
-		for i, c := range old.snapshot.Candidates {
-			kept[c.Name+" "+c.Origin] = old.samples[i]
-		}
+func (w *world) carrySamples(old *world) []*samples {
+	out := make([]*samples, len(w.snapshot.Candidates))
+	for i := range out {
+		out[i] = &samples{}
 	}
-	out := make([]*samples, len(snap.Candidates))
-	for i, c := range snap.Candidates {
-		if out[i] = kept[c.Name+" "+c.Origin]; out[i] == nil {
-			out[i] = &samples{}
+	if old != nil {
+		for i := range old.samples {
+			if j, ok := w.same(&old.snapshot.Candidates[i]); ok {
+				out[j] = old.samples[i]
+			}
 		}
 	}
 	return out
@@ -104,8 +103,8 @@ func (s *Server) observeCheck(t existence.Target, result string, a existence.Ans
 	}
 	w := s.world.Load()
 	i, ok := w.index[t.Candidate]
-	if !ok {
-		return // a reload removed it
+	if !ok || w.snapshot.Candidates[i].Origin != t.Key.Origin {
+		return // a reload removed or changed it
 	}
 	switch result {
 	case existence.ResultFailed:

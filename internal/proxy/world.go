@@ -64,10 +64,10 @@ func (s *Server) build(cfg *config.Config, old *world) (*world, error) {
 	for i, c := range w.snapshot.Candidates {
 		w.index[c.Name] = i
 	}
-	w.samples = carrySamples(w.snapshot, old)
+	w.samples = w.carrySamples(old)
 	w.doubts = existence.NewDoubts()
-	if old != nil && reflect.DeepEqual(old.cfg.Stores, cfg.Stores) && len(old.cfg.Upstreams) == len(cfg.Upstreams) {
-		w.doubts = old.doubts // the same indices
+	if old != nil {
+		w.doubts = old.doubts.Moved(func(i int) (int, bool) { return w.same(&old.snapshot.Candidates[i]) })
 	}
 	w.places = make(places, len(w.snapshot.Places()))
 	w.limits = limits(cfg, w.snapshot, old)
@@ -171,6 +171,12 @@ func (s *Server) reload() {
 	if needsRestart(old.cfg, cfg) {
 		s.log.Warn("listen, admin, tls (but the certificate), limits, health, the directory of inventories and PROXY protocol change at the next start only")
 	}
+}
+
+// same is the candidate that is what c was: by name and by what stands behind it.
+func (w *world) same(c *route.Candidate) (int, bool) {
+	i, ok := w.index[c.Name]
+	return i, ok && w.snapshot.Candidates[i].Origin == c.Origin
 }
 
 // forgetRemoved drops the series of candidates that a reload removed and makes room for those of the new ones.
