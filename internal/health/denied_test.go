@@ -1,0 +1,51 @@
+package health
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"ociproxy/internal/oci"
+)
+
+// Somebody who asks for made-up things decides what a registry is probed with. It must not stay unjudged for that.
+func TestMadeUpSamplesDoNotHideADeadRegistry(t *testing.T) {
+	dead := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/made-up") {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		w.WriteHeader(http.StatusInternalServerError)
+	}))
+	defer dead.Close()
+	well := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer well.Close()
+	d, err := oci.ParseDigest("sha256:" + strings.Repeat("0", 64))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := New(Options{Busy: 20 * time.Millisecond, Idle: 20 * time.Millisecond, Confirm: 10 * time.Millisecond, First: 10 * time.Millisecond})
+	view := m.SetTargets([]Target{
+		{Name: "dead", Origin: "dead", Ping: dead.URL + "/v2/", Sample: func(int64) (Object, bool) {
+			return Object{URL: dead.URL + "/made-up", Digest: d, Size: -1, Whole: true}, true
+		}},
+		{Name: "a", Origin: "a", Ping: well.URL + "/v2/"},
+		{Name: "b", Origin: "b", Ping: well.URL + "/v2/"},
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); m.Run(ctx) }()
+	defer func() { cancel(); <-done }()
+	deadline := time.Now().Add(20 * time.Second)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for usable := view.Usable(); usable.Has(0); usable = view.Usable() {
+		if time.Now().After(deadline) {
+			t.Fatal("the dead registry is still in service")
+		}
+		<-tick.C
+	}
+}
