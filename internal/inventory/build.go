@@ -46,9 +46,23 @@ type source struct {
 // openAtOnce bounds the segments open at once, hence files and buffers: 256 × 32 KiB. More are read in turns.
 const openAtOnce = 256
 
-// build merges everything into a new table, in bounded memory. A segment that cannot be read is a *sourceError.
+// build merges everything into a new table, in bounded memory. A segment that cannot be read is a *sourceError. A disk that
+// is full or cannot be written stops neither a refresh nor a reload: the table lies in anonymous memory then.
 func build(in buildInput) (*Table, error) {
 	begin := time.Now()
+	t, err := buildTurns(in)
+	if _, ok := errors.AsType[*sourceError](err); err != nil && !ok && in.dir != "" {
+		in.dir = ""
+		t, err = buildTurns(in)
+	}
+	if err != nil {
+		return nil, err
+	}
+	t.took = time.Since(begin)
+	return t, nil
+}
+
+func buildTurns(in buildInput) (*Table, error) {
 	t := in.old
 	for first := true; first || len(in.changes) > 0; first = false {
 		turn, n := in, fitting(in.changes)
@@ -67,7 +81,6 @@ func build(in buildInput) (*Table, error) {
 		}
 		t, in.changes = next, in.changes[n:]
 	}
-	t.took = time.Since(begin)
 	return t, nil
 }
 
@@ -165,9 +178,6 @@ func (b *builder) run(in buildInput) (_ *part, err error) {
 	}
 	limit = b.alg.entryLen()*limit + 4<<indexBits(limit) + 4
 	r, err := newRegion(in.dir, limit)
-	if err != nil && in.dir != "" {
-		r, err = newRegion("", limit) // a disk that cannot be written must not stop the refresh
-	}
 	if err != nil {
 		return nil, err
 	}

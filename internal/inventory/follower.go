@@ -70,30 +70,28 @@ func (f *Follower) Follow(stores []Store) (*Live, error) {
 	defer f.building.Unlock()
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	// Nothing changes before the table is built: whoever gets an error keeps the old list whole.
 	keep := keepNone()
-	same := len(f.stores) == 0
-	var next []*followed
-	for _, s := range stores {
-		i := slices.IndexFunc(f.stores, func(old *followed) bool { return old.ID == s.ID && old.URL == s.URL })
-		if i < 0 {
-			next = append(next, &followed{Store: s, reader: NewReader(s, f.segments, f.opt)})
+	next := make([]*followed, len(stores))
+	for i, s := range stores {
+		at := slices.IndexFunc(f.stores, func(old *followed) bool { return old.ID == s.ID && old.URL == s.URL })
+		if at < 0 {
+			next[i] = &followed{Store: s, reader: NewReader(s, f.segments, f.opt)}
 			continue
 		}
-		old := f.stores[i]
-		keep[old.Index] = int16(s.Index)
-		old.reader.configure(s)
-		old.Store = s
-		next = append(next, old)
+		next[i] = f.stores[at]
+		keep[next[i].Index] = int16(s.Index)
 	}
-	for _, old := range f.stores {
-		same = same && keep[old.Index] == int16(old.Index)
-	}
-	if !same {
+	if moves(f.stores, &keep) {
 		t, err := build(buildInput{old: f.table, keep: keep, dir: f.tableDir()})
 		if err != nil {
 			return nil, err
 		}
 		f.table = t
+	}
+	for i, s := range stores {
+		next[i].reader.configure(s)
+		next[i].Index = s.Index // all that can differ and is read here: others read id and URL without a lock
 	}
 	f.stores = next
 	f.live = newLive(f.view())
@@ -102,6 +100,11 @@ func (f *Follower) Follow(stores []Store) (*Live, error) {
 	default:
 	}
 	return f.live, nil
+}
+
+// moves reports whether any of the stores goes or gets another index.
+func moves(stores []*followed, keep *[MaxStores]int16) bool {
+	return slices.ContainsFunc(stores, func(s *followed) bool { return keep[s.Index] != int16(s.Index) })
 }
 
 func checkStores(stores []Store) error {

@@ -1,0 +1,70 @@
+//go:build linux || darwin
+
+package inventory_test
+
+import (
+	"os/signal"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"ociproxy/internal/inventory"
+)
+
+// fullDisk lets every write to a file fail until the returned function is called; files can still be made.
+func fullDisk(t *testing.T) (freed func()) {
+	t.Helper()
+	var was syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &was); err != nil {
+		t.Fatal(err)
+	}
+	signal.Ignore(syscall.SIGXFSZ)
+	none := was
+	none.Cur = 0
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &none); err != nil {
+		t.Skip("the size of files cannot be limited: ", err)
+	}
+	freed = func() {
+		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &was); err != nil {
+			t.Fatal(err)
+		}
+		signal.Reset(syscall.SIGXFSZ)
+	}
+	t.Cleanup(freed)
+	return freed
+}
+
+// A full disk stops neither a refresh nor a reload, and what the table says of each store stays that store's.
+func TestFullDisk(t *testing.T) {
+	w := newWorld(t, t.TempDir())
+	for i, name := range []string{"a", "b", "c"} {
+		w.write(name, blob(1), blob(10+i))
+	}
+	f, live := w.follow("a", "b", "c")
+	if err := f.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	freed := fullDisk(t)
+	w.write("a", blob(20), gone(1))
+	if err := f.Refresh(t.Context()); err == nil {
+		t.Error("nobody is told that the disk is full")
+	}
+	w.expect(live, "a", "b", "c")
+	next, err := f.Follow(w.stores("c", "b"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.expect(next, "c", "b")
+	w.expect(live, "a", "b", "c") // the view of the old list
+	if d := cmp.Diff([]int{0, 1}, believed(next)); d != "" {
+		t.Errorf("believed (-want +got)\n%s", d)
+	}
+	freed()
+	w.write("b", blob(30))
+	if err := f.Refresh(t.Context()); err != nil {
+		t.Error(err)
+	}
+	w.expect(next, "c", "b")
+	state(t, f, next, inventory.Current, "")
+}
