@@ -83,7 +83,9 @@ func (s *Store) Make(t testing.TB, bucket string) {
 func (s *Store) Client() *awss3.Client { return s.client }
 
 // Backend is the server itself (host:port), past the meter.
-func (s *Store) Backend() string { return strings.TrimPrefix(*s.client.Options().BaseEndpoint, "http://") }
+func (s *Store) Backend() string {
+	return strings.TrimPrefix(*s.client.Options().BaseEndpoint, "http://")
+}
 
 // BlobURL returns the address of a blob.
 func (s *Store) BlobURL(digest string) string { return strings.Replace(s.URL, "{digest}", digest, 1) }
