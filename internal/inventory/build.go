@@ -269,32 +269,52 @@ func (b *builder) take(group []*cursor) error {
 }
 
 // resolve says which stores hold the digest that all of group are on. A store's latest segment that has the digest decides;
-// where none of the new ones has it, what stays of the old table.
+// where none of the new ones has it, what stays of the old table. The size is what all that hold it agree on: one
+// store's error must not become the others'.
 func (b *builder) resolve(group []*cursor) (held Set, size int64) {
 	var stays, touched Set
 	overlap := false
 	digestLen := b.alg.digestLen()
+	old := noSize
+	size = noSize
 	for _, c := range group {
 		tail := c.rec[digestLen:]
 		s := c.source
 		if s == nil {
-			stays = b.stays(c)
-			size = max(size, getSize(tail))
+			stays, old = b.stays(c), getSize(tail)
 			continue
 		}
 		overlap = overlap || touched.meets(&s.stores)
 		touched.or(&s.stores)
 		if Kind(tail[5]) == Blob {
 			held.or(&s.stores)
-			size = max(size, getSize(tail))
+			size = agreed(size, getSize(tail))
 		}
 	}
 	if overlap {
-		held = latest(group, &touched, digestLen)
+		held, size = latest(group, &touched, digestLen)
 	}
 	stays.andNot(&touched)
-	held.or(&stays)
+	if !stays.Empty() {
+		held.or(&stays)
+		size = agreed(size, old)
+	}
 	return held, size
+}
+
+// Sizes that are none.
+const (
+	noSize      int64 = -1      // nobody has said anything yet
+	unknownSize int64 = MaxSize // as a table stores it: those that hold a digest do not agree
+)
+
+func agreed(a, b int64) int64 {
+	switch a {
+	case noSize, b:
+		return b
+	default:
+		return unknownSize
+	}
 }
 
 // stays is the set of an old record's stores in the new table.
@@ -308,7 +328,8 @@ func (b *builder) stays(c *cursor) Set {
 }
 
 // latest decides store by store.
-func latest(group []*cursor, touched *Set, digestLen int) (held Set) {
+func latest(group []*cursor, touched *Set, digestLen int) (held Set, size int64) {
+	size = noSize
 	touched.each(func(i int) {
 		var best *cursor
 		for _, c := range group {
@@ -316,11 +337,12 @@ func latest(group []*cursor, touched *Set, digestLen int) (held Set) {
 				best = c
 			}
 		}
-		if Kind(best.rec[digestLen+5]) == Blob {
+		if tail := best.rec[digestLen:]; Kind(tail[5]) == Blob {
 			held.Add(i)
+			size = agreed(size, getSize(tail))
 		}
 	})
-	return held
+	return held, size
 }
 
 // blockLen is how many bytes are written at once.

@@ -29,7 +29,7 @@ func (k Kind) String() string {
 	}
 }
 
-// MaxSize is the largest size a record can hold: five bytes.
+// MaxSize is the largest size a record can hold: five bytes. A [Table] takes it for an unknown size: no blob is that large.
 const MaxSize = 1<<40 - 1
 
 // Record is one statement about one digest.

@@ -14,9 +14,12 @@ import (
 
 // Entry is what a table says about one digest.
 type Entry struct {
-	Stores Set   // those that hold it; never empty
-	Size   int64 // bytes
-	Kind   Kind
+	Stores Set // those that hold it; never empty
+	// Size in bytes; -1: unknown, since the inventories of those that hold it do not agree. Who adds sizes up, compares
+	// them or counts them in a metric has to leave those out. It is known again when all that hold it have been
+	// read anew and agree.
+	Size int64
+	Kind Kind
 }
 
 // Table says for every digest that any store holds, which stores hold it. It is immutable and safe for concurrent use;
@@ -30,7 +33,7 @@ type Table struct {
 
 // part is the table of one algorithm: records, then the index.
 //
-//	record: digest (32 or 64) · size (5) · kind (1) · id of the set of stores (2, little endian)
+//	record: digest (32 or 64) · size (5, all ones: unknown) · kind (1) · id of the set of stores (2, little endian)
 //	index:  for every prefix of bits bits the number of the first record that is not below it (4, little endian), and the count
 type part struct {
 	alg     algorithm
@@ -220,6 +223,9 @@ func (p *part) entry(i int) Entry {
 		Size:   getSize(tail),
 		Kind:   Kind(tail[5]),
 		Stores: p.sets.get(binary.LittleEndian.Uint16(tail[6:]), i),
+	}
+	if e.Size == unknownSize {
+		e.Size = -1
 	}
 	runtime.KeepAlive(p)
 	return e
