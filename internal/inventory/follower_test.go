@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -355,6 +356,23 @@ func TestFollowKeeps(t *testing.T) {
 		if _, err := f.Follow(bad); err == nil {
 			t.Errorf("%v was taken", bad)
 		}
+	}
+}
+
+// Reloads and loads meet.
+func TestFollowWhileLoading(t *testing.T) {
+	w := newWorld(t, t.TempDir())
+	w.write("a", blob(1))
+	for range 50 {
+		f, _ := w.follow("a") // nothing is on disk: its name is logged
+		var both sync.WaitGroup
+		both.Go(f.Load)
+		both.Go(func() {
+			if _, err := f.Follow(w.stores("a")); err != nil {
+				t.Error(err)
+			}
+		})
+		both.Wait()
 	}
 }
 
