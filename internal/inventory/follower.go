@@ -47,6 +47,13 @@ type followed struct {
 	fault string
 }
 
+// status is the reader's, with the state of what is in the table: that is what requests are answered from.
+func (s *followed) status() Status {
+	st := s.reader.Status()
+	st.State = s.reader.builtState()
+	return st
+}
+
 // NewFollower makes a follower of no stores. It touches neither network nor disk.
 func NewFollower(opt Options) *Follower {
 	log := opt.Logger
@@ -172,6 +179,11 @@ func (f *Follower) Run(ctx context.Context) {
 	running := map[*followed]context.CancelFunc{}
 	var wg sync.WaitGroup
 	defer wg.Wait()
+	defer func() {
+		for _, cancel := range running {
+			cancel()
+		}
+	}()
 	for {
 		f.Load()
 		list := f.list()
@@ -184,7 +196,6 @@ func (f *Follower) Run(ctx context.Context) {
 		for _, s := range list {
 			if running[s] == nil {
 				own, cancel := context.WithCancel(ctx)
-				defer cancel() // at the end; a map entry is dropped earlier
 				running[s] = cancel
 				wg.Go(func() { f.loop(own, s) })
 			}
@@ -252,7 +263,7 @@ func (f *Follower) Statuses() []Status {
 	t := f.live.View().Table
 	list := make([]Status, len(f.stores))
 	for i, s := range f.stores {
-		list[i] = s.reader.Status()
+		list[i] = s.status()
 		list[i].Held = t.Held(s.Index)
 	}
 	return list

@@ -7,8 +7,6 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -190,86 +188,34 @@ func TestSharedSegmentFromAnother(t *testing.T) {
 	w.expect(live, "a", "b", "c")
 }
 
-// What lies on disk and is damaged counts as absent, and is fetched again.
-func TestDamagedCache(t *testing.T) {
-	for name, damage := range map[string]func(name string, info os.FileInfo) error{
-		"emptied":   func(name string, _ os.FileInfo) error { return os.Truncate(name, 0) },
-		"truncated": func(name string, i os.FileInfo) error { return os.Truncate(name, i.Size()-2) },
-		"removed":   func(name string, _ os.FileInfo) error { return os.Remove(name) },
-		"flipped": func(name string, i os.FileInfo) error {
-			b, err := os.ReadFile(name)
-			if err == nil {
-				b[len(b)/2] ^= 0x40
-				err = os.WriteFile(name, b, 0o600)
-			}
-			return err
-		},
-	} {
-		for _, part := range []string{"head", "seg"} {
-			t.Run(name+" "+part, func(t *testing.T) {
-				dir := t.TempDir()
-				w := newWorld(t, dir)
-				w.write("a", blob(1), blob(2))
-				f, live := w.follow("a")
-				if err := f.Refresh(t.Context()); err != nil {
-					t.Fatal(err)
-				}
-				files, err := filepath.Glob(filepath.Join(dir, part, "*"))
-				if err != nil || len(files) == 0 {
-					t.Fatalf("no files in %s: %v", part, err)
-				}
-				for _, file := range files {
-					info, err := os.Stat(file)
-					if err != nil {
-						t.Fatal(err)
-					}
-					if err := damage(file, info); err != nil {
-						t.Fatal(err)
-					}
-				}
-				// While it runs, nothing is lost.
-				if err := f.Refresh(t.Context()); err != nil {
-					t.Error(err)
-				}
-				w.expect(live, "a")
-				w.write("a", blob(4))
-				_ = f.Refresh(t.Context())
-				if err := f.Refresh(t.Context()); err != nil {
-					t.Error(err)
-				}
-				w.expect(live, "a")
-
-				f, live = w.follow("a")
-				if err := f.Refresh(t.Context()); err != nil {
-					t.Error(err)
-				}
-				w.expect(live, "a")
-				state(t, f, live, inventory.Current, "")
-			})
+// Content tells a head that lists something else from one that was only rewritten, over a restart too.
+func TestContent(t *testing.T) {
+	w := newWorld(t, t.TempDir())
+	w.write("a")
+	f, _ := w.follow("a")
+	content := func() uint64 {
+		t.Helper()
+		if err := f.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
 		}
+		return f.Statuses()[0].Content
 	}
-}
-
-// A directory that cannot be written costs the copy on disk, nothing else.
-func TestUnwritableDir(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
-		t.Fatal(err)
+	if n := f.Statuses()[0].Content; n != 0 {
+		t.Errorf("content %x of no head", n)
 	}
-	w := newWorld(t, filepath.Join(file, "below"))
-	w.write("a", blob(1), blob(2))
-	w.write("b", blob(1), blob(3))
-	f, live := w.follow("a", "b")
-	if err := f.Refresh(t.Context()); err == nil {
-		t.Error("nobody is told that the disk cannot be written")
+	empty := content()
+	w.write("a", blob(1))
+	one := content()
+	w.write("a") // a pass without changes
+	again, generation := content(), f.Statuses()[0].Generation
+	f, _ = w.follow("a")
+	f.Load()
+	restarted := f.Statuses()[0]
+	w.write("a", blob(2))
+	two := content()
+	if empty == 0 || empty == one || one != again || restarted.Content != one || restarted.Generation != generation || two == one {
+		t.Errorf("content: empty %x, one segment %x, rewritten %x, restarted %x, two segments %x", empty, one, again, restarted.Content, two)
 	}
-	w.expect(live, "a", "b")
-	if d := cmp.Diff([]int{0, 1}, believed(live)); d != "" {
-		t.Errorf("believed (-want +got)\n%s", d)
-	}
-	w.write("a", blob(4), gone(1))
-	_ = f.Refresh(t.Context())
-	w.expect(live, "a", "b")
 }
 
 // TestFollowerAgainstMap lets stores change, come, go and change places at random.

@@ -2,10 +2,10 @@ package inventory
 
 import (
 	"bytes"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"time"
 )
@@ -152,6 +152,18 @@ func (h *Head) bytes() (n int64) {
 	return n
 }
 
+// content is a fingerprint of the list of segments; 0: there is no head.
+func (h *Head) content() uint64 {
+	if h == nil {
+		return 0
+	}
+	sum := fnv.New64a()
+	for _, s := range h.Segments {
+		_, _ = io.WriteString(sum, s.SHA256) // a hash takes everything
+	}
+	return sum.Sum64()
+}
+
 // has reports whether the head lists the segment.
 func (h *Head) has(sha256 string) bool {
 	for _, s := range h.Segments {
@@ -174,6 +186,5 @@ func isHash(s string) bool {
 			return false
 		}
 	}
-	_, err := hex.DecodeString(s)
-	return err == nil
+	return true
 }

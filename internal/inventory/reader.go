@@ -58,12 +58,13 @@ type Reader struct {
 	turn sync.Mutex // held for a refresh
 
 	mu      sync.Mutex
-	built   []SegmentRef // those a table has already
-	head    *Head        // last good; nil: none
+	built   *Head // the newest one whose segments a table has; nil: none
+	head    *Head // last good; nil: none
+	content uint64
 	gone    bool
 	checked time.Time
-	err     error
-	since   time.Time // of err
+	reading fault // why the last refresh did not bring the newest inventory
+	lagging fault // why a table has not what head lists
 }
 
 // Options of a [Reader] and a [Follower].
@@ -151,6 +152,9 @@ func (r *Reader) Load() error {
 	if err != nil {
 		return fmt.Errorf("read %s: %w", r.file, err)
 	}
+	if saved.URL != r.store.URL { // the store has moved: what another bucket held says nothing about this one
+		return fmt.Errorf("read %s: it is of another URL", r.file)
+	}
 	for _, ref := range h.Segments {
 		if !r.segments.has(ref) {
 			return fmt.Errorf("read %s: segment %s is missing or damaged", r.file, ref.SHA256)
@@ -158,7 +162,8 @@ func (r *Reader) Load() error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.head, r.gone, r.checked = h, saved.Gone, saved.Checked
+	r.gone, r.checked = saved.Gone, saved.Checked
+	r.setHead(h)
 	return nil
 }
 
@@ -221,7 +226,7 @@ func (r *Reader) staleAfter() time.Duration {
 func (r *Reader) take(ctx context.Context, h *Head) (changed bool, err error) {
 	defer func() { r.note(err) }()
 	need := h.Segments
-	if built := r.builtSegments(); r.segments.dir == "" && isPrefix(built, need) {
+	if built := r.builtSegments(); !r.segments.onDisk() && isPrefix(built, need) {
 		need = need[len(built):] // without a disk nothing is kept that a table has
 	}
 	for _, ref := range need {
@@ -242,7 +247,8 @@ func (r *Reader) save(h *Head, gone bool) error {
 		r.checked = now
 	}
 	unchanged := r.head == h && r.gone == gone
-	r.head, r.gone = h, gone
+	r.gone = gone
+	r.setHead(h)
 	checked := r.checked
 	r.mu.Unlock()
 	// Writing every minute that nothing happened is not worth it.
@@ -251,7 +257,7 @@ func (r *Reader) save(h *Head, gone bool) error {
 	}
 	body, err := h.encode()
 	if err == nil {
-		err = writeSaved(r.file, saved{Gone: gone, Checked: checked, Head: body})
+		err = writeSaved(r.file, saved{URL: r.store.URL, Gone: gone, Checked: checked, Head: body})
 	}
 	if err != nil {
 		return fmt.Errorf("keep last good inventory: %w", err)
@@ -259,17 +265,50 @@ func (r *Reader) save(h *Head, gone bool) error {
 	return nil
 }
 
+// setHead changes the last good head. r.mu is held.
+func (r *Reader) setHead(h *Head) {
+	if r.head == h {
+		return
+	}
+	r.head, r.content = h, h.content()
+	if h != nil && r.built != nil && sameSegments(r.built.Segments, h.Segments) {
+		r.built = h // rewritten without changes: a table has it already
+	}
+}
+
+// builtSegments are those that a table has; nil: there is none.
 func (r *Reader) builtSegments() []SegmentRef {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.built
+	if r.built == nil {
+		return nil
+	}
+	return r.built.Segments
 }
 
-// setBuilt notes which segments a table has; nil: none.
-func (r *Reader) setBuilt(segments []SegmentRef) {
+// setBuilt notes that a table has what h lists.
+func (r *Reader) setBuilt(h *Head) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.built = segments
+	r.built = h
+	if r.head != nil && sameSegments(h.Segments, r.head.Segments) {
+		r.built = r.head // read meanwhile
+	}
+}
+
+// setLagging notes why a table has not what the head lists; nil: it has.
+func (r *Reader) setLagging(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lagging.set(err, r.now())
+}
+
+// builtState says whether what a table has of the inventory counts now. A head that cannot be brought into the table does not renew it:
+// the age of the one that is in the table decides, as it does when the newest cannot be had at all.
+func (r *Reader) builtState() State {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.stateOf(r.built)
 }
 
 // refetch makes the next refresh fetch everything that is not in the cache, though the head has not changed.
@@ -278,12 +317,24 @@ func (r *Reader) refetch() { r.fetcher.Discard() }
 func (r *Reader) note(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err != nil && r.err == nil {
-		r.since = r.now()
+	r.reading.set(err, r.now())
+}
+
+// fault is an error and since when there is one.
+type fault struct {
+	err   error
+	since time.Time
+}
+
+func (f *fault) set(err error, now time.Time) {
+	if err == nil {
+		*f = fault{}
+		return
 	}
-	if r.err = err; err == nil {
-		r.since = time.Time{}
+	if f.err == nil {
+		f.since = now
 	}
+	f.err = err
 }
 
 // Head returns the last good head; nil when there is none. Do not change it.
@@ -297,24 +348,35 @@ func (r *Reader) Head() *Head {
 func (r *Reader) State() State {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	return r.stateOf(r.head)
+}
+
+// stateOf is the state if h is what is known. r.mu is held.
+func (r *Reader) stateOf(h *Head) State {
 	switch {
 	case r.gone:
 		return Gone
-	case r.head == nil:
+	case h == nil:
 		return Loading
-	case r.head.age(r.now()) > r.store.StaleAfter:
+	case h.age(r.now()) > r.store.StaleAfter:
 		return Stale
 	default:
 		return Current
 	}
 }
 
-// Status describes the inventory; Held is left to who has a table.
+// Status describes the inventory. Held, and how far a table is behind, are left to who has one.
 func (r *Reader) Status() Status {
-	s := Status{Store: r.store.ID, State: r.State()}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s.Checked, s.LastError, s.ErrorSince = r.checked, r.err, r.since
+	s := Status{Store: r.store.ID, State: r.stateOf(r.head), Content: r.content, Checked: r.checked}
+	s.LastError, s.ErrorSince = r.reading.err, r.reading.since
+	if l := r.lagging; l.err != nil {
+		if s.LastError == nil || l.since.Before(s.ErrorSince) {
+			s.ErrorSince = l.since
+		}
+		s.LastError = errors.Join(s.LastError, l.err)
+	}
 	if h := r.head; h != nil {
 		s.Generation, s.WrittenAt, s.Segments, s.Bytes = h.Generation, h.WrittenAt, len(h.Segments), h.bytes()
 	}

@@ -12,6 +12,7 @@ import (
 
 // saved is the last good head on disk.
 type saved struct {
+	URL     string          `json:"url"` // of the inventory
 	Gone    bool            `json:"gone"`
 	Checked time.Time       `json:"checked"`
 	Head    json.RawMessage `json:"head"`

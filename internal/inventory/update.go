@@ -36,17 +36,24 @@ func (f *Follower) update() error {
 // rebuild reports whether there is a new table. A segment that cannot be read costs its stores their news, not the others theirs.
 func (f *Follower) rebuild() (changed bool, err error) {
 	var failed []error
-	without := map[string]bool{} // hashes of segments that cannot be read
+	without := map[string]error{} // by hash: segments that cannot be read
+	list := f.list()
 	for {
 		in := buildInput{old: f.table, keep: keepNone(), open: f.segments.open, dir: f.tableDir()}
-		built := map[*followed][]SegmentRef{}
-		for _, s := range f.list() {
+		built := map[*followed]*Head{}
+		for _, s := range list {
 			had := s.reader.builtSegments()
 			h := s.reader.Head()
-			if h == nil || had != nil && sameSegments(had, h.Segments) || lists(h, without) {
+			var broken error
+			done := h == nil || had != nil && sameSegments(had, h.Segments)
+			if !done {
+				broken = lists(h, without)
+			}
+			if done || broken != nil {
 				if had != nil {
 					in.keep[s.Index] = int16(s.Index)
 				}
+				s.reader.setLagging(broken)
 				continue
 			}
 			next := h.Segments
@@ -55,7 +62,7 @@ func (f *Follower) rebuild() (changed bool, err error) {
 				next = next[len(had):]
 			}
 			in.changes = append(in.changes, storeChange{index: s.Index, segments: next})
-			built[s] = h.Segments
+			built[s] = h
 		}
 		if len(in.changes) == 0 {
 			return false, joinFaults(failed)
@@ -63,20 +70,25 @@ func (f *Follower) rebuild() (changed bool, err error) {
 		t, err := build(in)
 		if err == nil {
 			f.table = t
-			for s, segments := range built {
-				s.reader.setBuilt(segments)
+			for s, h := range built {
+				s.reader.setBuilt(h)
+				s.reader.setLagging(nil)
 			}
 			return true, joinFaults(failed)
 		}
+		err = fmt.Errorf("build table: %w", err)
 		ref, ok := whose(err)
 		if !ok {
+			for s := range built {
+				s.reader.setLagging(err)
+			}
 			return false, err
 		}
 		failed = append(failed, err)
-		without[ref.SHA256] = true
+		without[ref.SHA256] = err
 		f.segments.drop(ref.SHA256)
-		for s, segments := range built {
-			if lists(&Head{Segments: segments}, without) {
+		for s, h := range built {
+			if h.has(ref.SHA256) {
 				s.reader.refetch()
 			}
 		}
@@ -87,23 +99,24 @@ func joinFaults(faults []error) error {
 	if len(faults) == 0 {
 		return nil
 	}
-	return fmt.Errorf("build table: %w", faults[0])
+	return faults[0]
 }
 
-func lists(h *Head, hashes map[string]bool) bool {
+// lists returns what is wrong with the first segment of h that cannot be read; nil: nothing.
+func lists(h *Head, without map[string]error) error {
 	for _, s := range h.Segments {
-		if hashes[s.SHA256] {
-			return true
+		if err := without[s.SHA256]; err != nil {
+			return err
 		}
 	}
-	return false
+	return nil
 }
 
 // view is what is known now. f.building and f.mu are held.
 func (f *Follower) view() *View {
 	v := &View{Table: f.table}
 	for _, s := range f.stores {
-		if s.reader.State() == Current && s.reader.builtSegments() != nil {
+		if s.reader.builtState() == Current {
 			v.Believed.Add(s.Index)
 		}
 	}
@@ -113,7 +126,7 @@ func (f *Follower) view() *View {
 // report logs what became of each store since the last time. f.mu is held.
 func (f *Follower) report() {
 	for _, s := range f.stores {
-		st := s.reader.Status()
+		st := s.status()
 		if st.State != s.state {
 			f.log.Info("inventory changed its state", "store", s.ID, "from", s.state.String(), "to", st.State.String(),
 				"generation", st.Generation, "writtenAt", st.WrittenAt)
