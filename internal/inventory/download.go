@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"ociproxy/internal/fetch"
@@ -21,6 +22,8 @@ const maxRedirects = 5
 func download(ctx context.Context, client *http.Client, address string, ref SegmentRef, w io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, downloadTime(ref.Bytes))
 	defer cancel()
+	ctx, p, stop := withPace(ctx)
+	defer stop()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return err
@@ -29,6 +32,9 @@ func download(ctx context.Context, client *http.Client, address string, ref Segm
 	req.Header.Set("Accept-Encoding", "identity")
 	resp, err := client.Do(req)
 	if err != nil {
+		if cause := context.Cause(ctx); errors.Is(cause, errSlow) {
+			return cause
+		}
 		if u, ok := errors.AsType[*url.Error](err); ok {
 			err = u.Err // the caller names the address
 		}
@@ -45,9 +51,12 @@ func download(ctx context.Context, client *http.Client, address string, ref Segm
 		return bad("%d bytes, the head says %d", resp.ContentLength, ref.Bytes)
 	}
 	out := &sink{w: w}
-	if err := verify(io.TeeReader(io.LimitReader(resp.Body, ref.Bytes+1), out), ref); err != nil {
+	if err := verify(io.TeeReader(io.LimitReader(io.TeeReader(resp.Body, p), ref.Bytes+1), out), ref); err != nil {
 		if out.err != nil {
 			return &writeError{out.err}
+		}
+		if cause := context.Cause(ctx); errors.Is(cause, errSlow) {
+			return cause
 		}
 		return err
 	}
@@ -57,6 +66,50 @@ func download(ctx context.Context, client *http.Client, address string, ref Segm
 // downloadTime is how long a segment of n bytes may take: a minute, and a second for each further MB.
 func downloadTime(n int64) time.Duration {
 	return time.Minute + time.Duration(n>>20)*time.Second
+}
+
+// A download that brings less than minPace bytes within paceTime is given up: all stores share a few downloads at once, and
+// those that drip must not keep the others from theirs.
+const (
+	paceTime = 30 * time.Second
+	minPace  = 30 * 64 << 10 // 64 KiB a second
+)
+
+var errSlow = fmt.Errorf("less than %d KiB within %v", minPace>>10, paceTime)
+
+// pace counts what arrives.
+type pace struct{ n atomic.Int64 }
+
+func (p *pace) Write(b []byte) (int, error) {
+	p.n.Add(int64(len(b)))
+	return len(b), nil
+}
+
+// withPace ends the context it returns, with errSlow, when too little is written to p. stop must be called.
+func withPace(parent context.Context) (ctx context.Context, p *pace, stop func()) {
+	ctx, cancel := context.WithCancelCause(parent)
+	p = &pace{}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(paceTime)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			if p.n.Swap(0) < minPace {
+				cancel(errSlow)
+				return
+			}
+		}
+	}()
+	return ctx, p, func() {
+		cancel(context.Canceled)
+		<-ended
+	}
 }
 
 // sink remembers that writing failed, so that it is not taken for a fault of the sender.
