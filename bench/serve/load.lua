@@ -1,23 +1,26 @@
--- Requests of many client networks for many digests, made beforehand so that wrk only sends them.
+-- Requests of many client networks for many things. A machine asks for a layer once: with 1000 things, each pair of
+-- network and thing comes once in 8 million requests. The parts are made beforehand, so that wrk only joins them.
 -- Arguments: kind (blob or tag), number of digests. Digest i is sha256:<i as 64 hexadecimal digits>.
-local made, at = {}, 0
+local paths, clients, at, things = {}, {}, 0, 0
 
 function init(args)
   local kind, digests = args[1], tonumber(args[2])
-  math.randomseed(1)
-  for i = 1, 8192 do
-    local path
+  things = digests
+  for i = 0, digests - 1 do
     if kind == "blob" then
-      path = string.format("/v2/library/sample/blobs/sha256:%064x", math.random(0, digests - 1))
+      paths[i] = string.format("GET /v2/library/sample/blobs/sha256:%064x HTTP/1.1\r\nHost: registry.example.org\r\nX-Forwarded-For: 3.", i)
     else
-      path = string.format("/v2/library/sample-%d/manifests/v1.2.%d", math.random(0, 99), math.random(0, 99))
+      paths[i] = string.format("GET /v2/library/sample-%d/manifests/v1.2.%d HTTP/1.1\r\nHost: registry.example.org\r\nX-Forwarded-For: 3.", i % 100, i / 100)
     end
-    local client = string.format("3.%d.%d.%d", math.random(0, 255), math.random(0, 255), math.random(1, 254))
-    made[i] = wrk.format("GET", path, { ["X-Forwarded-For"] = client, ["Host"] = "registry.example.org" })
   end
+  for i = 0, 65535 do
+    clients[i] = string.format("%d.%d.7\r\n\r\n", i / 256, i % 256)
+  end
+  -- Each run begins elsewhere, so that runs do not repeat each other within minutes.
+  at = os.time() * 7919 % 8192000
 end
 
 function request()
-  at = at % 8192 + 1
-  return made[at]
+  at = at + 1
+  return paths[at * 7919 % things] .. clients[at % 65536]
 end

@@ -35,9 +35,9 @@ type denial struct {
 }
 
 type doubtedStore struct {
-	recent     [doubtWindow]bool // absent
-	n, at      int
-	generation uint64 // of its inventory; 0: not known yet
+	recent  [doubtWindow]bool // absent
+	n, at   int
+	content uint64 // what its inventory lists; 0: not known yet
 }
 
 // NewDoubts returns one that doubts nothing.
@@ -140,19 +140,22 @@ func (d *Doubts) store(i int) *doubtedStore {
 	return st
 }
 
-// Rewritten is told the generation of a store's inventory, again and again. When it differs from the one told
-// before, its mirror has been at work: what was found before no longer counts. It reports whether the store was
-// demoted and is believed again.
-func (d *Doubts) Rewritten(store int, generation uint64) (believed bool) {
+// Rewritten is told again and again what a store's inventory lists, as a number that changes with it (0: not
+// known). When it differs from what was told before, its mirror has been at work: what was found before no
+// longer counts. It reports whether the store was demoted and is believed again.
+func (d *Doubts) Rewritten(store int, content uint64) (believed bool) {
+	if content == 0 {
+		return false
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	st := d.store(store)
-	was := st.generation
-	st.generation = generation
-	if was == 0 || was == generation {
+	was := st.content
+	st.content = content
+	if was == 0 || was == content {
 		return false
 	}
-	d.stores[store] = &doubtedStore{generation: generation}
+	d.stores[store] = &doubtedStore{content: content}
 	for k := range d.denied {
 		if k.store == store {
 			delete(d.denied, k)

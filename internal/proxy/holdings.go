@@ -60,7 +60,7 @@ func (w *world) listed(a *answer, st *route.State) {
 	if e, ok := view.Table.Lookup(a.req.Digest); ok {
 		st.Holds = believed
 		st.Holds.Keep(route.Set(e.Stores))
-		a.size = e.Size
+		a.size = max(0, e.Size)
 	}
 }
 
@@ -71,7 +71,7 @@ func (w *world) sampleOf(i int, maxSize int64) (health.Object, bool) {
 		return w.samples[i].pick(maxSize)
 	}
 	d, e, ok := view.Table.Sample(rand.Uint64(), func(e inventory.Entry) bool {
-		return e.Stores.Has(i) && (maxSize == 0 || e.Size <= maxSize)
+		return e.Stores.Has(i) && (maxSize == 0 || e.Size >= 0 && e.Size <= maxSize)
 	})
 	if !ok {
 		return w.samples[i].pick(maxSize)
@@ -127,7 +127,7 @@ func (s *Server) watchInventories(ctx context.Context) {
 // noteRewritten ends doubts about stores whose inventory was rewritten since.
 func (s *Server) noteRewritten(w *world) {
 	for _, st := range s.inventories.Statuses() {
-		if i, ok := w.index[st.Store]; ok && w.doubts.Rewritten(i, st.Generation) {
+		if i, ok := w.index[st.Store]; ok && w.doubts.Rewritten(i, st.Content) {
 			s.log.Info("a doubted inventory was rewritten and is believed again", "store", st.Store)
 		}
 	}
