@@ -57,21 +57,21 @@ var classNames = [numClasses]string{"base", "blob", "manifest", "tag", "referrer
 
 func classOf(k oci.Kind) class { return class(k) } // the same order, asserted by a test
 
-// answer decides what r gets. It writes nothing.
-func (s *Server) answer(w *world, r *http.Request) (a answer) {
+// answer decides what r gets, into a. It writes nothing.
+func (s *Server) answer(w *world, r *http.Request, a *answer) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		a.refuse(oci.ErrMethod)
-		return a
+		return
 	}
 	path := r.URL.EscapedPath()
 	if !strings.HasPrefix(path, "/v2") {
-		s.answerPage(w, r, path, &a)
-		return a
+		s.answerPage(w, r, path, a)
+		return
 	}
 	req, err := oci.Parse(path, r.URL.RawQuery)
 	if err != nil {
 		a.refuse(err)
-		return a
+		return
 	}
 	a.req, a.class = req, classOf(req.Kind)
 	addr, source := w.address.From(r.RemoteAddr, r.Header)
@@ -81,17 +81,16 @@ func (s *Server) answer(w *world, r *http.Request) (a answer) {
 		a.client.Addr = addr
 		a.decided = true
 		a.decision.Candidate = route.NoCandidate
-		return a
+		return
 	}
 	a.client = w.client(addr, w.ranges.Locate(addr))
 	w.places.note(a.client.Ranking.ID)
 	a.decided = true
-	st := s.resolve(r.Context(), w, &a)
-	s.retry(r, w, &a, &st)
-	s.act(r.Context(), w, &a)
-	w.sampleManifest(r, &a)
-	s.checkAfterwards(w, &a)
-	return a
+	st := s.resolve(r.Context(), w, a)
+	s.retry(r, w, a, &st)
+	s.act(r.Context(), w, a)
+	w.sampleManifest(r, a)
+	s.checkAfterwards(w, a)
 }
 
 var emptyObject = []byte("{}")

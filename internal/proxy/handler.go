@@ -52,10 +52,10 @@ func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	var a answer
 	if rand.Uint32()%timedEvery == 0 {
 		begin := time.Now()
-		a = h.s.answer(w, r)
+		h.s.answer(w, r, &a)
 		h.s.metrics.Decision.Observe(time.Since(begin).Seconds())
 	} else {
-		a = h.s.answer(w, r)
+		h.s.answer(w, r, &a)
 	}
 	write(rw, r, &a, h.s.draining.Load())
 	if a.done != nil {
