@@ -83,14 +83,15 @@ func (r *repeats) thing(method string, req *oci.Request) uint64 {
 // at a download that failed. key names the pair for [repeats.fine].
 func (r *repeats) seen(client netip.Prefix, thing uint64, start int64) (key repeatKey, again bool) {
 	key = r.key(client, thing)
-	word := uint64(key)&slotKey | r.now()
+	now := r.now() // once: reading the clock is most of the work
+	word := uint64(key)&slotKey | now
 	if start == 0 {
 		word |= slotBegan
 	}
 	slot := &r.slots[uint64(key)%repeatSlots]
 	old := slot.Load()
 	switch {
-	case old == 0 || (old^word)&slotKey != 0 || !r.recent(old):
+	case old == 0 || (old^word)&slotKey != 0 || !recent(old, now):
 		slot.Store(word)
 		return key, false
 	case old&slotFine != 0:
@@ -132,8 +133,9 @@ func (r *repeats) fine(key repeatKey) {
 
 func (r *repeats) now() uint64 { return uint64(time.Since(r.epoch)/time.Second) & slotTime }
 
-func (r *repeats) recent(word uint64) bool {
-	return (r.now()-word)&slotTime <= uint64(repeatWindow/time.Second)
+// recent reports whether a slot was written within the window.
+func recent(word, now uint64) bool {
+	return (now-word)&slotTime <= uint64(repeatWindow/time.Second)
 }
 
 func (r *repeats) key(client netip.Prefix, thing uint64) repeatKey {
