@@ -198,7 +198,15 @@ stores:
 		_, location, err := process.Get(ctx, "http://"+addr+blobOf+stores.Digest(i%1000), fmt.Sprintf("3.%d.%d.7", i>>8&0xff, i&0xff))
 		return strings.HasPrefix(location, dying.URL), err
 	}
-	if err := process.Until(ctx, 30*time.Second, 10*time.Millisecond, func() bool { ok, err := toDying(0); return ok && err == nil }); err != nil {
+	ready := func() bool { // the inventory is read: it does not depend on answers of the store any more
+		status, _, err := process.Get(ctx, "http://"+addr+"/-/ready", "3.0.0.7")
+		if err != nil || status != http.StatusOK {
+			return false
+		}
+		sent, err := toDying(0)
+		return sent && err == nil
+	}
+	if err := process.Until(ctx, 30*time.Second, 10*time.Millisecond, ready); err != nil {
 		return 0, 0, err
 	}
 	dying.CloseClientConnections()
