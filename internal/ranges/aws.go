@@ -1,7 +1,5 @@
 package ranges
 
-import "errors"
-
 // parseAWS reads ip-ranges.json. Every service counts: a prefix listed under several services has one region in all.
 // Region GLOBAL (anycast) means that the cloud is known and the region is not.
 //
@@ -19,23 +17,10 @@ func parseAWS(data []byte) ([]row, error) {
 	if err := decode(data, &file); err != nil {
 		return nil, err
 	}
-	rows := make([]row, 0, len(file.Prefixes)+len(file.IPv6Prefixes))
-	for _, list := range []struct {
-		name  string
-		items []item
-	}{{"prefixes", file.Prefixes}, {"ipv6_prefixes", file.IPv6Prefixes}} {
-		for i, it := range list.items {
-			p, err := either(it.V4, it.V6)
-			if err == nil && it.Region == "" {
-				err = errNoRegion
-			}
-			if err != nil {
-				return nil, rowError(list.name, i, err)
-			}
-			rows = append(rows, row{prefix: p, region: it.Region})
-		}
+	v4, err := regionalRows("prefixes", len(file.Prefixes), func(i int) regional { return regional(file.Prefixes[i]) })
+	if err != nil {
+		return nil, err
 	}
-	return rows, nil
+	v6, err := regionalRows("ipv6_prefixes", len(file.IPv6Prefixes), func(i int) regional { return regional(file.IPv6Prefixes[i]) })
+	return append(v4, v6...), err
 }
-
-var errNoRegion = errors.New("no region")

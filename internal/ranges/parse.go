@@ -92,3 +92,26 @@ func decode(data []byte, v any) error {
 	}
 	return nil
 }
+
+// regional is a prefix of either family and its region: what most feeds list, each under names of its own. Their
+// items convert to it.
+type regional struct{ V4, V6, Region string }
+
+var errNoRegion = errors.New("no region")
+
+// regionalRows turns the n items of a list into rows.
+func regionalRows(list string, n int, item func(i int) regional) ([]row, error) {
+	rows := make([]row, 0, n)
+	for i := range n {
+		it := item(i)
+		p, err := either(it.V4, it.V6)
+		if err == nil && it.Region == "" {
+			err = errNoRegion
+		}
+		if err != nil {
+			return nil, rowError(list, i, err)
+		}
+		rows = append(rows, row{prefix: p, region: it.Region})
+	}
+	return rows, nil
+}
