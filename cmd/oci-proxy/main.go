@@ -26,13 +26,13 @@ func run(ctx context.Context, args []string, env func(string) string, stdin io.R
 }
 
 // hangups turns SIGHUP into reload requests until ctx is done. Signals that come while a reload is
-// still waiting to be taken are one request.
+// still waiting to be taken are one request. SIGHUP stays caught for good: one that arrives while the
+// process ends must not turn an orderly end into a death by signal.
 func hangups(ctx context.Context) <-chan struct{} {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGHUP)
 	reload := make(chan struct{}, 1)
 	go func() {
-		defer signal.Stop(signals)
 		for {
 			select {
 			case <-ctx.Done():

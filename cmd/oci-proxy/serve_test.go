@@ -57,6 +57,30 @@ upstreams:
   - {name: %s, url: "https://us.example.test", place: gcp/us-central1, canonical: true}
 `
 
+// TestHangupWhileLoading guards that a SIGHUP ended the process until it served. The config is a pipe: it is being loaded
+// for as long as the test wants. It comes first: once a server ran in this process, SIGHUP stays caught.
+func TestHangupWhileLoading(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config.yaml")
+	if err := syscall.Mkfifo(file, 0o600); err != nil {
+		t.Skip(err)
+	}
+	log := new(lines)
+	done := make(chan int, 1)
+	go func() { done <- run(t.Context(), []string{"serve", "--config", file}, noEnv, nil, new(lines), log) }()
+	pipe, err := os.OpenFile(file, os.O_WRONLY, 0) // waits for the reader
+	if err != nil {
+		t.Fatal(err)
+	}
+	hangup(t)
+	if _, err := pipe.WriteString("version: 1\nnonsense: true\n"); err != nil {
+		t.Fatal(err)
+	}
+	pipe.Close()
+	if code := <-done; code != 3 || !strings.Contains(log.String(), "nonsense") {
+		t.Errorf("exit code %d: %s", code, log)
+	}
+}
+
 // TestServe runs the server as a platform does: port by PORT, a reload by SIGHUP (first to a bad file, which
 // changes nothing, then to a good one), and an end by a signal with code 0.
 func TestServe(t *testing.T) {
@@ -125,30 +149,6 @@ func TestServe(t *testing.T) {
 		}
 	case <-time.After(10 * time.Second):
 		t.Fatalf("does not end\n%s", log)
-	}
-}
-
-// TestHangupWhileLoading guards that a SIGHUP ended the process until it served. The config is a pipe: it is being loaded
-// for as long as the test wants.
-func TestHangupWhileLoading(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "config.yaml")
-	if err := syscall.Mkfifo(file, 0o600); err != nil {
-		t.Skip(err)
-	}
-	log := new(lines)
-	done := make(chan int, 1)
-	go func() { done <- run(t.Context(), []string{"serve", "--config", file}, noEnv, nil, new(lines), log) }()
-	pipe, err := os.OpenFile(file, os.O_WRONLY, 0) // waits for the reader
-	if err != nil {
-		t.Fatal(err)
-	}
-	hangup(t)
-	if _, err := pipe.WriteString("version: 1\nnonsense: true\n"); err != nil {
-		t.Fatal(err)
-	}
-	pipe.Close()
-	if code := <-done; code != 3 || !strings.Contains(log.String(), "nonsense") {
-		t.Errorf("exit code %d: %s", code, log)
 	}
 }
 
