@@ -1,0 +1,55 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// Options of [Open].
+type Options struct {
+	// Owner is who must own the bucket: the account id of S3, the project number of GCS, the account name of Azure. "" accepts anybody.
+	Owner string
+	// Region is where the bucket must lie, in the cloud's own word; "" accepts any.
+	Region string
+	// Getenv reads the environment, where credentials and emulators' addresses come from; nil means os.Getenv.
+	Getenv func(string) string
+	// Transport makes the requests; nil means one of this package's, with bounded connections and time-outs. Counting
+	// requests is done here.
+	Transport http.RoundTripper
+	// Timeout bounds one small request, and the time in which a large one must move at least one part; default 60 s.
+	Timeout time.Duration
+	// Parallel bounds the parts of one object on their way at once; default 4.
+	Parallel int
+	// TempDir is where copies on their way lie, for the stores that need one.
+	TempDir string
+}
+
+// Open makes a bucket of its URL as the configuration has it. It makes no request. Credentials come from the environment or from
+// the cloud's identity, never from the URL.
+//
+//	s3://NAME[/PREFIX]?region=…[&endpoint=URL][&pathStyle=true][&profile=…]
+//	gs://NAME[/PREFIX][?endpoint=URL]
+//	azblob://ACCOUNT/CONTAINER[/PREFIX][?endpoint=URL]
+//	file:///DIR
+func Open(ctx context.Context, text string, opt Options) (Bucket, error) {
+	u, err := url.Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("bucket %q: %w", text, err)
+	}
+	open, ok := schemes[u.Scheme]
+	if !ok {
+		return nil, fmt.Errorf("bucket %q: unknown scheme %q: s3, gs, azblob and file are known", text, u.Scheme)
+	}
+	return open(ctx, u, opt)
+}
+
+// schemes are the kinds of store.
+var schemes = map[string]func(context.Context, *url.URL, Options) (Bucket, error){
+	"s3":     openS3,
+	"gs":     openGCS,
+	"azblob": openAzure,
+	"file":   openFile,
+}
