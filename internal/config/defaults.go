@@ -66,6 +66,16 @@ func Fill(v any) {
 		v.Client = LogPrefix
 		v.Level = "info"
 		v.Format = "json"
+	case *Mirror: // not part of Config's own: a file without the stanza mirrors nothing
+		v.Listing = ListAuto
+		v.Referrers = true
+		v.RequestsPerSecond = 50
+		v.Parallel = 16
+		v.Copy = CopyAuto
+		v.Interval = 15 * time.Minute
+		Fill(&v.Spool)
+	case *Spool:
+		v.Bytes = 20 << 30
 	}
 }
 

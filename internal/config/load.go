@@ -53,7 +53,8 @@ func Load(file string) (*Config, error) {
 
 // files are the keys that name files or directories.
 func (c *Config) files() []*string {
-	out := []*string{&c.TLS.Cert, &c.TLS.Key, &c.Ranges.Cache, &c.Ranges.Seed, &c.Ranges.GeoIP.City, &c.Ranges.GeoIP.ASN, &c.Route.Latency}
+	out := []*string{&c.TLS.Cert, &c.TLS.Key, &c.Ranges.Cache, &c.Ranges.Seed, &c.Ranges.GeoIP.City, &c.Ranges.GeoIP.ASN, &c.Route.Latency,
+		&c.Mirror.Spool.Dir, &c.Mirror.Repositories.Promoter}
 	for i := range c.Ranges.Feeds {
 		out = append(out, &c.Ranges.Feeds[i].File)
 	}

@@ -344,21 +344,3 @@ type Log struct {
 	// Format is the shape of a line: `json`, or `text` for a terminal.
 	Format LogFormat `yaml:"format"`
 }
-
-// Mirror says what `oci-proxyctl mirror` copies.
-type Mirror struct {
-	// Source names the upstream to copy from.
-	Source string `yaml:"source"`
-	// Repositories are what to copy.
-	Repositories MirrorRepositories `yaml:"repositories"`
-}
-
-// MirrorRepositories selects repositories.
-type MirrorRepositories struct {
-	// List is repositories one by one.
-	List []string `yaml:"list"`
-	// Include are patterns (`*` matches within one path segment) of repositories to copy, for sources that can be listed.
-	Include []string `yaml:"include"`
-	// Exclude are patterns of repositories to leave out.
-	Exclude []string `yaml:"exclude"`
-}

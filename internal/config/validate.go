@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"path"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -249,37 +247,6 @@ func (v *validator) log() {
 	if r := v.c.Log.Requests; r < 0 || r > 1 {
 		hint := "0.01 is one request of a hundred"
 		v.fail("log.requests", hint, "requests is a share between 0 and 1")
-	}
-}
-
-func (v *validator) mirror() {
-	m := v.c.Mirror
-	if _, set := v.nodes["mirror"]; !set {
-		return
-	}
-	var names []string
-	for _, u := range v.c.Upstreams {
-		names = append(names, u.Name)
-	}
-	switch {
-	case m.Source == "":
-		v.fail("mirror", "source: the name of the upstream to copy from", `missing key "source"`)
-	case !slices.Contains(names, m.Source):
-		v.fail("mirror.source", suggestion(m.Source, names, "upstreams"), "unknown upstream %q", shorten(m.Source))
-	}
-	r := m.Repositories
-	for i, name := range r.List {
-		v.repository(fmt.Sprintf("mirror.repositories.list[%d]", i), name)
-	}
-	for key, patterns := range map[string][]string{"include": r.Include, "exclude": r.Exclude} {
-		for i, p := range patterns {
-			if _, err := path.Match(p, ""); err != nil || p == "" {
-				v.fail(fmt.Sprintf("mirror.repositories.%s[%d]", key, i), "`*` matches within one segment: team/*", "not a pattern: %q", shorten(p))
-			}
-		}
-	}
-	if len(r.List) == 0 && len(r.Include) == 0 {
-		v.fail("mirror.repositories", "name them under `list`, or as patterns under `include`", "no repository is selected")
 	}
 }
 

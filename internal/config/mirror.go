@@ -1,0 +1,156 @@
+package config
+
+import (
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Mirror says what `oci-proxyctl mirror` copies into the buckets of the stores, and how fast.
+type Mirror struct {
+	// Source names the upstream to copy from.
+	Source string `yaml:"source"`
+	// Repositories are what to copy.
+	Repositories MirrorRepositories `yaml:"repositories"`
+	// Listing is how the source is asked for what it has: `google`, the listing of Google's registries, which has untagged
+	// manifests too; `catalog`, the repositories by `_catalog` and the tags one repository at a time; `auto`, the first of them that
+	// the source offers.
+	Listing Listing `yaml:"listing"`
+	// Referrers says whether what refers to an image (signatures, attestations) is asked for with each image, by the
+	// referrers API. What is found by its tag is copied anyway.
+	Referrers bool `yaml:"referrers"`
+	// RequestsPerSecond is the most that the source is asked, listing and login included. After `429` or `503` it is less for
+	// a while.
+	RequestsPerSecond float64 `yaml:"requestsPerSecond"`
+	// Parallel is how many manifests are read, and how many blobs are copied, at once.
+	Parallel int `yaml:"parallel"`
+	// BandwidthMBps is the most that is read from the source, in megabytes (10⁶) a second. 0: no limit.
+	BandwidthMBps float64 `yaml:"bandwidthMBps"`
+	// Spool is where blobs lie while they are sent to the stores.
+	Spool Spool `yaml:"spool"`
+	// Copy is how a blob gets into several stores of one cloud: `auto` uploads it to one of them and lets the cloud copy it to the
+	// others; `upload` sends it to each.
+	Copy CopyMode `yaml:"copy"`
+	// Interval is the time from the start of one pass to the start of the next, where `--every` gives none.
+	Interval time.Duration `yaml:"interval"`
+}
+
+// Enabled reports whether the file has the stanza.
+func (m Mirror) Enabled() bool { return m.Source != "" }
+
+// MirrorRepositories selects repositories, by their names below the upstream's prefix. Patterns are names in which `*` matches within
+// one path segment (`team/*`), or regular expressions of the whole name between slashes (`/team/.+/`).
+type MirrorRepositories struct {
+	// List is repositories one by one.
+	List []string `yaml:"list"`
+	// Include are patterns of repositories to copy, for sources that can be listed.
+	Include []string `yaml:"include"`
+	// Exclude are patterns of repositories to leave out, however they were selected.
+	Exclude []string `yaml:"exclude"`
+	// Promoter is a directory of promoter manifests: what they promote, digest by digest, is copied.
+	Promoter string `yaml:"promoter"`
+}
+
+// Spool is a directory for blobs on their way. What a killed run left there is used by the next one.
+type Spool struct {
+	// Dir is the directory. Default: one below the system's for temporary files. Runs on one machine at the same time need one each.
+	Dir string `yaml:"dir"`
+	// Bytes is the most it may hold. The largest blob must fit.
+	Bytes int `yaml:"bytes"`
+}
+
+// Listing is how a source is asked for what it has.
+type Listing string
+
+// The ways to list a source.
+const (
+	ListAuto    Listing = "auto"
+	ListGoogle  Listing = "google"
+	ListCatalog Listing = "catalog"
+)
+
+// Values lists what may be written in the file.
+func (Listing) Values() []string { return []string{"auto", "google", "catalog"} }
+
+// CopyMode is how a blob gets into several stores of one cloud.
+type CopyMode string
+
+// The ways to fill stores of one cloud.
+const (
+	CopyAuto   CopyMode = "auto"
+	CopyUpload CopyMode = "upload"
+)
+
+// Values lists what may be written in the file.
+func (CopyMode) Values() []string { return []string{"auto", "upload"} }
+
+func (v *validator) mirror() {
+	m := v.c.Mirror
+	if _, set := v.nodes["mirror"]; !set {
+		return
+	}
+	var names []string
+	for _, u := range v.c.Upstreams {
+		names = append(names, u.Name)
+	}
+	switch {
+	case m.Source == "":
+		v.fail("mirror", "source: the name of the upstream to copy from", `missing key "source"`)
+	case !slices.Contains(names, m.Source):
+		v.fail("mirror.source", suggestion(m.Source, names, "upstreams"), "unknown upstream %q", shorten(m.Source))
+	}
+	v.mirrorRepositories(m.Repositories)
+	if m.RequestsPerSecond <= 0 {
+		v.fail("mirror.requestsPerSecond", "", "requestsPerSecond must be more than 0")
+	}
+	if m.Parallel < 1 || m.Parallel > 256 {
+		v.fail("mirror.parallel", "", "parallel must be between 1 and 256")
+	}
+	if m.BandwidthMBps < 0 {
+		v.fail("mirror.bandwidthMBps", "", "bandwidthMBps is negative")
+	}
+	if m.Spool.Bytes < 64<<20 {
+		v.fail("mirror.spool.bytes", "the largest blob must fit", "the spool must have at least %d bytes", 64<<20)
+	}
+	if m.Interval < time.Second {
+		v.fail("mirror.interval", "15m is usual", "interval must be at least 1s")
+	}
+}
+
+func (v *validator) mirrorRepositories(r MirrorRepositories) {
+	for i, name := range r.List {
+		v.repository(fmt.Sprintf("mirror.repositories.list[%d]", i), name)
+	}
+	for key, patterns := range map[string][]string{"include": r.Include, "exclude": r.Exclude} {
+		for i, p := range patterns {
+			if _, err := RepositoryPattern(p); err != nil {
+				v.fail(fmt.Sprintf("mirror.repositories.%s[%d]", key, i), "`*` matches within one segment: team/*; a regular expression stands between slashes: /team/.+/",
+					"not a pattern: %q", shorten(p))
+			}
+		}
+	}
+	if len(r.List) == 0 && len(r.Include) == 0 && r.Promoter == "" {
+		v.fail("mirror.repositories", "name them under `list`, as patterns under `include`, or by their manifests under `promoter`", "no repository is selected")
+	}
+}
+
+// RepositoryPattern compiles a pattern of [MirrorRepositories]: the function tells whether a repository's name matches.
+func RepositoryPattern(p string) (func(name string) bool, error) {
+	if len(p) > 2 && strings.HasPrefix(p, "/") && strings.HasSuffix(p, "/") {
+		re, err := regexp.Compile(`^(?:` + p[1:len(p)-1] + `)$`)
+		if err != nil {
+			return nil, err
+		}
+		return re.MatchString, nil
+	}
+	if _, err := path.Match(p, ""); err != nil || p == "" {
+		return nil, fmt.Errorf("pattern %q: %w", p, path.ErrBadPattern)
+	}
+	return func(name string) bool {
+		ok, _ := path.Match(p, name) // the pattern was tried above
+		return ok
+	}, nil
+}
