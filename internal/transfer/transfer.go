@@ -1,0 +1,122 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"ociproxy/internal/oci"
+	"ociproxy/internal/store"
+)
+
+// Blob is what is brought into stores.
+type Blob struct {
+	Digest     oci.Digest // sha256 or sha512
+	Size       int64      // in bytes, known beforehand
+	Repository string     // where the source has it
+}
+
+// Source is where blobs come from. It is called from several goroutines.
+type Source interface {
+	// Open reads a blob from offset off to its end; the caller closes it. Reading fails soon after ctx has ended. An error that
+	// wraps [ErrGone] is final; after any other, and when the reading breaks off, it is asked again a few times, from where
+	// it ended.
+	Open(ctx context.Context, b Blob, off int64) (io.ReadCloser, error)
+}
+
+// Target is one store that blobs are brought to. It is known by its index in [Options.Targets].
+type Target struct {
+	Name   string // for messages
+	Bucket store.Bucket
+	// Group names stores that copy from each other without the bytes passing here: those of one cloud. "" is none.
+	Group string
+}
+
+// Options of [New]. Zero values of numbers mean the default.
+type Options struct {
+	Source  Source
+	Targets []Target // at most 256
+
+	// Dir is where the spool lies. Processes may share it: each takes a folder of its own below it.
+	Dir string
+	// SpoolBytes bounds what lies in the spool; default 20 GiB. A blob larger than this cannot be brought anywhere.
+	SpoolBytes int64
+	// MemoryBytes bounds the blobs of at most 1 MiB, which are kept in memory; default 64 MiB.
+	MemoryBytes int64
+
+	Parallel         int // downloads at once; default 16
+	UploadsPerTarget int // uploads and copies at once to one target; default 8
+	Open             int // blobs in work in all, the waiting ones included; default 16 × Parallel
+
+	// CopyWithinGroup sends a blob once to each group, which copies it further.
+	CopyWithinGroup bool
+
+	// Stall is how long a source may send nothing before it is asked anew; default 1 min. A target gets five times as long, for
+	// stores take their time with the end of a large upload.
+	Stall time.Duration
+	// Grace is how long a target may hold space that others wait for; default 30 s.
+	Grace time.Duration
+	// Tries bounds how often a source or a target is asked in vain for one blob; default 4.
+	Tries int
+	// Trip is how many failures in a row, of the kind that concerns a whole bucket, put a target aside; default 5.
+	Trip int
+
+	// Observe is told what happens; nil ignores it. It is called from several goroutines and must not block.
+	Observe func(Event)
+}
+
+// How a target came to hold a blob.
+type How uint8
+
+// The ways.
+const (
+	Uploaded     How = iota + 1 // sent from the spool
+	Copied                      // from another target of its group
+	AlreadyThere                // and found to be right
+	Repaired                    // something wrong lay there and was replaced
+)
+
+func (h How) String() string {
+	switch h {
+	case Uploaded:
+		return "uploaded"
+	case Copied:
+		return "copied"
+	case AlreadyThere:
+		return "already there"
+	case Repaired:
+		return "repaired"
+	}
+	return "not there"
+}
+
+// Result is what became of one blob in one target. Without an error the blob is durable there and was compared with its digest.
+type Result struct {
+	Target int
+	How    How
+	Attrs  store.Attrs
+	Err    error
+}
+
+// What a result's error may wrap, beside the errors of buckets and of contexts.
+var (
+	// ErrGone is for a [Source] to say that it does not have a blob, and will not have it a second later.
+	ErrGone = errors.New("the source does not have the blob")
+	// ErrCorrupt: what the source has is not what the digest and the size say. Nothing of it was made visible anywhere.
+	ErrCorrupt = errors.New("the source's bytes do not match the digest")
+	// ErrSource: the source could not be read to its end; it may next time.
+	ErrSource = errors.New("the source cannot be read")
+	// ErrBehind: the target was slower than others which needed the space of the spool. The next pass repairs it.
+	ErrBehind = errors.New("the target fell behind the others")
+	// ErrTripped: the target failed too often in a row, and is left alone until [Engine.Reset].
+	ErrTripped = errors.New("the target is put aside")
+	// ErrSpace: the spool has no room: the disk is full, or the blob is larger than the whole spool may be.
+	ErrSpace = errors.New("no space in the spool")
+	// ErrStalled: nothing moved for too long.
+	ErrStalled = errors.New("nothing moved for too long")
+	// ErrUnverified: what lies in the target is wrong, and could not be replaced.
+	ErrUnverified = errors.New("the target holds wrong bytes")
+	// ErrClosed: the engine was closed.
+	ErrClosed = errors.New("the engine is closed")
+)
