@@ -1,11 +1,193 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"net/http"
 	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"cloud.google.com/go/storage"
+	"google.golang.org/api/googleapi"
+	"google.golang.org/api/option"
+	htransport "google.golang.org/api/transport/http"
 )
 
+// gcs is a bucket of Google Cloud Storage, over its JSON API.
+//
+// It is no [Cleaner]: an unfinished resumable upload costs nothing and expires by itself after a week.
+// https://docs.cloud.google.com/storage/docs/resumable-uploads
+type gcs struct {
+	name, prefix string // the prefix is empty or ends in "/"
+	endpoint     string // "" is Google's own
+	opt          Options
+	dial         context.Context // for the credentials, whose tokens are refreshed for as long as the bucket is in use
+
+	mu     sync.Mutex
+	client *storage.Client // made at the first request: finding credentials may ask the machine's metadata server
+}
+
 func openGCS(ctx context.Context, u *url.URL, opt Options) (Bucket, error) {
-	return nil, errors.New("gs: not built in")
+	if err := onlyParams(u, "endpoint"); err != nil {
+		return nil, err
+	}
+	if u.Host == "" {
+		return nil, fmt.Errorf("bucket %q: want gs://NAME[/PREFIX]", u)
+	}
+	getenv := opt.Getenv
+	if getenv == nil {
+		getenv = os.Getenv
+	}
+	prefix, err := prefixOf(u.Path)
+	if err != nil {
+		return nil, fmt.Errorf("bucket %q: %w", u, err)
+	}
+	endpoint := cmp.Or(u.Query().Get("endpoint"), getenv("STORAGE_EMULATOR_HOST"))
+	if endpoint != "" && !strings.Contains(endpoint, "://") {
+		endpoint = "http://" + endpoint
+	}
+	return &gcs{name: u.Host, prefix: prefix, endpoint: strings.TrimSuffix(endpoint, "/"), opt: opt,
+		dial: context.WithoutCancel(ctx)}, nil
+}
+
+func (b *gcs) String() string { return "gs://" + strings.TrimSuffix(b.name+"/"+b.prefix, "/") }
+
+// bucket returns the handle, and makes the client if there is none yet.
+func (b *gcs) bucket() (*storage.BucketHandle, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.client == nil {
+		client, err := b.connect()
+		if err != nil {
+			return nil, fmt.Errorf("%s: credentials: %w", b, err)
+		}
+		b.client = client
+	}
+	return b.client.Bucket(b.name), nil
+}
+
+func (b *gcs) connect() (*storage.Client, error) {
+	base := &unclear{b.opt.client().Transport}
+	opts := []option.ClientOption{storage.WithJSONReads()}
+	if b.endpoint != "" {
+		opts = append(opts, option.WithEndpoint(b.endpoint+"/storage/v1/"))
+	}
+	// A plain-text endpoint is a test's: a token must not be sent there.
+	if strings.HasPrefix(b.endpoint, "http://") {
+		opts = append(opts, option.WithHTTPClient(&http.Client{Transport: base}))
+	} else {
+		auth, err := htransport.NewTransport(b.dial, base, option.WithScopes(storage.ScopeReadWrite))
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, option.WithHTTPClient(&http.Client{Transport: auth}))
+	}
+	client, err := storage.NewClient(b.dial, opts...)
+	if err != nil {
+		return nil, err
+	}
+	client.SetRetry(storage.WithMaxAttempts(gcsAttempts))
+	return client, nil
+}
+
+// gcsAttempts of one request; with the library's pauses (1 s, doubling, jittered) they last some eight seconds.
+const gcsAttempts = 5
+
+// object returns the handle of a key.
+func (b *gcs) object(key string) (*storage.ObjectHandle, error) {
+	bucket, err := b.bucket()
+	if err != nil {
+		return nil, err
+	}
+	return bucket.Object(b.prefix + key), nil
+}
+
+// Check implements [Bucket].
+func (b *gcs) Check(ctx context.Context, probe string) error {
+	bucket, err := b.bucket()
+	if err != nil {
+		return err
+	}
+	attrs, err := bucket.Attrs(ctx)
+	if err != nil {
+		return fmt.Errorf("%s: %w", b, b.failure(err, ""))
+	}
+	if number := strconv.FormatUint(attrs.ProjectNumber, 10); b.opt.Owner != "" && number != b.opt.Owner {
+		return fmt.Errorf("%s: belongs to project number %s, not %s: %w", b, number, b.opt.Owner, ErrUnfit)
+	}
+	if err := gcsRegion(attrs, b.opt.Region); err != nil {
+		return fmt.Errorf("%s: %w", b, err)
+	}
+	return checkConditions(ctx, b, probe)
+}
+
+// gcsRegion compares a bucket's location with the region where it should be. A location spread over several regions is
+// none of them: its bytes are paid and travel as from another place than the configuration says.
+func gcsRegion(attrs *storage.BucketAttrs, region string) error {
+	if region == "" || strings.EqualFold(attrs.Location, region) {
+		return nil
+	}
+	kind := ""
+	if attrs.LocationType != "" && attrs.LocationType != "region" {
+		kind = ", a " + attrs.LocationType
+	}
+	return fmt.Errorf("lies in %s%s, not in region %s: %w", strings.ToLower(attrs.Location), kind, region, ErrUnfit)
+}
+
+// failure adds the sentinel that an error of the library means; version is what was required of the object.
+func (b *gcs) failure(err error, version string) error {
+	var api *googleapi.Error
+	is := func(codes ...int) bool {
+		if !errors.As(err, &api) {
+			return false
+		}
+		for _, code := range codes {
+			if api.Code == code {
+				return true
+			}
+		}
+		return false
+	}
+	switch {
+	case errors.Is(err, storage.ErrBucketNotExist), is(http.StatusNotFound) && strings.Contains(api.Message, "bucket does not exist"):
+		return fmt.Errorf("%w: no such bucket: %w", ErrUnfit, err)
+	case errors.Is(err, storage.ErrObjectNotExist), is(http.StatusNotFound):
+		return fmt.Errorf("%w: %w", ErrNotFound, err)
+	case is(http.StatusUnauthorized, http.StatusForbidden):
+		return fmt.Errorf("%w: %w", ErrDenied, err)
+	case is(http.StatusPreconditionFailed) && version == "":
+		return fmt.Errorf("%w: %w", ErrExists, err)
+	case is(http.StatusPreconditionFailed):
+		return fmt.Errorf("%w: %w", ErrConflict, err)
+	}
+	return err
+}
+
+// gcsConditions makes the precondition of a write: the object has the version, or does not exist when that is "".
+func gcsConditions(version string) (storage.Conditions, error) {
+	if version == "" {
+		return storage.Conditions{DoesNotExist: true}, nil
+	}
+	generation, err := strconv.ParseInt(version, 10, 64)
+	if err != nil || generation <= 0 {
+		return storage.Conditions{}, fmt.Errorf("version %q is no generation", version)
+	}
+	return storage.Conditions{GenerationMatch: generation}, nil
+}
+
+// gcsAttrs translates what the library says of an object.
+func (b *gcs) attrs(o *storage.ObjectAttrs) Attrs {
+	crc := o.CRC32C
+	return Attrs{
+		Key: strings.TrimPrefix(o.Name, b.prefix), Size: o.Size, Version: strconv.FormatInt(o.Generation, 10),
+		Modified: o.Updated.In(time.UTC), CRC32C: &crc,
+		Header:          Header{ContentType: o.ContentType, CacheControl: o.CacheControl},
+		ContentEncoding: o.ContentEncoding,
+	}
 }

@@ -1,0 +1,50 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+)
+
+// checkConditions makes sure that a bucket may be written to and honours conditional writes, on an object below probe.
+func checkConditions(ctx context.Context, b Bucket, probe string) error {
+	key := probe + rand.Text()
+	first, err := b.Put(ctx, key, Bytes([]byte("1\n")), Header{}, "")
+	if err != nil {
+		return fmt.Errorf("%s: write a probe: %w", b, err)
+	}
+	if err = probeConditions(ctx, b, key, first.Version); err != nil {
+		err = fmt.Errorf("%s: %w", b, err)
+	}
+	// Also when the caller has given up: a probe must not stay.
+	if gone := b.Delete(context.WithoutCancel(ctx), key, ""); gone != nil {
+		err = errors.Join(err, fmt.Errorf("%s: remove the probe: %w", b, gone))
+	}
+	return err
+}
+
+func probeConditions(ctx context.Context, b Bucket, key, version string) error {
+	if _, err := b.Put(ctx, key, Bytes([]byte("2\n")), Header{}, ""); !errors.Is(err, ErrExists) {
+		return unfit("an object that is there was written as if there were none", err)
+	}
+	second, err := b.Put(ctx, key, Bytes([]byte("3\n")), Header{}, version)
+	if err != nil {
+		return fmt.Errorf("replace a probe: %w", err)
+	}
+	if second.Version == version {
+		return unfit("a version stayed the same over a write", nil)
+	}
+	if _, err = b.Put(ctx, key, Bytes([]byte("4\n")), Header{}, version); !errors.Is(err, ErrConflict) {
+		return unfit("an object was replaced that had another version", err)
+	}
+	return nil
+}
+
+// unfit says what a bucket did instead of refusing; err is what it said, nil when it said yes.
+func unfit(did string, err error) error {
+	if err != nil {
+		return fmt.Errorf("conditional writes: %w", err)
+	}
+	return fmt.Errorf("conditional writes: %s: %w", did, ErrUnfit)
+}

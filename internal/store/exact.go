@@ -1,0 +1,18 @@
+package store
+
+import "io"
+
+// exact is an object's body that fails when it ends before its bytes have come.
+type exact struct {
+	io.ReadCloser
+	left int64
+}
+
+func (e *exact) Read(p []byte) (int, error) {
+	n, err := e.ReadCloser.Read(p)
+	e.left -= int64(n)
+	if err == io.EOF && e.left > 0 { //nolint:errorlint // readers return io.EOF itself
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
+}
