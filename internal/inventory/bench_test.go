@@ -24,7 +24,7 @@ func (s diskShelf) open(ref SegmentRef) (io.ReadCloser, error) {
 }
 
 func (s diskShelf) write(b *testing.B, raw [][]byte) SegmentRef {
-	sp := newSpool(string(s), sha256Digests)
+	sp := newSpool(string(s), form{alg: sha256Digests})
 	defer sp.close()
 	for _, r := range raw {
 		if err := sp.add(r); err != nil {

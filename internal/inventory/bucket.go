@@ -19,8 +19,9 @@ type Bucket interface {
 	Get(ctx context.Context, key string) (body io.ReadCloser, version string, err error)
 	// Put writes an object if its version is still the given one; "" means that there must be none. Otherwise nothing is
 	// written and the error is ErrExists (version was "") or ErrConflict. The object appears whole or not at all.
-	// It may be called again with the same arguments, and may read the body several times.
-	Put(ctx context.Context, key string, o Object, version string) error
+	// It returns the version that the object has now. It may be called again with the same arguments, and may read the
+	// body several times.
+	Put(ctx context.Context, key string, o Object, version string) (now string, err error)
 	// List returns the objects whose key starts with prefix, in any order. The last pair may be an error.
 	List(ctx context.Context, prefix string) iter.Seq2[Listed, error]
 	// Delete removes an object. That there is none is no error.

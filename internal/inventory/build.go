@@ -23,6 +23,7 @@ type buildInput struct {
 	// changes are read on top of what stays: a store whose old membership is replaced is not in keep, one that only
 	// got further segments is.
 	changes []storeChange
+	images  bool // the table is one of images, else of blobs; the changes have segments of both
 	open    func(SegmentRef) (io.ReadCloser, error)
 	dir     string // for the table's memory; "" is anonymous memory
 }
@@ -38,7 +39,7 @@ func keepNone() (k [MaxStores]int16) {
 // source is one segment of the changes, with the stores that list it. A segment that many stores share is read once.
 type source struct {
 	ref    SegmentRef
-	alg    algorithm
+	form   form
 	stores Set
 	rank   [MaxStores]uint16 // its place among the store's segments, from 1
 }
@@ -99,7 +100,7 @@ func fitting(changes []storeChange) int {
 }
 
 func buildTurn(in buildInput) (_ *Table, err error) {
-	t := &Table{}
+	t := &Table{images: in.images}
 	defer func() {
 		if err != nil {
 			t.release()
@@ -107,12 +108,12 @@ func buildTurn(in buildInput) (_ *Table, err error) {
 	}()
 	sources := gather(in.changes)
 	for alg := range algorithm(algorithms) {
-		b := &builder{alg: alg, keep: &in.keep}
+		b := &builder{form: form{alg, in.images}, keep: &in.keep}
 		if in.old != nil {
 			b.old = in.old.parts[alg]
 		}
 		for _, s := range sources {
-			if s.alg == alg {
+			if s.form == b.form {
 				b.sources = append(b.sources, s)
 			}
 		}
@@ -134,8 +135,8 @@ func gather(changes []storeChange) []*source {
 		for rank, ref := range c.segments {
 			s := byHash[ref.SHA256]
 			if s == nil {
-				alg, _ := ref.algorithm()
-				s = &source{ref: ref, alg: alg}
+				f, _ := ref.form()
+				s = &source{ref: ref, form: f}
 				byHash[ref.SHA256] = s
 				list = append(list, s)
 			}
@@ -146,9 +147,9 @@ func gather(changes []storeChange) []*source {
 	return list
 }
 
-// builder makes the part of one algorithm.
+// builder makes the part of one form.
 type builder struct {
-	alg     algorithm
+	form
 	old     *part
 	keep    *[MaxStores]int16
 	sources []*source
@@ -218,8 +219,8 @@ func (b *builder) open(open func(SegmentRef) (io.ReadCloser, error)) (cursors []
 		}
 		files = append(files, f)
 		c, err := openCursor(f, 0)
-		if err == nil && (c.alg != s.alg || c.count != s.ref.Count) {
-			err = bad("%d records of %s, the head says %d of %s", c.count, c.alg.prefix(), s.ref.Count, s.alg.prefix())
+		if err == nil && (c.form != s.form || c.count != s.ref.Count) {
+			err = bad("%d %v, the head says %d %v", c.count, c.form, s.ref.Count, s.form)
 		}
 		if err != nil {
 			return nil, closeAll, &sourceError{s, err}
@@ -262,7 +263,7 @@ func (b *builder) take(group []*cursor) error {
 	if size := c.rec[b.alg.digestLen():]; c.source == nil {
 		stores = b.stays(c)
 		return b.emit(c, getSize(size), &stores)
-	} else if Kind(size[5]) == Blob {
+	} else if c.kind() != Tombstone {
 		return b.emit(c, getSize(size), &c.source.stores)
 	}
 	return nil
@@ -286,7 +287,7 @@ func (b *builder) resolve(group []*cursor) (held Set, size int64) {
 		}
 		overlap = overlap || touched.meets(&s.stores)
 		touched.or(&s.stores)
-		if Kind(tail[5]) == Blob {
+		if c.kind() != Tombstone {
 			held.or(&s.stores)
 			size = agreed(size, getSize(tail))
 		}
@@ -337,7 +338,7 @@ func latest(group []*cursor, touched *Set, digestLen int) (held Set, size int64)
 				best = c
 			}
 		}
-		if tail := best.rec[digestLen:]; Kind(tail[5]) == Blob {
+		if tail := best.rec[digestLen:]; best.kind() != Tombstone {
 			held.Add(i)
 			size = agreed(size, getSize(tail))
 		}
@@ -348,16 +349,19 @@ func latest(group []*cursor, touched *Set, digestLen int) (held Set, size int64)
 // blockLen is how many bytes are written at once.
 const blockLen = 64 << 10
 
-// emit writes the digest that c is on; a table's record begins as a segment's does.
+// emit writes the digest that c is on; a table's record begins as that of a segment of blobs does.
 func (b *builder) emit(c *cursor, size int64, stores *Set) error {
 	if stores.Empty() {
 		return nil
 	}
-	at, n := len(b.block), b.alg.recordLen()
+	at, n := len(b.block), b.alg.recordLen() // without the last byte of an image
 	b.block = append(b.block, c.rec[:n]...)
 	tail := b.block[at+b.alg.digestLen():]
 	putSize(tail, size)
 	tail[5] = byte(Blob)
+	if b.images {
+		tail[5] = byte(Image)
+	}
 	b.block = binary.LittleEndian.AppendUint16(b.block, b.id(stores))
 	b.n++
 	if len(b.block) >= blockLen {

@@ -36,8 +36,8 @@ func (w *Writer) Compact(ctx context.Context) (*Head, error) {
 // compacting is the edit of Compact.
 type compacting struct {
 	w       *Writer
-	alg     algorithm
-	inputs  []SegmentRef // a run of the algorithm's segments
+	form    form
+	inputs  []SegmentRef // a run of the form's segments
 	oldest  bool         // the run began with the first: tombstones were dropped
 	output  *spool       // nil: nothing is left of them
 	there   map[string]bool
@@ -51,37 +51,42 @@ func (c *compacting) drop() {
 	c.output, c.inputs, c.planned = nil, nil, false
 }
 
+func (c *compacting) replaces() bool { return false }
+
 func (c *compacting) done(tried, h *Head) bool {
-	return c.output != nil && !tried.has(c.output.ref.SHA256) && h.has(c.output.ref.SHA256)
+	return c.output != nil && !tried.has(c.output.ref.SHA256) && h.had(c.output.ref.SHA256)
 }
 
-func (c *compacting) next(ctx context.Context, h *Head) ([]SegmentRef, error) {
+func (c *compacting) next(ctx context.Context, h, next *Head) error {
 	if len(h.Segments) <= compactAbove {
-		return nil, errNothing
+		return errNothing
 	}
 	if !c.fits(h) {
 		c.drop()
 		if err := c.plan(ctx, h); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if c.output != nil && !c.there[c.output.ref.SHA256] {
 		if err := c.w.upload(ctx, c.output); err != nil {
-			return nil, err
+			return err
 		}
 		c.there[c.output.ref.SHA256] = true
 	}
 	last := c.inputs[len(c.inputs)-1]
-	segments := []SegmentRef{}
 	for _, ref := range h.Segments {
 		switch {
 		case ref == last && c.output != nil:
-			segments = append(segments, c.output.ref)
+			next.Segments = append(next.Segments, c.output.ref)
 		case !slices.Contains(c.inputs, ref):
-			segments = append(segments, ref)
+			next.Segments = append(next.Segments, ref)
 		}
 	}
-	return segments, nil
+	for _, ref := range c.inputs {
+		next.Merged = append(next.Merged, ref.SHA256)
+	}
+	next.Merged = next.Merged[max(0, len(next.Merged)-maxMerged):]
+	return nil
 }
 
 // fits reports whether what was merged for an earlier head can replace the same segments of h.
@@ -89,25 +94,26 @@ func (c *compacting) fits(h *Head) bool {
 	if !c.planned {
 		return false
 	}
-	list := h.of(c.alg)
+	list := h.of(c.form)
 	i := slices.Index(list, c.inputs[0])
 	return i >= 0 && (i == 0 || !c.oldest) && isPrefix(c.inputs, list[i:])
 }
 
 // plan chooses what to merge, and merges it.
 func (c *compacting) plan(ctx context.Context, h *Head) error {
-	list := h.of(sha256Digests)
-	c.alg = sha256Digests
-	if other := h.of(sha512Digests); len(other) > len(list) {
-		c.alg, list = sha512Digests, other
+	var list []SegmentRef
+	for _, f := range forms {
+		if l := h.of(f); len(l) > len(list) {
+			c.form, list = f, l
+		}
 	}
 	from := compactFrom(list)
 	c.inputs, c.oldest, c.planned = list[from:], from == 0, true
-	out := newSpool(c.w.opt.TempDir, c.alg)
+	out := newSpool(c.w.opt.TempDir, c.form)
 	c.output = out
 	open := func(ref SegmentRef) (io.ReadCloser, error) { return c.w.open(ctx, ref) }
-	err := mergeStore(c.alg, c.inputs, open, func(r *cursor) error {
-		if c.oldest && Kind(r.rec[r.width-1]) == Tombstone {
+	err := mergeStore(c.form, c.inputs, open, func(r *cursor) error {
+		if c.oldest && r.kind() == Tombstone {
 			return nil
 		}
 		return out.add(r.rec)
@@ -135,16 +141,6 @@ func compactFrom(list []SegmentRef) int {
 		sum += list[i].Bytes
 	}
 	return i
-}
-
-// of lists the head's segments of one algorithm.
-func (h *Head) of(alg algorithm) (list []SegmentRef) {
-	for _, s := range h.Segments {
-		if a, _ := s.algorithm(); a == alg {
-			list = append(list, s)
-		}
-	}
-	return list
 }
 
 // open reads a segment from the bucket. A segment that is not what its name says ends in an error.
@@ -190,7 +186,8 @@ func (w *Writer) retire(ctx context.Context, sha256 string) {
 
 func (w *Writer) mark(ctx context.Context, sha256, version string) error {
 	const text = "in no head since this was written\n"
-	return w.bucket.Put(ctx, retiredPrefix+sha256, Object{
+	_, err := w.bucket.Put(ctx, retiredPrefix+sha256, Object{
 		Body: strings.NewReader(text), Size: int64(len(text)), ContentType: "text/plain", CacheControl: "no-cache",
 	}, version)
+	return err
 }

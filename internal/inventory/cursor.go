@@ -11,7 +11,7 @@ const cursorBuffer = 32 << 10
 
 // cursor walks through ascending records of one length: those of a segment, checked one by one, or those of a table.
 type cursor struct {
-	alg  algorithm
+	form
 	rec  []byte // the current record; valid until the next advance
 	key  uint64 // the first eight bytes of its digest
 	done bool   // behind the last record
@@ -41,7 +41,7 @@ func openCursor(r io.Reader, size int) (*cursor, error) {
 	if size == 0 {
 		size = cursorBuffer
 	}
-	c := &cursor{alg: h.alg, width: h.alg.recordLen(), r: r, left: h.count, count: h.count, number: -1}
+	c := &cursor{form: h.form, width: h.recordLen(), r: r, left: h.count, count: h.count, number: -1}
 	// One record more than fits, for the one that was current before.
 	room := min(uint64(size/c.width), h.count) + 1
 	c.buf = make([]byte, 0, int(room)*c.width)
@@ -56,10 +56,13 @@ func tableCursor(p *part) (c *cursor, ok bool) {
 	if p == nil || p.n == 0 {
 		return nil, false
 	}
-	c = &cursor{alg: p.alg, width: p.alg.entryLen(), buf: p.records, count: uint64(p.n)}
+	c = &cursor{form: form{alg: p.alg}, width: p.alg.entryLen(), buf: p.records, count: uint64(p.n)}
 	c.set(0)
 	return c, true
 }
+
+// kind is that of the current record.
+func (c *cursor) kind() Kind { return Kind(c.rec[c.alg.digestLen()+5]) }
 
 func (c *cursor) set(pos int) {
 	c.pos = pos
@@ -94,7 +97,7 @@ func (c *cursor) advance() error {
 	if before != nil && (c.key < key || c.key == key && !below(before[:c.alg.digestLen()], c.rec[:c.alg.digestLen()])) {
 		return bad("record %d: not above the one before it", c.number)
 	}
-	if err := checkRecord(c.rec[c.alg.digestLen():]); err != nil {
+	if err := checkRecord(c.rec[c.alg.digestLen():], c.images); err != nil {
 		return bad("record %d: %w", c.number, err)
 	}
 	return nil

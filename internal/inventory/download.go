@@ -50,8 +50,13 @@ func download(ctx context.Context, client *http.Client, address string, ref Segm
 	if resp.ContentLength >= 0 && resp.ContentLength != ref.Bytes {
 		return bad("%d bytes, the head says %d", resp.ContentLength, ref.Bytes)
 	}
+	return receive(ctx, resp.Body, p, ref, w)
+}
+
+// receive writes the segment that body has to w, verifies it, and counts what arrives by p.
+func receive(ctx context.Context, body io.Reader, p *pace, ref SegmentRef, w io.Writer) error {
 	out := &sink{w: w}
-	if err := verify(io.TeeReader(io.LimitReader(io.TeeReader(resp.Body, p), ref.Bytes+1), out), ref); err != nil {
+	if err := verify(io.TeeReader(io.LimitReader(io.TeeReader(body, p), ref.Bytes+1), out), ref); err != nil {
 		if out.err != nil {
 			return &writeError{out.err}
 		}
@@ -61,6 +66,27 @@ func download(ctx context.Context, client *http.Client, address string, ref Segm
 		return err
 	}
 	return nil
+}
+
+// ownSite is the side of an inventory that only its owner sees.
+type ownSite struct{ bucket Bucket }
+
+func (s ownSite) where(ref SegmentRef) string { return SegmentPrefix + ref.SHA256 }
+
+func (s ownSite) download(ctx context.Context, ref SegmentRef, w io.Writer) error {
+	ctx, cancel := context.WithTimeout(ctx, downloadTime(ref.Bytes))
+	defer cancel()
+	ctx, p, stop := withPace(ctx)
+	defer stop()
+	body, _, err := s.bucket.Get(ctx, s.where(ref))
+	if err != nil {
+		if cause := context.Cause(ctx); errors.Is(cause, errSlow) {
+			return cause
+		}
+		return err
+	}
+	defer body.Close()
+	return receive(ctx, body, p, ref, w)
 }
 
 // downloadTime is how long a segment of n bytes may take: a minute, and a second for each further MB.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
+	"slices"
 	"time"
 )
 
@@ -25,6 +26,7 @@ const (
 	MaxHeadBytes    = 64 << 10
 	MaxSegments     = 64
 	MaxSegmentBytes = 4 << 30
+	maxMerged       = 64
 	maxCount        = 1<<32 - 2 // record numbers have four bytes in a table
 	maxGeneration   = 1<<53 - 1 // what every JSON reader keeps exactly
 )
@@ -36,6 +38,12 @@ type Head struct {
 	Generation uint64       `json:"generation"` // grows with every change
 	WrittenAt  time.Time    `json:"writtenAt"`  // every pass of the mirror rewrites it, changes or not
 	Segments   []SegmentRef `json:"segments"`   // later ones win
+	// Merged has the hashes of segments that compactions replaced last, oldest first. A writer that does not know whether it
+	// has swapped the head finds its segment in Segments or here.
+	Merged []string `json:"merged,omitempty"`
+	// ImagesDropped is the generation in which all images were last taken out, since some blob went; 0: never. What a writer
+	// learnt about images before counts no longer.
+	ImagesDropped uint64 `json:"imagesDropped,omitempty"`
 }
 
 // SegmentRef names a segment and says how large it must be.
@@ -92,6 +100,10 @@ func (h *Head) check() error {
 		return errors.New("no list of segments")
 	case len(h.Segments) > MaxSegments:
 		return fmt.Errorf("%d segments, more than %d", len(h.Segments), MaxSegments)
+	case len(h.Merged) > maxMerged || slices.ContainsFunc(h.Merged, func(s string) bool { return !isHash(s) }):
+		return errors.New("merged: not a short list of hashes")
+	case h.ImagesDropped > h.Generation:
+		return fmt.Errorf("images dropped in generation %d, this is %d", h.ImagesDropped, h.Generation)
 	}
 	seen := map[string]bool{}
 	for i, s := range h.Segments {
@@ -116,20 +128,50 @@ func (s SegmentRef) check() error {
 	if s.Bytes > MaxSegmentBytes {
 		return fmt.Errorf("%d bytes, more than %d", s.Bytes, int64(MaxSegmentBytes))
 	}
-	if _, ok := s.algorithm(); !ok {
+	if _, ok := s.form(); !ok {
 		return fmt.Errorf("%d bytes cannot be %d records", s.Bytes, s.Count)
 	}
 	return nil
 }
 
-// algorithm tells from the size which digests the segment lists.
-func (s SegmentRef) algorithm() (algorithm, bool) {
-	for a := range algorithm(algorithms) {
-		if s.Bytes == (segmentHeader{alg: a, count: s.Count}).bytes() {
-			return a, true
+// form tells from the size what the segment lists.
+func (s SegmentRef) form() (form, bool) {
+	for _, f := range forms {
+		if s.Bytes == (segmentHeader{form: f, count: s.Count}).bytes() {
+			return f, true
 		}
 	}
-	return 0, false
+	return form{}, false
+}
+
+// Images reports whether the segment lists images: a note among writers, which servers do not read.
+func (s SegmentRef) Images() bool {
+	f, _ := s.form()
+	return f.images
+}
+
+// of lists the head's segments of one form.
+func (h *Head) of(f form) (list []SegmentRef) {
+	for _, s := range h.Segments {
+		if have, _ := s.form(); have == f {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// blobs lists the segments that say what the store holds, and images the others.
+func (h *Head) blobs() []SegmentRef  { return h.either(false) }
+func (h *Head) images() []SegmentRef { return h.either(true) }
+
+func (h *Head) either(images bool) []SegmentRef {
+	list := make([]SegmentRef, 0, len(h.Segments))
+	for _, s := range h.Segments {
+		if s.Images() == images {
+			list = append(list, s)
+		}
+	}
+	return list
 }
 
 // encode writes the head as its object has it.
@@ -144,21 +186,21 @@ func (h *Head) encode() ([]byte, error) {
 	return append(body, '\n'), nil
 }
 
-// bytes adds up the segments.
+// bytes adds up the blobs' segments.
 func (h *Head) bytes() (n int64) {
-	for _, s := range h.Segments {
+	for _, s := range h.blobs() {
 		n += s.Bytes
 	}
 	return n
 }
 
-// content is a fingerprint of the list of segments; 0: there is no head.
+// content is a fingerprint of the list of blobs' segments; 0: there is no head.
 func (h *Head) content() uint64 {
 	if h == nil {
 		return 0
 	}
 	sum := fnv.New64a()
-	for _, s := range h.Segments {
+	for _, s := range h.blobs() {
 		_, _ = io.WriteString(sum, s.SHA256) // a hash takes everything
 	}
 	return sum.Sum64()
@@ -173,6 +215,9 @@ func (h *Head) has(sha256 string) bool {
 	}
 	return false
 }
+
+// had reports whether the head lists the segment or a compaction has merged it lately.
+func (h *Head) had(sha256 string) bool { return h.has(sha256) || slices.Contains(h.Merged, sha256) }
 
 // age is how far the head's time is from now, in either direction: a clock that jumped makes an inventory doubtful.
 func (h *Head) age(now time.Time) time.Duration { return now.Sub(h.WrittenAt).Abs() }

@@ -54,7 +54,7 @@ func TestLastGood(t *testing.T) {
 		"segment longer":     {damage(func(b []byte) []byte { return append(b, 1) }), "bad segment"},
 		"segment bad hash":   {damage(func(b []byte) []byte { b[len(b)-2]++; return b }), "bad segment: its hash is"},
 		"segment bad order":  {damage(func(b []byte) []byte { b[24] = 0xff; return b }), "bad segment"},
-		"segment other size": {just("head.json", head(far, "a", `{"sha256":"`+hash+`","count":1,"bytes":63}`)), "cannot be 1 records"},
+		"segment other size": {just("head.json", head(far, "a", `{"sha256":"`+hash+`","count":1,"bytes":64}`)), "cannot be 1 records"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, t.TempDir())

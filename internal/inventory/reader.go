@@ -155,7 +155,7 @@ func (r *Reader) Load() error {
 	if saved.URL != r.store.URL { // the store has moved: what another bucket held says nothing about this one
 		return fmt.Errorf("read %s: it is of another URL", r.file)
 	}
-	for _, ref := range h.Segments {
+	for _, ref := range h.blobs() {
 		if !r.segments.has(ref) {
 			return fmt.Errorf("read %s: segment %s is missing or damaged", r.file, ref.SHA256)
 		}
@@ -225,7 +225,7 @@ func (r *Reader) staleAfter() time.Duration {
 // take makes h the last good head once all of its segments are there.
 func (r *Reader) take(ctx context.Context, h *Head) (changed bool, err error) {
 	defer func() { r.note(err) }()
-	need := h.Segments
+	need := h.blobs()
 	if built := r.builtSegments(); !r.segments.onDisk() && isPrefix(built, need) {
 		need = need[len(built):] // without a disk nothing is kept that a table has
 	}
@@ -236,7 +236,7 @@ func (r *Reader) take(ctx context.Context, h *Head) (changed bool, err error) {
 		}
 	}
 	last := r.Head()
-	return last == nil || !sameSegments(last.Segments, h.Segments), r.save(h, false)
+	return last == nil || !sameSegments(last.blobs(), h.blobs()), r.save(h, false)
 }
 
 // save sets what is known, and keeps it on disk; the error is only about the disk.
@@ -271,7 +271,7 @@ func (r *Reader) setHead(h *Head) {
 		return
 	}
 	r.head, r.content = h, h.content()
-	if h != nil && r.built != nil && sameSegments(r.built.Segments, h.Segments) {
+	if h != nil && r.built != nil && sameSegments(r.built.blobs(), h.blobs()) {
 		r.built = h // rewritten without changes: a table has it already
 	}
 }
@@ -283,7 +283,7 @@ func (r *Reader) builtSegments() []SegmentRef {
 	if r.built == nil {
 		return nil
 	}
-	return r.built.Segments
+	return r.built.blobs()
 }
 
 // setBuilt notes that a table has what h lists.
@@ -291,7 +291,7 @@ func (r *Reader) setBuilt(h *Head) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.built = h
-	if r.head != nil && sameSegments(h.Segments, r.head.Segments) {
+	if r.head != nil && sameSegments(h.blobs(), r.head.blobs()) {
 		r.built = r.head // read meanwhile
 	}
 }
@@ -378,7 +378,7 @@ func (r *Reader) Status() Status {
 		s.LastError = errors.Join(s.LastError, l.err)
 	}
 	if h := r.head; h != nil {
-		s.Generation, s.WrittenAt, s.Segments, s.Bytes = h.Generation, h.WrittenAt, len(h.Segments), h.bytes()
+		s.Generation, s.WrittenAt, s.Segments, s.Bytes = h.Generation, h.WrittenAt, len(h.blobs()), h.bytes()
 	}
 	return s
 }

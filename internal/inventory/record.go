@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 
 	"ociproxy/internal/oci"
 )
@@ -15,6 +16,7 @@ type Kind uint8
 const (
 	Blob      Kind = 1 // the store holds this content
 	Tombstone Kind = 2 // the store holds it no longer, whatever earlier segments say
+	Image     Kind = 3 // the store holds every blob of the image with this manifest; a note among writers, see [Writer.Remove]
 )
 
 // String names the kind in messages and exports.
@@ -24,6 +26,8 @@ func (k Kind) String() string {
 		return "blob"
 	case Tombstone:
 		return "tombstone"
+	case Image:
+		return "image"
 	default:
 		return fmt.Sprintf("kind %d", uint8(k))
 	}
@@ -34,8 +38,8 @@ const MaxSize = 1<<40 - 1
 
 // Record is one statement about one digest.
 type Record struct {
-	Digest oci.Digest // sha256 or sha512
-	Size   int64      // bytes; 0 for a tombstone
+	Digest oci.Digest // sha256 or sha512; of the manifest for an image
+	Size   int64      // bytes; 0 for a tombstone; of the manifest for an image
 	Kind   Kind
 }
 
@@ -48,7 +52,7 @@ func (r Record) check() error {
 		return fmt.Errorf("record %s: size %d is not in 0 to %d", r.Digest, r.Size, int64(MaxSize))
 	case r.Kind == Tombstone && r.Size != 0:
 		return fmt.Errorf("record %s: a tombstone of size %d", r.Digest, r.Size)
-	case r.Kind != Blob && r.Kind != Tombstone:
+	case r.Kind != Blob && r.Kind != Tombstone && r.Kind != Image:
 		return fmt.Errorf("record %s: unknown %v", r.Digest, r.Kind)
 	}
 	return nil
@@ -65,9 +69,36 @@ const (
 	algorithms = 2
 )
 
-// digestLen is the length of a digest in bytes; recordLen that of a segment's record: digest, size (5), kind (1).
+// digestLen is the length of a digest in bytes; recordLen that of a record of a blob: digest, size (5), kind (1).
 func (a algorithm) digestLen() int { return 32 << a }
 func (a algorithm) recordLen() int { return a.digestLen() + 6 }
+
+// form is what the records of one segment are: all of one algorithm, and either blobs and tombstones, or images. The length of
+// a record tells them apart, hence the sizes in a head do: who only wants blobs does not fetch images.
+type form struct {
+	alg    algorithm
+	images bool
+}
+
+// forms are all there are; a head's order among segments matters only within one of them.
+var forms = [...]form{{sha256Digests, false}, {sha512Digests, false}, {sha256Digests, true}, {sha512Digests, true}}
+
+// recordLen is that of a segment's record; that of an image has one byte more, which is 0.
+func (f form) recordLen() int {
+	if f.images {
+		return f.alg.recordLen() + 1
+	}
+	return f.alg.recordLen()
+}
+
+func (f form) String() string {
+	if f.images {
+		return "images by " + strings.TrimSuffix(f.alg.prefix(), ":")
+	}
+	return "blobs by " + strings.TrimSuffix(f.alg.prefix(), ":")
+}
+
+func (r Record) form() form { return form{algorithmOf(r.Digest), r.Kind == Image} }
 
 func (a algorithm) prefix() string {
 	if a == sha512Digests {

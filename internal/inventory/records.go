@@ -17,7 +17,7 @@ func (r *Reader) Records() iter.Seq2[Record, error] {
 			yield(Record{}, fmt.Errorf("inventory of %s: %w", r.store.ID, os.ErrNotExist))
 			return
 		}
-		in := buildInput{keep: keepNone(), changes: []storeChange{{segments: h.Segments}}, open: r.segments.open}
+		in := buildInput{keep: keepNone(), changes: []storeChange{{segments: h.blobs()}}, open: r.segments.open}
 		for alg := range algorithm(algorithms) {
 			if !records(alg, in, yield) {
 				return
@@ -28,9 +28,9 @@ func (r *Reader) Records() iter.Seq2[Record, error] {
 
 // records yields what one store holds of one algorithm; false means stop.
 func records(alg algorithm, in buildInput, yield func(Record, error) bool) bool {
-	err := mergeStore(alg, in.changes[0].segments, in.open, func(c *cursor) error {
+	err := mergeStore(form{alg: alg}, in.changes[0].segments, in.open, func(c *cursor) error {
 		n := alg.digestLen()
-		if Kind(c.rec[n+5]) == Blob && !yield(Record{alg.digest(c.rec[:n]), getSize(c.rec[n:]), Blob}, nil) {
+		if c.kind() == Blob && !yield(Record{alg.digest(c.rec[:n]), getSize(c.rec[n:]), Blob}, nil) {
 			return errStop
 		}
 		return nil
@@ -43,12 +43,12 @@ func records(alg algorithm, in buildInput, yield func(Record, error) bool) bool 
 
 var errStop = errors.New("stop")
 
-// mergeStore calls f with the latest record of each digest of one algorithm, ascending. The cursor is valid during
+// mergeStore calls f with the latest record of each digest of one form, ascending. The cursor is valid during
 // the call.
-func mergeStore(alg algorithm, segments []SegmentRef, open func(SegmentRef) (io.ReadCloser, error), f func(*cursor) error) error {
-	b := &builder{alg: alg}
+func mergeStore(what form, segments []SegmentRef, open func(SegmentRef) (io.ReadCloser, error), f func(*cursor) error) error {
+	b := &builder{form: what}
 	for _, s := range gather([]storeChange{{segments: segments}}) {
-		if s.alg == alg {
+		if s.form == what {
 			b.sources = append(b.sources, s)
 		}
 	}
@@ -57,7 +57,7 @@ func mergeStore(alg algorithm, segments []SegmentRef, open func(SegmentRef) (io.
 	if err != nil || len(cursors) == 0 {
 		return err
 	}
-	m := newMerger(alg, cursors)
+	m := newMerger(what.alg, cursors)
 	for {
 		group, err := m.next()
 		if err != nil || len(group) == 0 {

@@ -9,14 +9,15 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"slices"
 )
 
 // A segment is a header and records. All numbers are big endian.
 //
 //	header: magic (8) · version (2) · record length (2) · nonce (4) · count (8)
-//	record: digest (32 or 64) · size (5) · kind (1); digests strictly ascending
+//	record: digest (32 or 64) · size (5) · kind (1); of an image one byte more, 0; digests strictly ascending
 //
-// The record length says which digests these are: 38 sha256, 70 sha512. The nonce means nothing; a writer changes it
+// The record length says what these are: 38 blobs and tombstones by sha256, 70 by sha512, 39 and 71 images. The nonce means nothing; a writer changes it
 // when it needs the same records under another name. Nothing follows the last record.
 const (
 	segmentMagic   = "ocipinv\n"
@@ -26,7 +27,7 @@ const (
 
 // segmentHeader is what precedes the records.
 type segmentHeader struct {
-	alg   algorithm
+	form
 	nonce uint32
 	count uint64
 }
@@ -34,13 +35,13 @@ type segmentHeader struct {
 func (h segmentHeader) append(b []byte) []byte {
 	b = append(b, segmentMagic...)
 	b = binary.BigEndian.AppendUint16(b, segmentVersion)
-	b = binary.BigEndian.AppendUint16(b, uint16(h.alg.recordLen()))
+	b = binary.BigEndian.AppendUint16(b, uint16(h.recordLen()))
 	b = binary.BigEndian.AppendUint32(b, h.nonce)
 	return binary.BigEndian.AppendUint64(b, h.count)
 }
 
 // bytes is the length of the whole segment.
-func (h segmentHeader) bytes() int64 { return headerLen + int64(h.count)*int64(h.alg.recordLen()) }
+func (h segmentHeader) bytes() int64 { return headerLen + int64(h.count)*int64(h.recordLen()) }
 
 // ErrSegment is wrapped by every error about the content of a segment.
 var ErrSegment = errors.New("bad segment")
@@ -60,14 +61,12 @@ func parseHeader(b []byte) (segmentHeader, error) {
 	if v := binary.BigEndian.Uint16(b[8:]); v != segmentVersion {
 		return h, bad("version %d, this program reads version %d", v, segmentVersion)
 	}
-	switch n := int(binary.BigEndian.Uint16(b[10:])); n {
-	case sha256Digests.recordLen():
-		h.alg = sha256Digests
-	case sha512Digests.recordLen():
-		h.alg = sha512Digests
-	default:
+	n := int(binary.BigEndian.Uint16(b[10:]))
+	i := slices.IndexFunc(forms[:], func(f form) bool { return f.recordLen() == n })
+	if i < 0 {
 		return h, bad("records of %d bytes", n)
 	}
+	h.form = forms[i]
 	h.nonce = binary.BigEndian.Uint32(b[12:])
 	h.count = binary.BigEndian.Uint64(b[16:])
 	if h.count == 0 {
@@ -79,9 +78,14 @@ func parseHeader(b []byte) (segmentHeader, error) {
 	return h, nil
 }
 
-// checkRecord says what is wrong with record r (digest, size, kind) apart from its place.
-func checkRecord(tail []byte) error {
+// checkRecord says what is wrong with what follows a record's digest: size and kind, and the last byte of an image.
+func checkRecord(tail []byte, images bool) error {
 	switch k := Kind(tail[5]); {
+	case images:
+		if k != Image || tail[6] != 0 {
+			return bad("%v, %d among images", k, tail[6])
+		}
+		return nil
 	case k == Blob:
 		return nil
 	case k != Tombstone:
@@ -95,14 +99,14 @@ func checkRecord(tail []byte) error {
 // appendRecord appends r, which has been checked, as a segment writes it.
 func appendRecord(b []byte, r Record) []byte {
 	n := algorithmOf(r.Digest).digestLen()
-	var raw [64 + 6]byte
+	var raw [64 + 7]byte
 	unhex(raw[:n], r.Digest.Hex())
 	putSize(raw[n:], r.Size)
 	raw[n+5] = byte(r.Kind)
-	return append(b, raw[:n+6]...)
+	return append(b, raw[:r.form().recordLen()]...)
 }
 
-// Records reads a segment, checking everything; the digests of a segment are all of one algorithm. The last
+// Records reads a segment, checking everything; the records of a segment are all of one algorithm, and all images or none. The last
 // pair may be an error, which wraps [ErrSegment] or is the reader's own; what came before it is not to be used then.
 func Records(r io.Reader) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {

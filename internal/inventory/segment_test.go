@@ -99,7 +99,7 @@ func TestSegmentFaults(t *testing.T) {
 		"longer":        {append(bytes.Clone(good), 'x'), "follows the last record"},
 		"html":          {[]byte("<!doctype html><html><body>log in</body>"), "magic"},
 		"newer":         {change(func(b []byte) { b[9] = 2 }), "version 2, this program reads version 1"},
-		"record length": {change(func(b []byte) { b[11] = 39 }), "records of 39 bytes"},
+		"record length": {change(func(b []byte) { b[11] = 40 }), "records of 40 bytes"},
 		"no records":    {change(func(b []byte) { b[23] = 0 }), "no records"},
 		"count":         {change(func(b []byte) { b[23] = 3 }), "ends in record"},
 		"huge count":    {change(func(b []byte) { binary.BigEndian.PutUint64(b[16:], 1<<60) }), "records, more than"},

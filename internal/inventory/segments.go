@@ -97,8 +97,32 @@ func (c *Segments) open(ref SegmentRef) (io.ReadCloser, error) {
 	return os.Open(c.path(ref.SHA256))
 }
 
+// origin is where segments come from.
+type origin interface {
+	// download writes a segment to w and verifies it on the way. A failure of w is a *writeError.
+	download(ctx context.Context, ref SegmentRef, w io.Writer) error
+	// where names the segment in messages.
+	where(ref SegmentRef) string
+}
+
+// site is the published side of an inventory.
+type site struct {
+	client *http.Client
+	base   string
+}
+
+func (s site) where(ref SegmentRef) string { return s.base + SegmentPrefix + ref.SHA256 }
+
+func (s site) download(ctx context.Context, ref SegmentRef, w io.Writer) error {
+	return download(ctx, s.client, s.where(ref), ref, w)
+}
+
 // fetch brings a segment from below base, unless it is there already.
 func (c *Segments) fetch(ctx context.Context, base string, ref SegmentRef) error {
+	return c.fetchFrom(ctx, site{c.client, base}, ref)
+}
+
+func (c *Segments) fetchFrom(ctx context.Context, from origin, ref SegmentRef) error {
 	for {
 		if c.has(ref) {
 			return nil
@@ -106,7 +130,7 @@ func (c *Segments) fetch(ctx context.Context, base string, ref SegmentRef) error
 		mine := false
 		ch := c.flight.DoChan(ref.SHA256, func() (any, error) {
 			mine = true
-			return nil, c.bring(ctx, base, ref)
+			return nil, c.bring(ctx, from, ref)
 		})
 		select {
 		case <-ctx.Done():
@@ -116,14 +140,14 @@ func (c *Segments) fetch(ctx context.Context, base string, ref SegmentRef) error
 				return nil
 			}
 			if mine {
-				return fmt.Errorf("get %s%s%s: %w", base, SegmentPrefix, ref.SHA256, r.Err)
+				return fmt.Errorf("get %s: %w", from.where(ref), r.Err)
 			}
 			// Another store could not deliver it; that says nothing about this one.
 		}
 	}
 }
 
-func (c *Segments) bring(ctx context.Context, base string, ref SegmentRef) error {
+func (c *Segments) bring(ctx context.Context, from origin, ref SegmentRef) error {
 	if err := c.downloads.Acquire(ctx, 1); err != nil {
 		return err
 	}
@@ -134,9 +158,8 @@ func (c *Segments) bring(ctx context.Context, base string, ref SegmentRef) error
 	if c.used()+ref.Bytes > c.limit {
 		return fmt.Errorf("%w: %d bytes allowed", errCacheFull, c.limit)
 	}
-	address := base + SegmentPrefix + ref.SHA256
 	if c.dir != "" {
-		err := c.toDisk(ctx, address, ref)
+		err := c.toDisk(ctx, from, ref)
 		if failed, ok := errors.AsType[*writeError](err); ok {
 			c.setDiskErr(failed)
 		} else {
@@ -151,7 +174,7 @@ func (c *Segments) bring(ctx context.Context, base string, ref SegmentRef) error
 	}
 	var body bytes.Buffer
 	body.Grow(int(ref.Bytes) + bytes.MinRead)
-	if err := download(ctx, c.client, address, ref, &body); err != nil {
+	if err := from.download(ctx, ref, &body); err != nil {
 		return err
 	}
 	c.mu.Lock()
@@ -160,7 +183,7 @@ func (c *Segments) bring(ctx context.Context, base string, ref SegmentRef) error
 	return nil
 }
 
-func (c *Segments) toDisk(ctx context.Context, address string, ref SegmentRef) (err error) {
+func (c *Segments) toDisk(ctx context.Context, from origin, ref SegmentRef) (err error) {
 	name := c.path(ref.SHA256)
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return &writeError{err}
@@ -174,7 +197,7 @@ func (c *Segments) toDisk(ctx context.Context, address string, ref SegmentRef) (
 			err = errors.Join(err, os.Remove(f.Name()))
 		}
 	}()
-	err = download(ctx, c.client, address, ref, f)
+	err = from.download(ctx, ref, f)
 	if err == nil {
 		err = wrapWrite(f.Sync())
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 )
 
 // spool is a segment on its way to a bucket: in memory while it is small, else a temporary file.
@@ -24,8 +25,8 @@ type spool struct {
 const spoolMemory = 1 << 20
 
 // newSpool makes an empty one; dir is for its file, "" the system's directory for such files.
-func newSpool(dir string, alg algorithm) *spool {
-	return &spool{dir: dir, memory: make([]byte, headerLen), header: segmentHeader{alg: alg}}
+func newSpool(dir string, f form) *spool {
+	return &spool{dir: dir, memory: make([]byte, headerLen), header: segmentHeader{form: f}}
 }
 
 // add appends a record as a segment writes it. The caller sees to their order.
@@ -98,7 +99,7 @@ func (s *spool) close() {
 	}
 }
 
-// spoolRecords makes one spool for each algorithm that records has: sorted, and of several records of one digest the last.
+// spoolRecords makes one spool for each form that records has: sorted, and of several records of one digest the last.
 func spoolRecords(dir string, records []Record) (spools []*spool, err error) {
 	defer func() {
 		if err != nil {
@@ -116,12 +117,12 @@ func spoolRecords(dir string, records []Record) (spools []*spool, err error) {
 	slices.SortStableFunc(sorted, compareRecords)
 	var line []byte
 	for i, r := range sorted {
-		if i+1 < len(sorted) && sorted[i+1].Digest == r.Digest {
+		f := r.form()
+		if i+1 < len(sorted) && sorted[i+1].Digest == r.Digest && sorted[i+1].form() == f {
 			continue
 		}
-		alg := algorithmOf(r.Digest)
-		if len(spools) == 0 || spools[len(spools)-1].header.alg != alg {
-			spools = append(spools, newSpool(dir, alg))
+		if len(spools) == 0 || spools[len(spools)-1].header.form != f {
+			spools = append(spools, newSpool(dir, f))
 		}
 		line = appendRecord(line[:0], r)
 		if err := spools[len(spools)-1].add(line); err != nil {
@@ -137,13 +138,13 @@ func closeSpools(spools []*spool) {
 	}
 }
 
-// compareRecords orders by algorithm, then digest: the text of a digest orders both.
+// compareRecords orders by form, then digest: the text of a digest has its algorithm first.
 func compareRecords(a, b Record) int {
-	switch x, y := a.Digest.String(), b.Digest.String(); {
-	case x < y:
-		return -1
-	case x > y:
+	if x, y := a.Kind == Image, b.Kind == Image; x != y {
+		if y {
+			return -1
+		}
 		return 1
 	}
-	return 0
+	return strings.Compare(a.Digest.String(), b.Digest.String())
 }

@@ -26,9 +26,10 @@ type Entry struct {
 // look-ups take no lock and do not allocate. Its records lie outside the Go heap; that memory is given back when the
 // garbage collector finds that nobody has the table any more. The zero value and nil are empty tables.
 type Table struct {
-	parts [algorithms]*part
-	held  [MaxStores]int
-	took  time.Duration
+	parts  [algorithms]*part
+	held   [MaxStores]int
+	images bool // it says who has images, not blobs
+	took   time.Duration
 }
 
 // part is the table of one algorithm: records, then the index.

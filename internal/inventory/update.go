@@ -45,7 +45,7 @@ func (f *Follower) rebuild() (changed bool, err error) {
 			had := s.reader.builtSegments()
 			h := s.reader.Head()
 			var broken error
-			done := h == nil || had != nil && sameSegments(had, h.Segments)
+			done := h == nil || had != nil && sameSegments(had, h.blobs())
 			if !done {
 				broken = lists(h, without)
 			}
@@ -56,7 +56,7 @@ func (f *Follower) rebuild() (changed bool, err error) {
 				s.reader.setLagging(broken)
 				continue
 			}
-			next := h.Segments
+			next := h.blobs()
 			if had != nil && isPrefix(had, next) {
 				in.keep[s.Index] = int16(s.Index)
 				next = next[len(had):]

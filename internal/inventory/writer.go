@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
+	"slices"
+	"sync"
 	"time"
+
+	"ociproxy/internal/oci"
 )
 
 // Writer changes the inventory in one bucket. Any number of writers, in any number of processes, may work on the same bucket
@@ -16,6 +19,10 @@ import (
 type Writer struct {
 	bucket Bucket
 	opt    WriterOptions
+
+	mu    sync.Mutex
+	known known
+	since *uint64 // generation of the head that the caller has seen; nil: it has not asked
 }
 
 // WriterOptions configure a [Writer].
@@ -41,12 +48,39 @@ func NewWriter(bucket Bucket, opt WriterOptions) *Writer {
 }
 
 // Apply writes records, tombstones included, over all that was written before. Of several records of one digest the
-// last counts. Without records it only rewrites the head's time, which every pass of a mirror should do:
-// readers stop believing a head that nobody rewrites.
+// last counts; an image and a blob of one digest do not touch each other. Without records it only rewrites the head's time,
+// which every pass of a mirror should do: readers stop believing a head that nobody rewrites.
 //
-// A blob must be in the store before its record is written, and a tombstone before the blob is deleted. After an
-// error it is not known whether the records are written: call it again.
+// A blob must be in the store before its record is written, and a tombstone before the blob is deleted. Images
+// are left out when somebody has called [Writer.Remove] since this writer's last [Writer.Head]: what was learnt before
+// may be wrong. After an error it is not known whether the records are written: call it again.
 func (w *Writer) Apply(ctx context.Context, records ...Record) (*Head, error) {
+	return w.write(ctx, &appending{w: w}, records)
+}
+
+// Remove writes tombstones, and takes all images out: nobody knows which of them lack a blob now. Without digests it does only that.
+func (w *Writer) Remove(ctx context.Context, digests ...oci.Digest) (*Head, error) {
+	records := make([]Record, len(digests))
+	for i, d := range digests {
+		records[i] = Record{Digest: d, Kind: Tombstone}
+	}
+	h, err := w.write(ctx, &appending{w: w, drop: true}, records)
+	if err == nil {
+		w.learnt(h)
+	}
+	return h, err
+}
+
+// Restart writes records in place of whatever is there: a head that cannot be read, another store's, one whose segments are damaged.
+func (w *Writer) Restart(ctx context.Context, records ...Record) (*Head, error) {
+	h, err := w.write(ctx, &appending{w: w, drop: true, anew: true}, records)
+	if err == nil {
+		w.learnt(h)
+	}
+	return h, err
+}
+
+func (w *Writer) write(ctx context.Context, a *appending, records []Record) (*Head, error) {
 	spools, err := spoolRecords(w.opt.TempDir, records)
 	if err != nil {
 		return nil, err
@@ -57,7 +91,7 @@ func (w *Writer) Apply(ctx context.Context, records ...Record) (*Head, error) {
 			return nil, err
 		}
 	}
-	a := &appending{w: w, spools: spools}
+	a.spools, a.began = spools, w.opt.Now().UTC().Truncate(time.Second)
 	h, err := w.change(ctx, a)
 	if errors.Is(err, errFull) {
 		if _, err := w.Compact(ctx); err != nil {
@@ -70,14 +104,24 @@ func (w *Writer) Apply(ctx context.Context, records ...Record) (*Head, error) {
 			h = c
 		}
 	}
+	if err == nil {
+		a.retire(ctx, h)
+	}
 	return h, err
 }
 
 var errFull = errors.New("the head is full")
 
 // Head reads the head as it is now. The error is ErrNotFound when there is none, ErrForeign when it is another store's.
+// The first change after it does not read it again.
 func (w *Writer) Head(ctx context.Context) (*Head, error) {
 	h, _, err := w.read(ctx)
+	switch {
+	case err == nil:
+		w.learnt(h)
+	case errors.Is(err, ErrNotFound):
+		w.learnt(&Head{})
+	}
 	return h, err
 }
 
@@ -86,8 +130,11 @@ type edit interface {
 	// done reports whether h, read after an attempt whose outcome is unknown, has the change; tried is what
 	// the attempt started from.
 	done(tried, h *Head) bool
-	// next returns the segments that follow those of h. It uploads what is missing. errNothing: there is nothing to do.
-	next(ctx context.Context, h *Head) ([]SegmentRef, error)
+	// next sets the segments of the head that follows h; all else that matters to the edit has been copied from h. It uploads
+	// what is missing. errNothing: there is nothing to do.
+	next(ctx context.Context, h, next *Head) error
+	// replaces reports whether a head that is broken or another store's may be written over.
+	replaces() bool
 }
 
 var errNothing = errors.New("nothing to do")
@@ -107,7 +154,7 @@ func (w *Writer) change(ctx context.Context, e edit) (*Head, error) {
 				return nil, errors.Join(err, last)
 			}
 		}
-		h, version, err := w.readOrNew(ctx)
+		h, version, err := w.current(ctx, e.replaces())
 		if err != nil {
 			if errors.Is(err, ErrForeign) || errors.Is(err, ErrHead) {
 				return nil, err // trying again does not help
@@ -135,38 +182,76 @@ func (w *Writer) change(ctx context.Context, e edit) (*Head, error) {
 
 // attempt swaps the head once.
 func (w *Writer) attempt(ctx context.Context, e edit, h *Head, version string) (*Head, error) {
-	segments, err := e.next(ctx, h)
-	if err != nil {
-		return nil, err
-	}
 	next := &Head{
 		Version: headVersion, Store: w.opt.Store, Generation: h.Generation + 1,
-		WrittenAt: w.opt.Now().UTC().Truncate(time.Second), Segments: segments,
+		WrittenAt: w.opt.Now().UTC().Truncate(time.Second), Segments: []SegmentRef{},
+		Merged: slices.Clone(h.Merged), ImagesDropped: h.ImagesDropped,
+	}
+	w.forget()
+	if err := e.next(ctx, h, next); err != nil {
+		return nil, err
 	}
 	body, err := next.encode()
 	if err != nil {
 		return nil, err
 	}
-	err = w.bucket.Put(ctx, HeadName, Object{
+	now, err := w.bucket.Put(ctx, HeadName, Object{
 		Body: bytes.NewReader(body), Size: int64(len(body)), ContentType: "application/json", CacheControl: "no-cache",
 	}, version)
 	if err != nil {
 		return nil, fmt.Errorf("put %s: %w", HeadName, err)
 	}
+	w.remember(next, now)
 	return next, nil
 }
 
-// readOrNew reads the head, or makes up an empty one, whose version is "". Generations start at the time in seconds: an inventory
-// made anew in an emptied bucket is above the one that was there.
-func (w *Writer) readOrNew(ctx context.Context) (*Head, string, error) {
+// known is the head as this writer saw it last: its next change may begin there, since a swap of anything older fails.
+type known struct {
+	head    *Head // nil: nothing is known
+	version string
+}
+
+func (w *Writer) remember(h *Head, version string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.known = known{h, version}
+}
+
+func (w *Writer) forget() { w.remember(nil, "") }
+
+// learnt notes that what the caller says about images from now on, it knows from h or later.
+func (w *Writer) learnt(h *Head) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.since = &h.Generation
+}
+
+// outdated reports whether what the caller knows about images is older than their last drop.
+func (w *Writer) outdated(h *Head) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.since != nil && h.ImagesDropped > *w.since
+}
+
+// current is the head to start from: the one known, or read anew. Where there is none, or one that may be replaced, it makes up an empty
+// one. Generations start at the time in seconds: an inventory made anew is above the one that was there.
+func (w *Writer) current(ctx context.Context, replaces bool) (*Head, string, error) {
+	w.mu.Lock()
+	k := w.known
+	w.mu.Unlock()
+	if k.head != nil {
+		return k.head, k.version, nil
+	}
 	h, version, err := w.read(ctx)
-	if errors.Is(err, ErrNotFound) {
-		return &Head{Generation: uint64(w.opt.Now().Unix())}, "", nil
+	if errors.Is(err, ErrNotFound) || replaces && (errors.Is(err, ErrForeign) || errors.Is(err, ErrHead)) {
+		return &Head{Generation: uint64(w.opt.Now().Unix())}, version, nil
 	}
 	return h, version, err
 }
 
+// read returns the version also of a head that is broken or another store's.
 func (w *Writer) read(ctx context.Context) (*Head, string, error) {
+	w.forget()
 	body, version, err := w.bucket.Get(ctx, HeadName)
 	if err != nil {
 		return nil, "", fmt.Errorf("get %s: %w", HeadName, err)
@@ -178,102 +263,11 @@ func (w *Writer) read(ctx context.Context) (*Head, string, error) {
 	}
 	h, err := ParseHead(raw)
 	if err != nil {
-		return nil, "", fmt.Errorf("get %s: %w", HeadName, err)
+		return nil, version, fmt.Errorf("get %s: %w", HeadName, err)
 	}
 	if h.Store != w.opt.Store {
-		return nil, "", fmt.Errorf("get %s: %w: it says %.80q, expected %q", HeadName, ErrForeign, h.Store, w.opt.Store)
+		return nil, version, fmt.Errorf("get %s: %w: it says %.80q, expected %q", HeadName, ErrForeign, h.Store, w.opt.Store)
 	}
+	w.remember(h, version)
 	return h, version, nil
-}
-
-// appending is the edit of Apply.
-type appending struct {
-	w      *Writer
-	spools []*spool
-	there  map[string]bool // segments that this edit has uploaded
-}
-
-// done: the new segments are in h and were not before.
-func (a *appending) done(tried, h *Head) bool {
-	for _, s := range a.spools {
-		if tried.has(s.ref.SHA256) || !h.has(s.ref.SHA256) {
-			return false
-		}
-	}
-	return h.Generation > tried.Generation // somebody has rewritten it, for an Apply without records that is all
-}
-
-func (a *appending) next(ctx context.Context, h *Head) ([]SegmentRef, error) {
-	var segments []SegmentRef
-	for _, s := range a.spools {
-		if !h.has(s.ref.SHA256) {
-			if err := a.upload(ctx, s); err != nil {
-				return nil, err
-			}
-		}
-	}
-	// A segment that is listed already moves to the end: there it overrides what came in between.
-	mine := &Head{}
-	for _, s := range a.spools {
-		mine.Segments = append(mine.Segments, s.ref)
-	}
-	for _, ref := range h.Segments {
-		if !mine.has(ref.SHA256) {
-			segments = append(segments, ref)
-		}
-	}
-	segments = append(segments, mine.Segments...)
-	if len(segments) > MaxSegments {
-		return nil, fmt.Errorf("%w: %d segments", errFull, len(segments))
-	}
-	if segments == nil {
-		segments = []SegmentRef{}
-	}
-	return segments, nil
-}
-
-func (a *appending) upload(ctx context.Context, s *spool) error {
-	if a.there[s.ref.SHA256] {
-		return nil
-	}
-	if err := a.w.upload(ctx, s); err != nil {
-		return err
-	}
-	if a.there == nil {
-		a.there = map[string]bool{}
-	}
-	a.there[s.ref.SHA256] = true
-	return nil
-}
-
-// upload puts a segment under a name that nobody else uses. An object of the same content that is in no head may be
-// about to be removed as an orphan: it is left alone, and the nonce makes another name. So is our own after a
-// failure that may have been none.
-func (w *Writer) upload(ctx context.Context, s *spool) error {
-	for {
-		err := w.bucket.Put(ctx, SegmentPrefix+s.ref.SHA256, s.object(), "")
-		if !errors.Is(err, ErrExists) {
-			if err != nil {
-				return fmt.Errorf("put segment: %w", err)
-			}
-			return nil
-		}
-		if err := s.seal(rand.Uint32()); err != nil {
-			return err
-		}
-	}
-}
-
-// pause waits before attempt n, from 1: up to 50 ms, doubled each time up to 5 s, at random, so that writers do not
-// meet again.
-func pause(ctx context.Context, n int) error {
-	most := min(50*time.Millisecond<<min(n-1, 10), 5*time.Second)
-	t := time.NewTimer(rand.N(most))
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
 }

@@ -40,7 +40,7 @@ func (b *bucket) Get(ctx context.Context, key string) (io.ReadCloser, string, er
 	return out.Body, *out.ETag, nil
 }
 
-func (b *bucket) Put(ctx context.Context, key string, o inventory.Object, version string) error {
+func (b *bucket) Put(ctx context.Context, key string, o inventory.Object, version string) (string, error) {
 	in := &awss3.PutObjectInput{
 		Bucket: &b.name, Key: aws.String(inventoryPrefix + key), Body: o.Body, ContentLength: &o.Size,
 		ContentType: &o.ContentType, CacheControl: &o.CacheControl,
@@ -50,11 +50,14 @@ func (b *bucket) Put(ctx context.Context, key string, o inventory.Object, versio
 	} else {
 		in.IfMatch = &version
 	}
-	_, err := b.client.PutObject(ctx, in)
+	out, err := b.client.PutObject(ctx, in)
 	if err = translate(err); errors.Is(err, inventory.ErrConflict) && version == "" {
 		err = inventory.ErrExists
 	}
-	return err
+	if err != nil {
+		return "", err
+	}
+	return *out.ETag, nil
 }
 
 func (b *bucket) List(ctx context.Context, prefix string) iter.Seq2[inventory.Listed, error] {

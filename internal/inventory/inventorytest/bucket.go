@@ -85,20 +85,20 @@ func (b *Bucket) Get(ctx context.Context, key string) (io.ReadCloser, string, er
 }
 
 // Put implements [inventory.Bucket].
-func (b *Bucket) Put(ctx context.Context, key string, o inventory.Object, version string) error {
+func (b *Bucket) Put(ctx context.Context, key string, o inventory.Object, version string) (string, error) {
 	if err := ctx.Err(); err != nil {
-		return err
+		return "", err
 	}
 	body, err := io.ReadAll(o.Body)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if int64(len(body)) != o.Size {
-		return fmt.Errorf("put %s: %d bytes, announced %d", key, len(body), o.Size)
+		return "", fmt.Errorf("put %s: %d bytes, announced %d", key, len(body), o.Size)
 	}
 	fault := b.fault(Put, key)
 	if fault == Failed {
-		return ErrFault
+		return "", ErrFault
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -112,9 +112,12 @@ func (b *Bucket) Put(ctx context.Context, key string, o inventory.Object, versio
 		b.watch(Put, key)
 	}
 	if fault == Persisted {
-		return ErrFault
+		return "", ErrFault
 	}
-	return err
+	if err != nil {
+		return "", err
+	}
+	return b.objects[key].Version, nil
 }
 
 // set writes an object whatever was there. The lock is held.

@@ -132,8 +132,15 @@ func object(body string) inventory.Object {
 
 func (s suite) put(key, body, version string, want error) {
 	s.t.Helper()
-	if err := s.b.Put(s.t.Context(), key, object(body), version); !errors.Is(err, want) {
+	now, err := s.b.Put(s.t.Context(), key, object(body), version)
+	if !errors.Is(err, want) {
 		s.t.Fatalf("put %s: error %v, want %v", key, err, want)
+	}
+	if err != nil {
+		return
+	}
+	if _, got := s.get(key); got != now {
+		s.t.Fatalf("put %s: version %q, a get says %q", key, now, got)
 	}
 }
 
@@ -179,7 +186,7 @@ func (s suite) race(n int, key, version string, others error) (won string) {
 	errs := make([]error, n)
 	var wg sync.WaitGroup
 	for i := range n {
-		wg.Go(func() { errs[i] = s.b.Put(s.t.Context(), key, object(fmt.Sprint("writer ", i)), version) })
+		wg.Go(func() { _, errs[i] = s.b.Put(s.t.Context(), key, object(fmt.Sprint("writer ", i)), version) })
 	}
 	wg.Wait()
 	for i, err := range errs {

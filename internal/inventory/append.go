@@ -1,0 +1,134 @@
+package inventory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+)
+
+// appending is the edit of Apply, Remove and Restart.
+type appending struct {
+	w       *Writer
+	drop    bool      // all images go
+	anew    bool      // everything goes
+	began   time.Time // by the clock that heads are written by
+	spools  []*spool
+	sent    []*spool        // those of the last attempt
+	there   map[string]bool // segments that this edit has uploaded
+	dropped []SegmentRef    // that the last attempt left out
+}
+
+func (a *appending) replaces() bool { return a.anew }
+
+// done: the swap was one step, so that any of the new segments that was not in the head before tells. It is not enough that h
+// lists it: a compaction may have merged it since, and whoever appended it again would override what came after.
+func (a *appending) done(tried, h *Head) bool {
+	for _, s := range a.sent {
+		if !tried.had(s.ref.SHA256) && h.had(s.ref.SHA256) {
+			return true
+		}
+	}
+	switch {
+	case len(a.spools) > 0 || a.anew:
+		return false
+	case a.drop:
+		return h.ImagesDropped > tried.ImagesDropped
+	default: // somebody has rewritten the head meanwhile: that is all an Apply without records wants
+		return h.Generation > tried.Generation && !h.WrittenAt.Before(a.began)
+	}
+}
+
+func (a *appending) next(ctx context.Context, h, next *Head) error {
+	a.sent, a.dropped = nil, nil
+	outdated := a.w.outdated(h)
+	for _, s := range a.spools {
+		if s.header.images && outdated {
+			continue
+		}
+		if a.anew || !h.has(s.ref.SHA256) {
+			if err := a.upload(ctx, s); err != nil {
+				return err
+			}
+		}
+		a.sent = append(a.sent, s)
+	}
+	mine := &Head{}
+	for _, s := range a.sent {
+		mine.Segments = append(mine.Segments, s.ref)
+	}
+	for _, ref := range h.Segments {
+		switch {
+		case mine.has(ref.SHA256):
+			// It moves to the end: there it overrides what came in between.
+		case a.anew || a.drop && ref.Images():
+			a.dropped = append(a.dropped, ref)
+		default:
+			next.Segments = append(next.Segments, ref)
+		}
+	}
+	next.Segments = append(next.Segments, mine.Segments...)
+	if a.drop {
+		next.ImagesDropped = next.Generation
+	}
+	if len(next.Segments) > MaxSegments {
+		return fmt.Errorf("%w: %d segments", errFull, len(next.Segments))
+	}
+	return nil
+}
+
+// retire marks what the edit took out of the head.
+func (a *appending) retire(ctx context.Context, h *Head) {
+	for _, ref := range a.dropped {
+		if !h.has(ref.SHA256) {
+			a.w.retire(ctx, ref.SHA256)
+		}
+	}
+}
+
+func (a *appending) upload(ctx context.Context, s *spool) error {
+	if a.there[s.ref.SHA256] {
+		return nil
+	}
+	if err := a.w.upload(ctx, s); err != nil {
+		return err
+	}
+	if a.there == nil {
+		a.there = map[string]bool{}
+	}
+	a.there[s.ref.SHA256] = true
+	return nil
+}
+
+// upload puts a segment under a name that nobody else uses. An object of the same content that is in no head may be
+// about to be removed as an orphan: it is left alone, and the nonce makes another name. So is our own after a
+// failure that may have been none.
+func (w *Writer) upload(ctx context.Context, s *spool) error {
+	for {
+		_, err := w.bucket.Put(ctx, SegmentPrefix+s.ref.SHA256, s.object(), "")
+		if !errors.Is(err, ErrExists) {
+			if err != nil {
+				return fmt.Errorf("put segment: %w", err)
+			}
+			return nil
+		}
+		if err := s.seal(rand.Uint32()); err != nil {
+			return err
+		}
+	}
+}
+
+// pause waits before attempt n, from 1: up to 50 ms, doubled each time up to 5 s, at random, so that writers do not
+// meet again.
+func pause(ctx context.Context, n int) error {
+	most := min(50*time.Millisecond<<min(n-1, 10), 5*time.Second)
+	t := time.NewTimer(rand.N(most))
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}

@@ -1,0 +1,141 @@
+package inventory
+
+import (
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Holder is one store whose inventory its owner reads, through its bucket.
+type Holder struct {
+	Writer *Writer
+	Index  int // the store's place in the sets of the tables, 0 to 255
+}
+
+// Gathered is what the inventories of several stores say.
+type Gathered struct {
+	Blobs  *Table
+	Images *Table // by manifest: the stores that have all of the image; the sizes are those of the manifests
+	// Heads are by the position of the holder; nil where there is no inventory yet, or none that can be read.
+	Heads []*Head
+	// Faults are by the position of the holder; nil: its inventory is in the tables whole. A store with a fault is in none of them.
+	Faults []error
+}
+
+// headsAtOnce bounds the heads read at once.
+const headsAtOnce = 32
+
+// Gather reads the inventories of all holders into two tables: one request a store, and one for each segment that is not in the cache.
+// What one of them cannot deliver costs the others nothing. dir is for the tables' memory, "" makes them anonymous. The error is ctx's, or
+// that no table can be built at all.
+func Gather(ctx context.Context, segments *Segments, holders []Holder, dir string) (*Gathered, error) {
+	g := &Gathered{Heads: make([]*Head, len(holders)), Faults: make([]error, len(holders))}
+	var wg sync.WaitGroup
+	limit := make(chan struct{}, headsAtOnce)
+	for i, h := range holders {
+		wg.Go(func() {
+			limit <- struct{}{}
+			defer func() { <-limit }()
+			g.Heads[i], g.Faults[i] = h.read(ctx, segments)
+		})
+	}
+	wg.Wait()
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		err := g.build(segments, holders, dir)
+		if err == nil {
+			segments.retain(func(sha256 string) bool {
+				return slices.ContainsFunc(g.Heads, func(h *Head) bool { return h != nil && h.has(sha256) })
+			}, time.Now())
+			segments.dropMemory()
+			return g, nil
+		}
+		ref, ok := whose(err)
+		if !ok {
+			return nil, err
+		}
+		segments.drop(ref.SHA256)
+		for i, h := range g.Heads {
+			if h != nil && h.has(ref.SHA256) {
+				g.Heads[i], g.Faults[i] = nil, err
+			}
+		}
+	}
+}
+
+// read reads a head and brings its segments into the cache.
+func (h Holder) read(ctx context.Context, segments *Segments) (*Head, error) {
+	head, err := h.Writer.Head(ctx)
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, ref := range head.Segments {
+		if err := segments.fetchFrom(ctx, ownSite{h.Writer.bucket}, ref); err != nil {
+			return nil, err
+		}
+	}
+	return head, nil
+}
+
+func (g *Gathered) build(segments *Segments, holders []Holder, dir string) error {
+	in := buildInput{keep: keepNone(), open: segments.open, dir: dir}
+	for i, h := range g.Heads {
+		if h != nil {
+			in.changes = append(in.changes, storeChange{holders[i].Index, h.Segments})
+		}
+	}
+	var err error
+	if g.Blobs, err = build(in); err != nil {
+		return err
+	}
+	in.images = true
+	g.Images, err = build(in)
+	return err
+}
+
+// With returns a table that has further records of some stores; of the stores in without it forgets first what t says. Records of
+// one store are in any order; of several of one digest the last counts, and those that are not of the table's class do not count. t
+// stays as it is.
+func (t *Table) With(dir string, without Set, more map[int][]Record) (*Table, error) {
+	made := map[string]*spool{} // stores that get the same share one
+	defer func() {
+		for _, s := range made {
+			s.close()
+		}
+	}()
+	in := buildInput{old: t, keep: keepNone(), images: t.images, dir: dir}
+	in.open = func(ref SegmentRef) (io.ReadCloser, error) { return io.NopCloser(made[ref.SHA256].body()), nil }
+	for i := range in.keep {
+		if !without.Has(i) {
+			in.keep[i] = int16(i)
+		}
+	}
+	for i, records := range more {
+		spools, err := spoolRecords("", records)
+		if err != nil {
+			return nil, err
+		}
+		var refs []SegmentRef
+		for _, s := range spools {
+			if err = errors.Join(err, s.seal(0)); made[s.ref.SHA256] != nil {
+				s.close()
+			} else {
+				made[s.ref.SHA256] = s
+			}
+			refs = append(refs, s.ref)
+		}
+		if err != nil {
+			return nil, err
+		}
+		in.changes = append(in.changes, storeChange{i, refs})
+	}
+	return build(in)
+}
