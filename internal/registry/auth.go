@@ -1,0 +1,160 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+)
+
+// maxAccesses bounds the tokens kept: one for each repository that is being walked.
+const maxAccesses = 512
+
+// renewAfter is how long credentials are used before the keychain is asked again: those of clouds end after hours, and a pass may
+// take days. Tokens that say when they end are renewed before that.
+const renewAfter = 20 * time.Minute
+
+// challenge is how the registry wants to be asked; learned once.
+type challenge struct {
+	turn  chan struct{} // who holds it may learn
+	known *transport.Challenge
+}
+
+// access is the permission to use one repository in one way.
+type access struct {
+	turn chan struct{} // who holds it may renew
+	rt   http.RoundTripper
+	ends time.Time
+}
+
+// pull, push and catalog spell scopes (Docker's token specification).
+func (r *Registry) pull(repo string) []string {
+	return []string{"repository:" + r.Path(repo) + ":pull"}
+}
+func (r *Registry) push(repo string) []string {
+	return []string{"repository:" + r.Path(repo) + ":push,pull"}
+}
+
+func catalog() []string { return []string{"registry:catalog:*"} }
+
+// access returns a transport that authenticates for scopes. Whoever comes while another gets it waits.
+func (r *Registry) access(ctx context.Context, scopes []string) (http.RoundTripper, error) {
+	key := strings.Join(scopes, " ")
+	a, ok := r.accesses.GetIfPresent(key)
+	if !ok {
+		// When two make one at the same time, the later wins and the other costs a request.
+		a = &access{turn: make(chan struct{}, 1)}
+		a, _ = r.accesses.SetIfAbsent(key, a)
+	}
+	if err := acquire(ctx, a.turn); err != nil {
+		return nil, err
+	}
+	defer release(a.turn)
+	if a.rt != nil && time.Now().Before(a.ends) {
+		return a.rt, nil
+	}
+	c, err := r.ask(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rt, lifetime, err := r.authenticate(ctx, c, scopes)
+	if err != nil {
+		return nil, err
+	}
+	a.rt, a.ends = rt, time.Now().Add(lifetime)
+	return rt, nil
+}
+
+// forget drops a permission that the registry did not accept.
+func (r *Registry) forget(scopes []string) { r.accesses.Invalidate(strings.Join(scopes, " ")) }
+
+// ask asks the registry, once, how it wants to be authenticated to.
+func (r *Registry) ask(ctx context.Context) (*transport.Challenge, error) {
+	if err := acquire(ctx, r.challenge.turn); err != nil {
+		return nil, err
+	}
+	defer release(r.challenge.turn)
+	if r.challenge.known == nil {
+		c, err := transport.Ping(ctx, r.name, r.own)
+		if err != nil {
+			return nil, fmt.Errorf("ask %s for /v2/: %w", r.host, fromTransport(err))
+		}
+		c.Insecure = r.scheme == "http"
+		r.challenge.known = c
+	}
+	return r.challenge.known, nil
+}
+
+// learn takes the challenge of a refusal, when none was heard before: some registries let everybody in at /v2/ and ask later.
+func (r *Registry) learn(ctx context.Context, refusal *http.Response) bool {
+	if acquire(ctx, r.challenge.turn) != nil {
+		return false
+	}
+	defer release(r.challenge.turn)
+	if r.challenge.known == nil || r.challenge.known.Scheme != "" {
+		return false
+	}
+	c, err := transport.Ping(ctx, r.name, canned{refusal})
+	if err != nil || c.Scheme == "" {
+		return false
+	}
+	c.Insecure = r.scheme == "http"
+	r.challenge.known = c
+	return true
+}
+
+// canned answers with the headers of another answer.
+type canned struct{ resp *http.Response }
+
+// RoundTrip implements [http.RoundTripper].
+func (c canned) RoundTrip(req *http.Request) (*http.Response, error) {
+	return &http.Response{Status: c.resp.Status, StatusCode: c.resp.StatusCode, Header: c.resp.Header, Body: http.NoBody, Request: req}, nil
+}
+
+// authenticate gets a token for scopes, or the credentials for basic authentication.
+func (r *Registry) authenticate(ctx context.Context, c *transport.Challenge, scopes []string) (http.RoundTripper, time.Duration, error) {
+	auth, err := authn.Resolve(ctx, r.keychain, r.resource(scopes))
+	if err != nil {
+		return nil, 0, fmt.Errorf("credentials for %s: %w", r.host, err)
+	}
+	lifetime, token := renewAfter, &transport.Token{}
+	if strings.EqualFold(c.Scheme, "bearer") {
+		given, err := authn.Authorization(ctx, auth)
+		if err != nil {
+			return nil, 0, fmt.Errorf("credentials for %s: %w", r.host, err)
+		}
+		if token.Token = given.RegistryToken; token.Token == "" {
+			if token, err = transport.Exchange(ctx, r.name, auth, r.own, scopes, c); err != nil {
+				return nil, 0, fmt.Errorf("token of %s: %w", r.host, fromTransport(err))
+			}
+			if token.Token == "" {
+				token.Token = token.AccessToken
+			}
+			if d := time.Duration(token.ExpiresIn) * time.Second * 9 / 10; d > 0 {
+				lifetime = min(lifetime, d)
+			}
+		}
+	}
+	rt, err := transport.FromToken(r.name, auth, r.own, c, token)
+	if err != nil {
+		return nil, 0, fmt.Errorf("authenticate to %s: %w", r.host, err)
+	}
+	return rt, lifetime, nil
+}
+
+// resource is what the keychain is asked for: the first repository of the scopes, or the registry.
+func (r *Registry) resource(scopes []string) authn.Resource {
+	reg := r.name
+	if r.host == "registry-1.docker.io" {
+		reg, _ = name.NewRegistry(name.DefaultRegistry) // where Docker keeps the credentials for it
+	}
+	if part := strings.Split(scopes[0], ":"); part[0] == "repository" && len(part) == 3 {
+		return reg.Repo(part[1])
+	}
+	return reg
+}

@@ -1,0 +1,142 @@
+package registry
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// What a budget is when nothing is said.
+const (
+	DefaultRate     = 50 // requests per second
+	DefaultParallel = 16 // requests, and beside them blobs, at once
+)
+
+// Budget is what we ask of one host at most, shared by everybody who asks it: a rate of requests and a number of them
+// at once. Requests for tokens, lists and retries count like any other.
+//
+// When the host says that it is too much, everybody pauses as long as it asks, and the rate is halved; it creeps up
+// again, to where it was in about half a minute for each halving. Safe for concurrent use.
+type Budget struct {
+	most    rate.Limit
+	limiter *rate.Limiter
+	slots   chan struct{} // requests
+	streams chan struct{} // blobs; apart from requests, so that slow readers of blobs never hold up manifests
+
+	mu      sync.Mutex
+	until   time.Time // nobody asks before
+	changed time.Time // when the rate was changed last
+
+	requests, retries, throttled atomic.Int64
+}
+
+// NewBudget makes a budget of rps requests per second, and parallel of them at once. What is not positive is
+// [DefaultRate] and [DefaultParallel].
+func NewBudget(rps float64, parallel int) *Budget {
+	if !(rps > 0) {
+		rps = DefaultRate
+	}
+	if parallel <= 0 {
+		parallel = DefaultParallel
+	}
+	return &Budget{
+		most:    rate.Limit(rps),
+		limiter: rate.NewLimiter(rate.Limit(rps), max(1, int(rps/10))),
+		slots:   make(chan struct{}, parallel),
+		streams: make(chan struct{}, parallel),
+	}
+}
+
+// Stats returns how many requests were made, how many of them were repetitions, and how often the host said that
+// it is too much.
+func (b *Budget) Stats() (requests, retries, throttled int64) {
+	return b.requests.Load(), b.retries.Load(), b.throttled.Load()
+}
+
+// Rate returns the requests per second that are allowed now.
+func (b *Budget) Rate() float64 { return float64(b.limiter.Limit()) }
+
+// acquire waits for a place in slots.
+func acquire(ctx context.Context, slots chan struct{}) error {
+	select {
+	case slots <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func release(slots chan struct{}) { <-slots }
+
+// wait waits until one more request may be made.
+func (b *Budget) wait(ctx context.Context) error {
+	for {
+		if err := sleep(ctx, b.pause()); err != nil {
+			return err
+		}
+		if err := b.limiter.Wait(ctx); err != nil {
+			return err
+		}
+		// The host may have asked for a pause while this one was queueing.
+		if b.pause() <= 0 {
+			return nil
+		}
+	}
+}
+
+// pause returns how long nobody may ask.
+func (b *Budget) pause() time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return time.Until(b.until)
+}
+
+// settle is the least time between two changes of the rate: the answers to requests that were on their way when it
+// was changed must not change it again.
+const settle = time.Second
+
+// throttle makes everybody pause for d, and halves the rate.
+func (b *Budget) throttle(d time.Duration) {
+	b.throttled.Add(1)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := time.Now()
+	if until := now.Add(d); until.After(b.until) {
+		b.until = until
+	}
+	if now.Sub(b.changed) >= settle {
+		b.limiter.SetLimit(max(b.limiter.Limit()/2, b.most/64))
+		b.changed = now.Add(d) // the pause is no time to creep up in
+	}
+}
+
+// ease lets the rate creep up after an answer.
+func (b *Budget) ease() {
+	if b.limiter.Limit() >= b.most {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if now := time.Now(); now.Sub(b.changed) >= settle {
+		b.limiter.SetLimit(min(b.most, b.limiter.Limit()+b.most/64))
+		b.changed = now
+	}
+}
+
+// sleep waits for d, or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

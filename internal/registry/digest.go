@@ -1,0 +1,79 @@
+package registry
+
+import (
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+
+	"ociproxy/internal/oci"
+)
+
+// sum returns the digest of b; algorithm is sha256 or sha512. The zero digest is that of any other algorithm.
+func sum(algorithm string, b []byte) oci.Digest {
+	var s []byte
+	switch algorithm {
+	case "sha256":
+		h := sha256.Sum256(b)
+		s = h[:]
+	case "sha512":
+		h := sha512.Sum512(b)
+		s = h[:]
+	}
+	d, _ := oci.ParseDigest(algorithm + ":" + hex.EncodeToString(s)) // an unknown algorithm has no hex, which no digest may lack
+	return d
+}
+
+// matches says whether a manifest has a digest: its bytes, or, signed in the manner of schema 1, its payload.
+func (m *Manifest) matches(d oci.Digest) bool {
+	return !d.IsZero() && (m.Digest == d || sum(d.Algorithm(), m.Raw) == d || sum(d.Algorithm(), m.payload()) == d)
+}
+
+// payload returns what is signed of a schema 1 manifest, nil for any other.
+func (m *Manifest) payload() []byte {
+	var body struct {
+		FSLayers   []json.RawMessage `json:"fsLayers"`
+		Signatures []json.RawMessage `json:"signatures"`
+	}
+	if json.Unmarshal(m.Raw, &body) != nil || body.FSLayers == nil || body.Signatures == nil {
+		return nil
+	}
+	p, err := signedPayload(m.Raw, body.Signatures)
+	if err != nil {
+		return nil
+	}
+	return p
+}
+
+// signedPayload undoes the "pretty" signature of schema 1: the protected header of each signature says how many bytes of the document
+// are the payload's, and which come after them. The digest of such a manifest is that of its payload.
+func signedPayload(raw []byte, signatures []json.RawMessage) ([]byte, error) {
+	bad := func(what string) ([]byte, error) { return nil, fmt.Errorf("%w: signature: %s", ErrInvalid, what) }
+	if len(signatures) == 0 {
+		return bad("there is none")
+	}
+	var signature struct {
+		Protected string `json:"protected"`
+	}
+	if err := json.Unmarshal(signatures[0], &signature); err != nil {
+		return bad("not an object")
+	}
+	text, err := base64.RawURLEncoding.DecodeString(signature.Protected)
+	if err != nil {
+		return bad("protected header")
+	}
+	var header struct {
+		Length int    `json:"formatLength"`
+		Tail   string `json:"formatTail"`
+	}
+	if err := json.Unmarshal(text, &header); err != nil {
+		return bad("protected header")
+	}
+	tail, err := base64.RawURLEncoding.DecodeString(header.Tail)
+	if err != nil || header.Length < 0 || header.Length > len(raw) {
+		return bad("format")
+	}
+	return append(raw[:header.Length:header.Length], tail...), nil
+}

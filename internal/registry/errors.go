@@ -1,0 +1,136 @@
+package registry
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"unicode"
+
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+)
+
+// What a registry answers, and what is wrong with an answer.
+var (
+	ErrNotFound     = errors.New("not found")                            // no such manifest, blob or repository
+	ErrUnauthorized = errors.New("not permitted")                        // credentials are missing, wrong, or not enough
+	ErrThrottled    = errors.New("the registry says: too many requests") // still, after many pauses
+	ErrNoCatalog    = errors.New("the registry lists no repositories")   // neither Google's listing nor _catalog
+	ErrExists       = errors.New("it exists with another digest")        // a conditional push
+	ErrDigest       = errors.New("content does not match its digest")    // somebody changed it, or it broke on the way
+	ErrInvalid      = errors.New("invalid manifest")                     // not JSON, or not what a manifest may be
+	ErrTooLarge     = errors.New("larger than is accepted")              // a manifest, a list, too many descriptors or pages
+	ErrStalled      = errors.New("nothing came within the time-out")     // of an answer, or of its body
+	ErrRedirect     = errors.New("redirect refused")                     // to plain HTTP, or too many
+	ErrBadAnswer    = errors.New("the answer breaks the protocol")       // a page, a range, an upload location
+	errLocation     = fmt.Errorf("%w: bad upload location", ErrBadAnswer)
+)
+
+// StatusError is an answer with a status that was not hoped for. [errors.Is] finds [ErrNotFound] (404, 410), [ErrUnauthorized]
+// (401, 403) and [ErrThrottled] (429) in it.
+type StatusError struct {
+	Code   int      // HTTP status
+	Errors []Detail // of the body; at most 8, without control characters
+}
+
+// Detail is one error of a registry's answer.
+type Detail struct{ Code, Message string }
+
+// Error implements error.
+func (e *StatusError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "status %d", e.Code)
+	if text := http.StatusText(e.Code); text != "" {
+		fmt.Fprintf(&b, " %s", text)
+	}
+	for i, d := range e.Errors {
+		sep := ": "
+		if i > 0 {
+			sep = "; "
+		}
+		b.WriteString(sep + d.Code)
+		if d.Message != "" {
+			b.WriteString(" (" + d.Message + ")")
+		}
+	}
+	return b.String()
+}
+
+// Is implements the comparison of [errors.Is].
+func (e *StatusError) Is(target error) bool {
+	switch e.Code {
+	case http.StatusNotFound, http.StatusGone:
+		return target == ErrNotFound
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return target == ErrUnauthorized
+	case http.StatusTooManyRequests:
+		return target == ErrThrottled
+	}
+	return false
+}
+
+// has says whether the registry named a code.
+func (e *StatusError) has(codes ...string) bool {
+	for _, d := range e.Errors {
+		for _, code := range codes {
+			if d.Code == code {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+const (
+	maxErrorBody  = 16 << 10
+	maxErrorText  = 256
+	maxErrorCount = 8
+)
+
+// statusError reads the body of an answer that is no success.
+func statusError(resp *http.Response) *StatusError {
+	e := &StatusError{Code: resp.StatusCode}
+	// A body that cannot be read is as good as none: the status is known.
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
+	var body struct {
+		Errors []struct {
+			Code    string `json:"code"`
+			Message string `json:"message"`
+		} `json:"errors"`
+	}
+	if json.Unmarshal(text, &body) == nil {
+		for _, d := range body.Errors[:min(len(body.Errors), maxErrorCount)] {
+			e.Errors = append(e.Errors, Detail{clean(d.Code), clean(d.Message)})
+		}
+	}
+	return e
+}
+
+// fromTransport turns an error of go-containerregistry's transport into ours: it carries whole bodies.
+func fromTransport(err error) error {
+	t, ok := errors.AsType[*transport.Error](err)
+	if !ok {
+		return err
+	}
+	e := &StatusError{Code: t.StatusCode}
+	for _, d := range t.Errors[:min(len(t.Errors), maxErrorCount)] {
+		e.Errors = append(e.Errors, Detail{clean(string(d.Code)), clean(d.Message)})
+	}
+	return fmt.Errorf("authenticate: %w", e)
+}
+
+// clean makes foreign text fit for a message: without control characters, and short.
+func clean(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == unicode.ReplacementChar || unicode.Is(unicode.Cf, r) {
+			return -1
+		}
+		return r
+	}, s[:min(len(s), 4*maxErrorText)])
+	if len(s) > maxErrorText {
+		s = strings.ToValidUTF8(s[:maxErrorText], "") + "…"
+	}
+	return s
+}

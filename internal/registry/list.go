@@ -1,0 +1,262 @@
+package registry
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/v1/google"
+
+	"ociproxy/internal/oci"
+)
+
+// Bounds of lists.
+const (
+	pageSize = 1000      // entries asked for; more than 1000 is refused by some registries
+	maxPage  = 64 << 20  // bytes; Google sends a whole repository in one
+	maxPages = 10_000    // of one list
+	maxList  = 1_000_000 // entries of one list
+)
+
+// Listing is what a repository holds.
+type Listing struct {
+	Tags      []Tag    // by name
+	Manifests []Listed // by digest; nil unless All
+	All       bool     // Manifests are all there are, those without a tag too: Google's listing
+}
+
+// Tag is a tag of a listing.
+type Tag struct {
+	Name   string
+	Digest oci.Digest // zero: the registry lists no digests
+}
+
+// Listed is a manifest of a listing.
+type Listed struct {
+	Digest    oci.Digest
+	MediaType string
+	Size      int64 // of the whole image, in bytes, as the registry counts
+	Created   time.Time
+	Uploaded  time.Time
+	Tags      []string
+}
+
+// Found is a repository, and what it holds where finding it told that too.
+type Found struct {
+	Name    string
+	Listing *Listing // nil: ask for it
+}
+
+// Repositories returns the names of all repositories below the prefix, without the prefix. A repository that has the prefix itself as
+// its name is not below it. The last pair may be an error; [ErrNoCatalog] when the registry lists nothing.
+func (r *Registry) Repositories(ctx context.Context) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for f, err := range r.Find(ctx) {
+			if !yield(f.Name, err) {
+				return
+			}
+		}
+	}
+}
+
+// Find is Repositories, with listings where the way they are found (Google's) brings them for nothing.
+func (r *Registry) Find(ctx context.Context) iter.Seq2[Found, error] {
+	return func(yield func(Found, error) bool) {
+		if r.discovery != Catalog && r.prefix != "" {
+			root, children, err := r.tags(ctx, "")
+			switch {
+			case err == nil && root.All:
+				r.descend(ctx, children, yield)
+				return
+			case err != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrUnauthorized) || r.discovery == Google && err != nil:
+				yield(Found{}, fmt.Errorf("list repositories of %s: %w", r, err))
+				return
+			}
+		}
+		if r.discovery == Google {
+			yield(Found{}, fmt.Errorf("list repositories of %s: %w", r, ErrNoCatalog))
+			return
+		}
+		r.catalog(ctx, yield)
+	}
+}
+
+// descend walks Google's tree of repositories, depth first.
+func (r *Registry) descend(ctx context.Context, names []string, yield func(Found, error) bool) {
+	todo := slices.Clone(names)
+	slices.Reverse(todo)
+	for seen := 0; len(todo) > 0; seen++ {
+		name := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		listing, children, err := r.tags(ctx, name)
+		if err == nil && seen+len(todo)+len(children) > maxList {
+			err = fmt.Errorf("%w: more than %d repositories", ErrTooLarge, maxList)
+		}
+		if err != nil {
+			yield(Found{}, fmt.Errorf("list %s: %w", r.spell(name, "*"), err))
+			return
+		}
+		for _, child := range slices.Backward(children) {
+			todo = append(todo, name+"/"+child)
+		}
+		// A directory that holds directories only is no repository.
+		if (len(listing.Manifests) > 0 || len(listing.Tags) > 0) && !yield(Found{Name: name, Listing: listing}, nil) {
+			return
+		}
+	}
+}
+
+// catalog reads the names of the registry, and leaves out what is not below the prefix.
+func (r *Registry) catalog(ctx context.Context, yield func(Found, error) bool) {
+	c := call{method: http.MethodGet, url: r.url("_catalog", url.Values{"n": {fmt.Sprint(pageSize)}}), scopes: catalog()}
+	stop := errors.New("stop")
+	err := r.pages(ctx, c, func(raw []byte) (int, error) {
+		var page struct {
+			Repositories []string `json:"repositories"`
+		}
+		if err := json.Unmarshal(raw, &page); err != nil {
+			return 0, fmt.Errorf("%w: %s", ErrBadAnswer, clean(err.Error()))
+		}
+		for _, name := range page.Repositories {
+			short := name
+			if r.prefix != "" {
+				var ok bool
+				if short, ok = strings.CutPrefix(name, r.prefix+"/"); !ok {
+					continue
+				}
+			}
+			if !oci.ValidName(name) {
+				return 0, fmt.Errorf("%w: repository %q", ErrBadAnswer, clean(name))
+			}
+			if !yield(Found{Name: short}, nil) {
+				return 0, stop
+			}
+		}
+		return len(page.Repositories), nil
+	})
+	if refusal, ok := errors.AsType[*StatusError](err); ok && refusesCatalog(refusal) {
+		err = fmt.Errorf("%w: %w", ErrNoCatalog, refusal)
+	}
+	if err != nil && err != stop {
+		yield(Found{}, fmt.Errorf("list repositories of %s: %w", r, err))
+	}
+}
+
+func refusesCatalog(e *StatusError) bool {
+	switch e.Code {
+	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotImplemented, http.StatusBadRequest:
+		return true
+	}
+	return false
+}
+
+// List returns the tags of a repository, with digests and untagged manifests where the registry tells. [ErrNotFound] when there is
+// no such repository; some registries say so of an empty one.
+func (r *Registry) List(ctx context.Context, repo string) (*Listing, error) {
+	l, _, err := r.tags(ctx, repo)
+	if err != nil {
+		return nil, fmt.Errorf("list %s: %w", r.spell(repo, "*"), err)
+	}
+	return l, nil
+}
+
+// tags reads a list of tags. Google's extension is known by its members, whoever sends them.
+func (r *Registry) tags(ctx context.Context, repo string) (l *Listing, children []string, err error) {
+	if err := r.checkRepo(repo); err != nil {
+		return nil, nil, err
+	}
+	c := call{method: http.MethodGet, url: r.url(r.Path(repo)+"/tags/list", url.Values{"n": {fmt.Sprint(pageSize)}}), scopes: r.pull(repo)}
+	tags := map[string]oci.Digest{}
+	l = &Listing{}
+	err = r.pages(ctx, c, func(raw []byte) (int, error) {
+		var page google.Tags
+		if err := json.Unmarshal(raw, &page); err != nil {
+			return 0, fmt.Errorf("%w: %s", ErrBadAnswer, clean(err.Error()))
+		}
+		before := len(tags) + len(l.Manifests)
+		l.All = l.All || page.Manifests != nil || page.Children != nil
+		for _, child := range page.Children {
+			if !oci.ValidName(child) {
+				return 0, fmt.Errorf("%w: repository %q", ErrBadAnswer, clean(child))
+			}
+			children = append(children, child)
+		}
+		for _, tag := range page.Tags {
+			if _, ok := tags[tag]; !ok {
+				tags[tag] = oci.Digest{}
+			}
+		}
+		for text, info := range page.Manifests {
+			d, err := oci.ParseDigest(text)
+			if err != nil {
+				return 0, fmt.Errorf("%w: manifest %q", ErrBadAnswer, clean(text))
+			}
+			for _, tag := range info.Tags {
+				tags[tag] = d
+			}
+			l.Manifests = append(l.Manifests, Listed{
+				Digest: d, MediaType: clean(info.MediaType), Size: int64(min(info.Size, 1<<62)), Created: info.Created, Uploaded: info.Uploaded, Tags: info.Tags,
+			})
+		}
+		return len(tags) + len(l.Manifests) - before, nil
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	for tag, d := range tags {
+		if !oci.ValidTag(tag) {
+			return nil, nil, fmt.Errorf("%w: tag %q", ErrBadAnswer, clean(tag))
+		}
+		l.Tags = append(l.Tags, Tag{tag, d})
+	}
+	slices.SortFunc(l.Tags, func(a, b Tag) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(l.Manifests, func(a, b Listed) int { return cmp.Compare(a.Digest.String(), b.Digest.String()) })
+	return l, children, nil
+}
+
+// pages reads a list to its end. take gets the body of each page and returns how many entries it had.
+func (r *Registry) pages(ctx context.Context, c call, take func([]byte) (int, error)) error {
+	seen, entries := map[string]bool{c.url.RequestURI(): true}, 0
+	for range maxPages {
+		resp, err := r.do(ctx, c, http.StatusOK)
+		if err != nil {
+			return err
+		}
+		raw, err := r.whole(resp, maxPage)
+		if err != nil {
+			return err
+		}
+		n, err := take(raw)
+		if err != nil {
+			return err
+		}
+		if entries += n; entries > maxList {
+			return fmt.Errorf("%w: more than %d entries", ErrTooLarge, maxList)
+		}
+		link, err := nextLink(resp.Header)
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrBadAnswer, err)
+		}
+		if link == "" {
+			return nil
+		}
+		next, err := follow(c.url, link)
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrBadAnswer, err)
+		}
+		if seen[next.RequestURI()] {
+			return fmt.Errorf("%w: the pages go round in a circle", ErrBadAnswer)
+		}
+		seen[next.RequestURI()] = true
+		c.url = next
+	}
+	return fmt.Errorf("%w: more than %d pages", ErrTooLarge, maxPages)
+}

@@ -1,0 +1,59 @@
+package registry
+
+import (
+	"strings"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// Docker's media types, and those that OCI had for a while.
+const (
+	dockerSchema1       = "application/vnd.docker.distribution.manifest.v1+json"
+	dockerSchema1Signed = "application/vnd.docker.distribution.manifest.v1+prettyjws"
+	dockerSchema2       = "application/vnd.docker.distribution.manifest.v2+json"
+	dockerList          = "application/vnd.docker.distribution.manifest.list.v2+json"
+	dockerLayer         = "application/vnd.docker.image.rootfs.diff.tar.gzip"
+	ociArtifact         = "application/vnd.oci.artifact.manifest.v1+json"
+)
+
+// acceptManifest asks for manifests as they are. Without the OCI types distribution answers 404, and without schema 2 older ones
+// make a schema 1 of it; whatever else there is comes too.
+var acceptManifest = []string{strings.Join([]string{
+	ocispec.MediaTypeImageManifest, ocispec.MediaTypeImageIndex, dockerSchema2, dockerList, ociArtifact,
+	dockerSchema1Signed, dockerSchema1, "*/*;q=0.1",
+}, ", ")}
+
+// isManifest says whether a media type is one of manifests or indexes for certain.
+func isManifest(t string) bool {
+	switch t {
+	case ocispec.MediaTypeImageManifest, ocispec.MediaTypeImageIndex, dockerSchema2, dockerList, ociArtifact, dockerSchema1, dockerSchema1Signed:
+		return true
+	}
+	return false
+}
+
+func isImage(t string) bool { return t == ocispec.MediaTypeImageManifest || t == dockerSchema2 }
+
+func isIndex(t string) bool { return t == ocispec.MediaTypeImageIndex || t == dockerList }
+
+// isBlob says whether a media type is one of layers or configs for certain.
+func isBlob(t string) bool {
+	return strings.HasPrefix(t, "application/vnd.oci.image.layer.") || strings.HasPrefix(t, "application/vnd.docker.image.rootfs.") ||
+		t == ocispec.MediaTypeImageConfig || t == "application/vnd.docker.container.image.v1+json" ||
+		t == "application/vnd.buildkit.cacheconfig.v0"
+}
+
+// vague media types say nothing of what a manifest is.
+func vague(t string) bool {
+	switch t {
+	case "", "application/json", "application/octet-stream", "text/plain", "text/html":
+		return true
+	}
+	return false
+}
+
+// nonDistributable says whether a layer is kept out of registries by its owner's wish. Without a URL there is nowhere else to get
+// it, and the registry may have it.
+func nonDistributable(d Descriptor) bool {
+	return len(d.URLs) > 0 && (strings.Contains(d.MediaType, "nondistributable") || strings.Contains(d.MediaType, ".foreign."))
+}

@@ -1,0 +1,240 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// How often a request is repeated, when it can be. A throttled host is given more patience than a broken one.
+const (
+	maxFailed    = 4
+	maxThrottled = 8
+)
+
+// meter is the transport below everything else: below authentication, so that each request for a token is counted, limited
+// and repeated like the others.
+type meter struct {
+	base     http.RoundTripper
+	registry *Registry
+	counts   bool // against the budget's rate; what other hosts serve is bounded in number and time only
+}
+
+type streamKey struct{}
+
+// streaming marks requests whose answer is a blob: it may take long, and holds a place among the blobs, not the requests.
+func streaming(ctx context.Context) context.Context { return context.WithValue(ctx, streamKey{}, true) }
+
+// RoundTrip implements [http.RoundTripper]. The answer's body must be closed.
+func (m *meter) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.URL.Host == m.registry.host {
+		// The library asks for https first where the registry is on this machine, and may fall back to http.
+		if req.URL.Scheme != m.registry.scheme {
+			req = req.Clone(req.Context())
+			req.URL.Scheme = m.registry.scheme
+		}
+	} else if req.URL.Scheme == "http" && !m.registry.insecure {
+		closeBody(req)
+		return nil, fmt.Errorf("%w: %s is plain HTTP", ErrRedirect, req.URL.Host)
+	}
+	b, failed, throttled := m.registry.budget, 0, 0
+	for {
+		resp, err := m.once(req)
+		if err != nil && req.Context().Err() != nil {
+			return nil, context.Cause(req.Context())
+		}
+		var pause time.Duration
+		switch asked, told := after(resp); {
+		case told && throttled < maxThrottled || told && !rewindable(req):
+			throttled++
+			if asked < 0 {
+				asked = backoff(time.Second, throttled, time.Minute)
+			}
+			if m.counts {
+				b.throttle(asked) // which makes the next round wait
+			} else {
+				pause = asked
+			}
+		case !told && passing(resp, err) && failed < maxFailed:
+			failed++
+			pause = backoff(250*time.Millisecond, failed, 10*time.Second)
+		default:
+			if err == nil && !told && m.counts {
+				b.ease()
+			}
+			return resp, err
+		}
+		if !rewindable(req) {
+			return resp, err
+		}
+		if resp != nil {
+			discard(resp)
+		}
+		if err := sleep(req.Context(), pause); err != nil {
+			closeBody(req)
+			return nil, err
+		}
+		if m.counts {
+			b.retries.Add(1)
+		}
+		if req.GetBody != nil {
+			body, err := req.GetBody()
+			if err != nil {
+				return nil, err
+			}
+			req = req.WithContext(req.Context())
+			req.Body = body
+		}
+	}
+}
+
+// once makes one request when the budget allows it.
+func (m *meter) once(req *http.Request) (resp *http.Response, err error) {
+	b := m.registry.budget
+	if err := acquire(req.Context(), b.slots); err != nil {
+		closeBody(req)
+		return nil, err
+	}
+	free := sync.OnceFunc(func() { release(b.slots) })
+	if m.counts {
+		if err := b.wait(req.Context()); err != nil {
+			free()
+			closeBody(req)
+			return nil, err
+		}
+		b.requests.Add(1)
+	}
+	ctx, cancel := context.WithCancelCause(req.Context())
+	alarm := newAlarm(m.registry.timeout, cancel)
+	out := req.WithContext(ctx)
+	if req.Body != nil && req.Body != http.NoBody {
+		out.Body = &sending{req.Body, alarm}
+	}
+	alarm.set()
+	resp, err = m.base.RoundTrip(out) //nolint:bodyclose // handed on
+	alarm.stop()
+	if err != nil {
+		free()
+		if errors.Is(context.Cause(ctx), ErrStalled) {
+			err = context.Cause(ctx)
+		}
+		cancel(nil)
+		return nil, err
+	}
+	if req.Context().Value(streamKey{}) != nil {
+		free()
+	}
+	resp.Body = &body{resp.Body, ctx, cancel, alarm, free}
+	return resp, nil
+}
+
+// after reads whether the host wants to be left alone, and for how long; negative when it does not say.
+func after(resp *http.Response) (d time.Duration, told bool) {
+	if resp == nil || resp.StatusCode != http.StatusTooManyRequests && resp.StatusCode != http.StatusServiceUnavailable {
+		return 0, false
+	}
+	d, ok := retryAfter(resp.Header, time.Now())
+	if !ok {
+		// A 503 without a time may be a backend that is broken: no reason for everybody to wait.
+		return -1, resp.StatusCode == http.StatusTooManyRequests
+	}
+	return d + rand.N(time.Second/4+d/16), true
+}
+
+// passing says whether a failure may be gone next time.
+func passing(resp *http.Response, err error) bool {
+	if err != nil {
+		return !errors.Is(err, ErrRedirect)
+	}
+	switch resp.StatusCode {
+	case http.StatusRequestTimeout, http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return true
+	}
+	return false
+}
+
+// rewindable says whether a request can be sent again. What registries are asked for may be asked twice: an upload begun
+// twice is one that is never finished, and those they clean up.
+func rewindable(req *http.Request) bool {
+	return req.Body == nil || req.Body == http.NoBody || req.GetBody != nil
+}
+
+// backoff doubles from first to most, with jitter: half of it is random.
+func backoff(first time.Duration, attempt int, most time.Duration) time.Duration {
+	d := min(first<<min(attempt-1, 20), most)
+	return d/2 + rand.N(d/2)
+}
+
+func closeBody(req *http.Request) {
+	if req.Body != nil {
+		req.Body.Close()
+	}
+}
+
+// discard reads the rest of a short answer, so that its connection is used again, and closes it.
+func discard(resp *http.Response) {
+	_, _ = io.CopyN(io.Discard, resp.Body, maxErrorBody) // an error here says no more than that it cannot be used again
+	resp.Body.Close()
+}
+
+// alarm ends a request in which nothing moves.
+type alarm struct {
+	d     time.Duration
+	timer *time.Timer
+}
+
+func newAlarm(d time.Duration, cancel context.CancelCauseFunc) *alarm {
+	t := time.AfterFunc(d, func() { cancel(fmt.Errorf("%w (%v)", ErrStalled, d)) })
+	t.Stop()
+	return &alarm{d, t}
+}
+
+func (a *alarm) set()  { a.timer.Reset(a.d) }
+func (a *alarm) stop() { a.timer.Stop() }
+
+// sending is the body of a request: as long as the host takes it, it need not answer.
+type sending struct {
+	io.ReadCloser
+	alarm *alarm
+}
+
+func (s *sending) Read(p []byte) (int, error) {
+	n, err := s.ReadCloser.Read(p)
+	s.alarm.set()
+	return n, err
+}
+
+// body is the body of an answer. Time counts while somebody waits for bytes, not while they are worked on.
+type body struct {
+	io.ReadCloser
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	alarm  *alarm
+	free   func()
+}
+
+// expire ends reading, from any goroutine.
+func (b *body) expire() { b.cancel(ErrStalled) }
+
+func (b *body) Read(p []byte) (int, error) {
+	b.alarm.set()
+	n, err := b.ReadCloser.Read(p)
+	b.alarm.stop()
+	if err != nil && err != io.EOF && b.ctx.Err() != nil {
+		err = context.Cause(b.ctx)
+	}
+	return n, err
+}
+
+func (b *body) Close() error {
+	err := b.ReadCloser.Close()
+	b.alarm.stop()
+	b.cancel(nil)
+	b.free()
+	return err
+}

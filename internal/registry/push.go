@@ -1,0 +1,246 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+
+	"ociproxy/internal/oci"
+)
+
+const (
+	// maxSessions bounds the uploads that refused mounts have begun and nobody has used yet.
+	maxSessions = 256
+	// maxPushes is how often a blob is sent before giving up.
+	maxPushes = 3
+)
+
+// Mount makes a blob of another repository of the same host appear in repo without its bytes being sent. from is that repository's
+// name on the host: [Registry.Path] of the registry it belongs to. It is false when the host would rather have the bytes.
+func (r *Registry) Mount(ctx context.Context, repo string, d oci.Digest, from string) (bool, error) {
+	mounted, err := r.mount(ctx, repo, d, from)
+	if err != nil {
+		return false, fmt.Errorf("mount %s from %s: %w", r.spell(repo, d.String()), clean(from), err)
+	}
+	return mounted, nil
+}
+
+func (r *Registry) mount(ctx context.Context, repo string, d oci.Digest, from string) (bool, error) {
+	if err := r.checkRepo(repo); err != nil {
+		return false, err
+	}
+	if !oci.ValidName(from) {
+		return false, fmt.Errorf("repository %q: invalid name", clean(from))
+	}
+	c := call{
+		method: http.MethodPost, url: r.url(r.Path(repo)+"/blobs/uploads/", url.Values{"mount": {d.String()}, "from": {from}}),
+		scopes: append(r.push(repo), "repository:"+from+":pull"),
+	}
+	resp, err := r.do(ctx, c, http.StatusCreated, http.StatusAccepted)
+	if err != nil {
+		return false, err
+	}
+	discard(resp)
+	if resp.StatusCode == http.StatusCreated {
+		return true, nil
+	}
+	if session, err := r.location(c.url, resp); err == nil {
+		r.keep(repo, d, session)
+	}
+	return false, nil
+}
+
+// keep remembers an upload that the host has begun, for PushBlob. One too many is left to the host's own cleaning.
+func (r *Registry) keep(repo string, d oci.Digest, session *url.URL) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.sessions) < maxSessions {
+		r.sessions[repo+"@"+d.String()] = session
+	}
+}
+
+// kept takes an upload that a mount has begun.
+func (r *Registry) kept(repo string, d oci.Digest) *url.URL {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	key := repo + "@" + d.String()
+	session := r.sessions[key]
+	delete(r.sessions, key)
+	return session
+}
+
+// PushBlob sends a blob of size bytes; the host compares the digest. src is read from the beginning again when a try fails. Whether
+// the blob is there already is for the caller to ask ([Registry.StatBlob]).
+func (r *Registry) PushBlob(ctx context.Context, repo string, d oci.Digest, size int64, src io.ReaderAt) error {
+	err := r.checkRepo(repo)
+	for try := 1; err == nil; try++ {
+		if err = r.pushBlob(ctx, repo, d, size, src); err == nil {
+			return nil
+		}
+		if ctx.Err() != nil || try == maxPushes || !worthwhile(err) {
+			break
+		}
+		err = sleep(ctx, backoff(time.Second, try, 10*time.Second))
+	}
+	return fmt.Errorf("push blob %s: %w", r.spell(repo, d.String()), err)
+}
+
+// worthwhile says whether sending a blob again may help: not when the host understood it and said no.
+func worthwhile(err error) bool {
+	if errors.Is(err, errSource) || errors.Is(err, ErrBadAnswer) || errors.Is(err, ErrRedirect) {
+		return false
+	}
+	refusal, ok := errors.AsType[*StatusError](err)
+	if !ok {
+		return true
+	}
+	switch refusal.Code {
+	// A token that ended on the way; an upload that the host has forgotten.
+	case http.StatusUnauthorized, http.StatusNotFound, http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusRequestedRangeNotSatisfiable:
+		return true
+	}
+	return refusal.Code >= 500
+}
+
+func (r *Registry) pushBlob(ctx context.Context, repo string, d oci.Digest, size int64, src io.ReaderAt) error {
+	session := r.kept(repo, d)
+	if session == nil {
+		c := call{method: http.MethodPost, url: r.url(r.Path(repo)+"/blobs/uploads/", nil), scopes: r.push(repo)}
+		resp, err := r.do(ctx, c, http.StatusAccepted)
+		if err != nil {
+			return err
+		}
+		discard(resp)
+		if session, err = r.location(c.url, resp); err != nil {
+			return err
+		}
+	}
+	query := session.Query()
+	query.Set("digest", d.String())
+	target := *session
+	target.RawQuery = query.Encode()
+
+	if err := acquire(ctx, r.budget.streams); err != nil {
+		return err
+	}
+	defer release(r.budget.streams)
+	watch := &source{r: src}
+	c := call{
+		method: http.MethodPut, url: &target, scopes: r.push(repo), size: size,
+		header: http.Header{"Content-Type": {"application/octet-stream"}},
+		stream: func() (io.ReadCloser, error) { return io.NopCloser(io.NewSectionReader(watch, 0, size)), nil },
+	}
+	if size == 0 {
+		c.stream, c.body = nil, []byte{}
+	}
+	resp, err := r.do(streaming(ctx), c, http.StatusCreated, http.StatusNoContent)
+	if err != nil {
+		if watch.err != nil {
+			err = fmt.Errorf("%w: %w", errSource, watch.err)
+		}
+		return err
+	}
+	discard(resp)
+	return said(resp, d)
+}
+
+// errSource: the bytes to be sent could not be read.
+var errSource = errors.New("read what is to be sent")
+
+// source keeps the error of a reader: the transport would hide it.
+type source struct {
+	r   io.ReaderAt
+	err error
+}
+
+// ReadAt implements [io.ReaderAt].
+func (s *source) ReadAt(p []byte, off int64) (int, error) {
+	n, err := s.r.ReadAt(p, off)
+	if err != nil && err != io.EOF {
+		s.err = err
+	}
+	return n, err
+}
+
+// location returns where an upload goes on. It stays on the host, so the credentials do.
+func (r *Registry) location(base *url.URL, resp *http.Response) (*url.URL, error) {
+	text := resp.Header.Get("Location")
+	if text == "" {
+		return nil, errLocation
+	}
+	u, err := follow(base, text)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errLocation, err)
+	}
+	return u, nil
+}
+
+// said makes sure that the digest which the host says it has taken is the one that was sent.
+func said(resp *http.Response, d oci.Digest) error {
+	got, err := oci.ParseDigest(resp.Header.Get("Docker-Content-Digest"))
+	if err == nil && got != d && got.Algorithm() == d.Algorithm() {
+		return fmt.Errorf("%w: the registry has taken %s", ErrDigest, got)
+	}
+	return nil
+}
+
+// PutOptions say how a manifest is pushed.
+type PutOptions struct {
+	// IfNoneMatch asks that a tag which exists be left alone: [ErrExists], unless it has the same digest. Registries that do not know
+	// this move it; look first.
+	IfNoneMatch bool
+	// ReadBack reads the reference again, and compares.
+	ReadBack bool
+}
+
+// PutManifest pushes a manifest, byte for byte, under a tag or its digest. What it refers to must be there.
+func (r *Registry) PutManifest(ctx context.Context, repo, ref string, m *Manifest, opt PutOptions) (Descriptor, error) {
+	if err := r.putManifest(ctx, repo, ref, m, opt); err != nil {
+		return Descriptor{}, fmt.Errorf("push %s: %w", r.spell(repo, ref), err)
+	}
+	return m.Descriptor, nil
+}
+
+func (r *Registry) putManifest(ctx context.Context, repo, ref string, m *Manifest, opt PutOptions) error {
+	want, err := r.check(repo, ref)
+	if err != nil {
+		return err
+	}
+	if !want.IsZero() && want != m.Digest {
+		return fmt.Errorf("%w: the manifest is %s", ErrDigest, m.Digest)
+	}
+	c := call{
+		method: http.MethodPut, url: r.url(r.Path(repo)+"/manifests/"+ref, nil), scopes: r.push(repo), body: m.Raw,
+		header: http.Header{"Content-Type": {m.MediaType}},
+	}
+	if opt.IfNoneMatch {
+		c.header.Set("If-None-Match", "*")
+	}
+	resp, err := r.do(ctx, c, http.StatusCreated, http.StatusOK, http.StatusAccepted, http.StatusNoContent)
+	if refusal, ok := errors.AsType[*StatusError](err); ok && opt.IfNoneMatch && refusal.Code == http.StatusPreconditionFailed {
+		// It may be our own: an answer that was lost on the way.
+		if have, err := r.resolve(ctx, repo, ref); err != nil || have.Digest != m.Digest {
+			return errors.Join(fmt.Errorf("%w: %s", ErrExists, have.Digest), err)
+		}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	discard(resp)
+	if err := said(resp, m.Digest); err != nil || !opt.ReadBack {
+		return err
+	}
+	back, err := r.manifest(ctx, repo, ref)
+	if err != nil {
+		return fmt.Errorf("read it back: %w", err)
+	}
+	if back.Digest != m.Digest {
+		return fmt.Errorf("read it back: %w: %s", ErrExists, back.Digest)
+	}
+	return nil
+}

@@ -1,0 +1,100 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"ociproxy/internal/oci"
+)
+
+// FallbackTag returns the tag under which registries without a referrers API keep the index of what refers to d (distribution-spec,
+// "Referrers Tag Schema").
+func FallbackTag(d oci.Digest) string {
+	algorithm, encoded := d.Algorithm(), d.Hex()
+	tag := []byte(algorithm[:min(len(algorithm), 32)] + "-" + encoded[:min(len(encoded), 64)])
+	for i, c := range tag {
+		if c == '+' || c == '=' {
+			tag[i] = '-'
+		}
+	}
+	return string(tag)
+}
+
+// Referrers returns the manifests whose subject is d, and whether the registry has an API for that. Without one they are those of the
+// fallback tag's index; that there is none is remembered, and costs one request for all repositories.
+func (r *Registry) Referrers(ctx context.Context, repo string, d oci.Digest) (refs []Descriptor, api bool, err error) {
+	if !r.noReferrers.Load() {
+		if refs, api, err = r.referrers(ctx, repo, d); api || err != nil {
+			return refs, api, r.aboutReferrers(repo, d, err)
+		}
+	}
+	m, err := r.manifest(ctx, repo, FallbackTag(d))
+	if errors.Is(err, ErrNotFound) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, r.aboutReferrers(repo, d, err)
+	}
+	if !isIndex(m.MediaType) {
+		return nil, false, nil // somebody's tag that looks like one
+	}
+	return m.Children(), false, nil
+}
+
+func (r *Registry) aboutReferrers(repo string, d oci.Digest, err error) error {
+	if err != nil {
+		err = fmt.Errorf("list referrers of %s: %w", r.spell(repo, d.String()), err)
+	}
+	return err
+}
+
+// referrers asks the API; without one, api is false and there is no error.
+func (r *Registry) referrers(ctx context.Context, repo string, d oci.Digest) (refs []Descriptor, api bool, err error) {
+	if err := r.checkRepo(repo); err != nil {
+		return nil, false, err
+	}
+	c := call{
+		method: http.MethodGet, url: r.url(r.Path(repo)+"/referrers/"+d.String(), nil), scopes: r.pull(repo),
+		header: http.Header{"Accept": {ocispec.MediaTypeImageIndex}},
+	}
+	seen := map[oci.Digest]bool{}
+	errNoAPI := errors.New("no API")
+	err = r.pages(ctx, c, func(raw []byte) (int, error) {
+		m, err := ParseManifest(raw, "")
+		if err != nil || !isIndex(m.MediaType) {
+			if len(refs) > 0 || errors.Is(err, ErrTooLarge) {
+				return 0, errors.Join(ErrBadAnswer, err)
+			}
+			return 0, errNoAPI // a page for browsers, or another API
+		}
+		for _, child := range m.Children() {
+			if !seen[child.Digest] {
+				seen[child.Digest] = true
+				refs = append(refs, child)
+			}
+		}
+		return len(m.Children()), nil
+	})
+	if err == nil {
+		return refs, true, nil
+	}
+	if errors.Is(err, errNoAPI) {
+		r.noReferrers.Store(true)
+		return nil, false, nil
+	}
+	if refusal, ok := errors.AsType[*StatusError](err); ok && len(refs) == 0 {
+		switch refusal.Code {
+		case http.StatusNotFound, http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusNotAcceptable, http.StatusNotImplemented:
+			// A registry may say 404 of a repository that it does not have; that says nothing about others.
+			if !refusal.has("NAME_UNKNOWN", "MANIFEST_UNKNOWN", "NAME_INVALID") {
+				r.noReferrers.Store(true)
+			}
+			return nil, false, nil
+		}
+	}
+	return nil, false, err
+}

@@ -1,0 +1,205 @@
+package registry
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/google"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+	"github.com/maypok86/otter/v2"
+	"golang.org/x/time/rate"
+
+	"ociproxy/internal/oci"
+)
+
+// Discovery is how repositories are found.
+type Discovery int
+
+// The ways. Auto tries Google's listing where there is a prefix to ask for, then the catalog.
+const (
+	Auto Discovery = iota
+	Google
+	Catalog
+)
+
+// Options of [Open].
+type Options struct {
+	URL       string // scheme and host: "https://registry.example.org"
+	Prefix    string // of all repositories: "project/images"; may be empty
+	Insecure  bool   // plain HTTP is allowed, in URL and in redirects
+	Discovery Discovery
+	// Keychain has the credentials; nil means Docker's configuration, then Google's ambient identity for Google's hosts.
+	Keychain authn.Keychain
+	// Budget is the host's; nil makes a default one. Registries on one host should share theirs.
+	Budget *Budget
+	// Bandwidth limits the bytes of blobs read, of all who share it; nil does not.
+	Bandwidth *rate.Limiter
+	// Transport makes the requests; nil is one of this package's, which Close ends.
+	Transport http.RoundTripper
+	// Timeout is how long an answer may take, and how long a body may deliver nothing; default 60 s. There is none for a whole blob.
+	Timeout time.Duration
+}
+
+// Registry is one registry, or the part of it below a prefix. Names of repositories are without the prefix. Safe for
+// concurrent use.
+type Registry struct {
+	scheme, host string
+	prefix       string
+	insecure     bool
+	discovery    Discovery
+	keychain     authn.Keychain
+	budget       *Budget
+	bandwidth    *rate.Limiter
+	timeout      time.Duration
+
+	name    name.Registry
+	own     *meter // requests to the host and its token service
+	foreign *meter // requests to where the host redirects
+	idle    func() // closes idle connections
+
+	challenge challenge
+	accesses  *otter.Cache[string, *access]
+
+	noReferrers atomic.Bool // there is no referrers API
+
+	mu       sync.Mutex
+	sessions map[string]*url.URL // uploads that a refused mount has begun, by repository and digest
+}
+
+// Open makes a registry. It makes no request.
+func Open(opt Options) (*Registry, error) {
+	u, err := url.Parse(opt.URL)
+	if err != nil {
+		return nil, fmt.Errorf("registry %q: %w", opt.URL, err)
+	}
+	switch {
+	case u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "":
+		return nil, fmt.Errorf("registry %q: want https://HOST and nothing else", opt.URL)
+	case u.Scheme == "http" && !opt.Insecure:
+		return nil, fmt.Errorf("registry %q: plain HTTP is not allowed", opt.URL)
+	}
+	prefix := strings.Trim(opt.Prefix, "/")
+	if prefix != "" && !oci.ValidName(prefix) {
+		return nil, fmt.Errorf("registry %q: prefix %q is no repository name", opt.URL, opt.Prefix)
+	}
+	// Docker Hub's name is an alias of the host that speaks the protocol.
+	reg, err := name.NewRegistry(strings.ToLower(u.Host))
+	if err != nil {
+		return nil, fmt.Errorf("registry %q: %w", opt.URL, err)
+	}
+	accesses, err := otter.New(&otter.Options[string, *access]{MaximumSize: maxAccesses})
+	if err != nil {
+		return nil, err
+	}
+	r := &Registry{
+		scheme: u.Scheme, host: reg.RegistryStr(), prefix: prefix, insecure: opt.Insecure, discovery: opt.Discovery,
+		keychain: opt.Keychain, budget: opt.Budget, bandwidth: opt.Bandwidth, timeout: opt.Timeout,
+		name: reg, accesses: accesses, challenge: challenge{turn: make(chan struct{}, 1)}, sessions: map[string]*url.URL{},
+	}
+	if r.keychain == nil {
+		r.keychain = authn.NewMultiKeychain(authn.DefaultKeychain, google.Keychain)
+	}
+	if r.budget == nil {
+		r.budget = NewBudget(0, 0)
+	}
+	if r.timeout <= 0 {
+		r.timeout = 60 * time.Second
+	}
+	base := opt.Transport
+	if base == nil {
+		t := newTransport(cap(r.budget.slots) + cap(r.budget.streams))
+		base, r.idle = t, t.CloseIdleConnections
+	}
+	base = transport.NewUserAgent(base, "oci-proxyctl")
+	r.own = &meter{base: base, registry: r, counts: true}
+	r.foreign = &meter{base: base, registry: r}
+	return r, nil
+}
+
+// Close ends idle connections. The registry may still be used.
+func (r *Registry) Close() {
+	if r.idle != nil {
+		r.idle()
+	}
+}
+
+// String returns host and prefix, as references to images begin.
+func (r *Registry) String() string {
+	if r.prefix == "" {
+		return r.host
+	}
+	return r.host + "/" + r.prefix
+}
+
+// Path returns the name that a repository has on the host: with the prefix.
+func (r *Registry) Path(repo string) string {
+	if r.prefix == "" {
+		return repo
+	}
+	if repo == "" {
+		return r.prefix
+	}
+	return r.prefix + "/" + repo
+}
+
+// Budget returns the budget that requests are taken from.
+func (r *Registry) Budget() *Budget { return r.budget }
+
+// newTransport bounds what a connection may cost. Bodies are taken as they are: a blob is the bytes of its digest.
+func newTransport(connections int) *http.Transport {
+	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
+	return &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            dialer.DialContext,
+		ForceAttemptHTTP2:      true,
+		TLSHandshakeTimeout:    10 * time.Second,
+		ExpectContinueTimeout:  time.Second,
+		IdleConnTimeout:        90 * time.Second,
+		MaxIdleConns:           2 * connections,
+		MaxIdleConnsPerHost:    connections,
+		MaxResponseHeaderBytes: 256 << 10,
+		DisableCompression:     true,
+	}
+}
+
+// checkRepo makes sure that a repository's whole name needs no escaping and is within the grammar.
+func (r *Registry) checkRepo(repo string) error {
+	if !oci.ValidName(r.Path(repo)) {
+		return fmt.Errorf("repository %q: invalid name", clean(r.Path(repo)))
+	}
+	return nil
+}
+
+// checkRef makes sure that a reference is a tag or a digest.
+func checkRef(ref string) (d oci.Digest, err error) {
+	if strings.Contains(ref, ":") {
+		return oci.ParseDigest(ref)
+	}
+	if !oci.ValidTag(ref) {
+		return d, errors.New("invalid tag")
+	}
+	return d, nil
+}
+
+// spell writes a reference as users do: host/repository:tag or host/repository@digest.
+func (r *Registry) spell(repo, ref string) string {
+	at := ":"
+	if strings.Contains(ref, ":") {
+		at = "@"
+	}
+	return r.host + "/" + r.Path(repo) + at + ref
+}
+
+// url makes a URL below /v2/. The path consists of validated names, tags and digests only, which need no escaping.
+func (r *Registry) url(path string, query url.Values) *url.URL {
+	return &url.URL{Scheme: r.scheme, Host: r.host, Path: "/v2/" + path, RawQuery: query.Encode()}
+}

@@ -1,0 +1,144 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// maxRedirects is how often a registry may send us on.
+const maxRedirects = 5
+
+// call is one request to the registry.
+type call struct {
+	method string
+	url    *url.URL
+	header http.Header
+	scopes []string
+	body   []byte                        // sent again as often as needed
+	stream func() (io.ReadCloser, error) // a large body, size bytes; sent once
+	size   int64
+}
+
+// do makes a request, authenticated and following redirects, and returns the answer if its status is one of want;
+// otherwise the error is a [*StatusError]. The caller closes the body.
+func (r *Registry) do(ctx context.Context, c call, want ...int) (*http.Response, error) {
+	for again := false; ; again = true {
+		rt, err := r.access(ctx, c.scopes)
+		if err != nil {
+			return nil, err
+		}
+		resp, err := r.send(ctx, rt, c)
+		if err != nil {
+			return nil, fromTransport(err)
+		}
+		if slices.Contains(want, resp.StatusCode) {
+			return resp, nil
+		}
+		if resp.StatusCode == http.StatusUnauthorized && !again && c.stream == nil {
+			// The token may have been revoked, or the credentials changed.
+			r.learn(ctx, resp)
+			r.forget(c.scopes)
+			discard(resp)
+			continue
+		}
+		refusal := statusError(resp)
+		resp.Body.Close()
+		return nil, refusal
+	}
+}
+
+// send makes a request and follows redirects by hand: the permission is for the registry alone, whatever port or
+// subdomain of it the next hop has.
+func (r *Registry) send(ctx context.Context, rt http.RoundTripper, c call) (*http.Response, error) {
+	u := c.url
+	for range maxRedirects + 1 {
+		req, err := r.request(ctx, c, u)
+		if err != nil {
+			return nil, err
+		}
+		hop := rt
+		if u.Scheme != r.scheme || !strings.EqualFold(u.Host, r.host) {
+			hop = r.foreign
+		}
+		resp, err := hop.RoundTrip(req)
+		if err != nil {
+			return nil, err
+		}
+		location := resp.Header.Get("Location")
+		if !redirects(resp.StatusCode) || location == "" || c.method != http.MethodGet && c.method != http.MethodHead {
+			return resp, nil
+		}
+		discard(resp)
+		next, err := u.Parse(location)
+		switch {
+		case err != nil || next.Host == "" || next.Scheme != "https" && next.Scheme != "http":
+			return nil, fmt.Errorf("%w: to %q", ErrRedirect, clean(location))
+		case next.Scheme == "http" && !r.insecure:
+			return nil, fmt.Errorf("%w: to plain HTTP on %s", ErrRedirect, clean(next.Host))
+		}
+		next.User, next.Fragment = nil, ""
+		u = next
+	}
+	return nil, fmt.Errorf("%w: more than %d in a row", ErrRedirect, maxRedirects)
+}
+
+func redirects(status int) bool {
+	switch status {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		return true
+	}
+	return false
+}
+
+func (r *Registry) request(ctx context.Context, c call, u *url.URL) (*http.Request, error) {
+	var body io.Reader
+	if c.body != nil {
+		body = bytes.NewReader(c.body)
+	}
+	req, err := http.NewRequestWithContext(ctx, c.method, u.String(), body)
+	if err != nil {
+		return nil, err
+	}
+	if c.stream != nil {
+		if req.Body, err = c.stream(); err != nil {
+			return nil, err
+		}
+		req.ContentLength = c.size
+	}
+	for key, values := range c.header {
+		req.Header[key] = values
+	}
+	// Bytes as they are: no transport may unpack them.
+	req.Header.Set("Accept-Encoding", "identity")
+	return req, nil
+}
+
+// whole reads a body of at most limit bytes and closes it. It must be there in a few time-outs: drops are no progress.
+func (r *Registry) whole(resp *http.Response, limit int64) ([]byte, error) {
+	defer resp.Body.Close()
+	if e := resp.Header.Get("Content-Encoding"); e != "" && e != "identity" {
+		return nil, fmt.Errorf("%w: content-encoding %q", ErrBadAnswer, clean(e))
+	}
+	if resp.ContentLength > limit {
+		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, resp.ContentLength, limit)
+	}
+	if b, ok := resp.Body.(*body); ok {
+		late := time.AfterFunc(4*r.timeout, b.expire)
+		defer late.Stop()
+	}
+	b, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
+	if err != nil {
+		return nil, fmt.Errorf("read the answer: %w", err)
+	}
+	if int64(len(b)) > limit {
+		return nil, fmt.Errorf("%w: more than %d bytes", ErrTooLarge, limit)
+	}
+	return b, nil
+}
