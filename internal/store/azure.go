@@ -1,11 +1,177 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"net/http"
 	"net/url"
+	"os"
+	"strings"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 )
 
-func openAzure(ctx context.Context, u *url.URL, opt Options) (Bucket, error) {
-	return nil, errors.New("azblob: not built in")
+// azure is a container of an Azure storage account.
+//
+// Which region an account lies in is not to be seen where its blobs are, only in Azure's resource manager; so
+// Options.Region is not checked. It is no [Cleaner]: blocks that were never committed vanish after a week by themselves.
+// https://learn.microsoft.com/rest/api/storageservices/put-block
+type azure struct {
+	account, name, prefix string // the prefix is empty or ends in "/"
+	opt                   Options
+	container             *container.Client
+	key                   *container.SharedKeyCredential // either this
+	token                 azcore.TokenCredential         // or this
+}
+
+func openAzure(_ context.Context, u *url.URL, opt Options) (Bucket, error) {
+	if err := onlyParams(u, "endpoint"); err != nil {
+		return nil, err
+	}
+	name, rest, _ := strings.Cut(strings.TrimPrefix(u.Path, "/"), "/")
+	if u.Host == "" || name == "" {
+		return nil, fmt.Errorf("bucket %q: want azblob://ACCOUNT/CONTAINER[/PREFIX]", u)
+	}
+	prefix, err := prefixOf(rest)
+	if err != nil {
+		return nil, fmt.Errorf("bucket %q: %w", u, err)
+	}
+	b := &azure{account: u.Host, name: name, prefix: prefix, opt: opt}
+	endpoint := strings.TrimSuffix(cmp.Or(u.Query().Get("endpoint"), "https://"+u.Host+".blob.core.windows.net"), "/")
+	if err := b.connect(endpoint + "/" + name); err != nil {
+		return nil, fmt.Errorf("bucket %q: credentials: %w", u, err)
+	}
+	return b, nil
+}
+
+// connect makes the client. It makes no request yet.
+func (b *azure) connect(at string) error {
+	client := b.opt.client()
+	client.Transport = &unclear{client.Transport}
+	core := azcore.ClientOptions{Transport: client, Retry: policy.RetryOptions{MaxRetries: azureRetries}}
+	options := &container.ClientOptions{ClientOptions: core}
+	var err error
+	if key := azureKey(b.opt.Getenv, b.account); key != "" {
+		if b.key, err = container.NewSharedKeyCredential(b.account, key); err != nil {
+			return err
+		}
+		b.container, err = container.NewClientWithSharedKeyCredential(at, b.key, options)
+		return err
+	}
+	// Tokens are fetched with a client of its own: they are no requests to the store.
+	plain := azcore.ClientOptions{Transport: &http.Client{Transport: shared()}}
+	if b.token, err = azidentity.NewDefaultAzureCredential(&azidentity.DefaultAzureCredentialOptions{ClientOptions: plain}); err != nil {
+		return err
+	}
+	b.container, err = container.NewClient(at, b.token, options)
+	return err
+}
+
+// azureRetries of one request; with the library's pauses (0.8 s, doubling, jittered) they last some twelve seconds.
+const azureRetries = 4
+
+// azureKey finds the shared key of an account: AZURE_STORAGE_KEY_ACCOUNT (the account in capitals), for a machine that writes to
+// several, or the command-line tool's AZURE_STORAGE_KEY, unless AZURE_STORAGE_ACCOUNT says that it is another's.
+func azureKey(getenv func(string) string, account string) string {
+	if getenv == nil {
+		getenv = os.Getenv
+	}
+	if key := getenv("AZURE_STORAGE_KEY_" + strings.ToUpper(account)); key != "" {
+		return key
+	}
+	if of := getenv("AZURE_STORAGE_ACCOUNT"); of != "" && of != account {
+		return ""
+	}
+	return getenv("AZURE_STORAGE_KEY")
+}
+
+func (b *azure) String() string {
+	return "azblob://" + strings.TrimSuffix(b.account+"/"+b.name+"/"+b.prefix, "/")
+}
+
+// blob returns the client of a key.
+func (b *azure) blob(key string) (*blockblob.Client, error) {
+	if err := checkKey(key); err != nil {
+		return nil, err
+	}
+	return b.container.NewBlockBlobClient(b.prefix + key), nil
+}
+
+// Check implements [Bucket]. The names of accounts are unique, and another's account knows neither our key nor our
+// identity: so the owner is the name.
+func (b *azure) Check(ctx context.Context, probe string) error {
+	if b.opt.Owner != "" && b.opt.Owner != b.account {
+		return fmt.Errorf("%s: the account is not %s: %w", b, b.opt.Owner, ErrUnfit)
+	}
+	return checkConditions(ctx, b, probe)
+}
+
+// azureFailure adds the sentinel that an error of the service means; version is what was required of the blob.
+// https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes
+func azureFailure(err error, version string) error {
+	var resp *azcore.ResponseError
+	if !errors.As(err, &resp) {
+		return err
+	}
+	brief := &azureError{resp}
+	switch {
+	case bloberror.HasCode(err, bloberror.ContainerNotFound, bloberror.ContainerDisabled, bloberror.ContainerBeingDeleted, bloberror.AccountIsDisabled):
+		return fmt.Errorf("%w: %w", ErrUnfit, brief)
+	case resp.StatusCode == http.StatusNotFound && version == "":
+		return fmt.Errorf("%w: %w", ErrNotFound, brief)
+	case resp.StatusCode == http.StatusUnauthorized, resp.StatusCode == http.StatusForbidden:
+		return fmt.Errorf("%w: %w", ErrDenied, brief)
+	case bloberror.HasCode(err, bloberror.LeaseIDMissing, bloberror.BlobImmutableDueToPolicy):
+		return fmt.Errorf("%w: %w", ErrDenied, brief)
+	case version == "" && (bloberror.HasCode(err, bloberror.BlobAlreadyExists) || resp.StatusCode == http.StatusPreconditionFailed):
+		return fmt.Errorf("%w: %w", ErrExists, brief)
+	case resp.StatusCode == http.StatusPreconditionFailed, resp.StatusCode == http.StatusNotFound:
+		return fmt.Errorf("%w: %w", ErrConflict, brief)
+	}
+	return brief
+}
+
+// isStatus says whether the service answered so.
+func isStatus(err error, code int) bool {
+	var resp *azcore.ResponseError
+	return errors.As(err, &resp) && resp.StatusCode == code
+}
+
+// azureError is an answer in one line: the library's text has some ten, with the whole body.
+type azureError struct{ *azcore.ResponseError }
+
+func (e *azureError) Error() string {
+	text := fmt.Sprintf("%d %s", e.StatusCode, cmp.Or(e.ErrorCode, http.StatusText(e.StatusCode)))
+	if e.RawResponse != nil && e.RawResponse.Header.Get("X-Ms-Request-Id") != "" {
+		text += " (request " + e.RawResponse.Header.Get("X-Ms-Request-Id") + ")"
+	}
+	return text
+}
+
+func (e *azureError) Unwrap() error { return e.ResponseError }
+
+// azureConditions makes the precondition of a write: the blob has the version, or does not exist when that is "".
+func azureConditions(version string) *blob.AccessConditions {
+	none := azcore.ETagAny
+	if version == "" {
+		return &blob.AccessConditions{ModifiedAccessConditions: &blob.ModifiedAccessConditions{IfNoneMatch: &none}}
+	}
+	tag := azcore.ETag(`"` + version + `"`)
+	return &blob.AccessConditions{ModifiedAccessConditions: &blob.ModifiedAccessConditions{IfMatch: &tag}}
+}
+
+// azureVersion makes a version of an ETag: headers have it in quotes, lists without.
+func azureVersion(tag *azcore.ETag) string {
+	if tag == nil {
+		return ""
+	}
+	return strings.Trim(string(*tag), `"`)
 }

@@ -1,0 +1,206 @@
+package store
+
+import (
+	"context"
+	"crypto/md5" //nolint:gosec // what the service checks a transfer with; the content is known by its digest
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/streaming"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	azureSingle = 8 << 20  // up to here a blob is one request
+	azureBlock  = 16 << 20 // the least size of the blocks of a larger one
+	azureBlocks = 9000     // the most blocks; the service takes 50000
+	azureTries  = 3        // of a whole upload, when somebody else's commit has thrown our blocks away
+)
+
+// Put implements [Bucket].
+//
+// A small blob is one request, made after the content was verified. A larger one is staged block by block as the bytes
+// arrive and committed after that. With every request goes the MD5 of its bytes, which the service compares.
+func (b *azure) Put(ctx context.Context, key string, c Content, h Header, version string) (Attrs, error) {
+	o, err := b.blob(key)
+	if err != nil {
+		return Attrs{}, err
+	}
+	u := &azureUpload{blob: o, content: c, version: version, parallel: b.opt.parallel(),
+		headers: &blob.HTTPHeaders{BlobContentType: &h.ContentType, BlobCacheControl: &h.CacheControl}}
+	for try := 1; ; try++ {
+		tag, modified, err := u.run(ctx)
+		if err == nil {
+			return Attrs{Key: key, Size: c.Size(), Version: azureVersion(tag), Modified: value(modified).In(time.UTC), Header: h}, nil
+		}
+		err = azureFailure(err, version)
+		if bloberror.HasCode(err, bloberror.InvalidBlockList) {
+			// A commit to this name, by whomever, throws away all other blocks that were staged for it.
+			if changed := b.changed(ctx, key, version); changed != nil {
+				err = changed
+			} else if try < azureTries {
+				continue
+			}
+		}
+		return Attrs{}, fmt.Errorf("put %s into %s: %w", key, b, err)
+	}
+}
+
+// changed says that an object is not at the version any more, or that there is one when that is "".
+func (b *azure) changed(ctx context.Context, key, version string) error {
+	there, err := b.Head(ctx, key)
+	switch {
+	case errors.Is(err, ErrNotFound) && version == "":
+		return nil
+	case errors.Is(err, ErrNotFound):
+		return ErrConflict
+	case err != nil:
+		return err
+	case version == "":
+		return ErrExists
+	case there.Version != version:
+		return ErrConflict
+	}
+	return nil
+}
+
+// azureUpload is a Put on its way.
+type azureUpload struct {
+	blob     *blockblob.Client
+	content  Content
+	headers  *blob.HTTPHeaders
+	version  string
+	parallel int
+}
+
+// run makes one try. A refusal after an answer was lost may be due to what this very try has written: then it is none.
+func (u *azureUpload) run(ctx context.Context) (*azcore.ETag, *time.Time, error) {
+	var lost atomic.Int32
+	counted := countUnclear(ctx, &lost)
+	var tag *azcore.ETag
+	var modified *time.Time
+	var ours func(context.Context) (bool, error)
+	var err error
+	if u.content.Size() <= azureSingle {
+		tag, modified, ours, err = u.single(counted)
+	} else {
+		tag, modified, ours, err = u.blocks(counted)
+	}
+	if err == nil || ours == nil || lost.Load() == 0 || !isRefusal(azureFailure(err, u.version)) {
+		return tag, modified, err
+	}
+	if ok, asked := ours(ctx); asked != nil || !ok {
+		return nil, nil, err
+	}
+	p, asked := u.blob.GetProperties(ctx, nil)
+	if asked != nil {
+		return nil, nil, err
+	}
+	return p.ETag, p.LastModified, nil
+}
+
+// single sends the blob by one request. The last result says whether the blob that is there is the one it sent.
+func (u *azureUpload) single(ctx context.Context) (*azcore.ETag, *time.Time, func(context.Context) (bool, error), error) {
+	size := u.content.Size()
+	if err := u.content.Verified(ctx); err != nil {
+		return nil, nil, nil, err
+	}
+	sum, crc, err := u.sum(ctx, 0, size, 0)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if err := verified(ctx, u.content, crc); err != nil {
+		return nil, nil, nil, err
+	}
+	ours := func(ctx context.Context) (bool, error) {
+		p, err := u.blob.GetProperties(ctx, nil)
+		return err == nil && value(p.ContentLength) == size && slices.Equal(p.ContentMD5, sum), err
+	}
+	resp, err := u.blob.Upload(ctx, u.body(0, size), &blockblob.UploadOptions{HTTPHeaders: u.headers,
+		AccessConditions: azureConditions(u.version), TransactionalValidation: blob.TransferValidationTypeMD5(sum)})
+	return resp.ETag, resp.LastModified, ours, err
+}
+
+// blocks stages the content as it arrives and commits it when it is verified.
+func (u *azureUpload) blocks(ctx context.Context) (*azcore.ETag, *time.Time, func(context.Context) (bool, error), error) {
+	size := u.content.Size()
+	length := max(azureBlock, (size+azureBlocks-1)/azureBlocks)
+	// The names of blocks are shared by all who write to this blob: chance keeps ours apart.
+	var name [16]byte
+	if _, err := rand.Read(name[:12]); err != nil {
+		return nil, nil, nil, err
+	}
+	var ids []string
+	var crc uint32
+	group, staging := errgroup.WithContext(ctx)
+	group.SetLimit(u.parallel)
+	var arriving error
+	for off := int64(0); off < size; off += length {
+		n := min(length, size-off)
+		var sum []byte
+		if sum, crc, arriving = u.sum(staging, off, n, crc); arriving != nil {
+			break
+		}
+		binary.BigEndian.PutUint32(name[12:], uint32(len(ids))) //nolint:gosec // at most azureBlocks
+		id := base64.StdEncoding.EncodeToString(name[:])
+		ids = append(ids, id)
+		group.Go(func() error {
+			_, err := u.blob.StageBlock(staging, id, u.body(off, n),
+				&blockblob.StageBlockOptions{TransactionalValidation: blob.TransferValidationTypeMD5(sum)})
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, nil, nil, err
+	}
+	if arriving != nil {
+		return nil, nil, nil, arriving
+	}
+	if err := verified(ctx, u.content, crc); err != nil {
+		return nil, nil, nil, err
+	}
+	ours := func(ctx context.Context) (bool, error) {
+		list, err := u.blob.GetBlockList(ctx, blockblob.BlockListTypeCommitted, nil)
+		if err != nil || len(list.CommittedBlocks) != len(ids) {
+			return false, err
+		}
+		return value(list.CommittedBlocks[0].Name) == ids[0], nil
+	}
+	resp, err := u.blob.CommitBlockList(ctx, ids, &blockblob.CommitBlockListOptions{HTTPHeaders: u.headers,
+		AccessConditions: azureConditions(u.version)})
+	return resp.ETag, resp.LastModified, ours, err
+}
+
+// body is a stretch of the content that is there already, to be sent and, if need be, sent again.
+func (u *azureUpload) body(off, n int64) io.ReadSeekCloser {
+	return streaming.NopCloser(io.NewSectionReader(u.content, off, n))
+}
+
+// sum returns the MD5 of a stretch, once it is there, and the CRC32C of all up to its end.
+func (u *azureUpload) sum(ctx context.Context, off, n int64, crc uint32) ([]byte, uint32, error) {
+	h := md5.New() //nolint:gosec // see the import
+	buf := copyBuffers.Get().(*[256 << 10]byte)
+	defer copyBuffers.Put(buf)
+	for end := off + n; off < end; {
+		p := buf[:min(int64(len(buf)), end-off)]
+		if err := readFull(ctx, u.content, p, off); err != nil {
+			return nil, 0, err
+		}
+		h.Write(p)
+		crc = crc32.Update(crc, castagnoli, p)
+		off += int64(len(p))
+	}
+	return h.Sum(nil), crc, nil
+}

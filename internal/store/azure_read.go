@@ -1,0 +1,130 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
+)
+
+// Head implements [Bucket]. Azure keeps no checksum of a blob that it has computed over all of it.
+func (b *azure) Head(ctx context.Context, key string) (Attrs, error) {
+	o, err := b.blob(key)
+	if err != nil {
+		return Attrs{}, err
+	}
+	p, err := o.GetProperties(ctx, nil)
+	if err != nil {
+		return Attrs{}, fmt.Errorf("head %s of %s: %w", key, b, azureFailure(err, ""))
+	}
+	return Attrs{
+		Key: key, Size: value(p.ContentLength), Version: azureVersion(p.ETag), Modified: value(p.LastModified).In(time.UTC),
+		Header:          Header{ContentType: value(p.ContentType), CacheControl: value(p.CacheControl)},
+		ContentEncoding: value(p.ContentEncoding),
+	}, nil
+}
+
+// Get implements [Bucket]. A cut answer is gone on with where it ended, under the same ETag.
+func (b *azure) Get(ctx context.Context, key string, off, n int64) (io.ReadCloser, Attrs, error) {
+	o, err := b.blob(key)
+	if err != nil {
+		return nil, Attrs{}, err
+	}
+	if n == 0 { // to Azure, a count of 0 means all
+		attrs, err := b.Head(ctx, key)
+		return io.NopCloser(strings.NewReader("")), attrs, err
+	}
+	resp, err := o.DownloadStream(ctx, &blob.DownloadStreamOptions{Range: blob.HTTPRange{Offset: off, Count: max(n, 0)}})
+	if err != nil {
+		return nil, Attrs{}, fmt.Errorf("get %s of %s: %w", key, b, azureFailure(err, ""))
+	}
+	size := value(resp.ContentLength)
+	if _, total, ok := strings.Cut(value(resp.ContentRange), "/"); ok {
+		if size, err = strconv.ParseInt(total, 10, 64); err != nil {
+			return nil, Attrs{}, errors.Join(fmt.Errorf("get %s of %s: content range %q", key, b, *resp.ContentRange), resp.Body.Close())
+		}
+	}
+	attrs := Attrs{
+		Key: key, Size: size, Version: azureVersion(resp.ETag), Modified: value(resp.LastModified).In(time.UTC),
+		Header:          Header{ContentType: value(resp.ContentType), CacheControl: value(resp.CacheControl)},
+		ContentEncoding: value(resp.ContentEncoding),
+	}
+	return &exact{ReadCloser: resp.NewRetryReader(ctx, nil), left: value(resp.ContentLength)}, attrs, nil
+}
+
+// List implements [Bucket].
+func (b *azure) List(ctx context.Context, prefix, after string) iter.Seq2[Attrs, error] {
+	return func(yield func(Attrs, error) bool) {
+		full := b.prefix + prefix
+		options := &container.ListBlobsFlatOptions{Prefix: &full}
+		if after != "" {
+			from := b.prefix + after
+			options.StartFrom = &from // inclusive
+		}
+		pages := b.container.NewListBlobsFlatPager(options)
+		for pages.More() {
+			page, err := pages.NextPage(ctx)
+			if err != nil {
+				yield(Attrs{}, fmt.Errorf("list %s of %s: %w", prefix, b, azureFailure(err, "")))
+				return
+			}
+			for _, item := range page.Segment.BlobItems {
+				attrs := b.listed(item)
+				if attrs.Key <= after && after != "" {
+					continue
+				}
+				if !yield(attrs, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func (b *azure) listed(item *container.BlobItem) Attrs {
+	attrs := Attrs{Key: strings.TrimPrefix(value(item.Name), b.prefix)}
+	if p := item.Properties; p != nil {
+		attrs.Size, attrs.Version, attrs.Modified = value(p.ContentLength), azureVersion(p.ETag), value(p.LastModified).In(time.UTC)
+		attrs.Header = Header{ContentType: value(p.ContentType), CacheControl: value(p.CacheControl)}
+		attrs.ContentEncoding = value(p.ContentEncoding)
+	}
+	return attrs
+}
+
+// Delete implements [Bucket]. Snapshots of the blob go too.
+func (b *azure) Delete(ctx context.Context, key, version string) error {
+	o, err := b.blob(key)
+	if err != nil {
+		return err
+	}
+	snapshots := blob.DeleteSnapshotsOptionTypeInclude
+	options := &blob.DeleteOptions{DeleteSnapshots: &snapshots}
+	if version != "" {
+		options.AccessConditions = azureConditions(version)
+	}
+	_, err = o.Delete(ctx, options)
+	if isStatus(err, http.StatusNotFound) && !errors.Is(azureFailure(err, ""), ErrUnfit) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("delete %s of %s: %w", key, b, azureFailure(err, "any"))
+	}
+	return nil
+}
+
+// value is what a pointer of the library points at, or nothing.
+func value[T any](p *T) T {
+	if p == nil {
+		var none T
+		return none
+	}
+	return *p
+}
