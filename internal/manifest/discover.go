@@ -1,0 +1,164 @@
+package manifest
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+)
+
+// loader finds the files of a thin tree.
+type loader struct {
+	fsys   fs.FS
+	path   string
+	found  map[string]half
+	faults []*Fault
+}
+
+// half is what was found of a project: the names of its files in the file system.
+type half struct {
+	manifest, images string
+	broken           bool // a file is there, but cannot be used; that is reported
+}
+
+func (l *loader) names() []string { return slices.Sorted(maps.Keys(l.found)) }
+
+// discover walks the tree. Links are followed where a file or a project's directory is expected, and nowhere else.
+func (l *loader) discover() error {
+	l.found = map[string]half{}
+	if info, err := fs.Stat(l.fsys, ManifestsDir); err != nil || !info.IsDir() {
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("read manifests: %w", err)
+		}
+		return &Errors{[]*Fault{{
+			Place: Place{File: l.path}, Rule: RuleHalf, Message: "no directory " + ManifestsDir + "/ in it: this is no tree of manifests",
+			Hint: "name the directory that has " + ManifestsDir + "/ and " + ImagesDir + "/, or the file of a plain manifest",
+		}}}
+	}
+	top, err := fs.ReadDir(l.fsys, ".")
+	if err != nil {
+		return fmt.Errorf("read manifests: %w", err)
+	}
+	for _, e := range top {
+		switch name := e.Name(); {
+		case name == ManifestsDir || name == ImagesDir:
+			l.half(name, map[string]string{ManifestsDir: ManifestFile, ImagesDir: ImagesFile}[name])
+		case !strings.HasPrefix(name, "."):
+			l.stray(name, e, func(base string) bool { return looksLike(base, ManifestFile) || looksLike(base, ImagesFile) })
+		}
+	}
+	return nil
+}
+
+// half looks for wanted in each directory of dir.
+func (l *loader) half(dir, wanted string) {
+	entries, err := fs.ReadDir(l.fsys, dir)
+	if err != nil {
+		l.add(dir, RuleUnreadable, "", "%s", err)
+		return
+	}
+	for _, e := range entries {
+		name := path.Join(dir, e.Name())
+		info, ok := l.stat(name, e)
+		switch {
+		case !ok || strings.HasPrefix(e.Name(), "."):
+		case !info.IsDir():
+			l.stray(name, e, isYAML)
+		default:
+			l.inProject(dir, e.Name(), wanted)
+		}
+	}
+}
+
+func (l *loader) inProject(dir, project, wanted string) {
+	entries, err := fs.ReadDir(l.fsys, path.Join(dir, project))
+	if err != nil {
+		l.add(path.Join(dir, project), RuleUnreadable, "", "%s", err)
+		return
+	}
+	for _, e := range entries {
+		name := path.Join(dir, project, e.Name())
+		if e.Name() != wanted {
+			l.stray(name, e, isYAML)
+			continue
+		}
+		h := l.found[project]
+		info, ok := l.stat(name, e)
+		switch {
+		case !ok:
+			h.broken = true
+		case !info.Mode().IsRegular():
+			l.add(name, RuleUnreadable, "", "this is no regular file")
+			h.broken = true
+		case wanted == ManifestFile:
+			h.manifest = name
+		default:
+			h.images = name
+		}
+		l.found[project] = h
+	}
+}
+
+// stat follows a symbolic link; one that leads out of the tree, or nowhere, is reported.
+func (l *loader) stat(name string, e fs.DirEntry) (fs.FileInfo, bool) {
+	info, err := fs.Stat(l.fsys, name)
+	if err == nil {
+		return info, true
+	}
+	if e.Type()&fs.ModeSymlink == 0 {
+		l.add(name, RuleUnreadable, "", "%s", err)
+		return nil, false
+	}
+	where := "out of the tree"
+	if errors.Is(err, fs.ErrNotExist) {
+		where = "nowhere"
+	}
+	target, err := fs.ReadLink(l.fsys, name)
+	if err != nil {
+		target = "?"
+	}
+	l.add(name, RuleSymlink, "put the file itself there", "the symbolic link to %q leads %s", shorten(target), where)
+	return nil, false
+}
+
+// stray warns of files below name that look as if somebody believed in them.
+func (l *loader) stray(name string, e fs.DirEntry, suspicious func(base string) bool) {
+	if !e.IsDir() {
+		if suspicious(e.Name()) {
+			l.add(name, RuleMisplaced, fmt.Sprintf("what is read are %s/<project>/%s and %s/<project>/%s", ManifestsDir, ManifestFile, ImagesDir, ImagesFile),
+				"nobody reads this file: its name or its directory is not one of a manifest")
+		}
+		return
+	}
+	if depth := strings.Count(name, "/"); depth > 8 {
+		return
+	}
+	entries, err := fs.ReadDir(l.fsys, name)
+	if err != nil {
+		return // what is not read need not be readable
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), ".") {
+			l.stray(path.Join(name, e.Name()), e, suspicious)
+		}
+	}
+}
+
+func (l *loader) add(name string, rule Rule, hint, format string, args ...any) {
+	l.faults = append(l.faults, &Fault{Place: Place{File: l.shown(name)}, Rule: rule, Message: fmt.Sprintf(format, args...), Hint: hint})
+}
+
+func isYAML(base string) bool {
+	ext := strings.ToLower(path.Ext(base))
+	return ext == ".yaml" || ext == ".yml"
+}
+
+// looksLike: the same word with another ending, in capitals, or with _ for -.
+func looksLike(base, wanted string) bool {
+	fold := strings.NewReplacer("_", "-").Replace
+	stem := strings.TrimSuffix(wanted, path.Ext(wanted))
+	return isYAML(base) && fold(strings.ToLower(strings.TrimSuffix(base, path.Ext(base)))) == stem
+}

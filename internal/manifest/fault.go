@@ -1,0 +1,129 @@
+package manifest
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Rule names what a fault is about. The names are stable: they stand in the JSON of `promote check`.
+type Rule string
+
+// The rules.
+const (
+	RuleSyntax       Rule = "syntax"         // not YAML, or not one document
+	RuleUnreadable   Rule = "unreadable"     // the file cannot be read, or is far too large
+	RuleShape        Rule = "shape"          // a list where a word should be, and the like
+	RuleUnknownKey   Rule = "unknown-key"    //
+	RuleDuplicateKey Rule = "duplicate-key"  // in one mapping
+	RuleMissingKey   Rule = "missing-key"    //
+	RuleSource       Rule = "source"         // none, or more than one
+	RuleDestination  Rule = "destination"    // none, or one named twice
+	RuleRegistry     Rule = "registry-name"  //
+	RuleImage        Rule = "image-name"     //
+	RuleDigest       Rule = "digest"         //
+	RuleTag          Rule = "tag"            //
+	RuleConflict     Rule = "tag-conflict"   // two digests for one tag of one destination
+	RuleHalf         Rule = "half-project"   // one of the two files is missing
+	RuleSymlink      Rule = "symlink"        // out of the tree
+	RuleMisplaced    Rule = "misplaced-file" // warning: a file that nobody reads
+	RuleRepeated     Rule = "repeated"       // warning: the same digest and tag said twice in one file
+	RuleRedundant    Rule = "redundant-edge" // warning: two projects promote the same to the same destination
+	RuleNested       Rule = "nested"         // warning: an image that lands below another project's destination
+)
+
+// warnings are the rules whose breach changes nothing of what is promoted.
+var warnings = []Rule{RuleMisplaced, RuleRepeated, RuleRedundant, RuleNested}
+
+// Place is a position in a file.
+type Place struct {
+	File   string `json:"file"`             // as reached from the working directory
+	Line   int    `json:"line,omitempty"`   // from 1; 0: the file as a whole
+	Column int    `json:"column,omitempty"` // from 1, in characters
+}
+
+// String is file:line:column.
+func (p Place) String() string {
+	if p.Line == 0 {
+		return p.File
+	}
+	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
+}
+
+// Fault is one error or warning: where it is, what is wrong, and what to do.
+type Fault struct {
+	Place
+	Rule    Rule    `json:"rule"`
+	Message string  `json:"message"`
+	Hint    string  `json:"hint,omitempty"`
+	Also    []Place `json:"also,omitempty"` // the other places of a contradiction or a repetition
+}
+
+// Warning says that the manifests can be used all the same.
+func (f *Fault) Warning() bool { return slices.Contains(warnings, f.Rule) }
+
+// Error is one line: place: message.
+func (f *Fault) Error() string { return f.Place.String() + ": " + f.Message }
+
+// Text is for a person: the line, the other places, the hint.
+func (f *Fault) Text() string {
+	var b strings.Builder
+	b.WriteString(f.Error())
+	b.WriteByte('\n')
+	for _, p := range f.Also {
+		fmt.Fprintf(&b, "    also: %s\n", p)
+	}
+	if f.Hint != "" {
+		fmt.Fprintf(&b, "    hint: %s\n", f.Hint)
+	}
+	return b.String()
+}
+
+// Errors is every error of a tree or file, in the order of files and lines. It is never empty.
+type Errors struct{ List []*Fault }
+
+// Error is every fault with its hint, then their number.
+func (e *Errors) Error() string {
+	var b strings.Builder
+	for _, f := range e.List {
+		b.WriteString(f.Text())
+	}
+	if len(e.List) == 1 {
+		return b.String() + "1 error"
+	}
+	fmt.Fprintf(&b, "%d errors", len(e.List))
+	return b.String()
+}
+
+// Unwrap gives errors.As the single faults.
+func (e *Errors) Unwrap() []error {
+	out := make([]error, len(e.List))
+	for i, f := range e.List {
+		out[i] = f
+	}
+	return out
+}
+
+// sortFaults orders by file and place, and parts errors from warnings.
+func sortFaults(all []*Fault) (errs, warns []*Fault) {
+	slices.SortStableFunc(all, func(a, b *Fault) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+	for _, f := range all {
+		if f.Warning() {
+			warns = append(warns, f)
+		} else {
+			errs = append(errs, f)
+		}
+	}
+	return errs, warns
+}
+
+// shorten cuts what a message quotes.
+func shorten(s string) string {
+	if r := []rune(s); len(r) > 80 {
+		return string(r[:77]) + "…"
+	}
+	return s
+}

@@ -1,0 +1,157 @@
+package manifest
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+
+	"ociproxy/internal/oci"
+)
+
+// Load reads a thin tree (a directory) or a plain manifest (a file) and applies every rule. The error is an *Errors when something
+// in it is wrong; then the tree is what could be made of the rest, and nothing should be promoted. Any other error means that
+// there is no tree. Symbolic links inside of the tree are followed, others are errors.
+func Load(path string) (*Tree, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("read manifests: %w", err)
+	}
+	if !info.IsDir() {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("read manifests: %w", err)
+		}
+		return Plain(path, data)
+	}
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return nil, fmt.Errorf("read manifests: %w", err)
+	}
+	defer root.Close()
+	return LoadFS(root.FS(), path)
+}
+
+// Plain reads the text of a plain manifest; name is what messages call it.
+func Plain(name string, data []byte) (*Tree, error) {
+	p := &parser{file: name}
+	project := &Project{File: name, ImagesFile: name}
+	if len(data) > maxBytes {
+		p.add(RuleUnreadable, 0, 0, "", "the file is larger than %d MiB", maxBytes>>20)
+	} else if root := p.document(data, false); root != nil {
+		r, images := p.manifest(root, true)
+		project.Source, project.Destinations = p.check(r)
+		if images != nil {
+			project.Images = images.list
+		}
+	}
+	t := &Tree{Path: name, Projects: []*Project{project}}
+	return t, t.finish(p.faults)
+}
+
+// LoadFS reads a thin tree from a file system; path is what messages call its root. A symbolic link that leads out of it must
+// fail to open there, as those of an os.Root do.
+func LoadFS(fsys fs.FS, path string) (*Tree, error) {
+	l := &loader{fsys: fsys, path: path}
+	if err := l.discover(); err != nil {
+		return nil, err
+	}
+	names := l.names()
+	projects := make([]*Project, len(names))
+	faults := make([][]*Fault, len(names))
+	var wg sync.WaitGroup
+	next := make(chan int)
+	for range min(runtime.GOMAXPROCS(0), len(names)) {
+		wg.Go(func() {
+			for i := range next {
+				projects[i], faults[i] = l.project(names[i])
+			}
+		})
+	}
+	for i := range names {
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+	t := &Tree{Path: path, Projects: projects}
+	all := l.faults
+	for _, f := range faults {
+		all = append(all, f...)
+	}
+	return t, t.finish(all)
+}
+
+// finish applies the rules between projects.
+func (t *Tree) finish(faults []*Fault) error {
+	t.index()
+	faults = append(faults, t.between()...)
+	errs, warns := sortFaults(faults)
+	t.Warnings = warns
+	if len(errs) > 0 {
+		return &Errors{errs}
+	}
+	return nil
+}
+
+// project reads one project's two files.
+func (l *loader) project(name string) (*Project, []*Fault) {
+	p := &Project{Name: name, File: l.shown(ManifestsDir, name, ManifestFile), ImagesFile: l.shown(ImagesDir, name, ImagesFile)}
+	manifest, images := &parser{file: p.File}, &parser{file: p.ImagesFile}
+	half := l.found[name]
+	switch {
+	case half.manifest == "" && !half.broken:
+		images.add(RuleHalf, 0, 0, "add "+p.File, "the project %s has images, but no manifest that says where they go", name)
+	case half.images == "" && !half.broken:
+		manifest.add(RuleHalf, 0, 0, "add "+p.ImagesFile+"; `[]` when it has no images yet", "the project %s has a manifest, but no images", name)
+	}
+	if data, ok := l.read(manifest, half.manifest); ok {
+		if root := manifest.document(data, false); root != nil {
+			r, _ := manifest.manifest(root, false)
+			p.Source, p.Destinations = manifest.check(r)
+		}
+	}
+	if data, ok := l.read(images, half.images); ok {
+		if root := images.document(data, true); root != nil {
+			p.Images = images.images(root).list
+		}
+	}
+	p.tooLong(images)
+	return p, append(manifest.faults, images.faults...)
+}
+
+// tooLong reports images whose name fits no registry together with the path of a destination.
+func (p *Project) tooLong(images *parser) {
+	for _, i := range p.Images {
+		for _, d := range p.Destinations {
+			if _, path, _ := strings.Cut(d.Repository(i.Name), "/"); len(path) > oci.MaxName {
+				images.add(RuleImage, int(i.Line), int(i.Column), "", "the repository %s is longer than %d characters", shorten(path), oci.MaxName)
+				break
+			}
+		}
+	}
+}
+
+func (l *loader) read(p *parser, name string) ([]byte, bool) {
+	if name == "" {
+		return nil, false
+	}
+	info, err := fs.Stat(l.fsys, name)
+	if err == nil && info.Size() > maxBytes {
+		p.add(RuleUnreadable, 0, 0, "split the project", "the file is larger than %d MiB", maxBytes>>20)
+		return nil, false
+	}
+	data, err := fs.ReadFile(l.fsys, name)
+	if err != nil {
+		p.add(RuleUnreadable, 0, 0, "", "%s", err)
+		return nil, false
+	}
+	return data, true
+}
+
+// shown is how messages call a file of the tree.
+func (l *loader) shown(parts ...string) string {
+	return filepath.Join(append([]string{l.path}, parts...)...)
+}
