@@ -1,0 +1,82 @@
+// Package azure runs Azurite, an emulator of Azure Blob Storage, with one container that anybody may read.
+//
+// What it cannot tell: it has one account, in no region; it copies from no URL, and compares no CRC64.
+package azure
+
+import (
+	"net"
+	"testing"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
+
+	"ociproxy/test/parts"
+)
+
+const (
+	// Account and Key are those that every Azurite has, as its manual says.
+	Account = "devstoreaccount1"
+	Key     = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+	// Container is the name of the first container.
+	Container = "blobs"
+)
+
+// Store is a running server with its container.
+type Store struct {
+	Addr string // host:port
+	URL  string // http://host:port/ACCOUNT; a blob is below /CONTAINER/
+}
+
+// Start starts an empty store.
+func Start(t testing.TB) *Store {
+	t.Helper()
+	parts.Find(t, "node")
+	s := &Store{Addr: parts.FreeAddr(t)}
+	s.URL = "http://" + s.Addr + "/" + Account
+	host, port, err := net.SplitHostPort(s.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts.Start(t, parts.Spec{
+		Path: parts.Find(t, "azurite/node_modules/.bin/azurite-blob"),
+		Args: []string{"--blobHost", host, "--blobPort", port, "--location", t.TempDir(), "--silent", "--disableTelemetry",
+			"--skipApiVersionCheck"},
+		Ready: parts.Dial("tcp", s.Addr),
+	})
+	s.Make(t, Container)
+	return s
+}
+
+// Make makes another container.
+func (s *Store) Make(t testing.TB, name string) {
+	t.Helper()
+	key, err := container.NewSharedKeyCredential(Account, Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := container.NewClientWithSharedKeyCredential(s.URL+"/"+name, key, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	anybody := container.PublicAccessTypeBlob
+	if _, err := client.Create(t.Context(), &container.CreateOptions{Access: &anybody}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Getenv is an environment with the account's key.
+func Getenv(name string) string {
+	if name == "AZURE_STORAGE_KEY" {
+		return Key
+	}
+	return ""
+}
+
+// BucketURL is what the configuration calls a container.
+func (s *Store) BucketURL(name string) string {
+	return "azblob://" + Account + "/" + name + "?endpoint=" + s.URL
+}
+
+// BlobURL is where clients find the blobs of a container, with {digest}: what the proxy's configuration takes.
+func (s *Store) BlobURL(name string) string {
+	return s.URL + "/" + name + "/containers/images/{digest}"
+}
