@@ -25,8 +25,9 @@ type Bucket interface {
 	Check(ctx context.Context, probe string) error
 	// Head describes an object.
 	Head(ctx context.Context, key string) (Attrs, error)
-	// Get opens n bytes from offset off; n < 0 means to the end. The attributes are those of the whole object; reading fails
-	// rather than ending early or mixing two versions. The caller closes the body.
+	// Get opens n bytes from offset off; n < 0 means to the end. The attributes are those of the whole object, of a part perhaps
+	// without checksums. Reading fails rather than ending early or mixing two versions: a range that the object does not
+	// have is an error, of Get or of reading. The caller closes the body.
 	Get(ctx context.Context, key string, off, n int64) (io.ReadCloser, Attrs, error)
 	// Put writes an object if its version is still the given one; "" means that there must be none. Otherwise nothing is
 	// written and the error is ErrExists (version was "") or ErrConflict. The object appears whole or not at all, and only
@@ -71,6 +72,14 @@ type Content interface {
 	CRC32C() uint32
 }
 
+// Arriving is a [Content] that can be waited for in a way that is given up when ctx ends, as a cancelled [Bucket.Put] does; ReadAt
+// alone cannot be.
+type Arriving interface {
+	Content
+	// Wait returns nil once the first n bytes are there, and an error when they never will be or ctx ends.
+	Wait(ctx context.Context, n int64) error
+}
+
 // Header is what is stored beside an object.
 type Header struct {
 	ContentType  string
@@ -81,7 +90,7 @@ type Header struct {
 type Attrs struct {
 	Key      string
 	Size     int64
-	Version  string    // changes with every write: an ETag, a generation; opaque
+	Version  string    // changes with every write of other bytes: an ETag, a generation; opaque
 	Modified time.Time // by the store's clock
 	SHA256   string    // of the whole object, lower-case hexadecimal, as the store itself computed it; "" where it keeps none
 	CRC32C   *uint32   // of the whole object; nil where the store keeps none

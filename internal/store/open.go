@@ -19,7 +19,7 @@ type Options struct {
 	// Transport makes the requests; nil means one of this package's, with bounded connections and time-outs. Counting
 	// requests is done here.
 	Transport http.RoundTripper
-	// Timeout bounds one small request, and the time in which a large one must move at least one part; default 60 s.
+	// Timeout bounds one small request, and the time in which a large one must move 1 MiB; default 60 s.
 	Timeout time.Duration
 	// Parallel bounds the parts of one object on their way at once; default 4.
 	Parallel int

@@ -1,0 +1,276 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/rogpeppe/go-internal/lockedfile"
+)
+
+// files is a directory as a bucket: an object is a file of its key's name, which any web server can serve.
+//
+// Beside the objects lies a directory of its own with locks, files on their way, and what an object's file cannot hold: its
+// headers and checksums, in a file that names the version it describes. Every change of an object happens under a lock of its key, which the
+// system drops when a process dies, so several processes on one machine may write. The version is the file's time of
+// change, which is set so that it always rises, and its size.
+type files struct {
+	dir string
+}
+
+// aside is the directory beside the objects; no key lies below it.
+const aside = ".oci-proxy"
+
+func openFile(_ context.Context, u *url.URL, _ Options) (Bucket, error) {
+	if err := onlyParams(u); err != nil {
+		return nil, err
+	}
+	if u.Host != "" || u.Path == "" || u.Path == "/" {
+		return nil, fmt.Errorf("bucket %q: want file:///DIR, an absolute path", u)
+	}
+	return &files{dir: filepath.Clean(filepath.FromSlash(u.Path))}, nil
+}
+
+func (b *files) String() string { return "file://" + filepath.ToSlash(b.dir) }
+
+// Check implements [Bucket]. A directory has no owner and lies in no region.
+func (b *files) Check(ctx context.Context, probe string) error {
+	info, err := os.Stat(b.dir)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s: %w: %w", b, ErrUnfit, err)
+	case !info.IsDir():
+		return fmt.Errorf("%s: %w: it is not a directory", b, ErrUnfit)
+	}
+	return checkConditions(ctx, b, probe)
+}
+
+func (b *files) path(key string) (string, error) {
+	if err := checkKey(key); err != nil {
+		return "", err
+	}
+	if first, _, _ := strings.Cut(key, "/"); first == aside {
+		return "", fmt.Errorf("key %q: %s is not for objects", key, aside)
+	}
+	return filepath.Join(b.dir, filepath.FromSlash(key)), nil
+}
+
+// beside is what an object's file cannot hold.
+type beside struct {
+	Version     string `json:"version"` // it describes; of any other it says nothing
+	SHA256      string `json:"sha256"`
+	CRC32C      uint32 `json:"crc32c"`
+	ContentType string `json:"contentType,omitempty"`
+	Cache       string `json:"cacheControl,omitempty"`
+}
+
+func (b *files) besidePath(key string) string {
+	return filepath.Join(b.dir, aside, "about", filepath.FromSlash(key)+".json")
+}
+
+func fileVersion(info fs.FileInfo) string {
+	return strconv.FormatInt(info.ModTime().UnixNano(), 36) + "-" + strconv.FormatInt(info.Size(), 36)
+}
+
+// listed is what the file alone tells.
+func listed(key string, info fs.FileInfo) Attrs {
+	return Attrs{Key: key, Size: info.Size(), Version: fileVersion(info), Modified: info.ModTime().UTC()}
+}
+
+// attrs adds what lies beside. A file put there by somebody else has nothing beside it, and that is no error.
+func (b *files) attrs(key string, info fs.FileInfo) (Attrs, error) {
+	a := listed(key, info)
+	data, err := os.ReadFile(b.besidePath(key))
+	if errors.Is(err, fs.ErrNotExist) {
+		return a, nil
+	}
+	if err != nil {
+		return Attrs{}, err
+	}
+	var about beside
+	if err := json.Unmarshal(data, &about); err != nil || about.Version != a.Version {
+		return a, nil //nolint:nilerror // cut or of another version: it says nothing of this one
+	}
+	a.SHA256, a.CRC32C = about.SHA256, &about.CRC32C
+	a.Header = Header{ContentType: about.ContentType, CacheControl: about.Cache}
+	return a, nil
+}
+
+// Head implements [Bucket].
+func (b *files) Head(ctx context.Context, key string) (Attrs, error) {
+	path, err := b.path(key)
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		return Attrs{}, err
+	}
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		err = fs.ErrNotExist
+	}
+	if err != nil {
+		return Attrs{}, b.failure("head", key, err)
+	}
+	a, err := b.attrs(key, info)
+	if err != nil {
+		return Attrs{}, b.failure("head", key, err)
+	}
+	return a, nil
+}
+
+// Get implements [Bucket]. The open file stays the version it is.
+func (b *files) Get(ctx context.Context, key string, off, n int64) (io.ReadCloser, Attrs, error) {
+	path, err := b.path(key)
+	if err != nil {
+		return nil, Attrs{}, err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, Attrs{}, b.failure("get", key, err)
+	}
+	body, a, err := b.open(ctx, f, key, off, n)
+	if err != nil {
+		f.Close()
+		return nil, Attrs{}, b.failure("get", key, err)
+	}
+	return body, a, nil
+}
+
+func (b *files) open(ctx context.Context, f *os.File, key string, off, n int64) (io.ReadCloser, Attrs, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, Attrs{}, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, Attrs{}, fs.ErrNotExist
+	}
+	if n < 0 {
+		n = info.Size() - off
+	}
+	if off < 0 || n < 0 || off+n > info.Size() {
+		return nil, Attrs{}, fmt.Errorf("bytes %d to %d of %d: %w", off, off+n, info.Size(), io.ErrUnexpectedEOF)
+	}
+	a, err := b.attrs(key, info)
+	if err != nil {
+		return nil, Attrs{}, err
+	}
+	return &section{Reader: io.NewSectionReader(f, off, n), Closer: f, ctx: ctx}, a, nil
+}
+
+// section reads a part of a file until ctx ends.
+type section struct {
+	io.Reader
+	io.Closer
+	ctx context.Context //nolint:containedctx // that of Get, which bounds the reading too
+}
+
+func (s *section) Read(p []byte) (int, error) {
+	if err := s.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return s.Reader.Read(p)
+}
+
+// failure says what was tried, with the sentinel that is meant.
+func (b *files) failure(verb, key string, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		err = ErrNotFound
+	case errors.Is(err, fs.ErrPermission):
+		err = fmt.Errorf("%w: %w", ErrDenied, err)
+	}
+	return fmt.Errorf("%s %s/%s: %w", verb, b, key, err)
+}
+
+// lock keeps every other writer of the key out, of this process and of others.
+func (b *files) lock(key string) (unlock func(), err error) {
+	h := fnv.New32a()
+	h.Write([]byte(key))
+	dir := filepath.Join(b.dir, aside, "locks")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	// A few keys share a lock: locks are held for the time of a rename.
+	return lockedfile.MutexAt(filepath.Join(dir, fmt.Sprintf("%02x", h.Sum32()%256))).Lock()
+}
+
+// Delete implements [Bucket].
+func (b *files) Delete(ctx context.Context, key, version string) error {
+	path, err := b.path(key)
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		return err
+	}
+	if err := b.remove(path, key, version); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return b.failure("delete", key, err)
+	}
+	return nil
+}
+
+func (b *files) remove(path, key, version string) error {
+	unlock, err := b.lock(key)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return fs.ErrNotExist
+	}
+	if version != "" && version != fileVersion(info) {
+		return ErrConflict
+	}
+	if err := os.Remove(path); err != nil {
+		return err
+	}
+	if err := os.Remove(b.besidePath(key)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// Clean implements [Cleaner]: it removes files on their way that nobody has written to for longer than age.
+func (b *files) Clean(ctx context.Context, prefix string, age time.Duration) (int, error) {
+	dir := filepath.Join(b.dir, aside, "new")
+	names, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, b.failure("clean", prefix, err)
+	}
+	n := 0
+	for _, e := range names {
+		if err := ctx.Err(); err != nil {
+			return n, err
+		}
+		key, err := url.PathUnescape(e.Name())
+		if err != nil || !strings.HasPrefix(key, prefix) {
+			continue
+		}
+		info, err := e.Info()
+		if err != nil || time.Since(info.ModTime()) < age {
+			continue
+		}
+		if err := os.Remove(filepath.Join(dir, e.Name())); err == nil {
+			n++
+		}
+	}
+	return n, nil
+}

@@ -1,0 +1,138 @@
+package store
+
+import (
+	"cmp"
+	"container/heap"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// listPage bounds how many names of one directory are in memory at once, one directory a level.
+const listPage = 16384
+
+// List implements [Bucket]. A directory of more names than a page is read several times, each time for the next page: memory is bounded, and
+// nobody lists ten million files in a hurry.
+func (b *files) List(ctx context.Context, prefix, after string) iter.Seq2[Attrs, error] {
+	return func(yield func(Attrs, error) bool) {
+		l := &lister{ctx: ctx, dir: b.dir, prefix: prefix, after: after, page: listPage, yield: func(a Attrs) bool { return yield(a, nil) }}
+		if err := l.walk(""); err != nil && !errors.Is(err, errStopped) {
+			yield(Attrs{}, b.failure("list", prefix, err))
+		}
+	}
+}
+
+var errStopped = errors.New("stopped")
+
+type lister struct {
+	ctx           context.Context //nolint:containedctx // lives as long as the call of List
+	dir           string
+	prefix, after string
+	page          int
+	yield         func(Attrs) bool
+}
+
+// walk visits what lies in a directory; at is its key with "/" at the end, or "".
+func (l *lister) walk(at string) error {
+	for last := ""; ; {
+		names, err := l.next(at, last)
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			if err := l.visit(at, name); err != nil {
+				return err
+			}
+		}
+		if len(names) < l.page {
+			return nil
+		}
+		last = names[len(names)-1]
+	}
+}
+
+// visit yields an object, or walks a directory, whose name ends in "/".
+func (l *lister) visit(at, name string) error {
+	if strings.HasSuffix(name, "/") {
+		return l.walk(at + name)
+	}
+	info, err := os.Stat(filepath.Join(l.dir, filepath.FromSlash(at+name)))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // deleted meanwhile
+	}
+	if err != nil {
+		return err
+	}
+	if !l.yield(listed(at+name, info)) {
+		return errStopped
+	}
+	return nil
+}
+
+// next returns the next page of names after last, in the order of keys: a directory counts with its "/".
+func (l *lister) next(at, last string) ([]string, error) {
+	d, err := os.Open(filepath.Join(l.dir, filepath.FromSlash(at)))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	var page largestFirst
+	for {
+		entries, err := d.ReadDir(1024)
+		for _, e := range entries {
+			name := e.Name()
+			if e.IsDir() {
+				name += "/"
+			}
+			if name <= last || !l.wants(at+name) {
+				continue
+			}
+			heap.Push(&page, name)
+			if len(page) > l.page {
+				heap.Pop(&page)
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			slices.Sort(page)
+			return page, nil
+		}
+		if err := cmp.Or(err, l.ctx.Err()); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// wants says whether an object, or something below a directory, may belong to the list.
+func (l *lister) wants(key string) bool {
+	if key == aside+"/" {
+		return false
+	}
+	if !strings.HasSuffix(key, "/") {
+		return key > l.after && strings.HasPrefix(key, l.prefix)
+	}
+	inside := strings.HasPrefix(key, l.prefix) || strings.HasPrefix(l.prefix, key)
+	return inside && (key > l.after || strings.HasPrefix(l.after, key))
+}
+
+// largestFirst is a heap that gives up its largest name.
+type largestFirst []string
+
+func (h largestFirst) Len() int           { return len(h) }
+func (h largestFirst) Less(i, j int) bool { return h[i] > h[j] }
+func (h largestFirst) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *largestFirst) Push(x any)        { *h = append(*h, x.(string)) }
+func (h *largestFirst) Pop() any {
+	old := *h
+	last := old[len(old)-1]
+	*h = old[:len(old)-1]
+	return last
+}

@@ -1,0 +1,138 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+)
+
+// s3Bucket is a bucket of Amazon S3, or of a server that speaks its protocol.
+//
+// A version is an ETag. That of the same bytes, written in the same way, is the same: a compare-and-swap does not notice that an
+// object was changed and changed back. Objects written in one piece have the SHA-256 of the whole; the store knows none of
+// those written in parts (its checksum of checksums is not reported as one).
+type s3Bucket struct {
+	name, prefix string // the prefix is "" or ends in "/"
+	region       string // "" accepts any, the client then signs for the SDK's
+	owner        *string
+	endpoint     string // "" is Amazon's
+	profile      string
+	opt          Options
+	client       *s3.Client
+	partSize     int64 // least
+}
+
+const (
+	s3Attempts   = 8                // of one request
+	s3MaxBackoff = 10 * time.Second // between two of them
+)
+
+func openS3(ctx context.Context, u *url.URL, opt Options) (Bucket, error) {
+	if err := onlyParams(u, "region", "endpoint", "pathStyle", "profile"); err != nil {
+		return nil, err
+	}
+	if u.Host == "" {
+		return nil, fmt.Errorf("bucket %q: want s3://NAME[/PREFIX]?region=…", u)
+	}
+	prefix, err := prefixOf(u.Path)
+	if err != nil {
+		return nil, fmt.Errorf("bucket %q: %w", u, err)
+	}
+	q := u.Query()
+	pathStyle, err := strconv.ParseBool(cmp.Or(q.Get("pathStyle"), "false"))
+	if err != nil {
+		return nil, fmt.Errorf("bucket %q: pathStyle: want true or false", u)
+	}
+	if opt.Getenv == nil {
+		opt.Getenv = os.Getenv
+	}
+	b := &s3Bucket{name: u.Host, prefix: prefix, region: cmp.Or(opt.Region, q.Get("region")), endpoint: q.Get("endpoint"),
+		profile: cmp.Or(q.Get("profile"), opt.Getenv("AWS_PROFILE")), opt: opt, partSize: minPart}
+	if opt.Owner != "" {
+		b.owner = &opt.Owner
+	}
+	cfg, err := b.config(ctx, q.Get("profile"))
+	if err != nil {
+		return nil, fmt.Errorf("bucket %q: %w", u, err)
+	}
+	cfg.Region = cmp.Or(q.Get("region"), opt.Region, cfg.Region)
+	if cfg.Region == "" {
+		return nil, fmt.Errorf("bucket %q: no region: add ?region=…", u)
+	}
+	b.client = s3.NewFromConfig(cfg, func(o *s3.Options) {
+		o.UsePathStyle = pathStyle
+		o.DisableLogOutputChecksumValidationSkipped = true
+		if b.endpoint != "" {
+			o.BaseEndpoint = &b.endpoint
+		}
+	})
+	return b, nil
+}
+
+// config finds the credentials: keys in the environment, else the SDK's chain (profiles, web identity, the machine's role). An
+// endpoint other than Amazon's may be named by the environment too. It makes no request.
+func (b *s3Bucket) config(ctx context.Context, profile string) (aws.Config, error) {
+	http := b.opt.client()
+	http.Transport = &unclear{next: http.Transport}
+	options := []func(*config.LoadOptions) error{
+		config.WithHTTPClient(http),
+		config.WithRetryer(newRetryer),
+		// Checksums of our own choice, not the SDK's default CRC32 trailers, which not every server understands.
+		config.WithRequestChecksumCalculation(aws.RequestChecksumCalculationWhenRequired),
+		config.WithResponseChecksumValidation(aws.ResponseChecksumValidationWhenRequired),
+	}
+	if file := b.opt.Getenv("AWS_CONFIG_FILE"); file != "" {
+		options = append(options, config.WithSharedConfigFiles([]string{file}))
+	}
+	if file := b.opt.Getenv("AWS_SHARED_CREDENTIALS_FILE"); file != "" {
+		options = append(options, config.WithSharedCredentialsFiles([]string{file}))
+	}
+	id, secret := b.opt.Getenv("AWS_ACCESS_KEY_ID"), b.opt.Getenv("AWS_SECRET_ACCESS_KEY")
+	switch {
+	case b.profile != "" && (profile != "" || id == ""):
+		options = append(options, config.WithSharedConfigProfile(b.profile))
+	case id != "" && secret != "":
+		options = append(options, config.WithCredentialsProvider(
+			credentials.NewStaticCredentialsProvider(id, secret, b.opt.Getenv("AWS_SESSION_TOKEN"))))
+	}
+	cfg, err := config.LoadDefaultConfig(ctx, options...)
+	if err != nil {
+		return aws.Config{}, err
+	}
+	cfg.Region = cmp.Or(b.opt.Getenv("AWS_REGION"), cfg.Region)
+	if b.endpoint == "" {
+		b.endpoint = cmp.Or(b.opt.Getenv("AWS_ENDPOINT_URL_S3"), b.opt.Getenv("AWS_ENDPOINT_URL"), aws.ToString(cfg.BaseEndpoint))
+	}
+	return cfg, nil
+}
+
+// newRetryer tries a request again when the connection broke, the server is busy, or bytes were spoilt on the way. It
+// never refuses to try because other requests had to: how often one is tried is bound enough.
+func newRetryer() aws.Retryer {
+	return retry.NewStandard(func(o *retry.StandardOptions) {
+		o.MaxAttempts = s3Attempts
+		o.MaxBackoff = s3MaxBackoff
+		o.RateLimiter = ratelimit.None
+		o.Retryables = append(o.Retryables, retry.RetryableErrorCode{Codes: map[string]struct{}{
+			"BadDigest": {}, "XAmzContentSHA256Mismatch": {}, "XAmzContentChecksumMismatch": {}, "IncompleteBody": {},
+			"OperationAborted": {},
+		}})
+	})
+}
+
+func (b *s3Bucket) String() string { return "s3://" + strings.TrimSuffix(b.name+"/"+b.prefix, "/") }
+
+// full is a key as the store knows it.
+func (b *s3Bucket) full(key string) *string { return aws.String(b.prefix + key) }

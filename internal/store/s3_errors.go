@@ -1,0 +1,72 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/smithy-go"
+)
+
+// What S3 answers besides what every bucket answers.
+var (
+	errPrecondition = errors.New("a condition of the request does not hold") // 412
+	errBusyKey      = errors.New("somebody else is writing the object")      // 409
+	errNoUpload     = errors.New("no such upload")
+)
+
+// failure says what was tried and what the store answered, with the sentinel that is meant.
+func (b *s3Bucket) failure(verb, key string, err error) error {
+	return fmt.Errorf("%s %s: %w", verb, b.object(key), s3Failure(err))
+}
+
+// object names an object in messages.
+func (b *s3Bucket) object(key string) string { return "s3://" + b.name + "/" + b.prefix + key }
+
+// s3Failure replaces the SDK's account of an answer, which names the operation, two ids and the status, by the store's own words.
+func s3Failure(err error) error {
+	var answer *awshttp.ResponseError
+	if !errors.As(err, &answer) {
+		return err
+	}
+	var api smithy.APIError
+	code, text := "", http.StatusText(answer.HTTPStatusCode())
+	if errors.As(err, &api) {
+		code, text = api.ErrorCode(), api.ErrorCode()
+		if api.ErrorMessage() != "" {
+			text += ": " + api.ErrorMessage()
+		}
+	}
+	if id := answer.ServiceRequestID(); id != "" {
+		text += " (request " + id + ")"
+	}
+	if kind := s3Kind(code, answer.HTTPStatusCode()); kind != nil {
+		return fmt.Errorf("%w: %s", kind, text)
+	}
+	return fmt.Errorf("status %d: %s", answer.HTTPStatusCode(), text)
+}
+
+func s3Kind(code string, status int) error {
+	switch code {
+	case "NoSuchBucket", "PermanentRedirect", "AuthorizationHeaderMalformed":
+		return ErrUnfit
+	case "NoSuchUpload":
+		return errNoUpload
+	case "ConditionalRequestConflict":
+		return errBusyKey
+	}
+	switch status {
+	case http.StatusNotFound:
+		return ErrNotFound
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return ErrDenied
+	case http.StatusPreconditionFailed:
+		return errPrecondition
+	case http.StatusConflict:
+		return errBusyKey
+	case http.StatusMovedPermanently:
+		return ErrUnfit
+	}
+	return nil
+}

@@ -1,0 +1,205 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"sync/atomic"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	minPart  = 16 << 20
+	maxParts = 9000 // S3 takes 10 000
+)
+
+// partSize is that of an object's parts, but the last.
+func (b *s3Bucket) partSizeOf(size int64) int64 {
+	const mib = 1 << 20
+	perPart := (size + maxParts - 1) / maxParts
+	return max(b.partSize, (perPart+mib-1)/mib*mib)
+}
+
+// upload is an object on its way in parts.
+type upload struct {
+	b        *s3Bucket
+	key      string
+	id       *string
+	size     int64
+	partSize int64
+	etags    []*string
+	sums     []sums
+}
+
+// putParts sends content in parts, each as soon as its bytes are there. Nothing is visible until the last step, which is taken
+// only when the whole was verified, the parts as they were sent add up to the same CRC32C, and the condition still holds.
+//
+// Parts are read twice, to hash and to send: what is in the page cache need not be in this process too. The store refuses a
+// part whose bytes differ from the hash.
+func (b *s3Bucket) putParts(ctx context.Context, key string, c Content, h Header, version string) (Attrs, error) {
+	// A look at what is there now spares sending all of it in vain; the last step looks again.
+	if err := b.refuseEarly(ctx, key, version); err != nil {
+		return Attrs{}, err
+	}
+	u, err := b.begin(ctx, key, c.Size(), h)
+	if err != nil {
+		return Attrs{}, err
+	}
+	a, err := u.run(ctx, c, version)
+	if err != nil {
+		// Also when the caller has given up, but not for long.
+		short, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		if e := b.abort(short, *b.full(key), *u.id); e != nil && !errors.Is(e, errNoUpload) {
+			err = errors.Join(err, e)
+		}
+		return Attrs{}, err
+	}
+	a.Header = h
+	return a, nil
+}
+
+func (b *s3Bucket) refuseEarly(ctx context.Context, key, version string) error {
+	a, err := b.Head(ctx, key)
+	switch {
+	case err != nil && !errors.Is(err, ErrNotFound):
+		return err
+	case err == nil && version == "":
+		return fmt.Errorf("put %s: %w", b.object(key), ErrExists)
+	case version != "" && a.Version != version:
+		return fmt.Errorf("put %s: %w", b.object(key), ErrConflict)
+	}
+	return nil
+}
+
+func (b *s3Bucket) begin(ctx context.Context, key string, size int64, h Header) (*upload, error) {
+	out, err := b.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: &b.name, Key: b.full(key),
+		ExpectedBucketOwner: b.owner, ChecksumAlgorithm: checksumSHA256, ChecksumType: types.ChecksumTypeComposite,
+		ContentType: some(h.ContentType), CacheControl: some(h.CacheControl)})
+	if err != nil {
+		return nil, b.failure("begin upload of", key, err)
+	}
+	if out.UploadId == nil {
+		return nil, fmt.Errorf("begin upload of %s: the store gave it no id", b.object(key))
+	}
+	partSize := b.partSizeOf(size)
+	n := (size + partSize - 1) / partSize
+	return &upload{b: b, key: key, id: out.UploadId, size: size, partSize: partSize, etags: make([]*string, n), sums: make([]sums, n)}, nil
+}
+
+func (b *s3Bucket) abort(ctx context.Context, full, id string) error {
+	_, err := b.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &b.name, Key: &full, UploadId: &id,
+		ExpectedBucketOwner: b.owner})
+	if err != nil {
+		return fmt.Errorf("abort upload of s3://%s/%s: %w", b.name, full, s3Failure(err))
+	}
+	return nil
+}
+
+func (u *upload) run(ctx context.Context, c Content, version string) (Attrs, error) {
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(u.b.opt.parallel())
+	for i := range u.etags {
+		if groupCtx.Err() != nil {
+			break
+		}
+		group.Go(func() error { return u.send(groupCtx, c, i) })
+	}
+	if err := group.Wait(); err != nil {
+		return Attrs{}, err
+	}
+	if err := c.Verified(ctx); err != nil {
+		return Attrs{}, fmt.Errorf("put %s: %w", u.b.object(u.key), err)
+	}
+	if got, want := u.crc(), c.CRC32C(); got != want {
+		return Attrs{}, fmt.Errorf("put %s: crc32c of what was sent is %08x, not %08x", u.b.object(u.key), got, want)
+	}
+	return u.complete(ctx, version)
+}
+
+// length of part i.
+func (u *upload) length(i int) int64 { return min(u.partSize, u.size-int64(i)*u.partSize) }
+
+// send hashes and sends part i.
+func (u *upload) send(ctx context.Context, c Content, i int) error {
+	off, n := int64(i)*u.partSize, u.length(i)
+	number := int32(i + 1)
+	s, err := sum(ctx, c, off, n, io.Discard)
+	if err != nil {
+		return fmt.Errorf("put part %d of %s: %w", number, u.b.object(u.key), err)
+	}
+	checksum := base64.StdEncoding.EncodeToString(s.sha256[:])
+	out, err := u.b.client.UploadPart(ctx, &s3.UploadPartInput{Bucket: &u.b.name, Key: u.b.full(u.key), UploadId: u.id, PartNumber: &number,
+		Body: io.NewSectionReader(c, off, n), ContentLength: &n, ChecksumSHA256: &checksum, ExpectedBucketOwner: u.b.owner},
+		signed(hex.EncodeToString(s.sha256[:])))
+	if err != nil {
+		return u.b.failure(fmt.Sprintf("put part %d of", number), u.key, err)
+	}
+	u.etags[i], u.sums[i] = out.ETag, s
+	return nil
+}
+
+// crc is that of all parts together.
+func (u *upload) crc() uint32 {
+	var crc uint32
+	for i, s := range u.sums {
+		crc = joinCRC(crc, s.crc, u.length(i))
+	}
+	return crc
+}
+
+// checksum is what the store calls the object's: the SHA-256 of its parts' SHA-256 (without their number).
+func (u *upload) checksum() string {
+	h := sha256.New()
+	for _, s := range u.sums {
+		h.Write(s.sha256[:])
+	}
+	return base64.StdEncoding.EncodeToString(h.Sum(nil))
+}
+
+// complete makes the object of its parts.
+func (u *upload) complete(ctx context.Context, version string) (Attrs, error) {
+	parts := make([]types.CompletedPart, len(u.etags))
+	for i := range parts {
+		number, checksum := int32(i+1), base64.StdEncoding.EncodeToString(u.sums[i].sha256[:])
+		parts[i] = types.CompletedPart{PartNumber: &number, ETag: u.etags[i], ChecksumSHA256: &checksum}
+	}
+	in := &s3.CompleteMultipartUploadInput{Bucket: &u.b.name, Key: u.b.full(u.key), UploadId: u.id, ExpectedBucketOwner: u.b.owner,
+		MultipartUpload: &types.CompletedMultipartUpload{Parts: parts}, MpuObjectSize: &u.size}
+	in.IfNoneMatch, in.IfMatch = condition(version)
+	var lost atomic.Int32
+	// Large objects are put together for minutes.
+	out, err := u.b.client.CompleteMultipartUpload(countUnclear(withPatience(ctx, time.Minute), &lost), in)
+	if err == nil {
+		return Attrs{Key: u.key, Size: u.size, Version: deref(out.ETag), Modified: serverTime(out.ResultMetadata)}, nil
+	}
+	err = u.b.failure("complete", u.key, err)
+	gone := errors.Is(err, errNoUpload)
+	if lost.Load() > 0 && (gone || refused(err, version)) {
+		if a, ok := u.isThere(ctx); ok {
+			return a, nil
+		}
+	}
+	if refused(err, version) {
+		return Attrs{}, asRefusal(err, version)
+	}
+	return Attrs{}, err
+}
+
+// isThere says whether the object that is there is this upload's: its checksum is that of exactly these parts.
+func (u *upload) isThere(ctx context.Context) (Attrs, bool) {
+	head, err := u.b.head(ctx, u.key)
+	if err != nil || head.ContentLength == nil || *head.ContentLength != u.size ||
+		deref(head.ChecksumSHA256) != fmt.Sprintf("%s-%d", u.checksum(), len(u.sums)) {
+		return Attrs{}, false
+	}
+	return Attrs{Key: u.key, Size: u.size, Version: deref(head.ETag), Modified: *head.LastModified}, true
+}

@@ -1,0 +1,171 @@
+package store
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go/middleware"
+)
+
+// onePiece is the size up to which an object is put by one request: the store then keeps the SHA-256 of the whole.
+const onePiece = 16 << 20
+
+// Put implements [Bucket].
+//
+// # When a write meets itself
+//
+// A request whose answer was lost is sent again. If the first did its work, the second is refused: the object exists, or is of
+// another version. So, when a request that was refused followed one of unknown end, Put looks at what is there: bytes of our size and
+// checksum mean that it is written, and Put succeeds. It cannot tell itself from somebody else who wrote the same bytes
+// at that moment; whoever must know (a lock, say) puts something of its own into the bytes. A first request that is
+// refused is taken at its word: ErrExists, even if what is there is the same.
+func (b *s3Bucket) Put(ctx context.Context, key string, c Content, h Header, version string) (Attrs, error) {
+	if err := checkKey(key); err != nil {
+		return Attrs{}, err
+	}
+	put := b.putParts
+	if c.Size() <= onePiece {
+		put = b.putWhole
+	}
+	// Busy is an answer to somebody who meets another writer; who of the two wins is known a moment later.
+	const tries = 4
+	for try := 1; ; try++ {
+		a, err := put(ctx, key, c, h, version)
+		if err == nil {
+			return a, nil
+		}
+		if !errors.Is(err, errBusyKey) || try == tries {
+			return Attrs{}, err
+		}
+		if err := pause(ctx, time.Duration(try)*100*time.Millisecond); err != nil {
+			return Attrs{}, err
+		}
+	}
+}
+
+// pause waits between half of d and d.
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d/2 + rand.N(d/2))
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+// putWhole sends verified content in one request, signed with its digest. The store refuses other bytes.
+func (b *s3Bucket) putWhole(ctx context.Context, key string, c Content, h Header, version string) (Attrs, error) {
+	if err := c.Verified(ctx); err != nil {
+		return Attrs{}, fmt.Errorf("put %s: %w", b.object(key), err)
+	}
+	digest := c.SHA256()
+	if digest == "" {
+		s, err := sum(ctx, c, 0, c.Size(), io.Discard)
+		if err != nil {
+			return Attrs{}, fmt.Errorf("put %s: %w", b.object(key), err)
+		}
+		if s.crc != c.CRC32C() {
+			return Attrs{}, fmt.Errorf("put %s: crc32c of the content is %08x, not %08x", b.object(key), s.crc, c.CRC32C())
+		}
+		digest = hex.EncodeToString(s.sha256[:])
+	}
+	raw, err := hex.DecodeString(digest)
+	if err != nil {
+		return Attrs{}, fmt.Errorf("put %s: sha256 %q: %w", b.object(key), digest, err)
+	}
+	checksum := base64.StdEncoding.EncodeToString(raw)
+	size := c.Size()
+	in := &s3.PutObjectInput{Bucket: &b.name, Key: b.full(key), ExpectedBucketOwner: b.owner,
+		Body: io.NewSectionReader(c, 0, size), ContentLength: &size, ChecksumSHA256: &checksum,
+		ContentType: some(h.ContentType), CacheControl: some(h.CacheControl)}
+	in.IfNoneMatch, in.IfMatch = condition(version)
+	var lost atomic.Int32
+	out, err := b.client.PutObject(countUnclear(ctx, &lost), in, signed(digest))
+	if err == nil {
+		a := Attrs{Key: key, Size: size, Version: deref(out.ETag), Modified: serverTime(out.ResultMetadata),
+			SHA256: wholeSHA256(out.ChecksumSHA256, out.ChecksumType), Header: h}
+		return a, nil
+	}
+	err = b.failure("put", key, err)
+	if !refused(err, version) {
+		return Attrs{}, err
+	}
+	if lost.Load() > 0 {
+		if a, headErr := b.Head(ctx, key); headErr == nil && a.Size == size && a.SHA256 == digest {
+			return a, nil
+		}
+	}
+	return Attrs{}, asRefusal(err, version)
+}
+
+// condition returns If-None-Match and If-Match for a version.
+func condition(version string) (ifNoneMatch, ifMatch *string) {
+	if version == "" {
+		star := "*"
+		return &star, nil
+	}
+	return nil, &version
+}
+
+// refused says whether a conditional write was refused because of its condition. To replace what is not there is answered with 404.
+func refused(err error, version string) bool {
+	return errors.Is(err, errPrecondition) || version != "" && errors.Is(err, ErrNotFound)
+}
+
+func asRefusal(err error, version string) error {
+	if version == "" {
+		return fmt.Errorf("%w: %w", ErrExists, err)
+	}
+	return fmt.Errorf("%w: %w", ErrConflict, err)
+}
+
+// signed gives a request's body a digest that is already known, instead of reading it once more to sign it.
+func signed(digest string) func(*s3.Options) {
+	return func(o *s3.Options) {
+		o.APIOptions = append(o.APIOptions, func(stack *middleware.Stack) error {
+			return stack.Initialize.Add(middleware.InitializeMiddlewareFunc("KnownDigest", func(
+				ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler,
+			) (middleware.InitializeOutput, middleware.Metadata, error) {
+				return next.HandleInitialize(v4.SetPayloadHash(ctx, digest), in)
+			}), middleware.Before)
+		})
+	}
+}
+
+// serverTime is the store's clock when it answered; ours where it does not tell.
+func serverTime(m middleware.Metadata) time.Time {
+	if t, ok := awsmiddleware.GetServerTime(m); ok {
+		return t
+	}
+	return time.Now()
+}
+
+func some(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+func deref(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+// checksumSHA256 names the algorithm in requests.
+const checksumSHA256 = types.ChecksumAlgorithmSha256
