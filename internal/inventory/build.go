@@ -286,18 +286,18 @@ func (b *builder) resolve(group []*cursor) (held Set, size int64) {
 			continue
 		}
 		overlap = overlap || touched.meets(&s.stores)
-		touched.or(&s.stores)
+		touched.Or(&s.stores)
 		if c.kind() != Tombstone {
-			held.or(&s.stores)
+			held.Or(&s.stores)
 			size = agreed(size, getSize(tail))
 		}
 	}
 	if overlap {
 		held, size = latest(group, &touched, digestLen)
 	}
-	stays.andNot(&touched)
+	stays.AndNot(&touched)
 	if !stays.Empty() {
-		held.or(&stays)
+		held.Or(&stays)
 		size = agreed(size, old)
 	}
 	return held, size
@@ -331,7 +331,7 @@ func (b *builder) stays(c *cursor) Set {
 // latest decides store by store.
 func latest(group []*cursor, touched *Set, digestLen int) (held Set, size int64) {
 	size = noSize
-	touched.each(func(i int) {
+	touched.Each(func(i int) {
 		var best *cursor
 		for _, c := range group {
 			if s := c.source; s != nil && s.rank[i] > 0 && (best == nil || s.rank[i] > best.source.rank[i]) {
@@ -387,7 +387,7 @@ func (b *builder) id(stores *Set) uint16 {
 		if len(b.sets.sets) == noID {
 			b.sets.beyond = append(b.sets.beyond, uint32(b.n))
 			b.sets.theirs = append(b.sets.theirs, *stores)
-			stores.each(func(i int) { b.held[i]++ })
+			stores.Each(func(i int) { b.held[i]++ })
 			return noID
 		}
 		id = uint16(len(b.sets.sets))
@@ -411,7 +411,7 @@ func (b *builder) finish(r *region) (*part, error) {
 		return nil, fmt.Errorf("table: %d digests, more than %d", b.n, uint64(maxCount))
 	}
 	for id, set := range b.sets.sets {
-		set.each(func(i int) { b.held[i] += b.members[id] })
+		set.Each(func(i int) { b.held[i] += b.members[id] })
 	}
 	p := &part{alg: b.alg, n: b.n, bits: indexBits(b.n), sets: b.sets}
 	body := b.n * b.alg.entryLen()

@@ -160,14 +160,11 @@ func (h *Head) of(f form) (list []SegmentRef) {
 	return list
 }
 
-// blobs lists the segments that say what the store holds, and images the others.
-func (h *Head) blobs() []SegmentRef  { return h.either(false) }
-func (h *Head) images() []SegmentRef { return h.either(true) }
-
-func (h *Head) either(images bool) []SegmentRef {
+// blobs lists the segments that say what the store holds.
+func (h *Head) blobs() []SegmentRef {
 	list := make([]SegmentRef, 0, len(h.Segments))
 	for _, s := range h.Segments {
-		if s.Images() == images {
+		if !s.Images() {
 			list = append(list, s)
 		}
 	}

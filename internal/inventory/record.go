@@ -43,8 +43,8 @@ type Record struct {
 	Kind   Kind
 }
 
-// check reports why a record cannot be written.
-func (r Record) check() error {
+// Check reports why a record cannot be written.
+func (r Record) Check() error {
 	switch {
 	case !r.Digest.InStores():
 		return fmt.Errorf("record %q: %w", r.Digest, errAlgorithm)

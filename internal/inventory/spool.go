@@ -109,7 +109,7 @@ func spoolRecords(dir string, records []Record) (spools []*spool, err error) {
 	}()
 	sorted := make([]Record, 0, len(records))
 	for _, r := range records {
-		if err := r.check(); err != nil {
+		if err := r.Check(); err != nil {
 			return nil, err
 		}
 		sorted = append(sorted, r)

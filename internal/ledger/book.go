@@ -1,0 +1,273 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"ociproxy/internal/inventory"
+	"ociproxy/internal/oci"
+	"ociproxy/internal/store"
+)
+
+// book is the ledger's part for one store.
+type book struct {
+	index  int
+	name   string
+	bucket store.Bucket
+	writer *inventory.Writer
+	fault  error // set by Open
+
+	turn chan struct{} // has one element while somebody writes
+
+	// Guarded by the ledger's lock.
+	pending  []inventory.Record
+	flushing bool        // something in the background will write
+	timer    *time.Timer // that starts it; nil: none
+	retry    time.Time   // not before this, after a failure
+	dropped  uint64      // generation in which images were dropped last, as known here
+	written  time.Time   // when the head that Open read was written; zero: there was none
+}
+
+func (b *book) read(h *inventory.Head) {
+	if h != nil {
+		b.dropped, b.written = h.ImagesDropped, h.WrittenAt
+	}
+}
+
+func (b *book) stopTimer() {
+	if b.timer != nil {
+		b.timer.Stop()
+		b.timer = nil
+	}
+}
+
+// lock waits until nobody else writes for this store.
+func (b *book) lock(ctx context.Context) error {
+	select {
+	case b.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (b *book) unlock() { <-b.turn }
+
+// maxPending bounds the notes of one store that wait, in multiples of FlushRecords.
+const maxPending = 32
+
+// Add takes note that store i holds blobs, and has images whole. It counts at once; it is durable after the next flush, which happens
+// by itself by count and by time. Notes that could not be written wait for the next one; when too many wait, Add waits too, and
+// an error says that these records were not taken.
+//
+// A blob must be durable in the store before it is noted; all blobs of an image before the image is.
+func (l *Ledger) Add(ctx context.Context, i int, records ...inventory.Record) error {
+	b := l.books[i]
+	if b.fault != nil {
+		return b.fault
+	}
+	for _, r := range records {
+		if r.Kind != inventory.Blob && r.Kind != inventory.Image {
+			return fmt.Errorf("store %s: add a %v: only blobs and images are added", b.name, r.Kind)
+		}
+		if err := r.Check(); err != nil {
+			return fmt.Errorf("store %s: %w", b.name, err)
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for len(b.pending) >= maxPending*l.opt.FlushRecords {
+		l.mu.Unlock()
+		err := l.flush(ctx, b)
+		l.mu.Lock()
+		if err != nil {
+			return fmt.Errorf("too many notes wait to be written: %w", err)
+		}
+	}
+	if l.closed {
+		return ErrClosed
+	}
+	for _, r := range records {
+		x := l.class(r.Kind)
+		if stores, size := x.get(r.Digest); stores.Has(i) && size == r.Size {
+			continue // noted already
+		}
+		x.add(i, r.Digest, r.Size)
+		b.pending = append(b.pending, r)
+		if len(x.since) >= x.foldAt {
+			if err := x.fold(); err != nil {
+				l.log.Warn("the ledger grows in memory", "error", err.Error())
+			}
+		}
+	}
+	l.schedule(b)
+	return nil
+}
+
+func (l *Ledger) class(k inventory.Kind) *index {
+	if k == inventory.Image {
+		return l.images
+	}
+	return l.blobs
+}
+
+// schedule sees to it that what is pending gets written. The lock is held.
+func (l *Ledger) schedule(b *book) {
+	switch {
+	case l.closed || b.flushing || len(b.pending) == 0:
+	case len(b.pending) >= l.opt.FlushRecords && !time.Now().Before(b.retry):
+		l.start(b)
+	case b.timer == nil:
+		b.timer = time.AfterFunc(l.opt.FlushEvery, func() {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			if b.timer = nil; !l.closed && !b.flushing {
+				l.start(b)
+			}
+		})
+	}
+}
+
+// start writes in the background. The lock is held.
+func (l *Ledger) start(b *book) {
+	b.stopTimer()
+	b.flushing = true
+	l.background.Go(func() {
+		err := l.flush(l.ctx, b)
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		b.flushing = false
+		if err != nil && l.ctx.Err() == nil {
+			l.log.Warn("notes about a store could not be written, they wait", "store", b.name, "records", len(b.pending), "error", err.Error())
+		}
+		l.schedule(b)
+	})
+}
+
+// Flush makes everything durable that was added before. The errors are by store, nil for those that have nothing left to write; what
+// could not be written stays noted, and is tried again. A store with a fault has that as its error.
+func (l *Ledger) Flush(ctx context.Context) []error {
+	return l.forAll(func(b *book) error { return l.flush(ctx, b) })
+}
+
+// forAll does f for all usable stores at once.
+func (l *Ledger) forAll(f func(*book) error) []error {
+	errs := make([]error, len(l.books))
+	var wg sync.WaitGroup
+	for i, b := range l.books {
+		if errs[i] = b.fault; b.fault == nil {
+			wg.Go(func() { errs[i] = f(b) })
+		}
+	}
+	wg.Wait()
+	return errs
+}
+
+// flush writes what is pending, if anything is.
+func (l *Ledger) flush(ctx context.Context, b *book) error {
+	if err := b.lock(ctx); err != nil {
+		return fmt.Errorf("store %s: %w", b.name, err)
+	}
+	defer b.unlock()
+	return l.write(ctx, b, false)
+}
+
+// write writes what is pending; with rewrite, also when nothing is. It is the caller's turn.
+func (l *Ledger) write(ctx context.Context, b *book, rewrite bool) error {
+	l.mu.Lock()
+	batch := b.pending
+	b.pending = nil
+	l.mu.Unlock()
+	if len(batch) == 0 && !rewrite {
+		return nil
+	}
+	h, err := b.writer.Apply(ctx, batch...)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err != nil {
+		b.pending = append(batch, b.pending...)
+		b.retry = time.Now().Add(l.opt.FlushEvery)
+		l.schedule(b)
+		return fmt.Errorf("store %s: %w", b.name, err)
+	}
+	b.retry = time.Time{}
+	l.lost(b, h)
+	return nil
+}
+
+// lost notices that another writer has removed something: images do not count then. The lock is held.
+func (l *Ledger) lost(b *book, h *inventory.Head) {
+	if h.ImagesDropped > b.dropped {
+		b.dropped = h.ImagesDropped
+		l.images.drop(b.index)
+		l.log.Info("another writer has removed blobs from a store: its images are looked at again in the next pass", "store", b.name)
+	}
+}
+
+// Finish ends a pass: it flushes, and rewrites the time of every usable store's inventory, so that readers go on believing it. Where
+// nothing was added that is one request. The first pass of a day (UTC) also removes old segments. Errors are as those of
+// [Ledger.Flush].
+func (l *Ledger) Finish(ctx context.Context) []error {
+	return l.forAll(func(b *book) error {
+		if err := b.lock(ctx); err != nil {
+			return fmt.Errorf("store %s: %w", b.name, err)
+		}
+		defer b.unlock()
+		if err := l.write(ctx, b, true); err != nil {
+			return err
+		}
+		l.mu.Lock()
+		now := l.opt.Now().UTC()
+		due := !b.written.IsZero() && b.written.UTC().Truncate(day).Before(now.Truncate(day))
+		b.written = now
+		l.mu.Unlock()
+		if due {
+			if _, err := b.writer.Clean(ctx); err != nil { // the next day's first pass tries again
+				l.log.Warn("old segments could not be removed", "store", b.name, "error", err.Error())
+			}
+		}
+		return nil
+	})
+}
+
+const day = 24 * time.Hour
+
+// Remove takes blobs out of the inventory of store i. It is durable on return; then wait until every reader has seen it, and
+// delete the blobs. Nobody knows which images lack one of them, so that none counts as complete in this store until a pass has walked it
+// again. After an error it is not known whether the inventory lists them still: call it again.
+func (l *Ledger) Remove(ctx context.Context, i int, digests ...oci.Digest) error {
+	b := l.books[i]
+	if b.fault != nil {
+		return b.fault
+	}
+	if err := b.lock(ctx); err != nil {
+		return fmt.Errorf("store %s: %w", b.name, err)
+	}
+	defer b.unlock()
+	l.forget(b, digests)
+	h, err := b.writer.Remove(ctx, digests...)
+	if err != nil {
+		return fmt.Errorf("store %s: %w", b.name, err)
+	}
+	l.forget(b, digests) // also what was noted meanwhile
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	b.dropped = max(b.dropped, h.ImagesDropped)
+	return nil
+}
+
+// forget drops what is known and noted of some blobs and of all images of a store.
+func (l *Ledger) forget(b *book, digests []oci.Digest) {
+	gone := make(map[oci.Digest]bool, len(digests))
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, d := range digests {
+		gone[d] = true
+		l.blobs.remove(b.index, d)
+	}
+	l.images.drop(b.index)
+	b.pending = slices.DeleteFunc(b.pending, func(r inventory.Record) bool { return r.Kind == inventory.Image || gone[r.Digest] })
+}
