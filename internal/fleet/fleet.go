@@ -1,0 +1,260 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"ociproxy/internal/config"
+	"ociproxy/internal/inventory"
+	"ociproxy/internal/ledger"
+	"ociproxy/internal/store"
+	"ociproxy/internal/transfer"
+)
+
+// Store is one store that is written.
+type Store struct {
+	Config config.Store
+	Bucket store.Bucket
+
+	group       string
+	meter       *meter
+	examination examination
+}
+
+// Name is the store's name in the config.
+func (s *Store) Name() string { return s.Config.Name }
+
+// Group names the stores that may copy from each other.
+func (s *Store) Group() string { return s.group }
+
+// Requests is how many HTTP requests were sent to the bucket, repeated ones counted each time. A directory of files has none.
+func (s *Store) Requests() int64 { return s.meter.requests.Load() }
+
+// Options of [Open].
+type Options struct {
+	// Only names the stores to open; empty opens all that are written.
+	Only []string
+	// Source is where blobs come from; nil when nothing is brought in.
+	Source transfer.Source
+	// Observe is told what the engine does; nil ignores it. It is called from several goroutines and must not block.
+	Observe func(transfer.Event)
+	// Fit is what this process knows of stores from fleets before; nil begins anew.
+	Fit    *Fit
+	Logger *slog.Logger
+	// Getenv reads the environment; nil is os.Getenv.
+	Getenv func(string) string
+}
+
+// Fleet is what a config names for writing. Its methods may be called from several goroutines.
+type Fleet struct {
+	Stores []*Store // the index of a store is that of the ledger and of every set
+	Ledger *ledger.Ledger
+
+	engine *transfer.Engine
+	fit    *Fit
+	log    *slog.Logger
+	anon   stranger
+	work   sync.WaitGroup // transfers whose outcome is awaited
+}
+
+// Errors of [Open].
+var (
+	// ErrNoStores: the config has no store that is written.
+	ErrNoStores = errors.New("no store has a bucket that is written")
+	// ErrUnknownStore: a name of Options.Only is not that of such a store.
+	ErrUnknownStore = errors.New("no such store with a bucket that is written")
+)
+
+// Written reports whether tools write to a store: it has a bucket, and is active or being filled. One that is draining is about to
+// go and gets nothing more; one that is off is as if it were not there.
+func Written(s *config.Store) bool {
+	return s.Bucket != "" && (s.State == config.Active || s.State == config.Filling)
+}
+
+// Open opens the stores that are written and reads their inventories. A store whose inventory cannot be read is no error: it is at
+// fault in the ledger, lacks nothing and takes nothing. Buckets are not examined before something is written to them.
+func Open(ctx context.Context, cfg *config.Config, opt Options) (*Fleet, error) {
+	if opt.Logger == nil {
+		opt.Logger = slog.New(slog.DiscardHandler)
+	}
+	m := cfg.Mirror
+	if !m.Enabled() {
+		config.Fill(&m)
+	}
+	f := &Fleet{log: opt.Logger, fit: opt.Fit, anon: newStranger()}
+	if f.fit == nil {
+		f.fit = new(Fit)
+	}
+	if err := f.open(ctx, cfg, opt, Dir(cfg)); err != nil {
+		return nil, err
+	}
+	var stores []ledger.Store
+	var targets []transfer.Target
+	for _, s := range f.Stores {
+		stores = append(stores, ledger.Store{Name: s.Name(), Bucket: s.Bucket})
+		targets = append(targets, transfer.Target{Name: s.Name(), Bucket: s.Bucket, Group: s.group})
+	}
+	dir := Dir(cfg)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the spool: %w", err)
+	}
+	var err error
+	if f.Ledger, err = ledger.Open(ctx, stores, ledger.Options{Dir: filepath.Join(dir, "inventory"), Logger: opt.Logger}); err != nil {
+		return nil, err
+	}
+	if opt.Source != nil {
+		f.engine, err = transfer.New(transfer.Options{
+			Source: opt.Source, Targets: targets, Dir: filepath.Join(dir, "blobs"), SpoolBytes: int64(m.Spool.Bytes),
+			Parallel: m.Parallel, CopyWithinGroup: m.Copy == config.CopyAuto, Observe: opt.Observe,
+		})
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Ledger.Close())
+	}
+	return f, nil
+}
+
+// Dir is the directory of the spool.
+func Dir(cfg *config.Config) string {
+	if d := cfg.Mirror.Spool.Dir; d != "" {
+		return d
+	}
+	return filepath.Join(os.TempDir(), "oci-proxy-spool")
+}
+
+func (f *Fleet) open(ctx context.Context, cfg *config.Config, opt Options, dir string) error {
+	missing := slices.Clone(opt.Only)
+	for i := range cfg.Stores {
+		c := &cfg.Stores[i]
+		if !Written(c) || len(opt.Only) > 0 && !slices.Contains(opt.Only, c.Name) {
+			continue
+		}
+		missing = slices.DeleteFunc(missing, func(n string) bool { return n == c.Name })
+		s := &Store{Config: *c, group: groupOf(cfg, c), meter: newMeter(), examination: newExamination()}
+		b, err := store.Open(ctx, c.Bucket, store.Options{
+			Owner: c.Owner, Region: regionOf(c), Getenv: opt.Getenv, Transport: s.meter, TempDir: dir,
+		})
+		if err != nil {
+			return fmt.Errorf("store %s: %w", c.Name, err)
+		}
+		s.Bucket = b
+		f.Stores = append(f.Stores, s)
+	}
+	switch {
+	case len(missing) > 0:
+		return fmt.Errorf("store %s: %w", missing[0], ErrUnknownStore)
+	case len(f.Stores) == 0:
+		return ErrNoStores
+	}
+	return nil
+}
+
+// Index is the index of a store by its name, -1 when it is not open.
+func (f *Fleet) Index(name string) int {
+	return slices.IndexFunc(f.Stores, func(s *Store) bool { return s.Name() == name })
+}
+
+// Result is what became of a blob in one store.
+type Result = transfer.Result
+
+// Ensure brings a blob into the stores of need, which lack it, and records it in the inventory of each that then has it for certain.
+// It returns as soon as the blob is on its way, which takes as long as there is no room for one more; outcome is called once for
+// each store of need, in any order, from other goroutines, and must not block for long. ctx ends the transfer too.
+//
+// A store that was not written to in this process is examined first ([Fleet.Preflight]).
+func (f *Fleet) Ensure(ctx context.Context, b transfer.Blob, need inventory.Set, outcome func(Result)) {
+	need = f.fitFor(ctx, need, outcome)
+	if need.Empty() {
+		return
+	}
+	have := f.holders(b)
+	results, err := f.engine.Ensure(ctx, b, transfer.Set(need), have)
+	if err != nil {
+		set := transfer.Set(need)
+		set.Each(func(i int) { outcome(Result{Target: i, Err: err}) })
+		return
+	}
+	f.work.Go(func() {
+		for r := range results {
+			if r.Err == nil {
+				r.Err = f.record(ctx, r.Target, b)
+			}
+			outcome(r)
+		}
+	})
+}
+
+// record enters a durable blob. When the ledger cannot write just now it keeps the record for the next flush: the blob counts as held
+// in this process, and is found there by the next one if the record is lost.
+func (f *Fleet) record(ctx context.Context, i int, b transfer.Blob) error {
+	err := f.Ledger.Add(ctx, i, inventory.Record{Digest: b.Digest, Size: b.Size, Kind: inventory.Blob})
+	if err != nil && ctx.Err() == nil {
+		return fmt.Errorf("record in %s: %w", f.Stores[i].Name(), err)
+	}
+	return nil
+}
+
+// holders are the stores that have a blob already.
+func (f *Fleet) holders(b transfer.Blob) (have transfer.Set) {
+	for i := range f.Stores {
+		if _, ok := f.Ledger.Holds(i, b.Digest); ok {
+			have.Add(i)
+		}
+	}
+	return have
+}
+
+// Wait waits until every blob that was on its way has its outcome.
+func (f *Fleet) Wait() { f.work.Wait() }
+
+// Begin begins a pass: stores that were put aside, or found unfit, are tried again.
+func (f *Fleet) Begin() {
+	for _, s := range f.Stores {
+		s.examination.again()
+	}
+	if f.engine != nil {
+		f.engine.Reset()
+	}
+}
+
+// Transfers is what the engine has done; the zero value when there is none.
+func (f *Fleet) Transfers() transfer.Stats {
+	if f.engine == nil {
+		return transfer.Stats{}
+	}
+	return f.engine.Stats()
+}
+
+// closing bounds what is still written after the end was asked for.
+const closing = 10 * time.Second
+
+// Close waits for what is on its way (end its context to make that short), writes what is not yet recorded, even when ctx has
+// ended, and closes everything. Records that cannot be written in ten seconds are lost; the blobs are not: the next pass finds
+// them in their stores.
+func (f *Fleet) Close(ctx context.Context) error {
+	f.work.Wait()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closing)
+	defer cancel()
+	var errs []error
+	if f.engine != nil {
+		errs = append(errs, f.engine.Close(ctx))
+	}
+	for i, err := range f.Ledger.Flush(ctx) {
+		if err != nil {
+			errs = append(errs, fmt.Errorf("store %s: %w", f.Stores[i].Name(), err))
+		}
+	}
+	errs = append(errs, f.Ledger.Close())
+	for _, s := range f.Stores {
+		s.meter.close()
+	}
+	f.anon.close()
+	return errors.Join(errs...)
+}

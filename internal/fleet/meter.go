@@ -1,0 +1,41 @@
+package fleet
+
+import (
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+// meter counts the requests of one bucket.
+type meter struct {
+	base     *http.Transport
+	requests atomic.Int64
+}
+
+func newMeter() *meter { return &meter{base: newTransport()} }
+
+// RoundTrip implements [http.RoundTripper].
+func (m *meter) RoundTrip(req *http.Request) (*http.Response, error) {
+	m.requests.Add(1)
+	return m.base.RoundTrip(req)
+}
+
+// CloseIdleConnections is what [http.Client] calls it.
+func (m *meter) CloseIdleConnections() { m.base.CloseIdleConnections() }
+
+func (m *meter) close() { m.base.CloseIdleConnections() }
+
+// maxConnections to one host: uploads of eight blobs in four parts each.
+const maxConnections = 64
+
+// newTransport bounds connections, and every step in which a peer may leave us waiting but the body, whose reader has a time-out of its own.
+func newTransport() *http.Transport {
+	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
+	return &http.Transport{
+		Proxy: http.ProxyFromEnvironment, DialContext: dialer.DialContext, ForceAttemptHTTP2: true,
+		TLSHandshakeTimeout: 10 * time.Second, ExpectContinueTimeout: time.Second, IdleConnTimeout: 60 * time.Second,
+		MaxConnsPerHost: maxConnections, MaxIdleConns: maxConnections, MaxIdleConnsPerHost: maxConnections,
+		MaxResponseHeaderBytes: 256 << 10, DisableCompression: true,
+	}
+}

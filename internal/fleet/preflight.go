@@ -1,0 +1,157 @@
+package fleet
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"ociproxy/internal/inventory"
+	"ociproxy/internal/oci"
+	"ociproxy/internal/store"
+)
+
+// Probe is the blob that shows whether a store's public URL leads to its bucket: the empty JSON object, which is the config of
+// many artifacts (image-spec, "Guidance for an Empty Descriptor"). It stays, and is in the inventory like any other.
+const Probe = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+
+const probeText = "{}"
+
+// staleUpload is how old an upload must be before it is taken for abandoned: no blob takes that long.
+const staleUpload = 24 * time.Hour
+
+var probeDigest = func() oci.Digest {
+	d, err := oci.ParseDigest(Probe)
+	if err != nil {
+		panic(err)
+	}
+	return d
+}()
+
+// Fit is which stores were found fit to be written in this process. The zero value knows none. It may be shared by fleets that are
+// opened one after the other, or at the same time.
+type Fit struct {
+	mu  sync.Mutex
+	fit map[string]bool // by name and bucket
+}
+
+func (f *Fit) has(s *Store) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.fit[s.Name()+" "+s.Config.Bucket]
+}
+
+func (f *Fit) add(s *Store) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.fit == nil {
+		f.fit = map[string]bool{}
+	}
+	f.fit[s.Name()+" "+s.Config.Bucket] = true
+}
+
+// examination is what is known of a store before it is written to.
+type examination struct {
+	turn chan struct{} // who holds it may find out
+	done bool
+	err  error
+}
+
+func newExamination() examination { return examination{turn: make(chan struct{}, 1)} }
+
+// again forgets a failure: what was wrong may have been put right.
+func (e *examination) again() {
+	e.turn <- struct{}{}
+	defer func() { <-e.turn }()
+	if e.err != nil {
+		e.done, e.err = false, nil
+	}
+}
+
+// fitFor examines the stores of need that were not examined yet, at the same time, and returns those that are fit. The others get
+// their outcome.
+func (f *Fleet) fitFor(ctx context.Context, need inventory.Set, outcome func(Result)) inventory.Set {
+	var mu sync.Mutex
+	var fit inventory.Set
+	var g errgroup.Group
+	for i := range f.Stores {
+		if !need.Has(i) {
+			continue
+		}
+		g.Go(func() error {
+			if err := f.Preflight(ctx, i); err != nil {
+				outcome(Result{Target: i, Err: err})
+				return nil
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			fit.Add(i)
+			return nil
+		})
+	}
+	_ = g.Wait() // the functions return none
+	return fit
+}
+
+// Preflight makes sure that a store can be written: uploads that were begun more than a day ago and never finished are aborted,
+// the bucket checks itself, and then a stranger who asks its public URL, and that of its
+// inventory, must get what was just written. The good answer is remembered for the life of the process, the bad one until the next
+// [Fleet.Begin]. The error wraps [store.ErrUnfit] or [store.ErrDenied] when the store is at fault.
+func (f *Fleet) Preflight(ctx context.Context, i int) error {
+	s := f.Stores[i]
+	e := &s.examination
+	select {
+	case e.turn <- struct{}{}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	defer func() { <-e.turn }()
+	if e.done || f.fit.has(s) {
+		return e.err
+	}
+	err := f.examine(ctx, i)
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx) // nothing was learned
+	}
+	e.done = true
+	if err != nil {
+		e.err = fmt.Errorf("store %s: %w", s.Name(), err)
+		return e.err
+	}
+	f.fit.add(s)
+	return nil
+}
+
+func (f *Fleet) examine(ctx context.Context, i int) error {
+	if err := f.Ledger.Fault(i); err != nil {
+		return err
+	}
+	s := f.Stores[i]
+	if c, ok := s.Bucket.(store.Cleaner); ok {
+		if n, err := c.Clean(ctx, store.BlobPrefix, staleUpload); err != nil {
+			f.log.Warn("unfinished uploads are not removed", "store", s.Name(), "error", err)
+		} else if n > 0 {
+			f.log.Info("unfinished uploads removed", "store", s.Name(), "uploads", n)
+		}
+	}
+	// The name is of this process alone: others may examine the same bucket now.
+	if err := s.Bucket.Check(ctx, store.InventoryPrefix+"check/"+rand.Text()+"/"); err != nil {
+		return err
+	}
+	_, err := s.Bucket.Put(ctx, store.BlobKey(probeDigest), store.Bytes([]byte(probeText)), store.BlobHeader, "")
+	ours := err == nil
+	if err != nil && !errors.Is(err, store.ErrExists) {
+		return fmt.Errorf("write a probe: %w", err)
+	}
+	if err := f.shows(ctx, s, ours); err != nil {
+		return err
+	}
+	if err := f.Ledger.Add(ctx, i, inventory.Record{Digest: probeDigest, Size: int64(len(probeText)), Kind: inventory.Blob}); err != nil {
+		return fmt.Errorf("record the probe: %w", err)
+	}
+	return f.showsInventory(ctx, i)
+}
