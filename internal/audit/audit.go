@@ -1,0 +1,222 @@
+package audit
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"ociproxy/internal/inventory"
+	"ociproxy/internal/oci"
+	"ociproxy/internal/store"
+)
+
+// From is where what stores have is learnt.
+type From string
+
+// The sources of knowledge, cheapest first.
+const (
+	Inventory From = "inventory" // what the stores' inventories say: no request for an object
+	Listing   From = "listing"   // the buckets' listings, beside the inventories
+	Head      From = "head"      // a question about each needed object, or a sample of them: by its owner and by the public
+)
+
+// Store is one store as an audit sees it.
+type Store struct {
+	Name   string
+	Bucket store.Bucket
+	// Records are what the inventory lists, ascending by digest, sha256 first; the last pair may be an error.
+	Records func(context.Context) iter.Seq2[inventory.Record, error]
+	// URL of a blob as the public reads it, with {digest} in it; "" where there is none: nobody asks.
+	URL string
+	// Err says why the store cannot be looked at; nil when it can.
+	Err error
+}
+
+// Options of [Run].
+type Options struct {
+	From From
+	// Deep reads and hashes objects: those that images need and those that the inventory lists. It asks as the public, too.
+	Deep bool
+	// Sample is the percentage of blobs that Head and Deep look at, chosen at random; 0 is 100.
+	Sample float64
+	// Partial says that the images are not all there are: nothing is unexpected then.
+	Partial bool
+	// Kept are digests that belong in every store though no image needs them: what a mirror probes with.
+	Kept []oci.Digest
+	// Denied are digests that no store should have. nil denies none.
+	Denied func(oci.Digest) bool
+	// Limit bounds the findings that are listed of one class in one store; 0 lists all. Repair knows all.
+	Limit int
+	// Parallel is how many objects of one store are looked at, at once; 0 is 8.
+	Parallel int
+	// Client asks as the public; nil is one of this package's, which is bounded and follows no redirect.
+	Client *http.Client
+	// Progress is counted up; nil when nobody watches.
+	Progress *Progress
+}
+
+// Progress counts what has been done. It may be read at any time.
+type Progress struct {
+	Images    atomic.Int64 // walked
+	Compared  atomic.Int64 // rows, each store counted
+	Asked     atomic.Int64 // objects asked for or read
+	ReadBytes atomic.Int64 // of objects
+	Found     atomic.Int64 // findings but unexpected ones
+	Repaired  atomic.Int64
+}
+
+// Audit is a finished audit: its report, and what [Audit.Repair] needs to make good what was found.
+type Audit struct {
+	Report *Report
+	needs  *needs
+	stores []Store
+	faults []fault
+}
+
+// maxErrors bounds the texts of errors in a report.
+const maxErrors = 20
+
+// Run walks images to its end and compares. An error about one image is counted and does not end the walk; only the end of ctx makes Run
+// fail. A store that cannot be read to the end is reported as such beside the others.
+func Run(ctx context.Context, images iter.Seq2[Image, error], stores []Store, opt Options) (*Audit, error) {
+	began := time.Now()
+	opt = opt.withDefaults()
+	a := &Audit{needs: &needs{}, stores: stores, Report: &Report{
+		From: opt.From, Deep: opt.Deep, Sample: opt.Sample, Source: SourceReport{Errors: []string{}}, Findings: []Finding{},
+	}}
+	if err := a.walk(ctx, images, opt); err != nil {
+		return nil, err
+	}
+	a.Report.Partial = opt.Partial || a.Report.Source.Failed > 0
+	order := a.needs.ascending()
+	tallies := make([]*tally, len(stores))
+	var wg sync.WaitGroup
+	for i := range stores {
+		tallies[i] = newTally(a.needs, i, stores[i].Name, opt)
+		tallies[i].partial = a.Report.Partial
+		wg.Go(func() {
+			if err := inspect(ctx, a.needs, order, stores[i], opt, tallies[i]); err != nil {
+				tallies[i].report.Error = err.Error()
+			}
+		})
+	}
+	wg.Wait()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	for _, f := range tallies {
+		f.finish()
+		a.Report.Stores = append(a.Report.Stores, f.report)
+		a.Report.Findings = append(a.Report.Findings, f.list...)
+		a.Report.Omitted += f.omitted
+		a.faults = append(a.faults, f.faults...)
+	}
+	a.Report.ExitCode = a.Report.code(nil)
+	a.Report.DurationMs = time.Since(began).Milliseconds()
+	return a, nil
+}
+
+func (o Options) withDefaults() Options {
+	o.From = cmp.Or(o.From, Inventory)
+	if o.Sample <= 0 || o.Sample > 100 {
+		o.Sample = 100
+	}
+	if o.Parallel <= 0 {
+		o.Parallel = 8
+	}
+	if o.Progress == nil {
+		o.Progress = &Progress{}
+	}
+	if o.Denied == nil {
+		o.Denied = func(oci.Digest) bool { return false }
+	}
+	if o.Client == nil {
+		o.Client = publicClient(o.Parallel)
+	}
+	return o
+}
+
+// walk learns what images need.
+func (a *Audit) walk(ctx context.Context, images iter.Seq2[Image, error], opt Options) error {
+	source := &a.Report.Source
+	accept := func(d oci.Digest) bool { return d.InStores() && !opt.Denied(d) }
+	for img, err := range images {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			source.Failed++
+			if len(source.Errors) < maxErrors {
+				source.Errors = append(source.Errors, err.Error())
+			}
+			continue
+		}
+		a.needs.add(img, accept)
+		opt.Progress.Images.Add(1)
+	}
+	source.Repositories = len(a.needs.repos.names)
+	source.Images, source.Blobs, source.Bytes = len(a.needs.images), int64(len(a.needs.blobs)), a.needs.bytes()
+	return ctx.Err()
+}
+
+// inspect compares one store.
+func inspect(ctx context.Context, n *needs, order []int32, s Store, opt Options, f *tally) error {
+	if s.Err != nil {
+		return s.Err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	l := lists{records: s.Records(ctx), foreign: f.foreign}
+	if opt.From == Listing {
+		l.objects = s.Bucket.List(ctx, store.BlobPrefix, "")
+	}
+	var asks errgroup.Group
+	asks.SetLimit(opt.Parallel)
+	var failed error
+	for r, err := range rows(n, order, l) {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			failed = fmt.Errorf("read what %s has: %w", s.Name, err)
+			break
+		}
+		f.row(r)
+		opt.Progress.Compared.Add(1)
+		if !opt.asks(r) {
+			class, detail := r.judge()
+			f.add(r, class, detail)
+			continue
+		}
+		asks.Go(func() error {
+			class, detail := ask(ctx, s, &r, opt, f)
+			f.add(r, class, detail)
+			return nil
+		})
+	}
+	return errors.Join(failed, asks.Wait())
+}
+
+// asks says whether the object of a row is to be looked at itself.
+func (o Options) asks(r row) bool {
+	switch {
+	case r.object == absent:
+		return false // the listing says so
+	case o.Deep:
+		if r.want == absent && r.record == absent {
+			return false // nobody is ever sent there
+		}
+	case o.From != Head || r.want == absent:
+		return false
+	}
+	return o.Sample >= 100 || rand.Float64()*100 < o.Sample
+}

@@ -1,0 +1,172 @@
+package audit
+
+import (
+	"fmt"
+	"iter"
+	"strings"
+
+	"ociproxy/internal/inventory"
+	"ociproxy/internal/oci"
+	"ociproxy/internal/store"
+)
+
+// Sizes that are none.
+const (
+	absent   int64 = -1 // it is not there
+	notKnown int64 = -2 // it may be there, of some size
+)
+
+// row is all that is known about one digest in one store before anybody asks for the object.
+type row struct {
+	digest  oci.Digest
+	blob    int32 // number among the needs; -1: no image needs it
+	want    int64 // size by the manifests; absent, notKnown
+	record  int64 // size by the inventory; absent
+	object  int64 // size by the listing; absent; notKnown when there is no listing
+	version string
+}
+
+// judge says what the sizes tell. "" is nothing wrong so far.
+func (r row) judge() (Class, string) {
+	size := r.want
+	if size < 0 && r.record >= 0 {
+		size = r.record
+	}
+	switch {
+	case r.record >= 0 && r.object == absent:
+		return Lost, "the inventory lists it, there is no object"
+	case r.want != absent && r.object == absent:
+		return Missing, "no object"
+	case r.want != absent && r.record == absent && r.object == notKnown:
+		return Missing, "not in the inventory"
+	case r.object >= 0 && size >= 0 && r.object != size:
+		return Short, fmt.Sprintf("%d bytes, not %d", r.object, size)
+	case r.record >= 0 && size >= 0 && r.record != size:
+		return Short, fmt.Sprintf("the inventory says %d bytes, not %d", r.record, size)
+	case r.want == absent:
+		return Unexpected, "no image needs it"
+	case r.record == absent:
+		return Unlisted, "not in the inventory"
+	}
+	return "", ""
+}
+
+// lists are what one store says about itself, each ascending by digest, as inventories and listings are.
+type lists struct {
+	records iter.Seq2[inventory.Record, error]
+	objects iter.Seq2[store.Attrs, error] // nil: nobody lists
+	// foreign is told of objects whose keys are none of ours.
+	foreign func(store.Attrs)
+}
+
+// rows merges what images need with what a store says, in the order of digests. The last pair may be an error.
+func rows(n *needs, order []int32, l lists) iter.Seq2[row, error] {
+	return func(yield func(row, error) bool) {
+		records := pull(l.records, func(r inventory.Record) (oci.Digest, bool) { return r.Digest, r.Kind == inventory.Blob })
+		defer records.stop()
+		objects := pull(l.objects, func(a store.Attrs) (oci.Digest, bool) {
+			d, err := oci.ParseDigest(strings.TrimPrefix(a.Key, store.BlobPrefix))
+			if err != nil || !d.InStores() {
+				l.foreign(a)
+				return d, false
+			}
+			return d, true
+		})
+		defer objects.stop()
+		for {
+			if err := firstError(records.err, objects.err); err != nil {
+				yield(row{}, err)
+				return
+			}
+			least, some := "", false
+			see := func(d oci.Digest) {
+				if !some || d.String() < least {
+					least, some = d.String(), true
+				}
+			}
+			if len(order) > 0 {
+				see(n.blobs[order[0]].digest)
+			}
+			if records.ok {
+				see(records.digest)
+			}
+			if objects.ok {
+				see(objects.digest)
+			}
+			if !some {
+				return
+			}
+			r := row{blob: -1, want: absent, record: absent, object: absent}
+			if l.objects == nil {
+				r.object = notKnown
+			}
+			if len(order) > 0 && n.blobs[order[0]].digest.String() == least {
+				r.blob = order[0]
+				r.digest, r.want = n.blobs[r.blob].digest, n.blobs[r.blob].size
+				order = order[1:]
+			}
+			if records.ok && records.digest.String() == least {
+				r.digest, r.record = records.digest, records.value.Size
+				records.next()
+			}
+			if objects.ok && objects.digest.String() == least {
+				r.digest, r.object, r.version = objects.digest, objects.value.Size, objects.value.Version
+				objects.next()
+			}
+			if !yield(r, nil) {
+				return
+			}
+		}
+	}
+}
+
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// cursor reads a list step by step.
+type cursor[T any] struct {
+	value  T
+	digest oci.Digest
+	ok     bool // there is a value
+	err    error
+	next   func()
+	stop   func()
+}
+
+// pull starts a cursor on its first value that is one of ours. A list out of order ends in an error: a merge of it would be wrong.
+func pull[T any](seq iter.Seq2[T, error], ours func(T) (oci.Digest, bool)) *cursor[T] {
+	c := &cursor[T]{next: func() {}, stop: func() {}}
+	if seq == nil {
+		return c
+	}
+	next, stop := iter.Pull2(seq)
+	c.stop = stop
+	c.next = func() {
+		last := c.digest.String()
+		for {
+			c.value, c.err, c.ok = next()
+			if !c.ok || c.err != nil {
+				c.ok = false
+				return
+			}
+			d, mine := ours(c.value)
+			if !mine {
+				continue
+			}
+			if d.String() <= last {
+				c.ok, c.err = false, fmt.Errorf("list out of order: %s after %s", d, last)
+				return
+			}
+			c.digest = d
+			return
+		}
+	}
+	c.next()
+	return c
+}

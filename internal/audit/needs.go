@@ -1,0 +1,131 @@
+package audit
+
+import (
+	"slices"
+	"strings"
+
+	"ociproxy/internal/oci"
+)
+
+// Blob is what an image refers to.
+type Blob struct {
+	Digest oci.Digest
+	Size   int64 // bytes; negative when the manifest does not say
+}
+
+// Image is a manifest with all the blobs that it needs, through its children.
+type Image struct {
+	Repository string
+	Digest     oci.Digest // of the manifest
+	Blobs      []Blob
+}
+
+// needs is what all images need: each blob once.
+type needs struct {
+	repos  repositories
+	images []imageRef
+	index  map[oci.Digest]int32
+	blobs  []need
+	links  []link // image → blob, in the order of the images
+}
+
+type imageRef struct {
+	repository int32
+	digest     oci.Digest
+}
+
+type need struct {
+	digest oci.Digest
+	size   int64 // notKnown when no manifest says, or two disagree
+	image  int32 // the first one that needs it
+	argued bool  // two manifests disagree on the size: which is wrong, only the bytes can tell
+}
+
+type link struct{ image, blob int32 }
+
+// repositories are numbered so that a million images share their names.
+type repositories struct {
+	names []string
+	ids   map[string]int32
+}
+
+func (r *repositories) id(name string) int32 {
+	id, ok := r.ids[name]
+	if !ok {
+		if r.ids == nil {
+			r.ids = map[string]int32{}
+		}
+		id = int32(len(r.names))
+		r.ids[name] = id
+		r.names = append(r.names, name)
+	}
+	return id
+}
+
+// add takes one more image. Blobs that accept refuses are left out.
+func (n *needs) add(img Image, accept func(oci.Digest) bool) {
+	if n.index == nil {
+		n.index = map[oci.Digest]int32{}
+	}
+	image := int32(len(n.images))
+	n.images = append(n.images, imageRef{n.repos.id(img.Repository), img.Digest})
+	for _, b := range img.Blobs {
+		if !accept(b.Digest) {
+			continue
+		}
+		size := b.Size
+		if size < 0 {
+			size = notKnown
+		}
+		i, seen := n.index[b.Digest]
+		if !seen {
+			i = int32(len(n.blobs))
+			n.index[b.Digest] = i
+			n.blobs = append(n.blobs, need{digest: b.Digest, size: notKnown, image: image})
+		}
+		n.blobs[i].learn(size)
+		n.links = append(n.links, link{image, i})
+	}
+}
+
+// learn takes what one more manifest says about the size.
+func (b *need) learn(size int64) {
+	switch {
+	case size == notKnown || size == b.size || b.argued:
+	case b.size == notKnown:
+		b.size = size
+	default:
+		b.size, b.argued = notKnown, true
+	}
+}
+
+// bytes adds up the sizes that are known.
+func (n *needs) bytes() (sum int64) {
+	for i := range n.blobs {
+		sum += max(0, n.blobs[i].size)
+	}
+	return sum
+}
+
+// ascending are the numbers of the blobs in the order of their digests, which is that of inventories and listings.
+func (n *needs) ascending() []int32 {
+	order := make([]int32, len(n.blobs))
+	for i := range order {
+		order[i] = int32(i)
+	}
+	slices.SortFunc(order, func(a, b int32) int {
+		return strings.Compare(n.blobs[a].digest.String(), n.blobs[b].digest.String())
+	})
+	return order
+}
+
+// incomplete counts the images that need any of the given blobs.
+func (n *needs) incomplete(blobs map[int32]bool) int {
+	count, last := 0, int32(-1)
+	for _, l := range n.links {
+		if l.image != last && blobs[l.blob] {
+			count, last = count+1, l.image
+		}
+	}
+	return count
+}

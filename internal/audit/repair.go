@@ -1,0 +1,292 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"ociproxy/internal/inventory"
+	"ociproxy/internal/oci"
+	"ociproxy/internal/store"
+)
+
+// Ledger changes the inventories of the stores, which are numbered as those of the audit.
+type Ledger interface {
+	// Remove takes digests out of a store's inventory; durable on return.
+	Remove(ctx context.Context, store int, digests ...oci.Digest) error
+	// Add puts records into a store's inventory; durable after Flush.
+	Add(ctx context.Context, store int, records ...inventory.Record) error
+	// Flush makes durable what was added, and returns an error, or nil, for each store.
+	Flush(ctx context.Context) []error
+}
+
+// RepairOptions are what [Audit.Repair] works with.
+type RepairOptions struct {
+	Ledger Ledger
+	// Source opens a blob of a repository from an offset on.
+	Source func(ctx context.Context, repository string, d oci.Digest, off int64) (io.ReadCloser, error)
+	// Prepare is called before the first write to a store, which is left alone when it fails; nil needs nothing.
+	Prepare func(ctx context.Context, store int) error
+	// Dir is where one file for each blob in work lies; "" is the system's.
+	Dir string
+	// Parallel is how many blobs are mended at once; 0 is 4.
+	Parallel int
+	// DryRun only counts what would be done.
+	DryRun bool
+}
+
+// Repair makes good what was found: missing, lost, short and corrupt blobs are fetched from the source, else from a store that
+// has them whole, and unlisted ones are read and listed. What is unexpected is left alone, and what is not publicly readable is for
+// somebody who may change permissions.
+//
+// First the inventory ceases to list what is wrong, so that nobody is sent there; then the object is put, over the very
+// version that was looked at; then it is listed again. So a repair that is killed leaves a store that has less than it could and
+// claims nothing wrong; the next pass of a mirror, or the next repair, completes it. An object that somebody else
+// has changed meanwhile is looked at again. Repair completes the report. Its error is only the end of ctx.
+func (a *Audit) Repair(ctx context.Context, opt RepairOptions, p *Progress) error {
+	if opt.Parallel <= 0 {
+		opt.Parallel = 4
+	}
+	r := &repair{a: a, opt: opt, progress: p, done: map[at]bool{}, failed: map[int]error{},
+		report: RepairReport{DryRun: opt.DryRun, Errors: []string{}}}
+	a.Report.Repair = &r.report
+	jobs := r.plan()
+	if !opt.DryRun {
+		r.withdraw(ctx)
+		r.mendAll(ctx, jobs)
+		r.flush(ctx)
+	}
+	repaired := map[Class]int64{}
+	for _, f := range a.faults {
+		if r.done[at{f.store, f.digest}] {
+			repaired[f.class]++
+			r.report.Repaired.add(f.size)
+		}
+	}
+	for i := range a.Report.Findings {
+		f := &a.Report.Findings[i]
+		d, err := oci.ParseDigest(f.Digest)
+		s := slices.IndexFunc(a.stores, func(s Store) bool { return s.Name == f.Store })
+		f.Repaired = err == nil && f.Class.mendable() && r.done[at{s, d}]
+	}
+	a.Report.ExitCode = a.Report.code(repaired)
+	return ctx.Err()
+}
+
+func (c Class) mendable() bool {
+	switch c {
+	case Lost, Missing, Corrupt, Short, Unlisted:
+		return true
+	case Unreadable, Unexpected, Unknown:
+	}
+	return false
+}
+
+// at is one blob in one store.
+type at struct {
+	store  int
+	digest oci.Digest
+}
+
+// job is one blob that some stores need.
+type job struct {
+	digest     oci.Digest
+	repository string
+	size       int64 // notKnown when no manifest says
+	stores     []int
+}
+
+type repair struct {
+	a        *Audit
+	opt      RepairOptions
+	progress *Progress
+
+	mu     sync.Mutex
+	report RepairReport
+	done   map[at]bool
+	failed map[int]error // stores that are left alone
+}
+
+// plan groups what can be mended by blob: it is read once for all stores. What no image needs is only withdrawn.
+func (r *repair) plan() []job {
+	var jobs []job
+	index := map[oci.Digest]int{}
+	for _, f := range r.a.faults {
+		if !f.class.mendable() {
+			continue
+		}
+		r.report.Planned.add(f.size)
+		if f.blob < 0 {
+			continue
+		}
+		i, ok := index[f.digest]
+		if !ok {
+			n := r.a.needs
+			need := n.blobs[f.blob]
+			i = len(jobs)
+			index[f.digest] = i
+			jobs = append(jobs, job{digest: f.digest, size: need.size, repository: n.repos.names[n.images[need.image].repository]})
+		}
+		jobs[i].stores = append(jobs[i].stores, f.store)
+	}
+	return jobs
+}
+
+// withdraw takes out of the inventories what is wrong.
+func (r *repair) withdraw(ctx context.Context) {
+	wrong := map[int][]oci.Digest{}
+	for _, f := range r.a.faults {
+		if f.class.mendable() && f.record {
+			wrong[f.store] = append(wrong[f.store], f.digest)
+		}
+	}
+	for i, digests := range wrong {
+		err := r.prepare(ctx, i)
+		if err == nil {
+			err = r.opt.Ledger.Remove(ctx, i, digests...)
+		}
+		if err != nil {
+			r.giveUp(i, err)
+		}
+	}
+	for _, f := range r.a.faults {
+		if f.blob < 0 && f.record && f.class.mendable() && r.failed[f.store] == nil {
+			r.done[at{f.store, f.digest}] = true // listed no longer: that is all
+		}
+	}
+}
+
+// prepare makes sure that a store may be written to. An earlier failure stays one.
+func (r *repair) prepare(ctx context.Context, i int) error {
+	r.mu.Lock()
+	err := r.failed[i]
+	r.mu.Unlock()
+	if err == nil && r.opt.Prepare != nil {
+		err = r.opt.Prepare(ctx, i)
+	}
+	return err
+}
+
+// giveUp leaves a store alone.
+func (r *repair) giveUp(i int, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.failed[i] == nil {
+		r.failed[i] = err
+		r.note(fmt.Errorf("%s: %w", r.a.stores[i].Name, err))
+	}
+}
+
+// note keeps an error. The lock is held.
+func (r *repair) note(err error) {
+	r.report.Failed++
+	if len(r.report.Errors) < maxErrors {
+		r.report.Errors = append(r.report.Errors, err.Error())
+	}
+}
+
+func (r *repair) mendAll(ctx context.Context, jobs []job) {
+	var g errgroup.Group
+	g.SetLimit(r.opt.Parallel)
+	for _, j := range jobs {
+		if ctx.Err() != nil {
+			break
+		}
+		g.Go(func() error {
+			r.mend(ctx, j)
+			return nil
+		})
+	}
+	_ = g.Wait() // the functions return nil
+}
+
+// mend brings one blob into the stores of its job.
+func (r *repair) mend(ctx context.Context, j job) {
+	s := spool{dir: r.opt.Dir, progress: r.progress}
+	defer s.close()
+	for _, i := range j.stores {
+		err := r.prepare(ctx, i)
+		if err == nil {
+			err = r.mendIn(ctx, j, i, &s)
+		}
+		r.mu.Lock()
+		if err != nil {
+			r.note(fmt.Errorf("%s: %s: %w", r.a.stores[i].Name, j.digest, err))
+		} else {
+			r.done[at{i, j.digest}] = true
+			r.progress.Repaired.Add(1)
+		}
+		r.mu.Unlock()
+	}
+}
+
+// putAttempts is how often an object is looked at again because somebody else has written it.
+const putAttempts = 3
+
+// mendIn makes sure that one store has the blob, whole, and lists it.
+func (r *repair) mendIn(ctx context.Context, j job, i int, s *spool) (err error) {
+	b := r.a.stores[i].Bucket
+	key := store.BlobKey(j.digest)
+	for range putAttempts {
+		attrs, sum, err := readObject(ctx, b, key, j.digest, r.progress)
+		switch {
+		case err == nil && sum == j.digest.Hex():
+			return r.opt.Ledger.Add(ctx, i, inventory.Record{Digest: j.digest, Size: attrs.Size, Kind: inventory.Blob})
+		case err != nil && !errors.Is(err, store.ErrNotFound):
+			// It cannot be read whole, but its version may be known.
+			if attrs, err = b.Head(ctx, key); err != nil {
+				return err
+			}
+		}
+		if err := s.fill(ctx, j.digest, j.size, r.origins(j)); err != nil {
+			return err
+		}
+		_, err = b.Put(ctx, key, s.content(), store.BlobHeader, attrs.Version)
+		if err == nil {
+			r.mu.Lock()
+			r.report.Written.add(s.size)
+			r.mu.Unlock()
+			return r.opt.Ledger.Add(ctx, i, inventory.Record{Digest: j.digest, Size: s.size, Kind: inventory.Blob})
+		}
+		if !errors.Is(err, store.ErrExists) && !errors.Is(err, store.ErrConflict) {
+			return err
+		}
+	}
+	return store.ErrConflict
+}
+
+// origins are where a blob may be read whole, the source first.
+func (r *repair) origins(j job) []origin {
+	list := []origin{func(ctx context.Context, off int64) (io.ReadCloser, error) {
+		return r.opt.Source(ctx, j.repository, j.digest, off)
+	}}
+	for i, s := range r.a.stores {
+		if s.Err == nil && !slices.Contains(j.stores, i) {
+			list = append(list, func(ctx context.Context, off int64) (io.ReadCloser, error) {
+				body, _, err := s.Bucket.Get(ctx, store.BlobKey(j.digest), off, -1)
+				return body, err
+			})
+		}
+	}
+	return list
+}
+
+// flush makes the new records durable; what is not durable is not repaired.
+func (r *repair) flush(ctx context.Context) {
+	for i, err := range r.opt.Ledger.Flush(ctx) {
+		if err == nil {
+			continue
+		}
+		r.giveUp(i, err)
+		for k := range r.done {
+			if k.store == i {
+				delete(r.done, k)
+			}
+		}
+	}
+}

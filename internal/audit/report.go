@@ -1,0 +1,126 @@
+package audit
+
+import "ociproxy/internal/oci"
+
+// Report is what an audit found. As JSON its fields are stable: they are only added to.
+type Report struct {
+	From       From          `json:"from"`    // where what stores have was learnt
+	Deep       bool          `json:"deep"`    // objects were read and hashed
+	Sample     float64       `json:"sample"`  // percent of the blobs that were asked for or read
+	Partial    bool          `json:"partial"` // only some repositories, or the source could not be walked whole: nothing is unexpected then
+	Source     SourceReport  `json:"source"`
+	Stores     []StoreReport `json:"stores"`
+	Findings   []Finding     `json:"findings"` // the first ones of each store and class
+	Omitted    int64         `json:"omitted"`  // findings that are counted and not listed
+	Repair     *RepairReport `json:"repair,omitempty"`
+	ExitCode   int           `json:"exitCode"`
+	DurationMs int64         `json:"durationMs"`
+}
+
+// SourceReport is what the images need.
+type SourceReport struct {
+	Repositories int      `json:"repositories"`
+	Images       int      `json:"images"`
+	Blobs        int64    `json:"blobs"`
+	Bytes        int64    `json:"bytes"`
+	Failed       int      `json:"failed"` // images or repositories that could not be read
+	Errors       []string `json:"errors"` // the first ones
+}
+
+// Totals add up blobs.
+type Totals struct {
+	Blobs int64 `json:"blobs"`
+	Bytes int64 `json:"bytes"` // of those whose size is known
+}
+
+func (t *Totals) add(size int64) {
+	t.Blobs++
+	t.Bytes += max(0, size)
+}
+
+// StoreReport is what one store has.
+type StoreReport struct {
+	Name   string           `json:"store"`
+	Whole  int              `json:"whole"`           // images of which every blob is there, as far as was looked
+	Broken int              `json:"broken"`          // images of which a blob is lost, missing, short, corrupt or unreadable
+	Held   Totals           `json:"held"`            // by the inventory, or the listing where one was made
+	Asked  int64            `json:"asked"`           // objects asked for one by one
+	Read   Totals           `json:"read"`            // objects read and hashed
+	Found  map[Class]Totals `json:"found"`           // by class; classes without any are left out
+	Error  string           `json:"error,omitempty"` // why it could not be looked at to the end
+}
+
+// Finding is one thing wrong in one store.
+type Finding struct {
+	Class      Class  `json:"class"`
+	Store      string `json:"store"`
+	Digest     string `json:"digest,omitempty"`
+	Key        string `json:"key,omitempty"`        // of an object whose name is no digest
+	Size       *int64 `json:"size,omitempty"`       // as the manifests say, else the store
+	Repository string `json:"repository,omitempty"` // one of those that need it
+	Image      string `json:"image,omitempty"`      // manifest there
+	Detail     string `json:"detail"`
+	Repaired   bool   `json:"repaired,omitempty"`
+}
+
+// RepairReport is what was made good.
+type RepairReport struct {
+	DryRun   bool     `json:"dryRun"`
+	Planned  Totals   `json:"planned"`  // blobs in stores, each store counted
+	Repaired Totals   `json:"repaired"` //
+	Written  Totals   `json:"written"`  // objects put
+	Failed   int64    `json:"failed"`
+	Errors   []string `json:"errors"` // the first ones
+}
+
+// Clean reports that nothing was found and everything was looked at.
+func (r *Report) Clean() bool { return r.ExitCode == 0 }
+
+// code adds up the exit code of what is found and was not repaired.
+func (r *Report) code(repaired map[Class]int64) int {
+	code := 0
+	for _, s := range r.Stores {
+		if s.Error != "" {
+			code |= CodeUnknown
+		}
+	}
+	for c, n := range r.count() {
+		if n > repaired[c] {
+			code |= c.code()
+		}
+	}
+	if r.Source.Failed > 0 || r.Repair != nil && r.Repair.Failed > 0 {
+		code |= CodeUnknown
+	}
+	return code
+}
+
+func (r *Report) count() map[Class]int64 {
+	sum := map[Class]int64{}
+	for _, s := range r.Stores {
+		for c, t := range s.Found {
+			sum[c] += t.Blobs
+		}
+	}
+	return sum
+}
+
+// breaks reports whether an image is broken by a blob of this class.
+func (c Class) breaks() bool {
+	switch c {
+	case Lost, Missing, Corrupt, Short, Unreadable:
+		return true
+	case Unlisted, Unexpected, Unknown:
+	}
+	return false
+}
+
+// fault is a finding that can be repaired: what Repair needs of it.
+type fault struct {
+	store  int
+	class  Class
+	digest oci.Digest
+	blob   int32 // -1: no image needs it
+	record bool  // the inventory lists it
+	size   int64
+}

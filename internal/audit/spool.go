@@ -1,0 +1,102 @@
+package audit
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os"
+
+	"ociproxy/internal/inventory"
+	"ociproxy/internal/oci"
+	"ociproxy/internal/store"
+)
+
+// origin opens a blob's bytes from an offset on.
+type origin func(ctx context.Context, off int64) (io.ReadCloser, error)
+
+// spool is one blob in a file, complete and with the right digest. The zero value with a directory is empty.
+type spool struct {
+	dir      string
+	progress *Progress
+
+	file   *os.File
+	size   int64
+	sha256 string
+	crc    uint32
+}
+
+// errDigest says that bytes are not what their digest promises.
+var errDigest = errors.New("the bytes do not have the digest")
+
+// fill reads the blob, of a size that may be negative for not known, from the first origin that has it whole. Once filled it stays so.
+func (s *spool) fill(ctx context.Context, d oci.Digest, size int64, from []origin) error {
+	if s.file != nil {
+		return nil
+	}
+	var errs []error
+	for _, o := range from {
+		err := s.read(ctx, d, size, o)
+		if err == nil {
+			return nil
+		}
+		errs = append(errs, err)
+		s.close()
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return fmt.Errorf("nowhere to take it from: %w", errors.Join(errs...))
+}
+
+// read reads from one origin, continuing where it breaks off.
+func (s *spool) read(ctx context.Context, d oci.Digest, size int64, from origin) (err error) {
+	if s.file, err = os.CreateTemp(s.dir, "repair-"); err != nil {
+		return err
+	}
+	// The file needs no name: whatever happens to the process, the disk is given back.
+	if err := os.Remove(s.file.Name()); err != nil {
+		return err
+	}
+	if size < 0 {
+		size = inventory.MaxSize
+	}
+	sum, whole, crc := newHash(d), sha256.New(), crc32.New(crc32.MakeTable(crc32.Castagnoli))
+	s.size = 0
+	for range readAttempts {
+		var body io.ReadCloser
+		if body, err = from(ctx, s.size); err != nil {
+			if ctx.Err() != nil || errors.Is(err, store.ErrNotFound) {
+				return err
+			}
+			continue
+		}
+		var n int64
+		n, err = io.Copy(io.MultiWriter(s.file, sum, whole, crc, counter{s.progress}), io.LimitReader(body, size-s.size+1))
+		s.size += n
+		if err = errors.Join(err, body.Close()); err == nil {
+			break
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if hex.EncodeToString(sum.Sum(nil)) != d.Hex() {
+		return errDigest
+	}
+	s.sha256, s.crc = hex.EncodeToString(whole.Sum(nil)), crc.Sum32()
+	return nil
+}
+
+func (s *spool) content() store.Content { return store.FromFile(s.file, s.size, s.sha256, s.crc) }
+
+// close gives the file up.
+func (s *spool) close() {
+	if s.file != nil {
+		_ = s.file.Close() // it was only read since
+		s.file = nil
+	}
+}
