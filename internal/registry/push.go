@@ -46,7 +46,15 @@ func (r *Registry) mount(ctx context.Context, repo string, d oci.Digest, from st
 	}
 	discard(resp)
 	if resp.StatusCode == http.StatusCreated {
-		return true, nil
+		if d.Algorithm() == "sha256" {
+			return true, nil
+		}
+		// distribution keeps content by sha256, and what it mounts under another digest is a link to nothing.
+		_, err := r.statBlob(ctx, repo, d)
+		if errors.Is(err, ErrNotFound) {
+			return false, nil
+		}
+		return err == nil, err
 	}
 	if session, err := r.location(c.url, resp); err == nil {
 		r.keep(repo, d, session)
