@@ -2,30 +2,260 @@ package transfer
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"sync"
 	"time"
+
+	"ociproxy/internal/oci"
+	"ociproxy/internal/store"
 )
 
 // Engine brings blobs to targets. Its methods may be called from several goroutines.
-type Engine struct{}
+type Engine struct {
+	opt     Options
+	targets []*target
+	dir     *folder
+	counters
+
+	ctx    context.Context // ends when running work is to be given up
+	cancel context.CancelCauseFunc
+	wg     sync.WaitGroup
+
+	mu       sync.Mutex
+	closed   bool
+	flights  map[oci.Digest]*flight
+	open     pool      // blobs in work
+	slots    pool      // downloads
+	disk     pool      // bytes of the spool
+	memory   pool      // bytes in memory
+	events   []Event   // to be told when the lock is given back
+	fullTill time.Time // until when the disk of the spool is thought to be full
+}
+
+// target is a store with the work that waits for it. All but bucket and counters is under the engine's lock.
+type target struct {
+	Target
+	targetCounters
+	queue   []*leg
+	running map[*leg]bool
+	busy    int // workers; more than running when a leg was given up and its worker has not come back yet
+	fails   int // in a row, of those that concern the whole bucket
+	tripped error
+	moved   time.Time // last success
+}
 
 // New makes an engine; [Engine.Close] ends it. The error is about the options or the folder of the spool.
-func New(opt Options) (*Engine, error) { return &Engine{}, nil }
+func New(opt Options) (*Engine, error) {
+	opt.setDefaults()
+	switch {
+	case opt.Source == nil:
+		return nil, errors.New("transfer: no source")
+	case opt.Dir == "":
+		return nil, errors.New("transfer: no folder for the spool")
+	case len(opt.Targets) > maxTargets:
+		return nil, fmt.Errorf("transfer: %d targets, at most %d are possible", len(opt.Targets), maxTargets)
+	}
+	dir, err := openFolder(opt.Dir)
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{opt: opt, dir: dir, flights: map[oci.Digest]*flight{}}
+	e.ctx, e.cancel = context.WithCancelCause(context.Background()) // outlives every single caller: a blob may have several
+	for _, t := range opt.Targets {
+		e.targets = append(e.targets, &target{Target: t, running: map[*leg]bool{}})
+	}
+	e.open.setCap(int64(opt.Open))
+	e.slots.setCap(int64(opt.Parallel))
+	e.disk.setCap(opt.SpoolBytes)
+	e.memory.setCap(opt.MemoryBytes)
+	e.disk.used = dir.size()
+	e.wg.Go(e.watch)
+	return e, nil
+}
 
-// Ensure brings a blob to the targets of need. Those of have hold it, says the caller: a target of the same group may copy it from there.
+func (o *Options) setDefaults() {
+	set(&o.SpoolBytes, 20<<30)
+	set(&o.MemoryBytes, 64<<20)
+	set(&o.Parallel, 16)
+	set(&o.UploadsPerTarget, 8)
+	set(&o.Open, 16*o.Parallel)
+	set(&o.Stall, time.Minute)
+	set(&o.Grace, 30*time.Second)
+	set(&o.Tries, 4)
+	set(&o.Trip, 5)
+	o.MemoryBytes = max(o.MemoryBytes, smallBlob)
+	if o.Observe == nil {
+		o.Observe = func(Event) {}
+	}
+}
+
+func set[T int | int64 | time.Duration](v *T, fallback T) {
+	if *v <= 0 {
+		*v = fallback
+	}
+}
+
+// unlock gives the lock back and tells what happened while it was held.
+func (e *Engine) unlock() {
+	events := e.events
+	e.events = nil
+	e.mu.Unlock()
+	for _, ev := range events {
+		e.opt.Observe(ev)
+	}
+}
+
+// tell notes an event; the lock is held.
+func (e *Engine) tell(kind EventKind, b Blob, target int, bytes int64, err error) {
+	e.events = append(e.events, Event{Kind: kind, Blob: b, Target: target, Bytes: bytes, Err: err})
+}
+
+// Ensure brings a blob to the targets of need. Those of have hold it, says the caller: a target of the same group may copy it from
+// there, and then the source is not read.
+//
+// It returns once the blob was admitted, which may have to wait for others to be finished, not for a target that lags behind. The
+// channel gives one result for each target of need, as they come, and is closed after the last; it holds them all, so nobody needs
+// to read it. When ctx ends, the results that are missing are its error. A blob that is on its way already is not read again: the
+// call joins it, with the targets that are new.
+//
+// The error is that of ctx, ErrClosed, or about a blob that no store can hold.
 func (e *Engine) Ensure(ctx context.Context, b Blob, need, have Set) (<-chan Result, error) {
-	return nil, ErrClosed
+	if !b.Digest.InStores() {
+		return nil, fmt.Errorf("ensure %s: stores hold sha256 and sha512 only", b.Digest)
+	}
+	if b.Size < 0 {
+		return nil, fmt.Errorf("ensure %s: the size is not known", b.Digest)
+	}
+	w := &watcher{results: make(chan Result, need.Len()), left: need.Len()}
+	if w.left == 0 {
+		close(w.results)
+		return w.results, nil
+	}
+	if err := e.board(ctx, b, w, need, have); err != nil {
+		return nil, fmt.Errorf("ensure %s: %w", b.Digest, err)
+	}
+	return w.results, nil
+}
+
+// board finds the flight of a blob, or a place for a new one, and gets on.
+func (e *Engine) board(ctx context.Context, b Blob, w *watcher, need, have Set) error {
+	admitted := false
+	defer func() {
+		if admitted {
+			e.release(&e.open, 1)
+		}
+	}()
+	for {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		e.mu.Lock()
+		f := e.flights[b.Digest]
+		switch {
+		case e.closed:
+			e.unlock()
+			return ErrClosed
+		case f != nil && (f.landing || f.blob.Size != b.Size): // ends soon; or is somebody's error, or we are
+			e.unlock()
+			select {
+			case <-f.done:
+			case <-ctx.Done():
+			}
+		case f == nil && !admitted:
+			e.unlock()
+			if err := e.acquire(ctx, &e.open, 1, need); err != nil {
+				return err
+			}
+			admitted = true
+		default:
+			if f == nil {
+				f = e.newFlight(b)
+				admitted = false // the place is the flight's now
+			}
+			e.join(f, w, need, have)
+			if w.left > 0 {
+				w.stop = context.AfterFunc(ctx, func() { e.abandon(f, w, context.Cause(ctx)) })
+			}
+			e.unlock()
+			return nil
+		}
+	}
 }
 
 // Reset begins a new pass: targets that were put aside are tried again.
-func (e *Engine) Reset() {}
-
-// CleanStale aborts uploads that were begun longer than age ago and never finished.
-func (e *Engine) CleanStale(ctx context.Context, age time.Duration) (aborted int, errs []error) {
-	return 0, nil
+func (e *Engine) Reset() {
+	e.mu.Lock()
+	defer e.unlock()
+	for _, t := range e.targets {
+		t.fails, t.tripped = 0, nil
+	}
 }
 
-// Stats returns a snapshot.
-func (e *Engine) Stats() Stats { return Stats{} }
+// CleanStale aborts the uploads of blobs that were begun longer than age ago and never finished, in all targets that have such a
+// thing. The errors are by target, nil entries included.
+func (e *Engine) CleanStale(ctx context.Context, age time.Duration) (aborted int, errs []error) {
+	errs = make([]error, len(e.targets))
+	counts := make([]int, len(e.targets))
+	var wg sync.WaitGroup
+	for i, t := range e.targets {
+		if cleaner, ok := t.Bucket.(store.Cleaner); ok {
+			wg.Go(func() {
+				n, err := cleaner.Clean(ctx, store.BlobPrefix, age)
+				if err != nil {
+					err = fmt.Errorf("clean %s: %w", t.Name, err)
+				}
+				counts[i], errs[i] = n, err
+			})
+		}
+	}
+	wg.Wait()
+	for _, n := range counts {
+		aborted += n
+	}
+	return aborted, errs
+}
 
-// Close ends the engine.
-func (e *Engine) Close(ctx context.Context) error { return nil }
+// closing is how long work that was told to end may take.
+const closing = 10 * time.Second
+
+// Close ends the engine: nothing more is admitted, and what is under way may finish until ctx ends; then it is given up. What was
+// downloaded in part stays in the spool for the next engine. The error is that of work which does not end.
+func (e *Engine) Close(ctx context.Context) error {
+	e.mu.Lock()
+	already := e.closed
+	e.closed = true
+	var open []*flight
+	for _, f := range e.flights {
+		open = append(open, f)
+	}
+	e.unlock()
+	if already {
+		return nil
+	}
+	for _, f := range open {
+		select {
+		case <-f.done:
+		case <-ctx.Done():
+		}
+	}
+	e.cancel(ErrClosed)
+	e.mu.Lock()
+	for _, f := range e.flights {
+		f.given = true
+		for _, l := range f.legs {
+			e.drop(l, ErrClosed)
+		}
+	}
+	e.unlock()
+	ended := make(chan struct{})
+	go func() { e.wg.Wait(); close(ended) }()
+	timer := time.NewTimer(closing)
+	defer timer.Stop()
+	select {
+	case <-ended:
+	case <-timer.C:
+		return errors.New("close transfer: a store does not give up")
+	}
+	return e.dir.close()
+}

@@ -1,6 +1,9 @@
 package transfer
 
-import "sync/atomic"
+import (
+	"errors"
+	"sync/atomic"
+)
 
 // Event is something that an operator may want to read in a log.
 type Event struct {
@@ -67,4 +70,45 @@ type counters struct {
 // targetCounters are those of one target.
 type targetCounters struct {
 	uploaded, copied, readBack, blobs, there, failed, behind, requests atomic.Int64
+}
+
+// count notes a result.
+func (t *targetCounters) count(b Blob, r Result) {
+	switch {
+	case r.Err != nil:
+		t.failed.Add(1)
+		if errors.Is(r.Err, ErrBehind) {
+			t.behind.Add(1)
+		}
+		return
+	case r.How == AlreadyThere:
+		t.there.Add(1)
+	case r.How == Copied:
+		t.copied.Add(b.Size)
+	default:
+		t.uploaded.Add(b.Size)
+	}
+	t.blobs.Add(1)
+}
+
+// Stats returns a snapshot.
+func (e *Engine) Stats() Stats {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	s := Stats{
+		SourceBytes: e.sourceBytes.Load(), SourceOpens: e.sourceOpens.Load(), Resumed: e.resumed.Load(), Blobs: e.blobs.Load(),
+		Open: len(e.flights), Fetching: int(e.slots.used), Disk: e.disk.used, Memory: e.memory.used,
+	}
+	for _, t := range e.targets {
+		ts := TargetStats{
+			Uploaded: t.uploaded.Load(), Copied: t.copied.Load(), ReadBack: t.readBack.Load(),
+			Blobs: t.blobs.Load(), There: t.there.Load(), Failed: t.failed.Load(), Behind: t.behind.Load(),
+			Requests: t.requests.Load(), Queued: len(t.queue), Running: len(t.running), TrippedBy: t.tripped,
+		}
+		for l := range t.running {
+			ts.Sending += l.pulse.reached.Load()
+		}
+		s.Targets = append(s.Targets, ts)
+	}
+	return s
 }

@@ -1,0 +1,318 @@
+package transfer
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"hash/crc32"
+	"io"
+	"os"
+	"syscall"
+	"time"
+)
+
+// errAnew is why a spool is given up that was pieced together and did not match.
+var errAnew = errors.New("the download begins anew")
+
+// keepFrom is how much a broken-off download must have brought to be worth keeping.
+const keepFrom = 1 << 20
+
+// fetch gets the bytes of a flight: waits for space and a place, downloads, and lets the legs that wait begin.
+func (e *Engine) fetch(f *flight) {
+	err := e.reserve(f)
+	if err == nil {
+		if err = e.acquire(f.ctx, &e.slots, 1, Set{}); err == nil {
+			err = e.download(f)
+			e.release(&e.slots, 1)
+		}
+	}
+	e.mu.Lock()
+	defer e.unlock()
+	f.fetching = false
+	f.parked = time.Now()
+	if err != nil {
+		e.failed(f, err)
+	}
+	e.land(f)
+	for _, p := range []*pool{&e.open, &e.disk, &e.memory} {
+		e.relieve(p)
+	}
+}
+
+// reserve takes the space that a flight needs.
+func (e *Engine) reserve(f *flight) error {
+	p := &e.disk
+	if f.blob.Size <= smallBlob {
+		p = &e.memory
+	}
+	if f.blob.Size > p.cap {
+		return fmt.Errorf("%w: the blob has %d bytes, the spool may have %d", ErrSpace, f.blob.Size, p.cap)
+	}
+	e.mu.Lock()
+	var need Set
+	for _, l := range f.legs {
+		if l.state != ended {
+			need.Add(l.target)
+		}
+	}
+	if p == &e.disk { // what an earlier process left counts as taken until here
+		p.put(e.dir.take(f.blob.Digest))
+	}
+	e.unlock()
+	if err := e.acquire(f.ctx, p, f.blob.Size, need); err != nil {
+		return err
+	}
+	e.mu.Lock()
+	defer e.unlock()
+	f.pool = p
+	return nil
+}
+
+// failed ends a flight's bytes: its legs that need them fail.
+func (e *Engine) failed(f *flight, err error) {
+	f.stage, f.failure = failed, err
+	if errors.Is(err, ErrSpace) && f.pool == &e.disk {
+		e.full(f, err)
+	}
+	again := errors.Is(err, ErrSource) || f.ctx.Err() != nil
+	if f.spool != nil {
+		f.spool.fail(err)
+	}
+	e.ground(f, again)
+	for _, l := range f.legs {
+		if l.step == send && l.state != ended {
+			e.drop(l, err)
+		}
+	}
+}
+
+// download fills the flight's spool, a second time from the start when what was pieced together turns out wrong.
+func (e *Engine) download(f *flight) error {
+	for second := false; ; second = true {
+		s, left, err := e.newSpool(f)
+		if err != nil {
+			return err
+		}
+		e.mu.Lock()
+		f.spool, f.stage = s, filling
+		if left == 0 {
+			e.tell(Began, f.blob, -1, 0, nil)
+		}
+		for _, l := range f.legs {
+			if l.step == send && l.state == waiting {
+				e.enqueue(l)
+			}
+		}
+		e.unlock()
+
+		d := &fetcher{e: e, f: f, s: s, hash: newHash(f.blob.Digest)}
+		err = d.run(left)
+		again := errors.Is(err, ErrCorrupt) && d.pieced && !second
+		e.mu.Lock()
+		switch {
+		case err == nil:
+			f.stage, f.crc = whole, &d.crc
+			s.verified(d.crc)
+			e.blobs.Add(1)
+			e.tell(Fetched, f.blob, -1, f.blob.Size, nil)
+		case again:
+			f.stage, f.spool = coming, nil
+			s.fail(errAnew)
+			if s.file != nil {
+				e.dir.remove(f.blob.Digest)
+			}
+			e.tell(Refetched, f.blob, -1, 0, err)
+		}
+		e.unlock()
+		if !again {
+			return err
+		}
+	}
+}
+
+// newSpool makes the place for a flight's bytes, and says how many are there from an earlier process.
+func (e *Engine) newSpool(f *flight) (*spool, int64, error) {
+	s := &spool{size: f.blob.Size}
+	if f.blob.Size <= smallBlob {
+		s.buf = make([]byte, f.blob.Size)
+		return s, 0, nil
+	}
+	file, left, err := e.dir.open(f.blob.Digest)
+	if err != nil {
+		return nil, 0, spaceError(err)
+	}
+	s.file = file
+	if left > f.blob.Size {
+		left = 0
+		if err := file.Truncate(0); err != nil {
+			file.Close()
+			return nil, 0, spaceError(err)
+		}
+	}
+	return s, left, nil
+}
+
+// spaceError says when the disk is full.
+func spaceError(err error) error {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG) {
+		return fmt.Errorf("%w: %w", ErrSpace, err)
+	}
+	return fmt.Errorf("%w: %w", errSpool, err)
+}
+
+// fetcher is one download into one spool, from the start to the digest.
+type fetcher struct {
+	e      *Engine
+	f      *flight
+	s      *spool
+	hash   hash.Hash
+	crc    uint32
+	off    int64
+	begun  bool // something was read
+	pieced bool // in more than one go
+}
+
+// run continues after the first left bytes, which are in the spool already.
+func (d *fetcher) run(left int64) error {
+	if left > 0 {
+		if err := d.reread(left); err != nil {
+			return err
+		}
+	}
+	size := d.f.blob.Size
+	since := d.off // where the tries were counted from
+	for tries := 0; d.off < size || !d.begun; {
+		ended, err := d.piece()
+		switch {
+		case err == nil && d.off == size:
+			continue
+		case errors.Is(err, ErrCorrupt), errors.Is(err, ErrSpace), errors.Is(err, ErrGone), errors.Is(err, errSpool):
+			return err
+		case d.f.ctx.Err() != nil:
+			return context.Cause(d.f.ctx)
+		}
+		if d.off-since >= min(smallBlob, size/16+1) {
+			since, tries = d.off, 0
+		}
+		if tries++; tries >= d.e.opt.Tries {
+			if ended {
+				return fmt.Errorf("%w: it ends after %d bytes of %d", ErrCorrupt, d.off, size)
+			}
+			return fmt.Errorf("%w: at %d of %d bytes: %w", ErrSource, d.off, size, err)
+		}
+		if err := rest(d.f.ctx, pause(tries)); err != nil {
+			return err
+		}
+	}
+	if got := hex.EncodeToString(d.hash.Sum(nil)); got != d.f.blob.Digest.Hex() {
+		return fmt.Errorf("%w: it is %s:%s", ErrCorrupt, d.f.blob.Digest.Algorithm(), got)
+	}
+	return nil
+}
+
+// errSpool is an error of the spool other than a full disk.
+var errSpool = errors.New("the spool cannot be used")
+
+// rest waits.
+func rest(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// reread hashes what an earlier process left.
+func (d *fetcher) reread(left int64) error {
+	buf := buffers.Get().(*[256 << 10]byte)
+	defer buffers.Put(buf)
+	for d.off < left {
+		if d.f.ctx.Err() != nil {
+			return context.Cause(d.f.ctx)
+		}
+		n, err := d.s.file.ReadAt(buf[:min(int64(len(buf)), left-d.off)], d.off)
+		if n == 0 {
+			return fmt.Errorf("%w: %w", errSpool, err)
+		}
+		d.take(buf[:n])
+	}
+	d.begun, d.pieced = true, true
+	d.e.resumed.Add(left)
+	d.e.mu.Lock()
+	d.e.tell(Continued, d.f.blob, -1, left, nil)
+	d.e.unlock()
+	return nil
+}
+
+// take hashes bytes that are in the spool.
+func (d *fetcher) take(b []byte) {
+	d.hash.Write(b)
+	d.crc = crc32.Update(d.crc, castagnoli, b)
+	d.off += int64(len(b))
+	d.s.show(d.off)
+}
+
+// piece reads the source from where the spool ends, until it ends or breaks off. ended: it ended of its own accord.
+func (d *fetcher) piece() (ended bool, err error) {
+	size := d.f.blob.Size
+	ctx, cancel := context.WithCancelCause(d.f.ctx)
+	defer cancel(nil)
+	stall := time.AfterFunc(d.e.opt.Stall, func() { cancel(ErrStalled) })
+	defer stall.Stop()
+	d.e.sourceOpens.Add(1)
+	if d.off > 0 {
+		d.pieced = true
+		d.e.mu.Lock()
+		d.e.tell(Continued, d.f.blob, -1, d.off, nil)
+		d.e.unlock()
+	}
+	body, err := d.e.opt.Source.Open(ctx, d.f.blob, d.off)
+	if err != nil {
+		return false, cause(ctx, err)
+	}
+	defer body.Close()
+	d.begun = true
+	buf := buffers.Get().(*[256 << 10]byte)
+	defer buffers.Put(buf)
+	for {
+		n, err := body.Read(buf[:min(int64(len(buf)), size-d.off+1)]) // one more, to see a source that has too much
+		d.e.sourceBytes.Add(int64(n))
+		stall.Reset(d.e.opt.Stall)
+		if d.off+int64(n) > size {
+			return false, fmt.Errorf("%w: it has more than %d bytes", ErrCorrupt, size)
+		}
+		if n > 0 {
+			if err := d.s.fill(buf[:n], d.off); err != nil {
+				if errors.Is(err, os.ErrClosed) {
+					return false, fmt.Errorf("%w: %w", errSpool, err)
+				}
+				return false, spaceError(err)
+			}
+			d.take(buf[:n])
+		}
+		switch {
+		case err == io.EOF:
+			if d.off < size {
+				return true, io.ErrUnexpectedEOF
+			}
+			return true, nil
+		case err != nil && d.off == size:
+			return false, nil // all is there; the digest decides
+		case err != nil:
+			return false, cause(ctx, err)
+		}
+	}
+}
+
+// cause returns why ctx ended, if it did, else err.
+func cause(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}

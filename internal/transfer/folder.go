@@ -1,0 +1,172 @@
+package transfer
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"ociproxy/internal/oci"
+)
+
+// keepFor is how long a file that a process left behind is kept to be continued.
+const keepFor = 72 * time.Hour
+
+// maxFolders bounds the processes that share one directory.
+const maxFolders = 1024
+
+// folder is where the spool's files lie: one of several numbered ones below the configured directory, locked, so that two
+// processes never write the same file. A file is named "<alg>-<hex>.part" by its blob; other names are left alone. It is under the
+// engine's lock, once made.
+type folder struct {
+	path string
+	lock *os.File
+	left map[oci.Digest]leftover // files that nobody works on
+}
+
+// leftover is a file of an earlier process or an earlier try.
+type leftover struct {
+	size int64
+	when time.Time
+}
+
+// openFolder takes the first folder below dir that no process has, and removes what was left long ago in all that none has.
+func openFolder(dir string) (*folder, error) {
+	var mine *folder
+	for i := range maxFolders {
+		path := filepath.Join(dir, fmt.Sprintf("spool-%d", i))
+		if mine != nil {
+			if _, err := os.Stat(path); err != nil {
+				break // they are numbered without gaps
+			}
+		}
+		if err := os.MkdirAll(path, 0o700); err != nil {
+			return nil, fmt.Errorf("spool: %w", err)
+		}
+		lock, err := lockFile(filepath.Join(path, "lock"))
+		if errors.Is(err, errLocked) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("spool: %w", err)
+		}
+		d := &folder{path: path, lock: lock, left: map[oci.Digest]leftover{}}
+		if err := d.scan(); err != nil {
+			_ = unlockFile(lock)
+			return nil, fmt.Errorf("spool: %w", err)
+		}
+		if mine == nil {
+			mine = d
+		} else {
+			_ = unlockFile(lock)
+		}
+	}
+	if mine == nil {
+		return nil, fmt.Errorf("spool %s: %d processes use it already", dir, maxFolders)
+	}
+	return mine, nil
+}
+
+// scan finds what is there, and removes what is old.
+func (d *folder) scan() error {
+	entries, err := os.ReadDir(d.path)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		name, part := strings.CutSuffix(entry.Name(), ".part")
+		alg, hex, _ := strings.Cut(name, "-")
+		digest, err := oci.ParseDigest(alg + ":" + hex)
+		if !part || err != nil || !digest.InStores() {
+			continue
+		}
+		info, err := entry.Info()
+		if errors.Is(err, fs.ErrNotExist) || err == nil && !info.Mode().IsRegular() {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if time.Since(info.ModTime()) > keepFor {
+			if err := os.Remove(d.name(digest)); err != nil {
+				return err
+			}
+			continue
+		}
+		d.left[digest] = leftover{size: info.Size(), when: info.ModTime()}
+	}
+	return nil
+}
+
+func (d *folder) name(b oci.Digest) string {
+	return filepath.Join(d.path, b.Algorithm()+"-"+b.Hex()+".part")
+}
+
+// size is what is left in all.
+func (d *folder) size() (n int64) {
+	for _, l := range d.left {
+		n += l.size
+	}
+	return n
+}
+
+// take says that somebody works on a blob's file from now on, and how large it was.
+func (d *folder) take(b oci.Digest) int64 {
+	n := d.left[b].size
+	delete(d.left, b)
+	return n
+}
+
+// open opens a blob's file, and says how large it is. It may be called without the lock by who took it.
+func (d *folder) open(b oci.Digest) (*os.File, int64, error) {
+	f, err := os.OpenFile(d.name(b), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, 0, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return nil, 0, err
+	}
+	return f, info.Size(), nil
+}
+
+// remove removes a blob's file. One that cannot be removed is found by the next process.
+func (d *folder) remove(b oci.Digest) { _ = os.Remove(d.name(b)) }
+
+// keep leaves a blob's file for later, if it is worth it, and says how large it is.
+func (d *folder) keep(b oci.Digest) int64 {
+	info, err := os.Stat(d.name(b))
+	if err != nil {
+		return 0
+	}
+	if info.Size() < keepFrom {
+		if os.Remove(d.name(b)) == nil {
+			return 0
+		}
+	}
+	d.left[b] = leftover{size: info.Size(), when: info.ModTime()}
+	return info.Size()
+}
+
+// evict removes the oldest file that is left, and says how large it was.
+func (d *folder) evict() (n int64, found bool) {
+	var oldest oci.Digest
+	for b, l := range d.left {
+		if oldest.IsZero() || l.when.Before(d.left[oldest].when) {
+			oldest = b
+		}
+	}
+	if oldest.IsZero() {
+		return 0, false
+	}
+	n = d.take(oldest)
+	d.remove(oldest)
+	return n, true
+}
+
+// close gives the folder back; what is left in it stays.
+func (d *folder) close() error { return unlockFile(d.lock) }

@@ -1,0 +1,87 @@
+package transfer
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+// pool is something of which there is only so much: places, bytes. Who comes first is served first, so that the large ones are not
+// overtaken for ever. It is under the engine's lock.
+type pool struct {
+	cap     int64 // as configured
+	limit   int64 // as it is now; lower after the disk was full
+	used    int64
+	waiting []*claim
+}
+
+// claim waits for its part of a pool.
+type claim struct {
+	n     int64
+	since time.Time
+	need  Set           // the targets that wait for what is claimed
+	ready chan struct{} // closed when it was granted
+}
+
+func (p *pool) setCap(n int64) { p.cap, p.limit = n, n }
+
+// grant serves who waits.
+func (p *pool) grant() {
+	for len(p.waiting) > 0 {
+		c := p.waiting[0]
+		if p.used+c.n > p.limit {
+			return
+		}
+		p.used += c.n
+		p.waiting = p.waiting[1:]
+		close(c.ready)
+	}
+}
+
+// short returns how much is lacking for the first who waits.
+func (p *pool) short() int64 {
+	if len(p.waiting) == 0 {
+		return 0
+	}
+	return p.used + p.waiting[0].n - p.limit
+}
+
+// acquire takes n of a pool, for the good of the targets of need. The error is the cause of ctx's end, or of the engine's.
+func (e *Engine) acquire(ctx context.Context, p *pool, n int64, need Set) error {
+	e.mu.Lock()
+	c := &claim{n: n, since: time.Now(), need: need, ready: make(chan struct{})}
+	p.waiting = append(p.waiting, c)
+	p.grant()
+	e.relieve(p)
+	e.unlock()
+	var err error
+	select {
+	case <-c.ready:
+		return nil
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	case <-e.ctx.Done():
+		err = context.Cause(e.ctx)
+	}
+	e.mu.Lock()
+	defer e.unlock()
+	if i := slices.Index(p.waiting, c); i >= 0 {
+		p.waiting = slices.Delete(p.waiting, i, i+1)
+	} else {
+		p.used -= n // granted in the meantime
+	}
+	p.grant()
+	return err
+}
+
+// release gives n back.
+func (e *Engine) release(p *pool, n int64) {
+	e.mu.Lock()
+	defer e.unlock()
+	p.put(n)
+}
+
+func (p *pool) put(n int64) {
+	p.used -= n
+	p.grant()
+}

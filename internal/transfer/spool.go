@@ -1,0 +1,197 @@
+package transfer
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+)
+
+// smallBlob is the largest blob that is kept in memory.
+const smallBlob = 1 << 20
+
+// spool holds one blob while it arrives and until every target has it. One goroutine fills it; any number read.
+//
+// The last byte counts as arrived only when the digest has matched: so nobody can send the whole of something wrong.
+type spool struct {
+	size int64
+	file *os.File // nil: in memory
+
+	mu      sync.RWMutex
+	buf     []byte
+	arrived int64 // bytes that may be read
+	over    bool  // nothing changes any more
+	err     error // why it will never be complete; set with over
+	crc     uint32
+	moved   chan struct{} // closed at the next change; nil: nobody waits
+}
+
+// fill puts the next bytes in. They may be read when show was called.
+func (s *spool) fill(b []byte, off int64) error {
+	if s.file != nil {
+		_, err := s.file.WriteAt(b, off)
+		return err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.buf == nil {
+		return os.ErrClosed
+	}
+	copy(s.buf[off:], b)
+	return nil
+}
+
+// show lets the first n bytes be read, the very last excepted.
+func (s *spool) show(n int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n = min(n, s.size-1); n > s.arrived && !s.over {
+		s.arrived = n
+		s.wake()
+	}
+}
+
+// verified ends the filling: all is there, and it is right.
+func (s *spool) verified(crc uint32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.over {
+		s.arrived, s.crc, s.over = s.size, crc, true
+		s.wake()
+	}
+}
+
+// fail makes every reading fail, now and later, and gives the memory back. Of several causes the first is told.
+func (s *spool) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err == nil {
+		s.err, s.over, s.arrived = err, true, 0
+		s.buf = nil
+		s.wake()
+	}
+	if s.file != nil {
+		s.file.Close() // a read that is under way ends first
+	}
+}
+
+func (s *spool) wake() {
+	if s.moved != nil {
+		close(s.moved)
+		s.moved = nil
+	}
+}
+
+// wait waits for the first n bytes.
+func (s *spool) wait(ctx context.Context, n int64) error {
+	for {
+		s.mu.RLock()
+		ready, err := s.arrived >= n && (n < s.size || s.over), s.err
+		s.mu.RUnlock()
+		switch {
+		case err != nil:
+			return err
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case ready:
+			return nil
+		}
+		s.mu.Lock()
+		if s.arrived >= n && (n < s.size || s.over) || s.err != nil {
+			s.mu.Unlock()
+			continue
+		}
+		if s.moved == nil {
+			s.moved = make(chan struct{})
+		}
+		moved := s.moved
+		s.mu.Unlock()
+		select {
+		case <-moved:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// readAt reads what is there already.
+func (s *spool) readAt(p []byte, off int64) (int, error) {
+	if s.file != nil {
+		n, err := s.file.ReadAt(p, off)
+		if err != nil {
+			s.mu.RLock()
+			defer s.mu.RUnlock()
+			if s.err != nil {
+				return n, s.err // the file was closed under us
+			}
+		}
+		return n, err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.err != nil {
+		return 0, s.err
+	}
+	return copy(p, s.buf[off:]), nil
+}
+
+// content is a spool as one upload sees it: it ends with the upload's context, and notes what the upload does.
+type content struct {
+	ctx    context.Context
+	spool  *spool
+	sha256 string
+	pulse  *pulse
+}
+
+func (c *content) Size() int64    { return c.spool.size }
+func (c *content) SHA256() string { return c.sha256 }
+
+func (c *content) CRC32C() uint32 {
+	c.spool.mu.RLock()
+	defer c.spool.mu.RUnlock()
+	return c.spool.crc
+}
+
+// Wait waits until the first n bytes are there.
+func (c *content) Wait(ctx context.Context, n int64) error {
+	c.pulse.rest()
+	defer c.pulse.beat()
+	if ctx == c.ctx {
+		return c.spool.wait(ctx, n)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(c.ctx, func() { cancel(context.Cause(c.ctx)) })()
+	return c.spool.wait(ctx, n)
+}
+
+func (c *content) Verified(ctx context.Context) error { return c.Wait(ctx, c.spool.size) }
+
+func (c *content) ReadAt(p []byte, off int64) (int, error) {
+	if off < 0 {
+		return 0, fmt.Errorf("read at %d: negative offset", off)
+	}
+	if off >= c.spool.size {
+		if err := c.Wait(c.ctx, c.spool.size); err != nil {
+			return 0, err
+		}
+		return 0, io.EOF
+	}
+	end := min(off+int64(len(p)), c.spool.size)
+	if err := c.Wait(c.ctx, end); err != nil {
+		return 0, err
+	}
+	n, err := c.spool.readAt(p[:end-off], off)
+	if err == nil && n < len(p) {
+		err = io.EOF
+	}
+	c.pulse.sent(off + int64(n))
+	return n, err
+}
+
+// failure returns why the spool will never be complete, or is no more.
+func (s *spool) failure() error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.err
+}
