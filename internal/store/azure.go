@@ -139,12 +139,6 @@ func azureFailure(err error, version string) error {
 	return brief
 }
 
-// isStatus says whether the service answered so.
-func isStatus(err error, code int) bool {
-	var resp *azcore.ResponseError
-	return errors.As(err, &resp) && resp.StatusCode == code
-}
-
 // azureError is an answer in one line: the library's text has some ten, with the whole body.
 type azureError struct{ *azcore.ResponseError }
 

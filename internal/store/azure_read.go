@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -38,6 +37,9 @@ func (b *azure) Get(ctx context.Context, key string, off, n int64) (io.ReadClose
 	if err != nil {
 		return nil, Attrs{}, err
 	}
+	if off < 0 {
+		return nil, Attrs{}, fmt.Errorf("get %s of %s: negative offset %d", key, b, off)
+	}
 	if n == 0 { // to Azure, a count of 0 means all
 		attrs, err := b.Head(ctx, key)
 		return io.NopCloser(strings.NewReader("")), attrs, err
@@ -57,7 +59,10 @@ func (b *azure) Get(ctx context.Context, key string, off, n int64) (io.ReadClose
 		Header:          Header{ContentType: value(resp.ContentType), CacheControl: value(resp.CacheControl)},
 		ContentEncoding: value(resp.ContentEncoding),
 	}
-	return &exact{ReadCloser: resp.NewRetryReader(ctx, nil), left: value(resp.ContentLength)}, attrs, nil
+	if n < 0 {
+		n = size - off
+	}
+	return &exact{ReadCloser: resp.NewRetryReader(ctx, nil), left: n}, attrs, nil
 }
 
 // List implements [Bucket].
@@ -111,13 +116,7 @@ func (b *azure) Delete(ctx context.Context, key, version string) error {
 		options.AccessConditions = azureConditions(version)
 	}
 	_, err = o.Delete(ctx, options)
-	if isStatus(err, http.StatusNotFound) && !errors.Is(azureFailure(err, ""), ErrUnfit) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("delete %s of %s: %w", key, b, azureFailure(err, "any"))
-	}
-	return nil
+	return deleted(ctx, b, key, azureFailure(err, "any"))
 }
 
 // value is what a pointer of the library points at, or nothing.

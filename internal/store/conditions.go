@@ -48,3 +48,17 @@ func unfit(did string, err error) error {
 	}
 	return fmt.Errorf("conditional writes: %s: %w", did, ErrUnfit)
 }
+
+// deleted makes the error of [Bucket.Delete] of the store's: that there is no object is none. Stores differ in whether no object is
+// another version than the one to be deleted.
+func deleted(ctx context.Context, b Bucket, key string, err error) error {
+	if errors.Is(err, ErrConflict) {
+		if _, gone := b.Head(ctx, key); errors.Is(gone, ErrNotFound) {
+			return nil
+		}
+	}
+	if err == nil || errors.Is(err, ErrNotFound) && !errors.Is(err, ErrConflict) {
+		return nil
+	}
+	return fmt.Errorf("delete %s of %s: %w", key, b, err)
+}

@@ -74,7 +74,7 @@ func (b *gcs) bucket() (*storage.BucketHandle, error) {
 
 func (b *gcs) connect() (*storage.Client, error) {
 	base := &unclear{b.opt.client().Transport}
-	opts := []option.ClientOption{storage.WithJSONReads()}
+	var opts []option.ClientOption
 	if b.endpoint != "" {
 		opts = append(opts, option.WithEndpoint(b.endpoint+"/storage/v1/"))
 	}
@@ -101,6 +101,9 @@ const gcsAttempts = 5
 
 // object returns the handle of a key.
 func (b *gcs) object(key string) (*storage.ObjectHandle, error) {
+	if err := checkKey(key); err != nil {
+		return nil, err
+	}
 	bucket, err := b.bucket()
 	if err != nil {
 		return nil, err
@@ -174,14 +177,19 @@ func gcsConditions(version string) (storage.Conditions, error) {
 	if version == "" {
 		return storage.Conditions{DoesNotExist: true}, nil
 	}
-	generation, err := strconv.ParseInt(version, 10, 64)
-	if err != nil || generation <= 0 {
-		return storage.Conditions{}, fmt.Errorf("version %q is no generation", version)
-	}
-	return storage.Conditions{GenerationMatch: generation}, nil
+	generation, err := generationOf(version)
+	return storage.Conditions{GenerationMatch: generation}, err
 }
 
-// gcsAttrs translates what the library says of an object.
+func generationOf(version string) (int64, error) {
+	generation, err := strconv.ParseInt(version, 10, 64)
+	if err != nil || generation <= 0 {
+		return 0, fmt.Errorf("version %q is no generation", version)
+	}
+	return generation, nil
+}
+
+// attrs translates what the library says of an object.
 func (b *gcs) attrs(o *storage.ObjectAttrs) Attrs {
 	crc := o.CRC32C
 	return Attrs{

@@ -31,17 +31,25 @@ func (b *gcs) Get(ctx context.Context, key string, off, n int64) (io.ReadCloser,
 	if err != nil {
 		return nil, Attrs{}, err
 	}
+	if off < 0 { // to the library, from the end
+		return nil, Attrs{}, fmt.Errorf("get %s of %s: negative offset %d", key, b, off)
+	}
 	r, err := o.ReadCompressed(true).NewRangeReader(ctx, off, n)
 	if err != nil {
 		return nil, Attrs{}, fmt.Errorf("get %s of %s: %w", key, b, b.failure(err, ""))
 	}
-	crc := r.Attrs.CRC32C
 	attrs := Attrs{
-		Key: key, Size: r.Attrs.Size, Version: strconv.FormatInt(r.Attrs.Generation, 10), Modified: r.Attrs.LastModified.UTC(), CRC32C: &crc,
+		Key: key, Size: r.Attrs.Size, Version: strconv.FormatInt(r.Attrs.Generation, 10), Modified: r.Attrs.LastModified.UTC(),
 		Header:          Header{ContentType: r.Attrs.ContentType, CacheControl: r.Attrs.CacheControl},
 		ContentEncoding: r.Attrs.ContentEncoding,
 	}
-	return &exact{ReadCloser: r, left: r.Remain()}, attrs, nil
+	if crc := r.Attrs.CRC32C; crc != 0 || attrs.Size == 0 { // 0 is also what the library says when there was none
+		attrs.CRC32C = &crc
+	}
+	if n < 0 {
+		n = r.Remain()
+	}
+	return &exact{ReadCloser: r, left: n}, attrs, nil
 }
 
 // List implements [Bucket].
@@ -89,16 +97,16 @@ func (b *gcs) Delete(ctx context.Context, key, version string) error {
 		return err
 	}
 	if version != "" {
-		conds, err := gcsConditions(version)
+		generation, err := generationOf(version)
 		if err != nil {
 			return fmt.Errorf("delete %s of %s: %w", key, b, err)
 		}
-		o = o.If(conds)
+		o = o.Generation(generation)
 	}
 	// Deleting twice is as good as once, so it may be tried again without a condition too.
-	err = o.Retryer(storage.WithPolicy(storage.RetryAlways)).Delete(ctx)
-	if err = b.failure(err, "any"); err != nil && !errors.Is(err, ErrNotFound) {
-		return fmt.Errorf("delete %s of %s: %w", key, b, err)
+	err = b.failure(o.Retryer(storage.WithPolicy(storage.RetryAlways)).Delete(ctx), "any")
+	if version != "" && errors.Is(err, ErrNotFound) { // that generation
+		err = fmt.Errorf("%w: %w", ErrConflict, err)
 	}
-	return nil
+	return deleted(ctx, b, key, err)
 }
