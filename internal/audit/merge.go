@@ -21,7 +21,7 @@ type row struct {
 	digest  oci.Digest
 	blob    int32 // number among the needs; -1: no image needs it
 	want    int64 // size by the manifests; absent, notKnown
-	record  int64 // size by the inventory; absent
+	record  int64 // size by the inventory; absent; notKnown when the inventories that list it do not agree
 	object  int64 // size by the listing; absent; notKnown when there is no listing
 	version string
 }
@@ -33,7 +33,7 @@ func (r row) judge() (Class, string) {
 		size = r.record
 	}
 	switch {
-	case r.record >= 0 && r.object == absent:
+	case r.record != absent && r.object == absent:
 		return Lost, "the inventory lists it, there is no object"
 	case r.want != absent && r.object == absent:
 		return Missing, "no object"
@@ -43,6 +43,8 @@ func (r row) judge() (Class, string) {
 		return Short, fmt.Sprintf("%d bytes, not %d", r.object, size)
 	case r.record >= 0 && size >= 0 && r.record != size:
 		return Short, fmt.Sprintf("the inventory says %d bytes, not %d", r.record, size)
+	case r.record == notKnown:
+		return Short, "the inventories of the stores do not agree on its size"
 	case r.want == absent:
 		return Unexpected, "no image needs it"
 	case r.record == absent:
@@ -107,6 +109,9 @@ func rows(n *needs, order []int32, l lists) iter.Seq2[row, error] {
 			}
 			if records.ok && records.digest.String() == least {
 				r.digest, r.record = records.digest, records.value.Size
+				if r.record < 0 {
+					r.record = notKnown
+				}
 				records.next()
 			}
 			if objects.ok && objects.digest.String() == least {

@@ -67,7 +67,7 @@ func naive(want, record, object int64, listed bool) Class {
 		return Lost
 	case needed && (!there || !listed && !inInventory):
 		return Missing
-	case listed && wrong(object), wrong(record):
+	case listed && wrong(object), wrong(record), record == notKnown:
 		return Short
 	case !needed:
 		return Unexpected
@@ -102,7 +102,7 @@ func TestRows(t *testing.T) {
 				n.add(Image{Repository: "r", Digest: d, Blobs: []Blob{{d, want[d]}}}, func(oci.Digest) bool { return true })
 			}
 			if rng.IntN(4) > 0 {
-				recorded[d] = 1 + rng.Int64N(2)
+				recorded[d] = []int64{1, 2, 1, 2, notKnown}[rng.IntN(5)]
 			}
 			if rng.IntN(4) > 0 {
 				there[d] = 1 + rng.Int64N(2)

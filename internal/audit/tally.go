@@ -36,7 +36,7 @@ func (f *tally) row(r row) {
 	if f.opt.From != Listing {
 		size = r.record
 	}
-	if size >= 0 {
+	if size != absent {
 		f.report.Held.add(size)
 	}
 }
@@ -87,7 +87,7 @@ func (f *tally) add(r row, c Class, detail string) {
 		}
 	}
 	if c != Unexpected && c != Unknown {
-		f.faults = append(f.faults, fault{store: f.index, class: c, digest: r.digest, blob: r.blob, record: r.record >= 0, size: size})
+		f.faults = append(f.faults, fault{store: f.index, class: c, digest: r.digest, blob: r.blob, record: r.record != absent, size: size})
 	}
 	if c != Unexpected {
 		f.opt.Progress.Found.Add(1)
