@@ -4,7 +4,7 @@
 #   scripts/parts.sh SET…
 #
 # Go programs are built into .bin/ ($OCIPROXY_PARTS when set), one after another. Which version a program there has is
-# asked of the program itself, so a second run builds nothing. Debian packages are installed where root may do so;
+# asked of the program itself, so a second run builds nothing; of a package of npm, its package.json. Debian packages are installed where root may do so;
 # elsewhere it says what to install, and the tests that need them are skipped.
 set -euo pipefail
 
@@ -35,6 +35,28 @@ install_go() {
   say "$file $version built in $((SECONDS - start)) s"
 }
 
+# install_npm DIR PACKAGE@VERSION: into a directory of its own.
+install_npm() {
+  local dir=$bin/$1 package=${2%@*} version=${2##*@}
+  local manifest=$dir/node_modules/$package/package.json
+  [ -f "$manifest" ] && grep -q "\"version\": \"$version\"" "$manifest" && return
+  if ! command -v npm >/dev/null; then
+    say "not installed: $2"
+    say "hint: install Node.js with npm and run this again; tests that need it are skipped"
+    return
+  fi
+  local start=$SECONDS log
+  log=$(mktemp)
+  mkdir -p "$dir"
+  if ! npm install --prefix "$dir" --no-audit --no-fund --no-update-notifier --save-exact "$2" </dev/null >"$log" 2>&1; then
+    tail -20 "$log" >&2
+    say "npm install $2: see above"
+    exit 1
+  fi
+  rm -f "$log"
+  say "$1 $version installed in $((SECONDS - start)) s"
+}
+
 apt_missing=()
 want_apt() {
   local packages
@@ -62,13 +84,17 @@ install_apt() {
 }
 
 [ $# -gt 0 ] || { echo "usage: scripts/parts.sh SET…  (unit, lint, test, slow, bench)" >&2; exit 2; }
+npms=()
 while read -r kind set file source; do
   case $kind in '' | '#'*) continue ;; esac
   [[ " $* " == *" $set "* ]] || continue
   case $kind in
   go) install_go "$file" "$source" ;;
+  npm) npms+=("$file $source") ;;
   apt) want_apt "$file" "$source" ;;
   *) say "parts.txt: unknown kind $kind"; exit 2 ;;
   esac
 done <"$here/scripts/parts.txt"
 install_apt
+# After Debian's packages, which may bring npm.
+for npm in "${npms[@]}"; do install_npm "${npm% *}" "${npm#* }"; done

@@ -131,6 +131,8 @@ func azureFailure(err error, version string) error {
 		return fmt.Errorf("%w: %w", ErrDenied, brief)
 	case bloberror.HasCode(err, bloberror.LeaseIDMissing, bloberror.BlobImmutableDueToPolicy):
 		return fmt.Errorf("%w: %w", ErrDenied, brief)
+	case bloberror.HasCode(err, bloberror.SourceConditionNotMet):
+		return fmt.Errorf("%w: %w", ErrConflict, brief)
 	case version == "" && (bloberror.HasCode(err, bloberror.BlobAlreadyExists) || resp.StatusCode == http.StatusPreconditionFailed):
 		return fmt.Errorf("%w: %w", ErrExists, brief)
 	case resp.StatusCode == http.StatusPreconditionFailed, resp.StatusCode == http.StatusNotFound:

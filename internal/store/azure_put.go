@@ -137,11 +137,7 @@ func (u *azureUpload) single(ctx context.Context) (*azcore.ETag, *time.Time, fun
 func (u *azureUpload) blocks(ctx context.Context) (*azcore.ETag, *time.Time, func(context.Context) (bool, error), error) {
 	size := u.content.Size()
 	length := max(azureBlock, (size+azureBlocks-1)/azureBlocks)
-	// The names of blocks are shared by all who write to this blob: chance keeps ours apart.
-	var name [16]byte
-	if _, err := rand.Read(name[:12]); err != nil {
-		return nil, nil, nil, err
-	}
+	names := newBlockNames()
 	var ids []string
 	var crc uint32
 	group, staging := errgroup.WithContext(ctx)
@@ -153,8 +149,7 @@ func (u *azureUpload) blocks(ctx context.Context) (*azcore.ETag, *time.Time, fun
 		if sum, crc, arriving = u.sum(staging, off, n, crc); arriving != nil {
 			break
 		}
-		binary.BigEndian.PutUint32(name[12:], uint32(len(ids))) //nolint:gosec // at most azureBlocks
-		id := base64.StdEncoding.EncodeToString(name[:])
+		id := names.next()
 		ids = append(ids, id)
 		group.Go(func() error {
 			_, err := u.blob.StageBlock(staging, id, u.body(off, n),
@@ -203,4 +198,22 @@ func (u *azureUpload) sum(ctx context.Context, off, n int64, crc uint32) ([]byte
 		off += int64(len(p))
 	}
 	return h.Sum(nil), crc, nil
+}
+
+// blockNames makes the names of one upload's blocks. They are shared by all who write to a blob: chance keeps them apart.
+type blockNames struct {
+	bytes [16]byte
+	count uint32
+}
+
+func newBlockNames() *blockNames {
+	var b blockNames
+	_, _ = rand.Read(b.bytes[:12]) // never fails
+	return &b
+}
+
+func (b *blockNames) next() string {
+	binary.BigEndian.PutUint32(b.bytes[12:], b.count)
+	b.count++
+	return base64.StdEncoding.EncodeToString(b.bytes[:])
 }

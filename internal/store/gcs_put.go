@@ -54,15 +54,20 @@ func (b *gcs) put(ctx context.Context, key string, c Content, h Header, version 
 	if err != nil {
 		return Attrs{}, err
 	}
-	attrs := b.attrs(written)
-	if attrs.Size != c.Size() || *attrs.CRC32C != c.CRC32C() {
-		err := fmt.Errorf("the store holds %d bytes of CRC32C %08x, not %d of %08x", attrs.Size, *attrs.CRC32C, c.Size(), c.CRC32C())
-		if gone := b.Delete(ctx, key, attrs.Version); gone != nil {
-			err = fmt.Errorf("%w, and it stays there: %w", err, gone)
-		}
-		return Attrs{}, err
+	crc := c.CRC32C()
+	return b.whole(ctx, b.attrs(written), c.Size(), &crc)
+}
+
+// whole compares what the store says it has written with what it should be, and removes what is wrong. A nil checksum is not known.
+func (b *gcs) whole(ctx context.Context, got Attrs, size int64, crc *uint32) (Attrs, error) {
+	if got.Size == size && (crc == nil || *got.CRC32C == *crc) {
+		return got, nil
 	}
-	return attrs, nil
+	err := fmt.Errorf("the store holds %d bytes of CRC32C %08x, which is wrong", got.Size, *got.CRC32C)
+	if gone := b.Delete(context.WithoutCancel(ctx), got.Key, got.Version); gone != nil {
+		err = fmt.Errorf("%w, and it stays there: %w", err, gone)
+	}
+	return Attrs{}, err
 }
 
 // upload sends the content. When it fails, the resumable upload is left to expire.

@@ -1,0 +1,157 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/sas"
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	// azureCopySingle is up to which size a blob is copied by one request, and then the size of the blocks. The service takes
+	// 5000 MiB in one, but answers only when it is done.
+	azureCopySingle = 256 << 20
+	// azureCopyTime is how long such a request may stand still beyond the time-out.
+	azureCopyTime = 10 * time.Minute
+)
+
+// CopiesFrom implements [Copier].
+func (b *azure) CopiesFrom(src Bucket) bool {
+	from, ok := src.(*azure)
+	return ok && from.cloud() == b.cloud()
+}
+
+// cloud is the endpoint without the account: the service reads from its own public one, not from another cloud's.
+func (b *azure) cloud() string {
+	u := b.container.URL()
+	return strings.Replace(strings.TrimSuffix(u, "/"+b.name), b.account, "", 1)
+}
+
+// CopyFrom implements [Copier]. The service reads the source itself, by requests that end when it has (Put Blob From URL, Put Block
+// From URL): nothing has to be polled, and nothing is to be seen before the last.
+func (b *azure) CopyFrom(ctx context.Context, key string, src Bucket, from Attrs, h Header) (Attrs, error) {
+	attrs, err := Attrs{}, ErrCannotCopy
+	if b.CopiesFrom(src) {
+		attrs, err = b.copyFrom(ctx, key, src.(*azure), from, h)
+	}
+	if err != nil {
+		return Attrs{}, fmt.Errorf("copy %s from %s to %s: %w", from.Key, src, b, err)
+	}
+	return attrs, nil
+}
+
+func (b *azure) copyFrom(ctx context.Context, key string, src *azure, from Attrs, h Header) (Attrs, error) {
+	o, err := b.blob(key)
+	if err != nil {
+		return Attrs{}, err
+	}
+	c := &azureCopy{blob: o, from: from, parallel: b.opt.parallel(),
+		headers: &blob.HTTPHeaders{BlobContentType: &h.ContentType, BlobCacheControl: &h.CacheControl}}
+	if c.source, c.bearer, err = src.readable(ctx, from.Key); err != nil {
+		return Attrs{}, err
+	}
+	tag := azcore.ETag(`"` + from.Version + `"`)
+	c.unchanged = &blob.SourceModifiedAccessConditions{SourceIfMatch: &tag}
+	patient := withPatience(ctx, azureCopyTime)
+	run := c.blocks
+	if from.Size <= azureCopySingle {
+		run = c.single
+	}
+	if err := run(patient); err != nil {
+		return Attrs{}, azureCopyFailure(err)
+	}
+	// The answers tell no size.
+	attrs, err := b.Head(ctx, key)
+	if err == nil && attrs.Size != from.Size {
+		err = fmt.Errorf("the copy has %d bytes, the source %d", attrs.Size, from.Size)
+	}
+	return attrs, err
+}
+
+// azureCopyFailure tells what this store will not copy from what is there or fails.
+func azureCopyFailure(err error) error {
+	var resp *azcore.ResponseError
+	if !errors.As(err, &resp) {
+		return err
+	}
+	brief := azureFailure(err, "")
+	switch resp.StatusCode {
+	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotImplemented:
+		return fmt.Errorf("%w: %w", ErrCannotCopy, brief)
+	}
+	return brief
+}
+
+// readable returns an address under which the service can read a blob, and the authorization to send along, if any.
+func (b *azure) readable(ctx context.Context, key string) (address string, bearer *string, err error) {
+	o, err := b.blob(key)
+	if err != nil {
+		return "", nil, err
+	}
+	if b.key != nil {
+		address, err = o.GetSASURL(sas.BlobPermissions{Read: true}, time.Now().Add(azureSAS), nil)
+		return address, nil, err
+	}
+	token, err := b.token.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{"https://storage.azure.com/.default"}})
+	if err != nil {
+		return "", nil, fmt.Errorf("token to read the source: %w", err)
+	}
+	text := "Bearer " + token.Token
+	return o.URL(), &text, nil
+}
+
+// azureSAS is how long the permission to read the source lasts: as long as a large copy may take.
+const azureSAS = 12 * time.Hour
+
+// azureCopy is a CopyFrom on its way.
+type azureCopy struct {
+	blob      *blockblob.Client
+	from      Attrs
+	source    string
+	bearer    *string
+	unchanged *blob.SourceModifiedAccessConditions
+	headers   *blob.HTTPHeaders
+	parallel  int
+}
+
+func (c *azureCopy) single(ctx context.Context) error {
+	_, err := c.blob.UploadBlobFromURL(ctx, c.source, &blockblob.UploadBlobFromURLOptions{
+		HTTPHeaders: c.headers, AccessConditions: azureConditions(""),
+		SourceModifiedAccessConditions: c.unchanged, CopySourceAuthorization: c.bearer,
+	})
+	return err
+}
+
+func (c *azureCopy) blocks(ctx context.Context) error {
+	names := newBlockNames()
+	length := max(azureCopySingle, (c.from.Size+azureBlocks-1)/azureBlocks)
+	var ids []string
+	group, staging := errgroup.WithContext(ctx)
+	group.SetLimit(c.parallel)
+	for off := int64(0); off < c.from.Size; off += length {
+		n := min(length, c.from.Size-off)
+		id := names.next()
+		ids = append(ids, id)
+		group.Go(func() error {
+			_, err := c.blob.StageBlockFromURL(staging, id, c.source, &blockblob.StageBlockFromURLOptions{
+				Range: blob.HTTPRange{Offset: off, Count: n}, SourceModifiedAccessConditions: c.unchanged, CopySourceAuthorization: c.bearer,
+			})
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	_, err := c.blob.CommitBlockList(ctx, ids, &blockblob.CommitBlockListOptions{HTTPHeaders: c.headers,
+		AccessConditions: azureConditions("")})
+	return err
+}

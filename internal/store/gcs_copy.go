@@ -1,0 +1,64 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"cloud.google.com/go/storage"
+)
+
+// gcsRewrite is how long one request of a copy may stand still beyond the time-out: the service answers after some 30 s at the latest,
+// with how far it has come.
+const gcsRewrite = time.Minute
+
+// CopiesFrom implements [Copier].
+func (b *gcs) CopiesFrom(src Bucket) bool {
+	from, ok := src.(*gcs)
+	return ok && from.endpoint == b.endpoint
+}
+
+// CopyFrom implements [Copier]. It rewrites the object, which takes several requests for a large one between locations; nothing is
+// to be seen before the last. What was copied has the source's CRC32C, or it is removed again.
+func (b *gcs) CopyFrom(ctx context.Context, key string, src Bucket, from Attrs, h Header) (Attrs, error) {
+	if !b.CopiesFrom(src) {
+		return Attrs{}, fmt.Errorf("copy %s from %s to %s: %w", from.Key, src, b, ErrCannotCopy)
+	}
+	attrs, err := b.copyFrom(ctx, key, src.(*gcs), from, h)
+	if err != nil {
+		return Attrs{}, fmt.Errorf("copy %s from %s to %s: %w", from.Key, src, b, err)
+	}
+	return attrs, nil
+}
+
+func (b *gcs) copyFrom(ctx context.Context, key string, src *gcs, from Attrs, h Header) (Attrs, error) {
+	generation, err := generationOf(from.Version)
+	if err != nil {
+		return Attrs{}, err
+	}
+	object, err := b.object(key)
+	if err != nil {
+		return Attrs{}, err
+	}
+	// The source as this bucket's credentials see it. A generation never changes, so it needs no condition.
+	source := b.client.Bucket(src.name).Object(src.prefix + from.Key).Generation(generation)
+	var lost atomic.Int32
+	copier := object.If(storage.Conditions{DoesNotExist: true}).CopierFrom(source)
+	copier.ContentType, copier.CacheControl = h.ContentType, h.CacheControl
+	written, err := copier.Run(countUnclear(withPatience(ctx, gcsRewrite), &lost))
+	if err == nil {
+		return b.whole(ctx, b.attrs(written), from.Size, from.CRC32C)
+	}
+	err = b.failure(err, "")
+	if errors.Is(err, ErrExists) && lost.Load() > 0 {
+		if there, headErr := b.Head(ctx, key); headErr == nil && there.Size == from.Size && from.CRC32C != nil && *there.CRC32C == *from.CRC32C {
+			return there, nil
+		}
+	}
+	if errors.Is(err, ErrDenied) {
+		return Attrs{}, fmt.Errorf("%w: %w", ErrCannotCopy, err)
+	}
+	return Attrs{}, err
+}
