@@ -47,10 +47,7 @@ func (e *Engine) relieve(p *pool) {
 // onlyCopies says whether nothing that is pending reads the spool now.
 func (f *flight) onlyCopies() bool {
 	for _, l := range f.legs {
-		if l.state != ended && l.step != carry && l.lead == nil {
-			return false
-		}
-		if l.lead != nil && l.lead.step != carry {
+		if l.state != ended && l.step != carry {
 			return false
 		}
 	}
