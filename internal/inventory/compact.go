@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"math/rand/v2"
 	"slices"
 	"strings"
 )
@@ -185,7 +186,8 @@ func (w *Writer) retire(ctx context.Context, sha256 string) {
 }
 
 func (w *Writer) mark(ctx context.Context, sha256, version string) error {
-	const text = "in no head since this was written\n"
+	// The nonce makes each mark another object: a bucket's versions may follow from the bytes.
+	text := fmt.Sprintf("in no head since this was written, %016x\n", rand.Uint64())
 	_, err := w.bucket.Put(ctx, retiredPrefix+sha256, Object{
 		Body: strings.NewReader(text), Size: int64(len(text)), ContentType: "text/plain", CacheControl: "no-cache",
 	}, version)

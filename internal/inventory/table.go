@@ -3,10 +3,12 @@ package inventory
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/hex"
 	"iter"
 	"runtime"
 	"slices"
 	"sort"
+	"strings"
 	"time"
 
 	"ociproxy/internal/oci"
@@ -113,6 +115,25 @@ func (t *Table) All() iter.Seq2[oci.Digest, Entry] {
 			for i := range p.n {
 				d, e := p.at(i)
 				if !yield(d, e) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Prefix returns the digests whose text begins with prefix, an algorithm and perhaps some digits ("sha256:0a"), in ascending order.
+func (t *Table) Prefix(prefix string) iter.Seq2[oci.Digest, Entry] {
+	return func(yield func(oci.Digest, Entry) bool) {
+		for p := range t.each() {
+			digits, ok := strings.CutPrefix(prefix, p.alg.prefix())
+			if !ok {
+				continue
+			}
+			from := sort.Search(p.n, func(i int) bool { return hex.EncodeToString(p.digest(i)) >= digits })
+			for i := from; i < p.n; i++ {
+				d, e := p.at(i)
+				if !strings.HasPrefix(d.Hex(), digits) || !yield(d, e) {
 					return
 				}
 			}

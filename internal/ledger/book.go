@@ -24,6 +24,7 @@ type book struct {
 
 	// Guarded by the ledger's lock.
 	pending  []inventory.Record
+	writing  int         // notes that were pending and are on their way
 	flushing bool        // something in the background will write
 	timer    *time.Timer // that starts it; nil: none
 	retry    time.Time   // not before this, after a failure
@@ -79,7 +80,7 @@ func (l *Ledger) Add(ctx context.Context, i int, records ...inventory.Record) er
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for len(b.pending) >= maxPending*l.opt.FlushRecords {
+	for len(b.pending)+b.writing >= maxPending*l.opt.FlushRecords {
 		l.mu.Unlock()
 		err := l.flush(ctx, b)
 		l.mu.Lock()
@@ -97,11 +98,7 @@ func (l *Ledger) Add(ctx context.Context, i int, records ...inventory.Record) er
 		}
 		x.add(i, r.Digest, r.Size)
 		b.pending = append(b.pending, r)
-		if len(x.since) >= x.foldAt {
-			if err := x.fold(); err != nil {
-				l.log.Warn("the ledger grows in memory", "error", err.Error())
-			}
-		}
+		x.relieve(l.log)
 	}
 	l.schedule(b)
 	return nil
@@ -179,7 +176,7 @@ func (l *Ledger) flush(ctx context.Context, b *book) error {
 func (l *Ledger) write(ctx context.Context, b *book, rewrite bool) error {
 	l.mu.Lock()
 	batch := b.pending
-	b.pending = nil
+	b.pending, b.writing = nil, len(batch)
 	l.mu.Unlock()
 	if len(batch) == 0 && !rewrite {
 		return nil
@@ -187,6 +184,7 @@ func (l *Ledger) write(ctx context.Context, b *book, rewrite bool) error {
 	h, err := b.writer.Apply(ctx, batch...)
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	b.writing = 0
 	if err != nil {
 		b.pending = append(batch, b.pending...)
 		b.retry = time.Now().Add(l.opt.FlushEvery)

@@ -1,6 +1,8 @@
 package ledger
 
 import (
+	"log/slog"
+
 	"ociproxy/internal/inventory"
 	"ociproxy/internal/oci"
 )
@@ -68,6 +70,16 @@ func (x *index) drop(i int) {
 		s.held.Remove(i)
 		s.gone.Remove(i)
 		x.since[d] = s
+	}
+}
+
+// relieve bounds what is kept beside the table.
+func (x *index) relieve(log *slog.Logger) {
+	if len(x.since) < x.foldAt {
+		return
+	}
+	if err := x.fold(); err != nil {
+		log.Warn("the ledger grows in memory", "error", err.Error())
 	}
 }
 

@@ -1,0 +1,227 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"ociproxy/internal/inventory"
+	"ociproxy/internal/oci"
+	"ociproxy/internal/store"
+)
+
+// put puts a blob that is not what its digest says: nobody reads it here.
+func put(t *testing.T, b *watched, r inventory.Record) {
+	t.Helper()
+	b.write(t, store.BlobKey(r.Digest), strings.Repeat("x", int(r.Size)))
+}
+
+// TestSpans: every key is in one span.
+func TestSpans(t *testing.T) {
+	b := open(t)
+	var want []string
+	for _, name := range []string{
+		"!", "blake3:00", "sha1:00", "sha25", "sha256", "sha256-", "sha256:", "sha256:0", "sha256:0~", "sha256:0~a", "sha256:9", "sha256:9~", "sha256:9~a",
+		"sha256:A", "sha256:a", "sha256:f", "sha256:f~", "sha256:f~b", "sha256:g", "sha256:~", "sha384:00", "sha512:", "sha512:0", "sha512:~", "sha512:~a", "sha513", "zzz",
+		digest(1).String(), digest(3).String(), digest(1).String() + "0", strings.ToUpper(digest(10).String()),
+	} {
+		b.write(t, store.BlobPrefix+name, "x")
+		want = append(want, name)
+	}
+	b.write(t, "containers/imaget", "x")
+	b.write(t, "containers/image", "x")
+	var got, blobs []string
+	for _, s := range spans() {
+		for o, err := range s.list(t.Context(), b) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, strings.TrimPrefix(o.key, store.BlobPrefix))
+			if !o.digest.IsZero() {
+				blobs = append(blobs, o.digest.String())
+			}
+		}
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	slices.Sort(blobs)
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("keys (-want +got)\n%s", d)
+	}
+	if d := cmp.Diff([]string{digest(1).String(), digest(3).String()}, blobs); d != "" {
+		t.Errorf("blobs (-want +got)\n%s", d)
+	}
+}
+
+// TestRebuild makes inventories wrong in every way at random, and rebuilds them.
+func TestRebuild(t *testing.T) {
+	for seed := range uint64(4) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(seed, 9))
+			b := open(t)
+			l := books(t, Options{}, b)
+			want := newHolding()
+			var expect Rebuilt
+			for i := range 60 {
+				r := blob(i)
+				there, recorded, other := rng.IntN(4) > 0, rng.IntN(4) > 0, rng.IntN(8) == 0
+				if there {
+					put(t, b, r)
+					want.add(r)
+					expect.Blobs++
+					expect.Bytes += r.Size
+				}
+				if recorded {
+					if other {
+						r.Size += 7
+					}
+					add(t, l, 0, r)
+				}
+				switch {
+				case there && !recorded:
+					expect.Added++
+				case there && other:
+					expect.Resized++
+				case !there && recorded:
+					expect.Removed++
+				}
+			}
+			add(t, l, 0, image(1))
+			good(t, l.Flush(t.Context()))
+			b.write(t, store.BlobPrefix+"index.html", "x")
+			expect.Unexpected, expect.Keys = 1, []string{store.BlobPrefix + "index.html"}
+
+			before := ask(l, 0)
+			dry, err := l.Rebuild(t.Context(), 0, RebuildOptions{DryRun: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(expect, dry); d != "" {
+				t.Errorf("dry run (-want +got)\n%s", d)
+			}
+			same(t, "after a dry run", before, ask(books(t, Options{}, b), 0))
+			got, err := l.Rebuild(t.Context(), 0, RebuildOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(expect, got); d != "" {
+				t.Errorf("(-want +got)\n%s", d)
+			}
+			same(t, "here", want, ask(l, 0))
+			add(t, l, 0, image(1))
+			good(t, l.Flush(t.Context()))
+			want.add(image(1))
+			l = books(t, Options{}, b)
+			same(t, "in the store", want, ask(l, 0))
+			// Nothing is left to do, and images stay.
+			got, err = l.Rebuild(t.Context(), 0, RebuildOptions{})
+			if err != nil || got.Changes() != 0 {
+				t.Errorf("again: %+v, %v", got, err)
+			}
+			same(t, "again", want, ask(books(t, Options{}, b), 0))
+		})
+	}
+}
+
+// during does something when a listing begins, once.
+type during struct {
+	*watched
+	do func()
+}
+
+func (d *during) List(ctx context.Context, prefix, after string) iter.Seq2[store.Attrs, error] {
+	if strings.HasPrefix(prefix, store.BlobPrefix) && d.do != nil {
+		do := d.do
+		d.do = nil
+		do()
+	}
+	return d.watched.List(ctx, prefix, after)
+}
+
+// What a mirror puts and records while a rebuild lists stays.
+func TestRebuildBesideMirror(t *testing.T) {
+	b := open(t)
+	mirror := books(t, Options{}, b)
+	put(t, b, blob(1))
+	add(t, mirror, 0, blob(1), blob(2))
+	good(t, mirror.Flush(t.Context()))
+	d := &during{watched: b}
+	l, err := Open(t.Context(), []Store{{"s0", d}}, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	d.do = func() { // the listing will have none of these
+		add(t, mirror, 0, blob(4), image(4))
+		good(t, mirror.Flush(t.Context()))
+	}
+	got, err := l.Rebuild(t.Context(), 0, RebuildOptions{Deny: func(d oci.Digest) bool { return d == digest(1) }})
+	if err != nil || got.Removed != 2 || got.Denied != 1 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	want := newHolding()
+	want.add(blob(4))
+	same(t, "in the store", want, ask(books(t, Options{}, b), 0))
+}
+
+// An inventory that cannot be read is replaced only when that is asked for.
+func TestRebuildBroken(t *testing.T) {
+	for name, spoil := range map[string]func(b *watched){
+		"head":    func(b *watched) { b.write(t, "inventory/head.json", "<html>") },
+		"foreign": func(b *watched) { b.write(t, "inventory/head.json", strings.Replace(b.read(t, "inventory/head.json"), `"s0"`, `"s1"`, 1)) },
+		"segment": func(b *watched) {
+			for o := range b.Bucket.List(t.Context(), "inventory/seg/", "") {
+				b.write(t, o.Key, "segment")
+			}
+		},
+		"segment gone": func(b *watched) {
+			for o := range maps.Keys(maps.Collect(b.Bucket.List(t.Context(), "inventory/seg/", ""))) {
+				if err := b.Bucket.Delete(t.Context(), o.Key, ""); err != nil {
+					t.Fatal(err)
+				}
+			}
+		},
+	} {
+		for _, blobs := range []int{0, 3} {
+			t.Run(fmt.Sprint(name, blobs), func(t *testing.T) {
+				b := open(t)
+				l := books(t, Options{}, b)
+				add(t, l, 0, blob(1), blob(8), image(1))
+				good(t, l.Flush(t.Context()))
+				spoil(b)
+				want := newHolding()
+				for i := range blobs {
+					put(t, b, blob(i))
+					want.add(blob(i))
+				}
+				l = books(t, Options{}, b)
+				if _, err := l.Rebuild(t.Context(), 0, RebuildOptions{}); !errors.Is(err, ErrUnusable) {
+					t.Errorf("without force: %v", err)
+				}
+				if got, err := l.Rebuild(t.Context(), 0, RebuildOptions{Force: true, DryRun: true}); err != nil || !got.Anew {
+					t.Errorf("dry run: %+v, %v", got, err)
+				}
+				if books(t, Options{}, b).Fault(0) == nil {
+					t.Error("a dry run changed the inventory")
+				}
+				got, err := l.Rebuild(t.Context(), 0, RebuildOptions{Force: true})
+				if err != nil || got.Added != int64(blobs) {
+					t.Errorf("%+v, %v", got, err)
+				}
+				l = books(t, Options{}, b)
+				if err := l.Fault(0); err != nil {
+					t.Fatal(err)
+				}
+				same(t, "in the store", want, ask(l, 0))
+			})
+		}
+	}
+}
