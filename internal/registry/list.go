@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,7 +21,9 @@ import (
 
 // Bounds of lists.
 const (
-	pageSize = 1000      // entries asked for; more than 1000 is refused by some registries
+	pageSize       = 1000   // entries asked for; more than 1000 is refused by some registries
+	googlePageSize = 10_000 // the most that Artifact Registry gives of a list, and it has no second page (its quotas, 2023)
+
 	maxPage  = 64 << 20  // bytes; Google sends a whole repository in one
 	maxPages = 10_000    // of one list
 	maxList  = 1_000_000 // entries of one list
@@ -31,6 +34,7 @@ type Listing struct {
 	Tags      []Tag    // by name
 	Manifests []Listed // by digest; nil unless All
 	All       bool     // Manifests are all there are, those without a tag too: Google's listing
+	Truncated bool     // the registry ends its lists where this one ends: there may be more
 }
 
 // Tag is a tag of a listing.
@@ -74,7 +78,7 @@ func (r *Registry) Find(ctx context.Context) iter.Seq2[Found, error] {
 			root, children, err := r.tags(ctx, "")
 			switch {
 			case err == nil && root.All:
-				r.descend(ctx, children, yield)
+				r.descend(ctx, root, children, yield)
 				return
 			case err != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrUnauthorized) || r.discovery == Google && err != nil:
 				yield(Found{}, fmt.Errorf("list repositories of %s: %w", r, err))
@@ -90,8 +94,8 @@ func (r *Registry) Find(ctx context.Context) iter.Seq2[Found, error] {
 }
 
 // descend walks Google's tree of repositories, depth first.
-func (r *Registry) descend(ctx context.Context, names []string, yield func(Found, error) bool) {
-	todo := slices.Clone(names)
+func (r *Registry) descend(ctx context.Context, root *Listing, names []string, yield func(Found, error) bool) {
+	todo, cut := slices.Clone(names), root.Truncated
 	slices.Reverse(todo)
 	for seen := 0; len(todo) > 0; seen++ {
 		name := todo[len(todo)-1]
@@ -104,6 +108,7 @@ func (r *Registry) descend(ctx context.Context, names []string, yield func(Found
 			yield(Found{}, fmt.Errorf("list %s: %w", r.spell(name, "*"), err))
 			return
 		}
+		cut = cut || listing.Truncated && len(children) > 0
 		for _, child := range slices.Backward(children) {
 			todo = append(todo, name+"/"+child)
 		}
@@ -112,11 +117,14 @@ func (r *Registry) descend(ctx context.Context, names []string, yield func(Found
 			return
 		}
 	}
+	if cut {
+		yield(Found{}, fmt.Errorf("list repositories of %s: %w: the registry names at most %d", r, ErrTooLarge, googlePageSize))
+	}
 }
 
 // catalog reads the names of the registry, and leaves out what is not below the prefix.
 func (r *Registry) catalog(ctx context.Context, yield func(Found, error) bool) {
-	c := call{method: http.MethodGet, url: r.url("_catalog", url.Values{"n": {fmt.Sprint(pageSize)}}), scopes: catalog()}
+	c := call{method: http.MethodGet, url: r.url("_catalog", url.Values{"n": {strconv.Itoa(pageSize)}}), scopes: catalog()}
 	stop := errors.New("stop")
 	err := r.pages(ctx, c, func(raw []byte) (int, error) {
 		var page struct {
@@ -169,57 +177,90 @@ func (r *Registry) List(ctx context.Context, repo string) (*Listing, error) {
 }
 
 // tags reads a list of tags. Google's extension is known by its members, whoever sends them.
-func (r *Registry) tags(ctx context.Context, repo string) (l *Listing, children []string, err error) {
+func (r *Registry) tags(ctx context.Context, repo string) (*Listing, []string, error) {
 	if err := r.checkRepo(repo); err != nil {
 		return nil, nil, err
 	}
-	c := call{method: http.MethodGet, url: r.url(r.Path(repo)+"/tags/list", url.Values{"n": {fmt.Sprint(pageSize)}}), scopes: r.pull(repo)}
-	tags := map[string]oci.Digest{}
-	l = &Listing{}
-	err = r.pages(ctx, c, func(raw []byte) (int, error) {
-		var page google.Tags
-		if err := json.Unmarshal(raw, &page); err != nil {
-			return 0, fmt.Errorf("%w: %s", ErrBadAnswer, clean(err.Error()))
-		}
-		before := len(tags) + len(l.Manifests)
-		l.All = l.All || page.Manifests != nil || page.Children != nil
-		for _, child := range page.Children {
-			if !oci.ValidName(child) {
-				return 0, fmt.Errorf("%w: repository %q", ErrBadAnswer, clean(child))
-			}
-			children = append(children, child)
-		}
-		for _, tag := range page.Tags {
-			if _, ok := tags[tag]; !ok {
-				tags[tag] = oci.Digest{}
-			}
-		}
-		for text, info := range page.Manifests {
-			d, err := oci.ParseDigest(text)
-			if err != nil {
-				return 0, fmt.Errorf("%w: manifest %q", ErrBadAnswer, clean(text))
-			}
-			for _, tag := range info.Tags {
-				tags[tag] = d
-			}
-			l.Manifests = append(l.Manifests, Listed{
-				Digest: d, MediaType: clean(info.MediaType), Size: int64(min(info.Size, 1<<62)), Created: info.Created, Uploaded: info.Uploaded, Tags: info.Tags,
-			})
-		}
-		return len(tags) + len(l.Manifests) - before, nil
-	})
-	if err != nil {
-		return nil, nil, err
+	size := pageSize
+	if strings.HasSuffix(r.host, ".pkg.dev") || r.host == "gcr.io" || strings.HasSuffix(r.host, ".gcr.io") {
+		size = googlePageSize
 	}
-	for tag, d := range tags {
+	for {
+		c := call{method: http.MethodGet, url: r.url(r.Path(repo)+"/tags/list", url.Values{"n": {strconv.Itoa(size)}}), scopes: r.pull(repo)}
+		g := gathering{tags: map[string]oci.Digest{}}
+		if err := r.pages(ctx, c, g.page); err != nil {
+			return nil, nil, err
+		}
+		full := g.all && g.last >= size
+		if full && size < googlePageSize {
+			size = googlePageSize
+			continue
+		}
+		l, err := g.listing()
+		if err != nil {
+			return nil, nil, err
+		}
+		l.Truncated = full
+		return l, g.children, nil
+	}
+}
+
+// gathering is a list of tags as it comes in.
+type gathering struct {
+	tags      map[string]oci.Digest
+	manifests []Listed
+	children  []string
+	all       bool
+	last      int // entries of the longest list on the last page
+}
+
+// page takes one page, and returns how many entries are new.
+func (g *gathering) page(raw []byte) (int, error) {
+	var page google.Tags
+	if err := json.Unmarshal(raw, &page); err != nil {
+		return 0, fmt.Errorf("%w: %s", ErrBadAnswer, clean(err.Error()))
+	}
+	before := len(g.tags) + len(g.manifests) + len(g.children)
+	g.all = g.all || page.Manifests != nil || page.Children != nil
+	g.last = max(len(page.Tags), len(page.Manifests), len(page.Children))
+	for _, child := range page.Children {
+		if !oci.ValidName(child) {
+			return 0, fmt.Errorf("%w: repository %q", ErrBadAnswer, clean(child))
+		}
+		g.children = append(g.children, child)
+	}
+	for _, tag := range page.Tags {
+		if _, ok := g.tags[tag]; !ok {
+			g.tags[tag] = oci.Digest{}
+		}
+	}
+	for text, info := range page.Manifests {
+		d, err := oci.ParseDigest(text)
+		if err != nil {
+			return 0, fmt.Errorf("%w: manifest %q", ErrBadAnswer, clean(text))
+		}
+		for _, tag := range info.Tags {
+			g.tags[tag] = d
+		}
+		g.manifests = append(g.manifests, Listed{
+			Digest: d, MediaType: clean(info.MediaType), Size: int64(min(info.Size, 1<<62)), Created: info.Created, Uploaded: info.Uploaded, Tags: info.Tags,
+		})
+	}
+	return len(g.tags) + len(g.manifests) + len(g.children) - before, nil
+}
+
+// listing puts in order what has come in.
+func (g *gathering) listing() (*Listing, error) {
+	l := &Listing{Manifests: g.manifests, All: g.all}
+	for tag, d := range g.tags {
 		if !oci.ValidTag(tag) {
-			return nil, nil, fmt.Errorf("%w: tag %q", ErrBadAnswer, clean(tag))
+			return nil, fmt.Errorf("%w: tag %q", ErrBadAnswer, clean(tag))
 		}
 		l.Tags = append(l.Tags, Tag{tag, d})
 	}
 	slices.SortFunc(l.Tags, func(a, b Tag) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(l.Manifests, func(a, b Listed) int { return cmp.Compare(a.Digest.String(), b.Digest.String()) })
-	return l, children, nil
+	return l, nil
 }
 
 // pages reads a list to its end. take gets the body of each page and returns how many entries it had.

@@ -231,10 +231,7 @@ func (r *Registry) putManifest(ctx context.Context, repo, ref string, m *Manifes
 	resp, err := r.do(ctx, c, http.StatusCreated, http.StatusOK, http.StatusAccepted, http.StatusNoContent)
 	if refusal, ok := errors.AsType[*StatusError](err); ok && opt.IfNoneMatch && refusal.Code == http.StatusPreconditionFailed {
 		// It may be our own: an answer that was lost on the way.
-		if have, err := r.resolve(ctx, repo, ref); err != nil || have.Digest != m.Digest {
-			return errors.Join(fmt.Errorf("%w: %s", ErrExists, have.Digest), err)
-		}
-		return nil
+		return r.compare(ctx, repo, ref, m)
 	}
 	if err != nil {
 		return err
@@ -243,12 +240,17 @@ func (r *Registry) putManifest(ctx context.Context, repo, ref string, m *Manifes
 	if err := said(resp, m.Digest); err != nil || !opt.ReadBack {
 		return err
 	}
-	back, err := r.manifest(ctx, repo, ref)
+	return r.compare(ctx, repo, ref, m)
+}
+
+// compare makes sure that a reference is a manifest.
+func (r *Registry) compare(ctx context.Context, repo, ref string, m *Manifest) error {
+	have, err := r.manifest(ctx, repo, ref)
 	if err != nil {
-		return fmt.Errorf("read it back: %w", err)
+		return fmt.Errorf("read what is there: %w", err)
 	}
-	if back.Digest != m.Digest {
-		return fmt.Errorf("read it back: %w: %s", ErrExists, back.Digest)
+	if !have.matches(m.Digest) {
+		return fmt.Errorf("%w: %s", ErrExists, have.Digest)
 	}
 	return nil
 }

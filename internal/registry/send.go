@@ -41,12 +41,14 @@ func (r *Registry) do(ctx context.Context, c call, want ...int) (*http.Response,
 		if slices.Contains(want, resp.StatusCode) {
 			return resp, nil
 		}
-		if resp.StatusCode == http.StatusUnauthorized && !again && c.stream == nil {
+		if resp.StatusCode == http.StatusUnauthorized {
 			// The token may have been revoked, or the credentials changed.
 			r.learn(ctx, resp)
 			r.forget(c.scopes)
-			discard(resp)
-			continue
+			if !again && c.stream == nil {
+				discard(resp)
+				continue
+			}
 		}
 		refusal := statusError(resp)
 		resp.Body.Close()
