@@ -7,3 +7,8 @@ import _ "embed" // for the schema
 //
 //go:embed config.schema.json
 var ConfigSchema []byte
+
+// PromotionSchema is the JSON schema of promoter manifests.
+//
+//go:embed promotion.schema.json
+var PromotionSchema []byte

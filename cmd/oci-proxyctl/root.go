@@ -26,7 +26,7 @@ const codeDifferent = 4
 
 // exitCodes is the paragraph about exit codes for a --help text. They are stable: scripts depend on them.
 const exitCodes = cli.ExitCodes + `
-  4  differences or faults were found (diff, verify)`
+  4  differences or faults were found (diff, verify, rebuild --dry-run)`
 
 // execute parses args and runs the command they name.
 func (a *app) execute(ctx context.Context, args []string) error {
@@ -58,7 +58,7 @@ file as the server.`,
   oci-proxyctl inventory verify --config config.yaml --store s3-use1 --sample 20`,
 		SilenceErrors: true, SilenceUsage: true,
 		PersistentPreRun: func(*cobra.Command, []string) { a.started = true },
-	}, a.inventory(), a.version())
+	}, a.inventory(), a.mirror(), a.promote(), a.version())
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)

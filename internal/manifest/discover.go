@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -16,6 +17,29 @@ type loader struct {
 	path   string
 	found  map[string]half
 	faults []*Fault
+}
+
+// Files are the files of a thin tree, as reached from the working directory. Symbolic links are left out: who wants to write
+// does not want to write elsewhere.
+func Files(dir string) ([]string, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, fmt.Errorf("read manifests: %w", err)
+	}
+	defer root.Close()
+	l := &loader{fsys: root.FS(), path: dir}
+	if err := l.discover(); err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, project := range l.names() {
+		for _, name := range []string{l.found[project].manifest, l.found[project].images} {
+			if info, err := root.Lstat(name); err == nil && info.Mode().IsRegular() {
+				out = append(out, l.shown(name))
+			}
+		}
+	}
+	return out, nil
 }
 
 // half is what was found of a project: the names of its files in the file system.

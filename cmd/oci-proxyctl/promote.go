@@ -1,0 +1,31 @@
+package main
+
+import (
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"ociproxy/internal/cli"
+	"ociproxy/internal/manifest"
+)
+
+func (a *app) promote() *cobra.Command {
+	return group(&cobra.Command{
+		Use:   "promote",
+		Short: "Make production equal to what reviewed manifests say",
+		Long: `promote reads manifests that say which digests of which staging registries are production, and under which
+tags. The formats are those of the Kubernetes image promoter: a thin tree is a directory DIR with
+DIR/manifests/<project>/promoter-manifest.yaml and DIR/images/<project>/images.yaml; a plain manifest is one file
+with both.`,
+		Example: `  oci-proxyctl promote check registry.example.org/
+  oci-proxyctl promote fmt -w registry.example.org/`,
+	}, a.promoteCheck(), a.promoteFmt(), a.promoteSchema())
+}
+
+// invalidManifests gives the faults of manifests the exit code for invalid input. Other errors pass.
+func invalidManifests(err error) error {
+	if faults, bad := errors.AsType[*manifest.Errors](err); bad {
+		return &cli.Error{Err: faults, Hint: "promote check shows warnings too", Code: cli.CodeInvalid}
+	}
+	return err
+}

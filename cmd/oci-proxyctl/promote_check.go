@@ -1,0 +1,105 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+
+	"ociproxy/internal/cli"
+	"ociproxy/internal/manifest"
+)
+
+// checkedManifests is the JSON document of promote check: fields are only added.
+type checkedManifests struct {
+	Path         string            `json:"path"`
+	Valid        bool              `json:"valid"`
+	Errors       []*manifest.Fault `json:"errors"`
+	Warnings     []*manifest.Fault `json:"warnings"`
+	Projects     int               `json:"projects"`
+	Destinations int               `json:"destinations"` // each name once
+	Images       int               `json:"images"`
+	Digests      int               `json:"digests"`
+	Tags         int               `json:"tags"`
+	Edges        int64             `json:"edges"` // each destination of each tag, and of each digest without one
+}
+
+func (a *app) promoteCheck() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "check DIR",
+		Short: "Find every fault in the manifests, without network",
+		Long: `check reads a thin tree of manifests (a directory) or a plain manifest (a file) and reports every error and
+warning at once, with file, line, column and what to do. It asks no registry.
+
+It exits with 3 when there are errors. Warnings change no exit code: what they are about is promoted all the same.`,
+		Example: `  oci-proxyctl promote check registry.example.org/
+  oci-proxyctl promote check plain.yaml -o json | jq '.errors[].message'`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error { return a.runPromoteCheck(args[0]) },
+	}
+	a.outputFlag(cmd)
+	return cmd
+}
+
+func (a *app) runPromoteCheck(path string) error {
+	tree, err := manifest.Load(path)
+	faults, bad := errors.AsType[*manifest.Errors](err)
+	if err != nil && !bad {
+		return err
+	}
+	doc := checkedManifests{Path: path, Valid: !bad, Errors: []*manifest.Fault{}, Warnings: []*manifest.Fault{}}
+	if bad {
+		doc.Errors = faults.List
+	}
+	if tree != nil {
+		doc.count(tree)
+	}
+	if a.format == cli.JSON {
+		err = cli.WriteJSON(a.stdout, doc)
+	} else {
+		err = doc.writeText(a.stdout)
+	}
+	if err == nil && bad {
+		err = cli.Exit(cli.CodeInvalid)
+	}
+	return err
+}
+
+func (d *checkedManifests) count(t *manifest.Tree) {
+	d.Warnings = append(d.Warnings, t.Warnings...)
+	d.Projects, d.Edges = len(t.Projects), t.Edges()
+	destinations := map[string]bool{}
+	for _, p := range t.Projects {
+		for _, to := range p.Destinations {
+			destinations[to.Name] = true
+		}
+	}
+	d.Destinations = len(destinations)
+	for _, i := range t.Images() {
+		d.Images++
+		d.Digests += len(i.Digests)
+		for _, of := range i.Digests {
+			d.Tags += len(of.Tags)
+		}
+	}
+}
+
+func (d *checkedManifests) writeText(w io.Writer) error {
+	for _, f := range d.Warnings {
+		fmt.Fprint(w, "warning: ", f.Text())
+	}
+	for _, f := range d.Errors {
+		fmt.Fprint(w, "error: ", f.Text())
+	}
+	if !d.Valid {
+		_, err := fmt.Fprintf(w, "%s is not valid: %s, %s\n", d.Path, plural(int64(len(d.Errors)), "error"), plural(int64(len(d.Warnings)), "warning"))
+		return err
+	}
+	_, err := fmt.Fprintf(w, "%s is valid: %s, %s; %s, %s and %s to %s make %s\n", d.Path,
+		plural(int64(d.Projects), "project"), plural(int64(len(d.Warnings)), "warning"), plural(int64(d.Images), "image"),
+		plural(int64(d.Digests), "digest"), plural(int64(d.Tags), "tag"), plural(int64(d.Destinations), "destination"),
+		humanize.Comma(d.Edges)+" promotions")
+	return err
+}

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/rogpeppe/go-internal/diff"
+	"github.com/spf13/cobra"
+
+	"ociproxy/internal/cli"
+	"ociproxy/internal/manifest"
+)
+
+// formatting are the flags of promote fmt.
+type formatting struct{ check, diff, write bool }
+
+func (a *app) promoteFmt() *cobra.Command {
+	var how formatting
+	cmd := &cobra.Command{
+		Use:   "fmt DIR|FILE…",
+		Short: "Give manifests their canonical layout",
+		Long: `fmt gives manifests their canonical layout: one line a digest with its tags behind it, quoted, so that a promotion
+is a change of one line. The order of entries, their grouping and every comment stay as they are, and what a file
+says is the same afterwards. FILE may be - for stdin.
+
+Without a flag the result of one file is printed. With --check nothing is written, files that differ are listed, and
+the exit code is 4 when there are any. A file with faults is left alone (exit code 3): promote check tells more.`,
+		Example: `  oci-proxyctl promote fmt -w registry.example.org/
+  oci-proxyctl promote fmt --check registry.example.org/
+  oci-proxyctl promote fmt --diff images/pause/images.yaml`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if how.check && how.write {
+				return cli.Usage("leave one out", "--check and --write exclude each other")
+			}
+			return a.runPromoteFmt(how, args)
+		},
+	}
+	f := cmd.Flags()
+	f.BoolVar(&how.check, "check", false, "write nothing; list the files that differ and exit with 4")
+	f.BoolVar(&how.diff, "diff", false, "show what changes, or would change")
+	f.BoolVarP(&how.write, "write", "w", false, "write the files back")
+	return cmd
+}
+
+func (a *app) runPromoteFmt(how formatting, args []string) error {
+	files, trees, err := manifestFiles(args)
+	if err != nil {
+		return err
+	}
+	if !how.check && !how.diff && !how.write && (trees || len(files) > 1) {
+		return cli.Usage("add -w, --check or --diff", "the result of several files cannot be printed")
+	}
+	differ, broken := 0, 0
+	for _, name := range files {
+		before, err := a.readManifest(name)
+		if err != nil {
+			return err
+		}
+		after, err := manifest.Format(name, before)
+		if err != nil {
+			broken++
+			fmt.Fprintln(a.stderr, err)
+			continue
+		}
+		same := bytes.Equal(before, after)
+		if !same {
+			differ++
+		}
+		if err := a.formatted(how, name, before, after); err != nil {
+			return err
+		}
+	}
+	switch {
+	case broken > 0:
+		return &cli.Error{Err: fmt.Errorf("%s left alone", plural(int64(broken), "file")), Hint: "mend the faults first", Code: cli.CodeInvalid}
+	case how.check && differ > 0:
+		return cli.Exit(codeDifferent)
+	}
+	return nil
+}
+
+// formatted does with one result what the flags ask for.
+func (a *app) formatted(how formatting, name string, before, after []byte) error {
+	same := bytes.Equal(before, after)
+	if how.diff && !same {
+		if _, err := a.stdout.Write(diff.Diff(name, before, name+" (formatted)", after)); err != nil {
+			return err
+		}
+	}
+	switch {
+	case how.write && name == "-":
+		return cli.Usage("leave out -w", "stdin cannot be written back")
+	case how.write && !same:
+		if err := rewrite(name, after); err != nil {
+			return fmt.Errorf("write %s: %w", name, err)
+		}
+		fmt.Fprintln(a.stdout, name)
+	case how.check && !how.diff && !same:
+		fmt.Fprintln(a.stdout, name)
+	case !how.check && !how.diff && !how.write:
+		_, err := a.stdout.Write(after)
+		return err
+	}
+	return nil
+}
+
+func (a *app) readManifest(name string) ([]byte, error) {
+	if name == "-" {
+		return io.ReadAll(a.stdin)
+	}
+	return os.ReadFile(name)
+}
+
+// manifestFiles are the files that args name; those of a tree are found in it.
+func manifestFiles(args []string) (files []string, trees bool, err error) {
+	for _, arg := range args {
+		info, err := os.Stat(arg)
+		switch {
+		case arg == "-":
+			files = append(files, arg)
+		case err != nil:
+			return nil, false, err
+		case !info.IsDir():
+			files = append(files, arg)
+		default:
+			trees = true
+			found, err := manifest.Files(arg)
+			if err != nil {
+				return nil, false, invalidManifests(err)
+			}
+			files = append(files, found...)
+		}
+	}
+	if len(files) == 0 {
+		return nil, false, cli.Fail("name a directory with "+manifest.ManifestsDir+"/ and "+manifest.ImagesDir+"/ in it", "no manifests found")
+	}
+	return files, trees, nil
+}
+
+// rewrite replaces a file as a whole: what reads it meanwhile sees one or the other.
+func rewrite(name string, text []byte) error {
+	name, err := filepath.EvalSymlinks(name)
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(name)
+	if err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(tmp.Name()) }() // gone already when all went well
+	_, err = tmp.Write(text)
+	if err == nil {
+		err = tmp.Chmod(info.Mode().Perm())
+	}
+	if e := tmp.Close(); err == nil {
+		err = e
+	}
+	if err != nil {
+		return err
+	}
+	return os.Rename(tmp.Name(), name)
+}
