@@ -64,12 +64,14 @@ type Fleet struct {
 	work   sync.WaitGroup // transfers whose outcome is awaited
 }
 
-// Errors of [Open].
+// Errors of [Open] and [Fleet.Ensure].
 var (
 	// ErrNoStores: the config has no store that is written.
 	ErrNoStores = errors.New("no store has a bucket that is written")
 	// ErrUnknownStore: a name of Options.Only is not that of such a store.
 	ErrUnknownStore = errors.New("no such store with a bucket that is written")
+	// ErrRecord: the blob is in the store, but its inventory could not take it. The next pass finds it there.
+	ErrRecord = errors.New("the blob could not be recorded")
 )
 
 // Written reports whether tools write to a store: it has a bucket, and is active or being filled. One that is draining is about to
@@ -191,12 +193,11 @@ func (f *Fleet) Ensure(ctx context.Context, b transfer.Blob, need inventory.Set,
 	})
 }
 
-// record enters a durable blob. When the ledger cannot write just now it keeps the record for the next flush: the blob counts as held
-// in this process, and is found there by the next one if the record is lost.
+// record enters a durable blob.
 func (f *Fleet) record(ctx context.Context, i int, b transfer.Blob) error {
 	err := f.Ledger.Add(ctx, i, inventory.Record{Digest: b.Digest, Size: b.Size, Kind: inventory.Blob})
 	if err != nil && ctx.Err() == nil {
-		return fmt.Errorf("record in %s: %w", f.Stores[i].Name(), err)
+		return fmt.Errorf("%w: %w", ErrRecord, err)
 	}
 	return nil
 }

@@ -54,6 +54,14 @@ func (f *Fit) add(s *Store) {
 	f.fit[s.Name()+" "+s.Config.Bucket] = true
 }
 
+// ErrUnready is in every error of a store that was found not fit to be written.
+var ErrUnready = errors.New("the store cannot be written")
+
+type unready struct{ error }
+
+func (u unready) Is(target error) bool { return target == ErrUnready }
+func (u unready) Unwrap() error        { return u.error }
+
 // examination is what is known of a store before it is written to.
 type examination struct {
 	turn chan struct{} // who holds it may find out
@@ -100,7 +108,8 @@ func (f *Fleet) fitFor(ctx context.Context, need inventory.Set, outcome func(Res
 // Preflight makes sure that a store can be written: uploads that were begun more than a day ago and never finished are aborted,
 // the bucket checks itself, and then a stranger who asks its public URL, and that of its
 // inventory, must get what was just written. The good answer is remembered for the life of the process, the bad one until the next
-// [Fleet.Begin]. The error wraps [store.ErrUnfit] or [store.ErrDenied] when the store is at fault.
+// [Fleet.Begin]. The error is
+// [ErrUnready], and wraps [store.ErrUnfit] or [store.ErrDenied] when the store is at fault.
 func (f *Fleet) Preflight(ctx context.Context, i int) error {
 	s := f.Stores[i]
 	e := &s.examination
@@ -119,7 +128,7 @@ func (f *Fleet) Preflight(ctx context.Context, i int) error {
 	}
 	e.done = true
 	if err != nil {
-		e.err = fmt.Errorf("store %s: %w", s.Name(), err)
+		e.err = unready{err}
 		return e.err
 	}
 	f.fit.add(s)

@@ -1,0 +1,81 @@
+package mirror
+
+import (
+	"context"
+	"errors"
+
+	"ociproxy/internal/fleet"
+	"ociproxy/internal/ledger"
+	"ociproxy/internal/registry"
+	"ociproxy/internal/store"
+	"ociproxy/internal/transfer"
+)
+
+// Class is a kind of error: a closed set, for it is a metric's label.
+type Class string
+
+// The classes. Those of the source begin with "source".
+const (
+	SourceGone      Class = "source-gone"      // no such repository, manifest or blob
+	SourceDenied    Class = "source-denied"    // credentials are missing, or not enough
+	SourceThrottled Class = "source-throttled" // it says that it is too much, still after many pauses
+	SourceCorrupt   Class = "source-corrupt"   // what it has is not what the digest says
+	SourceInvalid   Class = "source-invalid"   // a manifest that is none, too large, nested too deep
+	SourceFailed    Class = "source-failed"    // no answer, or a broken one
+	StoreDenied     Class = "store-denied"     // credentials are missing, or not enough
+	StoreUnfit      Class = "store-unfit"      // the bucket cannot be used: not ours, elsewhere, not public
+	StoreBehind     Class = "store-behind"     // slower than the others; the next pass brings it up
+	StoreWrong      Class = "store-wrong"      // something wrong lies there and could not be replaced
+	StoreInventory  Class = "store-inventory"  // the inventory cannot be read or written
+	StoreFailed     Class = "store-failed"     // no answer, or a broken one
+	Spool           Class = "spool"            // no room on this machine
+	Other           Class = "other"
+)
+
+// Classes are all classes.
+func Classes() []Class {
+	return []Class{
+		SourceGone, SourceDenied, SourceThrottled, SourceCorrupt, SourceInvalid, SourceFailed,
+		StoreDenied, StoreUnfit, StoreBehind, StoreWrong, StoreInventory, StoreFailed, Spool, Other,
+	}
+}
+
+// classes says what errors are, the more telling first.
+var classes = []struct {
+	err   error
+	class Class
+}{
+	{registry.ErrUnauthorized, SourceDenied},
+	{registry.ErrThrottled, SourceThrottled},
+	{registry.ErrDigest, SourceCorrupt},
+	{transfer.ErrCorrupt, SourceCorrupt},
+	{registry.ErrInvalid, SourceInvalid},
+	{registry.ErrTooLarge, SourceInvalid},
+	{errNested, SourceInvalid},
+	{transfer.ErrGone, SourceGone},
+	{registry.ErrNotFound, SourceGone},
+	{transfer.ErrSource, SourceFailed},
+	{transfer.ErrSpace, Spool},
+	{transfer.ErrBehind, StoreBehind},
+	{transfer.ErrUnverified, StoreWrong},
+	{store.ErrDenied, StoreDenied},
+	{store.ErrUnfit, StoreUnfit},
+	{ledger.ErrUnusable, StoreInventory},
+	{fleet.ErrRecord, StoreInventory},
+	{transfer.ErrClosed, Other},
+}
+
+// classOf classifies an error; unknown is what it is when nothing is known about it.
+func classOf(err error, unknown Class) Class {
+	for _, c := range classes {
+		if errors.Is(err, c.err) {
+			return c.class
+		}
+	}
+	return unknown
+}
+
+// interrupted says that an error only tells that everything ends.
+func interrupted(ctx context.Context, err error) bool {
+	return ctx.Err() != nil && (errors.Is(err, ctx.Err()) || errors.Is(err, context.Cause(ctx)))
+}

@@ -1,0 +1,321 @@
+package mirror
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"ociproxy/internal/fleet"
+	"ociproxy/internal/inventory"
+	"ociproxy/internal/oci"
+	"ociproxy/internal/registry"
+	"ociproxy/internal/transfer"
+)
+
+// filler is the visitor that brings to the stores what they lack.
+type filler struct {
+	notes
+	src    *Source
+	fleet  *fleet.Fleet
+	opt    Options
+	graph  *graph
+	stores []tally // by index of the fleet
+	now    time.Time
+	ctx    context.Context // of the pass, for what is recorded when a blob has landed
+
+	mu      sync.Mutex
+	out     inventory.Set         // stores that are left alone for the rest of the pass
+	flights map[key]*flight       // blobs on their way
+	missed  map[key]inventory.Set // blobs that did not get into some stores: not tried again in this pass
+	sizes   map[key]func() (int64, error)
+}
+
+// tally is what a pass did for one store.
+type tally struct {
+	uploaded, copied, present, failed, bytesUp, bytesCopied atomic.Int64
+
+	mu             sync.Mutex
+	fault          error // of the store as a whole
+	incomplete     int64
+	newest, oldest time.Time // of incomplete manifests
+}
+
+// flight is a blob on its way, and who waits for it.
+type flight struct {
+	left    int // stores without an outcome
+	waiting []*node
+}
+
+func size(s inventory.Set) int {
+	set := transfer.Set(s)
+	return set.Len()
+}
+
+func newFiller(src *Source, f *fleet.Fleet, opt Options) *filler {
+	return &filler{
+		src: src, fleet: f, opt: opt, stores: make([]tally, len(f.Stores)), now: time.Now(),
+		flights: map[key]*flight{}, missed: map[key]inventory.Set{}, sizes: map[key]func() (int64, error){},
+	}
+}
+
+// known implements visitor.
+func (p *filler) known(d oci.Digest) bool {
+	if p.opt.Full {
+		return false
+	}
+	lacks := p.fleet.Ledger.Incomplete(d)
+	return lacks.Empty()
+}
+
+// ripe implements visitor: an image that is complete is asked for new signatures about once a day, each in its turn, since asking for
+// each in every pass would be a request for each image.
+func (p *filler) ripe(d oci.Digest) bool {
+	turns := max(1, int64(24*time.Hour/max(p.opt.Interval, time.Minute)))
+	k := keyOf(d)
+	return int64(k[8])<<8|int64(k[9]) == p.now.Unix()/max(60, int64(p.opt.Interval/time.Second))%turns || turns == 1
+}
+
+// listed implements visitor.
+func (p *filler) listed(_ string, images int) {
+	p.repositories.Add(1)
+	p.notes.listed.Add(int64(images))
+}
+
+// skipped implements visitor.
+func (p *filler) skipped(repo string, b registry.Descriptor, why string) {
+	p.skip(Skipped{Repository: repo, Digest: b.Digest.String(), Why: why})
+}
+
+// problem implements visitor.
+func (p *filler) problem(repo, ref string, err error) {
+	p.notes.problem(Problem{Class: classOf(err, SourceFailed), Repository: repo, Reference: ref, Error: err.Error()})
+}
+
+// blob implements visitor.
+func (p *filler) blob(ctx context.Context, n *node, b registry.Descriptor) {
+	switch {
+	case p.src.Denied(b.Digest):
+		n.partial.Store(true)
+		p.skipped(n.repo, b, denied)
+		return
+	case !b.Digest.InStores():
+		p.skipped(n.repo, b, "stores hold sha256 and sha512 only")
+		return
+	}
+	n.addBlob(b)
+	if lacks := p.fleet.Ledger.Lacking(b.Digest); lacks.Empty() {
+		return
+	}
+	if !p.opt.Shard.Mine(b.Digest) {
+		p.others.Add(1)
+		return
+	}
+	if b.Size < 0 {
+		size, err := p.ask(ctx, n.repo, b.Digest)
+		if err != nil {
+			n.failed.Store(true)
+			if ctx.Err() == nil {
+				p.problem(n.repo, b.Digest.String(), err)
+			}
+			return
+		}
+		b.Size = size
+	}
+	if need := p.board(n, b.Digest); !need.Empty() {
+		p.send(ctx, n.repo, b, need)
+	}
+}
+
+// ask asks for the size of a blob, once in a pass.
+func (p *filler) ask(ctx context.Context, repo string, d oci.Digest) (int64, error) {
+	p.mu.Lock()
+	ask := p.sizes[keyOf(d)]
+	if ask == nil {
+		ask = sync.OnceValues(func() (int64, error) { return p.src.Registry.StatBlob(ctx, repo, d) })
+		p.sizes[keyOf(d)] = ask
+	}
+	p.mu.Unlock()
+	return ask()
+}
+
+// board makes n wait for a blob. It returns the stores to which the caller must send it: none when it is on its way, or when
+// everything was tried.
+func (p *filler) board(n *node, d oci.Digest) inventory.Set {
+	k := keyOf(d)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if f := p.flights[k]; f != nil {
+		n.pending.Add(1)
+		f.waiting = append(f.waiting, n)
+		return inventory.Set{}
+	}
+	need := p.fleet.Ledger.Lacking(d) // again: it may have landed just now
+	missed := p.missed[k]
+	need.AndNot(&missed)
+	need.AndNot(&p.out)
+	if need.Empty() {
+		return need
+	}
+	n.pending.Add(1)
+	p.flights[k] = &flight{left: size(need), waiting: []*node{n}}
+	return need
+}
+
+// send brings a blob on its way.
+func (p *filler) send(ctx context.Context, repo string, b registry.Descriptor, need inventory.Set) {
+	n := int64(size(need))
+	p.toCopy.Add(n)
+	p.toCopyBytes.Add(b.Size * n)
+	blob := transfer.Blob{Digest: b.Digest, Size: b.Size, Repository: repo}
+	p.fleet.Ensure(ctx, blob, need, func(r fleet.Result) { p.landed(ctx, blob, r) })
+}
+
+// landed takes the outcome of a blob in one store. With the last one those who wait for the blob go on.
+func (p *filler) landed(ctx context.Context, b transfer.Blob, r fleet.Result) {
+	p.count(ctx, b, r)
+	k := keyOf(b.Digest)
+	p.mu.Lock()
+	f := p.flights[k]
+	if r.Err != nil {
+		missed := p.missed[k]
+		missed.Add(r.Target)
+		p.missed[k] = missed
+	}
+	f.left--
+	last := f.left == 0
+	if last {
+		delete(p.flights, k)
+	}
+	p.mu.Unlock()
+	if last {
+		for _, n := range f.waiting {
+			p.graph.release(n)
+		}
+	}
+}
+
+func (p *filler) count(ctx context.Context, b transfer.Blob, r fleet.Result) {
+	t := &p.stores[r.Target]
+	if r.Err != nil {
+		if interrupted(ctx, r.Err) {
+			return
+		}
+		t.failed.Add(1)
+		p.blobsFailed.Add(1)
+		p.fault(b, r)
+		return
+	}
+	switch r.How {
+	case transfer.AlreadyThere:
+		t.present.Add(1)
+		p.present.Add(1)
+		p.presentBytes.Add(b.Size)
+		return
+	case transfer.Copied:
+		t.copied.Add(1)
+		t.bytesCopied.Add(b.Size)
+	default: // uploaded, or repaired by uploading
+		t.uploaded.Add(1)
+		t.bytesUp.Add(b.Size)
+	}
+	p.copied.Add(1)
+	p.copiedBytes.Add(b.Size)
+}
+
+// fault writes down why a blob did not get into a store. When the store as a whole is at fault it is left alone from then on, and said
+// once.
+func (p *filler) fault(b transfer.Blob, r fleet.Result) {
+	whole := errors.Is(r.Err, fleet.ErrUnready) || errors.Is(r.Err, transfer.ErrTripped)
+	if whole {
+		p.mu.Lock()
+		said := p.out.Has(r.Target)
+		p.out.Add(r.Target)
+		p.mu.Unlock()
+		if said {
+			return
+		}
+		p.stores[r.Target].blame(r.Err)
+	}
+	problem := Problem{Class: classOf(r.Err, StoreFailed), Store: p.fleet.Stores[r.Target].Name(), Error: r.Err.Error()}
+	if !whole {
+		problem.Repository, problem.Reference = b.Repository, b.Digest.String()
+	}
+	p.notes.problem(problem)
+}
+
+func (t *tally) blame(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.fault == nil {
+		t.fault = err
+	}
+}
+
+// finished implements visitor: where all of an image is there now, that is recorded.
+func (p *filler) finished(n *node) {
+	switch {
+	case n.void.Load():
+		return
+	case n.partial.Load():
+		p.denied.Add(1)
+		return
+	}
+	failed := n.failed.Load()
+	if failed {
+		p.failed.Add(1)
+	}
+	everywhere := true
+	for i := range p.fleet.Stores {
+		if !failed && p.whole(i, n) {
+			continue
+		}
+		everywhere = false
+		p.stores[i].late(p.opt.Seen.at(n, p.now))
+	}
+	if everywhere {
+		p.complete.Add(1)
+		p.opt.Seen.forget(n)
+	}
+}
+
+// whole records an image in a store that has all of it, and says whether it does.
+func (p *filler) whole(i int, n *node) bool {
+	l := p.fleet.Ledger
+	if l.Fault(i) != nil {
+		return false
+	}
+	for _, b := range n.blobs {
+		if _, ok := l.Holds(i, b.Digest); !ok {
+			return false
+		}
+	}
+	for _, c := range n.children {
+		if !l.Complete(i, c) {
+			return false
+		}
+	}
+	if l.Complete(i, n.digest) || !n.digest.InStores() {
+		return true
+	}
+	err := l.Add(p.ctx, i, inventory.Record{Digest: n.digest, Size: n.size, Kind: inventory.Image})
+	if err != nil {
+		p.notes.problem(Problem{Class: StoreInventory, Store: p.fleet.Stores[i].Name(), Error: fmt.Sprintf("record image %s: %v", n.digest, err)})
+	}
+	return err == nil
+}
+
+// late notes a manifest that is not complete in a store.
+func (t *tally) late(at time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.incomplete++
+	if t.newest.IsZero() || at.After(t.newest) {
+		t.newest = at
+	}
+	if t.oldest.IsZero() || at.Before(t.oldest) {
+		t.oldest = at
+	}
+}

@@ -1,0 +1,170 @@
+package mirror
+
+import (
+	"encoding/hex"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"ociproxy/internal/oci"
+	"ociproxy/internal/registry"
+)
+
+// node is a manifest in work: it is read, or waits for blobs that are on their way or for manifests below it.
+type node struct {
+	repo   string
+	digest oci.Digest
+	root   bool      // listed by the source, not only by an index
+	ask    bool      // what refers to it is not in the list
+	at     time.Time // when the source got it, as far as it says
+
+	size    int64       // of the manifest; 0 until it is read
+	void    atomic.Bool // there is no such manifest, and nothing is wrong with that
+	failed  atomic.Bool // something of it could not be read
+	partial atomic.Bool // something of it is denied: it is never complete
+	pending atomic.Int32
+	waiting []*node // indexes that have it; guarded by graph.mu
+
+	mu       sync.Mutex
+	blobs    []registry.Descriptor // that stores should have
+	children []oci.Digest          // manifests
+}
+
+func (n *node) addBlob(b registry.Descriptor) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.blobs = append(n.blobs, b)
+}
+
+func (n *node) addChild(d oci.Digest) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.children = append(n.children, d)
+}
+
+// notChild takes back that d is a manifest.
+func (n *node) notChild(d oci.Digest) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.children = slices.DeleteFunc(n.children, func(c oci.Digest) bool { return c == d })
+}
+
+// key is a digest in 32 bytes: millions of them are remembered in a pass.
+type key [32]byte
+
+func keyOf(d oci.Digest) (k key) {
+	// Digests in stores are hexadecimal; half of a sha512 is as good as a sha256.
+	if text := d.Hex(); len(text) >= 64 {
+		if _, err := hex.Decode(k[:], []byte(text[:64])); err == nil {
+			if d.Algorithm() == "sha512" {
+				k[0] ^= 0x80
+			}
+			return k
+		}
+	}
+	copy(k[:], d.String()) // nothing that stores have
+	return k
+}
+
+// kind is what was learned of a digest in a walk.
+type kind uint8
+
+const (
+	isManifest kind = iota + 1
+	isBlob          // an index lists it, but it is none
+)
+
+// graph keeps each manifest from being read twice in a walk, and tells indexes when what they list is finished.
+type graph struct {
+	finished func(*node) // called once for each node, when nothing of it is on its way any more
+
+	mu    sync.Mutex
+	work  map[key]*node
+	known map[key]kind
+	noted int64
+}
+
+func newGraph(finished func(*node)) *graph {
+	return &graph{finished: finished, work: map[key]*node{}, known: map[key]kind{}}
+}
+
+// enter begins the work on a manifest. It returns nil when that was done already, as the kind says, or is being done: then parent, if
+// there is one, waits for it.
+func (g *graph) enter(n, parent *node) (*node, kind) {
+	k := keyOf(n.digest)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if what := g.known[k]; what != 0 {
+		return nil, what
+	}
+	if other := g.work[k]; other != nil {
+		if parent != nil {
+			parent.pending.Add(1)
+			other.waiting = append(other.waiting, parent)
+		}
+		return nil, 0
+	}
+	n.pending.Store(1) // until it is read
+	if parent != nil {
+		parent.pending.Add(1)
+		n.waiting = append(n.waiting, parent)
+	}
+	g.work[k] = n
+	return n, 0
+}
+
+// note remembers a manifest that needs no work. It is false when it was known already, or is being worked on.
+func (g *graph) note(d oci.Digest) bool {
+	k := keyOf(d)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.known[k] != 0 || g.work[k] != nil {
+		return false
+	}
+	g.known[k] = isManifest
+	g.noted++
+	return true
+}
+
+// seen says whether a manifest was entered or noted.
+func (g *graph) seen(d oci.Digest) bool {
+	k := keyOf(d)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.known[k] != 0 || g.work[k] != nil
+}
+
+// abandon ends the work on what turned out to be a blob, and returns those who wait for it.
+func (g *graph) abandon(n *node) []*node {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	k := keyOf(n.digest)
+	delete(g.work, k)
+	g.known[k] = isBlob
+	return n.waiting
+}
+
+// release ends one thing that n was waiting for.
+func (g *graph) release(n *node) {
+	if n.pending.Add(-1) > 0 {
+		return
+	}
+	g.finished(n)
+	g.mu.Lock()
+	k := keyOf(n.digest)
+	delete(g.work, k)
+	g.known[k] = isManifest
+	waiting := n.waiting
+	g.mu.Unlock()
+	for _, parent := range waiting {
+		g.release(parent)
+	}
+}
+
+// counts returns how many manifests were met, and how many of them needed no work.
+func (g *graph) counts() (met, noted int64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return int64(len(g.known) + len(g.work)), g.noted
+}

@@ -1,0 +1,48 @@
+package mirror
+
+import (
+	"sync"
+	"time"
+)
+
+// Seen remembers when this process saw manifests first that are not complete yet, for sources that do not tell how old they
+// are. The zero value is ready; nil remembers nothing. It may be used by one pass after the other.
+type Seen struct {
+	mu    sync.Mutex
+	first map[key]time.Time
+}
+
+// maxSeen bounds the memory; what is beyond counts as just seen.
+const maxSeen = 200_000
+
+// at is since when a manifest is there.
+func (s *Seen) at(n *node, now time.Time) time.Time {
+	if !n.at.IsZero() || s == nil {
+		if n.at.IsZero() {
+			return now
+		}
+		return n.at
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	k := keyOf(n.digest)
+	if at, ok := s.first[k]; ok {
+		return at
+	}
+	if s.first == nil {
+		s.first = map[key]time.Time{}
+	}
+	if len(s.first) < maxSeen {
+		s.first[k] = now
+	}
+	return now
+}
+
+func (s *Seen) forget(n *node) {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.first, keyOf(n.digest))
+}
