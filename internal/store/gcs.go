@@ -181,10 +181,11 @@ func gcsConditions(version string) (storage.Conditions, error) {
 	return storage.Conditions{GenerationMatch: generation}, err
 }
 
+// generationOf reads a version. One that is none is that of no object.
 func generationOf(version string) (int64, error) {
 	generation, err := strconv.ParseInt(version, 10, 64)
 	if err != nil || generation <= 0 {
-		return 0, fmt.Errorf("version %q is no generation", version)
+		return 0, fmt.Errorf("%w: version %q is no generation", ErrConflict, version)
 	}
 	return generation, nil
 }
