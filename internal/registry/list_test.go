@@ -1,0 +1,235 @@
+package registry
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"ociproxy/internal/oci"
+)
+
+const (
+	hexA = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	hexB = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+)
+
+var compareDigests = cmp.Comparer(func(a, b oci.Digest) bool { return a == b })
+
+// Google's listing is known by what it says, on any host: digests, what has no tag, and the repositories below.
+func TestGoogleListing(t *testing.T) {
+	r, w := openWorld(t, serve(map[string]http.HandlerFunc{
+		"/v2/project/images/tags/list": text(`{"child":["app","empty","team"],"manifest":{},"name":"project/images","tags":[]}`),
+		"/v2/project/images/app/tags/list": text(`{"child":[],"manifest":{
+			"sha256:` + hexB + `":{"imageSizeBytes":"7","mediaType":"application/vnd.oci.image.index.v1+json","timeCreatedMs":"1500000000000","timeUploadedMs":"1600000000000","tag":["v2","v1"]},
+			"sha256:` + hexA + `":{"imageSizeBytes":"5","tag":[]}},"name":"project/images/app","tags":["v1","v2"]}`),
+		"/v2/project/images/empty/tags/list":     text(`{"child":[],"manifest":{},"tags":[]}`),
+		"/v2/project/images/team/tags/list":      text(`{"child":["tool"],"manifest":{},"tags":[]}`),
+		"/v2/project/images/team/tool/tags/list": text(`{"child":[],"manifest":{},"tags":["x"]}`),
+	}), func(o *Options) { o.Prefix = "project/images" })
+	var names []string
+	for f, err := range r.Find(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, f.Name)
+		if f.Listing == nil || !f.Listing.All || f.Listing.Truncated {
+			t.Errorf("%s: %+v", f.Name, f.Listing)
+		}
+	}
+	if diff := cmp.Diff([]string{"app", "team/tool"}, names); diff != "" {
+		t.Errorf("repositories (-want +got):\n%s", diff)
+	}
+	if n := len(w.paths()); n != 6 {
+		t.Errorf("%d requests: one a repository and one for /v2/", n)
+	}
+	got, err := r.List(t.Context(), "app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := digest(t, "sha256:"+hexA), digest(t, "sha256:"+hexB)
+	want := &Listing{
+		Tags: []Tag{{"v1", b}, {"v2", b}}, All: true,
+		Manifests: []Listed{{Digest: a, Size: 5, Tags: []string{}}, {
+			Digest: b, MediaType: "application/vnd.oci.image.index.v1+json", Size: 7,
+			Created: time.UnixMilli(1500000000000), Uploaded: time.UnixMilli(1600000000000), Tags: []string{"v2", "v1"},
+		}},
+	}
+	if diff := cmp.Diff(want, got, compareDigests); diff != "" {
+		t.Errorf("listing (-want +got):\n%s", diff)
+	}
+}
+
+// Google ends a list without a word after as many entries as were asked for, and after ten thousand whatever is asked for.
+func TestGoogleTruncated(t *testing.T) {
+	for _, entries := range []int{999, 1000, 9999, 10_000} {
+		r, w := openWorld(t, func(w http.ResponseWriter, req *http.Request) {
+			var n int
+			_, _ = fmt.Sscan(req.URL.Query().Get("n"), &n)
+			var tags []string
+			for i := range min(n, entries) {
+				tags = append(tags, fmt.Sprintf(`"t%d"`, i))
+			}
+			_, _ = fmt.Fprintf(w, `{"child":[],"manifest":{},"tags":[%s]}`, strings.Join(tags, ","))
+		})
+		l, err := r.List(t.Context(), "app")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(l.Tags) != entries || l.Truncated != (entries == 10_000) {
+			t.Errorf("%d entries: %d tags, truncated %v", entries, len(l.Tags), l.Truncated)
+		}
+		if n, more := len(w.paths()), entries >= 1000; n != 2 && !more || n != 3 && more {
+			t.Errorf("%d entries: %d requests", entries, n)
+		}
+	}
+}
+
+// Pages are followed on the same host only, in whatever form the link comes, and not for ever.
+func TestPages(t *testing.T) {
+	for name, c := range map[string]struct {
+		link string // of the first page
+		tags int
+		err  error
+	}{
+		"none":             {tags: 1},
+		"relative":         {link: `</v2/app/tags/list?last=a&n=1000>; rel="next"`, tags: 2},
+		"without rel":      {link: `</v2/app/tags/list?last=a>`, tags: 2},
+		"second of two":    {link: `</v2/other>; rel="prev", </v2/app/tags/list?last=a>; rel="next"`, tags: 2},
+		"only the query":   {link: `<?last=a>; rel=next`, tags: 2},
+		"absolute":         {link: `<https://registry.test/v2/app/tags/list?last=a>; rel="next"`, tags: 2},
+		"behind a proxy":   {link: `<http://registry.test/v2/app/tags/list?last=a>; rel="next"`, tags: 2},
+		"another relation": {link: `</v2/app/tags/list?last=a>; rel="last"`, tags: 1},
+		"another host":     {link: `<https://metadata.test/v2/app/tags/list?last=a>; rel="next"`, err: ErrBadAnswer},
+		"another port":     {link: `<https://registry.test:1/v2/app/tags/list?last=a>; rel="next"`, err: ErrBadAnswer},
+		"with credentials": {link: `<https://a:b@registry.test/v2/app/tags/list?last=a>; rel="next"`, err: ErrBadAnswer},
+		"circle":           {link: `</v2/app/tags/list?n=1000>; rel="next"`, err: ErrBadAnswer},
+		"half":             {link: `</v2/app/tags/list?last=a; rel="next"`, err: ErrBadAnswer},
+		"no target":        {link: `/v2/app/tags/list?last=a; rel="next"`, err: ErrBadAnswer},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, w := openWorld(t, func(w http.ResponseWriter, req *http.Request) {
+				if req.URL.Query().Has("last") {
+					_, _ = io.WriteString(w, `{"tags":["b"]}`)
+					return
+				}
+				w.Header().Set("Link", c.link)
+				_, _ = io.WriteString(w, `{"tags":["a"]}`)
+			})
+			l, err := r.List(t.Context(), "app")
+			if !errors.Is(err, c.err) || err == nil && len(l.Tags) != c.tags {
+				t.Errorf("%+v, %v", l, err)
+			}
+			for _, req := range w.seen {
+				if req.URL.Host != "registry.test" || req.URL.Scheme != "https" {
+					t.Errorf("asked %s", req.URL)
+				}
+			}
+		})
+	}
+}
+
+// A registry that never stops, or sends nonsense, costs bounded time and memory.
+func TestHostileLists(t *testing.T) {
+	page := 0
+	for name, c := range map[string]struct {
+		h   http.HandlerFunc
+		err error
+	}{
+		"endless pages": {func(w http.ResponseWriter, _ *http.Request) {
+			page++
+			w.Header().Set("Link", fmt.Sprintf(`</v2/app/tags/list?last=%d>; rel="next"`, page))
+			_, _ = io.WriteString(w, `{"tags":[]}`)
+		}, ErrTooLarge},
+		"giant page": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", fmt.Sprint(1<<40))
+		}, ErrTooLarge},
+		"giant page, unannounced": {text(strings.Repeat(" ", maxPage+1), "Content-Length", ""), ErrTooLarge},
+		"no JSON":                 {text("<html>"), ErrBadAnswer},
+		"a tag that is a path":    {text(`{"tags":["../x"]}`), ErrBadAnswer},
+		"a manifest that is none": {text(`{"manifest":{"x":{}}}`), ErrBadAnswer},
+		"a child that is a path":  {text(`{"child":["../../x"]}`), ErrBadAnswer},
+		"packed":                  {text(`{}`, "Content-Encoding", "br"), ErrBadAnswer},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, _ := openWorld(t, c.h, func(o *Options) { o.Budget = NewBudget(1e6, 4) })
+			if _, err := r.List(t.Context(), "app"); !errors.Is(err, c.err) {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// The catalog is read where Google's listing is not spoken; what is outside the prefix is left out.
+func TestCatalog(t *testing.T) {
+	h := serve(map[string]http.HandlerFunc{
+		"/v2/prod/tags/list": http.NotFound,
+		"/v2/_catalog": func(w http.ResponseWriter, req *http.Request) {
+			if req.URL.Query().Has("last") {
+				_, _ = io.WriteString(w, `{"repositories":["prod/c","prodx/d","stage/e"]}`)
+				return
+			}
+			w.Header().Set("Link", `</v2/_catalog?last=prod/b&n=2>; rel="next"`)
+			_, _ = io.WriteString(w, `{"repositories":["prod","prod/a/b"]}`)
+		},
+	})
+	for prefix, want := range map[string][]string{
+		"prod": {"a/b", "c"}, "": {"prod", "prod/a/b", "prod/c", "prodx/d", "stage/e"}, "none": nil,
+	} {
+		r, _ := openWorld(t, h, func(o *Options) { o.Prefix = prefix })
+		var got []string
+		for name, err := range r.Repositories(t.Context()) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, name)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("prefix %q (-want +got):\n%s", prefix, diff)
+		}
+		for range r.Repositories(t.Context()) {
+			break // a reader may stop
+		}
+	}
+	for _, d := range []Discovery{Auto, Google, Catalog} {
+		r, _ := openWorld(t, http.NotFound, func(o *Options) { o.Discovery = d })
+		var last error
+		for _, err := range r.Repositories(t.Context()) {
+			last = err
+		}
+		if !errors.Is(last, ErrNoCatalog) {
+			t.Errorf("%d: %v", d, last)
+		}
+	}
+}
+
+// Names and references that are none reach no registry.
+func TestBadNames(t *testing.T) {
+	r, w := openWorld(t, text(tagsBody))
+	for _, repo := range []string{"", "A", "a/../b", "a%2fb", "a b", "a?x=1"} {
+		if _, err := r.List(t.Context(), repo); err == nil {
+			t.Errorf("repository %q is accepted", repo)
+		}
+	}
+	for _, ref := range []string{"", "../x", "a b", "sha256:1", "v1?x"} {
+		if _, err := r.Manifest(t.Context(), "app", ref); err == nil {
+			t.Errorf("reference %q is accepted", ref)
+		}
+	}
+	if n := len(w.paths()); n != 0 {
+		t.Errorf("asked for %v", w.paths())
+	}
+	for _, o := range []Options{
+		{}, {URL: "registry.test"}, {URL: "http://registry.test"}, {URL: "https://a:b@registry.test"}, {URL: "https://registry.test/v2"},
+		{URL: "https://registry.test", Prefix: "A"}, {URL: "ftp://registry.test"},
+	} {
+		if _, err := Open(o); err == nil {
+			t.Errorf("%+v is accepted", o)
+		}
+	}
+}
