@@ -17,9 +17,10 @@ import (
 func (a *app) inventory() *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "inventory",
-		Short: "Read what stores say they hold",
+		Short: "Read what stores say they hold, and make it right",
 		Long: `inventory reads the lists that stores publish of the blobs they hold, and that the server believes.
-It asks as the server does, anonymously and over HTTPS (http on loopback), and changes nothing.
+It asks as the server does, anonymously and over HTTPS (http on loopback), and changes nothing. Only rebuild
+works on a store's bucket, with the rights of its owner.
 
 URL is the directory that has head.json. A store of the config is named by --config FILE --store NAME
 instead; then the inventory must be that store's own.`,
@@ -27,7 +28,7 @@ instead; then the inventory must be that store's own.`,
   oci-proxyctl inventory diff --config config.yaml --store s3-use1 --store s3-euc1
   oci-proxyctl inventory export https://bucket.example/inventory/ > held.jsonl
   oci-proxyctl inventory verify --config config.yaml --store s3-use1 --sample 20`,
-	}, a.inventoryLs(), a.inventoryDiff(), a.inventoryExport(), a.inventoryVerify())
+	}, a.inventoryLs(), a.inventoryDiff(), a.inventoryExport(), a.inventoryVerify(), a.inventoryRebuild())
 }
 
 // open reads an inventory. A failure tells what the address should be.
@@ -61,14 +62,18 @@ func (a *app) progress() *progress {
 
 // show is called very often, and writes five times a second.
 func (p *progress) show(received, of int64) {
-	if p.w == nil {
-		return
+	if p.w != nil {
+		p.line(size(received) + " of " + size(of))
 	}
+}
+
+// line shows text, unless it comes too soon after the last one.
+func (p *progress) line(text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if now := time.Now(); now.Sub(p.last) >= 200*time.Millisecond {
+	if now := time.Now(); p.w != nil && now.Sub(p.last) >= 200*time.Millisecond {
 		p.last = now
-		fmt.Fprintf(p.w, "\r\x1b[K%s of %s", size(received), size(of))
+		fmt.Fprintf(p.w, "\r\x1b[K%s", text)
 	}
 }
 

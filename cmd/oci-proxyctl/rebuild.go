@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+
+	"ociproxy/internal/cli"
+	"ociproxy/internal/config"
+	"ociproxy/internal/ledger"
+	"ociproxy/internal/oci"
+	"ociproxy/internal/store"
+)
+
+// rebuilt is the JSON document of inventory rebuild: fields are only added.
+type rebuilt struct {
+	Store  string `json:"store"`
+	Bucket string `json:"bucket"`
+	DryRun bool   `json:"dryRun"`
+	ledger.Rebuilt
+}
+
+func (a *app) inventoryRebuild() *cobra.Command {
+	var s sources
+	var opt ledger.RebuildOptions
+	cmd := &cobra.Command{
+		Use:   "rebuild --config FILE --store NAME",
+		Short: "Make an inventory say what the store's bucket has",
+		Long: `rebuild lists the bucket of a store and makes its inventory say the same: blobs that it lacked are added, with the size
+that the listing has, and those that are gone are taken out, after the bucket was asked for each once more. Contents
+are not read. A mirror may run meanwhile; what it records stays. What the config denies is never listed.
+
+An inventory that cannot be read stays as it is, unless --force says that a new one is to replace it.
+With --dry-run nothing is written; it exits with 4 when there is something to change.`,
+		Example: `  oci-proxyctl inventory rebuild --config config.yaml --store s3-use1 --dry-run
+  oci-proxyctl inventory rebuild --config config.yaml --store s3-use1 --force --output json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, st, err := s.one(a)
+			if err != nil {
+				return err
+			}
+			return a.runRebuild(cmd.Context(), cfg, st, opt)
+		},
+	}
+	s.flags(a, cmd)
+	f := cmd.Flags()
+	f.BoolVar(&opt.DryRun, "dry-run", false, "only say what would change")
+	f.BoolVar(&opt.Force, "force", false, "replace an inventory that is broken or another store's")
+	a.outputFlag(cmd)
+	return cmd
+}
+
+// one returns the config and the only store that was named, which must have a bucket.
+func (s *sources) one(a *app) (*config.Config, *config.Store, error) {
+	if s.file == "" {
+		return nil, nil, cli.Usage("name the config with --config or OCI_PROXY_CONFIG", "a config is needed")
+	}
+	if len(s.stores) != 1 {
+		return nil, nil, cli.Usage("for example --store s3-use1", "want one --store, got %d", len(s.stores))
+	}
+	cfg, err := a.load(s.file)
+	if err != nil {
+		return nil, nil, a.invalid(err)
+	}
+	i := slices.IndexFunc(cfg.Stores, func(st config.Store) bool { return st.Name == s.stores[0] })
+	if i < 0 {
+		return nil, nil, cli.Usage("the names are those below stores: in the config", "no store %q in the config", s.stores[0])
+	}
+	if cfg.Stores[i].Bucket == "" {
+		return nil, nil, cli.Usage("give it a bucket: s3://…, gs://…, azblob://… or file:///… in the config", "store %q has no bucket in the config", s.stores[0])
+	}
+	return cfg, &cfg.Stores[i], nil
+}
+
+func (a *app) runRebuild(ctx context.Context, cfg *config.Config, st *config.Store, opt ledger.RebuildOptions) (err error) {
+	b, err := store.Open(ctx, st.Bucket, store.Options{Owner: st.Owner, Getenv: a.env})
+	if err != nil {
+		return err
+	}
+	if !opt.DryRun {
+		if err := b.Check(ctx, store.InventoryPrefix+"probe/"); err != nil {
+			return cli.Fail("the bucket must exist, be yours and honour conditional writes", "%w", err)
+		}
+	}
+	l, err := ledger.Open(ctx, []ledger.Store{{Name: st.Name, Bucket: b}}, ledger.Options{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, l.Close()) }()
+	p := a.progress()
+	opt.Progress = func(r ledger.Rebuilt) {
+		p.line(fmt.Sprintf("%s listed, %s to change", plural(r.Blobs, "blob"), humanize.Comma(r.Changes())))
+	}
+	denied := map[oci.Digest]bool{}
+	for _, d := range cfg.Deny.Digests {
+		denied[d] = true
+	}
+	opt.Deny = func(d oci.Digest) bool { return denied[d] }
+	r, err := l.Rebuild(ctx, 0, opt)
+	p.clear()
+	if errors.Is(err, ledger.ErrUnusable) {
+		return cli.Fail("if it is broken for good, --force begins a new one; inventory verify tells what is wrong with it", "%w", err)
+	}
+	if err != nil {
+		return err
+	}
+	doc := rebuilt{Store: st.Name, Bucket: b.String(), DryRun: opt.DryRun, Rebuilt: r}
+	if a.format == cli.JSON {
+		err = cli.WriteJSON(a.stdout, doc)
+	} else {
+		err = a.writeRebuilt(doc)
+	}
+	if err == nil && opt.DryRun && (r.Changes() > 0 || r.Anew) {
+		return cli.Exit(codeDifferent)
+	}
+	return err
+}
+
+func (a *app) writeRebuilt(d rebuilt) error {
+	t := cli.Table{}
+	t.Row("store", d.Store)
+	t.Row("bucket", d.Bucket)
+	t.Row("holds", fmt.Sprintf("%s, %s", plural(d.Blobs, "blob"), size(d.Bytes)))
+	t.Row("not recorded", humanize.Comma(d.Added))
+	t.Row("of another size", humanize.Comma(d.Resized))
+	t.Row("recorded, not there", humanize.Comma(d.Removed))
+	if d.Denied > 0 {
+		t.Row("denied, still there", humanize.Comma(d.Denied))
+	}
+	if _, err := t.WriteTo(a.stdout); err != nil {
+		return err
+	}
+	if d.Unexpected > 0 {
+		fmt.Fprintf(a.stdout, "\n%s among the blobs whose name is no digest:\n", plural(d.Unexpected, "object"))
+		for _, key := range d.Keys {
+			fmt.Fprintf(a.stdout, "  %q\n", key)
+		}
+	}
+	verdict := "The inventory was right."
+	switch {
+	case d.DryRun && d.Anew:
+		verdict = "A new inventory would be written."
+	case d.Anew:
+		verdict = "A new inventory was written."
+	case d.DryRun && d.Changes() > 0:
+		verdict = "Nothing was changed: this was a dry run."
+	case d.Changes() > 0:
+		verdict = "The inventory says that now."
+	}
+	_, err := fmt.Fprintf(a.stdout, "\n%s\n", verdict)
+	return err
+}
