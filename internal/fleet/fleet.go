@@ -248,8 +248,8 @@ func (f *Fleet) Close(ctx context.Context) error {
 		errs = append(errs, f.engine.Close(ctx))
 	}
 	for i, err := range f.Ledger.Flush(ctx) {
-		if err != nil {
-			errs = append(errs, fmt.Errorf("store %s: %w", f.Stores[i].Name(), err))
+		if err != nil && f.Ledger.Fault(i) == nil {
+			errs = append(errs, err)
 		}
 	}
 	errs = append(errs, f.Ledger.Close())

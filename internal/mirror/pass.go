@@ -63,8 +63,10 @@ func (p *Pass) Run(ctx context.Context) *Report {
 	if usable := p.fleet.Ledger.Usable(); usable.Empty() {
 		err = ErrNoUsable
 	} else {
-		err = p.walker.walk(ctx)
+		work, stop := context.WithCancelCause(ctx) // until the last blob has landed
+		err = p.walker.walk(work, stop)
 		p.fleet.Wait()
+		stop(nil)
 	}
 	if err != nil && ctx.Err() == nil {
 		p.filler.notes.problem(Problem{Class: classOf(err, SourceFailed), Error: err.Error()})

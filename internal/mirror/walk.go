@@ -80,10 +80,9 @@ var ErrSource = errors.New("the source does not answer")
 const maxVain = 20
 
 // walk returns when everything was read; blobs may still be on their way. It fails when ctx ends, when the source cannot be listed
-// at all, or does not answer.
-func (w *walker) walk(ctx context.Context) error {
-	ctx, w.stop = context.WithCancelCause(ctx)
-	defer w.stop(nil)
+// at all, or does not answer: then stop, which ends ctx, is called.
+func (w *walker) walk(ctx context.Context, stop context.CancelCauseFunc) error {
+	w.stop = stop
 	var roots, repos errgroup.Group
 	roots.SetLimit(max(1, w.src.Parallel))
 	repos.SetLimit(max(1, w.src.Parallel/2))
