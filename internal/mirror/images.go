@@ -1,0 +1,120 @@
+package mirror
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"sync"
+
+	"ociproxy/internal/oci"
+	"ociproxy/internal/registry"
+)
+
+// Blob is what an image refers to.
+type Blob struct {
+	Digest oci.Digest
+	Size   int64 // bytes; -1 when the manifest does not say (schema 1)
+}
+
+// Image is a manifest with all the blobs that it needs, through its children.
+type Image struct {
+	Repository string // where it was met first
+	Digest     oci.Digest
+	Blobs      []Blob
+}
+
+// Images walks the whole source and returns every manifest once: those of indexes and those of their platforms, artifacts and what refers to
+// them. Blobs that are not to be distributed or are denied are left out, like those of algorithms that stores do not hold. An error is about one manifest or one
+// repository, whose names it has, and the walk goes on; when the source as a whole cannot be read the last pair is that error.
+//
+// It reads every manifest, with one request each. What images need is held in memory, some 100 bytes for each blob of each image, for an
+// index has the blobs of what it lists.
+func (s *Source) Images(ctx context.Context) iter.Seq2[Image, error] {
+	return func(yield func(Image, error) bool) {
+		ctx, stop := context.WithCancelCause(ctx)
+		defer stop(nil)
+		v := &collector{src: s, ctx: ctx, out: make(chan found), below: map[key][]Blob{}}
+		w := newWalker(s, v)
+		var end error
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			end = w.walk(ctx, stop)
+			close(v.out)
+		})
+		defer wg.Wait()
+		defer stop(nil)
+		for f := range v.out {
+			if !yield(f.image, f.err) {
+				return
+			}
+		}
+		if end != nil {
+			yield(Image{}, end)
+		}
+	}
+}
+
+// found is an image, or what is wrong with one.
+type found struct {
+	image Image
+	err   error
+}
+
+// collector is the visitor of [Source.Images].
+type collector struct {
+	src *Source
+	ctx context.Context // of the walk, for handing over
+	out chan found
+
+	mu    sync.Mutex
+	below map[key][]Blob // of manifests that are finished
+}
+
+func (c *collector) known(oci.Digest) bool                       { return false }
+func (c *collector) ripe(oci.Digest) bool                        { return false }
+func (c *collector) listed(string, int)                          {}
+func (c *collector) skipped(string, registry.Descriptor, string) {}
+
+func (c *collector) blob(_ context.Context, n *node, b registry.Descriptor) {
+	if b.Digest.InStores() && !c.src.Denied(b.Digest) {
+		n.addBlob(b)
+	}
+}
+
+func (c *collector) problem(repo, ref string, err error) {
+	d, _ := oci.ParseDigest(ref) // zero for a tag
+	c.give(found{Image{Repository: repo, Digest: d}, fmt.Errorf("%s %s: %w", repo, ref, err)})
+}
+
+func (c *collector) finished(n *node) {
+	if n.void.Load() || n.failed.Load() {
+		return
+	}
+	seen := map[oci.Digest]bool{}
+	var all []Blob
+	add := func(b Blob) {
+		if !seen[b.Digest] {
+			seen[b.Digest] = true
+			all = append(all, b)
+		}
+	}
+	for _, b := range n.blobs {
+		add(Blob{b.Digest, b.Size})
+	}
+	c.mu.Lock()
+	for _, child := range n.children {
+		for _, b := range c.below[keyOf(child)] {
+			add(b)
+		}
+	}
+	c.below[keyOf(n.digest)] = all
+	c.mu.Unlock()
+	c.give(found{image: Image{Repository: n.repo, Digest: n.digest, Blobs: all}})
+}
+
+func (c *collector) give(f found) {
+	select {
+	case c.out <- f:
+	case <-c.ctx.Done():
+	}
+}
