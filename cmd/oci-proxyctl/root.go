@@ -58,7 +58,7 @@ file as the server.`,
   oci-proxyctl inventory verify --config config.yaml --store s3-use1 --sample 20`,
 		SilenceErrors: true, SilenceUsage: true,
 		PersistentPreRun: func(*cobra.Command, []string) { a.started = true },
-	}, a.inventory(), a.mirror(), a.promote(), a.version())
+	}, a.inventory(), a.audit(), a.mirror(), a.promote(), a.purge(), a.version())
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)

@@ -39,6 +39,7 @@ type Store struct {
 	client *awss3.Client
 	meter  *meter
 	log    string
+	root   string // of the buckets
 }
 
 // Start starts an empty store.
@@ -47,11 +48,11 @@ func Start(t testing.TB, region string) *Store {
 	addr := parts.FreeAddr(t)
 	m := newMeter(t, addr)
 	s := &Store{Region: region, Addr: m.Listener.Addr().String(), URL: m.URL + "/" + bucket + "/" + prefix + "{digest}",
-		meter: m, log: filepath.Join(t.TempDir(), "access.log")}
+		meter: m, log: filepath.Join(t.TempDir(), "access.log"), root: t.TempDir()}
 	parts.Start(t, parts.Spec{
 		Path: parts.Find(t, "versitygw"),
 		Args: []string{"--quiet", "--port", addr, "--region", region, "--access-log", s.log, "--health", "/-/health",
-			"posix", t.TempDir()},
+			"posix", s.root},
 		Env:   []string{"ROOT_ACCESS_KEY=" + accessKey, "ROOT_SECRET_KEY=" + secretKey},
 		Ready: parts.HTTP("http://"+addr+"/-/health", 200),
 	})
@@ -81,6 +82,9 @@ func (s *Store) Make(t testing.TB, bucket string) {
 
 // Client has the rights of the owner and talks to the server itself, past the meter.
 func (s *Store) Client() *awss3.Client { return s.client }
+
+// File is where the server keeps an object, for a test that spoils it behind the server's back.
+func (s *Store) File(bucket, key string) string { return filepath.Join(s.root, bucket, key) }
 
 // Backend is the server itself (host:port), past the meter.
 func (s *Store) Backend() string {

@@ -1,0 +1,219 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"ociproxy/internal/audit"
+	"ociproxy/internal/cli"
+)
+
+// writeAudit shows a report to people.
+func (a *app) writeAudit(r *audit.Report) error {
+	w := a.stdout
+	fmt.Fprintf(w, "The source has %s in %s, which need %s, %s.\n",
+		plural(int64(r.Source.Images), "image"), countWord(r.Source.Repositories, "repository", "repositories"), plural(r.Source.Blobs, "blob"), size(r.Source.Bytes))
+	if r.Source.Failed > 0 {
+		fmt.Fprintf(w, "%s could not be read, so that nothing counts as unexpected:\n", plural(int64(r.Source.Failed), "image or repository"))
+		for _, text := range r.Source.Errors {
+			fmt.Fprintf(w, "  %s\n", cli.OneLine(text))
+		}
+	}
+	fmt.Fprintln(w)
+	shown := classesFound(r)
+	t := cli.Table{Header: []string{"STORE", "IMAGES WHOLE", "HOLDS"}}
+	if r.Deep || r.From == audit.Head {
+		t.Header = append(t.Header, "LOOKED AT")
+	}
+	for _, c := range shown {
+		t.Header = append(t.Header, upper(c))
+	}
+	for _, s := range r.Stores {
+		cells := []string{s.Name, fmt.Sprintf("%s of %s", humanize.Comma(int64(s.Whole)), humanize.Comma(int64(r.Source.Images))),
+			fmt.Sprintf("%s, %s", plural(s.Held.Blobs, "blob"), size(s.Held.Bytes))}
+		if r.Deep || r.From == audit.Head {
+			cells = append(cells, fmt.Sprintf("%s, %s read", humanize.Comma(s.Asked), size(s.Read.Bytes)))
+		}
+		for _, c := range shown {
+			cells = append(cells, humanize.Comma(s.Found[c].Blobs))
+		}
+		t.Row(cells...)
+	}
+	if _, err := t.WriteTo(w); err != nil {
+		return err
+	}
+	for _, s := range r.Stores {
+		if s.Error != "" {
+			fmt.Fprintf(w, "%s could not be looked at to the end: %s\n", s.Name, cli.OneLine(s.Error))
+		}
+	}
+	if err := a.writeFindings(w, r); err != nil {
+		return err
+	}
+	writeRepair(w, r.Repair)
+	_, err := fmt.Fprintf(w, "\n%s\n", verdict(r))
+	return err
+}
+
+// classesFound are the classes of which there is something.
+func classesFound(r *audit.Report) (out []audit.Class) {
+	for _, c := range audit.Classes() {
+		for _, s := range r.Stores {
+			if s.Found[c].Blobs > 0 {
+				out = append(out, c)
+				break
+			}
+		}
+	}
+	return out
+}
+
+func (a *app) writeFindings(w io.Writer, r *audit.Report) error {
+	if len(r.Findings) == 0 {
+		return nil
+	}
+	t := cli.Table{Header: []string{"CLASS", "STORE", "BLOB", "SIZE", "IMAGE", "DETAIL"}, Color: cli.UseColor(a.stdout, a.env),
+		Paint: func(cell string) cli.Color {
+			switch audit.Class(cell) {
+			case audit.Unlisted, audit.Unexpected, audit.Unknown:
+				return cli.Yellow
+			default:
+				return cli.Red
+			}
+		}}
+	for _, f := range r.Findings {
+		blob, image, bytes := f.Digest, "-", "-"
+		if blob == "" {
+			blob = f.Key
+		}
+		if f.Image != "" {
+			image = f.Repository + "@" + f.Image
+		}
+		if f.Size != nil {
+			bytes = size(*f.Size)
+		}
+		detail := f.Detail
+		if f.Repaired {
+			detail += " (repaired)"
+		}
+		t.Row(string(f.Class), f.Store, blob, bytes, image, detail)
+	}
+	fmt.Fprintln(w)
+	if _, err := t.WriteTo(w); err != nil {
+		return err
+	}
+	if r.Omitted > 0 {
+		fmt.Fprintf(w, "and %s more: --limit 0 shows all\n", humanize.Comma(r.Omitted))
+	}
+	return nil
+}
+
+func writeRepair(w io.Writer, r *audit.RepairReport) {
+	if r == nil {
+		return
+	}
+	fmt.Fprintln(w)
+	if r.DryRun {
+		fmt.Fprintf(w, "A repair would mend %s, %s.\n", plural(r.Planned.Blobs, "blob"), size(r.Planned.Bytes))
+		return
+	}
+	fmt.Fprintf(w, "Repaired %s of %s; wrote %s, %s.\n", humanize.Comma(r.Repaired.Blobs), plural(r.Planned.Blobs, "blob"),
+		plural(r.Written.Blobs, "object"), size(r.Written.Bytes))
+	for _, text := range r.Errors {
+		fmt.Fprintf(w, "  %s\n", cli.OneLine(text))
+	}
+}
+
+// verdict is the last line: what the exit code says.
+func verdict(r *audit.Report) string {
+	looked := "by the inventories"
+	switch {
+	case r.Deep && r.Sample < 100:
+		looked = fmt.Sprintf("and %g%% of them were read and hashed", r.Sample)
+	case r.Deep:
+		looked = "and all were read and hashed"
+	case r.From == audit.Head && r.Sample < 100:
+		looked = fmt.Sprintf("by asking for %g%% of them", r.Sample)
+	case r.From == audit.Head:
+		looked = "by asking for each"
+	case r.From == audit.Listing:
+		looked = "by the buckets' listings"
+	}
+	const harmful = audit.CodeMissing | audit.CodeShort | audit.CodeCorrupt | audit.CodeUnreadable
+	switch code := r.ExitCode; {
+	case code == 0 && r.Repair != nil && r.Repair.Repaired.Blobs > 0:
+		return "Everything that was wrong is repaired."
+	case code == 0:
+		return "Every blob of every image is in every store, " + looked + "."
+	case code&harmful != 0:
+		return fmt.Sprintf("Something is wrong (exit code %d).", code)
+	case code&audit.CodeUnknown != 0:
+		return fmt.Sprintf("Not everything could be looked at (exit code %d).", code)
+	}
+	return fmt.Sprintf("Every blob of every image is in every store, %s; there is more than that (exit code %d).", looked, r.ExitCode)
+}
+
+func upper(c audit.Class) string {
+	b := []byte(c)
+	for i := range b {
+		b[i] -= 'a' - 'A'
+	}
+	return string(b)
+}
+
+func countWord(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return humanize.Comma(int64(n)) + " " + many
+}
+
+// watcher tells how far an audit is: a line that is rewritten on a terminal, a line every ten seconds elsewhere.
+type watcher struct {
+	once sync.Once
+	quit chan struct{}
+	done chan struct{}
+}
+
+func (a *app) watch(p *audit.Progress) *watcher {
+	w := &watcher{quit: make(chan struct{}), done: make(chan struct{})}
+	terminal := cli.IsTerminal(a.stderr)
+	every := 10 * time.Second
+	if terminal {
+		every = 200 * time.Millisecond
+	}
+	go func() {
+		defer close(w.done)
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for {
+			select {
+			case <-w.quit:
+				if terminal {
+					fmt.Fprint(a.stderr, "\r\x1b[K")
+				}
+				return
+			case <-tick.C:
+				line := fmt.Sprintf("%s walked, %s compared, %s looked at, %s read, %s found, %s repaired", plural(p.Images.Load(), "image"),
+					plural(p.Compared.Load(), "blob"), humanize.Comma(p.Asked.Load()), size(p.ReadBytes.Load()),
+					humanize.Comma(p.Found.Load()), humanize.Comma(p.Repaired.Load()))
+				if terminal {
+					fmt.Fprint(a.stderr, "\r\x1b[K"+line)
+				} else {
+					fmt.Fprintln(a.stderr, line)
+				}
+			}
+		}
+	}()
+	return w
+}
+
+// stop ends it. It may be called twice.
+func (w *watcher) stop() {
+	w.once.Do(func() { close(w.quit) })
+	<-w.done
+}

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"ociproxy/internal/cli"
+	"ociproxy/internal/config"
+	"ociproxy/internal/oci"
+	"ociproxy/internal/purge"
+)
+
+func (a *app) purge() *cobra.Command {
+	var file string
+	var dryRun, confirm bool
+	cmd := &cobra.Command{
+		Use:   "purge DIGEST…",
+		Short: "Take blobs out of all stores: a takedown",
+		Long: `purge takes blobs out of the inventory of every store, waits two refresh intervals, so that no server sends
+anybody there any more, and then deletes the objects. At the end it prints the URLs that caches in front of the
+stores may still have.
+
+The digests must be listed below deny: digests: in the config, or the next pass of the mirror would bring them back. Servers and
+mirrors that run must have read that config before. The source registry still has the blobs: purge does not write to it.
+
+A purge that is interrupted is run again. It waits again then, as long as there is an object to delete. A store that cannot be reached
+is reported, and the exit code is 1: run it again.`,
+		Example: `  oci-proxyctl purge --config config.yaml --dry-run sha256:…
+  oci-proxyctl purge --config config.yaml --confirm sha256:…`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			digests, err := parseDigests(args)
+			if err != nil {
+				return err
+			}
+			if dryRun == confirm {
+				return cli.Usage("--dry-run shows what would be done", "purge deletes objects: say --confirm or --dry-run, and not both")
+			}
+			cfg, err := a.mirrored(file)
+			if err != nil {
+				return err
+			}
+			if err := purge.Denied(digests, cfg.Deny.Digests); err != nil {
+				return cli.Fail("list it below deny: digests: in the config, and let servers and mirrors read that, or the next pass of the mirror brings it back", "%w", err)
+			}
+			return a.runPurge(cmd.Context(), cfg, digests, dryRun)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVarP(&file, "config", "c", a.env("OCI_PROXY_CONFIG"), "config `file`; OCI_PROXY_CONFIG in the environment names a default")
+	f.BoolVar(&dryRun, "dry-run", false, "look, and change nothing")
+	f.BoolVar(&confirm, "confirm", false, "yes, delete")
+	_ = cmd.MarkFlagFilename("config", "yaml", "yml")
+	a.outputFlag(cmd)
+	return cmd
+}
+
+func parseDigests(args []string) (out []oci.Digest, err error) {
+	if len(args) == 0 {
+		return nil, cli.Usage("for example sha256: and 64 hexadecimal digits", "no digest")
+	}
+	seen := map[oci.Digest]bool{}
+	for _, text := range args {
+		d, err := oci.ParseDigest(text)
+		if err != nil || !d.InStores() {
+			return nil, cli.Usage("sha256: and 64 hexadecimal digits, or sha512: and 128", "%q is no digest of a blob in a store", text)
+		}
+		if !seen[d] {
+			seen[d] = true
+			out = append(out, d)
+		}
+	}
+	return out, nil
+}
+
+func (a *app) runPurge(ctx context.Context, cfg *config.Config, digests []oci.Digest, dryRun bool) (err error) {
+	fl, err := a.fleet(ctx, cfg, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, fl.Close(ctx)) }()
+	stores := make([]purge.Store, len(fl.Stores))
+	for i, s := range fl.Stores {
+		stores[i] = purge.Store{Name: s.Name(), Bucket: s.Bucket, URL: s.Config.URL, CDN: s.Config.CDN != "",
+			Refresh: s.Config.Inventory.Refresh, Err: fl.Ledger.Fault(i)}
+	}
+	c := countdown{a: a}
+	r, err := purge.Run(ctx, digests, stores, purge.Options{Ledger: fl.Ledger, DryRun: dryRun, Waiting: c.show})
+	c.clear()
+	if err != nil {
+		return cli.Fail("run it again: what is done stays done", "%w", err)
+	}
+	if a.format == cli.JSON {
+		err = cli.WriteJSON(a.stdout, r)
+	} else {
+		err = a.writePurge(r)
+	}
+	if err == nil && r.ExitCode != 0 {
+		err = cli.Exit(r.ExitCode)
+	}
+	return err
+}
+
+func (a *app) writePurge(r *purge.Report) error {
+	t := cli.Table{Header: []string{"STORE", "BLOB", "INVENTORY", "OBJECT"}}
+	for _, s := range r.Stores {
+		for _, b := range s.Blobs {
+			inventory, object := "not listed", "none"
+			switch {
+			case b.Unlisted:
+				inventory = "listed no longer"
+			case b.Listed:
+				inventory = "listed"
+			}
+			switch {
+			case b.Deleted:
+				object = "deleted, " + size(b.Size)
+			case b.Object:
+				object = size(b.Size)
+			}
+			if s.Error != "" && !b.Deleted {
+				object = "not known"
+			}
+			t.Row(s.Name, b.Digest.String(), inventory, object)
+		}
+	}
+	if _, err := t.WriteTo(a.stdout); err != nil {
+		return err
+	}
+	failed := 0
+	for _, s := range r.Stores {
+		if s.Error != "" {
+			failed++
+			fmt.Fprintf(a.stdout, "%s is not done: %s\n", s.Name, cli.OneLine(s.Error))
+		}
+	}
+	if r.DryRun {
+		fmt.Fprintf(a.stdout, "\nNothing was changed. A purge would wait %v between the inventories and the objects.\n", time.Duration(r.WaitSeconds*float64(time.Second)))
+	}
+	if len(r.URLs) > 0 {
+		fmt.Fprintf(a.stdout, "\nCaches may still have it. Purge there:\n")
+		for _, u := range r.URLs {
+			note := ""
+			if u.CDN {
+				note = "  (CDN)"
+			}
+			fmt.Fprintf(a.stdout, "  %s%s\n", u.URL, note)
+		}
+	}
+	if failed > 0 {
+		_, err := fmt.Fprintf(a.stdout, "\n%s could not be done: run it again.\n", plural(int64(failed), "store"))
+		return err
+	}
+	return nil
+}
+
+// countdown shows how long is left to wait: in place on a terminal, once elsewhere.
+type countdown struct {
+	a     *app
+	began bool
+}
+
+func (c *countdown) show(left time.Duration) {
+	left = left.Round(time.Second)
+	switch {
+	case cli.IsTerminal(c.a.stderr):
+		fmt.Fprintf(c.a.stderr, "\r\x1b[Kno inventory lists it any more; the objects are deleted in %v, when every server knows", left)
+	case !c.began:
+		fmt.Fprintf(c.a.stderr, "no inventory lists it any more; the objects are deleted in %v, when every server knows\n", left)
+	}
+	c.began = true
+}
+
+func (c *countdown) clear() {
+	if c.began && cli.IsTerminal(c.a.stderr) {
+		fmt.Fprint(c.a.stderr, "\r\x1b[K")
+	}
+}

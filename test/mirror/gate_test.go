@@ -1,0 +1,210 @@
+package mirror
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"sync"
+	"testing"
+	"time"
+)
+
+// fault is what a gate does to one exchange.
+type fault struct {
+	status    int    // answer this instead of the server's answer; 0: the server's own
+	retry     string // Retry-After
+	persisted bool   // the request reaches the server all the same, whole
+	cut       bool   // the connection is dropped in place of an answer
+	after     int64  // truncate: the body ends with a cut after so many bytes; negative: not
+	flip      bool   // one byte of the body is another
+	pace      int64  // bytes a second of the body; 0: at once
+	shift     time.Duration
+}
+
+// pass is no fault.
+var pass = fault{after: -1}
+
+// gate stands in front of a server. It counts requests and bytes, and spoils what its rule says.
+type gate struct {
+	Addr string // host:port
+	URL  string
+
+	mu       sync.Mutex
+	rule     func(r *http.Request) (fault, bool)
+	requests map[string]int // by method
+	log      []exchange
+	struck   int
+}
+
+// exchange is one request that a gate saw.
+type exchange struct {
+	Method, Path, Range, Agent string
+	Status                     int
+	Sent                       int64 // of the answer's body
+	Struck                     bool
+	done                       bool
+}
+
+func newGate(t testing.TB, backend string) *gate {
+	t.Helper()
+	g := &gate{requests: map[string]int{}}
+	transport := &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true}
+	forward := &httputil.ReverseProxy{
+		// The host is signed by clients of S3, and stays.
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(&url.URL{Scheme: "http", Host: backend})
+			r.Out.Host = r.In.Host
+		},
+		Transport:     transport,
+		FlushInterval: -1,
+		ErrorHandler:  func(w http.ResponseWriter, _ *http.Request, _ error) { panic(http.ErrAbortHandler) },
+		ErrorLog:      slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
+	}
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { g.serve(w, r, forward) }))
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	server.Start()
+	g.URL, g.Addr = server.URL, server.Listener.Addr().String()
+	t.Cleanup(func() {
+		server.CloseClientConnections()
+		server.Close()
+		transport.CloseIdleConnections()
+	})
+	return g
+}
+
+// spoil sets the rule; nil spoils nothing.
+func (g *gate) spoil(rule func(*http.Request) (fault, bool)) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.rule, g.struck = rule, 0
+}
+
+// strikes is how often the rule struck.
+func (g *gate) strikes() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.struck
+}
+
+// take returns what passed since the last take.
+func (g *gate) take() []exchange {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	log := g.log
+	g.log = nil
+	return log
+}
+
+func (g *gate) serve(w http.ResponseWriter, r *http.Request, forward http.Handler) {
+	g.mu.Lock()
+	f, strike := pass, false
+	if g.rule != nil {
+		f, strike = g.rule(r)
+	}
+	if strike {
+		g.struck++
+	} else {
+		f = pass
+	}
+	g.requests[r.Method]++
+	g.mu.Unlock()
+	out := &spoiler{ResponseWriter: w, fault: f, left: f.after, began: time.Now()}
+	e := exchange{Method: r.Method, Path: r.URL.RequestURI(), Range: r.Header.Get("Range"), Agent: r.Header.Get("User-Agent"), Struck: strike}
+	defer func() {
+		e.Status, e.Sent = out.status, out.sent
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.log = append(g.log, e)
+	}()
+	if f.status == 0 && !f.cut {
+		forward.ServeHTTP(out, r)
+		return
+	}
+	if f.persisted {
+		// The client's patience ends with the answer; the server's work must not end with the client.
+		forward.ServeHTTP(&nowhere{header: http.Header{}}, r.WithContext(context.WithoutCancel(r.Context())))
+	}
+	if f.cut {
+		panic(http.ErrAbortHandler)
+	}
+	if f.retry != "" {
+		w.Header().Set("Retry-After", f.retry)
+	}
+	w.Header().Set("Content-Length", "0")
+	out.WriteHeader(f.status)
+}
+
+// spoiler writes an answer as its fault has it.
+type spoiler struct {
+	http.ResponseWriter
+	fault  fault
+	left   int64
+	began  time.Time
+	status int
+	sent   int64
+}
+
+func (s *spoiler) Unwrap() http.ResponseWriter { return s.ResponseWriter }
+
+func (s *spoiler) WriteHeader(code int) {
+	if s.status == 0 && code >= 200 {
+		s.status = code
+	}
+	if s.fault.shift != 0 {
+		for _, name := range []string{"Date", "Last-Modified"} {
+			if at, err := http.ParseTime(s.Header().Get(name)); err == nil {
+				s.Header().Set(name, at.Add(s.fault.shift).UTC().Format(http.TimeFormat))
+			}
+		}
+	}
+	s.ResponseWriter.WriteHeader(code)
+}
+
+func (s *spoiler) Write(p []byte) (int, error) {
+	if s.status == 0 {
+		s.status = http.StatusOK
+	}
+	if s.fault.flip && len(p) > 0 && s.sent == 0 {
+		p = append([]byte(nil), p...)
+		p[len(p)/2] ^= 1
+	}
+	if s.fault.after >= 0 {
+		if int64(len(p)) > s.left {
+			n, _ := s.ResponseWriter.Write(p[:s.left])
+			s.sent += int64(n)
+			_ = http.NewResponseController(s.ResponseWriter).Flush()
+			panic(http.ErrAbortHandler)
+		}
+		s.left -= int64(len(p))
+	}
+	n, err := s.ResponseWriter.Write(p)
+	s.sent += int64(n)
+	if s.fault.pace > 0 {
+		due := s.began.Add(time.Duration(float64(s.sent) / float64(s.fault.pace) * float64(time.Second)))
+		<-time.After(time.Until(due))
+	}
+	return n, err
+}
+
+// nowhere takes an answer that nobody gets.
+type nowhere struct{ header http.Header }
+
+func (n *nowhere) Header() http.Header         { return n.header }
+func (n *nowhere) Write(p []byte) (int, error) { return io.Discard.Write(p) }
+func (n *nowhere) WriteHeader(int)             {}
+
+// nth makes a rule that strikes k requests that match, from the n-th on, counted from 1.
+func nth(n, k int, match func(*http.Request) bool, f fault) func(*http.Request) (fault, bool) {
+	seen := 0
+	return func(r *http.Request) (fault, bool) {
+		if !match(r) {
+			return pass, false
+		}
+		seen++
+		return f, seen >= n && seen < n+k
+	}
+}

@@ -1,0 +1,164 @@
+package mirror
+
+import (
+	"net/http"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"ociproxy/test/containerd"
+	"ociproxy/test/dockerregistry"
+	"ociproxy/test/hop"
+	"ociproxy/test/image"
+	"ociproxy/test/parts"
+	"ociproxy/test/proxy"
+	"ociproxy/test/registry"
+)
+
+// TestSlowOnePass fills three versitygw, MinIO, fake-gcs-server and Azurite from 300 images in one pass; then the proxy
+// routes by their inventories, and containerd pulls.
+func TestSlowOnePass(t *testing.T) {
+	parts.Slow(t)
+	r := registry.Start(t)
+	src := newSource(r.Addr, prefix)
+	src.fill(t, shape{images: 300, repos: 25, seed: 2, smallest: 10 << 10, largest: 3 << 20, big: []int64{300 << 20, 64 << 20, 64 << 20, 33 << 20, 20 << 20}})
+	img := image.New(t, 77, 30<<10, 200<<10, 5<<20)
+	img.Push(t, r.Addr, prefix+"library/app", "v1")
+	for _, arch := range img.Arch {
+		for _, b := range arch.Blobs {
+			src.blobs[b.Digest] = b.Size
+		}
+	}
+	servers := startS3(t, "us-east-1", "eu-central-1", "ap-south-1")
+	shops := append(servers.shops(t), minioShop(t), gcsShop(t), azureShop(t))
+	front := newGate(t, r.Addr)
+	w := newWorld(t, r, src, front, shops, nil)
+	first := w.mirror(t)
+	if first.code != 0 {
+		t.Fatalf("mirror: %v", first)
+	}
+	read, requests := w.reads()
+	for digest, n := range read {
+		if n != src.blobs[digest] {
+			t.Errorf("%s was read %d bytes, it has %d", digest, n, src.blobs[digest])
+		}
+	}
+	unique := src.unique()
+	t.Logf("%d blobs, %d bytes to %v: source sent %.4f of that in %d requests, in %v, peak %d MiB", len(src.blobs), unique, names(shops),
+		float64(sum(read))/float64(unique), requests, first.took, first.peak>>20)
+	if first.peak > 256<<20 {
+		t.Errorf("peak of resident memory %d MiB, want at most 256", first.peak>>20)
+	}
+	w.whole(t)
+	w.reads()
+	second := w.mirror(t)
+	again, requests := w.reads()
+	if second.code != 0 || len(again) > 0 {
+		t.Errorf("second pass read %d blobs: %v", len(again), second)
+	}
+	t.Logf("second pass: %v, peak %d MiB, %d requests to the source\n%s", second.took, second.peak>>20, requests, second.stdout)
+	w.pulls(t, img)
+}
+
+// pulls starts the proxy over the stores and pulls an image from several places: its blobs come from the stores, and the proxy asks
+// nobody anything but by probes and for inventories.
+func (w *world) pulls(t *testing.T, img *image.Image) {
+	t.Helper()
+	clients := map[string]netip.Prefix{"aws/us-east-1": netip.MustParsePrefix("198.18.0.0/18"),
+		"aws/eu-central-1": netip.MustParsePrefix("198.18.64.0/18"), "azure/westeurope": netip.MustParsePrefix("198.18.128.0/18")}
+	overrides := proxy.List{}
+	for place, net := range clients {
+		overrides = append(overrides, proxy.Map{"cidr": net.String(), "place": place})
+	}
+	c := w.config.With(proxy.Map{"ranges": proxy.Map{"overrides": overrides}})
+	for _, s := range w.shops {
+		if s.gate != nil {
+			s.gate.take()
+		}
+	}
+	w.front.take()
+	p := proxy.Start(t, c)
+	daemon := containerd.Start(t, 1)
+	for place, net := range clients {
+		h := hop.Start(t, p.Addr, net.Addr().Next())
+		host := strings.ReplaceAll(place, "/", "-") + ".registry.test"
+		daemon.Mirror(t, host, h.Addr)
+		ref := host + "/library/app:v1"
+		daemon.Pull(t, ref, "linux/amd64")
+		daemon.Remove(t, ref)
+		fromStores := 0
+		for _, e := range h.Take() {
+			if strings.Contains(e.Path, "/blobs/") && e.Method == http.MethodGet {
+				if !strings.Contains(e.Location, "/containers/images/") {
+					t.Errorf("%s: %s was sent to %s", place, e.Path, e.Location)
+				}
+				fromStores++
+			}
+		}
+		if want := len(img.Arch["amd64"].Blobs); fromStores < want {
+			t.Errorf("%s: %d blobs came from stores, want %d", place, fromStores, want)
+		}
+	}
+	for _, s := range w.shops {
+		if s.gate == nil {
+			continue
+		}
+		for _, e := range s.gate.take() {
+			if strings.HasPrefix(e.Agent, "oci-proxy") && !strings.Contains(e.Path, "/inventory/") && !strings.Contains(strings.ToLower(e.Agent), "probe") && e.Range == "" && e.Sent > 64<<10 {
+				t.Errorf("the proxy asked %s for %s %s (%s)", s.name, e.Method, e.Path, e.Agent)
+			}
+			if strings.HasPrefix(e.Agent, "oci-proxy") && e.Method == http.MethodHead {
+				t.Errorf("the proxy asked %s for %s %s", s.name, e.Method, e.Path)
+			}
+		}
+	}
+	for _, e := range w.front.take() {
+		if strings.HasPrefix(e.Agent, "oci-proxy") && e.Path != "/v2/" {
+			t.Errorf("the proxy asked the registry for %s %s", e.Method, e.Path)
+		}
+	}
+}
+
+// TestSlowHuge brings one blob of 6 GiB through a multipart upload, in little memory.
+func TestSlowHuge(t *testing.T) {
+	parts.Slow(t)
+	r := registry.Start(t)
+	src := newSource(r.Addr, prefix)
+	src.client.Timeout = 0
+	const size = 6 << 30
+	huge := newBlob(3, size, "sha256")
+	if _, err := src.image("library/huge", "v1", 1, false, newBlob(4, 40<<10, "sha256"), huge); err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, r, src, newGate(t, r.Addr), startS3(t, "us-east-1").shops(t), nil)
+	pass := w.mirror(t)
+	if pass.code != 0 {
+		t.Fatalf("mirror: %v", pass)
+	}
+	read, _ := w.reads()
+	t.Logf("%d bytes in %v, %.0f MB/s, peak %d MiB; source sent %d", src.unique(), pass.took.Round(time.Second), float64(src.unique())/1e6/pass.took.Seconds(), pass.peak>>20, sum(read))
+	if pass.peak > 256<<20 {
+		t.Errorf("peak of resident memory %d MiB, want at most 256", pass.peak>>20)
+	}
+	if read[huge.Digest] != size {
+		t.Errorf("read %d bytes, it has %d", read[huge.Digest], size)
+	}
+	w.whole(t)
+}
+
+// TestSchema1 mirrors the blobs of an image that docker-registry 2.8 has as schema 1.
+func TestSchema1(t *testing.T) {
+	r := dockerregistry.Start(t)
+	src := newSource(r.Addr, prefix)
+	layers := []blob{newBlob(1, 30<<10, "sha256"), newBlob(2, 70<<10, "sha256")}
+	if _, err := src.image("library/old", "v2", 1, true, layers...); err != nil {
+		t.Fatal(err)
+	}
+	r.Degrade(t, prefix+"library/old", "v2", "v1")
+	w := newWorld(t, nil, src, newGate(t, r.Addr), startS3(t, "us-east-1").shops(t), nil)
+	if pass := w.mirror(t); pass.code != 0 {
+		t.Fatalf("mirror: %v", pass)
+	}
+	w.whole(t)
+}
