@@ -43,7 +43,7 @@ func (r *Registry) openBlob(ctx context.Context, repo string, d oci.Digest, off 
 		// It refuses the form of the range, not its place: some understand "first-last" only. The whole, then.
 		discard(resp)
 		c.header = nil
-		resp, err = r.do(ctx, c, http.StatusOK)
+		resp, err = r.do(ctx, c, http.StatusOK) //nolint:bodyclose // by the blob
 	}
 	if err != nil {
 		free()
@@ -52,7 +52,7 @@ func (r *Registry) openBlob(ctx context.Context, repo string, d oci.Digest, off 
 	b := &blob{body: resp.Body, ctx: ctx, limiter: r.bandwidth, free: free}
 	total, err := b.start(resp, off)
 	if err != nil {
-		b.Close()
+		_ = b.Close() // the answer is of no use
 		return nil, 0, err
 	}
 	return b, total, nil

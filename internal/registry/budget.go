@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -78,7 +79,10 @@ func (b *Budget) wait(ctx context.Context) error {
 			return err
 		}
 		if err := b.limiter.Wait(ctx); err != nil {
-			return err
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			return fmt.Errorf("%w: %w", context.DeadlineExceeded, err) // it would be too late
 		}
 		// The host may have asked for a pause while this one was queueing.
 		if b.pause() <= 0 {

@@ -149,6 +149,18 @@ func TestPassingFailures(t *testing.T) {
 	})
 }
 
+// Who cannot get a turn in time is told so at once.
+func TestTooLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, _ := openWorld(t, text(tagsBody), func(o *Options) { o.Budget = NewBudget(0.01, 1) })
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := r.List(ctx, "app"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+	})
+}
+
 // The rate is kept, the number at once too, and blobs that nobody reads do not hold up manifests.
 func TestLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

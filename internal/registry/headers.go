@@ -129,7 +129,7 @@ func follow(base *url.URL, ref string) (*url.URL, error) {
 	if err != nil {
 		return nil, fmt.Errorf("location %q cannot be read", clean(ref))
 	}
-	if !strings.EqualFold(u.Host, base.Host) && !(u.Port() == "" && strings.EqualFold(u.Hostname(), base.Hostname()) && defaultPort(base)) {
+	if !strings.EqualFold(plainHost(u), plainHost(base)) {
 		return nil, fmt.Errorf("location %q is on another host than %s", clean(u.Redacted()), base.Host)
 	}
 	if u.Scheme != "https" && u.Scheme != "http" || u.User != nil {
@@ -139,15 +139,13 @@ func follow(base *url.URL, ref string) (*url.URL, error) {
 	return u, nil
 }
 
-// defaultPort says whether a URL means the port of its scheme.
-func defaultPort(u *url.URL) bool {
-	switch u.Port() {
-	case "":
-		return true
-	case "443":
-		return u.Scheme == "https"
-	case "80":
-		return u.Scheme == "http"
+// plainHost returns host and port, without the port that the scheme has anyway.
+func plainHost(u *url.URL) string {
+	switch u.Scheme {
+	case "https":
+		return strings.TrimSuffix(u.Host, ":443")
+	case "http":
+		return strings.TrimSuffix(u.Host, ":80")
 	}
-	return false
+	return u.Host
 }

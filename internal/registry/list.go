@@ -153,7 +153,7 @@ func (r *Registry) catalog(ctx context.Context, yield func(Found, error) bool) {
 	if refusal, ok := errors.AsType[*StatusError](err); ok && refusesCatalog(refusal) {
 		err = fmt.Errorf("%w: %w", ErrNoCatalog, refusal)
 	}
-	if err != nil && err != stop {
+	if err != nil && !errors.Is(err, stop) {
 		yield(Found{}, fmt.Errorf("list repositories of %s: %w", r, err))
 	}
 }

@@ -103,6 +103,7 @@ func TestPages(t *testing.T) {
 		"second of two":    {link: `</v2/other>; rel="prev", </v2/app/tags/list?last=a>; rel="next"`, tags: 2},
 		"only the query":   {link: `<?last=a>; rel=next`, tags: 2},
 		"absolute":         {link: `<https://registry.test/v2/app/tags/list?last=a>; rel="next"`, tags: 2},
+		"default port":     {link: `<https://registry.test:443/v2/app/tags/list?last=a>; rel="next"`, tags: 2},
 		"behind a proxy":   {link: `<http://registry.test/v2/app/tags/list?last=a>; rel="next"`, tags: 2},
 		"another relation": {link: `</v2/app/tags/list?last=a>; rel="last"`, tags: 1},
 		"another host":     {link: `<https://metadata.test/v2/app/tags/list?last=a>; rel="next"`, err: ErrBadAnswer},

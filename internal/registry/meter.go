@@ -116,7 +116,7 @@ func (m *meter) once(req *http.Request) (resp *http.Response, err error) {
 		out.Body = &sending{req.Body, alarm}
 	}
 	alarm.set()
-	resp, err = m.base.RoundTrip(out) //nolint:bodyclose // handed on
+	resp, err = m.base.RoundTrip(out)
 	alarm.stop()
 	if err != nil {
 		free()
@@ -225,7 +225,7 @@ func (b *body) Read(p []byte) (int, error) {
 	b.alarm.set()
 	n, err := b.ReadCloser.Read(p)
 	b.alarm.stop()
-	if err != nil && err != io.EOF && b.ctx.Err() != nil {
+	if err != nil && !errors.Is(err, io.EOF) && b.ctx.Err() != nil {
 		err = context.Cause(b.ctx)
 	}
 	return n, err
