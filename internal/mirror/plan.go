@@ -1,0 +1,274 @@
+package mirror
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"ociproxy/internal/config"
+	"ociproxy/internal/fleet"
+	"ociproxy/internal/inventory"
+	"ociproxy/internal/oci"
+	"ociproxy/internal/place"
+	"ociproxy/internal/registry"
+	"ociproxy/internal/store"
+)
+
+// Plan is what a pass would do: the JSON document of oci-proxyctl mirror --dry-run. Fields are only added.
+//
+// Costs are those of bytes that leave a place, by the price table or the config, as if the mirror ran where the source is: the source is read
+// there for nothing, each upload leaves it, and copies leave the store they come from. What requests and storage cost is not in it:
+// the numbers to work it out are.
+type Plan struct {
+	Shard   string       `json:"shard,omitempty"`
+	Images  ImagesReport `json:"images"`
+	Skipped int64        `json:"skipped"` // blobs that are not to be distributed, denied, or of another algorithm
+	Others  int64        `json:"others"`  // blobs left to other shards
+	// Blobs and Bytes are read from the source, each once.
+	Blobs int64 `json:"blobs"`
+	Bytes int64 `json:"bytes"`
+	// Requests to the source that the copying needs; those of the walk were made for this plan, and are made again.
+	Requests     int64           `json:"requests"`
+	WalkRequests int64           `json:"walkRequests"`
+	Stores       []StorePlan     `json:"stores"`
+	Cents        float64         `json:"cents"`   // US cents, of all stores
+	Seconds      float64         `json:"seconds"` // at the least, by requestsPerSecond and bandwidthMBps; lines and stores may be slower
+	Problems     []Problem       `json:"problems"`
+	Errors       map[Class]int64 `json:"errors"`
+	Error        string          `json:"error,omitempty"` // the source could not be walked to its end
+}
+
+// StorePlan is one store's part.
+type StorePlan struct {
+	Name     string  `json:"name"`
+	Blobs    int64   `json:"blobs"`
+	Bytes    int64   `json:"bytes"`
+	Uploaded int64   `json:"bytesUploaded"`
+	Copied   int64   `json:"bytesCopied"`
+	Requests int64   `json:"requests"` // that write
+	Cents    float64 `json:"cents"`    // US cents
+	Estimate bool    `json:"estimate"` // no price list says what the bytes cost
+	Basis    string  `json:"basis"`    // what the price of uploads rests on
+	Error    string  `json:"error,omitempty"`
+}
+
+// planner is the visitor that only counts.
+type planner struct {
+	notes
+	src   *Source
+	fleet *fleet.Fleet
+	opt   Options
+
+	groups []string // by store: whom it copies from; "" nobody
+
+	mu     sync.Mutex
+	seen   map[key]bool // blobs
+	blobs  int64
+	bytes  int64
+	asked  atomic.Int64 // blobs whose size had to be asked for
+	stores []volume
+	copies map[[2]int]int64 // bytes that a store gets from another
+}
+
+// volume is what one store would get.
+type volume struct{ blobs, bytes, uploaded, copied, requests int64 }
+
+// MakePlan walks the source as a pass does and adds up what it would do. Nothing is written.
+func MakePlan(ctx context.Context, cfg *config.Config, src *Source, f *fleet.Fleet, opt Options) (*Plan, error) {
+	p := &planner{src: src, fleet: f, opt: opt, seen: map[key]bool{}, stores: make([]volume, len(f.Stores)), copies: map[[2]int]int64{}}
+	for _, s := range f.Stores {
+		_, copier := s.Bucket.(store.Copier)
+		group := ""
+		if copier && cfg.Mirror.Copy == config.CopyAuto {
+			group = s.Group()
+		}
+		p.groups = append(p.groups, group)
+	}
+	w := newWalker(src, p)
+	before, _, _ := src.Registry.Budget().Stats()
+	work, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	err := w.walk(work, stop)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if met, _ := w.graph.counts(); err != nil && met == 0 {
+		return nil, err
+	}
+	after, _, _ := src.Registry.Budget().Stats()
+	plan := p.plan(cfg, w.graph)
+	plan.WalkRequests = after - before
+	plan.Seconds = least(cfg.Mirror, plan)
+	if err != nil {
+		plan.Error = oneLine(err.Error())
+	}
+	return plan, nil
+}
+
+func (p *planner) known(d oci.Digest) bool {
+	lacks := p.fleet.Ledger.Incomplete(d)
+	return lacks.Empty() && !p.opt.Full
+}
+
+func (p *planner) ripe(oci.Digest) bool { return false }
+
+func (p *planner) listed(string, int) { p.repositories.Add(1) }
+
+func (p *planner) skipped(repo string, b registry.Descriptor, why string) {
+	p.skip(Skipped{Repository: repo, Digest: b.Digest.String(), Why: why})
+}
+
+func (p *planner) problem(repo, ref string, err error) {
+	p.notes.problem(Problem{Class: classOf(err, SourceFailed), Repository: repo, Reference: ref, Error: err.Error()})
+}
+
+func (p *planner) finished(n *node) {
+	switch {
+	case n.failed.Load():
+		p.failed.Add(1)
+	case n.partial.Load():
+		p.denied.Add(1)
+	}
+}
+
+func (p *planner) blob(ctx context.Context, n *node, b registry.Descriptor) {
+	switch need := p.fleet.Ledger.Lacking(b.Digest); {
+	case p.src.Denied(b.Digest):
+		n.partial.Store(true)
+		p.skipped(n.repo, b, denied)
+	case !b.Digest.InStores():
+		p.skipped(n.repo, b, "stores hold sha256 and sha512 only")
+	case need.Empty() || !p.first(b.Digest):
+	case !p.opt.Shard.Mine(b.Digest):
+		p.others.Add(1)
+	default:
+		if b.Size < 0 {
+			p.asked.Add(1)
+			size, err := p.src.Registry.StatBlob(ctx, n.repo, b.Digest)
+			if err != nil {
+				p.problem(n.repo, b.Digest.String(), err)
+				return
+			}
+			b.Size = size
+		}
+		p.add(b, need)
+	}
+}
+
+func (p *planner) first(d oci.Digest) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	k := keyOf(d)
+	seen := p.seen[k]
+	p.seen[k] = true
+	return !seen
+}
+
+// add counts a blob: it is uploaded to one store of each group and copied to the others, when none of them has it.
+func (p *planner) add(b registry.Descriptor, need inventory.Set) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.blobs++
+	p.bytes += b.Size
+	from := map[string]int{} // by group: a store that has it
+	for i, group := range p.groups {
+		if _, ok := p.fleet.Ledger.Holds(i, b.Digest); ok && group != "" {
+			from[group] = i
+		}
+	}
+	need.Each(func(i int) {
+		v := &p.stores[i]
+		v.blobs++
+		v.bytes += b.Size
+		v.requests += writes(p.fleet.Stores[i].Config.Bucket, b.Size)
+		group := p.groups[i]
+		if j, ok := from[group]; ok && group != "" {
+			v.copied += b.Size
+			p.copies[[2]int{j, i}] += b.Size
+			return
+		}
+		v.uploaded += b.Size
+		from[group] = i
+	})
+}
+
+// Parts as store has them: one request up to onePut bytes, else one for each part and two around them.
+const (
+	onePut   = 16 << 20
+	maxParts = 9000
+)
+
+// writes is how many requests a blob takes that change something.
+func writes(bucket string, size int64) int64 {
+	switch {
+	case strings.HasPrefix(bucket, "file:"):
+		return 0
+	case size <= onePut:
+		return 1
+	}
+	part := max(onePut, (size+maxParts-1)/maxParts)
+	return (size+part-1)/part + 2
+}
+
+func (p *planner) plan(cfg *config.Config, g *graph) *Plan {
+	met, known := g.counts()
+	out := &Plan{
+		Images:  ImagesReport{Seen: met, Known: known, Complete: known, Failed: p.failed.Load(), Denied: p.denied.Load()},
+		Skipped: p.skips.Load(), Others: p.others.Load(), Blobs: p.blobs, Bytes: p.bytes, Requests: p.blobs + p.asked.Load(),
+		Stores: []StorePlan{},
+	}
+	if !p.opt.Shard.Whole() {
+		out.Shard = p.opt.Shard.String()
+	}
+	var r Report
+	p.fill(&r)
+	out.Problems, out.Errors = r.Problems, r.Errors
+	up := cfg.Upstreams[slices.IndexFunc(cfg.Upstreams, func(u config.Upstream) bool { return u.Name == p.src.Name })]
+	for i, s := range p.fleet.Stores {
+		v := p.stores[i]
+		q := quote(cfg, place.Source{Place: up.Place, Override: up.Price}, s.Config)
+		sp := StorePlan{
+			Name: s.Name(), Blobs: v.blobs, Bytes: v.bytes, Uploaded: v.uploaded, Copied: v.copied, Requests: v.requests,
+			Cents: gigabytes(v.uploaded) * q.Cents, Basis: q.Basis, Estimate: q.Estimate && v.uploaded > 0,
+		}
+		for pair, bytes := range p.copies {
+			if pair[1] == i {
+				from := p.fleet.Stores[pair[0]].Config
+				q := quote(cfg, place.Source{Place: from.Place, Override: from.Price}, s.Config)
+				sp.Cents += gigabytes(bytes) * q.Cents
+				sp.Estimate = sp.Estimate || q.Estimate
+			}
+		}
+		if err := p.fleet.Ledger.Fault(i); err != nil {
+			sp.Error = oneLine(err.Error())
+		}
+		out.Cents += sp.Cents
+		out.Stores = append(out.Stores, sp)
+	}
+	return out
+}
+
+// quote is the price of bytes that go from a place to a store.
+func quote(cfg *config.Config, from place.Source, to config.Store) place.Quote {
+	m := cfg.Map()
+	var spot place.Spot
+	if site, ok := m.Find(to.Place); ok {
+		spot = site.Spot
+	}
+	return m.CentsPerGB(from, to.Place, spot, cfg.Route.MonthlyTB)
+}
+
+// gigabytes are those of price lists: 2³⁰ bytes.
+func gigabytes(n int64) float64 { return float64(n) / (1 << 30) }
+
+// least is the time that the caps alone make a pass take.
+func least(m config.Mirror, p *Plan) float64 {
+	seconds := float64(p.Requests+p.WalkRequests) / m.RequestsPerSecond
+	if m.BandwidthMBps > 0 {
+		seconds = max(seconds, float64(p.Bytes)/(m.BandwidthMBps*1e6))
+	}
+	return float64(time.Duration(seconds*float64(time.Second)).Round(time.Millisecond)) / float64(time.Second)
+}
