@@ -43,6 +43,7 @@ type target struct {
 	fails   int // in a row, of those that concern the whole bucket
 	tripped error
 	moved   time.Time // last success
+	idle    time.Time // since when it could work more; zero: it is busy
 }
 
 // New makes an engine; [Engine.Close] ends it. The error is about the options or the folder of the spool.
@@ -63,7 +64,7 @@ func New(opt Options) (*Engine, error) {
 	e := &Engine{opt: opt, dir: dir, flights: map[oci.Digest]*flight{}}
 	e.ctx, e.cancel = context.WithCancelCause(context.Background()) // outlives every single caller: a blob may have several
 	for _, t := range opt.Targets {
-		e.targets = append(e.targets, &target{Target: t, running: map[*leg]bool{}})
+		e.targets = append(e.targets, &target{Target: t, running: map[*leg]bool{}, moved: time.Now(), idle: time.Now()})
 	}
 	e.open.setCap(int64(opt.Open))
 	e.slots.setCap(int64(opt.Parallel))

@@ -100,6 +100,12 @@ func (e *Engine) dispatch(t *target) {
 		t.busy++
 		e.begin(l)
 	}
+	switch free := t.busy < e.opt.UploadsPerTarget; {
+	case !free:
+		t.idle = time.Time{}
+	case t.idle.IsZero():
+		t.idle = time.Now()
+	}
 }
 
 // want brings a leg that needs bytes on its way to them.

@@ -13,12 +13,14 @@ type pool struct {
 	limit   int64 // as it is now; lower after the disk was full
 	used    int64
 	waiting []*claim
+	granted time.Time // when somebody was served last, or began to wait when nobody did
+
+	relieving bool // room is being made
 }
 
 // claim waits for its part of a pool.
 type claim struct {
 	n     int64
-	since time.Time
 	need  Set           // the targets that wait for what is claimed
 	ready chan struct{} // closed when it was granted
 }
@@ -33,7 +35,7 @@ func (p *pool) grant() {
 			return
 		}
 		p.used += c.n
-		p.waiting = p.waiting[1:]
+		p.waiting, p.granted = p.waiting[1:], time.Now()
 		close(c.ready)
 	}
 }
@@ -49,7 +51,10 @@ func (p *pool) short() int64 {
 // acquire takes n of a pool, for the good of the targets of need. The error is the cause of ctx's end, or of the engine's.
 func (e *Engine) acquire(ctx context.Context, p *pool, n int64, need Set) error {
 	e.mu.Lock()
-	c := &claim{n: n, since: time.Now(), need: need, ready: make(chan struct{})}
+	c := &claim{n: n, need: need, ready: make(chan struct{})}
+	if len(p.waiting) == 0 {
+		p.granted = time.Now()
+	}
 	p.waiting = append(p.waiting, c)
 	p.grant()
 	e.relieve(p)

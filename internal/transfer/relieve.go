@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -9,34 +10,38 @@ import (
 // processes left, and spools that no upload needs while copies run. Then targets lose blobs that wait for nothing else.
 //
 // Waiting is the rule: when all stores are slow, the source waits for them. A target is made to lose something only when it is
-// what the others wait for, in one of three ways (see [shortage.behind]).
+// what the others wait for; see [shortage.excess].
 func (e *Engine) relieve(p *pool) {
 	if p.short() <= 0 {
 		return
 	}
-	if p == &e.disk {
-		for p.short() > 0 {
-			n, found := e.dir.evict()
-			if !found {
-				break
-			}
-			p.put(n)
+	for p == &e.disk && p.short() > 0 {
+		n, found := e.dir.evict()
+		if !found {
+			break
 		}
+		p.put(n)
 	}
 	for _, f := range e.flights {
 		if p.short() > 0 && f.pool == p && f.stage == whole && f.onlyCopies() {
 			e.ground(f, false)
 		}
 	}
+	if p.short() <= 0 || p.relieving {
+		return // what ends below asks again
+	}
+	p.relieving = true
+	defer func() { p.relieving = false }()
 	s := &shortage{e: e, p: p, now: time.Now()}
-	for p.short() > 0 {
+	s.look()
+	for s.excess() {
 		l := s.victim()
 		if l == nil {
 			return
 		}
-		t := e.targets[l.target]
+		t, hung := e.targets[l.target], l.state == running
 		err := fmt.Errorf("%w: %s: its share of the spool is needed", ErrBehind, t.Name)
-		hung := l.state == running
+		s.lags[l.target] -= s.held(l.f)
 		e.drop(l, err)
 		if hung {
 			e.strike(t, err)
@@ -56,14 +61,20 @@ func (f *flight) onlyCopies() bool {
 
 // shortage is one look at who holds what of a pool that is short.
 type shortage struct {
-	e   *Engine
-	p   *pool
-	now time.Time
+	e    *Engine
+	p    *pool
+	now  time.Time
+	lags []int64 // by target: what it keeps taken, of flights that have waited for nothing but targets for a breath
+	last int     // the target that keeps most
+	base int64   // what the idle target that keeps least of all does; nobody's is as little
+	goal int64   // by how much last may be ahead of base in keeping
 }
 
-// held is what a flight takes of the pool.
+// held is what a flight takes of the pool, if it has waited for targets for a breath.
 func (s *shortage) held(f *flight) int64 {
 	switch {
+	case f.parked.IsZero() || s.now.Sub(f.parked) < s.e.breath():
+		return 0
 	case s.p == &s.e.open:
 		return 1
 	case s.p == f.pool:
@@ -72,85 +83,95 @@ func (s *shortage) held(f *flight) int64 {
 	return 0
 }
 
-// lags returns what each target keeps taken, of flights that wait for nothing but targets.
-func (s *shortage) lags() []int64 {
-	lags := make([]int64, len(s.e.targets))
+// look finds out who lags how far, and decides how far is too far. Somebody must be idle for want of the space, and
+//
+//   - if a target keeps half of the pool more than the idle one, it loses half of that: the others go on with what is freed;
+//   - if somebody has been idle, and nobody admitted, for a whole grace, then every lead is too much;
+//   - the same if a target has not moved at all for a grace, even if nobody is idle: waiting for it is in vain.
+func (s *shortage) look() {
+	s.lags = make([]int64, len(s.e.targets))
 	for _, f := range s.e.flights {
-		if f.parked.IsZero() {
-			continue
-		}
 		for _, l := range f.legs {
 			if l.state != ended && l.lead == nil {
-				lags[l.target] += s.held(f)
+				s.lags[l.target] += s.held(f)
 			}
 		}
 	}
-	return lags
+	var served Set
+	for _, c := range s.p.waiting {
+		served.or(c.need)
+	}
+	idle := time.Duration(-1)
+	for i, t := range s.e.targets {
+		if s.lags[i] > s.lags[s.last] {
+			s.last = i
+		}
+		if since := s.now.Sub(t.idle); served.Has(i) && t.tripped == nil && !t.idle.IsZero() && since >= s.e.breath() {
+			if idle < 0 || s.lags[i] < s.base {
+				s.base = s.lags[i]
+			}
+			idle = max(idle, since)
+		}
+	}
+	stuck := s.now.Sub(s.p.granted) >= s.e.opt.Grace
+	lead := s.lags[s.last] - s.base
+	switch {
+	case stuck && s.e.targets[s.last].still(s.now) >= s.e.opt.Grace:
+		s.base, s.goal = 0, 0
+		for i := range s.lags {
+			if i != s.last {
+				s.lags[i] = 0 // they are not meant
+			}
+		}
+	case stuck && idle >= s.e.opt.Grace:
+		s.goal = 0
+	case idle >= 0 && lead >= s.p.cap/2:
+		s.goal = s.p.cap / 4
+	default:
+		s.goal = lead // nothing is too far
+	}
+}
+
+// excess says whether somebody keeps too much still.
+func (s *shortage) excess() bool {
+	if s.goal == 0 && s.p.short() <= 0 {
+		return false
+	}
+	for i, lag := range s.lags {
+		if lag > s.lags[s.last] {
+			s.last = i
+		}
+	}
+	return s.lags[s.last]-s.base > s.goal
 }
 
 // victim chooses the leg to give up: of the target that keeps most, the one whose end frees most surely, and has cost least. nil:
 // none, it is time to wait.
 func (s *shortage) victim() *leg {
-	lags := s.lags()
-	last, first := -1, int64(-1)
-	var served Set
-	for _, c := range s.p.waiting {
-		served.or(c.need)
-	}
-	for i, lag := range lags {
-		if last < 0 || lag > lags[last] {
-			last = i
-		}
-		if served.Has(i) && s.e.targets[i].tripped == nil && (first < 0 || lag < first) {
-			first = lag
-		}
-	}
-	if last < 0 || lags[last] == 0 {
-		return nil
-	}
-	if first < 0 {
-		first = lags[last]
-	}
-	behind := s.behind(last, lags[last], lags[last]-first)
-	if !behind {
-		return nil
-	}
 	var best *leg
 	var rank [3]int64
 	for _, f := range s.e.flights {
-		l := f.legs[last]
-		if l == nil || l.state == ended || l.lead != nil || f.parked.IsZero() || s.held(f) == 0 {
+		l := f.legs[s.last]
+		if l == nil || l.state == ended || l.lead != nil || s.held(f) == 0 {
 			continue
-		}
-		if l.state == running && s.now.Sub(f.parked) < s.e.opt.Grace {
-			continue // it may be about to end
 		}
 		r := [3]int64{int64(f.pending), 0, f.parked.UnixNano()}
 		if l.state == running {
+			if s.now.Sub(f.parked) < s.e.opt.Grace {
+				continue // it may be about to end
+			}
 			r[1] = 1
 		}
-		if best == nil || less(r, rank) {
+		if best == nil || slices.Compare(r[:], rank[:]) < 0 {
 			best, rank = l, r
 		}
 	}
 	return best
 }
 
-// behind says whether the others wait for a target that keeps lag of the pool, which is more than the least of those that
-// could use the space by lead:
-//
-//   - it keeps half of the pool more than that one: it is far behind, and the rest goes on with the other half;
-//   - somebody has waited for a grace, and this one's lead is what is lacking;
-//   - it has not moved for a grace at all, so that waiting for it is in vain.
-func (s *shortage) behind(target int, lag, lead int64) bool {
-	if lead >= s.p.cap/2 && lead > 0 {
-		return true
-	}
-	if s.now.Sub(s.p.waiting[0].since) < s.e.opt.Grace {
-		return false
-	}
-	return lead > 0 && lead >= s.p.short() || lag > 0 && s.e.targets[target].still(s.now) >= s.e.opt.Grace
-}
+// breath is how long a target must be idle before others lose something for it, so that the end of one upload just before that of
+// another is no reason; and how often that is looked at.
+func (e *Engine) breath() time.Duration { return max(e.opt.Grace/30, time.Millisecond) }
 
 // still returns for how long nothing has moved on its way to a target that has something to do.
 func (t *target) still(now time.Time) time.Duration {
@@ -159,15 +180,6 @@ func (t *target) still(now time.Time) time.Duration {
 		least = min(least, l.pulse.still(now))
 	}
 	return least
-}
-
-func less(a, b [3]int64) bool {
-	for i := range a {
-		if a[i] != b[i] {
-			return a[i] < b[i]
-		}
-	}
-	return false
 }
 
 // fullFor is how long less is admitted after the disk was full.

@@ -7,7 +7,7 @@ import (
 
 // watch looks from time to time for what stands still; it ends with the engine.
 func (e *Engine) watch() {
-	tick := time.NewTicker(max(min(e.opt.Stall, e.opt.Grace)/4, time.Millisecond))
+	tick := time.NewTicker(max(min(e.opt.Stall/4, e.breath()), time.Millisecond))
 	defer tick.Stop()
 	for {
 		select {

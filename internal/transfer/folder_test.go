@@ -1,0 +1,127 @@
+package transfer
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func write(t *testing.T, name string, b []byte) string {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// part is where a killed process leaves what it had of a blob.
+func part(dir string, b Blob) string {
+	return filepath.Join(dir, "spool-0", b.Digest.Algorithm()+"-"+b.Digest.Hex()+".part")
+}
+
+// TestAfterKill: what a process left when it was killed is hashed and continued, whatever it is.
+func TestAfterKill(t *testing.T) {
+	data, blob := made(t, 1, 5<<20)
+	wrong := bytes.Clone(data)
+	wrong[9]++
+	tests := map[string]struct {
+		left []byte
+		read int64 // from the source
+	}{
+		"most of it":          {data[:4<<20], 1 << 20},
+		"all of it":           {data, 0},
+		"nothing":             {nil, 5 << 20},
+		"something wrong":     {wrong[:4<<20], 6 << 20}, // what was missing, and then all of it
+		"all of it, wrong":    {wrong, 5 << 20},
+		"zeros":               {make([]byte, 3<<20), 7 << 20},
+		"more than there is":  {append(bytes.Clone(data), 1), 5 << 20},
+		"one byte is missing": {data[:5<<20-1], 1},
+	}
+	for name, tt := range tests {
+		bubble(t, name, func(t *testing.T) {
+			dir := t.TempDir()
+			file := write(t, part(dir, blob), tt.left)
+			other := write(t, filepath.Join(dir, "spool-0", "notes.part"), []byte("not ours"))
+			o, heaps := newOrigin(), three()
+			o.add(data, blob)
+			e := engine(t, o, Options{Dir: dir}, heaps...)
+			if e.Stats().Disk != int64(len(tt.left)) {
+				t.Errorf("taken at first: %d bytes, want %d", e.Stats().Disk, len(tt.left))
+			}
+			for i, r := range ensure(t, e, blob, all3, Set{}) {
+				if ob, _ := heaps[i].get("containers/images/" + blob.Digest.String()); r.Err != nil || !bytes.Equal(ob.data, data) {
+					t.Errorf("target %d: %v", i, r.Err)
+				}
+			}
+			synctest.Wait()
+			if o.total() != tt.read {
+				t.Errorf("read %d bytes from the source, want %d", o.total(), tt.read)
+			}
+			if _, err := os.Stat(file); !os.IsNotExist(err) {
+				t.Errorf("the spool's file is still there: %v", err)
+			}
+			if _, err := os.Stat(other); err != nil {
+				t.Errorf("a file of another name: %v", err)
+			}
+			if e.Stats().Disk != 0 {
+				t.Errorf("%d bytes are still taken", e.Stats().Disk)
+			}
+		})
+	}
+}
+
+// TestFolders: processes that share a directory do not share files; who comes after a killed one goes on with its files.
+func TestFolders(t *testing.T) {
+	dir := t.TempDir()
+	old := write(t, filepath.Join(dir, "spool-1", "sha256-"+fmt.Sprintf("%064d", 1)+".part"), []byte("old"))
+	long := time.Now().Add(-keepFor - time.Hour)
+	if err := os.Chtimes(old, long, long); err != nil {
+		t.Fatal(err)
+	}
+	fresh := write(t, filepath.Join(dir, "spool-1", "sha256-"+fmt.Sprintf("%064d", 2)+".part"), []byte("fresh"))
+	a, err := openFolder(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(old); !os.IsNotExist(err) {
+		t.Errorf("what nobody continued for days is still there: %v", err)
+	}
+	b, err := openFolder(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := openFolder(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.path == b.path || b.path == c.path || a.path == c.path {
+		t.Errorf("shared: %s %s %s", a.path, b.path, c.path)
+	}
+	if b.size() != 5 {
+		t.Errorf("the second does not see what was left in its folder: %d", b.size())
+	}
+	if err := b.close(); err != nil {
+		t.Fatal(err)
+	}
+	if b, err = openFolder(dir); err != nil {
+		t.Fatal(err)
+	}
+	if n, found := b.evict(); n != 5 || !found {
+		t.Errorf("evicted %d bytes", n)
+	}
+	if _, err := os.Stat(fresh); !os.IsNotExist(err) {
+		t.Errorf("evicted, and still there: %v", err)
+	}
+	for _, d := range []*folder{a, b, c} {
+		if err := d.close(); err != nil {
+			t.Error(err)
+		}
+	}
+}

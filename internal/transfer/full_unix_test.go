@@ -1,0 +1,76 @@
+//go:build linux || darwin
+
+package transfer
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestFullDisk: a disk that takes no more fails the blob that met it; small ones go on, and after a while large ones are tried again.
+//
+// The limit holds for a whole process: the test runs in one of its own.
+func TestFullDisk(t *testing.T) {
+	const alone = "OCIPROXY_TEST_FULL_DISK"
+	if os.Getenv(alone) == "" {
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestFullDisk$", "-test.v")
+		cmd.Env = append(os.Environ(), alone+"=1")
+		out, err := cmd.CombinedOutput()
+		if err != nil || !bytes.Contains(out, []byte("--- PASS: TestFullDisk")) {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return
+	}
+	synctest.Test(t, func(t *testing.T) {
+		signal.Ignore(syscall.SIGXFSZ)
+		limit := func(n uint64) {
+			var was syscall.Rlimit
+			if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &was); err != nil {
+				t.Fatal(err)
+			}
+			was.Cur = n
+			if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &was); err != nil {
+				t.Skip("the size of files cannot be limited: ", err)
+			}
+		}
+		o, heaps := newOrigin(), three()
+		full := 0
+		e := engine(t, o, Options{Observe: func(ev Event) {
+			if ev.Kind == Full {
+				full++
+			}
+		}}, heaps...)
+		limit(2 << 20)
+		large := o.add(made(t, 1, 3<<20))
+		for _, r := range ensure(t, e, large, all3, Set{}) {
+			if !errors.Is(r.Err, ErrSpace) {
+				t.Errorf("no space, and yet %+v", r)
+			}
+		}
+		start := time.Now()
+		for _, r := range ensure(t, e, o.add(made(t, 2, 100_000)), all3, Set{}) {
+			if r.Err != nil || time.Since(start) > 0 {
+				t.Errorf("a small one: %+v after %s", r, time.Since(start))
+			}
+		}
+		limit(1 << 30)
+		for _, r := range ensure(t, e, large, all3, Set{}) {
+			if r.Err != nil {
+				t.Errorf("with space again: %+v", r)
+			}
+		}
+		if d := time.Since(start); d < fullFor-time.Second || d > 2*fullFor {
+			t.Errorf("tried again after %s", d)
+		}
+		if s := e.Stats(); full != 1 || s.Disk != 0 {
+			t.Errorf("%d events, %d bytes taken", full, s.Disk)
+		}
+	})
+}
