@@ -17,7 +17,7 @@ type Options struct {
 	// Getenv reads the environment, where credentials and emulators' addresses come from; nil means os.Getenv.
 	Getenv func(string) string
 	// Transport makes the requests; nil means one of this package's, with bounded connections and time-outs. Counting
-	// requests is done here.
+	// requests is done here. Those for credentials do not pass through it.
 	Transport http.RoundTripper
 	// Timeout bounds one small request, and the time in which a large one must move 1 MiB; default 60 s.
 	Timeout time.Duration

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net/http"
 	"net/url"
 	"os"
 	"strconv"
@@ -13,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -74,6 +76,7 @@ func openS3(ctx context.Context, u *url.URL, opt Options) (Bucket, error) {
 	b.client = s3.NewFromConfig(cfg, func(o *s3.Options) {
 		o.UsePathStyle = pathStyle
 		o.DisableLogOutputChecksumValidationSkipped = true
+		o.HTTPClient = b.http(cfg)
 		if b.endpoint != "" {
 			o.BaseEndpoint = &b.endpoint
 		}
@@ -84,10 +87,7 @@ func openS3(ctx context.Context, u *url.URL, opt Options) (Bucket, error) {
 // config finds the credentials: keys in the environment, else the SDK's chain (profiles, web identity, the machine's role). An
 // endpoint other than Amazon's may be named by the environment too. It makes no request.
 func (b *s3Bucket) config(ctx context.Context, profile string) (aws.Config, error) {
-	http := b.opt.client()
-	http.Transport = &unclear{next: http.Transport}
 	options := []func(*config.LoadOptions) error{
-		config.WithHTTPClient(http),
 		config.WithRetryer(newRetryer),
 		// Checksums of our own choice, not the SDK's default CRC32 trailers, which not every server understands.
 		config.WithRequestChecksumCalculation(aws.RequestChecksumCalculationWhenRequired),
@@ -118,16 +118,31 @@ func (b *s3Bucket) config(ctx context.Context, profile string) (aws.Config, erro
 	return cfg, nil
 }
 
-// newRetryer tries a request again when the connection broke, the server is busy, or bytes were spoilt on the way. It
-// never refuses to try because other requests had to: how often one is tried is bound enough.
+// http makes the requests, with the certificates of AWS_CA_BUNDLE where the configuration has found them. Requests for
+// credentials go through the SDK's own client.
+func (b *s3Bucket) http(cfg aws.Config) *http.Client {
+	opt := b.opt
+	if found, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok && opt.Transport == nil {
+		if tls := found.GetTransport().TLSClientConfig; tls != nil && tls.RootCAs != nil {
+			own := shared().Clone()
+			own.TLSClientConfig = tls.Clone()
+			opt.Transport = own
+		}
+	}
+	client := opt.client()
+	client.Transport = &unclear{next: client.Transport}
+	return client
+}
+
+// newRetryer tries a request again when the connection broke or the server is busy. It never refuses to try because other
+// requests had to: how often one is tried is bound enough. Bytes that do not have their checksum are not sent again: they may be wrong here.
 func newRetryer() aws.Retryer {
 	return retry.NewStandard(func(o *retry.StandardOptions) {
 		o.MaxAttempts = s3Attempts
 		o.MaxBackoff = s3MaxBackoff
 		o.RateLimiter = ratelimit.None
 		o.Retryables = append(o.Retryables, retry.RetryableErrorCode{Codes: map[string]struct{}{
-			"BadDigest": {}, "XAmzContentSHA256Mismatch": {}, "XAmzContentChecksumMismatch": {}, "IncompleteBody": {},
-			"OperationAborted": {},
+			"IncompleteBody": {}, "OperationAborted": {},
 		}})
 	})
 }

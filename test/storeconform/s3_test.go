@@ -1,0 +1,100 @@
+package storeconform
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+
+	"ociproxy/internal/store"
+	"ociproxy/internal/store/storetest"
+	"ociproxy/test/minio"
+	"ociproxy/test/s3"
+)
+
+const region = "us-east-2"
+
+// server is a running S3 server.
+type server struct {
+	url    string // the bucket's
+	getenv func(string) string
+}
+
+func versitygw(t *testing.T) server {
+	s := s3.Start(t, region)
+	cred, err := s.Client().Options().Credentials.Retrieve(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return server{
+		url: "s3://blobs?region=" + region + "&pathStyle=true&endpoint=http://" + s.Backend(),
+		getenv: func(name string) string {
+			return map[string]string{"AWS_ACCESS_KEY_ID": cred.AccessKeyID, "AWS_SECRET_ACCESS_KEY": cred.SecretAccessKey}[name]
+		},
+	}
+}
+
+func minioServer(t *testing.T) server {
+	s := minio.Start(t, region)
+	return server{url: s.BucketURL(minio.Bucket), getenv: s.Getenv}
+}
+
+func (s server) open(t *testing.T, url string, opt store.Options) store.Bucket {
+	t.Helper()
+	opt.Getenv = s.getenv
+	if opt.Transport == nil {
+		transport := http.DefaultTransport.(*http.Transport).Clone()
+		t.Cleanup(transport.CloseIdleConnections)
+		opt.Transport = transport
+	}
+	b, err := store.Open(t.Context(), url, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestVersitygw(t *testing.T) {
+	s := versitygw(t)
+	storetest.Conform(t, func(t *testing.T) store.Bucket { return s.open(t, s.url, store.Options{}) })
+	t.Run("Prefix", func(t *testing.T) {
+		storetest.Conform(t, func(t *testing.T) store.Bucket {
+			return s.open(t, strings.Replace(s.url, "blobs", "blobs/deep/inside", 1), store.Options{})
+		})
+	})
+	t.Run("Unfit", s.unfit)
+}
+
+func TestMinIO(t *testing.T) {
+	s := minioServer(t)
+	storetest.Conform(t, func(t *testing.T) store.Bucket { return s.open(t, s.url, store.Options{}) })
+	t.Run("Unfit", s.unfit)
+}
+
+// A bucket that must not be written to is refused with the reason.
+func (s server) unfit(t *testing.T) {
+	for _, c := range []struct {
+		name, url string
+		opt       store.Options
+		text      string
+	}{
+		{"missing", strings.Replace(s.url, "blobs", "nowhere", 1), store.Options{}, "no such bucket"},
+		{"elsewhere", s.url, store.Options{Region: "eu-west-1"}, "lies in region " + region + ", not in eu-west-1"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			err := s.open(t, c.url, c.opt).Check(t.Context(), "inventory/probe/")
+			if !errors.Is(err, store.ErrUnfit) || !strings.Contains(err.Error(), c.text) {
+				t.Errorf("%v, want ErrUnfit with %q", err, c.text)
+			}
+		})
+	}
+	t.Run("credentials", func(t *testing.T) {
+		s.getenv = func(name string) string {
+			return map[string]string{"AWS_ACCESS_KEY_ID": "somebody", "AWS_SECRET_ACCESS_KEY": "else"}[name]
+		}
+		err := s.open(t, s.url, store.Options{}).Check(t.Context(), "inventory/probe/")
+		if !errors.Is(err, store.ErrUnfit) && !errors.Is(err, store.ErrDenied) {
+			t.Errorf("%v, want ErrUnfit or ErrDenied", err)
+		}
+	})
+}
