@@ -1,0 +1,175 @@
+package promote
+
+import (
+	"context"
+
+	"ociproxy/internal/manifest"
+	"ociproxy/internal/oci"
+)
+
+// work is the planning of one image after its destinations were surveyed.
+type work struct {
+	*maker
+	project *manifest.Project
+	image   *manifest.Image
+	sites   []site
+	out     *outcome
+}
+
+// decide turns shortages into promotions and failures.
+func (w *work) decide(ctx context.Context) {
+	var all int64
+	for _, d := range w.image.Digests {
+		all += int64(max(1, len(d.Tags)))
+	}
+	w.out.done = w.out.edges
+	targets := make([][]Target, len(w.image.Digests))
+	some := false
+	for n := range w.sites {
+		s := &w.sites[n]
+		if s.err != nil {
+			w.out.done -= all
+			w.failure(Registry, s.repository, all, "%s", s.err)
+			continue
+		}
+		for _, lack := range s.lacks {
+			if t, ok := w.shortage(s, lack); ok {
+				targets[lack.index] = append(targets[lack.index], t)
+				some = true
+			}
+		}
+	}
+	if !some {
+		return
+	}
+	src := w.source(ctx, targets)
+	for n, to := range targets {
+		if len(to) > 0 {
+			w.promote(ctx, n, to, src)
+		}
+	}
+}
+
+// shortage takes what one site lacks of one digest off what is done; ok says that something is to be done about it.
+func (w *work) shortage(s *site, lack shortage) (t Target, ok bool) {
+	d := &w.image.Digests[lack.index]
+	edges := int64(max(1, len(d.Tags)))
+	place := func(pos manifest.Pos) string { return w.project.At(pos).String() }
+	if lack.err != nil {
+		w.out.done -= edges
+		f := w.failure(Registry, s.repository, edges, "%s", lack.err)
+		f.Digest, f.Place = d.Digest, place(d.Pos)
+		return t, false
+	}
+	for _, moved := range lack.moved {
+		w.out.done--
+		f := w.failure(TagMoved, s.repository, 1, "the tag is %s there, not %s", moved.found, d.Digest)
+		f.Digest, f.Tag, f.Found, f.Place = d.Digest, moved.tag.Name, moved.found, place(moved.tag.Pos)
+	}
+	if len(lack.tags) == 0 && len(d.Tags) > 0 {
+		return t, false
+	}
+	w.out.done -= int64(max(1, len(lack.tags)))
+	return Target{Destination: s.destination, Repository: s.repository, Copy: !s.present[lack.index].has, Tags: lack.tags}, true
+}
+
+// source is what the source has of the digests that some destination lacks altogether.
+type source struct {
+	repository string
+	have       map[int]presence // by index
+	err        error            // it could not be read
+}
+
+// source reads the source, if anything has to be copied.
+func (w *work) source(ctx context.Context, targets [][]Target) *source {
+	src := &source{repository: w.project.Source.Repository(w.image.Name), have: map[int]presence{}}
+	var wanted []int
+	for n, to := range targets {
+		for _, t := range to {
+			if t.Copy {
+				wanted = append(wanted, n)
+				break
+			}
+		}
+	}
+	if len(wanted) == 0 {
+		return src
+	}
+	v, err := w.look(ctx, src.repository)
+	if err != nil {
+		src.err = err
+		return src
+	}
+	found := make([]presence, len(wanted))
+	asks := asks{limit: parallelAsks}
+	for i, n := range wanted {
+		asks.do(func() { found[i].has, found[i].err = v.has(ctx, w.image.Digests[n].Digest) })
+	}
+	asks.wait()
+	for i, n := range wanted {
+		src.have[n] = found[i]
+	}
+	return src
+}
+
+// promote decides where the digest with index n is taken from.
+func (w *work) promote(ctx context.Context, n int, to []Target, src *source) {
+	d := &w.image.Digests[n]
+	p := &Promotion{Project: w.project.Name, Image: w.image.Name, Digest: d.Digest, To: to}
+	at := src.have[n]
+	if at.has {
+		p.From = src.repository
+	} else {
+		p.From = w.holder(ctx, n, d.Digest)
+	}
+	if p.From != "" {
+		w.out.promotions = append(w.out.promotions, p)
+		return
+	}
+	var edges int64
+	for _, t := range to {
+		edges += int64(max(1, len(t.Tags)))
+	}
+	var f *Failure
+	switch err := src.err; {
+	case err != nil || at.err != nil:
+		if err == nil {
+			err = at.err
+		}
+		f = w.failure(Registry, src.repository, edges, "%s", err)
+	case w.lost[d.Digest]:
+		w.out.lost += edges
+		return
+	default:
+		f = w.failure(SourceGone, src.repository, edges, "neither the source nor a destination has it")
+	}
+	f.Digest, f.Place = d.Digest, w.project.At(d.Pos).String()
+}
+
+// holder is a destination that has a digest; "" when there is none.
+func (w *work) holder(ctx context.Context, n int, d oci.Digest) string {
+	for i := range w.sites {
+		if s := &w.sites[i]; s.err == nil && s.present[n].has {
+			return s.repository
+		}
+	}
+	for i := range w.sites { // those that nobody had to ask yet: their tags are something else
+		s := &w.sites[i]
+		if s.err != nil {
+			continue
+		}
+		if has, err := s.view.has(ctx, d); err == nil && has {
+			return s.repository
+		}
+	}
+	return ""
+}
+
+// Digests makes the set of Options.Lost.
+func Digests(list []oci.Digest) map[oci.Digest]bool {
+	out := make(map[oci.Digest]bool, len(list))
+	for _, d := range list {
+		out[d] = true
+	}
+	return out
+}

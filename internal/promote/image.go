@@ -1,0 +1,181 @@
+package promote
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+
+	"golang.org/x/sync/errgroup"
+
+	"ociproxy/internal/manifest"
+	"ociproxy/internal/oci"
+)
+
+// maker plans images.
+type maker struct {
+	world  World
+	moves  map[string]bool
+	lost   map[oci.Digest]bool
+	shared map[string]*shared
+}
+
+// outcome is the plan of one image.
+type outcome struct {
+	promotions        []*Promotion
+	failures          []*Failure
+	edges, done, lost int64
+}
+
+// parallelAsks bounds the requests for single tags and digests of one repository; the registry has its own bound for all.
+const parallelAsks = 16
+
+// look reads a repository, once even when several images ask for it.
+func (m *maker) look(ctx context.Context, repository string) (*view, error) {
+	s := m.shared[repository]
+	if s == nil {
+		return look(ctx, m.world, repository)
+	}
+	s.once.Do(func() { s.view, s.err = look(ctx, m.world, repository) })
+	return s.view, s.err
+}
+
+// image plans one image: what each destination lacks, then where to take that from.
+func (m *maker) image(ctx context.Context, p *manifest.Project, i *manifest.Image) *outcome {
+	w := &work{maker: m, project: p, image: i, out: new(outcome), sites: make([]site, len(p.Destinations))}
+	for _, d := range i.Digests {
+		w.out.edges += int64(max(1, len(d.Tags))) * int64(len(p.Destinations))
+	}
+	var g errgroup.Group
+	for n := range p.Destinations {
+		s := &w.sites[n]
+		s.destination = p.Destinations[n].Name
+		s.repository = p.Destinations[n].Repository(i.Name)
+		g.Go(func() error { m.survey(ctx, s, i); return nil })
+	}
+	_ = g.Wait() // what fails is kept with its site
+	w.decide(ctx)
+	return w.out
+}
+
+// site is one destination of an image.
+type site struct {
+	destination, repository string
+	view                    *view
+	err                     error      // it could not be read
+	lacks                   []shortage // in the order of digests; none for what is in place
+	present                 []presence // by digest
+}
+
+// presence: does a site have a digest.
+type presence struct {
+	has bool
+	err error
+}
+
+// shortage is what a site lacks of the digest with an index in the image.
+type shortage struct {
+	index int
+	tags  []Tag
+	moved []movedTag
+	err   error // it could not be found out
+}
+
+type movedTag struct {
+	tag   manifest.Tag
+	found oci.Digest
+}
+
+// survey finds out what a destination lacks.
+func (m *maker) survey(ctx context.Context, s *site, i *manifest.Image) {
+	if s.view, s.err = m.look(ctx, s.repository); s.err != nil {
+		return
+	}
+	s.present = make([]presence, len(i.Digests))
+	asks := asks{limit: parallelAsks}
+	short := make([]shortage, len(i.Digests))
+	for n := range i.Digests {
+		if s.view.list.All && !s.view.list.Truncated { // all is known: nothing to wait for
+			m.compare(ctx, s, i, n, &short[n])
+			continue
+		}
+		asks.do(func() { m.compare(ctx, s, i, n, &short[n]) })
+	}
+	asks.wait()
+	for n := range short {
+		d := &short[n]
+		if d.err != nil || len(d.tags) > 0 || len(d.moved) > 0 || len(i.Digests[n].Tags) == 0 && !s.present[n].has {
+			d.index = n
+			s.lacks = append(s.lacks, *d)
+		}
+	}
+}
+
+// compare looks at one digest and its tags at a site.
+func (m *maker) compare(ctx context.Context, s *site, i *manifest.Image, n int, out *shortage) {
+	want := &i.Digests[n]
+	for _, t := range want.Tags {
+		got, err := s.view.tag(ctx, t.Name)
+		switch {
+		case err != nil:
+			out.err = err
+			return
+		case got == want.Digest:
+			s.present[n].has = true
+		case got.IsZero():
+			out.tags = append(out.tags, Tag{Name: t.Name})
+		case referrersTag(t.Name):
+			out.tags = append(out.tags, Tag{Name: t.Name, Was: got, Merge: true})
+		case m.mayMove(s.repository, i.Name, t.Name):
+			out.tags = append(out.tags, Tag{Name: t.Name, Was: got})
+		default:
+			out.moved = append(out.moved, movedTag{t, got})
+		}
+	}
+	if !s.present[n].has && (len(want.Tags) == 0 || len(out.tags) > 0) {
+		s.present[n].has, s.present[n].err = s.view.has(ctx, want.Digest)
+		if s.present[n].err != nil {
+			out.err = s.present[n].err
+		}
+	}
+}
+
+func (m *maker) mayMove(repository, image, tag string) bool {
+	return len(m.moves) > 0 && (m.moves[repository+":"+tag] || m.moves[image+":"+tag])
+}
+
+// fallback is the shape of tags that list what refers to a digest (distribution-spec, "Referrers Tag Schema") and of cosign's.
+var fallback = regexp.MustCompile(`^sha(256-[0-9a-f]{64}|512-[0-9a-f]{128})(\.[a-z]+)?$`)
+
+func referrersTag(name string) bool {
+	return len(name) > 70 && name[0] == 's' && fallback.MatchString(name)
+}
+
+// asks runs a few questions at once.
+type asks struct {
+	g     *errgroup.Group
+	limit int
+}
+
+func (a *asks) do(ask func()) {
+	if a.g == nil {
+		a.g = new(errgroup.Group)
+		a.g.SetLimit(a.limit)
+	}
+	a.g.Go(func() error { ask(); return nil })
+}
+
+func (a *asks) wait() {
+	if a.g != nil {
+		_ = a.g.Wait() // questions keep their own errors
+	}
+}
+
+// failure is about the image as a whole until more is said.
+func (w *work) failure(class Class, repository string, edges int64, format string, args ...any) *Failure {
+	f := &Failure{
+		Class: class, Project: w.project.Name, Image: w.image.Name, Repository: repository,
+		Message: fmt.Sprintf(format, args...), Edges: edges, Place: w.project.At(w.image.Pos).String(),
+	}
+	w.out.failures = append(w.out.failures, f)
+	return f
+}

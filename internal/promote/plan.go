@@ -1,0 +1,171 @@
+package promote
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+
+	"ociproxy/internal/manifest"
+	"ociproxy/internal/oci"
+)
+
+// Options of [Make].
+type Options struct {
+	// AllowMove names tags that may change their digest: REPOSITORY:TAG with the repository's full name, or IMAGE:TAG as in the
+	// manifest for all destinations.
+	AllowMove []string
+	// Lost are digests known to be gone for ever: that they cannot be promoted is no failure.
+	Lost map[oci.Digest]bool
+	// Parallel bounds the images planned at once; default 16.
+	Parallel int
+}
+
+// Summary is what a plan comes to.
+type Summary struct {
+	Edges      int64                   `json:"edges"`      // that the manifests ask for
+	Done       int64                   `json:"done"`       // of them, those in place already
+	Planned    int64                   `json:"planned"`    // those that the plan brings about
+	Lost       int64                   `json:"lost"`       // those of digests known to be lost
+	Failed     int64                   `json:"failed"`     // those that failures are about
+	Promotions int64                   `json:"promotions"` // digests with something to do
+	Failures   []*Failure              `json:"failures"`
+	By         map[string]*Destination `json:"destinations"` // by the manifests' names of destinations with something to do
+}
+
+// Destination is what a plan does to one destination.
+type Destination struct {
+	Images int64 `json:"images"` // digests to be copied there
+	Tags   int64 `json:"tags"`   // to be set
+	Moves  int64 `json:"moves"`  // of them, those that have another digest now
+	Merges int64 `json:"merges"` // of them, those that are added to
+}
+
+// NothingToDo says that all is in place, as opposed to: nothing can be done.
+func (s *Summary) NothingToDo() bool { return s.Planned == 0 && s.Failed == 0 }
+
+// Code is the exit code: 0 when nothing failed. Otherwise the bits of the classes that occurred, plus 32 when something else
+// is, or can be, done, and 64 when nothing is.
+func (s *Summary) Code() int {
+	code := 0
+	for _, f := range s.Failures {
+		code |= f.Class.Bit()
+	}
+	switch {
+	case code == 0:
+		return 0
+	case s.Planned > 0:
+		return 32 | code
+	}
+	return 64 | code
+}
+
+// Make compares manifests with the world. emit gets each promotion with something to do, in the manifests' order, from one
+// goroutine; an error of it, or the end of ctx, ends the planning. Memory is bounded by the images planned at once.
+func Make(ctx context.Context, tree *manifest.Tree, world World, opt Options, emit func(*Promotion) error) (*Summary, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	m := &maker{world: world, lost: opt.Lost, shared: share(tree), moves: map[string]bool{}}
+	for _, name := range opt.AllowMove {
+		m.moves[name] = true
+	}
+	if opt.Parallel <= 0 {
+		opt.Parallel = 16
+	}
+	// Each image has a place in the queue of outcomes before it is begun: that bounds both, and keeps their order.
+	outcomes := make(chan chan *outcome, opt.Parallel)
+	var work sync.WaitGroup
+	work.Go(func() {
+		defer close(outcomes)
+		for p, i := range tree.Images() {
+			slot := make(chan *outcome, 1)
+			select {
+			case outcomes <- slot:
+			case <-ctx.Done():
+				return
+			}
+			work.Go(func() { slot <- m.image(ctx, p, i) })
+		}
+	})
+	defer work.Wait()
+	sum := &Summary{By: map[string]*Destination{}, Failures: []*Failure{}}
+	for slot := range outcomes {
+		out := <-slot
+		if err := ctx.Err(); err != nil {
+			cancel()
+			return nil, err
+		}
+		sum.add(out)
+		for _, p := range out.promotions {
+			sum.count(p)
+			if err := emit(p); err != nil {
+				cancel()
+				return nil, err
+			}
+		}
+	}
+	return sum, ctx.Err()
+}
+
+func (s *Summary) add(o *outcome) {
+	s.Edges += o.edges
+	s.Done += o.done
+	s.Lost += o.lost
+	s.Failures = append(s.Failures, o.failures...)
+	for _, f := range o.failures {
+		s.Failed += f.Edges
+	}
+}
+
+// count adds up a promotion.
+func (s *Summary) count(p *Promotion) {
+	s.Promotions++
+	for _, t := range p.To {
+		d := s.By[t.Destination]
+		if d == nil {
+			d = new(Destination)
+			s.By[t.Destination] = d
+		}
+		if t.Copy {
+			d.Images++
+		}
+		for _, tag := range t.Tags {
+			d.Tags++
+			switch {
+			case tag.Merge:
+				d.Merges++
+			case !tag.Was.IsZero():
+				d.Moves++
+			}
+		}
+		s.Planned += int64(max(1, len(t.Tags)))
+	}
+}
+
+// Destinations are the names in By, sorted.
+func (s *Summary) Destinations() []string { return slices.Sorted(maps.Keys(s.By)) }
+
+// share finds the repositories that more than one image of the tree reads or writes: they are read once for all.
+func share(tree *manifest.Tree) map[string]*shared {
+	seen, out := map[string]bool{}, map[string]*shared{}
+	note := func(repository string) {
+		if seen[repository] && out[repository] == nil {
+			out[repository] = new(shared)
+		}
+		seen[repository] = true
+	}
+	for p, i := range tree.Images() {
+		note(p.Source.Repository(i.Name))
+		for _, d := range p.Destinations {
+			note(d.Repository(i.Name))
+		}
+	}
+	return out
+}
+
+// shared is a repository that is read once.
+type shared struct {
+	once sync.Once
+	view *view
+	err  error
+}
