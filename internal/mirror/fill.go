@@ -36,6 +36,7 @@ type filler struct {
 // tally is what a pass did for one store.
 type tally struct {
 	uploaded, copied, present, failed, bytesUp, bytesCopied atomic.Int64
+	wanted, landed                                          atomic.Int64 // bytes, without those that failed
 
 	mu             sync.Mutex
 	fault          error // of the store as a whole
@@ -166,16 +167,15 @@ func (p *filler) board(n *node, d oci.Digest) inventory.Set {
 
 // send brings a blob on its way.
 func (p *filler) send(ctx context.Context, repo string, b registry.Descriptor, need inventory.Set) {
-	n := int64(size(need))
-	p.toCopy.Add(n)
-	p.toCopyBytes.Add(b.Size * n)
+	p.toCopy.Add(int64(size(need)))
+	need.Each(func(i int) { p.stores[i].wanted.Add(b.Size) })
 	blob := transfer.Blob{Digest: b.Digest, Size: b.Size, Repository: repo}
 	p.fleet.Ensure(ctx, blob, need, func(r fleet.Result) { p.landed(ctx, blob, r) })
 }
 
 // landed takes the outcome of a blob in one store. With the last one those who wait for the blob go on.
 func (p *filler) landed(ctx context.Context, b transfer.Blob, r fleet.Result) {
-	p.count(ctx, b, r)
+	p.tell(ctx, b, r)
 	k := keyOf(b.Digest)
 	p.mu.Lock()
 	f := p.flights[k]
@@ -197,9 +197,10 @@ func (p *filler) landed(ctx context.Context, b transfer.Blob, r fleet.Result) {
 	}
 }
 
-func (p *filler) count(ctx context.Context, b transfer.Blob, r fleet.Result) {
+func (p *filler) tell(ctx context.Context, b transfer.Blob, r fleet.Result) {
 	t := &p.stores[r.Target]
 	if r.Err != nil {
+		t.wanted.Add(-b.Size)
 		if interrupted(ctx, r.Err) {
 			return
 		}
@@ -208,11 +209,11 @@ func (p *filler) count(ctx context.Context, b transfer.Blob, r fleet.Result) {
 		p.fault(b, r)
 		return
 	}
+	t.landed.Add(b.Size)
 	switch r.How {
 	case transfer.AlreadyThere:
 		t.present.Add(1)
 		p.present.Add(1)
-		p.presentBytes.Add(b.Size)
 		return
 	case transfer.Copied:
 		t.copied.Add(1)
@@ -222,7 +223,6 @@ func (p *filler) count(ctx context.Context, b transfer.Blob, r fleet.Result) {
 		t.bytesUp.Add(b.Size)
 	}
 	p.copied.Add(1)
-	p.copiedBytes.Add(b.Size)
 }
 
 // fault writes down why a blob did not get into a store. When the store as a whole is at fault it is left alone from then on, and said

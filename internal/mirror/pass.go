@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"ociproxy/internal/fleet"
@@ -28,6 +29,8 @@ type Pass struct {
 	filler *filler
 	walker *walker
 	start  time.Time
+	before [3]int64    // requests, retries and refusals of the source's budget
+	walked atomic.Bool // everything was read
 }
 
 // NewPass makes a pass. Fleets must have src as their source of blobs.
@@ -38,6 +41,7 @@ func NewPass(src *Source, f *fleet.Fleet, opt Options) *Pass {
 	p := &Pass{src: src, fleet: f, opt: opt, filler: newFiller(src, f, opt), start: time.Now()}
 	p.walker = newWalker(src, p.filler)
 	p.filler.graph = p.walker.graph
+	p.before[0], p.before[1], p.before[2] = src.Registry.Budget().Stats()
 	return p
 }
 
@@ -50,8 +54,7 @@ const ending = 10 * time.Second
 // Run does it, once. When ctx ends, what is on its way is given up within seconds, and all that is durable is recorded. Everything that
 // went wrong is in the report.
 func (p *Pass) Run(ctx context.Context) *Report {
-	p.start, p.filler.ctx = time.Now(), ctx
-	requests, retries, throttled := p.src.Registry.Budget().Stats()
+	p.filler.ctx = ctx
 	p.fleet.Begin()
 	for i, s := range p.fleet.Stores {
 		if err := p.fleet.Ledger.Fault(i); err != nil {
@@ -65,6 +68,7 @@ func (p *Pass) Run(ctx context.Context) *Report {
 	} else {
 		work, stop := context.WithCancelCause(ctx) // until the last blob has landed
 		err = p.walker.walk(work, stop)
+		p.walked.Store(true)
 		p.fleet.Wait()
 		stop(nil)
 	}
@@ -72,11 +76,8 @@ func (p *Pass) Run(ctx context.Context) *Report {
 		p.filler.notes.problem(Problem{Class: classOf(err, SourceFailed), Error: err.Error()})
 	}
 	p.close(ctx)
-	r := p.report(ctx, err)
-	r.Source.Requests, r.Source.Retries, r.Source.Throttled = p.src.Registry.Budget().Stats()
-	r.Source.Requests -= requests
-	r.Source.Retries -= retries
-	r.Source.Throttled -= throttled
+	r := p.Report()
+	p.judge(ctx, r, err)
 	return r
 }
 
@@ -86,7 +87,7 @@ func (p *Pass) close(ctx context.Context) {
 	if ctx.Err() != nil {
 		short, cancel := context.WithTimeout(context.WithoutCancel(ctx), ending)
 		defer cancel()
-		ctx, finish = short, p.fleet.Ledger.Flush
+		ctx, finish = short, p.fleet.Ledger.Flush // the time of an unfinished pass tells nothing
 	}
 	for i, err := range finish(ctx) {
 		if err != nil && p.fleet.Ledger.Fault(i) == nil {
@@ -96,12 +97,15 @@ func (p *Pass) close(ctx context.Context) {
 	}
 }
 
-func (p *Pass) report(ctx context.Context, err error) *Report {
+// Report is what was done so far; its result is only known at the end. It may be called at any time.
+func (p *Pass) Report() *Report {
 	f, now := p.filler, time.Now()
+	requests, retries, throttled := p.src.Registry.Budget().Stats()
 	r := &Report{
-		Result: Done, StartedAt: p.start.UTC().Truncate(time.Millisecond), DurationMs: now.Sub(p.start).Milliseconds(),
+		StartedAt: p.start.UTC().Truncate(time.Millisecond), DurationMs: now.Sub(p.start).Milliseconds(),
 		Source: SourceReport{
 			Name: p.src.Name, Registry: p.src.Registry.String(), Repositories: f.repositories.Load(),
+			Requests: requests - p.before[0], Retries: retries - p.before[1], Throttled: throttled - p.before[2],
 			BytesRead: p.fleet.Transfers().SourceBytes,
 		},
 		Images: f.images(p.walker.graph),
@@ -113,16 +117,23 @@ func (p *Pass) report(ctx context.Context, err error) *Report {
 	if !p.opt.Shard.Whole() {
 		r.Shard = p.opt.Shard.String()
 	}
-	down := 0
 	for i, s := range p.fleet.Stores {
 		sr := f.stores[i].report(now)
 		sr.Name, sr.Requests = s.Name(), s.Requests()
-		if sr.Error != "" {
-			down++
-		}
 		r.Stores = append(r.Stores, sr)
 	}
 	f.fill(r)
+	return r
+}
+
+// judge says how the pass ended.
+func (p *Pass) judge(ctx context.Context, r *Report, err error) {
+	down := 0
+	for _, s := range r.Stores {
+		if s.Error != "" {
+			down++
+		}
+	}
 	switch {
 	case ctx.Err() != nil:
 		r.Result, r.Error = Interrupted, "interrupted"
@@ -133,8 +144,9 @@ func (p *Pass) report(ctx context.Context, err error) *Report {
 		}
 	case len(r.Errors) > 0:
 		r.Result = Partial
+	default:
+		r.Result = Done
 	}
-	return r
 }
 
 func (p *filler) images(g *graph) ImagesReport {

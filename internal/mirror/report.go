@@ -115,10 +115,10 @@ type notes struct {
 	errors   map[Class]int64
 	per      map[Class]int // problems listed
 
-	repositories, complete, failed, denied         atomic.Int64
-	copied, present, blobsFailed, skips, others    atomic.Int64
-	listed                                         atomic.Int64 // images that the source lists
-	toCopy, toCopyBytes, copiedBytes, presentBytes atomic.Int64 // each store counted
+	repositories, complete, failed, denied      atomic.Int64
+	copied, present, blobsFailed, skips, others atomic.Int64
+	listed                                      atomic.Int64 // images that the source lists
+	toCopy                                      atomic.Int64 // blobs, each store counted
 }
 
 func (n *notes) problem(p Problem) {
@@ -142,6 +142,16 @@ func (n *notes) skip(s Skipped) {
 	if len(n.skipped) < maxSkipped {
 		n.skipped = append(n.skipped, s)
 	}
+}
+
+// count is how many problems there are.
+func (n *notes) count() (sum int64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, c := range n.errors {
+		sum += c
+	}
+	return sum
 }
 
 // fill copies what was written down.

@@ -1,0 +1,168 @@
+package mirror
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+// sums are what finished passes did, for counters that only grow.
+type sums struct {
+	passes    map[Result]int64
+	errors    map[Class]int64
+	blobs     map[[2]string]int64 // by store and how
+	bytes     map[[2]string]int64
+	requests  map[string]int64 // by store or source
+	read      int64
+	throttled int64
+}
+
+func (s *sums) init() {
+	if s.passes == nil {
+		*s = sums{passes: map[Result]int64{}, errors: map[Class]int64{}, blobs: map[[2]string]int64{}, bytes: map[[2]string]int64{}, requests: map[string]int64{}}
+	}
+}
+
+func (s *sums) add(r *Report) {
+	s.init()
+	for c, n := range r.Errors {
+		s.errors[c] += n
+	}
+	for _, st := range r.Stores {
+		for how, n := range map[string]int64{"uploaded": st.Uploaded, "copied": st.Copied, "present": st.Present, "failed": st.Failed} {
+			s.blobs[[2]string{st.Name, how}] += n
+		}
+		s.bytes[[2]string{st.Name, "uploaded"}] += st.BytesUp
+		s.bytes[[2]string{st.Name, "copied"}] += st.BytesCopy
+		s.requests[st.Name] += st.Requests
+	}
+	s.requests[r.Source.Name] += r.Source.Requests
+	s.read += r.Source.BytesRead
+	s.throttled += r.Source.Throttled
+}
+
+// The metrics of a loop. Their labels are bounded: stores and the source are those of the config, everything else is a closed set.
+var (
+	passesDesc = desc("passes_total", "Passes by result.", "result")
+	errorsDesc = desc("errors_total", "What went wrong, by class.", "class")
+	blobsDesc  = desc("blobs_total", "Blobs brought to a store, by how.", "store", "how")
+	bytesDesc  = desc("bytes_total", "Bytes of blobs brought to a store, by how.", "store", "how")
+	readDesc   = desc("source_bytes_total", "Bytes of blobs read from the source.")
+	askedDesc  = desc("requests_total", "HTTP requests to the source and to the stores, by name.", "candidate")
+	slowedDesc = desc("source_throttled_total", "How often the source said that it is too much.")
+
+	lagDesc    = desc("lag_seconds", "Age of the newest manifest that is not complete in the store; 0 when all are.", "store")
+	oldestDesc = desc("oldest_incomplete_seconds", "Age of the oldest manifest that is not complete in the store; 0 when all are.", "store")
+	lateDesc   = desc("incomplete_images", "Manifests that were not complete in the store at the end of the last pass.", "store")
+	faultDesc  = desc("store_fault", "1 for a store that the last pass left alone, because it cannot be written.", "store")
+	imagesDesc = desc("images", "Manifests that the last pass met.")
+	tookDesc   = desc("pass_duration_seconds", "How long the last pass took.")
+	endedDesc  = desc("pass_timestamp_seconds", "When the last pass ended, in Unix time; 0: none has.")
+	goodDesc   = desc("success_timestamp_seconds", "When the last pass ended that left nothing to do, in Unix time; 0: none has.")
+	runsDesc   = desc("pass_running", "1 while a pass runs.")
+)
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("ociproxy_mirror_"+name, help, labels, nil)
+}
+
+// newRegistry has the metrics of a loop, of the Go runtime and of the process.
+func newRegistry(w *watch) *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	r.MustRegister(w, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector())
+	return r
+}
+
+// Describe implements [prometheus.Collector].
+func (w *watch) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		passesDesc, errorsDesc, blobsDesc, bytesDesc, readDesc, askedDesc, slowedDesc, lagDesc, oldestDesc, lateDesc, faultDesc, imagesDesc,
+		tookDesc, endedDesc, goodDesc, runsDesc,
+	} {
+		out <- d
+	}
+}
+
+// Collect implements [prometheus.Collector]. What the running pass did so far counts; how complete stores are, the last finished one says.
+func (w *watch) Collect(out chan<- prometheus.Metric) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.sums.init()
+	var now sums
+	now.init()
+	now.merge(&w.sums)
+	running := 0.0
+	if w.current != nil {
+		now.add(w.current.Report())
+		running = 1
+	}
+	count := func(d *prometheus.Desc, n int64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), labels...)
+	}
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	for _, r := range []Result{Done, Partial, Failed, Interrupted} {
+		count(passesDesc, now.passes[r], string(r))
+	}
+	for _, c := range Classes() {
+		count(errorsDesc, now.errors[c], string(c))
+	}
+	for k, n := range now.blobs {
+		count(blobsDesc, n, k[0], k[1])
+	}
+	for k, n := range now.bytes {
+		count(bytesDesc, n, k[0], k[1])
+	}
+	for name, n := range now.requests {
+		count(askedDesc, n, name)
+	}
+	count(readDesc, now.read)
+	count(slowedDesc, now.throttled)
+	gauge(runsDesc, running)
+	gauge(endedDesc, unix(w.at))
+	gauge(goodDesc, unix(w.success))
+	if w.last == nil {
+		return
+	}
+	gauge(tookDesc, float64(w.last.DurationMs)/1000)
+	gauge(imagesDesc, float64(w.last.Images.Seen))
+	since := time.Since(w.at).Seconds()
+	for _, s := range w.last.Stores {
+		lag, oldest, fault := 0.0, 0.0, 0.0
+		if s.Incomplete > 0 {
+			lag, oldest = float64(s.LagSeconds)+since, float64(s.OldestSeconds)+since
+		}
+		if s.Error != "" {
+			fault = 1
+		}
+		gauge(lagDesc, lag, s.Name)
+		gauge(oldestDesc, oldest, s.Name)
+		gauge(lateDesc, float64(s.Incomplete), s.Name)
+		gauge(faultDesc, fault, s.Name)
+	}
+}
+
+func (s *sums) merge(o *sums) {
+	addAll(s.passes, o.passes)
+	addAll(s.errors, o.errors)
+	addAll(s.blobs, o.blobs)
+	addAll(s.bytes, o.bytes)
+	addAll(s.requests, o.requests)
+	s.read += o.read
+	s.throttled += o.throttled
+}
+
+func addAll[K comparable](to, from map[K]int64) {
+	for k, n := range from {
+		to[k] += n
+	}
+}
+
+func unix(t time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return float64(t.Unix())
+}
