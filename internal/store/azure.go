@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -56,7 +57,7 @@ func openAzure(_ context.Context, u *url.URL, opt Options) (Bucket, error) {
 func (b *azure) connect(at string) error {
 	client := b.opt.client()
 	client.Transport = &unclear{client.Transport}
-	core := azcore.ClientOptions{Transport: client, Retry: policy.RetryOptions{MaxRetries: azureRetries}}
+	core := azcore.ClientOptions{Transport: client, Retry: policy.RetryOptions{MaxRetries: azureRetries, RetryDelay: azurePause}}
 	options := &container.ClientOptions{ClientOptions: core}
 	var err error
 	if key := azureKey(b.opt.Getenv, b.account); key != "" {
@@ -75,8 +76,11 @@ func (b *azure) connect(at string) error {
 	return err
 }
 
-// azureRetries of one request; with the library's pauses (0.8 s, doubling, jittered) they last some twelve seconds.
-const azureRetries = 4
+// azureRetries of one request, after pauses that double: together some twelve seconds.
+const (
+	azureRetries = 5
+	azurePause   = 200 * time.Millisecond
+)
 
 // azureKey finds the shared key of an account: AZURE_STORAGE_KEY_ACCOUNT (the account in capitals), for a machine that writes to
 // several, or the command-line tool's AZURE_STORAGE_KEY, unless AZURE_STORAGE_ACCOUNT says that it is another's.

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"net/http"
 	"sync/atomic"
 	"time"
 
 	"cloud.google.com/go/storage"
+	"google.golang.org/api/googleapi"
 )
 
 const (
@@ -43,19 +45,40 @@ func (b *gcs) put(ctx context.Context, key string, c Content, h Header, version 
 	if err != nil {
 		return Attrs{}, err
 	}
-	var lost atomic.Int32
-	written, err := b.upload(countUnclear(ctx, &lost), object.If(conds), c, h)
-	if err = b.failure(err, version); isRefusal(err) && lost.Load() > 0 {
-		// An earlier try of ours may have done it, and its answer was lost.
-		if there, headErr := b.Head(ctx, key); headErr == nil && there.Size == c.Size() && *there.CRC32C == c.CRC32C() && there.Header == h {
-			return there, nil
+	for try := 1; ; try++ {
+		var lost atomic.Int32
+		written, sent, err := b.upload(countUnclear(ctx, &lost), object.If(conds), c, h)
+		if err == nil {
+			crc := c.CRC32C()
+			attrs, err := b.whole(ctx, b.attrs(written), c.Size(), &crc)
+			if errors.Is(err, errRemoved) && try < gcsTries {
+				conds = storage.Conditions{DoesNotExist: true}
+				continue
+			}
+			return attrs, err
+		}
+		err = b.failure(err, version)
+		if sent && lost.Load() > 0 && ctx.Err() == nil {
+			// An earlier request of ours may have done it, and its answer was lost.
+			if there, asked := b.Head(ctx, key); asked == nil && there.Version != version && there.Size == c.Size() &&
+				*there.CRC32C == c.CRC32C() && there.Header == h {
+				return there, nil
+			}
+		}
+		if !isGone(err) || try == gcsTries {
+			return Attrs{}, err
 		}
 	}
-	if err != nil {
-		return Attrs{}, err
-	}
-	crc := c.CRC32C()
-	return b.whole(ctx, b.attrs(written), c.Size(), &crc)
+}
+
+// gcsTries of a whole upload, when the service has forgotten it on the way, or what has become of it was wrong.
+// https://docs.cloud.google.com/storage/docs/resumable-uploads
+const gcsTries = 3
+
+// isGone says whether an upload does not exist any more; a bucket that does not is another matter.
+func isGone(err error) bool {
+	var api *googleapi.Error
+	return errors.As(err, &api) && (api.Code == http.StatusNotFound || api.Code == http.StatusGone) && !errors.Is(err, ErrUnfit)
 }
 
 // whole compares what the store says it has written with what it should be, and removes what is wrong. A nil checksum is not known.
@@ -63,15 +86,18 @@ func (b *gcs) whole(ctx context.Context, got Attrs, size int64, crc *uint32) (At
 	if got.Size == size && (crc == nil || *got.CRC32C == *crc) {
 		return got, nil
 	}
-	err := fmt.Errorf("the store holds %d bytes of CRC32C %08x, which is wrong", got.Size, *got.CRC32C)
-	if gone := b.Delete(context.WithoutCancel(ctx), got.Key, got.Version); gone != nil {
-		err = fmt.Errorf("%w, and it stays there: %w", err, gone)
+	err := fmt.Errorf("what was written has %d bytes of CRC32C %08x", got.Size, *got.CRC32C)
+	if stays := b.Delete(context.WithoutCancel(ctx), got.Key, got.Version); stays != nil {
+		return Attrs{}, fmt.Errorf("%w, and stays there: %w", err, stays)
 	}
-	return Attrs{}, err
+	return Attrs{}, fmt.Errorf("%w: %w", err, errRemoved)
 }
 
-// upload sends the content. When it fails, the resumable upload is left to expire.
-func (b *gcs) upload(ctx context.Context, object *storage.ObjectHandle, c Content, h Header) (*storage.ObjectAttrs, error) {
+// errRemoved: what was written was wrong, so now there is nothing.
+var errRemoved = errors.New("wrong, and removed again")
+
+// upload sends the content; sent says whether it was verified and all of it was. When it fails, a resumable upload is left to expire.
+func (b *gcs) upload(ctx context.Context, object *storage.ObjectHandle, c Content, h Header) (o *storage.ObjectAttrs, sent bool, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	w := object.NewWriter(ctx)
@@ -81,7 +107,7 @@ func (b *gcs) upload(ctx context.Context, object *storage.ObjectHandle, c Conten
 	w.ChunkRetryDeadline = gcsPatience * b.opt.timeout()
 	if c.Size() < gcsChunk {
 		if err := c.Verified(ctx); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		w.ChunkSize = (int(c.Size())/gcsQuantum + 1) * gcsQuantum
 		w.SendCRC32C, w.CRC32C = true, c.CRC32C()
@@ -97,8 +123,8 @@ func (b *gcs) upload(ctx context.Context, object *storage.ObjectHandle, c Conten
 		quiet.Stop()
 		return err
 	}
-	err := withhold(ctx, c, send)
-	if err == nil {
+	if err = withhold(ctx, c, send); err == nil {
+		sent = true
 		quiet.Reset(limit)
 		err = w.Close()
 	}
@@ -107,9 +133,9 @@ func (b *gcs) upload(ctx context.Context, object *storage.ObjectHandle, c Conten
 		if s := (stalled{}); errors.As(context.Cause(ctx), &s) {
 			err = s
 		}
-		return nil, err
+		return nil, sent, err
 	}
-	return w.Attrs(), nil
+	return w.Attrs(), true, nil
 }
 
 // isRefusal says whether a write was refused because of what is there.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"sync/atomic"
 )
@@ -19,9 +20,29 @@ func countUnclear(ctx context.Context, n *atomic.Int32) context.Context {
 
 func (u *unclear) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := u.next.RoundTrip(req)
-	if n, ok := req.Context().Value(unclearKey{}).(*atomic.Int32); ok &&
-		(err != nil || resp.StatusCode >= 500 || resp.StatusCode == http.StatusRequestTimeout) {
+	n, ok := req.Context().Value(unclearKey{}).(*atomic.Int32)
+	if !ok {
+		return resp, err
+	}
+	if err != nil || resp.StatusCode >= 500 || resp.StatusCode == http.StatusRequestTimeout {
 		n.Add(1)
 	}
+	if err == nil {
+		resp.Body = &counted{ReadCloser: resp.Body, n: n}
+	}
 	return resp, err
+}
+
+// counted is an answer's body that may break off.
+type counted struct {
+	io.ReadCloser
+	n *atomic.Int32
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.ReadCloser.Read(p)
+	if err != nil && err != io.EOF { //nolint:errorlint // readers return io.EOF itself
+		c.n.Add(1)
+	}
+	return n, err
 }

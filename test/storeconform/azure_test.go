@@ -2,6 +2,7 @@ package storeconform
 
 import (
 	"errors"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -50,5 +51,13 @@ func TestSlowAzure(t *testing.T) {
 		if err := b.Check(t.Context(), "inventory/probe/"); !errors.Is(err, store.ErrDenied) {
 			t.Errorf("%v, want ErrDenied", err)
 		}
+	})
+}
+
+func TestSlowAzureFaults(t *testing.T) {
+	parts.Slow(t)
+	s := azure.Start(t)
+	meetFaults(t, func(t *testing.T, transport http.RoundTripper) store.Bucket {
+		return openAzure(t, s.BucketURL(azure.Container), store.Options{Transport: transport})
 	})
 }

@@ -90,3 +90,11 @@ func copyAcross(t *testing.T, from, to store.Bucket) {
 		t.Errorf("the copy is %+v", a)
 	}
 }
+
+func TestSlowGCSFaults(t *testing.T) {
+	parts.Slow(t)
+	s := gcs.Start(t, gcsRegion)
+	meetFaults(t, func(t *testing.T, transport http.RoundTripper) store.Bucket {
+		return openGCS(t, s.BucketURL(gcs.Bucket), store.Options{Transport: transport})
+	})
+}
