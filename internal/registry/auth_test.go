@@ -1,13 +1,16 @@
 package registry
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -226,5 +229,30 @@ func TestCredentialsStay(t *testing.T) {
 		if requests, _, _ := r.Budget().Stats(); requests != 2 {
 			t.Errorf("%d requests to the registry, want 2: %v", requests, w.paths())
 		}
+	}
+}
+
+// A registry that is to be asked by TLS is never asked without, not even on this machine, where the library would try.
+func TestNoDowngrade(t *testing.T) {
+	var plain atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { plain.Add(1) }))
+	t.Cleanup(server.Close)
+	r, err := Open(Options{URL: strings.Replace(server.URL, "http:", "https:", 1), Timeout: 200 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.Close)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if _, err := r.List(ctx, "app"); err == nil || plain.Load() > 0 {
+		t.Errorf("%v, %d requests without TLS", err, plain.Load())
+	}
+	secure := httptest.NewTLSServer(text(tagsBody))
+	t.Cleanup(secure.Close)
+	if r, err = Open(Options{URL: secure.URL, Transport: secure.Client().Transport}); err != nil {
+		t.Fatal(err)
+	}
+	if l, err := r.List(t.Context(), "app"); err != nil || len(l.Tags) != 1 {
+		t.Errorf("%v, %v", l, err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/v1/google"
@@ -27,6 +28,8 @@ const (
 	maxPage  = 64 << 20  // bytes; Google sends a whole repository in one
 	maxPages = 10_000    // of one list
 	maxList  = 1_000_000 // entries of one list
+
+	maxListings = 8 // of Google's read at once: each may be large
 )
 
 // Listing is what a repository holds.
@@ -60,7 +63,7 @@ type Found struct {
 }
 
 // Repositories returns the names of all repositories below the prefix, without the prefix. A repository that has the prefix itself as
-// its name is not below it. The last pair may be an error; [ErrNoCatalog] when the registry lists nothing.
+// its name is not below it. The last pair may be an error: there may be more; [ErrNoCatalog] when the registry lists nothing.
 func (r *Registry) Repositories(ctx context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		for f, err := range r.Find(ctx) {
@@ -93,34 +96,72 @@ func (r *Registry) Find(ctx context.Context) iter.Seq2[Found, error] {
 	}
 }
 
-// descend walks Google's tree of repositories, depth first.
+// descend walks Google's tree of repositories, several at once; the order is the same each time. One that cannot be listed does not
+// end it: it is handed on without a listing, and the error comes last, since nobody knows what is below it.
 func (r *Registry) descend(ctx context.Context, root *Listing, names []string, yield func(Found, error) bool) {
-	todo, cut := slices.Clone(names), root.Truncated
-	slices.Reverse(todo)
-	for seen := 0; len(todo) > 0; seen++ {
-		name := todo[len(todo)-1]
-		todo = todo[:len(todo)-1]
-		listing, children, err := r.tags(ctx, name)
-		if err == nil && seen+len(todo)+len(children) > maxList {
-			err = fmt.Errorf("%w: more than %d repositories", ErrTooLarge, maxList)
+	type answer struct {
+		listing  *Listing
+		children []string
+		err      error
+	}
+	todo, seen := slices.Clone(names), 0
+	slices.Reverse(todo) // the next is the last
+	var last error
+	if root.Truncated {
+		last = errCut
+	}
+	answers := make([]answer, min(cap(r.budget.slots), maxListings))
+	for len(todo) > 0 {
+		n := min(len(todo), len(answers))
+		batch := slices.Clone(todo[len(todo)-n:])
+		slices.Reverse(batch)
+		todo = todo[:len(todo)-n]
+		var all sync.WaitGroup
+		for i, name := range batch {
+			all.Go(func() {
+				a := &answers[i]
+				a.listing, a.children, a.err = r.tags(ctx, name)
+			})
 		}
-		if err != nil {
-			yield(Found{}, fmt.Errorf("list %s: %w", r.spell(name, "*"), err))
+		all.Wait()
+		if ctx.Err() != nil {
+			yield(Found{}, fmt.Errorf("list repositories of %s: %w", r, context.Cause(ctx)))
 			return
 		}
-		cut = cut || listing.Truncated && len(children) > 0
-		for _, child := range slices.Backward(children) {
-			todo = append(todo, name+"/"+child)
+		for i, name := range slices.Backward(batch) {
+			for _, child := range slices.Backward(answers[i].children) {
+				todo = append(todo, name+"/"+child)
+			}
 		}
-		// A directory that holds directories only is no repository.
-		if (len(listing.Manifests) > 0 || len(listing.Tags) > 0) && !yield(Found{Name: name, Listing: listing}, nil) {
+		if seen += n; seen+len(todo) > maxList {
+			yield(Found{}, fmt.Errorf("list repositories of %s: %w: more than %d", r, ErrTooLarge, maxList))
 			return
+		}
+		for i, name := range batch {
+			a := &answers[i]
+			if a.err != nil {
+				last = cmp.Or(last, fmt.Errorf("below %s: %w", name, a.err))
+			} else {
+				if a.listing.Truncated && len(a.children) > 0 {
+					last = cmp.Or(last, errCut)
+				}
+				if len(a.listing.Manifests) == 0 && len(a.listing.Tags) == 0 {
+					continue // a directory that holds directories only is no repository
+				}
+			}
+			if !yield(Found{Name: name, Listing: a.listing}, nil) {
+				return
+			}
+			*a = answer{}
 		}
 	}
-	if cut {
-		yield(Found{}, fmt.Errorf("list repositories of %s: %w: the registry names at most %d", r, ErrTooLarge, googlePageSize))
+	if last != nil {
+		yield(Found{}, fmt.Errorf("list repositories of %s: %w", r, last))
 	}
 }
+
+// errCut: Google's list of repositories may go on.
+var errCut = fmt.Errorf("%w: the registry names at most %d", ErrTooLarge, googlePageSize)
 
 // catalog reads the names of the registry, and leaves out what is not below the prefix.
 func (r *Registry) catalog(ctx context.Context, yield func(Found, error) bool) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -62,6 +63,42 @@ func TestGoogleListing(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got, compareDigests); diff != "" {
 		t.Errorf("listing (-want +got):\n%s", diff)
+	}
+}
+
+// A repository of Google's that cannot be listed is handed on, and so are the others; that something may be missing comes last.
+func TestGoogleListingFails(t *testing.T) {
+	var children []string
+	for i := range 20 {
+		children = append(children, fmt.Sprintf(`"r%02d"`, i))
+	}
+	r, _ := openWorld(t, func(w http.ResponseWriter, req *http.Request) {
+		switch req.URL.Path {
+		case "/v2/p/tags/list":
+			_, _ = fmt.Fprintf(w, `{"child":[%s],"manifest":{}}`, strings.Join(children, ","))
+		case "/v2/p/r03/tags/list":
+			w.WriteHeader(http.StatusForbidden)
+		case "/v2/p/r04/tags/list":
+			_, _ = io.WriteString(w, `{"child":["x","y"],"manifest":{},"tags":["v1"]}`)
+		default:
+			_, _ = io.WriteString(w, `{"child":[],"manifest":{},"tags":["v1"]}`)
+		}
+	}, func(o *Options) { o.Prefix = "p" })
+	for range 2 {
+		var names []string
+		var last error
+		for f, err := range r.Find(t.Context()) {
+			if last = err; err != nil {
+				continue
+			}
+			names = append(names, f.Name)
+			if (f.Listing == nil) != (f.Name == "r03") {
+				t.Errorf("%s: %+v", f.Name, f.Listing)
+			}
+		}
+		if !errors.Is(last, ErrUnauthorized) || len(names) != 22 || !slices.Contains(names, "r04/y") {
+			t.Errorf("%v, %v", names, last)
+		}
 	}
 }
 
