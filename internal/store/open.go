@@ -23,6 +23,9 @@ type Options struct {
 	Timeout time.Duration
 	// Parallel bounds the parts of one object on their way at once; default 4.
 	Parallel int
+	// CopyWhole is the size up to which S3 copies an object by one request, after which it knows the SHA-256 of the whole; larger ones
+	// are copied in parts. Default, and at most, 5 GiB.
+	CopyWhole int64
 	// TempDir is where copies on their way lie, for the stores that need one.
 	TempDir string
 }

@@ -36,7 +36,9 @@ type upload struct {
 	size     int64
 	partSize int64
 	etags    []*string
-	sums     []sums
+	// Of parts sent from here: what the store is told of each, and has to agree with; and what it is made of.
+	checksums []*string
+	sums      []sums
 }
 
 // putParts sends content in parts, each as soon as its bytes are there. Nothing is visible until the last step, which is taken
@@ -49,22 +51,31 @@ func (b *s3Bucket) putParts(ctx context.Context, key string, c Content, h Header
 	if err := b.refuseEarly(ctx, key, version); err != nil {
 		return Attrs{}, err
 	}
-	u, err := b.begin(ctx, key, c.Size(), h)
+	u, err := b.begin(ctx, key, c.Size(), h, true)
 	if err != nil {
 		return Attrs{}, err
 	}
-	a, err := u.run(ctx, c, version)
-	if err != nil {
-		// Also when the caller has given up, but not for long.
-		short, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-		defer cancel()
-		if e := b.abort(short, *b.full(key), *u.id); e != nil && !errors.Is(e, errNoUpload) {
-			err = errors.Join(err, e)
-		}
-		return Attrs{}, err
-	}
+	var a Attrs
+	err = u.orAbort(ctx, func() (err error) {
+		a, err = u.run(ctx, c, version)
+		return err
+	})
 	a.Header = h
-	return a, nil
+	return a, err
+}
+
+// orAbort does the work of an upload, and aborts it when that fails: also when the caller has given up, but not for long.
+func (u *upload) orAbort(ctx context.Context, work func() error) error {
+	err := work()
+	if err == nil {
+		return nil
+	}
+	short, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	if e := u.b.abort(short, *u.b.full(u.key), *u.id); e != nil && !errors.Is(e, errNoUpload) {
+		err = errors.Join(err, e)
+	}
+	return err
 }
 
 func (b *s3Bucket) refuseEarly(ctx context.Context, key, version string) error {
@@ -80,19 +91,29 @@ func (b *s3Bucket) refuseEarly(ctx context.Context, key, version string) error {
 	return nil
 }
 
-func (b *s3Bucket) begin(ctx context.Context, key string, size int64, h Header) (*upload, error) {
-	out, err := b.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: &b.name, Key: b.full(key),
-		ExpectedBucketOwner: b.owner, ChecksumAlgorithm: checksumSHA256, ChecksumType: types.ChecksumTypeComposite,
-		ContentType: some(h.ContentType), CacheControl: some(h.CacheControl)})
+// begin begins an upload whose parts come with their SHA-256, or one without checksums.
+func (b *s3Bucket) begin(ctx context.Context, key string, size int64, h Header, checksums bool) (*upload, error) {
+	in := &s3.CreateMultipartUploadInput{Bucket: &b.name, Key: b.full(key), ExpectedBucketOwner: b.owner,
+		ContentType: some(h.ContentType), CacheControl: some(h.CacheControl)}
+	if checksums {
+		in.ChecksumAlgorithm, in.ChecksumType = checksumSHA256, types.ChecksumTypeComposite
+	}
+	out, err := b.client.CreateMultipartUpload(ctx, in)
 	if err != nil {
 		return nil, b.failure("begin upload of", key, err)
 	}
 	if out.UploadId == nil {
 		return nil, fmt.Errorf("begin upload of %s: the store gave it no id", b.object(key))
 	}
-	partSize := b.partSizeOf(size)
-	n := (size + partSize - 1) / partSize
-	return &upload{b: b, key: key, id: out.UploadId, size: size, partSize: partSize, etags: make([]*string, n), sums: make([]sums, n)}, nil
+	u := &upload{b: b, key: key, id: out.UploadId, size: size}
+	u.cut(b.partSizeOf(size))
+	return u, nil
+}
+
+// cut cuts the object into parts of a size.
+func (u *upload) cut(partSize int64) {
+	n := (u.size + partSize - 1) / partSize
+	u.partSize, u.etags, u.checksums, u.sums = partSize, make([]*string, n), make([]*string, n), make([]sums, n)
 }
 
 func (b *s3Bucket) abort(ctx context.Context, full, id string) error {
@@ -143,7 +164,7 @@ func (u *upload) send(ctx context.Context, c Content, i int) error {
 	if err != nil {
 		return u.b.failure(fmt.Sprintf("put part %d of", number), u.key, err)
 	}
-	u.etags[i], u.sums[i] = out.ETag, s
+	u.etags[i], u.sums[i], u.checksums[i] = out.ETag, s, &checksum
 	return nil
 }
 
@@ -169,8 +190,8 @@ func (u *upload) checksum() string {
 func (u *upload) complete(ctx context.Context, version string) (Attrs, error) {
 	parts := make([]types.CompletedPart, len(u.etags))
 	for i := range parts {
-		number, checksum := int32(i+1), base64.StdEncoding.EncodeToString(u.sums[i].sha256[:])
-		parts[i] = types.CompletedPart{PartNumber: &number, ETag: u.etags[i], ChecksumSHA256: &checksum}
+		number := int32(i + 1)
+		parts[i] = types.CompletedPart{PartNumber: &number, ETag: u.etags[i], ChecksumSHA256: u.checksums[i]}
 	}
 	in := &s3.CompleteMultipartUploadInput{Bucket: &u.b.name, Key: u.b.full(u.key), UploadId: u.id, ExpectedBucketOwner: u.b.owner,
 		MultipartUpload: &types.CompletedMultipartUpload{Parts: parts}, MpuObjectSize: &u.size}
