@@ -16,7 +16,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 
 .DEFAULT_GOAL := help
 .PHONY: help build demo parts lint test test-unit test-parts test-all test-slow fuzz docs
-.PHONY: bench bench-flood bench-inventory bench-memory bench-start bench-serve bench-decide bench-lookup bench-routing
+.PHONY: bench bench-flood bench-inventory bench-memory bench-start bench-serve bench-decide bench-lookup bench-routing bench-mirror
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -80,6 +80,11 @@ bench-start: ## start to first answer; death of a store to the last redirect the
 bench-flood: ## 5 M made-up digests: memory, goroutines, outbound requests, honest clients' waiting (some minutes)
 	scripts/parts.sh bench
 	$(GO) run ./bench/flood
+
+bench-mirror: ## 2 GiB from a registry into three stores, a second pass, memory; a million blobs against 30 inventories (some minutes)
+	scripts/parts.sh test
+	$(GO) run ./bench/mirror
+	$(GO) run ./bench/ledger
 
 bench-routing: ## how far the choice is from the best, on measured round trips
 	$(GO) run ./bench/routing

@@ -16,9 +16,12 @@ import (
 )
 
 // Build builds oci-proxy into dir and returns its path.
-func Build(ctx context.Context, dir string) (string, error) {
-	binary := filepath.Join(dir, "oci-proxy")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, "./cmd/oci-proxy").CombinedOutput(); err != nil {
+func Build(ctx context.Context, dir string) (string, error) { return BuildCommand(ctx, dir, "oci-proxy") }
+
+// BuildCommand builds one of the programs into dir and returns its path.
+func BuildCommand(ctx context.Context, dir, name string) (string, error) {
+	binary := filepath.Join(dir, name)
+	if out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, "./cmd/"+name).CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build: %w\n%s", err, out)
 	}
 	return binary, nil
