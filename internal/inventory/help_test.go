@@ -2,11 +2,15 @@ package inventory
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
+	"iter"
 	"math/rand/v2"
 	"os"
+	"strconv"
+	"sync"
 	"testing"
 
 	"ociproxy/internal/oci"
@@ -69,3 +73,49 @@ func sha256Of(i int) oci.Digest {
 	}
 	return d
 }
+
+// memoryBucket is a [Bucket] for tests of this package, which cannot use inventorytest.
+type memoryBucket struct {
+	mu      sync.Mutex
+	objects map[string][]byte
+	version map[string]int
+	last    int
+}
+
+func (b *memoryBucket) Get(_ context.Context, key string) (io.ReadCloser, string, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	body, ok := b.objects[key]
+	if !ok {
+		return nil, "", ErrNotFound
+	}
+	return io.NopCloser(bytes.NewReader(body)), strconv.Itoa(b.version[key]), nil
+}
+
+func (b *memoryBucket) Put(_ context.Context, key string, o Object, version string) (string, error) {
+	body, err := io.ReadAll(o.Body)
+	if err != nil {
+		return "", err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	_, ok := b.objects[key]
+	switch {
+	case ok && version == "":
+		return "", ErrExists
+	case ok != (version != "") || ok && strconv.Itoa(b.version[key]) != version:
+		return "", ErrConflict
+	}
+	if b.objects == nil {
+		b.objects, b.version = map[string][]byte{}, map[string]int{}
+	}
+	b.last++
+	b.objects[key], b.version[key] = body, b.last
+	return strconv.Itoa(b.last), nil
+}
+
+func (b *memoryBucket) List(context.Context, string) iter.Seq2[Listed, error] {
+	return func(func(Listed, error) bool) {}
+}
+
+func (b *memoryBucket) Delete(context.Context, string) error { return nil }

@@ -56,13 +56,18 @@ func NewSegments(dir string, limit int64, client *http.Client) *Segments {
 // errCacheFull says that keeping a segment would exceed the cache's bound.
 var errCacheFull = errors.New("segment cache is full")
 
-// has reports whether a verified segment is there. What lies on disk from an earlier process is verified now.
-func (c *Segments) has(ref SegmentRef) bool {
+// knows reports whether this process has verified the segment.
+func (c *Segments) knows(ref SegmentRef) bool {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	_, inMemory := c.memory[ref.SHA256]
 	_, onDisk := c.verified[ref.SHA256]
-	c.mu.Unlock()
-	if inMemory || onDisk {
+	return inMemory || onDisk
+}
+
+// has reports whether a verified segment is there. What lies on disk from an earlier process is verified now.
+func (c *Segments) has(ref SegmentRef) bool {
+	if c.knows(ref) {
 		return true
 	}
 	if c.dir == "" {
@@ -124,7 +129,7 @@ func (c *Segments) fetch(ctx context.Context, base string, ref SegmentRef) error
 
 func (c *Segments) fetchFrom(ctx context.Context, from origin, ref SegmentRef) error {
 	for {
-		if c.has(ref) {
+		if c.knows(ref) {
 			return nil
 		}
 		mine := false

@@ -1,0 +1,86 @@
+// Ledger measures what a mirror's pass costs before it moves anything: a source that lists a million blobs, compared with what thirty
+// stores say they hold.
+//
+// The stores are directories. Each lists a million blobs but for a random half of every fiftieth; the inventories are read as a
+// pass reads them, heads and segments from the buckets. A child process does it, so that its memory is that of the pass alone.
+//
+//	mirror.diff_1m.seconds           from nothing to the answer: reading inventories and asking for every digest
+//	mirror.diff_1m.open_seconds      of those, reading the inventories
+//	mirror.diff_1m.peak_mib          resident at most, pages of the table's file included
+//	mirror.diff_1m.anonymous_mib     of those, what the system cannot take back, at the end
+//	mirror.diff_1m.requests          of all stores together
+//	mirror.diff_1m_again.*           the next pass, which finds the segments on disk
+//	mirror.diff_1m_distinct.*        no two stores share a segment, as after compactions at different times
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"ociproxy/bench/figures"
+)
+
+func main() {
+	var err error
+	if len(os.Args) > 1 && os.Args[1] == "pass" {
+		err = pass(context.Background(), os.Args[2:])
+	} else {
+		err = run(context.Background())
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "ledger: %v\n", err)
+		os.Exit(1) //nolint:forbidigo // this is a main
+	}
+}
+
+// run measures everything, prints the figures and writes them as JSON.
+func run(ctx context.Context) error {
+	var all []figures.Figure
+	for _, t := range []struct {
+		name     string
+		distinct bool
+	}{{"mirror.diff_1m", false}, {"mirror.diff_1m_distinct", true}} {
+		f, err := measure(ctx, t.name, t.distinct)
+		if err != nil {
+			return fmt.Errorf("%s: %w", t.name, err)
+		}
+		all = append(all, f...)
+	}
+	return figures.Write(os.Stdout, filepath.Join("bench", "out", "ledger.json"), all)
+}
+
+// measure fills stores and lets a child compare, twice.
+func measure(ctx context.Context, name string, distinct bool) (all []figures.Figure, err error) {
+	dir, err := os.MkdirTemp("", "bench-ledger-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }() // below the system's temporary directory
+	if err := fill(ctx, dir, distinct); err != nil {
+		return nil, err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	for _, suffix := range []string{"", "_again"} {
+		cmd := exec.CommandContext(ctx, self, "pass", dir, name+suffix)
+		cmd.Env = append(os.Environ(), "GOMEMLIMIT=off", "GOGC=100")
+		var stdout bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &stdout, os.Stderr
+		if err := cmd.Run(); err != nil {
+			return nil, fmt.Errorf("child: %w", err)
+		}
+		var f []figures.Figure
+		if err := json.Unmarshal(stdout.Bytes(), &f); err != nil {
+			return nil, err
+		}
+		all = append(all, f...)
+	}
+	return all, nil
+}
