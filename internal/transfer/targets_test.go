@@ -198,7 +198,7 @@ func TestGroup(t *testing.T) {
 			d = bytes.Clone(d)
 			d[7]++
 			_, _ = h[1].write(key(b), d, "")
-		}, SetOf(1), SetOf(0), map[int]string{0: "repaired"}, 1, true},
+		}, SetOf(1), SetOf(0), map[int]string{0: "uploaded"}, 1, true},
 		"cannot copy": {func(h []*heap, b Blob, _ []byte) { h[1].fault = faults("copy", -1, false, store.ErrCannotCopy) }, Set{}, need,
 			map[int]string{0: "uploaded", 1: "uploaded", 2: "copied", 3: "uploaded"}, 1, false},
 		"copy fails": {func(h []*heap, b Blob, _ []byte) { h[1].fault = faults("copy", -1, false, errors.New("503")) }, Set{}, need,

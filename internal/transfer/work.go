@@ -222,6 +222,11 @@ func (j *job) carry() outcome {
 		return outcome{err: fmt.Errorf("copy from %s to %s: %w", j.origin.Name, j.t.Name, err)}
 	}
 	o := j.existing(how, j.crc)
-	o.suspect = how == Copied && o.err == nil && o.version != ""
+	if o.suspect = how == Copied && o.err == nil && o.version != ""; o.suspect {
+		j.t.requests.Add(1) // we brought it there; nobody shall meet it while the right one is on its way
+		if err := j.t.Bucket.Delete(j.ctx, j.f.key, o.version); err == nil {
+			o.version = ""
+		}
+	}
 	return o
 }

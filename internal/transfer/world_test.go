@@ -121,15 +121,6 @@ type broken struct{ err error }
 
 func (b broken) Read([]byte) (int, error) { return 0, b.err }
 
-// hung blocks until its context ends.
-type hung struct{}
-
-func (hung) Read([]byte) (int, error) { return 0, errors.New("read without waiting") }
-func (hung) wait(ctx context.Context) error {
-	<-ctx.Done()
-	return ctx.Err()
-}
-
 // heap is a bucket in memory. fault, where set, is asked before (done false) and after every operation took place.
 type heap struct {
 	name   string
@@ -257,8 +248,14 @@ func (h *heap) List(context.Context, string, string) iter.Seq2[store.Attrs, erro
 }
 
 func (h *heap) Delete(ctx context.Context, key, version string) error {
+	if err := h.ask(ctx, "delete", key, false); err != nil {
+		return err
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if version != "" && h.objects[key].a.Version != version {
+		return store.ErrConflict
+	}
 	delete(h.objects, key)
 	return nil
 }
