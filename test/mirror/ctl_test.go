@@ -108,7 +108,11 @@ func (r *running) wait(t testing.TB, limit time.Duration) ran {
 // ctl runs oci-proxyctl to its end.
 func ctl(t testing.TB, limit time.Duration, env []string, args ...string) ran {
 	t.Helper()
-	return start(t, env, args...).wait(t, limit)
+	r := start(t, env, args...).wait(t, limit)
+	if r.took > 3*time.Second {
+		t.Logf("%v: %v", args, r.took.Round(time.Millisecond))
+	}
+	return r
 }
 
 // decode reads the JSON document that a command printed.

@@ -13,6 +13,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -203,7 +204,12 @@ func (s *source) image(repo, ref string, seed uint64, docker bool, layers ...blo
 	if docker {
 		types = [3]string{dockerManifest, dockerConfig, dockerLayer}
 	}
-	config, err := s.push(repo, bytesBlob(fmt.Appendf(nil, `{"os":"linux","architecture":"amd64","config":{"Labels":{"seed":"%d"}},"rootfs":{"type":"layers","diff_ids":[]}}`, seed)), types[1])
+	var diffs, history []string
+	for _, l := range layers {
+		diffs, history = append(diffs, strconv.Quote(l.Digest)), append(history, `{"created_by":"test"}`)
+	}
+	config, err := s.push(repo, bytesBlob(fmt.Appendf(nil, `{"os":"linux","architecture":"amd64","config":{"Labels":{"seed":"%d"}},"rootfs":{"type":"layers","diff_ids":[%s]},"history":[%s]}`,
+		seed, strings.Join(diffs, ","), strings.Join(history, ","))), types[1])
 	if err != nil {
 		return descriptor{}, err
 	}

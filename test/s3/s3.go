@@ -55,6 +55,8 @@ func Start(t testing.TB, region string) *Store {
 			"posix", s.root},
 		Env:   []string{"ROOT_ACCESS_KEY=" + accessKey, "ROOT_SECRET_KEY=" + secretKey},
 		Ready: parts.HTTP("http://"+addr+"/-/health", 200),
+		// At SIGTERM it waits for idle connections.
+		Abrupt: true,
 	})
 	s.client = awss3.New(awss3.Options{
 		BaseEndpoint: aws.String("http://" + addr), Region: region, UsePathStyle: true,
