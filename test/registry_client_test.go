@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"crypto/sha512"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -227,10 +230,7 @@ func TestRegistryReferrers(t *testing.T) {
 func TestRegistrySchema1(t *testing.T) {
 	reg := dockerregistry.Start(t)
 	img := image.New(t, 33, 10<<10, 20<<10)
-	docker, ok := mutate.ConfigMediaType(mutate.MediaType(img.Arch["amd64"].Image, types.DockerManifestSchema2), types.DockerConfigJSON).(v1.Image)
-	if !ok {
-		t.Fatal("no image")
-	}
+	docker := mutate.ConfigMediaType(mutate.MediaType(img.Arch["amd64"].Image, types.DockerManifestSchema2), types.DockerConfigJSON)
 	tag, err := name.NewTag(reg.Addr+"/old/app:v2", name.Insecure)
 	if err != nil {
 		t.Fatal(err)
@@ -275,6 +275,34 @@ func TestRegistrySchema1(t *testing.T) {
 	// It is not made of schema 2 for us.
 	if m, err := r.Manifest(t.Context(), "app", "v2"); err != nil || m.MediaType != string(types.DockerManifestSchema2) {
 		t.Errorf("%v, %v", m, err)
+	}
+}
+
+// Credentials are found where Docker keeps them; without them the registry is closed.
+func TestRegistryCredentials(t *testing.T) {
+	reg := dockerregistry.StartPrivate(t)
+	content := []byte("{}")
+	d := digestOf("sha256", content)
+	t.Setenv("DOCKER_CONFIG", t.TempDir())
+	t.Setenv("HOME", t.TempDir())
+	stranger := openRegistry(t, reg.URL, "")
+	if err := stranger.PushBlob(t.Context(), "app", d, 2, bytes.NewReader(content)); !errors.Is(err, client.ErrUnauthorized) {
+		t.Errorf("a stranger: %v", err)
+	}
+	config := fmt.Sprintf(`{"auths":{%q:{"auth":%q}}}`, reg.Addr, base64.StdEncoding.EncodeToString([]byte(dockerregistry.User+":"+dockerregistry.Password)))
+	if err := os.WriteFile(filepath.Join(os.Getenv("DOCKER_CONFIG"), "config.json"), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := openRegistry(t, reg.URL, "")
+	if err := r.PushBlob(t.Context(), "app", d, 2, bytes.NewReader(content)); err != nil {
+		t.Fatal(err)
+	}
+	if got := readBlob(t, r, "app", d, 0); !bytes.Equal(got, content) {
+		t.Errorf("read %q", got)
+	}
+	// The one who was refused is let in once there are credentials.
+	if got := readBlob(t, stranger, "app", d, 0); !bytes.Equal(got, content) {
+		t.Errorf("read %q", got)
 	}
 }
 

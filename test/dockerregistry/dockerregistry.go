@@ -25,8 +25,32 @@ type Registry struct {
 	URL  string // http://host:port
 }
 
+// User and Password are who may use a private registry.
+const (
+	User     = "robot"
+	Password = "secret"
+
+	hash = "$2a$04$1.g2dyXgl50zdYbtuTKrKe0PPrIkTtGhDC/7uKO2Wq7VaL5YhIHo." // bcrypt, at the least cost
+)
+
 // Start starts an empty registry that takes, and makes, schema 1.
 func Start(t testing.TB) *Registry {
+	t.Helper()
+	return start(t, "", http.StatusOK)
+}
+
+// StartPrivate is Start, for [User] only: basic authentication.
+func StartPrivate(t testing.TB) *Registry {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "htpasswd")
+	if err := os.WriteFile(file, []byte(User+":"+hash+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return start(t, fmt.Sprintf("auth: {htpasswd: {realm: tests, path: %q}}\n", file), http.StatusUnauthorized)
+}
+
+// start starts a registry with more configuration, which answers a stranger with the status.
+func start(t testing.TB, more string, status int) *Registry {
 	t.Helper()
 	addr := parts.FreeAddr(t)
 	config := fmt.Sprintf(`version: 0.1
@@ -34,7 +58,7 @@ log: {level: warn, accesslog: {disabled: true}}
 storage: {filesystem: {rootdirectory: %q}, delete: {enabled: true}}
 compatibility: {schema1: {enabled: true}}
 http: {addr: %q, secret: for-tests}
-`, t.TempDir(), addr)
+%s`, t.TempDir(), addr, more)
 	file := filepath.Join(t.TempDir(), "registry.yml")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
@@ -42,7 +66,7 @@ http: {addr: %q, secret: for-tests}
 	r := &Registry{Addr: addr, URL: "http://" + addr}
 	parts.Start(t, parts.Spec{
 		Path: parts.Find(t, "docker-registry"), Args: []string{"serve", file},
-		Ready: parts.HTTP(r.URL+"/v2/", 200),
+		Ready: parts.HTTP(r.URL+"/v2/", status),
 	})
 	return r
 }
