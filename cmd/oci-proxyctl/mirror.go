@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,6 +14,7 @@ import (
 	"ociproxy/internal/config"
 	"ociproxy/internal/fleet"
 	"ociproxy/internal/mirror"
+	"ociproxy/internal/oci"
 )
 
 // mirrorFlags are the flags of mirror.
@@ -38,7 +41,10 @@ to all of them, and records in each store's inventory what it holds and which im
 
 It may be stopped at any time: what was done is kept, and the next run, on whatever machine, goes on from
 there. Several may run at once; --shard gives each a part of the blobs. Jobs of Kubernetes
-(JOB_COMPLETION_INDEX, with JOB_COMPLETIONS) and Cloud Run (CLOUD_RUN_TASK_INDEX and _COUNT) need no flag.`,
+(JOB_COMPLETION_INDEX, with JOB_COMPLETIONS) and Cloud Run (CLOUD_RUN_TASK_INDEX and _COUNT) need no flag.
+
+It exits with 5 when some images or stores failed and the rest is done, with 1 when nothing could be done or it
+was interrupted.`,
 		Example: `  oci-proxyctl mirror --config config.yaml --dry-run
   oci-proxyctl mirror --config config.yaml
   oci-proxyctl mirror --config config.yaml --store s3-use1 --repository pause --output json
@@ -52,15 +58,71 @@ there. Several may run at once; --shard gives each a part of the blobs. Jobs of 
 	fl.StringArrayVarP(&f.repositories, "repository", "r", nil, "walk only the repository of this `name`; may be repeated")
 	fl.BoolVar(&f.once, "once", false, "make one pass and end (the default)")
 	fl.DurationVar(&f.every, "every", 0, "make a pass each `interval`, until told to stop")
-	fl.BoolVarP(&f.dry, "dry-run", "n", false, "show what would be copied and what it costs; write nothing")
+	fl.BoolVarP(&f.dry, "dry-run", "n", false, "show what would be copied and what it costs; write nothing to stores")
 	fl.BoolVar(&f.full, "full", false, "walk the images that are complete, too")
 	fl.StringVar(&f.shard, "shard", "", "do `part` I/N of the blobs: 0/4 to 3/4")
 	fl.StringVar(&f.progress, "progress", "auto", "`form` of progress on stderr: auto, bars, plain or none")
 	fl.StringVar(&f.listen, "listen", "", "`address` of /metrics, /-/live and /-/ready, with --every")
 	_ = cmd.MarkFlagFilename("config", "yaml", "yml")
-	_ = cmd.RegisterFlagCompletionFunc("progress", cobra.FixedCompletions([]string{"auto", "bars", "plain", "none"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("progress", cobra.FixedCompletions(progressForms, cobra.ShellCompDirectiveNoFileComp))
 	a.outputFlag(cmd)
 	return cmd
+}
+
+// check finds contradictions between flags, and completes them.
+func (f *mirrorFlags) check(a *app) (mirror.Shard, error) {
+	switch {
+	case f.once && f.every != 0:
+		return mirror.Shard{}, cli.Usage("--once is what it does without --every", "--once and --every contradict each other")
+	case f.every < 0 || f.every > 0 && f.every < time.Second:
+		return mirror.Shard{}, cli.Usage("--every 15m is usual", "--every %s is too short", f.every)
+	case f.dry && f.every != 0:
+		return mirror.Shard{}, cli.Usage("plan once", "--dry-run and --every contradict each other")
+	case f.listen != "" && f.every == 0:
+		return mirror.Shard{}, cli.Usage("a single pass says at its end what it did", "--listen needs --every")
+	case !slices.Contains(progressForms, f.progress):
+		return mirror.Shard{}, cli.Usage("want auto, bars, plain or none", "--progress %q is none", f.progress)
+	}
+	if f.shard != "" {
+		s, err := mirror.ParseShard(f.shard)
+		if err != nil {
+			return s, cli.Usage("--shard 0/4 is the first of four parts", "%w", err)
+		}
+		return s, nil
+	}
+	s, err := mirror.ShardFromEnv(a.env)
+	if err != nil {
+		return s, cli.Usage("set both in the job's manifest (deploy/ has one), or give --shard", "%w", err)
+	}
+	return s, nil
+}
+
+func (a *app) runMirror(ctx context.Context, f *mirrorFlags) error {
+	shard, err := f.check(a)
+	if err != nil {
+		return err
+	}
+	cfg, err := a.mirrorConfig(f.file)
+	if err != nil {
+		return err
+	}
+	opt := mirror.Options{Shard: shard, Full: f.full, Interval: cfg.Mirror.Interval}
+	if f.every > 0 {
+		return a.mirrorLoop(ctx, f, cfg, opt)
+	}
+	src, err := a.mirrorSource(cfg, f)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	if f.dry {
+		return a.mirrorPlan(ctx, f, cfg, src, opt)
+	}
+	r, err := a.mirrorOnce(ctx, f, cfg, src, opt, nil, nil)
+	if err != nil {
+		return err
+	}
+	return a.mirrorResult(r)
 }
 
 // mirrorConfig loads the config and makes sure that it says what to mirror.
@@ -73,26 +135,81 @@ func (a *app) mirrorConfig(file string) (*config.Config, error) {
 		return nil, a.invalid(err)
 	}
 	if !cfg.Mirror.Enabled() {
-		return nil, cli.Fail("mirror: {source: NAME, repositories: {list: […]}}; see docs/config.md", "the config has no mirror stanza")
+		return nil, cli.Fail("mirror: {source: NAME, repositories: {list: […]}}; docs/config.md has the rest", "the config has no mirror stanza")
 	}
 	return cfg, nil
 }
 
-func (a *app) runMirror(ctx context.Context, f *mirrorFlags) error {
-	cfg, err := a.mirrorConfig(f.file)
-	if err != nil {
-		return err
+func (a *app) mirrorSource(cfg *config.Config, f *mirrorFlags) (*mirror.Source, error) {
+	for _, name := range f.repositories {
+		if !oci.ValidName(name) {
+			return nil, cli.Usage("as the source names it, below its prefix: team/app", "--repository %q is no repository", name)
+		}
 	}
 	src, err := mirror.NewSource(cfg, f.repositories)
 	if err != nil {
-		return err
+		return nil, cli.Fail("the stanza is mirror: in the config", "source %s: %w", cfg.Mirror.Source, err)
 	}
-	defer src.Close()
-	fl, err := fleet.Open(ctx, cfg, fleet.Options{Only: f.stores, Source: src, Getenv: a.env, Logger: slog.New(slog.DiscardHandler)})
+	return src, nil
+}
+
+// openStores opens the stores of a config for writing; options say the rest.
+func (a *app) openStores(ctx context.Context, cfg *config.Config, opt fleet.Options) (*fleet.Fleet, error) {
+	opt.Getenv = a.env
+	fl, err := fleet.Open(ctx, cfg, opt)
+	switch {
+	case errors.Is(err, fleet.ErrNoStores):
+		return nil, cli.Fail("give stores a bucket; those that are draining or off are not written", "%w", err)
+	case errors.Is(err, fleet.ErrUnknownStore):
+		return nil, cli.Usage("the names are those below stores: in the config", "%w", err)
+	}
+	return fl, err
+}
+
+// mirrorOnce makes one pass. fit and running may be nil.
+func (a *app) mirrorOnce(ctx context.Context, f *mirrorFlags, cfg *config.Config, src *mirror.Source, opt mirror.Options, fit *fleet.Fit, running func(*mirror.Pass)) (*mirror.Report, error) {
+	fl, err := a.openStores(ctx, cfg, fleet.Options{Only: f.stores, Source: src, Fit: fit, Logger: a.mirrorLog()})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	r := mirror.NewPass(src, fl, mirror.Options{Full: f.full}).Run(ctx)
-	err = errors.Join(cli.WriteJSON(a.stdout, r), fl.Close(ctx))
-	return err
+	p := mirror.NewPass(src, fl, opt)
+	if running != nil {
+		running(p)
+	}
+	stop := a.watchPass(f.progress, p)
+	r := p.Run(ctx)
+	stop()
+	if err := fl.Close(ctx); err != nil {
+		fmt.Fprintf(a.stderr, "%s: close: %v\n", program, err)
+	}
+	return r, nil
+}
+
+// mirrorLog is where the parts below say what went wrong in the background.
+func (a *app) mirrorLog() *slog.Logger {
+	return slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+}
+
+// codePartial is the exit code of a command that did its work but for what failed.
+const codePartial = 5
+
+// mirrorResult shows what a pass did, and gives the exit code.
+func (a *app) mirrorResult(r *mirror.Report) error {
+	var err error
+	if a.format == cli.JSON {
+		err = cli.WriteJSON(a.stdout, r)
+	} else {
+		err = writeMirrorReport(a.stdout, r)
+	}
+	switch {
+	case err != nil:
+		return err
+	case r.Result == mirror.Done:
+		return nil
+	case r.Result == mirror.Partial:
+		return cli.Exit(codePartial)
+	case r.Result == mirror.Interrupted:
+		return cli.Fail("what was done is kept; the next run goes on from there", "interrupted")
+	}
+	return cli.Exit(cli.CodeFailure)
 }
