@@ -52,9 +52,8 @@ func (m *meter) RoundTrip(req *http.Request) (*http.Response, error) {
 		switch asked, told := after(resp); {
 		case told && throttled < maxThrottled || told && !rewindable(req):
 			throttled++
-			if asked < 0 {
-				asked = backoff(time.Second, throttled, time.Minute)
-			}
+			// A host that says "at once" each time is given time nevertheless.
+			asked = max(asked, backoff(time.Second, throttled, time.Minute))
 			if m.counts {
 				b.throttle(asked) // which makes the next round wait
 			} else {
