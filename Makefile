@@ -88,3 +88,6 @@ bench-mirror: ## 2 GiB from a registry into three stores, a second pass, memory;
 
 bench-routing: ## how far the choice is from the best, on measured round trips
 	$(GO) run ./bench/routing
+
+bench-promote: ## check and plan of 1 M and 10 M promotions against listings in memory
+	$(GO) run ./bench/promote

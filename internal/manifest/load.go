@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"io/fs"
 	"os"
@@ -38,7 +39,7 @@ func Load(path string) (*Tree, error) {
 // Plain reads the text of a plain manifest; name is what messages call it.
 func Plain(name string, data []byte) (*Tree, error) {
 	p := &parser{file: name}
-	project := &Project{File: name, ImagesFile: name}
+	project := &Project{File: name, ImagesFile: name, sum: [2][sha256.Size]byte{sha256.Sum256(data)}}
 	if len(data) > maxBytes {
 		p.add(RuleUnreadable, 0, 0, "", "the file is larger than %d MiB", maxBytes>>20)
 	} else if root := p.document(data, false); root != nil {
@@ -86,6 +87,7 @@ func LoadFS(fsys fs.FS, path string) (*Tree, error) {
 
 // finish applies the rules between projects.
 func (t *Tree) finish(faults []*Fault) error {
+	t.Hash = t.hash()
 	t.index()
 	faults = append(faults, t.between()...)
 	errs, warns := sortFaults(faults)
@@ -108,12 +110,14 @@ func (l *loader) project(name string) (*Project, []*Fault) {
 		manifest.add(RuleHalf, 0, 0, "add "+p.ImagesFile+"; `[]` when it has no images yet", "the project %s has a manifest, but no images", name)
 	}
 	if data, ok := l.read(manifest, half.manifest); ok {
+		p.sum[0] = sha256.Sum256(data)
 		if root := manifest.document(data, false); root != nil {
 			r, _ := manifest.manifest(root, false)
 			p.Source, p.Destinations = manifest.check(r)
 		}
 	}
 	if data, ok := l.read(images, half.images); ok {
+		p.sum[1] = sha256.Sum256(data)
 		if root := images.document(data, true); root != nil {
 			p.Images = images.images(root).list
 		}

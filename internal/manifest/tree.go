@@ -1,6 +1,9 @@
 package manifest
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"iter"
 	"strings"
 
@@ -18,6 +21,7 @@ const (
 // Tree is what the manifests say. It is immutable.
 type Tree struct {
 	Path     string     // what was loaded
+	Hash     string     // SHA-256 over the bytes of all files, in hexadecimal
 	Projects []*Project // by name
 	Warnings []*Fault
 
@@ -32,6 +36,8 @@ type Project struct {
 	Images       []*Image // by first mention; each name once
 	File         string   // with the registries
 	ImagesFile   string   // with the images; the same one in a plain manifest
+
+	sum [2][sha256.Size]byte // of the files
 }
 
 // Registry is a registry, or a part of one: a host and perhaps the beginning of a repository's name.
@@ -112,6 +118,14 @@ func (t *Tree) Owner(repository string) (destination, image string, ok bool) {
 
 // Owners are the projects that promote to exactly this destination.
 func (t *Tree) Owners(destination string) []*Project { return t.owners[destination] }
+
+func (t *Tree) hash() string {
+	h := sha256.New()
+	for _, p := range t.Projects {
+		fmt.Fprintf(h, "%s\n%x\n%x\n", p.Name, p.sum[0], p.sum[1])
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
 
 func (t *Tree) index() {
 	t.owners = map[string][]*Project{}

@@ -1,0 +1,92 @@
+// Command promote measures checking and planning: a generated tree of 100 projects with 20 destinations and 5 images each, first
+// with 100 digests an image (1 M promotions), then with 1,000 (10 M), against listings in memory. Each measurement is a process
+// of its own, whose peak is that of all it holds: manifests, plan, and the listings as they are handed out.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"ociproxy/bench/figures"
+)
+
+func main() {
+	if err := run(context.Background(), os.Args[1:]); err != nil {
+		fmt.Fprintf(os.Stderr, "bench promote: %v\nhint: run it from the project's root\n", err)
+		os.Exit(1) //nolint:forbidigo // this is a main
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	if len(args) == 3 && args[0] == "measure" {
+		return measure(ctx, args[1], args[2])
+	}
+	dir, err := os.MkdirTemp("", "bench-promote")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	var all []figures.Figure
+	perEdge := map[string]float64{}
+	for _, size := range []struct {
+		name    string
+		digests int
+	}{{"1m", 100}, {"10m", 1000}} {
+		tree := filepath.Join(dir, size.name)
+		if err := generate(tree, size.digests); err != nil {
+			return err
+		}
+		for _, world := range []string{"empty", "done"} {
+			got, err := child(ctx, tree, world)
+			if err != nil {
+				return err
+			}
+			name := "promote.plan_" + size.name
+			if world == "done" {
+				name += "_done"
+			}
+			all = append(all,
+				figures.Figure{Name: name + ".seconds", Value: got["seconds"], Unit: "s"},
+				figures.Figure{Name: name + ".check_seconds", Value: got["check"], Unit: "s"},
+				figures.Figure{Name: name + ".cpu_seconds", Value: got["cpu"], Unit: "s"}, // tells on a machine that does more than this
+				figures.Figure{Name: name + ".peak_mib", Value: got["peak"], Unit: "MiB"},
+				figures.Figure{Name: name + ".edges", Value: got["edges"], Unit: "1"},
+			)
+			perEdge[name] = got["cpu"] / got["edges"]
+		}
+	}
+	// 1 is linear.
+	all = append(all, figures.Figure{Name: "promote.plan.growth", Value: perEdge["promote.plan_10m"] / perEdge["promote.plan_1m"], Unit: "1"})
+	return figures.Write(os.Stdout, filepath.Join("bench", "out", "promote.json"), all)
+}
+
+// child measures in a process of its own and reads what it says.
+func child(ctx context.Context, tree, world string) (map[string]float64, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, self, "measure", tree, world)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, err
+	}
+	got := map[string]float64{}
+	for line := range strings.Lines(string(out)) {
+		name, text, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if got[name], err = strconv.ParseFloat(text, 64); err != nil {
+			return nil, err
+		}
+	}
+	if len(got) == 0 {
+		return nil, errors.New("nothing was measured")
+	}
+	return got, nil
+}

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"ociproxy/internal/manifest"
+	"ociproxy/internal/oci"
+	"ociproxy/internal/promote"
+	"ociproxy/internal/registry"
+)
+
+// measure checks and plans once, and says how long that took and how much memory. The plan goes into a file.
+func measure(ctx context.Context, dir, world string) error {
+	begin := time.Now()
+	tree, err := manifest.Load(dir)
+	if err != nil {
+		return err
+	}
+	check := time.Since(begin)
+	w := newListings(tree, world == "done")
+	out, err := os.Create(filepath.Join(dir, "plan.json"))
+	if err != nil {
+		return err
+	}
+	begin = time.Now() // the listings are the world, not the work
+	file := promote.NewWriter(out, promote.Header{Made: begin, Manifests: dir, Hash: tree.Hash})
+	sum, err := promote.Make(ctx, tree, w, promote.Options{}, file.Add)
+	if err == nil {
+		err = file.Close(sum)
+	}
+	if e := out.Close(); err == nil {
+		err = e
+	}
+	if err != nil {
+		return err
+	}
+	plan := time.Since(begin)
+	if want := sum.Edges; sum.Planned != want && world == "empty" || sum.Done != want && world == "done" {
+		return fmt.Errorf("the plan is wrong: %+v", sum)
+	}
+	peak, err := peak()
+	if err != nil {
+		return err
+	}
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		return err
+	}
+	cpu := time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+	fmt.Printf("seconds %f\ncheck %f\ncpu %f\npeak %f\nedges %d\n", (check + plan).Seconds(), check.Seconds(), cpu.Seconds(), peak, sum.Edges)
+	return nil
+}
+
+// listings are registries in memory that list digests.
+type listings struct {
+	source  map[string]*registry.Listing
+	present map[string]*registry.Listing
+}
+
+func newListings(tree *manifest.Tree, done bool) *listings {
+	l := &listings{source: map[string]*registry.Listing{}, present: map[string]*registry.Listing{}}
+	for p, i := range tree.Images() {
+		list := listing(i)
+		l.source[p.Source.Repository(i.Name)] = list
+		if done {
+			for _, d := range p.Destinations {
+				l.present[d.Repository(i.Name)] = list
+			}
+		}
+	}
+	return l
+}
+
+func listing(i *manifest.Image) *registry.Listing {
+	l := &registry.Listing{All: true}
+	for _, d := range i.Digests {
+		l.Manifests = append(l.Manifests, registry.Listed{Digest: d.Digest})
+		for _, t := range d.Tags {
+			l.Tags = append(l.Tags, registry.Tag{Name: t.Name, Digest: d.Digest})
+		}
+	}
+	slices.SortFunc(l.Tags, func(a, b registry.Tag) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(l.Manifests, func(a, b registry.Listed) int { return cmp.Compare(a.Digest.String(), b.Digest.String()) })
+	return l
+}
+
+// List implements [promote.World]. Each answer is a list of its own, as one from the network is.
+func (l *listings) List(_ context.Context, repository string) (*registry.Listing, error) {
+	i := cmp.Or(l.source[repository], l.present[repository])
+	if i == nil {
+		return nil, registry.ErrNotFound
+	}
+	return &registry.Listing{All: true, Tags: slices.Clone(i.Tags), Manifests: slices.Clone(i.Manifests)}, nil
+}
+
+// Resolve implements [promote.World]; nothing is left to ask.
+func (l *listings) Resolve(context.Context, string, string) (oci.Digest, error) {
+	return oci.Digest{}, registry.ErrNotFound
+}
+
+// peak is the most memory that this process had, in MiB.
+func peak() (float64, error) {
+	text, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			kib, err := strconv.ParseFloat(strings.Fields(rest)[0], 64)
+			return kib / 1024, err
+		}
+	}
+	return 0, fmt.Errorf("no VmHWM in /proc/self/status")
+}
