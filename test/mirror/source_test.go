@@ -156,7 +156,7 @@ func (s *source) push(repo string, b blob, mediaType string) (descriptor, error)
 		return d, nil
 	}
 	begin := s.base + repo + "/blobs/uploads/"
-	if from != "" {
+	if from != "" && !strings.HasPrefix(b.Digest, "sha512:") { // distribution loses those when it mounts them
 		begin += "?mount=" + url.QueryEscape(b.Digest) + "&from=" + url.QueryEscape(from)
 	}
 	resp, err := s.request(http.MethodPost, begin, "", nil, 0, http.StatusAccepted, http.StatusCreated)
