@@ -16,7 +16,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 
 .DEFAULT_GOAL := help
 .PHONY: help build demo parts lint test test-unit test-parts test-all test-slow fuzz docs
-.PHONY: bench bench-flood bench-inventory bench-memory bench-start bench-serve bench-decide bench-lookup bench-routing bench-mirror
+.PHONY: bench bench-flood bench-inventory bench-memory bench-start bench-serve bench-decide bench-lookup bench-routing bench-mirror bench-promote
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,7 +56,7 @@ fuzz: ## run each fuzz target for FUZZTIME
 docs: ## write the generated pages again: docs/config.md and its schema
 	$(GO) generate ./internal/config
 
-bench: bench-routing bench-decide bench-lookup bench-inventory bench-memory bench-start bench-serve ## every benchmark; lines of `name value unit`, JSON in bench/out/
+bench: bench-routing bench-decide bench-lookup bench-inventory bench-memory bench-start bench-serve bench-promote ## every benchmark; lines of `name value unit`, JSON in bench/out/
 
 bench-serve: ## the server against a bare handler, a naive one and nginx, one core each for server and load
 	scripts/parts.sh bench

@@ -1,0 +1,123 @@
+package promote
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+
+	"ociproxy/internal/oci"
+	"ociproxy/internal/registry"
+)
+
+// Access says how registries are reached.
+type Access struct {
+	// PlainHTTP are the hosts that speak plain HTTP. Loopback does so always.
+	PlainHTTP []string
+	// Rate and Parallel bound the requests to each host; 0 takes the defaults of a [registry.Budget].
+	Rate     float64
+	Parallel int
+	Keychain authn.Keychain    // nil: Docker's configuration, then Google's ambient identity
+	Timeout  time.Duration     // of one answer; 0: a minute
+	Base     http.RoundTripper // nil: a transport of the registry's own
+}
+
+// Registries are the registries that manifests name, each host opened once. It is the [World] of the network. Its methods may be
+// called concurrently.
+type Registries struct {
+	access Access
+
+	mu    sync.Mutex
+	hosts map[string]*registry.Registry
+}
+
+// NewRegistries makes no request.
+func NewRegistries(a Access) *Registries {
+	return &Registries{access: a, hosts: map[string]*registry.Registry{}}
+}
+
+// At returns the registry of a repository's full name, and the name there.
+func (r *Registries) At(full string) (*registry.Registry, string, error) {
+	host, name, ok := SplitRepository(full)
+	if !ok {
+		return nil, "", fmt.Errorf("%q is no repository", full)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if reg := r.hosts[host]; reg != nil {
+		return reg, name, nil
+	}
+	scheme := "https"
+	insecure := loopback(host) || slices.Contains(r.access.PlainHTTP, host)
+	if insecure {
+		scheme = "http"
+	}
+	reg, err := registry.Open(registry.Options{
+		URL: scheme + "://" + host, Insecure: insecure, Keychain: r.access.Keychain, Timeout: r.access.Timeout, Transport: r.access.Base,
+		Budget: registry.NewBudget(r.access.Rate, r.access.Parallel),
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	r.hosts[host] = reg
+	return reg, name, nil
+}
+
+// List implements [World].
+func (r *Registries) List(ctx context.Context, repository string) (*registry.Listing, error) {
+	reg, name, err := r.At(repository)
+	if err != nil {
+		return nil, err
+	}
+	return reg.List(ctx, name)
+}
+
+// Resolve implements [World].
+func (r *Registries) Resolve(ctx context.Context, repository, ref string) (oci.Digest, error) {
+	reg, name, err := r.At(repository)
+	if err != nil {
+		return oci.Digest{}, err
+	}
+	d, err := reg.Resolve(ctx, name, ref)
+	return d.Digest, err
+}
+
+// Requests is what was asked of each host so far, repetitions included.
+func (r *Registries) Requests() map[string]int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := make(map[string]int64, len(r.hosts))
+	for host, reg := range r.hosts {
+		out[host], _, _ = reg.Budget().Stats()
+	}
+	return out
+}
+
+// Close ends idle connections.
+func (r *Registries) Close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, reg := range r.hosts {
+		reg.Close()
+	}
+}
+
+// loopback says whether a host is this machine.
+func loopback(host string) bool {
+	name := host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		name = h
+	}
+	if name == "localhost" {
+		return true
+	}
+	a, err := netip.ParseAddr(strings.Trim(name, "[]"))
+	return err == nil && a.IsLoopback()
+}
