@@ -8,13 +8,14 @@
 //	inventory/seg/<sha256>   immutable: ascending records of digest, size, kind; named by the hash of its bytes
 //
 // Later segments win over earlier ones; a tombstone says that a digest is held no longer. sha256 and sha512 digests
-// lie in segments of their own. With an inventory a miss means absent: nobody has to ask the store.
+// lie in segments of their own, and so do images: notes among writers which servers do not read. With an inventory a
+// miss means absent: nobody has to ask the store. docs/inventory.md has the format and the rules of writing.
 //
 // Reading: a [Follower] has one [Reader] a store, all over one cache of segments, and builds a [Table] whenever one of them
 // has news. Whatever goes wrong, the last good inventory stays, over a restart too; only a store that says its
 // inventory is gone, or whose inventory nobody has rewritten for long, is no longer believed (see [State]).
 //
-// Writing: a [Writer] over a [Bucket].
+// Writing: a [Writer] over a [Bucket]; [Gather] reads the inventories of many stores the way their owner does.
 //
 // The package must not know candidates, routing or configuration: a store is an id, a URL and an index to it. What to do with a
 // store that is not believed is for others to say.
