@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -141,7 +142,7 @@ func (d discard) Put(ctx context.Context, key string, c store.Content, _ store.H
 	buf := make([]byte, 256<<10)
 	for off, n := int64(0), 0; off < c.Size(); n++ {
 		got, err := c.ReadAt(buf, off)
-		if err != nil && err != io.EOF {
+		if err != nil && !errors.Is(err, io.EOF) {
 			return store.Attrs{}, err
 		}
 		off += int64(got)

@@ -169,6 +169,7 @@ func (e *Engine) finish(l *leg, r Result) {
 	case running:
 		l.cancel(r.Err)
 		delete(t.running, l)
+	default: // nobody works on it
 	}
 	r.Target = l.target
 	l.state, l.result, l.lead = ended, r, nil

@@ -247,7 +247,7 @@ func TestStreams(t *testing.T) {
 		if last != nil || p[0] != '9' || c.CRC32C() != 7 {
 			t.Errorf("last byte: %v %q", last, p[:1])
 		}
-		if n, err := c.ReadAt(make([]byte, 4), 8); n != 2 || err != io.EOF {
+		if n, err := c.ReadAt(make([]byte, 4), 8); n != 2 || !errors.Is(err, io.EOF) {
 			t.Errorf("across the end: %d %v", n, err)
 		}
 		if n, err := c.ReadAt(p, 10); n != 0 || err != io.EOF {

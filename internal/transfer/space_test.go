@@ -98,8 +98,8 @@ func slow(d time.Duration) func(context.Context, string, string, bool) error {
 	}
 }
 
-// TestSlowTarget: who is much slower loses what it is behind with, and keeps working; the others are as fast as without it.
-func TestSlowTarget(t *testing.T) {
+// TestLaggingTarget: who is much slower loses what it is behind with, and keeps working; the others are as fast as without it.
+func TestLaggingTarget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, heaps := newOrigin(), three()
 		heaps[0].fault, heaps[1].fault, heaps[2].fault = slow(time.Second), slow(20*time.Second), slow(time.Second)

@@ -81,7 +81,7 @@ func (j *job) readBack(how How) outcome {
 		h.Write(buf[:n])
 		j.t.readBack.Add(int64(n))
 		j.pulse.sent(0)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err == nil {

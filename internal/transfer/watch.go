@@ -66,8 +66,9 @@ func (l *leg) late(now time.Time) time.Duration {
 		return l.pulse.still(now)
 	case queued:
 		return now.Sub(l.queued)
+	default:
+		return 0
 	}
-	return 0
 }
 
 // depose lets another one of the group lead in place of a leg that does not get on.
