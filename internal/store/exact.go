@@ -11,7 +11,7 @@ type exact struct {
 func (e *exact) Read(p []byte) (int, error) {
 	n, err := e.ReadCloser.Read(p)
 	e.left -= int64(n)
-	if err == io.EOF && e.left > 0 { //nolint:errorlint // readers return io.EOF itself
+	if err == io.EOF && e.left > 0 {
 		err = io.ErrUnexpectedEOF
 	}
 	return n, err
