@@ -46,7 +46,7 @@ test-parts: ## only the tests with real servers and clients (test/)
 
 test-all: test test-slow ## every test
 
-test-slow: ## only the slow tests with real parts: containerd 2, regctl, signed images
+test-slow: ## only the slow tests with real parts: containerd 2, regctl, signed images, emulators of Google's and Azure's stores
 	scripts/parts.sh unit test slow
 	cd test && OCIPROXY_SLOW=1 $(GO) test -race -timeout 30m -run '^TestSlow' $(TEST_FLAGS) ./...
 
