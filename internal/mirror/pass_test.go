@@ -1,0 +1,303 @@
+package mirror
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-containerregistry/pkg/registry"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+func (w *world) wantSame(n int) {
+	w.t.Helper()
+	first := w.held(0)
+	if len(first) != n {
+		w.t.Errorf("store 0 holds %d blobs, want %d", len(first), n)
+	}
+	for i := range w.stores[1:] {
+		if diff := cmp.Diff(first, w.held(i+1)); diff != "" {
+			w.t.Errorf("store %d (-store 0 +it)\n%s", i+1, diff)
+		}
+	}
+}
+
+func count(log []string, method, part string) (n int) {
+	for _, l := range log {
+		if strings.HasPrefix(l, method+" ") && strings.Contains(l, part) {
+			n++
+		}
+	}
+	return n
+}
+
+func TestPass(t *testing.T) {
+	w := newWorld(t, 3)
+	a, b := w.image("team/app", "a", "base", "one"), w.image("team/app", "b", "base", "two")
+	w.index("team/app", "both", a, b)
+	w.image("lib/other", "v1", "base", "three")
+	w.asked()
+
+	r := w.pass(Options{})
+	if r.Result != Done || len(r.Problems) > 0 {
+		t.Fatalf("%+v", r)
+	}
+	w.wantSame(4 + 3) // layers, configs
+	log := w.asked()
+	// Each manifest and each blob is read once, and nothing is asked twice: two lists of repositories and tags, and the greeting.
+	if got := count(log, "GET", "/manifests/"); got < 4 || got > 6 {
+		t.Errorf("%d manifests read, want 4, or up to 2 more for those met by tag at the same time:\n%s", got, strings.Join(log, "\n"))
+	}
+	if got := count(log, "GET", "/blobs/"); got != 7 {
+		t.Errorf("%d blobs read, want 7:\n%s", got, strings.Join(log, "\n"))
+	}
+	if got := count(log, "HEAD", ""); got > 0 {
+		t.Errorf("%d HEAD requests in a pass over empty stores:\n%s", got, strings.Join(log, "\n"))
+	}
+	if want := (BlobsReport{Copied: 21}); r.Blobs != want {
+		t.Errorf("blobs %+v, want %+v", r.Blobs, want)
+	}
+	if want := (ImagesReport{Seen: 4, Complete: 4}); r.Images != want {
+		t.Errorf("images %+v, want %+v", r.Images, want)
+	}
+
+	t.Run("again", func(t *testing.T) {
+		r := w.pass(Options{})
+		if r.Result != Done || r.Blobs != (BlobsReport{}) || r.Images.Known != 4 || r.Source.BytesRead != 0 {
+			t.Errorf("%+v", r)
+		}
+		log := w.asked()
+		if got := count(log, "", "/manifests/"); got > 4 {
+			t.Errorf("%d requests for manifests, want at most one a tag:\n%s", got, strings.Join(log, "\n"))
+		}
+		if int64(len(log)) != r.Source.Requests {
+			t.Errorf("%d requests counted, %d seen", r.Source.Requests, len(log))
+		}
+	})
+	t.Run("full", func(t *testing.T) {
+		if r := w.pass(Options{Full: true}); r.Result != Done || r.Blobs != (BlobsReport{}) || r.Images.Known != 0 {
+			t.Errorf("%+v", r)
+		}
+	})
+	t.Run("from other machine", func(t *testing.T) { // another spool: the config makes one each time
+		if err := os.RemoveAll(filepath.Join(w.stores[1], "inventory")); err != nil {
+			t.Fatal(err)
+		}
+		r := w.pass(Options{})
+		if want := (BlobsReport{Present: 7}); r.Result != Done || r.Blobs != want {
+			t.Errorf("a lost inventory: %+v", r)
+		}
+	})
+}
+
+func TestKinds(t *testing.T) {
+	w := newWorld(t, 1, registry.WithReferrersSupport(true))
+	img := w.image("app", "v1", "layer")
+	// An artifact with a subject, found by the referrers API only, and one that is about it in turn.
+	artifact := ocispec.Manifest{
+		MediaType: ocispec.MediaTypeImageManifest, ArtifactType: "application/x.sig", Config: ocispec.DescriptorEmptyJSON,
+		Layers: []ocispec.Descriptor{w.blob("app", "signature")}, Subject: &img,
+	}
+	artifact.SchemaVersion = 2
+	w.blob("app", "{}")
+	sig := w.put("app", "", artifact)
+	artifact.Layers, artifact.Subject = []ocispec.Descriptor{w.blob("app", "countersignature")}, &sig
+	w.put("app", "", artifact)
+	// A subject that is not there.
+	gone := img
+	gone.Digest = "sha256:" + ocispec.DescriptorEmptyJSON.Digest[7:]
+	artifact.Layers, artifact.Subject = []ocispec.Descriptor{w.blob("app", "orphan")}, &gone
+	w.put("app", "sha256-"+strings.Repeat("0", 64)+".sig", artifact)
+	// Something nobody has heard of, with a sha512 layer, one that is elsewhere, and an index that lists a blob.
+	odd := w.blob512("app", "five-one-two")
+	foreign := w.describe("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", "sha256:"+strings.Repeat("ab", 32), 10)
+	foreign.URLs = []string{"https://elsewhere.example/layer"}
+	strange := ocispec.Manifest{MediaType: "application/vnd.strange+json", Config: w.blob("app", "strange config"), Layers: []ocispec.Descriptor{odd, foreign}}
+	strange.SchemaVersion = 2
+	cache := w.blob("app", "cache")
+	cache.MediaType = "application/vnd.unheard-of"
+	w.index("app", "index", w.put("app", "", strange), cache)
+
+	r := w.pass(Options{})
+	if r.Result != Done || len(r.Problems) > 0 {
+		t.Fatalf("%+v", r)
+	}
+	// layer and its config; signature, countersignature, orphan; five-one-two, strange config; cache. The probe is {}.
+	w.wantSame(8)
+	if _, ok := w.held(0)[string(odd.Digest)]; !ok {
+		t.Error("the sha512 blob is not there")
+	}
+	if len(r.Skipped) != 1 || r.Skipped[0].Digest != string(foreign.Digest) || !strings.Contains(r.Skipped[0].Why, "elsewhere.example") {
+		t.Errorf("skipped: %+v", r.Skipped)
+	}
+	if r := w.pass(Options{}); r.Images.Seen != r.Images.Known || r.Blobs.Copied != 0 {
+		t.Errorf("second pass: %+v", r)
+	}
+}
+
+func TestBadImage(t *testing.T) {
+	w := newWorld(t, 2)
+	good := w.image("app", "good", "shared", "good")
+	bad := w.image("app", "bad", "shared", "bad")
+	lost := w.image("app", "lost", "lost")
+	w.index("app", "all", good, bad)
+	w.spoil(func(rw http.ResponseWriter, r *http.Request) bool {
+		switch {
+		case strings.Contains(r.URL.Path, "/blobs/") && r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, w.describeText("bad")):
+			_, _ = rw.Write([]byte("BAD")) // right size, wrong bytes
+			return true
+		case strings.HasSuffix(r.URL.Path, string(lost.Digest)), strings.HasSuffix(r.URL.Path, "/manifests/lost"):
+			rw.WriteHeader(http.StatusNotFound)
+			return true
+		}
+		return false
+	})
+	r := w.pass(Options{})
+	if r.Result != Partial || r.Errors[SourceCorrupt] == 0 || r.Errors[SourceGone] != 1 {
+		t.Fatalf("%+v", r)
+	}
+	if r.Images.Complete != 1 || r.Stores[0].Incomplete < 2 {
+		t.Errorf("images %+v, store %+v: only the good one is complete, not the bad one nor the index", r.Images, r.Stores[0])
+	}
+	w.wantSame(4) // shared, good, and both configs
+	w.spoil(nil)
+	if r := w.pass(Options{}); r.Result != Done || r.Blobs.Copied != 2*3 {
+		t.Errorf("after the repair: %+v", r)
+	}
+}
+
+// describeText is the digest of a text.
+func (w *world) describeText(text string) string {
+	return ocispecDigest(text)
+}
+
+func TestStoreDown(t *testing.T) {
+	w := newWorld(t, 2)
+	w.image("app", "v1", "one", "two")
+	// The public URL of the second store shows nothing.
+	w.urls[1] = w.source.URL
+	r := w.pass(Options{})
+	if r.Result != Partial || r.Errors[StoreUnfit] != 1 || r.Stores[0].Error != "" || !strings.Contains(r.Stores[1].Error, "404") {
+		t.Fatalf("%+v", r)
+	}
+	if got := len(w.held(0)); got != 3 {
+		t.Errorf("the good store holds %d blobs, want 3", got)
+	}
+	if got := len(w.held(1)); got != 0 {
+		t.Errorf("the bad store holds %d blobs", got)
+	}
+	if r.Stores[1].Incomplete != 1 || r.Stores[0].Incomplete != 0 {
+		t.Errorf("stores %+v", r.Stores)
+	}
+}
+
+func TestSourceDown(t *testing.T) {
+	w := newWorld(t, 1)
+	w.source.Close()
+	if r := w.pass(Options{}); r.Result != Failed || r.Error == "" {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestDenied(t *testing.T) {
+	w := newWorld(t, 1)
+	w.image("app", "v1", "fine", "forbidden")
+	w.deny = `"` + w.describeText("forbidden") + `"`
+	for range 2 { // never complete, and no fault
+		r := w.pass(Options{})
+		if r.Result != Done || r.Images.Denied != 1 || r.Images.Complete != 0 || r.Blobs.Skipped != 1 {
+			t.Fatalf("%+v", r)
+		}
+	}
+	if _, ok := w.held(0)[w.describeText("forbidden")]; ok || len(w.held(0)) != 2 {
+		t.Errorf("held: %v", w.held(0))
+	}
+}
+
+// All shards together do what one does, and a later pass finds every image complete.
+func TestShards(t *testing.T) {
+	w := newWorld(t, 2)
+	for i := range 20 {
+		w.image("app", fmt.Sprint("v", i), "base", fmt.Sprint("layer", i))
+	}
+	whole := newWorld(t, 1)
+	for i := range 20 {
+		whole.image("app", fmt.Sprint("v", i), "base", fmt.Sprint("layer", i))
+	}
+	whole.pass(Options{})
+	var copied int64
+	cfg := w.config()
+	for i := range 3 {
+		r := w.passOf(t.Context(), cfg, Options{Shard: Shard{i, 3}})
+		if r.Result != Done || r.Blobs.Copied == 0 || r.Shard != fmt.Sprintf("%d/3", i) {
+			t.Errorf("shard %d: %+v", i, r)
+		}
+		copied += r.Blobs.Copied
+	}
+	if copied != 2*41 {
+		t.Errorf("%d copied, want 82: each blob by one shard", copied)
+	}
+	if diff := cmp.Diff(whole.held(0), w.held(1)); diff != "" {
+		t.Errorf("(-one +shards)\n%s", diff)
+	}
+	if r := w.passOf(t.Context(), cfg, Options{Shard: Shard{1, 3}}); r.Blobs.Copied != 0 || r.Images.Complete != 20 || r.Stores[0].Incomplete != 0 {
+		t.Errorf("after all shards: %+v", r)
+	}
+}
+
+// What was done before an interruption is kept, and not read again.
+func TestInterrupted(t *testing.T) {
+	w := newWorld(t, 2)
+	for i := range 30 {
+		w.image("app", fmt.Sprint("v", i), fmt.Sprint("layer", i))
+	}
+	cfg := w.config()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	served := 0
+	w.spoil(func(rw http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodGet || !strings.Contains(r.URL.Path, "/blobs/") {
+			return false
+		}
+		w.mu.Lock()
+		served++
+		n := served
+		w.mu.Unlock()
+		if n > 25 {
+			cancel()
+			<-r.Context().Done() // hangs, as a dead source does
+			return true
+		}
+		return false
+	})
+	start := time.Now()
+	r := w.passOf(ctx, cfg, Options{})
+	if r.Result != Interrupted || time.Since(start) > 15*time.Second {
+		t.Fatalf("%+v after %s", r, time.Since(start))
+	}
+	w.spoil(nil)
+	w.asked()
+	have := len(w.held(0))
+	r = w.passOf(t.Context(), cfg, Options{})
+	if r.Result != Done {
+		t.Fatalf("%+v", r)
+	}
+	w.wantSame(60)
+	read := map[string]bool{}
+	for _, l := range w.asked() {
+		if _, d, ok := strings.Cut(l, "/blobs/"); ok && strings.HasPrefix(l, "GET ") {
+			read[d] = true
+		}
+	}
+	if have == 0 || len(read) > 60-have+2 { // those not in both stores are read for the other
+		t.Errorf("%d blobs were there, %d read again: %v", have, len(read), slices.Sorted(maps.Keys(read)))
+	}
+}
