@@ -89,6 +89,7 @@ func TestParseHeadFaults(t *testing.T) {
 func FuzzHead(f *testing.F) {
 	f.Add([]byte(goodHead))
 	f.Add([]byte(`{"version":1,"store":"a","generation":1,"writtenAt":"0001-01-01T00:00:01Z","segments":[]}`))
+	f.Add([]byte(strings.Replace(goodHead, `"version":1`, `"version":1,"merged":["`+goodHash+`"],"imagesDropped":7`, 1)))
 	f.Add([]byte(`{"version":2}`))
 	f.Add([]byte("<!doctype html>"))
 	f.Fuzz(func(t *testing.T, body []byte) {

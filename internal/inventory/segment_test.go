@@ -152,6 +152,7 @@ func TestUnhex(t *testing.T) {
 func FuzzSegment(f *testing.F) {
 	f.Add(encodeSegment(f, Record{sha256Of(1), 5, Blob}, Record{sha256Of(2), 0, Tombstone}))
 	f.Add(encodeSegment(f, Record{digestOf(4), 5, Blob}))
+	f.Add(encodeSegment(f, Record{sha256Of(1), 5, Image}, Record{sha256Of(2), 6, Image}))
 	f.Add([]byte(segmentMagic))
 	f.Add([]byte("<!doctype html>"))
 	dir := f.TempDir()

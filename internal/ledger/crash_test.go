@@ -3,6 +3,7 @@ package ledger
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -89,11 +90,12 @@ func TestCrash(t *testing.T) {
 	})
 }
 
-// sweep runs one test for each operation that it makes, and each way in which that can go wrong; with -short, for a tenth of them.
+// sweep runs one test for each operation that it makes, and each way in which that can go wrong; without OCIPROXY_SLOW=1 for every
+// third of them.
 func sweep(t *testing.T, run func(t *testing.T, b *watched, spoil func(operation) outcome)) {
-	step := 1
-	if testing.Short() {
-		step = 10
+	step := 3
+	if os.Getenv("OCIPROXY_SLOW") == "1" {
+		step = 1
 	}
 	for _, how := range []outcome{failed, persisted} {
 		for at, more := 1, true; more; at += step {

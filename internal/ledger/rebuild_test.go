@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -134,14 +135,13 @@ func TestRebuild(t *testing.T) {
 // during does something when a listing begins, once.
 type during struct {
 	*watched
-	do func()
+	once sync.Once
+	do   func()
 }
 
 func (d *during) List(ctx context.Context, prefix, after string) iter.Seq2[store.Attrs, error] {
-	if strings.HasPrefix(prefix, store.BlobPrefix) && d.do != nil {
-		do := d.do
-		d.do = nil
-		do()
+	if strings.HasPrefix(prefix, store.BlobPrefix) {
+		d.once.Do(d.do)
 	}
 	return d.watched.List(ctx, prefix, after)
 }
