@@ -55,7 +55,7 @@ func (a *app) writeAudit(r *audit.Report) error {
 		return err
 	}
 	writeRepair(w, r.Repair)
-	_, err := fmt.Fprintf(w, "\n%s\n", verdict(r))
+	_, err := fmt.Fprintf(w, "\n%s\n", auditVerdict(r))
 	return err
 }
 
@@ -128,8 +128,8 @@ func writeRepair(w io.Writer, r *audit.RepairReport) {
 	}
 }
 
-// verdict is the last line: what the exit code says.
-func verdict(r *audit.Report) string {
+// auditVerdict is the last line: what the exit code says.
+func auditVerdict(r *audit.Report) string {
 	looked := "by the inventories"
 	switch {
 	case r.Deep && r.Sample < 100:

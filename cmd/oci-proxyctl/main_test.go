@@ -31,7 +31,9 @@ func TestScripts(t *testing.T) {
 			"envsubst": envsubst,
 			"exits":    exits,
 			"hold":     hold,
+			"images":   pushed,
 			"left":     left,
+			"publish":  publish,
 			"store":    start,
 		},
 	})
