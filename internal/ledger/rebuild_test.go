@@ -175,8 +175,10 @@ func TestRebuildBesideMirror(t *testing.T) {
 // An inventory that cannot be read is replaced only when that is asked for.
 func TestRebuildBroken(t *testing.T) {
 	for name, spoil := range map[string]func(b *watched){
-		"head":    func(b *watched) { b.write(t, "inventory/head.json", "<html>") },
-		"foreign": func(b *watched) { b.write(t, "inventory/head.json", strings.Replace(b.read(t, "inventory/head.json"), `"s0"`, `"s1"`, 1)) },
+		"head": func(b *watched) { b.write(t, "inventory/head.json", "<html>") },
+		"foreign": func(b *watched) {
+			b.write(t, "inventory/head.json", strings.Replace(b.read(t, "inventory/head.json"), `"s0"`, `"s1"`, 1))
+		},
 		"segment": func(b *watched) {
 			for o := range b.Bucket.List(t.Context(), "inventory/seg/", "") {
 				b.write(t, o.Key, "segment")
