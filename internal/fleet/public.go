@@ -19,11 +19,12 @@ import (
 type stranger struct {
 	client    *http.Client
 	transport *http.Transport
+	pause     time.Duration // before it asks again; doubled each time
 }
 
 func newStranger() stranger {
 	t := newTransport()
-	return stranger{transport: t, client: &http.Client{
+	return stranger{transport: t, pause: lookPause, client: &http.Client{
 		Transport: t, Timeout: 30 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
@@ -40,12 +41,12 @@ type seen struct {
 
 const (
 	lookTries = 4
-	lookPause = 500 * time.Millisecond // doubled each time: a new object, or a new policy, may take a moment to show
+	lookPause = 500 * time.Millisecond // a new object, or a new policy, may take a moment to show
 )
 
 // look reads at most max bytes of a URL. It asks again until good is pleased with the answer, a few times.
 func (s stranger) look(ctx context.Context, address string, max int64, good func(seen) error) error {
-	pause := lookPause
+	pause := s.pause
 	for try := 1; ; try++ {
 		got, err := s.once(ctx, address, max)
 		if err == nil {
