@@ -103,6 +103,12 @@ stores:
 	return cfg
 }
 
+// config0 is the config of a world without stores: they are not opened.
+func (w *world) config0() *config.Config {
+	w.stores, w.urls = []string{w.t.TempDir()}, []string{w.source.URL}
+	return w.config()
+}
+
 // pass makes one pass.
 func (w *world) pass(opt Options) *Report {
 	w.t.Helper()

@@ -1,0 +1,157 @@
+package mirror
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"ociproxy/internal/fleet"
+	"ociproxy/internal/oci"
+)
+
+func (w *world) plan(opt Options) *Plan {
+	w.t.Helper()
+	cfg := w.config()
+	src, err := NewSource(cfg, nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer src.Close()
+	f, err := fleet.Open(w.t.Context(), cfg, fleet.Options{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	p, err := MakePlan(w.t.Context(), cfg, src, f, opt)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := f.Close(w.t.Context()); err != nil {
+		w.t.Fatal(err)
+	}
+	return p
+}
+
+// A plan says what the pass after it does, and writes nothing.
+func TestPlan(t *testing.T) {
+	w := newWorld(t, 2)
+	w.index("app", "all", w.image("app", "a", "base", "one"), w.image("app", "b", "base", "two"))
+	w.extra = ", bandwidthMBps: 0.000001"
+	p := w.plan(Options{})
+	for i, dir := range w.stores {
+		if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
+			t.Errorf("store %d: %v, %v", i, entries, err)
+		}
+	}
+	var bytes int64
+	w.extra = ""
+	r := w.pass(Options{})
+	for _, n := range w.held(0) {
+		bytes += n
+	}
+	if p.Blobs != 5 || p.Bytes != bytes || p.Requests != 5 || p.Images.Seen != 3 {
+		t.Errorf("%+v, copied %d bytes", p, bytes)
+	}
+	for i, s := range p.Stores {
+		got := r.Stores[i]
+		if s.Blobs != got.Uploaded+got.Copied || s.Bytes != got.BytesUp+got.BytesCopy {
+			t.Errorf("planned %+v, done %+v", s, got)
+		}
+		if s.Cents <= 0 || s.Basis != "internet" {
+			t.Errorf("price: %+v", s)
+		}
+	}
+	if want := float64(bytes); p.Seconds != want {
+		t.Errorf("%v seconds at a byte a second, want %v", p.Seconds, want)
+	}
+	if p := w.plan(Options{}); p.Blobs != 0 || p.Cents != 0 || p.Images.Known != 3 {
+		t.Errorf("after the pass: %+v", p)
+	}
+}
+
+func TestWrites(t *testing.T) {
+	const mib = 1 << 20
+	for size, want := range map[int64]int64{0: 1, 16 * mib: 1, 16*mib + 1: 4, 160 * mib: 12, 9000 * 16 * mib: 9002, 1 << 40: 9002} {
+		if got := writes("s3://b", size); got != want {
+			t.Errorf("writes(%d) = %d, want %d", size, got, want)
+		}
+	}
+	if writes("file:///d", 1<<30) != 0 {
+		t.Error("files cost requests")
+	}
+}
+
+// An audit sees every manifest once, with the blobs of what is below it.
+func TestImages(t *testing.T) {
+	w := newWorld(t, 0)
+	a, b := w.image("app", "a", "base", "one"), w.image("app", "b", "base", "two")
+	all := w.index("app", "all", a, b)
+	w.put("app", "broken", map[string]any{"mediaType": "application/vnd.oci.image.manifest.v1+json", "schemaVersion": 2, "config": map[string]any{"digest": "nonsense"}})
+	src, err := NewSource(w.config0(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	got, failed := map[string]int{}, 0
+	for img, err := range src.Images(t.Context()) {
+		if err != nil {
+			failed++
+			if img.Repository != "app" {
+				t.Errorf("%+v: %v", img, err)
+			}
+			continue
+		}
+		got[img.Digest.String()] += len(img.Blobs)
+	}
+	if diff := cmp.Diff(map[string]int{string(a.Digest): 3, string(b.Digest): 3, string(all.Digest): 5}, got); diff != "" || failed != 1 {
+		t.Errorf("%d failed; (-want +got)\n%s", failed, diff)
+	}
+	for range src.Images(t.Context()) {
+		break // ends the walk
+	}
+}
+
+// What promoter manifests name is walked, with what tags say about it, and nothing else.
+func TestPromoter(t *testing.T) {
+	w := newWorld(t, 1)
+	named := w.image("prod/app", "named", "wanted")
+	w.image("prod/app", "unnamed", "not wanted")
+	w.image("prod/app", strings.Replace(string(named.Digest), ":", "-", 1)+".sig", "signature")
+	host := strings.TrimPrefix(w.source.URL, "http://")
+	dir := t.TempDir()
+	write := func(name, text string) {
+		name = filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("manifests/team/promoter-manifest.yaml", "registries:\n- name: staging.example.org/team\n  src: true\n- name: "+host+"/prod\n")
+	write("images/team/images.yaml", "- name: app\n  dmap:\n    \""+string(named.Digest)+"\": [\"named\"]\n")
+	cfg := w.config()
+	cfg.Mirror.Repositories.Include, cfg.Mirror.Repositories.Promoter = nil, dir
+	r := w.passOf(t.Context(), cfg, Options{})
+	if r.Result != Done {
+		t.Fatalf("%+v", r)
+	}
+	held := slices.Sorted(maps.Keys(w.held(0)))
+	for text, want := range map[string]bool{"wanted": true, "signature": true, "not wanted": false} {
+		if got := slices.Contains(held, ocispecDigest(text)); got != want {
+			t.Errorf("%s: held is %v", text, got)
+		}
+	}
+}
+
+func TestKeys(t *testing.T) {
+	a := digest(t, "sha256:"+strings.Repeat("0a", 32))
+	b := digest(t, "sha512:"+strings.Repeat("0a", 64))
+	if keyOf(a) == keyOf(b) || keyOf(a) == keyOf(oci.Digest{}) || keyOf(a)[0] != 0x0a {
+		t.Error("keys")
+	}
+}
