@@ -34,6 +34,8 @@ func TestScripts(t *testing.T) {
 			"images":   pushed,
 			"left":     left,
 			"publish":  publish,
+			"push":     push,
+			"registry": emptyRegistry,
 			"store":    start,
 		},
 	})

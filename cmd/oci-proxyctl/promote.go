@@ -18,8 +18,9 @@ tags. The formats are those of the Kubernetes image promoter: a thin tree is a d
 DIR/manifests/<project>/promoter-manifest.yaml and DIR/images/<project>/images.yaml; a plain manifest is one file
 with both.`,
 		Example: `  oci-proxyctl promote check registry.example.org/
-  oci-proxyctl promote fmt -w registry.example.org/`,
-	}, a.promoteCheck(), a.promoteFmt(), a.promoteSchema())
+  oci-proxyctl promote fmt -w registry.example.org/
+  oci-proxyctl promote plan registry.example.org/ --config config.yaml -o plan.json`,
+	}, a.promoteCheck(), a.promoteFmt(), a.promotePlan(), a.promoteSchema())
 }
 
 // invalidManifests gives the faults of manifests the exit code for invalid input. Other errors pass.

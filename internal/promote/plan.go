@@ -31,6 +31,10 @@ type Summary struct {
 	Promotions int64                   `json:"promotions"` // digests with something to do
 	Failures   []*Failure              `json:"failures"`
 	By         map[string]*Destination `json:"destinations"` // by the manifests' names of destinations with something to do
+
+	Stores  map[string]*Weight `json:"stores,omitempty"`  // by name; nil when stores were not looked at
+	Unknown int64              `json:"unknown,omitempty"` // images that could not be weighed
+	Asked   map[string]int64   `json:"asked,omitempty"`   // requests that planning took, by host
 }
 
 // Destination is what a plan does to one destination.
@@ -39,6 +43,8 @@ type Destination struct {
 	Tags   int64 `json:"tags"`   // to be set
 	Moves  int64 `json:"moves"`  // of them, those that have another digest now
 	Merges int64 `json:"merges"` // of them, those that are added to
+
+	Weight *Weight `json:"weight,omitempty"` // nil: not weighed
 }
 
 // NothingToDo says that all is in place, as opposed to: nothing can be done.

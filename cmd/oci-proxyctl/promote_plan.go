@@ -1,0 +1,338 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"ociproxy/internal/cli"
+	"ociproxy/internal/config"
+	"ociproxy/internal/fleet"
+	"ociproxy/internal/manifest"
+	"ociproxy/internal/oci"
+	"ociproxy/internal/promote"
+)
+
+// promoteFlags are what planning needs to know, whichever command plans.
+type promoteFlags struct {
+	config    string
+	since     string
+	lost      string
+	moves     []string
+	plainHTTP []string
+	rate      float64
+	parallel  int
+	sizes     bool
+}
+
+func (p *promoteFlags) flags(a *app, cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVarP(&p.config, "config", "c", a.env("OCI_PROXY_CONFIG"), "config `file` that has the stores; without one stores are left out; OCI_PROXY_CONFIG in the environment names a default")
+	f.StringVar(&p.since, "since", "", "only what the manifests ask for and did not in this `revision` of git; A..B compares two")
+	f.StringVar(&p.lost, "lost", "", "`file` with the digests known to be gone for ever, one a line")
+	f.StringArrayVar(&p.moves, "allow-tag-move", nil, "`tag` that may change its digest: REPOSITORY:TAG in full, or IMAGE:TAG for all destinations; may be repeated")
+	f.StringArrayVar(&p.plainHTTP, "plain-http", nil, "`host` that speaks plain HTTP; loopback always does; may be repeated")
+	f.Float64Var(&p.rate, "rate", 0, "`requests` a second to each host at most; default: of the config, or 50")
+	f.IntVar(&p.parallel, "parallel", 0, "requests to each host at once; default: of the config, or 16")
+	f.BoolVar(&p.sizes, "sizes", true, "read the manifests of missing images, to know their sizes")
+	_ = cmd.MarkFlagFilename("config", "yaml", "yml")
+}
+
+func (a *app) promotePlan() *cobra.Command {
+	var p promoteFlags
+	var file string
+	cmd := &cobra.Command{
+		Use:   "plan DIR",
+		Short: "Show what has to be done so that production is what the manifests say",
+		Long: `plan checks the manifests, reads each repository that they name once, and works out what is missing where. It writes
+nothing to any registry or store. With -o the plan goes into a file that promote apply carries out.
+
+Promotion is additive. A tag that exists with another digest stays, and is reported, unless --allow-tag-move names it.
+A digest that is gone from its source is taken from a destination that has it. One bad item holds back no other.
+
+It exits with 0 when nothing is wrong, whether there is something to do or not, with 3 when the manifests are invalid.
+Otherwise the code says what is wrong: a sum of 1 (a tag exists with another digest), 2 (a digest is gone from
+everywhere), 4 (a registry could not be read), and 32 when the rest can be done or 64 when nothing can.`,
+		Example: `  oci-proxyctl promote plan registry.example.org/ -o plan.json
+  oci-proxyctl promote plan registry.example.org/ --since origin/main --config config.yaml
+  oci-proxyctl promote plan registry.example.org/ --output json | jq .summary`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.runPromotePlan(cmd.Context(), args[0], file, &p)
+		},
+	}
+	p.flags(a, cmd)
+	cmd.Flags().StringVarP(&file, "out", "o", "", "write the plan to this `file`")
+	cmd.Flags().Var(&a.format, "output", "`format`: text, or json: the whole plan")
+	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(cli.Formats(), cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+// planning is what a plan is made of.
+type planning struct {
+	tree       *manifest.Tree
+	registries *promote.Registries
+	fleet      *fleet.Fleet // nil without a config
+	options    promote.Options
+	sizes      bool
+}
+
+func (p *planning) close(ctx context.Context) error {
+	p.registries.Close()
+	if p.fleet != nil {
+		return p.fleet.Close(ctx)
+	}
+	return nil
+}
+
+func (a *app) runPromotePlan(ctx context.Context, path, file string, flags *promoteFlags) (err error) {
+	p, err := a.preparePlan(ctx, path, flags)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if e := p.close(ctx); err == nil {
+			err = e
+		}
+	}()
+	out := planOutput{}
+	if a.format == cli.JSON {
+		out.to(a.stdout)
+	}
+	if file != "" {
+		f, err := newPlanFile(file)
+		if err != nil {
+			return fmt.Errorf("write plan: %w", err)
+		}
+		defer f.drop()
+		out.to(f)
+		out.file = f
+	}
+	sum, err := p.make(ctx, promote.Header{
+		Made: time.Now().UTC().Truncate(time.Second), By: program + " " + cli.ThisBuild(version).Version,
+		Manifests: p.tree.Path, Hash: p.tree.Hash, Since: flags.since,
+	}, &out)
+	if err != nil {
+		return err
+	}
+	if a.format != cli.JSON {
+		if err := a.writePlan(sum, file); err != nil {
+			return err
+		}
+	}
+	if code := sum.Code(); code != 0 {
+		return cli.Exit(code)
+	}
+	return nil
+}
+
+// preparePlan reads manifests, config and baselines, and opens what the config names.
+func (a *app) preparePlan(ctx context.Context, path string, flags *promoteFlags) (*planning, error) {
+	tree, err := manifest.Load(path)
+	if err != nil {
+		return nil, invalidManifests(err)
+	}
+	for _, f := range tree.Warnings {
+		fmt.Fprint(a.stderr, "warning: ", f.Text())
+	}
+	if tree, err = a.restrict(ctx, path, flags.since, tree); err != nil {
+		return nil, err
+	}
+	p := &planning{tree: tree, sizes: flags.sizes, options: promote.Options{AllowMove: flags.moves}}
+	if p.options.Lost, err = lostDigests(flags.lost); err != nil {
+		return nil, err
+	}
+	access := promote.Access{PlainHTTP: flags.plainHTTP, Rate: flags.rate, Parallel: flags.parallel}
+	if flags.config != "" {
+		cfg, err := a.load(flags.config)
+		if err != nil {
+			return nil, a.invalid(err)
+		}
+		if access.Rate == 0 && cfg.Mirror.Enabled() {
+			access.Rate = cfg.Mirror.RequestsPerSecond
+		}
+		if access.Parallel == 0 && cfg.Mirror.Enabled() {
+			access.Parallel = cfg.Mirror.Parallel
+		}
+		if p.fleet, err = openStores(ctx, a, cfg); err != nil {
+			return nil, err
+		}
+	}
+	p.registries = promote.NewRegistries(access)
+	return p, nil
+}
+
+// openStores opens the stores that the config has buckets of; their inventories say what they lack.
+func openStores(ctx context.Context, a *app, cfg *config.Config) (*fleet.Fleet, error) {
+	f, err := fleet.Open(ctx, cfg, fleet.Options{Getenv: a.env})
+	if err != nil {
+		return nil, cli.Fail("stores that are written need a bucket: in the config; without --config stores are left out", "open stores: %w", err)
+	}
+	for i, s := range f.Stores {
+		if err := f.Ledger.Fault(i); err != nil {
+			fmt.Fprintf(a.stderr, "warning: store %s: %v\n", s.Name(), err)
+		}
+	}
+	return f, nil
+}
+
+// restrict leaves of a tree what an older revision did not have.
+func (a *app) restrict(ctx context.Context, path, since string, tree *manifest.Tree) (*manifest.Tree, error) {
+	if since == "" {
+		return tree, nil
+	}
+	before, after, both := strings.Cut(since, "..")
+	if both {
+		now, err := promote.Revision(ctx, path, after)
+		if err != nil {
+			return nil, invalidManifests(err)
+		}
+		tree = now
+	}
+	old, err := promote.Revision(ctx, path, before)
+	if old == nil {
+		return nil, err
+	}
+	if err != nil { // what could not be understood there counts as new: a plan that is too large does no harm
+		fmt.Fprintf(a.stderr, "warning: the manifests of %s have faults; what they spoil counts as new\n", before)
+	}
+	return promote.Changes(old, tree), nil
+}
+
+// lostDigests reads a baseline: one digest a line, comments after #.
+func lostDigests(file string) (map[oci.Digest]bool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, fmt.Errorf("read lost digests: %w", err)
+	}
+	defer f.Close()
+	out := map[oci.Digest]bool{}
+	lines := bufio.NewScanner(f)
+	for n := 1; lines.Scan(); n++ {
+		text, _, _ := strings.Cut(lines.Text(), "#")
+		if text = strings.TrimSpace(text); text == "" {
+			continue
+		}
+		d, err := oci.ParseDigest(text)
+		if err != nil {
+			return nil, &cli.Error{Err: fmt.Errorf("%s:%d: expected a digest, found %q", file, n, text), Hint: "one digest a line", Code: cli.CodeInvalid}
+		}
+		out[d] = true
+	}
+	return out, lines.Err()
+}
+
+// make makes the plan, and weighs it.
+func (p *planning) make(ctx context.Context, h promote.Header, out *planOutput) (*promote.Summary, error) {
+	var names []string
+	var lacking func(oci.Digest) []int
+	if p.fleet != nil {
+		for _, s := range p.fleet.Stores {
+			names = append(names, s.Name())
+		}
+		lacking = func(d oci.Digest) (all []int) {
+			set := p.fleet.Ledger.Lacking(d)
+			set.Each(func(i int) { all = append(all, i) })
+			return all
+		}
+	}
+	scale := promote.NewScale(p.registries.Walk, len(names), lacking)
+	out.begin(h)
+	sum, err := promote.Make(ctx, p.tree, p.registries, p.options, func(pr *promote.Promotion) error {
+		if err := out.add(pr); err != nil || !p.sizes {
+			return err
+		}
+		return scale.Add(ctx, pr)
+	})
+	if err == nil && p.sizes {
+		err = scale.Flush(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if p.sizes {
+		scale.Enter(sum, names)
+	}
+	sum.Asked = p.registries.Requests()
+	return sum, out.end(sum)
+}
+
+// planOutput is where a plan is written to.
+type planOutput struct {
+	targets []io.Writer
+	writers []*promote.Writer
+	file    *planFile
+}
+
+func (o *planOutput) to(w io.Writer) { o.targets = append(o.targets, w) }
+
+func (o *planOutput) begin(h promote.Header) {
+	for _, t := range o.targets {
+		o.writers = append(o.writers, promote.NewWriter(t, h))
+	}
+}
+
+func (o *planOutput) add(p *promote.Promotion) error {
+	for _, w := range o.writers {
+		if err := w.Add(p); err != nil {
+			return fmt.Errorf("write plan: %w", err)
+		}
+	}
+	return nil
+}
+
+func (o *planOutput) end(s *promote.Summary) error {
+	for _, w := range o.writers {
+		if err := w.Close(s); err != nil {
+			return fmt.Errorf("write plan: %w", err)
+		}
+	}
+	if o.file != nil {
+		return o.file.commit()
+	}
+	return nil
+}
+
+// planFile appears under its name when it is whole.
+type planFile struct {
+	*os.File
+	name string
+}
+
+func newPlanFile(name string) (*planFile, error) {
+	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*")
+	if err != nil {
+		return nil, err
+	}
+	return &planFile{f, name}, nil
+}
+
+func (f *planFile) commit() error {
+	err := f.Chmod(0o644)
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), f.name)
+	}
+	if err != nil {
+		return fmt.Errorf("write plan: %w", err)
+	}
+	return nil
+}
+
+// drop removes what was not committed.
+func (f *planFile) drop() {
+	_ = f.Close()
+	_ = os.Remove(f.Name()) // gone when it was committed
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+
+	"github.com/dustin/go-humanize"
+
+	"ociproxy/internal/cli"
+	"ociproxy/internal/promote"
+)
+
+// shownFailures bounds what a person reads; the JSON has all.
+const shownFailures = 100
+
+// writePlan shows a plan to a person.
+func (a *app) writePlan(sum *promote.Summary, file string) error {
+	w := a.stdout
+	if len(sum.By) > 0 {
+		if err := destinationTable(sum, w); err != nil {
+			return err
+		}
+		fmt.Fprintln(w)
+	}
+	if len(sum.Stores) > 0 && sum.Planned > 0 {
+		t := cli.Table{Header: []string{"STORE", "BLOBS", "SIZE", "REQUESTS"}}
+		for _, name := range slices.Sorted(maps.Keys(sum.Stores)) {
+			s := sum.Stores[name]
+			t.Row(name, humanize.Comma(s.Blobs), size(s.Bytes), about(s.Requests))
+		}
+		if _, err := t.WriteTo(w); err != nil {
+			return err
+		}
+		fmt.Fprintln(w)
+	}
+	writeFailures(sum.Failures, w, cli.UseColor(w, a.env))
+	if sum.Unknown > 0 {
+		fmt.Fprintf(w, "%s could not be read: their sizes are not in the table.\n", plural(sum.Unknown, "image"))
+	}
+	fmt.Fprintln(w, planVerdict(sum))
+	if file != "" {
+		fmt.Fprintf(w, "The plan is in %s.\n", file)
+	}
+	return nil
+}
+
+func destinationTable(sum *promote.Summary, w io.Writer) error {
+	t := cli.Table{Header: []string{"DESTINATION", "IMAGES", "TAGS", "MOVED", "MERGED", "SIZE", "REQUESTS"}}
+	var all promote.Destination
+	var weight promote.Weight
+	weighed := false
+	for _, name := range sum.Destinations() {
+		d := sum.By[name]
+		bytes, requests := "", ""
+		if d.Weight != nil {
+			weighed = true
+			bytes, requests = size(d.Weight.Bytes), about(d.Weight.Requests)
+			weight.Bytes += d.Weight.Bytes
+			weight.Requests += d.Weight.Requests
+		}
+		t.Row(name, humanize.Comma(d.Images), humanize.Comma(d.Tags), humanize.Comma(d.Moves), humanize.Comma(d.Merges), bytes, requests)
+		all.Images += d.Images
+		all.Tags += d.Tags
+		all.Moves += d.Moves
+		all.Merges += d.Merges
+	}
+	bytes, requests := "", ""
+	if weighed {
+		bytes, requests = size(weight.Bytes), about(weight.Requests)
+	}
+	t.Row("all", humanize.Comma(all.Images), humanize.Comma(all.Tags), humanize.Comma(all.Moves), humanize.Comma(all.Merges), bytes, requests)
+	_, err := t.WriteTo(w)
+	return err
+}
+
+func about(n int64) string { return "~" + humanize.Comma(n) }
+
+func writeFailures(failures []*promote.Failure, w io.Writer, color bool) {
+	for i, f := range failures {
+		if i == shownFailures {
+			fmt.Fprintf(w, "and %s more: --output json has all\n", plural(int64(len(failures)-i), "failure"))
+			break
+		}
+		fmt.Fprintf(w, "%s %s\n", cli.Red.In(string(f.Class)+":", color), cli.OneLine(f.Error()))
+		if f.Place != "" {
+			fmt.Fprintf(w, "    asked for in %s\n", f.Place)
+		}
+	}
+	if len(failures) > 0 {
+		fmt.Fprintln(w)
+	}
+}
+
+// planVerdict says in a sentence what a plan comes to. That there is nothing to do and that nothing can be done are different.
+func planVerdict(sum *promote.Summary) string {
+	lost := ""
+	if sum.Lost > 0 {
+		lost = fmt.Sprintf(" %s of digests known to be lost are left out.", plural(sum.Lost, "promotion"))
+	}
+	switch {
+	case sum.NothingToDo():
+		return fmt.Sprintf("Nothing to do: %s of %s in place.", plural(sum.Done, "promotion"), humanize.Comma(sum.Edges)) + lost
+	case sum.Planned == 0:
+		return fmt.Sprintf("Nothing can be done: %s missing, and for each of them something is wrong; %s in place.", plural(sum.Failed, "promotion"), humanize.Comma(sum.Done)) + lost
+	case sum.Failed == 0:
+		return fmt.Sprintf("To do: %s of %s; %s in place.", plural(sum.Planned, "promotion"), plural(sum.Promotions, "digest"), humanize.Comma(sum.Done)) + lost
+	}
+	return fmt.Sprintf("To do: %s of %s; %s in place; %s cannot be done.", plural(sum.Planned, "promotion"), plural(sum.Promotions, "digest"),
+		humanize.Comma(sum.Done), plural(sum.Failed, "promotion")) + lost
+}

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"io"
+	"log"
+	"net/http/httptest"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/static"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/google/go-containerregistry/pkg/registry"
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// emptyRegistry is the command registry NAME: it starts one and puts its host and port into NAME.
+func emptyRegistry(ts *testscript.TestScript, _ bool, args []string) {
+	srv := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	ts.Defer(srv.Close)
+	ts.Setenv(args[0], strings.TrimPrefix(srv.URL, "http://"))
+}
+
+// push NAME REFERENCE TEXT… pushes an image whose layers are the texts and puts its digest into NAME. With index in place of texts it
+// is a random image for two platforms.
+func push(ts *testscript.TestScript, _ bool, args []string) {
+	ref, err := name.ParseReference(args[1], name.Insecure)
+	ts.Check(err)
+	var img v1.Image = empty.Image
+	var d v1.Hash
+	if args[2] == "index" {
+		idx, err := random.Index(100, 2, 2)
+		ts.Check(err)
+		ts.Check(remote.WriteIndex(ref, idx))
+		d, err = idx.Digest()
+		ts.Check(err)
+	} else {
+		for _, text := range args[2:] {
+			img, err = mutate.AppendLayers(img, static.NewLayer([]byte(text), types.OCILayer))
+			ts.Check(err)
+		}
+		ts.Check(remote.Write(ref, img))
+		d, err = img.Digest()
+		ts.Check(err)
+	}
+	ts.Setenv(args[0], d.String())
+}

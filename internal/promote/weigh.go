@@ -1,0 +1,227 @@
+package promote
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"ociproxy/internal/oci"
+	"ociproxy/internal/registry"
+)
+
+// Blob is a blob of an image. Size is -1 where no manifest tells it (schema 1).
+type Blob struct {
+	Digest oci.Digest
+	Size   int64
+}
+
+// Content is all that an image is made of.
+type Content struct {
+	Manifests []Blob // itself first, then the children of an index
+	Blobs     []Blob // once each
+}
+
+// maxManifests bounds the manifests of one image.
+const maxManifests = 4096
+
+// Walk reads an image's manifests, children included. The errors are the registry's.
+func (r *Registries) Walk(ctx context.Context, repository string, d oci.Digest) (*Content, error) {
+	reg, name, err := r.At(repository)
+	if err != nil {
+		return nil, err
+	}
+	c := new(Content)
+	seen := map[oci.Digest]bool{d: true}
+	m, err := reg.Manifest(ctx, name, d.String())
+	if err != nil {
+		return nil, err
+	}
+	todo := []*registry.Manifest{m}
+	for len(todo) > 0 {
+		m, todo = todo[0], todo[1:]
+		c.Manifests = append(c.Manifests, Blob{m.Digest, m.Size})
+		for _, b := range m.Blobs() {
+			if !seen[b.Digest] {
+				seen[b.Digest] = true
+				c.Blobs = append(c.Blobs, Blob{b.Digest, b.Size})
+			}
+		}
+		for _, child := range m.Children() {
+			if seen[child.Digest] {
+				continue
+			}
+			if seen[child.Digest] = true; len(seen) > maxManifests {
+				return nil, fmt.Errorf("%s@%s: %w: more than %d parts", repository, d, registry.ErrTooLarge, maxManifests)
+			}
+			sub, blob, err := reg.Child(ctx, name, child)
+			switch {
+			case err != nil:
+				return nil, err
+			case blob:
+				c.Blobs = append(c.Blobs, Blob{child.Digest, child.Size})
+			default:
+				todo = append(todo, sub)
+			}
+		}
+	}
+	return c, nil
+}
+
+// Weight is what one place receives.
+type Weight struct {
+	Blobs    int64 `json:"blobs"`
+	Bytes    int64 `json:"bytes"`
+	Requests int64 `json:"requests"` // about
+}
+
+// Scale adds up what a plan costs: by destination, and by store. It may be used from one goroutine.
+type Scale struct {
+	walk func(ctx context.Context, repository string, d oci.Digest) (*Content, error)
+	// lacking says which stores lack a blob.
+	lacking func(d oci.Digest) []int
+
+	Destinations map[string]*Weight // by the manifests' names
+	Stores       []Weight           // by index
+	Unknown      int64              // images that could not be read
+
+	onHost  map[string]map[oci.Digest]bool // blobs that will be on a host: they are mounted from then on
+	stored  map[oci.Digest]bool
+	pending []*Promotion
+}
+
+// NewScale weighs with walk; lacking may be nil, then stores are left out.
+func NewScale(walk func(context.Context, string, oci.Digest) (*Content, error), stores int, lacking func(oci.Digest) []int) *Scale {
+	return &Scale{
+		walk: walk, lacking: lacking, Destinations: map[string]*Weight{}, Stores: make([]Weight, stores),
+		onHost: map[string]map[oci.Digest]bool{}, stored: map[oci.Digest]bool{},
+	}
+}
+
+// weighAtOnce is how many images are read at once.
+const weighAtOnce = 16
+
+// Add weighs a promotion, perhaps only with the next ones: images are read several at once.
+func (s *Scale) Add(ctx context.Context, p *Promotion) error {
+	if s.pending = append(s.pending, p); len(s.pending) >= weighAtOnce {
+		return s.Flush(ctx)
+	}
+	return nil
+}
+
+// Flush weighs what is not weighed yet. An image that cannot be read is counted and costs nothing.
+func (s *Scale) Flush(ctx context.Context) error {
+	contents := make([]*Content, len(s.pending))
+	var g errgroup.Group
+	var mu sync.Mutex
+	for i, p := range s.pending {
+		g.Go(func() error {
+			c, err := s.walk(ctx, p.From, p.Digest)
+			if err != nil {
+				mu.Lock()
+				s.Unknown++
+				mu.Unlock()
+				return nil // planning goes on: the summary says how many
+			}
+			contents[i] = c
+			return nil
+		})
+	}
+	_ = g.Wait()
+	for i, p := range s.pending {
+		if contents[i] != nil {
+			s.weigh(p, contents[i])
+		}
+	}
+	s.pending = s.pending[:0]
+	return ctx.Err()
+}
+
+// Enter puts the weights into a summary. names are those of the stores.
+func (s *Scale) Enter(sum *Summary, names []string) {
+	sum.Unknown = s.Unknown
+	for name, w := range s.Destinations {
+		if d := sum.By[name]; d != nil {
+			d.Weight = w
+		}
+	}
+	if s.lacking == nil {
+		return
+	}
+	sum.Stores = map[string]*Weight{}
+	for i, name := range names {
+		sum.Stores[name] = &s.Stores[i]
+	}
+}
+
+// What the steps of an application ask of a registry, at least.
+const (
+	askMount    = 1 // POST, answered 201
+	askUpload   = 2 // POST, PUT
+	askManifest = 2 // PUT, read back
+	askTag      = 3 // HEAD, PUT, read back
+)
+
+func (s *Scale) weigh(p *Promotion, c *Content) {
+	for _, t := range p.To {
+		w := s.Destinations[t.Destination]
+		if w == nil {
+			w = new(Weight)
+			s.Destinations[t.Destination] = w
+		}
+		w.Requests += int64(len(t.Tags)) * askTag
+		if t.Copy {
+			s.copy(w, t, c)
+		}
+	}
+	if s.lacking == nil {
+		return
+	}
+	for _, b := range c.Blobs {
+		if s.stored[b.Digest] {
+			continue
+		}
+		s.stored[b.Digest] = true
+		for _, i := range s.lacking(b.Digest) {
+			s.Stores[i].add(b, putRequests(b.Size))
+		}
+	}
+}
+
+// copy weighs an image that a destination lacks. What a host has once is mounted from there.
+func (s *Scale) copy(w *Weight, t Target, c *Content) {
+	host, _, _ := SplitRepository(t.Repository)
+	there := s.onHost[host]
+	if there == nil {
+		there = map[oci.Digest]bool{}
+		s.onHost[host] = there
+	}
+	for _, b := range c.Blobs {
+		if there[b.Digest] {
+			w.Requests += askMount
+			continue
+		}
+		there[b.Digest] = true
+		w.add(b, askUpload)
+	}
+	for _, m := range c.Manifests {
+		w.Bytes += max(0, m.Size)
+		w.Requests += askManifest
+	}
+}
+
+func (w *Weight) add(b Blob, requests int64) {
+	w.Blobs++
+	w.Bytes += max(0, b.Size)
+	w.Requests += requests
+}
+
+// putRequests is about what a store needs for a blob: one put, or a begin, parts and an end.
+func putRequests(size int64) int64 {
+	const whole, part = 16 << 20, 16 << 20
+	if size <= whole {
+		return 1
+	}
+	return 2 + (size+part-1)/part
+}
