@@ -1,0 +1,13 @@
+// Package sign signs images with a cosign-compatible key, and checks the signatures of others.
+//
+// A promotion uses it at two points. Before anything is copied, [Policy.Check] says whether the image in the staging registry
+// carries a signature or a provenance statement of a trusted key. When the image lies in a destination by its digest, and before
+// any of its tags is set, [Signer.Ensure] adds ours, once in the canonical destination: the first that a project names. Both may
+// be called again at any time, from any machine: what is there is found and left alone, what an earlier run missed is added.
+//
+// It knows cosign's simple signing (a payload and its signature as a layer below the tag sha256-HEX.sig) and its newer bundles (a
+// referrer with a DSSE envelope around an in-toto statement), with keys only: no certificates, no transparency log, no key
+// management services. It must not know manifests, plans, stores, or the order of a promotion.
+//
+// Sources: cosign's specs/SIGNATURE_SPEC.md and specs/BUNDLE_SPEC.md; the DSSE protocol, version 1; in-toto Statement, version 1.
+package sign
