@@ -37,7 +37,7 @@ type s3Bucket struct {
 }
 
 const (
-	s3Attempts   = 8                // of one request
+	s3Attempts   = 8                // of one request, unless AWS_MAX_ATTEMPTS says otherwise
 	s3MaxBackoff = 10 * time.Second // between two of them
 )
 
@@ -87,8 +87,16 @@ func openS3(ctx context.Context, u *url.URL, opt Options) (Bucket, error) {
 // config finds the credentials: keys in the environment, else the SDK's chain (profiles, web identity, the machine's role). An
 // endpoint other than Amazon's may be named by the environment too. It makes no request.
 func (b *s3Bucket) config(ctx context.Context, profile string) (aws.Config, error) {
+	attempts := s3Attempts
+	if text := b.opt.Getenv("AWS_MAX_ATTEMPTS"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 {
+			return aws.Config{}, fmt.Errorf("AWS_MAX_ATTEMPTS %q: want a number from 1", text)
+		}
+		attempts = n
+	}
 	options := []func(*config.LoadOptions) error{
-		config.WithRetryer(newRetryer),
+		config.WithRetryer(func() aws.Retryer { return newRetryer(attempts) }),
 		// Checksums of our own choice, not the SDK's default CRC32 trailers, which not every server understands.
 		config.WithRequestChecksumCalculation(aws.RequestChecksumCalculationWhenRequired),
 		config.WithResponseChecksumValidation(aws.ResponseChecksumValidationWhenRequired),
@@ -136,9 +144,9 @@ func (b *s3Bucket) http(cfg aws.Config) *http.Client {
 
 // newRetryer tries a request again when the connection broke or the server is busy. It never refuses to try because other
 // requests had to: how often one is tried is bound enough. Bytes that do not have their checksum are not sent again: they may be wrong here.
-func newRetryer() aws.Retryer {
+func newRetryer(attempts int) aws.Retryer {
 	return retry.NewStandard(func(o *retry.StandardOptions) {
-		o.MaxAttempts = s3Attempts
+		o.MaxAttempts = attempts
 		o.MaxBackoff = s3MaxBackoff
 		o.RateLimiter = ratelimit.None
 		o.Retryables = append(o.Retryables, retry.RetryableErrorCode{Codes: map[string]struct{}{

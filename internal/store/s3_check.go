@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 
@@ -17,7 +18,38 @@ func (b *s3Bucket) Check(ctx context.Context, probe string) error {
 	if err := b.checkRegion(ctx, deref(out.BucketRegion)); err != nil {
 		return fmt.Errorf("%s: %w", b, err)
 	}
-	return checkConditions(ctx, b, probe)
+	if err := checkConditions(ctx, b, probe); err != nil {
+		return err
+	}
+	return b.checkParts(ctx, probe)
+}
+
+// checkParts makes sure that the condition holds for an object in parts too: some servers know it for whole ones only.
+func (b *s3Bucket) checkParts(ctx context.Context, probe string) error {
+	key := probe + rand.Text()
+	if _, err := b.Put(ctx, key, Bytes([]byte("1\n")), Header{}, ""); err != nil {
+		return fmt.Errorf("%s: write a probe: %w", b, err)
+	}
+	parts := Bytes([]byte("2\n"))
+	u, err := b.begin(ctx, key, parts.Size(), Header{}, true)
+	if err == nil {
+		err = u.orAbort(ctx, func() error {
+			_, err := u.run(ctx, parts, "")
+			return err
+		})
+		if errors.Is(err, ErrExists) {
+			err = nil
+		} else {
+			err = unfit("an object that is there was written in parts as if there were none", err)
+		}
+	}
+	if gone := b.Delete(context.WithoutCancel(ctx), key, ""); gone != nil {
+		err = errors.Join(err, fmt.Errorf("remove the probe: %w", gone))
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", b, err)
+	}
+	return nil
 }
 
 // explain says why a bucket cannot even be looked at.

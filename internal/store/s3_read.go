@@ -6,9 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
-	"strconv"
 	"strings"
 	"time"
 
@@ -47,57 +45,6 @@ func wholeSHA256(sum *string, kind types.ChecksumType) string {
 		return ""
 	}
 	return hex.EncodeToString(raw)
-}
-
-// Get implements [Bucket]. One answer is one version; it is not gone on with after it broke.
-func (b *s3Bucket) Get(ctx context.Context, key string, off, n int64) (io.ReadCloser, Attrs, error) {
-	in := &s3.GetObjectInput{Bucket: &b.name, Key: b.full(key), ExpectedBucketOwner: b.owner}
-	switch {
-	case off < 0:
-		return nil, Attrs{}, fmt.Errorf("get %s: negative offset %d", b.object(key), off)
-	case n == 0:
-		a, err := b.Head(ctx, key)
-		return io.NopCloser(strings.NewReader("")), a, err
-	case n > 0:
-		in.Range = aws.String(fmt.Sprintf("bytes=%d-%d", off, off+n-1))
-	case off > 0:
-		in.Range = aws.String(fmt.Sprintf("bytes=%d-", off))
-	default:
-		// The SDK then compares the bytes with the store's checksum as they are read.
-		in.ChecksumMode = types.ChecksumModeEnabled
-	}
-	out, err := b.client.GetObject(ctx, in)
-	if err != nil {
-		return nil, Attrs{}, b.failure("get", key, err)
-	}
-	a := Attrs{
-		Key: key, Size: aws.ToInt64(out.ContentLength), Version: aws.ToString(out.ETag), Modified: aws.ToTime(out.LastModified),
-		SHA256:          wholeSHA256(out.ChecksumSHA256, out.ChecksumType),
-		Header:          Header{ContentType: aws.ToString(out.ContentType), CacheControl: aws.ToString(out.CacheControl)},
-		ContentEncoding: aws.ToString(out.ContentEncoding),
-	}
-	if in.Range != nil {
-		if a.Size, err = rangeTotal(aws.ToString(out.ContentRange), off); err != nil {
-			out.Body.Close()
-			return nil, Attrs{}, fmt.Errorf("get %s: %w", b.object(key), err)
-		}
-		a.SHA256 = "" // if any, of the part
-	}
-	if n < 0 {
-		n = a.Size - off
-	}
-	return &exact{ReadCloser: out.Body, left: n}, a, nil
-}
-
-// rangeTotal reads "bytes 5-9/100": that the answer starts at off, and the size of the whole.
-func rangeTotal(text string, off int64) (int64, error) {
-	rest, ok := strings.CutPrefix(text, fmt.Sprintf("bytes %d-", off))
-	_, total, ok2 := strings.Cut(rest, "/")
-	size, err := strconv.ParseInt(total, 10, 64)
-	if !ok || !ok2 || err != nil {
-		return 0, fmt.Errorf("asked for bytes from %d, answered with range %q", off, text)
-	}
-	return size, nil
 }
 
 // List implements [Bucket].

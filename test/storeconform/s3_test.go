@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"iter"
 	"net/http"
 	"strings"
 	"testing"
@@ -66,6 +67,7 @@ func TestVersitygw(t *testing.T) {
 		})
 	})
 	t.Run("Unfit", s.unfit)
+	t.Run("Owner", s.owner)
 }
 
 func TestMinIO(t *testing.T) {
@@ -104,6 +106,45 @@ func (s server) copyInParts(t *testing.T) {
 	if !errors.Is(err, store.ErrExists) {
 		t.Errorf("copied again: %v, want ErrExists", err)
 	}
+}
+
+// Every request says who must own the bucket.
+func (s server) owner(t *testing.T) {
+	b := s.open(t, s.url, store.Options{Owner: "test"})
+	if err := b.Check(t.Context(), "inventory/probe/"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Put(t.Context(), "owned", storetest.Whole([]byte("x")), store.BlobHeader, ""); err != nil {
+		t.Fatal(err)
+	}
+	other := s.open(t, s.url, store.Options{Owner: "111122223333"})
+	err := other.Check(t.Context(), "inventory/probe/")
+	if !errors.Is(err, store.ErrUnfit) || !strings.Contains(err.Error(), "another account than 111122223333") {
+		t.Errorf("%v, want ErrUnfit", err)
+	}
+	for what, err := range map[string]error{
+		"head":   second(other.Head(t.Context(), "owned")),
+		"put":    second(other.Put(t.Context(), "new", storetest.Whole([]byte("x")), store.BlobHeader, "")),
+		"parts":  second(other.Put(t.Context(), "new", storetest.Whole(make([]byte, 17<<20)), store.BlobHeader, "")),
+		"delete": other.Delete(t.Context(), "owned", ""),
+		"list":   first(other.List(t.Context(), "", "")),
+		"clean":  second(other.(store.Cleaner).Clean(t.Context(), "", 0)),
+		"copy":   second(b.(store.Copier).CopyFrom(t.Context(), "new", other, store.Attrs{Key: "owned", Size: 1, Version: "x"}, store.BlobHeader)),
+	} {
+		if !errors.Is(err, store.ErrDenied) && !errors.Is(err, store.ErrCannotCopy) {
+			t.Errorf("%s: %v, want ErrDenied", what, err)
+		}
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
+
+// first is the error of a list's first pair.
+func first(list iter.Seq2[store.Attrs, error]) error {
+	for _, err := range list {
+		return err
+	}
+	return nil
 }
 
 // A bucket that must not be written to is refused with the reason.
