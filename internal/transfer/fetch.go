@@ -296,7 +296,7 @@ func (d *fetcher) piece() (ended bool, err error) {
 			d.take(buf[:n])
 		}
 		switch {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			if d.off < size {
 				return true, io.ErrUnexpectedEOF
 			}

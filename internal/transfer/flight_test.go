@@ -250,7 +250,7 @@ func TestStreams(t *testing.T) {
 		if n, err := c.ReadAt(make([]byte, 4), 8); n != 2 || !errors.Is(err, io.EOF) {
 			t.Errorf("across the end: %d %v", n, err)
 		}
-		if n, err := c.ReadAt(p, 10); n != 0 || err != io.EOF {
+		if n, err := c.ReadAt(p, 10); n != 0 || !errors.Is(err, io.EOF) {
 			t.Errorf("after the end: %d %v", n, err)
 		}
 	})

@@ -94,18 +94,19 @@ func TestAnything(t *testing.T) {
 			e := engine(t, o, Options{SpoolBytes: 5 << 20, MemoryBytes: 2 << 20, Parallel: 3, UploadsPerTarget: 2,
 				CopyWithinGroup: true, Stall: 30 * time.Second}, heaps...)
 			var wg sync.WaitGroup
+			calls := rand.New(rand.NewPCG(seed, 8)) // the other one is the faults' now
 			for range 30 {
-				blob := blobs[r.IntN(len(blobs))]
+				blob := blobs[calls.IntN(len(blobs))]
 				var need, have Set
 				for i := range heaps {
-					switch r.IntN(3) {
+					switch calls.IntN(3) {
 					case 0, 1:
 						need.Add(i)
 					case 2:
 						have.Add(i)
 					}
 				}
-				patience := time.Duration(r.IntN(300)) * time.Second
+				patience := time.Duration(calls.IntN(300)) * time.Second
 				wg.Go(func() {
 					ctx, cancel := context.WithCancel(t.Context())
 					defer cancel()

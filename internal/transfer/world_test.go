@@ -204,7 +204,7 @@ func (h *heap) Put(ctx context.Context, key string, c store.Content, hd store.He
 	data := make([]byte, c.Size())
 	for off := 0; off < len(data); {
 		n, err := c.ReadAt(data[off:min(off+64<<10, len(data))], int64(off))
-		if err != nil && err != io.EOF {
+		if err != nil && !errors.Is(err, io.EOF) {
 			return store.Attrs{}, err
 		}
 		off += n
