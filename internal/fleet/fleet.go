@@ -43,6 +43,11 @@ type Options struct {
 	Only []string
 	// Source is where blobs come from; nil when nothing is brought in.
 	Source transfer.Source
+	// More are places that take blobs like the stores and are none: no inventory records what they hold, and nobody examines them. Their
+	// indices in sets and results follow those of the stores. With them a config without stores is no error.
+	More []transfer.Target
+	// Wrap puts something around each store's bucket, to watch it or to make it fail; nil does not.
+	Wrap func(store.Bucket) store.Bucket
 	// Observe is told what the engine does; nil ignores it. It is called from several goroutines and must not block.
 	Observe func(transfer.Event)
 	// Fit is what this process knows of stores from fleets before; nil begins anew.
@@ -103,6 +108,7 @@ func Open(ctx context.Context, cfg *config.Config, opt Options) (*Fleet, error) 
 		stores = append(stores, ledger.Store{Name: s.Name(), Bucket: s.Bucket})
 		targets = append(targets, transfer.Target{Name: s.Name(), Bucket: s.Bucket, Group: s.group})
 	}
+	targets = append(targets, opt.More...)
 	dir := Dir(cfg)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the spool: %w", err)
@@ -146,13 +152,15 @@ func (f *Fleet) open(ctx context.Context, cfg *config.Config, opt Options, dir s
 		if err != nil {
 			return fmt.Errorf("store %s: %w", c.Name, err)
 		}
-		s.Bucket = b
+		if s.Bucket = b; opt.Wrap != nil {
+			s.Bucket = opt.Wrap(b)
+		}
 		f.Stores = append(f.Stores, s)
 	}
 	switch {
 	case len(missing) > 0:
 		return fmt.Errorf("store %s: %w", missing[0], ErrUnknownStore)
-	case len(f.Stores) == 0:
+	case len(f.Stores) == 0 && len(opt.More) == 0:
 		return ErrNoStores
 	}
 	return nil
@@ -185,7 +193,7 @@ func (f *Fleet) Ensure(ctx context.Context, b transfer.Blob, need inventory.Set,
 	}
 	f.work.Go(func() {
 		for r := range results {
-			if r.Err == nil {
+			if r.Err == nil && r.Target < len(f.Stores) {
 				r.Err = f.record(ctx, r.Target, b)
 			}
 			outcome(r)

@@ -84,7 +84,10 @@ func (e *examination) again() {
 // their outcome.
 func (f *Fleet) fitFor(ctx context.Context, need inventory.Set, outcome func(Result)) inventory.Set {
 	var mu sync.Mutex
-	var fit inventory.Set
+	fit := need // places that are no stores are not examined
+	for i := range f.Stores {
+		fit.Remove(i)
+	}
 	var g errgroup.Group
 	for i := range f.Stores {
 		if !need.Has(i) {

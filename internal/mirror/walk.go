@@ -51,9 +51,11 @@ type walker struct {
 	src   *Source
 	to    visitor
 	graph *graph
-	open  chan struct{} // listed manifests in work
+	open  chan struct{}                   // listed manifests in work
+	read  func(*node, *registry.Manifest) // is given every manifest that is read; may be nil
+	below bool                            // what an artifact is about is not walked
 
-	referrers lookup
+	referrers *lookup
 	hits      atomic.Int64 // tags whose manifest was known when it was looked for
 	misses    atomic.Int64
 	answers   atomic.Int64 // of the source, good ones
@@ -62,7 +64,7 @@ type walker struct {
 }
 
 func newWalker(src *Source, to visitor) *walker {
-	w := &walker{src: src, to: to, open: make(chan struct{}, maxOpen)}
+	w := &walker{src: src, to: to, open: make(chan struct{}, maxOpen), referrers: new(lookup)}
 	w.misses.Store(1) // reading too much costs bytes, resolving in vain a request
 	w.graph = newGraph(func(n *node) {
 		to.finished(n)
@@ -110,7 +112,7 @@ func (w *walker) walk(ctx context.Context, stop context.CancelCauseFunc) error {
 
 // heard notes whether the source answered, for the case that it never does.
 func (w *walker) heard(err error) {
-	if err == nil || errors.Is(err, registry.ErrNotFound) || errors.Is(err, registry.ErrInvalid) {
+	if err == nil || errors.Is(err, registry.ErrNotFound) || errors.Is(err, registry.ErrUnauthorized) || errors.Is(err, registry.ErrInvalid) {
 		w.answers.Add(1)
 		return
 	}
@@ -279,6 +281,9 @@ func (w *walker) enter(ctx context.Context, n *node) bool {
 func (w *walker) contents(ctx context.Context, n *node, m *registry.Manifest, below *int, depth int) {
 	defer w.graph.release(n)
 	n.size = m.Size
+	if w.read != nil {
+		w.read(n, m)
+	}
 	for _, b := range m.Skipped() {
 		w.to.skipped(n.repo, b, "not to be distributed: "+strings.Join(b.URLs, " "))
 	}
@@ -288,7 +293,7 @@ func (w *walker) contents(ctx context.Context, n *node, m *registry.Manifest, be
 	for _, c := range m.Children() {
 		w.child(ctx, n, c, below, depth+1)
 	}
-	if s := m.Subject(); s != nil {
+	if s := m.Subject(); s != nil && !w.below {
 		w.aside(ctx, n, *s, below, depth+1)
 	}
 	if n.ask {

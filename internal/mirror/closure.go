@@ -1,0 +1,191 @@
+package mirror
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"ociproxy/internal/oci"
+	"ociproxy/internal/registry"
+)
+
+// Closure is an image with all that belongs to it: what its index lists, and what refers to any of that.
+type Closure struct {
+	// Manifests are in an order in which a registry takes them: what an index lists before the index, the image itself last.
+	Manifests []*registry.Manifest
+	Blobs     []registry.Descriptor // once each; those that are not to be distributed are left out
+	// Indexes are the indexes of referrers that fallback tags name. They are no part of Manifests; what they list is.
+	Indexes map[string]*registry.Manifest
+	// Tags are cosign's, of signatures and the like. Their manifests are part of Manifests.
+	Tags map[string]oci.Digest
+}
+
+// Root is the image itself.
+func (c *Closure) Root() *registry.Manifest { return c.Manifests[len(c.Manifests)-1] }
+
+// Manifest returns a manifest of the closure.
+func (c *Closure) Manifest(d oci.Digest) *registry.Manifest {
+	i := slices.IndexFunc(c.Manifests, func(m *registry.Manifest) bool { return m.Digest == d })
+	if i < 0 {
+		return nil
+	}
+	return c.Manifests[i]
+}
+
+// About returns, of a repository's tags, those that tell of digests what refers to them, by the way the tags of such digests begin:
+// "sha256-…". [Closer.Closure] takes them.
+func About(tags []registry.Tag) map[string][]registry.Tag {
+	out := map[string][]registry.Tag{}
+	for _, t := range tags {
+		if m := about.FindStringSubmatch(t.Name); m != nil {
+			key := m[1] + "-" + m[2]
+			out[key] = append(out[key], t)
+		}
+	}
+	return out
+}
+
+// Closer finds closures in one registry. It may be used by several goroutines.
+type Closer struct {
+	src       *Source
+	referrers lookup
+}
+
+// NewCloser makes no request. denied are digests that must not be copied.
+func NewCloser(r *registry.Registry, denied []oci.Digest) *Closer {
+	c := &Closer{src: &Source{Registry: r, Referrers: true, denied: map[oci.Digest]bool{}}}
+	for _, d := range denied {
+		c.src.denied[d] = true
+	}
+	return c
+}
+
+// ErrDenied says that an image has something that the config denies.
+var ErrDenied = errors.New("denied by the config")
+
+// maxClosure bounds the manifests of a closure, in bytes.
+const maxClosure = 64 << 20
+
+// Closure reads an image. tags are those of its repository that are about digests ([About]). What refers to the image and cannot be
+// found is left out; anything else that cannot be read is an error, as is what is denied ([ErrDenied]).
+func (c *Closer) Closure(ctx context.Context, repo string, d oci.Digest, tags map[string][]registry.Tag) (*Closure, error) {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	g := &gatherer{src: c.src, stop: stop, read: map[oci.Digest]*registry.Manifest{}, blobs: map[oci.Digest]bool{}}
+	g.out = Closure{Indexes: map[string]*registry.Manifest{}, Tags: map[string]oci.Digest{}}
+	w := newWalker(c.src, g)
+	w.stop, w.read, w.below, w.referrers = stop, g.take, true, &c.referrers
+	w.root(ctx, &node{repo: repo, digest: d, ask: true})
+	if root := g.read[d]; root == nil && g.err == nil && ctx.Err() == nil {
+		g.err = fmt.Errorf("%s@%s: %w", repo, d, registry.ErrInvalid)
+	}
+	for i := 0; i < len(g.out.Manifests) && g.err == nil; i++ { // grows as it goes: signatures of signatures
+		for _, t := range tags[registry.FallbackTag(g.out.Manifests[i].Digest)] {
+			g.tag(ctx, w, repo, t)
+		}
+	}
+	switch {
+	case g.err != nil:
+		return nil, g.err
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	}
+	at := slices.IndexFunc(g.out.Manifests, func(m *registry.Manifest) bool { return m.Digest == d })
+	root := g.out.Manifests[at]
+	g.out.Manifests = append(slices.Delete(g.out.Manifests, at, at+1), root)
+	return &g.out, nil
+}
+
+// gatherer is the visitor of a closure.
+type gatherer struct {
+	src  *Source
+	stop context.CancelCauseFunc
+
+	mu    sync.Mutex
+	out   Closure
+	read  map[oci.Digest]*registry.Manifest
+	blobs map[oci.Digest]bool
+	bytes int
+	err   error
+}
+
+// tag walks what a tag says about a manifest.
+func (g *gatherer) tag(ctx context.Context, w *walker, repo string, t registry.Tag) {
+	m, err := g.src.Registry.Manifest(ctx, repo, t.Name)
+	if errors.Is(err, registry.ErrNotFound) {
+		return // taken away since it was listed
+	}
+	if err != nil {
+		g.problem(repo, t.Name, err)
+		return
+	}
+	if len(m.Children()) == 0 || t.Name != about.FindStringSubmatch(t.Name)[1]+"-"+about.FindStringSubmatch(t.Name)[2] {
+		g.out.Tags[t.Name] = m.Digest
+		w.root(ctx, &node{repo: repo, digest: m.Digest, ask: true})
+		return
+	}
+	g.out.Indexes[t.Name] = m
+	below := maxBelow
+	for _, r := range m.Children() {
+		w.aside(ctx, &node{repo: repo, ask: true}, r, &below, 1)
+	}
+}
+
+func (g *gatherer) take(n *node, m *registry.Manifest) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.read[n.digest] = m
+	if g.bytes += len(m.Raw); g.bytes > maxClosure && g.err == nil {
+		g.fail(fmt.Errorf("%s@%s: %w: its manifests have more than %d bytes", n.repo, n.digest, registry.ErrTooLarge, maxClosure))
+	}
+}
+
+// fail keeps the first error and ends the walk; the lock is held.
+func (g *gatherer) fail(err error) {
+	if g.err == nil {
+		g.err = err
+		g.stop(err)
+	}
+}
+
+func (g *gatherer) known(oci.Digest) bool { return false }
+func (g *gatherer) ripe(oci.Digest) bool  { return false }
+func (g *gatherer) listed(string, int)    {}
+
+func (g *gatherer) blob(_ context.Context, n *node, b registry.Descriptor) {
+	if g.src.Denied(b.Digest) {
+		g.skipped(n.repo, b, denied)
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.blobs[b.Digest] {
+		g.blobs[b.Digest] = true
+		g.out.Blobs = append(g.out.Blobs, b)
+	}
+}
+
+func (g *gatherer) skipped(repo string, b registry.Descriptor, why string) {
+	if why != denied {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.fail(fmt.Errorf("%s@%s: %w", repo, b.Digest, ErrDenied))
+}
+
+func (g *gatherer) problem(repo, ref string, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.fail(fmt.Errorf("%s %s: %w", repo, ref, err))
+}
+
+func (g *gatherer) finished(n *node) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if m := g.read[n.digest]; m != nil {
+		g.out.Manifests = append(g.out.Manifests, m)
+	}
+}
