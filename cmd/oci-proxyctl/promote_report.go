@@ -83,7 +83,7 @@ func writeFailures(failures []*promote.Failure, w io.Writer, color bool) {
 			fmt.Fprintf(w, "and %s more: --output json has all\n", plural(int64(len(failures)-i), "failure"))
 			break
 		}
-		fmt.Fprintf(w, "%s %s\n", cli.Red.In(string(f.Class)+":", color), cli.OneLine(f.Error()))
+		fmt.Fprintf(w, "%s %s\n", cli.Red.In(string(f.Class)+":", color), cli.OneLine(f.String()))
 		if f.Place != "" {
 			fmt.Fprintf(w, "    asked for in %s\n", f.Place)
 		}

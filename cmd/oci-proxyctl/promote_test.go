@@ -1,8 +1,7 @@
 package main
 
 import (
-	"io"
-	"log"
+	"log/slog"
 	"net/http/httptest"
 	"strings"
 
@@ -21,7 +20,7 @@ import (
 
 // emptyRegistry is the command registry NAME: it starts one and puts its host and port into NAME.
 func emptyRegistry(ts *testscript.TestScript, _ bool, args []string) {
-	srv := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	srv := httptest.NewServer(registry.New(registry.Logger(slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo))))
 	ts.Defer(srv.Close)
 	ts.Setenv(args[0], strings.TrimPrefix(srv.URL, "http://"))
 }

@@ -134,8 +134,8 @@ func (p *parser) check(r registries) (source Registry, destinations []Registry) 
 		source = r.sources[0]
 		for _, extra := range r.sources[1:] {
 			line, column := at(extra)
-			f := p.add(RuleSource, line, column, "a project has one source", "there is a second source")
-			f.Also = []Place{source.in(p.file)}
+			p.add(RuleSource, line, column, "a project has one source", "there is a second source")
+			p.also(source.in(p.file))
 		}
 	}
 	if len(r.destinations) == 0 {
@@ -148,8 +148,8 @@ func (p *parser) check(r registries) (source Registry, destinations []Registry) 
 		}
 		if first, dup := seen[d.Name]; dup {
 			line, column := at(d)
-			f := p.add(RuleDestination, line, column, "name each registry once", "the registry %s is named twice", d.Name)
-			f.Also = []Place{first.in(p.file)}
+			p.add(RuleDestination, line, column, "name each registry once", "the registry %s is named twice", d.Name)
+			p.also(first.in(p.file))
 			continue
 		}
 		seen[d.Name] = d
@@ -246,8 +246,8 @@ func (p *parser) digest(text string, k, v *yaml.Node, m *merged) {
 		return
 	}
 	if known && len(v.Content) == 0 {
-		f := p.fault(k, RuleRepeated, "remove one", "the digest is promoted already")
-		f.Also = []Place{m.Digests[at].in(p.file)}
+		p.fault(k, RuleRepeated, "remove one", "the digest is promoted already")
+		p.also(m.Digests[at].in(p.file))
 		return
 	}
 	if known = known || at < 0; !known {
@@ -284,14 +284,13 @@ func (p *parser) tag(n *yaml.Node, m *merged, at int) {
 			first = t.in(p.file)
 		}
 	}
-	var f *Fault
 	if owner == at {
-		f = p.fault(n, RuleRepeated, "remove one", "the digest has the tag %s already", name)
+		p.fault(n, RuleRepeated, "remove one", "the digest has the tag %s already", name)
 	} else {
-		f = p.fault(n, RuleConflict, "a tag names one digest for ever: give the new digest a new tag",
+		p.fault(n, RuleConflict, "a tag names one digest for ever: give the new digest a new tag",
 			"%s:%s is %s here and %s there", m.Name, name, m.Digests[at].Digest, other.Digest)
 	}
-	f.Also = []Place{first}
+	p.also(first)
 }
 
 func isNullNode(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && isNull(n) }

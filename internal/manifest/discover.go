@@ -26,7 +26,7 @@ func Files(dir string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read manifests: %w", err)
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }() // it was only read
 	l := &loader{fsys: root.FS(), path: dir}
 	if err := l.discover(); err != nil {
 		return nil, err

@@ -32,7 +32,7 @@ func Load(path string) (*Tree, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read manifests: %w", err)
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }() // it was only read
 	return LoadFS(root.FS(), path)
 }
 

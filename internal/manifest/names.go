@@ -33,7 +33,8 @@ func checkRegistry(name string) (hint string, err error) {
 
 // validHost: a DNS name with a dot, or localhost, or anything with a port; an address.
 func validHost(s string) bool {
-	host, port, hasPort := s, "", false
+	var host, port string
+	var hasPort bool
 	if strings.HasPrefix(s, "[") {
 		end := strings.IndexByte(s, ']')
 		if end < 0 {

@@ -17,14 +17,18 @@ type parser struct {
 	faults []*Fault
 }
 
-func (p *parser) add(rule Rule, line, column int, hint, format string, args ...any) *Fault {
-	f := &Fault{Place: Place{p.file, line, column}, Rule: rule, Message: fmt.Sprintf(format, args...), Hint: hint}
-	p.faults = append(p.faults, f)
-	return f
+func (p *parser) add(rule Rule, line, column int, hint, format string, args ...any) {
+	p.faults = append(p.faults, &Fault{Place: Place{p.file, line, column}, Rule: rule, Message: fmt.Sprintf(format, args...), Hint: hint})
 }
 
-func (p *parser) fault(n *yaml.Node, rule Rule, hint, format string, args ...any) *Fault {
-	return p.add(rule, n.Line, n.Column, hint, format, args...)
+func (p *parser) fault(n *yaml.Node, rule Rule, hint, format string, args ...any) {
+	p.add(rule, n.Line, n.Column, hint, format, args...)
+}
+
+// also adds the other place to the fault reported last.
+func (p *parser) also(other Place) {
+	f := p.faults[len(p.faults)-1]
+	f.Also = append(f.Also, other)
 }
 
 // document returns the file's top node; nil when there is none, which is reported unless empty is allowed.

@@ -70,8 +70,8 @@ type Failure struct {
 	Edges      int64      `json:"edges"` // how many promotions it is about
 }
 
-// Error is one line.
-func (f *Failure) Error() string {
+// String is one line.
+func (f *Failure) String() string {
 	what := f.Repository
 	if f.Tag != "" {
 		what += ":" + f.Tag

@@ -130,7 +130,7 @@ func plan(t *testing.T, tree *manifest.Tree, w World, opt Options) ([]string, *S
 		t.Fatal(err)
 	}
 	for _, f := range sum.Failures {
-		got = append(got, fmt.Sprintf("%s %s %d", f.Class, strings.ReplaceAll(f.Error(), strings.Repeat("a", 63), ""), f.Edges))
+		got = append(got, fmt.Sprintf("%s %s %d", f.Class, strings.ReplaceAll(f.String(), strings.Repeat("a", 63), ""), f.Edges))
 	}
 	return got, sum
 }
