@@ -72,7 +72,7 @@ func (p *Pass) Run(ctx context.Context) *Report {
 		p.fleet.Wait()
 		stop(nil)
 	}
-	if err != nil && ctx.Err() == nil {
+	if err != nil && ctx.Err() == nil && !errors.Is(err, ErrSource) { // that has a problem for each repository
 		p.filler.notes.problem(Problem{Class: classOf(err, SourceFailed), Error: err.Error()})
 	}
 	p.close(ctx)
@@ -137,15 +137,15 @@ func (p *Pass) judge(ctx context.Context, r *Report, err error) {
 	switch {
 	case ctx.Err() != nil:
 		r.Result, r.Error = Interrupted, "interrupted"
-	case err != nil && r.Images.Seen == 0, down == len(r.Stores):
+	case len(r.Errors) > 0 && r.Images.Seen == 0, down == len(r.Stores):
 		r.Result = Failed
-		if err != nil {
-			r.Error = oneLine(err.Error())
-		}
 	case len(r.Errors) > 0:
 		r.Result = Partial
 	default:
 		r.Result = Done
+	}
+	if r.Error == "" && err != nil {
+		r.Error = oneLine(err.Error())
 	}
 }
 

@@ -202,7 +202,7 @@ func TestStoreDown(t *testing.T) {
 func TestSourceDown(t *testing.T) {
 	w := newWorld(t, 1)
 	w.source.Close()
-	if r := w.pass(Options{}); r.Result != Failed || r.Error == "" {
+	if r := w.pass(Options{}); r.Result != Failed || r.Errors[SourceFailed] == 0 {
 		t.Errorf("%+v", r)
 	}
 }
