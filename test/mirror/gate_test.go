@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -11,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"ociproxy/test/parts"
 )
 
 // fault is what a gate does to one exchange.
@@ -38,6 +41,7 @@ type gate struct {
 	requests map[string]int // by method
 	log      []exchange
 	struck   int
+	active   int // requests whose answers have not ended
 }
 
 // exchange is one request that a gate saw.
@@ -46,7 +50,6 @@ type exchange struct {
 	Status                     int
 	Sent                       int64 // of the answer's body
 	Struck                     bool
-	done                       bool
 }
 
 func newGate(t testing.TB, backend string) *gate {
@@ -90,6 +93,19 @@ func (g *gate) strikes() int {
 	return g.struck
 }
 
+// quiet waits until no request is on its way.
+func (g *gate) quiet(t testing.TB) {
+	t.Helper()
+	parts.Poll(t, time.Minute, "requests on their way", func() error {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if g.active > 0 {
+			return fmt.Errorf("%d", g.active)
+		}
+		return nil
+	})
+}
+
 // take returns what passed since the last take.
 func (g *gate) take() []exchange {
 	g.mu.Lock()
@@ -111,6 +127,7 @@ func (g *gate) serve(w http.ResponseWriter, r *http.Request, forward http.Handle
 		f = pass
 	}
 	g.requests[r.Method]++
+	g.active++
 	g.mu.Unlock()
 	out := &spoiler{ResponseWriter: w, fault: f, left: f.after, began: time.Now()}
 	e := exchange{Method: r.Method, Path: r.URL.RequestURI(), Range: r.Header.Get("Range"), Agent: r.Header.Get("User-Agent"), Struck: strike}
@@ -118,6 +135,7 @@ func (g *gate) serve(w http.ResponseWriter, r *http.Request, forward http.Handle
 		e.Status, e.Sent = out.status, out.sent
 		g.mu.Lock()
 		defer g.mu.Unlock()
+		g.active--
 		g.log = append(g.log, e)
 	}()
 	if f.status == 0 && !f.cut {

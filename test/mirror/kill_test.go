@@ -3,6 +3,8 @@ package mirror
 import (
 	"math/rand/v2"
 	"net/http"
+	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -25,40 +27,45 @@ func TestSlowKill(t *testing.T) {
 func killing(t *testing.T, kills int) {
 	s := newScene(t, shape{images: 40, repos: 4, seed: 5, smallest: 8 << 10, largest: 600 << 10, big: []int64{17 << 20, 9 << 20, 5 << 20}})
 	w := s.world(t, nil)
-	// Slow enough that a pass is never over before it is killed.
+	// So slow that it is not over before the last kill.
 	s.front.spoil(func(r *http.Request) (fault, bool) {
-		return fault{pace: 8 << 20, after: -1}, strings.Contains(r.URL.Path, "/blobs/")
+		return fault{pace: 10 << 20 / int64(kills), after: -1}, strings.Contains(r.URL.Path, "/blobs/")
 	})
 	unique := s.source.unique()
 	total, twice := map[string]int64{}, int64(0)
-	var inflight int64
+	settled := map[string]bool{} // durable in all stores when a process was killed
 	ended := 0
 	for i := range kills {
 		r := w.startMirror(t)
-		// Early in the first runs little has happened; later most has: moments from the first request to the end.
-		<-time.After(time.Duration(50+rand.IntN(400+20*i)) * time.Millisecond)
-		if err := r.cmd.Process.Signal(syscall.SIGKILL); err != nil {
-			ended++
-		}
+		// From before the first request to well into the copying.
+		<-time.After(time.Duration(20+rand.IntN(1000)) * time.Millisecond)
+		_ = r.cmd.Process.Signal(syscall.SIGKILL) // it may have ended
 		if e := r.wait(t, time.Minute); e.code >= 0 {
 			ended++
 		}
+		s.front.quiet(t)
 		got := map[string]int64{}
 		for _, e := range s.front.take() {
 			_, digest, ok := strings.Cut(e.Path, "/blobs/")
 			if !ok || e.Method != http.MethodGet || e.Status >= 300 {
 				continue
 			}
-			if e.Sent > 0 && e.Range == "" && got[digest] > 0 {
+			if got[digest] > 0 && e.Range == "" {
 				t.Errorf("run %d read %s twice from its start", i, digest)
 			}
-			got[digest] += e.Sent
-			if e.Sent < s.source.blobs[digest] && e.Range == "" {
-				inflight += e.Sent
+			if settled[digest] {
+				t.Errorf("run %d read %s, which all stores had", i, digest)
 			}
+			got[digest] += e.Sent
 		}
 		for digest, n := range got {
 			total[digest] += n
+		}
+		for digest := range s.source.blobs {
+			settled[digest] = !slices.ContainsFunc(w.shops, func(shop *shop) bool {
+				_, err := os.Stat(shop.server.File(shop.s3bucket, blobKey(digest)))
+				return err != nil
+			})
 		}
 	}
 	s.front.spoil(nil)
@@ -73,7 +80,13 @@ func killing(t *testing.T, kills int) {
 	for digest, n := range total {
 		twice += max(0, n-s.source.blobs[digest])
 	}
-	t.Logf("%d kills, %d passes ended before; unique %d bytes, read %d, of them again %d; cut off by kills %d", kills, ended, unique, sum(total), twice, inflight)
+	for digest := range read {
+		if settled[digest] {
+			t.Errorf("the last run read %s, which all stores had", digest)
+		}
+	}
+	t.Logf("%d kills, %d passes ended before; unique %d bytes, read %d, of them again %d (%.1f KiB a kill)", kills, ended, unique, sum(total), twice,
+		float64(twice)/1024/float64(kills))
 	w.whole(t)
 	if again := w.mirror(t); again.code != 0 {
 		t.Errorf("mirror: %v", again)

@@ -98,6 +98,7 @@ func (w *world) pulls(t *testing.T, img *image.Image) {
 	}
 	w.front.take()
 	p := proxy.Start(t, c)
+	redirected := map[string]bool{}
 	daemon := containerd.Start(t, 1)
 	for place, net := range clients {
 		h := hop.Start(t, p.Addr, net.Addr().Next())
@@ -108,12 +109,14 @@ func (w *world) pulls(t *testing.T, img *image.Image) {
 		daemon.Remove(t, ref)
 		fromStores := 0
 		for _, e := range h.Take() {
-			if strings.Contains(e.Path, "/blobs/") && e.Method == http.MethodGet {
-				if !strings.Contains(e.Location, "/containers/images/") {
-					t.Errorf("%s: %s was sent to %s", place, e.Path, e.Location)
-				}
-				fromStores++
+			if !strings.Contains(e.Path, "/blobs/") || e.Method != http.MethodGet {
+				continue
 			}
+			if !strings.Contains(e.Location, "/containers/images/") {
+				t.Errorf("%s: %s was sent to %s", place, e.Path, e.Location)
+			}
+			fromStores++
+			redirected[e.Location] = true
 		}
 		if want := len(img.Arch["amd64"].Blobs); fromStores < want {
 			t.Errorf("%s: %d blobs came from stores, want %d", place, fromStores, want)
@@ -124,16 +127,18 @@ func (w *world) pulls(t *testing.T, img *image.Image) {
 			continue
 		}
 		for _, e := range s.gate.take() {
-			if strings.HasPrefix(e.Agent, "oci-proxy") && !strings.Contains(e.Path, "/inventory/") && !strings.Contains(strings.ToLower(e.Agent), "probe") && e.Range == "" && e.Sent > 64<<10 {
-				t.Errorf("the proxy asked %s for %s %s (%s)", s.name, e.Method, e.Path, e.Agent)
-			}
-			if strings.HasPrefix(e.Agent, "oci-proxy") && e.Method == http.MethodHead {
+			switch inventory := strings.Contains(e.Path, "/inventory/"); {
+			case !strings.HasPrefix(e.Agent, "oci-proxy") || inventory:
+			case e.Method == http.MethodGet: // a probe
+			case e.Method == http.MethodHead && redirected[s.gate.URL+e.Path]: // a redirect that is looked at afterwards: five a second at most
+			default:
 				t.Errorf("the proxy asked %s for %s %s", s.name, e.Method, e.Path)
 			}
 		}
 	}
 	for _, e := range w.front.take() {
-		if strings.HasPrefix(e.Agent, "oci-proxy") && e.Path != "/v2/" {
+		// Probes read manifests and blobs by digest; nothing else is asked, and nobody whether he holds something.
+		if strings.HasPrefix(e.Agent, "oci-proxy") && (e.Method != http.MethodGet || !strings.Contains(e.Path, "sha256:") && e.Path != "/v2/") {
 			t.Errorf("the proxy asked the registry for %s %s", e.Method, e.Path)
 		}
 	}
