@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -41,10 +42,10 @@ func TestFullDisk(t *testing.T) {
 			}
 		}
 		o, heaps := newOrigin(), three()
-		full := 0
+		var full atomic.Int32
 		e := engine(t, o, Options{Observe: func(ev Event) {
 			if ev.Kind == Full {
-				full++
+				full.Add(1)
 			}
 		}}, heaps...)
 		limit(2 << 20)
@@ -69,8 +70,9 @@ func TestFullDisk(t *testing.T) {
 		if d := time.Since(start); d < fullFor-time.Second || d > 2*fullFor {
 			t.Errorf("tried again after %s", d)
 		}
-		if s := e.Stats(); full != 1 || s.Disk != 0 {
-			t.Errorf("%d events, %d bytes taken", full, s.Disk)
+		synctest.Wait()
+		if s := e.Stats(); full.Load() != 1 || s.Disk != 0 {
+			t.Errorf("%d events, %d bytes taken", full.Load(), s.Disk)
 		}
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -102,10 +103,10 @@ func TestTrip(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, heaps := newOrigin(), three()
 		heaps[2].fault = faults("head", -1, false, fmt.Errorf("head: %w", store.ErrDenied))
-		var tripped int
+		var tripped atomic.Int32
 		e := engine(t, o, Options{Observe: func(ev Event) {
 			if ev.Kind == Tripped {
-				tripped++
+				tripped.Add(1)
 			}
 		}}, heaps...)
 		var last map[int]Result
@@ -118,8 +119,9 @@ func TestTrip(t *testing.T) {
 		if !errors.Is(last[2].Err, store.ErrDenied) {
 			t.Errorf("the error %q does not say why", last[2].Err)
 		}
-		if n := heaps[2].count("head"); n != 5 || tripped != 1 || e.Stats().Targets[2].TrippedBy == nil {
-			t.Errorf("%d requests, %d events, %v", n, tripped, e.Stats().Targets[2].TrippedBy)
+		synctest.Wait()
+		if n := heaps[2].count("head"); n != 5 || tripped.Load() != 1 || e.Stats().Targets[2].TrippedBy == nil {
+			t.Errorf("%d requests, %d events, %v", n, tripped.Load(), e.Stats().Targets[2].TrippedBy)
 		}
 		heaps[2].fault = nil
 		e.Reset()
