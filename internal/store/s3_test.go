@@ -1,0 +1,66 @@
+package store
+
+import (
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+)
+
+func TestWholeSHA256(t *testing.T) {
+	const sum = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
+	for _, c := range []struct {
+		sum  string
+		kind types.ChecksumType
+		want string
+	}{
+		{sum, "", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
+		{sum, types.ChecksumTypeFullObject, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
+		{sum, types.ChecksumTypeComposite, ""},
+		{sum + "-3", "", ""},
+		{sum + "-3", types.ChecksumTypeComposite, ""},
+		{"AAAA", "", ""},
+		{"", "", ""},
+	} {
+		if got := wholeSHA256(&c.sum, c.kind); got != c.want {
+			t.Errorf("%q %q: %q, want %q", c.sum, c.kind, got, c.want)
+		}
+	}
+	if got := wholeSHA256(nil, ""); got != "" {
+		t.Errorf("none: %q", got)
+	}
+}
+
+func TestPartSize(t *testing.T) {
+	b := &s3Bucket{partSize: minPart}
+	const mib = 1 << 20
+	for _, c := range []struct{ size, want int64 }{
+		{17 * mib, 16 * mib},
+		{9000 * 16 * mib, 16 * mib},
+		{9000*16*mib + 1, 17 * mib},
+		{5 << 40, 583 * mib}, // the largest object of S3
+	} {
+		got := b.partSizeOf(c.size)
+		if parts := (c.size + got - 1) / got; got != c.want || parts > 10_000 {
+			t.Errorf("%d bytes: %d parts of %d, want parts of %d", c.size, parts, got, c.want)
+		}
+	}
+}
+
+func TestRangeTotal(t *testing.T) {
+	for text, want := range map[string]int64{"bytes 5-9/100": 100, "bytes 0-9/100": -1, "bytes 5-9/*": -1, "": -1, "bytes 55-9/3": -1} {
+		got, err := rangeTotal(text, 5)
+		if err != nil {
+			got = -1
+		}
+		if got != want {
+			t.Errorf("%q: %d, %v, want %d", text, got, err, want)
+		}
+	}
+}
+
+func TestEscapeKey(t *testing.T) {
+	const key, want = "a/sha256:0 +%ä", "a/sha256%3A0%20%2B%25%C3%A4"
+	if got := escapeKey(key); got != want {
+		t.Errorf("%q: %q, want %q", key, got, want)
+	}
+}
