@@ -1,8 +1,7 @@
 package main
 
 import (
-	"io"
-	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -22,7 +21,7 @@ import (
 // pushed is the command images NAME REPOSITORY TEXT… starts a registry, puts its URL into NAME, and pushes an image into the repository whose layers
 // are the texts; the digest of the N-th layer is put into NAME_N.
 func pushed(ts *testscript.TestScript, _ bool, args []string) {
-	srv := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	srv := httptest.NewServer(registry.New(registry.Logger(slog.NewLogLogger(slog.DiscardHandler, slog.LevelError))))
 	ts.Defer(srv.Close)
 	ts.Setenv(args[0], srv.URL)
 	var img v1.Image = empty.Image
