@@ -9,13 +9,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"ociproxy/internal/clientip"
 	"ociproxy/internal/config"
 	"ociproxy/internal/existence"
 	"ociproxy/internal/metrics"
+	"ociproxy/internal/mirror"
 	"ociproxy/internal/route"
 )
 
@@ -117,17 +117,25 @@ func TestMakeTargets(t *testing.T) {
 	}
 }
 
-// defined are the names of the program's own metrics.
-func defined(t *testing.T) []string {
-	t.Helper()
+// served are the descriptions of the server's own metrics.
+func served() []*prometheus.Desc {
 	ch := make(chan *prometheus.Desc)
 	go func() {
 		defer close(ch)
 		metrics.New("test").Registry.Describe(ch)
 	}()
+	var all []*prometheus.Desc
+	for d := range ch {
+		all = append(all, d)
+	}
+	return all
+}
+
+// defined are the names of metrics.
+func defined(descriptions []*prometheus.Desc) []string {
 	name := regexp.MustCompile(`fqName: "(ociproxy_[a-z0-9_]+)"`)
 	var all []string
-	for d := range ch {
+	for _, d := range descriptions {
 		if m := name.FindStringSubmatch(d.String()); m != nil {
 			all = append(all, m[1])
 		}
@@ -151,15 +159,30 @@ func named(text string) []string {
 	return slices.Compact(all)
 }
 
-// TestMetrics: operations.md explains every metric of the program and no other; other pages name none that is not there.
+// explains is where the metrics of each program have a row; all of them, and no other below a name they share.
+var explains = []struct {
+	page, prefix string
+	metrics      []*prometheus.Desc
+}{
+	{"docs/operations.md", "ociproxy_", served()},
+	{"docs/mirroring.md", "ociproxy_mirror_", mirror.Metrics()},
+}
+
+// TestMetrics: each program's page explains every metric of it; no page names one that is not there.
 func TestMetrics(t *testing.T) {
-	want := defined(t)
-	if diff := cmp.Diff(want, named(read(t, "docs/operations.md"))); diff != "" {
-		t.Errorf("metrics of the program, and of docs/operations.md (-want +got):\n%s", diff)
+	var all []string
+	for _, e := range explains {
+		want, got := defined(e.metrics), named(read(t, e.page))
+		all = append(all, want...)
+		for _, metric := range want {
+			if !strings.HasPrefix(metric, e.prefix) || !slices.Contains(got, metric) {
+				t.Errorf("%s does not explain %s", e.page, metric)
+			}
+		}
 	}
 	for _, name := range append(pages(t), "deploy/prometheus/alerts.yaml") {
 		for _, metric := range named(read(t, name)) {
-			if !slices.Contains(want, metric) {
+			if !slices.Contains(all, metric) {
 				t.Errorf("%s: no metric %s", name, metric)
 			}
 		}

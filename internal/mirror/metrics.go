@@ -74,12 +74,17 @@ func newRegistry(w *watch) *prometheus.Registry {
 	return r
 }
 
-// Describe implements [prometheus.Collector].
-func (w *watch) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{
+// Metrics are all metrics of a loop.
+func Metrics() []*prometheus.Desc {
+	return []*prometheus.Desc{
 		passesDesc, errorsDesc, blobsDesc, bytesDesc, readDesc, askedDesc, slowedDesc, lagDesc, oldestDesc, lateDesc, faultDesc, imagesDesc,
 		tookDesc, endedDesc, goodDesc, runsDesc,
-	} {
+	}
+}
+
+// Describe implements [prometheus.Collector].
+func (w *watch) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range Metrics() {
 		out <- d
 	}
 }
