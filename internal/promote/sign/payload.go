@@ -1,0 +1,98 @@
+package sign
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+
+	"github.com/sigstore/sigstore/pkg/signature/dsse"
+	"github.com/sigstore/sigstore/pkg/signature/payload"
+
+	"ociproxy/internal/oci"
+)
+
+// Media types and names of cosign and sigstore.
+const (
+	simpleSigning = "application/vnd.dev.cosign.simplesigning.v1+json"
+	sigAnnotation = "dev.cosignproject.cosign/signature"
+	dsseEnvelope  = "application/vnd.dsse.envelope.v1+json" // a layer of attestations
+	bundlePrefix  = "application/vnd.dev.sigstore.bundle."  // v0.3+json and later ones
+	inToto        = "application/vnd.in-toto+json"
+)
+
+// simple is the text that is signed: its bytes depend on nothing else, and are those that cosign writes.
+func simple(identity string, d oci.Digest) ([]byte, error) {
+	return json.Marshal(payload.SimpleContainerImage{
+		Critical: payload.Critical{
+			Identity: payload.Identity{DockerReference: identity},
+			Image:    payload.Image{DockerManifestDigest: d.String()},
+			Type:     payload.CosignSignatureType,
+		},
+	})
+}
+
+// errOther: what was signed is about something else.
+var errOther = errors.New("it is about another image")
+
+// aboutSimple says whether a signed text is about an image under exactly this identity.
+func aboutSimple(text []byte, identity string, d oci.Digest) error {
+	var p payload.SimpleContainerImage
+	if err := json.Unmarshal(text, &p); err != nil {
+		return err
+	}
+	c := p.Critical
+	if c.Type != payload.CosignSignatureType || c.Image.DockerManifestDigest != d.String() || c.Identity.DockerReference != identity {
+		return errOther
+	}
+	return nil
+}
+
+// statement is what matters of an in-toto statement.
+type statement struct {
+	Type    string `json:"_type"`
+	Subject []struct {
+		Digest map[string]string `json:"digest"`
+	} `json:"subject"`
+	PredicateType string `json:"predicateType"`
+}
+
+// vouches are the predicates that say where an image comes from. Others, a list of its faults for example, may be signed by a
+// trusted key without anybody having approved the image.
+var vouches = map[string]bool{
+	"https://sigstore.dev/cosign/sign/v1": true, // a plain signature
+	"https://slsa.dev/provenance/v0.2":    true,
+	"https://slsa.dev/provenance/v1":      true,
+}
+
+// aboutStatement says whether a signed text vouches for an image. It names no repository: the digest alone counts.
+func aboutStatement(text []byte, d oci.Digest) error {
+	var s statement
+	if err := json.Unmarshal(text, &s); err != nil {
+		return err
+	}
+	if (s.Type == "https://in-toto.io/Statement/v1" || s.Type == "https://in-toto.io/Statement/v0.1") && vouches[s.PredicateType] {
+		for _, subject := range s.Subject {
+			if subject.Digest[d.Algorithm()] == d.Hex() {
+				return nil
+			}
+		}
+	}
+	return errOther
+}
+
+// opened returns the text in a DSSE envelope that one of the keys signed.
+func (k Keys) opened(envelope []byte) (text []byte, ok bool) {
+	for _, key := range k {
+		v := dsse.WrapVerifier(key, dsse.WithExpectedPayloadType(inToto), dsse.WithDecodedPayload(&text))
+		if v.VerifySignature(bytes.NewReader(envelope), nil) == nil {
+			return text, true
+		}
+	}
+	return nil, false
+}
+
+// bundle is what matters of a sigstore bundle.
+type bundle struct {
+	MediaType string          `json:"mediaType"`
+	Envelope  json.RawMessage `json:"dsseEnvelope"`
+}

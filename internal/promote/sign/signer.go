@@ -1,0 +1,146 @@
+package sign
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	digest "github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"ociproxy/internal/oci"
+	"ociproxy/internal/registry"
+)
+
+// tries bounds how often a list of signatures is changed again because somebody else did at the same time.
+const tries = 4
+
+// Signer signs images with one key. It may be used by several goroutines, and by several machines at once.
+type Signer struct {
+	Key      *PrivateKey
+	Identity Identity // what signatures call the image; nil: where it lies
+}
+
+// Ensure is an [Ensure]. An image that has a signature of this key with the same text is left alone: that takes one request.
+// Otherwise the signature is added to the list under [SignatureTag], whose others stay, and read back.
+func (s *Signer) Ensure(ctx context.Context, reg *registry.Registry, repo string, d oci.Digest) (made bool, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("sign %s/%s@%s: %w", reg, repo, d, err)
+		}
+	}()
+	if d.Algorithm() != "sha256" {
+		return false, ErrUnsupported
+	}
+	text, err := simple(s.Identity.of(reg, repo), d)
+	if err != nil {
+		return false, err
+	}
+	layer := ocispec.Descriptor{MediaType: simpleSigning, Digest: digest.FromBytes(text), Size: int64(len(text))}
+	for range tries {
+		list, err := readList(ctx, reg, repo, SignatureTag(d))
+		if err != nil {
+			return false, err
+		}
+		if s.in(list, layer.Digest, text) {
+			return made, nil
+		}
+		if layer.Annotations == nil {
+			sig, err := s.Key.sign(text)
+			if err != nil {
+				return false, err
+			}
+			layer.Annotations = map[string]string{sigAnnotation: base64.StdEncoding.EncodeToString(sig)}
+			if err := push(ctx, reg, repo, text); err != nil {
+				return false, err
+			}
+		}
+		made = true
+		if err := list.add(ctx, reg, repo, SignatureTag(d), layer); err != nil && !errors.Is(err, registry.ErrExists) {
+			return false, err
+		}
+		// Registries have no compare-and-swap for tags: what is there now is looked at again.
+	}
+	return false, ErrContended
+}
+
+// in says whether a list has our signature of a text.
+func (s *Signer) in(list *list, of digest.Digest, text []byte) bool {
+	for _, l := range list.manifest.Layers {
+		if l.MediaType != simpleSigning || l.Digest != of {
+			continue
+		}
+		if sig, err := base64.StdEncoding.DecodeString(l.Annotations[sigAnnotation]); err == nil && s.Key.Public().signed(text, sig) {
+			return true
+		}
+	}
+	return false
+}
+
+// list is the image whose layers are signatures.
+type list struct {
+	manifest ocispec.Manifest
+	exists   bool
+}
+
+func readList(ctx context.Context, reg *registry.Registry, repo, tag string) (*list, error) {
+	m, err := reg.Manifest(ctx, repo, tag)
+	if errors.Is(err, registry.ErrNotFound) {
+		return &list{manifest: ocispec.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest}}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	l := &list{exists: true}
+	if err := json.Unmarshal(m.Raw, &l.manifest); err != nil || m.Children() != nil || len(l.manifest.Layers) == 0 {
+		return nil, fmt.Errorf("%w: %s is %s", ErrForeign, tag, m.MediaType)
+	}
+	if l.manifest.MediaType == "" {
+		l.manifest.MediaType = m.MediaType
+	}
+	return l, nil
+}
+
+// add puts the list with one more layer under its tag. What it refers to must be there, but for the config, which lists the layers.
+func (l *list) add(ctx context.Context, reg *registry.Registry, repo, tag string, layer ocispec.Descriptor) error {
+	m := l.manifest
+	m.Layers = append(m.Layers[:len(m.Layers):len(m.Layers)], layer)
+	config := ocispec.Image{RootFS: ocispec.RootFS{Type: "layers"}}
+	for _, layer := range m.Layers {
+		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, layer.Digest)
+	}
+	raw, err := json.Marshal(config)
+	if err != nil {
+		return err
+	}
+	if err := push(ctx, reg, repo, raw); err != nil {
+		return err
+	}
+	m.Config = ocispec.Descriptor{MediaType: ocispec.MediaTypeImageConfig, Digest: digest.FromBytes(raw), Size: int64(len(raw))}
+	if raw, err = json.Marshal(m); err != nil {
+		return err
+	}
+	parsed, err := registry.ParseManifest(raw, m.MediaType)
+	if err != nil {
+		return err
+	}
+	_, err = reg.PutManifest(ctx, repo, tag, parsed, registry.PutOptions{IfNoneMatch: !l.exists})
+	return err
+}
+
+// push sends a small blob that is not there yet.
+func push(ctx context.Context, reg *registry.Registry, repo string, raw []byte) error {
+	d, err := oci.ParseDigest(digest.FromBytes(raw).String())
+	if err != nil {
+		return err
+	}
+	_, err = reg.StatBlob(ctx, repo, d)
+	if errors.Is(err, registry.ErrNotFound) {
+		return reg.PushBlob(ctx, repo, d, int64(len(raw)), bytes.NewReader(raw))
+	}
+	return err
+}
