@@ -11,6 +11,8 @@ import (
 	"io"
 	"strings"
 
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
 	"ociproxy/internal/oci"
 	"ociproxy/internal/registry"
 )
@@ -45,7 +47,7 @@ func Verify(ctx context.Context, reg *registry.Registry, repo string, d oci.Dige
 			if err != nil {
 				return fmt.Errorf("verify %s: %w", c, err)
 			}
-			if ok, err := c.any(ctx, m.Blobs(), list.look); ok || err != nil {
+			if ok, err := c.any(ctx, layers(m), list.look); ok || err != nil {
 				return err
 			}
 		}
@@ -128,14 +130,15 @@ func (c *check) attestation(ctx context.Context, layer registry.Descriptor) (boo
 
 // referrer looks at a manifest that refers to the image.
 func (c *check) referrer(ctx context.Context, ref registry.Descriptor) (bool, error) {
-	if !strings.HasPrefix(ref.ArtifactType, bundlePrefix) {
+	// Some registries say the type of the config instead, which is empty, or nothing.
+	if t := ref.ArtifactType; !strings.HasPrefix(t, bundlePrefix) && t != ocispec.MediaTypeEmptyJSON && t != "" {
 		return false, nil
 	}
 	m, err := c.reg.Manifest(ctx, c.repo, ref.Digest.String())
 	if err != nil {
 		return false, err
 	}
-	return c.any(ctx, m.Blobs(), func(ctx context.Context, layer registry.Descriptor) (bool, error) {
+	return c.any(ctx, layers(m), func(ctx context.Context, layer registry.Descriptor) (bool, error) {
 		if !strings.HasPrefix(layer.MediaType, bundlePrefix) {
 			return false, nil
 		}
@@ -163,6 +166,20 @@ func (c *check) about(err error) bool {
 		c.other++
 	}
 	return err == nil
+}
+
+// layers are those of a manifest, each as often as it is there: two signatures of one text differ in their annotations only.
+func layers(m *registry.Manifest) (out []registry.Descriptor) {
+	var parsed ocispec.Manifest
+	if json.Unmarshal(m.Raw, &parsed) != nil {
+		return nil // not the kind of manifest that has signatures
+	}
+	for _, l := range parsed.Layers {
+		if d, err := oci.ParseDigest(l.Digest.String()); err == nil {
+			out = append(out, registry.Descriptor{Digest: d, MediaType: l.MediaType, Size: l.Size, Annotations: l.Annotations})
+		}
+	}
+	return out
 }
 
 // text reads a small blob.
