@@ -9,8 +9,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
-	"io"
-	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -40,7 +39,7 @@ const repo = "team/app"
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{t: t}
-	h := ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0)), ggcr.WithReferrersSupport(true))
+	h := ggcr.New(ggcr.Logger(slog.NewLogLogger(slog.DiscardHandler, 0)), ggcr.WithReferrersSupport(true))
 	s := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if w.intercept == nil || !w.intercept(rw, r) {
 			h.ServeHTTP(rw, r)
