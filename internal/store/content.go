@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -67,7 +68,7 @@ func sum(ctx context.Context, c Content, off, n int64, w io.Writer) (sums, error
 			return sums{}, fmt.Errorf("wait for content at %d: %w", off, err)
 		}
 		if got, err := c.ReadAt(b, off); got < len(b) {
-			if err == nil || err == io.EOF {
+			if err == nil || errors.Is(err, io.EOF) {
 				err = io.ErrUnexpectedEOF
 			}
 			return sums{}, fmt.Errorf("read content at %d: %w", off, err)

@@ -172,7 +172,7 @@ func (b *files) open(ctx context.Context, f *os.File, key string, off, n int64) 
 type section struct {
 	io.Reader
 	io.Closer
-	ctx context.Context //nolint:containedctx // that of Get, which bounds the reading too
+	ctx context.Context // that of Get, which bounds the reading too
 }
 
 func (s *section) Read(p []byte) (int, error) {

@@ -31,7 +31,7 @@ func (b *files) List(ctx context.Context, prefix, after string) iter.Seq2[Attrs,
 var errStopped = errors.New("stopped")
 
 type lister struct {
-	ctx           context.Context //nolint:containedctx // lives as long as the call of List
+	ctx           context.Context // lives as long as the call of List
 	dir           string
 	prefix, after string
 	page          int

@@ -82,7 +82,7 @@ const resumeTries = 4
 // resumed is the body of an object that goes on where it broke.
 type resumed struct {
 	b         *s3Bucket
-	ctx       context.Context //nolint:containedctx // that of Get, which bounds the reading too
+	ctx       context.Context // that of Get, which bounds the reading too
 	key       string
 	version   *string
 	off, left int64 // of the next byte
@@ -97,7 +97,7 @@ func (r *resumed) Read(p []byte) (int, error) {
 		if n > 0 {
 			r.tries = 0
 		}
-		if err == io.EOF && r.left > 0 { //nolint:errorlint // readers return io.EOF itself
+		if err == io.EOF && r.left > 0 {
 			err = io.ErrUnexpectedEOF
 		}
 		// At the end an error is one of the whole: a checksum.

@@ -146,7 +146,7 @@ func (s *sent) Read(p []byte) (int, error) {
 type received struct {
 	io.ReadCloser
 	watch *watch
-	ctx   context.Context //nolint:containedctx // of the request, for the reason of its end
+	ctx   context.Context // of the request, for the reason of its end
 	moved int
 	spent time.Duration // on reading this window
 }

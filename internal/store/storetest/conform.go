@@ -114,7 +114,7 @@ func (b bucket) wantErr(t *testing.T, what string, err, want error) {
 // random is reproducible noise.
 func random(seed byte, n int) []byte {
 	data := make([]byte, n)
-	mathrand.NewChaCha8([32]byte{seed}).Read(data)
+	_, _ = mathrand.NewChaCha8([32]byte{seed}).Read(data) // never fails
 	return data
 }
 
@@ -125,8 +125,8 @@ func check(t *testing.T, b bucket) {
 	if err := b.Check(t.Context(), b.dir); err != nil {
 		t.Fatal(err)
 	}
-	for a := range b.List(t.Context(), b.dir, "") {
-		t.Errorf("Check left %s", a.Key)
+	for a, err := range b.List(t.Context(), b.dir, "") {
+		t.Errorf("Check left %s, %v", a.Key, err)
 	}
 	if b.String() == "" {
 		t.Error("a bucket without a name")

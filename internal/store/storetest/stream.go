@@ -106,7 +106,7 @@ func (s *Stream) ReadAt(p []byte, off int64) (int, error) {
 		return 0, io.EOF
 	}
 	end := min(off+int64(len(p)), s.Size())
-	if err := s.Wait(context.Background(), end); err != nil { //nolint:forbidigo // io.ReaderAt has no context
+	if err := s.Wait(context.Background(), end); err != nil { // io.ReaderAt has no context
 		return 0, err
 	}
 	n, err := bytes.NewReader(s.data).ReadAt(p, off)
