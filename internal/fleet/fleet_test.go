@@ -50,7 +50,7 @@ func blobOf(t testing.TB, text string) transfer.Blob {
 // public is the public side of a directory: wrap changes what strangers see.
 func public(t testing.TB, dir string, wrap func(http.Handler) http.Handler) string {
 	t.Helper()
-	h := http.Handler(http.FileServer(http.Dir(dir)))
+	h := http.FileServer(http.Dir(dir))
 	if wrap != nil {
 		h = wrap(h)
 	}

@@ -36,6 +36,9 @@ func (l *Loop) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
+		if ctx.Err() != nil { // both at once
+			return
+		}
 		start := time.Now()
 		r, err := l.Pass(ctx, l.watch.running)
 		l.watch.ended(r, err, time.Now())

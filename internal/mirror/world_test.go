@@ -8,7 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -43,7 +43,7 @@ type world struct {
 
 func newWorld(t testing.TB, stores int, opts ...registry.Option) *world {
 	w := &world{t: t}
-	handler := registry.New(append(opts, registry.Logger(log.New(io.Discard, "", 0)))...)
+	handler := registry.New(append(opts, registry.Logger(slog.NewLogLogger(slog.DiscardHandler, 0)))...)
 	w.source = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		w.mu.Lock()
 		w.log = append(w.log, r.Method+" "+r.URL.Path)
