@@ -8,12 +8,16 @@ import (
 	"time"
 
 	"ociproxy/test/containerd"
+	"ociproxy/test/ctl"
 	"ociproxy/test/dockerregistry"
+	"ociproxy/test/gate"
 	"ociproxy/test/hop"
 	"ociproxy/test/image"
 	"ociproxy/test/parts"
 	"ociproxy/test/proxy"
 	"ociproxy/test/registry"
+	"ociproxy/test/shop"
+	"ociproxy/test/source"
 )
 
 // TestSlowOnePass fills three versitygw, MinIO, fake-gcs-server and Azurite from 300 images in one pass; then the proxy
@@ -21,50 +25,50 @@ import (
 func TestSlowOnePass(t *testing.T) {
 	parts.Slow(t)
 	r := registry.Start(t)
-	src := newSource(r.Addr, prefix)
-	src.fill(t, shape{images: 300, repos: 25, seed: 2, smallest: 10 << 10, largest: 3 << 20, big: []int64{300 << 20, 64 << 20, 64 << 20, 33 << 20, 20 << 20}})
+	src := source.New(r.Addr, prefix)
+	src.Fill(t, source.Shape{Images: 300, Repos: 25, Seed: 2, Smallest: 10 << 10, Largest: 3 << 20, Big: []int64{300 << 20, 64 << 20, 64 << 20, 33 << 20, 20 << 20}})
 	img := image.New(t, 77, 30<<10, 200<<10, 5<<20)
 	img.Push(t, r.Addr, prefix+"library/app", "v1")
 	for _, arch := range img.Arch {
 		for _, b := range arch.Blobs {
-			src.blobs[b.Digest] = b.Size
+			src.Blobs[b.Digest] = b.Size
 		}
 	}
-	servers := startS3(t, "us-east-1", "eu-central-1", "ap-south-1")
-	shops := append(servers.shops(t), minioShop(t), gcsShop(t), azureShop(t))
-	front := newGate(t, r.Addr)
+	servers := shop.StartS3(t, "us-east-1", "eu-central-1", "ap-south-1")
+	shops := append(servers.Shops(t), shop.Minio(t), shop.GCS(t), shop.Azure(t))
+	front := gate.New(t, r.Addr)
 	w := newWorld(t, r, src, front, shops, nil)
 	first := w.mirror(t)
 	read, requests := w.reads()
 	for digest, n := range read {
-		if n != src.blobs[digest] {
-			t.Errorf("%s was read %d bytes, it has %d", digest, n, src.blobs[digest])
+		if n != src.Blobs[digest] {
+			t.Errorf("%s was read %d bytes, it has %d", digest, n, src.Blobs[digest])
 		}
 	}
-	unique := src.unique()
-	t.Logf("%d blobs, %d bytes to %v: source sent %.4f of that in %d requests, in %v, peak %d MiB", len(src.blobs), unique, names(shops),
-		float64(sum(read))/float64(unique), requests, first.took, first.peak>>20)
-	if first.peak > 256<<20 {
-		t.Errorf("peak of resident memory %d MiB, want at most 256", first.peak>>20)
+	unique := src.Unique()
+	t.Logf("%d blobs, %d bytes to %v: source sent %.4f of that in %d requests, in %v, peak %d MiB", len(src.Blobs), unique, shop.Names(shops),
+		float64(sum(read))/float64(unique), requests, first.Took, first.Peak>>20)
+	if first.Peak > 256<<20 {
+		t.Errorf("peak of resident memory %d MiB, want at most 256", first.Peak>>20)
 	}
 	// A store that is much slower than the others loses what it is behind with, and gets it in the next pass.
-	for pass := first; pass.code != 0; {
-		if errs := decode[passReport](t, pass.stdout); !errs.onlyBehind() {
+	for pass := first; pass.Code != 0; {
+		if errs := ctl.Decode[passReport](t, pass.Stdout); !errs.onlyBehind() {
 			t.Fatalf("mirror: %v", pass)
 		}
-		t.Logf("behind: %v", decode[passReport](t, pass.stdout).Stores)
+		t.Logf("behind: %v", ctl.Decode[passReport](t, pass.Stdout).Stores)
 		pass = w.mirror(t)
 		again, _ := w.reads()
-		t.Logf("one more pass read %d blobs, %d bytes, in %v", len(again), sum(again), pass.took)
+		t.Logf("one more pass read %d blobs, %d bytes, in %v", len(again), sum(again), pass.Took)
 	}
 	w.whole(t)
 	w.reads()
 	second := w.mirror(t)
 	again, requests := w.reads()
-	if second.code != 0 || len(again) > 0 {
+	if second.Code != 0 || len(again) > 0 {
 		t.Errorf("second pass read %d blobs: %v", len(again), second)
 	}
-	t.Logf("second pass: %v, peak %d MiB, %d requests to the source\n%s", second.took, second.peak>>20, requests, second.stdout)
+	t.Logf("second pass: %v, peak %d MiB, %d requests to the source\n%s", second.Took, second.Peak>>20, requests, second.Stdout)
 	w.pulls(t, img)
 }
 
@@ -92,11 +96,11 @@ func (w *world) pulls(t *testing.T, img *image.Image) {
 	}
 	c := w.config.With(proxy.Map{"ranges": proxy.Map{"overrides": overrides}})
 	for _, s := range w.shops {
-		if s.gate != nil {
-			s.gate.take()
+		if s.Gate != nil {
+			s.Gate.Take()
 		}
 	}
-	w.front.take()
+	w.front.Take()
 	p := proxy.Start(t, c)
 	redirected := map[string]bool{}
 	daemon := containerd.Start(t, 1)
@@ -123,20 +127,20 @@ func (w *world) pulls(t *testing.T, img *image.Image) {
 		}
 	}
 	for _, s := range w.shops {
-		if s.gate == nil {
+		if s.Gate == nil {
 			continue
 		}
-		for _, e := range s.gate.take() {
+		for _, e := range s.Gate.Take() {
 			switch inventory := strings.Contains(e.Path, "/inventory/"); {
 			case !strings.HasPrefix(e.Agent, "oci-proxy") || inventory:
 			case e.Method == http.MethodGet: // a probe
-			case e.Method == http.MethodHead && redirected[s.gate.URL+e.Path]: // a redirect that is looked at afterwards: five a second at most
+			case e.Method == http.MethodHead && redirected[s.Gate.URL+e.Path]: // a redirect that is looked at afterwards: five a second at most
 			default:
-				t.Errorf("the proxy asked %s for %s %s", s.name, e.Method, e.Path)
+				t.Errorf("the proxy asked %s for %s %s", s.Name, e.Method, e.Path)
 			}
 		}
 	}
-	for _, e := range w.front.take() {
+	for _, e := range w.front.Take() {
 		// Probes read manifests and blobs by digest; nothing else is asked, and nobody whether he holds something.
 		if strings.HasPrefix(e.Agent, "oci-proxy") && (e.Method != http.MethodGet || !strings.Contains(e.Path, "sha256:") && e.Path != "/v2/") {
 			t.Errorf("the proxy asked the registry for %s %s", e.Method, e.Path)
@@ -148,22 +152,22 @@ func (w *world) pulls(t *testing.T, img *image.Image) {
 func TestSlowHuge(t *testing.T) {
 	parts.Slow(t)
 	r := registry.Start(t)
-	src := newSource(r.Addr, prefix)
-	src.client.Timeout = 0
+	src := source.New(r.Addr, prefix)
+	src.Client.Timeout = 0
 	const size = 6 << 30
-	huge := newBlob(3, size, "sha256")
-	if _, err := src.image("library/huge", "v1", 1, false, newBlob(4, 40<<10, "sha256"), huge); err != nil {
+	huge := source.NewBlob(3, size, "sha256")
+	if _, err := src.Image("library/huge", "v1", 1, false, source.NewBlob(4, 40<<10, "sha256"), huge); err != nil {
 		t.Fatal(err)
 	}
-	w := newWorld(t, r, src, newGate(t, r.Addr), startS3(t, "us-east-1").shops(t), nil)
+	w := newWorld(t, r, src, gate.New(t, r.Addr), shop.StartS3(t, "us-east-1").Shops(t), nil)
 	pass := w.mirror(t)
-	if pass.code != 0 {
+	if pass.Code != 0 {
 		t.Fatalf("mirror: %v", pass)
 	}
 	read, _ := w.reads()
-	t.Logf("%d bytes in %v, %.0f MB/s, peak %d MiB; source sent %d", src.unique(), pass.took.Round(time.Second), float64(src.unique())/1e6/pass.took.Seconds(), pass.peak>>20, sum(read))
-	if pass.peak > 256<<20 {
-		t.Errorf("peak of resident memory %d MiB, want at most 256", pass.peak>>20)
+	t.Logf("%d bytes in %v, %.0f MB/s, peak %d MiB; source sent %d", src.Unique(), pass.Took.Round(time.Second), float64(src.Unique())/1e6/pass.Took.Seconds(), pass.Peak>>20, sum(read))
+	if pass.Peak > 256<<20 {
+		t.Errorf("peak of resident memory %d MiB, want at most 256", pass.Peak>>20)
 	}
 	if read[huge.Digest] != size {
 		t.Errorf("read %d bytes, it has %d", read[huge.Digest], size)
@@ -174,14 +178,14 @@ func TestSlowHuge(t *testing.T) {
 // TestSchema1 mirrors the blobs of an image that docker-registry 2.8 has as schema 1.
 func TestSchema1(t *testing.T) {
 	r := dockerregistry.Start(t)
-	src := newSource(r.Addr, prefix)
-	layers := []blob{newBlob(1, 30<<10, "sha256"), newBlob(2, 70<<10, "sha256")}
-	if _, err := src.image("library/old", "v2", 1, true, layers...); err != nil {
+	src := source.New(r.Addr, prefix)
+	layers := []source.Blob{source.NewBlob(1, 30<<10, "sha256"), source.NewBlob(2, 70<<10, "sha256")}
+	if _, err := src.Image("library/old", "v2", 1, true, layers...); err != nil {
 		t.Fatal(err)
 	}
 	r.Degrade(t, prefix+"library/old", "v2", "v1")
-	w := newWorld(t, nil, src, newGate(t, r.Addr), startS3(t, "us-east-1").shops(t), nil)
-	if pass := w.mirror(t); pass.code != 0 {
+	w := newWorld(t, nil, src, gate.New(t, r.Addr), shop.StartS3(t, "us-east-1").Shops(t), nil)
+	if pass := w.mirror(t); pass.Code != 0 {
 		t.Fatalf("mirror: %v", pass)
 	}
 	w.whole(t)

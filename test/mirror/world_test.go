@@ -1,132 +1,49 @@
 package mirror
 
 import (
-	"bytes"
-	"encoding/json"
-	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
-	"ociproxy/test/azure"
-	"ociproxy/test/gcs"
-	"ociproxy/test/minio"
+	"ociproxy/test/ctl"
+	"ociproxy/test/gate"
 	"ociproxy/test/proxy"
 	"ociproxy/test/registry"
-	"ociproxy/test/s3"
+	"ociproxy/test/shop"
+	"ociproxy/test/source"
 )
 
 // prefix is what the source puts before the repositories' names.
 const prefix = "project/images/"
 
-// emptyObject is the blob that a mirror probes stores with.
-const emptyObject = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
-
-// shop is one store of a world.
-type shop struct {
-	name, place string
-	serves      []string
-	bucket      string // as the configuration names it
-	base        string // of its public URLs; ends in "/"
-	gate        *gate  // nil: none
-	server      *s3.Store
-	s3bucket    string
-}
-
-func (s *shop) url(digest string) string {
-	return s.base + "containers/images/" + digest
-}
-
-// Servers are shared by the worlds of one test; each world has buckets of its own.
-type servers struct {
-	s3    []*s3.Store
-	gates []*gate
-	n     int
-}
-
-// startS3 starts versitygw, each behind a gate.
-func startS3(t testing.TB, regions ...string) *servers {
-	t.Helper()
-	g := &servers{}
-	for _, region := range regions {
-		s := s3.Start(t, region)
-		g.s3 = append(g.s3, s)
-		g.gates = append(g.gates, newGate(t, s.Backend()))
-	}
-	return g
-}
-
-// shops makes a new bucket in each server.
-func (g *servers) shops(t testing.TB) []*shop {
-	t.Helper()
-	g.n++
-	name := fmt.Sprintf("bucket-%d", g.n)
-	var out []*shop
-	for i, s := range g.s3 {
-		s.Make(t, name)
-		out = append(out, &shop{name: "s3-" + s.Region, place: "aws/" + s.Region, serves: []string{"aws"}, server: s, s3bucket: name,
-			gate: g.gates[i], base: g.gates[i].URL + "/" + name + "/",
-			bucket: fmt.Sprintf("s3://%s?region=%s&pathStyle=true&endpoint=%s", name, s.Region, g.gates[i].URL)})
-	}
-	return out
-}
-
-func minioShop(t testing.TB) *shop {
-	t.Helper()
-	s := minio.Start(t, "eu-west-3")
-	return &shop{name: "minio", place: "aws/eu-west-3", serves: []string{"aws"}, bucket: s.BucketURL(minio.Bucket), base: s.URL + "/" + minio.Bucket + "/"}
-}
-
-func gcsShop(t testing.TB) *shop {
-	t.Helper()
-	s := gcs.Start(t, "europe-west1")
-	return &shop{name: "gcs", place: "gcp/europe-west1", serves: []string{"gcp"}, bucket: s.BucketURL(gcs.Bucket), base: s.URL + "/" + gcs.Bucket + "/"}
-}
-
-func azureShop(t testing.TB) *shop {
-	t.Helper()
-	s := azure.Start(t)
-	return &shop{name: "azure", place: "azure/westeurope", serves: []string{"azure", "internet"}, bucket: s.BucketURL(azure.Container), base: s.URL + "/" + azure.Container + "/"}
-}
-
-// environment has the credentials of all stores.
-var environment = []string{"AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test-secret", "AZURE_STORAGE_KEY=" + azure.Key}
-
 // world is a source, some stores and a configuration.
 type world struct {
 	registry *registry.Registry
-	front    *gate // of the registry
-	source   *source
-	shops    []*shop
+	front    *gate.Gate // of the registry
+	source   *source.Source
+	shops    []*shop.Shop
 	config   proxy.Config
 	file     string
 	spool    string
 }
 
 // newWorld makes a world of a registry that may be shared, and shops. More keys of the mirror stanza may be set.
-func newWorld(t testing.TB, r *registry.Registry, src *source, front *gate, shops []*shop, more proxy.Map) *world {
+func newWorld(t testing.TB, r *registry.Registry, src *source.Source, front *gate.Gate, shops []*shop.Shop, more proxy.Map) *world {
 	t.Helper()
 	w := &world{registry: r, front: front, source: src, shops: shops, file: filepath.Join(t.TempDir(), "config.yaml"), spool: t.TempDir()}
 	stanza := proxy.Map{"source": "us", "repositories": proxy.Map{"include": proxy.List{"/.*/"}}, "spool": proxy.Map{"dir": w.spool},
 		"requestsPerSecond": 5000}
 	maps.Copy(stanza, more)
-	var stores proxy.List
-	for _, s := range shops {
-		stores = append(stores, proxy.Map{"name": s.name, "place": s.place, "url": s.url("{digest}"), "serves": s.serves, "insecure": true,
-			"inventory": proxy.Map{"url": s.base + "inventory/", "refresh": "1s"}, "bucket": s.bucket})
-	}
 	w.config = proxy.Config{
 		"location":  "gcp/us-central1",
 		"client":    proxy.Map{"behind": proxy.Map{"header": "X-Forwarded-For", "entry": 1, "trusted": proxy.List{"127.0.0.0/8"}}},
 		"upstreams": proxy.List{proxy.Map{"name": "us", "url": front.URL, "prefix": strings.TrimSuffix(prefix, "/"), "place": "gcp/us-central1", "canonical": true, "insecure": true}},
-		"stores":    stores,
+		"stores":    shop.Configs(shops),
 		"mirror":    stanza,
 		"log":       proxy.Map{"requests": 1, "client": "full"},
 	}
@@ -136,15 +53,15 @@ func newWorld(t testing.TB, r *registry.Registry, src *source, front *gate, shop
 }
 
 // mirror makes one pass.
-func (w *world) mirror(t testing.TB, args ...string) ran {
+func (w *world) mirror(t testing.TB, args ...string) ctl.Ran {
 	t.Helper()
-	return ctl(t, 20*time.Minute, environment, append([]string{"mirror", "--config", w.file, "--once", "--output", "json"}, args...)...)
+	return ctl.Run(t, 20*time.Minute, shop.Environment, append([]string{"mirror", "--config", w.file, "--once", "--output", "json"}, args...)...)
 }
 
 // startMirror begins one pass.
-func (w *world) startMirror(t testing.TB, args ...string) *running {
+func (w *world) startMirror(t testing.TB, args ...string) *ctl.Running {
 	t.Helper()
-	return start(t, environment, append([]string{"mirror", "--config", w.file, "--once", "--output", "json"}, args...)...)
+	return ctl.Start(t, shop.Environment, append([]string{"mirror", "--config", w.file, "--once", "--output", "json"}, args...)...)
 }
 
 // report is what the tests read of an audit's JSON document.
@@ -172,15 +89,15 @@ type report struct {
 	ExitCode int
 }
 
-func (w *world) audit(t testing.TB, args ...string) (report, ran) {
+func (w *world) audit(t testing.TB, args ...string) (report, ctl.Ran) {
 	t.Helper()
-	r := ctl(t, 20*time.Minute, environment, append([]string{"audit", "--config", w.file, "--output", "json"}, args...)...)
-	if r.stdout == "" {
+	r := ctl.Run(t, 20*time.Minute, shop.Environment, append([]string{"audit", "--config", w.file, "--output", "json"}, args...)...)
+	if r.Stdout == "" {
 		t.Fatalf("audit %v: %v", args, r)
 	}
-	out := decode[report](t, r.stdout)
-	if out.ExitCode != r.code {
-		t.Errorf("audit says exit code %d and ends with %d", out.ExitCode, r.code)
+	out := ctl.Decode[report](t, r.Stdout)
+	if out.ExitCode != r.Code {
+		t.Errorf("audit says exit code %d and ends with %d", out.ExitCode, r.Code)
 	}
 	return out, r
 }
@@ -190,12 +107,10 @@ func (w *world) audit(t testing.TB, args ...string) (report, ran) {
 func (w *world) whole(t testing.TB) {
 	t.Helper()
 	found, ended := w.audit(t, "--deep")
-	if ended.code != 0 {
+	if ended.Code != 0 {
 		t.Errorf("audit --deep: %v", ended)
 	}
-	w.source.mu.Lock()
-	blobs := maps.Clone(w.source.blobs)
-	w.source.mu.Unlock()
+	blobs := w.source.Blobs
 	if found.Source.Blobs != int64(len(blobs)) {
 		t.Errorf("audit --deep knows %d blobs, pushed were %d", found.Source.Blobs, len(blobs))
 	}
@@ -211,72 +126,29 @@ func (w *world) oracle(t testing.TB, blobs map[string]int64) {
 		var g errgroup.Group
 		g.SetLimit(4)
 		for digest, size := range blobs {
-			g.Go(func() error { return s.check(client, digest, size) })
+			g.Go(func() error { return s.Check(client, digest, size) })
 		}
 		if err := g.Wait(); err != nil {
-			t.Errorf("%s: %v", s.name, err)
+			t.Errorf("%s: %v", s.Name, err)
 		}
-		held := s.inventory(t)
+		held := s.Inventory(t)
 		for digest, size := range blobs {
 			if held[digest] != size {
-				t.Errorf("%s: the inventory says %d bytes of %s, want %d", s.name, held[digest], digest, size)
+				t.Errorf("%s: the inventory says %d bytes of %s, want %d", s.Name, held[digest], digest, size)
 			}
 		}
 		for digest := range held {
-			if _, ok := blobs[digest]; !ok && digest != emptyObject {
-				t.Errorf("%s: the inventory has %s, which nobody pushed", s.name, digest)
+			if _, ok := blobs[digest]; !ok && digest != shop.EmptyObject {
+				t.Errorf("%s: the inventory has %s, which nobody pushed", s.Name, digest)
 			}
 		}
 	}
-}
-
-func (s *shop) check(client *http.Client, digest string, size int64) error {
-	resp, err := client.Get(s.url(digest))
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Encoding") != "" {
-		return fmt.Errorf("GET %s: %s, encoding %q", s.url(digest), resp.Status, resp.Header.Get("Content-Encoding"))
-	}
-	algorithm, _, _ := strings.Cut(digest, ":")
-	h := hasher(algorithm)
-	n, err := io.Copy(h, resp.Body)
-	if err != nil {
-		return fmt.Errorf("GET %s: %w", s.url(digest), err)
-	}
-	if got := fmt.Sprintf("%s:%x", algorithm, h.Sum(nil)); n != size || got != digest {
-		return fmt.Errorf("GET %s: %d bytes of %s, want %d", s.url(digest), n, got, size)
-	}
-	return nil
-}
-
-// inventory is what a store publishes.
-func (s *shop) inventory(t testing.TB) map[string]int64 {
-	t.Helper()
-	r := ctl(t, time.Minute, nil, "inventory", "export", s.base+"inventory/")
-	if r.code != 0 {
-		t.Fatalf("inventory export: %v", r)
-	}
-	held := map[string]int64{}
-	lines := json.NewDecoder(bytes.NewBufferString(r.stdout))
-	for lines.More() {
-		var line struct {
-			Digest string
-			Size   int64
-		}
-		if err := lines.Decode(&line); err != nil {
-			t.Fatal(err)
-		}
-		held[line.Digest] = line.Size
-	}
-	return held
 }
 
 // reads are the bytes of blobs that the source sent, by digest, since the last call: what the gate before it let pass.
 func (w *world) reads() (bytes map[string]int64, requests int) {
 	bytes = map[string]int64{}
-	for _, e := range w.front.take() {
+	for _, e := range w.front.Take() {
 		requests++
 		if _, digest, ok := strings.Cut(e.Path, "/blobs/"); ok && e.Method == http.MethodGet && e.Status < 300 {
 			bytes[digest] += e.Sent
@@ -290,13 +162,4 @@ func sum(m map[string]int64) (n int64) {
 		n += v
 	}
 	return n
-}
-
-func names(shops []*shop) []string {
-	var out []string
-	for _, s := range shops {
-		out = append(out, s.name)
-	}
-	slices.Sort(out)
-	return out
 }

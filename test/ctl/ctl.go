@@ -1,4 +1,7 @@
-package mirror
+// Package ctl builds and runs oci-proxyctl.
+//
+// It knows processes: their ends, their output, the memory they took. It must not know what commands do.
+package ctl
 
 import (
 	"bytes"
@@ -30,8 +33,8 @@ var build = sync.OnceValues(func() (string, error) {
 	return file, nil
 })
 
-// binary is the built oci-proxyctl; $OCIPROXYCTL_BINARY names one that was built before.
-func binary(t testing.TB) string {
+// Binary is the built oci-proxyctl; $OCIPROXYCTL_BINARY names one that was built before.
+func Binary(t testing.TB) string {
 	t.Helper()
 	if file := os.Getenv("OCIPROXYCTL_BINARY"); file != "" {
 		return file
@@ -43,16 +46,16 @@ func binary(t testing.TB) string {
 	return file
 }
 
-// ran is a program that has ended.
-type ran struct {
-	code           int // -1: a signal ended it
-	stdout, stderr string
-	peak           int64 // resident memory at most, in bytes
-	took           time.Duration
+// Ran is a program that has ended.
+type Ran struct {
+	Code           int // -1: a signal ended it
+	Stdout, Stderr string
+	Peak           int64 // resident memory at most, in bytes
+	Took           time.Duration
 }
 
-func (r ran) String() string {
-	return fmt.Sprintf("exit code %d\n%s\n%s", r.code, tail(r.stdout, 60), tail(r.stderr, 60))
+func (r Ran) String() string {
+	return fmt.Sprintf("exit code %d\n%s\n%s", r.Code, tail(r.Stdout, 60), tail(r.Stderr, 60))
 }
 
 func tail(text string, n int) string {
@@ -60,21 +63,21 @@ func tail(text string, n int) string {
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
 
-// testLimit is enough for any one command on small data.
-const testLimit = 3 * time.Minute
+// Limit is enough for any one command on small data.
+const Limit = 3 * time.Minute
 
-// running is a program that may not have ended yet.
-type running struct {
+// Running is a program that may not have ended yet.
+type Running struct {
 	cmd            *exec.Cmd
 	stdout, stderr bytes.Buffer
 	began          time.Time
 	done           chan error
 }
 
-// start starts oci-proxyctl.
-func start(t testing.TB, env []string, args ...string) *running {
+// Start starts oci-proxyctl, with env added to a minimal environment.
+func Start(t testing.TB, env []string, args ...string) *Running {
 	t.Helper()
-	r := &running{cmd: exec.CommandContext(t.Context(), binary(t), args...), began: time.Now(), done: make(chan error, 1)}
+	r := &Running{cmd: exec.CommandContext(t.Context(), Binary(t), args...), began: time.Now(), done: make(chan error, 1)}
 	r.cmd.Dir, r.cmd.Env = t.TempDir(), append(parts.Env(t), env...)
 	r.cmd.Stdout, r.cmd.Stderr = &r.stdout, &r.stderr
 	r.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -86,8 +89,8 @@ func start(t testing.TB, env []string, args ...string) *running {
 	return r
 }
 
-// wait waits for its end.
-func (r *running) wait(t testing.TB, limit time.Duration) ran {
+// Wait waits for its end, once.
+func (r *Running) Wait(t testing.TB, limit time.Duration) Ran {
 	t.Helper()
 	select {
 	case err := <-r.done:
@@ -101,22 +104,28 @@ func (r *running) wait(t testing.TB, limit time.Duration) ran {
 		t.Fatalf("%s still runs after %v\n%s", strings.Join(r.cmd.Args[1:], " "), limit, tail(r.stderr.String(), 200))
 	}
 	usage, _ := r.cmd.ProcessState.SysUsage().(*syscall.Rusage)
-	return ran{code: r.cmd.ProcessState.ExitCode(), stdout: r.stdout.String(), stderr: r.stderr.String(),
-		peak: usage.Maxrss << 10, took: time.Since(r.began)}
+	return Ran{Code: r.cmd.ProcessState.ExitCode(), Stdout: r.stdout.String(), Stderr: r.stderr.String(),
+		Peak: usage.Maxrss << 10, Took: time.Since(r.began)}
 }
 
-// ctl runs oci-proxyctl to its end.
-func ctl(t testing.TB, limit time.Duration, env []string, args ...string) ran {
+// Signal sends a signal; a program that has ended does not get it.
+func (r *Running) Signal(sig os.Signal) { _ = r.cmd.Process.Signal(sig) }
+
+// Ended says whether it has ended.
+func (r *Running) Ended() bool { return len(r.done) > 0 }
+
+// Run runs oci-proxyctl to its end.
+func Run(t testing.TB, limit time.Duration, env []string, args ...string) Ran {
 	t.Helper()
-	r := start(t, env, args...).wait(t, limit)
-	if r.took > 3*time.Second {
-		t.Logf("%v: %v", args, r.took.Round(time.Millisecond))
+	r := Start(t, env, args...).Wait(t, limit)
+	if r.Took > 3*time.Second {
+		t.Logf("%v: %v", args, r.Took.Round(time.Millisecond))
 	}
 	return r
 }
 
-// decode reads the JSON document that a command printed.
-func decode[T any](t testing.TB, text string) T {
+// Decode reads the JSON document that a command printed.
+func Decode[T any](t testing.TB, text string) T {
 	t.Helper()
 	var out T
 	if err := json.Unmarshal([]byte(text), &out); err != nil {

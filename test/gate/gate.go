@@ -1,4 +1,7 @@
-package mirror
+// Package gate is a reverse proxy that counts what passes and can spoil it: the faults of the ways between programs and servers.
+//
+// It knows HTTP. It must not know what the servers are.
+package gate
 
 import (
 	"context"
@@ -16,45 +19,46 @@ import (
 	"ociproxy/test/parts"
 )
 
-// fault is what a gate does to one exchange.
-type fault struct {
-	status    int    // answer this instead of the server's answer; 0: the server's own
-	retry     string // Retry-After
-	persisted bool   // the request reaches the server all the same, whole
-	cut       bool   // the connection is dropped in place of an answer
-	after     int64  // truncate: the body ends with a cut after so many bytes; negative: not
-	flip      bool   // one byte of the body is another
-	pace      int64  // bytes a second of the body; 0: at once
-	shift     time.Duration
+// Fault is what a gate does to one Exchange.
+type Fault struct {
+	Status    int    // answer this instead of the server's answer; 0: the server's own
+	Retry     string // Retry-After
+	Persisted bool   // the request reaches the server all the same, whole
+	Cut       bool   // the connection is dropped in place of an answer
+	After     int64  // truncate: the body ends with a cut after so many bytes; negative: not
+	Flip      bool   // one byte of the body is another
+	Pace      int64  // bytes a second of the body; 0: at once
+	Shift     time.Duration
 }
 
-// pass is no fault.
-var pass = fault{after: -1}
+// Pass is no fault.
+var Pass = Fault{After: -1}
 
-// gate stands in front of a server. It counts requests and bytes, and spoils what its rule says.
-type gate struct {
+// Gate stands in front of a server. It counts requests and bytes, and spoils what its rule says.
+type Gate struct {
 	Addr string // host:port
 	URL  string
 
 	mu       sync.Mutex
-	rule     func(r *http.Request) (fault, bool)
+	rule     func(r *http.Request) (Fault, bool)
 	requests map[string]int // by method
-	log      []exchange
+	log      []Exchange
 	struck   int
 	active   int // requests whose answers have not ended
 }
 
-// exchange is one request that a gate saw.
-type exchange struct {
+// Exchange is one request that a gate saw.
+type Exchange struct {
 	Method, Path, Range, Agent string
 	Status                     int
 	Sent                       int64 // of the answer's body
 	Struck                     bool
 }
 
-func newGate(t testing.TB, backend string) *gate {
+// New starts a gate before the server at backend (host:port).
+func New(t testing.TB, backend string) *Gate {
 	t.Helper()
-	g := &gate{requests: map[string]int{}}
+	g := &Gate{requests: map[string]int{}}
 	transport := &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true}
 	forward := &httputil.ReverseProxy{
 		// The host is signed by clients of S3, and stays.
@@ -79,22 +83,22 @@ func newGate(t testing.TB, backend string) *gate {
 	return g
 }
 
-// spoil sets the rule; nil spoils nothing.
-func (g *gate) spoil(rule func(*http.Request) (fault, bool)) {
+// Spoil sets the rule; nil spoils nothing.
+func (g *Gate) Spoil(rule func(*http.Request) (Fault, bool)) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.rule, g.struck = rule, 0
 }
 
-// strikes is how often the rule struck.
-func (g *gate) strikes() int {
+// Strikes is how often the rule struck.
+func (g *Gate) Strikes() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.struck
 }
 
-// quiet waits until no request is on its way.
-func (g *gate) quiet(t testing.TB) {
+// Quiet waits until no request is on its way.
+func (g *Gate) Quiet(t testing.TB) {
 	t.Helper()
 	parts.Poll(t, time.Minute, "requests on their way", func() error {
 		g.mu.Lock()
@@ -106,8 +110,8 @@ func (g *gate) quiet(t testing.TB) {
 	})
 }
 
-// take returns what passed since the last take.
-func (g *gate) take() []exchange {
+// Take returns what passed since the last Take.
+func (g *Gate) Take() []Exchange {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	log := g.log
@@ -115,22 +119,22 @@ func (g *gate) take() []exchange {
 	return log
 }
 
-func (g *gate) serve(w http.ResponseWriter, r *http.Request, forward http.Handler) {
+func (g *Gate) serve(w http.ResponseWriter, r *http.Request, forward http.Handler) {
 	g.mu.Lock()
-	f, strike := pass, false
+	f, strike := Pass, false
 	if g.rule != nil {
 		f, strike = g.rule(r)
 	}
 	if strike {
 		g.struck++
 	} else {
-		f = pass
+		f = Pass
 	}
 	g.requests[r.Method]++
 	g.active++
 	g.mu.Unlock()
-	out := &spoiler{ResponseWriter: w, fault: f, left: f.after, began: time.Now()}
-	e := exchange{Method: r.Method, Path: r.URL.RequestURI(), Range: r.Header.Get("Range"), Agent: r.Header.Get("User-Agent"), Struck: strike}
+	out := &spoiler{ResponseWriter: w, fault: f, left: f.After, began: time.Now()}
+	e := Exchange{Method: r.Method, Path: r.URL.RequestURI(), Range: r.Header.Get("Range"), Agent: r.Header.Get("User-Agent"), Struck: strike}
 	defer func() {
 		e.Status, e.Sent = out.status, out.sent
 		g.mu.Lock()
@@ -138,28 +142,28 @@ func (g *gate) serve(w http.ResponseWriter, r *http.Request, forward http.Handle
 		g.active--
 		g.log = append(g.log, e)
 	}()
-	if f.status == 0 && !f.cut {
+	if f.Status == 0 && !f.Cut {
 		forward.ServeHTTP(out, r)
 		return
 	}
-	if f.persisted {
+	if f.Persisted {
 		// The client's patience ends with the answer; the server's work must not end with the client.
 		forward.ServeHTTP(&nowhere{header: http.Header{}}, r.WithContext(context.WithoutCancel(r.Context())))
 	}
-	if f.cut {
+	if f.Cut {
 		panic(http.ErrAbortHandler)
 	}
-	if f.retry != "" {
-		w.Header().Set("Retry-After", f.retry)
+	if f.Retry != "" {
+		w.Header().Set("Retry-After", f.Retry)
 	}
 	w.Header().Set("Content-Length", "0")
-	out.WriteHeader(f.status)
+	out.WriteHeader(f.Status)
 }
 
 // spoiler writes an answer as its fault has it.
 type spoiler struct {
 	http.ResponseWriter
-	fault  fault
+	fault  Fault
 	left   int64
 	began  time.Time
 	status int
@@ -172,10 +176,10 @@ func (s *spoiler) WriteHeader(code int) {
 	if s.status == 0 && code >= 200 {
 		s.status = code
 	}
-	if s.fault.shift != 0 {
+	if s.fault.Shift != 0 {
 		for _, name := range []string{"Date", "Last-Modified"} {
 			if at, err := http.ParseTime(s.Header().Get(name)); err == nil {
-				s.Header().Set(name, at.Add(s.fault.shift).UTC().Format(http.TimeFormat))
+				s.Header().Set(name, at.Add(s.fault.Shift).UTC().Format(http.TimeFormat))
 			}
 		}
 	}
@@ -186,11 +190,11 @@ func (s *spoiler) Write(p []byte) (int, error) {
 	if s.status == 0 {
 		s.status = http.StatusOK
 	}
-	if s.fault.flip && len(p) > 0 && s.sent == 0 {
+	if s.fault.Flip && len(p) > 0 && s.sent == 0 {
 		p = append([]byte(nil), p...)
 		p[len(p)/2] ^= 1
 	}
-	if s.fault.after >= 0 {
+	if s.fault.After >= 0 {
 		if int64(len(p)) > s.left {
 			n, _ := s.ResponseWriter.Write(p[:s.left])
 			s.sent += int64(n)
@@ -201,8 +205,8 @@ func (s *spoiler) Write(p []byte) (int, error) {
 	}
 	n, err := s.ResponseWriter.Write(p)
 	s.sent += int64(n)
-	if s.fault.pace > 0 {
-		due := s.began.Add(time.Duration(float64(s.sent) / float64(s.fault.pace) * float64(time.Second)))
+	if s.fault.Pace > 0 {
+		due := s.began.Add(time.Duration(float64(s.sent) / float64(s.fault.Pace) * float64(time.Second)))
 		<-time.After(time.Until(due))
 	}
 	return n, err
@@ -215,12 +219,12 @@ func (n *nowhere) Header() http.Header         { return n.header }
 func (n *nowhere) Write(p []byte) (int, error) { return io.Discard.Write(p) }
 func (n *nowhere) WriteHeader(int)             {}
 
-// nth makes a rule that strikes k requests that match, from the n-th on, counted from 1.
-func nth(n, k int, match func(*http.Request) bool, f fault) func(*http.Request) (fault, bool) {
+// Nth makes a rule that strikes k requests that match, from the n-th on, counted from 1.
+func Nth(n, k int, match func(*http.Request) bool, f Fault) func(*http.Request) (Fault, bool) {
 	seen := 0
-	return func(r *http.Request) (fault, bool) {
+	return func(r *http.Request) (Fault, bool) {
 		if !match(r) {
-			return pass, false
+			return Pass, false
 		}
 		seen++
 		return f, seen >= n && seen < n+k

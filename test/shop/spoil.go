@@ -1,0 +1,82 @@
+package shop
+
+import (
+	"bytes"
+	"net/http"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
+)
+
+// Rot changes one byte of an object on the server's disk, whose own checksums do not learn of it.
+func (s *Shop) Rot(t testing.TB, digest string) {
+	t.Helper()
+	f, err := os.OpenFile(s.Server.File(s.S3Bucket, Key(digest)), os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	one := []byte{0}
+	if _, err := f.ReadAt(one, 10); err != nil {
+		t.Fatal(err)
+	}
+	one[0] ^= 1
+	if _, err := f.WriteAt(one, 10); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Put writes an object past everything.
+func (s *Shop) Put(t testing.TB, key string, content []byte) {
+	t.Helper()
+	_, err := s.Server.Client().PutObject(t.Context(), &awss3.PutObjectInput{Bucket: &s.S3Bucket, Key: &key, Body: bytes.NewReader(content)})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Remove deletes an object past everything.
+func (s *Shop) Remove(t testing.TB, key string) {
+	t.Helper()
+	if _, err := s.Server.Client().DeleteObject(t.Context(), &awss3.DeleteObjectInput{Bucket: &s.S3Bucket, Key: &key}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Hide takes one object from the public, or gives all back.
+func (s *Shop) Hide(t testing.TB, key string) {
+	t.Helper()
+	arn := "arn:aws:s3:::" + s.S3Bucket + "/"
+	statements := `{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"` + arn + `*"}`
+	if key != "" {
+		statements += `,{"Effect":"Deny","Principal":"*","Action":"s3:GetObject","Resource":"` + arn + key + `"}`
+	}
+	_, err := s.Server.Client().PutBucketPolicy(t.Context(), &awss3.PutBucketPolicyInput{Bucket: &s.S3Bucket,
+		Policy: aws.String(`{"Version":"2012-10-17","Statement":[` + statements + `]}`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// NothingWrong fails when an object that is there is not what its name says, or is listed and not there.
+func (s *Shop) NothingWrong(t testing.TB) {
+	t.Helper()
+	client := &http.Client{Timeout: time.Minute}
+	defer client.CloseIdleConnections()
+	resp, err := client.Head(s.Base + "inventory/head.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return
+	}
+	for digest, size := range s.Inventory(t) {
+		if err := s.Check(client, digest, size); err != nil {
+			t.Errorf("%s lists what is not so: %v", s.Name, err)
+		}
+	}
+}
