@@ -54,20 +54,25 @@ func (r *Registries) At(full string) (*registry.Registry, string, error) {
 	if reg := r.hosts[host]; reg != nil {
 		return reg, name, nil
 	}
-	scheme := "https"
-	insecure := loopback(host) || slices.Contains(r.access.PlainHTTP, host)
-	if insecure {
-		scheme = "http"
-	}
-	reg, err := registry.Open(registry.Options{
-		URL: scheme + "://" + host, Insecure: insecure, Keychain: r.access.Keychain, Timeout: r.access.Timeout, Transport: r.access.Base,
-		Budget: registry.NewBudget(r.access.Rate, r.access.Parallel),
-	})
+	reg, err := registry.Open(r.options(host))
 	if err != nil {
 		return nil, "", err
 	}
 	r.hosts[host] = reg
 	return reg, name, nil
+}
+
+// options are those of a host, with a budget of its own.
+func (r *Registries) options(host string) registry.Options {
+	scheme := "https"
+	insecure := loopback(host) || slices.Contains(r.access.PlainHTTP, host)
+	if insecure {
+		scheme = "http"
+	}
+	return registry.Options{
+		URL: scheme + "://" + host, Insecure: insecure, Keychain: r.access.Keychain, Timeout: r.access.Timeout, Transport: r.access.Base,
+		Budget: registry.NewBudget(r.access.Rate, r.access.Parallel),
+	}
 }
 
 // List implements [World].
