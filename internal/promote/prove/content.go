@@ -1,0 +1,165 @@
+package prove
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+
+	digest "github.com/opencontainers/go-digest"
+
+	"ociproxy/internal/inventory"
+	"ociproxy/internal/oci"
+	"ociproxy/internal/promote"
+	"ociproxy/internal/promote/sign"
+	"ociproxy/internal/registry"
+)
+
+// content reads an image as deep as is asked for, and compares it with the stores.
+func (v *view) content(ctx context.Context, w *wanted, f Finding) {
+	var incomplete inventory.Set
+	if v.opt.Stores != nil && w.digest.InStores() {
+		incomplete = v.opt.Stores.Incomplete(w.digest)
+	}
+	if v.opt.Read == Lists && incomplete.Empty() {
+		return
+	}
+	c, err := v.regs.Walk(ctx, v.full, w.digest)
+	if err != nil {
+		v.broken(ctx, f, err)
+		return
+	}
+	v.mu.Lock()
+	for _, m := range c.Manifests {
+		v.known[m.Digest] = true
+	}
+	v.mu.Unlock()
+	v.stored(c, f)
+	if v.opt.Read == Blobs {
+		for _, b := range c.Blobs {
+			v.blob(ctx, b, f)
+		}
+	}
+}
+
+// broken notes why an image cannot be read to its end.
+func (v *view) broken(ctx context.Context, f Finding, err error) {
+	switch {
+	case errors.Is(err, registry.ErrDigest), errors.Is(err, registry.ErrInvalid), errors.Is(err, registry.ErrTooLarge):
+		f.Class, f.Detail = Altered, err.Error()
+	case errors.Is(err, registry.ErrNotFound):
+		f.Class, f.Detail = Missing, "a part of the image is not there: "+err.Error()
+	default:
+		v.unknown(ctx, f, "", err)
+		return
+	}
+	if ctx.Err() == nil {
+		v.find(f)
+	}
+}
+
+// stored finds the stores that lack blobs of an image.
+func (v *view) stored(c *promote.Content, f Finding) {
+	if v.opt.Stores == nil || !v.read.first("", f.Digest) {
+		return // an image is the same wherever it lies
+	}
+	lacks := make([][]string, len(v.r.Stores))
+	for _, b := range c.Blobs {
+		if b.Digest.InStores() {
+			lacking := v.opt.Stores.Lacking(b.Digest)
+			lacking.Each(func(i int) { lacks[i] = append(lacks[i], b.Digest.String()) })
+		}
+	}
+	for i, blobs := range lacks {
+		if len(blobs) > 0 {
+			f.Class, f.Store = Unstored, v.r.Stores[i]
+			f.Detail = fmt.Sprintf("the inventory of %s lacks %d of %d blobs, first %s", f.Store, len(blobs), len(c.Blobs), blobs[0])
+			v.find(f)
+		}
+	}
+}
+
+// blobsRead remembers what was read where.
+type blobsRead struct {
+	mu   sync.Mutex
+	seen map[string]map[oci.Digest]bool // by host; "": images compared with the stores
+}
+
+// first says whether a digest is met for the first time.
+func (b *blobsRead) first(host string, d oci.Digest) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.seen == nil {
+		b.seen = map[string]map[oci.Digest]bool{}
+	}
+	if b.seen[host] == nil {
+		b.seen[host] = map[oci.Digest]bool{}
+	}
+	was := b.seen[host][d]
+	b.seen[host][d] = true
+	return !was
+}
+
+// blob reads a blob, or asks whether this repository has it too when it was read from the same host before.
+func (v *view) blob(ctx context.Context, b promote.Blob, f Finding) {
+	reg, name, err := v.regs.At(v.full)
+	if err != nil {
+		v.unknown(ctx, f, "", err)
+		return
+	}
+	host, _, _ := strings.Cut(v.full, "/")
+	if v.read.first(host, b.Digest) {
+		err = v.hash(ctx, reg, name, b)
+	} else {
+		_, err = reg.StatBlob(ctx, name, b.Digest)
+	}
+	if err != nil {
+		v.broken(ctx, f, fmt.Errorf("blob %s: %w", b.Digest, err))
+	}
+}
+
+// hash reads a blob from beginning to end. It does not resume: what breaks off is read by the next look.
+func (v *view) hash(ctx context.Context, reg *registry.Registry, name string, b promote.Blob) error {
+	body, _, err := reg.OpenBlob(ctx, name, b.Digest, 0)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	want := digest.Digest(b.Digest.String())
+	if !want.Algorithm().Available() {
+		return fmt.Errorf("no way to compute %s", want.Algorithm())
+	}
+	sum := want.Verifier()
+	n, err := io.Copy(sum, body)
+	v.change(func(r *Report) {
+		r.BlobsRead++
+		r.BytesRead += n
+	})
+	if err != nil {
+		return fmt.Errorf("read: %w", err)
+	}
+	if !sum.Verified() || b.Size >= 0 && n != b.Size {
+		return fmt.Errorf("%w: %d bytes were read", registry.ErrDigest, n)
+	}
+	return nil
+}
+
+// signed looks for a signature in the canonical destination.
+func (v *view) signed(ctx context.Context, w *wanted, f Finding) {
+	if len(v.opt.Keys) == 0 || !w.canonical {
+		return
+	}
+	reg, name, err := v.regs.At(v.full)
+	if err == nil {
+		err = sign.Verify(ctx, reg, name, w.digest, v.opt.Keys, v.opt.Identity)
+	}
+	switch {
+	case errors.Is(err, sign.ErrUntrusted):
+		f.Class, f.Detail = Unsigned, err.Error()
+		v.find(f)
+	case err != nil:
+		v.unknown(ctx, f, "", err)
+	}
+}

@@ -1,0 +1,224 @@
+package prove
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"ociproxy/internal/inventory"
+	"ociproxy/internal/manifest"
+	"ociproxy/internal/oci"
+	"ociproxy/internal/promote"
+	"ociproxy/internal/promote/sign"
+	"ociproxy/internal/registry"
+)
+
+// Depth says how much is read of each image.
+type Depth string
+
+// The depths.
+const (
+	Lists     Depth = "lists"     // the repositories' lists only; what is altered is not seen, nor manifests without a tag
+	Manifests Depth = "manifests" // every promoted manifest too, with the manifests of an index
+	Blobs     Depth = "blobs"     // every blob too, once for each host
+)
+
+// Depths are all depths.
+func Depths() []string { return []string{string(Lists), string(Manifests), string(Blobs)} }
+
+// Stores is what the inventories of stores say.
+type Stores interface {
+	// Names are the stores, by index.
+	Names() []string
+	// Fault says why a store's inventory cannot be read; nil: it can.
+	Fault(i int) error
+	// Incomplete are the stores without a fault of which it is not known that they have all of an image.
+	Incomplete(image oci.Digest) inventory.Set
+	// Lacking are the stores without a fault that lack a blob.
+	Lacking(blob oci.Digest) inventory.Set
+}
+
+// Options of [Run].
+type Options struct {
+	Read     Depth  // default: Manifests
+	Allow    *Allow // nothing else is expected but what manifests list
+	Keys     sign.Keys
+	Identity sign.Identity // what signatures call an image; nil: where it lies
+	Stores   Stores        // nil: none is looked at
+	Lost     map[oci.Digest]bool
+	Parallel int // repositories, and images, looked at at once; default 8
+	Limit    int // findings of each class that are kept; 0: all
+	// Progress is told how many repositories were looked at, of how many that manifests name. nil: nobody is told.
+	Progress func(done, of int64)
+}
+
+const defaultParallel = 8
+
+// run is one look at everything.
+type run struct {
+	*results
+	tree  *manifest.Tree
+	regs  *promote.Registries
+	opt   Options
+	wants map[string][]want // by repository in full
+	read  blobsRead
+}
+
+// want is what one project wants of one repository.
+type want struct {
+	project *manifest.Project
+	image   *manifest.Image
+	// canonical: this is where the image is signed.
+	canonical bool
+}
+
+// Run compares production with manifests. What cannot be read is a finding; the error is that of ctx.
+func Run(ctx context.Context, tree *manifest.Tree, regs *promote.Registries, opt Options) (*Report, error) {
+	opt.Read = cmp.Or(opt.Read, Manifests)
+	opt.Parallel = cmp.Or(opt.Parallel, defaultParallel)
+	r := &run{tree: tree, regs: regs, opt: opt, wants: map[string][]want{}, results: &results{limit: opt.Limit, r: &Report{
+		Manifests: tree.Path, Hash: tree.Hash, StartedAt: time.Now().UTC(), Read: opt.Read, Found: map[Class]int64{},
+		Stores: []string{}, Unlisted: []string{}, Findings: []Finding{},
+	}}}
+	for p, i := range tree.Images() {
+		for n, d := range p.Destinations {
+			name := d.Repository(i.Name)
+			r.wants[name] = append(r.wants[name], want{p, i, n == 0})
+		}
+	}
+	if opt.Stores != nil {
+		r.r.Stores = opt.Stores.Names()
+		for i, name := range r.r.Stores {
+			if err := opt.Stores.Fault(i); err != nil {
+				r.find(Finding{Class: Unreadable, Store: name, Detail: err.Error()})
+			}
+		}
+	}
+	err := r.all(ctx)
+	r.r.Asked = regs.Requests()
+	return r.finish(), err
+}
+
+// all looks at what destinations have, and then at what manifests want and was not come across.
+func (r *run) all(ctx context.Context) error {
+	g, inner := errgroup.WithContext(ctx)
+	g.SetLimit(r.opt.Parallel)
+	seen := make(map[string]bool, len(r.wants))
+	for _, root := range r.roots() {
+		for f, err := range r.regs.Find(inner, root) {
+			if err != nil {
+				if inner.Err() != nil {
+					break
+				}
+				r.unlisted(root, err)
+				break
+			}
+			full := root + "/" + f.Name
+			if seen[full] || inner.Err() != nil {
+				continue
+			}
+			if len(r.wants[full]) > 0 {
+				seen[full] = true
+			}
+			g.Go(func() error { return r.repository(inner, full, f.Listing) })
+		}
+	}
+	for _, full := range slices.Sorted(maps.Keys(r.wants)) {
+		if inner.Err() == nil && !seen[full] {
+			g.Go(func() error { return r.repository(inner, full, nil) })
+		}
+	}
+	return cmp.Or(g.Wait(), context.Cause(ctx))
+}
+
+// roots are the destinations that lie below no other.
+func (r *run) roots() (out []string) {
+	all := map[string]bool{}
+	for _, p := range r.tree.Projects {
+		for _, d := range p.Destinations {
+			all[d.Name] = true
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if !slices.ContainsFunc(out, func(root string) bool { return strings.HasPrefix(name, root+"/") }) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// unlisted notes that it is not known which repositories a destination has.
+func (r *run) unlisted(root string, err error) {
+	if errors.Is(err, registry.ErrNoCatalog) {
+		r.change(func(rep *Report) { rep.Unlisted = append(rep.Unlisted, root) })
+		return
+	}
+	r.find(Finding{Class: Unreadable, Repository: root, Detail: err.Error()})
+}
+
+// repository looks at one repository. The error is that of ctx: all else is a finding.
+func (r *run) repository(ctx context.Context, full string, list *registry.Listing) error {
+	wants := r.wants[full]
+	if len(wants) == 0 && r.opt.Allow.allows(full) {
+		return nil
+	}
+	if list == nil {
+		var err error
+		list, err = r.regs.List(ctx, full)
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case errors.Is(err, registry.ErrNotFound):
+			list = &registry.Listing{All: true}
+		case err != nil:
+			r.find(Finding{Class: Unreadable, Repository: full, Detail: err.Error()})
+			return nil
+		}
+	}
+	if len(wants) == 0 {
+		r.stranger(full, list)
+		return nil
+	}
+	v := newView(r, full, list, wants)
+	if err := v.compare(ctx); err != nil {
+		return err
+	}
+	r.change(func(rep *Report) {
+		rep.Repositories++
+		rep.Digests += int64(len(v.wanted))
+		rep.Tags += int64(len(v.tags))
+		if r.opt.Progress != nil {
+			r.opt.Progress(rep.Repositories, int64(len(r.wants)))
+		}
+	})
+	return ctx.Err()
+}
+
+// stranger is a repository that no manifest names.
+func (r *run) stranger(full string, list *registry.Listing) {
+	tags := 0
+	for _, t := range list.Tags {
+		if !r.opt.Allow.allows(full + ":" + t.Name) {
+			tags++
+		}
+	}
+	if tags > 0 || len(list.Manifests) > 0 && len(list.Tags) == 0 {
+		r.find(Finding{Class: Unexpected, Repository: full, Detail: fmt.Sprintf("no manifest names this repository; it has %d tags and %d manifests that were listed", len(list.Tags), len(list.Manifests))})
+	}
+}
+
+// compareFindings orders findings by class, then by what they are about.
+func compareFindings(a, b Finding) int {
+	order := Classes()
+	return cmp.Or(
+		cmp.Compare(slices.Index(order, a.Class), slices.Index(order, b.Class)), strings.Compare(a.Repository, b.Repository),
+		strings.Compare(a.Tag, b.Tag), strings.Compare(a.Digest.String(), b.Digest.String()), strings.Compare(a.Store, b.Store),
+	)
+}

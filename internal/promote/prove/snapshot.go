@@ -1,0 +1,161 @@
+package prove
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"ociproxy/internal/oci"
+	"ociproxy/internal/promote"
+	"ociproxy/internal/registry"
+)
+
+// Snap is one image of a snapshot.
+type Snap struct {
+	Name    string
+	Digests []SnapDigest // by their first tag; those without one last, by digest
+	// Untagged: the registry told which manifests there are without a tag.
+	Untagged bool
+}
+
+// SnapDigest is a digest with its tags, by name.
+type SnapDigest struct {
+	Digest oci.Digest
+	Tags   []string
+}
+
+// SnapOptions of [Snapshot].
+type SnapOptions struct {
+	Untagged bool // manifests without a tag too, where the registry lists them
+	Parallel int  // repositories read at once; default 8
+}
+
+// Snapshot reads what is below a registry, host[:port][/path], and hands on the images in the order of their names, as they come in.
+// Of a registry that lists no digests each tag is asked for. emit is called from one goroutine; its error ends the reading.
+func Snapshot(ctx context.Context, regs *promote.Registries, root string, opt SnapOptions, emit func(*Snap) error) error {
+	var found []registry.Found
+	for f, err := range regs.Find(ctx, root) {
+		if err != nil {
+			return err
+		}
+		if f.Listing != nil && !opt.Untagged {
+			f.Listing.Manifests = nil // the tags say it all, and there may be many
+		}
+		found = append(found, f)
+	}
+	slices.SortFunc(found, func(a, b registry.Found) int { return strings.Compare(a.Name, b.Name) })
+	g, inner := errgroup.WithContext(ctx)
+	g.SetLimit(cmp.Or(opt.Parallel, defaultParallel) + 1) // one of them hands on
+	ready := make(chan chan *Snap, cmp.Or(opt.Parallel, defaultParallel))
+	g.Go(func() error {
+		for c := range ready {
+			select {
+			case s := <-c:
+				if s != nil && len(s.Digests) > 0 {
+					if err := emit(s); err != nil {
+						return err
+					}
+				}
+			case <-inner.Done():
+				return inner.Err()
+			}
+		}
+		return nil
+	})
+	for i := range found {
+		f := found[i]
+		found[i] = registry.Found{} // lists are let go as they are handed on
+		c := make(chan *Snap, 1)
+		select {
+		case ready <- c:
+		case <-inner.Done():
+		}
+		if inner.Err() != nil {
+			break
+		}
+		g.Go(func() error {
+			s, err := snap(inner, regs, root+"/"+f.Name, f, opt)
+			if err == nil {
+				c <- s
+			}
+			return err
+		})
+	}
+	close(ready)
+	return cmp.Or(g.Wait(), ctx.Err())
+}
+
+// snap reads one repository.
+func snap(ctx context.Context, regs *promote.Registries, full string, f registry.Found, opt SnapOptions) (*Snap, error) {
+	list := f.Listing
+	if list == nil {
+		var err error
+		if list, err = regs.List(ctx, full); errors.Is(err, registry.ErrNotFound) {
+			return nil, nil // it went while we looked, or is empty
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	if list.Truncated {
+		return nil, fmt.Errorf("list %s: %w: the registry ends its list early", full, registry.ErrTooLarge)
+	}
+	tags, err := resolved(ctx, regs, full, list.Tags)
+	if err != nil {
+		return nil, err
+	}
+	s := &Snap{Name: f.Name, Untagged: list.All}
+	index := map[oci.Digest]int{}
+	for _, t := range tags {
+		if t.Digest.IsZero() {
+			continue
+		}
+		at, ok := index[t.Digest]
+		if !ok {
+			at = len(s.Digests)
+			index[t.Digest] = at
+			s.Digests = append(s.Digests, SnapDigest{Digest: t.Digest})
+		}
+		s.Digests[at].Tags = append(s.Digests[at].Tags, t.Name)
+	}
+	if opt.Untagged {
+		for i := range list.Manifests { // by digest
+			if _, ok := index[list.Manifests[i].Digest]; !ok {
+				s.Digests = append(s.Digests, SnapDigest{Digest: list.Manifests[i].Digest})
+			}
+		}
+	}
+	return s, nil
+}
+
+// resolved asks for the tags whose digest is not known. One that is gone meanwhile stays without.
+func resolved(ctx context.Context, regs *promote.Registries, full string, tags []registry.Tag) ([]registry.Tag, error) {
+	out := slices.Clone(tags)
+	var g errgroup.Group
+	g.SetLimit(defaultParallel)
+	var mu sync.Mutex
+	var failed error
+	for i := range out {
+		if !out[i].Digest.IsZero() {
+			continue
+		}
+		g.Go(func() error {
+			d, err := regs.Resolve(ctx, full, out[i].Name)
+			if err != nil && !errors.Is(err, registry.ErrNotFound) {
+				mu.Lock()
+				defer mu.Unlock()
+				failed = cmp.Or(failed, err)
+				return nil
+			}
+			out[i].Digest = d
+			return nil
+		})
+	}
+	_ = g.Wait() // the error is in failed
+	return out, failed
+}

@@ -1,0 +1,256 @@
+package prove
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"ociproxy/internal/oci"
+	"ociproxy/internal/registry"
+)
+
+// view is one repository that manifests name.
+type view struct {
+	*run
+	full   string
+	list   *registry.Listing
+	wanted []wanted // each digest once
+	tags   map[string]oci.Digest
+
+	mu    sync.Mutex
+	known map[oci.Digest]bool // promoted, or part of what is
+}
+
+// wanted is a digest that manifests want here.
+type wanted struct {
+	want
+	digest oci.Digest
+	tags   []string
+	place  string
+}
+
+func newView(r *run, full string, list *registry.Listing, wants []want) *view {
+	v := &view{run: r, full: full, list: list, tags: map[string]oci.Digest{}, known: map[oci.Digest]bool{}}
+	index := map[oci.Digest]int{}
+	for _, w := range wants {
+		for n := range w.image.Digests {
+			d := &w.image.Digests[n]
+			at, ok := index[d.Digest]
+			if !ok {
+				at = len(v.wanted)
+				index[d.Digest] = at
+				v.known[d.Digest] = true
+				v.wanted = append(v.wanted, wanted{want: w, digest: d.Digest, place: w.project.At(d.Pos).String()})
+			}
+			for _, t := range d.Tags {
+				if _, again := v.tags[t.Name]; !again {
+					v.tags[t.Name] = d.Digest
+					v.wanted[at].tags = append(v.wanted[at].tags, t.Name)
+				}
+			}
+			v.wanted[at].canonical = v.wanted[at].canonical || w.canonical
+		}
+	}
+	return v
+}
+
+// compare looks at everything in the repository. The error is that of ctx.
+func (v *view) compare(ctx context.Context) error {
+	g, inner := errgroup.WithContext(ctx)
+	g.SetLimit(v.opt.Parallel)
+	for i := range v.wanted {
+		g.Go(func() error {
+			v.one(inner, &v.wanted[i])
+			return inner.Err()
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	v.unexpectedTags()
+	v.unexpectedManifests(ctx)
+	return ctx.Err()
+}
+
+// one looks at a promoted digest and its tags.
+func (v *view) one(ctx context.Context, w *wanted) {
+	f := Finding{Repository: v.full, Digest: w.digest, Place: w.place}
+	has := false
+	var gone []string
+	for _, tag := range w.tags {
+		got, err := v.tag(ctx, tag)
+		switch {
+		case err != nil:
+			v.unknown(ctx, f, tag, err)
+		case got.IsZero():
+			gone = append(gone, tag)
+		case got == w.digest:
+			has = true
+		case !referrersTag.MatchString(tag): // lists of what refers to an image are added to by others
+			f := f
+			f.Class, f.Tag, f.Found, f.Detail = Moved, tag, got, fmt.Sprintf("the tag is %s, not %s", got, w.digest)
+			v.find(f)
+		}
+	}
+	if !has {
+		var err error
+		if has, err = v.has(ctx, w.digest); err != nil {
+			v.unknown(ctx, f, "", err)
+			return
+		}
+	}
+	if !has {
+		if v.opt.Lost[w.digest] {
+			v.change(func(r *Report) { r.Lost++ })
+			return
+		}
+		f.Class, f.Detail = Missing, "the digest is not there"
+		if len(gone) > 0 {
+			f.Detail += ", nor " + someTags(gone)
+		}
+		v.find(f)
+		return
+	}
+	for _, tag := range gone {
+		f := f
+		f.Class, f.Tag, f.Detail = Missing, tag, "the digest is there, the tag is not"
+		v.find(f)
+	}
+	v.content(ctx, w, f)
+	v.signed(ctx, w, f)
+}
+
+func someTags(tags []string) string {
+	const shown = 5
+	text := "its tags "
+	if len(tags) == 1 {
+		text = "its tag "
+	}
+	text += strings.Join(tags[:min(len(tags), shown)], ", ")
+	if len(tags) > shown {
+		text += fmt.Sprintf(" and %d more", len(tags)-shown)
+	}
+	return text
+}
+
+// unknown notes what could not be read, unless it was the end of ctx.
+func (v *view) unknown(ctx context.Context, f Finding, tag string, err error) {
+	if ctx.Err() == nil {
+		f.Class, f.Tag, f.Detail = Unreadable, tag, err.Error()
+		v.find(f)
+	}
+}
+
+// tag returns the digest of a tag, zero when there is no such tag. A request is made only where the list does not tell.
+func (v *view) tag(ctx context.Context, name string) (oci.Digest, error) {
+	i, listed := slices.BinarySearchFunc(v.list.Tags, name, func(t registry.Tag, name string) int { return strings.Compare(t.Name, name) })
+	switch {
+	case listed && !v.list.Tags[i].Digest.IsZero():
+		return v.list.Tags[i].Digest, nil
+	case !listed && !v.list.Truncated:
+		return oci.Digest{}, nil
+	}
+	return v.resolve(ctx, name)
+}
+
+// has says whether the repository has a digest.
+func (v *view) has(ctx context.Context, d oci.Digest) (bool, error) {
+	_, listed := slices.BinarySearchFunc(v.list.Manifests, d, func(m registry.Listed, d oci.Digest) int {
+		return strings.Compare(m.Digest.String(), d.String())
+	})
+	if listed || v.list.All && !v.list.Truncated {
+		return listed, nil
+	}
+	got, err := v.resolve(ctx, d.String())
+	return !got.IsZero(), err
+}
+
+func (v *view) resolve(ctx context.Context, ref string) (oci.Digest, error) {
+	d, err := v.regs.Resolve(ctx, v.full, ref)
+	if errors.Is(err, registry.ErrNotFound) {
+		return oci.Digest{}, nil
+	}
+	return d, err
+}
+
+// referrersTag is the shape of tags that list what refers to a digest: the fallback of the referrers API, and cosign's.
+var referrersTag = regexp.MustCompile(`^(sha256)-([0-9a-f]{64})(\.[a-z]+)?$|^(sha512)-([0-9a-f]{64,128})(\.[a-z]+)?$`)
+
+// unexpectedTags finds tags that no manifest lists. Lists of what refers to a promoted image belong to it.
+func (v *view) unexpectedTags() {
+	for _, t := range v.list.Tags {
+		if _, ok := v.tags[t.Name]; ok || v.belongs(t.Name) || v.opt.Allow.allows(v.full+":"+t.Name) {
+			continue
+		}
+		v.find(Finding{Class: Unexpected, Repository: v.full, Tag: t.Name, Found: t.Digest, Detail: "no manifest lists this tag"})
+	}
+}
+
+func (v *view) belongs(tag string) bool {
+	m := referrersTag.FindStringSubmatch(tag)
+	if m == nil {
+		return false
+	}
+	if v.opt.Read == Lists || m[4] != "" {
+		return true // the parts of indexes are not known; tags made of SHA-512 may be cut short
+	}
+	d, err := oci.ParseDigest(m[1] + ":" + m[2])
+	return err == nil && v.known[d]
+}
+
+// unexpectedManifests finds manifests without a tag that no manifest lists, where the registry tells which there are: neither a part of
+// what is promoted, nor about it.
+func (v *view) unexpectedManifests(ctx context.Context) {
+	if v.opt.Read == Lists || !v.list.All {
+		return
+	}
+	subjects := map[oci.Digest]oci.Digest{}
+	var left []oci.Digest
+	for i := range v.list.Manifests {
+		m := &v.list.Manifests[i]
+		if v.known[m.Digest] || v.opt.Allow.allows(v.full+"@"+m.Digest.String()) || len(m.Tags) > 0 {
+			continue
+		}
+		subject, err := v.subject(ctx, m.Digest)
+		if err != nil {
+			v.unknown(ctx, Finding{Repository: v.full, Digest: m.Digest}, "", err)
+			continue
+		}
+		subjects[m.Digest] = subject
+		left = append(left, m.Digest)
+	}
+	for again := true; again; { // what refers to what refers to an image
+		again = false
+		left = slices.DeleteFunc(left, func(d oci.Digest) bool {
+			if v.known[subjects[d]] {
+				v.known[d], again = true, true
+			}
+			return v.known[d]
+		})
+	}
+	for _, d := range left {
+		v.find(Finding{Class: Unexpected, Repository: v.full, Digest: d, Detail: "no manifest lists this digest; it is no part of what is promoted, nor about it"})
+	}
+}
+
+// subject is what a manifest is about; zero: nothing.
+func (v *view) subject(ctx context.Context, d oci.Digest) (oci.Digest, error) {
+	reg, name, err := v.regs.At(v.full)
+	if err != nil {
+		return oci.Digest{}, err
+	}
+	m, err := reg.Manifest(ctx, name, d.String())
+	if errors.Is(err, registry.ErrNotFound) || err == nil && m.Subject() == nil {
+		return oci.Digest{}, nil
+	}
+	if err != nil {
+		return oci.Digest{}, err
+	}
+	return m.Subject().Digest, nil
+}
