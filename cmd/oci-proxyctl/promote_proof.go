@@ -1,0 +1,72 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"ociproxy/internal/cli"
+	"ociproxy/internal/promote/prove"
+)
+
+// writeProof shows what promote verify found to people.
+func (a *app) writeProof(r *prove.Report) error {
+	w := a.stdout
+	color := cli.UseColor(w, a.env)
+	for i := range r.Findings {
+		f := &r.Findings[i]
+		tone := cli.Red
+		if f.Class == prove.Unexpected {
+			tone = cli.Yellow
+		}
+		where := f.Subject()
+		if f.Store != "" && f.Repository != "" {
+			where = f.Store + ": " + where
+		}
+		fmt.Fprintf(w, "%s %s: %s\n", tone.In(string(f.Class)+":", color), where, cli.OneLine(f.Detail))
+		if f.Place != "" {
+			fmt.Fprintf(w, "    asked for in %s\n", f.Place)
+		}
+	}
+	if r.Omitted > 0 {
+		fmt.Fprintf(w, "and %s more: --limit 0 shows all\n", humanize.Comma(r.Omitted))
+	}
+	if len(r.Findings) > 0 {
+		fmt.Fprintln(w)
+	}
+	for _, name := range r.Unlisted {
+		fmt.Fprintf(w, "%s does not list its repositories: unexpected ones are not known.\n", name)
+	}
+	fmt.Fprintf(w, "Looked at %s and %s in %s", plural(r.Digests, "digest"), plural(r.Tags, "tag"), countWord(int(r.Repositories), "repository", "repositories"))
+	if len(r.Stores) > 0 {
+		fmt.Fprintf(w, ", and at %s", countWord(len(r.Stores), "store", "stores"))
+	}
+	var asked int64
+	for _, n := range r.Asked {
+		asked += n
+	}
+	fmt.Fprintf(w, ": %s in %s.\n", plural(asked, "request"), (time.Duration(r.DurationMs) * time.Millisecond).String())
+	if r.BlobsRead > 0 {
+		fmt.Fprintf(w, "Read %s, %s.\n", plural(r.BlobsRead, "blob"), size(r.BytesRead))
+	}
+	if r.Lost > 0 {
+		fmt.Fprintf(w, "%s known to be lost are not missed.\n", plural(r.Lost, "digest"))
+	}
+	_, err := fmt.Fprintln(w, proofVerdict(r))
+	return err
+}
+
+func proofVerdict(r *prove.Report) string {
+	if r.Clean() {
+		return "Production is what the manifests say."
+	}
+	var parts []string
+	for _, c := range slices.Sorted(maps.Keys(r.Found)) {
+		parts = append(parts, fmt.Sprintf("%s %s", humanize.Comma(r.Found[c]), c))
+	}
+	return "Found: " + strings.Join(parts, ", ") + "."
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"ociproxy/internal/cli"
+	"ociproxy/internal/manifest"
+	"ociproxy/internal/oci"
+	"ociproxy/internal/promote"
+	"ociproxy/internal/promote/sign"
+)
+
+// identityHelp is about --sign-identity.
+const identityHelp = "what signatures call a registry: `FROM=TO`, as us-docker.pkg.dev/project/images=registry.example.org; default: its own name"
+
+// signing are the flags of the commands that promote: what must be signed before, and what is signed then.
+type signing struct {
+	key    string
+	rename string
+	mode   sign.Mode
+	keys   []string
+}
+
+func (s *signing) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&s.key, "sign-key", "", "`file` with a private key of cosign; its password is in COSIGN_PASSWORD. Images are signed in the first destination of their project")
+	f.StringVar(&s.rename, "sign-identity", "", identityHelp)
+	f.Var(&s.mode, "policy", "what is done about images that are not signed in the staging registry: `mode` off, warn or require")
+	f.StringArrayVar(&s.keys, "policy-key", nil, "`file` with public keys (PEM) whose signatures on staging images count; may be repeated")
+	_ = cmd.RegisterFlagCompletionFunc("policy", cobra.FixedCompletions(sign.Modes(), cobra.ShellCompDirectiveNoFileComp))
+}
+
+// signer is nil when nothing is to be signed.
+func (s *signing) signer(a *app) (*sign.Signer, error) {
+	if s.key == "" {
+		return nil, nil
+	}
+	key, err := sign.LoadPrivateKey(s.key, a.env)
+	if err != nil {
+		return nil, cli.Fail("cosign generate-key-pair makes one; its password belongs into "+sign.PasswordVariable, "%w", err)
+	}
+	id, err := identity(s.rename)
+	if err != nil {
+		return nil, err
+	}
+	return &sign.Signer{Key: key, Identity: id}, nil
+}
+
+// policy is what staging images must satisfy; warn is told what would have been refused.
+func (s *signing) policy(warn func(error)) (*sign.Policy, error) {
+	p := &sign.Policy{Mode: s.mode, Warn: warn}
+	if s.mode == "" || s.mode == sign.Off {
+		return p, nil
+	}
+	if len(s.keys) == 0 {
+		return nil, cli.Usage("--policy-key cosign.pub", "--policy %s needs a public key", s.mode)
+	}
+	var err error
+	if p.Keys, err = sign.LoadKeys(s.keys...); err != nil {
+		return nil, cli.Fail("a public key in PEM, as cosign.pub", "%w", err)
+	}
+	return p, nil
+}
+
+// identity reads FROM=TO; nil for "".
+func identity(text string) (sign.Identity, error) {
+	if text == "" {
+		return nil, nil
+	}
+	from, to, ok := strings.Cut(text, "=")
+	if !ok || !manifest.ValidRegistry(from) || !manifest.ValidRegistry(to) {
+		return nil, cli.Usage("--sign-identity us-docker.pkg.dev/project/images=registry.example.org", "--sign-identity %q is not FROM=TO", text)
+	}
+	return sign.Renamed(from, to), nil
+}
+
+// checkOne applies a policy to where a promotion reads from.
+func checkOne(ctx context.Context, regs *promote.Registries, check sign.Check, p *promote.Promotion) error {
+	reg, name, err := regs.At(p.From)
+	if err != nil {
+		return err
+	}
+	return check(ctx, reg, name, p.Digest)
+}
+
+// signOne signs an image in the repository with this full name.
+func signOne(ctx context.Context, regs *promote.Registries, ensure sign.Ensure, full string, d oci.Digest) (made bool, err error) {
+	reg, name, err := regs.At(full)
+	if err != nil {
+		return false, err
+	}
+	return ensure(ctx, reg, name, d)
+}

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"ociproxy/internal/cli"
+	"ociproxy/internal/manifest"
+	"ociproxy/internal/oci"
+	"ociproxy/internal/promote/prove"
+	"ociproxy/internal/registry"
+)
+
+// snapFormats are the forms of a snapshot.
+var snapFormats = []string{"yaml", "json"}
+
+func (a *app) promoteSnapshot() *cobra.Command {
+	var access registryFlags
+	var opt prove.SnapOptions
+	format := "yaml"
+	cmd := &cobra.Command{
+		Use:   "snapshot REGISTRY[/PREFIX]",
+		Short: "Write the images of a registry as a manifest",
+		Long: `snapshot reads what is below REGISTRY/PREFIX and writes it in the form of images.yaml: images by name, digests with
+their tags. The result is what promote fmt would make of it, and the same each time as long as the registry is.
+
+The registry must list its repositories: by Google's listing or _catalog. One that lists no digests is asked for each
+tag. Manifests without a tag are written with --untagged, where the registry lists them (Google's do); the platforms of
+an index are among them.`,
+		Example: `  oci-proxyctl promote snapshot us-central1-docker.pkg.dev/project/images > images.yaml
+  oci-proxyctl promote snapshot registry.example.org/prod --untagged -o json`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if !slices.Contains(snapFormats, format) {
+				return cli.Usage("yaml or json", "--output %q is not known", format)
+			}
+			return a.runPromoteSnapshot(cmd.Context(), strings.TrimSuffix(args[0], "/"), format, &access, opt)
+		},
+	}
+	cmd.Flags().StringVarP(&format, "output", "o", format, "`format`: yaml or json")
+	cmd.Flags().BoolVar(&opt.Untagged, "untagged", false, "manifests without a tag too")
+	access.flags(cmd)
+	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(snapFormats, cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+func (a *app) runPromoteSnapshot(ctx context.Context, root, format string, access *registryFlags, opt prove.SnapOptions) error {
+	if !manifest.ValidRegistry(root) {
+		return cli.Usage("HOST[:PORT][/PATH], without a scheme", "%q is no registry", root)
+	}
+	regs := access.open()
+	defer regs.Close()
+	out := bufio.NewWriter(a.stdout)
+	write, end := snapYAML(out)
+	if format == "json" {
+		write, end = snapJSON(out)
+	}
+	untold := false
+	err := prove.Snapshot(ctx, regs, root, opt, func(s *prove.Snap) error {
+		untold = untold || opt.Untagged && !s.Untagged
+		return write(s)
+	})
+	switch {
+	case errors.Is(err, registry.ErrNoCatalog):
+		return cli.Fail("a registry that lists no repositories cannot be written down", "%w", err)
+	case err != nil:
+		return err
+	}
+	if untold {
+		fmt.Fprintf(a.stderr, "warning: %s does not list manifests without a tag: there may be more\n", root)
+	}
+	return errors.Join(end(), out.Flush())
+}
+
+// snapYAML writes images in the canonical layout of [manifest.Format].
+func snapYAML(w io.Writer) (write func(*prove.Snap) error, end func() error) {
+	some := false
+	write = func(s *prove.Snap) error {
+		some = true
+		var b strings.Builder
+		fmt.Fprintf(&b, "- name: %s\n  dmap:\n", s.Name)
+		for _, d := range s.Digests {
+			quoted := make([]string, len(d.Tags))
+			for i, t := range d.Tags {
+				quoted[i] = strconv.Quote(t)
+			}
+			fmt.Fprintf(&b, "    %q: [%s]\n", d.Digest.String(), strings.Join(quoted, ", "))
+		}
+		_, err := io.WriteString(w, b.String())
+		return err
+	}
+	return write, func() error {
+		if some {
+			return nil
+		}
+		_, err := fmt.Fprintln(w, "[]")
+		return err
+	}
+}
+
+// snapJSON writes images as JSON, one a line.
+func snapJSON(w io.Writer) (write func(*prove.Snap) error, end func() error) {
+	before := "["
+	write = func(s *prove.Snap) error {
+		raw, err := json.Marshal(struct {
+			Name string `json:"name"`
+			DMap dmap   `json:"dmap"`
+		}{s.Name, s.Digests})
+		if err == nil {
+			_, err = fmt.Fprintf(w, "%s\n%s", before, raw)
+		}
+		before = ","
+		return err
+	}
+	return write, func() error {
+		if before == "[" {
+			_, err := fmt.Fprintln(w, "[]")
+			return err
+		}
+		_, err := fmt.Fprintln(w, "\n]")
+		return err
+	}
+}
+
+// dmap is a JSON object of tags by digest that keeps its order.
+type dmap []prove.SnapDigest
+
+// MarshalJSON implements [json.Marshaler].
+func (d dmap) MarshalJSON() ([]byte, error) {
+	var b strings.Builder
+	for i, e := range d {
+		tags := e.Tags
+		if tags == nil {
+			tags = []string{}
+		}
+		raw, err := json.Marshal(map[oci.Digest][]string{e.Digest: tags})
+		if err != nil {
+			return nil, err
+		}
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(strings.TrimSuffix(strings.TrimPrefix(string(raw), "{"), "}"))
+	}
+	return []byte("{" + b.String() + "}"), nil
+}

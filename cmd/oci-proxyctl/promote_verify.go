@@ -1,0 +1,253 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"ociproxy/internal/cli"
+	"ociproxy/internal/config"
+	"ociproxy/internal/fleet"
+	"ociproxy/internal/inventory"
+	"ociproxy/internal/manifest"
+	"ociproxy/internal/oci"
+	"ociproxy/internal/promote"
+	"ociproxy/internal/promote/prove"
+	"ociproxy/internal/promote/sign"
+)
+
+// proving are the flags of promote verify.
+type proving struct {
+	access registryFlags
+	config string
+	allow  string
+	lost   string
+	keys   []string
+	rename string
+	read   string
+	limit  int
+	watch  time.Duration
+	listen string
+}
+
+// registryFlags say how registries are reached.
+type registryFlags struct {
+	plainHTTP []string
+	rate      float64
+	parallel  int
+}
+
+func (r *registryFlags) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringArrayVar(&r.plainHTTP, "plain-http", nil, "`host` that speaks plain HTTP; loopback always does; may be repeated")
+	f.Float64Var(&r.rate, "rate", 0, "`requests` a second to each host at most; default 50")
+	f.IntVar(&r.parallel, "parallel", 0, "requests to each host at once; default 16")
+}
+
+func (r *registryFlags) open() *promote.Registries {
+	return promote.NewRegistries(promote.Access{PlainHTTP: r.plainHTTP, Rate: r.rate, Parallel: r.parallel})
+}
+
+// proveCodes is the paragraph about the exit codes of promote verify.
+const proveCodes = `The exit code is the sum of
+    1  a registry or store did not answer: nobody knows; or something else failed
+    4  unexpected: a destination has what no manifest lists
+    8  missing: a digest, a tag, or a part of an image is not in a destination
+   16  moved: a tag has another digest
+   32  altered: what a registry sends is not what the digest says
+   64  unsigned: no signature of a key of --key in the first destination of a project
+  128  unstored: the inventory of a store lacks blobs of an image
+0 says that nothing was found. 2 and 3 are never such sums: wrong usage, and invalid manifests or config.`
+
+func (a *app) promoteVerify() *cobra.Command {
+	f := proving{limit: 100}
+	cmd := &cobra.Command{
+		Use:   "verify DIR",
+		Short: "Compare production and the stores with what the manifests say",
+		Long: `verify reads each repository that the manifests promote to once, and writes nothing.
+
+  --read lists      tags and digests as the registries list them
+  --read manifests  every promoted manifest too, with the children of an index, hashed (default)
+  --read blobs      every blob too, once for each host
+
+With --config the inventories of the stores must list every blob of every promoted image. With --key each image must
+have a signature of one of these keys in the first destination of its project. What is in a destination and in no
+manifest is unexpected, unless a pattern of --allow matches it: REPOSITORY, REPOSITORY:TAG or REPOSITORY@DIGEST, where
+"*" is anything but a slash and "**" anything. Lists of what refers to a promoted image (sha256-…) belong to it.
+Unexpected repositories are only found where a registry lists its repositories.
+
+--watch does so for ever, and reads the manifests anew each time; --listen has its metrics and health.
+
+` + proveCodes,
+		Example: `  oci-proxyctl promote verify registry.example.org/ --config config.yaml
+  oci-proxyctl promote verify registry.example.org/ --key cosign.pub --allow allowed.txt -o json
+  oci-proxyctl promote verify registry.example.org/ --watch 1h --listen 127.0.0.1:9092`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.runPromoteVerify(cmd.Context(), args[0], &f) },
+	}
+	fl := cmd.Flags()
+	fl.StringVarP(&f.config, "config", "c", a.env("OCI_PROXY_CONFIG"), "config `file` that has the stores; without one stores are left out; OCI_PROXY_CONFIG in the environment names a default")
+	fl.StringVar(&f.allow, "allow", "", "`file` with patterns of what may be there, one a line")
+	fl.StringVar(&f.lost, "lost", "", "`file` with the digests known to be gone for ever, one a line")
+	fl.StringArrayVar(&f.keys, "key", nil, "`file` with public keys (PEM); may be repeated")
+	fl.StringVar(&f.rename, "sign-identity", "", identityHelp)
+	fl.StringVar(&f.read, "read", string(prove.Manifests), "how `much` is read: lists, manifests or blobs")
+	fl.IntVarP(&f.limit, "limit", "n", f.limit, "how many findings of each class to show; 0: all")
+	fl.DurationVar(&f.watch, "watch", 0, "look each `interval`, until told to stop")
+	fl.StringVar(&f.listen, "listen", "", "`address` of /metrics, /-/live and /-/ready, with --watch")
+	f.access.flags(cmd)
+	_ = cmd.MarkFlagFilename("config", "yaml", "yml")
+	_ = cmd.RegisterFlagCompletionFunc("read", cobra.FixedCompletions(prove.Depths(), cobra.ShellCompDirectiveNoFileComp))
+	a.outputFlag(cmd)
+	return cmd
+}
+
+func (f *proving) check() error {
+	switch {
+	case !slices.Contains(prove.Depths(), f.read):
+		return cli.Usage("lists, manifests or blobs", "--read %q is not known", f.read)
+	case f.limit < 0:
+		return cli.Usage("--limit 0 shows all", "--limit %d is negative", f.limit)
+	case f.watch < 0 || f.watch > 0 && f.watch < time.Second:
+		return cli.Usage("--watch 1h is usual", "--watch %s is too short", f.watch)
+	case f.listen != "" && f.watch == 0:
+		return cli.Usage("a single look says at its end what it found", "--listen needs --watch")
+	}
+	return nil
+}
+
+func (a *app) runPromoteVerify(ctx context.Context, dir string, f *proving) error {
+	if err := f.check(); err != nil {
+		return err
+	}
+	look := func(ctx context.Context, progress func(done, of int64)) (*prove.Report, error) {
+		return a.prove(ctx, dir, f, progress)
+	}
+	if f.watch > 0 {
+		return a.proveLoop(ctx, f, look)
+	}
+	r, err := look(ctx, nil)
+	if err != nil {
+		return err
+	}
+	if a.format == cli.JSON {
+		err = cli.WriteJSON(a.stdout, r)
+	} else {
+		err = a.writeProof(r)
+	}
+	if err == nil && r.ExitCode != 0 {
+		err = cli.Exit(r.ExitCode)
+	}
+	return err
+}
+
+// proveLoop looks until the program is told to stop.
+func (a *app) proveLoop(ctx context.Context, f *proving, look func(context.Context, func(done, of int64)) (*prove.Report, error)) error {
+	loop := &prove.Loop{Every: f.watch, Look: look, Report: func(r *prove.Report, err error) {
+		if err == nil {
+			if a.format == cli.JSON {
+				err = cli.WriteJSONLine(a.stdout, r)
+			} else {
+				fmt.Fprintln(a.stdout, r.StartedAt.Format(time.RFC3339))
+				err = a.writeProof(r)
+				fmt.Fprintln(a.stdout)
+			}
+		}
+		if err != nil {
+			fmt.Fprintf(a.stderr, "%s: %v\n", program, err)
+		}
+	}}
+	stop, err := a.serveLoop(ctx, f.listen, loop.Handler())
+	if err != nil {
+		return err
+	}
+	defer stop()
+	loop.Run(ctx)
+	return nil // told to stop: it did
+}
+
+// prove reads all that the flags name, and looks once.
+func (a *app) prove(ctx context.Context, dir string, f *proving, progress func(done, of int64)) (_ *prove.Report, err error) {
+	tree, err := manifest.Load(dir)
+	if err != nil {
+		return nil, invalidManifests(err)
+	}
+	opt := prove.Options{Read: prove.Depth(f.read), Limit: f.limit, Progress: progress}
+	if opt.Lost, err = lostDigests(f.lost); err != nil {
+		return nil, err
+	}
+	if f.allow != "" {
+		if opt.Allow, err = readAllow(f.allow); err != nil {
+			return nil, err
+		}
+	}
+	if opt.Keys, err = sign.LoadKeys(f.keys...); err != nil {
+		return nil, cli.Fail("a public key in PEM, as cosign.pub", "%w", err)
+	}
+	if opt.Identity, err = identity(f.rename); err != nil {
+		return nil, err
+	}
+	if f.config != "" {
+		cfg, err := a.load(f.config)
+		if err != nil {
+			return nil, a.invalid(err)
+		}
+		stores, err := a.proveStores(ctx, cfg)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, stores.fleet.Close(ctx)) }()
+		opt.Stores = stores
+	}
+	regs := f.access.open()
+	defer regs.Close()
+	return prove.Run(ctx, tree, regs, opt)
+}
+
+func readAllow(file string) (*prove.Allow, error) {
+	in, err := os.Open(file)
+	if err != nil {
+		return nil, fmt.Errorf("read what is allowed: %w", err)
+	}
+	defer in.Close()
+	allow, err := prove.ParseAllow(file, in)
+	if err != nil {
+		return nil, &cli.Error{Err: err, Hint: "one pattern a line: promote verify --help", Code: cli.CodeInvalid}
+	}
+	return allow, nil
+}
+
+// provenStores are the stores of a fleet as a proof sees them, by the same numbers.
+type provenStores struct{ fleet *fleet.Fleet }
+
+func (a *app) proveStores(ctx context.Context, cfg *config.Config) (*provenStores, error) {
+	fl, err := a.fleet(ctx, cfg, nil)
+	if err != nil {
+		return nil, err
+	}
+	return &provenStores{fl}, nil
+}
+
+// Names implements [prove.Stores].
+func (s *provenStores) Names() (out []string) {
+	for _, st := range s.fleet.Stores {
+		out = append(out, st.Name())
+	}
+	return out
+}
+
+// Fault implements [prove.Stores].
+func (s *provenStores) Fault(i int) error { return s.fleet.Ledger.Fault(i) }
+
+// Incomplete implements [prove.Stores].
+func (s *provenStores) Incomplete(image oci.Digest) inventory.Set {
+	return s.fleet.Ledger.Incomplete(image)
+}
+
+// Lacking implements [prove.Stores].
+func (s *provenStores) Lacking(blob oci.Digest) inventory.Set { return s.fleet.Ledger.Lacking(blob) }
