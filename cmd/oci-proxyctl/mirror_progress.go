@@ -32,26 +32,35 @@ func (a *app) watchPass(form string, p *mirror.Pass) (stop func()) {
 	}
 	var show func(mirror.Progress)
 	end := func() {}
-	every := plainEvery
+	period := plainEvery
 	switch form {
 	case "none":
 		return end
 	case "bars":
 		b := newBars(a.stderr, p.Progress())
-		show, end, every = b.show, b.end, barsEvery
+		show, end, period = b.show, b.end, barsEvery
 	default:
 		m := new(meter)
 		show = func(p mirror.Progress) { fmt.Fprintln(a.stderr, progressLine(p, m)) }
 	}
+	quit := every(period, func() { show(p.Progress()) })
+	return func() {
+		quit()
+		end()
+	}
+}
+
+// every calls show again and again, until stop is called.
+func every(period time.Duration, show func()) (stop func()) {
 	quit := make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		tick := time.NewTicker(every)
+		tick := time.NewTicker(period)
 		defer tick.Stop()
 		for {
 			select {
 			case <-tick.C:
-				show(p.Progress())
+				show()
 			case <-quit:
 				return
 			}
@@ -60,7 +69,6 @@ func (a *app) watchPass(form string, p *mirror.Pass) (stop func()) {
 	return func() {
 		close(quit)
 		wg.Wait()
-		end()
 	}
 }
 

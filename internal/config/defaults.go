@@ -74,6 +74,10 @@ func Fill(v any) {
 		v.Copy = CopyAuto
 		v.Interval = 15 * time.Minute
 		Fill(&v.Spool)
+	case *Promote: // like Mirror
+		v.RequireStores = "healthy"
+		v.StoreTimeout = 15 * time.Minute
+		v.Lease = "default"
 	case *Spool:
 		v.Bytes = 20 << 30
 	}

@@ -52,6 +52,8 @@ type Config struct {
 	Log Log `yaml:"log"`
 	// Mirror says what `oci-proxyctl mirror` copies into the stores. The server ignores it.
 	Mirror Mirror `yaml:"mirror"`
+	// Promote says how `oci-proxyctl promote` waits for the stores. The server ignores it.
+	Promote Promote `yaml:"promote"`
 
 	// Hash is the lower-case hex SHA-256 of the file's bytes.
 	Hash string `yaml:"-"`

@@ -42,6 +42,7 @@ func validate(d *decoder, c *Config) {
 	v.denied()
 	v.log()
 	v.mirror()
+	v.promote()
 	if len(d.faults) == 0 {
 		v.warnings()
 	}

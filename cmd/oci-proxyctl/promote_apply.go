@@ -1,0 +1,302 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/user"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"ociproxy/internal/cli"
+	"ociproxy/internal/config"
+	"ociproxy/internal/manifest"
+	"ociproxy/internal/promote"
+	"ociproxy/internal/promote/apply"
+)
+
+// applyFlags are what the application of a plan needs to know, whichever command does it.
+type applyFlags struct {
+	require      string
+	settle       time.Duration
+	storeTimeout time.Duration
+	images       int
+	audit        string
+	who          string
+	lease        string
+	leaseTTL     time.Duration
+	progress     string
+
+	cmd *cobra.Command
+}
+
+func (f *applyFlags) flags(a *app, cmd *cobra.Command) {
+	f.cmd = cmd
+	fl := cmd.Flags()
+	fl.DurationVar(&f.settle, "settle", 0, "how long a tag waits until every proxy knows what the stores hold; default: of the config, or two inventory refreshes")
+	fl.StringVar(&f.require, "require-stores", "", "how many `stores` must hold an image before its tags are set: healthy, all or a number; default: of the config, or healthy")
+	fl.DurationVar(&f.storeTimeout, "store-timeout", 0, "how long an image waits for slow stores; default: of the config, or 15m")
+	fl.IntVar(&f.images, "images", 0, "images copied at once; default 8")
+	fl.StringVar(&f.audit, "audit-log", "", "append a line of JSON for each write to this `file`")
+	fl.StringVar(&f.who, "who", "", "who does this, for audit log and lease; default: user and host")
+	fl.StringVar(&f.lease, "lease", "", "`name` of the lease: runs with the same one exclude each other; default: of the config, or default")
+	fl.DurationVar(&f.leaseTTL, "lease-ttl", 0, "how long the lease of a killed run keeps others away; default 30s")
+	fl.StringVar(&f.progress, "progress", "auto", "`form` of progress on stderr: auto, bars, plain or none")
+	_ = cmd.RegisterFlagCompletionFunc("progress", cobra.FixedCompletions(progressForms, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("require-stores", cobra.FixedCompletions([]string{"healthy", "all"}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// applied is the paragraph of --help about the codes of apply and run.
+const applied = `It exits with 0 when everything is done, and when there was nothing to do: the report says which. When something failed the
+code says what: a sum of 1 (a tag exists with another digest), 2 (a digest is gone from everywhere), 4 (a registry could
+not be read or written), 8 (too few stores hold it), 16 (a policy forbids it), and 32 when the rest is done or 64 when
+nothing was. Alone, 1 means that the run did not begin (another one has the lease, or the plan is not whole) or was
+interrupted: what was done until then is kept, and the same command goes on from there.`
+
+func (a *app) promoteApply() *cobra.Command {
+	var access promoteFlags
+	var f applyFlags
+	var dry bool
+	var manifests string
+	cmd := &cobra.Command{
+		Use:   "apply PLAN",
+		Short: "Carry out a plan",
+		Long: `apply does what a plan file says, and nothing else. Where the world has changed since the plan was made (a tag appeared,
+moved or went) it leaves that tag alone and says so; the rest is done.
+
+Each image goes through these steps, all of which may be repeated: its blobs into every store of the config and its inventory, and into each
+destination, the source being read once for all; its manifests by digest, with signatures and whatever else refers to
+it, read back; a wait until every proxy has read the inventories; then the tags, at all destinations together, each
+looked at right before and read back.
+
+` + applied,
+		Example: `  oci-proxyctl promote apply plan.json --config config.yaml --audit-log promote.log
+  oci-proxyctl promote apply plan.json --config config.yaml --require-stores all --settle 5m`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.runPromoteApply(cmd.Context(), args[0], manifests, dry, &access, &f)
+		},
+	}
+	access.accessFlags(a, cmd)
+	f.flags(a, cmd)
+	cmd.Flags().BoolVarP(&dry, "dry-run", "n", false, "read the plan, show what it comes to, write nothing")
+	cmd.Flags().StringVar(&manifests, "manifests", "", "refuse the plan unless it was made of the manifests in this `directory` as they are now")
+	a.outputFlag(cmd)
+	return cmd
+}
+
+// accessFlags are the flags that say how registries and stores are reached.
+func (p *promoteFlags) accessFlags(a *app, cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVarP(&p.config, "config", "c", a.env("OCI_PROXY_CONFIG"), "config `file` that has the stores; without one there are none; OCI_PROXY_CONFIG in the environment names a default")
+	f.StringArrayVar(&p.plainHTTP, "plain-http", nil, "`host` that speaks plain HTTP; loopback always does; may be repeated")
+	f.Float64Var(&p.rate, "rate", 0, "`requests` a second to each host at most; default: of the config, or 50")
+	f.IntVar(&p.parallel, "parallel", 0, "requests to each host at once; default: of the config, or 16")
+	_ = cmd.MarkFlagFilename("config", "yaml", "yml")
+}
+
+func (a *app) runPromoteApply(ctx context.Context, name, manifests string, dry bool, access *promoteFlags, f *applyFlags) error {
+	if err := f.check(); err != nil {
+		return err
+	}
+	file, err := os.Open(name)
+	if err != nil {
+		return fmt.Errorf("read plan: %w", err)
+	}
+	defer file.Close()
+	plan, err := apply.ReadPlan(file)
+	if err != nil {
+		return cli.Fail("make it anew with promote plan -o", "%s: %w", name, err)
+	}
+	if err := sameManifests(plan, manifests); err != nil {
+		return err
+	}
+	if dry {
+		if a.format == cli.JSON {
+			return cli.WriteJSON(a.stdout, plan.Summary)
+		}
+		return a.writePlan(plan.Summary, "")
+	}
+	report, err := a.apply(ctx, plan, access, f, false)
+	if err != nil {
+		return err
+	}
+	return a.applyResult(report, nil)
+}
+
+// sameManifests makes sure that a plan was made of what the manifests in dir say, if there is a dir.
+func sameManifests(plan *apply.Plan, dir string) error {
+	if dir == "" {
+		return nil
+	}
+	tree, err := manifest.Load(dir)
+	if err != nil {
+		return invalidManifests(err)
+	}
+	if tree.Hash != plan.Header.Hash {
+		return cli.Fail("make it anew with promote plan -o", "the manifests in %s are not those that the plan was made of", dir)
+	}
+	return nil
+}
+
+func (f *applyFlags) check() error {
+	if f.settle < 0 || f.storeTimeout < 0 || f.leaseTTL < 0 {
+		return cli.Usage("--settle 0s does not wait at all", "times cannot be negative")
+	}
+	if _, err := apply.ParseRequire(f.require); err != nil {
+		return cli.Usage("want healthy, all, or how many", "--require-stores: %w", err)
+	}
+	if f.leaseTTL > 0 && f.leaseTTL < time.Second {
+		return cli.Usage("30s is usual", "--lease-ttl %s is too short", f.leaseTTL)
+	}
+	if !slices.Contains(progressForms, f.progress) {
+		return cli.Usage("want auto, bars, plain or none", "--progress %q is none", f.progress)
+	}
+	return nil
+}
+
+// access is how registries are reached, where the flags leave it to the config.
+func (p *promoteFlags) access(cfg *config.Config) promote.Access {
+	access := promote.Access{PlainHTTP: p.plainHTTP, Rate: p.rate, Parallel: p.parallel}
+	if cfg != nil && cfg.Mirror.Enabled() {
+		if access.Rate == 0 {
+			access.Rate = cfg.Mirror.RequestsPerSecond
+		}
+		if access.Parallel == 0 {
+			access.Parallel = cfg.Mirror.Parallel
+		}
+	}
+	return access
+}
+
+// options completes flags by the config, which may be nil.
+func (f *applyFlags) options(cfg *config.Config) (apply.Options, error) {
+	opt := apply.Options{Config: cfg, StoreTimeout: f.storeTimeout, Parallel: f.images, Lease: f.lease, TTL: f.leaseTTL, Who: f.who}
+	text := f.require
+	if f.cmd.Flags().Changed("settle") {
+		opt.Settle = &f.settle
+	}
+	if cfg != nil {
+		p := cfg.Promote
+		if text == "" {
+			text = p.RequireStores
+		}
+		if opt.Settle == nil && p.Settle > 0 {
+			opt.Settle = &p.Settle
+		}
+		if opt.StoreTimeout == 0 {
+			opt.StoreTimeout = p.StoreTimeout
+		}
+		if opt.Lease == "" {
+			opt.Lease = p.Lease
+		}
+	}
+	if opt.Who == "" {
+		opt.Who = whoami()
+	}
+	var err error
+	opt.Require, err = apply.ParseRequire(text)
+	return opt, err
+}
+
+// whoami is a name for logs that people read.
+func whoami() string {
+	name := "unknown"
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	if host, err := os.Hostname(); err == nil {
+		name += "@" + host
+	}
+	return name
+}
+
+// apply carries out a plan. fresh: it was made just now.
+func (a *app) apply(ctx context.Context, plan *apply.Plan, access *promoteFlags, f *applyFlags, fresh bool) (*apply.Report, error) {
+	var cfg *config.Config
+	if access.config != "" {
+		var err error
+		if cfg, err = a.load(access.config); err != nil {
+			return nil, a.invalid(err)
+		}
+	}
+	opt, err := f.options(cfg)
+	if err != nil {
+		return nil, err
+	}
+	opt.Registries = promote.NewRegistries(access.access(cfg))
+	defer opt.Registries.Close()
+	opt.Fresh, opt.Getenv, opt.Logger = fresh, a.env, a.mirrorLog()
+	if f.audit != "" {
+		log, err := os.OpenFile(f.audit, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+		if err != nil {
+			return nil, fmt.Errorf("open audit log: %w", err)
+		}
+		defer log.Close()
+		opt.Audit = log
+	}
+	run, err := apply.Open(ctx, plan, opt)
+	if err != nil {
+		return nil, err
+	}
+	stop := a.watchApply(f.progress, run)
+	report, err := run.Apply(ctx)
+	stop()
+	if e := run.Close(ctx); e != nil {
+		fmt.Fprintf(a.stderr, "%s: close: %v\n", program, e)
+	}
+	if errors.Is(err, apply.ErrHeld) {
+		return nil, cli.Fail("wait for it; one that was killed keeps the lease no longer than --lease-ttl", "%w", err)
+	}
+	return report, err
+}
+
+// appliedPlan is the JSON document of promote run; that of promote apply is its report alone.
+type appliedPlan struct {
+	Plan   *promote.Summary `json:"plan"`
+	Report *apply.Report    `json:"report"` // null: nothing was applied
+}
+
+// applyResult shows what was done, and gives the exit code. sum is the plan, when this command made it.
+func (a *app) applyResult(r *apply.Report, sum *promote.Summary) error {
+	var err error
+	switch {
+	case a.format != cli.JSON:
+		err = a.writeApply(a.stdout, r)
+	case sum != nil:
+		err = cli.WriteJSON(a.stdout, appliedPlan{sum, r})
+	default:
+		err = cli.WriteJSON(a.stdout, r)
+	}
+	if err != nil {
+		return err
+	}
+	if r.Result == apply.Interrupted {
+		return cli.Fail("what was done is kept; the same command goes on from there", "interrupted: %s", r.Error)
+	}
+	all := *r
+	if sum != nil {
+		all.Failures = slices.Concat(sum.Failures, r.Failures)
+	}
+	if code := all.Code(); code != 0 {
+		return cli.Exit(code)
+	}
+	return nil
+}
+
+// writeApply shows a report to a person.
+func (a *app) writeApply(w io.Writer, r *apply.Report) error {
+	if err := applyTables(w, r); err != nil {
+		return err
+	}
+	for _, n := range r.Notices {
+		fmt.Fprintln(w, "notice:", cli.OneLine(n))
+	}
+	writeFailures(r.Failures, w, cli.UseColor(w, a.env))
+	_, err := fmt.Fprintln(w, applyVerdict(r))
+	return err
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"ociproxy/internal/cli"
+	"ociproxy/internal/promote"
+	"ociproxy/internal/promote/apply"
+)
+
+func (a *app) promoteRun() *cobra.Command {
+	var p promoteFlags
+	var f applyFlags
+	var confirm bool
+	cmd := &cobra.Command{
+		Use:   "run DIR",
+		Short: "Plan and apply: make production what the manifests say",
+		Long: `run makes a plan of the manifests in DIR, shows it, and with --confirm carries it out at once, as promote apply does. Without
+--confirm nothing is written anywhere.
+
+` + applied + ` Without --confirm the
+code is that of promote plan.`,
+		Example: `  oci-proxyctl promote run registry.example.org/ --config config.yaml
+  oci-proxyctl promote run registry.example.org/ --config config.yaml --confirm --audit-log promote.log
+  oci-proxyctl promote run registry.example.org/ --config config.yaml --confirm --since HEAD~1`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.runPromoteRun(cmd.Context(), args[0], confirm, &p, &f)
+		},
+	}
+	p.flags(a, cmd)
+	f.flags(a, cmd)
+	cmd.Flags().BoolVar(&confirm, "confirm", false, "do it; without this nothing is written")
+	a.outputFlag(cmd)
+	return cmd
+}
+
+func (a *app) runPromoteRun(ctx context.Context, path string, confirm bool, p *promoteFlags, f *applyFlags) error {
+	if err := f.check(); err != nil {
+		return err
+	}
+	file, err := os.CreateTemp("", "oci-proxy-plan-*")
+	if err != nil {
+		return fmt.Errorf("write plan: %w", err)
+	}
+	defer os.Remove(file.Name())
+	defer file.Close()
+	sum, err := a.planInto(ctx, path, file, p)
+	if err != nil {
+		return err
+	}
+	if a.format != cli.JSON {
+		if err := a.writePlan(sum, ""); err != nil {
+			return err
+		}
+	}
+	if !confirm || sum.Planned == 0 {
+		return a.planned(sum, confirm)
+	}
+	plan, err := apply.ReadPlan(file)
+	if err != nil {
+		return err
+	}
+	if a.format != cli.JSON {
+		fmt.Fprintln(a.stdout)
+	}
+	report, err := a.apply(ctx, plan, p, f, true)
+	if err != nil {
+		return err
+	}
+	return a.applyResult(report, sum)
+}
+
+// planInto makes a plan and writes it to a file.
+func (a *app) planInto(ctx context.Context, path string, file *os.File, flags *promoteFlags) (_ *promote.Summary, err error) {
+	p, err := a.preparePlan(ctx, path, flags)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if e := p.close(ctx); err == nil {
+			err = e
+		}
+	}()
+	out := planOutput{}
+	out.to(file)
+	return p.make(ctx, promote.Header{
+		Made: time.Now().UTC().Truncate(time.Second), By: program + " " + cli.ThisBuild(version).Version,
+		Manifests: p.tree.Path, Hash: p.tree.Hash, Since: flags.since,
+	}, &out)
+}
+
+// planned ends a run that writes nothing: it may not, or there is nothing.
+func (a *app) planned(sum *promote.Summary, confirm bool) error {
+	if a.format == cli.JSON {
+		if err := cli.WriteJSON(a.stdout, appliedPlan{Plan: sum}); err != nil {
+			return err
+		}
+	} else if !confirm && sum.Planned > 0 {
+		fmt.Fprintln(a.stdout, "Nothing was written: --confirm does it.")
+	}
+	if code := sum.Code(); code != 0 {
+		return cli.Exit(code)
+	}
+	return nil
+}

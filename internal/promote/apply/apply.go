@@ -1,0 +1,212 @@
+package apply
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// maxSettling bounds the images that wait for their tags.
+const maxSettling = 4096
+
+// Apply does what the plan says, once. When ctx ends, what is under way is given up within seconds; the same plan may be applied again.
+// Everything that went wrong is in the report. The error says that nothing was begun: another run has the lease, or no
+// store can be written.
+func (r *Run) Apply(ctx context.Context) (*Report, error) {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	r.stop, r.log.stop = stop, stop
+	r.tally.begin(r)
+	if r.plan.Promotions == 0 {
+		return r.report(nil), nil
+	}
+	r.examine(ctx)
+	if err := r.takeLease(ctx); err != nil {
+		return nil, err
+	}
+	defer r.lease.release(ctx)
+	r.lease.keep(ctx, stop)
+	r.log.add(Entry{Action: Begin}, nil)
+
+	p := &pipeline{run: r, settling: make(chan struct{}, maxSettling), tagging: make(chan struct{}, r.opt.Parallel)}
+	err := p.all(ctx)
+	if err == nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	report := r.report(err)
+	r.log.add(Entry{Action: End, Result: string(report.Result)}, nil)
+	return report, nil
+}
+
+// pipeline leads images through their steps: several are copied at once, their inventories are written together, all wait beside each
+// other, and several are tagged at once.
+type pipeline struct {
+	run      *Run
+	settling chan struct{} // a token for each image that is copied and not tagged
+	tagging  chan struct{} // a token for each image that is being tagged
+
+	mu     sync.Mutex
+	copied []*item // since inventories were written
+	first  time.Time
+	work   sync.WaitGroup
+}
+
+func (p *pipeline) all(ctx context.Context) error {
+	defer p.work.Wait()
+	slots := make(chan struct{}, p.run.opt.Parallel)
+	var copying sync.WaitGroup
+	quit := make(chan struct{})
+	var recording sync.WaitGroup
+	recording.Go(func() { p.record(ctx, quit) })
+	finish := func() {
+		copying.Wait()
+		close(quit)
+		recording.Wait()
+	}
+	defer finish()
+	for one, err := range p.run.plan.All() {
+		if err != nil {
+			return err
+		}
+		for _, slot := range []chan struct{}{p.settling, slots} {
+			select {
+			case slot <- struct{}{}:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
+		copying.Go(func() {
+			it := p.run.newItem(one)
+			ok := it.copy(ctx)
+			<-slots
+			if ok {
+				p.add(it)
+				return
+			}
+			it.end()
+			<-p.settling
+		})
+	}
+	return nil
+}
+
+// add lets a copied image wait for the inventories to be written.
+func (p *pipeline) add(it *item) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.copied) == 0 {
+		p.first = time.Now()
+	}
+	p.copied = append(p.copied, it)
+	p.run.tally.add(&p.run.tally.waiting, 1)
+}
+
+const (
+	// together is how long an image may wait for others, so that inventories are written once for all of them.
+	together = 2 * time.Second
+	look     = 50 * time.Millisecond
+)
+
+// record writes inventories, again and again, for the images that were copied since. It ends with what is left when quit is closed.
+func (p *pipeline) record(ctx context.Context, quit <-chan struct{}) {
+	tick := time.NewTicker(look)
+	defer tick.Stop()
+	for {
+		last := false
+		select {
+		case <-tick.C:
+		case <-quit:
+			last = true
+		}
+		p.mu.Lock()
+		var batch []*item
+		if last || len(p.copied) > 0 && (time.Since(p.first) >= together || len(p.copied) >= maxSettling/2 || len(p.settling) == len(p.copied)) {
+			batch, p.copied = p.copied, nil
+		}
+		p.mu.Unlock()
+		if len(batch) > 0 {
+			p.flush(ctx, batch)
+		}
+		if last {
+			return
+		}
+	}
+}
+
+// flush writes the inventories, and lets each image of the batch wait until its time has come.
+func (p *pipeline) flush(ctx context.Context, batch []*item) {
+	r := p.run
+	lost := r.flush(ctx)
+	now := time.Now()
+	for _, it := range batch {
+		due := r.opened.Add(r.settle)
+		if it.fresh {
+			due = now.Add(r.settle)
+		}
+		p.work.Go(func() {
+			defer func() { <-p.settling }()
+			defer it.end()
+			defer r.tally.add(&r.tally.waiting, -1)
+			if !it.stored(ctx, lost) || rest(ctx, time.Until(due)) != nil {
+				return
+			}
+			select {
+			case p.tagging <- struct{}{}:
+			case <-ctx.Done():
+				return
+			}
+			defer func() { <-p.tagging }()
+			it.tag(ctx)
+		})
+	}
+}
+
+const (
+	flushTries = 4
+	flushPause = time.Second
+)
+
+// flush writes the inventories, and returns which could not be written, and why.
+func (r *Run) flush(ctx context.Context) map[int]error {
+	pause := flushPause
+	for try := 1; ; try++ {
+		lost := map[int]error{}
+		for i, err := range r.fleet.Ledger.Flush(ctx) {
+			if err != nil && r.fleet.Ledger.Fault(i) == nil && r.aside.err(i) == nil {
+				lost[i] = err
+			}
+		}
+		if len(lost) == 0 || try == flushTries || ctx.Err() != nil {
+			for i, err := range lost {
+				r.aside.add(i, err)
+			}
+			return lost
+		}
+		if rest(ctx, pause) != nil {
+			return lost
+		}
+		pause *= 2
+	}
+}
+
+// Progress says where the run stands. It may be called at any time.
+func (r *Run) Progress() Progress {
+	t := &r.tally
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := Progress{
+		Promotions: r.plan.Promotions, Begun: t.begun, Copied: t.copied, Settling: t.waiting, Finished: t.ended,
+		Failures: int64(len(t.report.Failures)),
+	}
+	if !t.report.StartedAt.IsZero() {
+		p.Elapsed = time.Since(t.report.StartedAt)
+	}
+	if r.fleet != nil {
+		s := r.fleet.Transfers()
+		p.Read = s.SourceBytes
+		for _, target := range s.Targets {
+			p.Uploaded += target.Uploaded + target.Copied
+		}
+	}
+	return p
+}

@@ -1,0 +1,76 @@
+package apply
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"ociproxy/internal/oci"
+)
+
+// Action is what was done, as the audit log says it.
+type Action string
+
+// The actions.
+const (
+	Begin    Action = "begin"    // of a run; nothing was written yet
+	Blob     Action = "blob"     // a blob was sent to a destination
+	Mount    Action = "mount"    // a blob was mounted from another repository of the host
+	Stored   Action = "store"    // a blob was brought into a store
+	Manifest Action = "manifest" // a manifest was pushed by digest
+	SetTag   Action = "tag"      // a tag was set
+	Merge    Action = "merge"    // a list of what refers to a digest was added to
+	End      Action = "end"      // of a run
+)
+
+// Entry is one line of the audit log. Fields are only added.
+type Entry struct {
+	Time       time.Time  `json:"time"`
+	Run        string     `json:"run"` // of this process
+	Who        string     `json:"who,omitempty"`
+	Plan       string     `json:"plan,omitempty"` // its SHA-256
+	Action     Action     `json:"action"`
+	Repository string     `json:"repository,omitempty"`
+	Store      string     `json:"store,omitempty"`
+	Tag        string     `json:"tag,omitempty"`
+	Digest     oci.Digest `json:"digest,omitzero"`
+	Was        oci.Digest `json:"was,omitzero"` // what the tag was before
+	From       string     `json:"from,omitempty"`
+	Result     string     `json:"result"` // "ok", how it came there, or "failed": whether it was written is not known
+	Error      string     `json:"error,omitempty"`
+}
+
+// journal writes the audit log. A write that cannot be logged ends the run.
+type journal struct {
+	run, who, plan string
+	stop           context.CancelCauseFunc
+
+	mu sync.Mutex
+	w  io.Writer
+}
+
+// add logs a write that was tried.
+func (j *journal) add(e Entry, err error) {
+	if j.w == nil {
+		return
+	}
+	e.Time, e.Run, e.Who, e.Plan = time.Now().UTC(), j.run, j.who, j.plan
+	switch {
+	case err != nil:
+		e.Result, e.Error = "failed", err.Error()
+	case e.Result == "":
+		e.Result = "ok"
+	}
+	line, err := json.Marshal(e)
+	if err == nil {
+		j.mu.Lock()
+		_, err = j.w.Write(append(line, '\n'))
+		j.mu.Unlock()
+	}
+	if err != nil {
+		j.stop(fmt.Errorf("write audit log: %w", err))
+	}
+}

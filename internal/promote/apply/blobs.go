@@ -1,0 +1,302 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"ociproxy/internal/fleet"
+	"ociproxy/internal/inventory"
+	"ociproxy/internal/promote"
+	"ociproxy/internal/registry"
+	"ociproxy/internal/transfer"
+)
+
+// parallelBlobs bounds the blobs of one image in work at once; the engine has a bound for all.
+const parallelBlobs = 16
+
+// blobs brings the blobs of an image into stores and destinations.
+func (it *item) blobs(ctx context.Context) {
+	var g errgroup.Group
+	g.SetLimit(parallelBlobs)
+	for _, d := range it.closure.Blobs {
+		g.Go(func() error {
+			if ctx.Err() == nil && it.alive() {
+				it.blob(ctx, d)
+			}
+			return nil
+		})
+	}
+	_ = g.Wait() // each site keeps its own error
+	for _, d := range it.closure.Blobs {
+		it.fresh = it.fresh || it.run.news.has(d.Digest)
+	}
+}
+
+// blob brings one blob wherever it is missing. Of a host it goes to one repository, and from there into the others.
+func (it *item) blob(ctx context.Context, d registry.Descriptor) {
+	r := it.run
+	done, err := r.turns.take(ctx, d.Digest.String())
+	if err != nil {
+		return
+	}
+	defer done()
+	b := transfer.Blob{Digest: d.Digest, Size: d.Size, Repository: it.From}
+	if b.Size < 0 {
+		if b.Size, err = r.size(ctx, b); err != nil {
+			it.failAll(ctx, it.classOf(err), it.From, err)
+			return
+		}
+	}
+	all := it.carriers(b)
+	for _, c := range all {
+		c.mount(ctx)
+	}
+	var stores inventory.Set
+	if b.Digest.InStores() {
+		stores = r.fleet.Ledger.Lacking(b.Digest)
+		aside := r.aside.stores()
+		stores.AndNot(&aside)
+	}
+	for first := true; ctx.Err() == nil; first = false {
+		need := inventory.Set{}
+		if first {
+			need = stores
+		}
+		for _, c := range all {
+			if c.begin() {
+				need.Add(r.index[c.host.name])
+			}
+		}
+		if need.Empty() {
+			return
+		}
+		r.ensure(ctx, b, need, len(r.fleet.Stores), func(res fleet.Result) {
+			for _, c := range all {
+				if res.Target == r.index[c.host.name] {
+					c.end(ctx, res.Err)
+				}
+			}
+		})
+		for _, c := range all {
+			c.spread(ctx)
+		}
+	}
+}
+
+// size asks the source how large a blob is of which no manifest says so.
+func (r *Run) size(ctx context.Context, b transfer.Blob) (int64, error) {
+	reg, repo, err := r.opt.Registries.At(b.Repository)
+	if err != nil {
+		return 0, err
+	}
+	return reg.StatBlob(ctx, repo, b.Digest)
+}
+
+// ensure brings a blob to stores and hosts, and returns when it is there or cannot be brought. Stores have their time; hosts have
+// as much as the engine gives them.
+func (r *Run) ensure(ctx context.Context, b transfer.Blob, need inventory.Set, stores int, host func(fleet.Result)) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	late := time.NewTimer(r.opt.StoreTimeout)
+	defer late.Stop()
+	count, hosts := 0, 0
+	need.Each(func(i int) {
+		if count++; i >= stores {
+			hosts++
+		}
+	})
+	results := make(chan fleet.Result, count)
+	admitted := make(chan struct{})
+	go func() {
+		defer close(admitted)
+		r.fleet.Ensure(ctx, b, need, func(res fleet.Result) { results <- res })
+	}()
+	defer func() { <-admitted }()
+	expired := false
+	for ; count > 0; count-- {
+		if expired && hosts == 0 {
+			cancel(errLate)
+		}
+		var res fleet.Result
+		select {
+		case res = <-results:
+		case <-late.C:
+			expired = true
+			count++
+			continue
+		}
+		need.Remove(res.Target)
+		if res.Target >= stores {
+			hosts--
+			host(res)
+			continue
+		}
+		r.kept(ctx, b, res, expired)
+	}
+}
+
+// kept takes what came of a blob in a store.
+func (r *Run) kept(ctx context.Context, b transfer.Blob, res fleet.Result, expired bool) {
+	name := r.fleet.Stores[res.Target].Name()
+	late := errors.Is(res.Err, errLate)
+	if ctx.Err() != nil && !late && res.Err != nil {
+		return
+	}
+	e := Entry{Action: Stored, Store: name, Digest: b.Digest, From: b.Repository}
+	if res.Err == nil {
+		e.Result = res.How.String()
+		r.news.add(b.Digest)
+		r.tally.mu.Lock()
+		r.tally.stored[res.Target]++
+		r.tally.bytes[res.Target] += b.Size
+		r.tally.mu.Unlock()
+	}
+	r.log.add(e, res.Err)
+	switch {
+	case res.Err == nil:
+	case late && expired:
+		r.aside.add(res.Target, fmt.Errorf("blob %s: %w: more than %s", b.Digest, errLate, r.opt.StoreTimeout))
+	case errors.Is(res.Err, fleet.ErrUnready), errors.Is(res.Err, transfer.ErrTripped):
+		r.aside.add(res.Target, res.Err)
+	default:
+		r.tally.notice(fmt.Sprintf("store %s: %v", name, res.Err))
+	}
+}
+
+// carrier brings one blob into the repositories of one host that an image goes to.
+type carrier struct {
+	it   *item
+	blob transfer.Blob
+	host *host
+	home string  // a repository of the host that has the blob; "" while none is known
+	todo []*site // that lack it, or may
+	now  *site   // the one that the engine brings it to
+}
+
+// carriers are those of the hosts that a blob has to be brought to.
+func (it *item) carriers(b transfer.Blob) (out []*carrier) {
+	from, repo, _ := promote.SplitRepository(it.From)
+	for _, s := range it.living() {
+		if !s.Copy {
+			continue
+		}
+		if _, ok := it.run.held.GetIfPresent(s.Repository + "@" + b.Digest.String()); ok {
+			continue
+		}
+		i := slices.IndexFunc(out, func(c *carrier) bool { return c.host == s.host })
+		if i < 0 {
+			c := &carrier{it: it, blob: b, host: s.host}
+			c.home, _ = it.run.homes.GetIfPresent(s.host.name + "@" + b.Digest.String())
+			if c.home == "" && from == s.host.name {
+				c.home = repo
+			}
+			i, out = len(out), append(out, c)
+		}
+		out[i].todo = append(out[i].todo, s)
+	}
+	return out
+}
+
+// mount mounts the blob wherever it can be mounted.
+func (c *carrier) mount(ctx context.Context) {
+	if c.home == "" || len(c.todo) == 0 {
+		return
+	}
+	var mu sync.Mutex
+	var rest []*site
+	var g errgroup.Group
+	g.SetLimit(parallelSites)
+	for _, s := range c.todo {
+		g.Go(func() error {
+			if s.repo == c.home {
+				c.holds(s)
+				return nil
+			}
+			if err := c.host.errs.err(); err != nil {
+				c.it.fail(ctx, s, promote.Registry, err)
+				return nil
+			}
+			// A mount that fails is no reason to give up: who may not read the one repository may well write the other.
+			if ok, err := c.host.mount(ctx, s.repo, c.blob.Digest, c.home); ok && err == nil {
+				c.holds(s)
+				return nil
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			rest = append(rest, s)
+			return nil
+		})
+	}
+	_ = g.Wait() // the functions return none
+	slices.SortFunc(rest, func(a, b *site) int { return slices.Index(c.todo, a) - slices.Index(c.todo, b) })
+	c.todo = rest
+}
+
+// holds notes that a site has the blob.
+func (c *carrier) holds(s *site) {
+	d := c.blob.Digest.String()
+	c.it.run.held.Set(s.Repository+"@"+d, struct{}{})
+	c.it.run.homes.Set(c.host.name+"@"+d, s.repo)
+}
+
+// begin chooses where the engine brings the blob next; false: nowhere.
+func (c *carrier) begin() bool {
+	c.now = nil
+	for len(c.todo) > 0 && c.now == nil {
+		s := c.todo[0]
+		if c.todo = c.todo[1:]; s.failed() == nil {
+			c.now = s
+		}
+	}
+	if c.now == nil {
+		return false
+	}
+	c.host.want(c.blob.Digest, c.now.repo)
+	return true
+}
+
+// end takes what the engine says.
+func (c *carrier) end(ctx context.Context, err error) {
+	s := c.now
+	c.host.want(c.blob.Digest, "")
+	if err == nil {
+		c.home = s.repo
+		c.holds(s)
+		return
+	}
+	c.it.fail(ctx, s, c.it.classOf(err), fmt.Errorf("blob %s: %w", c.blob.Digest, err))
+}
+
+// spread brings the blob from the repository that just got it into the others: without bytes, or with those that the host itself has.
+func (c *carrier) spread(ctx context.Context) {
+	if c.now == nil || c.now.failed() != nil {
+		return // the next one is tried
+	}
+	c.mount(ctx)
+	if len(c.todo) == 0 {
+		return
+	}
+	todo := c.todo
+	c.todo = nil
+	for s, err := range c.it.run.relay(ctx, c.host, c.blob, c.home, todo) {
+		if err != nil {
+			c.it.fail(ctx, s, promote.Registry, err)
+		} else {
+			c.holds(s)
+		}
+	}
+}
+
+// classOf is the class of an error of a transfer.
+func (it *item) classOf(err error) promote.Class {
+	if errors.Is(err, transfer.ErrGone) || errors.Is(err, registry.ErrNotFound) {
+		return promote.SourceGone
+	}
+	return promote.Registry
+}

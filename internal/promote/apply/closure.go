@@ -1,0 +1,56 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"ociproxy/internal/mirror"
+	"ociproxy/internal/oci"
+	"ociproxy/internal/promote"
+	"ociproxy/internal/registry"
+)
+
+// listing is what a source repository's tags say about digests, asked once.
+type listing struct {
+	once sync.Once
+	tags map[string][]registry.Tag
+	err  error
+}
+
+// maxListings bounds the repositories whose tags are remembered. Plans have the images of one repository together.
+const maxListings = 256
+
+// close finds out what belongs to an image of a source repository.
+func (r *Run) close(ctx context.Context, from string, d oci.Digest) (*mirror.Closure, error) {
+	reg, repo, err := r.opt.Registries.At(from)
+	if err != nil {
+		return nil, err
+	}
+	host, _, _ := promote.SplitRepository(from)
+	r.mu.Lock()
+	c := r.closers[host]
+	if c == nil {
+		c = mirror.NewCloser(reg, r.opt.Config.Deny.Digests)
+		r.closers[host] = c
+	}
+	l := r.tags[from]
+	if l == nil {
+		if len(r.tags) >= maxListings {
+			clear(r.tags)
+		}
+		l = new(listing)
+		r.tags[from] = l
+	}
+	r.mu.Unlock()
+	l.once.Do(func() {
+		var all *registry.Listing
+		if all, l.err = reg.List(ctx, repo); l.err == nil {
+			l.tags = mirror.About(all.Tags)
+		}
+	})
+	if l.err != nil && !errors.Is(l.err, registry.ErrNotFound) { // an empty repository may have untagged manifests
+		return nil, l.err
+	}
+	return c.Closure(ctx, repo, d, l.tags)
+}

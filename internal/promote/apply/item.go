@@ -1,0 +1,296 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"ociproxy/internal/inventory"
+	"ociproxy/internal/mirror"
+	"ociproxy/internal/oci"
+	"ociproxy/internal/promote"
+	"ociproxy/internal/registry"
+)
+
+// item is one promotion on its way.
+type item struct {
+	*promote.Promotion
+	run     *Run
+	sites   []*site
+	closure *mirror.Closure
+	fresh   bool // a store got something of it in this run
+}
+
+// site is one destination of an item.
+type site struct {
+	promote.Target
+	host *host
+	repo string // without the host
+
+	mu   sync.Mutex
+	err  error         // nothing more is done here
+	tags []promote.Tag // still to be set
+}
+
+// parallelSites bounds the destinations of one image that are worked on at once; budgets bound the requests.
+const parallelSites = 32
+
+func (r *Run) newItem(p *promote.Promotion) *item {
+	it := &item{Promotion: p, run: r}
+	for _, t := range p.To {
+		host, repo, _ := promote.SplitRepository(t.Repository)
+		it.sites = append(it.sites, &site{Target: t, host: r.hosts[host], repo: repo, tags: t.Tags})
+	}
+	r.tally.add(&r.tally.begun, 1)
+	return it
+}
+
+// end is called once for each item.
+func (it *item) end() { it.run.tally.add(&it.run.tally.ended, 1) }
+
+// copy brings all but the tags where it belongs. It is false when nothing is left to be tagged.
+func (it *item) copy(ctx context.Context) bool {
+	if it.run.opt.Before != nil {
+		if err := it.run.opt.Before(ctx, it.Promotion); err != nil {
+			it.failAll(ctx, promote.Policy, it.From, err)
+			return false
+		}
+	}
+	if !it.run.opt.Fresh {
+		it.each(ctx, it.compare)
+	}
+	if !it.alive() || !it.read(ctx) {
+		return false
+	}
+	it.blobs(ctx)
+	if !it.alive() || !it.stored(ctx, nil) {
+		return false
+	}
+	it.each(ctx, it.manifests)
+	if it.run.opt.Placed != nil && it.alive() {
+		var to []string
+		for _, s := range it.living() {
+			to = append(to, s.Repository)
+		}
+		if err := it.run.opt.Placed(ctx, it.Promotion, to); err != nil {
+			it.failAll(ctx, promote.Policy, it.From, err)
+		}
+	}
+	if !it.alive() || ctx.Err() != nil {
+		return false
+	}
+	it.trim()
+	it.run.tally.add(&it.run.tally.copied, 1)
+	return true
+}
+
+// living are the sites that nothing went wrong with.
+func (it *item) living() (out []*site) {
+	for _, s := range it.sites {
+		if s.failed() == nil {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+func (it *item) alive() bool { return len(it.living()) > 0 }
+
+func (s *site) failed() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+// each works on all sites that live, several at once.
+func (it *item) each(ctx context.Context, work func(context.Context, *site)) {
+	var g errgroup.Group
+	g.SetLimit(parallelSites)
+	for _, s := range it.living() {
+		g.Go(func() error {
+			if err := s.host.errs.err(); err != nil {
+				it.fail(ctx, s, promote.Registry, err)
+				return nil
+			}
+			work(ctx, s)
+			return nil
+		})
+	}
+	_ = g.Wait() // each site keeps its own error
+}
+
+// fail ends the work on one site. The end of the run is no failure of anything.
+func (it *item) fail(ctx context.Context, s *site, class promote.Class, err error) {
+	s.mu.Lock()
+	if s.err != nil {
+		s.mu.Unlock()
+		return
+	}
+	s.err = err
+	left := int64(len(s.tags))
+	s.mu.Unlock()
+	if len(s.Tags) == 0 {
+		left = 1
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	it.run.tally.fail(it.failure(class, s.Repository, left, err))
+}
+
+func (it *item) failure(class promote.Class, repository string, edges int64, err error) *promote.Failure {
+	return &promote.Failure{
+		Class: class, Project: it.Project, Image: it.Image, Repository: repository, Digest: it.Digest, Message: err.Error(), Edges: edges,
+	}
+}
+
+// failAll ends the work on all sites for one reason that lies elsewhere.
+func (it *item) failAll(ctx context.Context, class promote.Class, where string, err error) {
+	var left int64
+	for _, s := range it.living() {
+		s.mu.Lock()
+		s.err = err
+		left += int64(len(s.tags))
+		if len(s.Tags) == 0 {
+			left++
+		}
+		s.mu.Unlock()
+	}
+	if ctx.Err() == nil && left > 0 {
+		it.run.tally.fail(it.failure(class, where, left, err))
+	}
+}
+
+// compare makes sure that tags are what the plan saw: otherwise nothing is written for them.
+func (it *item) compare(ctx context.Context, s *site) {
+	var keep []promote.Tag
+	for _, t := range s.tags {
+		found, err := it.resolve(ctx, s, t.Name)
+		switch {
+		case err != nil:
+			it.fail(ctx, s, promote.Registry, err)
+			return
+		case t.Merge, found == t.Was:
+			keep = append(keep, t)
+		case found == it.Digest:
+			keep = append(keep, t) // by a run before this one, which perhaps did not come to its end: the rest is looked at
+		default:
+			it.moved(s, t, found)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tags = keep
+	if len(s.Tags) > 0 && len(keep) == 0 {
+		s.err = errMoved
+	}
+}
+
+var errMoved = errors.New("all its tags were changed since the plan was made")
+
+// moved notes that one tag is something else than the plan says.
+func (it *item) moved(s *site, t promote.Tag, found oci.Digest) {
+	was := "did not exist"
+	if !t.Was.IsZero() {
+		was = "was " + t.Was.String()
+	}
+	is := "it does not exist"
+	if !found.IsZero() {
+		is = "it is " + found.String()
+	}
+	f := it.failure(promote.TagMoved, s.Repository, 1, fmt.Errorf("the tag %s when the plan was made, now %s: plan again", was, is))
+	f.Tag, f.Found = t.Name, found
+	it.run.tally.fail(f)
+}
+
+// resolve returns what a tag is at a site; zero: there is none.
+func (it *item) resolve(ctx context.Context, s *site, tag string) (oci.Digest, error) {
+	d, err := s.host.reg.Resolve(ctx, s.repo, tag)
+	s.host.errs.note(err)
+	if errors.Is(err, registry.ErrNotFound) {
+		return oci.Digest{}, nil
+	}
+	return d.Digest, err
+}
+
+// read finds out what belongs to the image.
+func (it *item) read(ctx context.Context) bool {
+	var err error
+	if it.closure, err = it.run.close(ctx, it.From, it.Digest); err == nil {
+		return true
+	}
+	class := promote.Registry
+	switch {
+	case errors.Is(err, mirror.ErrDenied):
+		class = promote.Policy
+	case errors.Is(err, registry.ErrNotFound):
+		class = promote.SourceGone
+	}
+	it.failAll(ctx, class, it.From, err)
+	return false
+}
+
+// stored decides whether enough stores hold the image. lost are those whose inventories could not be written.
+func (it *item) stored(ctx context.Context, lost map[int]error) bool {
+	r := it.run
+	all := len(r.fleet.Stores)
+	if all == 0 || !it.alive() {
+		return it.alive()
+	}
+	missing := r.aside.stores()
+	var why error
+	for _, b := range it.closure.Blobs {
+		if b.Digest.InStores() {
+			lacks := r.fleet.Ledger.Lacking(b.Digest)
+			missing.Or(&lacks)
+		}
+	}
+	for i := range all {
+		if r.fleet.Ledger.Fault(i) != nil || lost[i] != nil {
+			missing.Add(i)
+		}
+	}
+	have := all
+	missing.Each(func(i int) {
+		have--
+		if err := r.storeError(i); err != nil {
+			why = errors.Join(why, fmt.Errorf("store %s: %w", r.fleet.Stores[i].Name(), err))
+		}
+	})
+	if need := r.opt.Require.least(all); have < need {
+		err := fmt.Errorf("%d of %d stores have it; %s are required", have, all, r.opt.Require)
+		if why != nil {
+			err = fmt.Errorf("%w: %w", err, why)
+		}
+		it.failAll(ctx, promote.Store, it.From, err)
+		return false
+	}
+	if lost != nil { // for the second time: now it counts
+		r.behind(&missing)
+	}
+	return true
+}
+
+// behind counts an image that is promoted without some stores.
+func (r *Run) behind(missing *inventory.Set) {
+	r.tally.mu.Lock()
+	defer r.tally.mu.Unlock()
+	missing.Each(func(i int) { r.tally.behind[i]++ })
+}
+
+// storeError is what is wrong with a store; nil when nothing is known.
+func (r *Run) storeError(i int) error {
+	if err := r.aside.err(i); err != nil {
+		return err
+	}
+	if err := r.fleet.Ledger.Fault(i); err != nil {
+		return err
+	}
+	if s := r.fleet.Transfers(); i < len(s.Targets) {
+		return s.Targets[i].TrippedBy
+	}
+	return nil
+}

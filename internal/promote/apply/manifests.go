@@ -1,0 +1,62 @@
+package apply
+
+import (
+	"context"
+	"slices"
+
+	"ociproxy/internal/promote"
+	"ociproxy/internal/registry"
+)
+
+// manifests pushes what a destination lacks, by digest, and reads it back. The image itself comes last, so that where it is, all of it is; where
+// it gets no tag it waits for the time of tags, since it is by the digest that a plan sees it.
+func (it *item) manifests(ctx context.Context, s *site) {
+	if !s.Copy {
+		return
+	}
+	for _, m := range it.closure.Manifests {
+		if m.Digest == it.Digest && len(s.Tags) == 0 {
+			continue
+		}
+		if err := it.put(ctx, s, m); err != nil {
+			it.fail(ctx, s, promote.Registry, err)
+			return
+		}
+	}
+}
+
+// put pushes one manifest by digest.
+func (it *item) put(ctx context.Context, s *site, m *registry.Manifest) error {
+	if err := it.run.may(ctx); err != nil {
+		return err
+	}
+	_, err := s.host.reg.PutManifest(ctx, s.repo, m.Digest.String(), m, registry.PutOptions{ReadBack: true})
+	s.host.errs.note(err)
+	it.run.log.add(Entry{Action: Manifest, Repository: s.Repository, Digest: m.Digest, From: it.From}, err)
+	if err == nil {
+		s.host.manifests.Add(1)
+	}
+	return err
+}
+
+// trim drops the manifests that tags do not need: thousands of images may wait for theirs.
+func (it *item) trim() {
+	named := map[string]bool{it.Digest.String(): true}
+	for _, d := range it.closure.Tags {
+		named[d.String()] = true
+	}
+	for _, r := range it.referrers() {
+		named[r.Digest.String()] = true
+	}
+	it.closure.Manifests = slices.DeleteFunc(slices.Clone(it.closure.Manifests), func(m *registry.Manifest) bool { return !named[m.Digest.String()] })
+}
+
+// referrers are the manifests of the closure that are about another.
+func (it *item) referrers() (out []*registry.Manifest) {
+	for _, m := range it.closure.Manifests {
+		if m.Subject() != nil {
+			out = append(out, m)
+		}
+	}
+	return out
+}

@@ -1,0 +1,218 @@
+package apply
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"ociproxy/internal/oci"
+	"ociproxy/internal/registry"
+)
+
+// mergeTries is how often somebody else may change a list while we add to it.
+const mergeTries = 5
+
+// merge makes a tag of the kind "sha256-…" tell of what m tells of, and of what it told before. A list of referrers becomes the union of both,
+// where the registry has no API that lists them itself.
+func (it *item) merge(ctx context.Context, s *site, tag string, m *registry.Manifest) (wrote bool, err error) {
+	subject, err := oci.ParseDigest(strings.Replace(tag, "-", ":", 1))
+	if len(m.Children()) == 0 && m.MediaType != ocispec.MediaTypeImageIndex || err != nil {
+		return it.signature(ctx, s, tag, m)
+	}
+	_, api, err := s.host.reg.Referrers(ctx, s.repo, subject)
+	if s.host.errs.note(err); err != nil || api {
+		return false, err
+	}
+	for range mergeTries {
+		have, err := s.host.reg.Manifest(ctx, s.repo, tag)
+		if s.host.errs.note(err); err != nil && !errors.Is(err, registry.ErrNotFound) {
+			return wrote, err
+		}
+		next, was := m, oci.Digest{}
+		if err == nil {
+			was = have.Digest
+			if next, err = union(have, m); err != nil {
+				return wrote, fmt.Errorf("%w: %w", errOther, err)
+			}
+			if next == have {
+				return wrote, nil
+			}
+		}
+		switch err = it.write(ctx, s, Merge, tag, was, next); {
+		case err == nil:
+			wrote = true // and once more: somebody may have written between the look and the write
+		case !errors.Is(err, registry.ErrExists):
+			return wrote, err
+		}
+	}
+	return wrote, fmt.Errorf("tag %s: it changes all the time", tag)
+}
+
+// signature sets a tag whose manifest has its content as layers, as cosign's have. It may replace one that has less.
+func (it *item) signature(ctx context.Context, s *site, tag string, m *registry.Manifest) (wrote bool, err error) {
+	have, err := s.host.reg.Manifest(ctx, s.repo, tag)
+	s.host.errs.note(err)
+	was := oci.Digest{}
+	switch {
+	case errors.Is(err, registry.ErrNotFound):
+	case err != nil:
+		return false, err
+	case have.Digest == m.Digest || covers(have, m):
+		return false, nil
+	case !covers(m, have):
+		return false, fmt.Errorf("%w: %s, and neither has all that the other has", errOther, have.Digest)
+	default:
+		was = have.Digest
+	}
+	err = it.write(ctx, s, Merge, tag, was, m)
+	return err == nil, err
+}
+
+// beside is signature for a tag that the plan does not name.
+func (it *item) beside(ctx context.Context, s *site, tag string, m *registry.Manifest) error {
+	if m == nil {
+		return fmt.Errorf("tag %s: its manifest was not read", tag)
+	}
+	found, err := it.resolve(ctx, s, tag)
+	if err != nil || found == m.Digest {
+		return err
+	}
+	_, err = it.signature(ctx, s, tag, m)
+	return err
+}
+
+// covers says whether a has every layer of b. The first blob is the config, which tells nothing that layers do not.
+func covers(a, b *registry.Manifest) bool {
+	has := map[oci.Digest]bool{}
+	for _, d := range a.Blobs() {
+		has[d.Digest] = true
+	}
+	blobs := b.Blobs()
+	if len(blobs) < 2 || len(a.Blobs()) < 2 {
+		return false
+	}
+	return !slices.ContainsFunc(blobs[1:], func(d registry.Descriptor) bool { return !has[d.Digest] })
+}
+
+// union adds to an index what another lists and it does not. It is have itself when that is nothing.
+func union(have, add *registry.Manifest) (*registry.Manifest, error) {
+	var whole map[string]json.RawMessage
+	var entries []json.RawMessage
+	if err := json.Unmarshal(have.Raw, &whole); err != nil {
+		return nil, err
+	}
+	if list, ok := whole["manifests"]; !ok {
+		return nil, errors.New("it is no index")
+	} else if err := json.Unmarshal(list, &entries); err != nil {
+		return nil, err
+	}
+	seen := map[oci.Digest]bool{}
+	for _, d := range have.Children() {
+		seen[d.Digest] = true
+	}
+	more, err := entriesOf(add.Raw)
+	if err != nil {
+		return nil, err
+	}
+	before := len(entries)
+	for _, e := range more {
+		if !seen[e.digest] {
+			seen[e.digest] = true
+			entries = append(entries, e.raw)
+		}
+	}
+	if len(entries) == before {
+		return have, nil
+	}
+	if whole["manifests"], err = json.Marshal(entries); err != nil {
+		return nil, err
+	}
+	raw, err := json.Marshal(whole)
+	if err != nil {
+		return nil, err
+	}
+	return registry.ParseManifest(raw, have.MediaType)
+}
+
+// entry is one line of an index, as it stands there.
+type entry struct {
+	raw    json.RawMessage
+	digest oci.Digest
+}
+
+func entriesOf(index []byte) ([]entry, error) {
+	var whole struct {
+		Manifests []json.RawMessage `json:"manifests"`
+	}
+	if err := json.Unmarshal(index, &whole); err != nil {
+		return nil, err
+	}
+	out := make([]entry, len(whole.Manifests))
+	for i, raw := range whole.Manifests {
+		var d struct {
+			Digest oci.Digest `json:"digest"`
+		}
+		if err := json.Unmarshal(raw, &d); err != nil {
+			return nil, err
+		}
+		out[i] = entry{raw, d.Digest}
+	}
+	return out, nil
+}
+
+// lists are the indexes of referrers that a destination without an API for them needs, by their tags: of what the source lists, by its
+// tags or by its API, all that was copied.
+func (it *item) lists() (map[string]*registry.Manifest, error) {
+	copied := map[oci.Digest]bool{}
+	for _, m := range it.referrers() {
+		copied[m.Digest] = true
+	}
+	lists := map[string][]json.RawMessage{}
+	listed := map[string]bool{} // tag@digest
+	for tag, index := range it.closure.Indexes {
+		entries, err := entriesOf(index.Raw) // in the words of the source
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range entries {
+			if copied[e.digest] {
+				lists[tag] = append(lists[tag], e.raw)
+				listed[tag+"@"+e.digest.String()] = true
+			}
+		}
+	}
+	for _, m := range it.referrers() {
+		tag := registry.FallbackTag(m.Subject().Digest)
+		if listed[tag+"@"+m.Digest.String()] {
+			continue
+		}
+		raw, err := json.Marshal(ocispec.Descriptor{
+			MediaType: m.MediaType, Digest: digest.Digest(m.Digest.String()), Size: int64(len(m.Raw)), ArtifactType: m.ArtifactType, Annotations: m.Annotations,
+		})
+		if err != nil {
+			return nil, err
+		}
+		lists[tag] = append(lists[tag], raw)
+	}
+	out := make(map[string]*registry.Manifest, len(lists))
+	for tag, list := range lists {
+		raw, err := json.Marshal(struct {
+			SchemaVersion int               `json:"schemaVersion"`
+			MediaType     string            `json:"mediaType"`
+			Manifests     []json.RawMessage `json:"manifests"`
+		}{2, ocispec.MediaTypeImageIndex, list})
+		if err != nil {
+			return nil, err
+		}
+		if out[tag], err = registry.ParseManifest(raw, ocispec.MediaTypeImageIndex); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,198 @@
+package apply
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"ociproxy/internal/promote"
+)
+
+// Result is how a run ended.
+type Result string
+
+// The results.
+const (
+	Nothing     Result = "nothing to do"    // the plan has nothing, or all of it was in place
+	Done        Result = "done"             // all that the plan has
+	Partial     Result = "partial"          // something failed; the rest is done
+	Failed      Result = "nothing was done" // for everything failed
+	Interrupted Result = "interrupted"      // what was done until then is kept; the same plan may be applied again
+)
+
+// Report is what a run did. Fields are only added.
+type Report struct {
+	Result     Result    `json:"result"`
+	Error      string    `json:"error,omitempty"` // why it was interrupted
+	Plan       string    `json:"plan"`            // SHA-256 of its file
+	Manifests  string    `json:"manifests"`       // the path they were read from
+	StartedAt  time.Time `json:"startedAt"`
+	DurationMs int64     `json:"durationMs"`
+	SettleMs   int64     `json:"settleMs"` // how long each tag waited, at least
+
+	Promotions int64 `json:"promotions"` // digests in the plan
+	Edges      int64 `json:"edges"`      // tags, and digests without one, in the plan
+	Done       int64 `json:"done"`       // of them, those brought about
+	InPlace    int64 `json:"inPlace"`    // those that were so already
+	Failed     int64 `json:"failed"`     // those that failures are about
+
+	Read    int64         `json:"bytesRead"` // of blobs, from sources
+	Stores  []StoreReport `json:"stores"`
+	Hosts   []HostReport  `json:"registries"`
+	Notices []string      `json:"notices"` // the first ones
+	// Failures are those of the items; Classes count them.
+	Failures []*promote.Failure      `json:"failures"`
+	Classes  map[promote.Class]int64 `json:"classes"`
+}
+
+// StoreReport is the part of one store.
+type StoreReport struct {
+	Name   string `json:"name"`
+	Blobs  int64  `json:"blobs"` // brought there
+	Bytes  int64  `json:"bytes"`
+	Behind int64  `json:"behind"` // images that were promoted without it: the next mirror pass brings them
+	Error  string `json:"error,omitempty"`
+}
+
+// HostReport is the part of one registry.
+type HostReport struct {
+	Name      string `json:"name"`
+	Requests  int64  `json:"requests"`
+	Throttled int64  `json:"throttled"`
+	Pushed    int64  `json:"pushed"` // blobs
+	Bytes     int64  `json:"bytes"`  // of those
+	Mounted   int64  `json:"mounted"`
+	Manifests int64  `json:"manifests"`
+	Tags      int64  `json:"tags"` // set or merged, those about signatures included
+	Error     string `json:"error,omitempty"`
+}
+
+// Code is the exit code, by the rule of [promote.Summary.Code]: 0 when nothing failed; otherwise the bits of the classes that occurred, and 32
+// when something else was done or was in place, 64 when nothing was.
+func (r *Report) Code() int {
+	code := 0
+	for _, f := range r.Failures {
+		code |= f.Class.Bit()
+	}
+	switch {
+	case code == 0:
+		return 0
+	case r.Done+r.InPlace > 0:
+		return 32 | code
+	}
+	return 64 | code
+}
+
+// Progress is where a run stands.
+type Progress struct {
+	Elapsed    time.Duration
+	Promotions int64 // in the plan
+	Begun      int64
+	Copied     int64 // in their stores and destinations
+	Settling   int64 // wait
+	Finished   int64 // tagged, or failed
+	Failures   int64
+	Read       int64 // bytes
+	Uploaded   int64 // bytes, to stores and registries
+}
+
+// tally adds up what happens.
+type tally struct {
+	mu      sync.Mutex
+	report  Report
+	begun   int64
+	copied  int64
+	waiting int64
+	ended   int64
+	behind  []int64 // images, by store
+	stored  []int64 // blobs, by store
+	bytes   []int64
+}
+
+// maxNotices bounds what a report says beside failures.
+const maxNotices = 100
+
+func (t *tally) notice(text string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.report.Notices) < maxNotices && !slices.Contains(t.report.Notices, text) {
+		t.report.Notices = append(t.report.Notices, text)
+	}
+}
+
+func (t *tally) fail(f *promote.Failure) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.report.Failures = append(t.report.Failures, f)
+	t.report.Failed += f.Edges
+	t.report.Classes[f.Class]++
+}
+
+func (t *tally) done(edges int64)    { t.add(&t.report.Done, edges) }
+func (t *tally) inPlace(edges int64) { t.add(&t.report.InPlace, edges) }
+
+func (t *tally) add(n *int64, by int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	*n += by
+}
+
+// result says how it ended.
+func (t *tally) result(cause error) {
+	r := &t.report
+	switch {
+	case cause != nil:
+		r.Result, r.Error = Interrupted, cause.Error()
+	case len(r.Failures) > 0 && r.Done+r.InPlace == 0:
+		r.Result = Failed
+	case len(r.Failures) > 0:
+		r.Result = Partial
+	case r.Done == 0:
+		r.Result = Nothing
+	default:
+		r.Result = Done
+	}
+}
+
+// begin starts the report.
+func (t *tally) begin(r *Run) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.report = Report{
+		Plan: r.plan.Hash, Manifests: r.plan.Manifests, StartedAt: time.Now().UTC(), SettleMs: r.settle.Milliseconds(),
+		Promotions: r.plan.Promotions, Edges: r.plan.Edges,
+		Stores: []StoreReport{}, Hosts: []HostReport{}, Notices: []string{}, Failures: []*promote.Failure{}, Classes: map[promote.Class]int64{},
+	}
+}
+
+// report is what was done until now; cause is why it ends early.
+func (r *Run) report(cause error) *Report {
+	t := &r.tally
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.result(cause)
+	out := t.report
+	out.DurationMs = time.Since(out.StartedAt).Milliseconds()
+	if r.fleet != nil {
+		out.Read = r.fleet.Transfers().SourceBytes
+		for i, s := range r.fleet.Stores {
+			one := StoreReport{Name: s.Name(), Blobs: t.stored[i], Bytes: t.bytes[i], Behind: t.behind[i]}
+			if err := r.storeError(i); err != nil {
+				one.Error = err.Error()
+			}
+			out.Stores = append(out.Stores, one)
+		}
+	}
+	for _, name := range r.plan.Hosts {
+		h := r.hosts[name]
+		one := HostReport{
+			Name: name, Pushed: h.pushed.Load(), Bytes: h.bytes.Load(), Mounted: h.mounted.Load(), Manifests: h.manifests.Load(), Tags: h.tags.Load(),
+		}
+		one.Requests, _, one.Throttled = h.reg.Budget().Stats()
+		if err := h.errs.err(); err != nil {
+			one.Error = err.Error()
+		}
+		out.Hosts = append(out.Hosts, one)
+	}
+	return &out
+}

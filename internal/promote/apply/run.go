@@ -1,0 +1,246 @@
+package apply
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+
+	"ociproxy/internal/fleet"
+	"ociproxy/internal/inventory"
+	"ociproxy/internal/mirror"
+	"ociproxy/internal/oci"
+	"ociproxy/internal/promote"
+	"ociproxy/internal/registry"
+	"ociproxy/internal/store"
+	"ociproxy/internal/transfer"
+)
+
+// Run is one application of a plan.
+type Run struct {
+	opt    Options
+	plan   *Plan
+	fleet  *fleet.Fleet
+	hosts  map[string]*host
+	index  map[string]int // of hosts, among the engine's targets
+	opened time.Time
+	settle time.Duration
+	log    *journal
+	lease  leases
+	stop   context.CancelCauseFunc
+	tally  tally
+
+	aside asides // stores that get nothing
+	turns turns  // blobs in work
+	news  news   // blobs that stores got in this run
+
+	homes *otter.Cache[string, string]   // host@digest: a repository that has it
+	held  *otter.Cache[string, struct{}] // repository@digest: it has it
+
+	mu      sync.Mutex
+	closers map[string]*mirror.Closer // by host of the source
+	tags    map[string]*listing       // tags about digests, by repository of the source
+	used    atomic.Bool
+}
+
+// remembered bounds what a run remembers of where blobs are; what it forgot it asks again.
+const remembered = 200_000
+
+// Open opens the stores and the registries that a plan is about. Close ends it.
+func Open(ctx context.Context, p *Plan, opt Options) (*Run, error) {
+	opt.setDefaults()
+	r := &Run{
+		opt: opt, plan: p, hosts: map[string]*host{}, index: map[string]int{}, opened: time.Now(),
+		closers: map[string]*mirror.Closer{}, tags: map[string]*listing{},
+	}
+	r.lease.log = opt.Logger
+	r.settle = DefaultSettle(opt.Config)
+	if opt.Settle != nil {
+		r.settle = *opt.Settle
+	}
+	r.log = &journal{run: rand.Text()[:12], who: opt.Who, plan: p.Hash, w: opt.Audit}
+	var err error
+	if r.homes, err = otter.New(&otter.Options[string, string]{MaximumSize: remembered}); err == nil {
+		r.held, err = otter.New(&otter.Options[string, struct{}]{MaximumSize: remembered})
+	}
+	if err != nil {
+		return nil, err
+	}
+	var more []transfer.Target
+	for _, name := range p.Hosts {
+		reg, _, err := opt.Registries.At(name + "/x")
+		if err != nil {
+			return nil, err
+		}
+		h := &host{name: name, reg: reg, log: r.log, may: r.may, wants: map[oci.Digest]string{}}
+		r.hosts[name] = h
+		more = append(more, h.target())
+	}
+	r.fleet, err = fleet.Open(ctx, opt.Config, fleet.Options{
+		Source: source{opt.Registries}, More: more, Wrap: opt.Wrap, Logger: opt.Logger, Getenv: opt.Getenv,
+	})
+	if errors.Is(err, fleet.ErrNoStores) {
+		return r, nil // and no destinations: the plan is empty
+	}
+	if err != nil {
+		return nil, err
+	}
+	for i, name := range p.Hosts {
+		r.index[name] = len(r.fleet.Stores) + i
+	}
+	n := len(r.fleet.Stores)
+	r.tally.behind, r.tally.stored, r.tally.bytes = make([]int64, n), make([]int64, n), make([]int64, n)
+	return r, nil
+}
+
+// Close ends what is under way, and writes what is not yet recorded.
+func (r *Run) Close(ctx context.Context) error {
+	if r.fleet == nil {
+		return nil
+	}
+	return r.fleet.Close(ctx)
+}
+
+// may says why nothing may be written: the run ends, or its lease is in doubt.
+func (r *Run) may(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err := r.lease.check(); err != nil {
+		r.stop(err)
+		return err
+	}
+	return nil
+}
+
+// source reads blobs from wherever a plan says.
+type source struct{ registries *promote.Registries }
+
+// Open implements [transfer.Source].
+func (s source) Open(ctx context.Context, b transfer.Blob, off int64) (io.ReadCloser, error) {
+	reg, repo, err := s.registries.At(b.Repository)
+	if err != nil {
+		return nil, err
+	}
+	body, size, err := reg.OpenBlob(ctx, repo, b.Digest, off)
+	switch {
+	case errors.Is(err, registry.ErrNotFound):
+		return nil, fmt.Errorf("%w: %w", transfer.ErrGone, err)
+	case err != nil:
+		return nil, err
+	case size >= 0 && size != b.Size:
+		body.Close()
+		return nil, fmt.Errorf("read blob %s: %w: %d bytes, the manifest says %d", b.Digest, transfer.ErrCorrupt, size, b.Size)
+	}
+	return body, nil
+}
+
+// asides are the stores that get nothing (more) in a run, and why.
+type asides struct {
+	mu  sync.Mutex
+	set inventory.Set
+	why map[int]error
+}
+
+func (a *asides) add(i int, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.set.Add(i); a.why == nil {
+		a.why = map[int]error{}
+	}
+	if a.why[i] == nil {
+		a.why[i] = err
+	}
+}
+
+func (a *asides) stores() inventory.Set {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.set
+}
+
+func (a *asides) err(i int) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.why[i]
+}
+
+// news are the blobs that some store got in this run: proxies may not know of them yet.
+type news struct {
+	mu    sync.Mutex
+	blobs map[oci.Digest]struct{}
+}
+
+func (n *news) add(d oci.Digest) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.blobs == nil {
+		n.blobs = map[oci.Digest]struct{}{}
+	}
+	n.blobs[d] = struct{}{}
+}
+
+func (n *news) has(d oci.Digest) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	_, ok := n.blobs[d]
+	return ok
+}
+
+// examination bounds how long a store may take to show that it can be written.
+const examination = 2 * time.Minute
+
+// examine finds out which stores can be written, all at the same time.
+func (r *Run) examine(ctx context.Context) {
+	var work sync.WaitGroup
+	for i := range r.fleet.Stores {
+		work.Go(func() {
+			ctx, cancel := context.WithTimeoutCause(ctx, min(examination, r.opt.StoreTimeout), errLate)
+			defer cancel()
+			if err := r.fleet.Preflight(ctx, i); err != nil {
+				r.aside.add(i, err)
+			}
+		})
+	}
+	work.Wait()
+}
+
+// errLate: a store was waited for long enough.
+var errLate = errors.New("it took too long")
+
+// takeLease keeps other runs away, by objects in the first stores, or, where there is none, by a file on this machine: that keeps apart
+// only runs that share it.
+func (r *Run) takeLease(ctx context.Context) error {
+	var all []*lease
+	for i, s := range r.fleet.Stores {
+		if r.aside.err(i) == nil && len(all) < maxLeases {
+			all = append(all, newLease(s.Bucket, r.opt.Lease, r.opt.Who, r.plan.Hash, r.opt.TTL))
+		}
+	}
+	if len(r.fleet.Stores) == 0 {
+		dir, err := filepath.Abs(filepath.Join(fleet.Dir(r.opt.Config), "lease"))
+		if err == nil {
+			err = os.MkdirAll(dir, 0o700)
+		}
+		if err != nil {
+			return fmt.Errorf("take the lease: %w", err)
+		}
+		b, err := store.Open(ctx, "file://"+filepath.ToSlash(dir), store.Options{})
+		if err != nil {
+			return err
+		}
+		all = append(all, newLease(b, r.opt.Lease, r.opt.Who, r.plan.Hash, r.opt.TTL))
+	}
+	if len(all) == 0 {
+		return fmt.Errorf("take the lease: %w", r.aside.err(0))
+	}
+	return r.lease.take(ctx, all)
+}

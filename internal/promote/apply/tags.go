@@ -1,0 +1,152 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"ociproxy/internal/oci"
+	"ociproxy/internal/promote"
+	"ociproxy/internal/registry"
+)
+
+// tag sets the tags of an image at all its destinations, close together: first those that lead to its signatures, then its own.
+func (it *item) tag(ctx context.Context) {
+	it.each(ctx, it.about)
+	it.each(ctx, it.commit)
+}
+
+// about sets what tells of the image's signatures and the like. One that a destination has otherwise stays as it is, and holds back
+// nothing.
+func (it *item) about(ctx context.Context, s *site) {
+	for _, name := range slices.Sorted(maps.Keys(it.closure.Tags)) {
+		if slices.ContainsFunc(s.Tags, func(t promote.Tag) bool { return t.Name == name }) {
+			continue // promoted by its own name
+		}
+		m := it.closure.Manifest(it.closure.Tags[name])
+		if err := it.beside(ctx, s, name, m); err != nil {
+			it.aboutFailed(ctx, s, name, err)
+			return
+		}
+	}
+	lists, err := it.lists()
+	if err != nil {
+		it.fail(ctx, s, promote.Registry, err)
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(lists)) {
+		if _, err := it.merge(ctx, s, name, lists[name]); err != nil {
+			it.aboutFailed(ctx, s, name, err)
+			return
+		}
+	}
+}
+
+// aboutFailed decides what a signature that cannot be set means: one that is in the way is reported; anything else ends the work on the
+// site, for the image would be without it.
+func (it *item) aboutFailed(ctx context.Context, s *site, tag string, err error) {
+	if !errors.Is(err, errOther) {
+		it.fail(ctx, s, promote.Registry, err)
+		return
+	}
+	f := it.failure(promote.TagMoved, s.Repository, 0, err)
+	f.Tag = tag
+	it.run.tally.fail(f)
+}
+
+// commit is what makes the image promoted at a site: its tags, or, where it gets none, its manifest.
+func (it *item) commit(ctx context.Context, s *site) {
+	r := it.run
+	if len(s.Tags) == 0 {
+		if !s.Copy {
+			r.tally.inPlace(1)
+			return
+		}
+		if err := it.put(ctx, s, it.closure.Root()); err != nil {
+			it.fail(ctx, s, promote.Registry, err)
+			return
+		}
+		r.tally.done(1)
+		return
+	}
+	for {
+		s.mu.Lock()
+		if len(s.tags) == 0 || s.err != nil {
+			s.mu.Unlock()
+			return
+		}
+		t := s.tags[0]
+		s.mu.Unlock()
+		wrote, err := it.set(ctx, s, t)
+		moved := errors.Is(err, errOther)
+		if err != nil && !moved {
+			it.fail(ctx, s, promote.Registry, fmt.Errorf("tag %s: %w", t.Name, err))
+			return
+		}
+		s.mu.Lock()
+		s.tags = s.tags[1:]
+		s.mu.Unlock()
+		switch {
+		case moved:
+		case wrote:
+			r.tally.done(1)
+		default:
+			r.tally.inPlace(1)
+		}
+	}
+}
+
+// errOther: a tag is something else than it may be.
+var errOther = errors.New("the tag is something else")
+
+// set sets one tag. It looks at it immediately before, asks the registry not to replace one where it can, and reads it back.
+func (it *item) set(ctx context.Context, s *site, t promote.Tag) (wrote bool, err error) {
+	root := it.closure.Root()
+	if t.Merge {
+		if wrote, err = it.merge(ctx, s, t.Name, root); errors.Is(err, errOther) {
+			f := it.failure(promote.TagMoved, s.Repository, 1, err)
+			f.Tag = t.Name
+			it.run.tally.fail(f)
+		}
+		return wrote, err
+	}
+	found, err := it.resolve(ctx, s, t.Name)
+	switch {
+	case err != nil:
+		return false, err
+	case found == it.Digest:
+		return false, nil
+	case found != t.Was:
+		it.moved(s, t, found)
+		return false, errOther
+	}
+	err = it.write(ctx, s, SetTag, t.Name, found, root)
+	if errors.Is(err, registry.ErrExists) {
+		if found, e := it.resolve(ctx, s, t.Name); e == nil && found != it.Digest {
+			it.moved(s, t, found)
+			return false, errOther
+		}
+	}
+	return err == nil, err
+}
+
+// write puts a manifest under a tag that is was, and reads it back. What failed and happened all the same counts as done.
+func (it *item) write(ctx context.Context, s *site, a Action, tag string, was oci.Digest, m *registry.Manifest) error {
+	if err := it.run.may(ctx); err != nil {
+		return err
+	}
+	_, err := s.host.reg.PutManifest(ctx, s.repo, tag, m, registry.PutOptions{IfNoneMatch: was.IsZero(), ReadBack: true})
+	s.host.errs.note(err)
+	if err != nil && ctx.Err() == nil && !errors.Is(err, registry.ErrExists) {
+		if found, e := it.resolve(ctx, s, tag); e == nil && found == m.Digest {
+			err = nil
+		}
+	}
+	it.run.log.add(Entry{Action: a, Repository: s.Repository, Tag: tag, Digest: m.Digest, Was: was, From: it.From}, err)
+	if err == nil {
+		s.host.tags.Add(1)
+	}
+	return err
+}
