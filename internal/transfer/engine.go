@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"ociproxy/internal/oci"
-	"ociproxy/internal/store"
 )
 
 // Engine brings blobs to targets. Its methods may be called from several goroutines.
@@ -191,30 +190,6 @@ func (e *Engine) Reset() {
 	for _, t := range e.targets {
 		t.fails, t.tripped = 0, nil
 	}
-}
-
-// CleanStale aborts the uploads of blobs that were begun longer than age ago and never finished, in all targets that have such a
-// thing. The errors are by target, nil entries included.
-func (e *Engine) CleanStale(ctx context.Context, age time.Duration) (aborted int, errs []error) {
-	errs = make([]error, len(e.targets))
-	counts := make([]int, len(e.targets))
-	var wg sync.WaitGroup
-	for i, t := range e.targets {
-		if cleaner, ok := t.Bucket.(store.Cleaner); ok {
-			wg.Go(func() {
-				n, err := cleaner.Clean(ctx, store.BlobPrefix, age)
-				if err != nil {
-					err = fmt.Errorf("clean %s: %w", t.Name, err)
-				}
-				counts[i], errs[i] = n, err
-			})
-		}
-	}
-	wg.Wait()
-	for _, n := range counts {
-		aborted += n
-	}
-	return aborted, errs
 }
 
 // closing is how long work that was told to end may take.

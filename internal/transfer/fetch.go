@@ -120,6 +120,12 @@ func (e *Engine) download(f *flight) error {
 		case again:
 			f.stage, f.spool = coming, nil
 			s.fail(errAnew)
+			for _, l := range f.legs {
+				if l.step == send && l.state == queued { // there is nothing to begin with
+					e.unqueue(l)
+					l.state = waiting
+				}
+			}
 			if s.file != nil {
 				e.dir.remove(f.blob.Digest)
 			}

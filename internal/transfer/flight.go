@@ -165,7 +165,7 @@ func (e *Engine) finish(l *leg, r Result) {
 	t := e.targets[l.target]
 	switch l.state {
 	case queued:
-		t.queue = slices.DeleteFunc(t.queue, func(o *leg) bool { return o == l })
+		e.unqueue(l)
 	case running:
 		l.cancel(r.Err)
 		delete(t.running, l)

@@ -2,12 +2,15 @@ package transfer
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"ociproxy/internal/store"
 )
 
 func write(t *testing.T, name string, b []byte) string {
@@ -124,4 +127,49 @@ func TestFolders(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// TestQueuedOverRefetch: an upload that waits for its turn while a spool turns out wrong and is begun anew does not begin without one.
+func TestQueuedOverRefetch(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		wrongData, x := made(t, 1, 5<<20)
+		data := bytes.Clone(wrongData)
+		wrongData[9]++
+		yData, y := made(t, 2, 10)
+		dir := t.TempDir()
+		write(t, part(dir, x), wrongData)
+		o, h := newOrigin(), newHeap("one")
+		o.add(data, x)
+		o.add(yData, y)
+		both, anew := make(chan struct{}), make(chan struct{})
+		h.fault = func(_ context.Context, op, key string, _ bool) error {
+			switch {
+			case op == "head" && key == store.BlobKey(x.Digest):
+				<-both
+			case op == "head":
+				<-anew // the only worker is taken until then
+			}
+			return nil
+		}
+		e := engine(t, o, Options{Dir: dir, UploadsPerTarget: 1, Observe: func(ev Event) {
+			if ev.Kind == Refetched {
+				close(anew)
+				<-time.After(time.Second) // the worker looks for something else to do
+			}
+		}}, h)
+		var results []<-chan Result
+		for _, b := range []Blob{x, y} {
+			ch, err := e.Ensure(t.Context(), b, SetOf(0), Set{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			results = append(results, ch)
+		}
+		close(both)
+		for _, ch := range results {
+			if r := <-ch; r.Err != nil {
+				t.Error(r.Err)
+			}
+		}
+	})
 }

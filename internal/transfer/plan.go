@@ -89,6 +89,12 @@ func (e *Engine) enqueue(l *leg) {
 	e.dispatch(t)
 }
 
+// unqueue takes a leg back from them.
+func (e *Engine) unqueue(l *leg) {
+	t := e.targets[l.target]
+	t.queue = slices.DeleteFunc(t.queue, func(o *leg) bool { return o == l })
+}
+
 // dispatch lets workers begin what waits for a target: what has all its bytes before what still waits for some.
 func (e *Engine) dispatch(t *target) {
 	for t.busy < e.opt.UploadsPerTarget && len(t.queue) > 0 {
