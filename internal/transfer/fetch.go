@@ -61,11 +61,15 @@ func (e *Engine) reserve(f *flight) error {
 		p.put(e.dir.take(f.blob.Digest))
 	}
 	e.unlock()
-	if err := e.acquire(f.ctx, p, f.blob.Size, need); err != nil {
-		return err
-	}
+	err := e.acquire(f.ctx, p, f.blob.Size, need)
 	e.mu.Lock()
 	defer e.unlock()
+	if err != nil {
+		if p == &e.disk {
+			p.used += e.dir.keep(f.blob.Digest)
+		}
+		return err
+	}
 	f.pool = p
 	return nil
 }

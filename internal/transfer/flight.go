@@ -211,14 +211,14 @@ func (e *Engine) land(f *flight) {
 func (e *Engine) ground(f *flight, keep bool) {
 	if f.spool != nil {
 		f.spool.fail(errLanded)
-		if f.spool.file != nil {
-			if keep {
-				e.disk.used += e.dir.keep(f.blob.Digest)
-			} else {
-				e.dir.remove(f.blob.Digest)
-			}
-		}
 		f.spool = nil
+	}
+	switch {
+	case f.pool != &e.disk:
+	case keep:
+		e.disk.used += e.dir.keep(f.blob.Digest)
+	default:
+		e.dir.remove(f.blob.Digest)
 	}
 	if f.stage != failed {
 		f.stage = grounded

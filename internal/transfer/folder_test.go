@@ -173,3 +173,39 @@ func TestQueuedOverRefetch(t *testing.T) {
 		}
 	})
 }
+
+// TestLeftoverGivenUp: what an earlier process left of a blob still counts, and may give way, when the blob is given up before its download.
+func TestLeftoverGivenUp(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		data, x := made(t, 1, 5<<20)
+		yData, y := made(t, 2, 4<<20)
+		dir := t.TempDir()
+		write(t, part(dir, x), data[:2<<20])
+		o, h := newOrigin(), newHeap("one")
+		o.add(data, x)
+		o.add(yData, y)
+		h.fault = func(ctx context.Context, op, _ string, _ bool) error {
+			if op == "put" {
+				<-ctx.Done()
+			}
+			return nil
+		}
+		e := engine(t, o, Options{Dir: dir, SpoolBytes: 6 << 20}, h)
+		if _, err := e.Ensure(t.Context(), y, SetOf(0), Set{}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		ctx, cancel := context.WithCancel(t.Context())
+		ch, err := e.Ensure(ctx, x, SetOf(0), Set{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait() // x waits for space
+		cancel()
+		<-ch
+		synctest.Wait()
+		if got := e.Stats().Disk; got != 6<<20 {
+			t.Errorf("%d bytes of the spool are taken, want %d", got, 6<<20)
+		}
+	})
+}
