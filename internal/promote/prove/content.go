@@ -155,11 +155,10 @@ func (v *view) signed(ctx context.Context, w *wanted, f Finding) {
 	if err == nil {
 		err = sign.Verify(ctx, reg, name, w.digest, v.opt.Keys, v.opt.Identity)
 	}
-	switch {
-	case errors.Is(err, sign.ErrUntrusted):
-		f.Class, f.Detail = Unsigned, err.Error()
+	if bad, ok := errors.AsType[*sign.Untrusted](err); ok {
+		f.Class, f.Detail = Unsigned, fmt.Sprintf("%v: found %s", sign.ErrUntrusted, bad.Found)
 		v.find(f)
-	case err != nil:
+	} else if err != nil {
 		v.unknown(ctx, f, "", err)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -203,14 +202,18 @@ func (r *run) repository(ctx context.Context, full string, list *registry.Listin
 
 // stranger is a repository that no manifest names.
 func (r *run) stranger(full string, list *registry.Listing) {
-	tags := 0
+	var tags []string
 	for _, t := range list.Tags {
 		if !r.opt.Allow.allows(full + ":" + t.Name) {
-			tags++
+			tags = append(tags, t.Name)
 		}
 	}
-	if tags > 0 || len(list.Manifests) > 0 && len(list.Tags) == 0 {
-		r.find(Finding{Class: Unexpected, Repository: full, Detail: fmt.Sprintf("no manifest names this repository; it has %d tags and %d manifests that were listed", len(list.Tags), len(list.Manifests))})
+	detail := "no manifest names this repository"
+	if len(tags) > 0 {
+		detail += "; it has " + someTags(tags)
+	}
+	if len(tags) > 0 || len(list.Manifests) > 0 && len(list.Tags) == 0 {
+		r.find(Finding{Class: Unexpected, Repository: full, Detail: detail})
 	}
 }
 

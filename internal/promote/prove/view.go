@@ -112,7 +112,7 @@ func (v *view) one(ctx context.Context, w *wanted) {
 		}
 		f.Class, f.Detail = Missing, "the digest is not there"
 		if len(gone) > 0 {
-			f.Detail += ", nor " + someTags(gone)
+			f.Detail += ", nor its " + someTags(gone)
 		}
 		v.find(f)
 		return
@@ -128,9 +128,9 @@ func (v *view) one(ctx context.Context, w *wanted) {
 
 func someTags(tags []string) string {
 	const shown = 5
-	text := "its tags "
+	text := "tags "
 	if len(tags) == 1 {
-		text = "its tag "
+		text = "tag "
 	}
 	text += strings.Join(tags[:min(len(tags), shown)], ", ")
 	if len(tags) > shown {

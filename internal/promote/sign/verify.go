@@ -32,7 +32,7 @@ func attestationTag(d oci.Digest) string { return registry.FallbackTag(d) + ".at
 // Verify looks for a signature or a provenance statement of one of the keys about the image, and returns nil when there is one:
 // cosign's list of signatures, whose payload must name the digest and, to the letter, the identity; its list of attestations; and
 // sigstore bundles among the referrers, which name the digest only. Certificates and transparency logs are not looked at. The
-// error is [ErrUntrusted] when there is none, otherwise the registry's.
+// error is an [Untrusted] when there is none, otherwise the registry's.
 func Verify(ctx context.Context, reg *registry.Registry, repo string, d oci.Digest, keys Keys, identity Identity) error {
 	c := &check{reg: reg, repo: repo, d: d, keys: keys, identity: identity.of(reg, repo)}
 	if d.Algorithm() == "sha256" {
@@ -59,8 +59,19 @@ func Verify(ctx context.Context, reg *registry.Registry, repo string, d oci.Dige
 	if ok, err := c.any(ctx, refs, c.referrer); ok || err != nil {
 		return err
 	}
-	return fmt.Errorf("verify %s: %w: found %s", c, ErrUntrusted, c.seen())
+	return &Untrusted{Image: c.String(), Found: c.seen()}
 }
+
+// Untrusted is an [ErrUntrusted] with what was found instead of a good signature.
+type Untrusted struct{ Image, Found string }
+
+// Error implements error.
+func (e *Untrusted) Error() string {
+	return fmt.Sprintf("verify %s: %v: found %s", e.Image, ErrUntrusted, e.Found)
+}
+
+// Is implements the comparison of errors.Is.
+func (e *Untrusted) Is(target error) bool { return target == ErrUntrusted }
 
 // check is one search for a signature.
 type check struct {
