@@ -8,7 +8,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"slices"
 	"sync/atomic"
@@ -186,18 +185,8 @@ func (u *azureUpload) body(off, n int64) io.ReadSeekCloser {
 // sum returns the MD5 of a stretch, once it is there, and the CRC32C of all up to its end.
 func (u *azureUpload) sum(ctx context.Context, off, n int64, crc uint32) ([]byte, uint32, error) {
 	h := md5.New() //nolint:gosec // see the import
-	buf := copyBuffers.Get().(*[256 << 10]byte)
-	defer copyBuffers.Put(buf)
-	for end := off + n; off < end; {
-		p := buf[:min(int64(len(buf)), end-off)]
-		if err := readFull(ctx, u.content, p, off); err != nil {
-			return nil, 0, err
-		}
-		h.Write(p)
-		crc = crc32.Update(crc, castagnoli, p)
-		off += int64(len(p))
-	}
-	return h.Sum(nil), crc, nil
+	part, err := pass(ctx, u.content, off, n, h)
+	return h.Sum(nil), joinCRC(crc, part, n), err
 }
 
 // blockNames makes the names of one upload's blocks. They are shared by all who write to a blob: chance keeps them apart.

@@ -41,9 +41,23 @@ func FromFile(r io.ReaderAt, size int64, sha256hex string, crc uint32) Content {
 // arrive waits until the first n bytes of c are there. A content that is no [Arriving] is waited for in its ReadAt.
 func arrive(ctx context.Context, c Content, n int64) error {
 	if a, ok := c.(Arriving); ok {
-		return a.Wait(ctx, n)
+		if err := a.Wait(ctx, n); err != nil {
+			return fmt.Errorf("wait for the content's first %d bytes: %w", n, err)
+		}
 	}
-	return ctx.Err()
+	return context.Cause(ctx)
+}
+
+// readFull reads a piece of the content that has arrived.
+func readFull(c Content, p []byte, off int64) error {
+	n, err := c.ReadAt(p, off)
+	if n == len(p) {
+		return nil
+	}
+	if err == nil || errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	return fmt.Errorf("read content at %d: %w", off, err)
 }
 
 // sums are the checksums of a stretch of content.
@@ -52,37 +66,47 @@ type sums struct {
 	crc    uint32
 }
 
-// copyBuffers bounds what hashing needs: one buffer for each stretch that is being read.
-var copyBuffers = sync.Pool{New: func() any { return new([256 << 10]byte) }}
+// copyBuffers are for reading. One is taken while bytes are read, never while they are waited for: of thirty stores, hundreds of
+// parts may wait at once.
+var copyBuffers = sync.Pool{New: func() any { return new([copyBuffer]byte) }}
+
+const copyBuffer = 256 << 10
 
 // sum reads n bytes of c from offset off, writes them to w as well, and returns their checksums. It waits for bytes that
 // are still to come.
 func sum(ctx context.Context, c Content, off, n int64, w io.Writer) (sums, error) {
-	buf := copyBuffers.Get().(*[256 << 10]byte)
-	defer copyBuffers.Put(buf)
 	h := sha256.New()
-	var s sums
-	for end := off + n; off < end; {
-		b := buf[:min(int64(len(buf)), end-off)]
-		if err := arrive(ctx, c, off+int64(len(b))); err != nil {
-			return sums{}, fmt.Errorf("wait for content at %d: %w", off, err)
-		}
-		if got, err := c.ReadAt(b, off); got < len(b) {
-			if err == nil || errors.Is(err, io.EOF) {
-				err = io.ErrUnexpectedEOF
-			}
-			return sums{}, fmt.Errorf("read content at %d: %w", off, err)
-		}
-		if err := ctx.Err(); err != nil {
-			return sums{}, err
-		}
-		h.Write(b)
-		s.crc = crc32.Update(s.crc, castagnoli, b)
-		if _, err := w.Write(b); err != nil {
-			return sums{}, err
-		}
-		off += int64(len(b))
+	crc, err := pass(ctx, c, off, n, io.MultiWriter(h, w))
+	if err != nil {
+		return sums{}, err
 	}
+	s := sums{crc: crc}
 	h.Sum(s.sha256[:0])
 	return s, nil
+}
+
+// pass writes n bytes of c from offset off to w, which is near by, as they come, and returns their CRC32C.
+func pass(ctx context.Context, c Content, off, n int64, w io.Writer) (crc uint32, err error) {
+	for end := off + n; off < end; {
+		n := min(copyBuffer, end-off)
+		if err := arrive(ctx, c, off+n); err != nil {
+			return 0, err
+		}
+		if crc, err = passPiece(c, off, n, w, crc); err != nil {
+			return 0, err
+		}
+		off += n
+	}
+	return crc, context.Cause(ctx)
+}
+
+// passPiece does one buffer of pass; crc is that of what came before.
+func passPiece(c Content, off, n int64, w io.Writer, crc uint32) (uint32, error) {
+	buf := copyBuffers.Get().(*[copyBuffer]byte)
+	defer copyBuffers.Put(buf)
+	if err := readFull(c, buf[:n], off); err != nil {
+		return 0, err
+	}
+	_, err := w.Write(buf[:n])
+	return crc32.Update(crc, castagnoli, buf[:n]), err
 }
