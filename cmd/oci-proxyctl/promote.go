@@ -20,7 +20,8 @@ with both.`,
 		Example: `  oci-proxyctl promote check registry.example.org/
   oci-proxyctl promote fmt -w registry.example.org/
   oci-proxyctl promote plan registry.example.org/ --config config.yaml -o plan.json`,
-	}, a.promoteCheck(), a.promoteFmt(), a.promotePlan(), a.promoteApply(), a.promoteRun(), a.promoteSnapshot(), a.promoteSchema(), a.promoteVerify())
+	}, a.promoteCheck(), a.promoteFmt(), a.promotePlan(), a.promoteApply(), a.promoteRun(), a.promoteSign(), a.promoteSnapshot(),
+		a.promoteSchema(), a.promoteVerify())
 }
 
 // invalidManifests gives the faults of manifests the exit code for invalid input. Other errors pass.

@@ -30,6 +30,7 @@ type applyFlags struct {
 	lease        string
 	leaseTTL     time.Duration
 	progress     string
+	signing      signing
 
 	cmd *cobra.Command
 }
@@ -46,6 +47,7 @@ func (f *applyFlags) flags(a *app, cmd *cobra.Command) {
 	fl.StringVar(&f.lease, "lease", "", "`name` of the lease: runs with the same one exclude each other; default: of the config, or default")
 	fl.DurationVar(&f.leaseTTL, "lease-ttl", 0, "how long the lease of a killed run keeps others away; default 30s")
 	fl.StringVar(&f.progress, "progress", "auto", "`form` of progress on stderr: auto, bars, plain or none")
+	f.signing.flags(cmd)
 	_ = cmd.RegisterFlagCompletionFunc("progress", cobra.FixedCompletions(progressForms, cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("require-stores", cobra.FixedCompletions([]string{"healthy", "all"}, cobra.ShellCompDirectiveNoFileComp))
 }
@@ -231,6 +233,9 @@ func (a *app) apply(ctx context.Context, plan *apply.Plan, access *promoteFlags,
 	opt.Registries = promote.NewRegistries(access.access(cfg))
 	defer opt.Registries.Close()
 	opt.Fresh, opt.Getenv, opt.Logger = fresh, a.env, a.mirrorLog()
+	if err := f.signing.hooks(a, &opt); err != nil {
+		return nil, err
+	}
 	if f.audit != "" {
 		log, err := os.OpenFile(f.audit, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 		if err != nil {

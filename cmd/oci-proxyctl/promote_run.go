@@ -30,7 +30,11 @@ code is that of promote plan.`,
   oci-proxyctl promote run registry.example.org/ --config config.yaml --confirm --since HEAD~1`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.runPromoteRun(cmd.Context(), args[0], confirm, &p, &f)
+			err := a.runPromoteRun(cmd.Context(), args[0], confirm, &p, &f)
+			if confirm {
+				err = a.thenSign(cmd.Context(), args[0], &p, &f.signing, err)
+			}
+			return err
 		},
 	}
 	p.flags(a, cmd)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -10,6 +11,7 @@ import (
 	"ociproxy/internal/manifest"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/promote"
+	"ociproxy/internal/promote/apply"
 	"ociproxy/internal/promote/sign"
 )
 
@@ -24,10 +26,16 @@ type signing struct {
 	keys   []string
 }
 
-func (s *signing) flags(cmd *cobra.Command) {
+// keyFlags are those of the key that signs.
+func (s *signing) keyFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&s.key, "sign-key", "", "`file` with a private key of cosign; its password is in COSIGN_PASSWORD. Images are signed in the first destination of their project")
 	f.StringVar(&s.rename, "sign-identity", "", identityHelp)
+}
+
+func (s *signing) flags(cmd *cobra.Command) {
+	s.keyFlags(cmd)
+	f := cmd.Flags()
 	f.Var(&s.mode, "policy", "what is done about images that are not signed in the staging registry: `mode` off, warn or require")
 	f.StringArrayVar(&s.keys, "policy-key", nil, "`file` with public keys (PEM) whose signatures on staging images count; may be repeated")
 	_ = cmd.RegisterFlagCompletionFunc("policy", cobra.FixedCompletions(sign.Modes(), cobra.ShellCompDirectiveNoFileComp))
@@ -77,20 +85,41 @@ func identity(text string) (sign.Identity, error) {
 	return sign.Renamed(from, to), nil
 }
 
-// checkOne applies a policy to where a promotion reads from.
-func checkOne(ctx context.Context, regs *promote.Registries, check sign.Check, p *promote.Promotion) error {
-	reg, name, err := regs.At(p.From)
+// hooks puts policy and signer into the options of a run, whose registries they use.
+func (s *signing) hooks(a *app, opt *apply.Options) error {
+	signer, err := s.signer(a)
 	if err != nil {
 		return err
 	}
-	return check(ctx, reg, name, p.Digest)
+	policy, err := s.policy(func(err error) { fmt.Fprintf(a.stderr, "warning: policy: %v\n", err) })
+	if err != nil {
+		return err
+	}
+	regs := opt.Registries
+	if policy.Mode == sign.Warn || policy.Mode == sign.Require {
+		opt.Before = func(ctx context.Context, p *promote.Promotion) error {
+			reg, name, err := regs.At(p.From)
+			if err != nil {
+				return err
+			}
+			return policy.Check(ctx, reg, name, p.Digest)
+		}
+	}
+	if signer != nil {
+		// Also when the image was there before: no tag without a signature.
+		opt.Placed = func(ctx context.Context, p *promote.Promotion, _ []string) error {
+			_, err := signOne(ctx, regs, signer, p.Canonical, p.Digest)
+			return err
+		}
+	}
+	return nil
 }
 
 // signOne signs an image in the repository with this full name.
-func signOne(ctx context.Context, regs *promote.Registries, ensure sign.Ensure, full string, d oci.Digest) (made bool, err error) {
+func signOne(ctx context.Context, regs *promote.Registries, signer *sign.Signer, full string, d oci.Digest) (made bool, err error) {
 	reg, name, err := regs.At(full)
 	if err != nil {
 		return false, err
 	}
-	return ensure(ctx, reg, name, d)
+	return signer.Ensure(ctx, reg, name, d)
 }

@@ -115,7 +115,7 @@ func (w *work) source(ctx context.Context, targets [][]Target) *source {
 // promote decides where the digest with index n is taken from.
 func (w *work) promote(ctx context.Context, n int, to []Target, src *source) {
 	d := &w.image.Digests[n]
-	p := &Promotion{Project: w.project.Name, Image: w.image.Name, Digest: d.Digest, To: to}
+	p := &Promotion{Project: w.project.Name, Image: w.image.Name, Digest: d.Digest, To: to, Canonical: w.sites[0].repository}
 	at := src.have[n]
 	if at.has {
 		p.From = src.repository

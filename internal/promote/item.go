@@ -13,6 +13,8 @@ type Promotion struct {
 	Digest  oci.Digest `json:"digest"`
 	From    string     `json:"from"` // full name of a repository that has it
 	To      []Target   `json:"to"`   // never empty
+	// Canonical is the full name of the repository where the image is signed: that of the first destination of its project.
+	Canonical string `json:"canonical"`
 }
 
 // Target is what one destination lacks.

@@ -1,0 +1,207 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"ociproxy/internal/cli"
+	"ociproxy/internal/manifest"
+	"ociproxy/internal/oci"
+	"ociproxy/internal/promote"
+	"ociproxy/internal/promote/sign"
+	"ociproxy/internal/registry"
+)
+
+func (a *app) promoteSign() *cobra.Command {
+	var s signing
+	var access registryFlags
+	cmd := &cobra.Command{
+		Use:   "sign DIR",
+		Short: "Sign the promoted images that lack our signature",
+		Long: `sign looks at every image of the manifests where it is signed: in the first destination of its project. One that is there
+and has no signature of this key gets one, beside those of others. Images that are not there yet are left to promote run, which
+signs what it promotes, before any tag is set.
+
+Signatures are those of cosign with a key: the payload and its signature below the tag sha256-HEX.sig. Keys of key management
+services are not supported.
+
+` + cli.ExitCodes,
+		Example: `  COSIGN_PASSWORD=… oci-proxyctl promote sign registry.example.org/ --sign-key cosign.key`,
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			signer, err := s.signer(a)
+			if err != nil {
+				return err
+			}
+			if signer == nil {
+				return cli.Usage("--sign-key cosign.key", "no key")
+			}
+			tree, err := manifest.Load(args[0])
+			if err != nil {
+				return invalidManifests(err)
+			}
+			regs := access.open()
+			defer regs.Close()
+			sum := signAll(cmd.Context(), tree, regs, signer, true)
+			if a.format == cli.JSON {
+				err = cli.WriteJSON(a.stdout, sum)
+			} else {
+				_, err = fmt.Fprintln(a.stdout, sum)
+			}
+			return errors.Join(err, sum.err())
+		},
+	}
+	s.keyFlags(cmd)
+	access.flags(cmd)
+	a.outputFlag(cmd)
+	return cmd
+}
+
+// thenSign ends a run: what earlier runs left without a signature gets one.
+func (a *app) thenSign(ctx context.Context, dir string, p *promoteFlags, s *signing, err error) error {
+	done, coded := errors.AsType[*cli.Error](err)
+	if s.key == "" || p.since != "" || err != nil && !(coded && done.Shown) {
+		return err
+	}
+	signer, e := s.signer(a)
+	if e != nil {
+		return e
+	}
+	tree, e := manifest.Load(dir)
+	if e != nil {
+		return invalidManifests(e)
+	}
+	regs := promote.NewRegistries(p.access(nil))
+	defer regs.Close()
+	sum := signAll(ctx, tree, regs, signer, false)
+	if sum.Signed > 0 || len(sum.Failures) > 0 {
+		fmt.Fprintln(a.stderr, sum)
+	}
+	if e := sum.err(); err == nil {
+		return e
+	}
+	return err
+}
+
+// signed is what came of signing: the JSON document of promote sign.
+type signed struct {
+	Images   int64    `json:"images"` // that are in place
+	Signed   int64    `json:"signed"` // of them, those that lacked our signature
+	Absent   int64    `json:"absent"` // that are not there yet
+	Failures []string `json:"failures"`
+
+	mu    sync.Mutex
+	cause error
+}
+
+// String is one line.
+func (s *signed) String() string {
+	text := fmt.Sprintf("Signed %s of %s in place.", plural(s.Signed, "image"), plural(s.Images, "image"))
+	if s.Absent > 0 {
+		text += fmt.Sprintf(" %s not there yet.", plural(s.Absent, "image"))
+	}
+	if n := len(s.Failures); n > 0 {
+		text += fmt.Sprintf(" %s could not be signed: %s", plural(int64(n), "image or repository"), cli.OneLine(s.Failures[0]))
+	}
+	return text
+}
+
+func (s *signed) err() error {
+	if s.cause == nil {
+		return nil
+	}
+	return cli.Fail("the same command goes on from there", "sign: %s failed: %w", plural(int64(len(s.Failures)), "image or repository"), s.cause)
+}
+
+func (s *signed) add(made bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case err != nil:
+		s.cause = err
+		s.Failures = append(s.Failures, err.Error())
+		return
+	case made:
+		s.Signed++
+	}
+	s.Images++
+}
+
+// signAll signs what is in its canonical repository and lacks our signature. exact asks for each image's signatures. Otherwise
+// the repository's list of tags must do where it can: an image with tags got its signature before them, so that only images
+// without any signature, and those without tags, are asked for.
+func signAll(ctx context.Context, tree *manifest.Tree, regs *promote.Registries, signer *sign.Signer, exact bool) *signed {
+	sum := &signed{Failures: []string{}}
+	var g errgroup.Group
+	g.SetLimit(8) // repositories; the registries bound the requests
+	for p, i := range tree.Images() {
+		if ctx.Err() != nil {
+			break
+		}
+		g.Go(func() error {
+			sum.repository(ctx, regs, signer, p.Destinations[0].Repository(i.Name), i, exact)
+			return nil
+		})
+	}
+	_ = g.Wait() // failures are in sum
+	if ctx.Err() != nil {
+		sum.cause = context.Cause(ctx)
+	}
+	return sum
+}
+
+func (s *signed) repository(ctx context.Context, regs *promote.Registries, signer *sign.Signer, full string, i *manifest.Image, exact bool) {
+	list, err := regs.List(ctx, full)
+	if errors.Is(err, registry.ErrNotFound) {
+		list, err = new(registry.Listing), nil
+	}
+	if err != nil {
+		s.add(false, err)
+		return
+	}
+	has := func(tag string) bool {
+		_, ok := slices.BinarySearchFunc(list.Tags, tag, func(t registry.Tag, tag string) int { return strings.Compare(t.Name, tag) })
+		return ok
+	}
+	for n := range i.Digests {
+		d := &i.Digests[n]
+		if ctx.Err() != nil {
+			return
+		}
+		if !exact && len(d.Tags) > 0 && has(sign.SignatureTag(d.Digest)) {
+			s.add(false, nil)
+			continue
+		}
+		switch there, err := inPlace(ctx, regs, full, list, d.Digest); {
+		case err != nil:
+			s.add(false, err)
+		case there:
+			s.add(signOne(ctx, regs, signer, full, d.Digest))
+		default:
+			s.mu.Lock()
+			s.Absent++
+			s.mu.Unlock()
+		}
+	}
+}
+
+// inPlace says whether a repository has a digest.
+func inPlace(ctx context.Context, regs *promote.Registries, full string, list *registry.Listing, d oci.Digest) (bool, error) {
+	for _, t := range list.Tags {
+		if t.Digest == d {
+			return true, nil
+		}
+	}
+	_, err := regs.Resolve(ctx, full, d.String())
+	if errors.Is(err, registry.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
