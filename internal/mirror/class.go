@@ -54,6 +54,7 @@ var classes = []struct {
 	{errNested, SourceInvalid},
 	{transfer.ErrGone, SourceGone},
 	{registry.ErrNotFound, SourceGone},
+	{ErrNothing, SourceGone},
 	{transfer.ErrSource, SourceFailed},
 	{transfer.ErrSpace, Spool},
 	{transfer.ErrBehind, StoreBehind},

@@ -2,8 +2,10 @@ package mirror
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,6 +33,7 @@ type filler struct {
 	flights map[key]*flight       // blobs on their way
 	missed  map[key]inventory.Set // blobs that did not get into some stores: not tried again in this pass
 	sizes   map[key]func() (int64, error)
+	denying map[key]bool // manifests of which something is denied, perhaps far below
 }
 
 // tally is what a pass did for one store.
@@ -58,7 +61,7 @@ func size(s inventory.Set) int {
 func newFiller(src *Source, f *fleet.Fleet, opt Options) *filler {
 	return &filler{
 		src: src, fleet: f, opt: opt, stores: make([]tally, len(f.Stores)), now: time.Now(),
-		flights: map[key]*flight{}, missed: map[key]inventory.Set{}, sizes: map[key]func() (int64, error){},
+		flights: map[key]*flight{}, missed: map[key]inventory.Set{}, sizes: map[key]func() (int64, error){}, denying: map[key]bool{},
 	}
 }
 
@@ -75,8 +78,9 @@ func (p *filler) known(d oci.Digest) bool {
 // each in every pass would be a request for each image.
 func (p *filler) ripe(d oci.Digest) bool {
 	turns := max(1, int64(24*time.Hour/max(p.opt.Interval, time.Minute)))
+	turn := p.now.Unix() / max(60, int64(p.opt.Interval/time.Second))
 	k := keyOf(d)
-	return int64(k[8])<<8|int64(k[9]) == p.now.Unix()/max(60, int64(p.opt.Interval/time.Second))%turns || turns == 1
+	return int64(binary.BigEndian.Uint32(k[8:]))%turns == turn%turns
 }
 
 // listed implements visitor.
@@ -259,7 +263,7 @@ func (p *filler) finished(n *node) {
 	switch {
 	case n.void.Load():
 		return
-	case n.partial.Load():
+	case p.partial(n):
 		p.denied.Add(1)
 		return
 	}
@@ -279,6 +283,17 @@ func (p *filler) finished(n *node) {
 		p.complete.Add(1)
 		p.opt.Seen.forget(n)
 	}
+}
+
+// partial says whether something of a manifest is denied, or of what it lists: then it is never complete, and nobody waits for it.
+func (p *filler) partial(n *node) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !n.partial.Load() && !slices.ContainsFunc(n.children, func(c oci.Digest) bool { return p.denying[keyOf(c)] }) {
+		return false
+	}
+	p.denying[keyOf(n.digest)] = true
+	return true
 }
 
 // whole records an image in a store that has all of it, and says whether it does.

@@ -225,6 +225,75 @@ func TestDenied(t *testing.T) {
 	}
 }
 
+// An index has what its images have: with a denied layer below it, it is not waited for either.
+func TestDeniedBelow(t *testing.T) {
+	w := newWorld(t, 1)
+	w.index("app", "all", w.image("app", "a", "fine"), w.image("app", "b", "forbidden"))
+	w.deny = `"` + w.describeText("forbidden") + `"`
+	for range 2 {
+		r := w.pass(Options{})
+		if r.Result != Done || r.Images.Denied != 2 || r.Images.Complete != 1 || r.Stores[0].Incomplete != 0 {
+			t.Fatalf("%+v", r)
+		}
+	}
+}
+
+// Patterns that select nothing are a mistake, not a mirror that is complete.
+func TestNothingSelected(t *testing.T) {
+	w := newWorld(t, 1)
+	w.image("app", "v1", "one")
+	cfg := w.config()
+	cfg.Mirror.Repositories.Include = []string{"ap"}
+	if r := w.passOf(t.Context(), cfg, Options{}); r.Result != Failed || !strings.Contains(r.Error, "no repository") || len(r.Problems) != 1 {
+		t.Errorf("no match: %+v", r)
+	}
+	cfg = w.config()
+	cfg.Mirror.Repositories.Exclude = []string{"app"}
+	if r := w.passOf(t.Context(), cfg, Options{}); r.Result != Failed || r.Errors[SourceGone] != 1 {
+		t.Errorf("all excluded: %+v", r)
+	}
+}
+
+// A registry that ends its lists silently may have more than it lists.
+func TestTruncatedListing(t *testing.T) {
+	w := newWorld(t, 1)
+	a := w.image("app", "a", "one")
+	w.spoil(func(rw http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasSuffix(r.URL.Path, "/tags/list") {
+			return false
+		}
+		tags := make([]string, 10_000)
+		for i := range tags {
+			tags[i] = fmt.Sprint("v", i)
+		}
+		_ = json.NewEncoder(rw).Encode(map[string]any{"manifest": map[string]any{string(a.Digest): map[string]any{"tag": tags}}, "tags": tags})
+		return true
+	})
+	r := w.pass(Options{})
+	if r.Result != Partial || len(r.Problems) != 1 || r.Problems[0].Repository != "app" || r.Images.Complete != 1 {
+		t.Errorf("%+v", r)
+	}
+}
+
+// Within a day each image has its turn to be asked for what refers to it, once.
+func TestRipe(t *testing.T) {
+	for _, interval := range []time.Duration{time.Minute, 15 * time.Minute, time.Hour, 24 * time.Hour} {
+		p := filler{opt: Options{Interval: interval}}
+		begin := time.Date(2026, 7, 1, 0, 0, 0, 0, time.UTC)
+		for i := range 200 {
+			d, turns := digest(t, ocispecDigest(fmt.Sprint(i))), 0
+			for p.now = begin; p.now.Before(begin.Add(24 * time.Hour)); p.now = p.now.Add(interval) {
+				if p.ripe(d) {
+					turns++
+				}
+			}
+			if turns != 1 {
+				t.Fatalf("every %s: %s had %d turns in a day", interval, d, turns)
+			}
+		}
+	}
+}
+
 // All shards together do what one does, and a later pass finds every image complete.
 func TestShards(t *testing.T) {
 	w := newWorld(t, 2)

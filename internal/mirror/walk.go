@@ -78,6 +78,12 @@ func newWalker(src *Source, to visitor) *walker {
 // ErrSource says that the source gave no answer at all.
 var ErrSource = errors.New("the source does not answer")
 
+// ErrNothing says that there is nothing to walk: a pattern that matches nothing must not look like a mirror that is complete.
+var ErrNothing = errors.New("no repository is selected: none that the source lists matches mirror.repositories, or all are excluded")
+
+// errCut says that the source may have more than it lists: Artifact Registry ends its lists without a word.
+var errCut = fmt.Errorf("%w: the list ends where the registry ends all its lists, there may be more images: name them by promoter manifests", registry.ErrTooLarge)
+
 // maxVain is how many failures in a row, from the start on, mean that the source cannot be reached.
 const maxVain = 20
 
@@ -89,6 +95,7 @@ func (w *walker) walk(ctx context.Context, stop context.CancelCauseFunc) error {
 	roots.SetLimit(max(1, w.src.Parallel))
 	repos.SetLimit(max(1, w.src.Parallel/2))
 	var failed error
+	none := true
 	for t, err := range w.src.Select.targets(ctx, w.src.Registry) {
 		if ctx.Err() != nil {
 			break
@@ -97,6 +104,7 @@ func (w *walker) walk(ctx context.Context, stop context.CancelCauseFunc) error {
 			failed = err
 			continue
 		}
+		none = false
 		repos.Go(func() error {
 			w.repository(ctx, t, &roots)
 			return nil
@@ -106,6 +114,9 @@ func (w *walker) walk(ctx context.Context, stop context.CancelCauseFunc) error {
 	_ = roots.Wait()
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
+	}
+	if none && failed == nil {
+		return ErrNothing
 	}
 	return failed
 }
@@ -134,6 +145,9 @@ func (w *walker) repository(ctx context.Context, t target, roots *errgroup.Group
 			}
 			l = &registry.Listing{} // the digests are known without a list
 		}
+	}
+	if l.Truncated {
+		w.unread(ctx, t.name, "", errCut)
 	}
 	start := func(walk func()) {
 		if ctx.Err() == nil {
