@@ -232,6 +232,32 @@ func TestCredentialsStay(t *testing.T) {
 	}
 }
 
+// Storage that a registry sends us to cannot name a service that gets the registry's credentials.
+func TestStorageIsNotAsked(t *testing.T) {
+	for _, scheme := range []string{`Bearer realm="https://thief.test/token",service="registry.test"`, `Basic realm="x"`} {
+		w := &world{Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			switch {
+			case req.URL.Host == "storage.test":
+				w.Header().Set("WWW-Authenticate", scheme)
+				w.WriteHeader(http.StatusUnauthorized)
+			case req.URL.Host == "registry.test" && strings.Contains(req.URL.Path, "/blobs/"):
+				http.Redirect(w, req, "https://storage.test/x", http.StatusTemporaryRedirect)
+			}
+		})}
+		r, _ := openWorld(t, silent, func(o *Options) {
+			o.Transport, o.Keychain = w, keychain{authn.AuthConfig{Username: "robot", Password: "secret"}}
+		})
+		if _, _, err := r.OpenBlob(t.Context(), "app", sum("sha256", []byte("bytes")), 0); !errors.Is(err, ErrUnauthorized) {
+			t.Error(err)
+		}
+		for _, req := range w.seen {
+			if req.URL.Host == "thief.test" || req.URL.Host == "storage.test" && req.Header.Get("Authorization") != "" {
+				t.Errorf("%s %s with %q", req.Method, req.URL, req.Header.Get("Authorization"))
+			}
+		}
+	}
+}
+
 // A registry that is to be asked by TLS is never asked without, not even on this machine, where the library would try.
 func TestNoDowngrade(t *testing.T) {
 	var plain atomic.Int32

@@ -34,7 +34,7 @@ func (r *Registry) do(ctx context.Context, c call, want ...int) (*http.Response,
 		if err != nil {
 			return nil, err
 		}
-		resp, err := r.send(ctx, rt, c)
+		resp, home, err := r.send(ctx, rt, c)
 		if err != nil {
 			return nil, fromTransport(err)
 		}
@@ -42,9 +42,12 @@ func (r *Registry) do(ctx context.Context, c call, want ...int) (*http.Response,
 			return resp, nil
 		}
 		if resp.StatusCode == http.StatusUnauthorized {
-			// The token may have been revoked, or the credentials changed.
-			r.learn(ctx, resp)
-			r.forget(c.scopes)
+			// The token may have been revoked, the credentials changed, or a signed URL ended. Only the registry itself says who is to
+			// see the credentials: not storage that it sends us to.
+			if home {
+				r.learn(ctx, resp)
+				r.forget(c.scopes)
+			}
 			if !again && c.stream == nil {
 				discard(resp)
 				continue
@@ -57,38 +60,38 @@ func (r *Registry) do(ctx context.Context, c call, want ...int) (*http.Response,
 }
 
 // send makes a request and follows redirects by hand: the permission is for the registry alone, whatever port or
-// subdomain of it the next hop has.
-func (r *Registry) send(ctx context.Context, rt http.RoundTripper, c call) (*http.Response, error) {
+// subdomain of it the next hop has. home says whether the answer is the registry's own.
+func (r *Registry) send(ctx context.Context, rt http.RoundTripper, c call) (_ *http.Response, home bool, err error) {
 	u := c.url
 	for range maxRedirects + 1 {
 		req, err := r.request(ctx, c, u)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
-		hop := rt
-		if u.Scheme != r.scheme || !strings.EqualFold(u.Host, r.host) {
+		hop, home := rt, u.Scheme == r.scheme && strings.EqualFold(u.Host, r.host)
+		if !home {
 			hop = r.foreign
 		}
 		resp, err := hop.RoundTrip(req)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		location := resp.Header.Get("Location")
 		if !redirects(resp.StatusCode) || location == "" || c.method != http.MethodGet && c.method != http.MethodHead {
-			return resp, nil
+			return resp, home, nil
 		}
 		discard(resp)
 		next, err := u.Parse(location)
 		switch {
 		case err != nil || next.Host == "" || next.Scheme != "https" && next.Scheme != "http":
-			return nil, fmt.Errorf("%w: to %q", ErrRedirect, clean(location))
+			return nil, false, fmt.Errorf("%w: to %q", ErrRedirect, clean(location))
 		case next.Scheme == "http" && !r.insecure:
-			return nil, fmt.Errorf("%w: to plain HTTP on %s", ErrRedirect, clean(next.Host))
+			return nil, false, fmt.Errorf("%w: to plain HTTP on %s", ErrRedirect, clean(next.Host))
 		}
 		next.User, next.Fragment = nil, ""
 		u = next
 	}
-	return nil, fmt.Errorf("%w: more than %d in a row", ErrRedirect, maxRedirects)
+	return nil, false, fmt.Errorf("%w: more than %d in a row", ErrRedirect, maxRedirects)
 }
 
 func redirects(status int) bool {
