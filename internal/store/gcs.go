@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -145,6 +146,9 @@ func gcsRegion(attrs *storage.BucketAttrs, region string) error {
 
 // failure adds the sentinel that an error of the library means; version is what was required of the object.
 func (b *gcs) failure(err error, version string) error {
+	if err != nil && uploadID.MatchString(err.Error()) {
+		err = discreet{err}
+	}
 	var api *googleapi.Error
 	is := func(codes ...int) bool {
 		if !errors.As(err, &api) {
@@ -171,6 +175,15 @@ func (b *gcs) failure(err error, version string) error {
 	}
 	return err
 }
+
+// uploadID is what is secret in the address of an upload: who has it may write the object, for a week.
+var uploadID = regexp.MustCompile(`upload_id=[^&"\s]+`)
+
+// discreet is an error whose text does not have the ids of uploads that its cause has.
+type discreet struct{ error }
+
+func (d discreet) Error() string { return uploadID.ReplaceAllString(d.error.Error(), "upload_id=…") }
+func (d discreet) Unwrap() error { return d.error }
 
 // gcsConditions makes the precondition of a write: the object has the version, or does not exist when that is "".
 func gcsConditions(version string) (storage.Conditions, error) {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"cloud.google.com/go/storage"
 	"github.com/google/go-cmp/cmp"
@@ -225,5 +226,20 @@ func TestGCSNames(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", url, diff)
 		}
+	}
+}
+
+// Who has the id of an upload may write the object: it is in no message.
+func TestGCSUploadIDStaysSecret(t *testing.T) {
+	s := &script{answers: map[string][]http.HandlerFunc{"POST /upload/": {
+		func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Location", "http://"+r.Host+"/upload/storage/v1/b/name/o?uploadType=resumable&upload_id=SECRET")
+		},
+		func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+	}}}
+	b := scripted(t, s, "gs://name?endpoint=%s", Options{Timeout: 100 * time.Millisecond})
+	_, err := b.Put(t.Context(), "key", Bytes(make([]byte, 9<<20)), Header{}, "")
+	if err == nil || strings.Contains(err.Error(), "SECRET") || !strings.Contains(err.Error(), "EOF") {
+		t.Errorf("%v", err)
 	}
 }
