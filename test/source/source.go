@@ -245,6 +245,7 @@ func (s *Source) Image(repo, ref string, seed uint64, docker bool, layers ...Blo
 type Shape struct {
 	Images   int    // tags that people pull
 	Repos    int    //
+	Folder   string // of the repositories; default "library"
 	Seed     uint64 // of all content
 	Smallest int64  // layers are of log-uniform sizes between these
 	Largest  int64
@@ -281,7 +282,7 @@ func (s *Source) Fill(t testing.TB, p Shape) {
 	jobs := make([]job, p.Images)
 	for i := range jobs {
 		next++
-		j := job{repo: fmt.Sprintf("library/app%02d", i%p.Repos), tag: fmt.Sprintf("v%d", i), n: i, seed: next,
+		j := job{repo: fmt.Sprintf("%s/app%02d", cmp.Or(p.Folder, "library"), i%p.Repos), tag: fmt.Sprintf("v%d", i), n: i, seed: next,
 			layers: []Blob{bases[rng.IntN(len(bases))]}, extra: []Blob{fresh(size() / 2), fresh(size() / 4), fresh(700)}}
 		for range 1 + rng.IntN(2) {
 			j.layers = append(j.layers, fresh(size()))

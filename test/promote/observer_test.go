@@ -1,0 +1,229 @@
+package promote
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"ociproxy/internal/inventory"
+
+	"ociproxy/test/shop"
+)
+
+// observer watches production: whatever tag it sees, all that the tag leads to must be in that registry, in every store that has to
+// have it, and in their inventories — in those that were read before the tags were, for a tag waits until proxies know.
+type observer struct {
+	world *world
+	prod  []*api
+	repos []repository
+
+	mu       sync.Mutex
+	must     []*shop.Shop
+	seen     map[string]string           // digest by registry, repository and tag
+	whole    map[string]map[string]int64 // blobs by registry, repository and digest
+	readers  map[*shop.Shop]*inventory.Reader
+	problems []string
+	rounds   int
+	unripe   int // tags whose inventories were read too long before them to tell
+	longest  time.Duration
+}
+
+// repository is one of production.
+type repository struct {
+	prod int
+	name string
+}
+
+// observe begins to watch; the test fails at its end if the observer saw something wrong. must are the stores that have to have all.
+func (w *world) observe(t testing.TB, must ...*shop.Shop) *observer {
+	t.Helper()
+	if must == nil {
+		must = w.shops
+	}
+	o := &observer{world: w, must: must, seen: map[string]string{}, whole: map[string]map[string]int64{}, readers: map[*shop.Shop]*inventory.Reader{}}
+	for _, r := range w.prod {
+		o.prod = append(o.prod, newAPI(r.Addr))
+	}
+	known := map[repository]bool{}
+	for _, e := range w.entries(nil) {
+		for _, d := range e.project.to {
+			if r := (repository{d.prod, w.repository(e, d)}); !known[r] {
+				known[r] = true
+				o.repos = append(o.repos, r)
+			}
+		}
+	}
+	client := &http.Client{Timeout: 20 * time.Second}
+	for _, s := range w.shops {
+		url := "http://" + s.Server.Backend() + "/" + s.S3Bucket + "/inventory/" // past the gate
+		o.readers[s] = inventory.NewReader(inventory.Store{ID: s.Name, URL: url}, inventory.NewSegments(t.TempDir(), 1<<30, client), inventory.Options{Client: client})
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(150 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			o.round(ctx)
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-done
+		client.CloseIdleConnections()
+		o.report(t)
+	})
+	return o
+}
+
+// require says anew which stores have to have what becomes visible from now on.
+func (o *observer) require(must ...*shop.Shop) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.must = must
+}
+
+// look makes a round at once, and fails the test if it, or one before, found something.
+func (o *observer) look(t testing.TB) {
+	t.Helper()
+	o.round(t.Context())
+	o.report(t)
+}
+
+func (o *observer) report(t testing.TB) {
+	t.Helper()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, p := range o.problems {
+		t.Errorf("observer: %s", p)
+	}
+	o.problems = nil
+	t.Logf("observer: %d rounds, the longest %v, %d tags of %d images, %d not told by the inventory before", o.rounds, o.longest.Round(time.Millisecond),
+		len(o.seen), len(o.whole), o.unripe)
+}
+
+func (o *observer) problem(format string, args ...any) {
+	if len(o.problems) < 20 {
+		o.problems = append(o.problems, fmt.Sprintf(format, args...))
+	}
+}
+
+// round reads inventories, then tags, and looks at those it had not seen.
+func (o *observer) round(ctx context.Context) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	began := time.Now()
+	before := map[*shop.Shop]map[string]int64{}
+	for _, s := range o.must {
+		before[s] = o.inventory(ctx, s)
+	}
+	type sight struct {
+		repository
+		tag, digest string
+		at          time.Time // by then the tag was seen
+	}
+	var news []sight
+	for _, r := range o.repos {
+		tags, err := o.prod[r.prod].tags(r.name)
+		if err != nil {
+			o.problem("%s: %v", r.name, err)
+			continue
+		}
+		for _, tag := range tags {
+			digest, err := o.prod[r.prod].digest(r.name, tag)
+			if err != nil {
+				o.problem("%s:%s: %v", r.name, tag, err)
+				continue
+			}
+			if digest == "" { // removed by the test since it was listed
+				continue
+			}
+			key := fmt.Sprintf("%d/%s:%s", r.prod, r.name, tag)
+			was := o.seen[key]
+			if was == digest {
+				continue
+			}
+			if was != "" && !strings.HasPrefix(tag, "sha256-") {
+				o.problem("%s moved from %s to %s", key, was, digest)
+			}
+			o.seen[key] = digest
+			news = append(news, sight{r, tag, digest, time.Now()})
+		}
+	}
+	for _, n := range news {
+		key := fmt.Sprintf("%d/%s@%s", n.prod, n.name, n.digest)
+		blobs := o.whole[key]
+		if blobs == nil {
+			var err error
+			if blobs, err = o.prod[n.prod].closure(n.name, n.digest); err != nil {
+				o.problem("%d/%s:%s is visible: %v", n.prod, n.name, n.tag, err)
+				continue
+			}
+			o.whole[key] = blobs
+		}
+		o.stored(ctx, fmt.Sprintf("%d/%s:%s", n.prod, n.name, n.tag), blobs, before, n.at.Sub(began) < settle)
+	}
+	o.rounds++
+	o.longest = max(o.longest, time.Since(began))
+}
+
+// stored looks for the blobs of a visible tag in all stores and their inventories. ripe: the inventories were read so shortly before the
+// tag was seen that they must have told of it.
+func (o *observer) stored(ctx context.Context, tag string, blobs map[string]int64, before map[*shop.Shop]map[string]int64, ripe bool) {
+	for _, s := range o.must {
+		held := before[s]
+		if !ripe && !covers(held, blobs) {
+			o.unripe++
+			held = o.inventory(ctx, s)
+		}
+		for digest, size := range blobs {
+			switch {
+			case held[digest] != size:
+				o.problem("%s is visible: the inventory of %s says %d bytes of %s, want %d", tag, s.Name, held[digest], digest, size)
+			case !s.Holds(digest):
+				o.problem("%s is visible: %s does not hold %s", tag, s.Name, digest)
+			}
+		}
+	}
+}
+
+func covers(held, blobs map[string]int64) bool {
+	for digest := range maps.Keys(blobs) {
+		if _, ok := held[digest]; !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// inventory reads what a store publishes; nothing while there is none.
+func (o *observer) inventory(ctx context.Context, s *shop.Shop) map[string]int64 {
+	held := map[string]int64{}
+	r := o.readers[s]
+	if _, err := r.Refresh(ctx); err != nil && r.Head() == nil {
+		return held
+	}
+	for rec, err := range r.Records() {
+		if err != nil {
+			o.problem("inventory of %s: %v", s.Name, err)
+			return held
+		}
+		if rec.Kind == inventory.Blob {
+			held[rec.Digest.String()] = rec.Size
+		} else {
+			delete(held, rec.Digest.String())
+		}
+	}
+	return held
+}
