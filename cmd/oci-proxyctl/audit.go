@@ -118,7 +118,7 @@ func (f *auditing) options(cmd *cobra.Command) (audit.Options, error) {
 	switch {
 	case !slices.Contains([]audit.From{audit.Inventory, audit.Listing, audit.Head}, opt.From):
 		return opt, cli.Usage("inventory, listing or head", "--from %q is not known", f.from)
-	case err != nil || percent <= 0 || percent > 100:
+	case err != nil || !(percent > 0 && percent <= 100):
 		return opt, cli.Usage("for example --sample 5%", "--sample %q is no percentage above 0 and up to 100", f.sample)
 	case cmd.Flags().Changed("sample") && !f.deep && opt.From != audit.Head:
 		return opt, cli.Usage("--from head or --deep look at blobs one by one", "--sample has nothing to choose from")
@@ -158,7 +158,7 @@ func (a *app) runAudit(ctx context.Context, f auditing, opt audit.Options) (err 
 		return err
 	}
 	defer source.Close()
-	fl, err := a.fleet(ctx, cfg, f.stores)
+	fl, err := a.openStores(ctx, cfg, fleet.Options{Only: f.stores})
 	if err != nil {
 		return err
 	}
@@ -195,18 +195,6 @@ func (a *app) runAudit(ctx context.Context, f auditing, opt audit.Options) (err 
 		err = cli.Exit(found.Report.ExitCode)
 	}
 	return err
-}
-
-// fleet opens the stores that are written, or those of them that are named.
-func (a *app) fleet(ctx context.Context, cfg *config.Config, only []string) (*fleet.Fleet, error) {
-	fl, err := fleet.Open(ctx, cfg, fleet.Options{Only: only, Getenv: a.env})
-	switch {
-	case errors.Is(err, fleet.ErrNoStores):
-		return nil, cli.Usage("give stores a bucket: in the config", "%w", err)
-	case errors.Is(err, fleet.ErrUnknownStore):
-		return nil, cli.Usage("the names are those below stores: in the config, of active stores that have a bucket", "%w", err)
-	}
-	return fl, err
 }
 
 // audited are the stores of a fleet as an audit sees them, by the same numbers.

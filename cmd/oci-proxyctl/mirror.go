@@ -155,7 +155,7 @@ func (a *app) mirrorSource(cfg *config.Config, f *mirrorFlags) (*mirror.Source, 
 
 // openStores opens the stores of a config for writing; options say the rest.
 func (a *app) openStores(ctx context.Context, cfg *config.Config, opt fleet.Options) (*fleet.Fleet, error) {
-	opt.Getenv = a.env
+	opt.Getenv, opt.Logger = a.env, a.mirrorLog()
 	fl, err := fleet.Open(ctx, cfg, opt)
 	switch {
 	case errors.Is(err, fleet.ErrNoStores):
@@ -168,7 +168,7 @@ func (a *app) openStores(ctx context.Context, cfg *config.Config, opt fleet.Opti
 
 // mirrorOnce makes one pass. fit and running may be nil.
 func (a *app) mirrorOnce(ctx context.Context, f *mirrorFlags, cfg *config.Config, src *mirror.Source, opt mirror.Options, fit *fleet.Fit, running func(*mirror.Pass)) (*mirror.Report, error) {
-	fl, err := a.openStores(ctx, cfg, fleet.Options{Only: f.stores, Source: src, Fit: fit, Logger: a.mirrorLog()})
+	fl, err := a.openStores(ctx, cfg, fleet.Options{Only: f.stores, Source: src, Fit: fit})
 	if err != nil {
 		return nil, err
 	}

@@ -100,7 +100,7 @@ func writeProblems(w io.Writer, problems []mirror.Problem, errors map[mirror.Cla
 
 // mirrorPlan shows what a pass would do.
 func (a *app) mirrorPlan(ctx context.Context, f *mirrorFlags, cfg *config.Config, src *mirror.Source, opt mirror.Options) error {
-	fl, err := a.openStores(ctx, cfg, fleet.Options{Only: f.stores, Logger: a.mirrorLog()})
+	fl, err := a.openStores(ctx, cfg, fleet.Options{Only: f.stores})
 	if err != nil {
 		return err
 	}

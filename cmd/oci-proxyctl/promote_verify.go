@@ -226,7 +226,7 @@ func readAllow(file string) (*prove.Allow, error) {
 type provenStores struct{ fleet *fleet.Fleet }
 
 func (a *app) proveStores(ctx context.Context, cfg *config.Config) (*provenStores, error) {
-	fl, err := a.fleet(ctx, cfg, nil)
+	fl, err := a.openStores(ctx, cfg, fleet.Options{})
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"ociproxy/internal/cli"
 	"ociproxy/internal/config"
+	"ociproxy/internal/fleet"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/purge"
 )
@@ -20,7 +21,7 @@ func (a *app) purge() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "purge DIGEST…",
 		Short: "Take blobs out of all stores: a takedown",
-		Long: `purge takes blobs out of the inventory of every store, waits two refresh intervals, so that no server sends
+		Long: `purge takes blobs out of the inventory of every store with a bucket, draining and off ones too, waits two refresh intervals, so that no server sends
 anybody there any more, and then deletes the objects. At the end it prints the URLs that caches in front of the
 stores may still have.
 
@@ -77,7 +78,7 @@ func parseDigests(args []string) (out []oci.Digest, err error) {
 }
 
 func (a *app) runPurge(ctx context.Context, cfg *config.Config, digests []oci.Digest, dryRun bool) (err error) {
-	fl, err := a.fleet(ctx, cfg, nil)
+	fl, err := a.openStores(ctx, cfg, fleet.Options{Resting: true})
 	if err != nil {
 		return err
 	}
@@ -96,7 +97,13 @@ func (a *app) runPurge(ctx context.Context, cfg *config.Config, digests []oci.Di
 	if a.format == cli.JSON {
 		err = cli.WriteJSON(a.stdout, r)
 	} else {
-		err = a.writePurge(r)
+		var untouched []string
+		for _, s := range cfg.Stores {
+			if s.Bucket == "" {
+				untouched = append(untouched, s.Name)
+			}
+		}
+		err = a.writePurge(r, untouched)
 	}
 	if err == nil && r.ExitCode != 0 {
 		err = cli.Exit(r.ExitCode)
@@ -104,7 +111,8 @@ func (a *app) runPurge(ctx context.Context, cfg *config.Config, digests []oci.Di
 	return err
 }
 
-func (a *app) writePurge(r *purge.Report) error {
+// writePurge shows what was done; untouched are stores that have no bucket.
+func (a *app) writePurge(r *purge.Report, untouched []string) error {
 	t := cli.Table{Header: []string{"STORE", "BLOB", "INVENTORY", "OBJECT"}}
 	for _, s := range r.Stores {
 		for _, b := range s.Blobs {
@@ -149,6 +157,9 @@ func (a *app) writePurge(r *purge.Report) error {
 			}
 			fmt.Fprintf(a.stdout, "  %s%s\n", u.URL, note)
 		}
+	}
+	for _, name := range untouched {
+		fmt.Fprintf(a.stdout, "\n%s has no bucket in the config: whoever runs that store must delete it there.\n", name)
 	}
 	if failed > 0 {
 		_, err := fmt.Fprintf(a.stdout, "\n%s could not be done: run it again.\n", plural(int64(failed), "store"))

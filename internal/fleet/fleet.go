@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -41,6 +40,8 @@ func (s *Store) Requests() int64 { return s.meter.requests.Load() }
 type Options struct {
 	// Only names the stores to open; empty opens all that are written.
 	Only []string
+	// Resting also opens the stores that have a bucket and are draining or off: what must go must go from there, too.
+	Resting bool
 	// Source is where blobs come from; nil when nothing is brought in.
 	Source transfer.Source
 	// More are places that take blobs like the stores and are none: no inventory records what they hold, and nobody examines them. Their
@@ -99,7 +100,11 @@ func Open(ctx context.Context, cfg *config.Config, opt Options) (*Fleet, error) 
 	if f.fit == nil {
 		f.fit = new(Fit)
 	}
-	if err := f.open(ctx, cfg, opt, Dir(cfg)); err != nil {
+	dir, err := makeDir(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.open(ctx, cfg, opt, dir); err != nil {
 		return nil, err
 	}
 	var stores []ledger.Store
@@ -109,11 +114,6 @@ func Open(ctx context.Context, cfg *config.Config, opt Options) (*Fleet, error) 
 		targets = append(targets, transfer.Target{Name: s.Name(), Bucket: s.Bucket, Group: s.group})
 	}
 	targets = append(targets, opt.More...)
-	dir := Dir(cfg)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make the spool: %w", err)
-	}
-	var err error
 	if f.Ledger, err = ledger.Open(ctx, stores, ledger.Options{Dir: filepath.Join(dir, "inventory"), Logger: opt.Logger}); err != nil {
 		return nil, err
 	}
@@ -129,19 +129,11 @@ func Open(ctx context.Context, cfg *config.Config, opt Options) (*Fleet, error) 
 	return f, nil
 }
 
-// Dir is the directory of the spool.
-func Dir(cfg *config.Config) string {
-	if d := cfg.Mirror.Spool.Dir; d != "" {
-		return d
-	}
-	return filepath.Join(os.TempDir(), "oci-proxy-spool")
-}
-
 func (f *Fleet) open(ctx context.Context, cfg *config.Config, opt Options, dir string) error {
 	missing := slices.Clone(opt.Only)
 	for i := range cfg.Stores {
 		c := &cfg.Stores[i]
-		if !Written(c) || len(opt.Only) > 0 && !slices.Contains(opt.Only, c.Name) {
+		if !Written(c) && !(opt.Resting && c.Bucket != "") || len(opt.Only) > 0 && !slices.Contains(opt.Only, c.Name) {
 			continue
 		}
 		missing = slices.DeleteFunc(missing, func(n string) bool { return n == c.Name })
