@@ -176,17 +176,18 @@ func (p *purge) wait() (longest time.Duration) {
 	return longest
 }
 
+// unlist takes out of the inventory what it lists, and what is there: somebody may have put that and be about to record it.
 func (p *purge) unlist(ctx context.Context, i int) error {
-	var listed []oci.Digest
+	var there []oci.Digest
 	for _, b := range p.report.Stores[i].Blobs {
-		if b.Listed {
-			listed = append(listed, b.Digest)
+		if b.Listed || b.Object {
+			there = append(there, b.Digest)
 		}
 	}
-	if len(listed) == 0 {
+	if len(there) == 0 {
 		return nil
 	}
-	if err := p.opt.Ledger.Remove(ctx, i, listed...); err != nil {
+	if err := p.opt.Ledger.Remove(ctx, i, there...); err != nil {
 		return err
 	}
 	for k := range p.report.Stores[i].Blobs {
@@ -218,23 +219,39 @@ func (p *purge) pause(ctx context.Context, d time.Duration) error {
 	return ctx.Err()
 }
 
-// remove deletes the objects, and makes sure that nobody has put them back.
+// remove deletes the objects, and makes sure that nobody has put them back. Then the inventory lets go of them again: a mirror that
+// had put one before may have recorded it while we waited.
 func (p *purge) remove(ctx context.Context, i int) error {
+	var deleted []oci.Digest
+	var err error
 	for k := range p.report.Stores[i].Blobs {
 		b := &p.report.Stores[i].Blobs[k]
 		if !b.Object {
 			continue
 		}
-		key := store.BlobKey(b.Digest)
-		if err := p.stores[i].Bucket.Delete(ctx, key, ""); err != nil {
-			return err
-		}
-		if _, err := p.stores[i].Bucket.Head(ctx, key); err == nil {
-			return fmt.Errorf("%s: it came back: does a mirror run with a config that does not deny it?", b.Digest)
-		} else if !errors.Is(err, store.ErrNotFound) {
-			return err
+		if err = p.delete(ctx, i, b.Digest); err != nil {
+			break
 		}
 		b.Deleted = true
+		deleted = append(deleted, b.Digest)
 	}
-	return nil
+	if len(deleted) > 0 {
+		err = errors.Join(err, p.opt.Ledger.Remove(ctx, i, deleted...))
+	}
+	return err
+}
+
+func (p *purge) delete(ctx context.Context, i int, d oci.Digest) error {
+	bucket, key := p.stores[i].Bucket, store.BlobKey(d)
+	if err := bucket.Delete(ctx, key, ""); err != nil {
+		return err
+	}
+	_, err := bucket.Head(ctx, key)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return nil
+	case err == nil:
+		return fmt.Errorf("%s: it came back: does a mirror run with a config that does not deny it?", d)
+	}
+	return err
 }

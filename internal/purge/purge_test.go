@@ -22,7 +22,7 @@ type book struct {
 	mu      sync.Mutex
 	held    []map[oci.Digest]int64
 	fail    map[int]error
-	removed time.Time
+	removed time.Time // first
 }
 
 func (b *book) Holds(i int, d oci.Digest) (int64, bool) {
@@ -41,7 +41,9 @@ func (b *book) Remove(_ context.Context, i int, ds ...oci.Digest) error {
 	for _, d := range ds {
 		delete(b.held[i], d)
 	}
-	b.removed = time.Now()
+	if b.removed.IsZero() {
+		b.removed = time.Now()
+	}
 	return nil
 }
 
@@ -150,6 +152,32 @@ func TestRun(t *testing.T) {
 			t.Errorf("second run: %v, %+v in %v", err, r, time.Since(began))
 		}
 	})
+}
+
+// TestRecordedMeanwhile: a mirror that had put the blob before it was denied records it late. The inventory does not list it in the end,
+// whether it did at the start or not.
+func TestRecordedMeanwhile(t *testing.T) {
+	for name, listed := range map[string]bool{"again": true, "first": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				stores, _, b := world(t)
+				if !listed {
+					delete(b.held[0], digest(bad))
+				}
+				r, err := Run(t.Context(), []oci.Digest{digest(bad)}, stores, Options{Ledger: b, Waiting: func(time.Duration) {
+					b.mu.Lock()
+					defer b.mu.Unlock()
+					b.held[0][digest(bad)] = int64(len(bad))
+				}})
+				if err != nil || r.ExitCode != 0 {
+					t.Fatalf("%v, %+v", err, r)
+				}
+				if _, ok := b.Holds(0, digest(bad)); ok {
+					t.Error("the inventory lists what is no more")
+				}
+			})
+		})
+	}
 }
 
 // TestInterrupted: a purge that ends while it waits has deleted nothing; the next one waits again, and completes it.
