@@ -146,7 +146,8 @@ func RepositoryPattern(p string) (func(name string) bool, error) {
 		}
 		return re.MatchString, nil
 	}
-	if _, err := path.Match(p, ""); err != nil || p == "" {
+	// path.Match takes ** for *, and would leave out what lies deeper without a word.
+	if _, err := path.Match(p, ""); err != nil || p == "" || strings.Contains(p, "**") {
 		return nil, fmt.Errorf("pattern %q: %w", p, path.ErrBadPattern)
 	}
 	return func(name string) bool {

@@ -284,3 +284,19 @@ func TestMapWithoutFile(t *testing.T) {
 		t.Error("the place is not on the map")
 	}
 }
+
+func TestRepositoryPattern(t *testing.T) {
+	for pattern, names := range map[string][2]string{ // one that matches, and one that does not
+		"team/*": {"team/app", "team/app/debug"}, "/team/.+/": {"team/app/debug", "my/team/app"}, "pause": {"pause", "pause2"},
+	} {
+		match, err := RepositoryPattern(pattern)
+		if err != nil || !match(names[0]) || match(names[1]) {
+			t.Errorf("%s: %v", pattern, err)
+		}
+	}
+	for _, bad := range []string{"", "[a", "/(/", "**", "team/**"} { // ** would match one segment only, which nobody means
+		if _, err := RepositoryPattern(bad); err == nil {
+			t.Errorf("%q is taken for a pattern", bad)
+		}
+	}
+}

@@ -72,7 +72,8 @@ func (p *Pass) Run(ctx context.Context) *Report {
 		p.fleet.Wait()
 		stop(nil)
 	}
-	if err != nil && ctx.Err() == nil && !errors.Is(err, ErrSource) { // that has a problem for each repository
+	// These two have a problem for each repository, or each store.
+	if err != nil && ctx.Err() == nil && !errors.Is(err, ErrSource) && !errors.Is(err, ErrNoUsable) {
 		p.filler.notes.problem(Problem{Class: classOf(err, SourceFailed), Error: err.Error()})
 	}
 	p.close(ctx)

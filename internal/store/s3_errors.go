@@ -1,9 +1,11 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/smithy-go"
@@ -28,7 +30,7 @@ func (b *s3Bucket) object(key string) string { return "s3://" + b.name + "/" + b
 func s3Failure(err error) error {
 	var answer *awshttp.ResponseError
 	if !errors.As(err, &answer) {
-		return err
+		return withoutCredentials(err)
 	}
 	var api smithy.APIError
 	code, text := "", http.StatusText(answer.HTTPStatusCode())
@@ -45,6 +47,16 @@ func s3Failure(err error) error {
 		return fmt.Errorf("%w: %s", kind, text)
 	}
 	return fmt.Errorf("status %d: %s", answer.HTTPStatusCode(), text)
+}
+
+// withoutCredentials tells requests that were never sent, since there is nothing to sign them with, from those without an answer: the
+// SDK has no type for that. Its account begins with the operation, and ends with the last place where it looked.
+func withoutCredentials(err error) error {
+	_, why, ok := strings.Cut(err.Error(), "get credentials: ")
+	if !ok || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return fmt.Errorf("%w: no credentials for S3, as AWS_ACCESS_KEY_ID or a role gives them: %s", ErrDenied, why)
 }
 
 func s3Kind(code string, status int) error {

@@ -1,6 +1,9 @@
 package store
 
 import (
+	"errors"
+	"os"
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
@@ -62,5 +65,23 @@ func TestEscapeKey(t *testing.T) {
 	const key, want = "a/sha256:0 +%ä", "a/sha256%3A0%20%2B%25%C3%A4"
 	if got := escapeKey(key); got != want {
 		t.Errorf("%q: %q, want %q", key, got, want)
+	}
+}
+
+// What is missing is said in words that help, and is no fault of the network.
+func TestWithoutCredentials(t *testing.T) {
+	for _, v := range os.Environ() {
+		if name, _, _ := strings.Cut(v, "="); strings.HasPrefix(name, "AWS_") {
+			t.Setenv(name, "")
+		}
+	}
+	t.Setenv("HOME", t.TempDir())
+	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+	b, err := Open(t.Context(), "s3://b?region=us-east-1&endpoint=http://127.0.0.1:1", Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Head(t.Context(), "key"); !errors.Is(err, ErrDenied) || !strings.Contains(err.Error(), "no credentials") || strings.Contains(err.Error(), "operation error S3") {
+		t.Error(err)
 	}
 }
