@@ -73,23 +73,21 @@ func (w *work) shortage(s *site, lack shortage) (t Target, ok bool) {
 	return Target{Destination: s.destination, Repository: s.repository, Copy: !s.present[lack.index].has, Tags: lack.tags}, true
 }
 
-// source is what the source has of the digests that some destination lacks altogether.
+// source is what the source has of the digests that some destination lacks, or lacks tags of.
 type source struct {
 	repository string
 	have       map[int]presence // by index
 	err        error            // it could not be read
 }
 
-// source reads the source, if anything has to be copied.
+// source reads the source, also where digests are in place and only tags are missing: a run may have been killed before it brought the
+// signatures, and the source is where they are.
 func (w *work) source(ctx context.Context, targets [][]Target) *source {
 	src := &source{repository: w.project.Source.Repository(w.image.Name), have: map[int]presence{}}
 	var wanted []int
 	for n, to := range targets {
-		for _, t := range to {
-			if t.Copy {
-				wanted = append(wanted, n)
-				break
-			}
+		if len(to) > 0 {
+			wanted = append(wanted, n)
 		}
 	}
 	if len(wanted) == 0 {
