@@ -144,10 +144,12 @@ func (f *Fleet) examine(ctx context.Context, i int) error {
 	}
 	s := f.Stores[i]
 	if c, ok := s.Bucket.(store.Cleaner); ok {
-		if n, err := c.Clean(ctx, store.BlobPrefix, staleUpload); err != nil {
-			f.log.Warn("unfinished uploads are not removed", "store", s.Name(), "error", err)
-		} else if n > 0 {
-			f.log.Info("unfinished uploads removed", "store", s.Name(), "uploads", n)
+		for _, prefix := range []string{store.BlobPrefix, store.InventoryPrefix} {
+			if n, err := c.Clean(ctx, prefix, staleUpload); err != nil {
+				f.log.Warn("unfinished uploads are not removed", "store", s.Name(), "error", err)
+			} else if n > 0 {
+				f.log.Info("unfinished uploads removed", "store", s.Name(), "uploads", n)
+			}
 		}
 	}
 	// The name is of this process alone: others may examine the same bucket now.

@@ -175,7 +175,7 @@ func (f *Fleet) showsInventory(ctx context.Context, i int) error {
 	const key = store.InventoryPrefix + inventory.HeadName
 	before, err := f.head(ctx, s, key)
 	if errors.Is(err, store.ErrNotFound) {
-		if err = f.Ledger.Flush(ctx)[i]; err != nil { // writes the first one
+		if err = f.Ledger.FlushStore(ctx, i); err != nil { // writes the first one
 			return fmt.Errorf("write the inventory: %w", err)
 		}
 		before, err = f.head(ctx, s, key)

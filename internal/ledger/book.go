@@ -28,7 +28,9 @@ type book struct {
 	flushing bool        // something in the background will write
 	timer    *time.Timer // that starts it; nil: none
 	retry    time.Time   // not before this, after a failure
+	failed   error       // the failure
 	dropped  uint64      // generation in which images were dropped last, as known here
+	swapped  time.Time   // when this ledger wrote the head last; zero: not yet
 	written  time.Time   // when the head that Open read was written; zero: there was none
 }
 
@@ -61,8 +63,8 @@ func (b *book) unlock() { <-b.turn }
 const maxPending = 32
 
 // Add takes note that store i holds blobs, and has images whole. It counts at once; it is durable after the next flush, which happens
-// by itself by count and by time. Notes that could not be written wait for the next one; when too many wait, Add waits too, and
-// an error says that these records were not taken.
+// by itself by count and by time. Notes that could not be written wait for the next one; when too many wait, Add waits too, unless
+// the last try has just failed. An error says that these records were not taken.
 //
 // A blob must be durable in the store before it is noted; all blobs of an image before the image is.
 func (l *Ledger) Add(ctx context.Context, i int, records ...inventory.Record) error {
@@ -81,6 +83,9 @@ func (l *Ledger) Add(ctx context.Context, i int, records ...inventory.Record) er
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for len(b.pending)+b.writing >= maxPending*l.opt.FlushRecords {
+		if time.Now().Before(b.retry) { // who waits here for one store, keeps others from theirs
+			return fmt.Errorf("too many notes wait to be written: %w", b.failed)
+		}
 		l.mu.Unlock()
 		err := l.flush(ctx, b)
 		l.mu.Lock()
@@ -150,6 +155,15 @@ func (l *Ledger) Flush(ctx context.Context) []error {
 	return l.forAll(func(b *book) error { return l.flush(ctx, b) })
 }
 
+// FlushStore is [Ledger.Flush] of store i alone, which waits for no other.
+func (l *Ledger) FlushStore(ctx context.Context, i int) error {
+	b := l.books[i]
+	if b.fault != nil {
+		return b.fault
+	}
+	return l.flush(ctx, b)
+}
+
 // forAll does f for all usable stores at once.
 func (l *Ledger) forAll(f func(*book) error) []error {
 	errs := make([]error, len(l.books))
@@ -187,11 +201,11 @@ func (l *Ledger) write(ctx context.Context, b *book, rewrite bool) error {
 	b.writing = 0
 	if err != nil {
 		b.pending = append(batch, b.pending...)
-		b.retry = time.Now().Add(l.opt.FlushEvery)
+		b.retry, b.failed = time.Now().Add(l.opt.FlushEvery), fmt.Errorf("store %s: %w", b.name, err)
 		l.schedule(b)
-		return fmt.Errorf("store %s: %w", b.name, err)
+		return b.failed
 	}
-	b.retry = time.Time{}
+	b.retry, b.failed, b.swapped = time.Time{}, nil, time.Now()
 	l.lost(b, h)
 	return nil
 }
@@ -232,6 +246,43 @@ func (l *Ledger) Finish(ctx context.Context) []error {
 }
 
 const day = 24 * time.Hour
+
+// keepEvery is how old Keep lets the time of an inventory become: far below what servers take for stale.
+const keepEvery = 15 * time.Minute
+
+// Keep rewrites the time of the inventories that are there already until ctx ends, for a pass may take days, and readers do not go on
+// believing an inventory that nobody looks after. One that gets notes is rewritten with them.
+func (l *Ledger) Keep(ctx context.Context) {
+	tick := time.NewTicker(keepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		l.forAll(func(b *book) error {
+			if err := l.keep(ctx, b); err != nil && ctx.Err() == nil {
+				l.log.Warn("the time of an inventory could not be rewritten", "store", b.name, "error", err.Error())
+			}
+			return nil
+		})
+	}
+}
+
+func (l *Ledger) keep(ctx context.Context, b *book) error {
+	l.mu.RLock()
+	due := !b.written.IsZero() && time.Since(b.swapped) >= keepEvery
+	l.mu.RUnlock()
+	if !due {
+		return nil
+	}
+	if err := b.lock(ctx); err != nil {
+		return err
+	}
+	defer b.unlock()
+	return l.write(ctx, b, true)
+}
 
 // Remove takes blobs out of the inventory of store i. It is durable on return; then wait until every reader has seen it, and
 // delete the blobs. Nobody knows which images lack one of them, so that none counts as complete in this store until a pass has walked it

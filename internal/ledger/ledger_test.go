@@ -125,6 +125,30 @@ func TestFlushesItself(t *testing.T) {
 	})
 }
 
+// A pass of days leaves no inventory to grow old that was there at its start.
+func TestKeep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, fresh := open(t), open(t)
+		good(t, books(t, Options{}, a).Finish(t.Context()))
+		l := books(t, Options{}, a, fresh)
+		go l.Keep(t.Context())
+		a.take()
+		<-time.After(24*time.Hour + time.Minute)
+		synctest.Wait()
+		lines := a.take()
+		if n := count(lines, "put inventory/head.json"); n != len(lines) || n != 96 {
+			t.Errorf("within a day: %d rewrites, %d requests", n, len(lines))
+		}
+		if n := count(fresh.take(), "put"); n != 0 {
+			t.Errorf("%d writes to a store that nobody has examined", n)
+		}
+		again := books(t, Options{}, a)
+		if age := time.Since(again.books[0].written); age > keepEvery+time.Minute {
+			t.Errorf("the inventory is %v old", age)
+		}
+	})
+}
+
 // One store's troubles are its own, and its notes wait for better times.
 func TestStoreFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -144,6 +168,15 @@ func TestStoreFails(t *testing.T) {
 		}
 		if err := l.Add(t.Context(), 0, blob(299)); !errors.Is(err, errFault) {
 			t.Errorf("more notes than may wait: error %v", err)
+		}
+		a.take()
+		for range 9 {
+			if err := l.Add(t.Context(), 0, blob(299)); !errors.Is(err, errFault) {
+				t.Errorf("too many notes, just after a failure: error %v", err)
+			}
+		}
+		if lines := a.take(); len(lines) != 0 {
+			t.Errorf("tries again at once: %q", lines)
 		}
 		errs := l.Flush(t.Context())
 		if !errors.Is(errs[0], errFault) || errs[1] != nil {
