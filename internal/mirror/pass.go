@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -67,10 +68,13 @@ func (p *Pass) Run(ctx context.Context) *Report {
 		err = ErrNoUsable
 	} else {
 		work, stop := context.WithCancelCause(ctx) // until the last blob has landed
+		var kept sync.WaitGroup
+		kept.Go(func() { p.fleet.Ledger.Keep(work) })
 		err = p.walker.walk(work, stop)
 		p.walked.Store(true)
 		p.fleet.Wait()
 		stop(nil)
+		kept.Wait()
 	}
 	// These two have a problem for each repository, or each store.
 	if err != nil && ctx.Err() == nil && !errors.Is(err, ErrSource) && !errors.Is(err, ErrNoUsable) {
