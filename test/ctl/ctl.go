@@ -111,9 +111,6 @@ func (r *Running) Wait(t testing.TB, limit time.Duration) Ran {
 // Signal sends a signal; a program that has ended does not get it.
 func (r *Running) Signal(sig os.Signal) { _ = r.cmd.Process.Signal(sig) }
 
-// Ended says whether it has ended.
-func (r *Running) Ended() bool { return len(r.done) > 0 }
-
 // Run runs oci-proxyctl to its end.
 func Run(t testing.TB, limit time.Duration, env []string, args ...string) Ran {
 	t.Helper()

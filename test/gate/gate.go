@@ -29,6 +29,7 @@ type Fault struct {
 	Flip      bool   // one byte of the body is another
 	Pace      int64  // bytes a second of the body; 0: at once
 	Shift     time.Duration
+	Then      func() // is called when the server has answered a persisted request; nil: nothing is
 }
 
 // Pass is no fault.
@@ -149,6 +150,9 @@ func (g *Gate) serve(w http.ResponseWriter, r *http.Request, forward http.Handle
 	if f.Persisted {
 		// The client's patience ends with the answer; the server's work must not end with the client.
 		forward.ServeHTTP(&nowhere{header: http.Header{}}, r.WithContext(context.WithoutCancel(r.Context())))
+		if f.Then != nil {
+			f.Then()
+		}
 	}
 	if f.Cut {
 		panic(http.ErrAbortHandler)

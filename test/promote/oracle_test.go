@@ -6,6 +6,8 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -204,6 +206,7 @@ func (w *world) wholeIn(t testing.TB, all []entry, prod []int, shops []*shop.Sho
 	}
 	if err := g.Wait(); err != nil {
 		t.Errorf("oracle: %v", err)
+		w.history(t, err.Error())
 	}
 	client := &http.Client{Timeout: time.Minute}
 	defer client.CloseIdleConnections()
@@ -252,7 +255,7 @@ func (w *world) check(a, staging *api, e entry, d destination) (map[string]int64
 			err = a.includes(repo, got, staging, from, want)
 		}
 		if err != nil || tag != about && got != want || got == "" {
-			return nil, fmt.Errorf("%s%s:%s is %q, staging has %s, %v", a.base, repo, tag, got, want, err)
+			return nil, fmt.Errorf("%s%s:%s of %s is %q, staging has %s, %v", a.base, repo, tag, e.tags, got, want, err)
 		}
 		more, err := a.closure(repo, got)
 		if err != nil {
@@ -263,4 +266,17 @@ func (w *world) check(a, staging *api, e entry, d destination) (map[string]int64
 		}
 	}
 	return blobs, nil
+}
+
+// history logs what the audit log says of the digests in a text.
+func (w *world) history(t testing.TB, text string) {
+	t.Helper()
+	log, _ := os.ReadFile(w.log)
+	for _, hex := range regexp.MustCompile(`[0-9a-f]{64}`).FindAllString(text, -1) {
+		for line := range strings.Lines(string(log)) {
+			if strings.Contains(line, hex) {
+				t.Log(strings.TrimSpace(line))
+			}
+		}
+	}
 }

@@ -199,7 +199,7 @@ func (w *world) flags(more ...string) []string {
 
 // runFlags are those of apply and run.
 func (w *world) runFlags(more ...string) []string {
-	return w.flags(append([]string{"--settle", settle.String(), "--lease-ttl", "1s", "--audit-log", w.log, "--output", "json"}, more...)...)
+	return w.flags(append([]string{"--settle", settle.String(), "--lease-ttl", "3s", "--audit-log", w.log, "--output", "json"}, more...)...)
 }
 
 // plan writes a plan, and returns its file.
