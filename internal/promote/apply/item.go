@@ -164,7 +164,7 @@ func (it *item) failAll(ctx context.Context, class promote.Class, where string, 
 	}
 }
 
-// compare makes sure that tags are what the plan saw: otherwise nothing is written for them.
+// compare makes sure that tags are what the plan saw: otherwise nothing is written for them. Those that are in place need nothing.
 func (it *item) compare(ctx context.Context, s *site) {
 	var keep []promote.Tag
 	for _, t := range s.tags {
@@ -173,10 +173,10 @@ func (it *item) compare(ctx context.Context, s *site) {
 		case err != nil:
 			it.fail(ctx, s, promote.Registry, err)
 			return
+		case found == it.Digest: // by a run before this one, which had done all else before it
+			it.run.tally.inPlace(1)
 		case t.Merge, found == t.Was:
 			keep = append(keep, t)
-		case found == it.Digest:
-			keep = append(keep, t) // by a run before this one, which perhaps did not come to its end: the rest is looked at
 		default:
 			it.moved(s, t, found)
 		}
@@ -185,11 +185,12 @@ func (it *item) compare(ctx context.Context, s *site) {
 	defer s.mu.Unlock()
 	s.tags = keep
 	if len(s.Tags) > 0 && len(keep) == 0 {
-		s.err = errMoved
+		s.err = errNothingLeft
 	}
 }
 
-var errMoved = errors.New("all its tags were changed since the plan was made")
+// errNothingLeft: all tags of a site are in place, or were changed since the plan was made.
+var errNothingLeft = errors.New("no tag is left to be set")
 
 // moved notes that one tag is something else than the plan says.
 func (it *item) moved(s *site, t promote.Tag, found oci.Digest) {

@@ -1,0 +1,512 @@
+package apply
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	ggcr "github.com/google/go-containerregistry/pkg/registry"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"ociproxy/internal/config"
+	"ociproxy/internal/inventory"
+	"ociproxy/internal/ledger"
+	"ociproxy/internal/manifest"
+	"ociproxy/internal/oci"
+	"ociproxy/internal/promote"
+	"ociproxy/internal/registry"
+	"ociproxy/internal/store"
+)
+
+// world is a source, some destinations and some stores, all on loopback. It watches every write: no tag may become visible before all
+// of its image is in its repository and in every store.
+type world struct {
+	t      testing.TB
+	source *place
+	hosts  []*place
+	stores []string // directories
+	urls   []string
+	extra  string // of the config
+
+	mu     sync.Mutex
+	writes int                            // to destinations and stores
+	fault  func(n int, what string) fault // is asked before each write
+	dead   bool                           // no write succeeds any more
+	lax    bool                           // stores may lack what tags need
+}
+
+// fault is what becomes of a write.
+type fault int
+
+const (
+	fine    fault = iota
+	failed        // it fails, and nothing happens
+	unclear       // it happens, and seems to fail
+)
+
+// place is one registry.
+type place struct {
+	w       *world
+	name    string // host:port
+	server  *httptest.Server
+	handler http.Handler
+	mounts  bool
+
+	mu        sync.Mutex
+	blobs     map[string]bool   // repository@digest
+	manifests map[string][]byte // repository@digest, repository:tag
+	log       []string          // method and path
+	spoil     func(http.ResponseWriter, *http.Request) bool
+}
+
+func newWorld(t testing.TB, hosts, stores int) *world {
+	w := &world{t: t}
+	w.source = w.newPlace(ggcr.WithReferrersSupport(true))
+	for range hosts {
+		w.hosts = append(w.hosts, w.newPlace())
+	}
+	for range stores {
+		w.addStore()
+	}
+	return w
+}
+
+func (w *world) addStore() {
+	dir := filepath.Join(w.t.TempDir(), "bucket")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		w.t.Fatal(err)
+	}
+	s := httptest.NewServer(http.FileServer(http.Dir(dir)))
+	w.t.Cleanup(s.Close)
+	w.stores, w.urls = append(w.stores, dir), append(w.urls, s.URL)
+}
+
+func (w *world) newPlace(opts ...ggcr.Option) *place {
+	p := &place{w: w, mounts: true, blobs: map[string]bool{}, manifests: map[string][]byte{}}
+	p.handler = ggcr.New(append(opts, ggcr.Logger(slog.NewLogLogger(slog.DiscardHandler, 0)))...)
+	p.server = httptest.NewServer(p)
+	w.t.Cleanup(p.server.Close)
+	p.name = strings.TrimPrefix(p.server.URL, "http://")
+	return p
+}
+
+// ServeHTTP notes what is asked, and decides what becomes of writes.
+func (p *place) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+	p.mu.Lock()
+	p.log = append(p.log, r.Method+" "+r.URL.Path)
+	spoil := p.spoil
+	p.mu.Unlock()
+	if spoil != nil && spoil(rw, r) {
+		return
+	}
+	if repo, digest, ok := strings.Cut(strings.TrimPrefix(r.URL.Path, "/v2/"), "/blobs/sha256:"); ok && !p.mayRead(repo+"@sha256:"+digest) {
+		rw.WriteHeader(http.StatusNotFound)
+		return
+	}
+	if p == p.w.source || r.Method == http.MethodGet || r.Method == http.MethodHead {
+		p.handler.ServeHTTP(rw, r)
+		return
+	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	repo, ref, isManifest := strings.Cut(strings.TrimPrefix(r.URL.Path, "/v2/"), "/manifests/")
+	if isManifest {
+		p.w.look(p, repo, ref, body)
+	}
+	what := p.w.write(r.Method + " " + p.name + r.URL.Path)
+	if what == failed {
+		panic(http.ErrAbortHandler)
+	}
+	if from := r.URL.Query().Get("from"); from != "" && !p.mayMount(from, r.URL.Query().Get("mount")) {
+		r.URL.RawQuery = ""
+	}
+	answer := httptest.NewRecorder()
+	p.handler.ServeHTTP(answer, r)
+	p.note(r, repo, ref, isManifest, body, answer.Code)
+	if what == unclear {
+		panic(http.ErrAbortHandler)
+	}
+	for key, values := range answer.Header() {
+		rw.Header()[key] = values
+	}
+	rw.WriteHeader(answer.Code)
+	_, _ = rw.Write(answer.Body.Bytes())
+}
+
+// mayRead keeps blobs apart by repository.
+func (p *place) mayRead(blob string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.blobs[blob]
+}
+
+func (p *place) mayMount(from, digest string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mounts && p.blobs[from+"@"+digest]
+}
+
+// note remembers what a repository has; the registry itself has one pool of blobs for all.
+func (p *place) note(r *http.Request, repo, ref string, isManifest bool, body []byte, code int) {
+	if code != http.StatusCreated {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if isManifest {
+		p.manifests[repo+"@"+sum(body)] = body
+		if !strings.Contains(ref, ":") {
+			p.manifests[repo+":"+ref] = body
+		}
+		return
+	}
+	repo, _, _ = strings.Cut(strings.TrimPrefix(r.URL.Path, "/v2/"), "/blobs/")
+	for _, key := range []string{"digest", "mount"} {
+		if d := r.URL.Query().Get(key); d != "" {
+			p.blobs[repo+"@"+d] = true
+		}
+	}
+}
+
+// write counts a write and says what becomes of it.
+func (w *world) write(what string) fault {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.writes++
+	if w.fault == nil {
+		return fine
+	}
+	return w.fault(w.writes, what)
+}
+
+// look is the promise: what is about to be visible under a tag is whole.
+func (w *world) look(p *place, repo, ref string, body []byte) {
+	m, err := registry.ParseManifest(body, "")
+	if err != nil {
+		w.t.Errorf("%s/%s:%s: %v", p.name, repo, ref, err)
+		return
+	}
+	for _, problem := range w.lacks(p, repo, m, !strings.Contains(ref, ":")) {
+		w.t.Errorf("%s/%s:%s becomes visible and %s", p.name, repo, ref, problem)
+	}
+}
+
+// lacks says what is missing of a manifest in its repository, and, when stores are to have it, there.
+func (w *world) lacks(p *place, repo string, m *registry.Manifest, stores bool) (out []string) {
+	var blobs []oci.Digest
+	p.mu.Lock()
+	todo := []*registry.Manifest{m}
+	for len(todo) > 0 {
+		m, todo = todo[0], todo[1:]
+		for _, b := range m.Blobs() {
+			if blobs = append(blobs, b.Digest); !p.blobs[repo+"@"+b.Digest.String()] {
+				out = append(out, "the repository lacks blob "+b.Digest.String())
+			}
+		}
+		for _, c := range m.Children() {
+			child, err := registry.ParseManifest(p.manifests[repo+"@"+c.Digest.String()], "")
+			if err != nil {
+				out = append(out, "the repository lacks manifest "+c.Digest.String())
+				continue
+			}
+			todo = append(todo, child)
+		}
+	}
+	p.mu.Unlock()
+	if !stores || w.lax || len(w.stores) == 0 {
+		return out
+	}
+	l := w.ledger()
+	defer l.Close()
+	for i, dir := range w.stores {
+		for _, d := range blobs {
+			text, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(store.BlobKey(d))))
+			if err != nil || sum(text) != d.String() {
+				out = append(out, fmt.Sprintf("store %d lacks blob %s: %v", i, d, err))
+			}
+			if _, ok := l.Holds(i, d); !ok {
+				out = append(out, fmt.Sprintf("the inventory of store %d lacks blob %s", i, d))
+			}
+		}
+	}
+	return out
+}
+
+// ledger reads the inventories as they are.
+func (w *world) ledger() *ledger.Ledger {
+	var all []ledger.Store
+	for i, dir := range w.stores {
+		b, err := store.Open(context.Background(), "file://"+dir, store.Options{})
+		if err != nil {
+			w.t.Error(err)
+		}
+		all = append(all, ledger.Store{Name: fmt.Sprintf("s%d", i), Bucket: b})
+	}
+	l, err := ledger.Open(context.Background(), all, ledger.Options{})
+	if err != nil {
+		w.t.Error(err)
+	}
+	return l
+}
+
+// faults decides what becomes of writes from now on; nil: they are fine.
+func (w *world) faults(f func(n int, what string) fault) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.fault, w.dead = f, false
+}
+
+// killed says that no write will succeed any more.
+func (w *world) killed() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.dead
+}
+
+func sum(b []byte) string { return fmt.Sprintf("sha256:%x", sha256.Sum256(b)) }
+
+// bucket is a store whose writes are watched.
+type bucket struct {
+	store.Bucket
+	w *world
+}
+
+func (b bucket) Put(ctx context.Context, key string, c store.Content, h store.Header, version string) (store.Attrs, error) {
+	if strings.HasPrefix(key, LeasePrefix) || strings.Contains(key, "/check/") {
+		return b.Bucket.Put(ctx, key, c, h, version)
+	}
+	what := b.w.write("PUT " + b.String() + "/" + key)
+	if what == failed {
+		if ctx.Err() != nil || b.w.killed() { // the inventory's writer does not try again
+			return store.Attrs{}, inventory.ErrSegment
+		}
+		return store.Attrs{}, errors.New("injected")
+	}
+	a, err := b.Bucket.Put(ctx, key, c, h, version)
+	if what == unclear {
+		return store.Attrs{}, fmt.Errorf("injected after: %w", err)
+	}
+	return a, err
+}
+
+// config has the stores; nil when there are none.
+func (w *world) config() *config.Config {
+	if len(w.stores) == 0 {
+		return nil
+	}
+	text := fmt.Sprintf(`version: 1
+places: {onprem/a: {lat: 52.5, lon: 13.4, country: DE}}
+upstreams: [{name: reg, url: "http://%s", place: gcp/us-central1, canonical: true, insecure: true}]
+mirror: {source: reg, repositories: {list: [x]}, spool: {dir: %q}}
+%sstores:
+`, w.source.name, w.t.TempDir(), w.extra)
+	for i, dir := range w.stores {
+		text += fmt.Sprintf(`  - {name: s%d, place: onprem/a, url: "%[2]s/containers/images/{digest}", inventory: {url: "%[2]s/inventory/"}, bucket: "file://%[3]s", serves: [all], insecure: true}
+`, i, w.urls[i], dir)
+	}
+	cfg, err := config.Parse("test", []byte(text))
+	if err != nil {
+		w.t.Fatalf("%v\n%s", err, text)
+	}
+	return cfg
+}
+
+// blob pushes a blob to the source.
+func (w *world) blob(repo, text string) ocispec.Descriptor {
+	d := sum([]byte(text))
+	w.send(w.source, http.MethodPost, "/v2/"+repo+"/blobs/uploads/?digest="+d, "application/octet-stream", text)
+	return w.describe("application/vnd.oci.image.layer.v1.tar", d, len(text))
+}
+
+func (w *world) describe(mediaType, digest string, size int) (d ocispec.Descriptor) {
+	if err := json.Unmarshal(fmt.Appendf(nil, `{"mediaType":%q,"digest":%q,"size":%d}`, mediaType, digest, size), &d); err != nil {
+		w.t.Fatal(err)
+	}
+	return d
+}
+
+// put pushes a manifest to the source.
+func (w *world) put(repo, tag string, m any) ocispec.Descriptor {
+	w.t.Helper()
+	raw, err := json.Marshal(m)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var head ocispec.Manifest
+	if err := json.Unmarshal(raw, &head); err != nil {
+		w.t.Fatal(err)
+	}
+	ref := sum(raw)
+	if tag != "" {
+		ref = tag
+	}
+	w.send(w.source, http.MethodPut, "/v2/"+repo+"/manifests/"+ref, head.MediaType, string(raw))
+	return w.describe(head.MediaType, sum(raw), len(raw))
+}
+
+// image pushes an image to the source; about may be nil.
+func (w *world) image(repo, tag string, about *ocispec.Descriptor, texts ...string) ocispec.Descriptor {
+	w.t.Helper()
+	m := ocispec.Manifest{MediaType: ocispec.MediaTypeImageManifest, Subject: about, Config: w.blob(repo, fmt.Sprintf(`{"of":%q}`, texts))}
+	m.SchemaVersion = 2
+	m.Config.MediaType = ocispec.MediaTypeImageConfig
+	for _, text := range texts {
+		m.Layers = append(m.Layers, w.blob(repo, text))
+	}
+	return w.put(repo, tag, m)
+}
+
+func (w *world) index(repo, tag string, children ...ocispec.Descriptor) ocispec.Descriptor {
+	m := ocispec.Index{MediaType: ocispec.MediaTypeImageIndex, Manifests: children}
+	m.SchemaVersion = 2
+	return w.put(repo, tag, m)
+}
+
+func (w *world) send(p *place, method, path, mediaType, body string) {
+	w.t.Helper()
+	req := httptest.NewRequest(method, path, strings.NewReader(body))
+	req.Header.Set("Content-Type", mediaType)
+	rec := httptest.NewRecorder()
+	p.handler.ServeHTTP(rec, req)
+	if rec.Code != http.StatusCreated {
+		w.t.Fatalf("%s %s: status %d: %s", method, path, rec.Code, rec.Body)
+	}
+	repo, ref, isManifest := strings.Cut(strings.TrimPrefix(req.URL.Path, "/v2/"), "/manifests/")
+	p.note(req, repo, ref, isManifest, []byte(body), rec.Code)
+}
+
+// tree is a plain manifest: images is the text below "images:".
+func (w *world) tree(images string, destinations ...string) *manifest.Tree {
+	w.t.Helper()
+	text := fmt.Sprintf("registries:\n- {name: %s/st, src: true}\n", w.source.name)
+	for _, d := range destinations {
+		text += fmt.Sprintf("- {name: %q}\n", d)
+	}
+	tree, err := manifest.Plain("plain.yaml", []byte(text+"images:\n"+images))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return tree
+}
+
+// registries reach everything.
+func registries() *promote.Registries {
+	return promote.NewRegistries(promote.Access{Rate: 100_000, Parallel: 64, Timeout: 10 * time.Second})
+}
+
+// plan makes a plan and reads it as apply does.
+func (w *world) plan(tree *manifest.Tree, moves ...string) *Plan {
+	w.t.Helper()
+	var b bytes.Buffer
+	out := promote.NewWriter(&b, promote.Header{Manifests: tree.Path, Hash: tree.Hash})
+	regs := registries()
+	defer regs.Close()
+	s, err := promote.Make(context.Background(), tree, regs, promote.Options{AllowMove: moves}, out.Add)
+	if err == nil {
+		err = out.Close(s)
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	p, err := ReadPlan(bytes.NewReader(b.Bytes()))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return p
+}
+
+// apply applies a plan. Options may be changed by with.
+func (w *world) apply(ctx context.Context, p *Plan, with ...func(*Options)) (*Report, error) {
+	w.t.Helper()
+	zero := time.Duration(0)
+	opt := Options{
+		Registries: registries(), Config: w.config(), Settle: &zero, TTL: 10 * time.Second,
+		Wrap: func(b store.Bucket) store.Bucket { return bucket{b, w} },
+	}
+	if len(w.stores) == 0 {
+		opt.Config = new(config.Config)
+		opt.Config.Mirror.Spool.Dir = w.t.TempDir()
+	}
+	for _, f := range with {
+		f(&opt)
+	}
+	defer opt.Registries.Close()
+	run, err := Open(ctx, p, opt)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	r, err := run.Apply(ctx)
+	if e := run.Close(ctx); e != nil {
+		w.t.Logf("close: %v", e)
+	}
+	return r, err
+}
+
+// must applies a plan and wants a result.
+func (w *world) must(p *Plan, want Result, with ...func(*Options)) *Report {
+	w.t.Helper()
+	r, err := w.apply(w.t.Context(), p, with...)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if r.Result != want {
+		w.t.Fatalf("the run ended with %q, not %q: %s\n%v\n%v", r.Result, want, r.Error, r.Failures, r.Notices)
+	}
+	return r
+}
+
+// content is what a destination has, as text: tags and manifests by repository.
+func (p *place) content() (out []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for name, raw := range p.manifests {
+		out = append(out, name+" "+sum(raw)[7:15])
+	}
+	slices.Sort(out)
+	return out
+}
+
+// has is the digest of a reference, "" when there is none.
+func (p *place) has(ref string) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if raw, ok := p.manifests[ref]; ok {
+		return sum(raw)
+	}
+	return ""
+}
+
+// asked returns the requests since the last call.
+func (p *place) asked() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	log := p.log
+	p.log = nil
+	return log
+}
+
+func digestOf(t testing.TB, text string) oci.Digest {
+	t.Helper()
+	d, err := oci.ParseDigest(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
