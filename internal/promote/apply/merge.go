@@ -1,17 +1,18 @@
 package apply
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"ociproxy/internal/oci"
+	"ociproxy/internal/promote/sign"
 	"ociproxy/internal/registry"
 )
 
@@ -54,24 +55,53 @@ func (it *item) merge(ctx context.Context, s *site, tag string, m *registry.Mani
 	return wrote, fmt.Errorf("tag %s: it changes all the time", tag)
 }
 
-// signature sets a tag whose manifest has its content as layers, as cosign's have. It may replace one that has less.
+// signature makes a tag whose manifest has its content as layers, as cosign's have, hold what m holds, and what it held before.
 func (it *item) signature(ctx context.Context, s *site, tag string, m *registry.Manifest) (wrote bool, err error) {
-	have, err := s.host.reg.Manifest(ctx, s.repo, tag)
-	s.host.errs.note(err)
-	was := oci.Digest{}
-	switch {
-	case errors.Is(err, registry.ErrNotFound):
-	case err != nil:
-		return false, err
-	case have.Digest == m.Digest || covers(have, m):
-		return false, nil
-	case !covers(m, have):
-		return false, fmt.Errorf("%w: %s, and neither has all that the other has", errOther, have.Digest)
-	default:
-		was = have.Digest
+	for range mergeTries {
+		have, err := s.host.reg.Manifest(ctx, s.repo, tag)
+		if s.host.errs.note(err); err != nil && !errors.Is(err, registry.ErrNotFound) {
+			return wrote, err
+		}
+		next, was := m, oci.Digest{}
+		if err == nil {
+			if was = have.Digest; was == m.Digest {
+				return wrote, nil
+			}
+			var config []byte
+			if next, config, err = sign.Union(have, m); err != nil {
+				return wrote, fmt.Errorf("%w: %w", errOther, err)
+			}
+			if next == have {
+				return wrote, nil
+			}
+			if err := it.config(ctx, s, config); err != nil {
+				return wrote, err
+			}
+		}
+		switch err = it.write(ctx, s, Merge, tag, was, next); {
+		case err == nil:
+			wrote = true // and once more: somebody may have written between the look and the write
+		case !errors.Is(err, registry.ErrExists):
+			return wrote, err
+		}
 	}
-	err = it.write(ctx, s, Merge, tag, was, m)
-	return err == nil, err
+	return wrote, fmt.Errorf("tag %s: it changes all the time", tag)
+}
+
+// config sends the config of a list that was made here; nil: there is none.
+func (it *item) config(ctx context.Context, s *site, raw []byte) error {
+	if raw == nil {
+		return nil
+	}
+	if err := it.run.may(ctx); err != nil {
+		return err
+	}
+	d, err := oci.ParseDigest(digest.FromBytes(raw).String())
+	if err == nil {
+		err = s.host.reg.PushBlob(ctx, s.repo, d, int64(len(raw)), bytes.NewReader(raw))
+		s.host.errs.note(err)
+	}
+	return err
 }
 
 // beside is signature for a tag that the plan does not name.
@@ -85,19 +115,6 @@ func (it *item) beside(ctx context.Context, s *site, tag string, m *registry.Man
 	}
 	_, err = it.signature(ctx, s, tag, m)
 	return err
-}
-
-// covers says whether a has every layer of b. The first blob is the config, which tells nothing that layers do not.
-func covers(a, b *registry.Manifest) bool {
-	has := map[oci.Digest]bool{}
-	for _, d := range a.Blobs() {
-		has[d.Digest] = true
-	}
-	blobs := b.Blobs()
-	if len(blobs) < 2 || len(a.Blobs()) < 2 {
-		return false
-	}
-	return !slices.ContainsFunc(blobs[1:], func(d registry.Descriptor) bool { return !has[d.Digest] })
 }
 
 // union adds to an index what another lists and it does not. It is have itself when that is nothing.

@@ -211,3 +211,55 @@ func TestPolicy(t *testing.T) {
 		})
 	}
 }
+
+// Lists of signatures are joined: nothing is lost, and what needs no new list gets none.
+func TestUnion(t *testing.T) {
+	w := newWorld(t)
+	ours, theirs := newKey(t), newKey(t)
+	read := func() *registry.Manifest {
+		m, err := w.reg.Manifest(t.Context(), repo, SignatureTag(w.d))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	sign := func(k *PrivateKey) {
+		if _, err := (&Signer{Key: k}).Ensure(t.Context(), w.reg, repo, w.d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sign(ours)
+	a := read()
+	sign(theirs)
+	both := read()
+	w.manifest(SignatureTag(w.d), ocispec.Manifest{Config: w.blob("application/x", []byte("{}")), Layers: w.list()[1:]})
+	b := read()
+	for name, c := range map[string]struct{ have, add, want *registry.Manifest }{
+		"has all": {both, a, both}, "has less": {b, both, both}, "same": {a, a, a},
+	} {
+		got, config, err := Union(c.have, c.add)
+		if err != nil || got != c.want || config != nil {
+			t.Errorf("%s: %v, %v", name, got, err)
+		}
+	}
+	got, config, err := Union(a, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.blob("application/x", config)
+	if _, err := w.reg.PutManifest(t.Context(), repo, SignatureTag(w.d), got, registry.PutOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range []*PrivateKey{ours, theirs} {
+		if err := w.verify(k, nil); err != nil {
+			t.Error(err)
+		}
+	}
+	index, err := registry.ParseManifest([]byte(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}`), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := Union(a, index); !errors.Is(err, ErrForeign) {
+		t.Error(err)
+	}
+}

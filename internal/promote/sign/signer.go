@@ -107,28 +107,14 @@ func readList(ctx context.Context, reg *registry.Registry, repo, tag string) (*l
 
 // add puts the list with one more layer under its tag. What it refers to must be there, but for the config, which lists the layers.
 func (l *list) add(ctx context.Context, reg *registry.Registry, repo, tag string, layer ocispec.Descriptor) error {
-	m := l.manifest
-	m.Layers = append(m.Layers[:len(m.Layers):len(m.Layers)], layer)
-	config := ocispec.Image{RootFS: ocispec.RootFS{Type: "layers"}}
-	for _, layer := range m.Layers {
-		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, layer.Digest)
-	}
-	raw, err := json.Marshal(config)
+	m, config, err := extended(l.manifest, []ocispec.Descriptor{layer})
 	if err != nil {
 		return err
 	}
-	if err := push(ctx, reg, repo, raw); err != nil {
+	if err := push(ctx, reg, repo, config); err != nil {
 		return err
 	}
-	m.Config = ocispec.Descriptor{MediaType: ocispec.MediaTypeImageConfig, Digest: digest.FromBytes(raw), Size: int64(len(raw))}
-	if raw, err = json.Marshal(m); err != nil {
-		return err
-	}
-	parsed, err := registry.ParseManifest(raw, m.MediaType)
-	if err != nil {
-		return err
-	}
-	_, err = reg.PutManifest(ctx, repo, tag, parsed, registry.PutOptions{IfNoneMatch: !l.exists})
+	_, err = reg.PutManifest(ctx, repo, tag, m, registry.PutOptions{IfNoneMatch: !l.exists})
 	return err
 }
 
