@@ -220,7 +220,7 @@ func (l *Ledger) lost(b *book, h *inventory.Head) {
 }
 
 // Finish ends a pass: it flushes, and rewrites the time of every usable store's inventory, so that readers go on believing it. Where
-// nothing was added that is one request. The first pass of a day (UTC) also removes old segments. Errors are as those of
+// nothing was added that is one request, and none where there is no inventory: nobody may have made sure that the bucket is ours. The first pass of a day (UTC) also removes old segments. Errors are as those of
 // [Ledger.Flush].
 func (l *Ledger) Finish(ctx context.Context) []error {
 	return l.forAll(func(b *book) error {
@@ -228,10 +228,17 @@ func (l *Ledger) Finish(ctx context.Context) []error {
 			return fmt.Errorf("store %s: %w", b.name, err)
 		}
 		defer b.unlock()
-		if err := l.write(ctx, b, true); err != nil {
+		l.mu.RLock()
+		there := !b.written.IsZero() || !b.swapped.IsZero()
+		l.mu.RUnlock()
+		if err := l.write(ctx, b, there); err != nil {
 			return err
 		}
 		l.mu.Lock()
+		if b.swapped.IsZero() {
+			l.mu.Unlock()
+			return nil
+		}
 		now := l.opt.Now().UTC()
 		due := !b.written.IsZero() && b.written.UTC().Truncate(day).Before(now.Truncate(day))
 		b.written = now

@@ -129,7 +129,9 @@ func TestFlushesItself(t *testing.T) {
 func TestKeep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, fresh := open(t), open(t)
-		good(t, books(t, Options{}, a).Finish(t.Context()))
+		first := books(t, Options{}, a, fresh)
+		add(t, first, 0, blob(1))
+		good(t, first.Finish(t.Context()))
 		l := books(t, Options{}, a, fresh)
 		go l.Keep(t.Context())
 		a.take()
@@ -139,6 +141,7 @@ func TestKeep(t *testing.T) {
 		if n := count(lines, "put inventory/head.json"); n != len(lines) || n != 96 {
 			t.Errorf("within a day: %d rewrites, %d requests", n, len(lines))
 		}
+		good(t, l.Finish(t.Context()))
 		if n := count(fresh.take(), "put"); n != 0 {
 			t.Errorf("%d writes to a store that nobody has examined", n)
 		}

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"golang.org/x/sync/errgroup"
@@ -222,5 +223,5 @@ func (u *upload) isThere(ctx context.Context) (Attrs, bool) {
 		deref(head.ChecksumSHA256) != fmt.Sprintf("%s-%d", u.checksum(), len(u.sums)) {
 		return Attrs{}, false
 	}
-	return Attrs{Key: u.key, Size: u.size, Version: deref(head.ETag), Modified: *head.LastModified}, true
+	return Attrs{Key: u.key, Size: u.size, Version: deref(head.ETag), Modified: aws.ToTime(head.LastModified)}, true
 }
