@@ -1,6 +1,8 @@
 // Command promote measures checking and planning: a generated tree of 100 projects with 20 destinations and 5 images each, first
 // with 100 digests an image (1 M promotions), then with 1,000 (10 M), against listings in memory. Each measurement is a process
 // of its own, whose peak is that of all it holds: manifests, plan, and the listings as they are handed out.
+//
+// Then it counts what promotion asks registries for; with the argument requests it does only this.
 package main
 
 import (
@@ -32,6 +34,13 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
+	if len(args) == 1 && args[0] == "requests" {
+		asked, err := requests(ctx, dir)
+		if err != nil {
+			return err
+		}
+		return figures.Write(os.Stdout, filepath.Join("bench", "out", "promote-requests.json"), asked)
+	}
 	var all []figures.Figure
 	perEdge := map[string]float64{}
 	for _, size := range []struct {
@@ -63,7 +72,11 @@ func run(ctx context.Context, args []string) error {
 	}
 	// 1 is linear.
 	all = append(all, figures.Figure{Name: "promote.plan.growth", Value: perEdge["promote.plan_10m"] / perEdge["promote.plan_1m"], Unit: "1"})
-	return figures.Write(os.Stdout, filepath.Join("bench", "out", "promote.json"), all)
+	asked, err := requests(ctx, dir)
+	if err != nil {
+		return err
+	}
+	return figures.Write(os.Stdout, filepath.Join("bench", "out", "promote.json"), append(all, asked...))
 }
 
 // child measures in a process of its own and reads what it says.
