@@ -55,7 +55,9 @@ func (it *item) blob(ctx context.Context, d registry.Descriptor) {
 	}
 	all := it.carriers(b)
 	for _, c := range all {
-		c.mount(ctx)
+		if c.mount(ctx); c.home != "" && c.host.full(c.home) != it.From {
+			c.relay(ctx) // rather than reading the source again
+		}
 	}
 	var stores inventory.Set
 	if b.Digest.InStores() {
@@ -279,18 +281,31 @@ func (c *carrier) spread(ctx context.Context) {
 		return // the next one is tried
 	}
 	c.mount(ctx)
+	c.relay(ctx)
+	for _, s := range c.todo { // what was there just now cannot be read back
+		c.it.fail(ctx, s, promote.Registry, fmt.Errorf("blob %s: it cannot be read from %s", c.blob.Digest, c.host.full(c.home)))
+	}
+	c.todo = nil
+}
+
+// relay sends the blob, as the host itself has it, where it could not be mounted. When it cannot be read nothing changes.
+func (c *carrier) relay(ctx context.Context) {
 	if len(c.todo) == 0 {
 		return
 	}
-	todo := c.todo
-	c.todo = nil
-	for s, err := range c.it.run.relay(ctx, c.host, c.blob, c.home, todo) {
-		if err != nil {
-			c.it.fail(ctx, s, promote.Registry, err)
+	errs, err := c.it.run.relay(ctx, c.host, c.blob, c.home, c.todo)
+	if err != nil {
+		c.it.run.opt.Logger.Warn("a blob cannot be read back", "repository", c.host.full(c.home), "digest", c.blob.Digest.String(), "error", err)
+		return
+	}
+	for i, s := range c.todo {
+		if errs[i] != nil {
+			c.it.fail(ctx, s, promote.Registry, errs[i])
 		} else {
 			c.holds(s)
 		}
 	}
+	c.todo = nil
 }
 
 // classOf is the class of an error of a transfer.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -49,10 +50,7 @@ func TestCrash(t *testing.T) {
 	if total < 40 {
 		t.Fatalf("only %d writes were seen", total)
 	}
-	step := 1
-	if testing.Short() {
-		step = 7
-	}
+	step := every(9)
 	for _, kind := range []fault{failed, unclear} {
 		for n := 1; n <= total; n += step {
 			t.Run(fmt.Sprintf("%d/%d", kind, n), func(t *testing.T) {
@@ -61,6 +59,14 @@ func TestCrash(t *testing.T) {
 			})
 		}
 	}
+}
+
+// every is the step of a loop over all writes: each of them when there is time.
+func every(step int) int {
+	if os.Getenv("OCIPROXY_SLOW") == "1" {
+		return 1
+	}
+	return step
 }
 
 var errKill = errors.New("killed")
@@ -145,7 +151,7 @@ func (w *world) same() {
 // TestFaultsPass lets single writes fail, the run going on: it may end partly done, and the next one finishes.
 func TestFaultsPass(t *testing.T) {
 	for _, kind := range []fault{failed, unclear} {
-		for n := 1; n <= 70; n += 3 {
+		for n := 1; n <= 130; n += every(11) {
 			t.Run(fmt.Sprintf("%d/%d", kind, n), func(t *testing.T) {
 				t.Parallel()
 				w, tree := release(t)

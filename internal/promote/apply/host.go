@@ -30,8 +30,8 @@ type host struct {
 	mu    sync.Mutex
 	wants map[oci.Digest]string // repositories, without the host
 
-	pushed, mounted, relayed, tags, manifests atomic.Int64
-	bytes                                     atomic.Int64
+	pushed, mounted, tags, manifests atomic.Int64
+	bytes                            atomic.Int64
 }
 
 var _ store.Bucket = (*host)(nil)

@@ -65,6 +65,7 @@ func (it *item) copy(ctx context.Context) bool {
 	if !it.alive() || !it.read(ctx) {
 		return false
 	}
+	it.each(ctx, it.complete)
 	it.blobs(ctx)
 	if !it.alive() || !it.stored(ctx, nil) {
 		return false
@@ -232,6 +233,26 @@ func (it *item) read(ctx context.Context) bool {
 	}
 	it.failAll(ctx, class, it.From, err)
 	return false
+}
+
+// complete looks whether a site that has the image has all that refers to it, which may have come later. Where something is missing all of
+// it is copied again: what is there already costs a request each.
+func (it *item) complete(ctx context.Context, s *site) {
+	if s.Copy {
+		return
+	}
+	for _, d := range it.aside() {
+		_, err := s.host.reg.Resolve(ctx, s.repo, d.String())
+		s.host.errs.note(err)
+		switch {
+		case errors.Is(err, registry.ErrNotFound):
+			s.Copy = true
+			return
+		case err != nil:
+			it.fail(ctx, s, promote.Registry, err)
+			return
+		}
+	}
 }
 
 // stored decides whether enough stores hold the image. lost are those whose inventories could not be written.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"ociproxy/internal/oci"
 	"ociproxy/internal/promote"
 	"ociproxy/internal/registry"
 )
@@ -41,14 +42,23 @@ func (it *item) put(ctx context.Context, s *site, m *registry.Manifest) error {
 
 // trim drops the manifests that tags do not need: thousands of images may wait for theirs.
 func (it *item) trim() {
-	named := map[string]bool{it.Digest.String(): true}
+	named := it.aside()
+	it.closure.Manifests = slices.DeleteFunc(slices.Clone(it.closure.Manifests), func(m *registry.Manifest) bool {
+		return m.Digest != it.Digest && !slices.Contains(named, m.Digest)
+	})
+}
+
+// aside are the manifests that refer to the image, or to what refers to it, by a tag or as their subject.
+func (it *item) aside() (out []oci.Digest) {
 	for _, d := range it.closure.Tags {
-		named[d.String()] = true
+		out = append(out, d)
 	}
 	for _, r := range it.referrers() {
-		named[r.Digest.String()] = true
+		if r.Digest != it.Digest {
+			out = append(out, r.Digest)
+		}
 	}
-	it.closure.Manifests = slices.DeleteFunc(slices.Clone(it.closure.Manifests), func(m *registry.Manifest) bool { return !named[m.Digest.String()] })
+	return out
 }
 
 // referrers are the manifests of the closure that are about another.

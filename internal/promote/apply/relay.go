@@ -19,40 +19,28 @@ import (
 )
 
 // relay sends a blob from one repository of a host into others of the same host that would not mount it. It lies in a file on its way. The
-// source is not read again.
-func (r *Run) relay(ctx context.Context, h *host, b transfer.Blob, home string, to []*site) map[*site]error {
-	out := make(map[*site]error, len(to))
-	fail := func(err error) map[*site]error {
-		for _, s := range to {
-			out[s] = err
-		}
-		return out
-	}
+// errors are by destination; err is that it could not be read.
+func (r *Run) relay(ctx context.Context, h *host, b transfer.Blob, home string, to []*site) (errs []error, err error) {
 	f, err := os.CreateTemp(fleet.Dir(r.opt.Config), "relay-*")
 	if err != nil {
-		return fail(fmt.Errorf("relay blob %s: %w", b.Digest, err))
+		return nil, err
 	}
 	defer os.Remove(f.Name())
 	defer f.Close()
 	if err := fetch(ctx, h.reg, home, b, f); err != nil {
-		return fail(fmt.Errorf("read back blob %s from %s: %w", b.Digest, h.full(home), err))
+		return nil, err
 	}
-	errs := make([]error, len(to))
+	errs = make([]error, len(to))
 	var g errgroup.Group
 	g.SetLimit(parallelSites)
 	for i, s := range to {
 		g.Go(func() error {
-			if errs[i] = h.push(ctx, s.repo, b.Digest, b.Size, f); errs[i] == nil {
-				h.relayed.Add(1)
-			}
+			errs[i] = h.push(ctx, s.repo, b.Digest, b.Size, f)
 			return nil
 		})
 	}
 	_ = g.Wait() // kept one by one
-	for i, s := range to {
-		out[s] = errs[i]
-	}
-	return out
+	return errs, nil
 }
 
 // fetchTries is how often a download may break off.

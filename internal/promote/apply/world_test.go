@@ -134,11 +134,16 @@ func (p *place) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	if what == failed {
 		panic(http.ErrAbortHandler)
 	}
-	if from := r.URL.Query().Get("from"); from != "" && !p.mayMount(from, r.URL.Query().Get("mount")) {
-		r.URL.RawQuery = ""
-	}
 	answer := httptest.NewRecorder()
-	p.handler.ServeHTTP(answer, r)
+	switch from := r.URL.Query().Get("from"); {
+	case from != "" && p.mayMount(from, r.URL.Query().Get("mount")):
+		answer.WriteHeader(http.StatusCreated)
+	case from != "":
+		r.URL.RawQuery = ""
+		fallthrough
+	default:
+		p.handler.ServeHTTP(answer, r)
+	}
 	p.note(r, repo, ref, isManifest, body, answer.Code)
 	if what == unclear {
 		panic(http.ErrAbortHandler)

@@ -1,0 +1,413 @@
+package apply
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"ociproxy/internal/config"
+	"ociproxy/internal/promote"
+	"ociproxy/internal/registry"
+)
+
+// count counts the requests that begin with a method and hold a text.
+func count(log []string, method, text string) (n int) {
+	for _, line := range log {
+		if strings.HasPrefix(line, method+" ") && strings.Contains(line, text) {
+			n++
+		}
+	}
+	return n
+}
+
+func TestApply(t *testing.T) {
+	w, tree := release(t)
+	var audit bytes.Buffer
+	plan := w.plan(tree)
+	w.source.asked()
+	r := w.must(plan, Done, func(o *Options) { o.Audit, o.Who, o.Plan = &audit, "me", plan.Hash })
+	if r.Done != 9 || r.Failed != 0 || r.Code() != 0 {
+		t.Errorf("report: %+v", r)
+	}
+	log := w.source.asked()
+	if n := count(log, "GET", "/blobs/"); n != 11 {
+		t.Errorf("the source's blobs were read %d times, want each of 11 once: %q", n, log)
+	}
+	for _, s := range r.Stores {
+		if s.Blobs != 11 || s.Behind != 0 {
+			t.Errorf("store %+v", s)
+		}
+	}
+	for _, line := range strings.Split(strings.TrimSpace(audit.String()), "\n") {
+		var e Entry
+		if err := json.Unmarshal([]byte(line), &e); err != nil || e.Who != "me" || e.Plan != plan.Hash || e.Run == "" || e.Result == "" {
+			t.Errorf("audit log: %s: %v", line, err)
+		}
+	}
+	for _, a := range []Action{Begin, Blob, Mount, Stored, Manifest, SetTag, Merge, End} {
+		if !strings.Contains(audit.String(), fmt.Sprintf(`"action":%q`, a)) {
+			t.Errorf("the audit log has no %s", a)
+		}
+	}
+	if w.hosts[0].has("prod/one:v1") != w.source.has("st/one:v1") {
+		t.Error("v1 is not what the source has")
+	}
+	// Signatures came along: cosign's by its tag, the referrer in the list of one that has no API.
+	one := digestOf(t, w.source.has("st/one:v1"))
+	if w.hosts[1].has("prod/one:"+registry.FallbackTag(one)+".sig") == "" {
+		t.Error("cosign's tag is missing")
+	}
+	w.same()
+	if r := w.must(w.plan(tree), Nothing); r.InPlace != 0 {
+		t.Errorf("the second run: %+v", r)
+	}
+	// The same plan again: all is in place.
+	w.must(plan, Done) // the image without a tag is put again
+}
+
+// TestReferrers: the destinations have no API for referrers here, and what they listed before stays.
+func TestReferrers(t *testing.T) {
+	w := newWorld(t, 1, 0)
+	one := w.image("st/one", "v1", nil, "one")
+	first := w.image("st/one", "", &one, "first")
+	images := fmt.Sprintf("- {name: one, dmap: {%q: [v1]}}\n", one.Digest)
+	tree := w.tree(images, w.hosts[0].name+"/prod")
+	w.must(w.plan(tree), Done)
+	tag := "prod/one:" + registry.FallbackTag(digestOf(t, one.Digest.String()))
+	has := func(p *place, d string) bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return bytes.Contains(p.manifests[tag], []byte(d))
+	}
+	if !has(w.hosts[0], first.Digest.String()) {
+		t.Error("the first referrer is not listed")
+	}
+	second := w.image("st/one", "", &one, "second")
+	images = fmt.Sprintf("- {name: one, dmap: {%q: [v1, v2]}}\n", one.Digest)
+	w.must(w.plan(w.tree(images, w.hosts[0].name+"/prod")), Done)
+	for _, d := range []string{first.Digest.String(), second.Digest.String()} {
+		if !has(w.hosts[0], d) {
+			t.Errorf("%s is not listed", d)
+		}
+	}
+}
+
+func TestTagMoved(t *testing.T) {
+	w := newWorld(t, 2, 1)
+	one, two := w.image("st/one", "v1", nil, "one"), w.image("st/one", "", nil, "two")
+	tree := w.tree(fmt.Sprintf("- {name: one, dmap: {%q: [v1, v2]}}\n", one.Digest), w.hosts[0].name+"/prod", w.hosts[1].name+"/prod")
+	plan := w.plan(tree)
+	raw, err := json.Marshal(map[string]any{"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "config": two, "layers": []any{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.send(w.hosts[0], http.MethodPut, "/v2/prod/one/manifests/v1", "application/vnd.oci.image.manifest.v1+json", string(raw))
+	r := w.must(plan, Partial)
+	if len(r.Failures) != 1 || r.Failures[0].Class != promote.TagMoved || r.Failures[0].Tag != "v1" || r.Code() != 32|1 || r.Done != 3 {
+		t.Errorf("report %+v, failures %v", r, r.Failures)
+	}
+	if got := w.hosts[0].has("prod/one:v1"); got != sum(raw) {
+		t.Errorf("the tag was moved to %s", got)
+	}
+	// The same where the run began right after the plan: the tag is looked at before it is set, too.
+	w2 := newWorld(t, 1, 0)
+	one = w2.image("st/one", "v1", nil, "one")
+	plan = w2.plan(w2.tree(fmt.Sprintf("- {name: one, dmap: {%q: [v1]}}\n", one.Digest), w2.hosts[0].name+"/prod"))
+	w2.faults(func(_ int, what string) fault {
+		if strings.Contains(what, "/manifests/sha256:") {
+			w2.send(w2.hosts[0], http.MethodPut, "/v2/prod/one/manifests/v1", "application/vnd.oci.image.manifest.v1+json", string(raw))
+		}
+		return fine
+	})
+	r = w2.must(plan, Failed, func(o *Options) { o.Fresh = true })
+	if r.Code() != 64|1 || r.Failed != 1 {
+		t.Errorf("report %+v", r)
+	}
+	// A move that the plan has is made.
+	w2.faults(nil)
+	tree = w2.tree(fmt.Sprintf("- {name: one, dmap: {%q: [v1]}}\n", one.Digest), w2.hosts[0].name+"/prod")
+	w2.must(w2.plan(tree, "one:v1"), Done)
+	w2.finished(tree)
+}
+
+func TestSourceGone(t *testing.T) {
+	w := newWorld(t, 1, 1)
+	one, two := w.image("st/one", "v1", nil, "one"), w.image("st/two", "v1", nil, "two")
+	tree := w.tree(fmt.Sprintf("- {name: one, dmap: {%q: [v1]}}\n- {name: two, dmap: {%q: [v1]}}\n", one.Digest, two.Digest), w.hosts[0].name+"/prod")
+	plan := w.plan(tree)
+	for _, what := range []string{"/manifests/" + one.Digest.String(), "/blobs/" + sum([]byte("one"))} {
+		w.source.spoilt(func(rw http.ResponseWriter, r *http.Request) bool {
+			if strings.HasSuffix(r.URL.Path, what) {
+				rw.WriteHeader(http.StatusNotFound)
+				return true
+			}
+			return false
+		})
+		r, err := w.apply(t.Context(), plan)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(r.Failures) != 1 || r.Failures[0].Class != promote.SourceGone || r.Code() != 32|2 {
+			t.Errorf("%s: %q %v", what, r.Result, r.Failures)
+		}
+	}
+	w.source.spoilt(nil)
+	w.must(w.plan(tree), Done)
+	w.finished(tree)
+}
+
+func (p *place) spoilt(f func(http.ResponseWriter, *http.Request) bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.spoil = f
+}
+
+func TestDestinationDown(t *testing.T) {
+	w, tree := release(t)
+	plan := w.plan(tree)
+	w.hosts[1].spoilt(func(rw http.ResponseWriter, r *http.Request) bool { panic(http.ErrAbortHandler) })
+	r := w.must(plan, Partial)
+	if r.Code() != 32|4 || r.Done != 6 || r.Failed != 3 {
+		t.Errorf("report %+v: %v", r, r.Failures)
+	}
+	w.hosts[1].spoilt(nil)
+	w.must(w.plan(tree), Done)
+	w.finished(tree)
+	w.same()
+}
+
+func TestStoreDown(t *testing.T) {
+	for _, tt := range []struct {
+		require string
+		want    Result
+		code    int
+	}{{"healthy", Done, 0}, {"1", Done, 0}, {"2", Failed, 64 | 8}, {"all", Failed, 64 | 8}} {
+		t.Run(tt.require, func(t *testing.T) {
+			w, tree := release(t)
+			w.lax = true
+			if err := os.Rename(w.stores[1], w.stores[1]+".away"); err != nil {
+				t.Fatal(err)
+			}
+			require, err := ParseRequire(tt.require)
+			if err != nil || require.String() != tt.require {
+				t.Fatal(require, err)
+			}
+			r := w.must(w.plan(tree), tt.want, func(o *Options) { o.Require = require })
+			if r.Code() != tt.code {
+				t.Errorf("code %d, want %d", r.Code(), tt.code)
+			}
+			if s := r.Stores[1]; s.Error == "" || s.Blobs != 0 || tt.want == Done && s.Behind != 2 {
+				t.Errorf("store: %+v", s)
+			}
+			if tt.want == Failed && w.hosts[0].has("prod/one:v1") != "" {
+				t.Error("a tag is set")
+			}
+		})
+	}
+}
+
+// TestStoreSlow: a store that takes for ever is waited for once.
+func TestStoreSlow(t *testing.T) {
+	w, tree := release(t)
+	w.lax = true
+	quit := make(chan struct{})
+	defer close(quit)
+	w.faults(func(_ int, what string) fault {
+		if strings.Contains(what, w.stores[1]+"/containers/images/") && !strings.Contains(what, "44136fa3") {
+			w.mu.Unlock()
+			select {
+			case <-quit:
+			case <-time.After(5 * time.Second):
+			}
+			w.mu.Lock()
+		}
+		return fine
+	})
+	begun := time.Now()
+	r := w.must(w.plan(tree), Done, func(o *Options) { o.StoreTimeout = 500 * time.Millisecond })
+	if took := time.Since(begun); took > 20*time.Second {
+		t.Errorf("it took %s", took)
+	}
+	if s := r.Stores[1]; !strings.Contains(s.Error, "too long") || s.Behind == 0 {
+		t.Errorf("store: %+v", s)
+	}
+}
+
+// TestNoMounts: a host that mounts nothing gets each blob from the source once all the same.
+func TestNoMounts(t *testing.T) {
+	w, tree := release(t)
+	for _, h := range w.hosts {
+		h.mounts = false
+	}
+	w.source.asked()
+	w.must(w.plan(tree), Done)
+	if n := count(w.source.asked(), "GET", "/blobs/"); n != 11 {
+		t.Errorf("the source's blobs were read %d times", n)
+	}
+	w.finished(tree)
+	w.same()
+}
+
+// TestSettle: tags come after the stores' inventories by the time to settle, of all images at once; and at once where stores had it all.
+func TestSettle(t *testing.T) {
+	w, tree := release(t)
+	settle := 1500 * time.Millisecond
+	begun := time.Now()
+	var first time.Duration
+	w.faults(func(_ int, what string) fault {
+		if first == 0 && strings.HasSuffix(what, "/manifests/v1") {
+			first = time.Since(begun)
+		}
+		return fine
+	})
+	w.must(w.plan(tree), Done, func(o *Options) { o.Settle = &settle })
+	if first < settle {
+		t.Errorf("the first tag was set after %s", first)
+	}
+	if took := time.Since(begun); took > 3*settle+2*time.Second {
+		t.Errorf("it took %s", took)
+	}
+	cfg := w.config()
+	cfg.Stores[0].Inventory.Refresh = 7 * time.Minute
+	if got := DefaultSettle(cfg); got != 14*time.Minute {
+		t.Errorf("default %s", got)
+	}
+	if got := DefaultSettle(new(config.Config)); got != 0 {
+		t.Errorf("default without stores %s", got)
+	}
+}
+
+// TestRequests: what one image costs at forty repositories of one host.
+func TestRequests(t *testing.T) {
+	w2 := newWorld(t, 1, 0)
+	one := w2.index("st/one", "v1", w2.image("st/one", "", nil, "base", "a"), w2.image("st/one", "", nil, "base", "b"), w2.image("st/one", "", nil, "base", "c"), w2.image("st/one", "", nil, "base", "d"))
+	var to []string
+	for i := range 40 {
+		to = append(to, fmt.Sprintf("%s/prod%d", w2.hosts[0].name, i))
+	}
+	plan := w2.plan(w2.tree(fmt.Sprintf("- {name: one, dmap: {%q: [v1]}}\n", one.Digest), to...))
+	w2.hosts[0].asked()
+	w2.must(plan, Done, func(o *Options) { o.Fresh = true })
+	log := w2.hosts[0].asked()
+	const blobs, manifests, repos = 9, 5, 40
+	least := blobs*2 + blobs*(repos-1) + manifests*repos*2 + repos*3
+	t.Logf("first tag: %d requests; the least, each manifest and tag read back: %d", len(log), least)
+	if len(log) > least+blobs+2 {
+		t.Errorf("%d requests, want at most %d", len(log), least+blobs+2)
+	}
+	plan = w2.plan(w2.tree(fmt.Sprintf("- {name: one, dmap: {%q: [v1, v2]}}\n", one.Digest), to...))
+	w2.hosts[0].asked()
+	w2.must(plan, Done, func(o *Options) { o.Fresh = true })
+	log = w2.hosts[0].asked()
+	t.Logf("second tag: %d requests; the least: %d", len(log), repos*3)
+	if len(log) > repos*3+2 {
+		t.Errorf("%d requests for the second tag", len(log))
+	}
+}
+
+func TestHooks(t *testing.T) {
+	w, tree := release(t)
+	r := w.must(w.plan(tree), Partial, func(o *Options) {
+		o.Before = func(_ context.Context, p *promote.Promotion) error {
+			if p.Image == "two" {
+				return errors.New("nobody signed it")
+			}
+			return nil
+		}
+	})
+	if r.Code() != 32|16 || w.hosts[0].has("prod/two@"+w.source.has("st/two:v1")) != "" {
+		t.Errorf("report %+v", r.Failures)
+	}
+	var placed []string
+	w2, tree := release(t)
+	w2.must(w2.plan(tree), Failed, func(o *Options) {
+		o.Parallel = 1
+		o.Placed = func(_ context.Context, p *promote.Promotion, to []string) error {
+			placed = append(placed, to...)
+			return errors.New("no key")
+		}
+	})
+	if len(placed) != 6 || w2.hosts[0].has("prod/one:v1") != "" {
+		t.Errorf("placed %v", placed)
+	}
+}
+
+func TestDenied(t *testing.T) {
+	w, tree := release(t)
+	w.extra = fmt.Sprintf("deny: {digests: [%q]}\n", sum([]byte("arm")))
+	r := w.must(w.plan(tree), Partial)
+	if len(r.Failures) != 1 || r.Failures[0].Class != promote.Policy {
+		t.Errorf("failures %v", r.Failures)
+	}
+}
+
+func TestAuditLogFull(t *testing.T) {
+	w, tree := release(t)
+	r := w.must(w.plan(tree), Interrupted, func(o *Options) { o.Audit = broken{} })
+	if !strings.Contains(r.Error, "audit log") {
+		t.Errorf("it ended for %q", r.Error)
+	}
+	if w.hosts[0].has("prod/one:v1") != "" {
+		t.Error("a tag is set")
+	}
+}
+
+type broken struct{}
+
+func (broken) Write([]byte) (int, error) { return 0, errors.New("no space") }
+
+func TestReadPlan(t *testing.T) {
+	w, tree := release(t)
+	var b bytes.Buffer
+	out := promote.NewWriter(&b, promote.Header{Hash: tree.Hash})
+	regs := registries()
+	defer regs.Close()
+	s, err := promote.Make(t.Context(), tree, regs, promote.Options{}, out.Add)
+	if err == nil {
+		err = out.Close(s)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(t.TempDir(), "plan.json")
+	for _, n := range []int{0, 10, b.Len() / 2, b.Len() - 3} {
+		if _, err := ReadPlan(bytes.NewReader(b.Bytes()[:n])); err == nil {
+			t.Errorf("a plan of %d bytes out of %d is taken for whole", n, b.Len())
+		}
+	}
+	if err := os.WriteFile(name, b.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	p, err := ReadPlan(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hosts := []string{w.hosts[0].name, w.hosts[1].name}
+	slices.Sort(hosts)
+	if p.Promotions != 2 || p.Edges != 9 || !slices.Equal(p.Hosts, hosts) || p.Header.Hash != tree.Hash {
+		t.Errorf("plan %+v", p)
+	}
+	if _, err := f.WriteAt([]byte(" "), int64(b.Len()-1)); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range p.All() {
+		err = e
+	}
+	if !errors.Is(err, ErrChanged) {
+		t.Errorf("a changed plan: %v", err)
+	}
+}
