@@ -111,6 +111,10 @@ var small = source.Shape{Images: 6, Repos: 2, Seed: 3, Smallest: 4 << 10, Larges
 func (s *scene) strike(t *testing.T, at *gate.Gate, st step, b blow, n, k int, ofStore bool) {
 	w := s.world(t, nil)
 	at.Spoil(gate.Nth(n, k, st.match, b.fault))
+	if k > 3 {
+		// A request that fails for good is tried many times, by the bucket and by who writes inventories, with pauses: fewer will do.
+		w.env = []string{"AWS_MAX_ATTEMPTS=2"}
+	}
 	first := w.mirror(t)
 	struck := at.Strikes()
 	at.Spoil(nil)

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -30,6 +31,7 @@ type world struct {
 	config   proxy.Config
 	file     string
 	spool    string
+	env      []string // for the mirror, beside the credentials
 }
 
 // newWorld makes a world of a registry that may be shared, and shops. More keys of the mirror stanza may be set.
@@ -55,8 +57,11 @@ func newWorld(t testing.TB, r *registry.Registry, src *source.Source, front *gat
 // mirror makes one pass.
 func (w *world) mirror(t testing.TB, args ...string) ctl.Ran {
 	t.Helper()
-	return ctl.Run(t, 20*time.Minute, shop.Environment, append([]string{"mirror", "--config", w.file, "--once", "--output", "json"}, args...)...)
+	return ctl.Run(t, 20*time.Minute, w.environment(), append([]string{"mirror", "--config", w.file, "--once", "--output", "json"}, args...)...)
 }
+
+// environment has the credentials of all stores, and what the test adds.
+func (w *world) environment() []string { return slices.Concat(shop.Environment, w.env) }
 
 // startMirror begins one pass.
 func (w *world) startMirror(t testing.TB, args ...string) *ctl.Running {
