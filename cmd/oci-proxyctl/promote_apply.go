@@ -280,6 +280,9 @@ func (a *app) applyResult(r *apply.Report, sum *promote.Summary) error {
 	if err != nil {
 		return err
 	}
+	if a.format != cli.JSON && sum != nil && sum.Failed > 0 {
+		fmt.Fprintf(a.stdout, "Not in the plan, since something is wrong with it: %s.\n", plural(sum.Failed, "promotion"))
+	}
 	if r.Result == apply.Interrupted {
 		return cli.Fail("what was done is kept; the same command goes on from there", "interrupted: %s", r.Error)
 	}
