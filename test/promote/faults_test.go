@@ -43,8 +43,10 @@ func class(t testing.TB, what string, r ctl.Ran, code int) {
 	}
 }
 
-// TestDestinationDown: a destination that cannot be reached holds back no other, and gets everything in the next run.
-func TestDestinationDown(t *testing.T) {
+// TestSlowDestinationDown: a destination that cannot be reached holds back no other, and gets everything in the next run.
+func TestSlowDestinationDown(t *testing.T) {
+	parts.Slow(t)
+	t.Parallel()
 	s := newScene(t)
 	downs := map[string]func(w *world) ctl.Ran{
 		"from the beginning": func(w *world) ctl.Ran {
@@ -66,9 +68,6 @@ func TestDestinationDown(t *testing.T) {
 	}
 	for _, name := range []string{"from the beginning", "since the plan", "for tags"} {
 		t.Run(name, func(t *testing.T) {
-			if name != "from the beginning" {
-				parts.Slow(t)
-			}
 			w := s.world(t, tiny)
 			o := w.observe(t)
 			class(t, "run", downs[name](w), partly|badRegistry)
@@ -82,27 +81,27 @@ func TestDestinationDown(t *testing.T) {
 // TestSlowStoreDown: what each policy makes of a store that cannot be reached. What was promoted without it, a pass of the mirror brings.
 func TestSlowStoreDown(t *testing.T) {
 	parts.Slow(t)
+	t.Parallel()
 	s := newScene(t)
 	for _, down := range []struct {
-		name string
-		rule func(*http.Request) (gate.Fault, bool)
+		name     string
+		rule     func(*http.Request) (gate.Fault, bool)
+		policies map[string]int // and how the run ends
 	}{
-		{"dead", always(all, dead)},
-		{"takes no blobs", always(is("PUT", "/containers/images/"), sick)},
-		{"takes no inventory", always(is("PUT", "/inventory/head.json"), sick)},
+		{"dead", always(all, dead), map[string]int{"healthy": 0, "all": nothingDone | badStore}},
+		{"takes no blobs", always(is("PUT", "/containers/images/"), sick), map[string]int{"2": 0, "3": nothingDone | badStore}},
+		{"takes no inventory", always(is("PUT", "/inventory/head.json"), sick), map[string]int{"healthy": 0, "all": nothingDone | badStore}},
 	} {
-		for _, policy := range []struct {
-			require string
-			code    int
-		}{{"healthy", 0}, {"2", 0}, {"3", nothingDone | badStore}, {"all", nothingDone | badStore}} {
-			t.Run(down.name+"/"+policy.require, func(t *testing.T) {
+		for require, code := range down.policies {
+			t.Run(down.name+"/"+require, func(t *testing.T) {
 				w := s.world(t, tiny)
 				o := w.observe(t, w.shops[:2]...)
 				w.stores.Gates[2].Spoil(down.rule)
-				got, r := w.run(t, "--require-stores", policy.require, "--store-timeout", "20s")
-				class(t, "run", r, policy.code)
+				got, r := w.run(t, "--require-stores", require, "--store-timeout", "20s")
+				class(t, "run", r, code)
+				t.Logf("%v, of which %d ms to apply", r.Took, got.DurationMs)
 				o.look(t)
-				if policy.code != 0 {
+				if code != 0 {
 					if len(o.seen) > 0 {
 						t.Errorf("tags are visible: %v", o.seen)
 					}
@@ -126,6 +125,7 @@ func TestSlowStoreDown(t *testing.T) {
 // TestSlowStorm: registries that turn away most requests for a while are asked less, and everything is promoted.
 func TestSlowStorm(t *testing.T) {
 	parts.Slow(t)
+	t.Parallel()
 	s := newScene(t)
 	for name, g := range map[string]*gate.Gate{"staging": s.front, "production": s.gates[0]} {
 		t.Run(name, func(t *testing.T) {
@@ -144,10 +144,21 @@ func TestSlowStorm(t *testing.T) {
 	}
 }
 
-// TestTagMoved: a tag that somebody else sets after the plan was made stays as it is, whenever that happens; everything else is promoted.
+// TestTagMoved, and TestSlowTagMoved: a tag that somebody else sets after the plan was made stays as it is, whenever that happens; everything else is promoted.
 func TestTagMoved(t *testing.T) {
+	t.Parallel()
+	moving(t, "before apply")
+}
+
+func TestSlowTagMoved(t *testing.T) {
+	parts.Slow(t)
+	t.Parallel()
+	moving(t, "before apply", "while it settles")
+}
+
+func moving(t *testing.T, whens ...string) {
 	s := newScene(t)
-	for _, when := range []string{"before apply", "while it settles"} {
+	for _, when := range whens {
 		t.Run(when, func(t *testing.T) {
 			w := s.world(t, tiny)
 			entries := w.entries(nil)
@@ -197,6 +208,7 @@ func TestTagMoved(t *testing.T) {
 // TestSourceGone: images whose manifest or layers are deleted in staging after the plan was made are not promoted, in no part that is visible;
 // everything else is. When they are back, the next run promotes them.
 func TestSourceGone(t *testing.T) {
+	t.Parallel()
 	w := newScene(t).world(t, tiny)
 	o := w.observe(t)
 	entries := w.entries(nil)
@@ -268,6 +280,7 @@ func TestSourceGone(t *testing.T) {
 
 // TestTwoRuns: of two runs at once one works at a time, and one that meets the other says so.
 func TestTwoRuns(t *testing.T) {
+	t.Parallel()
 	w := newScene(t).world(t, tiny)
 	w.observe(t)
 	var wg sync.WaitGroup

@@ -16,6 +16,7 @@ var small = source.Shape{Images: 11, Repos: 3, Seed: 40, Smallest: 2 << 10, Larg
 
 // TestPromote goes the whole way: check, plan, apply, verify; then images are pulled through the proxy from several places.
 func TestPromote(t *testing.T) {
+	t.Parallel()
 	shape := small
 	shape.Big = []int64{17 << 20} // two parts
 	w := newScene(t).world(t, shape)

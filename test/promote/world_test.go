@@ -106,7 +106,7 @@ func (s *scene) world(t testing.TB, shape source.Shape) *world {
 		"client":    proxy.Map{"behind": proxy.Map{"header": "X-Forwarded-For", "entry": 1, "trusted": proxy.List{"127.0.0.0/8"}}},
 		"upstreams": proxy.List{proxy.Map{"name": "us", "url": s.gates[0].URL, "prefix": w.name + "/images", "place": "gcp/us-central1", "canonical": true, "insecure": true}},
 		"stores":    shop.Configs(w.shops),
-		"mirror": proxy.Map{"source": "us", "repositories": proxy.Map{"include": proxy.List{"/.*/"}}, "spool": proxy.Map{"dir": t.TempDir()},
+		"mirror": proxy.Map{"source": "us", "repositories": proxy.Map{"promoter": w.dir}, "spool": proxy.Map{"dir": t.TempDir()},
 			"requestsPerSecond": 5000},
 		"log": proxy.Map{"requests": 1, "client": "full"},
 	}
@@ -235,6 +235,7 @@ type report struct {
 	Result                    string
 	Promotions, Done, InPlace int64
 	Edges, Failed             int64
+	DurationMs                int64
 	BytesRead                 int64
 	Stores                    []struct {
 		Name                 string
