@@ -16,6 +16,7 @@ import (
 	"ociproxy/internal/existence"
 	"ociproxy/internal/metrics"
 	"ociproxy/internal/mirror"
+	"ociproxy/internal/promote/prove"
 	"ociproxy/internal/route"
 )
 
@@ -166,6 +167,7 @@ var explains = []struct {
 }{
 	{"docs/operations.md", "ociproxy_", served()},
 	{"docs/mirroring.md", "ociproxy_mirror_", mirror.Metrics()},
+	{"docs/promotion.md", "ociproxy_promote_verify_", prove.Metrics()},
 }
 
 // TestMetrics: each program's page explains every metric of it; no page names one that is not there.

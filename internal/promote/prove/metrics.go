@@ -31,9 +31,14 @@ func newRegistry(w *watch) *prometheus.Registry {
 	return r
 }
 
+// Metrics are the metrics of a loop.
+func Metrics() []*prometheus.Desc {
+	return []*prometheus.Desc{looksDesc, findingsDesc, askedDesc, reposDesc, digestsDesc, tookDesc, endedDesc, goodDesc, busyDesc}
+}
+
 // Describe implements [prometheus.Collector].
 func (w *watch) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{looksDesc, findingsDesc, askedDesc, reposDesc, digestsDesc, tookDesc, endedDesc, goodDesc, busyDesc} {
+	for _, d := range Metrics() {
 		out <- d
 	}
 }
