@@ -3,6 +3,7 @@ package inventory
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"sync"
@@ -70,7 +71,7 @@ func Gather(ctx context.Context, segments *Segments, holders []Holder, dir strin
 
 // read reads a head and brings its segments into the cache.
 func (h Holder) read(ctx context.Context, segments *Segments) (*Head, error) {
-	head, err := h.Writer.Head(ctx)
+	head, err := h.head(ctx)
 	if errors.Is(err, ErrNotFound) {
 		return nil, nil
 	}
@@ -83,6 +84,19 @@ func (h Holder) read(ctx context.Context, segments *Segments) (*Head, error) {
 		}
 	}
 	return head, nil
+}
+
+// headPatience bounds the reading of a head, tries included: all other stores wait for the one that does not answer.
+const headPatience = 30 * time.Second
+
+func (h Holder) head(ctx context.Context) (*Head, error) {
+	short, cancel := context.WithTimeout(ctx, headPatience)
+	defer cancel()
+	head, err := h.Writer.Head(short)
+	if err != nil && short.Err() != nil && ctx.Err() == nil {
+		return nil, fmt.Errorf("no answer within %v: %w", headPatience, err)
+	}
+	return head, err
 }
 
 func (g *Gathered) build(segments *Segments, holders []Holder, dir string) error {

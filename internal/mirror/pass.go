@@ -52,6 +52,9 @@ var ErrNoUsable = errors.New("no store can be written to")
 // ending bounds the writing of inventories after an interruption.
 const ending = 10 * time.Second
 
+// finishing bounds it otherwise: a store that has ceased to answer must not hold up the next pass.
+const finishing = 10 * time.Minute
+
 // Run does it, once. When ctx ends, what is on its way is given up within seconds, and all that is durable is recorded. Everything that
 // went wrong is in the report.
 func (p *Pass) Run(ctx context.Context) *Report {
@@ -94,6 +97,8 @@ func (p *Pass) close(ctx context.Context) {
 		defer cancel()
 		ctx, finish = short, p.fleet.Ledger.Flush // the time of an unfinished pass tells nothing
 	}
+	ctx, cancel := context.WithTimeout(ctx, finishing)
+	defer cancel()
 	for i, err := range finish(ctx) {
 		if err != nil && p.fleet.Ledger.Fault(i) == nil {
 			p.filler.stores[i].blame(err)

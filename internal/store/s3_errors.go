@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
@@ -31,6 +32,10 @@ func s3Failure(err error) error {
 	var answer *awshttp.ResponseError
 	if !errors.As(err, &answer) {
 		return withoutCredentials(err)
+	}
+	var request *url.Error
+	if answer.HTTPStatusCode() == 0 && errors.As(err, &request) {
+		return fmt.Errorf("no answer: %w", request.Err)
 	}
 	var api smithy.APIError
 	code, text := "", http.StatusText(answer.HTTPStatusCode())

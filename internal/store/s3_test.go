@@ -85,3 +85,17 @@ func TestWithoutCredentials(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A store that cannot be reached is said to be just that, without the SDK's account of a status that there was not.
+func TestNoAnswer(t *testing.T) {
+	t.Setenv("AWS_MAX_ATTEMPTS", "1")
+	b, err := Open(t.Context(), "s3://b?region=us-east-1&endpoint=http://127.0.0.1:1", Options{Getenv: func(name string) string {
+		return map[string]string{"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s", "AWS_MAX_ATTEMPTS": "1"}[name]
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Head(t.Context(), "key"); err == nil || !strings.Contains(err.Error(), "no answer: ") || strings.Contains(err.Error(), "status 0") {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,42 @@
+package inventory_test
+
+import (
+	"context"
+	"io"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	. "ociproxy/internal/inventory"
+	"ociproxy/internal/inventory/inventorytest"
+)
+
+// frozen is a bucket that takes requests and never answers.
+type frozen struct{ Bucket }
+
+func (frozen) Get(ctx context.Context, _ string) (io.ReadCloser, string, error) {
+	<-ctx.Done()
+	return nil, "", ctx.Err()
+}
+
+// A store that does not answer holds up the others for half a minute, not for all the tries of its client.
+func TestGatherFrozen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir, start := t.TempDir(), time.Now()
+		holders := []Holder{
+			{Writer: NewWriter(new(inventorytest.Bucket), WriterOptions{Store: "good"}), Index: 0},
+			{Writer: NewWriter(frozen{}, WriterOptions{Store: "bad"}), Index: 1},
+		}
+		g, err := Gather(t.Context(), NewSegments(dir, 0, nil), holders, dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if g.Faults[0] != nil || g.Faults[1] == nil || !strings.Contains(g.Faults[1].Error(), "no answer within 30s") {
+			t.Errorf("faults %v", g.Faults)
+		}
+		if took := time.Since(start); took > time.Minute {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
