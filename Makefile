@@ -15,7 +15,7 @@ GO ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo parts lint test test-unit test-parts test-all test-slow fuzz docs
+.PHONY: help build demo parts lint test test-unit test-parts test-all test-slow test-exhaustive fuzz docs
 .PHONY: bench bench-flood bench-inventory bench-memory bench-start bench-serve bench-decide bench-lookup bench-routing bench-mirror bench-promote
 
 help: ## list the targets
@@ -49,6 +49,10 @@ test-all: test test-slow ## every test
 test-slow: ## only the slow tests with real parts: containerd 2, regctl, signed images, emulators of Google's and Azure's stores
 	scripts/parts.sh unit test slow
 	cd test && OCIPROXY_SLOW=1 $(GO) test -race -timeout 30m -run '^TestSlow' $(TEST_FLAGS) ./...
+
+test-exhaustive: ## every case of the longest tables, and the largest object (an hour or more)
+	scripts/parts.sh unit test slow
+	cd test && OCIPROXY_SLOW=all $(GO) test -race -timeout 3h -run '^TestSlow' $(TEST_FLAGS) ./...
 
 fuzz: ## run each fuzz target for FUZZTIME
 	scripts/fuzz.sh $(FUZZTIME)

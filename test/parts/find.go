@@ -80,6 +80,15 @@ func Slow(t testing.TB) {
 	}
 }
 
+// Exhaustive says that long tests try everything (OCIPROXY_SLOW=all, `make test-exhaustive`); else they try some of it.
+func Exhaustive() bool { return os.Getenv("OCIPROXY_SLOW") == "all" }
+
+// OneIn passes one case in n, always the same ones, and all of them when tests are [Exhaustive].
+func OneIn(n int) (takes func() bool) {
+	i := -1
+	return func() bool { i++; return Exhaustive() || i%n == 0 }
+}
+
 func missing(t testing.TB, format string, args ...any) {
 	t.Helper()
 	if os.Getenv("OCIPROXY_REQUIRE_PARTS") != "" {

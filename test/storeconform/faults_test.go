@@ -15,6 +15,7 @@ import (
 
 	"ociproxy/internal/store"
 	"ociproxy/internal/store/storetest"
+	"ociproxy/test/parts"
 )
 
 // fault is what happens to one request.
@@ -183,8 +184,12 @@ func meetFaults(t *testing.T, open func(t *testing.T, transport http.RoundTrippe
 				}
 				requests = f.count.Load()
 			})
+			takes := parts.OneIn(3)
 			for _, kind := range faults {
 				for at := range requests {
+					if !takes() {
+						continue
+					}
 					t.Run(fmt.Sprintf("%s/%d", kind, at+1), func(t *testing.T) {
 						if err := run(t, &faulty{kind: kind, at: at + 1}); err != nil && kind != flipped {
 							t.Error(err)

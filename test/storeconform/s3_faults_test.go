@@ -89,6 +89,7 @@ func TestSlowS3Storms(t *testing.T) {
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	t.Cleanup(transport.CloseIdleConnections)
+	takes := parts.OneIn(5)
 	small, large := noise(300_000), noise(20<<20)
 	for _, c := range []struct {
 		name  string
@@ -102,6 +103,9 @@ func TestSlowS3Storms(t *testing.T) {
 			for _, kind := range faults {
 				for _, before := range []string{"", "before"} {
 					for _, times := range []int{2, 1000} {
+						if !takes() {
+							continue
+						}
 						t.Run(fmt.Sprintf("%s/%s/%s/%q/%d", c.name, at, kind, before, times), func(t *testing.T) {
 							t.Parallel()
 							w := &storm{next: transport, step: at, kind: kind, times: times}

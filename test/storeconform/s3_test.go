@@ -12,6 +12,7 @@ import (
 	"ociproxy/internal/store"
 	"ociproxy/internal/store/storetest"
 	"ociproxy/test/minio"
+	"ociproxy/test/parts"
 	"ociproxy/test/s3"
 )
 
@@ -70,7 +71,8 @@ func TestVersitygw(t *testing.T) {
 	t.Run("Owner", s.owner)
 }
 
-func TestMinIO(t *testing.T) {
+func TestSlowMinIO(t *testing.T) {
+	parts.Slow(t)
 	s := minioServer(t)
 	storetest.Conform(t, func(t *testing.T) store.Bucket { return s.open(t, s.url, store.Options{}) })
 	t.Run("CopyInParts", s.copyInParts)
