@@ -36,7 +36,9 @@ func (v *view) content(ctx context.Context, w *wanted, f Finding) {
 		v.known[m.Digest] = true
 	}
 	v.mu.Unlock()
-	v.stored(c, f)
+	about := f
+	about.Repository = w.project.Destinations[0].Repository(w.image.Name) // the same name each time, whichever was read first
+	v.stored(c, about)
 	if v.opt.Read == Blobs {
 		for _, b := range c.Blobs {
 			v.blob(ctx, b, f)
