@@ -54,6 +54,7 @@ func applyVerdict(r *apply.Report) string {
 		return fmt.Sprintf("Partly done after %s: %s%s; %s failed.", took, plural(r.Done, "promotion"), there, humanize.Comma(r.Failed))
 	case apply.Interrupted:
 		return fmt.Sprintf("Interrupted after %s: %s of %s%s.", took, humanize.Comma(r.Done), plural(r.Edges, "promotion"), there)
+	case apply.Done:
 	}
 	return fmt.Sprintf("Done after %s: %s%s.", took, plural(r.Done, "promotion"), there)
 }

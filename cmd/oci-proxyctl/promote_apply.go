@@ -35,7 +35,7 @@ type applyFlags struct {
 	cmd *cobra.Command
 }
 
-func (f *applyFlags) flags(a *app, cmd *cobra.Command) {
+func (f *applyFlags) flags(cmd *cobra.Command) {
 	f.cmd = cmd
 	fl := cmd.Flags()
 	fl.DurationVar(&f.settle, "settle", 0, "how long a tag waits until every proxy knows what the stores hold; default: of the config, or two inventory refreshes")
@@ -84,7 +84,7 @@ looked at right before and read back.
 		},
 	}
 	access.accessFlags(a, cmd)
-	f.flags(a, cmd)
+	f.flags(cmd)
 	cmd.Flags().BoolVarP(&dry, "dry-run", "n", false, "read the plan, show what it comes to, write nothing")
 	cmd.Flags().StringVar(&manifests, "manifests", "", "refuse the plan unless it was made of the manifests in this `directory` as they are now")
 	a.outputFlag(cmd)

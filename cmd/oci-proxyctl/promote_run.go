@@ -38,7 +38,7 @@ code is that of promote plan.`,
 		},
 	}
 	p.flags(a, cmd)
-	f.flags(a, cmd)
+	f.flags(cmd)
 	cmd.Flags().BoolVar(&confirm, "confirm", false, "do it; without this nothing is written")
 	a.outputFlag(cmd)
 	return cmd
@@ -52,8 +52,10 @@ func (a *app) runPromoteRun(ctx context.Context, path string, confirm bool, p *p
 	if err != nil {
 		return fmt.Errorf("write plan: %w", err)
 	}
-	defer os.Remove(file.Name())
-	defer file.Close()
+	defer func() {
+		_ = file.Close()
+		_ = os.Remove(file.Name()) // in a temporary directory
+	}()
 	sum, err := a.planInto(ctx, path, file, p)
 	if err != nil {
 		return err

@@ -172,6 +172,7 @@ func (p *place) spoilt(f func(http.ResponseWriter, *http.Request) bool) {
 }
 
 func TestDestinationDown(t *testing.T) {
+	t.Parallel()
 	w, tree := release(t)
 	plan := w.plan(tree)
 	w.hosts[1].spoilt(func(rw http.ResponseWriter, r *http.Request) bool { panic(http.ErrAbortHandler) })
@@ -217,6 +218,7 @@ func TestStoreDown(t *testing.T) {
 
 // TestStoreSlow: a store that takes for ever is waited for once.
 func TestStoreSlow(t *testing.T) {
+	t.Parallel()
 	w, tree := release(t)
 	w.lax = true
 	quit := make(chan struct{})

@@ -151,7 +151,7 @@ func (w *world) same() {
 // TestFaultsPass lets single writes fail, the run going on: it may end partly done, and the next one finishes.
 func TestFaultsPass(t *testing.T) {
 	for _, kind := range []fault{failed, unclear} {
-		for n := 1; n <= 130; n += every(11) {
+		for n := 1; n <= 130; n += every(17) {
 			t.Run(fmt.Sprintf("%d/%d", kind, n), func(t *testing.T) {
 				t.Parallel()
 				w, tree := release(t)

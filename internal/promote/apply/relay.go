@@ -25,8 +25,10 @@ func (r *Run) relay(ctx context.Context, h *host, b transfer.Blob, home string, 
 	if err != nil {
 		return nil, err
 	}
-	defer os.Remove(f.Name())
-	defer f.Close()
+	defer func() {
+		_ = f.Close()
+		_ = os.Remove(f.Name()) // of the spool's directory
+	}()
 	if err := fetch(ctx, h.reg, home, b, f); err != nil {
 		return nil, err
 	}

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/maypok86/otter/v2"
@@ -48,7 +47,6 @@ type Run struct {
 	mu      sync.Mutex
 	closers map[string]*mirror.Closer // by host of the source
 	tags    map[string]*listing       // tags about digests, by repository of the source
-	used    atomic.Bool
 }
 
 // remembered bounds what a run remembers of where blobs are; what it forgot it asks again.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -23,7 +22,6 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"ociproxy/internal/config"
-	"ociproxy/internal/inventory"
 	"ociproxy/internal/ledger"
 	"ociproxy/internal/manifest"
 	"ociproxy/internal/oci"
@@ -286,30 +284,6 @@ func (w *world) killed() bool {
 }
 
 func sum(b []byte) string { return fmt.Sprintf("sha256:%x", sha256.Sum256(b)) }
-
-// bucket is a store whose writes are watched.
-type bucket struct {
-	store.Bucket
-	w *world
-}
-
-func (b bucket) Put(ctx context.Context, key string, c store.Content, h store.Header, version string) (store.Attrs, error) {
-	if strings.HasPrefix(key, LeasePrefix) || strings.Contains(key, "/check/") {
-		return b.Bucket.Put(ctx, key, c, h, version)
-	}
-	what := b.w.write("PUT " + b.String() + "/" + key)
-	if what == failed {
-		if ctx.Err() != nil || b.w.killed() { // the inventory's writer does not try again
-			return store.Attrs{}, inventory.ErrSegment
-		}
-		return store.Attrs{}, errors.New("injected")
-	}
-	a, err := b.Bucket.Put(ctx, key, c, h, version)
-	if what == unclear {
-		return store.Attrs{}, fmt.Errorf("injected after: %w", err)
-	}
-	return a, err
-}
 
 // config has the stores; nil when there are none.
 func (w *world) config() *config.Config {
