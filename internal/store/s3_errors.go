@@ -33,9 +33,12 @@ func s3Failure(err error) error {
 	if !errors.As(err, &answer) {
 		return withoutCredentials(err)
 	}
-	var request *url.Error
-	if answer.HTTPStatusCode() == 0 && errors.As(err, &request) {
-		return fmt.Errorf("no answer: %w", request.Err)
+	if answer.HTTPStatusCode() == 0 {
+		var request *url.Error
+		if errors.As(err, &request) {
+			return fmt.Errorf("no answer: %w", request.Err)
+		}
+		return fmt.Errorf("no answer: %w", answer.Err)
 	}
 	var api smithy.APIError
 	code, text := "", http.StatusText(answer.HTTPStatusCode())

@@ -1,10 +1,13 @@
 package store
 
 import (
+	"context"
 	"errors"
+	"net"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
@@ -96,6 +99,21 @@ func TestNoAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := b.Head(t.Context(), "key"); err == nil || !strings.Contains(err.Error(), "no answer: ") || strings.Contains(err.Error(), "status 0") {
+		t.Error(err)
+	}
+	silent, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it only listens
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	if b, err = Open(t.Context(), "s3://b?region=us-east-1&endpoint=http://"+silent.Addr().String(), Options{Getenv: func(name string) string {
+		return map[string]string{"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"}[name]
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if _, err := b.Head(ctx, "key"); !errors.Is(err, context.DeadlineExceeded) || strings.Contains(err.Error(), "status 0") {
 		t.Error(err)
 	}
 }
