@@ -97,6 +97,7 @@ deleted: purge does that, digest by digest.
 	fl.IntVarP(&f.limit, "limit", "n", f.limit, "how many findings of each class to show for each store; 0: all")
 	fl.IntVar(&f.parallel, "parallel", f.parallel, "how many blobs of one store are looked at, at once")
 	_ = cmd.MarkFlagFilename("config", "yaml", "yml")
+	a.completeStores(cmd, &f.file, fleet.Written)
 	_ = cmd.RegisterFlagCompletionFunc("from", cobra.FixedCompletions([]string{"inventory", "listing", "head"}, cobra.ShellCompDirectiveNoFileComp))
 	a.outputFlag(cmd)
 	return cmd

@@ -65,6 +65,7 @@ was interrupted.`,
 	fl.StringVar(&f.progress, "progress", "auto", "`form` of progress on stderr: auto, bars, plain or none")
 	fl.StringVar(&f.listen, "listen", "", "`address` of /metrics, /-/live and /-/ready, with --every")
 	_ = cmd.MarkFlagFilename("config", "yaml", "yml")
+	a.completeStores(cmd, &f.file, fleet.Written)
 	_ = cmd.RegisterFlagCompletionFunc("progress", cobra.FixedCompletions(progressForms, cobra.ShellCompDirectiveNoFileComp))
 	a.outputFlag(cmd)
 	return cmd

@@ -26,15 +26,21 @@ func (s *sources) flags(a *app, cmd *cobra.Command) {
 	f.StringVarP(&s.file, "config", "c", a.env("OCI_PROXY_CONFIG"), "config `file` that has the stores; OCI_PROXY_CONFIG in the environment names a default")
 	f.StringArrayVarP(&s.stores, "store", "s", nil, "`name` of a store in the config, in place of a URL")
 	_ = cmd.MarkFlagFilename("config", "yaml", "yml")
+	a.completeStores(cmd, &s.file, func(st *config.Store) bool { return st.Inventory.Enabled() })
+}
+
+// completeStores completes --store by the names that the config has of stores that fit.
+func (a *app) completeStores(cmd *cobra.Command, file *string, fits func(*config.Store) bool) {
+	// The name of a flag just defined is known: no error is possible.
 	_ = cmd.RegisterFlagCompletionFunc("store", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-		cfg, err := a.load(s.file)
+		cfg, err := a.load(*file)
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveError
 		}
 		var names []string
-		for _, st := range cfg.Stores {
-			if st.Inventory.Enabled() {
-				names = append(names, st.Name)
+		for i := range cfg.Stores {
+			if fits(&cfg.Stores[i]) {
+				names = append(names, cfg.Stores[i].Name)
 			}
 		}
 		return names, cobra.ShellCompDirectiveNoFileComp
