@@ -34,7 +34,8 @@ type Mirror struct {
 	// Copy is how a blob gets into several stores of one cloud: `auto` uploads it to one of them and lets the cloud copy it to the
 	// others; `upload` sends it to each.
 	Copy CopyMode `yaml:"copy"`
-	// Interval is the time from the start of one pass to the start of the next, where `--every` gives none.
+	// Interval is the time from the start of one pass to the start of the next, where `--every` gives none. Within a day, each image
+	// that is complete is asked once for what refers to it: say the truth here when something else starts the passes.
 	Interval time.Duration `yaml:"interval"`
 }
 
