@@ -91,9 +91,9 @@ func TestCrash(t *testing.T) {
 }
 
 // sweep runs one test for each operation that it makes, and each way in which that can go wrong; without OCIPROXY_SLOW=1 for every
-// third of them.
+// fifth of them.
 func sweep(t *testing.T, run func(t *testing.T, b *watched, spoil func(operation) outcome)) {
-	step := 3
+	step := 5
 	if os.Getenv("OCIPROXY_SLOW") == "1" {
 		step = 1
 	}
