@@ -187,12 +187,21 @@ func (o *observer) stored(ctx context.Context, tag string, blobs map[string]int6
 		for digest, size := range blobs {
 			switch {
 			case held[digest] != size:
-				o.problem("%s is visible: the inventory of %s says %d bytes of %s, want %d", tag, s.Name, held[digest], digest, size)
+				o.problem("%s is visible: the inventory of %s says %d bytes of %s, want %d%s", tag, s.Name, held[digest], digest, size, o.now(ctx, s))
 			case !s.Holds(digest):
 				o.problem("%s is visible: %s does not hold %s", tag, s.Name, digest)
 			}
 		}
 	}
+}
+
+// now says what the head of an inventory is at this moment.
+func (o *observer) now(ctx context.Context, s *shop.Shop) string {
+	held := o.inventory(ctx, s)
+	if h := o.readers[s].Head(); h != nil {
+		return fmt.Sprintf("; %s: generation %d, written %s, %d blobs", time.Now().Format(time.StampMilli), h.Generation, h.WrittenAt.Format(time.StampMilli), len(held))
+	}
+	return "; there is none"
 }
 
 func covers(held, blobs map[string]int64) bool {
@@ -208,7 +217,10 @@ func covers(held, blobs map[string]int64) bool {
 func (o *observer) inventory(ctx context.Context, s *shop.Shop) map[string]int64 {
 	held := map[string]int64{}
 	r := o.readers[s]
-	if _, err := r.Refresh(ctx); err != nil && r.Head() == nil {
+	if _, err := r.Refresh(ctx); err != nil && ctx.Err() == nil && r.Head() != nil {
+		o.problem("inventory of %s: %v", s.Name, err)
+	}
+	if r.Head() == nil {
 		return held
 	}
 	for rec, err := range r.Records() {

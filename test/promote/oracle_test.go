@@ -223,6 +223,7 @@ func (w *world) wholeIn(t testing.TB, all []entry, prod []int, shops []*shop.Sho
 		for digest, size := range blobs {
 			if held[digest] != size {
 				t.Errorf("oracle: %s: the inventory says %d bytes of %s, want %d", s.Name, held[digest], digest, size)
+				w.history(t, digest)
 			}
 		}
 	}
