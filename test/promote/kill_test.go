@@ -102,6 +102,7 @@ func TestSlowKill(t *testing.T) {
 func killing(t *testing.T, each []step, atRandom int) {
 	runs := 2*len(each) + atRandom
 	w := newScene(t).world(t, source.Shape{Images: 2 * runs, Repos: 4, Seed: 60, Smallest: 600, Largest: 6 << 10})
+	w.ttl = "3s" // who finds the lease of a dead run waits as long
 	upTo := func(run int) func(int, source.Pushed) bool {
 		return func(n int, _ source.Pushed) bool { return n%runs <= run }
 	}

@@ -76,6 +76,7 @@ type world struct {
 	config   proxy.Config
 	file     string // of config
 	log      string // of what was written
+	ttl      string // of leases
 }
 
 // world fills staging and writes a tree of two projects, whose destinations are nested.
@@ -84,7 +85,7 @@ func (s *scene) world(t testing.TB, shape source.Shape) *world {
 	s.quiet()
 	s.n++
 	w := &world{scene: s, name: fmt.Sprintf("w%d", s.n), shops: s.stores.Shops(t), dir: filepath.Join(t.TempDir(), "tree"),
-		file: filepath.Join(t.TempDir(), "config.yaml"), log: filepath.Join(t.TempDir(), "audit.jsonl")}
+		file: filepath.Join(t.TempDir(), "config.yaml"), log: filepath.Join(t.TempDir(), "audit.jsonl"), ttl: "15s"}
 	w.source = source.New(s.staging.Addr, w.name+"/staging/")
 	w.projects = []*project{
 		{name: "apps", folder: "library", to: []destination{{0, "images"}, {1, "images"}}},
@@ -199,7 +200,7 @@ func (w *world) flags(more ...string) []string {
 
 // runFlags are those of apply and run.
 func (w *world) runFlags(more ...string) []string {
-	return w.flags(append([]string{"--settle", settle.String(), "--lease-ttl", "3s", "--audit-log", w.log, "--output", "json"}, more...)...)
+	return w.flags(append([]string{"--settle", settle.String(), "--lease-ttl", w.ttl, "--audit-log", w.log, "--output", "json"}, more...)...)
 }
 
 // plan writes a plan, and returns its file.
