@@ -24,11 +24,13 @@ type Engine struct {
 	mu       sync.Mutex
 	closed   bool
 	flights  map[oci.Digest]*flight
-	open     pool      // blobs in work
-	slots    pool      // downloads
-	disk     pool      // bytes of the spool
-	memory   pool      // bytes in memory
-	events   []Event   // to be told when the lock is given back
+	open     pool    // blobs in work
+	near     pool    // those of them that do not wait for targets that lag behind; each flight has a place until it is far
+	slots    pool    // downloads
+	disk     pool    // bytes of the spool
+	memory   pool    // bytes in memory
+	events   []Event // to be told when the lock is given back
+	nearby   map[*flight]bool
 	fullTill time.Time // until when the disk of the spool is thought to be full
 }
 
@@ -60,12 +62,13 @@ func New(opt Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{opt: opt, dir: dir, flights: map[oci.Digest]*flight{}}
+	e := &Engine{opt: opt, dir: dir, flights: map[oci.Digest]*flight{}, nearby: map[*flight]bool{}}
 	e.ctx, e.cancel = context.WithCancelCause(context.Background()) // outlives every single caller: a blob may have several
 	for _, t := range opt.Targets {
 		e.targets = append(e.targets, &target{Target: t, running: map[*leg]bool{}, moved: time.Now(), idle: time.Now()})
 	}
 	e.open.setCap(int64(opt.Open))
+	e.near.setCap(int64(min(opt.Open, nearPerDownload*opt.Parallel)))
 	e.slots.setCap(int64(opt.Parallel))
 	e.disk.setCap(opt.SpoolBytes)
 	e.memory.setCap(opt.MemoryBytes)
@@ -74,12 +77,16 @@ func New(opt Options) (*Engine, error) {
 	return e, nil
 }
 
+// nearPerDownload is how many blobs may be on their way for each download that may run, without those that only wait for targets which
+// lag behind.
+const nearPerDownload = 16
+
 func (o *Options) setDefaults() {
 	set(&o.SpoolBytes, 20<<30)
 	set(&o.MemoryBytes, 64<<20)
 	set(&o.Parallel, 16)
 	set(&o.UploadsPerTarget, 8)
-	set(&o.Open, 16*o.Parallel)
+	set(&o.Open, 16<<10)
 	set(&o.Stall, time.Minute)
 	set(&o.Grace, 30*time.Second)
 	set(&o.Tries, 4)
@@ -143,6 +150,7 @@ func (e *Engine) board(ctx context.Context, b Blob, w *watcher, need, have Set) 
 	admitted := false
 	defer func() {
 		if admitted {
+			e.release(&e.near, 1)
 			e.release(&e.open, 1)
 		}
 	}()
@@ -167,11 +175,15 @@ func (e *Engine) board(ctx context.Context, b Blob, w *watcher, need, have Set) 
 			if err := e.acquire(ctx, &e.open, 1, need); err != nil {
 				return err
 			}
+			if err := e.acquire(ctx, &e.near, 1, need); err != nil {
+				e.release(&e.open, 1)
+				return err
+			}
 			admitted = true
 		default:
 			if f == nil {
 				f = e.newFlight(b)
-				admitted = false // the place is the flight's now
+				admitted = false // the places are the flight's now
 			}
 			e.join(f, w, need, have)
 			if w.left > 0 {

@@ -36,21 +36,24 @@ func (e *Engine) fetch(f *flight) {
 		e.failed(f, err)
 	}
 	e.land(f)
-	for _, p := range []*pool{&e.open, &e.disk, &e.memory} {
-		e.relieve(p)
-	}
+	e.relieveAll()
 }
 
-// reserve takes the space that a flight needs.
+// reserve takes the space that a flight needs: memory when the blob is small and there is some left, else disk. So a target that lags
+// behind with small blobs takes the memory from nobody for good.
 func (e *Engine) reserve(f *flight) error {
-	p := &e.disk
-	if f.blob.Size <= smallBlob {
-		p = &e.memory
-	}
-	if f.blob.Size > p.cap {
-		return fmt.Errorf("%w: the blob has %d bytes, the spool may have %d", ErrSpace, f.blob.Size, p.cap)
-	}
 	e.mu.Lock()
+	p, size := e.place(f.blob), f.blob.Size
+	if size > p.cap {
+		e.unlock()
+		return fmt.Errorf("%w: the blob has %d bytes, the spool may have %d", ErrSpace, size, p.cap)
+	}
+	if p == &e.memory && p.fits(size) {
+		p.used += size
+		f.pool = p
+		e.unlock()
+		return nil
+	}
 	var need Set
 	for _, l := range f.legs {
 		if l.state != ended {
@@ -61,7 +64,7 @@ func (e *Engine) reserve(f *flight) error {
 		p.put(e.dir.take(f.blob.Digest))
 	}
 	e.unlock()
-	err := e.acquire(f.ctx, p, f.blob.Size, need)
+	err := e.acquire(f.ctx, p, size, need)
 	e.mu.Lock()
 	defer e.unlock()
 	if err != nil {
@@ -72,6 +75,18 @@ func (e *Engine) reserve(f *flight) error {
 	}
 	f.pool = p
 	return nil
+}
+
+// place says where a blob is to lie. One that could lie in both waits for memory only where the disk can be of no use.
+func (e *Engine) place(b Blob) *pool {
+	switch {
+	case b.Size > smallBlob:
+		return &e.disk
+	case e.memory.fits(b.Size), b.Size > e.disk.cap, !e.fullTill.IsZero():
+		return &e.memory
+	default:
+		return &e.disk
+	}
 }
 
 // failed ends a flight's bytes: its legs that need them fail.
@@ -113,6 +128,7 @@ func (e *Engine) download(f *flight) error {
 
 		d := &fetcher{e: e, f: f, s: s, hash: newHash(f.blob.Digest)}
 		err = d.run(left)
+		s.leave()
 		again := errors.Is(err, ErrCorrupt) && d.pieced && !second
 		e.mu.Lock()
 		switch {
@@ -130,7 +146,7 @@ func (e *Engine) download(f *flight) error {
 					l.state = waiting
 				}
 			}
-			if s.file != nil {
+			if s.path != "" {
 				e.dir.remove(f.blob.Digest)
 			}
 			e.tell(Refetched, f.blob, -1, 0, err)
@@ -142,10 +158,10 @@ func (e *Engine) download(f *flight) error {
 	}
 }
 
-// newSpool makes the place for a flight's bytes, and says how many are there from an earlier process.
+// newSpool makes the place for a flight's bytes, and says how many are there from an earlier process. The caller leaves it when it is filled.
 func (e *Engine) newSpool(f *flight) (*spool, int64, error) {
 	s := &spool{size: f.blob.Size}
-	if f.blob.Size <= smallBlob {
+	if f.pool == &e.memory {
 		s.buf = make([]byte, f.blob.Size)
 		return s, 0, nil
 	}
@@ -153,7 +169,7 @@ func (e *Engine) newSpool(f *flight) (*spool, int64, error) {
 	if err != nil {
 		return nil, 0, spaceError(err)
 	}
-	s.file = file
+	s.path, s.file, s.users = file.Name(), file, 1
 	if left > f.blob.Size {
 		left = 0
 		if err := file.Truncate(0); err != nil {
@@ -245,7 +261,7 @@ func (d *fetcher) reread(left int64) error {
 		if d.f.ctx.Err() != nil {
 			return context.Cause(d.f.ctx)
 		}
-		n, err := d.s.file.ReadAt(buf[:min(int64(len(buf)), left-d.off)], d.off)
+		n, err := d.s.readAt(buf[:min(int64(len(buf)), left-d.off)], d.off)
 		if n == 0 {
 			return fmt.Errorf("%w: %w", errSpool, err)
 		}

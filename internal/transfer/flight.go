@@ -107,6 +107,7 @@ func (e *Engine) newFlight(b Blob) *flight {
 	}
 	f.ctx, f.cancel = context.WithCancelCause(e.ctx)
 	e.flights[b.Digest] = f
+	e.nearby[f] = true
 	return f
 }
 
@@ -201,10 +202,9 @@ func (e *Engine) land(f *flight) {
 	e.ground(f, f.given && f.stage == whole)
 	delete(e.flights, f.blob.Digest)
 	close(f.done)
+	e.away(f)
 	e.open.put(1)
-	for _, p := range []*pool{&e.open, &e.disk, &e.memory} {
-		e.relieve(p)
-	}
+	e.relieveAll()
 }
 
 // ground gives the spool of a flight up and its space back. keep leaves the file to be continued later.

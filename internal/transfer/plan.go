@@ -95,10 +95,14 @@ func (e *Engine) unqueue(l *leg) {
 	t.queue = slices.DeleteFunc(t.queue, func(o *leg) bool { return o == l })
 }
 
-// dispatch lets workers begin what waits for a target: what has all its bytes before what still waits for some.
+// dispatch lets workers begin what waits for a target. What has all its bytes is sent first, for it holds space; what still waits for some
+// comes last.
 func (e *Engine) dispatch(t *target) {
 	for t.busy < e.opt.UploadsPerTarget && len(t.queue) > 0 {
-		i := max(0, slices.IndexFunc(t.queue, func(l *leg) bool { return l.step != send || l.f.stage == whole }))
+		i := slices.IndexFunc(t.queue, func(l *leg) bool { return l.step == send && l.f.stage == whole })
+		if i < 0 {
+			i = max(0, slices.IndexFunc(t.queue, func(l *leg) bool { return l.step != send }))
+		}
 		l := t.queue[i]
 		t.queue = slices.Delete(t.queue, i, i+1)
 		l.state, l.pulse = running, newPulse()

@@ -15,7 +15,8 @@ type pool struct {
 	waiting []*claim
 	granted time.Time // when somebody was served last, or began to wait when nobody did
 
-	relieving bool // room is being made
+	relieving bool      // room is being made
+	looked    time.Time // when it was looked who lags how far
 }
 
 // claim waits for its part of a pool.
@@ -39,6 +40,9 @@ func (p *pool) grant() {
 		close(c.ready)
 	}
 }
+
+// fits says whether n can be had at once.
+func (p *pool) fits(n int64) bool { return len(p.waiting) == 0 && p.used+n <= p.limit }
 
 // short returns how much is lacking for the first who waits.
 func (p *pool) short() int64 {

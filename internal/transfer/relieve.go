@@ -1,18 +1,31 @@
 package transfer
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
 )
 
-// relieve makes room in a pool that somebody waits for. First goes what is only kept in case it is useful: what earlier
+// relieveAll makes room in all pools that somebody waits for.
+func (e *Engine) relieveAll() {
+	for _, p := range []*pool{&e.near, &e.open, &e.disk, &e.memory} {
+		e.relieve(p)
+	}
+}
+
+// relieve makes room in a pool that somebody waits for. Places near the source are given back by what only waits for targets that lag
+// behind. For the others, first goes what is only kept in case it is useful: what earlier
 // processes left, and spools that no upload needs while copies run. Then targets lose blobs that wait for nothing else.
 //
 // Waiting is the rule: when all stores are slow, the source waits for them. A target is made to lose something only when it is
 // what the others wait for; see [shortage.excess].
 func (e *Engine) relieve(p *pool) {
 	if p.short() <= 0 {
+		return
+	}
+	if p == &e.near {
+		e.withdraw()
 		return
 	}
 	for p == &e.disk && p.short() > 0 {
@@ -22,17 +35,22 @@ func (e *Engine) relieve(p *pool) {
 		}
 		p.put(n)
 	}
+	now := time.Now()
+	if p.short() <= 0 || p.relieving || now.Sub(p.looked) < e.breath()/10 {
+		return // what ends below asks again, and the watch does
+	}
+	p.looked = now
+	p.relieving = true
+	defer func() { p.relieving = false }()
 	for _, f := range e.flights {
 		if p.short() > 0 && f.pool == p && f.stage == whole && f.onlyCopies() {
 			e.ground(f, false)
 		}
 	}
-	if p.short() <= 0 || p.relieving {
-		return // what ends below asks again
+	if p.short() <= 0 {
+		return
 	}
-	p.relieving = true
-	defer func() { p.relieving = false }()
-	s := &shortage{e: e, p: p, now: time.Now()}
+	s := &shortage{e: e, p: p, now: now, ranked: map[int][]*leg{}}
 	s.look()
 	for s.excess() {
 		l := s.victim()
@@ -46,6 +64,47 @@ func (e *Engine) relieve(p *pool) {
 		if hung {
 			e.strike(t, err)
 		}
+	}
+}
+
+// withdraw gives places near the source back as long as a target could work more: by blobs that only wait for targets that have enough to
+// do. So who lags behind holds back nobody, but when all have enough to do the source waits.
+func (e *Engine) withdraw() {
+	if !slices.ContainsFunc(e.targets, func(t *target) bool { return t.tripped == nil && !t.idle.IsZero() }) {
+		return
+	}
+	now := time.Now()
+	for f := range e.nearby {
+		if e.near.short() <= 0 {
+			return
+		}
+		if e.far(f, now) {
+			e.away(f)
+		}
+	}
+}
+
+// far says whether a flight waits for nothing but targets that have enough to do, or do not get on.
+func (e *Engine) far(f *flight, now time.Time) bool {
+	if f.fetching {
+		return false
+	}
+	if now.Sub(f.parked) >= e.breath() {
+		return true
+	}
+	for _, l := range f.legs {
+		if l.state != ended && l.lead == nil && !e.targets[l.target].idle.IsZero() {
+			return false
+		}
+	}
+	return true
+}
+
+// away gives a flight's place near the source back.
+func (e *Engine) away(f *flight) {
+	if e.nearby[f] {
+		delete(e.nearby, f)
+		e.near.put(1)
 	}
 }
 
@@ -68,6 +127,8 @@ type shortage struct {
 	last int     // the target that keeps most
 	base int64   // what the idle target that keeps least of all does; nobody's is as little
 	goal int64   // by how much last may be ahead of base in keeping
+
+	ranked map[int][]*leg // by target: what it may lose, the next one last
 }
 
 // held is what a flight takes of the pool, if it has waited for targets for a breath.
@@ -148,25 +209,44 @@ func (s *shortage) excess() bool {
 // victim chooses the leg to give up: of the target that keeps most, the one whose end frees most surely, and has cost least. nil:
 // none, it is time to wait.
 func (s *shortage) victim() *leg {
-	var best *leg
-	var rank [3]int64
-	for _, f := range s.e.flights {
-		l := f.legs[s.last]
-		if l == nil || l.state == ended || l.lead != nil || s.held(f) == 0 {
-			continue
-		}
-		r := [3]int64{int64(f.pending), 0, f.parked.UnixNano()}
-		if l.state == running {
-			if s.now.Sub(f.parked) < s.e.opt.Grace {
-				continue // it may be about to end
-			}
-			r[1] = 1
-		}
-		if best == nil || slices.Compare(r[:], rank[:]) < 0 {
-			best, rank = l, r
+	legs, ok := s.ranked[s.last]
+	if !ok {
+		legs = s.rank(s.last)
+	}
+	for len(legs) > 0 {
+		l := legs[len(legs)-1]
+		legs = legs[:len(legs)-1]
+		if s.ranked[s.last] = legs; l.state != ended {
+			return l
 		}
 	}
-	return best
+	return nil
+}
+
+// rank lists what a target may lose, the first to go last.
+func (s *shortage) rank(target int) (legs []*leg) {
+	for _, f := range s.e.flights {
+		l := f.legs[target]
+		if l == nil || l.state == ended || l.lead != nil || s.held(f) == 0 || l.state == running && s.now.Sub(f.parked) < s.e.opt.Grace {
+			continue // one that runs may be about to end
+		}
+		legs = append(legs, l)
+	}
+	slices.SortFunc(legs, func(a, b *leg) int {
+		return cmp.Or(cmp.Compare(b.f.pending, a.f.pending), compareBool(b.state == running, a.state == running), b.f.parked.Compare(a.f.parked))
+	})
+	s.ranked[target] = legs
+	return legs
+}
+
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return 1
+	}
+	return -1
 }
 
 // breath is how long a target must be idle before others lose something for it, so that the end of one upload just before that of

@@ -15,13 +15,28 @@ import (
 // most is how long a target may need for all of them, 0 is for ever. It fails if the spool is ever larger than it may be.
 func flood(t *testing.T, e *Engine, o *origin, n, size int, need Set, most time.Duration) (done, behind, other [maxTargets]int) {
 	t.Helper()
+	limits := map[int]time.Duration{}
+	if most > 0 {
+		need.Each(func(i int) { limits[i] = most })
+	}
+	return floods(t, e, o, n, size, func(int) Set { return need }, limits)
+}
+
+// floods is flood with targets for each blob, and most for each target.
+func floods(t *testing.T, e *Engine, o *origin, n, size int, need func(int) Set, most map[int]time.Duration) (done, behind, other [maxTargets]int) {
+	t.Helper()
 	start := time.Now()
+	var wants [maxTargets]int
+	for i := range n {
+		set := need(i)
+		set.Each(func(target int) { wants[target]++ })
+	}
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	for i := range n {
 		data, blob := made(t, uint64(i+1000), size)
 		o.add(data, blob)
-		ch, err := e.Ensure(t.Context(), blob, need, Set{})
+		ch, err := e.Ensure(t.Context(), blob, need(i), Set{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -34,9 +49,9 @@ func flood(t *testing.T, e *Engine, o *origin, n, size int, need Set, most time.
 				switch {
 				case r.Err == nil:
 					done[r.Target]++
-					if done[r.Target] == n {
+					if done[r.Target] == wants[r.Target] {
 						t.Logf("target %d has all after %s", r.Target, time.Since(start))
-						if d := time.Since(start); most > 0 && d > most {
+						if d, limit := time.Since(start), most[r.Target]; limit > 0 && d > limit {
 							t.Errorf("target %d needed %s", r.Target, d)
 						}
 					}

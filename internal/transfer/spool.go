@@ -8,7 +8,7 @@ import (
 	"sync"
 )
 
-// smallBlob is the largest blob that is kept in memory.
+// smallBlob is the largest blob that may be kept in memory.
 const smallBlob = 1 << 20
 
 // spool holds one blob while it arrives and until every target has it. One goroutine fills it; any number read.
@@ -16,9 +16,11 @@ const smallBlob = 1 << 20
 // The last byte counts as arrived only when the digest has matched: so nobody can send the whole of something wrong.
 type spool struct {
 	size int64
-	file *os.File // nil: in memory
+	path string // of its file; "": in memory
 
 	mu      sync.RWMutex
+	file    *os.File // open while somebody fills it or sends it: many thousands may wait
+	users   int      // who do so
 	buf     []byte
 	arrived int64 // bytes that may be read
 	over    bool  // nothing changes any more
@@ -29,12 +31,12 @@ type spool struct {
 
 // fill puts the next bytes in. They may be read when show was called.
 func (s *spool) fill(b []byte, off int64) error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	if s.file != nil {
 		_, err := s.file.WriteAt(b, off)
 		return err
 	}
-	s.mu.RLock()
-	defer s.mu.RUnlock()
 	if s.buf == nil {
 		return os.ErrClosed
 	}
@@ -71,8 +73,41 @@ func (s *spool) fail(err error) {
 		s.buf = nil
 		s.wake()
 	}
+	s.close()
+}
+
+// close closes the file, if it is open; a read that is under way ends first. The lock is held.
+func (s *spool) close() {
 	if s.file != nil {
-		s.file.Close() // a read that is under way ends first
+		s.file.Close()
+		s.file = nil
+	}
+}
+
+// enter opens the spool for somebody who sends it.
+func (s *spool) enter() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.err != nil:
+		return s.err
+	case s.path != "" && s.file == nil:
+		file, err := os.Open(s.path)
+		if err != nil {
+			return fmt.Errorf("%w: %w", errSpool, err)
+		}
+		s.file = file
+	}
+	s.users++
+	return nil
+}
+
+// leave ends what enter began, or the filling.
+func (s *spool) leave() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.users--; s.users <= 0 {
+		s.close()
 	}
 }
 
@@ -116,23 +151,22 @@ func (s *spool) wait(ctx context.Context, n int64) error {
 
 // readAt reads what is there already.
 func (s *spool) readAt(p []byte, off int64) (int, error) {
-	if s.file != nil {
-		n, err := s.file.ReadAt(p, off)
-		if err != nil {
-			s.mu.RLock()
-			defer s.mu.RUnlock()
-			if s.err != nil {
-				return n, s.err // the file was closed under us
-			}
-		}
-		return n, err
-	}
 	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if s.err != nil {
-		return 0, s.err
+	file, buf, err := s.file, s.buf, s.err
+	s.mu.RUnlock() // who fills it must not wait for a disk that reads
+	switch {
+	case err != nil:
+		return 0, err
+	case s.path == "":
+		return copy(p, buf[off:]), nil
+	case file == nil:
+		return 0, os.ErrClosed // by a sender that has ended
 	}
-	return copy(p, s.buf[off:]), nil
+	n, err := file.ReadAt(p, off)
+	if cause := s.failure(); err != nil && cause != nil {
+		return n, cause // the file was closed under us
+	}
+	return n, err
 }
 
 // content is a spool as one upload sees it: it ends with the upload's context, and notes what the upload does.

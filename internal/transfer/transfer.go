@@ -42,12 +42,15 @@ type Options struct {
 	Dir string
 	// SpoolBytes bounds what lies in the spool; default 20 GiB. A blob larger than this cannot be brought anywhere.
 	SpoolBytes int64
-	// MemoryBytes bounds the blobs of at most 1 MiB, which are kept in memory; default 64 MiB.
+	// MemoryBytes bounds what is kept in memory, which are blobs of at most 1 MiB; default 64 MiB. When it is used up, they lie in the
+	// spool like the others.
 	MemoryBytes int64
 
 	Parallel         int // downloads at once; default 16
 	UploadsPerTarget int // uploads and copies at once to one target; default 8
-	Open             int // blobs in work in all, the waiting ones included; default 16 × Parallel
+	// Open bounds the blobs in work in all; default 16 384, each with some kilobytes of memory beside its content. Of these 16 × Parallel
+	// may be on their way from the source or to targets that keep up; the others wait for who lags behind.
+	Open int
 
 	// CopyWithinGroup sends a blob once to each group, which copies it further.
 	CopyWithinGroup bool
@@ -107,7 +110,7 @@ var (
 	ErrCorrupt = errors.New("the source's bytes do not match the digest")
 	// ErrSource: the source could not be read to its end; it may next time.
 	ErrSource = errors.New("the source cannot be read")
-	// ErrBehind: the target was slower than others which needed the space of the spool. The next pass repairs it.
+	// ErrBehind: the target was slower than others, and what waited for it had used up the spool. The next pass repairs it.
 	ErrBehind = errors.New("the target fell behind the others")
 	// ErrTripped: the target failed too often in a row, and is left alone until [Engine.Reset].
 	ErrTripped = errors.New("the target is put aside")

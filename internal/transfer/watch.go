@@ -42,9 +42,7 @@ func (e *Engine) round(now time.Time) {
 			}
 		}
 	}
-	for _, p := range []*pool{&e.open, &e.disk, &e.memory} {
-		e.relieve(p)
-	}
+	e.relieveAll()
 }
 
 // copyRate is the slowest copy inside a provider that is waited for, in bytes a second.

@@ -71,9 +71,7 @@ func (e *Engine) begin(l *leg) {
 			e.settle(l, j, o)
 		}
 		e.dispatch(t)
-		e.relieve(&e.open)
-		e.relieve(&e.disk)
-		e.relieve(&e.memory)
+		e.relieveAll()
 	})
 }
 
@@ -183,6 +181,10 @@ func (j *job) look() outcome { return j.existing(AlreadyThere, nil) }
 
 // send uploads the blob.
 func (j *job) send() outcome {
+	if err := j.spool.enter(); err != nil {
+		return outcome{err: err}
+	}
+	defer j.spool.leave()
 	c := &content{ctx: j.ctx, spool: j.spool, sha256: j.f.sha256, pulse: j.pulse}
 	j.t.requests.Add(1)
 	a, err := j.t.Bucket.Put(j.ctx, j.f.key, c, store.BlobHeader, j.version)
