@@ -21,10 +21,10 @@ func (r *Run) Apply(ctx context.Context) (*Report, error) {
 		return r.report(nil), nil
 	}
 	r.examine(ctx)
+	defer r.lease.release(ctx) // also of what was taken before it failed in another place
 	if err := r.takeLease(ctx); err != nil {
 		return nil, err
 	}
-	defer r.lease.release(ctx)
 	r.lease.keep(ctx, stop)
 	r.log.add(Entry{Action: Begin}, nil)
 
@@ -166,27 +166,42 @@ const (
 	flushPause = time.Second
 )
 
-// flush writes the inventories, and returns which could not be written, and why.
+// flush writes the inventories, and returns which could not be written, and why. Stores have the time of [Options.StoreTimeout]; those that
+// get nothing more are not waited for.
 func (r *Run) flush(ctx context.Context) map[int]error {
+	limit, cancel := context.WithTimeoutCause(ctx, r.opt.StoreTimeout, errLate)
+	defer cancel()
 	pause := flushPause
 	for try := 1; ; try++ {
-		lost := map[int]error{}
-		for i, err := range r.fleet.Ledger.Flush(ctx) {
-			if err != nil && r.fleet.Ledger.Fault(i) == nil && r.aside.err(i) == nil {
-				lost[i] = err
-			}
-		}
-		if len(lost) == 0 || try == flushTries || ctx.Err() != nil {
+		lost := r.flushOnce(limit)
+		if len(lost) == 0 || try == flushTries || rest(limit, pause) != nil {
 			for i, err := range lost {
 				r.aside.add(i, err)
 			}
 			return lost
 		}
-		if rest(ctx, pause) != nil {
-			return lost
-		}
 		pause *= 2
 	}
+}
+
+func (r *Run) flushOnce(ctx context.Context) map[int]error {
+	var mu sync.Mutex
+	var work sync.WaitGroup
+	lost := map[int]error{}
+	for i := range r.fleet.Stores {
+		if r.fleet.Ledger.Fault(i) != nil || r.aside.err(i) != nil {
+			continue
+		}
+		work.Go(func() {
+			if err := r.fleet.Ledger.FlushStore(ctx, i); err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				lost[i] = err
+			}
+		})
+	}
+	work.Wait()
+	return lost
 }
 
 // Progress says where the run stands. It may be called at any time.

@@ -63,31 +63,47 @@ func newLease(b store.Bucket, name, who, plan string, ttl time.Duration) *lease 
 
 // acquire takes the lease, perhaps that of a dead run. [ErrHeld] when its holder lives.
 func (l *lease) acquire(ctx context.Context) error {
-	l.note.Since = l.now().UTC()
+	version, err := l.await(ctx)
+	if err != nil {
+		return err
+	}
+	return l.claim(ctx, version)
+}
+
+// claim takes the lease that await found free. When somebody was faster it is as if await had just begun.
+func (l *lease) claim(ctx context.Context, version string) error {
+	for {
+		err := l.write(ctx, version)
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, store.ErrExists) && !errors.Is(err, store.ErrConflict) {
+			return fmt.Errorf("write lease: %w", err)
+		}
+		if version, err = l.await(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// await returns when nobody holds the lease, with the version that may be written over. [ErrHeld] when its holder lives.
+func (l *lease) await(ctx context.Context) (string, error) {
 	watched, since := "", time.Time{}
 	for {
 		at := l.now()
 		held, version, err := l.read(ctx)
 		switch {
 		case err != nil:
-			return fmt.Errorf("read lease: %w", err)
+			return "", fmt.Errorf("read lease: %w", err)
 		case version == "", version == watched && at.Sub(since) >= l.ttl:
-			err := l.write(ctx, version)
-			if err == nil {
-				return nil
-			}
-			if !errors.Is(err, store.ErrExists) && !errors.Is(err, store.ErrConflict) {
-				return fmt.Errorf("write lease: %w", err)
-			}
-			watched = ""
-			continue
+			return version, nil
 		case watched == "":
 			watched, since = version, at
 		case version != watched:
-			return fmt.Errorf("%w: %s, since %s, renewed %s", ErrHeld, held.describe(), held.Since.Format(time.RFC3339), held.Renewed.Format(time.RFC3339))
+			return "", fmt.Errorf("%w: %s, since %s, renewed %s", ErrHeld, held.describe(), held.Since.Format(time.RFC3339), held.Renewed.Format(time.RFC3339))
 		}
 		if err := rest(ctx, max(l.ttl/10, 10*time.Millisecond)); err != nil {
-			return err
+			return "", err
 		}
 	}
 }
@@ -120,6 +136,9 @@ func (l *lease) read(ctx context.Context) (n note, version string, err error) {
 // write writes the lease over a version; "": there is none.
 func (l *lease) write(ctx context.Context, version string) error {
 	begun := l.now()
+	if l.note.Since.IsZero() {
+		l.note.Since = begun.UTC()
+	}
 	l.note.Renewed, l.note.Expires = begun.UTC(), begun.Add(l.ttl).UTC()
 	text, err := json.Marshal(l.note)
 	if err != nil {

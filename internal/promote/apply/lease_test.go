@@ -124,6 +124,65 @@ func TestLeases(t *testing.T) {
 	}
 }
 
+// TestLeasesOfDeadRun: a run that was killed held its lease in three places. The next one waits for one TTL, and then holds it in all of them.
+func TestLeasesOfDeadRun(t *testing.T) {
+	buckets := []store.Bucket{fileBucket(t), fileBucket(t), fileBucket(t)}
+	var next []*lease
+	for _, b := range buckets {
+		if err := leaseOf(b, "dead").acquire(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		next = append(next, leaseOf(b, "next"))
+	}
+	l := leases{log: slog.New(slog.DiscardHandler)}
+	begun := time.Now()
+	if err := l.take(t.Context(), next); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(begun); took < ttl || took >= 2*ttl {
+		t.Errorf("it waited %s; a dead run is to be waited for once, for %s", took, ttl)
+	}
+	for _, one := range next {
+		if err := one.check(); err != nil {
+			t.Errorf("what was taken first has expired: %v", err)
+		}
+	}
+	l.release(t.Context())
+}
+
+// held is a bucket where somebody is always faster.
+type held struct{ store.Bucket }
+
+func (b held) Put(ctx context.Context, key string, c store.Content, h store.Header, version string) (store.Attrs, error) {
+	if strings.HasPrefix(key, LeasePrefix) {
+		return store.Attrs{}, ErrHeld
+	}
+	return b.Bucket.Put(ctx, key, c, h, version)
+}
+
+// TestLeaseNotLeft: a run that does not get the lease everywhere gives back what it got.
+func TestLeaseNotLeft(t *testing.T) {
+	w, tree := release(t)
+	_, err := w.apply(t.Context(), w.plan(tree), func(o *Options) {
+		o.Wrap = func(b store.Bucket) store.Bucket {
+			if strings.Contains(b.String(), w.stores[1]) {
+				return held{b}
+			}
+			return b
+		}
+	})
+	if !errors.Is(err, ErrHeld) {
+		t.Fatalf("it ran beside another one: %v", err)
+	}
+	first, err := store.Open(t.Context(), "file://"+w.stores[0], store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, version, err := newLease(first, "default", "", "", ttl).read(t.Context()); err != nil || version != "" {
+		t.Errorf("the lease in the first store was left: %v", err)
+	}
+}
+
 type readOnly struct{ store.Bucket }
 
 func (readOnly) Put(context.Context, string, store.Content, store.Header, string) (store.Attrs, error) {

@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,19 +21,31 @@ type leases struct {
 	work   sync.WaitGroup
 }
 
-// take acquires the lease wherever it can be, at least in one place.
+// take acquires the lease wherever it can be, at least in one place. A dead run is waited for in all places at once, and nothing is
+// written before it is over: what was taken early would have expired. What was taken has to be released also after an error.
 func (l *leases) take(ctx context.Context, each []*lease) error {
-	var errs []error
-	for _, one := range each {
-		err := one.acquire(ctx)
-		switch {
+	free, errs := make([]string, len(each)), make([]error, len(each))
+	var watch sync.WaitGroup
+	for i, one := range each {
+		watch.Go(func() { free[i], errs[i] = one.await(ctx) })
+	}
+	watch.Wait()
+	for _, err := range errs {
+		if errors.Is(err, ErrHeld) || ctx.Err() != nil {
+			return cmp.Or(context.Cause(ctx), err)
+		}
+	}
+	for i, one := range each {
+		if errs[i] == nil {
+			errs[i] = one.claim(ctx, free[i])
+		}
+		switch err := errs[i]; {
 		case err == nil:
 			l.all = append(l.all, one)
 		case errors.Is(err, ErrHeld), ctx.Err() != nil:
 			return err
 		default:
 			l.log.Warn("no lease", "bucket", one.bucket.String(), "error", err)
-			errs = append(errs, err)
 		}
 	}
 	if len(l.all) == 0 {
