@@ -1,7 +1,9 @@
 package promote
 
 import (
+	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -229,12 +231,14 @@ func (w *world) wholeIn(t testing.TB, all []entry, prod []int, shops []*shop.Sho
 	}
 }
 
+var errOther = errors.New("it is another one")
+
 // check looks at one digest at one destination.
 func (w *world) check(a, staging *api, e entry, d destination) (map[string]int64, error) {
 	repo := w.repository(e, d)
 	for _, tag := range e.tags {
 		if got, err := a.digest(repo, tag); got != e.digest {
-			return nil, fmt.Errorf("%s%s:%s is %q, want %s, %v", a.base, repo, tag, got, e.digest, err)
+			return nil, fmt.Errorf("%s%s:%s is %q, want %s: %w", a.base, repo, tag, got, e.digest, cmp.Or(err, errOther))
 		}
 	}
 	blobs, err := a.closure(repo, e.digest)
@@ -256,7 +260,7 @@ func (w *world) check(a, staging *api, e entry, d destination) (map[string]int64
 			err = a.includes(repo, got, staging, from, want)
 		}
 		if err != nil || tag != about && got != want || got == "" {
-			return nil, fmt.Errorf("%s%s:%s of %s is %q, staging has %s, %v", a.base, repo, tag, e.tags, got, want, err)
+			return nil, fmt.Errorf("%s%s:%s of %s is %q, staging has %s: %w", a.base, repo, tag, e.tags, got, want, cmp.Or(err, errOther))
 		}
 		more, err := a.closure(repo, got)
 		if err != nil {
