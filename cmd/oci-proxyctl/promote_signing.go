@@ -107,9 +107,8 @@ func (s *signing) hooks(a *app, opt *apply.Options) error {
 	}
 	if signer != nil {
 		// Also when the image was there before: no tag without a signature.
-		opt.Placed = func(ctx context.Context, p *promote.Promotion, _ []string) error {
-			_, err := signOne(ctx, regs, signer, p.Canonical, p.Digest)
-			return err
+		opt.Placed = func(ctx context.Context, p *promote.Promotion, _ []string) (bool, error) {
+			return signOne(ctx, regs, signer, p.Canonical, p.Digest)
 		}
 	}
 	return nil

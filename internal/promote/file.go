@@ -180,6 +180,9 @@ func (p *Promotion) check() error {
 			if !oci.ValidTag(tag.Name) {
 				return fmt.Errorf("%q is no tag", tag.Name)
 			}
+			if tag.Merge && !MergedTag(tag.Name) {
+				return fmt.Errorf("the tag %s cannot be merged", tag.Name)
+			}
 		}
 	}
 	return nil

@@ -17,7 +17,7 @@ var byText = cmp.Comparer(func(a, b oci.Digest) bool { return a == b })
 func TestFile(t *testing.T) {
 	want := []*Promotion{
 		{Project: "p", Image: "one", Digest: dig("a"), From: "st.io/a/one", To: []Target{
-			{Destination: "eu.io/p", Repository: "eu.io/p/one", Copy: true, Tags: []Tag{{Name: "v1"}, {Name: "v2", Was: dig("b")}, {Name: "v3", Was: dig("c"), Merge: true}}},
+			{Destination: "eu.io/p", Repository: "eu.io/p/one", Copy: true, Tags: []Tag{{Name: "v1"}, {Name: "v2", Was: dig("b")}, {Name: strings.Replace(dig("a").String(), ":", "-", 1) + ".sig", Was: dig("c"), Merge: true}}},
 			{Destination: "us.io/p", Repository: "us.io/p/one"},
 		}},
 		{Image: "two", Digest: dig("b"), From: "[::1]:5000/two", To: []Target{{Destination: "eu.io", Repository: "eu.io/two", Copy: true}}},
@@ -87,6 +87,7 @@ func TestFileRefuses(t *testing.T) {
 		head + `{"digest": "` + d + `", "from": "a.io/../x", "to": [{"repository": "a.io/y"}]}` + tail,
 		head + `{"digest": "` + d + `", "from": "a.io/x", "to": [{"repository": "evil/y"}]}` + tail,
 		head + `{"digest": "` + d + `", "from": "a.io/x", "to": [{"repository": "b.io/y", "tags": [{"name": "../z"}]}]}` + tail,
+		head + `{"digest": "` + d + `", "from": "a.io/x", "to": [{"repository": "b.io/y", "tags": [{"name": "v1", "merge": true}]}]}` + tail,
 		head + `{"digest": "sha256:ab", "from": "a.io/x", "to": [{"repository": "b.io/y"}]}` + tail,
 	} {
 		if err := readAll(text); err == nil {

@@ -123,7 +123,7 @@ func (m *maker) compare(ctx context.Context, s *site, i *manifest.Image, n int, 
 			s.present[n].has = true
 		case got.IsZero():
 			out.tags = append(out.tags, Tag{Name: t.Name})
-		case referrersTag(t.Name):
+		case MergedTag(t.Name):
 			out.tags = append(out.tags, Tag{Name: t.Name, Was: got, Merge: true})
 		case m.mayMove(s.repository, i.Name, t.Name):
 			out.tags = append(out.tags, Tag{Name: t.Name, Was: got})
@@ -146,7 +146,8 @@ func (m *maker) mayMove(repository, image, tag string) bool {
 // fallback is the shape of tags that list what refers to a digest (distribution-spec, "Referrers Tag Schema") and of cosign's.
 var fallback = regexp.MustCompile(`^sha(256-[0-9a-f]{64}|512-[0-9a-f]{128})(\.[a-z]+)?$`)
 
-func referrersTag(name string) bool {
+// MergedTag says whether a tag lists what refers to a digest: it is added to, and never moved.
+func MergedTag(name string) bool {
 	return len(name) > 70 && name[0] == 's' && fallback.MatchString(name)
 }
 

@@ -333,9 +333,9 @@ func TestHooks(t *testing.T) {
 	w2, tree := release(t)
 	w2.must(w2.plan(tree), Failed, func(o *Options) {
 		o.Parallel = 1
-		o.Placed = func(_ context.Context, p *promote.Promotion, to []string) error {
+		o.Placed = func(_ context.Context, p *promote.Promotion, to []string) (bool, error) {
 			placed = append(placed, to...)
-			return errors.New("no key")
+			return false, errors.New("no key")
 		}
 	})
 	if len(placed) != 6 || w2.hosts[0].has("prod/one:v1") != "" {

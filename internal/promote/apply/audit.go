@@ -23,6 +23,7 @@ const (
 	Manifest Action = "manifest" // a manifest was pushed by digest
 	SetTag   Action = "tag"      // a tag was set
 	Merge    Action = "merge"    // a list of what refers to a digest was added to
+	Signed   Action = "sign"     // an image got a signature
 	End      Action = "end"      // of a run
 )
 

@@ -76,7 +76,11 @@ func (it *item) copy(ctx context.Context) bool {
 		for _, s := range it.living() {
 			to = append(to, s.Repository)
 		}
-		if err := it.run.opt.Placed(ctx, it.Promotion, to); err != nil {
+		signed, err := it.run.opt.Placed(ctx, it.Promotion, to)
+		if signed || err != nil {
+			it.run.log.add(Entry{Action: Signed, Repository: it.Canonical, Digest: it.Digest}, err)
+		}
+		if err != nil {
 			it.failAll(ctx, promote.Policy, it.From, err)
 		}
 	}
@@ -176,7 +180,7 @@ func (it *item) compare(ctx context.Context, s *site) {
 			return
 		case found == it.Digest: // by a run before this one, which had done all else before it
 			it.run.tally.inPlace(1)
-		case t.Merge, found == t.Was:
+		case t.Merge, found == t.Was, promote.MergedTag(t.Name):
 			keep = append(keep, t)
 		default:
 			it.moved(s, t, found)

@@ -22,6 +22,11 @@ const mergeTries = 5
 // merge makes a tag of the kind "sha256-…" tell of what m tells of, and of what it told before. A list of referrers becomes the union of both,
 // where the registry has no API that lists them itself.
 func (it *item) merge(ctx context.Context, s *site, tag string, m *registry.Manifest) (wrote bool, err error) {
+	done, err := it.run.turns.take(ctx, s.Repository+":"+tag) // another image of this run may be about the same
+	if err != nil {
+		return false, err
+	}
+	defer done()
 	subject, err := oci.ParseDigest(strings.Replace(tag, "-", ":", 1))
 	if len(m.Children()) == 0 && m.MediaType != ocispec.MediaTypeImageIndex || err != nil {
 		return it.signature(ctx, s, tag, m)
@@ -88,18 +93,15 @@ func (it *item) signature(ctx context.Context, s *site, tag string, m *registry.
 	return wrote, fmt.Errorf("tag %s: it changes all the time", tag)
 }
 
-// config sends the config of a list that was made here; nil: there is none.
+// config sends the config of a list that was made here; nil: there is none. It goes to no store: their inventories do not have it, so
+// proxies send readers to the registry for it, until the next mirror pass brings it like any other blob.
 func (it *item) config(ctx context.Context, s *site, raw []byte) error {
 	if raw == nil {
 		return nil
 	}
-	if err := it.run.may(ctx); err != nil {
-		return err
-	}
 	d, err := oci.ParseDigest(digest.FromBytes(raw).String())
 	if err == nil {
-		err = s.host.reg.PushBlob(ctx, s.repo, d, int64(len(raw)), bytes.NewReader(raw))
-		s.host.errs.note(err)
+		err = s.host.push(ctx, s.repo, d, int64(len(raw)), bytes.NewReader(raw))
 	}
 	return err
 }
@@ -113,6 +115,11 @@ func (it *item) beside(ctx context.Context, s *site, tag string, m *registry.Man
 	if err != nil || found == m.Digest {
 		return err
 	}
+	done, err := it.run.turns.take(ctx, s.Repository+":"+tag)
+	if err != nil {
+		return err
+	}
+	defer done()
 	_, err = it.signature(ctx, s, tag, m)
 	return err
 }

@@ -42,8 +42,9 @@ type Options struct {
 	// Before is asked before anything of an image is written; an error keeps it from being promoted ([promote.Policy]). nil permits all.
 	Before func(ctx context.Context, p *promote.Promotion) error
 	// Placed is called when an image is in its destinations by digest and has no tags yet: this is where it is signed. to are
-	// the repositories. What it writes is its own affair. An error keeps the image from being tagged ([promote.Policy]).
-	Placed func(ctx context.Context, p *promote.Promotion, to []string) error
+	// the repositories. signed says that it wrote a signature, in the canonical repository. An error keeps the image from being tagged
+	// ([promote.Policy]).
+	Placed func(ctx context.Context, p *promote.Promotion, to []string) (signed bool, err error)
 
 	// Wrap is that of fleet.Options.
 	Wrap   func(store.Bucket) store.Bucket

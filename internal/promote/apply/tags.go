@@ -103,33 +103,46 @@ var errOther = errors.New("the tag is something else")
 
 // set sets one tag. It looks at it immediately before, asks the registry not to replace one where it can, and reads it back.
 func (it *item) set(ctx context.Context, s *site, t promote.Tag) (wrote bool, err error) {
-	root := it.closure.Root()
 	if t.Merge {
-		if wrote, err = it.merge(ctx, s, t.Name, root); errors.Is(err, errOther) {
-			f := it.failure(promote.TagMoved, s.Repository, 1, err)
-			f.Tag = t.Name
-			it.run.tally.fail(f)
-		}
-		return wrote, err
+		return it.add(ctx, s, t)
 	}
+	root := it.closure.Root()
 	found, err := it.resolve(ctx, s, t.Name)
 	switch {
 	case err != nil:
 		return false, err
 	case found == it.Digest:
 		return false, nil
+	case found != t.Was && promote.MergedTag(t.Name): // as when the image was signed since
+		return it.add(ctx, s, t)
 	case found != t.Was:
 		it.moved(s, t, found)
 		return false, errOther
 	}
 	err = it.write(ctx, s, SetTag, t.Name, found, root)
 	if errors.Is(err, registry.ErrExists) {
-		if found, e := it.resolve(ctx, s, t.Name); e == nil && found != it.Digest {
+		switch found, e := it.resolve(ctx, s, t.Name); {
+		case e != nil:
+		case found == it.Digest:
+			return false, nil
+		case promote.MergedTag(t.Name):
+			return it.add(ctx, s, t)
+		default:
 			it.moved(s, t, found)
 			return false, errOther
 		}
 	}
 	return err == nil, err
+}
+
+// add sets one tag that is added to.
+func (it *item) add(ctx context.Context, s *site, t promote.Tag) (wrote bool, err error) {
+	if wrote, err = it.merge(ctx, s, t.Name, it.closure.Root()); errors.Is(err, errOther) {
+		f := it.failure(promote.TagMoved, s.Repository, 1, err)
+		f.Tag = t.Name
+		it.run.tally.fail(f)
+	}
+	return wrote, err
 }
 
 // write puts a manifest under a tag that is was, and reads it back. What failed and happened all the same counts as done.

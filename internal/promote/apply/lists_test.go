@@ -1,0 +1,105 @@
+package apply
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"ociproxy/internal/promote"
+	"ociproxy/internal/registry"
+)
+
+// TestListFails: no tag of an image is set where the list of what refers to it could not be, and the next run brings both.
+func TestListFails(t *testing.T) {
+	for _, which := range []string{"", ".sig"} {
+		w, tree := release(t)
+		list := registry.FallbackTag(digestOf(t, w.source.has("st/one:v1"))) + which
+		w.hosts[0].spoilt(func(rw http.ResponseWriter, r *http.Request) bool {
+			if r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/prod/one/manifests/"+list) {
+				rw.WriteHeader(http.StatusForbidden)
+				return true
+			}
+			return false
+		})
+		r := w.must(w.plan(tree), Partial)
+		if got := w.hosts[0].has("prod/one:v1"); got != "" || r.Code() != 32|4 {
+			t.Errorf("%s could not be set, the tag is %q: %v", list, got, r.Failures)
+		}
+		if w.hosts[0].has("prod/nested/one:v1") == "" {
+			t.Error("another destination was held back")
+		}
+		w.hosts[0].spoilt(nil)
+		w.must(w.plan(tree), Done)
+		w.finished(tree)
+		if w.hosts[0].has("prod/one:"+list) == "" {
+			t.Errorf("%s is missing", list)
+		}
+	}
+}
+
+// TestListAppears: a tag of the kind "sha256-…" that the manifests name came into being since the plan, as when the image was signed by
+// this very run. It is added to.
+func TestListAppears(t *testing.T) {
+	for _, fresh := range []bool{true, false} {
+		w := newWorld(t, 1, 1)
+		one := w.image("st/one", "v1", nil, "one")
+		list := registry.FallbackTag(digestOf(t, one.Digest.String())) + ".sig"
+		ours := w.image("st/one", list, nil, "ours")
+		theirs := w.image("st/one", "", nil, "theirs")
+		raw := w.source.manifests["st/one@"+theirs.Digest.String()]
+		tree := w.tree(fmt.Sprintf("- {name: one, dmap: {%q: [%s]}}\n", ours.Digest, list), w.hosts[0].name+"/prod")
+		appear := func() {
+			for _, text := range []string{"theirs", `{"of":["theirs"]}`} {
+				w.send(w.hosts[0], http.MethodPost, "/v2/prod/one/blobs/uploads/?digest="+sum([]byte(text)), "application/octet-stream", text)
+			}
+			w.send(w.hosts[0], http.MethodPut, "/v2/prod/one/manifests/"+list, theirs.MediaType, string(raw))
+		}
+		w.lax = true // what somebody else put there is in no store
+		plan := w.plan(tree)
+		if !fresh {
+			appear()
+		}
+		r := w.must(plan, Done, func(o *Options) {
+			o.Fresh = fresh
+			o.Placed = func(context.Context, *promote.Promotion, []string) (bool, error) {
+				if fresh {
+					appear()
+				}
+				return false, nil
+			}
+		})
+		got := w.hosts[0].manifests["prod/one:"+list]
+		for _, text := range []string{"ours", "theirs"} {
+			if !bytes.Contains(got, []byte(sum([]byte(text)))) {
+				t.Errorf("fresh %v: the signature %q is missing: %v %s", fresh, text, r.Failures, got)
+			}
+		}
+	}
+}
+
+// TestAuditSigned: that an image was signed is a write.
+func TestAuditSigned(t *testing.T) {
+	w, tree := release(t)
+	var log bytes.Buffer
+	w.must(w.plan(tree), Done, func(o *Options) {
+		o.Audit = &log
+		o.Placed = func(_ context.Context, p *promote.Promotion, _ []string) (bool, error) { return p.Image == "one", nil }
+	})
+	var signed []Entry
+	for line := range strings.Lines(log.String()) {
+		var e Entry
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			t.Fatal(err)
+		}
+		if e.Action == Signed {
+			signed = append(signed, e)
+		}
+	}
+	if len(signed) != 1 || signed[0].Repository != w.hosts[0].name+"/prod/one" || signed[0].Digest.String() != w.source.has("st/one:v1") {
+		t.Errorf("the audit log says of signatures: %+v", signed)
+	}
+}
