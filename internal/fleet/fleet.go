@@ -220,6 +220,7 @@ func (f *Fleet) Begin() {
 	for _, s := range f.Stores {
 		s.examination.again()
 	}
+	f.Ledger.Begin()
 	if f.engine != nil {
 		f.engine.Reset()
 	}

@@ -30,7 +30,8 @@ type WriterOptions struct {
 	Store string // id of the store whose inventory this is; required
 	// TempDir is for segments on their way; "" is the system's.
 	TempDir string
-	// Attempts bounds how often a change is tried when others interfere or the bucket fails; default 10.
+	// Attempts bounds how often a change is tried when others interfere; default 10. A bucket that fails three times in a row ends it
+	// earlier: it has tried each request several times itself.
 	Attempts int
 	// Now tells the time; default [time.Now].
 	Now func() time.Time
@@ -142,24 +143,30 @@ var errNothing = errors.New("nothing to do")
 // changeTime bounds one change. A segment that is in no head is removed after days: by then its writer has given up.
 const changeTime = 12 * time.Hour
 
+// maxFailures in a row that are not the doing of other writers end a change.
+const maxFailures = 3
+
 // change applies e to the head, again and again until it is the one who swapped it.
 func (w *Writer) change(ctx context.Context, e edit) (*Head, error) {
 	ctx, cancel := context.WithTimeout(ctx, changeTime)
 	defer cancel()
 	var tried *Head // the head that the last attempt started from; its outcome is unknown
 	var last error
-	for attempt := range w.opt.Attempts {
-		if attempt > 0 {
-			if err := pause(ctx, attempt); err != nil {
+	attempts, failures := 0, 0
+	for attempts < w.opt.Attempts && failures < maxFailures {
+		if attempts > 0 {
+			if err := pause(ctx, attempts); err != nil {
 				return nil, errors.Join(err, last)
 			}
 		}
+		attempts++
 		h, version, err := w.current(ctx, e.replaces())
 		if err != nil {
 			if errors.Is(err, ErrForeign) || errors.Is(err, ErrHead) {
 				return nil, err // trying again does not help
 			}
 			last = err
+			failures++
 			continue
 		}
 		if tried != nil && e.done(tried, h) {
@@ -176,8 +183,11 @@ func (w *Writer) change(ctx context.Context, e edit) (*Head, error) {
 		}
 		// Even a conflict may be one with an earlier try of ours, made again below the bucket's interface.
 		tried, last = h, err
+		if failures++; errors.Is(err, ErrConflict) || errors.Is(err, ErrExists) {
+			failures = 0
+		}
 	}
-	return nil, fmt.Errorf("write inventory of %s: gave up after %d attempts: %w", w.opt.Store, w.opt.Attempts, last)
+	return nil, fmt.Errorf("write inventory of %s: gave up after %d attempts: %w", w.opt.Store, attempts, last)
 }
 
 // attempt swaps the head once.

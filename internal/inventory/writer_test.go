@@ -212,6 +212,70 @@ func tidy(t *testing.T, b *inventorytest.Bucket) {
 	}
 }
 
+// TestWriterGivesUp: a bucket that fails for good is asked three times for what does not succeed, not ten; other writers' changes in
+// between are not counted.
+func TestWriterGivesUp(t *testing.T) {
+	for name, tt := range map[string]struct {
+		fails func(op inventorytest.Op, key string) bool
+		puts  int
+	}{
+		"segments": {func(op inventorytest.Op, key string) bool { return op == inventorytest.Put }, 3},
+		"the head": {func(op inventorytest.Op, key string) bool {
+			return op == inventorytest.Put && key == inventory.HeadName
+		}, 4},
+		"reading": {func(op inventorytest.Op, key string) bool { return op == inventorytest.Get }, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				puts, gets := 0, 0
+				b := &inventorytest.Bucket{Inject: func(op inventorytest.Op, key string) inventorytest.Fault {
+					switch op {
+					case inventorytest.Put:
+						puts++
+					case inventorytest.Get:
+						gets++
+					}
+					if tt.fails(op, key) {
+						return inventorytest.Failed
+					}
+					return inventorytest.None
+				}}
+				w := inventory.NewWriter(b, inventory.WriterOptions{Store: store, TempDir: t.TempDir()})
+				if _, err := w.Apply(t.Context(), blob(1)); !errors.Is(err, inventorytest.ErrFault) {
+					t.Errorf("error %v", err)
+				}
+				if puts != tt.puts || gets > 3 {
+					t.Errorf("%d puts, %d gets", puts, gets)
+				}
+			})
+		})
+	}
+	t.Run("conflicts", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			b := &inventorytest.Bucket{}
+			other := inventory.NewWriter(b, inventory.WriterOptions{Store: store, TempDir: t.TempDir()})
+			others, meddling := 0, false
+			b.Inject = func(op inventorytest.Op, key string) inventorytest.Fault {
+				if op == inventorytest.Put && key == inventory.HeadName && !meddling && others < 8 {
+					meddling = true
+					others++
+					if _, err := other.Apply(t.Context(), blob(100+others)); err != nil {
+						t.Error(err)
+					}
+					meddling = false
+				}
+				return inventorytest.None
+			}
+			if _, err := inventory.NewWriter(b, inventory.WriterOptions{Store: store, TempDir: t.TempDir()}).Apply(t.Context(), blob(1)); err != nil {
+				t.Error(err)
+			}
+			if others != 8 {
+				t.Errorf("%d changes by others", others)
+			}
+		})
+	})
+}
+
 // TestWriterCrash kills the writer at every operation, and lets another one begin with the interrupted step.
 func TestWriterCrash(t *testing.T) {
 	for _, fault := range []inventorytest.Fault{inventorytest.Failed, inventorytest.Persisted} {
@@ -290,7 +354,11 @@ func writeAtOnce(t *testing.T, seed uint64) {
 				if rng.IntN(3) == 0 { // and some that everybody adds, so that segments are alike
 					batch = []inventory.Record{blob(rng.IntN(4))}
 				}
-				if _, err := w.Apply(t.Context(), batch...); err != nil {
+				_, err := w.Apply(t.Context(), batch...)
+				for again := 0; errors.Is(err, inventorytest.ErrFault) && again < 5; again++ {
+					_, err = w.Apply(t.Context(), batch...)
+				}
+				if err != nil {
 					t.Errorf("writer %d: %v", i, err)
 					return
 				}

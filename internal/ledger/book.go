@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -29,6 +30,7 @@ type book struct {
 	timer    *time.Timer // that starts it; nil: none
 	retry    time.Time   // not before this, after a failure
 	failed   error       // the failure
+	fails    int         // writes in a row that failed
 	dropped  uint64      // generation in which images were dropped last, as known here
 	swapped  time.Time   // when this ledger wrote the head last; zero: not yet
 	written  time.Time   // when the head that Open read was written; zero: there was none
@@ -62,9 +64,34 @@ func (b *book) unlock() { <-b.turn }
 // maxPending bounds the notes of one store that wait, in multiples of FlushRecords.
 const maxPending = 32
 
+// maxFails writes in a row that failed, each after some tries, put a store aside until [Ledger.Begin].
+const maxFails = 2
+
+// ErrAside says that an inventory could not be written and is not tried again in this pass.
+var ErrAside = errors.New("the inventory could not be written, the next pass tries again")
+
+// aside is why nothing more is written for a store; nil: it may be. The ledger's lock is held.
+func (b *book) aside() error {
+	if b.fails < maxFails {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", ErrAside, b.failed)
+}
+
+// Begin begins a pass: stores that were put aside are tried again.
+func (l *Ledger) Begin() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, b := range l.books {
+		b.fails = 0
+		l.schedule(b)
+	}
+}
+
 // Add takes note that store i holds blobs, and has images whole. It counts at once; it is durable after the next flush, which happens
 // by itself by count and by time. Notes that could not be written wait for the next one; when too many wait, Add waits too, unless
-// the last try has just failed. An error says that these records were not taken.
+// the last try has just failed. A store for which that happened twice in a row takes nothing more in this pass: the error wraps [ErrAside].
+// An error says that these records were not taken.
 //
 // A blob must be durable in the store before it is noted; all blobs of an image before the image is.
 func (l *Ledger) Add(ctx context.Context, i int, records ...inventory.Record) error {
@@ -82,6 +109,9 @@ func (l *Ledger) Add(ctx context.Context, i int, records ...inventory.Record) er
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if err := b.aside(); err != nil {
+		return err
+	}
 	for len(b.pending)+b.writing >= maxPending*l.opt.FlushRecords {
 		if time.Now().Before(b.retry) { // who waits here for one store, keeps others from theirs
 			return fmt.Errorf("too many notes wait to be written: %w", b.failed)
@@ -119,7 +149,7 @@ func (l *Ledger) class(k inventory.Kind) *index {
 // schedule sees to it that what is pending gets written. The lock is held.
 func (l *Ledger) schedule(b *book) {
 	switch {
-	case l.closed || b.flushing || len(b.pending) == 0:
+	case l.closed || b.flushing || len(b.pending) == 0 || b.fails >= maxFails:
 	case len(b.pending) >= l.opt.FlushRecords && !time.Now().Before(b.retry):
 		l.start(b)
 	case b.timer == nil:
@@ -150,7 +180,7 @@ func (l *Ledger) start(b *book) {
 }
 
 // Flush makes everything durable that was added before. The errors are by store, nil for those that have nothing left to write; what
-// could not be written stays noted, and is tried again. A store with a fault has that as its error.
+// could not be written stays noted, and is tried again once, and in the next pass. A store with a fault has that as its error.
 func (l *Ledger) Flush(ctx context.Context) []error {
 	return l.forAll(func(b *book) error { return l.flush(ctx, b) })
 }
@@ -189,6 +219,10 @@ func (l *Ledger) flush(ctx context.Context, b *book) error {
 // write writes what is pending; with rewrite, also when nothing is. It is the caller's turn.
 func (l *Ledger) write(ctx context.Context, b *book, rewrite bool) error {
 	l.mu.Lock()
+	if err := b.aside(); err != nil {
+		l.mu.Unlock()
+		return err
+	}
 	batch := b.pending
 	b.pending, b.writing = nil, len(batch)
 	l.mu.Unlock()
@@ -200,12 +234,15 @@ func (l *Ledger) write(ctx context.Context, b *book, rewrite bool) error {
 	defer l.mu.Unlock()
 	b.writing = 0
 	if err != nil {
+		if ctx.Err() == nil { // else it says nothing about the store
+			b.fails++
+		}
 		b.pending = append(batch, b.pending...)
 		b.retry, b.failed = time.Now().Add(l.opt.FlushEvery), fmt.Errorf("store %s: %w", b.name, err)
 		l.schedule(b)
 		return b.failed
 	}
-	b.retry, b.failed, b.swapped = time.Time{}, nil, time.Now()
+	b.retry, b.failed, b.fails, b.swapped = time.Time{}, nil, 0, time.Now()
 	l.lost(b, h)
 	return nil
 }

@@ -172,7 +172,12 @@ func TestStoreFails(t *testing.T) {
 		if err := l.Add(t.Context(), 0, blob(299)); !errors.Is(err, errFault) {
 			t.Errorf("more notes than may wait: error %v", err)
 		}
-		a.take()
+		if err := l.Add(t.Context(), 0, blob(299)); !errors.Is(err, ErrAside) {
+			t.Errorf("failed twice: error %v", err)
+		}
+		if n := count(a.take(), "put"); n != 2*2 { // two writes of two attempts
+			t.Errorf("%d attempts to put", n)
+		}
 		for range 9 {
 			if err := l.Add(t.Context(), 0, blob(299)); !errors.Is(err, errFault) {
 				t.Errorf("too many notes, just after a failure: error %v", err)
@@ -188,9 +193,15 @@ func TestStoreFails(t *testing.T) {
 		same(t, "the good one", want, ask(books(t, Options{}, a, b), 1))
 		same(t, "the other, here", want, ask(l, 0))
 		a.set(nil)
+		a.take()
+		<-time.After(2 * time.Minute)
+		if lines := a.take(); len(lines) != 0 {
+			t.Errorf("tries again in the same pass: %q", lines)
+		}
+		l.Begin()
 		<-time.After(2 * time.Minute)
 		synctest.Wait()
-		same(t, "the other, after a while", want, ask(books(t, Options{}, a, b), 0))
+		same(t, "the other, in the next pass", want, ask(books(t, Options{}, a, b), 0))
 	})
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"ociproxy/internal/fleet"
 	"ociproxy/internal/inventory"
+	"ociproxy/internal/ledger"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/registry"
 	"ociproxy/internal/transfer"
@@ -232,22 +233,27 @@ func (p *filler) tell(ctx context.Context, b transfer.Blob, r fleet.Result) {
 // fault writes down why a blob did not get into a store. When the store as a whole is at fault it is left alone from then on, and said
 // once.
 func (p *filler) fault(b transfer.Blob, r fleet.Result) {
-	whole := errors.Is(r.Err, fleet.ErrUnready) || errors.Is(r.Err, transfer.ErrTripped)
-	if whole {
-		p.mu.Lock()
-		said := p.out.Has(r.Target)
-		p.out.Add(r.Target)
-		p.mu.Unlock()
-		if said {
-			return
-		}
-		p.stores[r.Target].blame(r.Err)
+	whole := errors.Is(r.Err, fleet.ErrUnready) || errors.Is(r.Err, transfer.ErrTripped) || errors.Is(r.Err, ledger.ErrAside)
+	if whole && !p.leave(r.Target, r.Err) {
+		return
 	}
 	problem := Problem{Class: classOf(r.Err, StoreFailed), Store: p.fleet.Stores[r.Target].Name(), Error: r.Err.Error()}
 	if !whole {
 		problem.Repository, problem.Reference = b.Repository, b.Digest.String()
 	}
 	p.notes.problem(problem)
+}
+
+// leave leaves a store alone for the rest of the pass. It is false when that was done, and said, already.
+func (p *filler) leave(i int, err error) bool {
+	p.mu.Lock()
+	said := p.out.Has(i)
+	p.out.Add(i)
+	p.mu.Unlock()
+	if !said {
+		p.stores[i].blame(err)
+	}
+	return !said
 }
 
 func (t *tally) blame(err error) {
@@ -316,7 +322,7 @@ func (p *filler) whole(i int, n *node) bool {
 		return true
 	}
 	err := l.Add(p.ctx, i, inventory.Record{Digest: n.digest, Size: n.size, Kind: inventory.Image})
-	if err != nil {
+	if err != nil && (!errors.Is(err, ledger.ErrAside) || p.leave(i, err)) {
 		p.notes.problem(Problem{Class: StoreInventory, Store: p.fleet.Stores[i].Name(), Error: fmt.Sprintf("record image %s: %v", n.digest, err)})
 	}
 	return err == nil

@@ -99,7 +99,7 @@ func (c *collector) finished(n *node) {
 		}
 	}
 	for _, b := range n.blobs {
-		add(Blob{b.Digest, b.Size})
+		add(b)
 	}
 	c.mu.Lock()
 	for _, child := range n.children {

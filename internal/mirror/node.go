@@ -27,14 +27,14 @@ type node struct {
 	waiting []*node // indexes that have it; guarded by graph.mu
 
 	mu       sync.Mutex
-	blobs    []registry.Descriptor // that stores should have
-	children []oci.Digest          // manifests
+	blobs    []Blob       // that stores should have
+	children []oci.Digest // manifests
 }
 
 func (n *node) addBlob(b registry.Descriptor) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.blobs = append(n.blobs, b)
+	n.blobs = append(n.blobs, Blob{b.Digest, b.Size}) // not its annotations: many thousand manifests may wait
 }
 
 func (n *node) addChild(d oci.Digest) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ociproxy/internal/fleet"
+	"ociproxy/internal/ledger"
 )
 
 // Options of a [Pass].
@@ -100,8 +101,7 @@ func (p *Pass) close(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, finishing)
 	defer cancel()
 	for i, err := range finish(ctx) {
-		if err != nil && p.fleet.Ledger.Fault(i) == nil {
-			p.filler.stores[i].blame(err)
+		if err != nil && p.fleet.Ledger.Fault(i) == nil && (p.filler.leave(i, err) || !errors.Is(err, ledger.ErrAside)) {
 			p.filler.notes.problem(Problem{Class: StoreInventory, Store: p.fleet.Stores[i].Name(), Error: fmt.Sprintf("write the inventory: %v", err)})
 		}
 	}

@@ -38,7 +38,7 @@ type visitor interface {
 const (
 	maxDepth = 16      // indexes in indexes, referrers of referrers
 	maxBelow = 100_000 // manifests
-	maxOpen  = 2000    // listed manifests that wait for blobs, at once
+	maxOpen  = 20_000  // listed manifests that wait for blobs, at once: more than there may be blobs on their way, or one slow store would end the walk
 )
 
 // denied is why content is left out that the config denies.
