@@ -32,6 +32,7 @@ func TestScripts(t *testing.T) {
 			"exits":    exits,
 			"hold":     hold,
 			"images":   pushed,
+			"keypair":  keypair,
 			"left":     left,
 			"publish":  publish,
 			"push":     push,

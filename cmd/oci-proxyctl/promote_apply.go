@@ -237,9 +237,9 @@ func (a *app) apply(ctx context.Context, plan *apply.Plan, access *promoteFlags,
 		return nil, err
 	}
 	if f.audit != "" {
-		log, err := os.OpenFile(f.audit, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+		log, err := openAudit(f.audit)
 		if err != nil {
-			return nil, fmt.Errorf("open audit log: %w", err)
+			return nil, err
 		}
 		defer log.Close()
 		opt.Audit = log
@@ -258,6 +258,15 @@ func (a *app) apply(ctx context.Context, plan *apply.Plan, access *promoteFlags,
 		return nil, cli.Fail("wait for it; one that was killed keeps the lease no longer than --lease-ttl", "%w", err)
 	}
 	return report, err
+}
+
+// openAudit opens an audit log, at its end.
+func openAudit(name string) (*os.File, error) {
+	log, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("open audit log: %w", err)
+	}
+	return log, nil
 }
 
 // appliedPlan is the JSON document of promote run; that of promote apply is its report alone.

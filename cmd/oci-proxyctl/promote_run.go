@@ -32,7 +32,7 @@ code is that of promote plan.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			err := a.runPromoteRun(cmd.Context(), args[0], confirm, &p, &f)
 			if confirm {
-				err = a.thenSign(cmd.Context(), args[0], &p, &f.signing, err)
+				err = a.thenSign(cmd.Context(), args[0], &p, &f, err)
 			}
 			return err
 		},

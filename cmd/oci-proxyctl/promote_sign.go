@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -15,6 +17,7 @@ import (
 	"ociproxy/internal/manifest"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/promote"
+	"ociproxy/internal/promote/apply"
 	"ociproxy/internal/promote/sign"
 	"ociproxy/internal/registry"
 )
@@ -49,7 +52,7 @@ services are not supported.
 			}
 			regs := access.open()
 			defer regs.Close()
-			sum := signAll(cmd.Context(), tree, regs, signer, true)
+			sum := signAll(cmd.Context(), tree, regs, signer, &signed{exact: true})
 			if a.format == cli.JSON {
 				err = cli.WriteJSON(a.stdout, sum)
 			} else {
@@ -64,8 +67,9 @@ services are not supported.
 	return cmd
 }
 
-// thenSign ends a run: what earlier runs left without a signature gets one.
-func (a *app) thenSign(ctx context.Context, dir string, p *promoteFlags, s *signing, err error) error {
+// thenSign ends a run: what earlier runs left without a signature gets one, but for what the policy has just refused.
+func (a *app) thenSign(ctx context.Context, dir string, p *promoteFlags, f *applyFlags, err error) error {
+	s := &f.signing
 	done, coded := errors.AsType[*cli.Error](err)
 	if s.key == "" || p.since != "" || err != nil && !(coded && done.Shown) {
 		return err
@@ -80,7 +84,19 @@ func (a *app) thenSign(ctx context.Context, dir string, p *promoteFlags, s *sign
 	}
 	regs := promote.NewRegistries(p.access(nil))
 	defer regs.Close()
-	sum := signAll(ctx, tree, regs, signer, false)
+	work := &signed{skip: s.refused.has}
+	if f.audit != "" {
+		log, e := openAudit(f.audit)
+		if e != nil {
+			return e
+		}
+		defer log.Close()
+		who := cmp.Or(f.who, whoami())
+		work.log = func(repository string, d oci.Digest) error {
+			return apply.Entry{Time: time.Now().UTC(), Who: who, Action: apply.Signed, Repository: repository, Digest: d, Result: "ok"}.Append(log)
+		}
+	}
+	sum := signAll(ctx, tree, regs, signer, work)
 	if sum.Signed > 0 || len(sum.Failures) > 0 {
 		fmt.Fprintln(a.stderr, sum)
 	}
@@ -96,6 +112,10 @@ type signed struct {
 	Signed   int64    `json:"signed"` // of them, those that lacked our signature
 	Absent   int64    `json:"absent"` // that are not there yet
 	Failures []string `json:"failures"`
+
+	exact bool                           // ask for each image's signatures
+	skip  func(oci.Digest) bool          // not to be signed; nil: none
+	log   func(string, oci.Digest) error // is told of new ones, by repository, one at a time; nil: nobody is
 
 	mu    sync.Mutex
 	cause error
@@ -120,9 +140,12 @@ func (s *signed) err() error {
 	return cli.Fail("the same command goes on from there", "sign: %s failed: %w", plural(int64(len(s.Failures)), "image or repository"), s.cause)
 }
 
-func (s *signed) add(made bool, err error) {
+func (s *signed) add(full string, d oci.Digest, made bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if made && err == nil && s.log != nil {
+		err = s.log(full, d)
+	}
 	switch {
 	case err != nil:
 		s.cause = err
@@ -134,11 +157,10 @@ func (s *signed) add(made bool, err error) {
 	s.Images++
 }
 
-// signAll signs what is in its canonical repository and lacks our signature. exact asks for each image's signatures. Otherwise
-// the repository's list of tags must do where it can: an image with tags got its signature before them, so that only images
+// signAll signs what is in its canonical repository and lacks our signature, and adds to sum. Unless sum is exact the repository's list of tags must do where it can: an image with tags got its signature before them, so that only images
 // without any signature, and those without tags, are asked for.
-func signAll(ctx context.Context, tree *manifest.Tree, regs *promote.Registries, signer *sign.Signer, exact bool) *signed {
-	sum := &signed{Failures: []string{}}
+func signAll(ctx context.Context, tree *manifest.Tree, regs *promote.Registries, signer *sign.Signer, sum *signed) *signed {
+	sum.Failures = []string{}
 	var g errgroup.Group
 	g.SetLimit(8) // repositories; the registries bound the requests
 	for p, i := range tree.Images() {
@@ -146,7 +168,7 @@ func signAll(ctx context.Context, tree *manifest.Tree, regs *promote.Registries,
 			break
 		}
 		g.Go(func() error {
-			sum.repository(ctx, regs, signer, p.Destinations[0].Repository(i.Name), i, exact)
+			sum.repository(ctx, regs, signer, p.Destinations[0].Repository(i.Name), i)
 			return nil
 		})
 	}
@@ -157,13 +179,13 @@ func signAll(ctx context.Context, tree *manifest.Tree, regs *promote.Registries,
 	return sum
 }
 
-func (s *signed) repository(ctx context.Context, regs *promote.Registries, signer *sign.Signer, full string, i *manifest.Image, exact bool) {
+func (s *signed) repository(ctx context.Context, regs *promote.Registries, signer *sign.Signer, full string, i *manifest.Image) {
 	list, err := regs.List(ctx, full)
 	if errors.Is(err, registry.ErrNotFound) {
 		list, err = new(registry.Listing), nil
 	}
 	if err != nil {
-		s.add(false, err)
+		s.add(full, oci.Digest{}, false, err)
 		return
 	}
 	has := func(tag string) bool {
@@ -175,15 +197,19 @@ func (s *signed) repository(ctx context.Context, regs *promote.Registries, signe
 		if ctx.Err() != nil {
 			return
 		}
-		if !exact && len(d.Tags) > 0 && has(sign.SignatureTag(d.Digest)) {
-			s.add(false, nil)
+		if s.skip != nil && s.skip(d.Digest) {
+			continue
+		}
+		if !s.exact && len(d.Tags) > 0 && has(sign.SignatureTag(d.Digest)) {
+			s.add(full, d.Digest, false, nil)
 			continue
 		}
 		switch there, err := inPlace(ctx, regs, full, list, d.Digest); {
 		case err != nil:
-			s.add(false, err)
+			s.add(full, d.Digest, false, err)
 		case there:
-			s.add(signOne(ctx, regs, signer, full, d.Digest))
+			made, err := signOne(ctx, regs, signer, full, d.Digest)
+			s.add(full, d.Digest, made, err)
 		default:
 			s.mu.Lock()
 			s.Absent++

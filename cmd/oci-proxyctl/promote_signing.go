@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -24,6 +25,29 @@ type signing struct {
 	rename string
 	mode   sign.Mode
 	keys   []string
+
+	refused refused
+}
+
+// refused are the images that the policy kept from being promoted: nothing of them is signed, wherever else they may lie.
+type refused struct {
+	mu  sync.Mutex
+	set map[oci.Digest]bool
+}
+
+func (r *refused) add(d oci.Digest) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.set == nil {
+		r.set = map[oci.Digest]bool{}
+	}
+	r.set[d] = true
+}
+
+func (r *refused) has(d oci.Digest) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.set[d]
 }
 
 // keyFlags are those of the key that signs.
@@ -102,7 +126,11 @@ func (s *signing) hooks(a *app, opt *apply.Options) error {
 			if err != nil {
 				return err
 			}
-			return policy.Check(ctx, reg, name, p.Digest)
+			err = policy.Check(ctx, reg, name, p.Digest)
+			if err != nil {
+				s.refused.add(p.Digest)
+			}
+			return err
 		}
 	}
 	if signer != nil {

@@ -30,7 +30,7 @@ const (
 // Entry is one line of the audit log. Fields are only added.
 type Entry struct {
 	Time       time.Time  `json:"time"`
-	Run        string     `json:"run"` // of this process
+	Run        string     `json:"run,omitempty"` // of this process
 	Who        string     `json:"who,omitempty"`
 	Plan       string     `json:"plan,omitempty"` // its SHA-256
 	Action     Action     `json:"action"`
@@ -65,13 +65,21 @@ func (j *journal) add(e Entry, err error) {
 	case e.Result == "":
 		e.Result = "ok"
 	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if err := e.Append(j.w); err != nil {
+		j.stop(err)
+	}
+}
+
+// Append writes the entry as a line.
+func (e Entry) Append(w io.Writer) error {
 	line, err := json.Marshal(e)
 	if err == nil {
-		j.mu.Lock()
-		_, err = j.w.Write(append(line, '\n'))
-		j.mu.Unlock()
+		_, err = w.Write(append(line, '\n'))
 	}
 	if err != nil {
-		j.stop(fmt.Errorf("write audit log: %w", err))
+		return fmt.Errorf("write audit log: %w", err)
 	}
+	return nil
 }
