@@ -16,7 +16,9 @@ import (
 )
 
 // Build builds oci-proxy into dir and returns its path.
-func Build(ctx context.Context, dir string) (string, error) { return BuildCommand(ctx, dir, "oci-proxy") }
+func Build(ctx context.Context, dir string) (string, error) {
+	return BuildCommand(ctx, dir, "oci-proxy")
+}
 
 // BuildCommand builds one of the programs into dir and returns its path.
 func BuildCommand(ctx context.Context, dir, name string) (string, error) {
