@@ -131,6 +131,35 @@ func TestTrip(t *testing.T) {
 	})
 }
 
+// TestTripByBlobs: a bucket that answers, but takes no blob, is left alone too; one that takes some is not.
+func TestTripByBlobs(t *testing.T) {
+	busy := errors.New("500 internal error")
+	for name, every := range map[string]int{"all fail": 0, "one in five is taken": 5} {
+		bubble(t, name, func(t *testing.T) {
+			o, heaps := newOrigin(), three()
+			e := engine(t, o, Options{}, heaps...)
+			failed := 0
+			for i := range 25 {
+				heaps[2].fault = faults("put", -1, false, busy)
+				if every > 0 && i%every == 0 {
+					heaps[2].fault = nil
+				}
+				got := ensure(t, e, o.add(made(t, uint64(i), 1000)), all3, Set{})
+				if errors.Is(got[2].Err, busy) && !errors.Is(got[2].Err, ErrTripped) {
+					failed++
+				}
+			}
+			want := 4 // the fifth puts it aside, and has that as its error or its own
+			if every > 0 {
+				want = 20
+			}
+			if failed < want || failed > want+1 || (e.Stats().Targets[2].TrippedBy != nil) != (every == 0) {
+				t.Errorf("%d blobs failed, %v", failed, e.Stats().Targets[2].TrippedBy)
+			}
+		})
+	}
+}
+
 // TestThere: what lies under the key already is not trusted by its name.
 func TestThere(t *testing.T) {
 	for _, weak := range []bool{false, true} {

@@ -114,6 +114,9 @@ func (e *Engine) settle(l *leg, j *job, o outcome) {
 			return
 		}
 		e.again(l, o.err)
+		if l.state == ended && !wide(o.err) { // after all its tries: when that happens to one blob after the other, it is the bucket
+			e.strike(t, o.err)
+		}
 	}
 }
 

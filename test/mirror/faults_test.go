@@ -185,6 +185,42 @@ func TestSlowFaults(t *testing.T) {
 	}
 }
 
+// TestSlowDeadStore: a store that fails all writes of a kind, for good, with all the tries that buckets and inventories make, is given up
+// for the pass within minutes; the other one gets everything, and the next pass fills this one too.
+func TestSlowDeadStore(t *testing.T) {
+	parts.Slow(t)
+	p := small
+	p.Images, p.Big = 40, nil
+	s := newScene(t, p)
+	at := s.servers.Gates[0]
+	writes := func(r *http.Request) bool { return r.Method == http.MethodPut || r.Method == http.MethodPost }
+	for name, match := range map[string]func(r *http.Request) bool{
+		"everything": writes,
+		"blobs": func(r *http.Request) bool {
+			return writes(r) && blobPath(r) && !strings.HasSuffix(r.URL.Path, shop.EmptyObject)
+		},
+		"inventories": func(r *http.Request) bool { return writes(r) && strings.Contains(r.URL.Path, "/inventory/") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := s.world(t, nil)
+			at.Spoil(gate.Nth(1, 1<<30, match, gate.Fault{Status: 500, After: -1}))
+			first := w.mirror(t)
+			t.Logf("%d requests failed; %v", at.Strikes(), first.Took)
+			at.Spoil(nil)
+			if first.Code != 5 || first.Took > 5*time.Minute {
+				t.Errorf("pass without the store: %v", first)
+			}
+			healthy := *w
+			healthy.shops = w.shops[1:]
+			healthy.oracle(t, w.source.Blobs)
+			if second := w.mirror(t); second.Code != 0 {
+				t.Errorf("pass with it: %v", second)
+			}
+			w.oracle(t, w.source.Blobs)
+		})
+	}
+}
+
 // TestSlowStorm: a registry that says 429 to most requests for a while is asked less, and the pass completes.
 func TestSlowStorm(t *testing.T) {
 	parts.Slow(t)
