@@ -163,7 +163,7 @@ func (r *rebuild) span(ctx context.Context, s span, missing func(oci.Digest) err
 			return err
 		}
 	}
-	for ; more; d, size, more = next() {
+	for ; more; d, _, more = next() {
 		if err := missing(d); err != nil {
 			return err
 		}

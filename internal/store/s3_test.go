@@ -101,7 +101,7 @@ func TestNoAnswer(t *testing.T) {
 	if _, err := b.Head(t.Context(), "key"); err == nil || !strings.Contains(err.Error(), "no answer: ") || strings.Contains(err.Error(), "status 0") {
 		t.Error(err)
 	}
-	silent, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it only listens
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

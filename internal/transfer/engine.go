@@ -150,8 +150,8 @@ func (e *Engine) board(ctx context.Context, b Blob, w *watcher, need, have Set) 
 	admitted := false
 	defer func() {
 		if admitted {
-			e.release(&e.near, 1)
-			e.release(&e.open, 1)
+			e.release(&e.near)
+			e.release(&e.open)
 		}
 	}()
 	for {
@@ -176,7 +176,7 @@ func (e *Engine) board(ctx context.Context, b Blob, w *watcher, need, have Set) 
 				return err
 			}
 			if err := e.acquire(ctx, &e.near, 1, need); err != nil {
-				e.release(&e.open, 1)
+				e.release(&e.open)
 				return err
 			}
 			admitted = true

@@ -25,7 +25,7 @@ func (e *Engine) fetch(f *flight) {
 	if err == nil {
 		if err = e.acquire(f.ctx, &e.slots, 1, Set{}); err == nil {
 			err = e.download(f)
-			e.release(&e.slots, 1)
+			e.release(&e.slots)
 		}
 	}
 	e.mu.Lock()

@@ -83,11 +83,11 @@ func (e *Engine) acquire(ctx context.Context, p *pool, n int64, need Set) error 
 	return err
 }
 
-// release gives n back.
-func (e *Engine) release(p *pool, n int64) {
+// release gives one back.
+func (e *Engine) release(p *pool) {
 	e.mu.Lock()
 	defer e.unlock()
-	p.put(n)
+	p.put(1)
 }
 
 func (p *pool) put(n int64) {
