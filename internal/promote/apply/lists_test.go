@@ -103,3 +103,29 @@ func TestAuditSigned(t *testing.T) {
 		t.Errorf("the audit log says of signatures: %+v", signed)
 	}
 }
+
+// TestLate: what refers to an image and came after the image was promoted is promoted when manifests list it, and joins what is there.
+func TestLate(t *testing.T) {
+	w := newWorld(t, 1, 0)
+	one := w.image("st/one", "v1", nil, "one")
+	list := registry.FallbackTag(digestOf(t, one.Digest.String()))
+	w.image("st/one", list+".sig", nil, "early")
+	early := w.image("st/one", "", &one, "early referrer")
+	images := fmt.Sprintf("- {name: one, dmap: {%q: [v1]}}\n", one.Digest)
+	w.must(w.plan(w.tree(images, w.hosts[0].name+"/prod")), Done)
+
+	sig := w.image("st/one", list+".sig", nil, "late")
+	late := w.image("st/one", "", &one, "late referrer")
+	tree := w.tree(fmt.Sprintf("- {name: one, dmap: {%q: [v1], %q: [%s.sig], %q: []}}\n", one.Digest, sig.Digest, list, late.Digest), w.hosts[0].name+"/prod")
+	w.must(w.plan(tree), Done)
+	for tag, want := range map[string][]string{
+		list + ".sig": {sum([]byte("early")), sum([]byte("late"))},
+		list:          {early.Digest.String(), late.Digest.String()},
+	} {
+		for _, d := range want {
+			if got := w.hosts[0].manifests["prod/one:"+tag]; !bytes.Contains(got, []byte(d)) {
+				t.Errorf("%s lacks %s: %s", tag, d, got)
+			}
+		}
+	}
+}

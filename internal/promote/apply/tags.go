@@ -32,6 +32,9 @@ func (it *item) about(ctx context.Context, s *site) {
 		}
 	}
 	lists, err := it.lists()
+	if root := it.closure.Root(); err == nil && s.Copy && len(s.Tags) == 0 && root.Subject() != nil {
+		err = it.put(ctx, s, root) // registries take no list of what they lack
+	}
 	if err != nil {
 		it.fail(ctx, s, promote.Registry, err)
 		return
@@ -64,9 +67,12 @@ func (it *item) commit(ctx context.Context, s *site) {
 			r.tally.inPlace(1)
 			return
 		}
-		if err := it.put(ctx, s, it.closure.Root()); err != nil {
-			it.fail(ctx, s, promote.Registry, err)
-			return
+		root := it.closure.Root()
+		if root.Subject() == nil { // others are there already, for the lists that have them
+			if err := it.put(ctx, s, root); err != nil {
+				it.fail(ctx, s, promote.Registry, err)
+				return
+			}
 		}
 		r.tally.done(1)
 		return
