@@ -3,6 +3,7 @@ package apply
 import (
 	"context"
 	"errors"
+	"maps"
 	"sync"
 
 	"ociproxy/internal/mirror"
@@ -15,6 +16,7 @@ import (
 type listing struct {
 	once sync.Once
 	tags map[string][]registry.Tag
+	cut  bool // there may be more
 	err  error
 }
 
@@ -46,11 +48,20 @@ func (r *Run) close(ctx context.Context, from string, d oci.Digest) (*mirror.Clo
 	l.once.Do(func() {
 		var all *registry.Listing
 		if all, l.err = reg.List(ctx, repo); l.err == nil {
-			l.tags = mirror.About(all.Tags)
+			l.tags, l.cut = mirror.About(all.Tags), all.Truncated
 		}
 	})
 	if l.err != nil && !errors.Is(l.err, registry.ErrNotFound) { // an empty repository may have untagged manifests
 		return nil, l.err
 	}
-	return c.Closure(ctx, repo, d, l.tags)
+	tags := l.tags
+	if l.cut { // the image's own are asked for by name
+		key := registry.FallbackTag(d)
+		tags = maps.Clone(tags)
+		tags[key] = nil
+		for _, kind := range []string{"", ".sig", ".att", ".sbom"} {
+			tags[key] = append(tags[key], registry.Tag{Name: key + kind})
+		}
+	}
+	return c.Closure(ctx, repo, d, tags)
 }

@@ -129,3 +129,28 @@ func TestLate(t *testing.T) {
 		}
 	}
 }
+
+// TestListingCut: a registry that ends its list of tags after ten thousand may have signatures that it does not show.
+func TestListingCut(t *testing.T) {
+	w := newWorld(t, 1, 1)
+	one := w.image("st/one", "v1", nil, "one")
+	list := registry.FallbackTag(digestOf(t, one.Digest.String()))
+	w.image("st/one", list+".sig", nil, "signature")
+	tree := w.tree(fmt.Sprintf("- {name: one, dmap: {%q: [v1]}}\n", one.Digest), w.hosts[0].name+"/prod")
+	plan := w.plan(tree)
+	w.source.spoilt(func(rw http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasSuffix(r.URL.Path, "/tags/list") {
+			return false
+		}
+		tags := make([]string, 10_000)
+		for i := range tags {
+			tags[i] = fmt.Sprintf("t%d", i)
+		}
+		_ = json.NewEncoder(rw).Encode(map[string]any{"child": []string{}, "manifest": map[string]any{}, "tags": tags})
+		return true
+	})
+	w.must(plan, Done)
+	if w.hosts[0].has("prod/one:"+list+".sig") == "" {
+		t.Error("the signature is missing")
+	}
+}
