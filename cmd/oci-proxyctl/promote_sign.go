@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"ociproxy/internal/cli"
+	"ociproxy/internal/config"
 	"ociproxy/internal/manifest"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/promote"
@@ -82,7 +83,13 @@ func (a *app) thenSign(ctx context.Context, dir string, p *promoteFlags, f *appl
 	if e != nil {
 		return invalidManifests(e)
 	}
-	regs := promote.NewRegistries(p.access(nil))
+	var cfg *config.Config
+	if p.config != "" {
+		if cfg, e = a.load(p.config); e != nil {
+			return a.invalid(e)
+		}
+	}
+	regs := promote.NewRegistries(p.access(cfg)) // within the same rates
 	defer regs.Close()
 	work := &signed{skip: s.refused.has}
 	if f.audit != "" {
