@@ -234,6 +234,7 @@ func TestWriterGivesUp(t *testing.T) {
 						puts++
 					case inventorytest.Get:
 						gets++
+					default:
 					}
 					if tt.fails(op, key) {
 						return inventorytest.Failed
