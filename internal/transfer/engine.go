@@ -42,6 +42,7 @@ type target struct {
 	running map[*leg]bool
 	busy    int // workers; more than running when a leg was given up and its worker has not come back yet
 	fails   int // in a row, of those that concern the whole bucket
+	vain    int // tries in a row that failed
 	tripped error
 	moved   time.Time // last success
 	idle    time.Time // since when it could work more; zero: it is busy
@@ -200,7 +201,7 @@ func (e *Engine) Reset() {
 	e.mu.Lock()
 	defer e.unlock()
 	for _, t := range e.targets {
-		t.fails, t.tripped = 0, nil
+		t.fails, t.vain, t.tripped = 0, 0, nil
 	}
 }
 

@@ -62,8 +62,8 @@ type Options struct {
 	Grace time.Duration
 	// Tries bounds how often a source or a target is asked in vain for one blob; default 4.
 	Tries int
-	// Trip is how many failures in a row put a target aside: those of the kind that concerns a whole bucket, and blobs for which all tries
-	// failed; default 5.
+	// Trip is how many failures in a row put a target aside: those of the kind that concerns a whole bucket, and, of other kinds, as many as
+	// make all tries for this number of blobs; default 5.
 	Trip int
 
 	// Observe is told what happens; nil ignores it. It is called from several goroutines and must not block.

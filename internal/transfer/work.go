@@ -86,7 +86,7 @@ func (e *Engine) settle(l *leg, j *job, o outcome) {
 	}
 	switch {
 	case o.err == nil && !o.bytes:
-		t.fails, t.moved = 0, time.Now()
+		t.fails, t.vain, t.moved = 0, 0, time.Now()
 		e.finish(l, Result{How: o.how, Attrs: o.attrs})
 	case o.err == nil && j.step == send: // something wrong is in the way, or what was in the way is gone
 		l.version = o.version
@@ -113,15 +113,19 @@ func (e *Engine) settle(l *leg, j *job, o outcome) {
 			e.finish(l, Result{Err: o.err})
 			return
 		}
-		e.again(l, o.err)
-		if l.state == ended && !wide(o.err) { // after all its tries: when that happens to one blob after the other, it is the bucket
+		if t.vain++; t.vain >= e.opt.Trip*e.opt.Tries && !wide(o.err) { // of several blobs then: it is the bucket
+			t.fails = e.opt.Trip - 1
 			e.strike(t, o.err)
 		}
+		e.again(l, o.err)
 	}
 }
 
 // again tries a leg once more, if it has tries left.
 func (e *Engine) again(l *leg, cause error) {
+	if l.state == ended { // with its target
+		return
+	}
 	if l.tries++; l.tries >= e.opt.Tries {
 		e.finish(l, Result{Err: cause})
 		return
