@@ -84,7 +84,6 @@ var aims = map[string]float64{
 	"mirror.second_pass.blobs_copied": 0,
 	"mirror.rss":                      256,
 	"mirror.rss_300mib":               256,
-	"mirror.rss_6144mib":              256,
 	"promote.plan_1m.seconds":         3,
 	"promote.plan_1m.peak_mib":        400,
 }
