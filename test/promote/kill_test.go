@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -94,7 +95,13 @@ func TestKill(t *testing.T) {
 func TestSlowKill(t *testing.T) {
 	parts.Slow(t)
 	t.Parallel()
-	killing(t, steps(), 20)
+	takes := parts.OneIn(3)
+	each := slices.DeleteFunc(steps(), func(step) bool { return !takes() })
+	atRandom := 4
+	if parts.Exhaustive() {
+		atRandom = 20
+	}
+	killing(t, each, atRandom)
 }
 
 // killing lets each run find more to do than the one before, and kills it. What is visible is watched all the while; in the end one run

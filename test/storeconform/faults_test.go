@@ -184,7 +184,7 @@ func meetFaults(t *testing.T, open func(t *testing.T, transport http.RoundTrippe
 				}
 				requests = f.count.Load()
 			})
-			takes := parts.OneIn(3)
+			takes := parts.OneIn(6)
 			for _, kind := range faults {
 				for at := range requests {
 					if !takes() {

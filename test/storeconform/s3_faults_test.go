@@ -89,7 +89,7 @@ func TestSlowS3Storms(t *testing.T) {
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	t.Cleanup(transport.CloseIdleConnections)
-	takes := parts.OneIn(5)
+	takes := parts.OneIn(10)
 	small, large := noise(300_000), noise(20<<20)
 	for _, c := range []struct {
 		name  string
