@@ -17,18 +17,14 @@ import (
 	"ociproxy/test/source"
 )
 
-// TestKill kills the mirror a few times; TestSlowKill twenty times, fifty where tests are exhaustive.
+// TestKill kills the mirror a few times; TestSlowKill fifty times.
 func TestKill(t *testing.T) { killing(t, 6) }
 
 // TestSlowKill kills the mirror at random moments. At the end one pass completes everything, and nothing was read
 // twice without cause.
 func TestSlowKill(t *testing.T) {
 	parts.Slow(t)
-	kills := 20
-	if parts.Exhaustive() {
-		kills = 50
-	}
-	killing(t, kills)
+	killing(t, 50)
 }
 
 func killing(t *testing.T, kills int) {
