@@ -17,8 +17,8 @@ import (
 	"ociproxy/internal/config"
 	"ociproxy/internal/fleet"
 	"ociproxy/internal/inventory"
-	"ociproxy/internal/mirror"
 	"ociproxy/internal/oci"
+	"ociproxy/internal/walk"
 )
 
 // auditing is what the flags of audit say.
@@ -154,7 +154,7 @@ func (a *app) runAudit(ctx context.Context, f auditing, opt audit.Options) (err 
 	if !cfg.Mirror.Enabled() {
 		return cli.Usage("name the registry below mirror: source: in the config", "the config does not say what is mirrored")
 	}
-	source, err := mirror.NewSource(cfg, f.repositories)
+	source, err := walk.NewSource(cfg, f.repositories)
 	if err != nil {
 		return err
 	}
@@ -225,7 +225,7 @@ func records(fl *fleet.Fleet, i int) iter.Seq2[inventory.Record, error] {
 }
 
 // images are what a source has, as an audit sees them.
-func images(ctx context.Context, src *mirror.Source) iter.Seq2[audit.Image, error] {
+func images(ctx context.Context, src *walk.Source) iter.Seq2[audit.Image, error] {
 	return func(yield func(audit.Image, error) bool) {
 		for img, err := range src.Images(ctx) {
 			blobs := make([]audit.Blob, len(img.Blobs))

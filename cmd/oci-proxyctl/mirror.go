@@ -16,6 +16,7 @@ import (
 	"ociproxy/internal/fleet"
 	"ociproxy/internal/mirror"
 	"ociproxy/internal/oci"
+	"ociproxy/internal/walk"
 )
 
 // mirrorFlags are the flags of mirror.
@@ -148,13 +149,13 @@ func (a *app) mirrorConfig(file string) (*config.Config, error) {
 	return cfg, nil
 }
 
-func (a *app) mirrorSource(cfg *config.Config, f *mirrorFlags) (*mirror.Source, error) {
+func (a *app) mirrorSource(cfg *config.Config, f *mirrorFlags) (*walk.Source, error) {
 	for _, name := range f.repositories {
 		if !oci.ValidName(name) {
 			return nil, cli.Usage("as the source names it, below its prefix: team/app", "--repository %q is no repository", name)
 		}
 	}
-	src, err := mirror.NewSource(cfg, f.repositories)
+	src, err := walk.NewSource(cfg, f.repositories)
 	if err != nil {
 		return nil, cli.Fail("the stanza is mirror: in the config", "source %s: %w", cfg.Mirror.Source, err)
 	}
@@ -175,7 +176,7 @@ func (a *app) openStores(ctx context.Context, cfg *config.Config, opt fleet.Opti
 }
 
 // mirrorOnce makes one pass. fit and running may be nil.
-func (a *app) mirrorOnce(ctx context.Context, f *mirrorFlags, cfg *config.Config, src *mirror.Source, opt mirror.Options, fit *fleet.Fit, running func(*mirror.Pass)) (*mirror.Report, error) {
+func (a *app) mirrorOnce(ctx context.Context, f *mirrorFlags, cfg *config.Config, src *walk.Source, opt mirror.Options, fit *fleet.Fit, running func(*mirror.Pass)) (*mirror.Report, error) {
 	fl, err := a.openStores(ctx, cfg, fleet.Options{Only: f.stores, Source: src, Fit: fit})
 	if err != nil {
 		return nil, err

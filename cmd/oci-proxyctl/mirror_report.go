@@ -12,6 +12,7 @@ import (
 	"ociproxy/internal/config"
 	"ociproxy/internal/fleet"
 	"ociproxy/internal/mirror"
+	"ociproxy/internal/walk"
 )
 
 // writeMirrorReport shows what a pass did.
@@ -99,7 +100,7 @@ func writeProblems(w io.Writer, problems []mirror.Problem, errors map[mirror.Cla
 }
 
 // mirrorPlan shows what a pass would do.
-func (a *app) mirrorPlan(ctx context.Context, f *mirrorFlags, cfg *config.Config, src *mirror.Source, opt mirror.Options) error {
+func (a *app) mirrorPlan(ctx context.Context, f *mirrorFlags, cfg *config.Config, src *walk.Source, opt mirror.Options) error {
 	fl, err := a.openStores(ctx, cfg, fleet.Options{Only: f.stores})
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"ociproxy/internal/registry"
 	"ociproxy/internal/store"
 	"ociproxy/internal/transfer"
+	"ociproxy/internal/walk"
 )
 
 // Class is a kind of error: a closed set, for it is a metric's label.
@@ -51,10 +52,10 @@ var classes = []struct {
 	{transfer.ErrCorrupt, SourceCorrupt},
 	{registry.ErrInvalid, SourceInvalid},
 	{registry.ErrTooLarge, SourceInvalid},
-	{errNested, SourceInvalid},
+	{walk.ErrNested, SourceInvalid},
 	{transfer.ErrGone, SourceGone},
 	{registry.ErrNotFound, SourceGone},
-	{ErrNothing, SourceGone},
+	{walk.ErrNothing, SourceGone},
 	{transfer.ErrSource, SourceFailed},
 	{transfer.ErrSpace, Spool},
 	{transfer.ErrBehind, StoreBehind},

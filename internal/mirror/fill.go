@@ -16,25 +16,26 @@ import (
 	"ociproxy/internal/oci"
 	"ociproxy/internal/registry"
 	"ociproxy/internal/transfer"
+	"ociproxy/internal/walk"
 )
 
 // filler is the visitor that brings to the stores what they lack.
 type filler struct {
 	notes
-	src    *Source
+	src    *walk.Source
 	fleet  *fleet.Fleet
 	opt    Options
-	graph  *graph
+	walker *walk.Walker
 	stores []tally // by index of the fleet
 	now    time.Time
 	ctx    context.Context // of the pass, for what is recorded when a blob has landed
 
 	mu      sync.Mutex
-	out     inventory.Set         // stores that are left alone for the rest of the pass
-	flights map[key]*flight       // blobs on their way
-	missed  map[key]inventory.Set // blobs that did not get into some stores: not tried again in this pass
-	sizes   map[key]func() (int64, error)
-	denying map[key]bool // manifests of which something is denied, perhaps far below
+	out     inventory.Set              // stores that are left alone for the rest of the pass
+	flights map[walk.Key]*flight       // blobs on their way
+	missed  map[walk.Key]inventory.Set // blobs that did not get into some stores: not tried again in this pass
+	sizes   map[walk.Key]func() (int64, error)
+	denying map[walk.Key]bool // manifests of which something is denied, perhaps far below
 }
 
 // tally is what a pass did for one store.
@@ -51,7 +52,7 @@ type tally struct {
 // flight is a blob on its way, and who waits for it.
 type flight struct {
 	left    int // stores without an outcome
-	waiting []*node
+	waiting []*walk.Node
 }
 
 func size(s inventory.Set) int {
@@ -59,15 +60,15 @@ func size(s inventory.Set) int {
 	return set.Len()
 }
 
-func newFiller(src *Source, f *fleet.Fleet, opt Options) *filler {
+func newFiller(src *walk.Source, f *fleet.Fleet, opt Options) *filler {
 	return &filler{
 		src: src, fleet: f, opt: opt, stores: make([]tally, len(f.Stores)), now: time.Now(),
-		flights: map[key]*flight{}, missed: map[key]inventory.Set{}, sizes: map[key]func() (int64, error){}, denying: map[key]bool{},
+		flights: map[walk.Key]*flight{}, missed: map[walk.Key]inventory.Set{}, sizes: map[walk.Key]func() (int64, error){}, denying: map[walk.Key]bool{},
 	}
 }
 
-// known implements visitor.
-func (p *filler) known(d oci.Digest) bool {
+// Known implements [walk.Visitor].
+func (p *filler) Known(d oci.Digest) bool {
 	if p.opt.Full {
 		return false
 	}
@@ -75,43 +76,43 @@ func (p *filler) known(d oci.Digest) bool {
 	return lacks.Empty()
 }
 
-// ripe implements visitor: an image that is complete is asked for new signatures about once a day, each in its turn, since asking for
+// Ripe implements [walk.Visitor]: an image that is complete is asked for new signatures about once a day, each in its turn, since asking for
 // each in every pass would be a request for each image.
-func (p *filler) ripe(d oci.Digest) bool {
+func (p *filler) Ripe(d oci.Digest) bool {
 	turns := max(1, int64(24*time.Hour/max(p.opt.Interval, time.Minute)))
 	turn := p.now.Unix() / max(60, int64(p.opt.Interval/time.Second))
-	k := keyOf(d)
+	k := walk.KeyOf(d)
 	return int64(binary.BigEndian.Uint32(k[8:]))%turns == turn%turns
 }
 
-// listed implements visitor.
-func (p *filler) listed(_ string, images int) {
+// Listed implements [walk.Visitor].
+func (p *filler) Listed(_ string, images int) {
 	p.repositories.Add(1)
 	p.notes.listed.Add(int64(images))
 }
 
-// skipped implements visitor.
-func (p *filler) skipped(repo string, b registry.Descriptor, why string) {
+// Skipped implements [walk.Visitor].
+func (p *filler) Skipped(repo string, b registry.Descriptor, why string) {
 	p.skip(Skipped{Repository: repo, Digest: b.Digest.String(), Why: why})
 }
 
-// problem implements visitor.
-func (p *filler) problem(repo, ref string, err error) {
+// Problem implements [walk.Visitor].
+func (p *filler) Problem(repo, ref string, err error) {
 	p.notes.problem(Problem{Class: classOf(err, SourceFailed), Repository: repo, Reference: ref, Error: err.Error()})
 }
 
-// blob implements visitor.
-func (p *filler) blob(ctx context.Context, n *node, b registry.Descriptor) {
+// Blob implements [walk.Visitor].
+func (p *filler) Blob(ctx context.Context, n *walk.Node, b registry.Descriptor) {
 	switch {
 	case p.src.Denied(b.Digest):
-		n.partial.Store(true)
-		p.skipped(n.repo, b, denied)
+		n.Deny()
+		p.Skipped(n.Repository, b, walk.Denied)
 		return
 	case !b.Digest.InStores():
-		p.skipped(n.repo, b, "stores hold sha256 and sha512 only")
+		p.Skipped(n.Repository, b, "stores hold sha256 and sha512 only")
 		return
 	}
-	n.addBlob(b)
+	n.AddBlob(b)
 	if lacks := p.fleet.Ledger.Lacking(b.Digest); lacks.Empty() {
 		return
 	}
@@ -120,28 +121,28 @@ func (p *filler) blob(ctx context.Context, n *node, b registry.Descriptor) {
 		return
 	}
 	if b.Size < 0 {
-		size, err := p.ask(ctx, n.repo, b.Digest)
+		size, err := p.ask(ctx, n.Repository, b.Digest)
 		if err != nil {
-			n.failed.Store(true)
+			n.Fail()
 			if ctx.Err() == nil {
-				p.problem(n.repo, b.Digest.String(), err)
+				p.Problem(n.Repository, b.Digest.String(), err)
 			}
 			return
 		}
 		b.Size = size
 	}
 	if need := p.board(n, b.Digest); !need.Empty() {
-		p.send(ctx, n.repo, b, need)
+		p.send(ctx, n.Repository, b, need)
 	}
 }
 
 // ask asks for the size of a blob, once in a pass.
 func (p *filler) ask(ctx context.Context, repo string, d oci.Digest) (int64, error) {
 	p.mu.Lock()
-	ask := p.sizes[keyOf(d)]
+	ask := p.sizes[walk.KeyOf(d)]
 	if ask == nil {
 		ask = sync.OnceValues(func() (int64, error) { return p.src.Registry.StatBlob(ctx, repo, d) })
-		p.sizes[keyOf(d)] = ask
+		p.sizes[walk.KeyOf(d)] = ask
 	}
 	p.mu.Unlock()
 	return ask()
@@ -149,12 +150,12 @@ func (p *filler) ask(ctx context.Context, repo string, d oci.Digest) (int64, err
 
 // board makes n wait for a blob. It returns the stores to which the caller must send it: none when it is on its way, or when
 // everything was tried.
-func (p *filler) board(n *node, d oci.Digest) inventory.Set {
-	k := keyOf(d)
+func (p *filler) board(n *walk.Node, d oci.Digest) inventory.Set {
+	k := walk.KeyOf(d)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if f := p.flights[k]; f != nil {
-		n.pending.Add(1)
+		n.Hold()
 		f.waiting = append(f.waiting, n)
 		return inventory.Set{}
 	}
@@ -165,8 +166,8 @@ func (p *filler) board(n *node, d oci.Digest) inventory.Set {
 	if need.Empty() {
 		return need
 	}
-	n.pending.Add(1)
-	p.flights[k] = &flight{left: size(need), waiting: []*node{n}}
+	n.Hold()
+	p.flights[k] = &flight{left: size(need), waiting: []*walk.Node{n}}
 	return need
 }
 
@@ -181,7 +182,7 @@ func (p *filler) send(ctx context.Context, repo string, b registry.Descriptor, n
 // landed takes the outcome of a blob in one store. With the last one those who wait for the blob go on.
 func (p *filler) landed(ctx context.Context, b transfer.Blob, r fleet.Result) {
 	p.tell(ctx, b, r)
-	k := keyOf(b.Digest)
+	k := walk.KeyOf(b.Digest)
 	p.mu.Lock()
 	f := p.flights[k]
 	if r.Err != nil {
@@ -197,7 +198,7 @@ func (p *filler) landed(ctx context.Context, b transfer.Blob, r fleet.Result) {
 	p.mu.Unlock()
 	if last {
 		for _, n := range f.waiting {
-			p.graph.release(n)
+			p.walker.Release(n)
 		}
 	}
 }
@@ -264,16 +265,16 @@ func (t *tally) blame(err error) {
 	}
 }
 
-// finished implements visitor: where all of an image is there now, that is recorded.
-func (p *filler) finished(n *node) {
+// Finished implements [walk.Visitor]: where all of an image is there now, that is recorded.
+func (p *filler) Finished(n *walk.Node) {
 	switch {
-	case n.void.Load():
+	case n.Void():
 		return
 	case p.partial(n):
 		p.denied.Add(1)
 		return
 	}
-	failed := n.failed.Load()
+	failed := n.Failed()
 	if failed {
 		p.failed.Add(1)
 	}
@@ -292,38 +293,38 @@ func (p *filler) finished(n *node) {
 }
 
 // partial says whether something of a manifest is denied, or of what it lists: then it is never complete, and nobody waits for it.
-func (p *filler) partial(n *node) bool {
+func (p *filler) partial(n *walk.Node) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !n.partial.Load() && !slices.ContainsFunc(n.children, func(c oci.Digest) bool { return p.denying[keyOf(c)] }) {
+	if !n.Partial() && !slices.ContainsFunc(n.Children(), func(c oci.Digest) bool { return p.denying[walk.KeyOf(c)] }) {
 		return false
 	}
-	p.denying[keyOf(n.digest)] = true
+	p.denying[walk.KeyOf(n.Digest)] = true
 	return true
 }
 
 // whole records an image in a store that has all of it, and says whether it does.
-func (p *filler) whole(i int, n *node) bool {
+func (p *filler) whole(i int, n *walk.Node) bool {
 	l := p.fleet.Ledger
 	if l.Fault(i) != nil {
 		return false
 	}
-	for _, b := range n.blobs {
+	for _, b := range n.Blobs() {
 		if _, ok := l.Holds(i, b.Digest); !ok {
 			return false
 		}
 	}
-	for _, c := range n.children {
+	for _, c := range n.Children() {
 		if !l.Complete(i, c) {
 			return false
 		}
 	}
-	if l.Complete(i, n.digest) || !n.digest.InStores() {
+	if l.Complete(i, n.Digest) || !n.Digest.InStores() {
 		return true
 	}
-	err := l.Add(p.ctx, i, inventory.Record{Digest: n.digest, Size: n.size, Kind: inventory.Image})
+	err := l.Add(p.ctx, i, inventory.Record{Digest: n.Digest, Size: n.Size, Kind: inventory.Image})
 	if err != nil && (!errors.Is(err, ledger.ErrAside) || p.leave(i, err)) {
-		p.notes.problem(Problem{Class: StoreInventory, Store: p.fleet.Stores[i].Name(), Error: fmt.Sprintf("record image %s: %v", n.digest, err)})
+		p.notes.problem(Problem{Class: StoreInventory, Store: p.fleet.Stores[i].Name(), Error: fmt.Sprintf("record image %s: %v", n.Digest, err)})
 	}
 	return err == nil
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"ociproxy/internal/walk"
 )
 
 func get(t *testing.T, l *Loop, path string) (int, string) {
@@ -83,7 +85,7 @@ func TestLoop(t *testing.T) {
 // The age of a manifest that is late counts from when it was seen first, where the source does not tell.
 func TestSeen(t *testing.T) {
 	now := time.Now()
-	n := &node{digest: digest(t, ocispecDigest("a"))}
+	n := &walk.Node{Digest: digest(t, ocispecDigest("a"))}
 	s := new(Seen)
 	if got := s.at(n, now); !got.Equal(now) {
 		t.Errorf("first: %v", got)
@@ -95,8 +97,8 @@ func TestSeen(t *testing.T) {
 	if got := s.at(n, now.Add(time.Hour)); !got.Equal(now.Add(time.Hour)) {
 		t.Errorf("forgotten: %v", got)
 	}
-	told := &node{digest: n.digest, at: now.Add(-time.Hour)}
-	if got := s.at(told, now); !got.Equal(told.at) {
+	told := &walk.Node{Digest: n.Digest, At: now.Add(-time.Hour)}
+	if got := s.at(told, now); !got.Equal(told.At) {
 		t.Errorf("told: %v", got)
 	}
 	if got := (*Seen)(nil).at(n, now); !got.Equal(now) {

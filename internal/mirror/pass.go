@@ -10,6 +10,7 @@ import (
 
 	"ociproxy/internal/fleet"
 	"ociproxy/internal/ledger"
+	"ociproxy/internal/walk"
 )
 
 // Options of a [Pass].
@@ -25,24 +26,24 @@ type Options struct {
 
 // Pass is one walk of a source that fills the stores of a fleet.
 type Pass struct {
-	src    *Source
+	src    *walk.Source
 	fleet  *fleet.Fleet
 	opt    Options
 	filler *filler
-	walker *walker
+	walker *walk.Walker
 	start  time.Time
 	before [3]int64    // requests, retries and refusals of the source's budget
 	walked atomic.Bool // everything was read
 }
 
 // NewPass makes a pass. Fleets must have src as their source of blobs.
-func NewPass(src *Source, f *fleet.Fleet, opt Options) *Pass {
+func NewPass(src *walk.Source, f *fleet.Fleet, opt Options) *Pass {
 	if opt.Interval <= 0 {
 		opt.Interval = 24 * time.Hour
 	}
 	p := &Pass{src: src, fleet: f, opt: opt, filler: newFiller(src, f, opt), start: time.Now()}
-	p.walker = newWalker(src, p.filler)
-	p.filler.graph = p.walker.graph
+	p.walker = walk.New(src, p.filler)
+	p.filler.walker = p.walker
 	p.before[0], p.before[1], p.before[2] = src.Registry.Budget().Stats()
 	return p
 }
@@ -74,14 +75,14 @@ func (p *Pass) Run(ctx context.Context) *Report {
 		work, stop := context.WithCancelCause(ctx) // until the last blob has landed
 		var kept sync.WaitGroup
 		kept.Go(func() { p.fleet.Ledger.Keep(work) })
-		err = p.walker.walk(work, stop)
+		err = p.walker.Walk(work, stop)
 		p.walked.Store(true)
 		p.fleet.Wait()
 		stop(nil)
 		kept.Wait()
 	}
 	// These two have a problem for each repository, or each store.
-	if err != nil && ctx.Err() == nil && !errors.Is(err, ErrSource) && !errors.Is(err, ErrNoUsable) {
+	if err != nil && ctx.Err() == nil && !errors.Is(err, walk.ErrSource) && !errors.Is(err, ErrNoUsable) {
 		p.filler.notes.problem(Problem{Class: classOf(err, SourceFailed), Error: err.Error()})
 	}
 	p.close(ctx)
@@ -118,7 +119,7 @@ func (p *Pass) Report() *Report {
 			Requests: requests - p.before[0], Retries: retries - p.before[1], Throttled: throttled - p.before[2],
 			BytesRead: p.fleet.Transfers().SourceBytes,
 		},
-		Images: f.images(p.walker.graph),
+		Images: f.images(p.walker),
 		Blobs: BlobsReport{
 			Copied: f.copied.Load(), Present: f.present.Load(), Failed: f.blobsFailed.Load(), Skipped: f.skips.Load(), Others: f.others.Load(),
 		},
@@ -159,8 +160,8 @@ func (p *Pass) judge(ctx context.Context, r *Report, err error) {
 	}
 }
 
-func (p *filler) images(g *graph) ImagesReport {
-	seen, known := g.counts()
+func (p *filler) images(w *walk.Walker) ImagesReport {
+	seen, known := w.Counts()
 	return ImagesReport{Seen: seen, Known: known, Complete: p.complete.Load() + known, Failed: p.failed.Load(), Denied: p.denied.Load()}
 }
 

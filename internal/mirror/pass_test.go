@@ -283,7 +283,7 @@ func TestRipe(t *testing.T) {
 		for i := range 200 {
 			d, turns := digest(t, ocispecDigest(fmt.Sprint(i))), 0
 			for p.now = begin; p.now.Before(begin.Add(24 * time.Hour)); p.now = p.now.Add(interval) {
-				if p.ripe(d) {
+				if p.Ripe(d) {
 					turns++
 				}
 			}

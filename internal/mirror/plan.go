@@ -15,6 +15,7 @@ import (
 	"ociproxy/internal/place"
 	"ociproxy/internal/registry"
 	"ociproxy/internal/store"
+	"ociproxy/internal/walk"
 )
 
 // Plan is what a pass would do: the JSON document of oci-proxyctl mirror --dry-run. Fields are only added.
@@ -58,14 +59,14 @@ type StorePlan struct {
 // planner is the visitor that only counts.
 type planner struct {
 	notes
-	src   *Source
+	src   *walk.Source
 	fleet *fleet.Fleet
 	opt   Options
 
 	groups []string // by store: whom it copies from; "" nobody
 
 	mu     sync.Mutex
-	seen   map[key]bool // blobs
+	seen   map[walk.Key]bool // blobs
 	blobs  int64
 	bytes  int64
 	asked  atomic.Int64 // blobs whose size had to be asked for
@@ -77,8 +78,8 @@ type planner struct {
 type volume struct{ blobs, bytes, uploaded, copied, requests int64 }
 
 // MakePlan walks the source as a pass does and adds up what it would do. Nothing is written.
-func MakePlan(ctx context.Context, cfg *config.Config, src *Source, f *fleet.Fleet, opt Options) (*Plan, error) {
-	p := &planner{src: src, fleet: f, opt: opt, seen: map[key]bool{}, stores: make([]volume, len(f.Stores)), copies: map[[2]int]int64{}}
+func MakePlan(ctx context.Context, cfg *config.Config, src *walk.Source, f *fleet.Fleet, opt Options) (*Plan, error) {
+	p := &planner{src: src, fleet: f, opt: opt, seen: map[walk.Key]bool{}, stores: make([]volume, len(f.Stores)), copies: map[[2]int]int64{}}
 	for _, s := range f.Stores {
 		_, copier := s.Bucket.(store.Copier)
 		group := ""
@@ -87,19 +88,19 @@ func MakePlan(ctx context.Context, cfg *config.Config, src *Source, f *fleet.Fle
 		}
 		p.groups = append(p.groups, group)
 	}
-	w := newWalker(src, p)
+	w := walk.New(src, p)
 	before, _, _ := src.Registry.Budget().Stats()
 	work, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	err := w.walk(work, stop)
+	err := w.Walk(work, stop)
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	if met, _ := w.graph.counts(); err != nil && met == 0 {
+	if met, _ := w.Counts(); err != nil && met == 0 {
 		return nil, err
 	}
 	after, _, _ := src.Registry.Budget().Stats()
-	plan := p.plan(cfg, w.graph)
+	plan := p.plan(cfg, w)
 	plan.WalkRequests = after - before
 	plan.Seconds = least(cfg.Mirror, plan)
 	if err != nil {
@@ -108,48 +109,48 @@ func MakePlan(ctx context.Context, cfg *config.Config, src *Source, f *fleet.Fle
 	return plan, nil
 }
 
-func (p *planner) known(d oci.Digest) bool {
+func (p *planner) Known(d oci.Digest) bool {
 	lacks := p.fleet.Ledger.Incomplete(d)
 	return lacks.Empty() && !p.opt.Full
 }
 
-func (p *planner) ripe(oci.Digest) bool { return false }
+func (p *planner) Ripe(oci.Digest) bool { return false }
 
-func (p *planner) listed(string, int) { p.repositories.Add(1) }
+func (p *planner) Listed(string, int) { p.repositories.Add(1) }
 
-func (p *planner) skipped(repo string, b registry.Descriptor, why string) {
+func (p *planner) Skipped(repo string, b registry.Descriptor, why string) {
 	p.skip(Skipped{Repository: repo, Digest: b.Digest.String(), Why: why})
 }
 
-func (p *planner) problem(repo, ref string, err error) {
+func (p *planner) Problem(repo, ref string, err error) {
 	p.notes.problem(Problem{Class: classOf(err, SourceFailed), Repository: repo, Reference: ref, Error: err.Error()})
 }
 
-func (p *planner) finished(n *node) {
+func (p *planner) Finished(n *walk.Node) {
 	switch {
-	case n.failed.Load():
+	case n.Failed():
 		p.failed.Add(1)
-	case n.partial.Load():
+	case n.Partial():
 		p.denied.Add(1)
 	}
 }
 
-func (p *planner) blob(ctx context.Context, n *node, b registry.Descriptor) {
+func (p *planner) Blob(ctx context.Context, n *walk.Node, b registry.Descriptor) {
 	switch need := p.fleet.Ledger.Lacking(b.Digest); {
 	case p.src.Denied(b.Digest):
-		n.partial.Store(true)
-		p.skipped(n.repo, b, denied)
+		n.Deny()
+		p.Skipped(n.Repository, b, walk.Denied)
 	case !b.Digest.InStores():
-		p.skipped(n.repo, b, "stores hold sha256 and sha512 only")
+		p.Skipped(n.Repository, b, "stores hold sha256 and sha512 only")
 	case need.Empty() || !p.first(b.Digest):
 	case !p.opt.Shard.Mine(b.Digest):
 		p.others.Add(1)
 	default:
 		if b.Size < 0 {
 			p.asked.Add(1)
-			size, err := p.src.Registry.StatBlob(ctx, n.repo, b.Digest)
+			size, err := p.src.Registry.StatBlob(ctx, n.Repository, b.Digest)
 			if err != nil {
-				p.problem(n.repo, b.Digest.String(), err)
+				p.Problem(n.Repository, b.Digest.String(), err)
 				return
 			}
 			b.Size = size
@@ -161,7 +162,7 @@ func (p *planner) blob(ctx context.Context, n *node, b registry.Descriptor) {
 func (p *planner) first(d oci.Digest) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	k := keyOf(d)
+	k := walk.KeyOf(d)
 	seen := p.seen[k]
 	p.seen[k] = true
 	return !seen
@@ -213,8 +214,8 @@ func writes(bucket string, size int64) int64 {
 	return (size+part-1)/part + 2
 }
 
-func (p *planner) plan(cfg *config.Config, g *graph) *Plan {
-	met, known := g.counts()
+func (p *planner) plan(cfg *config.Config, w *walk.Walker) *Plan {
+	met, known := w.Counts()
 	out := &Plan{
 		Images:  ImagesReport{Seen: met, Known: known, Complete: known, Failed: p.failed.Load(), Denied: p.denied.Load()},
 		Skipped: p.skips.Load(), Others: p.others.Load(), Blobs: p.blobs, Bytes: p.bytes, Requests: p.blobs + p.asked.Load(),

@@ -8,16 +8,14 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"ociproxy/internal/fleet"
-	"ociproxy/internal/oci"
+	"ociproxy/internal/walk"
 )
 
 func (w *world) plan(opt Options) *Plan {
 	w.t.Helper()
 	cfg := w.config()
-	src, err := NewSource(cfg, nil)
+	src, err := walk.NewSource(cfg, nil)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -85,36 +83,6 @@ func TestWrites(t *testing.T) {
 	}
 }
 
-// An audit sees every manifest once, with the blobs of what is below it.
-func TestImages(t *testing.T) {
-	w := newWorld(t, 0)
-	a, b := w.image("app", "a", "base", "one"), w.image("app", "b", "base", "two")
-	all := w.index("app", "all", a, b)
-	w.put("app", "broken", map[string]any{"mediaType": "application/vnd.oci.image.manifest.v1+json", "schemaVersion": 2, "config": map[string]any{"digest": "nonsense"}})
-	src, err := NewSource(w.config0(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer src.Close()
-	got, failed := map[string]int{}, 0
-	for img, err := range src.Images(t.Context()) {
-		if err != nil {
-			failed++
-			if img.Repository != "app" {
-				t.Errorf("%+v: %v", img, err)
-			}
-			continue
-		}
-		got[img.Digest.String()] += len(img.Blobs)
-	}
-	if diff := cmp.Diff(map[string]int{string(a.Digest): 3, string(b.Digest): 3, string(all.Digest): 5}, got); diff != "" || failed != 1 {
-		t.Errorf("%d failed; (-want +got)\n%s", failed, diff)
-	}
-	for range src.Images(t.Context()) {
-		break // ends the walk
-	}
-}
-
 // What promoter manifests name is walked, with what tags say about it, and nothing else.
 func TestPromoter(t *testing.T) {
 	w := newWorld(t, 1)
@@ -145,13 +113,5 @@ func TestPromoter(t *testing.T) {
 		if got := slices.Contains(held, ocispecDigest(text)); got != want {
 			t.Errorf("%s: held is %v", text, got)
 		}
-	}
-}
-
-func TestKeys(t *testing.T) {
-	a := digest(t, "sha256:"+strings.Repeat("0a", 32))
-	b := digest(t, "sha512:"+strings.Repeat("0a", 64))
-	if keyOf(a) == keyOf(b) || keyOf(a) == keyOf(oci.Digest{}) || keyOf(a)[0] != 0x0a {
-		t.Error("keys")
 	}
 }

@@ -35,7 +35,7 @@ func (p *Progress) Bytes() (done, of int64) {
 // Progress says where the pass stands. It may be called at any time.
 func (p *Pass) Progress() Progress {
 	f := p.filler
-	met, _ := p.walker.graph.counts()
+	met, _ := p.walker.Counts()
 	requests, _, _ := p.src.Registry.Budget().Stats()
 	stats := p.fleet.Transfers()
 	out := Progress{

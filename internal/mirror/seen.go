@@ -3,34 +3,36 @@ package mirror
 import (
 	"sync"
 	"time"
+
+	"ociproxy/internal/walk"
 )
 
 // Seen remembers when this process saw manifests first that are not complete yet, for sources that do not tell how old they
 // are. The zero value is ready; nil remembers nothing. It may be used by one pass after the other.
 type Seen struct {
 	mu    sync.Mutex
-	first map[key]time.Time
+	first map[walk.Key]time.Time
 }
 
 // maxSeen bounds the memory; what is beyond counts as just seen.
 const maxSeen = 200_000
 
 // at is since when a manifest is there.
-func (s *Seen) at(n *node, now time.Time) time.Time {
-	if !n.at.IsZero() || s == nil {
-		if n.at.IsZero() {
+func (s *Seen) at(n *walk.Node, now time.Time) time.Time {
+	if !n.At.IsZero() || s == nil {
+		if n.At.IsZero() {
 			return now
 		}
-		return n.at
+		return n.At
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	k := keyOf(n.digest)
+	k := walk.KeyOf(n.Digest)
 	if at, ok := s.first[k]; ok {
 		return at
 	}
 	if s.first == nil {
-		s.first = map[key]time.Time{}
+		s.first = map[walk.Key]time.Time{}
 	}
 	if len(s.first) < maxSeen {
 		s.first[k] = now
@@ -38,11 +40,11 @@ func (s *Seen) at(n *node, now time.Time) time.Time {
 	return now
 }
 
-func (s *Seen) forget(n *node) {
+func (s *Seen) forget(n *walk.Node) {
 	if s == nil {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.first, keyOf(n.digest))
+	delete(s.first, walk.KeyOf(n.Digest))
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"ociproxy/internal/oci"
+	"ociproxy/internal/walk"
 )
 
 // Shard is one part of the work: of all blobs those whose digest falls to it. Every shard walks the whole source, copies its own
@@ -25,7 +26,7 @@ func (s Shard) Mine(d oci.Digest) bool {
 	if s.Whole() {
 		return true
 	}
-	k := keyOf(d)
+	k := walk.KeyOf(d)
 	return binary.BigEndian.Uint64(k[:8])%uint64(s.Of) == uint64(s.Index)
 }
 

@@ -25,6 +25,7 @@ import (
 	"ociproxy/internal/config"
 	"ociproxy/internal/fleet"
 	"ociproxy/internal/oci"
+	"ociproxy/internal/walk"
 )
 
 // world is a registry and some stores, all on loopback.
@@ -117,7 +118,7 @@ func (w *world) pass(opt Options) *Report {
 
 func (w *world) passOf(ctx context.Context, cfg *config.Config, opt Options) *Report {
 	w.t.Helper()
-	src, err := NewSource(cfg, nil)
+	src, err := walk.NewSource(cfg, nil)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -6,10 +6,10 @@ import (
 	"maps"
 	"sync"
 
-	"ociproxy/internal/mirror"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/promote"
 	"ociproxy/internal/registry"
+	"ociproxy/internal/walk"
 )
 
 // listing is what a source repository's tags say about digests, asked once.
@@ -24,7 +24,7 @@ type listing struct {
 const maxListings = 256
 
 // close finds out what belongs to an image of a source repository.
-func (r *Run) close(ctx context.Context, from string, d oci.Digest) (*mirror.Closure, error) {
+func (r *Run) close(ctx context.Context, from string, d oci.Digest) (*walk.Closure, error) {
 	reg, repo, err := r.opt.Registries.At(from)
 	if err != nil {
 		return nil, err
@@ -33,7 +33,7 @@ func (r *Run) close(ctx context.Context, from string, d oci.Digest) (*mirror.Clo
 	r.mu.Lock()
 	c := r.closers[host]
 	if c == nil {
-		c = mirror.NewCloser(reg, r.opt.Config.Deny.Digests)
+		c = walk.NewCloser(reg, r.opt.Config.Deny.Digests)
 		r.closers[host] = c
 	}
 	l := r.tags[from]
@@ -48,7 +48,7 @@ func (r *Run) close(ctx context.Context, from string, d oci.Digest) (*mirror.Clo
 	l.once.Do(func() {
 		var all *registry.Listing
 		if all, l.err = reg.List(ctx, repo); l.err == nil {
-			l.tags, l.cut = mirror.About(all.Tags), all.Truncated
+			l.tags, l.cut = walk.About(all.Tags), all.Truncated
 		}
 	})
 	if l.err != nil && !errors.Is(l.err, registry.ErrNotFound) { // an empty repository may have untagged manifests

@@ -9,10 +9,10 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"ociproxy/internal/inventory"
-	"ociproxy/internal/mirror"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/promote"
 	"ociproxy/internal/registry"
+	"ociproxy/internal/walk"
 )
 
 // item is one promotion on its way.
@@ -20,7 +20,7 @@ type item struct {
 	*promote.Promotion
 	run     *Run
 	sites   []*site
-	closure *mirror.Closure
+	closure *walk.Closure
 	fresh   bool // a store got something of it in this run
 }
 
@@ -230,7 +230,7 @@ func (it *item) read(ctx context.Context) bool {
 	}
 	class := promote.Registry
 	switch {
-	case errors.Is(err, mirror.ErrDenied):
+	case errors.Is(err, walk.ErrDenied):
 		class = promote.Policy
 	case errors.Is(err, registry.ErrNotFound):
 		class = promote.SourceGone

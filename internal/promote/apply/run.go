@@ -15,12 +15,12 @@ import (
 
 	"ociproxy/internal/fleet"
 	"ociproxy/internal/inventory"
-	"ociproxy/internal/mirror"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/promote"
 	"ociproxy/internal/registry"
 	"ociproxy/internal/store"
 	"ociproxy/internal/transfer"
+	"ociproxy/internal/walk"
 )
 
 // Run is one application of a plan.
@@ -45,8 +45,8 @@ type Run struct {
 	held  *otter.Cache[string, struct{}] // repository@digest: it has it
 
 	mu      sync.Mutex
-	closers map[string]*mirror.Closer // by host of the source
-	tags    map[string]*listing       // tags about digests, by repository of the source
+	closers map[string]*walk.Closer // by host of the source
+	tags    map[string]*listing     // tags about digests, by repository of the source
 }
 
 // remembered bounds what a run remembers of where blobs are; what it forgot it asks again.
@@ -57,7 +57,7 @@ func Open(ctx context.Context, p *Plan, opt Options) (*Run, error) {
 	opt.setDefaults()
 	r := &Run{
 		opt: opt, plan: p, hosts: map[string]*host{}, index: map[string]int{}, opened: time.Now(),
-		closers: map[string]*mirror.Closer{}, tags: map[string]*listing{},
+		closers: map[string]*walk.Closer{}, tags: map[string]*listing{},
 	}
 	r.lease.log = opt.Logger
 	r.settle = DefaultSettle(opt.Config)

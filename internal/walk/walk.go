@@ -1,4 +1,4 @@
-package mirror
+package walk
 
 import (
 	"context"
@@ -16,22 +16,22 @@ import (
 	"ociproxy/internal/registry"
 )
 
-// visitor is what a walk is for. Its methods are called from several goroutines.
-type visitor interface {
-	// known says that a manifest need not be read: whatever belongs to it is where it should be.
-	known(d oci.Digest) bool
-	// ripe says that the referrers of a manifest that is known should be asked for all the same.
-	ripe(d oci.Digest) bool
-	// blob takes a blob of a manifest. It may keep n from finishing: graph.release ends each n.pending.Add(1).
-	blob(ctx context.Context, n *node, b registry.Descriptor)
-	// skipped takes content that is not copied, and why.
-	skipped(repo string, b registry.Descriptor, why string)
-	// finished is called when nothing of n is on its way any more.
-	finished(n *node)
-	// problem takes what could not be read.
-	problem(repo, ref string, err error)
-	// listed takes the number of manifests and tags of one repository.
-	listed(repo string, images int)
+// Visitor is what a walk is for. Its methods are called from several goroutines at once.
+type Visitor interface {
+	// Known says that a manifest need not be read: whatever belongs to it is where it should be.
+	Known(d oci.Digest) bool
+	// Ripe says that the referrers of a manifest that is known should be asked for all the same.
+	Ripe(d oci.Digest) bool
+	// Blob takes a blob of a manifest. It may keep n from finishing: [Node.Hold], until [Walker.Release].
+	Blob(ctx context.Context, n *Node, b registry.Descriptor)
+	// Skipped takes content that is left out, and why.
+	Skipped(repo string, b registry.Descriptor, why string)
+	// Finished is called once for each node, when nothing of it is on its way any more.
+	Finished(n *Node)
+	// Problem takes what could not be read.
+	Problem(repo, ref string, err error)
+	// Listed takes the number of manifests or tags of one repository.
+	Listed(repo string, images int)
 }
 
 // Bounds of a walk from one listed manifest. They stop what is malicious or broken, not what is large.
@@ -41,18 +41,19 @@ const (
 	maxOpen  = 20_000  // listed manifests that wait for blobs, at once: more than there may be blobs on their way, or one slow store would end the walk
 )
 
-// denied is why content is left out that the config denies.
-const denied = "denied"
+// Denied is why content is left out that the config denies.
+const Denied = "denied"
 
-var errNested = errors.New("more is nested in it than is followed")
+// ErrNested says that more is nested in a manifest than is followed.
+var ErrNested = errors.New("more is nested in it than is followed")
 
-// walker walks a source once.
-type walker struct {
+// Walker walks a source once. Its methods but Walk may be called at any time, from several goroutines.
+type Walker struct {
 	src   *Source
-	to    visitor
+	to    Visitor
 	graph *graph
 	open  chan struct{}                   // listed manifests in work
-	read  func(*node, *registry.Manifest) // is given every manifest that is read; may be nil
+	read  func(*Node, *registry.Manifest) // is given every manifest that is read; may be nil
 	below bool                            // what an artifact is about is not walked
 
 	referrers *lookup
@@ -63,11 +64,12 @@ type walker struct {
 	stop      context.CancelCauseFunc
 }
 
-func newWalker(src *Source, to visitor) *walker {
-	w := &walker{src: src, to: to, open: make(chan struct{}, maxOpen), referrers: new(lookup)}
+// New makes a walker; to is told what it finds.
+func New(src *Source, to Visitor) *Walker {
+	w := &Walker{src: src, to: to, open: make(chan struct{}, maxOpen), referrers: new(lookup)}
 	w.misses.Store(1) // reading too much costs bytes, resolving in vain a request
-	w.graph = newGraph(func(n *node) {
-		to.finished(n)
+	w.graph = newGraph(func(n *Node) {
+		to.Finished(n)
 		if n.root {
 			<-w.open
 		}
@@ -87,9 +89,9 @@ var errCut = fmt.Errorf("%w: the list ends where the registry ends all its lists
 // maxVain is how many failures in a row, from the start on, mean that the source cannot be reached.
 const maxVain = 20
 
-// walk returns when everything was read; blobs may still be on their way. It fails when ctx ends, when the source cannot be listed
-// at all, or does not answer: then stop, which ends ctx, is called.
-func (w *walker) walk(ctx context.Context, stop context.CancelCauseFunc) error {
+// Walk returns when everything was read; nodes may still be held. It fails when ctx ends, when the source cannot be listed at all, or
+// does not answer: then stop, which must end ctx, is called.
+func (w *Walker) Walk(ctx context.Context, stop context.CancelCauseFunc) error {
 	w.stop = stop
 	var roots, repos errgroup.Group
 	roots.SetLimit(max(1, w.src.Parallel))
@@ -122,7 +124,7 @@ func (w *walker) walk(ctx context.Context, stop context.CancelCauseFunc) error {
 }
 
 // heard notes whether the source answered, for the case that it never does.
-func (w *walker) heard(err error) {
+func (w *Walker) heard(err error) {
 	if err == nil || errors.Is(err, registry.ErrNotFound) || errors.Is(err, registry.ErrUnauthorized) || errors.Is(err, registry.ErrInvalid) {
 		w.answers.Add(1)
 		return
@@ -133,7 +135,7 @@ func (w *walker) heard(err error) {
 }
 
 // repository lists one repository and hands what it has to roots.
-func (w *walker) repository(ctx context.Context, t target, roots *errgroup.Group) {
+func (w *Walker) repository(ctx context.Context, t target, roots *errgroup.Group) {
 	l := t.listing
 	if l == nil {
 		var err error
@@ -159,15 +161,15 @@ func (w *walker) repository(ctx context.Context, t target, roots *errgroup.Group
 		return
 	}
 	if l.All {
-		w.to.listed(t.name, len(l.Manifests))
+		w.to.Listed(t.name, len(l.Manifests))
 		for _, m := range l.Manifests {
 			start(func() {
-				w.root(ctx, &node{repo: t.name, digest: m.Digest, at: arrival(m)})
+				w.root(ctx, &Node{Repository: t.name, Digest: m.Digest, At: arrival(m)})
 			})
 		}
 		return
 	}
-	w.to.listed(t.name, len(l.Tags))
+	w.to.Listed(t.name, len(l.Tags))
 	for _, tag := range l.Tags {
 		start(func() { w.tag(ctx, t.name, tag) })
 	}
@@ -188,12 +190,12 @@ func arrival(m registry.Listed) time.Time {
 var about = regexp.MustCompile(`^(sha256|sha512)-([0-9a-f]{64,128})(?:\.(?:sig|att|sbom))?$`)
 
 // promoted walks the manifests that promoter manifests name, and what the tags of the repository say about these.
-func (w *walker) promoted(ctx context.Context, t target, l *registry.Listing, start func(func())) {
-	w.to.listed(t.name, len(t.digests))
+func (w *Walker) promoted(ctx context.Context, t target, l *registry.Listing, start func(func())) {
+	w.to.Listed(t.name, len(t.digests))
 	named := map[string]bool{}
 	for _, d := range t.digests {
 		named[registry.FallbackTag(d)] = true
-		start(func() { w.root(ctx, &node{repo: t.name, digest: d, ask: true}) })
+		start(func() { w.root(ctx, &Node{Repository: t.name, Digest: d, ask: true}) })
 	}
 	for _, tag := range l.Tags {
 		if about.MatchString(tag.Name) && named[strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(tag.Name, ".sig"), ".att"), ".sbom")] {
@@ -204,8 +206,8 @@ func (w *walker) promoted(ctx context.Context, t target, l *registry.Listing, st
 
 // tag walks what a tag refers to. Where the list had no digest the tag is resolved first, or read at once: whichever was the better guess
 // so far. A pass over empty stores so reads each manifest with one request.
-func (w *walker) tag(ctx context.Context, repo string, tag registry.Tag) {
-	n := &node{repo: repo, digest: tag.Digest, ask: true}
+func (w *Walker) tag(ctx context.Context, repo string, tag registry.Tag) {
+	n := &Node{Repository: repo, Digest: tag.Digest, ask: true}
 	if !tag.Digest.IsZero() {
 		w.root(ctx, n)
 		return
@@ -217,7 +219,7 @@ func (w *walker) tag(ctx context.Context, repo string, tag registry.Tag) {
 			return
 		}
 		w.guessed(d.Digest)
-		n.digest = d.Digest
+		n.Digest = d.Digest
 		w.root(ctx, n)
 		return
 	}
@@ -226,9 +228,9 @@ func (w *walker) tag(ctx context.Context, repo string, tag registry.Tag) {
 		w.unread(ctx, repo, tag.Name, err)
 		return
 	}
-	n.digest = m.Digest
+	n.Digest = m.Digest
 	w.guessed(m.Digest)
-	if w.to.known(m.Digest) {
+	if w.to.Known(m.Digest) {
 		w.root(ctx, n)
 	} else if w.enter(ctx, n) {
 		below := maxBelow
@@ -237,14 +239,14 @@ func (w *walker) tag(ctx context.Context, repo string, tag registry.Tag) {
 }
 
 // unread takes a tag that cannot be read.
-func (w *walker) unread(ctx context.Context, repo, tag string, err error) {
+func (w *Walker) unread(ctx context.Context, repo, tag string, err error) {
 	if ctx.Err() == nil {
-		w.to.problem(repo, tag, err)
+		w.to.Problem(repo, tag, err)
 	}
 }
 
-func (w *walker) guessed(d oci.Digest) {
-	if w.to.known(d) || w.graph.seen(d) {
+func (w *Walker) guessed(d oci.Digest) {
+	if w.to.Known(d) || w.graph.seen(d) {
 		w.hits.Add(1)
 	} else {
 		w.misses.Add(1)
@@ -252,22 +254,22 @@ func (w *walker) guessed(d oci.Digest) {
 }
 
 // root walks a manifest that the source lists, unless it is known.
-func (w *walker) root(ctx context.Context, n *node) {
-	if w.src.Denied(n.digest) {
-		w.to.skipped(n.repo, registry.Descriptor{Digest: n.digest, Size: -1}, denied)
+func (w *Walker) root(ctx context.Context, n *Node) {
+	if w.src.Denied(n.Digest) {
+		w.to.Skipped(n.Repository, registry.Descriptor{Digest: n.Digest, Size: -1}, Denied)
 		return
 	}
-	if w.to.known(n.digest) {
-		if w.graph.note(n.digest) && n.ask && w.to.ripe(n.digest) {
+	if w.to.Known(n.Digest) {
+		if w.graph.note(n.Digest) && n.ask && w.to.Ripe(n.Digest) {
 			below := maxBelow
-			w.referring(ctx, n, n.digest, &below, 1)
+			w.referring(ctx, n, n.Digest, &below, 1)
 		}
 		return
 	}
 	if !w.enter(ctx, n) {
 		return
 	}
-	m, err := w.src.Registry.Manifest(ctx, n.repo, n.digest.String())
+	m, err := w.src.Registry.Manifest(ctx, n.Repository, n.Digest.String())
 	if w.heard(err); err != nil {
 		w.broken(ctx, n, err)
 		return
@@ -277,7 +279,7 @@ func (w *walker) root(ctx context.Context, n *node) {
 }
 
 // enter begins the work on a listed manifest, unless somebody has.
-func (w *walker) enter(ctx context.Context, n *node) bool {
+func (w *Walker) enter(ctx context.Context, n *Node) bool {
 	select {
 	case w.open <- struct{}{}:
 	case <-ctx.Done():
@@ -292,17 +294,17 @@ func (w *walker) enter(ctx context.Context, n *node) bool {
 }
 
 // contents hands on what belongs to n, and walks what is below it and what refers to it. It releases n.
-func (w *walker) contents(ctx context.Context, n *node, m *registry.Manifest, below *int, depth int) {
+func (w *Walker) contents(ctx context.Context, n *Node, m *registry.Manifest, below *int, depth int) {
 	defer w.graph.release(n)
-	n.size = m.Size
+	n.Size = m.Size
 	if w.read != nil {
 		w.read(n, m)
 	}
 	for _, b := range m.Skipped() {
-		w.to.skipped(n.repo, b, "not to be distributed: "+strings.Join(b.URLs, " "))
+		w.to.Skipped(n.Repository, b, "not to be distributed: "+strings.Join(b.URLs, " "))
 	}
 	for _, b := range m.Blobs() {
-		w.to.blob(ctx, n, b)
+		w.to.Blob(ctx, n, b)
 	}
 	for _, c := range m.Children() {
 		w.child(ctx, n, c, below, depth+1)
@@ -311,33 +313,33 @@ func (w *walker) contents(ctx context.Context, n *node, m *registry.Manifest, be
 		w.aside(ctx, n, *s, below, depth+1)
 	}
 	if n.ask {
-		w.referring(ctx, n, n.digest, below, depth+1)
+		w.referring(ctx, n, n.Digest, below, depth+1)
 	}
 }
 
 // fits counts one more manifest below a listed one.
-func (w *walker) fits(below *int, depth int) bool {
+func (w *Walker) fits(below *int, depth int) bool {
 	*below--
 	return *below >= 0 && depth <= maxDepth
 }
 
 // child walks what an index lists. The index waits for it.
-func (w *walker) child(ctx context.Context, n *node, d registry.Descriptor, below *int, depth int) {
+func (w *Walker) child(ctx context.Context, n *Node, d registry.Descriptor, below *int, depth int) {
 	if ctx.Err() != nil {
 		n.failed.Store(true)
 		return
 	}
 	if w.src.Denied(d.Digest) {
 		n.partial.Store(true)
-		w.to.skipped(n.repo, d, denied)
+		w.to.Skipped(n.Repository, d, Denied)
 		return
 	}
 	n.addChild(d.Digest)
-	if w.to.known(d.Digest) {
+	if w.to.Known(d.Digest) {
 		w.graph.note(d.Digest)
 		return
 	}
-	c, what := w.graph.enter(&node{repo: n.repo, digest: d.Digest, ask: n.ask, at: n.at}, n)
+	c, what := w.graph.enter(&Node{Repository: n.Repository, Digest: d.Digest, ask: n.ask, At: n.At}, n)
 	if c == nil {
 		if what == isBlob {
 			w.asBlob(ctx, n, d)
@@ -345,10 +347,10 @@ func (w *walker) child(ctx context.Context, n *node, d registry.Descriptor, belo
 		return
 	}
 	if !w.fits(below, depth) {
-		w.broken(ctx, c, errNested)
+		w.broken(ctx, c, ErrNested)
 		return
 	}
-	m, blob, err := w.src.Registry.Child(ctx, n.repo, d)
+	m, blob, err := w.src.Registry.Child(ctx, n.Repository, d)
 	w.heard(err)
 	switch {
 	case err != nil:
@@ -364,15 +366,15 @@ func (w *walker) child(ctx context.Context, n *node, d registry.Descriptor, belo
 }
 
 // asBlob turns what n lists among its manifests into one of its blobs.
-func (w *walker) asBlob(ctx context.Context, n *node, d registry.Descriptor) {
+func (w *Walker) asBlob(ctx context.Context, n *Node, d registry.Descriptor) {
 	n.notChild(d.Digest)
-	w.to.blob(ctx, n, d)
+	w.to.Blob(ctx, n, d)
 }
 
 // broken ends the work on a manifest that cannot be read.
-func (w *walker) broken(ctx context.Context, n *node, err error) {
+func (w *Walker) broken(ctx context.Context, n *Node, err error) {
 	if ctx.Err() == nil {
-		w.to.problem(n.repo, n.digest.String(), err)
+		w.to.Problem(n.Repository, n.Digest.String(), err)
 	}
 	n.failed.Store(true)
 	w.graph.release(n)
@@ -380,22 +382,22 @@ func (w *walker) broken(ctx context.Context, n *node, err error) {
 
 // aside walks a manifest that belongs to the source but not to the image at hand: what an artifact is about, or what refers to the
 // image. That it is not there is nobody's fault.
-func (w *walker) aside(ctx context.Context, from *node, d registry.Descriptor, below *int, depth int) {
+func (w *Walker) aside(ctx context.Context, from *Node, d registry.Descriptor, below *int, depth int) {
 	if ctx.Err() != nil || w.src.Denied(d.Digest) {
 		return
 	}
-	if w.to.known(d.Digest) {
+	if w.to.Known(d.Digest) {
 		w.graph.note(d.Digest)
 		return
 	}
 	if !w.fits(below, depth) {
 		return
 	}
-	n, _ := w.graph.enter(&node{repo: from.repo, digest: d.Digest, ask: from.ask}, nil)
+	n, _ := w.graph.enter(&Node{Repository: from.Repository, Digest: d.Digest, ask: from.ask}, nil)
 	if n == nil {
 		return
 	}
-	m, err := w.src.Registry.Manifest(ctx, n.repo, n.digest.String())
+	m, err := w.src.Registry.Manifest(ctx, n.Repository, n.Digest.String())
 	w.heard(err)
 	switch {
 	case errors.Is(err, registry.ErrNotFound):
@@ -409,13 +411,13 @@ func (w *walker) aside(ctx context.Context, from *node, d registry.Descriptor, b
 }
 
 // referring walks what refers to a manifest, where the registry has an API for that: without one it is found by its tags.
-func (w *walker) referring(ctx context.Context, from *node, d oci.Digest, below *int, depth int) {
+func (w *Walker) referring(ctx context.Context, from *Node, d oci.Digest, below *int, depth int) {
 	if !w.src.Referrers || depth > maxDepth || ctx.Err() != nil {
 		return
 	}
-	refs, err := w.referrers.ask(ctx, w.src.Registry, from.repo, d)
+	refs, err := w.referrers.ask(ctx, w.src.Registry, from.Repository, d)
 	if err != nil && ctx.Err() == nil {
-		w.to.problem(from.repo, d.String(), err)
+		w.to.Problem(from.Repository, d.String(), err)
 	}
 	for _, r := range refs {
 		w.aside(ctx, from, r, below, depth)

@@ -1,4 +1,4 @@
-package mirror
+package walk
 
 import (
 	"context"
@@ -75,9 +75,9 @@ func (c *Closer) Closure(ctx context.Context, repo string, d oci.Digest, tags ma
 	defer stop(nil)
 	g := &gatherer{src: c.src, stop: stop, read: map[oci.Digest]*registry.Manifest{}, blobs: map[oci.Digest]bool{}}
 	g.out = Closure{Indexes: map[string]*registry.Manifest{}, Tags: map[string]oci.Digest{}}
-	w := newWalker(c.src, g)
+	w := New(c.src, g)
 	w.stop, w.read, w.below, w.referrers = stop, g.take, true, &c.referrers
-	w.root(ctx, &node{repo: repo, digest: d, ask: true})
+	w.root(ctx, &Node{Repository: repo, Digest: d, ask: true})
 	if root := g.read[d]; root == nil && g.err == nil && ctx.Err() == nil {
 		g.err = fmt.Errorf("%s@%s: %w", repo, d, registry.ErrInvalid)
 	}
@@ -98,7 +98,7 @@ func (c *Closer) Closure(ctx context.Context, repo string, d oci.Digest, tags ma
 	return &g.out, nil
 }
 
-// gatherer is the visitor of a closure.
+// gatherer is the Visitor of a closure.
 type gatherer struct {
 	src  *Source
 	stop context.CancelCauseFunc
@@ -112,33 +112,33 @@ type gatherer struct {
 }
 
 // tag walks what a tag says about a manifest.
-func (g *gatherer) tag(ctx context.Context, w *walker, repo string, t registry.Tag) {
+func (g *gatherer) tag(ctx context.Context, w *Walker, repo string, t registry.Tag) {
 	m, err := g.src.Registry.Manifest(ctx, repo, t.Name)
 	if errors.Is(err, registry.ErrNotFound) {
 		return // taken away since it was listed
 	}
 	if err != nil {
-		g.problem(repo, t.Name, err)
+		g.Problem(repo, t.Name, err)
 		return
 	}
 	if len(m.Children()) == 0 || t.Name != about.FindStringSubmatch(t.Name)[1]+"-"+about.FindStringSubmatch(t.Name)[2] {
 		g.out.Tags[t.Name] = m.Digest
-		w.root(ctx, &node{repo: repo, digest: m.Digest, ask: true})
+		w.root(ctx, &Node{Repository: repo, Digest: m.Digest, ask: true})
 		return
 	}
 	g.out.Indexes[t.Name] = m
 	below := maxBelow
 	for _, r := range m.Children() {
-		w.aside(ctx, &node{repo: repo, ask: true}, r, &below, 1)
+		w.aside(ctx, &Node{Repository: repo, ask: true}, r, &below, 1)
 	}
 }
 
-func (g *gatherer) take(n *node, m *registry.Manifest) {
+func (g *gatherer) take(n *Node, m *registry.Manifest) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.read[n.digest] = m
+	g.read[n.Digest] = m
 	if g.bytes += len(m.Raw); g.bytes > maxClosure && g.err == nil {
-		g.fail(fmt.Errorf("%s@%s: %w: its manifests have more than %d bytes", n.repo, n.digest, registry.ErrTooLarge, maxClosure))
+		g.fail(fmt.Errorf("%s@%s: %w: its manifests have more than %d bytes", n.Repository, n.Digest, registry.ErrTooLarge, maxClosure))
 	}
 }
 
@@ -150,13 +150,13 @@ func (g *gatherer) fail(err error) {
 	}
 }
 
-func (g *gatherer) known(oci.Digest) bool { return false }
-func (g *gatherer) ripe(oci.Digest) bool  { return false }
-func (g *gatherer) listed(string, int)    {}
+func (g *gatherer) Known(oci.Digest) bool { return false }
+func (g *gatherer) Ripe(oci.Digest) bool  { return false }
+func (g *gatherer) Listed(string, int)    {}
 
-func (g *gatherer) blob(_ context.Context, n *node, b registry.Descriptor) {
+func (g *gatherer) Blob(_ context.Context, n *Node, b registry.Descriptor) {
 	if g.src.Denied(b.Digest) {
-		g.skipped(n.repo, b, denied)
+		g.Skipped(n.Repository, b, Denied)
 		return
 	}
 	g.mu.Lock()
@@ -167,8 +167,8 @@ func (g *gatherer) blob(_ context.Context, n *node, b registry.Descriptor) {
 	}
 }
 
-func (g *gatherer) skipped(repo string, b registry.Descriptor, why string) {
-	if why != denied {
+func (g *gatherer) Skipped(repo string, b registry.Descriptor, why string) {
+	if why != Denied {
 		return
 	}
 	g.mu.Lock()
@@ -176,16 +176,16 @@ func (g *gatherer) skipped(repo string, b registry.Descriptor, why string) {
 	g.fail(fmt.Errorf("%s@%s: %w", repo, b.Digest, ErrDenied))
 }
 
-func (g *gatherer) problem(repo, ref string, err error) {
+func (g *gatherer) Problem(repo, ref string, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.fail(fmt.Errorf("%s %s: %w", repo, ref, err))
 }
 
-func (g *gatherer) finished(n *node) {
+func (g *gatherer) Finished(n *Node) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if m := g.read[n.digest]; m != nil {
+	if m := g.read[n.Digest]; m != nil {
 		g.out.Manifests = append(g.out.Manifests, m)
 	}
 }

@@ -1,4 +1,4 @@
-package mirror
+package walk
 
 import (
 	"context"
@@ -33,12 +33,12 @@ func (s *Source) Images(ctx context.Context) iter.Seq2[Image, error] {
 	return func(yield func(Image, error) bool) {
 		ctx, stop := context.WithCancelCause(ctx)
 		defer stop(nil)
-		v := &collector{src: s, ctx: ctx, out: make(chan found), below: map[key][]Blob{}}
-		w := newWalker(s, v)
+		v := &collector{src: s, ctx: ctx, out: make(chan found), below: map[Key][]Blob{}}
+		w := New(s, v)
 		var end error
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			end = w.walk(ctx, stop)
+			end = w.Walk(ctx, stop)
 			close(v.out)
 		})
 		defer wg.Wait()
@@ -60,34 +60,34 @@ type found struct {
 	err   error
 }
 
-// collector is the visitor of [Source.Images].
+// collector is the Visitor of [Source.Images].
 type collector struct {
 	src *Source
 	ctx context.Context // of the walk, for handing over
 	out chan found
 
 	mu    sync.Mutex
-	below map[key][]Blob // of manifests that are finished
+	below map[Key][]Blob // of manifests that are finished
 }
 
-func (c *collector) known(oci.Digest) bool                       { return false }
-func (c *collector) ripe(oci.Digest) bool                        { return false }
-func (c *collector) listed(string, int)                          {}
-func (c *collector) skipped(string, registry.Descriptor, string) {}
+func (c *collector) Known(oci.Digest) bool                       { return false }
+func (c *collector) Ripe(oci.Digest) bool                        { return false }
+func (c *collector) Listed(string, int)                          {}
+func (c *collector) Skipped(string, registry.Descriptor, string) {}
 
-func (c *collector) blob(_ context.Context, n *node, b registry.Descriptor) {
+func (c *collector) Blob(_ context.Context, n *Node, b registry.Descriptor) {
 	if b.Digest.InStores() && !c.src.Denied(b.Digest) {
-		n.addBlob(b)
+		n.AddBlob(b)
 	}
 }
 
-func (c *collector) problem(repo, ref string, err error) {
+func (c *collector) Problem(repo, ref string, err error) {
 	d, _ := oci.ParseDigest(ref) // zero for a tag
 	c.give(found{Image{Repository: repo, Digest: d}, fmt.Errorf("%s %s: %w", repo, ref, err)})
 }
 
-func (c *collector) finished(n *node) {
-	if n.void.Load() || n.failed.Load() {
+func (c *collector) Finished(n *Node) {
+	if n.Void() || n.Failed() {
 		return
 	}
 	seen := map[oci.Digest]bool{}
@@ -103,13 +103,13 @@ func (c *collector) finished(n *node) {
 	}
 	c.mu.Lock()
 	for _, child := range n.children {
-		for _, b := range c.below[keyOf(child)] {
+		for _, b := range c.below[KeyOf(child)] {
 			add(b)
 		}
 	}
-	c.below[keyOf(n.digest)] = all
+	c.below[KeyOf(n.Digest)] = all
 	c.mu.Unlock()
-	c.give(found{image: Image{Repository: n.repo, Digest: n.digest, Blobs: all}})
+	c.give(found{image: Image{Repository: n.Repository, Digest: n.Digest, Blobs: all}})
 }
 
 func (c *collector) give(f found) {
