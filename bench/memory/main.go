@@ -23,6 +23,7 @@ import (
 	"ociproxy/bench/process"
 	"ociproxy/bench/stores"
 	"ociproxy/internal/place"
+	"ociproxy/internal/wait"
 )
 
 func main() {
@@ -180,12 +181,10 @@ func (p *running) load(ctx context.Context, digests int) (stop func()) {
 
 // steady is the resident memory in MiB after a while.
 func (p *running) steady(ctx context.Context) (float64, error) {
-	select {
-	case <-ctx.Done():
-		return 0, ctx.Err()
-	case <-time.After(settle):
-		return p.status("VmRSS")
+	if err := wait.For(ctx, settle); err != nil {
+		return 0, err
 	}
+	return p.status("VmRSS")
 }
 
 // status reads a size from /proc, in MiB.

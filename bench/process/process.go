@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"ociproxy/internal/wait"
 )
 
 // Build builds oci-proxy into dir and returns its path.
@@ -71,19 +73,9 @@ func Get(ctx context.Context, url, from string) (status int, location string, er
 
 // Until polls until done says so.
 func Until(ctx context.Context, within, every time.Duration, done func() bool) error {
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for deadline := time.Now().Add(within); time.Now().Before(deadline); {
-		if done() {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-tick.C:
-		}
-	}
-	return errors.New("not within " + within.String())
+	ctx, cancel := context.WithTimeoutCause(ctx, within, errors.New("not within "+within.String()))
+	defer cancel()
+	return wait.Until(ctx, every, done)
 }
 
 // Memory reads a size of a process (VmRSS, VmHWM) from /proc, in MiB.

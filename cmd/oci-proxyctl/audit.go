@@ -168,8 +168,8 @@ func (a *app) runAudit(ctx context.Context, f auditing, opt audit.Options) (err 
 	if probe, err := oci.ParseDigest(fleet.Probe); err == nil {
 		opt.Kept = []oci.Digest{probe}
 	}
-	w := a.watch(opt.Progress)
-	defer w.stop()
+	stop := a.watch(opt.Progress)
+	defer stop()
 	found, err := audit.Run(ctx, images(ctx, source), audited(fl), opt)
 	if err != nil {
 		return err
@@ -183,7 +183,7 @@ func (a *app) runAudit(ctx context.Context, f auditing, opt audit.Options) (err 
 			},
 		}, opt.Progress)
 	}
-	w.stop()
+	stop()
 	if err != nil {
 		return err
 	}

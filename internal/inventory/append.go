@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"ociproxy/internal/wait"
 )
 
 // appending is the edit of Apply, Remove and Restart.
@@ -122,13 +124,8 @@ func (w *Writer) upload(ctx context.Context, s *spool) error {
 // pause waits before attempt n, from 1: up to 50 ms, doubled each time up to 5 s, at random, so that writers do not
 // meet again.
 func pause(ctx context.Context, n int) error {
-	most := min(50*time.Millisecond<<min(n-1, 10), 5*time.Second)
-	t := time.NewTimer(rand.N(most))
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
+	if wait.For(ctx, rand.N(wait.Doubled(50*time.Millisecond, n-1, 5*time.Second))) != nil {
 		return ctx.Err()
-	case <-t.C:
-		return nil
 	}
+	return nil
 }

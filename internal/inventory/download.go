@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"ociproxy/internal/fetch"
+	"ociproxy/internal/wait"
 )
 
 // maxRedirects is how many redirects a segment may take: none is usual.
@@ -118,14 +119,7 @@ func withPace(parent context.Context) (ctx context.Context, p *pace, stop func()
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		tick := time.NewTicker(paceTime)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-			}
+		for range wait.Every(ctx, paceTime) {
 			if p.n.Swap(0) < minPace {
 				cancel(errSlow)
 				return

@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
+
+	"ociproxy/internal/wait"
 )
 
 // Follower reads the inventories of all stores and keeps one table of them up to date. It is safe for concurrent use.
@@ -211,14 +211,8 @@ func (f *Follower) Run(ctx context.Context) {
 func (f *Follower) loop(ctx context.Context, s *followed) {
 	for {
 		_ = f.refresh(ctx, s) // logged, and in the status
-		interval := s.reader.interval()
-		// A tenth of jitter, so that many instances do not ask together.
-		t := time.NewTimer(interval - interval/10 + rand.N(interval/5+1))
-		select {
-		case <-ctx.Done():
-			t.Stop()
+		if wait.For(ctx, wait.About(s.reader.interval())) != nil {
 			return
-		case <-t.C:
 		}
 	}
 }

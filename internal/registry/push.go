@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ociproxy/internal/oci"
+	"ociproxy/internal/wait"
 )
 
 const (
@@ -92,7 +93,7 @@ func (r *Registry) PushBlob(ctx context.Context, repo string, d oci.Digest, size
 		if ctx.Err() != nil || try == maxPushes || !worthwhile(err) {
 			break
 		}
-		err = sleep(ctx, backoff(time.Second, try, 10*time.Second))
+		err = wait.For(ctx, backoff(time.Second, try, 10*time.Second))
 	}
 	return fmt.Errorf("push blob %s: %w", r.spell(repo, d.String()), err)
 }

@@ -11,6 +11,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"ociproxy/internal/wait"
 )
 
 // errAnew is why a spool is given up that was pieced together and did not match.
@@ -228,7 +230,7 @@ func (d *fetcher) run(left int64) error {
 			}
 			return fmt.Errorf("%w: at %d of %d bytes: %w", ErrSource, d.off, size, err)
 		}
-		if err := rest(d.f.ctx, pause(tries)); err != nil {
+		if err := wait.For(d.f.ctx, pause(tries)); err != nil {
 			return err
 		}
 	}
@@ -240,18 +242,6 @@ func (d *fetcher) run(left int64) error {
 
 // errSpool is an error of the spool other than a full disk.
 var errSpool = errors.New("the spool cannot be used")
-
-// rest waits.
-func rest(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
 
 // reread hashes what an earlier process left.
 func (d *fetcher) reread(left int64) error {
