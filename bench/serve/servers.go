@@ -17,6 +17,7 @@ import (
 	"ociproxy/internal/config"
 	"ociproxy/internal/inventory"
 	"ociproxy/internal/inventory/inventorytest"
+	"ociproxy/internal/inventory/write"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/proxy"
 )
@@ -118,7 +119,7 @@ func (f *fleet) store() (url string, err error) {
 		}
 		records[i].Size, records[i].Kind = 1000, inventory.Blob
 	}
-	if _, err := inventory.NewWriter(b, inventory.WriterOptions{Store: "s3"}).Apply(f.ctx, records...); err != nil {
+	if _, err := write.New(b, write.Options{Store: "s3"}).Apply(f.ctx, records...); err != nil {
 		return "", err
 	}
 	srv := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {

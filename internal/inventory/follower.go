@@ -244,7 +244,7 @@ func (f *Follower) takeMemory() (give func()) {
 	f.waiting.Add(-1)
 	return func() {
 		if f.waiting.Load() == 0 || f.segments.inMemory() > keepInMemory {
-			f.segments.dropMemory()
+			f.segments.DropMemory()
 		}
 		f.memory.Unlock()
 	}

@@ -51,6 +51,7 @@ const headTimeout = 10 * time.Second
 type Reader struct {
 	store    Store
 	segments *Segments
+	site     site
 	fetcher  *fetch.Fetcher
 	file     string // last good head on disk; "": none
 	now      func() time.Time
@@ -90,7 +91,7 @@ func (o Options) clock() func() time.Time {
 
 // NewReader makes a reader of one store over a cache. It touches neither network nor disk.
 func NewReader(store Store, segments *Segments, opt Options) *Reader {
-	r := &Reader{store: store.withDefaults(), segments: segments, now: opt.clock()}
+	r := &Reader{store: store.withDefaults(), segments: segments, site: site{segments.client, store.URL}, now: opt.clock()}
 	if opt.Dir != "" {
 		r.file = filepath.Join(opt.Dir, "head", "h-"+url.PathEscape(store.ID)+".json")
 	}
@@ -230,7 +231,7 @@ func (r *Reader) take(ctx context.Context, h *Head) (changed bool, err error) {
 		need = need[len(built):] // without a disk nothing is kept that a table has
 	}
 	for _, ref := range need {
-		if err := r.segments.fetch(ctx, r.store.URL, ref); err != nil {
+		if err := r.segments.Fetch(ctx, r.site, ref); err != nil {
 			r.fetcher.Discard()
 			return false, err
 		}
@@ -255,7 +256,7 @@ func (r *Reader) save(h *Head, gone bool) error {
 	if r.file == "" || h == nil || unchanged {
 		return nil
 	}
-	body, err := h.encode()
+	body, err := h.Encode()
 	if err == nil {
 		err = writeSaved(r.file, saved{URL: r.store.URL, Gone: gone, Checked: checked, Head: body})
 	}

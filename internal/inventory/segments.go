@@ -79,7 +79,7 @@ func (c *Segments) has(ref SegmentRef) bool {
 	}
 	defer f.Close()
 	if err := verify(f, ref); err != nil {
-		c.drop(ref.SHA256)
+		c.Drop(ref.SHA256)
 		return false
 	}
 	c.mu.Lock()
@@ -88,8 +88,8 @@ func (c *Segments) has(ref SegmentRef) bool {
 	return true
 }
 
-// open reads a segment that has said is there.
-func (c *Segments) open(ref SegmentRef) (io.ReadCloser, error) {
+// Open reads a segment that was fetched.
+func (c *Segments) Open(ref SegmentRef) (io.ReadCloser, error) {
 	c.mu.Lock()
 	body, ok := c.memory[ref.SHA256]
 	c.mu.Unlock()
@@ -102,32 +102,8 @@ func (c *Segments) open(ref SegmentRef) (io.ReadCloser, error) {
 	return os.Open(c.path(ref.SHA256))
 }
 
-// origin is where segments come from.
-type origin interface {
-	// download writes a segment to w and verifies it on the way. A failure of w is a *writeError.
-	download(ctx context.Context, ref SegmentRef, w io.Writer) error
-	// where names the segment in messages.
-	where(ref SegmentRef) string
-}
-
-// site is the published side of an inventory.
-type site struct {
-	client *http.Client
-	base   string
-}
-
-func (s site) where(ref SegmentRef) string { return s.base + SegmentPrefix + ref.SHA256 }
-
-func (s site) download(ctx context.Context, ref SegmentRef, w io.Writer) error {
-	return download(ctx, s.client, s.where(ref), ref, w)
-}
-
-// fetch brings a segment from below base, unless it is there already.
-func (c *Segments) fetch(ctx context.Context, base string, ref SegmentRef) error {
-	return c.fetchFrom(ctx, site{c.client, base}, ref)
-}
-
-func (c *Segments) fetchFrom(ctx context.Context, from origin, ref SegmentRef) error {
+// Fetch brings a segment from its origin, unless it is there already.
+func (c *Segments) Fetch(ctx context.Context, from Origin, ref SegmentRef) error {
 	for {
 		if c.knows(ref) {
 			return nil
@@ -145,14 +121,14 @@ func (c *Segments) fetchFrom(ctx context.Context, from origin, ref SegmentRef) e
 				return nil
 			}
 			if mine {
-				return fmt.Errorf("get %s: %w", from.where(ref), r.Err)
+				return fmt.Errorf("get %s: %w", from.Where(ref), r.Err)
 			}
 			// Another store could not deliver it; that says nothing about this one.
 		}
 	}
 }
 
-func (c *Segments) bring(ctx context.Context, from origin, ref SegmentRef) error {
+func (c *Segments) bring(ctx context.Context, from Origin, ref SegmentRef) error {
 	if err := c.downloads.Acquire(ctx, 1); err != nil {
 		return err
 	}
@@ -179,7 +155,7 @@ func (c *Segments) bring(ctx context.Context, from origin, ref SegmentRef) error
 	}
 	var body bytes.Buffer
 	body.Grow(int(ref.Bytes) + bytes.MinRead)
-	if err := from.download(ctx, ref, &body); err != nil {
+	if err := download(ctx, from, ref, &body); err != nil {
 		return err
 	}
 	c.mu.Lock()
@@ -188,7 +164,7 @@ func (c *Segments) bring(ctx context.Context, from origin, ref SegmentRef) error
 	return nil
 }
 
-func (c *Segments) toDisk(ctx context.Context, from origin, ref SegmentRef) (err error) {
+func (c *Segments) toDisk(ctx context.Context, from Origin, ref SegmentRef) (err error) {
 	name := c.path(ref.SHA256)
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return &writeError{err}
@@ -202,7 +178,7 @@ func (c *Segments) toDisk(ctx context.Context, from origin, ref SegmentRef) (err
 			err = errors.Join(err, os.Remove(f.Name()))
 		}
 	}()
-	err = from.download(ctx, ref, f)
+	err = download(ctx, from, ref, f)
 	if err == nil {
 		err = wrapWrite(f.Sync())
 	}
@@ -228,8 +204,8 @@ func wrapWrite(err error) error {
 	return &writeError{err}
 }
 
-// drop forgets a segment that turned out to be damaged.
-func (c *Segments) drop(sha256 string) {
+// Drop forgets a segment that turned out to be damaged.
+func (c *Segments) Drop(sha256 string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.verified, sha256)
@@ -239,16 +215,16 @@ func (c *Segments) drop(sha256 string) {
 	}
 }
 
-// dropMemory forgets the segments in memory: a table has what they say.
-func (c *Segments) dropMemory() {
+// DropMemory forgets the segments in memory: a table has what they say.
+func (c *Segments) DropMemory() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	clear(c.memory)
 }
 
-// retain removes from disk what keep does not want and what lies there unused for some time: another process may
+// Retain removes from disk what keep does not want and what lies there unused for some time: another process may
 // share the directory.
-func (c *Segments) retain(keep func(sha256 string) bool, now time.Time) {
+func (c *Segments) Retain(keep func(sha256 string) bool, now time.Time) {
 	if c.dir == "" {
 		return
 	}

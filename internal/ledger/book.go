@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ociproxy/internal/inventory"
+	"ociproxy/internal/inventory/write"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/store"
 	"ociproxy/internal/wait"
@@ -19,7 +20,7 @@ type book struct {
 	index  int
 	name   string
 	bucket store.Bucket
-	writer *inventory.Writer
+	writer *write.Writer
 	fault  error // set by Open
 
 	turn chan struct{} // has one element while somebody writes
