@@ -141,7 +141,7 @@ func (p *pipeline) flush(ctx context.Context, batch []*item) {
 	lost := r.flush(ctx)
 	now := time.Now()
 	for _, it := range batch {
-		due := r.opened.Add(r.settle)
+		due := r.read.Add(r.settle)
 		if it.fresh {
 			due = now.Add(r.settle)
 		}

@@ -27,7 +27,7 @@ type Run struct {
 	fleet  *fleet.Fleet
 	hosts  map[string]*host
 	index  map[string]int // of hosts, among the engine's targets
-	opened time.Time
+	read   time.Time      // when all that the inventories said had been written
 	settle time.Duration
 	log    *journal
 	lease  leases
@@ -53,7 +53,7 @@ const remembered = 200_000
 func Open(ctx context.Context, p *Plan, opt Options) (*Run, error) {
 	opt.setDefaults()
 	r := &Run{
-		opt: opt, plan: p, hosts: map[string]*host{}, index: map[string]int{}, opened: time.Now(),
+		opt: opt, plan: p, hosts: map[string]*host{}, index: map[string]int{},
 		closers: map[string]*walk.Closer{}, tags: map[string]*listing{},
 	}
 	r.lease.log = opt.Logger
@@ -88,6 +88,7 @@ func Open(ctx context.Context, p *Plan, opt Options) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.read = time.Now()
 	for i, name := range p.Hosts {
 		r.index[name] = len(r.fleet.Stores) + i
 	}
