@@ -2,7 +2,6 @@ package transfer
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash"
@@ -128,7 +127,7 @@ func (e *Engine) download(f *flight) error {
 		}
 		e.unlock()
 
-		d := &fetcher{e: e, f: f, s: s, hash: newHash(f.blob.Digest)}
+		d := &fetcher{e: e, f: f, s: s, hash: f.blob.Digest.Hash()}
 		err = d.run(left)
 		s.leave()
 		again := errors.Is(err, ErrCorrupt) && d.pieced && !second
@@ -234,8 +233,8 @@ func (d *fetcher) run(left int64) error {
 			return err
 		}
 	}
-	if got := hex.EncodeToString(d.hash.Sum(nil)); got != d.f.blob.Digest.Hex() {
-		return fmt.Errorf("%w: it is %s:%s", ErrCorrupt, d.f.blob.Digest.Algorithm(), got)
+	if want := d.f.blob.Digest; !want.Matches(d.hash) {
+		return fmt.Errorf("%w: it is %s:%x", ErrCorrupt, want.Algorithm(), d.hash.Sum(nil))
 	}
 	return nil
 }
