@@ -83,7 +83,7 @@ func download(ctx context.Context, from Origin, ref SegmentRef, w io.Writer) err
 	if err == nil {
 		defer body.Close()
 		out := &sink{w: w}
-		err = verify(io.TeeReader(io.LimitReader(io.TeeReader(body, p), ref.Bytes+1), out), ref)
+		err = Verify(io.TeeReader(io.LimitReader(io.TeeReader(body, p), ref.Bytes+1), out), ref)
 		if out.err != nil {
 			return &writeError{out.err}
 		}

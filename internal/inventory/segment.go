@@ -137,8 +137,9 @@ func Records(r io.Reader) iter.Seq2[Record, error] {
 	}
 }
 
-// verify reads a segment to its end and reports whether it is the one that ref names.
-func verify(r io.Reader, ref SegmentRef) error {
+// Verify reads a segment to its end and reports whether it is the one that ref names. The error wraps [ErrSegment] or is the
+// reader's own.
+func Verify(r io.Reader, ref SegmentRef) error {
 	h := sha256.New()
 	c, err := openCursor(io.TeeReader(r, h), 0)
 	for err == nil && !c.done {

@@ -78,7 +78,7 @@ func (c *Segments) has(ref SegmentRef) bool {
 		return false
 	}
 	defer f.Close()
-	if err := verify(f, ref); err != nil {
+	if err := Verify(f, ref); err != nil {
 		c.Drop(ref.SHA256)
 		return false
 	}
