@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"ociproxy/bench/process"
@@ -134,15 +133,14 @@ func (f *fleet) store() (url string, err error) {
 }
 
 func (f *fleet) launch(name, addr string, args ...string) error {
-	cmd := exec.CommandContext(f.ctx, "taskset", append([]string{"-c", "0"}, args...)...)
+	cmd := process.Command(f.ctx, "taskset", append([]string{"-c", "0"}, args...)...)
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
-	cmd.Stderr = os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := cmd.Start(); err != nil {
+	stop, err := process.Start(cmd)
+	if err != nil {
 		return err
 	}
-	f.stops = append(f.stops, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL); _ = cmd.Wait() })
-	err := process.Until(f.ctx, 20*time.Second, 20*time.Millisecond, func() bool {
+	f.stops = append(f.stops, stop)
+	err = process.Until(f.ctx, 20*time.Second, 20*time.Millisecond, func() bool {
 		_, to, err := process.Get(f.ctx, "http://"+addr+probePath, clientAddr)
 		return err == nil && strings.HasPrefix(to, bucket)
 	})
@@ -168,8 +166,9 @@ stores:
 `, addr, bucket, origin, inventory)
 }
 
+// nginxConfig is of one process: a worker would outlive a master that is killed.
 func nginxConfig(dir, addr string) string {
-	return fmt.Sprintf(`daemon off; worker_processes 1; pid %[1]s/nginx.pid; error_log %[1]s/error.log;
+	return fmt.Sprintf(`daemon off; master_process off; pid %[1]s/nginx.pid; error_log %[1]s/error.log;
 events { worker_connections 1024; }
 http { access_log off; keepalive_requests 1000000000; client_body_temp_path %[1]s; proxy_temp_path %[1]s; fastcgi_temp_path %[1]s;
  uwsgi_temp_path %[1]s; scgi_temp_path %[1]s;
