@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -22,15 +23,18 @@ import (
 	"ociproxy/bench/process"
 	"ociproxy/bench/stores"
 	"ociproxy/internal/place"
-	"ociproxy/internal/wait"
 )
 
 func main() {
 	digests := flag.Int("digests", 1_000_000, "digests in all stores together")
 	n := flag.Int("stores", 33, "stores")
 	flag.Parse()
-	code := process.Run("memory", func(ctx context.Context, dir string) error { return run(ctx, dir, *digests, *n) })
-	os.Exit(code) //nolint:forbidigo // this is a main
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, *digests, *n); err != nil {
+		fmt.Fprintln(os.Stderr, "bench memory:", err)
+		os.Exit(1) //nolint:forbidigo // this is a main
+	}
 }
 
 const (
@@ -39,7 +43,12 @@ const (
 	settle        = 20 * time.Second // for the garbage of the start to be returned
 )
 
-func run(ctx context.Context, dir string, digests, n int) error {
+func run(ctx context.Context, digests, n int) error {
+	dir, err := os.MkdirTemp("", "bench-memory")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
 	world := stores.New(n)
 	defer world.Close()
 	shared := digests * 98 / 100
@@ -121,8 +130,7 @@ upstreams: [{name: us, url: "https://us-central1-docker.pkg.dev", place: gcp/us-
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		return nil, err
 	}
-	cmd := process.Command(ctx, binary, "serve", "--config", file)
-	kill, err := process.Start(cmd)
+	cmd, kill, err := process.Start(ctx, binary, "serve", "--config", file)
 	return &running{cmd: cmd, kill: kill}, err
 }
 
@@ -172,10 +180,12 @@ func (p *running) load(ctx context.Context, digests int) (stop func()) {
 
 // steady is the resident memory in MiB after a while.
 func (p *running) steady(ctx context.Context) (float64, error) {
-	if err := wait.For(ctx, settle); err != nil {
-		return 0, err
+	select {
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	case <-time.After(settle):
+		return p.status("VmRSS")
 	}
-	return p.status("VmRSS")
 }
 
 // status reads a size from /proc, in MiB.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"sync"
@@ -13,7 +12,6 @@ import (
 
 	"ociproxy/internal/cli"
 	"ociproxy/internal/mirror"
-	"ociproxy/internal/wait"
 )
 
 // progressForms are the forms of --progress.
@@ -54,15 +52,22 @@ func (a *app) watchPass(form string, p *mirror.Pass) (stop func()) {
 
 // every calls show again and again, until stop is called.
 func every(period time.Duration, show func()) (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
+	quit := make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		for range wait.Every(ctx, period) {
-			show()
+		tick := time.NewTicker(period)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				show()
+			case <-quit:
+				return
+			}
 		}
 	})
 	return func() {
-		cancel()
+		close(quit)
 		wg.Wait()
 	}
 }

@@ -18,7 +18,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"ociproxy/internal/cli"
-	"ociproxy/internal/wait"
 )
 
 // DefaultListen is where the proxy of the demo listens unless told otherwise.
@@ -246,10 +245,12 @@ const readyTimeout = 30 * time.Second
 
 // awaitReady asks the proxy until it says that it is ready.
 func (d *demo) awaitReady(ctx context.Context) error {
-	limited, cancel := context.WithTimeout(ctx, readyTimeout)
+	wait, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
 	for {
-		req, err := http.NewRequestWithContext(limited, http.MethodGet, d.url(d.public)+"/-/ready", nil)
+		req, err := http.NewRequestWithContext(wait, http.MethodGet, d.url(d.public)+"/-/ready", nil)
 		if err != nil {
 			return err
 		}
@@ -261,7 +262,9 @@ func (d *demo) awaitReady(ctx context.Context) error {
 				return nil
 			}
 		}
-		if wait.For(limited, 10*time.Millisecond) != nil {
+		select {
+		case <-tick.C:
+		case <-wait.Done():
 			if err := ctx.Err(); err != nil {
 				return fmt.Errorf("wait for the proxy: %w", err)
 			}

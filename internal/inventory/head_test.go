@@ -26,7 +26,7 @@ func TestParseHead(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("(-want +got)\n%s", d)
 	}
-	body, err := got.Encode()
+	body, err := got.encode()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func FuzzHead(f *testing.F) {
 			}
 			return
 		}
-		again, err := h.Encode()
+		again, err := h.encode()
 		if err != nil {
 			t.Fatalf("what was read cannot be written: %v", err)
 		}

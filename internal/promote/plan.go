@@ -8,7 +8,6 @@ import (
 
 	"ociproxy/internal/manifest"
 	"ociproxy/internal/oci"
-	"ociproxy/internal/registry"
 )
 
 // Options of [Make].
@@ -173,6 +172,6 @@ func share(tree *manifest.Tree) map[string]*shared {
 // shared is a repository that is read once.
 type shared struct {
 	once sync.Once
-	view *registry.View
+	view *view
 	err  error
 }

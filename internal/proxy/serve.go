@@ -17,7 +17,6 @@ import (
 
 	"ociproxy/internal/config"
 	"ociproxy/internal/ranges"
-	"ociproxy/internal/wait"
 )
 
 // platformDrain is how long to keep answering after SIGTERM where PORT is set: such platforms kill after 10 s.
@@ -84,20 +83,25 @@ func addrOf(l net.Listener) string {
 // answer closes its connection; idle ones are left alone, for a balancer may just be using them.
 func (s *Server) drain(ctx context.Context, cfg *config.Config) {
 	s.draining.Store(true)
-	long := cfg.Limits.Drain
+	wait := cfg.Limits.Drain
 	if s.opt.Env("PORT") != "" {
-		long = min(long, platformDrain)
+		wait = min(wait, platformDrain)
 	}
-	s.log.Info("draining", "for", long.String())
-	_ = wait.For(ctx, long) // ended early by a listener that fails
+	s.log.Info("draining", "for", wait.String())
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 }
 
 func (s *Server) shutdown(servers []*http.Server) {
-	limit := closeTimeout
+	wait := closeTimeout
 	if s.opt.Env("PORT") != "" {
-		limit = platformCloseTimeout
+		wait = platformCloseTimeout
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	ctx, cancel := context.WithTimeout(context.Background(), wait)
 	defer cancel()
 	for _, srv := range servers {
 		if srv.Shutdown(ctx) != nil {
@@ -199,5 +203,13 @@ func (s *Server) refreshRanges(ctx context.Context) {
 
 // whileCurrent returns when a reload has replaced r or ctx is done.
 func (s *Server) whileCurrent(ctx context.Context, r *ranges.Ranges) {
-	_ = wait.Until(ctx, time.Second, func() bool { return s.world.Load().ranges != r })
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for s.world.Load().ranges == r {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
 }

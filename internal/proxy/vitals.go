@@ -10,7 +10,6 @@ import (
 	"ociproxy/internal/health"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/route"
-	"ociproxy/internal/wait"
 )
 
 // busyEvery is how often health is told which candidates clients are sent to.
@@ -128,10 +127,17 @@ func (p places) note(id int) {
 
 // watchPlaces tells health, while ctx lasts, which candidates matter to the clients of the moment.
 func (s *Server) watchPlaces(ctx context.Context) {
-	for range wait.Every(ctx, busyEvery) {
+	tick := time.NewTicker(busyEvery)
+	defer tick.Stop()
+	for {
 		w := s.world.Load()
 		if busy := w.busy(); !busy.Empty() {
 			w.health.Busy(busy)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
 		}
 	}
 }

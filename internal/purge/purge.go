@@ -10,7 +10,6 @@ import (
 
 	"ociproxy/internal/oci"
 	"ociproxy/internal/store"
-	"ociproxy/internal/wait"
 )
 
 // Store is one store as a purge sees it.
@@ -201,12 +200,20 @@ func (p *purge) unlist(ctx context.Context, i int) error {
 // pause waits, and tells how long is left.
 func (p *purge) pause(ctx context.Context, d time.Duration) error {
 	end := time.Now().Add(d)
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
 	for left := d; left > 0; left = time.Until(end) {
 		if p.opt.Waiting != nil {
 			p.opt.Waiting(left)
 		}
-		if wait.For(ctx, min(left, time.Second)) != nil {
-			break
+		done := time.NewTimer(left)
+		select {
+		case <-ctx.Done():
+			done.Stop()
+			return ctx.Err()
+		case <-done.C:
+		case <-tick.C:
+			done.Stop()
 		}
 	}
 	return ctx.Err()

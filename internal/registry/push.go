@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"ociproxy/internal/oci"
-	"ociproxy/internal/wait"
 )
 
 const (
@@ -82,27 +81,18 @@ func (r *Registry) kept(repo string, d oci.Digest) *url.URL {
 	return session
 }
 
-// PushBlob sends a blob of size bytes; the host compares the digest. src is read from the beginning again when a try fails. A host
-// that says it is too much is given as much patience as with other requests. Whether the blob is there already is for the caller to
-// ask ([Registry.StatBlob]).
+// PushBlob sends a blob of size bytes; the host compares the digest. src is read from the beginning again when a try fails. Whether
+// the blob is there already is for the caller to ask ([Registry.StatBlob]).
 func (r *Registry) PushBlob(ctx context.Context, repo string, d oci.Digest, size int64, src io.ReaderAt) error {
 	err := r.checkRepo(repo)
-	for failed, throttled := 0, 0; err == nil; {
+	for try := 1; err == nil; try++ {
 		if err = r.pushBlob(ctx, repo, d, size, src); err == nil {
 			return nil
 		}
-		var pause time.Duration
-		if errors.Is(err, errTurnedAway) && throttled < maxThrottled {
-			throttled++
-			pause = backoff(time.Second, throttled, time.Minute)
-		} else {
-			failed++
-			pause = backoff(time.Second, failed, 10*time.Second)
-		}
-		if ctx.Err() != nil || failed == maxPushes || !worthwhile(err) {
+		if ctx.Err() != nil || try == maxPushes || !worthwhile(err) {
 			break
 		}
-		err = wait.For(ctx, pause)
+		err = sleep(ctx, backoff(time.Second, try, 10*time.Second))
 	}
 	return fmt.Errorf("push blob %s: %w", r.spell(repo, d.String()), err)
 }
@@ -156,25 +146,18 @@ func (r *Registry) pushBlob(ctx context.Context, repo string, d oci.Digest, size
 		c.stream, c.body = nil, []byte{}
 	}
 	resp, err := r.do(streaming(ctx), c, http.StatusCreated, http.StatusNoContent)
-	switch {
-	case err == nil:
-	case watch.err != nil:
-		return fmt.Errorf("%w: %w", errSource, watch.err)
-	case c.stream != nil && errors.Is(err, ErrThrottled):
-		return fmt.Errorf("%w: %w", errTurnedAway, err)
-	default:
+	if err != nil {
+		if watch.err != nil {
+			err = fmt.Errorf("%w: %w", errSource, watch.err)
+		}
 		return err
 	}
 	discard(resp)
 	return said(resp, d)
 }
 
-var (
-	// errSource: the bytes to be sent could not be read.
-	errSource = errors.New("read what is to be sent")
-	// errTurnedAway: the host did not take the bytes, for it has too much to do. Such a request is not repeated below.
-	errTurnedAway = errors.New("the upload was turned away")
-)
+// errSource: the bytes to be sent could not be read.
+var errSource = errors.New("read what is to be sent")
 
 // source keeps the error of a reader: the transport would hide it.
 type source struct {

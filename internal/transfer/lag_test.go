@@ -6,8 +6,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"ociproxy/internal/wait"
 )
 
 // after lets every upload and every look take some time.
@@ -15,9 +13,9 @@ func after(put, look time.Duration) func(context.Context, string, string, bool) 
 	return func(ctx context.Context, op, _ string, _ bool) error {
 		switch op {
 		case "commit":
-			return wait.For(ctx, put)
+			return rest(ctx, put)
 		case "head":
-			return wait.For(ctx, look)
+			return rest(ctx, look)
 		}
 		return nil
 	}

@@ -1,12 +1,17 @@
 package transfer
 
 import (
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"hash/crc32"
 	"io"
 	"sync"
 
+	"ociproxy/internal/oci"
 	"ociproxy/internal/store"
 )
 
@@ -15,6 +20,13 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // buffers for reading; bounded by the downloads and the workers that run.
 var buffers = sync.Pool{New: func() any { return new([256 << 10]byte) }}
+
+func newHash(d oci.Digest) hash.Hash {
+	if d.Algorithm() == "sha512" {
+		return sha512.New()
+	}
+	return sha256.New()
+}
 
 // existing compares what lies under the blob's key in the target. Right: how it came there. Nothing, or something wrong: bytes are
 // needed, and the version of what is wrong.
@@ -61,7 +73,7 @@ func (j *job) readBack(how How) outcome {
 	if a.Size != j.f.blob.Size {
 		return outcome{bytes: true, version: a.Version}
 	}
-	h := j.f.blob.Digest.Hash()
+	h := newHash(j.f.blob.Digest)
 	buf := buffers.Get().(*[256 << 10]byte)
 	defer buffers.Put(buf)
 	for {
@@ -79,7 +91,7 @@ func (j *job) readBack(how How) outcome {
 			return outcome{err: fmt.Errorf("read back %s: %w", j.t.Name, err)}
 		}
 	}
-	if !j.f.blob.Digest.Matches(h) {
+	if hex.EncodeToString(h.Sum(nil)) != j.f.blob.Digest.Hex() {
 		return outcome{bytes: true, version: a.Version}
 	}
 	return outcome{how: how, attrs: a}

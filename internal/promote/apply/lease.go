@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"ociproxy/internal/store"
-	"ociproxy/internal/wait"
 )
 
 // LeasePrefix is where leases lie in a store, beside the inventory.
@@ -103,7 +102,7 @@ func (l *lease) await(ctx context.Context) (string, error) {
 		case version != watched:
 			return "", fmt.Errorf("%w: %s, since %s, renewed %s", ErrHeld, held.describe(), held.Since.Format(time.RFC3339), held.Renewed.Format(time.RFC3339))
 		}
-		if err := wait.For(ctx, max(l.ttl/10, 10*time.Millisecond)); err != nil {
+		if err := rest(ctx, max(l.ttl/10, 10*time.Millisecond)); err != nil {
 			return "", err
 		}
 	}
@@ -179,7 +178,7 @@ func (l *lease) renew(ctx context.Context) error {
 // keep renews until ctx ends; lost is told when that is over.
 func (l *lease) keep(ctx context.Context, lost func(error)) {
 	for {
-		if wait.For(ctx, l.ttl/4) != nil {
+		if rest(ctx, l.ttl/4) != nil {
 			return
 		}
 		each, cancel := context.WithTimeout(ctx, l.ttl/3)
@@ -224,4 +223,16 @@ func (l *lease) release(ctx context.Context) error {
 		return nil
 	}
 	return l.bucket.Delete(ctx, l.key, version)
+}
+
+// rest waits.
+func rest(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }

@@ -1,9 +1,0 @@
-//go:build !linux
-
-package process
-
-import "syscall"
-
-func attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
-
-func endWithGo() {}
