@@ -2,10 +2,7 @@ package test
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"crypto/sha512"
 	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -58,23 +55,6 @@ func readBlob(t *testing.T, r *client.Registry, repo string, d oci.Digest, off i
 		t.Fatalf("%d bytes from %d on, of %d: %v", len(b), off, total, err)
 	}
 	return b
-}
-
-func digestOf(algorithm string, b []byte) oci.Digest {
-	text := ""
-	switch algorithm {
-	case "sha256":
-		h := sha256.Sum256(b)
-		text = hex.EncodeToString(h[:])
-	case "sha512":
-		h := sha512.Sum512(b)
-		text = hex.EncodeToString(h[:])
-	}
-	d, err := oci.ParseDigest(algorithm + ":" + text)
-	if err != nil {
-		panic(err)
-	}
-	return d
 }
 
 // A repository of distribution is listed page by page, an index of it is walked down to its blobs, and the blobs are
@@ -140,7 +120,7 @@ func TestRegistryWalk(t *testing.T) {
 		for _, b := range m.Blobs() {
 			got[child.Platform] = append(got[child.Platform], b.Digest.String())
 			whole := readBlob(t, r, "team/app", b.Digest, 0)
-			if digestOf("sha256", whole) != b.Digest {
+			if oci.Sum("sha256", whole) != b.Digest {
 				t.Errorf("%s has other bytes", b.Digest)
 			}
 			if tail := readBlob(t, r, "team/app", b.Digest, 100); !bytes.Equal(tail, whole[100:]) {
@@ -155,7 +135,7 @@ func TestRegistryWalk(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("blobs by platform (-want +got):\n%s", diff)
 	}
-	missing := digestOf("sha256", []byte("nothing"))
+	missing := oci.Sum("sha256", []byte("nothing"))
 	if _, err := r.Manifest(ctx, "team/app", missing.String()); !errors.Is(err, client.ErrNotFound) {
 		t.Errorf("a manifest that is not there: %v", err)
 	}
@@ -262,7 +242,7 @@ func TestRegistrySchema1(t *testing.T) {
 			if err != nil || b.Size != -1 {
 				t.Errorf("%s: %d bytes, said to be %d: %v", b.Digest, size, b.Size, err)
 			}
-			if whole := readBlob(t, r, "app", b.Digest, 0); int64(len(whole)) != size || digestOf("sha256", whole) != b.Digest {
+			if whole := readBlob(t, r, "app", b.Digest, 0); int64(len(whole)) != size || oci.Sum("sha256", whole) != b.Digest {
 				t.Errorf("%s has other bytes", b.Digest)
 			}
 		}
@@ -282,7 +262,7 @@ func TestRegistrySchema1(t *testing.T) {
 func TestRegistryCredentials(t *testing.T) {
 	reg := dockerregistry.StartPrivate(t)
 	content := []byte("{}")
-	d := digestOf("sha256", content)
+	d := oci.Sum("sha256", content)
 	t.Setenv("DOCKER_CONFIG", t.TempDir())
 	t.Setenv("HOME", t.TempDir())
 	stranger := openRegistry(t, reg.URL, "")
@@ -316,11 +296,11 @@ func TestRegistryPush(t *testing.T) {
 			r := openRegistry(t, url(t), "prod")
 			ctx := t.Context()
 			config, layer := []byte(`{}`), bytes.Repeat([]byte("layer "), 100_000)
-			c, l := digestOf("sha256", config), digestOf("sha512", layer)
+			c, l := oci.Sum("sha256", config), oci.Sum("sha512", layer)
 			if program == "docker-registry" {
-				l = digestOf("sha256", layer) // it stores sha512, and looks for it in vain
+				l = oci.Sum("sha256", layer) // it stores sha512, and looks for it in vain
 			}
-			for d, b := range map[oci.Digest][]byte{c: config, l: layer, digestOf("sha256", nil): nil} {
+			for d, b := range map[oci.Digest][]byte{c: config, l: layer, oci.Sum("sha256", nil): nil} {
 				if err := r.PushBlob(ctx, "a", d, int64(len(b)), bytes.NewReader(b)); err != nil {
 					t.Fatal(err)
 				}
@@ -328,7 +308,7 @@ func TestRegistryPush(t *testing.T) {
 					t.Errorf("%s: %d bytes, %v", d, size, err)
 				}
 			}
-			if err := r.PushBlob(ctx, "a", digestOf("sha256", []byte("other")), 2, bytes.NewReader(config)); err == nil {
+			if err := r.PushBlob(ctx, "a", oci.Sum("sha256", []byte("other")), 2, bytes.NewReader(config)); err == nil {
 				t.Error("wrong bytes were taken")
 			}
 			for d, b := range map[oci.Digest][]byte{c: config, l: layer} {
@@ -347,7 +327,7 @@ func TestRegistryPush(t *testing.T) {
 					t.Errorf("%d requests to mount %s", n, d)
 				}
 			}
-			if mounted, err := r.Mount(ctx, "b", digestOf("sha256", []byte("absent")), r.Path("a")); err != nil || mounted {
+			if mounted, err := r.Mount(ctx, "b", oci.Sum("sha256", []byte("absent")), r.Path("a")); err != nil || mounted {
 				t.Errorf("what is not there was mounted: %v, %v", mounted, err)
 			}
 			raw := fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":%q,"config":{"mediaType":"application/vnd.example+json","digest":%q,"size":%d},`+

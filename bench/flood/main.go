@@ -13,8 +13,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -32,12 +30,8 @@ var script []byte
 func main() {
 	requests := flag.Int("requests", 5_000_000, "made-up digests, half from one client and half from many")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx, *requests); err != nil {
-		fmt.Fprintln(os.Stderr, "bench flood:", err)
-		os.Exit(1) //nolint:forbidigo // this is a main
-	}
+	code := process.Run("flood", func(ctx context.Context, dir string) error { return run(ctx, dir, *requests) })
+	os.Exit(code) //nolint:forbidigo // this is a main
 }
 
 var held = "/v2/a/blobs/" + stores.Digest(1)
@@ -50,12 +44,7 @@ type bench struct {
 	pid           int
 }
 
-func run(ctx context.Context, requests int) error {
-	dir, err := os.MkdirTemp("", "bench-flood")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
+func run(ctx context.Context, dir string, requests int) error {
 	b := &bench{ctx: ctx, dir: dir, store: stores.New(1)}
 	defer b.store.Close()
 	if err := b.store.Share(ctx, 0, 100); err != nil {
@@ -110,7 +99,8 @@ stores: [{name: s3, place: aws/us-east-1, serves: [aws], insecure: true, url: "%
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		return nil, err
 	}
-	cmd, stop, err := process.Start(b.ctx, binary, "serve", "--config", file)
+	cmd := process.Command(b.ctx, binary, "serve", "--config", file)
+	stop, err = process.Start(cmd)
 	if err != nil {
 		return nil, err
 	}
@@ -144,7 +134,7 @@ func (b *bench) flood(name, networks string, requests int) ([]figures.Figure, er
 	ctx, cancel := context.WithCancel(b.ctx)
 	defer cancel()
 	// wrk counts seconds: it is stopped when enough was sent.
-	wrk := exec.CommandContext(ctx, "wrk", "-t", "1", "-c", "64", "-d", "1h", "-s", lua, "http://"+b.listen, "--", networks)
+	wrk := process.Command(ctx, "wrk", "-t", "1", "-c", "64", "-d", "1h", "-s", lua, "http://"+b.listen, "--", networks)
 	var said bytes.Buffer
 	wrk.Stdout, wrk.Stderr = &said, &said
 	sent, err := b.metric("ociproxy_redirects_total")

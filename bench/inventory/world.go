@@ -13,6 +13,7 @@ import (
 
 	"ociproxy/internal/inventory"
 	"ociproxy/internal/inventory/inventorytest"
+	"ociproxy/internal/inventory/write"
 	"ociproxy/internal/oci"
 )
 
@@ -23,7 +24,7 @@ const stores = 33
 type world struct {
 	url     string
 	buckets [stores]*inventorytest.Bucket
-	writers [stores]*inventory.Writer
+	writers [stores]*write.Writer
 	server  *http.Server
 	done    chan struct{}
 	rng     *rand.Rand
@@ -36,7 +37,7 @@ func publish(ctx context.Context, digests int, distinct bool) (*world, error) {
 	w := &world{rng: rand.New(rand.NewPCG(7, 2026)), done: make(chan struct{})}
 	for i := range w.buckets {
 		w.buckets[i] = &inventorytest.Bucket{}
-		w.writers[i] = inventory.NewWriter(w.buckets[i], inventory.WriterOptions{Store: storeName(i)})
+		w.writers[i] = write.New(w.buckets[i], write.Options{Store: storeName(i)})
 	}
 	if err := w.fill(ctx, w.records(digests), distinct); err != nil {
 		return nil, err

@@ -13,6 +13,7 @@ import (
 
 	"ociproxy/internal/inventory"
 	"ociproxy/internal/inventory/inventorytest"
+	"ociproxy/internal/inventory/write"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/store"
 )
@@ -101,7 +102,7 @@ func named(body []byte, count uint64) made {
 // segment is what a writer makes of records.
 func segment(ctx context.Context, records []inventory.Record) (made, error) {
 	b := &inventorytest.Bucket{}
-	h, err := inventory.NewWriter(b, inventory.WriterOptions{Store: "segments"}).Apply(ctx, records...)
+	h, err := write.New(b, write.Options{Store: "segments"}).Apply(ctx, records...)
 	if err != nil {
 		return made{}, err
 	}

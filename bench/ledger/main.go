@@ -19,33 +19,31 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 
 	"ociproxy/bench/figures"
+	"ociproxy/bench/process"
 )
 
 func main() {
-	var err error
 	if len(os.Args) > 1 && os.Args[1] == "pass" {
-		err = pass(context.Background(), os.Args[2:])
-	} else {
-		err = run(context.Background())
+		if err := pass(context.Background(), os.Args[2:]); err != nil {
+			fmt.Fprintf(os.Stderr, "ledger: %v\n", err)
+			os.Exit(1) //nolint:forbidigo // this is a main
+		}
+		return
 	}
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "ledger: %v\n", err)
-		os.Exit(1) //nolint:forbidigo // this is a main
-	}
+	os.Exit(process.Run("ledger", run)) //nolint:forbidigo // this is a main
 }
 
 // run measures everything, prints the figures and writes them as JSON.
-func run(ctx context.Context) error {
+func run(ctx context.Context, dir string) error {
 	var all []figures.Figure
 	for _, t := range []struct {
 		name     string
 		distinct bool
 	}{{"mirror.diff_1m", false}, {"mirror.diff_1m_distinct", true}} {
-		f, err := measure(ctx, t.name, t.distinct)
+		f, err := measure(ctx, filepath.Join(dir, t.name), t.name, t.distinct)
 		if err != nil {
 			return fmt.Errorf("%s: %w", t.name, err)
 		}
@@ -55,12 +53,11 @@ func run(ctx context.Context) error {
 }
 
 // measure fills stores and lets a child compare, twice.
-func measure(ctx context.Context, name string, distinct bool) (all []figures.Figure, err error) {
-	dir, err := os.MkdirTemp("", "bench-ledger-")
-	if err != nil {
+func measure(ctx context.Context, dir, name string, distinct bool) (all []figures.Figure, err error) {
+	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil, err
 	}
-	defer func() { _ = os.RemoveAll(dir) }() // below the system's temporary directory
+	defer func() { _ = os.RemoveAll(dir) }() // the next one needs the room
 	if err := fill(ctx, dir, distinct); err != nil {
 		return nil, err
 	}
@@ -69,7 +66,7 @@ func measure(ctx context.Context, name string, distinct bool) (all []figures.Fig
 		return nil, err
 	}
 	for _, suffix := range []string{"", "_again"} {
-		cmd := exec.CommandContext(ctx, self, "pass", dir, name+suffix)
+		cmd := process.Command(ctx, self, "pass", dir, name+suffix)
 		cmd.Env = append(os.Environ(), "GOMEMLIMIT=off", "GOGC=100")
 		var stdout bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &stdout, os.Stderr

@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -23,18 +22,15 @@ import (
 	"ociproxy/bench/process"
 	"ociproxy/bench/stores"
 	"ociproxy/internal/place"
+	"ociproxy/internal/wait"
 )
 
 func main() {
 	digests := flag.Int("digests", 1_000_000, "digests in all stores together")
 	n := flag.Int("stores", 33, "stores")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx, *digests, *n); err != nil {
-		fmt.Fprintln(os.Stderr, "bench memory:", err)
-		os.Exit(1) //nolint:forbidigo // this is a main
-	}
+	code := process.Run("memory", func(ctx context.Context, dir string) error { return run(ctx, dir, *digests, *n) })
+	os.Exit(code) //nolint:forbidigo // this is a main
 }
 
 const (
@@ -43,12 +39,7 @@ const (
 	settle        = 20 * time.Second // for the garbage of the start to be returned
 )
 
-func run(ctx context.Context, digests, n int) error {
-	dir, err := os.MkdirTemp("", "bench-memory")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
+func run(ctx context.Context, dir string, digests, n int) error {
 	world := stores.New(n)
 	defer world.Close()
 	shared := digests * 98 / 100
@@ -130,7 +121,8 @@ upstreams: [{name: us, url: "https://us-central1-docker.pkg.dev", place: gcp/us-
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		return nil, err
 	}
-	cmd, kill, err := process.Start(ctx, binary, "serve", "--config", file)
+	cmd := process.Command(ctx, binary, "serve", "--config", file)
+	kill, err := process.Start(cmd)
 	return &running{cmd: cmd, kill: kill}, err
 }
 
@@ -180,12 +172,10 @@ func (p *running) load(ctx context.Context, digests int) (stop func()) {
 
 // steady is the resident memory in MiB after a while.
 func (p *running) steady(ctx context.Context) (float64, error) {
-	select {
-	case <-ctx.Done():
-		return 0, ctx.Err()
-	case <-time.After(settle):
-		return p.status("VmRSS")
+	if err := wait.For(ctx, settle); err != nil {
+		return 0, err
 	}
+	return p.status("VmRSS")
 }
 
 // status reads a size from /proc, in MiB.

@@ -4,13 +4,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -27,14 +27,12 @@ func main() {
 	images := flag.Int("images", 200, "images")
 	large := flag.String("large", "300,6144", "sizes of single layers, in MiB, whose memory is measured")
 	rounds := flag.Int("rounds", 3, "rounds of mirror and bare loop, one after the other")
-	parts := flag.String("parts", ".bin", "where registry and versitygw are")
+	parts := flag.String("parts", cmp.Or(os.Getenv("OCIPROXY_PARTS"), ".bin"), "where registry and versitygw are")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx, *parts, *mib<<20, *images, *rounds, *large); err != nil {
-		fmt.Fprintln(os.Stderr, "bench mirror:", err)
-		os.Exit(1) //nolint:forbidigo // this is a main
-	}
+	code := process.Run("mirror", func(ctx context.Context, dir string) error {
+		return run(ctx, dir, *parts, *mib<<20, *images, *rounds, *large)
+	})
+	os.Exit(code) //nolint:forbidigo // this is a main
 }
 
 // bench is everything that runs.
@@ -47,31 +45,22 @@ type bench struct {
 	out        []figures.Figure
 }
 
-func run(ctx context.Context, parts string, total int64, images, rounds int, large string) error {
-	dir, err := os.MkdirTemp("", "bench-mirror")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
+func run(ctx context.Context, dir, parts string, total int64, images, rounds int, large string) (err error) {
 	b := &bench{dir: dir, parts: parts}
 	if b.program, err = process.BuildCommand(ctx, dir, "oci-proxyctl"); err != nil {
 		return err
 	}
-	url, log, stop, err := startRegistry(ctx, parts, dir)
-	if err != nil {
+	if b.url, b.log, err = startRegistry(ctx, parts, dir); err != nil {
 		return err
 	}
-	defer stop()
-	b.url, b.log = url, log
 	for _, region := range regions {
-		s, stop, err := startStore(ctx, parts, dir, region)
+		s, err := startStore(ctx, parts, dir, region)
 		if err != nil {
 			return err
 		}
-		defer stop()
 		b.stores = append(b.stores, s)
 	}
-	reg, err := registry.Open(registry.Options{URL: url, Insecure: true, Budget: registry.NewBudget(1e6, 8)})
+	reg, err := registry.Open(registry.Options{URL: b.url, Insecure: true, Budget: registry.NewBudget(1e6, 8)})
 	if err != nil {
 		return err
 	}
@@ -197,7 +186,7 @@ func (b *bench) skopeo(ctx context.Context, repositories []string) (time.Duratio
 	for _, s := range b.stores {
 		for _, r := range repositories {
 			to := filepath.Join(b.dir, "skopeo", s.region, r)
-			cmd := exec.CommandContext(ctx, "skopeo", "sync", "--all", "--src-tls-verify=false", "--src", "docker", "--dest", "dir",
+			cmd := process.Command(ctx, "skopeo", "sync", "--all", "--src-tls-verify=false", "--src", "docker", "--dest", "dir",
 				strings.TrimPrefix(b.url, "http://")+"/"+r, to)
 			if err := os.MkdirAll(to, 0o755); err != nil {
 				return 0, err

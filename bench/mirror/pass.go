@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -14,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"ociproxy/bench/process"
 	"ociproxy/internal/mirror"
 )
 
@@ -37,7 +37,7 @@ func (b *bench) pass(ctx context.Context, bucket string, repositories []string) 
 	if err != nil {
 		return pass{}, err
 	}
-	cmd := exec.CommandContext(ctx, b.program, "mirror", "--config", file, "--once", "--output", "json", "--progress", "none")
+	cmd := process.Command(ctx, b.program, "mirror", "--config", file, "--once", "--output", "json", "--progress", "none")
 	cmd.Env = append(os.Environ(), "AWS_ACCESS_KEY_ID="+accessKey, "AWS_SECRET_ACCESS_KEY="+secretKey, "AWS_EC2_METADATA_DISABLED=true")
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr

@@ -2,10 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -35,10 +35,10 @@ type server struct {
 }
 
 // startRegistry starts CNCF distribution and returns its URL and the file of its access log.
-func startRegistry(ctx context.Context, parts, dir string) (url, log string, stop func(), err error) {
+func startRegistry(ctx context.Context, parts, dir string) (url, log string, err error) {
 	addr, err := process.FreeAddr()
 	if err != nil {
-		return "", "", nil, err
+		return "", "", err
 	}
 	conf, log := filepath.Join(dir, "registry.yml"), filepath.Join(dir, "registry.log")
 	text := fmt.Sprintf(`version: 0.1
@@ -47,62 +47,60 @@ storage: {filesystem: {rootdirectory: %q}}
 http: {addr: %q, secret: bench}
 `, filepath.Join(dir, "registry"), addr)
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
-		return "", "", nil, err
+		return "", "", err
 	}
-	stop, err = startLogged(ctx, log, []string{"OTEL_TRACES_EXPORTER=none"}, filepath.Join(parts, "registry"), "serve", conf)
+	err = startLogged(ctx, log, []string{"OTEL_TRACES_EXPORTER=none"}, filepath.Join(parts, "registry"), "serve", conf)
 	if err != nil {
-		return "", "", nil, err
+		return "", "", err
 	}
 	url = "http://" + addr
-	return url, log, stop, answers(ctx, url+"/v2/")
+	return url, log, answers(ctx, url+"/v2/")
 }
 
 // startStore starts versitygw with buckets that anybody may read.
-func startStore(ctx context.Context, parts, dir, region string) (*server, func(), error) {
+func startStore(ctx context.Context, parts, dir, region string) (*server, error) {
 	addr, err := process.FreeAddr()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	root := filepath.Join(dir, region)
 	if err := os.MkdirAll(root, 0o755); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	stop, err := startLogged(ctx, filepath.Join(dir, region+".log"), []string{"ROOT_ACCESS_KEY=" + accessKey, "ROOT_SECRET_KEY=" + secretKey},
+	err = startLogged(ctx, filepath.Join(dir, region+".log"), []string{"ROOT_ACCESS_KEY=" + accessKey, "ROOT_SECRET_KEY=" + secretKey},
 		filepath.Join(parts, "versitygw"), "--quiet", "--port", addr, "--region", region, "--health", "/-/health", "posix", root)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	s := &server{region: region, url: "http://" + addr}
 	s.client = s3.New(s3.Options{BaseEndpoint: aws.String(s.url), Region: region, UsePathStyle: true,
 		Credentials: credentials.NewStaticCredentialsProvider(accessKey, secretKey, "")})
 	if err := answers(ctx, s.url+"/-/health"); err != nil {
-		return nil, stop, err
+		return nil, err
 	}
 	for _, name := range []string{bucket, bareName, largeName} {
 		if _, err := s.client.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: aws.String(name)}); err != nil {
-			return nil, stop, err
+			return nil, err
 		}
 		policy := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::` + name + `/*"}]}`
 		if _, err := s.client.PutBucketPolicy(ctx, &s3.PutBucketPolicyInput{Bucket: aws.String(name), Policy: &policy}); err != nil {
-			return nil, stop, err
+			return nil, err
 		}
 	}
-	return s, stop, nil
+	return s, nil
 }
 
-func startLogged(ctx context.Context, log string, env []string, name string, args ...string) (func(), error) {
+// startLogged starts a server that ends with the benchmark.
+func startLogged(ctx context.Context, log string, env []string, name string, args ...string) error {
 	out, err := os.Create(log)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	cmd := exec.CommandContext(ctx, name, args...)
+	cmd := process.Command(ctx, name, args...)
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Stdout, cmd.Stderr = out, out
-	if err := cmd.Start(); err != nil {
-		out.Close()
-		return nil, err
-	}
-	return func() { _ = cmd.Process.Kill(); _ = cmd.Wait(); out.Close() }, nil
+	_, err = process.Start(cmd)
+	return errors.Join(err, out.Close()) // the program has its own
 }
 
 func answers(ctx context.Context, url string) error {

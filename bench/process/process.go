@@ -1,4 +1,3 @@
-// Package process runs the built oci-proxy for benchmarks.
 package process
 
 import (
@@ -8,11 +7,12 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
+
+	"ociproxy/internal/wait"
 )
 
 // Build builds oci-proxy into dir and returns its path.
@@ -23,20 +23,10 @@ func Build(ctx context.Context, dir string) (string, error) {
 // BuildCommand builds one of the programs into dir and returns its path.
 func BuildCommand(ctx context.Context, dir, name string) (string, error) {
 	binary := filepath.Join(dir, name)
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, "./cmd/"+name).CombinedOutput(); err != nil {
+	if out, err := Command(ctx, "go", "build", "-o", binary, "./cmd/"+name).CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build: %w\n%s", err, out)
 	}
 	return binary, nil
-}
-
-// Start starts a program that writes its errors to ours. stop kills it.
-func Start(ctx context.Context, name string, args ...string) (cmd *exec.Cmd, stop func(), err error) {
-	cmd = exec.CommandContext(ctx, name, args...)
-	cmd.Stderr = os.Stderr
-	if err := cmd.Start(); err != nil {
-		return nil, func() {}, err
-	}
-	return cmd, func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }, nil
 }
 
 // FreeAddr is a loopback address nobody listens on.
@@ -71,19 +61,9 @@ func Get(ctx context.Context, url, from string) (status int, location string, er
 
 // Until polls until done says so.
 func Until(ctx context.Context, within, every time.Duration, done func() bool) error {
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for deadline := time.Now().Add(within); time.Now().Before(deadline); {
-		if done() {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-tick.C:
-		}
-	}
-	return errors.New("not within " + within.String())
+	ctx, cancel := context.WithTimeoutCause(ctx, within, errors.New("not within "+within.String()))
+	defer cancel()
+	return wait.Until(ctx, every, done)
 }
 
 // Memory reads a size of a process (VmRSS, VmHWM) from /proc, in MiB.

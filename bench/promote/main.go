@@ -10,30 +10,32 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 
 	"ociproxy/bench/figures"
+	"ociproxy/bench/process"
 )
 
 func main() {
-	if err := run(context.Background(), os.Args[1:]); err != nil {
-		fmt.Fprintf(os.Stderr, "bench promote: %v\nhint: run it from the project's root\n", err)
-		os.Exit(1) //nolint:forbidigo // this is a main
+	args := os.Args[1:]
+	if len(args) == 3 && args[0] == "measure" {
+		if err := measure(context.Background(), args[1], args[2]); err != nil {
+			fmt.Fprintf(os.Stderr, "bench promote: %v\n", err)
+			os.Exit(1) //nolint:forbidigo // this is a main
+		}
+		return
 	}
+	os.Exit(process.Run("promote", func(ctx context.Context, dir string) error { //nolint:forbidigo // this is a main
+		if err := run(ctx, dir, args); err != nil {
+			return fmt.Errorf("%w\nhint: run it from the project's root", err)
+		}
+		return nil
+	}))
 }
 
-func run(ctx context.Context, args []string) error {
-	if len(args) == 3 && args[0] == "measure" {
-		return measure(ctx, args[1], args[2])
-	}
-	dir, err := os.MkdirTemp("", "bench-promote")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
+func run(ctx context.Context, dir string, args []string) error {
 	if len(args) == 1 && args[0] == "requests" {
 		asked, err := requests(ctx, dir)
 		if err != nil {
@@ -85,7 +87,7 @@ func child(ctx context.Context, tree, world string) (map[string]float64, error) 
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, self, "measure", tree, world)
+	cmd := process.Command(ctx, self, "measure", tree, world)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {

@@ -11,12 +11,12 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"time"
 
 	"ociproxy/bench/figures"
+	"ociproxy/bench/process"
 )
 
 func main() {
@@ -26,26 +26,15 @@ func main() {
 	child := flag.String("child", "", "run one of the servers: bare, naive")
 	addr := flag.String("addr", "", "the child's address")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	var err error
 	if *child != "" {
-		err = serveChild(*child, *addr)
-	} else {
-		err = run(ctx, *rounds, *seconds, *connections)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "bench serve:", err)
+		fmt.Fprintln(os.Stderr, "bench serve:", serveChild(*child, *addr))
 		os.Exit(1) //nolint:forbidigo // this is a main
 	}
+	code := process.Run("serve", func(ctx context.Context, dir string) error { return run(ctx, dir, *rounds, *seconds, *connections) })
+	os.Exit(code) //nolint:forbidigo // this is a main
 }
 
-func run(ctx context.Context, rounds, seconds, connections int) error {
-	dir, err := os.MkdirTemp("", "bench-serve")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
+func run(ctx context.Context, dir string, rounds, seconds, connections int) error {
 	servers, stop, err := startAll(ctx, dir)
 	defer stop()
 	if err != nil {

@@ -10,13 +10,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"ociproxy/bench/process"
 	"ociproxy/internal/config"
 	"ociproxy/internal/inventory"
 	"ociproxy/internal/inventory/inventorytest"
+	"ociproxy/internal/inventory/write"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/proxy"
 )
@@ -118,7 +118,7 @@ func (f *fleet) store() (url string, err error) {
 		}
 		records[i].Size, records[i].Kind = 1000, inventory.Blob
 	}
-	if _, err := inventory.NewWriter(b, inventory.WriterOptions{Store: "s3"}).Apply(f.ctx, records...); err != nil {
+	if _, err := write.New(b, write.Options{Store: "s3"}).Apply(f.ctx, records...); err != nil {
 		return "", err
 	}
 	srv := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
@@ -133,15 +133,14 @@ func (f *fleet) store() (url string, err error) {
 }
 
 func (f *fleet) launch(name, addr string, args ...string) error {
-	cmd := exec.CommandContext(f.ctx, "taskset", append([]string{"-c", "0"}, args...)...)
+	cmd := process.Command(f.ctx, "taskset", append([]string{"-c", "0"}, args...)...)
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
-	cmd.Stderr = os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := cmd.Start(); err != nil {
+	stop, err := process.Start(cmd)
+	if err != nil {
 		return err
 	}
-	f.stops = append(f.stops, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL); _ = cmd.Wait() })
-	err := process.Until(f.ctx, 20*time.Second, 20*time.Millisecond, func() bool {
+	f.stops = append(f.stops, stop)
+	err = process.Until(f.ctx, 20*time.Second, 20*time.Millisecond, func() bool {
 		_, to, err := process.Get(f.ctx, "http://"+addr+probePath, clientAddr)
 		return err == nil && strings.HasPrefix(to, bucket)
 	})
@@ -167,8 +166,9 @@ stores:
 `, addr, bucket, origin, inventory)
 }
 
+// nginxConfig is of one process: a worker would outlive a master that is killed.
 func nginxConfig(dir, addr string) string {
-	return fmt.Sprintf(`daemon off; worker_processes 1; pid %[1]s/nginx.pid; error_log %[1]s/error.log;
+	return fmt.Sprintf(`daemon off; master_process off; pid %[1]s/nginx.pid; error_log %[1]s/error.log;
 events { worker_connections 1024; }
 http { access_log off; keepalive_requests 1000000000; client_body_temp_path %[1]s; proxy_temp_path %[1]s; fastcgi_temp_path %[1]s;
  uwsgi_temp_path %[1]s; scgi_temp_path %[1]s;

@@ -5,10 +5,11 @@ import (
 	_ "embed" // load.lua
 	"errors"
 	"fmt"
-	"os/exec"
 	"regexp"
 	"strconv"
 	"time"
+
+	"ociproxy/bench/process"
 )
 
 // clientAddr is one of the clients that the load claims to be: the proxy locates 3.0.0.0/8 in aws/us-east-1.
@@ -31,7 +32,7 @@ var (
 
 // load runs wrk on the second core.
 func load(ctx context.Context, lua string, t target, seconds, connections int) (result, error) {
-	out, err := exec.CommandContext(ctx, "taskset", "-c", "1", "wrk", "-t", "1", "-c", strconv.Itoa(connections),
+	out, err := process.Command(ctx, "taskset", "-c", "1", "wrk", "-t", "1", "-c", strconv.Itoa(connections),
 		"-d", fmt.Sprintf("%ds", seconds), "--latency", "-s", lua, "http://"+t.addr, "--", t.kind, strconv.Itoa(digests)).CombinedOutput()
 	if err != nil {
 		return result{}, fmt.Errorf("wrk: %w\n%s", err, out)

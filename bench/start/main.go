@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -30,18 +29,12 @@ func main() {
 	digests := flag.Int("digests", 100_000, "digests in the inventories")
 	bare := flag.String("bare", "", "run the bare server on this address")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	var err error
 	if *bare != "" {
-		err = serveBare(*bare)
-	} else {
-		err = run(ctx, *rounds, *digests)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "bench start:", err)
+		fmt.Fprintln(os.Stderr, "bench start:", serveBare(*bare))
 		os.Exit(1) //nolint:forbidigo // this is a main
 	}
+	code := process.Run("start", func(ctx context.Context, dir string) error { return run(ctx, dir, *rounds, *digests) })
+	os.Exit(code) //nolint:forbidigo // this is a main
 }
 
 const blobOf = "/v2/a/blobs/"
@@ -54,12 +47,7 @@ func serveBare(addr string) error {
 	return proxy.HTTPServer(config.Default().Limits, http.RedirectHandler("https://bucket.example/", http.StatusTemporaryRedirect)).Serve(l)
 }
 
-func run(ctx context.Context, rounds, digests int) error {
-	dir, err := os.MkdirTemp("", "bench-start")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
+func run(ctx context.Context, dir string, rounds, digests int) error {
 	world := stores.New(33)
 	defer world.Close()
 	if err := world.Share(ctx, 0, digests); err != nil {
@@ -118,7 +106,7 @@ func median(v []float64) float64 {
 // toFirstAnswer starts a program and measures until it answers; listed asks for an answer by inventory.
 func toFirstAnswer(ctx context.Context, addr string, listed bool, args ...string) (time.Duration, error) {
 	begin := time.Now()
-	_, stop, err := process.Start(ctx, args[0], args[1:]...)
+	stop, err := process.Start(process.Command(ctx, args[0], args[1:]...))
 	if err != nil {
 		return 0, err
 	}
@@ -189,7 +177,7 @@ stores:
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return 0, 0, err
 	}
-	_, stop, err := process.Start(ctx, binary, "serve", "--config", file)
+	stop, err := process.Start(process.Command(ctx, binary, "serve", "--config", file))
 	if err != nil {
 		return 0, 0, err
 	}

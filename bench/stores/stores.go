@@ -18,6 +18,7 @@ import (
 
 	"ociproxy/internal/inventory"
 	"ociproxy/internal/inventory/inventorytest"
+	"ociproxy/internal/inventory/write"
 	"ociproxy/internal/oci"
 )
 
@@ -86,7 +87,7 @@ func (s *Stores) write(ctx context.Context, from, to int) ([]inventory.SegmentRe
 		records = append(records, inventory.Record{Digest: d, Size: blobSize, Kind: inventory.Blob})
 	}
 	b := &inventorytest.Bucket{}
-	head, err := inventory.NewWriter(b, inventory.WriterOptions{Store: "segments"}).Apply(ctx, records...)
+	head, err := write.New(b, write.Options{Store: "segments"}).Apply(ctx, records...)
 	if err != nil {
 		return nil, err
 	}

@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"ociproxy/internal/wait"
 )
 
 // lines is a log that may be read while it is written.
@@ -39,14 +41,11 @@ func (l *lines) String() string {
 // eventually polls until f is true.
 func eventually(t *testing.T, what string, log fmt.Stringer, f func() bool) {
 	t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); <-tick.C {
-		if f() {
-			return
-		}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if wait.Until(ctx, 10*time.Millisecond, f) != nil {
+		t.Fatalf("not in time: %s\n%s", what, log)
 	}
-	t.Fatalf("not in time: %s\n%s", what, log)
 }
 
 const serveConfig = `version: 1

@@ -168,9 +168,9 @@ func (a *app) runAudit(ctx context.Context, f auditing, opt audit.Options) (err 
 	if probe, err := oci.ParseDigest(fleet.Probe); err == nil {
 		opt.Kept = []oci.Digest{probe}
 	}
-	w := a.watch(opt.Progress)
-	defer w.stop()
-	found, err := audit.Run(ctx, images(ctx, source), audited(fl), opt)
+	stop := a.watch(opt.Progress)
+	defer stop()
+	found, err := audit.Run(ctx, source.Images(ctx), audited(fl), opt)
 	if err != nil {
 		return err
 	}
@@ -183,7 +183,7 @@ func (a *app) runAudit(ctx context.Context, f auditing, opt audit.Options) (err 
 			},
 		}, opt.Progress)
 	}
-	w.stop()
+	stop()
 	if err != nil {
 		return err
 	}
@@ -218,21 +218,6 @@ func records(fl *fleet.Fleet, i int) iter.Seq2[inventory.Record, error] {
 		}
 		for d, e := range blobs {
 			if e.Stores.Has(i) && !yield(inventory.Record{Digest: d, Size: e.Size, Kind: inventory.Blob}, nil) {
-				return
-			}
-		}
-	}
-}
-
-// images are what a source has, as an audit sees them.
-func images(ctx context.Context, src *walk.Source) iter.Seq2[audit.Image, error] {
-	return func(yield func(audit.Image, error) bool) {
-		for img, err := range src.Images(ctx) {
-			blobs := make([]audit.Blob, len(img.Blobs))
-			for i, b := range img.Blobs {
-				blobs[i] = audit.Blob(b)
-			}
-			if !yield(audit.Image{Repository: img.Repository, Digest: img.Digest, Blobs: blobs}, err) {
 				return
 			}
 		}

@@ -172,48 +172,20 @@ func countWord(n int, one, many string) string {
 	return humanize.Comma(int64(n)) + " " + many
 }
 
-// watcher tells how far an audit is: a line that is rewritten on a terminal, a line every ten seconds elsewhere.
-type watcher struct {
-	once sync.Once
-	quit chan struct{}
-	done chan struct{}
-}
-
-func (a *app) watch(p *audit.Progress) *watcher {
-	w := &watcher{quit: make(chan struct{}), done: make(chan struct{})}
-	terminal := cli.IsTerminal(a.stderr)
-	every := 10 * time.Second
-	if terminal {
-		every = 200 * time.Millisecond
+// watch tells how far an audit is until stop is called, once or twice: a line that is rewritten on a terminal, a line every ten
+// seconds elsewhere.
+func (a *app) watch(p *audit.Progress) (stop func()) {
+	period, begin, end, cleared := 10*time.Second, "", "\n", ""
+	if cli.IsTerminal(a.stderr) {
+		period, begin, end, cleared = 200*time.Millisecond, "\r\x1b[K", "", "\r\x1b[K"
 	}
-	go func() {
-		defer close(w.done)
-		tick := time.NewTicker(every)
-		defer tick.Stop()
-		for {
-			select {
-			case <-w.quit:
-				if terminal {
-					fmt.Fprint(a.stderr, "\r\x1b[K")
-				}
-				return
-			case <-tick.C:
-				line := fmt.Sprintf("%s walked, %s compared, %s looked at, %s read, %s found, %s repaired", plural(p.Images.Load(), "image"),
-					plural(p.Compared.Load(), "blob"), humanize.Comma(p.Asked.Load()), size(p.ReadBytes.Load()),
-					humanize.Comma(p.Found.Load()), humanize.Comma(p.Repaired.Load()))
-				if terminal {
-					fmt.Fprint(a.stderr, "\r\x1b[K"+line)
-				} else {
-					fmt.Fprintln(a.stderr, line)
-				}
-			}
-		}
-	}()
-	return w
-}
-
-// stop ends it. It may be called twice.
-func (w *watcher) stop() {
-	w.once.Do(func() { close(w.quit) })
-	<-w.done
+	quit := every(period, func() {
+		fmt.Fprintf(a.stderr, "%s%s walked, %s compared, %s looked at, %s read, %s found, %s repaired%s", begin,
+			plural(p.Images.Load(), "image"), plural(p.Compared.Load(), "blob"), humanize.Comma(p.Asked.Load()),
+			size(p.ReadBytes.Load()), humanize.Comma(p.Found.Load()), humanize.Comma(p.Repaired.Load()), end)
+	})
+	return sync.OnceFunc(func() {
+		quit()
+		fmt.Fprint(a.stderr, cleared)
+	})
 }

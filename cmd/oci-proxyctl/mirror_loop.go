@@ -4,11 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/http"
-	"time"
 
-	"ociproxy/internal/cli"
 	"ociproxy/internal/config"
 	"ociproxy/internal/fleet"
 	"ociproxy/internal/mirror"
@@ -20,26 +16,21 @@ func (a *app) mirrorLoop(ctx context.Context, f *mirrorFlags, cfg *config.Config
 	opt.Interval = f.every
 	opt.Seen = new(mirror.Seen)
 	fit := new(fleet.Fit)
-	loop := &mirror.Loop{
-		Every: f.every,
-		Pass: func(ctx context.Context, running func(*mirror.Pass)) (*mirror.Report, error) {
-			cfg = a.reloaded(f, cfg)
-			src, err := a.mirrorSource(cfg, f)
-			if err != nil {
-				return nil, err
-			}
-			defer src.Close()
-			return a.mirrorOnce(ctx, f, cfg, src, opt, fit, running)
-		},
-		Report: func(r *mirror.Report, err error) { a.passEnded(r, err) },
-	}
-	stop, err := a.serveLoop(ctx, f.listen, loop.Handler())
-	if err != nil {
-		return err
-	}
-	defer stop()
-	loop.Run(ctx)
-	return nil // told to stop: it did
+	loop := mirror.NewLoop(f.every, func(ctx context.Context, running func(*mirror.Pass)) (*mirror.Report, error) {
+		cfg = a.reloaded(f, cfg)
+		src, err := a.mirrorSource(cfg, f)
+		if err != nil {
+			return nil, err
+		}
+		defer src.Close()
+		return a.mirrorOnce(ctx, f, cfg, src, opt, fit, running)
+	}, func(r *mirror.Report, err error) {
+		if err != nil {
+			err = fmt.Errorf("no pass: %w", err)
+		}
+		a.turnEnded(r, err, func() error { return writeMirrorReport(a.stdout, r) })
+	})
+	return a.runLoop(ctx, f.listen, loop)
 }
 
 // reloaded is the config as the file has it now, or as it was when that is wrong.
@@ -56,48 +47,4 @@ func (a *app) reloaded(f *mirrorFlags, was *config.Config) *config.Config {
 		return was
 	}
 	return cfg
-}
-
-// passEnded writes one summary a pass.
-func (a *app) passEnded(r *mirror.Report, err error) {
-	switch {
-	case err != nil:
-		fmt.Fprintf(a.stderr, "%s: no pass: %v\n", program, err)
-	case a.format == cli.JSON:
-		err = cli.WriteJSONLine(a.stdout, r)
-	default:
-		err = writeMirrorReport(a.stdout, r)
-		fmt.Fprintln(a.stdout)
-	}
-	if err != nil && r != nil {
-		fmt.Fprintf(a.stderr, "%s: %v\n", program, err)
-	}
-}
-
-// serveLoop serves h at address, when there is one, until stop is called.
-func (a *app) serveLoop(ctx context.Context, address string, h http.Handler) (stop func(), err error) {
-	if address == "" {
-		return func() {}, nil
-	}
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", address)
-	if err != nil {
-		return nil, cli.Fail("--listen 127.0.0.1:9091 is usual", "%w", err)
-	}
-	srv := &http.Server{
-		Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
-		MaxHeaderBytes: 16 << 10,
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			fmt.Fprintf(a.stderr, "%s: serve %s: %v\n", program, address, err)
-		}
-	}()
-	fmt.Fprintf(a.stderr, "metrics and health on http://%s\n", l.Addr())
-	return func() {
-		srv.Close()
-		<-done
-	}, nil
 }

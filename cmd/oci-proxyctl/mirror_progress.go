@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"sync"
@@ -12,6 +13,7 @@ import (
 
 	"ociproxy/internal/cli"
 	"ociproxy/internal/mirror"
+	"ociproxy/internal/wait"
 )
 
 // progressForms are the forms of --progress.
@@ -52,22 +54,15 @@ func (a *app) watchPass(form string, p *mirror.Pass) (stop func()) {
 
 // every calls show again and again, until stop is called.
 func every(period time.Duration, show func()) (stop func()) {
-	quit := make(chan struct{})
+	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		tick := time.NewTicker(period)
-		defer tick.Stop()
-		for {
-			select {
-			case <-tick.C:
-				show()
-			case <-quit:
-				return
-			}
+		for range wait.Every(ctx, period) {
+			show()
 		}
 	})
 	return func() {
-		close(quit)
+		cancel()
 		wg.Wait()
 	}
 }

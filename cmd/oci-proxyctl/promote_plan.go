@@ -246,7 +246,7 @@ func (p *planning) make(ctx context.Context, h promote.Header, out *planOutput) 
 			return all
 		}
 	}
-	scale := promote.NewScale(p.registries.Walk, len(names), lacking)
+	scale := promote.NewScale(p.registries.Parts, len(names), lacking)
 	out.begin(h)
 	sum, err := promote.Make(ctx, p.tree, p.registries, p.options, func(pr *promote.Promotion) error {
 		if err := out.add(pr); err != nil || !p.sizes {

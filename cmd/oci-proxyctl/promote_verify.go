@@ -129,7 +129,12 @@ func (a *app) runPromoteVerify(ctx context.Context, dir string, f *proving) erro
 		return a.prove(ctx, dir, f, progress)
 	}
 	if f.watch > 0 {
-		return a.proveLoop(ctx, f, look)
+		return a.runLoop(ctx, f.listen, prove.NewLoop(f.watch, look, func(r *prove.Report, err error) {
+			a.turnEnded(r, err, func() error {
+				fmt.Fprintln(a.stdout, r.StartedAt.Format(time.RFC3339))
+				return a.writeProof(r)
+			})
+		}))
 	}
 	r, err := look(ctx, nil)
 	if err != nil {
@@ -144,31 +149,6 @@ func (a *app) runPromoteVerify(ctx context.Context, dir string, f *proving) erro
 		err = cli.Exit(r.ExitCode)
 	}
 	return err
-}
-
-// proveLoop looks until the program is told to stop.
-func (a *app) proveLoop(ctx context.Context, f *proving, look func(context.Context, func(done, of int64)) (*prove.Report, error)) error {
-	loop := &prove.Loop{Every: f.watch, Look: look, Report: func(r *prove.Report, err error) {
-		if err == nil {
-			if a.format == cli.JSON {
-				err = cli.WriteJSONLine(a.stdout, r)
-			} else {
-				fmt.Fprintln(a.stdout, r.StartedAt.Format(time.RFC3339))
-				err = a.writeProof(r)
-				fmt.Fprintln(a.stdout)
-			}
-		}
-		if err != nil {
-			fmt.Fprintf(a.stderr, "%s: %v\n", program, err)
-		}
-	}}
-	stop, err := a.serveLoop(ctx, f.listen, loop.Handler())
-	if err != nil {
-		return err
-	}
-	defer stop()
-	loop.Run(ctx)
-	return nil // told to stop: it did
 }
 
 // prove reads all that the flags name, and looks once.

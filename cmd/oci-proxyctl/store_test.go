@@ -16,6 +16,7 @@ import (
 
 	"ociproxy/internal/inventory"
 	"ociproxy/internal/inventory/inventorytest"
+	"ociproxy/internal/inventory/write"
 	"ociproxy/internal/oci"
 )
 
@@ -60,7 +61,7 @@ func start(ts *testscript.TestScript, _ bool, args []string) {
 
 // write changes the inventory.
 func (s *testStore) write(ts *testscript.TestScript, records ...inventory.Record) {
-	w := inventory.NewWriter(&s.bucket, inventory.WriterOptions{
+	w := write.New(&s.bucket, write.Options{
 		Store: s.id, TempDir: ts.MkAbs("."), Now: func() time.Time { return s.now },
 	})
 	_, err := w.Apply(context.Background(), records...)

@@ -2,12 +2,9 @@ package audit
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/sha512"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"net"
 	"net/http"
@@ -67,7 +64,7 @@ var errChanged = errors.New("it was overwritten while it was read")
 
 // readObject reads one version of an object to its end, continuing where it broke off, and hashes it by d's algorithm.
 func readObject(ctx context.Context, b store.Bucket, key string, d oci.Digest, p *Progress) (attrs store.Attrs, sum string, err error) {
-	h := newHash(d)
+	h := d.Hash()
 	var done int64
 	for attempt := range readAttempts {
 		if attempt > 0 && ctx.Err() != nil {
@@ -112,13 +109,6 @@ type counter struct{ p *Progress }
 func (c counter) Write(b []byte) (int, error) {
 	c.p.ReadBytes.Add(int64(len(b)))
 	return len(b), nil
-}
-
-func newHash(d oci.Digest) hash.Hash {
-	if d.Algorithm() == "sha512" {
-		return sha512.New()
-	}
-	return sha256.New()
 }
 
 // publicTime bounds one question of the public.

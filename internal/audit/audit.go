@@ -17,6 +17,7 @@ import (
 	"ociproxy/internal/inventory"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/store"
+	"ociproxy/internal/walk"
 )
 
 // From is where what stores have is learnt.
@@ -87,7 +88,7 @@ const maxErrors = 20
 
 // Run walks images to its end and compares. An error about one image is counted and does not end the walk; only the end of ctx makes Run
 // fail. A store that cannot be read to the end is reported as such beside the others.
-func Run(ctx context.Context, images iter.Seq2[Image, error], stores []Store, opt Options) (*Audit, error) {
+func Run(ctx context.Context, images iter.Seq2[walk.Image, error], stores []Store, opt Options) (*Audit, error) {
 	began := time.Now()
 	opt = opt.withDefaults()
 	a := &Audit{needs: &needs{}, stores: stores, Report: &Report{
@@ -146,7 +147,7 @@ func (o Options) withDefaults() Options {
 }
 
 // walk learns what images need.
-func (a *Audit) walk(ctx context.Context, images iter.Seq2[Image, error], opt Options) error {
+func (a *Audit) walk(ctx context.Context, images iter.Seq2[walk.Image, error], opt Options) error {
 	source := &a.Report.Source
 	accept := func(d oci.Digest) bool { return d.InStores() && !opt.Denied(d) }
 	for img, err := range images {

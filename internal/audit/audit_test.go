@@ -21,6 +21,7 @@ import (
 	"ociproxy/internal/inventory"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/store"
+	"ociproxy/internal/walk"
 )
 
 // shelf is a store of files, its inventory, and its public face.
@@ -99,10 +100,10 @@ func digest(content string) oci.Digest {
 }
 
 // images is a source of one image for each content.
-func images(contents ...string) iter.Seq2[Image, error] {
-	return func(yield func(Image, error) bool) {
+func images(contents ...string) iter.Seq2[walk.Image, error] {
+	return func(yield func(walk.Image, error) bool) {
 		for _, c := range contents {
-			img := Image{Repository: "library/" + c[:1], Digest: digest("manifest of " + c), Blobs: []Blob{{digest(c), int64(len(c))}}}
+			img := walk.Image{Repository: "library/" + c[:1], Digest: digest("manifest of " + c), Blobs: []walk.Blob{{Digest: digest(c), Size: int64(len(c))}}}
 			if !yield(img, nil) {
 				return
 			}
@@ -359,8 +360,8 @@ func TestStoreDown(t *testing.T) {
 // TestSourceFails: an image that cannot be read ends nothing, and nothing is unexpected then.
 func TestSourceFails(t *testing.T) {
 	s := trouble(t)
-	walk := func(yield func(Image, error) bool) {
-		if !yield(Image{}, errors.New("library/x: 500")) {
+	source := func(yield func(walk.Image, error) bool) {
+		if !yield(walk.Image{}, errors.New("library/x: 500")) {
 			return
 		}
 		for img, err := range images(fine) {
@@ -369,7 +370,7 @@ func TestSourceFails(t *testing.T) {
 			}
 		}
 	}
-	a, err := Run(t.Context(), walk, []Store{s.store("s")}, Options{})
+	a, err := Run(t.Context(), source, []Store{s.store("s")}, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

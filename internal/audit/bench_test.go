@@ -9,6 +9,7 @@ import (
 
 	"ociproxy/internal/inventory"
 	"ociproxy/internal/oci"
+	"ociproxy/internal/walk"
 )
 
 // BenchmarkInventories compares what 100 000 images need with the inventories of 10 stores: 10 blobs an image, of which each is in two.
@@ -22,11 +23,11 @@ func BenchmarkInventories(b *testing.B) {
 		}
 		all[i] = d
 	}
-	walk := func(yield func(Image, error) bool) {
+	source := func(yield func(walk.Image, error) bool) {
 		for i := range images {
-			img := Image{Repository: fmt.Sprintf("library/app%d", i%500), Digest: all[i]}
+			img := walk.Image{Repository: fmt.Sprintf("library/app%d", i%500), Digest: all[i]}
 			for k := range 10 {
-				img.Blobs = append(img.Blobs, Blob{all[(i*5+k)%len(all)], 1000})
+				img.Blobs = append(img.Blobs, walk.Blob{Digest: all[(i*5+k)%len(all)], Size: 1000})
 			}
 			if !yield(img, nil) {
 				return
@@ -47,7 +48,7 @@ func BenchmarkInventories(b *testing.B) {
 		list = append(list, Store{Name: fmt.Sprint(i), Records: held})
 	}
 	for b.Loop() {
-		a, err := Run(b.Context(), walk, list, Options{})
+		a, err := Run(b.Context(), source, list, Options{})
 		if err != nil || a.Report.ExitCode != 0 || a.Report.Stores[0].Whole != images {
 			b.Fatalf("%v, %+v", err, a.Report)
 		}

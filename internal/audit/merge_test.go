@@ -14,6 +14,7 @@ import (
 	"ociproxy/internal/inventory"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/store"
+	"ociproxy/internal/walk"
 )
 
 func parse(t *testing.T, text string) oci.Digest {
@@ -99,7 +100,7 @@ func TestRows(t *testing.T) {
 				if want[d] == 0 {
 					want[d] = notKnown
 				}
-				n.add(Image{Repository: "r", Digest: d, Blobs: []Blob{{d, want[d]}}}, func(oci.Digest) bool { return true })
+				n.add(walk.Image{Repository: "r", Digest: d, Blobs: []walk.Blob{{Digest: d, Size: want[d]}}}, func(oci.Digest) bool { return true })
 			}
 			if rng.IntN(4) > 0 {
 				recorded[d] = []int64{1, 2, 1, 2, notKnown}[rng.IntN(5)]
@@ -185,7 +186,7 @@ func TestSizes(t *testing.T) {
 	} {
 		n := &needs{}
 		for _, size := range tt.say {
-			n.add(Image{Blobs: []Blob{{d, size}}}, func(oci.Digest) bool { return true })
+			n.add(walk.Image{Blobs: []walk.Blob{{Digest: d, Size: size}}}, func(oci.Digest) bool { return true })
 		}
 		if got := n.blobs[0].size; got != tt.want || len(n.blobs) != 1 {
 			t.Errorf("%v: size %d of %d blobs, want %d", tt.say, got, len(n.blobs), tt.want)

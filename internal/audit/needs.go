@@ -5,20 +5,8 @@ import (
 	"strings"
 
 	"ociproxy/internal/oci"
+	"ociproxy/internal/walk"
 )
-
-// Blob is what an image refers to.
-type Blob struct {
-	Digest oci.Digest
-	Size   int64 // bytes; negative when the manifest does not say
-}
-
-// Image is a manifest with all the blobs that it needs, through its children.
-type Image struct {
-	Repository string
-	Digest     oci.Digest // of the manifest
-	Blobs      []Blob
-}
 
 // needs is what all images need: each blob once.
 type needs struct {
@@ -63,7 +51,7 @@ func (r *repositories) id(name string) int32 {
 }
 
 // add takes one more image. Blobs that accept refuses are left out.
-func (n *needs) add(img Image, accept func(oci.Digest) bool) {
+func (n *needs) add(img walk.Image, accept func(oci.Digest) bool) {
 	if n.index == nil {
 		n.index = map[oci.Digest]int32{}
 	}

@@ -64,7 +64,7 @@ func (s *spool) read(ctx context.Context, d oci.Digest, size int64, from origin)
 	if size < 0 {
 		size = inventory.MaxSize
 	}
-	sum, whole, crc := newHash(d), sha256.New(), crc32.New(crc32.MakeTable(crc32.Castagnoli))
+	sum, whole, crc := d.Hash(), sha256.New(), crc32.New(crc32.MakeTable(crc32.Castagnoli))
 	s.size = 0
 	for range readAttempts {
 		var body io.ReadCloser
@@ -84,7 +84,7 @@ func (s *spool) read(ctx context.Context, d oci.Digest, size int64, from origin)
 	if err != nil {
 		return err
 	}
-	if hex.EncodeToString(sum.Sum(nil)) != d.Hex() {
+	if !d.Matches(sum) {
 		return errDigest
 	}
 	s.sha256, s.crc = hex.EncodeToString(whole.Sum(nil)), crc.Sum32()

@@ -154,11 +154,11 @@ func (p *upstreamProbe) manifest(ans answer, what string, want oci.Digest) (docu
 	if err != nil {
 		return fail(hintManifest, "%s: %v (%s)", what, err, ans.header.Get("Content-Type"))
 	}
-	if !want.IsZero() && sum(want, ans.body) != want.String() {
+	if !want.IsZero() && sum(want, ans.body) != want {
 		return fail(hintDigest, "the manifest of %s hashes to another digest", what)
 	}
 	got := ans.header.Get("Docker-Content-Digest")
-	if d, err := oci.ParseDigest(got); err == nil && sum(d, ans.body) != got {
+	if d, err := oci.ParseDigest(got); err == nil && sum(d, ans.body) != d {
 		return fail(hintDigest, "Docker-Content-Digest does not fit the manifest of %s", what)
 	}
 	p.read("manifest", ok("%s", what))
@@ -192,7 +192,7 @@ func (p *upstreamProbe) walk(ctx context.Context, r ref) (sample, bool) {
 	p.read("manifest.head", p.anonymous(manifestHead(p.head(ctx, url, maxRedirects, acceptHeader), r.digest)))
 	digest := r.digest
 	if digest.IsZero() {
-		digest, _ = oci.ParseDigest(sum(digest, ans.body))
+		digest = sum(digest, ans.body)
 	}
 	for depth := 0; len(doc.Manifests) > 0; depth++ {
 		child, err := doc.child()

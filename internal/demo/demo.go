@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"ociproxy/internal/cli"
+	"ociproxy/internal/wait"
 )
 
 // DefaultListen is where the proxy of the demo listens unless told otherwise.
@@ -245,12 +246,10 @@ const readyTimeout = 30 * time.Second
 
 // awaitReady asks the proxy until it says that it is ready.
 func (d *demo) awaitReady(ctx context.Context) error {
-	wait, cancel := context.WithTimeout(ctx, readyTimeout)
+	limited, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
 	for {
-		req, err := http.NewRequestWithContext(wait, http.MethodGet, d.url(d.public)+"/-/ready", nil)
+		req, err := http.NewRequestWithContext(limited, http.MethodGet, d.url(d.public)+"/-/ready", nil)
 		if err != nil {
 			return err
 		}
@@ -262,9 +261,7 @@ func (d *demo) awaitReady(ctx context.Context) error {
 				return nil
 			}
 		}
-		select {
-		case <-tick.C:
-		case <-wait.Done():
+		if wait.For(limited, 10*time.Millisecond) != nil {
 			if err := ctx.Err(); err != nil {
 				return fmt.Errorf("wait for the proxy: %w", err)
 			}

@@ -2,7 +2,6 @@ package demo
 
 import (
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"maps"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"ociproxy/internal/inventory"
+	"ociproxy/internal/oci"
 )
 
 // inventoryRoot is where stores publish what they hold.
@@ -23,28 +23,26 @@ type published struct {
 	segment []byte
 }
 
-// publish writes the list of blobs. The server's binary links no writer of inventories, so the demo has these few lines of
-// its own; the format is the one package inventory describes, and a test reads it back.
+// publish writes the list of blobs. The server's binary links no writer of inventories: one segment that never changes needs
+// nothing but the format.
 func publish(store string, blobs map[string]content) *published {
-	const recordLen = sha256.Size + 6
-	digests := slices.Sorted(maps.Keys(blobs)) // hexadecimal sorts as bytes do
-	b := []byte("ocipinv\n")
-	b = binary.BigEndian.AppendUint16(b, 1)
-	b = binary.BigEndian.AppendUint16(b, recordLen)
-	b = binary.BigEndian.AppendUint32(b, 0)
-	b = binary.BigEndian.AppendUint64(b, uint64(len(digests)))
-	for _, d := range digests {
-		sum := sha256.Sum256(blobs[d].data)
-		size := uint64(len(blobs[d].data))
-		b = append(b, sum[:]...)
-		b = append(b, byte(size>>32))
-		b = binary.BigEndian.AppendUint32(b, uint32(size))
-		b = append(b, byte(inventory.Blob))
+	var records []inventory.Record
+	for _, name := range slices.Sorted(maps.Keys(blobs)) { // hexadecimal sorts as bytes do
+		d, err := oci.ParseDigest(name)
+		if err != nil {
+			panic("demo: a blob's name is no digest: " + err.Error())
+		}
+		records = append(records, inventory.Record{Digest: d, Size: int64(len(blobs[name].data)), Kind: inventory.Blob})
+	}
+	header := inventory.Header{Form: records[0].Form(), Count: uint64(len(records))}
+	b := header.Append(nil)
+	for _, r := range records {
+		b = inventory.AppendRecord(b, r)
 	}
 	sum := sha256.Sum256(b)
 	return &published{
 		store: store, segment: b,
-		ref: inventory.SegmentRef{SHA256: hex.EncodeToString(sum[:]), Count: uint64(len(digests)), Bytes: int64(len(b))},
+		ref: inventory.SegmentRef{SHA256: hex.EncodeToString(sum[:]), Count: header.Count, Bytes: header.Bytes()},
 	}
 }
 
@@ -57,7 +55,7 @@ func (p *published) object(path string, now time.Time) []byte {
 	case inventory.HeadName:
 		at := now.UTC().Truncate(rewritten)
 		body, err := json.Marshal(inventory.Head{
-			Version: 1, Store: p.store, Generation: uint64(at.Unix()), WrittenAt: at,
+			Version: inventory.HeadVersion, Store: p.store, Generation: uint64(at.Unix()), WrittenAt: at,
 			Segments: []inventory.SegmentRef{p.ref},
 		})
 		if err != nil {

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"ociproxy/internal/wait"
 )
 
 // pace says how long the parts of an outage take.
@@ -162,8 +164,6 @@ func (o *outage) note(usable bool) {
 
 // watch sends each change of whether the proxy uses the store, until ctx is done. It is usable at first.
 func (o *outage) watch(ctx context.Context, states chan<- bool) {
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
 	for was := true; ; {
 		if usable, ok := o.usable(ctx); ok && usable != was {
 			select {
@@ -173,9 +173,7 @@ func (o *outage) watch(ctx context.Context, states chan<- bool) {
 				return
 			}
 		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
+		if wait.For(ctx, 100*time.Millisecond) != nil {
 			return
 		}
 	}

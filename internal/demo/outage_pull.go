@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"ociproxy/internal/wait"
 )
 
 // outagePull is one pull during an outage.
@@ -111,7 +113,7 @@ func (o *outage) drill(ctx context.Context, c client, address string) (d drilled
 // piece gets one piece, by several tries. It returns who sent it, "" when nobody did, and how many tries failed.
 func (o *outage) piece(ctx context.Context, p *puller, path, digest string, d *drilled) (from string, failed int) {
 	for ; failed < tries; failed++ {
-		if failed > 0 && !wait(ctx, o.pace.retry) {
+		if failed > 0 && wait.For(ctx, o.pace.retry) != nil {
 			return "", failed
 		}
 		began := time.Now()
@@ -137,18 +139,6 @@ func (o *outage) piece(ctx context.Context, p *puller, path, digest string, d *d
 		}
 	}
 	return "", failed
-}
-
-// wait reports false when ctx is done before d has passed.
-func wait(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 func layerNames() (names []string) {

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"ociproxy/internal/oci"
+	"ociproxy/internal/wait"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -312,14 +313,10 @@ func TestLookupDoesNotAllocate(t *testing.T) {
 
 func poll(t *testing.T, cond func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for !cond() {
-		if time.Now().After(deadline) {
-			t.Fatal("condition not met in 10 s")
-		}
-		<-tick.C
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if wait.Until(ctx, time.Millisecond, cond) != nil {
+		t.Fatal("condition not met in 10 s")
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"ociproxy/internal/inventory"
 	"ociproxy/internal/store"
+	"ociproxy/internal/wait"
 )
 
 // stranger asks as a client does: without credentials, and following no redirect, since the server sends clients to the URL itself.
@@ -55,12 +56,8 @@ func (s stranger) look(ctx context.Context, address string, max int64, good func
 		if err == nil || try == lookTries || ctx.Err() != nil {
 			return err
 		}
-		t := time.NewTimer(pause)
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
-			return context.Cause(ctx)
+		if err := wait.For(ctx, pause); err != nil {
+			return err
 		}
 		pause *= 2
 	}

@@ -1,18 +1,12 @@
 package health
 
 import (
-	"crypto/sha256"
-	"crypto/sha512"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"net/http"
 	"strconv"
 	"strings"
-
-	"ociproxy/internal/oci"
 )
 
 // check judges an answer by what container clients need: the right bytes, the right total, and that a download can be
@@ -101,41 +95,27 @@ func (q *query) checkWhole(resp *http.Response) error {
 	if want > maxManifest {
 		return fmt.Errorf("%d bytes to be read whole, more than %d", want, maxManifest)
 	}
-	h := hasher(q.object.Digest)
-	var w io.Writer = io.Discard
-	if h != nil {
-		w = h
-	}
+	h := q.object.Digest.Hash()
 	if want < 0 { // neither side knows the size
-		n, err := io.Copy(w, io.LimitReader(resp.Body, maxManifest+1))
+		n, err := io.Copy(h, io.LimitReader(resp.Body, maxManifest+1))
 		if err != nil || n > maxManifest {
 			return whether(n, maxManifest, err)
 		}
-	} else if err := copyExactly(w, resp, want); err != nil {
+	} else if err := copyExactly(h, resp, want); err != nil {
 		if isHTML(resp.Header) {
 			return errHTML
 		}
 		return err
 	}
 	switch {
-	case h != nil && hex.EncodeToString(h.Sum(nil)) == q.object.Digest.Hex():
+	case q.object.Digest.Matches(h):
 		return nil
 	case isHTML(resp.Header):
 		return errHTML
-	case h == nil:
+	case !q.object.Digest.InStores(): // of an algorithm we do not know
 		return nil
 	}
 	return errors.New("wrong bytes: the digest does not match")
-}
-
-func hasher(d oci.Digest) hash.Hash {
-	switch d.Algorithm() {
-	case "sha256":
-		return sha256.New()
-	case "sha512":
-		return sha512.New()
-	}
-	return nil
 }
 
 // copyExactly reads a body that must have want bytes.

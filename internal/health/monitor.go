@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"ociproxy/internal/route"
+	"ociproxy/internal/wait"
 )
 
 // Monitor probes targets and says which are usable. Safe for concurrent use.
@@ -152,18 +153,12 @@ const (
 // Run probes until ctx is done, then waits for the probes under way. Call it once.
 func (m *Monitor) Run(ctx context.Context) {
 	defer m.wg.Wait()
-	t := time.NewTicker(tick)
-	defer t.Stop()
 	m.mu.Lock()
 	m.beat = m.now()
 	m.mu.Unlock()
-	for {
+	m.turn(ctx)
+	for range wait.Every(ctx, tick) {
 		m.turn(ctx)
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-		}
 	}
 }
 

@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// storeChange brings one store's digests into a table.
-type storeChange struct {
-	index    int
-	segments []SegmentRef // oldest first
+// Change brings one store's digests into a table.
+type Change struct {
+	Index    int          // the store's place in the sets of the table
+	Segments []SegmentRef // oldest first
 }
 
 // buildInput is what a table is built from: what stays of the old one, and the segments that are new.
@@ -22,7 +22,7 @@ type buildInput struct {
 	keep [MaxStores]int16 // by index in old: the store's index in the new table, or -1 when nothing of it stays
 	// changes are read on top of what stays: a store whose old membership is replaced is not in keep, one that only
 	// got further segments is.
-	changes []storeChange
+	changes []Change
 	images  bool // the table is one of images, else of blobs; the changes have segments of both
 	open    func(SegmentRef) (io.ReadCloser, error)
 	dir     string // for the table's memory; "" is anonymous memory
@@ -39,7 +39,7 @@ func keepNone() (k [MaxStores]int16) {
 // source is one segment of the changes, with the stores that list it. A segment that many stores share is read once.
 type source struct {
 	ref    SegmentRef
-	form   form
+	form   Form
 	stores Set
 	rank   [MaxStores]uint16 // its place among the store's segments, from 1
 }
@@ -86,10 +86,10 @@ func buildTurns(in buildInput) (*Table, error) {
 }
 
 // fitting says how many of the changes can be made in one turn: at least one, if there is any.
-func fitting(changes []storeChange) int {
+func fitting(changes []Change) int {
 	distinct := map[string]bool{}
 	for n, c := range changes {
-		for _, s := range c.segments {
+		for _, s := range c.Segments {
 			distinct[s.SHA256] = true
 		}
 		if n > 0 && len(distinct) > openAtOnce {
@@ -108,12 +108,12 @@ func buildTurn(in buildInput) (_ *Table, err error) {
 	}()
 	sources := gather(in.changes)
 	for alg := range algorithm(algorithms) {
-		b := &builder{form: form{alg, in.images}, keep: &in.keep}
+		b := &builder{Form: Form{alg, in.images}, keep: &in.keep}
 		if in.old != nil {
 			b.old = in.old.parts[alg]
 		}
 		for _, s := range sources {
-			if s.form == b.form {
+			if s.form == b.Form {
 				b.sources = append(b.sources, s)
 			}
 		}
@@ -128,11 +128,11 @@ func buildTurn(in buildInput) (_ *Table, err error) {
 }
 
 // gather lists the distinct segments of all changes.
-func gather(changes []storeChange) []*source {
+func gather(changes []Change) []*source {
 	var list []*source
 	byHash := map[string]*source{}
 	for _, c := range changes {
-		for rank, ref := range c.segments {
+		for rank, ref := range c.Segments {
 			s := byHash[ref.SHA256]
 			if s == nil {
 				f, _ := ref.form()
@@ -140,8 +140,8 @@ func gather(changes []storeChange) []*source {
 				byHash[ref.SHA256] = s
 				list = append(list, s)
 			}
-			s.stores.Add(c.index)
-			s.rank[c.index] = uint16(rank) + 1
+			s.stores.Add(c.Index)
+			s.rank[c.Index] = uint16(rank) + 1
 		}
 	}
 	return list
@@ -149,7 +149,7 @@ func gather(changes []storeChange) []*source {
 
 // builder makes the part of one form.
 type builder struct {
-	form
+	Form
 	old     *part
 	keep    *[MaxStores]int16
 	sources []*source
@@ -219,8 +219,8 @@ func (b *builder) open(open func(SegmentRef) (io.ReadCloser, error)) (cursors []
 		}
 		files = append(files, f)
 		c, err := openCursor(f, 0)
-		if err == nil && (c.form != s.form || c.count != s.ref.Count) {
-			err = bad("%d %v, the head says %d %v", c.count, c.form, s.ref.Count, s.form)
+		if err == nil && (c.Form != s.form || c.count != s.ref.Count) {
+			err = bad("%d %v, the head says %d %v", c.count, c.Form, s.ref.Count, s.form)
 		}
 		if err != nil {
 			return nil, closeAll, &sourceError{s, err}
@@ -460,8 +460,8 @@ func writeIndex(w io.Writer, records []byte, width int, bits uint) error {
 	return err
 }
 
-// whose returns the segment that an error of build is about.
-func whose(err error) (SegmentRef, bool) {
+// BadSegment returns the segment that could not be read when a table was built; ok is false for any other error.
+func BadSegment(err error) (ref SegmentRef, ok bool) {
 	if s, ok := errors.AsType[*sourceError](err); ok && s.source != nil {
 		return s.source.ref, true
 	}

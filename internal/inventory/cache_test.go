@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"ociproxy/internal/inventory"
+	"ociproxy/internal/inventory/inventorytest"
 )
 
 // What lies on disk and is damaged counts as absent, and is fetched again.
@@ -30,7 +31,7 @@ func TestDamagedCache(t *testing.T) {
 			t.Run(name+" "+part, func(t *testing.T) {
 				dir := t.TempDir()
 				w := newWorld(t, dir)
-				w.write("a", blob(1), blob(2))
+				w.write("a", inventorytest.Blob(1), inventorytest.Blob(2))
 				f, live := w.follow("a")
 				if err := f.Refresh(t.Context()); err != nil {
 					t.Fatal(err)
@@ -53,7 +54,7 @@ func TestDamagedCache(t *testing.T) {
 					t.Error(err)
 				}
 				w.expect(live, "a")
-				w.write("a", blob(4))
+				w.write("a", inventorytest.Blob(4))
 				_ = f.Refresh(t.Context())
 				if err := f.Refresh(t.Context()); err != nil {
 					t.Error(err)
@@ -73,9 +74,13 @@ func TestDamagedCache(t *testing.T) {
 
 // A directory that cannot be written costs the copy on disk, nothing else.
 func TestUnwritableDir(t *testing.T) {
-	w := newWorld(t, unwritable(t))
-	w.write("a", blob(1), blob(2))
-	w.write("b", blob(1), blob(3))
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, filepath.Join(file, "below"))
+	w.write("a", inventorytest.Blob(1), inventorytest.Blob(2))
+	w.write("b", inventorytest.Blob(1), inventorytest.Blob(3))
 	f, live := w.follow("a", "b")
 	if err := f.Refresh(t.Context()); err == nil {
 		t.Error("nobody is told that the disk cannot be written")
@@ -84,21 +89,25 @@ func TestUnwritableDir(t *testing.T) {
 	if d := cmp.Diff([]int{0, 1}, believed(live)); d != "" {
 		t.Errorf("believed (-want +got)\n%s", d)
 	}
-	w.write("a", blob(4), gone(1))
+	w.write("a", inventorytest.Blob(4), inventorytest.Gone(1))
 	_ = f.Refresh(t.Context())
 	w.expect(live, "a", "b")
 }
 
 // Without a disk that works, what the table has is not fetched again with each pass of the mirror.
 func TestUnwritableDirRefetch(t *testing.T) {
-	w := newWorld(t, unwritable(t))
-	w.write("a", blob(1), blob(2))
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, filepath.Join(file, "below"))
+	w.write("a", inventorytest.Blob(1), inventorytest.Blob(2))
 	f, live := w.follow("a")
 	for range 4 {
 		_ = f.Refresh(t.Context())
 		w.write("a")
 	}
-	w.write("a", blob(3))
+	w.write("a", inventorytest.Blob(3))
 	_ = f.Refresh(t.Context())
 	w.expect(live, "a")
 	for path, n := range w.seen {
@@ -111,7 +120,7 @@ func TestUnwritableDirRefetch(t *testing.T) {
 // A store that moves to another bucket does not get the old one's inventory from disk.
 func TestMovedStore(t *testing.T) {
 	w := newWorld(t, t.TempDir())
-	w.write("a", blob(1), blob(2))
+	w.write("a", inventorytest.Blob(1), inventorytest.Blob(2))
 	f, _ := w.follow("a")
 	if err := f.Refresh(t.Context()); err != nil {
 		t.Fatal(err)

@@ -11,7 +11,7 @@ const cursorBuffer = 32 << 10
 
 // cursor walks through ascending records of one length: those of a segment, checked one by one, or those of a table.
 type cursor struct {
-	form
+	Form
 	rec  []byte // the current record; valid until the next advance
 	key  uint64 // the first eight bytes of its digest
 	done bool   // behind the last record
@@ -28,7 +28,7 @@ type cursor struct {
 
 // openCursor reads a segment's header and first record. size is the length of its buffer, 0 the default.
 func openCursor(r io.Reader, size int) (*cursor, error) {
-	var head [headerLen]byte
+	var head [HeaderLen]byte
 	if n, err := io.ReadFull(r, head[:]); err != nil && !short(err) {
 		return nil, err
 	} else if err != nil {
@@ -41,9 +41,9 @@ func openCursor(r io.Reader, size int) (*cursor, error) {
 	if size == 0 {
 		size = cursorBuffer
 	}
-	c := &cursor{form: h.form, width: h.recordLen(), r: r, left: h.count, count: h.count, number: -1}
+	c := &cursor{Form: h.Form, width: h.recordLen(), r: r, left: h.Count, count: h.Count, number: -1}
 	// One record more than fits, for the one that was current before.
-	room := min(uint64(size/c.width), h.count) + 1
+	room := min(uint64(size/c.width), h.Count) + 1
 	c.buf = make([]byte, 0, int(room)*c.width)
 	if err := c.advance(); err != nil {
 		return nil, err
@@ -56,7 +56,7 @@ func tableCursor(p *part) (c *cursor, ok bool) {
 	if p == nil || p.n == 0 {
 		return nil, false
 	}
-	c = &cursor{form: form{alg: p.alg}, width: p.alg.entryLen(), buf: p.records, count: uint64(p.n)}
+	c = &cursor{Form: Form{alg: p.alg}, width: p.alg.entryLen(), buf: p.records, count: uint64(p.n)}
 	c.set(0)
 	return c, true
 }

@@ -1,6 +1,5 @@
 // Package inventory knows the published list of what a store holds: the format of its head and segments, how it is
-// read over HTTPS, how it is written with several writers at once, and the union table that answers for all stores
-// which of them hold a digest.
+// read over HTTPS, and the union table that answers for all stores which of them hold a digest.
 //
 // A store's inventory lies beside its blobs:
 //
@@ -15,8 +14,9 @@
 // has news. Whatever goes wrong, the last good inventory stays, over a restart too; only a store that says its
 // inventory is gone, or whose inventory nobody has rewritten for long, is no longer believed (see [State]).
 //
-// Writing: a [Writer] over a [Bucket]; [Gather] reads the inventories of many stores the way their owner does.
+// Writing is the business of package write, which the public server does not link. What both need is here: the format, and the
+// table's [Table.With].
 //
-// The package must not know candidates, routing or configuration: a store is an id, a URL and an index to it. What to do with a
+// The package must not know how inventories are written, candidates, routing or configuration: a store is an id, a URL and an index to it. What to do with a
 // store that is not believed is for others to say.
 package inventory

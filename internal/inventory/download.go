@@ -12,35 +12,55 @@ import (
 	"time"
 
 	"ociproxy/internal/fetch"
+	"ociproxy/internal/wait"
 )
 
 // maxRedirects is how many redirects a segment may take: none is usual.
 const maxRedirects = 5
 
-// download writes the segment at address to w and verifies it on the way. It is not a [fetch.Fetcher], which has its
-// document in memory: a segment may be larger than what a proxy may use.
-func download(ctx context.Context, client *http.Client, address string, ref SegmentRef, w io.Writer) error {
-	ctx, cancel := context.WithTimeout(ctx, downloadTime(ref.Bytes))
-	defer cancel()
-	ctx, p, stop := withPace(ctx)
-	defer stop()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+// Origin is where segments come from.
+type Origin interface {
+	// Open begins to read a segment. Whether it is the right one, and whether it comes fast enough, is seen to by the caller, who
+	// closes the body.
+	Open(ctx context.Context, ref SegmentRef) (body io.ReadCloser, err error)
+	// Where names the segment in messages.
+	Where(ref SegmentRef) string
+}
+
+// site is the published side of an inventory. It is not a [fetch.Fetcher], which has its document in memory: a segment may be
+// larger than what a proxy may use.
+type site struct {
+	client *http.Client
+	base   string
+}
+
+// Where implements [Origin].
+func (s site) Where(ref SegmentRef) string { return s.base + SegmentPrefix + ref.SHA256 }
+
+// Open implements [Origin].
+func (s site) Open(ctx context.Context, ref SegmentRef) (io.ReadCloser, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.Where(ref), nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	req.Header.Set("User-Agent", "oci-proxy")
 	req.Header.Set("Accept-Encoding", "identity")
-	resp, err := client.Do(req)
+	resp, err := s.client.Do(req)
 	if err != nil {
-		if cause := context.Cause(ctx); errors.Is(cause, errSlow) {
-			return cause
-		}
 		if u, ok := errors.AsType[*url.Error](err); ok {
 			err = u.Err // the caller names the address
 		}
-		return err
+		return nil, err
 	}
-	defer resp.Body.Close()
+	if err := usable(resp, ref); err != nil {
+		_ = resp.Body.Close()
+		return nil, err
+	}
+	return resp.Body, nil
+}
+
+// usable says why a response cannot be the segment.
+func usable(resp *http.Response, ref SegmentRef) error {
 	if resp.StatusCode != http.StatusOK {
 		return &fetch.StatusError{Code: resp.StatusCode}
 	}
@@ -50,43 +70,28 @@ func download(ctx context.Context, client *http.Client, address string, ref Segm
 	if resp.ContentLength >= 0 && resp.ContentLength != ref.Bytes {
 		return bad("%d bytes, the head says %d", resp.ContentLength, ref.Bytes)
 	}
-	return receive(ctx, resp.Body, p, ref, w)
-}
-
-// receive writes the segment that body has to w, verifies it, and counts what arrives by p.
-func receive(ctx context.Context, body io.Reader, p *pace, ref SegmentRef, w io.Writer) error {
-	out := &sink{w: w}
-	if err := verify(io.TeeReader(io.LimitReader(io.TeeReader(body, p), ref.Bytes+1), out), ref); err != nil {
-		if out.err != nil {
-			return &writeError{out.err}
-		}
-		if cause := context.Cause(ctx); errors.Is(cause, errSlow) {
-			return cause
-		}
-		return err
-	}
 	return nil
 }
 
-// ownSite is the side of an inventory that only its owner sees.
-type ownSite struct{ bucket Bucket }
-
-func (s ownSite) where(ref SegmentRef) string { return SegmentPrefix + ref.SHA256 }
-
-func (s ownSite) download(ctx context.Context, ref SegmentRef, w io.Writer) error {
+// download writes a segment to w and verifies it on the way. A failure of w is a *writeError.
+func download(ctx context.Context, from Origin, ref SegmentRef, w io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, downloadTime(ref.Bytes))
 	defer cancel()
 	ctx, p, stop := withPace(ctx)
 	defer stop()
-	body, _, err := s.bucket.Get(ctx, s.where(ref))
-	if err != nil {
-		if cause := context.Cause(ctx); errors.Is(cause, errSlow) {
-			return cause
+	body, err := from.Open(ctx, ref)
+	if err == nil {
+		defer body.Close()
+		out := &sink{w: w}
+		err = Verify(io.TeeReader(io.LimitReader(io.TeeReader(body, p), ref.Bytes+1), out), ref)
+		if out.err != nil {
+			return &writeError{out.err}
 		}
-		return err
 	}
-	defer body.Close()
-	return receive(ctx, body, p, ref, w)
+	if cause := context.Cause(ctx); err != nil && errors.Is(cause, errSlow) {
+		return cause
+	}
+	return err
 }
 
 // downloadTime is how long a segment of n bytes may take: a minute, and a second for each further MB.
@@ -118,14 +123,7 @@ func withPace(parent context.Context) (ctx context.Context, p *pace, stop func()
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		tick := time.NewTicker(paceTime)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-			}
+		for range wait.Every(ctx, paceTime) {
 			if p.n.Swap(0) < minPace {
 				cancel(errSlow)
 				return

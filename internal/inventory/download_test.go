@@ -63,7 +63,7 @@ func TestPace(t *testing.T) {
 					return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(body), ContentLength: ref.Bytes, Request: r}, nil
 				})}
 				begin := time.Now()
-				err := download(t.Context(), client, "http://a/", ref, io.Discard)
+				err := download(t.Context(), site{client, "http://a/"}, ref, io.Discard)
 				if !errors.Is(err, tt.want) {
 					t.Errorf("error %v, want %v", err, tt.want)
 				}

@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
+
+	"ociproxy/internal/wait"
 )
 
 // Follower reads the inventories of all stores and keeps one table of them up to date. It is safe for concurrent use.
@@ -24,7 +24,7 @@ type Follower struct {
 	opt      Options
 	log      *slog.Logger
 	segments *Segments
-	memory   chan struct{} // has one element while somebody has segments in memory, from fetching to building
+	memory   sync.Mutex    // held by who has segments in memory, from fetching to building
 	waiting  atomic.Int32  // for memory
 	news     chan struct{} // Follow was called
 
@@ -63,7 +63,7 @@ func NewFollower(opt Options) *Follower {
 	none := &Table{}
 	return &Follower{
 		opt: opt, log: log, segments: NewSegments(opt.Dir, opt.MaxCacheBytes, opt.Client),
-		memory: make(chan struct{}, 1), news: make(chan struct{}, 1), table: none, live: newLive(&View{Table: none}),
+		news: make(chan struct{}, 1), table: none, live: newLive(&View{Table: none}),
 	}
 }
 
@@ -211,14 +211,8 @@ func (f *Follower) Run(ctx context.Context) {
 func (f *Follower) loop(ctx context.Context, s *followed) {
 	for {
 		_ = f.refresh(ctx, s) // logged, and in the status
-		interval := s.reader.interval()
-		// A tenth of jitter, so that many instances do not ask together.
-		t := time.NewTimer(interval - interval/10 + rand.N(interval/5+1))
-		select {
-		case <-ctx.Done():
-			t.Stop()
+		if wait.For(ctx, wait.About(s.reader.interval())) != nil {
 			return
-		case <-t.C:
 		}
 	}
 }
@@ -232,9 +226,10 @@ func (f *Follower) refresh(ctx context.Context, s *followed) error {
 		return ctx.Err() // we gave up, nothing is known about the store
 	}
 	if head != nil {
-		held := f.segments.hold(f.takeMemory)
-		defer held.release()
-		_, err = s.reader.take(ctx, head, held)
+		if !f.segments.onDisk() {
+			defer f.takeMemory()()
+		}
+		_, err = s.reader.take(ctx, head)
 	}
 	return errors.Join(err, f.update())
 }
@@ -243,26 +238,16 @@ func (f *Follower) refresh(ctx context.Context, s *followed) error {
 const keepInMemory = 64 << 20
 
 // takeMemory waits until no other store has segments in memory.
-func (f *Follower) takeMemory(ctx context.Context) (give func(), err error) {
+func (f *Follower) takeMemory() (give func()) {
 	f.waiting.Add(1)
-	defer func() {
-		if f.waiting.Add(-1) == 0 && err != nil {
-			f.segments.dropMemory() // it was kept for this one
+	f.memory.Lock()
+	f.waiting.Add(-1)
+	return func() {
+		if f.waiting.Load() == 0 || f.segments.inMemory() > keepInMemory {
+			f.segments.DropMemory()
 		}
-	}()
-	select {
-	case f.memory <- struct{}{}:
-		return f.giveMemory, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
+		f.memory.Unlock()
 	}
-}
-
-func (f *Follower) giveMemory() {
-	if f.waiting.Load() == 0 || f.segments.inMemory() > keepInMemory {
-		f.segments.dropMemory()
-	}
-	<-f.memory
 }
 
 // Statuses describes all stores, in the order of the list.

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"ociproxy/internal/inventory"
+	"ociproxy/internal/inventory/inventorytest"
 )
 
 // fullDisk lets every write to a file fail until the returned function is called; files can still be made.
@@ -55,14 +56,14 @@ func TestFullDisk(t *testing.T) {
 	}
 	w := newWorld(t, t.TempDir())
 	for i, name := range []string{"a", "b", "c"} {
-		w.write(name, blob(1), blob(10+i))
+		w.write(name, inventorytest.Blob(1), inventorytest.Blob(10+i))
 	}
 	f, live := w.follow("a", "b", "c")
 	if err := f.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	freed := fullDisk(t)
-	w.write("a", blob(20), gone(1))
+	w.write("a", inventorytest.Blob(20), inventorytest.Gone(1))
 	if err := f.Refresh(t.Context()); err == nil {
 		t.Error("nobody is told that the disk is full")
 	}
@@ -77,7 +78,7 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("believed (-want +got)\n%s", d)
 	}
 	freed()
-	w.write("b", blob(30))
+	w.write("b", inventorytest.Blob(30))
 	if err := f.Refresh(t.Context()); err != nil {
 		t.Error(err)
 	}

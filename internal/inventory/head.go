@@ -17,8 +17,8 @@ const (
 	SegmentPrefix = "seg/"
 )
 
-// headVersion is the version of head.json that this program reads and writes.
-const headVersion = 1
+// HeadVersion is the version of head.json that this program reads and writes.
+const HeadVersion = 1
 
 // Caps of the format. They are far above what a registry of ten million blobs needs, and bound what a broken or hostile
 // store can make a reader do.
@@ -26,7 +26,7 @@ const (
 	MaxHeadBytes    = 64 << 10
 	MaxSegments     = 64
 	MaxSegmentBytes = 4 << 30
-	maxMerged       = 64
+	MaxMerged       = 64        // hashes in a head's list of segments merged lately
 	maxCount        = 1<<32 - 2 // record numbers have four bytes in a table
 	maxGeneration   = 1<<53 - 1 // what every JSON reader keeps exactly
 )
@@ -70,8 +70,8 @@ func ParseHead(body []byte) (*Head, error) {
 	}
 	if v := version.Version; v == nil || *v < 1 {
 		return nil, fmt.Errorf("%w: no version", ErrHead)
-	} else if *v != headVersion {
-		return nil, fmt.Errorf("%w: version %d, this program reads version %d", ErrHead, *v, headVersion)
+	} else if *v != HeadVersion {
+		return nil, fmt.Errorf("%w: version %d, this program reads version %d", ErrHead, *v, HeadVersion)
 	}
 	var h Head
 	d := json.NewDecoder(bytes.NewReader(body))
@@ -100,7 +100,7 @@ func (h *Head) check() error {
 		return errors.New("no list of segments")
 	case len(h.Segments) > MaxSegments:
 		return fmt.Errorf("%d segments, more than %d", len(h.Segments), MaxSegments)
-	case len(h.Merged) > maxMerged || slices.ContainsFunc(h.Merged, func(s string) bool { return !isHash(s) }):
+	case len(h.Merged) > MaxMerged || slices.ContainsFunc(h.Merged, func(s string) bool { return !IsHash(s) }):
 		return errors.New("merged: not a short list of hashes")
 	case h.ImagesDropped > h.Generation:
 		return fmt.Errorf("images dropped in generation %d, this is %d", h.ImagesDropped, h.Generation)
@@ -119,7 +119,7 @@ func (h *Head) check() error {
 }
 
 func (s SegmentRef) check() error {
-	if !isHash(s.SHA256) {
+	if !IsHash(s.SHA256) {
 		return fmt.Errorf("sha256 %.80q: not 64 lower-case hexadecimal digits", s.SHA256)
 	}
 	if s.Count == 0 || s.Count > maxCount {
@@ -135,13 +135,13 @@ func (s SegmentRef) check() error {
 }
 
 // form tells from the size what the segment lists.
-func (s SegmentRef) form() (form, bool) {
+func (s SegmentRef) form() (Form, bool) {
 	for _, f := range forms {
-		if s.Bytes == (segmentHeader{form: f, count: s.Count}).bytes() {
+		if s.Bytes == (Header{Form: f, Count: s.Count}).Bytes() {
 			return f, true
 		}
 	}
-	return form{}, false
+	return Form{}, false
 }
 
 // Images reports whether the segment lists images: a note among writers, which servers do not read.
@@ -150,8 +150,8 @@ func (s SegmentRef) Images() bool {
 	return f.images
 }
 
-// of lists the head's segments of one form.
-func (h *Head) of(f form) (list []SegmentRef) {
+// Of lists the head's segments of one form.
+func (h *Head) Of(f Form) (list []SegmentRef) {
 	for _, s := range h.Segments {
 		if have, _ := s.form(); have == f {
 			list = append(list, s)
@@ -171,8 +171,8 @@ func (h *Head) blobs() []SegmentRef {
 	return list
 }
 
-// encode writes the head as its object has it.
-func (h *Head) encode() ([]byte, error) {
+// Encode writes the head as its object has it. The error wraps [ErrHead]: it would not be read again.
+func (h *Head) Encode() ([]byte, error) {
 	if err := h.check(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrHead, err)
 	}
@@ -203,8 +203,8 @@ func (h *Head) content() uint64 {
 	return sum.Sum64()
 }
 
-// has reports whether the head lists the segment.
-func (h *Head) has(sha256 string) bool {
+// Has reports whether the head lists the segment.
+func (h *Head) Has(sha256 string) bool {
 	for _, s := range h.Segments {
 		if s.SHA256 == sha256 {
 			return true
@@ -213,13 +213,14 @@ func (h *Head) has(sha256 string) bool {
 	return false
 }
 
-// had reports whether the head lists the segment or a compaction has merged it lately.
-func (h *Head) had(sha256 string) bool { return h.has(sha256) || slices.Contains(h.Merged, sha256) }
+// Had reports whether the head lists the segment or a compaction has merged it lately.
+func (h *Head) Had(sha256 string) bool { return h.Has(sha256) || slices.Contains(h.Merged, sha256) }
 
 // age is how far the head's time is from now, in either direction: a clock that jumped makes an inventory doubtful.
 func (h *Head) age(now time.Time) time.Duration { return now.Sub(h.WrittenAt).Abs() }
 
-func isHash(s string) bool {
+// IsHash reports whether s can be the name of a segment: 64 lower-case hexadecimal digits.
+func IsHash(s string) bool {
 	if len(s) != 64 {
 		return false
 	}

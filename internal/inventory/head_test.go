@@ -26,7 +26,7 @@ func TestParseHead(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("(-want +got)\n%s", d)
 	}
-	body, err := got.encode()
+	body, err := got.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func FuzzHead(f *testing.F) {
 			}
 			return
 		}
-		again, err := h.encode()
+		again, err := h.Encode()
 		if err != nil {
 			t.Fatalf("what was read cannot be written: %v", err)
 		}

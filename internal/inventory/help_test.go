@@ -2,15 +2,16 @@ package inventory
 
 import (
 	"bytes"
-	"context"
+	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"io"
-	"iter"
+	"maps"
 	"math/rand/v2"
 	"os"
-	"strconv"
-	"sync"
+	"slices"
+	"strings"
 	"testing"
 
 	"ociproxy/internal/oci"
@@ -27,26 +28,40 @@ func (s shelf) open(ref SegmentRef) (io.ReadCloser, error) {
 	return io.NopCloser(bytes.NewReader(b)), nil
 }
 
-// add writes records as segments, one for each algorithm.
+// add writes records as segments, one for each form. It sorts them, and drops what a later one overrides.
 func (s shelf) add(t testing.TB, records ...Record) (refs []SegmentRef) {
 	t.Helper()
-	spools, err := spoolRecords(t.TempDir(), records)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer closeSpools(spools)
-	for _, sp := range spools {
-		if err := sp.seal(0); err != nil {
-			t.Fatal(err)
+	for _, f := range Forms() {
+		latest := map[oci.Digest]Record{}
+		for _, r := range records {
+			if err := r.Check(); err != nil {
+				t.Fatal(err)
+			}
+			if r.Form() == f {
+				latest[r.Digest] = r
+			}
 		}
-		body, err := io.ReadAll(sp.object().Body)
-		if err != nil {
-			t.Fatal(err)
+		if len(latest) > 0 {
+			list := slices.SortedFunc(maps.Values(latest), func(a, b Record) int {
+				return strings.Compare(a.Digest.String(), b.Digest.String())
+			})
+			refs = append(refs, s.put(Header{Form: f}, list))
 		}
-		s[sp.ref.SHA256] = body
-		refs = append(refs, sp.ref)
 	}
 	return refs
+}
+
+// put writes a segment as it is told to.
+func (s shelf) put(h Header, records []Record) SegmentRef {
+	h.Count = uint64(len(records))
+	body := h.Append(nil)
+	for _, r := range records {
+		body = AppendRecord(body, r)
+	}
+	sum := sha256.Sum256(body)
+	ref := SegmentRef{SHA256: hex.EncodeToString(sum[:]), Count: h.Count, Bytes: h.Bytes()}
+	s[ref.SHA256] = body
+	return ref
 }
 
 // digestOf makes digest i; each fifth is sha512, and some share their first eight bytes.
@@ -73,49 +88,3 @@ func sha256Of(i int) oci.Digest {
 	}
 	return d
 }
-
-// memoryBucket is a [Bucket] for tests of this package, which cannot use inventorytest.
-type memoryBucket struct {
-	mu      sync.Mutex
-	objects map[string][]byte
-	version map[string]int
-	last    int
-}
-
-func (b *memoryBucket) Get(_ context.Context, key string) (io.ReadCloser, string, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	body, ok := b.objects[key]
-	if !ok {
-		return nil, "", ErrNotFound
-	}
-	return io.NopCloser(bytes.NewReader(body)), strconv.Itoa(b.version[key]), nil
-}
-
-func (b *memoryBucket) Put(_ context.Context, key string, o Object, version string) (string, error) {
-	body, err := io.ReadAll(o.Body)
-	if err != nil {
-		return "", err
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	_, ok := b.objects[key]
-	switch {
-	case ok && version == "":
-		return "", ErrExists
-	case ok != (version != "") || ok && strconv.Itoa(b.version[key]) != version:
-		return "", ErrConflict
-	}
-	if b.objects == nil {
-		b.objects, b.version = map[string][]byte{}, map[string]int{}
-	}
-	b.last++
-	b.objects[key], b.version[key] = body, b.last
-	return strconv.Itoa(b.last), nil
-}
-
-func (b *memoryBucket) List(context.Context, string) iter.Seq2[Listed, error] {
-	return func(func(Listed, error) bool) {}
-}
-
-func (b *memoryBucket) Delete(context.Context, string) error { return nil }

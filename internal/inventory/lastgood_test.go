@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ociproxy/internal/inventory"
+	"ociproxy/internal/inventory/inventorytest"
 )
 
 // TestLastGood: whatever a store answers, the last good inventory stays, before and after a restart, and the newest one comes when the
@@ -58,7 +59,7 @@ func TestLastGood(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, t.TempDir())
-			w.write("a", blob(1), blob(2), blob(3))
+			w.write("a", inventorytest.Blob(1), inventorytest.Blob(2), inventorytest.Blob(3))
 			f, live := w.follow("a")
 			state(t, f, live, inventory.Loading, "")
 			if err := f.Refresh(t.Context()); err != nil {
@@ -68,7 +69,7 @@ func TestLastGood(t *testing.T) {
 			w.expect(live, "a")
 
 			before := maps.Clone(w.held["a"])
-			w.write("a", blob(4), blob(5), gone(1))
+			w.write("a", inventorytest.Blob(4), inventorytest.Blob(5), inventorytest.Gone(1))
 			after := w.held["a"]
 			w.held["a"] = before
 			w.set(tt.answer(w))

@@ -51,6 +51,7 @@ const headTimeout = 10 * time.Second
 type Reader struct {
 	store    Store
 	segments *Segments
+	site     site
 	fetcher  *fetch.Fetcher
 	file     string // last good head on disk; "": none
 	now      func() time.Time
@@ -90,7 +91,7 @@ func (o Options) clock() func() time.Time {
 
 // NewReader makes a reader of one store over a cache. It touches neither network nor disk.
 func NewReader(store Store, segments *Segments, opt Options) *Reader {
-	r := &Reader{store: store.withDefaults(), segments: segments, now: opt.clock()}
+	r := &Reader{store: store.withDefaults(), segments: segments, site: site{segments.client, store.URL}, now: opt.clock()}
 	if opt.Dir != "" {
 		r.file = filepath.Join(opt.Dir, "head", "h-"+url.PathEscape(store.ID)+".json")
 	}
@@ -155,10 +156,8 @@ func (r *Reader) Load() error {
 	if saved.URL != r.store.URL { // the store has moved: what another bucket held says nothing about this one
 		return fmt.Errorf("read %s: it is of another URL", r.file)
 	}
-	held := r.segments.hold(nil)
-	defer held.release() // then the head has them
 	for _, ref := range h.blobs() {
-		if !held.has(ref) {
+		if !r.segments.has(ref) {
 			return fmt.Errorf("read %s: segment %s is missing or damaged", r.file, ref.SHA256)
 		}
 	}
@@ -176,9 +175,7 @@ func (r *Reader) Refresh(ctx context.Context) (changed bool, err error) {
 	defer r.turn.Unlock()
 	next, err := r.ask(ctx)
 	if next != nil {
-		held := r.segments.hold(nil)
-		defer held.release()
-		changed, err = r.take(ctx, next, held)
+		changed, err = r.take(ctx, next)
 	}
 	return changed, err
 }
@@ -226,15 +223,15 @@ func (r *Reader) staleAfter() time.Duration {
 	return r.store.StaleAfter
 }
 
-// take makes h the last good head once all of its segments are there. They are held until the caller has built from them.
-func (r *Reader) take(ctx context.Context, h *Head, held *hold) (changed bool, err error) {
+// take makes h the last good head once all of its segments are there.
+func (r *Reader) take(ctx context.Context, h *Head) (changed bool, err error) {
 	defer func() { r.note(err) }()
 	need := h.blobs()
 	if built := r.builtSegments(); !r.segments.onDisk() && isPrefix(built, need) {
 		need = need[len(built):] // without a disk nothing is kept that a table has
 	}
 	for _, ref := range need {
-		if err := held.fetch(ctx, site{r.segments.client, r.store.URL}, ref); err != nil {
+		if err := r.segments.Fetch(ctx, r.site, ref); err != nil {
 			r.fetcher.Discard()
 			return false, err
 		}
@@ -259,7 +256,7 @@ func (r *Reader) save(h *Head, gone bool) error {
 	if r.file == "" || h == nil || unchanged {
 		return nil
 	}
-	body, err := h.encode()
+	body, err := h.Encode()
 	if err == nil {
 		err = writeSaved(r.file, saved{URL: r.store.URL, Gone: gone, Checked: checked, Head: body})
 	}

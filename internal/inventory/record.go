@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"ociproxy/internal/oci"
@@ -16,7 +17,7 @@ type Kind uint8
 const (
 	Blob      Kind = 1 // the store holds this content
 	Tombstone Kind = 2 // the store holds it no longer, whatever earlier segments say
-	Image     Kind = 3 // the store holds every blob of the image with this manifest; a note among writers, see [Writer.Remove]
+	Image     Kind = 3 // the store holds every blob of the image with this manifest; a note among writers, see Writer.Remove of package write
 )
 
 // String names the kind in messages and exports.
@@ -73,32 +74,39 @@ const (
 func (a algorithm) digestLen() int { return 32 << a }
 func (a algorithm) recordLen() int { return a.digestLen() + 6 }
 
-// form is what the records of one segment are: all of one algorithm, and either blobs and tombstones, or images. The length of
+// Form is what the records of one segment are: all of one algorithm, and either blobs and tombstones, or images. The length of
 // a record tells them apart, hence the sizes in a head do: who only wants blobs does not fetch images.
-type form struct {
+type Form struct {
 	alg    algorithm
 	images bool
 }
 
 // forms are all there are; a head's order among segments matters only within one of them.
-var forms = [...]form{{sha256Digests, false}, {sha512Digests, false}, {sha256Digests, true}, {sha512Digests, true}}
+var forms = [...]Form{{sha256Digests, false}, {sha512Digests, false}, {sha256Digests, true}, {sha512Digests, true}}
 
 // recordLen is that of a segment's record; that of an image has one byte more, which is 0.
-func (f form) recordLen() int {
+func (f Form) recordLen() int {
 	if f.images {
 		return f.alg.recordLen() + 1
 	}
 	return f.alg.recordLen()
 }
 
-func (f form) String() string {
+func (f Form) String() string {
 	if f.images {
 		return "images by " + strings.TrimSuffix(f.alg.prefix(), ":")
 	}
 	return "blobs by " + strings.TrimSuffix(f.alg.prefix(), ":")
 }
 
-func (r Record) form() form { return form{algorithmOf(r.Digest), r.Kind == Image} }
+// Images reports whether the records are of images.
+func (f Form) Images() bool { return f.images }
+
+// Forms are all there are.
+func Forms() []Form { return slices.Clone(forms[:]) }
+
+// Form is that of the segments in which r may be.
+func (r Record) Form() Form { return Form{algorithmOf(r.Digest), r.Kind == Image} }
 
 func (a algorithm) prefix() string {
 	if a == sha512Digests {

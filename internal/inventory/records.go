@@ -17,7 +17,7 @@ func (r *Reader) Records() iter.Seq2[Record, error] {
 			yield(Record{}, fmt.Errorf("inventory of %s: %w", r.store.ID, os.ErrNotExist))
 			return
 		}
-		in := buildInput{keep: keepNone(), changes: []storeChange{{segments: h.blobs()}}, open: r.segments.open}
+		in := buildInput{keep: keepNone(), changes: []Change{{Segments: h.blobs()}}, open: r.segments.Open}
 		for alg := range algorithm(algorithms) {
 			if !records(alg, in, yield) {
 				return
@@ -28,7 +28,7 @@ func (r *Reader) Records() iter.Seq2[Record, error] {
 
 // records yields what one store holds of one algorithm; false means stop.
 func records(alg algorithm, in buildInput, yield func(Record, error) bool) bool {
-	err := mergeStore(form{alg: alg}, in.changes[0].segments, in.open, func(c *cursor) error {
+	err := mergeStore(Form{alg: alg}, in.changes[0].Segments, in.open, func(c *cursor) error {
 		n := alg.digestLen()
 		if c.kind() == Blob && !yield(Record{alg.digest(c.rec[:n]), getSize(c.rec[n:]), Blob}, nil) {
 			return errStop
@@ -43,11 +43,19 @@ func records(alg algorithm, in buildInput, yield func(Record, error) bool) bool 
 
 var errStop = errors.New("stop")
 
+// Latest calls f with the latest record of each digest of one form, ascending, as a segment writes it; segments of other forms do
+// not count. They are in a head's order. The record is valid during the call. The error is that of f, or that a segment cannot be read.
+func Latest(
+	what Form, segments []SegmentRef, open func(SegmentRef) (io.ReadCloser, error), f func(record []byte, kind Kind) error,
+) error {
+	return mergeStore(what, segments, open, func(c *cursor) error { return f(c.rec, c.kind()) })
+}
+
 // mergeStore calls f with the latest record of each digest of one form, ascending. The cursor is valid during
 // the call.
-func mergeStore(what form, segments []SegmentRef, open func(SegmentRef) (io.ReadCloser, error), f func(*cursor) error) error {
-	b := &builder{form: what}
-	for _, s := range gather([]storeChange{{segments: segments}}) {
+func mergeStore(what Form, segments []SegmentRef, open func(SegmentRef) (io.ReadCloser, error), f func(*cursor) error) error {
+	b := &builder{Form: what}
+	for _, s := range gather([]Change{{Segments: segments}}) {
 		if s.form == what {
 			b.sources = append(b.sources, s)
 		}

@@ -22,26 +22,29 @@ import (
 const (
 	segmentMagic   = "ocipinv\n"
 	segmentVersion = 1
-	headerLen      = 24
 )
 
-// segmentHeader is what precedes the records.
-type segmentHeader struct {
-	form
-	nonce uint32
-	count uint64
+// HeaderLen is the length of a segment's header in bytes.
+const HeaderLen = 24
+
+// Header is what precedes the records of a segment.
+type Header struct {
+	Form
+	Nonce uint32 // whatever its writer likes
+	Count uint64 // of records
 }
 
-func (h segmentHeader) append(b []byte) []byte {
+// Append appends the header as a segment writes it.
+func (h Header) Append(b []byte) []byte {
 	b = append(b, segmentMagic...)
 	b = binary.BigEndian.AppendUint16(b, segmentVersion)
 	b = binary.BigEndian.AppendUint16(b, uint16(h.recordLen()))
-	b = binary.BigEndian.AppendUint32(b, h.nonce)
-	return binary.BigEndian.AppendUint64(b, h.count)
+	b = binary.BigEndian.AppendUint32(b, h.Nonce)
+	return binary.BigEndian.AppendUint64(b, h.Count)
 }
 
-// bytes is the length of the whole segment.
-func (h segmentHeader) bytes() int64 { return headerLen + int64(h.count)*int64(h.recordLen()) }
+// Bytes is the length of the whole segment.
+func (h Header) Bytes() int64 { return HeaderLen + int64(h.Count)*int64(h.recordLen()) }
 
 // ErrSegment is wrapped by every error about the content of a segment.
 var ErrSegment = errors.New("bad segment")
@@ -50,9 +53,17 @@ func bad(format string, args ...any) error {
 	return fmt.Errorf("%w: %w", ErrSegment, fmt.Errorf(format, args...))
 }
 
-func parseHeader(b []byte) (segmentHeader, error) {
-	var h segmentHeader
-	if len(b) < headerLen {
+// Check reports why there can be no such segment.
+func (h Header) Check() error {
+	if h.Count > maxCount || h.Bytes() > MaxSegmentBytes {
+		return bad("%d records are too many", h.Count)
+	}
+	return nil
+}
+
+func parseHeader(b []byte) (Header, error) {
+	var h Header
+	if len(b) < HeaderLen {
 		return h, bad("%d bytes are no header", len(b))
 	}
 	if string(b[:8]) != segmentMagic {
@@ -62,18 +73,18 @@ func parseHeader(b []byte) (segmentHeader, error) {
 		return h, bad("version %d, this program reads version %d", v, segmentVersion)
 	}
 	n := int(binary.BigEndian.Uint16(b[10:]))
-	i := slices.IndexFunc(forms[:], func(f form) bool { return f.recordLen() == n })
+	i := slices.IndexFunc(forms[:], func(f Form) bool { return f.recordLen() == n })
 	if i < 0 {
 		return h, bad("records of %d bytes", n)
 	}
-	h.form = forms[i]
-	h.nonce = binary.BigEndian.Uint32(b[12:])
-	h.count = binary.BigEndian.Uint64(b[16:])
-	if h.count == 0 {
+	h.Form = forms[i]
+	h.Nonce = binary.BigEndian.Uint32(b[12:])
+	h.Count = binary.BigEndian.Uint64(b[16:])
+	if h.Count == 0 {
 		return h, bad("no records")
 	}
-	if h.count > maxCount {
-		return h, bad("%d records, more than %d", h.count, maxCount)
+	if h.Count > maxCount {
+		return h, bad("%d records, more than %d", h.Count, maxCount)
 	}
 	return h, nil
 }
@@ -96,14 +107,15 @@ func checkRecord(tail []byte, images bool) error {
 	return nil
 }
 
-// appendRecord appends r, which has been checked, as a segment writes it.
-func appendRecord(b []byte, r Record) []byte {
+// AppendRecord appends r, which has been checked, as a segment writes it. Who writes a segment sees to it that all are of one
+// form, and their digests ascending.
+func AppendRecord(b []byte, r Record) []byte {
 	n := algorithmOf(r.Digest).digestLen()
 	var raw [64 + 7]byte
 	unhex(raw[:n], r.Digest.Hex())
 	putSize(raw[n:], r.Size)
 	raw[n+5] = byte(r.Kind)
-	return append(b, raw[:r.form().recordLen()]...)
+	return append(b, raw[:r.Form().recordLen()]...)
 }
 
 // Records reads a segment, checking everything; the records of a segment are all of one algorithm, and all images or none. The last
@@ -125,8 +137,9 @@ func Records(r io.Reader) iter.Seq2[Record, error] {
 	}
 }
 
-// verify reads a segment to its end and reports whether it is the one that ref names.
-func verify(r io.Reader, ref SegmentRef) error {
+// Verify reads a segment to its end and reports whether it is the one that ref names. The error wraps [ErrSegment] or is the
+// reader's own.
+func Verify(r io.Reader, ref SegmentRef) error {
 	h := sha256.New()
 	c, err := openCursor(io.TeeReader(r, h), 0)
 	for err == nil && !c.done {

@@ -18,8 +18,7 @@ import (
 
 // Segments is a cache of segments, shared by all stores: what two stores list under one hash is fetched once.
 // It holds nothing but verified segments. With a directory they lie there and survive a restart; without one, or while it cannot
-// be written, they are in memory only until a table has been built from them. What somebody has a [hold] of stays.
-// Safe for concurrent use.
+// be written, they are in memory only until a table has been built from them. Safe for concurrent use.
 type Segments struct {
 	dir    string // "": memory only
 	limit  int64
@@ -28,8 +27,7 @@ type Segments struct {
 	flight    singleflight.Group
 	downloads *semaphore.Weighted
 
-	mu       sync.Mutex        // a reader's lock may be taken within
-	held     map[string]int    // holds by hash
+	mu       sync.Mutex
 	verified map[string]int64  // bytes by hash, of those on disk that this process has checked
 	memory   map[string][]byte // by hash
 	diskErr  error             // why the last segment could not be kept on disk
@@ -51,42 +49,37 @@ func NewSegments(dir string, limit int64, client *http.Client) *Segments {
 	return &Segments{
 		dir: dir, limit: limit, client: downloadClient(client),
 		downloads: semaphore.NewWeighted(maxDownloads),
-		held:      map[string]int{}, verified: map[string]int64{}, memory: map[string][]byte{},
+		verified:  map[string]int64{}, memory: map[string][]byte{},
 	}
 }
 
 // errCacheFull says that keeping a segment would exceed the cache's bound.
 var errCacheFull = errors.New("segment cache is full")
 
-// find says where a segment is that this process has verified.
-func (c *Segments) find(ref SegmentRef) (onDisk, inMemory bool) {
+// knows reports whether this process has verified the segment.
+func (c *Segments) knows(ref SegmentRef) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_, inMemory = c.memory[ref.SHA256]
-	_, onDisk = c.verified[ref.SHA256]
-	return onDisk, inMemory
+	_, inMemory := c.memory[ref.SHA256]
+	_, onDisk := c.verified[ref.SHA256]
+	return inMemory || onDisk
 }
 
 // has reports whether a verified segment is there. What lies on disk from an earlier process is verified now.
 func (c *Segments) has(ref SegmentRef) bool {
-	if onDisk, inMemory := c.find(ref); onDisk || inMemory {
+	if c.knows(ref) {
 		return true
 	}
-	return c.check(ref)
-}
-
-// check verifies what lies on disk, and removes it when it is damaged.
-func (c *Segments) check(ref SegmentRef) bool {
 	if c.dir == "" {
 		return false
 	}
 	f, err := os.Open(c.path(ref.SHA256))
-	if err == nil {
-		defer f.Close()
-		err = verify(f, ref)
-	}
 	if err != nil {
-		c.discard(ref.SHA256, f)
+		return false
+	}
+	defer f.Close()
+	if err := Verify(f, ref); err != nil {
+		c.Drop(ref.SHA256)
 		return false
 	}
 	c.mu.Lock()
@@ -95,26 +88,8 @@ func (c *Segments) check(ref SegmentRef) bool {
 	return true
 }
 
-// discard removes a file that turned out to be damaged; nil: that could not be opened. One that somebody has put in
-// its place meanwhile stays.
-func (c *Segments) discard(sha256 string, damaged *os.File) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	name := c.path(sha256)
-	if now, err := os.Stat(name); err == nil {
-		if damaged == nil {
-			return
-		}
-		if was, err := damaged.Stat(); err == nil && !os.SameFile(was, now) {
-			return
-		}
-	}
-	delete(c.verified, sha256)
-	_ = os.Remove(name) // where that fails, it fails to verify again
-}
-
-// open reads a segment that has said is there.
-func (c *Segments) open(ref SegmentRef) (io.ReadCloser, error) {
+// Open reads a segment that was fetched.
+func (c *Segments) Open(ref SegmentRef) (io.ReadCloser, error) {
 	c.mu.Lock()
 	body, ok := c.memory[ref.SHA256]
 	c.mu.Unlock()
@@ -127,28 +102,33 @@ func (c *Segments) open(ref SegmentRef) (io.ReadCloser, error) {
 	return os.Open(c.path(ref.SHA256))
 }
 
-// origin is where segments come from.
-type origin interface {
-	// download writes a segment to w and verifies it on the way. A failure of w is a *writeError.
-	download(ctx context.Context, ref SegmentRef, w io.Writer) error
-	// where names the segment in messages.
-	where(ref SegmentRef) string
+// Fetch brings a segment from its origin, unless it is there already.
+func (c *Segments) Fetch(ctx context.Context, from Origin, ref SegmentRef) error {
+	for {
+		if c.knows(ref) {
+			return nil
+		}
+		mine := false
+		ch := c.flight.DoChan(ref.SHA256, func() (any, error) {
+			mine = true
+			return nil, c.bring(ctx, from, ref)
+		})
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case r := <-ch:
+			if r.Err == nil {
+				return nil
+			}
+			if mine {
+				return fmt.Errorf("get %s: %w", from.Where(ref), r.Err)
+			}
+			// Another store could not deliver it; that says nothing about this one.
+		}
+	}
 }
 
-// site is the published side of an inventory.
-type site struct {
-	client *http.Client
-	base   string
-}
-
-func (s site) where(ref SegmentRef) string { return s.base + SegmentPrefix + ref.SHA256 }
-
-func (s site) download(ctx context.Context, ref SegmentRef, w io.Writer) error {
-	return download(ctx, s.client, s.where(ref), ref, w)
-}
-
-// bring downloads a segment that is not there: to disk, else, if it may be there, into memory. An error of our disk alone is a *writeError.
-func (c *Segments) bring(ctx context.Context, from origin, ref SegmentRef, memory bool) error {
+func (c *Segments) bring(ctx context.Context, from Origin, ref SegmentRef) error {
 	if err := c.downloads.Acquire(ctx, 1); err != nil {
 		return err
 	}
@@ -161,23 +141,21 @@ func (c *Segments) bring(ctx context.Context, from origin, ref SegmentRef, memor
 	}
 	if c.dir != "" {
 		err := c.toDisk(ctx, from, ref)
-		_, ok := errors.AsType[*writeError](err)
-		if ok || err == nil {
-			c.setDiskErr(err)
-		}
-		if !ok || !memory {
+		if failed, ok := errors.AsType[*writeError](err); ok {
+			c.setDiskErr(failed)
+		} else {
+			if err == nil {
+				c.setDiskErr(nil)
+			}
 			return err
 		}
-	}
-	if c.inMemory()+ref.Bytes > maxMemory {
-		c.dropMemory()
 	}
 	if c.inMemory()+ref.Bytes > maxMemory {
 		return fmt.Errorf("%w: %d bytes allowed in memory", errCacheFull, int64(maxMemory))
 	}
 	var body bytes.Buffer
 	body.Grow(int(ref.Bytes) + bytes.MinRead)
-	if err := from.download(ctx, ref, &body); err != nil {
+	if err := download(ctx, from, ref, &body); err != nil {
 		return err
 	}
 	c.mu.Lock()
@@ -186,7 +164,7 @@ func (c *Segments) bring(ctx context.Context, from origin, ref SegmentRef, memor
 	return nil
 }
 
-func (c *Segments) toDisk(ctx context.Context, from origin, ref SegmentRef) (err error) {
+func (c *Segments) toDisk(ctx context.Context, from Origin, ref SegmentRef) (err error) {
 	name := c.path(ref.SHA256)
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return &writeError{err}
@@ -200,21 +178,21 @@ func (c *Segments) toDisk(ctx context.Context, from origin, ref SegmentRef) (err
 			err = errors.Join(err, os.Remove(f.Name()))
 		}
 	}()
-	err = from.download(ctx, ref, f)
+	err = download(ctx, from, ref, f)
 	if err == nil {
 		err = wrapWrite(f.Sync())
 	}
 	if cerr := f.Close(); err == nil {
 		err = wrapWrite(cerr)
 	}
+	if err == nil {
+		err = wrapWrite(os.Rename(f.Name(), name))
+	}
 	if err != nil {
 		return err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := os.Rename(f.Name(), name); err != nil {
-		return &writeError{err}
-	}
 	c.verified[ref.SHA256] = ref.Bytes
 	return nil
 }
@@ -226,20 +204,27 @@ func wrapWrite(err error) error {
 	return &writeError{err}
 }
 
-// dropMemory forgets the segments in memory that nobody holds: a table has what they say.
-func (c *Segments) dropMemory() {
+// Drop forgets a segment that turned out to be damaged.
+func (c *Segments) Drop(sha256 string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for sha256 := range c.memory {
-		if c.held[sha256] == 0 {
-			delete(c.memory, sha256)
-		}
+	delete(c.verified, sha256)
+	delete(c.memory, sha256)
+	if c.dir != "" {
+		_ = os.Remove(c.path(sha256)) // where that fails, it fails to verify again
 	}
 }
 
-// retain removes from disk what keep does not want, nobody holds, and lies there unused for some time: another
-// process may share the directory.
-func (c *Segments) retain(keep func(sha256 string) bool, now time.Time) {
+// DropMemory forgets the segments in memory: a table has what they say.
+func (c *Segments) DropMemory() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(c.memory)
+}
+
+// Retain removes from disk what keep does not want and what lies there unused for some time: another process may
+// share the directory.
+func (c *Segments) Retain(keep func(sha256 string) bool, now time.Time) {
 	if c.dir == "" {
 		return
 	}
@@ -248,22 +233,15 @@ func (c *Segments) retain(keep func(sha256 string) bool, now time.Time) {
 		return
 	}
 	for _, e := range entries {
-		if info, err := e.Info(); err == nil && now.Sub(info.ModTime()) >= keepUnused {
-			c.evict(e.Name(), keep)
+		info, err := e.Info()
+		if err != nil || keep(e.Name()) || now.Sub(info.ModTime()) < keepUnused {
+			continue
 		}
+		c.mu.Lock()
+		delete(c.verified, e.Name())
+		c.mu.Unlock()
+		_ = os.Remove(filepath.Join(c.dir, "seg", e.Name())) // the next pass tries again
 	}
-}
-
-// evict removes a file unless it is wanted. A head that lists it is set before its hold is released: who finds neither
-// under the lock may be sure of both.
-func (c *Segments) evict(sha256 string, keep func(sha256 string) bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.held[sha256] > 0 || keep(sha256) {
-		return
-	}
-	delete(c.verified, sha256)
-	_ = os.Remove(c.path(sha256)) // the next pass tries again
 }
 
 // used is how many bytes lie on disk and in memory.

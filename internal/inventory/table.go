@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/hex"
+	"io"
 	"iter"
 	"runtime"
 	"slices"
@@ -50,6 +51,24 @@ type part struct {
 
 // A table's record is a segment's record and the id of a set.
 func (a algorithm) entryLen() int { return a.recordLen() + 2 }
+
+// NewImages makes an empty table of images: what is put into it by [Table.With] is images, not blobs.
+func NewImages() *Table { return &Table{images: true} }
+
+// With returns a table that has further segments of some stores; of the stores in without it forgets first what t says. Segments that
+// are not of the table's class do not count. open reads a segment; when one cannot be read, [BadSegment] tells from the error which.
+// dir is for the table's memory, "" makes it anonymous. t stays as it is.
+func (t *Table) With(
+	dir string, without Set, changes []Change, open func(SegmentRef) (io.ReadCloser, error),
+) (*Table, error) {
+	in := buildInput{old: t, keep: keepNone(), changes: changes, images: t.images, open: open, dir: dir}
+	for i := range in.keep {
+		if !without.Has(i) {
+			in.keep[i] = int16(i)
+		}
+	}
+	return build(in)
+}
 
 // Lookup returns what is known about d.
 func (t *Table) Lookup(d oci.Digest) (Entry, bool) {

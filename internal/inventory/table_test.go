@@ -97,11 +97,11 @@ func compareWithMap(t *testing.T, dir string, rng *rand.Rand) {
 				segments[a], segments[b] = segments[b], segments[a]
 				in.keep[a], in.keep[b] = int16(b), int16(a)
 				for i, c := range in.changes {
-					switch c.index {
+					switch c.Index {
 					case a:
-						in.changes[i].index = b
+						in.changes[i].Index = b
 					case b:
-						in.changes[i].index = a
+						in.changes[i].Index = a
 					}
 				}
 			}
@@ -116,7 +116,7 @@ func compareWithMap(t *testing.T, dir string, rng *rand.Rand) {
 	// From nothing it must be the same.
 	in := buildInput{keep: keepNone(), open: all.open, dir: dir}
 	for i, s := range segments {
-		in.changes = append(in.changes, storeChange{i, dedup(s)})
+		in.changes = append(in.changes, Change{i, dedup(s)})
 	}
 	again, err := build(in)
 	if err != nil {
@@ -181,24 +181,24 @@ func (h holding) apply(batch []Record) {
 	}
 }
 
-func addChange(changes []storeChange, index int, refs []SegmentRef) []storeChange {
+func addChange(changes []Change, index int, refs []SegmentRef) []Change {
 	for i := range changes {
-		if changes[i].index == index {
-			changes[i].segments = dedup(append(changes[i].segments, refs...))
+		if changes[i].Index == index {
+			changes[i].Segments = dedup(append(changes[i].Segments, refs...))
 			return changes
 		}
 	}
-	return append(changes, storeChange{index, dedup(refs)})
+	return append(changes, Change{index, dedup(refs)})
 }
 
-func replaceChange(changes []storeChange, index int, refs []SegmentRef) []storeChange {
-	var out []storeChange
+func replaceChange(changes []Change, index int, refs []SegmentRef) []Change {
+	var out []Change
 	for _, c := range changes {
-		if c.index != index {
+		if c.Index != index {
 			out = append(out, c)
 		}
 	}
-	return append(out, storeChange{index, dedup(refs)})
+	return append(out, Change{index, dedup(refs)})
 }
 
 // dedup keeps the last of each: a head lists a segment once.
@@ -234,7 +234,7 @@ func TestManySets(t *testing.T) {
 	}
 	in := buildInput{keep: keepNone(), open: all.open}
 	for i, b := range batches {
-		in.changes = append(in.changes, storeChange{i, all.add(t, b...)})
+		in.changes = append(in.changes, Change{i, all.add(t, b...)})
 	}
 	table, err := build(in)
 	if err != nil {
@@ -280,7 +280,7 @@ func TestManySegments(t *testing.T) {
 			held.apply(i, batch)
 			refs = append(refs, all.add(t, batch...)...)
 		}
-		in.changes = append(in.changes, storeChange{i, refs})
+		in.changes = append(in.changes, Change{i, refs})
 	}
 	table, err := build(in)
 	if err != nil {
@@ -304,8 +304,8 @@ func TestBuildErrors(t *testing.T) {
 			if body == nil {
 				delete(s, ref.SHA256)
 			}
-			_, err := build(buildInput{keep: keepNone(), open: s.open, changes: []storeChange{{0, []SegmentRef{ref}}}})
-			if got, ok := whose(err); !ok || got != ref {
+			_, err := build(buildInput{keep: keepNone(), open: s.open, changes: []Change{{0, []SegmentRef{ref}}}})
+			if got, ok := BadSegment(err); !ok || got != ref {
 				t.Errorf("error %v, about %v", err, got)
 			}
 			if body == nil != errors.Is(err, os.ErrNotExist) || body != nil && !errors.Is(err, ErrSegment) {
@@ -350,7 +350,7 @@ func TestSample(t *testing.T) {
 		for j := range 50 {
 			batch = append(batch, Record{digestOf(i*1000 + j), int64(j), Blob})
 		}
-		in.changes = append(in.changes, storeChange{i, all.add(t, batch...)})
+		in.changes = append(in.changes, Change{i, all.add(t, batch...)})
 	}
 	table, err := build(in)
 	if err != nil {
@@ -373,7 +373,7 @@ func tableOf(t testing.TB, dir string, n int) *Table {
 	for i := range n {
 		batch = append(batch, Record{sha256Of(i), int64(i), Blob})
 	}
-	table, err := build(buildInput{keep: keepNone(), open: all.open, dir: dir, changes: []storeChange{{0, all.add(t, batch...)}}})
+	table, err := build(buildInput{keep: keepNone(), open: all.open, dir: dir, changes: []Change{{0, all.add(t, batch...)}}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,9 +16,9 @@ func (f *Follower) update() error {
 	stores := f.stores
 	f.mu.Unlock()
 	if changed {
-		f.segments.retain(func(sha256 string) bool {
+		f.segments.Retain(func(sha256 string) bool {
 			for _, s := range stores {
-				if h := s.reader.Head(); h != nil && h.has(sha256) {
+				if h := s.reader.Head(); h != nil && h.Has(sha256) {
 					return true
 				}
 			}
@@ -39,7 +39,7 @@ func (f *Follower) rebuild() (changed bool, err error) {
 	without := map[string]error{} // by hash: segments that cannot be read
 	list := f.list()
 	for {
-		in := buildInput{old: f.table, keep: keepNone(), open: f.segments.open, dir: f.tableDir()}
+		in := buildInput{old: f.table, keep: keepNone(), open: f.segments.Open, dir: f.tableDir()}
 		built := map[*followed]*Head{}
 		for _, s := range list {
 			had := s.reader.builtSegments()
@@ -61,7 +61,7 @@ func (f *Follower) rebuild() (changed bool, err error) {
 				in.keep[s.Index] = int16(s.Index)
 				next = next[len(had):]
 			}
-			in.changes = append(in.changes, storeChange{index: s.Index, segments: next})
+			in.changes = append(in.changes, Change{Index: s.Index, Segments: next})
 			built[s] = h
 		}
 		if len(in.changes) == 0 {
@@ -77,7 +77,7 @@ func (f *Follower) rebuild() (changed bool, err error) {
 			return true, joinFaults(failed)
 		}
 		err = fmt.Errorf("build table: %w", err)
-		ref, ok := whose(err)
+		ref, ok := BadSegment(err)
 		if !ok {
 			for s := range built {
 				s.reader.setLagging(err)
@@ -86,9 +86,9 @@ func (f *Follower) rebuild() (changed bool, err error) {
 		}
 		failed = append(failed, err)
 		without[ref.SHA256] = err
-		f.segments.check(ref)
+		f.segments.Drop(ref.SHA256)
 		for s, h := range built {
-			if h.has(ref.SHA256) {
+			if h.Has(ref.SHA256) {
 				s.reader.refetch()
 			}
 		}

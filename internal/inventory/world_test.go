@@ -14,6 +14,7 @@ import (
 
 	"ociproxy/internal/inventory"
 	"ociproxy/internal/inventory/inventorytest"
+	"ociproxy/internal/inventory/write"
 	"ociproxy/internal/oci"
 )
 
@@ -23,7 +24,7 @@ type world struct {
 	opt  inventory.Options
 	mu   sync.Mutex
 	b    map[string]*inventorytest.Bucket
-	held map[string]holding
+	held map[string]inventorytest.Holding
 	// answer, when not nil, may answer a request instead of its bucket.
 	answer func(w http.ResponseWriter, r *http.Request) bool
 	seen   map[string]int // requests by path
@@ -31,7 +32,7 @@ type world struct {
 }
 
 func newWorld(t *testing.T, dir string) *world {
-	w := &world{t: t, b: map[string]*inventorytest.Bucket{}, held: map[string]holding{}, seen: map[string]int{}}
+	w := &world{t: t, b: map[string]*inventorytest.Bucket{}, held: map[string]inventorytest.Holding{}, seen: map[string]int{}}
 	w.opt = inventory.Options{Dir: dir, Client: inventorytest.Client(w), Now: w.clock}
 	return w
 }
@@ -69,14 +70,14 @@ func (w *world) write(name string, records ...inventory.Record) {
 	b := w.b[name]
 	if b == nil {
 		b = &inventorytest.Bucket{}
-		w.b[name], w.held[name] = b, holding{}
+		w.b[name], w.held[name] = b, inventorytest.Holding{}
 	}
 	w.mu.Unlock()
-	opt := inventory.WriterOptions{Store: name, TempDir: w.t.TempDir(), Now: w.clock}
-	if _, err := inventory.NewWriter(b, opt).Apply(w.t.Context(), records...); err != nil {
+	opt := write.Options{Store: name, TempDir: w.t.TempDir(), Now: w.clock}
+	if _, err := write.New(b, opt).Apply(w.t.Context(), records...); err != nil {
 		w.t.Fatal(err)
 	}
-	w.held[name].apply(records...)
+	w.held[name].Apply(records...)
 }
 
 func (w *world) stores(names ...string) (list []inventory.Store) {

@@ -9,8 +9,10 @@ import (
 	"time"
 
 	"ociproxy/internal/inventory"
+	"ociproxy/internal/inventory/write"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/store"
+	"ociproxy/internal/wait"
 )
 
 // book is the ledger's part for one store.
@@ -18,7 +20,7 @@ type book struct {
 	index  int
 	name   string
 	bucket store.Bucket
-	writer *inventory.Writer
+	writer *write.Writer
 	fault  error // set by Open
 
 	turn chan struct{} // has one element while somebody writes
@@ -297,14 +299,7 @@ const keepEvery = 15 * time.Minute
 // Keep rewrites the time of the inventories that are there already until ctx ends, for a pass may take days, and readers do not go on
 // believing an inventory that nobody looks after. One that gets notes is rewritten with them.
 func (l *Ledger) Keep(ctx context.Context) {
-	tick := time.NewTicker(keepEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	for range wait.Every(ctx, keepEvery) {
 		l.forAll(func(b *book) error {
 			if err := l.keep(ctx, b); err != nil && ctx.Err() == nil {
 				l.log.Warn("the time of an inventory could not be rewritten", "store", b.name, "error", err.Error())

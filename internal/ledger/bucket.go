@@ -9,18 +9,18 @@ import (
 	"iter"
 	"strings"
 
-	"ociproxy/internal/inventory"
+	"ociproxy/internal/inventory/write"
 	"ociproxy/internal/store"
 )
 
 // BucketOf is the part of a store's bucket that has its inventory.
-func BucketOf(b store.Bucket) inventory.Bucket { return &bucket{b} }
+func BucketOf(b store.Bucket) write.Bucket { return &bucket{b} }
 
 type bucket struct{ store store.Bucket }
 
 func key(name string) string { return store.InventoryPrefix + name }
 
-// Get implements [inventory.Bucket].
+// Get implements [write.Bucket].
 func (b *bucket) Get(ctx context.Context, name string) (io.ReadCloser, string, error) {
 	body, attrs, err := b.store.Get(ctx, key(name), 0, -1)
 	if err != nil {
@@ -29,8 +29,8 @@ func (b *bucket) Get(ctx context.Context, name string) (io.ReadCloser, string, e
 	return body, attrs.Version, nil
 }
 
-// Put implements [inventory.Bucket].
-func (b *bucket) Put(ctx context.Context, name string, o inventory.Object, version string) (string, error) {
+// Put implements [write.Bucket].
+func (b *bucket) Put(ctx context.Context, name string, o write.Object, version string) (string, error) {
 	c, err := content(o)
 	if err != nil {
 		return "", fmt.Errorf("put %s: %w", key(name), err)
@@ -43,7 +43,7 @@ func (b *bucket) Put(ctx context.Context, name string, o inventory.Object, versi
 }
 
 // content is an object's body as a store takes it. What cannot be read at any place is small: a head, a mark.
-func content(o inventory.Object) (store.Content, error) {
+func content(o write.Object) (store.Content, error) {
 	r, ok := o.Body.(io.ReaderAt)
 	if !ok || o.SHA256 == "" {
 		raw, err := io.ReadAll(io.LimitReader(o.Body, o.Size+1))
@@ -62,15 +62,15 @@ func content(o inventory.Object) (store.Content, error) {
 	return store.FromFile(r, o.Size, o.SHA256, crc.Sum32()), nil
 }
 
-// List implements [inventory.Bucket].
-func (b *bucket) List(ctx context.Context, prefix string) iter.Seq2[inventory.Listed, error] {
-	return func(yield func(inventory.Listed, error) bool) {
+// List implements [write.Bucket].
+func (b *bucket) List(ctx context.Context, prefix string) iter.Seq2[write.Listed, error] {
+	return func(yield func(write.Listed, error) bool) {
 		for o, err := range b.store.List(ctx, key(prefix), "") {
 			if err != nil {
-				yield(inventory.Listed{}, translate(err))
+				yield(write.Listed{}, translate(err))
 				return
 			}
-			l := inventory.Listed{Key: strings.TrimPrefix(o.Key, store.InventoryPrefix), Size: o.Size, Modified: o.Modified}
+			l := write.Listed{Key: strings.TrimPrefix(o.Key, store.InventoryPrefix), Size: o.Size, Modified: o.Modified}
 			if !yield(l, nil) {
 				return
 			}
@@ -78,16 +78,16 @@ func (b *bucket) List(ctx context.Context, prefix string) iter.Seq2[inventory.Li
 	}
 }
 
-// Delete implements [inventory.Bucket].
+// Delete implements [write.Bucket].
 func (b *bucket) Delete(ctx context.Context, name string) error {
 	return translate(b.store.Delete(ctx, key(name), ""))
 }
 
 // meaning pairs what a store answers with what an inventory's bucket does.
 var meaning = [...]struct{ store, inventory error }{
-	{store.ErrNotFound, inventory.ErrNotFound},
-	{store.ErrExists, inventory.ErrExists},
-	{store.ErrConflict, inventory.ErrConflict},
+	{store.ErrNotFound, write.ErrNotFound},
+	{store.ErrExists, write.ErrExists},
+	{store.ErrConflict, write.ErrConflict},
 }
 
 func translate(err error) error {

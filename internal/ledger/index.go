@@ -4,6 +4,7 @@ import (
 	"log/slog"
 
 	"ociproxy/internal/inventory"
+	"ociproxy/internal/inventory/write"
 	"ociproxy/internal/oci"
 )
 
@@ -92,7 +93,7 @@ func (x *index) fold() error {
 			s.gone.Each(func(i int) { more[i] = append(more[i], inventory.Record{Digest: d, Kind: inventory.Tombstone}) })
 		}
 	}
-	t, err := x.table.With(x.dir, x.without, more)
+	t, err := write.Extend(x.table, x.dir, x.without, more)
 	if err != nil {
 		x.foldAt = len(x.since) + foldAbove // it is right as it is, and takes memory; try again later
 		return err

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"ociproxy/internal/inventory"
+	"ociproxy/internal/inventory/write"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/store"
 )
@@ -33,7 +34,7 @@ type Options struct {
 	FlushRecords int
 	// FlushEvery is how long a note waits for others; default 10 s.
 	FlushEvery time.Duration
-	// Attempts bounds how often one change of an inventory is tried; 0 is the default of [inventory.WriterOptions].
+	// Attempts bounds how often one change of an inventory is tried; 0 is the default of [write.Options].
 	Attempts int
 	// Now tells the time; default [time.Now].
 	Now func() time.Time
@@ -87,16 +88,16 @@ func Open(ctx context.Context, stores []Store, opt Options) (_ *Ledger, err erro
 	if err := prepare(temp, l.opt.Now()); err != nil {
 		return nil, err
 	}
-	holders := make([]inventory.Holder, len(stores))
+	holders := make([]write.Holder, len(stores))
 	for i, s := range stores {
-		w := inventory.NewWriter(BucketOf(s.Bucket), inventory.WriterOptions{
+		w := write.New(BucketOf(s.Bucket), write.Options{
 			Store: s.Name, TempDir: temp, Attempts: l.opt.Attempts, Now: l.opt.Now,
 		})
 		l.books = append(l.books, &book{index: i, name: s.Name, bucket: s.Bucket, writer: w, turn: make(chan struct{}, 1)})
-		holders[i] = inventory.Holder{Writer: w, Index: i}
+		holders[i] = write.Holder{Writer: w, Index: i}
 	}
 	tables := filepath.Join(l.opt.Dir, "table")
-	g, err := inventory.Gather(ctx, inventory.NewSegments(l.opt.Dir, 0, nil), holders, tables)
+	g, err := write.Gather(ctx, inventory.NewSegments(l.opt.Dir, 0, nil), holders, tables)
 	if err != nil {
 		return nil, fmt.Errorf("read inventories: %w", err)
 	}

@@ -13,11 +13,12 @@ import (
 
 	"ociproxy/internal/inventory"
 	"ociproxy/internal/inventory/inventorytest"
+	"ociproxy/internal/inventory/write"
 	"ociproxy/internal/oci"
 )
 
 func TestBucketOf(t *testing.T) {
-	inventorytest.Conform(t, func(t *testing.T) inventory.Bucket { return BucketOf(open(t)) })
+	inventorytest.Conform(t, func(t *testing.T) write.Bucket { return BucketOf(open(t)) })
 }
 
 func TestAdd(t *testing.T) {

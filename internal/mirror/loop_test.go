@@ -27,8 +27,7 @@ func TestLoop(t *testing.T) {
 		var starts []time.Duration
 		begin := time.Now()
 		takes := []time.Duration{time.Minute, 20 * time.Minute, time.Minute, 3 * time.Hour}
-		l := &Loop{Every: 15 * time.Minute}
-		l.Pass = func(ctx context.Context, _ func(*Pass)) (*Report, error) {
+		l := NewLoop(15*time.Minute, func(ctx context.Context, _ func(*Pass)) (*Report, error) {
 			n := len(starts)
 			starts = append(starts, time.Since(begin))
 			timer := time.NewTimer(takes[n])
@@ -43,7 +42,7 @@ func TestLoop(t *testing.T) {
 			}
 			return &Report{Result: Done, Errors: map[Class]int64{SourceGone: 2}, Source: SourceReport{Name: "reg", Requests: 7},
 				Stores: []StoreReport{{Name: "s", Uploaded: 3, Requests: 5, Incomplete: 1, LagSeconds: 10, OldestSeconds: 20}}}, nil
-		}
+		}, nil)
 		done := make(chan struct{})
 		go func() { l.Run(ctx); close(done) }()
 		sleep := func(d time.Duration) {

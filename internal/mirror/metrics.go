@@ -4,12 +4,12 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"ociproxy/internal/loop"
 )
 
 // sums are what finished passes did, for counters that only grow.
 type sums struct {
-	passes    map[Result]int64
 	errors    map[Class]int64
 	blobs     map[[2]string]int64 // by store and how
 	bytes     map[[2]string]int64
@@ -19,8 +19,8 @@ type sums struct {
 }
 
 func (s *sums) init() {
-	if s.passes == nil {
-		*s = sums{passes: map[Result]int64{}, errors: map[Class]int64{}, blobs: map[[2]string]int64{}, bytes: map[[2]string]int64{}, requests: map[string]int64{}}
+	if s.errors == nil {
+		*s = sums{errors: map[Class]int64{}, blobs: map[[2]string]int64{}, bytes: map[[2]string]int64{}, requests: map[string]int64{}}
 	}
 }
 
@@ -67,13 +67,6 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("ociproxy_mirror_"+name, help, labels, nil)
 }
 
-// newRegistry has the metrics of a loop, of the Go runtime and of the process.
-func newRegistry(w *watch) *prometheus.Registry {
-	r := prometheus.NewRegistry()
-	r.MustRegister(w, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector())
-	return r
-}
-
 // Metrics are all metrics of a loop.
 func Metrics() []*prometheus.Desc {
 	return []*prometheus.Desc{
@@ -83,74 +76,68 @@ func Metrics() []*prometheus.Desc {
 }
 
 // Describe implements [prometheus.Collector].
-func (w *watch) Describe(out chan<- *prometheus.Desc) {
+func (l *Loop) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range Metrics() {
 		out <- d
 	}
 }
 
-// Collect implements [prometheus.Collector]. What the running pass did so far counts; how complete stores are, the last finished one says.
-func (w *watch) Collect(out chan<- prometheus.Metric) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.sums.init()
-	var now sums
-	now.init()
-	now.merge(&w.sums)
-	running := 0.0
-	if w.current != nil {
-		now.add(w.current.Report())
-		running = 1
-	}
-	count := func(d *prometheus.Desc, n int64, labels ...string) {
-		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), labels...)
-	}
-	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
-		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
-	}
+// Collect implements [prometheus.Collector]. What the running pass did so far counts; how complete stores are, the last finished
+// one says.
+func (l *Loop) Collect(out chan<- prometheus.Metric) {
+	to, state := loop.Sink(out), l.State()
+	now, running := l.total()
 	for _, r := range []Result{Done, Partial, Failed, Interrupted} {
-		count(passesDesc, now.passes[r], string(r))
+		to.Count(passesDesc, state.Turns[string(r)], string(r))
 	}
 	for _, c := range Classes() {
-		count(errorsDesc, now.errors[c], string(c))
+		to.Count(errorsDesc, now.errors[c], string(c))
 	}
 	for k, n := range now.blobs {
-		count(blobsDesc, n, k[0], k[1])
+		to.Count(blobsDesc, n, k[0], k[1])
 	}
 	for k, n := range now.bytes {
-		count(bytesDesc, n, k[0], k[1])
+		to.Count(bytesDesc, n, k[0], k[1])
 	}
 	for name, n := range now.requests {
-		count(askedDesc, n, name)
+		to.Count(askedDesc, n, name)
 	}
-	count(readDesc, now.read)
-	count(slowedDesc, now.throttled)
-	gauge(runsDesc, running)
-	gauge(endedDesc, unix(w.at))
-	gauge(goodDesc, unix(w.success))
-	if w.last == nil {
+	to.Count(readDesc, now.read)
+	to.Count(slowedDesc, now.throttled)
+	to.Flag(runsDesc, running)
+	to.Time(endedDesc, state.Ended)
+	to.Time(goodDesc, state.Good)
+	if state.Last == nil {
 		return
 	}
-	gauge(tookDesc, float64(w.last.DurationMs)/1000)
-	gauge(imagesDesc, float64(w.last.Images.Seen))
-	since := time.Since(w.at).Seconds()
-	for _, s := range w.last.Stores {
-		lag, oldest, fault := 0.0, 0.0, 0.0
+	to.Gauge(tookDesc, float64(state.Last.DurationMs)/1000)
+	to.Gauge(imagesDesc, float64(state.Last.Images.Seen))
+	since := time.Since(state.Ended).Seconds()
+	for _, s := range state.Last.Stores {
+		lag, oldest := 0.0, 0.0
 		if s.Incomplete > 0 {
 			lag, oldest = float64(s.LagSeconds)+since, float64(s.OldestSeconds)+since
 		}
-		if s.Error != "" {
-			fault = 1
-		}
-		gauge(lagDesc, lag, s.Name)
-		gauge(oldestDesc, oldest, s.Name)
-		gauge(lateDesc, float64(s.Incomplete), s.Name)
-		gauge(faultDesc, fault, s.Name)
+		to.Gauge(lagDesc, lag, s.Name)
+		to.Gauge(oldestDesc, oldest, s.Name)
+		to.Gauge(lateDesc, float64(s.Incomplete), s.Name)
+		to.Flag(faultDesc, s.Error != "", s.Name)
 	}
 }
 
+// total is what all passes did, the running one too if there is one.
+func (l *Loop) total() (now sums, running bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now.init()
+	now.merge(&l.sums)
+	if l.current != nil {
+		now.add(l.current.Report())
+	}
+	return now, l.current != nil
+}
+
 func (s *sums) merge(o *sums) {
-	addAll(s.passes, o.passes)
 	addAll(s.errors, o.errors)
 	addAll(s.blobs, o.blobs)
 	addAll(s.bytes, o.bytes)
@@ -163,11 +150,4 @@ func addAll[K comparable](to, from map[K]int64) {
 	for k, n := range from {
 		to[k] += n
 	}
-}
-
-func unix(t time.Time) float64 {
-	if t.IsZero() {
-		return 0
-	}
-	return float64(t.Unix())
 }

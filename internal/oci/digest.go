@@ -7,7 +7,7 @@ import "strings"
 const maxDigest = 255
 
 // Digest is a validated content digest, "algorithm:encoded". Only [ParseDigest]
-// makes one, so a Digest that is not zero is always well formed. It is a
+// and [Sum] make one, so a Digest that is not zero is always well formed. It is a
 // substring of what was parsed, and is comparable.
 type Digest struct{ s string }
 

@@ -101,7 +101,7 @@ func (w *work) source(ctx context.Context, targets [][]Target) *source {
 	found := make([]presence, len(wanted))
 	asks := asks{limit: parallelAsks}
 	for i, n := range wanted {
-		asks.do(func() { found[i].has, found[i].err = v.has(ctx, w.image.Digests[n].Digest) })
+		asks.do(func() { found[i].has, found[i].err = v.Has(ctx, w.image.Digests[n].Digest) })
 	}
 	asks.wait()
 	for i, n := range wanted {
@@ -156,7 +156,7 @@ func (w *work) holder(ctx context.Context, n int, d oci.Digest) string {
 		if s.err != nil {
 			continue
 		}
-		if has, err := s.view.has(ctx, d); err == nil && has {
+		if has, err := s.view.Has(ctx, d); err == nil && has {
 			return s.repository
 		}
 	}

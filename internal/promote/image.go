@@ -9,6 +9,7 @@ import (
 
 	"ociproxy/internal/manifest"
 	"ociproxy/internal/oci"
+	"ociproxy/internal/registry"
 )
 
 // maker plans images.
@@ -30,7 +31,7 @@ type outcome struct {
 const parallelAsks = 16
 
 // look reads a repository, once even when several images ask for it.
-func (m *maker) look(ctx context.Context, repository string) (*view, error) {
+func (m *maker) look(ctx context.Context, repository string) (*registry.View, error) {
 	s := m.shared[repository]
 	if s == nil {
 		return look(ctx, m.world, repository)
@@ -60,7 +61,7 @@ func (m *maker) image(ctx context.Context, p *manifest.Project, i *manifest.Imag
 // site is one destination of an image.
 type site struct {
 	destination, repository string
-	view                    *view
+	view                    *registry.View
 	err                     error      // it could not be read
 	lacks                   []shortage // in the order of digests; none for what is in place
 	present                 []presence // by digest
@@ -94,7 +95,7 @@ func (m *maker) survey(ctx context.Context, s *site, i *manifest.Image) {
 	asks := asks{limit: parallelAsks}
 	short := make([]shortage, len(i.Digests))
 	for n := range i.Digests {
-		if s.view.list.All && !s.view.list.Truncated { // all is known: nothing to wait for
+		if s.view.Complete() { // all is known: nothing to wait for
 			m.compare(ctx, s, i, n, &short[n])
 			continue
 		}
@@ -114,7 +115,7 @@ func (m *maker) survey(ctx context.Context, s *site, i *manifest.Image) {
 func (m *maker) compare(ctx context.Context, s *site, i *manifest.Image, n int, out *shortage) {
 	want := &i.Digests[n]
 	for _, t := range want.Tags {
-		got, err := s.view.tag(ctx, t.Name)
+		got, err := s.view.Tag(ctx, t.Name)
 		switch {
 		case err != nil:
 			out.err = err
@@ -132,7 +133,7 @@ func (m *maker) compare(ctx context.Context, s *site, i *manifest.Image, n int, 
 		}
 	}
 	if !s.present[n].has && (len(want.Tags) == 0 || len(out.tags) > 0) {
-		s.present[n].has, s.present[n].err = s.view.has(ctx, want.Digest)
+		s.present[n].has, s.present[n].err = s.view.Has(ctx, want.Digest)
 		if s.present[n].err != nil {
 			out.err = s.present[n].err
 		}

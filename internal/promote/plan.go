@@ -8,6 +8,7 @@ import (
 
 	"ociproxy/internal/manifest"
 	"ociproxy/internal/oci"
+	"ociproxy/internal/registry"
 )
 
 // Options of [Make].
@@ -172,6 +173,6 @@ func share(tree *manifest.Tree) map[string]*shared {
 // shared is a repository that is read once.
 type shared struct {
 	once sync.Once
-	view *view
+	view *registry.View
 	err  error
 }

@@ -2,71 +2,21 @@ package promote
 
 import (
 	"context"
-	"fmt"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
 
 	"ociproxy/internal/oci"
-	"ociproxy/internal/registry"
+	"ociproxy/internal/walk"
 )
 
-// Blob is a blob of an image. Size is -1 where no manifest tells it (schema 1).
-type Blob struct {
-	Digest oci.Digest
-	Size   int64
-}
-
-// Content is all that an image is made of.
-type Content struct {
-	Manifests []Blob // itself first, then the children of an index
-	Blobs     []Blob // once each
-}
-
-// maxManifests bounds the manifests of one image.
-const maxManifests = 4096
-
-// Walk reads an image's manifests, children included. The errors are the registry's.
-func (r *Registries) Walk(ctx context.Context, repository string, d oci.Digest) (*Content, error) {
+// Parts reads an image's manifests, children included. The errors are the registry's, and [walk.ErrNested].
+func (r *Registries) Parts(ctx context.Context, repository string, d oci.Digest) (*walk.Parts, error) {
 	reg, name, err := r.At(repository)
 	if err != nil {
 		return nil, err
 	}
-	c := new(Content)
-	seen := map[oci.Digest]bool{d: true}
-	m, err := reg.Manifest(ctx, name, d.String())
-	if err != nil {
-		return nil, err
-	}
-	todo := []*registry.Manifest{m}
-	for len(todo) > 0 {
-		m, todo = todo[0], todo[1:]
-		c.Manifests = append(c.Manifests, Blob{m.Digest, m.Size})
-		for _, b := range m.Blobs() {
-			if !seen[b.Digest] {
-				seen[b.Digest] = true
-				c.Blobs = append(c.Blobs, Blob{b.Digest, b.Size})
-			}
-		}
-		for _, child := range m.Children() {
-			if seen[child.Digest] {
-				continue
-			}
-			if seen[child.Digest] = true; len(seen) > maxManifests {
-				return nil, fmt.Errorf("%s@%s: %w: more than %d parts", repository, d, registry.ErrTooLarge, maxManifests)
-			}
-			sub, blob, err := reg.Child(ctx, name, child)
-			switch {
-			case err != nil:
-				return nil, err
-			case blob:
-				c.Blobs = append(c.Blobs, Blob{child.Digest, child.Size})
-			default:
-				todo = append(todo, sub)
-			}
-		}
-	}
-	return c, nil
+	return walk.PartsOf(ctx, reg, name, d)
 }
 
 // Weight is what one place receives.
@@ -78,7 +28,7 @@ type Weight struct {
 
 // Scale adds up what a plan costs: by destination, and by store. It may be used from one goroutine.
 type Scale struct {
-	walk func(ctx context.Context, repository string, d oci.Digest) (*Content, error)
+	parts func(ctx context.Context, repository string, d oci.Digest) (*walk.Parts, error)
 	// lacking says which stores lack a blob.
 	lacking func(d oci.Digest) []int
 
@@ -91,10 +41,10 @@ type Scale struct {
 	pending []*Promotion
 }
 
-// NewScale weighs with walk; lacking may be nil, then stores are left out.
-func NewScale(walk func(context.Context, string, oci.Digest) (*Content, error), stores int, lacking func(oci.Digest) []int) *Scale {
+// NewScale weighs what parts says of images, by repository and digest; lacking may be nil, then stores are left out.
+func NewScale(parts func(context.Context, string, oci.Digest) (*walk.Parts, error), stores int, lacking func(oci.Digest) []int) *Scale {
 	return &Scale{
-		walk: walk, lacking: lacking, Destinations: map[string]*Weight{}, Stores: make([]Weight, stores),
+		parts: parts, lacking: lacking, Destinations: map[string]*Weight{}, Stores: make([]Weight, stores),
 		onHost: map[string]map[oci.Digest]bool{}, stored: map[oci.Digest]bool{},
 	}
 }
@@ -112,12 +62,12 @@ func (s *Scale) Add(ctx context.Context, p *Promotion) error {
 
 // Flush weighs what is not weighed yet. An image that cannot be read is counted and costs nothing.
 func (s *Scale) Flush(ctx context.Context) error {
-	contents := make([]*Content, len(s.pending))
+	contents := make([]*walk.Parts, len(s.pending))
 	var g errgroup.Group
 	var mu sync.Mutex
 	for i, p := range s.pending {
 		g.Go(func() error {
-			c, err := s.walk(ctx, p.From, p.Digest)
+			c, err := s.parts(ctx, p.From, p.Digest)
 			if err != nil {
 				mu.Lock()
 				s.Unknown++
@@ -163,7 +113,7 @@ const (
 	askTag      = 3 // HEAD, PUT, read back
 )
 
-func (s *Scale) weigh(p *Promotion, c *Content) {
+func (s *Scale) weigh(p *Promotion, c *walk.Parts) {
 	for _, t := range p.To {
 		w := s.Destinations[t.Destination]
 		if w == nil {
@@ -190,7 +140,7 @@ func (s *Scale) weigh(p *Promotion, c *Content) {
 }
 
 // copy weighs an image that a destination lacks. What a host has once is mounted from there.
-func (s *Scale) copy(w *Weight, t Target, c *Content) {
+func (s *Scale) copy(w *Weight, t Target, c *walk.Parts) {
 	host, _, _ := SplitRepository(t.Repository)
 	there := s.onHost[host]
 	if there == nil {
@@ -211,7 +161,7 @@ func (s *Scale) copy(w *Weight, t Target, c *Content) {
 	}
 }
 
-func (w *Weight) add(b Blob, requests int64) {
+func (w *Weight) add(b walk.Blob, requests int64) {
 	w.Blobs++
 	w.Bytes += max(0, b.Size)
 	w.Requests += requests

@@ -14,6 +14,7 @@ import (
 	"ociproxy/internal/inventory"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/route"
+	"ociproxy/internal/wait"
 )
 
 // sampleRedirects is how often a redirect that rests on an inventory is checked afterwards: five a second.
@@ -111,14 +112,7 @@ func (s *Server) learn(w *world, i int, d oci.Digest, known existence.Answer) {
 // watchInventories hands out the tokens of afterwards and believes a doubted inventory again when its mirror
 // has rewritten it.
 func (s *Server) watchInventories(ctx context.Context) {
-	tick := time.NewTicker(sampleRedirects)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	for range wait.Every(ctx, sampleRedirects) {
 		s.afterwards.token.Store(true)
 		s.noteRewritten(s.world.Load())
 	}

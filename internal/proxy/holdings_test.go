@@ -8,15 +8,16 @@ import (
 
 	"ociproxy/internal/inventory"
 	"ociproxy/internal/inventory/inventorytest"
+	invwrite "ociproxy/internal/inventory/write"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/route"
 )
 
 // listedWorld is a world whose store in Virginia publishes an inventory that lists the given digests.
-func listedWorld(t testing.TB, digests ...string) (*testWorld, *inventory.Writer) {
+func listedWorld(t testing.TB, digests ...string) (*testWorld, *invwrite.Writer) {
 	t.Helper()
 	bucket := &inventorytest.Bucket{}
-	writer := inventory.NewWriter(bucket, inventory.WriterOptions{Store: "va"})
+	writer := invwrite.New(bucket, invwrite.Options{Store: "va"})
 	publish(t, writer, inventory.Blob, digests...)
 	w := newWorld(t, `place: aws/us-east-1, serves: [aws]`, `place: aws/us-east-1, inventory: {url: "VA/inventory/"}, serves: [aws]`)
 	w.va.mu.Lock()
@@ -29,7 +30,7 @@ func listedWorld(t testing.TB, digests ...string) (*testWorld, *inventory.Writer
 	return w, writer
 }
 
-func publish(t testing.TB, w *inventory.Writer, kind inventory.Kind, digests ...string) {
+func publish(t testing.TB, w *invwrite.Writer, kind inventory.Kind, digests ...string) {
 	t.Helper()
 	var records []inventory.Record
 	for _, s := range digests {

@@ -18,6 +18,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"ociproxy/internal/wait"
 )
 
 // running is a server on real listeners, from a configuration file.
@@ -66,14 +68,10 @@ func (r *running) wait(t *testing.T) {
 
 func poll(t testing.TB, what string, cond func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !cond() {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within 10 s: %s", what)
-		}
-		<-tick.C
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if wait.Until(ctx, 5*time.Millisecond, cond) != nil {
+		t.Fatalf("not within 10 s: %s", what)
 	}
 }
 

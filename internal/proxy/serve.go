@@ -17,6 +17,7 @@ import (
 
 	"ociproxy/internal/config"
 	"ociproxy/internal/ranges"
+	"ociproxy/internal/wait"
 )
 
 // platformDrain is how long to keep answering after SIGTERM where PORT is set: such platforms kill after 10 s.
@@ -83,25 +84,20 @@ func addrOf(l net.Listener) string {
 // answer closes its connection; idle ones are left alone, for a balancer may just be using them.
 func (s *Server) drain(ctx context.Context, cfg *config.Config) {
 	s.draining.Store(true)
-	wait := cfg.Limits.Drain
+	long := cfg.Limits.Drain
 	if s.opt.Env("PORT") != "" {
-		wait = min(wait, platformDrain)
+		long = min(long, platformDrain)
 	}
-	s.log.Info("draining", "for", wait.String())
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
+	s.log.Info("draining", "for", long.String())
+	_ = wait.For(ctx, long) // ended early by a listener that fails
 }
 
 func (s *Server) shutdown(servers []*http.Server) {
-	wait := closeTimeout
+	limit := closeTimeout
 	if s.opt.Env("PORT") != "" {
-		wait = platformCloseTimeout
+		limit = platformCloseTimeout
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), wait)
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	for _, srv := range servers {
 		if srv.Shutdown(ctx) != nil {
@@ -203,13 +199,5 @@ func (s *Server) refreshRanges(ctx context.Context) {
 
 // whileCurrent returns when a reload has replaced r or ctx is done.
 func (s *Server) whileCurrent(ctx context.Context, r *ranges.Ranges) {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for s.world.Load().ranges == r {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
+	_ = wait.Until(ctx, time.Second, func() bool { return s.world.Load().ranges != r })
 }

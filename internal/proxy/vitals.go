@@ -10,6 +10,7 @@ import (
 	"ociproxy/internal/health"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/route"
+	"ociproxy/internal/wait"
 )
 
 // busyEvery is how often health is told which candidates clients are sent to.
@@ -127,17 +128,10 @@ func (p places) note(id int) {
 
 // watchPlaces tells health, while ctx lasts, which candidates matter to the clients of the moment.
 func (s *Server) watchPlaces(ctx context.Context) {
-	tick := time.NewTicker(busyEvery)
-	defer tick.Stop()
-	for {
+	for range wait.Every(ctx, busyEvery) {
 		w := s.world.Load()
 		if busy := w.busy(); !busy.Empty() {
 			w.health.Busy(busy)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"ociproxy/internal/oci"
 	"ociproxy/internal/store"
+	"ociproxy/internal/wait"
 )
 
 // Store is one store as a purge sees it.
@@ -200,20 +201,12 @@ func (p *purge) unlist(ctx context.Context, i int) error {
 // pause waits, and tells how long is left.
 func (p *purge) pause(ctx context.Context, d time.Duration) error {
 	end := time.Now().Add(d)
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
 	for left := d; left > 0; left = time.Until(end) {
 		if p.opt.Waiting != nil {
 			p.opt.Waiting(left)
 		}
-		done := time.NewTimer(left)
-		select {
-		case <-ctx.Done():
-			done.Stop()
-			return ctx.Err()
-		case <-done.C:
-		case <-tick.C:
-			done.Stop()
+		if wait.For(ctx, min(left, time.Second)) != nil {
+			break
 		}
 	}
 	return ctx.Err()

@@ -4,18 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"sync"
 	"time"
 
 	"ociproxy/internal/fetch"
+	"ociproxy/internal/wait"
 )
 
 const (
 	defaultRefresh = 6 * time.Hour
 	filePoll       = time.Minute // how often local files are looked at; a stat, unless they changed
 	firstRetry     = time.Minute // after a refresh that failed; doubles up to the refresh interval
-	jitter         = 0.1         // of every interval, so that many instances do not ask at once
 )
 
 // retries are the pauses before a refresh asks again when the fault may be gone by then.
@@ -60,7 +59,7 @@ func (r *Ranges) follow(ctx context.Context, s source) {
 		} else {
 			failed = 0
 		}
-		if !sleep(ctx, r.pause(s, failed)) {
+		if wait.For(ctx, r.pause(s, failed)) != nil {
 			return
 		}
 	}
@@ -82,7 +81,7 @@ func (r *Ranges) Refresh(ctx context.Context) error {
 func (r *Ranges) refreshOne(ctx context.Context, s source) error {
 	changed, err := s.get(ctx)
 	for _, pause := range retries {
-		if s.local() || !fetch.Temporary(err) || !sleep(ctx, spread(pause)) {
+		if s.local() || !fetch.Temporary(err) || wait.For(ctx, wait.About(pause)) != nil {
 			break
 		}
 		var more bool
@@ -110,26 +109,9 @@ func (r *Ranges) refreshOne(ctx context.Context, s source) error {
 func (r *Ranges) pause(s source, failed int) time.Duration {
 	switch {
 	case s.local():
-		return spread(filePoll)
+		return wait.About(filePoll)
 	case failed > 0:
-		return spread(min(r.refresh, firstRetry<<min(failed-1, 10)))
+		return wait.About(wait.Doubled(firstRetry, failed-1, r.refresh))
 	}
-	return spread(r.refresh)
-}
-
-// spread varies d by jitter in both directions.
-func spread(d time.Duration) time.Duration {
-	return time.Duration(float64(d) * (1 + jitter*(2*rand.Float64()-1)))
-}
-
-// sleep waits and reports whether ctx is still alive.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
+	return wait.About(r.refresh)
 }

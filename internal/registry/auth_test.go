@@ -17,6 +17,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/authn"
+
+	"ociproxy/internal/wait"
 )
 
 // tokens is a registry that wants a token for each repository, and its token service.
@@ -109,7 +111,7 @@ func TestTokens(t *testing.T) {
 				}
 				before := len(w.paths())
 				for range 3 * 24 * 60 { // three days
-					if err := sleep(t.Context(), time.Minute); err != nil {
+					if err := wait.For(t.Context(), time.Minute); err != nil {
 						t.Fatal(err)
 					}
 					listAll(t, r, "a")

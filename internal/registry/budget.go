@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"ociproxy/internal/wait"
 )
 
 // What a budget is when nothing is said.
@@ -75,7 +77,7 @@ func release(slots chan struct{}) { <-slots }
 // wait waits until one more request may be made.
 func (b *Budget) wait(ctx context.Context) error {
 	for {
-		if err := sleep(ctx, b.pause()); err != nil {
+		if err := wait.For(ctx, b.pause()); err != nil {
 			return err
 		}
 		if err := b.limiter.Wait(ctx); err != nil {
@@ -127,20 +129,5 @@ func (b *Budget) ease() {
 	if now := time.Now(); now.Sub(b.changed) >= settle {
 		b.limiter.SetLimit(min(b.most, b.limiter.Limit()+b.most/64))
 		b.changed = now
-	}
-}
-
-// sleep waits for d, or until ctx ends.
-func sleep(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return nil
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
 }

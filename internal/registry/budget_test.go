@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"ociproxy/internal/wait"
 )
 
 const tagsBody = `{"name":"app","tags":["v1"]}`
@@ -52,7 +54,7 @@ func TestPause(t *testing.T) {
 			t.Errorf("rate %v after one halving of 64", got)
 		}
 		for range 50 {
-			if err := sleep(t.Context(), time.Second); err != nil {
+			if err := wait.For(t.Context(), time.Second); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := r.List(t.Context(), "app"); err != nil {
@@ -170,7 +172,7 @@ func TestLimits(t *testing.T) {
 				if n := now.Add(1); n > most.Load() {
 					most.Store(n)
 				}
-				_ = sleep(req.Context(), time.Second)
+				_ = wait.For(req.Context(), time.Second)
 				now.Add(-1)
 				_, _ = io.WriteString(w, tagsBody)
 			},

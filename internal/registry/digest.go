@@ -1,34 +1,16 @@
 package registry
 
 import (
-	"crypto/sha256"
-	"crypto/sha512"
 	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 
 	"ociproxy/internal/oci"
 )
 
-// sum returns the digest of b; algorithm is sha256 or sha512. The zero digest is that of any other algorithm.
-func sum(algorithm string, b []byte) oci.Digest {
-	var s []byte
-	switch algorithm {
-	case "sha256":
-		h := sha256.Sum256(b)
-		s = h[:]
-	case "sha512":
-		h := sha512.Sum512(b)
-		s = h[:]
-	}
-	d, _ := oci.ParseDigest(algorithm + ":" + hex.EncodeToString(s)) // an unknown algorithm has no hex, which no digest may lack
-	return d
-}
-
 // matches says whether a manifest has a digest: its bytes, or, signed in the manner of schema 1, its payload.
 func (m *Manifest) matches(d oci.Digest) bool {
-	return !d.IsZero() && (m.Digest == d || sum(d.Algorithm(), m.Raw) == d || sum(d.Algorithm(), m.payload()) == d)
+	return !d.IsZero() && (m.Digest == d || oci.Sum(d.Algorithm(), m.Raw) == d || oci.Sum(d.Algorithm(), m.payload()) == d)
 }
 
 // payload returns what is signed of a schema 1 manifest, nil for any other.

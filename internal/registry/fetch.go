@@ -80,7 +80,7 @@ func (r *Registry) manifest(ctx context.Context, repo, ref string) (*Manifest, e
 	m, err := ParseManifest(raw, resp.Header.Get("Content-Type"))
 	if err != nil {
 		// Bytes that are not what was asked for are the reason, not the consequence.
-		if !want.IsZero() && sum(want.Algorithm(), raw) != want {
+		if !want.IsZero() && oci.Sum(want.Algorithm(), raw) != want {
 			return nil, fmt.Errorf("%w: %d bytes that are not %s", ErrDigest, len(raw), want)
 		}
 		return nil, err

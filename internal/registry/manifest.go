@@ -94,7 +94,7 @@ func ParseManifest(raw []byte, mediaType string) (*Manifest, error) {
 			return nil, err
 		}
 	}
-	m.Digest = sum("sha256", payload)
+	m.Digest = oci.Sum("sha256", payload)
 
 	c := collector{sizes: map[oci.Digest]int64{}}
 	m.children = c.all("manifests", body.Manifests)

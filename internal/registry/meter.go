@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"ociproxy/internal/wait"
 )
 
 // How often a request is repeated, when it can be. A throttled host is given more patience than a broken one.
@@ -74,7 +76,7 @@ func (m *meter) RoundTrip(req *http.Request) (*http.Response, error) {
 		if resp != nil {
 			discard(resp)
 		}
-		if err := sleep(req.Context(), pause); err != nil {
+		if err := wait.For(req.Context(), pause); err != nil {
 			closeBody(req)
 			return nil, err
 		}
@@ -165,8 +167,7 @@ func rewindable(req *http.Request) bool {
 
 // backoff doubles from first to most, with jitter: half of it is random.
 func backoff(first time.Duration, attempt int, most time.Duration) time.Duration {
-	d := min(first<<min(attempt-1, 20), most)
-	return d/2 + rand.N(d/2)
+	return wait.Jitter(wait.Doubled(first, attempt-1, most))
 }
 
 func closeBody(req *http.Request) {

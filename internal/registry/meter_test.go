@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"ociproxy/internal/wait"
 )
 
 // hang is a transport whose answers, or their bodies, never come.
@@ -40,7 +42,7 @@ func (d *drip) Read(p []byte) (int, error) {
 	if d.left == 0 {
 		return 0, io.EOF
 	}
-	if err := sleep(d.ctx, d.pause); err != nil {
+	if err := wait.For(d.ctx, d.pause); err != nil {
 		return 0, d.ctx.Err()
 	}
 	d.left--
@@ -127,7 +129,7 @@ func TestTimeouts(t *testing.T) {
 				if _, err := body.Read(make([]byte, 1)); err != nil {
 					t.Fatal(err)
 				}
-				if err := sleep(t.Context(), time.Hour); err != nil {
+				if err := wait.For(t.Context(), time.Hour); err != nil {
 					t.Fatal(err)
 				}
 			}

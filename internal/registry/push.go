@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ociproxy/internal/oci"
+	"ociproxy/internal/wait"
 )
 
 const (
@@ -81,18 +82,27 @@ func (r *Registry) kept(repo string, d oci.Digest) *url.URL {
 	return session
 }
 
-// PushBlob sends a blob of size bytes; the host compares the digest. src is read from the beginning again when a try fails. Whether
-// the blob is there already is for the caller to ask ([Registry.StatBlob]).
+// PushBlob sends a blob of size bytes; the host compares the digest. src is read from the beginning again when a try fails. A host
+// that says it is too much is given as much patience as with other requests. Whether the blob is there already is for the caller to
+// ask ([Registry.StatBlob]).
 func (r *Registry) PushBlob(ctx context.Context, repo string, d oci.Digest, size int64, src io.ReaderAt) error {
 	err := r.checkRepo(repo)
-	for try := 1; err == nil; try++ {
+	for failed, throttled := 0, 0; err == nil; {
 		if err = r.pushBlob(ctx, repo, d, size, src); err == nil {
 			return nil
 		}
-		if ctx.Err() != nil || try == maxPushes || !worthwhile(err) {
+		var pause time.Duration
+		if errors.Is(err, errTurnedAway) && throttled < maxThrottled {
+			throttled++
+			pause = backoff(time.Second, throttled, time.Minute)
+		} else {
+			failed++
+			pause = backoff(time.Second, failed, 10*time.Second)
+		}
+		if ctx.Err() != nil || failed == maxPushes || !worthwhile(err) {
 			break
 		}
-		err = sleep(ctx, backoff(time.Second, try, 10*time.Second))
+		err = wait.For(ctx, pause)
 	}
 	return fmt.Errorf("push blob %s: %w", r.spell(repo, d.String()), err)
 }
@@ -146,18 +156,25 @@ func (r *Registry) pushBlob(ctx context.Context, repo string, d oci.Digest, size
 		c.stream, c.body = nil, []byte{}
 	}
 	resp, err := r.do(streaming(ctx), c, http.StatusCreated, http.StatusNoContent)
-	if err != nil {
-		if watch.err != nil {
-			err = fmt.Errorf("%w: %w", errSource, watch.err)
-		}
+	switch {
+	case err == nil:
+	case watch.err != nil:
+		return fmt.Errorf("%w: %w", errSource, watch.err)
+	case c.stream != nil && errors.Is(err, ErrThrottled):
+		return fmt.Errorf("%w: %w", errTurnedAway, err)
+	default:
 		return err
 	}
 	discard(resp)
 	return said(resp, d)
 }
 
-// errSource: the bytes to be sent could not be read.
-var errSource = errors.New("read what is to be sent")
+var (
+	// errSource: the bytes to be sent could not be read.
+	errSource = errors.New("read what is to be sent")
+	// errTurnedAway: the host did not take the bytes, for it has too much to do. Such a request is not repeated below.
+	errTurnedAway = errors.New("the upload was turned away")
+)
 
 // source keeps the error of a reader: the transport would hide it.
 type source struct {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -70,15 +71,18 @@ func TestPushBlob(t *testing.T) {
 	}{
 		"at once": {u: &uploads{}, want: []string{"GET registry.test/v2/", "POST registry.test/v2/app/blobs/uploads/",
 			"PUT registry.test/v2/app/blobs/uploads/1?digest=" + strings.Replace(sum("sha256", content).String(), ":", "%3A", 1) + "&state=x%2By"}},
-		"absolute location":  {u: &uploads{location: host + "/v2/app/blobs/uploads/1"}},
-		"behind a TLS proxy": {u: &uploads{location: "http://registry.test/v2/app/blobs/uploads/1"}},
-		"second try":         {u: &uploads{fails: []int{500}}},
-		"third try":          {u: &uploads{fails: []int{404, 502}}},
-		"never":              {u: &uploads{fails: []int{500, 500, 500}}, err: &StatusError{Code: 500}},
-		"refused":            {u: &uploads{fails: []int{403}}, err: ErrUnauthorized},
-		"another host":       {u: &uploads{location: "https://evil.test/v2/app/blobs/uploads/1"}, err: ErrBadAnswer},
-		"another port":       {u: &uploads{location: "https://registry.test:1/v2/app/blobs/uploads/1"}, err: ErrBadAnswer},
-		"no URL":             {u: &uploads{location: "https://%zz"}, err: ErrBadAnswer},
+		"absolute location":   {u: &uploads{location: host + "/v2/app/blobs/uploads/1"}},
+		"behind a TLS proxy":  {u: &uploads{location: "http://registry.test/v2/app/blobs/uploads/1"}},
+		"second try":          {u: &uploads{fails: []int{500}}},
+		"third try":           {u: &uploads{fails: []int{404, 502}}},
+		"never":               {u: &uploads{fails: []int{500, 500, 500}}, err: &StatusError{Code: 500}},
+		"refused":             {u: &uploads{fails: []int{403}}, err: ErrUnauthorized},
+		"many times too much": {u: &uploads{fails: slices.Repeat([]int{429}, maxThrottled)}},
+		"always too much":     {u: &uploads{fails: slices.Repeat([]int{429}, maxThrottled+maxPushes)}, err: ErrThrottled},
+		"too much, and fails": {u: &uploads{fails: []int{429, 500, 429, 502, 429}}},
+		"another host":        {u: &uploads{location: "https://evil.test/v2/app/blobs/uploads/1"}, err: ErrBadAnswer},
+		"another port":        {u: &uploads{location: "https://registry.test:1/v2/app/blobs/uploads/1"}, err: ErrBadAnswer},
+		"no URL":              {u: &uploads{location: "https://%zz"}, err: ErrBadAnswer},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

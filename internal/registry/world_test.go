@@ -97,6 +97,8 @@ func text(body string, header ...string) http.HandlerFunc {
 	}
 }
 
+var sum = oci.Sum
+
 func digest(t testing.TB, s string) oci.Digest {
 	t.Helper()
 	d, err := oci.ParseDigest(s)

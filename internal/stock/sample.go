@@ -2,12 +2,8 @@ package stock
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/sha512"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"math/rand/v2"
 	"net/http"
@@ -112,22 +108,15 @@ func (l *line) blob(ctx context.Context, address string, rec inventory.Record, w
 		}
 		return nil
 	}
-	sum := hasher(rec)
+	sum := rec.Digest.Hash()
 	n, err := io.Copy(sum, io.LimitReader(resp.Body, rec.Size+1))
 	switch {
 	case err != nil:
 		return fmt.Errorf("it breaks off after %d of %d bytes: %w", n, rec.Size, err)
 	case n != rec.Size:
 		return &wrongBlob{fmt.Sprintf("%d bytes or more, the inventory says %d", n, rec.Size)}
-	case hex.EncodeToString(sum.Sum(nil)) != rec.Digest.Hex():
+	case !rec.Digest.Matches(sum):
 		return &wrongBlob{"wrong bytes: the digest does not match"}
 	}
 	return nil
-}
-
-func hasher(rec inventory.Record) hash.Hash {
-	if rec.Digest.Algorithm() == "sha512" {
-		return sha512.New()
-	}
-	return sha256.New()
 }

@@ -14,6 +14,7 @@ import (
 
 	"ociproxy/internal/inventory"
 	"ociproxy/internal/inventory/inventorytest"
+	"ociproxy/internal/inventory/write"
 	"ociproxy/internal/oci"
 )
 
@@ -23,7 +24,7 @@ const base = "https://a.example/inventory/"
 func publish(t *testing.T, n int) (*inventorytest.Bucket, http.RoundTripper) {
 	t.Helper()
 	b := &inventorytest.Bucket{}
-	w := inventory.NewWriter(b, inventory.WriterOptions{Store: "a", TempDir: t.TempDir()})
+	w := write.New(b, write.Options{Store: "a", TempDir: t.TempDir()})
 	var records []inventory.Record
 	for i := range n {
 		d, err := oci.ParseDigest(fmt.Sprintf("sha256:%064x", i))
@@ -144,7 +145,7 @@ func TestRewrittenMeanwhile(t *testing.T) {
 	rewrite := roundTrip(func(r *http.Request) (*http.Response, error) {
 		if strings.HasSuffix(r.URL.Path, inventory.HeadName) {
 			if heads++; heads == 2 {
-				w := inventory.NewWriter(b, inventory.WriterOptions{Store: "a", TempDir: t.TempDir()})
+				w := write.New(b, write.Options{Store: "a", TempDir: t.TempDir()})
 				d, err := oci.ParseDigest("sha256:" + strings.Repeat("f", 64))
 				if err != nil {
 					return nil, err

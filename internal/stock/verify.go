@@ -2,8 +2,6 @@ package stock
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -139,21 +137,7 @@ func (l *line) segment(ctx context.Context, address string, ref inventory.Segmen
 	if resp.ContentLength >= 0 && resp.ContentLength != ref.Bytes {
 		return fmt.Errorf("%w: %d bytes, the head says %d", inventory.ErrSegment, resp.ContentLength, ref.Bytes)
 	}
-	hash := sha256.New()
-	count := uint64(0)
-	for _, err := range inventory.Records(io.TeeReader(io.LimitReader(resp.Body, ref.Bytes+1), hash)) {
-		if err != nil {
-			return err
-		}
-		count++
-	}
-	if count != ref.Count {
-		return fmt.Errorf("%w: %d records, the head says %d", inventory.ErrSegment, count, ref.Count)
-	}
-	if sum := hex.EncodeToString(hash.Sum(nil)); sum != ref.SHA256 {
-		return fmt.Errorf("%w: its hash is %s", inventory.ErrSegment, sum)
-	}
-	return nil
+	return inventory.Verify(io.LimitReader(resp.Body, ref.Bytes+1), ref)
 }
 
 // get makes a request and wants 200. The caller closes the body.

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
@@ -16,6 +15,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go/middleware"
+
+	"ociproxy/internal/wait"
 )
 
 // onePiece is the size up to which an object is put by one request: the store then keeps the SHA-256 of the whole.
@@ -48,21 +49,9 @@ func (b *s3Bucket) Put(ctx context.Context, key string, c Content, h Header, ver
 		if !errors.Is(err, errBusyKey) || try == tries {
 			return Attrs{}, err
 		}
-		if err := pause(ctx, time.Duration(try)*100*time.Millisecond); err != nil {
-			return Attrs{}, err
+		if wait.For(ctx, wait.Jitter(time.Duration(try)*100*time.Millisecond)) != nil {
+			return Attrs{}, ctx.Err()
 		}
-	}
-}
-
-// pause waits between half of d and d.
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d/2 + rand.N(d/2))
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
 	}
 }
 

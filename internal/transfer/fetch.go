@@ -2,7 +2,6 @@ package transfer
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash"
@@ -11,6 +10,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"ociproxy/internal/wait"
 )
 
 // errAnew is why a spool is given up that was pieced together and did not match.
@@ -126,7 +127,7 @@ func (e *Engine) download(f *flight) error {
 		}
 		e.unlock()
 
-		d := &fetcher{e: e, f: f, s: s, hash: newHash(f.blob.Digest)}
+		d := &fetcher{e: e, f: f, s: s, hash: f.blob.Digest.Hash()}
 		err = d.run(left)
 		s.leave()
 		again := errors.Is(err, ErrCorrupt) && d.pieced && !second
@@ -228,30 +229,18 @@ func (d *fetcher) run(left int64) error {
 			}
 			return fmt.Errorf("%w: at %d of %d bytes: %w", ErrSource, d.off, size, err)
 		}
-		if err := rest(d.f.ctx, pause(tries)); err != nil {
+		if err := wait.For(d.f.ctx, pause(tries)); err != nil {
 			return err
 		}
 	}
-	if got := hex.EncodeToString(d.hash.Sum(nil)); got != d.f.blob.Digest.Hex() {
-		return fmt.Errorf("%w: it is %s:%s", ErrCorrupt, d.f.blob.Digest.Algorithm(), got)
+	if want := d.f.blob.Digest; !want.Matches(d.hash) {
+		return fmt.Errorf("%w: it is %s:%x", ErrCorrupt, want.Algorithm(), d.hash.Sum(nil))
 	}
 	return nil
 }
 
 // errSpool is an error of the spool other than a full disk.
 var errSpool = errors.New("the spool cannot be used")
-
-// rest waits.
-func rest(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
 
 // reread hashes what an earlier process left.
 func (d *fetcher) reread(left int64) error {

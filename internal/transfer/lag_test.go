@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"ociproxy/internal/wait"
 )
 
 // after lets every upload and every look take some time.
@@ -13,9 +15,9 @@ func after(put, look time.Duration) func(context.Context, string, string, bool) 
 	return func(ctx context.Context, op, _ string, _ bool) error {
 		switch op {
 		case "commit":
-			return rest(ctx, put)
+			return wait.For(ctx, put)
 		case "head":
-			return rest(ctx, look)
+			return wait.For(ctx, look)
 		}
 		return nil
 	}

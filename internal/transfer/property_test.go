@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"ociproxy/internal/store"
+	"ociproxy/internal/wait"
 )
 
 // chance makes a fault that hits any operation now and then, before it took place or after, or delays it.
@@ -26,7 +27,7 @@ func chance(r *rand.Rand, mu *sync.Mutex) func(context.Context, string, string, 
 		}
 		switch what {
 		case 0:
-			return rest(ctx, 20*time.Second)
+			return wait.For(ctx, 20*time.Second)
 		case 1:
 			if op == "copy" && !done {
 				return store.ErrCannotCopy

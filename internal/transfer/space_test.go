@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ociproxy/internal/store"
+	"ociproxy/internal/wait"
 )
 
 // flood brings n blobs of a size to all targets, as fast as they are admitted, and counts the results without and with an error.
@@ -109,7 +110,7 @@ func slow(d time.Duration) func(context.Context, string, string, bool) error {
 		if op != "commit" {
 			return nil
 		}
-		return rest(ctx, d)
+		return wait.For(ctx, d)
 	}
 }
 

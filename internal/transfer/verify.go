@@ -1,17 +1,12 @@
 package transfer
 
 import (
-	"crypto/sha256"
-	"crypto/sha512"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"hash/crc32"
 	"io"
 	"sync"
 
-	"ociproxy/internal/oci"
 	"ociproxy/internal/store"
 )
 
@@ -20,13 +15,6 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // buffers for reading; bounded by the downloads and the workers that run.
 var buffers = sync.Pool{New: func() any { return new([256 << 10]byte) }}
-
-func newHash(d oci.Digest) hash.Hash {
-	if d.Algorithm() == "sha512" {
-		return sha512.New()
-	}
-	return sha256.New()
-}
 
 // existing compares what lies under the blob's key in the target. Right: how it came there. Nothing, or something wrong: bytes are
 // needed, and the version of what is wrong.
@@ -73,7 +61,7 @@ func (j *job) readBack(how How) outcome {
 	if a.Size != j.f.blob.Size {
 		return outcome{bytes: true, version: a.Version}
 	}
-	h := newHash(j.f.blob.Digest)
+	h := j.f.blob.Digest.Hash()
 	buf := buffers.Get().(*[256 << 10]byte)
 	defer buffers.Put(buf)
 	for {
@@ -91,7 +79,7 @@ func (j *job) readBack(how How) outcome {
 			return outcome{err: fmt.Errorf("read back %s: %w", j.t.Name, err)}
 		}
 	}
-	if hex.EncodeToString(h.Sum(nil)) != j.f.blob.Digest.Hex() {
+	if !j.f.blob.Digest.Matches(h) {
 		return outcome{bytes: true, version: a.Version}
 	}
 	return outcome{how: how, attrs: a}

@@ -3,19 +3,14 @@ package transfer
 import (
 	"fmt"
 	"time"
+
+	"ociproxy/internal/wait"
 )
 
 // watch looks from time to time for what stands still; it ends with the engine.
 func (e *Engine) watch() {
-	tick := time.NewTicker(max(min(e.opt.Stall/4, e.breath()), time.Millisecond))
-	defer tick.Stop()
-	for {
-		select {
-		case <-e.ctx.Done():
-			return
-		case now := <-tick.C:
-			e.round(now)
-		}
+	for now := range wait.Every(e.ctx, max(min(e.opt.Stall/4, e.breath()), time.Millisecond)) {
+		e.round(now)
 	}
 }
 

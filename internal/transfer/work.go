@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"time"
 
 	"ociproxy/internal/store"
+	"ociproxy/internal/wait"
 )
 
 // errLanded is why the context of a flight ends in the ordinary way.
@@ -152,8 +152,7 @@ func (e *Engine) retry(l *leg) {
 
 // pause is how long to wait before the next try: from a quarter of a second, doubling, half of it by chance.
 func pause(tries int) time.Duration {
-	d := min(250*time.Millisecond<<min(tries, 10), 15*time.Second)
-	return d/2 + rand.N(d/2)
+	return wait.Jitter(wait.Doubled(250*time.Millisecond, tries, 15*time.Second))
 }
 
 // wide says whether an error is about the whole bucket rather than one object.

@@ -98,8 +98,9 @@ func (c *Closer) Closure(ctx context.Context, repo string, d oci.Digest, tags ma
 	return &g.out, nil
 }
 
-// gatherer is the Visitor of a closure.
+// gatherer is the visitor of a closure.
 type gatherer struct {
+	silent
 	src  *Source
 	stop context.CancelCauseFunc
 
@@ -127,7 +128,7 @@ func (g *gatherer) tag(ctx context.Context, w *Walker, repo string, t registry.T
 		return
 	}
 	g.out.Indexes[t.Name] = m
-	below := maxBelow
+	below := w.most
 	for _, r := range m.Children() {
 		w.aside(ctx, &Node{Repository: repo, ask: true}, r, &below, 1)
 	}
@@ -149,10 +150,6 @@ func (g *gatherer) fail(err error) {
 		g.stop(err)
 	}
 }
-
-func (g *gatherer) Known(oci.Digest) bool { return false }
-func (g *gatherer) Ripe(oci.Digest) bool  { return false }
-func (g *gatherer) Listed(string, int)    {}
 
 func (g *gatherer) Blob(_ context.Context, n *Node, b registry.Descriptor) {
 	if g.src.Denied(b.Digest) {

@@ -60,8 +60,9 @@ type found struct {
 	err   error
 }
 
-// collector is the Visitor of [Source.Images].
+// collector is the visitor of [Source.Images].
 type collector struct {
+	silent
 	src *Source
 	ctx context.Context // of the walk, for handing over
 	out chan found
@@ -69,11 +70,6 @@ type collector struct {
 	mu    sync.Mutex
 	below map[Key][]Blob // of manifests that are finished
 }
-
-func (c *collector) Known(oci.Digest) bool                       { return false }
-func (c *collector) Ripe(oci.Digest) bool                        { return false }
-func (c *collector) Listed(string, int)                          {}
-func (c *collector) Skipped(string, registry.Descriptor, string) {}
 
 func (c *collector) Blob(_ context.Context, n *Node, b registry.Descriptor) {
 	if b.Digest.InStores() && !c.src.Denied(b.Digest) {

@@ -3,7 +3,6 @@ package walk
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"slices"
 
@@ -76,15 +75,6 @@ func (s *Source) Close() { s.Registry.Close() }
 
 // Open implements [transfer.Source].
 func (s *Source) Open(ctx context.Context, b transfer.Blob, off int64) (io.ReadCloser, error) {
-	body, size, err := s.Registry.OpenBlob(ctx, b.Repository, b.Digest, off)
-	switch {
-	case errors.Is(err, registry.ErrNotFound):
-		return nil, fmt.Errorf("%w: %w", transfer.ErrGone, err)
-	case err != nil:
-		return nil, err
-	case size >= 0 && size != b.Size:
-		body.Close()
-		return nil, fmt.Errorf("read blob %s: %w: %d bytes, the manifest says %d", b.Digest, transfer.ErrCorrupt, size, b.Size)
-	}
-	return body, nil
+	at := func(repository string) (*registry.Registry, string, error) { return s.Registry, repository, nil }
+	return Blobs(at).Open(ctx, b, off)
 }

@@ -16,24 +16,6 @@ import (
 	"ociproxy/internal/registry"
 )
 
-// Visitor is what a walk is for. Its methods are called from several goroutines at once.
-type Visitor interface {
-	// Known says that a manifest need not be read: whatever belongs to it is where it should be.
-	Known(d oci.Digest) bool
-	// Ripe says that the referrers of a manifest that is known should be asked for all the same.
-	Ripe(d oci.Digest) bool
-	// Blob takes a blob of a manifest. It may keep n from finishing: [Node.Hold], until [Walker.Release].
-	Blob(ctx context.Context, n *Node, b registry.Descriptor)
-	// Skipped takes content that is left out, and why.
-	Skipped(repo string, b registry.Descriptor, why string)
-	// Finished is called once for each node, when nothing of it is on its way any more.
-	Finished(n *Node)
-	// Problem takes what could not be read.
-	Problem(repo, ref string, err error)
-	// Listed takes the number of manifests or tags of one repository.
-	Listed(repo string, images int)
-}
-
 // Bounds of a walk from one listed manifest. They stop what is malicious or broken, not what is large.
 const (
 	maxDepth = 16      // indexes in indexes, referrers of referrers
@@ -55,6 +37,7 @@ type Walker struct {
 	open  chan struct{}                   // listed manifests in work
 	read  func(*Node, *registry.Manifest) // is given every manifest that is read; may be nil
 	below bool                            // what an artifact is about is not walked
+	most  int                             // manifests below a listed one
 
 	referrers *lookup
 	hits      atomic.Int64 // tags whose manifest was known when it was looked for
@@ -66,7 +49,7 @@ type Walker struct {
 
 // New makes a walker; to is told what it finds.
 func New(src *Source, to Visitor) *Walker {
-	w := &Walker{src: src, to: to, open: make(chan struct{}, maxOpen), referrers: new(lookup)}
+	w := &Walker{src: src, to: to, open: make(chan struct{}, maxOpen), most: maxBelow, referrers: new(lookup)}
 	w.misses.Store(1) // reading too much costs bytes, resolving in vain a request
 	w.graph = newGraph(func(n *Node) {
 		to.Finished(n)
@@ -233,7 +216,7 @@ func (w *Walker) tag(ctx context.Context, repo string, tag registry.Tag) {
 	if w.to.Known(m.Digest) {
 		w.root(ctx, n)
 	} else if w.enter(ctx, n) {
-		below := maxBelow
+		below := w.most
 		w.contents(ctx, n, m, &below, 0)
 	}
 }
@@ -261,7 +244,7 @@ func (w *Walker) root(ctx context.Context, n *Node) {
 	}
 	if w.to.Known(n.Digest) {
 		if w.graph.note(n.Digest) && n.ask && w.to.Ripe(n.Digest) {
-			below := maxBelow
+			below := w.most
 			w.referring(ctx, n, n.Digest, &below, 1)
 		}
 		return
@@ -274,7 +257,7 @@ func (w *Walker) root(ctx context.Context, n *Node) {
 		w.broken(ctx, n, err)
 		return
 	}
-	below := maxBelow
+	below := w.most
 	w.contents(ctx, n, m, &below, 0)
 }
 

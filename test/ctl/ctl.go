@@ -10,9 +10,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -20,30 +18,10 @@ import (
 	"ociproxy/test/parts"
 )
 
-var build = sync.OnceValues(func() (string, error) {
-	file := filepath.Join(parts.Dir(), "test", "oci-proxyctl")
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-		return "", err
-	}
-	cmd := exec.Command("go", "build", "-o", file, "./cmd/oci-proxyctl")
-	cmd.Dir = parts.Root()
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build ./cmd/oci-proxyctl: %w\n%s", err, out)
-	}
-	return file, nil
-})
-
 // Binary is the built oci-proxyctl; $OCIPROXYCTL_BINARY names one that was built before.
 func Binary(t testing.TB) string {
 	t.Helper()
-	if file := os.Getenv("OCIPROXYCTL_BINARY"); file != "" {
-		return file
-	}
-	file, err := build()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return file
+	return parts.Build(t, "oci-proxyctl", "OCIPROXYCTL_BINARY")
 }
 
 // Ran is a program that has ended.

@@ -11,7 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 
-	"ociproxy/internal/inventory"
+	"ociproxy/internal/inventory/write"
 	"ociproxy/test/s3"
 )
 
@@ -20,7 +20,7 @@ const (
 	inventoryPrefix = "inventory/"
 )
 
-// bucket is one world's bucket in a store that all worlds share. It is an [inventory.Bucket] of its inventory.
+// bucket is one world's bucket in a store that all worlds share. It is an [write.Bucket] of its inventory.
 type bucket struct {
 	client *awss3.Client
 	name   string
@@ -40,7 +40,7 @@ func (b *bucket) Get(ctx context.Context, key string) (io.ReadCloser, string, er
 	return out.Body, *out.ETag, nil
 }
 
-func (b *bucket) Put(ctx context.Context, key string, o inventory.Object, version string) (string, error) {
+func (b *bucket) Put(ctx context.Context, key string, o write.Object, version string) (string, error) {
 	in := &awss3.PutObjectInput{
 		Bucket: &b.name, Key: aws.String(inventoryPrefix + key), Body: o.Body, ContentLength: &o.Size,
 		ContentType: &o.ContentType, CacheControl: &o.CacheControl,
@@ -51,8 +51,8 @@ func (b *bucket) Put(ctx context.Context, key string, o inventory.Object, versio
 		in.IfMatch = &version
 	}
 	out, err := b.client.PutObject(ctx, in)
-	if err = translate(err); errors.Is(err, inventory.ErrConflict) && version == "" {
-		err = inventory.ErrExists
+	if err = translate(err); errors.Is(err, write.ErrConflict) && version == "" {
+		err = write.ErrExists
 	}
 	if err != nil {
 		return "", err
@@ -60,18 +60,18 @@ func (b *bucket) Put(ctx context.Context, key string, o inventory.Object, versio
 	return *out.ETag, nil
 }
 
-func (b *bucket) List(ctx context.Context, prefix string) iter.Seq2[inventory.Listed, error] {
-	return func(yield func(inventory.Listed, error) bool) {
+func (b *bucket) List(ctx context.Context, prefix string) iter.Seq2[write.Listed, error] {
+	return func(yield func(write.Listed, error) bool) {
 		pages := awss3.NewListObjectsV2Paginator(b.client, &awss3.ListObjectsV2Input{Bucket: &b.name,
 			Prefix: aws.String(inventoryPrefix + prefix)})
 		for pages.HasMorePages() {
 			page, err := pages.NextPage(ctx)
 			if err != nil {
-				yield(inventory.Listed{}, err)
+				yield(write.Listed{}, err)
 				return
 			}
 			for _, o := range page.Contents {
-				if !yield(inventory.Listed{Key: (*o.Key)[len(inventoryPrefix):], Size: *o.Size, Modified: *o.LastModified}, nil) {
+				if !yield(write.Listed{Key: (*o.Key)[len(inventoryPrefix):], Size: *o.Size, Modified: *o.LastModified}, nil) {
 					return
 				}
 			}
@@ -89,9 +89,9 @@ func translate(err error) error {
 	if errors.As(err, &status) {
 		switch status.HTTPStatusCode() {
 		case http.StatusNotFound:
-			return inventory.ErrNotFound
+			return write.ErrNotFound
 		case http.StatusPreconditionFailed, http.StatusConflict:
-			return inventory.ErrConflict
+			return write.ErrConflict
 		}
 	}
 	return err

@@ -5,7 +5,7 @@
 //	OCIPROXY_SLOW=1 go test -run 'TestSlowFaults/store_down' ./faults    one of them, in test/
 //
 // The parts are real: CNCF distribution for the upstreams, versitygw for the stores, inventories published by
-// inventory.Writer, the built oci-proxy. Each fault has a world of its own: buckets, images, a proxy process. Between the
+// write.Writer, the built oci-proxy. Each fault has a world of its own: buckets, images, a proxy process. Between the
 // clients and each upstream or store stand a TCP proxy (toxiproxy) and a gate (an HTTP reverse proxy), both told to
 // misbehave by the fault.
 //

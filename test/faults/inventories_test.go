@@ -14,6 +14,7 @@ import (
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"ociproxy/internal/inventory"
+	"ociproxy/internal/inventory/write"
 	"ociproxy/internal/oci"
 )
 
@@ -62,7 +63,7 @@ func half(resp *http.Response) {
 // rewritten publishes storeUS's inventory again as at another time.
 func rewritten(shift time.Duration) func(*testing.T, *world) {
 	return func(t *testing.T, w *world) {
-		writer := inventory.NewWriter(w.buckets[storeUS], inventory.WriterOptions{Store: storeUS, TempDir: t.TempDir(),
+		writer := write.New(w.buckets[storeUS], write.Options{Store: storeUS, TempDir: t.TempDir(),
 			Now: func() time.Time { return time.Now().Add(shift) }})
 		if _, err := writer.Apply(t.Context()); err != nil {
 			t.Fatal(err)

@@ -18,6 +18,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"ociproxy/internal/inventory"
+	"ociproxy/internal/inventory/write"
 	"ociproxy/internal/oci"
 	"ociproxy/test/image"
 	"ociproxy/test/parts"
@@ -102,7 +103,7 @@ type world struct {
 	opt     options
 	gates   map[string]*gate
 	buckets map[string]*bucket
-	writers map[string]*inventory.Writer
+	writers map[string]*write.Writer
 	images  map[string]*image.Image // by repository
 	seed    byte
 
@@ -124,7 +125,7 @@ func newWorld(t *testing.T, g *grounds, opt options) *world {
 	t.Helper()
 	n := g.count.Add(1)
 	w := &world{grounds: g, id: fmt.Sprintf("w%02d", n), opt: opt, seed: byte(4 * n), gates: map[string]*gate{},
-		buckets: map[string]*bucket{}, writers: map[string]*inventory.Writer{}, images: map[string]*image.Image{}}
+		buckets: map[string]*bucket{}, writers: map[string]*write.Writer{}, images: map[string]*image.Image{}}
 	w.cache = filepath.Join(t.TempDir(), "cache")
 	for name, up := range g.upstreams {
 		w.gates[name] = newGate(t, g.toxics, w.id+name, up.Addr, nil)
@@ -136,7 +137,7 @@ func newWorld(t *testing.T, g *grounds, opt options) *world {
 		}
 		w.gates[name] = newGate(t, g.toxics, w.id+name, store.Backend(), secure)
 		w.buckets[name] = newBucket(t, store, w.id)
-		w.writers[name] = inventory.NewWriter(w.buckets[name], inventory.WriterOptions{Store: name, TempDir: t.TempDir()})
+		w.writers[name] = write.New(w.buckets[name], write.Options{Store: name, TempDir: t.TempDir()})
 	}
 	sizes := opt.sizes
 	if sizes == nil {

@@ -5,7 +5,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"strconv"
-	"sync"
+	"syscall"
 	"testing"
 )
 
@@ -13,20 +13,14 @@ import (
 // process takes one between the moment it is found free and the moment a server listens on it.
 const firstPort, lastPort = 20000, 32000
 
-var ports = struct {
-	sync.Mutex
-	given map[int]bool
-}{given: map[int]bool{}}
-
-// FreeAddr returns a loopback address host:port on which nothing listens and which this process has not given out
-// before. Always 127.0.0.1: clients refuse redirects between spellings of the same host.
+// FreeAddr returns a loopback address host:port on which nothing listens and which no test on this machine has been
+// given, in this process or another one that still runs. Always 127.0.0.1: clients refuse redirects between spellings
+// of the same host.
 func FreeAddr(t testing.TB) string {
 	t.Helper()
-	ports.Lock()
-	defer ports.Unlock()
 	for range 1000 {
 		port := firstPort + rand.IntN(lastPort-firstPort)
-		if ports.given[port] {
+		if !claim(fmt.Sprintf("port/%d", port)) {
 			continue
 		}
 		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
@@ -37,9 +31,22 @@ func FreeAddr(t testing.TB) string {
 		if err := l.Close(); err != nil {
 			t.Fatal(fmt.Errorf("release %s: %w", addr, err))
 		}
-		ports.given[port] = true
 		return addr
 	}
 	t.Fatalf("no free port in %d-%d", firstPort, lastPort)
 	return ""
+}
+
+// claim takes a name for this process, until it ends, however it ends; false when it is taken, here or in another
+// process. The claim is a socket without a file (Linux's abstract names): the kernel gives it back by itself.
+func claim(name string) bool {
+	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	if err := syscall.Bind(fd, &syscall.SockaddrUnix{Name: "@ociproxy/test/" + name}); err != nil {
+		_ = syscall.Close(fd)
+		return false
+	}
+	return true // and fd stays open
 }

@@ -64,6 +64,7 @@ func start(t testing.TB, s Spec) (*Process, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", p.Name, err)
 	}
+	sweeper.started(cmd.Process.Pid)
 	go func() {
 		defer close(p.done)
 		p.err = cmd.Wait()
@@ -139,6 +140,7 @@ func (p *Process) kill(abrupt bool) {
 	}
 	_ = syscall.Kill(group, syscall.SIGKILL)
 	<-p.done
+	sweeper.ended(p.cmd.Process.Pid)
 }
 
 // Run runs a program to its end within the limit and returns its standard output. A failure fails the test, with

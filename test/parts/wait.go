@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"testing"
 	"time"
+
+	"ociproxy/internal/wait"
 )
 
 // Ready is how long a program may take until it serves. Generous: a loaded machine starts a registry in seconds.
@@ -24,18 +26,14 @@ func Poll(t testing.TB, limit time.Duration, what string, check func() error) {
 func poll(ctx context.Context, limit time.Duration, check func() error) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	pause := 20 * time.Millisecond
-	for {
+	for n := 0; ; n++ {
 		err := check()
 		if err == nil {
 			return nil
 		}
-		select {
-		case <-ctx.Done():
+		if wait.For(ctx, wait.Doubled(20*time.Millisecond, n, 250*time.Millisecond)) != nil {
 			return fmt.Errorf("not within %v: %w", limit, err)
-		case <-time.After(pause):
 		}
-		pause = min(2*pause, 250*time.Millisecond)
 	}
 }
 

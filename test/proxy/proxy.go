@@ -10,11 +10,9 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -41,32 +39,11 @@ type Proxy struct {
 	*parts.Process
 }
 
-var build = sync.OnceValues(func() (string, error) {
-	// One binary for all tests of a package. It lives with the installed parts, where `go build` finds it up to date.
-	file := filepath.Join(parts.Dir(), "test", "oci-proxy")
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-		return "", err
-	}
-	cmd := exec.Command("go", "build", "-o", file, "./cmd/oci-proxy")
-	cmd.Dir = parts.Root()
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build ./cmd/oci-proxy: %w\n%s", err, out)
-	}
-	return file, nil
-})
-
 // Binary returns the path of the built program; $OCIPROXY_BINARY names one that was built before (for a release, or
 // with coverage).
 func Binary(t testing.TB) string {
 	t.Helper()
-	if file := os.Getenv("OCIPROXY_BINARY"); file != "" {
-		return file
-	}
-	file, err := build()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return file
+	return parts.Build(t, "oci-proxy", "OCIPROXY_BINARY")
 }
 
 // Write writes a configuration file, in place of one that is there by renaming.

@@ -13,7 +13,7 @@ import (
 	"sync"
 	"time"
 
-	"ociproxy/internal/inventory"
+	"ociproxy/internal/inventory/write"
 )
 
 // Op is an operation of a bucket.
@@ -40,7 +40,7 @@ const (
 // ErrFault is what a failed operation returns.
 var ErrFault = errors.New("the bucket does not answer")
 
-// Bucket is an [inventory.Bucket] in memory. It serves its objects over HTTP too. The zero value is empty and works.
+// Bucket is a [write.Bucket] in memory. It serves its objects over HTTP too. The zero value is empty and works.
 type Bucket struct {
 	// Inject decides about each operation; nil: none fails. It may use the bucket, and may be called from several goroutines.
 	Inject func(op Op, key string) Fault
@@ -59,7 +59,7 @@ type Stored struct {
 	Body     []byte
 	Version  string
 	Modified time.Time
-	Object   inventory.Object // as it was put, without its body
+	Object   write.Object // as it was put, without its body
 }
 
 func (b *Bucket) fault(op Op, key string) Fault {
@@ -69,7 +69,7 @@ func (b *Bucket) fault(op Op, key string) Fault {
 	return b.Inject(op, key)
 }
 
-// Get implements [inventory.Bucket].
+// Get implements [write.Bucket].
 func (b *Bucket) Get(ctx context.Context, key string) (io.ReadCloser, string, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, "", err
@@ -79,13 +79,13 @@ func (b *Bucket) Get(ctx context.Context, key string) (io.ReadCloser, string, er
 	}
 	o, ok := b.Object(key)
 	if !ok {
-		return nil, "", inventory.ErrNotFound
+		return nil, "", write.ErrNotFound
 	}
 	return io.NopCloser(bytes.NewReader(o.Body)), o.Version, nil
 }
 
-// Put implements [inventory.Bucket].
-func (b *Bucket) Put(ctx context.Context, key string, o inventory.Object, version string) (string, error) {
+// Put implements [write.Bucket].
+func (b *Bucket) Put(ctx context.Context, key string, o write.Object, version string) (string, error) {
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}
@@ -103,9 +103,9 @@ func (b *Bucket) Put(ctx context.Context, key string, o inventory.Object, versio
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if now, ok := b.objects[key]; ok && version == "" {
-		err = inventory.ErrExists
+		err = write.ErrExists
 	} else if now.Version != version {
-		err = inventory.ErrConflict
+		err = write.ErrConflict
 	} else {
 		o.Body = nil
 		b.set(key, Stored{Body: body, Object: o})
@@ -158,26 +158,26 @@ func (b *Bucket) Keys(prefix string) (keys []string) {
 	return keys
 }
 
-// List implements [inventory.Bucket].
-func (b *Bucket) List(ctx context.Context, prefix string) iter.Seq2[inventory.Listed, error] {
-	return func(yield func(inventory.Listed, error) bool) {
+// List implements [write.Bucket].
+func (b *Bucket) List(ctx context.Context, prefix string) iter.Seq2[write.Listed, error] {
+	return func(yield func(write.Listed, error) bool) {
 		if err := ctx.Err(); err != nil {
-			yield(inventory.Listed{}, err)
+			yield(write.Listed{}, err)
 			return
 		}
 		if b.fault(List, prefix) != None {
-			yield(inventory.Listed{}, ErrFault)
+			yield(write.Listed{}, ErrFault)
 			return
 		}
 		for _, key := range b.Keys(prefix) {
-			if o, ok := b.Object(key); ok && !yield(inventory.Listed{Key: key, Size: int64(len(o.Body)), Modified: o.Modified}, nil) {
+			if o, ok := b.Object(key); ok && !yield(write.Listed{Key: key, Size: int64(len(o.Body)), Modified: o.Modified}, nil) {
 				return
 			}
 		}
 	}
 }
 
-// Delete implements [inventory.Bucket].
+// Delete implements [write.Bucket].
 func (b *Bucket) Delete(ctx context.Context, key string) error {
 	if err := ctx.Err(); err != nil {
 		return err

@@ -3,9 +3,9 @@ package inventorytest
 import (
 	"testing"
 
-	"ociproxy/internal/inventory"
+	"ociproxy/internal/inventory/write"
 )
 
 func TestBucket(t *testing.T) {
-	Conform(t, func(*testing.T) inventory.Bucket { return &Bucket{} })
+	Conform(t, func(*testing.T) write.Bucket { return &Bucket{} })
 }

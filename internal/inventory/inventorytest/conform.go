@@ -12,20 +12,20 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"ociproxy/internal/inventory"
+	"ociproxy/internal/inventory/write"
 )
 
-// Conform checks that buckets keep the contract of [inventory.Bucket]. open returns an empty one.
-func Conform(t *testing.T, open func(t *testing.T) inventory.Bucket) {
+// Conform checks that buckets keep the contract of [write.Bucket]. open returns an empty one.
+func Conform(t *testing.T, open func(t *testing.T) write.Bucket) {
 	t.Run("get of nothing", func(t *testing.T) {
-		if _, _, err := open(t).Get(t.Context(), "head.json"); !errors.Is(err, inventory.ErrNotFound) {
+		if _, _, err := open(t).Get(t.Context(), "head.json"); !errors.Is(err, write.ErrNotFound) {
 			t.Errorf("error %v, want ErrNotFound", err)
 		}
 	})
 	t.Run("put if absent", func(t *testing.T) {
 		s := suite{t, open(t)}
 		s.put("seg/a", "one", "", nil)
-		s.put("seg/a", "two", "", inventory.ErrExists)
+		s.put("seg/a", "two", "", write.ErrExists)
 		if got, _ := s.get("seg/a"); got != "one" {
 			t.Errorf("the object became %q", got)
 		}
@@ -35,7 +35,7 @@ func Conform(t *testing.T, open func(t *testing.T) inventory.Bucket) {
 		s.put("head.json", "one", "", nil)
 		_, first := s.get("head.json")
 		s.put("head.json", "two", first, nil)
-		s.put("head.json", "three", first, inventory.ErrConflict)
+		s.put("head.json", "three", first, write.ErrConflict)
 		body, second := s.get("head.json")
 		if body != "two" || second == first || second == "" {
 			t.Errorf("the object became %q, version %q after %q", body, second, first)
@@ -46,9 +46,9 @@ func Conform(t *testing.T, open func(t *testing.T) inventory.Bucket) {
 		s.put("head.json", "one", "", nil)
 		_, version := s.get("head.json")
 		s.delete("head.json")
-		s.put("head.json", "two", version, inventory.ErrConflict)
+		s.put("head.json", "two", version, write.ErrConflict)
 		s.put("head.json", "three", "", nil)
-		s.put("head.json", "four", version, inventory.ErrConflict)
+		s.put("head.json", "four", version, write.ErrConflict)
 	})
 	t.Run("same bytes, another version", func(t *testing.T) {
 		s := suite{t, open(t)}
@@ -57,14 +57,14 @@ func Conform(t *testing.T, open func(t *testing.T) inventory.Bucket) {
 		s.put("head.json", "two", first, nil)
 		_, second := s.get("head.json")
 		s.put("head.json", "one", second, nil)
-		s.put("head.json", "late", second, inventory.ErrConflict)
+		s.put("head.json", "late", second, write.ErrConflict)
 	})
 	t.Run("delete twice", func(t *testing.T) {
 		s := suite{t, open(t)}
 		s.put("seg/a", "one", "", nil)
 		s.delete("seg/a")
 		s.delete("seg/a")
-		if _, _, err := s.b.Get(t.Context(), "seg/a"); !errors.Is(err, inventory.ErrNotFound) {
+		if _, _, err := s.b.Get(t.Context(), "seg/a"); !errors.Is(err, write.ErrNotFound) {
 			t.Errorf("error %v, want ErrNotFound", err)
 		}
 	})
@@ -107,14 +107,14 @@ func Conform(t *testing.T, open func(t *testing.T) inventory.Bucket) {
 		s := suite{t, open(t)}
 		s.put("head.json", "start", "", nil)
 		_, version := s.get("head.json")
-		won := s.race(8, "head.json", version, inventory.ErrConflict)
+		won := s.race(8, "head.json", version, write.ErrConflict)
 		if got, _ := s.get("head.json"); got != won {
 			t.Errorf("%q is there, %q was acknowledged", got, won)
 		}
 	})
 	t.Run("one of many creates", func(t *testing.T) {
 		s := suite{t, open(t)}
-		won := s.race(8, "seg/a", "", inventory.ErrExists)
+		won := s.race(8, "seg/a", "", write.ErrExists)
 		if got, _ := s.get("seg/a"); got != won {
 			t.Errorf("%q is there, %q was acknowledged", got, won)
 		}
@@ -123,11 +123,11 @@ func Conform(t *testing.T, open func(t *testing.T) inventory.Bucket) {
 
 type suite struct {
 	t *testing.T
-	b inventory.Bucket
+	b write.Bucket
 }
 
-func object(body string) inventory.Object {
-	return inventory.Object{Body: strings.NewReader(body), Size: int64(len(body)), ContentType: "text/plain", CacheControl: "no-cache"}
+func object(body string) write.Object {
+	return write.Object{Body: strings.NewReader(body), Size: int64(len(body)), ContentType: "text/plain", CacheControl: "no-cache"}
 }
 
 func (s suite) put(key, body, version string, want error) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"ociproxy/internal/wait"
 )
 
 // maxSettling bounds the images that wait for their tags.
@@ -139,7 +141,7 @@ func (p *pipeline) flush(ctx context.Context, batch []*item) {
 	lost := r.flush(ctx)
 	now := time.Now()
 	for _, it := range batch {
-		due := r.opened.Add(r.settle)
+		due := r.read.Add(r.settle)
 		if it.fresh {
 			due = now.Add(r.settle)
 		}
@@ -147,7 +149,7 @@ func (p *pipeline) flush(ctx context.Context, batch []*item) {
 			defer func() { <-p.settling }()
 			defer it.end()
 			defer r.tally.add(&r.tally.waiting, -1)
-			if !it.stored(ctx, lost) || rest(ctx, time.Until(due)) != nil {
+			if !it.stored(ctx, lost) || wait.For(ctx, time.Until(due)) != nil {
 				return
 			}
 			select {
@@ -174,7 +176,7 @@ func (r *Run) flush(ctx context.Context) map[int]error {
 	pause := flushPause
 	for try := 1; ; try++ {
 		lost := r.flushOnce(limit)
-		if len(lost) == 0 || try == flushTries || rest(limit, pause) != nil {
+		if len(lost) == 0 || try == flushTries || wait.For(limit, pause) != nil {
 			for i, err := range lost {
 				r.aside.add(i, err)
 			}

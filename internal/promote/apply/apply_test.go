@@ -6,17 +6,21 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"ociproxy/internal/config"
 	"ociproxy/internal/promote"
 	"ociproxy/internal/registry"
+	"ociproxy/internal/store"
 )
 
 // count counts the requests that begin with a method and hold a text.
@@ -285,6 +289,47 @@ func TestSettle(t *testing.T) {
 	}
 	if got := DefaultSettle(new(config.Config)); got != 0 {
 		t.Errorf("default without stores %s", got)
+	}
+}
+
+// slowly is a bucket whose inventory takes its time when it is read first: another writer may change it until the last moment.
+type slowly struct {
+	store.Bucket
+	once sync.Once
+	by   time.Duration
+	read *atomic.Int64 // when the last one was read
+}
+
+func (l *slowly) Get(ctx context.Context, key string, off, n int64) (io.ReadCloser, store.Attrs, error) {
+	if strings.HasSuffix(key, "/head.json") {
+		l.once.Do(func() {
+			<-time.After(l.by)
+			l.read.Store(time.Now().UnixNano())
+		})
+	}
+	return l.Bucket.Get(ctx, key, off, n)
+}
+
+// TestSettleSinceRead: what inventories told when they were read may have been written just then. It settles, too.
+func TestSettleSinceRead(t *testing.T) {
+	w, tree := release(t)
+	w.must(w.plan(tree), Done)
+	one := w.hosts[0].has("prod/one:v1")
+	again := w.tree(fmt.Sprintf("- {name: one, dmap: {%q: [v1, again]}}\n", one), w.hosts[0].name+"/prod")
+	settle := 300 * time.Millisecond
+	var read, tagged atomic.Int64
+	w.faults(func(_ int, what string) fault {
+		if strings.HasSuffix(what, "/manifests/again") {
+			tagged.CompareAndSwap(0, time.Now().UnixNano())
+		}
+		return fine
+	})
+	w.must(w.plan(again), Done, func(o *Options) {
+		o.Settle = &settle
+		o.Wrap = func(b store.Bucket) store.Bucket { return &slowly{Bucket: bucket{b, w}, by: 2 * settle, read: &read} }
+	})
+	if waited := time.Duration(tagged.Load() - read.Load()); read.Load() == 0 || waited < settle {
+		t.Errorf("the tag was set %s after the last inventory was read", waited)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"ociproxy/internal/store"
+	"ociproxy/internal/wait"
 )
 
 // LeasePrefix is where leases lie in a store, beside the inventory.
@@ -102,7 +103,7 @@ func (l *lease) await(ctx context.Context) (string, error) {
 		case version != watched:
 			return "", fmt.Errorf("%w: %s, since %s, renewed %s", ErrHeld, held.describe(), held.Since.Format(time.RFC3339), held.Renewed.Format(time.RFC3339))
 		}
-		if err := rest(ctx, max(l.ttl/10, 10*time.Millisecond)); err != nil {
+		if err := wait.For(ctx, max(l.ttl/10, 10*time.Millisecond)); err != nil {
 			return "", err
 		}
 	}
@@ -178,7 +179,7 @@ func (l *lease) renew(ctx context.Context) error {
 // keep renews until ctx ends; lost is told when that is over.
 func (l *lease) keep(ctx context.Context, lost func(error)) {
 	for {
-		if rest(ctx, l.ttl/4) != nil {
+		if wait.For(ctx, l.ttl/4) != nil {
 			return
 		}
 		each, cancel := context.WithTimeout(ctx, l.ttl/3)
@@ -223,16 +224,4 @@ func (l *lease) release(ctx context.Context) error {
 		return nil
 	}
 	return l.bucket.Delete(ctx, l.key, version)
-}
-
-// rest waits.
-func rest(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

@@ -2,18 +2,13 @@ package apply
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/sha512"
-	"encoding/hex"
 	"fmt"
-	"hash"
 	"io"
 	"os"
 
 	"golang.org/x/sync/errgroup"
 
 	"ociproxy/internal/fleet"
-	"ociproxy/internal/oci"
 	"ociproxy/internal/registry"
 	"ociproxy/internal/transfer"
 )
@@ -50,7 +45,7 @@ const fetchTries = 4
 
 // fetch reads a blob into a file and compares its digest.
 func fetch(ctx context.Context, reg *registry.Registry, repo string, b transfer.Blob, f *os.File) error {
-	h := newHash(b.Digest)
+	h := b.Digest.Hash()
 	var off int64
 	for try := 1; off < b.Size || try == 1; try++ {
 		body, _, err := reg.OpenBlob(ctx, repo, b.Digest, off)
@@ -73,15 +68,8 @@ func fetch(ctx context.Context, reg *registry.Registry, repo string, b transfer.
 			return err
 		}
 	}
-	if got := hex.EncodeToString(h.Sum(nil)); got != b.Digest.Hex() {
-		return fmt.Errorf("%w: it is %s:%s", registry.ErrDigest, b.Digest.Algorithm(), got)
+	if !b.Digest.Matches(h) {
+		return fmt.Errorf("%w: it is %s:%x", registry.ErrDigest, b.Digest.Algorithm(), h.Sum(nil))
 	}
 	return nil
-}
-
-func newHash(d oci.Digest) hash.Hash {
-	if d.Algorithm() == "sha512" {
-		return sha512.New()
-	}
-	return sha256.New()
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"sync"
@@ -16,8 +15,6 @@ import (
 	"ociproxy/internal/fleet"
 	"ociproxy/internal/inventory"
 	"ociproxy/internal/oci"
-	"ociproxy/internal/promote"
-	"ociproxy/internal/registry"
 	"ociproxy/internal/store"
 	"ociproxy/internal/transfer"
 	"ociproxy/internal/walk"
@@ -30,7 +27,7 @@ type Run struct {
 	fleet  *fleet.Fleet
 	hosts  map[string]*host
 	index  map[string]int // of hosts, among the engine's targets
-	opened time.Time
+	read   time.Time      // when all that the inventories said had been written
 	settle time.Duration
 	log    *journal
 	lease  leases
@@ -56,7 +53,7 @@ const remembered = 200_000
 func Open(ctx context.Context, p *Plan, opt Options) (*Run, error) {
 	opt.setDefaults()
 	r := &Run{
-		opt: opt, plan: p, hosts: map[string]*host{}, index: map[string]int{}, opened: time.Now(),
+		opt: opt, plan: p, hosts: map[string]*host{}, index: map[string]int{},
 		closers: map[string]*walk.Closer{}, tags: map[string]*listing{},
 	}
 	r.lease.log = opt.Logger
@@ -83,7 +80,7 @@ func Open(ctx context.Context, p *Plan, opt Options) (*Run, error) {
 		more = append(more, h.target())
 	}
 	r.fleet, err = fleet.Open(ctx, opt.Config, fleet.Options{
-		Source: source{opt.Registries}, More: more, Wrap: opt.Wrap, Logger: opt.Logger, Getenv: opt.Getenv,
+		Source: walk.Blobs(opt.Registries.At), More: more, Wrap: opt.Wrap, Logger: opt.Logger, Getenv: opt.Getenv,
 	})
 	if errors.Is(err, fleet.ErrNoStores) {
 		return r, nil // and no destinations: the plan is empty
@@ -91,6 +88,7 @@ func Open(ctx context.Context, p *Plan, opt Options) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.read = time.Now()
 	for i, name := range p.Hosts {
 		r.index[name] = len(r.fleet.Stores) + i
 	}
@@ -117,28 +115,6 @@ func (r *Run) may(ctx context.Context) error {
 		return err
 	}
 	return nil
-}
-
-// source reads blobs from wherever a plan says.
-type source struct{ registries *promote.Registries }
-
-// Open implements [transfer.Source].
-func (s source) Open(ctx context.Context, b transfer.Blob, off int64) (io.ReadCloser, error) {
-	reg, repo, err := s.registries.At(b.Repository)
-	if err != nil {
-		return nil, err
-	}
-	body, size, err := reg.OpenBlob(ctx, repo, b.Digest, off)
-	switch {
-	case errors.Is(err, registry.ErrNotFound):
-		return nil, fmt.Errorf("%w: %w", transfer.ErrGone, err)
-	case err != nil:
-		return nil, err
-	case size >= 0 && size != b.Size:
-		body.Close()
-		return nil, fmt.Errorf("read blob %s: %w: %d bytes, the manifest says %d", b.Digest, transfer.ErrCorrupt, size, b.Size)
-	}
-	return body, nil
 }
 
 // asides are the stores that get nothing (more) in a run, and why.

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"iter"
 	"maps"
@@ -56,8 +55,9 @@ func (p *Plan) each(one func(promote.Header, *promote.Promotion) bool, end func(
 	if _, err := p.file.Seek(0, io.SeekStart); err != nil {
 		return "", fmt.Errorf("read plan: %w", err)
 	}
-	h := &hashing{r: p.file, h: sha256.New()}
-	r, err := promote.NewReader(h)
+	h := sha256.New()
+	file := io.TeeReader(p.file, h)
+	r, err := promote.NewReader(file)
 	if err != nil {
 		return "", err
 	}
@@ -69,11 +69,11 @@ func (p *Plan) each(one func(promote.Header, *promote.Promotion) bool, end func(
 			return "", nil
 		}
 	}
-	if _, err := io.Copy(io.Discard, h); err != nil {
+	if _, err := io.Copy(io.Discard, file); err != nil {
 		return "", fmt.Errorf("read plan: %w", err)
 	}
 	end(r)
-	return hex.EncodeToString(h.h.Sum(nil)), nil
+	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 // All reads the promotions again. The last pair may be an error.
@@ -97,15 +97,3 @@ func (p *Plan) All() iter.Seq2[*promote.Promotion, error] {
 
 // edges are the promotions of one target: its tags, or the digest.
 func edges(t *promote.Target) int64 { return int64(max(1, len(t.Tags))) }
-
-// hashing hashes what is read.
-type hashing struct {
-	r io.Reader
-	h hash.Hash
-}
-
-func (h *hashing) Read(p []byte) (int, error) {
-	n, err := h.r.Read(p)
-	h.h.Write(p[:n])
-	return n, err
-}

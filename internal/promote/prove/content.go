@@ -12,9 +12,9 @@ import (
 
 	"ociproxy/internal/inventory"
 	"ociproxy/internal/oci"
-	"ociproxy/internal/promote"
 	"ociproxy/internal/promote/sign"
 	"ociproxy/internal/registry"
+	"ociproxy/internal/walk"
 )
 
 // content reads an image as deep as is asked for, and compares it with the stores.
@@ -26,7 +26,7 @@ func (v *view) content(ctx context.Context, w *wanted, f Finding) {
 	if v.opt.Read == Lists && incomplete.Empty() {
 		return
 	}
-	c, err := v.regs.Walk(ctx, v.full, w.digest)
+	c, err := v.regs.Parts(ctx, v.full, w.digest)
 	if err != nil {
 		v.broken(ctx, f, err)
 		return
@@ -49,7 +49,8 @@ func (v *view) content(ctx context.Context, w *wanted, f Finding) {
 // broken notes why an image cannot be read to its end.
 func (v *view) broken(ctx context.Context, f Finding, err error) {
 	switch {
-	case errors.Is(err, registry.ErrDigest), errors.Is(err, registry.ErrInvalid), errors.Is(err, registry.ErrTooLarge):
+	case errors.Is(err, registry.ErrDigest), errors.Is(err, registry.ErrInvalid),
+		errors.Is(err, registry.ErrTooLarge), errors.Is(err, walk.ErrNested):
 		f.Class, f.Detail = Altered, err.Error()
 	case errors.Is(err, registry.ErrNotFound):
 		f.Class, f.Detail = Missing, "a part of the image is not there: "+err.Error()
@@ -63,7 +64,7 @@ func (v *view) broken(ctx context.Context, f Finding, err error) {
 }
 
 // stored finds the stores that lack blobs of an image.
-func (v *view) stored(c *promote.Content, f Finding) {
+func (v *view) stored(c *walk.Parts, f Finding) {
 	if v.opt.Stores == nil || !v.read.first("", f.Digest) {
 		return // an image is the same wherever it lies
 	}
@@ -105,7 +106,7 @@ func (b *blobsRead) first(host string, d oci.Digest) bool {
 }
 
 // blob reads a blob, or asks whether this repository has it too when it was read from the same host before.
-func (v *view) blob(ctx context.Context, b promote.Blob, f Finding) {
+func (v *view) blob(ctx context.Context, b walk.Blob, f Finding) {
 	reg, name, err := v.regs.At(v.full)
 	if err != nil {
 		v.unknown(ctx, f, "", err)
@@ -123,7 +124,7 @@ func (v *view) blob(ctx context.Context, b promote.Blob, f Finding) {
 }
 
 // hash reads a blob from beginning to end. It does not resume: what breaks off is read by the next look.
-func (v *view) hash(ctx context.Context, reg *registry.Registry, name string, b promote.Blob) error {
+func (v *view) hash(ctx context.Context, reg *registry.Registry, name string, b walk.Blob) error {
 	body, _, err := reg.OpenBlob(ctx, name, b.Digest, 0)
 	if err != nil {
 		return err

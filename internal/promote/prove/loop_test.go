@@ -18,7 +18,7 @@ func TestLoop(t *testing.T) {
 		var looks int
 		answers := []error{nil, errors.New("no manifests"), nil}
 		stuck := make(chan struct{})
-		l := &Loop{Every: time.Hour, Look: func(_ context.Context, progress func(done, of int64)) (*Report, error) {
+		l := NewLoop(time.Hour, func(_ context.Context, progress func(done, of int64)) (*Report, error) {
 			if looks == len(answers) {
 				<-stuck
 			}
@@ -33,7 +33,7 @@ func TestLoop(t *testing.T) {
 				r.Found[Moved] = 2
 			}
 			return r, nil
-		}}
+		}, nil)
 		get := func(path string) (int, string) {
 			rec := httptest.NewRecorder()
 			l.Handler().ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))

@@ -1,10 +1,9 @@
 package prove
 
 import (
-	"time"
-
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"ociproxy/internal/loop"
 )
 
 // The metrics of a loop. Their labels are closed sets.
@@ -24,57 +23,35 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("ociproxy_promote_verify_"+name, help, labels, nil)
 }
 
-// newRegistry has the metrics of a loop, of the Go runtime and of the process.
-func newRegistry(w *watch) *prometheus.Registry {
-	r := prometheus.NewRegistry()
-	r.MustRegister(w, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector())
-	return r
-}
-
 // Metrics are the metrics of a loop.
 func Metrics() []*prometheus.Desc {
 	return []*prometheus.Desc{looksDesc, findingsDesc, askedDesc, reposDesc, digestsDesc, tookDesc, endedDesc, goodDesc, busyDesc}
 }
 
 // Describe implements [prometheus.Collector].
-func (w *watch) Describe(out chan<- *prometheus.Desc) {
+func (l *Loop) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range Metrics() {
 		out <- d
 	}
 }
 
 // Collect implements [prometheus.Collector].
-func (w *watch) Collect(out chan<- prometheus.Metric) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
-		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
-	}
+func (l *Loop) Collect(out chan<- prometheus.Metric) {
+	to, state := loop.Sink(out), l.State()
 	for _, r := range []Result{Clean, Faulty, Failed} {
-		out <- prometheus.MustNewConstMetric(looksDesc, prometheus.CounterValue, float64(w.looks[r]), string(r))
+		to.Count(looksDesc, state.Turns[string(r)], string(r))
 	}
-	out <- prometheus.MustNewConstMetric(askedDesc, prometheus.CounterValue, float64(w.asked))
-	busy := 0.0
-	if w.busy {
-		busy = 1
-	}
-	gauge(busyDesc, busy)
-	gauge(endedDesc, unix(w.at))
-	gauge(goodDesc, unix(w.success))
-	if w.last == nil {
+	to.Count(askedDesc, l.asked.Load())
+	to.Flag(busyDesc, state.Running)
+	to.Time(endedDesc, state.Ended)
+	to.Time(goodDesc, state.Good)
+	if state.Last == nil {
 		return
 	}
-	gauge(tookDesc, float64(w.last.DurationMs)/1000)
-	gauge(reposDesc, float64(w.last.Repositories))
-	gauge(digestsDesc, float64(w.last.Digests))
+	to.Gauge(tookDesc, float64(state.Last.DurationMs)/1000)
+	to.Gauge(reposDesc, float64(state.Last.Repositories))
+	to.Gauge(digestsDesc, float64(state.Last.Digests))
 	for _, c := range Classes() {
-		gauge(findingsDesc, float64(w.last.Found[c]), string(c))
+		to.Gauge(findingsDesc, float64(state.Last.Found[c]), string(c))
 	}
-}
-
-func unix(t time.Time) float64 {
-	if t.IsZero() {
-		return 0
-	}
-	return float64(t.Unix())
 }

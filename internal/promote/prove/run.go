@@ -168,24 +168,24 @@ func (r *run) repository(ctx context.Context, full string, list *registry.Listin
 	if len(wants) == 0 && r.opt.Allow.allows(full) {
 		return nil
 	}
+	var err error
 	if list == nil {
-		var err error
 		list, err = r.regs.List(ctx, full)
-		switch {
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
-		case errors.Is(err, registry.ErrNotFound):
-			list = &registry.Listing{All: true}
-		case err != nil:
-			r.find(Finding{Class: Unreadable, Repository: full, Detail: err.Error()})
-			return nil
-		}
 	}
-	if len(wants) == 0 {
-		r.stranger(full, list)
+	known, err := registry.NewView(list, err, func(ctx context.Context, ref string) (oci.Digest, error) {
+		return r.regs.Resolve(ctx, full, ref)
+	})
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil:
+		r.find(Finding{Class: Unreadable, Repository: full, Detail: err.Error()})
+		return nil
+	case len(wants) == 0:
+		r.stranger(full, &known.Listing)
 		return nil
 	}
-	v := newView(r, full, list, wants)
+	v := newView(r, full, known, wants)
 	if err := v.compare(ctx); err != nil {
 		return err
 	}

@@ -258,7 +258,7 @@ func TestStores(t *testing.T) {
 	d := w.image("prod/app", "one", "v1")
 	w.image("eu/app", "one", "v1")
 	tree := w.tree([]string{"prod", "eu"}, imageOf("app", entry(d, "v1")))
-	c, err := w.regs.Walk(t.Context(), w.host+"/prod/app", d)
+	c, err := w.regs.Parts(t.Context(), w.host+"/prod/app", d)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,8 +18,8 @@ import (
 // view is one repository that manifests name.
 type view struct {
 	*run
+	*registry.View
 	full   string
-	list   *registry.Listing
 	wanted []wanted // each digest once
 	tags   map[string]oci.Digest
 
@@ -35,8 +35,8 @@ type wanted struct {
 	place  string
 }
 
-func newView(r *run, full string, list *registry.Listing, wants []want) *view {
-	v := &view{run: r, full: full, list: list, tags: map[string]oci.Digest{}, known: map[oci.Digest]bool{}}
+func newView(r *run, full string, list *registry.View, wants []want) *view {
+	v := &view{run: r, View: list, full: full, tags: map[string]oci.Digest{}, known: map[oci.Digest]bool{}}
 	index := map[oci.Digest]int{}
 	for _, w := range wants {
 		for n := range w.image.Digests {
@@ -84,7 +84,7 @@ func (v *view) one(ctx context.Context, w *wanted) {
 	has := false
 	var gone []string
 	for _, tag := range w.tags {
-		got, err := v.tag(ctx, tag)
+		got, err := v.Tag(ctx, tag)
 		switch {
 		case err != nil:
 			v.unknown(ctx, f, tag, err)
@@ -100,7 +100,7 @@ func (v *view) one(ctx context.Context, w *wanted) {
 	}
 	if !has {
 		var err error
-		if has, err = v.has(ctx, w.digest); err != nil {
+		if has, err = v.Has(ctx, w.digest); err != nil {
 			v.unknown(ctx, f, "", err)
 			return
 		}
@@ -147,44 +147,12 @@ func (v *view) unknown(ctx context.Context, f Finding, tag string, err error) {
 	}
 }
 
-// tag returns the digest of a tag, zero when there is no such tag. A request is made only where the list does not tell.
-func (v *view) tag(ctx context.Context, name string) (oci.Digest, error) {
-	i, listed := slices.BinarySearchFunc(v.list.Tags, name, func(t registry.Tag, name string) int { return strings.Compare(t.Name, name) })
-	switch {
-	case listed && !v.list.Tags[i].Digest.IsZero():
-		return v.list.Tags[i].Digest, nil
-	case !listed && !v.list.Truncated:
-		return oci.Digest{}, nil
-	}
-	return v.resolve(ctx, name)
-}
-
-// has says whether the repository has a digest.
-func (v *view) has(ctx context.Context, d oci.Digest) (bool, error) {
-	_, listed := slices.BinarySearchFunc(v.list.Manifests, d, func(m registry.Listed, d oci.Digest) int {
-		return strings.Compare(m.Digest.String(), d.String())
-	})
-	if listed || v.list.All && !v.list.Truncated {
-		return listed, nil
-	}
-	got, err := v.resolve(ctx, d.String())
-	return !got.IsZero(), err
-}
-
-func (v *view) resolve(ctx context.Context, ref string) (oci.Digest, error) {
-	d, err := v.regs.Resolve(ctx, v.full, ref)
-	if errors.Is(err, registry.ErrNotFound) {
-		return oci.Digest{}, nil
-	}
-	return d, err
-}
-
 // referrersTag is the shape of tags that list what refers to a digest: the fallback of the referrers API, and cosign's.
 var referrersTag = regexp.MustCompile(`^(sha256)-([0-9a-f]{64})(\.[a-z]+)?$|^(sha512)-([0-9a-f]{64,128})(\.[a-z]+)?$`)
 
 // unexpectedTags finds tags that no manifest lists. Lists of what refers to a promoted image belong to it.
 func (v *view) unexpectedTags() {
-	for _, t := range v.list.Tags {
+	for _, t := range v.Tags {
 		if _, ok := v.tags[t.Name]; ok || v.belongs(t.Name) || v.opt.Allow.allows(v.full+":"+t.Name) {
 			continue
 		}
@@ -207,13 +175,13 @@ func (v *view) belongs(tag string) bool {
 // unexpectedManifests finds manifests without a tag that no manifest lists, where the registry tells which there are: neither a part of
 // what is promoted, nor about it.
 func (v *view) unexpectedManifests(ctx context.Context) {
-	if v.opt.Read == Lists || !v.list.All {
+	if v.opt.Read == Lists || !v.All {
 		return
 	}
 	subjects := map[oci.Digest]oci.Digest{}
 	var left []oci.Digest
-	for i := range v.list.Manifests {
-		m := &v.list.Manifests[i]
+	for i := range v.Manifests {
+		m := &v.Manifests[i]
 		if v.known[m.Digest] || v.opt.Allow.allows(v.full+"@"+m.Digest.String()) || len(m.Tags) > 0 {
 			continue
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ociproxy/internal/store"
+	"ociproxy/internal/wait"
 )
 
 func large(t *testing.T, b bucket) {
@@ -41,14 +42,8 @@ func poll(t *testing.T, what string, f func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !f() {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("waited in vain for %s", what)
-		}
+	if wait.Until(ctx, 5*time.Millisecond, f) != nil {
+		t.Fatalf("waited in vain for %s", what)
 	}
 }
 

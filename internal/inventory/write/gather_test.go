@@ -1,4 +1,4 @@
-package inventory_test
+package write_test
 
 import (
 	"context"
@@ -8,8 +8,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	. "ociproxy/internal/inventory"
+	"ociproxy/internal/inventory"
 	"ociproxy/internal/inventory/inventorytest"
+	. "ociproxy/internal/inventory/write"
 )
 
 // frozen is a bucket that takes requests and never answers.
@@ -25,10 +26,10 @@ func TestGatherFrozen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir, start := t.TempDir(), time.Now()
 		holders := []Holder{
-			{Writer: NewWriter(new(inventorytest.Bucket), WriterOptions{Store: "good"}), Index: 0},
-			{Writer: NewWriter(frozen{}, WriterOptions{Store: "bad"}), Index: 1},
+			{Writer: New(new(inventorytest.Bucket), Options{Store: "good"}), Index: 0},
+			{Writer: New(frozen{}, Options{Store: "bad"}), Index: 1},
 		}
-		g, err := Gather(t.Context(), NewSegments(dir, 0, nil), holders, dir)
+		g, err := Gather(t.Context(), inventory.NewSegments(dir, 0, nil), holders, dir)
 		if err != nil {
 			t.Fatal(err)
 		}

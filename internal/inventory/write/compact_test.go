@@ -1,4 +1,4 @@
-package inventory_test
+package write_test
 
 import (
 	"strings"
@@ -8,30 +8,31 @@ import (
 
 	"ociproxy/internal/inventory"
 	"ociproxy/internal/inventory/inventorytest"
+	"ociproxy/internal/inventory/write"
 )
 
 // A large old segment stays when the small ones after it are merged, and what they say about its digests keeps counting.
 func TestCompactKeepsBase(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := guarded(t)
-		w := inventory.NewWriter(b, inventory.WriterOptions{Store: store, TempDir: t.TempDir()})
-		want := holding{}
+		w := write.New(b, write.Options{Store: store, TempDir: t.TempDir()})
+		want := inventorytest.Holding{}
 		var base []inventory.Record
 		for i := range 3000 {
-			base = append(base, blob(3*i+1)) // sha256
+			base = append(base, inventorytest.Blob(3*i+1)) // sha256
 		}
 		first, err := w.Apply(t.Context(), base...)
 		if err != nil {
 			t.Fatal(err)
 		}
-		want.apply(base...)
+		want.Apply(base...)
 		last := first
 		for i := range 40 {
-			batch := []inventory.Record{gone(3*i + 1), blob(3*i + 20000), gone(3*i + 30001)}
+			batch := []inventory.Record{inventorytest.Gone(3*i + 1), inventorytest.Blob(3*i + 20000), inventorytest.Gone(3*i + 30001)}
 			if last, err = w.Apply(t.Context(), batch...); err != nil {
 				t.Fatal(err)
 			}
-			want.apply(batch...)
+			want.Apply(batch...)
 		}
 		if last.Segments[0] != first.Segments[0] {
 			t.Error("the large segment was merged with the small ones")
@@ -48,7 +49,7 @@ func TestCompactKeepsBase(t *testing.T) {
 		}
 		empty := false
 		for i := range 20 {
-			h, err := w.Apply(t.Context(), append(all, gone(3*i+1))...)
+			h, err := w.Apply(t.Context(), append(all, inventorytest.Gone(3*i+1))...)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -65,9 +66,9 @@ func TestCompactKeepsBase(t *testing.T) {
 func TestCleanTimes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := guarded(t)
-		w := inventory.NewWriter(b, inventory.WriterOptions{Store: store, TempDir: t.TempDir()})
+		w := write.New(b, write.Options{Store: store, TempDir: t.TempDir()})
 		for i := range 17 {
-			if _, err := w.Apply(t.Context(), blob(3*i+1)); err != nil {
+			if _, err := w.Apply(t.Context(), inventorytest.Blob(3*i+1)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -104,4 +105,4 @@ func TestCleanTimes(t *testing.T) {
 	})
 }
 
-var _ inventory.Bucket = (*inventorytest.Bucket)(nil)
+var _ write.Bucket = (*inventorytest.Bucket)(nil)

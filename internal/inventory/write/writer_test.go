@@ -1,4 +1,4 @@
-package inventory_test
+package write_test
 
 import (
 	"context"
@@ -19,44 +19,14 @@ import (
 
 	"ociproxy/internal/inventory"
 	"ociproxy/internal/inventory/inventorytest"
+	"ociproxy/internal/inventory/write"
 	"ociproxy/internal/oci"
 )
 
 const store = "s3-use1"
 
-func digest(i int) oci.Digest {
-	text := fmt.Sprintf("sha256:%064x", i)
-	if i%3 == 0 {
-		text = fmt.Sprintf("sha512:%0128x", i)
-	}
-	d, err := oci.ParseDigest(text)
-	if err != nil {
-		panic(err)
-	}
-	return d
-}
-
-func blob(i int) inventory.Record {
-	return inventory.Record{Digest: digest(i), Size: int64(i), Kind: inventory.Blob}
-}
-
-func gone(i int) inventory.Record {
-	return inventory.Record{Digest: digest(i), Kind: inventory.Tombstone}
-}
-
-// holding is the oracle of one store.
-type holding map[oci.Digest]int64
-
-func (h holding) apply(records ...inventory.Record) {
-	for _, r := range records {
-		if delete(h, r.Digest); r.Kind == inventory.Blob {
-			h[r.Digest] = r.Size
-		}
-	}
-}
-
 // held reads what the inventory in a bucket says, as a proxy does.
-func held(t *testing.T, b *inventorytest.Bucket) holding {
+func held(t *testing.T, b *inventorytest.Bucket) inventorytest.Holding {
 	t.Helper()
 	client := inventorytest.Client(b)
 	opt := inventory.Options{Client: client}
@@ -64,7 +34,7 @@ func held(t *testing.T, b *inventorytest.Bucket) holding {
 	if _, err := r.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	out := holding{}
+	out := inventorytest.Holding{}
 	for rec, err := range r.Records() {
 		if err != nil {
 			t.Fatal(err)
@@ -74,7 +44,7 @@ func held(t *testing.T, b *inventorytest.Bucket) holding {
 	return out
 }
 
-func same(t *testing.T, want, got holding) {
+func same(t *testing.T, want, got inventorytest.Holding) {
 	t.Helper()
 	if d := cmp.Diff(want, got, cmpopts.EquateComparable(oci.Digest{}), cmpopts.EquateEmpty()); d != "" {
 		t.Errorf("what the store holds (-want +got)\n%s", d)
@@ -127,19 +97,19 @@ func (g *guard) watch(op inventorytest.Op, key string, objects map[string]invent
 }
 
 // steps is a life of a bucket: enough changes to be compacted, tombstones, a day and a week passing.
-func steps() (list []func(context.Context, *inventory.Writer, holding) error) {
+func steps() (list []func(context.Context, *write.Writer, inventorytest.Holding) error) {
 	apply := func(records ...inventory.Record) {
-		list = append(list, func(ctx context.Context, w *inventory.Writer, h holding) error {
+		list = append(list, func(ctx context.Context, w *write.Writer, h inventorytest.Holding) error {
 			_, err := w.Apply(ctx, records...)
 			if err == nil {
-				h.apply(records...)
+				h.Apply(records...)
 			}
 			return err
 		})
 	}
 	clean := func(after time.Duration) {
 		passed := false
-		list = append(list, func(ctx context.Context, w *inventory.Writer, _ holding) error {
+		list = append(list, func(ctx context.Context, w *write.Writer, _ inventorytest.Holding) error {
 			if !passed {
 				<-time.After(after) // by the clock of synctest
 				passed = true
@@ -150,13 +120,13 @@ func steps() (list []func(context.Context, *inventory.Writer, holding) error) {
 	}
 	for i := range 8 {
 		n := 10 * (i + 1)
-		apply(blob(n), blob(n+1), blob(n+2), gone(n-9), blob(7))
+		apply(inventorytest.Blob(n), inventorytest.Blob(n+1), inventorytest.Blob(n+2), inventorytest.Gone(n-9), inventorytest.Blob(7))
 	}
-	apply(gone(7))
+	apply(inventorytest.Gone(7))
 	apply()
 	clean(25 * time.Hour)
-	apply(blob(7), gone(1), gone(11))
-	apply(blob(7), gone(1), gone(11)) // the same again
+	apply(inventorytest.Blob(7), inventorytest.Gone(1), inventorytest.Gone(11))
+	apply(inventorytest.Blob(7), inventorytest.Gone(1), inventorytest.Gone(11)) // the same again
 	clean(8 * 24 * time.Hour)
 	clean(25 * time.Hour)
 	return list
@@ -175,8 +145,8 @@ func TestWriterFaults(t *testing.T) {
 					}
 					return inventorytest.None
 				}
-				want := holding{}
-				w := inventory.NewWriter(b, inventory.WriterOptions{Store: store, TempDir: t.TempDir()})
+				want := inventorytest.Holding{}
+				w := write.New(b, write.Options{Store: store, TempDir: t.TempDir()})
 				for i, step := range steps() {
 					err := step(t.Context(), w, want)
 					if errors.Is(err, inventorytest.ErrFault) { // cleaning does not try again by itself
@@ -241,8 +211,8 @@ func TestWriterGivesUp(t *testing.T) {
 					}
 					return inventorytest.None
 				}}
-				w := inventory.NewWriter(b, inventory.WriterOptions{Store: store, TempDir: t.TempDir()})
-				if _, err := w.Apply(t.Context(), blob(1)); !errors.Is(err, inventorytest.ErrFault) {
+				w := write.New(b, write.Options{Store: store, TempDir: t.TempDir()})
+				if _, err := w.Apply(t.Context(), inventorytest.Blob(1)); !errors.Is(err, inventorytest.ErrFault) {
 					t.Errorf("error %v", err)
 				}
 				if puts != tt.puts || gets > 3 {
@@ -254,20 +224,20 @@ func TestWriterGivesUp(t *testing.T) {
 	t.Run("conflicts", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			b := &inventorytest.Bucket{}
-			other := inventory.NewWriter(b, inventory.WriterOptions{Store: store, TempDir: t.TempDir()})
+			other := write.New(b, write.Options{Store: store, TempDir: t.TempDir()})
 			others, meddling := 0, false
 			b.Inject = func(op inventorytest.Op, key string) inventorytest.Fault {
 				if op == inventorytest.Put && key == inventory.HeadName && !meddling && others < 8 {
 					meddling = true
 					others++
-					if _, err := other.Apply(t.Context(), blob(100+others)); err != nil {
+					if _, err := other.Apply(t.Context(), inventorytest.Blob(100+others)); err != nil {
 						t.Error(err)
 					}
 					meddling = false
 				}
 				return inventorytest.None
 			}
-			if _, err := inventory.NewWriter(b, inventory.WriterOptions{Store: store, TempDir: t.TempDir()}).Apply(t.Context(), blob(1)); err != nil {
+			if _, err := write.New(b, write.Options{Store: store, TempDir: t.TempDir()}).Apply(t.Context(), inventorytest.Blob(1)); err != nil {
 				t.Error(err)
 			}
 			if others != 8 {
@@ -294,14 +264,14 @@ func TestWriterCrash(t *testing.T) {
 					}
 					return inventorytest.None
 				}
-				want := holding{}
-				opt := inventory.WriterOptions{Store: store, TempDir: t.TempDir(), Attempts: 1}
+				want := inventorytest.Holding{}
+				opt := write.Options{Store: store, TempDir: t.TempDir(), Attempts: 1}
 				for i, step := range steps() {
-					err := step(t.Context(), inventory.NewWriter(b, opt), want)
+					err := step(t.Context(), write.New(b, opt), want)
 					if dead {
 						more, dead = true, false
 						b.Inject = nil
-						err = step(t.Context(), inventory.NewWriter(b, opt), want)
+						err = step(t.Context(), write.New(b, opt), want)
 					}
 					if err != nil {
 						t.Fatalf("step %d: %v", i, err)
@@ -336,24 +306,24 @@ func writeAtOnce(t *testing.T, seed uint64) {
 		defer mu.Unlock()
 		return inventorytest.Fault(max(0, faults.IntN(20)-17)) // a tenth fails, in either way
 	}
-	want := make([]holding, writers)
-	opt := inventory.WriterOptions{Store: store, TempDir: t.TempDir(), Attempts: 50}
+	want := make([]inventorytest.Holding, writers)
+	opt := write.Options{Store: store, TempDir: t.TempDir(), Attempts: 50}
 	var wg sync.WaitGroup
 	for i := range want {
-		want[i] = holding{}
+		want[i] = inventorytest.Holding{}
 		wg.Go(func() {
 			rng := rand.New(rand.NewPCG(seed, uint64(10+i)))
-			w := inventory.NewWriter(b, opt)
+			w := write.New(b, opt)
 			for range changes {
 				var batch []inventory.Record
 				for range rng.IntN(5) { // its own digests, which it adds and removes
 					n := 1000*(i+1) + rng.IntN(40)
-					if batch = append(batch, blob(n)); rng.IntN(3) == 0 {
-						batch = append(batch, gone(n))
+					if batch = append(batch, inventorytest.Blob(n)); rng.IntN(3) == 0 {
+						batch = append(batch, inventorytest.Gone(n))
 					}
 				}
 				if rng.IntN(3) == 0 { // and some that everybody adds, so that segments are alike
-					batch = []inventory.Record{blob(rng.IntN(4))}
+					batch = []inventory.Record{inventorytest.Blob(rng.IntN(4))}
 				}
 				_, err := w.Apply(t.Context(), batch...)
 				for again := 0; errors.Is(err, inventorytest.ErrFault) && again < 5; again++ {
@@ -363,7 +333,7 @@ func writeAtOnce(t *testing.T, seed uint64) {
 					t.Errorf("writer %d: %v", i, err)
 					return
 				}
-				want[i].apply(batch...)
+				want[i].Apply(batch...)
 				if rng.IntN(4) == 0 {
 					_, _ = w.Clean(t.Context()) // what fails is done by the next one
 				}
@@ -373,7 +343,7 @@ func writeAtOnce(t *testing.T, seed uint64) {
 	}
 	wg.Wait()
 	b.Inject = nil
-	all := holding{}
+	all := inventorytest.Holding{}
 	for _, h := range want {
 		maps.Copy(all, h)
 	}
@@ -382,17 +352,17 @@ func writeAtOnce(t *testing.T, seed uint64) {
 
 func TestWriterRefuses(t *testing.T) {
 	b := &inventorytest.Bucket{}
-	opt := inventory.WriterOptions{Store: "other", TempDir: t.TempDir()}
-	if _, err := inventory.NewWriter(b, opt).Apply(t.Context(), blob(1)); err != nil {
+	opt := write.Options{Store: "other", TempDir: t.TempDir()}
+	if _, err := write.New(b, opt).Apply(t.Context(), inventorytest.Blob(1)); err != nil {
 		t.Fatal(err)
 	}
 	before, _ := b.Object(inventory.HeadName)
 	opt.Store = store
-	if _, err := inventory.NewWriter(b, opt).Apply(t.Context(), blob(1)); !errors.Is(err, inventory.ErrForeign) {
+	if _, err := write.New(b, opt).Apply(t.Context(), inventorytest.Blob(1)); !errors.Is(err, inventory.ErrForeign) {
 		t.Errorf("another store's inventory: error %v", err)
 	}
 	b.Set(inventory.HeadName, []byte("<html>"))
-	if _, err := inventory.NewWriter(b, opt).Apply(t.Context(), blob(1)); !errors.Is(err, inventory.ErrHead) {
+	if _, err := write.New(b, opt).Apply(t.Context(), inventorytest.Blob(1)); !errors.Is(err, inventory.ErrHead) {
 		t.Errorf("a broken head: error %v", err)
 	}
 	if after, _ := b.Object(inventory.HeadName); string(after.Body) != "<html>" || before.Version == "" {
@@ -404,7 +374,7 @@ func TestWriterRefuses(t *testing.T) {
 func TestGenerationAfterWipe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &inventorytest.Bucket{}
-		w := inventory.NewWriter(b, inventory.WriterOptions{Store: store, TempDir: t.TempDir()})
+		w := write.New(b, write.Options{Store: store, TempDir: t.TempDir()})
 		var last *inventory.Head
 		for range 5 {
 			<-time.After(time.Minute) // by the clock of synctest
@@ -415,7 +385,7 @@ func TestGenerationAfterWipe(t *testing.T) {
 			last = h
 		}
 		b.Wipe()
-		h, err := w.Apply(t.Context(), blob(1))
+		h, err := w.Apply(t.Context(), inventorytest.Blob(1))
 		if err != nil || h.Generation <= last.Generation {
 			t.Errorf("generation %d after %d, %v", h.Generation, last.Generation, err)
 		}
@@ -426,9 +396,9 @@ func TestGenerationAfterWipe(t *testing.T) {
 func TestCompactBadSegment(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &inventorytest.Bucket{}
-		w := inventory.NewWriter(b, inventory.WriterOptions{Store: store, TempDir: t.TempDir()})
+		w := write.New(b, write.Options{Store: store, TempDir: t.TempDir()})
 		for i := range 16 {
-			if _, err := w.Apply(t.Context(), blob(3*i+1)); err != nil {
+			if _, err := w.Apply(t.Context(), inventorytest.Blob(3*i+1)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -436,7 +406,7 @@ func TestCompactBadSegment(t *testing.T) {
 		o, _ := b.Object(key)
 		o.Body[len(o.Body)-2]++ // a size
 		b.Set(key, o.Body)
-		h, err := w.Apply(t.Context(), blob(100))
+		h, err := w.Apply(t.Context(), inventorytest.Blob(100))
 		if err != nil || len(h.Segments) != 17 {
 			t.Errorf("%d segments, %v; want all of them, and the change written", len(h.Segments), err)
 		}

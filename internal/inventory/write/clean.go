@@ -1,4 +1,4 @@
-package inventory
+package write
 
 import (
 	"context"
@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"path"
 	"time"
+
+	"ociproxy/internal/inventory"
 )
 
 // How long segments stay that are in no head.
@@ -18,7 +20,7 @@ const (
 // head ever named, a day after they are found to be seven days old. It returns the hashes of those removed. Any number of
 // cleaners and writers may be at work at once.
 func (w *Writer) Clean(ctx context.Context) (removed []string, err error) {
-	segments, err := w.list(ctx, SegmentPrefix)
+	segments, err := w.list(ctx, inventory.SegmentPrefix)
 	if err != nil {
 		return nil, err
 	}
@@ -36,7 +38,7 @@ func (w *Writer) Clean(ctx context.Context) (removed []string, err error) {
 	for sha256, modified := range segments {
 		marked, ok := marks[sha256]
 		switch {
-		case h.has(sha256):
+		case h.Has(sha256):
 			if ok {
 				failed = append(failed, w.bucket.Delete(ctx, retiredPrefix+sha256))
 			}
@@ -79,7 +81,7 @@ func (w *Writer) remove(ctx context.Context, sha256 string, marked time.Time) (b
 	} else if err != nil {
 		return false, err
 	}
-	if err := w.bucket.Delete(ctx, SegmentPrefix+sha256); err != nil {
+	if err := w.bucket.Delete(ctx, inventory.SegmentPrefix+sha256); err != nil {
 		return false, err // may have happened; the mark stays, and the next pass after a day looks again
 	}
 	return true, w.bucket.Delete(ctx, retiredPrefix+sha256)
@@ -92,7 +94,7 @@ func (w *Writer) list(ctx context.Context, prefix string) (map[string]time.Time,
 		if err != nil {
 			return nil, fmt.Errorf("list %s: %w", prefix, err)
 		}
-		if hash := path.Base(o.Key); isHash(hash) {
+		if hash := path.Base(o.Key); inventory.IsHash(hash) {
 			found[hash] = o.Modified
 		}
 	}

@@ -1,4 +1,4 @@
-package inventory
+package write
 
 import (
 	"context"
@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"ociproxy/internal/inventory"
+	"ociproxy/internal/wait"
 )
 
 // appending is the edit of Apply, Remove and Restart.
@@ -15,18 +18,18 @@ type appending struct {
 	anew    bool      // everything goes
 	began   time.Time // by the clock that heads are written by
 	spools  []*spool
-	sent    []*spool        // those of the last attempt
-	there   map[string]bool // segments that this edit has uploaded
-	dropped []SegmentRef    // that the last attempt left out
+	sent    []*spool               // those of the last attempt
+	there   map[string]bool        // segments that this edit has uploaded
+	dropped []inventory.SegmentRef // that the last attempt left out
 }
 
 func (a *appending) replaces() bool { return a.anew }
 
 // done: the swap was one step, so that any of the new segments that was not in the head before tells. It is not enough that h
 // lists it: a compaction may have merged it since, and whoever appended it again would override what came after.
-func (a *appending) done(tried, h *Head) bool {
+func (a *appending) done(tried, h *inventory.Head) bool {
 	for _, s := range a.sent {
-		if !tried.had(s.ref.SHA256) && h.had(s.ref.SHA256) {
+		if !tried.Had(s.ref.SHA256) && h.Had(s.ref.SHA256) {
 			return true
 		}
 	}
@@ -40,27 +43,27 @@ func (a *appending) done(tried, h *Head) bool {
 	}
 }
 
-func (a *appending) next(ctx context.Context, h, next *Head) error {
+func (a *appending) next(ctx context.Context, h, next *inventory.Head) error {
 	a.sent, a.dropped = nil, nil
 	outdated := a.w.outdated(h)
 	for _, s := range a.spools {
-		if s.header.images && outdated {
+		if s.header.Images() && outdated {
 			continue
 		}
-		if a.anew || !h.has(s.ref.SHA256) {
+		if a.anew || !h.Has(s.ref.SHA256) {
 			if err := a.upload(ctx, s); err != nil {
 				return err
 			}
 		}
 		a.sent = append(a.sent, s)
 	}
-	mine := &Head{}
+	mine := &inventory.Head{}
 	for _, s := range a.sent {
 		mine.Segments = append(mine.Segments, s.ref)
 	}
 	for _, ref := range h.Segments {
 		switch {
-		case mine.has(ref.SHA256):
+		case mine.Has(ref.SHA256):
 			// It moves to the end: there it overrides what came in between.
 		case a.anew || a.drop && ref.Images():
 			a.dropped = append(a.dropped, ref)
@@ -72,16 +75,16 @@ func (a *appending) next(ctx context.Context, h, next *Head) error {
 	if a.drop {
 		next.ImagesDropped = next.Generation
 	}
-	if len(next.Segments) > MaxSegments {
+	if len(next.Segments) > inventory.MaxSegments {
 		return fmt.Errorf("%w: %d segments", errFull, len(next.Segments))
 	}
 	return nil
 }
 
 // retire marks what the edit took out of the head.
-func (a *appending) retire(ctx context.Context, h *Head) {
+func (a *appending) retire(ctx context.Context, h *inventory.Head) {
 	for _, ref := range a.dropped {
-		if !h.has(ref.SHA256) {
+		if !h.Has(ref.SHA256) {
 			a.w.retire(ctx, ref.SHA256)
 		}
 	}
@@ -106,7 +109,7 @@ func (a *appending) upload(ctx context.Context, s *spool) error {
 // failure that may have been none.
 func (w *Writer) upload(ctx context.Context, s *spool) error {
 	for {
-		_, err := w.bucket.Put(ctx, SegmentPrefix+s.ref.SHA256, s.object(), "")
+		_, err := w.bucket.Put(ctx, inventory.SegmentPrefix+s.ref.SHA256, s.object(), "")
 		if !errors.Is(err, ErrExists) {
 			if err != nil {
 				return fmt.Errorf("put segment: %w", err)
@@ -122,13 +125,8 @@ func (w *Writer) upload(ctx context.Context, s *spool) error {
 // pause waits before attempt n, from 1: up to 50 ms, doubled each time up to 5 s, at random, so that writers do not
 // meet again.
 func pause(ctx context.Context, n int) error {
-	most := min(50*time.Millisecond<<min(n-1, 10), 5*time.Second)
-	t := time.NewTimer(rand.N(most))
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
+	if wait.For(ctx, rand.N(wait.Doubled(50*time.Millisecond, n-1, 5*time.Second))) != nil {
 		return ctx.Err()
-	case <-t.C:
-		return nil
 	}
+	return nil
 }

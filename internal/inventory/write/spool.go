@@ -1,4 +1,4 @@
-package inventory
+package write
 
 import (
 	"bufio"
@@ -9,6 +9,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"ociproxy/internal/inventory"
 )
 
 // spool is a segment on its way to a bucket: in memory while it is small, else a temporary file.
@@ -17,21 +19,24 @@ type spool struct {
 	memory []byte   // until file is made; begins with room for the header
 	file   *os.File // nil: all is in memory
 	w      *bufio.Writer
-	header segmentHeader
-	ref    SegmentRef // after seal
+	header inventory.Header
+	ref    inventory.SegmentRef // after seal
 }
 
 // spoolMemory is how large a spool may grow in memory: the changes of one pass mostly fit.
 const spoolMemory = 1 << 20
 
+// blockLen is how many bytes are written to a file at once.
+const blockLen = 64 << 10
+
 // newSpool makes an empty one; dir is for its file, "" the system's directory for such files.
-func newSpool(dir string, f form) *spool {
-	return &spool{dir: dir, memory: make([]byte, headerLen), header: segmentHeader{form: f}}
+func newSpool(dir string, f inventory.Form) *spool {
+	return &spool{dir: dir, memory: make([]byte, inventory.HeaderLen), header: inventory.Header{Form: f}}
 }
 
 // add appends a record as a segment writes it. The caller sees to their order.
 func (s *spool) add(record []byte) error {
-	s.header.count++
+	s.header.Count++
 	if s.file == nil && len(s.memory)+len(record) <= spoolMemory {
 		s.memory = append(s.memory, record...)
 		return nil
@@ -53,11 +58,11 @@ func (s *spool) add(record []byte) error {
 
 // seal writes the header and names the segment. It may be called again with another nonce.
 func (s *spool) seal(nonce uint32) error {
-	if s.header.count > maxCount || s.header.bytes() > MaxSegmentBytes {
-		return bad("%d records are too many", s.header.count)
+	if err := s.header.Check(); err != nil {
+		return err
 	}
-	s.header.nonce = nonce
-	header := s.header.append(nil)
+	s.header.Nonce = nonce
+	header := s.header.Append(nil)
 	if s.file == nil {
 		copy(s.memory, header)
 	} else {
@@ -73,7 +78,7 @@ func (s *spool) seal(nonce uint32) error {
 	if err != nil {
 		return err
 	}
-	s.ref = SegmentRef{SHA256: hex.EncodeToString(h.Sum(nil)), Count: s.header.count, Bytes: n}
+	s.ref = inventory.SegmentRef{SHA256: hex.EncodeToString(h.Sum(nil)), Count: s.header.Count, Bytes: n}
 	return nil
 }
 
@@ -81,7 +86,7 @@ func (s *spool) body() io.ReadSeeker {
 	if s.file == nil {
 		return bytes.NewReader(s.memory)
 	}
-	return io.NewSectionReader(s.file, 0, s.header.bytes())
+	return io.NewSectionReader(s.file, 0, s.header.Bytes())
 }
 
 // object is what to put into a bucket.
@@ -100,14 +105,14 @@ func (s *spool) close() {
 }
 
 // spoolRecords makes one spool for each form that records has: sorted, and of several records of one digest the last.
-func spoolRecords(dir string, records []Record) (spools []*spool, err error) {
+func spoolRecords(dir string, records []inventory.Record) (spools []*spool, err error) {
 	defer func() {
 		if err != nil {
 			closeSpools(spools)
 			spools = nil
 		}
 	}()
-	sorted := make([]Record, 0, len(records))
+	sorted := make([]inventory.Record, 0, len(records))
 	for _, r := range records {
 		if err := r.Check(); err != nil {
 			return nil, err
@@ -117,14 +122,14 @@ func spoolRecords(dir string, records []Record) (spools []*spool, err error) {
 	slices.SortStableFunc(sorted, compareRecords)
 	var line []byte
 	for i, r := range sorted {
-		f := r.form()
-		if i+1 < len(sorted) && sorted[i+1].Digest == r.Digest && sorted[i+1].form() == f {
+		f := r.Form()
+		if i+1 < len(sorted) && sorted[i+1].Digest == r.Digest && sorted[i+1].Form() == f {
 			continue
 		}
-		if len(spools) == 0 || spools[len(spools)-1].header.form != f {
+		if len(spools) == 0 || spools[len(spools)-1].header.Form != f {
 			spools = append(spools, newSpool(dir, f))
 		}
-		line = appendRecord(line[:0], r)
+		line = inventory.AppendRecord(line[:0], r)
 		if err := spools[len(spools)-1].add(line); err != nil {
 			return spools, err
 		}
@@ -139,8 +144,8 @@ func closeSpools(spools []*spool) {
 }
 
 // compareRecords orders by form, then digest: the text of a digest has its algorithm first.
-func compareRecords(a, b Record) int {
-	if x, y := a.Kind == Image, b.Kind == Image; x != y {
+func compareRecords(a, b inventory.Record) int {
+	if x, y := a.Kind == inventory.Image, b.Kind == inventory.Image; x != y {
 		if y {
 			return -1
 		}

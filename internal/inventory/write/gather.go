@@ -1,4 +1,4 @@
-package inventory
+package write
 
 import (
 	"context"
@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"ociproxy/internal/inventory"
 )
 
 // Holder is one store whose inventory its owner reads, through its bucket.
@@ -18,10 +20,10 @@ type Holder struct {
 
 // Gathered is what the inventories of several stores say.
 type Gathered struct {
-	Blobs  *Table
-	Images *Table // by manifest: the stores that have all of the image; the sizes are those of the manifests
+	Blobs  *inventory.Table
+	Images *inventory.Table // by manifest: the stores that have all of the image; the sizes are those of the manifests
 	// Heads are by the position of the holder; nil where there is no inventory yet, or none that can be read.
-	Heads []*Head
+	Heads []*inventory.Head
 	// Faults are by the position of the holder; nil: its inventory is in the tables whole. A store with a fault is in none of them.
 	Faults []error
 }
@@ -32,18 +34,15 @@ const headsAtOnce = 32
 // Gather reads the inventories of all holders into two tables: one request a store, and one for each segment that is not in the cache.
 // What one of them cannot deliver costs the others nothing. dir is for the tables' memory, "" makes them anonymous. The error is ctx's, or
 // that no table can be built at all.
-func Gather(ctx context.Context, segments *Segments, holders []Holder, dir string) (*Gathered, error) {
-	g := &Gathered{Heads: make([]*Head, len(holders)), Faults: make([]error, len(holders))}
+func Gather(ctx context.Context, segments *inventory.Segments, holders []Holder, dir string) (*Gathered, error) {
+	g := &Gathered{Heads: make([]*inventory.Head, len(holders)), Faults: make([]error, len(holders))}
 	var wg sync.WaitGroup
 	limit := make(chan struct{}, headsAtOnce)
-	held := segments.hold(nil)
-	defer segments.dropMemory() // the tables have it
-	defer held.release()
 	for i, h := range holders {
 		wg.Go(func() {
 			limit <- struct{}{}
 			defer func() { <-limit }()
-			g.Heads[i], g.Faults[i] = h.read(ctx, held)
+			g.Heads[i], g.Faults[i] = h.read(ctx, segments)
 		})
 	}
 	wg.Wait()
@@ -53,26 +52,27 @@ func Gather(ctx context.Context, segments *Segments, holders []Holder, dir strin
 		}
 		err := g.build(segments, holders, dir)
 		if err == nil {
-			segments.retain(func(sha256 string) bool {
-				return slices.ContainsFunc(g.Heads, func(h *Head) bool { return h != nil && h.has(sha256) })
+			segments.Retain(func(sha256 string) bool {
+				return slices.ContainsFunc(g.Heads, func(h *inventory.Head) bool { return h != nil && h.Has(sha256) })
 			}, time.Now())
+			segments.DropMemory()
 			return g, nil
 		}
-		ref, ok := whose(err)
+		ref, ok := inventory.BadSegment(err)
 		if !ok {
 			return nil, err
 		}
-		segments.check(ref)
+		segments.Drop(ref.SHA256)
 		for i, h := range g.Heads {
-			if h != nil && h.has(ref.SHA256) {
+			if h != nil && h.Has(ref.SHA256) {
 				g.Heads[i], g.Faults[i] = nil, err
 			}
 		}
 	}
 }
 
-// read reads a head and brings its segments into the cache, where they are held.
-func (h Holder) read(ctx context.Context, held *hold) (*Head, error) {
+// read reads a head and brings its segments into the cache.
+func (h Holder) read(ctx context.Context, segments *inventory.Segments) (*inventory.Head, error) {
 	head, err := h.head(ctx)
 	if errors.Is(err, ErrNotFound) {
 		return nil, nil
@@ -81,7 +81,7 @@ func (h Holder) read(ctx context.Context, held *hold) (*Head, error) {
 		return nil, err
 	}
 	for _, ref := range head.Segments {
-		if err := held.fetch(ctx, ownSite{h.Writer.bucket}, ref); err != nil {
+		if err := segments.Fetch(ctx, ownSite{h.Writer.bucket}, ref); err != nil {
 			return nil, err
 		}
 	}
@@ -91,7 +91,7 @@ func (h Holder) read(ctx context.Context, held *hold) (*Head, error) {
 // headPatience bounds the reading of a head, tries included: all other stores wait for the one that does not answer.
 const headPatience = 30 * time.Second
 
-func (h Holder) head(ctx context.Context) (*Head, error) {
+func (h Holder) head(ctx context.Context) (*inventory.Head, error) {
 	short, cancel := context.WithTimeout(ctx, headPatience)
 	defer cancel()
 	head, err := h.Writer.Head(short)
@@ -101,45 +101,52 @@ func (h Holder) head(ctx context.Context) (*Head, error) {
 	return head, err
 }
 
-func (g *Gathered) build(segments *Segments, holders []Holder, dir string) error {
-	in := buildInput{keep: keepNone(), open: segments.open, dir: dir}
+func (g *Gathered) build(segments *inventory.Segments, holders []Holder, dir string) error {
+	var changes []inventory.Change
 	for i, h := range g.Heads {
 		if h != nil {
-			in.changes = append(in.changes, storeChange{holders[i].Index, h.Segments})
+			changes = append(changes, inventory.Change{Index: holders[i].Index, Segments: h.Segments})
 		}
 	}
 	var err error
-	if g.Blobs, err = build(in); err != nil {
+	if g.Blobs, err = new(inventory.Table).With(dir, inventory.Set{}, changes, segments.Open); err != nil {
 		return err
 	}
-	in.images = true
-	g.Images, err = build(in)
+	g.Images, err = inventory.NewImages().With(dir, inventory.Set{}, changes, segments.Open)
 	return err
 }
 
-// With returns a table that has further records of some stores; of the stores in without it forgets first what t says. Records of
+// ownSite is the side of an inventory that only its owner sees.
+type ownSite struct{ bucket Bucket }
+
+// Where implements [inventory.Origin].
+func (s ownSite) Where(ref inventory.SegmentRef) string { return inventory.SegmentPrefix + ref.SHA256 }
+
+// Open implements [inventory.Origin].
+func (s ownSite) Open(ctx context.Context, ref inventory.SegmentRef) (io.ReadCloser, error) {
+	body, _, err := s.bucket.Get(ctx, s.Where(ref))
+	return body, err
+}
+
+// Extend returns a table that has further records of some stores; of the stores in without it forgets first what t says. Records of
 // one store are in any order; of several of one digest the last counts, and those that are not of the table's class do not count. t
 // stays as it is.
-func (t *Table) With(dir string, without Set, more map[int][]Record) (*Table, error) {
+func Extend(
+	t *inventory.Table, dir string, without inventory.Set, more map[int][]inventory.Record,
+) (*inventory.Table, error) {
 	made := map[string]*spool{} // stores that get the same share one
 	defer func() {
 		for _, s := range made {
 			s.close()
 		}
 	}()
-	in := buildInput{old: t, keep: keepNone(), images: t.images, dir: dir}
-	in.open = func(ref SegmentRef) (io.ReadCloser, error) { return io.NopCloser(made[ref.SHA256].body()), nil }
-	for i := range in.keep {
-		if !without.Has(i) {
-			in.keep[i] = int16(i)
-		}
-	}
+	var changes []inventory.Change
 	for i, records := range more {
 		spools, err := spoolRecords("", records)
 		if err != nil {
 			return nil, err
 		}
-		var refs []SegmentRef
+		var refs []inventory.SegmentRef
 		for _, s := range spools {
 			if err = errors.Join(err, s.seal(0)); made[s.ref.SHA256] != nil {
 				s.close()
@@ -151,7 +158,9 @@ func (t *Table) With(dir string, without Set, more map[int][]Record) (*Table, er
 		if err != nil {
 			return nil, err
 		}
-		in.changes = append(in.changes, storeChange{i, refs})
+		changes = append(changes, inventory.Change{Index: i, Segments: refs})
 	}
-	return build(in)
+	return t.With(dir, without, changes, func(ref inventory.SegmentRef) (io.ReadCloser, error) {
+		return io.NopCloser(made[ref.SHA256].body()), nil
+	})
 }

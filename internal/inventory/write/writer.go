@@ -1,4 +1,4 @@
-package inventory
+package write
 
 import (
 	"bytes"
@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"ociproxy/internal/inventory"
 	"ociproxy/internal/oci"
 )
 
@@ -18,15 +19,15 @@ import (
 // between, the head names only segments that are there, and nothing that was acknowledged is lost.
 type Writer struct {
 	bucket Bucket
-	opt    WriterOptions
+	opt    Options
 
 	mu    sync.Mutex
 	known known
 	since *uint64 // generation of the head that the caller has seen; nil: it has not asked
 }
 
-// WriterOptions configure a [Writer].
-type WriterOptions struct {
+// Options configure a [Writer].
+type Options struct {
 	Store string // id of the store whose inventory this is; required
 	// TempDir is for segments on their way; "" is the system's.
 	TempDir string
@@ -37,8 +38,8 @@ type WriterOptions struct {
 	Now func() time.Time
 }
 
-// NewWriter makes a writer. It does not touch the bucket: the first change makes the head where there is none.
-func NewWriter(bucket Bucket, opt WriterOptions) *Writer {
+// New makes a writer. It does not touch the bucket: the first change makes the head where there is none.
+func New(bucket Bucket, opt Options) *Writer {
 	if opt.Attempts <= 0 {
 		opt.Attempts = 10
 	}
@@ -55,15 +56,15 @@ func NewWriter(bucket Bucket, opt WriterOptions) *Writer {
 // A blob must be in the store before its record is written, and a tombstone before the blob is deleted. Images
 // are left out when somebody has called [Writer.Remove] since this writer's last [Writer.Head]: what was learnt before
 // may be wrong. After an error it is not known whether the records are written: call it again.
-func (w *Writer) Apply(ctx context.Context, records ...Record) (*Head, error) {
+func (w *Writer) Apply(ctx context.Context, records ...inventory.Record) (*inventory.Head, error) {
 	return w.write(ctx, &appending{w: w}, records)
 }
 
 // Remove writes tombstones, and takes all images out: nobody knows which of them lack a blob now. Without digests it does only that.
-func (w *Writer) Remove(ctx context.Context, digests ...oci.Digest) (*Head, error) {
-	records := make([]Record, len(digests))
+func (w *Writer) Remove(ctx context.Context, digests ...oci.Digest) (*inventory.Head, error) {
+	records := make([]inventory.Record, len(digests))
 	for i, d := range digests {
-		records[i] = Record{Digest: d, Kind: Tombstone}
+		records[i] = inventory.Record{Digest: d, Kind: inventory.Tombstone}
 	}
 	h, err := w.write(ctx, &appending{w: w, drop: true}, records)
 	if err == nil {
@@ -73,7 +74,7 @@ func (w *Writer) Remove(ctx context.Context, digests ...oci.Digest) (*Head, erro
 }
 
 // Restart writes records in place of whatever is there: a head that cannot be read, another store's, one whose segments are damaged.
-func (w *Writer) Restart(ctx context.Context, records ...Record) (*Head, error) {
+func (w *Writer) Restart(ctx context.Context, records ...inventory.Record) (*inventory.Head, error) {
 	h, err := w.write(ctx, &appending{w: w, drop: true, anew: true}, records)
 	if err == nil {
 		w.learnt(h)
@@ -81,7 +82,7 @@ func (w *Writer) Restart(ctx context.Context, records ...Record) (*Head, error) 
 	return h, err
 }
 
-func (w *Writer) write(ctx context.Context, a *appending, records []Record) (*Head, error) {
+func (w *Writer) write(ctx context.Context, a *appending, records []inventory.Record) (*inventory.Head, error) {
 	spools, err := spoolRecords(w.opt.TempDir, records)
 	if err != nil {
 		return nil, err
@@ -115,13 +116,13 @@ var errFull = errors.New("the head is full")
 
 // Head reads the head as it is now. The error is ErrNotFound when there is none, ErrForeign when it is another store's.
 // The first change after it does not read it again.
-func (w *Writer) Head(ctx context.Context) (*Head, error) {
+func (w *Writer) Head(ctx context.Context) (*inventory.Head, error) {
 	h, _, err := w.read(ctx)
 	switch {
 	case err == nil:
 		w.learnt(h)
 	case errors.Is(err, ErrNotFound):
-		w.learnt(&Head{})
+		w.learnt(&inventory.Head{})
 	}
 	return h, err
 }
@@ -130,10 +131,10 @@ func (w *Writer) Head(ctx context.Context) (*Head, error) {
 type edit interface {
 	// done reports whether h, read after an attempt whose outcome is unknown, has the change; tried is what
 	// the attempt started from.
-	done(tried, h *Head) bool
+	done(tried, h *inventory.Head) bool
 	// next sets the segments of the head that follows h; all else that matters to the edit has been copied from h. It uploads
 	// what is missing. errNothing: there is nothing to do.
-	next(ctx context.Context, h, next *Head) error
+	next(ctx context.Context, h, next *inventory.Head) error
 	// replaces reports whether a head that is broken or another store's may be written over.
 	replaces() bool
 }
@@ -147,10 +148,10 @@ const changeTime = 12 * time.Hour
 const maxFailures = 3
 
 // change applies e to the head, again and again until it is the one who swapped it.
-func (w *Writer) change(ctx context.Context, e edit) (*Head, error) {
+func (w *Writer) change(ctx context.Context, e edit) (*inventory.Head, error) {
 	ctx, cancel := context.WithTimeout(ctx, changeTime)
 	defer cancel()
-	var tried *Head // the head that the last attempt started from; its outcome is unknown
+	var tried *inventory.Head // the head that the last attempt started from; its outcome is unknown
 	var last error
 	attempts, failures := 0, 0
 	for attempts < w.opt.Attempts && failures < maxFailures {
@@ -162,7 +163,7 @@ func (w *Writer) change(ctx context.Context, e edit) (*Head, error) {
 		attempts++
 		h, version, err := w.current(ctx, e.replaces())
 		if err != nil {
-			if errors.Is(err, ErrForeign) || errors.Is(err, ErrHead) {
+			if errors.Is(err, inventory.ErrForeign) || errors.Is(err, inventory.ErrHead) {
 				return nil, err // trying again does not help
 			}
 			last = err
@@ -178,7 +179,7 @@ func (w *Writer) change(ctx context.Context, e edit) (*Head, error) {
 			return next, nil
 		case errors.Is(err, errNothing):
 			return h, nil
-		case errors.Is(err, ErrSegment) || errors.Is(err, ErrHead) || errors.Is(err, errFull):
+		case errors.Is(err, inventory.ErrSegment) || errors.Is(err, inventory.ErrHead) || errors.Is(err, errFull):
 			return nil, err
 		}
 		// Even a conflict may be one with an earlier try of ours, made again below the bucket's interface.
@@ -191,25 +192,25 @@ func (w *Writer) change(ctx context.Context, e edit) (*Head, error) {
 }
 
 // attempt swaps the head once.
-func (w *Writer) attempt(ctx context.Context, e edit, h *Head, version string) (*Head, error) {
-	next := &Head{
-		Version: headVersion, Store: w.opt.Store, Generation: h.Generation + 1,
-		WrittenAt: w.opt.Now().UTC().Truncate(time.Second), Segments: []SegmentRef{},
+func (w *Writer) attempt(ctx context.Context, e edit, h *inventory.Head, version string) (*inventory.Head, error) {
+	next := &inventory.Head{
+		Version: inventory.HeadVersion, Store: w.opt.Store, Generation: h.Generation + 1,
+		WrittenAt: w.opt.Now().UTC().Truncate(time.Second), Segments: []inventory.SegmentRef{},
 		Merged: slices.Clone(h.Merged), ImagesDropped: h.ImagesDropped,
 	}
 	w.forget()
 	if err := e.next(ctx, h, next); err != nil {
 		return nil, err
 	}
-	body, err := next.encode()
+	body, err := next.Encode()
 	if err != nil {
 		return nil, err
 	}
-	now, err := w.bucket.Put(ctx, HeadName, Object{
+	now, err := w.bucket.Put(ctx, inventory.HeadName, Object{
 		Body: bytes.NewReader(body), Size: int64(len(body)), ContentType: "application/json", CacheControl: "no-cache",
 	}, version)
 	if err != nil {
-		return nil, fmt.Errorf("put %s: %w", HeadName, err)
+		return nil, fmt.Errorf("put %s: %w", inventory.HeadName, err)
 	}
 	w.remember(next, now)
 	return next, nil
@@ -217,11 +218,11 @@ func (w *Writer) attempt(ctx context.Context, e edit, h *Head, version string) (
 
 // known is the head as this writer saw it last: its next change may begin there, since a swap of anything older fails.
 type known struct {
-	head    *Head // nil: nothing is known
+	head    *inventory.Head // nil: nothing is known
 	version string
 }
 
-func (w *Writer) remember(h *Head, version string) {
+func (w *Writer) remember(h *inventory.Head, version string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.known = known{h, version}
@@ -230,14 +231,14 @@ func (w *Writer) remember(h *Head, version string) {
 func (w *Writer) forget() { w.remember(nil, "") }
 
 // learnt notes that what the caller says about images from now on, it knows from h or later.
-func (w *Writer) learnt(h *Head) {
+func (w *Writer) learnt(h *inventory.Head) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.since = &h.Generation
 }
 
 // outdated reports whether what the caller knows about images is older than their last drop.
-func (w *Writer) outdated(h *Head) bool {
+func (w *Writer) outdated(h *inventory.Head) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.since != nil && h.ImagesDropped > *w.since
@@ -245,7 +246,7 @@ func (w *Writer) outdated(h *Head) bool {
 
 // current is the head to start from: the one known, or read anew. Where there is none, or one that may be replaced, it makes up an empty
 // one. Generations start at the time in seconds: an inventory made anew is above the one that was there.
-func (w *Writer) current(ctx context.Context, replaces bool) (*Head, string, error) {
+func (w *Writer) current(ctx context.Context, replaces bool) (*inventory.Head, string, error) {
 	w.mu.Lock()
 	k := w.known
 	w.mu.Unlock()
@@ -253,30 +254,30 @@ func (w *Writer) current(ctx context.Context, replaces bool) (*Head, string, err
 		return k.head, k.version, nil
 	}
 	h, version, err := w.read(ctx)
-	if errors.Is(err, ErrNotFound) || replaces && (errors.Is(err, ErrForeign) || errors.Is(err, ErrHead)) {
-		return &Head{Generation: uint64(w.opt.Now().Unix())}, version, nil
+	if errors.Is(err, ErrNotFound) || replaces && (errors.Is(err, inventory.ErrForeign) || errors.Is(err, inventory.ErrHead)) {
+		return &inventory.Head{Generation: uint64(w.opt.Now().Unix())}, version, nil
 	}
 	return h, version, err
 }
 
 // read returns the version also of a head that is broken or another store's.
-func (w *Writer) read(ctx context.Context) (*Head, string, error) {
+func (w *Writer) read(ctx context.Context) (*inventory.Head, string, error) {
 	w.forget()
-	body, version, err := w.bucket.Get(ctx, HeadName)
+	body, version, err := w.bucket.Get(ctx, inventory.HeadName)
 	if err != nil {
-		return nil, "", fmt.Errorf("get %s: %w", HeadName, err)
+		return nil, "", fmt.Errorf("get %s: %w", inventory.HeadName, err)
 	}
 	defer body.Close()
-	raw, err := io.ReadAll(io.LimitReader(body, MaxHeadBytes+1))
+	raw, err := io.ReadAll(io.LimitReader(body, inventory.MaxHeadBytes+1))
 	if err != nil {
-		return nil, "", fmt.Errorf("get %s: %w", HeadName, err)
+		return nil, "", fmt.Errorf("get %s: %w", inventory.HeadName, err)
 	}
-	h, err := ParseHead(raw)
+	h, err := inventory.ParseHead(raw)
 	if err != nil {
-		return nil, version, fmt.Errorf("get %s: %w", HeadName, err)
+		return nil, version, fmt.Errorf("get %s: %w", inventory.HeadName, err)
 	}
 	if h.Store != w.opt.Store {
-		return nil, version, fmt.Errorf("get %s: %w: it says %.80q, expected %q", HeadName, ErrForeign, h.Store, w.opt.Store)
+		return nil, version, fmt.Errorf("get %s: %w: it says %.80q, expected %q", inventory.HeadName, inventory.ErrForeign, h.Store, w.opt.Store)
 	}
 	w.remember(h, version)
 	return h, version, nil

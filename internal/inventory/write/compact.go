@@ -1,4 +1,4 @@
-package inventory
+package write
 
 import (
 	"context"
@@ -11,6 +11,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+
+	"ociproxy/internal/inventory"
 )
 
 // compactAbove is how many segments a head may have before some are merged: each is a request for a reader that starts.
@@ -19,7 +21,7 @@ const compactAbove = 16
 // Compact merges segments when the head has more than sixteen: the newest ones, back to the first that is much larger than those
 // after it, so that readers seldom have to fetch the large old ones again, and stores that began alike keep sharing them. Tombstones go when
 // nothing older is left that they could override.
-func (w *Writer) Compact(ctx context.Context) (*Head, error) {
+func (w *Writer) Compact(ctx context.Context) (*inventory.Head, error) {
 	c := &compacting{w: w, there: map[string]bool{}}
 	defer c.drop()
 	h, err := w.change(ctx, c)
@@ -27,7 +29,7 @@ func (w *Writer) Compact(ctx context.Context) (*Head, error) {
 		return nil, err
 	}
 	for _, ref := range c.inputs {
-		if !h.has(ref.SHA256) {
+		if !h.Has(ref.SHA256) {
 			w.retire(ctx, ref.SHA256)
 		}
 	}
@@ -37,10 +39,10 @@ func (w *Writer) Compact(ctx context.Context) (*Head, error) {
 // compacting is the edit of Compact.
 type compacting struct {
 	w       *Writer
-	form    form
-	inputs  []SegmentRef // a run of the form's segments
-	oldest  bool         // the run began with the first: tombstones were dropped
-	output  *spool       // nil: nothing is left of them
+	form    inventory.Form
+	inputs  []inventory.SegmentRef // a run of the form's segments
+	oldest  bool                   // the run began with the first: tombstones were dropped
+	output  *spool                 // nil: nothing is left of them
 	there   map[string]bool
 	planned bool
 }
@@ -54,11 +56,11 @@ func (c *compacting) drop() {
 
 func (c *compacting) replaces() bool { return false }
 
-func (c *compacting) done(tried, h *Head) bool {
-	return c.output != nil && !tried.has(c.output.ref.SHA256) && h.had(c.output.ref.SHA256)
+func (c *compacting) done(tried, h *inventory.Head) bool {
+	return c.output != nil && !tried.Has(c.output.ref.SHA256) && h.Had(c.output.ref.SHA256)
 }
 
-func (c *compacting) next(ctx context.Context, h, next *Head) error {
+func (c *compacting) next(ctx context.Context, h, next *inventory.Head) error {
 	if len(h.Segments) <= compactAbove {
 		return errNothing
 	}
@@ -86,25 +88,30 @@ func (c *compacting) next(ctx context.Context, h, next *Head) error {
 	for _, ref := range c.inputs {
 		next.Merged = append(next.Merged, ref.SHA256)
 	}
-	next.Merged = next.Merged[max(0, len(next.Merged)-maxMerged):]
+	next.Merged = next.Merged[max(0, len(next.Merged)-inventory.MaxMerged):]
 	return nil
 }
 
 // fits reports whether what was merged for an earlier head can replace the same segments of h.
-func (c *compacting) fits(h *Head) bool {
+func (c *compacting) fits(h *inventory.Head) bool {
 	if !c.planned {
 		return false
 	}
-	list := h.of(c.form)
+	list := h.Of(c.form)
 	i := slices.Index(list, c.inputs[0])
-	return i >= 0 && (i == 0 || !c.oldest) && isPrefix(c.inputs, list[i:])
+	return i >= 0 && (i == 0 || !c.oldest) && begins(list[i:], c.inputs)
+}
+
+// begins reports whether list begins with first.
+func begins(list, first []inventory.SegmentRef) bool {
+	return len(first) <= len(list) && slices.Equal(list[:len(first)], first)
 }
 
 // plan chooses what to merge, and merges it.
-func (c *compacting) plan(ctx context.Context, h *Head) error {
-	var list []SegmentRef
-	for _, f := range forms {
-		if l := h.of(f); len(l) > len(list) {
+func (c *compacting) plan(ctx context.Context, h *inventory.Head) error {
+	var list []inventory.SegmentRef
+	for _, f := range inventory.Forms() {
+		if l := h.Of(f); len(l) > len(list) {
 			c.form, list = f, l
 		}
 	}
@@ -112,14 +119,14 @@ func (c *compacting) plan(ctx context.Context, h *Head) error {
 	c.inputs, c.oldest, c.planned = list[from:], from == 0, true
 	out := newSpool(c.w.opt.TempDir, c.form)
 	c.output = out
-	open := func(ref SegmentRef) (io.ReadCloser, error) { return c.w.open(ctx, ref) }
-	err := mergeStore(c.form, c.inputs, open, func(r *cursor) error {
-		if c.oldest && r.kind() == Tombstone {
+	open := func(ref inventory.SegmentRef) (io.ReadCloser, error) { return c.w.open(ctx, ref) }
+	err := inventory.Latest(c.form, c.inputs, open, func(record []byte, kind inventory.Kind) error {
+		if c.oldest && kind == inventory.Tombstone {
 			return nil
 		}
-		return out.add(r.rec)
+		return out.add(record)
 	})
-	if err == nil && out.header.count > 0 {
+	if err == nil && out.header.Count > 0 {
 		return out.seal(0)
 	}
 	if err != nil {
@@ -133,7 +140,7 @@ func (c *compacting) plan(ctx context.Context, h *Head) error {
 
 // compactFrom says where in the list, oldest first, merging begins: at most eight segments stay as they are, and each of them is
 // more than four times as large as all that follows it.
-func compactFrom(list []SegmentRef) int {
+func compactFrom(list []inventory.SegmentRef) int {
 	const stay, ratio = 8, 4
 	i := len(list) - 1
 	sum := list[i].Bytes
@@ -145,8 +152,8 @@ func compactFrom(list []SegmentRef) int {
 }
 
 // open reads a segment from the bucket. A segment that is not what its name says ends in an error.
-func (w *Writer) open(ctx context.Context, ref SegmentRef) (io.ReadCloser, error) {
-	body, _, err := w.bucket.Get(ctx, SegmentPrefix+ref.SHA256)
+func (w *Writer) open(ctx context.Context, ref inventory.SegmentRef) (io.ReadCloser, error) {
+	body, _, err := w.bucket.Get(ctx, inventory.SegmentPrefix+ref.SHA256)
 	if err != nil {
 		return nil, err
 	}
@@ -164,7 +171,7 @@ func (b *hashedBody) Read(p []byte) (int, error) {
 	b.hash.Write(p[:n])
 	if errors.Is(err, io.EOF) {
 		if sum := hex.EncodeToString(b.hash.Sum(nil)); sum != b.want {
-			return n, bad("its hash is %s", sum)
+			return n, fmt.Errorf("%w: its hash is %s", inventory.ErrSegment, sum)
 		}
 	}
 	return n, err

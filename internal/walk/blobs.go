@@ -1,0 +1,34 @@
+package walk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"ociproxy/internal/registry"
+	"ociproxy/internal/transfer"
+)
+
+// Blobs reads blobs from registries for a [transfer.Engine]. It says in which registry a repository lies, and its name there.
+// It is called from several goroutines.
+type Blobs func(repository string) (*registry.Registry, string, error)
+
+// Open implements [transfer.Source]. A blob that has another size than its manifest says is [transfer.ErrCorrupt].
+func (at Blobs) Open(ctx context.Context, b transfer.Blob, off int64) (io.ReadCloser, error) {
+	reg, repo, err := at(b.Repository)
+	if err != nil {
+		return nil, err
+	}
+	body, size, err := reg.OpenBlob(ctx, repo, b.Digest, off)
+	switch {
+	case errors.Is(err, registry.ErrNotFound):
+		return nil, fmt.Errorf("%w: %w", transfer.ErrGone, err)
+	case err != nil:
+		return nil, err
+	case size >= 0 && size != b.Size:
+		body.Close()
+		return nil, fmt.Errorf("read blob %s: %w: %d bytes, the manifest says %d", b.Digest, transfer.ErrCorrupt, size, b.Size)
+	}
+	return body, nil
+}

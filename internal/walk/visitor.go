@@ -1,0 +1,37 @@
+package walk
+
+import (
+	"context"
+
+	"ociproxy/internal/oci"
+	"ociproxy/internal/registry"
+)
+
+// Visitor is what a walk is for. Its methods are called from several goroutines at once.
+type Visitor interface {
+	// Known says that a manifest need not be read: whatever belongs to it is where it should be.
+	Known(d oci.Digest) bool
+	// Ripe says that the referrers of a manifest that is known should be asked for all the same.
+	Ripe(d oci.Digest) bool
+	// Blob takes a blob of a manifest. It may keep n from finishing: [Node.Hold], until [Walker.Release].
+	Blob(ctx context.Context, n *Node, b registry.Descriptor)
+	// Skipped takes content that is left out, and why.
+	Skipped(repo string, b registry.Descriptor, why string)
+	// Finished is called once for each node, when nothing of it is on its way any more.
+	Finished(n *Node)
+	// Problem takes what could not be read.
+	Problem(repo, ref string, err error)
+	// Listed takes the number of manifests or tags of one repository.
+	Listed(repo string, images int)
+}
+
+// silent is a visitor that knows nothing and takes nothing.
+type silent struct{}
+
+func (silent) Known(oci.Digest) bool                            { return false }
+func (silent) Ripe(oci.Digest) bool                             { return false }
+func (silent) Blob(context.Context, *Node, registry.Descriptor) {}
+func (silent) Skipped(string, registry.Descriptor, string)      {}
+func (silent) Finished(*Node)                                   {}
+func (silent) Problem(string, string, error)                    {}
+func (silent) Listed(string, int)                               {}
