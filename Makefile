@@ -6,10 +6,11 @@
 PARTS ?= $(CURDIR)/.bin
 export OCIPROXY_PARTS = $(PARTS)
 
-# Arguments: make demo DEMO_FLAGS=--once; make fuzz FUZZTIME=5m; make test TEST_FLAGS=-v
+# Arguments: make demo DEMO_FLAGS=--once; make fuzz FUZZTIME=5m FUZZ=FuzzHead; make test TEST_FLAGS=-v
 DEMO_FLAGS ?=
 TEST_FLAGS ?=
 FUZZTIME ?= 20s
+FUZZ ?=
 
 GO ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
@@ -56,8 +57,8 @@ test-exhaustive: ## every case of the longest tables, and the largest object (an
 	scripts/parts.sh unit test slow
 	cd test && OCIPROXY_SLOW=all $(GO) test -race -timeout 3h -run '^TestSlow' $(TEST_FLAGS) ./...
 
-fuzz: ## run each fuzz target for FUZZTIME
-	scripts/fuzz.sh $(FUZZTIME)
+fuzz: ## run each fuzz target for FUZZTIME beyond its seeds (FUZZ=name or package: only that)
+	$(GO) run ./scripts/suite fuzz -time $(FUZZTIME) $(FUZZ)
 
 docs: ## write the generated pages again: docs/config.md and its schema
 	$(GO) generate ./internal/config

@@ -1,0 +1,36 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+
+	"ociproxy/bench/process"
+)
+
+// commands are called with their arguments and a temporary directory.
+var commands = map[string]func(ctx context.Context, dir string, args []string) error{
+	"fuzz": fuzz,
+}
+
+func main() {
+	name := "help"
+	if len(os.Args) > 1 {
+		name = os.Args[1]
+	}
+	command := commands[name]
+	if command == nil {
+		fmt.Fprintln(os.Stderr, "usage: suite fuzz [FLAG…] [ARGUMENT…]")
+		os.Exit(2) //nolint:forbidigo // this is a main
+	}
+	code := process.Run(name, func(ctx context.Context, dir string) error {
+		err := command(ctx, dir, os.Args[2:])
+		if errors.Is(err, flag.ErrHelp) {
+			return nil
+		}
+		return err
+	})
+	os.Exit(code) //nolint:forbidigo // this is a main
+}
