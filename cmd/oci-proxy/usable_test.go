@@ -20,6 +20,7 @@ import (
 	"ociproxy/internal/config"
 	"ociproxy/internal/proxy"
 	"ociproxy/internal/route"
+	"ociproxy/internal/set"
 )
 
 // certificate CERT KEY makes a self-signed pair.
@@ -40,8 +41,8 @@ func certificate(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func TestCandidateLimitIsRouting(t *testing.T) {
-	if config.MaxCandidates != route.MaxCandidates {
-		t.Errorf("a config may have %d candidates, routing takes %d", config.MaxCandidates, route.MaxCandidates)
+	if config.MaxCandidates != set.Max {
+		t.Errorf("a config may have %d candidates, routing takes %d", config.MaxCandidates, set.Max)
 	}
 }
 

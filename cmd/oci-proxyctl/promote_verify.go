@@ -13,12 +13,12 @@ import (
 	"ociproxy/internal/cli"
 	"ociproxy/internal/config"
 	"ociproxy/internal/fleet"
-	"ociproxy/internal/inventory"
 	"ociproxy/internal/manifest"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/promote"
 	"ociproxy/internal/promote/prove"
 	"ociproxy/internal/promote/sign"
+	"ociproxy/internal/set"
 )
 
 // proving are the flags of promote verify.
@@ -225,9 +225,9 @@ func (s *provenStores) Names() (out []string) {
 func (s *provenStores) Fault(i int) error { return s.fleet.Ledger.Fault(i) }
 
 // Incomplete implements [prove.Stores].
-func (s *provenStores) Incomplete(image oci.Digest) inventory.Set {
+func (s *provenStores) Incomplete(image oci.Digest) set.Set {
 	return s.fleet.Ledger.Incomplete(image)
 }
 
 // Lacking implements [prove.Stores].
-func (s *provenStores) Lacking(blob oci.Digest) inventory.Set { return s.fleet.Ledger.Lacking(blob) }
+func (s *provenStores) Lacking(blob oci.Digest) set.Set { return s.fleet.Ledger.Lacking(blob) }

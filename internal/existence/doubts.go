@@ -5,7 +5,7 @@ import (
 	"sync/atomic"
 
 	"ociproxy/internal/oci"
-	"ociproxy/internal/route"
+	"ociproxy/internal/set"
 )
 
 const (
@@ -19,7 +19,7 @@ const (
 // whose inventory is wrong too often to be believed. For the candidates of one list of indices. Safe for
 // concurrent use.
 type Doubts struct {
-	demoted atomic.Pointer[route.Set]
+	demoted atomic.Pointer[set.Set]
 	some    atomic.Bool // anything was ever denied
 
 	mu     sync.Mutex
@@ -43,12 +43,12 @@ type doubtedStore struct {
 // NewDoubts returns one that doubts nothing.
 func NewDoubts() *Doubts {
 	d := &Doubts{denied: map[denial]struct{}{}, stores: map[int]*doubtedStore{}}
-	d.demoted.Store(&route.Set{})
+	d.demoted.Store(&set.Set{})
 	return d
 }
 
 // Demoted returns the stores whose inventory is not believed.
-func (d *Doubts) Demoted() route.Set { return *d.demoted.Load() }
+func (d *Doubts) Demoted() set.Set { return *d.demoted.Load() }
 
 // Denies reports whether store was found to lack digest although its inventory lists it.
 func (d *Doubts) Denies(store int, digest oci.Digest) bool {
@@ -112,7 +112,7 @@ func (d *Doubts) Moved(to func(store int) (int, bool)) *Doubts {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	next := NewDoubts()
-	demoted, now := d.Demoted(), route.Set{}
+	demoted, now := d.Demoted(), set.Set{}
 	for i, st := range d.stores {
 		if j, ok := to(i); ok {
 			copied := *st

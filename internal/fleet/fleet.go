@@ -13,6 +13,7 @@ import (
 	"ociproxy/internal/config"
 	"ociproxy/internal/inventory"
 	"ociproxy/internal/ledger"
+	"ociproxy/internal/set"
 	"ociproxy/internal/store"
 	"ociproxy/internal/transfer"
 )
@@ -171,16 +172,15 @@ type Result = transfer.Result
 // each store of need, in any order, from other goroutines, and must not block for long. ctx ends the transfer too.
 //
 // A store that was not written to in this process is examined first ([Fleet.Preflight]).
-func (f *Fleet) Ensure(ctx context.Context, b transfer.Blob, need inventory.Set, outcome func(Result)) {
+func (f *Fleet) Ensure(ctx context.Context, b transfer.Blob, need set.Set, outcome func(Result)) {
 	need = f.fitFor(ctx, need, outcome)
 	if need.Empty() {
 		return
 	}
 	have := f.holders(b)
-	results, err := f.engine.Ensure(ctx, b, transfer.Set(need), have)
+	results, err := f.engine.Ensure(ctx, b, need, have)
 	if err != nil {
-		set := transfer.Set(need)
-		set.Each(func(i int) { outcome(Result{Target: i, Err: err}) })
+		need.Each(func(i int) { outcome(Result{Target: i, Err: err}) })
 		return
 	}
 	f.work.Go(func() {
@@ -203,7 +203,7 @@ func (f *Fleet) record(ctx context.Context, i int, b transfer.Blob) error {
 }
 
 // holders are the stores that have a blob already.
-func (f *Fleet) holders(b transfer.Blob) (have transfer.Set) {
+func (f *Fleet) holders(b transfer.Blob) (have set.Set) {
 	for i := range f.Stores {
 		if _, ok := f.Ledger.Holds(i, b.Digest); ok {
 			have.Add(i)

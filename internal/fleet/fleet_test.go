@@ -19,8 +19,8 @@ import (
 	"go.uber.org/goleak"
 
 	"ociproxy/internal/config"
-	"ociproxy/internal/inventory"
 	"ociproxy/internal/oci"
+	"ociproxy/internal/set"
 	"ociproxy/internal/store"
 	"ociproxy/internal/transfer"
 )
@@ -313,7 +313,7 @@ func TestCloseRecords(t *testing.T) {
 	if _, ok := again.Ledger.Holds(0, b.Digest); !ok {
 		t.Error("the record is lost")
 	}
-	if got := again.Ledger.Lacking(b.Digest); got != (inventory.Set{}) {
+	if got := again.Ledger.Lacking(b.Digest); got != (set.Set{}) {
 		t.Errorf("lacking %v", got)
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"ociproxy/internal/inventory"
 	"ociproxy/internal/oci"
+	"ociproxy/internal/set"
 	"ociproxy/internal/store"
 )
 
@@ -82,7 +83,7 @@ func (e *examination) again() {
 
 // fitFor examines the stores of need that were not examined yet, at the same time, and returns those that are fit. The others get
 // their outcome.
-func (f *Fleet) fitFor(ctx context.Context, need inventory.Set, outcome func(Result)) inventory.Set {
+func (f *Fleet) fitFor(ctx context.Context, need set.Set, outcome func(Result)) set.Set {
 	var mu sync.Mutex
 	fit := need // places that are no stores are not examined
 	for i := range f.Stores {

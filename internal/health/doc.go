@@ -3,7 +3,7 @@
 // It knows how to probe a store or upstream with real objects, when a candidate is taken out of service and when it
 // comes back, and how to tell a dead candidate from trouble of our own: a cut network freezes the state, a stopped
 // process discards what it measured. It must not know routing, configuration or inventories: the caller says what can
-// be probed and which candidates matter now, and reads a [route.Set] back. Health only ever removes candidates; who
+// be probed and which candidates matter now, and reads a set back. Health only ever removes candidates; who
 // answers when none is left is route's business.
 //
 // The rules (docs/operations.md lists them with what an operator sees):

@@ -11,7 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"ociproxy/internal/route"
+	"ociproxy/internal/set"
 	"ociproxy/internal/wait"
 )
 
@@ -57,7 +57,7 @@ const patience = 5
 type View struct {
 	m      *Monitor
 	list   []*candidate
-	usable atomic.Pointer[route.Set]
+	usable atomic.Pointer[set.Set]
 }
 
 // SetTargets replaces the targets; the index in the slice is the candidate's index in every set of the returned view.
@@ -96,7 +96,7 @@ func (m *Monitor) newCandidate(now moment) *candidate {
 }
 
 // Usable returns the candidates that are in service. It costs a load and does not allocate.
-func (v *View) Usable() route.Set { return *v.usable.Load() }
+func (v *View) Usable() set.Set { return *v.usable.Load() }
 
 // Suspect tells that a client, check or relay met a connect error, time-out or 5xx at candidate i: it is probed at
 // once, at most every other second. It never blocks.
@@ -104,9 +104,9 @@ func (v *View) Suspect(i int) { v.list[i].suspect.Store(true) }
 
 // Busy tells that clients are being sent to these candidates, or would be next: the top three of a ranking that is in
 // use. They are probed more often for the next ten minutes. For the request path: it costs a few loads.
-func (v *View) Busy(set route.Set) {
+func (v *View) Busy(candidates set.Set) {
 	now := v.m.pulse.Load()
-	for w, word := range set {
+	for w, word := range candidates {
 		for ; word != 0; word &= word - 1 {
 			if i := w<<6 + bits.TrailingZeros64(word); i < len(v.list) {
 				v.list[i].touch(now)
@@ -131,14 +131,14 @@ func (m *Monitor) Suspect(name string) {
 
 // publish makes the usable set visible. The monitor's lock is held.
 func (v *View) publish() {
-	var set route.Set
+	var usable set.Set
 	for i, c := range v.list {
 		if c.standing == inService {
-			set.Add(i)
+			usable.Add(i)
 		}
 	}
-	if old := v.usable.Load(); old == nil || *old != set {
-		v.usable.Store(&set)
+	if old := v.usable.Load(); old == nil || *old != usable {
+		v.usable.Store(&usable)
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"ociproxy/internal/route"
+	"ociproxy/internal/set"
 )
 
 // From a fault to ejection, with and without a passive signal, and from the cure to re-admission.
@@ -33,7 +33,7 @@ func TestEjectAndReadmit(t *testing.T) {
 			virtual(t, 5, func(t *testing.T, w *world, _ *Monitor, v *View) {
 				elapse(time.Minute)
 				if tt.busy {
-					v.Busy(route.FullSet(1))
+					v.Busy(set.Full(1))
 					elapse(time.Minute)
 				}
 				w.logged()
@@ -73,7 +73,7 @@ func TestNeutralAnswersNeverEject(t *testing.T) {
 		t.Run(fault, func(t *testing.T) {
 			virtual(t, 3, func(t *testing.T, w *world, m *Monitor, v *View) {
 				elapse(10 * time.Second)
-				v.Busy(route.FullSet(3))
+				v.Busy(set.Full(3))
 				w.set(fault, "s0", "s1", "s2")
 				for range 3600 {
 					v.Suspect(1)
@@ -134,7 +134,7 @@ func TestFreeze(t *testing.T) {
 		t.Run(fault, func(t *testing.T) {
 			virtual(t, 33, func(t *testing.T, w *world, m *Monitor, v *View) {
 				elapse(time.Minute)
-				v.Busy(route.FullSet(3))
+				v.Busy(set.Full(3))
 				elapse(time.Minute)
 				w.logged()
 				all := v.String()
@@ -186,7 +186,7 @@ func TestEjectedInTheBurstReturn(t *testing.T) {
 func TestSurvivorsProveOurNetwork(t *testing.T) {
 	virtual(t, 6, func(t *testing.T, w *world, m *Monitor, v *View) {
 		elapse(time.Minute)
-		v.Busy(route.FullSet(3))
+		v.Busy(set.Full(3))
 		elapse(time.Minute)
 		w.logged()
 		w.set("refused", names(0, 4)...)
@@ -280,7 +280,7 @@ func TestSchedule(t *testing.T) {
 			}
 		}
 		for range 60 { // an hour in which clients are sent to the first ten
-			v.Busy(route.FullSet(10))
+			v.Busy(set.Full(10))
 			elapse(time.Minute)
 		}
 		offsets := map[int]int{}
@@ -301,7 +301,7 @@ func TestSchedule(t *testing.T) {
 			t.Errorf("probes fall into %d of 30 slots of 10 s: they march in step", len(offsets))
 		}
 		// An idle one that becomes busy does not wait for the end of its long interval.
-		var set route.Set
+		var set set.Set
 		set.Add(59)
 		v.Busy(set)
 		until(t, 37*time.Second, func() bool { return len(w.probes("s59")) > 0 })
@@ -348,7 +348,7 @@ func TestReload(t *testing.T) {
 			t.Errorf("%d probes of a store that left", n)
 		}
 		v.Suspect(0) // by a request that began before the reload
-		v.Busy(route.FullSet(4))
+		v.Busy(set.Full(4))
 		w.set("", "s1", "s6")
 		until(t, 2*time.Minute, func() bool { return next.String() == "++++++" })
 
@@ -452,7 +452,7 @@ func TestRunEndsWithProbesUnderWay(t *testing.T) {
 func TestRequestPathDoesNotAllocate(t *testing.T) {
 	m := New(Options{})
 	v := m.SetTargets(targets(60))
-	set := route.FullSet(3)
+	set := set.Full(3)
 	if n := testing.AllocsPerRun(1000, func() {
 		if got := v.Usable(); !got.Has(0) {
 			t.Fatal("not usable")
@@ -477,7 +477,7 @@ func BenchmarkUsable(b *testing.B) {
 
 func BenchmarkBusy(b *testing.B) {
 	v := New(Options{}).SetTargets(targets(60))
-	set := route.FullSet(3)
+	set := set.Full(3)
 	b.ReportAllocs()
 	for b.Loop() {
 		v.Busy(set)

@@ -8,6 +8,8 @@ import (
 	"math/bits"
 	"runtime"
 	"time"
+
+	"ociproxy/internal/set"
 )
 
 // Change brings one store's digests into a table.
@@ -19,7 +21,7 @@ type Change struct {
 // buildInput is what a table is built from: what stays of the old one, and the segments that are new.
 type buildInput struct {
 	old  *Table
-	keep [MaxStores]int16 // by index in old: the store's index in the new table, or -1 when nothing of it stays
+	keep [set.Max]int16 // by index in old: the store's index in the new table, or -1 when nothing of it stays
 	// changes are read on top of what stays: a store whose old membership is replaced is not in keep, one that only
 	// got further segments is.
 	changes []Change
@@ -29,7 +31,7 @@ type buildInput struct {
 }
 
 // keepNone is a keep that leaves everything out.
-func keepNone() (k [MaxStores]int16) {
+func keepNone() (k [set.Max]int16) {
 	for i := range k {
 		k[i] = -1
 	}
@@ -40,8 +42,8 @@ func keepNone() (k [MaxStores]int16) {
 type source struct {
 	ref    SegmentRef
 	form   Form
-	stores Set
-	rank   [MaxStores]uint16 // its place among the store's segments, from 1
+	stores set.Set
+	rank   [set.Max]uint16 // its place among the store's segments, from 1
 }
 
 // openAtOnce bounds the segments open at once, hence files and buffers: 256 × 32 KiB. More are read in turns.
@@ -151,19 +153,19 @@ func gather(changes []Change) []*source {
 type builder struct {
 	Form
 	old     *part
-	keep    *[MaxStores]int16
+	keep    *[set.Max]int16
 	sources []*source
 
 	oldCursor *cursor
-	kept      []Set // by old set id: what stays of it
+	kept      []set.Set // by old set id: what stays of it
 	out       io.Writer
 	block     []byte
 	n         int
 	sets      setTable
-	ids       map[Set]uint16
+	ids       map[set.Set]uint16
 	members   []int // by set id: digests
-	held      [MaxStores]int
-	lastSet   Set
+	held      [set.Max]int
+	lastSet   set.Set
 	lastID    uint16
 }
 
@@ -187,7 +189,7 @@ func (b *builder) run(in buildInput) (_ *part, err error) {
 			r.abandon()
 		}
 	}()
-	b.out, b.ids, b.lastID = r, map[Set]uint16{}, noID
+	b.out, b.ids, b.lastID = r, map[set.Set]uint16{}, noID
 	err = b.merge(cursors)
 	runtime.KeepAlive(b.old) // its records were read to here
 	if err != nil {
@@ -207,9 +209,9 @@ func (b *builder) open(open func(SegmentRef) (io.ReadCloser, error)) (cursors []
 	if c, ok := tableCursor(b.old); ok {
 		b.oldCursor = c
 		cursors = append(cursors, c)
-		b.kept = make([]Set, len(b.old.sets.sets))
+		b.kept = make([]set.Set, len(b.old.sets.sets))
 		for id := range b.kept {
-			b.kept[id] = b.old.sets.sets[id].remap(b.keep)
+			b.kept[id] = remap(&b.old.sets.sets[id], b.keep)
 		}
 	}
 	for _, s := range b.sources {
@@ -259,7 +261,7 @@ func (b *builder) take(group []*cursor) error {
 		stores, size := b.resolve(group)
 		return b.emit(c, size, &stores)
 	}
-	var stores Set
+	var stores set.Set
 	if size := c.rec[b.alg.digestLen():]; c.source == nil {
 		stores = b.stays(c)
 		return b.emit(c, getSize(size), &stores)
@@ -272,8 +274,8 @@ func (b *builder) take(group []*cursor) error {
 // resolve says which stores hold the digest that all of group are on. A store's latest segment that has the digest decides;
 // where none of the new ones has it, what stays of the old table. The size is what all that hold it agree on: one
 // store's error must not become the others'.
-func (b *builder) resolve(group []*cursor) (held Set, size int64) {
-	var stays, touched Set
+func (b *builder) resolve(group []*cursor) (held set.Set, size int64) {
+	var stays, touched set.Set
 	overlap := false
 	digestLen := b.alg.digestLen()
 	old := noSize
@@ -285,7 +287,7 @@ func (b *builder) resolve(group []*cursor) (held Set, size int64) {
 			stays, old = b.stays(c), getSize(tail)
 			continue
 		}
-		overlap = overlap || touched.meets(&s.stores)
+		overlap = overlap || touched.Meets(&s.stores)
 		touched.Or(&s.stores)
 		if c.kind() != Tombstone {
 			held.Or(&s.stores)
@@ -319,17 +321,27 @@ func agreed(a, b int64) int64 {
 }
 
 // stays is the set of an old record's stores in the new table.
-func (b *builder) stays(c *cursor) Set {
+func (b *builder) stays(c *cursor) set.Set {
 	id := binary.LittleEndian.Uint16(c.rec[b.alg.recordLen():])
 	if id != noID {
 		return b.kept[id]
 	}
-	set := b.old.sets.get(id, c.number)
-	return set.remap(b.keep)
+	stores := b.old.sets.get(id, c.number)
+	return remap(&stores, b.keep)
+}
+
+// remap returns the set with every member i replaced by to[i]; members whose new index is negative are left out.
+func remap(s *set.Set, to *[set.Max]int16) (out set.Set) {
+	s.Each(func(i int) {
+		if to[i] >= 0 {
+			out.Add(int(to[i]))
+		}
+	})
+	return out
 }
 
 // latest decides store by store.
-func latest(group []*cursor, touched *Set, digestLen int) (held Set, size int64) {
+func latest(group []*cursor, touched *set.Set, digestLen int) (held set.Set, size int64) {
 	size = noSize
 	touched.Each(func(i int) {
 		var best *cursor
@@ -350,7 +362,7 @@ func latest(group []*cursor, touched *Set, digestLen int) (held Set, size int64)
 const blockLen = 64 << 10
 
 // emit writes the digest that c is on; a table's record begins as that of a segment of blobs does.
-func (b *builder) emit(c *cursor, size int64, stores *Set) error {
+func (b *builder) emit(c *cursor, size int64, stores *set.Set) error {
 	if stores.Empty() {
 		return nil
 	}
@@ -377,7 +389,7 @@ func (b *builder) flush() error {
 }
 
 // id names a set. Neighbours mostly have the same one.
-func (b *builder) id(stores *Set) uint16 {
+func (b *builder) id(stores *set.Set) uint16 {
 	if b.lastID != noID && *stores == b.lastSet {
 		b.members[b.lastID]++
 		return b.lastID

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"ociproxy/internal/set"
 	"ociproxy/internal/wait"
 )
 
@@ -110,7 +111,7 @@ func (f *Follower) Follow(stores []Store) (*Live, error) {
 }
 
 // moves reports whether any of the stores goes or gets another index.
-func moves(stores []*followed, keep *[MaxStores]int16) bool {
+func moves(stores []*followed, keep *[set.Max]int16) bool {
 	return slices.ContainsFunc(stores, func(s *followed) bool { return keep[s.Index] != int16(s.Index) })
 }
 
@@ -120,8 +121,8 @@ func checkStores(stores []Store) error {
 		switch {
 		case s.ID == "" || s.URL == "":
 			return fmt.Errorf("inventory %q of store %q: both are needed", s.URL, s.ID)
-		case s.Index < 0 || s.Index >= MaxStores:
-			return fmt.Errorf("store %q: index %d is not in 0 to %d", s.ID, s.Index, MaxStores-1)
+		case s.Index < 0 || s.Index >= set.Max:
+			return fmt.Errorf("store %q: index %d is not in 0 to %d", s.ID, s.Index, set.Max-1)
 		case ids[s.ID] || indices[s.Index]:
 			return fmt.Errorf("store %q, index %d: twice", s.ID, s.Index)
 		}

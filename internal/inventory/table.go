@@ -13,11 +13,12 @@ import (
 	"time"
 
 	"ociproxy/internal/oci"
+	"ociproxy/internal/set"
 )
 
 // Entry is what a table says about one digest.
 type Entry struct {
-	Stores Set // those that hold it; never empty
+	Stores set.Set // those that hold it; never empty
 	// Size in bytes; -1: unknown, since the inventories of those that hold it do not agree. Who adds sizes up, compares
 	// them or counts them in a metric has to leave those out. It is known again when all that hold it have been
 	// read anew and agree.
@@ -30,7 +31,7 @@ type Entry struct {
 // garbage collector finds that nobody has the table any more. The zero value and nil are empty tables.
 type Table struct {
 	parts  [algorithms]*part
-	held   [MaxStores]int
+	held   [set.Max]int
 	images bool // it says who has images, not blobs
 	took   time.Duration
 }
@@ -59,7 +60,7 @@ func NewImages() *Table { return &Table{images: true} }
 // are not of the table's class do not count. open reads a segment; when one cannot be read, [BadSegment] tells from the error which.
 // dir is for the table's memory, "" makes it anonymous. t stays as it is.
 func (t *Table) With(
-	dir string, without Set, changes []Change, open func(SegmentRef) (io.ReadCloser, error),
+	dir string, without set.Set, changes []Change, open func(SegmentRef) (io.ReadCloser, error),
 ) (*Table, error) {
 	in := buildInput{old: t, keep: keepNone(), changes: changes, images: t.images, open: open, dir: dir}
 	for i := range in.keep {
@@ -280,15 +281,15 @@ func (p *part) at(i int) (oci.Digest, Entry) {
 // setTable gives sets of stores short names. Nearly all digests share a few sets, so that two bytes do; where they
 // do not, the sets of the digests beyond are kept one by one.
 type setTable struct {
-	sets   []Set    // by id
-	beyond []uint32 // numbers of the records whose set has no id, ascending
-	theirs []Set    // their sets
+	sets   []set.Set // by id
+	beyond []uint32  // numbers of the records whose set has no id, ascending
+	theirs []set.Set // their sets
 }
 
 // noID marks a record whose set is found by the record's number.
 const noID = 1<<16 - 1
 
-func (s *setTable) get(id uint16, record int) Set {
+func (s *setTable) get(id uint16, record int) set.Set {
 	if id != noID {
 		return s.sets[id]
 	}
@@ -297,5 +298,5 @@ func (s *setTable) get(id uint16, record int) Set {
 }
 
 func (s *setTable) bytes() int64 {
-	return int64(cap(s.sets)+cap(s.theirs))*int64(len(Set{})*8) + int64(cap(s.beyond))*4
+	return int64(cap(s.sets)+cap(s.theirs))*int64(len(set.Set{})*8) + int64(cap(s.beyond))*4
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"ociproxy/internal/oci"
+	"ociproxy/internal/set"
 )
 
 // model is the oracle: by store, what it holds.
@@ -220,10 +221,10 @@ func TestManySets(t *testing.T) {
 	const n = noID + 3000
 	all := shelf{}
 	batches := make([][]Record, 17)
-	want := map[oci.Digest]Set{}
+	want := map[oci.Digest]set.Set{}
 	for i := 1; i <= n; i++ {
 		d := sha256Of(i * 31)
-		var set Set
+		var set set.Set
 		for bit := range batches {
 			if i>>bit&1 == 1 {
 				batches[bit] = append(batches[bit], Record{d, int64(i), Blob})

@@ -1,6 +1,10 @@
 package inventory
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"ociproxy/internal/set"
+)
 
 // View is what the inventories say at one moment. It is immutable.
 type View struct {
@@ -8,7 +12,7 @@ type View struct {
 	Table *Table
 	// Believed are the stores whose inventory counts now: what the table does not say they hold, they do not hold. Any
 	// other store has to be asked.
-	Believed Set
+	Believed set.Set
 }
 
 // Live is the newest [View] in terms of the indices of one [Follower.Follow]. The next Follow leaves it as it is, so that

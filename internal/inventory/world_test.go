@@ -117,12 +117,8 @@ func (w *world) expect(live *inventory.Live, names ...string) {
 }
 
 func believed(live *inventory.Live) (list []int) {
-	set := live.View().Believed
-	for i := range inventory.MaxStores {
-		if set.Has(i) {
-			list = append(list, i)
-		}
-	}
+	stores := live.View().Believed
+	stores.Each(func(i int) { list = append(list, i) })
 	return list
 }
 

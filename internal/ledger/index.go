@@ -6,13 +6,14 @@ import (
 	"ociproxy/internal/inventory"
 	"ociproxy/internal/inventory/write"
 	"ociproxy/internal/oci"
+	"ociproxy/internal/set"
 )
 
 // index is which stores have what, of one class: a table of what their inventories said, and what was said since. The
 // ledger's lock guards it.
 type index struct {
 	table   *inventory.Table
-	without inventory.Set // stores for which the table counts no longer
+	without set.Set // stores for which the table counts no longer
 	since   map[oci.Digest]said
 	kind    inventory.Kind
 	dir     string
@@ -21,7 +22,7 @@ type index struct {
 
 // said is what was said about one digest since the table was built.
 type said struct {
-	held, gone inventory.Set
+	held, gone set.Set
 	size       int64
 }
 
@@ -33,7 +34,7 @@ func newIndex(t *inventory.Table, kind inventory.Kind, dir string) *index {
 }
 
 // get says which stores have d, and of what size it is; -1: unknown, they do not agree.
-func (x *index) get(d oci.Digest) (stores inventory.Set, size int64) {
+func (x *index) get(d oci.Digest) (stores set.Set, size int64) {
 	size = -1
 	if e, ok := x.table.Lookup(d); ok {
 		stores, size = e.Stores, e.Size
@@ -98,7 +99,7 @@ func (x *index) fold() error {
 		x.foldAt = len(x.since) + foldAbove // it is right as it is, and takes memory; try again later
 		return err
 	}
-	x.table, x.without, x.foldAt = t, inventory.Set{}, foldAbove
+	x.table, x.without, x.foldAt = t, set.Set{}, foldAbove
 	clear(x.since)
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"ociproxy/internal/inventory"
 	"ociproxy/internal/inventory/write"
 	"ociproxy/internal/oci"
+	"ociproxy/internal/set"
 	"ociproxy/internal/store"
 )
 
@@ -45,7 +46,7 @@ type Ledger struct {
 	opt    Options
 	log    *slog.Logger
 	books  []*book
-	usable inventory.Set
+	usable set.Set
 	temp   string // to be removed; "": the caller's
 
 	ctx        context.Context // of what happens in the background
@@ -70,8 +71,8 @@ func Open(ctx context.Context, stores []Store, opt Options) (_ *Ledger, err erro
 	if l.log == nil {
 		l.log = slog.New(slog.DiscardHandler)
 	}
-	if len(stores) > inventory.MaxStores {
-		return nil, fmt.Errorf("%d stores, at most %d", len(stores), inventory.MaxStores)
+	if len(stores) > set.Max {
+		return nil, fmt.Errorf("%d stores, at most %d", len(stores), set.Max)
 	}
 	if l.opt.Dir == "" {
 		if l.temp, err = os.MkdirTemp("", "oci-proxyctl-ledger-"); err != nil {
@@ -171,7 +172,7 @@ func (l *Ledger) Len() int { return len(l.books) }
 func (l *Ledger) Fault(i int) error { return l.books[i].fault }
 
 // Usable are the stores without a fault.
-func (l *Ledger) Usable() inventory.Set { return l.usable }
+func (l *Ledger) Usable() set.Set { return l.usable }
 
 // Holds says whether store i holds a blob, and of what size; -1: unknown, since the inventories do not agree.
 func (l *Ledger) Holds(i int, d oci.Digest) (size int64, ok bool) {
@@ -185,7 +186,7 @@ func (l *Ledger) Holds(i int, d oci.Digest) (size int64, ok bool) {
 }
 
 // Lacking are the usable stores that do not hold a blob.
-func (l *Ledger) Lacking(d oci.Digest) inventory.Set { return l.others(l.blobs, d) }
+func (l *Ledger) Lacking(d oci.Digest) set.Set { return l.others(l.blobs, d) }
 
 // Complete says whether store i has all of the image with this manifest.
 func (l *Ledger) Complete(i int, manifest oci.Digest) bool {
@@ -196,9 +197,9 @@ func (l *Ledger) Complete(i int, manifest oci.Digest) bool {
 }
 
 // Incomplete are the usable stores of which it is not known that they have all of the image with this manifest.
-func (l *Ledger) Incomplete(manifest oci.Digest) inventory.Set { return l.others(l.images, manifest) }
+func (l *Ledger) Incomplete(manifest oci.Digest) set.Set { return l.others(l.images, manifest) }
 
-func (l *Ledger) others(x *index, d oci.Digest) inventory.Set {
+func (l *Ledger) others(x *index, d oci.Digest) set.Set {
 	out := l.usable
 	l.mu.RLock()
 	defer l.mu.RUnlock()

@@ -15,6 +15,7 @@ import (
 	"ociproxy/internal/inventory/inventorytest"
 	"ociproxy/internal/inventory/write"
 	"ociproxy/internal/oci"
+	"ociproxy/internal/set"
 )
 
 func TestBucketOf(t *testing.T) {
@@ -26,10 +27,10 @@ func TestAdd(t *testing.T) {
 	l := books(t, Options{}, a, b)
 	add(t, l, 0, blob(1), blob(2), image(2), image(5))
 	add(t, l, 1, blob(2))
-	if got, want := l.Lacking(digest(1)), (inventory.Set{2}); got != want {
+	if got, want := l.Lacking(digest(1)), (set.Set{2}); got != want {
 		t.Errorf("blob 1 lacks in %v", got)
 	}
-	if got, want := l.Lacking(digest(7)), (inventory.Set{3}); got != want {
+	if got, want := l.Lacking(digest(7)), (set.Set{3}); got != want {
 		t.Errorf("blob 7 lacks in %v", got)
 	}
 	if n := count(append(a.take(), b.take()...), "put"); n != 0 {
@@ -242,7 +243,7 @@ func TestFaults(t *testing.T) {
 			t.Errorf("store %d: flush: %v", i, err)
 		}
 	}
-	if got, want := l.Lacking(digest(7)), (inventory.Set{1}); got != want {
+	if got, want := l.Lacking(digest(7)), (set.Set{1}); got != want {
 		t.Errorf("lacks in %v", got)
 	}
 }

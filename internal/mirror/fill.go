@@ -15,6 +15,7 @@ import (
 	"ociproxy/internal/ledger"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/registry"
+	"ociproxy/internal/set"
 	"ociproxy/internal/transfer"
 	"ociproxy/internal/walk"
 )
@@ -31,9 +32,9 @@ type filler struct {
 	ctx    context.Context // of the pass, for what is recorded when a blob has landed
 
 	mu      sync.Mutex
-	out     inventory.Set              // stores that are left alone for the rest of the pass
-	flights map[walk.Key]*flight       // blobs on their way
-	missed  map[walk.Key]inventory.Set // blobs that did not get into some stores: not tried again in this pass
+	out     set.Set              // stores that are left alone for the rest of the pass
+	flights map[walk.Key]*flight // blobs on their way
+	missed  map[walk.Key]set.Set // blobs that did not get into some stores: not tried again in this pass
 	sizes   map[walk.Key]func() (int64, error)
 	denying map[walk.Key]bool // manifests of which something is denied, perhaps far below
 }
@@ -55,15 +56,10 @@ type flight struct {
 	waiting []*walk.Node
 }
 
-func size(s inventory.Set) int {
-	set := transfer.Set(s)
-	return set.Len()
-}
-
 func newFiller(src *walk.Source, f *fleet.Fleet, opt Options) *filler {
 	return &filler{
 		src: src, fleet: f, opt: opt, stores: make([]tally, len(f.Stores)), now: time.Now(),
-		flights: map[walk.Key]*flight{}, missed: map[walk.Key]inventory.Set{}, sizes: map[walk.Key]func() (int64, error){}, denying: map[walk.Key]bool{},
+		flights: map[walk.Key]*flight{}, missed: map[walk.Key]set.Set{}, sizes: map[walk.Key]func() (int64, error){}, denying: map[walk.Key]bool{},
 	}
 }
 
@@ -150,14 +146,14 @@ func (p *filler) ask(ctx context.Context, repo string, d oci.Digest) (int64, err
 
 // board makes n wait for a blob. It returns the stores to which the caller must send it: none when it is on its way, or when
 // everything was tried.
-func (p *filler) board(n *walk.Node, d oci.Digest) inventory.Set {
+func (p *filler) board(n *walk.Node, d oci.Digest) set.Set {
 	k := walk.KeyOf(d)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if f := p.flights[k]; f != nil {
 		n.Hold()
 		f.waiting = append(f.waiting, n)
-		return inventory.Set{}
+		return set.Set{}
 	}
 	need := p.fleet.Ledger.Lacking(d) // again: it may have landed just now
 	missed := p.missed[k]
@@ -167,13 +163,13 @@ func (p *filler) board(n *walk.Node, d oci.Digest) inventory.Set {
 		return need
 	}
 	n.Hold()
-	p.flights[k] = &flight{left: size(need), waiting: []*walk.Node{n}}
+	p.flights[k] = &flight{left: need.Len(), waiting: []*walk.Node{n}}
 	return need
 }
 
 // send brings a blob on its way.
-func (p *filler) send(ctx context.Context, repo string, b registry.Descriptor, need inventory.Set) {
-	p.toCopy.Add(int64(size(need)))
+func (p *filler) send(ctx context.Context, repo string, b registry.Descriptor, need set.Set) {
+	p.toCopy.Add(int64(need.Len()))
 	need.Each(func(i int) { p.stores[i].wanted.Add(b.Size) })
 	blob := transfer.Blob{Digest: b.Digest, Size: b.Size, Repository: repo}
 	p.fleet.Ensure(ctx, blob, need, func(r fleet.Result) { p.landed(ctx, blob, r) })

@@ -10,10 +10,10 @@ import (
 
 	"ociproxy/internal/config"
 	"ociproxy/internal/fleet"
-	"ociproxy/internal/inventory"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/place"
 	"ociproxy/internal/registry"
+	"ociproxy/internal/set"
 	"ociproxy/internal/store"
 	"ociproxy/internal/walk"
 )
@@ -169,7 +169,7 @@ func (p *planner) first(d oci.Digest) bool {
 }
 
 // add counts a blob: it is uploaded to one store of each group and copied to the others, when none of them has it.
-func (p *planner) add(b registry.Descriptor, need inventory.Set) {
+func (p *planner) add(b registry.Descriptor, need set.Set) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.blobs++

@@ -12,6 +12,7 @@ import (
 	"ociproxy/internal/oci"
 	"ociproxy/internal/ranges"
 	"ociproxy/internal/route"
+	"ociproxy/internal/set"
 )
 
 // answer is what one request gets, and what its metrics and log line are made of.
@@ -129,7 +130,7 @@ func (s *Server) resolve(ctx context.Context, w *world, a *answer) route.State {
 
 // settle decides with st, and again with what it learns or with one candidate less, until the answer stands.
 func (s *Server) settle(ctx context.Context, w *world, a *answer, st *route.State) {
-	var over route.Set // beyond their quota
+	var over set.Set // beyond their quota
 	for {
 		a.decision = route.Decide(&a.req, &a.client, w.snapshot, st)
 		if a.decision.Action == route.Check {

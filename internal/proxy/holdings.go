@@ -52,15 +52,16 @@ func (w *world) listed(a *answer, st *route.State) {
 		return
 	}
 	view := w.live.View()
-	believed := route.Set(view.Believed)
+	believed := view.Believed
 	if believed.Empty() {
 		return
 	}
-	believed.RemoveAll(w.doubts.Demoted())
-	st.Unknown.RemoveAll(believed)
+	demoted := w.doubts.Demoted()
+	believed.AndNot(&demoted)
+	st.Unknown.AndNot(&believed)
 	if e, ok := view.Table.Lookup(a.req.Digest); ok {
 		st.Holds = believed
-		st.Holds.Keep(route.Set(e.Stores))
+		st.Holds.And(&e.Stores)
 		a.size = max(0, e.Size)
 	}
 }

@@ -163,7 +163,7 @@ func TestEverythingIsEjected(t *testing.T) {
 	world := w.server.world.Load()
 	a.client = world.client(network.Addr(), world.ranges.Locate(network.Addr()))
 	st := stateOf(world)
-	st.Usable.RemoveAll(world.all)
+	st.Usable.AndNot(&world.all)
 	w.server.settle(t.Context(), world, &a, &st)
 	if a.status != 0 || a.decision.Candidate != world.snapshot.Canonical {
 		t.Errorf("status %d, candidate %d", a.status, a.decision.Candidate)

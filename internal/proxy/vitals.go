@@ -10,6 +10,7 @@ import (
 	"ociproxy/internal/health"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/route"
+	"ociproxy/internal/set"
 	"ociproxy/internal/wait"
 )
 
@@ -137,7 +138,7 @@ func (s *Server) watchPlaces(ctx context.Context) {
 }
 
 // busy takes the places noted and returns the first candidates of their rankings.
-func (w *world) busy() (set route.Set) {
+func (w *world) busy() (busy set.Set) {
 	for id, p := range w.snapshot.Places() {
 		if !w.places[id].Swap(false) {
 			continue
@@ -145,11 +146,11 @@ func (w *world) busy() (set route.Set) {
 		ranking := w.snapshot.Ranking(&route.Client{Place: p})
 		for _, order := range [][]route.Ranked{ranking.All, ranking.Upstreams} {
 			for _, e := range order[:min(busyTop, len(order))] {
-				set.Add(e.Candidate)
+				busy.Add(e.Candidate)
 			}
 		}
 	}
-	return set
+	return busy
 }
 
 // sampleManifest keeps, now and then, a manifest that clients ask canonical for: nobody checks canonical, so

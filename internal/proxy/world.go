@@ -15,6 +15,7 @@ import (
 	"ociproxy/internal/metrics"
 	"ociproxy/internal/ranges"
 	"ociproxy/internal/route"
+	"ociproxy/internal/set"
 )
 
 // world is everything one configuration brings with it. It is immutable once published.
@@ -25,7 +26,7 @@ type world struct {
 	ranges   *ranges.Ranges
 	flows    *metrics.FlowTable
 	limits   []*rate.Limiter // by candidate; nil: none
-	all      route.Set
+	all      set.Set
 	index    map[string]int // candidates by name
 	samples  []*samples     // by candidate
 	places   places         // by ranking

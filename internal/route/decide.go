@@ -1,6 +1,10 @@
 package route
 
-import "ociproxy/internal/oci"
+import (
+	"ociproxy/internal/oci"
+
+	"ociproxy/internal/set"
+)
 
 // Action is what the proxy must do with a request.
 type Action uint8
@@ -64,13 +68,13 @@ func Reasons() []Reason {
 // State is what is known about the candidates at the moment of a request.
 type State struct {
 	// Usable candidates are healthy and within their quota.
-	Usable Set
+	Usable set.Set
 	// Holds: known to have what the request names. Canonical is taken to hold everything.
-	Holds Set
+	Holds set.Set
 	// Unknown: not known whether they hold it.
-	Unknown Set
+	Unknown set.Set
 	// Silent: asked, and gave no usable answer.
-	Silent Set
+	Silent set.Set
 	// Final: no more checks will be made; Unknown counts as absent.
 	Final bool
 }
@@ -200,10 +204,10 @@ type walk struct {
 	s      *Snapshot
 	c      *Client
 	st     *State
-	family *Set
+	family *set.Set
 	blob   bool // stores may answer
 	relay  bool
-	pins   Set
+	pins   set.Set
 	pinned bool
 }
 

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"ociproxy/internal/oci"
+	"ociproxy/internal/set"
 )
 
 // Row is one candidate of an explanation.
@@ -31,7 +32,7 @@ var verdictText = map[verdict]string{
 func Explain(req *oci.Request, c *Client, s *Snapshot, st *State, d Decision) []Row {
 	w := newWalk(req, c, s, st)
 	ranking := s.Ranking(c)
-	var seen Set
+	var seen set.Set
 	var rows []Row
 	for _, e := range w.order(ranking) {
 		seen.Add(e.Candidate)

@@ -11,6 +11,7 @@ import (
 
 	"ociproxy/internal/oci"
 	"ociproxy/internal/place"
+	"ociproxy/internal/set"
 )
 
 const digest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -184,13 +185,6 @@ func stateWorld(t testing.TB, change func(*Options)) *Snapshot {
 	return snapshot(t, opt)
 }
 
-func set(is ...int) (s Set) {
-	for _, i := range is {
-		s.Add(i)
-	}
-	return s
-}
-
 const (
 	ohio = iota
 	va
@@ -200,7 +194,7 @@ const (
 )
 
 func TestStates(t *testing.T) {
-	all := set(ohio, va, cdn, us, eu)
+	all := set.Of(ohio, va, cdn, us, eu)
 	blob, manifest := "/v2/a/blobs/"+digest, "/v2/a/manifests/"+digest
 	tests := []struct {
 		name   string
@@ -212,24 +206,24 @@ func TestStates(t *testing.T) {
 		need   [MaxChecks]int
 	}{
 		{name: "nearest", path: blob, client: "aws/us-east-2", st: State{Usable: all, Holds: all}, want: ohio, reason: Nearest},
-		{name: "absent in the nearest", path: blob, client: "aws/us-east-2", st: State{Usable: all, Holds: set(va)}, want: va, reason: Absent},
-		{name: "nearest is ill", path: blob, client: "aws/us-east-2", st: State{Usable: set(va, us), Holds: all}, want: va, reason: Unhealthy},
+		{name: "absent in the nearest", path: blob, client: "aws/us-east-2", st: State{Usable: all, Holds: set.Of(va)}, want: va, reason: Absent},
+		{name: "nearest is ill", path: blob, client: "aws/us-east-2", st: State{Usable: set.Of(va, us), Holds: all}, want: va, reason: Unhealthy},
 		{name: "nobody near holds it", path: blob, client: "aws/us-east-2", st: State{Usable: all}, want: us, reason: Absent},
 		{name: "all are ill", path: blob, client: "aws/us-east-2", st: State{Holds: all}, want: us, reason: LastResort},
-		{name: "canonical is ill, a replica holds it", path: blob, client: "aws/us-east-2", st: State{Usable: set(eu), Holds: set(eu)}, want: eu, reason: Unhealthy},
+		{name: "canonical is ill, a replica holds it", path: blob, client: "aws/us-east-2", st: State{Usable: set.Of(eu), Holds: set.Of(eu)}, want: eu, reason: Unhealthy},
 		{name: "unknown: ask the two best", path: blob, client: "aws/us-east-2", st: State{Usable: all, Unknown: all}, want: NoCandidate, need: [2]int{ohio, va}},
-		{name: "unknown, the second holds: ask the first", path: blob, client: "aws/us-east-2", st: State{Usable: all, Unknown: set(ohio), Holds: set(va)}, want: NoCandidate, need: [2]int{ohio, NoCandidate}},
-		{name: "the first holds: ask nobody", path: blob, client: "aws/us-east-2", st: State{Usable: all, Unknown: set(va, cdn, eu), Holds: set(ohio)}, want: ohio, reason: Nearest},
-		{name: "no usable answer", path: blob, client: "aws/us-east-2", st: State{Usable: all, Silent: set(ohio), Holds: set(va)}, want: va, reason: Unchecked},
-		{name: "no time left", path: blob, client: "aws/us-east-2", st: State{Usable: all, Unknown: set(ohio), Holds: set(va), Final: true}, want: va, reason: Unchecked},
+		{name: "unknown, the second holds: ask the first", path: blob, client: "aws/us-east-2", st: State{Usable: all, Unknown: set.Of(ohio), Holds: set.Of(va)}, want: NoCandidate, need: [2]int{ohio, NoCandidate}},
+		{name: "the first holds: ask nobody", path: blob, client: "aws/us-east-2", st: State{Usable: all, Unknown: set.Of(va, cdn, eu), Holds: set.Of(ohio)}, want: ohio, reason: Nearest},
+		{name: "no usable answer", path: blob, client: "aws/us-east-2", st: State{Usable: all, Silent: set.Of(ohio), Holds: set.Of(va)}, want: va, reason: Unchecked},
+		{name: "no time left", path: blob, client: "aws/us-east-2", st: State{Usable: all, Unknown: set.Of(ohio), Holds: set.Of(va), Final: true}, want: va, reason: Unchecked},
 		{name: "canonical needs no check", path: manifest, client: "gcp/us-central1", st: State{Usable: all, Unknown: all}, want: us, reason: Nearest},
 		{name: "a replica needs one", path: manifest, client: "gcp/europe-west1", st: State{Usable: all, Unknown: all}, want: NoCandidate, need: [2]int{eu, NoCandidate}},
 		{name: "an incomplete replica", path: manifest, client: "gcp/europe-west1", st: State{Usable: all}, want: us, reason: Absent},
-		{name: "stores hold no manifests", path: manifest, client: "aws/us-east-2", st: State{Usable: all, Holds: set(ohio, va)}, want: us, reason: Nearest},
+		{name: "stores hold no manifests", path: manifest, client: "aws/us-east-2", st: State{Usable: all, Holds: set.Of(ohio, va)}, want: us, reason: Nearest},
 		{name: "referrers", path: "/v2/a/referrers/" + digest, client: "gcp/europe-west1", st: State{Usable: all, Holds: all}, want: us, reason: CanonicalOnly},
 		{name: "fallback tag", path: "/v2/a/manifests/" + strings.Replace(digest, ":", "-", 1) + ".sig", client: "gcp/europe-west1", st: State{Usable: all, Holds: all}, want: us, reason: CanonicalOnly},
 		{name: "sha512 in a store", path: "/v2/a/blobs/sha512:" + strings.Repeat("a", 128), client: "aws/us-east-2", st: State{Usable: all, Holds: all}, want: ohio, reason: Nearest},
-		{name: "other algorithms only upstream", path: "/v2/a/blobs/blake3:" + strings.Repeat("a", 64), client: "aws/us-east-2", st: State{Usable: all, Holds: set(ohio)}, want: us, reason: Nearest},
+		{name: "other algorithms only upstream", path: "/v2/a/blobs/blake3:" + strings.Repeat("a", 64), client: "aws/us-east-2", st: State{Usable: all, Holds: set.Of(ohio)}, want: us, reason: Nearest},
 	}
 	s := stateWorld(t, nil)
 	for _, tt := range tests {
@@ -492,7 +486,7 @@ func TestBadOptions(t *testing.T) {
 		{"unknown place", Options{Map: place.Embedded(), Candidates: []Candidate{canonical, unknown}}, "not on the map"},
 		{"no digest", Options{Map: place.Embedded(), Candidates: []Candidate{canonical, noDigest}}, "has no {digest}"},
 		{"pin to nobody", Options{Map: place.Embedded(), Candidates: []Candidate{canonical}, Pins: []Pin{{Cloud: "aws", To: []string{"x"}}}}, `names "x"`},
-		{"too many", Options{Map: place.Embedded(), Candidates: make([]Candidate, MaxCandidates+1)}, "at most 256"},
+		{"too many", Options{Map: place.Embedded(), Candidates: make([]Candidate, set.Max+1)}, "at most 256"},
 	}
 	for _, tt := range tests {
 		if _, err := New(tt.opt); err == nil || !strings.Contains(err.Error(), tt.want) {

@@ -8,6 +8,7 @@ import (
 
 	"ociproxy/internal/oci"
 	"ociproxy/internal/place"
+	"ociproxy/internal/set"
 )
 
 // Options are the inputs of a [Snapshot].
@@ -80,7 +81,7 @@ type Client struct {
 // Snapshot is everything a decision needs. It is immutable but for a bounded memo of rankings, and safe for
 // concurrent use.
 type Snapshot struct {
-	// Candidates in the order of Options; indices into it are what a [Set] holds.
+	// Candidates in the order of Options; indices into it are what a [set.Set] holds.
 	Candidates []Candidate
 	// Canonical is the index of the canonical upstream.
 	Canonical int
@@ -91,10 +92,10 @@ type Snapshot struct {
 	home       place.Spot // of Options.Location
 	hasHome    bool
 	named      map[string]bool // clouds that an active store serves or an upstream lives in
-	active     Set
-	upstreams  Set
-	rolling    Set // rollout below 100 %
-	v4, v6     Set
+	active     set.Set
+	upstreams  set.Set
+	rolling    set.Set // rollout below 100 %
+	v4, v6     set.Set
 	pins       []compiledPin
 	denyDigest map[oci.Digest]struct{}
 	denyRepo   map[string]struct{}
@@ -105,7 +106,7 @@ type Snapshot struct {
 
 type compiledPin struct {
 	Pin
-	to, upstreams Set
+	to, upstreams set.Set
 }
 
 // New compiles a snapshot: it validates what routing relies on and ranks the candidates for every place.
@@ -121,8 +122,8 @@ func New(opt Options) (*Snapshot, error) {
 	if opt.Map == nil {
 		return nil, errors.New("route: no map")
 	}
-	if n := len(s.Candidates); n > MaxCandidates {
-		return nil, fmt.Errorf("route: %d stores and upstreams, at most %d", n, MaxCandidates)
+	if n := len(s.Candidates); n > set.Max {
+		return nil, fmt.Errorf("route: %d stores and upstreams, at most %d", n, set.Max)
 	}
 	if err := s.compileCandidates(); err != nil {
 		return nil, err
@@ -239,14 +240,14 @@ func (s *Snapshot) Serves(i int, cloud string) bool {
 func (s *Snapshot) Served(cloud string) bool { return cloud != "" && s.named[cloud] }
 
 // Upstreams is the set of all upstreams.
-func (s *Snapshot) Upstreams() Set { return s.upstreams }
+func (s *Snapshot) Upstreams() set.Set { return s.upstreams }
 
 // All is the set of all candidates.
-func (s *Snapshot) All() Set { return FullSet(len(s.Candidates)) }
+func (s *Snapshot) All() set.Set { return set.Full(len(s.Candidates)) }
 
 // pinned returns the candidates that c is confined to. A pin that names only stores says nothing about
 // requests that stores cannot answer, so those are not pinned.
-func (s *Snapshot) pinned(c *Client, blob bool) (Set, bool) {
+func (s *Snapshot) pinned(c *Client, blob bool) (set.Set, bool) {
 	for i := range s.pins {
 		if !s.pins[i].matches(c) {
 			continue
@@ -256,7 +257,7 @@ func (s *Snapshot) pinned(c *Client, blob bool) (Set, bool) {
 		}
 		return s.pins[i].upstreams, !s.pins[i].upstreams.Empty()
 	}
-	return Set{}, false
+	return set.Set{}, false
 }
 
 // Denied reports whether the configuration forbids req.

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"ociproxy/internal/set"
 	"ociproxy/internal/store"
 )
 
@@ -46,7 +47,7 @@ func TestThousand(t *testing.T) {
 	var wg sync.WaitGroup
 	var bad atomic.Int64
 	for i := range 1000 {
-		ch, err := e.Ensure(t.Context(), blobs[i*7%unique], all3, Set{})
+		ch, err := e.Ensure(t.Context(), blobs[i*7%unique], all3, set.Set{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -167,7 +168,7 @@ func TestMemory(t *testing.T) {
 	runtime.ReadMemStats(&before)
 	var most atomic.Uint64
 	e := engine(t, stream{}, Options{Targets: []Target{{Name: "x", Bucket: discard{most: &most}}, {Name: "y", Bucket: discard{most: &most}}}})
-	for _, r := range ensure(t, e, blob, SetOf(0, 1), Set{}) {
+	for _, r := range ensure(t, e, blob, set.Of(0, 1), set.Set{}) {
 		if r.Err != nil {
 			t.Error(r.Err)
 		}
@@ -212,7 +213,7 @@ func TestSlowSpeed(t *testing.T) {
 	}
 	e := engine(t, stream{}, Options{Targets: targets})
 	start = time.Now()
-	for _, r := range ensure(t, e, blob, all3, Set{}) {
+	for _, r := range ensure(t, e, blob, all3, set.Set{}) {
 		if r.Err != nil {
 			t.Error(r.Err)
 		}

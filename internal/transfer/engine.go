@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ociproxy/internal/oci"
+	"ociproxy/internal/set"
 )
 
 // Engine brings blobs to targets. Its methods may be called from several goroutines.
@@ -56,8 +57,8 @@ func New(opt Options) (*Engine, error) {
 		return nil, errors.New("transfer: no source")
 	case opt.Dir == "":
 		return nil, errors.New("transfer: no folder for the spool")
-	case len(opt.Targets) > maxTargets:
-		return nil, fmt.Errorf("transfer: %d targets, at most %d are possible", len(opt.Targets), maxTargets)
+	case len(opt.Targets) > set.Max:
+		return nil, fmt.Errorf("transfer: %d targets, at most %d are possible", len(opt.Targets), set.Max)
 	}
 	dir, err := openFolder(opt.Dir)
 	if err != nil {
@@ -83,24 +84,24 @@ func New(opt Options) (*Engine, error) {
 const nearPerDownload = 16
 
 func (o *Options) setDefaults() {
-	set(&o.SpoolBytes, 20<<30)
-	set(&o.MemoryBytes, 64<<20)
-	set(&o.Parallel, 16)
-	set(&o.UploadsPerTarget, 8)
-	set(&o.Open, 16<<10)
-	set(&o.Stall, time.Minute)
-	set(&o.Grace, 30*time.Second)
-	set(&o.Tries, 4)
-	set(&o.Trip, 5)
+	fallback(&o.SpoolBytes, 20<<30)
+	fallback(&o.MemoryBytes, 64<<20)
+	fallback(&o.Parallel, 16)
+	fallback(&o.UploadsPerTarget, 8)
+	fallback(&o.Open, 16<<10)
+	fallback(&o.Stall, time.Minute)
+	fallback(&o.Grace, 30*time.Second)
+	fallback(&o.Tries, 4)
+	fallback(&o.Trip, 5)
 	o.MemoryBytes = max(o.MemoryBytes, smallBlob)
 	if o.Observe == nil {
 		o.Observe = func(Event) {}
 	}
 }
 
-func set[T int | int64 | time.Duration](v *T, fallback T) {
+func fallback[T int | int64 | time.Duration](v *T, to T) {
 	if *v <= 0 {
-		*v = fallback
+		*v = to
 	}
 }
 
@@ -128,7 +129,7 @@ func (e *Engine) tell(kind EventKind, b Blob, target int, bytes int64, err error
 // call joins it, with the targets that are new.
 //
 // The error is that of ctx, ErrClosed, or about a blob that no store can hold.
-func (e *Engine) Ensure(ctx context.Context, b Blob, need, have Set) (<-chan Result, error) {
+func (e *Engine) Ensure(ctx context.Context, b Blob, need, have set.Set) (<-chan Result, error) {
 	if !b.Digest.InStores() {
 		return nil, fmt.Errorf("ensure %s: stores hold sha256 and sha512 only", b.Digest)
 	}
@@ -147,7 +148,7 @@ func (e *Engine) Ensure(ctx context.Context, b Blob, need, have Set) (<-chan Res
 }
 
 // board finds the flight of a blob, or a place for a new one, and gets on.
-func (e *Engine) board(ctx context.Context, b Blob, w *watcher, need, have Set) error {
+func (e *Engine) board(ctx context.Context, b Blob, w *watcher, need, have set.Set) error {
 	admitted := false
 	defer func() {
 		if admitted {

@@ -7,9 +7,11 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"ociproxy/internal/set"
 )
 
-var all3 = SetOf(0, 1, 2)
+var all3 = set.Of(0, 1, 2)
 
 func three() []*heap { return []*heap{newHeap("a"), newHeap("b"), newHeap("c")} }
 
@@ -22,7 +24,7 @@ func TestOnce(t *testing.T) {
 				data, blob := make(t, 1, size)
 				o.add(data, blob)
 				e := engine(t, o, Options{}, heaps...)
-				got := hows(ensure(t, e, blob, all3, Set{}))
+				got := hows(ensure(t, e, blob, all3, set.Set{}))
 				want := map[int]string{0: "uploaded", 1: "uploaded", 2: "uploaded"}
 				if diff := cmp.Diff(want, got); diff != "" {
 					t.Errorf("results (-want +got):\n%s", diff)
@@ -35,7 +37,7 @@ func TestOnce(t *testing.T) {
 				if o.total() != int64(size) || e.Stats().SourceBytes != int64(size) {
 					t.Errorf("source bytes %d, counted %d, want %d", o.total(), e.Stats().SourceBytes, size)
 				}
-				again := hows(ensure(t, e, blob, all3, Set{}))
+				again := hows(ensure(t, e, blob, all3, set.Set{}))
 				if diff := cmp.Diff(map[int]string{0: "already there", 1: "already there", 2: "already there"}, again); diff != "" {
 					t.Errorf("second time (-want +got):\n%s", diff)
 				}
@@ -130,7 +132,7 @@ func TestSourceFaults(t *testing.T) {
 				o.add(data, blob)
 				o.spoil = tt.spoil(size)
 				e := engine(t, o, Options{}, heaps...)
-				got := hows(ensure(t, e, blob, all3, Set{}))
+				got := hows(ensure(t, e, blob, all3, set.Set{}))
 				if diff := cmp.Diff(map[int]string{0: tt.want, 1: tt.want, 2: tt.want}, got); diff != "" {
 					t.Errorf("results (-want +got):\n%s", diff)
 				}

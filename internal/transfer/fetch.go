@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"ociproxy/internal/set"
 	"ociproxy/internal/wait"
 )
 
@@ -24,7 +25,7 @@ const keepFrom = 1 << 20
 func (e *Engine) fetch(f *flight) {
 	err := e.reserve(f)
 	if err == nil {
-		if err = e.acquire(f.ctx, &e.slots, 1, Set{}); err == nil {
+		if err = e.acquire(f.ctx, &e.slots, 1, set.Set{}); err == nil {
 			err = e.download(f)
 			e.release(&e.slots)
 		}
@@ -55,7 +56,7 @@ func (e *Engine) reserve(f *flight) error {
 		e.unlock()
 		return nil
 	}
-	var need Set
+	var need set.Set
 	for _, l := range f.legs {
 		if l.state != ended {
 			need.Add(l.target)

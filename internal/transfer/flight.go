@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"ociproxy/internal/set"
 	"ociproxy/internal/store"
 )
 
@@ -22,7 +23,7 @@ type flight struct {
 	pending int          // legs that have not ended
 	landing bool         // no leg is pending: nobody gets on any more
 	given   bool         // a caller gave it up: what was read is kept for later
-	have    Set          // who holds it, says the caller
+	have    set.Set      // who holds it, says the caller
 
 	stage    stage
 	fetching bool      // a goroutine downloads, or is about to
@@ -112,8 +113,8 @@ func (e *Engine) newFlight(b Blob) *flight {
 }
 
 // join lets a caller wait for the legs it needs, and begins those that are new.
-func (e *Engine) join(f *flight, w *watcher, need, have Set) {
-	f.have.or(have)
+func (e *Engine) join(f *flight, w *watcher, need, have set.Set) {
+	f.have.Or(&have)
 	var legs []*leg
 	need.Each(func(i int) {
 		l := f.legs[i]

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"ociproxy/internal/set"
 )
 
 // gate lets a body through once it is opened.
@@ -42,19 +44,19 @@ func TestJoin(t *testing.T) {
 		open := gated(o)
 		blob := o.add(made(t, 1, 2<<20))
 		e := engine(t, o, Options{}, heaps...)
-		first, err := e.Ensure(t.Context(), blob, SetOf(0, 1), Set{})
+		first, err := e.Ensure(t.Context(), blob, set.Of(0, 1), set.Set{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		second, err := e.Ensure(t.Context(), blob, SetOf(1, 2), Set{})
+		second, err := e.Ensure(t.Context(), blob, set.Of(1, 2), set.Set{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
 		close(open)
-		for ch, want := range map[<-chan Result]Set{first: SetOf(0, 1), second: SetOf(1, 2)} {
-			var got Set
+		for ch, want := range map[<-chan Result]set.Set{first: set.Of(0, 1), second: set.Of(1, 2)} {
+			var got set.Set
 			for r := range ch {
 				if r.Err != nil || got.Has(r.Target) {
 					t.Errorf("result %+v", r)
@@ -80,14 +82,14 @@ func TestWrongSize(t *testing.T) {
 		wrong := blob
 		wrong.Size -= 5
 		e := engine(t, o, Options{}, heaps...)
-		bad, err := e.Ensure(t.Context(), wrong, all3, Set{})
+		bad, err := e.Ensure(t.Context(), wrong, all3, set.Set{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		var wg sync.WaitGroup
 		wg.Go(func() {
 			want := map[int]string{0: "uploaded", 1: "uploaded", 2: "uploaded"}
-			if diff := cmp.Diff(want, hows(ensure(t, e, blob, all3, Set{}))); diff != "" {
+			if diff := cmp.Diff(want, hows(ensure(t, e, blob, all3, set.Set{}))); diff != "" {
 				t.Errorf("right size (-want +got):\n%s", diff)
 			}
 		})
@@ -110,8 +112,8 @@ func TestCancel(t *testing.T) {
 		blob := o.add(made(t, 1, 2<<20))
 		e := engine(t, o, Options{}, heaps...)
 		ctx, cancel := context.WithCancelCause(t.Context())
-		first, _ := e.Ensure(ctx, blob, SetOf(0, 1), Set{})
-		second, _ := e.Ensure(t.Context(), blob, SetOf(1, 2), Set{})
+		first, _ := e.Ensure(ctx, blob, set.Of(0, 1), set.Set{})
+		second, _ := e.Ensure(t.Context(), blob, set.Of(1, 2), set.Set{})
 		synctest.Wait()
 		stop := errors.New("enough")
 		cancel(stop)
@@ -129,7 +131,7 @@ func TestCancel(t *testing.T) {
 		if _, there := heaps[0].get("containers/images/" + blob.Digest.String()); there {
 			t.Error("target 0 was not given up")
 		}
-		if _, err := e.Ensure(ctx, blob, all3, Set{}); !errors.Is(err, stop) {
+		if _, err := e.Ensure(ctx, blob, all3, set.Set{}); !errors.Is(err, stop) {
 			t.Errorf("Ensure with an ended context: %v", err)
 		}
 	})
@@ -149,7 +151,7 @@ func TestCancelledDownload(t *testing.T) {
 		}
 		e := engine(t, o, Options{}, heaps...)
 		ctx, cancel := context.WithCancel(t.Context())
-		ch, _ := e.Ensure(ctx, blob, all3, Set{})
+		ch, _ := e.Ensure(ctx, blob, all3, set.Set{})
 		synctest.Wait()
 		cancel()
 		for range ch {
@@ -158,7 +160,7 @@ func TestCancelledDownload(t *testing.T) {
 		if s := e.Stats(); s.Disk != 3<<20 || s.Fetching != 0 || s.Open != 0 {
 			t.Errorf("after cancelling: %+v", s)
 		}
-		got := hows(ensure(t, e, blob, all3, Set{}))
+		got := hows(ensure(t, e, blob, all3, set.Set{}))
 		if diff := cmp.Diff(map[int]string{0: "uploaded", 1: "uploaded", 2: "uploaded"}, got); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
@@ -206,7 +208,7 @@ func TestStalledSource(t *testing.T) {
 		}
 		e := engine(t, o, Options{Stall: 10 * time.Second}, heaps...)
 		start := time.Now()
-		for i, r := range ensure(t, e, blob, all3, Set{}) {
+		for i, r := range ensure(t, e, blob, all3, set.Set{}) {
 			if r.Err != nil {
 				t.Errorf("target %d: %v", i, r.Err)
 			}
@@ -283,7 +285,7 @@ func TestClose(t *testing.T) {
 		o, heaps := newOrigin(), three()
 		open := gated(o)
 		e := engine(t, o, Options{}, heaps...)
-		ch, _ := e.Ensure(t.Context(), o.add(made(t, 1, 2<<20)), all3, Set{})
+		ch, _ := e.Ensure(t.Context(), o.add(made(t, 1, 2<<20)), all3, set.Set{})
 		time.AfterFunc(5*time.Second, func() { close(open) })
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
@@ -295,13 +297,13 @@ func TestClose(t *testing.T) {
 				t.Errorf("%+v", r)
 			}
 		}
-		if _, err := e.Ensure(t.Context(), o.add(made(t, 2, 5)), all3, Set{}); !errors.Is(err, ErrClosed) {
+		if _, err := e.Ensure(t.Context(), o.add(made(t, 2, 5)), all3, set.Set{}); !errors.Is(err, ErrClosed) {
 			t.Errorf("Ensure after Close: %v", err)
 		}
 
 		e = engine(t, o, Options{}, heaps...)
 		gated(o)
-		ch, _ = e.Ensure(t.Context(), o.add(made(t, 3, 2<<20)), all3, Set{})
+		ch, _ = e.Ensure(t.Context(), o.add(made(t, 3, 2<<20)), all3, set.Set{})
 		ctx, cancel = context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if err := e.Close(ctx); err != nil {

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"ociproxy/internal/set"
 	"ociproxy/internal/store"
 )
 
@@ -58,7 +59,7 @@ func TestAfterKill(t *testing.T) {
 			if e.Stats().Disk != int64(len(tt.left)) {
 				t.Errorf("taken at first: %d bytes, want %d", e.Stats().Disk, len(tt.left))
 			}
-			for i, r := range ensure(t, e, blob, all3, Set{}) {
+			for i, r := range ensure(t, e, blob, all3, set.Set{}) {
 				if ob, _ := heaps[i].get("containers/images/" + blob.Digest.String()); r.Err != nil || !bytes.Equal(ob.data, data) {
 					t.Errorf("target %d: %v", i, r.Err)
 				}
@@ -159,7 +160,7 @@ func TestQueuedOverRefetch(t *testing.T) {
 		}}, h)
 		var results []<-chan Result
 		for _, b := range []Blob{x, y} {
-			ch, err := e.Ensure(t.Context(), b, SetOf(0), Set{})
+			ch, err := e.Ensure(t.Context(), b, set.Of(0), set.Set{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -191,12 +192,12 @@ func TestLeftoverGivenUp(t *testing.T) {
 			return nil
 		}
 		e := engine(t, o, Options{Dir: dir, SpoolBytes: 6 << 20}, h)
-		if _, err := e.Ensure(t.Context(), y, SetOf(0), Set{}); err != nil {
+		if _, err := e.Ensure(t.Context(), y, set.Of(0), set.Set{}); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
 		ctx, cancel := context.WithCancel(t.Context())
-		ch, err := e.Ensure(ctx, x, SetOf(0), Set{})
+		ch, err := e.Ensure(ctx, x, set.Of(0), set.Set{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"ociproxy/internal/set"
 )
 
 // TestFullDisk: a disk that takes no more fails the blob that met it; small ones go on, and after a while large ones are tried again.
@@ -50,19 +52,19 @@ func TestFullDisk(t *testing.T) {
 		}}, heaps...)
 		limit(2 << 20)
 		large := o.add(made(t, 1, 3<<20))
-		for _, r := range ensure(t, e, large, all3, Set{}) {
+		for _, r := range ensure(t, e, large, all3, set.Set{}) {
 			if !errors.Is(r.Err, ErrSpace) {
 				t.Errorf("no space, and yet %+v", r)
 			}
 		}
 		start := time.Now()
-		for _, r := range ensure(t, e, o.add(made(t, 2, 100_000)), all3, Set{}) {
+		for _, r := range ensure(t, e, o.add(made(t, 2, 100_000)), all3, set.Set{}) {
 			if r.Err != nil || time.Since(start) > 0 {
 				t.Errorf("a small one: %+v after %s", r, time.Since(start))
 			}
 		}
 		limit(1 << 30)
-		for _, r := range ensure(t, e, large, all3, Set{}) {
+		for _, r := range ensure(t, e, large, all3, set.Set{}) {
 			if r.Err != nil {
 				t.Errorf("with space again: %+v", r)
 			}

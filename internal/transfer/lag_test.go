@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"ociproxy/internal/set"
 	"ociproxy/internal/wait"
 )
 
@@ -29,11 +30,11 @@ func TestMuchSlower(t *testing.T) {
 	const n, size = 10_000, 4 << 10
 	for name, tt := range map[string]struct {
 		look time.Duration // of the slow one
-		need Set           // of half of the blobs
+		need set.Set       // of half of the blobs
 	}{
 		"uploads":            {10 * time.Millisecond, all3},
 		"everything":         {500 * time.Millisecond, all3},
-		"it lacks much more": {500 * time.Millisecond, SetOf(1)},
+		"it lacks much more": {500 * time.Millisecond, set.Of(1)},
 	} {
 		bubble(t, name, func(t *testing.T) {
 			o, heaps := newOrigin(), three()
@@ -54,7 +55,7 @@ func TestMuchSlower(t *testing.T) {
 				}
 				return after(20*time.Millisecond, 10*time.Millisecond)(ctx, op, key, done)
 			}
-			done, behind, other := floods(t, e, o, n, size, func(i int) Set {
+			done, behind, other := floods(t, e, o, n, size, func(i int) set.Set {
 				if i%2 == 0 {
 					return tt.need
 				}

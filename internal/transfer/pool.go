@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"ociproxy/internal/set"
 )
 
 // pool is something of which there is only so much: places, bytes. Who comes first is served first, so that the large ones are not
@@ -22,7 +24,7 @@ type pool struct {
 // claim waits for its part of a pool.
 type claim struct {
 	n     int64
-	need  Set           // the targets that wait for what is claimed
+	need  set.Set       // the targets that wait for what is claimed
 	ready chan struct{} // closed when it was granted
 }
 
@@ -53,7 +55,7 @@ func (p *pool) short() int64 {
 }
 
 // acquire takes n of a pool, for the good of the targets of need. The error is the cause of ctx's end, or of the engine's.
-func (e *Engine) acquire(ctx context.Context, p *pool, n int64, need Set) error {
+func (e *Engine) acquire(ctx context.Context, p *pool, n int64, need set.Set) error {
 	e.mu.Lock()
 	c := &claim{n: n, need: need, ready: make(chan struct{})}
 	if len(p.waiting) == 0 {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"ociproxy/internal/set"
 	"ociproxy/internal/store"
 	"ociproxy/internal/wait"
 )
@@ -98,7 +99,7 @@ func TestAnything(t *testing.T) {
 			calls := rand.New(rand.NewPCG(seed, 8)) // the other one is the faults' now
 			for range 30 {
 				blob := blobs[calls.IntN(len(blobs))]
-				var need, have Set
+				var need, have set.Set
 				for i := range heaps {
 					switch calls.IntN(3) {
 					case 0, 1:

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"ociproxy/internal/set"
 )
 
 // relieveAll makes room in all pools that somebody waits for.
@@ -158,9 +160,9 @@ func (s *shortage) look() {
 			}
 		}
 	}
-	var served Set
+	var served set.Set
 	for _, c := range s.p.waiting {
-		served.or(c.need)
+		served.Or(&c.need)
 	}
 	idle := time.Duration(-1)
 	for i, t := range s.e.targets {

@@ -8,26 +8,27 @@ import (
 	"testing/synctest"
 	"time"
 
+	"ociproxy/internal/set"
 	"ociproxy/internal/store"
 	"ociproxy/internal/wait"
 )
 
 // flood brings n blobs of a size to all targets, as fast as they are admitted, and counts the results without and with an error.
 // most is how long a target may need for all of them, 0 is for ever. It fails if the spool is ever larger than it may be.
-func flood(t *testing.T, e *Engine, o *origin, n, size int, need Set, most time.Duration) (done, behind, other [maxTargets]int) {
+func flood(t *testing.T, e *Engine, o *origin, n, size int, need set.Set, most time.Duration) (done, behind, other [set.Max]int) {
 	t.Helper()
 	limits := map[int]time.Duration{}
 	if most > 0 {
 		need.Each(func(i int) { limits[i] = most })
 	}
-	return floods(t, e, o, n, size, func(int) Set { return need }, limits)
+	return floods(t, e, o, n, size, func(int) set.Set { return need }, limits)
 }
 
 // floods is flood with targets for each blob, and most for each target.
-func floods(t *testing.T, e *Engine, o *origin, n, size int, need func(int) Set, most map[int]time.Duration) (done, behind, other [maxTargets]int) {
+func floods(t *testing.T, e *Engine, o *origin, n, size int, need func(int) set.Set, most map[int]time.Duration) (done, behind, other [set.Max]int) {
 	t.Helper()
 	start := time.Now()
-	var wants [maxTargets]int
+	var wants [set.Max]int
 	for i := range n {
 		set := need(i)
 		set.Each(func(target int) { wants[target]++ })
@@ -37,7 +38,7 @@ func floods(t *testing.T, e *Engine, o *origin, n, size int, need func(int) Set,
 	for i := range n {
 		data, blob := made(t, uint64(i+1000), size)
 		o.add(data, blob)
-		ch, err := e.Ensure(t.Context(), blob, need(i), Set{})
+		ch, err := e.Ensure(t.Context(), blob, need(i), set.Set{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -153,7 +154,7 @@ func TestOnlySlow(t *testing.T) {
 		o, heaps := newOrigin(), three()
 		heaps[1].fault = slow(25 * time.Second)
 		e := engine(t, o, Options{SpoolBytes: 16 << 20, UploadsPerTarget: 2}, heaps...)
-		if done, behind, other := flood(t, e, o, 40, 2<<20, SetOf(1), 0); done[1] != 40 {
+		if done, behind, other := flood(t, e, o, 40, 2<<20, set.Of(1), 0); done[1] != 40 {
 			t.Errorf("done %d, behind %d, other %d", done[1], behind[1], other[1])
 		}
 	})
@@ -163,12 +164,12 @@ func TestOnlySlow(t *testing.T) {
 func TestTooLarge(t *testing.T) {
 	o, heaps := newOrigin(), three()
 	e := engine(t, o, Options{SpoolBytes: 2 << 20}, heaps...)
-	for _, r := range ensure(t, e, o.add(made(t, 1, 3<<20)), all3, Set{}) {
+	for _, r := range ensure(t, e, o.add(made(t, 1, 3<<20)), all3, set.Set{}) {
 		if !errors.Is(r.Err, ErrSpace) {
 			t.Errorf("%+v", r)
 		}
 	}
-	for _, r := range ensure(t, e, o.add(made(t, 2, 2<<20)), all3, Set{}) {
+	for _, r := range ensure(t, e, o.add(made(t, 2, 2<<20)), all3, set.Set{}) {
 		if r.Err != nil {
 			t.Errorf("%+v", r)
 		}
@@ -182,7 +183,7 @@ func TestLeftoversGiveWay(t *testing.T) {
 	write(t, part(dir, old), left[:3<<20])
 	o, heaps := newOrigin(), three()
 	e := engine(t, o, Options{Dir: dir, SpoolBytes: 5 << 20}, heaps...)
-	for _, r := range ensure(t, e, o.add(made(t, 2, 4<<20)), all3, Set{}) {
+	for _, r := range ensure(t, e, o.add(made(t, 2, 4<<20)), all3, set.Set{}) {
 		if r.Err != nil {
 			t.Errorf("%+v", r)
 		}
@@ -215,12 +216,12 @@ func TestHungCopy(t *testing.T) {
 		}
 		e := engine(t, o, Options{SpoolBytes: 5 << 20, CopyWithinGroup: true}, heaps...)
 		first := o.add(made(t, 1, 4<<20))
-		ch, err := e.Ensure(t.Context(), first, all3, Set{})
+		ch, err := e.Ensure(t.Context(), first, all3, set.Set{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		for i, r := range ensure(t, e, o.add(made(t, 2, 4<<20)), SetOf(2), Set{}) {
+		for i, r := range ensure(t, e, o.add(made(t, 2, 4<<20)), set.Of(2), set.Set{}) {
 			if r.Err != nil {
 				t.Errorf("the next blob, target %d: %v", i, r.Err)
 			}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"ociproxy/internal/set"
 	"ociproxy/internal/store"
 )
 
@@ -74,7 +75,7 @@ func TestTargetFaults(t *testing.T) {
 			o.add(data, blob)
 			heaps[1].fault = tt.fault
 			e := engine(t, o, Options{}, heaps...)
-			ch, err := e.Ensure(t.Context(), blob, all3, Set{})
+			ch, err := e.Ensure(t.Context(), blob, all3, set.Set{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -111,7 +112,7 @@ func TestTrip(t *testing.T) {
 		}}, heaps...)
 		var last map[int]Result
 		for i := range 10 {
-			last = ensure(t, e, o.add(made(t, uint64(i), 1000)), all3, Set{})
+			last = ensure(t, e, o.add(made(t, uint64(i), 1000)), all3, set.Set{})
 		}
 		if diff := cmp.Diff(map[int]string{0: "uploaded", 1: "uploaded", 2: ErrTripped.Error()}, hows(last)); diff != "" {
 			t.Errorf("the tenth (-want +got):\n%s", diff)
@@ -125,7 +126,7 @@ func TestTrip(t *testing.T) {
 		}
 		heaps[2].fault = nil
 		e.Reset()
-		if got := hows(ensure(t, e, o.add(made(t, 99, 1000)), all3, Set{})); got[2] != "uploaded" {
+		if got := hows(ensure(t, e, o.add(made(t, 99, 1000)), all3, set.Set{})); got[2] != "uploaded" {
 			t.Errorf("after Reset: %v", got)
 		}
 	})
@@ -144,7 +145,7 @@ func TestTripByBlobs(t *testing.T) {
 				if every > 0 && i%every == 0 {
 					heaps[2].fault = nil
 				}
-				got := ensure(t, e, o.add(made(t, uint64(i), 1000)), all3, Set{})
+				got := ensure(t, e, o.add(made(t, uint64(i), 1000)), all3, set.Set{})
 				if errors.Is(got[2].Err, busy) && !errors.Is(got[2].Err, ErrTripped) {
 					failed++
 				}
@@ -184,7 +185,7 @@ func TestThere(t *testing.T) {
 						t.Fatal(err)
 					}
 					e := engine(t, o, Options{}, heaps...)
-					if got := hows(ensure(t, e, blob, SetOf(0), Set{})); got[0] != tt.want {
+					if got := hows(ensure(t, e, blob, set.Of(0), set.Set{})); got[0] != tt.want {
 						t.Errorf("got %v, want %s", got, tt.want)
 					}
 					if ob, _ := heaps[0].get(key); !bytes.Equal(ob.data, data) {
@@ -209,38 +210,38 @@ func TestGroup(t *testing.T) {
 		}
 		return h
 	}
-	need := SetOf(0, 1, 2, 3)
+	need := set.Of(0, 1, 2, 3)
 	copied := map[int]string{0: "uploaded", 1: "copied", 2: "copied", 3: "uploaded"}
 	tests := map[string]struct {
 		prepare func(h []*heap, b Blob, data []byte)
-		have    Set
-		need    Set
+		have    set.Set
+		need    set.Set
 		want    map[int]string
 		read    int // times that the source was read
 		back    bool
 	}{
-		"first":        {nil, Set{}, need, copied, 1, false},
-		"no checksums": {func(h []*heap, b Blob, _ []byte) { h[1].weak, h[2].weak = true, true }, Set{}, need, copied, 1, true},
-		"one holds it": {func(h []*heap, b Blob, d []byte) { _, _ = h[1].write(key(b), d, "") }, SetOf(1), SetOf(0, 2),
+		"first":        {nil, set.Set{}, need, copied, 1, false},
+		"no checksums": {func(h []*heap, b Blob, _ []byte) { h[1].weak, h[2].weak = true, true }, set.Set{}, need, copied, 1, true},
+		"one holds it": {func(h []*heap, b Blob, d []byte) { _, _ = h[1].write(key(b), d, "") }, set.Of(1), set.Of(0, 2),
 			map[int]string{0: "copied", 2: "copied"}, 0, false},
-		"it does not, though it should": {nil, SetOf(1), SetOf(0, 2), map[int]string{0: "uploaded", 2: "uploaded"}, 1, false},
+		"it does not, though it should": {nil, set.Of(1), set.Of(0, 2), map[int]string{0: "uploaded", 2: "uploaded"}, 1, false},
 		"what it holds is wrong": {func(h []*heap, b Blob, d []byte) {
 			h[1].weak, h[0].weak = true, true
 			d = bytes.Clone(d)
 			d[7]++
 			_, _ = h[1].write(key(b), d, "")
-		}, SetOf(1), SetOf(0), map[int]string{0: "uploaded"}, 1, true},
-		"cannot copy": {func(h []*heap, b Blob, _ []byte) { h[1].fault = faults("copy", -1, false, store.ErrCannotCopy) }, Set{}, need,
+		}, set.Of(1), set.Of(0), map[int]string{0: "uploaded"}, 1, true},
+		"cannot copy": {func(h []*heap, b Blob, _ []byte) { h[1].fault = faults("copy", -1, false, store.ErrCannotCopy) }, set.Set{}, need,
 			map[int]string{0: "uploaded", 1: "uploaded", 2: "copied", 3: "uploaded"}, 1, false},
-		"copy fails": {func(h []*heap, b Blob, _ []byte) { h[1].fault = faults("copy", -1, false, errors.New("503")) }, Set{}, need,
+		"copy fails": {func(h []*heap, b Blob, _ []byte) { h[1].fault = faults("copy", -1, false, errors.New("503")) }, set.Set{}, need,
 			map[int]string{0: "uploaded", 1: "uploaded", 2: "copied", 3: "uploaded"}, 1, false},
-		"copy fails but persists": {func(h []*heap, b Blob, _ []byte) { h[1].fault = faults("copy", 1, true, errors.New("503")) }, Set{}, need,
+		"copy fails but persists": {func(h []*heap, b Blob, _ []byte) { h[1].fault = faults("copy", 1, true, errors.New("503")) }, set.Set{}, need,
 			map[int]string{0: "uploaded", 1: "already there", 2: "copied", 3: "uploaded"}, 1, false},
-		"the first of the group fails": {func(h []*heap, b Blob, _ []byte) { h[0].fault = faults("put", -1, false, store.ErrUnfit) }, Set{}, need,
+		"the first of the group fails": {func(h []*heap, b Blob, _ []byte) { h[0].fault = faults("put", -1, false, store.ErrUnfit) }, set.Set{}, need,
 			map[int]string{0: "error", 1: "uploaded", 2: "copied", 3: "uploaded"}, 1, false},
-		"the first of the group hangs": {func(h []*heap, b Blob, _ []byte) { h[0].fault = forever("put") }, Set{}, need,
+		"the first of the group hangs": {func(h []*heap, b Blob, _ []byte) { h[0].fault = forever("put") }, set.Set{}, need,
 			map[int]string{0: ErrStalled.Error(), 1: "uploaded", 2: "copied", 3: "uploaded"}, 1, false},
-		"the first is there": {func(h []*heap, b Blob, d []byte) { _, _ = h[0].write(key(b), d, "") }, Set{}, SetOf(0, 1, 2),
+		"the first is there": {func(h []*heap, b Blob, d []byte) { _, _ = h[0].write(key(b), d, "") }, set.Set{}, set.Of(0, 1, 2),
 			map[int]string{0: "already there", 1: "copied", 2: "copied"}, 0, false},
 	}
 	for name, tt := range tests {

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"ociproxy/internal/oci"
+	"ociproxy/internal/set"
 	"ociproxy/internal/store"
 )
 
@@ -304,7 +305,7 @@ func engine(t testing.TB, o Source, opt Options, heaps ...*heap) *Engine {
 }
 
 // ensure brings a blob to all targets and collects the results by target.
-func ensure(t testing.TB, e *Engine, b Blob, need, have Set) map[int]Result {
+func ensure(t testing.TB, e *Engine, b Blob, need, have set.Set) map[int]Result {
 	t.Helper()
 	ch, err := e.Ensure(t.Context(), b, need, have)
 	if err != nil {

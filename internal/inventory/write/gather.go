@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ociproxy/internal/inventory"
+	"ociproxy/internal/set"
 )
 
 // Holder is one store whose inventory its owner reads, through its bucket.
@@ -109,10 +110,10 @@ func (g *Gathered) build(segments *inventory.Segments, holders []Holder, dir str
 		}
 	}
 	var err error
-	if g.Blobs, err = new(inventory.Table).With(dir, inventory.Set{}, changes, segments.Open); err != nil {
+	if g.Blobs, err = new(inventory.Table).With(dir, set.Set{}, changes, segments.Open); err != nil {
 		return err
 	}
-	g.Images, err = inventory.NewImages().With(dir, inventory.Set{}, changes, segments.Open)
+	g.Images, err = inventory.NewImages().With(dir, set.Set{}, changes, segments.Open)
 	return err
 }
 
@@ -132,7 +133,7 @@ func (s ownSite) Open(ctx context.Context, ref inventory.SegmentRef) (io.ReadClo
 // one store are in any order; of several of one digest the last counts, and those that are not of the table's class do not count. t
 // stays as it is.
 func Extend(
-	t *inventory.Table, dir string, without inventory.Set, more map[int][]inventory.Record,
+	t *inventory.Table, dir string, without set.Set, more map[int][]inventory.Record,
 ) (*inventory.Table, error) {
 	made := map[string]*spool{} // stores that get the same share one
 	defer func() {

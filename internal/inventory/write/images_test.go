@@ -16,6 +16,7 @@ import (
 	"ociproxy/internal/inventory/inventorytest"
 	"ociproxy/internal/inventory/write"
 	"ociproxy/internal/oci"
+	"ociproxy/internal/set"
 )
 
 // TestImagesAgainstMap writes blobs, tombstones and images of the same digests through writers of several stores, removes at
@@ -78,7 +79,7 @@ func imagesAgainstMap(t *testing.T, dir string, rng *rand.Rand) {
 		}
 		rng.Shuffle(len(batch), func(i, j int) { batch[i], batch[j] = batch[j], batch[i] })
 		more := map[int][]inventory.Record{}
-		var without inventory.Set
+		var without set.Set
 		for i, h := range holders {
 			var err error
 			switch rng.IntN(8) {
@@ -109,7 +110,7 @@ func imagesAgainstMap(t *testing.T, dir string, rng *rand.Rand) {
 			}
 		}
 		var err error
-		if grown.Blobs, err = write.Extend(grown.Blobs, dir, inventory.Set{}, more); err != nil {
+		if grown.Blobs, err = write.Extend(grown.Blobs, dir, set.Set{}, more); err != nil {
 			t.Fatal(err)
 		}
 		if grown.Images, err = write.Extend(grown.Images, dir, without, more); err != nil {

@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"ociproxy/internal/fleet"
-	"ociproxy/internal/inventory"
 	"ociproxy/internal/promote"
 	"ociproxy/internal/registry"
+	"ociproxy/internal/set"
 	"ociproxy/internal/transfer"
 )
 
@@ -59,14 +59,14 @@ func (it *item) blob(ctx context.Context, d registry.Descriptor) {
 			c.relay(ctx) // rather than reading the source again
 		}
 	}
-	var stores inventory.Set
+	var stores set.Set
 	if b.Digest.InStores() {
 		stores = r.fleet.Ledger.Lacking(b.Digest)
 		aside := r.aside.stores()
 		stores.AndNot(&aside)
 	}
 	for first := true; ctx.Err() == nil; first = false {
-		need := inventory.Set{}
+		need := set.Set{}
 		if first {
 			need = stores
 		}
@@ -102,7 +102,7 @@ func (r *Run) size(ctx context.Context, b transfer.Blob) (int64, error) {
 
 // ensure brings a blob to stores and hosts, and returns when it is there or cannot be brought. Stores have their time; hosts have
 // as much as the engine gives them.
-func (r *Run) ensure(ctx context.Context, b transfer.Blob, need inventory.Set, stores int, host func(fleet.Result)) {
+func (r *Run) ensure(ctx context.Context, b transfer.Blob, need set.Set, stores int, host func(fleet.Result)) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	late := time.NewTimer(r.opt.StoreTimeout)

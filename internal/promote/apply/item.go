@@ -8,10 +8,10 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"ociproxy/internal/inventory"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/promote"
 	"ociproxy/internal/registry"
+	"ociproxy/internal/set"
 	"ociproxy/internal/walk"
 )
 
@@ -301,7 +301,7 @@ func (it *item) stored(ctx context.Context, lost map[int]error) bool {
 }
 
 // behind counts an image that is promoted without some stores.
-func (r *Run) behind(missing *inventory.Set) {
+func (r *Run) behind(missing *set.Set) {
 	r.tally.mu.Lock()
 	defer r.tally.mu.Unlock()
 	missing.Each(func(i int) { r.tally.behind[i]++ })

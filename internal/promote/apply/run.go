@@ -13,8 +13,8 @@ import (
 	"github.com/maypok86/otter/v2"
 
 	"ociproxy/internal/fleet"
-	"ociproxy/internal/inventory"
 	"ociproxy/internal/oci"
+	"ociproxy/internal/set"
 	"ociproxy/internal/store"
 	"ociproxy/internal/transfer"
 	"ociproxy/internal/walk"
@@ -120,14 +120,14 @@ func (r *Run) may(ctx context.Context) error {
 // asides are the stores that get nothing (more) in a run, and why.
 type asides struct {
 	mu  sync.Mutex
-	set inventory.Set
+	out set.Set
 	why map[int]error
 }
 
 func (a *asides) add(i int, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.set.Add(i); a.why == nil {
+	if a.out.Add(i); a.why == nil {
 		a.why = map[int]error{}
 	}
 	if a.why[i] == nil {
@@ -135,10 +135,10 @@ func (a *asides) add(i int, err error) {
 	}
 }
 
-func (a *asides) stores() inventory.Set {
+func (a *asides) stores() set.Set {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.set
+	return a.out
 }
 
 func (a *asides) err(i int) error {

@@ -10,16 +10,16 @@ import (
 
 	digest "github.com/opencontainers/go-digest"
 
-	"ociproxy/internal/inventory"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/promote/sign"
 	"ociproxy/internal/registry"
+	"ociproxy/internal/set"
 	"ociproxy/internal/walk"
 )
 
 // content reads an image as deep as is asked for, and compares it with the stores.
 func (v *view) content(ctx context.Context, w *wanted, f Finding) {
-	var incomplete inventory.Set
+	var incomplete set.Set
 	if v.opt.Stores != nil && w.digest.InStores() {
 		incomplete = v.opt.Stores.Incomplete(w.digest)
 	}

@@ -11,12 +11,12 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"ociproxy/internal/inventory"
 	"ociproxy/internal/manifest"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/promote"
 	"ociproxy/internal/promote/sign"
 	"ociproxy/internal/registry"
+	"ociproxy/internal/set"
 )
 
 // Depth says how much is read of each image.
@@ -39,9 +39,9 @@ type Stores interface {
 	// Fault says why a store's inventory cannot be read; nil: it can.
 	Fault(i int) error
 	// Incomplete are the stores without a fault of which it is not known that they have all of an image.
-	Incomplete(image oci.Digest) inventory.Set
+	Incomplete(image oci.Digest) set.Set
 	// Lacking are the stores without a fault that lack a blob.
-	Lacking(blob oci.Digest) inventory.Set
+	Lacking(blob oci.Digest) set.Set
 }
 
 // Options of [Run].

@@ -8,9 +8,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"ociproxy/internal/inventory"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/promote/sign"
+	"ociproxy/internal/set"
 )
 
 // What is as the manifests say is found so, with one request for each list and each manifest.
@@ -239,14 +239,14 @@ func (s *stores) Fault(i int) error {
 	return nil
 }
 
-func (s *stores) Incomplete(d oci.Digest) (out inventory.Set) {
+func (s *stores) Incomplete(d oci.Digest) (out set.Set) {
 	if !s.images[d] {
 		out.Add(0)
 	}
 	return out
 }
 
-func (s *stores) Lacking(d oci.Digest) (out inventory.Set) {
+func (s *stores) Lacking(d oci.Digest) (out set.Set) {
 	if i, ok := s.lacks[d]; ok {
 		out.Add(i)
 	}
