@@ -28,7 +28,7 @@ func Binary(t testing.TB) string {
 type Ran struct {
 	Code           int // -1: a signal ended it
 	Stdout, Stderr string
-	Peak           int64 // resident memory at most, in bytes
+	Peak           int64 // resident memory at most, in bytes, as it was seen ten times a second
 	Took           time.Duration
 }
 
@@ -50,6 +50,7 @@ type Running struct {
 	stdout, stderr bytes.Buffer
 	began          time.Time
 	done           chan error
+	peak           int64 // read after done
 }
 
 // Start starts oci-proxyctl, with env added to a minimal environment.
@@ -63,8 +64,43 @@ func Start(t testing.TB, env []string, args ...string) *Running {
 	if err := r.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	go func() { r.done <- r.cmd.Wait() }()
+	ended, watched := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(watched)
+		r.watch(ended)
+	}()
+	go func() {
+		err := r.cmd.Wait()
+		close(ended)
+		<-watched
+		r.done <- err
+	}()
 	return r
+}
+
+// watch looks at the high-water mark of the program's memory. What the kernel tells of an ended child will not do: before a child becomes
+// another program it shares our memory, and that counts.
+func (r *Running) watch(ended <-chan struct{}) {
+	status := fmt.Sprintf("/proc/%d/status", r.cmd.Process.Pid)
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ended:
+			return
+		case <-tick.C:
+		}
+		text, err := os.ReadFile(status)
+		if err != nil {
+			continue
+		}
+		if _, rest, ok := strings.Cut(string(text), "\nVmHWM:"); ok {
+			var kib int64
+			if _, err := fmt.Sscan(rest, &kib); err == nil {
+				r.peak = max(r.peak, kib<<10)
+			}
+		}
+	}
 }
 
 // Wait waits for its end, once.
@@ -81,9 +117,8 @@ func (r *Running) Wait(t testing.TB, limit time.Duration) Ran {
 		<-r.done
 		t.Fatalf("%s still runs after %v\n%s", strings.Join(r.cmd.Args[1:], " "), limit, tail(r.stderr.String(), 200))
 	}
-	usage, _ := r.cmd.ProcessState.SysUsage().(*syscall.Rusage)
 	return Ran{Code: r.cmd.ProcessState.ExitCode(), Stdout: r.stdout.String(), Stderr: r.stderr.String(),
-		Peak: usage.Maxrss << 10, Took: time.Since(r.began)}
+		Peak: r.peak, Took: time.Since(r.began)}
 }
 
 // Signal sends a signal; a program that has ended does not get it.

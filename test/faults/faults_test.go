@@ -1,7 +1,6 @@
 package faults
 
 import (
-	"flag"
 	"fmt"
 	"slices"
 	"strings"
@@ -43,14 +42,7 @@ func table() []fault {
 }
 
 // Many worlds wait at once, few work.
-const together = "6"
-
-func TestMain(m *testing.M) {
-	if err := flag.Set("test.parallel", together); err != nil {
-		panic(err)
-	}
-	m.Run()
-}
+func TestMain(m *testing.M) { parts.Together(m, 6) }
 
 func TestSlowFaults(t *testing.T) {
 	parts.Slow(t)

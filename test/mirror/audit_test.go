@@ -28,6 +28,7 @@ func (r report) found() map[string]string {
 
 // TestAudit harms stores in every way; the audit says so by class, its repair mends what it may, and leaves the rest alone.
 func TestAudit(t *testing.T) {
+	t.Parallel()
 	s := newScene(t, source.Shape{Images: 24, Repos: 3, Seed: 8, Smallest: 4 << 10, Largest: 90 << 10, Big: []int64{17 << 20}})
 	w := s.world(t, nil)
 	if r := w.mirror(t); r.Code != 0 {
@@ -115,6 +116,7 @@ func TestAudit(t *testing.T) {
 
 // TestPurge: a takedown removes a blob from every inventory, then from every bucket, and the next pass does not bring it back.
 func TestPurge(t *testing.T) {
+	t.Parallel()
 	s := newScene(t, small)
 	w := s.world(t, nil)
 	if r := w.mirror(t); r.Code != 0 {

@@ -77,11 +77,10 @@ var blows = []blow{
 	{"skewed clock", gate.Fault{Shift: -26 * time.Hour, After: -1}, true},
 }
 
-// scene is what the cases of one test share.
+// scene is what the cases of one test share: servers. Each world has buckets of its own, and gates, so that cases may run at the same time.
 type scene struct {
 	registry *registry.Registry
 	source   *source.Source
-	front    *gate.Gate
 	servers  *shop.Servers
 }
 
@@ -90,17 +89,25 @@ func newScene(t *testing.T, p source.Shape) *scene {
 	s := &scene{registry: registry.Start(t), servers: shop.StartS3(t, "us-east-1", "eu-central-1")}
 	s.source = source.New(s.registry.Addr, prefix)
 	s.source.Fill(t, p)
-	s.front = gate.New(t, s.registry.Addr)
 	return s
 }
 
 func (s *scene) world(t *testing.T, more proxy.Map) *world {
 	t.Helper()
-	s.front.Spoil(nil)
-	for _, g := range s.servers.Gates {
-		g.Spoil(nil)
-	}
-	return newWorld(t, s.registry, s.source, s.front, s.servers.Shops(t), more)
+	return newWorld(t, s.registry, s.source, gate.New(t, s.registry.Addr), s.servers.Shops(t), more)
+}
+
+// side is one of the ways of a world, with the requests on it.
+type side struct {
+	name  string
+	gate  func(*world) *gate.Gate
+	steps []step
+}
+
+// sides are the ways of the source and of the first store.
+var sides = []side{
+	{"source", func(w *world) *gate.Gate { return w.front }, sourceSteps},
+	{"store", func(w *world) *gate.Gate { return w.shops[0].Gate }, storeSteps},
 }
 
 // small is a source whose pass takes a fraction of a second, and still has a layer of two parts.
@@ -108,8 +115,9 @@ var small = source.Shape{Images: 6, Repos: 2, Seed: 3, Smallest: 4 << 10, Larges
 
 // strike runs a pass with a fault, which may fail in part but must not end otherwise, and then one without, after which
 // everything must be whole.
-func (s *scene) strike(t *testing.T, at *gate.Gate, st step, b blow, n, k int, ofStore bool) {
+func (s *scene) strike(t *testing.T, side side, st step, b blow, n, k int) {
 	w := s.world(t, nil)
+	at := side.gate(w)
 	at.Spoil(gate.Nth(n, k, st.match, b.fault))
 	if k > 3 {
 		// A request that fails for good is tried many times, by the bucket and by who writes inventories, with pauses: fewer will do.
@@ -124,7 +132,7 @@ func (s *scene) strike(t *testing.T, at *gate.Gate, st step, b blow, n, k int, o
 	if first.Code != 0 && first.Code != 1 && first.Code != 5 {
 		t.Errorf("pass with the fault: %v", first)
 	}
-	if ofStore {
+	if at != w.front {
 		healthy := *w
 		healthy.shops = w.shops[1:]
 		healthy.oracle(t, w.source.Blobs)
@@ -141,16 +149,17 @@ func (s *scene) strike(t *testing.T, at *gate.Gate, st step, b blow, n, k int, o
 
 // TestFaults strikes each step once, by turns with each kind of fault. TestSlowFaults tries them all.
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	s := newScene(t, small)
 	turn := 0
-	for _, side := range []struct {
-		gate  *gate.Gate
-		steps []step
-	}{{s.front, sourceSteps}, {s.servers.Gates[0], storeSteps}} {
+	for _, side := range sides {
 		for _, st := range side.steps {
 			b := blows[turn%4]
 			turn++
-			t.Run(st.name+"/"+b.name, func(t *testing.T) { s.strike(t, side.gate, st, b, 1, 1, side.gate != s.front) })
+			t.Run(st.name+"/"+b.name, func(t *testing.T) {
+				t.Parallel()
+				s.strike(t, side, st, b, 1, 1)
+			})
 		}
 	}
 }
@@ -159,11 +168,9 @@ func TestFaults(t *testing.T) {
 // twelfth of it is tried where tests are not exhaustive.
 func TestSlowFaults(t *testing.T) {
 	parts.Slow(t)
+	t.Parallel()
 	s, takes := newScene(t, small), parts.OneIn(12)
-	for _, side := range []struct {
-		gate  *gate.Gate
-		steps []step
-	}{{s.front, sourceSteps}, {s.servers.Gates[0], storeSteps}} {
+	for _, side := range sides {
 		for _, st := range side.steps {
 			for _, b := range blows {
 				if b.reads && !st.reads {
@@ -177,7 +184,8 @@ func TestSlowFaults(t *testing.T) {
 						continue
 					}
 					t.Run(fmt.Sprintf("%s/%s/%d", st.name, b.name, min(k, 99)), func(t *testing.T) {
-						s.strike(t, side.gate, st, b, 1, k, side.gate != s.front)
+						t.Parallel()
+						s.strike(t, side, st, b, 1, k)
 					})
 				}
 			}
@@ -189,10 +197,10 @@ func TestSlowFaults(t *testing.T) {
 // for the pass within minutes; the other one gets everything, and the next pass fills this one too.
 func TestSlowDeadStore(t *testing.T) {
 	parts.Slow(t)
+	t.Parallel()
 	p := small
 	p.Images, p.Big = 40, nil
 	s := newScene(t, p)
-	at := s.servers.Gates[0]
 	writes := func(r *http.Request) bool { return r.Method == http.MethodPut || r.Method == http.MethodPost }
 	for name, match := range map[string]func(r *http.Request) bool{
 		"everything": writes,
@@ -205,7 +213,9 @@ func TestSlowDeadStore(t *testing.T) {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			w := s.world(t, nil)
+			at := w.shops[0].Gate
 			nth := 1
 			if name == "inventories" {
 				nth = 3 // the first segment and head are part of the examination
@@ -228,22 +238,26 @@ func TestSlowDeadStore(t *testing.T) {
 	}
 }
 
-// TestSlowStorm: a registry that says 429 to most requests for a while is asked less, and the pass completes.
+// TestSlowStorm: a registry that says 429 to all requests for a while is asked less, and the pass completes.
 func TestSlowStorm(t *testing.T) {
 	parts.Slow(t)
-	s := newScene(t, small)
-	w := s.world(t, nil)
+	t.Parallel()
+	w := newScene(t, small).world(t, nil)
+	const storm = 6 * time.Second // a request that is turned away for the fourth time has waited longer
 	n := 0
-	s.front.Spoil(func(*http.Request) (gate.Fault, bool) {
-		n++
-		return gate.Fault{Status: 429, Retry: "1", After: -1}, n > 10 && n < 60
+	var over time.Time
+	w.front.Spoil(func(*http.Request) (gate.Fault, bool) {
+		if n++; n == 11 {
+			over = time.Now().Add(storm)
+		}
+		return gate.Fault{Status: 429, Retry: "1", After: -1}, n > 10 && time.Now().Before(over)
 	})
 	first := w.mirror(t)
 	if first.Code != 0 {
 		t.Errorf("mirror: %v", first)
 	}
-	t.Logf("%d of %d requests were turned away; %v", s.front.Strikes(), n, first.Took)
-	s.front.Spoil(nil)
+	t.Logf("%d of %d requests were turned away; %v", w.front.Strikes(), n, first.Took)
+	w.front.Spoil(nil)
 	w.whole(t)
 }
 
@@ -251,6 +265,7 @@ func TestSlowStorm(t *testing.T) {
 func TestSlowDiskFull(t *testing.T) {
 	parts.Slow(t)
 	parts.NeedRoot(t)
+	t.Parallel()
 	p := small
 	p.Big = []int64{17 << 20, 17 << 20, 17 << 20}
 	s := newScene(t, p)

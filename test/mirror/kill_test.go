@@ -18,12 +18,16 @@ import (
 )
 
 // TestKill kills the mirror a few times; TestSlowKill fifty times.
-func TestKill(t *testing.T) { killing(t, 6) }
+func TestKill(t *testing.T) {
+	t.Parallel()
+	killing(t, 6)
+}
 
 // TestSlowKill kills the mirror at random moments. At the end one pass completes everything, and nothing was read
 // twice without cause.
 func TestSlowKill(t *testing.T) {
 	parts.Slow(t)
+	t.Parallel()
 	killing(t, 50)
 }
 
@@ -31,7 +35,7 @@ func killing(t *testing.T, kills int) {
 	s := newScene(t, source.Shape{Images: 40, Repos: 4, Seed: 5, Smallest: 8 << 10, Largest: 600 << 10, Big: []int64{17 << 20, 9 << 20, 5 << 20}})
 	w := s.world(t, nil)
 	// So slow that it is not over before the last kill.
-	s.front.Spoil(func(r *http.Request) (gate.Fault, bool) {
+	w.front.Spoil(func(r *http.Request) (gate.Fault, bool) {
 		return gate.Fault{Pace: 10 << 20 / int64(kills), After: -1}, strings.Contains(r.URL.Path, "/blobs/")
 	})
 	unique := s.source.Unique()
@@ -46,9 +50,9 @@ func killing(t *testing.T, kills int) {
 		if e := r.Wait(t, time.Minute); e.Code >= 0 {
 			ended++
 		}
-		s.front.Quiet(t)
+		w.front.Quiet(t)
 		got := map[string]int64{}
-		for _, e := range s.front.Take() {
+		for _, e := range w.front.Take() {
 			_, digest, ok := strings.Cut(e.Path, "/blobs/")
 			if !ok || e.Method != http.MethodGet || e.Status >= 300 {
 				continue
@@ -68,7 +72,7 @@ func killing(t *testing.T, kills int) {
 			settled[digest] = !slices.ContainsFunc(w.shops, func(s *shop.Shop) bool { return !s.Holds(digest) })
 		}
 	}
-	s.front.Spoil(nil)
+	w.front.Spoil(nil)
 	last := w.mirror(t)
 	if last.Code != 0 {
 		t.Fatalf("mirror: %v", last)
@@ -107,9 +111,10 @@ func killing(t *testing.T, kills int) {
 
 // TestTwoWriters: two mirrors at once, over the same stores, bring everything and spoil nothing.
 func TestTwoWriters(t *testing.T) {
+	t.Parallel()
 	s := newScene(t, source.Shape{Images: 30, Repos: 4, Seed: 6, Smallest: 8 << 10, Largest: 300 << 10, Big: []int64{17 << 20}})
 	w := s.world(t, nil)
-	other := newWorld(t, s.registry, s.source, s.front, w.shops, nil)
+	other := newWorld(t, s.registry, s.source, w.front, w.shops, nil)
 	var wg sync.WaitGroup
 	ended := make([]ctl.Ran, 2)
 	for i, one := range []*world{w, other} {

@@ -11,6 +11,7 @@ import (
 
 // TestOnePass fills three regions of S3 from distribution in one pass, reading each blob once; the second pass moves nothing.
 func TestOnePass(t *testing.T) {
+	t.Parallel()
 	r := registry.Start(t)
 	src := source.New(r.Addr, prefix)
 	src.Fill(t, source.Shape{Images: 40, Repos: 6, Seed: 1, Smallest: 10 << 10, Largest: 400 << 10, Big: []int64{20 << 20, 40 << 20}})

@@ -23,6 +23,7 @@ import (
 // routes by their inventories, and containerd pulls.
 func TestSlowOnePass(t *testing.T) {
 	parts.Slow(t)
+	t.Parallel()
 	r := registry.Start(t)
 	src := source.New(r.Addr, prefix)
 	src.Fill(t, source.Shape{Images: 300, Repos: 25, Seed: 2, Smallest: 10 << 10, Largest: 3 << 20, Big: []int64{300 << 20, 64 << 20, 64 << 20, 33 << 20, 20 << 20}})
@@ -132,6 +133,7 @@ func (w *world) pulls(t *testing.T, img *image.Image) {
 // TestSlowHuge brings one blob of 6 GiB through a multipart upload, in little memory.
 func TestSlowHuge(t *testing.T) {
 	parts.Slow(t)
+	t.Parallel()
 	r := registry.Start(t)
 	src := source.New(r.Addr, prefix)
 	src.Client.Timeout = 0
@@ -161,6 +163,7 @@ func TestSlowHuge(t *testing.T) {
 
 // TestSchema1 mirrors the blobs of an image that docker-registry 2.8 has as schema 1.
 func TestSchema1(t *testing.T) {
+	t.Parallel()
 	r := dockerregistry.Start(t)
 	src := source.New(r.Addr, prefix)
 	layers := []source.Blob{source.NewBlob(1, 30<<10, "sha256"), source.NewBlob(2, 70<<10, "sha256")}

@@ -1,10 +1,12 @@
 package parts
 
 import (
+	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"testing"
 )
 
@@ -78,6 +80,19 @@ func Slow(t testing.TB) {
 	if os.Getenv("OCIPROXY_SLOW") == "" {
 		t.Skip("slow: runs under `make test-all` (OCIPROXY_SLOW=1)")
 	}
+}
+
+// Together runs a package's tests so many at a time, unless -parallel says otherwise: those that wait more than they work.
+func Together(m *testing.M, n int) {
+	flag.Parse()
+	set := false
+	flag.Visit(func(f *flag.Flag) { set = set || f.Name == "test.parallel" })
+	if !set {
+		if err := flag.Set("test.parallel", strconv.Itoa(n)); err != nil {
+			panic(err)
+		}
+	}
+	m.Run()
 }
 
 // Exhaustive says that long tests try everything (OCIPROXY_SLOW=all, `make test-exhaustive`); else they try some of it.

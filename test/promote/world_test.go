@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,32 +22,36 @@ import (
 // settle is how long the tests' tags wait: two refreshes of a test's proxy would be 2 s.
 const settle = time.Second
 
-// scene is what the cases of one test share: servers. Each world has repositories and buckets of its own in them.
+// scene is what the cases of one test share: servers. Each world has repositories and buckets of its own in them, and gates of its own
+// before them, so that cases may run at the same time.
 type scene struct {
 	staging *registry.Registry
-	front   *gate.Gate // before staging
 	prod    []*registry.Registry
-	gates   []*gate.Gate // before prod
 	stores  *shop.Servers
-	n       int
+	n       atomic.Int32
 }
 
 func newScene(t testing.TB) *scene {
 	t.Helper()
 	s := &scene{staging: registry.Start(t), stores: shop.StartS3(t, "us-east-1", "eu-central-1", "ap-south-1")}
-	s.front = gate.New(t, s.staging.Addr)
 	for range 2 {
-		r := registry.Start(t)
-		s.prod = append(s.prod, r)
-		s.gates = append(s.gates, gate.New(t, r.Addr))
+		s.prod = append(s.prod, registry.Start(t))
 	}
 	return s
 }
 
+// all are all gates.
+func (w *world) all() []*gate.Gate {
+	out := append([]*gate.Gate{w.front}, w.gates...)
+	for _, s := range w.shops {
+		out = append(out, s.Gate)
+	}
+	return out
+}
+
 // quiet ends all faults.
-func (s *scene) quiet() {
-	s.front.Spoil(nil)
-	for _, g := range append(slices.Clone(s.gates), s.stores.Gates...) {
+func (w *world) quiet() {
+	for _, g := range w.all() {
 		g.Spoil(nil)
 	}
 }
@@ -69,6 +74,8 @@ type destination struct {
 type world struct {
 	*scene
 	name     string
+	front    *gate.Gate   // before staging
+	gates    []*gate.Gate // before prod
 	source   *source.Source
 	projects []*project
 	shops    []*shop.Shop
@@ -77,15 +84,18 @@ type world struct {
 	file     string // of config
 	log      string // of what was written
 	ttl      string // of leases
+	env      []string
 }
 
 // world fills staging and writes a tree of two projects, whose destinations are nested.
 func (s *scene) world(t testing.TB, shape source.Shape) *world {
 	t.Helper()
-	s.quiet()
-	s.n++
-	w := &world{scene: s, name: fmt.Sprintf("w%d", s.n), shops: s.stores.Shops(t), dir: filepath.Join(t.TempDir(), "tree"),
-		file: filepath.Join(t.TempDir(), "config.yaml"), log: filepath.Join(t.TempDir(), "audit.jsonl"), ttl: "15s"}
+	w := &world{scene: s, name: fmt.Sprintf("w%d", s.n.Add(1)), front: gate.New(t, s.staging.Addr), shops: s.stores.Shops(t),
+		dir: filepath.Join(t.TempDir(), "tree"), file: filepath.Join(t.TempDir(), "config.yaml"),
+		log: filepath.Join(t.TempDir(), "audit.jsonl"), ttl: "1m", env: shop.Environment}
+	for _, r := range s.prod {
+		w.gates = append(w.gates, gate.New(t, r.Addr))
+	}
 	w.source = source.New(s.staging.Addr, w.name+"/staging/")
 	w.projects = []*project{
 		{name: "apps", folder: "library", to: []destination{{0, "images"}, {1, "images"}}},
@@ -105,7 +115,7 @@ func (s *scene) world(t testing.TB, shape source.Shape) *world {
 	w.config = proxy.Config{
 		"location":  "gcp/us-central1",
 		"client":    proxy.Map{"behind": proxy.Map{"header": "X-Forwarded-For", "entry": 1, "trusted": proxy.List{"127.0.0.0/8"}}},
-		"upstreams": proxy.List{proxy.Map{"name": "us", "url": s.gates[0].URL, "prefix": w.name + "/images", "place": "gcp/us-central1", "canonical": true, "insecure": true}},
+		"upstreams": proxy.List{proxy.Map{"name": "us", "url": w.gates[0].URL, "prefix": w.name + "/images", "place": "gcp/us-central1", "canonical": true, "insecure": true}},
 		"stores":    shop.Configs(w.shops),
 		"mirror": proxy.Map{"source": "us", "repositories": proxy.Map{"promoter": w.dir}, "spool": proxy.Map{"dir": t.TempDir()},
 			"requestsPerSecond": 5000},
@@ -190,7 +200,7 @@ func (w *world) writeTree(t testing.TB, keep func(n int, i source.Pushed) bool) 
 // promote runs one of promote's commands to its end.
 func (w *world) promote(t testing.TB, args ...string) ctl.Ran {
 	t.Helper()
-	return ctl.Run(t, ctl.Limit, shop.Environment, append([]string{"promote"}, args...)...)
+	return ctl.Run(t, ctl.Limit, w.env, append([]string{"promote"}, args...)...)
 }
 
 // flags are those of plan, apply and run.
@@ -225,7 +235,7 @@ func (w *world) run(t testing.TB, more ...string) (report, ctl.Ran) {
 // start is run, without waiting for its end.
 func (w *world) start(t testing.TB, more ...string) *ctl.Running {
 	t.Helper()
-	return ctl.Start(t, shop.Environment, append([]string{"promote", "run", w.dir, "--confirm"}, w.runFlags(more...)...)...)
+	return ctl.Start(t, w.env, append([]string{"promote", "run", w.dir, "--confirm"}, w.runFlags(more...)...)...)
 }
 
 // failure is one of a report or a plan.

@@ -12,6 +12,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -74,36 +75,33 @@ func Names(shops []*Shop) []string {
 	return out
 }
 
-// Servers are shared by the worlds of one test; each world has buckets of its own.
+// Servers are shared by the worlds of one test; each world has buckets of its own, behind gates of its own. Safe for concurrent use.
 type Servers struct {
-	S3    []*s3.Store
-	Gates []*gate.Gate // before S3
-	n     int
+	S3 []*s3.Store
+	n  atomic.Int32
 }
 
-// StartS3 starts versitygw, each behind a gate.
+// StartS3 starts versitygw in some regions.
 func StartS3(t testing.TB, regions ...string) *Servers {
 	t.Helper()
 	g := &Servers{}
 	for _, region := range regions {
-		s := s3.Start(t, region)
-		g.S3 = append(g.S3, s)
-		g.Gates = append(g.Gates, gate.New(t, s.Backend()))
+		g.S3 = append(g.S3, s3.Start(t, region))
 	}
 	return g
 }
 
-// Shops makes a new bucket in each server.
+// Shops makes a new bucket in each server, and a gate before it.
 func (g *Servers) Shops(t testing.TB) []*Shop {
 	t.Helper()
-	g.n++
-	name := fmt.Sprintf("bucket-%d", g.n)
+	name := fmt.Sprintf("bucket-%d", g.n.Add(1))
 	var out []*Shop
-	for i, s := range g.S3 {
+	for _, s := range g.S3 {
 		s.Make(t, name)
+		front := gate.New(t, s.Backend())
 		out = append(out, &Shop{Name: "s3-" + s.Region, Place: "aws/" + s.Region, Serves: []string{"aws"}, Server: s, S3Bucket: name,
-			Gate: g.Gates[i], Base: g.Gates[i].URL + "/" + name + "/",
-			Bucket: fmt.Sprintf("s3://%s?region=%s&pathStyle=true&endpoint=%s", name, s.Region, g.Gates[i].URL)})
+			Gate: front, Base: front.URL + "/" + name + "/",
+			Bucket: fmt.Sprintf("s3://%s?region=%s&pathStyle=true&endpoint=%s", name, s.Region, front.URL)})
 	}
 	return out
 }

@@ -46,6 +46,22 @@ func (s *Shop) Remove(t testing.TB, key string) {
 	}
 }
 
+// List returns the keys that begin with a prefix, past everything.
+func (s *Shop) List(t testing.TB, prefix string) (keys []string) {
+	t.Helper()
+	pages := awss3.NewListObjectsV2Paginator(s.Server.Client(), &awss3.ListObjectsV2Input{Bucket: &s.S3Bucket, Prefix: &prefix})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range page.Contents {
+			keys = append(keys, *o.Key)
+		}
+	}
+	return keys
+}
+
 // Hide takes one object from the public, or gives all back.
 func (s *Shop) Hide(t testing.TB, key string) {
 	t.Helper()

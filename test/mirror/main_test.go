@@ -1,0 +1,10 @@
+package mirror
+
+import (
+	"testing"
+
+	"ociproxy/test/parts"
+)
+
+// Cases wait more than they work.
+func TestMain(m *testing.M) { parts.Together(m, 6) }
