@@ -74,7 +74,11 @@ func TestDamagedCache(t *testing.T) {
 
 // A directory that cannot be written costs the copy on disk, nothing else.
 func TestUnwritableDir(t *testing.T) {
-	w := newWorld(t, unwritable(t))
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, filepath.Join(file, "below"))
 	w.write("a", inventorytest.Blob(1), inventorytest.Blob(2))
 	w.write("b", inventorytest.Blob(1), inventorytest.Blob(3))
 	f, live := w.follow("a", "b")
@@ -92,7 +96,11 @@ func TestUnwritableDir(t *testing.T) {
 
 // Without a disk that works, what the table has is not fetched again with each pass of the mirror.
 func TestUnwritableDirRefetch(t *testing.T) {
-	w := newWorld(t, unwritable(t))
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, filepath.Join(file, "below"))
 	w.write("a", inventorytest.Blob(1), inventorytest.Blob(2))
 	f, live := w.follow("a")
 	for range 4 {

@@ -84,7 +84,7 @@ func TestLoop(t *testing.T) {
 // The age of a manifest that is late counts from when it was seen first, where the source does not tell.
 func TestSeen(t *testing.T) {
 	now := time.Now()
-	n := &walk.Node{Digest: digest(t, ocispecDigest("a"))}
+	n := &walk.Node{Digest: digest(t, sumOf("a"))}
 	s := new(Seen)
 	if got := s.at(n, now); !got.Equal(now) {
 		t.Errorf("first: %v", got)

@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"context"
+	"crypto/sha512"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -10,12 +11,14 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-containerregistry/pkg/registry"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"ociproxy/internal/registry/registrytest"
 )
 
 func (w *world) wantSame(n int) {
@@ -43,17 +46,17 @@ func count(log []string, method, part string) (n int) {
 
 func TestPass(t *testing.T) {
 	w := newWorld(t, 3)
-	a, b := w.image("team/app", "a", "base", "one"), w.image("team/app", "b", "base", "two")
-	w.index("team/app", "both", a, b)
-	w.image("lib/other", "v1", "base", "three")
-	w.asked()
+	a, b := w.Image("team/app", "a", "base", "one"), w.Image("team/app", "b", "base", "two")
+	w.Index("team/app", "both", a, b)
+	w.Image("lib/other", "v1", "base", "three")
+	w.Asked()
 
 	r := w.pass(Options{})
 	if r.Result != Done || len(r.Problems) > 0 {
 		t.Fatalf("%+v", r)
 	}
 	w.wantSame(4 + 3) // layers, configs
-	log := w.asked()
+	log := w.Asked()
 	// Each manifest and each blob is read once, and nothing is asked twice: two lists of repositories and tags, and the greeting.
 	if got := count(log, "GET", "/manifests/"); got < 4 || got > 6 {
 		t.Errorf("%d manifests read, want 4, or up to 2 more for those met by tag at the same time:\n%s", got, strings.Join(log, "\n"))
@@ -76,7 +79,7 @@ func TestPass(t *testing.T) {
 		if r.Result != Done || r.Blobs != (BlobsReport{}) || r.Images.Known != 4 || r.Source.BytesRead != 0 {
 			t.Errorf("%+v", r)
 		}
-		log := w.asked()
+		log := w.Asked()
 		// One of them may be asked for its referrers: then it turns out that there is no API for that, and the fallback tag is tried.
 		if got := count(log, "", "/manifests/") - count(log, "", "/manifests/sha256-"); got != 4 {
 			t.Errorf("%d requests for manifests, want one a tag:\n%s", got, strings.Join(log, "\n"))
@@ -102,32 +105,32 @@ func TestPass(t *testing.T) {
 }
 
 func TestKinds(t *testing.T) {
-	w := newWorld(t, 1, registry.WithReferrersSupport(true))
-	img := w.image("app", "v1", "layer")
+	w := newWorld(t, 1, registrytest.Options{Referrers: true})
+	img := w.Image("app", "v1", "layer")
 	// An artifact with a subject, found by the referrers API only, and one that is about it in turn.
 	artifact := ocispec.Manifest{
 		MediaType: ocispec.MediaTypeImageManifest, ArtifactType: "application/x.sig", Config: ocispec.DescriptorEmptyJSON,
-		Layers: []ocispec.Descriptor{w.blob("app", "signature")}, Subject: &img,
+		Layers: []ocispec.Descriptor{w.Blob("app", "signature")}, Subject: &img,
 	}
 	artifact.SchemaVersion = 2
-	w.blob("app", "{}")
-	sig := w.put("app", "", artifact)
-	artifact.Layers, artifact.Subject = []ocispec.Descriptor{w.blob("app", "countersignature")}, &sig
-	w.put("app", "", artifact)
+	w.Blob("app", "{}")
+	sig := w.Put("app", "", artifact)
+	artifact.Layers, artifact.Subject = []ocispec.Descriptor{w.Blob("app", "countersignature")}, &sig
+	w.Put("app", "", artifact)
 	// A subject that is not there.
 	gone := img
 	gone.Digest = "sha256:" + ocispec.DescriptorEmptyJSON.Digest[7:]
-	artifact.Layers, artifact.Subject = []ocispec.Descriptor{w.blob("app", "orphan")}, &gone
-	w.put("app", "sha256-"+strings.Repeat("0", 64)+".sig", artifact)
+	artifact.Layers, artifact.Subject = []ocispec.Descriptor{w.Blob("app", "orphan")}, &gone
+	w.Put("app", "sha256-"+strings.Repeat("0", 64)+".sig", artifact)
 	// Something nobody has heard of, with a sha512 layer, one that is elsewhere, and an index that lists a blob.
-	odd := w.blob512("app", "five-one-two")
-	foreign := w.describe("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", "sha256:"+strings.Repeat("ab", 32), 10)
+	odd := w.BlobAs("app", "five-one-two", fmt.Sprintf("sha512:%x", sha512.Sum512([]byte("five-one-two"))))
+	foreign := registrytest.Describe("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", "sha256:"+strings.Repeat("ab", 32), 10)
 	foreign.URLs = []string{"https://elsewhere.example/layer"}
-	strange := ocispec.Manifest{MediaType: "application/vnd.strange+json", Config: w.blob("app", "strange config"), Layers: []ocispec.Descriptor{odd, foreign}}
+	strange := ocispec.Manifest{MediaType: "application/vnd.strange+json", Config: w.Blob("app", "strange config"), Layers: []ocispec.Descriptor{odd, foreign}}
 	strange.SchemaVersion = 2
-	cache := w.blob("app", "cache")
+	cache := w.Blob("app", "cache")
 	cache.MediaType = "application/vnd.unheard-of"
-	w.index("app", "index", w.put("app", "", strange), cache)
+	w.Index("app", "index", w.Put("app", "", strange), cache)
 
 	r := w.pass(Options{})
 	if r.Result != Done || len(r.Problems) > 0 {
@@ -148,13 +151,13 @@ func TestKinds(t *testing.T) {
 
 func TestBadImage(t *testing.T) {
 	w := newWorld(t, 2)
-	good := w.image("app", "good", "shared", "good")
-	bad := w.image("app", "bad", "shared", "bad")
-	lost := w.image("app", "lost", "lost")
-	w.index("app", "all", good, bad)
-	w.spoil(func(rw http.ResponseWriter, r *http.Request) bool {
+	good := w.Image("app", "good", "shared", "good")
+	bad := w.Image("app", "bad", "shared", "bad")
+	lost := w.Image("app", "lost", "lost")
+	w.Index("app", "all", good, bad)
+	w.Fail(func(rw http.ResponseWriter, r *http.Request) bool {
 		switch {
-		case strings.Contains(r.URL.Path, "/blobs/") && r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, w.describeText("bad")):
+		case strings.Contains(r.URL.Path, "/blobs/") && r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, sumOf("bad")):
 			_, _ = rw.Write([]byte("BAD")) // right size, wrong bytes
 			return true
 		case strings.HasSuffix(r.URL.Path, string(lost.Digest)), strings.HasSuffix(r.URL.Path, "/manifests/lost"):
@@ -171,22 +174,20 @@ func TestBadImage(t *testing.T) {
 		t.Errorf("images %+v, store %+v: only the good one is complete, not the bad one nor the index", r.Images, r.Stores[0])
 	}
 	w.wantSame(4) // shared, good, and both configs
-	w.spoil(nil)
+	w.Fail(nil)
 	if r := w.pass(Options{}); r.Result != Done || r.Blobs.Copied != 2*3 {
 		t.Errorf("after the repair: %+v", r)
 	}
 }
 
-// describeText is the digest of a text.
-func (w *world) describeText(text string) string {
-	return ocispecDigest(text)
-}
+// sumOf is the digest of a text.
+func sumOf(text string) string { return registrytest.Sum([]byte(text)) }
 
 func TestStoreDown(t *testing.T) {
 	w := newWorld(t, 2)
-	w.image("app", "v1", "one", "two")
+	w.Image("app", "v1", "one", "two")
 	// The public URL of the second store shows nothing.
-	w.urls[1] = w.source.URL
+	w.urls[1] = w.URL
 	r := w.pass(Options{})
 	if r.Result != Partial || r.Errors[StoreUnfit] != 1 || r.Stores[0].Error != "" || !strings.Contains(r.Stores[1].Error, "404") {
 		t.Fatalf("%+v", r)
@@ -204,7 +205,7 @@ func TestStoreDown(t *testing.T) {
 
 func TestSourceDown(t *testing.T) {
 	w := newWorld(t, 1)
-	w.source.Close()
+	w.Close()
 	if r := w.pass(Options{}); r.Result != Failed || r.Errors[SourceFailed] == 0 {
 		t.Errorf("%+v", r)
 	}
@@ -212,15 +213,15 @@ func TestSourceDown(t *testing.T) {
 
 func TestDenied(t *testing.T) {
 	w := newWorld(t, 1)
-	w.image("app", "v1", "fine", "forbidden")
-	w.deny = `"` + w.describeText("forbidden") + `"`
+	w.Image("app", "v1", "fine", "forbidden")
+	w.deny = `"` + sumOf("forbidden") + `"`
 	for range 2 { // never complete, and no fault
 		r := w.pass(Options{})
 		if r.Result != Done || r.Images.Denied != 1 || r.Images.Complete != 0 || r.Blobs.Skipped != 1 {
 			t.Fatalf("%+v", r)
 		}
 	}
-	if _, ok := w.held(0)[w.describeText("forbidden")]; ok || len(w.held(0)) != 2 {
+	if _, ok := w.held(0)[sumOf("forbidden")]; ok || len(w.held(0)) != 2 {
 		t.Errorf("held: %v", w.held(0))
 	}
 }
@@ -228,8 +229,8 @@ func TestDenied(t *testing.T) {
 // An index has what its images have: with a denied layer below it, it is not waited for either.
 func TestDeniedBelow(t *testing.T) {
 	w := newWorld(t, 1)
-	w.index("app", "all", w.image("app", "a", "fine"), w.image("app", "b", "forbidden"))
-	w.deny = `"` + w.describeText("forbidden") + `"`
+	w.Index("app", "all", w.Image("app", "a", "fine"), w.Image("app", "b", "forbidden"))
+	w.deny = `"` + sumOf("forbidden") + `"`
 	for range 2 {
 		r := w.pass(Options{})
 		if r.Result != Done || r.Images.Denied != 2 || r.Images.Complete != 1 || r.Stores[0].Incomplete != 0 {
@@ -241,7 +242,7 @@ func TestDeniedBelow(t *testing.T) {
 // Patterns that select nothing are a mistake, not a mirror that is complete.
 func TestNothingSelected(t *testing.T) {
 	w := newWorld(t, 1)
-	w.image("app", "v1", "one")
+	w.Image("app", "v1", "one")
 	cfg := w.config()
 	cfg.Mirror.Repositories.Include = []string{"ap"}
 	if r := w.passOf(t.Context(), cfg, Options{}); r.Result != Failed || !strings.Contains(r.Error, "no repository") || len(r.Problems) != 1 {
@@ -257,8 +258,8 @@ func TestNothingSelected(t *testing.T) {
 // A registry that ends its lists silently may have more than it lists.
 func TestTruncatedListing(t *testing.T) {
 	w := newWorld(t, 1)
-	a := w.image("app", "a", "one")
-	w.spoil(func(rw http.ResponseWriter, r *http.Request) bool {
+	a := w.Image("app", "a", "one")
+	w.Fail(func(rw http.ResponseWriter, r *http.Request) bool {
 		if !strings.HasSuffix(r.URL.Path, "/tags/list") {
 			return false
 		}
@@ -281,7 +282,7 @@ func TestRipe(t *testing.T) {
 		p := filler{opt: Options{Interval: interval}}
 		begin := time.Date(2026, 7, 1, 0, 0, 0, 0, time.UTC)
 		for i := range 200 {
-			d, turns := digest(t, ocispecDigest(fmt.Sprint(i))), 0
+			d, turns := digest(t, sumOf(fmt.Sprint(i))), 0
 			for p.now = begin; p.now.Before(begin.Add(24 * time.Hour)); p.now = p.now.Add(interval) {
 				if p.Ripe(d) {
 					turns++
@@ -298,11 +299,11 @@ func TestRipe(t *testing.T) {
 func TestShards(t *testing.T) {
 	w := newWorld(t, 2)
 	for i := range 20 {
-		w.image("app", fmt.Sprint("v", i), "base", fmt.Sprint("layer", i))
+		w.Image("app", fmt.Sprint("v", i), "base", fmt.Sprint("layer", i))
 	}
 	whole := newWorld(t, 1)
 	for i := range 20 {
-		whole.image("app", fmt.Sprint("v", i), "base", fmt.Sprint("layer", i))
+		whole.Image("app", fmt.Sprint("v", i), "base", fmt.Sprint("layer", i))
 	}
 	whole.pass(Options{})
 	var copied int64
@@ -329,21 +330,17 @@ func TestShards(t *testing.T) {
 func TestInterrupted(t *testing.T) {
 	w := newWorld(t, 2)
 	for i := range 30 {
-		w.image("app", fmt.Sprint("v", i), fmt.Sprint("layer", i))
+		w.Image("app", fmt.Sprint("v", i), fmt.Sprint("layer", i))
 	}
 	cfg := w.config()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	served := 0
-	w.spoil(func(rw http.ResponseWriter, r *http.Request) bool {
+	var served atomic.Int64
+	w.Fail(func(rw http.ResponseWriter, r *http.Request) bool {
 		if r.Method != http.MethodGet || !strings.Contains(r.URL.Path, "/blobs/") {
 			return false
 		}
-		w.mu.Lock()
-		served++
-		n := served
-		w.mu.Unlock()
-		if n > 25 {
+		if served.Add(1) > 25 {
 			cancel()
 			<-r.Context().Done() // hangs, as a dead source does
 			return true
@@ -355,8 +352,8 @@ func TestInterrupted(t *testing.T) {
 	if r.Result != Interrupted || time.Since(start) > 15*time.Second {
 		t.Fatalf("%+v after %s", r, time.Since(start))
 	}
-	w.spoil(nil)
-	w.asked()
+	w.Fail(nil)
+	w.Asked()
 	have, other := 0, w.held(1)
 	for d := range w.held(0) { // those not in both stores are read for the other
 		if _, both := other[d]; both {
@@ -369,7 +366,7 @@ func TestInterrupted(t *testing.T) {
 	}
 	w.wantSame(60)
 	read := map[string]bool{}
-	for _, l := range w.asked() {
+	for _, l := range w.Asked() {
 		if _, d, ok := strings.Cut(l, "/blobs/"); ok && strings.HasPrefix(l, "GET ") {
 			read[d] = true
 		}
@@ -381,20 +378,13 @@ func TestInterrupted(t *testing.T) {
 
 // Google's listing has digests, ages and untagged manifests: nothing is resolved, and each manifest is read once.
 func TestGoogleListing(t *testing.T) {
-	w := newWorld(t, 1, registry.WithReferrersSupport(true))
-	a, b := w.image("app", "", "base", "one"), w.image("app", "", "base", "two")
-	all := w.index("app", "all", a, b)
-	uploaded := time.Now().Add(-time.Hour)
-	w.spoil(func(rw http.ResponseWriter, r *http.Request) bool {
-		switch {
-		case strings.HasSuffix(r.URL.Path, "/tags/list"):
-			manifests := map[string]any{}
-			for _, d := range []string{string(a.Digest), string(b.Digest), string(all.Digest)} {
-				manifests[d] = map[string]any{"timeUploadedMs": fmt.Sprint(uploaded.UnixMilli()), "tag": []string{}}
-			}
-			_ = json.NewEncoder(rw).Encode(map[string]any{"name": "app", "manifest": manifests, "tags": []string{"all"}, "child": []string{}})
-			return true
-		case strings.HasSuffix(r.URL.Path, string(b.Digest)):
+	w := newWorld(t, 1, registrytest.Options{
+		Referrers: true, Digests: func(string) bool { return true }, Now: func() time.Time { return time.Now().Add(-time.Hour) },
+	})
+	a, b := w.Image("app", "", "base", "one"), w.Image("app", "", "base", "two")
+	w.Index("app", "all", a, b)
+	w.Fail(func(rw http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, string(b.Digest)) {
 			rw.WriteHeader(http.StatusNotFound)
 			return true
 		}
@@ -402,9 +392,9 @@ func TestGoogleListing(t *testing.T) {
 	})
 	cfg := w.config()
 	cfg.Mirror.Repositories.Include, cfg.Mirror.Repositories.List = nil, []string{"app"}
-	w.asked()
+	w.Asked()
 	r := w.passOf(t.Context(), cfg, Options{})
-	log := w.asked()
+	log := w.Asked()
 	if got := count(log, "", "/manifests/"); got != 3 {
 		t.Errorf("%d requests for 3 manifests:\n%s", got, strings.Join(log, "\n"))
 	}

@@ -37,7 +37,7 @@ func (w *world) plan(opt Options) *Plan {
 // A plan says what the pass after it does, and writes nothing.
 func TestPlan(t *testing.T) {
 	w := newWorld(t, 2)
-	w.index("app", "all", w.image("app", "a", "base", "one"), w.image("app", "b", "base", "two"))
+	w.Index("app", "all", w.Image("app", "a", "base", "one"), w.Image("app", "b", "base", "two"))
 	w.extra = ", bandwidthMBps: 0.000001"
 	p := w.plan(Options{})
 	for i, dir := range w.stores {
@@ -86,10 +86,10 @@ func TestWrites(t *testing.T) {
 // What promoter manifests name is walked, with what tags say about it, and nothing else.
 func TestPromoter(t *testing.T) {
 	w := newWorld(t, 1)
-	named := w.image("prod/app", "named", "wanted")
-	w.image("prod/app", "unnamed", "not wanted")
-	w.image("prod/app", strings.Replace(string(named.Digest), ":", "-", 1)+".sig", "signature")
-	host := strings.TrimPrefix(w.source.URL, "http://")
+	named := w.Image("prod/app", "named", "wanted")
+	w.Image("prod/app", "unnamed", "not wanted")
+	w.Image("prod/app", strings.Replace(string(named.Digest), ":", "-", 1)+".sig", "signature")
+	host := strings.TrimPrefix(w.URL, "http://")
 	dir := t.TempDir()
 	write := func(name, text string) {
 		name = filepath.Join(dir, name)
@@ -110,7 +110,7 @@ func TestPromoter(t *testing.T) {
 	}
 	held := slices.Sorted(maps.Keys(w.held(0)))
 	for text, want := range map[string]bool{"wanted": true, "signature": true, "not wanted": false} {
-		if got := slices.Contains(held, ocispecDigest(text)); got != want {
+		if got := slices.Contains(held, sumOf(text)); got != want {
 			t.Errorf("%s: held is %v", text, got)
 		}
 	}

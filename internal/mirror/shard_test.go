@@ -44,7 +44,7 @@ func TestShardsPartition(t *testing.T) {
 	const shards, blobs = 7, 7000
 	var sizes [shards]int
 	for i := range blobs {
-		d := digest(t, ocispecDigest(fmt.Sprint(i)))
+		d := digest(t, sumOf(fmt.Sprint(i)))
 		owners := 0
 		for s := range shards {
 			if (Shard{s, shards}).Mine(d) {

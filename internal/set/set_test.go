@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // oracle is a set as anybody would write it.
@@ -30,7 +32,7 @@ func TestAgainstMap(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	var s Set
 	want := oracle{}
-	for step := range 10_000 {
+	for step := range 50_000 {
 		i, other := random(rng), oracle{}
 		for range rng.IntN(40) {
 			other[random(rng)] = true
@@ -65,8 +67,8 @@ func TestAgainstMap(t *testing.T) {
 		}
 		var got []int
 		s.Each(func(i int) { got = append(got, i) })
-		if members := slices.Sorted(maps.Keys(want)); !slices.Equal(members, got) {
-			t.Fatalf("step %d: members %v, want %v", step, got, members)
+		if d := cmp.Diff(slices.Sorted(maps.Keys(want)), got); d != "" {
+			t.Fatalf("step %d: members (-want +got)\n%s", step, d)
 		}
 		if s.Len() != len(want) || s.Empty() != (len(want) == 0) || s.Has(i) != want[i] || s != want.set() {
 			t.Fatalf("step %d: %v is not %v", step, s, want)

@@ -4,19 +4,17 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"ociproxy/internal/registry/registrytest"
 )
 
 // An audit sees every manifest once, with the blobs of what is below it.
 func TestImages(t *testing.T) {
-	w := newWorld(t)
-	a, b := w.image("app", "a", "base", "one"), w.image("app", "b", "base", "two")
-	all := w.index("app", "all", a, b)
-	w.put("app", "broken", map[string]any{"mediaType": "application/vnd.oci.image.manifest.v1+json", "schemaVersion": 2, "config": map[string]any{"digest": "nonsense"}})
-	src, err := NewSource(w.config(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer src.Close()
+	w := registrytest.New(t, registrytest.Options{})
+	a, b := w.Image("app", "a", "base", "one"), w.Image("app", "b", "base", "two")
+	all := w.Index("app", "all", a, b)
+	w.PutRaw("app", "broken", []byte(`{"schemaVersion":2,"config":{"digest":"nonsense"}}`))
+	src := open(t, w)
 	got, failed := map[string]int{}, 0
 	for img, err := range src.Images(t.Context()) {
 		if err != nil {

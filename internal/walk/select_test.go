@@ -6,12 +6,13 @@ import (
 	"testing"
 
 	"ociproxy/internal/config"
+	"ociproxy/internal/registry/registrytest"
 )
 
 func TestSelection(t *testing.T) {
-	w := newWorld(t)
+	w := registrytest.New(t, registrytest.Options{})
 	for _, repo := range []string{"app", "team/a", "team/b", "team/b/c", "lib/x"} {
-		w.image(repo, "v1", repo)
+		w.Image(repo, "v1", repo)
 	}
 	for _, tt := range []struct {
 		name string
@@ -27,11 +28,7 @@ func TestSelection(t *testing.T) {
 		{"part of a name", config.MirrorRepositories{Include: []string{"/team/"}}, nil, "[]"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			src, err := NewSource(w.config(), nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer src.Close()
+			src := open(t, w)
 			sel, err := newSelection(tt.sel, tt.only, src.Registry.String())
 			if err != nil {
 				t.Fatal(err)

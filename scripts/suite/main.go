@@ -13,7 +13,6 @@ import (
 // commands are called with their arguments and a temporary directory.
 var commands = map[string]func(ctx context.Context, dir string, args []string) error{
 	"fuzz": fuzz,
-	"test": test,
 }
 
 func main() {
@@ -23,7 +22,7 @@ func main() {
 	}
 	command := commands[name]
 	if command == nil {
-		fmt.Fprintln(os.Stderr, "usage: suite fuzz|test [FLAG…] [ARGUMENT…]")
+		fmt.Fprintln(os.Stderr, "usage: suite fuzz [FLAG…] [ARGUMENT…]")
 		os.Exit(2) //nolint:forbidigo // this is a main
 	}
 	code := process.Run(name, func(ctx context.Context, dir string) error {

@@ -39,14 +39,11 @@ func Gather(ctx context.Context, segments *inventory.Segments, holders []Holder,
 	g := &Gathered{Heads: make([]*inventory.Head, len(holders)), Faults: make([]error, len(holders))}
 	var wg sync.WaitGroup
 	limit := make(chan struct{}, headsAtOnce)
-	held := segments.Hold()
-	defer segments.DropMemory() // the tables have it
-	defer held.Release()
 	for i, h := range holders {
 		wg.Go(func() {
 			limit <- struct{}{}
 			defer func() { <-limit }()
-			g.Heads[i], g.Faults[i] = h.read(ctx, held)
+			g.Heads[i], g.Faults[i] = h.read(ctx, segments)
 		})
 	}
 	wg.Wait()
@@ -59,13 +56,14 @@ func Gather(ctx context.Context, segments *inventory.Segments, holders []Holder,
 			segments.Retain(func(sha256 string) bool {
 				return slices.ContainsFunc(g.Heads, func(h *inventory.Head) bool { return h != nil && h.Has(sha256) })
 			}, time.Now())
+			segments.DropMemory()
 			return g, nil
 		}
 		ref, ok := inventory.BadSegment(err)
 		if !ok {
 			return nil, err
 		}
-		segments.Check(ref)
+		segments.Drop(ref.SHA256)
 		for i, h := range g.Heads {
 			if h != nil && h.Has(ref.SHA256) {
 				g.Heads[i], g.Faults[i] = nil, err
@@ -74,8 +72,8 @@ func Gather(ctx context.Context, segments *inventory.Segments, holders []Holder,
 	}
 }
 
-// read reads a head and brings its segments into the cache, where they are held.
-func (h Holder) read(ctx context.Context, held *inventory.Hold) (*inventory.Head, error) {
+// read reads a head and brings its segments into the cache.
+func (h Holder) read(ctx context.Context, segments *inventory.Segments) (*inventory.Head, error) {
 	head, err := h.head(ctx)
 	if errors.Is(err, ErrNotFound) {
 		return nil, nil
@@ -84,7 +82,7 @@ func (h Holder) read(ctx context.Context, held *inventory.Hold) (*inventory.Head
 		return nil, err
 	}
 	for _, ref := range head.Segments {
-		if err := held.Fetch(ctx, ownSite{h.Writer.bucket}, ref); err != nil {
+		if err := segments.Fetch(ctx, ownSite{h.Writer.bucket}, ref); err != nil {
 			return nil, err
 		}
 	}

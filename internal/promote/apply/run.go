@@ -13,7 +13,6 @@ import (
 	"github.com/maypok86/otter/v2"
 
 	"ociproxy/internal/fleet"
-	"ociproxy/internal/lease"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/set"
 	"ociproxy/internal/store"
@@ -31,7 +30,7 @@ type Run struct {
 	read   time.Time      // when all that the inventories said had been written
 	settle time.Duration
 	log    *journal
-	lease  *lease.Lease
+	lease  leases
 	stop   context.CancelCauseFunc
 	tally  tally
 
@@ -57,9 +56,7 @@ func Open(ctx context.Context, p *Plan, opt Options) (*Run, error) {
 		opt: opt, plan: p, hosts: map[string]*host{}, index: map[string]int{},
 		closers: map[string]*walk.Closer{}, tags: map[string]*listing{},
 	}
-	r.lease = lease.New(lease.Options{
-		Prefix: leasePrefix, Name: opt.Lease, Who: opt.Who, Plan: p.Hash, TTL: opt.TTL, Logger: opt.Logger,
-	})
+	r.lease.log = opt.Logger
 	r.settle = DefaultSettle(opt.Config)
 	if opt.Settle != nil {
 		r.settle = *opt.Settle
@@ -113,7 +110,7 @@ func (r *Run) may(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if err := r.lease.Check(); err != nil {
+	if err := r.lease.check(); err != nil {
 		r.stop(err)
 		return err
 	}
@@ -193,16 +190,13 @@ func (r *Run) examine(ctx context.Context) {
 // errLate: a store was waited for long enough.
 var errLate = errors.New("it took too long")
 
-// leasePrefix is where leases lie in a store, beside the inventory.
-const leasePrefix = "promote/"
-
 // takeLease keeps other runs away, by objects in the first stores, or, where there is none, by a file on this machine: that keeps apart
 // only runs that share it.
 func (r *Run) takeLease(ctx context.Context) error {
-	var all []store.Bucket
+	var all []*lease
 	for i, s := range r.fleet.Stores {
-		if r.aside.err(i) == nil {
-			all = append(all, s.Bucket)
+		if r.aside.err(i) == nil && len(all) < maxLeases {
+			all = append(all, newLease(s.Bucket, r.opt.Lease, r.opt.Who, r.plan.Hash, r.opt.TTL))
 		}
 	}
 	if len(r.fleet.Stores) == 0 {
@@ -217,10 +211,10 @@ func (r *Run) takeLease(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		all = append(all, b)
+		all = append(all, newLease(b, r.opt.Lease, r.opt.Who, r.plan.Hash, r.opt.TTL))
 	}
 	if len(all) == 0 {
 		return fmt.Errorf("take the lease: %w", r.aside.err(0))
 	}
-	return r.lease.Take(ctx, all...)
+	return r.lease.take(ctx, all)
 }

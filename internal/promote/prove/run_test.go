@@ -17,10 +17,10 @@ import (
 func TestClean(t *testing.T) {
 	w := newWorld(t)
 	a := w.image("prod/app", "one", "v1", "latest")
-	idx, _ := w.index("prod/app", "v2")
+	idx := w.index("prod/app", "v2")
 	nested := w.image("prod/eu/app", "one", "v1", "latest")
 	tree := w.tree([]string{"prod"}, imageOf("app", entry(a, "v1", "latest"), entry(idx, `"v2"`))+imageOf("eu/app", entry(nested, "v1", "latest")))
-	w.on(nil)
+	w.Asked()
 	r, got := w.run(tree, Options{})
 	if len(got) > 0 || !r.Clean() || r.ExitCode != 0 {
 		t.Errorf("found %v, code %d", got, r.ExitCode)
@@ -29,13 +29,14 @@ func TestClean(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	lists := 0
-	for _, q := range w.requests() {
+	asked := w.Asked()
+	for _, q := range asked {
 		if strings.HasSuffix(q, "/tags/list") {
 			lists++
 		}
 	}
 	if lists != 3 { // Google's listing is tried at the prefix
-		t.Errorf("%d lists: %q", lists, w.requests())
+		t.Errorf("%d lists: %q", lists, asked)
 	}
 	if r, got = w.run(tree, Options{Read: Blobs}); len(got) > 0 || r.BlobsRead != 8 {
 		t.Errorf("found %v, %d blobs read", got, r.BlobsRead)
@@ -172,7 +173,7 @@ func TestFindings(t *testing.T) {
 			w := newWorld(t)
 			tree := w.tree([]string{"prod"}, c.images(w))
 			if c.answer != nil {
-				w.on(c.answer(w))
+				w.Fail(c.answer(w))
 			}
 			r, got := w.run(tree, c.opt)
 			for i := range got { // digests of images that were made here
@@ -202,17 +203,9 @@ func allow(t *testing.T, text string) *Allow {
 // Where a registry lists manifests without a tag, the platforms of an index belong to it, and others are found.
 func TestUntagged(t *testing.T) {
 	w := newWorld(t)
-	idx, index := w.index("prod/app", "v1")
+	idx := w.index("prod/app", "v1")
 	stray := w.image("prod/app", "stray")
-	listed := map[string][]string{idx.String(): {"v1"}, stray.String(): {}}
-	m, err := index.IndexManifest()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, child := range m.Manifests {
-		listed[child.Digest.String()] = nil
-	}
-	w.on(w.google("prod/app", listed))
+	w.listDigests("prod/app")
 	tree := w.tree([]string{"prod"}, imageOf("app", entry(idx, "v1")))
 	_, got := w.run(tree, Options{})
 	if diff := cmp.Diff([]string{"unexpected prod/app@" + stray.String()}, got); diff != "" {
@@ -258,7 +251,7 @@ func TestStores(t *testing.T) {
 	d := w.image("prod/app", "one", "v1")
 	w.image("eu/app", "one", "v1")
 	tree := w.tree([]string{"prod", "eu"}, imageOf("app", entry(d, "v1")))
-	c, err := w.regs.Parts(t.Context(), w.host+"/prod/app", d)
+	c, err := w.regs.Parts(t.Context(), w.Host+"/prod/app", d)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -271,11 +264,11 @@ func TestStores(t *testing.T) {
 	}
 	// What the inventory has whole is not even read, when only lists are.
 	s = &stores{names: []string{"a"}, images: map[oci.Digest]bool{d: true}}
-	w.on(nil)
+	w.Asked()
 	if _, got := w.run(tree, Options{Stores: s, Read: Lists}); got != nil {
 		t.Error(got)
 	}
-	for _, q := range w.requests() {
+	for _, q := range w.Asked() {
 		if strings.HasPrefix(q, "GET") && strings.Contains(q, "/manifests/") {
 			t.Error(q)
 		}

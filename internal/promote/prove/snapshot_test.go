@@ -21,7 +21,7 @@ func TestSnapshot(t *testing.T) {
 	stray := w.image("prod/a", "stray")
 	read := func(opt SnapOptions) (out []string) {
 		t.Helper()
-		err := Snapshot(t.Context(), w.regs, w.host+"/prod", opt, func(s *Snap) error {
+		err := Snapshot(t.Context(), w.regs, w.Host+"/prod", opt, func(s *Snap) error {
 			text := s.Name
 			for _, d := range s.Digests {
 				text += " " + d.Digest.String() + "=" + strings.Join(d.Tags, ",")
@@ -40,7 +40,7 @@ func TestSnapshot(t *testing.T) {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 	}
-	w.on(w.google("prod/a", map[string][]string{c.String(): {"x"}, stray.String(): nil}))
+	w.listDigests("prod/a")
 	want[0] += " " + stray.String() + "="
 	if diff := cmp.Diff(want, read(SnapOptions{Untagged: true})); diff != "" {
 		t.Errorf("with untagged (-want +got):\n%s", diff)
@@ -54,27 +54,27 @@ func TestSnapshotFails(t *testing.T) {
 		w.image("prod/"+name, "one", "v1")
 	}
 	enough := errors.New("enough")
-	if err := Snapshot(t.Context(), w.regs, w.host+"/prod", SnapOptions{Parallel: 1}, func(*Snap) error { return enough }); !errors.Is(err, enough) {
+	if err := Snapshot(t.Context(), w.regs, w.Host+"/prod", SnapOptions{Parallel: 1}, func(*Snap) error { return enough }); !errors.Is(err, enough) {
 		t.Error(err)
 	}
-	w.on(func(rw http.ResponseWriter, r *http.Request) bool {
+	w.Fail(func(rw http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Path == "/v2/prod/c/tags/list" {
 			rw.WriteHeader(http.StatusForbidden)
 			return true
 		}
 		return false
 	})
-	if err := Snapshot(t.Context(), w.regs, w.host+"/prod", SnapOptions{}, func(*Snap) error { return nil }); !errors.Is(err, registry.ErrUnauthorized) {
+	if err := Snapshot(t.Context(), w.regs, w.Host+"/prod", SnapOptions{}, func(*Snap) error { return nil }); !errors.Is(err, registry.ErrUnauthorized) {
 		t.Error(err)
 	}
-	w.on(func(rw http.ResponseWriter, r *http.Request) bool {
+	w.Fail(func(rw http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Path == "/v2/_catalog" {
 			rw.WriteHeader(http.StatusNotFound)
 			return true
 		}
 		return false
 	})
-	if err := Snapshot(t.Context(), w.regs, w.host+"/prod", SnapOptions{}, func(*Snap) error { return nil }); !errors.Is(err, registry.ErrNoCatalog) {
+	if err := Snapshot(t.Context(), w.regs, w.Host+"/prod", SnapOptions{}, func(*Snap) error { return nil }); !errors.Is(err, registry.ErrNoCatalog) {
 		t.Error(err)
 	}
 }

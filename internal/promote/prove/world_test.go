@@ -1,62 +1,31 @@
 package prove
 
 import (
-	"encoding/json"
 	"fmt"
-	"log/slog"
-	"net/http"
-	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 
-	"github.com/google/go-containerregistry/pkg/name"
-	ggcr "github.com/google/go-containerregistry/pkg/registry"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/empty"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/random"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/static"
-	"github.com/google/go-containerregistry/pkg/v1/types"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"go.uber.org/goleak"
 
 	"ociproxy/internal/manifest"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/promote"
+	"ociproxy/internal/registry/registrytest"
 )
 
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("internal/poll.runtime_pollWait")) // idle connections of the pushing client
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // world is one host with production on it.
 type world struct {
+	*registrytest.Registry
 	t    *testing.T
-	host string
 	regs *promote.Registries
-
-	mu    sync.Mutex
-	asked []string // METHOD path
-	// answer replaces the registry's answer; false: it does not.
-	answer func(http.ResponseWriter, *http.Request) bool
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t}
-	h := ggcr.New(ggcr.Logger(slog.NewLogLogger(slog.DiscardHandler, 0)))
-	s := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		w.mu.Lock()
-		w.asked = append(w.asked, r.Method+" "+r.URL.Path)
-		answer := w.answer
-		w.mu.Unlock()
-		if answer == nil || !answer(rw, r) {
-			h.ServeHTTP(rw, r)
-		}
-	}))
-	t.Cleanup(s.Close)
-	w.host = strings.TrimPrefix(s.URL, "http://")
+	w := &world{t: t, Registry: registrytest.New(t, registrytest.Options{})}
 	w.regs = promote.NewRegistries(promote.Access{Rate: 10000})
 	t.Cleanup(w.regs.Close)
 	return w
@@ -65,43 +34,23 @@ func newWorld(t *testing.T) *world {
 // image pushes an image that is made of a text, under tags.
 func (w *world) image(repo, text string, tags ...string) oci.Digest {
 	w.t.Helper()
-	img, err := mutate.AppendLayers(empty.Image, static.NewLayer([]byte(text), types.OCILayer))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return w.push(repo, img, func(ref name.Reference) error { return remote.Write(ref, img) }, tags)
+	return w.push(tags, func(tag string) ocispec.Descriptor { return w.Image(repo, tag, text) })
 }
 
-// index pushes a random image for two platforms.
-func (w *world) index(repo string, tags ...string) (oci.Digest, v1.ImageIndex) {
+// index pushes an image for two platforms.
+func (w *world) index(repo string, tags ...string) oci.Digest {
 	w.t.Helper()
-	idx, err := random.Index(100, 2, 2)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return w.push(repo, idx, func(ref name.Reference) error { return remote.WriteIndex(ref, idx) }, tags), idx
+	amd, arm := w.Image(repo, "", "amd 1", "amd 2"), w.Image(repo, "", "arm 1", "arm 2")
+	return w.push(tags, func(tag string) ocispec.Descriptor { return w.Index(repo, tag, amd, arm) })
 }
 
-func (w *world) push(repo string, img interface{ Digest() (v1.Hash, error) }, write func(name.Reference) error, tags []string) oci.Digest {
+func (w *world) push(tags []string, push func(tag string) ocispec.Descriptor) oci.Digest {
 	w.t.Helper()
-	h, err := img.Digest()
-	if err != nil {
-		w.t.Fatal(err)
+	pushed := push("")
+	for _, tag := range tags {
+		push(tag)
 	}
-	refs := []string{"@" + h.String()}
-	for _, t := range tags {
-		refs = append(refs, ":"+t)
-	}
-	for _, r := range refs {
-		ref, err := name.ParseReference(w.host+"/"+repo+r, name.Insecure)
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		if err := write(ref); err != nil {
-			w.t.Fatal(err)
-		}
-	}
-	d, err := oci.ParseDigest(h.String())
+	d, err := oci.ParseDigest(string(pushed.Digest))
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -111,9 +60,9 @@ func (w *world) push(repo string, img interface{ Digest() (v1.Hash, error) }, wr
 // tree is a plain manifest with images; destinations are below the host.
 func (w *world) tree(destinations []string, images string) *manifest.Tree {
 	w.t.Helper()
-	text := "registries:\n- {name: " + w.host + "/staging, src: true}\n"
+	text := "registries:\n- {name: " + w.Host + "/staging, src: true}\n"
 	for _, d := range destinations {
-		text += "- {name: " + w.host + "/" + d + "}\n"
+		text += "- {name: " + w.Host + "/" + d + "}\n"
 	}
 	tree, err := manifest.Plain("plain.yaml", []byte(text+"images:\n"+images))
 	if err != nil {
@@ -131,36 +80,9 @@ func imageOf(name string, entries ...string) string {
 	return "- name: " + name + "\n  dmap:\n" + strings.Join(entries, "")
 }
 
-// on sets the answer of the registry, and forgets what was asked.
-func (w *world) on(answer func(http.ResponseWriter, *http.Request) bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.answer, w.asked = answer, nil
-}
-
-func (w *world) requests() []string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return append([]string(nil), w.asked...)
-}
-
-// google makes a repository's list say which manifests there are.
-func (w *world) google(repo string, tags map[string][]string) func(http.ResponseWriter, *http.Request) bool {
-	return func(rw http.ResponseWriter, r *http.Request) bool {
-		if r.URL.Path != "/v2/"+repo+"/tags/list" {
-			return false
-		}
-		manifests := map[string]any{}
-		var all []string
-		for d, names := range tags {
-			manifests[d] = map[string]any{"imageSizeBytes": "1", "tag": names}
-			all = append(all, names...)
-		}
-		if err := json.NewEncoder(rw).Encode(map[string]any{"name": repo, "tags": all, "manifest": manifests, "child": []string{}}); err != nil {
-			w.t.Error(err)
-		}
-		return true
-	}
+// listDigests makes a repository's list say which manifests there are.
+func (w *world) listDigests(repo string) {
+	w.Change(func(o *registrytest.Options) { o.Digests = func(name string) bool { return name == repo } })
 }
 
 // run looks, and returns findings as CLASS SUBJECT below the host.
@@ -173,7 +95,7 @@ func (w *world) run(tree *manifest.Tree, opt Options) (*Report, []string) {
 	var out []string
 	for i := range r.Findings {
 		f := &r.Findings[i]
-		text := string(f.Class) + " " + strings.TrimPrefix(f.Subject(), w.host+"/")
+		text := string(f.Class) + " " + strings.TrimPrefix(f.Subject(), w.Host+"/")
 		if f.Store != "" && f.Repository != "" {
 			text += " in " + f.Store
 		}

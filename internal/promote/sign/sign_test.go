@@ -85,13 +85,13 @@ func TestEnsureConcurrently(t *testing.T) {
 func TestEnsureContended(t *testing.T) {
 	w := newWorld(t)
 	s := &Signer{Key: newKey(t)}
-	w.intercept = func(rw http.ResponseWriter, r *http.Request) bool {
+	w.Fail(func(rw http.ResponseWriter, r *http.Request) bool {
 		if r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, ".sig") {
 			http.NotFound(rw, r)
 			return true
 		}
 		return false
-	}
+	})
 	if _, err := s.Ensure(t.Context(), w.reg, repo, w.d); !errors.Is(err, ErrContended) {
 		t.Error(err)
 	}
@@ -172,10 +172,10 @@ func TestVerifyStatements(t *testing.T) {
 // A registry that fails is not the same as an image that is not signed.
 func TestVerifyFailure(t *testing.T) {
 	w := newWorld(t)
-	w.intercept = func(rw http.ResponseWriter, r *http.Request) bool {
+	w.Fail(func(rw http.ResponseWriter, r *http.Request) bool {
 		rw.WriteHeader(http.StatusForbidden)
 		return true
-	}
+	})
 	if err := w.verify(newKey(t), nil); errors.Is(err, ErrUntrusted) || !errors.Is(err, registry.ErrUnauthorized) {
 		t.Error(err)
 	}

@@ -9,12 +9,8 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
-	"log/slog"
-	"net/http"
-	"net/http/httptest"
 	"testing"
 
-	ggcr "github.com/google/go-containerregistry/pkg/registry"
 	digest "github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -22,32 +18,25 @@ import (
 
 	"ociproxy/internal/oci"
 	"ociproxy/internal/registry"
+	"ociproxy/internal/registry/registrytest"
 )
 
 // world is a registry with one image in it.
 type world struct {
+	*registrytest.Registry
 	t    *testing.T
 	reg  *registry.Registry
 	d    oci.Digest
 	desc ocispec.Descriptor
-
-	intercept func(http.ResponseWriter, *http.Request) bool // true: it was answered
 }
 
 const repo = "team/app"
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t}
-	h := ggcr.New(ggcr.Logger(slog.NewLogLogger(slog.DiscardHandler, 0)), ggcr.WithReferrersSupport(true))
-	s := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		if w.intercept == nil || !w.intercept(rw, r) {
-			h.ServeHTTP(rw, r)
-		}
-	}))
-	t.Cleanup(s.Close)
+	w := &world{t: t, Registry: registrytest.New(t, registrytest.Options{Referrers: true})}
 	var err error
-	if w.reg, err = registry.Open(registry.Options{URL: s.URL, Insecure: true, Budget: registry.NewBudget(10000, 16)}); err != nil {
+	if w.reg, err = registry.Open(registry.Options{URL: w.URL, Insecure: true, Budget: registry.NewBudget(10000, 16)}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(w.reg.Close)
