@@ -6,10 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
-	"log/slog"
-	"net/http/httptest"
 	"os"
-	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -19,16 +16,16 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
-
-	"github.com/google/go-containerregistry/pkg/registry"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"ociproxy/internal/registry/registrytest"
 )
 
 // emptyRegistry is the command registry NAME: it starts one and puts its host and port into NAME.
 func emptyRegistry(ts *testscript.TestScript, _ bool, args []string) {
-	srv := httptest.NewServer(registry.New(registry.Logger(slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo))))
-	ts.Defer(srv.Close)
-	ts.Setenv(args[0], strings.TrimPrefix(srv.URL, "http://"))
+	r := registrytest.Start(registrytest.Options{})
+	ts.Defer(r.Close)
+	ts.Setenv(args[0], r.Host)
 }
 
 // keypair FILE writes a private key that signs images, and FILE.pub, which verifies them.

@@ -113,10 +113,8 @@ func TestStarts(t *testing.T) {
 		c := run(t, time.Hour, "cut", turn{time.Minute, "good"}, turn{90 * time.Minute, "bad"}, turn{time.Minute, ""}, turn{0, "good"})
 		c.at(5 * time.Hour)
 		c.end()
-		var want []time.Duration
-		for _, m := range []time.Duration{0, 60, 150, 210, 270} {
-			want = append(want, m*time.Minute)
-		}
+		const m = time.Minute
+		want := []time.Duration{0, 60 * m, 150 * m, 210 * m, 270 * m}
 		if !slices.Equal(c.starts, want) {
 			t.Errorf("turns began after %v, want %v", c.starts, want)
 		}

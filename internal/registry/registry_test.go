@@ -3,12 +3,11 @@ package registry
 import (
 	"bytes"
 	"io"
-	"log/slog"
-	"net/http/httptest"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	fake "github.com/google/go-containerregistry/pkg/registry"
+
+	"ociproxy/internal/registry/registrytest"
 )
 
 func open(t *testing.T, url string, change ...func(*Options)) *Registry {
@@ -27,9 +26,7 @@ func open(t *testing.T, url string, change ...func(*Options)) *Registry {
 
 // What is pushed is listed, resolved and read again.
 func TestRoundTrip(t *testing.T) {
-	server := httptest.NewServer(fake.New(fake.Logger(slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo))))
-	t.Cleanup(server.Close)
-	r := open(t, server.URL)
+	r := open(t, registrytest.New(t, registrytest.Options{}).URL)
 	ctx := t.Context()
 	blob := bytes.Repeat([]byte("0123456789"), 1000)
 	d := sum("sha256", blob)

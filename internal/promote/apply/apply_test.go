@@ -20,6 +20,7 @@ import (
 	"ociproxy/internal/config"
 	"ociproxy/internal/promote"
 	"ociproxy/internal/registry"
+	"ociproxy/internal/registry/registrytest"
 	"ociproxy/internal/store"
 )
 
@@ -37,12 +38,12 @@ func TestApply(t *testing.T) {
 	w, tree := release(t)
 	var audit bytes.Buffer
 	plan := w.plan(tree)
-	w.source.asked()
+	w.source.Asked()
 	r := w.must(plan, Done, func(o *Options) { o.Audit, o.Who, o.Plan = &audit, "me", plan.Hash })
 	if r.Done != 9 || r.Failed != 0 || r.Code() != 0 {
 		t.Errorf("report: %+v", r)
 	}
-	log := w.source.asked()
+	log := w.source.Asked()
 	if n := count(log, "GET", "/blobs/"); n != 11 {
 		t.Errorf("the source's blobs were read %d times, want each of 11 once: %q", n, log)
 	}
@@ -84,20 +85,18 @@ func TestReferrers(t *testing.T) {
 	one := w.image("st/one", "v1", nil, "one")
 	first := w.image("st/one", "", &one, "first")
 	images := fmt.Sprintf("- {name: one, dmap: {%q: [v1]}}\n", one.Digest)
-	tree := w.tree(images, w.hosts[0].name+"/prod")
+	tree := w.tree(images, w.hosts[0].Host+"/prod")
 	w.must(w.plan(tree), Done)
-	tag := "prod/one:" + registry.FallbackTag(digestOf(t, one.Digest.String()))
+	tag := registry.FallbackTag(digestOf(t, one.Digest.String()))
 	has := func(p *place, d string) bool {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		return bytes.Contains(p.manifests[tag], []byte(d))
+		return bytes.Contains(p.Manifest("prod/one", tag), []byte(d))
 	}
 	if !has(w.hosts[0], first.Digest.String()) {
 		t.Error("the first referrer is not listed")
 	}
 	second := w.image("st/one", "", &one, "second")
 	images = fmt.Sprintf("- {name: one, dmap: {%q: [v1, v2]}}\n", one.Digest)
-	w.must(w.plan(w.tree(images, w.hosts[0].name+"/prod")), Done)
+	w.must(w.plan(w.tree(images, w.hosts[0].Host+"/prod")), Done)
 	for _, d := range []string{first.Digest.String(), second.Digest.String()} {
 		if !has(w.hosts[0], d) {
 			t.Errorf("%s is not listed", d)
@@ -108,13 +107,13 @@ func TestReferrers(t *testing.T) {
 func TestTagMoved(t *testing.T) {
 	w := newWorld(t, 2, 1)
 	one, two := w.image("st/one", "v1", nil, "one"), w.image("st/one", "", nil, "two")
-	tree := w.tree(fmt.Sprintf("- {name: one, dmap: {%q: [v1, v2]}}\n", one.Digest), w.hosts[0].name+"/prod", w.hosts[1].name+"/prod")
+	tree := w.tree(fmt.Sprintf("- {name: one, dmap: {%q: [v1, v2]}}\n", one.Digest), w.hosts[0].Host+"/prod", w.hosts[1].Host+"/prod")
 	plan := w.plan(tree)
 	raw, err := json.Marshal(map[string]any{"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "config": two, "layers": []any{}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.send(w.hosts[0], http.MethodPut, "/v2/prod/one/manifests/v1", "application/vnd.oci.image.manifest.v1+json", string(raw))
+	w.hosts[0].PutRaw("prod/one", "v1", raw)
 	r := w.must(plan, Partial)
 	if len(r.Failures) != 1 || r.Failures[0].Class != promote.TagMoved || r.Failures[0].Tag != "v1" || r.Code() != 32|1 || r.Done != 3 {
 		t.Errorf("report %+v, failures %v", r, r.Failures)
@@ -125,10 +124,10 @@ func TestTagMoved(t *testing.T) {
 	// The same where the run began right after the plan: the tag is looked at before it is set, too.
 	w2 := newWorld(t, 1, 0)
 	one = w2.image("st/one", "v1", nil, "one")
-	plan = w2.plan(w2.tree(fmt.Sprintf("- {name: one, dmap: {%q: [v1]}}\n", one.Digest), w2.hosts[0].name+"/prod"))
+	plan = w2.plan(w2.tree(fmt.Sprintf("- {name: one, dmap: {%q: [v1]}}\n", one.Digest), w2.hosts[0].Host+"/prod"))
 	w2.faults(func(_ int, what string) fault {
 		if strings.Contains(what, "/manifests/sha256:") {
-			w2.send(w2.hosts[0], http.MethodPut, "/v2/prod/one/manifests/v1", "application/vnd.oci.image.manifest.v1+json", string(raw))
+			w2.hosts[0].PutRaw("prod/one", "v1", raw)
 		}
 		return fine
 	})
@@ -138,7 +137,7 @@ func TestTagMoved(t *testing.T) {
 	}
 	// A move that the plan has is made.
 	w2.faults(nil)
-	tree = w2.tree(fmt.Sprintf("- {name: one, dmap: {%q: [v1]}}\n", one.Digest), w2.hosts[0].name+"/prod")
+	tree = w2.tree(fmt.Sprintf("- {name: one, dmap: {%q: [v1]}}\n", one.Digest), w2.hosts[0].Host+"/prod")
 	w2.must(w2.plan(tree, "one:v1"), Done)
 	w2.finished(tree)
 }
@@ -146,10 +145,10 @@ func TestTagMoved(t *testing.T) {
 func TestSourceGone(t *testing.T) {
 	w := newWorld(t, 1, 1)
 	one, two := w.image("st/one", "v1", nil, "one"), w.image("st/two", "v1", nil, "two")
-	tree := w.tree(fmt.Sprintf("- {name: one, dmap: {%q: [v1]}}\n- {name: two, dmap: {%q: [v1]}}\n", one.Digest, two.Digest), w.hosts[0].name+"/prod")
+	tree := w.tree(fmt.Sprintf("- {name: one, dmap: {%q: [v1]}}\n- {name: two, dmap: {%q: [v1]}}\n", one.Digest, two.Digest), w.hosts[0].Host+"/prod")
 	plan := w.plan(tree)
 	for _, what := range []string{"/manifests/" + one.Digest.String(), "/blobs/" + sum([]byte("one"))} {
-		w.source.spoilt(func(rw http.ResponseWriter, r *http.Request) bool {
+		w.source.Fail(func(rw http.ResponseWriter, r *http.Request) bool {
 			if strings.HasSuffix(r.URL.Path, what) {
 				rw.WriteHeader(http.StatusNotFound)
 				return true
@@ -164,27 +163,21 @@ func TestSourceGone(t *testing.T) {
 			t.Errorf("%s: %q %v", what, r.Result, r.Failures)
 		}
 	}
-	w.source.spoilt(nil)
+	w.source.Fail(nil)
 	w.must(w.plan(tree), Done)
 	w.finished(tree)
-}
-
-func (p *place) spoilt(f func(http.ResponseWriter, *http.Request) bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.spoil = f
 }
 
 func TestDestinationDown(t *testing.T) {
 	t.Parallel()
 	w, tree := release(t)
 	plan := w.plan(tree)
-	w.hosts[1].spoilt(func(rw http.ResponseWriter, r *http.Request) bool { panic(http.ErrAbortHandler) })
+	w.hosts[1].Fail(func(rw http.ResponseWriter, r *http.Request) bool { panic(http.ErrAbortHandler) })
 	r := w.must(plan, Partial)
 	if r.Code() != 32|4 || r.Done != 6 || r.Failed != 3 {
 		t.Errorf("report %+v: %v", r, r.Failures)
 	}
-	w.hosts[1].spoilt(nil)
+	w.hosts[1].Fail(nil)
 	w.must(w.plan(tree), Done)
 	w.finished(tree)
 	w.same()
@@ -252,11 +245,11 @@ func TestStoreSlow(t *testing.T) {
 func TestNoMounts(t *testing.T) {
 	w, tree := release(t)
 	for _, h := range w.hosts {
-		h.mounts = false
+		h.Change(func(o *registrytest.Options) { o.NoMounts = true })
 	}
-	w.source.asked()
+	w.source.Asked()
 	w.must(w.plan(tree), Done)
-	if n := count(w.source.asked(), "GET", "/blobs/"); n != 11 {
+	if n := count(w.source.Asked(), "GET", "/blobs/"); n != 11 {
 		t.Errorf("the source's blobs were read %d times", n)
 	}
 	w.finished(tree)
@@ -315,7 +308,7 @@ func TestSettleSinceRead(t *testing.T) {
 	w, tree := release(t)
 	w.must(w.plan(tree), Done)
 	one := w.hosts[0].has("prod/one:v1")
-	again := w.tree(fmt.Sprintf("- {name: one, dmap: {%q: [v1, again]}}\n", one), w.hosts[0].name+"/prod")
+	again := w.tree(fmt.Sprintf("- {name: one, dmap: {%q: [v1, again]}}\n", one), w.hosts[0].Host+"/prod")
 	settle := 300 * time.Millisecond
 	var read, tagged atomic.Int64
 	w.faults(func(_ int, what string) fault {
@@ -336,15 +329,15 @@ func TestSettleSinceRead(t *testing.T) {
 // TestRequests: what one image costs at forty repositories of one host.
 func TestRequests(t *testing.T) {
 	w2 := newWorld(t, 1, 0)
-	one := w2.index("st/one", "v1", w2.image("st/one", "", nil, "base", "a"), w2.image("st/one", "", nil, "base", "b"), w2.image("st/one", "", nil, "base", "c"), w2.image("st/one", "", nil, "base", "d"))
+	one := w2.source.Index("st/one", "v1", w2.image("st/one", "", nil, "base", "a"), w2.image("st/one", "", nil, "base", "b"), w2.image("st/one", "", nil, "base", "c"), w2.image("st/one", "", nil, "base", "d"))
 	var to []string
 	for i := range 40 {
-		to = append(to, fmt.Sprintf("%s/prod%d", w2.hosts[0].name, i))
+		to = append(to, fmt.Sprintf("%s/prod%d", w2.hosts[0].Host, i))
 	}
 	plan := w2.plan(w2.tree(fmt.Sprintf("- {name: one, dmap: {%q: [v1]}}\n", one.Digest), to...))
-	w2.hosts[0].asked()
+	w2.hosts[0].Asked()
 	w2.must(plan, Done, func(o *Options) { o.Fresh = true })
-	log := w2.hosts[0].asked()
+	log := w2.hosts[0].Asked()
 	const blobs, manifests, repos = 9, 5, 40
 	least := blobs*2 + blobs*(repos-1) + manifests*repos*2 + repos*3
 	t.Logf("first tag: %d requests; the least, each manifest and tag read back: %d", len(log), least)
@@ -352,9 +345,9 @@ func TestRequests(t *testing.T) {
 		t.Errorf("%d requests, want at most %d", len(log), least+blobs+2)
 	}
 	plan = w2.plan(w2.tree(fmt.Sprintf("- {name: one, dmap: {%q: [v1, v2]}}\n", one.Digest), to...))
-	w2.hosts[0].asked()
+	w2.hosts[0].Asked()
 	w2.must(plan, Done, func(o *Options) { o.Fresh = true })
-	log = w2.hosts[0].asked()
+	log = w2.hosts[0].Asked()
 	t.Logf("second tag: %d requests; the least: %d", len(log), repos*3)
 	if len(log) > repos*3+2 {
 		t.Errorf("%d requests for the second tag", len(log))
@@ -443,7 +436,7 @@ func TestReadPlan(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	hosts := []string{w.hosts[0].name, w.hosts[1].name}
+	hosts := []string{w.hosts[0].Host, w.hosts[1].Host}
 	slices.Sort(hosts)
 	if p.Promotions != 2 || p.Edges != 9 || !slices.Equal(p.Hosts, hosts) || p.Header.Hash != tree.Hash {
 		t.Errorf("plan %+v", p)

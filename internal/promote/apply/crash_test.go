@@ -18,12 +18,12 @@ import (
 // image by digest only, and nested destinations.
 func release(t testing.TB) (*world, *manifest.Tree) {
 	w := newWorld(t, 2, 2)
-	one := w.index("st/one", "v1", w.image("st/one", "", nil, "base", "amd"), w.image("st/one", "", nil, "base", "arm"))
+	one := w.source.Index("st/one", "v1", w.image("st/one", "", nil, "base", "amd"), w.image("st/one", "", nil, "base", "arm"))
 	w.image("st/one", registry.FallbackTag(digestOf(t, one.Digest.String()))+".sig", nil, "signature")
 	w.image("st/one", "", &one, "attestation")
 	two := w.image("st/two", "v1", nil, "base", "two")
 	images := fmt.Sprintf("- {name: one, dmap: {%q: [v1, latest]}}\n- {name: two, dmap: {%q: []}}\n", one.Digest, two.Digest)
-	return w, w.tree(images, w.hosts[0].name+"/prod", w.hosts[0].name+"/prod/nested", w.hosts[1].name+"/prod")
+	return w, w.tree(images, w.hosts[0].Host+"/prod", w.hosts[0].Host+"/prod/nested", w.hosts[1].Host+"/prod")
 }
 
 // finished checks that nothing is left to be done, and that all destinations have the same.
@@ -105,7 +105,7 @@ func anyOf(w *world, p *Plan) Result {
 	for one := range p.All() {
 		for _, to := range one.To {
 			h := w.host(to.Repository)
-			name := to.Repository[len(h.name)+1:]
+			name := to.Repository[len(h.Host)+1:]
 			for _, tag := range to.Tags {
 				if h.has(name+":"+tag.Name) != one.Digest.String() {
 					return Done
@@ -122,7 +122,7 @@ func anyOf(w *world, p *Plan) Result {
 func (w *world) host(repository string) *place {
 	name, _, _ := promote.SplitRepository(repository)
 	for _, h := range w.hosts {
-		if h.name == name {
+		if h.Host == name {
 			return h
 		}
 	}
@@ -135,12 +135,12 @@ func (w *world) same() {
 	w.t.Helper()
 	a, b := w.hosts[0], w.hosts[1]
 	var prod []string
-	for _, line := range a.content() {
+	for _, line := range a.Content() {
 		if len(line) > 11 && line[:11] != "prod/nested" {
 			prod = append(prod, line)
 		}
 	}
-	if diff := cmp.Diff(prod, b.content()); diff != "" {
+	if diff := cmp.Diff(prod, b.Content()); diff != "" {
 		w.t.Errorf("destinations differ (-a +b)\n%s", diff)
 	}
 	if len(prod) < 10 {

@@ -11,6 +11,7 @@ import (
 
 	"ociproxy/internal/promote"
 	"ociproxy/internal/registry"
+	"ociproxy/internal/registry/registrytest"
 )
 
 // TestListFails: no tag of an image is set where the list of what refers to it could not be, and the next run brings both.
@@ -18,7 +19,7 @@ func TestListFails(t *testing.T) {
 	for _, which := range []string{"", ".sig"} {
 		w, tree := release(t)
 		list := registry.FallbackTag(digestOf(t, w.source.has("st/one:v1"))) + which
-		w.hosts[0].spoilt(func(rw http.ResponseWriter, r *http.Request) bool {
+		w.hosts[0].Fail(func(rw http.ResponseWriter, r *http.Request) bool {
 			if r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/prod/one/manifests/"+list) {
 				rw.WriteHeader(http.StatusForbidden)
 				return true
@@ -32,7 +33,7 @@ func TestListFails(t *testing.T) {
 		if w.hosts[0].has("prod/nested/one:v1") == "" {
 			t.Error("another destination was held back")
 		}
-		w.hosts[0].spoilt(nil)
+		w.hosts[0].Fail(nil)
 		w.must(w.plan(tree), Done)
 		w.finished(tree)
 		if w.hosts[0].has("prod/one:"+list) == "" {
@@ -50,13 +51,13 @@ func TestListAppears(t *testing.T) {
 		list := registry.FallbackTag(digestOf(t, one.Digest.String())) + ".sig"
 		ours := w.image("st/one", list, nil, "ours")
 		theirs := w.image("st/one", "", nil, "theirs")
-		raw := w.source.manifests["st/one@"+theirs.Digest.String()]
-		tree := w.tree(fmt.Sprintf("- {name: one, dmap: {%q: [%s]}}\n", ours.Digest, list), w.hosts[0].name+"/prod")
+		raw := w.source.Manifest("st/one", theirs.Digest.String())
+		tree := w.tree(fmt.Sprintf("- {name: one, dmap: {%q: [%s]}}\n", ours.Digest, list), w.hosts[0].Host+"/prod")
 		appear := func() {
-			for _, text := range []string{"theirs", `{"of":["theirs"]}`} {
-				w.send(w.hosts[0], http.MethodPost, "/v2/prod/one/blobs/uploads/?digest="+sum([]byte(text)), "application/octet-stream", text)
+			for _, text := range []string{"theirs", registrytest.Config("theirs")} {
+				w.hosts[0].Blob("prod/one", text)
 			}
-			w.send(w.hosts[0], http.MethodPut, "/v2/prod/one/manifests/"+list, theirs.MediaType, string(raw))
+			w.hosts[0].PutRaw("prod/one", list, raw)
 		}
 		w.lax = true // what somebody else put there is in no store
 		plan := w.plan(tree)
@@ -72,7 +73,7 @@ func TestListAppears(t *testing.T) {
 				return false, nil
 			}
 		})
-		got := w.hosts[0].manifests["prod/one:"+list]
+		got := w.hosts[0].Manifest("prod/one", list)
 		for _, text := range []string{"ours", "theirs"} {
 			if !bytes.Contains(got, []byte(sum([]byte(text)))) {
 				t.Errorf("fresh %v: the signature %q is missing: %v %s", fresh, text, r.Failures, got)
@@ -99,7 +100,7 @@ func TestAuditSigned(t *testing.T) {
 			signed = append(signed, e)
 		}
 	}
-	if len(signed) != 1 || signed[0].Repository != w.hosts[0].name+"/prod/one" || signed[0].Digest.String() != w.source.has("st/one:v1") {
+	if len(signed) != 1 || signed[0].Repository != w.hosts[0].Host+"/prod/one" || signed[0].Digest.String() != w.source.has("st/one:v1") {
 		t.Errorf("the audit log says of signatures: %+v", signed)
 	}
 }
@@ -112,18 +113,18 @@ func TestLate(t *testing.T) {
 	w.image("st/one", list+".sig", nil, "early")
 	early := w.image("st/one", "", &one, "early referrer")
 	images := fmt.Sprintf("- {name: one, dmap: {%q: [v1]}}\n", one.Digest)
-	w.must(w.plan(w.tree(images, w.hosts[0].name+"/prod")), Done)
+	w.must(w.plan(w.tree(images, w.hosts[0].Host+"/prod")), Done)
 
 	sig := w.image("st/one", list+".sig", nil, "late")
 	late := w.image("st/one", "", &one, "late referrer")
-	tree := w.tree(fmt.Sprintf("- {name: one, dmap: {%q: [v1], %q: [%s.sig], %q: []}}\n", one.Digest, sig.Digest, list, late.Digest), w.hosts[0].name+"/prod")
+	tree := w.tree(fmt.Sprintf("- {name: one, dmap: {%q: [v1], %q: [%s.sig], %q: []}}\n", one.Digest, sig.Digest, list, late.Digest), w.hosts[0].Host+"/prod")
 	w.must(w.plan(tree), Done)
 	for tag, want := range map[string][]string{
 		list + ".sig": {sum([]byte("early")), sum([]byte("late"))},
 		list:          {early.Digest.String(), late.Digest.String()},
 	} {
 		for _, d := range want {
-			if got := w.hosts[0].manifests["prod/one:"+tag]; !bytes.Contains(got, []byte(d)) {
+			if got := w.hosts[0].Manifest("prod/one", tag); !bytes.Contains(got, []byte(d)) {
 				t.Errorf("%s lacks %s: %s", tag, d, got)
 			}
 		}
@@ -136,9 +137,9 @@ func TestListingCut(t *testing.T) {
 	one := w.image("st/one", "v1", nil, "one")
 	list := registry.FallbackTag(digestOf(t, one.Digest.String()))
 	w.image("st/one", list+".sig", nil, "signature")
-	tree := w.tree(fmt.Sprintf("- {name: one, dmap: {%q: [v1]}}\n", one.Digest), w.hosts[0].name+"/prod")
+	tree := w.tree(fmt.Sprintf("- {name: one, dmap: {%q: [v1]}}\n", one.Digest), w.hosts[0].Host+"/prod")
 	plan := w.plan(tree)
-	w.source.spoilt(func(rw http.ResponseWriter, r *http.Request) bool {
+	w.source.Fail(func(rw http.ResponseWriter, r *http.Request) bool {
 		if !strings.HasSuffix(r.URL.Path, "/tags/list") {
 			return false
 		}

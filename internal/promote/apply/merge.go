@@ -35,33 +35,24 @@ func (it *item) merge(ctx context.Context, s *site, tag string, m *registry.Mani
 	if s.host.errs.note(err); err != nil || api {
 		return false, err
 	}
-	for range mergeTries {
-		have, err := s.host.reg.Manifest(ctx, s.repo, tag)
-		if s.host.errs.note(err); err != nil && !errors.Is(err, registry.ErrNotFound) {
-			return wrote, err
-		}
-		next, was := m, oci.Digest{}
-		if err == nil {
-			was = have.Digest
-			if next, err = union(have, m); err != nil {
-				return wrote, fmt.Errorf("%w: %w", errOther, err)
-			}
-			if next == have {
-				return wrote, nil
-			}
-		}
-		switch err = it.write(ctx, s, Merge, tag, was, next); {
-		case err == nil:
-			wrote = true // and once more: somebody may have written between the look and the write
-		case !errors.Is(err, registry.ErrExists):
-			return wrote, err
-		}
-	}
-	return wrote, fmt.Errorf("tag %s: it changes all the time", tag)
+	return it.grow(ctx, s, tag, m, func(have *registry.Manifest) (*registry.Manifest, []byte, error) {
+		next, err := union(have, m)
+		return next, nil, err
+	})
 }
 
 // signature makes a tag whose manifest has its content as layers, as cosign's have, hold what m holds, and what it held before.
 func (it *item) signature(ctx context.Context, s *site, tag string, m *registry.Manifest) (wrote bool, err error) {
+	return it.grow(ctx, s, tag, m, func(have *registry.Manifest) (*registry.Manifest, []byte, error) {
+		return sign.Union(have, m)
+	})
+}
+
+// grow makes a tag m where there is none, and otherwise what add makes of what it is: that itself when nothing is lacking, or
+// else a manifest and, if it needs a new one, its config.
+func (it *item) grow(
+	ctx context.Context, s *site, tag string, m *registry.Manifest, add func(have *registry.Manifest) (*registry.Manifest, []byte, error),
+) (wrote bool, err error) {
 	for range mergeTries {
 		have, err := s.host.reg.Manifest(ctx, s.repo, tag)
 		if s.host.errs.note(err); err != nil && !errors.Is(err, registry.ErrNotFound) {
@@ -73,7 +64,7 @@ func (it *item) signature(ctx context.Context, s *site, tag string, m *registry.
 				return wrote, nil
 			}
 			var config []byte
-			if next, config, err = sign.Union(have, m); err != nil {
+			if next, config, err = add(have); err != nil {
 				return wrote, fmt.Errorf("%w: %w", errOther, err)
 			}
 			if next == have {

@@ -3,22 +3,17 @@ package apply
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	ggcr "github.com/google/go-containerregistry/pkg/registry"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"ociproxy/internal/config"
@@ -27,6 +22,7 @@ import (
 	"ociproxy/internal/oci"
 	"ociproxy/internal/promote"
 	"ociproxy/internal/registry"
+	"ociproxy/internal/registry/registrytest"
 	"ociproxy/internal/store"
 )
 
@@ -58,22 +54,13 @@ const (
 
 // place is one registry.
 type place struct {
-	w       *world
-	name    string // host:port
-	server  *httptest.Server
-	handler http.Handler
-	mounts  bool
-
-	mu        sync.Mutex
-	blobs     map[string]bool   // repository@digest
-	manifests map[string][]byte // repository@digest, repository:tag
-	log       []string          // method and path
-	spoil     func(http.ResponseWriter, *http.Request) bool
+	*registrytest.Registry
+	w *world
 }
 
 func newWorld(t testing.TB, hosts, stores int) *world {
 	w := &world{t: t}
-	w.source = w.newPlace(ggcr.WithReferrersSupport(true))
+	w.source = &place{registrytest.New(t, registrytest.Options{Referrers: true}), w}
 	for range hosts {
 		w.hosts = append(w.hosts, w.newPlace())
 	}
@@ -93,30 +80,19 @@ func (w *world) addStore() {
 	w.stores, w.urls = append(w.stores, dir), append(w.urls, s.URL)
 }
 
-func (w *world) newPlace(opts ...ggcr.Option) *place {
-	p := &place{w: w, mounts: true, blobs: map[string]bool{}, manifests: map[string][]byte{}}
-	p.handler = ggcr.New(append(opts, ggcr.Logger(slog.NewLogLogger(slog.DiscardHandler, 0)))...)
-	p.server = httptest.NewServer(p)
-	w.t.Cleanup(p.server.Close)
-	p.name = strings.TrimPrefix(p.server.URL, "http://")
+// newPlace is a registry to write to.
+func (w *world) newPlace() *place {
+	p := &place{w: w}
+	p.Registry = registrytest.New(w.t, registrytest.Options{Around: func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { p.watch(next, rw, r) })
+	}})
 	return p
 }
 
-// ServeHTTP notes what is asked, and decides what becomes of writes.
-func (p *place) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
-	p.mu.Lock()
-	p.log = append(p.log, r.Method+" "+r.URL.Path)
-	spoil := p.spoil
-	p.mu.Unlock()
-	if spoil != nil && spoil(rw, r) {
-		return
-	}
-	if repo, digest, ok := strings.Cut(strings.TrimPrefix(r.URL.Path, "/v2/"), "/blobs/sha256:"); ok && !p.mayRead(repo+"@sha256:"+digest) {
-		rw.WriteHeader(http.StatusNotFound)
-		return
-	}
-	if p == p.w.source || r.Method == http.MethodGet || r.Method == http.MethodHead {
-		p.handler.ServeHTTP(rw, r)
+// watch looks at what is written, and decides what becomes of it.
+func (p *place) watch(next http.Handler, rw http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		next.ServeHTTP(rw, r)
 		return
 	}
 	body, err := io.ReadAll(r.Body)
@@ -124,25 +100,15 @@ func (p *place) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	repo, ref, isManifest := strings.Cut(strings.TrimPrefix(r.URL.Path, "/v2/"), "/manifests/")
-	if isManifest {
+	if repo, ref, ok := strings.Cut(strings.TrimPrefix(r.URL.Path, "/v2/"), "/manifests/"); ok {
 		p.w.look(p, repo, ref, body)
 	}
-	what := p.w.write(r.Method + " " + p.name + r.URL.Path)
+	what := p.w.write(r.Method + " " + p.Host + r.URL.Path)
 	if what == failed {
 		panic(http.ErrAbortHandler)
 	}
 	answer := httptest.NewRecorder()
-	switch from := r.URL.Query().Get("from"); {
-	case from != "" && p.mayMount(from, r.URL.Query().Get("mount")):
-		answer.WriteHeader(http.StatusCreated)
-	case from != "":
-		r.URL.RawQuery = ""
-		fallthrough
-	default:
-		p.handler.ServeHTTP(answer, r)
-	}
-	p.note(r, repo, ref, isManifest, body, answer.Code)
+	next.ServeHTTP(answer, r)
 	if what == unclear {
 		panic(http.ErrAbortHandler)
 	}
@@ -151,41 +117,6 @@ func (p *place) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	}
 	rw.WriteHeader(answer.Code)
 	_, _ = rw.Write(answer.Body.Bytes())
-}
-
-// mayRead keeps blobs apart by repository.
-func (p *place) mayRead(blob string) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.blobs[blob]
-}
-
-func (p *place) mayMount(from, digest string) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.mounts && p.blobs[from+"@"+digest]
-}
-
-// note remembers what a repository has; the registry itself has one pool of blobs for all.
-func (p *place) note(r *http.Request, repo, ref string, isManifest bool, body []byte, code int) {
-	if code != http.StatusCreated {
-		return
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if isManifest {
-		p.manifests[repo+"@"+sum(body)] = body
-		if !strings.Contains(ref, ":") {
-			p.manifests[repo+":"+ref] = body
-		}
-		return
-	}
-	repo, _, _ = strings.Cut(strings.TrimPrefix(r.URL.Path, "/v2/"), "/blobs/")
-	for _, key := range []string{"digest", "mount"} {
-		if d := r.URL.Query().Get(key); d != "" {
-			p.blobs[repo+"@"+d] = true
-		}
-	}
 }
 
 // write counts a write and says what becomes of it.
@@ -203,28 +134,27 @@ func (w *world) write(what string) fault {
 func (w *world) look(p *place, repo, ref string, body []byte) {
 	m, err := registry.ParseManifest(body, "")
 	if err != nil {
-		w.t.Errorf("%s/%s:%s: %v", p.name, repo, ref, err)
+		w.t.Errorf("%s/%s:%s: %v", p.Host, repo, ref, err)
 		return
 	}
 	for _, problem := range w.lacks(p, repo, m, !strings.Contains(ref, ":")) {
-		w.t.Errorf("%s/%s:%s becomes visible and %s", p.name, repo, ref, problem)
+		w.t.Errorf("%s/%s:%s becomes visible and %s", p.Host, repo, ref, problem)
 	}
 }
 
 // lacks says what is missing of a manifest in its repository, and, when stores are to have it, there.
 func (w *world) lacks(p *place, repo string, m *registry.Manifest, stores bool) (out []string) {
 	var blobs []oci.Digest
-	p.mu.Lock()
 	todo := []*registry.Manifest{m}
 	for len(todo) > 0 {
 		m, todo = todo[0], todo[1:]
 		for _, b := range m.Blobs() {
-			if blobs = append(blobs, b.Digest); !p.blobs[repo+"@"+b.Digest.String()] {
+			if blobs = append(blobs, b.Digest); !p.HasBlob(repo, b.Digest.String()) {
 				out = append(out, "the repository lacks blob "+b.Digest.String())
 			}
 		}
 		for _, c := range m.Children() {
-			child, err := registry.ParseManifest(p.manifests[repo+"@"+c.Digest.String()], "")
+			child, err := registry.ParseManifest(p.Manifest(repo, c.Digest.String()), "")
 			if err != nil {
 				out = append(out, "the repository lacks manifest "+c.Digest.String())
 				continue
@@ -232,7 +162,6 @@ func (w *world) lacks(p *place, repo string, m *registry.Manifest, stores bool) 
 			todo = append(todo, child)
 		}
 	}
-	p.mu.Unlock()
 	if !stores || w.lax || len(w.stores) == 0 {
 		return out
 	}
@@ -283,7 +212,7 @@ func (w *world) killed() bool {
 	return w.dead
 }
 
-func sum(b []byte) string { return fmt.Sprintf("sha256:%x", sha256.Sum256(b)) }
+func sum(b []byte) string { return registrytest.Sum(b) }
 
 // config has the stores; nil when there are none.
 func (w *world) config() *config.Config {
@@ -295,7 +224,7 @@ places: {onprem/a: {lat: 52.5, lon: 13.4, country: DE}}
 upstreams: [{name: reg, url: "http://%s", place: gcp/us-central1, canonical: true, insecure: true}]
 mirror: {source: reg, repositories: {list: [x]}, spool: {dir: %q}}
 %sstores:
-`, w.source.name, w.t.TempDir(), w.extra)
+`, w.source.Host, w.t.TempDir(), w.extra)
 	for i, dir := range w.stores {
 		text += fmt.Sprintf(`  - {name: s%d, place: onprem/a, url: "%[2]s/containers/images/{digest}", inventory: {url: "%[2]s/inventory/"}, bucket: "file://%[3]s", serves: [all], insecure: true}
 `, i, w.urls[i], dir)
@@ -307,74 +236,18 @@ mirror: {source: reg, repositories: {list: [x]}, spool: {dir: %q}}
 	return cfg
 }
 
-// blob pushes a blob to the source.
-func (w *world) blob(repo, text string) ocispec.Descriptor {
-	d := sum([]byte(text))
-	w.send(w.source, http.MethodPost, "/v2/"+repo+"/blobs/uploads/?digest="+d, "application/octet-stream", text)
-	return w.describe("application/vnd.oci.image.layer.v1.tar", d, len(text))
-}
-
-func (w *world) describe(mediaType, digest string, size int) (d ocispec.Descriptor) {
-	if err := json.Unmarshal(fmt.Appendf(nil, `{"mediaType":%q,"digest":%q,"size":%d}`, mediaType, digest, size), &d); err != nil {
-		w.t.Fatal(err)
-	}
-	return d
-}
-
-// put pushes a manifest to the source.
-func (w *world) put(repo, tag string, m any) ocispec.Descriptor {
-	w.t.Helper()
-	raw, err := json.Marshal(m)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	var head ocispec.Manifest
-	if err := json.Unmarshal(raw, &head); err != nil {
-		w.t.Fatal(err)
-	}
-	ref := sum(raw)
-	if tag != "" {
-		ref = tag
-	}
-	w.send(w.source, http.MethodPut, "/v2/"+repo+"/manifests/"+ref, head.MediaType, string(raw))
-	return w.describe(head.MediaType, sum(raw), len(raw))
-}
-
 // image pushes an image to the source; about may be nil.
 func (w *world) image(repo, tag string, about *ocispec.Descriptor, texts ...string) ocispec.Descriptor {
-	w.t.Helper()
-	m := ocispec.Manifest{MediaType: ocispec.MediaTypeImageManifest, Subject: about, Config: w.blob(repo, fmt.Sprintf(`{"of":%q}`, texts))}
-	m.SchemaVersion = 2
-	m.Config.MediaType = ocispec.MediaTypeImageConfig
-	for _, text := range texts {
-		m.Layers = append(m.Layers, w.blob(repo, text))
+	if about != nil {
+		return w.source.Artifact(repo, tag, *about, texts...)
 	}
-	return w.put(repo, tag, m)
-}
-
-func (w *world) index(repo, tag string, children ...ocispec.Descriptor) ocispec.Descriptor {
-	m := ocispec.Index{MediaType: ocispec.MediaTypeImageIndex, Manifests: children}
-	m.SchemaVersion = 2
-	return w.put(repo, tag, m)
-}
-
-func (w *world) send(p *place, method, path, mediaType, body string) {
-	w.t.Helper()
-	req := httptest.NewRequest(method, path, strings.NewReader(body))
-	req.Header.Set("Content-Type", mediaType)
-	rec := httptest.NewRecorder()
-	p.handler.ServeHTTP(rec, req)
-	if rec.Code != http.StatusCreated {
-		w.t.Fatalf("%s %s: status %d: %s", method, path, rec.Code, rec.Body)
-	}
-	repo, ref, isManifest := strings.Cut(strings.TrimPrefix(req.URL.Path, "/v2/"), "/manifests/")
-	p.note(req, repo, ref, isManifest, []byte(body), rec.Code)
+	return w.source.Image(repo, tag, texts...)
 }
 
 // tree is a plain manifest: images is the text below "images:".
 func (w *world) tree(images string, destinations ...string) *manifest.Tree {
 	w.t.Helper()
-	text := fmt.Sprintf("registries:\n- {name: %s/st, src: true}\n", w.source.name)
+	text := fmt.Sprintf("registries:\n- {name: %s/st, src: true}\n", w.source.Host)
 	for _, d := range destinations {
 		text += fmt.Sprintf("- {name: %q}\n", d)
 	}
@@ -451,34 +324,10 @@ func (w *world) must(p *Plan, want Result, with ...func(*Options)) *Report {
 	return r
 }
 
-// content is what a destination has, as text: tags and manifests by repository.
-func (p *place) content() (out []string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for name, raw := range p.manifests {
-		out = append(out, name+" "+sum(raw)[7:15])
-	}
-	slices.Sort(out)
-	return out
-}
-
-// has is the digest of a reference, "" when there is none.
+// has is the digest of repository:tag or repository@digest, "" when there is none.
 func (p *place) has(ref string) string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if raw, ok := p.manifests[ref]; ok {
-		return sum(raw)
-	}
-	return ""
-}
-
-// asked returns the requests since the last call.
-func (p *place) asked() []string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	log := p.log
-	p.log = nil
-	return log
+	at := strings.IndexAny(ref, ":@")
+	return p.Digest(ref[:at], ref[at+1:])
 }
 
 func digestOf(t testing.TB, text string) oci.Digest {

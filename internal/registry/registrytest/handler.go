@@ -73,14 +73,14 @@ func (r *Registry) route(rw http.ResponseWriter, req *http.Request) error {
 	}{
 		{"/blobs/uploads/", r.upload}, {"/blobs/", r.blob}, {"/manifests/", r.manifest}, {"/tags/list", r.tags}, {"/referrers/", r.referrers},
 	} {
-		at := strings.LastIndex(path, kind.part)
-		if at < 0 {
+		repo, which, ok := strings.Cut(path, kind.part)
+		switch {
+		case !ok:
 			continue
+		case !oci.ValidName(repo):
+			return errBadName
 		}
-		if repo := path[:at]; oci.ValidName(repo) {
-			return kind.serve(rw, req, repo, path[at+len(kind.part):])
-		}
-		return errBadName
+		return kind.serve(rw, req, repo, which)
 	}
 	return errNoSuchPath
 }

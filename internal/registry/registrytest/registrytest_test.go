@@ -67,8 +67,13 @@ func TestOtherClient(t *testing.T) {
 		}
 		tags = append(tags, ref)
 	}
+	r.Asked()
 	if got, err := remote.List(tags[0].Context()); err != nil || !slices.Equal(got, []string{"v1", "v2", "v3"}) {
 		t.Errorf("tags %q, %v", got, err)
+	}
+	pages := slices.DeleteFunc(r.Asked(), func(q string) bool { return !strings.HasSuffix(q, "/tags/list") })
+	if len(pages) != 3 {
+		t.Errorf("%d pages", len(pages))
 	}
 	if got, err := remote.Catalog(t.Context(), tags[0].Registry); err != nil || !slices.Equal(got, []string{"team/app"}) {
 		t.Errorf("catalog %q, %v", got, err)
@@ -112,7 +117,7 @@ func TestPushed(t *testing.T) {
 	r := registrytest.New(t, registrytest.Options{Referrers: true, Now: func() time.Time { return at }})
 	a, b := r.Image("team/app", "a", "base", "one"), r.Image("team/app", "", "base", "two")
 	all := r.Index("team/app", "all", a, b)
-	sig := r.Artifact("team/app", "", all, "signature")
+	sig, other := r.Artifact("team/app", "", all, "signature"), r.Artifact("team/app", "", a, "about another")
 	c := open(t, r)
 	m, err := c.Manifest(t.Context(), "team/app", "all")
 	if err != nil || m.Digest.String() != string(all.Digest) || len(m.Children()) != 2 || m.MediaType != ocispec.MediaTypeImageIndex {
@@ -135,7 +140,7 @@ func TestPushed(t *testing.T) {
 		t.Errorf("referrers %+v, %v, %v", refs, api, err)
 	}
 	want := []string{"team/app:a " + a.Digest.Encoded()[:8], "team/app:all " + all.Digest.Encoded()[:8]}
-	for _, d := range []ocispec.Descriptor{a, b, all, sig} {
+	for _, d := range []ocispec.Descriptor{a, b, all, sig, other} {
 		want = append(want, "team/app@"+string(d.Digest)+" "+d.Digest.Encoded()[:8])
 	}
 	slices.Sort(want)
@@ -163,7 +168,7 @@ func TestPushed(t *testing.T) {
 			t.Errorf("%+v", f.Listing)
 		}
 	}
-	if diff := cmp.Diff([]string{"app 4"}, found); diff != "" { // without anything to pull, deep is no repository to the client
+	if diff := cmp.Diff([]string{"app 5"}, found); diff != "" { // without anything to pull, deep is no repository to the client
 		t.Errorf("found (-want +got)\n%s", diff)
 	}
 
@@ -258,6 +263,10 @@ func TestRequests(t *testing.T) {
 	resp, _ = ask(t, r, http.MethodGet, "/v2/app/tags/list?n=2", "")
 	if link := resp.Header.Get("Link"); link != `</v2/app/tags/list?last=i&n=2>; rel="next"` {
 		t.Errorf("next page: %q", link)
+	}
+	resp, _ = ask(t, r, http.MethodGet, "/v2/app/tags/list?n=2&last=i", "")
+	if link := resp.Header.Get("Link"); link != "" {
+		t.Errorf("after the last page: %q", link)
 	}
 }
 
