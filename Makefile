@@ -35,27 +35,32 @@ lint: ## gofmt, go vet and golangci-lint over both modules
 	scripts/parts.sh lint
 	scripts/lint.sh
 
-test: test-unit test-parts ## all tests but the slow ones, with the race detector
+# Whatever fails, the rest is run too; the end says what it was. SUITE is `go test -race` in both modules (scripts/suite/suites.go).
+SUITE = $(GO) run ./scripts/suite test -flags '$(TEST_FLAGS)'
+
+test: ## all tests but the slow ones, with the race detector
+	scripts/parts.sh unit test
+	$(SUITE) unit parts
 
 test-unit: ## only the tests beside the code
 	scripts/parts.sh unit
-	$(GO) test -race $(TEST_FLAGS) ./...
+	$(SUITE) unit
 
 test-parts: ## only the tests with real servers and clients (test/)
 	scripts/parts.sh unit test
-	cd test && $(GO) test -race -timeout 20m $(TEST_FLAGS) ./...
+	$(SUITE) parts
 
-test-all: test test-slow ## every test
+test-all: ## every test
+	scripts/parts.sh unit test slow
+	$(SUITE) unit parts slow
 
 test-slow: ## only the slow tests with real parts: containerd 2, regctl, signed images, emulators of Google's and Azure's stores
 	scripts/parts.sh unit test slow
-	@# The table of faults tells how long pulls take to recover: nothing else may run beside it.
-	cd test && OCIPROXY_SLOW=1 $(GO) test -race -timeout 30m -run '^TestSlow' $(TEST_FLAGS) ./faults
-	cd test && OCIPROXY_SLOW=1 $(GO) test -race -timeout 30m -run '^TestSlow' $(TEST_FLAGS) $$($(GO) list ./... | grep -v /faults$$)
+	$(SUITE) slow
 
 test-exhaustive: ## every case of the longest tables, and the largest object (an hour or more)
 	scripts/parts.sh unit test slow
-	cd test && OCIPROXY_SLOW=all $(GO) test -race -timeout 3h -run '^TestSlow' $(TEST_FLAGS) ./...
+	$(SUITE) exhaustive
 
 fuzz: ## run each fuzz target for FUZZTIME beyond its seeds (FUZZ=name or package: only that)
 	$(GO) run ./scripts/suite fuzz -time $(FUZZTIME) $(FUZZ)

@@ -14,6 +14,7 @@ import (
 
 	"ociproxy/internal/cli"
 	"ociproxy/internal/config"
+	"ociproxy/internal/lease"
 	"ociproxy/internal/manifest"
 	"ociproxy/internal/promote"
 	"ociproxy/internal/promote/apply"
@@ -254,7 +255,7 @@ func (a *app) apply(ctx context.Context, plan *apply.Plan, access *promoteFlags,
 	if e := run.Close(ctx); e != nil {
 		fmt.Fprintf(a.stderr, "%s: close: %v\n", program, e)
 	}
-	if errors.Is(err, apply.ErrHeld) {
+	if errors.Is(err, lease.ErrHeld) {
 		return nil, cli.Fail("wait for it; one that was killed keeps the lease no longer than --lease-ttl", "%w", err)
 	}
 	return report, err

@@ -74,11 +74,7 @@ func TestDamagedCache(t *testing.T) {
 
 // A directory that cannot be written costs the copy on disk, nothing else.
 func TestUnwritableDir(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	w := newWorld(t, filepath.Join(file, "below"))
+	w := newWorld(t, unwritable(t))
 	w.write("a", inventorytest.Blob(1), inventorytest.Blob(2))
 	w.write("b", inventorytest.Blob(1), inventorytest.Blob(3))
 	f, live := w.follow("a", "b")
@@ -96,11 +92,7 @@ func TestUnwritableDir(t *testing.T) {
 
 // Without a disk that works, what the table has is not fetched again with each pass of the mirror.
 func TestUnwritableDirRefetch(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	w := newWorld(t, filepath.Join(file, "below"))
+	w := newWorld(t, unwritable(t))
 	w.write("a", inventorytest.Blob(1), inventorytest.Blob(2))
 	f, live := w.follow("a")
 	for range 4 {

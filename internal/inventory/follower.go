@@ -25,7 +25,7 @@ type Follower struct {
 	opt      Options
 	log      *slog.Logger
 	segments *Segments
-	memory   sync.Mutex    // held by who has segments in memory, from fetching to building
+	memory   chan struct{} // has one element while somebody has segments in memory, from fetching to building
 	waiting  atomic.Int32  // for memory
 	news     chan struct{} // Follow was called
 
@@ -64,7 +64,7 @@ func NewFollower(opt Options) *Follower {
 	none := &Table{}
 	return &Follower{
 		opt: opt, log: log, segments: NewSegments(opt.Dir, opt.MaxCacheBytes, opt.Client),
-		news: make(chan struct{}, 1), table: none, live: newLive(&View{Table: none}),
+		memory: make(chan struct{}, 1), news: make(chan struct{}, 1), table: none, live: newLive(&View{Table: none}),
 	}
 }
 
@@ -227,10 +227,9 @@ func (f *Follower) refresh(ctx context.Context, s *followed) error {
 		return ctx.Err() // we gave up, nothing is known about the store
 	}
 	if head != nil {
-		if !f.segments.onDisk() {
-			defer f.takeMemory()()
-		}
-		_, err = s.reader.take(ctx, head)
+		held := f.segments.hold(f.takeMemory)
+		defer held.Release()
+		_, err = s.reader.take(ctx, head, held)
 	}
 	return errors.Join(err, f.update())
 }
@@ -239,16 +238,26 @@ func (f *Follower) refresh(ctx context.Context, s *followed) error {
 const keepInMemory = 64 << 20
 
 // takeMemory waits until no other store has segments in memory.
-func (f *Follower) takeMemory() (give func()) {
+func (f *Follower) takeMemory(ctx context.Context) (give func(), err error) {
 	f.waiting.Add(1)
-	f.memory.Lock()
-	f.waiting.Add(-1)
-	return func() {
-		if f.waiting.Load() == 0 || f.segments.inMemory() > keepInMemory {
-			f.segments.DropMemory()
+	defer func() {
+		if f.waiting.Add(-1) == 0 && err != nil {
+			f.segments.DropMemory() // it was kept for this one
 		}
-		f.memory.Unlock()
+	}()
+	select {
+	case f.memory <- struct{}{}:
+		return f.giveMemory, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
+}
+
+func (f *Follower) giveMemory() {
+	if f.waiting.Load() == 0 || f.segments.inMemory() > keepInMemory {
+		f.segments.DropMemory()
+	}
+	<-f.memory
 }
 
 // Statuses describes all stores, in the order of the list.

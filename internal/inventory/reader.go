@@ -156,8 +156,10 @@ func (r *Reader) Load() error {
 	if saved.URL != r.store.URL { // the store has moved: what another bucket held says nothing about this one
 		return fmt.Errorf("read %s: it is of another URL", r.file)
 	}
+	held := r.segments.Hold()
+	defer held.Release() // then the head has them
 	for _, ref := range h.blobs() {
-		if !r.segments.has(ref) {
+		if !held.has(ref) {
 			return fmt.Errorf("read %s: segment %s is missing or damaged", r.file, ref.SHA256)
 		}
 	}
@@ -175,7 +177,9 @@ func (r *Reader) Refresh(ctx context.Context) (changed bool, err error) {
 	defer r.turn.Unlock()
 	next, err := r.ask(ctx)
 	if next != nil {
-		changed, err = r.take(ctx, next)
+		held := r.segments.Hold()
+		defer held.Release()
+		changed, err = r.take(ctx, next, held)
 	}
 	return changed, err
 }
@@ -223,15 +227,15 @@ func (r *Reader) staleAfter() time.Duration {
 	return r.store.StaleAfter
 }
 
-// take makes h the last good head once all of its segments are there.
-func (r *Reader) take(ctx context.Context, h *Head) (changed bool, err error) {
+// take makes h the last good head once all of its segments are there. They are held until the caller has built from them.
+func (r *Reader) take(ctx context.Context, h *Head, held *Hold) (changed bool, err error) {
 	defer func() { r.note(err) }()
 	need := h.blobs()
 	if built := r.builtSegments(); !r.segments.onDisk() && isPrefix(built, need) {
 		need = need[len(built):] // without a disk nothing is kept that a table has
 	}
 	for _, ref := range need {
-		if err := r.segments.Fetch(ctx, r.site, ref); err != nil {
+		if err := held.Fetch(ctx, r.site, ref); err != nil {
 			r.fetcher.Discard()
 			return false, err
 		}

@@ -18,7 +18,8 @@ import (
 
 // Segments is a cache of segments, shared by all stores: what two stores list under one hash is fetched once.
 // It holds nothing but verified segments. With a directory they lie there and survive a restart; without one, or while it cannot
-// be written, they are in memory only until a table has been built from them. Safe for concurrent use.
+// be written, they are in memory only until a table has been built from them. What somebody has a [Hold] of stays.
+// Safe for concurrent use.
 type Segments struct {
 	dir    string // "": memory only
 	limit  int64
@@ -27,7 +28,8 @@ type Segments struct {
 	flight    singleflight.Group
 	downloads *semaphore.Weighted
 
-	mu       sync.Mutex
+	mu       sync.Mutex        // a reader's lock may be taken within
+	held     map[string]int    // holds by hash
 	verified map[string]int64  // bytes by hash, of those on disk that this process has checked
 	memory   map[string][]byte // by hash
 	diskErr  error             // why the last segment could not be kept on disk
@@ -49,43 +51,67 @@ func NewSegments(dir string, limit int64, client *http.Client) *Segments {
 	return &Segments{
 		dir: dir, limit: limit, client: downloadClient(client),
 		downloads: semaphore.NewWeighted(maxDownloads),
-		verified:  map[string]int64{}, memory: map[string][]byte{},
+		held:      map[string]int{}, verified: map[string]int64{}, memory: map[string][]byte{},
 	}
 }
 
 // errCacheFull says that keeping a segment would exceed the cache's bound.
 var errCacheFull = errors.New("segment cache is full")
 
-// knows reports whether this process has verified the segment.
-func (c *Segments) knows(ref SegmentRef) bool {
+// find says where a segment is that this process has verified.
+func (c *Segments) find(ref SegmentRef) (onDisk, inMemory bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_, inMemory := c.memory[ref.SHA256]
-	_, onDisk := c.verified[ref.SHA256]
-	return inMemory || onDisk
+	_, inMemory = c.memory[ref.SHA256]
+	_, onDisk = c.verified[ref.SHA256]
+	return onDisk, inMemory
 }
 
 // has reports whether a verified segment is there. What lies on disk from an earlier process is verified now.
 func (c *Segments) has(ref SegmentRef) bool {
-	if c.knows(ref) {
+	if onDisk, inMemory := c.find(ref); onDisk || inMemory {
 		return true
 	}
+	return c.Check(ref)
+}
+
+// Check verifies what lies on disk, and removes it when it is damaged: for who could not read it. It reports whether a
+// good one is there.
+func (c *Segments) Check(ref SegmentRef) bool {
 	if c.dir == "" {
 		return false
 	}
 	f, err := os.Open(c.path(ref.SHA256))
-	if err != nil {
-		return false
+	if err == nil {
+		defer f.Close()
+		err = Verify(f, ref)
 	}
-	defer f.Close()
-	if err := Verify(f, ref); err != nil {
-		c.Drop(ref.SHA256)
+	if err != nil {
+		c.discard(ref.SHA256, f)
 		return false
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.verified[ref.SHA256] = ref.Bytes
 	return true
+}
+
+// discard removes a file that turned out to be damaged; nil: that could not be opened. One that somebody has put in
+// its place meanwhile stays.
+func (c *Segments) discard(sha256 string, damaged *os.File) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	name := c.path(sha256)
+	if now, err := os.Stat(name); err == nil {
+		if damaged == nil {
+			return
+		}
+		if was, err := damaged.Stat(); err == nil && !os.SameFile(was, now) {
+			return
+		}
+	}
+	delete(c.verified, sha256)
+	_ = os.Remove(name) // where that fails, it fails to verify again
 }
 
 // Open reads a segment that was fetched.
@@ -102,33 +128,9 @@ func (c *Segments) Open(ref SegmentRef) (io.ReadCloser, error) {
 	return os.Open(c.path(ref.SHA256))
 }
 
-// Fetch brings a segment from its origin, unless it is there already.
-func (c *Segments) Fetch(ctx context.Context, from Origin, ref SegmentRef) error {
-	for {
-		if c.knows(ref) {
-			return nil
-		}
-		mine := false
-		ch := c.flight.DoChan(ref.SHA256, func() (any, error) {
-			mine = true
-			return nil, c.bring(ctx, from, ref)
-		})
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case r := <-ch:
-			if r.Err == nil {
-				return nil
-			}
-			if mine {
-				return fmt.Errorf("get %s: %w", from.Where(ref), r.Err)
-			}
-			// Another store could not deliver it; that says nothing about this one.
-		}
-	}
-}
-
-func (c *Segments) bring(ctx context.Context, from Origin, ref SegmentRef) error {
+// bring downloads a segment that is not there: to disk, else, if it may be there, into memory. An error of our disk alone
+// is a *writeError.
+func (c *Segments) bring(ctx context.Context, from Origin, ref SegmentRef, memory bool) error {
 	if err := c.downloads.Acquire(ctx, 1); err != nil {
 		return err
 	}
@@ -141,14 +143,16 @@ func (c *Segments) bring(ctx context.Context, from Origin, ref SegmentRef) error
 	}
 	if c.dir != "" {
 		err := c.toDisk(ctx, from, ref)
-		if failed, ok := errors.AsType[*writeError](err); ok {
-			c.setDiskErr(failed)
-		} else {
-			if err == nil {
-				c.setDiskErr(nil)
-			}
+		_, ok := errors.AsType[*writeError](err)
+		if ok || err == nil {
+			c.setDiskErr(err)
+		}
+		if !ok || !memory {
 			return err
 		}
+	}
+	if c.inMemory()+ref.Bytes > maxMemory {
+		c.DropMemory()
 	}
 	if c.inMemory()+ref.Bytes > maxMemory {
 		return fmt.Errorf("%w: %d bytes allowed in memory", errCacheFull, int64(maxMemory))
@@ -185,14 +189,14 @@ func (c *Segments) toDisk(ctx context.Context, from Origin, ref SegmentRef) (err
 	if cerr := f.Close(); err == nil {
 		err = wrapWrite(cerr)
 	}
-	if err == nil {
-		err = wrapWrite(os.Rename(f.Name(), name))
-	}
 	if err != nil {
 		return err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if err := os.Rename(f.Name(), name); err != nil {
+		return &writeError{err}
+	}
 	c.verified[ref.SHA256] = ref.Bytes
 	return nil
 }
@@ -204,26 +208,19 @@ func wrapWrite(err error) error {
 	return &writeError{err}
 }
 
-// Drop forgets a segment that turned out to be damaged.
-func (c *Segments) Drop(sha256 string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.verified, sha256)
-	delete(c.memory, sha256)
-	if c.dir != "" {
-		_ = os.Remove(c.path(sha256)) // where that fails, it fails to verify again
-	}
-}
-
-// DropMemory forgets the segments in memory: a table has what they say.
+// DropMemory forgets the segments in memory that nobody holds: a table has what they say.
 func (c *Segments) DropMemory() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	clear(c.memory)
+	for sha256 := range c.memory {
+		if c.held[sha256] == 0 {
+			delete(c.memory, sha256)
+		}
+	}
 }
 
-// Retain removes from disk what keep does not want and what lies there unused for some time: another process may
-// share the directory.
+// Retain removes from disk what keep does not want, nobody holds, and lies there unused for some time: another
+// process may share the directory. keep must not use the cache.
 func (c *Segments) Retain(keep func(sha256 string) bool, now time.Time) {
 	if c.dir == "" {
 		return
@@ -233,15 +230,22 @@ func (c *Segments) Retain(keep func(sha256 string) bool, now time.Time) {
 		return
 	}
 	for _, e := range entries {
-		info, err := e.Info()
-		if err != nil || keep(e.Name()) || now.Sub(info.ModTime()) < keepUnused {
-			continue
+		if info, err := e.Info(); err == nil && now.Sub(info.ModTime()) >= keepUnused {
+			c.evict(e.Name(), keep)
 		}
-		c.mu.Lock()
-		delete(c.verified, e.Name())
-		c.mu.Unlock()
-		_ = os.Remove(filepath.Join(c.dir, "seg", e.Name())) // the next pass tries again
 	}
+}
+
+// evict removes a file unless it is wanted. A head that lists it is set before its hold is released: who finds neither
+// under the lock may be sure of both.
+func (c *Segments) evict(sha256 string, keep func(sha256 string) bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.held[sha256] > 0 || keep(sha256) {
+		return
+	}
+	delete(c.verified, sha256)
+	_ = os.Remove(c.path(sha256)) // the next pass tries again
 }
 
 // used is how many bytes lie on disk and in memory.

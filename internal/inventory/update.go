@@ -86,7 +86,7 @@ func (f *Follower) rebuild() (changed bool, err error) {
 		}
 		failed = append(failed, err)
 		without[ref.SHA256] = err
-		f.segments.Drop(ref.SHA256)
+		f.segments.Check(ref)
 		for s, h := range built {
 			if h.Has(ref.SHA256) {
 				s.reader.refetch()

@@ -1,6 +1,7 @@
 // Command suite runs the tests of both modules where `go test` alone does not do:
 //
 //	suite fuzz    every fuzz target, for a while
+//	suite test    whole suites, one after the other, whatever fails
 //
 // `suite COMMAND -h` lists the flags. It is run from the project's root, by the Makefile and by what is in scripts.
 //

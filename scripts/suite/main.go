@@ -13,6 +13,7 @@ import (
 // commands are called with their arguments and a temporary directory.
 var commands = map[string]func(ctx context.Context, dir string, args []string) error{
 	"fuzz": fuzz,
+	"test": test,
 }
 
 func main() {
@@ -22,7 +23,7 @@ func main() {
 	}
 	command := commands[name]
 	if command == nil {
-		fmt.Fprintln(os.Stderr, "usage: suite fuzz [FLAG…] [ARGUMENT…]")
+		fmt.Fprintln(os.Stderr, "usage: suite fuzz|test [FLAG…] [ARGUMENT…]")
 		os.Exit(2) //nolint:forbidigo // this is a main
 	}
 	code := process.Run(name, func(ctx context.Context, dir string) error {

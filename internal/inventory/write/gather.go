@@ -39,11 +39,14 @@ func Gather(ctx context.Context, segments *inventory.Segments, holders []Holder,
 	g := &Gathered{Heads: make([]*inventory.Head, len(holders)), Faults: make([]error, len(holders))}
 	var wg sync.WaitGroup
 	limit := make(chan struct{}, headsAtOnce)
+	held := segments.Hold()
+	defer segments.DropMemory() // the tables have it
+	defer held.Release()
 	for i, h := range holders {
 		wg.Go(func() {
 			limit <- struct{}{}
 			defer func() { <-limit }()
-			g.Heads[i], g.Faults[i] = h.read(ctx, segments)
+			g.Heads[i], g.Faults[i] = h.read(ctx, held)
 		})
 	}
 	wg.Wait()
@@ -56,14 +59,13 @@ func Gather(ctx context.Context, segments *inventory.Segments, holders []Holder,
 			segments.Retain(func(sha256 string) bool {
 				return slices.ContainsFunc(g.Heads, func(h *inventory.Head) bool { return h != nil && h.Has(sha256) })
 			}, time.Now())
-			segments.DropMemory()
 			return g, nil
 		}
 		ref, ok := inventory.BadSegment(err)
 		if !ok {
 			return nil, err
 		}
-		segments.Drop(ref.SHA256)
+		segments.Check(ref)
 		for i, h := range g.Heads {
 			if h != nil && h.Has(ref.SHA256) {
 				g.Heads[i], g.Faults[i] = nil, err
@@ -72,8 +74,8 @@ func Gather(ctx context.Context, segments *inventory.Segments, holders []Holder,
 	}
 }
 
-// read reads a head and brings its segments into the cache.
-func (h Holder) read(ctx context.Context, segments *inventory.Segments) (*inventory.Head, error) {
+// read reads a head and brings its segments into the cache, where they are held.
+func (h Holder) read(ctx context.Context, held *inventory.Hold) (*inventory.Head, error) {
 	head, err := h.head(ctx)
 	if errors.Is(err, ErrNotFound) {
 		return nil, nil
@@ -82,7 +84,7 @@ func (h Holder) read(ctx context.Context, segments *inventory.Segments) (*invent
 		return nil, err
 	}
 	for _, ref := range head.Segments {
-		if err := segments.Fetch(ctx, ownSite{h.Writer.bucket}, ref); err != nil {
+		if err := held.Fetch(ctx, ownSite{h.Writer.bucket}, ref); err != nil {
 			return nil, err
 		}
 	}

@@ -23,11 +23,11 @@ func (r *Run) Apply(ctx context.Context) (*Report, error) {
 		return r.report(nil), nil
 	}
 	r.examine(ctx)
-	defer r.lease.release(ctx) // also of what was taken before it failed in another place
+	defer r.lease.Release(ctx) // also of what was taken before it failed in another place
 	if err := r.takeLease(ctx); err != nil {
 		return nil, err
 	}
-	r.lease.keep(ctx, stop)
+	r.lease.Keep(ctx, stop)
 	r.log.add(Entry{Action: Begin}, nil)
 
 	p := &pipeline{run: r, settling: make(chan struct{}, maxSettling), tagging: make(chan struct{}, r.opt.Parallel)}

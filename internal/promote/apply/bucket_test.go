@@ -17,7 +17,7 @@ type bucket struct {
 }
 
 func (b bucket) Put(ctx context.Context, key string, c store.Content, h store.Header, version string) (store.Attrs, error) {
-	if strings.HasPrefix(key, LeasePrefix) || strings.Contains(key, "/check/") {
+	if strings.HasPrefix(key, leasePrefix) || strings.Contains(key, "/check/") {
 		return b.Bucket.Put(ctx, key, c, h, version)
 	}
 	what := b.w.write("PUT " + b.String() + "/" + key)

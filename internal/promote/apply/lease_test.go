@@ -3,159 +3,21 @@ package apply
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"ociproxy/internal/lease"
 	"ociproxy/internal/store"
 )
-
-func fileBucket(t *testing.T) store.Bucket {
-	t.Helper()
-	b, err := store.Open(t.Context(), "file://"+t.TempDir(), store.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
-const ttl = 400 * time.Millisecond
-
-func leaseOf(b store.Bucket, who string) *lease { return newLease(b, "tree", who, "plan", ttl) }
-
-func TestLease(t *testing.T) {
-	b := fileBucket(t)
-	one, two, other := leaseOf(b, "one"), leaseOf(b, "two"), newLease(b, "another tree", "three", "", ttl)
-	if err := one.acquire(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := other.acquire(t.Context()); err != nil {
-		t.Errorf("another name: %v", err)
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	var lost atomic.Bool
-	go func() { one.keep(ctx, func(error) { lost.Store(true) }); close(done) }()
-	if err := two.acquire(t.Context()); !errors.Is(err, ErrHeld) {
-		t.Errorf("a lease that is held: %v", err)
-	}
-	if err := one.check(); err != nil || lost.Load() {
-		t.Errorf("the holder: %v", err)
-	}
-	stop() // as if it were killed: it is neither renewed nor released
-	<-done
-	begun := time.Now()
-	if err := two.acquire(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if took := time.Since(begun); took < ttl {
-		t.Errorf("a lease was taken over after %s", took)
-	}
-	if err := one.check(); !errors.Is(err, ErrLost) {
-		t.Errorf("the dead holder goes on writing: %v", err)
-	}
-	if err := one.renew(t.Context()); !errors.Is(err, ErrLost) {
-		t.Errorf("the dead holder renews: %v", err)
-	}
-	if err := two.release(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	begun = time.Now()
-	if err := leaseOf(b, "three").acquire(t.Context()); err != nil || time.Since(begun) >= ttl {
-		t.Errorf("a lease that was given back: %v", err)
-	}
-}
-
-// unclearBucket writes once, and says that it failed.
-type unclearBucket struct {
-	store.Bucket
-	fail atomic.Bool
-}
-
-func (b *unclearBucket) Put(ctx context.Context, key string, c store.Content, h store.Header, version string) (store.Attrs, error) {
-	a, err := b.Bucket.Put(ctx, key, c, h, version)
-	if b.fail.CompareAndSwap(true, false) {
-		return store.Attrs{}, errors.New("no answer")
-	}
-	return a, err
-}
-
-func TestLeaseUnclear(t *testing.T) {
-	b := &unclearBucket{Bucket: fileBucket(t)}
-	one := leaseOf(b, "one")
-	if err := one.acquire(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	b.fail.Store(true)
-	if err := one.renew(t.Context()); err == nil {
-		t.Error("the injected failure was not seen")
-	}
-	if err := one.renew(t.Context()); err != nil {
-		t.Errorf("its own write is not recognised: %v", err)
-	}
-}
-
-func TestLeases(t *testing.T) {
-	away, err := store.Open(t.Context(), "file:///nonexistent/nowhere", store.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	a, b := fileBucket(t), fileBucket(t)
-	log := slog.New(slog.DiscardHandler)
-	first := leases{log: log}
-	if err := first.take(t.Context(), []*lease{leaseOf(b, "one")}); err != nil { // it cannot reach a
-		t.Fatal(err)
-	}
-	first.keep(t.Context(), func(err error) { t.Errorf("lost: %v", err) })
-	second := leases{log: log}
-	if err := second.take(t.Context(), []*lease{leaseOf(a, "two"), leaseOf(b, "two")}); !errors.Is(err, ErrHeld) {
-		t.Errorf("two runs meet in b: %v", err)
-	}
-	second.release(t.Context())
-	first.release(t.Context())
-	if err := first.take(t.Context(), []*lease{leaseOf(a, "one"), leaseOf(b, "one")}); err != nil {
-		t.Errorf("after both were given back: %v", err)
-	}
-	first.release(t.Context())
-	if err := (&leases{log: log}).take(t.Context(), []*lease{newLease(readOnly{away}, "x", "", "", ttl)}); err == nil {
-		t.Error("a lease that could be taken nowhere")
-	}
-}
-
-// TestLeasesOfDeadRun: a run that was killed held its lease in three places. The next one waits for one TTL, and then holds it in all of them.
-func TestLeasesOfDeadRun(t *testing.T) {
-	buckets := []store.Bucket{fileBucket(t), fileBucket(t), fileBucket(t)}
-	var next []*lease
-	for _, b := range buckets {
-		if err := leaseOf(b, "dead").acquire(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		next = append(next, leaseOf(b, "next"))
-	}
-	l := leases{log: slog.New(slog.DiscardHandler)}
-	begun := time.Now()
-	if err := l.take(t.Context(), next); err != nil {
-		t.Fatal(err)
-	}
-	if took := time.Since(begun); took < ttl || took >= 2*ttl {
-		t.Errorf("it waited %s; a dead run is to be waited for once, for %s", took, ttl)
-	}
-	for _, one := range next {
-		if err := one.check(); err != nil {
-			t.Errorf("what was taken first has expired: %v", err)
-		}
-	}
-	l.release(t.Context())
-}
 
 // held is a bucket where somebody is always faster.
 type held struct{ store.Bucket }
 
 func (b held) Put(ctx context.Context, key string, c store.Content, h store.Header, version string) (store.Attrs, error) {
-	if strings.HasPrefix(key, LeasePrefix) {
-		return store.Attrs{}, ErrHeld
+	if strings.HasPrefix(key, leasePrefix) {
+		return store.Attrs{}, lease.ErrHeld
 	}
 	return b.Bucket.Put(ctx, key, c, h, version)
 }
@@ -171,22 +33,16 @@ func TestLeaseNotLeft(t *testing.T) {
 			return b
 		}
 	})
-	if !errors.Is(err, ErrHeld) {
+	if !errors.Is(err, lease.ErrHeld) {
 		t.Fatalf("it ran beside another one: %v", err)
 	}
 	first, err := store.Open(t.Context(), "file://"+w.stores[0], store.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, version, err := newLease(first, "default", "", "", ttl).read(t.Context()); err != nil || version != "" {
-		t.Errorf("the lease in the first store was left: %v", err)
+	for o, err := range first.List(t.Context(), leasePrefix, "") {
+		t.Errorf("in the first store was left: %s, %v", o.Key, err)
 	}
-}
-
-type readOnly struct{ store.Bucket }
-
-func (readOnly) Put(context.Context, string, store.Content, store.Header, string) (store.Attrs, error) {
-	return store.Attrs{}, store.ErrDenied
 }
 
 // TestTwoRuns: the second of two runs does not begin; one whose lease is taken away stops before its next write.
@@ -204,9 +60,32 @@ func TestTwoRuns(t *testing.T) {
 		return fine
 	})
 	w.must(plan, Done, func(o *Options) { o.TTL = time.Second })
-	if !errors.Is(second, ErrHeld) {
+	if !errors.Is(second, lease.ErrHeld) {
 		t.Errorf("the second run: %v", second)
 	}
+}
+
+// steal writes over the lease in a bucket, as another run does that took its holder for dead.
+func steal(b store.Bucket) error {
+	ctx, found := context.Background(), false
+	for o, err := range b.List(ctx, leasePrefix, "") {
+		if err != nil {
+			return err
+		}
+		found = true
+		body, a, err := b.Get(ctx, o.Key, 0, -1)
+		if err == nil {
+			_ = body.Close()
+			_, err = b.Put(ctx, o.Key, store.Bytes([]byte(`{"holder":"thief"}`)), store.Header{}, a.Version)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if !found {
+		return errors.New("there is no lease to steal")
+	}
+	return nil
 }
 
 func TestLeaseTaken(t *testing.T) {
@@ -216,13 +95,8 @@ func TestLeaseTaken(t *testing.T) {
 		if n > 60 && once.CompareAndSwap(false, true) {
 			for _, dir := range w.stores {
 				b, err := store.Open(context.Background(), "file://"+dir, store.Options{})
-				if err != nil {
-					t.Error(err)
-				}
-				l := newLease(b, "default", "thief", "", time.Second)
-				_, version, err := l.read(context.Background())
 				if err == nil {
-					err = l.write(context.Background(), version)
+					err = steal(b)
 				}
 				if err != nil {
 					t.Error(err)
@@ -238,7 +112,7 @@ func TestLeaseTaken(t *testing.T) {
 	if w.hosts[0].has("prod/one:v1") != "" {
 		t.Errorf("a tag is set: %+v", r)
 	}
-	if !strings.HasPrefix(r.Error, ErrLost.Error()) {
+	if !strings.HasPrefix(r.Error, lease.ErrLost.Error()) {
 		t.Errorf("it ended for %q", r.Error)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/maypok86/otter/v2"
 
 	"ociproxy/internal/fleet"
+	"ociproxy/internal/lease"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/set"
 	"ociproxy/internal/store"
@@ -30,7 +31,7 @@ type Run struct {
 	read   time.Time      // when all that the inventories said had been written
 	settle time.Duration
 	log    *journal
-	lease  leases
+	lease  *lease.Lease
 	stop   context.CancelCauseFunc
 	tally  tally
 
@@ -56,7 +57,9 @@ func Open(ctx context.Context, p *Plan, opt Options) (*Run, error) {
 		opt: opt, plan: p, hosts: map[string]*host{}, index: map[string]int{},
 		closers: map[string]*walk.Closer{}, tags: map[string]*listing{},
 	}
-	r.lease.log = opt.Logger
+	r.lease = lease.New(lease.Options{
+		Prefix: leasePrefix, Name: opt.Lease, Who: opt.Who, Plan: p.Hash, TTL: opt.TTL, Logger: opt.Logger,
+	})
 	r.settle = DefaultSettle(opt.Config)
 	if opt.Settle != nil {
 		r.settle = *opt.Settle
@@ -110,7 +113,7 @@ func (r *Run) may(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if err := r.lease.check(); err != nil {
+	if err := r.lease.Check(); err != nil {
 		r.stop(err)
 		return err
 	}
@@ -190,13 +193,16 @@ func (r *Run) examine(ctx context.Context) {
 // errLate: a store was waited for long enough.
 var errLate = errors.New("it took too long")
 
+// leasePrefix is where leases lie in a store, beside the inventory.
+const leasePrefix = "promote/"
+
 // takeLease keeps other runs away, by objects in the first stores, or, where there is none, by a file on this machine: that keeps apart
 // only runs that share it.
 func (r *Run) takeLease(ctx context.Context) error {
-	var all []*lease
+	var all []store.Bucket
 	for i, s := range r.fleet.Stores {
-		if r.aside.err(i) == nil && len(all) < maxLeases {
-			all = append(all, newLease(s.Bucket, r.opt.Lease, r.opt.Who, r.plan.Hash, r.opt.TTL))
+		if r.aside.err(i) == nil {
+			all = append(all, s.Bucket)
 		}
 	}
 	if len(r.fleet.Stores) == 0 {
@@ -211,10 +217,10 @@ func (r *Run) takeLease(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		all = append(all, newLease(b, r.opt.Lease, r.opt.Who, r.plan.Hash, r.opt.TTL))
+		all = append(all, b)
 	}
 	if len(all) == 0 {
 		return fmt.Errorf("take the lease: %w", r.aside.err(0))
 	}
-	return r.lease.take(ctx, all)
+	return r.lease.Take(ctx, all...)
 }

@@ -1,4 +1,4 @@
-package apply
+package lease
 
 import (
 	"context"
@@ -16,17 +16,6 @@ import (
 	"ociproxy/internal/wait"
 )
 
-// LeasePrefix is where leases lie in a store, beside the inventory.
-const LeasePrefix = "promote/"
-
-// Errors of leases.
-var (
-	// ErrHeld: another run has the lease.
-	ErrHeld = errors.New("another run is at work")
-	// ErrLost: the lease could not be kept. Nothing is written any more, for another run may have begun.
-	ErrLost = errors.New("the lease was lost")
-)
-
 // note is what a lease says. It is for people: whether it holds is told by its being written again, not by anybody's clock.
 type note struct {
 	Name    string    `json:"name"`
@@ -38,10 +27,10 @@ type note struct {
 	Expires time.Time `json:"expires"` // unless it is written again
 }
 
-// lease keeps two runs apart: an object that its holder writes again and again. Who wants it and finds it watches: when it was not
+// object is the lease in one bucket: its holder writes it again and again. Who wants it and finds it watches: when it was not
 // written for a whole TTL, by the watcher's clock, its holder is dead. The holder in turn stops writing anything after two thirds of a TTL
 // in which it could not renew. No two clocks are ever compared.
-type lease struct {
+type object struct {
 	bucket store.Bucket
 	key    string
 	ttl    time.Duration
@@ -54,56 +43,47 @@ type lease struct {
 	lost    error
 }
 
-func newLease(b store.Bucket, name, who, plan string, ttl time.Duration) *lease {
-	sum := sha256.Sum256([]byte(name))
-	return &lease{
-		bucket: b, key: LeasePrefix + "lease-" + hex.EncodeToString(sum[:8]) + ".json", ttl: ttl, now: time.Now,
-		note: note{Name: name, Holder: rand.Text(), Who: who, Plan: plan},
+func newObject(b store.Bucket, opt Options) *object {
+	sum := sha256.Sum256([]byte(opt.Name))
+	return &object{
+		bucket: b, key: opt.Prefix + "lease-" + hex.EncodeToString(sum[:8]) + ".json", ttl: opt.TTL, now: time.Now,
+		note: note{Name: opt.Name, Holder: rand.Text(), Who: opt.Who, Plan: opt.Plan},
 	}
-}
-
-// acquire takes the lease, perhaps that of a dead run. [ErrHeld] when its holder lives.
-func (l *lease) acquire(ctx context.Context) error {
-	version, err := l.await(ctx)
-	if err != nil {
-		return err
-	}
-	return l.claim(ctx, version)
 }
 
 // claim takes the lease that await found free. When somebody was faster it is as if await had just begun.
-func (l *lease) claim(ctx context.Context, version string) error {
+func (o *object) claim(ctx context.Context, version string) error {
 	for {
-		err := l.write(ctx, version)
+		err := o.write(ctx, version)
 		if err == nil {
 			return nil
 		}
 		if !errors.Is(err, store.ErrExists) && !errors.Is(err, store.ErrConflict) {
 			return fmt.Errorf("write lease: %w", err)
 		}
-		if version, err = l.await(ctx); err != nil {
+		if version, err = o.await(ctx); err != nil {
 			return err
 		}
 	}
 }
 
 // await returns when nobody holds the lease, with the version that may be written over. [ErrHeld] when its holder lives.
-func (l *lease) await(ctx context.Context) (string, error) {
+func (o *object) await(ctx context.Context) (string, error) {
 	watched, since := "", time.Time{}
 	for {
-		at := l.now()
-		held, version, err := l.read(ctx)
+		at := o.now()
+		held, version, err := o.read(ctx)
 		switch {
 		case err != nil:
 			return "", fmt.Errorf("read lease: %w", err)
-		case version == "", version == watched && at.Sub(since) >= l.ttl:
+		case version == "", version == watched && at.Sub(since) >= o.ttl:
 			return version, nil
 		case watched == "":
 			watched, since = version, at
 		case version != watched:
 			return "", fmt.Errorf("%w: %s, since %s, renewed %s", ErrHeld, held.describe(), held.Since.Format(time.RFC3339), held.Renewed.Format(time.RFC3339))
 		}
-		if err := wait.For(ctx, max(l.ttl/10, 10*time.Millisecond)); err != nil {
+		if err := wait.For(ctx, max(o.ttl/10, 10*time.Millisecond)); err != nil {
 			return "", err
 		}
 	}
@@ -117,8 +97,8 @@ func (n *note) describe() string {
 }
 
 // read returns what is there; version "" when there is nothing.
-func (l *lease) read(ctx context.Context) (n note, version string, err error) {
-	body, a, err := l.bucket.Get(ctx, l.key, 0, -1)
+func (o *object) read(ctx context.Context) (n note, version string, err error) {
+	body, a, err := o.bucket.Get(ctx, o.key, 0, -1)
 	if errors.Is(err, store.ErrNotFound) {
 		return n, "", nil
 	}
@@ -135,41 +115,41 @@ func (l *lease) read(ctx context.Context) (n note, version string, err error) {
 }
 
 // write writes the lease over a version; "": there is none.
-func (l *lease) write(ctx context.Context, version string) error {
-	begun := l.now()
-	if l.note.Since.IsZero() {
-		l.note.Since = begun.UTC()
+func (o *object) write(ctx context.Context, version string) error {
+	begun := o.now()
+	if o.note.Since.IsZero() {
+		o.note.Since = begun.UTC()
 	}
-	l.note.Renewed, l.note.Expires = begun.UTC(), begun.Add(l.ttl).UTC()
-	text, err := json.Marshal(l.note)
+	o.note.Renewed, o.note.Expires = begun.UTC(), begun.Add(o.ttl).UTC()
+	text, err := json.Marshal(o.note)
 	if err != nil {
 		return err
 	}
-	a, err := l.bucket.Put(ctx, l.key, store.Bytes(text), store.Header{ContentType: "application/json", CacheControl: "no-store"}, version)
+	a, err := o.bucket.Put(ctx, o.key, store.Bytes(text), store.Header{ContentType: "application/json", CacheControl: "no-store"}, version)
 	if err != nil {
 		return err
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.version, l.renewed = a.Version, begun
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.version, o.renewed = a.Version, begun
 	return nil
 }
 
 // renew writes it again. What was written and seemed to fail is recognised.
-func (l *lease) renew(ctx context.Context) error {
-	l.mu.Lock()
-	version := l.version
-	l.mu.Unlock()
-	err := l.write(ctx, version)
+func (o *object) renew(ctx context.Context) error {
+	o.mu.Lock()
+	version := o.version
+	o.mu.Unlock()
+	err := o.write(ctx, version)
 	if err == nil || !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrExists) {
 		return err
 	}
-	held, version, err := l.read(ctx)
+	held, version, err := o.read(ctx)
 	switch {
 	case err != nil:
 		return err
-	case version != "" && held.Holder == l.note.Holder:
-		return l.write(ctx, version)
+	case version != "" && held.Holder == o.note.Holder:
+		return o.write(ctx, version)
 	case version == "":
 		return fmt.Errorf("%w: somebody removed it", ErrLost)
 	}
@@ -177,51 +157,58 @@ func (l *lease) renew(ctx context.Context) error {
 }
 
 // keep renews until ctx ends; lost is told when that is over.
-func (l *lease) keep(ctx context.Context, lost func(error)) {
+func (o *object) keep(ctx context.Context, lost func(error)) {
 	for {
-		if wait.For(ctx, l.ttl/4) != nil {
+		if wait.For(ctx, o.ttl/4) != nil {
 			return
 		}
-		each, cancel := context.WithTimeout(ctx, l.ttl/3)
-		err := l.renew(each)
+		each, cancel := context.WithTimeout(ctx, o.ttl/3)
+		err := o.renew(each)
 		cancel()
 		if ctx.Err() != nil {
 			return
 		}
 		if errors.Is(err, ErrLost) {
-			l.mu.Lock()
-			l.lost = err
-			l.mu.Unlock()
+			o.mu.Lock()
+			o.lost = err
+			o.mu.Unlock()
 		}
-		if err := l.check(); err != nil {
+		if err := o.check(); err != nil {
 			lost(err)
 		}
-		if l.taken() {
+		if o.taken() {
 			return
 		}
 	}
 }
 
 // check says why the lease does not hold.
-func (l *lease) check() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.lost != nil {
-		return l.lost
+func (o *object) check() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.lost != nil {
+		return o.lost
 	}
-	if age := l.now().Sub(l.renewed); age >= l.ttl*2/3 {
+	if age := o.now().Sub(o.renewed); age >= o.ttl*2/3 {
 		return fmt.Errorf("%w: it could not be renewed for %s", ErrLost, age.Round(time.Millisecond))
 	}
 	return nil
 }
 
+// taken says that somebody else has it.
+func (o *object) taken() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.lost != nil
+}
+
 // release gives it back.
-func (l *lease) release(ctx context.Context) error {
-	l.mu.Lock()
-	version := l.version
-	l.mu.Unlock()
+func (o *object) release(ctx context.Context) error {
+	o.mu.Lock()
+	version := o.version
+	o.mu.Unlock()
 	if version == "" {
 		return nil
 	}
-	return l.bucket.Delete(ctx, l.key, version)
+	return o.bucket.Delete(ctx, o.key, version)
 }

@@ -1,0 +1,116 @@
+package inventory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// Hold is what one user of a cache needs until a table has been built from it: no cleaning takes it
+// away, neither from disk nor from memory. [Hold.Release] must be called, at the end. What
+// [Segments.Hold] returns may be used by several goroutines at once.
+type Hold struct {
+	cache *Segments
+	// turn waits until this hold may have segments in memory, and returns what ends that. nil: it may
+	// at once.
+	turn func(ctx context.Context) (end func(), err error)
+	end  func() // of its turn; nil: it has none
+
+	names []string // hashes, each counted in the cache's held; guarded by its lock
+}
+
+// Hold holds nothing yet.
+func (c *Segments) Hold() *Hold { return c.hold(nil) }
+
+// hold is for one goroutine at a time, unless turn is nil.
+func (c *Segments) hold(turn func(context.Context) (func(), error)) *Hold {
+	return &Hold{cache: c, turn: turn}
+}
+
+// add holds a segment, whether it is there or will be.
+func (h *Hold) add(ref SegmentRef) {
+	h.cache.mu.Lock()
+	defer h.cache.mu.Unlock()
+	h.names = append(h.names, ref.SHA256)
+	h.cache.held[ref.SHA256]++
+}
+
+// Release leaves all segments to cleaning, and ends the turn.
+func (h *Hold) Release() {
+	c := h.cache
+	c.mu.Lock()
+	for _, name := range h.names {
+		if c.held[name]--; c.held[name] == 0 {
+			delete(c.held, name)
+		}
+	}
+	h.names = nil
+	c.mu.Unlock()
+	if h.end != nil {
+		h.end()
+		h.end = nil
+	}
+}
+
+// has holds a segment and reports whether it is there, as [Segments.has] does.
+func (h *Hold) has(ref SegmentRef) bool {
+	h.add(ref)
+	return h.cache.has(ref)
+}
+
+// Fetch holds a segment and brings it, unless it is there already.
+func (h *Hold) Fetch(ctx context.Context, from Origin, ref SegmentRef) error {
+	c := h.cache
+	if onDisk, _ := c.find(ref); !onDisk && !c.onDisk() {
+		// Before it holds anything: who waits must not keep memory from who has the turn.
+		if _, err := h.takeTurn(ctx); err != nil {
+			return err
+		}
+	}
+	h.add(ref)
+	for {
+		onDisk, inMemory := c.find(ref)
+		// What another has put into memory is not for who has not the turn, either.
+		if !onDisk && (inMemory || !c.onDisk()) {
+			if waited, err := h.takeTurn(ctx); err != nil {
+				return err
+			} else if waited {
+				continue
+			}
+		}
+		if onDisk || inMemory {
+			return nil
+		}
+		mine, memory := false, h.mayUseMemory()
+		ch := c.flight.DoChan(ref.SHA256, func() (any, error) {
+			mine = true
+			return nil, c.bring(ctx, from, ref, memory)
+		})
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case r := <-ch:
+			if r.Err == nil || !mine {
+				// Look again, it may be in memory. That another store could not deliver it says nothing about this one.
+				continue
+			}
+			if _, full := errors.AsType[*writeError](r.Err); !full || memory {
+				return fmt.Errorf("get %s: %w", from.Where(ref), r.Err)
+			}
+			if _, err := h.takeTurn(ctx); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (h *Hold) mayUseMemory() bool { return h.turn == nil || h.end != nil }
+
+// takeTurn waits for the turn unless the hold may use memory already.
+func (h *Hold) takeTurn(ctx context.Context) (waited bool, err error) {
+	if h.mayUseMemory() {
+		return false, nil
+	}
+	h.end, err = h.turn(ctx)
+	return err == nil, err
+}
