@@ -14,8 +14,8 @@ import (
 	"ociproxy/internal/config"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/place"
-	"ociproxy/internal/proxy"
 	"ociproxy/internal/route"
+	"ociproxy/internal/snapshot"
 )
 
 func main() {
@@ -35,7 +35,7 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	snap, err := proxy.NewSnapshot(cfg)
+	snap, err := snapshot.Of(cfg)
 	if err != nil {
 		return err
 	}
@@ -70,7 +70,7 @@ func run() error {
 	}
 	r := testing.Benchmark(func(tb *testing.B) {
 		for tb.Loop() {
-			if _, err := proxy.NewSnapshot(cfg); err != nil {
+			if _, err := snapshot.Of(cfg); err != nil {
 				tb.Fatal(err)
 			}
 		}

@@ -11,7 +11,7 @@ import (
 
 	"ociproxy/internal/clientip"
 	"ociproxy/internal/config"
-	"ociproxy/internal/proxy"
+	"ociproxy/internal/snapshot"
 )
 
 // usable builds what serve builds of a config whose text is right, and opens the files it names unless they are
@@ -23,10 +23,10 @@ func usable(cfg *config.Config, files bool) error {
 	}
 	routing := *cfg
 	routing.Route.Latency = ""
-	if _, err := proxy.NewSnapshot(&routing); err != nil {
+	if _, err := snapshot.Of(&routing); err != nil {
 		u.fault("", "", err)
 	} else if files && cfg.Route.Latency != "" {
-		if _, err := proxy.NewSnapshot(cfg); err != nil {
+		if _, err := snapshot.Of(cfg); err != nil {
 			u.fault("route.latency", "each line is from,to,ms, such as aws/us-east-1,gcp/us-east4,3.5", err)
 		}
 	}

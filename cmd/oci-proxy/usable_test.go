@@ -18,9 +18,9 @@ import (
 
 	"ociproxy/internal/check"
 	"ociproxy/internal/config"
-	"ociproxy/internal/proxy"
 	"ociproxy/internal/route"
 	"ociproxy/internal/set"
+	"ociproxy/internal/snapshot"
 )
 
 // certificate CERT KEY makes a self-signed pair.
@@ -71,7 +71,7 @@ stores:
 			if err != nil {
 				t.Fatal(err)
 			}
-			snap, err := proxy.NewSnapshot(cfg)
+			snap, err := snapshot.Of(cfg)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -16,6 +16,7 @@ import (
 	"ociproxy/internal/ranges"
 	"ociproxy/internal/route"
 	"ociproxy/internal/set"
+	"ociproxy/internal/snapshot"
 )
 
 // world is everything one configuration brings with it. It is immutable once published.
@@ -43,7 +44,7 @@ func (s *Server) build(cfg *config.Config, old *world) (*world, error) {
 	if w.address, err = clientip.New(cfg.Client.Rule()); err != nil {
 		return nil, fmt.Errorf("client: %w", err)
 	}
-	if w.snapshot, err = NewSnapshot(cfg); err != nil {
+	if w.snapshot, err = snapshot.Of(cfg); err != nil {
 		return nil, err
 	}
 	if cfg.TLS.Enabled() {
@@ -74,39 +75,6 @@ func (s *Server) build(cfg *config.Config, old *world) (*world, error) {
 	w.limits = limits(cfg, w.snapshot, old)
 	w.flows = s.flowTable(w.snapshot)
 	return w, nil
-}
-
-// NewSnapshot compiles the routing of cfg.
-func NewSnapshot(cfg *config.Config) (*route.Snapshot, error) {
-	matrix, err := loadMatrix(cfg)
-	if err != nil {
-		return nil, err
-	}
-	opt := route.Options{
-		Map: cfg.Map(), Location: cfg.Location, Matrix: matrix,
-		CostWeight: cfg.Route.CostWeight, MonthlyTB: cfg.Route.MonthlyTB,
-		DenyDigests: cfg.Deny.Digests, DenyRepositories: cfg.Deny.Repositories,
-	}
-	for i := range cfg.Stores {
-		st := &cfg.Stores[i]
-		opt.Candidates = append(opt.Candidates, route.Candidate{
-			Name: st.Name, Kind: route.Store, Place: st.Place, CDN: st.CDN, Price: st.Price,
-			URL: st.URL, Check: st.Check, Serves: route.Serves(st.Serves), Active: st.State == config.Active,
-			Rollout: st.Rollout, IPv4: st.Families.IPv4, IPv6: st.Families.IPv6,
-		})
-	}
-	for i := range cfg.Upstreams {
-		up := &cfg.Upstreams[i]
-		opt.Candidates = append(opt.Candidates, route.Candidate{
-			Name: up.Name, Kind: route.Upstream, Place: up.Place, Price: up.Price,
-			URL: up.URL, Prefix: up.Prefix, Serves: route.Serves(up.Serves), Active: up.State == config.Active,
-			Rollout: 100, IPv4: up.Families.IPv4, IPv6: up.Families.IPv6, Canonical: up.Canonical,
-		})
-	}
-	for _, p := range cfg.Route.Pins {
-		opt.Pins = append(opt.Pins, route.Pin(p))
-	}
-	return route.New(opt)
 }
 
 // limits keeps the token buckets of upstreams whose maxRPS did not change, so that a reload grants no burst.

@@ -1,0 +1,41 @@
+package snapshot
+
+import (
+	"ociproxy/internal/config"
+	"ociproxy/internal/route"
+)
+
+// Of compiles the routing of cfg, which is valid. Its candidates are the stores in the file's order,
+// then the upstreams, those that are off included. The file that route.latency names is read. An error
+// says which part of the config cannot be routed by.
+func Of(cfg *config.Config) (*route.Snapshot, error) {
+	matrix, err := loadMatrix(cfg)
+	if err != nil {
+		return nil, err
+	}
+	opt := route.Options{
+		Map: cfg.Map(), Location: cfg.Location, Matrix: matrix,
+		CostWeight: cfg.Route.CostWeight, MonthlyTB: cfg.Route.MonthlyTB,
+		DenyDigests: cfg.Deny.Digests, DenyRepositories: cfg.Deny.Repositories,
+	}
+	for i := range cfg.Stores {
+		st := &cfg.Stores[i]
+		opt.Candidates = append(opt.Candidates, route.Candidate{
+			Name: st.Name, Kind: route.Store, Place: st.Place, CDN: st.CDN, Price: st.Price,
+			URL: st.URL, Check: st.Check, Serves: route.Serves(st.Serves), Active: st.State == config.Active,
+			Rollout: st.Rollout, IPv4: st.Families.IPv4, IPv6: st.Families.IPv6,
+		})
+	}
+	for i := range cfg.Upstreams {
+		up := &cfg.Upstreams[i]
+		opt.Candidates = append(opt.Candidates, route.Candidate{
+			Name: up.Name, Kind: route.Upstream, Place: up.Place, Price: up.Price,
+			URL: up.URL, Prefix: up.Prefix, Serves: route.Serves(up.Serves), Active: up.State == config.Active,
+			Rollout: 100, IPv4: up.Families.IPv4, IPv6: up.Families.IPv6, Canonical: up.Canonical,
+		})
+	}
+	for _, p := range cfg.Route.Pins {
+		opt.Pins = append(opt.Pins, route.Pin(p))
+	}
+	return route.New(opt)
+}
