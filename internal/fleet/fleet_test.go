@@ -132,7 +132,7 @@ func TestGroups(t *testing.T) {
 	cfg := parse(t, `  - {name: a, place: aws/us-east-1, url: "https://a.example/{digest}", bucket: "s3://a?region=us-east-1", serves: [aws]}
   - {name: b, place: aws/eu-central-1, url: "https://b.example/{digest}", bucket: "s3://b?region=eu-central-1", serves: [aws]}
   - {name: c, place: aws/cn-north-1, url: "https://c.example/{digest}", bucket: "s3://c?region=cn-north-1", serves: [aws]}
-  - {name: d, place: onprem/a, url: "https://d.example/{digest}", bucket: "s3://d?region=x&endpoint=https://minio.example", serves: [aws]}
+  - {name: d, place: onprem/a, url: "https://d.example/{digest}", bucket: "s3://d?region=x&endpoint=https://seaweedfs.example", serves: [aws]}
   - {name: e, place: gcp/europe-west1, url: "https://e.example/{digest}", bucket: "gs://e", serves: [gcp]}
 `)
 	var groups, regions []string

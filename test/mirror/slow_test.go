@@ -19,7 +19,7 @@ import (
 	"ociproxy/test/source"
 )
 
-// TestSlowOnePass fills three versitygw, MinIO, fake-gcs-server and Azurite from 300 images in one pass; then the proxy
+// TestSlowOnePass fills three versitygw, SeaweedFS, fake-gcs-server and Azurite from 300 images in one pass; then the proxy
 // routes by their inventories, and containerd pulls.
 func TestSlowOnePass(t *testing.T) {
 	parts.Slow(t)
@@ -35,7 +35,7 @@ func TestSlowOnePass(t *testing.T) {
 		}
 	}
 	servers := shop.StartS3(t, "us-east-1", "eu-central-1", "ap-south-1")
-	shops := append(servers.Shops(t), shop.Minio(t), shop.GCS(t), shop.Azure(t))
+	shops := append(servers.Shops(t), shop.SeaweedFS(t), shop.GCS(t), shop.Azure(t))
 	front := gate.New(t, r.Addr)
 	w := newWorld(t, r, src, front, shops, nil)
 	first := w.mirror(t)

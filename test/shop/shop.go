@@ -20,9 +20,9 @@ import (
 	"ociproxy/test/ctl"
 	"ociproxy/test/gate"
 	"ociproxy/test/gcs"
-	"ociproxy/test/minio"
 	"ociproxy/test/proxy"
 	"ociproxy/test/s3"
+	"ociproxy/test/seaweedfs"
 	"ociproxy/test/source"
 )
 
@@ -106,11 +106,11 @@ func (g *Servers) Shops(t testing.TB) []*Shop {
 	return out
 }
 
-// Minio starts MinIO.
-func Minio(t testing.TB) *Shop {
+// SeaweedFS starts SeaweedFS.
+func SeaweedFS(t testing.TB) *Shop {
 	t.Helper()
-	s := minio.Start(t, "eu-west-3")
-	return &Shop{Name: "minio", Place: "aws/eu-west-3", Serves: []string{"aws"}, Bucket: s.BucketURL(minio.Bucket), Base: s.URL + "/" + minio.Bucket + "/"}
+	s := seaweedfs.Start(t, "eu-west-3")
+	return &Shop{Name: "seaweedfs", Place: "aws/eu-west-3", Serves: []string{"aws"}, Bucket: s.BucketURL(seaweedfs.Bucket), Base: s.URL + "/" + seaweedfs.Bucket + "/"}
 }
 
 // GCS starts fake-gcs-server.
