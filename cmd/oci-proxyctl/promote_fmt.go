@@ -10,6 +10,7 @@ import (
 	"github.com/rogpeppe/go-internal/diff"
 	"github.com/spf13/cobra"
 
+	"ociproxy/internal/atomicfile"
 	"ociproxy/internal/cli"
 	"ociproxy/internal/manifest"
 )
@@ -141,7 +142,7 @@ func manifestFiles(args []string) (files []string, trees bool, err error) {
 	return files, trees, nil
 }
 
-// rewrite replaces a file as a whole: what reads it meanwhile sees one or the other.
+// rewrite replaces what is in a file: what reads it meanwhile sees one or the other. It keeps its mode, and where links lead to it.
 func rewrite(name string, text []byte) error {
 	name, err := filepath.EvalSymlinks(name)
 	if err != nil {
@@ -151,20 +152,5 @@ func rewrite(name string, text []byte) error {
 	if err != nil {
 		return err
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(tmp.Name()) }() // gone already when all went well
-	_, err = tmp.Write(text)
-	if err == nil {
-		err = tmp.Chmod(info.Mode().Perm())
-	}
-	if e := tmp.Close(); err == nil {
-		err = e
-	}
-	if err != nil {
-		return err
-	}
-	return os.Rename(tmp.Name(), name)
+	return atomicfile.Write(name, text, info.Mode().Perm())
 }

@@ -3,15 +3,16 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"ociproxy/internal/atomicfile"
 	"ociproxy/internal/cli"
 	"ociproxy/internal/config"
 	"ociproxy/internal/fleet"
@@ -107,11 +108,11 @@ func (a *app) runPromotePlan(ctx context.Context, path, file string, flags *prom
 		out.to(a.stdout)
 	}
 	if file != "" {
-		f, err := newPlanFile(file)
+		f, err := atomicfile.Create(file, 0o644)
 		if err != nil {
 			return fmt.Errorf("write plan: %w", err)
 		}
-		defer f.drop()
+		defer func() { err = errors.Join(err, f.Abort()) }()
 		out.to(f)
 		out.file = f
 	}
@@ -271,7 +272,7 @@ func (p *planning) make(ctx context.Context, h promote.Header, out *planOutput) 
 type planOutput struct {
 	targets []io.Writer
 	writers []*promote.Writer
-	file    *planFile
+	file    *atomicfile.File // nil: none
 }
 
 func (o *planOutput) to(w io.Writer) { o.targets = append(o.targets, w) }
@@ -298,41 +299,9 @@ func (o *planOutput) end(s *promote.Summary) error {
 		}
 	}
 	if o.file != nil {
-		return o.file.commit()
+		if err := o.file.Commit(); err != nil {
+			return fmt.Errorf("write plan: %w", err)
+		}
 	}
 	return nil
-}
-
-// planFile appears under its name when it is whole.
-type planFile struct {
-	*os.File
-	name string
-}
-
-func newPlanFile(name string) (*planFile, error) {
-	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*")
-	if err != nil {
-		return nil, err
-	}
-	return &planFile{f, name}, nil
-}
-
-func (f *planFile) commit() error {
-	err := f.Chmod(0o644)
-	if e := f.Close(); err == nil {
-		err = e
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), f.name)
-	}
-	if err != nil {
-		return fmt.Errorf("write plan: %w", err)
-	}
-	return nil
-}
-
-// drop removes what was not committed.
-func (f *planFile) drop() {
-	_ = f.Close()
-	_ = os.Remove(f.Name()) // gone when it was committed
 }

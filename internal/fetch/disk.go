@@ -2,11 +2,12 @@ package fetch
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"time"
+
+	"ociproxy/internal/atomicfile"
 )
 
 // meta describes the last good body: where it came from, how to ask whether it is still current,
@@ -77,45 +78,11 @@ func readFile(name string, limit int64) ([]byte, error) {
 	return body, nil
 }
 
-// writeAtomic makes name hold data, or leaves it as it was: temporary file, fsync, rename, fsync of the directory.
-// The file is readable by the owner only; missing directories are made.
-func writeAtomic(name string, data []byte) (err error) {
-	dir := filepath.Dir(name)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+// writeAtomic makes name hold data, or leaves it as it was. The file is readable by the owner only; missing directories
+// are made.
+func writeAtomic(name string, data []byte) error {
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return err
 	}
-	tmp, err := os.CreateTemp(dir, "."+filepath.Base(name)+".*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(tmp.Name()))
-		}
-	}()
-	_, err = tmp.Write(data)
-	if err == nil {
-		err = tmp.Sync()
-	}
-	if cerr := tmp.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(tmp.Name(), name)
-	}
-	if err != nil {
-		return err
-	}
-	syncDir(dir)
-	return nil
-}
-
-// syncDir makes a rename durable. The data is in place already, so a file system that cannot do it is no error.
-func syncDir(dir string) {
-	d, err := os.Open(dir)
-	if err != nil {
-		return
-	}
-	_ = d.Sync()
-	_ = d.Close()
+	return atomicfile.Write(name, data, 0o600)
 }

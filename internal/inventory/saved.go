@@ -2,12 +2,13 @@ package inventory
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"time"
+
+	"ociproxy/internal/atomicfile"
 )
 
 // saved is the last good head on disk.
@@ -35,7 +36,7 @@ func readSaved(name string) (s saved, err error) {
 }
 
 // writeSaved replaces the file whole or not at all.
-func writeSaved(name string, s saved) (err error) {
+func writeSaved(name string, s saved) error {
 	body, err := json.Marshal(s)
 	if err != nil {
 		return err
@@ -43,24 +44,5 @@ func writeSaved(name string, s saved) (err error) {
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(name), ".head-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
-		}
-	}()
-	_, err = f.Write(body)
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), name)
-	}
-	return err
+	return atomicfile.Write(name, body, 0o600)
 }

@@ -14,6 +14,8 @@ import (
 
 	"golang.org/x/sync/semaphore"
 	"golang.org/x/sync/singleflight"
+
+	"ociproxy/internal/atomicfile"
 )
 
 // Segments is a cache of segments, shared by all stores: what two stores list under one hash is fetched once.
@@ -173,39 +175,24 @@ func (c *Segments) toDisk(ctx context.Context, from Origin, ref SegmentRef) (err
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return &writeError{err}
 	}
-	f, err := os.CreateTemp(filepath.Dir(name), ".segment-*")
+	f, err := atomicfile.Create(name, 0o600)
 	if err != nil {
 		return &writeError{err}
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
-		}
-	}()
-	err = download(ctx, from, ref, f)
-	if err == nil {
-		err = wrapWrite(f.Sync())
-	}
-	if cerr := f.Close(); err == nil {
-		err = wrapWrite(cerr)
-	}
-	if err != nil {
+	defer func() { err = errors.Join(err, f.Abort()) }()
+	if err := download(ctx, from, ref, f); err != nil {
 		return err
+	}
+	if err := f.Seal(); err != nil {
+		return &writeError{err}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := os.Rename(f.Name(), name); err != nil {
+	if err := f.Commit(); err != nil {
 		return &writeError{err}
 	}
 	c.verified[ref.SHA256] = ref.Bytes
 	return nil
-}
-
-func wrapWrite(err error) error {
-	if err == nil {
-		return nil
-	}
-	return &writeError{err}
 }
 
 // DropMemory forgets the segments in memory that nobody holds: a table has what they say.

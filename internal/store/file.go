@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/lockedfile"
+
+	"ociproxy/internal/atomicfile"
 )
 
 // files is a directory as a bucket: an object is a file of its key's name, which any web server can serve.
@@ -242,7 +244,7 @@ func (b *files) remove(path, key, version string) error {
 	if err := os.Remove(b.besidePath(key)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return syncDir(filepath.Dir(path))
+	return atomicfile.SyncDir(filepath.Dir(path))
 }
 
 // Clean implements [Cleaner]: it removes files on their way that nobody has written to for longer than age.

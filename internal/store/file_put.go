@@ -11,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"ociproxy/internal/atomicfile"
 )
 
 // Put implements [Bucket]. The bytes go to a file aside while they arrive; once they are verified and on the disk, the file gets
@@ -24,11 +26,11 @@ func (b *files) Put(ctx context.Context, key string, c Content, h Header, versio
 	if _, err := unchanged(path, version); err != nil {
 		return Attrs{}, b.failure("put", key, err)
 	}
-	f, about, err := b.write(ctx, key, c)
+	f, about, err := b.write(ctx, key, path, c)
 	if err != nil {
 		return Attrs{}, b.failure("put", key, err)
 	}
-	defer os.Remove(f) //nolint:errcheck // gone when it got its name
+	defer f.Abort() //nolint:errcheck // Clean removes it otherwise
 	about.ContentType, about.Cache = h.ContentType, h.CacheControl
 	if err := b.publish(f, path, key, about, version); err != nil {
 		return Attrs{}, b.failure("put", key, err)
@@ -36,40 +38,36 @@ func (b *files) Put(ctx context.Context, key string, c Content, h Header, versio
 	return b.Head(ctx, key)
 }
 
-// write writes verified content to a file aside and returns its path.
-func (b *files) write(ctx context.Context, key string, c Content) (path string, about beside, err error) {
+// write writes verified content to a file aside that is to lie at path.
+func (b *files) write(ctx context.Context, key, path string, c Content) (_ *atomicfile.File, _ beside, err error) {
 	dir := filepath.Join(b.dir, aside, "new")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", beside{}, err
+		return nil, beside{}, err
 	}
-	f, err := os.CreateTemp(dir, url.PathEscape(key)+".*")
+	f, err := atomicfile.CreateAt(filepath.Join(dir, url.PathEscape(key)+".*"), path, 0o644)
 	if err != nil {
-		return "", beside{}, err
+		return nil, beside{}, err
 	}
 	defer func() {
 		if err != nil {
-			f.Close()
-			os.Remove(f.Name()) //nolint:errcheck // Clean removes it otherwise
+			f.Abort() //nolint:errcheck // Clean removes it otherwise
 		}
 	}()
 	s, err := sum(ctx, c, 0, c.Size(), f)
 	if err != nil {
-		return "", beside{}, err
+		return nil, beside{}, err
 	}
 	if err := c.Verified(ctx); err != nil {
-		return "", beside{}, err
+		return nil, beside{}, err
 	}
 	got := hex.EncodeToString(s.sha256[:])
 	if want := c.SHA256(); want != "" && want != got {
-		return "", beside{}, fmt.Errorf("sha256 of what was written is %s, not %s", got, want)
+		return nil, beside{}, fmt.Errorf("sha256 of what was written is %s, not %s", got, want)
 	}
 	if s.crc != c.CRC32C() {
-		return "", beside{}, fmt.Errorf("crc32c of what was written is %08x, not %08x", s.crc, c.CRC32C())
+		return nil, beside{}, fmt.Errorf("crc32c of what was written is %08x, not %08x", s.crc, c.CRC32C())
 	}
-	if err := errors.Join(f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
-		return "", beside{}, err
-	}
-	return f.Name(), beside{SHA256: got, CRC32C: s.crc}, nil
+	return f, beside{SHA256: got, CRC32C: s.crc}, f.Seal()
 }
 
 // unchanged says whether the object still is the given version, and describes what there is.
@@ -91,7 +89,7 @@ func unchanged(path, version string) (fs.FileInfo, error) {
 }
 
 // publish gives a written file its name.
-func (b *files) publish(from, path, key string, about beside, version string) error {
+func (b *files) publish(f *atomicfile.File, path, key string, about beside, version string) error {
 	unlock, err := b.lock(key)
 	if err != nil {
 		return err
@@ -106,10 +104,10 @@ func (b *files) publish(from, path, key string, about beside, version string) er
 	if old != nil && !now.After(old.ModTime()) {
 		now = old.ModTime().Add(time.Millisecond)
 	}
-	if err := os.Chtimes(from, now, now); err != nil {
+	if err := os.Chtimes(f.Temp(), now, now); err != nil {
 		return err
 	}
-	info, err := os.Stat(from)
+	info, err := os.Stat(f.Temp())
 	if err != nil {
 		return err
 	}
@@ -120,23 +118,20 @@ func (b *files) publish(from, path, key string, about beside, version string) er
 	if err := b.mkdir(filepath.Dir(path)); err != nil {
 		return err
 	}
-	if version == "" {
-		// A link fails where there is a file, even one put there by somebody who knows nothing of our locks.
-		err = os.Link(from, path)
-		if errors.Is(err, fs.ErrExist) {
-			err = ErrExists
-		}
-	} else {
-		err = os.Rename(from, path)
+	if version != "" {
+		return f.Commit()
 	}
-	if err != nil {
-		return err
+	// It fails where there is a file, even one put there by somebody who knows nothing of our locks.
+	err = f.CommitNew()
+	if errors.Is(err, fs.ErrExist) {
+		return ErrExists
 	}
-	return syncDir(filepath.Dir(path))
+	return err
 }
 
 // describe writes what lies beside an object. It is written first: without its object it says nothing, and an object without it has
-// no checksums.
+// no checksums. Nor is it brought to the disk, which would take as long as the object itself: what the power leaves of it is cut, or
+// of another version, and says nothing either.
 func (b *files) describe(key string, about beside) error {
 	data, err := json.Marshal(about)
 	if err != nil {
@@ -164,14 +159,5 @@ func (b *files) mkdir(dir string) error {
 	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return syncDir(filepath.Dir(dir))
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
+	return atomicfile.SyncDir(filepath.Dir(dir))
 }
