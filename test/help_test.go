@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"ociproxy/internal/outbound"
 	"ociproxy/test/parts"
 )
 
@@ -46,6 +47,6 @@ func doWith(t *testing.T, client *http.Client, method, url string, header http.H
 func noRedirect(transport http.RoundTripper) *http.Client {
 	return &http.Client{
 		Transport:     transport,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		CheckRedirect: outbound.NoRedirect,
 	}
 }

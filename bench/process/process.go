@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"ociproxy/internal/outbound"
 	"ociproxy/internal/wait"
 )
 
@@ -41,7 +42,7 @@ func FreeAddr() (string, error) {
 // Client follows no redirects.
 var Client = &http.Client{
 	Timeout:       time.Second,
-	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	CheckRedirect: outbound.NoRedirect,
 }
 
 // Get asks as the given client and returns the status and Location.

@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"time"
 
 	"ociproxy/internal/oci"
+	"ociproxy/internal/outbound"
 	"ociproxy/internal/store"
 )
 
@@ -118,17 +118,11 @@ const publicTime = 20 * time.Second
 func publicClient(parallel int) *http.Client {
 	return &http.Client{
 		Timeout:       publicTime,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport: &http.Transport{
-			Proxy:                  http.ProxyFromEnvironment,
-			DialContext:            (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
-			TLSHandshakeTimeout:    5 * time.Second,
-			ResponseHeaderTimeout:  publicTime,
-			MaxResponseHeaderBytes: 64 << 10,
-			MaxIdleConnsPerHost:    parallel,
-			IdleConnTimeout:        30 * time.Second,
-			DisableCompression:     true, // sizes are compared as stored
-		},
+		CheckRedirect: outbound.NoRedirect,
+		Transport: outbound.New(outbound.Options{
+			Dial: 5 * time.Second, Handshake: 5 * time.Second, Header: publicTime, Idle: 30 * time.Second,
+			Kept: parallel, HeaderBytes: 64 << 10,
+		}),
 	}
 }
 

@@ -3,6 +3,8 @@ package audit
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -14,6 +16,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -402,5 +405,26 @@ func TestLimit(t *testing.T) {
 	}
 	if got := a.Report; len(got.Findings) != 10 || got.Omitted != 40 || got.Stores[0].Found[Missing].Blobs != 50 || got.Stores[0].Broken != 50 {
 		t.Errorf("%d findings, %d omitted, %+v", len(got.Findings), got.Omitted, got.Stores[0])
+	}
+}
+
+// TestPublicHTTP2: the public's questions went over HTTP/1.1, one connection for each that was under way.
+func TestPublicHTTP2(t *testing.T) {
+	var proto atomic.Value
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "5")
+		proto.Store(r.Proto)
+	}))
+	s.EnableHTTP2 = true
+	s.StartTLS()
+	defer s.Close()
+	client := publicClient(1)
+	defer client.CloseIdleConnections()
+	roots := x509.NewCertPool()
+	roots.AddCert(s.Certificate())
+	client.Transport.(*http.Transport).TLSClientConfig = &tls.Config{RootCAs: roots}
+	class, why := publicOnce(t.Context(), client, s.URL, 5)
+	if class != "" || proto.Load() != "HTTP/2.0" {
+		t.Errorf("asked over %v: %s %s", proto.Load(), class, why)
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"syscall"
 	"time"
+
+	"ociproxy/internal/outbound"
 )
 
 // family is an IP family as the resolver spells it.
@@ -91,15 +93,9 @@ func transport(r resolver, tlsConf *tls.Config, timeout time.Duration, families 
 		}
 		return nil, first
 	}
-	return &http.Transport{
-		DialContext:            dial,
-		TLSClientConfig:        tlsConf.Clone(),
-		ForceAttemptHTTP2:      true,
-		DisableCompression:     true, // bodies are compared as sent
-		TLSHandshakeTimeout:    timeout,
-		MaxIdleConnsPerHost:    1,
-		MaxResponseHeaderBytes: 64 << 10,
-	}
+	return outbound.New(outbound.Options{
+		Direct: true, DialContext: dial, TLS: tlsConf, Handshake: timeout, Kept: 1, HeaderBytes: 64 << 10,
+	})
 }
 
 // noRoute says that err means "this machine has no network of that family", which tells nothing

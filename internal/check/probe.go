@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"ociproxy/internal/outbound"
 )
 
 // tailSize is how much of the end of a big blob is asked for by an open-ended range.
@@ -77,9 +79,7 @@ func (p *probe) connect(ctx context.Context, rawURL string) bool {
 
 func (p *probe) newAsker(tr *http.Transport) *asker {
 	return &asker{
-		client: &http.Client{Transport: tr, CheckRedirect: func(*http.Request, []*http.Request) error {
-			return http.ErrUseLastResponse
-		}},
+		client:  &http.Client{Transport: tr, CheckRedirect: outbound.NoRedirect},
 		timeout: p.opts.Timeout, userAgent: p.opts.UserAgent,
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"time"
+
+	"ociproxy/internal/outbound"
 )
 
 // headerForwarded is the header the proxy is told to read clients' addresses from.
@@ -36,9 +38,5 @@ func newFront(proxy string, transport *http.Transport) http.Handler {
 // newTransport is an HTTP transport for loopback: no environment proxy, short
 // time-outs.
 func newTransport() *http.Transport {
-	return &http.Transport{
-		ResponseHeaderTimeout: 10 * time.Second,
-		IdleConnTimeout:       time.Minute,
-		DisableCompression:    true,
-	}
+	return outbound.New(outbound.Options{Direct: true, Header: 10 * time.Second, Idle: time.Minute})
 }

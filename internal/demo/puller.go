@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"ociproxy/internal/outbound"
 )
 
 const (
@@ -33,7 +35,7 @@ func newPuller(rt http.RoundTripper, base, client, forwarded string) *puller {
 	return &puller{
 		http: &http.Client{
 			Transport:     rt,
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+			CheckRedirect: outbound.NoRedirect,
 		},
 		base: base, client: client, forwarded: forwarded,
 	}

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"ociproxy/internal/oci"
+	"ociproxy/internal/outbound"
 )
 
 // Key names one thing at one origin.
@@ -131,7 +132,7 @@ func New(opt Options) (*Checker, error) {
 		client = *opt.Client
 	}
 	client.Timeout = 0 // the context bounds it
-	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	client.CheckRedirect = outbound.NoRedirect
 	cache, err := otter.New(&otter.Options[Key, Answer]{
 		MaximumSize: opt.Entries,
 		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[Key, Answer]) time.Duration {

@@ -62,12 +62,13 @@ func (s *Source) client() *http.Client {
 	if s.Client != nil {
 		c = *s.Client
 	}
-	c.CheckRedirect = checkRedirect
+	c.CheckRedirect = CheckRedirect
 	return &c
 }
 
-// checkRedirect bounds redirects and refuses to leave https.
-func checkRedirect(req *http.Request, via []*http.Request) error {
+// CheckRedirect is the policy of readers ([http.Client.CheckRedirect]): it bounds redirects and refuses to leave https. The error is
+// [ErrRedirect].
+func CheckRedirect(req *http.Request, via []*http.Request) error {
 	if len(via) > maxRedirects {
 		return ErrRedirect
 	}

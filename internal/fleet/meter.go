@@ -1,10 +1,11 @@
 package fleet
 
 import (
-	"net"
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"ociproxy/internal/outbound"
 )
 
 // meter counts the requests of one bucket.
@@ -31,11 +32,8 @@ const maxConnections = 64
 
 // newTransport bounds connections, and every step in which a peer may leave us waiting but the body, whose reader has a time-out of its own.
 func newTransport() *http.Transport {
-	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
-	return &http.Transport{
-		Proxy: http.ProxyFromEnvironment, DialContext: dialer.DialContext, ForceAttemptHTTP2: true,
-		TLSHandshakeTimeout: 10 * time.Second, ExpectContinueTimeout: time.Second, IdleConnTimeout: 60 * time.Second,
-		MaxConnsPerHost: maxConnections, MaxIdleConns: maxConnections, MaxIdleConnsPerHost: maxConnections,
-		MaxResponseHeaderBytes: 256 << 10, DisableCompression: true,
-	}
+	return outbound.New(outbound.Options{
+		Dial: 10 * time.Second, Handshake: 10 * time.Second, Idle: 60 * time.Second,
+		Connections: maxConnections, Kept: maxConnections, KeptInAll: maxConnections, HeaderBytes: 256 << 10,
+	})
 }

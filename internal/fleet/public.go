@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"ociproxy/internal/inventory"
+	"ociproxy/internal/outbound"
 	"ociproxy/internal/store"
 	"ociproxy/internal/wait"
 )
@@ -27,7 +28,7 @@ func newStranger() stranger {
 	t := newTransport()
 	return stranger{transport: t, pause: lookPause, client: &http.Client{
 		Transport: t, Timeout: 30 * time.Second,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		CheckRedirect: outbound.NoRedirect,
 	}}
 }
 

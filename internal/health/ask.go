@@ -6,11 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"mime"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"time"
+
+	"ociproxy/internal/outbound"
 )
 
 // maxRedirects is how many redirects of a registry to its storage are followed.
@@ -18,12 +19,7 @@ const maxRedirects = 3
 
 // probeClient is c with connections of its own that are never used twice: what counts is what a new client meets.
 func probeClient(c *http.Client) *http.Client {
-	var rt http.RoundTripper = &http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            (&net.Dialer{Timeout: 3 * time.Second}).DialContext,
-		MaxResponseHeaderBytes: 64 << 10,
-		ForceAttemptHTTP2:      true,
-	}
+	var rt http.RoundTripper = outbound.New(outbound.Options{Dial: 3 * time.Second, HeaderBytes: 64 << 10, Decompress: true})
 	if c != nil && c.Transport != nil {
 		rt = c.Transport
 	}
@@ -34,7 +30,7 @@ func probeClient(c *http.Client) *http.Client {
 	}
 	return &http.Client{
 		Transport:     rt,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		CheckRedirect: outbound.NoRedirect,
 	}
 }
 

@@ -15,9 +15,6 @@ import (
 	"ociproxy/internal/wait"
 )
 
-// maxRedirects is how many redirects a segment may take: none is usual.
-const maxRedirects = 5
-
 // Origin is where segments come from.
 type Origin interface {
 	// Open begins to read a segment. Whether it is the right one, and whether it comes fast enough, is seen to by the caller, who
@@ -163,11 +160,6 @@ func downloadClient(c *http.Client) *http.Client {
 		client = *c
 	}
 	client.Timeout = 0 // the context bounds it
-	client.CheckRedirect = func(req *http.Request, via []*http.Request) error {
-		if len(via) > maxRedirects || req.URL.Scheme != "https" && via[0].URL.Scheme == "https" {
-			return fetch.ErrRedirect
-		}
-		return nil
-	}
+	client.CheckRedirect = fetch.CheckRedirect
 	return &client
 }

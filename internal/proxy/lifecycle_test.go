@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"ociproxy/internal/outbound"
 	"ociproxy/internal/wait"
 )
 
@@ -78,7 +79,7 @@ func poll(t testing.TB, what string, cond func() bool) {
 // status asks the running server over plain HTTP/1.
 func (r *running) status(path string) int {
 	tr := &http.Transport{DisableKeepAlives: true}
-	resp, err := (&http.Client{Transport: tr, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}).Get("http://" + r.public + path)
+	resp, err := (&http.Client{Transport: tr, CheckRedirect: outbound.NoRedirect}).Get("http://" + r.public + path)
 	if err != nil {
 		return 0
 	}

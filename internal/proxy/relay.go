@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"ociproxy/internal/oci"
+	"ociproxy/internal/outbound"
 	"ociproxy/internal/route"
 )
 
@@ -133,7 +134,7 @@ func (s *Server) fetchTags(ctx context.Context, c *route.Candidate, req oci.Requ
 	r.Header.Set("User-Agent", "oci-proxy")
 	// A redirect could lead anywhere; a registry answers this itself.
 	client := *s.client
-	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	client.CheckRedirect = outbound.NoRedirect
 	resp, err := client.Do(r)
 	if err != nil {
 		return tagList{}, err

@@ -16,6 +16,7 @@ import (
 	"ociproxy/internal/health"
 	"ociproxy/internal/inventory"
 	"ociproxy/internal/metrics"
+	"ociproxy/internal/outbound"
 )
 
 // Options configure a [Server].
@@ -107,22 +108,13 @@ func New(opt Options) (*Server, error) {
 	return s, nil
 }
 
-// newClient is the outbound client: bounded connections, time-outs at every step. HTTPS_PROXY and its kind are
-// honoured, as operators of closed networks expect.
+// newClient is the outbound client: bounded connections, time-outs at every step.
 func newClient() *http.Client {
 	return &http.Client{
-		Transport: &http.Transport{
-			Proxy:                  http.ProxyFromEnvironment,
-			DialContext:            (&net.Dialer{Timeout: 3 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-			TLSHandshakeTimeout:    5 * time.Second,
-			ResponseHeaderTimeout:  30 * time.Second,
-			MaxResponseHeaderBytes: 64 << 10,
-			MaxIdleConns:           256,
-			MaxIdleConnsPerHost:    16,
-			MaxConnsPerHost:        64,
-			IdleConnTimeout:        90 * time.Second,
-			ForceAttemptHTTP2:      true,
-		},
+		Transport: outbound.New(outbound.Options{
+			Dial: 3 * time.Second, Handshake: 5 * time.Second, Header: 30 * time.Second, Idle: 90 * time.Second,
+			Connections: 64, Kept: 16, KeptInAll: 256, HeaderBytes: 64 << 10, Decompress: true,
+		}),
 	}
 }
 

@@ -3,7 +3,6 @@ package registry
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -19,6 +18,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"ociproxy/internal/oci"
+	"ociproxy/internal/outbound"
 )
 
 // Discovery is how repositories are found.
@@ -156,19 +156,10 @@ func (r *Registry) Budget() *Budget { return r.budget }
 
 // newTransport bounds what a connection may cost. Bodies are taken as they are: a blob is the bytes of its digest.
 func newTransport(connections int) *http.Transport {
-	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
-	return &http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            dialer.DialContext,
-		ForceAttemptHTTP2:      true,
-		TLSHandshakeTimeout:    10 * time.Second,
-		ExpectContinueTimeout:  time.Second,
-		IdleConnTimeout:        90 * time.Second,
-		MaxIdleConns:           2 * connections,
-		MaxIdleConnsPerHost:    connections,
-		MaxResponseHeaderBytes: 256 << 10,
-		DisableCompression:     true,
-	}
+	return outbound.New(outbound.Options{
+		Dial: 10 * time.Second, Handshake: 10 * time.Second, Idle: 90 * time.Second,
+		Kept: connections, KeptInAll: 2 * connections, HeaderBytes: 256 << 10,
+	})
 }
 
 // checkRepo makes sure that a repository's whole name needs no escaping and is within the grammar.

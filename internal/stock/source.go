@@ -3,7 +3,6 @@ package stock
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"ociproxy/internal/inventory"
+	"ociproxy/internal/outbound"
 )
 
 // Source says where an inventory is published and what it should be.
@@ -99,15 +99,8 @@ func (o Options) now() time.Time {
 
 // NewTransport is an HTTP transport whose every step is bounded. The caller closes its idle connections.
 func NewTransport() *http.Transport {
-	return &http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-		TLSHandshakeTimeout:    5 * time.Second,
-		ResponseHeaderTimeout:  20 * time.Second,
-		MaxResponseHeaderBytes: 64 << 10,
-		MaxIdleConnsPerHost:    sampleAtOnce,
-		IdleConnTimeout:        30 * time.Second,
-		ForceAttemptHTTP2:      true,
-		DisableCompression:     true, // bytes are compared as stored
-	}
+	return outbound.New(outbound.Options{
+		Dial: 5 * time.Second, Handshake: 5 * time.Second, Header: 20 * time.Second, Idle: 30 * time.Second,
+		Kept: sampleAtOnce, HeaderBytes: 64 << 10,
+	})
 }

@@ -12,6 +12,7 @@ import (
 
 	"ociproxy/internal/fetch"
 	"ociproxy/internal/inventory"
+	"ociproxy/internal/outbound"
 )
 
 // headTimeout bounds the request for a head, as the server's does.
@@ -105,20 +106,12 @@ func newLine(opt Options) *line {
 		l.own = NewTransport()
 		l.transport = l.own
 	}
-	l.following = &http.Client{Transport: l, CheckRedirect: checkRedirect}
+	l.following = &http.Client{Transport: l, CheckRedirect: fetch.CheckRedirect}
 	l.straight = &http.Client{
 		Transport:     l,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		CheckRedirect: outbound.NoRedirect,
 	}
 	return l
-}
-
-// checkRedirect bounds redirects and refuses to leave https, as readers do.
-func checkRedirect(req *http.Request, via []*http.Request) error {
-	if len(via) > 5 || req.URL.Scheme != "https" && via[0].URL.Scheme == "https" {
-		return fetch.ErrRedirect
-	}
-	return nil
 }
 
 func (l *line) close() {

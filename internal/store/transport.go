@@ -3,11 +3,12 @@ package store
 import (
 	"context"
 	"io"
-	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"ociproxy/internal/outbound"
 )
 
 const (
@@ -38,25 +39,16 @@ func (o Options) client() *http.Client {
 	}
 	return &http.Client{
 		Transport:     &guard{next: next, limit: o.timeout()},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		CheckRedirect: outbound.NoRedirect,
 	}
 }
 
 // shared is the transport of all buckets that were not given one.
 var shared = sync.OnceValue(func() *http.Transport {
-	return &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-		TLSHandshakeTimeout:   10 * time.Second,
-		ExpectContinueTimeout: time.Second,
-		IdleConnTimeout:       60 * time.Second,
-		MaxIdleConnsPerHost:   64,
-		MaxConnsPerHost:       256,
-		WriteBufferSize:       64 << 10,
-		ReadBufferSize:        64 << 10,
-		ForceAttemptHTTP2:     true,
-		DisableCompression:    true, // what is stored is what is read
-	}
+	return outbound.New(outbound.Options{
+		Dial: 10 * time.Second, Handshake: 10 * time.Second, Idle: 60 * time.Second,
+		Connections: 256, Kept: 64, Buffer: 64 << 10,
+	})
 })
 
 // guard ends a request that does not get on: one that has not moved another window of bytes, in either direction, within the limit.

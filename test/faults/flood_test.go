@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"ociproxy/internal/outbound"
 	"ociproxy/test/proxy"
 )
 
@@ -95,7 +96,7 @@ func redirecting() *http.Client {
 	return &http.Client{
 		Timeout:       20 * time.Second,
 		Transport:     &http.Transport{MaxIdleConnsPerHost: 8},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		CheckRedirect: outbound.NoRedirect,
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"ociproxy/internal/outbound"
 	"ociproxy/internal/wait"
 )
 
@@ -41,7 +42,7 @@ func poll(ctx context.Context, limit time.Duration, check func() error) error {
 func HTTP(url string, status int) func() error {
 	client := &http.Client{
 		Timeout:       2 * time.Second,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		CheckRedirect: outbound.NoRedirect,
 		Transport:     &http.Transport{DisableKeepAlives: true},
 	}
 	return func() error {
