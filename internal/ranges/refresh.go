@@ -41,7 +41,7 @@ func (r *Ranges) sources() []source {
 }
 
 // Run refreshes every feed on its own until ctx is done: at once, then at the configured interval; a feed that failed
-// sooner. Local files are looked at every minute. A slow or broken feed never holds up another.
+// sooner. Local files are looked at every minute, or as often as feeds where that is more often. A slow or broken feed never holds up another.
 func (r *Ranges) Run(ctx context.Context) {
 	var wg sync.WaitGroup
 	for _, s := range r.sources() {
@@ -109,7 +109,7 @@ func (r *Ranges) refreshOne(ctx context.Context, s source) error {
 func (r *Ranges) pause(s source, failed int) time.Duration {
 	switch {
 	case s.local():
-		return wait.About(filePoll)
+		return wait.About(min(filePoll, r.refresh))
 	case failed > 0:
 		return wait.About(wait.Doubled(firstRetry, failed-1, r.refresh))
 	}

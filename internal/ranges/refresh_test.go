@@ -330,6 +330,39 @@ func TestLocalFile(t *testing.T) {
 	}
 }
 
+// A file that changes is read within a minute, or as soon as feeds are fetched again when that is sooner.
+func TestLocalFilePace(t *testing.T) {
+	for refresh, want := range map[time.Duration]time.Duration{6 * time.Hour: time.Minute, time.Second: time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "office.csv")
+			write := func(body string, at time.Time) {
+				if err := errors.Join(os.WriteFile(path, []byte(body), 0o600), os.Chtimes(path, at, at)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			write("192.0.2.0/24,aws/us-east-1\n", time.Now())
+			r := mustNew(t, config.Ranges{Refresh: refresh, Feeds: []config.Feed{{Provider: config.CSV, File: path}}}, Options{})
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan struct{})
+			go func() { r.Run(ctx); close(done) }()
+			synctest.Wait()
+			write("192.0.2.0/24,aws/us-west-2\n", time.Now().Add(time.Second))
+			for _, at := range []struct {
+				passed time.Duration
+				place  string
+			}{{want * 8 / 10, "aws/us-east-1"}, {want * 4 / 10, "aws/us-west-2"}} {
+				<-time.After(at.passed) // by the clock of synctest
+				synctest.Wait()
+				if got := where(r, "192.0.2.1"); got != at.place {
+					t.Errorf("refresh %v: %q, want %s", refresh, got, at.place)
+				}
+			}
+			cancel()
+			<-done
+		})
+	}
+}
+
 func TestNewRefuses(t *testing.T) {
 	for name, cfg := range map[string]config.Ranges{
 		"provider":        {Feeds: []config.Feed{{Provider: "ibm", URL: "https://example.org"}}},

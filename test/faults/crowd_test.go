@@ -13,10 +13,11 @@ import (
 	"ociproxy/test/containerd"
 )
 
-// In each place another machine pulls every so often, whatever becomes of those before; at most so many at once.
+// In each place another machine pulls every so often, whatever becomes of those before; at most so many at once, without those that wait
+// for their next try: more would only wait for this machine's processors.
 const (
-	pace    = 400 * time.Millisecond
-	atOnce  = 40
+	pace    = 250 * time.Millisecond
+	atOnce  = 5
 	ctrPace = time.Second
 )
 
@@ -48,15 +49,14 @@ func (w *world) gather(t *testing.T, set func(*node)) *crowd {
 				select {
 				case room <- struct{}{}:
 					c.wg.Go(func() {
-						defer func() { <-room }()
 						n := newNode(w.front, w.opt.dial, w.trust()) // a machine that has no connections yet
 						defer n.http.CloseIdleConnections()
 						if set != nil {
 							set(n)
 						}
-						c.add(n.pull(p.machine(int(c.next.Add(1))), repository, "v1"))
+						c.add(n.pull(p.machine(int(c.next.Add(1))), repository, "v1", room))
 					})
-				default:
+				case <-ctx.Done():
 				}
 				select {
 				case <-tick.C:
@@ -79,7 +79,9 @@ func (c *crowd) runtime(t *testing.T, d *containerd.Daemon, ref string) {
 		defer tick.Stop()
 		for ctx.Err() == nil {
 			p := &pull{what: ref, client: "containerd", began: time.Now()}
-			p.try(func() error {
+			room := make(chan struct{}, 1)
+			room <- struct{}{}
+			p.try(room, func() error {
 				err := d.TryPull(t, ref, "linux/amd64")
 				if err != nil {
 					text := err.Error() // it draws progress bars
@@ -110,6 +112,18 @@ func (c *crowd) count() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.pulls)
+}
+
+// since returns how many pulls have ended that began after a moment.
+func (c *crowd) since(moment time.Time) (n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, p := range c.pulls {
+		if p.began.After(moment) {
+			n++
+		}
+	}
+	return n
 }
 
 // leave ends the crowd, when the last pull has ended, and returns all of them.

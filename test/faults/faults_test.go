@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -21,8 +22,9 @@ type fault struct {
 	options
 	// strike makes it happen, after clients have pulled for a while without a failure; nil: it is there from the start.
 	strike func(t *testing.T, w *world)
-	// lasts is how long clients go on pulling after that; default 8 s.
+	// lasts is how long clients go on pulling after that, and so many of them, at least; default 3 s, and 48 pulls.
 	lasts time.Duration
+	pulls int
 	// sees is what an operator can see of it, sooner or later; polled. nil: nothing to see.
 	sees func(w *world, m metrics) error
 	// after is looked at when the clients have stopped.
@@ -31,10 +33,8 @@ type fault struct {
 	unnoticed bool
 	// runtime: a real containerd pulls as well.
 	runtime bool
-	// patient clients wait longer than the usual for the next byte.
-	patient time.Duration
-	// alone: it needs the machine for itself.
-	alone bool
+	// impatient clients notice by themselves that nothing comes.
+	impatient bool
 }
 
 func table() []fault {
@@ -42,7 +42,7 @@ func table() []fault {
 }
 
 // Many worlds wait at once, few work.
-func TestMain(m *testing.M) { parts.Together(m, 6) }
+func TestMain(m *testing.M) { parts.Together(m, 8) }
 
 func TestSlowFaults(t *testing.T) {
 	parts.Slow(t)
@@ -56,22 +56,12 @@ func TestSlowFaults(t *testing.T) {
 		defer mu.Unlock()
 		tallies = append(tallies, s)
 	}
-	faults := table()
 	t.Run("together", func(t *testing.T) {
-		for _, f := range faults {
-			if !f.alone {
-				t.Run(f.name, func(t *testing.T) {
-					t.Parallel()
-					run(t, f)
-				})
-			}
-		}
-	})
-	t.Run("alone", func(t *testing.T) {
-		for _, f := range faults {
-			if f.alone {
-				t.Run(f.name, func(t *testing.T) { run(t, f) })
-			}
+		for _, f := range table() {
+			t.Run(f.name, func(t *testing.T) {
+				t.Parallel()
+				run(t, f)
+			})
 		}
 	})
 	slices.SortFunc(tallies, func(a, b tally) int { return strings.Compare(a.fault, b.fault) })
@@ -80,17 +70,19 @@ func TestSlowFaults(t *testing.T) {
 	}
 }
 
-// calm is how long, and how often, clients pull before the fault strikes.
+// calm is how long, and how often, clients pull before the fault strikes; limit is how long that may take, and the pulls after it: an age,
+// for pulls are only as fast as the machine.
 const (
 	calm      = time.Second
 	calmPulls = 6
+	limit     = 5 * time.Minute
 )
 
 func (f fault) run(t *testing.T, g *grounds, daemon func() *containerd.Daemon) tally {
 	w := newWorld(t, g, f.options)
 	var set func(*node)
-	if f.patient > 0 {
-		set = func(n *node) { n.stall = f.patient }
+	if f.impatient {
+		set = func(n *node) { n.stall = stall }
 	}
 	struck := time.Now()
 	c := w.gather(t, set)
@@ -103,7 +95,7 @@ func (f fault) run(t *testing.T, g *grounds, daemon func() *containerd.Daemon) t
 	}
 	if f.strike != nil {
 		quiet := time.Now()
-		parts.Poll(t, 30*time.Second, "pulls before the fault", func() error {
+		parts.Poll(t, limit, "pulls before the fault", func() error {
 			if n := c.count(); n < calmPulls || time.Since(quiet) < calm {
 				return fmt.Errorf("%d pulls", n)
 			}
@@ -112,14 +104,16 @@ func (f fault) run(t *testing.T, g *grounds, daemon func() *containerd.Daemon) t
 		struck = time.Now()
 		f.strike(t, w)
 	}
-	lasts := f.lasts
-	if lasts == 0 {
-		lasts = 8 * time.Second
-	}
-	enough := time.NewTimer(lasts)
+	enough := time.NewTimer(cmp.Or(f.lasts, 3*time.Second))
 	if f.sees != nil {
 		w.poll(t, "what an operator sees", f.sees)
 	}
+	parts.Poll(t, limit, "pulls after the fault", func() error {
+		if n := c.since(struck); n < cmp.Or(f.pulls, 48) {
+			return fmt.Errorf("%d pulls", n)
+		}
+		return nil
+	})
 	<-enough.C
 	s := sum(f.name, c.leave(), struck)
 	if f.after != nil {

@@ -13,7 +13,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/maxmind/mmdbwriter"
 	"github.com/maxmind/mmdbwriter/mmdbtype"
@@ -81,7 +80,7 @@ func everybodyLocated(w *world, _ metrics) error {
 // feedFault is one whose feed turns bad after it was good.
 func feedFault(name string, answer http.HandlerFunc) fault {
 	return fault{
-		name: "feed " + name, options: options{feed: true}, unnoticed: true, lasts: 5 * time.Second,
+		name: "feed " + name, options: options{feed: true}, unnoticed: true,
 		strike: func(_ *testing.T, w *world) { w.feed.answer(answer) },
 		sees:   all(rises("ociproxy_feed_failing", `feed="csv"`), everybodyLocated),
 	}
@@ -105,13 +104,14 @@ func feedFaults() []fault {
 		feedFault("answers 500", status(500)),
 		feedFault("gone", status(404)),
 		{name: "feed absent from the start", options: options{feed: true, prepare: func(_ *testing.T, w *world) { w.feed.answer(status(404)) }},
-			sees: rises("ociproxy_feed_failing", `feed="csv"`), unnoticed: true, lasts: 5 * time.Second},
+			sees: rises("ociproxy_feed_failing", `feed="csv"`), unnoticed: true},
 		{
-			name: "GeoIP file replaced", unnoticed: true, lasts: 5 * time.Second,
+			name: "GeoIP file replaced", unnoticed: true,
 			options: options{configure: func(t *testing.T, w *world, c proxy.Config) {
 				cities = filepath.Join(t.TempDir(), "cities.mmdb")
 				writeCities(t, cities, 52.5, 13.4, "DE")
 				c["ranges"].(proxy.Map)["geoip"] = proxy.Map{"city": cities}
+				c["ranges"].(proxy.Map)["refresh"] = "1s"
 			}},
 			strike: func(t *testing.T, w *world) {
 				// First badly: in place, and only half of it.
@@ -127,7 +127,7 @@ func feedFaults() []fault {
 						return m.want(want, want, "ociproxy_feed_failing", `feed="geoip-city"`)
 					}
 				}
-				w.poll(t, "half a file refused", failing(1)) // files are looked at every minute
+				w.poll(t, "half a file refused", failing(1))
 				writeCities(t, cities, 37.4, -122.1, "US")
 				w.poll(t, "new file taken", failing(0))
 			},

@@ -144,7 +144,7 @@ func inventoryFaults() []fault {
 		}, sees: all(held(20), inventoryIs(storeUS, "current"), func(_ *world, m metrics) error {
 			return m.want(0, 0, "ociproxy_inventory_failing", `candidate="`+storeUS+`"`)
 		}), unnoticed: true},
-		{name: "inventory hung", strike: at(storeUS, misbehaviour{when: isInventory, answer: mute}), lasts: 12 * time.Second,
+		{name: "inventory hung", strike: at(storeUS, misbehaviour{when: isInventory, answer: mute}),
 			sees: inventoryFails(storeUS), unnoticed: true},
 		{name: "inventory answers 500", strike: at(storeUS, misbehaviour{when: isInventory, answer: status(500)}),
 			sees: inventoryFails(storeUS), unnoticed: true},

@@ -22,9 +22,13 @@ const (
 	between = 5 * time.Second
 )
 
-// stall is how long a client waits for the next byte. containerd gives up after five minutes (its
-// image_pull_progress_timeout); nothing depends on that number but how long a hung server is noticed by one pull only.
-const stall = 5 * time.Second
+// How long a client waits for the next byte. containerd gives up after five minutes (its image_pull_progress_timeout); nothing depends on
+// that number but how long a hung server is noticed by one pull only. Where servers hang, clients here are impatient; anywhere else a
+// server may be as slow as a busy machine makes it.
+const (
+	patience = 2 * time.Minute
+	stall    = 10 * time.Second
+)
 
 // node pulls through a proxy, as one machine of a cluster does.
 type node struct {
@@ -35,7 +39,7 @@ type node struct {
 
 // newNode makes one that resolves names and trusts certificates as the world says; both may be nil.
 func newNode(addr string, dial func(context.Context, string, string) (net.Conn, error), trust *tls.Config) *node {
-	return &node{base: "http://" + addr, stall: stall, http: &http.Client{Transport: &http.Transport{
+	return &node{base: "http://" + addr, stall: patience, http: &http.Client{Transport: &http.Transport{
 		DialContext: dial, TLSClientConfig: trust, MaxIdleConnsPerHost: 4, IdleConnTimeout: 10 * time.Second, DisableCompression: true,
 	}}}
 }
@@ -69,22 +73,24 @@ type content struct {
 	part  map[string][]byte // of downloads that broke off
 }
 
-// pull pulls an image, with all tries that a kubelet makes.
-func (n *node) pull(client netip.Addr, repository, tag string) *pull {
+// pull pulls an image, with all tries that a kubelet makes. It has taken its place in a room, and leaves it while it waits, and at its end.
+func (n *node) pull(client netip.Addr, repository, tag string, room chan struct{}) *pull {
 	p := &pull{what: repository + ":" + tag, client: client.String(), began: time.Now()}
 	have := &content{whole: map[string][]byte{}, part: map[string][]byte{}}
-	p.try(func() error { return n.once(client, repository, tag, have) })
+	p.try(room, func() error { return n.once(client, repository, tag, have) })
 	return p
 }
 
 // try calls once, again 5 s after each failure, three times at most.
-func (p *pull) try(once func() error) {
+func (p *pull) try(room chan struct{}, once func() error) {
 	for i := range tries {
 		if i > 0 {
 			pause := time.NewTimer(between)
 			<-pause.C
+			room <- struct{}{}
 		}
 		err := once()
+		<-room
 		p.ended = time.Now()
 		if err == nil {
 			p.done = true

@@ -57,7 +57,7 @@ func (m metrics) want(least, most float64, name string, labels ...string) error 
 // poll waits until an operator sees something.
 func (w *world) poll(t *testing.T, what string, sees func(*world, metrics) error) {
 	t.Helper()
-	parts.Poll(t, 90*time.Second, what, func() error {
+	parts.Poll(t, limit, what, func() error {
 		m, err := scrape(w.proxy.Admin)
 		if err != nil {
 			return err

@@ -9,7 +9,9 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"fmt"
 	"math/big"
+	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -88,7 +90,7 @@ func (c *certificates) env(t *testing.T, _ *world) []string {
 
 // nameserver answers every name with 127.0.0.1, until it is told to fail one.
 type nameserver struct {
-	addr string // its address; port 53, where resolvers look
+	addr string // its address, known once it serves; port 53, where resolvers look
 	fail atomic.Bool
 }
 
@@ -97,9 +99,14 @@ const failingName = "s3-use1.test"
 
 func (n *nameserver) serve(t *testing.T) {
 	t.Helper()
-	conn, err := net.ListenPacket("udp", n.addr+":53")
-	if err != nil {
-		t.Fatal(err)
+	var conn net.PacketConn
+	for try := 0; conn == nil; try++ {
+		// An address of its own: another suite on this machine may have a name server, too.
+		n.addr = fmt.Sprintf("127.77.%d.%d", mathrand.IntN(256), 1+mathrand.IntN(254))
+		var err error
+		if conn, err = net.ListenPacket("udp", n.addr+":53"); err != nil && try == 100 {
+			t.Fatal(err)
+		}
 	}
 	t.Cleanup(func() { _ = conn.Close() })
 	go func() {

@@ -44,11 +44,11 @@ func storeFaults() []fault {
 			return m.want(0, 0, "ociproxy_inventory_failing", `candidate="`+storeUS+`"`)
 		})},
 		// Nothing has looked at the store for half a minute when a client does: what that client asks again for goes elsewhere.
-		{name: "store down, default pace", options: options{configure: defaultPace}, strike: stop(storeUS), sees: ejected(storeUS), lasts: 20 * time.Second},
-		{name: "store hung", strike: hang(storeUS), sees: ejected(storeUS), lasts: 20 * time.Second},
+		{name: "store down, default pace", options: options{configure: defaultPace}, strike: stop(storeUS), sees: ejected(storeUS)},
+		{name: "store hung", impatient: true, strike: hang(storeUS), sees: ejected(storeUS)},
 		// Bytes come all the time, so that no client gives up, but too few of them. Probes of small objects pass: it may take
 		// long until three in a row fail.
-		{name: "store slow", options: options{sizes: []int64{200 << 10, 200 << 10}}, lasts: 10 * time.Second,
+		{name: "store slow", options: options{sizes: []int64{200 << 10, 200 << 10}},
 			strike: toxic(storeUS, `{"type": "bandwidth", "attributes": {"rate": 20}}`),
 			sees:   rises("ociproxy_health_probes_total", `candidate="`+storeUS+`"`, `result="failed"`)},
 		// One layer is large enough for containerd to fetch it in parallel parts.
@@ -62,7 +62,7 @@ func storeFaults() []fault {
 				when:   func(*http.Request) bool { return time.Since(start)/(3*time.Second)%2 == 0 },
 				answer: hangUp,
 			})
-		}, lasts: 20 * time.Second},
+		}, lasts: 12 * time.Second},
 		{name: "store answers 500", strike: at(storeUS, misbehaviour{answer: status(500)}), sees: ejected(storeUS), runtime: true},
 		{name: "store answers 403", strike: at(storeUS, misbehaviour{answer: status(403)}), sees: notBelieved(storeUS), runtime: true},
 		{name: "store answers 429", strike: at(storeUS, misbehaviour{when: isBlob, answer: status(429)}), sees: rises("ociproxy_health_probes_total", `candidate="`+storeUS+`"`, `result="neutral"`)},

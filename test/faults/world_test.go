@@ -141,10 +141,10 @@ func newWorld(t *testing.T, g *grounds, opt options) *world {
 	}
 	sizes := opt.sizes
 	if sizes == nil {
-		sizes = []int64{12 << 10, 70 << 10, 250 << 10}
+		sizes = []int64{6 << 10, 30 << 10, 90 << 10} // health reads two of them whole, and parts of the third
 	}
 	w.push(t, w.app(), sizes, canonical, replica)
-	w.push(t, w.rare(), []int64{9 << 10, 40 << 10}, canonical, replica)
+	w.push(t, w.rare(), []int64{5 << 10, 20 << 10}, canonical, replica)
 	w.fill(t, w.app(), stores...)
 
 	if opt.feed {
