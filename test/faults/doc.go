@@ -11,7 +11,8 @@
 //
 // Clients do what a kubelet with containerd does: HEAD of the tag, index, manifest, blobs, every digest verified; a
 // download that breaks off is resumed once where it stopped; a pull that failed is tried again, at most twice, 5 s apart,
-// and keeps what it has. They wait 5 s where containerd waits minutes. Some faults have a real containerd pulling too.
+// and keeps what it has. Where servers hang they wait 10 s where containerd waits minutes; elsewhere they are patient, for
+// this machine may be busy. Some faults have a real containerd pulling too.
 //
 // What an operator sees and does in each of them is the table in docs/operations.md; a test compares the names.
 package faults

@@ -22,7 +22,7 @@ type fault struct {
 	options
 	// strike makes it happen, after clients have pulled for a while without a failure; nil: it is there from the start.
 	strike func(t *testing.T, w *world)
-	// lasts is how long clients go on pulling after that, and so many of them, at least; default 3 s, and 48 pulls.
+	// lasts is how long clients go on pulling after that, and so many of them, at least; default 3 s, and 36 pulls.
 	lasts time.Duration
 	pulls int
 	// sees is what an operator can see of it, sooner or later; polled. nil: nothing to see.
@@ -109,7 +109,7 @@ func (f fault) run(t *testing.T, g *grounds, daemon func() *containerd.Daemon) t
 		w.poll(t, "what an operator sees", f.sees)
 	}
 	parts.Poll(t, limit, "pulls after the fault", func() error {
-		if n := c.since(struck); n < cmp.Or(f.pulls, 48) {
+		if n := c.since(struck); n < cmp.Or(f.pulls, 36) {
 			return fmt.Errorf("%d pulls", n)
 		}
 		return nil
