@@ -71,7 +71,7 @@ func (w *world) observe(t testing.TB, must ...*shop.Shop) *observer {
 		tick := time.NewTicker(150 * time.Millisecond)
 		defer tick.Stop()
 		for {
-			o.round(ctx, o.rounds%everyTag == 0)
+			o.round(ctx, false)
 			select {
 			case <-ctx.Done():
 				return
@@ -116,10 +116,11 @@ func (o *observer) problem(format string, args ...any) {
 // everyTag is in which round all tags are looked at: one that was moved stays so. New ones are looked at in every round.
 const everyTag = 8
 
-// round reads inventories, then tags, and looks at those it had not seen; with all, also whether one was moved.
+// round reads inventories, then tags, and looks at those it had not seen; with all, and now and then, also whether one was moved.
 func (o *observer) round(ctx context.Context, all bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	all = all || o.rounds%everyTag == 0
 	began := time.Now()
 	before := map[*shop.Shop]map[string]int64{}
 	for _, s := range o.must {
