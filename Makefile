@@ -11,12 +11,13 @@ DEMO_FLAGS ?=
 TEST_FLAGS ?=
 FUZZTIME ?= 20s
 FUZZ ?=
+FLAKY ?=
 
 GO ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo parts lint test test-unit test-parts test-all test-slow test-exhaustive fuzz docs
+.PHONY: help build demo parts lint test test-unit test-parts test-all test-slow test-exhaustive flaky fuzz docs
 .PHONY: bench bench-flood bench-inventory bench-memory bench-start bench-serve bench-decide bench-lookup bench-routing bench-mirror bench-promote
 
 help: ## list the targets
@@ -61,6 +62,9 @@ test-slow: ## only the slow tests with real parts: containerd 2, regctl, signed 
 test-exhaustive: ## every case of the longest tables, and the largest object (an hour or more)
 	scripts/parts.sh unit test slow
 	$(SUITE) exhaustive
+
+flaky: ## find tests that fail by chance: hours (FLAKY="--runs 20 ./internal/ledger": some of it; scripts/flaky.sh --help)
+	scripts/flaky.sh $(FLAKY)
 
 fuzz: ## run each fuzz target for FUZZTIME beyond its seeds (FUZZ=name or package: only that)
 	$(GO) run ./scripts/suite fuzz -time $(FUZZTIME) $(FUZZ)

@@ -1,5 +1,6 @@
 // Command suite runs the tests of both modules where `go test` alone does not do:
 //
+//	suite flaky   tests again and again beside busy cores, to find those that fail by chance
 //	suite fuzz    every fuzz target, for a while
 //	suite test    whole suites, one after the other, whatever fails
 //

@@ -12,8 +12,9 @@ import (
 
 // commands are called with their arguments and a temporary directory.
 var commands = map[string]func(ctx context.Context, dir string, args []string) error{
-	"fuzz": fuzz,
-	"test": test,
+	"flaky": flaky,
+	"fuzz":  fuzz,
+	"test":  test,
 }
 
 func main() {
@@ -21,9 +22,12 @@ func main() {
 	if len(os.Args) > 1 {
 		name = os.Args[1]
 	}
+	if name == "spin" {
+		spinForever()
+	}
 	command := commands[name]
 	if command == nil {
-		fmt.Fprintln(os.Stderr, "usage: suite fuzz|test [FLAG…] [ARGUMENT…]")
+		fmt.Fprintln(os.Stderr, "usage: suite flaky|fuzz|test [FLAG…] [ARGUMENT…]")
 		os.Exit(2) //nolint:forbidigo // this is a main
 	}
 	code := process.Run(name, func(ctx context.Context, dir string) error {

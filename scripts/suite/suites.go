@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -99,6 +100,13 @@ func runSuites(ctx context.Context, out io.Writer, chosen []suite, more []string
 	fmt.Fprintf(out, "\n%s\n", strings.Join(summary, ", "))
 	return r.err()
 }
+
+func suiteNamed(name string) suite {
+	return suites[slices.IndexFunc(suites, func(s suite) bool { return s.name == name })]
+}
+
+// expected is how long it took the last time here, or takes elsewhere.
+func (s suite) expected() time.Duration { return cmp.Or(lastTimes()[s.name], s.warm) }
 
 func choose(names []string) ([]suite, error) {
 	var chosen []suite
