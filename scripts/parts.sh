@@ -35,6 +35,30 @@ install_go() {
   say "$file $version built in $((SECONDS - start)) s"
 }
 
+# install_module FILE PACKAGE@VERSION MODULE: for a module whose go.mod replaces others, which `go install` refuses to build.
+# A module that is thrown away requires it and takes over its replacements.
+install_module() {
+  local file=$1 package=${2%@*} version=${2#*@} module=$3
+  if [ -x "$bin/$file" ] && go version -m "$bin/$file" 2>/dev/null |
+    awk -v m="$module" -v v="$version" '$1 == "dep" && $2 == m && $3 == v { found = 1 } END { exit !found }'; then
+    return
+  fi
+  local start=$SECONDS dir status=0
+  dir=$(mktemp -d)
+  (
+    cd "$dir"
+    gomod=$(go mod download -json "$module@$version" | sed -n 's/^\t"GoMod": "\(.*\)",\{0,1\}$/\1/p')
+    {
+      printf 'module parts\n\n%s\n\nrequire %s %s\n\n' "$(grep '^go ' "$gomod")" "$module" "$version"
+      grep '^replace ' "$gomod" || true
+    } >go.mod
+    GOFLAGS='-mod=mod -buildvcs=false' CGO_ENABLED=0 go build -o "$bin/$file" "$package"
+  ) || status=$?
+  rm -rf "$dir"
+  [ $status = 0 ] || { say "cannot build $package@$version"; exit 1; }
+  say "$file $version built in $((SECONDS - start)) s"
+}
+
 # install_npm DIR PACKAGE@VERSION: into a directory of its own.
 install_npm() {
   local dir=$bin/$1 package=${2%@*} version=${2##*@}
@@ -90,6 +114,7 @@ while read -r kind set file source; do
   [[ " $* " == *" $set "* ]] || continue
   case $kind in
   go) install_go "$file" "$source" ;;
+  module) install_module "$file" ${source} ;; # package@version and module: two words
   npm) npms+=("$file $source") ;;
   apt) want_apt "$file" "$source" ;;
   *) say "parts.txt: unknown kind $kind"; exit 2 ;;
