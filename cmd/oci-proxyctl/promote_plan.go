@@ -19,6 +19,7 @@ import (
 	"ociproxy/internal/manifest"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/promote"
+	"ociproxy/internal/store"
 )
 
 // promoteFlags are what planning needs to know, whichever command plans.
@@ -236,18 +237,24 @@ func lostDigests(file string) (map[oci.Digest]bool, error) {
 // make makes the plan, and weighs it.
 func (p *planning) make(ctx context.Context, h promote.Header, out *planOutput) (*promote.Summary, error) {
 	var names []string
-	var lacking func(oci.Digest) []int
+	var stores *promote.Stores
 	if p.fleet != nil {
 		for _, s := range p.fleet.Stores {
 			names = append(names, s.Name())
 		}
-		lacking = func(d oci.Digest) (all []int) {
-			set := p.fleet.Ledger.Lacking(d)
-			set.Each(func(i int) { all = append(all, i) })
-			return all
+		stores = &promote.Stores{
+			Count: len(names),
+			Lacking: func(d oci.Digest) (all []int) {
+				lacking := p.fleet.Ledger.Lacking(d)
+				lacking.Each(func(i int) { all = append(all, i) })
+				return all
+			},
+			Requests: func(i int, size int64) int64 {
+				return store.PutRequests(p.fleet.Stores[i].Config.Bucket, size)
+			},
 		}
 	}
-	scale := promote.NewScale(p.registries.Parts, len(names), lacking)
+	scale := promote.NewScale(p.registries.Parts, stores)
 	out.begin(h)
 	sum, err := promote.Make(ctx, p.tree, p.registries, p.options, func(pr *promote.Promotion) error {
 		if err := out.add(pr); err != nil || !p.sizes {

@@ -3,7 +3,6 @@ package mirror
 import (
 	"context"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -184,34 +183,17 @@ func (p *planner) add(b registry.Descriptor, need set.Set) {
 		v := &p.stores[i]
 		v.blobs++
 		v.bytes += b.Size
-		v.requests += writes(p.fleet.Stores[i].Config.Bucket, b.Size)
-		group := p.groups[i]
+		group, bucket := p.groups[i], p.fleet.Stores[i].Config.Bucket
 		if j, ok := from[group]; ok && group != "" {
+			v.requests += store.CopyRequests(bucket, b.Size)
 			v.copied += b.Size
 			p.copies[[2]int{j, i}] += b.Size
 			return
 		}
+		v.requests += store.PutRequests(bucket, b.Size)
 		v.uploaded += b.Size
 		from[group] = i
 	})
-}
-
-// Parts as store has them: one request up to onePut bytes, else one for each part and two around them.
-const (
-	onePut   = 16 << 20
-	maxParts = 9000
-)
-
-// writes is how many requests a blob takes that change something.
-func writes(bucket string, size int64) int64 {
-	switch {
-	case strings.HasPrefix(bucket, "file:"):
-		return 0
-	case size <= onePut:
-		return 1
-	}
-	part := max(onePut, (size+maxParts-1)/maxParts)
-	return (size+part-1)/part + 2
 }
 
 func (p *planner) plan(cfg *config.Config, w *walk.Walker) *Plan {

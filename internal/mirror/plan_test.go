@@ -71,18 +71,6 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-func TestWrites(t *testing.T) {
-	const mib = 1 << 20
-	for size, want := range map[int64]int64{0: 1, 16 * mib: 1, 16*mib + 1: 4, 160 * mib: 12, 9000 * 16 * mib: 9002, 1 << 40: 9002} {
-		if got := writes("s3://b", size); got != want {
-			t.Errorf("writes(%d) = %d, want %d", size, got, want)
-		}
-	}
-	if writes("file:///d", 1<<30) != 0 {
-		t.Error("files cost requests")
-	}
-}
-
 // What promoter manifests name is walked, with what tags say about it, and nothing else.
 func TestPromoter(t *testing.T) {
 	w := newWorld(t, 1)

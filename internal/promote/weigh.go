@@ -26,11 +26,17 @@ type Weight struct {
 	Requests int64 `json:"requests"` // about
 }
 
+// Stores is what a [Scale] asks about the stores that it weighs for. They are known by index.
+type Stores struct {
+	Count    int
+	Lacking  func(d oci.Digest) []int          // the stores that lack a blob
+	Requests func(store int, size int64) int64 // that a store takes to get a blob of a size
+}
+
 // Scale adds up what a plan costs: by destination, and by store. It may be used from one goroutine.
 type Scale struct {
 	parts func(ctx context.Context, repository string, d oci.Digest) (*walk.Parts, error)
-	// lacking says which stores lack a blob.
-	lacking func(d oci.Digest) []int
+	of    *Stores // nil: stores are left out
 
 	Destinations map[string]*Weight // by the manifests' names
 	Stores       []Weight           // by index
@@ -41,12 +47,16 @@ type Scale struct {
 	pending []*Promotion
 }
 
-// NewScale weighs what parts says of images, by repository and digest; lacking may be nil, then stores are left out.
-func NewScale(parts func(context.Context, string, oci.Digest) (*walk.Parts, error), stores int, lacking func(oci.Digest) []int) *Scale {
-	return &Scale{
-		parts: parts, lacking: lacking, Destinations: map[string]*Weight{}, Stores: make([]Weight, stores),
+// NewScale weighs what parts says of images, by repository and digest; of may be nil, then stores are left out.
+func NewScale(parts func(context.Context, string, oci.Digest) (*walk.Parts, error), of *Stores) *Scale {
+	s := &Scale{
+		parts: parts, of: of, Destinations: map[string]*Weight{},
 		onHost: map[string]map[oci.Digest]bool{}, stored: map[oci.Digest]bool{},
 	}
+	if of != nil {
+		s.Stores = make([]Weight, of.Count)
+	}
+	return s
 }
 
 // weighAtOnce is how many images are read at once.
@@ -96,7 +106,7 @@ func (s *Scale) Enter(sum *Summary, names []string) {
 			d.Weight = w
 		}
 	}
-	if s.lacking == nil {
+	if s.of == nil {
 		return
 	}
 	sum.Stores = map[string]*Weight{}
@@ -125,7 +135,7 @@ func (s *Scale) weigh(p *Promotion, c *walk.Parts) {
 			s.copy(w, t, c)
 		}
 	}
-	if s.lacking == nil {
+	if s.of == nil {
 		return
 	}
 	for _, b := range c.Blobs {
@@ -133,8 +143,8 @@ func (s *Scale) weigh(p *Promotion, c *walk.Parts) {
 			continue
 		}
 		s.stored[b.Digest] = true
-		for _, i := range s.lacking(b.Digest) {
-			s.Stores[i].add(b, putRequests(b.Size))
+		for _, i := range s.of.Lacking(b.Digest) {
+			s.Stores[i].add(b, s.of.Requests(i, max(0, b.Size)))
 		}
 	}
 }
@@ -165,13 +175,4 @@ func (w *Weight) add(b walk.Blob, requests int64) {
 	w.Blobs++
 	w.Bytes += max(0, b.Size)
 	w.Requests += requests
-}
-
-// putRequests is about what a store needs for a blob: one put, or a begin, parts and an end.
-func putRequests(size int64) int64 {
-	const whole, part = 16 << 20, 16 << 20
-	if size <= whole {
-		return 1
-	}
-	return 2 + (size+part-1)/part
 }

@@ -24,6 +24,14 @@ const (
 	azureCopyTime = 10 * time.Minute
 )
 
+// azureCopies is how many requests copy a blob: one, or its blocks and one that commits them.
+func azureCopies(size int64) int64 {
+	if size <= azureCopySingle {
+		return 1
+	}
+	return pieces(size, azureBlockOf(azureCopySingle, size)) + 1
+}
+
 // CopiesFrom implements [Copier].
 func (b *azure) CopiesFrom(src Bucket) bool {
 	from, ok := src.(*azure)
@@ -133,7 +141,7 @@ func (c *azureCopy) single(ctx context.Context) error {
 
 func (c *azureCopy) blocks(ctx context.Context) error {
 	names := newBlockNames()
-	length := max(azureCopySingle, (c.from.Size+azureBlocks-1)/azureBlocks)
+	length := azureBlockOf(azureCopySingle, c.from.Size)
 	var ids []string
 	group, staging := errgroup.WithContext(ctx)
 	group.SetLimit(c.parallel)

@@ -28,6 +28,17 @@ const (
 	azureTries  = 3        // of a whole upload, when somebody else's commit has thrown our blocks away
 )
 
+// azureBlockOf is the size of a blob's blocks, but the last, when least is enough for them.
+func azureBlockOf(least, size int64) int64 { return max(least, pieces(size, azureBlocks)) }
+
+// azurePuts is how many requests write a blob: one, or its blocks and one that commits them.
+func azurePuts(size int64) int64 {
+	if size <= azureSingle {
+		return 1
+	}
+	return pieces(size, azureBlockOf(azureBlock, size)) + 1
+}
+
 // Put implements [Bucket].
 //
 // A small blob is one request, made after the content was verified. A larger one is staged block by block as the bytes
@@ -135,7 +146,7 @@ func (u *azureUpload) single(ctx context.Context) (*azcore.ETag, *time.Time, fun
 // blocks stages the content as it arrives and commits it when it is verified.
 func (u *azureUpload) blocks(ctx context.Context) (*azcore.ETag, *time.Time, func(context.Context) (bool, error), error) {
 	size := u.content.Size()
-	length := max(azureBlock, (size+azureBlocks-1)/azureBlocks)
+	length := azureBlockOf(azureBlock, size)
 	names := newBlockNames()
 	var ids []string
 	var crc uint32

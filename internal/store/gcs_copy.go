@@ -14,6 +14,9 @@ import (
 // with how far it has come.
 const gcsRewrite = time.Minute
 
+// gcsCopies is how many requests copy an object, if the service does it in one step.
+func gcsCopies(int64) int64 { return 1 }
+
 // CopiesFrom implements [Copier].
 func (b *gcs) CopiesFrom(src Bucket) bool {
 	from, ok := src.(*gcs)

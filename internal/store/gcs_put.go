@@ -42,6 +42,16 @@ func takeChunk(bytes int64) (size int, done func()) {
 	}
 }
 
+// gcsPuts is how many requests write an object: one, or one that begins the upload, and its chunks. The
+// library ends whole chunks with an empty one. While others take their share of the memory, chunks are
+// smaller.
+func gcsPuts(size int64) int64 {
+	if size < gcsChunk {
+		return 1
+	}
+	return 1 + size/gcsChunk + 1
+}
+
 // Put implements [Bucket].
 //
 // An object of less than a chunk is sent after the content was verified, its CRC32C in front, so that the store refuses other bytes. A

@@ -42,17 +42,24 @@ func Open(ctx context.Context, text string, opt Options) (Bucket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("bucket %q: %w", text, err)
 	}
-	open, ok := schemes[u.Scheme]
+	k, ok := kinds[u.Scheme]
 	if !ok {
 		return nil, fmt.Errorf("bucket %q: unknown scheme %q: s3, gs, azblob and file are known", text, u.Scheme)
 	}
-	return open(ctx, u, opt)
+	return k.open(ctx, u, opt)
 }
 
-// schemes are the kinds of store.
-var schemes = map[string]func(context.Context, *url.URL, Options) (Bucket, error){
-	"s3":     openS3,
-	"gs":     openGCS,
-	"azblob": openAzure,
-	"file":   openFile,
+// kind is a kind of store.
+type kind struct {
+	open func(context.Context, *url.URL, Options) (Bucket, error)
+	// puts and copies are how many requests that write an object of some bytes takes.
+	puts, copies func(size int64) int64
+}
+
+// kinds are by the scheme of their URLs.
+var kinds = map[string]kind{
+	"s3":     {openS3, s3Puts, s3Copies},
+	"gs":     {openGCS, gcsPuts, gcsCopies},
+	"azblob": {openAzure, azurePuts, azureCopies},
+	"file":   {openFile, none, none},
 }

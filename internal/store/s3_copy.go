@@ -72,6 +72,18 @@ func (b *s3Bucket) CopyFrom(ctx context.Context, key string, src Bucket, from At
 	return a, err
 }
 
+// s3CopyPart is the size of the parts of a copy, when up to whole bytes are copied by one request, and a put would take parts of some
+// size.
+func s3CopyPart(whole, part int64) int64 { return max(min(minCopyPart, whole), part) }
+
+// s3Copies is how many requests copy an object: one, or its parts and one before and after them.
+func s3Copies(size int64) int64 {
+	if size <= maxCopyWhole {
+		return 1
+	}
+	return 1 + pieces(size, s3CopyPart(maxCopyWhole, s3PartSize(minPart, size))) + 1
+}
+
 func (b *s3Bucket) copyWhole() int64 {
 	if b.opt.CopyWhole > 0 {
 		return min(b.opt.CopyWhole, maxCopyWhole)
@@ -108,7 +120,7 @@ func (c *s3Copy) parts(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	u.cut(max(min(minCopyPart, c.to.copyWhole()), u.partSize))
+	u.cut(s3CopyPart(c.to.copyWhole(), u.partSize))
 	return u.orAbort(ctx, func() error {
 		group, groupCtx := errgroup.WithContext(ctx)
 		group.SetLimit(c.to.opt.parallel())

@@ -22,11 +22,20 @@ const (
 	maxParts = 9000 // S3 takes 10 000
 )
 
-// partSize is that of an object's parts, but the last.
-func (b *s3Bucket) partSizeOf(size int64) int64 {
+// partSizeOf is the size of an object's parts, but the last.
+func (b *s3Bucket) partSizeOf(size int64) int64 { return s3PartSize(b.partSize, size) }
+
+func s3PartSize(least, size int64) int64 {
 	const mib = 1 << 20
-	perPart := (size + maxParts - 1) / maxParts
-	return max(b.partSize, (perPart+mib-1)/mib*mib)
+	return max(least, pieces(pieces(size, maxParts), mib)*mib)
+}
+
+// s3Puts is how many requests write an object: one, or its parts and one before and after them.
+func s3Puts(size int64) int64 {
+	if size <= onePiece {
+		return 1
+	}
+	return 1 + pieces(size, s3PartSize(minPart, size)) + 1
 }
 
 // upload is an object on its way in parts.
@@ -113,7 +122,7 @@ func (b *s3Bucket) begin(ctx context.Context, key string, size int64, h Header, 
 
 // cut cuts the object into parts of a size.
 func (u *upload) cut(partSize int64) {
-	n := (u.size + partSize - 1) / partSize
+	n := pieces(u.size, partSize)
 	u.partSize, u.etags, u.checksums, u.sums = partSize, make([]*string, n), make([]*string, n), make([]sums, n)
 }
 

@@ -1,0 +1,26 @@
+package store
+
+import "strings"
+
+// PutRequests is how many requests that write a [Bucket.Put] of size bytes makes of the bucket with this
+// URL, when nothing is there and nothing fails. It is the least: Google's parts are smaller while many
+// objects are on their way at once. A URL that [Open] would refuse costs nothing.
+func PutRequests(bucket string, size int64) int64 { return kindOf(bucket).puts(size) }
+
+// CopyRequests is how many requests that write a [Copier.CopyFrom] of size bytes makes of the bucket that
+// it copies to, with the default options. It is the least: Google answers large copies between locations
+// in several steps.
+func CopyRequests(bucket string, size int64) int64 { return kindOf(bucket).copies(size) }
+
+func kindOf(bucket string) kind {
+	scheme, _, _ := strings.Cut(bucket, ":")
+	if k, ok := kinds[scheme]; ok {
+		return k
+	}
+	return kinds["file"]
+}
+
+func none(int64) int64 { return 0 }
+
+// pieces is how many parts of some bytes make size.
+func pieces(size, part int64) int64 { return (size + part - 1) / part }
