@@ -90,11 +90,7 @@ func (it *item) config(ctx context.Context, s *site, raw []byte) error {
 	if raw == nil {
 		return nil
 	}
-	d, err := oci.ParseDigest(digest.FromBytes(raw).String())
-	if err == nil {
-		err = s.host.push(ctx, s.repo, d, int64(len(raw)), bytes.NewReader(raw))
-	}
-	return err
+	return s.host.push(ctx, s.repo, oci.Sum("sha256", raw), int64(len(raw)), bytes.NewReader(raw))
 }
 
 // beside is signature for a tag that the plan does not name.

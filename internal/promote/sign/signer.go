@@ -120,11 +120,8 @@ func (l *list) add(ctx context.Context, reg *registry.Registry, repo, tag string
 
 // push sends a small blob that is not there yet.
 func push(ctx context.Context, reg *registry.Registry, repo string, raw []byte) error {
-	d, err := oci.ParseDigest(digest.FromBytes(raw).String())
-	if err != nil {
-		return err
-	}
-	_, err = reg.StatBlob(ctx, repo, d)
+	d := oci.Sum("sha256", raw)
+	_, err := reg.StatBlob(ctx, repo, d)
 	if errors.Is(err, registry.ErrNotFound) {
 		return reg.PushBlob(ctx, repo, d, int64(len(raw)), bytes.NewReader(raw))
 	}
