@@ -35,11 +35,11 @@ func (a answers) RoundTrip(r *http.Request) (*http.Response, error) { return a(r
 // A store that drips, or is silent, gives its download up within half a minute; a slow one does not.
 func TestPace(t *testing.T) {
 	var batch []Record
-	for i := range 200_000 {
+	for i := range 80_000 {
 		batch = append(batch, Record{sha256Of(i), 1, Blob})
 	}
 	all := shelf{}
-	ref := all.add(t, batch...)[0] // 7.6 MB
+	ref := all.add(t, batch...)[0] // 3 MB
 	for name, tt := range map[string]struct {
 		piece  int
 		pause  time.Duration
@@ -47,7 +47,7 @@ func TestPace(t *testing.T) {
 		want   error
 	}{
 		"fast":   {1 << 20, time.Millisecond, false, nil},
-		"slow":   {16 << 10, 100 * time.Millisecond, false, nil}, // 160 KiB a second
+		"slow":   {8 << 10, 100 * time.Millisecond, false, nil}, // 80 KiB a second
 		"drips":  {16 << 10, time.Second, false, errSlow},
 		"stalls": {16 << 10, time.Hour, false, errSlow},
 		"silent": {0, 0, true, errSlow},

@@ -3,6 +3,7 @@ package inventory
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"runtime"
@@ -14,6 +15,7 @@ import (
 
 	"ociproxy/internal/oci"
 	"ociproxy/internal/set"
+	"ociproxy/internal/thorough"
 )
 
 // model is the oracle: by store, what it holds.
@@ -45,7 +47,7 @@ func (m model) list() map[oci.Digest]Entry {
 // stores that come, go and change places; and compares the table with a plain map each time.
 func TestTableAgainstMap(t *testing.T) {
 	for name, dir := range map[string]string{"memory": "", "file": t.TempDir()} {
-		for seed := range uint64(5) {
+		for seed := range thorough.Rounds[uint64](3, 20) {
 			t.Run(fmt.Sprint(name, seed), func(t *testing.T) { compareWithMap(t, dir, rand.New(rand.NewPCG(seed, 7))) })
 		}
 	}
@@ -129,8 +131,8 @@ func compareWithMap(t *testing.T, dir string, rng *rand.Rand) {
 func check(t *testing.T, round int, held model, table *Table) {
 	t.Helper()
 	want := held.list()
-	if d := cmp.Diff(want, list(table), cmpopts.EquateComparable(oci.Digest{})); d != "" {
-		t.Fatalf("round %d (-want +got)\n%s", round, d)
+	if got := list(table); !maps.Equal(want, got) {
+		t.Fatalf("round %d (-want +got)\n%s", round, cmp.Diff(want, got, cmpopts.EquateComparable(oci.Digest{})))
 	}
 	for i := range 700 {
 		d := digestOf(i)
@@ -220,18 +222,29 @@ func dedup(refs []SegmentRef) (out []SegmentRef) {
 func TestManySets(t *testing.T) {
 	const n = noID + 3000
 	all := shelf{}
-	batches := make([][]Record, 17)
+	batches := make([][]Record, 75) // so many have as many sets of three stores
 	want := map[oci.Digest]set.Set{}
-	for i := 1; i <= n; i++ {
+	add := func(stores ...int) {
+		i := len(want) + 1
+		if i > n {
+			return
+		}
 		d := sha256Of(i * 31)
 		var set set.Set
-		for bit := range batches {
-			if i>>bit&1 == 1 {
-				batches[bit] = append(batches[bit], Record{d, int64(i), Blob})
-				set.Add(bit)
-			}
+		for _, s := range stores {
+			batches[s] = append(batches[s], Record{d, int64(i), Blob})
+			set.Add(s)
 		}
 		want[d] = set
+	}
+	for a := range batches {
+		add(a)
+		for b := range a {
+			add(a, b)
+			for c := range b {
+				add(a, b, c)
+			}
+		}
 	}
 	in := buildInput{keep: keepNone(), open: all.open}
 	for i, b := range batches {
@@ -397,24 +410,28 @@ func TestLookupAllocatesNothing(t *testing.T) {
 func TestSwapUnderLoad(t *testing.T) {
 	dir := t.TempDir()
 	live := newLive(&View{Table: tableOf(t, dir, 500)})
+	var held [500]oci.Digest
+	for i := range held {
+		held[i] = sha256Of(i)
+	}
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
 	for w := range 4 {
 		wg.Go(func() {
-			for i := w; ; i = (i + 1) % 500 {
+			for i := w; ; i = (i + 1) % len(held) {
 				select {
 				case <-stop:
 					return
 				default:
 				}
-				if e, ok := live.View().Table.Lookup(sha256Of(i)); !ok || e.Size != int64(i) {
+				if e, ok := live.View().Table.Lookup(held[i]); !ok || e.Size != int64(i) {
 					t.Errorf("lookup %d = %v, %v", i, e, ok)
 					return
 				}
 			}
 		})
 	}
-	for i := range 60 {
+	for i := range thorough.Rounds(10, 200) {
 		if i%2 == 0 {
 			dir, live := dir, live
 			live.publish(&View{Table: tableOf(t, dir, 500+i)})

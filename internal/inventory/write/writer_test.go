@@ -21,6 +21,7 @@ import (
 	"ociproxy/internal/inventory/inventorytest"
 	"ociproxy/internal/inventory/write"
 	"ociproxy/internal/oci"
+	"ociproxy/internal/thorough"
 )
 
 const store = "s3-use1"
@@ -55,7 +56,8 @@ func same(t *testing.T, want, got inventorytest.Holding) {
 type guard struct {
 	t          *testing.T
 	generation uint64
-	referenced map[string]time.Time // when a segment was last seen in a head
+	segments   []inventory.SegmentRef // of the head
+	referenced map[string]time.Time   // when a segment was last seen in a head
 }
 
 func guarded(t *testing.T) *inventorytest.Bucket {
@@ -75,25 +77,32 @@ func (g *guard) watch(op inventorytest.Op, key string, objects map[string]invent
 			g.t.Errorf("segment %s was deleted %v after a head named it", hash, time.Since(at))
 		}
 	}
-	o, ok := objects[inventory.HeadName]
-	if !ok {
-		return
+	switch {
+	case key != inventory.HeadName:
+	case op == inventorytest.Put:
+		g.named(objects[key].Body)
+	default:
+		g.segments = nil
 	}
-	h, err := inventory.ParseHead(o.Body)
-	if err != nil {
-		g.t.Errorf("after %s %s: %v", op, key, err)
-		return
-	}
-	if h.Generation < g.generation {
-		g.t.Errorf("generation %d after %d", h.Generation, g.generation)
-	}
-	g.generation = h.Generation
-	for _, ref := range h.Segments {
+	for _, ref := range g.segments {
 		if s, ok := objects[inventory.SegmentPrefix+ref.SHA256]; !ok || int64(len(s.Body)) != ref.Bytes {
 			g.t.Errorf("after %s %s the head names segment %s, which is missing or of another size", op, key, ref.SHA256)
 		}
 		g.referenced[ref.SHA256] = time.Now()
 	}
+}
+
+// named reads a head that was put.
+func (g *guard) named(body []byte) {
+	h, err := inventory.ParseHead(body)
+	if err != nil {
+		g.t.Errorf("a head was put: %v", err)
+		return
+	}
+	if h.Generation < g.generation {
+		g.t.Errorf("generation %d after %d", h.Generation, g.generation)
+	}
+	g.generation, g.segments = h.Generation, h.Segments
 }
 
 // steps is a life of a bucket: enough changes to be compacted, tombstones, a day and a week passing.
@@ -132,41 +141,50 @@ func steps() (list []func(context.Context, *write.Writer, inventorytest.Holding)
 	return list
 }
 
-// TestWriterFaults fails every operation on the bucket once, in both ways: nothing happened, and it happened but nobody was told.
-func TestWriterFaults(t *testing.T) {
-	for _, fault := range []inventorytest.Fault{inventorytest.Failed, inventorytest.Persisted} {
-		for at, more := 0, true; more; at++ {
-			synctest.Test(t, func(t *testing.T) {
-				b := guarded(t)
-				n := 0
-				b.Inject = func(inventorytest.Op, string) inventorytest.Fault {
-					if n++; n == at+1 {
-						return fault
-					}
-					return inventorytest.None
-				}
-				want := inventorytest.Holding{}
-				w := write.New(b, write.Options{Store: store, TempDir: t.TempDir()})
-				for i, step := range steps() {
-					err := step(t.Context(), w, want)
-					if errors.Is(err, inventorytest.ErrFault) { // cleaning does not try again by itself
-						err = step(t.Context(), w, want)
-					}
-					if err != nil {
-						t.Fatalf("fault %d at operation %d: step %d: %v", fault, at, i, err)
-					}
-				}
-				if more = n > at; !more {
-					t.Logf("%d operations", n)
-				}
-				same(t, want, held(t, b))
-				tidy(t, b)
-			})
+// eachFault runs one test for each operation on a bucket, and each way in which that can fail: nothing happened, and it happened but
+// nobody was told. Unless all are tried, the two ways take turns. run reports whether there were more operations than at.
+func eachFault(t *testing.T, run func(t *testing.T, fault inventorytest.Fault, at int) (more bool)) {
+	step := thorough.Step(2)
+	for i, fault := range []inventorytest.Fault{inventorytest.Failed, inventorytest.Persisted} {
+		for at, more := i%step, true; more; at += step {
+			synctest.Test(t, func(t *testing.T) { more = run(t, fault, at) })
 			if t.Failed() {
 				t.Fatalf("fault %d at operation %d", fault, at)
 			}
 		}
 	}
+}
+
+// TestWriterFaults fails every operation on the bucket once.
+func TestWriterFaults(t *testing.T) {
+	eachFault(t, func(t *testing.T, fault inventorytest.Fault, at int) bool {
+		b := guarded(t)
+		n := 0
+		b.Inject = func(inventorytest.Op, string) inventorytest.Fault {
+			if n++; n == at+1 {
+				return fault
+			}
+			return inventorytest.None
+		}
+		want := inventorytest.Holding{}
+		w := write.New(b, write.Options{Store: store, TempDir: t.TempDir()})
+		for i, step := range steps() {
+			err := step(t.Context(), w, want)
+			if errors.Is(err, inventorytest.ErrFault) { // cleaning does not try again by itself
+				err = step(t.Context(), w, want)
+			}
+			if err != nil {
+				t.Fatalf("fault %d at operation %d: step %d: %v", fault, at, i, err)
+			}
+		}
+		more := n > at
+		if !more {
+			t.Logf("%d operations", n)
+		}
+		same(t, want, held(t, b))
+		tidy(t, b)
+		return more
+	})
 }
 
 // tidy: after the last cleaning hardly more is left than the head names.
@@ -249,47 +267,40 @@ func TestWriterGivesUp(t *testing.T) {
 
 // TestWriterCrash kills the writer at every operation, and lets another one begin with the interrupted step.
 func TestWriterCrash(t *testing.T) {
-	for _, fault := range []inventorytest.Fault{inventorytest.Failed, inventorytest.Persisted} {
-		for at, more := 0, true; more; at++ {
-			synctest.Test(t, func(t *testing.T) {
-				b := guarded(t)
-				n, dead := 0, false
-				b.Inject = func(inventorytest.Op, string) inventorytest.Fault {
-					switch n++; {
-					case n == at+1:
-						dead = true
-						return fault
-					case dead:
-						return inventorytest.Failed
-					}
-					return inventorytest.None
-				}
-				want := inventorytest.Holding{}
-				opt := write.Options{Store: store, TempDir: t.TempDir(), Attempts: 1}
-				for i, step := range steps() {
-					err := step(t.Context(), write.New(b, opt), want)
-					if dead {
-						more, dead = true, false
-						b.Inject = nil
-						err = step(t.Context(), write.New(b, opt), want)
-					}
-					if err != nil {
-						t.Fatalf("step %d: %v", i, err)
-					}
-				}
-				more = n > at
-				same(t, want, held(t, b))
-			})
-			if t.Failed() {
-				t.Fatalf("fault %d at operation %d", fault, at)
+	eachFault(t, func(t *testing.T, fault inventorytest.Fault, at int) bool {
+		b := guarded(t)
+		n, dead := 0, false
+		b.Inject = func(inventorytest.Op, string) inventorytest.Fault {
+			switch n++; {
+			case n == at+1:
+				dead = true
+				return fault
+			case dead:
+				return inventorytest.Failed
+			}
+			return inventorytest.None
+		}
+		want := inventorytest.Holding{}
+		opt := write.Options{Store: store, TempDir: t.TempDir(), Attempts: 1}
+		for i, step := range steps() {
+			err := step(t.Context(), write.New(b, opt), want)
+			if dead {
+				dead = false
+				b.Inject = nil
+				err = step(t.Context(), write.New(b, opt), want)
+			}
+			if err != nil {
+				t.Fatalf("fault %d at operation %d: step %d: %v", fault, at, i, err)
 			}
 		}
-	}
+		same(t, want, held(t, b))
+		return n > at
+	})
 }
 
 // TestWritersAtOnce lets several writers and cleaners work on one bucket that fails often, over days.
 func TestWritersAtOnce(t *testing.T) {
-	for seed := range uint64(4) {
+	for seed := range thorough.Rounds[uint64](2, 8) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { writeAtOnce(t, seed) })
 		})
