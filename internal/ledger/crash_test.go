@@ -4,13 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"ociproxy/internal/inventory"
+	"ociproxy/internal/thorough"
 )
 
 // life is what a mirror does to one store: enough changes for a compaction, a removal, images, two passes.
@@ -91,13 +91,10 @@ func TestCrash(t *testing.T) {
 	})
 }
 
-// sweep runs one test for each operation that it makes, and each way in which that can go wrong; without OCIPROXY_SLOW=1 for every
-// fifth of them.
+// sweep runs one test for each operation that it makes, and each way in which that can go wrong; for every fifth of them unless
+// all are tried.
 func sweep(t *testing.T, run func(t *testing.T, b *watched, spoil func(operation) outcome)) {
-	step := 5
-	if os.Getenv("OCIPROXY_SLOW") == "1" {
-		step = 1
-	}
+	step := thorough.Step(5)
 	for _, how := range []outcome{failed, persisted} {
 		for at, more := 1, true; more; at += step {
 			synctest.Test(t, func(t *testing.T) {

@@ -44,7 +44,7 @@ var suites = []suite{
 		{dir: "test", flags: []string{"-timeout=30m", "-run=^TestSlow"}, without: "/faults"},
 	}},
 	{name: "exhaustive", what: "every case of the longest tables", warm: 90 * time.Minute, cold: 95 * time.Minute, slow: "all",
-		runs: []run{{dir: "test", flags: []string{"-timeout=3h", "-run=^TestSlow"}}}},
+		runs: []run{{dir: ".", flags: []string{"-timeout=3h"}}, {dir: "test", flags: []string{"-timeout=3h", "-run=^TestSlow"}}}},
 }
 
 // test runs suites one after the other, all of them even when one fails, and then says what failed.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -12,6 +11,7 @@ import (
 	"ociproxy/internal/manifest"
 	"ociproxy/internal/promote"
 	"ociproxy/internal/registry"
+	"ociproxy/internal/thorough"
 )
 
 // release is a world with what real releases have: an index whose images share a layer, a signature under cosign's tag, a referrer, an
@@ -50,7 +50,7 @@ func TestCrash(t *testing.T) {
 	if total < 40 {
 		t.Fatalf("only %d writes were seen", total)
 	}
-	step := every(9)
+	step := thorough.Step(9)
 	for _, kind := range []fault{failed, unclear} {
 		for n := 1; n <= total; n += step {
 			t.Run(fmt.Sprintf("%d/%d", kind, n), func(t *testing.T) {
@@ -59,14 +59,6 @@ func TestCrash(t *testing.T) {
 			})
 		}
 	}
-}
-
-// every is the step of a loop over all writes: each of them when there is time.
-func every(step int) int {
-	if os.Getenv("OCIPROXY_SLOW") == "1" {
-		return 1
-	}
-	return step
 }
 
 var errKill = errors.New("killed")
@@ -151,7 +143,7 @@ func (w *world) same() {
 // TestFaultsPass lets single writes fail, the run going on: it may end partly done, and the next one finishes.
 func TestFaultsPass(t *testing.T) {
 	for _, kind := range []fault{failed, unclear} {
-		for n := 1; n <= 130; n += every(17) {
+		for n := 1; n <= 130; n += thorough.Step(17) {
 			t.Run(fmt.Sprintf("%d/%d", kind, n), func(t *testing.T) {
 				t.Parallel()
 				w, tree := release(t)
