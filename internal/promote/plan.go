@@ -54,14 +54,19 @@ func (s *Summary) NothingToDo() bool { return s.Planned == 0 && s.Failed == 0 }
 // Code is the exit code: 0 when nothing failed. Otherwise the bits of the classes that occurred, plus 32 when something else
 // is, or can be, done, and 64 when nothing is.
 func (s *Summary) Code() int {
+	return ExitCode(s.Failures, s.Planned > 0)
+}
+
+// ExitCode is the exit code of what had some failures, by the rule of [Summary.Code]. some: not everything failed.
+func ExitCode(failures []*Failure, some bool) int {
 	code := 0
-	for _, f := range s.Failures {
+	for _, f := range failures {
 		code |= f.Class.Bit()
 	}
 	switch {
 	case code == 0:
 		return 0
-	case s.Planned > 0:
+	case some:
 		return 32 | code
 	}
 	return 64 | code

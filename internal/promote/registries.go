@@ -3,17 +3,15 @@ package promote
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
-	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 
 	"ociproxy/internal/oci"
+	"ociproxy/internal/outbound"
 	"ociproxy/internal/registry"
 )
 
@@ -65,7 +63,7 @@ func (r *Registries) At(full string) (*registry.Registry, string, error) {
 // options are those of a host, with a budget of its own.
 func (r *Registries) options(host string) registry.Options {
 	scheme := "https"
-	insecure := loopback(host) || slices.Contains(r.access.PlainHTTP, host)
+	insecure := outbound.Loopback(host) || slices.Contains(r.access.PlainHTTP, host)
 	if insecure {
 		scheme = "http"
 	}
@@ -112,17 +110,4 @@ func (r *Registries) Close() {
 	for _, reg := range r.hosts {
 		reg.Close()
 	}
-}
-
-// loopback says whether a host is this machine.
-func loopback(host string) bool {
-	name := host
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		name = h
-	}
-	if name == "localhost" {
-		return true
-	}
-	a, err := netip.ParseAddr(strings.Trim(name, "[]"))
-	return err == nil && a.IsLoopback()
 }

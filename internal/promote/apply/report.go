@@ -70,17 +70,7 @@ type HostReport struct {
 // Code is the exit code, by the rule of [promote.Summary.Code]: 0 when nothing failed; otherwise the bits of the classes that occurred, and 32
 // when something else was done or was in place, 64 when nothing was.
 func (r *Report) Code() int {
-	code := 0
-	for _, f := range r.Failures {
-		code |= f.Class.Bit()
-	}
-	switch {
-	case code == 0:
-		return 0
-	case r.Done+r.InPlace > 0:
-		return 32 | code
-	}
-	return 64 | code
+	return promote.ExitCode(r.Failures, r.Done+r.InPlace > 0)
 }
 
 // Progress is where a run stands.

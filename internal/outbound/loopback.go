@@ -1,0 +1,20 @@
+package outbound
+
+import (
+	"net"
+	"net/netip"
+	"strings"
+)
+
+// Loopback says whether a host, with or without a port, is this machine: nobody is on the line then, and plain HTTP is
+// as good as HTTPS. Names other than localhost are not looked up.
+func Loopback(host string) bool {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	a, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil && a.IsLoopback()
+}
