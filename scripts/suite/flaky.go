@@ -310,9 +310,12 @@ func spinForever() {
 func (f *flakes) repeat(ctx context.Context, b batch) {
 	const perProcess = 10
 	begin := time.Now()
-	for left := b.runs; left > 0 && ctx.Err() == nil; left -= perProcess {
+	for left := b.runs; left > 0; left -= perProcess {
 		n := min(left, perProcess)
 		f.once(ctx, b.binary, b.names, n, 10*time.Minute+20*b.long*time.Duration(n))
+		if ctx.Err() != nil {
+			return
+		}
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
