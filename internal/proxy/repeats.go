@@ -49,7 +49,7 @@ const (
 	slotFine   = 1 << 17 // the store was checked: repeats are other machines behind one address
 	slotSent   = 18      // from this bit on: the candidate of the first request
 	slotSentTo = uint64(set.Max-1) << slotSent
-	slotKey    = ^uint64(slotTime | slotBegan | slotFine | slotSentTo)
+	slotKey    = ^(slotTime | slotBegan | slotFine | slotSentTo)
 )
 
 // repeatRecord is what is known of a pair that came back.

@@ -14,7 +14,7 @@ func TestFreeAddrAcrossProcesses(t *testing.T) {
 	if os.Getenv("PARTS_HOLD") != "" {
 		_, _ = os.Stdout.WriteString("addr " + FreeAddr(t) + "\n")
 		_, _ = bufio.NewReader(os.Stdin).ReadByte()
-		os.Exit(0)
+		return
 	}
 	cmd := exec.Command(os.Args[0], "-test.run=^TestFreeAddrAcrossProcesses$")
 	cmd.Env = append(os.Environ(), "PARTS_HOLD=1")
