@@ -31,9 +31,10 @@ type world struct {
 	samples  []*samples     // by candidate
 	places   places         // by ranking
 	health   *health.View
-	live     *inventory.Live   // what the inventories say
-	doubts   *existence.Doubts // where they were wrong
-	certs    *certificate      // nil: no TLS
+	live     *inventory.Live          // what the inventories say
+	doubts   *existence.Doubts        // where they were wrong
+	certs    *certificate             // nil: no TLS
+	names    map[string]*registryName // by host
 }
 
 // build makes a world of cfg. What did not change since old (address ranges, quotas) is carried over.
@@ -44,6 +45,9 @@ func (s *Server) build(cfg *config.Config, old *world) (*world, error) {
 		return nil, fmt.Errorf("client: %w", err)
 	}
 	if w.snapshot, err = NewSnapshot(cfg); err != nil {
+		return nil, err
+	}
+	if err = w.compileNames(old); err != nil {
 		return nil, err
 	}
 	if cfg.TLS.Enabled() {
@@ -85,6 +89,7 @@ func NewSnapshot(cfg *config.Config) (*route.Snapshot, error) {
 	opt := route.Options{
 		Map: cfg.Map(), Location: cfg.Location, Matrix: matrix,
 		CostWeight: cfg.Route.CostWeight, MonthlyTB: cfg.Route.MonthlyTB,
+		Confines:    slices.ContainsFunc(cfg.Names, func(n config.Name) bool { return n.Role == config.Direct }),
 		DenyDigests: cfg.Deny.Digests, DenyRepositories: cfg.Deny.Repositories,
 	}
 	for i := range cfg.Stores {
