@@ -86,7 +86,7 @@ func New(opt Options) (*Server, error) {
 	s.reach, s.evidence = reach.New(), reach.NewEvidence()
 	s.checker, err = existence.New(existence.Options{
 		Client: s.client, Budget: cfg.Limits.CheckTimeout,
-		Observe: s.observeCheck,
+		Observe: s.observeCheck, Turned: s.turned,
 	})
 	if err != nil {
 		return nil, err
@@ -118,7 +118,7 @@ func newClient() *http.Client {
 			ResponseHeaderTimeout:  30 * time.Second,
 			MaxResponseHeaderBytes: 64 << 10,
 			MaxIdleConns:           256,
-			MaxIdleConnsPerHost:    16,
+			MaxIdleConnsPerHost:    32, // as many checks as one origin gets at once
 			MaxConnsPerHost:        64,
 			IdleConnTimeout:        90 * time.Second,
 			ForceAttemptHTTP2:      true,
@@ -156,6 +156,7 @@ func (s *Server) publish(w *world) error {
 	w.health = s.health.SetTargets(s.targets(w))
 	old := s.world.Swap(w)
 	s.forgetRemoved(old, w)
+	s.checker.Renew()
 	s.metrics.ConfigInfo.Reset()
 	s.metrics.ConfigInfo.WithLabelValues(w.cfg.Hash).Set(1)
 	s.metrics.ConfigLoaded.SetToCurrentTime()
