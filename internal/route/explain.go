@@ -65,6 +65,7 @@ var takenText = map[Reason]string{
 	RollingOut:    "taken: a better one does not take this client network yet",
 	Pinned:        "taken: a pin confines this client to it",
 	Retried:       "taken: the client asked again for what a better one was to serve",
+	Stayed:        "taken: its client network was sent here for it before, and a better one may be behind",
 	CanonicalOnly: "taken: only canonical answers this kind of request",
 	LastResort:    "taken: last resort",
 }
