@@ -106,8 +106,8 @@ func TestDeadRun(t *testing.T) {
 	w := newScene(t).world(t, tiny)
 	o := w.observe(t)
 	w.ttl = "15s"
-	begun := time.Now() // before the lease that the dead run leaves behind
-	if !w.killedAt(t, steps()[9], false, 1) {
+	begun := time.Now()                        // before the lease that the dead run leaves behind
+	if !w.killedAt(t, steps()[12], false, 1) { // it sets tags: it has the lease
 		t.Fatal("the run was not killed")
 	}
 	if _, r := w.run(t); r.Code != 0 || time.Since(begun) < 15*time.Second {
