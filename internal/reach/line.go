@@ -1,0 +1,376 @@
+package reach
+
+// Level says how far past its nearest candidate an address is sent.
+type Level uint8
+
+// The levels.
+const (
+	// Nearest: the first candidate that holds the blob, as for everybody.
+	Nearest Level = iota
+	// Next: the next candidate that is not canonical, at another host.
+	Next
+	// Upstream: the upstream that serves this client's manifests, the one host that is known to work for it.
+	Upstream
+)
+
+// parallel is how many blobs of one image a runtime has under way at once, at most: containerd and docker 3, crane 4,
+// podman and skopeo 6. A client that asks for more distinct blobs of one repository has got some of them.
+const parallel = 6
+
+// Times are in seconds.
+const (
+	// Window is how long an address is remembered that nothing was learnt of: longer than four tries of a kubelet
+	// that backs off to 300 s.
+	Window = 20 * 60
+	// era is the grain in which a line forgets blobs: after two to three eras.
+	era = 10 * 60
+	// hold is how long an address is sent past its nearest before the nearest is tested again; twice as long after each
+	// further proof of a second experiment, up to eight hours.
+	hold = 60 * 60
+	// verdict is how long an address is taken for several machines.
+	verdict = 24 * 60 * 60
+	// patience is how long repeats may be apart to belong together: twice the longest back-off of a kubelet.
+	patience = 10 * 60
+	// tested is how long the blob that tests the nearest may stay away to be taken for well received: twice the
+	// longest back-off of a kubelet.
+	tested = 10 * 60
+	// stuckAfter is how long an address whose machines were all sent to the nearest again must go without progress
+	// before it gets its second experiment.
+	stuckAfter = 3 * 60
+)
+
+// Counts.
+const (
+	// doubts is how many different blobs must be asked for again before an experiment is given up: one may be a
+	// connection that broke.
+	doubts = 2
+	// stuckRepeats is how many repeats without progress say that an address is stuck.
+	stuckRepeats = 3
+	// trialAsks is how many requests the second experiment of an address may take at each level.
+	trialAsks = 12
+)
+
+// state is what is known of an address.
+type state uint8
+
+const (
+	// open: nothing is known; it is served by the nearest.
+	open state = iota
+	// trying: it asked again and is sent past the nearest. Whether that helps is not known yet.
+	trying
+	// held: it made progress where it was sent, and none at the nearest.
+	held
+	// shared: several machines, or one that downloads the same again. It is served by the nearest.
+	shared
+	// trial: it was taken for shared, but made no progress. It is sent past the nearest a second time.
+	trial
+	// settled: as shared, and nothing more is tried until the verdict's end.
+	settled
+)
+
+// line is what is known of one address. Its table guards it.
+type line struct {
+	used  uint32 // when it last asked
+	until uint32 // end of the verdict, or of the hold
+	since uint32 // when the state was entered
+	probe uint32 // the blob that tests the nearest; 0: none
+	mark  uint32 // when it did, or when the last repeat was seen at the nearest
+
+	repo     uint16 // the repository asked last, hashed
+	nearRepo uint16 // as repo was when the nearest was left
+	avoid    uint16 // the candidate that it is sent past, hashed
+
+	state     state
+	level     Level
+	given     uint8 // distinct blobs of repo at this level
+	nearGiven uint8 // as given was when the nearest was left
+	repeats   uint8 // different blobs asked again at this level; asks, in a trial
+	second    bool  // it is held by its second experiment
+	proofs    uint8 // how often it was, since the last progress at the nearest
+
+	// seen are fingerprints of what was asked for, with the era in the lower two bits; 0: free. Parts have the last
+	// places, so that a blob in a thousand parts pushes out none of the others.
+	seen [blobSlots + partSlots]uint32
+}
+
+const (
+	blobSlots = 10
+	partSlots = 3
+
+	eraBits = 3
+	lineAge = 3 // eras after which the bits tell nothing
+)
+
+// ask is one request of an address.
+type ask struct {
+	key    uint32 // of the blob and span; its lower two bits are ignored
+	resume uint32 // of the whole blob, when this may be its second part; 0: none
+	any    uint32 // of any part of the blob
+	kind   asked
+	repo   uint16
+	origin uint16 // of its nearest candidate
+	now    uint32
+	random uint32 // chooses what is forgotten
+}
+
+type asked uint8
+
+const (
+	blobAsked asked = iota // a whole blob, or its first bytes
+	partAsked              // a part of one
+	nothing                // a part that tells nothing
+)
+
+// Event is what a request made of its address.
+type Event uint8
+
+// The events.
+const (
+	None Event = iota
+	// Complained: an address that nothing was known of asked again.
+	Complained
+	// Doubted: it asked again for what it got elsewhere.
+	Doubted
+	// Proven: it makes progress elsewhere.
+	Proven
+	// Stuck: an address taken for shared makes no progress at the nearest, and nowhere else either.
+	Stuck
+)
+
+// next is one step: where this request is sent, whether it is a repeat, and what that tells.
+func (l *line) next(a *ask) (to Level, again bool, ev Event) {
+	l.age(a.now)
+	if l.state != open && a.now >= l.until {
+		if l.expired(a) {
+			return Nearest, false, None
+		}
+	}
+	again = a.kind != nothing && l.asked(a)
+	if !again && a.kind != nothing && l.repo != a.repo {
+		l.begin(a.repo)
+	}
+	if !again {
+		l.note(a)
+	}
+	ev = l.step(a, again)
+	if l.level == Next && l.avoid != a.origin {
+		return Nearest, again, ev // it is another candidate's turn anyway
+	}
+	return l.level, again, ev
+}
+
+// step is the state machine.
+func (l *line) step(a *ask, again bool) Event {
+	switch l.state {
+	case open:
+		if again {
+			l.nearRepo, l.nearGiven, l.avoid = l.repo, l.given, a.origin
+			l.enter(trying, Next, a, hold)
+			return Complained
+		}
+	case trying:
+		return l.stepTrying(a, again)
+	case held:
+		// In a blocked network of machines repeats are usual. Without such proof, they say that these are machines.
+		if again && !l.second && l.probe == 0 {
+			if l.repeats++; l.repeats >= doubts {
+				l.enter(shared, Nearest, a, verdict)
+				return Doubted
+			}
+		}
+	case shared:
+		return l.stepShared(a, again)
+	case trial:
+		return l.stepTrial(a)
+	case settled:
+	}
+	return None
+}
+
+func (l *line) stepTrying(a *ask, again bool) Event {
+	progress := l.given > parallel
+	switch {
+	case !again:
+		if progress && l.nearRepo == l.repo && l.nearGiven <= parallel && l.repeats == 0 {
+			l.state = held
+			return Proven
+		}
+		return None
+	case l.level == Next && !progress:
+		l.enter(trying, Upstream, a, hold)
+		return Doubted
+	}
+	if l.repeats++; l.repeats < doubts {
+		return None
+	}
+	if l.nearGiven > parallel { // progress at both
+		l.enter(settled, Nearest, a, verdict)
+	} else {
+		l.enter(shared, Nearest, a, verdict)
+	}
+	return Doubted
+}
+
+func (l *line) stepShared(a *ask, again bool) Event {
+	if l.given > parallel && l.repo != l.nearRepo {
+		l.state, l.proofs = settled, 0
+		return None
+	}
+	if !again {
+		return None
+	}
+	if a.now-l.mark > patience {
+		l.repeats, l.since = 0, a.now // machines that pull in step repeat each other, but make progress soon
+	}
+	l.mark = a.now
+	if l.repeats < stuckRepeats {
+		l.repeats++
+	}
+	if l.repeats >= stuckRepeats && a.now-l.since >= stuckAfter {
+		l.avoid = a.origin
+		l.enter(trial, Next, a, hold)
+	}
+	return None
+}
+
+func (l *line) stepTrial(a *ask) Event {
+	if l.given > parallel {
+		l.state, l.second = held, true
+		l.until = a.now + hold<<l.proofs
+		l.proofs = min(l.proofs+1, 3)
+		return Proven
+	}
+	if l.repeats++; l.repeats <= trialAsks {
+		return None
+	}
+	switch {
+	case l.level == Next:
+		l.enter(trial, Upstream, a, hold)
+		return None
+	case l.proofs > 0:
+		l.enter(shared, Nearest, a, verdict) // this image was too small to tell
+		return None
+	}
+	l.enter(settled, Nearest, a, verdict)
+	return Stuck
+}
+
+// enter begins a state with the request that led to it as the first that is answered there.
+func (l *line) enter(s state, to Level, a *ask, lasts uint32) {
+	l.state, l.level = s, to
+	l.since, l.until = a.now, a.now+lasts
+	l.repeats, l.given, l.probe, l.second = 0, 0, 0, false
+	if s == shared {
+		// Machines that got some blobs of this image elsewhere ask for the others: that is no progress here.
+		l.nearRepo, l.mark = l.repo, 0
+	}
+	clear(l.seen[:])
+	l.note(a)
+}
+
+// expired ends a verdict, or has the nearest tested after a hold. ended says that the answer is the nearest.
+func (l *line) expired(a *ask) (ended bool) {
+	switch {
+	case l.state != held:
+		*l = line{used: l.used} // nothing was proven: the nearest gets another chance
+	case l.second:
+		// One blob tells nothing of many machines: only whether they make progress does.
+		l.enter(shared, Nearest, a, verdict)
+		return true
+	case a.kind != blobAsked:
+	case l.probe == 0:
+		l.probe, l.mark = a.key|eraBits, a.now
+		return true
+	case l.probe == a.key|eraBits:
+		// The pull that failed asks for its other blobs again, too.
+		l.enter(held, l.level, a, hold)
+	case a.now-l.mark >= tested:
+		*l = line{used: l.used}
+	}
+	return false
+}
+
+// begin is the first request for another image.
+func (l *line) begin(repo uint16) {
+	l.repo, l.given = repo, 0
+	clear(l.seen[blobSlots:])
+	if l.state == shared {
+		l.mark = 0 // what was repeated until now says nothing of this one
+	}
+}
+
+// age forgets what is too old to be asked again.
+func (l *line) age(now uint32) {
+	was := l.used
+	l.used = now
+	if l.state == open && now-was > Window {
+		*l = line{used: now}
+		return
+	}
+	then, current := was/era, now/era
+	if current == then {
+		return
+	}
+	if current-then >= lineAge {
+		clear(l.seen[:])
+		return
+	}
+	for i, b := range l.seen {
+		if (current-b)&eraBits >= lineAge {
+			l.seen[i] = 0
+		}
+	}
+}
+
+// asked reports whether the same was asked for, or the whole that this may be the second part of.
+func (l *line) asked(a *ask) bool {
+	return l.has(a.key) || a.resume != 0 && l.has(a.resume)
+}
+
+func (l *line) has(key uint32) bool {
+	for _, b := range l.seen {
+		if b != 0 && (b^key)&^eraBits == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// note remembers what was asked for, and counts the blobs.
+func (l *line) note(a *ask) {
+	switch a.kind {
+	case blobAsked:
+		l.count(a)
+		l.put(l.seen[:blobSlots], a.key, a)
+	case partAsked:
+		if !l.has(a.any) {
+			l.count(a)
+			l.put(l.seen[:blobSlots], a.any, a)
+		}
+		// The first parts stay: two machines that fetch the same thousand parts meet in them.
+		parts := l.seen[blobSlots:]
+		if parts[0] != 0 && parts[1] != 0 {
+			parts = parts[2:]
+		}
+		l.put(parts, a.key, a)
+	}
+}
+
+func (l *line) count(a *ask) {
+	if l.given <= parallel {
+		l.given++
+	}
+}
+
+// put takes a free slot, or one that is drawn by lot: if the oldest had to go, a client that asks for more blobs in
+// turn than a line holds would never be seen to ask again.
+func (l *line) put(slots []uint32, key uint32, a *ask) {
+	at := int(a.random % uint32(len(slots)))
+	for i, b := range slots {
+		if b == 0 {
+			at = i
+			break
+		}
+	}
+	slots[at] = key&^eraBits | (a.now/era)&eraBits
+}
