@@ -14,8 +14,6 @@ import (
 	"github.com/maypok86/otter/v2"
 
 	"ociproxy/internal/oci"
-	"ociproxy/internal/route"
-	"ociproxy/internal/set"
 )
 
 // A client whose download failed asks again: for the same digest from the start, or from where it was cut.
@@ -42,14 +40,21 @@ type repeats struct {
 	records *otter.Cache[repeatKey, *repeatRecord]
 }
 
-// A slot is a fingerprint of the key (its upper bits), where the client was sent, two flags, and seconds since the epoch (lower 16 bits).
+// A slot is a fingerprint of the key (its upper bits), two flags, and seconds since the epoch (lower 16 bits).
 const (
+<<<<<<< ours
 	slotTime   = 0xffff
 	slotBegan  = 1 << 16 // the first request was for the start
 	slotFine   = 1 << 17 // the store was checked: repeats are other machines behind one address
 	slotSent   = 18      // from this bit on: the candidate of the first request
 	slotSentTo = uint64(set.Max-1) << slotSent
 	slotKey    = ^(slotTime | slotBegan | slotFine | slotSentTo)
+=======
+	slotTime  = 0xffff
+	slotBegan = 1 << 16 // the first request was for the start
+	slotFine  = 1 << 17 // the store was checked: repeats are other machines behind one address
+	slotKey   = ^uint64(slotTime | slotBegan | slotFine)
+>>>>>>> theirs
 )
 
 // repeatRecord is what is known of a pair that came back.
@@ -83,14 +88,12 @@ func (r *repeats) thing(method string, req *oci.Request) uint64 {
 	}
 }
 
-// seen notes that client asks for a thing from byte start on, and is to be sent to a candidate. It reports whether that looks like
-// another try at a download that failed, and where the client was sent first. With [route.NoCandidate] it is not noted if it is the first
-// try. key names the pair for [repeats.fine]. An index is one of the present configuration: in the first minutes after a change sent may
-// name another candidate than the client saw.
-func (r *repeats) seen(client netip.Prefix, thing uint64, start int64, to int) (key repeatKey, again bool, sent int) {
+// seen notes that client asks for a thing from byte start on, and reports whether that looks like another try
+// at a download that failed. key names the pair for [repeats.fine].
+func (r *repeats) seen(client netip.Prefix, thing uint64, start int64) (key repeatKey, again bool) {
 	key = r.key(client, thing)
 	now := r.now() // once: reading the clock is most of the work
-	word := uint64(key)&slotKey | uint64(to)<<slotSent&slotSentTo | now
+	word := uint64(key)&slotKey | now
 	if start == 0 {
 		word |= slotBegan
 	}
@@ -98,12 +101,10 @@ func (r *repeats) seen(client netip.Prefix, thing uint64, start int64, to int) (
 	old := slot.Load()
 	switch {
 	case old == 0 || (old^word)&slotKey != 0 || !recent(old, now):
-		if to != route.NoCandidate {
-			slot.Store(word)
-		}
-		return key, false, to
+		slot.Store(word)
+		return key, false
 	case old&slotFine != 0:
-		return key, false, to // until the window ends: then the store is doubted again
+		return key, false // until the window ends: then the store is doubted again
 	}
 	record, ok := r.records.GetIfPresent(key)
 	if !ok {
@@ -115,7 +116,7 @@ func (r *repeats) seen(client netip.Prefix, thing uint64, start int64, to int) (
 			record = was
 		}
 	}
-	return key, record.again(start), int(old & slotSentTo >> slotSent)
+	return key, record.again(start)
 }
 
 // again: a start that was asked for before is a new try; a new start is a chunk of a parallel download when

@@ -42,7 +42,7 @@ func TestRepeats(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			r := testRepeats(t)
 			for i, start := range tt.starts {
-				if _, got, _ := r.seen(network, blob(r, digest), start, 7); got != tt.again[i] {
+				if _, got := r.seen(network, blob(r, digest), start); got != tt.again[i] {
 					t.Errorf("request %d from %d: again = %v", i, start, got)
 				}
 			}
@@ -52,25 +52,25 @@ func TestRepeats(t *testing.T) {
 
 func TestOthersAreNotRepeats(t *testing.T) {
 	r := testRepeats(t)
-	r.seen(network, blob(r, digest), 0, 7)
-	if _, again, _ := r.seen(netip.MustParsePrefix("198.51.100.0/24"), blob(r, digest), 0, 7); again {
+	r.seen(network, blob(r, digest), 0)
+	if _, again := r.seen(netip.MustParsePrefix("198.51.100.0/24"), blob(r, digest), 0); again {
 		t.Error("another network")
 	}
-	if _, again, _ := r.seen(network, blob(r, absent), 0, 7); again {
+	if _, again := r.seen(network, blob(r, absent), 0); again {
 		t.Error("another digest")
 	}
 }
 
 func TestACheckedStoreEndsIt(t *testing.T) {
 	r := testRepeats(t)
-	r.seen(network, blob(r, digest), 0, 7)
-	key, again, _ := r.seen(network, blob(r, digest), 0, 7)
+	r.seen(network, blob(r, digest), 0)
+	key, again := r.seen(network, blob(r, digest), 0)
 	if !again {
 		t.Fatal("not noticed")
 	}
 	r.fine(key)
 	for range 3 {
-		if _, again, _ := r.seen(network, blob(r, digest), 0, 7); again {
+		if _, again := r.seen(network, blob(r, digest), 0); again {
 			t.Error("a fleet behind one address is sent away for ever")
 		}
 	}
@@ -83,9 +83,9 @@ func TestRepeatsAreForgotten(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer r.close()
-		r.seen(network, blob(r, digest), 0, 7)
+		r.seen(network, blob(r, digest), 0)
 		<-time.After(repeatWindow + 2*time.Second) // virtual time
-		if _, again, _ := r.seen(network, blob(r, digest), 0, 7); again {
+		if _, again := r.seen(network, blob(r, digest), 0); again {
 			t.Error("remembered for longer than the window")
 		}
 	})
@@ -95,16 +95,16 @@ func TestRepeatsAreBounded(t *testing.T) {
 	r := testRepeats(t)
 	for i := range 200_000 {
 		d := fmt.Sprint(i)
-		r.seen(network, maphash.String(r.seed, d), 0, 7)
-		r.seen(network, maphash.String(r.seed, d), 0, 7)
+		r.seen(network, maphash.String(r.seed, d), 0)
+		r.seen(network, maphash.String(r.seed, d), 0)
 	}
 	r.records.CleanUp()
 	if n := r.records.EstimatedSize(); n > repeatRecords {
 		t.Errorf("%d records, want at most %d", n, repeatRecords)
 	}
-	key, _, _ := r.seen(network, blob(r, digest), 0, 7)
+	key, _ := r.seen(network, blob(r, digest), 0)
 	for i := range 1000 {
-		r.seen(network, blob(r, digest), int64(i)*chunkAlign, 7)
+		r.seen(network, blob(r, digest), int64(i)*chunkAlign)
 	}
 	if record, ok := r.records.GetIfPresent(key); ok && len(record.starts) > maxStarts {
 		t.Errorf("%d starts, want at most %d", len(record.starts), maxStarts)
@@ -139,7 +139,7 @@ func BenchmarkRepeats(b *testing.B) {
 	i := 0
 	b.ReportAllocs()
 	for b.Loop() {
-		r.seen(nets[i%251], maphash.String(r.seed, digests[i&1023]), 0, 7)
+		r.seen(nets[i%251], maphash.String(r.seed, digests[i&1023]), 0)
 		i++
 	}
 }

@@ -13,29 +13,22 @@ import (
 // everything: a pull has many layers and few tries.
 func (s *Server) retry(r *http.Request, w *world, a *answer, st *route.State) {
 	was := a.decision.Candidate
-	if a.status != 0 || was == route.NoCandidate || !retried(r.Method, a.req.Kind) {
+	if a.status != 0 || was == route.NoCandidate || was == w.snapshot.Canonical || !retried(r.Method, a.req.Kind) {
 		return
 	}
 	start := rangeStart(r.Header["Range"])
 	if start < 0 {
 		return
 	}
-	to := was
-	if was == w.snapshot.Canonical { // nobody is sent past it, and who begins there need not be remembered
-		to = route.NoCandidate
-	}
 	network := route.Network(a.client.Addr)
-	key, again, sent := s.repeats.seen(network, s.repeats.thing(r.Method, &a.req), start, to)
-	if again && sent != to && sent < len(w.snapshot.Candidates) && !s.shunned.has(network, w.snapshot.Candidates[sent].Origin) {
-		// What is wrong there was learnt since, from others: it is passed over already for this, but not yet for all else.
-		s.trouble(w, a, sent, key)
-		again = false
-	}
-	if to == route.NoCandidate || !again && !s.shunned.has(network, w.snapshot.Candidates[was].Origin) {
+	key, again := s.repeats.seen(network, s.repeats.thing(r.Method, &a.req), start)
+	if !again && !s.shunned.has(network, w.snapshot.Candidates[was].Origin) {
 		return
 	}
 	if again {
-		s.trouble(w, a, was, key)
+		s.metrics.Retries.WithLabelValues(w.snapshot.Candidates[was].Name).Inc()
+		s.shunned.add(network, w.snapshot.Candidates[was].Origin)
+		s.lookInto(w, a, was, key)
 	}
 	// On copies: the first decision stands unless something better than nothing is found.
 	other, left := *a, *st
@@ -64,14 +57,6 @@ const maxDetours = 4
 // and again.
 func retried(method string, k oci.Kind) bool {
 	return k == oci.KindBlob && method == http.MethodGet || k == oci.KindManifest || k == oci.KindTag
-}
-
-// trouble notes that the client was sent to candidate i and came back.
-func (s *Server) trouble(w *world, a *answer, i int, key repeatKey) {
-	c := &w.snapshot.Candidates[i]
-	s.metrics.Retries.WithLabelValues(c.Name).Inc()
-	s.shunned.add(route.Network(a.client.Addr), c.Origin)
-	s.lookInto(w, a, i, key)
 }
 
 // lookInto finds out in the background whether candidate i still serves what a asks for, and how it is.
