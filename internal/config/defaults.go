@@ -28,6 +28,8 @@ func Fill(v any) {
 		Fill(&v.Route)
 		Fill(&v.Health)
 		Fill(&v.Log)
+	case *Name:
+		v.Role = Primary
 	case *Client:
 		v.Behind.Preset = "direct"
 	case *TLS:

@@ -136,11 +136,7 @@ func (v *validator) route() {
 	if r.MonthlyTB < 0 {
 		v.fail("route.monthlyTB", "", "monthlyTB is negative")
 	}
-	candidates := make([]string, 0, len(v.names))
-	for n := range v.names {
-		candidates = append(candidates, n)
-	}
-	slices.Sort(candidates)
+	candidates := v.candidateNames()
 	seen := map[string]int{}
 	for i, p := range r.Pins {
 		at := fmt.Sprintf("route.pin[%d]", i)

@@ -27,6 +27,9 @@ type Config struct {
 	Location place.Place `yaml:"location"`
 	// Client says how to learn the address of a client.
 	Client Client `yaml:"client"`
+	// Names are the names that clients know this registry by, where they are not all treated alike. A host that no name
+	// lists is served as a primary one.
+	Names []Name `yaml:"names"`
 	// Pages are web pages for people who open the registry's name in a browser.
 	Pages Pages `yaml:"pages"`
 	// TLS makes the public port speak HTTPS. Leave it out behind a load balancer that ends TLS.
@@ -95,6 +98,21 @@ type Behind struct {
 	RequireValue string `yaml:"requireValue"`
 	// ProxyProtocol requires a PROXY protocol header (v1 or v2) from trusted peers and refuses it from others.
 	ProxyProtocol bool `yaml:"proxyProtocol"`
+}
+
+// Name is what clients call this registry.
+type Name struct {
+	// Hosts are the host names, without port, as clients write them: `direct.registry.example.org`.
+	Hosts []string `yaml:"hosts" rule:"required"`
+	// Role is `primary`, `legacy`, `sandbox` or `direct`. The first three are served alike. A `direct` name is for
+	// clients that cannot reach the stores, such as a cluster whose firewall allows nothing else: its requests go to its
+	// `candidates` only, and to the canonical upstream when none of them can answer.
+	Role Role `yaml:"role"`
+	// Candidates names the upstreams and stores that a `direct` name is served by.
+	Candidates []string `yaml:"candidates"`
+	// MaxRPS bounds what this name may cost: more requests per second, on each instance, are answered `429` with
+	// `Retry-After`. 0: no limit.
+	MaxRPS float64 `yaml:"maxRPS"`
 }
 
 // Pages are web pages for people. Unset ones answer 404.

@@ -39,6 +39,7 @@ func validate(d *decoder, c *Config) {
 	v.stores()
 	v.candidates()
 	v.route()
+	v.registryNames()
 	v.denied()
 	v.log()
 	v.mirror()

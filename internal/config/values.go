@@ -21,6 +21,22 @@ func (State) Values() []string {
 	return []string{string(Active), string(Filling), string(Draining), string(Off)}
 }
 
+// Role is how the requests for a name are served.
+type Role string
+
+// The roles of a name.
+const (
+	Primary Role = "primary" // as the configuration says
+	Legacy  Role = "legacy"  // likewise: a name of old
+	Sandbox Role = "sandbox" // likewise: a name to try things on
+	Direct  Role = "direct"  // by the candidates that it lists
+)
+
+// Values lists what may be written in the file.
+func (Role) Values() []string {
+	return []string{string(Primary), string(Legacy), string(Sandbox), string(Direct)}
+}
+
 // Provider is the format of a feed.
 type Provider string
 

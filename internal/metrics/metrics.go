@@ -45,8 +45,12 @@ type Metrics struct {
 	Usable *prometheus.GaugeVec
 	// Frozen is 1 while more than half of the candidates fail together and nobody is ejected.
 	Frozen prometheus.Gauge
-	// Retries counts repeated downloads that were sent to another candidate, by the one they were taken from.
+	// Retries counts downloads of addresses that asked again and were sent past a candidate, by that candidate.
 	Retries *prometheus.CounterVec
+	// Paths counts what was learnt of client addresses and their ways to the nearest candidate, by event.
+	Paths *prometheus.CounterVec
+	// Unexplained is how many client addresses do not get through to a candidate that looks fine from here.
+	Unexplained *prometheus.GaugeVec
 	// ExistenceEntries is how many answers are remembered.
 	ExistenceEntries prometheus.Gauge
 	// Relays counts relayed tag lists by upstream and result (ok, not-found, failed).
@@ -108,7 +112,9 @@ func New(version string) *Metrics {
 	m.Probes = m.counter("ociproxy_health_probes_total", "Probes that watch candidates with real objects.", "candidate", "result")
 	m.Usable = m.gaugeVec("ociproxy_candidate_usable", "1 for each candidate in service, 0 for one that is ejected or not yet proven.", "candidate")
 	m.Frozen = m.gauge("ociproxy_health_frozen", "1 while more than half of the candidates fail together, which is our own network: nobody is ejected.")
-	m.Retries = m.counter("ociproxy_retries_total", "Repeated downloads sent elsewhere, by the candidate they were taken from.", "candidate")
+	m.Retries = m.counter("ociproxy_retries_total", "Downloads of addresses that asked again, sent past the candidate.", "candidate")
+	m.Paths = m.counter("ociproxy_client_paths_total", "What was learnt of client addresses and their way to the nearest candidate: complained, doubted, proven, blocked, stuck.", "event")
+	m.Unexplained = m.gaugeVec("ociproxy_unexplained_client_failures", "Client addresses that do not get through to a candidate that looks fine from here.", "candidate")
 	m.ExistenceEntries = m.gauge("ociproxy_existence_entries", "Existence answers remembered.")
 	m.Relays = m.counter("ociproxy_relays_total", "Tag lists relayed, by upstream and result.", "candidate", "result")
 	m.Limited = m.counter("ociproxy_limited_total", "Requests that exceeded an upstream's maxRPS.", "candidate")
@@ -241,7 +247,7 @@ func (m *Metrics) ForgetCandidate(name string) {
 	}
 	labels := prometheus.Labels{"candidate": name}
 	for _, v := range []interface{ DeletePartialMatch(prometheus.Labels) int }{
-		m.redirects, m.bytes, m.cost, m.Checks, m.Probes, m.Relays, m.Limited, m.Retries, m.Usable,
+		m.redirects, m.bytes, m.cost, m.Checks, m.Probes, m.Relays, m.Limited, m.Retries, m.Usable, m.Unexplained,
 	} {
 		v.DeletePartialMatch(labels)
 	}

@@ -11,6 +11,7 @@ import (
 	"ociproxy/internal/existence"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/ranges"
+	"ociproxy/internal/reach"
 	"ociproxy/internal/route"
 	"ociproxy/internal/set"
 )
@@ -36,6 +37,20 @@ type answer struct {
 	decision route.Decision
 	asked    bool  // the one round of checks was made
 	size     int64 // of the blob in bytes; 0 unknown
+	span     reach.Span
+	rest     bool // of the blob, from the span's start on
+}
+
+// bytes is how many bytes of a blob the client asked for; 0 when that is not known.
+func (a *answer) bytes(method string) int64 {
+	switch {
+	case method != http.MethodGet || a.size <= 0:
+		return 0
+	case a.rest:
+		return max(0, a.size-a.span.First)
+	default:
+		return a.span.Bytes(a.size)
+	}
 }
 
 // class is the metric label of a request.
@@ -85,6 +100,13 @@ func (s *Server) answer(w *world, r *http.Request, a *answer) {
 		return
 	}
 	a.client = w.client(addr, w.ranges.Locate(addr))
+	if n := w.name(r.Host); n != nil {
+		a.client.Confined = n.confined
+		if n.limit != nil && !n.limit.Allow() {
+			a.refuse(oci.ErrTooManyRequests)
+			return
+		}
+	}
 	w.places.note(a.client.Ranking.ID)
 	a.decided = true
 	st := s.resolve(r.Context(), w, a)

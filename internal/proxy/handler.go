@@ -113,18 +113,5 @@ func (h *handler) count(w *world, r *http.Request, a *answer) {
 	if a.location == "" {
 		return
 	}
-	size := a.size
-	if size > 0 && !wholeGET(r) {
-		size = 0
-	}
-	w.flows.At(a.client.Ranking.ID, a.decision.Candidate, int(a.decision.Reason)).Count(size, a.decision.Cents)
-}
-
-// wholeGET reports whether r asks for all bytes of what it names: ranges of one download would count twice.
-func wholeGET(r *http.Request) bool {
-	if r.Method != http.MethodGet {
-		return false
-	}
-	ranges := r.Header["Range"]
-	return len(ranges) == 0 || (len(ranges) == 1 && ranges[0] == "bytes=0-")
+	w.flows.At(a.client.Ranking.ID, a.decision.Candidate, int(a.decision.Reason)).Count(a.bytes(r.Method), a.decision.Cents)
 }

@@ -115,6 +115,7 @@ func (s *Server) learn(w *world, i int, d oci.Digest, known existence.Answer) {
 func (s *Server) watchInventories(ctx context.Context) {
 	for range wait.Every(ctx, sampleRedirects) {
 		s.afterwards.token.Store(true)
+		s.repeated.token.Store(true)
 		s.noteRewritten(s.world.Load())
 	}
 }

@@ -1,80 +1,108 @@
 package proxy
 
 import (
+	"context"
 	"net/http"
 
 	"ociproxy/internal/existence"
 	"ociproxy/internal/oci"
+	"ociproxy/internal/reach"
 	"ociproxy/internal/route"
 )
 
-// retry sends a client that asks again for what it was just sent somewhere for, to the next candidate, and has
-// the one it was sent to looked at. Until that one is found to be well, the client's network is sent past it with
-// everything: a pull has many layers and few tries.
+// retry sends an address that does not get through to its nearest store past it. What the table of addresses
+// says of this request is kept in a: its bytes are counted by it.
 func (s *Server) retry(r *http.Request, w *world, a *answer, st *route.State) {
 	was := a.decision.Candidate
-	if a.status != 0 || was == route.NoCandidate || was == w.snapshot.Canonical || !retried(r.Method, a.req.Kind) {
+	if a.status != 0 || a.req.Kind != oci.KindBlob || was == route.NoCandidate {
 		return
 	}
-	start := rangeStart(r.Header["Range"])
-	if start < 0 {
+	a.span = reach.ParseSpan(r.Header["Range"])
+	if was == w.snapshot.Canonical || a.decision.Reason == route.Pinned {
+		return // there is nowhere else to send it, or the operator knows better
+	}
+	c := &w.snapshot.Candidates[was]
+	ask := reach.Request{Addr: a.client.Addr, Digest: a.req.Digest, Span: a.span, Repository: a.req.Name, Origin: c.Origin}
+	if r.Method != http.MethodGet { // some clients ask for a blob's size again and again
+		s.past(r.Context(), w, a, st, s.reach.Level(&ask))
 		return
 	}
-	network := route.Network(a.client.Addr)
-	key, again := s.repeats.seen(network, s.repeats.thing(r.Method, &a.req), start)
-	if !again && !s.shunned.has(network, w.snapshot.Candidates[was].Origin) {
+	said := s.reach.Ask(&ask)
+	a.rest = said.Rest
+	if said.Event != reach.None {
+		s.metrics.Paths.WithLabelValues(said.Event.String()).Inc()
+		s.evidence.Note(s.reach, &ask, said.Event)
+	}
+	if said.Again {
+		s.lookInto(w, a, was, said.Event == reach.Complained)
+	}
+	if said.Level == reach.Nearest {
 		return
 	}
-	if again {
-		s.metrics.Retries.WithLabelValues(w.snapshot.Candidates[was].Name).Inc()
-		s.shunned.add(network, w.snapshot.Candidates[was].Origin)
-		s.lookInto(w, a, was, key)
+	if s.past(r.Context(), w, a, st, said.Level) {
+		s.metrics.Retries.WithLabelValues(c.Name).Inc()
 	}
-	// On copies: the first decision stands unless something better than nothing is found.
+}
+
+// past replaces the decision by one at the given level, and reports whether there is one.
+func (s *Server) past(ctx context.Context, w *world, a *answer, st *route.State, level reach.Level) bool {
+	if level == reach.Next {
+		if s.next(ctx, w, a, st) {
+			return true
+		}
+		s.reach.Skip(a.client.Addr)
+		level = reach.Upstream
+	}
+	return level == reach.Upstream && s.instead(ctx, w, a, st, func(c *route.Candidate) bool { return c.Kind == route.Upstream })
+}
+
+// next decides for the next candidate that is not canonical: of another provider when that costs no more than
+// canonical, because what stands between a client and a bucket often stands before all of that provider's; else at
+// another host.
+func (s *Server) next(ctx context.Context, w *world, a *answer, st *route.State) bool {
+	was := &w.snapshot.Candidates[a.decision.Candidate]
+	elsewhere := func(c *route.Candidate) bool { return c.Host() != was.Host() && !c.Canonical }
+	limit := a.client.Ranking.Cents(w.snapshot.Canonical)
+	return s.instead(ctx, w, a, st, func(c *route.Candidate) bool {
+		return elsewhere(c) && c.Provider() != was.Provider() && a.client.Ranking.Cents(w.index[c.Name]) <= limit
+	}) || s.instead(ctx, w, a, st, elsewhere)
+}
+
+// instead decides anew among the healthy candidates that fit, on copies: the first decision stands unless something
+// better than a last resort is found.
+func (s *Server) instead(ctx context.Context, w *world, a *answer, st *route.State, fits func(*route.Candidate) bool) bool {
+	was := a.decision.Candidate
 	other, left := *a, *st
-	for range maxDetours {
-		left.Usable.Remove(other.decision.Candidate)
-		s.settle(r.Context(), w, &other, &left)
-		i := other.decision.Candidate
-		if other.status != 0 || i == route.NoCandidate || i == was {
-			return
+	for i := range w.snapshot.Candidates {
+		if i == was || !fits(&w.snapshot.Candidates[i]) {
+			left.Usable.Remove(i)
 		}
-		if i != w.snapshot.Canonical && s.shunned.has(network, w.snapshot.Candidates[i].Origin) {
-			continue
-		}
-		if usable := w.health.Usable(); usable.Has(i) {
-			*a, *st = other, left
-			a.decision.Reason = route.Retried
-		}
+	}
+	if left.Usable.Empty() {
+		return false
+	}
+	s.settle(ctx, w, &other, &left)
+	if other.status != 0 || !left.Usable.Has(other.decision.Candidate) {
+		a.asked = other.asked
+		return false
+	}
+	*a, *st = other, left
+	a.decision.Reason = route.Retried
+	return true
+}
+
+// lookInto finds out in the background whether candidate i still serves what a asks for, and how it is: at once for
+// the first repeat of an address, else a few times a second.
+func (s *Server) lookInto(w *world, a *answer, i int, first bool) {
+	if !first && !s.repeated.take() {
 		return
 	}
-}
-
-// maxDetours bounds how many candidates a client is sent past at once.
-const maxDetours = 4
-
-// retried reports whether asking twice looks like trouble: HEAD of a blob is how some clients learn its size again
-// and again.
-func retried(method string, k oci.Kind) bool {
-	return k == oci.KindBlob && method == http.MethodGet || k == oci.KindManifest || k == oci.KindTag
-}
-
-// lookInto finds out in the background whether candidate i still serves what a asks for, and how it is.
-func (s *Server) lookInto(w *world, a *answer, i int, key repeatKey) {
 	w.health.Suspect(i)
 	if !w.allow(i) {
 		return // its quota is for clients; the probe that was just asked for will tell
 	}
-	network, kind, d := route.Network(a.client.Addr), a.req.Kind, a.req.Digest
-	s.checker.Recheck(network, w.target(i, &a.req), func(known existence.Answer) {
-		if known.Held {
-			s.repeats.fine(key)
-			s.shunned.remove(network, w.snapshot.Candidates[i].Origin)
-		}
-		if kind == oci.KindBlob {
-			s.learn(w, i, d, known)
-		}
-	})
+	d := a.req.Digest
+	s.checker.Recheck(route.Network(a.client.Addr), w.target(i, &a.req), func(known existence.Answer) { s.learn(w, i, d, known) })
 }
 
 // target is the question whether candidate i holds what req names.

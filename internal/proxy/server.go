@@ -17,6 +17,7 @@ import (
 	"ociproxy/internal/inventory"
 	"ociproxy/internal/metrics"
 	"ociproxy/internal/outbound"
+	"ociproxy/internal/reach"
 )
 
 // Options configure a [Server].
@@ -41,13 +42,14 @@ type Options struct {
 
 // Server is the public server. Several can run in one process.
 type Server struct {
-	opt     Options
-	log     *slog.Logger
-	metrics *metrics.Metrics
-	checker *existence.Checker
-	health  *health.Monitor
-	repeats *repeats
-	shunned *shunned
+	opt      Options
+	log      *slog.Logger
+	metrics  *metrics.Metrics
+	checker  *existence.Checker
+	health   *health.Monitor
+	reach    *reach.Table
+	evidence *reach.Evidence
+	repeated afterwards // hands out looks at what addresses ask for again
 
 	inventories *inventory.Follower
 	afterwards  afterwards
@@ -82,10 +84,7 @@ func New(opt Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.shunned = newShunned()
-	if s.repeats, err = newRepeats(); err != nil {
-		return nil, err
-	}
+	s.reach, s.evidence = reach.New(), reach.NewEvidence()
 	s.checker, err = existence.New(existence.Options{
 		Client: s.client, Budget: cfg.Limits.CheckTimeout,
 		Observe: s.observeCheck,
@@ -168,7 +167,6 @@ func (s *Server) Prepare(ctx context.Context) error { return s.world.Load().rang
 // Close frees what New took, for a server that is not run.
 func (s *Server) Close() {
 	s.checker.Close()
-	s.repeats.close()
 	s.client.CloseIdleConnections()
 }
 

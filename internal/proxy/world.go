@@ -32,9 +32,10 @@ type world struct {
 	samples  []*samples     // by candidate
 	places   places         // by ranking
 	health   *health.View
-	live     *inventory.Live   // what the inventories say
-	doubts   *existence.Doubts // where they were wrong
-	certs    *certificate      // nil: no TLS
+	live     *inventory.Live          // what the inventories say
+	doubts   *existence.Doubts        // where they were wrong
+	certs    *certificate             // nil: no TLS
+	names    map[string]*registryName // by host
 }
 
 // build makes a world of cfg. What did not change since old (address ranges, quotas) is carried over.
@@ -45,6 +46,9 @@ func (s *Server) build(cfg *config.Config, old *world) (*world, error) {
 		return nil, fmt.Errorf("client: %w", err)
 	}
 	if w.snapshot, err = snapshot.Of(cfg); err != nil {
+		return nil, err
+	}
+	if err = w.compileNames(old); err != nil {
 		return nil, err
 	}
 	if cfg.TLS.Enabled() {

@@ -131,11 +131,22 @@ const (
 	Complained
 	// Doubted: it asked again for what it got elsewhere.
 	Doubted
-	// Proven: it makes progress elsewhere.
+	// Proven: it makes progress elsewhere, and made none at the nearest.
 	Proven
-	// Stuck: an address taken for shared makes no progress at the nearest, and nowhere else either.
+	// Blocked: so do the machines behind an address that was taken for shared.
+	Blocked
+	// Stuck: they make no progress at the nearest, and nowhere else either.
 	Stuck
+	numEvents
 )
+
+var eventNames = [numEvents]string{"none", "complained", "doubted", "proven", "blocked", "stuck"}
+
+// String is the metric label.
+func (e Event) String() string { return eventNames[e] }
+
+// Events lists the closed set of what may happen to an address.
+func Events() []Event { return []Event{Complained, Doubted, Proven, Blocked, Stuck} }
 
 // next is one step: where this request is sent, whether it is a repeat, and what that tells.
 func (l *line) next(a *ask) (to Level, again bool, ev Event) {
@@ -153,10 +164,15 @@ func (l *line) next(a *ask) (to Level, again bool, ev Event) {
 		l.note(a)
 	}
 	ev = l.step(a, again)
-	if l.level == Next && l.avoid != a.origin {
-		return Nearest, again, ev // it is another candidate's turn anyway
+	return l.at(a.origin), again, ev
+}
+
+// at is the level for a request whose nearest candidate is origin.
+func (l *line) at(origin uint16) Level {
+	if l.level == Next && l.avoid != origin {
+		return Nearest // it is another candidate's turn anyway
 	}
-	return l.level, again, ev
+	return l.level
 }
 
 // step is the state machine.
@@ -238,7 +254,7 @@ func (l *line) stepTrial(a *ask) Event {
 		l.state, l.second = held, true
 		l.until = a.now + hold<<l.proofs
 		l.proofs = min(l.proofs+1, 3)
-		return Proven
+		return Blocked
 	}
 	if l.repeats++; l.repeats <= trialAsks {
 		return None

@@ -16,14 +16,14 @@ import (
 
 // client is how a machine pulls.
 type client struct {
-	parallel  int           // blobs at once
-	keeps     bool          // finished blobs outlive a failed pull
-	inner     int           // tries at once after a 5xx or a broken body
-	chunk     int64         // asks for parts of this size at once; 0: the whole
-	closed    bool          // parts have an end
-	peeks     bool          // reads two bytes first
-	repulls   time.Duration // pulls everything again that often; 0: never
-	backoff   func(failures int, r *rand.Rand) time.Duration
+	parallel int           // blobs at once
+	keeps    bool          // finished blobs outlive a failed pull
+	inner    int           // tries at once after a 5xx or a broken body
+	chunk    int64         // asks for parts of this size at once; 0: the whole
+	closed   bool          // parts have an end
+	peeks    bool          // reads two bytes first
+	repulls  time.Duration // pulls everything again that often; 0: never
+	backoff  func(failures int, r *rand.Rand) time.Duration
 }
 
 func kubelet(failures int, r *rand.Rand) time.Duration {
@@ -85,8 +85,8 @@ type tally struct {
 	pulls [5]int
 	// after: pulls that failed after the machine's first complete one.
 	late   int
-	events [Stuck + 1]int
-	first  [Stuck + 1]time.Duration
+	events [numEvents]int
+	first  [numEvents]time.Duration
 }
 
 func (t *tally) add(o *tally) {

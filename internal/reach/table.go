@@ -75,7 +75,7 @@ func (t *Table) Ask(r *Request) Answer {
 	a := ask{
 		repo:   uint16(maphash.String(t.seed, r.Repository)) | 1,
 		origin: uint16(fnv(r.Origin)),
-		now:    uint32(t.now().Unix()),
+		now:    t.unix(),
 		random: rand.Uint32(),
 	}
 	a.of(digest, r.Span)
@@ -90,6 +90,21 @@ func (t *Table) Ask(r *Request) Answer {
 	out.Level, out.Again, out.Event = l.next(&a)
 	lock.Unlock()
 	return out
+}
+
+// unix is the time in seconds; a table is not used before 1970 or after 2106.
+func (t *Table) unix() uint32 { return uint32(t.now().Unix()) }
+
+// Level is where the address of a request is sent, without noting the request.
+func (t *Table) Level(r *Request) Level {
+	set, tag := place(t.hash(r.Addr))
+	lock := &t.locks[set%locks]
+	lock.Lock()
+	defer lock.Unlock()
+	if l := t.find(set, tag); l != nil {
+		return l.at(uint16(fnv(r.Origin)))
+	}
+	return Nearest
 }
 
 // Skip says that there is no candidate for Next: what was just asked is answered by the upstream.

@@ -82,6 +82,18 @@ type Candidate struct {
 
 	location, ask template
 	seed          uint64
+	host          string
+}
+
+// Host is the host, with its port, that clients are sent to.
+func (c *Candidate) Host() string { return c.host }
+
+// Provider is who serves the bytes: a content delivery network or a cloud.
+func (c *Candidate) Provider() string {
+	if c.CDN != "" {
+		return c.CDN
+	}
+	return c.Place.Cloud
 }
 
 // template is a URL cut at what differs by request: the digest (store) or everything after the prefix (upstream).
@@ -91,6 +103,8 @@ const digestMark = "{digest}"
 
 func (c *Candidate) compile() error {
 	c.seed = hashString(c.Name)
+	_, rest, _ := strings.Cut(c.URL, "://")
+	c.host, _, _ = strings.Cut(rest, "/")
 	if c.Check == "" {
 		c.Check = c.URL
 	}

@@ -220,7 +220,7 @@ func newWalk(req *oci.Request, c *Client, s *Snapshot, st *State) walk {
 	if !c.Addr.IsValid() || c.Addr.Is4() || c.Addr.Is4In6() {
 		w.family = &s.v4
 	}
-	if len(s.pins) > 0 {
+	if s.confines {
 		w.pins, w.pinned = s.pinned(c, w.blob)
 	}
 	return w

@@ -47,6 +47,16 @@ func (r *Ranking) First(req *oci.Request) int {
 	return order[0].Candidate
 }
 
+// Cents is what a GB from candidate i costs for clients of this place, in US cents; infinite when i does not serve them.
+func (r *Ranking) Cents(i int) float64 {
+	for k := range r.All {
+		if r.All[k].Candidate == i {
+			return r.All[k].Price.Cents
+		}
+	}
+	return math.Inf(1)
+}
+
 // rankPlaces compiles the ranking of every place on the map, of every cloud with an unknown region, and of
 // the unknown place, so that the request path only looks up.
 func (s *Snapshot) rankPlaces() {
@@ -133,14 +143,14 @@ func (s *Snapshot) rank(at place.Place, spot place.Spot, hasSpot bool) *Ranking 
 			continue
 		}
 		serves := s.Serves(i, at.Cloud)
-		if !serves && len(s.pins) == 0 {
+		if !serves && !s.confines {
 			continue
 		}
 		e := s.score(i, at, spot, hasSpot)
 		if serves {
 			r.All = append(r.All, e)
 		}
-		if len(s.pins) > 0 {
+		if s.confines {
 			r.Pinned = append(r.Pinned, e)
 		}
 	}

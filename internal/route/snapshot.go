@@ -27,6 +27,8 @@ type Options struct {
 	Candidates []Candidate
 	// Pins send some clients to named candidates only. The first that matches wins.
 	Pins []Pin
+	// Confines says that [Snapshot.Confine] will be used.
+	Confines bool
 	// DenyDigests and DenyRepositories are never answered.
 	DenyDigests      []oci.Digest
 	DenyRepositories []string
@@ -76,6 +78,35 @@ type Client struct {
 	HasSpot bool
 	// Ranking, when set, is what [Snapshot.Ranking] gave for this client, so that it is looked up once a request.
 	Ranking *Ranking
+	// Confined, when set, are the candidates that may serve it, whatever the pins say.
+	Confined *Confinement
+}
+
+// Confinement is a list of candidates that some clients are served by.
+type Confinement struct{ to, upstreams set.Set }
+
+// Confine compiles a list of candidates' names. The snapshot's options must say [Options.Confines].
+func (s *Snapshot) Confine(names []string) (*Confinement, error) {
+	c := &Confinement{}
+	for _, name := range names {
+		i := slices.IndexFunc(s.Candidates, func(c Candidate) bool { return c.Name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("unknown candidate %q", name)
+		}
+		c.to.Add(i)
+	}
+	c.upstreams = c.to
+	c.upstreams.Keep(s.upstreams)
+	return c, nil
+}
+
+// of is the part of the candidates that may answer; a list that names only stores says nothing about requests that
+// stores cannot answer.
+func (c *Confinement) of(blob bool) (set.Set, bool) {
+	if blob {
+		return c.to, true
+	}
+	return c.upstreams, !c.upstreams.Empty()
 }
 
 // Snapshot is everything a decision needs. It is immutable but for a bounded memo of rankings, and safe for
@@ -97,6 +128,7 @@ type Snapshot struct {
 	rolling    set.Set // rollout below 100 %
 	v4, v6     set.Set
 	pins       []compiledPin
+	confines   bool // pins or names confine some clients
 	denyDigest map[oci.Digest]struct{}
 	denyRepo   map[string]struct{}
 
@@ -106,7 +138,7 @@ type Snapshot struct {
 
 type compiledPin struct {
 	Pin
-	to, upstreams set.Set
+	*Confinement
 }
 
 // New compiles a snapshot: it validates what routing relies on and ranks the candidates for every place.
@@ -201,21 +233,12 @@ func (s *Snapshot) classify(i int) {
 }
 
 func (s *Snapshot) compilePins() error {
-	index := map[string]int{}
-	for i := range s.Candidates {
-		index[s.Candidates[i].Name] = i
-	}
+	s.confines = s.opt.Confines || len(s.opt.Pins) > 0
 	for _, p := range s.opt.Pins {
 		cp := compiledPin{Pin: p}
-		for _, name := range p.To {
-			i, ok := index[name]
-			if !ok {
-				return fmt.Errorf("route: a pin names %q, which is no store or upstream", name)
-			}
-			cp.to.Add(i)
-			if s.upstreams.Has(i) {
-				cp.upstreams.Add(i)
-			}
+		var err error
+		if cp.Confinement, err = s.Confine(p.To); err != nil {
+			return fmt.Errorf("route: a pin names an %w", err)
 		}
 		s.pins = append(s.pins, cp)
 	}
@@ -245,17 +268,15 @@ func (s *Snapshot) Upstreams() set.Set { return s.upstreams }
 // All is the set of all candidates.
 func (s *Snapshot) All() set.Set { return set.Full(len(s.Candidates)) }
 
-// pinned returns the candidates that c is confined to. A pin that names only stores says nothing about
-// requests that stores cannot answer, so those are not pinned.
+// pinned returns the candidates that c is confined to.
 func (s *Snapshot) pinned(c *Client, blob bool) (set.Set, bool) {
+	if c.Confined != nil {
+		return c.Confined.of(blob)
+	}
 	for i := range s.pins {
-		if !s.pins[i].matches(c) {
-			continue
+		if s.pins[i].matches(c) {
+			return s.pins[i].of(blob)
 		}
-		if blob {
-			return s.pins[i].to, true
-		}
-		return s.pins[i].upstreams, !s.pins[i].upstreams.Empty()
 	}
 	return set.Set{}, false
 }

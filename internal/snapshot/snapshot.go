@@ -1,6 +1,8 @@
 package snapshot
 
 import (
+	"slices"
+
 	"ociproxy/internal/config"
 	"ociproxy/internal/route"
 )
@@ -16,6 +18,7 @@ func Of(cfg *config.Config) (*route.Snapshot, error) {
 	opt := route.Options{
 		Map: cfg.Map(), Location: cfg.Location, Matrix: matrix,
 		CostWeight: cfg.Route.CostWeight, MonthlyTB: cfg.Route.MonthlyTB,
+		Confines:    slices.ContainsFunc(cfg.Names, func(n config.Name) bool { return n.Role == config.Direct }),
 		DenyDigests: cfg.Deny.Digests, DenyRepositories: cfg.Deny.Repositories,
 	}
 	for i := range cfg.Stores {
