@@ -146,12 +146,13 @@ func (s *Server) resolve(ctx context.Context, w *world, a *answer) route.State {
 	if i := a.client.Ranking.First(&a.req); i >= 0 && i != w.snapshot.Canonical && a.req.Kind != oci.KindTags {
 		s.recall(w, a, i, &st)
 	}
-	s.settle(ctx, w, a, &st)
+	s.settle(ctx, w, a, &st, false)
 	return st
 }
 
-// settle decides with st, and again with what it learns or with one candidate less, until the answer stands.
-func (s *Server) settle(ctx context.Context, w *world, a *answer, st *route.State) {
+// settle decides with st, and again with what it learns or with one candidate less, until the answer stands. With
+// usable, nothing but a usable candidate will do: a last resort is not charged for.
+func (s *Server) settle(ctx context.Context, w *world, a *answer, st *route.State, usable bool) {
 	var over set.Set // beyond their quota
 	for {
 		a.decision = route.Decide(&a.req, &a.client, w.snapshot, st)
@@ -160,7 +161,7 @@ func (s *Server) settle(ctx context.Context, w *world, a *answer, st *route.Stat
 			continue
 		}
 		i := a.decision.Candidate
-		if i == route.NoCandidate {
+		if i == route.NoCandidate || usable && !st.Usable.Has(i) {
 			return
 		}
 		if st.Holds.Has(i) && a.req.Kind == oci.KindBlob && w.doubts.Denies(i, a.req.Digest) {

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -159,7 +158,7 @@ func (s *Server) download(ctx context.Context, url string, d oci.Digest, limit i
 		return n, err
 	case n > limit:
 		return n, errTooLarge
-	case hex.EncodeToString(h.Sum(nil)) != d.Hex():
+	case !d.Matches(h):
 		return n, errWrongBytes
 	}
 	return n, nil

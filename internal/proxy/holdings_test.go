@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -161,10 +162,10 @@ func TestEverythingIsEjected(t *testing.T) {
 	w, _ := listedWorld(t, digest)
 	a := answer{req: mustParse(t, "/v2/a/blobs/"+digest)}
 	world := w.server.world.Load()
-	a.client = world.client(network.Addr(), world.ranges.Locate(network.Addr()))
+	a.client = world.client(netip.MustParseAddr(awsClient), world.ranges.Locate(netip.MustParseAddr(awsClient)))
 	st := stateOf(world)
-	st.Usable.AndNot(&world.all)
-	w.server.settle(t.Context(), world, &a, &st)
+	st.Usable.RemoveAll(world.all)
+	w.server.settle(t.Context(), world, &a, &st, false)
 	if a.status != 0 || a.decision.Candidate != world.snapshot.Canonical {
 		t.Errorf("status %d, candidate %d", a.status, a.decision.Candidate)
 	}

@@ -27,7 +27,7 @@ func (w *world) compileNames(old *world) error {
 		if c.Role == config.Direct {
 			var err error
 			if n.confined, err = w.snapshot.Confine(c.Candidates); err != nil {
-				return fmt.Errorf("names: %w", err)
+				return fmt.Errorf("a direct name has the candidate %w", err)
 			}
 		}
 		if c.MaxRPS > 0 {

@@ -119,7 +119,7 @@ func TestRelaysAreBounded(t *testing.T) {
 func TestAClientHasFewRelays(t *testing.T) {
 	r := newRelays()
 	for i := range maxClientRelays + 1 {
-		_, _, ok := r.acquire(network)
+		_, _, ok := r.acquire(netip.MustParsePrefix("192.0.2.0/24"))
 		if want := i < maxClientRelays; ok != want {
 			t.Errorf("list %d of one client: %v, want %v", i, ok, want)
 		}

@@ -81,8 +81,8 @@ func (s *Server) instead(ctx context.Context, w *world, a *answer, st *route.Sta
 	if left.Usable.Empty() {
 		return false
 	}
-	s.settle(ctx, w, &other, &left)
-	if other.status != 0 || !left.Usable.Has(other.decision.Candidate) {
+	s.settle(ctx, w, &other, &left, true)
+	if i := other.decision.Candidate; other.status != 0 || i == route.NoCandidate || !left.Usable.Has(i) {
 		a.asked = other.asked
 		return false
 	}

@@ -91,7 +91,7 @@ func (s *Snapshot) Confine(names []string) (*Confinement, error) {
 	for _, name := range names {
 		i := slices.IndexFunc(s.Candidates, func(c Candidate) bool { return c.Name == name })
 		if i < 0 {
-			return nil, fmt.Errorf("unknown candidate %q", name)
+			return nil, fmt.Errorf("%q, which is no store or upstream", name)
 		}
 		c.to.Add(i)
 	}
@@ -238,7 +238,7 @@ func (s *Snapshot) compilePins() error {
 		cp := compiledPin{Pin: p}
 		var err error
 		if cp.Confinement, err = s.Confine(p.To); err != nil {
-			return fmt.Errorf("route: a pin names an %w", err)
+			return fmt.Errorf("route: a pin names %w", err)
 		}
 		s.pins = append(s.pins, cp)
 	}
