@@ -1,5 +1,7 @@
 package reach
 
+import "slices"
+
 // Level says how far past its nearest candidate an address is sent.
 type Level uint8
 
@@ -35,8 +37,10 @@ const (
 	// longest back-off of a kubelet.
 	tested = 10 * 60
 	// stuckAfter is how long an address whose machines were all sent to the nearest again must go without progress
-	// before it gets its second experiment.
-	stuckAfter = 3 * 60
+	// before it gets its second experiment. With the image that led to the verdict it must be longer than a fleet takes
+	// to pull it: some of its machines have parts of it from elsewhere, so progress cannot be told.
+	stuckAfter      = 3 * 60
+	stuckImageAfter = 15 * 60
 )
 
 // Counts.
@@ -46,8 +50,12 @@ const (
 	doubts = 2
 	// stuckRepeats is how many repeats without progress say that an address is stuck.
 	stuckRepeats = 3
+	// trialBlobs is how many new blobs of images that were stuck are progress in a trial.
+	trialBlobs = 2
 	// trialAsks is how many requests the second experiment of an address may take at each level.
 	trialAsks = 12
+	// maxProofs bounds how often the hold is doubled.
+	maxProofs = 3
 )
 
 // state is what is known of an address.
@@ -79,6 +87,10 @@ type line struct {
 	repo     uint16 // the repository asked last, hashed
 	nearRepo uint16 // as repo was when the nearest was left
 	avoid    uint16 // the candidate that it is sent past, hashed
+	mine     uint16 // which places of seen are repo's
+
+	// stuck are the last repositories that something was asked of again, hashed, while the nearest served all.
+	stuck [4]uint16
 
 	state     state
 	level     Level
@@ -87,6 +99,7 @@ type line struct {
 	repeats   uint8 // different blobs asked again at this level; asks, in a trial
 	second    bool  // it is held by its second experiment
 	proofs    uint8 // how often it was, since the last progress at the nearest
+	fresh     uint8 // new blobs of stuck images, in a trial
 
 	// seen are fingerprints of what was asked for, with the era in the lower two bits; 0: free. Parts have the last
 	// places, so that a blob in a thousand parts pushes out none of the others.
@@ -94,7 +107,7 @@ type line struct {
 }
 
 const (
-	blobSlots = 10
+	blobSlots = 16
 	partSlots = 3
 
 	eraBits = 3
@@ -197,7 +210,7 @@ func (l *line) step(a *ask, again bool) Event {
 	case shared:
 		return l.stepShared(a, again)
 	case trial:
-		return l.stepTrial(a)
+		return l.stepTrial(a, again)
 	case settled:
 	}
 	return None
@@ -242,18 +255,31 @@ func (l *line) stepShared(a *ask, again bool) Event {
 	if l.repeats < stuckRepeats {
 		l.repeats++
 	}
-	if l.repeats >= stuckRepeats && a.now-l.since >= stuckAfter {
+	if !slices.Contains(l.stuck[:], a.repo) {
+		copy(l.stuck[1:], l.stuck[:])
+		l.stuck[0] = a.repo
+	}
+	after := uint32(stuckAfter)
+	if a.repo == l.nearRepo {
+		after = stuckImageAfter
+	}
+	if l.repeats >= stuckRepeats && a.now-l.since >= after {
 		l.avoid = a.origin
 		l.enter(trial, Next, a, hold)
 	}
 	return None
 }
 
-func (l *line) stepTrial(a *ask) Event {
-	if l.given > parallel {
+// stepTrial looks for what was not asked for at the nearest, of images that were stuck there: of an image that begins now,
+// or is small, nothing can be told.
+func (l *line) stepTrial(a *ask, again bool) Event {
+	if !again && a.kind != nothing && slices.Contains(l.stuck[:], a.repo) {
+		l.fresh++
+	}
+	if l.fresh >= trialBlobs {
 		l.state, l.second = held, true
 		l.until = a.now + hold<<l.proofs
-		l.proofs = min(l.proofs+1, 3)
+		l.proofs = min(l.proofs+1, maxProofs)
 		return Blocked
 	}
 	if l.repeats++; l.repeats <= trialAsks {
@@ -275,10 +301,15 @@ func (l *line) stepTrial(a *ask) Event {
 func (l *line) enter(s state, to Level, a *ask, lasts uint32) {
 	l.state, l.level = s, to
 	l.since, l.until = a.now, a.now+lasts
-	l.repeats, l.given, l.probe, l.second = 0, 0, 0, false
+	l.repeats, l.given, l.mine, l.probe, l.second = 0, 0, 0, 0, false
+	if s == trial {
+		l.fresh = 0
+		return // what was asked for at the nearest stays known
+	}
 	if s == shared {
 		// Machines that got some blobs of this image elsewhere ask for the others: that is no progress here.
 		l.nearRepo, l.mark = l.repo, 0
+		l.stuck = [len(l.stuck)]uint16{}
 	}
 	clear(l.seen[:])
 	l.note(a)
@@ -308,7 +339,7 @@ func (l *line) expired(a *ask) (ended bool) {
 
 // begin is the first request for another image.
 func (l *line) begin(repo uint16) {
-	l.repo, l.given = repo, 0
+	l.repo, l.given, l.mine = repo, 0, 0
 	clear(l.seen[blobSlots:])
 	if l.state == shared {
 		l.mark = 0 // what was repeated until now says nothing of this one
@@ -356,37 +387,49 @@ func (l *line) has(key uint32) bool {
 func (l *line) note(a *ask) {
 	switch a.kind {
 	case blobAsked:
-		l.count(a)
-		l.put(l.seen[:blobSlots], a.key, a)
+		l.count(a, a.key)
 	case partAsked:
 		if !l.has(a.any) {
-			l.count(a)
-			l.put(l.seen[:blobSlots], a.any, a)
+			l.count(a, a.any)
 		}
 		// The first parts stay: two machines that fetch the same thousand parts meet in them.
 		parts := l.seen[blobSlots:]
-		if parts[0] != 0 && parts[1] != 0 {
-			parts = parts[2:]
+		at := slices.Index(parts, 0)
+		if at < 0 {
+			at = len(parts) - 1
 		}
-		l.put(parts, a.key, a)
+		parts[at] = word(a.key, a.now)
 	}
 }
 
-func (l *line) count(a *ask) {
+// count notes a blob that was not asked for before.
+func (l *line) count(a *ask, key uint32) {
 	if l.given <= parallel {
 		l.given++
 	}
+	at := l.room(int(a.random % blobSlots))
+	l.mine |= 1 << at
+	l.seen[at] = word(key, a.now)
 }
 
-// put takes a free slot, or one that is drawn by lot: if the oldest had to go, a client that asks for more blobs in
-// turn than a line holds would never be seen to ask again.
-func (l *line) put(slots []uint32, key uint32, a *ask) {
-	at := int(a.random % uint32(len(slots)))
-	for i, b := range slots {
-		if b == 0 {
-			at = i
-			break
+// room is a free place, or one of another image, or the one that was drawn by lot: if the oldest had to go, a client
+// that asks for more blobs in turn than a line holds would never be seen to ask again.
+func (l *line) room(drawn int) int {
+	other := -1
+	for i := range blobSlots {
+		at := (drawn + i) % blobSlots
+		if l.seen[at] == 0 {
+			return at
+		}
+		if other < 0 && l.mine>>at&1 == 0 {
+			other = at
 		}
 	}
-	slots[at] = key&^eraBits | (a.now/era)&eraBits
+	if other >= 0 {
+		return other
+	}
+	return drawn
 }
+
+// word is a key with the era in its lower bits.
+func word(key, now uint32) uint32 { return key&^eraBits | (now/era)&eraBits }

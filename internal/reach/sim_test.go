@@ -22,6 +22,7 @@ type client struct {
 	chunk    int64         // asks for parts of this size at once; 0: the whole
 	closed   bool          // parts have an end
 	peeks    bool          // reads two bytes first
+	serial   bool          // one image after the other
 	repulls  time.Duration // pulls everything again that often; 0: never
 	backoff  func(failures int, r *rand.Rand) time.Duration
 }
@@ -41,12 +42,12 @@ func rand1(r *rand.Rand, d time.Duration) time.Duration {
 }
 
 var clients = map[string]client{
-	"containerd":  {parallel: 3, keeps: true, inner: 5, backoff: kubelet},
-	"cri-o":       {parallel: 6, backoff: kubelet},
+	"containerd":  {serial: true, parallel: 3, keeps: true, inner: 5, backoff: kubelet},
+	"cri-o":       {serial: true, parallel: 6, backoff: kubelet},
 	"podman":      {parallel: 6, backoff: tool},
 	"crane":       {parallel: 4, backoff: tool},
-	"containerd2": {parallel: 3, keeps: true, inner: 5, chunk: 10_000_000, backoff: kubelet},
-	"lazy":        {parallel: 3, keeps: true, chunk: 5_000_000, closed: true, peeks: true, backoff: kubelet},
+	"containerd2": {serial: true, parallel: 3, keeps: true, inner: 5, chunk: 10_000_000, backoff: kubelet},
+	"lazy":        {serial: true, parallel: 3, keeps: true, chunk: 5_000_000, closed: true, peeks: true, backoff: kubelet},
 	"ci":          {parallel: 3, repulls: 30 * time.Minute, backoff: tool},
 }
 
@@ -118,7 +119,7 @@ type sim struct {
 	clock  time.Duration
 	queue  events
 	seq    int
-	tables []*Table
+	tables []decider
 	images []image
 	out    tally
 }
@@ -155,7 +156,7 @@ func simulate(p plan, seed uint64) tally {
 	if s.long == 0 {
 		s.long = 24 * time.Hour
 	}
-	s.tables = make([]*Table, max(1, p.instances))
+	s.tables = make([]decider, max(1, p.instances))
 	for i := range s.tables {
 		s.renew(i)
 		if p.replaced > 0 {
@@ -187,10 +188,18 @@ func simulate(p plan, seed uint64) tally {
 	return s.out
 }
 
+// decider is what is simulated.
+type decider interface{ Ask(r *Request) Answer }
+
 func (s *sim) renew(i int) {
-	s.tables[i] = New()
 	start := time.Unix(1_800_000_000, 0)
-	s.tables[i].now = func() time.Time { return start.Add(s.clock) }
+	s.tables[i] = newDecider(func() time.Time { return start.Add(s.clock) })
+}
+
+var newDecider = func(now func() time.Time) decider {
+	t := New()
+	t.now = now
+	return t
 }
 
 func (s *sim) replace(i int) {
@@ -243,7 +252,7 @@ type pull struct {
 
 func (p *pull) begin() {
 	s := p.n.s
-	if p.n.busy {
+	if p.n.c.serial && p.n.busy {
 		p.n.wait = append(p.n.wait, p)
 		return
 	}

@@ -1,0 +1,50 @@
+package reach
+
+import (
+	"math"
+	"testing"
+)
+
+func TestParseSpan(t *testing.T) {
+	for _, tt := range []struct {
+		values []string
+		want   Span
+	}{
+		{nil, Span{}},
+		{[]string{"bytes=0-"}, Span{Kind: Open}},
+		{[]string{"bytes=17-"}, Span{Kind: Open, First: 17}},
+		{[]string{"Bytes= 17-20 "}, Span{Kind: Closed, First: 17, Last: 20}},
+		{[]string{"bytes=5-5"}, Span{Kind: Closed, First: 5, Last: 5}},
+		{[]string{"bytes=5-4"}, Span{Kind: Other}},
+		{[]string{"bytes=-500"}, Span{Kind: Other}},
+		{[]string{"bytes=0-1,5-9"}, Span{Kind: Other}},
+		{[]string{"bytes=0-1", "bytes=2-3"}, Span{Kind: Other}},
+		{[]string{"bytes=+1-"}, Span{Kind: Other}},
+		{[]string{"bytes=1-+2"}, Span{Kind: Other}},
+		{[]string{"bytes=99999999999999999999-"}, Span{Kind: Other}},
+		{[]string{"bytes"}, Span{Kind: Other}},
+		{[]string{""}, Span{Kind: Other}},
+		{[]string{"lines=1-2"}, Span{Kind: Other}},
+	} {
+		if got := ParseSpan(tt.values); got != tt.want {
+			t.Errorf("%q: %+v, want %+v", tt.values, got, tt.want)
+		}
+	}
+}
+
+// Whatever a client sends, no more bytes are counted than the blob has, and never fewer than none.
+func FuzzParseSpan(f *testing.F) {
+	for _, v := range []string{"bytes=0-", "bytes=5-9", "bytes=-5", "bytes=0-1,2-3", "bytes=999999999999999999-", "x"} {
+		f.Add(v, int64(1000))
+	}
+	f.Fuzz(func(t *testing.T, v string, size int64) {
+		s := ParseSpan([]string{v})
+		if s.First < 0 || s.Last < 0 || s.Kind == Closed && s.Last < s.First || s.Kind == Whole {
+			t.Errorf("%q: %+v", v, s)
+		}
+		if n := s.Bytes(size); n < 0 || n > max(0, size) {
+			t.Errorf("%q of %d bytes: %d", v, size, n)
+		}
+		_ = s.Bytes(math.MaxInt64)
+	})
+}
