@@ -38,6 +38,7 @@ type origin struct {
 	// inventory serves what is below /inventory/.
 	inventory http.Handler
 	lacks     []string
+	empty     bool // blobs have no bytes, as the digest says
 }
 
 func (o *origin) forget() {
@@ -49,7 +50,7 @@ func (o *origin) forget() {
 func (o *origin) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	o.mu.Lock()
 	o.seen = append(o.seen, r.Method+" "+r.URL.String())
-	tags, inventory, lacks := o.tags, o.inventory, o.lacks
+	tags, inventory, lacks, empty := o.tags, o.inventory, o.lacks, o.empty
 	o.mu.Unlock()
 	switch {
 	case strings.HasPrefix(r.URL.Path, "/inventory/") && inventory != nil:
@@ -60,6 +61,8 @@ func (o *origin) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		tags(rw, r)
 	case strings.Contains(r.URL.Path, absent):
 		rw.WriteHeader(http.StatusForbidden)
+	case empty:
+		rw.Header().Set("Content-Length", "0")
 	default:
 		rw.Header().Set("Content-Length", "1000")
 	}

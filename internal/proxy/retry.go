@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"net/http"
+	"slices"
 
 	"ociproxy/internal/existence"
 	"ociproxy/internal/oci"
@@ -50,7 +51,6 @@ func (s *Server) past(ctx context.Context, w *world, a *answer, st *route.State,
 		if s.next(ctx, w, a, st) {
 			return true
 		}
-		s.reach.Skip(a.client.Addr)
 		level = reach.Upstream
 	}
 	return level == reach.Upstream && s.instead(ctx, w, a, st, func(c *route.Candidate) bool { return c.Kind == route.Upstream })
@@ -62,6 +62,12 @@ func (s *Server) past(ctx context.Context, w *world, a *answer, st *route.State,
 func (s *Server) next(ctx context.Context, w *world, a *answer, st *route.State) bool {
 	was := &w.snapshot.Candidates[a.decision.Candidate]
 	elsewhere := func(c *route.Candidate) bool { return c.Host() != was.Host() && !c.Canonical }
+	if !slices.ContainsFunc(a.client.Ranking.All, func(e route.Ranked) bool {
+		return st.Usable.Has(e.Candidate) && elsewhere(&w.snapshot.Candidates[e.Candidate])
+	}) {
+		s.reach.Skip(a.client.Addr)
+		return false
+	}
 	limit := a.client.Ranking.Cents(w.snapshot.Canonical)
 	return s.instead(ctx, w, a, st, func(c *route.Candidate) bool {
 		return elsewhere(c) && c.Provider() != was.Provider() && a.client.Ranking.Cents(w.index[c.Name]) <= limit
@@ -69,10 +75,11 @@ func (s *Server) next(ctx context.Context, w *world, a *answer, st *route.State)
 }
 
 // instead decides anew among the healthy candidates that fit, on copies: the first decision stands unless something
-// better than a last resort is found.
+// better than a last resort is found. Whether they hold the blob may be asked, whatever was asked for the first decision.
 func (s *Server) instead(ctx context.Context, w *world, a *answer, st *route.State, fits func(*route.Candidate) bool) bool {
 	was := a.decision.Candidate
 	other, left := *a, *st
+	other.asked, left.Final = false, false
 	for i := range w.snapshot.Candidates {
 		if i == was || !fits(&w.snapshot.Candidates[i]) {
 			left.Usable.Remove(i)
@@ -83,7 +90,6 @@ func (s *Server) instead(ctx context.Context, w *world, a *answer, st *route.Sta
 	}
 	s.settle(ctx, w, &other, &left, true)
 	if i := other.decision.Candidate; other.status != 0 || i == route.NoCandidate || !left.Usable.Has(i) {
-		a.asked = other.asked
 		return false
 	}
 	*a, *st = other, left

@@ -1,12 +1,20 @@
 package proxy
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"ociproxy/internal/config"
+	"ociproxy/internal/reach"
 )
 
 // digestOf makes distinct digests.
@@ -238,3 +246,90 @@ type recorder struct {
 func (r *recorder) Header() http.Header         { return r.header }
 func (r *recorder) WriteHeader(status int)      { r.status = status }
 func (r *recorder) Write(b []byte) (int, error) { return len(b), nil }
+
+// What was learnt of addresses outlives a restart where there is a disk, and a damaged file costs only that.
+func TestPathsAreKept(t *testing.T) {
+	dir := t.TempDir()
+	edit := []string{"serves: [internet]", "serves: [all]", "ranges:\n", "ranges:\n  cache: " + dir + "\n"}
+	w := newWorld(t, edit...)
+	client := another()
+	w.wants(t, client, digest, w.va.URL, "first")
+	w.wants(t, client, digest, w.cdn.URL, "again")
+	ended, end := context.WithCancel(t.Context())
+	end()
+	file := filepath.Join(dir, "client-paths")
+	w.server.savePaths(ended, file)
+	// The stores' addresses are theirs: a world of the same ones.
+	next := w.again(t, edit...)
+	next.wants(t, client, digestOf(1), w.cdn.URL, "after a restart")
+	if err := os.WriteFile(file, []byte("oci-proxy client paths 1\n?"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	damaged := w.again(t, edit...)
+	damaged.wants(t, client, digestOf(1), w.va.URL, "with a damaged file")
+	if !strings.Contains(damaged.log.String(), "client-paths") {
+		t.Errorf("the log names no file: %s", damaged.log.String())
+	}
+}
+
+// again is a server of the same stores and upstreams.
+func (w *testWorld) again(t *testing.T, edit ...string) *testWorld {
+	t.Helper()
+	next := &testWorld{us: w.us, eu: w.eu, va: w.va, cdn: w.cdn, log: &lockedBuffer{}}
+	cfg, err := config.Parse("test.yaml", []byte(next.config(edit...)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if next.server, err = New(Options{Config: cfg, Logger: slog.New(slog.NewJSONHandler(next.log, nil)), Client: &http.Client{Transport: &http.Transport{}}}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(next.server.Close)
+	return next
+}
+
+// Five addresses of three networks complain: we look for ourselves. What is wrong is denied for all; what is fine is told.
+func TestComplaintsAreLookedInto(t *testing.T) {
+	for _, lacks := range []bool{false, true} {
+		t.Run(fmt.Sprint("the store lacks it: ", lacks), func(t *testing.T) {
+			w := newWorld(t, "serves: [internet]", "serves: [all]")
+			w.va.mu.Lock()
+			w.va.empty = true
+			w.va.mu.Unlock()
+			empty := "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+			for i := range 5 {
+				client := fmt.Sprintf("2001:db8:%x::1", i)
+				if i >= 3 {
+					client = fmt.Sprintf("192.0.2.%d", i)
+				}
+				w.wants(t, client, empty, w.va.URL, "first")
+				w.wants(t, client, empty, w.cdn.URL, "again")
+			}
+			w.wants(t, "192.0.2.99", digestOf(7), w.va.URL, "another blob")
+			if lacks {
+				w.va.mu.Lock()
+				w.va.lacks = []string{empty}
+				w.va.mu.Unlock()
+			}
+			// Two networks (/32, /16) are not enough.
+			look := &looks{reported: map[string]int{}}
+			world := w.server.world.Load()
+			w.server.weigh(t.Context(), world, look)
+			if got := testutil.CollectAndCount(w.server.metrics.Unexplained); got != 0 {
+				t.Fatalf("%d candidates are told of on two networks' word", got)
+			}
+			other := "198.51.100.77"
+			ask := reach.Request{Addr: netip.MustParseAddr(other), Digest: mustParse(t, "/v2/a/blobs/"+empty).Digest, Repository: "a", Origin: world.snapshot.Candidates[world.index["va"]].Origin}
+			for range 2 {
+				w.server.evidence.Note(w.server.reach, &ask, w.server.reach.Ask(&ask).Event)
+			}
+			w.server.weigh(t.Context(), world, look)
+			told := testutil.CollectAndCount(w.server.metrics.Unexplained)
+			if lacks && (told != 0 || !world.doubts.Denies(world.index["va"], ask.Digest)) {
+				t.Errorf("what it lacks is not denied (%d told)", told)
+			}
+			if !lacks && (told != 1 || world.doubts.Denies(world.index["va"], ask.Digest) || !strings.Contains(w.log.String(), "192.0.2.0/24")) {
+				t.Errorf("%d candidates told of: %s", told, w.log.String())
+			}
+		})
+	}
+}

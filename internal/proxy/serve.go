@@ -53,6 +53,7 @@ func (s *Server) Serve(ctx context.Context, reload <-chan struct{}, public, admi
 	g.Go(func() error { s.inventories.Run(work); return nil })
 	g.Go(func() error { s.watchInventories(work); return nil })
 	g.Go(func() error { s.weighEvidence(work); return nil })
+	g.Go(func() error { s.savePaths(work, pathsFile(s.world.Load().cfg)); return nil })
 	g.Go(func() error { return s.watch(work, reload) })
 	s.log.Info("serving", "listen", public.Addr().String(), "admin", addrOf(admin), "config", w.cfg.Hash,
 		"candidates", len(w.snapshot.Candidates))

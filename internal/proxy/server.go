@@ -103,6 +103,7 @@ func New(opt Options) (*Server, error) {
 		s.Close()
 		return nil, err
 	}
+	s.loadPaths(pathsFile(cfg))
 	s.inventories.Load() // last good copies: a restart must not depend on the stores
 	return s, nil
 }

@@ -1,0 +1,61 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"ociproxy/internal/atomicfile"
+	"ociproxy/internal/config"
+)
+
+// savePathsEvery is how often what was learnt of client addresses is saved.
+const savePathsEvery = 5 * time.Minute
+
+// pathsFile is where it is saved; "" where there is no disk.
+func pathsFile(cfg *config.Config) string {
+	if cfg.Ranges.Cache == "" {
+		return ""
+	}
+	return filepath.Join(cfg.Ranges.Cache, "client-paths")
+}
+
+// loadPaths takes up what an earlier process learnt. A damaged file costs only that.
+func (s *Server) loadPaths(file string) {
+	if file == "" {
+		return
+	}
+	f, err := os.Open(file)
+	if err == nil {
+		defer f.Close()
+		err = s.reach.Load(f)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		s.log.Warn("what was learnt of client addresses is not used", "file", file, "error", err.Error())
+	}
+}
+
+// savePaths saves it now and then, and at the end.
+func (s *Server) savePaths(ctx context.Context, file string) {
+	if file == "" {
+		return
+	}
+	tick := time.NewTicker(savePathsEvery)
+	defer tick.Stop()
+	for end := false; !end; {
+		select {
+		case <-ctx.Done():
+			end = true
+		case <-tick.C:
+		}
+		var b bytes.Buffer
+		_ = s.reach.Save(&b) // a buffer takes everything
+		if err := atomicfile.Write(file, b.Bytes(), 0o600); err != nil {
+			s.log.Warn("what was learnt of client addresses is not saved", "file", file, "error", err.Error())
+		}
+	}
+}
