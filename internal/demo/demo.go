@@ -192,7 +192,9 @@ func (d *demo) once(ctx context.Context, out *printer) error {
 		if err := d.awaitReady(ctx); err != nil {
 			return err
 		}
-		r := d.checker().check(ctx, clients())
+		c := d.checker()
+		r := c.check(ctx, clients())
+		c.playScenes(ctx, r)
 		if err := ctx.Err(); err != nil { // a report of a pull cut short says nothing
 			return fmt.Errorf("pull as every client: %w", err)
 		}

@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -36,6 +37,9 @@ func (p *printer) report(r *report) error {
 	}
 	if n := r.failed(); n > 0 {
 		return fmt.Errorf("%d of %d clients did not get what they should have", n, len(r.Clients))
+	}
+	if !r.OK {
+		return errors.New("a fleet left its store, or a client that cannot reach its store did not get through")
 	}
 	return nil
 }

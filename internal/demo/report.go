@@ -17,6 +17,9 @@ type report struct {
 	Digest  string  `json:"digest"`
 	OK      bool    `json:"ok"`
 	Clients []*pull `json:"clients"`
+	// Fleet and Blocked are pulled after the clients.
+	Fleet   *fleet   `json:"fleet,omitempty"`
+	Blocked *blocked `json:"blocked,omitempty"`
 }
 
 // pull is one client's pull.
@@ -111,12 +114,25 @@ func (r *report) writeText(w io.Writer, color bool) error {
 	if _, err := t.WriteTo(w); err != nil {
 		return err
 	}
+	if err := r.writeScenes(w); err != nil {
+		return err
+	}
 	if r.OK {
 		_, err := fmt.Fprintf(w, "\nAll %d clients got every byte from where they should have.\n", len(r.Clients))
 		return err
 	}
 	if _, err := fmt.Fprintln(w, "\nNot as it should be:"); err != nil {
 		return err
+	}
+	if f := r.Fleet; f != nil && !f.OK {
+		if _, err := fmt.Fprintf(w, "  fleet: %d of %d requests went past %s\n", f.Past, f.Requests, f.Store); err != nil {
+			return err
+		}
+	}
+	if b := r.Blocked; b != nil && !b.OK {
+		if _, err := fmt.Fprintf(w, "  blocked: %s\n", b.Problem); err != nil {
+			return err
+		}
 	}
 	for _, p := range r.Clients {
 		for _, problem := range p.Problems {
@@ -126,6 +142,19 @@ func (r *report) writeText(w io.Writer, color bool) error {
 		}
 	}
 	return nil
+}
+
+func (r *report) writeScenes(w io.Writer) error {
+	if r.Fleet == nil || r.Blocked == nil {
+		return nil
+	}
+	if _, err := fmt.Fprintln(w); err != nil {
+		return err
+	}
+	if err := r.Fleet.writeText(w); err != nil {
+		return err
+	}
+	return r.Blocked.writeText(w)
 }
 
 // where is the client's place and, for a liar, the address it claims.

@@ -1,0 +1,169 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"ociproxy/internal/wait"
+)
+
+// Two scenes that no single pull shows: machines that look like retries and are none, and a client whose retries
+// are the only thing that tells of its trouble.
+
+// fleet is many machines behind one address that pull the same image: they must stay at their store.
+type fleet struct {
+	Address  string `json:"address"`
+	Machines int    `json:"machines"`
+	Store    string `json:"store"`
+	// Requests for blobs, and how many of them were sent past the store.
+	Requests int  `json:"requests"`
+	Past     int  `json:"past"`
+	OK       bool `json:"ok"`
+	// Problem says why it is not.
+	Problem string `json:"problem,omitempty"`
+}
+
+// blocked is a client that the network keeps from its nearest store.
+type blocked struct {
+	Address string `json:"address"`
+	Store   string `json:"store"` // that it cannot reach
+	// Pulls it took, and where its blobs came from in the last one.
+	Pulls int            `json:"pulls"`
+	From  map[string]int `json:"from"`
+	OK    bool           `json:"ok"`
+	// Problem says why it is not.
+	Problem string `json:"problem,omitempty"`
+}
+
+const (
+	fleetAddress   = "192.0.2.10"
+	fleetMachines  = 100
+	fleetParallel  = 10
+	fleetMostPast  = 20 // of 500: what it costs to find out that these are machines
+	blockedAddress = "192.0.2.20"
+	blockedPulls   = 3
+	blockedPause   = 100 * time.Millisecond
+)
+
+// playScenes plays both, and reports in r what came of them.
+func (c *checker) playScenes(ctx context.Context, r *report) {
+	var err error
+	if r.Fleet, err = c.roll(ctx); err != nil {
+		r.Fleet.Problem = err.Error()
+	}
+	r.Blocked = c.detour(ctx)
+	r.OK = r.OK && r.Fleet.OK && r.Blocked.OK
+}
+
+// roll pulls as a fleet behind one address.
+func (c *checker) roll(ctx context.Context) (*fleet, error) {
+	f := &fleet{Address: fleetAddress, Machines: fleetMachines, Store: nodeVirginia}
+	blobs := c.world.image.platforms["linux/amd64"].blobs
+	var mu sync.Mutex
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(fleetParallel)
+	for range fleetMachines {
+		g.Go(func() error {
+			p := newPuller(c.transport, c.proxy, "fleet", fleetAddress)
+			for _, digest := range blobs {
+				got, err := p.fetch(ctx, blobPath(digest), "")
+				if err != nil {
+					return fmt.Errorf("a machine of the fleet: %w", err)
+				}
+				mu.Lock()
+				f.Requests++
+				if n, ok := c.world.at(got.location.Host); !ok || n.name != f.Store {
+					f.Past++
+				}
+				mu.Unlock()
+			}
+			return nil
+		})
+	}
+	err := g.Wait()
+	f.OK = err == nil && f.Past <= fleetMostPast
+	return f, err
+}
+
+// errRefused is what a firewall makes of a connection.
+var errRefused = errors.New("the network lets nothing through")
+
+// wall is a network that lets nothing through to one host.
+type wall struct {
+	http.RoundTripper
+	host string
+}
+
+func (w wall) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Host == w.host {
+		return nil, errRefused
+	}
+	return w.RoundTripper.RoundTrip(r)
+}
+
+// detour pulls as a client that cannot reach its nearest store, and begins anew when a blob fails.
+func (c *checker) detour(ctx context.Context) *blocked {
+	b := &blocked{Address: blockedAddress, Store: nodeVirginia}
+	store := c.world.node(b.Store)
+	p := newPuller(wall{c.transport, store.listener.Addr().String()}, c.proxy, "blocked", blockedAddress)
+	var err error
+	for b.Pulls < blockedPulls {
+		b.Pulls++
+		b.From = map[string]int{}
+		if err = c.pullBlobs(ctx, p, b.From); err == nil {
+			b.OK = true
+			return b
+		}
+		if wait.For(ctx, blockedPause) != nil {
+			break
+		}
+	}
+	b.Problem = fmt.Sprintf("not complete after %d pulls: %v", b.Pulls, err)
+	return b
+}
+
+func (c *checker) pullBlobs(ctx context.Context, p *puller, from map[string]int) error {
+	for _, digest := range c.world.image.platforms["linux/amd64"].blobs {
+		got, err := p.fetch(ctx, blobPath(digest), "")
+		if err != nil {
+			return err
+		}
+		if digestOf(got.data) != digest {
+			return fmt.Errorf("wrong bytes of %s", digest)
+		}
+		if n, ok := c.world.at(got.location.Host); ok {
+			from[n.name]++
+		}
+	}
+	return nil
+}
+
+// writeText tells both to a person.
+func (f *fleet) writeText(w io.Writer) error {
+	if f.Problem != "" {
+		_, err := fmt.Fprintf(w, "%d machines behind %s: %s.\n", f.Machines, f.Address, f.Problem)
+		return err
+	}
+	_, err := fmt.Fprintf(w, "%d machines behind %s pulled the image too: %d of %d requests for blobs stayed at %s.\n",
+		f.Machines, f.Address, f.Requests-f.Past, f.Requests, f.Store)
+	return err
+}
+
+func (b *blocked) writeText(w io.Writer) error {
+	if !b.OK {
+		_, err := fmt.Fprintf(w, "A client at %s that cannot reach %s: %s.\n", b.Address, b.Store, b.Problem)
+		return err
+	}
+	_, err := fmt.Fprintf(w, "A client at %s that cannot reach %s was complete at pull %d, from %s.\n", b.Address, b.Store, b.Pulls, strings.Join(slices.Sorted(maps.Keys(b.From)), ", "))
+	return err
+}
