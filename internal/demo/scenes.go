@@ -68,14 +68,13 @@ func (c *checker) playScenes(ctx context.Context, r *report) {
 // roll pulls as a fleet behind one address.
 func (c *checker) roll(ctx context.Context) (*fleet, error) {
 	f := &fleet{Address: fleetAddress, Machines: fleetMachines, Store: nodeVirginia}
-	blobs := c.world.image.platforms["linux/amd64"].blobs
 	var mu sync.Mutex
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(fleetParallel)
 	for range fleetMachines {
 		g.Go(func() error {
 			p := newPuller(c.transport, c.proxy, "fleet", fleetAddress)
-			for _, digest := range blobs {
+			for _, digest := range c.sceneBlobs() {
 				got, err := p.fetch(ctx, blobPath(digest), "")
 				if err != nil {
 					return fmt.Errorf("a machine of the fleet: %w", err)
@@ -132,8 +131,13 @@ func (c *checker) detour(ctx context.Context) *blocked {
 	return b
 }
 
+// sceneBlobs are the blobs of the image in one order, as a runtime takes them from the manifest.
+func (c *checker) sceneBlobs() []string {
+	return slices.Sorted(maps.Values(c.world.image.platforms["linux/amd64"].blobs))
+}
+
 func (c *checker) pullBlobs(ctx context.Context, p *puller, from map[string]int) error {
-	for _, digest := range c.world.image.platforms["linux/amd64"].blobs {
+	for _, digest := range c.sceneBlobs() {
 		got, err := p.fetch(ctx, blobPath(digest), "")
 		if err != nil {
 			return err
