@@ -164,7 +164,7 @@ func TestEverythingIsEjected(t *testing.T) {
 	world := w.server.world.Load()
 	a.client = world.client(netip.MustParseAddr(awsClient), world.ranges.Locate(netip.MustParseAddr(awsClient)))
 	st := stateOf(world)
-	st.Usable.RemoveAll(world.all)
+	st.Usable.AndNot(&world.all)
 	w.server.settle(t.Context(), world, &a, &st, false)
 	if a.status != 0 || a.decision.Candidate != world.snapshot.Canonical {
 		t.Errorf("status %d, candidate %d", a.status, a.decision.Candidate)

@@ -96,7 +96,7 @@ func (s *Snapshot) Confine(names []string) (*Confinement, error) {
 		c.to.Add(i)
 	}
 	c.upstreams = c.to
-	c.upstreams.Keep(s.upstreams)
+	c.upstreams.And(&s.upstreams)
 	return c, nil
 }
 
