@@ -11,6 +11,7 @@ import (
 	"ociproxy/internal/check"
 	"ociproxy/internal/cli"
 	"ociproxy/internal/config"
+	"ociproxy/internal/route"
 )
 
 // checked is the document of check --output json. Fields are only added.
@@ -37,7 +38,8 @@ func (a *app) check() *cobra.Command {
 		Long: `check reads the config and reports every error and warning at once, with its place in the file
 and what to do. It opens the files that the config names (certificate, latency matrix, GeoIP), as
 serve will; with --no-files it does not, for a machine that lacks them. It then lists which clouds
-are served by whom, and which fall to the stores that serve the internet. FILE may be - for stdin.
+are served by whom, and which fall to the stores that serve the internet, and warns of a store that is
+nobody's first choice. FILE may be - for stdin.
 
 With --live each store and upstream is asked, anonymously, what the proxy and container runtimes
 will ask of it: over IPv4 and IPv6 each, GET and HEAD, ranges, a digest that does not exist, an
@@ -82,9 +84,10 @@ first repositories of mirror.repositories.list are tried.`,
 type checking struct{ print, live, noFiles bool }
 
 func (a *app) runCheck(ctx context.Context, file string, how checking, opts check.Options) error {
+	var snap *route.Snapshot
 	cfg, err := a.load(file)
 	if err == nil {
-		err = usable(cfg, !how.noFiles)
+		snap, err = usable(cfg, !how.noFiles)
 	}
 	if faults, bad := errors.AsType[*config.Errors](err); bad && a.format == cli.JSON {
 		// Faults are this command's answer, so they go to stdout.
@@ -112,6 +115,7 @@ func (a *app) runCheck(ctx context.Context, file string, how checking, opts chec
 	if doc.Warnings == nil {
 		doc.Warnings = []*config.Error{}
 	}
+	routed(&doc, cfg, snap)
 	if a.format != cli.JSON {
 		if err := a.writeChecked(doc); err != nil {
 			return err

@@ -11,22 +11,24 @@ import (
 
 	"ociproxy/internal/clientip"
 	"ociproxy/internal/config"
+	"ociproxy/internal/route"
 	"ociproxy/internal/snapshot"
 )
 
 // usable builds what serve builds of a config whose text is right, and opens the files it names unless they are
-// elsewhere. The error is a *config.Errors.
-func usable(cfg *config.Config, files bool) error {
+// elsewhere. It returns the routing. The error is a *config.Errors.
+func usable(cfg *config.Config, files bool) (*route.Snapshot, error) {
 	u := use{cfg: cfg}
 	if _, err := clientip.New(cfg.Client.Rule()); err != nil {
 		u.fault("client.behind", "", err)
 	}
 	routing := *cfg
 	routing.Route.Latency = ""
-	if _, err := snapshot.Of(&routing); err != nil {
+	snap, err := snapshot.Of(&routing)
+	if err != nil {
 		u.fault("", "", err)
 	} else if files && cfg.Route.Latency != "" {
-		if _, err := snapshot.Of(cfg); err != nil {
+		if snap, err = snapshot.Of(cfg); err != nil {
 			u.fault("route.latency", "each line is from,to,ms, such as aws/us-east-1,gcp/us-east4,3.5", err)
 		}
 	}
@@ -36,10 +38,10 @@ func usable(cfg *config.Config, files bool) error {
 		u.readable("ranges.geoip.asn", cfg.Ranges.GeoIP.ASN)
 	}
 	if len(u.faults) == 0 {
-		return nil
+		return snap, nil
 	}
 	slices.SortStableFunc(u.faults, func(a, b *config.Error) int { return cmp.Compare(a.Line, b.Line) })
-	return &config.Errors{List: u.faults}
+	return nil, &config.Errors{List: u.faults}
 }
 
 // use collects what is wrong with the files that a config names.

@@ -24,6 +24,10 @@ type Serving struct {
 	// Internet: no store or upstream names the cloud and no upstream lives there, so its clients fall to the
 	// `internet` stores.
 	Internet bool `json:"internet"`
+	// Outside are places of the cloud that nobody serves at the cloud's own price: another partition than the stores', or
+	// the cloud alone, for a region that is not on the map. There the stores that serve `internet` count, too, where they are cheaper. Filled
+	// by whoever knows the ranking.
+	Outside []string `json:"outside,omitempty"`
 }
 
 // ServingOf lists, for each cloud on the map and for unknown clients, who serves them, in the order
@@ -70,6 +74,7 @@ func WriteServing(w io.Writer, list []Serving) error {
 	table := cli.Table{Header: []string{"CLIENTS IN", "ARE SERVED BY"}}
 	var rest []string
 	var fallen Serving
+	internet := slices.ContainsFunc(list, func(s Serving) bool { return s.Internet && len(s.Stores) > 0 })
 	for _, s := range list {
 		if s.Internet {
 			rest = append(rest, s.Cloud)
@@ -77,6 +82,9 @@ func WriteServing(w io.Writer, list []Serving) error {
 			continue
 		}
 		table.Row(s.Cloud, s.describe())
+		if len(s.Outside) > 0 && internet {
+			table.Row("  "+few("place", s.Outside), "the same or, where cheaper, the `internet` stores: nobody has the cloud's own price there")
+		}
 	}
 	if len(rest) > 0 {
 		table.Row(strings.Join(rest, ", "), fallen.describe())

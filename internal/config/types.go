@@ -23,7 +23,7 @@ type Config struct {
 	// Empty: no such port.
 	Admin string `yaml:"admin"`
 	// Location is the place where this instance runs, such as `gcp/us-central1`. A client nobody can locate borrows its
-	// coordinates (never its cloud). Without it such a client is ranked by price and name only.
+	// coordinates (never its cloud). Without it such a client is ranked by price only.
 	Location place.Place `yaml:"location"`
 	// Client says how to learn the address of a client.
 	Client Client `yaml:"client"`
@@ -283,7 +283,8 @@ type Store struct {
 	// Owner is the account that must own the bucket; writes to a bucket of anyone else are refused. The server ignores it.
 	Owner string `yaml:"owner"`
 	// Serves says whom the store may serve, since its owner pays: clouds by name; `internet`: every client whose cloud no
-	// store names and no upstream lives in; `all`.
+	// store names and no upstream lives in, and, where that is cheaper, those whom no one of their cloud serves at its own
+	// price: GovCloud when all buckets are in the rest of AWS, say, or a region that is not on the map; `all`.
 	Serves Serves `yaml:"serves" rule:"required" hint:"its owner pays: list clouds, [internet] or [all]"`
 	// State is `active`; `filling`, being filled, no traffic yet; `draining`, about to go, no new traffic; or `off`, as if
 	// it were not in the file.

@@ -15,7 +15,7 @@ import (
 func (v *validator) warnings() {
 	c := v.c
 	if c.Location.IsZero() {
-		v.warn("location", "location: the place where this instance runs", "location is not set: clients that nobody can locate are ranked by price and name only")
+		v.warn("location", "location: the place where this instance runs", "location is not set: clients that nobody can locate are ranked by price only")
 	}
 	v.warnAdmin()
 	v.warnFront()
@@ -96,18 +96,7 @@ func (v *validator) warnFront() {
 // warnFeeds names the clouds that the file speaks of and whose clients it cannot recognise.
 func (v *validator) warnFeeds() {
 	r := v.c.Ranges
-	located := map[string]bool{}
-	csv := false
-	for _, f := range r.Feeds {
-		located[f.cloud()] = true
-		csv = csv || f.Provider == CSV // may name any place
-	}
-	for _, o := range r.Overrides {
-		located[o.Place.Cloud] = true
-	}
-	for _, cloud := range r.GeoIP.Clouds {
-		located[cloud] = true
-	}
+	located, csv := r.located()
 	said := map[string]bool{}
 	need := func(at, cloud string) {
 		if csv || cloud == "" || located[cloud] || said[cloud] {
@@ -136,6 +125,28 @@ func (v *validator) warnFeeds() {
 	if fetched && r.Cache == "" && r.Seed == "" {
 		v.warn("ranges", "cache: a directory that survives a restart", "neither cache nor seed is set: a restart without network knows no client")
 	}
+}
+
+// located are the clouds that feeds, overrides and GeoIP's own list name; any says that a csv may name any.
+func (r Ranges) located() (clouds map[string]bool, any bool) {
+	clouds = map[string]bool{}
+	for _, f := range r.Feeds {
+		clouds[f.cloud()] = true
+		any = any || f.Provider == CSV
+	}
+	for _, o := range r.Overrides {
+		clouds[o.Place.Cloud] = true
+	}
+	for _, cloud := range r.GeoIP.Clouds {
+		clouds[cloud] = true
+	}
+	return clouds, any
+}
+
+// Recognises reports whether clients of a cloud can be told from others.
+func (r Ranges) Recognises(cloud string) bool {
+	clouds, any := r.located()
+	return any || clouds[cloud] || r.GeoIP.ASN != "" // the AS numbers of most clouds are built in
 }
 
 // cloud whose clients the feed recognises, "" for a csv.

@@ -9,7 +9,8 @@ import (
 
 // Place is one region of one cloud, such as aws/us-east-1 or onprem/berlin.
 // The zero Place is an unknown one; with an empty Region the cloud is known
-// and the region is not. Places are comparable.
+// and the region is not. [Map.Unlisted] has a few more of unknown region, such
+// as aws/us-gov. Places are comparable.
 type Place struct{ Cloud, Region string }
 
 // grammar of a cloud's or a region's name: what the clouds use, and what can

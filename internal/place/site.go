@@ -1,9 +1,6 @@
 package place
 
-import (
-	"fmt"
-	"strings"
-)
+import "fmt"
 
 // Site is a place on the map with what is known of it.
 type Site struct {
@@ -50,19 +47,6 @@ func (o Override) check() error {
 		}
 	}
 	return nil
-}
-
-// partition of a place by its name: AWS keeps accounts, networks and prices of
-// these regions apart from the rest.
-func partition(p Place) string {
-	if p.Cloud == "aws" {
-		for _, prefix := range [...]string{"cn", "us-gov", "eusc", "us-iso"} {
-			if strings.HasPrefix(p.Region, prefix+"-") {
-				return "aws-" + prefix
-			}
-		}
-	}
-	return p.Cloud
 }
 
 // statuses and confidences a site may have.

@@ -17,16 +17,21 @@ import (
 // only added.
 type Explanation struct {
 	Address string `json:"address"`
-	// Place is `cloud/region`, `cloud/` when the region is unknown, "" when nothing is known.
+	// Place is `cloud/region`; `cloud`, or `cloud/partition` such as `aws/us-gov`, when the region is unknown; "" when
+	// nothing is known.
 	Place string `json:"place"`
 	// By says what located the address: override, feed, geoip, or "" for nobody.
 	By     string `json:"by"`
 	Feed   string `json:"feed,omitempty"`
 	Prefix string `json:"prefix,omitempty"`
+	// Unlisted is the region as the feed spells it, when the map does not know it.
+	Unlisted string `json:"unlisted_region,omitempty"`
 	// Path is what was asked for; "" when only the ranking of a blob was: then every candidate is taken to hold it.
 	Path       string               `json:"path"`
 	Candidates []ExplainedCandidate `json:"candidates"`
-	Answer     ExplainedAnswer      `json:"answer"`
+	// Notes say what is special about who may answer.
+	Notes  []string        `json:"notes,omitempty"`
+	Answer ExplainedAnswer `json:"answer"`
 }
 
 // ExplainedCandidate is one row of the ranking.
@@ -42,6 +47,8 @@ type ExplainedCandidate struct {
 	Score     float64 `json:"score"`
 	Verdict   string  `json:"verdict"`
 	Taken     bool    `json:"taken"`
+
+	printed float64 // Score as it is compared
 }
 
 // ExplainedAnswer is what the client gets.
@@ -66,6 +73,9 @@ func (s *Server) Explain(ctx context.Context, addr netip.Addr, path string) (*Ex
 	e := &Explanation{Address: addr.String(), Place: at.Place.String(), By: at.By, Path: path}
 	if at.Entry != nil {
 		e.Feed, e.Prefix = at.Entry.Feed, at.Entry.Prefix.String()
+		if !at.Entry.HasSpot {
+			e.Unlisted = at.Entry.Region
+		}
 	}
 	a := answer{client: w.client(addr, at), decided: true}
 	st := route.State{Usable: w.health.Usable(), Holds: w.all}
@@ -103,8 +113,11 @@ func (e *Explanation) fill(w *world, a *answer, st route.State) {
 		e.Candidates = append(e.Candidates, ExplainedCandidate{
 			Name: c.Name, Kind: c.Kind.String(), Place: at, RTT: row.RTT, Cents: row.Price.Cents,
 			PriceOf: row.Price.Basis, Estimated: row.Price.Estimate, Score: row.Score,
-			Verdict: row.Verdict, Taken: row.Taken,
+			Verdict: row.Verdict, Taken: row.Taken, printed: float64(row.Tenths()) / 10,
 		})
+	}
+	if note := w.snapshot.Note(&a.req, &a.client); note != "" {
+		e.Notes = append(e.Notes, note)
 	}
 	e.Answer.Reason = a.decision.Reason.String()
 	switch {
@@ -151,10 +164,13 @@ func (e *Explanation) WriteText(w io.Writer) error {
 			if c.Estimated {
 				price = "~" + price
 			}
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%.1f\t%s\t%.1f\t%s (%s)\n", mark, c.Name, c.Kind, c.Place, c.RTT, price, c.Score, c.Verdict, c.PriceOf)
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%.1f\t%s\t%.1f\t%s (%s)\n", mark, c.Name, c.Kind, c.Place, c.RTT, price, c.printed, c.Verdict, c.PriceOf)
 		}
 		_ = t.Flush() // into memory
 		fmt.Fprintln(out)
+	}
+	for _, note := range e.Notes {
+		fmt.Fprintf(out, "note     %s\n", note)
 	}
 	a := e.Answer
 	fmt.Fprintf(out, "answer   %d", a.Status)
@@ -174,6 +190,8 @@ func (e *Explanation) WriteText(w io.Writer) error {
 
 func (e *Explanation) source() string {
 	switch {
+	case e.Unlisted != "":
+		return fmt.Sprintf(" (%s of %s; its region %s is not on the map)", e.Prefix, e.Feed, e.Unlisted)
 	case e.Prefix != "":
 		return fmt.Sprintf(" (%s of %s)", e.Prefix, e.Feed)
 	case e.By != "":

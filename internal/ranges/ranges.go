@@ -24,7 +24,7 @@ const (
 
 // Client is what is known of an address.
 type Client struct {
-	Place   place.Place // zero: unknown; Region "": cloud known, region not
+	Place   place.Place // zero: unknown; cloud known and region not: as [place.Map.Unlisted] says
 	Spot    place.Spot  // where that is; the GeoIP files' opinion when the region is not known
 	HasSpot bool
 	Entry   *Entry // the range that decided; nil for GeoIP and unknown addresses

@@ -45,7 +45,7 @@ func (r *resolver) entries(rows []row) (entries []Entry, conflicts int, err erro
 			entries = append(entries, e)
 			continue
 		}
-		if merged := entries[i].merge(e); merged != entries[i] {
+		if merged := r.merge(entries[i], e); merged != entries[i] {
 			if merged.Region == severalRegions {
 				conflicts++
 			}
@@ -58,24 +58,41 @@ func (r *resolver) entries(rows []row) (entries []Entry, conflicts int, err erro
 }
 
 // merge applies the rule for a prefix that one feed lists twice: two regions of one cloud leave the region unknown,
-// a known region beats an unknown one, and of two clouds the first stays.
-func (e Entry) merge(other Entry) Entry {
+// what says more beats what says less, and of two clouds the first stays.
+func (r *resolver) merge(e, other Entry) Entry {
 	switch {
-	case e.Place == other.Place, e.Place.Cloud != other.Place.Cloud, e.Region == severalRegions, !other.HasSpot:
+	case e.Place == other.Place, e.Place.Cloud != other.Place.Cloud, e.Region == severalRegions, other.says() < e.says():
 		return e
-	case !e.HasSpot:
+	case other.says() > e.says():
 		return other
+	case !e.HasSpot:
+		return e
 	}
-	return Entry{Prefix: e.Prefix, Place: place.Place{Cloud: e.Place.Cloud}, Feed: e.Feed, Region: severalRegions}
+	at := r.sites.Unlisted(e.Place.Cloud, e.Place.Region)
+	if at != r.sites.Unlisted(other.Place.Cloud, other.Place.Region) {
+		at.Region = "" // not even the partition is certain
+	}
+	return Entry{Prefix: e.Prefix, Place: at, Feed: e.Feed, Region: severalRegions}
 }
 
-// resolve finds the place of one kind of row. A region that is not on the map leaves the cloud known; a cloud that
-// is not on the map is an error, since nothing can be said about it.
+// says is how much e tells of the place: 0 the cloud, 1 its partition, 2 the region.
+func (e *Entry) says() int {
+	switch {
+	case e.HasSpot:
+		return 2
+	case e.Place.Region != "":
+		return 1
+	}
+	return 0
+}
+
+// resolve finds the place of one kind of row. A region that is not on the map leaves the cloud known, and the partition
+// where the region's name shows it; a cloud that is not on the map is an error, since nothing can be said about it.
 func (r *resolver) resolve(k rowKey) (Entry, error) {
 	if !r.sites.HasCloud(k.cloud) {
 		return Entry{}, fmt.Errorf("cloud %q is not on the map", k.cloud)
 	}
-	e := Entry{Feed: r.feed, Place: place.Place{Cloud: k.cloud}, Region: k.region}
+	e := Entry{Feed: r.feed, Place: r.sites.Unlisted(k.cloud, k.region), Region: k.region}
 	if k.region == "" && k.at != (locality{}) {
 		e.Region = k.at.String()
 		if site, ok := r.locate(k.cloud, k.at); ok {

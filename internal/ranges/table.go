@@ -14,7 +14,7 @@ const OverridesFeed = "overrides"
 // Entry is one range and where it is. Entries are shared and must not be changed.
 type Entry struct {
 	Prefix netip.Prefix
-	Place  place.Place // Region is "" when the map does not know the region
+	Place  place.Place // as [place.Map.Unlisted] says when the map does not know the region
 	Feed   string      // name of the feed, or OverridesFeed
 	Region string      // as the feed spells it: "GLOBAL", "germanywc", "US-NJ Clifton"
 
@@ -86,7 +86,7 @@ func (t *Table) add(e Entry) bool {
 	}
 	old := &t.entries[i]
 	sameCloud := old.Place.Cloud == e.Place.Cloud
-	if sameCloud && !old.HasSpot && e.HasSpot && old.Region != severalRegions {
+	if sameCloud && e.says() > old.says() && old.Region != severalRegions {
 		*old = e // more precise, not contradictory
 	}
 	return old.Place == e.Place || sameCloud && !e.HasSpot

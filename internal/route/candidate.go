@@ -31,7 +31,7 @@ func (k Kind) String() string {
 type Serves struct {
 	// All: every client.
 	All bool
-	// Internet: every client whose cloud no active store names and no upstream lives in.
+	// Internet: every client whose cloud no active store names and no upstream lives in, and those of [Ranking.Outside].
 	Internet bool
 	// Clouds are names of clouds whose clients it serves.
 	Clouds []string
@@ -51,7 +51,7 @@ func (s Serves) String() string {
 
 // Candidate is a store or an upstream that could answer a request.
 type Candidate struct {
-	// Name is unique among all candidates: metric label and tie-breaker.
+	// Name is unique among all candidates: metric label, and what lots and rollouts are drawn by.
 	Name string
 	Kind Kind
 	// Place is where its bytes come from; zero only for a CDN.

@@ -17,7 +17,6 @@ type Row struct {
 }
 
 var verdictText = map[verdict]string{
-	take:          "could answer, but a better one did",
 	pending:       "not known whether it holds it",
 	passPin:       "a pin confines this client to other candidates",
 	passRollout:   "its rollout does not include this client network yet",
@@ -32,39 +31,113 @@ var verdictText = map[verdict]string{
 func Explain(req *oci.Request, c *Client, s *Snapshot, st *State, d Decision) []Row {
 	w := newWalk(req, c, s, st)
 	ranking := s.Ranking(c)
+	e := explainer{s, ranking, d, nil}
+	order := w.order(ranking)
+	for i := range order {
+		if order[i].Candidate == d.Candidate {
+			e.taken = &order[i]
+		}
+	}
 	var seen set.Set
 	var rows []Row
-	for _, e := range w.order(ranking) {
-		seen.Add(e.Candidate)
-		rows = append(rows, s.row(e, verdictText[w.verdict(e.Candidate)], d))
+	rival := -1 // the best of the others that could answer
+	for _, r := range order {
+		seen.Add(r.Candidate)
+		v := w.verdict(r.Candidate)
+		text, ok := verdictText[v]
+		if !ok {
+			text = e.passed(&r)
+		}
+		if v == take && r.Candidate != d.Candidate && rival < 0 {
+			rival = len(rows)
+		}
+		rows = append(rows, Row{Ranked: r, Verdict: text})
 	}
 	var rest []Row
 	for i := range s.Candidates {
 		if !seen.Has(i) {
-			rest = append(rest, s.row(s.seenFrom(c, i), s.excluded(req, c, i), d))
+			rest = append(rest, Row{Ranked: s.seenFrom(c, i), Verdict: s.excluded(req, c, i)})
 		}
 	}
-	slices.SortFunc(rest, func(a, b Row) int { return s.compare(a.Ranked, b.Ranked) })
-	return append(rows, rest...)
-}
-
-func (s *Snapshot) row(e Ranked, verdict string, d Decision) Row {
-	r := Row{Ranked: e, Verdict: verdict}
-	if d.Candidate == e.Candidate {
-		r.Taken, r.Verdict = true, takenText[d.Reason]
+	slices.SortFunc(rest, func(a, b Row) int { c, _ := s.compare(ranking.lots, &a.Ranked, &b.Ranked); return c })
+	rows = append(rows, rest...)
+	for i := range rows {
+		if rows[i].Candidate == d.Candidate {
+			rows[i].Taken, rows[i].Verdict = true, takenText[d.Reason]
+			if d.Reason == Nearest && rival >= 0 {
+				rows[i].Verdict += e.because(&rows[rival].Ranked)
+			}
+		}
 	}
-	return r
+	return rows
 }
 
+// explainer words what one decision was about.
+type explainer struct {
+	s       *Snapshot
+	ranking *Ranking
+	d       Decision
+	taken   *Ranked // nil: nobody, or one outside the ranking
+}
+
+// passed says why r, which could answer, does not. It never calls the one that does better where it is not.
+func (e *explainer) passed(r *Ranked) string {
+	switch {
+	case e.d.Action == Deny:
+		return "could answer, but the configuration denies the request"
+	case e.d.Reason == CanonicalOnly:
+		return "only canonical answers this kind of request"
+	case e.taken == nil:
+		return "could answer"
+	}
+	switch c, by := e.s.compare(e.ranking.lots, e.taken, r); {
+	case c >= 0:
+		return "could answer"
+	case by == byScore:
+		return "could answer, but a better one did"
+	case by == byLittle:
+		return "could answer, but one did that is better by less than a tenth"
+	case by == byKind:
+		return "could answer, with the same score: a store comes before an upstream"
+	case by == byRole:
+		return "could answer, with the same score: canonical comes last"
+	case by == byPrice:
+		return "could answer, with the same score at a higher price"
+	default:
+		return "could answer, with the same score: the lot of this place is " + e.s.Candidates[e.taken.Candidate].Name + "'s"
+	}
+}
+
+// because says what put the one taken before r, as far as the scores do not.
+func (e *explainer) because(r *Ranked) string {
+	if e.taken == nil {
+		return ""
+	}
+	name := e.s.Candidates[r.Candidate].Name
+	switch _, by := e.s.compare(e.ranking.lots, e.taken, r); by {
+	case byKind:
+		return ", and a store comes before an upstream with the same (" + name + ")"
+	case byRole:
+		return ", and canonical comes last with the same (" + name + ")"
+	case byPrice:
+		return ", and a lower price than one with the same (" + name + ")"
+	case byLot:
+		return ", and by lot before one with the same (" + name + ")"
+	case byScore, byLittle:
+	}
+	return ""
+}
+
+// takenText speaks of those before it, not of better ones: they may have the same score.
 var takenText = map[Reason]string{
 	Nearest:       "taken: the lowest score",
-	Absent:        "taken: better ones do not hold it",
-	Unhealthy:     "taken: a better one is out of service",
-	Unchecked:     "taken: a better one did not answer in time",
-	Unreachable:   "taken: a better one cannot be reached by the client's IP family",
-	RollingOut:    "taken: a better one does not take this client network yet",
+	Absent:        "taken: those before it do not hold it",
+	Unhealthy:     "taken: one before it is out of service",
+	Unchecked:     "taken: one before it did not answer in time",
+	Unreachable:   "taken: one before it cannot be reached by the client's IP family",
+	RollingOut:    "taken: one before it does not take this client network yet",
 	Pinned:        "taken: a pin confines this client to it",
-	Retried:       "taken: the client asked again for what a better one was to serve",
+	Retried:       "taken: the client asked again for what one before it was to serve",
 	CanonicalOnly: "taken: only canonical answers this kind of request",
 	LastResort:    "taken: last resort",
 }
@@ -75,6 +148,8 @@ func (s *Snapshot) excluded(req *oci.Request, c *Client, i int) string {
 	switch {
 	case !cand.Active:
 		return "not active"
+	case !s.Serves(i, c.Place.Cloud) && cand.Serves.Internet && s.Ranking(c).Outside && req.Kind == oci.KindBlob:
+		return "serves internet, and is not cheaper for this client than the first of the ranking"
 	case !s.Serves(i, c.Place.Cloud):
 		return "serves " + cand.Serves.String()
 	case req.Kind != oci.KindBlob:
@@ -87,6 +162,9 @@ func (s *Snapshot) excluded(req *oci.Request, c *Client, i int) string {
 // seenFrom scores a candidate that is not in the ranking of c.
 func (s *Snapshot) seenFrom(c *Client, i int) Ranked {
 	spot, has := s.home, s.hasHome
+	if site, ok := s.opt.Map.StandIn(s.Ranking(c).Place, s.home); ok {
+		spot, has = site.Spot, true
+	}
 	if c.HasSpot {
 		spot, has = c.Spot, true
 	}
@@ -94,4 +172,17 @@ func (s *Snapshot) seenFrom(c *Client, i int) Ranked {
 		spot, has = site.Spot, true
 	}
 	return s.score(i, c.Place, spot, has)
+}
+
+// Note says what is special about who may answer req of c, "" for nothing.
+func (s *Snapshot) Note(req *oci.Request, c *Client) string {
+	r := s.Ranking(c)
+	if !r.Outside || req.Kind != oci.KindBlob || !req.Digest.InStores() {
+		return ""
+	}
+	why := "no candidate in " + c.Place.Cloud + " has its own cloud's price for " + r.Place.String()
+	if !r.listed {
+		why = "the client's region is not on the map, so nobody in " + c.Place.Cloud + " is known to have the cloud's own price for it"
+	}
+	return why + ": stores that serve `internet` count too where they are cheaper"
 }

@@ -33,8 +33,16 @@ func hashString(s string) uint64 {
 func percentile(seed uint64, a netip.Addr) int {
 	b := Network(a).Addr().As16()
 	h := seed ^ binary.BigEndian.Uint64(b[:8])*0x9e3779b97f4a7c15 ^ binary.BigEndian.Uint64(b[8:])
-	// splitmix64's finaliser spreads neighbouring networks.
+	return int(mix(h) % 100)
+}
+
+// lot is what candidates draw at a place for the case that nothing else puts one before the other; the highest is first.
+// A candidate more takes only the places where its own lot is the highest.
+func lot(at, seed uint64) uint64 { return mix(at*0x9e3779b97f4a7c15 ^ seed) }
+
+// mix is splitmix64's finaliser: it spreads what differs in a few bits.
+func mix(h uint64) uint64 {
 	h = (h ^ h>>30) * 0xbf58476d1ce4e5b9
 	h = (h ^ h>>27) * 0x94d049bb133111eb
-	return int((h ^ h>>31) % 100)
+	return h ^ h>>31
 }

@@ -1,7 +1,6 @@
 package route
 
 import (
-	"cmp"
 	"math"
 	"slices"
 	"sync/atomic"
@@ -33,6 +32,12 @@ type Ranking struct {
 	All, Upstreams []Ranked
 	// Pinned holds every active candidate, whomever it serves; only compiled when there are pins.
 	Pinned []Ranked
+	// Outside says that the cloud has candidates, but none at its own price for this place. All then has the stores
+	// that serve `internet`, too, as far as they are cheaper.
+	Outside bool
+
+	listed bool   // a place on the map
+	lots   uint64 // the place's part of the lots in compare
 }
 
 // First is the candidate that answers req when it is healthy and holds it; [NoCandidate] for an empty ranking.
@@ -57,24 +62,32 @@ func (r *Ranking) Cents(i int) float64 {
 	return math.Inf(1)
 }
 
-// rankPlaces compiles the ranking of every place on the map, of every cloud with an unknown region, and of
+// rankPlaces compiles the ranking of every place on the map, of every cloud and partition with an unknown region, and of
 // the unknown place, so that the request path only looks up.
 func (s *Snapshot) rankPlaces() {
-	sites := s.opt.Map.Sites()
-	s.rankings = make(map[place.Place]*Ranking, len(sites)+16)
+	sites, unlisted := s.opt.Map.Sites(), s.opt.Map.UnlistedPlaces()
+	s.rankings = make(map[place.Place]*Ranking, len(sites)+len(unlisted)+1)
 	for _, site := range sites {
-		s.addRanking(site.Place, site.Spot, true)
-		if cloud := (place.Place{Cloud: site.Cloud}); s.rankings[cloud] == nil {
-			s.addRanking(cloud, s.home, s.hasHome)
+		s.addRanking(site.Place, site.Spot, true).listed = true
+	}
+	for _, p := range unlisted {
+		if s.rankings[p] != nil {
+			continue // the config has a region of that name
+		}
+		if site, ok := s.opt.Map.StandIn(p, s.home); ok {
+			s.addRanking(p, site.Spot, true)
+		} else {
+			s.addRanking(p, s.home, s.hasHome)
 		}
 	}
 	s.addRanking(place.Place{}, s.home, s.hasHome)
 }
 
-func (s *Snapshot) addRanking(at place.Place, spot place.Spot, hasSpot bool) {
-	r := s.rank(at, spot, hasSpot)
+func (s *Snapshot) addRanking(at place.Place, spot place.Spot, hasSpot bool) *Ranking {
+	r := s.rank(at, spot, hasSpot, hashString(at.String()))
 	r.ID = len(s.rankings)
 	s.rankings[at] = r
+	return r
 }
 
 // Changed lists the places whose first choice for a blob differs between s and old, in words.
@@ -104,7 +117,7 @@ func (s *Snapshot) first(r *Ranking) string {
 	return s.Candidates[r.All[0].Candidate].Name
 }
 
-// Places lists what has a ranking, by [Ranking.ID]: every place, every cloud with unknown region, and unknown.
+// Places lists what has a ranking, by [Ranking.ID]: every place, every cloud and partition with unknown region, and unknown.
 func (s *Snapshot) Places() []place.Place {
 	out := make([]place.Place, len(s.rankings))
 	for p, r := range s.rankings {
@@ -119,53 +132,58 @@ func (s *Snapshot) Ranking(c *Client) *Ranking {
 	if c.Ranking != nil {
 		return c.Ranking
 	}
-	if c.HasSpot && c.Place.Region == "" {
-		return s.cellRanking(c)
+	r, ok := s.rankings[c.Place]
+	if !ok {
+		r = s.rankUnlisted(c.Place)
 	}
-	if r, ok := s.rankings[c.Place]; ok {
-		return r
+	if c.HasSpot && !r.listed {
+		return s.cellRanking(c.Spot, r)
 	}
-	return s.cloudRanking(c.Place.Cloud)
+	return r
 }
 
-// cloudRanking is for clients whose region is unknown; an unknown cloud ranks like no cloud.
-func (s *Snapshot) cloudRanking(cloud string) *Ranking {
-	if r, ok := s.rankings[place.Place{Cloud: cloud}]; ok {
+// rankUnlisted is for clients whose region is not on the map; an unknown cloud ranks like no cloud.
+func (s *Snapshot) rankUnlisted(at place.Place) *Ranking {
+	if r, ok := s.rankings[s.opt.Map.Unlisted(at.Cloud, at.Region)]; ok {
 		return r
 	}
 	return s.rankings[place.Place{}]
 }
 
-func (s *Snapshot) rank(at place.Place, spot place.Spot, hasSpot bool) *Ranking {
-	r := &Ranking{Place: at}
+func (s *Snapshot) rank(at place.Place, spot place.Spot, hasSpot bool, lots uint64) *Ranking {
+	r := &Ranking{Place: at, Outside: s.outside(at), lots: lots}
+	var internet []Ranked
 	for i := range s.Candidates {
 		if !s.active.Has(i) {
 			continue
 		}
 		serves := s.Serves(i, at.Cloud)
-		if !serves && !s.confines {
+		more := r.Outside && !serves && s.Candidates[i].Serves.Internet
+		if !serves && !more && !s.confines {
 			continue
 		}
 		e := s.score(i, at, spot, hasSpot)
 		if serves {
 			r.All = append(r.All, e)
 		}
+		if more {
+			internet = append(internet, e)
+		}
 		if s.confines {
 			r.Pinned = append(r.Pinned, e)
 		}
 	}
-	slices.SortFunc(r.All, s.compare)
-	slices.SortFunc(r.Pinned, s.compare)
+	order := func(a, b Ranked) int { c, _ := s.compare(lots, &a, &b); return c }
+	slices.SortFunc(r.All, order)
+	r.All = append(r.All, cheaper(internet, r.All)...)
+	slices.SortFunc(r.All, order)
+	slices.SortFunc(r.Pinned, order)
 	for _, e := range r.All {
 		if s.upstreams.Has(e.Candidate) {
 			r.Upstreams = append(r.Upstreams, e)
 		}
 	}
 	return r
-}
-
-func (s *Snapshot) compare(a, b Ranked) int {
-	return cmp.Or(cmp.Compare(a.Score, b.Score), cmp.Compare(s.Candidates[a.Candidate].Name, s.Candidates[b.Candidate].Name))
 }
 
 func (s *Snapshot) score(i int, at place.Place, spot place.Spot, hasSpot bool) Ranked {
@@ -200,8 +218,9 @@ func (s *Snapshot) rtt(i int, at place.Place, spot place.Spot, hasSpot bool) flo
 const cellSlots = 4096
 
 type cellKey struct {
-	cloud, country string
-	lat, lon       int16
+	at       place.Place
+	country  string
+	lat, lon int16
 }
 
 type cell struct {
@@ -211,15 +230,17 @@ type cell struct {
 
 type cellCache [cellSlots]atomic.Pointer[cell]
 
-func (s *Snapshot) cellRanking(c *Client) *Ranking {
-	k := cellKey{c.Place.Cloud, c.Spot.Country, int16(math.Floor(c.Spot.Lat)), int16(math.Floor(c.Spot.Lon))}
-	slot := &s.cells[(hashString(k.cloud)^hashString(k.country)*31^uint64(uint16(k.lat))*0x9e3779b1^uint64(uint16(k.lon))*0x85ebca77)%cellSlots]
+// cellRanking ranks clients of an unlisted place who are known to be at spot; r is the place's ranking.
+func (s *Snapshot) cellRanking(spot place.Spot, r *Ranking) *Ranking {
+	k := cellKey{r.Place, spot.Country, int16(math.Floor(spot.Lat)), int16(math.Floor(spot.Lon))}
+	lots := r.lots ^ hashString(k.country)*31 ^ uint64(uint16(k.lat))*0x9e3779b1 ^ uint64(uint16(k.lon))*0x85ebca77
+	slot := &s.cells[lots%cellSlots]
 	if hit := slot.Load(); hit != nil && hit.key == k {
 		return hit.ranking
 	}
 	centre := place.Spot{Point: place.Point{Lat: float64(k.lat) + 0.5, Lon: float64(k.lon) + 0.5}, Country: k.country}
-	r := s.rank(place.Place{Cloud: k.cloud}, centre, true)
-	r.ID = s.cloudRanking(k.cloud).ID
-	slot.Store(&cell{k, r})
-	return r
+	next := s.rank(k.at, centre, true, lots)
+	next.ID = r.ID
+	slot.Store(&cell{k, next})
+	return next
 }

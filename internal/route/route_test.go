@@ -1,8 +1,6 @@
 package route
 
 import (
-	"cmp"
-	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -346,106 +344,6 @@ func TestCoordinatesAreRankedByCellInBoundedMemory(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(100, func() { s.Ranking(c) }); n != 0 {
 		t.Errorf("%v allocations for a known cell", n)
-	}
-}
-
-// naive is the design's formula, evaluated for every candidate at every request.
-func naive(s *Snapshot, opt Options, req *oci.Request, c *Client, st *State) int {
-	type scored struct {
-		i     int
-		score float64
-	}
-	var list []scored
-	site, known := opt.Map.Find(c.Place)
-	for i, cand := range opt.Candidates {
-		if cand.Kind == Store && (req.Kind != oci.KindBlob || !req.Digest.InStores()) || !cand.Active {
-			continue
-		}
-		internet := c.Place.Cloud == ""
-		if !internet {
-			internet = !slices.ContainsFunc(opt.Candidates, func(o Candidate) bool {
-				return o.Kind == Upstream && o.Place.Cloud == c.Place.Cloud || o.Active && slices.Contains(o.Serves.Clouds, c.Place.Cloud)
-			})
-		}
-		if serves := cand.Serves.All || slices.Contains(cand.Serves.Clouds, c.Place.Cloud) || cand.Serves.Internet && internet; !serves {
-			continue
-		}
-		rtt := float64(place.UnknownRTT)
-		var spot place.Spot
-		if known {
-			spot = site.Spot
-		}
-		own, _ := opt.Map.Find(cand.Place)
-		switch {
-		case cand.CDN != "":
-			rtt = place.AnycastRTT
-		case known && cand.Place == site.Place:
-			rtt = place.SamePlaceRTT
-		case known:
-			rtt = opt.Map.RTT(spot, own.Spot)
-		}
-		q := opt.Map.CentsPerGB(place.Source{Place: cand.Place, CDN: cand.CDN, Override: cand.Price}, c.Place, spot, opt.MonthlyTB)
-		list = append(list, scored{i, rtt + opt.CostWeight*q.Cents})
-	}
-	slices.SortFunc(list, func(a, b scored) int {
-		return cmp.Or(cmp.Compare(a.score, b.score), cmp.Compare(opt.Candidates[a.i].Name, opt.Candidates[b.i].Name))
-	})
-	for _, e := range list {
-		if st.Usable.Has(e.i) && (st.Holds.Has(e.i) || e.i == s.Canonical) {
-			return e.i
-		}
-	}
-	for _, e := range list {
-		if opt.Candidates[e.i].Kind == Upstream && st.Usable.Has(e.i) && st.Holds.Has(e.i) {
-			return e.i
-		}
-	}
-	return s.Canonical
-}
-
-// Random worlds, clients and states: the compiled decision equals the formula.
-func TestCompiledEqualsNaive(t *testing.T) {
-	rng := rand.New(rand.NewPCG(7, 11))
-	m := place.Embedded()
-	sites := m.Sites()
-	clouds := []string{"aws", "gcp", "azure", "oracle", "linode"}
-	paths := []string{"/v2/a/blobs/" + digest, "/v2/a/manifests/" + digest, "/v2/a/manifests/x", "/v2/a/blobs/blake3:" + strings.Repeat("0", 64)}
-	for range 300 {
-		opt := Options{Map: m, CostWeight: []float64{0, 5, 20}[rng.IntN(3)]}
-		for i := range 1 + rng.IntN(12) {
-			c := store(t, fmt.Sprintf("s%d", i), sites[rng.IntN(len(sites))].Place.String(), []string{"all", "internet", clouds[rng.IntN(5)]}[rng.IntN(3)])
-			c.Active = rng.IntN(8) > 0
-			opt.Candidates = append(opt.Candidates, c)
-		}
-		for i := range 1 + rng.IntN(4) {
-			u := upstream(t, fmt.Sprintf("u%d", i), sites[rng.IntN(len(sites))].Place.String())
-			u.Canonical = i == 0
-			opt.Candidates = append(opt.Candidates, u)
-		}
-		s, err := New(opt)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for range 200 {
-			c := &Client{Addr: netip.MustParseAddr("192.0.2.1"), Place: sites[rng.IntN(len(sites))].Place}
-			if rng.IntN(10) == 0 {
-				c.Place = place.Place{}
-			}
-			st := &State{}
-			for i := range opt.Candidates {
-				if rng.IntN(4) > 0 {
-					st.Usable.Add(i)
-				}
-				if rng.IntN(2) > 0 {
-					st.Holds.Add(i)
-				}
-			}
-			req := parse(t, paths[rng.IntN(len(paths))])
-			got := Decide(req, c, s, st)
-			if want := naive(s, opt, req, c, st); got.Candidate != want {
-				t.Fatalf("client %s, %s: compiled %d (%s), naive %d", c.Place, req.Path(), got.Candidate, got.Reason, want)
-			}
-		}
 	}
 }
 
