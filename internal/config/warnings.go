@@ -127,12 +127,12 @@ func (v *validator) warnFeeds() {
 	}
 }
 
-// located are the clouds that feeds, overrides and GeoIP's own list name; any says that a csv may name any.
-func (r Ranges) located() (clouds map[string]bool, any bool) {
+// located are the clouds that feeds, overrides and GeoIP's own list name; csv says that a list of the operator's own may name any.
+func (r Ranges) located() (clouds map[string]bool, csv bool) {
 	clouds = map[string]bool{}
 	for _, f := range r.Feeds {
 		clouds[f.cloud()] = true
-		any = any || f.Provider == CSV
+		csv = csv || f.Provider == CSV
 	}
 	for _, o := range r.Overrides {
 		clouds[o.Place.Cloud] = true
@@ -140,13 +140,13 @@ func (r Ranges) located() (clouds map[string]bool, any bool) {
 	for _, cloud := range r.GeoIP.Clouds {
 		clouds[cloud] = true
 	}
-	return clouds, any
+	return clouds, csv
 }
 
 // Recognises reports whether clients of a cloud can be told from others.
 func (r Ranges) Recognises(cloud string) bool {
-	clouds, any := r.located()
-	return any || clouds[cloud] || r.GeoIP.ASN != "" // the AS numbers of most clouds are built in
+	clouds, csv := r.located()
+	return csv || clouds[cloud] || r.GeoIP.ASN != "" // the AS numbers of most clouds are built in
 }
 
 // cloud whose clients the feed recognises, "" for a csv.

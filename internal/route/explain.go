@@ -31,7 +31,7 @@ var verdictText = map[verdict]string{
 func Explain(req *oci.Request, c *Client, s *Snapshot, st *State, d Decision) []Row {
 	w := newWalk(req, c, s, st)
 	ranking := s.Ranking(c)
-	e := explainer{s, ranking, d, nil}
+	e := explainer{s: s, ranking: ranking, d: d}
 	order := w.order(ranking)
 	for i := range order {
 		if order[i].Candidate == d.Candidate {

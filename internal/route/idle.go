@@ -38,7 +38,7 @@ func (s *Snapshot) Idle(a Audience) []Idle {
 	for i := range s.Candidates {
 		if c := &s.Candidates[i]; c.Kind == Store && c.Active && !t.first.Has(i) {
 			why, beaten := t.why(i)
-			out = append(out, Idle{i, why, beaten})
+			out = append(out, Idle{Candidate: i, Why: why, Beaten: beaten})
 		}
 	}
 	return out
