@@ -18,6 +18,11 @@ func routed(doc *checked, cfg *config.Config, snap *route.Snapshot) {
 		at[cfg.Stores[i].Name] = fmt.Sprintf("stores[%d]", i)
 	}
 	audience := route.Audience{Cloud: cfg.Ranges.Recognises, Coordinates: cfg.Ranges.GeoIP.City != ""}
+	for _, n := range cfg.Names {
+		if to, err := snap.Confine(n.Candidates); err == nil && n.Role == config.Direct {
+			audience.Names = append(audience.Names, to)
+		}
+	}
 	for _, idle := range snap.Idle(audience) {
 		name, hint := snap.Candidates[idle.Candidate].Name, "this is fine if it is meant"
 		if idle.Beaten {

@@ -17,6 +17,8 @@ type Audience struct {
 	Cloud func(cloud string) bool
 	// Coordinates says that clients of no cloud are located.
 	Coordinates bool
+	// Names are the lists that some clients are served by, wherever they are: [Snapshot.Confine].
+	Names []*Confinement
 }
 
 // Idle is an active store that is nobody's first choice for a blob, however many hold it.
@@ -33,6 +35,9 @@ func (s *Snapshot) Idle(a Audience) []Idle {
 	t := newTally(s)
 	for _, r := range s.audience(a) {
 		t.place(r)
+		for _, c := range a.Names {
+			t.walk(r.Pinned, &c.to, [2]bool{true, true}, &t.first)
+		}
 	}
 	var out []Idle
 	for i := range s.Candidates {

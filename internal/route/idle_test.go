@@ -71,6 +71,24 @@ func TestIdle(t *testing.T) {
 	}
 }
 
+// TestIdleNames: a store that only a name of its own leads to is that name's first choice.
+func TestIdleNames(t *testing.T) {
+	s := snapshot(t, Options{CostWeight: 5, Confines: true, Location: at(t, "gcp/us-central1"), Candidates: []Candidate{
+		store(t, "a", "aws/us-east-1", "aws"), priced(store(t, "z", "oracle/us-ashburn-1", "aws"), 10)}})
+	z, err := s.Confine([]string{"z"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := Audience{Cloud: func(string) bool { return true }}
+	if got := s.Idle(a); len(got) != 1 {
+		t.Errorf("without the name: %+v", got)
+	}
+	a.Names = []*Confinement{z}
+	if got := s.Idle(a); len(got) != 0 {
+		t.Errorf("with it: %+v", got)
+	}
+}
+
 // TestIdleLots: of stores that nothing tells apart, each is somebody's first choice when there are places enough; where
 // there is one place, the reason says that a lot decided.
 func TestIdleLots(t *testing.T) {
