@@ -42,7 +42,7 @@ func Fill(v any) {
 		v.WriteTimeout = 30 * time.Second
 		v.IdleTimeout = 75 * time.Second // validator.limits makes it sharedIdle behind a load balancer
 		v.MaxStreams = 250
-		v.CheckTimeout = 300 * time.Millisecond
+		v.CheckTimeout = time.Second
 		v.Drain = 20 * time.Second
 	case *Ranges:
 		v.Refresh = 6 * time.Hour

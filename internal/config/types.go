@@ -156,7 +156,10 @@ type Limits struct {
 	IdleTimeout time.Duration `yaml:"idleTimeout"`
 	// MaxStreams is how many HTTP/2 streams one connection may have open.
 	MaxStreams int `yaml:"maxStreams"`
-	// CheckTimeout is the time one request may spend asking candidates whether they hold a digest.
+	// CheckTimeout is the longest that one request waits for candidates to say whether they hold a digest, once for each
+	// digest. How long it waits in it follows the candidate: twice what 95 of 100 of its answers took lately, at least three
+	// tenths of this key and 300 ms, and all of it while nothing is known about the candidate. One that is silent is
+	// waited for ever shorter. What comes later is used for the next request.
 	CheckTimeout time.Duration `yaml:"checkTimeout"`
 	// Drain is how long the server keeps answering after SIGTERM, not ready, so that the load balancer can move away.
 	// When PORT is set (Cloud Run and its kind kill after 10 s) at most 8 s.

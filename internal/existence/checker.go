@@ -2,18 +2,14 @@ package existence
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"hash/maphash"
-	"mime"
 	"net/http"
 	"net/netip"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/maypok86/otter/v2"
-	"golang.org/x/sync/singleflight"
 	"golang.org/x/time/rate"
 
 	"ociproxy/internal/oci"
@@ -39,6 +35,8 @@ type Answer struct {
 	Failed bool
 	// Size in bytes, -1 when the candidate did not say.
 	Size int64
+	// Content is a number for what a tag stands for, the same at all origins; 0 when the candidate did not say.
+	Content uint64
 }
 
 // Target is a key, the URL that answers for it, and the candidate's name for metrics.
@@ -47,15 +45,20 @@ type Target struct {
 	URL       string
 	Candidate string
 	// RedirectIsHeld: a redirect says that it is there (a registry that keeps its blobs in object storage). It
-	// is not followed.
+	// is not followed; see proof.go for when it is believed.
 	RedirectIsHeld bool
+	// Size is what the thing is known to have in bytes; 0: not known. A candidate that says another holds another thing.
+	Size int64
+	// Trusted answers are believed without proof: what is asked has everything by definition.
+	Trusted bool
 }
 
 // Options bound a [Checker]. Zero fields take the documented defaults.
 type Options struct {
 	// Client makes the requests; its redirect policy and time-out are replaced.
 	Client *http.Client
-	// Budget is how long one request waits for all its checks: 300 ms.
+	// Budget is the longest that one request waits for its checks: 1 s. How long it waits in it follows what is asked:
+	// see pace.go.
 	Budget time.Duration
 	// Timeout ends a check that no request waits for any more: 5 s.
 	Timeout time.Duration
@@ -64,7 +67,7 @@ type Options struct {
 	Positive, Tag, Negative, Failure time.Duration
 	// Entries bounds the answers remembered: 100 000, about 40 MiB.
 	Entries int
-	// InFlight bounds the checks under way: 128. PerClient bounds those that one client network causes: 16, and
+	// InFlight bounds the checks under way: 128. PerClient bounds those that one client network causes: 32, and
 	// PerOrigin those that one origin has to answer: 32, so that one that hangs does not stop the others.
 	InFlight, PerClient, PerOrigin int
 	// PerSecond bounds the checks that one client network causes in a second, with a burst of four seconds: 50.
@@ -72,6 +75,8 @@ type Options struct {
 	PerSecond, OriginPerSecond int
 	// Observe is called after each check with its target, one of [Results], the answer, and how long it took. Nil: not called.
 	Observe func(t Target, result string, a Answer, took time.Duration)
+	// Turned is called when an origin turns out to say yes to what cannot exist, and when it no longer does. Nil: not called.
+	Turned func(t Target, believed bool)
 }
 
 // Results of a check, for metrics.
@@ -80,17 +85,20 @@ const (
 	ResultAbsent = "absent"
 	ResultFailed = "failed"
 	ResultShed   = "shed" // not made: a bound was reached
+	// ResultDisbelieved: it said yes, and its yes proves nothing.
+	ResultDisbelieved = "disbelieved"
 )
 
 // Results lists the closed set of results.
-func Results() []string { return []string{ResultHeld, ResultAbsent, ResultFailed, ResultShed} }
+func Results() []string {
+	return []string{ResultHeld, ResultAbsent, ResultFailed, ResultShed, ResultDisbelieved}
+}
 
 // Checker asks and remembers. Safe for concurrent use.
 type Checker struct {
 	opt    Options
 	client *http.Client
 	cache  *otter.Cache[Key, Answer]
-	flight singleflight.Group
 	slots  chan struct{}
 
 	waiting chan struct{} // rechecks under way: several may wait for one check
@@ -98,21 +106,25 @@ type Checker struct {
 	rates [rateBuckets]*rate.Limiter // by hash of the client network; strangers may share one
 
 	mu      sync.Mutex
+	flights map[string]*flight   // checks under way by URL; at most InFlight entries
 	shares  map[netip.Prefix]int // checks under way by client network; at most InFlight entries
 	origins map[string]*origin   // every one that was ever asked: as many as the configurations had
 }
 
-// origin is what one origin has to bear.
+// origin is what one origin has to bear, and what is known of it. The checker's lock guards it.
 type origin struct {
 	underWay int
 	rate     *rate.Limiter
+	used     time.Time // when it was last asked something
+	pace     pace
+	proofs   [numSubjects]proof
 }
 
 const rateBuckets = 1024
 
 // New returns a checker with the given bounds.
 func New(opt Options) (*Checker, error) {
-	setDefault(&opt.Budget, 300*time.Millisecond)
+	setDefault(&opt.Budget, time.Second)
 	setDefault(&opt.Timeout, 5*time.Second)
 	setDefault(&opt.Positive, 24*time.Hour)
 	setDefault(&opt.Tag, time.Minute)
@@ -120,12 +132,15 @@ func New(opt Options) (*Checker, error) {
 	setDefault(&opt.Failure, 5*time.Second)
 	setDefault(&opt.Entries, 100_000)
 	setDefault(&opt.InFlight, 128)
-	setDefault(&opt.PerClient, 16)
+	setDefault(&opt.PerClient, 32)
 	setDefault(&opt.PerOrigin, 32)
 	setDefault(&opt.PerSecond, 50)
 	setDefault(&opt.OriginPerSecond, 500)
 	if opt.Observe == nil {
 		opt.Observe = func(Target, string, Answer, time.Duration) {}
+	}
+	if opt.Turned == nil {
+		opt.Turned = func(Target, bool) {}
 	}
 	client := http.Client{}
 	if opt.Client != nil {
@@ -155,6 +170,7 @@ func New(opt Options) (*Checker, error) {
 		opt: opt, client: &client, cache: cache,
 		slots:   make(chan struct{}, opt.InFlight),
 		waiting: make(chan struct{}, opt.InFlight),
+		flights: map[string]*flight{},
 		shares:  map[netip.Prefix]int{},
 		origins: map[string]*origin{},
 	}
@@ -185,48 +201,23 @@ func (c *Checker) Len() int { return c.cache.EstimatedSize() }
 func (c *Checker) Lookup(k Key) (Answer, bool) { return c.cache.GetIfPresent(k) }
 
 // Check asks about targets at once, best first, and waits until the first of them is known to hold, all have
-// answered, or the budget is over. Answers land in the cache, also those that come later. client is charged
-// for the checks.
+// answered, or the time for each is over; never longer than the budget. Answers land in the cache, also those
+// that come later. client is charged for the checks.
 func (c *Checker) Check(ctx context.Context, client netip.Prefix, targets []Target) {
-	ctx, cancel := context.WithTimeout(ctx, c.opt.Budget)
-	defer cancel()
-	answers := make([]<-chan singleflight.Result, len(targets))
-	for i, t := range targets {
-		if _, known := c.Lookup(t.Key); !known {
-			answers[i] = c.start(client, t)
+	flights := make([]*flight, len(targets))
+	for i := range targets {
+		if _, known := c.Lookup(targets[i].Key); !known {
+			flights[i] = c.start(client, targets[i])
 		}
 	}
-	for i, ch := range answers {
-		if ch != nil {
-			select {
-			case <-ch:
-			case <-ctx.Done():
-				return
-			}
+	for i, f := range flights {
+		if f != nil && !c.wait(ctx, f) && ctx.Err() != nil {
+			return
 		}
 		if a, ok := c.Lookup(targets[i].Key); ok && a.Held {
 			return
 		}
 	}
-}
-
-// start begins a check, or joins the one under way for the same URL.
-func (c *Checker) start(client netip.Prefix, t Target) <-chan singleflight.Result {
-	return c.flight.DoChan(t.URL, func() (any, error) {
-		if !c.acquire(client, t.Key.Origin) {
-			c.opt.Observe(t, ResultShed, Answer{Size: -1}, 0)
-			return nil, nil // stays unknown
-		}
-		defer c.release(client, t.Key.Origin)
-		begin := time.Now()
-		a, result := c.ask(&t)
-		took := time.Since(begin)
-		// The request's strings are parts of a larger buffer: keep copies.
-		t.Key.Name, t.Key.Ref = strings.Clone(t.Key.Name), strings.Clone(t.Key.Ref)
-		c.cache.Set(t.Key, a)
-		c.opt.Observe(t, result, a, took)
-		return a, nil
-	})
 }
 
 // Recheck asks about t whatever is remembered, in the background and within the same bounds, and hands the
@@ -237,86 +228,44 @@ func (c *Checker) Recheck(client netip.Prefix, t Target, then func(Answer)) {
 	default:
 		return // so many are under way that this one will not be missed
 	}
-	done := c.start(client, t)
+	f := c.start(client, t)
+	if f == nil {
+		<-c.waiting
+		return
+	}
 	go func() {
 		defer func() { <-c.waiting }()
-		if r := <-done; r.Val != nil {
-			then(r.Val.(Answer)) //nolint:forcetypeassert // start's own value
-		}
+		<-f.done
+		then(f.answer)
 	}()
 }
 
-var errNoAnswer = errors.New("no usable answer")
-
-// ask makes the HEAD request. 404 and 403 mean absent: S3 says 403 when the caller may not list.
-func (c *Checker) ask(t *Target) (Answer, string) {
-	size, err := c.head(t)
-	switch {
-	case err == nil:
-		return Answer{Held: true, Size: size}, ResultHeld
-	case errors.Is(err, errAbsent):
-		return Answer{Size: -1}, ResultAbsent
-	default:
-		return Answer{Failed: true, Size: -1}, ResultFailed
+// acquire takes a slot, unless the client network or the origin has its share or is asked too fast. c.mu is held.
+func (c *Checker) acquire(client netip.Prefix, o *origin) bool {
+	if c.shares[client] >= c.opt.PerClient || !c.room(o) {
+		return false
 	}
+	if !c.rate(client).Allow() || !o.rate.Allow() {
+		<-c.slots
+		o.underWay--
+		return false
+	}
+	c.shares[client]++
+	return true
 }
 
-var errAbsent = errors.New("absent")
-
-// Accept names every manifest type, so that a registry answers for what clients will ask for.
-const Accept = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, " +
-	"application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json, " +
-	"application/vnd.docker.distribution.manifest.v1+prettyjws, application/vnd.oci.artifact.manifest.v1+json, */*"
-
-func (c *Checker) head(t *Target) (size int64, err error) {
-	// Detached from the request on purpose: the answer is worth having after its client gave up.
-	ctx, cancel := context.WithTimeout(context.Background(), c.opt.Timeout)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodHead, t.URL, nil)
-	if err != nil {
-		return 0, err
+// room takes a slot of o alone. c.mu is held.
+func (c *Checker) room(o *origin) bool {
+	if o.underWay >= c.opt.PerOrigin {
+		return false
 	}
-	req.Header.Set("Accept", Accept)
-	req.Header.Set("User-Agent", "oci-proxy")
-	resp, err := c.client.Do(req)
-	if err != nil {
-		return 0, err
-	}
-	resp.Body.Close()
-	switch resp.StatusCode {
-	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
-		if t.RedirectIsHeld {
-			return -1, nil
-		}
-		return 0, fmt.Errorf("%w: redirects", errNoAnswer)
-	case http.StatusOK:
-		if media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); media == "text/html" {
-			return 0, fmt.Errorf("%w: an HTML page", errNoAnswer) // a login or maintenance page
-		}
-		return resp.ContentLength, nil
-	case http.StatusNotFound, http.StatusForbidden:
-		return 0, errAbsent
-	default:
-		return 0, fmt.Errorf("%w: status %d", errNoAnswer, resp.StatusCode)
-	}
-}
-
-// acquire takes a slot, unless the client network or the origin has its share or is asked too fast.
-func (c *Checker) acquire(client netip.Prefix, name string) bool {
 	select {
 	case c.slots <- struct{}{}:
 	default:
 		return false
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	o := c.origin(name)
-	if c.shares[client] >= c.opt.PerClient || o.underWay >= c.opt.PerOrigin || !c.rate(client).Allow() || !o.rate.Allow() {
-		<-c.slots
-		return false
-	}
-	c.shares[client]++
 	o.underWay++
+	o.used = time.Now()
 	return true
 }
 
@@ -337,12 +286,16 @@ func (c *Checker) rate(client netip.Prefix) *rate.Limiter {
 
 var rateSeed = maphash.MakeSeed()
 
-func (c *Checker) release(client netip.Prefix, name string) {
-	c.mu.Lock()
+// release gives back what acquire took; c.mu is held.
+func (c *Checker) release(client netip.Prefix, o *origin) {
 	if c.shares[client]--; c.shares[client] <= 0 {
 		delete(c.shares, client) // the map is as small as what is under way
 	}
-	c.origin(name).underWay--
-	c.mu.Unlock()
+	c.leave(o)
+}
+
+// leave gives back what room took; c.mu is held.
+func (c *Checker) leave(o *origin) {
+	o.underWay--
 	<-c.slots
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -31,6 +32,10 @@ func newOrigin(t *testing.T, h http.HandlerFunc) *server {
 	t.Helper()
 	o := &server{}
 	o.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, Nowhere) {
+			w.WriteHeader(http.StatusNotFound) // not counted: what tells of what is asked before it is believed is in proof_test.go
+			return
+		}
 		o.hits.Add(1)
 		h(w, r)
 	}))

@@ -202,10 +202,13 @@ func (s *Server) fill(ctx context.Context, w *world, a *answer, st *route.State)
 		return
 	}
 	a.asked = true
+	size := w.listedSize(a)
 	targets := make([]existence.Target, 0, route.MaxChecks)
 	for _, i := range need {
 		if i != route.NoCandidate && st.Unknown.Has(i) && w.allow(i) {
-			targets = append(targets, w.target(i, &a.req))
+			t := w.target(i, &a.req)
+			t.Size = size
+			targets = append(targets, t)
 		}
 	}
 	s.checker.Check(ctx, route.Network(a.client.Addr), targets)

@@ -50,6 +50,7 @@ func (s *Server) Serve(ctx context.Context, reload <-chan struct{}, public, admi
 	g.Go(func() error { s.refreshRanges(work); return nil })
 	g.Go(func() error { s.health.Run(work); return nil })
 	g.Go(func() error { s.watchPlaces(work); return nil })
+	g.Go(func() error { s.keepWarm(work); return nil })
 	g.Go(func() error { s.inventories.Run(work); return nil })
 	g.Go(func() error { s.watchInventories(work); return nil })
 	g.Go(func() error { s.weighEvidence(work); return nil })

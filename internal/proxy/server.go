@@ -87,7 +87,7 @@ func New(opt Options) (*Server, error) {
 	s.reach, s.evidence = reach.New(), reach.NewEvidence()
 	s.checker, err = existence.New(existence.Options{
 		Client: s.client, Budget: cfg.Limits.CheckTimeout,
-		Observe: s.observeCheck,
+		Observe: s.observeCheck, Turned: s.turned,
 	})
 	if err != nil {
 		return nil, err
@@ -113,7 +113,7 @@ func newClient() *http.Client {
 	return &http.Client{
 		Transport: outbound.New(outbound.Options{
 			Dial: 3 * time.Second, Handshake: 5 * time.Second, Header: 30 * time.Second, Idle: 90 * time.Second,
-			Connections: 64, Kept: 16, KeptInAll: 256, HeaderBytes: 64 << 10, Decompress: true,
+			Connections: 64, Kept: 32 /* as many checks as one origin gets at once */, KeptInAll: 256, HeaderBytes: 64 << 10, Decompress: true,
 		}),
 	}
 }
@@ -148,6 +148,7 @@ func (s *Server) publish(w *world) error {
 	w.health = s.health.SetTargets(s.targets(w))
 	old := s.world.Swap(w)
 	s.forgetRemoved(old, w)
+	s.checker.Renew()
 	s.metrics.ConfigInfo.Reset()
 	s.metrics.ConfigInfo.WithLabelValues(w.cfg.Hash).Set(1)
 	s.metrics.ConfigLoaded.SetToCurrentTime()

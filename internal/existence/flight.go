@@ -1,0 +1,119 @@
+package existence
+
+import (
+	"context"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// flight is one check under way, for all that ask the same.
+type flight struct {
+	target Target
+	origin *origin
+	began  time.Time
+	done   chan struct{} // closed when answer is there, and in the cache
+	answer Answer
+	// gentle: nobody asks for it just now, so a failure takes no answer back that is still true.
+	gentle bool
+	late   bool // it was waited for in vain: nobody waits for it any more. The checker's lock guards it
+}
+
+// start begins a check, or joins the one under way for the same URL; nil when a bound is reached.
+func (c *Checker) start(client netip.Prefix, t Target) *flight { return c.begin(client, t, false) }
+
+func (c *Checker) begin(client netip.Prefix, t Target, gentle bool) *flight {
+	c.mu.Lock()
+	if f := c.flights[t.URL]; f != nil {
+		c.mu.Unlock()
+		return f
+	}
+	o := c.origin(t.Key.Origin)
+	if !c.acquire(client, o) {
+		c.mu.Unlock()
+		c.opt.Observe(t, ResultShed, Answer{Size: -1}, 0)
+		return nil // stays unknown
+	}
+	// The request's strings are parts of a larger buffer: keep copies.
+	t.Key.Name, t.Key.Ref = strings.Clone(t.Key.Name), strings.Clone(t.Key.Ref)
+	f := &flight{target: t, origin: o, began: time.Now(), done: make(chan struct{}), gentle: gentle}
+	c.flights[t.URL] = f
+	doubt := c.doubt(o, &f.target)
+	c.mu.Unlock()
+	go c.fly(f, client, doubt)
+	return f
+}
+
+// fly makes the check of f and remembers its answer. doubt, when given, is the attempt to prove its origin that was
+// under way when it began.
+func (c *Checker) fly(f *flight, client netip.Prefix, doubt *attempt) {
+	t := &f.target
+	a, redirects, result := c.ask(f.origin, t)
+	took := time.Since(f.began)
+	if redirects {
+		c.prove(f, doubt)
+	}
+	c.mu.Lock()
+	if a.Held && !t.Trusted && !f.origin.proofs[subjectOf(t.Key.Kind)].believes(t, redirects) {
+		a, result = Answer{Failed: true, Size: -1}, ResultDisbelieved
+	}
+	f.answer = a
+	if !f.gentle || !a.Failed {
+		c.cache.Set(t.Key, a)
+	}
+	if f.late && !a.Failed {
+		f.origin.pace.missed(time.Since(f.began), time.Now())
+	}
+	delete(c.flights, t.URL)
+	c.release(client, f.origin)
+	c.mu.Unlock()
+	c.opt.Observe(*t, result, a, took)
+	close(f.done)
+}
+
+// wait returns true when f has its answer, and false when the time for it is over or ctx is done. The time counts
+// from f's beginning, for all that ask: a check that was waited for in vain is not waited for again.
+func (c *Checker) wait(ctx context.Context, f *flight) bool {
+	var timer *time.Timer
+	for {
+		select {
+		case <-f.done:
+			return true
+		default:
+		}
+		left := c.left(f)
+		if left <= 0 {
+			return false
+		}
+		// What is known of the origin may have changed when it is over.
+		if timer == nil {
+			timer = time.NewTimer(left)
+			defer timer.Stop()
+		} else {
+			timer.Reset(left)
+		}
+		select {
+		case <-f.done:
+			return true
+		case <-ctx.Done():
+			return false
+		case <-timer.C:
+		}
+	}
+}
+
+// left is how long f may still be waited for.
+func (c *Checker) left(f *flight) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if f.late {
+		return 0
+	}
+	now := time.Now()
+	left := f.origin.pace.budget(c.opt.Budget, now) - now.Sub(f.began)
+	if left <= 0 {
+		f.late = true
+		f.origin.pace.gaveUp(now)
+	}
+	return left
+}

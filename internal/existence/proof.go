@@ -1,0 +1,207 @@
+package existence
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"ociproxy/internal/oci"
+)
+
+// A yes is worth nothing from who says yes to everything: a registry that redirects any blob to where it might be,
+// another redirector, a captive portal. So who said yes is asked, in the same repository, for what cannot exist.
+// A redirect is believed when the answer to that was no. A 200, which at least says that it is the thing itself, is
+// believed until it was yes. Then everything said before is forgotten.
+
+// Nowhere is a digest that nothing has: no input with this hash will ever be known.
+const Nowhere = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+
+// subject is what a proof is about: a registry may answer for blobs in another way than for manifests.
+type subject uint8
+
+const (
+	aboutBlobs subject = iota
+	aboutManifests
+	numSubjects
+)
+
+func subjectOf(k oci.Kind) subject {
+	if k == oci.KindBlob {
+		return aboutBlobs
+	}
+	return aboutManifests
+}
+
+// standing is what is known of the yes of an origin.
+type standing uint8
+
+const (
+	unproven standing = iota
+	proven
+	refuted
+)
+
+const (
+	// A proof is renewed after provenFor, looked at again after refutedFor, and tried again after inconclusiveFor, or
+	// renewalFor where the one before still holds.
+	provenFor, refutedFor, inconclusiveFor, renewalFor = 5 * time.Minute, 30 * time.Second, time.Second, 15 * time.Second
+	// inAdvanceEvery bounds the attempts made before there was a yes.
+	inAdvanceEvery = time.Second
+	// maxStrangers is how many attempts in other repositories a yes waits for before it makes its own.
+	maxStrangers = 3
+)
+
+// proof is what is known of one subject of an origin. The checker's lock guards it.
+type proof struct {
+	state   standing
+	tried   time.Time // when an attempt last began
+	next    time.Time // none before
+	running *attempt
+	yes     Target // the last it said yes to, believed: where to ask again; no URL: none
+}
+
+// attempt asks an origin for Nowhere.
+type attempt struct {
+	target Target
+	// counts: a no proves something whatever else is known. A store has one name for everything; a registry must have
+	// said yes in the same repository, for one that it does not know says no there to everything.
+	counts bool
+	done   chan struct{} // closed when said is there
+	said   said
+}
+
+type said uint8
+
+const (
+	nothing said = iota
+	yes
+	no
+)
+
+// doubt begins an attempt for what t asks, in parallel to it, when its answer may need one and one is due, and returns the
+// one under way. c.mu is held.
+func (c *Checker) doubt(o *origin, t *Target) *attempt {
+	if t.Trusted || !t.RedirectIsHeld {
+		return nil
+	}
+	p := &o.proofs[subjectOf(t.Key.Kind)]
+	if now := time.Now(); p.running == nil && !now.Before(p.next) && (p.state == proven || now.Sub(p.tried) >= inAdvanceEvery) {
+		c.try(o, p, *t, t.Key.Name == "")
+	}
+	return p.running
+}
+
+// try begins an attempt, unless the origin has no room. c.mu is held.
+func (c *Checker) try(o *origin, p *proof, t Target, counts bool) {
+	if !c.room(o) {
+		return
+	}
+	a := &attempt{target: t, counts: counts, done: make(chan struct{})}
+	p.running, p.tried = a, time.Now()
+	go func() {
+		at := strings.LastIndex(t.URL, t.Key.Ref)
+		_, err := c.head(o, &a.target, t.URL[:at]+Nowhere+t.URL[at+len(t.Key.Ref):])
+		switch {
+		case err == nil, errors.Is(err, errRedirects):
+			a.said = yes
+		case errors.Is(err, errAbsent), errors.Is(err, errUseless): // what is never taken for a yes is as good as a no
+			a.said = no
+		}
+		c.mu.Lock()
+		c.leave(o)
+		p.running = nil
+		turned := c.settle(p, a)
+		c.mu.Unlock()
+		close(a.done)
+		if turned {
+			c.opt.Turned(t, a.said != yes)
+		}
+	}()
+}
+
+// settle draws the conclusion of a, and reports whether the origin is believed or disbelieved from now on, other
+// than before. c.mu is held.
+func (c *Checker) settle(p *proof, a *attempt) (turned bool) {
+	was := p.state
+	switch now := time.Now(); {
+	case a.said == yes:
+		p.state, p.next = refuted, now.Add(refutedFor)
+		if was != refuted {
+			c.forget(a.target.Key)
+		}
+		return was != refuted
+	case a.said == no && a.counts:
+		p.state, p.next = proven, now.Add(provenFor)
+		return was == refuted
+	case a.said == nothing && was == unproven:
+		p.next = now.Add(inconclusiveFor)
+	case a.said == nothing: // what was known stays
+		p.next = now.Add(renewalFor)
+	}
+	return false
+}
+
+// prove sees to it that there is a proof for f, which was answered by a redirect, unless it fails. doubt is the attempt
+// that was under way when f began, nil for none.
+func (c *Checker) prove(f *flight, doubt *attempt) {
+	t := &f.target
+	p := &f.origin.proofs[subjectOf(t.Key.Kind)]
+	timeout := time.NewTimer(c.opt.Timeout)
+	defer timeout.Stop()
+	for range maxStrangers {
+		c.mu.Lock()
+		if p.state == proven {
+			c.mu.Unlock()
+			return
+		}
+		a := doubt
+		if doubt = nil; a == nil || a.target.Key.Name != t.Key.Name {
+			if p.running == nil && !time.Now().Before(p.next) {
+				c.try(f.origin, p, *t, true)
+			}
+			a = p.running
+		}
+		c.mu.Unlock()
+		if a == nil {
+			return
+		}
+		select {
+		case <-a.done:
+		case <-timeout.C:
+			return
+		}
+		if a.target.Key.Name == t.Key.Name && a.said != nothing {
+			c.count(p, a)
+			return
+		}
+	}
+}
+
+// count takes in that the registry said yes to something in the repository of a: its no is no empty word.
+func (c *Checker) count(p *proof, a *attempt) {
+	c.mu.Lock()
+	a.counts = true
+	turned := a.said == no && c.settle(p, a)
+	c.mu.Unlock()
+	if turned {
+		c.opt.Turned(a.target, true)
+	}
+}
+
+// believes says whether the yes to t counts, and remembers it. c.mu of the checker is held.
+func (p *proof) believes(t *Target, redirects bool) bool {
+	if p.state == refuted || redirects && p.state != proven {
+		return false
+	}
+	p.yes = *t
+	return true
+}
+
+// forget drops what was believed of a key's origin and subject. It is rare. c.mu is held.
+func (c *Checker) forget(k Key) {
+	for other, a := range c.cache.All() {
+		if a.Held && other.Origin == k.Origin && subjectOf(other.Kind) == subjectOf(k.Kind) {
+			c.cache.Invalidate(other)
+		}
+	}
+}
