@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"ociproxy/internal/oci"
 	"ociproxy/internal/place"
@@ -40,6 +41,7 @@ func (v *validator) upstreams() {
 		if u.MaxRPS < 0 {
 			v.fail(at+".maxRPS", "", "maxRPS is negative")
 		}
+		v.lag(at+".lag", u)
 		v.serves(at, u.Serves)
 		v.price(at+".price", u.Price)
 	}
@@ -51,6 +53,21 @@ func (v *validator) upstreams() {
 	}
 	for _, at := range canonical[min(1, len(canonical)):] {
 		v.fail(at+".canonical", "keep the one that has everything", "%s is canonical already: there must be exactly one", v.c.nameOf(canonical[0]))
+	}
+}
+
+// maxLag is a day: who is behind for longer is no replica of tags.
+const maxLag = 24 * time.Hour
+
+func (v *validator) lag(at string, u *Upstream) {
+	_, set := v.nodes[at]
+	switch {
+	case u.Canonical && set && u.Lag != 0:
+		v.fail(at, "remove it: others are behind this one", "the canonical upstream has no lag")
+	case u.Canonical:
+		u.Lag = 0
+	case u.Lag < 0 || u.Lag > maxLag:
+		v.fail(at, "the longest that your replication takes: 10m", "lag must be between 0 and %s", formatDuration(maxLag))
 	}
 }
 

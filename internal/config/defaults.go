@@ -48,6 +48,7 @@ func Fill(v any) {
 		v.Refresh = 6 * time.Hour
 	case *Upstream:
 		v.Serves.All = true
+		v.Lag = 10 * time.Minute
 		v.State = Active
 		v.Families = Families{IPv4: true, IPv6: true}
 	case *Store:

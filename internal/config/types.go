@@ -259,6 +259,10 @@ type Upstream struct {
 	Price place.Override `yaml:"price"`
 	// MaxRPS protects its quota: more requests per second are answered `429` with `Retry-After`. 0: no limit.
 	MaxRPS float64 `yaml:"maxRPS"`
+	// Lag is how far it may be behind the canonical upstream with a tag that moves: the longest that your replication takes.
+	// A client network that was sent elsewhere for a tag is not sent here for it until then, so that nobody who asks again
+	// sees an older image. 0: it is never behind. The canonical upstream has no lag.
+	Lag time.Duration `yaml:"lag"`
 	// Families are the IP families it can be reached by.
 	Families Families `yaml:"families"`
 	// Insecure permits an `http://` URL. Only for tests and closed networks.

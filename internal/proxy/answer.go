@@ -111,7 +111,9 @@ func (s *Server) answer(w *world, r *http.Request, a *answer) {
 	a.decided = true
 	st := s.resolve(r.Context(), w, a)
 	s.retry(r, w, a, &st)
+	s.stay(r.Context(), w, a, &st, false)
 	s.act(r.Context(), w, a)
+	s.stayed(w, a)
 	w.sampleManifest(r, a)
 	s.checkAfterwards(w, a)
 }

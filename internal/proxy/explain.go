@@ -98,6 +98,7 @@ func (s *Server) Explain(ctx context.Context, addr netip.Addr, path string) (*Ex
 		a.decision = route.Decide(&a.req, &a.client, w.snapshot, &st)
 	} else {
 		st = s.resolve(ctx, w, &a)
+		s.stay(ctx, w, &a, &st, true)
 	}
 	e.fill(w, &a, st)
 	return e, nil

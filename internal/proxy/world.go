@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"time"
 
 	"golang.org/x/time/rate"
 
@@ -27,6 +28,7 @@ type world struct {
 	ranges   *ranges.Ranges
 	flows    *metrics.FlowTable
 	limits   []*rate.Limiter // by candidate; nil: none
+	lags     []time.Duration // by candidate; nil: no replica is ever behind
 	all      set.Set
 	index    map[string]int // candidates by name
 	samples  []*samples     // by candidate
@@ -77,6 +79,7 @@ func (s *Server) build(cfg *config.Config, old *world) (*world, error) {
 	}
 	w.places = make(places, len(w.snapshot.Places()))
 	w.limits = limits(cfg, w.snapshot, old)
+	w.lags = lags(cfg, w.snapshot)
 	w.flows = s.flowTable(w.snapshot)
 	return w, nil
 }

@@ -40,6 +40,8 @@ const (
 	Pinned
 	// Retried: the client asked again for what it was just sent to a better candidate for.
 	Retried
+	// Stayed: another one would answer a tag that moves, and could be behind what this client network was shown.
+	Stayed
 	// CanonicalOnly: only canonical answers this kind of request.
 	CanonicalOnly
 	// LastResort: no candidate of the ranking could serve.
@@ -50,7 +52,7 @@ const (
 )
 
 var reasonNames = [numReasons]string{
-	"nearest", "absent", "unhealthy", "unchecked", "unreachable", "rollout", "pinned", "retried", "canonical-only", "last-resort", "denied",
+	"nearest", "absent", "unhealthy", "unchecked", "unreachable", "rollout", "pinned", "retried", "stayed", "canonical-only", "last-resort", "denied",
 }
 
 // String returns the metric label.

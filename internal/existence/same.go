@@ -1,0 +1,57 @@
+package existence
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Comparison is what two candidates have under one tag.
+type Comparison uint8
+
+const (
+	// Incomparable: one of them gave no usable answer, or did not say what the tag stands for.
+	Incomparable Comparison = iota
+	Same
+	Different
+)
+
+// Compare asks a and b for the tag that both name, whatever is remembered, in the background and within the bounds
+// of all checks, and hands what it found to then, with a moment before which neither was asked. When a bound is reached,
+// nothing happens.
+func (c *Checker) Compare(client netip.Prefix, a, b Target, then func(asked time.Time, found Comparison)) {
+	select {
+	case c.waiting <- struct{}{}:
+	default:
+		return
+	}
+	first, second := c.start(client, a), c.start(client, b)
+	if first == nil || second == nil {
+		<-c.waiting
+		return
+	}
+	go func() {
+		defer func() { <-c.waiting }()
+		<-first.done
+		<-second.done
+		asked := first.began
+		if second.began.Before(asked) {
+			asked = second.began
+		}
+		then(asked, compare(first.answer, second.answer))
+	}()
+}
+
+func compare(a, b Answer) Comparison {
+	switch {
+	case a.Failed || b.Failed:
+		return Incomparable
+	case a.Held != b.Held:
+		return Different
+	case !a.Held || a.Content == 0 || b.Content == 0:
+		return Incomparable
+	case a.Content == b.Content:
+		return Same
+	default:
+		return Different
+	}
+}
