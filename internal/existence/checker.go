@@ -207,7 +207,7 @@ func (c *Checker) Check(ctx context.Context, client netip.Prefix, targets []Targ
 	flights := make([]*flight, len(targets))
 	for i := range targets {
 		if _, known := c.Lookup(targets[i].Key); !known {
-			flights[i] = c.start(client, targets[i])
+			flights[i] = c.start(client, targets[i], toKnow)
 		}
 	}
 	for i, f := range flights {
@@ -228,7 +228,7 @@ func (c *Checker) Recheck(client netip.Prefix, t Target, then func(Answer)) {
 	default:
 		return // so many are under way that this one will not be missed
 	}
-	f := c.start(client, t)
+	f := c.start(client, t, toKnowAnew)
 	if f == nil {
 		<-c.waiting
 		return

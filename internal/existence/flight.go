@@ -14,19 +14,34 @@ type flight struct {
 	began  time.Time
 	done   chan struct{} // closed when answer is there, and in the cache
 	answer Answer
-	// gentle: nobody asks for it just now, so a failure takes no answer back that is still true.
-	gentle bool
+	why    purpose
 	late   bool // it was waited for in vain: nobody waits for it any more. The checker's lock guards it
 }
 
-// start begins a check, or joins the one under way for the same URL; nil when a bound is reached.
-func (c *Checker) start(client netip.Prefix, t Target) *flight { return c.begin(client, t, false) }
+// purpose is what a check is for.
+type purpose uint8
 
-func (c *Checker) begin(client netip.Prefix, t Target, gentle bool) *flight {
+const (
+	// toKnow: what is remembered will do.
+	toKnow purpose = iota
+	// toKnowAnew: it will not.
+	toKnowAnew
+	// toKeep: nobody asks for it just now, so a failure takes no answer back that is still true.
+	toKeep
+)
+
+// start begins a check, or joins the one under way for the same URL; nil when a bound is reached, or it is known.
+func (c *Checker) start(client netip.Prefix, t Target, why purpose) *flight {
 	c.mu.Lock()
 	if f := c.flights[t.URL]; f != nil {
 		c.mu.Unlock()
 		return f
+	}
+	if why == toKnow {
+		if _, known := c.Lookup(t.Key); known { // a flight has just ended
+			c.mu.Unlock()
+			return nil
+		}
 	}
 	o := c.origin(t.Key.Origin)
 	if !c.acquire(client, o) {
@@ -36,7 +51,7 @@ func (c *Checker) begin(client netip.Prefix, t Target, gentle bool) *flight {
 	}
 	// The request's strings are parts of a larger buffer: keep copies.
 	t.Key.Name, t.Key.Ref = strings.Clone(t.Key.Name), strings.Clone(t.Key.Ref)
-	f := &flight{target: t, origin: o, began: time.Now(), done: make(chan struct{}), gentle: gentle}
+	f := &flight{target: t, origin: o, began: time.Now(), done: make(chan struct{}), why: why}
 	c.flights[t.URL] = f
 	doubt := c.doubt(o, &f.target)
 	c.mu.Unlock()
@@ -58,7 +73,7 @@ func (c *Checker) fly(f *flight, client netip.Prefix, doubt *attempt) {
 		a, result = Answer{Failed: true, Size: -1}, ResultDisbelieved
 	}
 	f.answer = a
-	if !f.gentle || !a.Failed {
+	if f.why != toKeep || !a.Failed {
 		c.cache.Set(t.Key, a)
 	}
 	if f.late && !a.Failed {
@@ -67,7 +82,9 @@ func (c *Checker) fly(f *flight, client netip.Prefix, doubt *attempt) {
 	delete(c.flights, t.URL)
 	c.release(client, f.origin)
 	c.mu.Unlock()
-	c.opt.Observe(*t, result, a, took)
+	if f.why != toKeep || result != ResultHeld { // what is known is no news
+		c.opt.Observe(*t, result, a, took)
+	}
 	close(f.done)
 }
 

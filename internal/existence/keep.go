@@ -17,10 +17,12 @@ func (c *Checker) Keep(t Target, allow func() bool) {
 	o := c.origin(t.Key.Origin)
 	now := time.Now()
 	for i := range o.proofs {
-		p := &o.proofs[i]
-		// Where nothing was ever said yes to, what could be asked must do.
-		if p.running == nil && p.yes.URL != "" && !now.Before(p.next) && allow() {
-			c.try(o, p, p.yes, true)
+		p, at := &o.proofs[i], o.proofs[i].yes
+		if at.URL == "" && t.Key.Name == "" && subjectOf(t.Key.Kind) == subject(i) {
+			at = t // a store's no counts though it never said yes
+		}
+		if at.URL != "" && p.running == nil && !now.Before(p.next) && allow() {
+			c.try(o, p, at, true)
 		}
 	}
 	if now.Sub(o.used) < keepEvery || !allow() {
@@ -30,7 +32,7 @@ func (c *Checker) Keep(t Target, allow func() bool) {
 	for i := range o.proofs {
 		if known := o.proofs[i].yes; known.URL != "" {
 			c.mu.Unlock()
-			c.begin(netip.Prefix{}, known, true) // a yes is no error in the store's own statistics
+			c.start(netip.Prefix{}, known, toKeep) // a yes is no error in the store's own statistics
 			return
 		}
 	}

@@ -57,7 +57,7 @@ type proof struct {
 	tried   time.Time // when an attempt last began
 	next    time.Time // none before
 	running *attempt
-	yes     Target // the last it said yes to, believed: where to ask again; no URL: none
+	yes     Target // the last it said yes to, believed or not: where to ask again; no URL: none
 }
 
 // attempt asks an origin for Nowhere.
@@ -188,13 +188,10 @@ func (c *Checker) count(p *proof, a *attempt) {
 	}
 }
 
-// believes says whether the yes to t counts, and remembers it. c.mu of the checker is held.
+// believes says whether the yes to t counts, and remembers where it was said. The checker's lock is held.
 func (p *proof) believes(t *Target, redirects bool) bool {
-	if p.state == refuted || redirects && p.state != proven {
-		return false
-	}
 	p.yes = *t
-	return true
+	return p.state == proven || p.state == unproven && !redirects
 }
 
 // forget drops what was believed of a key's origin and subject. It is rare. c.mu is held.

@@ -24,7 +24,7 @@ func (c *Checker) Compare(client netip.Prefix, a, b Target, then func(asked time
 	default:
 		return
 	}
-	first, second := c.start(client, a), c.start(client, b)
+	first, second := c.start(client, a, toKnowAnew), c.start(client, b, toKnowAnew)
 	if first == nil || second == nil {
 		<-c.waiting
 		return

@@ -36,6 +36,7 @@ type answer struct {
 	source   clientip.Source
 	decision route.Decision
 	asked    bool  // the one round of checks was made
+	listed   int64 // size of the blob in bytes by an inventory that is believed; 0: none lists it
 	size     int64 // of the blob in bytes; 0 unknown
 	span     reach.Span
 	rest     bool // of the blob, from the span's start on
@@ -204,12 +205,11 @@ func (s *Server) fill(ctx context.Context, w *world, a *answer, st *route.State)
 		return
 	}
 	a.asked = true
-	size := w.listedSize(a)
 	targets := make([]existence.Target, 0, route.MaxChecks)
 	for _, i := range need {
 		if i != route.NoCandidate && st.Unknown.Has(i) && w.allow(i) {
 			t := w.target(i, &a.req)
-			t.Size = size
+			t.Size = a.listed
 			targets = append(targets, t)
 		}
 	}

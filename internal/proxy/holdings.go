@@ -63,25 +63,10 @@ func (w *world) listed(a *answer, st *route.State) {
 		st.Holds = believed
 		st.Holds.And(&e.Stores)
 		a.size = max(0, e.Size)
+		if !st.Holds.Empty() {
+			a.listed = a.size
+		}
 	}
-}
-
-// listedSize is what the blob that a asks for has in bytes by any inventory that is believed; 0: none lists it.
-func (w *world) listedSize(a *answer) int64 {
-	if a.req.Kind != oci.KindBlob || !a.req.Digest.InStores() {
-		return 0
-	}
-	view := w.live.View()
-	believed := route.Set(view.Believed)
-	believed.RemoveAll(w.doubts.Demoted())
-	if believed.Empty() {
-		return 0
-	}
-	e, ok := view.Table.Lookup(a.req.Digest)
-	if believed.Keep(route.Set(e.Stores)); !ok || believed.Empty() {
-		return 0
-	}
-	return max(0, e.Size)
 }
 
 // sampleOf returns something candidate i holds: by its inventory, else what was seen there.

@@ -38,7 +38,15 @@ type origin struct {
 	// inventory serves what is below /inventory/.
 	inventory http.Handler
 	lacks     []string
-	empty     bool // blobs have no bytes, as the digest says
+	instead   http.HandlerFunc // answers all but inventories
+	empty     bool             // the blob of that digest has no bytes, as it says
+}
+
+// say replaces its answers; nil: its own again.
+func (o *origin) say(instead http.HandlerFunc) {
+	o.mu.Lock()
+	o.instead = instead
+	o.mu.Unlock()
 }
 
 func (o *origin) forget() {
@@ -50,18 +58,20 @@ func (o *origin) forget() {
 func (o *origin) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	o.mu.Lock()
 	o.seen = append(o.seen, r.Method+" "+r.URL.String())
-	tags, inventory, lacks, empty := o.tags, o.inventory, o.lacks, o.empty
+	tags, inventory, lacks, empty, instead := o.tags, o.inventory, o.lacks, o.empty, o.instead
 	o.mu.Unlock()
 	switch {
 	case strings.HasPrefix(r.URL.Path, "/inventory/") && inventory != nil:
 		http.StripPrefix("/inventory", inventory).ServeHTTP(rw, r)
+	case instead != nil:
+		instead(rw, r)
 	case slices.ContainsFunc(lacks, func(d string) bool { return strings.HasSuffix(r.URL.Path, d) }):
 		rw.WriteHeader(http.StatusNotFound)
 	case strings.HasSuffix(r.URL.Path, "/tags/list") && tags != nil:
 		tags(rw, r)
 	case strings.Contains(r.URL.Path, absent):
 		rw.WriteHeader(http.StatusForbidden)
-	case empty:
+	case empty && strings.HasSuffix(r.URL.Path, digest):
 		rw.Header().Set("Content-Length", "0")
 	default:
 		rw.Header().Set("Content-Length", "1000")

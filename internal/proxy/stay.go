@@ -8,6 +8,7 @@ import (
 	"ociproxy/internal/existence"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/route"
+	"ociproxy/internal/set"
 )
 
 // lags are how far upstreams may be behind the canonical one, by candidate; nil when none is.
@@ -81,11 +82,14 @@ func (s *Server) stayAt(ctx context.Context, w *world, a *answer, st *route.Stat
 		return false
 	}
 	other, left := *a, *st // on copies: the first decision stands if this one cannot
-	left.Usable = route.Set{}
+	left.Usable = set.Set{}
 	left.Usable.Add(i)
-	s.settle(ctx, w, &other, &left)
-	if other.status != 0 || other.decision.Candidate != i {
+	s.settle(ctx, w, &other, &left, true)
+	if other.status != 0 || !left.Usable.Has(i) {
 		return false
+	}
+	if a.decision.Reason == route.Pinned && other.decision.Reason != route.Pinned {
+		return false // it is none of those that the client is confined to
 	}
 	*a = other
 	a.decision.Reason = route.Stayed

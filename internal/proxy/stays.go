@@ -135,7 +135,7 @@ func (e *stay) over(now moment, lag time.Duration, c *comparison) bool {
 		return true // what was seen elsewhere is there by now
 	case now-e.since < moment(lag):
 		return false
-	case c.asked > e.last:
+	case c.asked >= e.last:
 		return c.found != existence.Different
 	case c.asked > e.since && c.found == existence.Different:
 		return false

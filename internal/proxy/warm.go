@@ -6,7 +6,7 @@ import (
 
 	"ociproxy/internal/existence"
 	"ociproxy/internal/oci"
-	"ociproxy/internal/route"
+	"ociproxy/internal/wait"
 )
 
 // warmEvery is how often it is looked which stores and replicas were asked nothing for a while.
@@ -15,22 +15,16 @@ const warmEvery = time.Second
 // keepWarm sees to it, while ctx lasts, that a connection leads to whatever clients' requests wait for, and that it is
 // known how fast it answers and whether its answers mean something.
 func (s *Server) keepWarm(ctx context.Context) {
-	tick := time.NewTicker(warmEvery)
-	defer tick.Stop()
-	for {
+	s.warm(s.world.Load())
+	for range wait.Every(ctx, warmEvery) {
 		s.warm(s.world.Load())
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
 	}
 }
 
 // warm looks after all that are asked by HEAD: replicas, and stores without an inventory that is believed.
 func (s *Server) warm(w *world) {
-	listed := route.Set(w.live.View().Believed)
-	listed.RemoveAll(w.doubts.Demoted())
+	listed, demoted := w.live.View().Believed, w.doubts.Demoted()
+	listed.AndNot(&demoted)
 	for i := range w.snapshot.Candidates {
 		if c := &w.snapshot.Candidates[i]; c.Active && i != w.snapshot.Canonical && !listed.Has(i) {
 			s.checker.Keep(w.target(i, &somewhere), func() bool { return w.allow(i) })

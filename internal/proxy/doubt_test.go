@@ -1,0 +1,101 @@
+package proxy
+
+import (
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"ociproxy/internal/existence"
+)
+
+func redirectAll(rw http.ResponseWriter, r *http.Request) {
+	http.Redirect(rw, r, "https://elsewhere.example"+r.URL.Path, http.StatusTemporaryRedirect)
+}
+
+func yesToAll(rw http.ResponseWriter, _ *http.Request) { rw.Header().Set("Content-Length", "1000") }
+
+// A replica that redirected any blob was believed for 24 hours: its clients got 404 200 404 404 404 404.
+func TestAReplicaThatRedirectsAnyBlob(t *testing.T) {
+	w := newWorld(t)
+	w.eu.say(redirectAll)
+	for i := range 6 {
+		w.wants(t, gcpClient, digestOf(i), w.us.URL, "a blob that the replica may not have")
+	}
+	w.wants(t, awsClient, digest, w.va.URL, "a client of a store")
+	if got := testutil.ToFloat64(w.server.metrics.Checks.WithLabelValues("eu", existence.ResultDisbelieved)); got != 6 {
+		t.Errorf("%v answers disbelieved, want 6", got)
+	}
+	if log := w.log.String(); strings.Count(log, "holds what cannot exist") != 1 || !strings.Contains(log, `"candidate":"eu"`) {
+		t.Errorf("the log does not say it once: %s", log)
+	}
+	// One that redirects only what it has is used as ever.
+	w = newWorld(t)
+	w.eu.say(func(rw http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.URL.Path, absent) {
+			rw.WriteHeader(http.StatusNotFound)
+			return
+		}
+		redirectAll(rw, r)
+	})
+	for i := range 6 {
+		w.wants(t, gcpClient, digestOf(i), w.eu.URL, "a blob that the replica has in storage behind it")
+	}
+	if n := strings.Count(strings.Join(w.eu.requests(), "\n"), absent); n != 1 {
+		t.Errorf("asked %d times for what cannot exist, want once", n)
+	}
+}
+
+// Whoever says 200 to anything is found out before clients come, or within a second after.
+func TestWhoSaysYesToAnything(t *testing.T) {
+	for name, edit := range map[string][]string{"replica": nil, "store": {"serves: [aws]", "serves: [gcp]"}} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, edit...)
+			w.eu.say(yesToAll)
+			w.va.say(yesToAll)
+			world := w.server.world.Load()
+			w.server.warm(world) // as each second
+			poll(t, "both are disbelieved", func() bool { return strings.Count(w.log.String(), "holds what cannot exist") == 2 })
+			w.wants(t, gcpClient, digest, w.us.URL, "a blob")
+			if got := w.ask(t, gcpClient, "GET /v2/a/blobs/"+digestOf(1)).Header.Get("Location"); !strings.HasPrefix(got, w.us.URL) {
+				t.Errorf("to %s", got)
+			}
+			w.eu.say(nil)
+			w.va.say(nil)
+			w.server.checker.Renew() // as a reload does
+			poll(t, "both are believed", func() bool {
+				w.server.warm(world)
+				w.to(t, gcpClient, digestOf(2)) // a registry has to say yes to something first
+				return strings.Count(w.log.String(), "believed again") == 2
+			})
+		})
+	}
+}
+
+// A store that says another size than the inventories do has something else under that name.
+func TestAStoreWithTheWrongSize(t *testing.T) {
+	w := newWorld(t, "serves: [internet]", "serves: [all]")
+	a := &answer{req: mustParse(t, "/v2/a/blobs/"+digest), listed: 999}
+	a.client = w.server.world.Load().client(mustAddr(awsClient), w.server.world.Load().ranges.Locate(mustAddr(awsClient)))
+	w.server.resolve(t.Context(), w.server.world.Load(), a)
+	if got := w.server.world.Load().snapshot.Candidates[a.decision.Candidate].Name; got != "us" {
+		t.Errorf("to %s: it says 1000 bytes, and the inventories 999", got)
+	}
+}
+
+// A store that took more than 300 ms to answer lost every first blob, after making the client wait.
+func TestAStoreThatAnswersSlowly(t *testing.T) {
+	w := newWorld(t, "checkTimeout: 5s, ", "")
+	w.va.say(func(rw http.ResponseWriter, _ *http.Request) {
+		<-time.After(400 * time.Millisecond)
+		rw.Header().Set("Content-Length", "1000")
+	})
+	var wg sync.WaitGroup
+	for i := range 15 {
+		wg.Go(func() { w.wants(t, awsClient, digestOf(i), w.va.URL, "a first blob") })
+	}
+	wg.Wait()
+}
