@@ -18,9 +18,10 @@ const (
 	// maxRedirects is how far clients follow a registry to its own blob storage.
 	maxRedirects = 5
 
-	hintManifest = "the upstream must give image manifests and indexes to anyone who names one; check url and prefix"
-	hintImage    = "name an image that exists with --image NAME[:TAG]; the upstream's prefix is put before the name"
-	hintDigest   = "a registry that changes manifests on the way cannot be used: runtimes check the digest"
+	hintManifest   = "the upstream must give image manifests and indexes to anyone who names one; check url and prefix"
+	hintImage      = "name an image that exists with --image NAME[:TAG]; the upstream's prefix is put before the name"
+	hintRedirector = "put the registries and stores that it redirects to into the config, in its place; or let it answer 404 for what it does not hold"
+	hintDigest     = "a registry that changes manifests on the way cannot be used: runtimes check the digest"
 )
 
 // sample is an image that the canonical upstream has: what others are asked for.
@@ -35,6 +36,9 @@ type upstreamProbe struct {
 	probe
 	base  string // URL up to and including the prefix, no slash at the end
 	state config.State
+	// hops is how many redirects are followed for what does not exist. The canonical upstream has everything; any other
+	// is asked what it has, and one that redirects to where that might be has said nothing.
+	hops int
 }
 
 func newUpstreamProbe(u config.Upstream, opts *Options) *upstreamProbe {
@@ -42,7 +46,12 @@ func newUpstreamProbe(u config.Upstream, opts *Options) *upstreamProbe {
 	if u.Prefix != "" {
 		base += "/" + u.Prefix
 	}
+	hops := 0
+	if u.Canonical {
+		hops = maxRedirects
+	}
 	return &upstreamProbe{
+		hops: hops,
 		probe: probe{kind: "upstream", name: u.Name, opts: opts, families: families(u.Families),
 			lenient: u.State == config.Filling},
 		base: base, state: u.State,
@@ -72,9 +81,18 @@ func (p *upstreamProbe) open(ctx context.Context, name string) bool {
 	if !p.connect(ctx, p.manifestURL(name, nowhere)) {
 		return false
 	}
-	p.say("absent.manifest", p.anonymous(absent(p.get(ctx, p.manifestURL(name, nowhere), 4096, maxRedirects, acceptHeader))))
-	p.say("absent.blob", p.anonymous(absent(p.head(ctx, p.blobURL(name, nowhere), maxRedirects, nil))))
+	p.say("absent.manifest", p.anonymous(p.redirector(absent(p.get(ctx, p.manifestURL(name, nowhere), 4096, p.hops, acceptHeader)))))
+	p.say("absent.blob", p.anonymous(p.redirector(absent(p.head(ctx, p.blobURL(name, nowhere), p.hops, nil)))))
 	return true
+}
+
+// redirector words the verdict on a replica that redirects what does not exist.
+func (p *upstreamProbe) redirector(v verdict) verdict {
+	if v.hint == hintRedirect && p.hops == 0 {
+		v.detail += " for a digest that does not exist: it redirects whatever is asked for, so the proxy believes none of its redirects"
+		v.hint = hintRedirector
+	}
+	return v
 }
 
 // anonymous words the hint of a refused login for a registry.
@@ -127,7 +145,11 @@ func (p *upstreamProbe) replica(ctx context.Context, samples []sample) {
 		if _, ok := p.manifest(ans, s.ref.String(), s.digest); !ok {
 			continue
 		}
-		p.read("manifest.head", p.anonymous(manifestHead(p.head(ctx, url, maxRedirects, acceptHeader), s.digest)))
+		v := p.anonymous(manifestHead(p.head(ctx, url, 0, acceptHeader), s.digest))
+		if v.hint == hintRedirect {
+			v = verdict{Warning, v.detail + ": the proxy takes no redirect for a manifest, and sends nobody here for one", hintRedirector}
+		}
+		p.read("manifest.head", v)
 		p.blobs(ctx, s, false)
 	}
 }

@@ -96,6 +96,52 @@ func TestReplicas(t *testing.T) {
 	expect(t, r, "canon", "get", OK, "digest verified", "")
 }
 
+// TestRedirectors: a replica that redirects whatever is asked for was called fine, and its clients got 404.
+func TestRedirectors(t *testing.T) {
+	im := newImage()
+	w := newWorld(t, im.registry())
+	var bucket string
+	redirect := func(rw http.ResponseWriter, r *http.Request) {
+		http.Redirect(rw, r, bucket+"/images/"+base(r), http.StatusTemporaryRedirect)
+	}
+	blobs := func(all bool) http.HandlerFunc {
+		return func(rw http.ResponseWriter, r *http.Request) {
+			if strings.Contains(r.URL.Path, "/blobs/") && (all || !im.isMadeUp(r)) {
+				redirect(rw, r)
+				return
+			}
+			im.registry().ServeHTTP(rw, r)
+		}
+	}
+	w.upstream("redirects-any-blob", blobs(true), false)
+	w.upstream("redirects-its-blobs", blobs(false), false)
+	w.upstream("redirects-manifests", http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/behind") {
+			r.URL.Path = strings.TrimPrefix(r.URL.Path, "/behind")
+			im.registry().ServeHTTP(rw, r)
+			return
+		}
+		http.Redirect(rw, r, "/behind"+r.URL.Path, http.StatusTemporaryRedirect)
+	}), false)
+	bucket = w.serve("bucket", im.store())
+	r := w.live()
+	expect(t, r, "redirects-any-blob", "absent.blob", Failed, "redirects whatever is asked for", "in its place")
+	expect(t, r, "redirects-any-blob", "absent.manifest", OK, "404", "")
+	expect(t, r, "redirects-its-blobs", "absent.blob", OK, "404", "")
+	expect(t, r, "redirects-its-blobs", "get", OK, "digest verified", "")
+	expect(t, r, "redirects-manifests", "absent.manifest", Failed, "redirects whatever is asked for", "in its place")
+	expect(t, r, "redirects-manifests", "manifest.head", Warning, "takes no redirect for a manifest", "in its place")
+	for _, f := range r.Findings {
+		if f.Target == "redirects-its-blobs" && f.Result == Failed {
+			t.Errorf("%+v", f)
+		}
+	}
+	// The canonical upstream has everything: where it redirects what it lacks is its own affair.
+	w = newWorld(t, blobs(true))
+	bucket = w.serve("bucket", im.store())
+	expect(t, w.live(), "canon", "absent.blob", OK, "403", "")
+}
+
 // TestBlobRedirect guards that a registry which keeps its blobs in a bucket is followed there.
 func TestBlobRedirect(t *testing.T) {
 	im := newImage()
