@@ -14,15 +14,17 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// Why an answer is not simply a yes. errRedirects is one on condition, errAbsent is a no; errUseless is an answer that is
-// neither, however often one asks; any other error may be over in a moment.
+// Why an answer is not simply a yes. errRedirects is one on condition, errAbsent is a no;
+// errUseless is an answer that is neither, however often one asks; any other error may be over in a
+// moment.
 var (
 	errRedirects = errors.New("redirects")
 	errAbsent    = errors.New("absent")
 	errUseless   = errors.New("no usable answer")
 )
 
-// ask makes the HEAD request and says what its answer means. redirects: it was no answer but a redirect.
+// ask makes the HEAD request and says what its answer means. redirects: it was no answer but a
+// redirect.
 func (c *Checker) ask(o *origin, t *Target) (a Answer, redirects bool, result string) {
 	a, err := c.head(o, t, t.URL)
 	switch {
@@ -80,7 +82,8 @@ func (c *Checker) head(o *origin, t *Target, url string) (Answer, error) {
 	return a, err
 }
 
-// judge says what an answer means. 404 and 403 mean absent: S3 says 403 when the caller may not list.
+// judge says what an answer means. 404 and 403 mean absent: S3 says 403 when the caller may not
+// list.
 func judge(t *Target, resp *http.Response) (Answer, error) {
 	switch status := resp.StatusCode; {
 	case status == http.StatusOK:
@@ -91,7 +94,8 @@ func judge(t *Target, resp *http.Response) (Answer, error) {
 		return Answer{}, errRedirects
 	case status/100 == 3:
 		return Answer{}, fmt.Errorf("%w: redirects", errUseless)
-	case status == http.StatusUnauthorized || status == http.StatusRequestTimeout || status == http.StatusTooManyRequests || status/100 != 4:
+	case status == http.StatusUnauthorized, status == http.StatusRequestTimeout,
+		status == http.StatusTooManyRequests, status/100 != 4:
 		return Answer{}, fmt.Errorf("status %d", status) // 5xx, and what says "not you" or "not now"
 	default:
 		return Answer{}, fmt.Errorf("%w: status %d", errUseless, status)
@@ -134,7 +138,8 @@ var empty = map[string]bool{
 	"sha512:cf83e1357eefb8bdf1542850d66d8007d620e4050b5715dc83f4a921d36ce9ce47d0d13c5d85f2b0ff8318d2877eec2f63b931bd47417a81a538327af927da3e": true,
 }
 
-// other reports whether named is a digest that cannot be want's: a registry may tell it by another algorithm.
+// other reports whether named is a digest that cannot be want's: a registry may tell it by another
+// algorithm.
 func other(named, want string) bool {
 	algorithm, _, ok := strings.Cut(want, ":")
 	return ok && named != want && strings.HasPrefix(named, algorithm+":")

@@ -15,7 +15,8 @@ type flight struct {
 	done   chan struct{} // closed when answer is there, and in the cache
 	answer Answer
 	why    purpose
-	late   bool // it was waited for in vain: nobody waits for it any more. The checker's lock guards it
+	// late: it was waited for in vain, so nobody waits for it any more. The checker's lock guards it.
+	late bool
 }
 
 // purpose is what a check is for.
@@ -30,7 +31,8 @@ const (
 	toKeep
 )
 
-// start begins a check, or joins the one under way for the same URL; nil when a bound is reached, or it is known.
+// start begins a check, or joins the one under way for the same URL; nil when a bound is reached,
+// or it is known.
 func (c *Checker) start(client netip.Prefix, t Target, why purpose) *flight {
 	c.mu.Lock()
 	if f := c.flights[t.URL]; f != nil {
@@ -59,8 +61,8 @@ func (c *Checker) start(client netip.Prefix, t Target, why purpose) *flight {
 	return f
 }
 
-// fly makes the check of f and remembers its answer. doubt, when given, is the attempt to prove its origin that was
-// under way when it began.
+// fly makes the check of f and remembers its answer. doubt, when given, is the attempt to prove its
+// origin that was under way when it began.
 func (c *Checker) fly(f *flight, client netip.Prefix, doubt *attempt) {
 	t := &f.target
 	a, redirects, result := c.ask(f.origin, t)
@@ -88,8 +90,9 @@ func (c *Checker) fly(f *flight, client netip.Prefix, doubt *attempt) {
 	close(f.done)
 }
 
-// wait returns true when f has its answer, and false when the time for it is over or ctx is done. The time counts
-// from f's beginning, for all that ask: a check that was waited for in vain is not waited for again.
+// wait returns true when f has its answer, and false when the time for it is over or ctx is done.
+// The time counts from f's beginning, for all that ask: a check that was waited for in vain is not
+// waited for again.
 func (c *Checker) wait(ctx context.Context, f *flight) bool {
 	var timer *time.Timer
 	for {

@@ -5,13 +5,14 @@ import (
 	"time"
 )
 
-// keepEvery is how long an origin may be asked nothing: servers close connections that are idle for longer than a
-// quarter of a minute or so, and a new one costs a client three round trips.
+// keepEvery is how long an origin may be asked nothing: servers close connections that are idle for
+// longer than a quarter of a minute or so, and a new one costs a client three round trips.
 const keepEvery = 15 * time.Second
 
-// Keep is called every second or so with something that could be asked of each origin that matters (it need not
-// exist). It keeps a connection there warm, so that how fast the origin answers is known before a client waits for
-// it, and renews the proofs that its answers mean something. allow is asked before a request is made. It never waits.
+// Keep is called every second or so with something that could be asked of each origin that matters
+// (it need not exist). It keeps a connection there warm, so that how fast the origin answers is
+// known before a client waits for it, and renews the proofs that its answers mean something. allow
+// is asked before a request is made. It never waits.
 func (c *Checker) Keep(t Target, allow func() bool) {
 	c.mu.Lock()
 	o := c.origin(t.Key.Origin)

@@ -10,8 +10,9 @@ import (
 	"time"
 )
 
-// far is a store a round trip away that closes connections which are idle for a minute, over a transport as
-// net/http's: each request takes an idle connection or makes one, which takes three round trips.
+// far is a store a round trip away that closes connections which are idle for a minute, over a
+// transport as net/http's: each request takes an idle connection or makes one, which takes three
+// round trips.
 type far struct {
 	trip time.Duration
 

@@ -6,28 +6,31 @@ import (
 )
 
 const (
-	// paceSamples is how many answers of an origin are looked back on, of each kind, for at most paceLasts.
+	// paceSamples is how many answers of an origin are looked back on, of each kind, for at most
+	// paceLasts.
 	paceSamples = 64
 	paceLasts   = 10 * time.Minute
-	// leastWait is waited at least: a store that answers in 20 ms may need a new connection, or a breath.
-	// It is at least three tenths of the budget, so that who allows more is given more.
+	// leastWait is waited at least: a store that answers in 20 ms may need a new connection, or a
+	// breath. It is at least three tenths of the budget, so that who allows more is given more.
 	leastWait = 300 * time.Millisecond
-	// silentAfter checks of an origin overdue, with no answer since, it is waited for as shortly as the fastest one;
-	// hopelessAfter as many, a third of that: one that is dead must not cost every new digest what a slow one may.
-	// It lasts as long as one was overdue in silentFor.
+	// silentAfter checks of an origin overdue, with no answer since, it is waited for as shortly as
+	// the fastest one; hopelessAfter as many, a third of that: one that is dead must not cost every
+	// new digest what a slow one may. It lasts as long as one was overdue in silentFor.
 	silentAfter, hopelessAfter = 2, 5
 	silentFor                  = 10 * time.Second
 )
 
-// pace is how fast an origin answers, and how long it may be waited for. The zero value knows nothing.
+// pace is how fast an origin answers, and how long it may be waited for. The zero value knows
+// nothing.
 type pace struct {
-	// Answers that it holds something and that it does not are told apart: what strangers make up is answered fast at
-	// many stores, and must not shorten the wait for what is there.
+	// Answers that it holds something and that it does not are told apart: what strangers make up
+	// is answered fast at many stores, and must not shorten the wait for what is there.
 	held, absent ring
-	// setup is what connections took to make. Any check may need a new one, so it counts however old it is.
+	// setup is what connections took to make. Any check may need a new one, so it counts however
+	// old it is.
 	setup ring
-	// late is the slowest answer that was waited for in vain. It lengthens the wait for paceLasts: a store that became
-	// slow is believed at once, not when one answer in twenty is slow.
+	// late is the slowest answer that was waited for in vain. It lengthens the wait for paceLasts:
+	// a store that became slow is believed at once, not when one answer in twenty is slow.
 	late   time.Duration
 	lateAt time.Time
 	// overdue counts the checks waited for in vain since the last answer.
@@ -35,8 +38,8 @@ type pace struct {
 	overdueAt time.Time
 }
 
-// answered takes in an answer: how long a connection took to make (0: there was one), and how long the answer to the
-// request itself.
+// answered takes in an answer: how long a connection took to make (0: there was one), and how long
+// the answer to the request itself.
 func (p *pace) answered(held bool, setup, took time.Duration, now time.Time) {
 	p.overdue = 0
 	if setup > 0 {
@@ -66,8 +69,8 @@ func (p *pace) gaveUp(now time.Time) {
 	p.overdueAt = now
 }
 
-// budget is how long a check may be waited for, at most limit: all of it while nothing is known, else twice
-// what 95 of 100 answers took lately.
+// budget is how long a check may be waited for, at most limit: all of it while nothing is known,
+// else twice what 95 of 100 answers took lately.
 func (p *pace) budget(limit time.Duration, now time.Time) time.Duration {
 	least := min(limit, max(leastWait, limit*3/10))
 	b := limit

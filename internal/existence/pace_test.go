@@ -16,7 +16,8 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// paced is a store in virtual time: it has what begins with "sha256:b", and answers after as long as is said.
+// paced is a store in virtual time: it has what begins with "sha256:b", and answers after as long
+// as is said.
 type paced struct {
 	held, absent atomic.Int64 // latencies
 	dead         atomic.Bool  // answers nothing
@@ -40,7 +41,8 @@ func (s *paced) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: status, Header: http.Header{}, Body: http.NoBody, ContentLength: 9, Request: r}, nil
 }
 
-// pacedWorld runs f in virtual time with a store that answers after a latency, and a checker for it.
+// pacedWorld runs f in virtual time with a store that answers after a latency, and a checker for
+// it.
 func pacedWorld(t *testing.T, latency time.Duration, f func(t *testing.T, c *Checker, s *paced)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -65,7 +67,8 @@ func pacedTarget(ref string) Target {
 	return Target{Key: Key{Origin: "s", Kind: oci.KindBlob, Ref: ref}, URL: "http://store/" + ref, Candidate: "s"}
 }
 
-// first asks for a blob for the first time, and says whether it is known to be held when the wait is over, and how long that was.
+// first asks for a blob for the first time, and says whether it is known to be held when the wait
+// is over, and how long that was.
 func first(c *Checker, client netip.Prefix, ref string) (held bool, waited time.Duration) {
 	begin := time.Now()
 	tg := pacedTarget(ref)
@@ -86,7 +89,8 @@ func firsts(c *Checker, what string, n int) (lost int, waited time.Duration) {
 	return lost, waited
 }
 
-// A store without inventory whose HEAD took over 300 ms lost every first blob, after making the client wait.
+// A store without inventory whose HEAD took over 300 ms lost every first blob, after making the
+// client wait.
 func TestFirstBlobsGoToASlowStore(t *testing.T) {
 	for _, ms := range []int{1, 20, 150, 299, 301, 350, 400, 600, 900} {
 		t.Run(fmt.Sprintf("%d ms", ms), func(t *testing.T) {
@@ -207,7 +211,8 @@ func TestTwoCandidatesAreWaitedForAtOnce(t *testing.T) {
 	})
 }
 
-// A burst of slow answers, or a flood of fast ones about what is not there, decides nothing for long.
+// A burst of slow answers, or a flood of fast ones about what is not there, decides nothing for
+// long.
 func TestBurstsDoNotMoveThePace(t *testing.T) {
 	pacedWorld(t, 20*time.Millisecond, func(t *testing.T, c *Checker, s *paced) {
 		s.slow(4 * time.Second)

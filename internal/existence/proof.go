@@ -8,15 +8,17 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// A yes is worth nothing from who says yes to everything: a registry that redirects any blob to where it might be,
-// another redirector, a captive portal. So who said yes is asked, in the same repository, for what cannot exist.
-// A redirect is believed when the answer to that was no. A 200, which at least says that it is the thing itself, is
-// believed until it was yes. Then everything said before is forgotten.
+// A yes is worth nothing from who says yes to everything: a registry that redirects any blob to
+// where it might be, another redirector, a captive portal. So who said yes is asked, in the same
+// repository, for what cannot exist. A redirect is believed when the answer to that was no. A 200,
+// which at least says that it is the thing itself, is believed until it was yes. Then everything
+// said before is forgotten.
 
 // Nowhere is a digest that nothing has: no input with this hash will ever be known.
 const Nowhere = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
 
-// subject is what a proof is about: a registry may answer for blobs in another way than for manifests.
+// subject is what a proof is about: a registry may answer for blobs in another way than for
+// manifests.
 type subject uint8
 
 const (
@@ -42,12 +44,14 @@ const (
 )
 
 const (
-	// A proof is renewed after provenFor, looked at again after refutedFor, and tried again after inconclusiveFor, or
-	// renewalFor where the one before still holds.
-	provenFor, refutedFor, inconclusiveFor, renewalFor = 5 * time.Minute, 30 * time.Second, time.Second, 15 * time.Second
+	// A proof is renewed after provenFor, looked at again after refutedFor, and tried again after
+	// inconclusiveFor, or renewalFor where the one before still holds.
+	provenFor, refutedFor       = 5 * time.Minute, 30 * time.Second
+	inconclusiveFor, renewalFor = time.Second, 15 * time.Second
 	// inAdvanceEvery bounds the attempts made before there was a yes.
 	inAdvanceEvery = time.Second
-	// maxStrangers is how many attempts in other repositories a yes waits for before it makes its own.
+	// maxStrangers is how many attempts in other repositories a yes waits for before it makes its
+	// own.
 	maxStrangers = 3
 )
 
@@ -63,8 +67,9 @@ type proof struct {
 // attempt asks an origin for Nowhere.
 type attempt struct {
 	target Target
-	// counts: a no proves something whatever else is known. A store has one name for everything; a registry must have
-	// said yes in the same repository, for one that it does not know says no there to everything.
+	// counts: a no proves something whatever else is known. A store has one name for everything; a
+	// registry must have said yes in the same repository, for one that it does not know says no
+	// there to everything.
 	counts bool
 	done   chan struct{} // closed when said is there
 	said   said
@@ -78,14 +83,16 @@ const (
 	no
 )
 
-// doubt begins an attempt for what t asks, in parallel to it, when its answer may need one and one is due, and returns the
-// one under way. c.mu is held.
+// doubt begins an attempt for what t asks, in parallel to it, when its answer may need one and one
+// is due, and returns the one under way. c.mu is held.
 func (c *Checker) doubt(o *origin, t *Target) *attempt {
 	if t.Trusted || !t.RedirectIsHeld {
 		return nil
 	}
 	p := &o.proofs[subjectOf(t.Key.Kind)]
-	if now := time.Now(); p.running == nil && !now.Before(p.next) && (p.state == proven || now.Sub(p.tried) >= inAdvanceEvery) {
+	now := time.Now()
+	due := !now.Before(p.next) && (p.state == proven || now.Sub(p.tried) >= inAdvanceEvery)
+	if p.running == nil && due {
 		c.try(o, p, *t, t.Key.Name == "")
 	}
 	return p.running
@@ -104,7 +111,8 @@ func (c *Checker) try(o *origin, p *proof, t Target, counts bool) {
 		switch {
 		case err == nil, errors.Is(err, errRedirects):
 			a.said = yes
-		case errors.Is(err, errAbsent), errors.Is(err, errUseless): // what is never taken for a yes is as good as a no
+		case errors.Is(err, errAbsent), errors.Is(err, errUseless):
+			// What is never taken for a yes is as good as a no.
 			a.said = no
 		}
 		c.mu.Lock()
@@ -119,8 +127,8 @@ func (c *Checker) try(o *origin, p *proof, t Target, counts bool) {
 	}()
 }
 
-// settle draws the conclusion of a, and reports whether the origin is believed or disbelieved from now on, other
-// than before. c.mu is held.
+// settle draws the conclusion of a, and reports whether the origin is believed or disbelieved from
+// now on, other than before. c.mu is held.
 func (c *Checker) settle(p *proof, a *attempt) (turned bool) {
 	was := p.state
 	switch now := time.Now(); {
@@ -141,8 +149,8 @@ func (c *Checker) settle(p *proof, a *attempt) (turned bool) {
 	return false
 }
 
-// prove sees to it that there is a proof for f, which was answered by a redirect, unless it fails. doubt is the attempt
-// that was under way when f began, nil for none.
+// prove sees to it that there is a proof for f, which was answered by a redirect, unless it fails.
+// doubt is the attempt that was under way when f began, nil for none.
 func (c *Checker) prove(f *flight, doubt *attempt) {
 	t := &f.target
 	p := &f.origin.proofs[subjectOf(t.Key.Kind)]
@@ -177,7 +185,8 @@ func (c *Checker) prove(f *flight, doubt *attempt) {
 	}
 }
 
-// count takes in that the registry said yes to something in the repository of a: its no is no empty word.
+// count takes in that the registry said yes to something in the repository of a: its no is no empty
+// word.
 func (c *Checker) count(p *proof, a *attempt) {
 	c.mu.Lock()
 	a.counts = true
@@ -188,7 +197,8 @@ func (c *Checker) count(p *proof, a *attempt) {
 	}
 }
 
-// believes says whether the yes to t counts, and remembers where it was said. The checker's lock is held.
+// believes says whether the yes to t counts, and remembers where it was said. The checker's lock is
+// held.
 func (p *proof) believes(t *Target, redirects bool) bool {
 	p.yes = *t
 	return p.state == proven || p.state == unproven && !redirects

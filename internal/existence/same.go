@@ -15,10 +15,10 @@ const (
 	Different
 )
 
-// Compare asks a and b for the tag that both name, whatever is remembered, in the background and within the bounds
-// of all checks, and hands what it found to then, with a moment before which neither was asked. When a bound is reached,
-// nothing happens.
-func (c *Checker) Compare(client netip.Prefix, a, b Target, then func(asked time.Time, found Comparison)) {
+// Compare asks a and b for the tag that both name, whatever is remembered, in the background and
+// within the bounds of all checks, and hands what it found to then, with a moment before which
+// neither was asked. When a bound is reached, nothing happens.
+func (c *Checker) Compare(client netip.Prefix, a, b Target, then func(time.Time, Comparison)) {
 	select {
 	case c.waiting <- struct{}{}:
 	default:

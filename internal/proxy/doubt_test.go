@@ -18,7 +18,8 @@ func redirectAll(rw http.ResponseWriter, r *http.Request) {
 
 func yesToAll(rw http.ResponseWriter, _ *http.Request) { rw.Header().Set("Content-Length", "1000") }
 
-// A replica that redirected any blob was believed for 24 hours: its clients got 404 200 404 404 404 404.
+// A replica that redirected any blob was believed for 24 hours: its clients got 404 200 404 404 404
+// 404.
 func TestAReplicaThatRedirectsAnyBlob(t *testing.T) {
 	w := newWorld(t)
 	w.eu.say(redirectAll)

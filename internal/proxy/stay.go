@@ -29,8 +29,8 @@ func lags(cfg *config.Config, snap *route.Snapshot) []time.Duration {
 	return out
 }
 
-// stay keeps a client network at the upstream that answered it before for a tag or a list of tags, where a change
-// could show it an older one. peek: only to explain.
+// stay keeps a client network at the upstream that answered it before for a tag or a list of tags,
+// where a change could show it an older one. peek: only to explain.
 func (s *Server) stay(ctx context.Context, w *world, a *answer, st *route.State, peek bool) {
 	want := a.decision.Candidate
 	if w.lags == nil || a.status != 0 || want == route.NoCandidate || !moves(&a.req) {
@@ -47,12 +47,13 @@ func (s *Server) stay(ctx context.Context, w *world, a *answer, st *route.State,
 	}
 	upstreams := w.snapshot.Upstreams()
 	for i := range w.snapshot.Candidates {
-		if upstreams.Has(i) && s.stays.origin(w.snapshot.Candidates[i].Origin) == at && s.stayAt(ctx, w, a, st, i) {
+		there := upstreams.Has(i) && s.stays.origin(w.snapshot.Candidates[i].Origin) == at
+		if there && s.stayAt(ctx, w, a, st, i) {
 			return
 		}
 	}
-	// Where it was can answer no more. Canonical is behind nobody; when it cannot answer either, an older image is
-	// better than none.
+	// Where it was can answer no more. Canonical is behind nobody; when it cannot answer either, an
+	// older image is better than none.
 	p = s.plan(w, a, w.snapshot.Canonical)
 	if !s.stayAt(ctx, w, a, st, w.snapshot.Canonical) {
 		p = s.plan(w, a, want)
@@ -72,7 +73,8 @@ func moves(req *oci.Request) bool {
 func (s *Server) plan(w *world, a *answer, i int) plan {
 	return plan{
 		key: s.stays.key(route.Network(a.client.Addr), &a.req), tag: s.stays.tag(&a.req),
-		origin: s.stays.origin(w.snapshot.Candidates[i].Origin), lag: w.lags[i], canonical: i == w.snapshot.Canonical,
+		origin: s.stays.origin(w.snapshot.Candidates[i].Origin), lag: w.lags[i],
+		canonical: i == w.snapshot.Canonical,
 	}
 }
 
@@ -96,16 +98,18 @@ func (s *Server) stayAt(ctx context.Context, w *world, a *answer, st *route.Stat
 	return true
 }
 
-// stayed notes, once a is answered, that a list was had from canonical because the near upstream failed.
+// stayed notes, once a is answered, that a list was had from canonical because the near upstream
+// failed.
 func (s *Server) stayed(w *world, a *answer) {
-	if w.lags != nil && a.req.Kind == oci.KindTags && a.decided && a.decision.Candidate == w.snapshot.Canonical {
+	canonical := a.decided && a.decision.Candidate == w.snapshot.Canonical
+	if w.lags != nil && a.req.Kind == oci.KindTags && canonical {
 		p := s.plan(w, a, w.snapshot.Canonical)
 		s.stays.claim(&p)
 	}
 }
 
-// compare finds out in the background whether replica i has under the tag that a asks for what canonical has, so that
-// those who ask again and again need not stay away from it for ever.
+// compare finds out in the background whether replica i has under the tag that a asks for what
+// canonical has, so that those who ask again and again need not stay away from it for ever.
 func (s *Server) compare(w *world, a *answer, i int, p *plan) {
 	key := p.tag ^ p.origin
 	if !s.stays.begin(key) {
@@ -122,7 +126,8 @@ func (s *Server) compare(w *world, a *answer, i int, p *plan) {
 	here, there := w.target(i, &a.req), w.target(w.snapshot.Canonical, &a.req)
 	there.Trusted = true
 	start := time.Now()
-	s.checker.Compare(route.Network(a.client.Addr), here, there, func(asked time.Time, found existence.Comparison) {
+	network := route.Network(a.client.Addr)
+	s.checker.Compare(network, here, there, func(asked time.Time, found existence.Comparison) {
 		s.stays.end(key, begun-max(0, moment(start.Sub(asked))), found)
 	})
 }

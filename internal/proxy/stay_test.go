@@ -16,7 +16,8 @@ import (
 
 func mustAddr(s string) netip.Addr { return netip.MustParseAddr(s) }
 
-// stayWorld is a world whose replica can be taken away for a moment, by its quota, and whose time can pass.
+// stayWorld is a world whose replica can be taken away for a moment, by its quota, and whose time
+// can pass.
 type stayWorld struct {
 	*testWorld
 	clock *clock

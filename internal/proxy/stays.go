@@ -10,12 +10,13 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// A tag may stand for something else tomorrow, and a replica learns of it later than the canonical upstream. A
-// client that is sent now to the one and now to the other sees new, old, new. So stays remembers where the requests
-// of a client network for a tag were sent, and says when they may be sent to another replica: when that one cannot be
-// behind what the network has seen.
+// A tag may stand for something else tomorrow, and a replica learns of it later than the canonical
+// upstream. A client that is sent now to the one and now to the other sees new, old, new. So stays
+// remembers where the requests of a client network for a tag were sent, and says when they may be
+// sent to another replica: when that one cannot be behind what the network has seen.
 
-// The table's shape: 32 768 stays of 32 bytes, 1 MiB. A stay has one set; the one in it that was not used longest makes room.
+// The table's shape: 32 768 stays of 32 bytes, 1 MiB. A stay has one set; the one in it that was
+// not used longest makes room.
 const (
 	stayWays  = 4
 	staySets  = 1 << 13
@@ -24,7 +25,8 @@ const (
 	compareSlots = 1 << 12
 	// compareEvery bounds how often a tag of a replica is compared.
 	compareEvery = 10 * time.Second
-	// mustReturn is after how many times its lag a replica is sent clients again though nobody could compare it.
+	// mustReturn is after how many times its lag a replica is sent clients again though nobody
+	// could compare it.
 	mustReturn = 4
 )
 
@@ -59,7 +61,8 @@ type stays struct {
 
 func newStays() *stays {
 	start := time.Now()
-	return &stays{seed: maphash.MakeSeed(), now: func() moment { return 1 + moment(time.Since(start)) }}
+	now := func() moment { return 1 + moment(time.Since(start)) }
+	return &stays{seed: maphash.MakeSeed(), now: now}
 }
 
 // key is that of a tag, or of a list of tags, for a client network.
@@ -86,8 +89,8 @@ type plan struct {
 	peek      bool          // change nothing
 }
 
-// claim says where a request is sent: to where p says, and the stay is there from now on, or to where the
-// network is already. compare: the replica it would be sent to may be compared.
+// claim says where a request is sent: to where p says, and the stay is there from now on, or to
+// where the network is already. compare: the replica it would be sent to may be compared.
 func (s *stays) claim(p *plan) (origin uint64, compare bool) {
 	set := p.key >> 8 % staySets
 	lock := &s.locks[set%stayLocks]
@@ -140,7 +143,8 @@ func (e *stay) over(now moment, lag time.Duration, c *comparison) bool {
 	case c.asked > e.since && c.found == existence.Different:
 		return false
 	default: // it was tried in vain
-		return now-e.since >= moment(mustReturn*lag) && c.tried > c.asked && now-c.tried >= moment(compareEvery)
+		vain := c.tried > c.asked && now-c.tried >= moment(compareEvery)
+		return vain && now-e.since >= moment(mustReturn*lag)
 	}
 }
 

@@ -157,7 +157,8 @@ func TestNobodySeesAnOlderImage(t *testing.T) {
 	}
 }
 
-// history is that of one tag at one canonical upstream and two replicas, and of a client that polls.
+// history is that of one tag at one canonical upstream and two replicas, and of a client that
+// polls.
 func history(random *rand.Rand) error {
 	s, c := newTestStays()
 	lag := time.Duration(1+random.IntN(20)) * time.Minute

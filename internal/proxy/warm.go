@@ -12,8 +12,8 @@ import (
 // warmEvery is how often it is looked which stores and replicas were asked nothing for a while.
 const warmEvery = time.Second
 
-// keepWarm sees to it, while ctx lasts, that a connection leads to whatever clients' requests wait for, and that it is
-// known how fast it answers and whether its answers mean something.
+// keepWarm sees to it, while ctx lasts, that a connection leads to whatever clients' requests wait
+// for, and that it is known how fast it answers and whether its answers mean something.
 func (s *Server) keepWarm(ctx context.Context) {
 	s.warm(s.world.Load())
 	for range wait.Every(ctx, warmEvery) {
@@ -21,7 +21,8 @@ func (s *Server) keepWarm(ctx context.Context) {
 	}
 }
 
-// warm looks after all that are asked by HEAD: replicas, and stores without an inventory that is believed.
+// warm looks after all that are asked by HEAD: replicas, and stores without an inventory that is
+// believed.
 func (s *Server) warm(w *world) {
 	listed, demoted := w.live.View().Believed, w.doubts.Demoted()
 	listed.AndNot(&demoted)
@@ -43,6 +44,7 @@ func (s *Server) turned(t existence.Target, believed bool) {
 		s.log.Info("what this candidate says it holds is believed again", "candidate", t.Candidate)
 		return
 	}
-	s.log.Error("a candidate says that it holds what cannot exist: what it says it holds is not believed, and clients are sent elsewhere",
+	s.log.Error("a candidate says that it holds what cannot exist: "+
+		"what it says it holds is not believed, and clients are sent elsewhere",
 		"candidate", t.Candidate, "asked", t.Key.Kind.String())
 }
