@@ -14,7 +14,7 @@ import (
 	"ociproxy/internal/config"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/place"
-	"ociproxy/internal/proxy"
+	"ociproxy/internal/snapshot"
 	"ociproxy/internal/ranges"
 	"ociproxy/internal/route"
 )
@@ -35,7 +35,7 @@ func TestClientsGoWhereCommentsSay(t *testing.T) {
 				t.Fatal(err)
 			}
 			cfg.Route.Latency = "" // no file of it here
-			snap, err := proxy.NewSnapshot(cfg)
+			snap, err := snapshot.Of(cfg)
 			if err != nil {
 				t.Fatal(err)
 			}
