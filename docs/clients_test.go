@@ -14,9 +14,9 @@ import (
 	"ociproxy/internal/config"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/place"
-	"ociproxy/internal/snapshot"
 	"ociproxy/internal/ranges"
 	"ociproxy/internal/route"
+	"ociproxy/internal/snapshot"
 )
 
 // TestClientsGoWhereCommentsSay guards that the README's own config never used its bucket. In every whole config of the
