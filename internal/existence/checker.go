@@ -220,6 +220,14 @@ func (c *Checker) Check(ctx context.Context, client netip.Prefix, targets []Targ
 	}
 }
 
+// CheckAnew asks about t whatever is remembered, and waits for it as [Checker.Check] does. client is charged for
+// the check. When a bound is reached, nothing happens.
+func (c *Checker) CheckAnew(ctx context.Context, client netip.Prefix, t Target) {
+	if f := c.start(client, t, toKnowAnew); f != nil {
+		c.wait(ctx, f)
+	}
+}
+
 // Recheck asks about t whatever is remembered, in the background and within the same bounds, and hands the
 // answer to then. When a bound is reached, nothing happens.
 func (c *Checker) Recheck(client netip.Prefix, t Target, then func(Answer)) {

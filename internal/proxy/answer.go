@@ -111,6 +111,7 @@ func (s *Server) answer(w *world, r *http.Request, a *answer) {
 	w.places.note(a.client.Ranking.ID)
 	a.decided = true
 	st := s.resolve(r.Context(), w, a)
+	s.lookAgain(r, w, a, &st)
 	s.retry(r, w, a, &st)
 	s.stay(r.Context(), w, a, &st, false)
 	s.act(r.Context(), w, a)

@@ -37,9 +37,9 @@ func upstreamFaults() []fault {
 			w.upstreams[replica].Lose(t, upstreamPrefix+"/"+w.rare(), w.images[w.rare()].Arch["amd64"].Blobs[1].Digest)
 		}, sees: rises("ociproxy_retries_total", `candidate="`+replica+`"`)},
 		{name: "replica upstream loses manifests", strike: at(replica, misbehaviour{when: isPath("/manifests/sha256:"), answer: status(404)}),
-			sees: rises("ociproxy_retries_total", `candidate="`+replica+`"`)},
+			sees: rises("ociproxy_existence_checks_total", `candidate="`+replica+`"`, `result="absent"`)},
 		{name: "replica upstream loses tags", strike: at(replica, misbehaviour{when: isPath("/manifests/v1"), answer: status(404)}),
-			sees: rises("ociproxy_retries_total", `candidate="`+replica+`"`)},
+			sees: rises("ociproxy_existence_checks_total", `candidate="`+replica+`"`, `result="absent"`)},
 		{name: "canonical slow", strike: toxic(canonical, latency), sees: rises("ociproxy_health_probe_seconds_sum")},
 		{name: "canonical down", strike: stop(canonical), sees: ejected(canonical)},
 		{name: "TLS certificate of a store expired", options: options{secure: certs, env: certs.env},

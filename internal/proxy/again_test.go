@@ -1,0 +1,83 @@
+package proxy
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"ociproxy/internal/route"
+)
+
+// A replica that loses a manifest it is remembered to have would be believed for a day, a tag for a
+// minute. Who comes back has it looked at, and is moved only when it is gone.
+func TestAReplicaThatLosesManifests(t *testing.T) {
+	for name, path := range map[string]string{"manifest": "/v2/a/manifests/" + digest, "tag": "/v2/a/manifests/v1"} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, "place: gcp/europe-west1}\nstores", "place: gcp/europe-west1, lag: 0s}\nstores")
+			to := func(method, client string) string {
+				return w.ask(t, client, method+" "+path).Header.Get("Location")
+			}
+			for _, method := range []string{"HEAD", "GET", "GET", "GET"} {
+				if got := to(method, gcpClient); !strings.HasPrefix(got, w.eu.URL) {
+					t.Fatalf("%s to %s, want the replica, which has it", method, got)
+				}
+				w.server.repeated.token.Store(true) // as a moment later
+			}
+			w.eu.say(func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusNotFound) })
+			if got := to("GET", gcpNeighbour); !strings.HasPrefix(got, w.eu.URL) {
+				t.Errorf("one that asks for the first time: to %s, want the replica: it has what is remembered", got)
+			}
+			if got := to("GET", gcpClient); !strings.HasPrefix(got, w.us.URL) {
+				t.Errorf("one that comes back: to %s, want canonical", got)
+			}
+			if got := to("GET", gcpNeighbour); !strings.HasPrefix(got, w.us.URL) {
+				t.Errorf("others then: to %s, want canonical", got)
+			}
+		})
+	}
+}
+
+const gcpNeighbour = "198.51.100.77"
+
+// To look costs a few requests a second, however often clients come back.
+func TestThoseWhoPollCostLittle(t *testing.T) {
+	w := newWorld(t)
+	w.ask(t, gcpClient, "GET /v2/a/manifests/v1")
+	before := len(w.eu.requests())
+	for range 100 {
+		w.ask(t, gcpClient, "GET /v2/a/manifests/v1")
+	}
+	if n := len(w.eu.requests()) - before; n > 1 {
+		t.Errorf("asked %d times for 100 requests in a moment, want once", n)
+	}
+}
+
+func TestWhatWasAskedForLately(t *testing.T) {
+	s := newRecent()
+	ask := func(method, client, path string) bool {
+		return s.again(method, &answer{req: mustParse(t, path), client: route.Client{Addr: mustAddr(client)}})
+	}
+	const tag, other = "/v2/a/manifests/v1", "/v2/a/manifests/v2"
+	for _, c := range []struct {
+		method, client, path string
+		again                bool
+	}{
+		{"HEAD", awsClient, tag, false},
+		{"GET", awsClient, tag, false},
+		{"GET", gcpClient, tag, false},
+		{"GET", awsClient, other, false},
+		{"GET", awsClient, "/v2/b/manifests/v1", false},
+		{"GET", awsClient, "/v2/a/manifests/" + digest, false},
+		{"GET", awsClient, tag, true},
+		{"GET", awsClient, "/v2/a/manifests/" + digest, true},
+		{"HEAD", awsClient, tag, true},
+	} {
+		if got := ask(c.method, c.client, c.path); got != c.again {
+			t.Errorf("%s %s by %s: again %v, want %v", c.method, c.path, c.client, got, c.again)
+		}
+	}
+	s.start = s.start.Add(-(recently + 1) * 60e9)
+	if ask("GET", awsClient, tag) {
+		t.Error("remembered for too long")
+	}
+}
