@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"ociproxy/internal/oci"
 	"ociproxy/internal/route"
 )
@@ -16,15 +18,15 @@ import (
 // (whoever waits for a tag to move asks again, too); it is only a reason to look.
 
 // lookAgain has the upstream that is to answer for a manifest asked once more when its client comes
-// back, at most a few times a second, and decides anew with what it says now.
+// back, and decides anew with what it says now.
 func (s *Server) lookAgain(r *http.Request, w *world, a *answer, st *route.State) {
 	was := a.decision.Candidate
 	if a.status != 0 || a.req.Kind != oci.KindManifest && a.req.Kind != oci.KindTag ||
-		was == route.NoCandidate || was == w.snapshot.Canonical || !s.asked.again(r.Method, a) {
+		was == route.NoCandidate || was == w.snapshot.Canonical || !s.again.asked(r.Method, a) {
 		return
 	}
 	w.health.Suspect(was)
-	if s.repeated.take() && w.allow(was) {
+	if s.again.look(w.snapshot.Candidates[was].Origin, a) && w.allow(was) {
 		s.renew(r.Context(), w, a, st, was)
 	}
 }
@@ -38,36 +40,70 @@ func (s *Server) renew(ctx context.Context, w *world, a *answer, st *route.State
 	*st = s.resolve(ctx, w, a)
 }
 
-// recent remembers which manifests were asked for in the last minutes by which addresses: 256 KiB of
-// words, each a fingerprint and a minute. A newer one takes a word. Safe for concurrent use.
-type recent struct {
-	seed  maphash.Seed
-	start time.Time
-	words [1 << 16]atomic.Uint32
+// again knows who comes back for what, and bounds how often somebody is asked because of that. Safe for
+// concurrent use.
+type again struct {
+	seed         maphash.Seed
+	asks, looks  recent
+	tags, pinned *rate.Limiter // what is asked by tag and by digest
 }
 
-const (
-	// recently is longer than the longest back-off of a kubelet, 5 minutes.
-	recently   = 10 // minutes
-	minuteBits = 10
-	minutes    = 1<<minuteBits - 1
-)
+func newAgain() *again {
+	return &again{
+		seed: maphash.MakeSeed(),
+		// Longer than the longest back-off of a kubelet, 5 minutes.
+		asks:  recent{start: time.Now(), unit: time.Minute, keep: 10},
+		looks: recent{start: time.Now(), unit: time.Second, keep: 3},
+		// What is remembered of a tag is forgotten after a minute anyway, and tags are polled.
+		tags: rate.NewLimiter(5, 5), pinned: rate.NewLimiter(50, 50),
+	}
+}
 
-func newRecent() *recent { return &recent{seed: maphash.MakeSeed(), start: time.Now()} }
-
-// again notes a request, and reports whether the same address asked for the same a few minutes ago.
-func (s *recent) again(method string, a *answer) bool {
+// asked notes a request, and reports whether the same address asked for the same a few minutes ago.
+func (s *again) asked(method string, a *answer) bool {
 	addr := a.client.Addr.As16()
+	return s.asks.note(s.hash(maphash.Bytes(s.seed, addr[:]), method, a))
+}
+
+// look reports whether an origin is to be asked now for what a names: once in three seconds, and all of
+// them together at most 55 times a second.
+func (s *again) look(origin string, a *answer) bool {
+	limit := s.pinned
+	if a.req.Kind == oci.KindTag {
+		limit = s.tags
+	}
+	return !s.looks.note(s.hash(0, origin, a)) && limit.Allow()
+}
+
+func (s *again) hash(h uint64, more string, a *answer) uint64 {
 	ref := a.req.Tag
 	if a.req.Kind == oci.KindManifest {
 		ref = a.req.Digest.String()
 	}
-	h := maphash.Bytes(s.seed, addr[:])
-	for _, part := range [...]string{method, a.req.Name, ref} {
+	for _, part := range [...]string{more, a.req.Name, ref} {
 		h = h*0x9e3779b97f4a7c15 ^ maphash.String(s.seed, part)
 	}
-	now := uint32(time.Since(s.start)/time.Minute) & minutes
-	is := uint32(h)&^minutes | now
+	return h
+}
+
+// recent remembers hashes for a while: 256 KiB of words, each a fingerprint and a time. A newer hash
+// takes a word. Safe for concurrent use.
+type recent struct {
+	start time.Time
+	unit  time.Duration
+	keep  uint32 // units
+	words [1 << 16]atomic.Uint32
+}
+
+const (
+	timeBits = 10
+	timeMask = 1<<timeBits - 1
+)
+
+// note notes h, and reports whether it was noted not longer than keep ago.
+func (s *recent) note(h uint64) bool {
+	now := uint32(time.Since(s.start)/s.unit) & timeMask
+	is := uint32(h)&^timeMask | now
 	was := s.words[h>>48].Swap(is)
-	return was != 0 && was>>minuteBits == is>>minuteBits && (now-was)&minutes <= recently
+	return was != 0 && was>>timeBits == is>>timeBits && (now-was)&timeMask <= s.keep
 }

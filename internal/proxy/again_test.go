@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"ociproxy/internal/route"
 )
@@ -21,7 +22,7 @@ func TestAReplicaThatLosesManifests(t *testing.T) {
 				if got := to(method, gcpClient); !strings.HasPrefix(got, w.eu.URL) {
 					t.Fatalf("%s to %s, want the replica, which has it", method, got)
 				}
-				w.server.repeated.token.Store(true) // as a moment later
+				w.server.again.looks.start = w.server.again.looks.start.Add(-11 * time.Second)
 			}
 			w.eu.say(func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusNotFound) })
 			if got := to("GET", gcpNeighbour); !strings.HasPrefix(got, w.eu.URL) {
@@ -39,7 +40,7 @@ func TestAReplicaThatLosesManifests(t *testing.T) {
 
 const gcpNeighbour = "198.51.100.77"
 
-// To look costs a few requests a second, however often clients come back.
+// To look costs a request in three seconds, however often clients come back.
 func TestThoseWhoPollCostLittle(t *testing.T) {
 	w := newWorld(t)
 	w.ask(t, gcpClient, "GET /v2/a/manifests/v1")
@@ -53,9 +54,9 @@ func TestThoseWhoPollCostLittle(t *testing.T) {
 }
 
 func TestWhatWasAskedForLately(t *testing.T) {
-	s := newRecent()
+	s := newAgain()
 	ask := func(method, client, path string) bool {
-		return s.again(method, &answer{req: mustParse(t, path), client: route.Client{Addr: mustAddr(client)}})
+		return s.asked(method, &answer{req: mustParse(t, path), client: route.Client{Addr: mustAddr(client)}})
 	}
 	const tag, other = "/v2/a/manifests/v1", "/v2/a/manifests/v2"
 	for _, c := range []struct {
@@ -76,7 +77,7 @@ func TestWhatWasAskedForLately(t *testing.T) {
 			t.Errorf("%s %s by %s: again %v, want %v", c.method, c.path, c.client, got, c.again)
 		}
 	}
-	s.start = s.start.Add(-(recently + 1) * 60e9)
+	s.asks.start = s.asks.start.Add(-11 * time.Minute)
 	if ask("GET", awsClient, tag) {
 		t.Error("remembered for too long")
 	}

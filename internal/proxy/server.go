@@ -50,7 +50,7 @@ type Server struct {
 	reach    *reach.Table
 	evidence *reach.Evidence
 	stays    *stays
-	asked    *recent
+	again    *again
 	repeated afterwards // hands out looks at what addresses ask for again
 
 	inventories *inventory.Follower
@@ -80,7 +80,7 @@ func New(opt Options) (*Server, error) {
 	if opt.Client == nil {
 		opt.Client = newClient()
 	}
-	s := &Server{opt: opt, log: opt.Logger, client: opt.Client, relays: newRelays(), stays: newStays(), asked: newRecent(), started: time.Now()}
+	s := &Server{opt: opt, log: opt.Logger, client: opt.Client, relays: newRelays(), stays: newStays(), again: newAgain(), started: time.Now()}
 	s.metrics = metrics.New(opt.Version)
 	cfg, err := s.load()
 	if err != nil {
