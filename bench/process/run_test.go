@@ -96,7 +96,10 @@ func TestRun(t *testing.T) {
 			if code := b.cmd.ProcessState.ExitCode(); code != tt.code {
 				t.Errorf("exit code %d, want %d", code, tt.code)
 			}
-			if !gone(b.server) {
+			if tt.how == "children" {
+				// It was killed, too, but not by its parent: nobody waited until it was gone.
+				eventually(t, "the server's child ends", func() bool { return gone(b.server) })
+			} else if !gone(b.server) {
 				t.Error("the server is still there")
 			}
 			b.empty(t)
