@@ -101,6 +101,7 @@ type Checker struct {
 	cache  *otter.Cache[Key, Answer]
 	slots  chan struct{}
 
+	forgets *rate.Limiter
 	waiting chan struct{} // rechecks under way: several may wait for one check
 
 	rates [rateBuckets]*rate.Limiter // by hash of the client network; strangers may share one
@@ -170,6 +171,7 @@ func New(opt Options) (*Checker, error) {
 		opt: opt, client: &client, cache: cache,
 		slots:   make(chan struct{}, opt.InFlight),
 		waiting: make(chan struct{}, opt.InFlight),
+		forgets: rate.NewLimiter(5, 5),
 		flights: map[string]*flight{},
 		shares:  map[netip.Prefix]int{},
 		origins: map[string]*origin{},
@@ -221,11 +223,13 @@ func (c *Checker) Check(ctx context.Context, client netip.Prefix, targets []Targ
 }
 
 // CheckAnew asks about t whatever is remembered, and waits for it as [Checker.Check] does. client is charged for
-// the check. When a bound is reached, nothing happens.
-func (c *Checker) CheckAnew(ctx context.Context, client netip.Prefix, t Target) {
-	if f := c.start(client, t, toKnowAnew); f != nil {
-		c.wait(ctx, f)
+// the check. ok is false when the answer did not come in time, or a bound was reached.
+func (c *Checker) CheckAnew(ctx context.Context, client netip.Prefix, t Target) (a Answer, ok bool) {
+	f := c.start(client, t, toKnowAnew)
+	if f == nil || !c.wait(ctx, f) {
+		return Answer{}, false
 	}
+	return f.answer, true
 }
 
 // Recheck asks about t whatever is remembered, in the background and within the same bounds, and hands the

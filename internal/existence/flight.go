@@ -75,6 +75,8 @@ func (c *Checker) fly(f *flight, client netip.Prefix, doubt *attempt) {
 		a, result = Answer{Failed: true, Size: -1}, ResultDisbelieved
 	}
 	f.answer = a
+	was, _ := c.Lookup(t.Key)
+	lost := was.Held && !a.Held && !a.Failed
 	if f.why != toKeep || !a.Failed {
 		c.cache.Set(t.Key, a)
 	}
@@ -84,6 +86,9 @@ func (c *Checker) fly(f *flight, client netip.Prefix, doubt *attempt) {
 	delete(c.flights, t.URL)
 	c.release(client, f.origin)
 	c.mu.Unlock()
+	if lost {
+		c.lost(t.Key)
+	}
 	if f.why != toKeep || result != ResultHeld { // what is known is no news
 		c.opt.Observe(*t, result, a, took)
 	}

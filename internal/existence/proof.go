@@ -135,7 +135,8 @@ func (c *Checker) settle(p *proof, a *attempt) (turned bool) {
 	case a.said == yes:
 		p.state, p.next = refuted, now.Add(refutedFor)
 		if was != refuted {
-			c.forget(a.target.Key)
+			of := a.target.Key
+			c.forget(func(k Key) bool { return k.Origin == of.Origin && subjectOf(k.Kind) == subjectOf(of.Kind) })
 		}
 		return was != refuted
 	case a.said == no && a.counts:
@@ -202,13 +203,4 @@ func (c *Checker) count(p *proof, a *attempt) {
 func (p *proof) believes(t *Target, redirects bool) bool {
 	p.yes = *t
 	return p.state == proven || p.state == unproven && !redirects
-}
-
-// forget drops what was believed of a key's origin and subject. It is rare. c.mu is held.
-func (c *Checker) forget(k Key) {
-	for other, a := range c.cache.All() {
-		if a.Held && other.Origin == k.Origin && subjectOf(other.Kind) == subjectOf(k.Kind) {
-			c.cache.Invalidate(other)
-		}
-	}
 }

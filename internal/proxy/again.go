@@ -32,12 +32,18 @@ func (s *Server) lookAgain(r *http.Request, w *world, a *answer, st *route.State
 }
 
 func (s *Server) renew(ctx context.Context, w *world, a *answer, st *route.State, i int) {
-	s.checker.CheckAnew(ctx, route.Network(a.client.Addr), w.target(i, &a.req))
-	if known, ok := s.checker.Lookup(w.key(i, &a.req)); ok && known.Held {
+	known, ok := s.checker.CheckAnew(ctx, route.Network(a.client.Addr), w.target(i, &a.req))
+	if known.Held || !ok && a.req.Kind == oci.KindTag {
 		return
 	}
 	a.asked = false
 	*st = s.resolve(ctx, w, a)
+	if !ok && a.decision.Candidate == i {
+		// Its client has failed before, perhaps here. A wrong guess is final for most of them.
+		st.Holds.Remove(i)
+		st.Silent.Add(i)
+		s.settle(ctx, w, a, st, false)
+	}
 }
 
 // again knows who comes back for what, and bounds how often somebody is asked because of that. Safe for

@@ -35,7 +35,7 @@ func upstreamFaults() []fault {
 		}}, sees: rises("ociproxy_existence_checks_total", `candidate="`+replica+`"`, `result="absent"`), unnoticed: true},
 		{name: "replica upstream loses blobs", strike: func(t *testing.T, w *world) {
 			w.upstreams[replica].Lose(t, upstreamPrefix+"/"+w.rare(), w.images[w.rare()].Arch["amd64"].Blobs[1].Digest)
-		}, sees: rises("ociproxy_retries_total", `candidate="`+replica+`"`)},
+		}, sees: rises("ociproxy_existence_checks_total", `candidate="`+replica+`"`, `result="absent"`)},
 		{name: "replica upstream loses manifests", strike: at(replica, misbehaviour{when: isPath("/manifests/sha256:"), answer: status(404)}),
 			sees: rises("ociproxy_existence_checks_total", `candidate="`+replica+`"`, `result="absent"`)},
 		{name: "replica upstream loses tags", strike: at(replica, misbehaviour{when: isPath("/manifests/v1"), answer: status(404)}),
