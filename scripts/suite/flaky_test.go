@@ -42,7 +42,8 @@ func flakyModules(t *testing.T) {
 		"go.mod":                "module ociproxy\n\ngo 1.26\n",
 		"scripts/flaky.txt":     "# none yet\n\nslow TestListed # it waited\n",
 		"third/a_test.go":       strings.ReplaceAll(everyThird, "FILE", fmt.Sprintf("%q", count)),
-		"slow/a_test.go":        `import "time"; func TestSlow(t *testing.T) { <-time.After(100*time.Millisecond) }; func TestListed(t *testing.T) { <-time.After(100*time.Millisecond) }`,
+		"slow/a_test.go":        `import "time"; func TestSlow(t *testing.T) { <-time.After(100*time.Millisecond) }; func TestListed(t *testing.T) { <-time.After(100*time.Millisecond) }
+func TestParts(t *testing.T) { t.Run("a part", func(t *testing.T) { t.Parallel(); <-time.After(100*time.Millisecond) }) }`,
 		"leaks/a_test.go":       `import "os"; func TestFine(t *testing.T) {}; func TestMain(m *testing.M) { m.Run(); os.Exit(1) }`,
 		"test/go.mod":           "module ociproxy/test\n\ngo 1.26\n",
 		"test/faults/a_test.go": `import "os"; func TestSlowIt(t *testing.T) { if os.Getenv("OCIPROXY_SLOW") != "1" { t.Error("skips") } }`,
@@ -71,6 +72,7 @@ func TestFlaky(t *testing.T) {
 		"third TestAlways":       "12 runs, 0 red",
 		"third TestSkipped":      "0 runs, 0 red",
 		"slow TestSlow":          "2 runs, 0 red",
+		"slow TestParts":         "2 runs, 0 red",
 		"slow TestListed":        "12 runs, 0 red",
 		"leaks TestFine":         "12 runs, 0 red",
 		"leaks (the package)":    "3 runs, 3 red",

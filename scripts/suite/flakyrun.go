@@ -21,9 +21,9 @@ import (
 	"ociproxy/bench/process"
 )
 
-// verdictLine is what -test.v=test2json says at the end of a test that is in no other. The sign before it cannot be
-// mistaken for what a test prints.
-var verdictLine = regexp.MustCompile(`\x16--- (PASS|FAIL|SKIP): ([^\s/]+) \(([0-9.]+)s\)`)
+// verdictLine is what -test.v=test2json says at the end of a test. The sign before it cannot be mistaken for what a
+// test prints.
+var verdictLine = regexp.MustCompile(`\x16 *--- (PASS|FAIL|SKIP): ([^\s/]+)(/\S+)? \(([0-9.]+)s\)`)
 
 // wholePackage stands for a fault that no test has: a leak that is found at the end, a run that took too long.
 const wholePackage = "(the package)"
@@ -85,11 +85,20 @@ type ran struct {
 	result string
 }
 
+// verdicts are those of tests that are in no other. A test whose parts run together says that it took no time: it
+// takes as long as the longest of them.
 func verdicts(said *bytes.Buffer) (seen []ran) {
+	inside := map[string]float64{}
 	for lines := bufio.NewReader(bytes.NewReader(said.Bytes())); ; {
 		line, err := lines.ReadString('\n')
 		for _, m := range verdictLine.FindAllStringSubmatch(line, -1) {
-			seconds, _ := strconv.ParseFloat(m[3], 64) // digits and a point
+			seconds, _ := strconv.ParseFloat(m[4], 64) // digits and a point
+			seconds = max(seconds, inside[m[2]])
+			if m[3] != "" {
+				inside[m[2]] = seconds
+				continue
+			}
+			delete(inside, m[2])
 			seen = append(seen, ran{timed{test: m[2], seconds: seconds}, m[1]})
 		}
 		if err != nil {
