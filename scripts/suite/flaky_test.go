@@ -39,10 +39,10 @@ func flakyModules(t *testing.T) {
 	t.Chdir(t.TempDir())
 	count := filepath.Join(t.TempDir(), "count")
 	write(t, ".", map[string]string{
-		"go.mod":                "module ociproxy\n\ngo 1.26\n",
-		"scripts/flaky.txt":     "# none yet\n\nslow TestListed # it waited\n",
-		"third/a_test.go":       strings.ReplaceAll(everyThird, "FILE", fmt.Sprintf("%q", count)),
-		"slow/a_test.go":        `import "time"; func TestSlow(t *testing.T) { <-time.After(100*time.Millisecond) }; func TestListed(t *testing.T) { <-time.After(100*time.Millisecond) }
+		"go.mod":            "module ociproxy\n\ngo 1.26\n",
+		"scripts/flaky.txt": "# none yet\n\nslow TestListed # it waited\n",
+		"third/a_test.go":   strings.ReplaceAll(everyThird, "FILE", fmt.Sprintf("%q", count)),
+		"slow/a_test.go": `import "time"; func TestSlow(t *testing.T) { <-time.After(100*time.Millisecond) }; func TestListed(t *testing.T) { <-time.After(100*time.Millisecond) }
 func TestParts(t *testing.T) { t.Run("a part", func(t *testing.T) { t.Parallel(); <-time.After(100*time.Millisecond) }) }`,
 		"leaks/a_test.go":       `import "os"; func TestFine(t *testing.T) {}; func TestMain(m *testing.M) { m.Run(); os.Exit(1) }`,
 		"test/go.mod":           "module ociproxy/test\n\ngo 1.26\n",
