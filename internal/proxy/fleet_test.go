@@ -1,0 +1,107 @@
+package proxy
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"ociproxy/internal/config"
+	"ociproxy/internal/existence"
+)
+
+// headStores answers HEAD in virtual time, after 1 to 400 ms.
+type headStores struct{ asked atomic.Int64 }
+
+func (s *headStores) RoundTrip(r *http.Request) (*http.Response, error) {
+	s.asked.Add(1)
+	select {
+	case <-time.After(time.Duration(1+rand.IntN(400)) * time.Millisecond):
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
+	}
+	status := http.StatusOK
+	if strings.Contains(r.URL.Path, existence.Nowhere) {
+		status = http.StatusNotFound
+	}
+	return &http.Response{StatusCode: status, Header: http.Header{}, Body: http.NoBody, ContentLength: 1000, Request: r}, nil
+}
+
+// A fleet behind one address whose store is asked by HEAD lost 95 of 100 blobs, most of them to the canonical registry.
+func TestAFleetAndAStoreThatIsAskedByHead(t *testing.T) {
+	for _, machines := range []int{2, 10, 20, 100} {
+		t.Run(fmt.Sprintf("%d machines", machines), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { headFleet(t, machines) })
+		})
+	}
+}
+
+func headFleet(t *testing.T, machines int) {
+	const images, blobs = 20, 10
+	text := strings.NewReplacer(`"US"`, "http://us.example", `"EU"`, "http://eu.example", "VA/", "http://va.example/", "CDN/", "http://cdn.example/",
+		"checkTimeout: 5s", "checkTimeout: 1s", "serves: [internet]", "serves: [all]").Replace(yaml)
+	cfg, err := config.Parse("test.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stores := &headStores{}
+	s, err := New(Options{Config: cfg, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Client: &http.Client{Transport: stores}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		<-time.After(20 * time.Second) // checks under way end
+		s.Close()
+	}()
+	handler := s.Handler()
+	var past, canonical, all atomic.Int64
+	ask := func(n int) {
+		r := httptest.NewRequest(http.MethodGet, "/v2/a"+fmt.Sprint(n/blobs)+"/blobs/"+digestOf(n), nil)
+		r.RemoteAddr = "127.0.0.1:4711"
+		r.Header.Set("X-Forwarded-For", awsClient)
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		all.Add(1)
+		if to := w.Header().Get("Location"); !strings.HasPrefix(to, "http://va.example/") {
+			past.Add(1)
+			if strings.HasPrefix(to, "http://us.example/") {
+				canonical.Add(1)
+			}
+		}
+	}
+	var fleet sync.WaitGroup
+	for range machines {
+		fleet.Go(func() {
+			for image := range images {
+				<-time.After(time.Duration(rand.IntN(10_000)) * time.Millisecond)
+				for at := 0; at < blobs; at += 3 { // three at once
+					var layers sync.WaitGroup
+					for n := at; n < min(at+3, blobs); n++ {
+						layers.Go(func() { ask(image*blobs + n) })
+					}
+					layers.Wait()
+				}
+			}
+		})
+	}
+	fleet.Wait()
+	share := func(n int64) float64 { return 100 * float64(n) / float64(all.Load()) }
+	t.Logf("%d of %d past the nearest (%.2f %%), %d to canonical (%.2f %%), %d checks", past.Load(), all.Load(), share(past.Load()), canonical.Load(),
+		share(canonical.Load()), stores.asked.Load())
+	bound := 0.5
+	if machines < 10 {
+		bound = 5
+	}
+	// A start costs what a table does not know yet: as many as an address is sent past its store until it is known for a fleet's.
+	if past.Load() > 20 && share(past.Load()) > bound || canonical.Load() > 20 && share(canonical.Load()) > 1 {
+		t.Errorf("%.2f %% past the nearest, want at most %v; %.2f %% to canonical, want at most 1", share(past.Load()), bound, share(canonical.Load()))
+	}
+}
