@@ -115,7 +115,6 @@ var (
 	held   = Answer{Held: true, Size: 9}
 	behind = Answer{Held: true, Size: -1} // a redirect
 	failed = Answer{Failed: true, Size: -1}
-	absent = Answer{Size: -1}
 )
 
 // A replica that redirected any blob was believed for 24 hours: 404 200 404 404 404 404.

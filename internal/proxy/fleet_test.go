@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"fmt"
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
@@ -53,7 +52,7 @@ func headFleet(t *testing.T, machines int) {
 		t.Fatal(err)
 	}
 	stores := &headStores{}
-	s, err := New(Options{Config: cfg, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Client: &http.Client{Transport: stores}})
+	s, err := New(Options{Config: cfg, Logger: slog.New(slog.DiscardHandler), Client: &http.Client{Transport: stores}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -399,6 +399,7 @@ func (l *line) note(a *ask) {
 			at = len(parts) - 1
 		}
 		parts[at] = word(a.key, a.now)
+	case nothing:
 	}
 }
 

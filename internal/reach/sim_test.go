@@ -353,6 +353,7 @@ func (p *pull) fetch(b blob, epoch, inner int, from int64) {
 		took /= 3
 	case hangs:
 		took = time.Minute
+	case works, large:
 	}
 	s.after(took+rand1(s.r, 30*time.Millisecond), func() {
 		if p.epoch != epoch {
