@@ -127,7 +127,7 @@ func (a *answer) refuse(err error) {
 	e := oci.ErrUnavailable
 	_ = errors.As(err, &e)
 	a.err = err
-	if !a.decided {
+	if !a.decided && e.Status != http.StatusTooManyRequests { // what is too much for a name is well-formed
 		a.class = classInvalid
 	}
 	a.status, a.body, a.json = e.Status, e.Body(), true

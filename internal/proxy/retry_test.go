@@ -231,6 +231,9 @@ deny:`)
 	if status, _ := ask("direct.example.org", blob); status != http.StatusTooManyRequests {
 		t.Errorf("beyond its rate: %d", status)
 	}
+	if log := w.log.String(); !strings.Contains(log, `"kind":"blob","status":429`) {
+		t.Errorf("what is beyond its rate is not logged as a blob: %s", log)
+	}
 	for _, host := range []string{"old.example.org", "registry.example", "", "direct.example.org.evil", "[::1]:80"} {
 		if _, to := ask(host, blob); !strings.HasPrefix(to, w.va.URL) {
 			t.Errorf("%q: %s", host, to)
