@@ -30,6 +30,7 @@ type suite struct {
 type run struct {
 	dir   string // of the module
 	flags []string
+	plain bool // without the race detector
 	// only and without choose packages by the end of their paths.
 	only, without string
 }
@@ -42,6 +43,8 @@ var suites = []suite{
 		// The table of faults tells how long pulls take to recover: nothing else may run beside it.
 		{dir: "test", flags: []string{"-timeout=30m", "-run=^TestSlow"}, only: "/faults"},
 		{dir: "test", flags: []string{"-timeout=30m", "-run=^TestSlow"}, without: "/faults"},
+		// A simulation, in one goroutine for each day.
+		{dir: ".", flags: []string{"-timeout=30m", "-run=^TestSlow"}, only: "/reach", plain: true},
 	}},
 	{name: "exhaustive", what: "every case of the longest tables", warm: 90 * time.Minute, cold: 95 * time.Minute, slow: "all",
 		runs: []run{{dir: ".", flags: []string{"-timeout=3h"}}, {dir: "test", flags: []string{"-timeout=3h", "-run=^TestSlow"}}}},
@@ -152,7 +155,10 @@ func minutes(d time.Duration) string {
 // run runs the suite. The error is that nothing could be run; what failed is in the report.
 func (s suite) run(ctx context.Context, r *report, more []string) error {
 	for _, one := range s.runs {
-		args := slices.Concat([]string{"test", "-json", "-race"}, one.flags, more)
+		args := slices.Concat([]string{"test", "-json"}, one.flags, more)
+		if !one.plain {
+			args = slices.Insert(args, 2, "-race")
+		}
 		list, err := one.packages(ctx)
 		if err != nil {
 			return err
