@@ -36,11 +36,14 @@ const (
 	// tested is how long the blob that tests the nearest may stay away to be taken for well received: twice the
 	// longest back-off of a kubelet.
 	tested = 10 * 60
-	// stuckAfter is how long an address whose machines were all sent to the nearest again must go without progress
-	// before it gets its second experiment. With the image that led to the verdict it must be longer than a fleet takes
-	// to pull it: some of its machines have parts of it from elsewhere, so progress cannot be told.
-	stuckAfter      = 3 * 60
-	stuckImageAfter = 15 * 60
+	// stuckAfter is how long the machines behind an address that was sent back to its nearest may ask for the same
+	// again without progress, before it gets its second experiment; soonAfter, when it had made progress elsewhere
+	// and none at the nearest. A fleet has pulled an image that it wants at once by then, or at least its first blobs.
+	stuckAfter = 200
+	soonAfter  = 20
+	// trialTime is how long the second experiment lasts at each level, at least: machines that ask at once have to
+	// finish some blobs before they can ask for new ones.
+	trialTime = 10
 )
 
 // Counts.
@@ -52,8 +55,10 @@ const (
 	stuckRepeats = 3
 	// trialBlobs is how many new blobs of images that were stuck are progress in a trial.
 	trialBlobs = 2
-	// trialAsks is how many requests the second experiment of an address may take at each level.
+	// trialAsks is how many requests for the image that is stuck the second experiment takes at each level, at least.
 	trialAsks = 12
+	// maxTrials bounds how often it is made in a day without any proof: images of a few blobs give none.
+	maxTrials = 2
 	// maxProofs bounds how often the hold is doubled.
 	maxProofs = 3
 )
@@ -80,39 +85,40 @@ const (
 type line struct {
 	used  uint32 // when it last asked
 	until uint32 // end of the verdict, or of the hold
-	since uint32 // when the state was entered
+	since uint32 // when the state was entered, or the repository that is watched was chosen
 	probe uint32 // the blob that tests the nearest; 0: none
 	mark  uint32 // when it did, or when the last repeat was seen at the nearest
 
-	repo     uint16 // the repository asked last, hashed
-	nearRepo uint16 // as repo was when the nearest was left
-	avoid    uint16 // the candidate that it is sent past, hashed
-	mine     uint16 // which places of seen are repo's
+	// worked is when the nearest last gave more of an image than a runtime has under way; 0: never.
+	worked uint32
+	// watched has a bit for each blob of watch that was asked for at the nearest, by its hash.
+	watched uint32
 
-	// stuck are the last repositories that something was asked of again, hashed, while the nearest served all.
-	stuck [4]uint16
+	repos    [pulls]uint16 // the repositories asked last, hashed, the last one first
+	nearRepo uint16        // the one that led to the verdict
+	watch    uint16        // the one whose repeats are counted while the nearest serves all; 0: none
+	avoid    uint16        // the candidate that it is sent past, hashed
 
-	state     state
-	level     Level
-	given     uint8 // distinct blobs of repo at this level
-	nearGiven uint8 // as given was when the nearest was left
-	repeats   uint8 // different blobs asked again at this level; asks, in a trial
-	second    bool  // it is held by its second experiment
-	proofs    uint8 // how often it was, since the last progress at the nearest
-	fresh     uint8 // new blobs of stuck images, in a trial
+	state   state
+	level   Level
+	given   [pulls]uint8 // distinct blobs of each of repos at this level
+	repeats uint8        // different blobs asked again at this level; asks, in a trial
+	fresh   uint8        // new blobs of watch, in a trial
+	proofs  uint8        // how often a trial proved something, since the last progress at the nearest
+	trials  uint8        // how many proved nothing since then
+	second  bool         // it is held by its second experiment
+	early   bool         // the second experiment may come early
 
-	// seen are fingerprints of what was asked for, with the era in the lower two bits; 0: free. Parts have the last
-	// places, so that a blob in a thousand parts pushes out none of the others.
-	seen [blobSlots + partSlots]uint32
+	noted uint8 // how many blobs were noted, modulo 256
+	run   uint8 // how many of them since the repository changed
+	mine  uint8 // which of the sample are of that run
+
+	// seen are fingerprints of what was asked for, with the era in the lower two bits; 0: free. First the blobs asked
+	// for last, then a sample of those before: the ones with the smallest hashes, so that of any number of blobs
+	// those who ask for them again meet in the same ones. Parts have the last places, so that a blob in a thousand parts
+	// pushes out none of the others.
+	seen [lastSlots + sampleSlots + partSlots]uint32
 }
-
-const (
-	blobSlots = 16
-	partSlots = 3
-
-	eraBits = 3
-	lineAge = 3 // eras after which the bits tell nothing
-)
 
 // ask is one request of an address.
 type ask struct {
@@ -123,7 +129,6 @@ type ask struct {
 	repo   uint16
 	origin uint16 // of its nearest candidate
 	now    uint32
-	random uint32 // chooses what is forgotten
 }
 
 type asked uint8
@@ -133,6 +138,9 @@ const (
 	partAsked              // a part of one
 	nothing                // a part that tells nothing
 )
+
+// bit stands for the blob.
+func (a *ask) bit() uint32 { return 1 << (a.any >> 27) }
 
 // Event is what a request made of its address.
 type Event uint8
@@ -170,18 +178,18 @@ func (l *line) next(a *ask) (to Level, again bool, ev Event) {
 		}
 	}
 	again = a.kind != nothing && l.asked(a)
-	if !again && a.kind != nothing && l.repo != a.repo {
-		l.begin(a.repo)
-	}
 	if !again {
 		l.note(a)
 	}
 	ev = l.step(a, again)
-	return l.at(a.origin), again, ev
+	return l.at(a.origin, a.repo), again, ev
 }
 
 // at is the level for a request whose nearest candidate is origin.
-func (l *line) at(origin uint16) Level {
+func (l *line) at(origin, repo uint16) Level {
+	if l.state == trial && repo != l.watch {
+		return Nearest
+	}
 	if l.level == Next && l.avoid != origin {
 		return Nearest // it is another candidate's turn anyway
 	}
@@ -193,7 +201,7 @@ func (l *line) step(a *ask, again bool) Event {
 	switch l.state {
 	case open:
 		if again {
-			l.nearRepo, l.nearGiven, l.avoid = l.repo, l.given, a.origin
+			l.avoid = a.origin
 			l.enter(trying, Next, a, hold)
 			return Complained
 		}
@@ -204,23 +212,25 @@ func (l *line) step(a *ask, again bool) Event {
 		if again && !l.second && l.probe == 0 {
 			if l.repeats++; l.repeats >= doubts {
 				l.enter(shared, Nearest, a, verdict)
+				l.early = true
 				return Doubted
 			}
 		}
 	case shared:
 		return l.stepShared(a, again)
 	case trial:
-		return l.stepTrial(a, again)
+		return l.stepTrial(a)
 	case settled:
 	}
 	return None
 }
 
 func (l *line) stepTrying(a *ask, again bool) Event {
-	progress := l.given > parallel
+	l.until = max(l.until, min(a.now+hold, l.since+8*hold))
+	progress := slices.Max(l.given[:]) > parallel
 	switch {
 	case !again:
-		if progress && l.nearRepo == l.repo && l.nearGiven <= parallel && l.repeats == 0 {
+		if progress && !l.nearWorked() && l.repeats == 0 {
 			l.state = held
 			return Proven
 		}
@@ -232,7 +242,7 @@ func (l *line) stepTrying(a *ask, again bool) Event {
 	if l.repeats++; l.repeats < doubts {
 		return None
 	}
-	if l.nearGiven > parallel { // progress at both
+	if l.nearWorked() { // progress at both
 		l.enter(settled, Nearest, a, verdict)
 	} else {
 		l.enter(shared, Nearest, a, verdict)
@@ -240,57 +250,67 @@ func (l *line) stepTrying(a *ask, again bool) Event {
 	return Doubted
 }
 
+// stepShared watches one repository at a time: machines that pull in step repeat each other, but are done soon.
 func (l *line) stepShared(a *ask, again bool) Event {
-	if l.given > parallel && l.repo != l.nearRepo {
-		l.state, l.proofs = settled, 0
+	if l.given[0] > parallel && l.repos[0] != l.nearRepo {
+		// Of the other, machines that have some of its blobs from elsewhere ask for the rest: that is no progress here.
+		l.state, l.proofs, l.trials = settled, 0, 0
 		return None
 	}
+	if again && (l.watch == 0 || a.now-l.mark > patience) {
+		l.watch, l.watched, l.repeats, l.since = a.repo, 0, 0, a.now
+	}
+	if l.watch != a.repo {
+		return None
+	}
+	l.watched |= a.bit()
 	if !again {
 		return None
 	}
-	if a.now-l.mark > patience {
-		l.repeats, l.since = 0, a.now // machines that pull in step repeat each other, but make progress soon
-	}
 	l.mark = a.now
-	if l.repeats < stuckRepeats {
-		l.repeats++
-	}
-	if !slices.Contains(l.stuck[:], a.repo) {
-		copy(l.stuck[1:], l.stuck[:])
-		l.stuck[0] = a.repo
-	}
+	l.repeats = min(l.repeats+1, stuckRepeats)
 	after := uint32(stuckAfter)
-	if a.repo == l.nearRepo {
-		after = stuckImageAfter
+	if l.early {
+		after = soonAfter
 	}
 	if l.repeats >= stuckRepeats && a.now-l.since >= after {
-		l.avoid = a.origin
-		l.enter(trial, Next, a, hold)
+		l.avoid, l.early = a.origin, false
+		l.enter(trial, Next, a, patience)
 	}
 	return None
 }
 
-// stepTrial looks for what was not asked for at the nearest, of images that were stuck there: of an image that begins now,
-// or is small, nothing can be told.
-func (l *line) stepTrial(a *ask, again bool) Event {
-	if !again && a.kind != nothing && slices.Contains(l.stuck[:], a.repo) {
+// stepTrial looks for blobs of the image that was stuck that nobody asked for at the nearest: some machine has got others
+// to come so far. Only that image is sent past the nearest.
+func (l *line) stepTrial(a *ask) Event {
+	if a.repo != l.watch || a.kind == nothing {
+		return None
+	}
+	if l.watched&a.bit() == 0 {
+		l.watched |= a.bit()
 		l.fresh++
 	}
 	if l.fresh >= trialBlobs {
 		l.state, l.second = held, true
 		l.until = a.now + hold<<l.proofs
-		l.proofs = min(l.proofs+1, maxProofs)
+		l.proofs, l.trials = min(l.proofs+1, maxProofs), 0
 		return Blocked
 	}
-	if l.repeats++; l.repeats <= trialAsks {
+	l.repeats = min(l.repeats, trialAsks) + 1
+	if l.repeats <= trialAsks || a.now-l.since < trialTime {
 		return None
 	}
-	switch {
-	case l.level == Next:
-		l.enter(trial, Upstream, a, hold)
+	if l.level == Next {
+		l.enter(trial, Upstream, a, patience)
 		return None
-	case l.proofs > 0:
-		l.enter(shared, Nearest, a, verdict) // this image was too small to tell
+	}
+	return l.untold(a)
+}
+
+// untold ends a trial that proved nothing: the image was too small to tell, or its machines were done.
+func (l *line) untold(a *ask) Event {
+	if l.trials++; l.trials < maxTrials || l.proofs > 0 {
+		l.enter(shared, Nearest, a, verdict)
 		return None
 	}
 	l.enter(settled, Nearest, a, verdict)
@@ -301,15 +321,14 @@ func (l *line) stepTrial(a *ask, again bool) Event {
 func (l *line) enter(s state, to Level, a *ask, lasts uint32) {
 	l.state, l.level = s, to
 	l.since, l.until = a.now, a.now+lasts
-	l.repeats, l.given, l.mine, l.probe, l.second = 0, 0, 0, 0, false
+	l.repeats, l.given, l.probe, l.second = 0, [pulls]uint8{}, 0, false
 	if s == trial {
 		l.fresh = 0
 		return // what was asked for at the nearest stays known
 	}
 	if s == shared {
 		// Machines that got some blobs of this image elsewhere ask for the others: that is no progress here.
-		l.nearRepo, l.mark = l.repo, 0
-		l.stuck = [len(l.stuck)]uint16{}
+		l.nearRepo, l.watch = a.repo, 0
 	}
 	clear(l.seen[:])
 	l.note(a)
@@ -318,6 +337,9 @@ func (l *line) enter(s state, to Level, a *ask, lasts uint32) {
 // expired ends a verdict, or has the nearest tested after a hold. ended says that the answer is the nearest.
 func (l *line) expired(a *ask) (ended bool) {
 	switch {
+	case l.state == trial:
+		l.untold(a)
+		return false
 	case l.state != held:
 		*l = line{used: l.used} // nothing was proven: the nearest gets another chance
 	case l.second:
@@ -337,100 +359,23 @@ func (l *line) expired(a *ask) (ended bool) {
 	return false
 }
 
-// begin is the first request for another image.
-func (l *line) begin(repo uint16) {
-	l.repo, l.given, l.mine = repo, 0, 0
-	clear(l.seen[blobSlots:])
-	if l.state == shared {
-		l.mark = 0 // what was repeated until now says nothing of this one
-	}
-}
+// nearWorked says that the nearest gave something shortly before it was left.
+func (l *line) nearWorked() bool { return l.worked != 0 && l.since-l.worked <= Window }
 
-// age forgets what is too old to be asked again.
-func (l *line) age(now uint32) {
-	was := l.used
-	l.used = now
-	if l.state == open && now-was > Window {
-		*l = line{used: now}
-		return
+// pull makes repo the one that is asked last.
+func (l *line) pull(repo uint16) {
+	i := slices.Index(l.repos[:], repo)
+	given := uint8(0)
+	if i >= 0 {
+		given = l.given[i]
+	} else {
+		i = pulls - 1
 	}
-	then, current := was/era, now/era
-	if current == then {
-		return
+	if i > 0 {
+		copy(l.repos[1:i+1], l.repos[:i])
+		copy(l.given[1:i+1], l.given[:i])
+		clear(l.seen[blobSlots:])
+		l.mine, l.run = 0, 0
 	}
-	if current-then >= lineAge {
-		clear(l.seen[:])
-		return
-	}
-	for i, b := range l.seen {
-		if (current-b)&eraBits >= lineAge {
-			l.seen[i] = 0
-		}
-	}
+	l.repos[0], l.given[0] = repo, given
 }
-
-// asked reports whether the same was asked for, or the whole that this may be the second part of.
-func (l *line) asked(a *ask) bool {
-	return l.has(a.key) || a.resume != 0 && l.has(a.resume)
-}
-
-func (l *line) has(key uint32) bool {
-	for _, b := range l.seen {
-		if b != 0 && (b^key)&^eraBits == 0 {
-			return true
-		}
-	}
-	return false
-}
-
-// note remembers what was asked for, and counts the blobs.
-func (l *line) note(a *ask) {
-	switch a.kind {
-	case blobAsked:
-		l.count(a, a.key)
-	case partAsked:
-		if !l.has(a.any) {
-			l.count(a, a.any)
-		}
-		// The first parts stay: two machines that fetch the same thousand parts meet in them.
-		parts := l.seen[blobSlots:]
-		at := slices.Index(parts, 0)
-		if at < 0 {
-			at = len(parts) - 1
-		}
-		parts[at] = word(a.key, a.now)
-	case nothing:
-	}
-}
-
-// count notes a blob that was not asked for before.
-func (l *line) count(a *ask, key uint32) {
-	if l.given <= parallel {
-		l.given++
-	}
-	at := l.room(int(a.random % blobSlots))
-	l.mine |= 1 << at
-	l.seen[at] = word(key, a.now)
-}
-
-// room is a free place, or one of another image, or the one that was drawn by lot: if the oldest had to go, a client
-// that asks for more blobs in turn than a line holds would never be seen to ask again.
-func (l *line) room(drawn int) int {
-	other := -1
-	for i := range blobSlots {
-		at := (drawn + i) % blobSlots
-		if l.seen[at] == 0 {
-			return at
-		}
-		if other < 0 && l.mine>>at&1 == 0 {
-			other = at
-		}
-	}
-	if other >= 0 {
-		return other
-	}
-	return drawn
-}
-
-// word is a key with the era in its lower bits.
-func word(key, now uint32) uint32 { return key&^eraBits | (now/era)&eraBits }

@@ -11,7 +11,7 @@ import (
 
 // What was learnt outlives a restart where there is a disk. What is saved is of this machine only, and of no use
 // elsewhere: addresses are in it as keyed hashes, with the key.
-const saveMagic = "oci-proxy client paths 1\n"
+const saveMagic = "oci-proxy client paths 2\n"
 
 // saved is one line on disk, in big-endian order.
 type saved struct {
@@ -21,7 +21,7 @@ type saved struct {
 	Since        uint32
 	Avoid        uint16
 	State, Level uint8
-	NearGiven    uint8
+	Worked       uint32
 	Second       uint8
 	Proofs       uint8
 }
@@ -64,7 +64,7 @@ func (t *Table) learnt(set int) []byte {
 		}
 		s := saved{
 			Set: uint16(set), Tag: t.tags[i], Used: l.used, Until: l.until, Since: l.since, Avoid: l.avoid,
-			State: uint8(l.state), Level: uint8(l.level), NearGiven: l.nearGiven, Proofs: l.proofs,
+			State: uint8(l.state), Level: uint8(l.level), Worked: l.worked, Proofs: l.proofs,
 		}
 		if l.second {
 			s.Second = 1
@@ -122,7 +122,7 @@ func (t *Table) restore(s *saved, now uint32) error {
 	l := t.line(&where{sets: [2]int{int(s.Set), int(s.Set)}, tag: s.Tag}, now)
 	*l = line{
 		used: s.Used, until: s.Until, since: s.Since, avoid: s.Avoid, state: state(s.State), level: Level(s.Level),
-		nearGiven: s.NearGiven, second: s.Second == 1, proofs: s.Proofs,
+		worked: s.Worked, second: s.Second == 1, proofs: s.Proofs,
 	}
 	return nil
 }

@@ -78,6 +78,8 @@ type plan struct {
 	balance   string        // address, connection, request
 	replaced  time.Duration // an instance begins empty that often
 	long      time.Duration // 0: a day
+	boot      bool          // machines want all images when they begin, within spread
+	blobs     [2]int        // of an image, at least and at most; 0: 5 to 14
 }
 
 // tally is what came out.
@@ -166,7 +168,11 @@ func simulate(p plan, seed uint64) tally {
 	}
 	for i := range p.images {
 		im := image{name: fmt.Sprintf("app%d", i), start: rand1(s.r, s.long*9/10)}
-		for j := range 5 + s.r.IntN(10) {
+		least, most := 5, 14
+		if p.blobs[1] > 0 {
+			least, most = p.blobs[0], p.blobs[1]
+		}
+		for j := range least + s.r.IntN(most-least+1) {
 			d, err := oci.ParseDigest(fmt.Sprintf("sha256:%032x%016x%016x", s.r.Uint64(), i, j))
 			if err != nil {
 				panic(err)
@@ -256,9 +262,14 @@ func (s *sim) machine(m int) {
 	if s.broken != nil {
 		n.path[Nearest], n.path[Next] = s.broken(m)
 	}
+	boot := rand1(s.r, s.spread)
 	for i := range s.images {
 		im := &s.images[i]
 		p := &pull{n: n, im: im}
+		if s.boot {
+			s.after(time.Hour+boot, p.begin)
+			continue
+		}
 		s.after(im.start+rand1(s.r, s.spread), p.begin)
 	}
 }
@@ -431,6 +442,9 @@ func (p *pull) ask(b blob, span Span) Level {
 	}
 	a := s.tables[at].Ask(&Request{Addr: n.addr, Digest: b.digest, Span: span, Repository: p.im.name, Origin: "https://near/"})
 	s.out.asked++
+	if hook != nil {
+		hook(s, &Request{Addr: n.addr, Digest: b.digest, Span: span, Repository: p.im.name, Origin: "https://near/"}, a)
+	}
 	if a.Level != Nearest {
 		s.out.past++
 	}
@@ -443,3 +457,5 @@ func (p *pull) ask(b blob, span Span) Level {
 	s.out.events[a.Event]++
 	return a.Level
 }
+
+var hook func(*sim, *Request, Answer)

@@ -11,6 +11,8 @@ type Span struct {
 	Kind SpanKind
 	// First is the first byte, Last the last one.
 	First, Last int64
+	// Count is how many bytes a [Scattered] span asks for.
+	Count int64
 }
 
 // SpanKind is the form of a Range header.
@@ -18,10 +20,11 @@ type SpanKind uint8
 
 // The kinds.
 const (
-	Whole  SpanKind = iota // no Range header
-	Open                   // bytes=N-
-	Closed                 // bytes=N-M
-	Other                  // a suffix, several ranges, or what a server ignores: tells nothing
+	Whole     SpanKind = iota // no Range header
+	Open                      // bytes=N-
+	Closed                    // bytes=N-M
+	Scattered                 // the last N bytes, or several closed ranges: tells nothing
+	Other                     // what a server ignores and answers with the whole: tells nothing
 )
 
 // smallest is the shortest closed range whose repetition is taken for a failed download. Lazy snapshotters and
@@ -33,45 +36,77 @@ func ParseSpan(values []string) Span {
 	if len(values) == 0 {
 		return Span{}
 	}
-	if len(values) > 1 {
+	unit, specs, ok := strings.Cut(values[0], "=")
+	if len(values) > 1 || !ok || !strings.EqualFold(unit, "bytes") {
 		return Span{Kind: Other}
 	}
-	unit, spec, ok := strings.Cut(values[0], "=")
-	first, last, dash := strings.Cut(strings.Trim(spec, " \t"), "-")
-	if !ok || !dash || !strings.EqualFold(unit, "bytes") {
-		return Span{Kind: Other}
+	var all Span
+	several := false
+	for spec := range strings.SplitSeq(specs, ",") {
+		one := parseOne(strings.Trim(spec, " \t"))
+		several = several || all != Span{}
+		switch {
+		case one.Kind == Other || several && (one.Kind == Open || all.Kind == Open):
+			return Span{Kind: Other}
+		case several:
+			all = Span{Kind: Scattered, Count: min(all.count()+one.count(), most)}
+		default:
+			all = one
+		}
 	}
-	from, ok := position(first)
-	if !ok {
-		return Span{Kind: Other}
-	}
-	if last == "" {
-		return Span{Kind: Open, First: from}
-	}
-	to, ok := position(last)
-	if !ok || to < from {
-		return Span{Kind: Other}
-	}
-	return Span{Kind: Closed, First: from, Last: to}
+	return all
 }
 
-// position is a byte position of at most 18 digits: no blob is larger, and it cannot overflow.
+func parseOne(spec string) Span {
+	first, last, dash := strings.Cut(spec, "-")
+	from, isFrom := position(first)
+	to, isTo := position(last)
+	switch {
+	case dash && isFrom && last == "":
+		return Span{Kind: Open, First: from}
+	case dash && isFrom && isTo && from <= to:
+		return Span{Kind: Closed, First: from, Last: to}
+	case dash && first == "" && isTo:
+		return Span{Kind: Scattered, Count: to}
+	}
+	return Span{Kind: Other}
+}
+
+// count is how many bytes a closed or scattered span asks for.
+func (s Span) count() int64 {
+	if s.Kind == Closed {
+		return s.Last - s.First + 1
+	}
+	return s.Count
+}
+
+// most is larger than any blob, and what is added to it does not overflow.
+const most = 1e18
+
+// position is a byte position, at most [most].
 func position(s string) (int64, bool) {
-	if len(s) == 0 || len(s) > 18 || s[0] < '0' || s[0] > '9' { // ParseInt takes signs
-		return 0, false
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' { // ParseInt takes signs
+			return 0, false
+		}
 	}
 	n, err := strconv.ParseInt(s, 10, 64)
-	return n, err == nil
+	if err != nil || n > most {
+		return most, s != ""
+	}
+	return n, true
 }
 
-// Bytes is how many bytes of a blob of size bytes a closed span or the whole asks for; 0 for others and for a
-// size that is not known. An open span is not counted by itself: see [Answer.Rest].
+// Bytes is how many bytes of a blob of size bytes a span asks for; 0 for a size that is not known. An open span is not
+// counted by itself: see [Answer.Rest].
 func (s Span) Bytes(size int64) int64 {
 	switch {
 	case size <= 0:
 		return 0
-	case s.Kind == Whole || s.Kind == Open && s.First == 0:
+	case s.Kind == Whole || s.Kind == Other || s.Kind == Open && s.First == 0:
 		return size
+	case s.Kind == Scattered:
+		return min(s.Count, size)
 	case s.Kind == Closed && s.First < size:
 		return min(s.Last, size-1) - s.First + 1
 	default:

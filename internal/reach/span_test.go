@@ -16,18 +16,38 @@ func TestParseSpan(t *testing.T) {
 		{[]string{"Bytes= 17-20 "}, Span{Kind: Closed, First: 17, Last: 20}},
 		{[]string{"bytes=5-5"}, Span{Kind: Closed, First: 5, Last: 5}},
 		{[]string{"bytes=5-4"}, Span{Kind: Other}},
-		{[]string{"bytes=-500"}, Span{Kind: Other}},
-		{[]string{"bytes=0-1,5-9"}, Span{Kind: Other}},
+		{[]string{"bytes=-500"}, Span{Kind: Scattered, Count: 500}},
+		{[]string{"bytes=0-1,5-9"}, Span{Kind: Scattered, Count: 7}},
+		{[]string{"bytes=0-1, -9,5-5"}, Span{Kind: Scattered, Count: 12}},
+		{[]string{"bytes=0-1,5-"}, Span{Kind: Other}},
+		{[]string{"bytes=5-,0-1"}, Span{Kind: Other}},
+		{[]string{"bytes=0-1,"}, Span{Kind: Other}},
+		{[]string{"bytes=-"}, Span{Kind: Other}},
+		{[]string{"bytes=--5"}, Span{Kind: Other}},
 		{[]string{"bytes=0-1", "bytes=2-3"}, Span{Kind: Other}},
 		{[]string{"bytes=+1-"}, Span{Kind: Other}},
 		{[]string{"bytes=1-+2"}, Span{Kind: Other}},
-		{[]string{"bytes=99999999999999999999-"}, Span{Kind: Other}},
+		{[]string{"bytes=99999999999999999999-"}, Span{Kind: Open, First: most}},
+		{[]string{"bytes=0-9223372036854775807"}, Span{Kind: Closed, Last: most}},
+		{[]string{"bytes=0000000000000000000000007-"}, Span{Kind: Open, First: 7}},
 		{[]string{"bytes"}, Span{Kind: Other}},
 		{[]string{""}, Span{Kind: Other}},
 		{[]string{"lines=1-2"}, Span{Kind: Other}},
 	} {
 		if got := ParseSpan(tt.values); got != tt.want {
 			t.Errorf("%q: %+v, want %+v", tt.values, got, tt.want)
+		}
+	}
+}
+
+func TestBytesOfASpan(t *testing.T) {
+	const size = 1000
+	for header, want := range map[string]int64{
+		"bytes=0-": size, "bytes=0-99": 100, "bytes=900-1999": 100, "bytes=1000-1999": 0, "bytes=0-9223372036854775807": size,
+		"bytes=-10": 10, "bytes=-5000": size, "bytes=0-9,20-29": 20, "bytes=9-3": size, "lines=1-2": size, "bytes=5-": 0,
+	} {
+		if got := ParseSpan([]string{header}).Bytes(size); got != want {
+			t.Errorf("%s: %d bytes, want %d", header, got, want)
 		}
 	}
 }

@@ -16,7 +16,7 @@ import (
 // the 60 000 addresses that come in [Window] at 50 a second are kept.
 const (
 	ways  = 32
-	sets  = 2048
+	sets  = 1920
 	lines = ways * sets
 	locks = 64 // an address's two sets share one
 )
@@ -72,10 +72,9 @@ type Answer struct {
 func (t *Table) Ask(r *Request) Answer {
 	digest := maphash.String(t.seed, r.Digest.String())
 	a := ask{
-		repo:   uint16(maphash.String(t.seed, r.Repository)) | 1,
+		repo:   t.repo(r),
 		origin: uint16(fnv(r.Origin)),
 		now:    t.unix(),
-		random: rand.Uint32(),
 	}
 	a.of(digest, r.Span)
 	w := t.where(r.Addr)
@@ -91,6 +90,8 @@ func (t *Table) Ask(r *Request) Answer {
 	return out
 }
 
+func (t *Table) repo(r *Request) uint16 { return uint16(maphash.String(t.seed, r.Repository)) | 1 }
+
 // unix is the time in seconds; a table is not used before 1970 or after 2106.
 func (t *Table) unix() uint32 { return uint32(t.now().Unix()) }
 
@@ -101,7 +102,7 @@ func (t *Table) Level(r *Request) Level {
 	lock.Lock()
 	defer lock.Unlock()
 	if l := t.find(&w); l != nil {
-		return l.at(uint16(fnv(r.Origin)))
+		return l.at(uint16(fnv(r.Origin)), t.repo(r))
 	}
 	return Nearest
 }
