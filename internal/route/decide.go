@@ -142,19 +142,20 @@ func Decide(req *oci.Request, c *Client, s *Snapshot, st *State) Decision {
 	if needs > 0 {
 		return checkFirst(need)
 	}
-	return s.lastResort(req, ranking, st)
+	return s.lastResort(req, c, ranking, st)
 }
 
 // lastResort is the nearest upstream known to hold it, pins and rollouts notwithstanding, else canonical,
-// which has everything by definition: a pull is never sent to nothing.
-func (s *Snapshot) lastResort(req *oci.Request, ranking *Ranking, st *State) Decision {
+// which has everything by definition: a pull is never sent to nothing. Who uses a direct name may reach none of the
+// others, and gets canonical.
+func (s *Snapshot) lastResort(req *oci.Request, c *Client, ranking *Ranking, st *State) Decision {
 	canonical := 0.0
 	for i := range ranking.Upstreams {
 		e := &ranking.Upstreams[i]
 		if e.Candidate == s.Canonical {
 			canonical = e.Price.Cents
 		}
-		if st.Usable.Has(e.Candidate) && (st.Holds.Has(e.Candidate) || e.Candidate == s.Canonical) {
+		if c.Confined == nil && st.Usable.Has(e.Candidate) && (st.Holds.Has(e.Candidate) || e.Candidate == s.Canonical) {
 			return s.choose(req, e.Candidate, LastResort, e.Price.Cents)
 		}
 	}

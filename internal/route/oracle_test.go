@@ -106,16 +106,15 @@ func naiveLess(s *Snapshot, opt Options, c *Client, a, b scored) int {
 		f, _ := strconv.ParseFloat(fmt.Sprintf("%.1f", e.score), 64)
 		return f
 	}
-	class := func(e scored) string {
-		cand := opt.Candidates[e.i]
-		return cand.Kind.String()[:1] + map[bool]string{true: "2", false: "1"}[cand.Canonical] // s1 < u1 < u2
-	}
+	kind := func(e scored) string { return opt.Candidates[e.i].Kind.String() } // store < upstream
+	role := func(e scored) string { return map[bool]string{true: "canonical", false: "a replica"}[opt.Candidates[e.i].Canonical] }
 	draw := func(e scored) uint64 { return lot(hashString(c.Place.String()), hashString(opt.Candidates[e.i].Name)) }
 	return cmp.Or(
 		cmp.Compare(tenths(a), tenths(b)),
-		cmp.Compare(class(a), class(b)),
+		cmp.Compare(kind(a), kind(b)),
 		cmp.Compare(fmt.Sprintf("%020.6f", a.score), fmt.Sprintf("%020.6f", b.score)),
 		cmp.Compare(a.quote.Cents, b.quote.Cents),
+		cmp.Compare(role(a), role(b)),
 		cmp.Compare(draw(b), draw(a)),
 	)
 }

@@ -13,12 +13,12 @@ const (
 	byScore rule = iota
 	// byKind: a store before an upstream, since layers are to leave the registries.
 	byKind
-	// byRole: a replica before canonical, which is everybody's last resort already.
-	byRole
 	// byLittle: better by less than a tenth.
 	byLittle
 	// byPrice: it costs less.
 	byPrice
+	// byRole: a replica before canonical, which is everybody's last resort already.
+	byRole
 	// byLot: nothing else tells them apart.
 	byLot
 )
@@ -40,17 +40,17 @@ func (s *Snapshot) compare(at uint64, a, b *Ranked) (int, rule) {
 	if c := cmp.Compare(s.Candidates[a.Candidate].Kind, s.Candidates[b.Candidate].Kind); c != 0 {
 		return c, byKind
 	}
-	switch s.Canonical {
-	case a.Candidate:
-		return 1, byRole
-	case b.Candidate:
-		return -1, byRole
-	}
 	if c := cmp.Compare(math.Round(a.Score/noise), math.Round(b.Score/noise)); c != 0 {
 		return c, byLittle
 	}
 	if c := cmp.Compare(a.Price.Cents, b.Price.Cents); c != 0 {
 		return c, byPrice
+	}
+	switch s.Canonical {
+	case a.Candidate:
+		return 1, byRole
+	case b.Candidate:
+		return -1, byRole
 	}
 	lotA, lotB := lot(at, s.Candidates[a.Candidate].seed), lot(at, s.Candidates[b.Candidate].seed)
 	return cmp.Or(cmp.Compare(lotB, lotA), cmp.Compare(a.Candidate, b.Candidate)), byLot
