@@ -33,10 +33,20 @@ func (s *Server) loadPaths(file string) {
 	if err == nil {
 		defer f.Close()
 		err = s.reach.Load(f)
+		s.keepPaths(s.world.Load())
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		s.log.Warn("what was learnt of client addresses is not used", "file", file, "error", err.Error())
 	}
+}
+
+// keepPaths forgets what was learnt about candidates that w does not have.
+func (s *Server) keepPaths(w *world) {
+	var origins []string
+	for i := range w.snapshot.Candidates {
+		origins = append(origins, w.snapshot.Candidates[i].Origin)
+	}
+	s.reach.Keep(origins)
 }
 
 // savePaths saves it now and then, and at the end.

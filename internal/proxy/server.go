@@ -151,6 +151,7 @@ func (s *Server) publish(w *world) error {
 	old := s.world.Swap(w)
 	s.forgetRemoved(old, w)
 	s.checker.Renew()
+	s.keepPaths(w)
 	s.metrics.ConfigInfo.Reset()
 	s.metrics.ConfigInfo.WithLabelValues(w.cfg.Hash).Set(1)
 	s.metrics.ConfigLoaded.SetToCurrentTime()

@@ -1,6 +1,9 @@
 package reach
 
-import "slices"
+import (
+	"math/bits"
+	"slices"
+)
 
 // Level says how far past its nearest candidate an address is sent.
 type Level uint8
@@ -39,8 +42,11 @@ const (
 	// stuckAfter is how long the machines behind an address that was sent back to its nearest may ask for the same
 	// again without progress, before it gets its second experiment; soonAfter, when it had made progress elsewhere
 	// and none at the nearest. A fleet has pulled an image that it wants at once by then, or at least its first blobs.
-	stuckAfter = 200
+	stuckAfter = 150
 	soonAfter  = 20
+	// slowAfter is the same for the image that led to the verdict, once more of its blobs are asked for than a runtime has
+	// under way: some of its machines have parts of it from elsewhere, so that this is no progress, but likely is.
+	slowAfter = 15 * 60
 	// trialTime is how long the second experiment lasts at each level, at least: machines that ask at once have to
 	// finish some blobs before they can ask for new ones.
 	trialTime = 10
@@ -270,8 +276,11 @@ func (l *line) stepShared(a *ask, again bool) Event {
 	l.mark = a.now
 	l.repeats = min(l.repeats+1, stuckRepeats)
 	after := uint32(stuckAfter)
-	if l.early {
+	switch {
+	case l.early:
 		after = soonAfter
+	case bits.OnesCount32(l.watched) > parallel:
+		after = slowAfter
 	}
 	if l.repeats >= stuckRepeats && a.now-l.since >= after {
 		l.avoid, l.early = a.origin, false

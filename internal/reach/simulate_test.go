@@ -15,6 +15,9 @@ type result struct {
 	seeds int
 	worst tally // of the seed with the largest share past the nearest
 	late  tally // of the seed with the most images that took more than three pulls
+	// alerted counts the seeds in which it was found that the machines behind an address do not get through, at most ten
+	// minutes after the first complaint.
+	alerted int
 }
 
 // over runs a scenario with seeds 1 to n, two at a time.
@@ -34,6 +37,9 @@ func over(p plan, n int) result {
 				}
 				if t.slow() >= out.late.slow() {
 					out.late = t
+				}
+				if t.events[Blocked] > 0 && t.first[Blocked]-t.first[Complained] <= 10*time.Minute {
+					out.alerted++
 				}
 				mu.Unlock()
 			}
@@ -57,13 +63,16 @@ type scenario struct {
 	past     float64 // mean share of blob requests past the nearest, in percent
 	upstream float64 // mean requests to the upstream, an address and day
 	slow     int     // images not complete by the third pull, all seeds together
+	alerted  int     // at least so many seeds raise the alert in time
+	quiet    bool    // none ever does
 }
 
 func healthy(kind string, machines, addresses int, spread time.Duration) scenario {
 	s := scenario{
 		name:     fmt.Sprintf("%s, %s", plural(machines, "machine"), kind),
 		plan:     plan{machines: machines, addresses: addresses, kind: kind, spread: spread, images: 40, balance: "address"},
-		upstream: 15, // a wave: one image, in a fleet that pulls it at once
+		quiet:    true,
+		upstream: float64(max(15, machines)), // a wave: an image's blobs, or one for each machine of a fleet
 	}
 	perAddress := machines / max(1, addresses)
 	switch {
@@ -77,7 +86,7 @@ func healthy(kind string, machines, addresses int, spread time.Duration) scenari
 	if c := clients[kind]; c.chunk > 0 {
 		s.upstream = none // of a chunked layer each part is a request
 	} else if c.repulls > 0 {
-		s.past, s.upstream = none, none // it looks like two machines
+		s.past, s.upstream = 5, none // it looks like two machines
 	}
 	return s
 }
@@ -87,6 +96,34 @@ func plural(n int, what string) string {
 		return "1 " + what
 	}
 	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// boots are machines that want 40 images when they begin.
+func boots(s scenario, past float64) scenario {
+	s.boot, s.past, s.upstream, s.name = true, past, none, s.name+", 40 images at once"
+	return s
+}
+
+// small are images of so many blobs: no pull of one shows that more blobs came than a runtime has under way.
+func small(s scenario, least, most int, past float64) scenario {
+	s.blobs, s.past, s.upstream, s.name = [2]int{least, most}, past, none, fmt.Sprintf("%s, images of %d to %d blobs", s.name, least, most)
+	return s
+}
+
+// blocked are machines behind one address that their nearest store refuses.
+func blocked(machines int, spread time.Duration) scenario {
+	return scenario{
+		name: plural(machines, "machine") + " behind one address, nearest: 403",
+		plan: plan{machines: machines, addresses: 1, kind: "containerd", spread: spread, images: 40, balance: "address",
+			broken: func(int) (fault, fault) { return refuses, works }},
+		past: none, upstream: none, slow: none,
+	}
+}
+
+// alarming says that at least so many days raise the alert.
+func alarming(s scenario, days int) scenario {
+	s.alerted = days
+	return s
 }
 
 // broken is one machine whose path to its nearest store, or to all stores, is broken.
@@ -129,12 +166,16 @@ func (s *scenario) check(t *testing.T, seeds int) string {
 	if s.slow >= 0 && r.sum.slow() > s.slow {
 		t.Errorf("%s: %d images not complete by the third pull, want at most %d", s.name, r.sum.slow(), s.slow)
 	}
+	if r.alerted < s.alerted || s.quiet && r.sum.events[Blocked] > 0 {
+		t.Errorf("%s: the alert is raised in %d of %d days, in all %d times, want at least %d (quiet: %v)", s.name, r.alerted, seeds, r.sum.events[Blocked],
+			s.alerted, s.quiet)
+	}
 	total := 0
 	for _, n := range r.sum.pulls {
 		total += n
 	}
-	return fmt.Sprintf("| %s | %v | %.3f %% (%.3f %%) | %.1f | %.1f / %.1f / %.1f / %.1f %% |", s.name, s.spread, r.sum.share(), r.worst.share(),
-		upstream, pct(r.sum.pulls[0], total), pct(r.sum.pulls[1], total), pct(r.sum.pulls[2], total), pct(r.sum.slow(), total))
+	return fmt.Sprintf("| %s | %v | %.3f %% (%.3f %%) | %.1f | %.1f / %.1f / %.1f / %.1f %% | %d of %d |", s.name, s.spread, r.sum.share(), r.worst.share(),
+		upstream, pct(r.sum.pulls[0], total), pct(r.sum.pulls[1], total), pct(r.sum.pulls[2], total), pct(r.sum.slow(), total), r.alerted, seeds)
 }
 
 func pct(n, of int) float64 { return 100 * float64(n) / float64(max(1, of)) }
@@ -151,6 +192,9 @@ func TestSimulator(t *testing.T) {
 		broken("containerd", refuses, false), broken("containerd", errs, true), broken("containerd", cuts, false),
 		broken("cri-o", hangs, true), broken("podman", refuses, true), broken("podman", large, false),
 		broken("containerd2", cuts, false), broken("crane", refuses, false),
+		boots(healthy("containerd", 2, 1, 10*time.Second), 40), boots(healthy("containerd", 50, 1, 10*time.Minute), 4),
+		boots(broken("cri-o", refuses, false), none), small(healthy("containerd", 10, 1, 10*time.Minute), 3, 6, 5),
+		alarming(blocked(20, 10*time.Second), 2),
 	} {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
@@ -207,16 +251,34 @@ func TestSlowSimulator(t *testing.T) {
 			}
 		}
 	}
+	fmt.Fprintln(&b, "boots")
+	row(boots(healthy("containerd", 2, 1, 10*time.Second), 20))
+	row(boots(healthy("containerd", 3, 1, 10*time.Second), 10))
+	row(boots(healthy("containerd", 10, 1, 10*time.Minute), 12))
+	row(boots(healthy("podman", 10, 1, 10*time.Second), 20))
+	row(boots(healthy("containerd", 50, 1, 10*time.Minute), 2))
+	for _, kind := range []string{"containerd", "cri-o", "podman"} {
+		for _, all := range []bool{false, true} {
+			s := boots(broken(kind, refuses, all), none)
+			s.slow = none
+			row(s)
+		}
+	}
+	fmt.Fprintln(&b, "small images")
+	for _, machines := range []int{2, 10, 50} {
+		for _, blobs := range [][2]int{{2, 2}, {3, 6}} {
+			row(small(healthy("containerd", machines, 1, 10*time.Minute), blobs[0], blobs[1], 10))
+		}
+	}
+	row(small(boots(healthy("podman", 50, 1, 10*time.Minute), none), 3, 6, 8))
 	fmt.Fprintln(&b, "a blocked network")
 	for _, machines := range []int{2, 5, 20, 100} {
 		for _, spread := range spreads[1:] {
-			row(scenario{
-				name: plural(machines, "machine") + " behind one address, nearest: 403",
-				plan: plan{machines: machines, addresses: 1, kind: "containerd", spread: spread, images: 40, balance: "address",
-					broken: func(int) (fault, fault) { return refuses, works }},
-				past: none, upstream: none, slow: none,
-			})
+			row(alarming(blocked(machines, spread), seeds/2))
 		}
 	}
+	boot := blocked(20, 10*time.Second)
+	boot.boot, boot.name = true, boot.name+", 40 images at once"
+	row(alarming(boot, seeds/2))
 	t.Log("\n" + b.String())
 }

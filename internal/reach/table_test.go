@@ -184,3 +184,34 @@ func BenchmarkAskOfManyAddresses(b *testing.B) {
 		table.Ask(r)
 	}
 }
+
+// What was learnt is about a candidate, and ends with it.
+func TestKeep(t *testing.T) {
+	table, _ := testTable()
+	asks(t, table, client4, 1, 1, 3)
+	asks(t, table, client4, 1, 1, 1)
+	other := netip.MustParseAddr("198.51.100.7")
+	asks(t, table, other, 1, 1, 1)
+	table.Keep([]string{near, far})
+	all(t, "its candidate is there", asks(t, table, client4, 1, 2, 3), Next)
+	table.Keep([]string{far})
+	all(t, "its candidate is gone", asks(t, table, client4, 2, 1, 3), Nearest)
+	if a := table.Ask(&Request{Addr: other, Digest: testBlob(t, 1001), Repository: "app1", Origin: near}); !a.Again {
+		t.Error("what another asked for is forgotten")
+	}
+}
+
+// A hold that is over is over for requests that are not noted, too.
+func TestLevelEnds(t *testing.T) {
+	table, c := testTable()
+	asks(t, table, client4, 1, 1, 3)
+	asks(t, table, client4, 1, 1, 3)
+	r := &Request{Addr: client4, Digest: testBlob(t, 1001), Repository: "app1", Origin: near}
+	if got := table.Level(r); got != Next {
+		t.Fatalf("level %d", got)
+	}
+	c.pass(30 * 24 * time.Hour)
+	if got := table.Level(r); got != Nearest {
+		t.Errorf("level %d a month later", got)
+	}
+}

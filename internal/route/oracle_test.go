@@ -107,7 +107,9 @@ func naiveLess(s *Snapshot, opt Options, c *Client, a, b scored) int {
 		return f
 	}
 	kind := func(e scored) string { return opt.Candidates[e.i].Kind.String() } // store < upstream
-	role := func(e scored) string { return map[bool]string{true: "canonical", false: "a replica"}[opt.Candidates[e.i].Canonical] }
+	role := func(e scored) string {
+		return map[bool]string{true: "canonical", false: "a replica"}[opt.Candidates[e.i].Canonical]
+	}
 	draw := func(e scored) uint64 { return lot(hashString(c.Place.String()), hashString(opt.Candidates[e.i].Name)) }
 	return cmp.Or(
 		cmp.Compare(tenths(a), tenths(b)),
