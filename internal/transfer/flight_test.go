@@ -260,23 +260,25 @@ func TestStreams(t *testing.T) {
 
 // TestReadCancelled: a reader does not outlive its upload.
 func TestReadCancelled(t *testing.T) {
-	s := &spool{size: 10, buf: make([]byte, 10)}
-	ctx, cancel := context.WithCancel(t.Context())
-	c := &content{ctx: ctx, spool: s, pulse: newPulse()}
-	time.AfterFunc(time.Millisecond, cancel)
-	if _, err := c.ReadAt(make([]byte, 4), 0); !errors.Is(err, context.Canceled) {
-		t.Errorf("cancelled upload: %v", err)
-	}
-	c = &content{ctx: t.Context(), spool: s, pulse: newPulse()}
-	ctx, cancel = context.WithCancel(t.Context())
-	time.AfterFunc(time.Millisecond, cancel)
-	if err := c.Verified(ctx); !errors.Is(err, context.Canceled) {
-		t.Errorf("cancelled wait: %v", err)
-	}
-	s.fail(ErrCorrupt)
-	if _, err := c.ReadAt(make([]byte, 4), 0); !errors.Is(err, ErrCorrupt) {
-		t.Errorf("failed spool: %v", err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		s := &spool{size: 10, buf: make([]byte, 10)}
+		ctx, cancel := context.WithCancel(t.Context())
+		c := &content{ctx: ctx, spool: s, pulse: newPulse()}
+		time.AfterFunc(time.Second, cancel) // it waits by then
+		if _, err := c.ReadAt(make([]byte, 4), 0); !errors.Is(err, context.Canceled) {
+			t.Errorf("cancelled upload: %v", err)
+		}
+		c = &content{ctx: t.Context(), spool: s, pulse: newPulse()}
+		ctx, cancel = context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		if err := c.Verified(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("cancelled wait: %v", err)
+		}
+		s.fail(ErrCorrupt)
+		if _, err := c.ReadAt(make([]byte, 4), 0); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("failed spool: %v", err)
+		}
+	})
 }
 
 // TestClose: running work is given its time, then given up; nothing is admitted any more.

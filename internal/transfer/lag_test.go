@@ -28,7 +28,7 @@ func after(put, look time.Duration) func(context.Context, string, string, bool) 
 // TestMuchSlower: a target that is fifty times slower gets everything in its own time, as long as there is disk; the others are as
 // fast as without it, nothing is read twice, and memory holds no more than it may.
 func TestMuchSlower(t *testing.T) {
-	n, size := thorough.Rounds(2_000, 10_000), 4<<10
+	n, size := thorough.Rounds(1_000, 10_000), 4<<10
 	grace := time.Duration(n) * 3 * time.Millisecond // half a minute for all
 	enough := grace * 3 / 2                          // for those that are not slow: a fifth more than they must
 	for name, tt := range map[string]struct {

@@ -253,7 +253,17 @@ func TestGroup(t *testing.T) {
 				tt.prepare(heaps, blob, data)
 			}
 			e := engine(t, o, Options{CopyWithinGroup: true}, heaps...)
-			got := ensure(t, e, blob, tt.need, tt.have)
+			ch, err := e.Ensure(t.Context(), blob, tt.need, tt.have)
+			if err != nil {
+				t.Fatal(err)
+			}
+			start, got := time.Now(), map[int]Result{}
+			for r := range ch {
+				got[r.Target] = r
+				if d := time.Since(start); r.Err == nil && d > time.Minute { // a grace and some tries
+					t.Errorf("target %d waited %s for another one", r.Target, d)
+				}
+			}
 			if diff := cmp.Diff(tt.want, hows(got)); diff != "" {
 				t.Errorf("results (-want +got):\n%s", diff)
 			}
