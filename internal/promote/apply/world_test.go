@@ -260,7 +260,7 @@ func (w *world) tree(images string, destinations ...string) *manifest.Tree {
 
 // registries reach everything.
 func registries() *promote.Registries {
-	return promote.NewRegistries(promote.Access{Rate: 100_000, Parallel: 64, Timeout: 10 * time.Second})
+	return promote.NewRegistries(promote.Access{Rate: 100_000, Parallel: 64, Timeout: time.Minute})
 }
 
 // plan makes a plan and reads it as apply does.
@@ -289,7 +289,7 @@ func (w *world) apply(ctx context.Context, p *Plan, with ...func(*Options)) (*Re
 	w.t.Helper()
 	zero := time.Duration(0)
 	opt := Options{
-		Registries: registries(), Config: w.config(), Settle: &zero, TTL: 10 * time.Second,
+		Registries: registries(), Config: w.config(), Settle: &zero, TTL: time.Minute,
 		Wrap: func(b store.Bucket) store.Bucket { return bucket{b, w} },
 	}
 	if len(w.stores) == 0 {
