@@ -79,7 +79,9 @@ func TestUpstreamFaults(t *testing.T) {
 					good.ServeHTTP(rw, r)
 				}
 			}))
-			w.opts.Timeout = 300 * time.Millisecond
+			if tt.name == "hangs" {
+				w.opts.Timeout = 2 * time.Second
+			}
 			expect(t, w.live(), "canon", tt.check, tt.result, tt.detail, tt.hint)
 		})
 	}
