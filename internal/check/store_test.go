@@ -64,7 +64,7 @@ func TestStoreFaults(t *testing.T) {
 		{name: "no HEAD", fault: method("HEAD", 405), check: "absent.head", result: Failed, detail: "405", hint: "GET and HEAD"},
 		{name: "no HEAD, GET still checked", fault: method("HEAD", 405), check: "get", result: OK},
 		{name: "hangs", fault: hang, check: "connect", result: Failed, detail: "nothing else was asked", hint: "firewall"},
-		{name: "hangs on GET", fault: method("GET", 0), check: "absent.get", result: Failed, detail: "no answer within 2s", hint: "firewall"},
+		{name: "hangs on GET", fault: method("GET", 0), check: "absent.get", result: Failed, detail: "no answer within 1s", hint: "firewall"},
 		{name: "hangs on ranges, given up", fault: ranges(func(im *image, w http.ResponseWriter, r *http.Request) { hang(im, w, r) }), check: "range.multi", result: Warning, detail: "not asked: 3 requests", hint: "firewall"},
 		{name: "200 to a range", fault: ranges(func(im *image, w http.ResponseWriter, r *http.Request) {
 			r.Header.Del("Range")
@@ -145,7 +145,8 @@ func TestStoreFaults(t *testing.T) {
 			im := newImage()
 			w := newWorld(t, im.registry())
 			if strings.HasPrefix(tt.name, "hangs") {
-				w.opts.Timeout = 2 * time.Second
+				t.Parallel()
+				w.opts.Timeout = time.Second
 			}
 			good := im.store()
 			s := w.store("store", http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {

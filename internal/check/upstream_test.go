@@ -80,7 +80,8 @@ func TestUpstreamFaults(t *testing.T) {
 				}
 			}))
 			if tt.name == "hangs" {
-				w.opts.Timeout = 2 * time.Second
+				t.Parallel()
+				w.opts.Timeout = time.Second
 			}
 			expect(t, w.live(), "canon", tt.check, tt.result, tt.detail, tt.hint)
 		})
