@@ -41,7 +41,7 @@ func (l *lines) String() string {
 // eventually polls until f is true.
 func eventually(t *testing.T, what string, log fmt.Stringer, f func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if wait.Until(ctx, 10*time.Millisecond, f) != nil {
 		t.Fatalf("not in time: %s\n%s", what, log)
@@ -146,7 +146,7 @@ func TestServe(t *testing.T) {
 		if code != 0 {
 			t.Errorf("exit code %d", code)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatalf("does not end\n%s", log)
 	}
 }

@@ -134,7 +134,7 @@ type world struct {
 func newWorld(t *testing.T, registry http.Handler) *world {
 	w := &world{t: t, hosts: map[string]map[string]string{}, cfg: &config.Config{}}
 	w.opts = Options{
-		Images: []string{"app/web:1.0"}, Timeout: 2 * time.Second,
+		Images: []string{"app/web:1.0"}, Timeout: time.Minute,
 		Lookup: func(_ context.Context, network, host string) ([]netip.Addr, error) {
 			if a := w.hosts[host][network]; a != "" {
 				return []netip.Addr{netip.MustParseAddr(a)}, nil

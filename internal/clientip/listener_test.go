@@ -29,7 +29,7 @@ func ask(t *testing.T, rule clientip.Rule, raw string) (string, error) {
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		addr, source := e.From(r.RemoteAddr, r.Header)
 		fmt.Fprintf(w, "%s %s", addr, source)
-	}), ReadHeaderTimeout: 5 * time.Second}
+	}), ReadHeaderTimeout: time.Minute}
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(e.Listener(inner)) }()
 	defer func() {
@@ -42,7 +42,7 @@ func ask(t *testing.T, rule clientip.Rule, raw string) (string, error) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := io.WriteString(conn, raw); err != nil {

@@ -232,7 +232,7 @@ func TestOutlet(t *testing.T) {
 		if c == nil {
 			return false
 		}
-		_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+		_ = c.SetReadDeadline(time.Now().Add(time.Minute))
 		_, err := c.Read(make([]byte, 1))
 		if errors.Is(err, io.EOF) {
 			t.Error("an end, not an error")

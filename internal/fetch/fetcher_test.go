@@ -73,7 +73,7 @@ func serve(body, etag string) http.HandlerFunc {
 }
 
 func (o *origin) source(t *testing.T) Source {
-	return Source{URL: o.URL + "/doc", Cache: filepath.Join(t.TempDir(), "a", "doc"), Client: o.Client(), Timeout: 5 * time.Second}
+	return Source{URL: o.URL + "/doc", Cache: filepath.Join(t.TempDir(), "a", "doc"), Client: o.Client(), Timeout: time.Minute}
 }
 
 // get expects a body ("" for unchanged) and an error that contains a text ("" for none).
@@ -221,7 +221,7 @@ func TestFaults(t *testing.T) {
 			o := newOrigin(t, serve("good", `"1"`))
 			src := o.source(t)
 			src.MaxBytes = 1000
-			src.Timeout = 5 * time.Second
+			src.Timeout = time.Minute
 			src.Validate = func(b []byte) error {
 				if !strings.HasPrefix(string(b), "good") {
 					return errors.New("not good")
@@ -229,7 +229,7 @@ func TestFaults(t *testing.T) {
 				return nil
 			}
 			if name == "slow" {
-				src.Timeout = 100 * time.Millisecond
+				src.Timeout = time.Second
 			}
 			f := New(src)
 			get(t, f, "good", "")

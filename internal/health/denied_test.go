@@ -40,7 +40,7 @@ func TestMadeUpSamplesDoNotHideADeadRegistry(t *testing.T) {
 	done := make(chan struct{})
 	go func() { defer close(done); m.Run(ctx) }()
 	defer func() { cancel(); <-done }()
-	limited, stop := context.WithTimeout(ctx, 20*time.Second)
+	limited, stop := context.WithTimeout(ctx, time.Minute)
 	defer stop()
 	gone := func() bool { usable := view.Usable(); return !usable.Has(0) }
 	if wait.Until(limited, 5*time.Millisecond, gone) != nil {

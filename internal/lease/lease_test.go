@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"ociproxy/internal/store"
@@ -19,7 +20,7 @@ func fileBucket(t *testing.T) store.Bucket {
 	return b
 }
 
-const ttl = 400 * time.Millisecond
+const ttl = time.Minute // by the clock of synctest
 
 func options(name, who string) Options {
 	return Options{Prefix: "promote/", Name: name, Who: who, Plan: "plan", TTL: ttl}
@@ -28,46 +29,48 @@ func options(name, who string) Options {
 func leaseOf(b store.Bucket, who string) *object { return newObject(b, options("tree", who)) }
 
 func TestLease(t *testing.T) {
-	b := fileBucket(t)
-	one, two, other := leaseOf(b, "one"), leaseOf(b, "two"), newObject(b, options("another tree", "three"))
-	if err := one.acquire(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := other.acquire(t.Context()); err != nil {
-		t.Errorf("another name: %v", err)
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	var lost atomic.Bool
-	go func() { one.keep(ctx, func(error) { lost.Store(true) }); close(done) }()
-	if err := two.acquire(t.Context()); !errors.Is(err, ErrHeld) {
-		t.Errorf("a lease that is held: %v", err)
-	}
-	if err := one.check(); err != nil || lost.Load() {
-		t.Errorf("the holder: %v", err)
-	}
-	stop() // as if it were killed: it is neither renewed nor released
-	<-done
-	begun := time.Now()
-	if err := two.acquire(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if took := time.Since(begun); took < ttl {
-		t.Errorf("a lease was taken over after %s", took)
-	}
-	if err := one.check(); !errors.Is(err, ErrLost) {
-		t.Errorf("the dead holder goes on writing: %v", err)
-	}
-	if err := one.renew(t.Context()); !errors.Is(err, ErrLost) {
-		t.Errorf("the dead holder renews: %v", err)
-	}
-	if err := two.release(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	begun = time.Now()
-	if err := leaseOf(b, "three").acquire(t.Context()); err != nil || time.Since(begun) >= ttl {
-		t.Errorf("a lease that was given back: %v", err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		b := fileBucket(t)
+		one, two, other := leaseOf(b, "one"), leaseOf(b, "two"), newObject(b, options("another tree", "three"))
+		if err := one.acquire(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := other.acquire(t.Context()); err != nil {
+			t.Errorf("another name: %v", err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		var lost atomic.Bool
+		go func() { one.keep(ctx, func(error) { lost.Store(true) }); close(done) }()
+		if err := two.acquire(t.Context()); !errors.Is(err, ErrHeld) {
+			t.Errorf("a lease that is held: %v", err)
+		}
+		if err := one.check(); err != nil || lost.Load() {
+			t.Errorf("the holder: %v", err)
+		}
+		stop() // as if it were killed: it is neither renewed nor released
+		<-done
+		begun := time.Now()
+		if err := two.acquire(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(begun); took < ttl {
+			t.Errorf("a lease was taken over after %s", took)
+		}
+		if err := one.check(); !errors.Is(err, ErrLost) {
+			t.Errorf("the dead holder goes on writing: %v", err)
+		}
+		if err := one.renew(t.Context()); !errors.Is(err, ErrLost) {
+			t.Errorf("the dead holder renews: %v", err)
+		}
+		if err := two.release(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		begun = time.Now()
+		if err := leaseOf(b, "three").acquire(t.Context()); err != nil || time.Since(begun) >= ttl {
+			t.Errorf("a lease that was given back: %v", err)
+		}
+	})
 }
 
 // unclearBucket writes once, and says that it failed.
@@ -85,70 +88,76 @@ func (b *unclearBucket) Put(ctx context.Context, key string, c store.Content, h 
 }
 
 func TestLeaseUnclear(t *testing.T) {
-	b := &unclearBucket{Bucket: fileBucket(t)}
-	one := leaseOf(b, "one")
-	if err := one.acquire(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	b.fail.Store(true)
-	if err := one.renew(t.Context()); err == nil {
-		t.Error("the injected failure was not seen")
-	}
-	if err := one.renew(t.Context()); err != nil {
-		t.Errorf("its own write is not recognised: %v", err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		b := &unclearBucket{Bucket: fileBucket(t)}
+		one := leaseOf(b, "one")
+		if err := one.acquire(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		b.fail.Store(true)
+		if err := one.renew(t.Context()); err == nil {
+			t.Error("the injected failure was not seen")
+		}
+		if err := one.renew(t.Context()); err != nil {
+			t.Errorf("its own write is not recognised: %v", err)
+		}
+	})
 }
 
 func TestLeases(t *testing.T) {
-	away, err := store.Open(t.Context(), "file:///nonexistent/nowhere", store.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	a, b := fileBucket(t), fileBucket(t)
-	first := New(options("tree", "one"))
-	if err := first.Take(t.Context(), b); err != nil { // it cannot reach a
-		t.Fatal(err)
-	}
-	first.Keep(t.Context(), func(err error) { t.Errorf("lost: %v", err) })
-	second := New(options("tree", "two"))
-	if err := second.Take(t.Context(), a, b); !errors.Is(err, ErrHeld) {
-		t.Errorf("two runs meet in b: %v", err)
-	}
-	second.Release(t.Context())
-	first.Release(t.Context())
-	if err := first.Take(t.Context(), a, b); err != nil {
-		t.Errorf("after both were given back: %v", err)
-	}
-	first.Release(t.Context())
-	if err := New(options("x", "")).Take(t.Context(), readOnly{away}); err == nil {
-		t.Error("a lease that could be taken nowhere")
-	}
+	synctest.Test(t, func(t *testing.T) {
+		away, err := store.Open(t.Context(), "file:///nonexistent/nowhere", store.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, b := fileBucket(t), fileBucket(t)
+		first := New(options("tree", "one"))
+		if err := first.Take(t.Context(), b); err != nil { // it cannot reach a
+			t.Fatal(err)
+		}
+		first.Keep(t.Context(), func(err error) { t.Errorf("lost: %v", err) })
+		second := New(options("tree", "two"))
+		if err := second.Take(t.Context(), a, b); !errors.Is(err, ErrHeld) {
+			t.Errorf("two runs meet in b: %v", err)
+		}
+		second.Release(t.Context())
+		first.Release(t.Context())
+		if err := first.Take(t.Context(), a, b); err != nil {
+			t.Errorf("after both were given back: %v", err)
+		}
+		first.Release(t.Context())
+		if err := New(options("x", "")).Take(t.Context(), readOnly{away}); err == nil {
+			t.Error("a lease that could be taken nowhere")
+		}
+	})
 }
 
 // TestLeasesOfDeadRun: a run that was killed held its lease in three places. The next one waits for one TTL, and then holds it in all of them.
 func TestLeasesOfDeadRun(t *testing.T) {
-	buckets := []store.Bucket{fileBucket(t), fileBucket(t), fileBucket(t)}
-	var next []*object
-	for _, b := range buckets {
-		if err := leaseOf(b, "dead").acquire(t.Context()); err != nil {
+	synctest.Test(t, func(t *testing.T) {
+		buckets := []store.Bucket{fileBucket(t), fileBucket(t), fileBucket(t)}
+		var next []*object
+		for _, b := range buckets {
+			if err := leaseOf(b, "dead").acquire(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			next = append(next, leaseOf(b, "next"))
+		}
+		l := New(options("tree", "next"))
+		begun := time.Now()
+		if err := l.take(t.Context(), next); err != nil {
 			t.Fatal(err)
 		}
-		next = append(next, leaseOf(b, "next"))
-	}
-	l := New(options("tree", "next"))
-	begun := time.Now()
-	if err := l.take(t.Context(), next); err != nil {
-		t.Fatal(err)
-	}
-	if took := time.Since(begun); took < ttl || took >= 2*ttl {
-		t.Errorf("it waited %s; a dead run is to be waited for once, for %s", took, ttl)
-	}
-	for _, one := range next {
-		if err := one.check(); err != nil {
-			t.Errorf("what was taken first has expired: %v", err)
+		if took := time.Since(begun); took < ttl || took >= 2*ttl {
+			t.Errorf("it waited %s; a dead run is to be waited for once, for %s", took, ttl)
 		}
-	}
-	l.Release(t.Context())
+		for _, one := range next {
+			if err := one.check(); err != nil {
+				t.Errorf("what was taken first has expired: %v", err)
+			}
+		}
+		l.Release(t.Context())
+	})
 }
 
 type readOnly struct{ store.Bucket }

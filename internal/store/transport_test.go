@@ -2,76 +2,139 @@ package store
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
-	"net/http/httptest"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
-// A request that gets on may take longer than the limit, one that stands still may not, in either direction.
-func TestGuard(t *testing.T) {
-	const limit = 600 * time.Millisecond
-	tick := func(r *http.Request, d time.Duration) {
+// pipes is a network inside the process, whose time is that of the test.
+type pipes chan net.Conn
+
+func (p pipes) Accept() (net.Conn, error) {
+	c, ok := <-p
+	if !ok {
+		return nil, net.ErrClosed
+	}
+	return c, nil
+}
+
+func (pipes) Close() error   { return nil }
+func (pipes) Addr() net.Addr { return new(net.TCPAddr) }
+
+func (p pipes) dial(context.Context, string, string) (net.Conn, error) {
+	here, there := net.Pipe()
+	p <- there
+	c := &roomy{Conn: here, queue: make(chan []byte, 128), closed: make(chan struct{})}
+	go c.carry()
+	return c, nil
+}
+
+// roomy is a connection that takes some MiB at once, which then stand still, as a kernel does.
+type roomy struct {
+	net.Conn
+	queue  chan []byte
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (c *roomy) Write(p []byte) (int, error) {
+	select {
+	case c.queue <- bytes.Clone(p):
+		return len(p), nil
+	case <-c.closed:
+		return 0, net.ErrClosed
+	}
+}
+
+func (c *roomy) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	return c.Conn.Close()
+}
+
+func (c *roomy) carry() {
+	for {
 		select {
-		case <-r.Context().Done():
-		case <-time.After(d):
+		case p := <-c.queue:
+			if _, err := c.Conn.Write(p); err != nil {
+				return
+			}
+		case <-c.closed:
+			return
 		}
 	}
-	release := make(chan struct{})
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch r.URL.Path {
-		case "/never":
-			<-release
-		case "/stops":
-			w.Write(make([]byte, 1000))
-			http.NewResponseController(w).Flush()
-			<-release
-		case "/slow":
-			for range 6 {
-				tick(r, limit/2)
-				w.Write(make([]byte, window))
-			}
-		case "/takes":
-			for range 30 { // the kernel takes some MiB at once, that then stand still
-				tick(r, limit/12)
-				io.CopyN(io.Discard, r.Body, 2*window)
-			}
-		case "/refuses":
-			<-release
-		}
-	}))
-	defer server.Close()
-	defer close(release)
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	defer transport.CloseIdleConnections()
-	client := Options{Timeout: limit, Transport: transport}.client()
+}
+
+// A request that gets on may take longer than the limit, one that stands still may not, in either direction.
+func TestGuard(t *testing.T) {
+	const limit = time.Minute
 	for path, c := range map[string]struct {
 		send  int
 		want  int
 		stall bool
+		takes time.Duration
 	}{
-		"/never": {0, 0, true}, "/stops": {0, 1000, true}, "/slow": {0, 6 * window, false},
-		"/takes": {60 * window, 0, false}, "/refuses": {64 * window, 0, true},
+		"/never": {0, 0, true, limit}, "/stops": {0, 1000, true, limit}, "/slow": {0, 6 * window, false, 3 * limit},
+		"/takes": {60 * window, 0, false, 30 * limit / 12}, "/refuses": {64 * window, 0, true, limit},
 	} {
 		t.Run(path[1:], func(t *testing.T) {
-			req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, server.URL+path, bytes.NewReader(make([]byte, c.send)))
-			if err != nil {
-				t.Fatal(err)
-			}
-			n := 0
-			resp, err := client.Do(req)
-			if err == nil {
-				var got []byte
-				got, err = io.ReadAll(resp.Body)
-				resp.Body.Close()
-				n = len(got)
-			}
-			var s stalled
-			if n != c.want || errors.As(err, &s) != c.stall {
-				t.Errorf("%d bytes, %v; want %d, stalled %v", n, err, c.want, c.stall)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				release := make(chan struct{})
+				server := &http.Server{ReadHeaderTimeout: limit, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					switch r.URL.Path {
+					case "/never", "/refuses":
+						<-release
+					case "/stops":
+						w.Write(make([]byte, 1000))
+						http.NewResponseController(w).Flush()
+						<-release
+					case "/slow":
+						for range 6 {
+							<-time.After(limit / 2) // by the clock of synctest
+							w.Write(make([]byte, window))
+						}
+					case "/takes":
+						for range 30 {
+							<-time.After(limit / 12)
+							io.CopyN(io.Discard, r.Body, 2*window)
+						}
+					}
+				})}
+				network := make(pipes)
+				served := make(chan struct{})
+				go func() { defer close(served); server.Serve(network) }()
+				defer func() {
+					close(release)
+					close(network)
+					server.Close()
+					<-served
+					<-time.After(limit) // what it takes its time to close
+				}()
+				transport := &http.Transport{DialContext: network.dial}
+				defer transport.CloseIdleConnections()
+				client := Options{Timeout: limit, Transport: transport}.client()
+				req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://bucket"+path, bytes.NewReader(make([]byte, c.send)))
+				if err != nil {
+					t.Fatal(err)
+				}
+				begun, n := time.Now(), 0
+				resp, err := client.Do(req)
+				if err == nil {
+					var got []byte
+					got, err = io.ReadAll(resp.Body)
+					resp.Body.Close()
+					n = len(got)
+				}
+				var s stalled
+				if n != c.want || errors.As(err, &s) != c.stall || time.Since(begun) != c.takes {
+					t.Errorf("%d bytes, %v after %s; want %d, stalled %v after %s", n, err, time.Since(begun), c.want, c.stall, c.takes)
+				}
+			})
 		})
 	}
 }

@@ -32,7 +32,7 @@ func TestThousand(t *testing.T) {
 		}
 		targets = append(targets, Target{Name: fmt.Sprint("f", i), Bucket: b})
 	}
-	e := engine(t, o, Options{Targets: targets, MemoryBytes: 4 << 20})
+	e := engine(t, o, Options{Targets: targets, MemoryBytes: 4 << 20, small: smallBlob})
 	const unique = 250
 	var blobs []Blob
 	var sum int64
@@ -161,7 +161,7 @@ func (d discard) List(context.Context, string, string) iter.Seq2[store.Attrs, er
 
 // TestMemory: the memory that a blob needs does not depend on its size.
 func TestMemory(t *testing.T) {
-	const size = 300 << 20
+	const size = 128 << 20
 	blob := streamed(t, size)
 	runtime.GC()
 	var before runtime.MemStats
@@ -175,7 +175,7 @@ func TestMemory(t *testing.T) {
 	}
 	growth := int64(most.Load()) - int64(before.HeapInuse)
 	t.Logf("heap grew by %d KiB", growth>>10)
-	if growth > 32<<20 {
+	if growth > size/4 {
 		t.Errorf("the heap grew by %d MiB", growth>>20)
 	}
 }

@@ -93,7 +93,8 @@ func (o *Options) setDefaults() {
 	fallback(&o.Grace, 30*time.Second)
 	fallback(&o.Tries, 4)
 	fallback(&o.Trip, 5)
-	o.MemoryBytes = max(o.MemoryBytes, smallBlob)
+	fallback(&o.small, smallBlob)
+	o.MemoryBytes = max(o.MemoryBytes, o.small)
 	if o.Observe == nil {
 		o.Observe = func(Event) {}
 	}

@@ -23,7 +23,7 @@ func TestOnce(t *testing.T) {
 				o, heaps := newOrigin(), three()
 				data, blob := make(t, 1, size)
 				o.add(data, blob)
-				e := engine(t, o, Options{}, heaps...)
+				e := engine(t, o, Options{small: smallBlob}, heaps...)
 				got := hows(ensure(t, e, blob, all3, set.Set{}))
 				want := map[int]string{0: "uploaded", 1: "uploaded", 2: "uploaded"}
 				if diff := cmp.Diff(want, got); diff != "" {
@@ -63,7 +63,7 @@ func TestSourceFaults(t *testing.T) {
 			left := 3
 			return func(b Blob, off int64, r io.Reader) (io.Reader, error) {
 				if left--; left >= 0 {
-					return cutAfter(r, 700_000, cut), nil
+					return cutAfter(r, 43_000, cut), nil
 				}
 				return r, nil
 			}
@@ -72,7 +72,7 @@ func TestSourceFaults(t *testing.T) {
 			left := 3
 			return func(b Blob, off int64, r io.Reader) (io.Reader, error) {
 				if left--; left >= 0 {
-					return io.LimitReader(r, 500_000), nil
+					return io.LimitReader(r, 31_000), nil
 				}
 				return r, nil
 			}
@@ -99,7 +99,7 @@ func TestSourceFaults(t *testing.T) {
 			return func(b Blob, off int64, r io.Reader) (io.Reader, error) {
 				switch calls++; calls {
 				case 1:
-					return cutAfter(r, 700_000, cut), nil
+					return cutAfter(r, 43_000, cut), nil
 				case 2:
 					return &flip{r: r, at: 5}, nil
 				}
@@ -124,7 +124,7 @@ func TestSourceFaults(t *testing.T) {
 		}, ErrGone.Error()},
 	}
 	for name, tt := range tests {
-		for _, size := range []int{900_000, 3 << 20} {
+		for _, size := range []int{56_000, 3 * tiny} {
 			bubble(t, name, func(t *testing.T) {
 				o, heaps := newOrigin(), three()
 				heaps[1].weak = true

@@ -18,9 +18,6 @@ import (
 // errAnew is why a spool is given up that was pieced together and did not match.
 var errAnew = errors.New("the download begins anew")
 
-// keepFrom is how much a broken-off download must have brought to be worth keeping.
-const keepFrom = 1 << 20
-
 // fetch gets the bytes of a flight: waits for space and a place, downloads, and lets the legs that wait begin.
 func (e *Engine) fetch(f *flight) {
 	err := e.reserve(f)
@@ -71,7 +68,7 @@ func (e *Engine) reserve(f *flight) error {
 	defer e.unlock()
 	if err != nil {
 		if p == &e.disk {
-			p.used += e.dir.keep(f.blob.Digest)
+			p.used += e.dir.keep(f.blob.Digest, e.opt.small)
 		}
 		return err
 	}
@@ -82,7 +79,7 @@ func (e *Engine) reserve(f *flight) error {
 // place says where a blob is to lie. One that could lie in both waits for memory only where the disk can be of no use.
 func (e *Engine) place(b Blob) *pool {
 	switch {
-	case b.Size > smallBlob:
+	case b.Size > e.opt.small:
 		return &e.disk
 	case e.memory.fits(b.Size), b.Size > e.disk.cap, !e.fullTill.IsZero():
 		return &e.memory
@@ -221,7 +218,7 @@ func (d *fetcher) run(left int64) error {
 		case d.f.ctx.Err() != nil:
 			return context.Cause(d.f.ctx)
 		}
-		if d.off-since >= min(smallBlob, size/16+1) {
+		if d.off-since >= min(d.e.opt.small, size/16+1) {
 			since, tries = d.off, 0
 		}
 		if tries++; tries >= d.e.opt.Tries {

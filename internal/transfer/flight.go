@@ -217,7 +217,7 @@ func (e *Engine) ground(f *flight, keep bool) {
 	switch {
 	case f.pool != &e.disk:
 	case keep:
-		e.disk.used += e.dir.keep(f.blob.Digest)
+		e.disk.used += e.dir.keep(f.blob.Digest, e.opt.small)
 	default:
 		e.dir.remove(f.blob.Digest)
 	}

@@ -42,7 +42,7 @@ func TestJoin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, heaps := newOrigin(), three()
 		open := gated(o)
-		blob := o.add(made(t, 1, 2<<20))
+		blob := o.add(made(t, 1, 2*tiny))
 		e := engine(t, o, Options{}, heaps...)
 		first, err := e.Ensure(t.Context(), blob, set.Of(0, 1), set.Set{})
 		if err != nil {
@@ -78,7 +78,7 @@ func TestWrongSize(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, heaps := newOrigin(), three()
 		open := gated(o)
-		blob := o.add(made(t, 1, 2<<20))
+		blob := o.add(made(t, 1, 2*tiny))
 		wrong := blob
 		wrong.Size -= 5
 		e := engine(t, o, Options{}, heaps...)
@@ -109,7 +109,7 @@ func TestCancel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, heaps := newOrigin(), three()
 		open := gated(o)
-		blob := o.add(made(t, 1, 2<<20))
+		blob := o.add(made(t, 1, 2*tiny))
 		e := engine(t, o, Options{}, heaps...)
 		ctx, cancel := context.WithCancelCause(t.Context())
 		first, _ := e.Ensure(ctx, blob, set.Of(0, 1), set.Set{})
@@ -141,13 +141,13 @@ func TestCancel(t *testing.T) {
 func TestCancelledDownload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, heaps := newOrigin(), three()
-		data, blob := made(t, 1, 4<<20)
+		data, blob := made(t, 1, 4*tiny)
 		o.add(data, blob)
 		o.spoil = func(_ Blob, off int64, r io.Reader) (io.Reader, error) {
 			if off > 0 {
 				return r, nil
 			}
-			return &stopper{r: r, left: 3 << 20}, nil
+			return &stopper{r: r, left: 3 * tiny}, nil
 		}
 		e := engine(t, o, Options{}, heaps...)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -157,7 +157,7 @@ func TestCancelledDownload(t *testing.T) {
 		for range ch {
 		}
 		synctest.Wait()
-		if s := e.Stats(); s.Disk != 3<<20 || s.Fetching != 0 || s.Open != 0 {
+		if s := e.Stats(); s.Disk != 3*tiny || s.Fetching != 0 || s.Open != 0 {
 			t.Errorf("after cancelling: %+v", s)
 		}
 		got := hows(ensure(t, e, blob, all3, set.Set{}))
@@ -167,7 +167,7 @@ func TestCancelledDownload(t *testing.T) {
 		if o.total() != blob.Size {
 			t.Errorf("read %d bytes for %d", o.total(), blob.Size)
 		}
-		if s := e.Stats(); s.Disk != 0 || s.Resumed != 3<<20 {
+		if s := e.Stats(); s.Disk != 0 || s.Resumed != 3*tiny {
 			t.Errorf("at the end: %+v", s)
 		}
 	})
@@ -197,12 +197,12 @@ func (s *stopper) wait(ctx context.Context) error {
 func TestStalledSource(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, heaps := newOrigin(), three()
-		blob := o.add(made(t, 1, 4<<20))
+		blob := o.add(made(t, 1, 4*tiny))
 		first := true
 		o.spoil = func(_ Blob, off int64, r io.Reader) (io.Reader, error) {
 			if first {
 				first = false
-				return &stopper{r: r, left: 3 << 20}, nil
+				return &stopper{r: r, left: 3 * tiny}, nil
 			}
 			return r, nil
 		}
@@ -260,23 +260,25 @@ func TestStreams(t *testing.T) {
 
 // TestReadCancelled: a reader does not outlive its upload.
 func TestReadCancelled(t *testing.T) {
-	s := &spool{size: 10, buf: make([]byte, 10)}
-	ctx, cancel := context.WithCancel(t.Context())
-	c := &content{ctx: ctx, spool: s, pulse: newPulse()}
-	time.AfterFunc(time.Millisecond, cancel)
-	if _, err := c.ReadAt(make([]byte, 4), 0); !errors.Is(err, context.Canceled) {
-		t.Errorf("cancelled upload: %v", err)
-	}
-	c = &content{ctx: t.Context(), spool: s, pulse: newPulse()}
-	ctx, cancel = context.WithCancel(t.Context())
-	time.AfterFunc(time.Millisecond, cancel)
-	if err := c.Verified(ctx); !errors.Is(err, context.Canceled) {
-		t.Errorf("cancelled wait: %v", err)
-	}
-	s.fail(ErrCorrupt)
-	if _, err := c.ReadAt(make([]byte, 4), 0); !errors.Is(err, ErrCorrupt) {
-		t.Errorf("failed spool: %v", err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		s := &spool{size: 10, buf: make([]byte, 10)}
+		ctx, cancel := context.WithCancel(t.Context())
+		c := &content{ctx: ctx, spool: s, pulse: newPulse()}
+		time.AfterFunc(time.Second, cancel) // it waits by then
+		if _, err := c.ReadAt(make([]byte, 4), 0); !errors.Is(err, context.Canceled) {
+			t.Errorf("cancelled upload: %v", err)
+		}
+		c = &content{ctx: t.Context(), spool: s, pulse: newPulse()}
+		ctx, cancel = context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		if err := c.Verified(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("cancelled wait: %v", err)
+		}
+		s.fail(ErrCorrupt)
+		if _, err := c.ReadAt(make([]byte, 4), 0); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("failed spool: %v", err)
+		}
+	})
 }
 
 // TestClose: running work is given its time, then given up; nothing is admitted any more.
@@ -285,7 +287,7 @@ func TestClose(t *testing.T) {
 		o, heaps := newOrigin(), three()
 		open := gated(o)
 		e := engine(t, o, Options{}, heaps...)
-		ch, _ := e.Ensure(t.Context(), o.add(made(t, 1, 2<<20)), all3, set.Set{})
+		ch, _ := e.Ensure(t.Context(), o.add(made(t, 1, 2*tiny)), all3, set.Set{})
 		time.AfterFunc(5*time.Second, func() { close(open) })
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
@@ -303,7 +305,7 @@ func TestClose(t *testing.T) {
 
 		e = engine(t, o, Options{}, heaps...)
 		gated(o)
-		ch, _ = e.Ensure(t.Context(), o.add(made(t, 3, 2<<20)), all3, set.Set{})
+		ch, _ = e.Ensure(t.Context(), o.add(made(t, 3, 2*tiny)), all3, set.Set{})
 		ctx, cancel = context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if err := e.Close(ctx); err != nil {

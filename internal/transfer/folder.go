@@ -137,13 +137,13 @@ func (d *folder) open(b oci.Digest) (*os.File, int64, error) {
 // remove removes a blob's file. One that cannot be removed is found by the next process.
 func (d *folder) remove(b oci.Digest) { _ = os.Remove(d.name(b)) }
 
-// keep leaves a blob's file for later, if it is worth it, and says how large it is.
-func (d *folder) keep(b oci.Digest) int64 {
+// keep leaves a blob's file for later, if it has at least so many bytes, and says how large it is.
+func (d *folder) keep(b oci.Digest, least int64) int64 {
 	info, err := os.Stat(d.name(b))
 	if err != nil {
 		return 0
 	}
-	if info.Size() < keepFrom {
+	if info.Size() < least {
 		if os.Remove(d.name(b)) == nil {
 			return 0
 		}

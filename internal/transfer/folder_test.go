@@ -32,21 +32,21 @@ func part(dir string, b Blob) string {
 
 // TestAfterKill: what a process left when it was killed is hashed and continued, whatever it is.
 func TestAfterKill(t *testing.T) {
-	data, blob := made(t, 1, 5<<20)
+	data, blob := made(t, 1, 5*tiny)
 	wrong := bytes.Clone(data)
 	wrong[9]++
 	tests := map[string]struct {
 		left []byte
 		read int64 // from the source
 	}{
-		"most of it":          {data[:4<<20], 1 << 20},
+		"most of it":          {data[:4*tiny], tiny},
 		"all of it":           {data, 0},
-		"nothing":             {nil, 5 << 20},
-		"something wrong":     {wrong[:4<<20], 6 << 20}, // what was missing, and then all of it
-		"all of it, wrong":    {wrong, 5 << 20},
-		"zeros":               {make([]byte, 3<<20), 7 << 20},
-		"more than there is":  {append(bytes.Clone(data), 1), 5 << 20},
-		"one byte is missing": {data[:5<<20-1], 1},
+		"nothing":             {nil, 5 * tiny},
+		"something wrong":     {wrong[:4*tiny], 6 * tiny}, // what was missing, and then all of it
+		"all of it, wrong":    {wrong, 5 * tiny},
+		"zeros":               {make([]byte, 3*tiny), 7 * tiny},
+		"more than there is":  {append(bytes.Clone(data), 1), 5 * tiny},
+		"one byte is missing": {data[:5*tiny-1], 1},
 	}
 	for name, tt := range tests {
 		bubble(t, name, func(t *testing.T) {
@@ -133,7 +133,7 @@ func TestFolders(t *testing.T) {
 // TestQueuedOverRefetch: an upload that waits for its turn while a spool turns out wrong and is begun anew does not begin without one.
 func TestQueuedOverRefetch(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		wrongData, x := made(t, 1, 5<<20)
+		wrongData, x := made(t, 1, 5*tiny)
 		data := bytes.Clone(wrongData)
 		wrongData[9]++
 		yData, y := made(t, 2, 10)
@@ -178,10 +178,10 @@ func TestQueuedOverRefetch(t *testing.T) {
 // TestLeftoverGivenUp: what an earlier process left of a blob still counts, and may give way, when the blob is given up before its download.
 func TestLeftoverGivenUp(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		data, x := made(t, 1, 5<<20)
-		yData, y := made(t, 2, 4<<20)
+		data, x := made(t, 1, 5*tiny)
+		yData, y := made(t, 2, 4*tiny)
 		dir := t.TempDir()
-		write(t, part(dir, x), data[:2<<20])
+		write(t, part(dir, x), data[:2*tiny])
 		o, h := newOrigin(), newHeap("one")
 		o.add(data, x)
 		o.add(yData, y)
@@ -191,7 +191,7 @@ func TestLeftoverGivenUp(t *testing.T) {
 			}
 			return nil
 		}
-		e := engine(t, o, Options{Dir: dir, SpoolBytes: 6 << 20}, h)
+		e := engine(t, o, Options{Dir: dir, SpoolBytes: 6 * tiny}, h)
 		if _, err := e.Ensure(t.Context(), y, set.Of(0), set.Set{}); err != nil {
 			t.Fatal(err)
 		}
@@ -205,8 +205,8 @@ func TestLeftoverGivenUp(t *testing.T) {
 		cancel()
 		<-ch
 		synctest.Wait()
-		if got := e.Stats().Disk; got != 6<<20 {
-			t.Errorf("%d bytes of the spool are taken, want %d", got, 6<<20)
+		if got := e.Stats().Disk; got != 6*tiny {
+			t.Errorf("%d bytes of the spool are taken, want %d", got, 6*tiny)
 		}
 	})
 }

@@ -50,15 +50,15 @@ func TestFullDisk(t *testing.T) {
 				full.Add(1)
 			}
 		}}, heaps...)
-		limit(2 << 20)
-		large := o.add(made(t, 1, 3<<20))
+		limit(2 * tiny)
+		large := o.add(made(t, 1, 3*tiny))
 		for _, r := range ensure(t, e, large, all3, set.Set{}) {
 			if !errors.Is(r.Err, ErrSpace) {
 				t.Errorf("no space, and yet %+v", r)
 			}
 		}
 		start := time.Now()
-		for _, r := range ensure(t, e, o.add(made(t, 2, 100_000)), all3, set.Set{}) {
+		for _, r := range ensure(t, e, o.add(made(t, 2, 6_000)), all3, set.Set{}) {
 			if r.Err != nil || time.Since(start) > 0 {
 				t.Errorf("a small one: %+v after %s", r, time.Since(start))
 			}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ociproxy/internal/set"
+	"ociproxy/internal/thorough"
 	"ociproxy/internal/wait"
 )
 
@@ -27,7 +28,9 @@ func after(put, look time.Duration) func(context.Context, string, string, bool) 
 // TestMuchSlower: a target that is fifty times slower gets everything in its own time, as long as there is disk; the others are as
 // fast as without it, nothing is read twice, and memory holds no more than it may.
 func TestMuchSlower(t *testing.T) {
-	const n, size = 10_000, 4 << 10
+	n, size := thorough.Rounds(1_000, 10_000), 4<<10
+	grace := time.Duration(n) * 3 * time.Millisecond // half a minute for all
+	enough := grace * 3 / 2                          // for those that are not slow: a fifth more than they must
 	for name, tt := range map[string]struct {
 		look time.Duration // of the slow one
 		need set.Set       // of half of the blobs
@@ -42,7 +45,7 @@ func TestMuchSlower(t *testing.T) {
 				h.fault = after(20*time.Millisecond, 10*time.Millisecond)
 			}
 			heaps[1].fault = after(time.Second, tt.look)
-			e := engine(t, o, Options{MemoryBytes: 8 << 20}, heaps...)
+			e := engine(t, o, Options{MemoryBytes: int64(n*size) / 5, Grace: grace}, heaps...)
 			var before, most runtime.MemStats
 			runtime.GC()
 			runtime.ReadMemStats(&before)
@@ -51,7 +54,7 @@ func TestMuchSlower(t *testing.T) {
 					runtime.GC()
 					runtime.ReadMemStats(&most)
 					t.Logf("near the end: %d KiB of heap and stacks a blob, %d goroutines, %+v",
-						int64(most.HeapInuse+most.StackInuse-before.HeapInuse-before.StackInuse)/n>>10, runtime.NumGoroutine(), e.Stats().Open)
+						int64(most.HeapInuse+most.StackInuse-before.HeapInuse-before.StackInuse)/int64(n)>>10, runtime.NumGoroutine(), e.Stats().Open)
 				}
 				return after(20*time.Millisecond, 10*time.Millisecond)(ctx, op, key, done)
 			}
@@ -60,12 +63,12 @@ func TestMuchSlower(t *testing.T) {
 					return tt.need
 				}
 				return all3
-			}, map[int]time.Duration{0: 45 * time.Second, 2: 45 * time.Second})
+			}, map[int]time.Duration{0: enough, 2: enough})
 			if done[1] != n || behind[1]+other[1] > 0 {
 				t.Errorf("the slow one got %d of %d, %d behind, %d others", done[1], n, behind[1], other[1])
 			}
-			if o.total() != n*size {
-				t.Errorf("the source sent %.4f of what there is", float64(o.total())/(n*size))
+			if o.total() != int64(n*size) {
+				t.Errorf("the source sent %.4f of what there is", float64(o.total())/float64(n*size))
 			}
 			synctest.Wait()
 			if s := e.Stats(); s.Open != 0 || s.Disk != 0 || s.Memory != 0 {

@@ -56,7 +56,7 @@ func TestAnything(t *testing.T) {
 			datas, blobs := map[string][]byte{}, []Blob{}
 			wrong := map[string]bool{}
 			for i := range 12 {
-				data, blob := made(t, seed*100+uint64(i), []int{0, 10, 5000, 1 << 20, 1<<20 + 1, 2 << 20}[r.IntN(6)])
+				data, blob := made(t, seed*100+uint64(i), []int{0, 10, 300, tiny, tiny + 1, 2 * tiny}[r.IntN(6)])
 				o.add(data, blob)
 				key := "containers/images/" + blob.Digest.String()
 				datas[key], blobs = data, append(blobs, blob)
@@ -93,7 +93,7 @@ func TestAnything(t *testing.T) {
 				}
 				return cutAfter(body, at, io.ErrUnexpectedEOF), nil
 			}
-			e := engine(t, o, Options{SpoolBytes: 5 << 20, MemoryBytes: 2 << 20, Parallel: 3, UploadsPerTarget: 2,
+			e := engine(t, o, Options{SpoolBytes: 5 * tiny, MemoryBytes: 2 * tiny, Parallel: 3, UploadsPerTarget: 2,
 				CopyWithinGroup: true, Stall: 30 * time.Second}, heaps...)
 			var wg sync.WaitGroup
 			calls := rand.New(rand.NewPCG(seed, 8)) // the other one is the faults' now

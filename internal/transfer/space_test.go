@@ -78,11 +78,11 @@ func TestHungTarget(t *testing.T) {
 		opt     Options
 		ops     []string
 	}{
-		"on disk":         {60, 2 << 20, Options{SpoolBytes: 16 << 20}, []string{"put"}},
-		"in memory":       {400, 16 << 10, Options{MemoryBytes: 1 << 20}, []string{"put"}},
+		"on disk":         {60, 2 * tiny, Options{SpoolBytes: 16 * tiny}, []string{"put"}},
+		"in memory":       {400, tiny / 64, Options{MemoryBytes: tiny}, []string{"put"}},
 		"places":          {400, 100, Options{Open: 32, Parallel: 4}, []string{"put"}},
 		"before the put":  {400, 100, Options{Open: 32, Parallel: 4}, []string{"head"}},
-		"one large thing": {20, 6 << 20, Options{SpoolBytes: 8 << 20}, []string{"commit"}},
+		"one large thing": {20, 6 * tiny, Options{SpoolBytes: 8 * tiny}, []string{"commit"}},
 	} {
 		bubble(t, name, func(t *testing.T) {
 			o, heaps := newOrigin(), three()
@@ -120,9 +120,9 @@ func TestLaggingTarget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, heaps := newOrigin(), three()
 		heaps[0].fault, heaps[1].fault, heaps[2].fault = slow(time.Second), slow(20*time.Second), slow(time.Second)
-		e := engine(t, o, Options{SpoolBytes: 64 << 20, UploadsPerTarget: 4}, heaps...)
+		e := engine(t, o, Options{SpoolBytes: 64 * tiny, UploadsPerTarget: 4}, heaps...)
 		const n = 200 // 50 s without the slow one
-		done, behind, other := flood(t, e, o, n, 2<<20, all3, 75*time.Second)
+		done, behind, other := flood(t, e, o, n, 2*tiny, all3, 75*time.Second)
 		if done[0] != n || done[2] != n || other[1] != 0 || e.Stats().Targets[1].TrippedBy != nil {
 			t.Errorf("done %v, other %v, %v", done[:3], other[:3], e.Stats().Targets[1].TrippedBy)
 		}
@@ -139,9 +139,9 @@ func TestAllSlow(t *testing.T) {
 		for i, h := range heaps {
 			h.fault = slow(20*time.Second + time.Duration(i)*time.Second)
 		}
-		e := engine(t, o, Options{SpoolBytes: 32 << 20, UploadsPerTarget: 4}, heaps...)
+		e := engine(t, o, Options{SpoolBytes: 32 * tiny, UploadsPerTarget: 4}, heaps...)
 		const n = 100
-		done, behind, other := flood(t, e, o, n, 2<<20, all3, 0)
+		done, behind, other := flood(t, e, o, n, 2*tiny, all3, 0)
 		if done[0] != n || done[1] != n || done[2] != n {
 			t.Errorf("done %v, behind %v, other %v", done[:3], behind[:3], other[:3])
 		}
@@ -153,8 +153,8 @@ func TestOnlySlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, heaps := newOrigin(), three()
 		heaps[1].fault = slow(25 * time.Second)
-		e := engine(t, o, Options{SpoolBytes: 16 << 20, UploadsPerTarget: 2}, heaps...)
-		if done, behind, other := flood(t, e, o, 40, 2<<20, set.Of(1), 0); done[1] != 40 {
+		e := engine(t, o, Options{SpoolBytes: 16 * tiny, UploadsPerTarget: 2}, heaps...)
+		if done, behind, other := flood(t, e, o, 40, 2*tiny, set.Of(1), 0); done[1] != 40 {
 			t.Errorf("done %d, behind %d, other %d", done[1], behind[1], other[1])
 		}
 	})
@@ -163,13 +163,13 @@ func TestOnlySlow(t *testing.T) {
 // TestTooLarge: a blob that the spool cannot hold fails by itself.
 func TestTooLarge(t *testing.T) {
 	o, heaps := newOrigin(), three()
-	e := engine(t, o, Options{SpoolBytes: 2 << 20}, heaps...)
-	for _, r := range ensure(t, e, o.add(made(t, 1, 3<<20)), all3, set.Set{}) {
+	e := engine(t, o, Options{SpoolBytes: 2 * tiny}, heaps...)
+	for _, r := range ensure(t, e, o.add(made(t, 1, 3*tiny)), all3, set.Set{}) {
 		if !errors.Is(r.Err, ErrSpace) {
 			t.Errorf("%+v", r)
 		}
 	}
-	for _, r := range ensure(t, e, o.add(made(t, 2, 2<<20)), all3, set.Set{}) {
+	for _, r := range ensure(t, e, o.add(made(t, 2, 2*tiny)), all3, set.Set{}) {
 		if r.Err != nil {
 			t.Errorf("%+v", r)
 		}
@@ -179,11 +179,11 @@ func TestTooLarge(t *testing.T) {
 // TestLeftoversGiveWay: what an earlier process left does not keep blobs from their space.
 func TestLeftoversGiveWay(t *testing.T) {
 	dir := t.TempDir()
-	left, old := made(t, 1, 4<<20)
-	write(t, part(dir, old), left[:3<<20])
+	left, old := made(t, 1, 4*tiny)
+	write(t, part(dir, old), left[:3*tiny])
 	o, heaps := newOrigin(), three()
-	e := engine(t, o, Options{Dir: dir, SpoolBytes: 5 << 20}, heaps...)
-	for _, r := range ensure(t, e, o.add(made(t, 2, 4<<20)), all3, set.Set{}) {
+	e := engine(t, o, Options{Dir: dir, SpoolBytes: 5 * tiny}, heaps...)
+	for _, r := range ensure(t, e, o.add(made(t, 2, 4*tiny)), all3, set.Set{}) {
 		if r.Err != nil {
 			t.Errorf("%+v", r)
 		}
@@ -214,14 +214,14 @@ func TestHungCopy(t *testing.T) {
 				}
 			}
 		}
-		e := engine(t, o, Options{SpoolBytes: 5 << 20, CopyWithinGroup: true}, heaps...)
-		first := o.add(made(t, 1, 4<<20))
+		e := engine(t, o, Options{SpoolBytes: 5 * tiny, CopyWithinGroup: true}, heaps...)
+		first := o.add(made(t, 1, 4*tiny))
 		ch, err := e.Ensure(t.Context(), first, all3, set.Set{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		for i, r := range ensure(t, e, o.add(made(t, 2, 4<<20)), set.Of(2), set.Set{}) {
+		for i, r := range ensure(t, e, o.add(made(t, 2, 4*tiny)), set.Of(2), set.Set{}) {
 			if r.Err != nil {
 				t.Errorf("the next blob, target %d: %v", i, r.Err)
 			}

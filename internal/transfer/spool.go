@@ -8,7 +8,7 @@ import (
 	"sync"
 )
 
-// smallBlob is the largest blob that may be kept in memory.
+// smallBlob is the largest blob that may be kept in memory, and how much a broken-off download must have brought to be worth keeping.
 const smallBlob = 1 << 20
 
 // spool holds one blob while it arrives and until every target has it. One goroutine fills it; any number read.

@@ -71,7 +71,7 @@ func TestTargetFaults(t *testing.T) {
 	for name, tt := range tests {
 		bubble(t, name, func(t *testing.T) {
 			o, heaps := newOrigin(), three()
-			data, blob := made(t, 3, 2<<20)
+			data, blob := made(t, 3, 2*tiny)
 			o.add(data, blob)
 			heaps[1].fault = tt.fault
 			e := engine(t, o, Options{}, heaps...)
@@ -177,7 +177,7 @@ func TestThere(t *testing.T) {
 			bubble(t, fmt.Sprintf("%s/weak=%v", name, weak), func(t *testing.T) {
 				for _, make := range []func(testing.TB, uint64, int) ([]byte, Blob){made, made512} {
 					o, heaps := newOrigin(), three()
-					data, blob := make(t, 4, 2<<20)
+					data, blob := make(t, 4, 2*tiny)
 					o.add(data, blob)
 					key := "containers/images/" + blob.Digest.String()
 					heaps[0].weak = weak
@@ -247,13 +247,23 @@ func TestGroup(t *testing.T) {
 	for name, tt := range tests {
 		bubble(t, name, func(t *testing.T) {
 			o, heaps := newOrigin(), group()
-			data, blob := made(t, 5, 2<<20)
+			data, blob := made(t, 5, 2*tiny)
 			o.add(data, blob)
 			if tt.prepare != nil {
 				tt.prepare(heaps, blob, data)
 			}
 			e := engine(t, o, Options{CopyWithinGroup: true}, heaps...)
-			got := ensure(t, e, blob, tt.need, tt.have)
+			ch, err := e.Ensure(t.Context(), blob, tt.need, tt.have)
+			if err != nil {
+				t.Fatal(err)
+			}
+			start, got := time.Now(), map[int]Result{}
+			for r := range ch {
+				got[r.Target] = r
+				if d := time.Since(start); r.Err == nil && d > time.Minute { // a grace and some tries
+					t.Errorf("target %d waited %s for another one", r.Target, d)
+				}
+			}
 			if diff := cmp.Diff(tt.want, hows(got)); diff != "" {
 				t.Errorf("results (-want +got):\n%s", diff)
 			}

@@ -45,6 +45,7 @@ type Options struct {
 	// MemoryBytes bounds what is kept in memory, which are blobs of at most 1 MiB; default 64 MiB. When it is used up, they lie in the
 	// spool like the others.
 	MemoryBytes int64
+	small       int64 // smallBlob, less in tests
 
 	Parallel         int // downloads at once; default 16
 	UploadsPerTarget int // uploads and copies at once to one target; default 8

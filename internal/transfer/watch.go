@@ -30,12 +30,8 @@ func (e *Engine) round(now time.Time) {
 			}
 		}
 	}
-	for _, f := range e.flights {
-		for _, l := range f.legs {
-			if l.lead != nil && l.lead.late(now) > e.opt.Grace {
-				e.depose(l.lead)
-			}
-		}
+	if e.opt.CopyWithinGroup { // else nothing waits for another leg
+		e.deposeAll(now)
 	}
 	e.relieveAll()
 }
@@ -61,6 +57,17 @@ func (l *leg) late(now time.Time) time.Duration {
 		return now.Sub(l.queued)
 	default:
 		return 0
+	}
+}
+
+// deposeAll looks for legs that others wait for and that do not get on.
+func (e *Engine) deposeAll(now time.Time) {
+	for _, f := range e.flights {
+		for _, l := range f.legs {
+			if l.lead != nil && l.lead.late(now) > e.opt.Grace {
+				e.depose(l.lead)
+			}
+		}
 	}
 }
 

@@ -22,6 +22,14 @@ import (
 	"ociproxy/internal/store"
 )
 
+// tiny is what the engines of tests take for small, a sixteenth of what others do. What matters is how much of that, of the spool, of one
+// reading and of one writing a blob is; so those are as much less here, and the blobs too.
+const (
+	tiny    = smallBlob / 16
+	reading = tiny / 4 // of a source at once
+	writing = tiny / 16
+)
+
 // made returns n bytes made of a seed, and their blob.
 func made(t testing.TB, seed uint64, n int) ([]byte, Blob) {
 	b := make([]byte, n)
@@ -106,7 +114,7 @@ func (c *counted) Read(p []byte) (int, error) {
 			return 0, err
 		}
 	}
-	n, err := c.r.Read(p)
+	n, err := c.r.Read(p[:min(len(p), reading)])
 	c.o.mu.Lock()
 	c.o.read += int64(n)
 	c.o.mu.Unlock()
@@ -204,7 +212,7 @@ func (h *heap) Put(ctx context.Context, key string, c store.Content, hd store.He
 	}
 	data := make([]byte, c.Size())
 	for off := 0; off < len(data); {
-		n, err := c.ReadAt(data[off:min(off+64<<10, len(data))], int64(off))
+		n, err := c.ReadAt(data[off:min(off+writing, len(data))], int64(off))
 		if err != nil && !errors.Is(err, io.EOF) {
 			return store.Attrs{}, err
 		}
@@ -284,6 +292,7 @@ func (h *heap) CopyFrom(ctx context.Context, key string, src store.Bucket, from 
 // engine makes an engine of heaps that ends with the test.
 func engine(t testing.TB, o Source, opt Options, heaps ...*heap) *Engine {
 	opt.Source = o
+	fallback(&opt.small, tiny)
 	if opt.Dir == "" {
 		opt.Dir = t.TempDir()
 	}

@@ -20,7 +20,7 @@ func (b bucket) Put(ctx context.Context, key string, c store.Content, h store.He
 	if strings.HasPrefix(key, leasePrefix) || strings.Contains(key, "/check/") {
 		return b.Bucket.Put(ctx, key, c, h, version)
 	}
-	what := b.w.write("PUT " + b.String() + "/" + key)
+	what := b.w.write(ctx, "PUT "+b.String()+"/"+key)
 	if what == failed {
 		if ctx.Err() != nil || b.w.killed() { // the inventory's writer does not try again
 			return store.Attrs{}, inventory.ErrSegment

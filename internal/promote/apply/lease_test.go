@@ -47,6 +47,7 @@ func TestLeaseNotLeft(t *testing.T) {
 
 // TestTwoRuns: the second of two runs does not begin; one whose lease is taken away stops before its next write.
 func TestTwoRuns(t *testing.T) {
+	t.Parallel()
 	w, tree := release(t)
 	plan := w.plan(tree)
 	var second error
@@ -54,12 +55,12 @@ func TestTwoRuns(t *testing.T) {
 	w.faults(func(_ int, what string) fault {
 		if strings.Contains(what, "/v2/") && once.CompareAndSwap(false, true) { // the lease is taken before that
 			w.mu.Unlock()
-			_, second = w.apply(t.Context(), plan, func(o *Options) { o.TTL = time.Second })
+			_, second = w.apply(t.Context(), plan, func(o *Options) { o.TTL = 10 * time.Second })
 			w.mu.Lock()
 		}
 		return fine
 	})
-	w.must(plan, Done, func(o *Options) { o.TTL = time.Second })
+	w.must(plan, Done, func(o *Options) { o.TTL = 10 * time.Second })
 	if !errors.Is(second, lease.ErrHeld) {
 		t.Errorf("the second run: %v", second)
 	}
@@ -89,6 +90,7 @@ func steal(b store.Bucket) error {
 }
 
 func TestLeaseTaken(t *testing.T) {
+	t.Parallel()
 	w, tree := release(t)
 	var once atomic.Bool
 	w.faults(func(n int, what string) fault {
@@ -102,13 +104,14 @@ func TestLeaseTaken(t *testing.T) {
 					t.Error(err)
 				}
 			}
-			w.mu.Unlock()
-			<-time.After(600 * time.Millisecond) // the holder looks now and then
-			w.mu.Lock()
+			return hangs // the holder looks now and then
 		}
 		return fine
 	})
-	r := w.must(w.plan(tree), Interrupted, func(o *Options) { o.TTL = time.Second })
+	r := w.must(w.plan(tree), Interrupted, func(o *Options) { o.TTL = 10 * time.Second })
+	if !once.Load() {
+		t.Error("the lease was not taken away")
+	}
 	if w.hosts[0].has("prod/one:v1") != "" {
 		t.Errorf("a tag is set: %+v", r)
 	}

@@ -50,6 +50,7 @@ const (
 	fine    fault = iota
 	failed        // it fails, and nothing happens
 	unclear       // it happens, and seems to fail
+	hangs         // it fails when nobody waits for it any more
 )
 
 // place is one registry.
@@ -103,7 +104,7 @@ func (p *place) watch(next http.Handler, rw http.ResponseWriter, r *http.Request
 	if repo, ref, ok := strings.Cut(strings.TrimPrefix(r.URL.Path, "/v2/"), "/manifests/"); ok {
 		p.w.look(p, repo, ref, body)
 	}
-	what := p.w.write(r.Method + " " + p.Host + r.URL.Path)
+	what := p.w.write(r.Context(), r.Method+" "+p.Host+r.URL.Path)
 	if what == failed {
 		panic(http.ErrAbortHandler)
 	}
@@ -119,8 +120,17 @@ func (p *place) watch(next http.Handler, rw http.ResponseWriter, r *http.Request
 	_, _ = rw.Write(answer.Body.Bytes())
 }
 
-// write counts a write and says what becomes of it.
-func (w *world) write(what string) fault {
+// write counts a write and says what becomes of it. It waits for the end of one that hangs.
+func (w *world) write(ctx context.Context, what string) fault {
+	f := w.decide(what)
+	if f == hangs {
+		<-ctx.Done()
+		f = failed
+	}
+	return f
+}
+
+func (w *world) decide(what string) fault {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.writes++
@@ -260,7 +270,7 @@ func (w *world) tree(images string, destinations ...string) *manifest.Tree {
 
 // registries reach everything.
 func registries() *promote.Registries {
-	return promote.NewRegistries(promote.Access{Rate: 100_000, Parallel: 64, Timeout: 10 * time.Second})
+	return promote.NewRegistries(promote.Access{Rate: 100_000, Parallel: 64, Timeout: time.Minute})
 }
 
 // plan makes a plan and reads it as apply does.
@@ -289,7 +299,7 @@ func (w *world) apply(ctx context.Context, p *Plan, with ...func(*Options)) (*Re
 	w.t.Helper()
 	zero := time.Duration(0)
 	opt := Options{
-		Registries: registries(), Config: w.config(), Settle: &zero, TTL: 10 * time.Second,
+		Registries: registries(), Config: w.config(), Settle: &zero, TTL: time.Minute,
 		Wrap: func(b store.Bucket) store.Bucket { return bucket{b, w} },
 	}
 	if len(w.stores) == 0 {
