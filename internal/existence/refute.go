@@ -2,6 +2,11 @@ package existence
 
 import "ociproxy/internal/oci"
 
+// Refute remembers, as long as any such answer, that the origin of k lacks what it stands for, whatever it says itself.
+func (c *Checker) Refute(k Key) {
+	c.cache.Set(k, Answer{Size: -1})
+}
+
 // lost is told that the origin of k lacks what it was remembered to have. A registry that has lost a
 // manifest has lost others of the repository (an image is an index and its manifests), and each that
 // is still remembered is a pull that fails. So what is remembered of the repository there is

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"ociproxy/internal/existence"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/reach"
 	"ociproxy/internal/route"
@@ -31,45 +32,63 @@ const (
 func (s *Server) weighEvidence(ctx context.Context) {
 	tick := time.NewTicker(weighEvery)
 	defer tick.Stop()
-	look := looks{reported: map[string]int{}}
+	look := newLooks()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			s.weigh(ctx, s.world.Load(), &look)
+			s.weigh(ctx, s.world.Load(), look)
 		}
 	}
 }
 
-// looks is what was spent on looking, and what was reported.
+// looks is what was spent on looking, what was seen, and what was reported.
 type looks struct {
 	since    time.Time
 	bytes    int64
-	seen     map[string]time.Time // origin and digest
-	reported map[string]int       // addresses, by candidate
+	seen     map[lookKey]sight
+	reported map[string]int // addresses, by candidate
 }
 
+func newLooks() *looks { return &looks{seen: map[lookKey]sight{}, reported: map[string]int{}} }
+
+// lookKey is a blob of a candidate. It has the URL, too: a reload may give a name another one.
+type lookKey struct {
+	candidate, url string
+	digest         oci.Digest
+}
+
+// sight is what became of looking at a blob.
+type sight struct {
+	outcome outcome
+	lacks   bool // the candidate has something else under that name, or nothing
+	at      time.Time
+	wanted  bool // somebody complains of it still
+}
+
+// outcome of a look. The larger one counts for a candidate.
+type outcome uint8
+
+const (
+	unseen outcome = iota // not looked at, or it could not be
+	fine
+	wrong
+)
+
 func (s *Server) weigh(ctx context.Context, w *world, look *looks) {
-	if now := time.Now(); now.Sub(look.since) >= lookEvery {
-		look.since, look.bytes, look.seen = now, lookBytes, map[string]time.Time{}
-	}
+	look.begin(time.Now())
 	found := map[string]bool{}
 	for _, f := range s.evidence.Findings(s.reach) {
-		i := slices.IndexFunc(w.snapshot.Candidates, func(c route.Candidate) bool { return c.Origin == f.Origin && c.Active })
-		if i < 0 {
-			continue
-		}
-		if s.lookAt(ctx, w, i, &f, look) {
-			continue
-		}
-		c := &w.snapshot.Candidates[i]
-		found[c.Name] = true
-		s.metrics.Unexplained.WithLabelValues(c.Name).Set(float64(len(f.Addresses)))
-		if look.reported[c.Name] != len(f.Addresses) {
-			look.reported[c.Name] = len(f.Addresses)
-			s.log.Warn("a candidate fails for clients and looks fine from here", "candidate", c.Name,
-				"addresses", len(f.Addresses), "networks", networksOf(w, f.Addresses))
+		for _, i := range s.fineFor(ctx, w, &f, look) {
+			c := &w.snapshot.Candidates[i]
+			found[c.Name] = true
+			s.metrics.Unexplained.WithLabelValues(c.Name).Set(float64(len(f.Addresses)))
+			if look.reported[c.Name] != len(f.Addresses) {
+				look.reported[c.Name] = len(f.Addresses)
+				s.log.Warn("a candidate fails for clients and looks fine from here", "candidate", c.Name,
+					"addresses", len(f.Addresses), "networks", networksOf(w, f.Addresses))
+			}
 		}
 	}
 	for name := range look.reported {
@@ -78,6 +97,46 @@ func (s *Server) weigh(ctx context.Context, w *world, look *looks) {
 			s.metrics.Unexplained.DeleteLabelValues(name)
 		}
 	}
+}
+
+// begin forgets what was seen of blobs that nobody complains of any more.
+func (l *looks) begin(now time.Time) {
+	if now.Sub(l.since) >= lookEvery {
+		l.since, l.bytes = now, lookBytes
+	}
+	for k, was := range l.seen {
+		if !was.wanted && now.Sub(was.at) >= lookEvery {
+			delete(l.seen, k)
+			continue
+		}
+		was.wanted = false
+		l.seen[k] = was
+	}
+}
+
+// fineFor returns the candidates behind a finding that are fine from here; none, when one of them is wrong: that
+// explains the complaints. Several may have one origin, a CDN and the bucket behind it, and clients complain of the origin.
+func (s *Server) fineFor(ctx context.Context, w *world, f *reach.Finding, look *looks) (out []int) {
+	var of []int
+	for i := range w.snapshot.Candidates {
+		if c := &w.snapshot.Candidates[i]; c.Origin == f.Origin && c.Active {
+			of = append(of, i)
+		}
+	}
+	bad := false
+	for _, i := range of {
+		switch s.lookAt(ctx, w, i, f, look, len(of) == 1) {
+		case wrong:
+			bad = true
+		case fine:
+			out = append(out, i)
+		case unseen:
+		}
+	}
+	if bad {
+		return nil
+	}
+	return out
 }
 
 // networksOf is what the log may say of addresses.
@@ -91,41 +150,80 @@ func networksOf(w *world, addrs []netip.Addr) []string {
 	return out
 }
 
-// lookAt downloads some of the blobs and reports whether anything was wrong with one.
-func (s *Server) lookAt(ctx context.Context, w *world, i int, f *reach.Finding, look *looks) (wrong bool) {
+// lookAt downloads some of the blobs and says what came of it, now or the last time. alone: no other candidate has
+// that origin, for which answers are remembered.
+func (s *Server) lookAt(ctx context.Context, w *world, i int, f *reach.Finding, look *looks, alone bool) outcome {
 	c := &w.snapshot.Candidates[i]
 	if c.Kind == route.Upstream {
-		return false // its blobs may need a repository and a token: its health is all that can be told
+		return unseen // its blobs may need a repository and a token: its health is all that can be told
 	}
+	worst := unseen
 	for _, d := range f.Digests[:min(len(f.Digests), lookBlobs)] {
-		key := f.Origin + d.String()
-		if _, done := look.seen[key]; done || look.bytes <= 0 || !w.allow(i) {
+		key := lookKey{c.Name, c.URL, d}
+		is, ok := look.seen[key]
+		if (!ok || time.Since(is.at) >= lookEvery) && look.bytes > 0 && w.allow(i) {
+			is, ok = s.lookAnew(ctx, w, i, d, look, is)
+		}
+		if !ok {
 			continue
 		}
-		look.seen[key] = time.Now()
-		n, err := s.download(ctx, c.Location(oci.Request{Kind: oci.KindBlob, Digest: d}), d, look.bytes)
-		look.bytes -= n
-		if err == nil || ctx.Err() != nil || errors.Is(err, errTooLarge) {
-			continue
+		is.wanted = true
+		look.seen[key] = is
+		worst = max(worst, is.outcome)
+		if is.lacks && alone && !w.live.View().Believed.Has(i) {
+			// Without an inventory, that is an answer like others. It ends by itself, so it is renewed while it is so.
+			s.checker.Refute(w.key(i, &oci.Request{Kind: oci.KindBlob, Digest: d}))
 		}
-		wrong = true
-		s.log.Warn("a blob that clients ask for again is wrong", "candidate", c.Name,
+	}
+	return worst
+}
+
+// lookAnew downloads a blob. was is what was seen of it before; what was wrong and is fine now explains the
+// complaints of before. ok is false when we are about to end.
+func (s *Server) lookAnew(ctx context.Context, w *world, i int, d oci.Digest, look *looks, was sight) (now sight, ok bool) {
+	now = sight{outcome: fine, at: time.Now()}
+	err := s.asClients(ctx, &w.snapshot.Candidates[i], d, look)
+	switch {
+	case ctx.Err() != nil:
+		return was, false
+	case err == nil && was.outcome == wrong, errors.Is(err, errTooLarge), errors.Is(err, errOnlyUs):
+		now.outcome = unseen
+	case err != nil:
+		now.outcome, now.lacks = wrong, errors.Is(err, errWrongBytes) || errors.Is(err, errAbsent)
+		s.log.Warn("a blob that clients ask for again is wrong", "candidate", w.snapshot.Candidates[i].Name,
 			"digest", d.String(), "error", err.Error())
 		w.health.Suspect(i)
-		if errors.Is(err, errWrongBytes) || errors.Is(err, errAbsent) {
-			if w.doubts.Observe(i, d, false) {
-				s.log.Error("a store lacks what its inventory lists: asking it by HEAD until the inventory changes",
-					"store", c.Name, "digest", d.String())
-			}
+		if now.lacks {
+			s.learn(w, i, d, existence.Answer{Size: -1}) // until the inventory changes
 		}
 	}
-	return wrong
+	return now, true
+}
+
+// asClients downloads a blob where clients do. A refusal there may be meant for our address alone (a bucket that is open
+// to a network of its own only): then what is asked instead of it tells.
+func (s *Server) asClients(ctx context.Context, c *route.Candidate, d oci.Digest, look *looks) error {
+	req := oci.Request{Kind: oci.KindBlob, Digest: d}
+	public, ask := c.Location(req), c.Ask(req)
+	n, err := s.download(ctx, public, d, look.bytes)
+	look.bytes -= n
+	if !errors.Is(err, errRefused) || ask == public {
+		return err
+	}
+	n, err = s.download(ctx, ask, d, look.bytes)
+	look.bytes -= n
+	if err == nil {
+		return errOnlyUs
+	}
+	return err
 }
 
 var (
 	errTooLarge   = errors.New("larger than may be downloaded to look at it")
 	errWrongBytes = errors.New("the bytes are not the digest's")
+	errRefused    = errors.New("refused")
 	errAbsent     = errors.New("absent")
+	errOnlyUs     = errors.New("refused to us only")
 )
 
 // download reads a blob of at most limit bytes and compares its digest. n is how much was read.
@@ -144,8 +242,12 @@ func (s *Server) download(ctx context.Context, url string, d oci.Digest, limit i
 	}
 	defer resp.Body.Close()
 	switch {
-	case resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusForbidden:
+	case resp.StatusCode == http.StatusNotFound:
 		return 0, fmt.Errorf("%w: status %d", errAbsent, resp.StatusCode)
+	case resp.StatusCode == http.StatusForbidden: // buckets that may not be listed say so of what they lack
+		return 0, fmt.Errorf("%w, %w: status %d", errAbsent, errRefused, resp.StatusCode)
+	case resp.StatusCode == http.StatusUnauthorized:
+		return 0, fmt.Errorf("%w: status %d", errRefused, resp.StatusCode)
 	case resp.StatusCode != http.StatusOK:
 		return 0, fmt.Errorf("status %d", resp.StatusCode)
 	case resp.ContentLength > limit:

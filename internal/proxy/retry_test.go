@@ -314,7 +314,7 @@ func TestComplaintsAreLookedInto(t *testing.T) {
 				w.va.mu.Unlock()
 			}
 			// Two networks (/32, /16) are not enough.
-			look := &looks{reported: map[string]int{}}
+			look := newLooks()
 			world := w.server.world.Load()
 			w.server.weigh(t.Context(), world, look)
 			if got := testutil.CollectAndCount(w.server.metrics.Unexplained); got != 0 {
@@ -327,8 +327,8 @@ func TestComplaintsAreLookedInto(t *testing.T) {
 			}
 			w.server.weigh(t.Context(), world, look)
 			told := testutil.CollectAndCount(w.server.metrics.Unexplained)
-			if lacks && (told != 0 || !world.doubts.Denies(world.index["va"], ask.Digest)) {
-				t.Errorf("what it lacks is not denied (%d told)", told)
+			if sent := w.to(t, another(), empty); lacks && (told != 0 || sent != w.cdn.URL) {
+				t.Errorf("%d told; what it lacks is asked for at %s", told, sent)
 			}
 			if !lacks && (told != 1 || world.doubts.Denies(world.index["va"], ask.Digest) || !strings.Contains(w.log.String(), "192.0.2.0/24")) {
 				t.Errorf("%d candidates told of: %s", told, w.log.String())

@@ -1,0 +1,232 @@
+package proxy
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"ociproxy/internal/oci"
+	"ociproxy/internal/reach"
+)
+
+// complain has seven addresses of as many networks ask again for what candidate name was to send them.
+func (w *testWorld) complain(t *testing.T, name, digest string) oci.Digest {
+	t.Helper()
+	world := w.server.world.Load()
+	d := mustParse(t, "/v2/a/blobs/"+digest).Digest
+	for i := range 7 {
+		r := reach.Request{
+			Addr: netip.AddrFrom4([4]byte{10, byte(i), 0, 1}), Digest: d, Repository: "a",
+			Origin: world.snapshot.Candidates[world.index[name]].Origin,
+		}
+		for range 2 {
+			w.server.evidence.Note(w.server.reach, &r, w.server.reach.Ask(&r).Event)
+		}
+	}
+	return d
+}
+
+// told are the candidates that are said to be fine from here.
+func (w *testWorld) told(t *testing.T) (names string) {
+	t.Helper()
+	families, err := w.server.metrics.Registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == "ociproxy_unexplained_client_failures" {
+			for _, m := range f.Metric {
+				names += m.Label[0].GetValue() + " "
+			}
+		}
+	}
+	return names
+}
+
+func lacks(o *origin, digest string) {
+	o.mu.Lock()
+	o.lacks = []string{digest}
+	o.mu.Unlock()
+}
+
+// whole has an origin serve the empty blob as it is.
+func whole(o *origin) {
+	o.mu.Lock()
+	o.empty = true
+	o.mu.Unlock()
+}
+
+// The second time, nothing was downloaded: a store found wrong was said to look fine.
+func TestWhatIsWrongStaysWrong(t *testing.T) {
+	w := newWorld(t, "serves: [internet]", "serves: [all]")
+	lacks(w.va, digest)
+	w.complain(t, "va", digest)
+	look := newLooks()
+	for range 3 {
+		w.server.weigh(t.Context(), w.server.world.Load(), look)
+	}
+	if told := w.told(t); told != "" || strings.Contains(w.log.String(), "looks fine") {
+		t.Errorf("%q told, %s", told, w.log.String())
+	}
+	if n := strings.Count(strings.Join(w.va.requests(), "\n"), "GET"); n != 1 {
+		t.Errorf("downloaded %d times in a moment, want once", n)
+	}
+	// Mended, that explains the complaints that are left.
+	lacks(w.va, "none")
+	whole(w.va)
+	for k, was := range look.seen {
+		was.at = was.at.Add(-lookEvery)
+		look.seen[k] = was
+	}
+	w.server.weigh(t.Context(), w.server.world.Load(), look)
+	if told := w.told(t); told != "" {
+		t.Errorf("mended: %q told", told)
+	}
+}
+
+// What is fine stays told while nothing more is downloaded.
+func TestWhatIsFineStaysTold(t *testing.T) {
+	w := newWorld(t, "serves: [internet]", "serves: [all]")
+	whole(w.va)
+	w.complain(t, "va", digest)
+	look := newLooks()
+	for range 3 {
+		w.server.weigh(t.Context(), w.server.world.Load(), look)
+		if told := w.told(t); told != "va " {
+			t.Errorf("%q told", told)
+		}
+		look.bytes = 0
+	}
+}
+
+func TestWhatWasNotLookedAtIsNotTold(t *testing.T) {
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, tt := range map[string]struct {
+		ctx   context.Context
+		of    string
+		bytes int64
+		edit  []string
+	}{
+		"an upstream":          {t.Context(), "eu", lookBytes, nil},
+		"no bytes left":        {t.Context(), "va", 0, nil},
+		"a blob too large":     {t.Context(), "va", 10, nil},
+		"about to end":         {canceled, "va", lookBytes, nil},
+		"no longer in service": {t.Context(), "va", lookBytes, []string{"serves: [aws]", "serves: [aws], state: draining"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, tt.edit...)
+			w.complain(t, tt.of, digest)
+			look := newLooks()
+			look.since, look.bytes = time.Now(), tt.bytes
+			for range 2 {
+				w.server.weigh(tt.ctx, w.server.world.Load(), look)
+			}
+			if told := w.told(t); told != "" || strings.Contains(w.log.String(), "ask for again is wrong") {
+				t.Errorf("%q told, %s", told, w.log.String())
+			}
+		})
+	}
+}
+
+// What a store without an inventory lacks is an answer that ends; a denial would not.
+func TestADenialEnds(t *testing.T) {
+	w := newWorld(t, "serves: [internet]", "serves: [all]")
+	w.va.say(func(rw http.ResponseWriter, _ *http.Request) { // other bytes than the digest's
+		rw.Header().Set("Content-Length", "1")
+		_, _ = rw.Write([]byte("x"))
+	})
+	w.wants(t, another(), digest, w.va.URL, "before")
+	world := w.server.world.Load()
+	d := w.complain(t, "va", digest)
+	look := newLooks()
+	for range 2 {
+		w.server.weigh(t.Context(), world, look)
+		w.wants(t, another(), digest, w.cdn.URL, "what is wrong")
+		// The store itself says that it has it.
+		req := oci.Request{Kind: oci.KindBlob, Name: "a", Digest: d}
+		w.server.checker.CheckAnew(t.Context(), netip.Prefix{}, world.target(world.index["va"], &req))
+		w.wants(t, another(), digest, w.va.URL, "for a moment")
+	}
+	if n := world.doubts.Len(); n != 0 {
+		t.Errorf("%d denials", n)
+	}
+	// Against an inventory it is a denial, until that is rewritten.
+	w, _ = listedWorld(t, digest)
+	lacks(w.va, digest)
+	world = w.server.world.Load()
+	d = w.complain(t, "va", digest)
+	w.server.weigh(t.Context(), world, newLooks())
+	if !world.doubts.Denies(world.index["va"], d) {
+		t.Error("what it lacks against its inventory is not denied")
+	}
+}
+
+// A bucket may be open to a network of its own only: that it refuses us says nothing of its clients.
+func TestARefusalOfOursAlone(t *testing.T) {
+	for _, status := range []int{http.StatusUnauthorized, http.StatusForbidden} {
+		for _, has := range []bool{true, false} {
+			t.Run(fmt.Sprint(status, " ", has), func(t *testing.T) {
+				w := newWorld(t, `cdn: cloudfront, serves: [internet]`, `cdn: cloudfront, check: "VA/b/{digest}", serves: [all]`,
+					"serves: [aws]", "serves: [aws], state: off")
+				w.cdn.say(func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(status) })
+				whole(w.va)
+				if !has {
+					lacks(w.va, digest)
+				}
+				w.complain(t, "cdn", digest)
+				look := newLooks()
+				for range 2 {
+					w.server.weigh(t.Context(), w.server.world.Load(), look)
+				}
+				told, log := w.told(t), strings.Contains(w.log.String(), "ask for again is wrong")
+				if told != "" || log == has {
+					t.Errorf("%q told, found wrong %v", told, log)
+				}
+				want := w.us.URL
+				if has {
+					want = w.cdn.URL
+				}
+				w.wants(t, another(), digest, want, "others")
+			})
+		}
+	}
+}
+
+// A CDN and the bucket behind it have one origin: the wrong one must not pass for the other.
+func TestTwoCandidatesOfOneOrigin(t *testing.T) {
+	for name, tt := range map[string]struct{ lacks, told string }{
+		"both are fine":       {"", "cdn va "},
+		"the CDN is wrong":    {"cdn", ""},
+		"the bucket is wrong": {"va", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, `cdn: cloudfront, serves: [internet]`, `cdn: cloudfront, check: "VA/b/{digest}", serves: [all]`)
+			whole(w.va)
+			whole(w.cdn)
+			if o := map[string]*origin{"va": w.va, "cdn": w.cdn}[tt.lacks]; o != nil {
+				lacks(o, digest)
+			}
+			w.complain(t, "va", digest)
+			w.server.weigh(t.Context(), w.server.world.Load(), newLooks())
+			if told := w.told(t); told != tt.told {
+				t.Errorf("%q told, want %q", told, tt.told)
+			}
+			if tt.lacks != "" && !strings.Contains(w.log.String(), `"candidate":"`+tt.lacks+`"`) {
+				t.Errorf("the log does not name %s: %s", tt.lacks, w.log.String())
+			}
+			if tt.lacks == "cdn" {
+				w.wants(t, another(), digest, w.va.URL, "the bucket has it")
+			}
+			if got := testutil.CollectAndCount(w.server.metrics.Unexplained); got != len(strings.Fields(tt.told)) {
+				t.Errorf("%d series", got)
+			}
+		})
+	}
+}
