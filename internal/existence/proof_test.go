@@ -80,8 +80,11 @@ func proofWorld(t *testing.T, status func(string) int, f func(t *testing.T, c *C
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		s := &answers{status: status}
+		var mu sync.Mutex // proofs of several subjects may end at the same moment
 		var turns []turn
 		c, err := New(Options{Client: &http.Client{Transport: s}, Turned: func(tg Target, believed bool) {
+			mu.Lock()
+			defer mu.Unlock()
 			turns = append(turns, turn{tg.Key.Origin, believed})
 		}})
 		if err != nil {
@@ -193,6 +196,7 @@ func TestOneProofServesAll(t *testing.T) {
 		if n := s.nowhere.Load(); n != 1 {
 			t.Errorf("%d requests for what cannot exist, want 1", n)
 		}
+		synctest.Wait()
 		if len(*turns) > 0 {
 			t.Errorf("turned: %v", *turns)
 		}
@@ -265,6 +269,7 @@ func TestAProofIsRenewed(t *testing.T) {
 		if got := check(t, c, replicaTarget(oci.KindBlob, "a", "sha256:b3")); got != behind {
 			t.Errorf("answer after it was mended = %+v", got)
 		}
+		synctest.Wait()
 		if diff := cmp.Diff([]turn{{"r", false}, {"r", true}}, *turns); diff != "" {
 			t.Errorf("turned (-want +got):\n%s", diff)
 		}

@@ -74,3 +74,26 @@ func (silent) RoundTrip(r *http.Request) (*http.Response, error) {
 	<-r.Context().Done()
 	return nil, r.Context().Err()
 }
+
+// A no that somebody found out is remembered as if the origin had said it: whatever it says, and as long.
+func TestARefutationEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, err := New(Options{Client: &http.Client{Transport: &answers{status: func(string) int { return http.StatusOK }}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		tg := Target{Key: Key{Origin: "o", Kind: oci.KindBlob, Ref: "layer"}, URL: "https://o/layer", Candidate: "o"}
+		if a := check(t, c, tg); !a.Held {
+			t.Fatalf("%+v", a)
+		}
+		c.Refute(tg.Key)
+		if a := check(t, c, tg); a.Held || a.Failed {
+			t.Errorf("refuted: %+v", a)
+		}
+		<-time.After(31 * time.Second)
+		if a := check(t, c, tg); !a.Held {
+			t.Errorf("later: %+v", a)
+		}
+	})
+}

@@ -15,6 +15,7 @@ const (
 	enoughAddresses = 5
 	enoughNetworks  = 3
 	maxComplaints   = 64 // remembered of one candidate
+	maxOfNetwork    = 8  // of them, those of one network (/16, /32)
 	maxOrigins      = 1024
 )
 
@@ -24,23 +25,21 @@ type Evidence struct {
 	origins map[string]*complaints
 }
 
-type complaints struct {
-	ring []complaint
-	at   int
-}
+type complaints struct{ list []complaint }
 
 type complaint struct {
-	addr   netip.Addr
+	addr   netip.Addr // as [one] says
 	digest oci.Digest
 	time   uint32
 	whole  bool // a network of machines by itself
+	stuck  bool // it is sent to the nearest since nothing helped
 }
 
 // Finding is a candidate that many addresses do not get through to.
 type Finding struct {
 	// Origin names the candidate.
 	Origin string
-	// Addresses that do not get through to it.
+	// Addresses that do not get through to it; of IPv6, the first of each /64.
 	Addresses []netip.Addr
 	// Digests that they asked for again.
 	Digests []oci.Digest
@@ -54,7 +53,7 @@ func (e *Evidence) Note(t *Table, r *Request, ev Event) {
 	if ev != Complained && ev != Proven && ev != Blocked && ev != Stuck {
 		return
 	}
-	c := complaint{addr: r.Addr, digest: clone(r.Digest), time: t.unix(), whole: ev == Blocked || ev == Stuck}
+	c := complaint{addr: one(r.Addr), digest: clone(r.Digest), time: t.unix(), whole: ev == Blocked, stuck: ev == Stuck}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	of := e.origins[r.Origin]
@@ -65,24 +64,74 @@ func (e *Evidence) Note(t *Table, r *Request, ev Event) {
 		of = &complaints{}
 		e.origins[r.Origin] = of
 	}
+	of.add(&c, ev == Complained)
+}
+
+// add remembers a complaint. begins says that its address was not known to complain.
+func (of *complaints) add(c *complaint, begins bool) {
 	// An address speaks once: for the last thing that became of it.
-	for i := range of.ring {
-		if of.ring[i].addr == c.addr {
-			c.whole = c.whole || of.ring[i].whole && ev != Complained
-			of.ring[i] = c
+	for i := range of.list {
+		if was := &of.list[i]; was.addr == c.addr {
+			c.whole = c.whole || was.whole && !begins
+			*was = *c
 			return
 		}
 	}
-	if len(of.ring) < maxComplaints {
-		of.ring = append(of.ring, c)
+	if i, full := of.victim(c); full {
+		of.list[i] = *c
 		return
 	}
-	of.ring[of.at] = c
-	of.at = (of.at + 1) % maxComplaints
+	of.list = append(of.list, *c)
+}
+
+// victim is the complaint that makes room for c, when something must: one that is over, else the oldest of its own
+// network when that has its share, else of the largest network. So no network can push out what others say. What an
+// address says of many machines goes last.
+func (of *complaints) victim(c *complaint) (at int, full bool) {
+	sizes := map[netip.Prefix]int{}
+	for i := range of.list {
+		if outdated(of.list[i].time, c.time) {
+			return i, true
+		}
+		sizes[wide(of.list[i].addr)]++
+	}
+	mine := wide(c.addr)
+	if sizes[mine] < maxOfNetwork && len(of.list) < maxComplaints {
+		return 0, false
+	}
+	largest := 0
+	for _, n := range sizes {
+		largest = max(largest, n)
+	}
+	at = -1
+	for i := range of.list {
+		is := &of.list[i]
+		fits := wide(is.addr) == mine
+		if sizes[mine] < maxOfNetwork {
+			fits = sizes[wide(is.addr)] == largest
+		}
+		if fits && (at < 0 || before(is, &of.list[at])) {
+			at = i
+		}
+	}
+	return at, true
+}
+
+// outdated reports whether a time is so long ago that it no longer counts. A clock may be set back.
+func outdated(then, now uint32) bool { return int32(now-then) > Window }
+
+// before reports whether a is forgotten before b.
+func before(a, b *complaint) bool {
+	if a.whole != b.whole {
+		return b.whole
+	}
+	return a.time < b.time
 }
 
 // Findings are the candidates that at least five addresses of three networks (/16, /32) do not get through to, or the
-// machines behind one. Addresses that the table serves by their nearest again have withdrawn their complaint.
+// machines behind one that get on elsewhere. Addresses that the table serves by their nearest again have withdrawn their
+// complaint, unless nothing else helped them either: that counts as one address, since whoever asks for the same again
+// and again can say so alone.
 func (e *Evidence) Findings(t *Table) []Finding {
 	now := t.unix()
 	e.mu.Lock()
@@ -92,9 +141,8 @@ func (e *Evidence) Findings(t *Table) []Finding {
 		f := Finding{Origin: origin}
 		networks := map[netip.Prefix]bool{}
 		enough := false
-		for _, c := range of.ring {
-			recent := now-c.time <= Window
-			if !recent || !c.whole && t.Level(&Request{Addr: c.addr, Origin: origin}) == Nearest {
+		for _, c := range of.list {
+			if outdated(c.time, now) || !c.whole && !c.stuck && t.Level(&Request{Addr: c.addr, Origin: origin}) == Nearest {
 				continue
 			}
 			enough = enough || c.whole
@@ -115,6 +163,16 @@ func (e *Evidence) Findings(t *Table) []Finding {
 func clone(d oci.Digest) oci.Digest {
 	d, _ = oci.ParseDigest(strings.Clone(d.String())) // it was one before
 	return d
+}
+
+// one is what counts as one address: of IPv6 a /64, which every client has whole.
+func one(a netip.Addr) netip.Addr {
+	a = a.Unmap()
+	if a.Is4() {
+		return a
+	}
+	p, _ := a.WithZone("").Prefix(64) // the length is valid
+	return p.Addr()
 }
 
 // wide is the network that one operator is likely to have: /16 or /32.

@@ -3,6 +3,7 @@ package reach
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 )
@@ -10,10 +11,10 @@ import (
 // complain has an address ask again for a blob of a candidate.
 func complain(t *testing.T, table *Table, e *Evidence, addr netip.Addr) {
 	t.Helper()
-	for range 2 {
-		r := &Request{Addr: addr, Digest: testBlob(t, 1), Repository: "a", Origin: near}
-		e.Note(table, r, table.Ask(r).Event)
-	}
+	r := &Request{Addr: addr, Digest: testBlob(t, 1), Repository: "a", Origin: near}
+	table.Ask(r)
+	table.Ask(r)
+	e.Note(table, r, Complained) // as when another of its /64 had not done so before
 }
 
 func TestEvidence(t *testing.T) {
@@ -25,6 +26,10 @@ func TestEvidence(t *testing.T) {
 		"five of two networks":      {[]string{"10.1.0.1", "10.1.9.2", "10.2.0.1", "10.2.0.2", "10.2.0.3"}, false},
 		"four of four networks":     {[]string{"10.1.0.1", "10.2.0.1", "10.3.0.1", "10.4.0.1"}, false},
 		"five /64 of one provider":  {[]string{"2001:db8:1::1", "2001:db8:2::1", "2001:db8:3::1", "2001:db8:4::1", "2001:db8:5::1"}, false},
+		"six in three /64":          {[]string{"2001:db8:1::1", "2001:db8:1::2", "2001:db9:1::1", "2001:db9:1::2", "2001:dba:1::1", "2001:dba:1::2"}, false},
+		"mapped, of one network":    {[]string{"::ffff:10.1.0.1", "::ffff:10.1.9.2", "::ffff:10.1.0.3", "::ffff:10.1.0.4", "::ffff:10.1.0.5"}, false},
+		"mapped, of three":          {[]string{"::ffff:10.1.0.1", "10.1.9.2", "::ffff:10.2.0.1", "10.3.0.1", "::ffff:10.3.0.2"}, true},
+		"written in two ways":       {[]string{"::ffff:10.1.0.1", "10.1.0.1", "::ffff:10.2.0.1", "10.2.0.1", "10.3.0.1"}, false},
 		"five /64 of three of them": {[]string{"2001:db8:1::1", "2001:db8:2::1", "2001:db9:3::1", "2001:dba:4::1", "2001:dba:5::1"}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -96,6 +101,82 @@ func TestABlockedNetworkIsFound(t *testing.T) {
 	}
 }
 
+// One network cannot push out what others say, however much it complains.
+func TestANetworkPushesOutNobodyElse(t *testing.T) {
+	table, c := testTable()
+	e := NewEvidence()
+	for a := range 5 {
+		complain(t, table, e, netip.AddrFrom4([4]byte{10, byte(a), 0, 1}))
+	}
+	for i := range 2 * maxComplaints {
+		complain(t, table, e, netip.AddrFrom4([4]byte{172, 16, 1, byte(i)}))
+		if i%10 == 0 {
+			c.pass(time.Second)
+		}
+	}
+	got := e.Findings(table)
+	if len(got) != 1 || len(got[0].Addresses) != 5+maxOfNetwork {
+		t.Fatalf("%+v", got)
+	}
+	for a := range 5 {
+		if addr := netip.AddrFrom4([4]byte{10, byte(a), 0, 1}); !slices.Contains(got[0].Addresses, addr) {
+			t.Errorf("%s was pushed out", addr)
+		}
+	}
+	// Of many networks, the largest gives way.
+	for i := range maxComplaints {
+		complain(t, table, e, netip.AddrFrom4([4]byte{192, byte(i), 0, 1}))
+	}
+	if got = e.Findings(table); len(got) != 1 || len(got[0].Addresses) != maxComplaints {
+		t.Fatalf("%+v", got)
+	}
+	if n := e.origins[near].size(netip.MustParsePrefix("172.16.0.0/16")); n > 1 {
+		t.Errorf("%d of the network that complains most", n)
+	}
+}
+
+// size counts the complaints of a network.
+func (of *complaints) size(network netip.Prefix) (n int) {
+	for _, c := range of.list {
+		if network.Contains(c.addr) {
+			n++
+		}
+	}
+	return n
+}
+
+// What one address says of many machines is not pushed out by its neighbours.
+func TestABlockedNetworkIsNotPushedOut(t *testing.T) {
+	table, _ := testTable()
+	e := NewEvidence()
+	note := func(last byte, ev Event) {
+		e.Note(table, &Request{Addr: netip.AddrFrom4([4]byte{10, 0, 0, last}), Digest: testBlob(t, 1), Origin: near}, ev)
+	}
+	note(1, Blocked)
+	for i := range 100 {
+		note(byte(i+2), Complained)
+	}
+	if got := e.Findings(table); len(got) != 1 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// One stranger who asks for the same again and again gets nowhere, and alone that is no finding. Several are one.
+func TestWhoIsStuckIsOneAddress(t *testing.T) {
+	for _, addresses := range []int{1, 4, 5} {
+		table, _ := testTable()
+		e := NewEvidence()
+		for i := range addresses {
+			r := &Request{Addr: netip.AddrFrom4([4]byte{10, byte(i), 0, 1}), Digest: testBlob(t, 1), Repository: "a", Origin: near}
+			e.Note(table, r, Complained)
+			e.Note(table, r, Stuck) // and the table sends it to the nearest
+		}
+		if got := e.Findings(table); (len(got) == 1) != (addresses >= enoughAddresses) {
+			t.Errorf("%d stuck: %+v", addresses, got)
+		}
+	}
+}
+
 func TestEvidenceIsBounded(t *testing.T) {
 	table, _ := testTable()
 	e := NewEvidence()
@@ -105,7 +186,15 @@ func TestEvidenceIsBounded(t *testing.T) {
 	for i := range maxComplaints + 10 {
 		e.Note(table, &Request{Addr: netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}), Digest: testBlob(t, 1), Origin: "0"}, Complained)
 	}
-	if len(e.origins) != maxOrigins || len(e.origins["0"].ring) != maxComplaints {
-		t.Errorf("%d candidates, %d complaints", len(e.origins), len(e.origins["0"].ring))
+	for i := range maxComplaints + 10 {
+		e.Note(table, &Request{Addr: netip.AddrFrom4([4]byte{10, byte(i), 0, 0}), Digest: testBlob(t, 1), Origin: "1"}, Complained)
+	}
+	for origin, want := range map[string]int{"0": maxOfNetwork + 1, "1": maxComplaints} {
+		if n := len(e.origins[origin].list); n != want {
+			t.Errorf("%d complaints of %s, want %d", n, origin, want)
+		}
+	}
+	if len(e.origins) != maxOrigins {
+		t.Errorf("%d candidates", len(e.origins))
 	}
 }
