@@ -102,6 +102,9 @@ func (v *View) Usable() set.Set { return *v.usable.Load() }
 // once, at most every other second. It never blocks.
 func (v *View) Suspect(i int) { v.list[i].suspect.Store(true) }
 
+// Suspected reports whether candidate i is to be probed because of [View.Suspect], and was not yet.
+func (v *View) Suspected(i int) bool { return v.list[i].suspect.Load() }
+
 // Busy tells that clients are being sent to these candidates, or would be next: the top three of a ranking that is in
 // use. They are probed more often for the next ten minutes. For the request path: it costs a few loads.
 func (v *View) Busy(candidates set.Set) {

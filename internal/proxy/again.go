@@ -25,10 +25,15 @@ func (s *Server) lookAgain(r *http.Request, w *world, a *answer, st *route.State
 		was == route.NoCandidate || was == w.snapshot.Canonical || !s.again.asked(r.Method, a) {
 		return
 	}
-	w.health.Suspect(was)
-	if s.again.look(w.snapshot.Candidates[was].Origin, a) && w.allow(was) {
-		s.renew(r.Context(), w, a, st, was)
+	if !s.again.look(w.snapshot.Candidates[was].Origin, a) {
+		return
 	}
+	if !w.allow(was) {
+		w.health.Suspect(was) // a probe has to tell instead
+		return
+	}
+	// If it does not answer, that is told to health. Who polls a tag must not have it probed all the time.
+	s.renew(r.Context(), w, a, st, was)
 }
 
 func (s *Server) renew(ctx context.Context, w *world, a *answer, st *route.State, i int) {

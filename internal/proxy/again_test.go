@@ -53,6 +53,38 @@ func TestThoseWhoPollCostLittle(t *testing.T) {
 	}
 }
 
+// That clients come back is no reason to probe a replica that answers: tags are polled. One that does not answer is
+// probed at once, and so is one that has no requests left for us.
+func TestWhoComesBackHasAReplicaProbed(t *testing.T) {
+	const tag = "GET /v2/a/manifests/v1"
+	for name, tt := range map[string]struct {
+		edit []string
+		down bool
+		want bool
+	}{
+		"it answers":     {nil, false, false},
+		"it is down":     {nil, true, true},
+		"over its quota": {[]string{"place: gcp/europe-west1}\nstores", "place: gcp/europe-west1, maxRPS: 2}\nstores"}, false, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, tt.edit...)
+			world := w.server.world.Load()
+			eu := world.index["eu"]
+			w.server.again.asked("GET", &answer{req: mustParse(t, "/v2/a/manifests/v1"), client: route.Client{Addr: mustAddr(gcpClient)}})
+			if tt.down {
+				w.ask(t, gcpNeighbour, tag) // it is remembered to have it
+				w.eu.say(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+			}
+			for range 100 {
+				w.ask(t, gcpClient, tag)
+			}
+			if got := world.health.Suspected(eu); got != tt.want {
+				t.Errorf("to be probed: %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
 func TestWhatWasAskedForLately(t *testing.T) {
 	s := newAgain()
 	ask := func(method, client, path string) bool {
