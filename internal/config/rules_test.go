@@ -70,7 +70,8 @@ func TestWarnings(t *testing.T) {
 		"- {name: c, cdn: other, serves: [gcp], url: 'https://c.example/{digest}'}\n"
 	const rest = "client: {behind: google-lb}\nlimits: {idleTimeout: 610s}\n" +
 		"ranges: {feeds: [{provider: aws}, {provider: oracle}], overrides: [{cidr: 10.0.0.0/8, place: aws/us-east-1}, {cidr: 10.1.0.0/16, place: aws/us-east-2}]}\n" +
-		"route: {pin: [{cidr: 10.2.0.0/16, to: [b]}]}\n"
+		"route: {pin: [{cidr: 10.2.0.0/16, to: [b]}]}\n" +
+		"names: [{hosts: [a.example], role: direct, candidates: [b]}, {hosts: [b.example], role: direct, candidates: [b, a]}, {hosts: [c.example]}]\n"
 	c, err := Parse("f", []byte("version: 1\n"+upstream+stores+rest))
 	if err != nil {
 		t.Fatal(err)
@@ -92,6 +93,7 @@ func TestWarnings(t *testing.T) {
 		"f:9:9: ranges: neither cache nor seed is set: a restart without network knows no client",
 		"f:9:117: ranges.overrides[1].cidr: 10.1.0.0/16 overlaps ranges.overrides[0], 10.0.0.0/8: the longer prefix wins",
 		"f:10:39: route.pin[0].to: none of these takes traffic: the pinned clients go to the canonical upstream",
+		"f:11:56: names[0].candidates: none of these takes traffic: what asks for this name goes to the canonical upstream",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)

@@ -50,7 +50,7 @@ func (v *validator) warnings() {
 			v.warn(at, "price: {internet: 4}", "no price is known for this CDN: it counts as free")
 		}
 	}
-	v.warnPins()
+	v.warnConfined()
 	c.Warnings = sorted(c.Warnings)
 }
 
@@ -220,7 +220,7 @@ func (v *validator) warnUnserved() {
 	v.warn("stores", "this is fine if it is what you want to pay for", "no store names %s: their clients go to %s", strings.Join(clouds, ", "), to)
 }
 
-func (v *validator) warnPins() {
+func (v *validator) warnConfined() {
 	off := map[string]bool{}
 	for _, s := range v.c.Stores {
 		off[s.Name] = s.State != Active
@@ -228,8 +228,16 @@ func (v *validator) warnPins() {
 	for _, u := range v.c.Upstreams {
 		off[u.Name] = u.State != Active
 	}
+	idle := func(names []string) bool {
+		return !slices.ContainsFunc(names, func(n string) bool { return !off[n] })
+	}
+	for i := range v.c.Names {
+		if n := &v.c.Names[i]; n.Role == Direct && idle(n.Candidates) {
+			v.warn(fmt.Sprintf("names[%d].candidates", i), "", "none of these takes traffic: what asks for this name goes to the canonical upstream")
+		}
+	}
 	for i, p := range v.c.Route.Pins {
-		if !slices.ContainsFunc(p.To, func(n string) bool { return !off[n] }) {
+		if idle(p.To) {
 			v.warn(fmt.Sprintf("route.pin[%d].to", i), "", "none of these takes traffic: the pinned clients go to the canonical upstream")
 		}
 	}

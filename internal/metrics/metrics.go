@@ -14,9 +14,10 @@ import (
 // not need is left to flows, the (cloud, region, candidate, reason) combinations. The rest is counted together.
 const (
 	maxSeries       = 5000
-	fixedSeries     = 480 // requests, histograms, feeds, the Go runtime and the process
+	fixedSeries     = 500 // requests, histograms, feeds, the Go runtime and the process
 	candidateSeries = 20  // checks, probes, relays and gauges of one candidate, and "other" flows
 	flowSeries      = 3
+	maxNames        = 20 // of the registry, whose limits are counted one by one
 )
 
 // Codes are the statuses the server answers with.
@@ -76,14 +77,17 @@ type Metrics struct {
 	bytes     *prometheus.CounterVec
 	cost      *prometheus.CounterVec
 
+	nameLimited *prometheus.CounterVec
+
 	mu       sync.Mutex
+	names    map[string]bool // those with a series of nameLimited
 	flows    map[FlowKey]*Flow
 	maxFlows int
 }
 
 // New defines the metrics on a registry of their own.
 func New(version string) *Metrics {
-	m := &Metrics{Registry: prometheus.NewRegistry(), flows: map[FlowKey]*Flow{}, maxFlows: flowsBeside(0)}
+	m := &Metrics{Registry: prometheus.NewRegistry(), names: map[string]bool{}, flows: map[FlowKey]*Flow{}, maxFlows: flowsBeside(0)}
 	m.Decision = prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "ociproxy_decision_seconds", Help: "Time to decide where a request goes, existence checks included; one request in 64 is timed.",
 		Buckets: []float64{250e-9, 500e-9, 1e-6, 2e-6, 5e-6, 10e-6, 50e-6, 1e-3, 10e-3, 50e-3, 100e-3, 200e-3, 300e-3, 500e-3, 1},
@@ -98,7 +102,7 @@ func New(version string) *Metrics {
 	})
 	m.requests = m.counter("ociproxy_requests_total", "Requests by kind and status.", "kind", "code")
 	m.redirects = m.counter("ociproxy_redirects_total", "Redirects by the client's cloud and region, candidate and reason.", flowLabels...)
-	m.bytes = m.counter("ociproxy_redirected_bytes_total", "Bytes of the blobs redirected to, where the size is known; whole GETs only.", flowLabels...)
+	m.bytes = m.counter("ociproxy_redirected_bytes_total", "Bytes of the blobs redirected to, where the size is known; ranges count with what they span.", flowLabels...)
 	m.cost = m.counter("ociproxy_estimated_cost_dollars_total", "Estimated transfer cost in US dollars of those bytes.", flowLabels...)
 	m.Address = m.counter("ociproxy_client_address_total", "Requests by where the client's address came from.", "source")
 	m.Checks = m.counter("ociproxy_existence_checks_total", "HEAD requests that ask candidates whether they hold something.", "candidate", "result")
@@ -118,6 +122,7 @@ func New(version string) *Metrics {
 	m.ExistenceEntries = m.gauge("ociproxy_existence_entries", "Existence answers remembered.")
 	m.Relays = m.counter("ociproxy_relays_total", "Tag lists relayed, by upstream and result.", "candidate", "result")
 	m.Limited = m.counter("ociproxy_limited_total", "Requests that exceeded an upstream's maxRPS.", "candidate")
+	m.nameLimited = m.counter("ociproxy_name_limited_total", "Requests that exceeded the maxRPS of one of the registry's names, by its first host.", "name")
 	m.feedAge = m.gaugeVec("ociproxy_feed_age_seconds", "Age of each feed's data since it was last confirmed.", "feed")
 	m.feedRows = m.gaugeVec("ociproxy_feed_prefixes", "Prefixes of each feed.", "feed")
 	m.feedFailing = m.gaugeVec("ociproxy_feed_failing", "1 while the last refresh of a feed failed or was refused by a guard.", "feed")
@@ -253,6 +258,27 @@ func (m *Metrics) ForgetCandidate(name string) {
 	}
 }
 
+// NameLimited counts the requests that were too many for a name of the registry. Beyond a few names they are counted together.
+func (m *Metrics) NameLimited(name string) prometheus.Counter {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.names[name] {
+		if len(m.names) >= maxNames {
+			return m.nameLimited.WithLabelValues("other")
+		}
+		m.names[name] = true
+	}
+	return m.nameLimited.WithLabelValues(name)
+}
+
+// ForgetName drops the series of a name that is no more.
+func (m *Metrics) ForgetName(name string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.names, name)
+	m.nameLimited.DeleteLabelValues(name)
+}
+
 // Flow counts the redirects of one flow.
 type Flow struct {
 	redirects, bytes, cost prometheus.Counter
@@ -278,7 +304,7 @@ func (m *Metrics) Flow(k FlowKey) *Flow {
 	return f
 }
 
-// Count counts one redirect of size bytes (0: unknown or not a whole GET) at cents per GB.
+// Count counts one redirect of size bytes (0: unknown, or no GET) at cents per GB.
 func (f *Flow) Count(size int64, cents float64) {
 	f.redirects.Inc()
 	if size > 0 {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
 // series is the number of series a scrape returns.
@@ -62,6 +64,9 @@ func testSeries(t *testing.T, candidates int) {
 			}
 		}
 	}
+	for n := range 300 {
+		m.NameLimited(fmt.Sprint("name-", n, ".example.org")).Inc()
+	}
 	for f := range 12 {
 		m.ObserveFeed(fmt.Sprint("feed-", f), 1, 1, 0, false)
 	}
@@ -113,6 +118,25 @@ func TestARemovedCandidateIsForgotten(t *testing.T) {
 	}
 	if len(m.flows) != 0 {
 		t.Error("the flow still takes room")
+	}
+}
+
+// Names beyond the bound are counted together, and one that is no more makes room.
+func TestNames(t *testing.T) {
+	m := New("test")
+	for n := range maxNames + 5 {
+		m.NameLimited(fmt.Sprint(n)).Inc()
+	}
+	if n := testutil.CollectAndCount(m.nameLimited); n != maxNames+1 {
+		t.Errorf("%d series, want %d", n, maxNames+1)
+	}
+	if got := testutil.ToFloat64(m.NameLimited("another")); got != 5 {
+		t.Errorf("%v of all others, want 5", got)
+	}
+	m.ForgetName("0")
+	m.NameLimited("another").Inc()
+	if got := testutil.ToFloat64(m.nameLimited.WithLabelValues("another")); got != 1 {
+		t.Errorf("%v of the new one, want 1", got)
 	}
 }
 

@@ -104,6 +104,7 @@ func (s *Server) answer(w *world, r *http.Request, a *answer) {
 	if n := w.name(r.Host); n != nil {
 		a.client.Confined = n.confined
 		if n.limit != nil && !n.limit.Allow() {
+			n.limited.Inc()
 			a.refuse(oci.ErrTooManyRequests)
 			return
 		}

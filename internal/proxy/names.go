@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
 
 	"ociproxy/internal/config"
@@ -14,14 +15,17 @@ import (
 type registryName struct {
 	confined *route.Confinement // nil: as all others
 	limit    *rate.Limiter      // nil: none
+	limited  prometheus.Counter // what limit refused
 }
 
-// compileNames makes w.names, by host. A limiter whose rate did not change is kept, so that a reload grants no burst.
-func (w *world) compileNames(old *world) error {
+// compileNames makes w.names, by host. A limiter whose rate did not change is kept, so that a reload grants no burst. A
+// name that became two is as two new ones: only one of them has it.
+func (s *Server) compileNames(w, old *world) error {
 	if len(w.cfg.Names) == 0 {
 		return nil
 	}
 	w.names = map[string]*registryName{}
+	taken := map[*rate.Limiter]bool{}
 	for _, c := range w.cfg.Names {
 		n := &registryName{}
 		if c.Role == config.Direct {
@@ -31,18 +35,27 @@ func (w *world) compileNames(old *world) error {
 			}
 		}
 		if c.MaxRPS > 0 {
-			n.limit = rate.NewLimiter(rate.Limit(c.MaxRPS), max(1, int(c.MaxRPS)))
+			n.limit = old.limiter(c.Hosts, rate.Limit(c.MaxRPS), taken)
+			n.limited = s.metrics.NameLimited(c.Hosts[0])
 		}
 		for _, host := range c.Hosts {
-			if old != nil && n.limit != nil {
-				if was := old.names[host]; was != nil && was.limit != nil && was.limit.Limit() == n.limit.Limit() {
-					n.limit = was.limit
-				}
-			}
 			w.names[host] = n
 		}
 	}
 	return nil
+}
+
+// limiter is the one of a name of these hosts, when its rate was the same and it is not taken, else a new one.
+func (w *world) limiter(hosts []string, at rate.Limit, taken map[*rate.Limiter]bool) *rate.Limiter {
+	if w != nil {
+		for _, host := range hosts {
+			if was := w.names[host]; was != nil && was.limit != nil && was.limit.Limit() == at && !taken[was.limit] {
+				taken[was.limit] = true
+				return was.limit
+			}
+		}
+	}
+	return rate.NewLimiter(at, max(1, int(at)))
 }
 
 // name is the name that a request's Host header asks for; nil when it is treated like all others. The header is the

@@ -50,7 +50,7 @@ func (s *Server) build(cfg *config.Config, old *world) (*world, error) {
 	if w.snapshot, err = snapshot.Of(cfg); err != nil {
 		return nil, err
 	}
-	if err = w.compileNames(old); err != nil {
+	if err = s.compileNames(w, old); err != nil {
 		return nil, err
 	}
 	if cfg.TLS.Enabled() {
@@ -164,6 +164,15 @@ func (s *Server) forgetRemoved(old, w *world) {
 	for name := range old.index {
 		if _, stays := w.index[name]; !stays {
 			s.metrics.ForgetCandidate(name)
+		}
+	}
+	stays := map[string]bool{}
+	for i := range w.cfg.Names {
+		stays[w.cfg.Names[i].Hosts[0]] = true
+	}
+	for i := range old.cfg.Names {
+		if host := old.cfg.Names[i].Hosts[0]; !stays[host] {
+			s.metrics.ForgetName(host)
 		}
 	}
 }

@@ -1,0 +1,81 @@
+package proxy
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"ociproxy/internal/config"
+)
+
+// named is the configuration of a world with names.
+func (w *testWorld) named(t *testing.T, names string) *config.Config {
+	t.Helper()
+	cfg, err := config.Parse("test.yaml", []byte(w.config("deny:", "names: "+names+"\ndeny:")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
+
+// A reload grants no burst, and gives no two names one limit.
+func TestLimitsOfNamesAtAReload(t *testing.T) {
+	w := newWorld(t)
+	build := func(old *world, names string) *world {
+		t.Helper()
+		next, err := w.server.build(w.named(t, names), old)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return next
+	}
+	limit := func(w *world, host string) any { return w.name(host).limit }
+	both := build(nil, "[{hosts: [a.example, b.example], maxRPS: 5}]")
+	apart := build(both, "[{hosts: [a.example], maxRPS: 5}, {hosts: [b.example], maxRPS: 5}]")
+	if limit(apart, "a.example") != limit(both, "a.example") {
+		t.Error("the limit of a name that stays is a new one")
+	}
+	if limit(apart, "a.example") == limit(apart, "b.example") {
+		t.Error("two names have one limit")
+	}
+	again := build(apart, "[{hosts: [c.example, b.example], maxRPS: 5}]")
+	if limit(again, "c.example") != limit(apart, "b.example") {
+		t.Error("the limit of a name with one more host is a new one")
+	}
+	if limit(build(again, "[{hosts: [b.example], maxRPS: 6}]"), "b.example") == limit(again, "b.example") {
+		t.Error("the limit is the old one, the rate is not")
+	}
+}
+
+// What was too much for a name is counted by its first host, until a reload takes that away.
+func TestLimitedNamesAreCounted(t *testing.T) {
+	w := newWorld(t)
+	publish := func(names string) {
+		t.Helper()
+		next, err := w.server.build(w.named(t, names), w.server.world.Load())
+		if err == nil {
+			err = w.server.publish(next)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish("[{hosts: [d.example, e.example], role: direct, candidates: [us], maxRPS: 2}]")
+	if n := testutil.ToFloat64(w.server.metrics.NameLimited("d.example")); n != 0 {
+		t.Errorf("%v before the first", n)
+	}
+	h := w.server.Handler()
+	for range 5 {
+		r := request(another(), "/v2/a/blobs/"+digest)
+		r.Host = "e.example"
+		h.ServeHTTP(&recorder{header: http.Header{}}, r)
+	}
+	if n := testutil.ToFloat64(w.server.metrics.NameLimited("d.example")); n != 3 {
+		t.Errorf("%v were too many, want 3", n)
+	}
+	publish("[{hosts: [f.example], role: direct, candidates: [us], maxRPS: 2}]")
+	if n := testutil.ToFloat64(w.server.metrics.NameLimited("d.example")); n != 0 {
+		t.Errorf("%v of a name that is no more", n)
+	}
+}
