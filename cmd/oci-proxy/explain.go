@@ -18,9 +18,9 @@ import (
 
 // explanations are the flags of explain.
 type explanations struct {
-	file, ip string
-	feeds    []string
-	timeout  time.Duration
+	file, ip, host string
+	feeds          []string
+	timeout        time.Duration
 }
 
 func (a *app) explain() *cobra.Command {
@@ -30,7 +30,8 @@ func (a *app) explain() *cobra.Command {
 		Short: "Explain where a client would be sent, and why",
 		Long: `explain locates an address as the server would and shows every store and upstream with latency,
 price, score, and why it was taken or passed over. PATH is what the client asks for; without it
-a blob that all hold is assumed, which shows the ranking, and nobody is asked.
+a blob that all hold is assumed, which shows the ranking, and nobody is asked. --host says which of
+the registry's names the client asks, for a config with direct names.
 
 --ip - reads addresses from stdin, one a line; with --output json each gives one line. Feeds are
 fetched as the config says. --feed gives a file instead: the config's feed of that provider (for
@@ -38,6 +39,7 @@ a geofeed: of that cloud) is read from the file, and is added when the config ha
 be had in time is reported, and the answer is made with the others.`,
 		Example: `  oci-proxy explain --config config.yaml --ip 192.0.2.7
   oci-proxy explain --config config.yaml --ip 2001:db8::7 /v2/pause/manifests/3.10
+  oci-proxy explain --config config.yaml --ip 192.0.2.7 --host direct.registry.example.org
   oci-proxy explain --config config.yaml --feed aws=ip-ranges.json --feed gcp=cloud.json --ip - --output json < addresses`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -57,6 +59,7 @@ be had in time is reported, and the answer is made with the others.`,
 	a.configFlag(cmd, &e.file)
 	f := cmd.Flags()
 	f.StringVar(&e.ip, "ip", "", "the client's `address`; - reads addresses from stdin")
+	f.StringVar(&e.host, "host", "", "the registry's `name` that the client asks")
 	f.StringArrayVar(&e.feeds, "feed", nil, "`provider=FILE`: read this feed from a file; may be repeated")
 	f.DurationVar(&e.timeout, "timeout", 15*time.Second, "`time` to fetch feeds in")
 	a.outputFlag(cmd)
@@ -88,9 +91,9 @@ func (a *app) runExplain(ctx context.Context, e explanations, path string) error
 	defer server.Close()
 	a.prepare(ctx, server, e.timeout)
 	if e.ip != "-" {
-		return a.explainOne(ctx, server, single, path)
+		return a.explainOne(ctx, server, single, e.host, path)
 	}
-	return a.explainAll(ctx, server, path)
+	return a.explainAll(ctx, server, e.host, path)
 }
 
 // prepare loads the feeds in bounded time and says which could not be had.
@@ -107,8 +110,8 @@ func (a *app) prepare(ctx context.Context, server *proxy.Server, timeout time.Du
 	fmt.Fprintln(a.stderr, "hint: give a file with --feed provider=FILE; the answers below are made without it")
 }
 
-func (a *app) explainOne(ctx context.Context, server *proxy.Server, addr netip.Addr, path string) error {
-	ex, err := server.Explain(ctx, addr, path)
+func (a *app) explainOne(ctx context.Context, server *proxy.Server, addr netip.Addr, host, path string) error {
+	ex, err := server.ExplainHost(ctx, addr, host, path)
 	if err != nil {
 		return cli.Usage("for example /v2/pause/manifests/latest", "%w", err)
 	}
@@ -120,7 +123,7 @@ func (a *app) explainOne(ctx context.Context, server *proxy.Server, addr netip.A
 
 // explainAll answers each line of stdin. A line that is no address is answered with an error, and
 // the command ends with 1 after the last line.
-func (a *app) explainAll(ctx context.Context, server *proxy.Server, path string) error {
+func (a *app) explainAll(ctx context.Context, server *proxy.Server, host, path string) error {
 	out := bufio.NewWriterSize(a.stdout, 64<<10)
 	bad, first := 0, true
 	lines := bufio.NewScanner(a.stdin)
@@ -132,7 +135,7 @@ func (a *app) explainAll(ctx context.Context, server *proxy.Server, path string)
 		if text == "" || strings.HasPrefix(text, "#") {
 			continue
 		}
-		ok, err := a.explainLine(ctx, out, server, text, path, first)
+		ok, err := a.explainLine(ctx, out, server, text, host, path, first)
 		if err != nil {
 			return err
 		}
@@ -150,13 +153,13 @@ func (a *app) explainAll(ctx context.Context, server *proxy.Server, path string)
 	return nil
 }
 
-func (a *app) explainLine(ctx context.Context, w io.Writer, server *proxy.Server, text, path string, first bool) (ok bool, err error) {
+func (a *app) explainLine(ctx context.Context, w io.Writer, server *proxy.Server, text, host, path string, first bool) (ok bool, err error) {
 	var ex *proxy.Explanation
 	addr, fault := netip.ParseAddr(text)
 	if fault != nil {
 		fault = errors.New("no IP address")
 	} else {
-		ex, fault = server.Explain(ctx, addr, path)
+		ex, fault = server.ExplainHost(ctx, addr, host, path)
 	}
 	switch {
 	case a.format == cli.JSON && fault != nil:

@@ -114,7 +114,7 @@ func (s *Server) serveExplain(rw http.ResponseWriter, r *http.Request) {
 		http.Error(rw, "ip: an IPv4 or IPv6 address: /explain?ip=192.0.2.1&path=/v2/…", http.StatusBadRequest)
 		return
 	}
-	e, err := s.Explain(r.Context(), addr, q.Get("path"))
+	e, err := s.ExplainHost(r.Context(), addr, q.Get("host"), q.Get("path"))
 	if err != nil {
 		http.Error(rw, err.Error(), http.StatusBadRequest)
 		return

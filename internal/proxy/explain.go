@@ -26,6 +26,8 @@ type Explanation struct {
 	Prefix string `json:"prefix,omitempty"`
 	// Unlisted is the region as the feed spells it, when the map does not know it.
 	Unlisted string `json:"unlisted_region,omitempty"`
+	// Host is the registry's name that was asked for; "" when none was said.
+	Host string `json:"host,omitempty"`
 	// Path is what was asked for; "" when only the ranking of a blob was: then every candidate is taken to hold it.
 	Path       string               `json:"path"`
 	Candidates []ExplainedCandidate `json:"candidates"`
@@ -67,10 +69,16 @@ const anyBlob = "/v2/any/blobs/sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e464
 // that all hold, without asking anyone; with a path, candidates are asked as for a real request. The error
 // says that path is not one.
 func (s *Server) Explain(ctx context.Context, addr netip.Addr, path string) (*Explanation, error) {
+	return s.ExplainHost(ctx, addr, "", path)
+}
+
+// ExplainHost is [Server.Explain] of a request with that Host header, for one of the registry's names. What the name's
+// maxRPS would refuse is answered.
+func (s *Server) ExplainHost(ctx context.Context, addr netip.Addr, host, path string) (*Explanation, error) {
 	addr = addr.Unmap().WithZone("")
 	w := s.world.Load()
 	at := w.ranges.Locate(addr)
-	e := &Explanation{Address: addr.String(), Place: at.Place.String(), By: at.By, Path: path}
+	e := &Explanation{Address: addr.String(), Place: at.Place.String(), By: at.By, Host: host, Path: path}
 	if at.Entry != nil {
 		e.Feed, e.Prefix = at.Entry.Feed, at.Entry.Prefix.String()
 		if !at.Entry.HasSpot {
@@ -78,6 +86,13 @@ func (s *Server) Explain(ctx context.Context, addr netip.Addr, path string) (*Ex
 		}
 	}
 	a := answer{client: w.client(addr, at), decided: true}
+	if host != "" {
+		n := w.name(host)
+		if n != nil {
+			a.client.Confined = n.confined
+		}
+		e.Notes = append(e.Notes, n.note(host))
+	}
 	st := route.State{Usable: w.health.Usable(), Holds: w.all}
 	target := path
 	if path == "" {
@@ -148,6 +163,9 @@ func (e *Explanation) WriteText(w io.Writer) error {
 		where = "unknown place"
 	}
 	fmt.Fprintf(out, "address  %s\nplace    %s%s\n", e.Address, where, e.source())
+	if e.Host != "" {
+		fmt.Fprintf(out, "host     %s\n", e.Host)
+	}
 	if e.Path != "" {
 		fmt.Fprintf(out, "request  GET %s\n", e.Path)
 	} else {

@@ -58,6 +58,18 @@ func (w *world) limiter(hosts []string, at rate.Limit, taken map[*rate.Limiter]b
 	return rate.NewLimiter(at, max(1, int(at)))
 }
 
+// note says what a host is, to people.
+func (n *registryName) note(host string) string {
+	switch {
+	case n == nil:
+		return fmt.Sprintf("`names` does not list %q: it is served as every other host", host)
+	case n.confined == nil:
+		return fmt.Sprintf("%q is one of `names`, served as every other host", host)
+	default:
+		return fmt.Sprintf("%q is a direct name: its candidates answer, whatever the pins say, or the canonical upstream", host)
+	}
+}
+
 // name is the name that a request's Host header asks for; nil when it is treated like all others. The header is the
 // client's: it chooses among what the configuration names, and is used for nothing else.
 func (w *world) name(host string) *registryName {

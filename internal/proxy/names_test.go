@@ -1,7 +1,10 @@
 package proxy
 
 import (
+	"encoding/json"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -77,5 +80,26 @@ func TestLimitedNamesAreCounted(t *testing.T) {
 	publish("[{hosts: [f.example], role: direct, candidates: [us], maxRPS: 2}]")
 	if n := testutil.ToFloat64(w.server.metrics.NameLimited("d.example")); n != 0 {
 		t.Errorf("%v of a name that is no more", n)
+	}
+}
+
+// The operators' port explains what a name's clients get, as they get it.
+func TestExplainOfAName(t *testing.T) {
+	w := newWorld(t, "serves: [internet]", "serves: [all]", "deny:",
+		"names: [{hosts: [direct.example], role: direct, candidates: [us]}]\ndeny:")
+	admin := w.server.AdminHandler()
+	for host, want := range map[string]string{"": "va", "direct.example": "us", "Direct.example.:80": "us", "elsewhere.example": "va"} {
+		for _, path := range []string{"", "/v2/a/blobs/" + digest} {
+			rw := httptest.NewRecorder()
+			q := url.Values{"ip": {another()}, "host": {host}, "path": {path}}
+			admin.ServeHTTP(rw, httptest.NewRequest(http.MethodGet, "/explain?"+q.Encode(), http.NoBody))
+			var e Explanation
+			if err := json.Unmarshal(rw.Body.Bytes(), &e); err != nil {
+				t.Fatal(err)
+			}
+			if e.Answer.Candidate != want || e.Host != host || (len(e.Notes) == 1) != (host != "") {
+				t.Errorf("%q %q: %s, %+v", host, path, e.Answer.Candidate, e.Notes)
+			}
+		}
 	}
 }
