@@ -158,11 +158,14 @@ func (s *Server) lookAt(ctx context.Context, w *world, i int, f *reach.Finding, 
 		return unseen // its blobs may need a repository and a token: its health is all that can be told
 	}
 	worst := unseen
-	for _, d := range f.Digests[:min(len(f.Digests), lookBlobs)] {
+	for n, d := range f.Digests {
 		key := lookKey{c.Name, c.URL, d}
 		is, ok := look.seen[key]
-		if (!ok || time.Since(is.at) >= lookEvery) && look.bytes > 0 && w.allow(i) {
+		old := !ok || time.Since(is.at) >= lookEvery
+		if n < lookBlobs && old && look.bytes > 0 && w.allow(i) {
 			is, ok = s.lookAnew(ctx, w, i, d, look, is)
+		} else if n >= lookBlobs && old {
+			continue // others came to the fore
 		}
 		if !ok {
 			continue

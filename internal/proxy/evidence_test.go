@@ -90,6 +90,28 @@ func TestWhatIsWrongStaysWrong(t *testing.T) {
 	}
 }
 
+// What was wrong counts when newer complaints stand before it, too.
+func TestWhatIsWrongStaysWrongBehindOthers(t *testing.T) {
+	w := newWorld(t, "serves: [internet]", "serves: [all]")
+	whole(w.va)
+	lacks(w.va, digestOf(1))
+	world := w.server.world.Load()
+	good, bad := mustParse(t, "/v2/a/blobs/"+digest).Digest, mustParse(t, "/v2/a/blobs/"+digestOf(1)).Digest
+	f := reach.Finding{Origin: world.snapshot.Candidates[world.index["va"]].Origin, Digests: []oci.Digest{bad}}
+	look := newLooks()
+	for _, digests := range [][]oci.Digest{{bad}, {good, good, good, bad}, {bad, good}} {
+		f.Digests = digests
+		look.begin(time.Now())
+		if got := w.server.fineFor(t.Context(), world, &f, look); len(got) != 0 {
+			t.Errorf("%d digests: %v fine", len(digests), got)
+		}
+	}
+	f.Digests = []oci.Digest{good}
+	if got := w.server.fineFor(t.Context(), world, &f, look); len(got) != 1 {
+		t.Errorf("%v fine", got)
+	}
+}
+
 // What is fine stays told while nothing more is downloaded.
 func TestWhatIsFineStaysTold(t *testing.T) {
 	w := newWorld(t, "serves: [internet]", "serves: [all]")
