@@ -153,7 +153,9 @@ func (a *app) explainAll(ctx context.Context, server *proxy.Server, host, path s
 	return nil
 }
 
-func (a *app) explainLine(ctx context.Context, w io.Writer, server *proxy.Server, text, host, path string, first bool) (ok bool, err error) {
+func (a *app) explainLine(
+	ctx context.Context, w io.Writer, server *proxy.Server, text, host, path string, first bool,
+) (ok bool, err error) {
 	var ex *proxy.Explanation
 	addr, fault := netip.ParseAddr(text)
 	if fault != nil {
