@@ -1,6 +1,7 @@
 package reach
 
 import (
+	"cmp"
 	"math/bits"
 	"slices"
 )
@@ -103,6 +104,7 @@ type line struct {
 	repos    [pulls]uint16 // the repositories asked last, hashed, the last one first
 	nearRepo uint16        // the one that led to the verdict
 	watch    uint16        // the one whose repeats are counted while the nearest serves all; 0: none
+	from     uint16        // the nearest candidate of what it asked for last, hashed; 0: none
 	avoid    uint16        // the candidate that it is sent past, hashed
 
 	state   state
@@ -207,10 +209,13 @@ func (l *line) step(a *ask, again bool) Event {
 	switch l.state {
 	case open:
 		if again {
-			l.avoid = a.origin
+			// The candidate that failed is the one it was sent to. Others may have found out first what is wrong there, so
+			// that this blob has another nearest now; the next one may have the same still.
+			l.avoid = cmp.Or(l.from, a.origin)
 			l.enter(trying, Next, a, hold)
 			return Complained
 		}
+		l.from = a.origin
 	case trying:
 		return l.stepTrying(a, again)
 	case held:

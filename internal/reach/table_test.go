@@ -185,6 +185,18 @@ func BenchmarkAskOfManyAddresses(b *testing.B) {
 	}
 }
 
+// Others found out that the nearest lacks a blob before this client came back for it: it has another nearest then. The client is
+// still sent past the one that failed it, with its other blobs, which that one lacks as well.
+func TestOthersFoundOutFirst(t *testing.T) {
+	table, _ := testTable()
+	asks(t, table, client4, 1, 1, 3)
+	again := &Request{Addr: client4, Digest: testBlob(t, 1001), Repository: "app1", Origin: far}
+	if a := table.Ask(again); a.Level != Nearest || a.Event != Complained {
+		t.Errorf("the blob that was found lacking: %+v, want its nearest now", a)
+	}
+	all(t, "the others", asks(t, table, client4, 1, 2, 6), Next)
+}
+
 // What was learnt is about a candidate, and ends with it.
 func TestKeep(t *testing.T) {
 	table, _ := testTable()

@@ -136,7 +136,7 @@ func inventoryFaults() []fault {
 					length(r, append(data, make([]byte, 38)...))
 				},
 			})
-			for n := 0; time.Since(start) < 6*time.Second; n++ {
+			for n := 0; n < 20 || time.Since(start) < 6*time.Second; n++ {
 				if err := w.news(t.Context(), n); err != nil {
 					t.Fatal(err)
 				}
