@@ -62,7 +62,7 @@ func TestOutage(t *testing.T) {
 			if diff := cmp.Diff([]string{"failed", "ejected", "restored", "readmitted", "summary"}, events); diff != "" {
 				t.Errorf("events (-want +got):\n%s", diff)
 			}
-			if last.Pulls < 10 || last.FailedFirstTries == 0 || last.LastRedirect == nil || last.Returned == nil ||
+			if last.Pulls < 3 || last.FailedFirstTries == 0 || last.LastRedirect == nil || last.Returned == nil ||
 				*last.LastRedirect > *last.Ejected {
 				t.Errorf("summary: %s", out.String()[strings.LastIndexByte(strings.TrimSpace(out.String()), '\n')+1:])
 			}
