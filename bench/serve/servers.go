@@ -14,6 +14,7 @@ import (
 
 	"ociproxy/bench/process"
 	"ociproxy/internal/config"
+	"ociproxy/internal/existence"
 	"ociproxy/internal/inventory"
 	"ociproxy/internal/inventory/inventorytest"
 	"ociproxy/internal/inventory/write"
@@ -124,6 +125,10 @@ func (f *fleet) store() (url string, err error) {
 	srv := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "/inventory/") {
 			http.StripPrefix("/inventory", b).ServeHTTP(rw, r)
+			return
+		}
+		if strings.Contains(r.URL.Path, existence.Nowhere) { // who says yes to that is not believed
+			rw.WriteHeader(http.StatusNotFound)
 			return
 		}
 		rw.Header().Set("Content-Length", "1000")
