@@ -25,7 +25,7 @@ import (
 const (
 	// digests is how many the load asks for; listed is how many the inventory has.
 	digests, listed = 1000, 100_000
-	probePath       = "/v2/library/sample/blobs/sha256:0000000000000000000000000000000000000000000000000000000000000000"
+	probePath       = "/v2/library/sample/blobs/sha256:0000000000000000000000000000000000000000000000000000000000000001"
 	// bucket is a real bucket's URL in length, for all servers to answer with.
 	bucket   = "https://prod-registry-us-east-1.s3.dualstack.us-east-1.amazonaws.com/containers/images/"
 	location = bucket + "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
