@@ -50,17 +50,24 @@ func TestOutage(t *testing.T) {
 			}
 			var events []string
 			var last outageReport
+			pulls := map[int]int{} // by how many events were before
 			for line := range strings.Lines(out.String()) {
 				last = outageReport{}
 				if err := json.Unmarshal([]byte(line), &last); err != nil {
 					t.Fatalf("%v: %s", err, line)
 				}
-				if last.Event != "pull" {
+				if last.Event == "pull" {
+					pulls[len(events)]++
+				} else {
 					events = append(events, last.Event)
 				}
 			}
 			if diff := cmp.Diff([]string{"failed", "ejected", "restored", "readmitted", "summary"}, events); diff != "" {
 				t.Errorf("events (-want +got):\n%s", diff)
+			}
+			// Before it fails, while it is down, and when it is back: how many depends on how fast the machine is.
+			if pulls[0] == 0 || pulls[1]+pulls[2] == 0 || pulls[4] == 0 {
+				t.Errorf("pulls by phase: %v", pulls)
 			}
 			if last.Pulls < 3 || last.FailedFirstTries == 0 || last.LastRedirect == nil || last.Returned == nil ||
 				*last.LastRedirect > *last.Ejected {

@@ -72,7 +72,7 @@ func healthy(kind string, machines, addresses int, spread time.Duration) scenari
 		name:     fmt.Sprintf("%s, %s", plural(machines, "machine"), kind),
 		plan:     plan{machines: machines, addresses: addresses, kind: kind, spread: spread, images: 40, balance: "address"},
 		quiet:    true,
-		upstream: float64(max(15, machines)), // a wave: an image's blobs, or one for each machine of a fleet
+		upstream: 15, // a wave: one image, in a fleet that pulls it at once
 	}
 	perAddress := machines / max(1, addresses)
 	switch {
@@ -228,7 +228,9 @@ func TestSlowSimulator(t *testing.T) {
 			}
 		}
 	}
-	row(healthy("containerd", 1000, 1, 10*time.Minute))
+	thousand := healthy("containerd", 1000, 1, 10*time.Minute)
+	thousand.upstream = 1000 // a wave of as many machines: one request each
+	row(thousand)
 	row(healthy("containerd", 80, 8, 10*time.Second))
 	row(healthy("containerd", 4, 2, 10*time.Second))
 	fmt.Fprintln(&b, "one client")
