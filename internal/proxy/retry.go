@@ -19,21 +19,29 @@ func (s *Server) retry(r *http.Request, w *world, a *answer, st *route.State) {
 		return
 	}
 	a.span = reach.ParseSpan(r.Header["Range"])
-	if was == w.snapshot.Canonical || a.decision.Reason == route.Pinned {
-		return // there is nowhere else to send it, or the operator knows better
+	if a.decision.Reason == route.Pinned {
+		return // the operator knows better
 	}
 	c := &w.snapshot.Candidates[was]
-	ask := reach.Request{Addr: a.client.Addr, Digest: a.req.Digest, Span: a.span, Repository: a.req.Name, Origin: c.Origin}
+	ask := reach.Request{
+		Addr: a.client.Addr, Digest: a.req.Digest, Span: a.span, Repository: a.req.Name, Origin: c.Origin,
+		Last: was == w.snapshot.Canonical,
+	}
 	if r.Method != http.MethodGet { // some clients ask for a blob's size again and again
-		s.past(r.Context(), w, a, st, s.reach.Level(&ask))
+		if !ask.Last {
+			s.past(r.Context(), w, a, st, s.reach.Level(&ask))
+		}
 		return
 	}
 	said := s.reach.Ask(&ask)
 	a.rest = said.Rest
 	if said.Event != reach.None {
 		s.metrics.Paths.WithLabelValues(said.Event.String()).Inc()
-		s.evidence.Note(s.reach, &ask, said.Event)
 	}
+	if ask.Last {
+		return // there is nowhere else to send it, and it is not canonical that it complains of
+	}
+	s.evidence.Note(s.reach, &ask, said.Event)
 	if said.Again {
 		s.lookInto(w, a, was, said.Event == reach.Complained)
 	}

@@ -58,6 +58,26 @@ func TestAClientThatDoesNotGetThrough(t *testing.T) {
 	}
 }
 
+// Others found out that only canonical has the blob: the client that comes back for it is sent past the store that
+// failed it with the image's other blobs, which that store may have lost as well.
+func TestAClientThatCanonicalServesNow(t *testing.T) {
+	w := newWorld(t, "serves: [internet]", "serves: [all]")
+	client, world := another(), w.server.world.Load()
+	req := mustParse(t, "/v2/a/blobs/"+digest)
+	w.wants(t, client, digest, w.va.URL, "first")
+	for _, o := range []*origin{w.va, w.cdn, w.eu} {
+		o.mu.Lock()
+		o.lacks = []string{digest}
+		o.mu.Unlock()
+	}
+	for i := range world.snapshot.Candidates {
+		w.server.checker.CheckAnew(t.Context(), netip.MustParsePrefix("192.0.2.0/24"), world.target(i, &req))
+	}
+	w.wants(t, client, digest, w.us.URL, "a second try")
+	w.wants(t, client, digestOf(1), w.cdn.URL, "another blob")
+	w.wants(t, another(), digestOf(1), w.va.URL, "another client")
+}
+
 // Machines behind one address ask for the same: they stay at their store.
 func TestAFleetBehindOneAddress(t *testing.T) {
 	w := newWorld(t, "serves: [internet]", "serves: [all]")

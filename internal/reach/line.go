@@ -193,6 +193,13 @@ func (l *line) next(a *ask) (to Level, again bool, ev Event) {
 	return l.at(a.origin, a.repo), again, ev
 }
 
+// returns reports whether the address comes back for what a store was to give it. What shared addresses repeat is
+// watched at stores only.
+func (l *line) returns(a *ask) bool {
+	l.age(a.now)
+	return l.state <= held && a.kind != nothing && l.asked(a)
+}
+
 // at is the level for a request whose nearest candidate is origin.
 func (l *line) at(origin, repo uint16) Level {
 	if l.state == trial && repo != l.watch {
@@ -263,7 +270,7 @@ func (l *line) stepTrying(a *ask, again bool) Event {
 
 // stepShared watches one repository at a time: machines that pull in step repeat each other, but are done soon.
 func (l *line) stepShared(a *ask, again bool) Event {
-	if l.given[0] > parallel && l.repos[0] != l.nearRepo {
+	if l.run > parallel && l.repos[0] != l.nearRepo {
 		// Of the other, machines that have some of its blobs from elsewhere ask for the rest: that is no progress here.
 		l.state, l.proofs, l.trials = settled, 0, 0
 		return None
@@ -335,7 +342,7 @@ func (l *line) untold(a *ask) Event {
 func (l *line) enter(s state, to Level, a *ask, lasts uint32) {
 	l.state, l.level = s, to
 	l.since, l.until = a.now, a.now+lasts
-	l.repeats, l.given, l.probe, l.second = 0, [pulls]uint8{}, 0, false
+	l.repeats, l.given, l.run, l.probe, l.second = 0, [pulls]uint8{}, 0, 0, false
 	if s == trial {
 		l.fresh = 0
 		return // what was asked for at the nearest stays known

@@ -30,11 +30,13 @@ func (l *line) age(now uint32) {
 	}
 	if current-then >= lineAge {
 		clear(l.seen[:])
+		l.run = 0
 		return
 	}
 	for i, b := range l.seen {
 		if (current-b)&eraBits >= lineAge {
-			l.seen[i] = 0
+			// It counts as new when it is asked for again, so what came before does not count any more.
+			l.seen[i], l.run = 0, 0
 		}
 	}
 }
@@ -78,11 +80,10 @@ func (l *line) count(a *ask, key uint32) {
 	l.pull(a.repo)
 	if l.given[0]++; l.given[0] > parallel {
 		l.given[0] = parallel + 1
-		if l.level == Nearest {
-			l.worked = a.now
-		}
 	}
-	l.run = min(l.run, lastSlots) + 1
+	if l.run = min(l.run, lastSlots) + 1; l.run > parallel && l.level == Nearest {
+		l.worked = a.now
+	}
 	at := &l.seen[l.noted%lastSlots]
 	old := *at
 	*at = word(key, a.now)

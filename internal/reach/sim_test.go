@@ -119,6 +119,7 @@ type image struct {
 type sim struct {
 	plan
 	r      *rand.Rand
+	key    uint64 // of the tables
 	clock  time.Duration
 	queue  events
 	seq    int
@@ -155,7 +156,7 @@ func (s *sim) after(d time.Duration, do func()) {
 
 // simulate runs p with a seed.
 func simulate(p plan, seed uint64) tally {
-	s := &sim{plan: p, r: rand.New(rand.NewPCG(seed, 7))}
+	s := &sim{plan: p, r: rand.New(rand.NewPCG(seed, 7)), key: mix(seed, 7)}
 	if s.long == 0 {
 		s.long = 24 * time.Hour
 	}
@@ -204,14 +205,17 @@ type decider interface{ Ask(r *Request) Answer }
 func (s *sim) renew(i int) {
 	s.retire(i)
 	start := time.Unix(1_800_000_000, 0)
-	s.tables[i] = newDecider(func() time.Time { return start.Add(s.clock) })
+	s.tables[i] = newDecider(s.key, func() time.Time { return start.Add(s.clock) })
 }
 
-func newDecider(now func() time.Time) decider {
+// newDecider is a table with a key that is known, so that a seed's outcome is always the same.
+func newDecider(key uint64, now func() time.Time) decider {
 	t, _ := spare.Get().(*Table)
 	if t == nil {
 		t = New()
 	}
+	t.secret = [2]uint64{key | 1, mix(key, 1)}
+	t.sum = func(s string) uint64 { return mix(fnv(s), key) }
 	t.now = now
 	return t
 }

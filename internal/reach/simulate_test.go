@@ -203,12 +203,22 @@ func TestSimulator(t *testing.T) {
 	}
 }
 
-// TestSlowSimulator is the whole table, over 20 seeds; it prints the rows that docs/operations.md has.
+// Of 40 images at once some blobs are forgotten before they are asked for again. That is no progress, so that the
+// nearest would be believed to work: every image comes sooner or later.
+func TestNoneIsForgotten(t *testing.T) {
+	s := boots(broken("cri-o", refuses, false), none)
+	if r := over(s.plan, 100); r.sum.pulls[4] > 0 {
+		t.Errorf("%d images never came", r.sum.pulls[4])
+	}
+}
+
+// TestSlowSimulator is the whole table, over 20 seeds and more where it scatters; it prints the rows that docs/operations.md has.
 func TestSlowSimulator(t *testing.T) {
 	if os.Getenv("OCIPROXY_SLOW") == "" {
 		t.Skip("OCIPROXY_SLOW is not set")
 	}
 	const seeds = 20
+	days := func(machines int) int { return min(max(1000/machines, seeds), 5*seeds) } // few machines scatter more
 	spreads := []time.Duration{0, 100 * time.Millisecond, 10 * time.Second, 10 * time.Minute}
 	var b strings.Builder
 	row := func(s scenario) { fmt.Fprintln(&b, s.check(t, seeds)) }
@@ -218,7 +228,8 @@ func TestSlowSimulator(t *testing.T) {
 	}
 	for _, machines := range []int{2, 3, 9, 10, 50} {
 		for _, spread := range spreads {
-			row(healthy("containerd", machines, 1, spread))
+			h := healthy("containerd", machines, 1, spread)
+			fmt.Fprintln(&b, h.check(t, days(machines)))
 		}
 	}
 	for _, kind := range []string{"cri-o", "podman", "containerd2", "lazy"} {

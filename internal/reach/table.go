@@ -24,8 +24,8 @@ const (
 // Table is what is known of all addresses that asked lately: 8 MiB, whatever comes. Safe for concurrent use; a
 // request costs a lock that 960 lines share, and no allocation.
 type Table struct {
-	secret [2]uint64 // hides which addresses share a set
-	seed   maphash.Seed
+	secret [2]uint64           // hides which addresses share a set
+	sum    func(string) uint64 // keyed: nobody outside can choose what looks the same
 	now    func() time.Time
 
 	locks [locks]sync.Mutex
@@ -35,9 +35,10 @@ type Table struct {
 
 // New returns an empty table.
 func New() *Table {
+	seed := maphash.MakeSeed()
 	return &Table{
 		secret: [2]uint64{rand.Uint64() | 1, rand.Uint64()},
-		seed:   maphash.MakeSeed(),
+		sum:    func(s string) uint64 { return maphash.String(seed, s) },
 		now:    time.Now,
 		tags:   make([]uint32, lines),
 		lines:  make([]line, lines),
@@ -54,6 +55,9 @@ type Request struct {
 	Repository string
 	// Origin names the candidate that the client would be sent to. It must mean the same after a restart.
 	Origin string
+	// Last: that candidate is canonical, after which there is none. It is noted only when it is another try of what
+	// was sent to a store.
+	Last bool
 }
 
 // Answer is what the table says of a request.
@@ -70,7 +74,7 @@ type Answer struct {
 
 // Ask notes a request and says where to send it.
 func (t *Table) Ask(r *Request) Answer {
-	digest := maphash.String(t.seed, r.Digest.String())
+	digest := t.sum(r.Digest.String())
 	a := ask{
 		repo:   t.repo(r),
 		origin: uint16(fnv(r.Origin)),
@@ -80,6 +84,12 @@ func (t *Table) Ask(r *Request) Answer {
 	w := t.where(r.Addr)
 	lock := t.lock(&w)
 	lock.Lock()
+	if r.Last {
+		if l := t.find(&w); l == nil || !l.returns(&a) {
+			lock.Unlock()
+			return Answer{}
+		}
+	}
 	l := t.line(&w, a.now)
 	var out Answer
 	// Whoever asked for the start was counted with all of it, whether it goes on from where it was cut or fetches the
@@ -90,7 +100,7 @@ func (t *Table) Ask(r *Request) Answer {
 	return out
 }
 
-func (t *Table) repo(r *Request) uint16 { return uint16(maphash.String(t.seed, r.Repository)) | 1 }
+func (t *Table) repo(r *Request) uint16 { return uint16(t.sum(r.Repository)) | 1 }
 
 // unix is the time in seconds; a table is not used before 1970 or after 2106.
 func (t *Table) unix() uint32 { return uint32(t.now().Unix()) }

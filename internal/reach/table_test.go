@@ -197,6 +197,28 @@ func TestOthersFoundOutFirst(t *testing.T) {
 	all(t, "the others", asks(t, table, client4, 1, 2, 6), Next)
 }
 
+// The same where nothing but canonical has it now: with its other blobs the client is not sent to the one that lacks
+// them again, a blob a try. What was never sent to a store is noted nowhere, however often it is asked for.
+func TestOnlyCanonicalIsLeft(t *testing.T) {
+	table, _ := testTable()
+	ask := func(n int) Answer {
+		return table.Ask(&Request{Addr: client4, Digest: testBlob(t, n), Repository: "app1", Origin: far, Last: true})
+	}
+	for range 3 {
+		if a := ask(7); a != (Answer{}) {
+			t.Errorf("canonical's own: %+v", a)
+		}
+	}
+	asks(t, table, client4, 1, 1, 3)
+	if a := ask(1001); a.Event != Complained {
+		t.Errorf("the blob that was found lacking: %+v", a)
+	}
+	all(t, "the others", asks(t, table, client4, 1, 2, 6), Next)
+	if a := ask(1002); !a.Again {
+		t.Errorf("what did not come from the next one either: %+v", a)
+	}
+}
+
 // What was learnt is about a candidate, and ends with it.
 func TestKeep(t *testing.T) {
 	table, _ := testTable()
