@@ -82,7 +82,7 @@ func Parse(escapedPath, rawQuery string) (Request, error) {
 		if err != nil {
 			return Request{}, err
 		}
-		return Request{Kind: KindReferrers, Name: name, Digest: digest, Query: referrersQuery(rawQuery)}, nil
+		return referrersQuery(Request{Kind: KindReferrers, Name: name, Digest: digest}, rawQuery)
 	}
 	return tagsQuery(Request{Kind: KindTags, Name: name}, rawQuery)
 }
@@ -134,12 +134,36 @@ func nameError(name string) *Error {
 }
 
 // CanonicalOnly reports whether only the canonical upstream may answer: lists
-// of referrers, and the tags that stand in for them ("sha256-…", also with
-// cosign's endings). A replica that lacks one cannot be told from an image that
-// has none, so a stale answer would hide a signature.
+// of referrers, and the tags that stand in for them. A replica that lacks one
+// cannot be told from an image that has none, so a stale answer would hide a
+// signature.
 func (r Request) CanonicalOnly() bool {
-	return r.Kind == KindReferrers ||
-		r.Kind == KindTag && (strings.HasPrefix(r.Tag, "sha256-") || strings.HasPrefix(r.Tag, "sha512-"))
+	return r.Kind == KindReferrers || r.Kind == KindTag && standsIn(r.Tag)
+}
+
+// standsIn reports whether a tag is a digest's, "algorithm-encoded", also with
+// cosign's endings: the specification's referrers tag schema, which cuts the
+// encoded part after 64 characters. Nobody's list of algorithms is complete,
+// so 64 hexadecimal digits after a dash are taken for one too: a tag that is
+// none costs a longer way to its manifest, no more.
+func standsIn(tag string) bool {
+	head, rest, ok := strings.Cut(tag, "-")
+	if !ok {
+		return false
+	}
+	switch head {
+	case "sha1", "sha224", "sha256", "sha384", "sha512", "sha3", "blake2b", "blake2s", "blake3", "md5", "multihash":
+		return true
+	}
+	for rest != "" {
+		part, after, _ := strings.Cut(rest, "-")
+		part, _, _ = strings.Cut(part, ".")
+		if len(part) >= 64 && all(part, classHex) {
+			return true
+		}
+		rest = after
+	}
+	return false
 }
 
 // endpoints is what stands between a name and its digest or tag.

@@ -19,7 +19,11 @@ func tagsQuery(r Request, rawQuery string) (Request, error) {
 	if rawQuery == "" {
 		return r, nil
 	}
-	if n := value(rawQuery, "n"); n != "" {
+	n, okN := value(rawQuery, "n")
+	if !okN {
+		return Request{}, ErrNumberInvalid
+	}
+	if n != "" {
 		number, err := strconv.ParseUint(n, 10, bitsOfN) // takes digits only: no sign, no underscore
 		if err != nil {
 			return Request{}, ErrNumberInvalid
@@ -27,30 +31,41 @@ func tagsQuery(r Request, rawQuery string) (Request, error) {
 		r.N = int(number)
 		r.Query = "n=" + strconv.Itoa(r.N)
 	}
-	if last := value(rawQuery, "last"); last != "" {
-		if !validMarker(last) {
-			return Request{}, ErrLastInvalid
-		}
+	last, okLast := value(rawQuery, "last")
+	if !okLast || !validMarker(last) {
+		return Request{}, ErrLastInvalid
+	}
+	if last != "" {
 		r.Last = last
 		if r.Query != "" {
 			r.Query += "&"
 		}
-		r.Query += "last=" + url.QueryEscape(last)
+		r.Query += "last=" + strings.ReplaceAll(url.QueryEscape(last), "+", "%20")
+	}
+	if !escaped(rawQuery) {
+		return Request{}, ErrQueryInvalid
 	}
 	return r, nil
 }
 
-// maxMarker bounds a pagination marker, escaped thrice over still below 2 KiB with the rest of the query.
-const maxMarker = 512
+// escaped reports whether all escapes of a query are well formed. What another one means is anybody's guess.
+func escaped(rawQuery string) bool {
+	_, err := url.PathUnescape(rawQuery)
+	return err == nil
+}
 
-// validMarker: printable ASCII. The specification means a tag, but registries page with tokens of their own,
+// maxMarker bounds a pagination marker, in bytes. Escaped it is three times as long: less than the 8 KiB that servers take
+// at least.
+const maxMarker = 2048
+
+// validMarker: anything but control characters. The specification means a tag, but registries page with tokens of their own,
 // and refusing those would end a list half way.
 func validMarker(s string) bool {
 	if len(s) > maxMarker {
 		return false
 	}
 	for i := range len(s) {
-		if s[i] <= ' ' || s[i] > '~' {
+		if s[i] < ' ' || s[i] == 0x7f {
 			return false
 		}
 	}
@@ -60,32 +75,28 @@ func validMarker(s string) bool {
 // referrersQuery takes artifactType. One that is no media type is dropped: the
 // unfiltered list is a correct answer, since clients must filter themselves
 // when the answer does not say OCI-Filters-Applied.
-func referrersQuery(rawQuery string) string {
-	if rawQuery == "" {
-		return ""
+func referrersQuery(r Request, rawQuery string) (Request, error) {
+	if !escaped(rawQuery) {
+		return Request{}, ErrQueryInvalid
 	}
-	artifactType := value(rawQuery, "artifactType")
-	if !validMediaType(artifactType) {
-		return ""
+	if artifactType, _ := value(rawQuery, "artifactType"); validMediaType(artifactType) {
+		r.Query = "artifactType=" + url.QueryEscape(artifactType)
 	}
-	return "artifactType=" + url.QueryEscape(artifactType)
+	return r, nil
 }
 
-// value returns the first value of key, unescaped, or "" if there is none. A bad
-// escape is left as it is, for its '%' is valid nowhere. '+' stays '+': no value here has a space, and clients that
-// forget to escape mean the '+' of "application/vnd.example+json".
-func value(rawQuery, key string) string {
+// value returns the first value of key, unescaped, or "" if there is none; ok is false when it cannot be unescaped. '+' stays
+// '+': no value here has a space, and clients that forget to escape mean the '+' of "application/vnd.example+json".
+func value(rawQuery, key string) (v string, ok bool) {
 	for pair := range strings.SplitSeq(rawQuery, "&") {
 		k, v, _ := strings.Cut(pair, "=")
-		if k != key {
+		if k, err := url.PathUnescape(k); err != nil || k != key {
 			continue
 		}
-		if unescaped, err := url.PathUnescape(v); err == nil {
-			return unescaped
-		}
-		return v
+		v, err := url.PathUnescape(v)
+		return v, err == nil
 	}
-	return ""
+	return "", true
 }
 
 // validMediaType: type "/" subtype of RFC 6838 §4.2 restricted names, without

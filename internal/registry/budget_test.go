@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"ociproxy/internal/outbound"
 	"ociproxy/internal/wait"
 )
 
@@ -88,7 +89,7 @@ func TestStorm(t *testing.T) {
 				if requests, _, _ := r.Budget().Stats(); requests != 2+maxThrottled {
 					t.Errorf("%d requests", requests)
 				}
-				if d := time.Since(start); d > (maxThrottled+1)*(maxPause+time.Minute) {
+				if d := time.Since(start); d > (maxThrottled+1)*(outbound.MaxPause+time.Minute) {
 					t.Errorf("given up after %v", d)
 				}
 				if got, floor := r.Budget().Rate(), 10_000.0/64; got < floor {

@@ -1,91 +1,11 @@
 package registry
 
 import (
-	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
-	"time"
 )
-
-// maxPause caps what a host may ask for by Retry-After.
-const maxPause = 5 * time.Minute
-
-// retryAfter reads a Retry-After header, seconds or an HTTP date (RFC 9110, 10.2.3), capped by [maxPause]. ok is false
-// when there is none that can be read.
-func retryAfter(h http.Header, now time.Time) (d time.Duration, ok bool) {
-	text := strings.TrimSpace(h.Get("Retry-After"))
-	if text == "" {
-		return 0, false
-	}
-	if seconds, err := strconv.ParseInt(text, 10, 64); err == nil {
-		return time.Duration(min(max(seconds, 0), int64(maxPause/time.Second))) * time.Second, true
-	}
-	if t, err := http.ParseTime(text); err == nil {
-		return min(max(t.Sub(now), 0), maxPause), true
-	}
-	return 0, false
-}
-
-// nextLink returns the target of the first link with rel="next" in Link headers (RFC 8288), "" when there is none.
-func nextLink(h http.Header) (string, error) {
-	for _, line := range h.Values("Link") {
-		for rest := line; ; {
-			rest = strings.TrimLeft(rest, " \t,")
-			if rest == "" {
-				break
-			}
-			if rest[0] != '<' {
-				return "", errors.New("link header without a target")
-			}
-			target, params, ok := strings.Cut(rest[1:], ">")
-			if !ok {
-				return "", errors.New("link header with half a target")
-			}
-			params, rest = splitParams(params)
-			if relNext(params) {
-				return target, nil
-			}
-		}
-	}
-	return "", nil
-}
-
-// splitParams cuts the parameters of one link from the links after it: at the first comma outside quotes.
-func splitParams(s string) (params, rest string) {
-	quoted := false
-	for i := 0; i < len(s); i++ {
-		switch {
-		case quoted && s[i] == '\\':
-			i++
-		case s[i] == '"':
-			quoted = !quoted
-		case s[i] == ',' && !quoted:
-			return s[:i], s[i+1:]
-		}
-	}
-	return s, ""
-}
-
-// relNext says whether parameters have rel=next. Some registries write no rel at all; they mean next.
-func relNext(params string) bool {
-	any := false
-	for param := range strings.SplitSeq(params, ";") {
-		name, value, _ := strings.Cut(param, "=")
-		if !strings.EqualFold(strings.TrimSpace(name), "rel") {
-			continue
-		}
-		any = true
-		for rel := range strings.FieldsSeq(strings.Trim(strings.TrimSpace(value), `"`)) {
-			if strings.EqualFold(rel, "next") {
-				return true
-			}
-		}
-	}
-	return !any
-}
 
 // contentRange reads "bytes first-last/total" (RFC 9110, 14.4). An unsatisfied range, "bytes */total", has first and
 // last -1. An unknown total is an error: nobody could tell whether the answer is whole.

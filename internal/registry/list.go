@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/google"
 
 	"ociproxy/internal/oci"
+	"ociproxy/internal/outbound"
 )
 
 // Bounds of lists.
@@ -323,7 +324,7 @@ func (r *Registry) pages(ctx context.Context, c call, take func([]byte) (int, er
 		if entries += n; entries > maxList {
 			return fmt.Errorf("%w: more than %d entries", ErrTooLarge, maxList)
 		}
-		link, err := nextLink(resp.Header)
+		link, err := outbound.NextLink(resp.Header)
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrBadAnswer, err)
 		}

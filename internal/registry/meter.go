@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"ociproxy/internal/outbound"
 	"ociproxy/internal/wait"
 )
 
@@ -139,7 +140,7 @@ func after(resp *http.Response) (d time.Duration, told bool) {
 	if resp == nil || resp.StatusCode != http.StatusTooManyRequests && resp.StatusCode != http.StatusServiceUnavailable {
 		return 0, false
 	}
-	d, ok := retryAfter(resp.Header, time.Now())
+	d, ok := outbound.RetryAfter(resp.Header, time.Now())
 	if !ok {
 		// A 503 without a time may be a backend that is broken: no reason for everybody to wait.
 		return -1, resp.StatusCode == http.StatusTooManyRequests
