@@ -281,7 +281,7 @@ func (p *upstreamProbe) someTag(ctx context.Context, name string) string {
 		return "latest"
 	}
 	tags := slices.DeleteFunc(list.Tags, func(t string) bool {
-		return !oci.ValidTag(t) || strings.HasPrefix(t, "sha256-") || strings.HasPrefix(t, "sha512-")
+		return !oci.ValidTag(t) || oci.StandsIn(t)
 	})
 	if len(tags) == 0 || slices.Contains(tags, "latest") {
 		return "latest"

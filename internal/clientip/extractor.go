@@ -141,9 +141,18 @@ type chain struct {
 	long  bool   // stopped at an entry longer than maxEntryBytes
 }
 
-// next returns the next entry to the left. An empty one counts: a front never
-// writes one, so left of it is what the client sent.
+// next returns the next entry to the left. Empty ones are none (RFC 9110, 5.6.1).
 func (c *chain) next() (string, bool) {
+	for {
+		entry, ok := c.element()
+		if !ok || strings.Trim(entry, " \t") != "" {
+			return entry, ok
+		}
+	}
+}
+
+// element returns what is between the next two commas to the left.
+func (c *chain) element() (string, bool) {
 	if !c.open {
 		if len(c.lines) == 0 {
 			return "", false

@@ -54,7 +54,7 @@ type Metrics struct {
 	Unexplained *prometheus.GaugeVec
 	// ExistenceEntries is how many answers are remembered.
 	ExistenceEntries prometheus.Gauge
-	// Relays counts relayed tag lists by upstream and result (ok, not-found, failed).
+	// Relays counts relayed tag lists by upstream and result (ok, odd-link, not-found, refused, busy, failed).
 	Relays *prometheus.CounterVec
 	// Limited counts requests that an upstream's maxRPS refused.
 	Limited *prometheus.CounterVec

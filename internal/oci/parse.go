@@ -138,15 +138,15 @@ func nameError(name string) *Error {
 // cannot be told from an image that has none, so a stale answer would hide a
 // signature.
 func (r Request) CanonicalOnly() bool {
-	return r.Kind == KindReferrers || r.Kind == KindTag && standsIn(r.Tag)
+	return r.Kind == KindReferrers || r.Kind == KindTag && StandsIn(r.Tag)
 }
 
-// standsIn reports whether a tag is a digest's, "algorithm-encoded", also with
+// StandsIn reports whether a tag is a digest's, "algorithm-encoded", also with
 // cosign's endings: the specification's referrers tag schema, which cuts the
 // encoded part after 64 characters. Nobody's list of algorithms is complete,
 // so 64 hexadecimal digits after a dash are taken for one too: a tag that is
 // none costs a longer way to its manifest, no more.
-func standsIn(tag string) bool {
+func StandsIn(tag string) bool {
 	head, rest, ok := strings.Cut(tag, "-")
 	if !ok {
 		return false

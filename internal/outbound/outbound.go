@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -65,3 +66,13 @@ func New(opt Options) *http.Transport {
 
 // NoRedirect is the policy of a client that is to see redirects instead of following them ([http.Client.CheckRedirect]).
 func NoRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+// OneRedirect is the policy of a client that follows one redirect on the host that was asked ([http.Client.CheckRedirect]): with or
+// without a slash, another path of the same registry. Further ones and those that lead elsewhere are seen instead of followed.
+func OneRedirect(req *http.Request, via []*http.Request) error {
+	from := via[0].URL
+	if len(via) > 1 || !strings.EqualFold(req.URL.Host, from.Host) || from.Scheme == "https" && req.URL.Scheme != "https" || req.URL.User != nil {
+		return http.ErrUseLastResponse
+	}
+	return nil
+}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"time"
 
 	"ociproxy/internal/clientip"
 	"ociproxy/internal/existence"
@@ -23,12 +24,13 @@ type answer struct {
 	location string // with 307
 	body     []byte
 	json     bool
-	api      bool   // carry the API version header
-	link     string // Link of a relayed list
-	retry    bool   // ask the client to come again in a second
-	err      error  // for the log; the client reads only body
-	gone     bool   // the client went away: no error of ours
-	done     func() // frees what the answer holds, once it is written; nil: nothing
+	api      bool          // carry the API version header
+	link     string        // Link of a relayed list
+	retry    bool          // ask the client to come again, in a second when after does not say
+	after    time.Duration // whole seconds
+	err      error         // for the log; the client reads only body
+	gone     bool          // the client went away: no error of ours
+	done     func()        // frees what the answer holds, once it is written; nil: nothing
 
 	decided  bool
 	req      oci.Request

@@ -83,6 +83,9 @@ func write(rw http.ResponseWriter, r *http.Request, a *answer, draining bool) {
 	}
 	if a.retry {
 		head["Retry-After"] = retrySecond
+		if a.after > time.Second {
+			head["Retry-After"] = []string{strconv.Itoa(int((a.after + time.Second - 1) / time.Second))}
+		}
 	}
 	if a.status == http.StatusMethodNotAllowed {
 		head["Allow"] = allowed

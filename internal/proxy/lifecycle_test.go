@@ -113,7 +113,7 @@ func TestReloadOnFileChange(t *testing.T) {
 	r.write(t, r.config("serves: [internet]", "serves: [all]"))
 	poll(t, "307 again", func() bool { return r.status(denied) == 307 })
 	poll(t, "the places whose first choice changed, in the log", func() bool {
-		return strings.Contains(r.log.String(), `"aws/af-south-1: eu → cdn"`)
+		return strings.Contains(r.log.String(), `"aws/af-south-1: eu → cdn"`) && strings.Contains(r.log.String(), `"candidates_changed":["cdn: serves"],"places_moved":`)
 	})
 }
 

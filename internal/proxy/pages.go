@@ -3,6 +3,7 @@ package proxy
 import (
 	"encoding/json"
 	"net/http"
+	"strings"
 
 	"ociproxy/internal/oci"
 )
@@ -10,6 +11,9 @@ import (
 // answerPage answers what is not the registry API: pages for people and probes for platforms.
 func (s *Server) answerPage(w *world, r *http.Request, path string, a *answer) {
 	a.class = classPage
+	if page, ok := strings.CutSuffix(path, "/"); ok && len(page) > 1 {
+		path = page // people write one
+	}
 	switch path {
 	case "/":
 		a.page(w.cfg.Pages.Home)

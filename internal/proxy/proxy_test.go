@@ -242,6 +242,10 @@ func TestRequests(t *testing.T) {
 		{awsClient, "DELETE /v2/a/manifests/v1", 405, "", "UNSUPPORTED"},
 		{awsClient, "GET /", 307, "https://example.org/registry", ""},
 		{awsClient, "GET /privacy", 404, "", "UNSUPPORTED"},
+		{awsClient, "GET /-/live/", 200, "", ""},
+		{awsClient, "GET /v2/a/tags/list?last=%zz", 400, "", "UNSUPPORTED"},
+		{awsClient, "GET //", 404, "", "UNSUPPORTED"},
+		{awsClient, "GET /privacy//", 404, "", "UNSUPPORTED"},
 		{awsClient, "GET /robots.txt", 404, "", "UNSUPPORTED"},
 		{awsClient, "GET /v3/", 404, "", "UNSUPPORTED"},
 		{awsClient, "GET /-/live", 200, "", ""},
@@ -276,6 +280,20 @@ func TestRequests(t *testing.T) {
 				t.Errorf("Allow %q", resp.Header.Get("Allow"))
 			}
 		})
+	}
+}
+
+// People write a slash at the end of a page.
+func TestPagesWithASlash(t *testing.T) {
+	w := newWorld(t, `pages: {home: "https://example.org/registry"}`, `pages: {home: "https://example.org/registry", privacy: "https://example.org/privacy"}`)
+	for request, want := range map[string]string{
+		"GET /":         "https://example.org/registry",
+		"GET /privacy":  "https://example.org/privacy",
+		"GET /privacy/": "https://example.org/privacy",
+	} {
+		if resp := w.ask(t, awsClient, request); resp.Header.Get("Location") != want {
+			t.Errorf("%s: %d to %q, want %q", request, resp.StatusCode, resp.Header.Get("Location"), want)
+		}
 	}
 }
 

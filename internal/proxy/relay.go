@@ -5,81 +5,41 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/netip"
-	"sync"
 	"time"
-
-	"golang.org/x/sync/semaphore"
 
 	"ociproxy/internal/oci"
 	"ociproxy/internal/outbound"
 	"ociproxy/internal/route"
 )
 
-const (
-	relayTimeout  = 5 * time.Second // of one upstream
-	maxRelayBytes = 8 << 20
-	// maxRelayMemory bounds the tag lists in memory at once: being read, or written to clients that read slowly.
-	maxRelayMemory = 96 << 20
-	// maxClientRelays bounds the tag lists of one client network under way.
-	maxClientRelays = 4
-)
+// relayTimeout is for one upstream.
+const relayTimeout = 5 * time.Second
 
-// errNotFound is an upstream's 404.
-var errNotFound = errors.New("repository not found")
-
-// relays bounds the tag lists under way. A list keeps its share until it is written.
-type relays struct {
-	memory *semaphore.Weighted
-
-	mu      sync.Mutex
-	clients map[netip.Prefix]int
+// refusal is an upstream's answer that is no fault of the upstream: clients get it as it is.
+type refusal struct {
+	answer *oci.Error
+	after  time.Duration // Retry-After; 0: none
 }
 
-func newRelays() *relays {
-	return &relays{memory: semaphore.NewWeighted(maxRelayMemory), clients: map[netip.Prefix]int{}}
-}
-
-// acquire takes room for one list of the largest size; release gives it back, shrink all but n bytes of it.
-func (r *relays) acquire(client netip.Prefix) (release func(), shrink func(n int), ok bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.clients[client] >= maxClientRelays || !r.memory.TryAcquire(maxRelayBytes) {
-		return nil, nil, false
-	}
-	r.clients[client]++
-	held := int64(maxRelayBytes)
-	shrink = func(n int) {
-		if rest := held - int64(n); rest > 0 {
-			r.memory.Release(rest)
-			held -= rest
-		}
-	}
-	release = func() {
-		r.memory.Release(held)
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		if r.clients[client]--; r.clients[client] == 0 {
-			delete(r.clients, client)
-		}
-	}
-	return release, shrink, true
-}
+// Error implements error.
+func (r *refusal) Error() string { return r.answer.Error() }
 
 // relay fetches a tag list and passes it on under the name the client asked for: clients follow pagination
-// links only on the host they asked. When the near upstream fails, canonical answers.
+// links only on the host they asked. Canonical answers when the near upstream fails or refuses. A list whose link to the next
+// page cannot be followed is passed on without the link when no better one is to be had.
 func (s *Server) relay(ctx context.Context, w *world, a *answer) {
-	release, shrink, ok := s.relays.acquire(route.Network(a.client.Addr))
+	share, ok := s.relays.acquire(route.Network(a.client.Addr))
 	if !ok {
-		a.refuse(oci.ErrUnavailable.With("too many tag lists under way"))
+		a.refuse(oci.ErrUnavailable.With(errBusy.Error()))
 		return
 	}
-	a.done = release
+	a.done = share.release
+	var odd *tagList // of the near upstream
 	for i := a.decision.Candidate; ; {
-		list, err := s.fetchTags(ctx, &w.snapshot.Candidates[i], a.req)
+		list, err := s.fetchTags(ctx, &w.snapshot.Candidates[i], a.req, share, odd.size())
 		if err == nil && list.empty && i != w.snapshot.Canonical {
 			// distribution answers so to a later page (last=…) of a repository that it lacks; the first page was canonical's.
-			err = errNotFound
+			err = &refusal{answer: oci.ErrNameUnknown}
 		}
 		a.decision.Candidate = i
 		if ctx.Err() != nil {
@@ -87,43 +47,71 @@ func (s *Server) relay(ctx context.Context, w *world, a *answer) {
 			a.err, a.gone = nil, true
 			return
 		}
-		s.metrics.Relays.WithLabelValues(w.snapshot.Candidates[i].Name, relayResult(err)).Inc()
-		switch {
-		case err == nil:
-			shrink(len(list.body))
-			a.status, a.body, a.json, a.link = http.StatusOK, list.body, true, list.link
-			return
-		case i == w.snapshot.Canonical && errors.Is(err, errNotFound):
-			a.refuse(oci.ErrNameUnknown)
-			return
-		case i == w.snapshot.Canonical:
+		s.metrics.Relays.WithLabelValues(w.snapshot.Candidates[i].Name, relayResult(&list, err)).Inc()
+		no, refused := errors.AsType[*refusal](err)
+		if err != nil && !refused && !errors.Is(err, errBusy) {
 			w.health.Suspect(i)
+		}
+		last := i == w.snapshot.Canonical
+		switch {
+		case err == nil && list.odd != nil && !last:
+			odd = &list
+		case err == nil:
+			a.list(&list, share)
+			return
+		case last && odd != nil:
+			a.list(odd, share)
+			return
+		case errors.Is(err, errBusy):
+			a.refuse(oci.ErrUnavailable.With(errBusy.Error()))
+			return
+		case last && refused:
+			a.refuse(no.answer)
+			a.after = no.after
+			return
+		case last:
 			a.refuse(oci.ErrUnavailable.With("the tag list cannot be fetched now"))
 			a.err = err
 			return
-		case !errors.Is(err, errNotFound):
-			w.health.Suspect(i)
 		}
 		i, a.decision.Reason = w.snapshot.Canonical, route.LastResort
 		if !w.allow(i) {
+			if odd != nil {
+				a.list(odd, share)
+				return
+			}
 			a.refuse(oci.ErrTooManyRequests)
 			return
 		}
 	}
 }
 
-func relayResult(err error) string {
+// list answers with a tag list, and gives back what its reading took beyond it.
+func (a *answer) list(l *tagList, share *relayShare) {
+	share.resize(l.size())
+	a.status, a.body, a.json, a.link, a.err = http.StatusOK, l.body, true, l.link, l.odd
+}
+
+func relayResult(l *tagList, err error) string {
+	no, refused := errors.AsType[*refusal](err)
 	switch {
+	case err == nil && l.odd != nil:
+		return "odd-link"
 	case err == nil:
 		return "ok"
-	case errors.Is(err, errNotFound):
+	case errors.Is(err, errBusy):
+		return "busy"
+	case refused && no.answer.Status == http.StatusNotFound:
 		return "not-found"
+	case refused:
+		return "refused"
 	default:
 		return "failed"
 	}
 }
 
-func (s *Server) fetchTags(ctx context.Context, c *route.Candidate, req oci.Request) (tagList, error) {
+// fetchTags asks one upstream. Of the share, kept bytes are in use already.
+func (s *Server) fetchTags(ctx context.Context, c *route.Candidate, req oci.Request, share *relayShare, kept int64) (tagList, error) {
 	ctx, cancel := context.WithTimeout(ctx, relayTimeout)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Location(req), nil)
@@ -132,24 +120,46 @@ func (s *Server) fetchTags(ctx context.Context, c *route.Candidate, req oci.Requ
 	}
 	r.Header.Set("Accept", "application/json")
 	r.Header.Set("User-Agent", "oci-proxy")
-	// A redirect could lead anywhere; a registry answers this itself.
 	client := *s.client
-	client.CheckRedirect = outbound.NoRedirect
+	client.CheckRedirect = outbound.OneRedirect
 	resp, err := client.Do(r)
 	if err != nil {
 		return tagList{}, err
 	}
 	defer resp.Body.Close()
-	switch resp.StatusCode {
-	case http.StatusOK:
-	case http.StatusNotFound:
-		return tagList{}, fmt.Errorf("%s: %w", c.Name, errNotFound)
-	default:
+	if err := refused(resp, &req); err != nil {
+		return tagList{}, err
+	}
+	if resp.StatusCode != http.StatusOK {
 		return tagList{}, fmt.Errorf("%s: status %d", c.Name, resp.StatusCode)
 	}
-	list, err := rewriteTags(resp.Body, resp.Header.Get("Link"), req)
+	list, err := rewriteTags(share.reader(resp.Body, kept), resp.Header, req)
 	if err != nil {
 		return tagList{}, fmt.Errorf("%s: %w", c.Name, err)
 	}
 	return list, nil
+}
+
+// refused is the refusal that an answer is, with the code of the specification; nil when it is none. What the upstream
+// writes in its body, and whom it wants its client to authenticate to, is not passed on.
+func refused(resp *http.Response, req *oci.Request) error {
+	answer := map[int]*oci.Error{
+		http.StatusBadRequest:      oci.ErrNameInvalid,
+		http.StatusUnauthorized:    oci.ErrUnauthorized,
+		http.StatusForbidden:       oci.ErrDenied,
+		http.StatusNotFound:        oci.ErrNameUnknown,
+		http.StatusGone:            oci.ErrNameUnknown,
+		http.StatusTooManyRequests: oci.ErrTooManyRequests,
+	}[resp.StatusCode]
+	if answer == nil {
+		return nil
+	}
+	if answer == oci.ErrNameInvalid && req.Query != "" {
+		answer = oci.ErrNumberInvalid // the name is good: it is the page that is not
+	}
+	no := &refusal{answer: answer}
+	if resp.StatusCode == http.StatusTooManyRequests {
+		no.after, _ = outbound.RetryAfter(resp.Header, time.Now())
+	}
+	return no
 }

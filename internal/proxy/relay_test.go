@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
 func newReader(b []byte) *bufio.Reader { return bufio.NewReader(bytes.NewReader(b)) }
@@ -43,42 +45,175 @@ func TestTagListIsRelayedUnderTheRequestedName(t *testing.T) {
 	}
 }
 
+// What is no fault of an upstream is passed on with the specification's code, and is no reason to look at its health. All
+// that is asks canonical first.
 func TestTagListFallsBackToCanonical(t *testing.T) {
-	faults := map[string]http.HandlerFunc{
-		"500": func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(500) },
-		"404": func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(404) },
-		"401": func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(401) },
-		"redirect": func(rw http.ResponseWriter, r *http.Request) {
-			http.Redirect(rw, r, "http://127.0.0.1:1/", http.StatusFound)
-		},
-		"a link that cannot be followed here": tagsOf("p/i/a", `</v2/p/i/a/tags/list?next_page=abc>; rel="next"`, "v1"),
-		"html":                                func(rw http.ResponseWriter, _ *http.Request) { fmt.Fprint(rw, "<html>") },
-		"cut": func(rw http.ResponseWriter, _ *http.Request) {
+	status := func(code int, header ...string) http.HandlerFunc {
+		return func(rw http.ResponseWriter, _ *http.Request) {
+			rw.Header().Set("WWW-Authenticate", `Bearer realm="https://elsewhere.example/token"`)
+			for i := 0; i+1 < len(header); i += 2 {
+				rw.Header().Set(header[i], header[i+1])
+			}
+			rw.WriteHeader(code)
+			fmt.Fprint(rw, `{"errors":[{"code":"SECRET"}]}`)
+		}
+	}
+	redirect := func(to string) http.HandlerFunc {
+		return func(rw http.ResponseWriter, r *http.Request) { http.Redirect(rw, r, to, http.StatusFound) }
+	}
+	for name, c := range map[string]struct {
+		fault http.HandlerFunc
+		want  int // when both do it
+		code  string
+		after string
+		well  bool // no reason to look at their health
+	}{
+		"400":                  {status(400), 400, "NAME_INVALID", "", true},
+		"401":                  {status(401), 401, "UNAUTHORIZED", "", true},
+		"403":                  {status(403), 403, "DENIED", "", true},
+		"404":                  {status(404), 404, "NAME_UNKNOWN", "", true},
+		"410":                  {status(410), 404, "NAME_UNKNOWN", "", true},
+		"429":                  {status(429), 429, "TOOMANYREQUESTS", "1", true},
+		"429, later":           {status(429, "Retry-After", "17"), 429, "TOOMANYREQUESTS", "17", true},
+		"429, much later":      {status(429, "Retry-After", "99999999"), 429, "TOOMANYREQUESTS", "300", true},
+		"429, whenever":        {status(429, "Retry-After", "soon\t"), 429, "TOOMANYREQUESTS", "1", true},
+		"500":                  {status(500), 503, "UNAVAILABLE", "1", false},
+		"503":                  {status(503), 503, "UNAVAILABLE", "1", false},
+		"204":                  {status(204), 503, "UNAVAILABLE", "1", false},
+		"redirect elsewhere":   {redirect("http://127.0.0.1:1/"), 503, "UNAVAILABLE", "1", false},
+		"redirect with a user": {redirect("//a:b@127.0.0.1/"), 503, "UNAVAILABLE", "1", false},
+		"redirect for ever":    {redirect("/v2/p/i/a/tags/list"), 503, "UNAVAILABLE", "1", false},
+		"html":                 {func(rw http.ResponseWriter, _ *http.Request) { fmt.Fprint(rw, "<html>") }, 503, "UNAVAILABLE", "1", false},
+		"deep":                 {func(rw http.ResponseWriter, _ *http.Request) { _, _ = rw.Write(bytes.Repeat([]byte("["), 4<<20)) }, 503, "UNAVAILABLE", "1", false},
+		"deep below a key that is skipped": {func(rw http.ResponseWriter, _ *http.Request) {
+			fmt.Fprint(rw, `{"x":`, strings.Repeat(`{"a":`, 1<<20))
+		}, 503, "UNAVAILABLE", "1", false},
+		"cut": {func(rw http.ResponseWriter, _ *http.Request) {
 			rw.Header().Set("Content-Length", "99")
 			fmt.Fprint(rw, "{")
-		},
-		"too large": func(rw http.ResponseWriter, _ *http.Request) {
+		}, 503, "UNAVAILABLE", "1", false},
+		"too large": {func(rw http.ResponseWriter, _ *http.Request) {
 			_, _ = rw.Write(bytes.Repeat([]byte(" "), maxRelayBytes+1))
-		},
-	}
-	for name, fault := range faults {
+		}, 503, "UNAVAILABLE", "1", false},
+	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			w.eu.tags, w.us.tags = fault, tagsOf("p/i/a", "", "v1")
+			w.eu.tags, w.us.tags = c.fault, tagsOf("p/i/a", "", "v1")
 			resp := w.ask(t, gcpClient, "GET /v2/a/tags/list")
 			if got, want := body(t, resp), `{"name":"a","tags":["v1"]}`+"\n"; resp.StatusCode != 200 || got != want {
 				t.Errorf("%d %s, want %s", resp.StatusCode, got, want)
 			}
-			w.us.tags = fault
+			w.us.tags = c.fault
 			resp = w.ask(t, gcpClient, "GET /v2/a/tags/list")
-			want, retry := http.StatusServiceUnavailable, "1"
-			if name == "404" {
-				want, retry = http.StatusNotFound, ""
+			text := body(t, resp)
+			if resp.StatusCode != c.want || resp.Header.Get("Retry-After") != c.after || !strings.Contains(text, c.code) || strings.Contains(text, "SECRET") ||
+				resp.Header.Get("WWW-Authenticate") != "" {
+				t.Errorf("both do it: %d, %v, %s", resp.StatusCode, resp.Header, text)
 			}
-			if resp.StatusCode != want || resp.Header.Get("Retry-After") != retry {
-				t.Errorf("both fail: %d, Retry-After %q", resp.StatusCode, resp.Header.Get("Retry-After"))
+			failed := testutil.ToFloat64(w.server.metrics.Relays.WithLabelValues("us", "failed"))
+			if (failed == 0) != c.well {
+				t.Errorf("us failed %v times", failed)
 			}
 		})
+	}
+}
+
+// A page that is asked for wrongly is not a name that is wrong.
+func TestTagListOfAPageThatIsRefused(t *testing.T) {
+	w := newWorld(t)
+	w.us.tags = func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(400) }
+	if got := body(t, w.ask(t, awsClient, "GET /v2/a/tags/list?n=2147483647")); !strings.Contains(got, "PAGINATION_NUMBER_INVALID") {
+		t.Error(got)
+	}
+}
+
+// Registries differ in how they page. Every way that has n and last is followed, and none goes round in a circle; what
+// cannot be followed costs the link, not the page.
+func TestTagListPages(t *testing.T) {
+	token := strings.Repeat("+/=", 682) // 2046 bytes
+	escaped := strings.ReplaceAll(strings.ReplaceAll(strings.ReplaceAll(token, "+", "%2B"), "/", "%2F"), "=", "%3D")
+	for name, c := range map[string]struct {
+		query string
+		link  string
+		tags  string
+		want  string
+		next  string
+	}{
+		"any spelling":          {"", `</v2/p/i/a/tags/list?n=2&last=v2>;REL=Next`, "v1,v2", "v1,v2", "n=2&last=v2"},
+		"prev first":            {"n=2&last=v0", `</v2/p/i/a/tags/list?n=2>; rel="prev", <?n=2&last=v2>; rel="next"`, "v1,v2", "v1,v2", "n=2&last=v2"},
+		"our n":                 {"n=2", `<?n=1000&last=v2>; rel=next`, "v1,v2", "v1,v2", "n=2&last=v2"},
+		"a token":               {"", `<?last=` + escaped + `>; rel=next`, "v1", "v1", "last=" + escaped},
+		"n is ignored":          {"n=2", "", "v1,v2,v3", "v1,v2", "n=2&last=v2"},
+		"n and last are":        {"n=2&last=v2", "", "v1,v2,v3,v4,v5", "v3,v4", "n=2&last=v4"},
+		"and at the end":        {"n=2&last=v4", "", "v1,v2,v3,v4,v5", "v5", ""},
+		"none is wanted":        {"n=0", `<?n=0&last=v1>; rel=next`, "v1,v2", "", ""},
+		"a circle":              {"last=v2", `<?last=v2>; rel=next`, "v3", "v3", ""},
+		"another way":           {"", `</v2/p/i/a/tags/list?next_page=abc>; rel="next"`, "v1", "v1", ""},
+		"too long a token":      {"", `<?last=` + strings.Repeat("t", 2049) + `>; rel=next`, "v1", "v1", ""},
+		"a broken escape":       {"", `<?last=%zz>; rel=next`, "v1", "v1", ""},
+		"no link that is one":   {"", `next`, "v1", "v1", ""},
+		"no URL that is one":    {"", `<http://[>; rel=next`, "v1", "v1", ""},
+		"a title that lies":     {"", `<?last=v1>; rel=prev; title="; rel=next"`, "v1", "v1", ""},
+		"a title with a break":  {"", `<?last=v1>; title="a, <b>"; rel=next`, "v1", "v1", "last=v1"},
+		"tags that are no tags": {"n=1", "", "..,v1", "v1", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			h := tagsOf("p/i/a", c.link, strings.Split(c.tags, ",")...)
+			w.eu.tags, w.us.tags = h, h
+			resp := w.ask(t, gcpClient, "GET /v2/a/tags/list?"+c.query)
+			want := `{"name":"a","tags":[` + strings.ReplaceAll(`"`+c.want+`"`, ",", `","`) + "]}\n"
+			if c.want == "" {
+				want = `{"name":"a","tags":[]}` + "\n"
+			}
+			if got := body(t, resp); resp.StatusCode != 200 || got != want {
+				t.Errorf("%d %s, want %s", resp.StatusCode, got, want)
+			}
+			link := ""
+			if c.next != "" {
+				link = "</v2/a/tags/list?" + c.next + `>; rel="next"`
+			}
+			if got := resp.Header.Get("Link"); got != link {
+				t.Errorf("Link %.300q, want %.300q", got, link)
+			}
+		})
+	}
+}
+
+// A link that cannot be followed is canonical's matter: it may page in the usual way. If it does not answer, the near page is better
+// than none.
+func TestAnOddLinkAsksCanonical(t *testing.T) {
+	odd := tagsOf("p/i/a", `<?next_page=abc>; rel="next"`, "v1")
+	w := newWorld(t)
+	w.eu.tags, w.us.tags = odd, tagsOf("p/i/a", `<?last=v1>; rel="next"`, "v1")
+	if got := w.ask(t, gcpClient, "GET /v2/a/tags/list").Header.Get("Link"); !strings.Contains(got, "last=v1") {
+		t.Errorf("Link %q", got)
+	}
+	for _, code := range []int{500, 403, 429} {
+		w := newWorld(t)
+		w.eu.tags = odd
+		w.us.tags = func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(code) }
+		resp := w.ask(t, gcpClient, "GET /v2/a/tags/list")
+		if got := body(t, resp); resp.StatusCode != 200 || !strings.Contains(got, "v1") || resp.Header.Get("Link") != "" || resp.Header.Get("Retry-After") != "" {
+			t.Errorf("canonical says %d: %d %s %v", code, resp.StatusCode, got, resp.Header)
+		}
+	}
+	if n := testutil.ToFloat64(w.server.metrics.Relays.WithLabelValues("eu", "odd-link")); n != 1 {
+		t.Errorf("%v odd links", n)
+	}
+}
+
+func TestTagListFollowsOneRedirectOnItsHost(t *testing.T) {
+	w := newWorld(t)
+	w.us.tags = func(rw http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Get("x") == "" {
+			http.Redirect(rw, r, r.URL.Path+"?x=1", http.StatusPermanentRedirect)
+			return
+		}
+		tagsOf("p/i/a", "", "v1")(rw, r)
+	}
+	if got := body(t, w.ask(t, awsClient, "GET /v2/a/tags/list")); got != `{"name":"a","tags":["v1"]}`+"\n" {
+		t.Errorf("body %s", got)
 	}
 }
 
@@ -92,37 +227,79 @@ func TestAnEmptyListOfAReplicaIsNotBelieved(t *testing.T) {
 	}
 }
 
-// A list stays in the bounds until it is written, however slowly the client reads.
-func TestRelaysAreBounded(t *testing.T) {
+// A list stays in the bounds until it is written, however slowly the client reads, and those who take all they get leave
+// room for others.
+func TestRelaysAreShared(t *testing.T) {
 	r := newRelays()
-	var releases []func()
-	for i := range 1000 {
-		client := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 0}), 24)
-		release, shrink, ok := r.acquire(client)
-		if !ok {
-			break
+	network := func(i int) netip.Prefix { return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i), 0, 0}), 24) }
+	var all []*relayShare
+	for i := range 15 {
+		for {
+			share, ok := r.acquire(network(i))
+			if !ok {
+				break
+			}
+			all = append(all, share)
+			for share.resize(share.n + 4096) {
+			}
 		}
-		shrink(maxRelayBytes / 2)
-		releases = append(releases, release)
 	}
-	if n := len(releases); n < maxRelayMemory/maxRelayBytes || n >= 2*maxRelayMemory/maxRelayBytes {
-		t.Errorf("%d lists of half the largest size under way", n)
+	taken := int64(0)
+	for _, s := range all {
+		taken += s.n
 	}
-	for _, f := range releases {
-		f()
+	if taken != maxRelayMemory-r.free || all[0].n < maxRelayBytes*spread {
+		t.Errorf("%d taken, %d left, the first list has %d", taken, r.free, all[0].n)
 	}
-	if !r.memory.TryAcquire(maxRelayMemory) || len(r.clients) != 0 {
+	share, ok := r.acquire(network(16))
+	if !ok || !share.resize(512<<10) {
+		t.Fatalf("%d are left: nothing for others", r.free)
+	}
+	share.release()
+	for _, s := range all {
+		s.release()
+	}
+	if r.free != maxRelayMemory || len(r.clients) != 0 {
 		t.Error("not everything was given back")
+	}
+}
+
+// The number of lists is bounded as well, by what each takes at least.
+func TestRelaysAreFew(t *testing.T) {
+	r, n := newRelays(), 0
+	for i := range 1000 {
+		if _, ok := r.acquire(netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 0}), 24)); ok {
+			n++
+		}
+	}
+	if n < 100 || n > maxRelayMemory/leastRelay {
+		t.Errorf("%d lists under way", n)
 	}
 }
 
 func TestAClientHasFewRelays(t *testing.T) {
 	r := newRelays()
 	for i := range maxClientRelays + 1 {
-		_, _, ok := r.acquire(netip.MustParsePrefix("192.0.2.0/24"))
+		_, ok := r.acquire(netip.MustParsePrefix("192.0.2.0/24"))
 		if want := i < maxClientRelays; ok != want {
 			t.Errorf("list %d of one client: %v, want %v", i, ok, want)
 		}
+	}
+}
+
+// A list for which there is no room is nobody's fault.
+func TestABusyRelay(t *testing.T) {
+	w := newWorld(t)
+	w.us.tags = func(rw http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(rw, `{"tags":["v1"`, strings.Repeat(" ", 2<<20), `]}`)
+	}
+	w.server.relays.free = 4 << 20
+	resp := w.ask(t, awsClient, "GET /v2/a/tags/list")
+	if got := body(t, resp); resp.StatusCode != 503 || !strings.Contains(got, errBusy.Error()) {
+		t.Errorf("%d %s", resp.StatusCode, got)
+	}
+	if n := testutil.ToFloat64(w.server.metrics.Relays.WithLabelValues("us", "busy")); n != 1 || w.server.relays.free != 4<<20 {
+		t.Errorf("busy %v times, %d bytes free", n, w.server.relays.free)
 	}
 }
 

@@ -2,139 +2,174 @@ package proxy
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"net/url"
-	"strings"
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"ociproxy/internal/oci"
+	"ociproxy/internal/outbound"
 )
 
 // tagList is a tag list under the name that the client asked for.
 type tagList struct {
 	body  []byte
 	link  string
-	empty bool // no tags, and no page after it
+	odd   error // why there is no link though there may be another page; nil: it is well
+	empty bool  // no tags, and no page after it
 }
 
-var errTagList = errors.New("not a tag list")
-
-// rewriteTags puts the requested name into a tag list and its pagination link, reading at most maxRelayBytes
-// and keeping only the result. Only tags that are tags are passed on, and nothing but tags.
-func rewriteTags(in io.Reader, link string, req oci.Request) (tagList, error) {
-	limited := &io.LimitedReader{R: in, N: maxRelayBytes + 1}
-	dec := json.NewDecoder(limited)
-	out := bytes.NewBufferString(`{"name":"` + req.Name + `","tags":[`)
-	err := readTags(dec, out)
-	if limited.N <= 0 {
-		return tagList{}, fmt.Errorf("%w: more than %d bytes", errTagList, maxRelayBytes)
+func (l *tagList) size() int64 {
+	if l == nil {
+		return 0
 	}
-	if err != nil {
+	return int64(cap(l.body))
+}
+
+var (
+	errTagList = errors.New("not a tag list")
+	errOddLink = errors.New("the link to the next page of a tag list cannot be followed")
+)
+
+// rewriteTags puts the requested name into a tag list and its pagination link, and keeps only the result. Only tags that are tags
+// are passed on, and nothing but tags; not more than were asked for, whatever the upstream makes of n and last.
+func rewriteTags(in io.Reader, header http.Header, req oci.Request) (tagList, error) {
+	p := page{req: req}
+	p.begin()
+	limited := &io.LimitedReader{R: in, N: maxRelayBytes + 1}
+	// Names that come twice are nobody's fault here, and to look for them takes memory.
+	err := p.read(jsontext.NewDecoder(limited, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)))
+	switch {
+	case errors.Is(err, errBusy):
+		return tagList{}, err
+	case limited.N <= 0:
+		return tagList{}, fmt.Errorf("%w: more than %d bytes", errTagList, maxRelayBytes)
+	case err != nil:
 		return tagList{}, fmt.Errorf("%w: %w", errTagList, err)
 	}
-	out.WriteString("]}\n")
-	next, err := rewriteLink(link, req.Name)
-	if err != nil {
-		return tagList{}, err
+	p.out.WriteString("]}\n")
+	l := tagList{body: p.out.Bytes()}
+	switch {
+	case req.N == 0: // "MUST NOT include a Link"
+	case p.cut:
+		l.link = p.linkTo("last=" + p.last)
+	default:
+		l.link, l.odd = p.next(header)
 	}
-	empty := next == "" && bytes.HasSuffix(out.Bytes(), []byte("[]}\n"))
-	return tagList{body: out.Bytes(), link: next, empty: empty}, nil
+	l.empty = l.link == "" && l.odd == nil && p.tags == 0
+	return l, nil
 }
 
-// readTags copies the members of "tags" to out, separated by commas; other keys are skipped.
-func readTags(dec *json.Decoder, out *bytes.Buffer) error {
-	if err := expect(dec, json.Delim('{')); err != nil {
+// page is what becomes of the tags that are read.
+type page struct {
+	req  oci.Request
+	out  bytes.Buffer
+	tags int    // in out
+	last string // of them
+	cut  bool   // there were more than were asked for
+}
+
+func (p *page) begin() {
+	p.out.Reset()
+	p.tags, p.last, p.cut = 0, "", false
+	p.out.WriteString(`{"name":"` + p.req.Name + `","tags":[`)
+}
+
+// add takes a tag. A registry that knows no last sends what was read before, too.
+func (p *page) add(tag string) {
+	switch {
+	case !oci.ValidTag(tag):
+	case tag == p.req.Last:
+		p.begin()
+	case p.req.N >= 0 && p.tags >= p.req.N:
+		p.cut = true
+	default:
+		if p.tags > 0 {
+			p.out.WriteByte(',')
+		}
+		p.tags, p.last = p.tags+1, tag
+		p.out.WriteString(`"` + tag + `"`) // a tag needs no escaping
+	}
+}
+
+// read takes the members of "tags"; other keys are skipped, whatever is below them, without memory that grows with it.
+func (p *page) read(dec *jsontext.Decoder) error {
+	if err := expect(dec, jsontext.KindBeginObject); err != nil {
 		return err
 	}
-	first := true
-	for dec.More() {
-		key, err := dec.Token()
+	for dec.PeekKind() == jsontext.KindString {
+		key, err := dec.ReadToken()
 		if err != nil {
 			return err
 		}
-		if key != "tags" {
-			if err := skipValue(dec); err != nil {
+		// "tags": null is what distribution says of an empty repository.
+		if key.String() != "tags" || dec.PeekKind() == jsontext.KindNull {
+			if err := dec.SkipValue(); err != nil {
 				return err
 			}
 			continue
 		}
-		open, err := dec.Token()
-		if err != nil {
-			return err
-		}
-		if open == nil {
-			continue // "tags": null is what distribution says of an empty repository
-		}
-		if open != json.Delim('[') {
-			return fmt.Errorf("tags is %v", open)
-		}
-		for dec.More() {
-			var tag string
-			if err := dec.Decode(&tag); err != nil {
-				return err
-			}
-			if !oci.ValidTag(tag) {
-				continue
-			}
-			if !first {
-				out.WriteByte(',')
-			}
-			first = false
-			out.WriteString(`"` + tag + `"`) // a tag needs no escaping
-		}
-		if err := expect(dec, json.Delim(']')); err != nil {
+		if err := p.readTags(dec); err != nil {
 			return err
 		}
 	}
-	return expect(dec, json.Delim('}'))
+	return expect(dec, jsontext.KindEndObject)
 }
 
-func expect(dec *json.Decoder, want json.Delim) error {
-	got, err := dec.Token()
-	if err == nil && got != want {
-		err = fmt.Errorf("%v instead of %v", got, want)
+func (p *page) readTags(dec *jsontext.Decoder) error {
+	if err := expect(dec, jsontext.KindBeginArray); err != nil {
+		return err
+	}
+	for dec.PeekKind() == jsontext.KindString {
+		tag, err := dec.ReadToken()
+		if err != nil {
+			return err
+		}
+		p.add(tag.String())
+	}
+	return expect(dec, jsontext.KindEndArray)
+}
+
+func expect(dec *jsontext.Decoder, want jsontext.Kind) error {
+	got, err := dec.ReadToken()
+	if err == nil && got.Kind() != want {
+		err = fmt.Errorf("%v instead of %v", got.Kind(), want)
 	}
 	return err
 }
 
-// skipValue passes over one value of any depth without keeping it.
-func skipValue(dec *json.Decoder) error {
-	for depth := 0; ; {
-		token, err := dec.Token()
-		if err != nil {
-			return err
-		}
-		switch token {
-		case json.Delim('{'), json.Delim('['):
-			depth++
-		case json.Delim('}'), json.Delim(']'):
-			depth--
-		}
-		if depth == 0 {
-			return nil
-		}
-	}
-}
-
-// rewriteLink keeps nothing of an upstream's next link but its validated n and last. A link that works in
-// another way is an error: without it, a client would take the first page for the whole list.
-func rewriteLink(link, name string) (string, error) {
-	if link == "" {
-		return "", nil
-	}
-	target, rest, ok := strings.Cut(strings.TrimPrefix(strings.TrimSpace(link), "<"), ">")
-	if !ok || !strings.Contains(rest, `rel="next"`) {
-		return "", fmt.Errorf("tag list: cannot read the link %.200q", link)
+// next is the link to the next page. Nothing is kept of the upstream's but its validated n and last, and of these a client's n goes
+// first. One that pages in another way, or leads back to this page, is an error.
+func (p *page) next(header http.Header) (string, error) {
+	target, err := outbound.NextLink(header)
+	if err != nil || target == "" {
+		return "", err
 	}
 	u, err := url.Parse(target)
 	if err != nil {
-		return "", fmt.Errorf("tag list: link: %w", err)
+		return "", fmt.Errorf("%w: %.200q", errOddLink, target)
 	}
-	next, err := oci.Parse("/v2/"+name+"/tags/list", u.RawQuery)
-	if err != nil || next.Last == "" {
-		return "", fmt.Errorf("tag list: the link %.200q does not page by n and last", link)
+	query := u.RawQuery
+	next, err := oci.Parse("/v2/"+p.req.Name+"/tags/list", query)
+	if err != nil || next.Last == "" || next.Last == p.req.Last {
+		return "", fmt.Errorf("%w: %.200q does not page by n and last", errOddLink, target)
 	}
-	return "</v2/" + name + "/tags/list?" + next.Query + `>; rel="next"`, nil
+	return p.linkTo(query), nil
+}
+
+// linkTo makes a link to the page that a query asks for.
+func (p *page) linkTo(query string) string {
+	if p.req.N >= 0 {
+		query = "n=" + strconv.Itoa(p.req.N) + "&" + query // the first n counts
+	}
+	path := "/v2/" + p.req.Name + "/tags/list"
+	next, err := oci.Parse(path, query)
+	if err != nil {
+		return "" // it was parsed before, or is a tag
+	}
+	return "<" + path + "?" + next.Query + `>; rel="next"`
 }

@@ -142,8 +142,8 @@ func (s *Server) reload() {
 		return
 	}
 	s.metrics.ConfigReloads.WithLabelValues("ok").Inc()
-	s.log.Info("configuration reloaded", "hash", cfg.Hash, "first_choice_changed", len(changed),
-		"changes", changed[:min(len(changed), 20)])
+	s.log.Info("configuration reloaded", "hash", cfg.Hash, "candidates_changed", next.snapshot.Differ(old.snapshot),
+		"places_moved", len(changed), "moves", changed[:min(len(changed), 20)])
 	if needsRestart(old.cfg, cfg) {
 		s.log.Warn("listen, admin, tls (but the certificate), limits, health, the directory of inventories and PROXY protocol change at the next start only")
 	}

@@ -69,6 +69,8 @@ type Candidate struct {
 	Serves Serves
 	// Active candidates take traffic; others stay in the list so that explanations can name them.
 	Active bool
+	// State is the configuration's word for that, for people only.
+	State string
 	// Rollout is the share of client networks, in percent, that may be sent here.
 	Rollout int
 	// IPv4 and IPv6 say by which families clients can reach it.

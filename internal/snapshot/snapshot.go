@@ -25,7 +25,7 @@ func Of(cfg *config.Config) (*route.Snapshot, error) {
 		st := &cfg.Stores[i]
 		opt.Candidates = append(opt.Candidates, route.Candidate{
 			Name: st.Name, Kind: route.Store, Place: st.Place, CDN: st.CDN, Price: st.Price,
-			URL: st.URL, Check: st.Check, Serves: route.Serves(st.Serves), Active: st.State == config.Active,
+			URL: st.URL, Check: st.Check, Serves: route.Serves(st.Serves), Active: st.State == config.Active, State: string(st.State),
 			Rollout: st.Rollout, IPv4: st.Families.IPv4, IPv6: st.Families.IPv6,
 		})
 	}
@@ -33,7 +33,7 @@ func Of(cfg *config.Config) (*route.Snapshot, error) {
 		up := &cfg.Upstreams[i]
 		opt.Candidates = append(opt.Candidates, route.Candidate{
 			Name: up.Name, Kind: route.Upstream, Place: up.Place, Price: up.Price,
-			URL: up.URL, Prefix: up.Prefix, Serves: route.Serves(up.Serves), Active: up.State == config.Active,
+			URL: up.URL, Prefix: up.Prefix, Serves: route.Serves(up.Serves), Active: up.State == config.Active, State: string(up.State),
 			Rollout: 100, IPv4: up.Families.IPv4, IPv6: up.Families.IPv6, Canonical: up.Canonical,
 		})
 	}

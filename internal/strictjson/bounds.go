@@ -36,7 +36,9 @@ func (b Bounds) filled() Bounds {
 
 // NewReader returns a reader of r whose Read fails with [ErrBounds] before it hands on a byte beyond the bounds. It is for those
 // who read token by token, and takes no memory that grows with the text. What r sends is not checked to be JSON.
-func NewReader(r io.Reader, most Bounds) io.Reader { return &reader{r: r, meter: meter{most: most.filled()}} }
+func NewReader(r io.Reader, most Bounds) io.Reader {
+	return &reader{r: r, meter: meter{most: most.filled()}}
+}
 
 type reader struct {
 	r io.Reader

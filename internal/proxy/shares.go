@@ -1,0 +1,121 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"net/netip"
+	"sync"
+)
+
+const (
+	maxRelayBytes = 8 << 20
+	// maxRelayMemory bounds the tag lists in memory at once: being read, or written to clients that read slowly.
+	maxRelayMemory = 96 << 20
+	// maxClientRelays bounds the tag lists of one client network under way.
+	maxClientRelays = 4
+	// leastRelay is what a list counts for from the start, so that their number is bounded too.
+	leastRelay = 256 << 10
+	// spread is how much memory a byte of a list that is being read takes: buffers double as they grow.
+	spread = 2
+)
+
+// errBusy says that what others have under way leaves no room.
+var errBusy = errors.New("too many tag lists under way")
+
+// relays bounds the tag lists under way, and shares the memory: a client network never has more than a quarter of what is left. So
+// one has room for the largest list, each of those that take all they get leaves four fifths to the next, and after fifteen of them
+// a newcomer still finds half a megabyte. Safe for concurrent use.
+type relays struct {
+	mu      sync.Mutex
+	free    int64
+	clients map[netip.Prefix]*held
+}
+
+// held is what a client network has.
+type held struct {
+	lists  int
+	memory int64
+}
+
+func newRelays() *relays { return &relays{free: maxRelayMemory, clients: map[netip.Prefix]*held{}} }
+
+// relayShare is the memory of one list. Its owner uses it from one goroutine at a time.
+type relayShare struct {
+	of     *relays
+	client netip.Prefix
+	n      int64
+}
+
+// acquire takes room for one list of client.
+func (r *relays) acquire(client netip.Prefix) (*relayShare, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	h := r.clients[client]
+	if h == nil {
+		h = &held{}
+	}
+	if h.lists >= maxClientRelays || !r.fits(h, leastRelay) {
+		return nil, false
+	}
+	r.clients[client] = h
+	h.lists++
+	h.memory += leastRelay
+	r.free -= leastRelay
+	return &relayShare{of: r, client: client, n: leastRelay}, true
+}
+
+func (r *relays) fits(h *held, more int64) bool { return 4*(h.memory+more) <= r.free-more }
+
+// resize makes the share n bytes, or its least, and reports whether there is room for that.
+func (s *relayShare) resize(n int64) bool {
+	r := s.of
+	more := max(n, leastRelay) - s.n
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	h := r.clients[s.client]
+	if more > 0 && !r.fits(h, more) {
+		return false
+	}
+	h.memory += more
+	r.free -= more
+	s.n += more
+	return true
+}
+
+// release gives everything back. The share is not used any more.
+func (s *relayShare) release() {
+	r := s.of
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	h := r.clients[s.client]
+	h.memory -= s.n
+	r.free += s.n
+	if h.lists--; h.lists == 0 {
+		delete(r.clients, s.client)
+	}
+}
+
+// reader reads in, and grows the share as bytes come: for those of kept bytes that are there already, and spread for each byte
+// that is read. It fails with [errBusy] when there is no room.
+func (s *relayShare) reader(in io.Reader, kept int64) io.Reader {
+	return &sharedReader{in: in, share: s, kept: kept}
+}
+
+type sharedReader struct {
+	in         io.Reader
+	share      *relayShare
+	kept, read int64
+}
+
+// Read implements [io.Reader].
+func (r *sharedReader) Read(p []byte) (int, error) {
+	n, err := r.in.Read(p)
+	r.read += int64(n)
+	if need := r.kept + spread*r.read; need > r.share.n {
+		// Some more than is needed, so that the lock is taken seldom.
+		if !r.share.resize(need+leastRelay) && !r.share.resize(need) {
+			return 0, errBusy
+		}
+	}
+	return n, err
+}
