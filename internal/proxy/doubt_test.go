@@ -3,9 +3,7 @@ package proxy
 import (
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
@@ -85,18 +83,4 @@ func TestAStoreWithTheWrongSize(t *testing.T) {
 	if got := w.server.world.Load().snapshot.Candidates[a.decision.Candidate].Name; got != "us" {
 		t.Errorf("to %s: it says 1000 bytes, and the inventories 999", got)
 	}
-}
-
-// A store that took more than 300 ms to answer lost every first blob, after making the client wait.
-func TestAStoreThatAnswersSlowly(t *testing.T) {
-	w := newWorld(t, "checkTimeout: 5s, ", "")
-	w.va.say(func(rw http.ResponseWriter, _ *http.Request) {
-		<-time.After(400 * time.Millisecond)
-		rw.Header().Set("Content-Length", "1000")
-	})
-	var wg sync.WaitGroup
-	for i := range 15 {
-		wg.Go(func() { w.wants(t, awsClient, digestOf(i), w.va.URL, "a first blob") })
-	}
-	wg.Wait()
 }

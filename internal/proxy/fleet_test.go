@@ -17,13 +17,16 @@ import (
 	"ociproxy/internal/existence"
 )
 
-// headStores answers HEAD in virtual time, after 1 to 400 ms.
-type headStores struct{ asked atomic.Int64 }
+// headStores answers HEAD in virtual time.
+type headStores struct {
+	takes func() time.Duration
+	asked atomic.Int64
+}
 
 func (s *headStores) RoundTrip(r *http.Request) (*http.Response, error) {
 	s.asked.Add(1)
 	select {
-	case <-time.After(time.Duration(1+rand.IntN(400)) * time.Millisecond):
+	case <-time.After(s.takes()):
 	case <-r.Context().Done():
 		return nil, r.Context().Err()
 	}
@@ -32,6 +35,51 @@ func (s *headStores) RoundTrip(r *http.Request) (*http.Response, error) {
 		status = http.StatusNotFound
 	}
 	return &http.Response{StatusCode: status, Header: http.Header{}, Body: http.NoBody, ContentLength: 1000, Request: r}, nil
+}
+
+// serve starts a server that asks these stores, and returns how a client in Virginia asks it: where it is sent to.
+func (s *headStores) serve(t *testing.T) (ask func(path string) string) {
+	t.Helper()
+	text := strings.NewReplacer(`"US"`, "http://us.example", `"EU"`, "http://eu.example", "VA/", "http://va.example/", "CDN/", "http://cdn.example/",
+		"checkTimeout: 5s", "checkTimeout: 1s", "serves: [internet]", "serves: [all]").Replace(yaml)
+	cfg, err := config.Parse("test.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := New(Options{Config: cfg, Logger: slog.New(slog.DiscardHandler), Client: &http.Client{Transport: s}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		<-time.After(20 * time.Second) // checks under way end
+		server.Close()
+	})
+	handler := server.Handler()
+	return func(path string) string {
+		r := httptest.NewRequest(http.MethodGet, path, nil)
+		r.RemoteAddr = "127.0.0.1:4711"
+		r.Header.Set("X-Forwarded-For", awsClient)
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		return w.Header().Get("Location")
+	}
+}
+
+// A store that took more than 300 ms to answer lost every first blob, after making the client wait.
+func TestAStoreThatAnswersSlowly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stores := &headStores{takes: func() time.Duration { return 400 * time.Millisecond }}
+		ask := stores.serve(t)
+		var wg sync.WaitGroup
+		for i := range 15 {
+			wg.Go(func() {
+				if to := ask("/v2/a/blobs/" + digestOf(i)); !strings.HasPrefix(to, "http://va.example/") {
+					t.Errorf("a first blob: to %s", to)
+				}
+			})
+		}
+		wg.Wait()
+	})
 }
 
 // A fleet behind one address whose store is asked by HEAD lost 95 of 100 blobs, most of them to the canonical registry.
@@ -45,31 +93,12 @@ func TestAFleetAndAStoreThatIsAskedByHead(t *testing.T) {
 
 func headFleet(t *testing.T, machines int) {
 	const images, blobs = 20, 10
-	text := strings.NewReplacer(`"US"`, "http://us.example", `"EU"`, "http://eu.example", "VA/", "http://va.example/", "CDN/", "http://cdn.example/",
-		"checkTimeout: 5s", "checkTimeout: 1s", "serves: [internet]", "serves: [all]").Replace(yaml)
-	cfg, err := config.Parse("test.yaml", []byte(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	stores := &headStores{}
-	s, err := New(Options{Config: cfg, Logger: slog.New(slog.DiscardHandler), Client: &http.Client{Transport: stores}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		<-time.After(20 * time.Second) // checks under way end
-		s.Close()
-	}()
-	handler := s.Handler()
+	stores := &headStores{takes: func() time.Duration { return time.Duration(1+rand.IntN(400)) * time.Millisecond }}
+	ask := stores.serve(t)
 	var past, canonical, all atomic.Int64
-	ask := func(n int) {
-		r := httptest.NewRequest(http.MethodGet, "/v2/a"+fmt.Sprint(n/blobs)+"/blobs/"+digestOf(n), nil)
-		r.RemoteAddr = "127.0.0.1:4711"
-		r.Header.Set("X-Forwarded-For", awsClient)
-		w := httptest.NewRecorder()
-		handler.ServeHTTP(w, r)
+	blob := func(n int) {
 		all.Add(1)
-		if to := w.Header().Get("Location"); !strings.HasPrefix(to, "http://va.example/") {
+		if to := ask("/v2/a" + fmt.Sprint(n/blobs) + "/blobs/" + digestOf(n)); !strings.HasPrefix(to, "http://va.example/") {
 			past.Add(1)
 			if strings.HasPrefix(to, "http://us.example/") {
 				canonical.Add(1)
@@ -84,7 +113,7 @@ func headFleet(t *testing.T, machines int) {
 				for at := 0; at < blobs; at += 3 { // three at once
 					var layers sync.WaitGroup
 					for n := at; n < min(at+3, blobs); n++ {
-						layers.Go(func() { ask(image*blobs + n) })
+						layers.Go(func() { blob(image*blobs + n) })
 					}
 					layers.Wait()
 				}
