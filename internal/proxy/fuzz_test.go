@@ -2,11 +2,15 @@ package proxy
 
 import (
 	"bufio"
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+
+	"ociproxy/internal/oci"
 )
 
 // Whatever a client sends, a Location is one of our own, followed by nothing but the grammar.
@@ -39,6 +43,47 @@ func FuzzLocation(f *testing.F) {
 		path, _, _ := strings.Cut(location, "?")
 		if !ours.MatchString(location) || strings.Contains(path, "..") || strings.Contains(strings.TrimPrefix(path, "http://"), "//") && !strings.HasPrefix(path, "https://example.org") {
 			t.Errorf("%q gave Location %q", request, location)
+		}
+	})
+}
+
+// Whatever an upstream sends for a tag list, what a client gets is valid, no more than it asked for, and pages on here.
+func FuzzTagList(f *testing.F) {
+	for _, body := range []string{
+		`{"name":"x","tags":["v1","v2","v3"],"manifest":{"sha256:x":{"tag":["v1"]}}}`, `{"tags":null}`, `{"tags":[1]}`, `{"tags":["a","\u0062",".."]}`, `[[[[`, `{"x":{"tags":["v9"]},"tags":["v1"],"tags":["v2"]}`,
+	} {
+		f.Add(body, `</v2/x/tags/list?n=2&last=v2>; rel="next"`, "n=2&last=v1")
+		f.Add(body, `<?last=%2B%20>, <b>; rel=prev`, "")
+	}
+	link := regexp.MustCompile(`^</v2/a/b/tags/list\?(n=[0-9]+&)?last=[A-Za-z0-9._~%-]+>; rel="next"$`)
+	f.Fuzz(func(t *testing.T, body, header, query string) {
+		req, err := oci.Parse("/v2/a/b/tags/list", query)
+		if err != nil {
+			return
+		}
+		l, err := rewriteTags(strings.NewReader(body), http.Header{"Link": {header}}, req)
+		if err != nil {
+			return
+		}
+		var got struct {
+			Name string
+			Tags []string
+		}
+		if err := json.Unmarshal(l.body, &got); err != nil || got.Name != "a/b" || got.Tags == nil || slices.ContainsFunc(got.Tags, func(s string) bool { return !oci.ValidTag(s) }) {
+			t.Fatalf("%q: %v", l.body, err)
+		}
+		if req.N >= 0 && len(got.Tags) > req.N {
+			t.Fatalf("%d tags, %d were asked for", len(got.Tags), req.N)
+		}
+		if l.link == "" {
+			return
+		}
+		if !link.MatchString(l.link) {
+			t.Fatalf("link %q", l.link)
+		}
+		_, next, _ := strings.Cut(strings.TrimSuffix(l.link, `>; rel="next"`), "?")
+		if r, err := oci.Parse("/v2/a/b/tags/list", next); err != nil || r.Last == "" || r.Last == req.Last || req.N >= 0 && r.N != req.N {
+			t.Fatalf("%q leads to %+v, %v", l.link, r, err)
 		}
 	})
 }

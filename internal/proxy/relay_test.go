@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"ociproxy/internal/oci"
 )
 
 func newReader(b []byte) *bufio.Reader { return bufio.NewReader(bytes.NewReader(b)) }
@@ -300,6 +302,21 @@ func TestABusyRelay(t *testing.T) {
 	}
 	if n := testutil.ToFloat64(w.server.metrics.Relays.WithLabelValues("us", "busy")); n != 1 || w.server.relays.free != 4<<20 {
 		t.Errorf("busy %v times, %d bytes free", n, w.server.relays.free)
+	}
+}
+
+// Eight megabytes of what is skipped, which gzip makes of eight kilobytes, cost neither memory nor garbage.
+func TestWhatIsSkippedTakesNoMemory(t *testing.T) {
+	for name, unit := range map[string]string{"deep": `[`, "deep objects": `{"a":`, "lists": `[],`, "numbers": `1,`, "objects": `{"a":1,"b":[2]},`, "strings": `"xyz",`} {
+		junk := `{"x":[` + strings.Repeat(unit, maxRelayBytes/len(unit)-16)
+		if strings.HasSuffix(unit, ",") {
+			junk += `1],"tags":["v1"]}`
+		}
+		if n := testing.AllocsPerRun(1, func() {
+			_, _ = rewriteTags(strings.NewReader(junk), nil, oci.Request{Name: "a", N: -1})
+		}); n > 200 {
+			t.Errorf("%s: %v allocations", name, n)
+		}
 	}
 }
 
