@@ -41,8 +41,9 @@ func TestUnmarshal(t *testing.T) {
 	}{
 		{"plain", `{"name":"a","size":1,"more":{"A":"x","a":"y"},"list":[{"Plain":1}],"at":"2026-01-02T03:04:05Z","deep":"d"}`, Bounds{}, nil},
 		{"nulls", `{"name":null,"more":null,"list":null,"up":null,"any":null}`, Bounds{}, nil},
-		{"unknown keys, twice", `{"x":{"NAME":1},"x":[{"a":[]}]}`, Bounds{}, nil},
-		{"own reading", `{"any":{"NAME":1,"NAME":2}}`, Bounds{}, nil},
+		{"unknown keys", `{"x":{"NAME":1},"y":[{"a":[]}]}`, Bounds{}, nil},
+		{"unknown keys, twice", `{"x":{"NAME":1},"x":[{"a":[]}]}`, Bounds{}, ErrKey},
+		{"own reading", `{"any":{"NAME":1,"name":2}}`, Bounds{}, nil},
 		{"other case", `{"Name":"a"}`, Bounds{}, ErrKey},
 		{"other case by Unicode", `{"\u017fize":1}`, Bounds{}, ErrKey},
 		{"both cases", `{"name":"a","NAME":"b"}`, Bounds{}, ErrKey},
@@ -78,6 +79,22 @@ func TestUnmarshal(t *testing.T) {
 				t.Errorf("(-encoding/json +Unmarshal)\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestUnmarshalClosed(t *testing.T) {
+	for text, ok := range map[string]bool{
+		`{"name":"a","size":1,"list":[{"Plain":1}],"deep":"d"}`: true,
+		`{"name":"a","x":1}`:      false,
+		`{"Name":"a"}`:            false,
+		`{"list":[{"plain":1}]}`:  false,
+		`{"name":"a","name":"a"}`: false,
+		`{"name":"a"} {}`:         false,
+	} {
+		var v doc
+		if err := UnmarshalClosed([]byte(text), &v, Bounds{}); (err == nil) != ok {
+			t.Errorf("%s: %v", text, err)
+		}
 	}
 }
 
