@@ -32,7 +32,10 @@ func tagsQuery(r Request, rawQuery string) (Request, error) {
 		r.Query = "n=" + strconv.Itoa(r.N)
 	}
 	last, okLast := value(rawQuery, "last")
-	if !okLast || !validMarker(last) {
+	switch {
+	case !okLast:
+		return Request{}, ErrQueryInvalid
+	case !validMarker(last):
 		return Request{}, ErrLastInvalid
 	}
 	if last != "" {
