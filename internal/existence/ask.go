@@ -127,6 +127,9 @@ func judgeHeld(t *Target, resp *http.Response) (Answer, error) {
 		}
 	default:
 	}
+	if a.Size > oci.MaxBlob {
+		a.Size = -1 // as good as no word: nobody holds that
+	}
 	return a, nil
 }
 

@@ -33,7 +33,8 @@ type Answer struct {
 	// Failed: the candidate gave no usable answer; Held is false. Remembered briefly, so that a silent
 	// candidate does not cost every request the whole budget.
 	Failed bool
-	// Size in bytes, -1 when the candidate did not say.
+	// Size in bytes, at most [oci.MaxBlob]; -1 when the candidate did not say, or said more. It is the word of this
+	// candidate alone, and counts for no other.
 	Size int64
 	// Content is a number for what a tag stands for, the same at all origins; 0 when the candidate did not say.
 	Content uint64

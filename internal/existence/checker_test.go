@@ -66,6 +66,9 @@ func TestAnswers(t *testing.T) {
 		want    Answer
 	}{
 		{"200 with length", func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", "42") }, Answer{Held: true, Size: 42}},
+		{"200 with the largest length", func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", "214748364800") }, Answer{Held: true, Size: oci.MaxBlob}},
+		{"200 with a length that nothing has", func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", "214748364801") }, Answer{Held: true, Size: -1}},
+		{"200 with a length beyond numbers", func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", "9223372036854775807") }, Answer{Held: true, Size: -1}},
 		{"404 is absent", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) }, Answer{Size: -1}},
 		{"403 is absent, as S3 says it", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(403) }, Answer{Size: -1}},
 		{"500 is a failure", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }, Answer{Failed: true, Size: -1}},

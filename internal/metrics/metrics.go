@@ -8,6 +8,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"ociproxy/internal/oci"
 )
 
 // An instance stays below maxSeries whatever the clients do: what its configuration and the fixed metrics do
@@ -307,7 +309,13 @@ func (m *Metrics) Flow(k FlowKey) *Flow {
 // Count counts one redirect of size bytes (0: unknown, or no GET) at cents per GB.
 func (f *Flow) Count(size int64, cents float64) {
 	f.redirects.Inc()
-	if size > 0 {
+	f.Carry(size, cents)
+}
+
+// Carry counts the bytes of a redirect that was counted before they were known. What cannot be is not counted: a
+// counter of integers that is given too much begins again below where it was, and one of floats stands still.
+func (f *Flow) Carry(size int64, cents float64) {
+	if size > 0 && size <= oci.MaxBlob {
 		f.bytes.Add(float64(size))
 		f.cost.Add(float64(size) / 1e9 * cents / 100)
 	}

@@ -2,10 +2,13 @@ package metrics
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"ociproxy/internal/oci"
 )
 
 // series is the number of series a scrape returns.
@@ -166,5 +169,22 @@ func TestCodeIndex(t *testing.T) {
 	}
 	if Codes[CodeIndex(418)] != 500 {
 		t.Error("an unknown status is not counted as 500")
+	}
+}
+
+// Sizes that cannot be neither turn a counter back nor stop it.
+func TestImpossibleSizes(t *testing.T) {
+	f := New("test").Flow(FlowKey{Candidate: "s"})
+	was := 0.0
+	for _, size := range []int64{1000, 1 << 62, 1 << 62, 1 << 62, 1 << 62, math.MaxInt64, math.MinInt64, -1, 0, oci.MaxBlob + 1, 1000} {
+		f.Count(size, 9)
+		now := testutil.ToFloat64(f.bytes)
+		if now < was || now > 2000 {
+			t.Errorf("after %d bytes the counter went from %v to %v", size, was, now)
+		}
+		was = now
+	}
+	if n := testutil.ToFloat64(f.redirects); was != 2000 || n != 11 {
+		t.Errorf("%v bytes of %v redirects, want 2000 of 11", was, n)
 	}
 }

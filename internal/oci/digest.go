@@ -88,3 +88,8 @@ func validAlgorithm(s string) bool {
 	}
 	return !after
 }
+
+// MaxBlob is the largest blob that anybody is believed to hold, in bytes: 200 GiB, the largest layer that a registry
+// documents that it accepts (Azure Container Registry's limits, 2025; Amazon ECR takes 52 GB). Whoever speaks of more lies
+// or errs, and sums of what it says would soon not fit a counter.
+const MaxBlob = 200 << 30

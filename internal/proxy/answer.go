@@ -37,9 +37,10 @@ type answer struct {
 	client   route.Client
 	source   clientip.Source
 	decision route.Decision
-	asked    bool  // the one round of checks was made
-	listed   int64 // size of the blob in bytes by an inventory that is believed; 0: none lists it
-	size     int64 // of the blob in bytes; 0 unknown
+	asked    bool // the one round of checks was made
+	listing  listing
+	told     bool  // somebody has said of what size the blob is
+	size     int64 // of the blob in bytes, for the candidate of the decision; 0 unknown
 	span     reach.Span
 	rest     bool // of the blob, from the span's start on
 }
@@ -119,6 +120,7 @@ func (s *Server) answer(w *world, r *http.Request, a *answer) {
 	s.stay(r.Context(), w, a, &st, false)
 	s.act(r.Context(), w, a)
 	s.stayed(w, a)
+	a.size = s.sizeAt(w, a, a.decision.Candidate)
 	w.sampleManifest(r, a)
 	s.checkAfterwards(w, a)
 }
@@ -210,10 +212,11 @@ func (s *Server) fill(ctx context.Context, w *world, a *answer, st *route.State)
 	}
 	a.asked = true
 	targets := make([]existence.Target, 0, route.MaxChecks)
+	size := s.agreedSize(w, a)
 	for _, i := range need {
 		if i != route.NoCandidate && st.Unknown.Has(i) && w.allow(i) {
 			t := w.target(i, &a.req)
-			t.Size = a.listed
+			t.Size = size
 			targets = append(targets, t)
 		}
 	}
@@ -235,9 +238,7 @@ func (s *Server) recall(w *world, a *answer, i int, st *route.State) bool {
 	}
 	if known.Held {
 		st.Holds.Add(i)
-		if a.req.Kind == oci.KindBlob {
-			a.size = max(a.size, known.Size) // the digest's size, whoever told it
-		}
+		a.told = a.told || known.Size > 0
 	}
 	return true
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"ociproxy/internal/existence"
+	"ociproxy/internal/set"
 )
 
 func redirectAll(rw http.ResponseWriter, r *http.Request) {
@@ -74,10 +75,10 @@ func TestWhoSaysYesToAnything(t *testing.T) {
 	}
 }
 
-// A store that says another size than the inventories do has something else under that name.
+// A store that says another size than several inventories do has something else under that name.
 func TestAStoreWithTheWrongSize(t *testing.T) {
 	w := newWorld(t, "serves: [internet]", "serves: [all]")
-	a := &answer{req: mustParse(t, "/v2/a/blobs/"+digest), listed: 999}
+	a := &answer{req: mustParse(t, "/v2/a/blobs/"+digest), listing: listing{stores: set.Of(2, 3), size: 999}}
 	a.client = w.server.world.Load().client(mustAddr(awsClient), w.server.world.Load().ranges.Locate(mustAddr(awsClient)))
 	w.server.resolve(t.Context(), w.server.world.Load(), a)
 	if got := w.server.world.Load().snapshot.Candidates[a.decision.Candidate].Name; got != "us" {

@@ -116,5 +116,7 @@ func (h *handler) count(w *world, r *http.Request, a *answer) {
 	if a.location == "" {
 		return
 	}
-	w.flows.At(a.client.Ranking.ID, a.decision.Candidate, int(a.decision.Reason)).Count(a.bytes(r.Method), a.decision.Cents)
+	flow := w.flows.At(a.client.Ranking.ID, a.decision.Candidate, int(a.decision.Reason))
+	flow.Count(a.bytes(r.Method), a.decision.Cents)
+	h.s.countLater(w, r, a, flow)
 }

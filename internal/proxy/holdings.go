@@ -62,9 +62,10 @@ func (w *world) listed(a *answer, st *route.State) {
 	if e, ok := view.Table.Lookup(a.req.Digest); ok {
 		st.Holds = believed
 		st.Holds.And(&e.Stores)
-		a.size = max(0, e.Size)
-		if !st.Holds.Empty() {
-			a.listed = a.size
+		a.listing = listing{stores: st.Holds, size: e.Size}
+		a.told = !st.Holds.Empty()
+		if e.Size > oci.MaxBlob {
+			a.listing.size = -1
 		}
 	}
 }

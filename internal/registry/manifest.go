@@ -170,7 +170,7 @@ func (w *wireDescriptor) descriptor() (d Descriptor, err error) {
 	if err != nil {
 		return d, fmt.Errorf("digest %q: %w", clean(w.Digest), err)
 	}
-	if w.Size < 0 && !w.unsized {
+	if w.Size < 0 && !w.unsized || w.Size > oci.MaxBlob { // sums of more would not fit
 		return d, fmt.Errorf("size %d", w.Size)
 	}
 	d = Descriptor{
