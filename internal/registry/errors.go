@@ -22,7 +22,7 @@ var (
 	ErrDigest       = errors.New("content does not match its digest")    // somebody changed it, or it broke on the way
 	ErrInvalid      = errors.New("invalid manifest")                     // not JSON, or not what a manifest may be
 	ErrTooLarge     = errors.New("larger than is accepted")              // a manifest, a list, too many descriptors or pages
-	ErrStalled      = errors.New("nothing came within the time-out")     // of an answer, or of its body
+	ErrStalled      = errors.New("too little came within the time-out")  // of an answer, or of its body; or went, of ours
 	ErrRedirect     = errors.New("redirect refused")                     // to plain HTTP, or too many
 	ErrBadAnswer    = errors.New("the answer breaks the protocol")       // a page, a range, an upload location
 	errLocation     = fmt.Errorf("%w: bad upload location", ErrBadAnswer)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"ociproxy/internal/outbound"
+	"ociproxy/internal/pace"
 	"ociproxy/internal/wait"
 )
 
@@ -112,14 +113,16 @@ func (m *meter) once(req *http.Request) (resp *http.Response, err error) {
 		b.requests.Add(1)
 	}
 	ctx, cancel := context.WithCancelCause(req.Context())
-	alarm := newAlarm(m.registry.timeout, cancel)
+	least := pace.Minimum{Bytes: pace.Window, Within: m.registry.timeout}
+	slow := func() { cancel(fmt.Errorf("%w: %w", ErrStalled, least.Err())) }
+	sends := least.Watch(slow)
 	out := req.WithContext(ctx)
 	if req.Body != nil && req.Body != http.NoBody {
-		out.Body = &sending{req.Body, alarm}
+		out.Body = &sending{req.Body, sends}
 	}
-	alarm.set()
+	sends.Wait()
 	resp, err = m.base.RoundTrip(out)
-	alarm.stop()
+	sends.Stop()
 	if err != nil {
 		free()
 		if errors.Is(context.Cause(ctx), ErrStalled) {
@@ -131,7 +134,7 @@ func (m *meter) once(req *http.Request) (resp *http.Response, err error) {
 	if req.Context().Value(streamKey{}) != nil {
 		free()
 	}
-	resp.Body = &body{resp.Body, ctx, cancel, alarm, free}
+	resp.Body = &body{resp.Body, ctx, cancel, least.Watch(slow), free}
 	return resp, nil
 }
 
@@ -183,39 +186,20 @@ func discard(resp *http.Response) {
 	resp.Body.Close()
 }
 
-// alarm ends a request in which nothing moves.
-type alarm struct {
-	d     time.Duration
-	timer *time.Timer
-}
-
-func newAlarm(d time.Duration, cancel context.CancelCauseFunc) *alarm {
-	t := time.AfterFunc(d, func() { cancel(fmt.Errorf("%w (%v)", ErrStalled, d)) })
-	t.Stop()
-	return &alarm{d, t}
-}
-
-func (a *alarm) set()  { a.timer.Reset(a.d) }
-func (a *alarm) stop() { a.timer.Stop() }
-
-// sending is the body of a request: as long as the host takes it, it need not answer.
+// sending is the body of a request: as long as the host takes it at the minimum pace, it need not answer.
 type sending struct {
 	io.ReadCloser
-	alarm *alarm
+	watch *pace.Watch
 }
 
-func (s *sending) Read(p []byte) (int, error) {
-	n, err := s.ReadCloser.Read(p)
-	s.alarm.set()
-	return n, err
-}
+func (s *sending) Read(p []byte) (int, error) { return s.watch.Send(s.ReadCloser, p) }
 
 // body is the body of an answer. Time counts while somebody waits for bytes, not while they are worked on.
 type body struct {
 	io.ReadCloser
 	ctx    context.Context
 	cancel context.CancelCauseFunc
-	alarm  *alarm
+	watch  *pace.Watch
 	free   func()
 }
 
@@ -223,9 +207,7 @@ type body struct {
 func (b *body) expire() { b.cancel(ErrStalled) }
 
 func (b *body) Read(p []byte) (int, error) {
-	b.alarm.set()
-	n, err := b.ReadCloser.Read(p)
-	b.alarm.stop()
+	n, err := b.watch.Read(b.ReadCloser, p)
 	if err != nil && !errors.Is(err, io.EOF) && b.ctx.Err() != nil {
 		err = context.Cause(b.ctx)
 	}
@@ -234,7 +216,7 @@ func (b *body) Read(p []byte) (int, error) {
 
 func (b *body) Close() error {
 	err := b.ReadCloser.Close()
-	b.alarm.stop()
+	b.watch.Stop()
 	b.cancel(nil)
 	b.free()
 	return err

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"ociproxy/internal/pace"
 	"ociproxy/internal/wait"
 )
 
@@ -16,6 +18,7 @@ import (
 type hang struct {
 	world    http.RoundTripper
 	header   bool
+	takes    time.Duration // for each byte of a request's body
 	pause    time.Duration // before each byte of a body
 	sections int
 }
@@ -23,6 +26,14 @@ type hang struct {
 func (h *hang) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.URL.Path == "/v2/" {
 		return h.world.RoundTrip(req)
+	}
+	for b := make([]byte, 1); h.takes > 0; {
+		if _, err := req.Body.Read(b); err != nil {
+			break
+		}
+		if err := wait.For(req.Context(), h.takes); err != nil {
+			return nil, err
+		}
 	}
 	if h.header {
 		<-req.Context().Done()
@@ -89,31 +100,37 @@ func TestTimeouts(t *testing.T) {
 			if _, err := r.List(t.Context(), "app"); !errors.Is(err, ErrStalled) {
 				t.Error(err)
 			}
-			if d := time.Since(start); d != 40*time.Second {
+			if d := time.Since(start); d != 10*time.Second {
 				t.Errorf("given up after %v", d)
 			}
 		})
 	})
-	t.Run("a blob in drops is let come, one that stops is not", func(t *testing.T) {
+	t.Run("a blob in drops", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			h := &hang{pause: 9 * time.Second, sections: 1000}
-			r := openHang(t, h)
+			r := openHang(t, &hang{pause: 9 * time.Second, sections: 1000})
 			body, _, err := r.OpenBlob(t.Context(), "app", sum("sha256", nil), 0)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer body.Close()
-			if n, err := io.Copy(io.Discard, body); n != 1000 || err != nil {
-				t.Errorf("%d bytes, %v", n, err)
+			start := time.Now()
+			n, err := io.Copy(io.Discard, body)
+			if d := time.Since(start); n != 1 || !errors.Is(err, ErrStalled) || !errors.Is(err, pace.ErrSlow) || d != 10*time.Second {
+				t.Errorf("%d bytes, %v after %v", n, err, d)
 			}
-			h.pause = 11 * time.Second
-			body, _, err = r.OpenBlob(t.Context(), "app", sum("sha256", nil), 0)
+		})
+	})
+	t.Run("a body that is taken in drops", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			r := openHang(t, &hang{takes: 9 * time.Second})
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, r.scheme+"://"+r.host+"/v2/app/blobs/uploads/1", io.MultiReader(strings.NewReader("123456789")))
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer body.Close()
-			if n, err := io.Copy(io.Discard, body); n != 0 || !errors.Is(err, ErrStalled) {
-				t.Errorf("%d bytes, %v", n, err)
+			start := time.Now()
+			resp, err := r.own.RoundTrip(req)
+			if d := time.Since(start); !errors.Is(err, ErrStalled) || !errors.Is(err, pace.ErrSlow) || d != 10*time.Second {
+				t.Errorf("%v, %v after %v", resp, err, d)
 			}
 		})
 	})

@@ -45,7 +45,8 @@ type Options struct {
 	Bandwidth *rate.Limiter
 	// Transport makes the requests; nil is one of this package's, which Close ends.
 	Transport http.RoundTripper
-	// Timeout is how long an answer may take, and how long a body may deliver nothing; default 60 s. There is none for a whole blob.
+	// Timeout is how long an answer may take, and the time in which a body, of theirs or ours, must move [pace.Window] bytes or
+	// end; default 60 s. So the time for a whole blob grows with it.
 	Timeout time.Duration
 }
 

@@ -11,6 +11,8 @@ import (
 
 	"cloud.google.com/go/storage"
 	"google.golang.org/api/googleapi"
+
+	"ociproxy/internal/pace"
 )
 
 const (
@@ -145,7 +147,7 @@ func (b *gcs) upload(ctx context.Context, object *storage.ObjectHandle, c Conten
 	}
 	// The library gives up neither the beginning of an upload nor one of a single request: this does.
 	limit := (gcsPatience + 1) * b.opt.timeout()
-	quiet := time.AfterFunc(limit, func() { cancel(stalled{limit}) })
+	quiet := time.AfterFunc(limit, func() { cancel(stalled{fmt.Errorf("%w: nothing moved within %v", pace.ErrSlow, limit)}) })
 	quiet.Stop()
 	defer quiet.Stop()
 	send := func(p []byte) error {

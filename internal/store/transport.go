@@ -5,16 +5,15 @@ import (
 	"io"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"ociproxy/internal/outbound"
+	"ociproxy/internal/pace"
 )
 
 const (
 	defaultTimeout  = 60 * time.Second
 	defaultParallel = 4
-	window          = 1 << 20 // bytes that must move within Options.Timeout
 )
 
 func (o Options) timeout() time.Duration {
@@ -51,17 +50,17 @@ var shared = sync.OnceValue(func() *http.Transport {
 	})
 })
 
-// guard ends a request that does not get on: one that has not moved another window of bytes, in either direction, within the limit.
-// The time in which the caller does not read the answer does not count.
+// guard ends a request that does not keep the minimum pace, in either direction. The time in which the caller does not read
+// the answer, or has nothing to send yet, does not count.
 type guard struct {
 	next  http.RoundTripper
 	limit time.Duration
 }
 
 // stalled is the error of a request that the guard ended. Being a time-out, it is tried again.
-type stalled struct{ after time.Duration }
+type stalled struct{ error }
 
-func (e stalled) Error() string   { return "nothing moved for " + e.after.String() }
+func (e stalled) Unwrap() error   { return e.error }
 func (e stalled) Timeout() bool   { return true }
 func (e stalled) Temporary() bool { return true }
 
@@ -73,92 +72,63 @@ func withPatience(ctx context.Context, d time.Duration) context.Context {
 }
 
 func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
-	limit := g.limit
+	least := pace.Minimum{Bytes: pace.Window, Within: g.limit}
 	if more, ok := req.Context().Value(patience{}).(time.Duration); ok {
-		limit += more
+		least.Within += more
 	}
 	ctx, cancel := context.WithCancelCause(req.Context())
-	w := &watch{limit: limit, cancel: cancel}
-	w.timer = time.AfterFunc(limit, func() { cancel(stalled{limit}) })
+	slow := func() { cancel(stalled{least.Err()}) }
+	out := least.Watch(slow)
 	req = req.WithContext(ctx)
 	if req.Body != nil && req.Body != http.NoBody {
-		req.Body = &sent{ReadCloser: req.Body, watch: w}
+		req.Body = &sent{req.Body, out}
 	}
+	out.Wait()
 	resp, err := g.next.RoundTrip(req)
+	out.Stop() // from now on only reading counts
 	if err != nil {
-		err = w.explain(ctx, err)
-		w.end()
+		err = explain(ctx, err)
+		cancel(nil)
 		return nil, err
 	}
-	w.answered.Store(true)
-	w.timer.Stop()
-	resp.Body = &received{ReadCloser: resp.Body, watch: w, ctx: ctx}
+	resp.Body = &received{ReadCloser: resp.Body, watch: least.Watch(slow), ctx: ctx, cancel: cancel}
 	return resp, nil
 }
 
-// watch is the clock of one request.
-type watch struct {
-	timer    *time.Timer
-	limit    time.Duration
-	cancel   context.CancelCauseFunc
-	answered atomic.Bool // from now on only reading counts
-}
-
-func (w *watch) end() {
-	w.answered.Store(true)
-	w.timer.Stop()
-	w.cancel(nil)
-}
-
 // explain says why a request ended, when it was the guard.
-func (w *watch) explain(ctx context.Context, err error) error {
+func explain(ctx context.Context, err error) error {
 	if s, ok := context.Cause(ctx).(stalled); ok { //nolint:errorlint // this package's own cause, never wrapped
 		return s
 	}
 	return err
 }
 
-// sent is the body of a request: every window that is read of it starts the clock anew.
+// sent is the body of a request.
 type sent struct {
 	io.ReadCloser
-	watch *watch
-	moved int
+	watch *pace.Watch
 }
 
-func (s *sent) Read(p []byte) (int, error) {
-	n, err := s.ReadCloser.Read(p)
-	if s.moved += n; (s.moved >= window || err != nil) && !s.watch.answered.Load() {
-		s.moved = 0
-		s.watch.timer.Reset(s.watch.limit)
-	}
-	return n, err
-}
+func (s *sent) Read(p []byte) (int, error) { return s.watch.Send(s.ReadCloser, p) }
 
-// received is the body of an answer: the clock runs while somebody reads.
+// received is the body of an answer.
 type received struct {
 	io.ReadCloser
-	watch *watch
-	ctx   context.Context // of the request, for the reason of its end
-	moved int
-	spent time.Duration // on reading this window
+	watch  *pace.Watch
+	ctx    context.Context // of the request, for the reason of its end
+	cancel context.CancelCauseFunc
 }
 
 func (r *received) Read(p []byte) (int, error) {
-	start := time.Now()
-	r.watch.timer.Reset(max(r.watch.limit-r.spent, 1))
-	n, err := r.ReadCloser.Read(p)
-	r.watch.timer.Stop()
-	r.spent += time.Since(start)
-	if r.moved += n; r.moved >= window {
-		r.moved, r.spent = 0, 0
-	}
+	n, err := r.watch.Read(r.ReadCloser, p)
 	if err != nil && err != io.EOF { //nolint:errorlint // readers return io.EOF itself
-		err = r.watch.explain(r.ctx, err)
+		err = explain(r.ctx, err)
 	}
 	return n, err
 }
 
 func (r *received) Close() error {
-	r.watch.end()
+	r.watch.Stop()
+	r.cancel(nil)
 	return r.ReadCloser.Close()
 }

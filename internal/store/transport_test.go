@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"ociproxy/internal/pace"
 )
 
 // pipes is a network inside the process, whose time is that of the test.
@@ -79,8 +81,9 @@ func TestGuard(t *testing.T) {
 		stall bool
 		takes time.Duration
 	}{
-		"/never": {0, 0, true, limit}, "/stops": {0, 1000, true, limit}, "/slow": {0, 6 * window, false, 3 * limit},
-		"/takes": {60 * window, 0, false, 30 * limit / 12}, "/refuses": {64 * window, 0, true, limit},
+		"/never": {0, 0, true, limit}, "/stops": {0, 1000, true, limit}, "/slow": {0, 6 * pace.Window, false, 3 * limit},
+		"/drips": {0, 11, true, limit}, "/sips": {64 * pace.Window, 0, true, limit},
+		"/takes": {60 * pace.Window, 0, false, 30 * limit / 12}, "/refuses": {64 * pace.Window, 0, true, limit},
 	} {
 		t.Run(path[1:], func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -93,15 +96,28 @@ func TestGuard(t *testing.T) {
 						w.Write(make([]byte, 1000))
 						http.NewResponseController(w).Flush()
 						<-release
+					case "/drips": // ErrSlow though something moves all the time
+						for range 11 {
+							w.Write([]byte{1})
+							http.NewResponseController(w).Flush()
+							<-time.After(limit/10 - 1)
+						}
+						<-release
+					case "/sips":
+						for range 9 {
+							<-time.After(limit / 10)
+							io.CopyN(io.Discard, r.Body, 10)
+						}
+						<-release
 					case "/slow":
 						for range 6 {
 							<-time.After(limit / 2) // by the clock of synctest
-							w.Write(make([]byte, window))
+							w.Write(make([]byte, pace.Window))
 						}
 					case "/takes":
 						for range 30 {
 							<-time.After(limit / 12)
-							io.CopyN(io.Discard, r.Body, 2*window)
+							io.CopyN(io.Discard, r.Body, 2*pace.Window)
 						}
 					}
 				})}

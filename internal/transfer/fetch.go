@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"ociproxy/internal/pace"
 	"ociproxy/internal/set"
 	"ociproxy/internal/wait"
 )
@@ -218,7 +219,7 @@ func (d *fetcher) run(left int64) error {
 		case d.f.ctx.Err() != nil:
 			return context.Cause(d.f.ctx)
 		}
-		if d.off-since >= min(d.e.opt.small, size/16+1) {
+		if !errors.Is(err, pace.ErrSlow) && d.off-since >= min(d.e.opt.small, size/16+1) {
 			since, tries = d.off, 0
 		}
 		if tries++; tries >= d.e.opt.Tries {
@@ -275,8 +276,9 @@ func (d *fetcher) piece() (ended bool, err error) {
 	size := d.f.blob.Size
 	ctx, cancel := context.WithCancelCause(d.f.ctx)
 	defer cancel(nil)
-	stall := time.AfterFunc(d.e.opt.Stall, func() { cancel(ErrStalled) })
-	defer stall.Stop()
+	least := pace.Minimum{Bytes: pace.Window, Within: d.e.opt.Stall}
+	clock := least.Watch(func() { cancel(fmt.Errorf("%w: %w", ErrStalled, least.Err())) })
+	defer clock.Stop()
 	d.e.sourceOpens.Add(1)
 	if d.off > 0 {
 		d.pieced = true
@@ -284,7 +286,9 @@ func (d *fetcher) piece() (ended bool, err error) {
 		d.e.tell(Continued, d.f.blob, -1, d.off, nil)
 		d.e.unlock()
 	}
+	clock.Wait()
 	body, err := d.e.opt.Source.Open(ctx, d.f.blob, d.off)
+	clock.Turn()
 	if err != nil {
 		return false, cause(ctx, err)
 	}
@@ -293,9 +297,8 @@ func (d *fetcher) piece() (ended bool, err error) {
 	buf := buffers.Get().(*[256 << 10]byte)
 	defer buffers.Put(buf)
 	for {
-		n, err := body.Read(buf[:min(int64(len(buf)), size-d.off+1)]) // one more, to see a source that has too much
+		n, err := clock.Read(body, buf[:min(int64(len(buf)), size-d.off+1)]) // one more, to see a source that has too much
 		d.e.sourceBytes.Add(int64(n))
-		stall.Reset(d.e.opt.Stall)
 		if d.off+int64(n) > size {
 			return false, fmt.Errorf("%w: it has more than %d bytes", ErrCorrupt, size)
 		}

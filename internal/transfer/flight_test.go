@@ -12,7 +12,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"ociproxy/internal/pace"
 	"ociproxy/internal/set"
+	"ociproxy/internal/wait"
 )
 
 // gate lets a body through once it is opened.
@@ -218,6 +220,48 @@ func TestStalledSource(t *testing.T) {
 		}
 		if o.total() != blob.Size {
 			t.Errorf("read %d bytes for %d", o.total(), blob.Size)
+		}
+	})
+}
+
+// dripper gives a byte a minute for ever.
+type dripper struct {
+	r io.Reader
+}
+
+func (d *dripper) Read(p []byte) (int, error) { return d.r.Read(p[:1]) }
+
+func (d *dripper) wait(ctx context.Context) error { return wait.For(ctx, 59*time.Second) }
+
+// TestDrippingSource: what a source sends a byte a minute of is given up with a clear error, and the others are not held up.
+func TestDrippingSource(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, heaps := newOrigin(), three()
+		slow, good := o.add(made(t, 1, 8<<20)), o.add(made(t, 2, 8<<20))
+		o.spoil = func(b Blob, _ int64, r io.Reader) (io.Reader, error) {
+			if b == slow {
+				return &dripper{r: r}, nil
+			}
+			return r, nil
+		}
+		e := engine(t, o, Options{Parallel: 1}, heaps...)
+		start := time.Now()
+		ch, err := e.Ensure(t.Context(), slow, all3, set.Set{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, r := range ensure(t, e, good, all3, set.Set{}) {
+			if r.Err != nil {
+				t.Errorf("target %d: the good one: %v", i, r.Err)
+			}
+		}
+		for r := range ch {
+			if !errors.Is(r.Err, ErrSource) || !errors.Is(r.Err, pace.ErrSlow) {
+				t.Errorf("target %d: %v", r.Target, r.Err)
+			}
+		}
+		if d := time.Since(start); d > 5*time.Minute { // four tries of a minute
+			t.Errorf("took %s", d)
 		}
 	})
 }

@@ -56,8 +56,8 @@ type Options struct {
 	// CopyWithinGroup sends a blob once to each group, which copies it further.
 	CopyWithinGroup bool
 
-	// Stall is how long a source may send nothing before it is asked anew; default 1 min. A target gets five times as long, for
-	// stores take their time with the end of a large upload.
+	// Stall is the time in which a source must send [pace.Window] bytes, or what is missing, before it is asked anew; default
+	// 1 min. A target may stand still for five times as long, for stores take their time with the end of a large upload.
 	Stall time.Duration
 	// Grace is how long a target may hold space that others wait for; default 30 s.
 	Grace time.Duration
@@ -118,8 +118,8 @@ var (
 	ErrTripped = errors.New("the target is put aside")
 	// ErrSpace: the spool has no room: the disk is full, or the blob is larger than the whole spool may be.
 	ErrSpace = errors.New("no space in the spool")
-	// ErrStalled: nothing moved for too long.
-	ErrStalled = errors.New("nothing moved for too long")
+	// ErrStalled: less than the minimum pace moved, or nothing at all.
+	ErrStalled = errors.New("too little moved for too long")
 	// ErrUnverified: what lies in the target is wrong, and could not be replaced.
 	ErrUnverified = errors.New("the target holds wrong bytes")
 	// ErrClosed: the engine was closed.
