@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/http"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -121,6 +122,44 @@ func TestSend(t *testing.T) {
 				}
 				w.Wait() // nothing any more
 				<-time.After(time.Hour)
+			})
+		})
+	}
+}
+
+// tripper answers after a while, in drips.
+type tripper struct{ answer, pause time.Duration }
+
+func (r tripper) RoundTrip(req *http.Request) (*http.Response, error) {
+	select {
+	case <-time.After(r.answer):
+	case <-req.Context().Done():
+		return nil, req.Context().Err()
+	}
+	body := io.NopCloser(&peer{ctx: req.Context(), pause: r.pause, n: 1, left: 1000})
+	return &http.Response{StatusCode: http.StatusOK, Body: body, Request: req}, nil
+}
+
+func TestRoundTrip(t *testing.T) {
+	for name, r := range map[string]tripper{"no headers": {time.Hour, 0}, "drips": {time.Second, 10 * time.Second}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://store", nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				least := Minimum{Window, time.Minute}
+				why := least.Err()
+				begun := time.Now()
+				resp, err := RoundTrip(r, req, least, why)
+				if err == nil {
+					_, err = io.Copy(io.Discard, resp.Body)
+					resp.Body.Close()
+				}
+				if took := time.Since(begun); !errors.Is(err, ErrSlow) || took > 2*time.Minute {
+					t.Errorf("%v after %v", err, took)
+				}
+				<-time.After(time.Hour) // the pending answers
 			})
 		})
 	}

@@ -13,6 +13,7 @@ import (
 	"ociproxy/internal/fetch"
 	"ociproxy/internal/inventory"
 	"ociproxy/internal/outbound"
+	"ociproxy/internal/pace"
 )
 
 // headTimeout bounds the request for a head, as the server's does.
@@ -141,11 +142,15 @@ func (l *line) head(ctx context.Context, src Source) (*inventory.Head, error) {
 	return head, nil
 }
 
+// moveTime is how long a store may take to move [pace.Window] bytes.
+const moveTime = time.Minute
+
 const userAgent = "oci-proxyctl"
 
 // RoundTrip implements [http.RoundTripper].
 func (l *line) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := l.transport.RoundTrip(req)
+	least := pace.Minimum{Bytes: pace.Window, Within: moveTime}
+	resp, err := pace.RoundTrip(l.transport, req, least, least.Err())
 	if err == nil && l.opt.Progress != nil {
 		resp.Body = &counted{ReadCloser: resp.Body, line: l}
 	}

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"io"
 	"net/http"
 	"sync"
 	"time"
@@ -76,59 +75,5 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	if more, ok := req.Context().Value(patience{}).(time.Duration); ok {
 		least.Within += more
 	}
-	ctx, cancel := context.WithCancelCause(req.Context())
-	slow := func() { cancel(stalled{least.Err()}) }
-	out := least.Watch(slow)
-	req = req.WithContext(ctx)
-	if req.Body != nil && req.Body != http.NoBody {
-		req.Body = &sent{req.Body, out}
-	}
-	out.Wait()
-	resp, err := g.next.RoundTrip(req)
-	out.Stop() // from now on only reading counts
-	if err != nil {
-		err = explain(ctx, err)
-		cancel(nil)
-		return nil, err
-	}
-	resp.Body = &received{ReadCloser: resp.Body, watch: least.Watch(slow), ctx: ctx, cancel: cancel}
-	return resp, nil
-}
-
-// explain says why a request ended, when it was the guard.
-func explain(ctx context.Context, err error) error {
-	if s, ok := context.Cause(ctx).(stalled); ok { //nolint:errorlint // this package's own cause, never wrapped
-		return s
-	}
-	return err
-}
-
-// sent is the body of a request.
-type sent struct {
-	io.ReadCloser
-	watch *pace.Watch
-}
-
-func (s *sent) Read(p []byte) (int, error) { return s.watch.Send(s.ReadCloser, p) }
-
-// received is the body of an answer.
-type received struct {
-	io.ReadCloser
-	watch  *pace.Watch
-	ctx    context.Context // of the request, for the reason of its end
-	cancel context.CancelCauseFunc
-}
-
-func (r *received) Read(p []byte) (int, error) {
-	n, err := r.watch.Read(r.ReadCloser, p)
-	if err != nil && err != io.EOF { //nolint:errorlint // readers return io.EOF itself
-		err = explain(r.ctx, err)
-	}
-	return n, err
-}
-
-func (r *received) Close() error {
-	r.watch.Stop()
-	r.cancel(nil)
-	return r.ReadCloser.Close()
+	return pace.RoundTrip(g.next, req, least, stalled{least.Err()})
 }

@@ -1,0 +1,69 @@
+package pace
+
+import (
+	"context"
+	"io"
+	"net/http"
+)
+
+// RoundTrip makes a request by next, and ends it when it does not keep the least pace, in either direction: then its error, or
+// that of reading the answer, is why. The time in which the caller does not read the answer, or has nothing to send yet, does
+// not count. The answer's body must be closed.
+func RoundTrip(next http.RoundTripper, req *http.Request, least Minimum, why error) (*http.Response, error) {
+	ctx, cancel := context.WithCancelCause(req.Context())
+	slow := func() { cancel(why) }
+	out := least.Watch(slow)
+	req = req.WithContext(ctx)
+	if req.Body != nil && req.Body != http.NoBody {
+		req.Body = &sent{req.Body, out}
+	}
+	out.Wait()
+	resp, err := next.RoundTrip(req)
+	out.Stop() // from now on only reading counts
+	if err != nil {
+		err = explain(ctx, err, why)
+		cancel(nil)
+		return nil, err
+	}
+	resp.Body = &received{resp.Body, least.Watch(slow), ctx, cancel, why}
+	return resp, nil
+}
+
+// explain says why a request ended, when it was for its pace.
+func explain(ctx context.Context, err, why error) error {
+	if context.Cause(ctx) == why { //nolint:errorlint // the very one
+		return why
+	}
+	return err
+}
+
+// sent is the body of a request.
+type sent struct {
+	io.ReadCloser
+	watch *Watch
+}
+
+func (s *sent) Read(p []byte) (int, error) { return s.watch.Send(s.ReadCloser, p) }
+
+// received is the body of an answer.
+type received struct {
+	io.ReadCloser
+	watch  *Watch
+	ctx    context.Context // of the request, for the reason of its end
+	cancel context.CancelCauseFunc
+	why    error
+}
+
+func (r *received) Read(p []byte) (int, error) {
+	n, err := r.watch.Read(r.ReadCloser, p)
+	if err != nil && err != io.EOF { //nolint:errorlint // readers return io.EOF itself
+		err = explain(r.ctx, err, r.why)
+	}
+	return n, err
+}
+
+func (r *received) Close() error {
+	r.watch.Stop()
+	r.cancel(nil)
+	return r.ReadCloser.Close()
+}
