@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -45,6 +46,22 @@ func TestAlerts(t *testing.T) {
 	}
 	if len(file.Groups) == 0 {
 		t.Error("no groups")
+	}
+}
+
+// TestAlertsSeeTheFuture: an age below zero is a clock that is wrong or somebody's lie, and never as good as a fresh one.
+func TestAlertsSeeTheFuture(t *testing.T) {
+	age := regexp.MustCompile(`(\w+_age_seconds|time\(\) - \w+) >`)
+	found := 0
+	for line := range strings.Lines(read(t, alertsFile)) {
+		for _, m := range age.FindAllStringSubmatch(line, -1) {
+			if found++; !strings.Contains(line, m[1]+" < -") {
+				t.Errorf("no bound below zero: %s", strings.TrimSpace(line))
+			}
+		}
+	}
+	if found < 3 {
+		t.Errorf("only %d ages found", found)
 	}
 }
 

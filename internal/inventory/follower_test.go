@@ -102,10 +102,14 @@ func TestStale(t *testing.T) {
 		w.mu.Lock()
 		w.now = now
 		w.mu.Unlock()
-		if err := f.Refresh(t.Context()); err != nil {
+		fault := ""
+		if now.Before(start.Add(-time.Hour)) {
+			fault = "in the future"
+		}
+		if err := f.Refresh(t.Context()); (err != nil) != (fault != "") {
 			t.Error(err)
 		}
-		state(t, f, live, want, "")
+		state(t, f, live, want, fault)
 	}
 	at(start, inventory.Current)
 	at(start.Add(23*time.Hour), inventory.Current)

@@ -1,7 +1,6 @@
 package inventory
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,7 +27,6 @@ const (
 	MaxSegmentBytes = 4 << 30
 	MaxMerged       = 64        // hashes in a head's list of segments merged lately
 	maxCount        = 1<<32 - 2 // record numbers have four bytes in a table
-	maxGeneration   = 1<<53 - 1 // what every JSON reader keeps exactly
 )
 
 // Head is the list of a store's segments. It is immutable once parsed or written.
@@ -56,8 +54,15 @@ type SegmentRef struct {
 // ErrHead is wrapped by every error about the content of a head.
 var ErrHead = errors.New("bad head")
 
-// ParseHead reads a head strictly: an unknown field, a cap exceeded, a segment listed twice or whose size
-// cannot be, are errors that wrap [ErrHead].
+// headKeys are those of a head.
+var headKeys = shape{
+	"version": nil, "store": nil, "generation": nil, "writtenAt": nil, "merged": nil, "imagesDropped": nil,
+	"segments": {"sha256": nil, "count": nil, "bytes": nil},
+}
+
+// ParseHead reads a head strictly: an unknown field or one in another case, one that is there twice, a cap exceeded, a generation
+// that cannot be, a segment listed twice or whose size cannot be, are errors that wrap [ErrHead]. It has no clock: what
+// the head says of its time is for [Head.CheckTime].
 func ParseHead(body []byte) (*Head, error) {
 	if len(body) > MaxHeadBytes {
 		return nil, fmt.Errorf("%w: more than %d bytes", ErrHead, MaxHeadBytes)
@@ -74,13 +79,8 @@ func ParseHead(body []byte) (*Head, error) {
 		return nil, fmt.Errorf("%w: version %d, this program reads version %d", ErrHead, *v, HeadVersion)
 	}
 	var h Head
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&h); err != nil {
+	if err := decode(body, headKeys, &h); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrHead, err)
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%w: something follows it", ErrHead)
 	}
 	if err := h.check(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrHead, err)
@@ -92,8 +92,6 @@ func (h *Head) check() error {
 	switch {
 	case h.Store == "":
 		return errors.New("no store")
-	case h.Generation == 0 || h.Generation > maxGeneration:
-		return fmt.Errorf("generation %d is not in 1 to %d", h.Generation, uint64(maxGeneration))
 	case h.WrittenAt.IsZero():
 		return errors.New("no writtenAt")
 	case h.Segments == nil:
@@ -115,7 +113,7 @@ func (h *Head) check() error {
 		}
 		seen[s.SHA256] = true
 	}
-	return nil
+	return h.checkGeneration()
 }
 
 func (s SegmentRef) check() error {

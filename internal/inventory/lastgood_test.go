@@ -20,7 +20,7 @@ func TestLastGood(t *testing.T) {
 		return text(200, "application/json", fmt.Sprintf(
 			`{"version":1,"store":%q,"generation":%d,"writtenAt":%q,"segments":[%s]}`, id, generation, time.Now().Format(time.RFC3339), segments))
 	}
-	const far = 1 << 40 // a generation above all
+	far := int(time.Now().Unix()) + inventory.MaxAhead/2 // a generation above all others
 	hash := strings.Repeat("ab", 32)
 	damage := func(f func([]byte) []byte) func(*world) func(http.ResponseWriter, *http.Request) bool {
 		return func(w *world) func(http.ResponseWriter, *http.Request) bool {

@@ -135,7 +135,7 @@ func (r *Reader) parse(body []byte) (*Head, error) {
 	if h.Store != r.store.ID {
 		return nil, fmt.Errorf("%w: it says %.80q, expected %q", ErrForeign, h.Store, r.store.ID)
 	}
-	return h, nil
+	return h, h.CheckTime(r.now())
 }
 
 // Load takes the last good inventory from disk, without asking the store. Anything missing or damaged is an error.
@@ -166,6 +166,9 @@ func (r *Reader) Load() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.gone, r.checked = saved.Gone, saved.Checked
+	if now := r.now(); r.checked.After(now) {
+		r.checked = now
+	}
 	r.setHead(h)
 	return nil
 }
@@ -195,7 +198,12 @@ func (r *Reader) ask(ctx context.Context) (_ *Head, err error) {
 		return nil, err
 	}
 	if !changed {
-		return nil, r.save(r.Head(), false)
+		last := r.Head()
+		err := r.save(last, false)
+		if last != nil { // what was taken by a clock that has jumped back since is no fresh one
+			err = errors.Join(err, last.CheckTime(r.now()))
+		}
+		return nil, err
 	}
 	h, err := r.parse(body)
 	if err == nil {
@@ -208,23 +216,13 @@ func (r *Reader) ask(ctx context.Context) (_ *Head, err error) {
 	return h, nil
 }
 
-// newer refuses a head whose generation is lower than the one believed. One that is not believed any more has nothing to protect: a
-// bucket that was made anew may start again, if what it says is fresh.
+// newer refuses a head that is older than the one known.
 func (r *Reader) newer(h *Head) error {
 	last := r.Head()
-	if last == nil || h.Generation >= last.Generation {
-		return nil
-	}
-	if r.State() != Current && h.WrittenAt.After(last.WrittenAt) && h.age(r.now()) <= r.staleAfter() {
+	if last == nil || !h.older(last, r.State() == Current, r.now()) {
 		return nil
 	}
 	return fmt.Errorf("get %s%s: %w: generation %d, had %d", r.store.URL, HeadName, ErrOlder, h.Generation, last.Generation)
-}
-
-func (r *Reader) staleAfter() time.Duration {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.store.StaleAfter
 }
 
 // take makes h the last good head once all of its segments are there. They are held until the caller has built from them.

@@ -19,6 +19,9 @@ type saved struct {
 	Head    json.RawMessage `json:"head"`
 }
 
+// savedKeys are those of the file.
+var savedKeys = shape{"url": nil, "gone": nil, "checked": nil, "head": headKeys}
+
 func readSaved(name string) (s saved, err error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -27,7 +30,7 @@ func readSaved(name string) (s saved, err error) {
 	defer f.Close()
 	body, err := io.ReadAll(io.LimitReader(f, 2*MaxHeadBytes))
 	if err == nil {
-		err = json.Unmarshal(body, &s)
+		err = decode(body, savedKeys, &s)
 	}
 	if err != nil {
 		return s, fmt.Errorf("read %s: %w", name, err)

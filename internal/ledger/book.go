@@ -251,7 +251,7 @@ func (l *Ledger) write(ctx context.Context, b *book, rewrite bool) error {
 
 // lost notices that another writer has removed something: images do not count then. The lock is held.
 func (l *Ledger) lost(b *book, h *inventory.Head) {
-	if h.ImagesDropped > b.dropped {
+	if h.ImagesDropped != b.dropped { // lower: the inventory was begun anew
 		b.dropped = h.ImagesDropped
 		l.images.drop(b.index)
 		l.log.Info("another writer has removed blobs from a store: its images are looked at again in the next pass", "store", b.name)
@@ -343,7 +343,7 @@ func (l *Ledger) Remove(ctx context.Context, i int, digests ...oci.Digest) error
 	l.forget(b, digests) // also what was noted meanwhile
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	b.dropped = max(b.dropped, h.ImagesDropped)
+	b.dropped = h.ImagesDropped
 	return nil
 }
 

@@ -83,7 +83,7 @@ func (r *Report) describe(src Source, head *inventory.Head, now time.Time) {
 	switch limit := src.staleAfter(); {
 	case age > limit:
 		r.add("age", Fault, "", "written %s ago, readers believe it for %s: is the mirror running?", age, limit)
-	case -age > limit:
+	case -age > inventory.MaxSkew:
 		r.add("age", Fault, "", "written %s in the future: the writer's clock or this one is wrong", -age)
 	default:
 		r.add("age", OK, "", "written %s ago", max(0, age))

@@ -193,10 +193,12 @@ func (w *Writer) change(ctx context.Context, e edit) (*inventory.Head, error) {
 
 // attempt swaps the head once.
 func (w *Writer) attempt(ctx context.Context, e edit, h *inventory.Head, version string) (*inventory.Head, error) {
+	now := w.opt.Now().UTC().Truncate(time.Second)
+	generation := h.NextGeneration(now)
 	next := &inventory.Head{
-		Version: inventory.HeadVersion, Store: w.opt.Store, Generation: h.Generation + 1,
-		WrittenAt: w.opt.Now().UTC().Truncate(time.Second), Segments: []inventory.SegmentRef{},
-		Merged: slices.Clone(h.Merged), ImagesDropped: h.ImagesDropped,
+		Version: inventory.HeadVersion, Store: w.opt.Store, Generation: generation,
+		WrittenAt: now, Segments: []inventory.SegmentRef{},
+		Merged: slices.Clone(h.Merged), ImagesDropped: min(h.ImagesDropped, generation),
 	}
 	w.forget()
 	if err := e.next(ctx, h, next); err != nil {
@@ -206,13 +208,13 @@ func (w *Writer) attempt(ctx context.Context, e edit, h *inventory.Head, version
 	if err != nil {
 		return nil, err
 	}
-	now, err := w.bucket.Put(ctx, inventory.HeadName, Object{
+	written, err := w.bucket.Put(ctx, inventory.HeadName, Object{
 		Body: bytes.NewReader(body), Size: int64(len(body)), ContentType: "application/json", CacheControl: "no-cache",
 	}, version)
 	if err != nil {
 		return nil, fmt.Errorf("put %s: %w", inventory.HeadName, err)
 	}
-	w.remember(next, now)
+	w.remember(next, written)
 	return next, nil
 }
 
@@ -237,11 +239,12 @@ func (w *Writer) learnt(h *inventory.Head) {
 	w.since = &h.Generation
 }
 
-// outdated reports whether what the caller knows about images is older than their last drop.
+// outdated reports whether what the caller knows about images is older than their last drop, or of an inventory that was
+// begun anew since.
 func (w *Writer) outdated(h *inventory.Head) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.since != nil && h.ImagesDropped > *w.since
+	return w.since != nil && (h.ImagesDropped > *w.since || h.Generation < *w.since)
 }
 
 // current is the head to start from: the one known, or read anew. Where there is none, or one that may be replaced, it makes up an empty
@@ -278,6 +281,9 @@ func (w *Writer) read(ctx context.Context) (*inventory.Head, string, error) {
 	}
 	if h.Store != w.opt.Store {
 		return nil, version, fmt.Errorf("get %s: %w: it says %.80q, expected %q", inventory.HeadName, inventory.ErrForeign, h.Store, w.opt.Store)
+	}
+	if err := h.CheckTime(w.opt.Now()); err != nil {
+		return nil, version, fmt.Errorf("get %s: %w", inventory.HeadName, err)
 	}
 	w.remember(h, version)
 	return h, version, nil

@@ -1,0 +1,96 @@
+package write_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"ociproxy/internal/inventory"
+	"ociproxy/internal/inventory/inventorytest"
+	"ociproxy/internal/inventory/write"
+)
+
+// A writer goes on from no head that cannot be true; it says so at once and leaves the bucket as it is. Whoever begins anew can
+// always write, and after that so can everybody.
+func TestWriterRefusesLies(t *testing.T) {
+	segment := strings.Repeat("ab", 32)
+	for _, lie := range inventorytest.Lies(store, segment, time.Now()) {
+		t.Run(lie.Name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := &inventorytest.Bucket{}
+				opt := write.Options{Store: store, TempDir: t.TempDir()}
+				if _, err := write.New(b, opt).Apply(t.Context(), inventorytest.Blob(1)); err != nil {
+					t.Fatal(err)
+				}
+				head := lie.Head
+				for _, l := range inventorytest.Lies(store, segment, time.Now()) { // by the clock of synctest
+					if l.Name == lie.Name {
+						head = l.Head
+					}
+				}
+				b.Set(inventory.HeadName, []byte(head))
+				for _, change := range []func(*write.Writer) error{
+					func(w *write.Writer) error { _, err := w.Head(t.Context()); return err },
+					func(w *write.Writer) error { _, err := w.Apply(t.Context()); return err },
+					func(w *write.Writer) error { _, err := w.Apply(t.Context(), inventorytest.Blob(2)); return err },
+					func(w *write.Writer) error { _, err := w.Remove(t.Context(), inventorytest.Digest(1)); return err },
+					func(w *write.Writer) error { _, err := w.Compact(t.Context()); return err },
+				} {
+					if err := change(write.New(b, opt)); !errors.Is(err, inventory.ErrHead) || !strings.Contains(err.Error(), lie.Want) {
+						t.Errorf("error %v, want %q", err, lie.Want)
+					}
+				}
+				if o, _ := b.Object(inventory.HeadName); string(o.Body) != head {
+					t.Errorf("the head is now %s", o.Body)
+				}
+				if _, err := write.New(b, opt).Restart(t.Context(), inventorytest.Blob(7)); err != nil {
+					t.Fatal(err)
+				}
+				for i := range 3 {
+					if _, err := write.New(b, opt).Apply(t.Context(), inventorytest.Blob(8+i)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				want := inventorytest.Holding{}
+				want.Apply(inventorytest.Blob(7), inventorytest.Blob(8), inventorytest.Blob(9), inventorytest.Blob(10))
+				same(t, want, held(t, b))
+			})
+		})
+	}
+}
+
+// What a writer learnt about images counts no longer after an inventory was begun anew, though generations are lower since.
+func TestImagesAfterAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &inventorytest.Bucket{}
+		opt := write.Options{Store: store, TempDir: t.TempDir()}
+		w := write.New(b, opt)
+		if _, err := w.Apply(t.Context(), inventorytest.Blob(1)); err != nil {
+			t.Fatal(err)
+		}
+		ahead := time.Now().UTC()
+		high := ahead.Unix() + inventory.MaxAhead
+		b.Set(inventory.HeadName, []byte(strings.Replace(inventorytest.Truth(store, strings.Repeat("ab", 32), ahead),
+			fmt.Sprintf(`"generation":%d`, ahead.Unix()), fmt.Sprintf(`"generation":%d`, high), 1)))
+		if _, err := w.Head(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		b.Wipe()
+		if _, err := write.New(b, opt).Restart(t.Context(), inventorytest.Blob(1)); err != nil {
+			t.Fatal(err)
+		}
+		image := inventory.Record{Digest: inventorytest.Digest(5), Size: 5, Kind: inventory.Image}
+		h, err := w.Apply(t.Context(), image) // from what it knows: refused by the bucket, read again
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, ref := range h.Segments {
+			if ref.Images() {
+				t.Error("an image was written that was whole in another inventory")
+			}
+		}
+	})
+}
