@@ -43,6 +43,8 @@ func Fill(v any) {
 		v.IdleTimeout = 75 * time.Second // validator.limits makes it sharedIdle behind a load balancer
 		v.MaxStreams = 250
 		v.CheckTimeout = time.Second
+		v.StoreRecords = 5_000_000 // validator.limits makes it diskRecords with ranges.cache
+		v.Digests = 2 * v.StoreRecords
 		v.Drain = 20 * time.Second
 	case *Ranges:
 		v.Refresh = 6 * time.Hour
@@ -85,6 +87,11 @@ func Fill(v any) {
 		v.Bytes = 20 << 30
 	}
 }
+
+// diskRecords is the default of limits.storeRecords with ranges.cache, where segments and table are files: public registries have
+// up to some tens of millions of blobs. Without it all is in memory: five million records are what the 256 MiB of segments
+// have room for that a refresh may hold, and twice as many digests take 420 MB.
+const diskRecords = 25_000_000
 
 // sharedIdle is the default of limits.idleTimeout where a load balancer sends many clients' requests over one connection:
 // above 620 s, which Google's asks for.

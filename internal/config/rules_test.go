@@ -127,6 +127,34 @@ func TestIdleTimeout(t *testing.T) {
 	}
 }
 
+// Without a disk the table of inventories is in memory; and one store that lists all it may leaves room for the others.
+func TestRecordLimits(t *testing.T) {
+	for text, want := range map[string][2]int{
+		"":                                {5_000_000, 10_000_000},
+		"ranges: {cache: /var/x}\n":       {25_000_000, 50_000_000},
+		"limits: {storeRecords: 7}\n":     {7, 14},
+		"limits: {digests: 9}\n":          {5_000_000, 9},
+		"limits: {digests: 0}\n":          {},
+		"limits: {storeRecords: -1}\n":    {},
+		"limits: {digests: 3000000000}\n": {},
+	} {
+		c, err := Parse("f", []byte("version: 1\n"+upstream+text))
+		if want[0] == 0 {
+			if err == nil || !strings.Contains(err.Error(), "must be between 1 and") {
+				t.Errorf("%s: %v", text, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := [2]int{c.Limits.StoreRecords, c.Limits.Digests}; got != want {
+			t.Errorf("%s: %v, want %v", text, got, want)
+		}
+		roundTrip(t, c)
+	}
+}
+
 func TestWriteTimeoutOutlastsRelays(t *testing.T) {
 	for text, ok := range map[string]bool{"6s": false, "10s": false, "11s": true} {
 		_, err := Parse("f", []byte("version: 1\n"+upstream+"limits: {writeTimeout: "+text+"}\n"))

@@ -161,6 +161,13 @@ type Limits struct {
 	// tenths of this key and 300 ms, and all of it while nothing is known about the candidate. One that is silent is
 	// waited for ever shorter. What comes later is used for the next request.
 	CheckTimeout time.Duration `yaml:"checkTimeout"`
+	// StoreRecords is how many records the inventory of one store may list, tombstones too; a longer one is refused, and the
+	// last good one stays. With `ranges.cache`, where it is not all in memory, the default is 25000000. An hour may bring as many bytes of one store's lists as one at this bound takes, 70 a record.
+	StoreRecords int `yaml:"storeRecords"`
+	// Digests is how many digests the inventories of all stores may name together; whose news would be more keeps its last good
+	// list. Some 42 bytes each in the table, 74 by sha512, and twice that during a refresh. The default is twice `storeRecords`,
+	// so that one store that lists too much leaves room for what all others have.
+	Digests int `yaml:"digests"`
 	// Drain is how long the server keeps answering after SIGTERM, not ready, so that the load balancer can move away.
 	// When PORT is set (Cloud Run and its kind kill after 10 s) at most 8 s.
 	Drain time.Duration `yaml:"drain"`

@@ -191,11 +191,25 @@ func split(err error) []error {
 // relayTimes is what a relayed tag list may take: 5 s of a near upstream, then 5 s of the canonical one.
 const relayTimes = 10 * time.Second
 
+// maxRecords bounds the keys that count records of inventories: their numbers in the table have four bytes.
+const maxRecords = 2_000_000_000
+
 func (v *validator) limits() {
 	if _, set := v.nodes["limits.idleTimeout"]; !set && v.c.Client.Rule().Header != "" {
 		v.c.Limits.IdleTimeout = sharedIdle // a header tells clients apart: their requests share connections
 	}
+	if _, set := v.nodes["limits.storeRecords"]; !set && v.c.Ranges.Cache != "" {
+		v.c.Limits.StoreRecords = diskRecords
+	}
+	if _, set := v.nodes["limits.digests"]; !set {
+		v.c.Limits.Digests = 2 * v.c.Limits.StoreRecords
+	}
 	l := v.c.Limits
+	for key, n := range map[string]int{"storeRecords": l.StoreRecords, "digests": l.Digests} {
+		if n < 1 || n > maxRecords {
+			v.fail("limits."+key, "", "%s must be between 1 and %d", key, maxRecords)
+		}
+	}
 	for key, d := range map[string]time.Duration{
 		"readHeaderTimeout": l.ReadHeaderTimeout, "readTimeout": l.ReadTimeout, "idleTimeout": l.IdleTimeout, "checkTimeout": l.CheckTimeout,
 	} {

@@ -25,6 +25,7 @@ type buildInput struct {
 	// changes are read on top of what stays: a store whose old membership is replaced is not in keep, one that only
 	// got further segments is.
 	changes []Change
+	limit   int  // of digests in the table; 0: what numbers have room for
 	images  bool // the table is one of images, else of blobs; the changes have segments of both
 	open    func(SegmentRef) (io.ReadCloser, error)
 	dir     string // for the table's memory; "" is anonymous memory
@@ -54,7 +55,7 @@ const openAtOnce = 256
 func build(in buildInput) (*Table, error) {
 	begin := time.Now()
 	t, err := buildTurns(in)
-	if _, ok := errors.AsType[*sourceError](err); err != nil && !ok && in.dir != "" {
+	if _, ok := errors.AsType[*sourceError](err); err != nil && !ok && !errors.Is(err, ErrTooMany) && in.dir != "" {
 		in.dir = ""
 		t, err = buildTurns(in)
 	}
@@ -109,8 +110,11 @@ func buildTurn(in buildInput) (_ *Table, err error) {
 		}
 	}()
 	sources := gather(in.changes)
+	if in.limit == 0 {
+		in.limit = maxCount
+	}
 	for alg := range algorithm(algorithms) {
-		b := &builder{Form: Form{alg, in.images}, keep: &in.keep}
+		b := &builder{Form: Form{alg, in.images}, keep: &in.keep, limit: in.limit - t.Len()}
 		if in.old != nil {
 			b.old = in.old.parts[alg]
 		}
@@ -161,6 +165,7 @@ type builder struct {
 	out       io.Writer
 	block     []byte
 	n         int
+	limit     int // of n
 	sets      setTable
 	ids       map[set.Set]uint16
 	members   []int // by set id: digests
@@ -179,6 +184,7 @@ func (b *builder) run(in buildInput) (_ *part, err error) {
 	for _, c := range cursors {
 		limit += int(c.count)
 	}
+	limit = min(limit, b.limit) // what segments say together must not ask for more than they may have
 	limit = b.alg.entryLen()*limit + 4<<indexBits(limit) + 4
 	r, err := newRegion(in.dir, limit)
 	if err != nil {
@@ -366,6 +372,10 @@ func (b *builder) emit(c *cursor, size int64, stores *set.Set) error {
 	if stores.Empty() {
 		return nil
 	}
+	if b.n == b.limit {
+		return fmt.Errorf("%w: the inventories of all stores name more digests than are allowed: "+
+			"find out who lists them, or raise limits.digests", ErrTooMany)
+	}
 	at, n := len(b.block), b.alg.recordLen() // without the last byte of an image
 	b.block = append(b.block, c.rec[:n]...)
 	tail := b.block[at+b.alg.digestLen():]
@@ -418,9 +428,6 @@ func (b *builder) finish(r *region) (*part, error) {
 	if b.n == 0 {
 		r.abandon()
 		return nil, nil
-	}
-	if b.n > maxCount {
-		return nil, fmt.Errorf("table: %d digests, more than %d", b.n, uint64(maxCount))
 	}
 	for id, set := range b.sets.sets {
 		set.Each(func(i int) { b.held[i] += b.members[id] })

@@ -41,7 +41,8 @@ type Follower struct {
 type followed struct {
 	Store
 	reader *Reader
-	loaded bool // from disk, or that was tried
+	loaded bool     // from disk, or that was tried
+	full   *refusal // guarded by building
 
 	// What was logged last.
 	state State
@@ -230,6 +231,9 @@ func (f *Follower) refresh(ctx context.Context, s *followed) error {
 		held := f.segments.hold(f.takeMemory)
 		defer held.Release()
 		_, err = s.reader.take(ctx, head, held)
+	}
+	if err != nil {
+		f.clean() // segments may have been fetched in vain
 	}
 	return errors.Join(err, f.update())
 }

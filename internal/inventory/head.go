@@ -189,6 +189,14 @@ func (h *Head) bytes() (n int64) {
 	return n
 }
 
+// records adds up those of the blobs' segments.
+func (h *Head) records() (n int64) {
+	for _, s := range h.blobs() {
+		n += int64(s.Count)
+	}
+	return n
+}
+
 // content is a fingerprint of the list of blobs' segments; 0: there is no head.
 func (h *Head) content() uint64 {
 	if h == nil {

@@ -51,7 +51,8 @@ const headTimeout = 10 * time.Second
 type Reader struct {
 	store    Store
 	segments *Segments
-	site     site
+	site     Origin
+	records  int64 // that the inventory may list
 	fetcher  *fetch.Fetcher
 	file     string // last good head on disk; "": none
 	now      func() time.Time
@@ -61,6 +62,7 @@ type Reader struct {
 	mu      sync.Mutex
 	built   *Head // the newest one whose segments a table has; nil: none
 	head    *Head // last good; nil: none
+	wanted  *Head // whose segments were fetched last
 	content uint64
 	gone    bool
 	checked time.Time
@@ -74,12 +76,41 @@ type Options struct {
 	Dir string
 	// MaxCacheBytes bounds the segments in Dir; default [DefaultCacheBytes].
 	MaxCacheBytes int64
+	// MaxStoreRecords bounds the records that one store's inventory may list; default [DefaultStoreRecords].
+	MaxStoreRecords int64
+	// MaxDigests bounds the digests in a follower's table; default [DefaultDigests]. A store whose news would be more keeps its
+	// last good inventory.
+	MaxDigests int64
 	// Client makes the requests. nil means [http.DefaultClient].
 	Client *http.Client
 	// Logger gets a line for each change of a store's state; nil logs nothing.
 	Logger *slog.Logger
 	// Now tells the time; default [time.Now].
 	Now func() time.Time
+}
+
+// Defaults of what may be listed: far more than public registries have, some 42 bytes a digest in the table. One store that lists all
+// it may leaves room for as many digests of the others.
+const (
+	DefaultStoreRecords = 25_000_000
+	DefaultDigests      = 2 * DefaultStoreRecords
+)
+
+// AllRecords is an [Options.MaxStoreRecords] without a bound beyond the format's: for who looks at one list, and asked for it.
+const AllRecords = MaxSegments * maxCount
+
+func (o Options) maxStoreRecords() int64 {
+	if o.MaxStoreRecords > 0 {
+		return o.MaxStoreRecords
+	}
+	return DefaultStoreRecords
+}
+
+func (o Options) maxDigests() int64 {
+	if o.MaxDigests > 0 {
+		return o.MaxDigests
+	}
+	return DefaultDigests
 }
 
 func (o Options) clock() func() time.Time {
@@ -91,7 +122,8 @@ func (o Options) clock() func() time.Time {
 
 // NewReader makes a reader of one store over a cache. It touches neither network nor disk.
 func NewReader(store Store, segments *Segments, opt Options) *Reader {
-	r := &Reader{store: store.withDefaults(), segments: segments, site: site{segments.client, store.URL}, now: opt.clock()}
+	r := &Reader{store: store.withDefaults(), segments: segments, records: opt.maxStoreRecords(), now: opt.clock()}
+	r.site = newMetered(site{segments.client, store.URL}, hourly(r.records), r.now)
 	if opt.Dir != "" {
 		r.file = filepath.Join(opt.Dir, "head", "h-"+url.PathEscape(store.ID)+".json")
 	}
@@ -155,6 +187,9 @@ func (r *Reader) Load() error {
 	}
 	if saved.URL != r.store.URL { // the store has moved: what another bucket held says nothing about this one
 		return fmt.Errorf("read %s: it is of another URL", r.file)
+	}
+	if err := r.bounded(h); err != nil {
+		return fmt.Errorf("read %s: %w", r.file, err)
 	}
 	held := r.segments.Hold()
 	defer held.Release() // then the head has them
@@ -228,6 +263,11 @@ func (r *Reader) newer(h *Head) error {
 // take makes h the last good head once all of its segments are there. They are held until the caller has built from them.
 func (r *Reader) take(ctx context.Context, h *Head, held *Hold) (changed bool, err error) {
 	defer func() { r.note(err) }()
+	if err := r.bounded(h); err != nil {
+		r.fetcher.Discard()
+		return false, err
+	}
+	r.want(h)
 	need := h.blobs()
 	if built := r.builtSegments(); !r.segments.onDisk() && isPrefix(built, need) {
 		need = need[len(built):] // without a disk nothing is kept that a table has
@@ -240,6 +280,32 @@ func (r *Reader) take(ctx context.Context, h *Head, held *Hold) (changed bool, e
 	}
 	last := r.Head()
 	return last == nil || !sameSegments(last.blobs(), h.blobs()), r.save(h, false)
+}
+
+// ErrTooMany says that inventories list more than is allowed. The last good state stays.
+var ErrTooMany = errors.New("too many records")
+
+// bounded refuses a head that lists more than a store may, before anything of it is fetched.
+func (r *Reader) bounded(h *Head) error {
+	if n := h.records(); n > r.records {
+		return fmt.Errorf("%w: the inventory lists %d, allowed are %d of one store: find out who wrote them, or raise limits.storeRecords",
+			ErrTooMany, n, r.records)
+	}
+	return nil
+}
+
+// want notes whose segments are about to be fetched: what came of them stays on disk for the next try.
+func (r *Reader) want(h *Head) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.wanted = h
+}
+
+// needs reports whether the reader has a use for a segment.
+func (r *Reader) needs(sha256 string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.head != nil && r.head.Has(sha256) || r.wanted != nil && r.wanted.Has(sha256)
 }
 
 // save sets what is known, and keeps it on disk; the error is only about the disk.

@@ -159,15 +159,31 @@ func (c *Segments) bring(ctx context.Context, from Origin, ref SegmentRef, memor
 	if c.inMemory()+ref.Bytes > maxMemory {
 		return fmt.Errorf("%w: %d bytes allowed in memory", errCacheFull, int64(maxMemory))
 	}
-	var body bytes.Buffer
-	body.Grow(int(ref.Bytes) + bytes.MinRead)
+	body := growing{most: ref.Bytes}
 	if err := download(ctx, from, ref, &body); err != nil {
 		return err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.memory[ref.SHA256] = body.Bytes()
+	c.memory[ref.SHA256] = body.bytes
 	return nil
+}
+
+// growing is what has arrived of a segment. What a store says of its size is no reason to make room: that grows with what is there,
+// up to twice as much and never beyond most.
+type growing struct {
+	bytes []byte
+	most  int64
+}
+
+// Write implements [io.Writer].
+func (g *growing) Write(p []byte) (int, error) {
+	if need := len(g.bytes) + len(p); need > cap(g.bytes) {
+		room := max(int64(need), min(g.most, 2*int64(cap(g.bytes))))
+		g.bytes = append(make([]byte, 0, room), g.bytes...)
+	}
+	g.bytes = append(g.bytes, p...)
+	return len(p), nil
 }
 
 func (c *Segments) toDisk(ctx context.Context, from Origin, ref SegmentRef) (err error) {

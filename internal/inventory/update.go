@@ -1,8 +1,10 @@
 package inventory
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 )
 
 // update builds a new table when a reader has segments that the table has not, and publishes what is known.
@@ -13,17 +15,9 @@ func (f *Follower) update() error {
 	f.mu.Lock()
 	news := f.live.publish(f.view())
 	f.report()
-	stores := f.stores
 	f.mu.Unlock()
 	if changed {
-		f.segments.Retain(func(sha256 string) bool {
-			for _, s := range stores {
-				if h := s.reader.Head(); h != nil && h.Has(sha256) {
-					return true
-				}
-			}
-			return false
-		}, f.opt.clock()())
+		f.clean()
 	}
 	if changed && news {
 		// The old table's memory goes when the collector finds that no request has it any more. Without a
@@ -33,13 +27,21 @@ func (f *Follower) update() error {
 	return err
 }
 
+// clean removes segments from disk that no store lists any more.
+func (f *Follower) clean() {
+	stores := f.list()
+	f.segments.Retain(func(sha256 string) bool {
+		return slices.ContainsFunc(stores, func(s *followed) bool { return s.reader.needs(sha256) })
+	}, f.opt.clock()())
+}
+
 // rebuild reports whether there is a new table. A segment that cannot be read costs its stores their news, not the others theirs.
 func (f *Follower) rebuild() (changed bool, err error) {
 	var failed []error
 	without := map[string]error{} // by hash: segments that cannot be read
 	list := f.list()
 	for {
-		in := buildInput{old: f.table, keep: keepNone(), open: f.segments.Open, dir: f.tableDir()}
+		in := buildInput{old: f.table, keep: keepNone(), open: f.segments.Open, dir: f.tableDir(), limit: int(f.opt.maxDigests())}
 		built := map[*followed]*Head{}
 		for _, s := range list {
 			had := s.reader.builtSegments()
@@ -47,7 +49,7 @@ func (f *Follower) rebuild() (changed bool, err error) {
 			var broken error
 			done := h == nil || had != nil && sameSegments(had, h.blobs())
 			if !done {
-				broken = lists(h, without)
+				broken = errors.Join(lists(h, without), s.full.of(h, f.table))
 			}
 			if done || broken != nil {
 				if had != nil {
@@ -73,10 +75,17 @@ func (f *Follower) rebuild() (changed bool, err error) {
 			for s, h := range built {
 				s.reader.setBuilt(h)
 				s.reader.setLagging(nil)
+				s.full = nil
 			}
 			return true, joinFaults(failed)
 		}
 		err = fmt.Errorf("build table: %w", err)
+		if errors.Is(err, ErrTooMany) {
+			failed = append(failed, err)
+			s := most(built, in.changes)
+			s.full = &refusal{content: built[s].content(), digests: f.table.Len(), err: err}
+			continue
+		}
 		ref, ok := BadSegment(err)
 		if !ok {
 			for s := range built {
@@ -93,6 +102,38 @@ func (f *Follower) rebuild() (changed bool, err error) {
 			}
 		}
 	}
+}
+
+// refusal is why the news of a store are left out until it lists something else or the table has become smaller.
+type refusal struct {
+	content uint64
+	digests int
+	err     error
+}
+
+// of is why h is left out of a table that follows t; nil: it is not.
+func (r *refusal) of(h *Head, t *Table) error {
+	if r == nil || h.content() != r.content || t.Len() < r.digests {
+		return nil
+	}
+	return r.err
+}
+
+// most is the store whose changes are the largest: where there is no room for all, the others get theirs.
+func most(built map[*followed]*Head, changes []Change) *followed {
+	added := map[int]uint64{}
+	for _, c := range changes {
+		for _, ref := range c.Segments {
+			added[c.Index] += ref.Count
+		}
+	}
+	var worst *followed
+	for s := range built {
+		if worst == nil || added[s.Index] > added[worst.Index] || added[s.Index] == added[worst.Index] && s.ID > worst.ID {
+			worst = s
+		}
+	}
+	return worst
 }
 
 func joinFaults(faults []error) error {

@@ -100,7 +100,10 @@ func New(opt Options) (*Server, error) {
 		return nil, err
 	}
 	s.health = s.newHealth(w)
-	s.inventories = inventory.NewFollower(inventory.Options{Dir: inventoryDir(cfg), Client: s.client, Logger: s.log})
+	s.inventories = inventory.NewFollower(inventory.Options{
+		Dir: inventoryDir(cfg), Client: s.client, Logger: s.log,
+		MaxStoreRecords: int64(cfg.Limits.StoreRecords), MaxDigests: int64(cfg.Limits.Digests),
+	})
 	if err := s.publish(w); err != nil {
 		s.Close()
 		return nil, err

@@ -55,7 +55,7 @@ func (l *line) open(ctx context.Context, src Source, head *inventory.Head) (_ *S
 	s.reader = inventory.NewReader(
 		inventory.Store{ID: head.Store, URL: src.URL, StaleAfter: src.StaleAfter},
 		inventory.NewSegments(s.dir, 0, client),
-		inventory.Options{Dir: s.dir, Client: client, Now: l.opt.Now},
+		inventory.Options{Dir: s.dir, Client: client, Now: l.opt.Now, MaxStoreRecords: inventory.AllRecords},
 	)
 	_, err = s.reader.Refresh(ctx)
 	return s, err
