@@ -138,7 +138,10 @@ func (t TLS) Enabled() bool { return t.Cert != "" }
 
 // Limits protect the server from slow, greedy and broken peers.
 type Limits struct {
-	// MaxConnections is how many client connections may be open at once; more wait in the kernel's queue. 0: no limit.
+	// MaxConnections is how many client connections may be open at once. When they are, the client network with the most
+	// (IPv4 /24, IPv6 /48) gives up one for each newcomer of another: an idle one first. Connections of load balancers that
+	// `client.behind` trusts are never closed for others. Fewer where the process may not open as many files. 0: as many as
+	// it may.
 	MaxConnections int `yaml:"maxConnections"`
 	// HeaderBytes is the largest request header accepted, in bytes.
 	HeaderBytes int `yaml:"headerBytes"`

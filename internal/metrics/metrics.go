@@ -68,8 +68,10 @@ type Metrics struct {
 	ConfigReloads *prometheus.CounterVec
 	// Ready is 1 while /-/ready says 200.
 	Ready prometheus.Gauge
-	// Connections is the number of open client connections.
-	Connections prometheus.Gauge
+	// Connections is the number of open client connections, MaxConnections how many there may be.
+	Connections, MaxConnections prometheus.Gauge
+	// Crowded counts connections that others had to make room for (displaced) or that found none (refused).
+	Crowded *prometheus.CounterVec
 
 	feedAge, feedRows, feedFailing, feedUnplaced                  *prometheus.GaugeVec
 	inventoryAge, inventoryHeld, inventoryState, inventoryFailing *prometheus.GaugeVec
@@ -137,6 +139,11 @@ func New(version string) *Metrics {
 	}
 	m.Ready = m.gauge("ociproxy_ready", "1 while this instance wants traffic.")
 	m.Connections = m.gauge("ociproxy_connections", "Open client connections.")
+	m.MaxConnections = m.gauge("ociproxy_connections_max", "Client connections that may be open at once.")
+	m.Crowded = m.counter("ociproxy_connections_crowded_total", "Client connections closed for one of a network with fewer (displaced), or refused while all were open.", "result")
+	for _, result := range []string{"displaced", "refused"} {
+		m.Crowded.WithLabelValues(result)
+	}
 	info := m.gaugeVec("ociproxy_build_info", "1 for the build in use.", "version", "goversion")
 	goversion := ""
 	if bi, ok := debug.ReadBuildInfo(); ok {

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"encoding/json"
-	"log" //nolint:depguard // net/http takes nothing else
 	"math"
 	"net/http"
 	"net/http/pprof"
@@ -12,6 +11,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"ociproxy/internal/listener"
 )
 
 // adminServer is the operators' port. It is not for clients: bind it to loopback or a private network.
@@ -23,7 +24,8 @@ func (s *Server) adminServer() *http.Server {
 		WriteTimeout:      2 * time.Minute, // a CPU profile takes its time
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          log.New(serverErrors{s.log}, "", 0),
+		ConnState:         listener.State,
+		ErrorLog:          s.quiet(),
 	}
 }
 
@@ -52,7 +54,7 @@ func (s *Server) AdminHandler() http.Handler {
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	return mux
+	return s.guard(mux)
 }
 
 // observeGauges copies what is asked for only when somebody looks.

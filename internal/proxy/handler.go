@@ -42,7 +42,7 @@ func newHandler(s *Server) *handler {
 }
 
 // Handler is the public port's handler, for embedding and tests.
-func (s *Server) Handler() http.Handler { return newHandler(s) }
+func (s *Server) Handler() http.Handler { return s.guard(newHandler(s)) }
 
 // One decision in 64 is timed: reading the clock twice costs as much as deciding.
 const timedEvery = 64

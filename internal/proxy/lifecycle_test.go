@@ -296,3 +296,26 @@ func certificateFor(t *testing.T, dir string, serial int64) {
 		}
 	}
 }
+
+// serve runs the world's server on two ports of loopback until the test ends.
+func (w *testWorld) serve(t *testing.T) (public, admin string) {
+	t.Helper()
+	var listeners [2]net.Listener
+	for i := range listeners {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		listeners[i] = l
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- w.server.Serve(ctx, nil, listeners[0], listeners[1]) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return listeners[0].Addr().String(), listeners[1].Addr().String()
+}

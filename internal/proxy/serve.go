@@ -1,18 +1,12 @@
 package proxy
 
 import (
-	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
-	"log" //nolint:depguard // net/http takes nothing else
-	"log/slog"
 	"net"
 	"net/http"
-	"strings"
 	"time"
 
-	"golang.org/x/net/netutil"
 	"golang.org/x/sync/errgroup"
 
 	"ociproxy/internal/config"
@@ -31,10 +25,10 @@ const closeTimeout, platformCloseTimeout = 5 * time.Second, time.Second
 func (s *Server) Serve(ctx context.Context, reload <-chan struct{}, public, admin net.Listener) error {
 	w := s.world.Load()
 	servers := []*http.Server{s.publicServer(w.cfg)}
-	listeners := []net.Listener{s.wrap(public, w)}
+	listeners := []net.Listener{s.publicListener(public, w)}
 	if admin != nil {
 		servers = append(servers, s.adminServer())
-		listeners = append(listeners, admin)
+		listeners = append(listeners, s.adminListener(admin))
 	}
 	work, stop := context.WithCancel(context.WithoutCancel(ctx)) // outlives ctx by the drain
 	defer stop()
@@ -110,14 +104,6 @@ func (s *Server) shutdown(servers []*http.Server) {
 	s.log.Info("stopped")
 }
 
-// publicServer is the server of the public port.
-func (s *Server) publicServer(cfg *config.Config) *http.Server {
-	srv := HTTPServer(cfg.Limits, newHandler(s))
-	srv.ConnState = s.countConnections()
-	srv.ErrorLog = log.New(serverErrors{s.log}, "", 0)
-	return srv
-}
-
 // HTTPServer has every limit set and speaks HTTP/1, HTTP/2 and, because load balancers use it to backends,
 // unencrypted HTTP/2 by prior knowledge. There is no TimeoutHandler: nothing it serves waits longer than the
 // bounds of relays and checks. Benchmarks put other handlers into the same server.
@@ -138,53 +124,6 @@ func HTTPServer(limits config.Limits, handler http.Handler) *http.Server {
 		DisableGeneralOptionsHandler: true,
 		HTTP2:                        &http.HTTP2Config{MaxConcurrentStreams: limits.MaxStreams},
 	}
-}
-
-func (s *Server) countConnections() func(net.Conn, http.ConnState) {
-	return func(_ net.Conn, state http.ConnState) {
-		switch state {
-		case http.StateNew:
-			s.metrics.Connections.Inc()
-		case http.StateClosed, http.StateHijacked:
-			s.metrics.Connections.Dec()
-		default:
-		}
-	}
-}
-
-// serverErrors takes what net/http has to say. Handshake failures and garbage from the internet are not the
-// operator's errors; panics and accept errors are.
-type serverErrors struct{ log *slog.Logger }
-
-func (e serverErrors) Write(p []byte) (int, error) {
-	level := slog.LevelDebug
-	if bytes.Contains(p, []byte("panic")) || bytes.Contains(p, []byte("Accept error")) {
-		level = slog.LevelError
-	}
-	e.log.Log(context.Background(), level, "http server", "error", strings.TrimSpace(string(p)))
-	return len(p), nil
-}
-
-// wrap puts the connection limit, the PROXY protocol and TLS on the public listener, in this order.
-func (s *Server) wrap(l net.Listener, w *world) net.Listener {
-	if n := w.cfg.Limits.MaxConnections; n > 0 {
-		l = netutil.LimitListener(l, n)
-	}
-	l = w.address.Listener(l)
-	if w.certs == nil {
-		return l
-	}
-	return tls.NewListener(l, &tls.Config{
-		MinVersion: minTLS(w.cfg.TLS.MinVersion),
-		NextProtos: []string{"h2", "http/1.1"},
-		// Of the world of the moment, so that a renewed certificate is served without a restart.
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-			if c := s.world.Load().certs; c != nil {
-				return c.cert, nil
-			}
-			return w.certs.cert, nil
-		},
-	})
 }
 
 // refreshRanges keeps the feeds of the world of the moment fresh until ctx is done.

@@ -113,12 +113,15 @@ func New(opt Options) (*Server, error) {
 	return s, nil
 }
 
+// outboundConnections to one host are open at most.
+const outboundConnections = 64
+
 // newClient is the outbound client: bounded connections, time-outs at every step.
 func newClient() *http.Client {
 	return &http.Client{
 		Transport: outbound.New(outbound.Options{
 			Dial: 3 * time.Second, Handshake: 5 * time.Second, Header: 30 * time.Second, Idle: 90 * time.Second,
-			Connections: 64, Kept: 32 /* as many checks as one origin gets at once */, KeptInAll: 256, HeaderBytes: 64 << 10, Decompress: true,
+			Connections: outboundConnections, Kept: 32 /* as many checks as one origin gets at once */, KeptInAll: 256, HeaderBytes: 64 << 10, Decompress: true,
 		}),
 	}
 }

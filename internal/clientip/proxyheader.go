@@ -1,0 +1,60 @@
+package clientip
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"github.com/pires/go-proxyproto"
+)
+
+// Front reports whether the connections of a TCP peer carry the requests of many clients: it is a trusted front that
+// says in a header of each request for whom it asks.
+func (e *Extractor) Front(peer netip.Addr) bool {
+	return e.header != "" && e.trusted.Lookup(peer)
+}
+
+// Announces reports whether a TCP peer must begin each connection with a PROXY protocol header. From others such a
+// header is not looked for: to HTTP and to TLS it is garbage.
+func (e *Extractor) Announces(peer netip.Addr) bool {
+	return e.rule.ProxyProtocol && e.trusted.Lookup(peer)
+}
+
+// maxLine is the longest line of version 1, its CRLF included: haproxy.org/download/3.2/doc/proxy-protocol.txt §2.1.
+const maxLine = 107
+
+// ReadProxyHeader reads a PROXY protocol header, version 1 or 2, however many packets it comes in, and returns whom
+// it names; nil when the connection is the front's own (LOCAL, UNKNOWN). What follows the header stays in r, whose
+// buffer must hold 107 bytes. The caller bounds the time; the protocol bounds the size, to 64 KiB and 16 bytes.
+func ReadProxyHeader(r *bufio.Reader) (net.Addr, error) {
+	if err := fillLine(r); err != nil {
+		return nil, fmt.Errorf("read PROXY header: %w", err)
+	}
+	header, err := proxyproto.Read(r)
+	if err != nil {
+		return nil, fmt.Errorf("read PROXY header: %w", err)
+	}
+	if header.Command.IsLocal() {
+		return nil, nil //nolint:nilnil // nobody is named
+	}
+	return header.SourceAddr, nil
+}
+
+// fillLine waits until r holds the whole line of a header of version 1: the library refuses a line that comes in
+// two packets.
+func fillLine(r *bufio.Reader) error {
+	for want := 1; want <= maxLine; want++ {
+		if _, err := r.Peek(want); err != nil {
+			return err
+		}
+		have, _ := r.Peek(min(r.Buffered(), maxLine)) // what is there can be had
+		n := min(len(have), len(proxyproto.SIGV1))
+		if !bytes.Equal(have[:n], proxyproto.SIGV1[:n]) || bytes.IndexByte(have, '\n') >= 0 {
+			return nil // version 2, no header at all, or a line that is complete
+		}
+		want = len(have)
+	}
+	return nil // too long: the library says so
+}

@@ -1,0 +1,259 @@
+package listener
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"math"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// headerTimeout is how long a peer may take to send its PROXY header. A front sends it with the first packet; a
+// lost packet or two may be sent again meanwhile.
+const headerTimeout = 5 * time.Second
+
+// headerBuffer holds what is read of a connection with its PROXY header: a whole line of version 1 at least.
+const headerBuffer = 512
+
+// Event is what happened to a connection.
+type Event uint8
+
+// Every connection is Opened and Closed, or Refused. One that was closed for a newcomer is Displaced as well.
+const (
+	Opened Event = iota
+	Closed
+	Displaced
+	Refused
+)
+
+// Options configure a [Listener]. Network and Logger are required.
+type Options struct {
+	// Max is how many connections may be open at once; 0: no bound.
+	Max int
+	// Network is whose connections count together: an address's network.
+	Network func(netip.Addr) netip.Prefix
+	// Front reports whether a peer is a load balancer, whose connections carry many clients' requests. They have
+	// no share, only the bound in all. Nil: nobody is.
+	Front func(netip.Addr) bool
+	// Announces reports whether a peer begins each connection with a PROXY header. Nil: nobody does.
+	Announces func(netip.Addr) bool
+	// Header reads a PROXY header. A nil address: the connection is the peer's own, its health check.
+	Header func(*bufio.Reader) (net.Addr, error)
+	// TLS, when given, is the handshake that each connection begins with, after a PROXY header.
+	TLS *tls.Config
+	// Handshake is how long that may take.
+	Handshake time.Duration
+	// Observe is told of each event, from several goroutines at once, and must not block. Nil: nobody is.
+	Observe func(Event)
+	// Logger gets what accepting has to say.
+	Logger *slog.Logger
+}
+
+// Listener hands out connections that have a place, a client and, where it is asked for, TLS. Use [State] as the
+// server's ConnState. Safe for concurrent use.
+type Listener struct {
+	inner net.Listener
+	opt   Options
+	pool  *pool
+	full  rate.Sometimes
+	stuck rate.Sometimes
+
+	ready chan net.Conn
+	ended chan error // what Accept returns, once it is known
+	ctx   context.Context
+	stop  context.CancelFunc
+	done  sync.WaitGroup
+}
+
+// New listens on inner. Close must be called; it closes inner.
+func New(inner net.Listener, opt Options) *Listener {
+	if opt.Max <= 0 {
+		opt.Max = math.MaxInt
+	}
+	if opt.Observe == nil {
+		opt.Observe = func(Event) {}
+	}
+	nobody := func(netip.Addr) bool { return false }
+	if opt.Front == nil {
+		opt.Front = nobody
+	}
+	if opt.Announces == nil {
+		opt.Announces = nobody
+	}
+	l := &Listener{
+		inner: inner, opt: opt, pool: newPool(opt.Max, opt.Observe),
+		full: rate.Sometimes{Interval: time.Minute}, stuck: rate.Sometimes{Interval: time.Minute},
+		ready: make(chan net.Conn), ended: make(chan error, 1),
+	}
+	l.ctx, l.stop = context.WithCancel(context.Background())
+	l.done.Go(l.accept)
+	return l
+}
+
+// Accept returns the next connection that is ready to be served. Its RemoteAddr is the client's.
+func (l *Listener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.ready:
+		return c, nil
+	case err := <-l.ended:
+		l.ended <- err
+		return nil, err
+	}
+}
+
+// Addr is the address listened on.
+func (l *Listener) Addr() net.Addr { return l.inner.Addr() }
+
+// Close ends Accept and closes the connections that it has not returned.
+func (l *Listener) Close() error {
+	l.stop()
+	err := l.inner.Close()
+	l.done.Wait()
+	return err
+}
+
+func (l *Listener) accept() {
+	var pause time.Duration
+	for {
+		raw, err := l.inner.Accept()
+		switch {
+		case err == nil:
+			pause = 0
+			l.take(raw)
+		case l.ctx.Err() != nil || !temporary(err):
+			l.ended <- err
+			return
+		default: // no file descriptor is left, or the like: others close theirs meanwhile
+			l.stuck.Do(func() { l.opt.Logger.Error("accepting connections", "error", err.Error()) })
+			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+			l.rest(pause)
+		}
+	}
+}
+
+// temporary is net/http's own judgement, and deprecated without a successor.
+func temporary(err error) bool {
+	var t interface{ Temporary() bool }
+	return errors.As(err, &t) && t.Temporary()
+}
+
+func (l *Listener) rest(d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-l.ctx.Done():
+	}
+}
+
+// take gives a new connection its place. What it still has to say for itself must not hold up the next.
+func (l *Listener) take(raw net.Conn) {
+	c := &Conn{Conn: raw, pool: l.pool}
+	c.state.Store(uint32(waiting))
+	peer := addrOf(raw.RemoteAddr())
+	announces := l.opt.Announces(peer)
+	var name netip.Prefix // of those who have not said yet whose they are
+	if !announces {
+		name = l.opt.Network(peer)
+	}
+	if !l.pool.enter(c, name, l.opt.Front(peer)) {
+		l.full.Do(func() {
+			l.opt.Logger.Warn("connections are refused: as many as may be open are busy, or this network has the most",
+				"network", name.String(), "most", l.opt.Max)
+		})
+		_ = raw.Close()
+		return
+	}
+	if !announces && l.opt.TLS == nil {
+		l.hand(strict(c))
+		return
+	}
+	l.done.Go(func() {
+		ready, err := l.prepare(c, peer, announces)
+		if err != nil {
+			// The client's words: they are quoted, and decide nothing.
+			l.opt.Logger.Debug("connection not opened", "client", c.RemoteAddr().String(), "error", err.Error())
+			_ = c.Close()
+			return
+		}
+		l.hand(ready)
+	})
+}
+
+func (l *Listener) hand(c net.Conn) {
+	select {
+	case l.ready <- c:
+	case <-l.ctx.Done():
+		_ = c.Close()
+	}
+}
+
+// prepare reads the PROXY header and makes the TLS handshake.
+func (l *Listener) prepare(c *Conn, peer netip.Addr, announces bool) (net.Conn, error) {
+	if announces {
+		if err := l.header(c); err != nil {
+			return nil, err
+		}
+		if c.client != nil {
+			l.pool.move(c, l.opt.Network(addrOf(c.client)), false)
+		} else {
+			l.pool.move(c, l.opt.Network(peer), true) // a front's own: its health check
+		}
+	}
+	if l.opt.TLS == nil {
+		return strict(c), nil
+	}
+	ctx, cancel := context.WithTimeout(l.ctx, l.opt.Handshake)
+	defer cancel()
+	t := tls.Server(c, l.opt.TLS)
+	if err := t.HandshakeContext(ctx); err != nil {
+		answerPlain(err)
+		return nil, err
+	}
+	if t.ConnectionState().NegotiatedProtocol == "h2" {
+		return t, nil // net/http speaks HTTP/2 over a connection of this type only
+	}
+	return strict(t), nil
+}
+
+func (l *Listener) header(c *Conn) error {
+	if err := c.SetReadDeadline(time.Now().Add(headerTimeout)); err != nil {
+		return err
+	}
+	defer context.AfterFunc(l.ctx, func() { _ = c.Conn.Close() })()
+	in := bufio.NewReaderSize(c.Conn, headerBuffer)
+	client, err := l.opt.Header(in)
+	if err != nil {
+		return err
+	}
+	c.in, c.client = in, client
+	return c.SetReadDeadline(time.Time{})
+}
+
+// answerPlain tells a client that speaks HTTP where TLS is spoken, as net/http does.
+func answerPlain(err error) {
+	var head tls.RecordHeaderError
+	if !errors.As(err, &head) || head.Conn == nil {
+		return
+	}
+	switch string(head.RecordHeader[:]) {
+	case "GET /", "HEAD ", "POST ", "PUT /", "OPTIO":
+		const text = "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
+		_, _ = head.Conn.Write([]byte(text))
+	}
+}
+
+// addrOf is the IP address of a; the zero Addr when it has none.
+func addrOf(a net.Addr) netip.Addr {
+	if t, ok := a.(*net.TCPAddr); ok {
+		return t.AddrPort().Addr().Unmap()
+	}
+	return netip.Addr{}
+}
