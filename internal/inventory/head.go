@@ -8,6 +8,8 @@ import (
 	"io"
 	"slices"
 	"time"
+
+	"ociproxy/internal/strictjson"
 )
 
 // Names below the inventory's base URL or prefix.
@@ -54,12 +56,6 @@ type SegmentRef struct {
 // ErrHead is wrapped by every error about the content of a head.
 var ErrHead = errors.New("bad head")
 
-// headKeys are those of a head.
-var headKeys = shape{
-	"version": nil, "store": nil, "generation": nil, "writtenAt": nil, "merged": nil, "imagesDropped": nil,
-	"segments": {"sha256": nil, "count": nil, "bytes": nil},
-}
-
 // ParseHead reads a head strictly: an unknown field or one in another case, one that is there twice, a cap exceeded, a generation
 // that cannot be, a segment listed twice or whose size cannot be, are errors that wrap [ErrHead]. It has no clock: what
 // the head says of its time is for [Head.CheckTime].
@@ -79,7 +75,7 @@ func ParseHead(body []byte) (*Head, error) {
 		return nil, fmt.Errorf("%w: version %d, this program reads version %d", ErrHead, *v, HeadVersion)
 	}
 	var h Head
-	if err := decode(body, headKeys, &h); err != nil {
+	if err := strictjson.UnmarshalClosed(body, &h, strictjson.Bounds{Bytes: MaxHeadBytes}); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrHead, err)
 	}
 	if err := h.check(); err != nil {

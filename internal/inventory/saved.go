@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ociproxy/internal/atomicfile"
+	"ociproxy/internal/strictjson"
 )
 
 // saved is the last good head on disk.
@@ -19,9 +20,6 @@ type saved struct {
 	Head    json.RawMessage `json:"head"`
 }
 
-// savedKeys are those of the file.
-var savedKeys = shape{"url": nil, "gone": nil, "checked": nil, "head": headKeys}
-
 func readSaved(name string) (s saved, err error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -30,7 +28,7 @@ func readSaved(name string) (s saved, err error) {
 	defer f.Close()
 	body, err := io.ReadAll(io.LimitReader(f, 2*MaxHeadBytes))
 	if err == nil {
-		err = decode(body, savedKeys, &s)
+		err = strictjson.UnmarshalClosed(body, &s, strictjson.Bounds{Bytes: 2 * MaxHeadBytes})
 	}
 	if err != nil {
 		return s, fmt.Errorf("read %s: %w", name, err)

@@ -50,17 +50,16 @@ func Lies(store, segment string, now time.Time) (lies []Lie) {
 	add("newer version", replace(`"version":1`, `"version":2,"more":true`), "version 2, this program reads version 1")
 	for _, key := range []string{"version", "store", "generation", "writtenAt", "segments", "sha256", "count", "bytes"} {
 		upper := strings.ToUpper(key[:1]) + key[1:]
-		add(key+" in another case", replace(`"`+key+`"`, `"`+upper+`"`), "unknown field")
-		add(key+" in two cases", replace(`"`+key+`"`, `"`+upper+`":0,"`+key+`"`), "unknown field")
+		add(key+" in another case", replace(`"`+key+`"`, `"`+upper+`"`), "unknown object member name")
+		add(key+" in two cases", replace(`"`+key+`"`, `"`+upper+`":0,"`+key+`"`), "unknown object member name")
 	}
-	add("unknown field", replace(`"version":1`, `"version":1,"extra":1`), `unknown field "extra"`)
-	add("unknown in segment", replace(`"count":2`, `"count":2,"extra":1`), `unknown field "extra"`)
-	add("folded letters", replace(`"store"`, `"ſtore"`), "unknown field")
-	add("generation twice", replace(generation, `"generation":1,`+generation), `"generation": twice`)
-	add("store twice", replace(`"store":`, `"store":"b","store":`), `"store": twice`)
-	add("count twice", replace(`"count":2`, `"count":2,"count":2`), `"count": twice`)
-	add("null", replace(`"version":1`, `"version":1,"imagesDropped":null`), "null")
-	add("list in a list", replace(ref, "["+ref+"]"), "a list in a list")
+	add("unknown field", replace(`"version":1`, `"version":1,"extra":1`), `unknown object member name "extra"`)
+	add("unknown in segment", replace(`"count":2`, `"count":2,"extra":1`), `unknown object member name "extra"`)
+	add("folded letters", replace(`"store"`, `"ſtore"`), "unknown object member name")
+	add("generation twice", replace(generation, `"generation":1,`+generation), `duplicate object member name "generation"`)
+	add("store twice", replace(`"store":`, `"store":"b","store":`), `duplicate object member name "store"`)
+	add("count twice", replace(`"count":2`, `"count":2,"count":2`), `duplicate object member name "count"`)
+	add("list in a list", replace(ref, "["+ref+"]"), "cannot unmarshal JSON array")
 
 	add("no store", replace(`"store":"`+store+`"`, `"store":""`), "no store")
 	add("no time", replace(written+",", ""), "no writtenAt")
@@ -79,7 +78,7 @@ func Lies(store, segment string, now time.Time) (lies []Lie) {
 	add("before all time", times(1, time.Date(1, 1, 1, 0, 0, 1, 0, time.UTC)), "more than can be by")
 	add("images dropped later", replace(`"version":1`, fmt.Sprintf(`"version":1,"imagesDropped":%d`, now.Unix()+2)), "images dropped in generation")
 
-	add("no segments", replace("["+ref+"]", "null"), "null")
+	add("no segments", replace("["+ref+"]", "null"), "no list of segments")
 	add("segments missing", replace(`,"segments":[`+ref+`]`, ""), "no list of segments")
 	add("hash of a path", replace(segment, "../../"+segment[6:]), "not 64 lower-case")
 	add("upper-case hash", replace(segment, "ABCDEF"+segment[6:]), "not 64 lower-case")
