@@ -2,13 +2,13 @@ package check
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"ociproxy/internal/oci"
+	"ociproxy/internal/strictjson"
 )
 
 // ref names an image as a client would: name without the upstream's prefix, then a tag or digest.
@@ -78,7 +78,7 @@ var errNoManifest = errors.New("neither an image manifest nor an index")
 // parseManifest reads an image manifest or index. Docker's schema 1 is neither.
 func parseManifest(body []byte) (document, error) {
 	var d document
-	if err := json.Unmarshal(body, &d); err != nil {
+	if err := strictjson.Unmarshal(body, &d, strictjson.Bounds{Bytes: maxManifest}); err != nil {
 		return d, errNoManifest
 	}
 	if d.SchemaVersion != 2 || len(d.Manifests) == 0 && d.Config == nil {

@@ -1,9 +1,7 @@
 package check
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -11,6 +9,7 @@ import (
 
 	"ociproxy/internal/config"
 	"ociproxy/internal/oci"
+	"ociproxy/internal/strictjson"
 )
 
 const (
@@ -277,7 +276,7 @@ func (p *upstreamProbe) someTag(ctx context.Context, name string) string {
 	var list struct {
 		Tags []string `json:"tags"`
 	}
-	if ans.err != nil || ans.status != http.StatusOK || json.NewDecoder(bytes.NewReader(ans.body)).Decode(&list) != nil {
+	if ans.err != nil || ans.status != http.StatusOK || strictjson.Unmarshal(ans.body, &list, strictjson.Bounds{}) != nil {
 		return "latest"
 	}
 	tags := slices.DeleteFunc(list.Tags, func(t string) bool {

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 
 	"ociproxy/internal/config"
+	"ociproxy/internal/fetch"
+	"ociproxy/internal/strictjson"
 )
 
 // row is one line of a feed as the provider wrote it, checked for form only.
@@ -82,9 +84,13 @@ func either(v4, v6 string) (netip.Prefix, error) {
 // rowError says which element of which list is wrong.
 func rowError(list string, i int, err error) error { return fmt.Errorf("%s[%d]: %w", list, i, err) }
 
+// feedBounds are those of a feed: as long as what is fetched may be, and with a value for each 8 bytes, which is three times
+// what the densest feed has.
+var feedBounds = strictjson.Bounds{Bytes: fetch.DefaultMaxBytes, Values: fetch.DefaultMaxBytes / 8}
+
 // decode reads one JSON document and nothing after it. Unknown keys are ignored: providers add some.
 func decode(data []byte, v any) error {
-	if err := json.Unmarshal(data, v); err != nil {
+	if err := strictjson.Unmarshal(data, v, feedBounds); err != nil {
 		if s, ok := errors.AsType[*json.SyntaxError](err); ok {
 			return fmt.Errorf("not JSON at byte %d: %w", s.Offset, err)
 		}

@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -100,7 +99,7 @@ func statusError(resp *http.Response) *StatusError {
 			Message string `json:"message"`
 		} `json:"errors"`
 	}
-	if json.Unmarshal(text, &body) == nil {
+	if decode(text, &body, errorBounds, ErrBadAnswer) == nil {
 		for _, d := range body.Errors[:min(len(body.Errors), maxErrorCount)] {
 			e.Errors = append(e.Errors, Detail{clean(d.Code), clean(d.Message)})
 		}

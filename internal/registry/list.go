@@ -3,7 +3,6 @@ package registry
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -172,8 +171,8 @@ func (r *Registry) catalog(ctx context.Context, yield func(Found, error) bool) {
 		var page struct {
 			Repositories []string `json:"repositories"`
 		}
-		if err := json.Unmarshal(raw, &page); err != nil {
-			return 0, fmt.Errorf("%w: %s", ErrBadAnswer, clean(err.Error()))
+		if err := decode(raw, &page, pageBounds, ErrBadAnswer); err != nil {
+			return 0, err
 		}
 		for _, name := range page.Repositories {
 			short := name
@@ -259,8 +258,8 @@ type gathering struct {
 // page takes one page, and returns how many entries are new.
 func (g *gathering) page(raw []byte) (int, error) {
 	var page google.Tags
-	if err := json.Unmarshal(raw, &page); err != nil {
-		return 0, fmt.Errorf("%w: %s", ErrBadAnswer, clean(err.Error()))
+	if err := decode(raw, &page, pageBounds, ErrBadAnswer); err != nil {
+		return 0, err
 	}
 	before := len(g.tags) + len(g.manifests) + len(g.children)
 	g.all = g.all || page.Manifests != nil || page.Children != nil

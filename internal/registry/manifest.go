@@ -75,8 +75,8 @@ func ParseManifest(raw []byte, mediaType string) (*Manifest, error) {
 		} `json:"fsLayers"`
 		Signatures []json.RawMessage `json:"signatures"`
 	}
-	if err := json.Unmarshal(raw, &body); err != nil {
-		return nil, fmt.Errorf("%w: %s", ErrInvalid, clean(err.Error()))
+	if err := decode(raw, &body, manifestBounds, ErrInvalid); err != nil {
+		return nil, err
 	}
 	if n := len(body.Manifests) + len(body.Layers) + len(body.Blobs) + len(body.FSLayers); n > maxDescriptors {
 		return nil, fmt.Errorf("%w: %d descriptors, at most %d", ErrTooLarge, n, maxDescriptors)

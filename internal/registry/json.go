@@ -1,0 +1,28 @@
+package registry
+
+import (
+	"errors"
+	"fmt"
+
+	"ociproxy/internal/strictjson"
+)
+
+// Bounds of what registries say in JSON. Values bound the memory that a text of many empty ones becomes.
+var (
+	manifestBounds = strictjson.Bounds{Bytes: MaxManifest, Values: 20 * maxDescriptors}
+	pageBounds     = strictjson.Bounds{Bytes: maxPage, Values: 4 * maxList}
+	errorBounds    = strictjson.Bounds{Bytes: maxErrorBody}
+)
+
+// decode reads JSON of a registry. The error wraps [ErrTooLarge] or bad, and is fit for a message.
+func decode(raw []byte, v any, most strictjson.Bounds, bad error) error {
+	err := strictjson.Unmarshal(raw, v, most)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, strictjson.ErrBounds):
+		return fmt.Errorf("%w: %w", ErrTooLarge, err)
+	default:
+		return fmt.Errorf("%w: %s", bad, clean(err.Error()))
+	}
+}
