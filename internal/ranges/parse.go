@@ -1,7 +1,6 @@
 package ranges
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -90,13 +89,7 @@ var feedBounds = strictjson.Bounds{Bytes: fetch.DefaultMaxBytes, Values: fetch.D
 
 // decode reads one JSON document and nothing after it. Unknown keys are ignored: providers add some.
 func decode(data []byte, v any) error {
-	if err := strictjson.Unmarshal(data, v, feedBounds); err != nil {
-		if s, ok := errors.AsType[*json.SyntaxError](err); ok {
-			return fmt.Errorf("not JSON at byte %d: %w", s.Offset, err)
-		}
-		return err
-	}
-	return nil
+	return strictjson.Unmarshal(data, v, feedBounds)
 }
 
 // regional is a prefix of either family and its region: what most feeds list, each under names of its own. Their

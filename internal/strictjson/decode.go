@@ -23,7 +23,7 @@ var (
 
 // Unmarshal is encoding/json's Unmarshal within bounds, into the zero value that v points to. A key that comes twice, and one that
 // a reader who does not mind its case would take for a field's and so read something else, wrap [ErrKey]. Other keys
-// that no field has are ignored. After an error v may be filled in part.
+// that no field has are ignored. The error of what is no JSON says at which byte. After an error v may be filled in part.
 func Unmarshal(text []byte, v any, most Bounds) error {
 	if err := decode(text, v, most, exact); err != nil {
 		return err
@@ -46,6 +46,9 @@ func decode(text []byte, v any, most Bounds, how json.Options) error {
 	err := json.Unmarshal(text, v, how)
 	if errors.Is(err, jsontext.ErrDuplicateName) {
 		return fmt.Errorf("%w: %w", ErrKey, err)
+	}
+	if s, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
+		return fmt.Errorf("not JSON at byte %d: %w", s.ByteOffset, err)
 	}
 	return err
 }
