@@ -152,5 +152,6 @@ func rewrite(name string, text []byte) error {
 	if err != nil {
 		return err
 	}
+	atomicfile.SweepFor(name)
 	return atomicfile.Write(name, text, info.Mode().Perm())
 }

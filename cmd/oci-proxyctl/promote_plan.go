@@ -109,6 +109,7 @@ func (a *app) runPromotePlan(ctx context.Context, path, file string, flags *prom
 		out.to(a.stdout)
 	}
 	if file != "" {
+		atomicfile.SweepFor(file)
 		f, err := atomicfile.Create(file, 0o644)
 		if err != nil {
 			return fmt.Errorf("write plan: %w", err)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ociproxy/internal/atomicfile"
 	"ociproxy/internal/cli"
 	"ociproxy/internal/promote"
 	"ociproxy/internal/promote/apply"
@@ -48,14 +49,11 @@ func (a *app) runPromoteRun(ctx context.Context, path string, confirm bool, p *p
 	if err := f.check(); err != nil {
 		return err
 	}
-	file, err := os.CreateTemp("", "oci-proxy-plan-*")
+	file, err := atomicfile.Scratch("", "oci-proxy-plan")
 	if err != nil {
 		return fmt.Errorf("write plan: %w", err)
 	}
-	defer func() {
-		_ = file.Close()
-		_ = os.Remove(file.Name()) // in a temporary directory
-	}()
+	defer atomicfile.CloseScratch(file)
 	sum, err := a.planInto(ctx, path, file, p)
 	if err != nil {
 		return err

@@ -16,7 +16,8 @@ type File struct {
 	name string
 	perm fs.FileMode
 
-	err    error // the first; nothing is committed after it
+	unlock func() // says that nobody uses it any more; nil: it was never locked
+	err    error  // the first; nothing is committed after it
 	sealed bool
 	ended  bool
 }
@@ -34,11 +35,21 @@ func CreateAt(temp, name string, perm fs.FileMode) (*File, error) {
 }
 
 func create(sys system, temp, name string, perm fs.FileMode) (*File, error) {
-	file, err := sys.createTemp(filepath.Dir(temp), filepath.Base(temp))
-	if err != nil {
-		return nil, err
+	for {
+		file, err := sys.createTemp(filepath.Dir(temp), filepath.Base(temp))
+		if err != nil {
+			return nil, err
+		}
+		f := &File{sys: sys, file: file, temp: file.Name(), name: name, perm: perm}
+		if sys.lock == nil {
+			return f, nil
+		}
+		free := false
+		if f.unlock, free = sys.lock(f.temp); free {
+			return f, nil
+		}
+		_ = file.Close() // another process has swept it before it was locked
 	}
-	return &File{sys: sys, file: file, temp: file.Name(), name: name, perm: perm}, nil
 }
 
 // Write makes name hold data with the mode perm, or leaves it as it was. See [Create] and [File.Commit].
@@ -132,8 +143,9 @@ func (f *File) Abort() error {
 	if !f.sealed {
 		_ = f.file.Close() // its content is of no use
 	}
+	err := f.sys.remove(f.temp)
 	f.end()
-	if err := f.sys.remove(f.temp); !errors.Is(err, fs.ErrNotExist) {
+	if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil
@@ -143,6 +155,10 @@ func (f *File) end() {
 	f.ended = true
 	if f.err == nil {
 		f.err = errEnded
+	}
+	if f.unlock != nil {
+		f.unlock()
+		f.unlock = nil
 	}
 }
 
@@ -160,6 +176,8 @@ type system struct {
 	createTemp      func(dir, pattern string) (handle, error)
 	rename, link    func(from, to string) error
 	remove, syncDir func(name string) error
+	// lock marks a file as in use, see [lock]; nil: nothing does.
+	lock func(name string) (unlock func(), free bool)
 }
 
 var disk = system{
@@ -168,4 +186,5 @@ var disk = system{
 	link:       os.Link,
 	remove:     os.Remove,
 	syncDir:    SyncDir,
+	lock:       lock,
 }

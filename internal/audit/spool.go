@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 
+	"ociproxy/internal/atomicfile"
 	"ociproxy/internal/inventory"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/store"
@@ -54,11 +55,7 @@ func (s *spool) fill(ctx context.Context, d oci.Digest, size int64, from []origi
 
 // read reads from one origin, continuing where it breaks off.
 func (s *spool) read(ctx context.Context, d oci.Digest, size int64, from origin) (err error) {
-	if s.file, err = os.CreateTemp(s.dir, "repair-"); err != nil {
-		return err
-	}
-	// The file needs no name: whatever happens to the process, the disk is given back.
-	if err := os.Remove(s.file.Name()); err != nil {
+	if s.file, err = atomicfile.Scratch(s.dir, "repair"); err != nil {
 		return err
 	}
 	if size < 0 {
@@ -96,7 +93,7 @@ func (s *spool) content() store.Content { return store.FromFile(s.file, s.size, 
 // close gives the file up.
 func (s *spool) close() {
 	if s.file != nil {
-		_ = s.file.Close() // it was only read since
+		atomicfile.CloseScratch(s.file)
 		s.file = nil
 	}
 }

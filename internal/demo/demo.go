@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"ociproxy/internal/atomicfile"
 	"ociproxy/internal/cli"
 	"ociproxy/internal/wait"
 )
@@ -111,10 +112,11 @@ func (o Options) filled() Options {
 
 // demo is everything that runs.
 type demo struct {
-	world  *world
-	dir    string
-	config string // path
-	hosts  string // containerd's --hosts-dir
+	world   *world
+	dir     string
+	scratch *atomicfile.ScratchDir // that directory
+	config  string                 // path
+	hosts   string                 // containerd's --hosts-dir
 
 	public, admin, front net.Listener
 	server               *server
@@ -141,9 +143,10 @@ func build(ctx context.Context, opt Options, notify func(entry)) (_ *demo, err e
 			return nil, fmt.Errorf("start the demo: %w", err)
 		}
 	}
-	if d.dir, err = os.MkdirTemp("", "oci-proxy-demo-"); err != nil {
+	if d.scratch, err = atomicfile.MakeScratchDir("oci-proxy-demo-"); err != nil {
 		return nil, fmt.Errorf("start the demo: %w", err)
 	}
+	d.dir = d.scratch.Path
 	proxy := d.public.Addr().String()
 	if d.config, err = d.world.writeConfig(d.dir, proxy, d.admin.Addr().String()); err != nil {
 		return nil, err
@@ -296,7 +299,7 @@ func (d *demo) closeListeners() {
 // remove deletes the demo's files; what cannot be deleted is in the system's
 // temporary directory anyway.
 func (d *demo) remove() {
-	if d.dir != "" {
-		_ = os.RemoveAll(d.dir)
+	if d.scratch != nil {
+		_ = d.scratch.Remove()
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"os"
 	"runtime"
 	"sync/atomic"
+
+	"ociproxy/internal/atomicfile"
 )
 
 // mapping is memory outside the Go heap. It is given back once, by release or when its owner is collected.
@@ -46,12 +48,9 @@ func newRegion(dir string, limit int) (*region, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("table: %w", err)
 	}
-	f, err := os.CreateTemp(dir, "table-*")
+	f, err := atomicfile.Scratch(dir, "table")
 	if err != nil {
 		return nil, fmt.Errorf("table: %w", err)
-	}
-	if err := os.Remove(f.Name()); err != nil {
-		return nil, errors.Join(fmt.Errorf("table: %w", err), f.Close())
 	}
 	return &region{file: f, w: bufio.NewWriterSize(f, 256<<10)}, nil
 }
@@ -102,7 +101,7 @@ func (r *region) seal() (*mapping, error) {
 // close ends writing. Mappings stay.
 func (r *region) close() {
 	if r.file != nil {
-		_ = r.file.Close() // everything was flushed, and the file has no name
+		atomicfile.CloseScratch(r.file) // everything was flushed
 	}
 }
 

@@ -228,12 +228,13 @@ func (c *Segments) Retain(keep func(sha256 string) bool, now time.Time) {
 	if c.dir == "" {
 		return
 	}
+	atomicfile.SweepTree(filepath.Join(c.dir, "seg"))
 	entries, err := os.ReadDir(filepath.Join(c.dir, "seg"))
 	if err != nil {
 		return
 	}
 	for _, e := range entries {
-		if info, err := e.Info(); err == nil && now.Sub(info.ModTime()) >= keepUnused {
+		if info, err := e.Info(); err == nil && IsHash(e.Name()) && now.Sub(info.ModTime()) >= keepUnused {
 			c.evict(e.Name(), keep)
 		}
 	}

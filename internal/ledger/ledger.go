@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"ociproxy/internal/atomicfile"
 	"ociproxy/internal/inventory"
 	"ociproxy/internal/inventory/write"
 	"ociproxy/internal/oci"
@@ -47,7 +48,7 @@ type Ledger struct {
 	log    *slog.Logger
 	books  []*book
 	usable set.Set
-	temp   string // to be removed; "": the caller's
+	temp   *atomicfile.ScratchDir // nil: the directory is the caller's
 
 	ctx        context.Context // of what happens in the background
 	cancel     context.CancelFunc
@@ -75,16 +76,17 @@ func Open(ctx context.Context, stores []Store, opt Options) (_ *Ledger, err erro
 		return nil, fmt.Errorf("%d stores, at most %d", len(stores), set.Max)
 	}
 	if l.opt.Dir == "" {
-		if l.temp, err = os.MkdirTemp("", "oci-proxyctl-ledger-"); err != nil {
+		if l.temp, err = atomicfile.MakeScratchDir("oci-proxyctl-ledger-"); err != nil {
 			return nil, err
 		}
-		l.opt.Dir = l.temp
+		l.opt.Dir = l.temp.Path
 	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, l.removeTemp())
 		}
 	}()
+	atomicfile.SweepTree(l.opt.Dir)
 	temp := filepath.Join(l.opt.Dir, "tmp")
 	if err := prepare(temp, l.opt.Now()); err != nil {
 		return nil, err
@@ -146,10 +148,10 @@ func prepare(dir string, now time.Time) error {
 }
 
 func (l *Ledger) removeTemp() error {
-	if l.temp == "" {
+	if l.temp == nil {
 		return nil
 	}
-	return os.RemoveAll(l.temp)
+	return l.temp.Remove()
 }
 
 // Close ends what happens in the background. Notes that were not flushed are lost.

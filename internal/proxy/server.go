@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"ociproxy/internal/atomicfile"
 	"ociproxy/internal/config"
 	"ociproxy/internal/existence"
 	"ociproxy/internal/health"
@@ -85,6 +86,9 @@ func New(opt Options) (*Server, error) {
 	cfg, err := s.load()
 	if err != nil {
 		return nil, err
+	}
+	if dir := cfg.Ranges.Cache; dir != "" {
+		atomicfile.SweepTree(dir)
 	}
 	s.reach, s.evidence = reach.New(), reach.NewEvidence()
 	s.checker, err = existence.New(existence.Options{

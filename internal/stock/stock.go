@@ -6,10 +6,10 @@ import (
 	"io"
 	"iter"
 	"net/http"
-	"os"
 	"sync/atomic"
 	"time"
 
+	"ociproxy/internal/atomicfile"
 	"ociproxy/internal/fetch"
 	"ociproxy/internal/inventory"
 	"ociproxy/internal/outbound"
@@ -23,7 +23,7 @@ const headTimeout = 10 * time.Second
 type Stock struct {
 	Source Source
 	reader *inventory.Reader
-	dir    string
+	dir    *atomicfile.ScratchDir
 }
 
 // Open reads the inventory of src. Its segments lie in a temporary directory until [Stock.Close].
@@ -43,7 +43,7 @@ func Open(ctx context.Context, src Source, opt Options) (*Stock, error) {
 // open reads the inventory that head begins.
 func (l *line) open(ctx context.Context, src Source, head *inventory.Head) (_ *Stock, err error) {
 	s := &Stock{Source: src}
-	if s.dir, err = os.MkdirTemp("", "oci-proxyctl-"); err != nil {
+	if s.dir, err = atomicfile.MakeScratchDir("oci-proxyctl-"); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -54,15 +54,15 @@ func (l *line) open(ctx context.Context, src Source, head *inventory.Head) (_ *S
 	client := l.following
 	s.reader = inventory.NewReader(
 		inventory.Store{ID: head.Store, URL: src.URL, StaleAfter: src.StaleAfter},
-		inventory.NewSegments(s.dir, 0, client),
-		inventory.Options{Dir: s.dir, Client: client, Now: l.opt.Now, MaxStoreRecords: inventory.AllRecords},
+		inventory.NewSegments(s.dir.Path, 0, client),
+		inventory.Options{Dir: s.dir.Path, Client: client, Now: l.opt.Now, MaxStoreRecords: inventory.AllRecords},
 	)
 	_, err = s.reader.Refresh(ctx)
 	return s, err
 }
 
 // Close removes what was downloaded. What cannot be removed is in the system's directory for such files anyway.
-func (s *Stock) Close() { _ = os.RemoveAll(s.dir) }
+func (s *Stock) Close() { _ = s.dir.Remove() }
 
 // Head is the list of segments. Do not change it.
 func (s *Stock) Head() *inventory.Head { return s.reader.Head() }

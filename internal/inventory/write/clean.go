@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"strings"
 	"time"
 
 	"ociproxy/internal/inventory"
@@ -87,14 +88,16 @@ func (w *Writer) remove(ctx context.Context, sha256 string, marked time.Time) (b
 	return true, w.bucket.Delete(ctx, retiredPrefix+sha256)
 }
 
-// list returns the times of objects by the hash in their name.
+// list returns the times of objects by the hash in their name. One below a segment's place that only ends like a segment is none: it
+// is not ours to remove, and its time says nothing about the segment.
 func (w *Writer) list(ctx context.Context, prefix string) (map[string]time.Time, error) {
 	found := map[string]time.Time{}
 	for o, err := range w.bucket.List(ctx, prefix) {
 		if err != nil {
 			return nil, fmt.Errorf("list %s: %w", prefix, err)
 		}
-		if hash := path.Base(o.Key); inventory.IsHash(hash) {
+		dir, hash := path.Split(o.Key)
+		if inventory.IsHash(hash) && dir != "" && strings.HasPrefix(prefix, dir) {
 			found[hash] = o.Modified
 		}
 	}

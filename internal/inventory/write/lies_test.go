@@ -94,3 +94,29 @@ func TestImagesAfterAnew(t *testing.T) {
 		}
 	})
 }
+
+// An object that only ends like a segment is left alone, and so is the segment whose name it takes.
+func TestCleanOnlySegments(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &inventorytest.Bucket{}
+		orphan := strings.Repeat("ab", 32)
+		b.Set("seg/elsewhere/"+orphan, []byte("x"))
+		<-time.After(10 * 24 * time.Hour)
+		b.Set("seg/"+orphan, []byte("x")) // somebody is about to list it
+		w := write.New(b, write.Options{Store: store, TempDir: t.TempDir()})
+		if _, err := w.Apply(t.Context(), inventorytest.Blob(1)); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if removed, err := w.Clean(t.Context()); err != nil || len(removed) > 0 {
+				t.Errorf("removed %v, %v", removed, err)
+			}
+			<-time.After(25 * time.Hour)
+		}
+		for _, key := range []string{"seg/elsewhere/" + orphan, "seg/" + orphan} {
+			if _, ok := b.Object(key); !ok {
+				t.Errorf("%s is gone", key)
+			}
+		}
+	})
+}

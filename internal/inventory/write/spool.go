@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"ociproxy/internal/atomicfile"
 	"ociproxy/internal/inventory"
 )
 
@@ -42,7 +43,7 @@ func (s *spool) add(record []byte) error {
 		return nil
 	}
 	if s.file == nil {
-		f, err := os.CreateTemp(s.dir, "segment-*")
+		f, err := atomicfile.Scratch(s.dir, "segment")
 		if err != nil {
 			return err
 		}
@@ -99,8 +100,7 @@ func (s *spool) object() Object {
 
 func (s *spool) close() {
 	if s.file != nil {
-		_ = s.file.Close() // temporary
-		_ = os.Remove(s.file.Name())
+		atomicfile.CloseScratch(s.file)
 	}
 }
 

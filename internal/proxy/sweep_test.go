@@ -1,0 +1,39 @@
+package proxy
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"ociproxy/internal/atomicfile"
+)
+
+// A start removes what a killed process left in the cache, of whatever kind; what another one is writing stays.
+func TestStartSweepsTheCache(t *testing.T) {
+	dir := t.TempDir()
+	edit := []string{"ranges:\n", "ranges:\n  cache: " + dir + "\n"}
+	w := newWorld(t, edit...)
+	left := []string{".client-paths.17", "feeds/.aws.json.4711", "inventory/head/.h-va.json.12", "inventory/seg/.abc.3", "inventory/table/.table.99"}
+	for _, name := range left {
+		name = filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), os.WriteFile(name, []byte("half"), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	other, err := atomicfile.Create(filepath.Join(dir, "inventory", "seg", "abc"), 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Abort() //nolint:errcheck // of the test
+	w.again(t, edit...)
+	for _, name := range left {
+		if _, err := os.Stat(filepath.Join(dir, name)); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s is left: %v", name, err)
+		}
+	}
+	if err := other.Commit(); err != nil {
+		t.Errorf("what was being written: %v", err)
+	}
+}
