@@ -44,8 +44,9 @@ func create(sys system, temp, name string, perm fs.FileMode) (*File, error) {
 		if sys.lock == nil {
 			return f, nil
 		}
-		free := false
-		if f.unlock, free = sys.lock(f.temp); free {
+		unlock, free := sys.lock(f.temp)
+		if free {
+			f.unlock = unlock
 			return f, nil
 		}
 		_ = file.Close() // another process has swept it before it was locked

@@ -17,7 +17,8 @@ import (
 func TestMain(m *testing.M) {
 	dir := os.Getenv("ATOMICFILE_TEST_LIVE")
 	if dir == "" {
-		os.Exit(m.Run())
+		m.Run()
+		return
 	}
 	f, err := Create(filepath.Join(dir, "deep", "file"), 0o644)
 	_, werr := f.Write([]byte("half"))
@@ -26,12 +27,11 @@ func TestMain(m *testing.M) {
 	s, ferr := Scratch(dir, "spool")
 	if err := errors.Join(err, werr, serr, sealed.Seal(), derr, ferr, os.WriteFile(filepath.Join(d.Path, "x"), nil, 0o600)); err != nil {
 		fmt.Println(err)
-		os.Exit(1)
+		return
 	}
 	_, _ = s.Write([]byte("x"))
 	fmt.Println("ready")
 	_, _ = bufio.NewReader(os.Stdin).ReadByte() // until it is killed
-	os.Exit(1)
 }
 
 func names(t *testing.T, dir string) (list []string) {
@@ -68,7 +68,7 @@ func TestSweep(t *testing.T) {
 	for _, name := range others {
 		put(t, filepath.Join(dir, name), "theirs")
 	}
-	cmd := exec.Command(os.Args[0]) //nolint:noctx // it is killed
+	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), "ATOMICFILE_TEST_LIVE="+dir)
 	in, err := cmd.StdinPipe()
 	if err != nil {

@@ -26,7 +26,7 @@ func TestStartSweepsTheCache(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer other.Abort() //nolint:errcheck // of the test
+	defer other.Abort()
 	w.again(t, edit...)
 	for _, name := range left {
 		if _, err := os.Stat(filepath.Join(dir, name)); !errors.Is(err, fs.ErrNotExist) {
