@@ -176,6 +176,14 @@ func TestRebuildBesideMirror(t *testing.T) {
 func TestRebuildBroken(t *testing.T) {
 	for name, spoil := range map[string]func(b *watched){
 		"head": func(b *watched) { b.write(t, "inventory/head.json", "<html>") },
+		// Written once by who should not: it took all numbers, and time.
+		"poisoned": func(b *watched) {
+			b.write(t, "inventory/head.json",
+				`{"version":1,"store":"s0","generation":9007199254740991,"writtenAt":"2999-01-01T00:00:00Z","segments":[]}`)
+		},
+		"another case": func(b *watched) {
+			b.write(t, "inventory/head.json", strings.Replace(b.read(t, "inventory/head.json"), `"store"`, `"Store"`, 1))
+		},
 		"foreign": func(b *watched) {
 			b.write(t, "inventory/head.json", strings.Replace(b.read(t, "inventory/head.json"), `"s0"`, `"s1"`, 1))
 		},
