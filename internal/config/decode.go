@@ -90,10 +90,16 @@ func (d *decoder) leaf(lf leaf, n, at *yaml.Node, v reflect.Value, path string) 
 
 func (d *decoder) structure(n, at *yaml.Node, v reflect.Value, path string) {
 	Fill(v.Addr().Interface())
-	if b, ok := v.Addr().Interface().(*Behind); ok {
-		*b = Behind{} // a rule spelled out has no preset
+	switch short := v.Addr().Interface().(type) { // the stanzas with a short spelling
+	case *Behind:
+		*short = Behind{} // a rule spelled out has no preset
 		if n.Kind == yaml.ScalarNode {
-			b.Preset = n.Value // the short spelling
+			short.Preset = n.Value
+			return
+		}
+	case *Admin:
+		if n.Kind == yaml.ScalarNode {
+			short.Listen = n.Value
 			return
 		}
 	}

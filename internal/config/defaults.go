@@ -20,7 +20,7 @@ func Fill(v any) {
 	case *Config:
 		v.Version = Version
 		v.Listen = ":8080"
-		v.Admin = "127.0.0.1:9090"
+		Fill(&v.Admin)
 		Fill(&v.Client)
 		Fill(&v.TLS)
 		Fill(&v.Limits)
@@ -28,6 +28,8 @@ func Fill(v any) {
 		Fill(&v.Route)
 		Fill(&v.Health)
 		Fill(&v.Log)
+	case *Admin:
+		v.Listen = "127.0.0.1:9090"
 	case *Name:
 		v.Role = Primary
 	case *Client:

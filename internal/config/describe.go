@@ -49,7 +49,7 @@ func describe(t reflect.Type, path string, out *[]*Stanza) {
 			return
 		}
 	}
-	s := &Stanza{Type: t.Name(), Paths: []string{path}, Short: t == reflect.TypeFor[Behind]()}
+	s := &Stanza{Type: t.Name(), Paths: []string{path}, Short: t == reflect.TypeFor[Behind]() || t == reflect.TypeFor[Admin]()}
 	*out = append(*out, s)
 	def := reflect.New(t)
 	Fill(def.Interface())
@@ -80,7 +80,7 @@ func describe(t reflect.Type, path string, out *[]*Stanza) {
 		s.Keys = append(s.Keys, k)
 	}
 	switch {
-	case s.Short:
+	case t == reflect.TypeFor[Behind]():
 		s.Keys[0].Enum, s.Keys[0].Want = clientip.Presets(), "a known front"
 	case t == reflect.TypeFor[Store]():
 		for i := range s.Keys {

@@ -23,9 +23,10 @@ func (v *validator) registryNames() {
 		}
 		for j, host := range n.Hosts {
 			here := fmt.Sprintf("%s.hosts[%d]", at, j)
-			if !hostName.MatchString(host) || len(host) > 253 {
-				v.fail(here, hostHint(host), "not a host name: %q", shorten(host))
-			} else if first, dup := hosts[host]; dup {
+			if !v.host(here, host) {
+				continue
+			}
+			if first, dup := hosts[host]; dup {
 				v.fail(here, "remove one", "%s is listed already, by %s", host, first)
 			}
 			hosts[host] = at
@@ -45,6 +46,15 @@ func (v *validator) registryNames() {
 			v.fail(at+".maxRPS", "", "maxRPS is negative")
 		}
 	}
+}
+
+// host reports whether host is a host name, and a fault if not.
+func (v *validator) host(at, host string) bool {
+	ok := hostName.MatchString(host) && len(host) <= 253
+	if !ok {
+		v.fail(at, hostHint(host), "not a host name: %q", shorten(host))
+	}
+	return ok
 }
 
 func hostHint(host string) string {

@@ -19,9 +19,9 @@ type Config struct {
 	Version int `yaml:"version" rule:"required" hint:"begin the file with version: 1"`
 	// Listen is the address of the public port. PORT in the environment overrides the port.
 	Listen string `yaml:"listen"`
-	// Admin is the address of the operators' port: metrics, explain, pprof, all without login. Keep it away from clients.
-	// Empty: no such port.
-	Admin string `yaml:"admin"`
+	// Admin is the operators' port: metrics, explain, pprof, all without login. Keep it away from clients. Empty: no such
+	// port.
+	Admin Admin `yaml:"admin"`
 	// Location is the place where this instance runs, such as `gcp/us-central1`. A client nobody can locate borrows its
 	// coordinates (never its cloud). Without it such a client is ranked by price only.
 	Location place.Place `yaml:"location"`
@@ -66,6 +66,16 @@ type Config struct {
 	places *place.Map // built while the file was read
 	file   string     // what messages call the file
 	text   []byte     // of the file, for Fault
+}
+
+// Admin is the operators' port: `admin: "127.0.0.1:9090"` is short for `admin: {listen: "127.0.0.1:9090"}`.
+type Admin struct {
+	// Listen is its address. Empty: no such port.
+	Listen string `yaml:"listen"`
+	// Hosts are the names, without port, by which this port may be asked: those of a Service that Prometheus scrapes. IP
+	// addresses and `localhost` may always be used. Any other name is refused, for a web page can give its own name the
+	// address of this port, and would then read it in an operator's browser.
+	Hosts []string `yaml:"hosts"`
 }
 
 // Client says how to learn the client's address.

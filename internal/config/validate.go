@@ -132,9 +132,12 @@ func (v *validator) knownCloud(name string) bool {
 func (v *validator) listeners() {
 	c := v.c
 	v.address("listen", c.Listen)
-	if c.Admin != "" {
-		v.address("admin", c.Admin)
-		if c.Admin == c.Listen && !strings.HasSuffix(c.Admin, ":0") {
+	for i, host := range c.Admin.Hosts {
+		v.host(fmt.Sprintf("admin.hosts[%d]", i), host)
+	}
+	if admin := c.Admin.Listen; admin != "" {
+		v.address("admin", admin)
+		if admin == c.Listen && !strings.HasSuffix(admin, ":0") {
 			v.fail("admin", "give the operators' port an address of its own", "admin and listen are the same address")
 		}
 	}

@@ -66,7 +66,7 @@ func (v *validator) warnRegion(at, raw, cloud, region string) {
 
 // warnAdmin finds an operators' port that strangers may reach.
 func (v *validator) warnAdmin() {
-	host, _, err := net.SplitHostPort(v.c.Admin)
+	host, _, err := net.SplitHostPort(v.c.Admin.Listen)
 	if err != nil {
 		return // no such port
 	}

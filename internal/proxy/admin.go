@@ -3,6 +3,7 @@ package proxy
 import (
 	"encoding/json"
 	"math"
+	"net"
 	"net/http"
 	"net/http/pprof"
 	"net/netip"
@@ -10,7 +11,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	dto "github.com/prometheus/client_model/go"
 
 	"ociproxy/internal/listener"
 )
@@ -18,7 +21,7 @@ import (
 // adminServer is the operators' port. It is not for clients: bind it to loopback or a private network.
 func (s *Server) adminServer() *http.Server {
 	return &http.Server{
-		Handler:           s.AdminHandler(),
+		Handler:           s.guard(s.admit(s.adminPages())),
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       30 * time.Second,
 		WriteTimeout:      2 * time.Minute, // a CPU profile takes its time
@@ -29,17 +32,12 @@ func (s *Server) adminServer() *http.Server {
 	}
 }
 
-// AdminHandler is the operators' port's handler.
-func (s *Server) AdminHandler() http.Handler {
+// AdminHandler is the operators' port's handler, for embedding and tests. It does not look at who asks: the port does.
+func (s *Server) AdminHandler() http.Handler { return s.guard(s.adminPages()) }
+
+func (s *Server) adminPages() http.Handler {
 	mux := http.NewServeMux()
-	scrape := promhttp.HandlerFor(s.metrics.Registry, promhttp.HandlerOpts{})
-	var one sync.Mutex // two scrapers at once must not see each other's reset
-	mux.HandleFunc("GET /metrics", func(rw http.ResponseWriter, r *http.Request) {
-		one.Lock()
-		defer one.Unlock()
-		s.observeGauges()
-		scrape.ServeHTTP(rw, r)
-	})
+	mux.Handle("GET /metrics", s.scrapes())
 	mux.HandleFunc("GET /explain", s.serveExplain)
 	mux.HandleFunc("PUT /log-level", s.serveLogLevel)
 	mux.HandleFunc("GET /-/live", func(rw http.ResponseWriter, _ *http.Request) { _, _ = rw.Write([]byte("ok\n")) })
@@ -49,12 +47,72 @@ func (s *Server) AdminHandler() http.Handler {
 		rw.WriteHeader(a.status)
 		_, _ = rw.Write(a.body)
 	})
-	mux.HandleFunc("/debug/pprof/", pprof.Index)
-	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
-	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
-	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	return s.guard(mux)
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("POST /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	return mux
+}
+
+// scrapeTimeout is how long a scrape may take to be written: more than Prometheus waits by default (10 s).
+const scrapeTimeout = 15 * time.Second
+
+// scrapesEach is how many scrapes one address may have under way. Each holds a copy of all metrics until it is written.
+const scrapesEach = 4
+
+// scrapes answers /metrics. The metrics of the moment are gathered by one at a time, for two must not see each other's
+// reset; they are written by each at its reader's pace, and nobody waits for that.
+func (s *Server) scrapes() http.Handler {
+	var one sync.Mutex
+	gather := prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
+		one.Lock()
+		defer one.Unlock()
+		s.observeGauges()
+		return s.metrics.Registry.Gather()
+	})
+	scrape := promhttp.HandlerFor(gather, promhttp.HandlerOpts{})
+	each := shares{most: scrapesEach}
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		host, _, _ := net.SplitHostPort(r.RemoteAddr)
+		if !each.take(host) {
+			http.Error(rw, "this address has as many scrapes under way as it may: read them first", http.StatusServiceUnavailable)
+			return
+		}
+		defer each.give(host)
+		_ = http.NewResponseController(rw).SetWriteDeadline(time.Now().Add(scrapeTimeout)) // a recorder has none
+		scrape.ServeHTTP(rw, r)
+	})
+}
+
+// shares counts what each of many has of something. Safe for concurrent use.
+type shares struct {
+	most int
+	mu   sync.Mutex
+	of   map[string]int
+}
+
+// take reports whether who may have one more, and has it then until give.
+func (s *shares) take(who string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.of == nil {
+		s.of = map[string]int{}
+	}
+	if s.of[who] >= s.most {
+		return false
+	}
+	s.of[who]++
+	return true
+}
+
+func (s *shares) give(who string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.of[who]--; s.of[who] == 0 {
+		delete(s.of, who)
+	}
 }
 
 // observeGauges copies what is asked for only when somebody looks.

@@ -206,10 +206,10 @@ func (s *Server) listen(ctx context.Context) (public, admin net.Listener, err er
 	if public, err = lc.Listen(ctx, "tcp", addr); err != nil {
 		return nil, nil, fmt.Errorf("public port: %w", err)
 	}
-	if cfg.Admin == "" {
+	if cfg.Admin.Listen == "" {
 		return public, nil, nil
 	}
-	if admin, err = lc.Listen(ctx, "tcp", cfg.Admin); err != nil {
+	if admin, err = lc.Listen(ctx, "tcp", cfg.Admin.Listen); err != nil {
 		_ = public.Close()
 		return nil, nil, fmt.Errorf("admin port: %w", err)
 	}

@@ -184,6 +184,6 @@ func (s *Server) refused(err error) {
 
 func needsRestart(a, b *config.Config) bool {
 	pa, pb := a.Client.Rule(), b.Client.Rule()
-	return a.Listen != b.Listen || a.Admin != b.Admin || a.TLS.Enabled() != b.TLS.Enabled() || a.TLS.MinVersion != b.TLS.MinVersion ||
+	return a.Listen != b.Listen || a.Admin.Listen != b.Admin.Listen || a.TLS.Enabled() != b.TLS.Enabled() || a.TLS.MinVersion != b.TLS.MinVersion ||
 		inventoryDir(a) != inventoryDir(b) || a.Limits != b.Limits || a.Health != b.Health || pa.ProxyProtocol != pb.ProxyProtocol || pb.ProxyProtocol && !slices.Equal(pa.Trusted, pb.Trusted)
 }
