@@ -3,7 +3,6 @@ package proxy
 import (
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"runtime/debug"
 	"time"
@@ -49,7 +48,7 @@ func (s *Server) logPanic(r *http.Request) {
 	}
 	if err != http.ErrAbortHandler { //nolint:errorlint // a value of any type
 		s.log.Error("panic", "method", r.Method, "path", r.URL.Path, "error", fmt.Sprint(err),
-			slog.String("stack", string(debug.Stack())))
+			"stack", string(debug.Stack()))
 	}
 	panic(http.ErrAbortHandler)
 }
