@@ -19,6 +19,8 @@ require (
 	k8s.io/cri-api v0.36.3
 )
 
+require github.com/go-json-experiment/json v1.27.2 // indirect
+
 require (
 	cel.dev/expr v0.25.2 // indirect
 	cloud.google.com/go v0.123.0 // indirect
