@@ -8,11 +8,10 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
-	"sync/atomic"
 	"time"
 
 	"ociproxy/internal/fetch"
-	"ociproxy/internal/wait"
+	"ociproxy/internal/pace"
 )
 
 // Origin is where segments come from.
@@ -74,13 +73,17 @@ func usable(resp *http.Response, ref SegmentRef) error {
 func download(ctx context.Context, from Origin, ref SegmentRef, w io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, downloadTime(ref.Bytes))
 	defer cancel()
-	ctx, p, stop := withPace(ctx)
-	defer stop()
+	ctx, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
+	watch := least.Watch(func() { giveUp(errSlow) })
+	defer watch.Stop()
+	watch.Wait()
 	body, err := from.Open(ctx, ref)
+	watch.Turn()
 	if err == nil {
 		defer body.Close()
 		out := &sink{w: w}
-		err = Verify(io.TeeReader(io.LimitReader(io.TeeReader(body, p), ref.Bytes+1), out), ref)
+		err = Verify(io.TeeReader(io.LimitReader(&watched{body, watch}, ref.Bytes+1), out), ref)
 		if out.err != nil {
 			return &writeError{out.err}
 		}
@@ -91,47 +94,25 @@ func download(ctx context.Context, from Origin, ref SegmentRef, w io.Writer) err
 	return err
 }
 
+// watched reads under a clock.
+type watched struct {
+	io.Reader
+	watch *pace.Watch
+}
+
+func (w *watched) Read(b []byte) (int, error) { return w.watch.Read(w.Reader, b) }
+
 // downloadTime is how long a segment of n bytes may take: a minute, and a second for each further MB.
 func downloadTime(n int64) time.Duration {
 	return time.Minute + time.Duration(n>>20)*time.Second
 }
 
-// A download that brings less than minPace bytes within paceTime is given up: all stores share a few downloads at once, and
-// those that drip must not keep the others from theirs.
-const (
-	paceTime = 30 * time.Second
-	minPace  = 30 * 64 << 10 // 64 KiB a second
+// least is the pace of a download, 64 KiB a second: all stores share a few at once, and those that drip must not keep the
+// others from theirs.
+var (
+	least   = pace.Minimum{Bytes: 30 * 64 << 10, Within: 30 * time.Second}
+	errSlow = least.Err()
 )
-
-var errSlow = fmt.Errorf("less than %d KiB within %v", minPace>>10, paceTime)
-
-// pace counts what arrives.
-type pace struct{ n atomic.Int64 }
-
-func (p *pace) Write(b []byte) (int, error) {
-	p.n.Add(int64(len(b)))
-	return len(b), nil
-}
-
-// withPace ends the context it returns, with errSlow, when too little is written to p. stop must be called.
-func withPace(parent context.Context) (ctx context.Context, p *pace, stop func()) {
-	ctx, cancel := context.WithCancelCause(parent)
-	p = &pace{}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		for range wait.Every(ctx, paceTime) {
-			if p.n.Swap(0) < minPace {
-				cancel(errSlow)
-				return
-			}
-		}
-	}()
-	return ctx, p, func() {
-		cancel(context.Canceled)
-		<-ended
-	}
-}
 
 // sink remembers that writing failed, so that it is not taken for a fault of the sender.
 type sink struct {
