@@ -18,7 +18,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 
 .DEFAULT_GOAL := help
 .PHONY: help build demo parts lint test test-unit test-parts test-all test-slow test-exhaustive flaky fuzz docs
-.PHONY: bench bench-flood bench-inventory bench-memory bench-start bench-serve bench-decide bench-lookup bench-routing bench-mirror bench-promote
+.PHONY: bench bench-attacks bench-flood bench-inventory bench-memory bench-start bench-serve bench-decide bench-lookup bench-routing bench-mirror bench-promote
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -92,6 +92,9 @@ bench-memory: ## a whole process with 1 M digests in 33 stores: at rest and at t
 
 bench-start: ## start to first answer; death of a store to the last redirect there
 	$(GO) run ./bench/start
+
+bench-attacks: ## hostile clients and upstreams: memory, goroutines, outbound requests, whether honest clients are served
+	$(GO) run ./bench/attacks
 
 bench-flood: ## 5 M made-up digests: memory, goroutines, outbound requests, honest clients' waiting (some minutes)
 	scripts/parts.sh bench

@@ -28,9 +28,9 @@ func (r *refusal) Error() string { return r.answer.Error() }
 // links only on the host they asked. Canonical answers when the near upstream fails or refuses. A list whose link to the next
 // page cannot be followed is passed on without the link when no better one is to be had.
 func (s *Server) relay(ctx context.Context, w *world, a *answer) {
-	share, ok := s.relays.acquire(route.Network(a.client.Addr))
-	if !ok {
-		a.refuse(oci.ErrUnavailable.With(errBusy.Error()))
+	share, full := s.relays.acquire(route.Network(a.client.Addr))
+	if full != nil {
+		a.refuse(full)
 		return
 	}
 	a.done = share.release
@@ -63,7 +63,7 @@ func (s *Server) relay(ctx context.Context, w *world, a *answer) {
 			a.list(odd, share)
 			return
 		case errors.Is(err, errBusy):
-			a.refuse(oci.ErrUnavailable.With(errBusy.Error()))
+			a.refuse(share.busy())
 			return
 		case last && refused:
 			a.refuse(no.answer)

@@ -237,8 +237,8 @@ func TestRelaysAreShared(t *testing.T) {
 	var all []*relayShare
 	for i := range 15 {
 		for {
-			share, ok := r.acquire(network(i))
-			if !ok {
+			share, no := r.acquire(network(i))
+			if no != nil {
 				break
 			}
 			all = append(all, share)
@@ -253,8 +253,8 @@ func TestRelaysAreShared(t *testing.T) {
 	if taken != maxRelayMemory-r.free || all[0].n < maxRelayBytes*spread {
 		t.Errorf("%d taken, %d left, the first list has %d", taken, r.free, all[0].n)
 	}
-	share, ok := r.acquire(network(16))
-	if !ok || !share.resize(512<<10) {
+	share, no := r.acquire(network(16))
+	if no != nil || !share.resize(512<<10) {
 		t.Fatalf("%d are left: nothing for others", r.free)
 	}
 	share.release()
@@ -270,8 +270,10 @@ func TestRelaysAreShared(t *testing.T) {
 func TestRelaysAreFew(t *testing.T) {
 	r, n := newRelays(), 0
 	for i := range 1000 {
-		if _, ok := r.acquire(netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 0}), 24)); ok {
+		if _, no := r.acquire(netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 0}), 24)); no == nil {
 			n++
+		} else if no.Status != http.StatusServiceUnavailable {
+			t.Fatalf("a network that has none is told %v", no)
 		}
 	}
 	if n < 100 || n > maxRelayMemory/leastRelay {
@@ -282,9 +284,9 @@ func TestRelaysAreFew(t *testing.T) {
 func TestAClientHasFewRelays(t *testing.T) {
 	r := newRelays()
 	for i := range maxClientRelays + 1 {
-		_, ok := r.acquire(netip.MustParsePrefix("192.0.2.0/24"))
-		if want := i < maxClientRelays; ok != want {
-			t.Errorf("list %d of one client: %v, want %v", i, ok, want)
+		_, no := r.acquire(netip.MustParsePrefix("192.0.2.0/24"))
+		if want := i < maxClientRelays; (no == nil) != want || no != nil && no.Status != http.StatusTooManyRequests {
+			t.Errorf("list %d of one client: %v, want %v", i, no, want)
 		}
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"io"
 	"net/netip"
 	"sync"
+
+	"ociproxy/internal/oci"
 )
 
 const (
@@ -46,8 +48,8 @@ type relayShare struct {
 	n      int64
 }
 
-// acquire takes room for one list of client.
-func (r *relays) acquire(client netip.Prefix) (*relayShare, bool) {
+// acquire takes room for one list of client, or says why there is none.
+func (r *relays) acquire(client netip.Prefix) (*relayShare, *oci.Error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	h := r.clients[client]
@@ -55,13 +57,29 @@ func (r *relays) acquire(client netip.Prefix) (*relayShare, bool) {
 		h = &held{}
 	}
 	if h.lists >= maxClientRelays || !r.fits(h, leastRelay) {
-		return nil, false
+		return nil, busy(h.lists)
 	}
 	r.clients[client] = h
 	h.lists++
 	h.memory += leastRelay
 	r.free -= leastRelay
-	return &relayShare{of: r, client: client, n: leastRelay}, true
+	return &relayShare{of: r, client: client, n: leastRelay}, nil
+}
+
+// busy is the answer to a client for whose list there is no room: its network has others under way, which is its own doing and
+// alerts nobody, or it has none.
+func busy(others int) *oci.Error {
+	if others > 0 {
+		return oci.ErrTooManyRequests.With(errBusy.Error())
+	}
+	return oci.ErrUnavailable.With(errBusy.Error())
+}
+
+// busy is the answer to a client whose list does not fit beside the others under way.
+func (s *relayShare) busy() *oci.Error {
+	s.of.mu.Lock()
+	defer s.of.mu.Unlock()
+	return busy(s.of.clients[s.client].lists - 1)
 }
 
 func (r *relays) fits(h *held, more int64) bool { return 4*(h.memory+more) <= r.free-more }
