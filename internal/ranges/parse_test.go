@@ -71,7 +71,7 @@ func TestParseErrors(t *testing.T) {
 	}{
 		{config.AWS, `{"prefixes":[{"ip_prefix":"3.5.140.0/22"`, "not JSON at byte"},
 		{config.AWS, `{"prefixes":[]} trailing`, "not JSON at byte"},
-		{config.AWS, `[]`, "unable to unmarshal"},
+		{config.AWS, `[]`, "unmarshal JSON array"},
 		{config.AWS, `{"prefixes":[{"ip_prefix":"3.5.140.0/22"}]}`, "prefixes[0]: no region"},
 		{config.AWS, `{"prefixes":[{"ip_prefix":"3.5.140.0/33","region":"x"}]}`, "not in CIDR notation"},
 		{config.AWS, `{"prefixes":[{"ip_prefix":"3.5.140.1/22","region":"x"}]}`, "host bits"},

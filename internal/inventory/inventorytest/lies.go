@@ -41,7 +41,7 @@ func Lies(store, segment string, now time.Time) (lies []Lie) {
 	add := func(name, head, want string) { lies = append(lies, Lie{name, head, want}) }
 
 	add("no JSON", "hello", "invalid character")
-	add("list", "[]", "cannot unmarshal")
+	add("list", "[]", "unmarshal")
 	add("truncated", good[:len(good)-1], "unexpected end")
 	add("twice", good+good, "after top-level value")
 	add("too long", "{"+strings.Repeat(" ", inventory.MaxHeadBytes)+good[1:], "more than 65536 bytes")
@@ -59,7 +59,7 @@ func Lies(store, segment string, now time.Time) (lies []Lie) {
 	add("generation twice", replace(generation, `"generation":1,`+generation), `duplicate object member name "generation"`)
 	add("store twice", replace(`"store":`, `"store":"b","store":`), `duplicate object member name "store"`)
 	add("count twice", replace(`"count":2`, `"count":2,"count":2`), `duplicate object member name "count"`)
-	add("list in a list", replace(ref, "["+ref+"]"), "cannot unmarshal JSON array")
+	add("list in a list", replace(ref, "["+ref+"]"), "unmarshal JSON array")
 
 	add("no store", replace(`"store":"`+store+`"`, `"store":""`), "no store")
 	add("no time", replace(written+",", ""), "no writtenAt")
@@ -69,8 +69,8 @@ func Lies(store, segment string, now time.Time) (lies []Lie) {
 	add("at the end of time", times(253402300799, time.Unix(253402300799, 0)), "in the future")
 
 	add("no generation", replace(generation+",", ""), "generation 0")
-	add("negative generation", replace(generation, `"generation":-7`), "cannot unmarshal")
-	add("generation of a fraction", replace(generation, `"generation":7.5`), "cannot unmarshal")
+	add("negative generation", replace(generation, `"generation":-7`), "unmarshal")
+	add("generation of a fraction", replace(generation, `"generation":7.5`), "unmarshal")
 	add("the last generation", times(1<<53-1, now), "more than can be by")
 	add("the last generation, in the future", times(1<<53-1, now.AddDate(100, 0, 0)), "more than can be by")
 	add("generation of all bits", times(1<<64-1, now), "more than can be by")
