@@ -23,9 +23,9 @@ type File struct {
 }
 
 // Create begins a file that is to replace name, with exactly the mode perm, whatever the umask. Until it is committed it
-// lies beside it as .NAME.* and is for the owner only. A symbolic link of that name is replaced, not followed.
+// lies beside it as .NAME.ociproxy-* and is for the owner only. A symbolic link of that name is replaced, not followed.
 func Create(name string, perm fs.FileMode) (*File, error) {
-	return CreateAt(filepath.Join(filepath.Dir(name), "."+filepath.Base(name)+".*"), name, perm)
+	return CreateAt(filepath.Join(filepath.Dir(name), "."+filepath.Base(name)+mark+"*"), name, perm)
 }
 
 // CreateAt is [Create] for who wants to choose where the file lies until then: temp is a path whose last element is a

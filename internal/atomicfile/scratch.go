@@ -10,7 +10,7 @@ import (
 // Scratch makes a file that is gone when it is closed, and with the process, however that ends: it has no name. Where systems need
 // one, Close alone does not remove it; use [CloseScratch]. dir is where it lies, "" the system's directory for such files.
 func Scratch(dir, name string) (*os.File, error) {
-	f, err := os.CreateTemp(dir, "."+name+".*") // killed just now, it is swept as the others are
+	f, err := os.CreateTemp(dir, "."+name+mark+"*") // killed just now, it is swept as the others are
 	if err != nil || !nameless {
 		return f, err
 	}

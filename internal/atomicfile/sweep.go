@@ -33,10 +33,14 @@ func SweepFor(name string) {
 	}
 }
 
-// onItsWay reports whether a file has a name as Create gives it: .NAME.DIGITS. NAME "" is any.
+// mark is in the name of each file on its way, .NAME.ociproxy-DIGITS: other programs make files with a dot in front and a number at
+// the end, too, in a directory that an operator shares with them.
+const mark = ".ociproxy-"
+
+// onItsWay reports whether a file has a name as Create gives it. NAME "" is any.
 func onItsWay(file, name string) bool {
-	i := strings.LastIndexByte(file, '.')
-	return i > 1 && file[0] == '.' && isNumber(file[i+1:]) && (name == "" || file[1:i] == name)
+	i := strings.LastIndex(file, mark)
+	return i > 1 && file[0] == '.' && isNumber(file[i+len(mark):]) && (name == "" || file[1:i] == name)
 }
 
 func isNumber(s string) bool {

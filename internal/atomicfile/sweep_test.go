@@ -59,7 +59,7 @@ func TestSweep(t *testing.T) {
 		t.Skip("no locks here: ", err)
 	}
 	dir := t.TempDir()
-	others := []string{".deep.7x", ".hidden", "a.12", "deep/..12", "deep/file", "deep/file.12", "scratch-x/y"}
+	others := []string{".app.log.1", ".deep.7x", ".hidden", ".history.2", ".x.20261129", ".x.ociproxy-1a", "a.12", "deep/..12", "deep/.state.7", "deep/file", "deep/file.12", "scratch-x/y", "x.ociproxy-1"}
 	for _, sub := range []string{"deep", "scratch-x"} {
 		if err := os.Mkdir(filepath.Join(dir, sub), 0o755); err != nil {
 			t.Fatal(err)

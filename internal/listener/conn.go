@@ -17,7 +17,8 @@ type Conn struct {
 	state atomic.Uint32
 
 	// Below pool.mu.
-	home  *network // nil once closed
+	home  *network // nil: none yet, or none any more
+	left  bool     // it was closed
 	order uint64   // of arrival
 }
 

@@ -159,15 +159,9 @@ func (l *Listener) take(raw net.Conn) {
 	c.state.Store(uint32(waiting))
 	peer := addrOf(raw.RemoteAddr())
 	announces := l.opt.Announces(peer)
-	var name netip.Prefix // of those who have not said yet whose they are
-	if !announces {
-		name = l.opt.Network(peer)
-	}
-	if !l.pool.enter(c, name, l.opt.Front(peer)) {
-		l.full.Do(func() {
-			l.opt.Logger.Warn("connections are refused: as many as may be open are busy, or this network has the most",
-				"network", name.String(), "most", l.opt.Max)
-		})
+	if announces {
+		l.pool.await(c)
+	} else if !l.enter(c, peer, l.opt.Front(peer)) {
 		_ = raw.Close()
 		return
 	}
@@ -187,6 +181,21 @@ func (l *Listener) take(raw net.Conn) {
 	})
 }
 
+// enter gives c its place, or says that there is none.
+func (l *Listener) enter(c *Conn, client netip.Addr, front bool) bool {
+	name := l.opt.Network(client)
+	if l.pool.enter(c, name, front) {
+		return true
+	}
+	l.full.Do(func() {
+		l.opt.Logger.Warn("connections are refused: as many as may be open are busy, or this network has the most",
+			"network", name.String(), "most", l.opt.Max)
+	})
+	return false
+}
+
+var errFull = errors.New("no room for another connection of this network")
+
 func (l *Listener) hand(c net.Conn) {
 	select {
 	case l.ready <- c:
@@ -201,10 +210,12 @@ func (l *Listener) prepare(c *Conn, peer netip.Addr, announces bool) (net.Conn, 
 		if err := l.header(c); err != nil {
 			return nil, err
 		}
-		if c.client != nil {
-			l.pool.move(c, l.opt.Network(addrOf(c.client)), false)
-		} else {
-			l.pool.move(c, l.opt.Network(peer), true) // a front's own: its health check
+		client, front := addrOf(c.client), false
+		if c.client == nil {
+			client, front = peer, true // a front's own: its health check
+		}
+		if !l.enter(c, client, front) {
+			return nil, errFull
 		}
 	}
 	if l.opt.TLS == nil {

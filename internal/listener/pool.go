@@ -15,9 +15,12 @@ const (
 	busy                 // a request is being answered
 )
 
-// sampled is how many connections of a network are looked at for the one to close: with a thousand open, the one
-// that is found is among the idlest tenth all but certainly, and nobody pays for a list in order.
-const sampled = 64
+// sampled is how many connections of a network are looked at for the one to close: where one in a hundred is idle,
+// it is missed once in thirty thousand times, and nobody pays for a list in order.
+const sampled = 1024
+
+// Unnamed is how many connections may be open, beside those of the pool, that have yet to say whose they are.
+const Unnamed = 1024
 
 // pool is a bound on connections that is shared evenly, however many networks want it: while there is room
 // everybody has as much as they like, a whole fleet behind one address included. When it is full, the network with
@@ -32,19 +35,22 @@ type pool struct {
 	networks map[netip.Prefix]*network
 	strange  greediest // networks of clients with connections
 	fronts   network   // the load balancers': never closed for somebody else's sake
+	unnamed  network   // their PROXY header is read: they are nobody's yet, and take nobody's place
 }
 
 // network is whose connections stand together.
 type network struct {
 	name  netip.Prefix
 	conns map[*Conn]struct{}
-	at    int // in pool.strange
+	at    int  // in pool.strange
+	apart bool // it is not there
 	front bool
 }
 
 func newPool(most int, observe func(Event)) *pool {
 	p := &pool{max: most, observe: observe, networks: map[netip.Prefix]*network{}}
-	p.fronts = network{conns: map[*Conn]struct{}{}, front: true}
+	p.fronts = network{conns: map[*Conn]struct{}{}, apart: true, front: true}
+	p.unnamed = network{conns: map[*Conn]struct{}{}, apart: true}
 	return p
 }
 
@@ -52,6 +58,13 @@ func newPool(most int, observe func(Event)) *pool {
 // and nobody else has to give up one, it returns false. Another connection may have to go: enter closes it.
 func (p *pool) enter(c *Conn, name netip.Prefix, front bool) bool {
 	p.mu.Lock()
+	if c.left { // closed while it was waited for
+		p.mu.Unlock()
+		return false
+	}
+	if c.home == &p.unnamed {
+		p.take(c)
+	}
 	n := p.network(name, front)
 	var gone *Conn
 	if p.open >= p.max {
@@ -77,15 +90,22 @@ func (p *pool) enter(c *Conn, name netip.Prefix, front bool) bool {
 	return true
 }
 
-// move counts c among another network's, now that it is known whose it is.
-func (p *pool) move(c *Conn, name netip.Prefix, front bool) {
+// await keeps c until it is known whose it is. When too many wait, the one that waits longest is closed.
+func (p *pool) await(c *Conn) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if c.home == nil {
-		return // closed meanwhile
+	var gone *Conn
+	if len(p.unnamed.conns) >= Unnamed {
+		gone = p.unnamed.pick(waiting)
+		p.drop(gone)
 	}
-	p.take(c)
-	p.put(c, p.network(name, front))
+	p.order++
+	c.order = p.order
+	p.put(c, &p.unnamed)
+	p.mu.Unlock()
+	if gone != nil {
+		p.observe(Refused)
+		_ = gone.Conn.Close()
+	}
 }
 
 // leave gives c's place free. Only the first call counts.
@@ -106,9 +126,13 @@ func (p *pool) victim(n *network) *Conn {
 			}
 		}
 	}
-	var found *Conn
+	return from.pick(last)
+}
+
+// pick is the connection to close among those that do no more than last; nil: there is none.
+func (n *network) pick(last state) (found *Conn) {
 	looked := 0
-	for c := range from.conns {
+	for c := range n.conns {
 		if c.now() <= last && (found == nil || c.before(found)) {
 			found = c
 		}
@@ -147,23 +171,27 @@ func (p *pool) take(c *Conn) {
 }
 
 func (p *pool) drop(c *Conn) {
+	c.left = true
 	if c.home == nil {
 		return
 	}
+	counted := c.home != &p.unnamed
 	p.take(c)
-	p.open--
-	p.observe(Closed)
+	if counted {
+		p.open--
+		p.observe(Closed)
+	}
 }
 
 func (p *pool) changed(n *network) {
-	if !n.front {
+	if !n.apart {
 		heap.Fix(&p.strange, n.at)
 	}
 }
 
 // forget drops a network without connections.
 func (p *pool) forget(n *network) {
-	if !n.front && len(n.conns) == 0 {
+	if !n.apart && len(n.conns) == 0 {
 		heap.Remove(&p.strange, n.at)
 		delete(p.networks, n.name)
 	}

@@ -120,12 +120,12 @@ func TestFrontsHaveNoShare(t *testing.T) {
 // TestClientsBehindAProxyHeader: with the PROXY protocol all connections come from one peer, and each belongs to the
 // network of the client that its header names. Those that name nobody yet lock nobody out either.
 func TestClientsBehindAProxyHeader(t *testing.T) {
-	announced := func(greedy func(s *site) *client) {
+	announced := func(greedy func(s *site) *client, open5 func(s *site) bool) {
 		s := open(t, Options{Max: 5, Announces: func(netip.Addr) bool { return true }, Header: clientip.ReadProxyHeader})
 		for range 5 {
 			greedy(s)
 		}
-		s.until(t, "all open", func() bool { return s.counts[Opened].Load() == 5 })
+		s.until(t, "all open", func() bool { return open5(s) })
 		c := s.dial(t, "127.0.9.9")
 		fmt.Fprint(c, "PROXY TCP4 203.0.113.7 192.0.2.80 40000 443\r\n")
 		if got := c.get("/"); got != "203.0.113.7:40000" {
@@ -137,8 +137,33 @@ func TestClientsBehindAProxyHeader(t *testing.T) {
 		fmt.Fprint(c, "PROXY TCP4 198.51.100.7 192.0.2.80 40000 443\r\n")
 		c.get("/")
 		return c
+	}, func(s *site) bool { return s.counts[Opened].Load() == 5 })
+	announced(func(s *site) *client { return s.dial(t, "127.0.9.9") }, func(s *site) bool {
+		s.pool.mu.Lock()
+		defer s.pool.mu.Unlock()
+		return len(s.pool.unnamed.conns) == 5
 	})
-	announced(func(s *site) *client { return s.dial(t, "127.0.9.9") })
+}
+
+// A network's newcomers do not close its own requests, with a PROXY header as without.
+func TestNewcomersBehindAProxyHeader(t *testing.T) {
+	s := open(t, Options{Max: 4, Announces: func(netip.Addr) bool { return true }, Header: clientip.ReadProxyHeader})
+	begin := func() *client {
+		c := s.dial(t, "127.0.9.9")
+		fmt.Fprint(c, "PROXY TCP4 198.51.100.7 192.0.2.80 40000 443\r\nGET /hold HTTP/1.1\r\nHost: a\r\n\r\n")
+		return c
+	}
+	for range 4 {
+		begin()
+		<-s.held
+	}
+	for range 3 {
+		begin()
+	}
+	s.until(t, "all refused", func() bool { return s.counts[Refused].Load() == 3 })
+	if n := s.counts[Displaced].Load(); n != 0 {
+		t.Errorf("%d requests were closed", n)
+	}
 }
 
 // TestPool compares the pool with what it promises, over random comings and goings.

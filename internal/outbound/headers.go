@@ -1,6 +1,7 @@
 package outbound
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"strconv"
@@ -31,36 +32,48 @@ var errLink = errors.New("link header that cannot be read")
 
 // NextLink returns the target, as it is written, of the first link to the next page in Link headers (RFC 8288); "" when there is
 // none. Some registries write no rel at all and mean next: such a link counts when no other says next. A link with an
-// anchor is about another page. The error says that a header cannot be read so far that it may have had a next page.
+// anchor is about another page. The error says that a line cannot be read, and that no other has a next page.
 func NextLink(h http.Header) (string, error) {
-	plain := ""
+	plain, failed := "", error(nil)
 	for _, line := range h.Values("Link") {
-		for rest := line; ; {
-			rest = strings.TrimLeft(rest, " \t,") // empty elements are allowed (RFC 9110, 5.6.1)
-			if rest == "" {
-				break
-			}
-			if rest[0] != '<' {
-				return "", errLink
-			}
-			target, after, ok := strings.Cut(rest[1:], ">")
-			if !ok {
-				return "", errLink
-			}
-			var l link
-			if rest, ok = l.params(after); !ok {
-				return "", errLink
-			}
-			switch {
-			case l.anchored:
-			case !l.has && plain == "":
-				plain = target
-			case l.next:
-				return target, nil
-			}
+		next, loose, err := nextOf(line)
+		if next != "" {
+			return next, nil
 		}
+		if plain == "" {
+			plain = loose
+		}
+		failed = cmp.Or(failed, err)
+	}
+	if failed != nil {
+		return "", failed
 	}
 	return plain, nil
+}
+
+// nextOf returns the first target of a line that says next, and the first without a rel.
+func nextOf(rest string) (next, plain string, err error) {
+	for {
+		rest = strings.TrimLeft(rest, " \t,") // empty elements are allowed (RFC 9110, 5.6.1)
+		if rest == "" {
+			return "", plain, nil
+		}
+		target, after, ok := strings.Cut(strings.TrimPrefix(rest, "<"), ">")
+		if rest[0] != '<' || !ok {
+			return "", "", errLink
+		}
+		var l link
+		if rest, ok = l.params(after); !ok {
+			return "", "", errLink
+		}
+		switch {
+		case l.anchored:
+		case !l.has && plain == "":
+			plain = target
+		case l.next && target != "":
+			return target, "", nil
+		}
+	}
 }
 
 // link is what the parameters of a link say of it.

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 
 	"ociproxy/internal/clientip"
 	"ociproxy/internal/config"
@@ -42,7 +43,9 @@ func (s *Server) publicListener(l net.Listener, w *world) net.Listener {
 	limits := w.cfg.Limits
 	opt := listener.Options{
 		Max: most, Network: route.Network, Logger: s.log, Observe: s.observeConnection,
-		Front: w.address.Front, Announces: w.address.Announces, Header: clientip.ReadProxyHeader,
+		// The trusted may change by a reload.
+		Front:     func(a netip.Addr) bool { return s.world.Load().address.Front(a) },
+		Announces: w.address.Announces, Header: clientip.ReadProxyHeader,
 		Handshake: min(limits.ReadHeaderTimeout, limits.ReadTimeout, limits.WriteTimeout),
 	}
 	if w.certs != nil {
@@ -53,13 +56,19 @@ func (s *Server) publicListener(l net.Listener, w *world) net.Listener {
 
 // adminListener is the operators': what clients do to the public port leaves it alone.
 func (s *Server) adminListener(l net.Listener) net.Listener {
-	return listener.New(l, listener.Options{Max: adminConnections, Network: route.Network, Logger: s.log})
+	return listener.New(l, listener.Options{Max: adminConnections, Network: single, Logger: s.log})
 }
+
+// single counts each address for itself: a probe is not its neighbours.
+func single(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
 
 // connections is how many clients may have open: as the configuration says, and as the open files allow.
 func (s *Server) connections(cfg *config.Config) int {
 	files := listener.RaiseDescriptors()
 	kept := adminConnections + otherFiles + candidateFiles*(len(cfg.Upstreams)+len(cfg.Stores))
+	if cfg.Client.Rule().ProxyProtocol {
+		kept += listener.Unnamed
+	}
 	wanted := cfg.Limits.MaxConnections
 	most := listener.Bound(wanted, files, kept)
 	if most < wanted {

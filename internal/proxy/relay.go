@@ -150,7 +150,15 @@ func refused(resp *http.Response, req *oci.Request) error {
 		http.StatusNotFound:        oci.ErrNameUnknown,
 		http.StatusGone:            oci.ErrNameUnknown,
 		http.StatusTooManyRequests: oci.ErrTooManyRequests,
+
+		http.StatusPaymentRequired:             oci.ErrDenied,
+		http.StatusUnavailableForLegalReasons:  oci.ErrDenied,
+		http.StatusRequestURITooLong:           oci.ErrLastInvalid,
+		http.StatusRequestHeaderFieldsTooLarge: oci.ErrLastInvalid,
 	}[resp.StatusCode]
+	if answer == nil && resp.StatusCode >= 400 && resp.StatusCode < 500 && resp.StatusCode != http.StatusRequestTimeout {
+		answer = oci.ErrUnsupported // it understood, and does not list tags
+	}
 	if answer == nil {
 		return nil
 	}

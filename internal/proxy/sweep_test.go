@@ -15,12 +15,16 @@ func TestStartSweepsTheCache(t *testing.T) {
 	dir := t.TempDir()
 	edit := []string{"ranges:\n", "ranges:\n  cache: " + dir + "\n"}
 	w := newWorld(t, edit...)
-	left := []string{".client-paths.17", "feeds/.aws.json.4711", "inventory/head/.h-va.json.12", "inventory/seg/.abc.3", "inventory/table/.table.99"}
+	left := []string{".client-paths.ociproxy-17", "feeds/.aws.json.ociproxy-4711", "inventory/head/.h-va.json.ociproxy-12", "inventory/seg/.abc.ociproxy-3", "inventory/table/.table.ociproxy-99"}
 	for _, name := range left {
 		name = filepath.Join(dir, name)
 		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), os.WriteFile(name, []byte("half"), 0o600)); err != nil {
 			t.Fatal(err)
 		}
+	}
+	theirs := filepath.Join(dir, "app", ".state.7") // of a program that shares the directory
+	if err := errors.Join(os.MkdirAll(filepath.Dir(theirs), 0o755), os.WriteFile(theirs, nil, 0o600)); err != nil {
+		t.Fatal(err)
 	}
 	other, err := atomicfile.Create(filepath.Join(dir, "inventory", "seg", "abc"), 0o600)
 	if err != nil {
@@ -32,6 +36,9 @@ func TestStartSweepsTheCache(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(dir, name)); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s is left: %v", name, err)
 		}
+	}
+	if _, err := os.Stat(theirs); err != nil {
+		t.Errorf("another program's file: %v", err)
 	}
 	if err := other.Commit(); err != nil {
 		t.Errorf("what was being written: %v", err)

@@ -155,7 +155,7 @@ func (p *page) next(header http.Header) (string, error) {
 	}
 	query := u.RawQuery
 	next, err := oci.Parse("/v2/"+p.req.Name+"/tags/list", query)
-	if err != nil || next.Last == "" || next.Last == p.req.Last {
+	if err != nil || next.Last == "" || next.Last == p.req.Last || next.N == 0 && p.req.N < 0 {
 		return "", fmt.Errorf("%w: %.200q does not page by n and last", errOddLink, target)
 	}
 	return p.linkTo(query), nil

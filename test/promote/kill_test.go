@@ -118,7 +118,7 @@ func TestDeadRun(t *testing.T) {
 }
 
 // tries is how many runs may end before one makes the request that it is to be killed at.
-const tries = 6
+const tries = 12
 
 // killing lets each run find more to do than the one before, and kills it. What is visible is watched all the while; in the end one run
 // makes production what the tree says.
