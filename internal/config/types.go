@@ -277,7 +277,8 @@ type Upstream struct {
 	State State `yaml:"state"`
 	// Price is what its bytes cost, where that is not the list price.
 	Price place.Override `yaml:"price"`
-	// MaxRPS protects its quota: more requests per second are answered `429` with `Retry-After`. 0: no limit.
+	// MaxRPS protects its quota: more requests per second are answered `429` with `Retry-After`. Probes and checks take
+	// what clients leave, or a tenth when clients use it up. 0: no limit.
 	MaxRPS float64 `yaml:"maxRPS"`
 	// Lag is how far it may be behind the canonical upstream with a tag that moves: the longest that your replication takes.
 	// A client network that was sent elsewhere for a tag is not sent here for it until then, so that nobody who asks again

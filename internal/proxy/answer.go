@@ -256,7 +256,11 @@ func (w *world) key(i int, req *oci.Request) existence.Key {
 	return k
 }
 
-func (w *world) allow(i int) bool { return w.limits[i] == nil || w.limits[i].Allow() }
+// allow takes one of candidate i's quota for a client.
+func (w *world) allow(i int) bool { return w.quotas[i].client() }
+
+// spare takes one of it for what no client waits for.
+func (w *world) spare(i int) bool { return w.quotas[i].spare() }
 
 // act turns the decision into an answer.
 func (s *Server) act(ctx context.Context, w *world, a *answer) {

@@ -162,7 +162,7 @@ func (s *Server) lookAt(ctx context.Context, w *world, i int, f *reach.Finding, 
 		key := lookKey{c.Name, c.URL, d}
 		is, ok := look.seen[key]
 		old := !ok || time.Since(is.at) >= lookEvery
-		if n < lookBlobs && old && look.bytes > 0 && w.allow(i) {
+		if n < lookBlobs && old && look.bytes > 0 && w.spare(i) {
 			is, ok = s.lookAnew(ctx, w, i, d, look, is)
 		} else if n >= lookBlobs && old {
 			continue // others came to the fore

@@ -112,7 +112,7 @@ func (s *Server) lookInto(w *world, a *answer, i int, first bool) {
 		return
 	}
 	w.health.Suspect(i)
-	if !w.allow(i) {
+	if !w.spare(i) {
 		return // its quota is for clients; the probe that was just asked for will tell
 	}
 	d := a.req.Digest

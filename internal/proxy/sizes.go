@@ -64,7 +64,7 @@ func (s *Server) countLater(w *world, r *http.Request, a *answer, flow *metrics.
 	if r.Method != http.MethodGet || a.req.Kind != oci.KindBlob || a.size != 0 || !a.told {
 		return
 	}
-	if _, asked := s.checker.Lookup(w.key(i, &a.req)); asked || !w.allow(i) {
+	if _, asked := s.checker.Lookup(w.key(i, &a.req)); asked || !w.spare(i) {
 		return
 	}
 	late := answer{span: a.span, rest: a.rest}

@@ -120,7 +120,7 @@ func (s *Server) compare(w *world, a *answer, i int, p *plan) {
 		s.stays.end(key, begun, existence.Incomparable) // lists have no digest
 		return
 	}
-	if !w.allow(i) || !w.allow(w.snapshot.Canonical) {
+	if !w.spare(i) || !w.spare(w.snapshot.Canonical) {
 		return // their quota is for clients
 	}
 	here, there := w.target(i, &a.req), w.target(w.snapshot.Canonical, &a.req)

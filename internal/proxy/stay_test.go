@@ -32,7 +32,7 @@ func newStayWorld(t *testing.T, edit ...string) *stayWorld {
 // away uses up the quota of the replica, or gives it back.
 func (w *stayWorld) away(yes bool) {
 	world := w.server.world.Load()
-	limit := world.limits[world.index["eu"]]
+	limit := world.quotas[world.index["eu"]].all
 	limit.SetLimit(rate.Inf)
 	if yes {
 		limit.SetLimit(0)
@@ -105,8 +105,8 @@ func TestWhoCannotStayIsServed(t *testing.T) {
 	w.polls(t, gcpClient, head, w.us.URL)
 	w.away(false)
 	world := w.server.world.Load()
-	world.limits[world.snapshot.Canonical].SetLimit(0)
-	world.limits[world.snapshot.Canonical].SetBurst(0)
+	world.quotas[world.snapshot.Canonical].all.SetLimit(0)
+	world.quotas[world.snapshot.Canonical].all.SetBurst(0)
 	w.polls(t, gcpClient, head, w.eu.URL)
 }
 

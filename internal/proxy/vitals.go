@@ -58,7 +58,7 @@ func (s *Server) targets(w *world) []health.Target {
 		out[i] = health.Target{
 			Name: c.Name, Origin: c.Origin,
 			Sample: func(maxSize int64) (health.Object, bool) { return w.sampleOf(i, maxSize) },
-			Allow:  func() bool { return w.allow(i) },
+			Allow:  func() bool { return w.spare(i) },
 		}
 		if c.Kind == route.Upstream {
 			out[i].Accept = existence.Accept

@@ -28,7 +28,7 @@ func (s *Server) warm(w *world) {
 	listed.AndNot(&demoted)
 	for i := range w.snapshot.Candidates {
 		if c := &w.snapshot.Candidates[i]; c.Active && i != w.snapshot.Canonical && !listed.Has(i) {
-			s.checker.Keep(w.target(i, &somewhere), func() bool { return w.allow(i) })
+			s.checker.Keep(w.target(i, &somewhere), func() bool { return w.spare(i) })
 		}
 	}
 }

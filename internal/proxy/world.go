@@ -6,8 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"ociproxy/internal/clientip"
 	"ociproxy/internal/config"
 	"ociproxy/internal/existence"
@@ -27,7 +25,7 @@ type world struct {
 	address  *clientip.Extractor
 	ranges   *ranges.Ranges
 	flows    *metrics.FlowTable
-	limits   []*rate.Limiter // by candidate; nil: none
+	quotas   []*quota        // by candidate; nil: none
 	lags     []time.Duration // by candidate; nil: no replica is ever behind
 	all      set.Set
 	index    map[string]int // candidates by name
@@ -78,39 +76,10 @@ func (s *Server) build(cfg *config.Config, old *world) (*world, error) {
 		w.doubts = old.doubts.Moved(func(i int) (int, bool) { return w.same(&old.snapshot.Candidates[i]) })
 	}
 	w.places = make(places, len(w.snapshot.Places()))
-	w.limits = limits(cfg, w.snapshot, old)
+	w.quotas = quotas(cfg, w.snapshot, old)
 	w.lags = lags(cfg, w.snapshot)
 	w.flows = s.flowTable(w.snapshot)
 	return w, nil
-}
-
-// limits keeps the token buckets of upstreams whose maxRPS did not change, so that a reload grants no burst.
-func limits(cfg *config.Config, snap *route.Snapshot, old *world) []*rate.Limiter {
-	rps := map[string]float64{}
-	for _, up := range cfg.Upstreams {
-		rps[up.Name] = up.MaxRPS
-	}
-	kept := map[string]*rate.Limiter{}
-	if old != nil {
-		for i, l := range old.limits {
-			if l != nil {
-				kept[old.snapshot.Candidates[i].Name] = l
-			}
-		}
-	}
-	out := make([]*rate.Limiter, len(snap.Candidates))
-	for i := range snap.Candidates {
-		name := snap.Candidates[i].Name
-		if rps[name] <= 0 {
-			continue
-		}
-		if l := kept[name]; l != nil && l.Limit() == rate.Limit(rps[name]) {
-			out[i] = l
-			continue
-		}
-		out[i] = rate.NewLimiter(rate.Limit(rps[name]), max(1, int(rps[name])))
-	}
-	return out
 }
 
 func (s *Server) flowTable(snap *route.Snapshot) *metrics.FlowTable {

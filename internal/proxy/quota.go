@@ -1,0 +1,68 @@
+package proxy
+
+import (
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"ociproxy/internal/config"
+	"ociproxy/internal/route"
+)
+
+// quota keeps an upstream below its maxRPS. Clients come first: what this process asks for by itself (probes, checks in
+// the background) takes what they leave. A quota that clients use up gives it a tenth, so that an upstream that is both
+// busy and broken is still found out. Nil: no limit. Safe for concurrent use.
+type quota struct {
+	all  *rate.Limiter
+	ours *rate.Limiter // of a quota that is used up
+}
+
+// oursOfTen is how much of a quota that is used up this process takes for itself.
+const oursOfTen = 0.1
+
+func newQuota(rps float64) *quota {
+	q := &quota{rate.NewLimiter(rate.Limit(rps), max(1, int(rps))), rate.NewLimiter(rate.Limit(rps*oursOfTen), 1)}
+	q.ours.Allow() // it is earned first: nobody's first request is refused because of a probe
+	return q
+}
+
+// client reports whether a client may be sent there now, or be waited for, and counts it.
+func (q *quota) client() bool { return q == nil || q.all.Allow() }
+
+// spare reports whether this process may ask for something by itself now, and counts it.
+func (q *quota) spare() bool {
+	if q == nil {
+		return true
+	}
+	if q.all.Tokens() >= 2 { // one for the next client
+		return q.all.Allow()
+	}
+	return q.ours.Allow() && q.all.ReserveN(time.Now(), 1).OK()
+}
+
+// quotas keeps those of upstreams whose maxRPS did not change, so that a reload grants no burst.
+func quotas(cfg *config.Config, snap *route.Snapshot, old *world) []*quota {
+	rps := map[string]float64{}
+	for _, up := range cfg.Upstreams {
+		rps[up.Name] = up.MaxRPS
+	}
+	kept := map[string]*quota{}
+	if old != nil {
+		for i, q := range old.quotas {
+			kept[old.snapshot.Candidates[i].Name] = q
+		}
+	}
+	out := make([]*quota, len(snap.Candidates))
+	for i := range snap.Candidates {
+		name := snap.Candidates[i].Name
+		if rps[name] <= 0 {
+			continue
+		}
+		if q := kept[name]; q != nil && q.all.Limit() == rate.Limit(rps[name]) {
+			out[i] = q
+			continue
+		}
+		out[i] = newQuota(rps[name])
+	}
+	return out
+}
