@@ -6,8 +6,12 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
+	"ociproxy/internal/admit"
 	"ociproxy/internal/cli"
 )
 
@@ -17,9 +21,22 @@ type looping interface {
 	Handler() http.Handler
 }
 
-// runLoop takes turns until the program is told to stop, and serves their metrics at address, when there is one.
-func (a *app) runLoop(ctx context.Context, address string, l looping) error {
-	stop, err := a.serveLoop(ctx, address, l.Handler())
+// listening is where a loop's metrics are served.
+type listening struct {
+	address string
+	hosts   []string
+}
+
+// flags adds the flags; with is the one that makes a loop.
+func (l *listening) flags(cmd *cobra.Command, with string) {
+	fl := cmd.Flags()
+	fl.StringVar(&l.address, "listen", "", "`address` of /metrics, /-/live and /-/ready, with "+with)
+	fl.StringArrayVar(&l.hosts, "listen-host", nil, "`name` by which --listen may be asked, besides IP addresses and localhost; may be repeated")
+}
+
+// runLoop takes turns until the program is told to stop, and serves their metrics, when there is an address for them.
+func (a *app) runLoop(ctx context.Context, at listening, l looping) error {
+	stop, err := a.serveLoop(ctx, at, l.Handler())
 	if err != nil {
 		return err
 	}
@@ -43,25 +60,30 @@ func (a *app) turnEnded(report any, err error, write func() error) {
 	}
 }
 
-// serveLoop serves h at address, when there is one, until stop is called.
-func (a *app) serveLoop(ctx context.Context, address string, h http.Handler) (stop func(), err error) {
-	if address == "" {
+// serveLoop serves h, when there is an address for it, until stop is called.
+func (a *app) serveLoop(ctx context.Context, at listening, h http.Handler) (stop func(), err error) {
+	if at.address == "" {
 		return func() {}, nil
 	}
+	hosts := make([]string, len(at.hosts))
+	for i, host := range at.hosts {
+		hosts[i] = strings.ToLower(host)
+	}
+	port := admit.Port{Hosts: func() []string { return hosts }, Setting: "--listen-host"}
 	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", address)
+	l, err := lc.Listen(ctx, "tcp", at.address)
 	if err != nil {
 		return nil, cli.Fail("--listen 127.0.0.1:9091 is usual", "%w", err)
 	}
 	srv := &http.Server{
-		Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
+		Handler: port.Handler(h), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 16 << 10,
 	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			fmt.Fprintf(a.stderr, "%s: serve %s: %v\n", program, address, err)
+			fmt.Fprintf(a.stderr, "%s: serve %s: %v\n", program, at.address, err)
 		}
 	}()
 	fmt.Fprintf(a.stderr, "metrics and health on http://%s\n", l.Addr())

@@ -29,7 +29,7 @@ type mirrorFlags struct {
 	every        time.Duration
 	shard        string
 	progress     string
-	listen       string
+	listen       listening
 }
 
 func (a *app) mirror() *cobra.Command {
@@ -64,7 +64,7 @@ was interrupted.`,
 	fl.BoolVar(&f.full, "full", false, "walk the images that are complete, too")
 	fl.StringVar(&f.shard, "shard", "", "do `part` I/N of the blobs: 0/4 to 3/4")
 	fl.StringVar(&f.progress, "progress", "auto", "`form` of progress on stderr: auto, bars, plain or none")
-	fl.StringVar(&f.listen, "listen", "", "`address` of /metrics, /-/live and /-/ready, with --every")
+	f.listen.flags(cmd, "--every")
 	_ = cmd.MarkFlagFilename("config", "yaml", "yml")
 	a.completeStores(cmd, &f.file, fleet.Written)
 	_ = cmd.RegisterFlagCompletionFunc("progress", cobra.FixedCompletions(progressForms, cobra.ShellCompDirectiveNoFileComp))
@@ -81,7 +81,7 @@ func (f *mirrorFlags) check(a *app) (mirror.Shard, error) {
 		return mirror.Shard{}, cli.Usage("--every 15m is usual", "--every %s is too short", f.every)
 	case f.dry && f.every != 0:
 		return mirror.Shard{}, cli.Usage("plan once", "--dry-run and --every contradict each other")
-	case f.listen != "" && f.every == 0:
+	case f.listen.address != "" && f.every == 0:
 		return mirror.Shard{}, cli.Usage("a single pass says at its end what it did", "--listen needs --every")
 	case !slices.Contains(progressForms, f.progress):
 		return mirror.Shard{}, cli.Usage("want auto, bars, plain or none", "--progress %q is none", f.progress)

@@ -32,7 +32,7 @@ type proving struct {
 	read   string
 	limit  int
 	watch  time.Duration
-	listen string
+	listen listening
 }
 
 // registryFlags say how registries are reached.
@@ -99,7 +99,7 @@ Unexpected repositories are only found where a registry lists its repositories.
 	fl.StringVar(&f.read, "read", string(prove.Manifests), "how `much` is read: lists, manifests or blobs")
 	fl.IntVarP(&f.limit, "limit", "n", f.limit, "how many findings of each class to show; 0: all")
 	fl.DurationVar(&f.watch, "watch", 0, "look each `interval`, until told to stop")
-	fl.StringVar(&f.listen, "listen", "", "`address` of /metrics, /-/live and /-/ready, with --watch")
+	f.listen.flags(cmd, "--watch")
 	f.access.flags(cmd)
 	_ = cmd.MarkFlagFilename("config", "yaml", "yml")
 	_ = cmd.RegisterFlagCompletionFunc("read", cobra.FixedCompletions(prove.Depths(), cobra.ShellCompDirectiveNoFileComp))
@@ -115,7 +115,7 @@ func (f *proving) check() error {
 		return cli.Usage("--limit 0 shows all", "--limit %d is negative", f.limit)
 	case f.watch < 0 || f.watch > 0 && f.watch < time.Second:
 		return cli.Usage("--watch 1h is usual", "--watch %s is too short", f.watch)
-	case f.listen != "" && f.watch == 0:
+	case f.listen.address != "" && f.watch == 0:
 		return cli.Usage("a single look says at its end what it found", "--listen needs --watch")
 	}
 	return nil

@@ -14,14 +14,16 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	dto "github.com/prometheus/client_model/go"
+	"golang.org/x/time/rate"
 
+	"ociproxy/internal/admit"
 	"ociproxy/internal/listener"
 )
 
 // adminServer is the operators' port. It is not for clients: bind it to loopback or a private network.
 func (s *Server) adminServer() *http.Server {
 	return &http.Server{
-		Handler:           s.guard(s.admit(s.adminPages())),
+		Handler:           s.guard(s.admitted().Handler(s.adminPages())),
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       30 * time.Second,
 		WriteTimeout:      2 * time.Minute, // a CPU profile takes its time
@@ -29,6 +31,20 @@ func (s *Server) adminServer() *http.Server {
 		MaxHeaderBytes:    16 << 10,
 		ConnState:         listener.State,
 		ErrorLog:          s.quiet(),
+	}
+}
+
+// admitted says who may ask the admin port, by the config of the moment.
+func (s *Server) admitted() admit.Port {
+	said := rate.Sometimes{Interval: time.Minute}
+	return admit.Port{
+		Hosts:   func() []string { return s.world.Load().cfg.Admin.Hosts },
+		Setting: "admin.hosts of the config",
+		Refused: func(r *http.Request, why string) {
+			said.Do(func() {
+				s.log.Warn("admin port refuses a request", "host", r.Host, "origin", r.Header.Get("Origin"), "path", r.URL.Path, "error", why)
+			})
+		},
 	}
 }
 

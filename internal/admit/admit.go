@@ -1,4 +1,9 @@
-package proxy
+// Package admit lets through what operators, their probes and their Prometheus ask of a port that has no login, and
+// refuses what a web page makes a browser ask of it: a page whose name resolves to the port (DNS rebinding) could read all
+// of it, and any page could start what costs something.
+//
+// It knows requests and names. It must not know what they are answered.
+package admit
 
 import (
 	"net"
@@ -7,27 +12,32 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
-
-	"golang.org/x/time/rate"
 )
 
-// admit lets through what operators, their probes and their Prometheus ask of the admin port, and refuses what a web
-// page makes a browser ask. The port has no login: a page whose name resolves to it (DNS rebinding) could read all, and
-// any page could start profiles.
-func (s *Server) admit(next http.Handler) http.Handler {
-	said := rate.Sometimes{Interval: time.Minute}
-	refuse := func(rw http.ResponseWriter, r *http.Request, status int, text string) {
-		said.Do(func() {
-			s.log.Warn("admin port refuses a request", "host", r.Host, "origin", r.Header.Get("Origin"), "path", r.URL.Path, "error", text)
-		})
-		http.Error(rw, text, status)
+// Port is a port without a login.
+type Port struct {
+	// Hosts are the names by which it may be asked, in lower case and without port. IP addresses and localhost always may.
+	// It is called for each request, from several goroutines.
+	Hosts func() []string
+	// Setting is what operators change so that a name is one of them: "admin.hosts of the config".
+	Setting string
+	// Refused is told of what was refused and why; nil: nobody is. From several goroutines.
+	Refused func(r *http.Request, why string)
+}
+
+// Handler is next for those who may ask. It answers the others 421 or 403 with what to do.
+func (p Port) Handler(next http.Handler) http.Handler {
+	refuse := func(rw http.ResponseWriter, r *http.Request, status int, why string) {
+		if p.Refused != nil {
+			p.Refused(r, why)
+		}
+		http.Error(rw, why, status)
 	}
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		switch {
-		case !ownHost(r.Host, s.world.Load().cfg.Admin.Hosts):
+		case !ownHost(r.Host, p.Hosts()):
 			refuse(rw, r, http.StatusMisdirectedRequest,
-				"this name is not one of the admin port's: list it in admin.hosts of the config, or ask by IP address or localhost")
+				"this name is not one of this port's: list it in "+p.Setting+", or ask by IP address or localhost")
 		case !sameOrigin(r):
 			refuse(rw, r, http.StatusForbidden,
 				"a web page of another origin asks: open the address itself instead of following a link, or use curl")

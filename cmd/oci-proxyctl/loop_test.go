@@ -1,0 +1,56 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// A web page whose name resolves to the port could read a loop's metrics in an operator's browser.
+func TestWhoMayAskALoop(t *testing.T) {
+	var stderr bytes.Buffer
+	a := &app{stderr: &stderr}
+	ok := http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { _, _ = rw.Write([]byte("metrics\n")) })
+	stop, err := a.serveLoop(t.Context(), listening{"127.0.0.1:0", []string{"Mirror.monitoring.svc"}}, ok)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	url := regexp.MustCompile(`http://\S+`).FindString(stderr.String())
+	for _, test := range []struct {
+		host, origin string
+		want         int
+		text         string
+	}{
+		{"", "", 200, "metrics"},
+		{"localhost:9091", "", 200, "metrics"},
+		{"[2001:db8::1]:9091", "", 200, "metrics"},
+		{"mirror.monitoring.svc:9091", "", 200, "metrics"},
+		{"other.monitoring.svc:9091", "", 421, "--listen-host"},
+		{"evil.example:9091", "", 421, "--listen-host"},
+		{"localhost:9091", "http://evil.example", 403, "curl"},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"/metrics", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if req.Host = test.host; test.host == "" {
+			req.Host = req.URL.Host
+		}
+		if test.origin != "" {
+			req.Header.Set("Origin", test.origin)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if resp.StatusCode != test.want || !strings.Contains(string(body), test.text) {
+			t.Errorf("%q from %q: %d %q, want %d and %q", test.host, test.origin, resp.StatusCode, body, test.want, test.text)
+		}
+	}
+}
