@@ -1,9 +1,15 @@
 package listener
 
 import (
+	"errors"
+	"net"
 	"net/netip"
+	"os"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"ociproxy/internal/clientip"
 )
@@ -38,6 +44,35 @@ func TestProxyProtocol(t *testing.T) {
 					t.Errorf("cut at %d: %q, want %q", cut, got, test.want)
 				}
 			}
+		})
+	}
+}
+
+// A peer that may announce clients, but sends its header slowly or never, keeps its place for five seconds.
+func TestSlowProxyHeader(t *testing.T) {
+	for what, pause := range map[string]time.Duration{"silent": time.Hour, "dripping": time.Second, "in time": time.Second / 20} {
+		t.Run(what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				near, far := net.Pipe()
+				var sender sync.WaitGroup
+				sender.Go(func() {
+					for _, b := range []byte("PROXY TCP4 203.0.113.7 192.0.2.80 40000 443\r\n") {
+						if _, err := far.Write([]byte{b}); err != nil {
+							return
+						}
+						time.Sleep(pause)
+					}
+				})
+				l := &Listener{opt: Options{Header: clientip.ReadProxyHeader}, ctx: t.Context()}
+				start := time.Now()
+				err := l.header(&Conn{Conn: near})
+				took := time.Since(start)
+				near.Close()
+				sender.Wait()
+				if late := pause >= time.Second; late != errors.Is(err, os.ErrDeadlineExceeded) || late && took != headerTimeout || !late && err != nil {
+					t.Errorf("%v after %v", err, took)
+				}
+			})
 		})
 	}
 }
