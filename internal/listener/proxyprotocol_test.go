@@ -60,7 +60,7 @@ func TestSlowProxyHeader(t *testing.T) {
 						if _, err := far.Write([]byte{b}); err != nil {
 							return
 						}
-						time.Sleep(pause)
+						time.Sleep(pause) //nolint:forbidigo // virtual time
 					}
 				})
 				l := &Listener{opt: Options{Header: clientip.ReadProxyHeader}, ctx: t.Context()}
