@@ -25,8 +25,8 @@ func FuzzLocation(f *testing.F) {
 	}
 	w := newWorld(f)
 	h := w.server.Handler()
-	ours := regexp.MustCompile(`^(https://example\.org/registry|(` + regexp.QuoteMeta(w.us.URL) + "|" + regexp.QuoteMeta(w.eu.URL) + `)/v2/p/i/[a-z0-9._/-]+/(manifests|blobs)/[A-Za-z0-9._:+-]+|` +
-		regexp.QuoteMeta(w.us.URL) + `/v2/p/i/[a-z0-9._/-]+/referrers/[A-Za-z0-9._:+-]+(\?artifactType=[A-Za-z0-9._%+-]+)?|(` +
+	ours := regexp.MustCompile(`^(https://example\.org/registry|(` + regexp.QuoteMeta(w.us.URL) + "|" + regexp.QuoteMeta(w.eu.URL) + `)/v2/p/i/[a-z0-9._/-]+/(manifests|blobs)/[A-Za-z0-9._:+=-]+|` +
+		regexp.QuoteMeta(w.us.URL) + `/v2/p/i/[a-z0-9._/-]+/referrers/[A-Za-z0-9._:+=-]+(\?artifactType=[A-Za-z0-9._%+-]+)?|(` +
 		regexp.QuoteMeta(w.va.URL) + "|" + regexp.QuoteMeta(w.cdn.URL) + `)/b/sha(256|512):[0-9a-f]{64,128})$`)
 	f.Fuzz(func(t *testing.T, request, forwarded, host string) {
 		r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(request + " HTTP/1.1\r\nHost: " + host + "\r\nX-Forwarded-For: " + forwarded + "\r\n\r\n")))
