@@ -29,26 +29,51 @@ func tagsQuery(r Request, rawQuery string) (Request, error) {
 			return Request{}, ErrNumberInvalid
 		}
 		r.N = int(number)
-		r.Query = "n=" + strconv.Itoa(r.N)
 	}
 	last, okLast := value(rawQuery, "last")
-	switch {
-	case !okLast:
+	if !okLast || !escaped(rawQuery) {
 		return Request{}, ErrQueryInvalid
-	case !validMarker(last):
+	}
+	r, ok := r.Page(r.N, last)
+	if !ok {
 		return Request{}, ErrLastInvalid
 	}
+	return r, nil
+}
+
+// Page is r for another page of the same tag list: at most n tags, -1 for no limit, after the pagination marker last, "" for
+// the first. ok is false when last is no marker.
+func (r Request) Page(n int, last string) (page Request, ok bool) {
+	if !validMarker(last) {
+		return Request{}, false
+	}
+	r.N, r.Last, r.Query = n, last, ""
+	if n >= 0 {
+		r.Query = "n=" + strconv.Itoa(n)
+	}
 	if last != "" {
-		r.Last = last
 		if r.Query != "" {
 			r.Query += "&"
 		}
 		r.Query += "last=" + strings.ReplaceAll(url.QueryEscape(last), "+", "%20")
 	}
-	if !escaped(rawQuery) {
-		return Request{}, ErrQueryInvalid
+	return r, true
+}
+
+// NextPage is the page that the target of an upstream's link asks for, by its last and, when that is a number above zero, its n.
+// Whatever else is in it is the upstream's business. ok is false when it has no last.
+func (r Request) NextPage(rawQuery string) (page Request, ok bool) {
+	last, ok := value(rawQuery, "last")
+	if !ok || last == "" {
+		return Request{}, false
 	}
-	return r, nil
+	most := -1
+	if n, ok := value(rawQuery, "n"); ok {
+		if number, err := strconv.ParseUint(n, 10, bitsOfN); err == nil && number > 0 {
+			most = int(number)
+		}
+	}
+	return r.Page(most, last)
 }
 
 // escaped reports whether all escapes of a query are well formed. What another one means is anybody's guess.

@@ -1,9 +1,9 @@
 package outbound
 
 import (
-	"cmp"
 	"errors"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -30,56 +30,67 @@ func RetryAfter(h http.Header, now time.Time) (d time.Duration, ok bool) {
 
 var errLink = errors.New("link header that cannot be read")
 
-// NextLink returns the target, as it is written, of the first link to the next page in Link headers (RFC 8288); "" when there is
-// none. Some registries write no rel at all and mean next: such a link counts when no other says next. A link with an
-// anchor is about another page. The error says that a line cannot be read, and that no other has a next page.
-func NextLink(h http.Header) (string, error) {
-	plain, failed := "", error(nil)
+// NextLinks returns the targets, as they are written, of the links to the next page in Link headers (RFC 8288), in their order.
+// Some registries write no rel at all and mean next: such links count when no other says next. A link whose anchor names
+// another page than its target's is about that one. The error says that there is no next page, but what cannot be read.
+func NextLinks(h http.Header) ([]string, error) {
+	var next, plain []string
+	failed := error(nil)
 	for _, line := range h.Values("Link") {
-		next, loose, err := nextOf(line)
-		if next != "" {
-			return next, nil
+		for rest := line; ; {
+			rest = strings.TrimLeft(rest, " \t,") // empty elements are allowed (RFC 9110, 5.6.1)
+			if rest == "" {
+				break
+			}
+			var l link
+			after, ok := l.read(rest)
+			switch {
+			case !ok:
+				failed = errLink
+				_, after, _ = strings.Cut(rest, ",") // perhaps the one after it can be
+			case l.elsewhere():
+			case l.next:
+				next = append(next, l.target)
+			case !l.has:
+				plain = append(plain, l.target)
+			}
+			rest = after
 		}
-		if plain == "" {
-			plain = loose
-		}
-		failed = cmp.Or(failed, err)
 	}
-	if failed != nil {
-		return "", failed
+	switch {
+	case len(next) > 0:
+		return next, nil
+	case failed != nil:
+		return nil, failed
 	}
 	return plain, nil
 }
 
-// nextOf returns the first target of a line that says next, and the first without a rel.
-func nextOf(rest string) (next, plain string, err error) {
-	for {
-		rest = strings.TrimLeft(rest, " \t,") // empty elements are allowed (RFC 9110, 5.6.1)
-		if rest == "" {
-			return "", plain, nil
-		}
-		target, after, ok := strings.Cut(strings.TrimPrefix(rest, "<"), ">")
-		if rest[0] != '<' || !ok {
-			return "", "", errLink
-		}
-		var l link
-		if rest, ok = l.params(after); !ok {
-			return "", "", errLink
-		}
-		switch {
-		case l.anchored:
-		case !l.has && plain == "":
-			plain = target
-		case l.next && target != "":
-			return target, "", nil
-		}
-	}
+// link is what is written of one.
+type link struct {
+	target    string
+	has, next bool   // rel is there; next is one of its words
+	anchor    string // of what page it speaks; "": of this one
 }
 
-// link is what the parameters of a link say of it.
-type link struct {
-	has, next bool // rel is there; next is one of its words
-	anchored  bool
+// read reads a link, and returns what follows it.
+func (l *link) read(s string) (rest string, ok bool) {
+	target, after, ok := strings.Cut(strings.TrimPrefix(s, "<"), ">")
+	if s[0] != '<' || !ok {
+		return "", false
+	}
+	l.target = strings.TrimSpace(target)
+	return l.params(after)
+}
+
+// elsewhere reports whether the link is about another page. The next page of a list has the path of this one.
+func (l *link) elsewhere() bool {
+	if l.anchor == "" {
+		return false
+	}
+	here, err := url.Parse(l.anchor)
+	there, err2 := url.Parse(l.target)
+	return err != nil || err2 != nil || here.Path != there.Path || here.Fragment != ""
 }
 
 // params reads parameters up to the comma after them, and returns what follows it.
@@ -114,7 +125,7 @@ func (l *link) params(s string) (rest string, ok bool) {
 func (l *link) note(name, value string) {
 	switch {
 	case strings.EqualFold(name, "anchor"):
-		l.anchored = true
+		l.anchor = value
 	case strings.EqualFold(name, "rel") && !l.has:
 		l.has = true
 		for word := range strings.FieldsSeq(value) {

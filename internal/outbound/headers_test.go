@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-func TestNextLink(t *testing.T) {
+func TestNextLinks(t *testing.T) {
 	const want = "/v2/a/tags/list?last=b&n=2"
 	for name, c := range map[string]struct {
 		lines []string
@@ -31,6 +31,11 @@ func TestNextLink(t *testing.T) {
 		"one without rel, then next":      {lines: []string{`</x>, </v2/a/tags/list?last=b&n=2>; rel=next`}, want: want},
 		"a comma in a target":             {lines: []string{`</x?a,b>; rel=next`}, want: "/x?a,b"},
 		"absolute":                        {lines: []string{`<https://r.example/v2/x>; rel=next`}, want: "https://r.example/v2/x"},
+		"a blank within":                  {lines: []string{`< /v2/a/tags/list?last=b&n=2 >; rel=next`}, want: want},
+		"about this page":                 {lines: []string{`</v2/a/tags/list?last=b&n=2>; rel=next; anchor="/v2/a/tags/list"`}, want: want},
+		"about this page, too":            {lines: []string{`</v2/a/tags/list?last=b&n=2>; anchor=""; rel=next`}, want: want},
+		"about another list":              {lines: []string{`</v2/a/tags/list?last=b&n=2>; rel=next; anchor="/v2/b/tags/list"`}},
+		"nonsense, next in a line":        {lines: []string{`garbage, </v2/a/tags/list?last=b&n=2>; rel=next`}, want: want},
 		"none":                            {},
 		"empty":                           {lines: []string{" , "}},
 		"no target":                       {lines: []string{`/v2/a; rel="next"`}, bad: true},
@@ -41,7 +46,11 @@ func TestNextLink(t *testing.T) {
 		"nonsense, then one without rel":  {lines: []string{`garbage`, `</x>`}, bad: true},
 		"next, then nonsense":             {lines: []string{`</v2/a/tags/list?last=b&n=2>; rel="next", nonsense`}, want: want},
 	} {
-		got, err := NextLink(http.Header{"Link": c.lines})
+		links, err := NextLinks(http.Header{"Link": c.lines})
+		got := ""
+		if len(links) > 0 {
+			got = links[0]
+		}
 		if got != c.want || (err != nil) != c.bad {
 			t.Errorf("%s: %q, %v; want %q, an error: %v", name, got, err, c.want, c.bad)
 		}
@@ -71,8 +80,11 @@ func FuzzHeaders(f *testing.F) {
 	}
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	f.Fuzz(func(t *testing.T, s string) {
-		if link, err := NextLink(http.Header{"Link": {s}}); !strings.Contains(s, link) || err != nil && link != "" {
-			t.Fatalf("link %q: %q, %v", s, link, err)
+		links, err := NextLinks(http.Header{"Link": {s}})
+		for _, link := range links {
+			if !strings.Contains(s, link) || err != nil {
+				t.Fatalf("link %q: %q, %v", s, link, err)
+			}
 		}
 		if d, ok := RetryAfter(http.Header{"Retry-After": {s}}, now); d < 0 || d > MaxPause || !ok && d != 0 {
 			t.Fatalf("Retry-After %q: %v", s, d)

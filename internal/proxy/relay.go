@@ -114,7 +114,8 @@ func relayResult(l *tagList, err error) string {
 func (s *Server) fetchTags(ctx context.Context, c *route.Candidate, req oci.Request, share *relayShare, kept int64) (tagList, error) {
 	ctx, cancel := context.WithTimeout(ctx, relayTimeout)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Location(req), nil)
+	asked, _ := resume(req)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Location(asked), nil)
 	if err != nil {
 		return tagList{}, err
 	}

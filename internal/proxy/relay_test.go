@@ -3,9 +3,14 @@ package proxy
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
+	"net/url"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -157,7 +162,15 @@ func TestTagListPages(t *testing.T) {
 		"n and last are":        {"n=2&last=v2", "", "v1,v2,v3,v4,v5", "v3,v4", "n=2&last=v4"},
 		"and at the end":        {"n=2&last=v4", "", "v1,v2,v3,v4,v5", "v5", ""},
 		"none is wanted":        {"n=0", `<?n=0&last=v1>; rel=next`, "v1,v2", "", ""},
-		"no tags at all":        {"", `<?n=0&last=v1>; rel=next`, "v1", "v1", ""},
+		"n of no tags at all":   {"", `<?n=0&last=v1>; rel=next`, "v1", "v1", "last=v1"},
+		"n of no number":        {"", `<?n=all&last=v1>; rel=next`, "v1", "v1", "last=v1"},
+		"our n, not theirs":     {"n=5", `<?n=-1&last=v1>; rel=next`, "v1", "v1", "n=5&last=v1"},
+		"one of two":            {"", `<https://o.example/?page=2>; rel=next, <?last=v1>; rel=next`, "v1", "v1", "last=v1"},
+		"a blank within":        {"", `< ?last=v1 >; rel=next`, "v1", "v1", "last=v1"},
+		"no target":             {"", `<>; rel=next`, "v1", "v1", ""},
+		"a broken escape of x":  {"", `<?last=v1&x=%zz>; rel=next`, "v1", "v1", "last=v1"},
+		"a token, n is ignored": {"n=2&last=T", "", "v1,v2,v3", "v1,v2", "n=2&last=v2%20after%20T"},
+		"within a page":         {"n=2&last=v2%20after%20T", "", "v1,v2,v3", "v3", ""},
 		"a circle":              {"last=v2", `<?last=v2>; rel=next`, "v3", "v3", ""},
 		"another way":           {"", `</v2/p/i/a/tags/list?next_page=abc>; rel="next"`, "v1", "v1", ""},
 		"too long a token":      {"", `<?last=` + strings.Repeat("t", 2049) + `>; rel=next`, "v1", "v1", ""},
@@ -304,7 +317,7 @@ func TestAClientHasFewRelays(t *testing.T) {
 func TestABusyRelay(t *testing.T) {
 	w := newWorld(t)
 	w.us.tags = func(rw http.ResponseWriter, _ *http.Request) {
-		fmt.Fprint(rw, `{"tags":["v1"`, strings.Repeat(" ", 2<<20), `]}`)
+		fmt.Fprint(rw, `{"tags":["v1"`, strings.Repeat(`,"v1"`, 400_000), `]}`)
 	}
 	w.server.relays.free = 4 << 20
 	resp := w.ask(t, awsClient, "GET /v2/a/tags/list")
@@ -316,10 +329,77 @@ func TestABusyRelay(t *testing.T) {
 	}
 }
 
-// Eight megabytes of what is skipped, which gzip makes of eight kilobytes, cost neither memory nor garbage.
+// A registry may page by tokens that only it knows, and ignore n: whoever asks for pages of any size gets each tag once, in order,
+// and comes to the end. What a tag means as a marker, such a registry does not know either.
+func TestEveryTagOnce(t *testing.T) {
+	var all []string
+	for i := range 23 {
+		all = append(all, fmt.Sprintf("t%03d", i))
+	}
+	const pageSize = 5
+	tokens := map[string]func(i int) string{
+		"tokens":            func(i int) string { return fmt.Sprintf("TOK=%d", i) },
+		"tokens like tags":  func(i int) string { return fmt.Sprintf("a%d", i) },
+		"tokens after tags": func(i int) string { return fmt.Sprintf("z%d", i) },
+		"tags":              func(i int) string { return all[i-1] },
+	}
+	for name, token := range tokens {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.us.tags = func(rw http.ResponseWriter, r *http.Request) {
+				begin := 0
+				for i := pageSize; i < len(all); i += pageSize {
+					if r.URL.Query().Get("last") == token(i) {
+						begin = i
+					}
+				}
+				end := min(begin+pageSize, len(all))
+				if end < len(all) {
+					rw.Header().Set("Link", `<?`+url.Values{"last": {token(end)}}.Encode()+`>; rel="next"`)
+				}
+				tagsOf("p/i/a", "", all[begin:end]...)(rw, r)
+			}
+			for _, n := range []int{1, 2, 3, 5, 7, 100} {
+				var got []string
+				query := fmt.Sprintf("?n=%d", n)
+				for pages := 0; query != "" && pages < 100; pages++ {
+					resp := w.ask(t, awsClient, "GET /v2/a/tags/list"+query)
+					var list struct{ Tags []string }
+					if err := json.Unmarshal([]byte(body(t, resp)), &list); err != nil || len(list.Tags) > n {
+						t.Fatalf("n=%d: %v, %v", n, list.Tags, err)
+					}
+					got = append(got, list.Tags...)
+					_, query, _ = strings.Cut(strings.TrimSuffix(resp.Header.Get("Link"), `>; rel="next"`), "/tags/list")
+				}
+				if !slices.Equal(got, all) {
+					t.Errorf("n=%d: %v", n, got)
+				}
+			}
+		})
+	}
+}
+
+// A decoder keeps the whole of a string, and its buffer doubles: one of eight megabytes took five times that.
+func TestALongStringTakesNoMemory(t *testing.T) {
+	for name, list := range map[string]string{
+		"a tag": `{"tags":["` + strings.Repeat("a", maxRelayBytes-32) + `"]}`, "escapes": `{"tags":["` + strings.Repeat(`\u0061`, maxRelayBytes/6-32) + `"]}`,
+		"skipped": `{"x":"` + strings.Repeat("a", maxRelayBytes-32) + `"}`, "a key": `{"` + strings.Repeat("a", maxRelayBytes-32) + `":1}`,
+		"a number": `{"x":` + strings.Repeat("1", maxRelayBytes-32) + `}`, "blanks": strings.Repeat(" ", maxRelayBytes-32) + `{}`,
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := rewriteTags(strings.NewReader(list), nil, oci.Request{Name: "a", N: -1})
+		runtime.ReadMemStats(&after)
+		if took := after.TotalAlloc - before.TotalAlloc; took > 16*maxToken || !errors.Is(err, errToken) {
+			t.Errorf("%s: %d bytes, %v", name, took, err)
+		}
+	}
+}
+
+// What is skipped, of which gzip makes a thousandth, costs neither memory nor garbage: as much for one megabyte as for eight.
 func TestWhatIsSkippedTakesNoMemory(t *testing.T) {
 	for name, unit := range map[string]string{"deep": `[`, "deep objects": `{"a":`, "lists": `[],`, "numbers": `1,`, "objects": `{"a":1,"b":[2]},`, "strings": `"xyz",`} {
-		junk := `{"x":[` + strings.Repeat(unit, maxRelayBytes/len(unit)-16)
+		junk := `{"x":[` + strings.Repeat(unit, (1<<20)/len(unit))
 		if strings.HasSuffix(unit, ",") {
 			junk += `1],"tags":["v1"]}`
 		}

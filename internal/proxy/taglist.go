@@ -7,7 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strconv"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -35,41 +35,78 @@ var (
 	errOddLink = errors.New("the link to the next page of a tag list cannot be followed")
 )
 
+// within stands in the marker of a page that begins within an upstream's: after a tag, and before it the marker of the
+// upstream's page. No tag has a space in it.
+const within = " after "
+
+// resume is the page that an upstream is to be asked for, and the tag after which the client's begins.
+func resume(req oci.Request) (asked oci.Request, skip string) {
+	tag, marker, ok := strings.Cut(req.Last, within)
+	if !ok || !oci.ValidTag(tag) {
+		return req, req.Last
+	}
+	asked, _ = req.Page(req.N, marker) // part of one that is well formed
+	return asked, tag
+}
+
 // rewriteTags puts the requested name into a tag list and its pagination link, and keeps only the result. Only tags that are tags
 // are passed on, and nothing but tags; not more than were asked for, whatever the upstream makes of n and last.
 func rewriteTags(in io.Reader, header http.Header, req oci.Request) (tagList, error) {
-	p := page{req: req}
+	p := page{}
+	p.req, p.skip = resume(req)
 	p.begin()
-	limited := &io.LimitedReader{R: in, N: maxRelayBytes + 1}
+	limited := &tokenReader{in: &io.LimitedReader{R: in, N: maxRelayBytes + 1}}
 	// Names that come twice are nobody's fault here, and to look for them takes memory.
-	err := p.read(jsontext.NewDecoder(limited, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)))
+	limited.dec = jsontext.NewDecoder(limited, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	err := p.read(limited.dec)
 	switch {
 	case errors.Is(err, errBusy):
 		return tagList{}, err
-	case limited.N <= 0:
+	case limited.in.N <= 0:
 		return tagList{}, fmt.Errorf("%w: more than %d bytes", errTagList, maxRelayBytes)
 	case err != nil:
 		return tagList{}, fmt.Errorf("%w: %w", errTagList, err)
 	}
 	p.out.WriteString("]}\n")
 	l := tagList{body: p.out.Bytes()}
-	switch {
-	case req.N == 0: // "MUST NOT include a Link"
-	case p.cut:
-		l.link = p.linkTo("last=" + p.last)
-	default:
+	if req.N != 0 { // "MUST NOT include a Link"
 		l.link, l.odd = p.next(header)
 	}
 	l.empty = l.link == "" && l.odd == nil && p.tags == 0
 	return l, nil
 }
 
+// maxToken bounds a string of a tag list, in bytes: a decoder keeps the whole of it, and its buffer doubles.
+const maxToken = 64 << 10
+
+var errToken = fmt.Errorf("a string or number of more than %d bytes", maxToken)
+
+// tokenReader is what a decoder reads from. It fails when a token has become too long.
+type tokenReader struct {
+	in  *io.LimitedReader
+	dec *jsontext.Decoder
+	n   int64
+}
+
+// Read implements [io.Reader].
+func (r *tokenReader) Read(p []byte) (int, error) {
+	if r.n-r.dec.InputOffset() > maxToken {
+		return 0, errToken
+	}
+	n, err := r.in.Read(p)
+	r.n += int64(n)
+	return n, err
+}
+
 // page is what becomes of the tags that are read.
 type page struct {
-	req  oci.Request
+	req  oci.Request // as the upstream is asked
+	skip string      // the tag after which the client's page begins
+	seen bool        // it came
 	out  bytes.Buffer
 	tags int    // in out
 	last string // of them
+	end  string // the last of all
 	cut  bool   // there were more than were asked for
 }
 
@@ -81,10 +118,14 @@ func (p *page) begin() {
 
 // add takes a tag. A registry that knows no last sends what was read before, too.
 func (p *page) add(tag string) {
+	if !oci.ValidTag(tag) {
+		return
+	}
+	p.end = tag
 	switch {
-	case !oci.ValidTag(tag):
-	case tag == p.req.Last:
+	case tag == p.skip:
 		p.begin()
+		p.seen = true
 	case p.req.N >= 0 && p.tags >= p.req.N:
 		p.cut = true
 	default:
@@ -142,34 +183,48 @@ func expect(dec *jsontext.Decoder, want jsontext.Kind) error {
 	return err
 }
 
-// next is the link to the next page. Nothing is kept of the upstream's but its validated n and last, and of these a client's n goes
-// first. One that pages in another way, or leads back to this page, is an error.
+// next is the link to the next page. Nothing is kept of the upstream's but its n and last, and of these a client's n goes first.
+// One that pages in another way, or leads back to this page, is an error.
 func (p *page) next(header http.Header) (string, error) {
-	target, err := outbound.NextLink(header)
-	if err != nil || target == "" {
-		return "", err
+	theirs, err := p.followed(header)
+	if !p.cut {
+		if theirs.Last == "" {
+			return "", err
+		}
+		return p.linkTo(theirs.N, theirs.Last)
 	}
-	u, err := url.Parse(target)
-	if err != nil {
-		return "", fmt.Errorf("%w: %.200q", errOddLink, target)
+	// Does the upstream know what comes after a tag? If it pages by tags, or sends what was read before, too. Otherwise it
+	// is asked for this page again.
+	byTags := err == nil && (theirs.Last == "" || theirs.Last == p.end)
+	if byTags && (p.req.Last == "" || p.seen) && p.skip == p.req.Last {
+		return p.linkTo(-1, p.last)
 	}
-	query := u.RawQuery
-	next, err := oci.Parse("/v2/"+p.req.Name+"/tags/list", query)
-	if err != nil || next.Last == "" || next.Last == p.req.Last || next.N == 0 && p.req.N < 0 {
-		return "", fmt.Errorf("%w: %.200q does not page by n and last", errOddLink, target)
-	}
-	return p.linkTo(query), nil
+	return p.linkTo(-1, p.last+within+p.req.Last)
 }
 
-// linkTo makes a link to the page that a query asks for.
-func (p *page) linkTo(query string) string {
+// followed is the page that the upstream's link leads to; its Last is "" when there is none.
+func (p *page) followed(header http.Header) (next oci.Request, err error) {
+	targets, err := outbound.NextLinks(header)
+	for _, target := range targets {
+		u, bad := url.Parse(target)
+		if bad == nil {
+			if next, ok := p.req.NextPage(u.RawQuery); ok && next.Last != p.req.Last {
+				return next, nil
+			}
+		}
+		err = fmt.Errorf("%w: %.200q does not page by last", errOddLink, target)
+	}
+	return oci.Request{}, err
+}
+
+// linkTo makes a link to a page. The client's n counts more than the upstream's.
+func (p *page) linkTo(n int, last string) (string, error) {
 	if p.req.N >= 0 {
-		query = "n=" + strconv.Itoa(p.req.N) + "&" + query // the first n counts
+		n = p.req.N
 	}
-	path := "/v2/" + p.req.Name + "/tags/list"
-	next, err := oci.Parse(path, query)
-	if err != nil {
-		return "" // it was parsed before, or is a tag
+	next, ok := p.req.Page(n, last)
+	if !ok {
+		return "", fmt.Errorf("%w: it is too long", errOddLink)
 	}
-	return "<" + path + "?" + next.Query + `>; rel="next"`
+	return "</v2/" + p.req.Name + "/tags/list?" + next.Query + `>; rel="next"`, nil
 }

@@ -323,14 +323,14 @@ func (r *Registry) pages(ctx context.Context, c call, take func([]byte) (int, er
 		if entries += n; entries > maxList {
 			return fmt.Errorf("%w: more than %d entries", ErrTooLarge, maxList)
 		}
-		link, err := outbound.NextLink(resp.Header)
+		links, err := outbound.NextLinks(resp.Header)
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrBadAnswer, err)
 		}
-		if link == "" {
+		if len(links) == 0 {
 			return nil
 		}
-		next, err := follow(c.url, link)
+		next, err := follow(c.url, links[0])
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrBadAnswer, err)
 		}
