@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -13,6 +15,7 @@ import (
 
 	"ociproxy/internal/admit"
 	"ociproxy/internal/cli"
+	"ociproxy/internal/listener"
 )
 
 // looping is a loop of any kind.
@@ -60,6 +63,12 @@ func (a *app) turnEnded(report any, err error, write func() error) {
 	}
 }
 
+// loopConnections bounds the connections to a loop's port: the files that may be open are for its work.
+const loopConnections = 64
+
+// single counts each address for itself.
+func single(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
+
 // serveLoop serves h, when there is an address for it, until stop is called.
 func (a *app) serveLoop(ctx context.Context, at listening, h http.Handler) (stop func(), err error) {
 	if at.address == "" {
@@ -67,9 +76,10 @@ func (a *app) serveLoop(ctx context.Context, at listening, h http.Handler) (stop
 	}
 	hosts := make([]string, len(at.hosts))
 	for i, host := range at.hosts {
-		hosts[i] = strings.ToLower(host)
+		hosts[i] = strings.ToLower(strings.TrimSuffix(host, "."))
 	}
 	port := admit.Port{Hosts: func() []string { return hosts }, Setting: "--listen-host"}
+	log := slog.New(slog.NewTextHandler(a.stderr, nil))
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", at.address)
 	if err != nil {
@@ -77,12 +87,13 @@ func (a *app) serveLoop(ctx context.Context, at listening, h http.Handler) (stop
 	}
 	srv := &http.Server{
 		Handler: port.Handler(h), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
-		MaxHeaderBytes: 16 << 10,
+		MaxHeaderBytes: 16 << 10, ConnState: listener.State, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 	}
+	shared := listener.New(l, listener.Options{Max: loopConnections, Network: single, Logger: log})
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		if err := srv.Serve(shared); !errors.Is(err, http.ErrServerClosed) {
 			fmt.Fprintf(a.stderr, "%s: serve %s: %v\n", program, at.address, err)
 		}
 	}()

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"io"
+	"net"
 	"net/http"
 	"regexp"
 	"strings"
@@ -52,5 +54,46 @@ func TestWhoMayAskALoop(t *testing.T) {
 		if resp.StatusCode != test.want || !strings.Contains(string(body), test.text) {
 			t.Errorf("%q from %q: %d %q, want %d and %q", test.host, test.origin, resp.StatusCode, body, test.want, test.text)
 		}
+	}
+}
+
+// Whoever opened connections to the port and left them idle took the files that the mirror's work needs.
+func TestALoopHasFewConnections(t *testing.T) {
+	var stderr bytes.Buffer
+	a := &app{stderr: &stderr}
+	ok := http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { _, _ = rw.Write([]byte("ok\n")) })
+	stop, err := a.serveLoop(t.Context(), listening{address: "127.0.0.1:0"}, ok)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	address := regexp.MustCompile(`http://(\S+)`).FindStringSubmatch(stderr.String())[1]
+	const more = 20
+	var dialer net.Dialer
+	readers := make([]*bufio.Reader, loopConnections+more)
+	for i := range readers {
+		conn, err := dialer.DialContext(t.Context(), "tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		readers[i] = bufio.NewReader(conn)
+		_, _ = io.WriteString(conn, "GET /-/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		resp, err := http.ReadResponse(readers[i], nil)
+		if err != nil {
+			t.Fatalf("connection %d is not answered: %v", i, err)
+		}
+		_, _ = io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+	}
+	ended := make(chan struct{}, len(readers))
+	for _, r := range readers {
+		go func() { // ends with its connection
+			_, _ = r.ReadByte()
+			ended <- struct{}{}
+		}()
+	}
+	for range more { // idle ones had to go
+		<-ended
 	}
 }

@@ -21,6 +21,8 @@ type Port struct {
 	Hosts func() []string
 	// Setting is what operators change so that a name is one of them: "admin.hosts of the config".
 	Setting string
+	// Costly reports whether a request starts what costs something, beyond its answer. Nil: none does.
+	Costly func(*http.Request) bool
 	// Refused is told of what was refused and why; nil: nobody is. From several goroutines.
 	Refused func(r *http.Request, why string)
 }
@@ -41,9 +43,9 @@ func (p Port) Handler(next http.Handler) http.Handler {
 		case !sameOrigin(r):
 			refuse(rw, r, http.StatusForbidden,
 				"a web page of another origin asks: open the address itself instead of following a link, or use curl")
-		case strings.HasPrefix(r.URL.Path, "/debug/") && maybePage(r):
+		case p.Costly != nil && p.Costly(r) && maybePage(r):
 			refuse(rw, r, http.StatusForbidden,
-				"a browser asks that does not say for which page: use `go tool pprof` or curl, or a browser on localhost")
+				"a browser asks that does not say for which page: use curl or `go tool pprof`, or a browser on localhost")
 		default:
 			next.ServeHTTP(rw, r)
 		}
@@ -73,7 +75,11 @@ func sameOrigin(r *http.Request) bool {
 		return true
 	}
 	origin, err := url.Parse(r.Header.Get("Origin"))
-	return err == nil && len(r.Header["Origin"]) == 1 && origin.Host != "" && strings.EqualFold(origin.Host, r.Host)
+	scheme := "http"
+	if r.TLS != nil {
+		scheme = "https"
+	}
+	return err == nil && len(r.Header["Origin"]) == 1 && origin.Scheme == scheme && origin.Host != "" && strings.EqualFold(origin.Host, r.Host)
 }
 
 // maybePage reports whether a browser asks that does not say for which page: over plain HTTP, to anything but

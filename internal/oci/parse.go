@@ -144,15 +144,19 @@ func (r Request) CanonicalOnly() bool {
 // StandsIn reports whether a tag is a digest's, "algorithm-encoded", also with
 // cosign's endings: the specification's referrers tag schema, which cuts the
 // encoded part after 64 characters. Nobody's list of algorithms is complete,
-// so 64 hexadecimal digits after a dash are taken for one too: a tag that is
-// none costs a longer way to its manifest, no more.
+// so what looks like 256 bits after a dash is taken for one too, 64
+// hexadecimal digits or 43 mixed characters of base64: a tag that is none
+// costs a longer way to its manifest, no more.
 func StandsIn(tag string) bool {
-	head, rest, ok := strings.Cut(tag, "-")
+	_, rest, ok := strings.Cut(tag, "-")
 	if !ok {
 		return false
 	}
-	switch head {
-	case "sha1", "sha224", "sha256", "sha384", "sha512", "sha3", "blake2b", "blake2s", "blake3", "md5", "multihash":
+	if digestFamilies[tag[:strings.IndexAny(tag, "-._")]] {
+		return true
+	}
+	encoded, _, _ := strings.Cut(rest, ".")
+	if len(encoded) >= 43 && mixed(encoded) {
 		return true
 	}
 	for rest != "" {
@@ -164,6 +168,26 @@ func StandsIn(tag string) bool {
 		rest = after
 	}
 	return false
+}
+
+// digestFamilies are the names of hash functions and checksums, up to what
+// their variants add: "sha512_224", "blake2b.160".
+var digestFamilies = func() map[string]bool {
+	names := map[string]bool{}
+	for _, name := range strings.Fields(`
+		sha1 sha2 sha3 sha224 sha256 sha384 sha512 shake128 shake256 keccak md4 md5 md6 multihash
+		blake2 blake2b blake2s blake2bp blake2sp blake3 blake4 ripemd ripemd128 ripemd160 ripemd256 ripemd320
+		sm3 whirlpool tiger gost streebog streebog256 streebog512 k12 kangarootwelve skein groestl jh
+		crc32 crc32c crc64 crc64nvme adler32 xxh3 xxh32 xxh64 xxh128 xxhash murmur3 siphash highwayhash`) {
+		names[name] = true
+	}
+	return names
+}()
+
+// mixed reports whether s has letters of both cases and digits, as random base64 has.
+func mixed(s string) bool {
+	const digits, lower, upper = "0123456789", "abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	return strings.ContainsAny(s, digits) && strings.ContainsAny(s, lower) && strings.ContainsAny(s, upper)
 }
 
 // endpoints is what stands between a name and its digest or tag.

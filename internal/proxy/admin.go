@@ -40,6 +40,9 @@ func (s *Server) admitted() admit.Port {
 	return admit.Port{
 		Hosts:   func() []string { return s.world.Load().cfg.Admin.Hosts },
 		Setting: "admin.hosts of the config",
+		Costly: func(r *http.Request) bool { // profiles, and questions to stores and upstreams
+			return strings.HasPrefix(r.URL.Path, "/debug/") || r.URL.Path == "/explain"
+		},
 		Refused: func(r *http.Request, why string) {
 			said.Do(func() {
 				s.log.Warn("admin port refuses a request", "host", r.Host, "origin", r.Header.Get("Origin"), "path", r.URL.Path, "error", why)

@@ -70,6 +70,8 @@ func TestWhoMayAskTheAdminPort(t *testing.T) {
 		{"an image of another site", "/debug/pprof/profile?seconds=30", "localhost:9090", []string{browser, "Sec-Fetch-Site: cross-site"}, 403},
 		{"another port's image", "/debug/pprof/trace?seconds=30", "localhost:9090", []string{browser, "Sec-Fetch-Site: same-site"}, 403},
 		{"an image over plain HTTP", "/debug/pprof/profile?seconds=30", "10.1.2.3:9090", []string{browser}, 403},
+		{"explain for an image over plain HTTP", "/explain?ip=192.0.2.1&path=/v2/", "10.1.2.3:9090", []string{browser}, 403},
+		{"a proxy's TLS that is not ours", "/metrics", "10.1.2.3:9090", []string{"Origin: https://10.1.2.3:9090"}, 403},
 		{"explain for another site", "/explain?ip=192.0.2.1&path=/v2/", "localhost:9090", []string{browser, "Sec-Fetch-Site: cross-site"}, 403},
 	} {
 		t.Run(test.what, func(t *testing.T) {
