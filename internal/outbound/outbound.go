@@ -65,12 +65,13 @@ func New(opt Options) *http.Transport {
 	return t
 }
 
-// NoRedirect is the policy of a client that is to see redirects instead of following them ([http.Client.CheckRedirect]).
+// NoRedirect is the policy of a client that is to see redirects instead of following them
+// ([http.Client.CheckRedirect]).
 func NoRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // OneRedirect is the policy of a client that follows one redirect on the host that was asked
-// ([http.Client.CheckRedirect]): with or without a slash, another path of the same registry. Further ones and those that
-// lead elsewhere are seen instead of followed. A port that is its scheme's own may be said or left out.
+// ([http.Client.CheckRedirect]): with or without a slash, another path of the same registry. Further ones and those
+// that lead elsewhere are seen instead of followed. A port that is its scheme's own may be said or left out.
 func OneRedirect(req *http.Request, via []*http.Request) error {
 	from := via[0].URL
 	sameHost := strings.EqualFold(req.URL.Hostname(), from.Hostname()) && ownPort(req.URL) == ownPort(from)
