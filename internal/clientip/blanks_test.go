@@ -45,7 +45,8 @@ func TestBlanksDoNotCount(t *testing.T) {
 		if addr.String() != test.second || test.second == peer && source != test.fault {
 			t.Errorf("%s, second: %v from %v, want %s", what, addr, source, test.second)
 		}
-		if n := testing.AllocsPerRun(10, func() { second.From(peer+":1", h) }); n != 0 && test.fault != clientip.SourceHeaderInvalid {
+		n := testing.AllocsPerRun(10, func() { second.From(peer+":1", h) })
+		if n != 0 && test.fault != clientip.SourceHeaderInvalid {
 			t.Errorf("%s: %v allocations, want 0", what, n)
 		}
 	}
