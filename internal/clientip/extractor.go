@@ -39,7 +39,8 @@ func New(rule Rule) (*Extractor, error) {
 // and is IPv4 where it can be. From never fails: when the rule finds nothing, the
 // address is the TCP peer's, and the Source says why.
 //
-// The work is bounded by the rule, not by the header's size.
+// The work is bounded by the rule, but that the blanks and empty entries that the
+// rule reads past are each looked at once.
 func (e *Extractor) From(remoteAddr string, h http.Header) (netip.Addr, Source) {
 	peer, ok := parsePeer(remoteAddr)
 	if !ok {
@@ -145,13 +146,17 @@ type chain struct {
 func (c *chain) next() (string, bool) {
 	for {
 		entry, ok := c.element()
-		if !ok || strings.Trim(entry, " \t") != "" {
+		if !ok || entry != "" {
 			return entry, ok
 		}
 	}
 }
 
-// element returns what is between the next two commas to the left.
+// blanks may stand around an entry, as many as anybody likes (RFC 9110, 5.6.3).
+const blanks = " \t"
+
+// element returns what is between the next two commas to the left, without the
+// blanks around it.
 func (c *chain) element() (string, bool) {
 	if !c.open {
 		if len(c.lines) == 0 {
@@ -160,18 +165,19 @@ func (c *chain) element() (string, bool) {
 		last := len(c.lines) - 1
 		c.rest, c.lines, c.open = c.lines[last], c.lines[:last], true
 	}
+	c.rest = strings.TrimRight(c.rest, blanks)
 	from := max(0, len(c.rest)-maxEntryBytes)
-	if comma := strings.LastIndexByte(c.rest[from:], ','); comma >= 0 {
-		entry := c.rest[from+comma+1:]
-		c.rest = c.rest[:from+comma]
-		return entry, true
-	}
-	if from > 0 {
+	begin := from + strings.LastIndexByte(c.rest[from:], ',') + 1
+	entry := strings.TrimLeft(c.rest[begin:], blanks)
+	// Without a comma near, all to the left must be blanks up to one, or to the line's begin.
+	c.rest = strings.TrimRight(c.rest[:len(c.rest)-len(entry)], blanks)
+	before, more := strings.CutSuffix(c.rest, ",")
+	if !more && c.rest != "" {
 		c.long = true
 		return "", false
 	}
-	c.open = false
-	return c.rest, true
+	c.rest, c.open = before, more
+	return entry, true
 }
 
 // fault says why next found nothing.

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 )
@@ -64,15 +65,27 @@ func New(opt Options) *http.Transport {
 	return t
 }
 
-// NoRedirect is the policy of a client that is to see redirects instead of following them ([http.Client.CheckRedirect]).
+// NoRedirect is the policy of a client that is to see redirects instead of following them
+// ([http.Client.CheckRedirect]).
 func NoRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
-// OneRedirect is the policy of a client that follows one redirect on the host that was asked ([http.Client.CheckRedirect]): with or
-// without a slash, another path of the same registry. Further ones and those that lead elsewhere are seen instead of followed.
+// OneRedirect is the policy of a client that follows one redirect on the host that was asked
+// ([http.Client.CheckRedirect]): with or without a slash, another path of the same registry. Further ones and those
+// that lead elsewhere are seen instead of followed. A port that is its scheme's own may be said or left out.
 func OneRedirect(req *http.Request, via []*http.Request) error {
 	from := via[0].URL
-	if len(via) > 1 || !strings.EqualFold(req.URL.Host, from.Host) || from.Scheme == "https" && req.URL.Scheme != "https" || req.URL.User != nil {
+	sameHost := strings.EqualFold(req.URL.Hostname(), from.Hostname()) && ownPort(req.URL) == ownPort(from)
+	if len(via) > 1 || !sameHost || from.Scheme == "https" && req.URL.Scheme != "https" || req.URL.User != nil {
 		return http.ErrUseLastResponse
 	}
 	return nil
+}
+
+// ownPort is the port of u, "" for the one that its scheme has anyway.
+func ownPort(u *url.URL) string {
+	port := u.Port()
+	if u.Scheme == "https" && port == "443" || u.Scheme == "http" && port == "80" {
+		return ""
+	}
+	return port
 }

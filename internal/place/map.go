@@ -181,7 +181,7 @@ func (s Site) over(old Site) Site {
 			old.Aliases = append(slices.Clip(old.Aliases), a)
 		}
 	}
-	old.Price = s.Price.over(old.Price)
+	old.Price = s.Price.Over(old.Price)
 	return old
 }
 

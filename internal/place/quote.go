@@ -54,7 +54,7 @@ func (m *Map) CentsPerGB(src Source, client Place, at Spot, monthlyTB float64) Q
 	from := m.end(src.Place, Spot{})
 	override := src.Override
 	if from.site != nil {
-		override = override.over(from.site.Price)
+		override = override.Over(from.site.Price)
 	}
 	kind, basis, set := kindInternet, BasisInternet, override.Internet
 	if sameCloud(from, to) {

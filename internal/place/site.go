@@ -29,8 +29,8 @@ type Override struct {
 	SameCloud *float64 // to another region of the same cloud and partition
 }
 
-// over returns o with the fields it leaves open taken from below.
-func (o Override) over(below Override) Override {
+// Over returns o with the fields it leaves open taken from below.
+func (o Override) Over(below Override) Override {
 	if o.Internet == nil {
 		o.Internet = below.Internet
 	}

@@ -111,7 +111,7 @@ func (s *Server) reload() {
 		return
 	}
 	s.metrics.ConfigReloads.WithLabelValues("ok").Inc()
-	s.log.Info("configuration reloaded", "hash", cfg.Hash, "candidates_changed", next.snapshot.Differ(old.snapshot),
+	s.log.Info("configuration reloaded", "hash", cfg.Hash, "candidates_changed", snapshot.Differ(cfg, old.cfg),
 		"places_moved", len(changed), "moves", changed[:min(len(changed), 20)])
 	if needsRestart(old.cfg, cfg) {
 		s.log.Warn("listen, admin, tls (but the certificate), limits, health, the directory of inventories and PROXY protocol change at the next start only")

@@ -393,33 +393,6 @@ func TestBadOptions(t *testing.T) {
 	}
 }
 
-func TestDifferNamesCandidatesAndWhatOfThemChanged(t *testing.T) {
-	price := func(v float64) place.Override { return place.Override{Internet: &v} }
-	change := func(edit func(o *Options)) []string { return stateWorld(t, edit).Differ(stateWorld(t, nil)) }
-	name := stateWorld(t, nil).Candidates[ohio].Name
-	for want, edit := range map[string]func(c *Candidate){
-		"url":              func(c *Candidate) { c.URL = "https://other.example/{digest}" },
-		"place":            func(c *Candidate) { c.Place.Region = "us-west-2" },
-		"price":            func(c *Candidate) { c.Price = price(3) },
-		"serves":           func(c *Candidate) { c.Serves.All = !c.Serves.All },
-		"families":         func(c *Candidate) { c.IPv6 = !c.IPv6 },
-		"state  → filling": func(c *Candidate) { c.State = "filling" },
-		"rollout 100 → 7":  func(c *Candidate) { c.Rollout = 7 },
-		"url, place":       func(c *Candidate) { c.Check, c.Place.Region = "https://x.example/{digest}", "us-west-2" },
-	} {
-		got := change(func(o *Options) { edit(&o.Candidates[ohio]) })
-		if len(got) != 1 || got[0] != name+": "+want {
-			t.Errorf("%q, want %s: %s", got, name, want)
-		}
-	}
-	if got := change(func(o *Options) { o.Candidates[ohio].Name = "zz" }); !slices.Equal(got, []string{name + ": removed", "zz: new"}) {
-		t.Errorf("%q", got)
-	}
-	if got := change(nil); len(got) != 0 {
-		t.Errorf("nothing changed, but %q", got)
-	}
-}
-
 func TestChangedNamesPlacesWithAnotherFirstChoice(t *testing.T) {
 	old := stateWorld(t, nil)
 	next := stateWorld(t, func(o *Options) { o.Candidates[ohio].Active = false })
