@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -66,9 +65,6 @@ func (a *app) turnEnded(report any, err error, write func() error) {
 // loopConnections bounds the connections to a loop's port: the files that may be open are for its work.
 const loopConnections = 64
 
-// single counts each address for itself.
-func single(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
-
 // serveLoop serves h, when there is an address for it, until stop is called.
 func (a *app) serveLoop(ctx context.Context, at listening, h http.Handler) (stop func(), err error) {
 	if at.address == "" {
@@ -89,7 +85,7 @@ func (a *app) serveLoop(ctx context.Context, at listening, h http.Handler) (stop
 		Handler: port.Handler(h), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 16 << 10, ConnState: listener.State, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 	}
-	shared := listener.New(l, listener.Options{Max: loopConnections, Network: single, Logger: log})
+	shared := listener.New(l, listener.Options{Max: loopConnections, Network: listener.Single, Logger: log})
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

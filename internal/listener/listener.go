@@ -56,6 +56,9 @@ type Options struct {
 	Logger *slog.Logger
 }
 
+// Single is a Network that counts each address for itself: an operator's probe is not its neighbours.
+func Single(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
+
 // Listener hands out connections that have a place, a client and, where it is asked for, TLS. Use [State] as the
 // server's ConnState. Safe for concurrent use.
 type Listener struct {

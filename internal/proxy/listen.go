@@ -56,11 +56,8 @@ func (s *Server) publicListener(l net.Listener, w *world) net.Listener {
 
 // adminListener is the operators': what clients do to the public port leaves it alone.
 func (s *Server) adminListener(l net.Listener) net.Listener {
-	return listener.New(l, listener.Options{Max: adminConnections, Network: single, Logger: s.log})
+	return listener.New(l, listener.Options{Max: adminConnections, Network: listener.Single, Logger: s.log})
 }
-
-// single counts each address for itself: a probe is not its neighbours.
-func single(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
 
 // connections is how many clients may have open: as the configuration says, and as the open files allow.
 func (s *Server) connections(cfg *config.Config) int {
