@@ -32,7 +32,7 @@ var errLink = errors.New("link header that cannot be read")
 
 // NextLinks returns the targets, as they are written, of the links to the next page in Link headers (RFC 8288), in their order.
 // Some registries write no rel at all and mean next: such links count when no other says next. A link whose anchor names
-// another page than its target's is about that one. The error says that there is no next page, but what cannot be read.
+// another list than its target's is about that one. The error says that no link says next, and that one cannot be read.
 func NextLinks(h http.Header) ([]string, error) {
 	var next, plain []string
 	failed := error(nil)
