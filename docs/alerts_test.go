@@ -65,7 +65,8 @@ func TestAlertsSeeTheFuture(t *testing.T) {
 	}
 }
 
-// TestAlertsAreRules asks Prometheus's own tool, where there is one.
+// TestAlertsAreRules asks Prometheus's own tool, where there is one, whether they are rules, and has it let time go by: when do
+// they fire, and when do they end?
 func TestAlertsAreRules(t *testing.T) {
 	promtool, err := exec.LookPath("promtool")
 	if err != nil {
@@ -74,8 +75,12 @@ func TestAlertsAreRules(t *testing.T) {
 		}
 		t.Skip("promtool is not installed")
 	}
-	out, err := exec.CommandContext(t.Context(), promtool, "check", "rules", filepath.Join(root, alertsFile)).CombinedOutput()
-	if err != nil {
-		t.Errorf("promtool: %v\n%s", err, out)
+	for _, args := range [][]string{
+		{"check", "rules", filepath.Join(root, alertsFile)},
+		{"test", "rules", filepath.Join(root, "deploy/prometheus/alerts.test.yaml")},
+	} {
+		if out, err := exec.CommandContext(t.Context(), promtool, args...).CombinedOutput(); err != nil {
+			t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, out)
+		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/dustin/go-humanize/english"
 	"github.com/spf13/cobra"
 
 	"ociproxy/internal/check"
@@ -77,6 +78,7 @@ first repositories of mirror.repositories.list are tried.`,
 	f.DurationVar(&opts.Timeout, "timeout", 10*time.Second, "`time` for each request of --live")
 	f.IntVar(&opts.Concurrency, "concurrency", 8, "stores and upstreams that --live asks at once")
 	a.outputFlag(cmd)
+	cli.Exits(cmd, cli.ExitCode{Code: cli.CodeFailure, Means: "--live found a failure, or something could not be asked"}, cli.Invalid)
 	return cmd
 }
 
@@ -135,7 +137,7 @@ func (a *app) runCheck(ctx context.Context, file string, how checking, opts chec
 func (a *app) writeChecked(doc checked) error {
 	a.tell("warning: ", doc.Warnings)
 	_, err := fmt.Fprintf(a.stdout, "%s is valid: %s, %s, %s\n\n", doc.File,
-		count(doc.Upstreams, "upstream"), count(doc.Stores, "store"), count(len(doc.Warnings), "warning"))
+		english.Plural(doc.Upstreams, "upstream", ""), english.Plural(doc.Stores, "store", ""), english.Plural(len(doc.Warnings), "warning", ""))
 	if err != nil {
 		return err
 	}

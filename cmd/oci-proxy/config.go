@@ -6,6 +6,8 @@ import (
 	"io"
 	"io/fs"
 
+	"github.com/dustin/go-humanize/english"
+
 	"ociproxy/internal/cli"
 	"ociproxy/internal/config"
 )
@@ -51,7 +53,7 @@ func (a *app) invalid(err error) error {
 		return cli.Exit(cli.CodeInvalid)
 	}
 	a.tell("", faults.List)
-	fmt.Fprintf(a.stderr, "oci-proxy: %s is invalid: %s\n", faults.List[0].File, count(len(faults.List), "error"))
+	fmt.Fprintf(a.stderr, "oci-proxy: %s is invalid: %s\n", faults.List[0].File, english.Plural(len(faults.List), "error", ""))
 	return cli.Exit(cli.CodeInvalid)
 }
 
@@ -60,11 +62,4 @@ func (a *app) tell(word string, list []*config.Error) {
 	for _, e := range list {
 		fmt.Fprint(a.stderr, word, e.Text())
 	}
-}
-
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }

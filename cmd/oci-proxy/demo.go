@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"ociproxy/internal/cli"
 	"ociproxy/internal/demo"
 )
 
@@ -34,5 +35,6 @@ It ends after some twenty seconds, with 1 when a pull failed or the store did no
 	_ = cmd.RegisterFlagCompletionFunc("fail", cobra.FixedCompletions(demo.Stores(), cobra.ShellCompDirectiveNoFileComp))
 	cmd.Flags().StringVar(&opts.Listen, "listen", "", "`address` of the proxy; on loopback; default: "+demo.DefaultListen+", else a free port")
 	a.outputFlag(cmd)
+	cli.Exits(cmd, cli.ExitCode{Code: cli.CodeFailure, Means: "a client did not get what it should have"})
 	return cmd
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize/english"
 	"github.com/spf13/cobra"
 
 	"ociproxy/internal/cli"
@@ -63,6 +64,7 @@ be had in time is reported, and the answer is made with the others.`,
 	f.StringArrayVar(&e.feeds, "feed", nil, "`provider=FILE`: read this feed from a file; may be repeated")
 	f.DurationVar(&e.timeout, "timeout", 15*time.Second, "`time` to fetch feeds in")
 	a.outputFlag(cmd)
+	cli.Exits(cmd, cli.Invalid)
 	return cmd
 }
 
@@ -148,7 +150,7 @@ func (a *app) explainAll(ctx context.Context, server *proxy.Server, host, path s
 		return err
 	}
 	if bad > 0 {
-		return cli.Fail("each line holds one address and nothing else", "stdin: %s could not be explained", count(bad, "line"))
+		return cli.Fail("each line holds one address and nothing else", "stdin: %s could not be explained", english.Plural(bad, "line", ""))
 	}
 	return nil
 }

@@ -64,7 +64,7 @@ nothing and moves no layer bytes itself.`,
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
-	root.SetHelpTemplate(root.HelpTemplate() + "\n" + cli.ExitCodes + "\n")
+	root.SetHelpTemplate(root.HelpTemplate() + cli.ExitsHelp)
 	root.AddCommand(a.serve(), a.check(), a.explain(), a.demo(), a.schema(), a.version())
 	return root
 }

@@ -4,10 +4,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"ociproxy/docs"
+	"ociproxy/internal/cli"
 )
 
 func (a *app) schema() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "schema",
 		Short: "Print the JSON schema of the config file",
 		Long:  "schema prints the JSON schema of the config file, for editors and for checks in a pipeline.",
@@ -20,4 +21,6 @@ func (a *app) schema() *cobra.Command {
 			return err
 		},
 	}
+	cli.Exits(cmd)
+	return cmd
 }

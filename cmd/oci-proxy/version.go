@@ -22,5 +22,6 @@ func (a *app) version() *cobra.Command {
 		},
 	}
 	a.outputFlag(cmd)
+	cli.Exits(cmd)
 	return cmd
 }

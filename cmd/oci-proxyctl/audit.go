@@ -69,9 +69,7 @@ func (a *app) audit() *cobra.Command {
 
 --repair fetches what is lost, missing, corrupt or short from the source or from a store that has it whole, and
 lists what is unlisted. Inventories cease to list what is wrong before anything is written. What is unexpected is never
-deleted: purge does that, digest by digest.
-
-` + auditCodes,
+deleted: purge does that, digest by digest.`,
 		Example: `  oci-proxyctl audit --config config.yaml
   oci-proxyctl audit --config config.yaml --from head --sample 5%
   oci-proxyctl audit --config config.yaml --deep --store s3-use1 --repair --dry-run
@@ -100,6 +98,7 @@ deleted: purge does that, digest by digest.
 	a.completeStores(cmd, &f.file, fleet.Written)
 	_ = cmd.RegisterFlagCompletionFunc("from", cobra.FixedCompletions([]string{"inventory", "listing", "head"}, cobra.ShellCompDirectiveNoFileComp))
 	a.outputFlag(cmd)
+	cli.ExitsText(cmd, auditCodes)
 	return cmd
 }
 

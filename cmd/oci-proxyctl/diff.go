@@ -38,7 +38,7 @@ func (a *app) inventoryDiff() *cobra.Command {
 		Use:   "diff URL URL",
 		Short: "Show what one store holds and another does not",
 		Long: `diff shows the blobs that only the first store holds (<), that only the second one holds (>), and that both
-list with different sizes (!), and adds them up. It exits with 4 when there are any.`,
+list with different sizes (!), and adds them up.`,
 		Example: `  oci-proxyctl inventory diff https://a.example/inventory/ https://b.example/inventory/
   oci-proxyctl inventory diff --config config.yaml --store s3-use1 --store s3-euc1 --limit 0`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -55,6 +55,7 @@ list with different sizes (!), and adds them up. It exits with 4 when there are 
 	s.flags(a, cmd)
 	cmd.Flags().IntVarP(&limit, "limit", "n", limit, "how many differences to show; 0: all")
 	a.outputFlag(cmd)
+	cli.Exits(cmd, cli.Invalid, cli.ExitCode{Code: codeDifferent, Means: "they differ"})
 	return cmd
 }
 

@@ -51,6 +51,7 @@ Nothing is written before the whole inventory was read and found good.`,
 	s.flags(a, cmd)
 	cmd.Flags().StringVarP(&form, "format", "f", form, "`form` of a line: jsonl or csv")
 	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(exports, cobra.ShellCompDirectiveNoFileComp))
+	cli.Exits(cmd, cli.Invalid)
 	return cmd
 }
 

@@ -50,6 +50,7 @@ of them in the order of their digests.`,
 	s.flags(a, cmd)
 	cmd.Flags().IntVarP(&limit, "limit", "n", limit, "how many blobs to show; 0: all")
 	a.outputFlag(cmd)
+	cli.Exits(cmd, cli.Invalid)
 	return cmd
 }
 

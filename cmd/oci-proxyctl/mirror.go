@@ -43,10 +43,7 @@ to all of them, and records in each store's inventory what it holds and which im
 
 It may be stopped at any time: what was done is kept, and the next run, on whatever machine, goes on from
 there. Several may run at once; --shard gives each a part of the blobs. Jobs of Kubernetes
-(JOB_COMPLETION_INDEX, with JOB_COMPLETIONS) and Cloud Run (CLOUD_RUN_TASK_INDEX and _COUNT) need no flag.
-
-It exits with 5 when some images or stores failed and the rest is done, with 1 when nothing could be done or it
-was interrupted.`,
+(JOB_COMPLETION_INDEX, with JOB_COMPLETIONS) and Cloud Run (CLOUD_RUN_TASK_INDEX and _COUNT) need no flag.`,
 		Example: `  oci-proxyctl mirror --config config.yaml --dry-run
   oci-proxyctl mirror --config config.yaml
   oci-proxyctl mirror --config config.yaml --store s3-use1 --repository pause --output json
@@ -69,6 +66,8 @@ was interrupted.`,
 	a.completeStores(cmd, &f.file, fleet.Written)
 	_ = cmd.RegisterFlagCompletionFunc("progress", cobra.FixedCompletions(progressForms, cobra.ShellCompDirectiveNoFileComp))
 	a.outputFlag(cmd)
+	cli.Exits(cmd, cli.ExitCode{Code: cli.CodeFailure, Means: "nothing could be done, or it was interrupted"}, cli.Invalid,
+		cli.ExitCode{Code: codePartial, Means: "some images or stores failed, the rest is done"})
 	return cmd
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
+	"github.com/dustin/go-humanize/english"
 
 	"ociproxy/internal/cli"
 	"ociproxy/internal/config"
@@ -22,7 +23,7 @@ func writeMirrorReport(w io.Writer, r *mirror.Report) error {
 	if r.Shard != "" {
 		facts.Row("shard", fmt.Sprintf("%s; %s left to the others", r.Shard, plural(r.Blobs.Others, "reference")))
 	}
-	facts.Row("source", fmt.Sprintf("%s: %s, %s, %s read", r.Source.Registry, count(int(r.Source.Repositories), "repository", "repositories"),
+	facts.Row("source", fmt.Sprintf("%s: %s, %s, %s read", r.Source.Registry, english.Plural(int(r.Source.Repositories), "repository", "repositories"),
 		plural(r.Source.Requests, "request"), size(r.Source.BytesRead)))
 	facts.Row("images", fmt.Sprintf("%s seen, %s complete, %s known before", humanize.Comma(r.Images.Seen), humanize.Comma(r.Images.Complete), humanize.Comma(r.Images.Known)))
 	facts.Row("blobs copied", humanize.Comma(r.Blobs.Copied))

@@ -34,9 +34,7 @@ and has no signature of this key gets one, beside those of others. Images that a
 signs what it promotes, before any tag is set.
 
 Signatures are those of cosign with a key: the payload and its signature below the tag sha256-HEX.sig. Keys of key management
-services are not supported.
-
-` + cli.ExitCodes,
+services are not supported.`,
 		Example: `  COSIGN_PASSWORD=… oci-proxyctl promote sign registry.example.org/ --sign-key cosign.key`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -65,6 +63,8 @@ services are not supported.
 	s.keyFlags(cmd)
 	access.flags(cmd)
 	a.outputFlag(cmd)
+	cli.Exits(cmd, cli.ExitCode{Code: cli.CodeFailure, Means: "an image could not be signed, or it was interrupted: the same command goes on from there"},
+		cli.ExitCode{Code: cli.CodeInvalid, Means: "the manifests are invalid"})
 	return cmd
 }
 

@@ -29,7 +29,7 @@ The digests must be listed below deny: digests: in the config, or the next pass 
 mirrors that run must have read that config before. The source registry still has the blobs: purge does not write to it.
 
 A purge that is interrupted is run again. It waits again then, as long as there is an object to delete. A store that cannot be reached
-is reported, and the exit code is 1: run it again.`,
+is reported: run it again.`,
 		Example: `  oci-proxyctl purge --config config.yaml --dry-run sha256:…
   oci-proxyctl purge --config config.yaml --confirm sha256:…`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -56,6 +56,7 @@ is reported, and the exit code is 1: run it again.`,
 	f.BoolVar(&confirm, "confirm", false, "yes, delete")
 	_ = cmd.MarkFlagFilename("config", "yaml", "yml")
 	a.outputFlag(cmd)
+	cli.Exits(cmd, cli.ExitCode{Code: cli.CodeFailure, Means: "a store could not be reached, or it was interrupted: run it again"}, cli.Invalid)
 	return cmd
 }
 

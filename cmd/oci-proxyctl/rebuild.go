@@ -35,7 +35,7 @@ that the listing has, and those that are gone are taken out, after the bucket wa
 are not read. A mirror may run meanwhile; what it records stays. What the config denies is never listed.
 
 An inventory that cannot be read stays as it is, unless --force says that a new one is to replace it.
-With --dry-run nothing is written; it exits with 4 when there is something to change.`,
+With --dry-run nothing is written.`,
 		Example: `  oci-proxyctl inventory rebuild --config config.yaml --store s3-use1 --dry-run
   oci-proxyctl inventory rebuild --config config.yaml --store s3-use1 --force --output json`,
 		Args: cobra.NoArgs,
@@ -52,6 +52,7 @@ With --dry-run nothing is written; it exits with 4 when there is something to ch
 	f.BoolVar(&opt.DryRun, "dry-run", false, "only say what would change")
 	f.BoolVar(&opt.Force, "force", false, "replace an inventory that is broken or another store's")
 	a.outputFlag(cmd)
+	cli.Exits(cmd, cli.Invalid, cli.ExitCode{Code: codeDifferent, Means: "with --dry-run: there is something to change"})
 	return cmd
 }
 

@@ -24,12 +24,6 @@ type app struct {
 // codeDifferent is the exit code of a command that did its work and found differences or faults.
 const codeDifferent = 4
 
-// exitCodes is the paragraph about exit codes for a --help text. They are stable: scripts depend on them.
-const exitCodes = cli.ExitCodes + `
-  4  differences or faults were found (diff, verify, rebuild --dry-run)
-  5  something failed, the rest is done (mirror)
-audit adds up codes of its own: oci-proxyctl audit --help`
-
 // execute parses args and runs the command they name.
 func (a *app) execute(ctx context.Context, args []string) error {
 	root := a.root()
@@ -64,7 +58,7 @@ file as the server.`,
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
-	root.SetHelpTemplate(root.HelpTemplate() + "\n" + exitCodes + "\n")
+	root.SetHelpTemplate(root.HelpTemplate() + cli.ExitsHelp)
 	return root
 }
 
@@ -103,6 +97,7 @@ func (a *app) version() *cobra.Command {
 		},
 	}
 	a.outputFlag(cmd)
+	cli.Exits(cmd)
 	return cmd
 }
 

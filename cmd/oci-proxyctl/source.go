@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"slices"
 
+	"github.com/dustin/go-humanize/english"
 	"github.com/spf13/cobra"
 
 	"ociproxy/internal/cli"
@@ -51,7 +52,7 @@ func (a *app) completeStores(cmd *cobra.Command, file *string, fits func(*config
 func (s *sources) resolve(a *app, n int, urls []string) ([]stock.Source, error) {
 	if len(urls)+len(s.stores) != n {
 		return nil, cli.Usage("give URLs of inventories, or --config FILE --store NAME",
-			"want %s, got %s and %s", count(n, "inventory", "inventories"), count(len(urls), "URL", "URLs"), count(len(s.stores), "store", "stores"))
+			"want %s, got %s and %s", english.Plural(n, "inventory", "inventories"), english.Plural(len(urls), "URL", "URLs"), english.Plural(len(s.stores), "store", "stores"))
 	}
 	var out []stock.Source
 	for _, text := range urls {
@@ -135,13 +136,6 @@ func (a *app) invalid(err error) error {
 	for _, e := range faults.List {
 		fmt.Fprint(a.stderr, e.Text())
 	}
-	fmt.Fprintf(a.stderr, "%s: %s is invalid: %s\n", program, faults.List[0].File, count(len(faults.List), "error", "errors"))
+	fmt.Fprintf(a.stderr, "%s: %s is invalid: %s\n", program, faults.List[0].File, english.Plural(len(faults.List), "error", "errors"))
 	return cli.Exit(cli.CodeInvalid)
-}
-
-func count(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
 }

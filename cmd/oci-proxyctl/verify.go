@@ -20,9 +20,7 @@ func (a *app) inventoryVerify() *cobra.Command {
 		Long: `verify looks at an inventory as a server that does not believe it yet: the head, whose it is, its age, and of
 each segment the hash, the order and the count. With --sample N it asks the store for N random blobs of the
 list and compares their sizes; with --whole it reads and hashes them. Where blobs are, --blobs says, or the
-config.
-
-It exits with 4 when anything is wrong, and with 1 when nothing is but not all could be asked.`,
+config.`,
 		Example: `  oci-proxyctl inventory verify https://bucket.example/inventory/
   oci-proxyctl inventory verify https://bucket.example/inventory/ --sample 20 \
       --blobs 'https://bucket.example/containers/images/{digest}'
@@ -44,6 +42,8 @@ It exits with 4 when anything is wrong, and with 1 when nothing is but not all c
 	f.IntVar(&v.Sample, "sample", 0, "how many random blobs to ask for")
 	f.BoolVar(&v.Whole, "whole", false, "read the sampled blobs and compare their digests")
 	a.outputFlag(cmd)
+	cli.Exits(cmd, cli.ExitCode{Code: cli.CodeFailure, Means: "nothing wrong was found, and not all could be asked"}, cli.Invalid,
+		cli.ExitCode{Code: codeDifferent, Means: "something is wrong"})
 	return cmd
 }
 

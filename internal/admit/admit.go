@@ -2,7 +2,7 @@
 // refuses what a web page makes a browser ask of it: a page whose name resolves to the port (DNS rebinding) could read all
 // of it, and any page could start what costs something.
 //
-// It knows requests and names. It must not know what they are answered.
+// It lists what such a port answers on its /. It knows requests and names. It must not know what they are answered.
 package admit
 
 import (

@@ -38,6 +38,7 @@ const (
 	hintBytes    = "the object is not what its name says: delete it and mirror it again"
 	hintLength   = "send Content-Length: clients resume by it and the proxy counts by it"
 	hintRange    = "answer ranges as RFC 9110 section 14 says: runtimes resume broken pulls with bytes=N-, and health probes ask for ranges"
+	hintEndBreak = "distribution 2.x answers so: its 416 keeps the blob's Content-Length. A client that resumes a finished download loses its connection and asks again; distribution 3 does not do it"
 	hintCache    = "set Cache-Control: public, max-age=31536000, immutable, no-transform on the objects"
 	hintMissing  = "403 may mean a private bucket or an object that is not there: allow anonymous reads, and mirror the image first"
 	hintURL      = "check bucket, path and {digest} in the URL"
@@ -163,6 +164,11 @@ func ranged(ans answer, b blob, s span, content []byte) verdict {
 // pastEnd judges the answer to a range that begins where the blob ends. Runtimes ask for it when
 // the connection broke after the last byte; RFC 9110 section 15.5.17 wants 416.
 func pastEnd(ans answer, b blob) verdict {
+	if ans.err != nil && ans.status == http.StatusRequestedRangeNotSatisfiable {
+		// Distribution before 3.0 leaves the blob's Content-Length in its 416 (Go's http.Error did not remove it before 1.23):
+		// the status is right, and only the connection is lost.
+		return verdict{Warning, fmt.Sprintf("416 to a range past the end, with Content-Length %d and another body: %v", ans.length, ans.err), hintEndBreak}
+	}
 	if v, bad := trouble(ans); bad {
 		return v
 	}

@@ -33,11 +33,15 @@ func (f family) other() family {
 
 // noAddress says that a host has no address of a family: an answer, not a fault of the network.
 type noAddress struct {
-	host string
-	f    family
+	host    string
+	f       family
+	literal bool // the host is an address of the other family: no record could change that
 }
 
 func (e *noAddress) Error() string {
+	if e.literal {
+		return e.host + " is an address of the other family"
+	}
 	record := "AAAA"
 	if e.f == ipv4 {
 		record = "A"
@@ -54,13 +58,13 @@ func (r resolver) lookup(ctx context.Context, f family, host string) ([]netip.Ad
 		if a.Unmap().Is4() == (f == ipv4) {
 			return []netip.Addr{a}, nil
 		}
-		return nil, &noAddress{host, f}
+		return nil, &noAddress{host, f, true}
 	}
 	addrs, err := r(ctx, string(f), host)
 	var dns *net.DNSError
 	switch {
 	case errors.As(err, &dns) && dns.IsNotFound, err == nil && len(addrs) == 0:
-		return nil, &noAddress{host, f}
+		return nil, &noAddress{host, f, false}
 	case err != nil:
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -108,6 +109,9 @@ func reached(ans answer, f family, host string) verdict {
 // familyHint says how to serve a family that a host has no address for.
 func familyHint(f family, host string) string {
 	other := f.other()
+	if _, err := netip.ParseAddr(host); err == nil {
+		return fmt.Sprintf("say families: [%s], so that other clients are sent elsewhere", other)
+	}
 	fallBack := fmt.Sprintf("or say families: [%s], so that other clients are sent elsewhere", other)
 	if f == ipv6 && strings.HasSuffix(host, ".amazonaws.com") && !strings.Contains(host, ".dualstack.") {
 		return "use the dualstack name, BUCKET.s3.dualstack.REGION.amazonaws.com, " + fallBack

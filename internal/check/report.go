@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/dustin/go-humanize/english"
+
 	"ociproxy/internal/cli"
 )
 
@@ -73,7 +75,7 @@ func (r *Report) WriteText(w io.Writer, color bool) error {
 		}
 		name := group[0].Target
 		if len(fine) > 0 {
-			table.Row(name, count(len(fine), "check"), string(OK), strings.Join(fine, " "))
+			table.Row(name, english.Plural(len(fine), "check", ""), string(OK), strings.Join(fine, " "))
 			name = ""
 		}
 		for i, f := range group {
@@ -97,7 +99,7 @@ func (r *Report) WriteText(w io.Writer, color bool) error {
 			return err
 		}
 	}
-	_, err := fmt.Fprintf(w, "%s, %s\n", count(r.Errors, "error"), count(r.Warnings, "warning"))
+	_, err := fmt.Fprintf(w, "%s, %s\n", english.Plural(r.Errors, "error", ""), english.Plural(r.Warnings, "warning", ""))
 	return err
 }
 
@@ -145,13 +147,6 @@ func (r *Report) hints() []string {
 		out[i] = strings.Join(who, ", ") + more + ": " + e.hint
 	}
 	return out
-}
-
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 func paint(cell string) cli.Color {

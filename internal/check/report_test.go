@@ -110,6 +110,8 @@ func TestFamilyHint(t *testing.T) {
 		{ipv6, "b.s3.us-east-1.amazonaws.com", "s3.dualstack.REGION.amazonaws.com, or say families: [ipv4]"},
 		{ipv6, "b.s3.dualstack.us-east-1.amazonaws.com", "add an AAAA record"},
 		{ipv6, "example.test", "families: [ipv4]"},
+		{ipv6, "192.0.2.7", "say families: [ipv4], so that"},
+		{ipv4, "2001:db8::7", "say families: [ipv6], so that"},
 		{ipv4, "example.test", "families: [ipv6]"},
 	} {
 		if got := familyHint(tt.f, tt.host); !strings.Contains(got, tt.want) {

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/dustin/go-humanize/english"
+
 	"ociproxy/internal/cli"
 	"ociproxy/internal/config"
 )
@@ -119,5 +121,5 @@ func few(noun string, names []string) string {
 	if len(list) > 4 {
 		list, more = list[:3], ", …"
 	}
-	return fmt.Sprintf("%s (%s%s)", count(len(names), noun), strings.Join(list, ", "), more)
+	return fmt.Sprintf("%s (%s%s)", english.Plural(len(names), noun, ""), strings.Join(list, ", "), more)
 }

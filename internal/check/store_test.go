@@ -79,6 +79,9 @@ func TestStoreFaults(t *testing.T) {
 		}), check: "range", result: Failed, detail: "other bytes", hint: "RFC 9110"},
 		{name: "500 past the end", fault: pastTheEnd(500), check: "range.past-end", result: Failed, detail: "500"},
 		{name: "204 past the end", fault: pastTheEnd(204), check: "range.past-end", result: Warning, detail: "want 416", hint: "RFC 9110"},
+		{name: "416 past the end with the blob's length", fault: brokenPastTheEnd(416), check: "range.past-end", result: Warning,
+			detail: "416 to a range past the end, with Content-Length", hint: "distribution 2.x"},
+		{name: "404 past the end with the blob's length", fault: brokenPastTheEnd(404), check: "range.past-end", result: Failed, detail: "breaks off"},
 		{name: "200 past the end", fault: pastTheEnd(200), check: "range.past-end", result: Info, detail: "416 is usual"},
 		{name: "one range at a time", fault: multiRange(200), check: "range.multi", result: Info, detail: "not supported"},
 		{name: "refuses several ranges", fault: multiRange(416), check: "range.multi", result: Info, detail: "refused"},
@@ -254,6 +257,20 @@ func pastTheEnd(code int) faultFunc {
 			return false
 		}
 		w.WriteHeader(code)
+		return true
+	}
+}
+
+// brokenPastTheEnd answers as distribution 2.8 does: with the blob's length, and an error text that is shorter.
+func brokenPastTheEnd(code int) faultFunc {
+	return func(im *image, w http.ResponseWriter, r *http.Request) bool {
+		n := len(im.blobs[base(r)])
+		if r.Header.Get("Range") != fmt.Sprintf("bytes=%d-", n) {
+			return false
+		}
+		w.Header().Set("Content-Length", fmt.Sprint(n))
+		w.WriteHeader(code)
+		_, _ = w.Write([]byte("x"))
 		return true
 	}
 }

@@ -16,13 +16,6 @@ const (
 	CodeInvalid = 3 // the config file is invalid
 )
 
-// ExitCodes is the paragraph about exit codes for a --help text.
-const ExitCodes = `Exit codes:
-  0  ok
-  1  failure
-  2  usage: unknown command or flag, missing or malformed argument
-  3  the config is invalid`
-
 // Error is an error as a person at a terminal needs it: what happened, what to do, and the code
 // the process exits with.
 type Error struct {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"sort"
 	"strings"
+
+	"github.com/dustin/go-humanize/english"
 )
 
 // Error is one fault or warning, with where it is and what to do about it.
@@ -56,7 +58,7 @@ func (e *Errors) Error() string {
 	for _, f := range e.List {
 		b.WriteString(f.Text())
 	}
-	fmt.Fprintf(&b, "%s: %s", e.List[0].File, plural(len(e.List), "error"))
+	fmt.Fprintf(&b, "%s: %s", e.List[0].File, english.Plural(len(e.List), "error", ""))
 	return b.String()
 }
 
@@ -67,13 +69,6 @@ func (e *Errors) Unwrap() []error {
 		out[i] = f
 	}
 	return out
-}
-
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 // sorted orders faults by line, then column, and drops exact repeats (two rules may find the same fault).

@@ -1,6 +1,7 @@
 package lease
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -81,7 +82,7 @@ func (o *object) await(ctx context.Context) (string, error) {
 		case watched == "":
 			watched, since = version, at
 		case version != watched:
-			return "", fmt.Errorf("%w: %s, since %s, renewed %s", ErrHeld, held.describe(), held.Since.Format(time.RFC3339), held.Renewed.Format(time.RFC3339))
+			return "", fmt.Errorf("%w: %s", ErrHeld, held.describe())
 		}
 		if err := wait.For(ctx, max(o.ttl/10, 10*time.Millisecond)); err != nil {
 			return "", err
@@ -89,11 +90,18 @@ func (o *object) await(ctx context.Context) (string, error) {
 	}
 }
 
+// describe says who holds it and since when, as far as the note tells: another release may have written it, or a person.
 func (n *note) describe() string {
-	if n.Who != "" {
-		return n.Who
+	said := cmp.Or(n.Who, n.Holder, "its object does not say by whom")
+	for _, at := range []struct {
+		what string
+		time time.Time
+	}{{"since", n.Since}, {"renewed", n.Renewed}} {
+		if !at.time.IsZero() {
+			said += ", " + at.what + " " + at.time.Format(time.RFC3339)
+		}
 	}
-	return n.Holder
+	return said
 }
 
 // read returns what is there; version "" when there is nothing.

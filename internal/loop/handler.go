@@ -7,20 +7,23 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"ociproxy/internal/admit"
 )
 
-// Handler answers /metrics, /-/live and /-/ready. It is for operators, not for the public.
+// Handler answers /metrics, /-/live and /-/ready; / lists them. It is for operators, not for the public.
 func (l *Loop[R]) Handler() http.Handler {
 	r := prometheus.NewRegistry()
 	r.MustRegister(
 		l.opt.Metrics, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		collectors.NewBuildInfoCollector(),
 	)
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(r, promhttp.HandlerOpts{}))
-	mux.Handle("GET /-/live", probe(l.live, "nothing has moved for three intervals"))
-	mux.Handle("GET /-/ready", probe(l.ready, "no "+l.opt.Unit+" has ended for three intervals"))
-	return mux
+	p := admit.NewPages("oci-proxyctl: a " + l.opt.Unit + " every " + l.opt.Every.String())
+	p.Handle("GET /metrics", "figures for Prometheus", promhttp.HandlerFor(r, promhttp.HandlerOpts{}).ServeHTTP)
+	p.Handle("GET /-/live", "200 while something moves: a "+l.opt.Unit+" may take days", probe(l.live, "nothing has moved for three intervals"))
+	p.Handle("GET /-/ready", "200 while a "+l.opt.Unit+" ends at least every three intervals",
+		probe(l.ready, "no "+l.opt.Unit+" has ended for three intervals"))
+	return p
 }
 
 func probe(good func() bool, bad string) http.HandlerFunc {

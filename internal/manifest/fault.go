@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/dustin/go-humanize/english"
 )
 
 // Rule names what a fault is about. The names are stable: they stand in the JSON of `promote check`.
@@ -89,11 +91,7 @@ func (e *Errors) Error() string {
 	for _, f := range e.List {
 		b.WriteString(f.Text())
 	}
-	if len(e.List) == 1 {
-		return b.String() + "1 error"
-	}
-	fmt.Fprintf(&b, "%d errors", len(e.List))
-	return b.String()
+	return b.String() + english.Plural(len(e.List), "error", "")
 }
 
 // Unwrap gives errors.As the single faults.

@@ -64,8 +64,6 @@ type Metrics struct {
 	ConfigInfo *prometheus.GaugeVec
 	// ConfigLoaded is when it was loaded, in Unix seconds.
 	ConfigLoaded prometheus.Gauge
-	// ConfigReloads counts reloads by result.
-	ConfigReloads *prometheus.CounterVec
 	// Ready is 1 while /-/ready says 200.
 	Ready prometheus.Gauge
 	// Connections is the number of open client connections, MaxConnections how many there may be.
@@ -75,6 +73,9 @@ type Metrics struct {
 
 	feedAge, feedRows, feedFailing, feedUnplaced                  *prometheus.GaugeVec
 	inventoryAge, inventoryHeld, inventoryState, inventoryFailing *prometheus.GaugeVec
+
+	configReloads    *prometheus.CounterVec
+	configReloadGood prometheus.Gauge
 
 	requests  *prometheus.CounterVec
 	redirects *prometheus.CounterVec
@@ -133,10 +134,13 @@ func New(version string) *Metrics {
 	m.feedUnplaced = m.gaugeVec("ociproxy_feed_unplaced_prefixes", "Prefixes of each feed whose region the map does not know.", "feed")
 	m.ConfigInfo = m.gaugeVec("ociproxy_config_info", "1 for the SHA-256 of the configuration in use.", "hash")
 	m.ConfigLoaded = m.gauge("ociproxy_config_loaded_timestamp_seconds", "When the configuration in use was loaded.")
-	m.ConfigReloads = m.counter("ociproxy_config_reloads_total", "Configuration reloads by result (ok, invalid).", "result")
+	m.configReloads = m.counter("ociproxy_config_reloads_total", "Configuration reloads by result (ok, invalid).", "result")
 	for _, result := range []string{"ok", "invalid"} { // so that the first one is an increase
-		m.ConfigReloads.WithLabelValues(result)
+		m.configReloads.WithLabelValues(result)
 	}
+	m.configReloadGood = m.gauge("ociproxy_config_last_reload_successful",
+		"1 while the configuration on disk, as last read, is the one in use; 0 from a refused one until it is repaired.")
+	m.configReloadGood.Set(1) // nothing runs without one
 	m.Ready = m.gauge("ociproxy_ready", "1 while this instance wants traffic.")
 	m.Connections = m.gauge("ociproxy_connections", "Open client connections.")
 	m.MaxConnections = m.gauge("ociproxy_connections_max", "Client connections that may be open at once.")
@@ -173,6 +177,24 @@ func (m *Metrics) gauge(name, help string) prometheus.Gauge {
 	return v
 }
 
+// Reloaded notes how a reload of the configuration ended.
+func (m *Metrics) Reloaded(ok bool) {
+	result := "invalid"
+	if ok {
+		result = "ok"
+	}
+	m.configReloads.WithLabelValues(result).Inc()
+	m.configReloadGood.Set(flag(ok))
+}
+
+// flag is the value of a gauge that says yes or no.
+func flag(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
+}
+
 // ResetFeeds forgets all feeds, before those of the moment are observed.
 func (m *Metrics) ResetFeeds() {
 	for _, v := range []*prometheus.GaugeVec{m.feedAge, m.feedRows, m.feedFailing, m.feedUnplaced} {
@@ -186,11 +208,7 @@ func (m *Metrics) ObserveFeed(name string, age float64, rows, unplaced int, fail
 	m.feedAge.WithLabelValues(name).Set(age)
 	m.feedRows.WithLabelValues(name).Set(float64(rows))
 	m.feedUnplaced.WithLabelValues(name).Set(float64(unplaced))
-	failed := 0.0
-	if failing {
-		failed = 1
-	}
-	m.feedFailing.WithLabelValues(name).Set(failed)
+	m.feedFailing.WithLabelValues(name).Set(flag(failing))
 }
 
 // ResetInventories forgets all inventories, before those of the moment are observed.
@@ -205,11 +223,7 @@ func (m *Metrics) ObserveInventory(store, state string, age float64, held int, f
 	m.inventoryAge.WithLabelValues(store).Set(age)
 	m.inventoryHeld.WithLabelValues(store).Set(float64(held))
 	m.inventoryState.WithLabelValues(store, state).Set(1)
-	failed := 0.0
-	if failing {
-		failed = 1
-	}
-	m.inventoryFailing.WithLabelValues(store).Set(failed)
+	m.inventoryFailing.WithLabelValues(store).Set(flag(failing))
 }
 
 // Requests returns the counters of one request kind, by index into [Codes], so that the request path never

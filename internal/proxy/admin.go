@@ -55,24 +55,24 @@ func (s *Server) admitted() admit.Port {
 func (s *Server) AdminHandler() http.Handler { return s.guard(s.adminPages()) }
 
 func (s *Server) adminPages() http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", s.scrapes())
-	mux.HandleFunc("GET /explain", s.serveExplain)
-	mux.HandleFunc("PUT /log-level", s.serveLogLevel)
-	mux.HandleFunc("GET /-/live", func(rw http.ResponseWriter, _ *http.Request) { _, _ = rw.Write([]byte("ok\n")) })
-	mux.HandleFunc("GET /-/ready", func(rw http.ResponseWriter, _ *http.Request) {
+	p := admit.NewPages("oci-proxy: admin port")
+	p.Handle("GET /metrics", "figures for Prometheus", s.scrapes())
+	p.Handle("GET /explain", "why a client goes where it goes: ?ip=192.0.2.7&path=/v2/…&format=text", s.serveExplain)
+	p.Handle("PUT /log-level", "?level=debug, info, warn or error, until the next reload", s.serveLogLevel)
+	p.Handle("GET /-/live", "200 while the process answers", func(rw http.ResponseWriter, _ *http.Request) { _, _ = rw.Write([]byte("ok\n")) })
+	p.Handle("GET /-/ready", "200 while it wants traffic", func(rw http.ResponseWriter, _ *http.Request) {
 		var a answer
 		a.probe(s.ready())
 		rw.WriteHeader(a.status)
 		_, _ = rw.Write(a.body)
 	})
-	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
-	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
-	mux.HandleFunc("POST /debug/pprof/symbol", pprof.Symbol)
-	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	return mux
+	p.Handle("GET /debug/pprof/", "profiles", pprof.Index)
+	p.Handle("GET /debug/pprof/cmdline", "", pprof.Cmdline)
+	p.Handle("GET /debug/pprof/profile", "", pprof.Profile)
+	p.Handle("GET /debug/pprof/symbol", "", pprof.Symbol)
+	p.Handle("POST /debug/pprof/symbol", "", pprof.Symbol)
+	p.Handle("GET /debug/pprof/trace", "", pprof.Trace)
+	return p
 }
 
 // scrapeTimeout is how long a scrape may take to be written: more than Prometheus waits by default (10 s).
@@ -83,7 +83,7 @@ const scrapesEach = 4
 
 // scrapes answers /metrics. The metrics of the moment are gathered by one at a time, for two must not see each other's
 // reset; they are written by each at its reader's pace, and nobody waits for that.
-func (s *Server) scrapes() http.Handler {
+func (s *Server) scrapes() http.HandlerFunc {
 	var one sync.Mutex
 	gather := prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
 		one.Lock()
@@ -93,7 +93,7 @@ func (s *Server) scrapes() http.Handler {
 	})
 	scrape := promhttp.HandlerFor(gather, promhttp.HandlerOpts{})
 	each := shares{most: scrapesEach}
-	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+	return func(rw http.ResponseWriter, r *http.Request) {
 		host, _, _ := net.SplitHostPort(r.RemoteAddr)
 		if !each.take(host) {
 			http.Error(rw, "this address has as many scrapes under way as it may: read them first", http.StatusServiceUnavailable)
@@ -102,7 +102,7 @@ func (s *Server) scrapes() http.Handler {
 		defer each.give(host)
 		_ = http.NewResponseController(rw).SetWriteDeadline(time.Now().Add(scrapeTimeout)) // a recorder has none
 		scrape.ServeHTTP(rw, r)
-	})
+	}
 }
 
 // shares counts what each of many has of something. Safe for concurrent use.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -134,5 +135,26 @@ func TestSlowScrapers(t *testing.T) {
 	}
 	if got := dialFrom(t, "127.0.7.7", admin, "/metrics"); got != 503 {
 		t.Errorf("one more of the slow one's: %d, want 503", got)
+	}
+}
+
+// TestAdminPortListsItsPages: whoever opens the port sees what is there, and what is listed is there.
+func TestAdminPortListsItsPages(t *testing.T) {
+	w := newWorld(t)
+	ask := func(method, path string) *httptest.ResponseRecorder {
+		rec := httptest.NewRecorder()
+		w.server.AdminHandler().ServeHTTP(rec, httptest.NewRequest(method, path, http.NoBody))
+		return rec
+	}
+	listed := 0
+	for line := range strings.Lines(ask(http.MethodGet, "/").Body.String()) {
+		if f := strings.Fields(line); len(f) > 2 && strings.HasPrefix(f[1], "/") {
+			if listed++; ask(f[0], f[1]).Code == http.StatusNotFound {
+				t.Errorf("%s %s is listed and not there", f[0], f[1])
+			}
+		}
+	}
+	if listed != 6 {
+		t.Errorf("%d pages are listed", listed)
 	}
 }

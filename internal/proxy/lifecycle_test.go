@@ -2,15 +2,7 @@ package proxy
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"log/slog"
-	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -35,6 +27,11 @@ type running struct {
 
 func start(t *testing.T, file string, w *testWorld, edit ...string) *running {
 	t.Helper()
+	return startWith(t, file, w, func(*Server) {}, edit...)
+}
+
+func startWith(t *testing.T, file string, w *testWorld, tune func(*Server), edit ...string) *running {
+	t.Helper()
 	if err := os.WriteFile(file, []byte(w.config(edit...)), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -42,6 +39,7 @@ func start(t *testing.T, file string, w *testWorld, edit ...string) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
+	tune(s)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -219,28 +217,6 @@ func TestDrain(t *testing.T) {
 	}
 }
 
-func TestHTTP2(t *testing.T) {
-	dir := t.TempDir()
-	certificateFor(t, dir, 1)
-	r := start(t, filepath.Join(dir, "config.yaml"), newWorld(t), "limits:", "tls: {cert: "+dir+"/cert.pem, key: "+dir+"/key.pem}\nlimits:")
-	get := func() (proto string, serial int64) {
-		tr := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true, DisableKeepAlives: true}
-		defer tr.CloseIdleConnections()
-		resp, err := (&http.Client{Transport: tr}).Get("https://" + r.public + "/v2/")
-		if err != nil {
-			return "", 0
-		}
-		resp.Body.Close()
-		return resp.Proto, resp.TLS.PeerCertificates[0].SerialNumber.Int64()
-	}
-	poll(t, "serving TLS", func() bool { _, serial := get(); return serial == 1 })
-	if proto, _ := get(); proto != "HTTP/2.0" {
-		t.Errorf("%s, want HTTP/2.0", proto)
-	}
-	certificateFor(t, dir, 2)
-	poll(t, "the renewed certificate", func() bool { _, serial := get(); return serial == 2 })
-}
-
 func TestH2CByPriorKnowledge(t *testing.T) {
 	r := start(t, filepath.Join(t.TempDir(), "config.yaml"), newWorld(t))
 	p := new(http.Protocols)
@@ -268,31 +244,6 @@ func TestPortOfTheEnvironment(t *testing.T) {
 	} {
 		if got, err := publicAddress(tt.listen, tt.port); err != nil || got != tt.want {
 			t.Errorf("publicAddress(%q, %q) = %q, %v, want %q", tt.listen, tt.port, got, err, tt.want)
-		}
-	}
-}
-
-func certificateFor(t *testing.T, dir string, serial int64) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tmpl := &x509.Certificate{
-		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: "registry.example"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalECPrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, block := range map[string]*pem.Block{"key.pem": {Type: "EC PRIVATE KEY", Bytes: keyDER}, "cert.pem": {Type: "CERTIFICATE", Bytes: der}} {
-		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
 		}
 	}
 }

@@ -65,6 +65,8 @@ type Server struct {
 	// that was parsed, in use or not.
 	seen  [sha256.Size]byte
 	tried *config.Config
+	// together is how long changed files that do not fit may wait for others; tests have less time.
+	together time.Duration
 
 	world    atomic.Pointer[world]
 	draining atomic.Bool
@@ -81,7 +83,7 @@ func New(opt Options) (*Server, error) {
 	if opt.Client == nil {
 		opt.Client = newClient()
 	}
-	s := &Server{opt: opt, log: opt.Logger, client: opt.Client, relays: newRelays(), stays: newStays(), again: newAgain(), started: time.Now()}
+	s := &Server{opt: opt, log: opt.Logger, client: opt.Client, relays: newRelays(), stays: newStays(), again: newAgain(), started: time.Now(), together: together}
 	s.metrics = metrics.New(opt.Version)
 	cfg, err := s.load()
 	if err != nil {

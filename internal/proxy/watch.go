@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -22,20 +23,44 @@ const settle = 200 * time.Millisecond
 // none.
 const recheck = 15 * time.Second
 
+// together is how long files that do not fit yet may take to: the certificate and its key, or a configuration and a
+// file that it names, are written one after the other, at times by two different jobs.
+const together = 10 * time.Second
+
 // watch reloads on a value from signal and when a watched file's content differs from what was last loaded,
-// until ctx is done.
+// until ctx is done. Who sends a signal has written everything: only a change is given time to be completed.
 func (s *Server) watch(ctx context.Context, signal <-chan struct{}) error {
 	events, faults, follow, stop := s.events()
 	defer stop()
+	var unfit error // why the files do not fit, until they do or their time is over
+	late := time.NewTimer(s.together)
+	late.Stop()
 	quiet := time.NewTimer(settle) // also for what changed before anybody watched
 	defer quiet.Stop()
 	waiting := true
 	tick := time.NewTicker(recheck)
 	defer tick.Stop()
+	reload := func(wait bool) {
+		err := s.reload()
+		follow()
+		var m misfit
+		switch {
+		case wait && errors.As(err, &m):
+			if unfit == nil {
+				late.Reset(s.together)
+				s.log.Info("changed files do not fit yet, the old ones stay in use while others may come", "for", s.together.String(), "error", err.Error())
+			}
+			unfit = err
+			return
+		case err != nil:
+			s.refused(err)
+		}
+		late.Stop()
+		unfit = nil
+	}
 	compare := func() {
 		if s.fileState(s.files(), "") != s.seen {
-			s.reload()
-			follow()
+			reload(true)
 		}
 	}
 	for {
@@ -47,8 +72,7 @@ func (s *Server) watch(ctx context.Context, signal <-chan struct{}) error {
 				signal = nil
 				continue
 			}
-			s.reload()
-			follow()
+			reload(false)
 		case _, ok := <-events:
 			if !ok {
 				events = nil
@@ -66,6 +90,11 @@ func (s *Server) watch(ctx context.Context, signal <-chan struct{}) error {
 			compare()
 		case <-tick.C:
 			compare()
+		case <-late.C:
+			if compare(); unfit != nil { // what came in the meantime, without an event, does not fit either
+				s.refused(unfit)
+				unfit = nil
+			}
 		}
 	}
 }

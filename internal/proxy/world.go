@@ -93,29 +93,34 @@ func (s *Server) flowTable(snap *route.Snapshot) *metrics.FlowTable {
 	})
 }
 
-// reload loads the configuration again. A bad file changes nothing and is reported.
-func (s *Server) reload() {
+// misfit is a fault of what a configuration names, such as a file, not of its own text.
+type misfit struct{ error }
+
+func (m misfit) Unwrap() error { return m.error }
+
+// reload loads the configuration again. A bad file changes nothing; the error is a misfit where the text is right and
+// what it names is not.
+func (s *Server) reload() error {
 	cfg, err := s.load()
-	var next *world
-	if err == nil {
-		next, err = s.build(cfg, s.world.Load())
-	}
 	if err != nil {
-		s.refused(err)
-		return
+		return err
 	}
 	old := s.world.Load()
+	next, err := s.build(cfg, old)
+	if err != nil {
+		return misfit{err}
+	}
 	changed := next.snapshot.Changed(old.snapshot)
 	if err := s.publish(next); err != nil {
-		s.refused(err)
-		return
+		return err
 	}
-	s.metrics.ConfigReloads.WithLabelValues("ok").Inc()
+	s.metrics.Reloaded(true)
 	s.log.Info("configuration reloaded", "hash", cfg.Hash, "candidates_changed", snapshot.Differ(cfg, old.cfg),
 		"places_moved", len(changed), "moves", changed[:min(len(changed), 20)])
 	if needsRestart(old.cfg, cfg) {
 		s.log.Warn("listen, admin, tls (but the certificate), limits, health, the directory of inventories and PROXY protocol change at the next start only")
 	}
+	return nil
 }
 
 // same is the candidate that is what c was: by name and by what stands behind it.
@@ -147,7 +152,7 @@ func (s *Server) forgetRemoved(old, w *world) {
 }
 
 func (s *Server) refused(err error) {
-	s.metrics.ConfigReloads.WithLabelValues("invalid").Inc()
+	s.metrics.Reloaded(false)
 	s.log.Error("configuration refused, the old one stays in use", "error", err.Error())
 }
 
