@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/dustin/go-humanize/english"
+
 	"ociproxy/internal/config"
 )
 
@@ -99,9 +101,9 @@ func (p *storeProbe) find(ctx context.Context, samples []sample) (small, big blo
 		}
 	}
 	if n403 == 0 {
-		nearMiss = verdict{Warning, fmt.Sprintf("404 for all %d blobs asked for: the read checks were not made", len(missing)), hintMirror}
+		nearMiss = verdict{Warning, "404 for " + english.Plural(len(missing), "blob", "") + ", all that were asked for: the read checks were not made", hintMirror}
 	} else {
-		nearMiss = verdict{Failed, fmt.Sprintf("403 for %d of %d blobs that the canonical upstream has", n403, len(missing)), hintMissing}
+		nearMiss = verdict{Failed, fmt.Sprintf("403 for %d of %s that the canonical upstream has", n403, english.Plural(len(missing), "blob", "")), hintMissing}
 	}
 	p.read("head", nearMiss)
 	return blob{}, blob{}

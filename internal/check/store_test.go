@@ -120,7 +120,7 @@ func TestStoreFaults(t *testing.T) {
 			http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(im.blobs[base(r)]))
 		}), check: "cache-control", result: Warning, detail: "private", hint: "immutable"},
 		{name: "private bucket", fault: always(403), check: "head", result: Failed, detail: "403 for 3 of 3", hint: "private bucket"},
-		{name: "holds nothing", fault: always(404), check: "head", result: Warning, detail: "404 for all 3", hint: "mirror the image"},
+		{name: "holds nothing", fault: always(404), check: "head", result: Warning, detail: "404 for 3 blobs", hint: "mirror the image"},
 		{name: "being filled", fault: always(403), edit: func(_ *world, s *config.Store) { s.State = config.Filling },
 			check: "head", result: Warning, detail: "403", hint: "mirror"},
 		{name: "off", edit: func(_ *world, s *config.Store) { s.State = config.Off }, check: "state", result: Info, detail: "not asked"},

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/dustin/go-humanize/english"
+
 	"ociproxy/internal/inventory"
 )
 
@@ -36,7 +38,7 @@ func (r *Report) count(s *Stock, n int) (sampled []inventory.Record, err error) 
 		}
 	}
 	r.Held = &held
-	r.add("contents", OK, "", "%d blobs, %d bytes", held.Blobs, held.Bytes)
+	r.add("contents", OK, "", "%s, %s", english.Plural(int(held.Blobs), "blob", ""), english.Plural(int(held.Bytes), "byte", ""))
 	return sampled, nil
 }
 

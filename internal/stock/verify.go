@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/dustin/go-humanize/english"
+
 	"ociproxy/internal/fetch"
 	"ociproxy/internal/inventory"
 )
@@ -55,7 +57,7 @@ func Verify(ctx context.Context, src Source, v Verification, opt Options) (*Repo
 			}
 			continue
 		}
-		r.add("segment", OK, ref.SHA256, "%d records, %d bytes", ref.Count, ref.Bytes)
+		r.add("segment", OK, ref.SHA256, "%s, %s", english.Plural(int(ref.Count), "record", ""), english.Plural(int(ref.Bytes), "byte", ""))
 	}
 	sampled, err := r.count(s, v.Sample)
 	if err != nil {
@@ -115,9 +117,9 @@ func (l *line) check(ctx context.Context, src Source, ref inventory.SegmentRef, 
 	case err != nil:
 		r.add("segment", judge(err), ref.SHA256, "%v", err)
 	case ref.Images():
-		r.add("segment", OK, ref.SHA256, "%d images, %d bytes", ref.Count, ref.Bytes)
+		r.add("segment", OK, ref.SHA256, "%s, %s", english.Plural(int(ref.Count), "image", ""), english.Plural(int(ref.Bytes), "byte", ""))
 	default:
-		r.add("segment", OK, ref.SHA256, "%d records, %d bytes", ref.Count, ref.Bytes)
+		r.add("segment", OK, ref.SHA256, "%s, %s", english.Plural(int(ref.Count), "record", ""), english.Plural(int(ref.Bytes), "byte", ""))
 	}
 	return nil
 }
