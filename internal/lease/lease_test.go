@@ -174,3 +174,22 @@ func (o *object) acquire(ctx context.Context) error {
 	}
 	return o.claim(ctx, version)
 }
+
+// TestHeldByWhom: who reads that a lease is held learns what its object says, and nothing that it does not say: another
+// release, or a person, may have written it.
+func TestHeldByWhom(t *testing.T) {
+	at := time.Date(2026, 11, 29, 10, 0, 0, 0, time.UTC)
+	for _, tt := range []struct {
+		note note
+		want string
+	}{
+		{note{Who: "ci", Holder: "x", Since: at, Renewed: at.Add(time.Minute)}, "ci, since 2026-11-29T10:00:00Z, renewed 2026-11-29T10:01:00Z"},
+		{note{Holder: "x", Renewed: at}, "x, renewed 2026-11-29T10:00:00Z"},
+		{note{Who: "ci"}, "ci"},
+		{note{}, "its object does not say by whom"},
+	} {
+		if got := tt.note.describe(); got != tt.want {
+			t.Errorf("%+v: %q, want %q", tt.note, got, tt.want)
+		}
+	}
+}
