@@ -13,7 +13,7 @@ type certificate struct{ cert *tls.Certificate }
 func loadCertificate(t config.TLS) (*certificate, error) {
 	cert, err := tls.LoadX509KeyPair(t.Cert, t.Key)
 	if err != nil {
-		return nil, fmt.Errorf("tls: %w", err)
+		return nil, fmt.Errorf("tls.cert %s with tls.key %s: %w", t.Cert, t.Key, err)
 	}
 	return &certificate{&cert}, nil
 }
