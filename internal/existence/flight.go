@@ -17,6 +17,8 @@ type flight struct {
 	why    purpose
 	// late: it was waited for in vain, so nobody waits for it any more. The checker's lock guards it.
 	late bool
+	// refuted: somebody found out meanwhile that a yes is not true. The checker's lock guards it.
+	refuted bool
 }
 
 // purpose is what a check is for.
@@ -71,6 +73,9 @@ func (c *Checker) fly(f *flight, client netip.Prefix, doubt *attempt) {
 		c.prove(f, doubt)
 	}
 	c.mu.Lock()
+	if f.refuted {
+		a, result = Answer{Size: -1}, ResultAbsent
+	}
 	if a.Held && !t.Trusted && !f.origin.proofs[subjectOf(t.Key.Kind)].believes(t, redirects) {
 		a, result = Answer{Failed: true, Size: -1}, ResultDisbelieved
 	}

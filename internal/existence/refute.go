@@ -2,8 +2,16 @@ package existence
 
 import "ociproxy/internal/oci"
 
-// Refute remembers, as long as any such answer, that the origin of k lacks what it stands for, whatever it says itself.
+// Refute remembers, as long as any such answer, that the origin of k lacks what it stands for, whatever it says itself, also
+// in answer to a check that is under way.
 func (c *Checker) Refute(k Key) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, f := range c.flights { // Options.InFlight at most
+		if f.target.Key == k {
+			f.refuted = true
+		}
+	}
 	c.cache.Set(k, Answer{Size: -1})
 }
 

@@ -2,6 +2,7 @@ package existence
 
 import (
 	"net/http"
+	"net/netip"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -94,6 +95,28 @@ func TestARefutationEnds(t *testing.T) {
 		<-time.After(31 * time.Second)
 		if a := check(t, c, tg); !a.Held {
 			t.Errorf("later: %+v", a)
+		}
+	})
+}
+
+// What is found out while a check is under way outlives its answer, which is of before.
+func TestARefutationOutlivesACheck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, status := range []int{http.StatusOK, http.StatusBadGateway} {
+			c, err := New(Options{Client: &http.Client{Transport: &answers{status: func(string) int { return status }}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			tg := Target{Key: Key{Origin: "o", Kind: oci.KindBlob, Ref: "layer"}, URL: "https://o/layer", Candidate: "o"}
+			var told Answer
+			c.Recheck(netip.Prefix{}, tg, func(a Answer) { told = a })
+			synctest.Wait() // it is under way
+			c.Refute(tg.Key)
+			<-time.After(time.Second)
+			if a, known := c.Lookup(tg.Key); !known || a.Held || a.Failed || told != a {
+				t.Errorf("after %d: %+v, known %v; told %+v", status, a, known, told)
+			}
 		}
 	})
 }

@@ -93,15 +93,16 @@ func TestABodyOnARefusedMethod(t *testing.T) {
 	http2, h2c := new(http.Protocols), new(http.Protocols)
 	http2.SetHTTP2(true)
 	h2c.SetUnencryptedHTTP2(true)
-	trusting := &tls.Config{InsecureSkipVerify: true}
+	// One each: net/http notes in it what its transport speaks.
+	trusting := func() *tls.Config { return &tls.Config{InsecureSkipVerify: true} }
 	for what, side := range map[string]struct {
 		url       string
 		transport *http.Transport
 	}{
 		"HTTP/1.1":          {"http://" + plain.public, &http.Transport{}},
 		"HTTP/2":            {"http://" + plain.public, &http.Transport{Protocols: h2c}},
-		"HTTP/1.1 over TLS": {"https://" + secure.public, &http.Transport{TLSClientConfig: trusting}},
-		"HTTP/2 over TLS":   {"https://" + secure.public, &http.Transport{TLSClientConfig: trusting, Protocols: http2}},
+		"HTTP/1.1 over TLS": {"https://" + secure.public, &http.Transport{TLSClientConfig: trusting()}},
+		"HTTP/2 over TLS":   {"https://" + secure.public, &http.Transport{TLSClientConfig: trusting(), Protocols: http2}},
 	} {
 		defer side.transport.CloseIdleConnections()
 		for _, ask := range []struct {
