@@ -205,7 +205,7 @@ const (
 )
 
 // another returns an AWS client of a network that never asked before.
-func another() string { return fmt.Sprintf("2001:db8:%x::1", networks.Add(1)) }
+func another() string { return fmt.Sprintf("2001:db8:%x::1", 0x1000+networks.Add(1)) } // tests name some below 0x1000
 
 var networks atomic.Int32
 

@@ -354,7 +354,7 @@ func TestComplaintsAreLookedInto(t *testing.T) {
 			w.server.weigh(t.Context(), world, look)
 			told := testutil.CollectAndCount(w.server.metrics.Unexplained)
 			if sent := w.to(t, another(), empty); lacks && (told != 0 || sent != w.cdn.URL) {
-				t.Errorf("%d told; what it lacks is asked for at %s", told, sent)
+				t.Errorf("%d told; what it lacks is asked for at %s\n%s", told, sent, w.log)
 			}
 			if !lacks && (told != 1 || world.doubts.Denies(world.index["va"], ask.Digest) || !strings.Contains(w.log.String(), "192.0.2.0/24")) {
 				t.Errorf("%d candidates told of: %s", told, w.log.String())
