@@ -27,7 +27,9 @@ func (e *ProxyError) Error() string {
 }
 
 // certain: a proxy that wants other credentials, or lets nobody through to there, does so again.
-func (e *ProxyError) certain() bool { return e.Status/100 == 4 && e.Status != http.StatusTooManyRequests }
+func (e *ProxyError) certain() bool {
+	return e.Status/100 == 4 && e.Status != http.StatusTooManyRequests
+}
 
 // throughProxy is [http.Transport.OnProxyConnectResponse].
 func throughProxy(_ context.Context, proxy *url.URL, _ *http.Request, answer *http.Response) error {
@@ -113,7 +115,7 @@ const (
 	refusalsApart  = time.Minute
 )
 
-// Verdicts tells of one host whether asking it again soon can help. The zero value is ready. Its method may be called from several
+// Verdicts tells of one host whether asking it again soon can help. The zero value is ready. Its methods may be called from several
 // goroutines.
 type Verdicts struct {
 	mu          sync.Mutex
@@ -144,4 +146,11 @@ func (v *Verdicts) Final(err error) bool {
 		patience = refusedRestart
 	}
 	return now.Sub(v.since) >= patience
+}
+
+// New reports that the host has never answered.
+func (v *Verdicts) New() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return !v.answered
 }

@@ -18,6 +18,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
+
+	"ociproxy/internal/wait"
 )
 
 // azure is a container of an Azure storage account.
@@ -57,7 +59,8 @@ func openAzure(_ context.Context, u *url.URL, opt Options) (Bucket, error) {
 func (b *azure) connect(at string) error {
 	client := b.opt.client()
 	client.Transport = &unclear{client.Transport}
-	core := azcore.ClientOptions{Transport: client, Retry: policy.RetryOptions{MaxRetries: azureRetries, RetryDelay: azurePause}}
+	core := azcore.ClientOptions{Transport: client, PerCallPolicies: []policy.Policy{azureAttempts{}},
+		Retry: policy.RetryOptions{MaxRetries: azureRetries, RetryDelay: azurePause}}
 	options := &container.ClientOptions{ClientOptions: core}
 	var err error
 	if key := azureKey(b.opt.Getenv, b.account); key != "" {
@@ -74,6 +77,16 @@ func (b *azure) connect(at string) error {
 	}
 	b.container, err = container.NewClient(at, b.token, options)
 	return err
+}
+
+// azureAttempts stands before the library's tries of one request: when there is no time for another, the error is that of the last.
+type azureAttempts struct{}
+
+// Do implements [policy.Policy].
+func (azureAttempts) Do(req *policy.Request) (*http.Response, error) {
+	ctx, why := wait.Noting(req.Raw().Context())
+	resp, err := req.WithContext(ctx).Next()
+	return resp, why(err)
 }
 
 // azureRetries of one request, after pauses that double: together some twelve seconds.

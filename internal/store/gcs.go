@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -93,9 +94,15 @@ func (b *gcs) connect() (*storage.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	client.SetRetry(storage.WithMaxAttempts(gcsAttempts))
+	client.SetRetry(storage.WithMaxAttempts(gcsAttempts), storage.WithErrorFunc(gcsAgain))
 	return client, nil
 }
+
+// gcsAgain reports whether a request is worth another try.
+func gcsAgain(err error) bool { return !isFinal(err) && storage.ShouldRetry(err) }
+
+// gcsUploadAgain is gcsAgain for uploads: there a connection that ends is not tried again for as long as a chunk may take.
+func gcsUploadAgain(err error) bool { return gcsAgain(err) && !errors.Is(err, io.EOF) }
 
 // gcsAttempts of one request; with the library's pauses (1 s, doubling, jittered) they last some eight seconds.
 const gcsAttempts = 5

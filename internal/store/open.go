@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"time"
@@ -26,6 +27,8 @@ type Options struct {
 	// CopyWhole is the size up to which S3 copies an object by one request, after which it knows the SHA-256 of the whole; larger ones
 	// are copied in parts. Default, and at most, 5 GiB.
 	CopyWhole int64
+	// Logger is told what the clouds' libraries have to say, and what the server was found not to be able to do; nil discards it.
+	Logger *slog.Logger
 	// TempDir is where copies on their way lie, for the stores that need one.
 	TempDir string
 }

@@ -3,12 +3,14 @@ package store
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -27,13 +29,21 @@ import (
 // those written in parts (its checksum of checksums is not reported as one).
 type s3Bucket struct {
 	name, prefix string // the prefix is "" or ends in "/"
-	region       string // "" accepts any, the client then signs for the SDK's
+	region       string // where it must lie; "" accepts any
 	owner        *string
 	endpoint     string // "" is Amazon's
 	profile      string
 	opt          Options
 	client       *s3.Client
 	partSize     int64 // least
+	s3Learned
+}
+
+// s3Learned is what the server was found not to be able to do.
+type s3Learned struct {
+	noExpect atomic.Bool // it refuses Expect: 100-continue
+	noSums   atomic.Bool // it refuses headers about checksums
+	blind    atomic.Bool // it takes bytes that do not have the hash that they were signed with
 }
 
 const (
@@ -60,7 +70,7 @@ func openS3(ctx context.Context, u *url.URL, opt Options) (Bucket, error) {
 	if opt.Getenv == nil {
 		opt.Getenv = os.Getenv
 	}
-	b := &s3Bucket{name: u.Host, prefix: prefix, region: cmp.Or(opt.Region, q.Get("region")), endpoint: q.Get("endpoint"),
+	b := &s3Bucket{name: u.Host, prefix: prefix, region: opt.Region, endpoint: q.Get("endpoint"),
 		profile: cmp.Or(q.Get("profile"), opt.Getenv("AWS_PROFILE")), opt: opt, partSize: minPart}
 	if opt.Owner != "" {
 		b.owner = &opt.Owner
@@ -70,6 +80,9 @@ func openS3(ctx context.Context, u *url.URL, opt Options) (Bucket, error) {
 		return nil, fmt.Errorf("bucket %q: %w", u, err)
 	}
 	cfg.Region = cmp.Or(q.Get("region"), opt.Region, cfg.Region)
+	if b.region == "" && b.amazon() {
+		b.region = q.Get("region") // of other services it is a word to sign with
+	}
 	if cfg.Region == "" {
 		return nil, fmt.Errorf("bucket %q: no region: add ?region=…", u)
 	}
@@ -77,6 +90,7 @@ func openS3(ctx context.Context, u *url.URL, opt Options) (Bucket, error) {
 		o.UsePathStyle = pathStyle
 		o.DisableLogOutputChecksumValidationSkipped = true
 		o.HTTPClient = b.http(cfg)
+		o.APIOptions = append(o.APIOptions, b.attempts)
 		if b.endpoint != "" {
 			o.BaseEndpoint = &b.endpoint
 		}
@@ -148,14 +162,43 @@ func newRetryer(attempts int) aws.Retryer {
 	return retry.NewStandard(func(o *retry.StandardOptions) {
 		o.MaxAttempts = attempts
 		o.MaxBackoff = s3MaxBackoff
+		usual := retry.NewExponentialJitterBackoff(s3MaxBackoff)
+		o.Backoff = retry.BackoffDelayerFunc(func(attempt int, err error) (time.Duration, error) {
+			if _, ok := errors.AsType[soon](err); ok {
+				return aMoment, nil
+			}
+			return usual.BackoffDelay(attempt, err)
+		})
 		o.RateLimiter = ratelimit.None
+		o.Retryables = append([]retry.IsErrorRetryable{retry.IsErrorRetryableFunc(neverFinal)}, o.Retryables...)
 		o.Retryables = append(o.Retryables, retry.RetryableErrorCode{Codes: map[string]struct{}{
 			"IncompleteBody": {}, "OperationAborted": {},
 		}})
 	})
 }
 
+// neverFinal says no to what would fail again, and leaves the rest to others.
+func neverFinal(err error) aws.Ternary {
+	if isFinal(err) {
+		return aws.FalseTernary
+	}
+	return aws.UnknownTernary
+}
+
 func (b *s3Bucket) String() string { return "s3://" + strings.TrimSuffix(b.name+"/"+b.prefix, "/") }
+
+// amazon reports whether the bucket is one of Amazon's own service, whichever of its endpoints is used.
+func (b *s3Bucket) amazon() bool {
+	if b.endpoint == "" {
+		return true
+	}
+	u, err := url.Parse(b.endpoint)
+	if err != nil {
+		return false
+	}
+	host := strings.TrimSuffix(strings.ToLower(u.Hostname()), ".cn")
+	return strings.HasSuffix(host, ".amazonaws.com") || strings.HasSuffix(host, ".api.aws")
+}
 
 // full is a key as the store knows it.
 func (b *s3Bucket) full(key string) *string { return aws.String(b.prefix + key) }

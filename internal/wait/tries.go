@@ -21,8 +21,8 @@ func Within(ctx context.Context, d time.Duration, f func(context.Context) error)
 	return fmt.Errorf("no answer within %v: %w", d, why(err))
 }
 
-// Failed notes, for whoever waits under ctx by [Within] or [Noting], why an attempt has failed that may be made again. That ctx
-// ended is no such reason.
+// Failed notes, for whoever waits under ctx by [Within] or [Noting], why an attempt has failed that may be made again; nil: it did
+// not, and what was noted before is no reason any more. That ctx ended is no reason.
 func Failed(ctx context.Context, err error) {
 	if ctx.Err() != nil && ended(err) {
 		return
