@@ -42,15 +42,19 @@ func (b *s3Bucket) attempt(
 	ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler,
 ) (middleware.FinalizeOutput, middleware.Metadata, error) {
 	req, ok := in.Request.(*smithyhttp.Request)
-	if ok && b.noExpect.Load() {
-		req.Header.Del("Expect")
+	if !ok || req.Header.Get("Expect") == "" {
+		return next.HandleFinalize(ctx, in)
 	}
-	out, m, err := next.HandleFinalize(ctx, in)
-	if !ok || s3Status(err) != http.StatusExpectationFailed || req.Header.Get("Expect") == "" || req.RewindStream() != nil {
-		return out, m, err
+	without := req.Clone() // what follows, the endpoint's path for one, changes the request
+	without.Header.Del("Expect")
+	if !b.noExpect.Load() {
+		out, m, err := next.HandleFinalize(ctx, in)
+		if s3Status(err) != http.StatusExpectationFailed || without.RewindStream() != nil {
+			return out, m, err
+		}
+		b.noExpect.Store(true)
 	}
-	b.noExpect.Store(true)
-	req.Header.Del("Expect")
+	in.Request = without
 	return next.HandleFinalize(ctx, in)
 }
 
