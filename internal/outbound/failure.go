@@ -31,6 +31,15 @@ func (e *ProxyError) certain() bool {
 	return e.Status/100 == 4 && e.Status != http.StatusTooManyRequests
 }
 
+// Proxied returns the error of an answer that is not of the host that was asked but of a proxy for plain HTTP, which wants
+// credentials; nil for all others. The caller closes the body.
+func Proxied(req *http.Request, resp *http.Response) error {
+	if resp.StatusCode != http.StatusProxyAuthRequired {
+		return nil
+	}
+	return &ProxyError{Proxy: "for " + req.URL.Host, Status: resp.StatusCode}
+}
+
 // throughProxy is [http.Transport.OnProxyConnectResponse].
 func throughProxy(_ context.Context, proxy *url.URL, _ *http.Request, answer *http.Response) error {
 	if answer.StatusCode == http.StatusOK {

@@ -19,9 +19,10 @@ type attempts struct {
 
 func (a *attempts) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := a.next.RoundTrip(req)
-	if err == nil && resp.StatusCode == http.StatusProxyAuthRequired { // of a proxy for plain HTTP
-		resp.Body.Close()
-		err = &outbound.ProxyError{Proxy: "for " + req.URL.Host, Status: resp.StatusCode}
+	if err == nil {
+		if err = outbound.Proxied(req, resp); err != nil {
+			resp.Body.Close()
+		}
 	}
 	last := a.verdicts.Final(err)
 	if err != nil {
