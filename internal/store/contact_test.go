@@ -22,15 +22,17 @@ import (
 
 // trip answers every request in the same way.
 type trip struct {
-	err    error
-	status int
-	body   string
-	header http.Header
-	n      int32 // read after all requests
+	err           error
+	status        int
+	body          string
+	header        http.Header
+	n             int32 // read after all requests
+	authorization string
 }
 
 func (tr *trip) RoundTrip(r *http.Request) (*http.Response, error) {
 	atomic.AddInt32(&tr.n, 1)
+	tr.authorization = r.Header.Get("Authorization")
 	if r.Body != nil {
 		_, _ = io.Copy(io.Discard, r.Body)
 		r.Body.Close()

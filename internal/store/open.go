@@ -18,7 +18,8 @@ type Options struct {
 	// Getenv reads the environment, where credentials and emulators' addresses come from; nil means os.Getenv.
 	Getenv func(string) string
 	// Transport makes the requests; nil means one of this package's, with bounded connections and time-outs. Counting
-	// requests is done here. Those for credentials do not pass through it.
+	// requests is done here. Those for credentials do not pass through it. If it has a method Trust(*x509.CertPool), that is called
+	// beforehand where a profile names authorities of its own.
 	Transport http.RoundTripper
 	// Timeout bounds one small request, and the time in which a large one must move 1 MiB; default 60 s.
 	Timeout time.Duration

@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -33,6 +34,8 @@ type s3Bucket struct {
 	owner        *string
 	endpoint     string // "" is Amazon's
 	profile      string
+	tries        int  // of one request
+	static       bool // its keys are those of the environment
 	opt          Options
 	client       *s3.Client
 	partSize     int64 // least
@@ -90,6 +93,7 @@ func openS3(ctx context.Context, u *url.URL, opt Options) (Bucket, error) {
 		o.UsePathStyle = pathStyle
 		o.DisableLogOutputChecksumValidationSkipped = true
 		o.HTTPClient = b.http(cfg)
+		o.Retryer = newRetryer(b.tries)
 		o.APIOptions = append(o.APIOptions, b.attempts)
 		if b.endpoint != "" {
 			o.BaseEndpoint = &b.endpoint
@@ -101,16 +105,18 @@ func openS3(ctx context.Context, u *url.URL, opt Options) (Bucket, error) {
 // config finds the credentials: keys in the environment, else the SDK's chain (profiles, web identity, the machine's role). An
 // endpoint other than Amazon's may be named by the environment too. It makes no request.
 func (b *s3Bucket) config(ctx context.Context, profile string) (aws.Config, error) {
-	attempts := s3Attempts
+	b.tries = s3Attempts
 	if text := b.opt.Getenv("AWS_MAX_ATTEMPTS"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 1 {
 			return aws.Config{}, fmt.Errorf("AWS_MAX_ATTEMPTS %q: want a number from 1", text)
 		}
-		attempts = n
+		b.tries = n
 	}
 	options := []func(*config.LoadOptions) error{
-		config.WithRetryer(func() aws.Retryer { return newRetryer(attempts) }),
+		config.WithHTTPClient(b.opt.credentialClient()),
+		config.WithLogger(b.opt.sdkLog()),
+		config.WithRetryer(func() aws.Retryer { return credentialRetryer() }),
 		// Checksums of our own choice, not the SDK's default CRC32 trailers, which not every server understands.
 		config.WithRequestChecksumCalculation(aws.RequestChecksumCalculationWhenRequired),
 		config.WithResponseChecksumValidation(aws.ResponseChecksumValidationWhenRequired),
@@ -126,6 +132,7 @@ func (b *s3Bucket) config(ctx context.Context, profile string) (aws.Config, erro
 	case b.profile != "" && (profile != "" || id == ""):
 		options = append(options, config.WithSharedConfigProfile(b.profile))
 	case id != "" && secret != "":
+		b.static = true
 		options = append(options, config.WithCredentialsProvider(
 			credentials.NewStaticCredentialsProvider(id, secret, b.opt.Getenv("AWS_SESSION_TOKEN"))))
 	}
@@ -134,20 +141,26 @@ func (b *s3Bucket) config(ctx context.Context, profile string) (aws.Config, erro
 		return aws.Config{}, err
 	}
 	cfg.Region = cmp.Or(b.opt.Getenv("AWS_REGION"), cfg.Region)
+	if !b.static {
+		cfg.Credentials = b.bounded(cfg)
+	}
 	if b.endpoint == "" {
 		b.endpoint = cmp.Or(b.opt.Getenv("AWS_ENDPOINT_URL_S3"), b.opt.Getenv("AWS_ENDPOINT_URL"), aws.ToString(cfg.BaseEndpoint))
 	}
 	return cfg, nil
 }
 
-// http makes the requests, with the certificates of AWS_CA_BUNDLE where the configuration has found them. Requests for
-// credentials go through the SDK's own client.
+// http makes the requests, trusting what a profile's ca_bundle names besides.
 func (b *s3Bucket) http(cfg aws.Config) *http.Client {
 	opt := b.opt
-	if found, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok && opt.Transport == nil {
-		if tls := found.GetTransport().TLSClientConfig; tls != nil && tls.RootCAs != nil {
+	found, ok := cfg.HTTPClient.(*awshttp.BuildableClient)
+	if ok && profileOf(cfg).CustomCABundle != "" {
+		roots := found.GetTransport().TLSClientConfig.RootCAs
+		if t, ok := opt.Transport.(truster); ok {
+			t.Trust(roots)
+		} else if opt.Transport == nil {
 			own := shared().Clone()
-			own.TLSClientConfig = tls.Clone()
+			own.TLSClientConfig = &tls.Config{RootCAs: roots} //nolint:gosec // Go's default is TLS 1.2
 			opt.Transport = own
 		}
 	}

@@ -31,6 +31,9 @@ func (b *s3Bucket) object(key string) string { return "s3://" + b.name + "/" + b
 
 // s3Failure replaces the SDK's account of an answer, which names the operation, two ids and the status, by the store's own words.
 func s3Failure(err error) error {
+	if none, ok := errors.AsType[*credentialsError](err); ok {
+		return none
+	}
 	if cut, ok := errors.AsType[*wait.CutShort](err); ok {
 		return cut
 	}
