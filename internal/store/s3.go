@@ -21,6 +21,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"ociproxy/internal/outbound"
 )
 
 // s3Bucket is a bucket of Amazon S3, or of a server that speaks its protocol.
@@ -135,6 +137,9 @@ func (b *s3Bucket) config(ctx context.Context, profile string) (aws.Config, erro
 		b.static = true
 		options = append(options, config.WithCredentialsProvider(
 			credentials.NewStaticCredentialsProvider(id, secret, b.opt.Getenv("AWS_SESSION_TOKEN"))))
+	}
+	if _, err := outbound.Roots(); err != nil {
+		return aws.Config{}, err // which names the variable; the SDK does not
 	}
 	cfg, err := config.LoadDefaultConfig(ctx, options...)
 	if err != nil {
