@@ -141,6 +141,7 @@ func (f *Fleet) open(ctx context.Context, cfg *config.Config, opt Options, dir s
 		s := &Store{Config: *c, group: groupOf(cfg, c), meter: newMeter(), examination: newExamination()}
 		b, err := store.Open(ctx, c.Bucket, store.Options{
 			Owner: c.Owner, Region: regionOf(c), Getenv: opt.Getenv, Transport: s.meter, TempDir: dir,
+			Logger: f.log.With("store", c.Name),
 		})
 		if err != nil {
 			return fmt.Errorf("store %s: %w", c.Name, err)

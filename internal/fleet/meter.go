@@ -1,6 +1,8 @@
 package fleet
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -21,6 +23,9 @@ func (m *meter) RoundTrip(req *http.Request) (*http.Response, error) {
 	m.requests.Add(1)
 	return m.base.RoundTrip(req)
 }
+
+// Trust makes the bucket's transport trust other authorities; before the first request.
+func (m *meter) Trust(roots *x509.CertPool) { m.base.TLSClientConfig = &tls.Config{RootCAs: roots} } //nolint:gosec // Go's default is TLS 1.2
 
 // CloseIdleConnections is what [http.Client] calls it.
 func (m *meter) CloseIdleConnections() { m.base.CloseIdleConnections() }

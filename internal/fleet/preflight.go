@@ -146,9 +146,12 @@ func (f *Fleet) examine(ctx context.Context, i int) error {
 	s := f.Stores[i]
 	if c, ok := s.Bucket.(store.Cleaner); ok {
 		for _, prefix := range []string{store.BlobPrefix, store.InventoryPrefix} {
-			if n, err := c.Clean(ctx, prefix, staleUpload); err != nil {
+			n, err := c.Clean(ctx, prefix, staleUpload)
+			if err != nil {
 				f.log.Warn("unfinished uploads are not removed", "store", s.Name(), "error", err)
-			} else if n > 0 {
+				break
+			}
+			if n > 0 {
 				f.log.Info("unfinished uploads removed", "store", s.Name(), "uploads", n)
 			}
 		}

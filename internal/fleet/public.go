@@ -54,7 +54,7 @@ func (s stranger) look(ctx context.Context, address string, max int64, good func
 		if err == nil {
 			err = good(got)
 		}
-		if err == nil || try == lookTries || ctx.Err() != nil {
+		if err == nil || try == lookTries || ctx.Err() != nil || outbound.Certain(err) {
 			return err
 		}
 		if err := wait.For(ctx, pause); err != nil {
@@ -72,7 +72,7 @@ func (s stranger) once(ctx context.Context, address string, max int64) (got seen
 	req.Header.Set("User-Agent", "oci-proxyctl")
 	resp, err := s.client.Do(req)
 	if err != nil {
-		return got, fmt.Errorf("%w: nobody answers: %w", store.ErrUnfit, err)
+		return got, fmt.Errorf("%w: no answer: %w", store.ErrUnfit, outbound.Explain(err))
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, max))

@@ -38,7 +38,8 @@ type Options struct {
 	Decompress bool
 }
 
-// New makes a transport, which several goroutines may use. The caller closes its idle connections.
+// New makes a transport, which several goroutines may use. The caller closes its idle connections. It trusts [Roots], unless
+// Options.TLS has its own.
 func New(opt Options) *http.Transport {
 	t := &http.Transport{
 		DialContext:            opt.DialContext,
@@ -57,12 +58,38 @@ func New(opt Options) *http.Transport {
 		ForceAttemptHTTP2:      true, // net/http drops it for who dials, or brings a TLS config
 	}
 	if !opt.Direct {
-		t.Proxy = http.ProxyFromEnvironment
+		t.Proxy, t.OnProxyConnectResponse = proxy(), throughProxy
+	}
+	if t.TLSClientConfig == nil || t.TLSClientConfig.RootCAs == nil {
+		trust(t)
 	}
 	if t.DialContext == nil {
 		t.DialContext = (&net.Dialer{Timeout: opt.Dial, KeepAlive: 30 * time.Second}).DialContext
 	}
 	return t
+}
+
+// trust makes a transport trust the environment's authorities. When they cannot be had, each request by HTTPS says why.
+func trust(t *http.Transport) {
+	roots, err := Roots()
+	if err != nil {
+		next := t.Proxy
+		t.Proxy = func(r *http.Request) (*url.URL, error) { // what is asked before anything else
+			if r.URL.Scheme == "https" {
+				return nil, err
+			}
+			if next == nil {
+				return nil, nil
+			}
+			return next(r)
+		}
+	}
+	if roots != nil {
+		if t.TLSClientConfig == nil {
+			t.TLSClientConfig = new(tls.Config)
+		}
+		t.TLSClientConfig.RootCAs = roots
+	}
 }
 
 // NoRedirect is the policy of a client that is to see redirects instead of following them

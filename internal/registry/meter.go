@@ -27,6 +27,7 @@ type meter struct {
 	base     http.RoundTripper
 	registry *Registry
 	counts   bool // against the budget's rate; what other hosts serve is bounded in number and time only
+	verdicts outbound.Verdicts
 }
 
 type streamKey struct{}
@@ -34,8 +35,18 @@ type streamKey struct{}
 // streaming marks requests whose answer is a blob: it may take long, and holds a place among the blobs, not the requests.
 func streaming(ctx context.Context) context.Context { return context.WithValue(ctx, streamKey{}, true) }
 
-// RoundTrip implements [http.RoundTripper]. The answer's body must be closed.
+// RoundTrip implements [http.RoundTripper]. The answer's body must be closed. When the time of req's context is up between two tries,
+// the error is the last one's.
 func (m *meter) RoundTrip(req *http.Request) (*http.Response, error) {
+	ctx, why := wait.Noting(req.Context())
+	resp, err := m.tries(req.WithContext(ctx))
+	if err != nil {
+		return nil, outbound.Explain(why(err))
+	}
+	return resp, nil
+}
+
+func (m *meter) tries(req *http.Request) (*http.Response, error) {
 	if req.URL.Host == m.registry.host {
 		// The library asks for https first where the registry is on this machine, and may fall back to http.
 		if req.URL.Scheme != m.registry.scheme {
@@ -52,6 +63,8 @@ func (m *meter) RoundTrip(req *http.Request) (*http.Response, error) {
 		if err != nil && req.Context().Err() != nil {
 			return nil, context.Cause(req.Context())
 		}
+		last := m.verdicts.Final(err)
+		wait.Failed(req.Context(), tried(resp, err))
 		var pause time.Duration
 		switch asked, told := after(resp); {
 		case told && throttled < maxThrottled || told && !rewindable(req):
@@ -63,7 +76,7 @@ func (m *meter) RoundTrip(req *http.Request) (*http.Response, error) {
 			} else {
 				pause = asked
 			}
-		case !told && passing(resp, err) && failed < maxFailed:
+		case !told && !last && passing(resp, err) && failed < maxFailed:
 			failed++
 			pause = backoff(250*time.Millisecond, failed, 10*time.Second)
 		default:
@@ -134,6 +147,12 @@ func (m *meter) once(req *http.Request) (resp *http.Response, err error) {
 	if req.Context().Value(streamKey{}) != nil {
 		free()
 	}
+	if err := outbound.Proxied(req, resp); err != nil {
+		resp.Body.Close()
+		free()
+		cancel(nil)
+		return nil, err
+	}
 	resp.Body = &body{resp.Body, ctx, cancel, least.Watch(slow), free}
 	return resp, nil
 }
@@ -161,6 +180,14 @@ func passing(resp *http.Response, err error) bool {
 		return true
 	}
 	return false
+}
+
+// tried is why a try is made again, or would be; nil when there is no reason.
+func tried(resp *http.Response, err error) error {
+	if _, told := after(resp); err == nil && (told || passing(resp, nil)) {
+		return fmt.Errorf("status %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
+	}
+	return err
 }
 
 // rewindable says whether a request can be sent again. What registries are asked for may be asked twice: an upload begun

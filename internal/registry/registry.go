@@ -12,11 +12,11 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/v1/google"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/maypok86/otter/v2"
 	"golang.org/x/time/rate"
 
+	"ociproxy/internal/credential"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/outbound"
 )
@@ -106,14 +106,14 @@ func Open(opt Options) (*Registry, error) {
 		keychain: opt.Keychain, budget: opt.Budget, bandwidth: opt.Bandwidth, timeout: opt.Timeout,
 		name: reg, accesses: accesses, challenge: challenge{turn: make(chan struct{}, 1)}, sessions: map[string]*url.URL{},
 	}
+	if r.timeout <= 0 {
+		r.timeout = 60 * time.Second
+	}
 	if r.keychain == nil {
-		r.keychain = authn.NewMultiKeychain(authn.DefaultKeychain, google.Keychain)
+		r.keychain = authn.NewMultiKeychain(credential.DockerKeychain(r.timeout), credential.GoogleKeychain(r.timeout))
 	}
 	if r.budget == nil {
 		r.budget = NewBudget(0, 0)
-	}
-	if r.timeout <= 0 {
-		r.timeout = 60 * time.Second
 	}
 	base := opt.Transport
 	if base == nil {

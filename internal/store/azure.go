@@ -18,6 +18,9 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
+
+	"ociproxy/internal/credential"
+	"ociproxy/internal/wait"
 )
 
 // azure is a container of an Azure storage account.
@@ -57,7 +60,8 @@ func openAzure(_ context.Context, u *url.URL, opt Options) (Bucket, error) {
 func (b *azure) connect(at string) error {
 	client := b.opt.client()
 	client.Transport = &unclear{client.Transport}
-	core := azcore.ClientOptions{Transport: client, Retry: policy.RetryOptions{MaxRetries: azureRetries, RetryDelay: azurePause}}
+	core := azcore.ClientOptions{Transport: client, PerCallPolicies: []policy.Policy{azureAttempts{}},
+		Retry: policy.RetryOptions{MaxRetries: azureRetries, RetryDelay: azurePause}}
 	options := &container.ClientOptions{ClientOptions: core}
 	var err error
 	if key := azureKey(b.opt.Getenv, b.account); key != "" {
@@ -68,12 +72,45 @@ func (b *azure) connect(at string) error {
 		return err
 	}
 	// Tokens are fetched with a client of its own: they are no requests to the store.
-	plain := azcore.ClientOptions{Transport: &http.Client{Transport: shared()}}
-	if b.token, err = azidentity.NewDefaultAzureCredential(&azidentity.DefaultAzureCredentialOptions{ClientOptions: plain}); err != nil {
+	plain := azcore.ClientOptions{Transport: credential.Client(b.opt.timeout())}
+	found, err := azidentity.NewDefaultAzureCredential(&azidentity.DefaultAzureCredentialOptions{ClientOptions: plain})
+	if err != nil {
 		return err
 	}
+	b.token = &azureTokens{found, b.opt.timeout() + b.opt.timeout()/2}
 	b.container, err = container.NewClient(at, b.token, options)
 	return err
+}
+
+// azureAttempts stands before the library's tries of one request: when there is no time for another, the error is that of the last.
+type azureAttempts struct{}
+
+// Do implements [policy.Policy].
+func (azureAttempts) Do(req *policy.Request) (*http.Response, error) {
+	ctx, why := wait.Noting(req.Raw().Context())
+	resp, err := req.WithContext(ctx).Next()
+	return resp, why(err)
+}
+
+// azureTokens bounds the whole of what is done for a token, of however many steps, and tells in one line why there is none.
+type azureTokens struct {
+	azcore.TokenCredential
+	within time.Duration
+}
+
+// GetToken implements [azcore.TokenCredential].
+func (t *azureTokens) GetToken(ctx context.Context, opt policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	short, cancel := context.WithTimeout(ctx, t.within)
+	defer cancel()
+	token, err := t.TokenCredential.GetToken(short, opt)
+	switch {
+	case err == nil, ctx.Err() != nil:
+		return token, err
+	case short.Err() != nil:
+		err = fmt.Errorf("nothing within %v", t.within)
+	}
+	text := strings.Join(strings.Fields(secrets.ReplaceAllString(err.Error(), "$1…")), " ")
+	return token, final{fmt.Errorf("%w: no token for Azure, as AZURE_CLIENT_ID or a managed identity gives it: %s", ErrDenied, text)}
 }
 
 // azureRetries of one request, after pauses that double: together some twelve seconds.

@@ -12,7 +12,7 @@ func checkConditions(ctx context.Context, b Bucket, probe string) error {
 	key := probe + rand.Text()
 	first, err := b.Put(ctx, key, Bytes([]byte("1\n")), Header{}, "")
 	if err != nil {
-		return fmt.Errorf("%s: write a probe: %w", b, err)
+		return fmt.Errorf("%s: write a probe, if nothing is there: %w", b, unable(err))
 	}
 	if err = probeConditions(ctx, b, key, first.Version); err != nil {
 		err = fmt.Errorf("%s: %w", b, err)
@@ -30,7 +30,7 @@ func probeConditions(ctx context.Context, b Bucket, key, version string) error {
 	}
 	second, err := b.Put(ctx, key, Bytes([]byte("3\n")), Header{}, version)
 	if err != nil {
-		return fmt.Errorf("replace a probe: %w", err)
+		return fmt.Errorf("replace a probe of a known version: %w", unable(err))
 	}
 	if second.Version == version {
 		return unfit("a version stayed the same over a write", nil)
@@ -41,12 +41,23 @@ func probeConditions(ctx context.Context, b Bucket, key, version string) error {
 	return nil
 }
 
+// needs is what is to be done about a bucket that cannot do what it must.
+const needs = "a store must refuse to write what is there (If-None-Match, If-Match): take one that docs/mirroring.md lists as able"
+
 // unfit says what a bucket did instead of refusing; err is what it said, nil when it said yes.
 func unfit(did string, err error) error {
 	if err != nil {
-		return fmt.Errorf("conditional writes: %w", err)
+		return fmt.Errorf("write on a condition that does not hold: %w", unable(err))
 	}
-	return fmt.Errorf("conditional writes: %s: %w", did, ErrUnfit)
+	return fmt.Errorf("%w: conditional writes: %s; %s", ErrUnfit, did, needs)
+}
+
+// unable adds to the error of a write that the store does not know what it was asked for. That is what it says of a condition too.
+func unable(err error) error {
+	if errors.Is(err, errors.ErrUnsupported) {
+		return fmt.Errorf("%w: conditional writes: %w; %s", ErrUnfit, err, needs)
+	}
+	return err
 }
 
 // deleted makes the error of [Bucket.Delete] of the store's: that there is no object is none. Stores differ in whether no object is

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -18,6 +19,8 @@ import (
 	"google.golang.org/api/googleapi"
 	"google.golang.org/api/option"
 	htransport "google.golang.org/api/transport/http"
+
+	"ociproxy/internal/credential"
 )
 
 // gcs is a bucket of Google Cloud Storage, over its JSON API.
@@ -83,7 +86,11 @@ func (b *gcs) connect() (*storage.Client, error) {
 	if strings.HasPrefix(b.endpoint, "http://") {
 		opts = append(opts, option.WithHTTPClient(&http.Client{Transport: base}))
 	} else {
-		auth, err := htransport.NewTransport(b.dial, base, option.WithScopes(storage.ScopeReadWrite))
+		found, err := credential.Google(b.dial, b.opt.timeout(), storage.ScopeReadWrite)
+		if err != nil {
+			return nil, err
+		}
+		auth, err := htransport.NewTransport(b.dial, base, option.WithCredentials(found))
 		if err != nil {
 			return nil, err
 		}
@@ -93,9 +100,17 @@ func (b *gcs) connect() (*storage.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	client.SetRetry(storage.WithMaxAttempts(gcsAttempts))
+	client.SetRetry(storage.WithMaxAttempts(gcsAttempts), storage.WithErrorFunc(gcsAgain))
 	return client, nil
 }
+
+// gcsAgain reports whether a request is worth another try.
+func gcsAgain(err error) bool {
+	return !isFinal(err) && !errors.Is(err, credential.ErrLate) && storage.ShouldRetry(err)
+}
+
+// gcsUploadAgain is gcsAgain for uploads: there a connection that ends is not tried again for as long as a chunk may take.
+func gcsUploadAgain(err error) bool { return gcsAgain(err) && !errors.Is(err, io.EOF) }
 
 // gcsAttempts of one request; with the library's pauses (1 s, doubling, jittered) they last some eight seconds.
 const gcsAttempts = 5

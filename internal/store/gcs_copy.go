@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"cloud.google.com/go/storage"
+
+	"ociproxy/internal/wait"
 )
 
 // gcsRewrite is how long one request of a copy may stand still beyond the time-out: the service answers after some 30 s at the latest,
@@ -29,9 +31,10 @@ func (b *gcs) CopyFrom(ctx context.Context, key string, src Bucket, from Attrs, 
 	if !b.CopiesFrom(src) {
 		return Attrs{}, fmt.Errorf("copy %s from %s to %s: %w", from.Key, src, b, ErrCannotCopy)
 	}
+	ctx, why := wait.Noting(ctx)
 	attrs, err := b.copyFrom(ctx, key, src.(*gcs), from, h)
 	if err != nil {
-		return Attrs{}, fmt.Errorf("copy %s from %s to %s: %w", from.Key, src, b, err)
+		return Attrs{}, fmt.Errorf("copy %s from %s to %s: %w", from.Key, src, b, why(err))
 	}
 	return attrs, nil
 }

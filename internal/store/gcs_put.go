@@ -13,6 +13,7 @@ import (
 	"google.golang.org/api/googleapi"
 
 	"ociproxy/internal/pace"
+	"ociproxy/internal/wait"
 )
 
 const (
@@ -61,9 +62,10 @@ func gcsPuts(size int64) int64 {
 // back until the content was verified, and goes with the CRC32C of all bytes that were sent. A store might take no
 // notice of that one; so the answer's CRC32C is compared, and an object that is wrong is removed again.
 func (b *gcs) Put(ctx context.Context, key string, c Content, h Header, version string) (Attrs, error) {
+	ctx, why := wait.Noting(ctx)
 	attrs, err := b.put(ctx, key, c, h, version)
 	if err != nil {
-		return Attrs{}, fmt.Errorf("put %s into %s: %w", key, b, err)
+		return Attrs{}, fmt.Errorf("put %s into %s: %w", key, b, why(err))
 	}
 	return attrs, nil
 }
@@ -132,7 +134,7 @@ var errRemoved = errors.New("wrong, and removed again")
 func (b *gcs) upload(ctx context.Context, object *storage.ObjectHandle, c Content, h Header) (o *storage.ObjectAttrs, sent bool, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	w := object.NewWriter(ctx)
+	w := object.Retryer(storage.WithErrorFunc(gcsUploadAgain)).NewWriter(ctx)
 	w.ContentType, w.CacheControl = h.ContentType, h.CacheControl
 	chunk, done := takeChunk(c.Size())
 	defer done()

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"time"
@@ -17,7 +18,8 @@ type Options struct {
 	// Getenv reads the environment, where credentials and emulators' addresses come from; nil means os.Getenv.
 	Getenv func(string) string
 	// Transport makes the requests; nil means one of this package's, with bounded connections and time-outs. Counting
-	// requests is done here. Those for credentials do not pass through it.
+	// requests is done here. Those for credentials do not pass through it. If it has a method Trust(*x509.CertPool), that is called
+	// beforehand where a profile names authorities of its own.
 	Transport http.RoundTripper
 	// Timeout bounds one small request, and the time in which a large one must move 1 MiB; default 60 s.
 	Timeout time.Duration
@@ -26,6 +28,8 @@ type Options struct {
 	// CopyWhole is the size up to which S3 copies an object by one request, after which it knows the SHA-256 of the whole; larger ones
 	// are copied in parts. Default, and at most, 5 GiB.
 	CopyWhole int64
+	// Logger is told what the clouds' libraries have to say, and what the server was found not to be able to do; nil discards it.
+	Logger *slog.Logger
 	// TempDir is where copies on their way lie, for the stores that need one.
 	TempDir string
 }

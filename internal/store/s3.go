@@ -3,12 +3,15 @@ package store
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -18,6 +21,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"ociproxy/internal/outbound"
 )
 
 // s3Bucket is a bucket of Amazon S3, or of a server that speaks its protocol.
@@ -27,13 +32,23 @@ import (
 // those written in parts (its checksum of checksums is not reported as one).
 type s3Bucket struct {
 	name, prefix string // the prefix is "" or ends in "/"
-	region       string // "" accepts any, the client then signs for the SDK's
+	region       string // where it must lie; "" accepts any
 	owner        *string
 	endpoint     string // "" is Amazon's
 	profile      string
+	tries        int  // of one request
+	static       bool // its keys are those of the environment
 	opt          Options
 	client       *s3.Client
 	partSize     int64 // least
+	s3Learned
+}
+
+// s3Learned is what the server was found not to be able to do.
+type s3Learned struct {
+	noExpect atomic.Bool // it refuses Expect: 100-continue
+	noSums   atomic.Bool // it refuses headers about checksums
+	blind    atomic.Bool // it takes bytes that do not have the hash that they were signed with
 }
 
 const (
@@ -60,7 +75,7 @@ func openS3(ctx context.Context, u *url.URL, opt Options) (Bucket, error) {
 	if opt.Getenv == nil {
 		opt.Getenv = os.Getenv
 	}
-	b := &s3Bucket{name: u.Host, prefix: prefix, region: cmp.Or(opt.Region, q.Get("region")), endpoint: q.Get("endpoint"),
+	b := &s3Bucket{name: u.Host, prefix: prefix, region: opt.Region, endpoint: q.Get("endpoint"),
 		profile: cmp.Or(q.Get("profile"), opt.Getenv("AWS_PROFILE")), opt: opt, partSize: minPart}
 	if opt.Owner != "" {
 		b.owner = &opt.Owner
@@ -70,6 +85,9 @@ func openS3(ctx context.Context, u *url.URL, opt Options) (Bucket, error) {
 		return nil, fmt.Errorf("bucket %q: %w", u, err)
 	}
 	cfg.Region = cmp.Or(q.Get("region"), opt.Region, cfg.Region)
+	if b.region == "" && b.amazon() {
+		b.region = q.Get("region") // of other services it is a word to sign with
+	}
 	if cfg.Region == "" {
 		return nil, fmt.Errorf("bucket %q: no region: add ?region=…", u)
 	}
@@ -77,6 +95,8 @@ func openS3(ctx context.Context, u *url.URL, opt Options) (Bucket, error) {
 		o.UsePathStyle = pathStyle
 		o.DisableLogOutputChecksumValidationSkipped = true
 		o.HTTPClient = b.http(cfg)
+		o.Retryer = newRetryer(b.tries)
+		o.APIOptions = append(o.APIOptions, b.attempts)
 		if b.endpoint != "" {
 			o.BaseEndpoint = &b.endpoint
 		}
@@ -87,16 +107,18 @@ func openS3(ctx context.Context, u *url.URL, opt Options) (Bucket, error) {
 // config finds the credentials: keys in the environment, else the SDK's chain (profiles, web identity, the machine's role). An
 // endpoint other than Amazon's may be named by the environment too. It makes no request.
 func (b *s3Bucket) config(ctx context.Context, profile string) (aws.Config, error) {
-	attempts := s3Attempts
+	b.tries = s3Attempts
 	if text := b.opt.Getenv("AWS_MAX_ATTEMPTS"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 1 {
 			return aws.Config{}, fmt.Errorf("AWS_MAX_ATTEMPTS %q: want a number from 1", text)
 		}
-		attempts = n
+		b.tries = n
 	}
 	options := []func(*config.LoadOptions) error{
-		config.WithRetryer(func() aws.Retryer { return newRetryer(attempts) }),
+		config.WithHTTPClient(b.opt.credentialClient()),
+		config.WithLogger(b.opt.sdkLog()),
+		config.WithRetryer(func() aws.Retryer { return credentialRetryer() }),
 		// Checksums of our own choice, not the SDK's default CRC32 trailers, which not every server understands.
 		config.WithRequestChecksumCalculation(aws.RequestChecksumCalculationWhenRequired),
 		config.WithResponseChecksumValidation(aws.ResponseChecksumValidationWhenRequired),
@@ -112,28 +134,38 @@ func (b *s3Bucket) config(ctx context.Context, profile string) (aws.Config, erro
 	case b.profile != "" && (profile != "" || id == ""):
 		options = append(options, config.WithSharedConfigProfile(b.profile))
 	case id != "" && secret != "":
+		b.static = true
 		options = append(options, config.WithCredentialsProvider(
 			credentials.NewStaticCredentialsProvider(id, secret, b.opt.Getenv("AWS_SESSION_TOKEN"))))
+	}
+	if _, err := outbound.Roots(); err != nil {
+		return aws.Config{}, err // which names the variable; the SDK does not
 	}
 	cfg, err := config.LoadDefaultConfig(ctx, options...)
 	if err != nil {
 		return aws.Config{}, err
 	}
 	cfg.Region = cmp.Or(b.opt.Getenv("AWS_REGION"), cfg.Region)
+	if !b.static {
+		cfg.Credentials = b.bounded(cfg)
+	}
 	if b.endpoint == "" {
 		b.endpoint = cmp.Or(b.opt.Getenv("AWS_ENDPOINT_URL_S3"), b.opt.Getenv("AWS_ENDPOINT_URL"), aws.ToString(cfg.BaseEndpoint))
 	}
 	return cfg, nil
 }
 
-// http makes the requests, with the certificates of AWS_CA_BUNDLE where the configuration has found them. Requests for
-// credentials go through the SDK's own client.
+// http makes the requests, trusting what a profile's ca_bundle names besides.
 func (b *s3Bucket) http(cfg aws.Config) *http.Client {
 	opt := b.opt
-	if found, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok && opt.Transport == nil {
-		if tls := found.GetTransport().TLSClientConfig; tls != nil && tls.RootCAs != nil {
+	found, ok := cfg.HTTPClient.(*awshttp.BuildableClient)
+	if ok && profileOf(cfg).CustomCABundle != "" {
+		roots := found.GetTransport().TLSClientConfig.RootCAs
+		if t, ok := opt.Transport.(truster); ok {
+			t.Trust(roots)
+		} else if opt.Transport == nil {
 			own := shared().Clone()
-			own.TLSClientConfig = tls.Clone()
+			own.TLSClientConfig = &tls.Config{RootCAs: roots} //nolint:gosec // Go's default is TLS 1.2
 			opt.Transport = own
 		}
 	}
@@ -148,14 +180,43 @@ func newRetryer(attempts int) aws.Retryer {
 	return retry.NewStandard(func(o *retry.StandardOptions) {
 		o.MaxAttempts = attempts
 		o.MaxBackoff = s3MaxBackoff
+		usual := retry.NewExponentialJitterBackoff(s3MaxBackoff)
+		o.Backoff = retry.BackoffDelayerFunc(func(attempt int, err error) (time.Duration, error) {
+			if _, ok := errors.AsType[soon](err); ok {
+				return aMoment, nil
+			}
+			return usual.BackoffDelay(attempt, err)
+		})
 		o.RateLimiter = ratelimit.None
+		o.Retryables = append([]retry.IsErrorRetryable{retry.IsErrorRetryableFunc(neverFinal)}, o.Retryables...)
 		o.Retryables = append(o.Retryables, retry.RetryableErrorCode{Codes: map[string]struct{}{
 			"IncompleteBody": {}, "OperationAborted": {},
 		}})
 	})
 }
 
+// neverFinal says no to what would fail again, and leaves the rest to others.
+func neverFinal(err error) aws.Ternary {
+	if isFinal(err) {
+		return aws.FalseTernary
+	}
+	return aws.UnknownTernary
+}
+
 func (b *s3Bucket) String() string { return "s3://" + strings.TrimSuffix(b.name+"/"+b.prefix, "/") }
+
+// amazon reports whether the bucket is one of Amazon's own service, whichever of its endpoints is used.
+func (b *s3Bucket) amazon() bool {
+	if b.endpoint == "" {
+		return true
+	}
+	u, err := url.Parse(b.endpoint)
+	if err != nil {
+		return false
+	}
+	host := strings.TrimSuffix(strings.ToLower(u.Hostname()), ".cn")
+	return strings.HasSuffix(host, ".amazonaws.com") || strings.HasSuffix(host, ".api.aws")
+}
 
 // full is a key as the store knows it.
 func (b *s3Bucket) full(key string) *string { return aws.String(b.prefix + key) }

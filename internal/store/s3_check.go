@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
@@ -21,7 +23,28 @@ func (b *s3Bucket) Check(ctx context.Context, probe string) error {
 	if err := checkConditions(ctx, b, probe); err != nil {
 		return err
 	}
+	if err := b.checkHashes(ctx, probe); err != nil {
+		return err
+	}
 	return b.checkParts(ctx, probe)
+}
+
+// checkHashes finds out whether the store compares what it gets with the hash that the request was signed with. What one that does not
+// is given, is read back.
+func (b *s3Bucket) checkHashes(ctx context.Context, probe string) error {
+	key, size, other := probe+rand.Text(), int64(2), Bytes([]byte("2\n")).SHA256()
+	_, err := b.client.PutObject(ctx, &s3.PutObjectInput{Bucket: &b.name, Key: b.full(key), ExpectedBucketOwner: b.owner,
+		Body: strings.NewReader("1\n"), ContentLength: &size}, signed(other))
+	if err != nil {
+		return nil //nolint:nilerror // it was refused: as it should be
+	}
+	if !b.blind.Swap(true) {
+		b.opt.logger().Info("the store compares no hashes: what is written is read back", "bucket", b.String())
+	}
+	if err := b.Delete(context.WithoutCancel(ctx), key, ""); err != nil {
+		return fmt.Errorf("%s: remove the probe: %w", b, err)
+	}
+	return nil
 }
 
 // checkParts makes sure that the condition holds for an object in parts too: some servers know it for whole ones only.
@@ -71,7 +94,8 @@ func (b *s3Bucket) explain(ctx context.Context, err error) error {
 	return fmt.Errorf("%s: %w", b, err)
 }
 
-// checkRegion compares the bucket's region with the one it should lie in. Not every server tells.
+// checkRegion compares the bucket's region with the one it should lie in. Not every server tells: of other services than Amazon's a
+// location may be "", or the name that S3 began with, or one that no place has; that says nothing.
 func (b *s3Bucket) checkRegion(ctx context.Context, region string) error {
 	if b.region == "" {
 		return nil
@@ -81,15 +105,15 @@ func (b *s3Bucket) checkRegion(ctx context.Context, region string) error {
 		if err != nil {
 			return nil //nolint:nilerror // a right that nothing else needs
 		}
-		switch region = string(out.LocationConstraint); region {
-		case "":
-			if b.endpoint != "" {
-				return nil // of other servers it means nothing
-			}
+		switch region = string(out.LocationConstraint); {
+		case region == "" && b.amazon():
 			region = "us-east-1"
-		case "EU":
+		case region == "EU":
 			region = "eu-west-1"
 		}
+	}
+	if !b.amazon() && slices.Contains([]string{"", "us-east-1", "auto", "default"}, region) {
+		return nil
 	}
 	if region != b.region {
 		return fmt.Errorf("%w: it lies in region %s, not in %s", ErrUnfit, region, b.region)

@@ -107,11 +107,18 @@ type s3Copy struct {
 func (c *s3Copy) whole(ctx context.Context) error {
 	ctx = withPatience(ctx, time.Duration(c.attrs.Size/copySpeed)*time.Second)
 	star, _ := condition("")
-	_, err := c.to.client.CopyObject(ctx, &s3.CopyObjectInput{Bucket: &c.to.name, Key: c.to.full(c.key), ExpectedBucketOwner: c.to.owner,
+	in := &s3.CopyObjectInput{Bucket: &c.to.name, Key: c.to.full(c.key), ExpectedBucketOwner: c.to.owner,
 		CopySource: c.source, CopySourceIfMatch: &c.attrs.Version, ExpectedSourceBucketOwner: c.from.owner,
-		IfNoneMatch: star, ChecksumAlgorithm: checksumSHA256, MetadataDirective: types.MetadataDirectiveReplace,
-		ContentType: some(c.header.ContentType), CacheControl: some(c.header.CacheControl)})
-	return err
+		IfNoneMatch: star, MetadataDirective: types.MetadataDirectiveReplace,
+		ContentType: some(c.header.ContentType), CacheControl: some(c.header.CacheControl)}
+	return c.to.withSums(func(sums bool) error {
+		in.ChecksumAlgorithm = ""
+		if sums {
+			in.ChecksumAlgorithm = checksumSHA256
+		}
+		_, err := c.to.client.CopyObject(ctx, in)
+		return err
+	})
 }
 
 func (c *s3Copy) parts(ctx context.Context) error {
@@ -130,7 +137,7 @@ func (c *s3Copy) parts(ctx context.Context) error {
 		if err := group.Wait(); err != nil {
 			return err
 		}
-		_, err := u.complete(ctx, "")
+		_, err := u.complete(ctx, nil, "")
 		return err
 	})
 }

@@ -10,6 +10,8 @@ import (
 
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/smithy-go"
+
+	"ociproxy/internal/wait"
 )
 
 // What S3 answers besides what every bucket answers.
@@ -29,6 +31,12 @@ func (b *s3Bucket) object(key string) string { return "s3://" + b.name + "/" + b
 
 // s3Failure replaces the SDK's account of an answer, which names the operation, two ids and the status, by the store's own words.
 func s3Failure(err error) error {
+	if none, ok := errors.AsType[*credentialsError](err); ok {
+		return none
+	}
+	if cut, ok := errors.AsType[*wait.CutShort](err); ok {
+		return cut
+	}
 	var answer *awshttp.ResponseError
 	if !errors.As(err, &answer) {
 		return withoutCredentials(err)
@@ -87,6 +95,8 @@ func s3Kind(code string, status int) error {
 		return errBusyKey
 	case http.StatusMovedPermanently:
 		return ErrUnfit
+	case http.StatusNotImplemented, http.StatusMethodNotAllowed:
+		return errors.ErrUnsupported
 	}
 	return nil
 }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
 
 // Get implements [Bucket]. A body that breaks off is gone on with where it broke, in the same version.
@@ -35,16 +34,24 @@ func (b *s3Bucket) Get(ctx context.Context, key string, off, n int64) (io.ReadCl
 // get makes one request; n < 0 means to the end.
 func (b *s3Bucket) get(ctx context.Context, key string, off, n int64, version *string) (*s3.GetObjectOutput, Attrs, error) {
 	in := &s3.GetObjectInput{Bucket: &b.name, Key: b.full(key), ExpectedBucketOwner: b.owner, IfMatch: version}
+	var out *s3.GetObjectOutput
+	get := func(sums bool) (err error) {
+		in.ChecksumMode = checksumMode(sums)
+		out, err = b.client.GetObject(ctx, in)
+		return err
+	}
+	var err error
 	switch {
 	case n > 0:
 		in.Range = aws.String(fmt.Sprintf("bytes=%d-%d", off, off+n-1))
+		err = get(false)
 	case off > 0:
 		in.Range = aws.String(fmt.Sprintf("bytes=%d-", off))
+		err = get(false)
 	default:
 		// The SDK then compares the bytes with the store's checksum as they are read.
-		in.ChecksumMode = types.ChecksumModeEnabled
+		err = b.withSums(get)
 	}
-	out, err := b.client.GetObject(ctx, in)
 	if err != nil {
 		return nil, Attrs{}, b.failure("get", key, err)
 	}

@@ -105,10 +105,21 @@ func (b *s3Bucket) refuseEarly(ctx context.Context, key, version string) error {
 func (b *s3Bucket) begin(ctx context.Context, key string, size int64, h Header, checksums bool) (*upload, error) {
 	in := &s3.CreateMultipartUploadInput{Bucket: &b.name, Key: b.full(key), ExpectedBucketOwner: b.owner,
 		ContentType: some(h.ContentType), CacheControl: some(h.CacheControl)}
-	if checksums {
-		in.ChecksumAlgorithm, in.ChecksumType = checksumSHA256, types.ChecksumTypeComposite
+	var out *s3.CreateMultipartUploadOutput
+	begin := func(sums bool) (err error) {
+		in.ChecksumAlgorithm, in.ChecksumType = "", ""
+		if sums {
+			in.ChecksumAlgorithm, in.ChecksumType = checksumSHA256, types.ChecksumTypeComposite
+		}
+		out, err = b.client.CreateMultipartUpload(ctx, in)
+		return err
 	}
-	out, err := b.client.CreateMultipartUpload(ctx, in)
+	err := error(nil)
+	if checksums {
+		err = b.withSums(begin)
+	} else {
+		err = begin(false)
+	}
 	if err != nil {
 		return nil, b.failure("begin upload of", key, err)
 	}
@@ -153,7 +164,7 @@ func (u *upload) run(ctx context.Context, c Content, version string) (Attrs, err
 	if got, want := u.crc(), c.CRC32C(); got != want {
 		return Attrs{}, fmt.Errorf("put %s: crc32c of what was sent is %08x, not %08x", u.b.object(u.key), got, want)
 	}
-	return u.complete(ctx, version)
+	return u.complete(ctx, c, version)
 }
 
 // length of part i.
@@ -168,13 +179,20 @@ func (u *upload) send(ctx context.Context, c Content, i int) error {
 		return fmt.Errorf("put part %d of %s: %w", number, u.b.object(u.key), err)
 	}
 	checksum := base64.StdEncoding.EncodeToString(s.sha256[:])
-	out, err := u.b.client.UploadPart(ctx, &s3.UploadPartInput{Bucket: &u.b.name, Key: u.b.full(u.key), UploadId: u.id, PartNumber: &number,
-		Body: io.NewSectionReader(c, off, n), ContentLength: &n, ChecksumSHA256: &checksum, ExpectedBucketOwner: u.b.owner},
-		signed(hex.EncodeToString(s.sha256[:])))
+	in := &s3.UploadPartInput{Bucket: &u.b.name, Key: u.b.full(u.key), UploadId: u.id, PartNumber: &number, ContentLength: &n,
+		ExpectedBucketOwner: u.b.owner}
+	err = u.b.withSums(func(sums bool) error {
+		in.Body, in.ChecksumSHA256 = io.NewSectionReader(c, off, n), onlyIf(sums, &checksum)
+		out, err := u.b.client.UploadPart(ctx, in, signed(hex.EncodeToString(s.sha256[:])))
+		if err == nil {
+			u.etags[i], u.checksums[i] = out.ETag, in.ChecksumSHA256
+		}
+		return err
+	})
 	if err != nil {
 		return u.b.failure(fmt.Sprintf("put part %d of", number), u.key, err)
 	}
-	u.etags[i], u.sums[i], u.checksums[i] = out.ETag, s, &checksum
+	u.sums[i] = s
 	return nil
 }
 
@@ -196,26 +214,32 @@ func (u *upload) checksum() string {
 	return base64.StdEncoding.EncodeToString(h.Sum(nil))
 }
 
-// complete makes the object of its parts.
-func (u *upload) complete(ctx context.Context, version string) (Attrs, error) {
-	parts := make([]types.CompletedPart, len(u.etags))
-	for i := range parts {
-		number := int32(i + 1)
-		parts[i] = types.CompletedPart{PartNumber: &number, ETag: u.etags[i], ChecksumSHA256: u.checksums[i]}
-	}
-	in := &s3.CompleteMultipartUploadInput{Bucket: &u.b.name, Key: u.b.full(u.key), UploadId: u.id, ExpectedBucketOwner: u.b.owner,
-		MultipartUpload: &types.CompletedMultipartUpload{Parts: parts}, MpuObjectSize: &u.size}
+// complete makes the object of its parts; c is what they were cut from, nil when the store copied them.
+func (u *upload) complete(ctx context.Context, c Content, version string) (Attrs, error) {
+	in := &s3.CompleteMultipartUploadInput{Bucket: &u.b.name, Key: u.b.full(u.key), UploadId: u.id, ExpectedBucketOwner: u.b.owner}
 	in.IfNoneMatch, in.IfMatch = condition(version)
 	var lost atomic.Int32
-	// Large objects are put together for minutes.
-	out, err := u.b.client.CompleteMultipartUpload(countUnclear(withPatience(ctx, time.Minute), &lost), in)
+	var out *s3.CompleteMultipartUploadOutput
+	err := u.b.withSums(func(sums bool) (err error) {
+		in.MultipartUpload, in.MpuObjectSize = &types.CompletedMultipartUpload{Parts: u.completed(sums)}, nil
+		if sums {
+			in.MpuObjectSize = &u.size
+		}
+		// Large objects are put together for minutes.
+		out, err = u.b.client.CompleteMultipartUpload(countUnclear(withPatience(ctx, time.Minute), &lost), in)
+		return err
+	})
 	if err == nil {
-		return Attrs{Key: u.key, Size: u.size, Version: deref(out.ETag), Modified: serverTime(out.ResultMetadata)}, nil
+		a := Attrs{Key: u.key, Size: u.size, Version: deref(out.ETag), Modified: serverTime(out.ResultMetadata)}
+		if c == nil {
+			return a, nil
+		}
+		return a, u.b.prove(ctx, a, c)
 	}
 	err = u.b.failure("complete", u.key, err)
 	gone := errors.Is(err, errNoUpload)
 	if lost.Load() > 0 && (gone || refused(err, version)) {
-		if a, ok := u.isThere(ctx); ok {
+		if a, ok := u.isThere(ctx, c); ok {
 			return a, nil
 		}
 	}
@@ -225,12 +249,27 @@ func (u *upload) complete(ctx context.Context, version string) (Attrs, error) {
 	return Attrs{}, err
 }
 
-// isThere says whether the object that is there is this upload's: its checksum is that of exactly these parts.
-func (u *upload) isThere(ctx context.Context) (Attrs, bool) {
+// completed lists the parts.
+func (u *upload) completed(sums bool) []types.CompletedPart {
+	parts := make([]types.CompletedPart, len(u.etags))
+	for i := range parts {
+		number := int32(i + 1)
+		parts[i] = types.CompletedPart{PartNumber: &number, ETag: u.etags[i], ChecksumSHA256: onlyIf(sums, u.checksums[i])}
+	}
+	return parts
+}
+
+// isThere says whether the object that is there is this upload's: its checksum is that of exactly these parts, or where the store
+// keeps none, its bytes are those of c.
+func (u *upload) isThere(ctx context.Context, c Content) (Attrs, bool) {
 	head, err := u.b.head(ctx, u.key)
-	if err != nil || head.ContentLength == nil || *head.ContentLength != u.size ||
-		deref(head.ChecksumSHA256) != fmt.Sprintf("%s-%d", u.checksum(), len(u.sums)) {
+	if err != nil || head.ContentLength == nil || *head.ContentLength != u.size {
 		return Attrs{}, false
 	}
-	return Attrs{Key: u.key, Size: u.size, Version: deref(head.ETag), Modified: aws.ToTime(head.LastModified)}, true
+	a := Attrs{Key: u.key, Size: u.size, Version: deref(head.ETag), Modified: aws.ToTime(head.LastModified)}
+	if c != nil && u.b.readsBack() && deref(head.ChecksumSHA256) == "" {
+		same, err := u.b.has(ctx, u.key, a.Version, c)
+		return a, same && err == nil
+	}
+	return a, deref(head.ChecksumSHA256) == fmt.Sprintf("%s-%d", u.checksum(), len(u.sums))
 }

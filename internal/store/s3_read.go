@@ -29,9 +29,22 @@ func (b *s3Bucket) Head(ctx context.Context, key string) (Attrs, error) {
 	}, nil
 }
 
-func (b *s3Bucket) head(ctx context.Context, key string) (*s3.HeadObjectOutput, error) {
-	return b.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &b.name, Key: b.full(key), ExpectedBucketOwner: b.owner,
-		ChecksumMode: types.ChecksumModeEnabled})
+func (b *s3Bucket) head(ctx context.Context, key string) (out *s3.HeadObjectOutput, err error) {
+	in := &s3.HeadObjectInput{Bucket: &b.name, Key: b.full(key), ExpectedBucketOwner: b.owner}
+	err = b.withSums(func(sums bool) error {
+		in.ChecksumMode = checksumMode(sums)
+		out, err = b.client.HeadObject(ctx, in)
+		return err
+	})
+	return out, err
+}
+
+// checksumMode asks for the checksum that the store keeps, or does not.
+func checksumMode(sums bool) types.ChecksumMode {
+	if sums {
+		return types.ChecksumModeEnabled
+	}
+	return ""
 }
 
 // wholeSHA256 returns a checksum in hexadecimal if it is one of the object's bytes. One of an object written in parts is a
@@ -107,7 +120,7 @@ func (b *s3Bucket) Clean(ctx context.Context, prefix string, age time.Duration) 
 	for pages := s3.NewListMultipartUploadsPaginator(b.client, in); pages.HasMorePages(); {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return n, b.failure("list uploads below", prefix, err)
+			return n, cannotClean(b.failure("list uploads below", prefix, err))
 		}
 		now := serverTime(page.ResultMetadata)
 		for _, u := range page.Uploads {
@@ -122,4 +135,12 @@ func (b *s3Bucket) Clean(ctx context.Context, prefix string, age time.Duration) 
 		}
 	}
 	return n, nil
+}
+
+// cannotClean says what follows when the store cannot tell which uploads were not finished.
+func cannotClean(err error) error {
+	if errors.Is(err, errors.ErrUnsupported) {
+		return fmt.Errorf("the store has no ListMultipartUploads: let a life-cycle rule of the bucket abort them: %w", err)
+	}
+	return err
 }

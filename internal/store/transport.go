@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"sync"
 	"time"
@@ -29,6 +30,13 @@ func (o Options) parallel() int {
 	return defaultParallel
 }
 
+func (o Options) logger() *slog.Logger {
+	if o.Logger != nil {
+		return o.Logger
+	}
+	return slog.New(slog.DiscardHandler)
+}
+
 // client makes the requests of a bucket. It follows no redirects: one means that the bucket is not where it was said to be.
 func (o Options) client() *http.Client {
 	next := o.Transport
@@ -36,7 +44,7 @@ func (o Options) client() *http.Client {
 		next = shared()
 	}
 	return &http.Client{
-		Transport:     &guard{next: next, limit: o.timeout()},
+		Transport:     &attempts{next: &guard{next: next, limit: o.timeout()}},
 		CheckRedirect: outbound.NoRedirect,
 	}
 }

@@ -3,7 +3,6 @@ package write
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"slices"
 	"sync"
@@ -11,6 +10,7 @@ import (
 
 	"ociproxy/internal/inventory"
 	"ociproxy/internal/set"
+	"ociproxy/internal/wait"
 )
 
 // Holder is one store whose inventory its owner reads, through its bucket.
@@ -94,13 +94,11 @@ func (h Holder) read(ctx context.Context, held *inventory.Hold) (*inventory.Head
 // headPatience bounds the reading of a head, tries included: all other stores wait for the one that does not answer.
 const headPatience = 30 * time.Second
 
-func (h Holder) head(ctx context.Context) (*inventory.Head, error) {
-	short, cancel := context.WithTimeout(ctx, headPatience)
-	defer cancel()
-	head, err := h.Writer.Head(short)
-	if err != nil && short.Err() != nil && ctx.Err() == nil {
-		return nil, fmt.Errorf("no answer within %v: %w", headPatience, err)
-	}
+func (h Holder) head(ctx context.Context) (head *inventory.Head, err error) {
+	err = wait.Within(ctx, headPatience, func(ctx context.Context) (err error) {
+		head, err = h.Writer.Head(ctx)
+		return err
+	})
 	return head, err
 }
 

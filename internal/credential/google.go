@@ -1,0 +1,127 @@
+package credential
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	registries "github.com/google/go-containerregistry/pkg/v1/google"
+	"golang.org/x/oauth2"
+	"golang.org/x/oauth2/google"
+
+	"ociproxy/internal/command"
+)
+
+// Google finds Google's application default credentials: a file that the environment names, or the machine's identity. No step of
+// it, nor of getting a token later, takes longer than within.
+func Google(ctx context.Context, within time.Duration, scope string) (*google.Credentials, error) {
+	// The tokens are refreshed for as long as the process runs. What is given up here ends by itself soon after.
+	lasting := context.WithValue(context.WithoutCancel(ctx), oauth2.HTTPClient, Client(within+within/4))
+	found, err := Within(ctx, within, "Google's credentials", func() (*google.Credentials, error) {
+		return google.FindDefaultCredentials(lasting, scope)
+	})
+	if err != nil {
+		return nil, err
+	}
+	found.TokenSource = Tokens(found.TokenSource, within, "Google's token")
+	return found, nil
+}
+
+const cloudPlatform = "https://www.googleapis.com/auth/cloud-platform"
+
+// GoogleKeychain is that of go-containerregistry, for the hosts of Google's registries: application default credentials, else
+// those of gcloud, else none. It asks nobody for longer than within. What was found is kept; that nothing was found is not, since
+// a metadata server may be late.
+func GoogleKeychain(within time.Duration) authn.Keychain {
+	return &googleKeychain{within: within, turn: make(chan struct{}, 1)}
+}
+
+type googleKeychain struct {
+	within time.Duration
+	turn   chan struct{} // who holds it may find out
+	found  authn.Authenticator
+}
+
+// Resolve implements [authn.Keychain].
+func (k *googleKeychain) Resolve(target authn.Resource) (authn.Authenticator, error) {
+	return k.ResolveContext(context.Background(), target)
+}
+
+// ResolveContext implements [authn.ContextKeychain]. That somebody did not answer in time is an error: who has credentials must not be
+// taken for a stranger.
+func (k *googleKeychain) ResolveContext(ctx context.Context, target authn.Resource) (authn.Authenticator, error) {
+	if !isGoogle(target.RegistryStr()) {
+		return authn.Anonymous, nil
+	}
+	select {
+	case k.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	defer func() { <-k.turn }()
+	if k.found != nil {
+		return k.found, nil
+	}
+	source, err := k.source(ctx)
+	switch {
+	case errors.Is(err, ErrLate), errors.Is(err, command.ErrLate), ctx.Err() != nil:
+		return nil, err
+	case err != nil:
+		return authn.Anonymous, nil //nolint:nilerror // as the library does: whoever has none may read what is public
+	}
+	k.found = registries.NewTokenSourceAuthenticator(source)
+	return k.found, nil
+}
+
+// source finds whom to ask for tokens; it has given one.
+func (k *googleKeychain) source(ctx context.Context) (oauth2.TokenSource, error) {
+	found, err := Google(ctx, k.within, cloudPlatform)
+	if err == nil {
+		if _, err = found.TokenSource.Token(); err == nil {
+			return found.TokenSource, nil
+		}
+	}
+	tool := &gcloud{within: k.within}
+	token, toolErr := tool.Token()
+	if errors.Is(toolErr, exec.ErrNotFound) {
+		return nil, err
+	}
+	if toolErr != nil {
+		return nil, fmt.Errorf("%w; %w", err, toolErr)
+	}
+	return oauth2.ReuseTokenSource(token, tool), nil
+}
+
+// gcloud asks Google's command-line tool for tokens, as docker-credential-gcr does.
+type gcloud struct{ within time.Duration }
+
+// Token implements [oauth2.TokenSource].
+func (g *gcloud) Token() (*oauth2.Token, error) {
+	out, err := command.Run(context.Background(), command.Command{Name: "gcloud", Within: g.within,
+		Args: []string{"config", "config-helper", "--force-auth-refresh", "--format=json(credential)"}})
+	if err != nil {
+		return nil, err
+	}
+	var said struct {
+		Credential struct {
+			Token  string    `json:"access_token"`
+			Expiry time.Time `json:"token_expiry"`
+		} `json:"credential"`
+	}
+	// Its text is in no error: it has the token.
+	if json.NewDecoder(bytes.NewReader(out)).Decode(&said) != nil || said.Credential.Token == "" {
+		return nil, errors.New("gcloud: it gave no token")
+	}
+	return &oauth2.Token{AccessToken: said.Credential.Token, Expiry: said.Credential.Expiry}, nil
+}
+
+// isGoogle says whether a registry is one of Google's.
+func isGoogle(host string) bool {
+	return host == "gcr.io" || strings.HasSuffix(host, ".gcr.io") || strings.HasSuffix(host, ".pkg.dev") || strings.HasSuffix(host, ".google.com")
+}

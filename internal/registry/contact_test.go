@@ -1,0 +1,105 @@
+package registry
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"ociproxy/internal/outbound"
+)
+
+// failing is a transport of which every request fails, or is answered with a status.
+type failing struct {
+	err    error
+	status int
+	n      int
+}
+
+func (f *failing) RoundTrip(req *http.Request) (*http.Response, error) {
+	f.n++
+	if f.err != nil {
+		return nil, f.err
+	}
+	return &http.Response{StatusCode: f.status, Header: http.Header{}, Body: http.NoBody, Request: req}, nil
+}
+
+// The first contact with a registry tells why there is none: at once, when another try would end in the same way, and by the last
+// try's own error, when the time was up.
+func TestFirstContact(t *testing.T) {
+	dial := func(err error) error { return &net.OpError{Op: "dial", Net: "tcp", Err: err} }
+	for name, tt := range map[string]struct {
+		failing failing
+		limit   time.Duration // of the caller
+		within  time.Duration
+		tries   int // at most
+		want    []string
+	}{
+		"an unknown authority": {failing{err: x509.UnknownAuthorityError{}}, time.Minute, 0, 1, []string{"unknown authority", "SSL_CERT_FILE"}},
+		"no such host":         {failing{err: dial(&net.DNSError{Err: "no such host", Name: "r", IsNotFound: true})}, time.Minute, 0, 1, []string{"no such host"}},
+		"refused": {failing{err: dial(os.NewSyscallError("connect", syscall.ECONNREFUSED))}, time.Minute, 3 * time.Second, 5,
+			[]string{"refused", "nobody listens"}},
+		"a proxy's password":  {failing{err: &outbound.ProxyError{Proxy: "proxy.test", Status: 407}}, time.Minute, 0, 1, []string{"proxy.test", "407", "HTTPS_PROXY"}},
+		"a proxy's, plainly":  {failing{status: 407}, time.Minute, 0, 1, []string{"407", "HTTPS_PROXY"}},
+		"no time for another": {failing{status: 502}, time.Second, time.Second, 9, []string{"status 502"}},
+		"throttled for long":  {failing{status: 429}, time.Second, time.Second, 9, []string{"status 429"}},
+		"cut off each time":   {failing{err: dial(syscall.ECONNRESET)}, time.Second, time.Second, 9, []string{"reset"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := tt.failing
+				r := open(t, host, func(o *Options) { o.Transport, o.Prefix, o.Insecure = &f, "", false })
+				ctx, cancel := context.WithTimeout(t.Context(), tt.limit)
+				defer cancel()
+				begun := time.Now()
+				_, err := r.Manifest(ctx, "image", "latest")
+				if took := time.Since(begun); err == nil || took > tt.within || f.n > tt.tries {
+					t.Fatalf("after %v and %d requests: %v; want at most %v and %d", took, f.n, err, tt.within, tt.tries)
+				}
+				for _, want := range append(tt.want, "registry.test") {
+					if !strings.Contains(err.Error(), want) {
+						t.Errorf("%v: want %q in it", err, want)
+					}
+				}
+				if tt.limit < time.Minute && !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("%v does not tell that the time was up", err)
+				}
+			})
+		})
+	}
+}
+
+// A registry that has answered may be being restarted: it is given as many tries as any other failure.
+func TestRestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		down := false
+		var f failing
+		r, w := openWorld(t, func(http.ResponseWriter, *http.Request) {})
+		r.own.base = roundTrip(func(req *http.Request) (*http.Response, error) {
+			if down {
+				f.err = &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
+				return f.RoundTrip(req)
+			}
+			return w.RoundTrip(req)
+		})
+		if _, err := r.ask(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		down = true
+		_, err := r.Manifest(t.Context(), "image", "latest")
+		if f.n != 1+maxFailed || !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Errorf("%d requests, %v; want %d", f.n, err, 1+maxFailed)
+		}
+	})
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (rt roundTrip) RoundTrip(req *http.Request) (*http.Response, error) { return rt(req) }

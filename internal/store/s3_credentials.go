@@ -1,0 +1,198 @@
+package store
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go/logging"
+
+	"ociproxy/internal/command"
+	"ociproxy/internal/outbound"
+)
+
+// credentialClient makes the SDK's requests for credentials: through the environment's proxy, with its authorities, and within a time.
+// It is of the SDK's own kind, since that adds the authorities of a profile's ca_bundle.
+func (o Options) credentialClient() *awshttp.BuildableClient {
+	like := outbound.New(outbound.Options{})
+	return awshttp.NewBuildableClient().WithTimeout(o.timeout()).WithTransportOptions(func(t *http.Transport) {
+		t.Proxy, t.OnProxyConnectResponse = like.Proxy, like.OnProxyConnectResponse
+		t.ResponseHeaderTimeout, t.IdleConnTimeout = o.timeout(), 10*time.Second
+		t.TLSClientConfig.RootCAs = systemRoots(like)
+	})
+}
+
+// credentialRetryer tries the SDK's requests for credentials again, but none that has taken its whole time: nobody waits for a
+// further one.
+func credentialRetryer() aws.Retryer {
+	return retry.NewStandard(func(o *retry.StandardOptions) {
+		o.RateLimiter = ratelimit.None
+		o.Retryables = append([]retry.IsErrorRetryable{retry.IsErrorRetryableFunc(func(err error) aws.Ternary {
+			if slow, ok := errors.AsType[net.Error](err); ok && slow.Timeout() || outbound.Certain(err) {
+				return aws.FalseTernary
+			}
+			return aws.UnknownTernary
+		})}, o.Retryables...)
+	})
+}
+
+// systemRoots are the authorities that a transport trusts, as a pool that more can be added to.
+func systemRoots(t *http.Transport) *x509.CertPool {
+	if t.TLSClientConfig != nil && t.TLSClientConfig.RootCAs != nil {
+		return t.TLSClientConfig.RootCAs
+	}
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		return x509.NewCertPool()
+	}
+	return roots
+}
+
+// truster is a transport that can be made to trust other authorities, before its first request.
+type truster interface{ Trust(roots *x509.CertPool) }
+
+// profileOf is what the SDK has read of the profile.
+func profileOf(cfg aws.Config) config.SharedConfig {
+	for _, source := range cfg.ConfigSources {
+		if shared, ok := source.(config.SharedConfig); ok {
+			return shared
+		}
+	}
+	return config.SharedConfig{}
+}
+
+// bounded makes the credentials of a configuration such that nobody who is asked for them is waited for without end: the SDK waits
+// for what a credential_process has started as long as that holds its output.
+func (b *s3Bucket) bounded(cfg aws.Config) aws.CredentialsProvider {
+	shared := profileOf(cfg)
+	if own := b.fromProcess(cfg, &shared); own != nil {
+		cfg.Credentials = aws.NewCredentialsCache(own)
+	}
+	return &timely{cfg.Credentials, b.opt.timeout() + b.opt.timeout()/2}
+}
+
+// fromProcess are the credentials of a profile, or of that which it takes a role with, whose source is a program; nil when it is
+// another, or the environment comes first. The order of sources is the SDK's.
+func (b *s3Bucket) fromProcess(cfg aws.Config, p *config.SharedConfig) aws.CredentialsProvider {
+	if b.profile == "" && (b.opt.Getenv("AWS_ACCESS_KEY_ID") != "" || b.opt.Getenv("AWS_WEB_IDENTITY_TOKEN_FILE") != "") || b.static {
+		return nil
+	}
+	var base aws.CredentialsProvider
+	switch {
+	case p.Source != nil:
+		base = b.fromProcess(cfg, p.Source)
+	case p.Credentials.HasKeys(), p.CredentialSource != "", p.WebIdentityTokenFile != "", p.SSOAccountID != "", p.SSORoleName != "",
+		p.SSOSessionName != "", p.LoginSession != "":
+	case p.CredentialProcess != "":
+		base = &process{p.CredentialProcess, p.Profile, b.opt.timeout()}
+	}
+	if base == nil || p.RoleARN == "" {
+		return base
+	}
+	cfg.Credentials = aws.NewCredentialsCache(base)
+	return stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), p.RoleARN, func(o *stscreds.AssumeRoleOptions) {
+		o.RoleSessionName = p.RoleSessionName
+		o.ExternalID = some(p.ExternalID)
+		if d := p.RoleDurationSeconds; d != nil && *d > 15*time.Minute {
+			o.Duration = *d
+		}
+	})
+}
+
+// process runs a profile's credential_process.
+type process struct {
+	text, profile string
+	within        time.Duration
+}
+
+// Retrieve implements [aws.CredentialsProvider]. What the program wrote is in no error: it may have the keys.
+// https://docs.aws.amazon.com/sdkref/latest/guide/feature-process-credentials.html
+func (p *process) Retrieve(ctx context.Context) (aws.Credentials, error) {
+	shell, flag := "sh", "-c"
+	if runtime.GOOS == "windows" {
+		shell, flag = "cmd.exe", "/C"
+	}
+	fail := func(err error) (aws.Credentials, error) {
+		return aws.Credentials{}, fmt.Errorf("credential_process of profile %s: %w", p.profile, err)
+	}
+	out, err := command.Run(ctx, command.Command{Name: shell, Args: []string{flag, p.text}, Env: os.Environ(), Within: p.within})
+	if err != nil {
+		return fail(err)
+	}
+	var said struct {
+		Version                                               int
+		AccessKeyId, SecretAccessKey, SessionToken, AccountId string //nolint:revive // the names of the format
+		Expiration                                            *time.Time
+	}
+	switch err := json.Unmarshal(out, &said); {
+	case err != nil:
+		return fail(errors.New("it wrote no JSON of credentials"))
+	case said.Version != 1:
+		return fail(fmt.Errorf("version %d, want 1", said.Version))
+	case said.AccessKeyId == "" || said.SecretAccessKey == "":
+		return fail(errors.New("no AccessKeyId or SecretAccessKey in what it wrote"))
+	}
+	c := aws.Credentials{AccessKeyID: said.AccessKeyId, SecretAccessKey: said.SecretAccessKey, SessionToken: said.SessionToken,
+		AccountID: said.AccountId, Source: "credential_process"}
+	if said.Expiration != nil {
+		c.CanExpire, c.Expires = true, *said.Expiration
+	}
+	return c, nil
+}
+
+// timely bounds the whole of what is done for credentials, of however many steps.
+type timely struct {
+	aws.CredentialsProvider
+	within time.Duration
+}
+
+// Retrieve implements [aws.CredentialsProvider].
+func (t *timely) Retrieve(ctx context.Context) (aws.Credentials, error) {
+	short, cancel := context.WithTimeout(ctx, t.within)
+	defer cancel()
+	c, err := t.CredentialsProvider.Retrieve(short)
+	err = outbound.Explain(err)
+	switch {
+	case err == nil, ctx.Err() != nil:
+		return c, err
+	case short.Err() != nil:
+		err = fmt.Errorf("nothing within %v", t.within)
+	}
+	return c, final{&credentialsError{err}} // what is worth another try has had it
+}
+
+// credentialsError is why a request was never sent.
+type credentialsError struct{ error }
+
+func (c *credentialsError) Error() string {
+	text := strings.ReplaceAll(c.error.Error(), "failed to refresh cached credentials, ", "")
+	return ErrDenied.Error() + ": no credentials for S3, as AWS_ACCESS_KEY_ID or a role gives them: " + text
+}
+func (c *credentialsError) Unwrap() []error { return []error{ErrDenied, c.error} }
+
+// sdkLog hands on what the SDK says. It says no secrets unless it is told to log requests, which it is not.
+func (o Options) sdkLog() logging.Logger {
+	return logging.LoggerFunc(func(c logging.Classification, format string, v ...any) {
+		text := secrets.ReplaceAllString(fmt.Sprintf(format, v...), "$1…")
+		if c == logging.Warn {
+			o.logger().Warn("AWS's library", "message", text)
+			return
+		}
+		o.logger().Debug("AWS's library", "message", text)
+	})
+}
