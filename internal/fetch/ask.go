@@ -13,6 +13,8 @@ import (
 	"net/url"
 	"os"
 	"time"
+
+	"ociproxy/internal/outbound"
 )
 
 // answer is what a source says. A nil body means: as it was.
@@ -72,7 +74,7 @@ func (f *Fetcher) askURL(ctx context.Context, have meta) (answer, error) {
 		if u, ok := errors.AsType[*url.Error](err); ok {
 			err = u.Err // the caller names the URL already
 		}
-		return answer{}, err
+		return answer{}, outbound.Explain(err)
 	}
 	defer resp.Body.Close()
 
