@@ -13,8 +13,6 @@ import (
 	"net/url"
 	"os"
 	"time"
-
-	"ociproxy/internal/outbound"
 )
 
 // answer is what a source says. A nil body means: as it was.
@@ -74,7 +72,7 @@ func (f *Fetcher) askURL(ctx context.Context, have meta) (answer, error) {
 		if u, ok := errors.AsType[*url.Error](err); ok {
 			err = u.Err // the caller names the URL already
 		}
-		return answer{}, outbound.Explain(err)
+		return answer{}, err
 	}
 	defer resp.Body.Close()
 
