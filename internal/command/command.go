@@ -47,7 +47,7 @@ const maxReason = 512
 
 // Run runs a program and returns what it wrote to its standard output, also when it failed. The error names the program, and tells
 // the last of what it wrote to its standard error; it wraps [ErrLate], [ErrOutput], the cause of ctx's end, or an
-// [*exec.ExitError]. Where the system has process groups, what the program started is killed with it.
+// [*exec.ExitError] with the end of its standard error. Where the system has process groups, what the program started is killed with it.
 func Run(ctx context.Context, c Command) ([]byte, error) {
 	if c.Within <= 0 {
 		c.Within = DefaultWithin
@@ -71,6 +71,9 @@ func Run(ctx context.Context, c Command) ([]byte, error) {
 		return out.kept.Bytes(), nil
 	case short.Err() != nil:
 		err = context.Cause(short)
+	}
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		exit.Stderr = said.text
 	}
 	if why := said.String(); why != "" {
 		err = fmt.Errorf("%w: %s", err, why)

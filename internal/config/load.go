@@ -84,6 +84,19 @@ func (c *Config) Fault(path, hint, format string, args ...any) *Error {
 	return v.locate(v.at(path, hint, format, args...))
 }
 
+// Where is the place of path in the file, "config.yaml:12", or of the nearest thing around it; "" when c was not read from one. It
+// reads the file's text again: ask for messages only.
+func (c *Config) Where(path string) string {
+	if len(c.text) == 0 {
+		return ""
+	}
+	at := c.Fault(path, "", "")
+	if at.Line == 0 {
+		return at.File
+	}
+	return fmt.Sprintf("%s:%d", at.File, at.Line)
+}
+
 func (d *decoder) read(data []byte) *Config {
 	if len(data) > maxBytes {
 		d.add(&Error{Message: fmt.Sprintf("the file is larger than %d MiB", maxBytes>>20)})

@@ -24,12 +24,21 @@ type Store struct {
 	Bucket store.Bucket
 
 	group       string
+	where       func() string // its place in the config, for messages
 	meter       *meter
 	examination examination
 }
 
 // Name is the store's name in the config.
 func (s *Store) Name() string { return s.Config.Name }
+
+// located adds to an error about the store's bucket where the config has it.
+func (s *Store) located(err error) error {
+	if at := s.where(); at != "" {
+		return fmt.Errorf("%w (%s)", err, at)
+	}
+	return err
+}
 
 // Group names the stores that may copy from each other.
 func (s *Store) Group() string { return s.group }
@@ -111,7 +120,7 @@ func Open(ctx context.Context, cfg *config.Config, opt Options) (*Fleet, error) 
 	var stores []ledger.Store
 	var targets []transfer.Target
 	for _, s := range f.Stores {
-		stores = append(stores, ledger.Store{Name: s.Name(), Bucket: s.Bucket})
+		stores = append(stores, ledger.Store{Name: s.Name(), Bucket: s.Bucket, Where: s.where})
 		targets = append(targets, transfer.Target{Name: s.Name(), Bucket: s.Bucket, Group: s.group})
 	}
 	targets = append(targets, opt.More...)
@@ -139,12 +148,13 @@ func (f *Fleet) open(ctx context.Context, cfg *config.Config, opt Options, dir s
 		}
 		missing = slices.DeleteFunc(missing, func(n string) bool { return n == c.Name })
 		s := &Store{Config: *c, group: groupOf(cfg, c), meter: newMeter(), examination: newExamination()}
+		s.where = func() string { return cfg.Where(fmt.Sprintf("stores[%d].bucket", i)) }
 		b, err := store.Open(ctx, c.Bucket, store.Options{
 			Owner: c.Owner, Region: regionOf(c), Getenv: opt.Getenv, Transport: s.meter, TempDir: dir,
 			Logger: f.log.With("store", c.Name),
 		})
 		if err != nil {
-			return fmt.Errorf("store %s: %w", c.Name, err)
+			return fmt.Errorf("store %s: %w", c.Name, s.located(err))
 		}
 		if s.Bucket = b; opt.Wrap != nil {
 			s.Bucket = opt.Wrap(b)

@@ -317,3 +317,34 @@ func TestCloseRecords(t *testing.T) {
 		t.Errorf("lacking %v", got)
 	}
 }
+
+// What is wrong with a bucket names the line that has it, beside the bucket and the reason.
+func TestWhere(t *testing.T) {
+	t.Setenv("AWS_PROFILE", "")
+	keys := func(name string) string {
+		return map[string]string{"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"}[name]
+	}
+	at := func(bucket string) *config.Config {
+		return parse(t, fmt.Sprintf(`  - name: a
+    place: onprem/a
+    url: "https://a.example/containers/images/{digest}"
+    serves: [all]
+    bucket: %q
+`, bucket))
+	}
+	_, err := Open(t.Context(), at("s3://b"), Options{Getenv: keys})
+	if err == nil || !strings.Contains(err.Error(), "store a: ") || !strings.Contains(err.Error(), "no region") || !strings.HasSuffix(err.Error(), "(test:10)") {
+		t.Errorf("%v: want the line", err)
+	}
+	f, err := Open(t.Context(), at("s3://b?region=r&endpoint=http://127.0.0.1:1"), Options{Getenv: keys, Only: []string{"a"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close(t.Context())
+	fault := f.Ledger.Fault(0)
+	for _, want := range []string{"store a: ", "s3://b/", "connection refused", "nobody listens", "(test:10)"} {
+		if fault == nil || !strings.Contains(fault.Error(), want) {
+			t.Errorf("%v: want %q", fault, want)
+		}
+	}
+}

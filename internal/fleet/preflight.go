@@ -14,6 +14,7 @@ import (
 	"ociproxy/internal/oci"
 	"ociproxy/internal/set"
 	"ociproxy/internal/store"
+	"ociproxy/internal/wait"
 )
 
 // Probe is the blob that shows whether a store's public URL leads to its bucket: the empty JSON object, which is the config of
@@ -128,11 +129,14 @@ func (f *Fleet) Preflight(ctx context.Context, i int) error {
 	}
 	err := f.examine(ctx, i)
 	if err != nil && ctx.Err() != nil {
+		if last, ok := errors.AsType[*wait.CutShort](err); ok { // why there was no answer all the time
+			return fmt.Errorf("%w: %w", context.Cause(ctx), last)
+		}
 		return context.Cause(ctx) // nothing was learned
 	}
 	e.done = true
 	if err != nil {
-		e.err = unready{err}
+		e.err = unready{s.located(err)}
 		return e.err
 	}
 	f.fit.add(s)

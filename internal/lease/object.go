@@ -42,6 +42,7 @@ type object struct {
 	version string
 	renewed time.Time // when the last good renewal was begun
 	lost    error
+	failed  error // of the last renewal; nil: it was renewed
 }
 
 func newObject(b store.Bucket, opt Options) *object {
@@ -176,11 +177,12 @@ func (o *object) keep(ctx context.Context, lost func(error)) {
 		if ctx.Err() != nil {
 			return
 		}
+		o.mu.Lock()
+		o.failed = err
 		if errors.Is(err, ErrLost) {
-			o.mu.Lock()
 			o.lost = err
-			o.mu.Unlock()
 		}
+		o.mu.Unlock()
 		if err := o.check(); err != nil {
 			lost(err)
 		}
@@ -198,7 +200,11 @@ func (o *object) check() error {
 		return o.lost
 	}
 	if age := o.now().Sub(o.renewed); age >= o.ttl*2/3 {
-		return fmt.Errorf("%w: it could not be renewed for %s", ErrLost, age.Round(time.Millisecond))
+		err := fmt.Errorf("%w: it could not be renewed for %s", ErrLost, age.Round(time.Millisecond))
+		if o.failed != nil {
+			err = fmt.Errorf("%w: %w", err, o.failed)
+		}
+		return err
 	}
 	return nil
 }

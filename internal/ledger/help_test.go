@@ -205,7 +205,7 @@ func books(t testing.TB, opt Options, buckets ...*watched) *Ledger {
 	t.Helper()
 	var stores []Store
 	for i, b := range buckets {
-		stores = append(stores, Store{fmt.Sprint("s", i), b})
+		stores = append(stores, Store{Name: fmt.Sprint("s", i), Bucket: b})
 	}
 	l, err := Open(t.Context(), stores, opt)
 	if err != nil {

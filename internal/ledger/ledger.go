@@ -23,6 +23,8 @@ import (
 type Store struct {
 	Name   string // as in the configuration; its inventory must say so
 	Bucket store.Bucket
+	// Where is the place of the store in the configuration, for messages; nil, or "": nobody knows.
+	Where func() string
 }
 
 // Options of [Open].
@@ -108,6 +110,9 @@ func Open(ctx context.Context, stores []Store, opt Options) (_ *Ledger, err erro
 	for i, b := range l.books {
 		if g.Faults[i] != nil {
 			b.fault = fmt.Errorf("store %s: %w: %w", b.name, ErrUnusable, g.Faults[i])
+			if stores[i].Where != nil && stores[i].Where() != "" {
+				b.fault = fmt.Errorf("%w (%s)", b.fault, stores[i].Where())
+			}
 			continue
 		}
 		l.usable.Add(i)

@@ -154,7 +154,7 @@ func TestRebuildBesideMirror(t *testing.T) {
 	add(t, mirror, 0, blob(1), blob(2))
 	good(t, mirror.Flush(t.Context()))
 	d := &during{watched: b}
-	l, err := Open(t.Context(), []Store{{"s0", d}}, Options{})
+	l, err := Open(t.Context(), []Store{{Name: "s0", Bucket: d}}, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

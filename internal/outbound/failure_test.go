@@ -112,7 +112,7 @@ func TestFailures(t *testing.T) {
 		})
 	}
 	for _, err := range []error{nil, context.DeadlineExceeded, io.ErrUnexpectedEOF, syscall.ECONNRESET, tls.AlertError(80), &ProxyError{Status: 502}, &ProxyError{Status: 429}} {
-		if Certain(err) || Explain(err) != err {
+		if Certain(err) || Explain(err) != err { //nolint:errorlint // the very one
 			t.Errorf("%v: certain %v, explained as %v", err, Certain(err), Explain(err))
 		}
 	}

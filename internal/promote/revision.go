@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"ociproxy/internal/command"
 	"ociproxy/internal/manifest"
 )
 
@@ -78,12 +79,10 @@ func Revision(ctx context.Context, dir, rev string) (*manifest.Tree, error) {
 type git struct{ dir string }
 
 func (g git) run(ctx context.Context, stdin io.Reader, args ...string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, gitTimeout)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, "git", args...)
-	cmd.Dir, cmd.Stdin = g.dir, stdin
-	cmd.Env = append(os.Environ(), "GIT_OPTIONAL_LOCKS=0", "GIT_TERMINAL_PROMPT=0", "LC_ALL=C")
-	out, err := cmd.Output()
+	out, err := command.Run(ctx, command.Command{
+		Name: "git", Args: args, Dir: g.dir, Stdin: stdin, Within: gitTimeout, MaxOutput: 2 * maxRevision,
+		Env: append(os.Environ(), "GIT_OPTIONAL_LOCKS=0", "GIT_TERMINAL_PROMPT=0", "LC_ALL=C"),
+	})
 	if failed, ok := errors.AsType[*exec.ExitError](err); ok {
 		text := strings.TrimSpace(string(failed.Stderr))
 		if text == "" {
@@ -92,7 +91,7 @@ func (g git) run(ctx context.Context, stdin io.Reader, args ...string) ([]byte, 
 		return nil, fmt.Errorf("git %s: %s", args[0], text)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("git %s: %w", args[0], err)
+		return nil, fmt.Errorf("%s: %w", args[0], err)
 	}
 	return out, nil
 }

@@ -89,7 +89,7 @@ func openS3(ctx context.Context, u *url.URL, opt Options) (Bucket, error) {
 		b.region = q.Get("region") // of other services it is a word to sign with
 	}
 	if cfg.Region == "" {
-		return nil, fmt.Errorf("bucket %q: no region: add ?region=…", u)
+		return nil, fmt.Errorf("bucket %q: no region: add ?region=…, at other services than Amazon's what they sign for: auto, us-east-1", u)
 	}
 	b.client = s3.NewFromConfig(cfg, func(o *s3.Options) {
 		o.UsePathStyle = pathStyle

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
@@ -34,7 +35,7 @@ func (b *s3Bucket) Check(ctx context.Context, probe string) error {
 func (b *s3Bucket) checkHashes(ctx context.Context, probe string) error {
 	key, size, other := probe+rand.Text(), int64(2), Bytes([]byte("2\n")).SHA256()
 	_, err := b.client.PutObject(ctx, &s3.PutObjectInput{Bucket: &b.name, Key: b.full(key), ExpectedBucketOwner: b.owner,
-		Body: strings.NewReader("1\n"), ContentLength: &size}, signed(other))
+		Body: strings.NewReader("1\n"), ContentLength: &size}, signed(other), func(o *s3.Options) { o.Retryer = aws.NopRetryer{} })
 	if err != nil {
 		return nil //nolint:nilerror // it was refused: as it should be
 	}
@@ -80,6 +81,8 @@ func (b *s3Bucket) explain(ctx context.Context, err error) error {
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return fmt.Errorf("%s: %w: there is no such bucket", b, ErrUnfit)
+	case errors.Is(err, errors.ErrUnsupported) && b.owner != nil:
+		return fmt.Errorf("%s: %w: it does not know of owners, leave out `owner`: %w", b, ErrUnfit, err)
 	case errors.Is(err, ErrUnfit):
 		return fmt.Errorf("%s: %w: it does not lie in region %s", b, err, b.client.Options().Region)
 	case errors.Is(err, ErrDenied):

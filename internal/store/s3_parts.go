@@ -114,7 +114,7 @@ func (b *s3Bucket) begin(ctx context.Context, key string, size int64, h Header, 
 		out, err = b.client.CreateMultipartUpload(ctx, in)
 		return err
 	}
-	err := error(nil)
+	var err error
 	if checksums {
 		err = b.withSums(begin)
 	} else {

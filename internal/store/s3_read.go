@@ -119,6 +119,9 @@ func (b *s3Bucket) Clean(ctx context.Context, prefix string, age time.Duration) 
 	in := &s3.ListMultipartUploadsInput{Bucket: &b.name, Prefix: b.full(prefix), ExpectedBucketOwner: b.owner}
 	for pages := s3.NewListMultipartUploadsPaginator(b.client, in); pages.HasMorePages(); {
 		page, err := pages.NextPage(ctx)
+		if err != nil && errors.Is(s3Failure(err), errNoUpload) { // what some servers say in place of an empty list
+			return n, nil
+		}
 		if err != nil {
 			return n, cannotClean(b.failure("list uploads below", prefix, err))
 		}
