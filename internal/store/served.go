@@ -1,0 +1,143 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"mime"
+	"net/http"
+	"strings"
+	"time"
+
+	"ociproxy/internal/oci"
+	"ociproxy/internal/outbound"
+	"ociproxy/internal/wait"
+)
+
+// ErrHidden says that a stranger does not get a blob's bytes as they lie in the bucket, or not at all.
+var ErrHidden = errors.New("clients would not get its bytes")
+
+// Altered says why clients would not get an object's bytes as they are, so far as its attributes tell; "" is no reason. What this package
+// writes as a blob has none.
+func (a Attrs) Altered() string {
+	encoding := outbound.Coding(a.ContentEncoding)
+	switch {
+	case a.Hidden != "":
+		return a.Hidden
+	case encoding != "":
+		return "Content-Encoding: " + encoding
+	case compressible(a.ContentType) && !strings.Contains(strings.ToLower(a.CacheControl), "no-transform"):
+		return "Content-Type: " + a.ContentType + ", which caches compress where Cache-Control does not say no-transform"
+	}
+	return ""
+}
+
+// compressible says whether what stands between a bucket and its clients may take a type for text, which it compresses or rewrites.
+func compressible(contentType string) bool {
+	media, _, _ := mime.ParseMediaType(contentType)
+	kind, sub, _ := strings.Cut(media, "/")
+	switch {
+	case kind == "text", strings.HasSuffix(sub, "+json"), strings.HasSuffix(sub, "+xml"):
+		return true
+	case kind != "application":
+		return false
+	}
+	switch sub {
+	case "json", "xml", "javascript", "x-javascript", "ecmascript", "wasm", "manifest", "yaml", "x-yaml":
+		return true
+	}
+	return false
+}
+
+// Replace writes an object over the one that has the given version, as [Bucket.Put] does. One that cannot be read is removed first, once
+// the content is there: Azure lets nobody write over a blob in its archive. version "" is nothing to replace.
+func Replace(ctx context.Context, b Bucket, key string, c Content, h Header, version string) (Attrs, error) {
+	if version == "" {
+		return b.Put(ctx, key, c, h, "")
+	}
+	if a, err := b.Head(ctx, key); err == nil && a.Version == version && a.Hidden != "" {
+		if err := c.Verified(ctx); err != nil {
+			return Attrs{}, fmt.Errorf("replace %s: %w", key, err)
+		}
+		if err := b.Delete(ctx, key, version); err != nil {
+			return Attrs{}, err
+		}
+		version = ""
+	}
+	return b.Put(ctx, key, c, h, version)
+}
+
+// found describes an object by a list, where the service refuses to do so by its name.
+func found(ctx context.Context, b Bucket, key string) (Attrs, bool) {
+	for a, err := range b.List(ctx, key, "") {
+		return a, err == nil && a.Key == key
+	}
+	return Attrs{}, false
+}
+
+// Public is a store's URL of blobs as strangers read it: without credentials. It may be used by several goroutines. The zero value is a
+// store that has none, where all is well.
+type Public struct {
+	// URL has {digest} in it, once.
+	URL string
+	// Client makes the requests. It follows no redirects, as the server of a redirected client does not.
+	Client *http.Client
+}
+
+const (
+	publicTries = 4
+	publicPause = 250 * time.Millisecond // before the second one; doubled each time
+)
+
+// Look asks by HEAD, as a container runtime would by GET, whether a stranger gets a blob of size bytes as it is; nil: yes. An error
+// that wraps [ErrHidden] says no; any other, that nobody answered usefully, after some tries.
+func (p *Public) Look(ctx context.Context, d oci.Digest, size int64) error {
+	if p.URL == "" {
+		return nil
+	}
+	address := strings.Replace(p.URL, "{digest}", d.String(), 1)
+	pause := publicPause
+	for try := 1; ; try++ {
+		err := p.look(ctx, address, size)
+		if err == nil || errors.Is(err, ErrHidden) || try == publicTries || ctx.Err() != nil {
+			return err
+		}
+		if wait.For(ctx, wait.Jitter(pause)) != nil {
+			return err
+		}
+		pause *= 2
+	}
+}
+
+func (p *Public) look(ctx context.Context, address string, size int64) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodHead, address, nil)
+	if err != nil {
+		return fmt.Errorf("HEAD %s: %w", address, err)
+	}
+	req.Header.Set("User-Agent", "oci-proxyctl")
+	req.Header.Set("Accept-Encoding", "gzip") // as runtimes do: who compresses on the way shows it here
+	resp, err := p.Client.Do(req)
+	if err != nil {
+		return err // it names the URL
+	}
+	if err := resp.Body.Close(); err != nil {
+		return fmt.Errorf("HEAD %s: %w", address, err)
+	}
+	hidden := func(format string, args ...any) error {
+		return fmt.Errorf("%w: HEAD %s: %s", ErrHidden, address, fmt.Sprintf(format, args...))
+	}
+	encoding := outbound.Encoding(resp.Header)
+	switch code := resp.StatusCode; {
+	case code == http.StatusTooManyRequests || code == http.StatusRequestTimeout || code >= 500:
+		return fmt.Errorf("HEAD %s: %s", address, resp.Status)
+	case code != http.StatusOK:
+		return hidden("%s", resp.Status)
+	case encoding != "":
+		return hidden("Content-Encoding: %s", encoding)
+	case resp.ContentLength < 0:
+		return hidden("no Content-Length: something on the way changes the bytes")
+	case resp.ContentLength != size:
+		return hidden("%d bytes, the bucket has %d", resp.ContentLength, size)
+	}
+	return nil
+}
