@@ -47,6 +47,9 @@ type Options struct {
 	From From
 	// Deep reads and hashes objects: those that images need and those that the inventory lists. It asks as the public, too.
 	Deep bool
+	// Spot is how many of the needed blobs that the inventory lists, about, are looked at in each store, chosen at random, when nothing
+	// else looks at single objects; all of them where there are no more. What cannot be looked at then is no finding.
+	Spot int
 	// Sample is the percentage of blobs that Head and Deep look at, chosen at random; 0 is 100.
 	Sample float64
 	// Partial says that the images are not all there are: nothing is unexpected then.
@@ -80,6 +83,7 @@ type Audit struct {
 	Report *Report
 	needs  *needs
 	stores []Store
+	client *http.Client // as strangers ask
 	faults []fault
 }
 
@@ -91,7 +95,7 @@ const maxErrors = 20
 func Run(ctx context.Context, images iter.Seq2[walk.Image, error], stores []Store, opt Options) (*Audit, error) {
 	began := time.Now()
 	opt = opt.withDefaults()
-	a := &Audit{needs: &needs{}, stores: stores, Report: &Report{
+	a := &Audit{needs: &needs{}, stores: stores, client: opt.Client, Report: &Report{
 		From: opt.From, Deep: opt.Deep, Sample: opt.Sample, Source: SourceReport{Errors: []string{}}, Findings: []Finding{},
 	}}
 	if err := a.walk(ctx, images, opt); err != nil {
@@ -141,7 +145,7 @@ func (o Options) withDefaults() Options {
 		o.Denied = func(oci.Digest) bool { return false }
 	}
 	if o.Client == nil {
-		o.Client = publicClient(o.Parallel)
+		o.Client = store.PublicClient(o.Parallel)
 	}
 	return o
 }
@@ -193,13 +197,17 @@ func inspect(ctx context.Context, n *needs, order []int32, s Store, opt Options,
 		}
 		f.row(r)
 		opt.Progress.Compared.Add(1)
-		if !opt.asks(r) {
+		spot := opt.spots(r, len(n.blobs))
+		if !spot && !opt.asks(r) {
 			class, detail := r.judge()
 			f.add(r, class, detail)
 			continue
 		}
 		asks.Go(func() error {
 			class, detail := ask(ctx, s, &r, opt, f)
+			if spot && class == Unknown {
+				class, detail = r.judge()
+			}
 			f.add(r, class, detail)
 			return nil
 		})
@@ -211,7 +219,8 @@ func inspect(ctx context.Context, n *needs, order []int32, s Store, opt Options,
 func (o Options) asks(r row) bool {
 	switch {
 	case r.object == absent:
-		return false // the listing says so
+		// The listing says so; that clients are sent to nothing, nobody says without having asked.
+		return r.record != absent
 	case o.Deep:
 		if r.want == absent && r.record == absent {
 			return false // nobody is ever sent there
@@ -220,4 +229,12 @@ func (o Options) asks(r row) bool {
 		return false
 	}
 	return o.Sample >= 100 || rand.Float64()*100 < o.Sample
+}
+
+// spots says whether the object of a row is among the few that are looked at anyway, of so many that are needed.
+func (o Options) spots(r row, needed int) bool {
+	if o.Spot <= 0 || o.Deep || o.From != Inventory || r.want == absent || r.record == absent {
+		return false
+	}
+	return rand.IntN(needed) < o.Spot
 }

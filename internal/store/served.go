@@ -84,7 +84,20 @@ type Public struct {
 	Client *http.Client
 }
 
+// PublicClient makes a client for [Public] that keeps so many connections to a host. The caller closes those that are idle.
+func PublicClient(kept int) *http.Client {
+	return &http.Client{
+		Timeout:       publicTime,
+		CheckRedirect: outbound.NoRedirect,
+		Transport: outbound.New(outbound.Options{
+			Dial: 5 * time.Second, Handshake: 5 * time.Second, Header: publicTime, Idle: 30 * time.Second,
+			Kept: kept, HeaderBytes: 64 << 10,
+		}),
+	}
+}
+
 const (
+	publicTime  = 20 * time.Second // one question
 	publicTries = 4
 	publicPause = 250 * time.Millisecond // before the second one; doubled each time
 )
