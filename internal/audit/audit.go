@@ -96,7 +96,7 @@ func Run(ctx context.Context, images iter.Seq2[walk.Image, error], stores []Stor
 	began := time.Now()
 	opt = opt.withDefaults()
 	a := &Audit{needs: &needs{}, stores: stores, client: opt.Client, Report: &Report{
-		From: opt.From, Deep: opt.Deep, Sample: opt.Sample, Source: SourceReport{Errors: []string{}}, Findings: []Finding{},
+		From: opt.From, Deep: opt.Deep, Sample: opt.Sample, Spot: opt.Spot, Source: SourceReport{Errors: []string{}}, Findings: []Finding{},
 	}}
 	if err := a.walk(ctx, images, opt); err != nil {
 		return nil, err
@@ -132,6 +132,9 @@ func Run(ctx context.Context, images iter.Seq2[walk.Image, error], stores []Stor
 
 func (o Options) withDefaults() Options {
 	o.From = cmp.Or(o.From, Inventory)
+	if o.Deep || o.From != Inventory {
+		o.Spot = 0
+	}
 	if o.Sample <= 0 || o.Sample > 100 {
 		o.Sample = 100
 	}
@@ -233,8 +236,5 @@ func (o Options) asks(r row) bool {
 
 // spots says whether the object of a row is among the few that are looked at anyway, of so many that are needed.
 func (o Options) spots(r row, needed int) bool {
-	if o.Spot <= 0 || o.Deep || o.From != Inventory || r.want == absent || r.record == absent {
-		return false
-	}
-	return rand.IntN(needed) < o.Spot
+	return o.Spot > 0 && r.want != absent && r.record != absent && rand.IntN(needed) < o.Spot
 }
