@@ -168,26 +168,36 @@ func TestHiddenGCS(t *testing.T) {
 	}
 }
 
-// TestReplace: what lies in an archive is removed before something is written there, once that is known to be right; nothing else is.
+// TestReplace: where nothing may be written over what lies in an archive, that is removed first; nothing else is.
 func TestReplace(t *testing.T) {
 	l := listers["azblob"]
-	for tier, want := range map[string][]string{"Archive": {"HEAD", "DELETE", "PUT"}, "Hot": {"HEAD", "PUT"}} {
-		s := &script{answers: map[string][]http.HandlerFunc{"HEAD /b/k": {headers("X-Ms-Access-Tier", tier)}, "DELETE /b/k": {status(http.StatusAccepted)},
-			"PUT /b/k": {created}}}
-		if _, err := Replace(t.Context(), l.with(t, s), "k", Bytes([]byte("x")), BlobHeader, "e"); err != nil {
-			t.Fatal(err)
-		}
-		var got []string
-		for _, request := range s.seen {
-			got = append(got, strings.Fields(request)[0])
-		}
-		if !slices.Equal(got, want) {
-			t.Errorf("%s: %q, want %q", tier, got, want)
-		}
-		put := s.headers[len(s.headers)-1]
-		if none := put.Get("If-None-Match") == "*"; none != (tier == "Archive") {
-			t.Errorf("%s: written with %v", tier, put)
-		}
+	busy := azureCode(http.StatusConflict, "BlobArchived")
+	for what, c := range map[string]struct {
+		tier   string
+		put    []http.HandlerFunc
+		remove http.HandlerFunc
+		want   []string
+		fails  error
+	}{
+		"in an archive":              {"Archive", []http.HandlerFunc{busy, created}, status(http.StatusAccepted), []string{"PUT", "HEAD", "DELETE", "PUT"}, nil},
+		"in an archive, no right to": {"Archive", []http.HandlerFunc{busy}, azureCode(http.StatusForbidden, "AuthorizationPermissionMismatch"), []string{"PUT", "HEAD", "DELETE"}, ErrHidden},
+		"in the open":                {"Hot", []http.HandlerFunc{created}, nil, []string{"PUT"}, nil},
+		"changed":                    {"Hot", []http.HandlerFunc{azureCode(http.StatusPreconditionFailed, "ConditionNotMet")}, nil, []string{"PUT"}, ErrConflict},
+	} {
+		t.Run(what, func(t *testing.T) {
+			s := &script{answers: map[string][]http.HandlerFunc{"HEAD /b/k": {headers("X-Ms-Access-Tier", c.tier)}, "PUT /b/k": c.put, "DELETE /b/k": {c.remove}}}
+			_, err := Replace(t.Context(), l.with(t, s), "k", Bytes([]byte("x")), BlobHeader, "e")
+			if !errors.Is(err, c.fails) {
+				t.Errorf("error %v, want %v", err, c.fails)
+			}
+			var got []string
+			for _, request := range s.seen {
+				got = append(got, strings.Fields(request)[0])
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("%q, want %q", got, c.want)
+			}
+		})
 	}
 }
 

@@ -49,22 +49,21 @@ func compressible(contentType string) bool {
 	return false
 }
 
-// Replace writes an object over the one that has the given version, as [Bucket.Put] does. One that cannot be read is removed first, once
-// the content is there: Azure lets nobody write over a blob in its archive. version "" is nothing to replace.
+// Replace writes an object over the one that has the given version, as [Bucket.Put] does; "" is nothing to replace. One that cannot be
+// read is removed where nothing may be written over it, as in Azure's archive: a right that writers otherwise need not have.
 func Replace(ctx context.Context, b Bucket, key string, c Content, h Header, version string) (Attrs, error) {
-	if version == "" {
-		return b.Put(ctx, key, c, h, "")
+	a, err := b.Put(ctx, key, c, h, version)
+	if err == nil || version == "" || errors.Is(err, ErrExists) || errors.Is(err, ErrConflict) || ctx.Err() != nil {
+		return a, err
 	}
-	if a, err := b.Head(ctx, key); err == nil && a.Version == version && a.Hidden != "" {
-		if err := c.Verified(ctx); err != nil {
-			return Attrs{}, fmt.Errorf("replace %s: %w", key, err)
-		}
-		if err := b.Delete(ctx, key, version); err != nil {
-			return Attrs{}, err
-		}
-		version = ""
+	there, asked := b.Head(ctx, key)
+	if asked != nil || there.Version != version || there.Hidden == "" || c.Verified(ctx) != nil {
+		return Attrs{}, err
 	}
-	return b.Put(ctx, key, c, h, version)
+	if stays := b.Delete(ctx, key, version); stays != nil {
+		return Attrs{}, fmt.Errorf("%w: %s: %s, and has to be removed first, by somebody who may: %v, %v", ErrHidden, key, there.Hidden, err, stays) //nolint:errorlint // of this object, not of the bucket
+	}
+	return b.Put(ctx, key, c, h, "")
 }
 
 // found describes an object by a list, where the service refuses to do so by its name.
