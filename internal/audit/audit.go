@@ -196,6 +196,9 @@ func inspect(ctx context.Context, n *needs, order []int32, s Store, opt Options,
 		}
 		if err != nil {
 			failed = fmt.Errorf("read what %s has: %w", s.Name, err)
+			if errors.Is(err, store.ErrListing) {
+				failed = fmt.Errorf("%w; until then, to look from %q needs no listing", failed, Head)
+			}
 			break
 		}
 		f.row(r)
