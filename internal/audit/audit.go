@@ -223,15 +223,14 @@ func inspect(ctx context.Context, n *needs, order []int32, s Store, opt Options,
 
 // asks says whether the object of a row is to be looked at itself.
 func (o Options) asks(r row) bool {
-	switch {
-	case r.object == absent:
-		// The listing says so; that clients are sent to nothing, nobody says without having asked.
-		return r.record != absent
-	case o.Deep:
-		if r.want == absent && r.record == absent {
-			return false // nobody is ever sent there
-		}
-	case o.From != Head || r.want == absent:
+	switch class, _ := r.judge(); {
+	case r.object == absent && r.record == absent:
+		return false // the listing says so
+	case o.From == Listing && (class == Lost || class == Short || class == Unreadable):
+		return true // a repair would withdraw it, on a listing's word alone
+	case o.Deep && r.want == absent && r.record == absent:
+		return false // nobody is ever sent there
+	case !o.Deep && (o.From != Head || r.want == absent):
 		return false
 	}
 	return o.Sample >= 100 || rand.Float64()*100 < o.Sample

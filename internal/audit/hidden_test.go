@@ -20,8 +20,9 @@ type told struct {
 	store.Bucket
 	attrs   map[string]store.Attrs // by key: what is added
 	version map[string]string
-	listed  bool            // its lists tell them too
-	lacks   map[string]bool // keys that its lists lack
+	listed  bool             // its lists tell them too
+	lacks   map[string]bool  // keys that its lists lack
+	sizes   map[string]int64 // that they have wrong
 }
 
 func (b *told) tell(a store.Attrs) store.Attrs {
@@ -46,6 +47,9 @@ func (b *told) List(ctx context.Context, prefix, after string) iter.Seq2[store.A
 		for a, err := range b.Bucket.List(ctx, prefix, after) {
 			if b.listed {
 				a = b.tell(a)
+			}
+			if size, ok := b.sizes[a.Key]; ok {
+				a.Size = size
 			}
 			if !b.lacks[a.Key] && !yield(a, err) {
 				return
@@ -151,17 +155,20 @@ func TestHiddenForGood(t *testing.T) {
 	}
 }
 
-// TestListingLacks: what a listing leaves out is asked for before it counts as lost: a repair would withdraw it.
-func TestListingLacks(t *testing.T) {
-	for name, opt := range map[string]Options{"listing": {From: Listing}, "deep": {From: Listing, Deep: true}, "sampled": {From: Listing, Deep: true, Sample: 0.0001}} {
+// TestListingLies: what a listing leaves out, or sizes wrong, is asked for before it counts as lost or short: a repair would withdraw it.
+func TestListingLies(t *testing.T) {
+	for name, opt := range map[string]Options{"listing": {From: Listing}, "deep": {From: Listing, Deep: true},
+		"sampled": {From: Listing, Deep: true, Sample: 0.0001}} {
 		t.Run(name, func(t *testing.T) {
 			s := newShelf(t)
 			s.put(digest(fine), fine)
+			s.put(digest(cut), cut)
 			s.put(digest(extra), extra)
 			s.held[digest(lost)] = int64(len(lost))
-			b := &told{Bucket: s.bucket, lacks: map[string]bool{store.BlobKey(digest(fine)): true, store.BlobKey(digest(extra)): true}}
+			b := &told{Bucket: s.bucket, lacks: map[string]bool{store.BlobKey(digest(fine)): true, store.BlobKey(digest(extra)): true},
+				sizes: map[string]int64{store.BlobKey(digest(cut)): 3}}
 			s.lies = func(store.Bucket) store.Bucket { return b }
-			a, err := Run(t.Context(), images(fine, lost), []Store{s.store("s")}, opt)
+			a, err := Run(t.Context(), images(fine, cut, lost), []Store{s.store("s")}, opt)
 			if err != nil {
 				t.Fatal(err)
 			}
