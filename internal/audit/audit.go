@@ -189,6 +189,7 @@ func inspect(ctx context.Context, n *needs, order []int32, s Store, opt Options,
 	}
 	var asks errgroup.Group
 	asks.SetLimit(opt.Parallel)
+	var silent atomic.Int32 // spots that nobody answered for
 	var failed error
 	for r, err := range rows(n, order, l) {
 		if err == nil {
@@ -203,7 +204,7 @@ func inspect(ctx context.Context, n *needs, order []int32, s Store, opt Options,
 		}
 		f.row(r)
 		opt.Progress.Compared.Add(1)
-		spot := opt.spots(r, len(n.blobs))
+		spot := silent.Load() < maxSilent && opt.spots(r, len(n.blobs))
 		if !spot && !opt.asks(r) {
 			class, detail := r.judge()
 			f.add(r, class, detail)
@@ -212,6 +213,7 @@ func inspect(ctx context.Context, n *needs, order []int32, s Store, opt Options,
 		asks.Go(func() error {
 			class, detail := ask(ctx, s, &r, opt, f)
 			if spot && class == Unknown {
+				silent.Add(1)
 				class, detail = r.judge()
 			}
 			f.add(r, class, detail)
@@ -235,6 +237,9 @@ func (o Options) asks(r row) bool {
 	}
 	return o.Sample >= 100 || rand.Float64()*100 < o.Sample
 }
+
+// maxSilent is how many spots without an answer end them: nobody waits a hundred times for what cannot be reached from here.
+const maxSilent = 3
 
 // spots says whether the object of a row is among the few that are looked at anyway, of so many that are needed.
 func (o Options) spots(r row, needed int) bool {

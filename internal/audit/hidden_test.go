@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
 	"net/http"
@@ -177,5 +178,25 @@ func TestListingLies(t *testing.T) {
 				t.Errorf("(-want +got)\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestSpotsNobodyAnswers: where strangers cannot be asked from here, the default says what the inventories say, and does not go on asking.
+func TestSpotsNobodyAnswers(t *testing.T) {
+	s := newShelf(t)
+	var contents []string
+	for i := range 40 {
+		c := fmt.Sprintf("content %d", i)
+		s.put(digest(c), c)
+		contents = append(contents, c)
+	}
+	st := s.store("s")
+	st.URL = "http://127.0.0.1:1/{digest}"
+	a, err := Run(t.Context(), images(contents...), []Store{st}, Options{Spot: 100, Parallel: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := a.Report; r.ExitCode != 0 || len(r.Findings) > 0 || r.Stores[0].Asked > maxSilent+2 {
+		t.Errorf("exit code %d, asked for %d, %v", r.ExitCode, r.Stores[0].Asked, r.Findings)
 	}
 }

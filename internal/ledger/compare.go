@@ -16,9 +16,9 @@ func (r *rebuild) there(ctx context.Context, o listed, was int64, later func(fun
 	switch {
 	case r.opt.Deny != nil && r.opt.Deny(o.digest):
 		return r.deny(ctx, o, was)
-	case why != "":
+	case why != "" && was < 0:
 		return r.hide(ctx, o.digest, was, why)
-	case was == o.Size:
+	case why == "" && was == o.Size:
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.count(o.Size)
@@ -69,8 +69,8 @@ func (r *rebuild) hide(ctx context.Context, d oci.Digest, was int64, why string)
 	return r.remove(ctx, d)
 }
 
-// look asks for an object that the inventory does not list, or not with this size: what the listing says of it is not enough to send
-// clients there. Where the listing told headers, those of a new blob are not asked for again.
+// look asks for an object of which listing and inventory do not say the same: what the listing says is neither enough to send clients
+// there nor to send them there no more. Where the listing told headers, those of a new blob are not asked for again.
 func (r *rebuild) look(ctx context.Context, o listed, was int64) error {
 	a := o.Attrs
 	if was >= 0 || a.ContentType == "" {

@@ -4,9 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
+
+	"ociproxy/internal/oci"
 )
 
 // headers is an answer to HEAD of an object of ten bytes.
@@ -211,5 +214,63 @@ func TestAzureCopiesNoProperties(t *testing.T) {
 	}
 	if got := s.headers[0].Get("X-Ms-Copy-Source-Blob-Properties"); got != "false" {
 		t.Errorf("asked with %v", s.headers[0])
+	}
+}
+
+// TestPublic: what a stranger's answer says of a blob of ten bytes.
+func TestPublic(t *testing.T) {
+	d, err := oci.ParseDigest("sha256:" + strings.Repeat("ab", 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const silent = "no verdict"
+	for what, c := range map[string]struct {
+		answer http.HandlerFunc
+		want   string // in the error
+	}{
+		"as it is":           {headers(), ""},
+		"identity":           {headers("Content-Encoding", "identity"), ""},
+		"encoded":            {headers("Content-Encoding", "gzip"), "Content-Encoding: gzip"},
+		"unpacked by Google": {headers("X-Goog-Stored-Content-Encoding", "gzip"), "Content-Encoding: gzip"},
+		"private":            {status(http.StatusForbidden), "403"},
+		"absent":             {status(http.StatusNotFound), "404"},
+		"redirected":         {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/login", http.StatusFound) }, "302"},
+		"another size":       {headers("Content-Length", "11"), "11 bytes, the bucket has 10"},
+		"compressed for who takes it": {func(w http.ResponseWriter, r *http.Request) {
+			if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+				w.Header().Set("Content-Encoding", "gzip")
+			}
+		}, "Content-Encoding: gzip"},
+		"no HEAD": {func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodHead {
+				w.WriteHeader(http.StatusMethodNotAllowed)
+				return
+			}
+			w.Header().Set("Content-Range", "bytes 0-0/10")
+			w.WriteHeader(http.StatusPartialContent)
+		}, ""},
+		"no length": {func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodGet {
+				w.Header().Set("Content-Range", "bytes 0-0/12")
+				w.WriteHeader(http.StatusPartialContent)
+			}
+		}, "12 bytes, the bucket has 10"},
+		"no length at all": {func(w http.ResponseWriter, _ *http.Request) { w.(http.Flusher).Flush() }, "does not tell its size"},
+		"busy":             {status(http.StatusServiceUnavailable), silent},
+	} {
+		t.Run(what, func(t *testing.T) {
+			server := httptest.NewServer(c.answer)
+			t.Cleanup(server.Close)
+			client := PublicClient(1)
+			t.Cleanup(client.CloseIdleConnections)
+			public := Public{URL: server.URL + "/{digest}", Client: client}
+			err := public.Look(t.Context(), d, 10)
+			switch {
+			case c.want == "" && err != nil, c.want == silent && (err == nil || errors.Is(err, ErrHidden)):
+				t.Error(err)
+			case c.want != "" && c.want != silent && (!errors.Is(err, ErrHidden) || !strings.Contains(err.Error(), c.want)):
+				t.Errorf("error %v, want %q", err, c.want)
+			}
+		})
 	}
 }

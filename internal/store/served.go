@@ -122,34 +122,54 @@ func (p *Public) Look(ctx context.Context, d oci.Digest, size int64) error {
 }
 
 func (p *Public) look(ctx context.Context, address string, size int64) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodHead, address, nil)
+	resp, err := p.ask(ctx, http.MethodHead, address, "")
 	if err != nil {
-		return fmt.Errorf("HEAD %s: %w", address, err)
+		return err
+	}
+	code, length := resp.StatusCode, resp.ContentLength
+	if code == http.StatusMethodNotAllowed || code == http.StatusNotImplemented || code == http.StatusOK && length < 0 && size > 0 {
+		// Some servers do not know HEAD, or tell no length there.
+		if resp, err = p.ask(ctx, http.MethodGet, address, "bytes=0-0"); err != nil {
+			return err
+		}
+		if code, length = resp.StatusCode, resp.ContentLength; code == http.StatusPartialContent {
+			code = http.StatusOK
+			if length, err = rangeTotal(resp.Header.Get("Content-Range"), 0); err != nil {
+				length = -1
+			}
+		}
+	}
+	encoding := outbound.Encoding(resp.Header)
+	what := resp.Request.Method + " " + address
+	switch {
+	case code == http.StatusTooManyRequests || code == http.StatusRequestTimeout || code >= 500:
+		return fmt.Errorf("%s: %s", what, resp.Status)
+	case code != http.StatusOK:
+		return fmt.Errorf("%w: %s: %s", ErrHidden, what, resp.Status)
+	case encoding != "":
+		return fmt.Errorf("%w: %s: Content-Encoding: %s", ErrHidden, what, encoding)
+	case length < 0 && size > 0:
+		return fmt.Errorf("%w: %s: it does not tell its size: something on the way changes the bytes", ErrHidden, what)
+	case length != size && length >= 0:
+		return fmt.Errorf("%w: %s: %d bytes, the bucket has %d", ErrHidden, what, length, size)
+	}
+	return nil
+}
+
+// ask makes one request, of which only the head of the answer is read.
+func (p *Public) ask(ctx context.Context, method, address, span string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, address, nil)
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w", method, address, err)
 	}
 	req.Header.Set("User-Agent", "oci-proxyctl")
 	req.Header.Set("Accept-Encoding", "gzip") // as runtimes do: who compresses on the way shows it here
+	if span != "" {
+		req.Header.Set("Range", span)
+	}
 	resp, err := p.Client.Do(req)
 	if err != nil {
-		return err // it names the URL
+		return nil, err // it names the URL
 	}
-	if err := resp.Body.Close(); err != nil {
-		return fmt.Errorf("HEAD %s: %w", address, err)
-	}
-	hidden := func(format string, args ...any) error {
-		return fmt.Errorf("%w: HEAD %s: %s", ErrHidden, address, fmt.Sprintf(format, args...))
-	}
-	encoding := outbound.Encoding(resp.Header)
-	switch code := resp.StatusCode; {
-	case code == http.StatusTooManyRequests || code == http.StatusRequestTimeout || code >= 500:
-		return fmt.Errorf("HEAD %s: %s", address, resp.Status)
-	case code != http.StatusOK:
-		return hidden("%s", resp.Status)
-	case encoding != "":
-		return hidden("Content-Encoding: %s", encoding)
-	case resp.ContentLength < 0:
-		return hidden("no Content-Length: something on the way changes the bytes")
-	case resp.ContentLength != size:
-		return hidden("%d bytes, the bucket has %d", resp.ContentLength, size)
-	}
-	return nil
+	return resp, resp.Body.Close()
 }
