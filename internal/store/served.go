@@ -98,7 +98,7 @@ func PublicClient(kept int) *http.Client {
 const (
 	publicTime  = 20 * time.Second // one question
 	publicTries = 4
-	publicPause = 250 * time.Millisecond // before the second one; doubled each time
+	publicPause = 100 * time.Millisecond // before the second one; doubled each time
 )
 
 // Look asks by HEAD, as a container runtime would by GET, whether a stranger gets a blob of size bytes as it is; nil: yes. An error
