@@ -53,10 +53,14 @@ func look(ctx context.Context, b store.Bucket, d oci.Digest, opt Options) (_ sto
 	key := store.BlobKey(d)
 	if opt.Deep {
 		attrs, sum, err := readObject(ctx, b, key, d, opt.Progress)
-		if err != nil {
-			return attrs, false, -1, err
+		if err == nil {
+			return attrs, sum != d.Hex(), attrs.Size, nil
 		}
-		return attrs, sum != d.Hex(), attrs.Size, nil
+		// What lies in an archive is not read by its owner either; its attributes say so.
+		if there, asked := b.Head(ctx, key); asked == nil && there.Hidden != "" {
+			return there, false, -1, nil
+		}
+		return attrs, false, -1, err
 	}
 	attrs, err := b.Head(ctx, key)
 	return attrs, err == nil && attrs.SHA256 != "" && d.Algorithm() == "sha256" && attrs.SHA256 != d.Hex(), -1, err
