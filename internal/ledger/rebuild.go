@@ -67,10 +67,12 @@ const (
 	progressStep = 1000   // objects
 )
 
-// Rebuild makes the inventory of store i say what its bucket has. A listing says what may be there; where it does not agree with the
-// inventory, the bucket is asked for the object itself, and strangers too for one that is to be listed. Contents are not read. Blobs that somebody records meanwhile stay recorded: only what the inventory listed at the start is taken out, and only
-// after the bucket was asked for it once more. Removing or resizing a blob drops all images of the store, so that the next pass walks
-// them again. A [Ledger] whose store had a fault does not see the new inventory: open another one.
+// Rebuild makes the inventory of store i say what its bucket has. A listing says what may be there; where it does not
+// agree with the inventory, the bucket is asked for the object itself, and strangers too for one that is to be listed.
+// Contents are not read. Blobs that somebody records meanwhile stay recorded: only what the inventory listed at the
+// start is taken out, and only after the bucket was asked for it once more. Removing or resizing a blob drops all images
+// of the store, so that the next pass walks them again. A [Ledger] whose store had a fault does not see the new
+// inventory: open another one.
 func (l *Ledger) Rebuild(ctx context.Context, i int, opt RebuildOptions) (Rebuilt, error) {
 	b := l.books[i]
 	r := &rebuild{l: l, b: b, opt: opt}

@@ -61,7 +61,9 @@ func Replace(ctx context.Context, b Bucket, key string, c Content, h Header, ver
 		return Attrs{}, err
 	}
 	if stays := b.Delete(ctx, key, version); stays != nil {
-		return Attrs{}, fmt.Errorf("%w: %s: %s, and has to be removed first, by somebody who may: %v, %v", ErrHidden, key, there.Hidden, err, stays) //nolint:errorlint // of this object, not of the bucket
+		// What the bucket says is about this object alone: it keeps nobody from writing others.
+		return Attrs{}, fmt.Errorf("%w: %s: %s, and has to be removed first, by somebody who may: %s, %s", ErrHidden, key,
+			there.Hidden, err.Error(), stays.Error())
 	}
 	return b.Put(ctx, key, c, h, "")
 }
