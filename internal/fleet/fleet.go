@@ -112,7 +112,7 @@ func Open(ctx context.Context, cfg *config.Config, opt Options) (*Fleet, error) 
 	var targets []transfer.Target
 	for _, s := range f.Stores {
 		stores = append(stores, ledger.Store{Name: s.Name(), Bucket: s.Bucket})
-		targets = append(targets, transfer.Target{Name: s.Name(), Bucket: s.Bucket, Group: s.group, Look: f.Public(s).Look})
+		targets = append(targets, transfer.Target{Name: s.Name(), Bucket: s.Bucket, Group: s.group, Look: f.fit.vain.look(s, f.Public(s))})
 	}
 	targets = append(targets, opt.More...)
 	if f.Ledger, err = ledger.Open(ctx, stores, ledger.Options{Dir: filepath.Join(dir, "inventory"), Logger: opt.Logger}); err != nil {

@@ -58,3 +58,54 @@ func TestHidden(t *testing.T) {
 		}
 	}
 }
+
+// TestVain: what strangers do not get though it was written anew is not written in each pass of a process.
+func TestVain(t *testing.T) {
+	const text = "content"
+	dir := mkdir(t)
+	b := blobOf(t, text)
+	bucket, err := store.Open(t.Context(), "file://"+dir, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bucket.Put(t.Context(), store.BlobKey(b.Digest), store.Bytes([]byte(text)), store.BlobHeader, ""); err != nil {
+		t.Fatal(err)
+	}
+	hidden := true
+	url := public(t, dir, func(h http.Handler) http.Handler {
+		return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			if hidden && r.URL.Path == "/"+store.BlobKey(b.Digest) {
+				rw.WriteHeader(http.StatusForbidden)
+				return
+			}
+			h.ServeHTTP(rw, r)
+		})
+	})
+	cfg, fit := parse(t, storeAt("s", dir, url, "")), &Fit{}
+	var versions []string
+	pass := func() (got Result) {
+		f := open(t, cfg, Options{Source: sourceOf{b.Digest.String(): text}, Fit: fit})
+		f.Ensure(t.Context(), b, f.Ledger.Lacking(b.Digest), func(r Result) { got = r })
+		f.Wait()
+		a, err := bucket.Head(t.Context(), store.BlobKey(b.Digest))
+		if err != nil {
+			t.Fatal(err)
+		}
+		versions = append(versions, a.Version)
+		return got
+	}
+	for range 3 {
+		if got := pass(); !errors.Is(got.Err, store.ErrHidden) {
+			t.Errorf("%v, %v", got.How, got.Err)
+		}
+	}
+	hidden = false
+	if got := pass(); got.Err != nil || got.How != transfer.AlreadyThere {
+		t.Errorf("%v, %v", got.How, got.Err)
+	}
+	for _, v := range versions {
+		if v != versions[0] {
+			t.Errorf("versions %q", versions)
+		}
+	}
+}

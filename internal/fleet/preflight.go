@@ -33,11 +33,13 @@ var probeDigest = func() oci.Digest {
 	return d
 }()
 
-// Fit is which stores were found fit to be written in this process. The zero value knows none. It may be shared by fleets that are
-// opened one after the other, or at the same time.
+// Fit is which stores were found fit to be written in this process, and which blobs were written there in vain. The zero value knows
+// none. It may be shared by fleets that are opened one after the other, or at the same time.
 type Fit struct {
 	mu  sync.Mutex
 	fit map[string]bool // by name and bucket
+
+	vain vain
 }
 
 func (f *Fit) has(s *Store) bool {

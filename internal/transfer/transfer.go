@@ -125,6 +125,8 @@ var (
 	ErrStalled = errors.New("too little moved for too long")
 	// ErrUnverified: what lies in the target is wrong, and could not be replaced.
 	ErrUnverified = errors.New("the target holds wrong bytes")
+	// ErrVain is for [Target.Look] to add to [store.ErrHidden]: the blob was written anew lately, and that did not help.
+	ErrVain = errors.New("it was written anew lately, in vain")
 	// ErrClosed: the engine was closed.
 	ErrClosed = errors.New("the engine is closed")
 )

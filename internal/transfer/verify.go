@@ -56,7 +56,7 @@ func (j *job) shown(how How, a store.Attrs) outcome {
 		j.t.requests.Add(1)
 		err := j.t.Look(j.ctx, j.f.blob.Digest, a.Size)
 		switch {
-		case errors.Is(err, store.ErrHidden):
+		case errors.Is(err, store.ErrHidden) && !errors.Is(err, ErrVain):
 			return outcome{bytes: true, version: a.Version}
 		case err != nil:
 			return outcome{err: fmt.Errorf("look at %s as a stranger: %w", j.t.Name, err)}
