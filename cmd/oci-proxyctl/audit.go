@@ -42,7 +42,7 @@ const auditCodes = `The exit code is the sum of
    8  blobs are missing or lost
   16  blobs are short: not of the size that manifest or inventory say
   32  blobs are corrupt: not of the digest that their name says
-  64  blobs are not publicly readable
+  64  blobs are not publicly readable, or not as they are
 What was repaired does not count. 2 and 3 are never such sums: wrong usage, and an invalid config.`
 
 func (a *app) audit() *cobra.Command {
@@ -52,10 +52,13 @@ func (a *app) audit() *cobra.Command {
 		Short: "Find out whether every blob of every image is in every store, whole",
 		Long: `audit walks the images of the mirror's source, and compares what they need with what the stores have:
 
-  --from inventory  what the stores' inventories say (default): hardly a request to the stores
-  --from listing    the buckets' listings, beside the inventories
+  --from inventory  what the stores' inventories say: no request for an object
+  --from listing    the buckets' listings, beside the inventories; what a listing lacks is asked for, too
   --from head       a question about each blob, by its owner and by the public at the store's url
   --deep            reads and hashes every blob that is needed or listed, besides; without --from it lists too
+
+Without --from and --deep it is the inventories, and a question about some hundred blobs of each store, as with
+--from head, chosen at random: what keeps right bytes from clients is mostly true of many.
 
 --sample 5% looks at a random part of the blobs, where they are looked at one by one. What it reports:
 
@@ -63,13 +66,14 @@ func (a *app) audit() *cobra.Command {
   missing     an image needs it, and it is not there
   corrupt     its bytes do not have the digest
   short       its size is not that of the manifest or of the inventory
-  unreadable  it is not publicly readable
+  unreadable  clients do not get it as it is: not public, with a Content-Encoding, in an archive, …
   unlisted    it is there and not in the inventory: no client is sent there
   unexpected  it is there or listed, and no image needs it
 
---repair fetches what is lost, missing, corrupt or short from the source or from a store that has it whole, and
-lists what is unlisted. Inventories cease to list what is wrong before anything is written. What is unexpected is never
-deleted: purge does that, digest by digest.`,
+--repair fetches what is lost, missing, corrupt, short or unreadable from the source or from a store that has it whole,
+writes it anew, and lists what is unlisted. Inventories cease to list what is wrong before anything is written. What
+clients still do not get then is not listed: a cache has it, or a rule of the bucket keeps them out. What is unexpected
+is never deleted: purge does that, digest by digest.`,
 		Example: `  oci-proxyctl audit --config config.yaml
   oci-proxyctl audit --config config.yaml --from head --sample 5%
   oci-proxyctl audit --config config.yaml --deep --store s3-use1 --repair --dry-run
@@ -105,11 +109,14 @@ deleted: purge does that, digest by digest.`,
 // maxAuditParallel bounds the objects of one store that are looked at at once.
 const maxAuditParallel = 64
 
+// spot is about how many blobs of one store are looked at when nobody says how to look.
+const spot = 100
+
 // options checks the flags.
 func (f *auditing) options(cmd *cobra.Command) (audit.Options, error) {
 	opt := audit.Options{From: audit.From(f.from), Deep: f.deep, Limit: f.limit, Parallel: f.parallel, Partial: len(f.repositories) > 0}
 	if f.from == "" {
-		opt.From = audit.Inventory
+		opt.From, opt.Spot = audit.Inventory, spot
 		if f.deep {
 			opt.From = audit.Listing
 		}

@@ -26,7 +26,8 @@ func (a *app) writeAudit(r *audit.Report) error {
 	fmt.Fprintln(w)
 	shown := classesFound(r)
 	t := cli.Table{Header: []string{"STORE", "IMAGES WHOLE", "HOLDS"}}
-	if r.Deep || r.From == audit.Head {
+	asked := r.Deep || r.From == audit.Head || r.Spot > 0
+	if asked {
 		t.Header = append(t.Header, "LOOKED AT")
 	}
 	for _, c := range shown {
@@ -35,7 +36,7 @@ func (a *app) writeAudit(r *audit.Report) error {
 	for _, s := range r.Stores {
 		cells := []string{s.Name, fmt.Sprintf("%s of %s", humanize.Comma(int64(s.Whole)), humanize.Comma(int64(r.Source.Images))),
 			fmt.Sprintf("%s, %s", plural(s.Held.Blobs, "blob"), size(s.Held.Bytes))}
-		if r.Deep || r.From == audit.Head {
+		if asked {
 			cells = append(cells, fmt.Sprintf("%s, %s read", humanize.Comma(s.Asked), size(s.Read.Bytes)))
 		}
 		for _, c := range shown {
@@ -132,6 +133,8 @@ func writeRepair(w io.Writer, r *audit.RepairReport) {
 func auditVerdict(r *audit.Report) string {
 	looked := "by the inventories"
 	switch {
+	case r.Spot > 0:
+		looked += " and a look at some blobs"
 	case r.Deep && r.Sample < 100:
 		looked = fmt.Sprintf("and %g%% of them were read and hashed", r.Sample)
 	case r.Deep:

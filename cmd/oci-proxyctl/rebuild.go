@@ -30,9 +30,14 @@ func (a *app) inventoryRebuild() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rebuild --config FILE --store NAME",
 		Short: "Make an inventory say what the store's bucket has",
-		Long: `rebuild lists the bucket of a store and makes its inventory say the same: blobs that it lacked are added, with the size
-that the listing has, and those that are gone are taken out, after the bucket was asked for each once more. Contents
-are not read. A mirror may run meanwhile; what it records stays. What the config denies is never listed.
+		Long: `rebuild lists the bucket of a store and makes its inventory say the same: blobs that it lacked are added, and those that
+are gone are taken out, after the bucket was asked for each once more. Contents are not read. A mirror may run
+meanwhile; what it records stays. What the config denies is never listed.
+
+Before a blob is added, its object is asked for by HEAD: at the bucket, where the listing does not tell its headers
+(S3, files), and at the store's url as a client would. One with a Content-Encoding, in an archive or not public is not
+added; audit --repair and the next pass of the mirror write it anew. So a blob that was not recorded costs up to two
+requests, and one that was costs none beside its share of the listing.
 
 An inventory that cannot be read stays as it is, unless --force says that a new one is to replace it.
 With --dry-run nothing is written.`,
@@ -101,11 +106,17 @@ func (a *app) runRebuild(ctx context.Context, cfg *config.Config, st *config.Sto
 	for _, d := range cfg.Deny.Digests {
 		denied[d] = true
 	}
+	client := store.PublicClient(ledger.HeadsAtOnce)
+	defer client.CloseIdleConnections()
+	opt.Look = (&store.Public{URL: st.URL, Client: client}).Look
 	opt.Deny = func(d oci.Digest) bool { return denied[d] }
 	r, err := l.Rebuild(ctx, 0, opt)
 	p.clear()
 	if errors.Is(err, ledger.ErrUnusable) {
 		return cli.Fail("if it is broken for good, --force begins a new one; inventory verify tells what is wrong with it", "%w", err)
+	}
+	if errors.Is(err, store.ErrListing) {
+		return cli.Fail(hintListing, "%w", err)
 	}
 	if err != nil {
 		return err
@@ -122,6 +133,9 @@ func (a *app) runRebuild(ctx context.Context, cfg *config.Config, st *config.Sto
 	return err
 }
 
+// hintListing is what to do without a listing.
+const hintListing = "until the listing is right, audit --from head tells by a question for each blob what the store lacks"
+
 func (a *app) writeRebuilt(d rebuilt) error {
 	t := cli.Table{}
 	t.Row("store", d.Store)
@@ -130,11 +144,21 @@ func (a *app) writeRebuilt(d rebuilt) error {
 	t.Row("not recorded", humanize.Comma(d.Added))
 	t.Row("of another size", humanize.Comma(d.Resized))
 	t.Row("recorded, not there", humanize.Comma(d.Removed))
+	if d.Unreadable > 0 {
+		t.Row("clients would not get", humanize.Comma(d.Unreadable))
+	}
 	if d.Denied > 0 {
 		t.Row("denied, still there", humanize.Comma(d.Denied))
 	}
 	if _, err := t.WriteTo(a.stdout); err != nil {
 		return err
+	}
+	if d.Unreadable > 0 {
+		fmt.Fprintf(a.stdout, "\n%s that clients would not get as they are, and that are not listed; audit --repair, or the next pass of the\n"+
+			"mirror, writes what images need anew:\n", plural(d.Unreadable, "blob"))
+		for _, h := range d.Hidden {
+			fmt.Fprintf(a.stdout, "  %s  %s\n", h.Digest, cli.OneLine(h.Why))
+		}
 	}
 	if d.Unexpected > 0 {
 		fmt.Fprintf(a.stdout, "\n%s among the blobs whose name is no digest:\n", plural(d.Unexpected, "object"))

@@ -7,11 +7,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
-	"time"
 
 	"ociproxy/internal/oci"
-	"ociproxy/internal/outbound"
 	"ociproxy/internal/store"
 )
 
@@ -31,15 +28,24 @@ func ask(ctx context.Context, s Store, r *row, opt Options, f *tally) (Class, st
 	if corrupt && class != Short {
 		return Corrupt, "the bytes do not have the digest"
 	}
-	if class == "" || class == Unlisted {
-		if attrs.ContentEncoding != "" {
-			return Unreadable, fmt.Sprintf("Content-Encoding: %s", attrs.ContentEncoding)
-		}
-		if c, why := public(ctx, opt.Client, s.URL, r.digest, attrs.Size); c != "" && (class == "" || c == Unreadable) {
-			return c, why
-		}
+	if class != "" && class != Unlisted && (class != Unexpected || r.record == absent) {
+		return class, detail
+	}
+	if why := attrs.Altered(); why != "" {
+		return Unreadable, why
+	}
+	switch err := s.public(opt.Client).Look(ctx, r.digest, attrs.Size); {
+	case errors.Is(err, store.ErrHidden):
+		return Unreadable, err.Error()
+	case err != nil && class == "":
+		return Unknown, err.Error()
 	}
 	return class, detail
+}
+
+// public is the store as strangers read it.
+func (s *Store) public(client *http.Client) *store.Public {
+	return &store.Public{URL: s.URL, Client: client}
 }
 
 // look asks a bucket for the attributes of an object, and reads it when the audit is deep. read is negative when nothing was read.
@@ -47,10 +53,14 @@ func look(ctx context.Context, b store.Bucket, d oci.Digest, opt Options) (_ sto
 	key := store.BlobKey(d)
 	if opt.Deep {
 		attrs, sum, err := readObject(ctx, b, key, d, opt.Progress)
-		if err != nil {
-			return attrs, false, -1, err
+		if err == nil {
+			return attrs, sum != d.Hex(), attrs.Size, nil
 		}
-		return attrs, sum != d.Hex(), attrs.Size, nil
+		// What lies in an archive is not read by its owner either; its attributes say so.
+		if there, asked := b.Head(ctx, key); asked == nil && there.Hidden != "" {
+			return there, false, -1, nil
+		}
+		return attrs, false, -1, err
 	}
 	attrs, err := b.Head(ctx, key)
 	return attrs, err == nil && attrs.SHA256 != "" && d.Algorithm() == "sha256" && attrs.SHA256 != d.Hex(), -1, err
@@ -109,61 +119,4 @@ type counter struct{ p *Progress }
 func (c counter) Write(b []byte) (int, error) {
 	c.p.ReadBytes.Add(int64(len(b)))
 	return len(b), nil
-}
-
-// publicTime bounds one question of the public.
-const publicTime = 20 * time.Second
-
-// publicClient asks as anybody: without credentials, and following no redirect, as a probe of the server does.
-func publicClient(parallel int) *http.Client {
-	return &http.Client{
-		Timeout:       publicTime,
-		CheckRedirect: outbound.NoRedirect,
-		Transport: outbound.New(outbound.Options{
-			Dial: 5 * time.Second, Handshake: 5 * time.Second, Header: publicTime, Idle: 30 * time.Second,
-			Kept: parallel, HeaderBytes: 64 << 10,
-		}),
-	}
-}
-
-// public asks a store's public URL for a blob that its owner can read.
-func public(ctx context.Context, client *http.Client, template string, d oci.Digest, size int64) (Class, string) {
-	if template == "" {
-		return "", ""
-	}
-	address := strings.Replace(template, "{digest}", d.String(), 1)
-	var class Class
-	var why string
-	for range readAttempts {
-		class, why = publicOnce(ctx, client, address, size)
-		if class != Unknown || ctx.Err() != nil {
-			break
-		}
-	}
-	return class, why
-}
-
-func publicOnce(ctx context.Context, client *http.Client, address string, size int64) (Class, string) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodHead, address, nil)
-	if err != nil {
-		return Unknown, err.Error()
-	}
-	req.Header.Set("Accept-Encoding", "identity")
-	resp, err := client.Do(req)
-	if err != nil {
-		return Unknown, err.Error()
-	}
-	if err := resp.Body.Close(); err != nil {
-		return Unknown, err.Error()
-	}
-	switch code := resp.StatusCode; {
-	case code == http.StatusOK && resp.ContentLength == size:
-		return "", ""
-	case code == http.StatusOK:
-		return Unreadable, fmt.Sprintf("HEAD %s: %d bytes, the bucket has %d", address, resp.ContentLength, size)
-	case code == http.StatusTooManyRequests || code == http.StatusRequestTimeout || code >= 500:
-		return Unknown, fmt.Sprintf("HEAD %s: %s", address, resp.Status)
-	default:
-		return Unreadable, fmt.Sprintf("HEAD %s: %s", address, resp.Status)
-	}
 }

@@ -47,6 +47,9 @@ type Options struct {
 	From From
 	// Deep reads and hashes objects: those that images need and those that the inventory lists. It asks as the public, too.
 	Deep bool
+	// Spot is how many of the needed blobs that the inventory lists, about, are looked at in each store, chosen at random, when nothing
+	// else looks at single objects; all of them where there are no more. What cannot be looked at then is no finding.
+	Spot int
 	// Sample is the percentage of blobs that Head and Deep look at, chosen at random; 0 is 100.
 	Sample float64
 	// Partial says that the images are not all there are: nothing is unexpected then.
@@ -80,6 +83,7 @@ type Audit struct {
 	Report *Report
 	needs  *needs
 	stores []Store
+	client *http.Client // as strangers ask
 	faults []fault
 }
 
@@ -91,8 +95,8 @@ const maxErrors = 20
 func Run(ctx context.Context, images iter.Seq2[walk.Image, error], stores []Store, opt Options) (*Audit, error) {
 	began := time.Now()
 	opt = opt.withDefaults()
-	a := &Audit{needs: &needs{}, stores: stores, Report: &Report{
-		From: opt.From, Deep: opt.Deep, Sample: opt.Sample, Source: SourceReport{Errors: []string{}}, Findings: []Finding{},
+	a := &Audit{needs: &needs{}, stores: stores, client: opt.Client, Report: &Report{
+		From: opt.From, Deep: opt.Deep, Sample: opt.Sample, Spot: opt.Spot, Source: SourceReport{Errors: []string{}}, Findings: []Finding{},
 	}}
 	if err := a.walk(ctx, images, opt); err != nil {
 		return nil, err
@@ -128,6 +132,9 @@ func Run(ctx context.Context, images iter.Seq2[walk.Image, error], stores []Stor
 
 func (o Options) withDefaults() Options {
 	o.From = cmp.Or(o.From, Inventory)
+	if o.Deep || o.From != Inventory {
+		o.Spot = 0
+	}
 	if o.Sample <= 0 || o.Sample > 100 {
 		o.Sample = 100
 	}
@@ -141,7 +148,7 @@ func (o Options) withDefaults() Options {
 		o.Denied = func(oci.Digest) bool { return false }
 	}
 	if o.Client == nil {
-		o.Client = publicClient(o.Parallel)
+		o.Client = store.PublicClient(o.Parallel)
 	}
 	return o
 }
@@ -182,6 +189,7 @@ func inspect(ctx context.Context, n *needs, order []int32, s Store, opt Options,
 	}
 	var asks errgroup.Group
 	asks.SetLimit(opt.Parallel)
+	var silent atomic.Int32 // spots that nobody answered for
 	var failed error
 	for r, err := range rows(n, order, l) {
 		if err == nil {
@@ -189,17 +197,25 @@ func inspect(ctx context.Context, n *needs, order []int32, s Store, opt Options,
 		}
 		if err != nil {
 			failed = fmt.Errorf("read what %s has: %w", s.Name, err)
+			if errors.Is(err, store.ErrListing) {
+				failed = fmt.Errorf("%w; until then, to look from %q needs no listing", failed, Head)
+			}
 			break
 		}
 		f.row(r)
 		opt.Progress.Compared.Add(1)
-		if !opt.asks(r) {
+		spot := silent.Load() < maxSilent && opt.spots(r, len(n.blobs))
+		if !spot && !opt.asks(r) {
 			class, detail := r.judge()
 			f.add(r, class, detail)
 			continue
 		}
 		asks.Go(func() error {
 			class, detail := ask(ctx, s, &r, opt, f)
+			if spot && class == Unknown {
+				silent.Add(1)
+				class, detail = r.judge()
+			}
 			f.add(r, class, detail)
 			return nil
 		})
@@ -209,15 +225,23 @@ func inspect(ctx context.Context, n *needs, order []int32, s Store, opt Options,
 
 // asks says whether the object of a row is to be looked at itself.
 func (o Options) asks(r row) bool {
-	switch {
-	case r.object == absent:
+	switch class, _ := r.judge(); {
+	case r.object == absent && r.record == absent:
 		return false // the listing says so
-	case o.Deep:
-		if r.want == absent && r.record == absent {
-			return false // nobody is ever sent there
-		}
-	case o.From != Head || r.want == absent:
+	case o.From == Listing && (class == Lost || class == Short || class == Unreadable):
+		return true // a repair would withdraw it, on a listing's word alone
+	case o.Deep && r.want == absent && r.record == absent:
+		return false // nobody is ever sent there
+	case !o.Deep && (o.From != Head || r.want == absent):
 		return false
 	}
 	return o.Sample >= 100 || rand.Float64()*100 < o.Sample
+}
+
+// maxSilent is how many spots without an answer end them: nobody waits a hundred times for what cannot be reached from here.
+const maxSilent = 3
+
+// spots says whether the object of a row is among the few that are looked at anyway, of so many that are needed.
+func (o Options) spots(r row, needed int) bool {
+	return o.Spot > 0 && r.want != absent && r.record != absent && rand.IntN(needed) < o.Spot
 }

@@ -18,6 +18,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -36,12 +37,20 @@ type shelf struct {
 	public *httptest.Server
 
 	mu     sync.Mutex
-	hidden map[string]int // status that the public gets, by digest
+	hidden map[string]face // by digest
+	lies   func(store.Bucket) store.Bucket
+}
+
+// face is what the public gets of an object as long as nobody writes it anew.
+type face struct {
+	status   int
+	encoding string
+	since    time.Time // when the object was written; zero: whenever
 }
 
 func newShelf(t *testing.T) *shelf {
 	t.Helper()
-	s := &shelf{t: t, dir: t.TempDir(), held: map[oci.Digest]int64{}, hidden: map[string]int{}}
+	s := &shelf{t: t, dir: t.TempDir(), held: map[oci.Digest]int64{}, hidden: map[string]face{}}
 	b, err := store.Open(t.Context(), "file://"+s.dir, store.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -50,11 +59,16 @@ func newShelf(t *testing.T) *shelf {
 	files := http.FileServer(http.Dir(s.dir))
 	s.public = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
-		code := s.hidden[filepath.Base(r.URL.Path)]
+		f, ok := s.hidden[filepath.Base(r.URL.Path)]
 		s.mu.Unlock()
-		if code != 0 {
-			w.WriteHeader(code)
-			return
+		info, err := os.Stat(filepath.Join(s.dir, r.URL.Path))
+		if ok && (f.since.IsZero() || err == nil && info.ModTime().Equal(f.since)) {
+			if f.status != 0 {
+				w.WriteHeader(f.status)
+				return
+			}
+			w.Header().Set("Content-Encoding", f.encoding)
+			w.Header().Set("Content-Length", fmt.Sprint(info.Size()))
 		}
 		files.ServeHTTP(w, r)
 	}))
@@ -63,7 +77,11 @@ func newShelf(t *testing.T) *shelf {
 }
 
 func (s *shelf) store(name string) Store {
-	return Store{Name: name, Bucket: s.bucket, URL: s.public.URL + "/" + store.BlobPrefix + "{digest}",
+	b := s.bucket
+	if s.lies != nil {
+		b = s.lies(b)
+	}
+	return Store{Name: name, Bucket: b, URL: s.public.URL + "/" + store.BlobPrefix + "{digest}",
 		Records: func(context.Context) iter.Seq2[inventory.Record, error] { return records(s.held) }}
 }
 
@@ -79,6 +97,17 @@ func (s *shelf) object(d oci.Digest, content string) {
 	if _, err := s.bucket.Put(s.t.Context(), store.BlobKey(d), store.Bytes([]byte(content)), store.BlobHeader, ""); err != nil {
 		s.t.Fatal(err)
 	}
+}
+
+// hide changes what the public gets of an object, until it is written anew.
+func (s *shelf) hide(d oci.Digest, f face) {
+	s.t.Helper()
+	info, err := os.Stat(filepath.Join(s.dir, store.BlobKey(d)))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	f.since = info.ModTime()
+	s.hidden[d.String()] = f
 }
 
 // rot changes an object on the disk, behind the bucket's back.
@@ -145,7 +174,7 @@ func trouble(t *testing.T) *shelf {
 	s.held[digest(gone)] = int64(len(gone))
 	s.object(digest(unlisted), unlisted)
 	s.put(digest(extra), extra)
-	s.hidden[digest(private).String()] = http.StatusForbidden
+	s.hide(digest(private), face{status: http.StatusForbidden})
 	if err := os.WriteFile(filepath.Join(s.dir, store.BlobPrefix, "README"), []byte("by hand"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -278,24 +307,23 @@ func TestRepair(t *testing.T) {
 				t.Fatal(err)
 			}
 			planned := before.Report.Repair.Planned.Blobs
-			if len(books.events) > 0 || reads > 0 || planned != 7 { // lost missing rotten cut unlisted, and gone and decayed are withdrawn
+			if len(books.events) > 0 || reads > 0 || planned != 8 { // lost missing rotten cut private unlisted, and gone and decayed are withdrawn
 				t.Fatalf("a dry run planned %d and did %q", planned, books.events)
 			}
 			if err := before.Repair(t.Context(), repair, &Progress{}); err != nil {
 				t.Fatal(err)
 			}
-			if got := before.Report.Repair; got.Repaired.Blobs != planned || got.Failed != 0 || got.Written.Blobs != 4 {
+			if got := before.Report.Repair; got.Repaired.Blobs != planned || got.Failed != 0 || got.Written.Blobs != 5 {
 				t.Errorf("repair: %+v", got)
 			}
-			if want := CodeUnreadable | CodeUnexpected; before.Report.ExitCode != want {
+			if want := CodeUnexpected; before.Report.ExitCode != want {
 				t.Errorf("exit code %d after the repair, want %d", before.Report.ExitCode, want)
 			}
 			after, err := Run(t.Context(), images(needed...), stores, opt)
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := map[string]Class{digest(private).String(): Unreadable, digest(extra).String(): Unexpected,
-				digest(decayed).String(): Unexpected, store.BlobPrefix + "README": Unexpected}
+			want := map[string]Class{digest(extra).String(): Unexpected, digest(decayed).String(): Unexpected, store.BlobPrefix + "README": Unexpected}
 			if diff := cmp.Diff(want, classes(after.Report, "bad")); diff != "" {
 				t.Errorf("(-want +got)\n%s", diff)
 			}
@@ -418,13 +446,13 @@ func TestPublicHTTP2(t *testing.T) {
 	s.EnableHTTP2 = true
 	s.StartTLS()
 	defer s.Close()
-	client := publicClient(1)
+	client := store.PublicClient(1)
 	defer client.CloseIdleConnections()
 	roots := x509.NewCertPool()
 	roots.AddCert(s.Certificate())
 	client.Transport.(*http.Transport).TLSClientConfig = &tls.Config{RootCAs: roots}
-	class, why := publicOnce(t.Context(), client, s.URL, 5)
-	if class != "" || proto.Load() != "HTTP/2.0" {
-		t.Errorf("asked over %v: %s %s", proto.Load(), class, why)
+	public := store.Public{URL: s.URL + "/{digest}", Client: client}
+	if err := public.Look(t.Context(), digest("any"), 5); err != nil || proto.Load() != "HTTP/2.0" {
+		t.Errorf("asked over %v: %v", proto.Load(), err)
 	}
 }

@@ -11,7 +11,7 @@ const (
 	Missing    Class = "missing"    // an image needs it, and it is neither there nor in the inventory
 	Corrupt    Class = "corrupt"    // the bytes do not have the digest
 	Short      Class = "short"      // the size is not that of the manifest, or not that of the inventory
-	Unreadable Class = "unreadable" // the owner can read it, and the public at the store's URL cannot
+	Unreadable Class = "unreadable" // the owner has it, and the public at the store's URL does not get it as it is
 	Unlisted   Class = "unlisted"   // it is there and whole, and the inventory does not list it: nobody is sent there
 	Unexpected Class = "unexpected" // it is there or in the inventory, and no image needs it
 	Unknown    Class = "unknown"    // no answer that would say
@@ -30,7 +30,7 @@ const (
 	CodeMissing    = 8  // missing or lost
 	CodeShort      = 16 // short
 	CodeCorrupt    = 32 // corrupt
-	CodeUnreadable = 64 // not publicly readable
+	CodeUnreadable = 64 // not publicly readable, or not as it is
 )
 
 // code is the bit of a class.

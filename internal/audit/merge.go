@@ -24,6 +24,7 @@ type row struct {
 	record  int64 // size by the inventory; absent; notKnown when the inventories that list it do not agree
 	object  int64 // size by the listing; absent; notKnown when there is no listing
 	version string
+	altered string // why clients would not get it as it is, by the listing
 }
 
 // judge says what the sizes tell. "" is nothing wrong so far.
@@ -45,6 +46,8 @@ func (r row) judge() (Class, string) {
 		return Short, fmt.Sprintf("the inventory says %d bytes, not %d", r.record, size)
 	case r.record == notKnown:
 		return Short, "the inventories of the stores do not agree on its size"
+	case r.altered != "" && (r.want != absent || r.record != absent):
+		return Unreadable, r.altered
 	case r.want == absent:
 		return Unexpected, "no image needs it"
 	case r.record == absent:
@@ -116,6 +119,7 @@ func rows(n *needs, order []int32, l lists) iter.Seq2[row, error] {
 			}
 			if objects.ok && objects.digest.String() == least {
 				r.digest, r.object, r.version = objects.digest, objects.value.Size, objects.value.Version
+				r.altered = objects.value.Altered()
 				objects.next()
 			}
 			if !yield(r, nil) {

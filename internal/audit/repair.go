@@ -40,9 +40,9 @@ type RepairOptions struct {
 	DryRun bool
 }
 
-// Repair makes good what was found: missing, lost, short and corrupt blobs are fetched from the source, else from a store that
-// has them whole, and unlisted ones are read and listed. What is unexpected is left alone, and what is not publicly readable is for
-// somebody who may change permissions.
+// Repair makes good what was found: missing, lost, short, corrupt and unreadable blobs are fetched from the source, else from a store
+// that has them whole, and written anew; unlisted ones are read and listed. What is unexpected is left alone. What strangers still do
+// not get after it was written anew is not listed again: a rule of the bucket, or a cache, is at fault.
 //
 // First the inventory ceases to list what is wrong, so that nobody is sent there; then the object is put, over the very
 // version that was looked at; then it is listed again. So a repair that is killed leaves a store that has less than it could and
@@ -80,9 +80,9 @@ func (a *Audit) Repair(ctx context.Context, opt RepairOptions, p *Progress) erro
 
 func (c Class) mendable() bool {
 	switch c {
-	case Lost, Missing, Corrupt, Short, Unlisted:
+	case Lost, Missing, Corrupt, Short, Unreadable, Unlisted:
 		return true
-	case Unreadable, Unexpected, Unknown:
+	case Unexpected, Unknown:
 	}
 	return false
 }
@@ -228,29 +228,32 @@ func (r *repair) mend(ctx context.Context, j job) {
 // putAttempts is how often an object is looked at again because somebody else has written it.
 const putAttempts = 3
 
-// mendIn makes sure that one store has the blob, whole, and lists it.
+// mendIn makes sure that one store has the blob, whole and for everybody, and lists it.
 func (r *repair) mendIn(ctx context.Context, j job, i int, s *spool) (err error) {
 	b := r.a.stores[i].Bucket
 	key := store.BlobKey(j.digest)
 	for range putAttempts {
-		attrs, sum, err := readObject(ctx, b, key, j.digest, r.progress)
-		switch {
-		case err == nil && sum == j.digest.Hex():
-			return r.opt.Ledger.Add(ctx, i, inventory.Record{Digest: j.digest, Size: attrs.Size, Kind: inventory.Blob})
-		case err != nil && !errors.Is(err, store.ErrNotFound):
-			// It cannot be read whole, but its version may be known.
-			if attrs, err = b.Head(ctx, key); err != nil {
-				return err
-			}
+		version, good, err := r.asItIs(ctx, j, i)
+		if err != nil {
+			return err
+		}
+		if good != nil {
+			return r.opt.Ledger.Add(ctx, i, *good)
 		}
 		if err := s.fill(ctx, j.digest, j.size, r.origins(j)); err != nil {
 			return err
 		}
-		_, err = b.Put(ctx, key, s.content(), store.BlobHeader, attrs.Version)
+		_, err = store.Replace(ctx, b, key, s.content(), store.BlobHeader, version)
 		if err == nil {
 			r.mu.Lock()
 			r.report.Written.add(s.size)
 			r.mu.Unlock()
+			if version != "" {
+				if err := r.shown(ctx, j.digest, i, s.size); err != nil {
+					return fmt.Errorf("written anew, and not listed: %w; a cache in front may have to forget it, or a rule "+
+						"of the bucket keeps strangers out", err)
+				}
+			}
 			return r.opt.Ledger.Add(ctx, i, inventory.Record{Digest: j.digest, Size: s.size, Kind: inventory.Blob})
 		}
 		if !errors.Is(err, store.ErrExists) && !errors.Is(err, store.ErrConflict) {
@@ -260,18 +263,57 @@ func (r *repair) mendIn(ctx context.Context, j job, i int, s *spool) (err error)
 	return store.ErrConflict
 }
 
-// origins are where a blob may be read whole, the source first.
+// asItIs reads the object of a store. What is good is returned as the record it deserves; else the version of what is to be replaced, ""
+// when there is nothing.
+func (r *repair) asItIs(ctx context.Context, j job, i int) (version string, good *inventory.Record, err error) {
+	b := r.a.stores[i].Bucket
+	key := store.BlobKey(j.digest)
+	attrs, sum, err := readObject(ctx, b, key, j.digest, r.progress)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return "", nil, nil
+	case err != nil: // it cannot be read whole, but its version may be known
+		if attrs, err = b.Head(ctx, key); err != nil && !errors.Is(err, store.ErrNotFound) {
+			return "", nil, err
+		}
+	case sum == j.digest.Hex() && attrs.Altered() == "":
+		err = r.shown(ctx, j.digest, i, attrs.Size)
+		if err == nil {
+			return "", &inventory.Record{Digest: j.digest, Size: attrs.Size, Kind: inventory.Blob}, nil
+		}
+		if !errors.Is(err, store.ErrHidden) {
+			return "", nil, err
+		}
+	}
+	return attrs.Version, nil, nil
+}
+
+// shown asks whether strangers get a blob of a store.
+func (r *repair) shown(ctx context.Context, d oci.Digest, i int, size int64) error {
+	return r.a.stores[i].public(r.a.client).Look(ctx, d, size)
+}
+
+// origins are where a blob may be read whole, the source first. Last come the stores that are to be mended: what clients do not get from
+// there may have the right bytes.
 func (r *repair) origins(j job) []origin {
 	list := []origin{func(ctx context.Context, off int64) (io.ReadCloser, error) {
 		return r.opt.Source(ctx, j.repository, j.digest, off)
 	}}
-	for i, s := range r.a.stores {
-		if s.Err == nil && !slices.Contains(j.stores, i) {
+	read := func(s Store) {
+		if s.Err == nil {
 			list = append(list, func(ctx context.Context, off int64) (io.ReadCloser, error) {
 				body, _, err := s.Bucket.Get(ctx, store.BlobKey(j.digest), off, -1)
 				return body, err
 			})
 		}
+	}
+	for i, s := range r.a.stores {
+		if !slices.Contains(j.stores, i) {
+			read(s)
+		}
+	}
+	for _, i := range j.stores {
+		read(r.a.stores[i])
 	}
 	return list
 }

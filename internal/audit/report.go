@@ -7,6 +7,7 @@ type Report struct {
 	From       From          `json:"from"`    // where what stores have was learnt
 	Deep       bool          `json:"deep"`    // objects were read and hashed
 	Sample     float64       `json:"sample"`  // percent of the blobs that were asked for or read
+	Spot       int           `json:"spot"`    // about so many listed blobs of each store were asked for beside the inventories
 	Partial    bool          `json:"partial"` // only some repositories, or the source could not be walked whole: nothing is unexpected then
 	Source     SourceReport  `json:"source"`
 	Stores     []StoreReport `json:"stores"`

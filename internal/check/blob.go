@@ -10,6 +10,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"ociproxy/internal/oci"
+	"ociproxy/internal/outbound"
 )
 
 // blob is a layer or image config that exists, with what its manifest says of it.
@@ -98,7 +99,7 @@ func missing(status int) string {
 
 // headers judges what every 200 for b must say.
 func headers(ans answer, b blob) (verdict, bool) {
-	if enc := ans.header.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
+	if enc := outbound.Encoding(ans.header); enc != "" {
 		return verdict{Failed, fmt.Sprintf("Content-Encoding: %s", enc), hintEncoding}, true
 	}
 	if ans.length >= 0 && ans.length != b.size {
@@ -145,7 +146,7 @@ func ranged(ans answer, b blob, s span, content []byte) verdict {
 	if ans.status != http.StatusPartialContent {
 		return bad("%d to a range request for %s, want 206", ans.status, b)
 	}
-	if enc := ans.header.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
+	if enc := outbound.Encoding(ans.header); enc != "" {
 		return verdict{Failed, fmt.Sprintf("Content-Encoding: %s", enc), hintEncoding}
 	}
 	want := fmt.Sprintf("bytes %d-%d/%d", s.from, s.to, b.size)

@@ -12,9 +12,11 @@ import (
 	"time"
 
 	"ociproxy/internal/oci"
+	"ociproxy/internal/outbound"
 )
 
-// Why an answer is not simply a yes. errRedirects is one on condition, errAbsent is a no;
+// Why an answer is not simply a yes. errRedirects is one on condition, errAbsent is a no, also where
+// something else lies under the name;
 // errUseless is an answer that is neither, however often one asks; any other error may be over in a
 // moment.
 var (
@@ -111,8 +113,12 @@ func judgeHeld(t *Target, resp *http.Response) (Answer, error) {
 	named := resp.Header.Get("Docker-Content-Digest")
 	switch t.Key.Kind {
 	case oci.KindBlob:
+		// Something is there, and a client that is sent there gets other bytes than those of the digest.
+		if coding := outbound.Encoding(resp.Header); coding != "" {
+			return Answer{}, fmt.Errorf("%w: encoded as %.40q", errAbsent, coding)
+		}
 		if a.Size >= 0 && t.Size > 0 && a.Size != t.Size {
-			return Answer{}, fmt.Errorf("%w: %d bytes, should have %d", errUseless, a.Size, t.Size)
+			return Answer{}, fmt.Errorf("%w: %d bytes, should have %d", errAbsent, a.Size, t.Size)
 		}
 		if a.Size == 0 && !empty[t.Key.Ref] {
 			return Answer{}, fmt.Errorf("%w: no bytes", errUseless)

@@ -59,6 +59,18 @@ func target(o *server, ref string) Target {
 	return Target{Key: Key{Origin: o.URL, Kind: oci.KindBlob, Ref: ref}, URL: o.URL + "/" + ref, Candidate: "s"}
 }
 
+// TestOtherSize: what has another size than it should lies under the name of something else, and is a no that is remembered as one.
+func TestOtherSize(t *testing.T) {
+	o := newOrigin(t, func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", "42") })
+	c := newChecker(t, Options{Budget: 5 * time.Second})
+	tg := target(o, "d")
+	tg.Size = 43
+	c.Check(t.Context(), home, []Target{tg})
+	if got, ok := c.Lookup(tg.Key); !ok || got != (Answer{Size: -1}) {
+		t.Errorf("%+v, %v", got, ok)
+	}
+}
+
 func TestAnswers(t *testing.T) {
 	tests := []struct {
 		name    string
@@ -69,6 +81,15 @@ func TestAnswers(t *testing.T) {
 		{"200 with the largest length", func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", "214748364800") }, Answer{Held: true, Size: oci.MaxBlob}},
 		{"200 with a length that nothing has", func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", "214748364801") }, Answer{Held: true, Size: -1}},
 		{"200 with a length beyond numbers", func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", "9223372036854775807") }, Answer{Held: true, Size: -1}},
+		{"an encoding is another thing", func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Encoding", "gzip") }, Answer{Size: -1}},
+		{"aws-chunked is another thing", func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Encoding", "aws-chunked") }, Answer{Size: -1}},
+		{"identity is no encoding", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Encoding", "identity")
+			w.Header().Set("Content-Length", "9")
+		}, Answer{Held: true, Size: 9}},
+		{"unpacked by Google on the way", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("X-Goog-Stored-Content-Encoding", "gzip")
+		}, Answer{Size: -1}},
 		{"404 is absent", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) }, Answer{Size: -1}},
 		{"403 is absent, as S3 says it", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(403) }, Answer{Size: -1}},
 		{"500 is a failure", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }, Answer{Failed: true, Size: -1}},

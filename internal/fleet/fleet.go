@@ -121,7 +121,7 @@ func Open(ctx context.Context, cfg *config.Config, opt Options) (*Fleet, error) 
 	var targets []transfer.Target
 	for _, s := range f.Stores {
 		stores = append(stores, ledger.Store{Name: s.Name(), Bucket: s.Bucket, Where: s.where})
-		targets = append(targets, transfer.Target{Name: s.Name(), Bucket: s.Bucket, Group: s.group})
+		targets = append(targets, transfer.Target{Name: s.Name(), Bucket: s.Bucket, Group: s.group, Look: f.fit.vain.look(s, f.Public(s))})
 	}
 	targets = append(targets, opt.More...)
 	if f.Ledger, err = ledger.Open(ctx, stores, ledger.Options{Dir: filepath.Join(dir, "inventory"), Logger: opt.Logger}); err != nil {
@@ -168,6 +168,11 @@ func (f *Fleet) open(ctx context.Context, cfg *config.Config, opt Options, dir s
 		return ErrNoStores
 	}
 	return nil
+}
+
+// Public is the store's URL as strangers read it.
+func (f *Fleet) Public(s *Store) *store.Public {
+	return &store.Public{URL: s.Config.URL, Client: f.anon.client}
 }
 
 // Index is the index of a store by its name, -1 when it is not open.

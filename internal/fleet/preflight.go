@@ -34,11 +34,13 @@ var probeDigest = func() oci.Digest {
 	return d
 }()
 
-// Fit is which stores were found fit to be written in this process. The zero value knows none. It may be shared by fleets that are
-// opened one after the other, or at the same time.
+// Fit is which stores were found fit to be written in this process, and which blobs were written there in vain. The zero value knows
+// none. It may be shared by fleets that are opened one after the other, or at the same time.
 type Fit struct {
 	mu  sync.Mutex
 	fit map[string]bool // by name and bucket
+
+	vain vain
 }
 
 func (f *Fit) has(s *Store) bool {
@@ -164,16 +166,36 @@ func (f *Fleet) examine(ctx context.Context, i int) error {
 	if err := s.Bucket.Check(ctx, store.InventoryPrefix+"check/"+rand.Text()+"/"); err != nil {
 		return err
 	}
-	_, err := s.Bucket.Put(ctx, store.BlobKey(probeDigest), store.Bytes([]byte(probeText)), store.BlobHeader, "")
-	ours := err == nil
-	if err != nil && !errors.Is(err, store.ErrExists) {
-		return fmt.Errorf("write a probe: %w", err)
-	}
-	if err := f.shows(ctx, s, ours); err != nil {
+	if err := f.showsBlobs(ctx, s); err != nil {
 		return err
 	}
 	if err := f.Ledger.Add(ctx, i, inventory.Record{Digest: probeDigest, Size: int64(len(probeText)), Kind: inventory.Blob}); err != nil {
 		return fmt.Errorf("record the probe: %w", err)
 	}
 	return f.showsInventory(ctx, i)
+}
+
+// showsBlobs writes the probe, unless it is there, and makes sure that strangers get it. One that was there before, with headers or rights
+// of somebody else's choice, may be what is wrong: then it is written anew.
+func (f *Fleet) showsBlobs(ctx context.Context, s *Store) error {
+	key, text := store.BlobKey(probeDigest), store.Bytes([]byte(probeText))
+	_, err := s.Bucket.Put(ctx, key, text, store.BlobHeader, "")
+	if err == nil {
+		return f.shows(ctx, s, true)
+	}
+	if !errors.Is(err, store.ErrExists) {
+		return fmt.Errorf("write a probe: %w", err)
+	}
+	wrong := f.shows(ctx, s, false)
+	if wrong == nil || ctx.Err() != nil {
+		return wrong
+	}
+	there, err := s.Bucket.Head(ctx, key)
+	if err == nil {
+		_, err = store.Replace(ctx, s.Bucket, key, text, store.BlobHeader, there.Version)
+	}
+	if err != nil {
+		return fmt.Errorf("%w; and the probe, which was there before, cannot be written anew: %w", wrong, err)
+	}
+	return f.shows(ctx, s, true)
 }

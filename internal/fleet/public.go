@@ -108,8 +108,8 @@ func showsProbe(got seen, strict bool) error {
 	if err := readable(got); err != nil {
 		return err
 	}
-	switch encoding := got.header.Get("Content-Encoding"); {
-	case encoding != "" && encoding != "identity":
+	switch encoding := outbound.Encoding(got.header); {
+	case encoding != "":
 		return unfit("has the Content-Encoding %q: clients would not get the bytes of the digest", encoding)
 	case isPage(got):
 		return unfit("shows a web page in place of the object that was just written to the bucket: is it the URL of the bucket, or of a web console?")

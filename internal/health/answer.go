@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"ociproxy/internal/outbound"
 )
 
 // check judges an answer by what container clients need: the right bytes, the right total, and that a download can be
@@ -15,7 +17,7 @@ func (q *query) check(t *Target, resp *http.Response) error {
 	if resp.StatusCode/100 != 2 {
 		return &statusError{resp.StatusCode, q.statusText(resp)}
 	}
-	if e := resp.Header.Get("Content-Encoding"); e != "" && e != "identity" {
+	if e := outbound.Encoding(resp.Header); e != "" {
 		return fmt.Errorf("content encoding %.40q changes the bytes", e)
 	}
 	switch {

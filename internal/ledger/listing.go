@@ -38,9 +38,8 @@ func spans() (list []span) {
 
 // listed is one object of a span.
 type listed struct {
-	key    string
+	store.Attrs
 	digest oci.Digest // zero: the key is none of a blob
-	size   int64
 }
 
 // list reads a span, in the order of keys.
@@ -64,7 +63,7 @@ func (s span) list(ctx context.Context, b store.Bucket) iter.Seq2[listed, error]
 					return
 				}
 			}
-			l := listed{key: o.Key, size: o.Size}
+			l := listed{Attrs: o}
 			if d, err := oci.ParseDigest(name); err == nil && d.InStores() {
 				l.digest = d
 			}

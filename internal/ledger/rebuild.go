@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"sync"
@@ -11,7 +10,6 @@ import (
 
 	"ociproxy/internal/inventory"
 	"ociproxy/internal/oci"
-	"ociproxy/internal/store"
 )
 
 // RebuildOptions are how to rebuild an inventory.
@@ -22,47 +20,63 @@ type RebuildOptions struct {
 	Force bool
 	// Deny says which blobs are never to be listed, though they are there: they are about to be deleted. nil: none.
 	Deny func(oci.Digest) bool
+	// Look asks as a stranger does whether he gets a blob of size bytes as it is ([store.Public.Look]). It is asked for each blob that
+	// the inventory does not list yet. nil: nobody reads there but its owner.
+	Look func(ctx context.Context, d oci.Digest, size int64) error
 	// Progress is told now and then how far it is, from one goroutine at a time. nil: nobody is told.
 	Progress func(Rebuilt)
 }
 
 // Rebuilt is what a rebuild found and did.
 type Rebuilt struct {
-	Blobs      int64 `json:"blobs"`      // that the bucket has
+	Blobs      int64 `json:"blobs"`      // that the bucket has, for everybody
 	Bytes      int64 `json:"bytes"`      // of those
 	Added      int64 `json:"added"`      // blobs that the inventory did not list
 	Resized    int64 `json:"resized"`    // blobs that it listed with another size
-	Removed    int64 `json:"removed"`    // blobs that it listed and the bucket has not
+	Removed    int64 `json:"removed"`    // blobs that it listed and the bucket has not, or not for everybody
 	Denied     int64 `json:"denied"`     // blobs that the bucket has and that are not to be listed
+	Unreadable int64 `json:"unreadable"` // objects that clients would not get as they are, which are not listed
 	Unexpected int64 `json:"unexpected"` // objects among the blobs whose name is no digest
+	// Hidden are the first of the unreadable objects.
+	Hidden []Hidden `json:"unreadableBlobs"`
 	// Keys are the first of the unexpected objects.
 	Keys []string `json:"unexpectedKeys"`
 	// Anew says that the old inventory could not be read and was replaced.
 	Anew bool `json:"anew"`
 }
 
-// maxKeys bounds Rebuilt.Keys.
+// Hidden is an object that clients would not get as it is.
+type Hidden struct {
+	Digest oci.Digest `json:"digest"`
+	Why    string     `json:"why"`
+}
+
+// maxKeys bounds Rebuilt.Keys and Rebuilt.Hidden.
 const maxKeys = 100
 
 // Changes counts what the inventory had wrong.
 func (r *Rebuilt) Changes() int64 { return r.Added + r.Resized + r.Removed }
 
+// HeadsAtOnce is how many single blobs a rebuild asks for at once.
+const HeadsAtOnce = 32
+
 // Bounds of a rebuild.
 const (
 	spansAtOnce  = 8
-	headsAtOnce  = 32     // questions for blobs that are missing
 	changesOnce  = 20_000 // records in one change
 	progressStep = 1000   // objects
 )
 
-// Rebuild makes the inventory of store i say what a listing of its bucket says: sizes are those of the listing, contents are not
-// read. Blobs that somebody records meanwhile stay recorded: only what the inventory listed at the start is taken out, and only
-// after the bucket was asked for it once more. Removing or resizing a blob drops all images of the store, so that the next pass walks
-// them again. A [Ledger] whose store had a fault does not see the new inventory: open another one.
+// Rebuild makes the inventory of store i say what its bucket has. A listing says what may be there; where it does not
+// agree with the inventory, the bucket is asked for the object itself, and strangers too for one that is to be listed.
+// Contents are not read. Blobs that somebody records meanwhile stay recorded: only what the inventory listed at the
+// start is taken out, and only after the bucket was asked for it once more. Removing or resizing a blob drops all images
+// of the store, so that the next pass walks them again. A [Ledger] whose store had a fault does not see the new
+// inventory: open another one.
 func (l *Ledger) Rebuild(ctx context.Context, i int, opt RebuildOptions) (Rebuilt, error) {
 	b := l.books[i]
 	r := &rebuild{l: l, b: b, opt: opt}
-	r.found.Keys = []string{}
+	r.found.Keys, r.found.Hidden = []string{}, []Hidden{}
 	r.found.Anew = b.fault != nil
 	if b.fault != nil && !opt.Force {
 		return r.found, b.fault
@@ -106,8 +120,8 @@ type rebuild struct {
 
 func (r *rebuild) run(ctx context.Context) error {
 	group, gctx := errgroup.WithContext(ctx)
-	questions := make(chan struct{}, headsAtOnce)
-	missing := func(d oci.Digest) error {
+	questions := make(chan struct{}, HeadsAtOnce)
+	later := func(ask func(context.Context) error) error {
 		select {
 		case <-gctx.Done():
 			return gctx.Err()
@@ -115,7 +129,7 @@ func (r *rebuild) run(ctx context.Context) error {
 		}
 		group.Go(func() error {
 			defer func() { <-questions }()
-			return r.ask(gctx, d)
+			return ask(gctx)
 		})
 		return nil
 	}
@@ -124,7 +138,7 @@ func (r *rebuild) run(ctx context.Context) error {
 		group.Go(func() error {
 			listings <- struct{}{}
 			defer func() { <-listings }()
-			return r.span(gctx, s, missing)
+			return r.span(gctx, s, later)
 		})
 	}
 	if err := group.Wait(); err != nil {
@@ -135,8 +149,11 @@ func (r *rebuild) run(ctx context.Context) error {
 	return r.finish(ctx)
 }
 
-// span compares a listing with what the inventory said, digest by digest. missing is called for what is not listed.
-func (r *rebuild) span(ctx context.Context, s span, missing func(oci.Digest) error) error {
+// span compares a listing with what the inventory said, digest by digest. later does what asks the bucket for single objects.
+func (r *rebuild) span(ctx context.Context, s span, later func(func(context.Context) error) error) error {
+	missing := func(d oci.Digest) error {
+		return later(func(ctx context.Context) error { return r.ask(ctx, d) })
+	}
 	recorded := r.recorded(s)
 	next, stop := iter.Pull2(recorded)
 	defer stop()
@@ -146,7 +163,7 @@ func (r *rebuild) span(ctx context.Context, s span, missing func(oci.Digest) err
 			return err
 		}
 		if o.digest.IsZero() {
-			r.unexpected(o.key)
+			r.unexpected(o.Key)
 			continue
 		}
 		for ; more && d.String() < o.digest.String(); d, size, more = next() {
@@ -159,7 +176,7 @@ func (r *rebuild) span(ctx context.Context, s span, missing func(oci.Digest) err
 			was = size
 			d, size, more = next()
 		}
-		if err := r.there(ctx, o.digest, o.size, was); err != nil {
+		if err := r.there(ctx, o, was, later); err != nil {
 			return err
 		}
 	}
@@ -182,57 +199,6 @@ func (r *rebuild) recorded(s span) iter.Seq2[oci.Digest, int64] {
 				return
 			}
 		}
-	}
-}
-
-// there notes a blob that the bucket has; was is the size recorded, -1: none, or not known.
-func (r *rebuild) there(ctx context.Context, d oci.Digest, size, was int64) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.found.Blobs++
-	r.found.Bytes += size
-	if r.opt.Progress != nil && r.found.Blobs%progressStep == 0 {
-		r.opt.Progress(r.found)
-	}
-	denied := r.opt.Deny != nil && r.opt.Deny(d)
-	switch {
-	case denied:
-		if r.found.Denied++; was >= 0 {
-			r.found.Removed++
-			r.removed = append(r.removed, d)
-		}
-	case was == size:
-		return nil
-	case was >= 0:
-		r.found.Resized++
-	default:
-		r.found.Added++
-	}
-	if !denied {
-		r.added = append(r.added, inventory.Record{Digest: d, Size: size, Kind: inventory.Blob})
-	}
-	return r.full(ctx)
-}
-
-// ask asks the bucket for a blob that its listing did not have: it may have come since.
-func (r *rebuild) ask(ctx context.Context, d oci.Digest) error {
-	_, err := r.b.bucket.Head(ctx, store.BlobKey(d))
-	if err == nil || !errors.Is(err, store.ErrNotFound) {
-		return err
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.found.Removed++
-	r.removed = append(r.removed, d)
-	return r.full(ctx)
-}
-
-func (r *rebuild) unexpected(key string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.found.Unexpected++
-	if len(r.found.Keys) < maxKeys {
-		r.found.Keys = append(r.found.Keys, key)
 	}
 }
 

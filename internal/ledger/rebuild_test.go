@@ -45,7 +45,7 @@ func TestSpans(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got = append(got, strings.TrimPrefix(o.key, store.BlobPrefix))
+			got = append(got, strings.TrimPrefix(o.Key, store.BlobPrefix))
 			if !o.digest.IsZero() {
 				blobs = append(blobs, o.digest.String())
 			}
@@ -70,7 +70,7 @@ func TestRebuild(t *testing.T) {
 			b := open(t)
 			l := books(t, Options{}, b)
 			want := newHolding()
-			var expect Rebuilt
+			expect := Rebuilt{Hidden: []Hidden{}}
 			for i := range 60 {
 				r := blob(i)
 				there, recorded, other := rng.IntN(4) > 0, rng.IntN(4) > 0, rng.IntN(8) == 0
@@ -130,6 +130,109 @@ func TestRebuild(t *testing.T) {
 			same(t, "again", want, ask(books(t, Options{}, b), 0))
 		})
 	}
+}
+
+// hiding is a bucket whose objects have attributes that files cannot have, and whose listing may lie.
+type hiding struct {
+	*watched
+	attrs  map[string]store.Attrs // by key: what Head adds
+	listed bool                   // the listing tells them too
+	lacks  map[string]bool        // keys that the listing lacks
+	sizes  map[string]int64       // that it has wrong
+}
+
+func (h *hiding) tell(a store.Attrs) store.Attrs {
+	if more, ok := h.attrs[a.Key]; ok {
+		a.ContentEncoding, a.Hidden = more.ContentEncoding, more.Hidden
+	}
+	return a
+}
+
+func (h *hiding) Head(ctx context.Context, key string) (store.Attrs, error) {
+	a, err := h.watched.Head(ctx, key)
+	return h.tell(a), err
+}
+
+func (h *hiding) List(ctx context.Context, prefix, after string) iter.Seq2[store.Attrs, error] {
+	return func(yield func(store.Attrs, error) bool) {
+		for a, err := range h.watched.List(ctx, prefix, after) {
+			if h.listed {
+				a = h.tell(a)
+			}
+			if size, ok := h.sizes[a.Key]; ok {
+				a.Size = size
+			}
+			if !h.lacks[a.Key] && !yield(a, err) {
+				return
+			}
+		}
+	}
+}
+
+// TestRebuildHidden: what clients would not get as it is, is not listed, and what a listing says is not believed without a look.
+func TestRebuildHidden(t *testing.T) {
+	key := func(i int) string { return store.BlobKey(digest(i)) }
+	for _, listed := range []bool{false, true} {
+		t.Run(fmt.Sprintf("listing tells %v", listed), func(t *testing.T) {
+			h := &hiding{watched: open(t), listed: listed, lacks: map[string]bool{key(1): true}, sizes: map[string]int64{key(2): 99, key(4): 99},
+				attrs: map[string]store.Attrs{key(5): {ContentEncoding: "gzip"}, key(7): {Hidden: "storage class GLACIER"}, key(1): {}, key(10): {ContentEncoding: "br"}}}
+			for _, i := range []int{1, 2, 4, 5, 7, 8, 10, 11} {
+				put(t, h.watched, blob(i))
+			}
+			l, err := Open(t.Context(), []Store{{"s0", h}}, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			// Recorded: 1, which the listing lacks; 2, to which it gives another size; and 10, which has got an encoding since.
+			add(t, l, 0, blob(1), blob(2), blob(10))
+			good(t, l.Flush(t.Context()))
+			asked := map[oci.Digest]bool{}
+			var mu sync.Mutex
+			got, err := l.Rebuild(t.Context(), 0, RebuildOptions{Look: func(_ context.Context, d oci.Digest, size int64) error {
+				mu.Lock()
+				defer mu.Unlock()
+				asked[d] = true
+				if d == digest(8) {
+					return fmt.Errorf("403: %w", store.ErrHidden)
+				}
+				if want := int64(map[oci.Digest]int{digest(2): 2, digest(4): 4, digest(11): 11}[d]); size != want {
+					t.Errorf("asked for %s of %d bytes, want %d", d, size, want)
+				}
+				return nil
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := newHolding()
+			want.add(blob(1), blob(2), blob(4), blob(11))
+			removed := int64(0)
+			if listed {
+				removed = 1
+			} else {
+				want.add(blob(10)) // an audit asks for what is listed, a rebuild does not
+			}
+			same(t, "here", want, ask(l, 0))
+			if got.Unreadable != 3+removed || int64(len(got.Hidden)) != got.Unreadable || got.Removed != removed || got.Resized != 0 || got.Added != 2 {
+				t.Errorf("%+v", got)
+			}
+			if len(asked) != 4 {
+				t.Errorf("strangers asked for %v", asked)
+			}
+		})
+	}
+}
+
+// TestRebuildStrangersSilent: where nobody can say what clients get, nothing is listed.
+func TestRebuildStrangersSilent(t *testing.T) {
+	b := open(t)
+	put(t, b, blob(1))
+	l := books(t, Options{}, b)
+	_, err := l.Rebuild(t.Context(), 0, RebuildOptions{Look: func(context.Context, oci.Digest, int64) error { return errFault }})
+	if !errors.Is(err, errFault) {
+		t.Error(err)
+	}
+	same(t, "here", newHolding(), ask(l, 0))
 }
 
 // during does something when a listing begins, once.

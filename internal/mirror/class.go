@@ -60,6 +60,7 @@ var classes = []struct {
 	{transfer.ErrSpace, Spool},
 	{transfer.ErrBehind, StoreBehind},
 	{transfer.ErrUnverified, StoreWrong},
+	{store.ErrHidden, StoreWrong},
 	{store.ErrDenied, StoreDenied},
 	{store.ErrUnfit, StoreUnfit},
 	{ledger.ErrUnusable, StoreInventory},

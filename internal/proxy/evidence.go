@@ -12,6 +12,7 @@ import (
 
 	"ociproxy/internal/existence"
 	"ociproxy/internal/oci"
+	"ociproxy/internal/outbound"
 	"ociproxy/internal/reach"
 	"ociproxy/internal/route"
 )
@@ -253,6 +254,8 @@ func (s *Server) download(ctx context.Context, url string, d oci.Digest, limit i
 		return 0, fmt.Errorf("%w: status %d", errRefused, resp.StatusCode)
 	case resp.StatusCode != http.StatusOK:
 		return 0, fmt.Errorf("status %d", resp.StatusCode)
+	case outbound.Encoding(resp.Header) != "":
+		return 0, fmt.Errorf("%w: encoded as %.40q, which clients undo", errWrongBytes, outbound.Encoding(resp.Header))
 	case resp.ContentLength > limit:
 		return 0, errTooLarge
 	}

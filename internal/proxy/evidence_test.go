@@ -157,6 +157,23 @@ func TestWhatWasNotLookedAtIsNotTold(t *testing.T) {
 	}
 }
 
+// Right bytes that come with an encoding are wrong ones to clients, who undo it.
+func TestAnEncodedBlobIsWrong(t *testing.T) {
+	const empty = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+	for _, encoding := range []string{"", "gzip"} {
+		w := newWorld(t)
+		w.va.say(func(rw http.ResponseWriter, _ *http.Request) {
+			rw.Header().Set("Content-Encoding", encoding)
+			rw.Header().Set("Content-Length", "0")
+		})
+		w.complain(t, "va", empty)
+		w.server.weigh(t.Context(), w.server.world.Load(), newLooks())
+		if wrong := strings.Contains(w.log.String(), "ask for again is wrong"); wrong != (encoding != "") {
+			t.Errorf("%q: wrong %v, %s", encoding, wrong, w.log.String())
+		}
+	}
+}
+
 // What a store without an inventory lacks is an answer that ends; a denial would not.
 func TestADenialEnds(t *testing.T) {
 	w := newWorld(t, "serves: [internet]", "serves: [all]")

@@ -100,7 +100,16 @@ func (s *Server) checkAfterwards(w *world, a *answer) {
 		return
 	}
 	d := a.req.Digest
-	s.checker.Recheck(netip.Prefix{}, w.target(i, &a.req), func(known existence.Answer) { s.learn(w, i, d, known) })
+	s.checker.Recheck(netip.Prefix{}, w.askListed(i, a), func(known existence.Answer) { s.learn(w, i, d, known) })
+}
+
+// askListed is the question whether candidate i holds what its inventory lists: of the size that it lists, or it is another thing.
+func (w *world) askListed(i int, a *answer) existence.Target {
+	t := w.target(i, &a.req)
+	if a.listing.stores.Has(i) {
+		t.Size = max(0, a.listing.size)
+	}
+	return t
 }
 
 // learn compares what a store said with what its inventory lists.

@@ -142,6 +142,26 @@ func TestRedirectsAreCheckedAfterwards(t *testing.T) {
 	}
 }
 
+// What lies under a listed digest and gives clients other bytes is as good as nothing.
+func TestAnotherThingIsLacking(t *testing.T) {
+	for name, header := range map[string][2]string{
+		"an encoding": {"Content-Encoding", "gzip"}, "aws-chunked": {"Content-Encoding", "aws-chunked"}, "another size": {"Content-Length", "999"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, _ := listedWorld(t, digest)
+			w.va.say(func(rw http.ResponseWriter, _ *http.Request) {
+				rw.Header().Set("Content-Length", "1000")
+				rw.Header().Set(header[0], header[1])
+			})
+			w.server.afterwards.token.Store(true)
+			if got := w.sentTo(t, another(), digest); got != "va" {
+				t.Fatalf("first to %s, want va, which lists it", got)
+			}
+			poll(t, "the next client is sent elsewhere", func() bool { return w.sentTo(t, another(), digest) == "us" })
+		})
+	}
+}
+
 func TestReadinessWaitsForInventories(t *testing.T) {
 	w := newWorld(t, `place: aws/us-east-1, serves: [aws]`, `place: aws/us-east-1, inventory: {url: "VA/inventory/"}, serves: [aws]`)
 	if w.server.ready() {

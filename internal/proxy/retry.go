@@ -116,7 +116,7 @@ func (s *Server) lookInto(w *world, a *answer, i int, first bool) {
 		return // its quota is for clients; the probe that was just asked for will tell
 	}
 	d := a.req.Digest
-	s.checker.Recheck(route.Network(a.client.Addr), w.target(i, &a.req), func(known existence.Answer) { s.learn(w, i, d, known) })
+	s.checker.Recheck(route.Network(a.client.Addr), w.askListed(i, a), func(known existence.Answer) { s.learn(w, i, d, known) })
 }
 
 // target is the question whether candidate i holds what req names.

@@ -14,6 +14,7 @@ import (
 	"github.com/dustin/go-humanize/english"
 
 	"ociproxy/internal/inventory"
+	"ociproxy/internal/outbound"
 )
 
 // sampleAtOnce is how many blobs are asked for at once.
@@ -101,6 +102,9 @@ func (l *line) blob(ctx context.Context, address string, rec inventory.Record, w
 		return err
 	}
 	defer resp.Body.Close()
+	if coding := outbound.Encoding(resp.Header); coding != "" {
+		return &wrongBlob{fmt.Sprintf("Content-Encoding %s: clients do not get the bytes of the digest", coding)}
+	}
 	if resp.ContentLength >= 0 && resp.ContentLength != rec.Size {
 		return &wrongBlob{fmt.Sprintf("%d bytes, the inventory says %d", resp.ContentLength, rec.Size)}
 	}

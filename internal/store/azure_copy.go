@@ -132,8 +132,9 @@ type azureCopy struct {
 }
 
 func (c *azureCopy) single(ctx context.Context) error {
+	properties := false // of the source: an encoding would come along
 	_, err := c.blob.UploadBlobFromURL(ctx, c.source, &blockblob.UploadBlobFromURLOptions{
-		HTTPHeaders: c.headers, AccessConditions: azureConditions(""),
+		HTTPHeaders: c.headers, CopySourceBlobProperties: &properties, AccessConditions: azureConditions(""),
 		SourceModifiedAccessConditions: c.unchanged, CopySourceAuthorization: c.bearer,
 	})
 	return err

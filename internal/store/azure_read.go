@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 )
 
@@ -21,6 +22,12 @@ func (b *azure) Head(ctx context.Context, key string) (Attrs, error) {
 		return Attrs{}, err
 	}
 	p, err := o.GetProperties(ctx, nil)
+	if bloberror.HasCode(err, azureOtherKey) {
+		if a, ok := found(ctx, b, key); ok {
+			a.Hidden = hiddenKey
+			return a, nil
+		}
+	}
 	if err != nil {
 		return Attrs{}, fmt.Errorf("head %s of %s: %w", key, b, azureFailure(err, ""))
 	}
@@ -28,7 +35,22 @@ func (b *azure) Head(ctx context.Context, key string) (Attrs, error) {
 		Key: key, Size: value(p.ContentLength), Version: azureVersion(p.ETag), Modified: value(p.LastModified).In(time.UTC),
 		Header:          Header{ContentType: value(p.ContentType), CacheControl: value(p.CacheControl)},
 		ContentEncoding: value(p.ContentEncoding),
+		Hidden:          azureArchive(value(p.AccessTier), value(p.ArchiveStatus)),
 	}, nil
+}
+
+// azureOtherKey is the code of the refusal to describe what is encrypted with a customer's key.
+const azureOtherKey bloberror.Code = "BlobUsesCustomerSpecifiedEncryption"
+
+// azureArchive says why a blob of an access tier cannot be read: the archive gives nothing out, nor while it is taken out of there.
+func azureArchive(tier, status string) string {
+	switch {
+	case status != "":
+		return "archived (" + status + "), where nothing is read"
+	case tier == string(blob.AccessTierArchive):
+		return "access tier Archive, out of which nothing is read"
+	}
+	return ""
 }
 
 // Get implements [Bucket]. A cut answer is gone on with where it ended, under the same ETag.
@@ -74,6 +96,7 @@ func (b *azure) List(ctx context.Context, prefix, after string) iter.Seq2[Attrs,
 			from := b.prefix + after
 			options.StartFrom = &from // inclusive
 		}
+		l := newListing(b, b.prefix, prefix, after)
 		pages := b.container.NewListBlobsFlatPager(options)
 		for pages.More() {
 			page, err := pages.NextPage(ctx)
@@ -81,17 +104,34 @@ func (b *azure) List(ctx context.Context, prefix, after string) iter.Seq2[Attrs,
 				yield(Attrs{}, fmt.Errorf("list %s of %s: %w", prefix, b, azureFailure(err, "")))
 				return
 			}
+			if page.Segment == nil {
+				page.Segment = &container.BlobFlatListSegment{}
+			}
 			for _, item := range page.Segment.BlobItems {
-				attrs := b.listed(item)
-				if attrs.Key <= after && after != "" {
-					continue
+				wanted, err := azureListed(l, item)
+				if err != nil {
+					yield(Attrs{}, err)
+					return
 				}
-				if !yield(attrs, nil) {
+				if wanted && !yield(b.listed(item), nil) {
 					return
 				}
 			}
+			token := value(page.NextMarker)
+			if err := l.page(len(page.Segment.BlobItems), token != "", token); err != nil {
+				yield(Attrs{}, err)
+				return
+			}
 		}
 	}
+}
+
+// azureListed looks at one blob of a list.
+func azureListed(l *listing, item *container.BlobItem) (wanted bool, err error) {
+	if item.Name == nil || item.Properties == nil || item.Properties.ContentLength == nil {
+		return false, l.refuse("it has a blob without a name or without a size, after %.300q", l.last)
+	}
+	return l.object(*item.Name, *item.Properties.ContentLength)
 }
 
 func (b *azure) listed(item *container.BlobItem) Attrs {
@@ -100,6 +140,10 @@ func (b *azure) listed(item *container.BlobItem) Attrs {
 		attrs.Size, attrs.Version, attrs.Modified = value(p.ContentLength), azureVersion(p.ETag), value(p.LastModified).In(time.UTC)
 		attrs.Header = Header{ContentType: value(p.ContentType), CacheControl: value(p.CacheControl)}
 		attrs.ContentEncoding = value(p.ContentEncoding)
+		attrs.Hidden = azureArchive(string(value(p.AccessTier)), string(value(p.ArchiveStatus)))
+		if p.CustomerProvidedKeySHA256 != nil {
+			attrs.Hidden = hiddenKey
+		}
 	}
 	return attrs
 }

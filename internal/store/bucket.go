@@ -34,7 +34,9 @@ type Bucket interface {
 	// after c.Verified has returned nil.
 	Put(ctx context.Context, key string, c Content, h Header, version string) (Attrs, error)
 	// List returns the objects whose key starts with prefix and sorts after after, in the order of their keys' bytes. The
-	// attributes are those that a list has: size, version and time, perhaps without checksums. The last pair may be an error.
+	// attributes are those that a list has: size, version and time, perhaps without checksums and headers. The last pair may be
+	// an error; it wraps [ErrListing] where the service contradicts itself. Even a list that ends well is no proof that
+	// an object is not there: whoever takes something away because of it asks with Head before.
 	List(ctx context.Context, prefix, after string) iter.Seq2[Attrs, error]
 	// Delete removes an object if its version is still the given one; "" removes any. That there is none is no error.
 	Delete(ctx context.Context, key, version string) error
@@ -96,6 +98,9 @@ type Attrs struct {
 	CRC32C   *uint32   // of the whole object; nil where the store keeps none
 	Header
 	ContentEncoding string
+	// Hidden is why nobody but its owner, or not even that one, reads the bytes though the object is there: it lies in an archive, a
+	// customer's key is needed, it stands for another page. "": the store says nothing of the kind; a list may not say all.
+	Hidden string
 }
 
 // What a bucket answers.

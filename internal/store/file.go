@@ -137,6 +137,13 @@ func (b *files) Get(ctx context.Context, key string, off, n int64) (io.ReadClose
 	if err != nil {
 		return nil, Attrs{}, err
 	}
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() { // to open a pipe waits for who writes to it
+		err = fs.ErrNotExist
+	}
+	if err != nil {
+		return nil, Attrs{}, b.failure("get", key, err)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, Attrs{}, b.failure("get", key, err)

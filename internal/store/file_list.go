@@ -5,6 +5,7 @@ import (
 	"container/heap"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"iter"
@@ -21,6 +22,10 @@ const listPage = 16384
 // nobody lists ten million files in a hurry.
 func (b *files) List(ctx context.Context, prefix, after string) iter.Seq2[Attrs, error] {
 	return func(yield func(Attrs, error) bool) {
+		if _, err := os.Stat(b.dir); err != nil { // not mounted, perhaps: that says nothing about what it holds
+			yield(Attrs{}, fmt.Errorf("list %s of %s: %w: %w", prefix, b, ErrUnfit, err))
+			return
+		}
 		l := &lister{ctx: ctx, dir: b.dir, prefix: prefix, after: after, page: listPage, yield: func(a Attrs) bool { return yield(a, nil) }}
 		if err := l.walk(""); err != nil && !errors.Is(err, errStopped) {
 			yield(Attrs{}, b.failure("list", prefix, err))
@@ -35,11 +40,23 @@ type lister struct {
 	dir           string
 	prefix, after string
 	page          int
+	above         []fs.FileInfo // the directories that are walked, from the top
 	yield         func(Attrs) bool
 }
 
 // walk visits what lies in a directory; at is its key with "/" at the end, or "".
+//
+// A link to a directory is one, as it is for who asks for an object below it: one that leads back to where it lies has nothing of its own.
 func (l *lister) walk(at string) error {
+	info, err := os.Stat(filepath.Join(l.dir, filepath.FromSlash(at)))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil || slices.ContainsFunc(l.above, func(above fs.FileInfo) bool { return os.SameFile(above, info) }) {
+		return err
+	}
+	l.above = append(l.above, info)
+	defer func() { l.above = l.above[:len(l.above)-1] }()
 	for last := ""; ; {
 		names, err := l.next(at, last)
 		if err != nil {
@@ -69,6 +86,9 @@ func (l *lister) visit(at, name string) error {
 	if err != nil {
 		return err
 	}
+	if !info.Mode().IsRegular() { // a pipe, a device: no object, says Head too
+		return nil
+	}
 	if !l.yield(listed(at+name, info)) {
 		return errStopped
 	}
@@ -90,7 +110,7 @@ func (l *lister) next(at, last string) ([]string, error) {
 		entries, err := d.ReadDir(1024)
 		for _, e := range entries {
 			name := e.Name()
-			if e.IsDir() {
+			if l.isDir(at, e) {
 				name += "/"
 			}
 			if name <= last || !l.wants(at+name) {
@@ -109,6 +129,15 @@ func (l *lister) next(at, last string) ([]string, error) {
 			return nil, err
 		}
 	}
+}
+
+// isDir says whether an entry is a directory, or a link to one.
+func (l *lister) isDir(at string, e fs.DirEntry) bool {
+	if e.Type()&fs.ModeSymlink == 0 {
+		return e.IsDir()
+	}
+	info, err := os.Stat(filepath.Join(l.dir, filepath.FromSlash(at), e.Name()))
+	return err == nil && info.IsDir()
 }
 
 // wants says whether an object, or something below a directory, may belong to the list.

@@ -77,7 +77,7 @@ func (b *gcs) bucket() (*storage.BucketHandle, error) {
 }
 
 func (b *gcs) connect() (*storage.Client, error) {
-	base := &unclear{b.opt.client().Transport}
+	base := &pageLimit{&unclear{b.opt.client().Transport}}
 	var opts []option.ClientOption
 	if b.endpoint != "" {
 		opts = append(opts, option.WithEndpoint(b.endpoint+"/storage/v1/"))
@@ -220,11 +220,14 @@ func generationOf(version string) (int64, error) {
 
 // attrs translates what the library says of an object.
 func (b *gcs) attrs(o *storage.ObjectAttrs) Attrs {
-	crc := o.CRC32C
+	crc, hidden := &o.CRC32C, ""
+	if o.CustomerKeySHA256 != "" { // which is told without the checksum
+		crc, hidden = nil, hiddenKey
+	}
 	return Attrs{
 		Key: strings.TrimPrefix(o.Name, b.prefix), Size: o.Size, Version: strconv.FormatInt(o.Generation, 10),
-		Modified: o.Updated.In(time.UTC), CRC32C: &crc,
+		Modified: o.Updated.In(time.UTC), CRC32C: crc,
 		Header:          Header{ContentType: o.ContentType, CacheControl: o.CacheControl},
-		ContentEncoding: o.ContentEncoding,
+		ContentEncoding: o.ContentEncoding, Hidden: hidden,
 	}
 }

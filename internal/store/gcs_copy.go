@@ -59,7 +59,7 @@ func (b *gcs) copyFrom(ctx context.Context, key string, src *gcs, from Attrs, h 
 	}
 	err = b.failure(err, "")
 	if errors.Is(err, ErrExists) && lost.Load() > 0 {
-		if there, headErr := b.Head(ctx, key); headErr == nil && there.Size == from.Size && from.CRC32C != nil && *there.CRC32C == *from.CRC32C {
+		if there, headErr := b.Head(ctx, key); headErr == nil && there.Size == from.Size && sameCRC(there.CRC32C, from.CRC32C) {
 			return there, nil
 		}
 	}

@@ -94,8 +94,9 @@ func (b *gcs) put(ctx context.Context, key string, c Content, h Header, version 
 		err = b.failure(err, version)
 		if sent && lost.Load() > 0 && ctx.Err() == nil {
 			// An earlier request of ours may have done it, and its answer was lost.
+			crc := c.CRC32C()
 			if there, asked := b.Head(ctx, key); asked == nil && there.Version != version && there.Size == c.Size() &&
-				*there.CRC32C == c.CRC32C() && there.Header == h {
+				sameCRC(there.CRC32C, &crc) && there.Header == h {
 				return there, nil
 			}
 		}
@@ -117,15 +118,18 @@ func isGone(err error) bool {
 
 // whole compares what the store says it has written with what it should be, and removes what is wrong. A nil checksum is not known.
 func (b *gcs) whole(ctx context.Context, got Attrs, size int64, crc *uint32) (Attrs, error) {
-	if got.Size == size && (crc == nil || *got.CRC32C == *crc) {
+	if got.Size == size && (crc == nil || sameCRC(got.CRC32C, crc)) {
 		return got, nil
 	}
-	err := fmt.Errorf("what was written has %d bytes of CRC32C %08x", got.Size, *got.CRC32C)
+	err := fmt.Errorf("what was written has %d bytes of CRC32C %08x", got.Size, value(got.CRC32C))
 	if stays := b.Delete(context.WithoutCancel(ctx), got.Key, got.Version); stays != nil {
 		return Attrs{}, fmt.Errorf("%w, and stays there: %w", err, stays)
 	}
 	return Attrs{}, fmt.Errorf("%w: %w", err, errRemoved)
 }
+
+// sameCRC compares two checksums of which either may not be known.
+func sameCRC(a, b *uint32) bool { return a != nil && b != nil && *a == *b }
 
 // errRemoved: what was written was wrong, so now there is nothing.
 var errRemoved = errors.New("wrong, and removed again")

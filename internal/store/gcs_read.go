@@ -7,6 +7,7 @@ import (
 	"io"
 	"iter"
 	"strconv"
+	"sync/atomic"
 
 	"cloud.google.com/go/storage"
 	"google.golang.org/api/iterator"
@@ -65,25 +66,33 @@ func (b *gcs) List(ctx context.Context, prefix, after string) iter.Seq2[Attrs, e
 			query.StartOffset = b.prefix + after // inclusive
 		}
 		if err := query.SetAttrSelection([]string{"Name", "Size", "Generation", "Updated", "CRC32C", "ContentType",
-			"CacheControl", "ContentEncoding"}); err != nil {
+			"CacheControl", "ContentEncoding", "CustomerKeySHA256"}); err != nil {
 			yield(Attrs{}, err)
 			return
 		}
-		objects := bucket.Objects(ctx, query)
+		l := newListing(b, b.prefix, prefix, after)
+		var pages atomic.Int32
+		objects := bucket.Objects(countPages(ctx, &pages), query)
 		for {
 			o, err := objects.Next()
 			if errors.Is(err, iterator.Done) {
 				return
 			}
+			if errors.Is(err, errPages) {
+				err = l.refuse("%d pages in a row had no object", maxEmptyPages)
+			} else if err != nil {
+				err = fmt.Errorf("list %s of %s: %w", prefix, b, b.failure(err, ""))
+			}
+			wanted := false
+			if err == nil {
+				pages.Store(0)
+				wanted, err = l.object(o.Name, o.Size)
+			}
 			if err != nil {
-				yield(Attrs{}, fmt.Errorf("list %s of %s: %w", prefix, b, b.failure(err, "")))
+				yield(Attrs{}, err)
 				return
 			}
-			attrs := b.attrs(o)
-			if attrs.Key <= after && after != "" {
-				continue
-			}
-			if !yield(attrs, nil) {
+			if wanted && !yield(b.attrs(o), nil) {
 				return
 			}
 		}

@@ -60,6 +60,7 @@ func (b *s3Bucket) get(ctx context.Context, key string, off, n int64, version *s
 		SHA256:          wholeSHA256(out.ChecksumSHA256, out.ChecksumType),
 		Header:          Header{ContentType: aws.ToString(out.ContentType), CacheControl: aws.ToString(out.CacheControl)},
 		ContentEncoding: aws.ToString(out.ContentEncoding),
+		Hidden:          s3Moved(aws.ToString(out.WebsiteRedirectLocation)),
 	}
 	if in.Range == nil {
 		return out, a, nil

@@ -29,6 +29,9 @@ type Source interface {
 type Target struct {
 	Name   string // for messages
 	Bucket store.Bucket
+	// Look asks as a stranger does whether he gets a blob of size bytes as it is ([store.Public.Look]). It is asked where somebody else may
+	// have put the object, whose rights and headers are his own. nil: nobody reads there but its owner.
+	Look func(ctx context.Context, d oci.Digest, size int64) error
 	// Group names stores that copy from each other without the bytes passing here: those of one cloud. "" is none.
 	Group string
 }
@@ -78,8 +81,8 @@ type How uint8
 const (
 	Uploaded     How = iota + 1 // sent from the spool
 	Copied                      // from another target of its group
-	AlreadyThere                // and found to be right
-	Repaired                    // something wrong lay there and was replaced
+	AlreadyThere                // and found to be right, for clients too
+	Repaired                    // something wrong lay there, or something that clients do not get as it is, and was replaced
 )
 
 func (h How) String() string {
@@ -122,6 +125,8 @@ var (
 	ErrStalled = errors.New("too little moved for too long")
 	// ErrUnverified: what lies in the target is wrong, and could not be replaced.
 	ErrUnverified = errors.New("the target holds wrong bytes")
+	// ErrVain is for [Target.Look] to add to [store.ErrHidden]: the blob was written anew lately, and that did not help.
+	ErrVain = errors.New("it was written anew lately, in vain")
 	// ErrClosed: the engine was closed.
 	ErrClosed = errors.New("the engine is closed")
 )

@@ -23,6 +23,9 @@ var buffers = sync.Pool{New: func() any { return new([256 << 10]byte) }}
 // its CRC32C when crc is given: the object was then just made by the provider's own copy from one that was verified, so that
 // nobody else chose its bytes and only accidents are to be found, which 32 bits over the whole object do. In all other cases the
 // object is read back.
+//
+// Right bytes are not enough: an object with an encoding, in an archive, or that strangers may not read, is as wrong as one of other
+// bytes.
 func (j *job) existing(how How, crc *uint32) outcome {
 	j.t.requests.Add(1)
 	a, err := j.t.Bucket.Head(j.ctx, j.f.key)
@@ -31,20 +34,35 @@ func (j *job) existing(how How, crc *uint32) outcome {
 		return outcome{bytes: true}
 	case err != nil:
 		return outcome{err: fmt.Errorf("head %s: %w", j.t.Name, err)}
-	case a.Size != j.f.blob.Size:
+	case a.Size != j.f.blob.Size || a.Altered() != "":
 		return outcome{bytes: true, version: a.Version}
 	case a.SHA256 != "" && j.f.sha256 != "":
 		if a.SHA256 != j.f.sha256 {
 			return outcome{bytes: true, version: a.Version}
 		}
-		return outcome{how: how, attrs: a}
+		return j.shown(how, a)
 	case crc != nil && a.CRC32C != nil:
 		if *crc != *a.CRC32C {
 			return outcome{bytes: true, version: a.Version}
 		}
-		return outcome{how: how, attrs: a}
+		return j.shown(how, a)
 	}
 	return j.readBack(how)
+}
+
+// shown ends existing for bytes that are right: does a stranger get them? What was written here is like all that was written before.
+func (j *job) shown(how How, a store.Attrs) outcome {
+	if how == AlreadyThere && j.t.Look != nil {
+		j.t.requests.Add(1)
+		err := j.t.Look(j.ctx, j.f.blob.Digest, a.Size)
+		switch {
+		case errors.Is(err, store.ErrHidden) && !errors.Is(err, ErrVain):
+			return outcome{bytes: true, version: a.Version}
+		case err != nil:
+			return outcome{err: fmt.Errorf("look at %s as a stranger: %w", j.t.Name, err)}
+		}
+	}
+	return outcome{how: how, attrs: a}
 }
 
 // readBack reads the object in the target and compares it.
@@ -82,5 +100,5 @@ func (j *job) readBack(how How) outcome {
 	if !j.f.blob.Digest.Matches(h) {
 		return outcome{bytes: true, version: a.Version}
 	}
-	return outcome{how: how, attrs: a}
+	return j.shown(how, a)
 }

@@ -109,7 +109,7 @@ func (e *Engine) settle(l *leg, j *job, o outcome) {
 		if l.state == ended { // with its target
 			return
 		}
-		if errors.Is(o.err, store.ErrDenied) || errors.Is(o.err, store.ErrUnfit) {
+		if errors.Is(o.err, store.ErrDenied) || errors.Is(o.err, store.ErrUnfit) || errors.Is(o.err, store.ErrHidden) {
 			e.finish(l, Result{Err: o.err})
 			return
 		}
@@ -193,7 +193,7 @@ func (j *job) send() outcome {
 	defer j.spool.leave()
 	c := &content{ctx: j.ctx, spool: j.spool, sha256: j.f.sha256, pulse: j.pulse}
 	j.t.requests.Add(1)
-	a, err := j.t.Bucket.Put(j.ctx, j.f.key, c, store.BlobHeader, j.version)
+	a, err := store.Replace(j.ctx, j.t.Bucket, j.f.key, c, store.BlobHeader, j.version)
 	switch {
 	case errors.Is(err, store.ErrExists), errors.Is(err, store.ErrConflict):
 		return j.existing(AlreadyThere, nil)
@@ -202,9 +202,22 @@ func (j *job) send() outcome {
 	case a.Size != j.f.blob.Size || a.SHA256 != "" && j.f.sha256 != "" && a.SHA256 != j.f.sha256:
 		return j.existing(Uploaded, nil)
 	case j.version != "":
-		return outcome{how: Repaired, attrs: a}
+		return j.mended(a)
 	}
 	return outcome{how: Uploaded, attrs: a}
+}
+
+// mended makes sure that strangers get what replaced something that they did not get. What still keeps it from them is not in the
+// object: nothing is to be won by writing it once more.
+func (j *job) mended(a store.Attrs) outcome {
+	if j.t.Look != nil {
+		j.t.requests.Add(1)
+		if err := j.t.Look(j.ctx, j.f.blob.Digest, a.Size); err != nil {
+			return outcome{err: fmt.Errorf("%s, where it was just written anew: %w; a cache in front may have to forget it, or a "+
+				"rule of the bucket keeps strangers out", j.t.Name, err)}
+		}
+	}
+	return outcome{how: Repaired, attrs: a}
 }
 
 // carry copies the blob from another target of the group.
@@ -217,7 +230,7 @@ func (j *job) carry() outcome {
 			return outcome{err: fmt.Errorf("head %s: %w", j.origin.Name, err)}
 		}
 	}
-	if from.Size != j.f.blob.Size || from.SHA256 != "" && j.f.sha256 != "" && from.SHA256 != j.f.sha256 {
+	if from.Size != j.f.blob.Size || from.Altered() != "" || from.SHA256 != "" && j.f.sha256 != "" && from.SHA256 != j.f.sha256 {
 		return outcome{err: fmt.Errorf("copy from %s: %w: %w", j.origin.Name, ErrUnverified, store.ErrCannotCopy), suspect: true}
 	}
 	copier := j.t.Bucket.(store.Copier)

@@ -72,7 +72,7 @@ func TestAudit(t *testing.T) {
 		want map[string]string
 		code int
 	}{
-		{nil, nil, 0}, // inventories know nothing of it
+		{[]string{"--from", "inventory"}, nil, 0}, // inventories know nothing of it
 		{[]string{"--from", "listing"}, only("short", "lost", "unexpected"), 16 + 8 + 4},
 		{[]string{"--from", "head"}, only("short", "lost", "unreadable"), 16 + 8 + 64},
 		{[]string{"--deep"}, want, 4 + 8 + 16 + 32 + 64},
@@ -93,11 +93,11 @@ func TestAudit(t *testing.T) {
 	}
 
 	planned, _ := w.audit(t, "--deep", "--repair", "--dry-run")
-	if planned.Repair == nil || planned.Repair.Planned.Blobs != 4 || planned.Repair.Written.Blobs != 0 {
+	if planned.Repair == nil || planned.Repair.Planned.Blobs != 5 || planned.Repair.Written.Blobs != 0 {
 		t.Errorf("dry run: %+v", planned.Repair)
 	}
 	mended, r := w.audit(t, "--deep", "--repair")
-	if mended.Repair == nil || mended.Repair.Repaired.Blobs != 4 || mended.Repair.Written.Blobs != 4 || r.Code != 64+4 {
+	if mended.Repair == nil || mended.Repair.Repaired.Blobs != 4 || mended.Repair.Written.Blobs != 5 || r.Code != 64+4+1 {
 		t.Errorf("repair: %+v, %v", mended.Repair, r)
 	}
 	after, _ := w.audit(t, "--deep")
@@ -107,6 +107,9 @@ func TestAudit(t *testing.T) {
 	bad.Hide(t, "")
 	bad.Remove(t, shop.Key(stray.Digest))
 	good.Remove(t, shop.Key("notes.txt"))
+	if _, r := w.audit(t, "--deep", "--repair"); r.Code != 0 { // it is there, and not listed as long as strangers do not get it
+		t.Errorf("repair of what is public again: %v", r)
+	}
 	w.whole(t)
 	text := ctl.Run(t, ctl.Limit, shop.Environment, "audit", "--config", w.file, "--from", "head", "--sample", "20%")
 	if text.Code != 0 || !strings.Contains(text.Stdout, "Every blob of every image is in every store") {

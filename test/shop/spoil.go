@@ -2,6 +2,7 @@ package shop
 
 import (
 	"bytes"
+	"io"
 	"net/http"
 	"os"
 	"testing"
@@ -34,6 +35,25 @@ func (s *Shop) Put(t testing.TB, key string, content []byte) {
 	t.Helper()
 	_, err := s.Server.Client().PutObject(t.Context(), &awss3.PutObjectInput{Bucket: &s.S3Bucket, Key: &key, Body: bytes.NewReader(content)})
 	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Encode gives an object a Content-Encoding past everything; its bytes stay as they are.
+func (s *Shop) Encode(t testing.TB, digest, encoding string) {
+	t.Helper()
+	key := Key(digest)
+	there, err := s.Server.Client().GetObject(t.Context(), &awss3.GetObjectInput{Bucket: &s.S3Bucket, Key: &key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer there.Body.Close()
+	content, err := io.ReadAll(there.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Server.Client().PutObject(t.Context(), &awss3.PutObjectInput{Bucket: &s.S3Bucket, Key: &key, Body: bytes.NewReader(content),
+		ContentEncoding: &encoding}); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -98,6 +98,9 @@ func (w *Writer) list(ctx context.Context, prefix string) (map[string]time.Time,
 		}
 		dir, hash := path.Split(o.Key)
 		if inventory.IsHash(hash) && dir != "" && strings.HasPrefix(prefix, dir) {
+			if o.Modified.IsZero() { // as if it were ages old
+				return nil, fmt.Errorf("list %s: it gives no time for %s: nothing is removed", prefix, o.Key)
+			}
 			found[hash] = o.Modified
 		}
 	}

@@ -1,8 +1,10 @@
 package write_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -119,4 +121,33 @@ func TestCleanOnlySegments(t *testing.T) {
 			}
 		}
 	})
+}
+
+// timeless is a bucket whose lists tell no times.
+type timeless struct{ *inventorytest.Bucket }
+
+func (b timeless) List(ctx context.Context, prefix string) iter.Seq2[write.Listed, error] {
+	return func(yield func(write.Listed, error) bool) {
+		for o, err := range b.Bucket.List(ctx, prefix) {
+			o.Modified = time.Time{}
+			if !yield(o, err) {
+				return
+			}
+		}
+	}
+}
+
+// An object without a time is not old: a segment that its writer has just put is in no head yet.
+func TestCleanWithoutTimes(t *testing.T) {
+	b := &inventorytest.Bucket{}
+	opt := write.Options{Store: store, TempDir: t.TempDir()}
+	if _, err := write.New(b, opt).Apply(t.Context(), inventorytest.Blob(1)); err != nil {
+		t.Fatal(err)
+	}
+	b.Set(inventory.SegmentPrefix+strings.Repeat("ab", 32), []byte("of another writer, a moment ago"))
+	before := len(b.Keys(""))
+	removed, err := write.New(timeless{b}, opt).Clean(t.Context())
+	if err == nil || len(removed) > 0 || len(b.Keys("")) != before {
+		t.Errorf("removed %q, error %v, %q", removed, err, b.Keys(""))
+	}
 }

@@ -1,0 +1,65 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"ociproxy/internal/oci"
+	"ociproxy/internal/store"
+	"ociproxy/internal/transfer"
+)
+
+const (
+	// vainFor is how long a blob is not written anew that strangers did not get before and after it was: what keeps it from them, a
+	// cache or a rule, is not in the object, and each try costs all its bytes.
+	vainFor = 6 * time.Hour
+	// maxVain bounds what is remembered of that.
+	maxVain = 10_000
+)
+
+// vain remembers which blobs strangers do not get, by store and digest. The zero value knows none.
+type vain struct {
+	mu   sync.Mutex
+	seen map[string]hiding
+}
+
+// hiding is how often in a row strangers did not get a blob, and since when.
+type hiding struct {
+	times int
+	since time.Time
+}
+
+// look is the question of a transfer, which adds [transfer.ErrVain] where writing the blob anew has not helped lately.
+func (v *vain) look(s *Store, public *store.Public) func(context.Context, oci.Digest, int64) error {
+	return func(ctx context.Context, d oci.Digest, size int64) error {
+		err := public.Look(ctx, d, size)
+		key := s.Name() + " " + s.Config.URL + " " + d.String()
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		switch h, known := v.seen[key]; {
+		case err == nil:
+			delete(v.seen, key)
+		case !errors.Is(err, store.ErrHidden):
+		case known && h.times >= 2 && time.Since(h.since) < vainFor:
+			return fmt.Errorf("%w: %w", transfer.ErrVain, err)
+		default:
+			v.note(key, h, known)
+		}
+		return err
+	}
+}
+
+// note counts once more. The lock is held.
+func (v *vain) note(key string, h hiding, known bool) {
+	if v.seen == nil || len(v.seen) >= maxVain {
+		v.seen = map[string]hiding{}
+	}
+	if !known || time.Since(h.since) >= vainFor {
+		h = hiding{since: time.Now()}
+	}
+	h.times++
+	v.seen[key] = h
+}

@@ -1,0 +1,142 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"ociproxy/internal/inventory"
+	"ociproxy/internal/oci"
+	"ociproxy/internal/store"
+)
+
+// there takes a blob that the listing has; was is the size recorded, -1: none, or not known.
+func (r *rebuild) there(ctx context.Context, o listed, was int64, later func(func(context.Context) error) error) error {
+	why := o.Altered()
+	switch {
+	case r.opt.Deny != nil && r.opt.Deny(o.digest):
+		return r.deny(ctx, o, was)
+	case why != "" && was < 0:
+		return r.hide(ctx, o.digest, was, why)
+	case why == "" && was == o.Size:
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.count(o.Size)
+		return nil
+	}
+	return later(func(ctx context.Context) error { return r.look(ctx, o, was) })
+}
+
+// count counts a blob that the bucket has. The lock is held.
+func (r *rebuild) count(size int64) {
+	r.found.Blobs++
+	r.found.Bytes += size
+	if r.opt.Progress != nil && r.found.Blobs%progressStep == 0 {
+		r.opt.Progress(r.found)
+	}
+}
+
+// deny takes out what is not to be listed.
+func (r *rebuild) deny(ctx context.Context, o listed, was int64) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.count(o.Size)
+	r.found.Denied++
+	if was < 0 {
+		return nil
+	}
+	return r.remove(ctx, o.digest)
+}
+
+// remove takes a blob out. The lock is held.
+func (r *rebuild) remove(ctx context.Context, d oci.Digest) error {
+	r.found.Removed++
+	r.removed = append(r.removed, d)
+	return r.full(ctx)
+}
+
+// hide takes no blob for there that clients would not get as it is.
+func (r *rebuild) hide(ctx context.Context, d oci.Digest, was int64, why string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.found.Unreadable++
+	if len(r.found.Hidden) < maxKeys {
+		r.found.Hidden = append(r.found.Hidden, Hidden{d, why})
+	}
+	if was < 0 {
+		return nil
+	}
+	return r.remove(ctx, d)
+}
+
+// look asks for an object of which listing and inventory do not say the same: what the listing says is neither enough to send clients
+// there nor to send them there no more. Where the listing told headers, those of a new blob are not asked for again.
+func (r *rebuild) look(ctx context.Context, o listed, was int64) error {
+	a := o.Attrs
+	if was >= 0 || a.ContentType == "" {
+		var err error
+		a, err = r.b.bucket.Head(ctx, o.Key)
+		switch {
+		case errors.Is(err, store.ErrNotFound) && was < 0:
+			return nil
+		case errors.Is(err, store.ErrNotFound):
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			return r.remove(ctx, o.digest)
+		case err != nil:
+			return err
+		}
+	}
+	if why := a.Altered(); why != "" {
+		return r.hide(ctx, o.digest, was, why)
+	}
+	record := inventory.Record{Digest: o.digest, Size: a.Size, Kind: inventory.Blob}
+	if err := record.Check(); err != nil {
+		return r.hide(ctx, o.digest, was, err.Error())
+	}
+	if r.opt.Look != nil {
+		err := r.opt.Look(ctx, o.digest, a.Size)
+		if errors.Is(err, store.ErrHidden) {
+			return r.hide(ctx, o.digest, was, err.Error())
+		}
+		if err != nil {
+			return fmt.Errorf("ask as a stranger: %w", err)
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.count(a.Size)
+	switch {
+	case was == a.Size: // the listing had another
+		return nil
+	case was >= 0:
+		r.found.Resized++
+	default:
+		r.found.Added++
+	}
+	r.added = append(r.added, record)
+	return r.full(ctx)
+}
+
+// ask asks the bucket for a blob that its listing did not have: it may have come since, or the listing may be wrong.
+func (r *rebuild) ask(ctx context.Context, d oci.Digest) error {
+	a, err := r.b.bucket.Head(ctx, store.BlobKey(d))
+	switch why := a.Altered(); {
+	case err == nil && why != "":
+		return r.hide(ctx, d, a.Size, why)
+	case err == nil || !errors.Is(err, store.ErrNotFound):
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.remove(ctx, d)
+}
+
+func (r *rebuild) unexpected(key string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.found.Unexpected++
+	if len(r.found.Keys) < maxKeys {
+		r.found.Keys = append(r.found.Keys, key)
+	}
+}

@@ -1,0 +1,101 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
+)
+
+// ErrListing is in the error of a list that contradicts itself, or what was asked. Nothing may be concluded from it: what such a list
+// lacks may be there.
+var ErrListing = errors.New("the listing cannot be believed")
+
+const (
+	// maxListed is more bytes than any provider lets an object have.
+	maxListed = 1 << 50
+	// maxEmptyPages in a row end a list: services may answer with some, where much was deleted.
+	maxEmptyPages = 1000
+)
+
+// listing holds what a service lists against what was asked, and against what it listed before. Its keys are those of the service.
+type listing struct {
+	what          string // for messages: "containers/images/ of s3://blobs"
+	prefix, after string
+	last          string
+	token         string
+	empty         int
+}
+
+// newListing watches a list of the objects of b below prefix, after after; at stands before every key of b.
+func newListing(b Bucket, at, prefix, after string) *listing {
+	l := &listing{what: fmt.Sprintf("%s of %s", prefix, b), prefix: at + prefix}
+	if after != "" {
+		l.after = at + after
+	}
+	return l
+}
+
+// refuse makes the error of a list that cannot be true.
+func (l *listing) refuse(format string, args ...any) error {
+	return fmt.Errorf("list %s: %w: %s; the server, or what stands before it, has to be mended", l.what, ErrListing,
+		fmt.Sprintf(format, args...))
+}
+
+// object looks at one object of the list. wanted is false for those that were not asked for though the order allows them: not every
+// server knows where to begin.
+func (l *listing) object(key string, size int64) (wanted bool, err error) {
+	switch {
+	case !strings.HasPrefix(key, l.prefix):
+		return false, l.refuse("it has the key %.300q, which is not below %q", key, l.prefix)
+	case l.last != "" && key == l.last:
+		return false, l.refuse("it has the key %.300q twice", key)
+	case key < l.last:
+		return false, l.refuse("the key %.300q comes after %.300q", key, l.last)
+	case size < 0 || size > maxListed:
+		return false, l.refuse("it gives %.300q a size of %d bytes", key, size)
+	}
+	l.last = key
+	return key > l.after, nil
+}
+
+// page looks at the end of a page: how many objects it had, whether there is another one, and the token that this is asked for with.
+func (l *listing) page(objects int, more bool, token string) error {
+	switch {
+	case more && token == "":
+		return l.refuse("it goes on after %.300q, says the server, and does not say how", l.last)
+	case !more && token != "":
+		return l.refuse("it ends after %.300q, says the server, and gives a token to go on with", l.last)
+	case more && token == l.token:
+		return l.refuse("the page after %.300q has the token of the one before", l.last)
+	}
+	l.token = token
+	if l.empty++; objects > 0 {
+		l.empty = 0
+	}
+	if more && l.empty >= maxEmptyPages {
+		return l.refuse("%d pages in a row had no object", l.empty)
+	}
+	return nil
+}
+
+// pageLimit bounds the answers without an object that a library, which turns the pages by itself, takes for one list.
+type pageLimit struct{ next http.RoundTripper }
+
+type pageKey struct{}
+
+var errPages = errors.New("too many pages without an object")
+
+// countPages returns a context under which pageLimit counts the pages of one list in n, which whoever reads it sets back with each object.
+func countPages(ctx context.Context, n *atomic.Int32) context.Context {
+	return context.WithValue(ctx, pageKey{}, n)
+}
+
+func (p *pageLimit) RoundTrip(req *http.Request) (*http.Response, error) {
+	if n, ok := req.Context().Value(pageKey{}).(*atomic.Int32); ok && n.Add(1) > maxEmptyPages {
+		return nil, errPages
+	}
+	return p.next.RoundTrip(req)
+}

@@ -1,0 +1,177 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"mime"
+	"net/http"
+	"strings"
+	"time"
+
+	"ociproxy/internal/oci"
+	"ociproxy/internal/outbound"
+	"ociproxy/internal/wait"
+)
+
+// ErrHidden says that a stranger does not get a blob's bytes as they lie in the bucket, or not at all.
+var ErrHidden = errors.New("clients would not get its bytes")
+
+// Altered says why clients would not get an object's bytes as they are, so far as its attributes tell; "" is no reason. What this package
+// writes as a blob has none.
+func (a Attrs) Altered() string {
+	encoding := outbound.Coding(a.ContentEncoding)
+	switch {
+	case a.Hidden != "":
+		return a.Hidden
+	case encoding != "":
+		return "Content-Encoding: " + encoding
+	case compressible(a.ContentType) && !strings.Contains(strings.ToLower(a.CacheControl), "no-transform"):
+		return "Content-Type: " + a.ContentType + ", which caches compress where Cache-Control does not say no-transform"
+	}
+	return ""
+}
+
+// compressible says whether what stands between a bucket and its clients may take a type for text, which it compresses or rewrites.
+func compressible(contentType string) bool {
+	media, _, _ := mime.ParseMediaType(contentType)
+	kind, sub, _ := strings.Cut(media, "/")
+	switch {
+	case kind == "text", strings.HasSuffix(sub, "+json"), strings.HasSuffix(sub, "+xml"):
+		return true
+	case kind != "application":
+		return false
+	}
+	switch sub {
+	case "json", "xml", "javascript", "x-javascript", "ecmascript", "wasm", "manifest", "yaml", "x-yaml":
+		return true
+	}
+	return false
+}
+
+// Replace writes an object over the one that has the given version, as [Bucket.Put] does; "" is nothing to replace. One that cannot be
+// read is removed where nothing may be written over it, as in Azure's archive: a right that writers otherwise need not have.
+func Replace(ctx context.Context, b Bucket, key string, c Content, h Header, version string) (Attrs, error) {
+	a, err := b.Put(ctx, key, c, h, version)
+	if err == nil || version == "" || errors.Is(err, ErrExists) || errors.Is(err, ErrConflict) || ctx.Err() != nil {
+		return a, err
+	}
+	there, asked := b.Head(ctx, key)
+	if asked != nil || there.Version != version || there.Hidden == "" || c.Verified(ctx) != nil {
+		return Attrs{}, err
+	}
+	if stays := b.Delete(ctx, key, version); stays != nil {
+		// What the bucket says is about this object alone: it keeps nobody from writing others.
+		return Attrs{}, fmt.Errorf("%w: %s: %s, and has to be removed first, by somebody who may: %s, %s", ErrHidden, key,
+			there.Hidden, err.Error(), stays.Error())
+	}
+	return b.Put(ctx, key, c, h, "")
+}
+
+// found describes an object by a list, where the service refuses to do so by its name.
+func found(ctx context.Context, b Bucket, key string) (Attrs, bool) {
+	for a, err := range b.List(ctx, key, "") {
+		return a, err == nil && a.Key == key
+	}
+	return Attrs{}, false
+}
+
+// Public is a store's URL of blobs as strangers read it: without credentials. It may be used by several goroutines. The zero value is a
+// store that has none, where all is well.
+type Public struct {
+	// URL has {digest} in it, once.
+	URL string
+	// Client makes the requests. It follows no redirects, as the server of a redirected client does not.
+	Client *http.Client
+}
+
+// PublicClient makes a client for [Public] that keeps so many connections to a host. The caller closes those that are idle.
+func PublicClient(kept int) *http.Client {
+	return &http.Client{
+		Timeout:       publicTime,
+		CheckRedirect: outbound.NoRedirect,
+		Transport: outbound.New(outbound.Options{
+			Dial: 5 * time.Second, Handshake: 5 * time.Second, Header: publicTime, Idle: 30 * time.Second,
+			Kept: kept, HeaderBytes: 64 << 10,
+		}),
+	}
+}
+
+const (
+	publicTime  = 20 * time.Second // one question
+	publicTries = 4
+	publicPause = 100 * time.Millisecond // before the second one; doubled each time
+)
+
+// Look asks by HEAD, as a container runtime would by GET, whether a stranger gets a blob of size bytes as it is; nil: yes. An error
+// that wraps [ErrHidden] says no; any other, that nobody answered usefully, after some tries.
+func (p *Public) Look(ctx context.Context, d oci.Digest, size int64) error {
+	if p.URL == "" {
+		return nil
+	}
+	address := strings.Replace(p.URL, "{digest}", d.String(), 1)
+	pause := publicPause
+	for try := 1; ; try++ {
+		err := p.look(ctx, address, size)
+		if err == nil || errors.Is(err, ErrHidden) || try == publicTries || ctx.Err() != nil {
+			return err
+		}
+		if wait.For(ctx, wait.Jitter(pause)) != nil {
+			return err
+		}
+		pause *= 2
+	}
+}
+
+func (p *Public) look(ctx context.Context, address string, size int64) error {
+	resp, err := p.ask(ctx, http.MethodHead, address, "")
+	if err != nil {
+		return err
+	}
+	code, length := resp.StatusCode, resp.ContentLength
+	if code == http.StatusMethodNotAllowed || code == http.StatusNotImplemented || code == http.StatusOK && length < 0 && size > 0 {
+		// Some servers do not know HEAD, or tell no length there.
+		if resp, err = p.ask(ctx, http.MethodGet, address, "bytes=0-0"); err != nil {
+			return err
+		}
+		if code, length = resp.StatusCode, resp.ContentLength; code == http.StatusPartialContent {
+			code = http.StatusOK
+			if length, err = rangeTotal(resp.Header.Get("Content-Range"), 0); err != nil {
+				length = -1
+			}
+		}
+	}
+	encoding := outbound.Encoding(resp.Header)
+	what := resp.Request.Method + " " + address
+	switch {
+	case code == http.StatusTooManyRequests || code == http.StatusRequestTimeout || code >= 500:
+		return fmt.Errorf("%s: %s", what, resp.Status)
+	case code != http.StatusOK:
+		return fmt.Errorf("%w: %s: %s", ErrHidden, what, resp.Status)
+	case encoding != "":
+		return fmt.Errorf("%w: %s: Content-Encoding: %s", ErrHidden, what, encoding)
+	case length < 0 && size > 0:
+		return fmt.Errorf("%w: %s: it does not tell its size: something on the way changes the bytes", ErrHidden, what)
+	case length != size && length >= 0:
+		return fmt.Errorf("%w: %s: %d bytes, the bucket has %d", ErrHidden, what, length, size)
+	}
+	return nil
+}
+
+// ask makes one request, of which only the head of the answer is read.
+func (p *Public) ask(ctx context.Context, method, address, span string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, address, nil)
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w", method, address, err)
+	}
+	req.Header.Set("User-Agent", "oci-proxyctl")
+	req.Header.Set("Accept-Encoding", "gzip") // as runtimes do: who compresses on the way shows it here
+	if span != "" {
+		req.Header.Set("Range", span)
+	}
+	resp, err := p.Client.Do(req)
+	if err != nil {
+		return nil, err // it names the URL
+	}
+	return resp, resp.Body.Close()
+}
