@@ -77,6 +77,7 @@ func (p *Pass) Run(ctx context.Context) *Report {
 		kept.Go(func() { p.fleet.Ledger.Keep(work) })
 		err = p.walker.Walk(work, stop)
 		p.walked.Store(true)
+		p.walker.Wait()
 		p.fleet.Wait()
 		stop(nil)
 		kept.Wait()

@@ -82,6 +82,13 @@ func (e *StatusError) has(codes ...string) bool {
 	return false
 }
 
+// Unknown says that a registry answered 404 or 410 and named the reason: that it does not know the repository, the manifest or the
+// blob. Without one the answer may be that of something before the registry.
+func Unknown(err error) bool {
+	e, ok := errors.AsType[*StatusError](err)
+	return ok && e.Is(ErrNotFound) && e.has("NAME_UNKNOWN", "MANIFEST_UNKNOWN", "BLOB_UNKNOWN", "NOT_FOUND")
+}
+
 const (
 	maxErrorBody  = 16 << 10
 	maxErrorText  = 256

@@ -3,6 +3,7 @@ package transfer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"time"
 
@@ -103,6 +104,22 @@ type Result struct {
 	Attrs  store.Attrs
 	Err    error
 }
+
+// SizeError says that a blob has another size than the caller said. It is an [ErrCorrupt], and about the reference: the blob may be well.
+type SizeError struct {
+	Said, Is int64 // Is -1: that is not known
+}
+
+// Error implements error.
+func (e *SizeError) Error() string {
+	if e.Is < 0 {
+		return fmt.Sprintf("the manifest says %d bytes", e.Said)
+	}
+	return fmt.Sprintf("%d bytes, the manifest says %d", e.Is, e.Said)
+}
+
+// Unwrap makes it an [ErrCorrupt].
+func (e *SizeError) Unwrap() error { return ErrCorrupt }
 
 // What a result's error may wrap, beside the errors of buckets and of contexts.
 var (

@@ -39,6 +39,7 @@ func (s *Source) Images(ctx context.Context) iter.Seq2[Image, error] {
 		var wg sync.WaitGroup
 		wg.Go(func() {
 			end = w.Walk(ctx, stop)
+			w.Wait()
 			close(v.out)
 		})
 		defer wg.Wait()

@@ -34,6 +34,7 @@ type Walker struct {
 	src   *Source
 	to    Visitor
 	graph *graph
+	ctx   context.Context                 // of the walk, for what is walked again
 	open  chan struct{}                   // listed manifests in work
 	read  func(*Node, *registry.Manifest) // is given every manifest that is read; may be nil
 	below bool                            // what an artifact is about is not walked
@@ -45,18 +46,27 @@ type Walker struct {
 	answers   atomic.Int64 // of the source, good ones
 	vain      atomic.Int64
 	stop      context.CancelCauseFunc
+
+	mu      sync.Mutex
+	queue   []*Node // to be walked by another reference, since one was in vain
+	workers int     // who do so
 }
 
 // New makes a walker; to is told what it finds.
 func New(src *Source, to Visitor) *Walker {
 	w := &Walker{src: src, to: to, open: make(chan struct{}, maxOpen), most: maxBelow, referrers: new(lookup)}
 	w.misses.Store(1) // reading too much costs bytes, resolving in vain a request
-	w.graph = newGraph(func(n *Node) {
-		to.Finished(n)
+	w.graph = newGraph()
+	w.graph.given = func(n *Node) {
 		if n.root {
 			<-w.open
 		}
-	})
+	}
+	w.graph.finished = func(n *Node) {
+		to.Finished(n)
+		w.graph.given(n)
+	}
+	w.graph.retry, w.graph.sized, w.graph.missing = w.again, w.sized, w.missing
 	return w
 }
 
@@ -72,10 +82,16 @@ var errCut = fmt.Errorf("%w: the list ends where the registry ends all its lists
 // maxVain is how many failures in a row, from the start on, mean that the source cannot be reached.
 const maxVain = 20
 
-// Walk returns when everything was read; nodes may still be held. It fails when ctx ends, when the source cannot be listed at all, or
+// Release ends one thing that held n. With the last one n finishes, and so may those who wait for it.
+func (w *Walker) Release(n *Node) { w.graph.release(n) }
+
+// Counts returns how many manifests were met, and how many of them the visitor knew.
+func (w *Walker) Counts() (met, known int64) { return w.graph.counts() }
+
+// Walk returns when everything was read; nodes may still be held, and what was in vain may be walked again: [Walker.Wait]. It fails when ctx ends, when the source cannot be listed at all, or
 // does not answer: then stop, which must end ctx, is called.
 func (w *Walker) Walk(ctx context.Context, stop context.CancelCauseFunc) error {
-	w.stop = stop
+	w.stop, w.ctx = stop, ctx
 	var roots, repos errgroup.Group
 	roots.SetLimit(max(1, w.src.Parallel))
 	repos.SetLimit(max(1, w.src.Parallel/2))
@@ -104,6 +120,37 @@ func (w *Walker) Walk(ctx context.Context, stop context.CancelCauseFunc) error {
 		return ErrNothing
 	}
 	return failed
+}
+
+// Wait waits, after Walk, until every node has finished: those that are held must be released.
+func (w *Walker) Wait() { w.graph.idle() }
+
+// again walks a manifest by another reference, soon.
+func (w *Walker) again(n *Node) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.queue = append(w.queue, n)
+	if w.workers < max(1, w.src.Parallel/2) {
+		w.workers++
+		go w.retries()
+	}
+}
+
+// retries walks what is to be walked again, as long as there is something.
+func (w *Walker) retries() {
+	for {
+		w.mu.Lock()
+		if len(w.queue) == 0 {
+			w.workers--
+			w.mu.Unlock()
+			return
+		}
+		n := w.queue[0]
+		w.queue = w.queue[1:]
+		w.mu.Unlock()
+		below := w.most
+		w.work(w.ctx, n, &below, n.depth)
+	}
 }
 
 // heard notes whether the source answered, for the case that it never does.
@@ -249,16 +296,10 @@ func (w *Walker) root(ctx context.Context, n *Node) {
 		}
 		return
 	}
-	if !w.enter(ctx, n) {
-		return
+	if w.enter(ctx, n) {
+		below := w.most
+		w.work(ctx, n, &below, 0)
 	}
-	m, err := w.src.Registry.Manifest(ctx, n.Repository, n.Digest.String())
-	if w.heard(err); err != nil {
-		w.broken(ctx, n, err)
-		return
-	}
-	below := w.most
-	w.contents(ctx, n, m, &below, 0)
 }
 
 // enter begins the work on a listed manifest, unless somebody has.
@@ -268,12 +309,77 @@ func (w *Walker) enter(ctx context.Context, n *Node) bool {
 	case <-ctx.Done():
 		return false
 	}
-	n.root = true
-	if fresh, _ := w.graph.enter(n, nil); fresh == nil {
+	if how, _ := w.graph.enter(n, waiter{}, nil); how != begun {
 		<-w.open
 		return false
 	}
+	n.root = true
 	return true
+}
+
+// work reads a manifest that was entered, and walks it.
+func (w *Walker) work(ctx context.Context, n *Node, below *int, depth int) {
+	if ctx.Err() != nil {
+		w.broken(ctx, n, ctx.Err())
+		return
+	}
+	m, blob, err := w.fetch(ctx, n)
+	w.heard(err)
+	switch {
+	case blob:
+		for _, by := range w.graph.abandon(n) {
+			if by.lists.MustBeManifest() {
+				w.missing(by.parent, n)
+			} else {
+				w.asBlob(ctx, by.parent, by.lists)
+			}
+			w.graph.release(by.parent)
+		}
+	case err == nil:
+		w.contents(ctx, n, m, below, depth)
+	case n.aside && errors.Is(err, registry.ErrNotFound):
+		n.void.Store(true)
+		w.graph.release(n)
+	case n.listed && registry.Unknown(err):
+		w.gone(n.Repository, n.Digest, "")
+		n.void.Store(true)
+		w.graph.release(n)
+	default:
+		w.broken(ctx, n, err)
+	}
+}
+
+// fetch reads a manifest. What only an index calls one may be a blob.
+func (w *Walker) fetch(ctx context.Context, n *Node) (m *registry.Manifest, blob bool, err error) {
+	if n.from != nil {
+		return w.src.Registry.Child(ctx, n.Repository, registry.Descriptor{Digest: n.Digest, MediaType: n.from.MediaType, Size: -1})
+	}
+	m, err = w.src.Registry.Manifest(ctx, n.Repository, n.Digest.String())
+	return m, false, err
+}
+
+// gone tells of what a list names and the registry then says not to know: it was taken away meanwhile.
+func (w *Walker) gone(repo string, d oci.Digest, tag string) {
+	what := "it"
+	if tag != "" {
+		what = "tag " + tag
+	}
+	w.to.Skipped(repo, registry.Descriptor{Digest: d, Size: -1}, "the registry lists "+what+", and says that there is none")
+}
+
+// sized tells an index how large a manifest is that it lists: a client that checks refuses one of another size.
+func (w *Walker) sized(by waiter, size int64) {
+	if by.lists.Size >= 0 && size > 0 && by.lists.Size != size {
+		by.parent.Fail()
+		w.to.Problem(by.parent.Repository, by.parent.Digest.String(),
+			fmt.Errorf("%w: it lists %s with %d bytes, and that has %d", registry.ErrInvalid, by.lists.Digest, by.lists.Size, size))
+	}
+}
+
+// missing tells an index that a manifest is not there that it lists.
+func (w *Walker) missing(parent, of *Node) {
+	parent.Fail()
+	w.to.Problem(parent.Repository, parent.Digest.String(), fmt.Errorf("it lists %s: %w", of.Digest, registry.ErrNotFound))
 }
 
 // contents hands on what belongs to n, and walks what is below it and what refers to it. It releases n.
@@ -308,13 +414,16 @@ func (w *Walker) fits(below *int, depth int) bool {
 
 // child walks what an index lists. The index waits for it.
 func (w *Walker) child(ctx context.Context, n *Node, d registry.Descriptor, below *int, depth int) {
-	if ctx.Err() != nil {
-		n.failed.Store(true)
+	switch {
+	case ctx.Err() != nil:
+		n.Fail()
 		return
-	}
-	if w.src.Denied(d.Digest) {
+	case w.src.Denied(d.Digest):
 		n.partial.Store(true)
 		w.to.Skipped(n.Repository, d, Denied)
+		return
+	case d.MustBeBlob(): // so it is for this index; what others say of the digest is theirs
+		w.to.Blob(ctx, n, d)
 		return
 	}
 	n.addChild(d.Digest)
@@ -322,29 +431,23 @@ func (w *Walker) child(ctx context.Context, n *Node, d registry.Descriptor, belo
 		w.graph.note(d.Digest)
 		return
 	}
-	c, what := w.graph.enter(&Node{Repository: n.Repository, Digest: d.Digest, ask: n.ask, At: n.At}, n)
-	if c == nil {
-		if what == isBlob {
-			w.asBlob(ctx, n, d)
+	c := &Node{Repository: n.Repository, Digest: d.Digest, ask: n.ask, At: n.At, from: &d, depth: depth}
+	by := waiter{n, d}
+	switch how, size := w.graph.enter(c, by, func() bool { return w.fits(below, depth) }); how {
+	case begun:
+		w.work(ctx, c, below, depth)
+	case done:
+		w.sized(by, size)
+	case wasted:
+		n.Spoil()
+	case isBlob:
+		w.asBlob(ctx, n, d)
+	case tooMuch:
+		if !n.nested.Swap(true) {
+			w.to.Problem(n.Repository, n.Digest.String(), ErrNested)
 		}
-		return
-	}
-	if !w.fits(below, depth) {
-		w.broken(ctx, c, ErrNested)
-		return
-	}
-	m, blob, err := w.src.Registry.Child(ctx, n.Repository, d)
-	w.heard(err)
-	switch {
-	case err != nil:
-		w.broken(ctx, c, err)
-	case blob:
-		for _, parent := range w.graph.abandon(c) {
-			w.asBlob(ctx, parent, d)
-			w.graph.release(parent)
-		}
-	default:
-		w.contents(ctx, c, m, below, depth)
+		n.Fail()
+	case busy: // n waits
 	}
 }
 
@@ -359,7 +462,7 @@ func (w *Walker) broken(ctx context.Context, n *Node, err error) {
 	if ctx.Err() == nil {
 		w.to.Problem(n.Repository, n.Digest.String(), err)
 	}
-	n.failed.Store(true)
+	n.Fail()
 	w.graph.release(n)
 }
 
@@ -373,23 +476,9 @@ func (w *Walker) aside(ctx context.Context, from *Node, d registry.Descriptor, b
 		w.graph.note(d.Digest)
 		return
 	}
-	if !w.fits(below, depth) {
-		return
-	}
-	n, _ := w.graph.enter(&Node{Repository: from.Repository, Digest: d.Digest, ask: from.ask}, nil)
-	if n == nil {
-		return
-	}
-	m, err := w.src.Registry.Manifest(ctx, n.Repository, n.Digest.String())
-	w.heard(err)
-	switch {
-	case errors.Is(err, registry.ErrNotFound):
-		n.void.Store(true)
-		w.graph.release(n)
-	case err != nil:
-		w.broken(ctx, n, err)
-	default:
-		w.contents(ctx, n, m, below, depth)
+	n := &Node{Repository: from.Repository, Digest: d.Digest, ask: from.ask, aside: true, depth: depth}
+	if how, _ := w.graph.enter(n, waiter{}, func() bool { return w.fits(below, depth) }); how == begun {
+		w.work(ctx, n, below, depth)
 	}
 }
 
