@@ -27,11 +27,13 @@ type Node struct {
 	from   *registry.Descriptor // what the first index says that lists it; nil: none does
 	aside  bool                 // something else is about it, or it about something else: it need not be there
 	depth  int                  // how far below a listed manifest
+	top    *Node                // the listed manifest; nil: it is that itself
 
 	void    atomic.Bool // there is no such manifest, and nothing is wrong with that
 	failed  atomic.Bool // it could not be read, or what it says is wrong
 	spoilt  atomic.Bool // something of it or below it is not to be had by way of this reference
 	nested  atomic.Bool // of these reasons one is that it lies too deep
+	deep    atomic.Bool // that was said, of a listed manifest
 	partial atomic.Bool // something of it is denied: it is never complete
 	pending atomic.Int32
 

@@ -1,6 +1,7 @@
 package walk
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -431,7 +432,7 @@ func (w *Walker) child(ctx context.Context, n *Node, d registry.Descriptor, belo
 		w.graph.note(d.Digest)
 		return
 	}
-	c := &Node{Repository: n.Repository, Digest: d.Digest, ask: n.ask, At: n.At, from: &d, depth: depth}
+	c := &Node{Repository: n.Repository, Digest: d.Digest, ask: n.ask, At: n.At, from: &d, depth: depth, top: cmp.Or(n.top, n)}
 	by := waiter{n, d}
 	switch how, size := w.graph.enter(c, by, func() bool { return w.fits(below, depth) }); how {
 	case begun:
@@ -443,10 +444,12 @@ func (w *Walker) child(ctx context.Context, n *Node, d registry.Descriptor, belo
 	case isBlob:
 		w.asBlob(ctx, n, d)
 	case tooMuch:
-		if !n.nested.Swap(true) {
-			w.to.Problem(n.Repository, n.Digest.String(), ErrNested)
+		n.nested.Store(true)
+		n.Spoil()
+		if top := cmp.Or(n.top, n); !top.deep.Swap(true) {
+			top.Fail()
+			w.to.Problem(n.Repository, d.Digest.String(), fmt.Errorf("below %s: %w", top.Digest, ErrNested))
 		}
-		n.Fail()
 	case busy: // n waits
 	}
 }
@@ -476,7 +479,7 @@ func (w *Walker) aside(ctx context.Context, from *Node, d registry.Descriptor, b
 		w.graph.note(d.Digest)
 		return
 	}
-	n := &Node{Repository: from.Repository, Digest: d.Digest, ask: from.ask, aside: true, depth: depth}
+	n := &Node{Repository: from.Repository, Digest: d.Digest, ask: from.ask, aside: true, depth: depth, top: cmp.Or(from.top, from)}
 	if how, _ := w.graph.enter(n, waiter{}, func() bool { return w.fits(below, depth) }); how == begun {
 		w.work(ctx, n, below, depth)
 	}
