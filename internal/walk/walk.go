@@ -167,20 +167,28 @@ func (w *Walker) heard(err error) {
 
 // repository lists one repository and hands what it has to roots.
 func (w *Walker) repository(ctx context.Context, t target, roots *errgroup.Group) {
+	if t.odd {
+		w.unread(ctx, t.name, "", fmt.Errorf("%w: repository %q", registry.ErrOdd, t.name))
+		return
+	}
 	l := t.listing
 	if l == nil {
 		var err error
 		l, err = w.src.Registry.List(ctx, t.name)
-		if w.heard(err); err != nil {
+		w.heard(err)
+		switch {
+		case err == nil:
+		case l == nil && t.found && registry.Unknown(err): // taken away since it was listed, or a name that was left
+			w.gone(t.name, oci.Digest{}, "")
+			w.to.Listed(t.name, 0)
+			return
+		default:
 			w.unread(ctx, t.name, "", err)
-			if t.digests == nil || ctx.Err() != nil {
+			if ctx.Err() != nil || l == nil && t.digests == nil {
 				return
 			}
-			l = &registry.Listing{} // the digests are known without a list
+			l = cmp.Or(l, &registry.Listing{}) // the digests are known without a list
 		}
-	}
-	if l.Truncated {
-		w.unread(ctx, t.name, "", errCut)
 	}
 	start := func(walk func()) {
 		if ctx.Err() == nil {
@@ -191,11 +199,17 @@ func (w *Walker) repository(ctx context.Context, t target, roots *errgroup.Group
 		w.promoted(ctx, t, l, start)
 		return
 	}
+	if l.Truncated {
+		w.unread(ctx, t.name, "", errCut)
+	}
+	if err := l.Odd.Err(); err != nil {
+		w.unread(ctx, t.name, "", err)
+	}
 	if l.All {
 		w.to.Listed(t.name, len(l.Manifests))
 		for _, m := range l.Manifests {
 			start(func() {
-				w.root(ctx, &Node{Repository: t.name, Digest: m.Digest, At: arrival(m)})
+				w.root(ctx, &Node{Repository: t.name, Digest: m.Digest, At: arrival(m), listed: true})
 			})
 		}
 		return
@@ -238,24 +252,35 @@ func (w *Walker) promoted(ctx context.Context, t target, l *registry.Listing, st
 // tag walks what a tag refers to. Where the list had no digest the tag is resolved first, or read at once: whichever was the better guess
 // so far. A pass over empty stores so reads each manifest with one request.
 func (w *Walker) tag(ctx context.Context, repo string, tag registry.Tag) {
-	n := &Node{Repository: repo, Digest: tag.Digest, ask: true}
+	n := &Node{Repository: repo, Digest: tag.Digest, ask: true, listed: true}
 	if !tag.Digest.IsZero() {
 		w.root(ctx, n)
 		return
 	}
 	if w.misses.Load() <= w.hits.Load() {
 		d, err := w.src.Registry.Resolve(ctx, repo, tag.Name)
-		if w.heard(err); err != nil {
+		if w.heard(err); err == nil {
+			w.guessed(d.Digest)
+			n.Digest = d.Digest
+			w.root(ctx, n)
+			return
+		}
+		if !errors.Is(err, registry.ErrNotFound) { // which the answer to a HEAD does not explain
 			w.unread(ctx, repo, tag.Name, err)
 			return
 		}
-		w.guessed(d.Digest)
-		n.Digest = d.Digest
-		w.root(ctx, n)
-		return
 	}
 	m, err := w.src.Registry.Manifest(ctx, repo, tag.Name)
-	if w.heard(err); err != nil {
+	torn, isTorn := errors.AsType[*registry.TornError](err)
+	switch w.heard(err); {
+	case isTorn:
+		w.unread(ctx, repo, tag.Name, err)
+		m = torn.Rest
+		n.Fail()
+	case registry.Unknown(err):
+		w.gone(repo, oci.Digest{}, tag.Name)
+		return
+	case err != nil:
 		w.unread(ctx, repo, tag.Name, err)
 		return
 	}
@@ -346,6 +371,12 @@ func (w *Walker) work(ctx context.Context, n *Node, below *int, depth int) {
 		n.void.Store(true)
 		w.graph.release(n)
 	default:
+		if torn, ok := errors.AsType[*registry.TornError](err); ok { // what can be followed is no worse for it
+			w.unread(ctx, n.Repository, n.Digest.String(), err)
+			n.Fail()
+			w.contents(ctx, n, torn.Rest, below, depth)
+			return
+		}
 		w.broken(ctx, n, err)
 	}
 }
@@ -518,10 +549,9 @@ func (l *lookup) ask(ctx context.Context, r *registry.Registry, repo string, d o
 		}
 	}
 	refs, api, err := r.Referrers(ctx, repo, d)
-	if err != nil {
-		return nil, err
+	if err == nil || api {
+		l.asked.Store(true)
+		l.none.Store(!api)
 	}
-	l.asked.Store(true)
-	l.none.Store(!api)
-	return refs, nil
+	return refs, err
 }
