@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -86,7 +87,7 @@ func writeProblems(w io.Writer, problems []mirror.Problem, errors map[mirror.Cla
 	if s := skipped[:min(len(skipped), shownProblems)]; len(s) > 0 {
 		t := cli.Table{Header: []string{"SKIPPED", "OF", "WHY"}}
 		for _, b := range s {
-			t.Row(b.Digest, b.Repository, b.Why)
+			t.Row(cmp.Or(b.Digest, "-"), b.Repository, b.Why)
 		}
 		fmt.Fprintln(w)
 		if _, err := t.WriteTo(w); err != nil {

@@ -108,6 +108,7 @@ func (r *Registry) descend(ctx context.Context, root *Listing, names []string, y
 		listing  *Listing
 		children []string
 		err      error
+		odd      bool // the name is none
 	}
 	todo, seen := slices.Clone(names), 0
 	slices.Reverse(todo) // the next is the last
@@ -123,10 +124,11 @@ func (r *Registry) descend(ctx context.Context, root *Listing, names []string, y
 		todo = todo[:len(todo)-n]
 		var all sync.WaitGroup
 		for i, name := range batch {
-			all.Go(func() {
-				a := &answers[i]
-				a.listing, a.children, a.err = r.tags(ctx, name)
-			})
+			if a := &answers[i]; oci.ValidName(r.Path(name)) {
+				all.Go(func() { a.listing, a.children, a.err = r.tags(ctx, name) })
+			} else {
+				a.odd = true
+			}
 		}
 		all.Wait()
 		if ctx.Err() != nil {
@@ -144,10 +146,16 @@ func (r *Registry) descend(ctx context.Context, root *Listing, names []string, y
 		}
 		for i, name := range batch {
 			a := &answers[i]
-			if a.err != nil {
+			switch {
+			case Unknown(a.err): // gone since it was listed
+				*a = answer{}
+				continue
+			case a.odd:
+				name = clean(name)
+			case a.err != nil:
 				last = cmp.Or(last, fmt.Errorf("below %s: %w", name, a.err))
 				a.listing = nil // who asks for it is told what is wrong
-			} else {
+			default:
 				if a.listing.Truncated && len(a.children) > 0 {
 					last = cmp.Or(last, errCut)
 				}
@@ -155,7 +163,7 @@ func (r *Registry) descend(ctx context.Context, root *Listing, names []string, y
 					continue // a directory that holds directories only is no repository
 				}
 			}
-			if !yield(Found{Name: name, Listing: a.listing}, nil) {
+			if !yield(Found{Name: name, Listing: a.listing, Odd: a.odd}, nil) {
 				return
 			}
 			*a = answer{}
@@ -279,13 +287,7 @@ func (g *gathering) page(raw []byte) (int, error) {
 	g.pages++
 	g.all = g.all || page.Manifests != nil || page.Children != nil
 	g.last = max(len(page.Tags), len(page.Manifests), len(page.Children))
-	for _, child := range page.Children {
-		if !oci.ValidName(child) {
-			g.odd.add("repository", child)
-			continue
-		}
-		g.children = append(g.children, child)
-	}
+	g.children = append(g.children, page.Children...)
 	for _, tag := range page.Tags {
 		if _, ok := g.tags[tag]; !ok {
 			g.tag(tag, oci.Digest{})

@@ -190,6 +190,9 @@ func (w *Walker) repository(ctx context.Context, t target, roots *errgroup.Group
 			l = cmp.Or(l, &registry.Listing{}) // the digests are known without a list
 		}
 	}
+	if l.Truncated {
+		w.unread(ctx, t.name, "", errCut)
+	}
 	start := func(walk func()) {
 		if ctx.Err() == nil {
 			roots.Go(func() error { walk(); return nil })
@@ -198,9 +201,6 @@ func (w *Walker) repository(ctx context.Context, t target, roots *errgroup.Group
 	if t.digests != nil {
 		w.promoted(ctx, t, l, start)
 		return
-	}
-	if l.Truncated {
-		w.unread(ctx, t.name, "", errCut)
 	}
 	if err := l.Odd.Err(); err != nil {
 		w.unread(ctx, t.name, "", err)
@@ -392,11 +392,14 @@ func (w *Walker) fetch(ctx context.Context, n *Node) (m *registry.Manifest, blob
 
 // gone tells of what a list names and the registry then says not to know: it was taken away meanwhile.
 func (w *Walker) gone(repo string, d oci.Digest, tag string) {
-	what := "it"
-	if tag != "" {
+	what := "the repository"
+	switch {
+	case tag != "":
 		what = "tag " + tag
+	case !d.IsZero():
+		what = d.String()
 	}
-	w.to.Skipped(repo, registry.Descriptor{Digest: d, Size: -1}, "the registry lists "+what+", and says that there is none")
+	w.to.Skipped(repo, registry.Descriptor{Size: -1}, what+" is listed, and the registry says that there is none")
 }
 
 // sized tells an index how large a manifest is that it lists: a client that checks refuses one of another size.
