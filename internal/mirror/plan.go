@@ -92,6 +92,7 @@ func MakePlan(ctx context.Context, cfg *config.Config, src *walk.Source, f *flee
 	work, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	err := w.Walk(work, stop)
+	w.Wait()
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
