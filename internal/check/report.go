@@ -73,7 +73,7 @@ func (r *Report) WriteText(w io.Writer, color bool) error {
 		}
 		name := group[0].Target
 		if len(fine) > 0 {
-			table.Row(name, count(len(fine), "check"), string(OK), strings.Join(fine, " "))
+			table.List(name, count(len(fine), "check"), string(OK), strings.Join(fine, " "))
 			name = ""
 		}
 		for i, f := range group {
