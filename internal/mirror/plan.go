@@ -38,7 +38,9 @@ type Plan struct {
 	Seconds      float64         `json:"seconds"` // at the least, by requestsPerSecond and bandwidthMBps; lines and stores may be slower
 	Problems     []Problem       `json:"problems"`
 	Errors       map[Class]int64 `json:"errors"`
-	Error        string          `json:"error,omitempty"` // the source could not be walked to its end
+	// Result is how a pass would end as far as is known: done, partial, or failed when there is nothing that it could do.
+	Result Result `json:"result"`
+	Error  string `json:"error,omitempty"` // the source could not be walked to its end, or no store can be written to
 }
 
 // StorePlan is one store's part.
@@ -76,7 +78,9 @@ type planner struct {
 // volume is what one store would get.
 type volume struct{ blobs, bytes, uploaded, copied, requests int64 }
 
-// MakePlan walks the source as a pass does and adds up what it would do. Nothing is written.
+// MakePlan walks the source as a pass does and adds up what it would do. Nothing is written. What a pass would fail at is in the plan,
+// as it would be in the pass's report: stores that cannot be used, and what cannot be read. When no store can be used the source is not
+// walked: there is nothing to plan.
 func MakePlan(ctx context.Context, cfg *config.Config, src *walk.Source, f *fleet.Fleet, opt Options) (*Plan, error) {
 	p := &planner{src: src, fleet: f, opt: opt, seen: map[walk.Key]bool{}, stores: make([]volume, len(f.Stores)), copies: map[[2]int]int64{}}
 	for _, s := range f.Stores {
@@ -87,7 +91,17 @@ func MakePlan(ctx context.Context, cfg *config.Config, src *walk.Source, f *flee
 		}
 		p.groups = append(p.groups, group)
 	}
+	for i, s := range f.Stores {
+		if err := f.Ledger.Fault(i); err != nil {
+			p.notes.problem(storeFault(s.Name(), err))
+		}
+	}
 	w := walk.New(src, p)
+	if usable := f.Ledger.Usable(); usable.Empty() {
+		plan := p.plan(cfg, w)
+		plan.Result, plan.Error = Failed, ErrNoUsable.Error()
+		return plan, nil
+	}
 	before, _, _ := src.Registry.Budget().Stats()
 	work, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -96,7 +110,7 @@ func MakePlan(ctx context.Context, cfg *config.Config, src *walk.Source, f *flee
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	if met, _ := w.Counts(); err != nil && met == 0 {
+	if met, _ := w.Counts(); err != nil && met == 0 && len(p.errors) == 0 {
 		return nil, err
 	}
 	after, _, _ := src.Registry.Budget().Stats()
@@ -105,6 +119,14 @@ func MakePlan(ctx context.Context, cfg *config.Config, src *walk.Source, f *flee
 	plan.Seconds = least(cfg.Mirror, plan)
 	if err != nil {
 		plan.Error = oneLine(err.Error())
+	}
+	switch {
+	case len(plan.Errors) == 0 && err == nil:
+		plan.Result = Done
+	case plan.Images.Known > 0 || plan.Blobs > 0 || p.repositories.Load() > 0 && p.listed.Load() == 0:
+		plan.Result = Partial
+	default:
+		plan.Result = Failed
 	}
 	return plan, nil
 }
@@ -116,7 +138,10 @@ func (p *planner) Known(d oci.Digest) bool {
 
 func (p *planner) Ripe(oci.Digest) bool { return false }
 
-func (p *planner) Listed(string, int) { p.repositories.Add(1) }
+func (p *planner) Listed(_ string, images int) {
+	p.repositories.Add(1)
+	p.listed.Add(int64(images))
+}
 
 func (p *planner) Skipped(repo string, b registry.Descriptor, why string) {
 	p.skip(Skipped{Repository: repo, Digest: b.Digest.String(), Why: why})
