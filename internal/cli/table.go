@@ -25,7 +25,7 @@ type Table struct {
 
 // maxCell is how many characters of a sentence a cell takes, maxBelow how many stand below the table, and maxLines how many sentences.
 const (
-	maxCell  = 120
+	maxCell  = 200
 	maxBelow = 1000
 	maxLines = 20
 )

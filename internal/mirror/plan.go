@@ -64,6 +64,7 @@ type planner struct {
 	fleet *fleet.Fleet
 	opt   Options
 
+	faults []error  // by store: why it cannot be used
 	groups []string // by store: whom it copies from; "" nobody
 
 	mu     sync.Mutex
@@ -98,6 +99,7 @@ func MakePlan(ctx context.Context, cfg *config.Config, src *walk.Source, f *flee
 	}
 	w := walk.New(src, p)
 	if usable := f.Ledger.Usable(); usable.Empty() {
+		p.look(ctx)
 		plan := p.plan(cfg, w)
 		plan.Result, plan.Error = Failed, ErrNoUsable.Error()
 		return plan, nil
@@ -114,6 +116,10 @@ func MakePlan(ctx context.Context, cfg *config.Config, src *walk.Source, f *flee
 		return nil, err
 	}
 	after, _, _ := src.Registry.Budget().Stats()
+	p.look(ctx)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 	plan := p.plan(cfg, w)
 	plan.WalkRequests = after - before
 	plan.Seconds = least(cfg.Mirror, plan)
@@ -129,6 +135,31 @@ func MakePlan(ctx context.Context, cfg *config.Config, src *walk.Source, f *flee
 		plan.Result = Failed
 	}
 	return plan, nil
+}
+
+// look finds out whether the stores that would get something can be written, as far as that can be without writing, and takes out
+// those that cannot: a pass would leave them alone.
+func (p *planner) look(ctx context.Context) {
+	p.faults = make([]error, len(p.fleet.Stores))
+	var all sync.WaitGroup
+	for i := range p.fleet.Stores {
+		p.faults[i] = p.fleet.Ledger.Fault(i)
+		if p.stores[i].blobs > 0 {
+			all.Go(func() { p.faults[i] = p.fleet.Look(ctx, i) })
+		}
+	}
+	all.Wait()
+	some := false
+	for i, s := range p.fleet.Stores {
+		if err := p.faults[i]; err != nil && p.fleet.Ledger.Fault(i) == nil {
+			p.notes.problem(Problem{Class: classOf(err, StoreFailed), Store: s.Name(), Error: err.Error()})
+			p.stores[i] = volume{}
+		}
+		some = some || p.stores[i].blobs > 0
+	}
+	if !some {
+		p.blobs, p.bytes = 0, 0
+	}
 }
 
 func (p *planner) Known(d oci.Digest) bool {
@@ -244,15 +275,15 @@ func (p *planner) plan(cfg *config.Config, w *walk.Walker) *Plan {
 			Cents: gigabytes(v.uploaded) * q.Cents, Basis: q.Basis, Estimate: q.Estimate && v.uploaded > 0,
 		}
 		for pair, bytes := range p.copies {
-			if pair[1] == i {
+			if pair[1] == i && p.faults[i] == nil {
 				from := p.fleet.Stores[pair[0]].Config
 				q := quote(cfg, place.Source{Place: from.Place, Override: from.Price}, s.Config)
 				sp.Cents += gigabytes(bytes) * q.Cents
 				sp.Estimate = sp.Estimate || q.Estimate
 			}
 		}
-		if err := p.fleet.Ledger.Fault(i); err != nil {
-			sp.Error = oneLine(err.Error())
+		if p.faults[i] != nil {
+			sp.Error = oneLine(p.faults[i].Error())
 		}
 		out.Cents += sp.Cents
 		out.Stores = append(out.Stores, sp)
