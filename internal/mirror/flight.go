@@ -153,8 +153,7 @@ func (p *filler) landed(ctx context.Context, f *flight, b transfer.Blob, r fleet
 
 // ofSource says that it is the source that did not give a blob by a reference, or that the reference may be wrong.
 func ofSource(err error) bool {
-	return errors.Is(err, transfer.ErrCorrupt) || errors.Is(err, transfer.ErrGone) || errors.Is(err, transfer.ErrSource) ||
-		errors.Is(err, transfer.ErrSpace)
+	return transfer.OfSource(err) || errors.Is(err, transfer.ErrSpace)
 }
 
 // withheld goes on with a flight to which the source did not give the blob by its reference: with the next one, if there is one.

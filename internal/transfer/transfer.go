@@ -100,6 +100,8 @@ func (h How) String() string {
 // Result is what became of one blob in one target. Without an error the blob is durable there and was compared with its digest.
 type Result struct {
 	Target int
+	// Repository is where the source was, or would have been, asked for it: that of whoever came first with the blob.
+	Repository string
 	How    How
 	Attrs  store.Attrs
 	Err    error
@@ -120,6 +122,11 @@ func (e *SizeError) Error() string {
 
 // Unwrap makes it an [ErrCorrupt].
 func (e *SizeError) Unwrap() error { return ErrCorrupt }
+
+// OfSource says that a blob did not come into a target because the source did not give it by the reference that it was asked for.
+func OfSource(err error) bool {
+	return errors.Is(err, ErrCorrupt) || errors.Is(err, ErrGone) || errors.Is(err, ErrSource)
+}
 
 // What a result's error may wrap, beside the errors of buckets and of contexts.
 var (
