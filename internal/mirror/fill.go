@@ -107,7 +107,7 @@ func (p *filler) Blob(ctx context.Context, n *walk.Node, b registry.Descriptor) 
 	n.AddBlob(b)
 	switch lacks := p.fleet.Ledger.Lacking(b.Digest); {
 	case lacks.Empty():
-		p.compare(n, b.Digest, b.Size, p.held(b.Digest))
+		p.compare(n, b.Digest, b.Size, heldSize(p.fleet, b.Digest))
 	case !p.opt.Shard.Mine(b.Digest):
 		p.others.Add(1)
 	default:

@@ -77,7 +77,7 @@ func (p *filler) board(ctx context.Context, n *walk.Node, b registry.Descriptor)
 	err := p.refusal(b.Digest, by)
 	if need.Empty() || err != nil {
 		p.mu.Unlock()
-		if p.compare(n, b.Digest, b.Size, p.held(b.Digest)) && err != nil {
+		if p.compare(n, b.Digest, b.Size, heldSize(p.fleet, b.Digest)) && err != nil {
 			p.refuse(n, b.Digest, err)
 		}
 		return
@@ -89,10 +89,10 @@ func (p *filler) board(ctx context.Context, n *walk.Node, b registry.Descriptor)
 	p.try(ctx, f, need)
 }
 
-// held is the size of a blob that stores hold, as their inventories say; -1: they do not, or none does.
-func (p *filler) held(d oci.Digest) int64 {
-	for i := range p.fleet.Stores {
-		if size, ok := p.fleet.Ledger.Holds(i, d); ok {
+// heldSize is the size of a blob that stores hold, as their inventories say; -1: they do not, or none does.
+func heldSize(f *fleet.Fleet, d oci.Digest) int64 {
+	for i := range f.Stores {
+		if size, ok := f.Ledger.Holds(i, d); ok {
 			return size
 		}
 	}
@@ -302,6 +302,11 @@ func (p *filler) compare(n *walk.Node, d oci.Digest, states, is int64) bool {
 		return true
 	}
 	n.Fail()
-	p.name(n, d, fmt.Errorf("%w: the manifest states %d bytes, the blob has %d", registry.ErrInvalid, states, is))
+	p.Problem(n.Repository, n.Digest.String(), misstates(d, states, is))
 	return false
+}
+
+// misstates says that a manifest states a wrong size of a blob.
+func misstates(d oci.Digest, states, is int64) error {
+	return fmt.Errorf("blob %s: %w: the manifest states %d bytes, the blob has %d", d, registry.ErrInvalid, states, is)
 }

@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -68,7 +69,7 @@ type planner struct {
 	groups []string // by store: whom it copies from; "" nobody
 
 	mu     sync.Mutex
-	seen   map[walk.Key]bool // blobs
+	seen   map[walk.Key]lot
 	blobs  int64
 	bytes  int64
 	asked  atomic.Int64 // blobs whose size had to be asked for
@@ -83,7 +84,7 @@ type volume struct{ blobs, bytes, uploaded, copied, requests int64 }
 // as it would be in the pass's report: stores that cannot be used, and what cannot be read. When no store can be used the source is not
 // walked: there is nothing to plan.
 func MakePlan(ctx context.Context, cfg *config.Config, src *walk.Source, f *fleet.Fleet, opt Options) (*Plan, error) {
-	p := &planner{src: src, fleet: f, opt: opt, seen: map[walk.Key]bool{}, stores: make([]volume, len(f.Stores)), copies: map[[2]int]int64{}}
+	p := &planner{src: src, fleet: f, opt: opt, seen: map[walk.Key]lot{}, stores: make([]volume, len(f.Stores)), copies: map[[2]int]int64{}}
 	for _, s := range f.Stores {
 		_, copier := s.Bucket.(store.Copier)
 		group := ""
@@ -198,15 +199,45 @@ func (p *planner) Blob(ctx context.Context, n *walk.Node, b registry.Descriptor)
 		p.Skipped(n.Repository, b, walk.Denied)
 	case !b.Digest.InStores():
 		p.Skipped(n.Repository, b, "stores hold sha256 and sha512 only")
-	case need.Empty() || !p.first(b.Digest):
+	case need.Empty():
+		p.compare(n, b.Digest, b.Size, heldSize(p.fleet, b.Digest))
+	default:
+		p.lack(ctx, n, b, need)
+	}
+}
+
+// lot is a blob that a pass would bring, as the first reference to it has it.
+type lot struct {
+	by    image
+	size  int64 // that it states; -1: it does not
+	truth int64 // as the source says, once two references did not agree; -1: it was not asked
+}
+
+// image names a manifest.
+type image struct {
+	repository string
+	digest     oci.Digest
+}
+
+// lack plans a blob that some store lacks. The sizes that manifests state are believed as long as they agree.
+func (p *planner) lack(ctx context.Context, n *walk.Node, b registry.Descriptor, need set.Set) {
+	k := walk.KeyOf(b.Digest)
+	p.mu.Lock()
+	first, seen := p.seen[k]
+	if !seen {
+		p.seen[k] = lot{image{n.Repository, n.Digest}, b.Size, -1}
+	}
+	p.mu.Unlock()
+	switch {
+	case seen && (b.Size < 0 || b.Size == first.size && first.truth < 0):
+	case seen:
+		p.settle(ctx, n, b, first)
 	case !p.opt.Shard.Mine(b.Digest):
 		p.others.Add(1)
 	default:
 		if b.Size < 0 {
-			p.asked.Add(1)
-			size, err := p.src.Registry.StatBlob(ctx, n.Repository, b.Digest)
+			size, err := p.stat(ctx, n, b.Digest)
 			if err != nil {
-				p.Problem(n.Repository, b.Digest.String(), err)
 				return
 			}
 			b.Size = size
@@ -215,13 +246,42 @@ func (p *planner) Blob(ctx context.Context, n *walk.Node, b registry.Descriptor)
 	}
 }
 
-func (p *planner) first(d oci.Digest) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	k := walk.KeyOf(d)
-	seen := p.seen[k]
-	p.seen[k] = true
-	return !seen
+// settle asks the source which of two sizes is right, once a blob, and names who states another one, as a pass would.
+func (p *planner) settle(ctx context.Context, n *walk.Node, b registry.Descriptor, first lot) {
+	if first.truth < 0 {
+		size, err := p.stat(ctx, n, b.Digest)
+		if err != nil {
+			return
+		}
+		p.mu.Lock()
+		k := walk.KeyOf(b.Digest)
+		fresh := p.seen[k].truth < 0
+		first.truth = size
+		p.seen[k] = first
+		p.mu.Unlock()
+		if fresh && first.size >= 0 && first.size != size {
+			p.Problem(first.by.repository, first.by.digest.String(), misstates(b.Digest, first.size, size))
+		}
+	}
+	p.compare(n, b.Digest, b.Size, first.truth)
+}
+
+// stat asks the source how large a blob is.
+func (p *planner) stat(ctx context.Context, n *walk.Node, d oci.Digest) (int64, error) {
+	p.asked.Add(1)
+	size, err := p.src.Registry.StatBlob(ctx, n.Repository, d)
+	if err != nil && ctx.Err() == nil {
+		p.Problem(n.Repository, n.Digest.String(), fmt.Errorf("blob %s: %w", d, err))
+	}
+	return size, err
+}
+
+// compare names an image that states another size of a blob than it has.
+func (p *planner) compare(n *walk.Node, d oci.Digest, states, is int64) {
+	if states >= 0 && is >= 0 && states != is {
+		n.Fail()
+		p.Problem(n.Repository, n.Digest.String(), misstates(d, states, is))
+	}
 }
 
 // add counts a blob: it is uploaded to one store of each group and copied to the others, when none of them has it.

@@ -182,3 +182,19 @@ func TestPartOfTheWork(t *testing.T) {
 		}
 	}
 }
+
+// Of a blob of which two images state other sizes a plan names the one that is wrong, as the pass does.
+func TestPlanOfMisstated(t *testing.T) {
+	for _, bad := range []string{"aaa", "zzz"} {
+		w := newWorld(t, 1)
+		image := w.stating(bad, "v1", 1<<30)
+		w.Image("good", "v1", "shared")
+		for range 2 { // before and after
+			p := w.plan(Options{})
+			if p.Result != Partial || len(p.Problems) != 1 || p.Problems[0].Reference != string(image.Digest) {
+				t.Errorf("%s: %+v", bad, p)
+			}
+			w.pass(Options{})
+		}
+	}
+}
