@@ -56,6 +56,9 @@ const (
 	maxVague = 3
 	// maxFaults bounds the repositories of which a flight remembers why they do not give it.
 	maxFaults = 16
+	// unheardOf is the size, in bytes, from which on a manifest is not believed before the source was asked: the spool is reserved for
+	// a blob before its first byte, and whoever states much would keep it from the others.
+	unheardOf = 1 << 30
 	// maxRefused bounds the references of which a pass remembers that they were in vain. What is beyond is tried again when it comes.
 	maxRefused = 50_000
 )
@@ -101,14 +104,16 @@ func heldSize(f *fleet.Fleet, d oci.Digest) int64 {
 
 // try sends a blob to the stores of need by the flight's reference.
 func (p *filler) try(ctx context.Context, f *flight, need set.Set) {
-	if f.by.size < 0 {
+	if f.by.size < 0 || f.by.size > unheardOf {
 		size, err := p.src.Registry.StatBlob(ctx, f.by.repository, f.digest)
-		if err != nil {
+		switch {
+		case err == nil:
+			f.by.size = size
+		case f.by.size < 0:
 			f.lacking, f.err = need, err
 			p.withheld(ctx, f)
 			return
 		}
-		f.by.size = size
 	}
 	f.left, f.lacking = need.Len(), set.Set{}
 	size := f.by.size

@@ -248,3 +248,15 @@ func TestManyBadReferences(t *testing.T) {
 		t.Errorf("the layer was asked for %d times", n)
 	}
 }
+
+// Who states gigabytes takes no room from the others: the source is asked first.
+func TestUnheardOfSize(t *testing.T) {
+	w := newWorld(t, 1)
+	w.stating("aaa", "v1", 2<<30)
+	w.Asked()
+	w.pass(Options{})
+	log := w.Asked()
+	if heads, gets := count(log, "HEAD", sumOf("shared")), count(log, "GET", "/blobs/"+sumOf("shared")); heads != 1 || gets != 1 {
+		t.Errorf("%d HEAD and %d GET of the layer:\n%s", heads, gets, strings.Join(log, "\n"))
+	}
+}

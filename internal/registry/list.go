@@ -249,6 +249,9 @@ func (r *Registry) tags(ctx context.Context, repo string) (*Listing, []string, e
 			if g.pages == 0 {
 				return nil, nil, err
 			}
+			if errors.Is(err, ErrNotFound) { // a page, not the repository
+				err = fmt.Errorf("%w: page %d: %s", ErrBadAnswer, g.pages+1, err)
+			}
 			return g.listing(), g.children, err
 		}
 		full := g.all && g.last >= size
