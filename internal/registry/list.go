@@ -250,7 +250,7 @@ func (r *Registry) tags(ctx context.Context, repo string) (*Listing, []string, e
 				return nil, nil, err
 			}
 			if errors.Is(err, ErrNotFound) { // a page, not the repository
-				err = fmt.Errorf("%w: page %d: %s", ErrBadAnswer, g.pages+1, err)
+				err = fmt.Errorf("%w: page %d: %s", ErrBadAnswer, g.pages+1, err.Error())
 			}
 			return g.listing(), g.children, err
 		}

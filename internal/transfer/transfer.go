@@ -102,9 +102,9 @@ type Result struct {
 	Target int
 	// Repository is where the source was, or would have been, asked for it: that of whoever came first with the blob.
 	Repository string
-	How    How
-	Attrs  store.Attrs
-	Err    error
+	How        How
+	Attrs      store.Attrs
+	Err        error
 }
 
 // SizeError says that a blob has another size than the caller said. It is an [ErrCorrupt], and about the reference: the blob may be well.
