@@ -73,7 +73,7 @@ func (n *needs) add(img walk.Image, accept func(oci.Digest) bool) {
 			n.index[b.Digest] = i
 			n.blobs = append(n.blobs, need{digest: b.Digest, size: notKnown, stated: notKnown, image: image})
 		}
-		if n.blobs[i].learn(size); size != n.blobs[i].stated {
+		if n.blobs[i].learn(size); size < 0 || size != n.blobs[i].stated {
 			n.claim(i, claim{image, size})
 		}
 		n.links = append(n.links, link{image, i})

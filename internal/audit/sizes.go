@@ -78,7 +78,9 @@ func (n *needs) misstated(t *truths, most int) (list []Misstated, count int) {
 	defer t.mu.Unlock()
 	wrong := map[int32]int64{}
 	for blob := range n.claims {
-		wrong[blob] = notKnown
+		if n.blobs[blob].argued {
+			wrong[blob] = notKnown
+		}
 	}
 	for blob, size := range t.sizes {
 		if n.blobs[blob].argued || t.proven[blob] && n.blobs[blob].stated != size {

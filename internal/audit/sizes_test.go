@@ -44,7 +44,7 @@ func TestMisstated(t *testing.T) {
 			liars  string
 		}{
 			{[]int64{5, right}, "a"}, {[]int64{right, 5}, "b"}, {[]int64{5, 5, right, 0}, "abd"}, {[]int64{right, 1 << 40, right}, "b"}, {[]int64{right, -1, 5}, "c"},
-			{[]int64{right, right}, ""},
+			{[]int64{right, right}, ""}, {[]int64{-1, right}, ""}, {[]int64{right, -1}, ""}, {[]int64{-1, -1}, ""}, {[]int64{-1, 5, right, -1}, "b"},
 		} {
 			s := newShelf(t)
 			s.put(digest(fine), fine)
