@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -160,13 +161,14 @@ func (p *Pass) judge(ctx context.Context, r *Report, err error) {
 	}
 }
 
-// didSome says whether a pass with errors did a part of its work, or found a part done: something was brought to a store or is
-// complete there, other shards have what it met, or the source has no images.
+// didSome says whether a pass with errors did a part of its work, or found a part done: something was brought to a store, an image is
+// complete in one, other shards have what it met, or the source has no images.
 func (p *Pass) didSome(r *Report) bool {
 	if usable := p.fleet.Ledger.Usable(); usable.Empty() {
 		return false
 	}
-	return r.Blobs.Copied+r.Blobs.Present+r.Blobs.Others+r.Images.Complete+r.Images.Denied > 0 || r.Source.Repositories > 0 && p.filler.listed.Load() == 0
+	whole := slices.ContainsFunc(r.Stores, func(s StoreReport) bool { return s.Error == "" && s.Incomplete < r.Images.Seen })
+	return whole || r.Blobs.Copied+r.Blobs.Present+r.Blobs.Others > 0 || r.Source.Repositories > 0 && p.filler.listed.Load() == 0
 }
 
 func (p *filler) images(w *walk.Walker) ImagesReport {

@@ -65,6 +65,7 @@ type planner struct {
 	fleet *fleet.Fleet
 	opt   Options
 
+	whole  []bool   // by store: some image is complete there
 	faults []error  // by store: why it cannot be used
 	groups []string // by store: whom it copies from; "" nobody
 
@@ -84,7 +85,7 @@ type volume struct{ blobs, bytes, uploaded, copied, requests int64 }
 // as it would be in the pass's report: stores that cannot be used, and what cannot be read. When no store can be used the source is not
 // walked: there is nothing to plan.
 func MakePlan(ctx context.Context, cfg *config.Config, src *walk.Source, f *fleet.Fleet, opt Options) (*Plan, error) {
-	p := &planner{src: src, fleet: f, opt: opt, seen: map[walk.Key]lot{}, stores: make([]volume, len(f.Stores)), copies: map[[2]int]int64{}}
+	p := &planner{src: src, fleet: f, opt: opt, seen: map[walk.Key]lot{}, stores: make([]volume, len(f.Stores)), copies: map[[2]int]int64{}, whole: make([]bool, len(f.Stores))}
 	for _, s := range f.Stores {
 		_, copier := s.Bucket.(store.Copier)
 		group := ""
@@ -130,12 +131,22 @@ func MakePlan(ctx context.Context, cfg *config.Config, src *walk.Source, f *flee
 	switch {
 	case len(plan.Errors) == 0 && err == nil:
 		plan.Result = Done
-	case plan.Images.Known > 0 || plan.Blobs > 0 || p.repositories.Load() > 0 && p.listed.Load() == 0:
+	case plan.Images.Known > 0 || plan.Blobs > 0 || p.foundSome() || p.repositories.Load() > 0 && p.listed.Load() == 0:
 		plan.Result = Partial
 	default:
 		plan.Result = Failed
 	}
 	return plan, nil
+}
+
+// foundSome says whether an image is complete in a store that can be used.
+func (p *planner) foundSome() bool {
+	for i, whole := range p.whole {
+		if whole && p.faults[i] == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // look finds out whether the stores that would get something can be written, as far as that can be without writing, and takes out
@@ -184,6 +195,11 @@ func (p *planner) Problem(repo, ref string, err error) {
 }
 
 func (p *planner) Finished(n *walk.Node) {
+	p.mu.Lock()
+	for i := range p.fleet.Stores {
+		p.whole[i] = p.whole[i] || p.fleet.Ledger.Complete(i, n.Digest)
+	}
+	p.mu.Unlock()
 	switch {
 	case n.Failed():
 		p.failed.Add(1)

@@ -143,6 +143,13 @@ func TestPlanFails(t *testing.T) {
 			}
 		}
 	}
+	half := newWorld(t, 2)
+	half.Image("app", "v1", "one")
+	half.pass(Options{})
+	breaks["no bucket"](t, half.stores[0])
+	if p, r := half.plan(Options{}), half.pass(Options{}); p.Result != Partial || r.Result != Partial {
+		t.Errorf("the plan is %s, the pass %s, with all in the other store", p.Result, r.Result)
+	}
 	w := newWorld(t, 1)
 	w.Image("app", "v1", "one")
 	w.pass(Options{})
@@ -158,9 +165,11 @@ func TestPartOfTheWork(t *testing.T) {
 		want bool
 	}{
 		"nothing":      {Report{}, false},
-		"all failed":   {Report{Images: ImagesReport{Seen: 3, Failed: 3}, Source: SourceReport{Repositories: 1}}, false},
+		"all failed":   {Report{Images: ImagesReport{Seen: 3, Failed: 3}, Source: SourceReport{Repositories: 1}, Stores: []StoreReport{{Incomplete: 3}}}, false},
 		"copied":       {Report{Blobs: BlobsReport{Copied: 1}}, true},
-		"complete":     {Report{Images: ImagesReport{Seen: 2, Complete: 1}}, true},
+		"complete":     {Report{Images: ImagesReport{Seen: 2, Complete: 1}, Stores: []StoreReport{{Incomplete: 1}}}, true},
+		"in one store": {Report{Images: ImagesReport{Seen: 2}, Stores: []StoreReport{{Error: "unfit", Incomplete: 2}, {}}}, true},
+		"store down":   {Report{Images: ImagesReport{Seen: 2}, Stores: []StoreReport{{Error: "unfit", Incomplete: 1}}}, false},
 		"of others":    {Report{Blobs: BlobsReport{Others: 1}}, true},
 		"empty source": {Report{Source: SourceReport{Repositories: 1}}, true},
 	} {
