@@ -138,6 +138,9 @@ func TestAllAffectedNamed(t *testing.T) {
 	if r.Result != Partial || r.Errors[SourceDenied] != 3 || r.Blobs.Failed == 0 {
 		t.Fatalf("%+v", r)
 	}
+	if n := count(w.Asked(), "GET", sumOf("shared")); n != 3 {
+		t.Errorf("%d requests for the blob, want one a repository: each said no", n)
+	}
 	for repo, d := range images {
 		if !named(r, repo, d) {
 			t.Errorf("%s is not named: %+v", repo, r.Problems)

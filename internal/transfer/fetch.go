@@ -214,7 +214,7 @@ func (d *fetcher) run(left int64) error {
 		switch {
 		case err == nil && d.off == size:
 			continue
-		case errors.Is(err, ErrCorrupt), errors.Is(err, ErrSpace), errors.Is(err, ErrGone), errors.Is(err, errSpool):
+		case errors.Is(err, ErrCorrupt), errors.Is(err, ErrSpace), errors.Is(err, ErrGone), errors.Is(err, ErrRefused), errors.Is(err, errSpool):
 			return err
 		case d.f.ctx.Err() != nil:
 			return context.Cause(d.f.ctx)

@@ -21,7 +21,7 @@ type Blob struct {
 // Source is where blobs come from. It is called from several goroutines.
 type Source interface {
 	// Open reads a blob from offset off to its end; the caller closes it. Reading fails soon after ctx has ended. An error that
-	// wraps [ErrGone] is final; after any other, and when the reading breaks off, it is asked again a few times, from where
+	// wraps [ErrGone] or [ErrRefused] is final; after any other, and when the reading breaks off, it is asked again a few times, from where
 	// it ended.
 	Open(ctx context.Context, b Blob, off int64) (io.ReadCloser, error)
 }
@@ -125,13 +125,15 @@ func (e *SizeError) Unwrap() error { return ErrCorrupt }
 
 // OfSource says that a blob did not come into a target because the source did not give it by the reference that it was asked for.
 func OfSource(err error) bool {
-	return errors.Is(err, ErrCorrupt) || errors.Is(err, ErrGone) || errors.Is(err, ErrSource)
+	return errors.Is(err, ErrCorrupt) || errors.Is(err, ErrGone) || errors.Is(err, ErrRefused) || errors.Is(err, ErrSource)
 }
 
 // What a result's error may wrap, beside the errors of buckets and of contexts.
 var (
 	// ErrGone is for a [Source] to say that it does not have a blob, and will not have it a second later.
 	ErrGone = errors.New("the source does not have the blob")
+	// ErrRefused is for a [Source] to say that it does not give a blob to us, and will not a second later.
+	ErrRefused = errors.New("the source does not give the blob")
 	// ErrCorrupt: what the source has is not what the digest and the size say. Nothing of it was made visible anywhere.
 	ErrCorrupt = errors.New("the source's bytes do not match the digest")
 	// ErrSource: the source could not be read to its end; it may next time.

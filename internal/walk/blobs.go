@@ -24,6 +24,8 @@ func (at Blobs) Open(ctx context.Context, b transfer.Blob, off int64) (io.ReadCl
 	switch {
 	case errors.Is(err, registry.ErrNotFound):
 		return nil, fmt.Errorf("%w: %w", transfer.ErrGone, err)
+	case registry.Refused(err):
+		return nil, fmt.Errorf("%w: %w", transfer.ErrRefused, err)
 	case err != nil:
 		return nil, err
 	case size >= 0 && size != b.Size:
