@@ -44,7 +44,8 @@ nobody's first choice. FILE may be - for stdin.
 
 With --live each store and upstream is asked, anonymously, what the proxy and container runtimes
 will ask of it: over IPv4 and IPv6 each, GET and HEAD, ranges, a digest that does not exist, an
-image's manifests and blobs. Name an image that the stores hold with --image; without it the
+image's manifests and blobs; and of each store's inventory how much it lists, how old it is, and whether
+the server would believe it. Name an image that the stores hold with --image; without it the
 first repositories of mirror.repositories.list are tried.`,
 		Example: `  oci-proxy check config.yaml
   oci-proxy check config.yaml --print                     # the config with all defaults

@@ -40,7 +40,7 @@ const auditCodes = `The exit code is the sum of
    1  something could not be looked at, or could not be repaired
    4  unexpected or unlisted blobs: more than is used; no client is harmed
    8  blobs are missing or lost
-  16  blobs are short: not of the size that manifest or inventory say
+  16  blobs are short: not of the size that manifest or inventory say; or a manifest states a wrong size
   32  blobs are corrupt: not of the digest that their name says
   64  blobs are not publicly readable, or not as they are
 What was repaired does not count. 2 and 3 are never such sums: wrong usage, and an invalid config.`

@@ -23,6 +23,19 @@ func (a *app) writeAudit(r *audit.Report) error {
 			fmt.Fprintf(w, "  %s\n", cli.OneLine(text))
 		}
 	}
+	if r.Source.Wrong > 0 {
+		fmt.Fprintf(w, "%s stated wrong; clients refuse these images, and only new manifests help:\n", countWord(r.Source.Wrong, "size is", "sizes are"))
+		for _, m := range r.Source.Misstated {
+			is := fmt.Sprintf("it has %d", m.Is)
+			if m.Is < 0 {
+				is = "others state another size"
+			}
+			fmt.Fprintf(w, "  %s@%s states %d bytes of %s; %s\n", m.Repository, m.Image, m.States, m.Digest, is)
+		}
+		if more := r.Source.Wrong - len(r.Source.Misstated); more > 0 {
+			fmt.Fprintf(w, "  and %s more: --limit 0 shows all\n", humanize.Comma(int64(more)))
+		}
+	}
 	fmt.Fprintln(w)
 	shown := classesFound(r)
 	t := cli.Table{Header: []string{"STORE", "IMAGES WHOLE", "HOLDS"}}

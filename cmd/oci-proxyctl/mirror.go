@@ -209,15 +209,8 @@ func (a *app) mirrorResult(r *mirror.Report) error {
 	} else {
 		err = writeMirrorReport(a.stdout, r)
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case r.Result == mirror.Done:
-		return nil
-	case r.Result == mirror.Partial:
-		return cli.Exit(codePartial)
-	case r.Result == mirror.Interrupted:
-		return cli.Fail("what was done is kept; the next run goes on from there", "interrupted")
 	}
-	return cli.Exit(cli.CodeFailure)
+	return resultCode(r.Result)
 }

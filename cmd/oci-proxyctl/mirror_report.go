@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -47,7 +49,7 @@ func writeMirrorReport(w io.Writer, r *mirror.Report) error {
 		if s.Incomplete > 0 {
 			lag = (time.Duration(s.LagSeconds) * time.Second).String()
 		}
-		stores.Row(s.Name, humanize.Comma(s.Uploaded+s.Copied), size(s.BytesUp+s.BytesCopy), humanize.Comma(s.Requests), humanize.Comma(s.Incomplete), lag, s.Error)
+		stores.Row(s.Name, humanize.Comma(s.Uploaded+s.Copied), size(s.BytesUp+s.BytesCopy), humanize.Comma(s.Requests), humanize.Comma(s.Incomplete), lag, faultOf(s.Name, s.Error, r.Problems))
 	}
 	fmt.Fprintln(w)
 	if _, err := stores.WriteTo(w); err != nil {
@@ -59,35 +61,45 @@ func writeMirrorReport(w io.Writer, r *mirror.Report) error {
 // shownProblems is how many problems a person reads; JSON has more.
 const shownProblems = 20
 
-func writeProblems(w io.Writer, problems []mirror.Problem, errors map[mirror.Class]int64, skipped []mirror.Skipped, whole string) error {
-	t := cli.Table{Header: []string{"PROBLEM", "WHERE", "ERROR"}}
-	for _, p := range problems[:min(len(problems), shownProblems)] {
-		where := p.Store
-		if p.Repository != "" {
-			where = p.Repository + " " + p.Reference
-			if p.Store != "" {
-				where += " in " + p.Store
-			}
-		}
-		t.Row(string(p.Class), where, p.Error)
+// faultOf is the kind of a store's fault, for a table: what is wrong stands below it, once.
+func faultOf(store, err string, problems []mirror.Problem) string {
+	if err == "" {
+		return ""
 	}
+	for _, p := range problems {
+		if p.Store == store && p.Repository == "" {
+			return string(p.Class)
+		}
+	}
+	return cli.OneLine(err) // not among the problems that are kept
+}
+
+// writeProblems lists what went wrong, a line each.
+func writeProblems(w io.Writer, problems []mirror.Problem, errors map[mirror.Class]int64, skipped []mirror.Skipped, whole string) error {
 	var all int64
 	for _, n := range errors {
 		all += n
 	}
-	if t.Len() > 0 {
+	if shown := problems[:min(len(problems), shownProblems)]; len(shown) > 0 {
 		fmt.Fprintln(w)
-		if _, err := t.WriteTo(w); err != nil {
-			return err
+		for _, p := range shown {
+			where, text := p.Store, cli.OneLine(p.Error)
+			if p.Repository != "" {
+				where = p.Repository + " " + p.Reference
+				if p.Store != "" {
+					where += " in " + p.Store
+				}
+			}
+			fmt.Fprintf(w, "%-15s  %s\n", p.Class, strings.TrimSpace(cli.OneLine(where)+"  "+strings.TrimPrefix(text, "store "+p.Store+": ")))
 		}
-		if more := all - int64(t.Len()); more > 0 {
+		if more := all - int64(len(shown)); more > 0 {
 			fmt.Fprintf(w, "and %s more: --output json has the first of each class\n", humanize.Comma(more))
 		}
 	}
 	if s := skipped[:min(len(skipped), shownProblems)]; len(s) > 0 {
 		t := cli.Table{Header: []string{"SKIPPED", "OF", "WHY"}}
 		for _, b := range s {
-			t.Row(b.Digest, b.Repository, b.Why)
+			t.Row(cmp.Or(b.Digest, "-"), b.Repository, b.Why)
 		}
 		fmt.Fprintln(w)
 		if _, err := t.WriteTo(w); err != nil {
@@ -118,14 +130,37 @@ func (a *app) mirrorPlan(ctx context.Context, f *mirrorFlags, cfg *config.Config
 	} else {
 		err = writePlan(a.stdout, plan)
 	}
-	if err == nil && (len(plan.Errors) > 0 || plan.Error != "") {
-		err = cli.Exit(codePartial)
+	if err != nil {
+		return err
 	}
-	return err
+	return resultCode(plan.Result)
+}
+
+// resultCode is the exit code of how a pass ended, or would.
+func resultCode(r mirror.Result) error {
+	switch r {
+	case mirror.Done:
+		return nil
+	case mirror.Partial:
+		return cli.Exit(codePartial)
+	case mirror.Interrupted:
+		return cli.Fail("what was done is kept; the next run goes on from there", "interrupted")
+	case mirror.Failed:
+	}
+	return cli.Exit(cli.CodeFailure)
 }
 
 func writePlan(w io.Writer, p *mirror.Plan) error {
+	if p.Result == mirror.Failed { // there are no numbers of what cannot be done
+		if _, err := fmt.Fprintln(w, "result  a run would fail: nothing could be done"); err != nil {
+			return err
+		}
+		return writeProblems(w, p.Problems, p.Errors, nil, p.Error)
+	}
 	facts := cli.Table{}
+	if p.Result == mirror.Partial {
+		facts.Row("result", "a run would be partial: what is listed below would fail")
+	}
 	if p.Shard != "" {
 		facts.Row("shard", fmt.Sprintf("%s; %s left to the others", p.Shard, plural(p.Others, "blob")))
 	}
@@ -147,7 +182,8 @@ func writePlan(w io.Writer, p *mirror.Plan) error {
 			basis += ", estimated"
 		}
 		if s.Error != "" {
-			basis = s.Error
+			t.Row(s.Name, "-", "-", "-", "-", "-", faultOf(s.Name, s.Error, p.Problems))
+			continue
 		}
 		t.Row(s.Name, humanize.Comma(s.Blobs), size(s.Uploaded), size(s.Copied), humanize.Comma(s.Requests), dollars(s.Cents), basis)
 	}

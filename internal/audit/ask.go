@@ -13,18 +13,18 @@ import (
 )
 
 // ask looks at the object of a row itself, and completes the row by what it saw.
-func ask(ctx context.Context, s Store, r *row, opt Options, f *tally) (Class, string) {
-	attrs, corrupt, read, err := look(ctx, s.Bucket, r.digest, opt)
+func (a *Audit) ask(ctx context.Context, s Store, r *row, opt Options, f *tally) (Class, string) {
+	attrs, corrupt, proven, read, err := look(ctx, s.Bucket, r.digest, opt)
 	f.looked(read)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		r.object = absent
-		return r.judge()
+		return a.judge(r, false)
 	case err != nil:
 		return Unknown, err.Error()
 	}
 	r.object, r.version = attrs.Size, attrs.Version
-	class, detail := r.judge()
+	class, detail := a.judge(r, proven)
 	if corrupt && class != Short {
 		return Corrupt, "the bytes do not have the digest"
 	}
@@ -48,22 +48,24 @@ func (s *Store) public(client *http.Client) *store.Public {
 	return &store.Public{URL: s.URL, Client: client}
 }
 
-// look asks a bucket for the attributes of an object, and reads it when the audit is deep. read is negative when nothing was read.
-func look(ctx context.Context, b store.Bucket, d oci.Digest, opt Options) (_ store.Attrs, corrupt bool, read int64, err error) {
+// look asks a bucket for the attributes of an object, and reads it when the audit is deep. corrupt says that its bytes do not have the
+// digest, proven that they do. read is negative when nothing was read.
+func look(ctx context.Context, b store.Bucket, d oci.Digest, opt Options) (_ store.Attrs, corrupt, proven bool, read int64, err error) {
 	key := store.BlobKey(d)
 	if opt.Deep {
 		attrs, sum, err := readObject(ctx, b, key, d, opt.Progress)
 		if err == nil {
-			return attrs, sum != d.Hex(), attrs.Size, nil
+			return attrs, sum != d.Hex(), sum == d.Hex(), attrs.Size, nil
 		}
 		// What lies in an archive is not read by its owner either; its attributes say so.
 		if there, asked := b.Head(ctx, key); asked == nil && there.Hidden != "" {
-			return there, false, -1, nil
+			return there, false, false, -1, nil
 		}
-		return attrs, false, -1, err
+		return attrs, false, false, -1, err
 	}
 	attrs, err := b.Head(ctx, key)
-	return attrs, err == nil && attrs.SHA256 != "" && d.Algorithm() == "sha256" && attrs.SHA256 != d.Hex(), -1, err
+	known := err == nil && attrs.SHA256 != "" && d.Algorithm() == "sha256"
+	return attrs, known && attrs.SHA256 != d.Hex(), known && attrs.SHA256 == d.Hex(), -1, err
 }
 
 // readAttempts is how often a reading that broke off is continued.

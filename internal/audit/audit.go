@@ -82,9 +82,11 @@ type Progress struct {
 type Audit struct {
 	Report *Report
 	needs  *needs
+	truths truths
 	stores []Store
 	client *http.Client // as strangers ask
 	faults []fault
+	limit  int
 }
 
 // maxErrors bounds the texts of errors in a report.
@@ -95,7 +97,7 @@ const maxErrors = 20
 func Run(ctx context.Context, images iter.Seq2[walk.Image, error], stores []Store, opt Options) (*Audit, error) {
 	began := time.Now()
 	opt = opt.withDefaults()
-	a := &Audit{needs: &needs{}, stores: stores, client: opt.Client, Report: &Report{
+	a := &Audit{needs: &needs{}, stores: stores, client: opt.Client, limit: opt.Limit, Report: &Report{
 		From: opt.From, Deep: opt.Deep, Sample: opt.Sample, Spot: opt.Spot, Source: SourceReport{Errors: []string{}}, Findings: []Finding{},
 	}}
 	if err := a.walk(ctx, images, opt); err != nil {
@@ -109,7 +111,7 @@ func Run(ctx context.Context, images iter.Seq2[walk.Image, error], stores []Stor
 		tallies[i] = newTally(a.needs, i, stores[i].Name, opt)
 		tallies[i].partial = a.Report.Partial
 		wg.Go(func() {
-			if err := inspect(ctx, a.needs, order, stores[i], opt, tallies[i]); err != nil {
+			if err := a.inspect(ctx, order, stores[i], opt, tallies[i]); err != nil {
 				tallies[i].report.Error = err.Error()
 			}
 		})
@@ -125,6 +127,7 @@ func Run(ctx context.Context, images iter.Seq2[walk.Image, error], stores []Stor
 		a.Report.Omitted += f.omitted
 		a.faults = append(a.faults, f.faults...)
 	}
+	a.Report.Source.Misstated, a.Report.Source.Wrong = a.needs.misstated(&a.truths, opt.Limit)
 	a.Report.ExitCode = a.Report.code(nil)
 	a.Report.DurationMs = time.Since(began).Milliseconds()
 	return a, nil
@@ -177,7 +180,7 @@ func (a *Audit) walk(ctx context.Context, images iter.Seq2[walk.Image, error], o
 }
 
 // inspect compares one store.
-func inspect(ctx context.Context, n *needs, order []int32, s Store, opt Options, f *tally) error {
+func (a *Audit) inspect(ctx context.Context, order []int32, s Store, opt Options, f *tally) error {
 	if s.Err != nil {
 		return s.Err
 	}
@@ -191,7 +194,7 @@ func inspect(ctx context.Context, n *needs, order []int32, s Store, opt Options,
 	asks.SetLimit(opt.Parallel)
 	var silent atomic.Int32 // spots that nobody answered for
 	var failed error
-	for r, err := range rows(n, order, l) {
+	for r, err := range rows(a.needs, order, l) {
 		if err == nil {
 			err = ctx.Err()
 		}
@@ -204,23 +207,37 @@ func inspect(ctx context.Context, n *needs, order []int32, s Store, opt Options,
 		}
 		f.row(r)
 		opt.Progress.Compared.Add(1)
-		spot := silent.Load() < maxSilent && opt.spots(r, len(n.blobs))
+		spot := silent.Load() < maxSilent && opt.spots(r, len(a.needs.blobs))
 		if !spot && !opt.asks(r) {
-			class, detail := r.judge()
+			class, detail := a.judge(&r, false)
 			f.add(r, class, detail)
 			continue
 		}
 		asks.Go(func() error {
-			class, detail := ask(ctx, s, &r, opt, f)
+			class, detail := a.ask(ctx, s, &r, opt, f)
 			if spot && class == Unknown {
 				silent.Add(1)
-				class, detail = r.judge()
+				class, detail = a.judge(&r, false)
 			}
 			f.add(r, class, detail)
 			return nil
 		})
 	}
 	return errors.Join(failed, asks.Wait())
+}
+
+// judge says what the sizes of a row tell, and learns from them; proven: the object has the digest, so that its size is the blob's.
+func (a *Audit) judge(r *row, proven bool) (Class, string) {
+	settled := proven && r.blob >= 0 && r.object >= 0
+	if settled {
+		r.want = r.object
+	} else {
+		*r, settled = a.needs.settle(*r)
+	}
+	if settled {
+		a.truths.learn(r.blob, r.want, proven)
+	}
+	return r.judge()
 }
 
 // asks says whether the object of a row is to be looked at itself.

@@ -14,7 +14,8 @@ type needs struct {
 	images []imageRef
 	index  map[oci.Digest]int32
 	blobs  []need
-	links  []link // image → blob, in the order of the images
+	links  []link            // image → blob, in the order of the images
+	claims map[int32][]claim // by blob: what images state that do not agree with the first one, in their order
 }
 
 type imageRef struct {
@@ -25,6 +26,7 @@ type imageRef struct {
 type need struct {
 	digest oci.Digest
 	size   int64 // notKnown when no manifest says, or two disagree
+	stated int64 // by the first manifest that says; notKnown when none does
 	image  int32 // the first one that needs it
 	argued bool  // two manifests disagree on the size: which is wrong, only the bytes can tell
 }
@@ -69,9 +71,11 @@ func (n *needs) add(img walk.Image, accept func(oci.Digest) bool) {
 		if !seen {
 			i = int32(len(n.blobs))
 			n.index[b.Digest] = i
-			n.blobs = append(n.blobs, need{digest: b.Digest, size: notKnown, image: image})
+			n.blobs = append(n.blobs, need{digest: b.Digest, size: notKnown, stated: notKnown, image: image})
 		}
-		n.blobs[i].learn(size)
+		if n.blobs[i].learn(size); size < 0 || size != n.blobs[i].stated {
+			n.claim(i, claim{image, size})
+		}
 		n.links = append(n.links, link{image, i})
 	}
 }
@@ -81,9 +85,19 @@ func (b *need) learn(size int64) {
 	switch {
 	case size == notKnown || size == b.size || b.argued:
 	case b.size == notKnown:
-		b.size = size
+		b.size, b.stated = size, size
 	default:
 		b.size, b.argued = notKnown, true
+	}
+}
+
+// claim keeps what an image states of a blob.
+func (n *needs) claim(blob int32, c claim) {
+	if n.claims == nil {
+		n.claims = map[int32][]claim{}
+	}
+	if all := n.claims[blob]; len(all) == 0 || all[len(all)-1].image != c.image {
+		n.claims[blob] = append(all, c)
 	}
 }
 

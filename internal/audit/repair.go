@@ -44,7 +44,8 @@ type RepairOptions struct {
 // that has them whole, and written anew; unlisted ones are read and listed. What is unexpected is left alone. What strangers still do
 // not get after it was written anew is not listed again: a rule of the bucket, or a cache, is at fault.
 //
-// First the inventory ceases to list what is wrong, so that nobody is sent there; then the object is put, over the very
+// A size that is not the manifest's may be the manifest's error: such an object is read before anything is done about it, and stays
+// listed when it has its digest. Then the inventory ceases to list what is wrong, so that nobody is sent there; then the object is put, over the very
 // version that was looked at; then it is listed again. So a repair that is killed leaves a store that has less than it could and
 // claims nothing wrong; the next pass of a mirror, or the next repair, completes it. An object that somebody else
 // has changed meanwhile is looked at again. Repair completes the report. Its error is only the end of ctx.
@@ -52,11 +53,14 @@ func (a *Audit) Repair(ctx context.Context, opt RepairOptions, p *Progress) erro
 	if opt.Parallel <= 0 {
 		opt.Parallel = 4
 	}
-	r := &repair{a: a, opt: opt, progress: p, done: map[at]bool{}, failed: map[int]error{},
+	r := &repair{a: a, opt: opt, progress: p, done: map[at]bool{}, failed: map[int]error{}, right: map[at]int64{},
 		report: RepairReport{DryRun: opt.DryRun, Errors: []string{}}}
 	a.Report.Repair = &r.report
-	jobs := r.plan()
-	if !opt.DryRun {
+	if opt.DryRun {
+		r.plan()
+	} else {
+		r.prove(ctx)
+		jobs := r.plan()
 		r.withdraw(ctx)
 		r.mendAll(ctx, jobs)
 		r.flush(ctx)
@@ -73,7 +77,11 @@ func (a *Audit) Repair(ctx context.Context, opt RepairOptions, p *Progress) erro
 		d, err := oci.ParseDigest(f.Digest)
 		s := slices.IndexFunc(a.stores, func(s Store) bool { return s.Name == f.Store })
 		f.Repaired = err == nil && f.Class.mendable() && r.done[at{s, d}]
+		if _, right := r.right[at{s, d}]; right && err == nil && f.Class == Short {
+			f.Detail += "; its bytes have the digest"
+		}
 	}
+	a.Report.Source.Misstated, a.Report.Source.Wrong = a.needs.misstated(&a.truths, a.limit)
 	a.Report.ExitCode = a.Report.code(repaired)
 	return ctx.Err()
 }
@@ -95,10 +103,10 @@ type at struct {
 
 // job is one blob that some stores need.
 type job struct {
-	digest     oci.Digest
-	repository string
-	size       int64 // notKnown when no manifest says
-	stores     []int
+	digest       oci.Digest
+	repositories []string // that have images which need it
+	size         int64    // notKnown when no manifest says
+	stores       []int
 }
 
 type repair struct {
@@ -110,14 +118,15 @@ type repair struct {
 	report RepairReport
 	done   map[at]bool
 	failed map[int]error // stores that are left alone
+	right  map[at]int64  // sizes of what has its digest, though it is not of the size that a manifest says
 }
 
 // plan groups what can be mended by blob: it is read once for all stores. What no image needs is only withdrawn.
 func (r *repair) plan() []job {
 	var jobs []job
-	index := map[oci.Digest]int{}
+	index, blobs := map[oci.Digest]int{}, map[int32]int{}
 	for _, f := range r.a.faults {
-		if !f.class.mendable() {
+		if !f.class.mendable() || r.isRight(f) {
 			continue
 		}
 		r.report.Planned.add(f.size)
@@ -130,18 +139,71 @@ func (r *repair) plan() []job {
 			need := n.blobs[f.blob]
 			i = len(jobs)
 			index[f.digest] = i
-			jobs = append(jobs, job{digest: f.digest, size: need.size, repository: n.repos.names[n.images[need.image].repository]})
+			jobs = append(jobs, job{digest: f.digest, size: need.size})
+			blobs[f.blob] = i
 		}
 		jobs[i].stores = append(jobs[i].stores, f.store)
 	}
+	for _, l := range r.a.needs.links { // one repository may not give what another one does
+		if i, ok := blobs[l.blob]; ok {
+			name := r.a.needs.repos.names[r.a.needs.images[l.image].repository]
+			if !slices.Contains(jobs[i].repositories, name) {
+				jobs[i].repositories = append(jobs[i].repositories, name)
+			}
+		}
+	}
 	return jobs
+}
+
+// prove reads what is not of the size that a manifest says, and keeps in mind what has its digest all the same. Where an inventory
+// lists that with a wrong size, it is listed anew.
+func (r *repair) prove(ctx context.Context) {
+	var g errgroup.Group
+	g.SetLimit(r.opt.Parallel)
+	for _, f := range r.a.faults {
+		if f.class != Short || f.blob < 0 || ctx.Err() != nil {
+			continue
+		}
+		g.Go(func() error {
+			_, right, err := r.asItIs(ctx, f.digest, f.store)
+			if err != nil || right == nil {
+				return nil // mending finds out what is there
+			}
+			r.a.truths.learn(f.blob, right.Size, true)
+			if f.record && f.listed != right.Size {
+				if err = r.prepare(ctx, f.store); err == nil {
+					err = r.opt.Ledger.Add(ctx, f.store, *right)
+				}
+			}
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			k := at{f.store, f.digest}
+			r.right[k] = right.Size
+			switch {
+			case err != nil:
+				r.note(fmt.Errorf("%s: %s: %w", r.a.stores[f.store].Name, f.digest, err))
+			case f.record && f.listed != right.Size:
+				r.done[k] = true
+				r.report.Planned.add(right.Size)
+				r.progress.Repaired.Add(1)
+			}
+			return nil
+		})
+	}
+	_ = g.Wait() // the functions return nil
+}
+
+// isRight says that a fault turned out to be none of the store's.
+func (r *repair) isRight(f fault) bool {
+	_, right := r.right[at{f.store, f.digest}]
+	return right
 }
 
 // withdraw takes out of the inventories what is wrong.
 func (r *repair) withdraw(ctx context.Context) {
 	wrong := map[int][]oci.Digest{}
 	for _, f := range r.a.faults {
-		if f.class.mendable() && f.record {
+		if f.class.mendable() && f.record && !r.isRight(f) {
 			wrong[f.store] = append(wrong[f.store], f.digest)
 		}
 	}
@@ -233,7 +295,7 @@ func (r *repair) mendIn(ctx context.Context, j job, i int, s *spool) (err error)
 	b := r.a.stores[i].Bucket
 	key := store.BlobKey(j.digest)
 	for range putAttempts {
-		version, good, err := r.asItIs(ctx, j, i)
+		version, good, err := r.asItIs(ctx, j.digest, i)
 		if err != nil {
 			return err
 		}
@@ -263,12 +325,12 @@ func (r *repair) mendIn(ctx context.Context, j job, i int, s *spool) (err error)
 	return store.ErrConflict
 }
 
-// asItIs reads the object of a store. What is good is returned as the record it deserves; else the version of what is to be replaced, ""
+// asItIs reads a blob in a store, as its owner and as a stranger. What is good is returned as the record it deserves; else the version of what is to be replaced, ""
 // when there is nothing.
-func (r *repair) asItIs(ctx context.Context, j job, i int) (version string, good *inventory.Record, err error) {
+func (r *repair) asItIs(ctx context.Context, d oci.Digest, i int) (version string, good *inventory.Record, err error) {
 	b := r.a.stores[i].Bucket
-	key := store.BlobKey(j.digest)
-	attrs, sum, err := readObject(ctx, b, key, j.digest, r.progress)
+	key := store.BlobKey(d)
+	attrs, sum, err := readObject(ctx, b, key, d, r.progress)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return "", nil, nil
@@ -276,10 +338,10 @@ func (r *repair) asItIs(ctx context.Context, j job, i int) (version string, good
 		if attrs, err = b.Head(ctx, key); err != nil && !errors.Is(err, store.ErrNotFound) {
 			return "", nil, err
 		}
-	case sum == j.digest.Hex() && attrs.Altered() == "":
-		err = r.shown(ctx, j.digest, i, attrs.Size)
+	case sum == d.Hex() && attrs.Altered() == "":
+		err = r.shown(ctx, d, i, attrs.Size)
 		if err == nil {
-			return "", &inventory.Record{Digest: j.digest, Size: attrs.Size, Kind: inventory.Blob}, nil
+			return "", &inventory.Record{Digest: d, Size: attrs.Size, Kind: inventory.Blob}, nil
 		}
 		if !errors.Is(err, store.ErrHidden) {
 			return "", nil, err
@@ -296,9 +358,12 @@ func (r *repair) shown(ctx context.Context, d oci.Digest, i int, size int64) err
 // origins are where a blob may be read whole, the source first. Last come the stores that are to be mended: what clients do not get from
 // there may have the right bytes.
 func (r *repair) origins(j job) []origin {
-	list := []origin{func(ctx context.Context, off int64) (io.ReadCloser, error) {
-		return r.opt.Source(ctx, j.repository, j.digest, off)
-	}}
+	var list []origin
+	for _, repository := range j.repositories {
+		list = append(list, func(ctx context.Context, off int64) (io.ReadCloser, error) {
+			return r.opt.Source(ctx, repository, j.digest, off)
+		})
+	}
 	read := func(s Store) {
 		if s.Err == nil {
 			list = append(list, func(ctx context.Context, off int64) (io.ReadCloser, error) {

@@ -26,6 +26,9 @@ type SourceReport struct {
 	Bytes        int64    `json:"bytes"`
 	Failed       int      `json:"failed"` // images or repositories that could not be read
 	Errors       []string `json:"errors"` // the first ones
+	// Misstated are images whose manifests state wrong sizes, the first ones; Wrong counts them, each blob of each image.
+	Misstated []Misstated `json:"misstated,omitempty"`
+	Wrong     int         `json:"misstatedCount,omitempty"`
 }
 
 // Totals add up blobs.
@@ -90,6 +93,9 @@ func (r *Report) code(repaired map[Class]int64) int {
 			code |= c.code()
 		}
 	}
+	if r.Source.Wrong > 0 {
+		code |= CodeShort
+	}
 	if r.Source.Failed > 0 || r.Repair != nil && r.Repair.Failed > 0 {
 		code |= CodeUnknown
 	}
@@ -123,5 +129,6 @@ type fault struct {
 	digest oci.Digest
 	blob   int32 // -1: no image needs it
 	record bool  // the inventory lists it
+	listed int64 // with this size, if it does
 	size   int64
 }

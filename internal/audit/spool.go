@@ -33,6 +33,9 @@ type spool struct {
 // errDigest says that bytes are not what their digest promises.
 var errDigest = errors.New("the bytes do not have the digest")
 
+// maxOriginErrors bounds what is said of those who do not give a blob: there may be many.
+const maxOriginErrors = 5
+
 // fill reads the blob, of a size that may be negative for not known, from the first origin that has it whole. Once filled it stays so.
 func (s *spool) fill(ctx context.Context, d oci.Digest, size int64, from []origin) error {
 	if s.file != nil {
@@ -44,7 +47,9 @@ func (s *spool) fill(ctx context.Context, d oci.Digest, size int64, from []origi
 		if err == nil {
 			return nil
 		}
-		errs = append(errs, err)
+		if len(errs) < maxOriginErrors {
+			errs = append(errs, err)
+		}
 		s.close()
 		if ctx.Err() != nil {
 			break

@@ -86,6 +86,7 @@ func Live(ctx context.Context, cfg *config.Config, opts Options) (*Report, error
 	}
 
 	stores := make([][]Finding, len(cfg.Stores))
+	inventories := make([]*Inventory, len(cfg.Stores))
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(opts.Concurrency)
 	for i, u := range cfg.Upstreams {
@@ -105,7 +106,9 @@ func Live(ctx context.Context, cfg *config.Config, opts Options) (*Report, error
 		g.Go(func() error {
 			p := newStoreProbe(s, &opts)
 			defer p.close()
-			p.store(gctx, samples)
+			if p.store(gctx, samples) && s.Inventory.Enabled() {
+				inventories[i] = p.inventory(gctx, s, cfg.Limits.StoreRecords)
+			}
 			stores[i] = p.findings
 			progress(s.Name)
 			return gctx.Err()
@@ -119,6 +122,11 @@ func Live(ctx context.Context, cfg *config.Config, opts Options) (*Report, error
 	}
 	for _, fs := range append(upstreams, stores...) {
 		r.add(fs...)
+	}
+	for _, inv := range inventories {
+		if inv != nil {
+			r.Inventories = append(r.Inventories, *inv)
+		}
 	}
 	if len(samples) == 0 {
 		r.Notes = append(r.Notes, noSamples(refs))

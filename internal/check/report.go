@@ -35,8 +35,10 @@ type Finding struct {
 // Report is the outcome of Live: all findings, grouped by target in the order of the config.
 type Report struct {
 	Findings []Finding `json:"findings"`
-	Errors   int       `json:"errors"`
-	Warnings int       `json:"warnings"`
+	// Inventories are those of the stores that have one in the config and could be asked, in its order.
+	Inventories []Inventory `json:"inventories,omitempty"`
+	Errors      int         `json:"errors"`
+	Warnings    int         `json:"warnings"`
 	// Images are the images whose blobs were asked for; empty means that the read checks
 	// were not made.
 	Images []string `json:"images"`
@@ -75,7 +77,7 @@ func (r *Report) WriteText(w io.Writer, color bool) error {
 		}
 		name := group[0].Target
 		if len(fine) > 0 {
-			table.Row(name, english.Plural(len(fine), "check", ""), string(OK), strings.Join(fine, " "))
+			table.List(name, english.Plural(len(fine), "check", ""), string(OK), strings.Join(fine, " "))
 			name = ""
 		}
 		for i, f := range group {

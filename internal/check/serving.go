@@ -83,13 +83,13 @@ func WriteServing(w io.Writer, list []Serving) error {
 			fallen = s
 			continue
 		}
-		table.Row(s.Cloud, s.describe())
+		table.List(s.Cloud, s.describe())
 		if len(s.Outside) > 0 && internet {
-			table.Row("  "+few("place", s.Outside), "the same or, where cheaper, the `internet` stores: nobody has the cloud's own price there")
+			table.List("  "+few("place", s.Outside), "the same or, where cheaper, the `internet` stores: nobody has the cloud's own price there")
 		}
 	}
 	if len(rest) > 0 {
-		table.Row(strings.Join(rest, ", "), fallen.describe())
+		table.List(strings.Join(rest, ", "), fallen.describe())
 	}
 	_, err := table.WriteTo(w)
 	return err

@@ -36,24 +36,30 @@ func newStoreProbe(s config.Store, opts *Options) *storeProbe {
 
 func at(template, digest string) string { return strings.ReplaceAll(template, "{digest}", digest) }
 
-// store makes all checks of a store. A store must answer itself: no redirect is followed.
-func (p *storeProbe) store(ctx context.Context, samples []sample) {
+// store makes all checks of a store but for its inventory. A store must answer itself: no redirect is followed. It is false when there
+// is nothing to ask: the store is off, or nobody answers.
+func (p *storeProbe) store(ctx context.Context, samples []sample) bool {
 	if p.state == config.Off {
 		p.say("state", stateNote(p.state))
-		return
+		return false
 	}
 	nowhere := madeUp()
 	if !p.connect(ctx, at(p.url, nowhere)) {
-		return
+		return false
 	}
 	p.say("absent.get", absent(p.get(ctx, at(p.url, nowhere), 4096, 0, nil)))
 	p.say("absent.head", absent(p.head(ctx, at(p.url, nowhere), 0, nil)))
 	if p.check != "" {
 		p.say("check.absent", absent(p.head(ctx, at(p.check, nowhere), 0, nil)))
 	}
-	if len(samples) == 0 {
-		return
+	if len(samples) > 0 {
+		p.images(ctx, samples)
 	}
+	return true
+}
+
+// images reads blobs of images that the canonical upstream has.
+func (p *storeProbe) images(ctx context.Context, samples []sample) {
 	small, big := p.find(ctx, samples)
 	if small.digest.IsZero() {
 		return

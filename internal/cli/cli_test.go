@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -72,6 +74,35 @@ func TestTable(t *testing.T) {
 		"zürich   \x1b[31merror\x1b[39m   two lines [31m\n"
 	if diff := cmp.Diff(want, fill(true)); diff != "" {
 		t.Errorf("coloured (-want +got)\n%s", diff)
+	}
+}
+
+// A sentence that is too long for a cell stands below the table, once; a digest or a list stays whole.
+func TestTableLongCells(t *testing.T) {
+	long := strings.Repeat("why it failed ", 30)
+	digest := strings.Repeat("0", 200)
+	tb := Table{Header: []string{"STORE", "FAULT"}}
+	tb.Row("a", long)
+	tb.Row("a", long)
+	tb.Row("b", digest)
+	tb.List("c", strings.Repeat("word ", 50))
+	for range 100 {
+		tb.Row(fmt.Sprint("d", tb.Len()), long)
+	}
+	var b bytes.Buffer
+	if _, err := tb.WriteTo(&b); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(b.String(), "\n")
+	if got := len([]rune(lines[1])); got > 3+2+maxCell || !strings.HasSuffix(lines[1], " …") || lines[1] != lines[2] {
+		t.Errorf("%d characters: %s", got, lines[1])
+	}
+	if !strings.HasSuffix(lines[3], digest) || len(lines[4]) < 200 {
+		t.Errorf("%s\n%s", lines[3], lines[4])
+	}
+	whole := slices.Index(lines, "a: "+strings.TrimSpace(long))
+	if whole != 105 || len(lines) != 1+104+maxLines+1 {
+		t.Errorf("the sentence is in line %d of %d:\n%s", whole, len(lines), b.String())
 	}
 }
 

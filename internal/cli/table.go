@@ -3,11 +3,14 @@ package cli
 import (
 	"bytes"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
+	"unicode/utf8"
 )
 
 // Table collects rows and writes them aligned, two spaces between columns, no trailing blanks.
+// A sentence that is too long for a cell, such as an error, is cut, and stands below the table.
 // The zero value is an empty table without a header.
 type Table struct {
 	Header []string
@@ -17,15 +20,54 @@ type Table struct {
 	Painted int
 	Paint   func(cell string) Color
 	rows    [][]string
+	below   []string
 }
 
+// maxCell is how many characters of a sentence a cell takes, maxBelow how many stand below the table, and maxLines how many sentences.
+const (
+	maxCell  = 200
+	maxBelow = 1000
+	maxLines = 20
+)
+
 // Row adds a row. Tabs and line ends in cells become spaces: a cell may hold a server's text.
-func (t *Table) Row(cells ...string) { t.rows = append(t.rows, cells) }
+func (t *Table) Row(cells ...string) {
+	cells = slices.Clone(cells)
+	for i, c := range cells {
+		c = OneLine(c)
+		if utf8.RuneCountInString(c) <= maxCell || !strings.Contains(c, " ") {
+			continue // digests and names are copied from tables
+		}
+		cells[i] = clip(c, maxCell)
+		if i > 0 {
+			c = cells[0] + ": " + c
+		}
+		if line := strings.TrimSpace(clip(c, maxBelow)); len(t.below) < maxLines && !slices.Contains(t.below, line) {
+			t.below = append(t.below, line)
+		}
+	}
+	t.rows = append(t.rows, cells)
+}
+
+// List adds a row whose cells are never cut: lists of short words.
+func (t *Table) List(cells ...string) { t.rows = append(t.rows, cells) }
+
+// clip shortens text to at most n characters, at a blank where there is one near.
+func clip(text string, n int) string {
+	if utf8.RuneCountInString(text) <= n {
+		return text
+	}
+	head := string([]rune(text)[:n-2])
+	if i := strings.LastIndexByte(head, ' '); i > len(head)*3/4 {
+		head = head[:i]
+	}
+	return head + " …"
+}
 
 // Len is the number of rows, the header not counted.
 func (t *Table) Len() int { return len(t.rows) }
 
-// WriteTo writes the table.
+// WriteTo writes the table, and below it what was cut.
 func (t *Table) WriteTo(w io.Writer) (int64, error) {
 	var aligned bytes.Buffer
 	tw := tabwriter.NewWriter(&aligned, 0, 8, 2, ' ', 0)
@@ -42,6 +84,9 @@ func (t *Table) WriteTo(w io.Writer) (int64, error) {
 	for line := range strings.Lines(aligned.String()) {
 		out.WriteString(strings.TrimRight(line, " \n"))
 		out.WriteByte('\n')
+	}
+	for _, line := range t.below {
+		out.WriteString(line + "\n")
 	}
 	return out.WriteTo(w)
 }

@@ -193,20 +193,37 @@ func (f *Fleet) Ensure(ctx context.Context, b transfer.Blob, need set.Set, outco
 	if need.Empty() {
 		return
 	}
-	have := f.holders(b)
-	results, err := f.engine.Ensure(ctx, b, need, have)
+	results, err := f.engine.Ensure(ctx, b, need, f.holders(b))
 	if err != nil {
 		need.Each(func(i int) { outcome(Result{Target: i, Err: err}) })
 		return
 	}
-	f.work.Go(func() {
+	f.work.Go(func() { f.await(ctx, b, results, outcome) })
+}
+
+// await hands on what came of a blob. What failed because of another caller's repository, whose download this one had joined, is tried
+// by its own.
+func (f *Fleet) await(ctx context.Context, b transfer.Blob, results <-chan Result, outcome func(Result)) {
+	for results != nil {
+		var again set.Set
 		for r := range results {
-			if r.Err == nil && r.Target < len(f.Stores) {
+			switch {
+			case r.Err == nil && r.Target < len(f.Stores):
 				r.Err = f.record(ctx, r.Target, b)
+			case r.Err != nil && r.Repository != b.Repository && transfer.OfSource(r.Err) && ctx.Err() == nil:
+				again.Add(r.Target)
+				continue
 			}
 			outcome(r)
 		}
-	})
+		results = nil
+		if !again.Empty() {
+			var err error
+			if results, err = f.engine.Ensure(ctx, b, again, f.holders(b)); err != nil {
+				again.Each(func(i int) { outcome(Result{Target: i, Err: err}) })
+			}
+		}
+	}
 }
 
 // record enters a durable blob.

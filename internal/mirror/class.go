@@ -21,7 +21,7 @@ const (
 	SourceDenied    Class = "source-denied"    // credentials are missing, or not enough
 	SourceThrottled Class = "source-throttled" // it says that it is too much, still after many pauses
 	SourceCorrupt   Class = "source-corrupt"   // what it has is not what the digest says
-	SourceInvalid   Class = "source-invalid"   // a manifest that is none, too large, nested too deep
+	SourceInvalid   Class = "source-invalid"   // a manifest that is none, too large, nested too deep; an entry of a list that is no name
 	SourceFailed    Class = "source-failed"    // no answer, or a broken one
 	StoreDenied     Class = "store-denied"     // credentials are missing, or not enough
 	StoreUnfit      Class = "store-unfit"      // the bucket cannot be used: not ours, elsewhere, not public
@@ -51,6 +51,7 @@ var classes = []struct {
 	{registry.ErrDigest, SourceCorrupt},
 	{transfer.ErrCorrupt, SourceCorrupt},
 	{registry.ErrInvalid, SourceInvalid},
+	{registry.ErrOdd, SourceInvalid},
 	{registry.ErrTooLarge, SourceInvalid},
 	{walk.ErrNested, SourceInvalid},
 	{transfer.ErrGone, SourceGone},

@@ -31,12 +31,14 @@ type filler struct {
 	now    time.Time
 	ctx    context.Context // of the pass, for what is recorded when a blob has landed
 
-	mu      sync.Mutex
-	out     set.Set              // stores that are left alone for the rest of the pass
-	flights map[walk.Key]*flight // blobs on their way
-	missed  map[walk.Key]set.Set // blobs that did not get into some stores: not tried again in this pass
-	sizes   map[walk.Key]func() (int64, error)
-	denying map[walk.Key]bool // manifests of which something is denied, perhaps far below
+	mu       sync.Mutex
+	out      set.Set                // stores that are left alone for the rest of the pass
+	flights  map[walk.Key]*flight   // blobs on their way
+	missed   map[walk.Key]set.Set   // blobs that some stores could not take: not tried again in this pass
+	refused  map[walk.Key][]refusal // of blobs that the source did not give by them: not tried again in this pass
+	refusals int                    // in all
+	before   map[walk.Key]outcome   // of images of which the source did not give all
+	denying  map[walk.Key]bool      // manifests of which something is denied, perhaps far below
 }
 
 // tally is what a pass did for one store.
@@ -50,16 +52,10 @@ type tally struct {
 	newest, oldest time.Time // of incomplete manifests
 }
 
-// flight is a blob on its way, and who waits for it.
-type flight struct {
-	left    int // stores without an outcome
-	waiting []*walk.Node
-}
-
 func newFiller(src *walk.Source, f *fleet.Fleet, opt Options) *filler {
 	return &filler{
 		src: src, fleet: f, opt: opt, stores: make([]tally, len(f.Stores)), now: time.Now(),
-		flights: map[walk.Key]*flight{}, missed: map[walk.Key]set.Set{}, sizes: map[walk.Key]func() (int64, error){}, denying: map[walk.Key]bool{},
+		flights: map[walk.Key]*flight{}, missed: map[walk.Key]set.Set{}, refused: map[walk.Key][]refusal{}, denying: map[walk.Key]bool{}, before: map[walk.Key]outcome{},
 	}
 }
 
@@ -109,93 +105,13 @@ func (p *filler) Blob(ctx context.Context, n *walk.Node, b registry.Descriptor) 
 		return
 	}
 	n.AddBlob(b)
-	if lacks := p.fleet.Ledger.Lacking(b.Digest); lacks.Empty() {
-		return
-	}
-	if !p.opt.Shard.Mine(b.Digest) {
+	switch lacks := p.fleet.Ledger.Lacking(b.Digest); {
+	case lacks.Empty():
+		p.compare(n, b.Digest, b.Size, heldSize(p.fleet, b.Digest))
+	case !p.opt.Shard.Mine(b.Digest):
 		p.others.Add(1)
-		return
-	}
-	if b.Size < 0 {
-		size, err := p.ask(ctx, n.Repository, b.Digest)
-		if err != nil {
-			n.Fail()
-			if ctx.Err() == nil {
-				p.Problem(n.Repository, b.Digest.String(), err)
-			}
-			return
-		}
-		b.Size = size
-	}
-	if need := p.board(n, b.Digest); !need.Empty() {
-		p.send(ctx, n.Repository, b, need)
-	}
-}
-
-// ask asks for the size of a blob, once in a pass.
-func (p *filler) ask(ctx context.Context, repo string, d oci.Digest) (int64, error) {
-	p.mu.Lock()
-	ask := p.sizes[walk.KeyOf(d)]
-	if ask == nil {
-		ask = sync.OnceValues(func() (int64, error) { return p.src.Registry.StatBlob(ctx, repo, d) })
-		p.sizes[walk.KeyOf(d)] = ask
-	}
-	p.mu.Unlock()
-	return ask()
-}
-
-// board makes n wait for a blob. It returns the stores to which the caller must send it: none when it is on its way, or when
-// everything was tried.
-func (p *filler) board(n *walk.Node, d oci.Digest) set.Set {
-	k := walk.KeyOf(d)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if f := p.flights[k]; f != nil {
-		n.Hold()
-		f.waiting = append(f.waiting, n)
-		return set.Set{}
-	}
-	need := p.fleet.Ledger.Lacking(d) // again: it may have landed just now
-	missed := p.missed[k]
-	need.AndNot(&missed)
-	need.AndNot(&p.out)
-	if need.Empty() {
-		return need
-	}
-	n.Hold()
-	p.flights[k] = &flight{left: need.Len(), waiting: []*walk.Node{n}}
-	return need
-}
-
-// send brings a blob on its way.
-func (p *filler) send(ctx context.Context, repo string, b registry.Descriptor, need set.Set) {
-	p.toCopy.Add(int64(need.Len()))
-	need.Each(func(i int) { p.stores[i].wanted.Add(b.Size) })
-	blob := transfer.Blob{Digest: b.Digest, Size: b.Size, Repository: repo}
-	p.fleet.Ensure(ctx, blob, need, func(r fleet.Result) { p.landed(ctx, blob, r) })
-}
-
-// landed takes the outcome of a blob in one store. With the last one those who wait for the blob go on.
-func (p *filler) landed(ctx context.Context, b transfer.Blob, r fleet.Result) {
-	p.tell(ctx, b, r)
-	k := walk.KeyOf(b.Digest)
-	p.mu.Lock()
-	f := p.flights[k]
-	if r.Err != nil {
-		missed := p.missed[k]
-		missed.Add(r.Target)
-		p.missed[k] = missed
-	}
-	f.left--
-	last := f.left == 0
-	if last {
-		delete(p.flights, k)
-	}
-	p.mu.Unlock()
-	if last {
-		for _, n := range f.waiting {
-			p.walker.Release(n)
-		}
+	default:
+		p.board(ctx, n, b)
 	}
 }
 
@@ -270,22 +186,46 @@ func (p *filler) Finished(n *walk.Node) {
 		p.denied.Add(1)
 		return
 	}
-	failed := n.Failed()
-	if failed {
+	if n.Failed() {
 		p.failed.Add(1)
 	}
-	everywhere := true
+	missing := p.recount(n)
 	for i := range p.fleet.Stores {
-		if !failed && p.whole(i, n) {
-			continue
+		if n.Failed() || !p.whole(i, n) {
+			missing.Add(i)
+			p.stores[i].late(p.opt.Seen.at(n, p.now))
 		}
-		everywhere = false
-		p.stores[i].late(p.opt.Seen.at(n, p.now))
 	}
-	if everywhere {
+	if missing.Empty() {
 		p.complete.Add(1)
 		p.opt.Seen.forget(n)
+	} else if n.Vain() {
+		p.mu.Lock()
+		p.before[walk.KeyOf(n.Digest)] = outcome{missing, n.Failed()}
+		p.mu.Unlock()
 	}
+}
+
+// outcome is how an image ended that may be walked again, by another repository that has it.
+type outcome struct {
+	missing set.Set // stores where it is not complete
+	failed  bool
+}
+
+// recount takes back what was counted of an image that is walked again.
+func (p *filler) recount(n *walk.Node) (none set.Set) {
+	if !n.Again() {
+		return none
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	was := p.before[walk.KeyOf(n.Digest)]
+	delete(p.before, walk.KeyOf(n.Digest))
+	if was.failed {
+		p.failed.Add(-1)
+	}
+	was.missing.Each(func(i int) { p.stores[i].inTime() })
+	return none
 }
 
 // partial says whether something of a manifest is denied, or of what it lists: then it is never complete, and nobody waits for it.
@@ -306,7 +246,7 @@ func (p *filler) whole(i int, n *walk.Node) bool {
 		return false
 	}
 	for _, b := range n.Blobs() {
-		if _, ok := l.Holds(i, b.Digest); !ok {
+		if size, ok := l.Holds(i, b.Digest); !ok || size >= 0 && b.Size >= 0 && size != b.Size {
 			return false
 		}
 	}
@@ -323,6 +263,13 @@ func (p *filler) whole(i int, n *walk.Node) bool {
 		p.notes.problem(Problem{Class: StoreInventory, Store: p.fleet.Stores[i].Name(), Error: fmt.Sprintf("record image %s: %v", n.Digest, err)})
 	}
 	return err == nil
+}
+
+// inTime takes back that a manifest is not complete in a store; the ages stay.
+func (t *tally) inTime() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.incomplete--
 }
 
 // late notes a manifest that is not complete in a store.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -65,7 +66,7 @@ func (p *Pass) Run(ctx context.Context) *Report {
 	for i, s := range p.fleet.Stores {
 		if err := p.fleet.Ledger.Fault(i); err != nil {
 			p.filler.stores[i].blame(err)
-			p.filler.notes.problem(Problem{Class: classOf(err, StoreInventory), Store: s.Name(), Error: err.Error()})
+			p.filler.notes.problem(storeFault(s.Name(), err))
 		}
 	}
 	var err error
@@ -77,6 +78,7 @@ func (p *Pass) Run(ctx context.Context) *Report {
 		kept.Go(func() { p.fleet.Ledger.Keep(work) })
 		err = p.walker.Walk(work, stop)
 		p.walked.Store(true)
+		p.walker.Wait()
 		p.fleet.Wait()
 		stop(nil)
 		kept.Wait()
@@ -89,6 +91,11 @@ func (p *Pass) Run(ctx context.Context) *Report {
 	r := p.Report()
 	p.judge(ctx, r, err)
 	return r
+}
+
+// storeFault is the problem of a store whose inventory cannot be used.
+func storeFault(name string, err error) Problem {
+	return Problem{Class: classOf(err, StoreInventory), Store: name, Error: err.Error()}
 }
 
 // close writes what the inventories lack, and their time.
@@ -139,25 +146,29 @@ func (p *Pass) Report() *Report {
 
 // judge says how the pass ended.
 func (p *Pass) judge(ctx context.Context, r *Report, err error) {
-	down := 0
-	for _, s := range r.Stores {
-		if s.Error != "" {
-			down++
-		}
-	}
 	switch {
 	case ctx.Err() != nil:
 		r.Result, r.Error = Interrupted, "interrupted"
-	case len(r.Errors) > 0 && r.Images.Seen == 0, down == len(r.Stores):
-		r.Result = Failed
-	case len(r.Errors) > 0:
+	case len(r.Errors) == 0:
+		r.Result = Done
+	case p.didSome(r):
 		r.Result = Partial
 	default:
-		r.Result = Done
+		r.Result = Failed
 	}
 	if r.Error == "" && err != nil {
 		r.Error = oneLine(err.Error())
 	}
+}
+
+// didSome says whether a pass with errors did a part of its work, or found a part done: something was brought to a store, an image is
+// complete in one, other shards have what it met, or the source has no images.
+func (p *Pass) didSome(r *Report) bool {
+	if usable := p.fleet.Ledger.Usable(); usable.Empty() {
+		return false
+	}
+	whole := slices.ContainsFunc(r.Stores, func(s StoreReport) bool { return s.Error == "" && s.Incomplete < r.Images.Seen })
+	return whole || r.Blobs.Copied+r.Blobs.Present+r.Blobs.Others > 0 || r.Source.Repositories > 0 && p.filler.listed.Load() == 0
 }
 
 func (p *filler) images(w *walk.Walker) ImagesReport {

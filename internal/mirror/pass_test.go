@@ -202,6 +202,9 @@ func TestStoreDown(t *testing.T) {
 	if r.Stores[1].Incomplete != 1 || r.Stores[0].Incomplete != 0 {
 		t.Errorf("stores %+v", r.Stores)
 	}
+	if r := w.pass(Options{}); r.Result != Partial || r.Blobs.Copied != 0 { // the other one has all
+		t.Errorf("again: %+v", r)
+	}
 }
 
 func TestSourceDown(t *testing.T) {

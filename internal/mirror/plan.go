@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -38,7 +39,9 @@ type Plan struct {
 	Seconds      float64         `json:"seconds"` // at the least, by requestsPerSecond and bandwidthMBps; lines and stores may be slower
 	Problems     []Problem       `json:"problems"`
 	Errors       map[Class]int64 `json:"errors"`
-	Error        string          `json:"error,omitempty"` // the source could not be walked to its end
+	// Result is how a pass would end as far as is known: done, partial, or failed when there is nothing that it could do.
+	Result Result `json:"result"`
+	Error  string `json:"error,omitempty"` // the source could not be walked to its end, or no store can be written to
 }
 
 // StorePlan is one store's part.
@@ -62,10 +65,12 @@ type planner struct {
 	fleet *fleet.Fleet
 	opt   Options
 
+	whole  []bool   // by store: some image is complete there
+	faults []error  // by store: why it cannot be used
 	groups []string // by store: whom it copies from; "" nobody
 
 	mu     sync.Mutex
-	seen   map[walk.Key]bool // blobs
+	seen   map[walk.Key]lot
 	blobs  int64
 	bytes  int64
 	asked  atomic.Int64 // blobs whose size had to be asked for
@@ -76,9 +81,11 @@ type planner struct {
 // volume is what one store would get.
 type volume struct{ blobs, bytes, uploaded, copied, requests int64 }
 
-// MakePlan walks the source as a pass does and adds up what it would do. Nothing is written.
+// MakePlan walks the source as a pass does and adds up what it would do. Nothing is written. What a pass would fail at is in the plan,
+// as it would be in the pass's report: stores that cannot be used, and what cannot be read. When no store can be used the source is not
+// walked: there is nothing to plan.
 func MakePlan(ctx context.Context, cfg *config.Config, src *walk.Source, f *fleet.Fleet, opt Options) (*Plan, error) {
-	p := &planner{src: src, fleet: f, opt: opt, seen: map[walk.Key]bool{}, stores: make([]volume, len(f.Stores)), copies: map[[2]int]int64{}}
+	p := &planner{src: src, fleet: f, opt: opt, seen: map[walk.Key]lot{}, stores: make([]volume, len(f.Stores)), copies: map[[2]int]int64{}, whole: make([]bool, len(f.Stores))}
 	for _, s := range f.Stores {
 		_, copier := s.Bucket.(store.Copier)
 		group := ""
@@ -87,25 +94,84 @@ func MakePlan(ctx context.Context, cfg *config.Config, src *walk.Source, f *flee
 		}
 		p.groups = append(p.groups, group)
 	}
+	for i, s := range f.Stores {
+		if err := f.Ledger.Fault(i); err != nil {
+			p.notes.problem(storeFault(s.Name(), err))
+		}
+	}
 	w := walk.New(src, p)
+	if usable := f.Ledger.Usable(); usable.Empty() {
+		p.look(ctx)
+		plan := p.plan(cfg, w)
+		plan.Result, plan.Error = Failed, ErrNoUsable.Error()
+		return plan, nil
+	}
 	before, _, _ := src.Registry.Budget().Stats()
 	work, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	err := w.Walk(work, stop)
+	w.Wait()
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	if met, _ := w.Counts(); err != nil && met == 0 {
+	if met, _ := w.Counts(); err != nil && met == 0 && len(p.errors) == 0 {
 		return nil, err
 	}
 	after, _, _ := src.Registry.Budget().Stats()
+	p.look(ctx)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 	plan := p.plan(cfg, w)
 	plan.WalkRequests = after - before
 	plan.Seconds = least(cfg.Mirror, plan)
 	if err != nil {
 		plan.Error = oneLine(err.Error())
 	}
+	switch {
+	case len(plan.Errors) == 0 && err == nil:
+		plan.Result = Done
+	case plan.Images.Known > 0 || plan.Blobs > 0 || p.foundSome() || p.repositories.Load() > 0 && p.listed.Load() == 0:
+		plan.Result = Partial
+	default:
+		plan.Result = Failed
+	}
 	return plan, nil
+}
+
+// foundSome says whether an image is complete in a store that can be used.
+func (p *planner) foundSome() bool {
+	for i, whole := range p.whole {
+		if whole && p.faults[i] == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// look finds out whether the stores that would get something can be written, as far as that can be without writing, and takes out
+// those that cannot: a pass would leave them alone.
+func (p *planner) look(ctx context.Context) {
+	p.faults = make([]error, len(p.fleet.Stores))
+	var all sync.WaitGroup
+	for i := range p.fleet.Stores {
+		p.faults[i] = p.fleet.Ledger.Fault(i)
+		if p.stores[i].blobs > 0 {
+			all.Go(func() { p.faults[i] = p.fleet.Look(ctx, i) })
+		}
+	}
+	all.Wait()
+	some := false
+	for i, s := range p.fleet.Stores {
+		if err := p.faults[i]; err != nil && p.fleet.Ledger.Fault(i) == nil {
+			p.notes.problem(Problem{Class: classOf(err, StoreFailed), Store: s.Name(), Error: err.Error()})
+			p.stores[i] = volume{}
+		}
+		some = some || p.stores[i].blobs > 0
+	}
+	if !some {
+		p.blobs, p.bytes = 0, 0
+	}
 }
 
 func (p *planner) Known(d oci.Digest) bool {
@@ -115,7 +181,10 @@ func (p *planner) Known(d oci.Digest) bool {
 
 func (p *planner) Ripe(oci.Digest) bool { return false }
 
-func (p *planner) Listed(string, int) { p.repositories.Add(1) }
+func (p *planner) Listed(_ string, images int) {
+	p.repositories.Add(1)
+	p.listed.Add(int64(images))
+}
 
 func (p *planner) Skipped(repo string, b registry.Descriptor, why string) {
 	p.skip(Skipped{Repository: repo, Digest: b.Digest.String(), Why: why})
@@ -126,6 +195,11 @@ func (p *planner) Problem(repo, ref string, err error) {
 }
 
 func (p *planner) Finished(n *walk.Node) {
+	p.mu.Lock()
+	for i := range p.fleet.Stores {
+		p.whole[i] = p.whole[i] || p.fleet.Ledger.Complete(i, n.Digest)
+	}
+	p.mu.Unlock()
 	switch {
 	case n.Failed():
 		p.failed.Add(1)
@@ -141,15 +215,45 @@ func (p *planner) Blob(ctx context.Context, n *walk.Node, b registry.Descriptor)
 		p.Skipped(n.Repository, b, walk.Denied)
 	case !b.Digest.InStores():
 		p.Skipped(n.Repository, b, "stores hold sha256 and sha512 only")
-	case need.Empty() || !p.first(b.Digest):
+	case need.Empty():
+		p.compare(n, b.Digest, b.Size, heldSize(p.fleet, b.Digest))
+	default:
+		p.lack(ctx, n, b, need)
+	}
+}
+
+// lot is a blob that a pass would bring, as the first reference to it has it.
+type lot struct {
+	by    image
+	size  int64 // that it states; -1: it does not
+	truth int64 // as the source says, once two references did not agree; -1: it was not asked
+}
+
+// image names a manifest.
+type image struct {
+	repository string
+	digest     oci.Digest
+}
+
+// lack plans a blob that some store lacks. The sizes that manifests state are believed as long as they agree.
+func (p *planner) lack(ctx context.Context, n *walk.Node, b registry.Descriptor, need set.Set) {
+	k := walk.KeyOf(b.Digest)
+	p.mu.Lock()
+	first, seen := p.seen[k]
+	if !seen {
+		p.seen[k] = lot{image{n.Repository, n.Digest}, b.Size, -1}
+	}
+	p.mu.Unlock()
+	switch {
+	case seen && (b.Size < 0 || b.Size == first.size && first.truth < 0):
+	case seen:
+		p.settle(ctx, n, b, first)
 	case !p.opt.Shard.Mine(b.Digest):
 		p.others.Add(1)
 	default:
 		if b.Size < 0 {
-			p.asked.Add(1)
-			size, err := p.src.Registry.StatBlob(ctx, n.Repository, b.Digest)
+			size, err := p.stat(ctx, n, b.Digest)
 			if err != nil {
-				p.Problem(n.Repository, b.Digest.String(), err)
 				return
 			}
 			b.Size = size
@@ -158,13 +262,42 @@ func (p *planner) Blob(ctx context.Context, n *walk.Node, b registry.Descriptor)
 	}
 }
 
-func (p *planner) first(d oci.Digest) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	k := walk.KeyOf(d)
-	seen := p.seen[k]
-	p.seen[k] = true
-	return !seen
+// settle asks the source which of two sizes is right, once a blob, and names who states another one, as a pass would.
+func (p *planner) settle(ctx context.Context, n *walk.Node, b registry.Descriptor, first lot) {
+	if first.truth < 0 {
+		size, err := p.stat(ctx, n, b.Digest)
+		if err != nil {
+			return
+		}
+		p.mu.Lock()
+		k := walk.KeyOf(b.Digest)
+		fresh := p.seen[k].truth < 0
+		first.truth = size
+		p.seen[k] = first
+		p.mu.Unlock()
+		if fresh && first.size >= 0 && first.size != size {
+			p.Problem(first.by.repository, first.by.digest.String(), misstates(b.Digest, first.size, size))
+		}
+	}
+	p.compare(n, b.Digest, b.Size, first.truth)
+}
+
+// stat asks the source how large a blob is.
+func (p *planner) stat(ctx context.Context, n *walk.Node, d oci.Digest) (int64, error) {
+	p.asked.Add(1)
+	size, err := p.src.Registry.StatBlob(ctx, n.Repository, d)
+	if err != nil && ctx.Err() == nil {
+		p.Problem(n.Repository, n.Digest.String(), fmt.Errorf("blob %s: %w", d, err))
+	}
+	return size, err
+}
+
+// compare names an image that states another size of a blob than it has.
+func (p *planner) compare(n *walk.Node, d oci.Digest, states, is int64) {
+	if states >= 0 && is >= 0 && states != is {
+		n.Fail()
+		p.Problem(n.Repository, n.Digest.String(), misstates(d, states, is))
+	}
 }
 
 // add counts a blob: it is uploaded to one store of each group and copied to the others, when none of them has it.
@@ -218,15 +351,15 @@ func (p *planner) plan(cfg *config.Config, w *walk.Walker) *Plan {
 			Cents: gigabytes(v.uploaded) * q.Cents, Basis: q.Basis, Estimate: q.Estimate && v.uploaded > 0,
 		}
 		for pair, bytes := range p.copies {
-			if pair[1] == i {
+			if pair[1] == i && p.faults[i] == nil {
 				from := p.fleet.Stores[pair[0]].Config
 				q := quote(cfg, place.Source{Place: from.Place, Override: from.Price}, s.Config)
 				sp.Cents += gigabytes(bytes) * q.Cents
 				sp.Estimate = sp.Estimate || q.Estimate
 			}
 		}
-		if err := p.fleet.Ledger.Fault(i); err != nil {
-			sp.Error = oneLine(err.Error())
+		if p.faults[i] != nil {
+			sp.Error = oneLine(p.faults[i].Error())
 		}
 		out.Cents += sp.Cents
 		out.Stores = append(out.Stores, sp)

@@ -103,3 +103,107 @@ func TestPromoter(t *testing.T) {
 		}
 	}
 }
+
+// A plan fails as the pass would: of stores that cannot be used it says so, once each, and counts nothing for them.
+func TestPlanFails(t *testing.T) {
+	breaks := map[string]func(t *testing.T, dir string){
+		"no bucket": func(t *testing.T, dir string) {
+			if err := os.RemoveAll(dir); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"no inventory": func(t *testing.T, dir string) {
+			if err := os.MkdirAll(filepath.Join(dir, "inventory"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, "inventory/head.json"), []byte("{"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		},
+	}
+	for name, breakIt := range breaks {
+		for _, bad := range []int{1, 2} {
+			w := newWorld(t, 2)
+			w.Image("app", "v1", "one")
+			for _, dir := range w.stores[:bad] {
+				breakIt(t, dir)
+			}
+			p := w.plan(Options{})
+			r := w.pass(Options{})
+			if p.Result != r.Result || r.Result != map[int]Result{1: Partial, 2: Failed}[bad] {
+				t.Fatalf("%s: the plan is %s, the pass %s\n%+v", name, p.Result, r.Result, p)
+			}
+			for i, s := range p.Stores {
+				if (s.Error != "") != (i < bad) || (s.Blobs > 0) != (i >= bad) {
+					t.Errorf("%s: %+v", name, s)
+				}
+			}
+			if len(p.Problems) != bad || p.Problems[0].Class != r.Problems[0].Class {
+				t.Errorf("%s: planned %+v, had %+v", name, p.Problems, r.Problems)
+			}
+		}
+	}
+	half := newWorld(t, 2)
+	half.Image("app", "v1", "one")
+	half.pass(Options{})
+	breaks["no bucket"](t, half.stores[0])
+	if p, r := half.plan(Options{}), half.pass(Options{}); p.Result != Partial || r.Result != Partial {
+		t.Errorf("the plan is %s, the pass %s, with all in the other store", p.Result, r.Result)
+	}
+	w := newWorld(t, 1)
+	w.Image("app", "v1", "one")
+	w.pass(Options{})
+	if p := w.plan(Options{}); p.Result != Done || p.Images.Known != 1 {
+		t.Errorf("%+v", p)
+	}
+}
+
+// A pass that did a part of its work is not one that could do nothing.
+func TestPartOfTheWork(t *testing.T) {
+	for name, tt := range map[string]struct {
+		r    Report
+		want bool
+	}{
+		"nothing":      {Report{}, false},
+		"all failed":   {Report{Images: ImagesReport{Seen: 3, Failed: 3}, Source: SourceReport{Repositories: 1}, Stores: []StoreReport{{Incomplete: 3}}}, false},
+		"copied":       {Report{Blobs: BlobsReport{Copied: 1}}, true},
+		"complete":     {Report{Images: ImagesReport{Seen: 2, Complete: 1}, Stores: []StoreReport{{Incomplete: 1}}}, true},
+		"in one store": {Report{Images: ImagesReport{Seen: 2}, Stores: []StoreReport{{Error: "unfit", Incomplete: 2}, {}}}, true},
+		"store down":   {Report{Images: ImagesReport{Seen: 2}, Stores: []StoreReport{{Error: "unfit", Incomplete: 1}}}, false},
+		"of others":    {Report{Blobs: BlobsReport{Others: 1}}, true},
+		"empty source": {Report{Source: SourceReport{Repositories: 1}}, true},
+	} {
+		w := newWorld(t, 1)
+		cfg := w.config()
+		f, err := fleet.Open(t.Context(), cfg, fleet.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := Pass{fleet: f, filler: &filler{}}
+		if name == "all failed" {
+			p.filler.listed.Add(3)
+		}
+		if got := p.didSome(&tt.r); got != tt.want {
+			t.Errorf("%s: %t", name, got)
+		}
+		if err := f.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Of a blob of which two images state other sizes a plan names the one that is wrong, as the pass does.
+func TestPlanOfMisstated(t *testing.T) {
+	for _, bad := range []string{"aaa", "zzz"} {
+		w := newWorld(t, 1)
+		image := w.stating(bad, "v1", 1<<30)
+		w.Image("good", "v1", "shared")
+		for range 2 { // before and after
+			p := w.plan(Options{})
+			if p.Result != Partial || len(p.Problems) != 1 || p.Problems[0].Reference != string(image.Digest) {
+				t.Errorf("%s: %+v", bad, p)
+			}
+			w.pass(Options{})
+		}
+	}
+}

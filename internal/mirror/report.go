@@ -96,7 +96,7 @@ type Problem struct {
 // Skipped is content that is not copied.
 type Skipped struct {
 	Repository string `json:"repository"`
-	Digest     string `json:"digest"`
+	Digest     string `json:"digest"` // "": the repository, or a tag that Why names, is listed and gone
 	Why        string `json:"why"`
 }
 
@@ -136,7 +136,9 @@ func (n *notes) problem(p Problem) {
 }
 
 func (n *notes) skip(s Skipped) {
-	n.skips.Add(1)
+	if s.Digest != "" {
+		n.skips.Add(1)
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if len(n.skipped) < maxSkipped {

@@ -32,6 +32,7 @@ var (
 type StatusError struct {
 	Code   int      // HTTP status
 	Errors []Detail // of the body; at most 8, without control characters
+	Home   bool     // of the registry itself, not of storage that it sends us to, whose signed URLs may have ended
 }
 
 // Detail is one error of a registry's answer.
@@ -82,6 +83,19 @@ func (e *StatusError) has(codes ...string) bool {
 	return false
 }
 
+// Refused says that a registry itself, or who gives out its tokens, does not let us read: a second later it will not either.
+func Refused(err error) bool {
+	e, ok := errors.AsType[*StatusError](err)
+	return ok && e.Home && e.Is(ErrUnauthorized)
+}
+
+// Unknown says that a registry answered 404 or 410 and named the reason: that it does not know the repository, the manifest or the
+// blob. Without one the answer may be that of something before the registry.
+func Unknown(err error) bool {
+	e, ok := errors.AsType[*StatusError](err)
+	return ok && e.Is(ErrNotFound) && e.has("NAME_UNKNOWN", "MANIFEST_UNKNOWN", "BLOB_UNKNOWN", "NOT_FOUND")
+}
+
 const (
 	maxErrorBody  = 16 << 10
 	maxErrorText  = 256
@@ -113,7 +127,7 @@ func fromTransport(err error) error {
 	if !ok {
 		return err
 	}
-	e := &StatusError{Code: t.StatusCode}
+	e := &StatusError{Code: t.StatusCode, Home: true}
 	for _, d := range t.Errors[:min(len(t.Errors), maxErrorCount)] {
 		e.Errors = append(e.Errors, Detail{clean(string(d.Code)), clean(d.Message)})
 	}

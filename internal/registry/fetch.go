@@ -83,6 +83,9 @@ func (r *Registry) manifest(ctx context.Context, repo, ref string) (*Manifest, e
 		if !want.IsZero() && oci.Sum(want.Algorithm(), raw) != want {
 			return nil, fmt.Errorf("%w: %d bytes that are not %s", ErrDigest, len(raw), want)
 		}
+		if torn, ok := errors.AsType[*TornError](err); ok && !want.IsZero() {
+			torn.Rest.Digest = want
+		}
 		return nil, err
 	}
 	if !want.IsZero() {

@@ -3,6 +3,7 @@ package registry
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -36,6 +37,7 @@ const (
 type Listing struct {
 	Tags      []Tag    // by name
 	Manifests []Listed // by digest; nil unless All
+	Odd       Odd      // entries that were left out
 	All       bool     // Manifests are all there are, those without a tag too: Google's listing
 	Truncated bool     // the registry ends its lists where this one ends: there may be more
 }
@@ -60,21 +62,24 @@ type Listed struct {
 type Found struct {
 	Name    string
 	Listing *Listing // nil: ask for it
+	// Odd says that the name is none that the specification allows, and only fit for a message: there is nothing to ask for.
+	Odd bool
 }
 
 // Repositories returns the names of all repositories below the prefix, without the prefix. A repository that has the prefix itself as
-// its name is not below it. The last pair may be an error: there may be more; [ErrNoCatalog] when the registry lists nothing.
+// its name is not below it. What is no name is left out. The last pair may be an error: there may be more; [ErrNoCatalog] when the
+// registry lists nothing.
 func (r *Registry) Repositories(ctx context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		for f, err := range r.Find(ctx) {
-			if !yield(f.Name, err) {
+			if !f.Odd && !yield(f.Name, err) {
 				return
 			}
 		}
 	}
 }
 
-// Find is Repositories, with listings where the way they are found (Google's) brings them for nothing.
+// Find is Repositories with what is no name ([Found.Odd]), and with listings where the way they are found (Google's) brings them for nothing.
 func (r *Registry) Find(ctx context.Context) iter.Seq2[Found, error] {
 	return func(yield func(Found, error) bool) {
 		if r.discovery != Catalog && r.prefix != "" {
@@ -103,6 +108,7 @@ func (r *Registry) descend(ctx context.Context, root *Listing, names []string, y
 		listing  *Listing
 		children []string
 		err      error
+		odd      bool // the name is none
 	}
 	todo, seen := slices.Clone(names), 0
 	slices.Reverse(todo) // the next is the last
@@ -118,10 +124,11 @@ func (r *Registry) descend(ctx context.Context, root *Listing, names []string, y
 		todo = todo[:len(todo)-n]
 		var all sync.WaitGroup
 		for i, name := range batch {
-			all.Go(func() {
-				a := &answers[i]
-				a.listing, a.children, a.err = r.tags(ctx, name)
-			})
+			if a := &answers[i]; oci.ValidName(r.Path(name)) {
+				all.Go(func() { a.listing, a.children, a.err = r.tags(ctx, name) })
+			} else {
+				a.odd = true
+			}
 		}
 		all.Wait()
 		if ctx.Err() != nil {
@@ -139,9 +146,16 @@ func (r *Registry) descend(ctx context.Context, root *Listing, names []string, y
 		}
 		for i, name := range batch {
 			a := &answers[i]
-			if a.err != nil {
+			switch {
+			case Unknown(a.err): // gone since it was listed
+				*a = answer{}
+				continue
+			case a.odd:
+				name = clean(name)
+			case a.err != nil:
 				last = cmp.Or(last, fmt.Errorf("below %s: %w", name, a.err))
-			} else {
+				a.listing = nil // who asks for it is told what is wrong
+			default:
 				if a.listing.Truncated && len(a.children) > 0 {
 					last = cmp.Or(last, errCut)
 				}
@@ -149,7 +163,7 @@ func (r *Registry) descend(ctx context.Context, root *Listing, names []string, y
 					continue // a directory that holds directories only is no repository
 				}
 			}
-			if !yield(Found{Name: name, Listing: a.listing}, nil) {
+			if !yield(Found{Name: name, Listing: a.listing, Odd: a.odd}, nil) {
 				return
 			}
 			*a = answer{}
@@ -169,7 +183,7 @@ func (r *Registry) catalog(ctx context.Context, yield func(Found, error) bool) {
 	stop := errors.New("stop")
 	err := r.pages(ctx, c, func(raw []byte) (int, error) {
 		var page struct {
-			Repositories []string `json:"repositories"`
+			Repositories texts `json:"repositories"`
 		}
 		if err := decode(raw, &page, pageBounds, ErrBadAnswer); err != nil {
 			return 0, err
@@ -182,10 +196,11 @@ func (r *Registry) catalog(ctx context.Context, yield func(Found, error) bool) {
 					continue
 				}
 			}
-			if !oci.ValidName(name) {
-				return 0, fmt.Errorf("%w: repository %q", ErrBadAnswer, clean(name))
+			f := Found{Name: short, Odd: !oci.ValidName(name)}
+			if f.Odd {
+				f.Name = clean(short)
 			}
-			if !yield(Found{Name: short}, nil) {
+			if !yield(f, nil) {
 				return 0, stop
 			}
 		}
@@ -208,16 +223,17 @@ func refusesCatalog(e *StatusError) bool {
 }
 
 // List returns the tags of a repository, with digests and untagged manifests where the registry tells. [ErrNotFound] when there is
-// no such repository; some registries say so of an empty one.
+// no such repository; some registries say so of an empty one. With any error the listing is what came before it, nil when nothing did.
 func (r *Registry) List(ctx context.Context, repo string) (*Listing, error) {
 	l, _, err := r.tags(ctx, repo)
 	if err != nil {
-		return nil, fmt.Errorf("list %s: %w", r.spell(repo, "*"), err)
+		err = fmt.Errorf("list %s: %w", r.spell(repo, "*"), err)
 	}
-	return l, nil
+	return l, err
 }
 
-// tags reads a list of tags. Google's extension is known by its members, whoever sends them.
+// tags reads a list of tags. Google's extension is known by its members, whoever sends them. With an error the listing is what came
+// before it, or nil.
 func (r *Registry) tags(ctx context.Context, repo string) (*Listing, []string, error) {
 	if err := r.checkRepo(repo); err != nil {
 		return nil, nil, err
@@ -230,17 +246,20 @@ func (r *Registry) tags(ctx context.Context, repo string) (*Listing, []string, e
 		c := call{method: http.MethodGet, url: r.url(r.Path(repo)+"/tags/list", url.Values{"n": {strconv.Itoa(size)}}), scopes: r.pull(repo)}
 		g := gathering{tags: map[string]oci.Digest{}}
 		if err := r.pages(ctx, c, g.page); err != nil {
-			return nil, nil, err
+			if g.pages == 0 {
+				return nil, nil, err
+			}
+			if errors.Is(err, ErrNotFound) { // a page, not the repository
+				err = fmt.Errorf("%w: page %d: %s", ErrBadAnswer, g.pages+1, err.Error())
+			}
+			return g.listing(), g.children, err
 		}
 		full := g.all && g.last >= size
 		if full && size < googlePageSize {
 			size = googlePageSize
 			continue
 		}
-		l, err := g.listing()
-		if err != nil {
-			return nil, nil, err
-		}
+		l := g.listing()
 		l.Truncated = full
 		return l, g.children, nil
 	}
@@ -251,57 +270,80 @@ type gathering struct {
 	tags      map[string]oci.Digest
 	manifests []Listed
 	children  []string
+	odd       Odd
 	all       bool
+	pages     int
 	last      int // entries of the longest list on the last page
 }
 
 // page takes one page, and returns how many entries are new.
 func (g *gathering) page(raw []byte) (int, error) {
-	var page google.Tags
+	var page struct { // as of package google, with entries of any kind
+		Children  texts                      `json:"child"`
+		Manifests map[string]json.RawMessage `json:"manifest"`
+		Tags      texts                      `json:"tags"`
+	}
 	if err := decode(raw, &page, pageBounds, ErrBadAnswer); err != nil {
 		return 0, err
 	}
-	before := len(g.tags) + len(g.manifests) + len(g.children)
+	before := g.len()
+	g.pages++
 	g.all = g.all || page.Manifests != nil || page.Children != nil
 	g.last = max(len(page.Tags), len(page.Manifests), len(page.Children))
-	for _, child := range page.Children {
-		if !oci.ValidName(child) {
-			return 0, fmt.Errorf("%w: repository %q", ErrBadAnswer, clean(child))
-		}
-		g.children = append(g.children, child)
-	}
+	g.children = append(g.children, page.Children...)
 	for _, tag := range page.Tags {
 		if _, ok := g.tags[tag]; !ok {
-			g.tags[tag] = oci.Digest{}
+			g.tag(tag, oci.Digest{})
 		}
 	}
-	for text, info := range page.Manifests {
+	for text, raw := range page.Manifests {
 		d, err := oci.ParseDigest(text)
 		if err != nil {
-			return 0, fmt.Errorf("%w: manifest %q", ErrBadAnswer, clean(text))
+			g.odd.add("manifest", text)
+			continue
 		}
-		for _, tag := range info.Tags {
-			g.tags[tag] = d
-		}
-		g.manifests = append(g.manifests, Listed{
-			Digest: d, MediaType: clean(info.MediaType), Size: int64(min(info.Size, 1<<62)), Created: info.Created, Uploaded: info.Uploaded, Tags: info.Tags,
-		})
+		g.manifest(d, raw)
 	}
-	return len(g.tags) + len(g.manifests) + len(g.children) - before, nil
+	return g.len() - before, nil
+}
+
+func (g *gathering) len() int { return len(g.tags) + len(g.manifests) + len(g.children) + g.odd.Count }
+
+func (g *gathering) tag(name string, d oci.Digest) {
+	if !oci.ValidTag(name) {
+		g.odd.add("tag", name)
+		return
+	}
+	g.tags[name] = d
+}
+
+// manifest takes an entry of Google's. Where what is said of a manifest cannot be understood its digest is known all the same.
+func (g *gathering) manifest(d oci.Digest, raw []byte) {
+	var info google.ManifestInfo
+	if json.Unmarshal(raw, &info) != nil {
+		var some struct {
+			Tags texts `json:"tag"`
+		}
+		_ = json.Unmarshal(raw, &some) // then it has no tags that we know of
+		info = google.ManifestInfo{Tags: some.Tags}
+	}
+	for _, tag := range info.Tags {
+		g.tag(tag, d)
+	}
+	g.manifests = append(g.manifests, Listed{
+		Digest: d, MediaType: clean(info.MediaType), Size: int64(min(info.Size, 1<<62)), Created: info.Created, Uploaded: info.Uploaded, Tags: info.Tags,
+	})
 }
 
 // listing puts in order what has come in.
-func (g *gathering) listing() (*Listing, error) {
-	l := &Listing{Manifests: g.manifests, All: g.all}
+func (g *gathering) listing() *Listing {
+	l := &Listing{Manifests: g.manifests, Odd: g.odd, All: g.all}
 	for tag, d := range g.tags {
-		if !oci.ValidTag(tag) {
-			return nil, fmt.Errorf("%w: tag %q", ErrBadAnswer, clean(tag))
-		}
 		l.Tags = append(l.Tags, Tag{tag, d})
 	}
 	slices.SortFunc(l.Tags, func(a, b Tag) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(l.Manifests, func(a, b Listed) int { return cmp.Compare(a.Digest.String(), b.Digest.String()) })
-	return l, nil
+	return l
 }
 
 // pages reads a list to its end. take gets the body of each page and returns how many entries it had.

@@ -189,9 +189,8 @@ func TestHostileLists(t *testing.T) {
 		}, ErrTooLarge},
 		"giant page, unannounced": {text(strings.Repeat(" ", maxPage+1), "Content-Length", ""), ErrTooLarge},
 		"no JSON":                 {text("<html>"), ErrBadAnswer},
-		"a tag that is a path":    {text(`{"tags":["../x"]}`), ErrBadAnswer},
-		"a manifest that is none": {text(`{"manifest":{"x":{}}}`), ErrBadAnswer},
-		"a child that is a path":  {text(`{"child":["../../x"]}`), ErrBadAnswer},
+		"tags that are no list":   {text(`{"tags":"v1"}`), ErrBadAnswer},
+		"manifests that are none": {text(`{"manifest":["x"]}`), ErrBadAnswer},
 		"packed":                  {text(`{}`, "Content-Encoding", "br"), ErrBadAnswer},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -200,6 +199,117 @@ func TestHostileLists(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// An odd entry is left out and named; the others are read, those of the pages after it too.
+func TestOddEntries(t *testing.T) {
+	long := strings.Repeat("x", 129)
+	odd := []string{`null`, `""`, `7`, `true`, `{"a":["b"]}`, `[]`, `"a:b"`, `"../x"`, `"` + long + `"`, `"a b"`, `".x"`, `"\u0000"`, `"ü"`}
+	for _, entry := range odd {
+		r, _ := openWorld(t, func(w http.ResponseWriter, req *http.Request) {
+			if req.URL.Query().Has("last") {
+				_, _ = fmt.Fprintf(w, `{"tags":["c",%s]}`, entry)
+				return
+			}
+			w.Header().Set("Link", `</v2/app/tags/list?last=b>; rel="next"`)
+			_, _ = fmt.Fprintf(w, `{"tags":["a",%s,"b"]}`, entry)
+		})
+		l, err := r.List(t.Context(), "app")
+		if err != nil || len(l.Tags) != 3 || l.Odd.Count != 2 || !errors.Is(l.Odd.Err(), ErrOdd) {
+			t.Errorf("%s: %+v, %v", entry, l, err)
+		}
+	}
+	for _, none := range []string{`{"tags":null}`, `{"tags":[]}`, `{}`} {
+		r, _ := openWorld(t, text(none))
+		if l, err := r.List(t.Context(), "app"); err != nil || len(l.Tags) != 0 || l.Odd.Err() != nil {
+			t.Errorf("%s: %+v, %v", none, l, err)
+		}
+	}
+	var many []string
+	for i := range 5000 {
+		many = append(many, fmt.Sprintf(`"a:%d"`, i))
+	}
+	r, _ := openWorld(t, text(`{"tags":["a",`+strings.Join(many, ",")+`]}`))
+	l, err := r.List(t.Context(), "app")
+	if err != nil || len(l.Tags) != 1 || l.Odd.Count != 5000 || len(l.Odd.First) != maxOdd || len(l.Odd.Err().Error()) > 500 {
+		t.Errorf("%+v, %v", l, err)
+	}
+}
+
+// Of Google's listing an odd tag, digest or detail costs no other, and no manifest whose digest is one.
+func TestOddGoogleEntries(t *testing.T) {
+	r, _ := openWorld(t, text(`{"child":[],"tags":["v1",null],"manifest":{
+		"sha256:`+hexA+`":{"imageSizeBytes":{},"timeCreatedMs":[],"tag":["v1",7]}, "sha256:`+hexB+`":"?", "sha256:1":{"tag":["v2"]}}}`))
+	l, err := r.List(t.Context(), "app")
+	if err != nil || len(l.Manifests) != 2 || len(l.Tags) != 1 || l.Tags[0].Digest != digest(t, "sha256:"+hexA) || l.Odd.Count != 3 {
+		t.Errorf("%+v, %v", l, err)
+	}
+}
+
+// What came before a page that cannot be read is handed on with the error.
+func TestHalfAList(t *testing.T) {
+	for _, second := range []http.HandlerFunc{text(`{"tags":7}`), http.NotFound, text("<html>")} {
+		r, _ := openWorld(t, func(w http.ResponseWriter, req *http.Request) {
+			if req.URL.Query().Has("last") {
+				second(w, req)
+				return
+			}
+			w.Header().Set("Link", `</v2/app/tags/list?last=b>; rel="next"`)
+			_, _ = io.WriteString(w, `{"tags":["a","b"]}`)
+		})
+		if l, err := r.List(t.Context(), "app"); err == nil || errors.Is(err, ErrNotFound) || l == nil || len(l.Tags) != 2 {
+			t.Errorf("%+v, %v", l, err)
+		}
+	}
+	r, _ := openWorld(t, http.NotFound)
+	if l, err := r.List(t.Context(), "app"); l != nil || !errors.Is(err, ErrNotFound) || Unknown(err) {
+		t.Errorf("%+v, %v", l, err)
+	}
+}
+
+// A name that is none costs no other, in a catalog or in Google's tree, and nobody asks for it.
+func TestOddRepositories(t *testing.T) {
+	for name, h := range map[string]http.HandlerFunc{
+		"catalog": serve(map[string]http.HandlerFunc{
+			"/v2/p/tags/list": http.NotFound,
+			"/v2/_catalog": func(w http.ResponseWriter, req *http.Request) {
+				if req.URL.Query().Has("last") {
+					_, _ = io.WriteString(w, `{"repositories":["p/c"]}`)
+					return
+				}
+				w.Header().Set("Link", `</v2/_catalog?last=p/b>; rel="next"`)
+				_, _ = io.WriteString(w, `{"repositories":[null,7,"Else/where","p/UPPER","p/../x","p/a"]}`)
+			},
+		}),
+		"google": serve(map[string]http.HandlerFunc{
+			"/v2/p/tags/list":   text(`{"child":["UPPER","a","../x","gone","c"],"manifest":{}}`),
+			"/v2/p/a/tags/list": text(`{"child":[],"manifest":{},"tags":["v1"]}`),
+			"/v2/p/c/tags/list": text(`{"child":[],"manifest":{},"tags":["v1"]}`),
+			"/v2/p/gone/tags/list": func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(http.StatusNotFound)
+				_, _ = io.WriteString(w, `{"errors":[{"code":"NAME_UNKNOWN"}]}`)
+			},
+		}),
+	} {
+		r, w := openWorld(t, h, func(o *Options) { o.Prefix = "p" })
+		var names, odd []string
+		for f, err := range r.Find(t.Context()) {
+			switch {
+			case err != nil:
+				t.Fatalf("%s: %v", name, err)
+			case f.Odd:
+				odd = append(odd, f.Name)
+			default:
+				names = append(names, f.Name)
+			}
+		}
+		if !slices.Equal(names, []string{"a", "c"}) || !slices.Equal(odd, []string{"UPPER", "../x"}) {
+			t.Errorf("%s: %q, odd %q", name, names, odd)
+		}
+		if slices.ContainsFunc(w.paths(), func(p string) bool { return strings.Contains(p, "UPPER") || strings.Contains(p, "x/tags") }) {
+			t.Errorf("%s: asked for %q", name, w.paths())
+		}
 	}
 }
 

@@ -56,7 +56,7 @@ func (m *Manifest) Subject() *Descriptor { return m.subject }
 // blobs and fsLayers; subject. A kind that nobody has heard of is walked as far as it uses these.
 //
 // The digest of the result is the sha256 of the bytes, or of the payload for signed schema 1. Errors wrap [ErrInvalid],
-// [ErrTooLarge].
+// [ErrTooLarge]; where only some entries cannot be followed it is a [TornError].
 func ParseManifest(raw []byte, mediaType string) (*Manifest, error) {
 	if len(raw) > MaxManifest {
 		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(raw), MaxManifest)
@@ -120,15 +120,15 @@ func ParseManifest(raw []byte, mediaType string) (*Manifest, error) {
 			m.subject = &d
 		}
 	}
-	if c.err != nil {
-		return nil, c.err
-	}
 	if m.MediaType == "" {
 		m.MediaType = m.guess(body.Config, body.FSLayers != nil, body.Signatures != nil)
 	}
 	if m.ArtifactType == "" && body.Config != nil && isImage(m.MediaType) {
 		// Where a manifest has none, its config's media type stands for it (image-spec, "artifactType").
 		m.ArtifactType = clean(body.Config.MediaType)
+	}
+	if c.err != nil {
+		return nil, &TornError{m, c.err}
 	}
 	return m, nil
 }
@@ -200,13 +200,13 @@ func (c *collector) all(member string, list []wireDescriptor) (out []Descriptor)
 		d, err := list[i].descriptor()
 		if err != nil {
 			c.fail(member, i, err)
-			return nil
+			continue
 		}
 		size, seen := c.sizes[d.Digest]
 		if seen && size != d.Size && size >= 0 && d.Size >= 0 {
 			// One of them is a lie, and a client that checks would refuse the image.
 			c.fail(member, i, fmt.Errorf("%s has %d bytes here and %d elsewhere", d.Digest, d.Size, size))
-			return nil
+			continue
 		}
 		if !seen {
 			c.sizes[d.Digest] = d.Size

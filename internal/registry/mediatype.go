@@ -57,3 +57,9 @@ func vague(t string) bool {
 func nonDistributable(d Descriptor) bool {
 	return len(d.URLs) > 0 && (strings.Contains(d.MediaType, "nondistributable") || strings.Contains(d.MediaType, ".foreign."))
 }
+
+// MustBeBlob says that the media type is one of layers or configs for certain.
+func (d Descriptor) MustBeBlob() bool { return isBlob(d.MediaType) }
+
+// MustBeManifest says that the media type is one of manifests or indexes for certain.
+func (d Descriptor) MustBeManifest() bool { return isManifest(d.MediaType) }

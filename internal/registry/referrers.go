@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,7 +26,8 @@ func FallbackTag(d oci.Digest) string {
 }
 
 // Referrers returns the manifests whose subject is d, and whether the registry has an API for that. Without one they are those of the
-// fallback tag's index; that there is none is remembered, and costs one request for all repositories.
+// fallback tag's index; that there is none is remembered, and costs one request for all repositories. With an error they are those that
+// are known all the same.
 func (r *Registry) Referrers(ctx context.Context, repo string, d oci.Digest) (refs []Descriptor, api bool, err error) {
 	if !r.noReferrers.Load() {
 		if refs, api, err = r.referrers(ctx, repo, d); api || err != nil {
@@ -35,6 +37,9 @@ func (r *Registry) Referrers(ctx context.Context, repo string, d oci.Digest) (re
 	m, err := r.manifest(ctx, repo, FallbackTag(d))
 	if errors.Is(err, ErrNotFound) {
 		return nil, false, nil
+	}
+	if torn, ok := errors.AsType[*TornError](err); ok && isIndex(torn.Rest.MediaType) {
+		return torn.Rest.Children(), false, r.aboutReferrers(repo, d, err)
 	}
 	if err != nil {
 		return nil, false, r.aboutReferrers(repo, d, err)
@@ -62,9 +67,13 @@ func (r *Registry) referrers(ctx context.Context, repo string, d oci.Digest) (re
 		header: http.Header{"Accept": {ocispec.MediaTypeImageIndex}},
 	}
 	seen := map[oci.Digest]bool{}
+	var odd error // entries that cannot be followed
 	errNoAPI := errors.New("no API")
 	err = r.pages(ctx, c, func(raw []byte) (int, error) {
 		m, err := ParseManifest(raw, "")
+		if torn, ok := errors.AsType[*TornError](err); ok {
+			m, odd, err = torn.Rest, cmp.Or(odd, err), nil
+		}
 		if err != nil || !isIndex(m.MediaType) {
 			if len(refs) > 0 || errors.Is(err, ErrTooLarge) {
 				return 0, errors.Join(ErrBadAnswer, err)
@@ -79,14 +88,14 @@ func (r *Registry) referrers(ctx context.Context, repo string, d oci.Digest) (re
 		}
 		return len(m.Children()), nil
 	})
-	if err == nil {
-		return refs, true, nil
+	if err == nil || len(refs) > 0 {
+		return refs, true, cmp.Or(err, odd)
 	}
 	if errors.Is(err, errNoAPI) {
 		r.noReferrers.Store(true)
 		return nil, false, nil
 	}
-	if refusal, ok := errors.AsType[*StatusError](err); ok && len(refs) == 0 {
+	if refusal, ok := errors.AsType[*StatusError](err); ok {
 		switch refusal.Code {
 		case http.StatusNotFound, http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusNotAcceptable, http.StatusNotImplemented:
 			// A registry may say 404 of a repository that it does not have; that says nothing about others.

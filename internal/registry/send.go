@@ -54,6 +54,7 @@ func (r *Registry) do(ctx context.Context, c call, want ...int) (*http.Response,
 			}
 		}
 		refusal := statusError(resp)
+		refusal.Home = home
 		resp.Body.Close()
 		return nil, refusal
 	}

@@ -9,6 +9,9 @@ import (
 
 // checkConditions makes sure that a bucket may be written to and honours conditional writes, on an object below probe.
 func checkConditions(ctx context.Context, b Bucket, probe string) error {
+	if probe == "" {
+		return nil
+	}
 	key := probe + rand.Text()
 	first, err := b.Put(ctx, key, Bytes([]byte("1\n")), Header{}, "")
 	if err != nil {

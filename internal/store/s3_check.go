@@ -21,7 +21,7 @@ func (b *s3Bucket) Check(ctx context.Context, probe string) error {
 	if err := b.checkRegion(ctx, deref(out.BucketRegion)); err != nil {
 		return fmt.Errorf("%s: %w", b, err)
 	}
-	if err := checkConditions(ctx, b, probe); err != nil {
+	if err := checkConditions(ctx, b, probe); err != nil || probe == "" {
 		return err
 	}
 	if err := b.checkHashes(ctx, probe); err != nil {

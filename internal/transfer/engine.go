@@ -127,7 +127,7 @@ func (e *Engine) tell(kind EventKind, b Blob, target int, bytes int64, err error
 // It returns once the blob was admitted, which may have to wait for others to be finished, not for a target that lags behind. The
 // channel gives one result for each target of need, as they come, and is closed after the last; it holds them all, so nobody needs
 // to read it. When ctx ends, the results that are missing are its error. A blob that is on its way already is not read again: the
-// call joins it, with the targets that are new.
+// call joins it, with the targets that are new. Its repository may be another one: results say which.
 //
 // The error is that of ctx, ErrClosed, or about a blob that no store can hold.
 func (e *Engine) Ensure(ctx context.Context, b Blob, need, have set.Set) (<-chan Result, error) {

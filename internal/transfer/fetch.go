@@ -214,7 +214,7 @@ func (d *fetcher) run(left int64) error {
 		switch {
 		case err == nil && d.off == size:
 			continue
-		case errors.Is(err, ErrCorrupt), errors.Is(err, ErrSpace), errors.Is(err, ErrGone), errors.Is(err, errSpool):
+		case errors.Is(err, ErrCorrupt), errors.Is(err, ErrSpace), errors.Is(err, ErrGone), errors.Is(err, ErrRefused), errors.Is(err, errSpool):
 			return err
 		case d.f.ctx.Err() != nil:
 			return context.Cause(d.f.ctx)
@@ -224,7 +224,7 @@ func (d *fetcher) run(left int64) error {
 		}
 		if tries++; tries >= d.e.opt.Tries {
 			if ended {
-				return fmt.Errorf("%w: it ends after %d bytes of %d", ErrCorrupt, d.off, size)
+				return fmt.Errorf("it ends after %d bytes of %d: %w", d.off, size, &SizeError{Said: size, Is: -1})
 			}
 			return fmt.Errorf("%w: at %d of %d bytes: %w", ErrSource, d.off, size, err)
 		}
@@ -300,7 +300,7 @@ func (d *fetcher) piece() (ended bool, err error) {
 		n, err := clock.Read(body, buf[:min(int64(len(buf)), size-d.off+1)]) // one more, to see a source that has too much
 		d.e.sourceBytes.Add(int64(n))
 		if d.off+int64(n) > size {
-			return false, fmt.Errorf("%w: it has more than %d bytes", ErrCorrupt, size)
+			return false, fmt.Errorf("it has more than %d bytes: %w", size, &SizeError{Said: size, Is: -1})
 		}
 		if n > 0 {
 			if err := d.s.fill(buf[:n], d.off); err != nil {
@@ -313,6 +313,9 @@ func (d *fetcher) piece() (ended bool, err error) {
 		}
 		switch {
 		case errors.Is(err, io.EOF):
+			if d.off < size && d.f.blob.Digest.Matches(d.hash) { // that is all of it
+				return true, &SizeError{Said: size, Is: d.off}
+			}
 			if d.off < size {
 				return true, io.ErrUnexpectedEOF
 			}

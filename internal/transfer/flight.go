@@ -173,7 +173,7 @@ func (e *Engine) finish(l *leg, r Result) {
 		delete(t.running, l)
 	default: // nobody works on it
 	}
-	r.Target = l.target
+	r.Target, r.Repository = l.target, l.f.blob.Repository
 	l.state, l.result, l.lead = ended, r, nil
 	t.count(l.f.blob, r)
 	if r.Err == nil {

@@ -3,6 +3,7 @@ package transfer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"time"
 
@@ -20,7 +21,7 @@ type Blob struct {
 // Source is where blobs come from. It is called from several goroutines.
 type Source interface {
 	// Open reads a blob from offset off to its end; the caller closes it. Reading fails soon after ctx has ended. An error that
-	// wraps [ErrGone] is final; after any other, and when the reading breaks off, it is asked again a few times, from where
+	// wraps [ErrGone] or [ErrRefused] is final; after any other, and when the reading breaks off, it is asked again a few times, from where
 	// it ended.
 	Open(ctx context.Context, b Blob, off int64) (io.ReadCloser, error)
 }
@@ -102,15 +103,40 @@ func (h How) String() string {
 // Result is what became of one blob in one target. Without an error the blob is durable there and was compared with its digest.
 type Result struct {
 	Target int
-	How    How
-	Attrs  store.Attrs
-	Err    error
+	// Repository is where the source was, or would have been, asked for it: that of whoever came first with the blob.
+	Repository string
+	How        How
+	Attrs      store.Attrs
+	Err        error
+}
+
+// SizeError says that a blob has another size than the caller said. It is an [ErrCorrupt], and about the reference: the blob may be well.
+type SizeError struct {
+	Said, Is int64 // Is -1: that is not known
+}
+
+// Error implements error.
+func (e *SizeError) Error() string {
+	if e.Is < 0 {
+		return fmt.Sprintf("the manifest says %d bytes", e.Said)
+	}
+	return fmt.Sprintf("%d bytes, the manifest says %d", e.Is, e.Said)
+}
+
+// Unwrap makes it an [ErrCorrupt].
+func (e *SizeError) Unwrap() error { return ErrCorrupt }
+
+// OfSource says that a blob did not come into a target because the source did not give it by the reference that it was asked for.
+func OfSource(err error) bool {
+	return errors.Is(err, ErrCorrupt) || errors.Is(err, ErrGone) || errors.Is(err, ErrRefused) || errors.Is(err, ErrSource)
 }
 
 // What a result's error may wrap, beside the errors of buckets and of contexts.
 var (
 	// ErrGone is for a [Source] to say that it does not have a blob, and will not have it a second later.
 	ErrGone = errors.New("the source does not have the blob")
+	// ErrRefused is for a [Source] to say that it does not give a blob to us, and will not a second later.
+	ErrRefused = errors.New("the source does not give the blob")
 	// ErrCorrupt: what the source has is not what the digest and the size say. Nothing of it was made visible anywhere.
 	ErrCorrupt = errors.New("the source's bytes do not match the digest")
 	// ErrSource: the source could not be read to its end; it may next time.

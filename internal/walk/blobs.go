@@ -14,7 +14,7 @@ import (
 // It is called from several goroutines.
 type Blobs func(repository string) (*registry.Registry, string, error)
 
-// Open implements [transfer.Source]. A blob that has another size than its manifest says is [transfer.ErrCorrupt].
+// Open implements [transfer.Source]. A blob that has another size than its manifest says is a [transfer.SizeError].
 func (at Blobs) Open(ctx context.Context, b transfer.Blob, off int64) (io.ReadCloser, error) {
 	reg, repo, err := at(b.Repository)
 	if err != nil {
@@ -24,11 +24,13 @@ func (at Blobs) Open(ctx context.Context, b transfer.Blob, off int64) (io.ReadCl
 	switch {
 	case errors.Is(err, registry.ErrNotFound):
 		return nil, fmt.Errorf("%w: %w", transfer.ErrGone, err)
+	case registry.Refused(err):
+		return nil, fmt.Errorf("%w: %w", transfer.ErrRefused, err)
 	case err != nil:
 		return nil, err
 	case size >= 0 && size != b.Size:
 		body.Close()
-		return nil, fmt.Errorf("read blob %s: %w: %d bytes, the manifest says %d", b.Digest, transfer.ErrCorrupt, size, b.Size)
+		return nil, fmt.Errorf("read blob %s in %s: %w", b.Digest, b.Repository, &transfer.SizeError{Said: b.Size, Is: size})
 	}
 	return body, nil
 }

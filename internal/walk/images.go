@@ -33,12 +33,16 @@ func (s *Source) Images(ctx context.Context) iter.Seq2[Image, error] {
 	return func(yield func(Image, error) bool) {
 		ctx, stop := context.WithCancelCause(ctx)
 		defer stop(nil)
-		v := &collector{src: s, ctx: ctx, out: make(chan found), below: map[Key][]Blob{}}
+		v := &collector{src: s, ctx: ctx, out: make(chan found), below: map[Key][]Blob{}, part: map[Key]Image{}}
 		w := New(s, v)
 		var end error
 		var wg sync.WaitGroup
 		wg.Go(func() {
 			end = w.Walk(ctx, stop)
+			w.Wait()
+			for _, image := range v.part { // no other reference has helped
+				v.give(found{image: image})
+			}
 			close(v.out)
 		})
 		defer wg.Wait()
@@ -69,6 +73,7 @@ type collector struct {
 
 	mu    sync.Mutex
 	below map[Key][]Blob // of manifests that are finished
+	part  map[Key]Image  // of which something could not be read
 }
 
 func (c *collector) Blob(_ context.Context, n *Node, b registry.Descriptor) {
@@ -103,9 +108,16 @@ func (c *collector) Finished(n *Node) {
 			add(b)
 		}
 	}
-	c.below[KeyOf(n.Digest)] = all
+	k, image := KeyOf(n.Digest), Image{Repository: n.Repository, Digest: n.Digest, Blobs: all}
+	c.below[k] = all
+	delete(c.part, k)
+	if n.Vain() { // it may be walked again, where another repository has it
+		c.part[k] = image
+	}
 	c.mu.Unlock()
-	c.give(found{image: Image{Repository: n.Repository, Digest: n.Digest, Blobs: all}})
+	if !n.Vain() {
+		c.give(found{image: image})
+	}
 }
 
 func (c *collector) give(f found) {

@@ -89,6 +89,8 @@ func matches(patterns []func(string) bool, name string) bool {
 // target is one repository to walk.
 type target struct {
 	name    string
+	odd     bool              // a list names it, and nobody can ask for it
+	found   bool              // only a list of the source names it
 	listing *registry.Listing // nil: ask for it
 	digests []oci.Digest      // walk these only; nil: all that is listed
 }
@@ -120,7 +122,7 @@ func (s *Selection) targets(ctx context.Context, r *registry.Registry) iter.Seq2
 					}
 					break // what is named by promoter manifests needs no list
 				}
-				if matches(s.Include, f.Name) && !take(target{name: f.Name, listing: f.Listing}) {
+				if matches(s.Include, f.Name) && !take(target{name: f.Name, odd: f.Odd, found: true, listing: f.Listing}) {
 					return
 				}
 			}

@@ -1,6 +1,7 @@
 package walk
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,6 +35,7 @@ type Walker struct {
 	src   *Source
 	to    Visitor
 	graph *graph
+	ctx   context.Context                 // of the walk, for what is walked again
 	open  chan struct{}                   // listed manifests in work
 	read  func(*Node, *registry.Manifest) // is given every manifest that is read; may be nil
 	below bool                            // what an artifact is about is not walked
@@ -45,18 +47,27 @@ type Walker struct {
 	answers   atomic.Int64 // of the source, good ones
 	vain      atomic.Int64
 	stop      context.CancelCauseFunc
+
+	mu      sync.Mutex
+	queue   []*Node // to be walked by another reference, since one was in vain
+	workers int     // who do so
 }
 
 // New makes a walker; to is told what it finds.
 func New(src *Source, to Visitor) *Walker {
 	w := &Walker{src: src, to: to, open: make(chan struct{}, maxOpen), most: maxBelow, referrers: new(lookup)}
 	w.misses.Store(1) // reading too much costs bytes, resolving in vain a request
-	w.graph = newGraph(func(n *Node) {
-		to.Finished(n)
+	w.graph = newGraph()
+	w.graph.given = func(n *Node) {
 		if n.root {
 			<-w.open
 		}
-	})
+	}
+	w.graph.finished = func(n *Node) {
+		to.Finished(n)
+		w.graph.given(n)
+	}
+	w.graph.retry, w.graph.sized, w.graph.missing = w.again, w.sized, w.missing
 	return w
 }
 
@@ -72,10 +83,16 @@ var errCut = fmt.Errorf("%w: the list ends where the registry ends all its lists
 // maxVain is how many failures in a row, from the start on, mean that the source cannot be reached.
 const maxVain = 20
 
-// Walk returns when everything was read; nodes may still be held. It fails when ctx ends, when the source cannot be listed at all, or
+// Release ends one thing that held n. With the last one n finishes, and so may those who wait for it.
+func (w *Walker) Release(n *Node) { w.graph.release(n) }
+
+// Counts returns how many manifests were met, and how many of them the visitor knew.
+func (w *Walker) Counts() (met, known int64) { return w.graph.counts() }
+
+// Walk returns when everything was read; nodes may still be held, and what was in vain may be walked again: [Walker.Wait]. It fails when ctx ends, when the source cannot be listed at all, or
 // does not answer: then stop, which must end ctx, is called.
 func (w *Walker) Walk(ctx context.Context, stop context.CancelCauseFunc) error {
-	w.stop = stop
+	w.stop, w.ctx = stop, ctx
 	var roots, repos errgroup.Group
 	roots.SetLimit(max(1, w.src.Parallel))
 	repos.SetLimit(max(1, w.src.Parallel/2))
@@ -106,6 +123,37 @@ func (w *Walker) Walk(ctx context.Context, stop context.CancelCauseFunc) error {
 	return failed
 }
 
+// Wait waits, after Walk, until every node has finished: those that are held must be released.
+func (w *Walker) Wait() { w.graph.idle() }
+
+// again walks a manifest by another reference, soon.
+func (w *Walker) again(n *Node) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.queue = append(w.queue, n)
+	if w.workers < max(1, w.src.Parallel/2) {
+		w.workers++
+		go w.retries()
+	}
+}
+
+// retries walks what is to be walked again, as long as there is something.
+func (w *Walker) retries() {
+	for {
+		w.mu.Lock()
+		if len(w.queue) == 0 {
+			w.workers--
+			w.mu.Unlock()
+			return
+		}
+		n := w.queue[0]
+		w.queue = w.queue[1:]
+		w.mu.Unlock()
+		below := w.most
+		w.work(w.ctx, n, &below, n.depth)
+	}
+}
+
 // heard notes whether the source answered, for the case that it never does.
 func (w *Walker) heard(err error) {
 	if err == nil || errors.Is(err, registry.ErrNotFound) || errors.Is(err, registry.ErrUnauthorized) || errors.Is(err, registry.ErrInvalid) {
@@ -119,16 +167,27 @@ func (w *Walker) heard(err error) {
 
 // repository lists one repository and hands what it has to roots.
 func (w *Walker) repository(ctx context.Context, t target, roots *errgroup.Group) {
+	if t.odd {
+		w.unread(ctx, t.name, "", fmt.Errorf("%w: repository %q", registry.ErrOdd, t.name))
+		return
+	}
 	l := t.listing
 	if l == nil {
 		var err error
 		l, err = w.src.Registry.List(ctx, t.name)
-		if w.heard(err); err != nil {
+		w.heard(err)
+		switch {
+		case err == nil:
+		case l == nil && t.found && registry.Unknown(err): // taken away since it was listed, or a name that was left
+			w.gone(t.name, oci.Digest{}, "")
+			w.to.Listed(t.name, 0)
+			return
+		default:
 			w.unread(ctx, t.name, "", err)
-			if t.digests == nil || ctx.Err() != nil {
+			if ctx.Err() != nil || l == nil && t.digests == nil {
 				return
 			}
-			l = &registry.Listing{} // the digests are known without a list
+			l = cmp.Or(l, &registry.Listing{}) // the digests are known without a list
 		}
 	}
 	if l.Truncated {
@@ -143,11 +202,14 @@ func (w *Walker) repository(ctx context.Context, t target, roots *errgroup.Group
 		w.promoted(ctx, t, l, start)
 		return
 	}
+	if err := l.Odd.Err(); err != nil {
+		w.unread(ctx, t.name, "", err)
+	}
 	if l.All {
 		w.to.Listed(t.name, len(l.Manifests))
 		for _, m := range l.Manifests {
 			start(func() {
-				w.root(ctx, &Node{Repository: t.name, Digest: m.Digest, At: arrival(m)})
+				w.root(ctx, &Node{Repository: t.name, Digest: m.Digest, At: arrival(m), listed: true})
 			})
 		}
 		return
@@ -190,24 +252,35 @@ func (w *Walker) promoted(ctx context.Context, t target, l *registry.Listing, st
 // tag walks what a tag refers to. Where the list had no digest the tag is resolved first, or read at once: whichever was the better guess
 // so far. A pass over empty stores so reads each manifest with one request.
 func (w *Walker) tag(ctx context.Context, repo string, tag registry.Tag) {
-	n := &Node{Repository: repo, Digest: tag.Digest, ask: true}
+	n := &Node{Repository: repo, Digest: tag.Digest, ask: true, listed: true}
 	if !tag.Digest.IsZero() {
 		w.root(ctx, n)
 		return
 	}
 	if w.misses.Load() <= w.hits.Load() {
 		d, err := w.src.Registry.Resolve(ctx, repo, tag.Name)
-		if w.heard(err); err != nil {
+		if w.heard(err); err == nil {
+			w.guessed(d.Digest)
+			n.Digest = d.Digest
+			w.root(ctx, n)
+			return
+		}
+		if !errors.Is(err, registry.ErrNotFound) { // which the answer to a HEAD does not explain
 			w.unread(ctx, repo, tag.Name, err)
 			return
 		}
-		w.guessed(d.Digest)
-		n.Digest = d.Digest
-		w.root(ctx, n)
-		return
 	}
 	m, err := w.src.Registry.Manifest(ctx, repo, tag.Name)
-	if w.heard(err); err != nil {
+	torn, isTorn := errors.AsType[*registry.TornError](err)
+	switch w.heard(err); {
+	case isTorn:
+		w.unread(ctx, repo, tag.Name, err)
+		m = torn.Rest
+		n.Fail()
+	case registry.Unknown(err):
+		w.gone(repo, oci.Digest{}, tag.Name)
+		return
+	case err != nil:
 		w.unread(ctx, repo, tag.Name, err)
 		return
 	}
@@ -249,16 +322,10 @@ func (w *Walker) root(ctx context.Context, n *Node) {
 		}
 		return
 	}
-	if !w.enter(ctx, n) {
-		return
+	if w.enter(ctx, n) {
+		below := w.most
+		w.work(ctx, n, &below, 0)
 	}
-	m, err := w.src.Registry.Manifest(ctx, n.Repository, n.Digest.String())
-	if w.heard(err); err != nil {
-		w.broken(ctx, n, err)
-		return
-	}
-	below := w.most
-	w.contents(ctx, n, m, &below, 0)
 }
 
 // enter begins the work on a listed manifest, unless somebody has.
@@ -268,168 +335,10 @@ func (w *Walker) enter(ctx context.Context, n *Node) bool {
 	case <-ctx.Done():
 		return false
 	}
-	n.root = true
-	if fresh, _ := w.graph.enter(n, nil); fresh == nil {
+	if how, _ := w.graph.enter(n, waiter{}, nil); how != begun {
 		<-w.open
 		return false
 	}
+	n.root = true
 	return true
-}
-
-// contents hands on what belongs to n, and walks what is below it and what refers to it. It releases n.
-func (w *Walker) contents(ctx context.Context, n *Node, m *registry.Manifest, below *int, depth int) {
-	defer w.graph.release(n)
-	n.Size = m.Size
-	if w.read != nil {
-		w.read(n, m)
-	}
-	for _, b := range m.Skipped() {
-		w.to.Skipped(n.Repository, b, "not to be distributed: "+strings.Join(b.URLs, " "))
-	}
-	for _, b := range m.Blobs() {
-		w.to.Blob(ctx, n, b)
-	}
-	for _, c := range m.Children() {
-		w.child(ctx, n, c, below, depth+1)
-	}
-	if s := m.Subject(); s != nil && !w.below {
-		w.aside(ctx, n, *s, below, depth+1)
-	}
-	if n.ask {
-		w.referring(ctx, n, n.Digest, below, depth+1)
-	}
-}
-
-// fits counts one more manifest below a listed one.
-func (w *Walker) fits(below *int, depth int) bool {
-	*below--
-	return *below >= 0 && depth <= maxDepth
-}
-
-// child walks what an index lists. The index waits for it.
-func (w *Walker) child(ctx context.Context, n *Node, d registry.Descriptor, below *int, depth int) {
-	if ctx.Err() != nil {
-		n.failed.Store(true)
-		return
-	}
-	if w.src.Denied(d.Digest) {
-		n.partial.Store(true)
-		w.to.Skipped(n.Repository, d, Denied)
-		return
-	}
-	n.addChild(d.Digest)
-	if w.to.Known(d.Digest) {
-		w.graph.note(d.Digest)
-		return
-	}
-	c, what := w.graph.enter(&Node{Repository: n.Repository, Digest: d.Digest, ask: n.ask, At: n.At}, n)
-	if c == nil {
-		if what == isBlob {
-			w.asBlob(ctx, n, d)
-		}
-		return
-	}
-	if !w.fits(below, depth) {
-		w.broken(ctx, c, ErrNested)
-		return
-	}
-	m, blob, err := w.src.Registry.Child(ctx, n.Repository, d)
-	w.heard(err)
-	switch {
-	case err != nil:
-		w.broken(ctx, c, err)
-	case blob:
-		for _, parent := range w.graph.abandon(c) {
-			w.asBlob(ctx, parent, d)
-			w.graph.release(parent)
-		}
-	default:
-		w.contents(ctx, c, m, below, depth)
-	}
-}
-
-// asBlob turns what n lists among its manifests into one of its blobs.
-func (w *Walker) asBlob(ctx context.Context, n *Node, d registry.Descriptor) {
-	n.notChild(d.Digest)
-	w.to.Blob(ctx, n, d)
-}
-
-// broken ends the work on a manifest that cannot be read.
-func (w *Walker) broken(ctx context.Context, n *Node, err error) {
-	if ctx.Err() == nil {
-		w.to.Problem(n.Repository, n.Digest.String(), err)
-	}
-	n.failed.Store(true)
-	w.graph.release(n)
-}
-
-// aside walks a manifest that belongs to the source but not to the image at hand: what an artifact is about, or what refers to the
-// image. That it is not there is nobody's fault.
-func (w *Walker) aside(ctx context.Context, from *Node, d registry.Descriptor, below *int, depth int) {
-	if ctx.Err() != nil || w.src.Denied(d.Digest) {
-		return
-	}
-	if w.to.Known(d.Digest) {
-		w.graph.note(d.Digest)
-		return
-	}
-	if !w.fits(below, depth) {
-		return
-	}
-	n, _ := w.graph.enter(&Node{Repository: from.Repository, Digest: d.Digest, ask: from.ask}, nil)
-	if n == nil {
-		return
-	}
-	m, err := w.src.Registry.Manifest(ctx, n.Repository, n.Digest.String())
-	w.heard(err)
-	switch {
-	case errors.Is(err, registry.ErrNotFound):
-		n.void.Store(true)
-		w.graph.release(n)
-	case err != nil:
-		w.broken(ctx, n, err)
-	default:
-		w.contents(ctx, n, m, below, depth)
-	}
-}
-
-// referring walks what refers to a manifest, where the registry has an API for that: without one it is found by its tags.
-func (w *Walker) referring(ctx context.Context, from *Node, d oci.Digest, below *int, depth int) {
-	if !w.src.Referrers || depth > maxDepth || ctx.Err() != nil {
-		return
-	}
-	refs, err := w.referrers.ask(ctx, w.src.Registry, from.Repository, d)
-	if err != nil && ctx.Err() == nil {
-		w.to.Problem(from.Repository, d.String(), err)
-	}
-	for _, r := range refs {
-		w.aside(ctx, from, r, below, depth)
-	}
-}
-
-// lookup asks for referrers as long as there is an API for that.
-type lookup struct {
-	mu    sync.Mutex // held by the first to ask
-	asked atomic.Bool
-	none  atomic.Bool
-}
-
-func (l *lookup) ask(ctx context.Context, r *registry.Registry, repo string, d oci.Digest) ([]registry.Descriptor, error) {
-	if l.none.Load() {
-		return nil, nil
-	}
-	if !l.asked.Load() {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		if l.none.Load() {
-			return nil, nil
-		}
-	}
-	refs, api, err := r.Referrers(ctx, repo, d)
-	if err != nil {
-		return nil, err
-	}
-	l.asked.Store(true)
-	l.none.Store(!api)
-	return refs, nil
 }

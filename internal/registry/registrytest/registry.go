@@ -129,6 +129,13 @@ func (r *Registry) HasBlob(repo, digest string) bool {
 	return ok
 }
 
+// BlobOf returns a blob of a repository, nil when there is none. It must not be changed.
+func (r *Registry) BlobOf(repo, digest string) []byte {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.at(repo).blobs[digest]
+}
+
 // Digest returns the digest of a tag, or of a digest that a repository has; "" when it has none.
 func (r *Registry) Digest(repo, ref string) string {
 	r.mu.Lock()

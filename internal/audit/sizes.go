@@ -1,0 +1,111 @@
+package audit
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+)
+
+// Misstated is an image whose manifest states a wrong size of a blob. Clients that check refuse it, whatever stores have: only a new
+// manifest helps.
+type Misstated struct {
+	Repository string `json:"repository"`
+	Image      string `json:"image"`
+	Digest     string `json:"digest"` // of the blob
+	States     int64  `json:"states"`
+	Is         int64  `json:"is"` // -1: manifests do not agree, and nothing that was looked at says which is right
+}
+
+// claim is the size that one image states of a blob, where it is not what the first one states.
+type claim struct {
+	image int32
+	size  int64
+}
+
+// truths are the sizes of blobs of which manifests may say something wrong, as stores tell. Safe for concurrent use.
+type truths struct {
+	mu     sync.Mutex
+	sizes  map[int32]int64 // by blob; notKnown: stores do not agree
+	proven map[int32]bool  // by the bytes
+}
+
+// learn takes a size that is the blob's: by its bytes, or since a manifest and a store agree on it.
+func (t *truths) learn(blob int32, size int64, proven bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.sizes == nil {
+		t.sizes, t.proven = map[int32]int64{}, map[int32]bool{}
+	}
+	was, known := t.sizes[blob]
+	switch {
+	case t.proven[blob]:
+	case known && was != size && !proven:
+		t.sizes[blob] = notKnown
+	default:
+		t.sizes[blob], t.proven[blob] = size, proven
+	}
+}
+
+// states says whether any manifest states this size of a blob.
+func (n *needs) states(blob int32, size int64) bool {
+	return n.blobs[blob].stated == size || slices.ContainsFunc(n.claims[blob], func(c claim) bool { return c.size == size })
+}
+
+// settle completes a row on whose blob the manifests do not agree: where one of them agrees with what the store has, that one is
+// right. Else somebody is wrong, and only the bytes can tell who.
+func (n *needs) settle(r row) (row, bool) {
+	if r.blob < 0 || !n.blobs[r.blob].argued {
+		return r, false
+	}
+	size := r.object
+	if size < 0 {
+		size = r.record
+	}
+	switch {
+	case size < 0:
+	case n.states(r.blob, size):
+		r.want = size
+		return r, true
+	default:
+		r.want = n.blobs[r.blob].stated
+	}
+	return r, false
+}
+
+// misstated lists the images that state wrong sizes, the first ones, and counts them all.
+func (n *needs) misstated(t *truths, most int) (list []Misstated, count int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	wrong := map[int32]int64{}
+	for blob := range n.claims {
+		if n.blobs[blob].argued {
+			wrong[blob] = notKnown
+		}
+	}
+	for blob, size := range t.sizes {
+		if n.blobs[blob].argued || t.proven[blob] && n.blobs[blob].stated != size {
+			wrong[blob] = size
+		}
+	}
+	if len(wrong) == 0 {
+		return nil, 0
+	}
+	for _, l := range n.links {
+		is, ok := wrong[l.blob]
+		if !ok {
+			continue
+		}
+		says := n.blobs[l.blob].stated
+		if i, found := slices.BinarySearchFunc(n.claims[l.blob], l.image, func(c claim, image int32) int { return cmp.Compare(c.image, image) }); found {
+			says = n.claims[l.blob][i].size
+		}
+		if says < 0 || says == is {
+			continue
+		}
+		if count++; most <= 0 || count <= most {
+			image := n.images[l.image]
+			list = append(list, Misstated{n.repos.names[image.repository], image.digest.String(), n.blobs[l.blob].digest.String(), says, max(is, -1)})
+		}
+	}
+	return list, count
+}

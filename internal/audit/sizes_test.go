@@ -1,0 +1,135 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"io"
+	"iter"
+	"strings"
+	"testing"
+
+	"ociproxy/internal/oci"
+	"ociproxy/internal/store"
+	"ociproxy/internal/walk"
+)
+
+// stating is a source of images that state sizes of the same content, each in a repository of its own: "a", "b", ….
+func stating(content string, sizes ...int64) iter.Seq2[walk.Image, error] {
+	return func(yield func(walk.Image, error) bool) {
+		for i, size := range sizes {
+			name := string(rune('a' + i))
+			img := walk.Image{Repository: name, Digest: digest("manifest of " + name), Blobs: []walk.Blob{{Digest: digest(content), Size: size}}}
+			if !yield(img, nil) {
+				return
+			}
+		}
+	}
+}
+
+// liars are the repositories of the images that a report names for wrong sizes.
+func liars(r *Report) (out string) {
+	for _, m := range r.Source.Misstated {
+		out += m.Repository
+	}
+	return out
+}
+
+// An image that states a wrong size is named, and says nothing about the blob, whether it is met first or last and however one looks,
+// as long as another image states the right one or the bytes were looked at.
+func TestMisstated(t *testing.T) {
+	const right = int64(len("fine content"))
+	for name, opt := range map[string]Options{"inventory": {From: Inventory}, "listing": {From: Listing}, "head": {From: Head}, "deep": {From: Listing, Deep: true}} {
+		for _, tt := range []struct {
+			states []int64
+			liars  string
+		}{
+			{[]int64{5, right}, "a"}, {[]int64{right, 5}, "b"}, {[]int64{5, 5, right, 0}, "abd"}, {[]int64{right, 1 << 40, right}, "b"}, {[]int64{right, -1, 5}, "c"},
+			{[]int64{right, right}, ""}, {[]int64{-1, right}, ""}, {[]int64{right, -1}, ""}, {[]int64{-1, -1}, ""}, {[]int64{-1, 5, right, -1}, "b"},
+		} {
+			s := newShelf(t)
+			s.put(digest(fine), fine)
+			a, err := Run(t.Context(), stating(fine, tt.states...), []Store{s.store("s")}, opt)
+			if err != nil {
+				t.Fatal(err)
+			}
+			code := 0
+			if tt.liars != "" {
+				code = CodeShort
+			}
+			if r := a.Report; len(r.Findings) > 0 || liars(r) != tt.liars || r.Source.Wrong != len(tt.liars) || r.ExitCode != code {
+				t.Errorf("%s %v: named %q, want %q; findings %+v, code %d", name, tt.states, liars(r), tt.liars, r.Findings, r.ExitCode)
+			}
+		}
+	}
+	// Of a blob of which only one size is stated the bytes alone can tell.
+	s := newShelf(t)
+	s.put(digest(fine), fine)
+	a, err := Run(t.Context(), stating(fine, 5), []Store{s.store("s")}, Options{From: Listing, Deep: true})
+	if err != nil || len(a.Report.Findings) > 0 || liars(a.Report) != "a" || a.Report.ExitCode != CodeShort {
+		t.Errorf("%+v, %v", a.Report, err)
+	}
+}
+
+// Nobody can hide a blob that is short by stating another size of it.
+func TestShortAllTheSame(t *testing.T) {
+	for _, states := range [][]int64{{int64(len(cut)), 7}, {7, int64(len(cut))}} {
+		s := newShelf(t)
+		s.put(digest(cut), cut)
+		s.rot(digest(cut), "cut")
+		a, err := Run(t.Context(), stating(cut, states...), []Store{s.store("s")}, Options{From: Listing})
+		if err != nil || len(a.Report.Findings) != 1 || a.Report.Findings[0].Class != Short || a.Report.ExitCode != CodeShort {
+			t.Errorf("%v: %+v, %v", states, a.Report, err)
+		}
+	}
+}
+
+// A repair does not withdraw a blob because of what a manifest states: it reads it first. An inventory that is wrong is put right.
+func TestRepairOfMisstated(t *testing.T) {
+	for _, listed := range []int64{int64(len(fine)), 5, 7} {
+		s := newShelf(t)
+		s.put(digest(fine), fine)
+		s.held[digest(fine)] = listed
+		books := &bookkeeper{shelves: []*shelf{s}}
+		a, err := Run(t.Context(), stating(fine, 5), []Store{s.store("s")}, Options{From: Listing})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = a.Repair(t.Context(), RepairOptions{Ledger: books, Dir: t.TempDir(), Source: func(context.Context, string, oci.Digest, int64) (io.ReadCloser, error) {
+			t.Error("the source was read")
+			return nil, io.EOF
+		}}, &Progress{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if size := s.held[digest(fine)]; size != int64(len(fine)) || strings.Contains(strings.Join(books.events, " "), "remove") {
+			t.Errorf("listed with %d, did %q", size, books.events)
+		}
+		if liars(a.Report) != "a" || a.Report.ExitCode != CodeShort || a.Report.Repair.Failed != 0 {
+			t.Errorf("%d: %+v", listed, a.Report)
+		}
+	}
+}
+
+// A repository that does not give a blob keeps a repair from nothing while another one has it.
+func TestRepairFromAnyRepository(t *testing.T) {
+	for _, good := range []string{"a", "b", "c"} {
+		s := newShelf(t)
+		books := &bookkeeper{shelves: []*shelf{s}}
+		a, err := Run(t.Context(), stating(lost, 5, int64(len(lost)), int64(len(lost))), []Store{s.store("s")}, Options{From: Listing})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = a.Repair(t.Context(), RepairOptions{Ledger: books, Dir: t.TempDir(), Source: func(_ context.Context, repo string, _ oci.Digest, off int64) (io.ReadCloser, error) {
+			if repo != good {
+				return nil, errors.New("status 403 Forbidden")
+			}
+			return io.NopCloser(strings.NewReader(lost[off:])), nil
+		}}, &Progress{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.bucket.Head(t.Context(), store.BlobKey(digest(lost))); err != nil || a.Report.Repair.Repaired.Blobs != 1 {
+			t.Errorf("from %s: %v, %+v", good, err, a.Report.Repair)
+		}
+	}
+}

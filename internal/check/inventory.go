@@ -1,0 +1,154 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"ociproxy/internal/cli"
+	"ociproxy/internal/config"
+	"ociproxy/internal/inventory"
+)
+
+// Inventory is what a store's inventory is like, as a server would read it now.
+type Inventory struct {
+	Store string         `json:"store"`
+	URL   string         `json:"url"`
+	State InventoryState `json:"state"`
+	// Believed says that a server takes what is not listed for absent. Else it asks the store by HEAD.
+	Believed   bool      `json:"believed"`
+	Says       string    `json:"says,omitempty"` // whose it says that it is
+	Generation uint64    `json:"generation,omitempty"`
+	WrittenAt  time.Time `json:"writtenAt,omitzero"`
+	AgeSeconds int64     `json:"ageSeconds"`
+	Records    uint64    `json:"records"` // of blobs; a blob may have several, of which the last counts
+	Segments   int       `json:"segments"`
+	Bytes      int64     `json:"bytes"`
+	Error      string    `json:"error,omitempty"`
+}
+
+// InventoryState is how it stands with an inventory. The names are stable.
+type InventoryState string
+
+// The states of inventories.
+const (
+	InventoryCurrent InventoryState = "current" // believed
+	InventoryStale   InventoryState = "stale"   // older than staleAfter
+	InventoryMissing InventoryState = "missing" // the store answers 403 or 404
+	InventoryForeign InventoryState = "foreign" // it says that it is another store's
+	InventoryRefused InventoryState = "refused" // it is broken, too long, from the future, or not whole
+	InventoryUnread  InventoryState = "unread"  // no answer that would say
+)
+
+const (
+	hintNoInventory  = "the mirror writes it at the end of its first pass: without one the proxy asks the store for each new digest by HEAD. Check inventory: url, and that anyone may read head.json and seg/"
+	hintStale        = "the mirror rewrites it in each pass: look why it does not run, or raise inventory: staleAfter. Until then the proxy asks the store for each new digest by HEAD"
+	hintForeign      = "a bucket was copied, or inventory: url is that of another store: let it lead to this store's own, and run inventory rebuild"
+	hintRefused      = "oci-proxyctl inventory verify says more; inventory rebuild writes it anew. Until then the proxy asks the store for each new digest by HEAD"
+	hintStoreRecords = "raise limits: storeRecords, if the memory is there. Until then the proxy asks the store for each new digest by HEAD"
+)
+
+// inventory looks at a store's inventory: its head, and whether the segments are there that it lists.
+func (p *storeProbe) inventory(ctx context.Context, s config.Store, most int) *Inventory {
+	inv := &Inventory{Store: s.Name, URL: s.Inventory.URL}
+	v := p.readInventory(ctx, s, most, inv)
+	inv.Believed = inv.State == InventoryCurrent
+	if v.result == Failed || inv.State == InventoryMissing {
+		inv.Error = v.detail
+	}
+	p.read("inventory", v)
+	return inv
+}
+
+func (p *storeProbe) readInventory(ctx context.Context, s config.Store, most int, inv *Inventory) verdict {
+	inv.State = InventoryUnread
+	ans := p.get(ctx, s.Inventory.URL+inventory.HeadName, inventory.MaxHeadBytes, maxRedirects, nil)
+	if ans.err == nil && (ans.status == http.StatusNotFound || ans.status == http.StatusForbidden || ans.status == http.StatusGone) {
+		inv.State = InventoryMissing
+		return verdict{Warning, fmt.Sprintf("%d for %s: not believed, there is none", ans.status, inventory.HeadName), hintNoInventory}
+	}
+	if v, bad := trouble(ans); bad {
+		return v
+	}
+	if ans.status != http.StatusOK {
+		return verdict{Failed, fmt.Sprintf("%d for %s, want 200", ans.status, inventory.HeadName), hintRefused}
+	}
+	inv.State = InventoryRefused
+	if ans.truncated {
+		return verdict{Failed, fmt.Sprintf("refused: %s has more than %s", inventory.HeadName, size(inventory.MaxHeadBytes)), hintRefused}
+	}
+	h, err := inventory.ParseHead(ans.body)
+	if err != nil {
+		return verdict{Failed, "refused: " + err.Error(), hintRefused}
+	}
+	now := time.Now()
+	inv.describe(h, now)
+	switch err := h.CheckTime(now); {
+	case h.Store != s.Name:
+		inv.State = InventoryForeign
+		return verdict{Failed, fmt.Sprintf("refused: %s: it says %.80q", inventory.ErrForeign, h.Store), hintForeign}
+	case err != nil:
+		return verdict{Failed, "refused: " + err.Error(), hintRefused}
+	case most > 0 && inv.Records > uint64(most):
+		return verdict{Failed, fmt.Sprintf("refused: %s, more than limits.storeRecords, %s", inv.content(), humanize.Comma(int64(most))), hintStoreRecords}
+	}
+	if err := p.segments(ctx, s, h); err != nil {
+		return verdict{Failed, "refused: " + err.Error(), hintRefused}
+	}
+	stale := s.Inventory.StaleAfter
+	if stale <= 0 {
+		stale = inventory.DefaultStaleAfter
+	}
+	if age := now.Sub(h.WrittenAt); age > stale {
+		inv.State = InventoryStale
+		return verdict{Warning, fmt.Sprintf("stale: %s; not believed after %s", inv.content(), stale), hintStale}
+	}
+	inv.State = InventoryCurrent
+	return verdict{Info, inv.content() + ": believed", ""}
+}
+
+// describe takes what a head says.
+func (i *Inventory) describe(h *inventory.Head, now time.Time) {
+	i.Says, i.Generation, i.WrittenAt = h.Store, h.Generation, h.WrittenAt.UTC()
+	i.AgeSeconds = int64(now.Sub(h.WrittenAt).Seconds())
+	for _, s := range h.Segments {
+		if !s.Images() {
+			i.Segments++
+			i.Records += s.Count
+			i.Bytes += s.Bytes
+		}
+	}
+}
+
+// content is what an inventory has, in words.
+func (i *Inventory) content() string {
+	return fmt.Sprintf("%s in %s, written %s ago", cli.Count(int64(i.Records), "record"), cli.Count(int64(i.Segments), "segment"),
+		(time.Duration(i.AgeSeconds) * time.Second).String())
+}
+
+// errSegment says that a segment is not what the head says.
+var errSegment = errors.New("a segment that it lists is not there, or of another size")
+
+// segments asks for each segment that a server reads. Their content is for inventory verify.
+func (p *storeProbe) segments(ctx context.Context, s config.Store, h *inventory.Head) error {
+	for _, ref := range h.Segments {
+		if ref.Images() {
+			continue
+		}
+		ans := p.head(ctx, s.Inventory.URL+inventory.SegmentPrefix+ref.SHA256, maxRedirects, nil)
+		switch {
+		case ans.err != nil:
+			return fmt.Errorf("segment %.12s…: %w", ref.SHA256, ans.err)
+		case ans.status == http.StatusMethodNotAllowed || ans.status == http.StatusNotImplemented: // servers read it with GET
+		case ans.status != http.StatusOK:
+			return fmt.Errorf("%w: %d for %.12s…", errSegment, ans.status, ref.SHA256)
+		case ans.length >= 0 && ans.length != ref.Bytes:
+			return fmt.Errorf("%w: %.12s… has %d bytes, not %d", errSegment, ref.SHA256, ans.length, ref.Bytes)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,317 @@
+package mirror
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"ociproxy/internal/fleet"
+	"ociproxy/internal/oci"
+	"ociproxy/internal/registry"
+	"ociproxy/internal/set"
+	"ociproxy/internal/transfer"
+	"ociproxy/internal/walk"
+)
+
+// flight is a blob on its way, and who waits for it. It goes by one reference at a time: a repository, and a size that a manifest
+// there states. When the source does not give it by one, the next is tried.
+type flight struct {
+	digest  oci.Digest
+	by      reference
+	left    int       // stores without an outcome
+	lacking set.Set   // of those that had one: who did not get it because of the source
+	err     error     // of the source, the last
+	size    int64     // what it has for certain; -1: not known yet
+	vague   int       // failures that may be anybody's
+	faults  []refusal // of repositories, the first ones
+	waiting []waiter
+}
+
+// reference is a way to a blob.
+type reference struct {
+	repository string
+	size       int64 // that a manifest states, or the source; -1: whatever it is
+}
+
+// covers says that o need not be tried when r was.
+func (r reference) covers(o reference) bool {
+	return r.repository == o.repository && (r.size < 0 || r.size == o.size)
+}
+
+// refusal is why the source does not give a blob by a reference.
+type refusal struct {
+	by  reference
+	err error
+}
+
+// waiter is a manifest that waits for a blob, and the size that it states; -1: it does not.
+type waiter struct {
+	node *walk.Node
+	size int64
+}
+
+const (
+	// maxVague is how many references are tried in a row when each failure may be that of the whole source.
+	maxVague = 3
+	// maxFaults bounds the repositories of which a flight remembers why they do not give it.
+	maxFaults = 16
+	// unheardOf is the size, in bytes, from which on a manifest is not believed before the source was asked: the spool is reserved for
+	// a blob before its first byte, and whoever states much would keep it from the others.
+	unheardOf = 1 << 30
+	// maxRefused bounds the references of which a pass remembers that they were in vain. What is beyond is tried again when it comes.
+	maxRefused = 50_000
+)
+
+// board makes n wait for a blob that some store lacks, and sends it on its way unless it is.
+func (p *filler) board(ctx context.Context, n *walk.Node, b registry.Descriptor) {
+	k, by := walk.KeyOf(b.Digest), reference{n.Repository, b.Size}
+	p.mu.Lock()
+	if f := p.flights[k]; f != nil {
+		n.Hold()
+		f.waiting = append(f.waiting, waiter{n, b.Size})
+		p.mu.Unlock()
+		return
+	}
+	need := p.fleet.Ledger.Lacking(b.Digest) // again: it may have landed just now
+	missed := p.missed[k]
+	need.AndNot(&missed)
+	need.AndNot(&p.out)
+	err := p.refusal(b.Digest, by)
+	if need.Empty() || err != nil {
+		p.mu.Unlock()
+		if p.compare(n, b.Digest, b.Size, heldSize(p.fleet, b.Digest)) && err != nil {
+			p.refuse(n, b.Digest, err)
+		}
+		return
+	}
+	n.Hold()
+	f := &flight{digest: b.Digest, by: by, size: -1, waiting: []waiter{{n, b.Size}}}
+	p.flights[k] = f
+	p.mu.Unlock()
+	p.try(ctx, f, need)
+}
+
+// heldSize is the size of a blob that stores hold, as their inventories say; -1: they do not, or none does.
+func heldSize(f *fleet.Fleet, d oci.Digest) int64 {
+	for i := range f.Stores {
+		if size, ok := f.Ledger.Holds(i, d); ok {
+			return size
+		}
+	}
+	return -1
+}
+
+// try sends a blob to the stores of need by the flight's reference.
+func (p *filler) try(ctx context.Context, f *flight, need set.Set) {
+	if f.by.size < 0 || f.by.size > unheardOf {
+		size, err := p.src.Registry.StatBlob(ctx, f.by.repository, f.digest)
+		switch {
+		case err == nil:
+			f.by.size = size
+		case f.by.size < 0:
+			f.lacking, f.err = need, err
+			p.withheld(ctx, f)
+			return
+		}
+	}
+	f.left, f.lacking = need.Len(), set.Set{}
+	size := f.by.size
+	p.toCopy.Add(int64(f.left))
+	need.Each(func(i int) { p.stores[i].wanted.Add(size) })
+	blob := transfer.Blob{Digest: f.digest, Size: size, Repository: f.by.repository}
+	p.fleet.Ensure(ctx, blob, need, func(r fleet.Result) { p.landed(ctx, f, blob, r) })
+}
+
+// landed takes the outcome of a blob in one store.
+func (p *filler) landed(ctx context.Context, f *flight, b transfer.Blob, r fleet.Result) {
+	sources := r.Err != nil && ctx.Err() == nil && ofSource(r.Err)
+	if sources {
+		p.toCopy.Add(-1)
+		p.stores[r.Target].wanted.Add(-b.Size)
+	} else {
+		p.tell(ctx, b, r)
+	}
+	p.mu.Lock()
+	switch {
+	case sources:
+		f.lacking.Add(r.Target)
+		f.err = r.Err
+	case r.Err != nil:
+		k := walk.KeyOf(b.Digest)
+		missed := p.missed[k]
+		missed.Add(r.Target)
+		p.missed[k] = missed
+	default:
+		f.size = b.Size
+	}
+	f.left--
+	last := f.left == 0
+	p.mu.Unlock()
+	switch {
+	case last && f.lacking.Empty():
+		p.arrived(f)
+	case last:
+		p.withheld(ctx, f)
+	}
+}
+
+// ofSource says that it is the source that did not give a blob by a reference, or that the reference may be wrong.
+func ofSource(err error) bool {
+	return transfer.OfSource(err) || errors.Is(err, transfer.ErrSpace)
+}
+
+// withheld goes on with a flight to which the source did not give the blob by its reference: with the next one, if there is one.
+func (p *filler) withheld(ctx context.Context, f *flight) {
+	next, ok := p.correct(ctx, f)
+	p.mu.Lock()
+	p.remember(f)
+	if !ok {
+		next, ok = p.next(f)
+	}
+	if ok && ctx.Err() == nil {
+		f.by = next
+		p.mu.Unlock()
+		p.try(ctx, f, f.lacking)
+		return
+	}
+	p.mu.Unlock()
+	p.lost(ctx, f)
+}
+
+// correct asks a flight's repository how large the blob is, where the size that a manifest states may be what is wrong. It is false
+// when that is not so.
+func (p *filler) correct(ctx context.Context, f *flight) (reference, bool) {
+	wrong, known := errors.AsType[*transfer.SizeError](f.err)
+	if !known && !errors.Is(f.err, transfer.ErrSpace) || f.by.size < 0 {
+		return reference{}, false
+	}
+	size := int64(-1)
+	if known {
+		size = wrong.Is
+	}
+	if size < 0 {
+		var err error
+		if size, err = p.src.Registry.StatBlob(ctx, f.by.repository, f.digest); err != nil {
+			return reference{}, false
+		}
+	}
+	by := reference{f.by.repository, size}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return by, size != f.by.size && p.refusal(f.digest, by) == nil
+}
+
+// refusal is why the source did not give a blob by a reference like this one in this pass; nil: it was not asked. The lock is held.
+func (p *filler) refusal(d oci.Digest, by reference) error {
+	tried := p.refused[walk.KeyOf(d)]
+	if i := slices.IndexFunc(tried, func(r refusal) bool { return r.by.covers(by) }); i >= 0 {
+		return tried[i].err
+	}
+	return nil
+}
+
+// remember keeps in mind that a flight's reference was in vain. Where the size may be what was wrong, the repository may be well. The
+// lock is held.
+func (p *filler) remember(f *flight) {
+	by := f.by
+	if _, sized := errors.AsType[*transfer.SizeError](f.err); !sized && !errors.Is(f.err, transfer.ErrSpace) {
+		by.size = -1
+		if len(f.faults) < maxFaults {
+			f.faults = append(f.faults, refusal{by, f.err})
+		}
+		if !errors.Is(f.err, transfer.ErrGone) && !errors.Is(f.err, transfer.ErrCorrupt) && !errors.Is(f.err, registry.ErrUnauthorized) &&
+			!errors.Is(f.err, registry.ErrNotFound) {
+			f.vague++
+		}
+	}
+	if p.refusals < maxRefused {
+		p.refusals++
+		k := walk.KeyOf(f.digest)
+		p.refused[k] = append(p.refused[k], refusal{by, f.err})
+	}
+}
+
+// next chooses the next reference of those who wait. The lock is held. Of one repository the largest size comes first: of a size
+// that is too large the source's end tells what is right, even where it does not say how large its blobs are.
+func (p *filler) next(f *flight) (by reference, ok bool) {
+	if f.vague >= maxVague || errors.Is(f.err, registry.ErrThrottled) {
+		return by, false
+	}
+	for _, w := range f.waiting {
+		o := reference{w.node.Repository, w.size}
+		if (!ok || o.repository == by.repository && o.size > by.size) && p.refusal(f.digest, o) == nil {
+			by, ok = o, true
+		}
+	}
+	return by, ok
+}
+
+// arrived ends a flight whose blob is in every store that could take it: those who wait for it go on.
+func (p *filler) arrived(f *flight) {
+	p.mu.Lock()
+	k := walk.KeyOf(f.digest)
+	delete(p.flights, k)
+	p.refusals -= len(p.refused[k])
+	delete(p.refused, k)
+	p.mu.Unlock()
+	for _, w := range f.waiting {
+		if p.compare(w.node, f.digest, w.size, f.size) {
+			if i := slices.IndexFunc(f.faults, func(r refusal) bool { return r.by.repository == w.node.Repository }); i >= 0 {
+				p.name(w.node, f.digest, f.faults[i].err) // others had it: the image is whole where it was copied to
+			}
+		}
+		p.walker.Release(w.node)
+	}
+}
+
+// lost ends a flight that no reference helps, and names every image that waited for it.
+func (p *filler) lost(ctx context.Context, f *flight) {
+	p.mu.Lock()
+	delete(p.flights, walk.KeyOf(f.digest))
+	p.mu.Unlock()
+	if ctx.Err() == nil {
+		f.lacking.Each(func(i int) {
+			p.stores[i].failed.Add(1)
+			p.toCopy.Add(1)
+			p.blobsFailed.Add(1)
+		})
+	}
+	for _, w := range f.waiting {
+		err := f.err
+		if i := slices.IndexFunc(f.faults, func(r refusal) bool { return r.by.repository == w.node.Repository }); i >= 0 {
+			err = f.faults[i].err
+		}
+		if ctx.Err() == nil && p.compare(w.node, f.digest, w.size, f.size) {
+			p.refuse(w.node, f.digest, err)
+		}
+		p.walker.Release(w.node)
+	}
+}
+
+// refuse notes that an image lacks a blob which its repository does not give. Another repository that has the image may give it.
+func (p *filler) refuse(n *walk.Node, d oci.Digest, err error) {
+	n.Spoil()
+	p.name(n, d, err)
+}
+
+// name says what is wrong with a blob of an image.
+func (p *filler) name(n *walk.Node, d oci.Digest, err error) {
+	p.Problem(n.Repository, n.Digest.String(), fmt.Errorf("blob %s: %w", d, err))
+}
+
+// compare says whether the size that an image states of a blob is right, as far as that is known. A client that checks refuses the
+// image otherwise: it is named, and never complete, whoever else has the blob.
+func (p *filler) compare(n *walk.Node, d oci.Digest, states, is int64) bool {
+	if states < 0 || is < 0 || states == is {
+		return true
+	}
+	n.Fail()
+	p.Problem(n.Repository, n.Digest.String(), misstates(d, states, is))
+	return false
+}
+
+// misstates says that a manifest states a wrong size of a blob.
+func misstates(d oci.Digest, states, is int64) error {
+	return fmt.Errorf("blob %s: %w: the manifest states %d bytes, the blob has %d", d, registry.ErrInvalid, states, is)
+}

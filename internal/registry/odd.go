@@ -1,0 +1,75 @@
+package registry
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// ErrOdd says that a list names what nobody can ask for: no name, tag or digest that the specification allows, or no text at all.
+// The rest of the list is well.
+var ErrOdd = errors.New("the registry lists what nobody can ask for")
+
+// maxOdd bounds the odd entries of a list that are kept; the others are counted.
+const maxOdd = 10
+
+// Odd are the entries of a list that nobody can ask for.
+type Odd struct {
+	First []string // fit for a message
+	Count int      // all
+}
+
+// Err names them; nil: there are none.
+func (o *Odd) Err() error {
+	if o.Count == 0 {
+		return nil
+	}
+	text := strings.Join(o.First, ", ")
+	if more := o.Count - len(o.First); more > 0 {
+		text = fmt.Sprintf("%s and %d more", text, more)
+	}
+	return fmt.Errorf("%w: %s", ErrOdd, text)
+}
+
+func (o *Odd) add(kind, text string) {
+	o.Count++
+	if len(o.First) < maxOdd {
+		o.First = append(o.First, fmt.Sprintf("%s %q", kind, clean(text)))
+	}
+}
+
+// texts is a list of texts in JSON. What is none stands in it as it is written, which is no name.
+type texts []string
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (t *texts) UnmarshalJSON(raw []byte) error {
+	var all []string
+	if err := json.Unmarshal(raw, &all); err == nil {
+		*t = all
+		return nil
+	}
+	var each []json.RawMessage
+	if err := json.Unmarshal(raw, &each); err != nil {
+		return err
+	}
+	*t = make(texts, len(each))
+	for i, one := range each {
+		if json.Unmarshal(one, &(*t)[i]) != nil {
+			(*t)[i] = "(" + string(one[:min(len(one), 4*maxErrorText)]) + ")" // no name begins so
+		}
+	}
+	return nil
+}
+
+// TornError is a manifest of which some entries cannot be followed: their digests or sizes are none. It is an [ErrInvalid].
+type TornError struct {
+	Rest *Manifest // with the entries that can
+	err  error
+}
+
+// Error implements error.
+func (e *TornError) Error() string { return e.err.Error() }
+
+// Unwrap returns the cause.
+func (e *TornError) Unwrap() error { return e.err }
