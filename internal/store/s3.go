@@ -159,7 +159,7 @@ func (b *s3Bucket) config(ctx context.Context, profile string) (aws.Config, erro
 func (b *s3Bucket) http(cfg aws.Config) *http.Client {
 	opt := b.opt
 	found, ok := cfg.HTTPClient.(*awshttp.BuildableClient)
-	if ok && profileOf(cfg).CustomCABundle != "" {
+	if more := profileOf(cfg).CustomCABundle != "" || opt.Transport == nil && os.Getenv(outbound.CAVariable) != ""; ok && more {
 		roots := found.GetTransport().TLSClientConfig.RootCAs
 		if t, ok := opt.Transport.(truster); ok {
 			t.Trust(roots)
