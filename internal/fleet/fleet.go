@@ -151,7 +151,7 @@ func (f *Fleet) open(ctx context.Context, cfg *config.Config, opt Options, dir s
 		s.where = func() string { return cfg.Where(fmt.Sprintf("stores[%d].bucket", i)) }
 		b, err := store.Open(ctx, c.Bucket, store.Options{
 			Owner: c.Owner, Region: regionOf(c), Getenv: opt.Getenv, Transport: s.meter, TempDir: dir,
-			Logger: f.log.With("store", c.Name),
+			Logger: f.log.With("store", c.Name), Learned: f.fit.learned(s),
 		})
 		if err != nil {
 			return fmt.Errorf("store %s: %w", c.Name, s.located(err))

@@ -39,8 +39,23 @@ var probeDigest = func() oci.Digest {
 type Fit struct {
 	mu  sync.Mutex
 	fit map[string]bool // by name and bucket
+	of  map[string]*store.Learned
 
 	vain vain
+}
+
+// learned is what is known of a store's server.
+func (f *Fit) learned(s *Store) *store.Learned {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.of == nil {
+		f.of = map[string]*store.Learned{}
+	}
+	key := s.Name() + " " + s.Config.Bucket
+	if f.of[key] == nil {
+		f.of[key] = new(store.Learned)
+	}
+	return f.of[key]
 }
 
 func (f *Fit) has(s *Store) bool {

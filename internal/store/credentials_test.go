@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
@@ -14,6 +15,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -22,6 +25,7 @@ import (
 	"testing"
 	"time"
 
+	"ociproxy/internal/outbound"
 	"ociproxy/internal/wait"
 )
 
@@ -195,5 +199,50 @@ func TestChatter(t *testing.T) {
 		if got := secrets.ReplaceAllString(s, "$1…"); strings.Contains(got, "abc") {
 			t.Errorf("%s becomes %s", s, got)
 		}
+	}
+}
+
+// trusting is a transport that can be told whom to trust.
+type trusting struct{ *http.Transport }
+
+func (t trusting) Trust(roots *x509.CertPool) { t.TLSClientConfig = &tls.Config{RootCAs: roots} }
+
+// The authorities of a profile's ca_bundle, and those of AWS_CA_BUNDLE, are trusted by the bucket's own transport and by one that is
+// given.
+func TestAuthorities(t *testing.T) {
+	s := httptest.NewTLSServer(http.NotFoundHandler())
+	defer s.Close()
+	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	ca := file(t, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})))
+	const keys = "[profile p]\naws_access_key_id = k\naws_secret_access_key = s\n"
+	for name, tt := range map[string]struct {
+		env  map[string]string
+		want error
+	}{
+		"a profile's":   {map[string]string{"AWS_CONFIG_FILE": file(t, keys+"ca_bundle = "+ca+"\n")}, ErrNotFound},
+		"the variable":  {map[string]string{"AWS_CONFIG_FILE": file(t, keys), "AWS_CA_BUNDLE": ca}, ErrNotFound},
+		"nobody's":      {map[string]string{"AWS_CONFIG_FILE": file(t, keys)}, nil},
+		"it is no file": {map[string]string{"AWS_CONFIG_FILE": file(t, keys), "AWS_CA_BUNDLE": ca + ".no"}, os.ErrNotExist},
+	} {
+		t.Run(name, func(t *testing.T) {
+			alone(t, tt.env)
+			for _, own := range []bool{true, false} {
+				var opt Options
+				t1 := trusting{outbound.New(outbound.Options{})}
+				defer t1.CloseIdleConnections()
+				if !own {
+					opt.Transport = t1
+				}
+				b, err := Open(t.Context(), "s3://b?region=us-east-1&profile=p&pathStyle=true&endpoint="+s.URL, opt)
+				if err == nil {
+					_, err = b.Head(t.Context(), "key")
+					b.(*s3Bucket).client.Options().HTTPClient.(*http.Client).CloseIdleConnections()
+				}
+				unknown := x509.UnknownAuthorityError{}
+				if tt.want != nil && !errors.Is(err, tt.want) || tt.want == nil && !errors.As(err, &unknown) {
+					t.Errorf("own transport %v: %v; want %v", own, err, tt.want)
+				}
+			}
+		})
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 )
 
@@ -30,8 +31,19 @@ type Options struct {
 	CopyWhole int64
 	// Logger is told what the clouds' libraries have to say, and what the server was found not to be able to do; nil discards it.
 	Logger *slog.Logger
+	// Learned is what was found out of this bucket before; nil begins anew. What [Bucket.Check] finds out has to be handed on to who
+	// opens the bucket again and does not check it.
+	Learned *Learned
 	// TempDir is where copies on their way lie, for the stores that need one.
 	TempDir string
+}
+
+// Learned is what an S3 server was found not to be able to do. The zero value is ready, and may be shared by several buckets of one
+// URL.
+type Learned struct {
+	noExpect atomic.Bool // it refuses Expect: 100-continue
+	noSums   atomic.Bool // it refuses headers about checksums
+	blind    atomic.Bool // it takes bytes that do not have the hash that they were signed with
 }
 
 // Open makes a bucket of its URL as the configuration has it. It makes no request. Credentials come from the environment or from

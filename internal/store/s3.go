@@ -11,7 +11,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -41,14 +40,7 @@ type s3Bucket struct {
 	opt          Options
 	client       *s3.Client
 	partSize     int64 // least
-	s3Learned
-}
-
-// s3Learned is what the server was found not to be able to do.
-type s3Learned struct {
-	noExpect atomic.Bool // it refuses Expect: 100-continue
-	noSums   atomic.Bool // it refuses headers about checksums
-	blind    atomic.Bool // it takes bytes that do not have the hash that they were signed with
+	*Learned
 }
 
 const (
@@ -76,7 +68,10 @@ func openS3(ctx context.Context, u *url.URL, opt Options) (Bucket, error) {
 		opt.Getenv = os.Getenv
 	}
 	b := &s3Bucket{name: u.Host, prefix: prefix, region: opt.Region, endpoint: q.Get("endpoint"),
-		profile: cmp.Or(q.Get("profile"), opt.Getenv("AWS_PROFILE")), opt: opt, partSize: minPart}
+		profile: cmp.Or(q.Get("profile"), opt.Getenv("AWS_PROFILE")), opt: opt, partSize: minPart, Learned: opt.Learned}
+	if b.Learned == nil {
+		b.Learned = new(Learned)
+	}
 	if opt.Owner != "" {
 		b.owner = &opt.Owner
 	}
@@ -159,7 +154,7 @@ func (b *s3Bucket) config(ctx context.Context, profile string) (aws.Config, erro
 func (b *s3Bucket) http(cfg aws.Config) *http.Client {
 	opt := b.opt
 	found, ok := cfg.HTTPClient.(*awshttp.BuildableClient)
-	if ok && profileOf(cfg).CustomCABundle != "" {
+	if more := profileOf(cfg).CustomCABundle != "" || opt.Transport == nil && os.Getenv(outbound.CAVariable) != ""; ok && more {
 		roots := found.GetTransport().TLSClientConfig.RootCAs
 		if t, ok := opt.Transport.(truster); ok {
 			t.Trust(roots)

@@ -34,8 +34,9 @@ func (b *s3Bucket) Check(ctx context.Context, probe string) error {
 // is given, is read back.
 func (b *s3Bucket) checkHashes(ctx context.Context, probe string) error {
 	key, size, other := probe+rand.Text(), int64(2), Bytes([]byte("2\n")).SHA256()
+	star, _ := condition("")
 	_, err := b.client.PutObject(ctx, &s3.PutObjectInput{Bucket: &b.name, Key: b.full(key), ExpectedBucketOwner: b.owner,
-		Body: strings.NewReader("1\n"), ContentLength: &size}, signed(other), func(o *s3.Options) { o.Retryer = aws.NopRetryer{} })
+		Body: strings.NewReader("1\n"), ContentLength: &size, IfNoneMatch: star}, signed(other), func(o *s3.Options) { o.Retryer = aws.NopRetryer{} })
 	if err != nil {
 		return nil //nolint:nilerror // it was refused: as it should be
 	}

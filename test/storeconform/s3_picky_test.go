@@ -208,3 +208,57 @@ func TestWithoutUploads(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// counting counts what is read.
+type counting struct {
+	picky
+	reads atomic.Int32
+}
+
+func (c *counting) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/blind/") {
+		c.reads.Add(1)
+	}
+	return c.picky.RoundTrip(r)
+}
+
+// A server that takes bytes of another hash than was signed is found out, and what is written to it is read back, also by who opens
+// the bucket later.
+func TestBlind(t *testing.T) {
+	s := versitygw(t)
+	learned := new(store.Learned)
+	for _, check := range []bool{true, false} {
+		transport := http.DefaultTransport.(*http.Transport).Clone()
+		t.Cleanup(transport.CloseIdleConnections)
+		c := &counting{picky: picky{next: transport, refuses: func(r *http.Request) (int, string, string) {
+			if r.Method != http.MethodPut || r.Body == nil || r.ContentLength != 2 {
+				return 0, "", ""
+			}
+			body, _ := io.ReadAll(r.Body)
+			r.Body = io.NopCloser(bytes.NewReader(body))
+			if storetest.Whole(body).SHA256() != r.Header.Get("X-Amz-Content-Sha256") {
+				return http.StatusOK, "", "" // it is taken
+			}
+			return 0, "", ""
+		}}}
+		b := s.open(t, s.url, store.Options{Transport: c, Learned: learned})
+		if check {
+			if err := b.Check(t.Context(), "inventory/probe/"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i, size := range []int{1000, 17 << 20} {
+			before := c.reads.Load()
+			key := "blind/" + []string{"small", "large"}[i]
+			if check {
+				key += "-checked"
+			}
+			if _, err := b.Put(t.Context(), key, storetest.Whole(noise(size)), store.BlobHeader, ""); err != nil {
+				t.Fatal(err)
+			}
+			if n := c.reads.Load() - before; n != 1 {
+				t.Errorf("checked %v: %d bytes were read %d times, want once", check, size, n)
+			}
+		}
+	}
+}
