@@ -124,45 +124,47 @@ func (p *Public) Look(ctx context.Context, d oci.Digest, size int64) error {
 }
 
 func (p *Public) look(ctx context.Context, address string, size int64) error {
-	resp, err := p.ask(ctx, http.MethodHead, address, "")
+	got, err := p.ask(ctx, http.MethodHead, address, "")
 	if err != nil {
 		return err
 	}
-	code, length := resp.StatusCode, resp.ContentLength
-	if code == http.StatusMethodNotAllowed || code == http.StatusNotImplemented || code == http.StatusOK && length < 0 && size > 0 {
+	if got.code == http.StatusMethodNotAllowed || got.code == http.StatusNotImplemented ||
+		got.code == http.StatusOK && got.length < 0 && size > 0 {
 		// Some servers do not know HEAD, or tell no length there.
-		if resp, err = p.ask(ctx, http.MethodGet, address, "bytes=0-0"); err != nil {
+		if got, err = p.ask(ctx, http.MethodGet, address, "bytes=0-0"); err != nil {
 			return err
 		}
-		if code, length = resp.StatusCode, resp.ContentLength; code == http.StatusPartialContent {
-			code = http.StatusOK
-			if length, err = rangeTotal(resp.Header.Get("Content-Range"), 0); err != nil {
-				length = -1
-			}
-		}
 	}
-	encoding := outbound.Encoding(resp.Header)
-	what := resp.Request.Method + " " + address
+	encoding := outbound.Encoding(got.header)
 	switch {
-	case code == http.StatusTooManyRequests || code == http.StatusRequestTimeout || code >= 500:
-		return fmt.Errorf("%s: %s", what, resp.Status)
-	case code != http.StatusOK:
-		return fmt.Errorf("%w: %s: %s", ErrHidden, what, resp.Status)
+	case got.code == http.StatusTooManyRequests || got.code == http.StatusRequestTimeout || got.code >= 500:
+		return fmt.Errorf("%s: %s", got.what, got.status)
+	case got.code != http.StatusOK:
+		return fmt.Errorf("%w: %s: %s", ErrHidden, got.what, got.status)
 	case encoding != "":
-		return fmt.Errorf("%w: %s: Content-Encoding: %s", ErrHidden, what, encoding)
-	case length < 0 && size > 0:
-		return fmt.Errorf("%w: %s: it does not tell its size: something on the way changes the bytes", ErrHidden, what)
-	case length != size && length >= 0:
-		return fmt.Errorf("%w: %s: %d bytes, the bucket has %d", ErrHidden, what, length, size)
+		return fmt.Errorf("%w: %s: Content-Encoding: %s", ErrHidden, got.what, encoding)
+	case got.length < 0 && size > 0:
+		return fmt.Errorf("%w: %s: it does not tell its size: something on the way changes the bytes", ErrHidden, got.what)
+	case got.length != size && got.length >= 0:
+		return fmt.Errorf("%w: %s: %d bytes, the bucket has %d", ErrHidden, got.what, got.length, size)
 	}
 	return nil
 }
 
+// told is what an answer says of an object before its bytes; a part of it counts as the whole.
+type told struct {
+	what   string // method and URL, for messages
+	code   int
+	status string
+	header http.Header
+	length int64 // of the whole; -1: not said
+}
+
 // ask makes one request, of which only the head of the answer is read.
-func (p *Public) ask(ctx context.Context, method, address, span string) (*http.Response, error) {
+func (p *Public) ask(ctx context.Context, method, address, span string) (told, error) {
 	req, err := http.NewRequestWithContext(ctx, method, address, nil)
 	if err != nil {
-		return nil, fmt.Errorf("%s %s: %w", method, address, err)
+		return told{}, fmt.Errorf("%s %s: %w", method, address, err)
 	}
 	req.Header.Set("User-Agent", "oci-proxyctl")
 	req.Header.Set("Accept-Encoding", "gzip") // as runtimes do: who compresses on the way shows it here
@@ -171,7 +173,14 @@ func (p *Public) ask(ctx context.Context, method, address, span string) (*http.R
 	}
 	resp, err := p.Client.Do(req)
 	if err != nil {
-		return nil, err // it names the URL
+		return told{}, err // it names the URL
 	}
-	return resp, resp.Body.Close()
+	t := told{what: method + " " + address, code: resp.StatusCode, status: resp.Status, header: resp.Header, length: resp.ContentLength}
+	if t.code == http.StatusPartialContent && span != "" {
+		t.code = http.StatusOK
+		if t.length, err = rangeTotal(resp.Header.Get("Content-Range"), 0); err != nil {
+			t.length = -1
+		}
+	}
+	return t, resp.Body.Close()
 }
