@@ -42,8 +42,8 @@ func (a *Audit) ask(ctx context.Context, s Store, r *row, opt Options, f *tally)
 	return class, detail
 }
 
-// look asks a bucket for the attributes of an object, and reads it when the audit is deep. corrupt says that its bytes do not have the
-// digest, proven that they do. read is negative when nothing was read.
+// look asks a bucket for the attributes of an object, and reads it when the audit is deep. corrupt says that its bytes
+// do not have the digest, proven that they do. read is negative when nothing was read.
 func look(ctx context.Context, b store.Bucket, d oci.Digest, opt Options) (_ store.Attrs, corrupt, proven bool, read int64, err error) {
 	key := store.BlobKey(d)
 	if opt.Deep {

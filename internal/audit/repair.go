@@ -40,15 +40,16 @@ type RepairOptions struct {
 	DryRun bool
 }
 
-// Repair makes good what was found: missing, lost, short and corrupt blobs are fetched from the source, else from a store that
-// has them whole, and unlisted ones are read and listed. What is unexpected is left alone, and what is not publicly readable is for
-// somebody who may change permissions.
+// Repair makes good what was found: missing, lost, short and corrupt blobs are fetched from the source, else from a
+// store that has them whole, and unlisted ones are read and listed. What is unexpected is left alone, and what is not
+// publicly readable is for somebody who may change permissions.
 //
-// A size that is not the manifest's may be the manifest's error: such an object is read before anything is done about it, and stays
-// listed when it has its digest. Then the inventory ceases to list what is wrong, so that nobody is sent there; then the object is put, over the very
-// version that was looked at; then it is listed again. So a repair that is killed leaves a store that has less than it could and
-// claims nothing wrong; the next pass of a mirror, or the next repair, completes it. An object that somebody else
-// has changed meanwhile is looked at again. Repair completes the report. Its error is only the end of ctx.
+// A size that is not the manifest's may be the manifest's error: such an object is read before anything is done about
+// it, and stays listed when it has its digest. Then the inventory ceases to list what is wrong, so that nobody is sent
+// there; then the object is put, over the very version that was looked at; then it is listed again. So a repair that
+// is killed leaves a store that has less than it could and claims nothing wrong; the next pass of a mirror, or the
+// next repair, completes it. An object that somebody else has changed meanwhile is looked at again. Repair completes
+// the report. Its error is only the end of ctx.
 func (a *Audit) Repair(ctx context.Context, opt RepairOptions, p *Progress) error {
 	if opt.Parallel <= 0 {
 		opt.Parallel = 4
@@ -155,8 +156,8 @@ func (r *repair) plan() []job {
 	return jobs
 }
 
-// prove reads what is not of the size that a manifest says, and keeps in mind what has its digest all the same. Where an inventory
-// lists that with a wrong size, it is listed anew.
+// prove reads what is not of the size that a manifest says, and keeps in mind what has its digest all the same. Where
+// an inventory lists that with a wrong size, it is listed anew.
 func (r *repair) prove(ctx context.Context) {
 	var g errgroup.Group
 	g.SetLimit(r.opt.Parallel)
@@ -173,7 +174,8 @@ func (r *repair) prove(ctx context.Context) {
 			err = nil
 			if f.record && f.listed != attrs.Size {
 				if err = r.prepare(ctx, f.store); err == nil {
-					err = r.opt.Ledger.Add(ctx, f.store, inventory.Record{Digest: f.digest, Size: attrs.Size, Kind: inventory.Blob})
+					right := inventory.Record{Digest: f.digest, Size: attrs.Size, Kind: inventory.Blob}
+					err = r.opt.Ledger.Add(ctx, f.store, right)
 				}
 			}
 			r.mu.Lock()
