@@ -24,7 +24,8 @@ func (a *app) writeAudit(r *audit.Report) error {
 		}
 	}
 	if r.Source.Wrong > 0 {
-		fmt.Fprintf(w, "%s stated wrong; clients refuse these images, and only new manifests help:\n", countWord(r.Source.Wrong, "size is", "sizes are"))
+		fmt.Fprintf(w, "%s stated wrong; clients refuse these images, and only new manifests help:\n",
+			countWord(r.Source.Wrong, "size is", "sizes are"))
 		for _, m := range r.Source.Misstated {
 			is := fmt.Sprintf("it has %d", m.Is)
 			if m.Is < 0 {

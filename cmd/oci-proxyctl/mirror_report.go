@@ -49,7 +49,8 @@ func writeMirrorReport(w io.Writer, r *mirror.Report) error {
 		if s.Incomplete > 0 {
 			lag = (time.Duration(s.LagSeconds) * time.Second).String()
 		}
-		stores.Row(s.Name, humanize.Comma(s.Uploaded+s.Copied), size(s.BytesUp+s.BytesCopy), humanize.Comma(s.Requests), humanize.Comma(s.Incomplete), lag, faultOf(s.Name, s.Error, r.Problems))
+		stores.Row(s.Name, humanize.Comma(s.Uploaded+s.Copied), size(s.BytesUp+s.BytesCopy), humanize.Comma(s.Requests),
+			humanize.Comma(s.Incomplete), lag, faultOf(s.Name, s.Error, r.Problems))
 	}
 	fmt.Fprintln(w)
 	if _, err := stores.WriteTo(w); err != nil {
@@ -90,7 +91,8 @@ func writeProblems(w io.Writer, problems []mirror.Problem, errors map[mirror.Cla
 					where += " in " + p.Store
 				}
 			}
-			fmt.Fprintf(w, "%-15s  %s\n", p.Class, strings.TrimSpace(cli.OneLine(where)+"  "+strings.TrimPrefix(text, "store "+p.Store+": ")))
+			text = strings.TrimPrefix(text, "store "+p.Store+": ")
+			fmt.Fprintf(w, "%-15s  %s\n", p.Class, strings.TrimSpace(cli.OneLine(where)+"  "+text))
 		}
 		if more := all - int64(len(shown)); more > 0 {
 			fmt.Fprintf(w, "and %s more: --output json has the first of each class\n", humanize.Comma(more))

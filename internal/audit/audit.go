@@ -226,7 +226,8 @@ func (a *Audit) inspect(ctx context.Context, order []int32, s Store, opt Options
 	return errors.Join(failed, asks.Wait())
 }
 
-// judge says what the sizes of a row tell, and learns from them; proven: the object has the digest, so that its size is the blob's.
+// judge says what the sizes of a row tell, and learns from them; proven: the object has the digest, so that its size
+// is the blob's.
 func (a *Audit) judge(r *row, proven bool) (Class, string) {
 	settled := proven && r.blob >= 0 && r.object >= 0
 	if settled {

@@ -44,11 +44,12 @@ type RepairOptions struct {
 // that has them whole, and written anew; unlisted ones are read and listed. What is unexpected is left alone. What strangers still do
 // not get after it was written anew is not listed again: a rule of the bucket, or a cache, is at fault.
 //
-// A size that is not the manifest's may be the manifest's error: such an object is read before anything is done about it, and stays
-// listed when it has its digest. Then the inventory ceases to list what is wrong, so that nobody is sent there; then the object is put, over the very
-// version that was looked at; then it is listed again. So a repair that is killed leaves a store that has less than it could and
-// claims nothing wrong; the next pass of a mirror, or the next repair, completes it. An object that somebody else
-// has changed meanwhile is looked at again. Repair completes the report. Its error is only the end of ctx.
+// A size that is not the manifest's may be the manifest's error: such an object is read before anything is done about
+// it, and stays listed when it has its digest. Then the inventory ceases to list what is wrong, so that nobody is sent
+// there; then the object is put, over the very version that was looked at; then it is listed again. So a repair that
+// is killed leaves a store that has less than it could and claims nothing wrong; the next pass of a mirror, or the
+// next repair, completes it. An object that somebody else has changed meanwhile is looked at again. Repair completes
+// the report. Its error is only the end of ctx.
 func (a *Audit) Repair(ctx context.Context, opt RepairOptions, p *Progress) error {
 	if opt.Parallel <= 0 {
 		opt.Parallel = 4
@@ -155,8 +156,8 @@ func (r *repair) plan() []job {
 	return jobs
 }
 
-// prove reads what is not of the size that a manifest says, and keeps in mind what has its digest all the same. Where an inventory
-// lists that with a wrong size, it is listed anew.
+// prove reads what is not of the size that a manifest says, and keeps in mind what has its digest all the same. Where
+// an inventory lists that with a wrong size, it is listed anew.
 func (r *repair) prove(ctx context.Context) {
 	var g errgroup.Group
 	g.SetLimit(r.opt.Parallel)

@@ -26,7 +26,8 @@ type SourceReport struct {
 	Bytes        int64    `json:"bytes"`
 	Failed       int      `json:"failed"` // images or repositories that could not be read
 	Errors       []string `json:"errors"` // the first ones
-	// Misstated are images whose manifests state wrong sizes, the first ones; Wrong counts them, each blob of each image.
+	// Misstated are images whose manifests state wrong sizes, the first ones; Wrong counts them, each blob of each
+	// image.
 	Misstated []Misstated `json:"misstated,omitempty"`
 	Wrong     int         `json:"misstatedCount,omitempty"`
 }

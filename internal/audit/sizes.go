@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// Misstated is an image whose manifest states a wrong size of a blob. Clients that check refuse it, whatever stores have: only a new
-// manifest helps.
+// Misstated is an image whose manifest states a wrong size of a blob. Clients that check refuse it, whatever stores
+// have: only a new manifest helps.
 type Misstated struct {
 	Repository string `json:"repository"`
 	Image      string `json:"image"`
@@ -51,8 +51,8 @@ func (n *needs) states(blob int32, size int64) bool {
 	return n.blobs[blob].stated == size || slices.ContainsFunc(n.claims[blob], func(c claim) bool { return c.size == size })
 }
 
-// settle completes a row on whose blob the manifests do not agree: where one of them agrees with what the store has, that one is
-// right. Else somebody is wrong, and only the bytes can tell who.
+// settle completes a row on whose blob the manifests do not agree: where one of them agrees with what the store has,
+// that one is right. Else somebody is wrong, and only the bytes can tell who.
 func (n *needs) settle(r row) (row, bool) {
 	if r.blob < 0 || !n.blobs[r.blob].argued {
 		return r, false
@@ -70,6 +70,16 @@ func (n *needs) settle(r row) (row, bool) {
 		r.want = n.blobs[r.blob].stated
 	}
 	return r, false
+}
+
+// says is the size that an image states of a blob.
+func (n *needs) says(l link) int64 {
+	other := n.claims[l.blob]
+	at, found := slices.BinarySearchFunc(other, l.image, func(c claim, image int32) int { return cmp.Compare(c.image, image) })
+	if found {
+		return other[at].size
+	}
+	return n.blobs[l.blob].stated
 }
 
 // misstated lists the images that state wrong sizes, the first ones, and counts them all.
@@ -95,16 +105,16 @@ func (n *needs) misstated(t *truths, most int) (list []Misstated, count int) {
 		if !ok {
 			continue
 		}
-		says := n.blobs[l.blob].stated
-		if i, found := slices.BinarySearchFunc(n.claims[l.blob], l.image, func(c claim, image int32) int { return cmp.Compare(c.image, image) }); found {
-			says = n.claims[l.blob][i].size
-		}
+		says := n.says(l)
 		if says < 0 || says == is {
 			continue
 		}
 		if count++; most <= 0 || count <= most {
 			image := n.images[l.image]
-			list = append(list, Misstated{n.repos.names[image.repository], image.digest.String(), n.blobs[l.blob].digest.String(), says, max(is, -1)})
+			list = append(list, Misstated{
+				Repository: n.repos.names[image.repository], Image: image.digest.String(),
+				Digest: n.blobs[l.blob].digest.String(), States: says, Is: max(is, -1),
+			})
 		}
 	}
 	return list, count

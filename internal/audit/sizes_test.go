@@ -34,8 +34,8 @@ func liars(r *Report) (out string) {
 	return out
 }
 
-// An image that states a wrong size is named, and says nothing about the blob, whether it is met first or last and however one looks,
-// as long as another image states the right one or the bytes were looked at.
+// An image that states a wrong size is named, and says nothing about the blob, whether it is met first or last and
+// however one looks, as long as another image states the right one or the bytes were looked at.
 func TestMisstated(t *testing.T) {
 	const right = int64(len("fine content"))
 	for name, opt := range map[string]Options{"inventory": {From: Inventory}, "listing": {From: Listing}, "head": {From: Head}, "deep": {From: Listing, Deep: true}} {
@@ -83,7 +83,8 @@ func TestShortAllTheSame(t *testing.T) {
 	}
 }
 
-// A repair does not withdraw a blob because of what a manifest states: it reads it first. An inventory that is wrong is put right.
+// A repair does not withdraw a blob because of what a manifest states: it reads it first. An inventory that is wrong
+// is put right.
 func TestRepairOfMisstated(t *testing.T) {
 	for _, listed := range []int64{int64(len(fine)), 5, 7} {
 		s := newShelf(t)

@@ -87,7 +87,9 @@ func (f *tally) add(r row, c Class, detail string) {
 		}
 	}
 	if c != Unexpected && c != Unknown {
-		f.faults = append(f.faults, fault{store: f.index, class: c, digest: r.digest, blob: r.blob, record: r.record != absent, listed: r.record, size: size})
+		f.faults = append(f.faults, fault{
+			store: f.index, class: c, digest: r.digest, blob: r.blob, record: r.record != absent, listed: r.record, size: size,
+		})
 	}
 	if c != Unexpected {
 		f.opt.Progress.Found.Add(1)

@@ -45,11 +45,14 @@ const (
 )
 
 const (
-	hintNoInventory  = "the mirror writes it at the end of its first pass: without one the proxy asks the store for each new digest by HEAD. Check inventory: url, and that anyone may read head.json and seg/"
-	hintStale        = "the mirror rewrites it in each pass: look why it does not run, or raise inventory: staleAfter. Until then the proxy asks the store for each new digest by HEAD"
-	hintForeign      = "a bucket was copied, or inventory: url is that of another store: let it lead to this store's own, and run inventory rebuild"
-	hintRefused      = "oci-proxyctl inventory verify says more; inventory rebuild writes it anew. Until then the proxy asks the store for each new digest by HEAD"
-	hintStoreRecords = "raise limits: storeRecords, if the memory is there. Until then the proxy asks the store for each new digest by HEAD"
+	meanwhile       = ". Until then the proxy asks the store for each new digest by HEAD"
+	hintNoInventory = "the mirror writes it in its first pass: check inventory: url, and that anyone may read head.json and seg/" +
+		meanwhile
+	hintStale   = "the mirror rewrites it in each pass: look why it does not run, or raise inventory: staleAfter" + meanwhile
+	hintForeign = "a bucket was copied, or inventory: url is another store's: let it lead to this store's own, and run " +
+		"inventory rebuild" + meanwhile
+	hintRefused      = "oci-proxyctl inventory verify says more; inventory rebuild writes it anew" + meanwhile
+	hintStoreRecords = "raise limits: storeRecords, if the memory is there" + meanwhile
 )
 
 // inventory looks at a store's inventory: its head, and whether the segments are there that it lists.

@@ -36,8 +36,8 @@ func newStoreProbe(s config.Store, opts *Options) *storeProbe {
 
 func at(template, digest string) string { return strings.ReplaceAll(template, "{digest}", digest) }
 
-// store makes all checks of a store but for its inventory. A store must answer itself: no redirect is followed. It is false when there
-// is nothing to ask: the store is off, or nobody answers.
+// store makes all checks of a store but for its inventory. A store must answer itself: no redirect is followed. It is
+// false when there is nothing to ask: the store is off, or nobody answers.
 func (p *storeProbe) store(ctx context.Context, samples []sample) bool {
 	if p.state == config.Off {
 		p.say("state", stateNote(p.state))

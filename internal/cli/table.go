@@ -23,7 +23,8 @@ type Table struct {
 	below   []string
 }
 
-// maxCell is how many characters of a sentence a cell takes, maxBelow how many stand below the table, and maxLines how many sentences.
+// maxCell is how many characters of a sentence a cell takes, maxBelow how many stand below the table, and maxLines how
+// many sentences.
 const (
 	maxCell  = 200
 	maxBelow = 1000

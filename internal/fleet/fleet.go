@@ -201,8 +201,8 @@ func (f *Fleet) Ensure(ctx context.Context, b transfer.Blob, need set.Set, outco
 	f.work.Go(func() { f.await(ctx, b, results, outcome) })
 }
 
-// await hands on what came of a blob. What failed because of another caller's repository, whose download this one had joined, is tried
-// by its own.
+// await hands on what came of a blob. What failed because of another caller's repository, whose download this one had
+// joined, is tried by its own.
 func (f *Fleet) await(ctx context.Context, b transfer.Blob, results <-chan Result, outcome func(Result)) {
 	for results != nil {
 		var again set.Set

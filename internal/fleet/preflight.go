@@ -160,8 +160,9 @@ func (f *Fleet) Preflight(ctx context.Context, i int) error {
 	return nil
 }
 
-// Look is the part of [Fleet.Preflight] that writes nothing: it finds out whether the bucket is there, and the one that the config
-// means. Whether it may be written, and whether strangers see it, is not known afterwards. Nothing is remembered.
+// Look is the part of [Fleet.Preflight] that writes nothing: it finds out whether the bucket is there, and the one
+// that the config means. Whether it may be written, and whether strangers see it, is not known afterwards. Nothing is
+// remembered.
 func (f *Fleet) Look(ctx context.Context, i int) error {
 	if err := f.Ledger.Fault(i); err != nil {
 		return err

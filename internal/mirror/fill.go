@@ -55,7 +55,8 @@ type tally struct {
 func newFiller(src *walk.Source, f *fleet.Fleet, opt Options) *filler {
 	return &filler{
 		src: src, fleet: f, opt: opt, stores: make([]tally, len(f.Stores)), now: time.Now(),
-		flights: map[walk.Key]*flight{}, missed: map[walk.Key]set.Set{}, refused: map[walk.Key][]refusal{}, denying: map[walk.Key]bool{}, before: map[walk.Key]outcome{},
+		flights: map[walk.Key]*flight{}, missed: map[walk.Key]set.Set{}, refused: map[walk.Key][]refusal{},
+		denying: map[walk.Key]bool{}, before: map[walk.Key]outcome{},
 	}
 }
 

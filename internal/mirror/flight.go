@@ -14,8 +14,8 @@ import (
 	"ociproxy/internal/walk"
 )
 
-// flight is a blob on its way, and who waits for it. It goes by one reference at a time: a repository, and a size that a manifest
-// there states. When the source does not give it by one, the next is tried.
+// flight is a blob on its way, and who waits for it. It goes by one reference at a time: a repository, and a size that
+// a manifest there states. When the source does not give it by one, the next is tried.
 type flight struct {
 	digest  oci.Digest
 	by      reference
@@ -56,10 +56,11 @@ const (
 	maxVague = 3
 	// maxFaults bounds the repositories of which a flight remembers why they do not give it.
 	maxFaults = 16
-	// unheardOf is the size, in bytes, from which on a manifest is not believed before the source was asked: the spool is reserved for
-	// a blob before its first byte, and whoever states much would keep it from the others.
+	// unheardOf is the size, in bytes, from which on a manifest is not believed before the source was asked: the spool
+	// is reserved for a blob before its first byte, and whoever states much would keep it from the others.
 	unheardOf = 1 << 30
-	// maxRefused bounds the references of which a pass remembers that they were in vain. What is beyond is tried again when it comes.
+	// maxRefused bounds the references of which a pass remembers that they were in vain. What is beyond is tried again
+	// when it comes.
 	maxRefused = 50_000
 )
 
@@ -161,7 +162,8 @@ func ofSource(err error) bool {
 	return transfer.OfSource(err) || errors.Is(err, transfer.ErrSpace)
 }
 
-// withheld goes on with a flight to which the source did not give the blob by its reference: with the next one, if there is one.
+// withheld goes on with a flight to which the source did not give the blob by its reference: with the next one, if
+// there is one.
 func (p *filler) withheld(ctx context.Context, f *flight) {
 	next, ok := p.correct(ctx, f)
 	p.mu.Lock()
@@ -179,8 +181,8 @@ func (p *filler) withheld(ctx context.Context, f *flight) {
 	p.lost(ctx, f)
 }
 
-// correct asks a flight's repository how large the blob is, where the size that a manifest states may be what is wrong. It is false
-// when that is not so.
+// correct asks a flight's repository how large the blob is, where the size that a manifest states may be what is
+// wrong. It is false when that is not so.
 func (p *filler) correct(ctx context.Context, f *flight) (reference, bool) {
 	wrong, known := errors.AsType[*transfer.SizeError](f.err)
 	if !known && !errors.Is(f.err, transfer.ErrSpace) || f.by.size < 0 {
@@ -202,7 +204,8 @@ func (p *filler) correct(ctx context.Context, f *flight) (reference, bool) {
 	return by, size != f.by.size && p.refusal(f.digest, by) == nil
 }
 
-// refusal is why the source did not give a blob by a reference like this one in this pass; nil: it was not asked. The lock is held.
+// refusal is why the source did not give a blob by a reference like this one in this pass; nil: it was not asked. The
+// lock is held.
 func (p *filler) refusal(d oci.Digest, by reference) error {
 	tried := p.refused[walk.KeyOf(d)]
 	if i := slices.IndexFunc(tried, func(r refusal) bool { return r.by.covers(by) }); i >= 0 {
@@ -211,8 +214,8 @@ func (p *filler) refusal(d oci.Digest, by reference) error {
 	return nil
 }
 
-// remember keeps in mind that a flight's reference was in vain. Where the size may be what was wrong, the repository may be well. The
-// lock is held.
+// remember keeps in mind that a flight's reference was in vain. Where the size may be what was wrong, the repository
+// may be well. The lock is held.
 func (p *filler) remember(f *flight) {
 	by := f.by
 	if _, sized := errors.AsType[*transfer.SizeError](f.err); !sized && !errors.Is(f.err, transfer.ErrSpace) {
@@ -232,8 +235,9 @@ func (p *filler) remember(f *flight) {
 	}
 }
 
-// next chooses the next reference of those who wait. The lock is held. Of one repository the largest size comes first: of a size
-// that is too large the source's end tells what is right, even where it does not say how large its blobs are.
+// next chooses the next reference of those who wait. The lock is held. Of one repository the largest size comes first:
+// of a size that is too large the source's end tells what is right, even where it does not say how large its blobs
+// are.
 func (p *filler) next(f *flight) (by reference, ok bool) {
 	if f.vague >= maxVague || errors.Is(f.err, registry.ErrThrottled) {
 		return by, false
@@ -289,7 +293,8 @@ func (p *filler) lost(ctx context.Context, f *flight) {
 	}
 }
 
-// refuse notes that an image lacks a blob which its repository does not give. Another repository that has the image may give it.
+// refuse notes that an image lacks a blob which its repository does not give. Another repository that has the image
+// may give it.
 func (p *filler) refuse(n *walk.Node, d oci.Digest, err error) {
 	n.Spoil()
 	p.name(n, d, err)
@@ -300,8 +305,8 @@ func (p *filler) name(n *walk.Node, d oci.Digest, err error) {
 	p.Problem(n.Repository, n.Digest.String(), fmt.Errorf("blob %s: %w", d, err))
 }
 
-// compare says whether the size that an image states of a blob is right, as far as that is known. A client that checks refuses the
-// image otherwise: it is named, and never complete, whoever else has the blob.
+// compare says whether the size that an image states of a blob is right, as far as that is known. A client that checks
+// refuses the image otherwise: it is named, and never complete, whoever else has the blob.
 func (p *filler) compare(n *walk.Node, d oci.Digest, states, is int64) bool {
 	if states < 0 || is < 0 || states == is {
 		return true

@@ -65,7 +65,8 @@ func TestManyOddNames(t *testing.T) {
 	}
 }
 
-// What only a list names and is gone is empty: the pass is done. What the operator names is not, nor what nobody says is gone.
+// What only a list names and is gone is empty: the pass is done. What the operator names is not, nor what nobody says
+// is gone.
 func TestGone(t *testing.T) {
 	for _, heads := range []bool{false, true} {
 		w := newWorld(t, 1)

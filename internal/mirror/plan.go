@@ -39,7 +39,8 @@ type Plan struct {
 	Seconds      float64         `json:"seconds"` // at the least, by requestsPerSecond and bandwidthMBps; lines and stores may be slower
 	Problems     []Problem       `json:"problems"`
 	Errors       map[Class]int64 `json:"errors"`
-	// Result is how a pass would end as far as is known: done, partial, or failed when there is nothing that it could do.
+	// Result is how a pass would end as far as is known: done, partial, or failed when there is nothing that it could
+	// do.
 	Result Result `json:"result"`
 	Error  string `json:"error,omitempty"` // the source could not be walked to its end, or no store can be written to
 }
@@ -81,11 +82,14 @@ type planner struct {
 // volume is what one store would get.
 type volume struct{ blobs, bytes, uploaded, copied, requests int64 }
 
-// MakePlan walks the source as a pass does and adds up what it would do. Nothing is written. What a pass would fail at is in the plan,
-// as it would be in the pass's report: stores that cannot be used, and what cannot be read. When no store can be used the source is not
-// walked: there is nothing to plan.
+// MakePlan walks the source as a pass does and adds up what it would do. Nothing is written. What a pass would fail at
+// is in the plan, as it would be in the pass's report: stores that cannot be used, and what cannot be read. When no
+// store can be used the source is not walked: there is nothing to plan.
 func MakePlan(ctx context.Context, cfg *config.Config, src *walk.Source, f *fleet.Fleet, opt Options) (*Plan, error) {
-	p := &planner{src: src, fleet: f, opt: opt, seen: map[walk.Key]lot{}, stores: make([]volume, len(f.Stores)), copies: map[[2]int]int64{}, whole: make([]bool, len(f.Stores))}
+	p := &planner{
+		src: src, fleet: f, opt: opt, seen: map[walk.Key]lot{}, copies: map[[2]int]int64{},
+		stores: make([]volume, len(f.Stores)), whole: make([]bool, len(f.Stores)),
+	}
 	for _, s := range f.Stores {
 		_, copier := s.Bucket.(store.Copier)
 		group := ""
@@ -149,8 +153,8 @@ func (p *planner) foundSome() bool {
 	return false
 }
 
-// look finds out whether the stores that would get something can be written, as far as that can be without writing, and takes out
-// those that cannot: a pass would leave them alone.
+// look finds out whether the stores that would get something can be written, as far as that can be without writing,
+// and takes out those that cannot: a pass would leave them alone.
 func (p *planner) look(ctx context.Context) {
 	p.faults = make([]error, len(p.fleet.Stores))
 	var all sync.WaitGroup

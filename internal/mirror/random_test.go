@@ -20,8 +20,8 @@ type thing struct {
 	lies     bool
 }
 
-// oracle says by definition what a source can give: a manifest that some repository lists, by a tag or by an index that it gives, and
-// gives itself, with all that it needs; a blob of such a one that the same repository gives.
+// oracle says by definition what a source can give: a manifest that some repository lists, by a tag or by an index
+// that it gives, and gives itself, with all that it needs; a blob of such a one that the same repository gives.
 type oracle struct {
 	things  map[string]*thing
 	tagged  map[[2]string]bool // by repository and digest
@@ -69,8 +69,8 @@ func (o *oracle) good() (manifests, blobs map[string]bool) {
 	return manifests, blobs
 }
 
-// Whatever repositories refuse, and whatever sizes are stated: what some way leads to is complete after a few passes, nothing else is,
-// and one pass brings every blob that the source gives to anybody.
+// Whatever repositories refuse, and whatever sizes are stated: what some way leads to is complete after a few passes,
+// nothing else is, and one pass brings every blob that the source gives to anybody.
 func TestRandomReferences(t *testing.T) {
 	for round := range 25 {
 		t.Run(fmt.Sprint(round), func(t *testing.T) {

@@ -40,8 +40,8 @@ func (w *world) refuseBlob(status int, digest string, repos ...string) {
 	})
 }
 
-// An image that states a wrong size of a layer is named, and never complete. It keeps the layer from nobody, wherever it comes in
-// the walk, however often, and whether the registry says how large its blobs are or not.
+// An image that states a wrong size of a layer is named, and never complete. It keeps the layer from nobody, wherever
+// it comes in the walk, however often, and whether the registry says how large its blobs are or not.
 func TestStatedSize(t *testing.T) {
 	const huge = oci.MaxBlob
 	for _, silent := range []bool{false, true} {
@@ -148,8 +148,8 @@ func TestAllAffectedNamed(t *testing.T) {
 	}
 }
 
-// The same image in two repositories, of which one does not give a layer, or not the manifest that an index lists: it is walked in
-// the other.
+// The same image in two repositories, of which one does not give a layer, or not the manifest that an index lists: it
+// is walked in the other.
 func TestSameImageTwice(t *testing.T) {
 	for _, part := range []string{"layer", "manifest"} {
 		for _, bad := range []string{"aaa", "zzz"} {

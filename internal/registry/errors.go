@@ -83,14 +83,15 @@ func (e *StatusError) has(codes ...string) bool {
 	return false
 }
 
-// Refused says that a registry itself, or who gives out its tokens, does not let us read: a second later it will not either.
+// Refused says that a registry itself, or who gives out its tokens, does not let us read: a second later it will not
+// either.
 func Refused(err error) bool {
 	e, ok := errors.AsType[*StatusError](err)
 	return ok && e.Home && e.Is(ErrUnauthorized)
 }
 
-// Unknown says that a registry answered 404 or 410 and named the reason: that it does not know the repository, the manifest or the
-// blob. Without one the answer may be that of something before the registry.
+// Unknown says that a registry answered 404 or 410 and named the reason: that it does not know the repository, the
+// manifest or the blob. Without one the answer may be that of something before the registry.
 func Unknown(err error) bool {
 	e, ok := errors.AsType[*StatusError](err)
 	return ok && e.Is(ErrNotFound) && e.has("NAME_UNKNOWN", "MANIFEST_UNKNOWN", "BLOB_UNKNOWN", "NOT_FOUND")

@@ -62,13 +62,14 @@ type Listed struct {
 type Found struct {
 	Name    string
 	Listing *Listing // nil: ask for it
-	// Odd says that the name is none that the specification allows, and only fit for a message: there is nothing to ask for.
+	// Odd says that the name is none that the specification allows, and only fit for a message: there is nothing to
+	// ask for.
 	Odd bool
 }
 
-// Repositories returns the names of all repositories below the prefix, without the prefix. A repository that has the prefix itself as
-// its name is not below it. What is no name is left out. The last pair may be an error: there may be more; [ErrNoCatalog] when the
-// registry lists nothing.
+// Repositories returns the names of all repositories below the prefix, without the prefix. A repository that has the
+// prefix itself as its name is not below it. What is no name is left out. The last pair may be an error: there may be
+// more; [ErrNoCatalog] when the registry lists nothing.
 func (r *Registry) Repositories(ctx context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		for f, err := range r.Find(ctx) {
@@ -79,7 +80,8 @@ func (r *Registry) Repositories(ctx context.Context) iter.Seq2[string, error] {
 	}
 }
 
-// Find is Repositories with what is no name ([Found.Odd]), and with listings where the way they are found (Google's) brings them for nothing.
+// Find is Repositories with what is no name ([Found.Odd]), and with listings where the way they are found (Google's)
+// brings them for nothing.
 func (r *Registry) Find(ctx context.Context) iter.Seq2[Found, error] {
 	return func(yield func(Found, error) bool) {
 		if r.discovery != Catalog && r.prefix != "" {
@@ -222,8 +224,9 @@ func refusesCatalog(e *StatusError) bool {
 	return false
 }
 
-// List returns the tags of a repository, with digests and untagged manifests where the registry tells. [ErrNotFound] when there is
-// no such repository; some registries say so of an empty one. With any error the listing is what came before it, nil when nothing did.
+// List returns the tags of a repository, with digests and untagged manifests where the registry tells. [ErrNotFound]
+// when there is no such repository; some registries say so of an empty one. With any error the listing is what came
+// before it, nil when nothing did.
 func (r *Registry) List(ctx context.Context, repo string) (*Listing, error) {
 	l, _, err := r.tags(ctx, repo)
 	if err != nil {
@@ -232,8 +235,8 @@ func (r *Registry) List(ctx context.Context, repo string) (*Listing, error) {
 	return l, err
 }
 
-// tags reads a list of tags. Google's extension is known by its members, whoever sends them. With an error the listing is what came
-// before it, or nil.
+// tags reads a list of tags. Google's extension is known by its members, whoever sends them. With an error the listing
+// is what came before it, or nil.
 func (r *Registry) tags(ctx context.Context, repo string) (*Listing, []string, error) {
 	if err := r.checkRepo(repo); err != nil {
 		return nil, nil, err
@@ -317,7 +320,8 @@ func (g *gathering) tag(name string, d oci.Digest) {
 	g.tags[name] = d
 }
 
-// manifest takes an entry of Google's. Where what is said of a manifest cannot be understood its digest is known all the same.
+// manifest takes an entry of Google's. Where what is said of a manifest cannot be understood its digest is known all
+// the same.
 func (g *gathering) manifest(d oci.Digest, raw []byte) {
 	var info google.ManifestInfo
 	if json.Unmarshal(raw, &info) != nil {

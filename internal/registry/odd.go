@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// ErrOdd says that a list names what nobody can ask for: no name, tag or digest that the specification allows, or no text at all.
-// The rest of the list is well.
+// ErrOdd says that a list names what nobody can ask for: no name, tag or digest that the specification allows, or no
+// text at all. The rest of the list is well.
 var ErrOdd = errors.New("the registry lists what nobody can ask for")
 
 // maxOdd bounds the odd entries of a list that are kept; the others are counted.
@@ -62,7 +62,8 @@ func (t *texts) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
-// TornError is a manifest of which some entries cannot be followed: their digests or sizes are none. It is an [ErrInvalid].
+// TornError is a manifest of which some entries cannot be followed: their digests or sizes are none. It is an
+// [ErrInvalid].
 type TornError struct {
 	Rest *Manifest // with the entries that can
 	err  error

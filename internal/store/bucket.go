@@ -20,9 +20,9 @@ import (
 type Bucket interface {
 	// String names the bucket as the configuration does, without secrets: "s3://prod-use1".
 	String() string
-	// Check makes sure, before the first byte is written, that the bucket exists, belongs to who is expected, lies in the region
-	// that is expected, and honours conditional writes. It writes below probe (a key prefix ending in "/") and removes that again;
-	// without a probe, "", it writes nothing, and does not find out the last.
+	// Check makes sure, before the first byte is written, that the bucket exists, belongs to who is expected, lies in
+	// the region that is expected, and honours conditional writes. It writes below probe (a key prefix ending in "/")
+	// and removes that again; without a probe, "", it writes nothing, and does not find out the last.
 	Check(ctx context.Context, probe string) error
 	// Head describes an object.
 	Head(ctx context.Context, key string) (Attrs, error)

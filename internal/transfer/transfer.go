@@ -20,9 +20,9 @@ type Blob struct {
 
 // Source is where blobs come from. It is called from several goroutines.
 type Source interface {
-	// Open reads a blob from offset off to its end; the caller closes it. Reading fails soon after ctx has ended. An error that
-	// wraps [ErrGone] or [ErrRefused] is final; after any other, and when the reading breaks off, it is asked again a few times, from where
-	// it ended.
+	// Open reads a blob from offset off to its end; the caller closes it. Reading fails soon after ctx has ended. An
+	// error that wraps [ErrGone] or [ErrRefused] is final; after any other, and when the reading breaks off, it is
+	// asked again a few times, from where it ended.
 	Open(ctx context.Context, b Blob, off int64) (io.ReadCloser, error)
 }
 
@@ -110,7 +110,8 @@ type Result struct {
 	Err        error
 }
 
-// SizeError says that a blob has another size than the caller said. It is an [ErrCorrupt], and about the reference: the blob may be well.
+// SizeError says that a blob has another size than the caller said. It is an [ErrCorrupt], and about the reference:
+// the blob may be well.
 type SizeError struct {
 	Said, Is int64 // Is -1: that is not known
 }
@@ -126,7 +127,8 @@ func (e *SizeError) Error() string {
 // Unwrap makes it an [ErrCorrupt].
 func (e *SizeError) Unwrap() error { return ErrCorrupt }
 
-// OfSource says that a blob did not come into a target because the source did not give it by the reference that it was asked for.
+// OfSource says that a blob did not come into a target because the source did not give it by the reference that it was
+// asked for.
 func OfSource(err error) bool {
 	return errors.Is(err, ErrCorrupt) || errors.Is(err, ErrGone) || errors.Is(err, ErrRefused) || errors.Is(err, ErrSource)
 }

@@ -7,8 +7,8 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// Bounds of what is remembered of references that were in vain, or wait for one to be. Whoever may push can make many. What is
-// beyond them is not tried in this walk, or once more than it need be.
+// Bounds of what is remembered of references that were in vain, or wait for one to be. Whoever may push can make many.
+// What is beyond them is not tried in this walk, or once more than it need be.
 const (
 	maxTrials = 100_000
 	maxOthers = 100_000
@@ -40,8 +40,9 @@ type other struct {
 
 // graph keeps each manifest from being read twice in a walk, and tells indexes when what they list is finished.
 //
-// What is remembered of a manifest is what its content says, which is the same everywhere. That it could not be read, or something
-// below it, is remembered of the repository where that was: another reference is tried, when this one has failed, or when it comes.
+// What is remembered of a manifest is what its content says, which is the same everywhere. That it could not be read,
+// or something below it, is remembered of the repository where that was: another reference is tried, when this one has
+// failed, or when it comes.
 type graph struct {
 	finished func(*Node)                  // called for each node, when nothing of it is on its way any more
 	given    func(*Node)                  // called in its place for a node that makes room for another reference
@@ -66,8 +67,9 @@ func newGraph() *graph {
 	return g
 }
 
-// enter begins the work on a manifest by way of n, unless that is not needed; by is who waits for it, if there is a parent. fits is
-// asked before anything is begun; nil is true. With done, the size is that of the manifest, 0 when it is not known.
+// enter begins the work on a manifest by way of n, unless that is not needed; by is who waits for it, if there is a
+// parent. fits is asked before anything is begun; nil is true. With done, the size is that of the manifest, 0 when it
+// is not known.
 func (g *graph) enter(n *Node, by waiter, fits func() bool) (_ standing, size int64) {
 	k := KeyOf(n.Digest)
 	g.mu.Lock()
@@ -178,7 +180,8 @@ func (g *graph) seen(d oci.Digest) bool {
 	return ok || g.work[k] != nil
 }
 
-// abandon ends the work on what turned out to be no manifest in its repository, and returns those who wait for it there.
+// abandon ends the work on what turned out to be no manifest in its repository, and returns those who wait for it
+// there.
 func (g *graph) abandon(n *Node) []waiter {
 	g.mu.Lock()
 	k := KeyOf(n.Digest)
@@ -251,8 +254,8 @@ func (g *graph) release(n *Node) {
 	}
 }
 
-// settle ends the work on a manifest, and returns who waited for it by other references. What was in vain and could not be kept in
-// mind is forgotten: the next reference tries it.
+// settle ends the work on a manifest, and returns who waited for it by other references. What was in vain and could
+// not be kept in mind is forgotten: the next reference tries it.
 func (g *graph) settle(k Key, n *Node, kept bool) (waiting []waiter) {
 	if n.void.Load() {
 		g.others[k] = other{repository: n.Repository}

@@ -171,8 +171,8 @@ func (w *Walker) broken(ctx context.Context, n *Node, err error) {
 	w.graph.release(n)
 }
 
-// aside walks a manifest that belongs to the source but not to the image at hand: what an artifact is about, or what refers to the
-// image. That it is not there is nobody's fault.
+// aside walks a manifest that belongs to the source but not to the image at hand: what an artifact is about, or what
+// refers to the image. That it is not there is nobody's fault.
 func (w *Walker) aside(ctx context.Context, from *Node, d registry.Descriptor, below *int, depth int) {
 	if ctx.Err() != nil || w.src.Denied(d.Digest) {
 		return

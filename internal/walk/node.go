@@ -13,8 +13,8 @@ import (
 	"ociproxy/internal/registry"
 )
 
-// Node is a manifest in work by one reference to it: it is read in one repository, or waits for what holds it or for manifests below
-// it. Its methods may be called from several goroutines.
+// Node is a manifest in work by one reference to it: it is read in one repository, or waits for what holds it or for
+// manifests below it. Its methods may be called from several goroutines.
 type Node struct {
 	Repository string // where it was met
 	Digest     oci.Digest
@@ -62,14 +62,15 @@ func (n *Node) Fail() { n.failed.Store(true) }
 // Failed says that n could not be read, or that what it says is wrong.
 func (n *Node) Failed() bool { return n.failed.Load() }
 
-// Spoil notes that something that n needs is not to be had in its repository. Another repository that has n may have it: then n is
-// walked again, there.
+// Spoil notes that something that n needs is not to be had in its repository. Another repository that has n may have
+// it: then n is walked again, there.
 func (n *Node) Spoil() { n.spoilt.Store(true) }
 
 // Again says that a node of the same manifest finished before, in vain, as part of another repository.
 func (n *Node) Again() bool { return n.again }
 
-// Vain says that the reference was not enough to get all of the manifest. When another comes, a node of the same manifest is walked.
+// Vain says that the reference was not enough to get all of the manifest. When another comes, a node of the same
+// manifest is walked.
 func (n *Node) Vain() bool { return n.failed.Load() || n.spoilt.Load() || n.void.Load() }
 
 // covers says that o need not be tried when n was.
@@ -113,8 +114,9 @@ func (n *Node) notChild(d oci.Digest) {
 // Key is a digest in 33 bytes: millions of them are remembered in a walk.
 type Key [33]byte
 
-// KeyOf makes the key of a digest. Different digests have different keys, whoever makes them up: manifests may name what does not
-// exist, so that a sha256 keeps its bytes, and any other digest is told from all of them by the last byte.
+// KeyOf makes the key of a digest. Different digests have different keys, whoever makes them up: manifests may name
+// what does not exist, so that a sha256 keeps its bytes, and any other digest is told from all of them by the last
+// byte.
 func KeyOf(d oci.Digest) (k Key) {
 	if text, ok := strings.CutPrefix(d.String(), "sha256:"); ok && len(text) == 64 {
 		if _, err := hex.Decode(k[:32], []byte(text)); err == nil {

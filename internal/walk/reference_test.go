@@ -21,8 +21,8 @@ func inOrder(repos ...string) func(*config.Config) {
 	}
 }
 
-// What one manifest says of another keeps nobody from walking that one: neither its kind, nor its size, nor where it should be, nor
-// how deep it lies, nor a name that looks like its own.
+// What one manifest says of another keeps nobody from walking that one: neither its kind, nor its size, nor where it
+// should be, nor how deep it lies, nor a name that looks like its own.
 func TestLies(t *testing.T) {
 	manyAbove := func(r *registrytest.Registry, repo string, d ocispec.Descriptor) {
 		for i := range maxDepth {
@@ -87,8 +87,8 @@ func TestLies(t *testing.T) {
 	}
 }
 
-// An image whose manifest one repository does not give is walked where another has it, whichever comes first, and so are indexes
-// of it, however often they are met.
+// An image whose manifest one repository does not give is walked where another has it, whichever comes first, and so
+// are indexes of it, however often they are met.
 func TestOtherRepository(t *testing.T) {
 	for _, order := range [][]string{{"bad", "good"}, {"good", "bad"}} {
 		for _, digests := range []bool{false, true} {

@@ -15,7 +15,8 @@ type Visitor interface {
 	Ripe(d oci.Digest) bool
 	// Blob takes a blob of a manifest. It may keep n from finishing: [Node.Hold], until [Walker.Release].
 	Blob(ctx context.Context, n *Node, b registry.Descriptor)
-	// Skipped takes content that is left out, and why. Without a digest it is something that a list names and that is gone.
+	// Skipped takes content that is left out, and why. Without a digest it is something that a list names and that is
+	// gone.
 	Skipped(repo string, b registry.Descriptor, why string)
 	// Finished is called once for each node, when nothing of it is on its way any more.
 	Finished(n *Node)

@@ -89,8 +89,9 @@ func (w *Walker) Release(n *Node) { w.graph.release(n) }
 // Counts returns how many manifests were met, and how many of them the visitor knew.
 func (w *Walker) Counts() (met, known int64) { return w.graph.counts() }
 
-// Walk returns when everything was read; nodes may still be held, and what was in vain may be walked again: [Walker.Wait]. It fails when ctx ends, when the source cannot be listed at all, or
-// does not answer: then stop, which must end ctx, is called.
+// Walk returns when everything was read; nodes may still be held, and what was in vain may be walked again:
+// [Walker.Wait]. It fails when ctx ends, when the source cannot be listed at all, or does not answer: then stop, which
+// must end ctx, is called.
 func (w *Walker) Walk(ctx context.Context, stop context.CancelCauseFunc) error {
 	w.stop, w.ctx = stop, ctx
 	var roots, repos errgroup.Group
