@@ -137,7 +137,7 @@ func sameManifests(plan *apply.Plan, dir string) error {
 		return nil
 	}
 	tree, err := manifest.Load(dir)
-	if err != nil {
+	if tree, err = tree.Hold(err, false); err != nil {
 		return invalidManifests(err)
 	}
 	if tree.Hash != plan.Header.Hash {
@@ -290,17 +290,16 @@ func (a *app) applyResult(r *apply.Report, sum *promote.Summary) error {
 	if err != nil {
 		return err
 	}
-	if a.format != cli.JSON && sum != nil && sum.Failed > 0 {
-		fmt.Fprintf(a.stdout, "Not in the plan, since something is wrong with it: %s.\n", plural(sum.Failed, "promotion"))
+	if a.format != cli.JSON && sum != nil {
+		if sum.Failed > 0 {
+			fmt.Fprintf(a.stdout, "Not in the plan, since something is wrong with it: %s.\n", plural(sum.Failed, "promotion"))
+		}
+		heldVerdict(sum.Held, a.stdout)
 	}
 	if r.Result == apply.Interrupted {
 		return cli.Fail("what was done is kept; the same command goes on from there", "interrupted: %s", r.Error)
 	}
-	all := *r
-	if sum != nil {
-		all.Failures = slices.Concat(sum.Failures, r.Failures)
-	}
-	if code := all.Code(); code != 0 {
+	if code := r.Code(sum); code != 0 {
 		return cli.Exit(code)
 	}
 	return nil

@@ -32,6 +32,7 @@ type promoteFlags struct {
 	rate      float64
 	parallel  int
 	sizes     bool
+	strict    bool
 }
 
 func (p *promoteFlags) flags(a *app, cmd *cobra.Command) {
@@ -44,6 +45,7 @@ func (p *promoteFlags) flags(a *app, cmd *cobra.Command) {
 	f.Float64Var(&p.rate, "rate", 0, "`requests` a second to each host at most; default: of the config, or 50")
 	f.IntVar(&p.parallel, "parallel", 0, "requests to each host at once; default: of the config, or 16")
 	f.BoolVar(&p.sizes, "sizes", true, "read the manifests of missing images, to know their sizes")
+	strictFlag(cmd, &p.strict)
 	_ = cmd.MarkFlagFilename("config", "yaml", "yml")
 }
 
@@ -138,14 +140,11 @@ func (a *app) runPromotePlan(ctx context.Context, path, file string, flags *prom
 
 // preparePlan reads manifests, config and baselines, and opens what the config names.
 func (a *app) preparePlan(ctx context.Context, path string, flags *promoteFlags) (*planning, error) {
-	tree, err := manifest.Load(path)
+	tree, err := a.manifests(path, flags.strict)
 	if err != nil {
-		return nil, invalidManifests(err)
+		return nil, err
 	}
-	for _, f := range tree.Warnings {
-		fmt.Fprint(a.stderr, "warning: ", f.Text())
-	}
-	if tree, err = a.restrict(ctx, path, flags.since, tree); err != nil {
+	if tree, err = a.restrict(ctx, path, flags, tree); err != nil {
 		return nil, err
 	}
 	p := &planning{tree: tree, sizes: flags.sizes, options: promote.Options{AllowMove: flags.moves}}
@@ -187,17 +186,16 @@ func openStores(ctx context.Context, a *app, cfg *config.Config) (*fleet.Fleet, 
 }
 
 // restrict leaves of a tree what an older revision did not have.
-func (a *app) restrict(ctx context.Context, path, since string, tree *manifest.Tree) (*manifest.Tree, error) {
-	if since == "" {
+func (a *app) restrict(ctx context.Context, path string, flags *promoteFlags, tree *manifest.Tree) (*manifest.Tree, error) {
+	if flags.since == "" {
 		return tree, nil
 	}
-	before, after, both := strings.Cut(since, "..")
+	before, after, both := strings.Cut(flags.since, "..")
 	if both {
 		now, err := promote.Revision(ctx, path, after)
-		if err != nil {
+		if tree, err = now.Hold(err, flags.strict); err != nil {
 			return nil, invalidManifests(err)
 		}
-		tree = now
 	}
 	old, err := promote.Revision(ctx, path, before)
 	if old == nil {

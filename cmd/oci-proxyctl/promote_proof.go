@@ -28,7 +28,7 @@ func (a *app) writeProof(r *prove.Report) error {
 			where = f.Store + ": " + where
 		}
 		fmt.Fprintf(w, "%s %s: %s\n", tone.In(string(f.Class)+":", color), where, cli.OneLine(f.Detail))
-		if f.Place != "" {
+		if f.Place != "" && f.Repository != "" {
 			fmt.Fprintf(w, "    asked for in %s\n", f.Place)
 		}
 	}

@@ -5,10 +5,12 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/dustin/go-humanize"
 
 	"ociproxy/internal/cli"
+	"ociproxy/internal/manifest"
 	"ociproxy/internal/promote"
 )
 
@@ -36,10 +38,12 @@ func (a *app) writePlan(sum *promote.Summary, file string) error {
 		fmt.Fprintln(w)
 	}
 	writeFailures(sum.Failures, w, cli.UseColor(w, a.env))
+	writeHeld(sum.Held, w, cli.UseColor(w, a.env))
 	if sum.Unknown > 0 {
 		fmt.Fprintf(w, "%s could not be read: their sizes are not in the table.\n", plural(sum.Unknown, "image"))
 	}
 	fmt.Fprintln(w, planVerdict(sum))
+	heldVerdict(sum.Held, w)
 	if file != "" {
 		fmt.Fprintf(w, "The plan is in %s.\n", file)
 	}
@@ -91,6 +95,45 @@ func writeFailures(failures []*promote.Failure, w io.Writer, color bool) {
 	if len(failures) > 0 {
 		fmt.Fprintln(w)
 	}
+}
+
+// writeHeld names what is held back, and why.
+func writeHeld(held []*manifest.Held, w io.Writer, color bool) {
+	for i, h := range held {
+		if i == shownFailures {
+			fmt.Fprintf(w, "and %s more held back: promote check has all\n", humanize.Comma(int64(len(held)-i)))
+			break
+		}
+		fmt.Fprintf(w, "%s %s: %s\n", cli.Red.In("held-back:", color), h.What(), cli.OneLine(h.Why()))
+		if hint := h.Faults[0].Hint; hint != "" {
+			fmt.Fprintf(w, "    hint: %s\n", hint)
+		}
+	}
+	if len(held) > 0 {
+		fmt.Fprintln(w)
+	}
+}
+
+// heldVerdict says in a sentence what is held back.
+func heldVerdict(held []*manifest.Held, w io.Writer) {
+	if len(held) == 0 {
+		return
+	}
+	names := make([]string, len(held))
+	for i, h := range held {
+		names[i] = h.What()
+	}
+	fmt.Fprintf(w, "Held back, until promote check finds no error: %s.\n", someOf(names))
+}
+
+// someOf lists the first of some names.
+func someOf(names []string) string {
+	const shown = 5
+	text := strings.Join(names[:min(len(names), shown)], ", ")
+	if n := len(names) - shown; n > 0 {
+		text += fmt.Sprintf(" and %s more", humanize.Comma(int64(n)))
+	}
+	return text
 }
 
 // planVerdict says in a sentence what a plan comes to. That there is nothing to do and that nothing can be done are different.

@@ -47,9 +47,9 @@ services are not supported.
 			if signer == nil {
 				return cli.Usage("--sign-key cosign.key", "no key")
 			}
-			tree, err := manifest.Load(args[0])
+			tree, err := a.manifests(args[0], false)
 			if err != nil {
-				return invalidManifests(err)
+				return err
 			}
 			regs := access.open()
 			defer regs.Close()
@@ -59,7 +59,12 @@ services are not supported.
 			} else {
 				_, err = fmt.Fprintln(a.stdout, sum)
 			}
-			return errors.Join(err, sum.err())
+			if err = errors.Join(err, sum.err()); err == nil && len(tree.Held) > 0 {
+				writeHeld(tree.Held, a.stderr, cli.UseColor(a.stderr, a.env))
+				heldVerdict(tree.Held, a.stderr)
+				err = cli.Exit(codePartial)
+			}
+			return err
 		},
 	}
 	s.keyFlags(cmd)
@@ -80,7 +85,7 @@ func (a *app) thenSign(ctx context.Context, dir string, p *promoteFlags, f *appl
 		return e
 	}
 	tree, e := manifest.Load(dir)
-	if e != nil {
+	if tree, e = tree.Hold(e, p.strict); e != nil { // told before: the run read the same
 		return invalidManifests(e)
 	}
 	var cfg *config.Config

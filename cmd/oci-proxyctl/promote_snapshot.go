@@ -64,21 +64,45 @@ func (a *app) runPromoteSnapshot(ctx context.Context, root, format string, acces
 	if format == "json" {
 		write, end = snapJSON(out)
 	}
-	untold := false
+	untold, images := false, 0
+	var bare []string // repositories without tags, of a registry that lists nothing else
 	err := prove.Snapshot(ctx, regs, root, opt, func(s *prove.Snap) error {
-		untold = untold || opt.Untagged && !s.Untagged
-		return write(s)
+		switch untold = untold || opt.Untagged && !s.Untagged; {
+		case len(s.Digests) > 0:
+			images++
+			return write(s)
+		case !s.Untagged:
+			bare = append(bare, s.Name)
+		}
+		return nil
 	})
 	switch {
 	case errors.Is(err, registry.ErrNoCatalog):
 		return cli.Fail("a registry that lists no repositories cannot be written down", "%w", err)
+	case errors.Is(err, prove.ErrNothing):
+		return cli.Fail("name the host and the path above the repositories, as in manifests: "+aboveOf(root), "%w", err)
 	case err != nil:
 		return err
+	}
+	if len(bare) > 0 {
+		fmt.Fprintf(a.stderr, "warning: %s without a tag: what they hold by digest only is not listed, and not in the snapshot: %s\n",
+			countWord(len(bare), "repository", "repositories"), someOf(bare))
+	}
+	if images == 0 {
+		return cli.Fail("what has no tag can be written down by its digest only, by hand", "snapshot of %s: no repository there has a tag", root)
 	}
 	if untold {
 		fmt.Fprintf(a.stderr, "warning: %s does not list manifests without a tag: there may be more\n", root)
 	}
 	return errors.Join(end(), out.Flush())
+}
+
+// aboveOf is the path above the last part of a registry's name, or the name itself where it has none.
+func aboveOf(root string) string {
+	if at := strings.LastIndexByte(root, '/'); at > 0 {
+		return root[:at]
+	}
+	return root
 }
 
 // snapYAML writes images in the canonical layout of [manifest.Format].

@@ -13,7 +13,6 @@ import (
 	"ociproxy/internal/cli"
 	"ociproxy/internal/config"
 	"ociproxy/internal/fleet"
-	"ociproxy/internal/manifest"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/promote"
 	"ociproxy/internal/promote/prove"
@@ -33,6 +32,7 @@ type proving struct {
 	limit  int
 	watch  time.Duration
 	listen listening
+	strict bool
 }
 
 // registryFlags say how registries are reached.
@@ -100,6 +100,7 @@ Unexpected repositories are only found where a registry lists its repositories.
 	fl.IntVarP(&f.limit, "limit", "n", f.limit, "how many findings of each class to show; 0: all")
 	fl.DurationVar(&f.watch, "watch", 0, "look each `interval`, until told to stop")
 	f.listen.flags(cmd, "--watch")
+	strictFlag(cmd, &f.strict)
 	f.access.flags(cmd)
 	_ = cmd.MarkFlagFilename("config", "yaml", "yml")
 	_ = cmd.RegisterFlagCompletionFunc("read", cobra.FixedCompletions(prove.Depths(), cobra.ShellCompDirectiveNoFileComp))
@@ -153,9 +154,9 @@ func (a *app) runPromoteVerify(ctx context.Context, dir string, f *proving) erro
 
 // prove reads all that the flags name, and looks once.
 func (a *app) prove(ctx context.Context, dir string, f *proving, progress func(done, of int64)) (_ *prove.Report, err error) {
-	tree, err := manifest.Load(dir)
+	tree, err := a.manifests(dir, f.strict)
 	if err != nil {
-		return nil, invalidManifests(err)
+		return nil, err
 	}
 	opt := prove.Options{Read: prove.Depth(f.read), Limit: f.limit, Progress: progress}
 	if opt.Lost, err = lostDigests(f.lost); err != nil {

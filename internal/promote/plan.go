@@ -31,6 +31,7 @@ type Summary struct {
 	Failed     int64                   `json:"failed"`     // those that failures are about
 	Promotions int64                   `json:"promotions"` // digests with something to do
 	Failures   []*Failure              `json:"failures"`
+	Held       []*manifest.Held        `json:"held,omitempty"` // what the plan leaves out, since its manifests are faulty
 	By         map[string]*Destination `json:"destinations"` // by the manifests' names of destinations with something to do
 
 	Stores  map[string]*Weight `json:"stores,omitempty"`  // by name; nil when stores were not looked at
@@ -51,17 +52,23 @@ type Destination struct {
 // NothingToDo says that all is in place, as opposed to: nothing can be done.
 func (s *Summary) NothingToDo() bool { return s.Planned == 0 && s.Failed == 0 }
 
-// Code is the exit code: 0 when nothing failed. Otherwise the bits of the classes that occurred, plus 32 when something else
-// is, or can be, done, and 64 when nothing is.
+// heldBit is the part of an exit code that says: something is held back.
+const heldBit = 128
+
+// Code is the exit code: 0 when nothing failed and nothing is held back. Otherwise the bits of the classes that occurred, 128 when
+// projects are held back, and 32 when something else is, or can be, done, or 64 when nothing is.
 func (s *Summary) Code() int {
-	return ExitCode(s.Failures, s.Planned > 0)
+	return ExitCode(s.Failures, len(s.Held) > 0, s.Planned > 0 || len(s.Failures) == 0 && s.Done > 0)
 }
 
 // ExitCode is the exit code of what had some failures, by the rule of [Summary.Code]. some: not everything failed.
-func ExitCode(failures []*Failure, some bool) int {
+func ExitCode(failures []*Failure, held, some bool) int {
 	code := 0
 	for _, f := range failures {
 		code |= f.Class.Bit()
+	}
+	if held {
+		code |= heldBit
 	}
 	switch {
 	case code == 0:
@@ -100,7 +107,7 @@ func Make(ctx context.Context, tree *manifest.Tree, world World, opt Options, em
 		}
 	})
 	defer work.Wait()
-	sum := &Summary{By: map[string]*Destination{}, Failures: []*Failure{}}
+	sum := &Summary{By: map[string]*Destination{}, Failures: []*Failure{}, Held: tree.Held}
 	for slot := range outcomes {
 		out := <-slot
 		if err := ctx.Err(); err != nil {

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"ociproxy/internal/manifest"
 	"ociproxy/internal/oci"
 )
 
@@ -19,7 +20,7 @@ const (
 	Unsigned   Class = "unsigned"   // no signature of a trusted key in the canonical destination
 	Unstored   Class = "unstored"   // a store's inventory lacks blobs of the image
 	Unexpected Class = "unexpected" // a repository, tag or manifest in a destination that no manifest lists
-	Unreadable Class = "unreadable" // a registry or store did not answer: nobody knows
+	Unreadable Class = "unreadable" // a registry or store did not answer, or a project's manifests are faulty: nobody knows
 )
 
 // bits are the classes' parts of an exit code. 1 is any failure; 2 and 3 are wrong usage and invalid manifests.
@@ -36,6 +37,7 @@ func (c Class) Bit() int { return bits[c] }
 // Finding is one thing that is not as it should be.
 type Finding struct {
 	Class      Class      `json:"class"`
+	Project    string     `json:"project,omitempty"`    // that is held back, since its manifests are faulty
 	Repository string     `json:"repository,omitempty"` // in full
 	Digest     oci.Digest `json:"digest,omitzero"`      // as promoted; of what is unexpected, what is there
 	Tag        string     `json:"tag,omitempty"`
@@ -52,6 +54,8 @@ func (f *Finding) Subject() string {
 		return f.Repository + ":" + f.Tag
 	case !f.Digest.IsZero():
 		return f.Repository + "@" + f.Digest.String()
+	case f.Repository == "" && f.Store == "":
+		return (&manifest.Held{Project: f.Project}).What()
 	case f.Repository == "":
 		return f.Store
 	}
