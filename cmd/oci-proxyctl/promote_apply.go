@@ -53,13 +53,6 @@ func (f *applyFlags) flags(cmd *cobra.Command) {
 	_ = cmd.RegisterFlagCompletionFunc("require-stores", cobra.FixedCompletions([]string{"healthy", "all"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
-// applied is the paragraph of --help about the codes of apply and run.
-const applied = `It exits with 0 when everything is done, and when there was nothing to do: the report says which. When something failed the
-code says what: a sum of 1 (a tag exists with another digest), 2 (a digest is gone from everywhere), 4 (a registry could
-not be read or written), 8 (too few stores hold it), 16 (a policy forbids it), and 32 when the rest is done or 64 when
-nothing was. Alone, 1 means that the run did not begin (another one has the lease, or the plan is not whole) or was
-interrupted: what was done until then is kept, and the same command goes on from there.`
-
 func (a *app) promoteApply() *cobra.Command {
 	var access promoteFlags
 	var f applyFlags
@@ -76,7 +69,7 @@ destination, the source being read once for all; its manifests by digest, with s
 it, read back; a wait until every proxy has read the inventories; then the tags, at all destinations together, each
 looked at right before and read back.
 
-` + applied,
+` + applyCodes,
 		Example: `  oci-proxyctl promote apply plan.json --config config.yaml --audit-log promote.log
   oci-proxyctl promote apply plan.json --config config.yaml --require-stores all --settle 5m`,
 		Args: cobra.ExactArgs(1),

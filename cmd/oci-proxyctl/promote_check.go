@@ -35,7 +35,10 @@ func (a *app) promoteCheck() *cobra.Command {
 		Long: `check reads a thin tree of manifests (a directory) or a plain manifest (a file) and reports every error and
 warning at once, with file, line, column and what to do. It asks no registry.
 
-It exits with 3 when there are errors. Warnings change no exit code: what they are about is promoted all the same.`,
+What has an error is held back by plan, run and verify, project by project; the rest is promoted. A project that has one of
+its two files only is no error: nothing of it is promoted yet. A manifest where nobody reads it is one.
+
+` + checkCodes,
 		Example: `  oci-proxyctl promote check registry.example.org/
   oci-proxyctl promote check plain.yaml -o json | jq '.errors[].message'`,
 		Args: cobra.ExactArgs(1),

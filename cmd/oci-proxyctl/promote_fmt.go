@@ -27,8 +27,10 @@ func (a *app) promoteFmt() *cobra.Command {
 is a change of one line. The order of entries, their grouping and every comment stay as they are, and what a file
 says is the same afterwards. FILE may be - for stdin.
 
-Without a flag the result of one file is printed. With --check nothing is written, files that differ are listed, and
-the exit code is 4 when there are any. A file with faults is left alone (exit code 3): promote check tells more.`,
+Without a flag the result of one file is printed. With --check nothing is written, and files that differ are listed. A
+file with faults is left alone: promote check tells more.
+
+` + fmtCodes,
 		Example: `  oci-proxyctl promote fmt -w registry.example.org/
   oci-proxyctl promote fmt --check registry.example.org/
   oci-proxyctl promote fmt --diff images/pause/images.yaml`,

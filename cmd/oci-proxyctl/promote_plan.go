@@ -61,9 +61,10 @@ nothing to any registry or store. With -o the plan goes into a file that promote
 Promotion is additive. A tag that exists with another digest stays, and is reported, unless --allow-tag-move names it.
 A digest that is gone from its source is taken from a destination that has it. One bad item holds back no other.
 
-It exits with 0 when nothing is wrong, whether there is something to do or not, with 3 when the manifests are invalid.
-Otherwise the code says what is wrong: a sum of 1 (a tag exists with another digest), 2 (a digest is gone from
-everywhere), 4 (a registry could not be read), and 32 when the rest can be done or 64 when nothing can.`,
+A project whose manifests have an error is held back, and so is one that may contradict it: nothing of them is in the plan.
+A flag or a list that permits something and matches nothing is told.
+
+` + planCodes,
 		Example: `  oci-proxyctl promote plan registry.example.org/ -o plan.json
   oci-proxyctl promote plan registry.example.org/ --since origin/main --config config.yaml
   oci-proxyctl promote plan registry.example.org/ --output json | jq .summary`,

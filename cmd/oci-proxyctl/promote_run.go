@@ -24,8 +24,9 @@ func (a *app) promoteRun() *cobra.Command {
 		Long: `run makes a plan of the manifests in DIR, shows it, and with --confirm carries it out at once, as promote apply does. Without
 --confirm nothing is written anywhere.
 
-` + applied + ` Without --confirm the
-code is that of promote plan.`,
+A project whose manifests have an error is held back, and so is one that may contradict it: nothing of them is promoted.
+
+` + runCodes,
 		Example: `  oci-proxyctl promote run registry.example.org/ --config config.yaml
   oci-proxyctl promote run registry.example.org/ --config config.yaml --confirm --audit-log promote.log
   oci-proxyctl promote run registry.example.org/ --config config.yaml --confirm --since HEAD~1`,

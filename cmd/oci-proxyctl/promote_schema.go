@@ -11,7 +11,9 @@ func (a *app) promoteSchema() *cobra.Command {
 		Use:   "schema",
 		Short: "Print the JSON schema of manifests",
 		Long: `schema prints the JSON schema of the files that promote reads, for editors and for checks in a pipeline: an images.yaml,
-a promoter-manifest.yaml, or a plain manifest.`,
+a promoter-manifest.yaml, or a plain manifest.
+
+` + schemaCodes,
 		Example: `  oci-proxyctl promote schema > promotion.schema.json
   # first line of a manifest, for editors with a YAML language server:
   # yaml-language-server: $schema=promotion.schema.json`,

@@ -36,7 +36,7 @@ signs what it promotes, before any tag is set.
 Signatures are those of cosign with a key: the payload and its signature below the tag sha256-HEX.sig. Keys of key management
 services are not supported.
 
-` + cli.ExitCodes,
+` + signCodes,
 		Example: `  COSIGN_PASSWORD=… oci-proxyctl promote sign registry.example.org/ --sign-key cosign.key`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

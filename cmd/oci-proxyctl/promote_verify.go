@@ -54,15 +54,19 @@ func (r *registryFlags) open() *promote.Registries {
 }
 
 // proveCodes is the paragraph about the exit codes of promote verify.
-const proveCodes = `The exit code is the sum of
-    1  a registry or store did not answer: nobody knows; or something else failed
+const proveCodes = `Exit codes:
+  0  nothing was found
+  2  alone: usage: unknown flag, missing or malformed argument
+  3  alone: the manifests or the config are invalid: nothing can be compared
+Any other code is a sum of
+    1  a registry or store did not answer, or a project is held back, for its manifests are faulty: nobody knows; or
+       something else failed
     4  unexpected: a destination has what no manifest lists
     8  missing: a digest, a tag, or a part of an image is not in a destination
    16  moved: a tag has another digest
    32  altered: what a registry sends is not what the digest says
    64  unsigned: no signature of a key of --key in the first destination of a project
-  128  unstored: the inventory of a store lacks blobs of an image
-0 says that nothing was found. 2 and 3 are never such sums: wrong usage, and invalid manifests or config.`
+  128  unstored: the inventory of a store lacks blobs of an image`
 
 func (a *app) promoteVerify() *cobra.Command {
 	f := proving{limit: 100}
@@ -79,7 +83,8 @@ With --config the inventories of the stores must list every blob of every promot
 have a signature of one of these keys in the first destination of its project. What is in a destination and in no
 manifest is unexpected, unless a pattern of --allow matches it: REPOSITORY, REPOSITORY:TAG or REPOSITORY@DIGEST, where
 "*" is anything but a slash and "**" anything. Lists of what refers to a promoted image (sha256-…) belong to it.
-Unexpected repositories are only found where a registry lists its repositories.
+Unexpected repositories are only found where a registry lists its repositories. What a project may have promoted that is
+held back, or lacks one of its files, is not called unexpected.
 
 --watch does so for ever, and reads the manifests anew each time; --listen has its metrics and health.
 

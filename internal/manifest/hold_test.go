@@ -77,7 +77,7 @@ func TestHoldOne(t *testing.T) {
 		"tab":               {put(images, "- name: app\n\tdmap: {}\n"), "a=syntax", 2},
 		"duplicate key":     {put(images, "- name: app\n  dmap: {}\n  dmap: {}\n"), "a=duplicate-key", 3},
 		"unknown field":     {put(images, "- name: app\n  dmap: {}\n  tags: []\n"), "a=unknown-key", 3},
-		"unknown registry":  {put(registries, "registries:\n- {name: staging.example/a, src: true}\n- {name: https://prod.example/images/a}\n"), "a=registry-name", 2},
+		"unknown registry":  {put(registries, "registries:\n- {name: staging.example/a, src: true}\n- {name: https://prod.example/images/a}\n"), "a=registry-name", 3},
 		"empty manifest":    {put(registries, ""), "a=missing-key", 1},
 		"two tags alike":    {put(images, "- {name: app, dmap: {\"$A\": [v1], \"$B\": [v1]}}\n"), "a=tag-conflict", 1},
 		"bad tag":           {put(images, "- {name: app, dmap: {\"$A\": [\"v 1\"]}}\n"), "a=tag", 1},

@@ -32,7 +32,7 @@ type Summary struct {
 	Promotions int64                   `json:"promotions"` // digests with something to do
 	Failures   []*Failure              `json:"failures"`
 	Held       []*manifest.Held        `json:"held,omitempty"` // what the plan leaves out, since its manifests are faulty
-	By         map[string]*Destination `json:"destinations"` // by the manifests' names of destinations with something to do
+	By         map[string]*Destination `json:"destinations"`   // by the manifests' names of destinations with something to do
 
 	Stores  map[string]*Weight `json:"stores,omitempty"`  // by name; nil when stores were not looked at
 	Unknown int64              `json:"unknown,omitempty"` // images that could not be weighed
