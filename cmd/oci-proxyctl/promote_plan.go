@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"ociproxy/internal/cli"
 	"ociproxy/internal/config"
 	"ociproxy/internal/fleet"
+	"ociproxy/internal/inventory/write"
 	"ociproxy/internal/manifest"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/promote"
@@ -33,6 +35,8 @@ type promoteFlags struct {
 	parallel  int
 	sizes     bool
 	strict    bool
+
+	storeTimeout time.Duration // of the flag that only apply and run have; 0: of the config
 }
 
 func (p *promoteFlags) flags(a *app, cmd *cobra.Command) {
@@ -164,7 +168,7 @@ func (a *app) preparePlan(ctx context.Context, path string, flags *promoteFlags)
 		if access.Parallel == 0 && cfg.Mirror.Enabled() {
 			access.Parallel = cfg.Mirror.Parallel
 		}
-		if p.fleet, err = openStores(ctx, a, cfg); err != nil {
+		if p.fleet, err = openStores(write.WithPatience(ctx, cmp.Or(flags.storeTimeout, cfg.Promote.StoreTimeout)), a, cfg); err != nil {
 			return nil, err
 		}
 	}

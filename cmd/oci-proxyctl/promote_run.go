@@ -55,6 +55,7 @@ func (a *app) runPromoteRun(ctx context.Context, path string, confirm bool, p *p
 		return fmt.Errorf("write plan: %w", err)
 	}
 	defer atomicfile.CloseScratch(file)
+	p.storeTimeout = f.storeTimeout
 	sum, err := a.planInto(ctx, path, file, p)
 	if err != nil {
 		return err

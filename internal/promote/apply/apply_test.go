@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"ociproxy/internal/config"
+	"ociproxy/internal/inventory"
+	"ociproxy/internal/oci"
 	"ociproxy/internal/promote"
 	"ociproxy/internal/registry"
 	"ociproxy/internal/registry/registrytest"
@@ -40,7 +42,7 @@ func TestApply(t *testing.T) {
 	plan := w.plan(tree)
 	w.source.Asked()
 	r := w.must(plan, Done, func(o *Options) { o.Audit, o.Who, o.Plan = &audit, "me", plan.Hash })
-	if r.Done != 9 || r.Failed != 0 || r.Code() != 0 {
+	if r.Done != 9 || r.Failed != 0 || r.Code(nil) != 0 {
 		t.Errorf("report: %+v", r)
 	}
 	log := w.source.Asked()
@@ -115,7 +117,7 @@ func TestTagMoved(t *testing.T) {
 	}
 	w.hosts[0].PutRaw("prod/one", "v1", raw)
 	r := w.must(plan, Partial)
-	if len(r.Failures) != 1 || r.Failures[0].Class != promote.TagMoved || r.Failures[0].Tag != "v1" || r.Code() != 32|1 || r.Done != 3 {
+	if len(r.Failures) != 1 || r.Failures[0].Class != promote.TagMoved || r.Failures[0].Tag != "v1" || r.Code(nil) != 32|1 || r.Done != 3 {
 		t.Errorf("report %+v, failures %v", r, r.Failures)
 	}
 	if got := w.hosts[0].has("prod/one:v1"); got != sum(raw) {
@@ -132,7 +134,7 @@ func TestTagMoved(t *testing.T) {
 		return fine
 	})
 	r = w2.must(plan, Failed, func(o *Options) { o.Fresh = true })
-	if r.Code() != 64|1 || r.Failed != 1 {
+	if r.Code(nil) != 64|1 || r.Failed != 1 {
 		t.Errorf("report %+v", r)
 	}
 	// A move that the plan has is made.
@@ -159,7 +161,7 @@ func TestSourceGone(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(r.Failures) != 1 || r.Failures[0].Class != promote.SourceGone || r.Code() != 32|2 {
+		if len(r.Failures) != 1 || r.Failures[0].Class != promote.SourceGone || r.Code(nil) != 32|2 {
 			t.Errorf("%s: %q %v", what, r.Result, r.Failures)
 		}
 	}
@@ -174,7 +176,7 @@ func TestDestinationDown(t *testing.T) {
 	plan := w.plan(tree)
 	w.hosts[1].Fail(func(rw http.ResponseWriter, r *http.Request) bool { panic(http.ErrAbortHandler) })
 	r := w.must(plan, Partial)
-	if r.Code() != 32|4 || r.Done != 6 || r.Failed != 3 {
+	if r.Code(nil) != 32|4 || r.Done != 6 || r.Failed != 3 {
 		t.Errorf("report %+v: %v", r, r.Failures)
 	}
 	w.hosts[1].Fail(nil)
@@ -200,8 +202,8 @@ func TestStoreDown(t *testing.T) {
 				t.Fatal(require, err)
 			}
 			r := w.must(w.plan(tree), tt.want, func(o *Options) { o.Require = require })
-			if r.Code() != tt.code {
-				t.Errorf("code %d, want %d", r.Code(), tt.code)
+			if r.Code(nil) != tt.code {
+				t.Errorf("code %d, want %d", r.Code(nil), tt.code)
 			}
 			if s := r.Stores[1]; s.Error == "" || s.Blobs != 0 || tt.want == Done && s.Behind != 2 {
 				t.Errorf("store: %+v", s)
@@ -287,18 +289,18 @@ func TestSettle(t *testing.T) {
 	}
 }
 
-// slowly is a bucket whose inventory takes its time when it is read first: another writer may change it until the last moment.
-type slowly struct {
+// raced is a bucket whose inventory another writer adds to right before it is read first.
+type raced struct {
 	store.Bucket
 	once sync.Once
-	by   time.Duration
+	add  func()
 	read *atomic.Int64 // when the last one was read
 }
 
-func (l *slowly) Get(ctx context.Context, key string, off, n int64) (io.ReadCloser, store.Attrs, error) {
+func (l *raced) Get(ctx context.Context, key string, off, n int64) (io.ReadCloser, store.Attrs, error) {
 	if strings.HasSuffix(key, "/head.json") {
 		l.once.Do(func() {
-			<-time.After(l.by)
+			l.add()
 			l.read.Store(time.Now().UnixNano())
 		})
 	}
@@ -311,7 +313,7 @@ func TestSettleSinceRead(t *testing.T) {
 	w.must(w.plan(tree), Done)
 	one := w.hosts[0].has("prod/one:v1")
 	again := w.tree(fmt.Sprintf("- {name: one, dmap: {%q: [v1, again]}}\n", one), w.hosts[0].Host+"/prod")
-	settle := 300 * time.Millisecond
+	settle := time.Second
 	var read, tagged atomic.Int64
 	w.faults(func(_ int, what string) fault {
 		if strings.HasSuffix(what, "/manifests/again") {
@@ -321,10 +323,54 @@ func TestSettleSinceRead(t *testing.T) {
 	})
 	w.must(w.plan(again), Done, func(o *Options) {
 		o.Settle = &settle
-		o.Wrap = func(b store.Bucket) store.Bucket { return &slowly{Bucket: bucket{b, w}, by: 2 * settle, read: &read} }
+		o.Wrap = func(b store.Bucket) store.Bucket {
+			return &raced{Bucket: bucket{b, w}, read: &read, add: func() {
+				l := w.ledger()
+				defer l.Close()
+				for i := range w.stores {
+					d := oci.Sum("sha256", fmt.Append(nil, time.Now().UnixNano()))
+					if err := errors.Join(l.Add(t.Context(), i, inventory.Record{Digest: d, Size: 1, Kind: inventory.Blob}), l.FlushStore(t.Context(), i)); err != nil {
+						t.Error(err)
+					}
+				}
+			}}
+		}
 	})
-	if waited := time.Duration(tagged.Load() - read.Load()); read.Load() == 0 || waited < settle {
+	if waited := time.Duration(tagged.Load() - read.Load()); read.Load() == 0 || waited < settle/2 {
 		t.Errorf("the tag was set %s after the last inventory was read", waited)
+	}
+}
+
+// TestSettleNothing: tags do not wait where no proxy has anything to learn, though heads were rewritten a moment ago: what they
+// tell is old. Nor do they where there is no store.
+func TestSettleNothing(t *testing.T) {
+	w, tree := release(t)
+	w.must(w.plan(tree), Done)
+	old := time.Now().Add(-2 * time.Hour)
+	for _, dir := range w.stores {
+		segments, err := filepath.Glob(filepath.Join(dir, "inventory/seg/*"))
+		if err != nil || len(segments) == 0 {
+			t.Fatalf("no segments: %v", err)
+		}
+		for _, name := range segments {
+			if err := os.Chtimes(name, old, old); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	one, settle := w.hosts[0].has("prod/one:v1"), time.Hour
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	again := w.tree(fmt.Sprintf("- {name: one, dmap: {%q: [v1, again]}}\n", one), w.hosts[0].Host+"/prod")
+	if r, err := w.apply(ctx, w.plan(again), func(o *Options) { o.Settle = &settle }); err != nil || r.Result != Done {
+		t.Errorf("with stores: %+v, %v", r, err)
+	}
+
+	bare := newWorld(t, 1, 0)
+	img := bare.image("st/one", "v1", nil, "a")
+	plan := bare.plan(bare.tree(fmt.Sprintf("- {name: one, dmap: {%q: [v1]}}\n", img.Digest), bare.hosts[0].Host+"/prod"))
+	if r, err := bare.apply(ctx, plan, func(o *Options) { o.Settle = &settle }); err != nil || r.Result != Done {
+		t.Errorf("without stores: %+v, %v", r, err)
 	}
 }
 
@@ -366,7 +412,7 @@ func TestHooks(t *testing.T) {
 			return nil
 		}
 	})
-	if r.Code() != 32|16 || w.hosts[0].has("prod/two@"+w.source.has("st/two:v1")) != "" {
+	if r.Code(nil) != 32|16 || w.hosts[0].has("prod/two@"+w.source.has("st/two:v1")) != "" {
 		t.Errorf("report %+v", r.Failures)
 	}
 	var placed []string

@@ -28,7 +28,7 @@ type Report struct {
 	Manifests  string    `json:"manifests"`       // the path they were read from
 	StartedAt  time.Time `json:"startedAt"`
 	DurationMs int64     `json:"durationMs"`
-	SettleMs   int64     `json:"settleMs"` // how long each tag waited, at least
+	SettleMs   int64     `json:"settleMs"` // how long a tag waits after its layers were entered into an inventory
 
 	Promotions int64 `json:"promotions"` // digests in the plan
 	Edges      int64 `json:"edges"`      // tags, and digests without one, in the plan
