@@ -121,7 +121,7 @@ func (a *app) runPromoteApply(ctx context.Context, name, manifests string, dry b
 	if err != nil {
 		return err
 	}
-	return a.applyResult(report, nil)
+	return a.applyResult(report, nil, access.config)
 }
 
 // sameManifests makes sure that a plan was made of what the manifests in dir say, if there is a dir.
@@ -270,11 +270,11 @@ type appliedPlan struct {
 }
 
 // applyResult shows what was done, and gives the exit code. sum is the plan, when this command made it.
-func (a *app) applyResult(r *apply.Report, sum *promote.Summary) error {
+func (a *app) applyResult(r *apply.Report, sum *promote.Summary, config string) error {
 	var err error
 	switch {
 	case a.format != cli.JSON:
-		err = a.writeApply(a.stdout, r)
+		err = a.writeApply(a.stdout, r, config)
 	case sum != nil:
 		err = cli.WriteJSON(a.stdout, appliedPlan{sum, r})
 	default:
@@ -299,7 +299,7 @@ func (a *app) applyResult(r *apply.Report, sum *promote.Summary) error {
 }
 
 // writeApply shows a report to a person.
-func (a *app) writeApply(w io.Writer, r *apply.Report) error {
+func (a *app) writeApply(w io.Writer, r *apply.Report, config string) error {
 	if err := applyTables(w, r); err != nil {
 		return err
 	}
@@ -307,6 +307,7 @@ func (a *app) writeApply(w io.Writer, r *apply.Report) error {
 		fmt.Fprintln(w, "notice:", cli.OneLine(n))
 	}
 	writeFailures(r.Failures, w, cli.UseColor(w, a.env))
+	behind(r, config, w)
 	_, err := fmt.Fprintln(w, applyVerdict(r))
 	return err
 }

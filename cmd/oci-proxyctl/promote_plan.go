@@ -91,6 +91,7 @@ type planning struct {
 	fleet      *fleet.Fleet // nil without a config
 	options    promote.Options
 	sizes      bool
+	plainHTTP  []string
 }
 
 func (p *planning) close(ctx context.Context) error {
@@ -149,10 +150,11 @@ func (a *app) preparePlan(ctx context.Context, path string, flags *promoteFlags)
 	if err != nil {
 		return nil, err
 	}
-	if tree, err = a.restrict(ctx, path, flags, tree); err != nil {
+	tree, whole, err := a.restrict(ctx, path, flags, tree)
+	if err != nil {
 		return nil, err
 	}
-	p := &planning{tree: tree, sizes: flags.sizes, options: promote.Options{AllowMove: flags.moves}}
+	p := &planning{tree: tree, sizes: flags.sizes, plainHTTP: flags.plainHTTP, options: promote.Options{AllowMove: flags.moves, Whole: whole}}
 	if p.options.Lost, err = lostDigests(flags.lost); err != nil {
 		return nil, err
 	}
@@ -190,26 +192,26 @@ func openStores(ctx context.Context, a *app, cfg *config.Config) (*fleet.Fleet, 
 	return f, nil
 }
 
-// restrict leaves of a tree what an older revision did not have.
-func (a *app) restrict(ctx context.Context, path string, flags *promoteFlags, tree *manifest.Tree) (*manifest.Tree, error) {
+// restrict leaves of a tree what an older revision did not have; whole is what it leaves that of.
+func (a *app) restrict(ctx context.Context, path string, flags *promoteFlags, tree *manifest.Tree) (part, whole *manifest.Tree, err error) {
 	if flags.since == "" {
-		return tree, nil
+		return tree, tree, nil
 	}
 	before, after, both := strings.Cut(flags.since, "..")
 	if both {
 		now, err := promote.Revision(ctx, path, after)
 		if tree, err = now.Hold(err, flags.strict); err != nil {
-			return nil, invalidManifests(err)
+			return nil, nil, invalidManifests(err)
 		}
 	}
 	old, err := promote.Revision(ctx, path, before)
 	if old == nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err != nil { // what could not be understood there counts as new: a plan that is too large does no harm
 		fmt.Fprintf(a.stderr, "warning: the manifests of %s have faults; what they spoil counts as new\n", before)
 	}
-	return promote.Changes(old, tree), nil
+	return promote.Changes(old, tree), tree, nil
 }
 
 // lostDigests reads a baseline: one digest a line, comments after #.
@@ -276,6 +278,11 @@ func (p *planning) make(ctx context.Context, h promote.Header, out *planOutput) 
 		scale.Enter(sum, names)
 	}
 	sum.Asked = p.registries.Requests()
+	for _, host := range p.plainHTTP {
+		if sum.Asked[host] == 0 {
+			sum.Idle = append(sum.Idle, promote.Idle{Exception: "plain-http", What: host, Why: "no request goes there"})
+		}
+	}
 	return sum, out.end(sum)
 }
 

@@ -14,7 +14,7 @@ import (
 )
 
 // writeProof shows what promote verify found to people.
-func (a *app) writeProof(r *prove.Report) error {
+func (a *app) writeProof(r *prove.Report, config string) error {
 	w := a.stdout
 	color := cli.UseColor(w, a.env)
 	for i := range r.Findings {
@@ -55,6 +55,10 @@ func (a *app) writeProof(r *prove.Report) error {
 	}
 	if r.Lost > 0 {
 		fmt.Fprintf(w, "%s known to be lost are not missed.\n", plural(r.Lost, "digest"))
+	}
+	writeIdle(r.Idle, w)
+	if r.Found[prove.Unstored] > 0 {
+		fmt.Fprintf(w, "What stores lack is brought by: %s\n", mirrorCommand(config))
 	}
 	_, err := fmt.Fprintln(w, proofVerdict(r))
 	return err

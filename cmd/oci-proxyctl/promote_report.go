@@ -12,6 +12,7 @@ import (
 	"ociproxy/internal/cli"
 	"ociproxy/internal/manifest"
 	"ociproxy/internal/promote"
+	"ociproxy/internal/promote/apply"
 )
 
 // shownFailures bounds what a person reads; the JSON has all.
@@ -42,6 +43,7 @@ func (a *app) writePlan(sum *promote.Summary, file string) error {
 	if sum.Unknown > 0 {
 		fmt.Fprintf(w, "%s could not be read: their sizes are not in the table.\n", plural(sum.Unknown, "image"))
 	}
+	writeIdle(sum.Idle, w)
 	fmt.Fprintln(w, planVerdict(sum))
 	heldVerdict(sum.Held, w)
 	if file != "" {
@@ -113,6 +115,33 @@ func writeHeld(held []*manifest.Held, w io.Writer, color bool) {
 		fmt.Fprintln(w)
 	}
 }
+
+// writeIdle names the exceptions that changed nothing.
+func writeIdle(idle []promote.Idle, w io.Writer) {
+	for i, e := range idle {
+		if i == shownFailures {
+			fmt.Fprintf(w, "and %s more: --output json has all\n", plural(int64(len(idle)-i), "exception"))
+			break
+		}
+		fmt.Fprintf(w, "--%s %s matches nothing: %s.\n", e.Exception, e.What, e.Why)
+	}
+}
+
+// behind names the stores that images were promoted without, and the command that brings them what they lack.
+func behind(r *apply.Report, config string, w io.Writer) {
+	var names []string
+	for _, s := range r.Stores {
+		if s.Behind > 0 {
+			names = append(names, fmt.Sprintf("%s lacks %s", s.Name, plural(s.Behind, "promoted image")))
+		}
+	}
+	if len(names) > 0 {
+		fmt.Fprintf(w, "Left behind: %s. What they lack is brought by: %s\n", strings.Join(names, ", "), mirrorCommand(config))
+	}
+}
+
+// mirrorCommand brings stores what they lack.
+func mirrorCommand(config string) string { return program + " mirror --once --config " + config }
 
 // heldVerdict says in a sentence what is held back.
 func heldVerdict(held []*manifest.Held, w io.Writer) {

@@ -79,7 +79,7 @@ func (a *app) runPromoteRun(ctx context.Context, path string, confirm bool, p *p
 	if err != nil {
 		return err
 	}
-	return a.applyResult(report, sum)
+	return a.applyResult(report, sum, p.config)
 }
 
 // planInto makes a plan and writes it to a file.

@@ -51,6 +51,7 @@ services are not supported.
 			if err != nil {
 				return err
 			}
+			a.idleIdentity(s.rename, tree)
 			regs := access.open()
 			defer regs.Close()
 			sum := signAll(cmd.Context(), tree, regs, signer, &signed{exact: true})
@@ -88,6 +89,7 @@ func (a *app) thenSign(ctx context.Context, dir string, p *promoteFlags, f *appl
 	if tree, e = tree.Hold(e, p.strict); e != nil { // told before: the run read the same
 		return invalidManifests(e)
 	}
+	a.idleIdentity(s.rename, tree)
 	var cfg *config.Config
 	if p.config != "" {
 		if cfg, e = a.load(p.config); e != nil {

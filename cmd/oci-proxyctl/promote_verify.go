@@ -138,7 +138,7 @@ func (a *app) runPromoteVerify(ctx context.Context, dir string, f *proving) erro
 		return a.runLoop(ctx, f.listen, prove.NewLoop(f.watch, look, func(r *prove.Report, err error) {
 			a.turnEnded(r, err, func() error {
 				fmt.Fprintln(a.stdout, r.StartedAt.Format(time.RFC3339))
-				return a.writeProof(r)
+				return a.writeProof(r, f.config)
 			})
 		}))
 	}
@@ -149,7 +149,7 @@ func (a *app) runPromoteVerify(ctx context.Context, dir string, f *proving) erro
 	if a.format == cli.JSON {
 		err = cli.WriteJSON(a.stdout, r)
 	} else {
-		err = a.writeProof(r)
+		err = a.writeProof(r, f.config)
 	}
 	if err == nil && r.ExitCode != 0 {
 		err = cli.Exit(r.ExitCode)
@@ -178,6 +178,7 @@ func (a *app) prove(ctx context.Context, dir string, f *proving, progress func(d
 	if opt.Identity, err = identity(f.rename); err != nil {
 		return nil, err
 	}
+	a.idleIdentity(f.rename, tree)
 	if f.config != "" {
 		cfg, err := a.load(f.config)
 		if err != nil {

@@ -37,7 +37,7 @@ func (h *Held) Why() string {
 }
 
 // Hold is what of a tree may be promoted, t and err being what [Load] returned: all but the projects with an error, which are in
-// Held. One project's error holds back no other, unless they say different things of one tag, or may do so:
+// Held, and those that lack one of their files, which are not. One project's error holds back no other, unless they say different things of one tag, or may do so:
 //
 //   - who claims a tag of which another project says something else is held back with it, also when the other's digest cannot be read;
 //   - so is who promotes into a destination of a project whose images cannot be read: they may claim the same;
@@ -79,17 +79,8 @@ func (t *Tree) Hold(err error, strict bool) (*Tree, error) {
 	for _, name := range slices.Sorted(maps.Keys(held)) {
 		out.Held = append(out.Held, &Held{Project: name, Faults: held[name]})
 	}
-	left := 0
-	out.Projects = nil
-	for _, p := range t.Projects {
-		if held[p.Name] == nil {
-			out.Projects = append(out.Projects, p)
-			if !p.half() {
-				left++
-			}
-		}
-	}
-	if left == 0 && len(out.Held) > 0 {
+	out.Projects = slices.DeleteFunc(slices.Clone(t.Projects), func(p *Project) bool { return held[p.Name] != nil || p.half() })
+	if len(out.Projects) == 0 && len(out.Held) > 0 {
 		return nil, sorted(all)
 	}
 	return out, nil

@@ -140,7 +140,7 @@ func (w *work) promote(ctx context.Context, n int, to []Target, src *source) {
 			err = at.err
 		}
 		f = w.failure(Registry, src.repository, edges, "%s", err)
-	case w.lost[d.Digest]:
+	case w.isLost(d.Digest):
 		w.out.lost += edges
 		return
 	default:

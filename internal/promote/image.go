@@ -14,9 +14,8 @@ import (
 
 // maker plans images.
 type maker struct {
+	*exceptions
 	world  World
-	moves  map[string]bool
-	lost   map[oci.Digest]bool
 	shared map[string]*shared
 }
 
@@ -151,10 +150,6 @@ func (m *maker) compare(ctx context.Context, s *site, i *manifest.Image, n int, 
 			out.err = s.present[n].err
 		}
 	}
-}
-
-func (m *maker) mayMove(repository, image, tag string) bool {
-	return len(m.moves) > 0 && (m.moves[repository+":"+tag] || m.moves[image+":"+tag])
 }
 
 // fallback is the shape of tags that list what refers to a digest (distribution-spec, "Referrers Tag Schema") and of cosign's.

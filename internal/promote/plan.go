@@ -1,6 +1,7 @@
 package promote
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -20,6 +21,8 @@ type Options struct {
 	Lost map[oci.Digest]bool
 	// Parallel bounds the images planned at once; default 16.
 	Parallel int
+	// Whole is all that the manifests say, where the tree is a part of it ([Changes]); nil: the tree is all.
+	Whole *manifest.Tree
 }
 
 // Summary is what a plan comes to.
@@ -32,6 +35,7 @@ type Summary struct {
 	Promotions int64                   `json:"promotions"` // digests with something to do
 	Failures   []*Failure              `json:"failures"`
 	Held       []*manifest.Held        `json:"held,omitempty"` // what the plan leaves out, since its manifests are faulty
+	Idle       []Idle                  `json:"idle,omitempty"` // exceptions that changed nothing
 	By         map[string]*Destination `json:"destinations"`   // by the manifests' names of destinations with something to do
 
 	Stores  map[string]*Weight `json:"stores,omitempty"`  // by name; nil when stores were not looked at
@@ -84,10 +88,7 @@ func ExitCode(failures []*Failure, held, some bool) int {
 func Make(ctx context.Context, tree *manifest.Tree, world World, opt Options, emit func(*Promotion) error) (*Summary, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	m := &maker{world: world, lost: opt.Lost, shared: share(tree), moves: map[string]bool{}}
-	for _, name := range opt.AllowMove {
-		m.moves[name] = true
-	}
+	m := &maker{world: world, exceptions: newExceptions(opt), shared: share(tree)}
 	if opt.Parallel <= 0 {
 		opt.Parallel = 16
 	}
@@ -123,6 +124,7 @@ func Make(ctx context.Context, tree *manifest.Tree, world World, opt Options, em
 			}
 		}
 	}
+	sum.Idle = m.idle(tree, cmp.Or(opt.Whole, tree))
 	return sum, ctx.Err()
 }
 

@@ -83,7 +83,7 @@ type want struct {
 func Run(ctx context.Context, tree *manifest.Tree, regs *promote.Registries, opt Options) (*Report, error) {
 	opt.Read = cmp.Or(opt.Read, Manifests)
 	opt.Parallel = cmp.Or(opt.Parallel, defaultParallel)
-	r := &run{tree: tree, regs: regs, opt: opt, wants: map[string][]want{}, results: &results{limit: opt.Limit, r: &Report{
+	r := &run{tree: tree, regs: regs, opt: opt, wants: map[string][]want{}, results: &results{limit: opt.Limit, lost: map[oci.Digest]bool{}, r: &Report{
 		Manifests: tree.Path, Hash: tree.Hash, StartedAt: time.Now().UTC(), Read: opt.Read, Found: map[Class]int64{},
 		Stores: []string{}, Unlisted: []string{}, Findings: []Finding{},
 	}}}
@@ -106,7 +106,32 @@ func Run(ctx context.Context, tree *manifest.Tree, regs *promote.Registries, opt
 	}
 	err := r.all(ctx)
 	r.r.Asked = regs.Requests()
+	r.r.Idle = append(opt.Allow.idle(), r.idleLost()...)
 	return r.finish(), err
+}
+
+// idleLost are the digests known to be lost that nobody misses, or that are there.
+func (r *run) idleLost() (out []promote.Idle) {
+	if len(r.opt.Lost) == 0 {
+		return nil
+	}
+	named := map[oci.Digest]bool{}
+	for _, i := range r.tree.Images() {
+		for _, d := range i.Digests {
+			named[d.Digest] = true
+		}
+	}
+	for d := range r.opt.Lost {
+		why := "it is there"
+		if !named[d] {
+			why = "no manifest names it"
+		}
+		if !r.lost[d] {
+			out = append(out, promote.Idle{Exception: "lost", What: d.String(), Why: why})
+		}
+	}
+	slices.SortFunc(out, func(a, b promote.Idle) int { return strings.Compare(a.What, b.What) })
+	return out
 }
 
 // all looks at what destinations have, and then at what manifests want and was not come across.

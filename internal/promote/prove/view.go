@@ -112,7 +112,10 @@ func (v *view) one(ctx context.Context, w *wanted) {
 	}
 	if !has {
 		if v.opt.Lost[w.digest] {
-			v.change(func(r *Report) { r.Lost++ })
+			v.change(func(r *Report) {
+				r.Lost++
+				v.lost[w.digest] = true
+			})
 			return
 		}
 		f.Class, f.Detail = Missing, "the digest is not there"
