@@ -27,7 +27,7 @@ const codeDifferent = 4
 // exitCodes is the paragraph about exit codes for a --help text. They are stable: scripts depend on them.
 const exitCodes = cli.ExitCodes + `
   4  differences or faults were found (diff, verify, rebuild --dry-run)
-  5  something failed, the rest is done (mirror)
+  5  something failed, the rest is done (mirror, promote sign)
 audit adds up codes of its own: oci-proxyctl audit --help`
 
 // execute parses args and runs the command they name.
