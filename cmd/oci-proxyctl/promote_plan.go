@@ -278,11 +278,7 @@ func (p *planning) make(ctx context.Context, h promote.Header, out *planOutput) 
 		scale.Enter(sum, names)
 	}
 	sum.Asked = p.registries.Requests()
-	for _, host := range p.plainHTTP {
-		if sum.Asked[host] == 0 {
-			sum.Idle = append(sum.Idle, promote.Idle{Exception: "plain-http", What: host, Why: "no request goes there"})
-		}
-	}
+	sum.Idle = append(sum.Idle, idleHosts(p.plainHTTP, sum.Asked)...)
 	return sum, out.end(sum)
 }
 

@@ -127,6 +127,16 @@ func writeIdle(idle []promote.Idle, w io.Writer) {
 	}
 }
 
+// idleHosts are the hosts that may speak plain HTTP and were not asked.
+func idleHosts(plainHTTP []string, asked map[string]int64) (out []promote.Idle) {
+	for _, host := range plainHTTP {
+		if asked[host] == 0 {
+			out = append(out, promote.Idle{Exception: "plain-http", What: host, Why: "no request goes there"})
+		}
+	}
+	return out
+}
+
 // behind names the stores that images were promoted without, and the command that brings them what they lack.
 func behind(r *apply.Report, config string, w io.Writer) {
 	var names []string

@@ -55,6 +55,7 @@ services are not supported.
 			regs := access.open()
 			defer regs.Close()
 			sum := signAll(cmd.Context(), tree, regs, signer, &signed{exact: true})
+			writeIdle(idleHosts(access.plainHTTP, regs.Requests()), a.stderr)
 			if a.format == cli.JSON {
 				err = cli.WriteJSON(a.stdout, sum)
 			} else {

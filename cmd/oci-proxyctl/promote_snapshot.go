@@ -78,6 +78,7 @@ func (a *app) runPromoteSnapshot(ctx context.Context, root, format string, acces
 		}
 		return nil
 	})
+	writeIdle(idleHosts(access.plainHTTP, regs.Requests()), a.stderr)
 	switch {
 	case errors.Is(err, registry.ErrNoCatalog):
 		return cli.Fail("a registry that lists no repositories cannot be written down", "%w", err)

@@ -193,7 +193,9 @@ func (a *app) prove(ctx context.Context, dir string, f *proving, progress func(d
 	}
 	regs := f.access.open()
 	defer regs.Close()
-	return prove.Run(ctx, tree, regs, opt)
+	r, err := prove.Run(ctx, tree, regs, opt)
+	r.Idle = append(r.Idle, idleHosts(f.access.plainHTTP, r.Asked)...)
+	return r, err
 }
 
 func readAllow(file string) (*prove.Allow, error) {

@@ -203,6 +203,9 @@ var manifestKey = regexp.MustCompile(`(?m)^[ \t]*(- +)?["']?(dmap|registries)["'
 
 // saysSo looks whether a file with another name is a manifest. One that cannot be read is not known to be.
 func (l *loader) saysSo(name string) bool {
+	if info, err := fs.Stat(l.fsys, name); err != nil || !info.Mode().IsRegular() {
+		return false
+	}
 	f, err := l.fsys.Open(name)
 	if err != nil {
 		return false

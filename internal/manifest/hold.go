@@ -238,13 +238,18 @@ func (d *doubt) owner(repository string) *Project {
 }
 
 // Doubtful says whether a project that is held back, or lacks one of its files, may have promoted what a repository has, by its
-// full name. What is there and in no manifest is not known to be wrong then.
-func (t *Tree) Doubtful(repository string) bool {
+// full name. What is there and in no manifest is not known to be wrong then. claimed: a project that is not held back names the
+// repository; then a guess is not enough.
+func (t *Tree) Doubtful(repository string, claimed bool) bool {
 	d := t.doubt
-	if d == nil {
+	switch {
+	case d == nil:
 		return false
-	}
-	if d.any || len(d.exact[repository]) > 0 || d.owner(repository) != nil {
+	case len(d.exact[repository]) > 0, d.owner(repository) != nil:
+		return true
+	case claimed:
+		return false
+	case d.any:
 		return true
 	}
 	for at := strings.IndexByte(repository, '/'); at > 0; {

@@ -215,13 +215,17 @@ func TestDoubtful(t *testing.T) {
 	for name, tt := range map[string]struct {
 		from, to string // in the files of neighbours
 		more     string
+		claimed  bool // by sound projects too
 		want     []string
 	}{
-		"nothing is wrong": {},
-		"a digest":         {from: `"$B": []`, to: `"sha256:1": []`, want: ask[:1]},
-		"the images":       {from: `"$B": []}}`, to: `"$B": []`, want: ask[:2]},
-		"the manifest":     {from: "prod.example/images/a}", to: "https://prod.example/images/a}", want: []string{ask[0], b, "else.example/app"}},
-		"no manifest":      {more: "-- images/d/images.yaml --\n- {name: x, dmap: {\"$A\": []}}\n", want: []string{"else.example/x"}},
+		"nothing is wrong":      {},
+		"a digest":              {from: `"$B": []`, to: `"sha256:1": []`, want: ask[:1]},
+		"the images":            {from: `"$B": []}}`, to: `"$B": []`, want: ask[:2]},
+		"the manifest":          {from: "prod.example/images/a}", to: "https://prod.example/images/a}", want: []string{ask[0], b, "else.example/app"}},
+		"the manifest, claimed": {from: "prod.example/images/a}", to: "https://prod.example/images/a}", claimed: true, want: ask[:1]},
+		"neither can be read":   {more: "-- images/d/images.yaml --\n[\n-- manifests/d/promoter-manifest.yaml --\n", want: ask},
+		"neither, claimed":      {more: "-- images/d/images.yaml --\n[\n-- manifests/d/promoter-manifest.yaml --\n", claimed: true},
+		"no manifest":           {more: "-- images/d/images.yaml --\n- {name: x, dmap: {\"$A\": []}}\n", want: []string{"else.example/x"}},
 		"no images": {more: "-- manifests/d/promoter-manifest.yaml --\nregistries: [{name: s.example, src: true}, {name: else.example}]\n",
 			want: []string{"else.example/app", "else.example/x"}},
 		"disputed": {from: `- {name: other`, to: `- {name: app, dmap: {"$C": [v1]}}` + "\n" + `- {name: other`, want: []string{b, c}},
@@ -234,7 +238,7 @@ func TestDoubtful(t *testing.T) {
 			tree, _, _ := hold(t, plant(t, text), false)
 			var got []string
 			for _, repository := range ask {
-				if tree != nil && tree.Doubtful(repository) {
+				if tree != nil && tree.Doubtful(repository, tt.claimed) {
 					got = append(got, repository)
 				}
 			}

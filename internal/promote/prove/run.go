@@ -194,7 +194,7 @@ func (r *run) unlisted(root string, err error) {
 // repository looks at one repository. The error is that of ctx: all else is a finding.
 func (r *run) repository(ctx context.Context, full string, list *registry.Listing) error {
 	wants := r.wants[full]
-	if len(wants) == 0 && (r.opt.Allow.allows(full) || r.tree.Doubtful(full)) {
+	if len(wants) == 0 && (r.opt.Allow.allows(full) || r.tree.Doubtful(full, false)) {
 		return nil
 	}
 	var err error

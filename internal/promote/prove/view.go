@@ -73,7 +73,7 @@ func (v *view) compare(ctx context.Context) error {
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	if !v.tree.Doubtful(v.full) {
+	if !v.tree.Doubtful(v.full, true) {
 		v.unexpectedTags(ctx)
 		v.unexpectedManifests(ctx)
 	}
