@@ -263,6 +263,41 @@ func TestListsAreNoProof(t *testing.T) {
 	}
 }
 
+// Exceptions that change nothing are told, each with the reason; of a part of the manifests only those that it is about, or that nothing
+// is about.
+func TestIdle(t *testing.T) {
+	a, b, c, d := dig("a"), dig("b"), dig("c"), dig("d")
+	w := &world{repos: map[string]map[string]oci.Digest{"st.io/a/one": {"x": a, "y": b}, "eu.io/p/one": {"v1": b, "v2": b}, "us.io/p/one": {"v1": a, "v2": b}}}
+	whole := plain(t, registries+`images: [{name: one, dmap: {$a: [v1], $b: [v2], $c: [v3]}}]`)
+	part := Changes(plain(t, registries+`images: [{name: one, dmap: {$b: [v2]}}]`), whole)
+	opt := Options{Lost: Digests([]oci.Digest{b, c, d}), Whole: whole,
+		AllowMove: []string{"one:v1", "eu.io/p/one:v1", "us.io/p/one:v1", "one:v2", "one:v9", "nonsense"}}
+	const noMove, unnamed, there = "the tag needs no move", "no manifest names it", "it is not gone: it is in place, or can be copied"
+	for name, c := range map[string]struct {
+		tree *manifest.Tree
+		want []Idle
+	}{
+		"whole": {whole, []Idle{
+			{"allow-tag-move", "nonsense", unnamed}, {"allow-tag-move", "one:v2", noMove}, {"allow-tag-move", "one:v9", unnamed},
+			{"allow-tag-move", "us.io/p/one:v1", noMove}, {"lost", b.String(), there}, {"lost", d.String(), unnamed},
+		}},
+		"part": {part, []Idle{
+			{"allow-tag-move", "nonsense", unnamed}, {"allow-tag-move", "one:v9", unnamed}, {"allow-tag-move", "us.io/p/one:v1", noMove},
+			{"lost", d.String(), unnamed},
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, sum := plan(t, c.tree, w, opt)
+			if diff := cmp.Diff(c.want, sum.Idle); diff != "" {
+				t.Errorf("(-want +got)\n%s", diff)
+			}
+		})
+	}
+	if _, sum := plan(t, whole, w, Options{}); sum.Idle != nil {
+		t.Errorf("without exceptions: %v", sum.Idle)
+	}
+}
+
 // TestRequestsWhenDone: what is in place costs one request a destination, and without digests in lists one more a tag.
 func TestRequestsWhenDone(t *testing.T) {
 	tree := plain(t, registries+`images: [{name: one, dmap: {$a: [v1, v2], $b: [v3]}}]`)
