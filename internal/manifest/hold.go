@@ -36,6 +36,19 @@ func (h *Held) Why() string {
 	return text
 }
 
+// HeldBack says in an error what is held back; nil: nothing is.
+func (t *Tree) HeldBack() error {
+	if len(t.Held) == 0 {
+		return nil
+	}
+	h := t.Held[0]
+	text := h.What() + " is held back: " + h.Why()
+	if n := len(t.Held) - 1; n > 0 {
+		text = fmt.Sprintf("%s; and %d more", text, n)
+	}
+	return fmt.Errorf("promoter manifests in %s: %s: promote check finds all", t.Path, text)
+}
+
 // Hold is what of a tree may be promoted, t and err being what [Load] returned: all but the projects with an error, which are in
 // Held, and those that lack one of their files, which are not. One project's error holds back no other, unless they say different things of one tag, or may do so:
 //
