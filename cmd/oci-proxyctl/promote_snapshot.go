@@ -68,8 +68,11 @@ func (a *app) runPromoteSnapshot(ctx context.Context, root, format string, acces
 	}
 	untold, images := false, 0
 	var bare []string // repositories without tags, of a registry that lists nothing else
+	var odd []string  // names that are none
 	err := prove.Snapshot(ctx, regs, root, opt, func(s *prove.Snap) error {
 		switch untold = untold || opt.Untagged && !s.Untagged; {
+		case s.Odd:
+			odd = append(odd, strconv.Quote(s.Name))
 		case len(s.Digests) > 0:
 			images++
 			return write(s)
@@ -86,6 +89,9 @@ func (a *app) runPromoteSnapshot(ctx context.Context, root, format string, acces
 		return cli.Fail("name the host and the path above the repositories, as in manifests: "+aboveOf(root), "%w", err)
 	case err != nil:
 		return err
+	}
+	if len(odd) > 0 {
+		fmt.Fprintf(a.stderr, "warning: the registry lists names that are none, and not in the snapshot: %s\n", someOf(odd))
 	}
 	if len(bare) > 0 {
 		fmt.Fprintf(a.stderr, "warning: %s without a tag: what they hold by digest only is not listed, and not in the snapshot: %s\n",

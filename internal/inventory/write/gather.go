@@ -94,23 +94,12 @@ func (h Holder) read(ctx context.Context, held *inventory.Hold) (*inventory.Head
 // headPatience bounds the reading of a head, tries included: all other stores wait for the one that does not answer.
 const headPatience = 30 * time.Second
 
-type patienceKey struct{}
-
-// WithPatience makes [Gather] wait for each head no longer than d; by itself it waits 30 s.
-func WithPatience(ctx context.Context, d time.Duration) context.Context {
-	return context.WithValue(ctx, patienceKey{}, d)
-}
-
 func (h Holder) head(ctx context.Context) (*inventory.Head, error) {
-	patience := headPatience
-	if d, ok := ctx.Value(patienceKey{}).(time.Duration); ok && d > 0 {
-		patience = min(patience, d)
-	}
-	short, cancel := context.WithTimeout(ctx, patience)
+	short, cancel := context.WithTimeout(ctx, patience(ctx))
 	defer cancel()
 	head, err := h.Writer.Head(short)
 	if err != nil && short.Err() != nil && ctx.Err() == nil {
-		return nil, fmt.Errorf("no answer within %v: %w", patience, err)
+		return nil, fmt.Errorf("no answer within %v: %w", patience(ctx), err)
 	}
 	return head, err
 }

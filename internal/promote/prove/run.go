@@ -152,6 +152,12 @@ func (r *run) all(ctx context.Context) error {
 			if seen[full] || inner.Err() != nil {
 				continue
 			}
+			if !promote.ValidRepository(full) { // nobody can ask for it
+				if !r.opt.Allow.allows(full) {
+					r.find(Finding{Class: Unexpected, Repository: full, Detail: "the registry lists a repository by a name that is none"})
+				}
+				continue
+			}
 			if len(r.wants[full]) > 0 {
 				seen[full] = true
 			}

@@ -23,6 +23,8 @@ type Snap struct {
 	// Untagged: the registry told which manifests there are without a tag. Where it did not, and no tag is there, Digests is
 	// empty: the repository has nothing, or digests that nobody can list.
 	Untagged bool
+	// Odd: the registry lists a name that is none, and nothing can be asked about.
+	Odd bool
 }
 
 // SnapDigest is a digest with its tags, by name.
@@ -100,6 +102,9 @@ func Snapshot(ctx context.Context, regs *promote.Registries, root string, opt Sn
 // snap reads one repository.
 func snap(ctx context.Context, regs *promote.Registries, full string, f registry.Found, opt SnapOptions) (*Snap, error) {
 	list := f.Listing
+	if !promote.ValidRepository(full) { // nobody can ask for it
+		return &Snap{Name: f.Name, Odd: true}, nil
+	}
 	if list == nil {
 		var err error
 		if list, err = regs.List(ctx, full); errors.Is(err, registry.ErrNotFound) {
