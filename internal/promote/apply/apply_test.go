@@ -6,24 +6,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"ociproxy/internal/config"
-	"ociproxy/internal/inventory"
-	"ociproxy/internal/oci"
 	"ociproxy/internal/promote"
 	"ociproxy/internal/registry"
 	"ociproxy/internal/registry/registrytest"
-	"ociproxy/internal/store"
 )
 
 // count counts the requests that begin with a method and hold a text.
@@ -258,120 +251,6 @@ func TestNoMounts(t *testing.T) {
 	}
 	w.finished(tree)
 	w.same()
-}
-
-// TestSettle: tags come after the stores' inventories by the time to settle, of all images at once; and at once where stores had it all.
-func TestSettle(t *testing.T) {
-	w, tree := release(t)
-	settle := 1500 * time.Millisecond
-	usual, begun := usual(t), time.Now()
-	var first time.Duration
-	w.faults(func(_ int, what string) fault {
-		if first == 0 && strings.HasSuffix(what, "/manifests/v1") {
-			first = time.Since(begun)
-		}
-		return fine
-	})
-	w.must(w.plan(tree), Done, func(o *Options) { o.Settle = &settle })
-	if first < settle {
-		t.Errorf("the first tag was set after %s", first)
-	}
-	if took := time.Since(begun); took > 3*settle+4*usual { // each by itself would settle nine times
-		t.Errorf("it took %s, and %s without a time to settle", took, usual)
-	}
-	cfg := w.config()
-	cfg.Stores[0].Inventory.Refresh = 7 * time.Minute
-	if got := DefaultSettle(cfg); got != 14*time.Minute {
-		t.Errorf("default %s", got)
-	}
-	if got := DefaultSettle(new(config.Config)); got != 0 {
-		t.Errorf("default without stores %s", got)
-	}
-}
-
-// raced is a bucket whose inventory another writer adds to right before it is read first.
-type raced struct {
-	store.Bucket
-	once sync.Once
-	add  func()
-	read *atomic.Int64 // when the last one was read
-}
-
-func (l *raced) Get(ctx context.Context, key string, off, n int64) (io.ReadCloser, store.Attrs, error) {
-	if strings.HasSuffix(key, "/head.json") {
-		l.once.Do(func() {
-			l.add()
-			l.read.Store(time.Now().UnixNano())
-		})
-	}
-	return l.Bucket.Get(ctx, key, off, n)
-}
-
-// TestSettleSinceRead: what inventories told when they were read may have been written just then. It settles, too.
-func TestSettleSinceRead(t *testing.T) {
-	w, tree := release(t)
-	w.must(w.plan(tree), Done)
-	one := w.hosts[0].has("prod/one:v1")
-	again := w.tree(fmt.Sprintf("- {name: one, dmap: {%q: [v1, again]}}\n", one), w.hosts[0].Host+"/prod")
-	settle := time.Second
-	var read, tagged atomic.Int64
-	w.faults(func(_ int, what string) fault {
-		if strings.HasSuffix(what, "/manifests/again") {
-			tagged.CompareAndSwap(0, time.Now().UnixNano())
-		}
-		return fine
-	})
-	w.must(w.plan(again), Done, func(o *Options) {
-		o.Settle = &settle
-		o.Wrap = func(b store.Bucket) store.Bucket {
-			return &raced{Bucket: bucket{b, w}, read: &read, add: func() {
-				l := w.ledger()
-				defer l.Close()
-				for i := range w.stores {
-					d := oci.Sum("sha256", fmt.Append(nil, time.Now().UnixNano()))
-					if err := errors.Join(l.Add(t.Context(), i, inventory.Record{Digest: d, Size: 1, Kind: inventory.Blob}), l.FlushStore(t.Context(), i)); err != nil {
-						t.Error(err)
-					}
-				}
-			}}
-		}
-	})
-	if waited := time.Duration(tagged.Load() - read.Load()); read.Load() == 0 || waited < settle/2 {
-		t.Errorf("the tag was set %s after the last inventory was read", waited)
-	}
-}
-
-// TestSettleNothing: tags do not wait where no proxy has anything to learn, though heads were rewritten a moment ago: what they
-// tell is old. Nor do they where there is no store.
-func TestSettleNothing(t *testing.T) {
-	w, tree := release(t)
-	w.must(w.plan(tree), Done)
-	old := time.Now().Add(-2 * time.Hour)
-	for _, dir := range w.stores {
-		segments, err := filepath.Glob(filepath.Join(dir, "inventory/seg/*"))
-		if err != nil || len(segments) == 0 {
-			t.Fatalf("no segments: %v", err)
-		}
-		for _, name := range segments {
-			if err := os.Chtimes(name, old, old); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	one, settle := w.hosts[0].has("prod/one:v1"), time.Hour
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	again := w.tree(fmt.Sprintf("- {name: one, dmap: {%q: [v1, again]}}\n", one), w.hosts[0].Host+"/prod")
-	if r, err := w.apply(ctx, w.plan(again), func(o *Options) { o.Settle = &settle }); err != nil || r.Result != Done {
-		t.Errorf("with stores: %+v, %v", r, err)
-	}
-
-	bare := newWorld(t, 1, 0)
-	img := bare.image("st/one", "v1", nil, "a")
-	plan := bare.plan(bare.tree(fmt.Sprintf("- {name: one, dmap: {%q: [v1]}}\n", img.Digest), bare.hosts[0].Host+"/prod"))
-	if r, err := bare.apply(ctx, plan, func(o *Options) { o.Settle = &settle }); err != nil || r.Result != Done {
-		t.Errorf("without stores: %+v, %v", r, err)
-	}
 }
 
 // TestRequests: what one image costs at forty repositories of one host.
