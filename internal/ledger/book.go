@@ -37,13 +37,13 @@ type book struct {
 	swapped  time.Time   // when this ledger wrote the head last; zero: not yet
 	written  time.Time   // when the head that Open read was written; zero: there was none
 
-	opened time.Time // what written was at first
+	opened time.Time // what written was at first, at the latest
 	newest string    // the segment that the head named last; "": none
 }
 
 func (b *book) read(h *inventory.Head) {
 	if h != nil {
-		b.dropped, b.written, b.opened = h.ImagesDropped, h.WrittenAt, h.WrittenAt
+		b.dropped, b.written, b.opened = h.ImagesDropped, h.WrittenAt, h.WrittenAt.Add(time.Second) // heads leave out what is below
 		if n := len(h.Segments); n > 0 {
 			b.newest = h.Segments[n-1].SHA256
 		}

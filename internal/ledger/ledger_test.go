@@ -381,7 +381,7 @@ func TestTold(t *testing.T) {
 	}
 	good(t, books(t, Options{}, a, fresh).Finish(t.Context())) // rewrites the head, and adds nothing
 	l := books(t, Options{}, a, fresh)
-	written := l.books[0].written
+	written := l.books[0].opened
 	a.take()
 	if at := l.Told(t.Context(), 0, time.Time{}); !at.Equal(added) || len(a.take()) != 1 {
 		t.Errorf("told at %v, added at %v", at, added)
