@@ -1,6 +1,7 @@
 package main
 
-// The paragraphs about exit codes of the commands of promote: each has its own. They are stable: scripts depend on them.
+// The paragraphs about exit codes of the commands of promote: each has its own. They are stable: scripts depend on
+// them.
 const (
 	codesUsage   = "\n  2  usage: unknown flag, missing or malformed argument"
 	codesInvalid = "\n  3  the manifests are invalid: nothing of them can be promoted"

@@ -50,8 +50,9 @@ func (b *book) read(h *inventory.Head) {
 	}
 }
 
-// Told is when somebody last added to what Open read of store i's inventory, or a moment after that: heads are rewritten also when nothing
-// is new. Zero: there is nothing in it. Where the head is no newer than since, no request is made.
+// Told is when somebody last added to what Open read of store i's inventory, or a moment after that: heads are
+// rewritten also when nothing is new. Zero: there is nothing in it. Where the head is no newer than since, no request
+// is made.
 func (l *Ledger) Told(ctx context.Context, i int, since time.Time) time.Time {
 	b := l.books[i]
 	if b.newest == "" || !b.opened.After(since) {

@@ -359,8 +359,8 @@ func againstMaps(t *testing.T, rng *rand.Rand) {
 	}
 }
 
-// When an inventory was last added to is told by its newest segment, and by its head where that is not known; one that is old enough is
-// not asked for.
+// When an inventory was last added to is told by its newest segment, and by its head where that is not known; one
+// that is old enough is not asked for.
 func TestTold(t *testing.T) {
 	dir := t.TempDir()
 	inner, err := store.Open(t.Context(), "file://"+dir, store.Options{})

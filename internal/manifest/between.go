@@ -106,8 +106,8 @@ func (m *merger) merge(repository string, claims []claim) {
 	}
 }
 
-// tag compares what a project says of a tag with what was said before. A contradiction is about all who claim the tag: nobody
-// knows who is right.
+// tag compares what a project says of a tag with what was said before. A contradiction is about all who claim the
+// tag: nobody knows who is right.
 func (m *merger) tag(repository string, tags map[string]*claimed, name string, s said, project string) {
 	other := tags[name]
 	if other == nil {

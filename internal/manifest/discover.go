@@ -171,8 +171,8 @@ func (l *loader) stat(name string, e fs.DirEntry) (fs.FileInfo, bool) {
 	return nil, false
 }
 
-// stray reports files below name that nobody reads: manifests, by their name or, where manifests are expected, by what they say.
-// Other YAML is warned of there.
+// stray reports files below name that nobody reads: manifests, by their name or, where manifests are expected, by
+// what they say. Other YAML is warned of there.
 func (l *loader) stray(name string, e fs.DirEntry, expected bool) {
 	if !e.IsDir() {
 		const read = "what is read are " + ManifestsDir + "/<project>/" + ManifestFile + " and " + ImagesDir + "/<project>/" + ImagesFile
@@ -216,7 +216,8 @@ func (l *loader) saysSo(name string) bool {
 	return err == nil && manifestKey.Match(begin)
 }
 
-// add reports a fault of a file or directory of the tree. What lies below manifests/<project> or images/<project> is the project's.
+// add reports a fault of a file or directory of the tree. What lies below manifests/<project> or images/<project> is
+// the project's.
 func (l *loader) add(name string, rule Rule, hint, format string, args ...any) {
 	f := &Fault{Place: Place{File: l.shown(name)}, Rule: rule, Message: fmt.Sprintf(format, args...), Hint: hint}
 	if top, rest, below := strings.Cut(name, "/"); below && (top == ManifestsDir || top == ImagesDir) {

@@ -49,15 +49,16 @@ func (t *Tree) HeldBack() error {
 	return fmt.Errorf("promoter manifests in %s: %s: promote check finds all", t.Path, text)
 }
 
-// Hold is what of a tree may be promoted, t and err being what [Load] returned: all but the projects with an error, which are in
-// Held, and those that lack one of their files, which are not. One project's error holds back no other, unless they say different things of one tag, or may do so:
+// Hold is what of a tree may be promoted, t and err being what [Load] returned: all but the projects with an error,
+// which are in Held, and those that lack one of their files, which are not. One project's error holds back no other,
+// unless they say different things of one tag, or may do so:
 //
 //   - who claims a tag of which another project says something else is held back with it, also when the other's digest cannot be read;
 //   - so is who promotes into a destination of a project whose images cannot be read: they may claim the same;
 //   - and who promotes another digest under a tag that a project claims whose manifest is faulty, where that manifest names the place.
 //
-// With strict every warning is an error. Hash stays that of all files. The error is an *Errors with all errors when the tree as a
-// whole cannot be read, or nothing is left to promote; other errors are those of Load.
+// With strict every warning is an error. Hash stays that of all files. The error is an *Errors with all errors when
+// the tree as a whole cannot be read, or nothing is left to promote; other errors are those of Load.
 func (t *Tree) Hold(err error, strict bool) (*Tree, error) {
 	faults, bad := errors.AsType[*Errors](err)
 	if err != nil && !bad {
@@ -250,9 +251,9 @@ func (d *doubt) owner(repository string) *Project {
 	return nil
 }
 
-// Doubtful says whether a project that is held back, or lacks one of its files, may have promoted what a repository has, by its
-// full name. What is there and in no manifest is not known to be wrong then. claimed: a project that is not held back names the
-// repository; then a guess is not enough.
+// Doubtful says whether a project that is held back, or lacks one of its files, may have promoted what a repository
+// has, by its full name. What is there and in no manifest is not known to be wrong then. claimed: a project that is
+// not held back names the repository; then a guess is not enough.
 func (t *Tree) Doubtful(repository string, claimed bool) bool {
 	d := t.doubt
 	switch {

@@ -178,8 +178,8 @@ func TestHoldDisputed(t *testing.T) {
 	}
 }
 
-// Nothing is held back of what has no error; warnings are errors where somebody wants it; and where nothing is left, or the tree
-// itself cannot be read, all is refused.
+// Nothing is held back of what has no error; warnings are errors where somebody wants it; and where nothing is left,
+// or the tree itself cannot be read, all is refused.
 func TestHoldAll(t *testing.T) {
 	half := neighbours + "-- images/d/images.yaml --\n[]\n-- manifests/e/promoter-manifest.yaml --\nregistries: [{name: s.example/e, src: true}, {name: p.example/e}]\n"
 	for name, c := range map[string]struct {

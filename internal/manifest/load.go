@@ -14,9 +14,9 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// Load reads a thin tree (a directory) or a plain manifest (a file) and applies every rule. The error is an *Errors when something
-// in it is wrong; then the tree is what could be made of the rest, and [Tree.Hold] says what of it may be promoted. The tree is nil
-// when there is none. Symbolic links inside of the tree are followed, others are errors.
+// Load reads a thin tree (a directory) or a plain manifest (a file) and applies every rule. The error is an *Errors
+// when something in it is wrong; then the tree is what could be made of the rest, and [Tree.Hold] says what of it may
+// be promoted. The tree is nil when there is none. Symbolic links inside of the tree are followed, others are errors.
 func Load(path string) (*Tree, error) {
 	info, err := os.Stat(path)
 	if err != nil {

@@ -65,8 +65,8 @@ func (p *parser) document(data []byte, empty bool) *yaml.Node {
 	return doc.Content[0]
 }
 
-// notText is where the first byte is that is neither UTF-8 nor allowed in YAML (1.2, section 5.1); -1: there is none. UTF-16, which
-// YAML allows, begins with a mark.
+// notText is where the first byte is that is neither UTF-8 nor allowed in YAML (1.2, section 5.1); -1: there is none.
+// UTF-16, which YAML allows, begins with a mark.
 func notText(data []byte) int {
 	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
 		return -1

@@ -59,8 +59,8 @@ func (s *Summary) NothingToDo() bool { return s.Planned == 0 && s.Failed == 0 }
 // heldBit is the part of an exit code that says: something is held back.
 const heldBit = 128
 
-// Code is the exit code: 0 when nothing failed and nothing is held back. Otherwise the bits of the classes that occurred, 128 when
-// projects are held back, and 32 when something else is, or can be, done, or 64 when nothing is.
+// Code is the exit code: 0 when nothing failed and nothing is held back. Otherwise the bits of the classes that
+// occurred, 128 when projects are held back, and 32 when something else is, or can be, done, or 64 when nothing is.
 func (s *Summary) Code() int {
 	return ExitCode(s.Failures, len(s.Held) > 0, s.Planned > 0 || len(s.Failures) == 0 && s.Done > 0)
 }

@@ -222,7 +222,8 @@ func TestMake(t *testing.T) {
 	}
 }
 
-// A list that is missing, empty or late is no proof: digests are asked for before anything is called gone, missing or moved.
+// A list that is missing, empty or late is no proof: digests are asked for before anything is called gone, missing or
+// moved.
 func TestListsAreNoProof(t *testing.T) {
 	type repos = map[string]map[string]oci.Digest
 	type lists = map[string]*registry.Listing
@@ -263,8 +264,8 @@ func TestListsAreNoProof(t *testing.T) {
 	}
 }
 
-// Exceptions that change nothing are told, each with the reason; of a part of the manifests only those that it is about, or that nothing
-// is about.
+// Exceptions that change nothing are told, each with the reason; of a part of the manifests only those that it is
+// about, or that nothing is about.
 func TestIdle(t *testing.T) {
 	a, b, c, d := dig("a"), dig("b"), dig("c"), dig("d")
 	w := &world{repos: map[string]map[string]oci.Digest{"st.io/a/one": {"x": a, "y": b}, "eu.io/p/one": {"v1": b, "v2": b}, "us.io/p/one": {"v1": a, "v2": b}}}

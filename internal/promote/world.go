@@ -10,8 +10,8 @@ import (
 // World is what registries hold. Repositories are named in full: host[:port]/path/image. Its methods are called concurrently; it
 // bounds the requests itself and tries them again where that helps.
 type World interface {
-	// List returns what a repository holds, tags by name and manifests by digest. [registry.ErrNotFound] when the registry has
-	// no list of it, which is no proof that it is empty. It is asked once for each repository.
+	// List returns what a repository holds, tags by name and manifests by digest. [registry.ErrNotFound] when the
+	// registry has no list of it, which is no proof that it is empty. It is asked once for each repository.
 	List(ctx context.Context, repository string) (*registry.Listing, error)
 	// Resolve returns the digest of a tag, or the digest itself when the repository has it; [registry.ErrNotFound] otherwise.
 	Resolve(ctx context.Context, repository, ref string) (oci.Digest, error)

@@ -13,8 +13,8 @@ import (
 // several goroutines if Resolve may.
 type View struct {
 	Listing
-	// Unlisted: the registry has no list of the repository. That is no proof that nothing is there: some answer so where
-	// there are digests and no tags (CNCF distribution does).
+	// Unlisted: the registry has no list of the repository. That is no proof that nothing is there: some answer so
+	// where there are digests and no tags (CNCF distribution does).
 	Unlisted bool
 	// Resolve asks for the digest of a tag, or for a digest itself: [ErrNotFound] when the repository has none.
 	Resolve func(ctx context.Context, ref string) (oci.Digest, error)
@@ -49,8 +49,8 @@ func (v *View) Tag(ctx context.Context, name string) (oci.Digest, error) {
 	return v.ask(ctx, name)
 }
 
-// TagIs is Tag for who raises an alarm when the tag is something else than want, or nothing: a listing is believed only when
-// it agrees. Lists lag behind what was just pushed.
+// TagIs is Tag for who raises an alarm when the tag is something else than want, or nothing: a listing is believed
+// only when it agrees. Lists lag behind what was just pushed.
 func (v *View) TagIs(ctx context.Context, name string, want oci.Digest) (oci.Digest, error) {
 	if d, _ := v.listed(name); d == want {
 		return d, nil

@@ -56,8 +56,8 @@ func patterns(texts []string) (out []func(string) bool, err error) {
 	return out, nil
 }
 
-// promoted reads a tree of promoter manifests: what they promote to the source, by repositories as the source names them. One project's
-// faults are no fault of the others.
+// promoted reads a tree of promoter manifests: what they promote to the source, by repositories as the source names
+// them. One project's faults are no fault of the others.
 func promoted(dir, source string) (_ map[string][]oci.Digest, held, err error) {
 	tree, err := manifest.Load(dir)
 	if tree, err = tree.Hold(err, false); err != nil {
@@ -96,8 +96,8 @@ type target struct {
 	digests []oci.Digest      // walk these only; nil: all that is listed
 }
 
-// targets returns the repositories to walk, each once. A pair may be an error: the source cannot be listed, or promoter manifests are
-// faulty; others may follow.
+// targets returns the repositories to walk, each once. A pair may be an error: the source cannot be listed, or
+// promoter manifests are faulty; others may follow.
 func (s *Selection) targets(ctx context.Context, r *registry.Registry) iter.Seq2[target, error] {
 	return func(yield func(target, error) bool) {
 		seen := map[string]bool{}

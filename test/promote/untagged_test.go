@@ -13,8 +13,9 @@ import (
 	"ociproxy/test/source"
 )
 
-// TestUntagged: CNCF distribution has no list of a repository without tags: it answers 404, as if there were none. Images that are
-// promoted by their digest alone are found in such a repository of staging, and of production, by verify too.
+// TestUntagged: CNCF distribution has no list of a repository without tags: it answers 404, as if there were none.
+// Images that are promoted by their digest alone are found in such a repository of staging, and of production, by
+// verify too.
 func TestUntagged(t *testing.T) {
 	t.Parallel()
 	staging, prod := registry.Start(t), registry.Start(t)

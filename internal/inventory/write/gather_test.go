@@ -21,8 +21,8 @@ func (frozen) Get(ctx context.Context, _ string) (io.ReadCloser, string, error) 
 	return nil, "", ctx.Err()
 }
 
-// A store that does not answer holds up the others for half a minute, or as long as somebody wants to wait, not for all the tries of its
-// client.
+// A store that does not answer holds up the others for half a minute, or as long as somebody wants to wait, not for
+// all the tries of its client.
 func TestGatherFrozen(t *testing.T) {
 	for patience, want := range map[time.Duration]time.Duration{0: 30 * time.Second, 3 * time.Second: 3 * time.Second, time.Hour: 30 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {

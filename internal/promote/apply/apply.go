@@ -163,8 +163,8 @@ func (p *pipeline) flush(ctx context.Context, batch []*item) {
 	}
 }
 
-// told is when the inventories, as this run read them, were last added to, when that was by a run that died before it had waited: proxies
-// may not have learnt it yet. Zero: nobody has to wait for what others wrote.
+// told is when the inventories, as this run read them, were last added to, when that was by a run that died before it
+// had waited: proxies may not have learnt it yet. Zero: nobody has to wait for what others wrote.
 func (r *Run) told(ctx context.Context) time.Time {
 	r.oldNews.once.Do(func() {
 		if r.settle == 0 || !r.lease.TookOver() {

@@ -68,8 +68,8 @@ type HostReport struct {
 }
 
 // Code is the exit code of the run together with that of the plan it was made of, which may be nil, by the rule of
-// [promote.Summary.Code]: 0 when nothing failed; otherwise the bits of the classes that occurred, and 32 when something else was done or was
-// in place, 64 when nothing was.
+// [promote.Summary.Code]: 0 when nothing failed; otherwise the bits of the classes that occurred, and 32 when
+// something else was done or was in place, 64 when nothing was.
 func (r *Report) Code(plan *promote.Summary) int {
 	failures, held := r.Failures, false
 	if plan != nil {

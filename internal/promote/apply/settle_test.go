@@ -19,7 +19,8 @@ import (
 	"ociproxy/internal/store"
 )
 
-// TestSettle: tags come after the stores' inventories by the time to settle, of all images at once; and at once where stores had it all.
+// TestSettle: tags come after the stores' inventories by the time to settle, of all images at once; and at once where
+// stores had it all.
 func TestSettle(t *testing.T) {
 	w, tree := release(t)
 	settle := 1500 * time.Millisecond
@@ -117,8 +118,8 @@ func (w *world) addSomething() {
 	}
 }
 
-// TestSettleNothing: tags do not wait when the run brought nothing of their images into a store: no proxy has anything to learn. Nor do
-// they where there is no store.
+// TestSettleNothing: tags do not wait when the run brought nothing of their images into a store: no proxy has
+// anything to learn. Nor do they where there is no store.
 func TestSettleNothing(t *testing.T) {
 	w, tree := release(t)
 	w.must(w.plan(tree), Done)

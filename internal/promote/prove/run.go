@@ -78,8 +78,8 @@ type want struct {
 	canonical bool
 }
 
-// Run compares production with manifests. What cannot be read is a finding, also a project that is held back: what it may have promoted is not
-// judged. The error is that of ctx.
+// Run compares production with manifests. What cannot be read is a finding, also a project that is held back: what it
+// may have promoted is not judged. The error is that of ctx.
 func Run(ctx context.Context, tree *manifest.Tree, regs *promote.Registries, opt Options) (*Report, error) {
 	opt.Read = cmp.Or(opt.Read, Manifests)
 	opt.Parallel = cmp.Or(opt.Parallel, defaultParallel)

@@ -303,8 +303,8 @@ func TestAllow(t *testing.T) {
 	}
 }
 
-// Lists are no proof: what a repository without a list has is asked for, what was pushed a moment ago is not missed, and what
-// was deleted is not found, though it is listed.
+// Lists are no proof: what a repository without a list has is asked for, what was pushed a moment ago is not missed,
+// and what was deleted is not found, though it is listed.
 func TestListsAreNoProof(t *testing.T) {
 	answers := func(path, body string, status int) func(http.ResponseWriter, *http.Request) bool {
 		return func(rw http.ResponseWriter, r *http.Request) bool {

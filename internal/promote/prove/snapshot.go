@@ -20,8 +20,8 @@ import (
 type Snap struct {
 	Name    string
 	Digests []SnapDigest // by their first tag; those without one last, by digest
-	// Untagged: the registry told which manifests there are without a tag. Where it did not, and no tag is there, Digests is
-	// empty: the repository has nothing, or digests that nobody can list.
+	// Untagged: the registry told which manifests there are without a tag. Where it did not, and no tag is there,
+	// Digests is empty: the repository has nothing, or digests that nobody can list.
 	Untagged bool
 	// Odd: the registry lists a name that is none, and nothing can be asked about.
 	Odd bool

@@ -158,8 +158,8 @@ func (v *view) unknown(ctx context.Context, f Finding, tag string, err error) {
 // referrersTag is the shape of tags that list what refers to a digest: the fallback of the referrers API, and cosign's.
 var referrersTag = regexp.MustCompile(`^(sha256)-([0-9a-f]{64})(\.[a-z]+)?$|^(sha512)-([0-9a-f]{64,128})(\.[a-z]+)?$`)
 
-// unexpectedTags finds tags that no manifest lists. Lists of what refers to a promoted image belong to it. Each is asked for:
-// some registries list tags of what was deleted.
+// unexpectedTags finds tags that no manifest lists. Lists of what refers to a promoted image belong to it. Each is
+// asked for: some registries list tags of what was deleted.
 func (v *view) unexpectedTags(ctx context.Context) {
 	var g errgroup.Group
 	g.SetLimit(v.opt.Parallel)
