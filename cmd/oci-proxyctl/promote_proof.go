@@ -56,6 +56,9 @@ func (a *app) writeProof(r *prove.Report, config string) error {
 	if r.Lost > 0 {
 		fmt.Fprintf(w, "%s known to be lost are not missed.\n", plural(r.Lost, "digest"))
 	}
+	if len(r.Unjudged) > 0 {
+		fmt.Fprintf(w, "Not judged, for one of their two files is missing: %s.\n", someOf(r.Unjudged))
+	}
 	writeIdle(r.Idle, w)
 	if r.Found[prove.Unstored] > 0 {
 		fmt.Fprintf(w, "What stores lack is brought by: %s\n", mirrorCommand(config))

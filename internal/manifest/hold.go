@@ -93,7 +93,16 @@ func (t *Tree) Hold(err error, strict bool) (*Tree, error) {
 	for _, name := range slices.Sorted(maps.Keys(held)) {
 		out.Held = append(out.Held, &Held{Project: name, Faults: held[name]})
 	}
-	out.Projects = slices.DeleteFunc(slices.Clone(t.Projects), func(p *Project) bool { return held[p.Name] != nil || p.half() })
+	out.Projects = nil
+	for _, p := range t.Projects {
+		switch {
+		case held[p.Name] != nil:
+		case p.half():
+			out.Halves = append(out.Halves, p.Name)
+		default:
+			out.Projects = append(out.Projects, p)
+		}
+	}
 	if len(out.Projects) == 0 && len(out.Held) > 0 {
 		return nil, sorted(all)
 	}

@@ -201,6 +201,9 @@ func TestHoldAll(t *testing.T) {
 			}
 		})
 	}
+	if tree, _, _ := hold(t, plant(t, half), false); !slices.Equal(tree.Halves, []string{"d", "e"}) {
+		t.Errorf("halves %v", tree.Halves)
+	}
 	gone := filepath.Join(t.TempDir(), "gone")
 	tree, err := Load(gone)
 	if _, err = tree.Hold(err, false); !errors.Is(err, os.ErrNotExist) {

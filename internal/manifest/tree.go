@@ -24,7 +24,8 @@ type Tree struct {
 	Hash     string     // SHA-256 over the bytes of all files, in hexadecimal
 	Projects []*Project // by name
 	Warnings []*Fault
-	Held     []*Held // what is left out of Projects; only [Tree.Hold] does so
+	Held     []*Held  // what is left out of Projects, for it has errors; only [Tree.Hold] does so
+	Halves   []string // projects that Hold left out, for one of their files is missing
 
 	owners map[string][]*Project // by the name of a destination
 	doubt  *doubt                // about what Held may say; nil: none

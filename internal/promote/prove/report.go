@@ -76,13 +76,14 @@ type Report struct {
 	Lost         int64            `json:"lost"` // digests known to be lost, which are not missed
 	BlobsRead    int64            `json:"blobsRead"`
 	BytesRead    int64            `json:"bytesRead"`
-	Stores       []string         `json:"stores"`         // that were looked at
-	Unlisted     []string         `json:"unlisted"`       // destinations that list no repositories: unexpected ones are not known
-	Found        map[Class]int64  `json:"found"`          // all findings, by class; classes without any are left out
-	Findings     []Finding        `json:"findings"`       // the first ones of each class
-	Omitted      int64            `json:"omitted"`        // findings that are counted and not listed
-	Idle         []promote.Idle   `json:"idle,omitempty"` // exceptions that changed nothing
-	Asked        map[string]int64 `json:"asked"`          // requests, by host
+	Stores       []string         `json:"stores"`             // that were looked at
+	Unlisted     []string         `json:"unlisted"`           // destinations that list no repositories: unexpected ones are not known
+	Unjudged     []string         `json:"unjudged,omitempty"` // projects that lack a file: what they have is not unexpected
+	Found        map[Class]int64  `json:"found"`              // all findings, by class; classes without any are left out
+	Findings     []Finding        `json:"findings"`           // the first ones of each class
+	Omitted      int64            `json:"omitted"`            // findings that are counted and not listed
+	Idle         []promote.Idle   `json:"idle,omitempty"`     // exceptions that changed nothing
+	Asked        map[string]int64 `json:"asked"`              // requests, by host
 	ExitCode     int              `json:"exitCode"`
 }
 
