@@ -102,7 +102,7 @@ func (l *listings) List(_ context.Context, repository string) (*registry.Listing
 	return &registry.Listing{All: true, Tags: slices.Clone(i.Tags), Manifests: slices.Clone(i.Manifests)}, nil
 }
 
-// Resolve implements [promote.World]; nothing is left to ask.
+// Resolve implements [promote.World]: it is asked for the digests of repositories that are not there.
 func (l *listings) Resolve(context.Context, string, string) (oci.Digest, error) {
 	return oci.Digest{}, registry.ErrNotFound
 }

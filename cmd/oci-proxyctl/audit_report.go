@@ -16,16 +16,16 @@ import (
 func (a *app) writeAudit(r *audit.Report) error {
 	w := a.stdout
 	fmt.Fprintf(w, "The source has %s in %s, which need %s, %s.\n",
-		plural(int64(r.Source.Images), "image"), countWord(r.Source.Repositories, "repository", "repositories"), plural(r.Source.Blobs, "blob"), size(r.Source.Bytes))
+		cli.Count(int64(r.Source.Images), "image"), cli.Count(int64(r.Source.Repositories), "repository"), cli.Count(r.Source.Blobs, "blob"), size(r.Source.Bytes))
 	if r.Source.Failed > 0 {
-		fmt.Fprintf(w, "%s could not be read, so that nothing counts as unexpected:\n", plural(int64(r.Source.Failed), "image or repository"))
+		fmt.Fprintf(w, "%s could not be read, so that nothing counts as unexpected:\n", cli.Count(int64(r.Source.Failed), "image or repository", "images or repositories"))
 		for _, text := range r.Source.Errors {
 			fmt.Fprintf(w, "  %s\n", cli.OneLine(text))
 		}
 	}
 	if r.Source.Wrong > 0 {
 		fmt.Fprintf(w, "%s stated wrong; clients refuse these images, and only new manifests help:\n",
-			countWord(r.Source.Wrong, "size is", "sizes are"))
+			cli.Count(int64(r.Source.Wrong), "size is", "sizes are"))
 		for _, m := range r.Source.Misstated {
 			is := fmt.Sprintf("it has %d", m.Is)
 			if m.Is < 0 {
@@ -49,7 +49,7 @@ func (a *app) writeAudit(r *audit.Report) error {
 	}
 	for _, s := range r.Stores {
 		cells := []string{s.Name, fmt.Sprintf("%s of %s", humanize.Comma(int64(s.Whole)), humanize.Comma(int64(r.Source.Images))),
-			fmt.Sprintf("%s, %s", plural(s.Held.Blobs, "blob"), size(s.Held.Bytes))}
+			fmt.Sprintf("%s, %s", cli.Count(s.Held.Blobs, "blob"), size(s.Held.Bytes))}
 		if asked {
 			cells = append(cells, fmt.Sprintf("%s, %s read", humanize.Comma(s.Asked), size(s.Read.Bytes)))
 		}
@@ -133,11 +133,11 @@ func writeRepair(w io.Writer, r *audit.RepairReport) {
 	}
 	fmt.Fprintln(w)
 	if r.DryRun {
-		fmt.Fprintf(w, "A repair would mend %s, %s.\n", plural(r.Planned.Blobs, "blob"), size(r.Planned.Bytes))
+		fmt.Fprintf(w, "A repair would mend %s, %s.\n", cli.Count(r.Planned.Blobs, "blob"), size(r.Planned.Bytes))
 		return
 	}
-	fmt.Fprintf(w, "Repaired %s of %s; wrote %s, %s.\n", humanize.Comma(r.Repaired.Blobs), plural(r.Planned.Blobs, "blob"),
-		plural(r.Written.Blobs, "object"), size(r.Written.Bytes))
+	fmt.Fprintf(w, "Repaired %s of %s; wrote %s, %s.\n", humanize.Comma(r.Repaired.Blobs), cli.Count(r.Planned.Blobs, "blob"),
+		cli.Count(r.Written.Blobs, "object"), size(r.Written.Bytes))
 	for _, text := range r.Errors {
 		fmt.Fprintf(w, "  %s\n", cli.OneLine(text))
 	}
@@ -182,13 +182,6 @@ func upper(c audit.Class) string {
 	return string(b)
 }
 
-func countWord(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return humanize.Comma(int64(n)) + " " + many
-}
-
 // watch tells how far an audit is until stop is called, once or twice: a line that is rewritten on a terminal, a line every ten
 // seconds elsewhere.
 func (a *app) watch(p *audit.Progress) (stop func()) {
@@ -198,7 +191,7 @@ func (a *app) watch(p *audit.Progress) (stop func()) {
 	}
 	quit := every(period, func() {
 		fmt.Fprintf(a.stderr, "%s%s walked, %s compared, %s looked at, %s read, %s found, %s repaired%s", begin,
-			plural(p.Images.Load(), "image"), plural(p.Compared.Load(), "blob"), humanize.Comma(p.Asked.Load()),
+			cli.Count(p.Images.Load(), "image"), cli.Count(p.Compared.Load(), "blob"), humanize.Comma(p.Asked.Load()),
 			size(p.ReadBytes.Load()), humanize.Comma(p.Found.Load()), humanize.Comma(p.Repaired.Load()), end)
 	})
 	return sync.OnceFunc(func() {

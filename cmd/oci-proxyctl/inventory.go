@@ -89,12 +89,5 @@ func (p *progress) clear() {
 func size(n int64) string { return humanize.IBytes(uint64(max(0, n))) }
 
 func totals(t stock.Totals) string {
-	return fmt.Sprintf("%s, %s", plural(t.Blobs, "blob"), size(t.Bytes))
-}
-
-func plural(n int64, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return humanize.Comma(n) + " " + noun + "s"
+	return fmt.Sprintf("%s, %s", cli.Count(t.Blobs, "blob"), size(t.Bytes))
 }

@@ -99,8 +99,8 @@ func (m *meter) left(bytes int64) string {
 func progressLine(p mirror.Progress, m *meter) string {
 	done, of := p.Bytes()
 	m.look(p.Elapsed, done)
-	line := fmt.Sprintf("%s: %s images, %s of %s blobs, %s of %s, %s/s", p.Elapsed.Round(time.Second),
-		humanize.Comma(p.Images), humanize.Comma(p.Blobs), totalOf(p, humanize.Comma(p.OfBlobs)), size(done), totalOf(p, size(of)), size(int64(m.speed)))
+	line := fmt.Sprintf("%s: %s, %s of %s blobs, %s of %s, %s/s", p.Elapsed.Round(time.Second),
+		cli.Count(p.Images, "image"), humanize.Comma(p.Blobs), totalOf(p, humanize.Comma(p.OfBlobs)), size(done), totalOf(p, size(of)), size(int64(m.speed)))
 	if eta := m.left(of - done); eta != "" && p.Walked {
 		line += ", " + eta + " left"
 	}
@@ -113,7 +113,7 @@ func progressLine(p mirror.Progress, m *meter) string {
 		}
 	}
 	if p.Problems > 0 {
-		line += "; " + plural(p.Problems, "problem")
+		line += "; " + cli.Count(p.Problems, "problem")
 	}
 	return line
 }
@@ -177,12 +177,12 @@ func (b *bars) total() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	done, of := b.now.Bytes()
-	text := fmt.Sprintf("%s images, %s of %s, %s/s", humanize.Comma(b.now.Images), size(done), totalOf(b.now, size(of)), size(int64(b.m.speed)))
+	text := fmt.Sprintf("%s, %s of %s, %s/s", cli.Count(b.now.Images, "image"), size(done), totalOf(b.now, size(of)), size(int64(b.m.speed)))
 	if eta := b.m.left(of - done); eta != "" && b.now.Walked {
 		text += ", " + eta
 	}
 	if b.now.Problems > 0 {
-		text += ", " + plural(b.now.Problems, "problem")
+		text += ", " + cli.Count(b.now.Problems, "problem")
 	}
 	return text
 }
@@ -194,7 +194,7 @@ func (b *bars) store(i int) string {
 	case s.Fault:
 		return "at fault"
 	case s.Waiting > 0:
-		return fmt.Sprintf("%s, %d blobs behind", size(s.Bytes), s.Waiting)
+		return fmt.Sprintf("%s, %s behind", size(s.Bytes), cli.Count(int64(s.Waiting), "blob"))
 	default:
 		return size(s.Bytes)
 	}

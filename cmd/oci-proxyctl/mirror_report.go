@@ -23,10 +23,10 @@ func writeMirrorReport(w io.Writer, r *mirror.Report) error {
 	facts := cli.Table{}
 	facts.Row("result", string(r.Result)+" after "+(time.Duration(r.DurationMs)*time.Millisecond).Round(10*time.Millisecond).String())
 	if r.Shard != "" {
-		facts.Row("shard", fmt.Sprintf("%s; %s left to the others", r.Shard, plural(r.Blobs.Others, "reference")))
+		facts.Row("shard", fmt.Sprintf("%s; %s left to the others", r.Shard, cli.Count(r.Blobs.Others, "reference")))
 	}
 	facts.Row("source", fmt.Sprintf("%s: %s, %s, %s read", r.Source.Registry, english.Plural(int(r.Source.Repositories), "repository", "repositories"),
-		plural(r.Source.Requests, "request"), size(r.Source.BytesRead)))
+		cli.Count(r.Source.Requests, "request"), size(r.Source.BytesRead)))
 	facts.Row("images", fmt.Sprintf("%s seen, %s complete, %s known before", humanize.Comma(r.Images.Seen), humanize.Comma(r.Images.Complete), humanize.Comma(r.Images.Known)))
 	facts.Row("blobs copied", humanize.Comma(r.Blobs.Copied))
 	for _, f := range []struct {
@@ -164,10 +164,10 @@ func writePlan(w io.Writer, p *mirror.Plan) error {
 		facts.Row("result", "a run would be partial: what is listed below would fail")
 	}
 	if p.Shard != "" {
-		facts.Row("shard", fmt.Sprintf("%s; %s left to the others", p.Shard, plural(p.Others, "blob")))
+		facts.Row("shard", fmt.Sprintf("%s; %s left to the others", p.Shard, cli.Count(p.Others, "blob")))
 	}
 	facts.Row("images", fmt.Sprintf("%s seen, %s complete", humanize.Comma(p.Images.Seen), humanize.Comma(p.Images.Complete)))
-	facts.Row("to read", fmt.Sprintf("%s, %s", plural(p.Blobs, "blob"), size(p.Bytes)))
+	facts.Row("to read", fmt.Sprintf("%s, %s", cli.Count(p.Blobs, "blob"), size(p.Bytes)))
 	facts.Row("source requests", fmt.Sprintf("%s for the walk, %s for blobs", humanize.Comma(p.WalkRequests), humanize.Comma(p.Requests)))
 	if p.Skipped > 0 {
 		facts.Row("blobs skipped", humanize.Comma(p.Skipped))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -10,7 +11,7 @@ import (
 )
 
 func (a *app) promote() *cobra.Command {
-	return group(&cobra.Command{
+	cmd := group(&cobra.Command{
 		Use:   "promote",
 		Short: "Make production equal to what reviewed manifests say",
 		Long: `promote reads manifests that say which digests of which staging registries are production, and under which
@@ -22,6 +23,25 @@ with both.`,
   oci-proxyctl promote plan registry.example.org/ --config config.yaml -o plan.json`,
 	}, a.promoteCheck(), a.promoteFmt(), a.promotePlan(), a.promoteApply(), a.promoteRun(), a.promoteSign(), a.promoteSnapshot(),
 		a.promoteSchema(), a.promoteVerify())
+	cmd.SetHelpTemplate(new(cobra.Command).HelpTemplate()) // without the codes of other commands: each states its own
+	return cmd
+}
+
+// manifests reads what of a tree may be promoted; strict: every warning is an error. It tells of warnings.
+func (a *app) manifests(path string, strict bool) (*manifest.Tree, error) {
+	tree, err := manifest.Load(path)
+	if tree, err = tree.Hold(err, strict); err != nil {
+		return nil, invalidManifests(err)
+	}
+	for _, f := range tree.Warnings {
+		fmt.Fprint(a.stderr, "warning: ", f.Text())
+	}
+	return tree, nil
+}
+
+// strictFlag is the flag of the commands that read manifests.
+func strictFlag(cmd *cobra.Command, strict *bool) {
+	cmd.Flags().BoolVar(strict, "strict", false, "take every warning about the manifests for an error")
 }
 
 // invalidManifests gives the faults of manifests the exit code for invalid input. Other errors pass.

@@ -47,16 +47,16 @@ func applyVerdict(r *apply.Report) string {
 	}
 	switch r.Result {
 	case apply.Nothing:
-		return fmt.Sprintf("Nothing to do: %s in place already.", plural(r.InPlace, "promotion"))
+		return fmt.Sprintf("Nothing to do: %s in place already.", cli.Count(r.InPlace, "promotion"))
 	case apply.Failed:
-		return fmt.Sprintf("Nothing was done: all of %s failed.", plural(r.Failed, "promotion"))
+		return fmt.Sprintf("Nothing was done: all of %s failed.", cli.Count(r.Failed, "promotion"))
 	case apply.Partial:
-		return fmt.Sprintf("Partly done after %s: %s%s; %s failed.", took, plural(r.Done, "promotion"), there, humanize.Comma(r.Failed))
+		return fmt.Sprintf("Partly done after %s: %s%s; %s failed.", took, cli.Count(r.Done, "promotion"), there, humanize.Comma(r.Failed))
 	case apply.Interrupted:
-		return fmt.Sprintf("Interrupted after %s: %s of %s%s.", took, humanize.Comma(r.Done), plural(r.Edges, "promotion"), there)
+		return fmt.Sprintf("Interrupted after %s: %s of %s%s.", took, humanize.Comma(r.Done), cli.Count(r.Edges, "promotion"), there)
 	case apply.Done:
 	}
-	return fmt.Sprintf("Done after %s: %s%s.", took, plural(r.Done, "promotion"), there)
+	return fmt.Sprintf("Done after %s: %s%s.", took, cli.Count(r.Done, "promotion"), there)
 }
 
 // watchApply shows on stderr where a run stands until stop is called: a bar on a terminal, else a line every few seconds.
@@ -94,9 +94,9 @@ func (a *app) watchApply(form string, run *apply.Run) (stop func()) {
 func applyLine(p apply.Progress, m *meter) string {
 	m.look(p.Elapsed, p.Uploaded)
 	line := fmt.Sprintf("%s: %s of %s done, %s copied, %s settling, %s read, %s written, %s/s", p.Elapsed.Round(time.Second),
-		humanize.Comma(p.Finished), plural(p.Promotions, "image"), humanize.Comma(p.Copied), humanize.Comma(p.Settling), size(p.Read), size(p.Uploaded), size(int64(m.speed)))
+		humanize.Comma(p.Finished), cli.Count(p.Promotions, "image"), humanize.Comma(p.Copied), humanize.Comma(p.Settling), size(p.Read), size(p.Uploaded), size(int64(m.speed)))
 	if p.Failures > 0 {
-		line += "; " + plural(p.Failures, "failure")
+		line += "; " + cli.Count(p.Failures, "failure")
 	}
 	return line
 }

@@ -53,13 +53,6 @@ func (f *applyFlags) flags(cmd *cobra.Command) {
 	_ = cmd.RegisterFlagCompletionFunc("require-stores", cobra.FixedCompletions([]string{"healthy", "all"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
-// applied is the paragraph of --help about the codes of apply and run.
-const applied = `It exits with 0 when everything is done, and when there was nothing to do: the report says which. When something failed the
-code says what: a sum of 1 (a tag exists with another digest), 2 (a digest is gone from everywhere), 4 (a registry could
-not be read or written), 8 (too few stores hold it), 16 (a policy forbids it), and 32 when the rest is done or 64 when
-nothing was. Alone, 1 means that the run did not begin (another one has the lease, or the plan is not whole) or was
-interrupted: what was done until then is kept, and the same command goes on from there.`
-
 func (a *app) promoteApply() *cobra.Command {
 	var access promoteFlags
 	var f applyFlags
@@ -74,9 +67,7 @@ moved or went) it leaves that tag alone and says so; the rest is done.
 Each image goes through these steps, all of which may be repeated: its blobs into every store of the config and its inventory, and into each
 destination, the source being read once for all; its manifests by digest, with signatures and whatever else refers to
 it, read back; a wait until every proxy has read the inventories; then the tags, at all destinations together, each
-looked at right before and read back.
-
-` + applied,
+looked at right before and read back.`,
 		Example: `  oci-proxyctl promote apply plan.json --config config.yaml --audit-log promote.log
   oci-proxyctl promote apply plan.json --config config.yaml --require-stores all --settle 5m`,
 		Args: cobra.ExactArgs(1),
@@ -89,6 +80,7 @@ looked at right before and read back.
 	cmd.Flags().BoolVarP(&dry, "dry-run", "n", false, "read the plan, show what it comes to, write nothing")
 	cmd.Flags().StringVar(&manifests, "manifests", "", "refuse the plan unless it was made of the manifests in this `directory` as they are now")
 	a.outputFlag(cmd)
+	cli.ExitsText(cmd, applyCodes)
 	return cmd
 }
 
@@ -128,7 +120,7 @@ func (a *app) runPromoteApply(ctx context.Context, name, manifests string, dry b
 	if err != nil {
 		return err
 	}
-	return a.applyResult(report, nil)
+	return a.applyResult(report, nil, access.config)
 }
 
 // sameManifests makes sure that a plan was made of what the manifests in dir say, if there is a dir.
@@ -137,7 +129,7 @@ func sameManifests(plan *apply.Plan, dir string) error {
 		return nil
 	}
 	tree, err := manifest.Load(dir)
-	if err != nil {
+	if tree, err = tree.Hold(err, false); err != nil {
 		return invalidManifests(err)
 	}
 	if tree.Hash != plan.Header.Hash {
@@ -277,11 +269,11 @@ type appliedPlan struct {
 }
 
 // applyResult shows what was done, and gives the exit code. sum is the plan, when this command made it.
-func (a *app) applyResult(r *apply.Report, sum *promote.Summary) error {
+func (a *app) applyResult(r *apply.Report, sum *promote.Summary, config string) error {
 	var err error
 	switch {
 	case a.format != cli.JSON:
-		err = a.writeApply(a.stdout, r)
+		err = a.writeApply(a.stdout, r, config)
 	case sum != nil:
 		err = cli.WriteJSON(a.stdout, appliedPlan{sum, r})
 	default:
@@ -290,24 +282,23 @@ func (a *app) applyResult(r *apply.Report, sum *promote.Summary) error {
 	if err != nil {
 		return err
 	}
-	if a.format != cli.JSON && sum != nil && sum.Failed > 0 {
-		fmt.Fprintf(a.stdout, "Not in the plan, since something is wrong with it: %s.\n", plural(sum.Failed, "promotion"))
+	if a.format != cli.JSON && sum != nil {
+		if sum.Failed > 0 {
+			fmt.Fprintf(a.stdout, "Not in the plan, since something is wrong with it: %s.\n", cli.Count(sum.Failed, "promotion"))
+		}
+		heldVerdict(sum.Held, a.stdout)
 	}
 	if r.Result == apply.Interrupted {
 		return cli.Fail("what was done is kept; the same command goes on from there", "interrupted: %s", r.Error)
 	}
-	all := *r
-	if sum != nil {
-		all.Failures = slices.Concat(sum.Failures, r.Failures)
-	}
-	if code := all.Code(); code != 0 {
+	if code := r.Code(sum); code != 0 {
 		return cli.Exit(code)
 	}
 	return nil
 }
 
 // writeApply shows a report to a person.
-func (a *app) writeApply(w io.Writer, r *apply.Report) error {
+func (a *app) writeApply(w io.Writer, r *apply.Report, config string) error {
 	if err := applyTables(w, r); err != nil {
 		return err
 	}
@@ -315,6 +306,7 @@ func (a *app) writeApply(w io.Writer, r *apply.Report) error {
 		fmt.Fprintln(w, "notice:", cli.OneLine(n))
 	}
 	writeFailures(r.Failures, w, cli.UseColor(w, a.env))
+	behind(r, config, w)
 	_, err := fmt.Fprintln(w, applyVerdict(r))
 	return err
 }

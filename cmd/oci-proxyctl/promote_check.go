@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
 	"ociproxy/internal/cli"
@@ -18,6 +17,7 @@ type checkedManifests struct {
 	Valid        bool              `json:"valid"`
 	Errors       []*manifest.Fault `json:"errors"`
 	Warnings     []*manifest.Fault `json:"warnings"`
+	Held         []*manifest.Held  `json:"held,omitempty"` // what plan and run hold back; absent: nothing, or all
 	Projects     int               `json:"projects"`
 	Destinations int               `json:"destinations"` // each name once
 	Images       int               `json:"images"`
@@ -27,41 +27,52 @@ type checkedManifests struct {
 }
 
 func (a *app) promoteCheck() *cobra.Command {
+	var strict bool
 	cmd := &cobra.Command{
 		Use:   "check DIR",
 		Short: "Find every fault in the manifests, without network",
 		Long: `check reads a thin tree of manifests (a directory) or a plain manifest (a file) and reports every error and
 warning at once, with file, line, column and what to do. It asks no registry.
 
-It exits with 3 when there are errors. Warnings change no exit code: what they are about is promoted all the same.`,
+What has an error is held back by plan, run and verify, project by project; the rest is promoted. A project that has one of
+its two files only is no error: nothing of it is promoted yet. A manifest where nobody reads it is one.`,
 		Example: `  oci-proxyctl promote check registry.example.org/
   oci-proxyctl promote check plain.yaml -o json | jq '.errors[].message'`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error { return a.runPromoteCheck(args[0]) },
+		RunE: func(_ *cobra.Command, args []string) error { return a.runPromoteCheck(args[0], strict) },
 	}
+	strictFlag(cmd, &strict)
 	a.outputFlag(cmd)
+	cli.ExitsText(cmd, checkCodes)
 	return cmd
 }
 
-func (a *app) runPromoteCheck(path string) error {
+func (a *app) runPromoteCheck(path string, strict bool) error {
 	tree, err := manifest.Load(path)
 	faults, bad := errors.AsType[*manifest.Errors](err)
 	if err != nil && !bad {
 		return err
 	}
-	doc := checkedManifests{Path: path, Valid: !bad, Errors: []*manifest.Fault{}, Warnings: []*manifest.Fault{}}
+	doc := checkedManifests{Path: path, Errors: []*manifest.Fault{}, Warnings: []*manifest.Fault{}}
 	if bad {
 		doc.Errors = faults.List
 	}
 	if tree != nil {
 		doc.count(tree)
+		if held, e := tree.Hold(err, strict); e == nil {
+			doc.Held = held.Held
+		}
 	}
+	if strict {
+		doc.Errors, doc.Warnings = append(doc.Errors, doc.Warnings...), []*manifest.Fault{}
+	}
+	doc.Valid = len(doc.Errors) == 0
 	if a.format == cli.JSON {
 		err = cli.WriteJSON(a.stdout, doc)
 	} else {
 		err = doc.writeText(a.stdout)
 	}
-	if err == nil && bad {
+	if err == nil && !doc.Valid {
 		err = cli.Exit(cli.CodeInvalid)
 	}
 	return err
@@ -94,12 +105,19 @@ func (d *checkedManifests) writeText(w io.Writer) error {
 		fmt.Fprint(w, "error: ", f.Text())
 	}
 	if !d.Valid {
-		_, err := fmt.Fprintf(w, "%s is not valid: %s, %s\n", d.Path, plural(int64(len(d.Errors)), "error"), plural(int64(len(d.Warnings)), "warning"))
+		_, err := fmt.Fprintf(w, "%s is not valid: %s, %s\n", d.Path, cli.Count(int64(len(d.Errors)), "error"), cli.Count(int64(len(d.Warnings)), "warning"))
+		if len(d.Held) > 0 {
+			names := make([]string, len(d.Held))
+			for i, h := range d.Held {
+				names[i] = h.What()
+			}
+			_, err = fmt.Fprintf(w, "plan and run hold back what is faulty, and promote the rest: %s\n", someOf(names))
+		}
 		return err
 	}
 	_, err := fmt.Fprintf(w, "%s is valid: %s, %s; %s, %s and %s to %s make %s\n", d.Path,
-		plural(int64(d.Projects), "project"), plural(int64(len(d.Warnings)), "warning"), plural(int64(d.Images), "image"),
-		plural(int64(d.Digests), "digest"), plural(int64(d.Tags), "tag"), plural(int64(d.Destinations), "destination"),
-		humanize.Comma(d.Edges)+" promotions")
+		cli.Count(int64(d.Projects), "project"), cli.Count(int64(len(d.Warnings)), "warning"), cli.Count(int64(d.Images), "image"),
+		cli.Count(int64(d.Digests), "digest"), cli.Count(int64(d.Tags), "tag"), cli.Count(int64(d.Destinations), "destination"),
+		cli.Count(int64(d.Edges), "promotion"))
 	return err
 }

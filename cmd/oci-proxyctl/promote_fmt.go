@@ -27,8 +27,8 @@ func (a *app) promoteFmt() *cobra.Command {
 is a change of one line. The order of entries, their grouping and every comment stay as they are, and what a file
 says is the same afterwards. FILE may be - for stdin.
 
-Without a flag the result of one file is printed. With --check nothing is written, files that differ are listed, and
-the exit code is 4 when there are any. A file with faults is left alone (exit code 3): promote check tells more.`,
+Without a flag the result of one file is printed. With --check nothing is written, and files that differ are listed. A
+file with faults is left alone: promote check tells more.`,
 		Example: `  oci-proxyctl promote fmt -w registry.example.org/
   oci-proxyctl promote fmt --check registry.example.org/
   oci-proxyctl promote fmt --diff images/pause/images.yaml`,
@@ -44,6 +44,7 @@ the exit code is 4 when there are any. A file with faults is left alone (exit co
 	f.BoolVar(&how.check, "check", false, "write nothing; list the files that differ and exit with 4")
 	f.BoolVar(&how.diff, "diff", false, "show what changes, or would change")
 	f.BoolVarP(&how.write, "write", "w", false, "write the files back")
+	cli.ExitsText(cmd, fmtCodes)
 	return cmd
 }
 
@@ -77,7 +78,7 @@ func (a *app) runPromoteFmt(how formatting, args []string) error {
 	}
 	switch {
 	case broken > 0:
-		return &cli.Error{Err: fmt.Errorf("%s left alone", plural(int64(broken), "file")), Hint: "mend the faults first", Code: cli.CodeInvalid}
+		return &cli.Error{Err: fmt.Errorf("%s left alone", cli.Count(int64(broken), "file")), Hint: "mend the faults first", Code: cli.CodeInvalid}
 	case how.check && differ > 0:
 		return cli.Exit(codeDifferent)
 	}

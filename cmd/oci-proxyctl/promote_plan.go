@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"ociproxy/internal/cli"
 	"ociproxy/internal/config"
 	"ociproxy/internal/fleet"
+	"ociproxy/internal/inventory/write"
 	"ociproxy/internal/manifest"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/promote"
@@ -32,6 +34,9 @@ type promoteFlags struct {
 	rate      float64
 	parallel  int
 	sizes     bool
+	strict    bool
+
+	storeTimeout time.Duration // of the flag that only apply and run have; 0: of the config
 }
 
 func (p *promoteFlags) flags(a *app, cmd *cobra.Command) {
@@ -44,6 +49,7 @@ func (p *promoteFlags) flags(a *app, cmd *cobra.Command) {
 	f.Float64Var(&p.rate, "rate", 0, "`requests` a second to each host at most; default: of the config, or 50")
 	f.IntVar(&p.parallel, "parallel", 0, "requests to each host at once; default: of the config, or 16")
 	f.BoolVar(&p.sizes, "sizes", true, "read the manifests of missing images, to know their sizes")
+	strictFlag(cmd, &p.strict)
 	_ = cmd.MarkFlagFilename("config", "yaml", "yml")
 }
 
@@ -59,9 +65,8 @@ nothing to any registry or store. With -o the plan goes into a file that promote
 Promotion is additive. A tag that exists with another digest stays, and is reported, unless --allow-tag-move names it.
 A digest that is gone from its source is taken from a destination that has it. One bad item holds back no other.
 
-It exits with 0 when nothing is wrong, whether there is something to do or not, with 3 when the manifests are invalid.
-Otherwise the code says what is wrong: a sum of 1 (a tag exists with another digest), 2 (a digest is gone from
-everywhere), 4 (a registry could not be read), and 32 when the rest can be done or 64 when nothing can.`,
+A project whose manifests have an error is held back, and so is one that may contradict it: nothing of them is in the plan.
+A flag or a list that permits something and matches nothing is told.`,
 		Example: `  oci-proxyctl promote plan registry.example.org/ -o plan.json
   oci-proxyctl promote plan registry.example.org/ --since origin/main --config config.yaml
   oci-proxyctl promote plan registry.example.org/ --output json | jq .summary`,
@@ -74,6 +79,7 @@ everywhere), 4 (a registry could not be read), and 32 when the rest can be done 
 	cmd.Flags().StringVarP(&file, "out", "o", "", "write the plan to this `file`")
 	cmd.Flags().Var(&a.format, "output", "`format`: text, or json: the whole plan")
 	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(cli.Formats(), cobra.ShellCompDirectiveNoFileComp))
+	cli.ExitsText(cmd, planCodes)
 	return cmd
 }
 
@@ -84,6 +90,7 @@ type planning struct {
 	fleet      *fleet.Fleet // nil without a config
 	options    promote.Options
 	sizes      bool
+	plainHTTP  []string
 }
 
 func (p *planning) close(ctx context.Context) error {
@@ -138,17 +145,15 @@ func (a *app) runPromotePlan(ctx context.Context, path, file string, flags *prom
 
 // preparePlan reads manifests, config and baselines, and opens what the config names.
 func (a *app) preparePlan(ctx context.Context, path string, flags *promoteFlags) (*planning, error) {
-	tree, err := manifest.Load(path)
+	tree, err := a.manifests(path, flags.strict)
 	if err != nil {
-		return nil, invalidManifests(err)
-	}
-	for _, f := range tree.Warnings {
-		fmt.Fprint(a.stderr, "warning: ", f.Text())
-	}
-	if tree, err = a.restrict(ctx, path, flags.since, tree); err != nil {
 		return nil, err
 	}
-	p := &planning{tree: tree, sizes: flags.sizes, options: promote.Options{AllowMove: flags.moves}}
+	tree, whole, err := a.restrict(ctx, path, flags, tree)
+	if err != nil {
+		return nil, err
+	}
+	p := &planning{tree: tree, sizes: flags.sizes, plainHTTP: flags.plainHTTP, options: promote.Options{AllowMove: flags.moves, Whole: whole}}
 	if p.options.Lost, err = lostDigests(flags.lost); err != nil {
 		return nil, err
 	}
@@ -164,7 +169,7 @@ func (a *app) preparePlan(ctx context.Context, path string, flags *promoteFlags)
 		if access.Parallel == 0 && cfg.Mirror.Enabled() {
 			access.Parallel = cfg.Mirror.Parallel
 		}
-		if p.fleet, err = openStores(ctx, a, cfg); err != nil {
+		if p.fleet, err = openStores(write.WithPatience(ctx, cmp.Or(flags.storeTimeout, cfg.Promote.StoreTimeout)), a, cfg); err != nil {
 			return nil, err
 		}
 	}
@@ -186,27 +191,26 @@ func openStores(ctx context.Context, a *app, cfg *config.Config) (*fleet.Fleet, 
 	return f, nil
 }
 
-// restrict leaves of a tree what an older revision did not have.
-func (a *app) restrict(ctx context.Context, path, since string, tree *manifest.Tree) (*manifest.Tree, error) {
-	if since == "" {
-		return tree, nil
+// restrict leaves of a tree what an older revision did not have; whole is what it leaves that of.
+func (a *app) restrict(ctx context.Context, path string, flags *promoteFlags, tree *manifest.Tree) (part, whole *manifest.Tree, err error) {
+	if flags.since == "" {
+		return tree, tree, nil
 	}
-	before, after, both := strings.Cut(since, "..")
+	before, after, both := strings.Cut(flags.since, "..")
 	if both {
 		now, err := promote.Revision(ctx, path, after)
-		if err != nil {
-			return nil, invalidManifests(err)
+		if tree, err = now.Hold(err, flags.strict); err != nil {
+			return nil, nil, invalidManifests(err)
 		}
-		tree = now
 	}
 	old, err := promote.Revision(ctx, path, before)
 	if old == nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err != nil { // what could not be understood there counts as new: a plan that is too large does no harm
 		fmt.Fprintf(a.stderr, "warning: the manifests of %s have faults; what they spoil counts as new\n", before)
 	}
-	return promote.Changes(old, tree), nil
+	return promote.Changes(old, tree), tree, nil
 }
 
 // lostDigests reads a baseline: one digest a line, comments after #.
@@ -273,6 +277,7 @@ func (p *planning) make(ctx context.Context, h promote.Header, out *planOutput) 
 		scale.Enter(sum, names)
 	}
 	sum.Asked = p.registries.Requests()
+	sum.Idle = append(sum.Idle, idleHosts(p.plainHTTP, sum.Asked)...)
 	return sum, out.end(sum)
 }
 

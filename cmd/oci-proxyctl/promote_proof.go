@@ -14,7 +14,7 @@ import (
 )
 
 // writeProof shows what promote verify found to people.
-func (a *app) writeProof(r *prove.Report) error {
+func (a *app) writeProof(r *prove.Report, config string) error {
 	w := a.stdout
 	color := cli.UseColor(w, a.env)
 	for i := range r.Findings {
@@ -28,7 +28,7 @@ func (a *app) writeProof(r *prove.Report) error {
 			where = f.Store + ": " + where
 		}
 		fmt.Fprintf(w, "%s %s: %s\n", tone.In(string(f.Class)+":", color), where, cli.OneLine(f.Detail))
-		if f.Place != "" {
+		if f.Place != "" && f.Repository != "" {
 			fmt.Fprintf(w, "    asked for in %s\n", f.Place)
 		}
 	}
@@ -41,20 +41,27 @@ func (a *app) writeProof(r *prove.Report) error {
 	for _, name := range r.Unlisted {
 		fmt.Fprintf(w, "%s does not list its repositories: unexpected ones are not known.\n", name)
 	}
-	fmt.Fprintf(w, "Looked at %s and %s in %s", plural(r.Digests, "digest"), plural(r.Tags, "tag"), countWord(int(r.Repositories), "repository", "repositories"))
+	fmt.Fprintf(w, "Looked at %s and %s in %s", cli.Count(r.Digests, "digest"), cli.Count(r.Tags, "tag"), cli.Count(int64(r.Repositories), "repository"))
 	if len(r.Stores) > 0 {
-		fmt.Fprintf(w, ", and at %s", countWord(len(r.Stores), "store", "stores"))
+		fmt.Fprintf(w, ", and at %s", cli.Count(int64(len(r.Stores)), "store"))
 	}
 	var asked int64
 	for _, n := range r.Asked {
 		asked += n
 	}
-	fmt.Fprintf(w, ": %s in %s.\n", plural(asked, "request"), (time.Duration(r.DurationMs) * time.Millisecond).String())
+	fmt.Fprintf(w, ": %s in %s.\n", cli.Count(asked, "request"), (time.Duration(r.DurationMs) * time.Millisecond).String())
 	if r.BlobsRead > 0 {
-		fmt.Fprintf(w, "Read %s, %s.\n", plural(r.BlobsRead, "blob"), size(r.BytesRead))
+		fmt.Fprintf(w, "Read %s, %s.\n", cli.Count(r.BlobsRead, "blob"), size(r.BytesRead))
 	}
 	if r.Lost > 0 {
-		fmt.Fprintf(w, "%s known to be lost are not missed.\n", plural(r.Lost, "digest"))
+		fmt.Fprintf(w, "%s known to be lost are not missed.\n", cli.Count(r.Lost, "digest"))
+	}
+	if len(r.Unjudged) > 0 {
+		fmt.Fprintf(w, "Not judged, for one of their two files is missing: %s.\n", someOf(r.Unjudged))
+	}
+	writeIdle(r.Idle, w)
+	if r.Found[prove.Unstored] > 0 {
+		fmt.Fprintf(w, "What stores lack is brought by: %s\n", mirrorCommand(config))
 	}
 	_, err := fmt.Fprintln(w, proofVerdict(r))
 	return err

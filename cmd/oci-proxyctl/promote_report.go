@@ -5,11 +5,14 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/dustin/go-humanize"
 
 	"ociproxy/internal/cli"
+	"ociproxy/internal/manifest"
 	"ociproxy/internal/promote"
+	"ociproxy/internal/promote/apply"
 )
 
 // shownFailures bounds what a person reads; the JSON has all.
@@ -36,10 +39,13 @@ func (a *app) writePlan(sum *promote.Summary, file string) error {
 		fmt.Fprintln(w)
 	}
 	writeFailures(sum.Failures, w, cli.UseColor(w, a.env))
+	writeHeld(sum.Held, w, cli.UseColor(w, a.env))
 	if sum.Unknown > 0 {
-		fmt.Fprintf(w, "%s could not be read: their sizes are not in the table.\n", plural(sum.Unknown, "image"))
+		fmt.Fprintf(w, "%s could not be read: their sizes are not in the table.\n", cli.Count(sum.Unknown, "image"))
 	}
+	writeIdle(sum.Idle, w)
 	fmt.Fprintln(w, planVerdict(sum))
+	heldVerdict(sum.Held, w)
 	if file != "" {
 		fmt.Fprintf(w, "The plan is in %s.\n", file)
 	}
@@ -80,7 +86,7 @@ func about(n int64) string { return "~" + humanize.Comma(n) }
 func writeFailures(failures []*promote.Failure, w io.Writer, color bool) {
 	for i, f := range failures {
 		if i == shownFailures {
-			fmt.Fprintf(w, "and %s more: --output json has all\n", plural(int64(len(failures)-i), "failure"))
+			fmt.Fprintf(w, "and %s more: --output json has all\n", cli.Count(int64(len(failures)-i), "failure"))
 			break
 		}
 		fmt.Fprintf(w, "%s %s\n", cli.Red.In(string(f.Class)+":", color), cli.OneLine(f.String()))
@@ -93,20 +99,96 @@ func writeFailures(failures []*promote.Failure, w io.Writer, color bool) {
 	}
 }
 
+// writeHeld names what is held back, and why.
+func writeHeld(held []*manifest.Held, w io.Writer, color bool) {
+	for i, h := range held {
+		if i == shownFailures {
+			fmt.Fprintf(w, "and %s more held back: promote check has all\n", humanize.Comma(int64(len(held)-i)))
+			break
+		}
+		fmt.Fprintf(w, "%s %s: %s\n", cli.Red.In("held-back:", color), h.What(), cli.OneLine(h.Why()))
+		if hint := h.Faults[0].Hint; hint != "" {
+			fmt.Fprintf(w, "    hint: %s\n", hint)
+		}
+	}
+	if len(held) > 0 {
+		fmt.Fprintln(w)
+	}
+}
+
+// writeIdle names the exceptions that changed nothing.
+func writeIdle(idle []promote.Idle, w io.Writer) {
+	for i, e := range idle {
+		if i == shownFailures {
+			fmt.Fprintf(w, "and %s more: --output json has all\n", cli.Count(int64(len(idle)-i), "exception"))
+			break
+		}
+		fmt.Fprintf(w, "--%s %s matches nothing: %s.\n", e.Exception, e.What, e.Why)
+	}
+}
+
+// idleHosts are the hosts that may speak plain HTTP and were not asked.
+func idleHosts(plainHTTP []string, asked map[string]int64) (out []promote.Idle) {
+	for _, host := range plainHTTP {
+		if asked[host] == 0 {
+			out = append(out, promote.Idle{Exception: "plain-http", What: host, Why: "no request goes there"})
+		}
+	}
+	return out
+}
+
+// behind names the stores that images were promoted without, and the command that brings them what they lack.
+func behind(r *apply.Report, config string, w io.Writer) {
+	var names []string
+	for _, s := range r.Stores {
+		if s.Behind > 0 {
+			names = append(names, fmt.Sprintf("%s lacks %s", s.Name, cli.Count(s.Behind, "promoted image")))
+		}
+	}
+	if len(names) > 0 {
+		fmt.Fprintf(w, "Left behind: %s. What they lack is brought by: %s\n", strings.Join(names, ", "), mirrorCommand(config))
+	}
+}
+
+// mirrorCommand brings stores what they lack.
+func mirrorCommand(config string) string { return program + " mirror --once --config " + config }
+
+// heldVerdict says in a sentence what is held back.
+func heldVerdict(held []*manifest.Held, w io.Writer) {
+	if len(held) == 0 {
+		return
+	}
+	names := make([]string, len(held))
+	for i, h := range held {
+		names[i] = h.What()
+	}
+	fmt.Fprintf(w, "Held back, until promote check finds no error: %s.\n", someOf(names))
+}
+
+// someOf lists the first of some names.
+func someOf(names []string) string {
+	const shown = 5
+	text := strings.Join(names[:min(len(names), shown)], ", ")
+	if n := len(names) - shown; n > 0 {
+		text += fmt.Sprintf(" and %s more", humanize.Comma(int64(n)))
+	}
+	return text
+}
+
 // planVerdict says in a sentence what a plan comes to. That there is nothing to do and that nothing can be done are different.
 func planVerdict(sum *promote.Summary) string {
 	lost := ""
 	if sum.Lost > 0 {
-		lost = fmt.Sprintf(" %s of digests known to be lost are left out.", plural(sum.Lost, "promotion"))
+		lost = fmt.Sprintf(" %s of digests known to be lost are left out.", cli.Count(sum.Lost, "promotion"))
 	}
 	switch {
 	case sum.NothingToDo():
-		return fmt.Sprintf("Nothing to do: %s of %s in place.", plural(sum.Done, "promotion"), humanize.Comma(sum.Edges)) + lost
+		return fmt.Sprintf("Nothing to do: %s of %s in place.", cli.Count(sum.Done, "promotion"), humanize.Comma(sum.Edges)) + lost
 	case sum.Planned == 0:
-		return fmt.Sprintf("Nothing can be done: %s missing, and for each of them something is wrong; %s in place.", plural(sum.Failed, "promotion"), humanize.Comma(sum.Done)) + lost
+		return fmt.Sprintf("Nothing can be done: %s missing, and for each of them something is wrong; %s in place.", cli.Count(sum.Failed, "promotion"), humanize.Comma(sum.Done)) + lost
 	case sum.Failed == 0:
-		return fmt.Sprintf("To do: %s of %s; %s in place.", plural(sum.Planned, "promotion"), plural(sum.Promotions, "digest"), humanize.Comma(sum.Done)) + lost
+		return fmt.Sprintf("To do: %s of %s; %s in place.", cli.Count(sum.Planned, "promotion"), cli.Count(sum.Promotions, "digest"), humanize.Comma(sum.Done)) + lost
 	}
-	return fmt.Sprintf("To do: %s of %s; %s in place; %s cannot be done.", plural(sum.Planned, "promotion"), plural(sum.Promotions, "digest"),
-		humanize.Comma(sum.Done), plural(sum.Failed, "promotion")) + lost
+	return fmt.Sprintf("To do: %s of %s; %s in place; %s cannot be done.", cli.Count(sum.Planned, "promotion"), cli.Count(sum.Promotions, "digest"),
+		humanize.Comma(sum.Done), cli.Count(sum.Failed, "promotion")) + lost
 }

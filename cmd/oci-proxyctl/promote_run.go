@@ -24,8 +24,7 @@ func (a *app) promoteRun() *cobra.Command {
 		Long: `run makes a plan of the manifests in DIR, shows it, and with --confirm carries it out at once, as promote apply does. Without
 --confirm nothing is written anywhere.
 
-` + applied + ` Without --confirm the
-code is that of promote plan.`,
+A project whose manifests have an error is held back, and so is one that may contradict it: nothing of them is promoted.`,
 		Example: `  oci-proxyctl promote run registry.example.org/ --config config.yaml
   oci-proxyctl promote run registry.example.org/ --config config.yaml --confirm --audit-log promote.log
   oci-proxyctl promote run registry.example.org/ --config config.yaml --confirm --since HEAD~1`,
@@ -42,6 +41,7 @@ code is that of promote plan.`,
 	f.flags(cmd)
 	cmd.Flags().BoolVar(&confirm, "confirm", false, "do it; without this nothing is written")
 	a.outputFlag(cmd)
+	cli.ExitsText(cmd, runCodes)
 	return cmd
 }
 
@@ -54,6 +54,7 @@ func (a *app) runPromoteRun(ctx context.Context, path string, confirm bool, p *p
 		return fmt.Errorf("write plan: %w", err)
 	}
 	defer atomicfile.CloseScratch(file)
+	p.storeTimeout = f.storeTimeout
 	sum, err := a.planInto(ctx, path, file, p)
 	if err != nil {
 		return err
@@ -77,7 +78,7 @@ func (a *app) runPromoteRun(ctx context.Context, path string, confirm bool, p *p
 	if err != nil {
 		return err
 	}
-	return a.applyResult(report, sum)
+	return a.applyResult(report, sum, p.config)
 }
 
 // planInto makes a plan and writes it to a file.

@@ -4,10 +4,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"ociproxy/docs"
+	"ociproxy/internal/cli"
 )
 
 func (a *app) promoteSchema() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "schema",
 		Short: "Print the JSON schema of manifests",
 		Long: `schema prints the JSON schema of the files that promote reads, for editors and for checks in a pipeline: an images.yaml,
@@ -21,4 +22,6 @@ a promoter-manifest.yaml, or a plain manifest.`,
 			return err
 		},
 	}
+	cli.Exits(cmd)
+	return cmd
 }

@@ -45,26 +45,32 @@ services are not supported.`,
 			if signer == nil {
 				return cli.Usage("--sign-key cosign.key", "no key")
 			}
-			tree, err := manifest.Load(args[0])
+			tree, err := a.manifests(args[0], false)
 			if err != nil {
-				return invalidManifests(err)
+				return err
 			}
+			a.idleIdentity(s.rename, tree)
 			regs := access.open()
 			defer regs.Close()
 			sum := signAll(cmd.Context(), tree, regs, signer, &signed{exact: true})
+			writeIdle(idleHosts(access.plainHTTP, regs.Requests()), a.stderr)
 			if a.format == cli.JSON {
 				err = cli.WriteJSON(a.stdout, sum)
 			} else {
 				_, err = fmt.Fprintln(a.stdout, sum)
 			}
-			return errors.Join(err, sum.err())
+			if err = errors.Join(err, sum.err()); err == nil && len(tree.Held) > 0 {
+				writeHeld(tree.Held, a.stderr, cli.UseColor(a.stderr, a.env))
+				heldVerdict(tree.Held, a.stderr)
+				err = cli.Exit(codePartial)
+			}
+			return err
 		},
 	}
 	s.keyFlags(cmd)
 	access.flags(cmd)
 	a.outputFlag(cmd)
-	cli.Exits(cmd, cli.ExitCode{Code: cli.CodeFailure, Means: "an image could not be signed, or it was interrupted: the same command goes on from there"},
-		cli.ExitCode{Code: cli.CodeInvalid, Means: "the manifests are invalid"})
+	cli.ExitsText(cmd, signCodes)
 	return cmd
 }
 
@@ -80,9 +86,10 @@ func (a *app) thenSign(ctx context.Context, dir string, p *promoteFlags, f *appl
 		return e
 	}
 	tree, e := manifest.Load(dir)
-	if e != nil {
+	if tree, e = tree.Hold(e, p.strict); e != nil { // told before: the run read the same
 		return invalidManifests(e)
 	}
+	a.idleIdentity(s.rename, tree)
 	var cfg *config.Config
 	if p.config != "" {
 		if cfg, e = a.load(p.config); e != nil {
@@ -130,12 +137,12 @@ type signed struct {
 
 // String is one line.
 func (s *signed) String() string {
-	text := fmt.Sprintf("Signed %s of %s in place.", plural(s.Signed, "image"), plural(s.Images, "image"))
+	text := fmt.Sprintf("Signed %s of %s in place.", cli.Count(s.Signed, "image"), cli.Count(s.Images, "image"))
 	if s.Absent > 0 {
-		text += fmt.Sprintf(" %s not there yet.", plural(s.Absent, "image"))
+		text += fmt.Sprintf(" %s not there yet.", cli.Count(s.Absent, "image"))
 	}
 	if n := len(s.Failures); n > 0 {
-		text += fmt.Sprintf(" %s could not be signed: %s", plural(int64(n), "image or repository"), cli.OneLine(s.Failures[0]))
+		text += fmt.Sprintf(" %s could not be signed: %s", cli.Count(int64(n), "image or repository", "images or repositories"), cli.OneLine(s.Failures[0]))
 	}
 	return text
 }
@@ -144,7 +151,7 @@ func (s *signed) err() error {
 	if s.cause == nil {
 		return nil
 	}
-	return cli.Fail("the same command goes on from there", "sign: %s failed: %w", plural(int64(len(s.Failures)), "image or repository"), s.cause)
+	return cli.Fail("the same command goes on from there", "sign: %s failed: %w", cli.Count(int64(len(s.Failures)), "image or repository", "images or repositories"), s.cause)
 }
 
 func (s *signed) add(full string, d oci.Digest, made bool, err error) {

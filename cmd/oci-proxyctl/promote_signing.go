@@ -109,6 +109,20 @@ func identity(text string) (sign.Identity, error) {
 	return sign.Renamed(from, to), nil
 }
 
+// idleIdentity tells that a FROM=TO is about no image of a tree.
+func (a *app) idleIdentity(text string, tree *manifest.Tree) {
+	from, _, _ := strings.Cut(text, "=")
+	if from == "" {
+		return
+	}
+	for p, i := range tree.Images() {
+		if name := p.Destinations[0].Repository(i.Name); strings.HasPrefix(name, from+"/") {
+			return
+		}
+	}
+	fmt.Fprintf(a.stderr, "warning: --sign-identity %s matches nothing: no project's first destination begins with %s\n", text, from)
+}
+
 // hooks puts policy and signer into the options of a run, whose registries they use.
 func (s *signing) hooks(a *app, opt *apply.Options) error {
 	signer, err := s.signer(a)

@@ -35,7 +35,7 @@ their tags. The result is what promote fmt would make of it, and the same each t
 
 The registry must list its repositories: by Google's listing or _catalog. One that lists no digests is asked for each
 tag. Manifests without a tag are written with --untagged, where the registry lists them (Google's do); the platforms of
-an index are among them.`,
+an index are among them. A repository that has digests and no tag is named in a warning. That nothing is there is an error.`,
 		Example: `  oci-proxyctl promote snapshot us-central1-docker.pkg.dev/project/images > images.yaml
   oci-proxyctl promote snapshot registry.example.org/prod --untagged -o json`,
 		Args: cobra.ExactArgs(1),
@@ -50,6 +50,7 @@ an index are among them.`,
 	cmd.Flags().BoolVar(&opt.Untagged, "untagged", false, "manifests without a tag too")
 	access.flags(cmd)
 	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(snapFormats, cobra.ShellCompDirectiveNoFileComp))
+	cli.ExitsText(cmd, snapshotCodes)
 	return cmd
 }
 
@@ -64,21 +65,52 @@ func (a *app) runPromoteSnapshot(ctx context.Context, root, format string, acces
 	if format == "json" {
 		write, end = snapJSON(out)
 	}
-	untold := false
+	untold, images := false, 0
+	var bare []string // repositories without tags, of a registry that lists nothing else
+	var odd []string  // names that are none
 	err := prove.Snapshot(ctx, regs, root, opt, func(s *prove.Snap) error {
-		untold = untold || opt.Untagged && !s.Untagged
-		return write(s)
+		switch untold = untold || opt.Untagged && !s.Untagged; {
+		case s.Odd:
+			odd = append(odd, strconv.Quote(s.Name))
+		case len(s.Digests) > 0:
+			images++
+			return write(s)
+		case !s.Untagged:
+			bare = append(bare, s.Name)
+		}
+		return nil
 	})
+	writeIdle(idleHosts(access.plainHTTP, regs.Requests()), a.stderr)
 	switch {
 	case errors.Is(err, registry.ErrNoCatalog):
 		return cli.Fail("a registry that lists no repositories cannot be written down", "%w", err)
+	case errors.Is(err, prove.ErrNothing):
+		return cli.Fail("name the host and the path above the repositories, as in manifests: "+aboveOf(root), "%w", err)
 	case err != nil:
 		return err
+	}
+	if len(odd) > 0 {
+		fmt.Fprintf(a.stderr, "warning: the registry lists names that are none, and not in the snapshot: %s\n", someOf(odd))
+	}
+	if len(bare) > 0 {
+		fmt.Fprintf(a.stderr, "warning: %s without a tag: what they hold by digest only is not listed, and not in the snapshot: %s\n",
+			cli.Count(int64(len(bare)), "repository"), someOf(bare))
+	}
+	if images == 0 {
+		return cli.Fail("what has no tag can be written down by its digest only, by hand", "snapshot of %s: no repository there has a tag", root)
 	}
 	if untold {
 		fmt.Fprintf(a.stderr, "warning: %s does not list manifests without a tag: there may be more\n", root)
 	}
 	return errors.Join(end(), out.Flush())
+}
+
+// aboveOf is the path above the last part of a registry's name, or the name itself where it has none.
+func aboveOf(root string) string {
+	if at := strings.LastIndexByte(root, '/'); at > 0 {
+		return root[:at]
+	}
+	return root
 }
 
 // snapYAML writes images in the canonical layout of [manifest.Format].

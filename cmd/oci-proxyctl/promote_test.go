@@ -1,12 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
 	"os"
+	"strings"
+	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -66,4 +69,29 @@ func push(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Check(err)
 	}
 	ts.Setenv(args[0], d.String())
+}
+
+// Each command of promote states its own exit codes, once, and those of no other.
+func TestPromoteHelp(t *testing.T) {
+	var out bytes.Buffer
+	a := &app{env: os.Getenv, stdout: &out, stderr: &out}
+	commands := a.promote().Commands()
+	if len(commands) < 9 {
+		t.Errorf("only %d commands", len(commands))
+	}
+	for _, cmd := range commands {
+		out.Reset()
+		if err := a.execute(t.Context(), []string{"promote", cmd.Name(), "--help"}); err != nil {
+			t.Fatal(err)
+		}
+		text := out.String()
+		if strings.Count(text, "Exit codes:") != 1 {
+			t.Errorf("%s states its exit codes %d times", cmd.Name(), strings.Count(text, "Exit codes:"))
+		}
+		for _, other := range []string{"audit adds", "mirror)", "rebuild", "diff,"} {
+			if strings.Contains(text, other) {
+				t.Errorf("%s: the help is about %q", cmd.Name(), other)
+			}
+		}
+	}
 }

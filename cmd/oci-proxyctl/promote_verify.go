@@ -13,7 +13,6 @@ import (
 	"ociproxy/internal/cli"
 	"ociproxy/internal/config"
 	"ociproxy/internal/fleet"
-	"ociproxy/internal/manifest"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/promote"
 	"ociproxy/internal/promote/prove"
@@ -33,6 +32,7 @@ type proving struct {
 	limit  int
 	watch  time.Duration
 	listen listening
+	strict bool
 }
 
 // registryFlags say how registries are reached.
@@ -54,15 +54,19 @@ func (r *registryFlags) open() *promote.Registries {
 }
 
 // proveCodes is the paragraph about the exit codes of promote verify.
-const proveCodes = `The exit code is the sum of
-    1  a registry or store did not answer: nobody knows; or something else failed
+const proveCodes = `Exit codes:
+  0  nothing was found
+  2  alone: usage: unknown flag, missing or malformed argument
+  3  alone: the manifests or the config are invalid: nothing can be compared
+Any other code is a sum of
+    1  a registry or store did not answer, or a project is held back, for its manifests are faulty: nobody knows; or
+       something else failed
     4  unexpected: a destination has what no manifest lists
     8  missing: a digest, a tag, or a part of an image is not in a destination
    16  moved: a tag has another digest
    32  altered: what a registry sends is not what the digest says
    64  unsigned: no signature of a key of --key in the first destination of a project
-  128  unstored: the inventory of a store lacks blobs of an image
-0 says that nothing was found. 2 and 3 are never such sums: wrong usage, and invalid manifests or config.`
+  128  unstored: the inventory of a store lacks blobs of an image`
 
 func (a *app) promoteVerify() *cobra.Command {
 	f := proving{limit: 100}
@@ -79,11 +83,10 @@ With --config the inventories of the stores must list every blob of every promot
 have a signature of one of these keys in the first destination of its project. What is in a destination and in no
 manifest is unexpected, unless a pattern of --allow matches it: REPOSITORY, REPOSITORY:TAG or REPOSITORY@DIGEST, where
 "*" is anything but a slash and "**" anything. Lists of what refers to a promoted image (sha256-…) belong to it.
-Unexpected repositories are only found where a registry lists its repositories.
+Unexpected repositories are only found where a registry lists its repositories. What a project may have promoted that is
+held back, or lacks one of its files, is not called unexpected.
 
---watch does so for ever, and reads the manifests anew each time; --listen has its metrics and health.
-
-` + proveCodes,
+--watch does so for ever, and reads the manifests anew each time; --listen has its metrics and health.`,
 		Example: `  oci-proxyctl promote verify registry.example.org/ --config config.yaml
   oci-proxyctl promote verify registry.example.org/ --key cosign.pub --allow allowed.txt -o json
   oci-proxyctl promote verify registry.example.org/ --watch 1h --listen 127.0.0.1:9092`,
@@ -100,10 +103,12 @@ Unexpected repositories are only found where a registry lists its repositories.
 	fl.IntVarP(&f.limit, "limit", "n", f.limit, "how many findings of each class to show; 0: all")
 	fl.DurationVar(&f.watch, "watch", 0, "look each `interval`, until told to stop")
 	f.listen.flags(cmd, "--watch")
+	strictFlag(cmd, &f.strict)
 	f.access.flags(cmd)
 	_ = cmd.MarkFlagFilename("config", "yaml", "yml")
 	_ = cmd.RegisterFlagCompletionFunc("read", cobra.FixedCompletions(prove.Depths(), cobra.ShellCompDirectiveNoFileComp))
 	a.outputFlag(cmd)
+	cli.ExitsText(cmd, proveCodes)
 	return cmd
 }
 
@@ -132,7 +137,7 @@ func (a *app) runPromoteVerify(ctx context.Context, dir string, f *proving) erro
 		return a.runLoop(ctx, f.listen, prove.NewLoop(f.watch, look, func(r *prove.Report, err error) {
 			a.turnEnded(r, err, func() error {
 				fmt.Fprintln(a.stdout, r.StartedAt.Format(time.RFC3339))
-				return a.writeProof(r)
+				return a.writeProof(r, f.config)
 			})
 		}))
 	}
@@ -143,7 +148,7 @@ func (a *app) runPromoteVerify(ctx context.Context, dir string, f *proving) erro
 	if a.format == cli.JSON {
 		err = cli.WriteJSON(a.stdout, r)
 	} else {
-		err = a.writeProof(r)
+		err = a.writeProof(r, f.config)
 	}
 	if err == nil && r.ExitCode != 0 {
 		err = cli.Exit(r.ExitCode)
@@ -153,9 +158,9 @@ func (a *app) runPromoteVerify(ctx context.Context, dir string, f *proving) erro
 
 // prove reads all that the flags name, and looks once.
 func (a *app) prove(ctx context.Context, dir string, f *proving, progress func(done, of int64)) (_ *prove.Report, err error) {
-	tree, err := manifest.Load(dir)
+	tree, err := a.manifests(dir, f.strict)
 	if err != nil {
-		return nil, invalidManifests(err)
+		return nil, err
 	}
 	opt := prove.Options{Read: prove.Depth(f.read), Limit: f.limit, Progress: progress}
 	if opt.Lost, err = lostDigests(f.lost); err != nil {
@@ -172,6 +177,7 @@ func (a *app) prove(ctx context.Context, dir string, f *proving, progress func(d
 	if opt.Identity, err = identity(f.rename); err != nil {
 		return nil, err
 	}
+	a.idleIdentity(f.rename, tree)
 	if f.config != "" {
 		cfg, err := a.load(f.config)
 		if err != nil {
@@ -186,7 +192,9 @@ func (a *app) prove(ctx context.Context, dir string, f *proving, progress func(d
 	}
 	regs := f.access.open()
 	defer regs.Close()
-	return prove.Run(ctx, tree, regs, opt)
+	r, err := prove.Run(ctx, tree, regs, opt)
+	r.Idle = append(r.Idle, idleHosts(f.access.plainHTTP, r.Asked)...)
+	return r, err
 }
 
 func readAllow(file string) (*prove.Allow, error) {

@@ -100,7 +100,7 @@ func (a *app) runRebuild(ctx context.Context, cfg *config.Config, st *config.Sto
 	defer func() { err = errors.Join(err, l.Close()) }()
 	p := a.progress()
 	opt.Progress = func(r ledger.Rebuilt) {
-		p.line(fmt.Sprintf("%s listed, %s to change", plural(r.Blobs, "blob"), humanize.Comma(r.Changes())))
+		p.line(fmt.Sprintf("%s listed, %s to change", cli.Count(r.Blobs, "blob"), humanize.Comma(r.Changes())))
 	}
 	denied := map[oci.Digest]bool{}
 	for _, d := range cfg.Deny.Digests {
@@ -140,7 +140,7 @@ func (a *app) writeRebuilt(d rebuilt) error {
 	t := cli.Table{}
 	t.Row("store", d.Store)
 	t.Row("bucket", d.Bucket)
-	t.Row("holds", fmt.Sprintf("%s, %s", plural(d.Blobs, "blob"), size(d.Bytes)))
+	t.Row("holds", fmt.Sprintf("%s, %s", cli.Count(d.Blobs, "blob"), size(d.Bytes)))
 	t.Row("not recorded", humanize.Comma(d.Added))
 	t.Row("of another size", humanize.Comma(d.Resized))
 	t.Row("recorded, not there", humanize.Comma(d.Removed))
@@ -155,13 +155,13 @@ func (a *app) writeRebuilt(d rebuilt) error {
 	}
 	if d.Unreadable > 0 {
 		fmt.Fprintf(a.stdout, "\n%s that clients would not get as they are, and that are not listed; audit --repair, or the next pass of the\n"+
-			"mirror, writes what images need anew:\n", plural(d.Unreadable, "blob"))
+			"mirror, writes what images need anew:\n", cli.Count(d.Unreadable, "blob"))
 		for _, h := range d.Hidden {
 			fmt.Fprintf(a.stdout, "  %s  %s\n", h.Digest, cli.OneLine(h.Why))
 		}
 	}
 	if d.Unexpected > 0 {
-		fmt.Fprintf(a.stdout, "\n%s among the blobs whose name is no digest:\n", plural(d.Unexpected, "object"))
+		fmt.Fprintf(a.stdout, "\n%s among the blobs whose name is no digest:\n", cli.Count(d.Unexpected, "object"))
 		for _, key := range d.Keys {
 			fmt.Fprintf(a.stdout, "  %q\n", key)
 		}

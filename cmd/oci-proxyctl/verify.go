@@ -120,9 +120,9 @@ func (a *app) writeReport(r *stock.Report) error {
 	verdict := "The inventory can be believed."
 	switch {
 	case r.Faults > 0:
-		verdict = fmt.Sprintf("The inventory cannot be believed: %s.", plural(int64(r.Faults), "fault"))
+		verdict = fmt.Sprintf("The inventory cannot be believed: %s.", cli.Count(int64(r.Faults), "fault"))
 	case r.Unknown > 0:
-		verdict = fmt.Sprintf("Not known: %s without an answer.", plural(int64(r.Unknown), "question"))
+		verdict = fmt.Sprintf("Not known: %s without an answer.", cli.Count(int64(r.Unknown), "question"))
 	}
 	_, err := fmt.Fprintf(a.stdout, "\n%s\n", verdict)
 	return err

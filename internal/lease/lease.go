@@ -40,6 +40,7 @@ const buckets = 3
 type Lease struct {
 	opt    Options
 	all    []*object
+	dead   bool // somebody had it who is dead
 	cancel context.CancelFunc
 	work   sync.WaitGroup
 }
@@ -82,6 +83,7 @@ func (l *Lease) take(ctx context.Context, each []*object) error {
 		switch err := errs[i]; {
 		case err == nil:
 			l.all = append(l.all, one)
+			l.dead = l.dead || free[i] != ""
 		case errors.Is(err, ErrHeld), ctx.Err() != nil:
 			return err
 		default:
@@ -93,6 +95,9 @@ func (l *Lease) take(ctx context.Context, each []*object) error {
 	}
 	return nil
 }
+
+// TookOver says that the lease was had by a run that died: what it was at may be half done.
+func (l *Lease) TookOver() bool { return l.dead }
 
 // Keep renews in the background, until [Lease.Release]. lost is told when it does not hold any more.
 func (l *Lease) Keep(ctx context.Context, lost context.CancelCauseFunc) {

@@ -148,8 +148,8 @@ func TestLeasesOfDeadRun(t *testing.T) {
 		if err := l.take(t.Context(), next); err != nil {
 			t.Fatal(err)
 		}
-		if took := time.Since(begun); took < ttl || took >= 2*ttl {
-			t.Errorf("it waited %s; a dead run is to be waited for once, for %s", took, ttl)
+		if took := time.Since(begun); took < ttl || took >= 2*ttl || !l.TookOver() {
+			t.Errorf("it waited %s; a dead run is to be waited for once, for %s; took over: %v", took, ttl, l.TookOver())
 		}
 		for _, one := range next {
 			if err := one.check(); err != nil {
@@ -157,6 +157,11 @@ func TestLeasesOfDeadRun(t *testing.T) {
 			}
 		}
 		l.Release(t.Context())
+		after := New(options("tree", "after"))
+		if err := after.Take(t.Context(), buckets...); err != nil || after.TookOver() {
+			t.Errorf("after a run that ended: took over: %v, %v", after.TookOver(), err)
+		}
+		after.Release(t.Context())
 	})
 }
 

@@ -36,12 +36,33 @@ type book struct {
 	dropped  uint64      // generation in which images were dropped last, as known here
 	swapped  time.Time   // when this ledger wrote the head last; zero: not yet
 	written  time.Time   // when the head that Open read was written; zero: there was none
+
+	opened time.Time // what written was at first, at the latest
+	newest string    // the segment that the head named last; "": none
 }
 
 func (b *book) read(h *inventory.Head) {
 	if h != nil {
-		b.dropped, b.written = h.ImagesDropped, h.WrittenAt
+		b.dropped, b.written, b.opened = h.ImagesDropped, h.WrittenAt, h.WrittenAt.Add(time.Second) // heads leave out what is below
+		if n := len(h.Segments); n > 0 {
+			b.newest = h.Segments[n-1].SHA256
+		}
 	}
+}
+
+// Told is when somebody last added to what Open read of store i's inventory, or a moment after that: heads are
+// rewritten also when nothing is new. Zero: there is nothing in it. Where the head is no newer than since, no request
+// is made.
+func (l *Ledger) Told(ctx context.Context, i int, since time.Time) time.Time {
+	b := l.books[i]
+	if b.newest == "" || !b.opened.After(since) {
+		return b.opened
+	}
+	a, err := b.bucket.Head(ctx, key(inventory.SegmentPrefix+b.newest))
+	if err != nil || a.Modified.IsZero() || a.Modified.After(b.opened) {
+		return b.opened
+	}
+	return a.Modified
 }
 
 func (b *book) stopTimer() {

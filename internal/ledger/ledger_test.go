@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -16,6 +18,7 @@ import (
 	"ociproxy/internal/inventory/write"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/set"
+	"ociproxy/internal/store"
 )
 
 func TestBucketOf(t *testing.T) {
@@ -353,5 +356,44 @@ func againstMaps(t *testing.T, rng *rand.Rand) {
 	}
 	if n == 0 {
 		t.Error("no blobs")
+	}
+}
+
+// When an inventory was last added to is told by its newest segment, and by its head where that is not known; one
+// that is old enough is not asked for.
+func TestTold(t *testing.T) {
+	dir := t.TempDir()
+	inner, err := store.Open(t.Context(), "file://"+dir, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, fresh := &watched{Bucket: inner}, open(t)
+	first := books(t, Options{}, a, fresh)
+	add(t, first, 0, blob(1))
+	good(t, first.Flush(t.Context()))
+	added := time.Now().Add(-time.Hour).Truncate(time.Second)
+	segments, err := filepath.Glob(filepath.Join(dir, "inventory", inventory.SegmentPrefix, "*"))
+	if err != nil || len(segments) != 1 {
+		t.Fatalf("segments %v, %v", segments, err)
+	}
+	if err := os.Chtimes(segments[0], added, added); err != nil {
+		t.Fatal(err)
+	}
+	good(t, books(t, Options{}, a, fresh).Finish(t.Context())) // rewrites the head, and adds nothing
+	l := books(t, Options{}, a, fresh)
+	written := l.books[0].opened
+	a.take()
+	if at := l.Told(t.Context(), 0, time.Time{}); !at.Equal(added) || len(a.take()) != 1 {
+		t.Errorf("told at %v, added at %v", at, added)
+	}
+	if at := l.Told(t.Context(), 0, written); !at.Equal(written) || len(a.take()) != 0 {
+		t.Errorf("of an old head: %v, or it was asked for", at)
+	}
+	a.set(func(operation) outcome { return failed })
+	if at := l.Told(t.Context(), 0, time.Time{}); !at.Equal(written) {
+		t.Errorf("of a store that does not answer: %v, not when its head was written", at)
+	}
+	if at := l.Told(t.Context(), 1, time.Time{}); !at.IsZero() {
+		t.Errorf("of no inventory: %v", at)
 	}
 }

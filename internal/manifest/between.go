@@ -34,7 +34,7 @@ func (t *Tree) between() []*Fault {
 			if owner, _, ok := t.Owner(repository); ok && owner != d.Name && !nested && !slices.Contains(t.Owners(owner), p) {
 				nested = true
 				faults = append(faults, &Fault{
-					Place: p.At(i.Pos), Rule: RuleNested, Also: []Place{t.placeOf(owner)},
+					Place: p.At(i.Pos), Rule: RuleNested, Also: []Place{t.placeOf(owner)}, projects: []string{p.Name},
 					Message: fmt.Sprintf("the image goes to %s, which lies in %s, a destination of the project %s", repository, owner, t.owners[owner][0].Name),
 					Hint:    "promote it from the project that owns the destination",
 				})
@@ -69,54 +69,92 @@ type merger struct {
 	more   map[*Fault]int
 }
 
+// said is what a claim says of a tag, or of a digest without one.
+type said struct {
+	digest oci.Digest // zero: it cannot be read
+	at     Place
+	claim  int
+}
+
+// claimed is a tag, what was said of it first, and by whom it is claimed.
+type claimed struct {
+	said
+	projects []string
+	fault    *Fault // they contradict each other
+}
+
 func (m *merger) merge(repository string, claims []claim) {
-	type said struct {
-		digest oci.Digest
-		at     Place
-		claim  int
-	}
-	tags := map[string]said{}
+	tags := map[string]*claimed{}
 	digests := map[oci.Digest]said{}
 	for n, c := range claims {
 		for _, d := range c.image.Digests {
 			if len(d.Tags) == 0 {
 				at := c.project.At(d.Pos)
 				if other, ok := digests[d.Digest]; ok && other.claim != n {
-					m.redundant(other.at, at, repository+"@"+d.Digest.String())
+					m.redundant(other.at, at, repository+"@"+d.Digest.String(), c.project.Name, claims[other.claim].project.Name)
 				} else {
 					digests[d.Digest] = said{d.Digest, at, n}
 				}
 			}
 			for _, t := range d.Tags {
-				at := c.project.At(t.Pos)
-				other, ok := tags[t.Name]
-				switch {
-				case !ok:
-					tags[t.Name] = said{d.Digest, at, n}
-				case other.claim == n: // a contradiction inside of one file, which is reported there
-				case other.digest == d.Digest:
-					m.redundant(other.at, at, repository+":"+t.Name)
-				default:
-					m.say(other.at, at, RuleConflict, "a tag names one digest for ever: give the new digest a new tag",
-						fmt.Sprintf("%s:%s is %s here and %s there", repository, t.Name, d.Digest, other.digest))
-				}
+				m.tag(repository, tags, t.Name, said{d.Digest, c.project.At(t.Pos), n}, c.project.Name)
 			}
+		}
+		for _, t := range c.image.unknown {
+			m.tag(repository, tags, t.Name, said{at: c.project.At(t.Pos), claim: n}, c.project.Name)
 		}
 	}
 }
 
-func (m *merger) redundant(first, second Place, what string) {
-	m.say(first, second, RuleRedundant, "promote it from one project", what+" is promoted already")
+// tag compares what a project says of a tag with what was said before. A contradiction is about all who claim the
+// tag: nobody knows who is right.
+func (m *merger) tag(repository string, tags map[string]*claimed, name string, s said, project string) {
+	other := tags[name]
+	if other == nil {
+		tags[name] = &claimed{said: s, projects: []string{project}}
+		return
+	}
+	if other.claim == s.claim { // a contradiction inside of one file, which is reported there
+		return
+	}
+	other.projects = append(other.projects, project)
+	switch {
+	case other.digest != s.digest || s.digest.IsZero():
+		other.fault = m.say(other.at, s.at, RuleConflict, "a tag names one digest for ever: give the new digest a new tag",
+			fmt.Sprintf("%s:%s is %s here and %s there", repository, name, spelled(s.digest), spelled(other.digest)))
+	default:
+		m.redundant(other.at, s.at, repository+":"+name, other.projects...)
+	}
+	if other.fault != nil {
+		for _, p := range other.projects {
+			other.fault.about(p)
+		}
+	}
 }
 
-func (m *merger) say(first, second Place, rule Rule, hint, message string) {
+func spelled(d oci.Digest) string {
+	if d.IsZero() {
+		return "a digest that cannot be read"
+	}
+	return d.String()
+}
+
+func (m *merger) redundant(first, second Place, what string, projects ...string) {
+	f := m.say(first, second, RuleRedundant, "promote it from one project", what+" is promoted already")
+	for _, p := range projects {
+		f.about(p)
+	}
+}
+
+func (m *merger) say(first, second Place, rule Rule, hint, message string) *Fault {
 	if f, again := m.said[[2]Place{first, second}]; again {
 		m.more[f]++
-		return
+		return f
 	}
 	f := &Fault{Place: second, Rule: rule, Message: message, Hint: hint, Also: []Place{first}}
 	m.said[[2]Place{first, second}] = f
 	m.faults = append(m.faults, f)
+	return f
 }
 
 func sortedKeys[V any](m map[string]V) []string {

@@ -268,6 +268,7 @@ func (p *parser) tag(n *yaml.Node, m *merged, at int) {
 		p.fault(n, RuleTag, fmt.Sprintf("a tag has at most %d letters, digits and . _ -, and begins with none of . and -", oci.MaxTag), "expected a tag, found %q", shorten(name))
 		return
 	case at < 0:
+		m.unknown = append(m.unknown, Tag{Name: name, Pos: posOf(n)})
 		return
 	}
 	owner, taken := m.tags[name]

@@ -3,10 +3,12 @@ package manifest
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -53,14 +55,17 @@ func (l *loader) names() []string { return slices.Sorted(maps.Keys(l.found)) }
 // discover walks the tree. Links are followed where a file or a project's directory is expected, and nowhere else.
 func (l *loader) discover() error {
 	l.found = map[string]half{}
-	if info, err := fs.Stat(l.fsys, ManifestsDir); err != nil || !info.IsDir() {
+	for _, dir := range []string{ManifestsDir, ImagesDir} {
+		info, err := fs.Stat(l.fsys, dir)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("read manifests: %w", err)
 		}
-		return &Errors{[]*Fault{{
-			Place: Place{File: l.path}, Rule: RuleHalf, Message: "no directory " + ManifestsDir + "/ in it: this is no tree of manifests",
-			Hint: "name the directory that has " + ManifestsDir + "/ and " + ImagesDir + "/, or the file of a plain manifest",
-		}}}
+		if err != nil || !info.IsDir() {
+			return &Errors{[]*Fault{{
+				Place: Place{File: l.path}, Rule: RuleTree, Message: "no directory " + dir + "/ in it: this is no tree of manifests",
+				Hint: "name the directory that has " + ManifestsDir + "/ and " + ImagesDir + "/, or the file of a plain manifest",
+			}}}
+		}
 	}
 	top, err := fs.ReadDir(l.fsys, ".")
 	if err != nil {
@@ -71,7 +76,7 @@ func (l *loader) discover() error {
 		case name == ManifestsDir || name == ImagesDir:
 			l.half(name, map[string]string{ManifestsDir: ManifestFile, ImagesDir: ImagesFile}[name])
 		case !strings.HasPrefix(name, "."):
-			l.stray(name, e, func(base string) bool { return looksLike(base, ManifestFile) || looksLike(base, ImagesFile) })
+			l.stray(name, e, false)
 		}
 	}
 	return nil
@@ -81,16 +86,20 @@ func (l *loader) discover() error {
 func (l *loader) half(dir, wanted string) {
 	entries, err := fs.ReadDir(l.fsys, dir)
 	if err != nil {
-		l.add(dir, RuleUnreadable, "", "%s", err)
+		l.add(dir, RuleUnreadable, unreadableHint, "%s", err)
 		return
 	}
 	for _, e := range entries {
 		name := path.Join(dir, e.Name())
+		if strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
 		info, ok := l.stat(name, e)
 		switch {
-		case !ok || strings.HasPrefix(e.Name(), "."):
+		case !ok:
+			l.breaks(e.Name())
 		case !info.IsDir():
-			l.stray(name, e, isYAML)
+			l.stray(name, e, true)
 		default:
 			l.inProject(dir, e.Name(), wanted)
 		}
@@ -100,13 +109,17 @@ func (l *loader) half(dir, wanted string) {
 func (l *loader) inProject(dir, project, wanted string) {
 	entries, err := fs.ReadDir(l.fsys, path.Join(dir, project))
 	if err != nil {
-		l.add(path.Join(dir, project), RuleUnreadable, "", "%s", err)
+		l.add(path.Join(dir, project), RuleUnreadable, unreadableHint, "%s", err)
+		l.breaks(project)
 		return
 	}
 	for _, e := range entries {
 		name := path.Join(dir, project, e.Name())
+		if strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
 		if e.Name() != wanted {
-			l.stray(name, e, isYAML)
+			l.stray(name, e, true)
 			continue
 		}
 		h := l.found[project]
@@ -115,7 +128,7 @@ func (l *loader) inProject(dir, project, wanted string) {
 		case !ok:
 			h.broken = true
 		case !info.Mode().IsRegular():
-			l.add(name, RuleUnreadable, "", "this is no regular file")
+			l.add(name, RuleUnreadable, "put a file there", "this is no regular file")
 			h.broken = true
 		case wanted == ManifestFile:
 			h.manifest = name
@@ -126,6 +139,16 @@ func (l *loader) inProject(dir, project, wanted string) {
 	}
 }
 
+// breaks notes that something of a project cannot be used, which is reported.
+func (l *loader) breaks(project string) {
+	h := l.found[project]
+	h.broken = true
+	l.found[project] = h
+}
+
+// unreadableHint is about a file or directory that is there and cannot be read.
+const unreadableHint = "make it readable for who runs this"
+
 // stat follows a symbolic link; one that leads out of the tree, or nowhere, is reported.
 func (l *loader) stat(name string, e fs.DirEntry) (fs.FileInfo, bool) {
 	info, err := fs.Stat(l.fsys, name)
@@ -133,7 +156,7 @@ func (l *loader) stat(name string, e fs.DirEntry) (fs.FileInfo, bool) {
 		return info, true
 	}
 	if e.Type()&fs.ModeSymlink == 0 {
-		l.add(name, RuleUnreadable, "", "%s", err)
+		l.add(name, RuleUnreadable, unreadableHint, "%s", err)
 		return nil, false
 	}
 	where := "out of the tree"
@@ -148,12 +171,16 @@ func (l *loader) stat(name string, e fs.DirEntry) (fs.FileInfo, bool) {
 	return nil, false
 }
 
-// stray warns of files below name that look as if somebody believed in them.
-func (l *loader) stray(name string, e fs.DirEntry, suspicious func(base string) bool) {
+// stray reports files below name that nobody reads: manifests, by their name or, where manifests are expected, by
+// what they say. Other YAML is warned of there.
+func (l *loader) stray(name string, e fs.DirEntry, expected bool) {
 	if !e.IsDir() {
-		if suspicious(e.Name()) {
-			l.add(name, RuleMisplaced, fmt.Sprintf("what is read are %s/<project>/%s and %s/<project>/%s", ManifestsDir, ManifestFile, ImagesDir, ImagesFile),
-				"nobody reads this file: its name or its directory is not one of a manifest")
+		const read = "what is read are " + ManifestsDir + "/<project>/" + ManifestFile + " and " + ImagesDir + "/<project>/" + ImagesFile
+		switch base := e.Name(); {
+		case looksLike(base, ManifestFile), looksLike(base, ImagesFile), expected && isYAML(base) && l.saysSo(name):
+			l.add(name, RuleMisplaced, "move it, or remove it: "+read, "nobody reads this manifest: its name or its directory is not one of a manifest")
+		case expected && isYAML(base):
+			l.add(name, RuleUnread, read, "nobody reads this file: its name or its directory is not one of a manifest")
 		}
 		return
 	}
@@ -166,13 +193,40 @@ func (l *loader) stray(name string, e fs.DirEntry, suspicious func(base string) 
 	}
 	for _, e := range entries {
 		if !strings.HasPrefix(e.Name(), ".") {
-			l.stray(path.Join(name, e.Name()), e, suspicious)
+			l.stray(path.Join(name, e.Name()), e, expected)
 		}
 	}
 }
 
+// manifestKey is a line that only a manifest has.
+var manifestKey = regexp.MustCompile(`(?m)^[ \t]*(- +)?["']?(dmap|registries)["']?[ \t]*:`)
+
+// saysSo looks whether a file with another name is a manifest. One that cannot be read is not known to be.
+func (l *loader) saysSo(name string) bool {
+	if info, err := fs.Stat(l.fsys, name); err != nil || !info.Mode().IsRegular() {
+		return false
+	}
+	f, err := l.fsys.Open(name)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	const enough = 64 << 10
+	begin, err := io.ReadAll(io.LimitReader(f, enough))
+	return err == nil && manifestKey.Match(begin)
+}
+
+// add reports a fault of a file or directory of the tree. What lies below manifests/<project> or images/<project> is
+// the project's.
 func (l *loader) add(name string, rule Rule, hint, format string, args ...any) {
-	l.faults = append(l.faults, &Fault{Place: Place{File: l.shown(name)}, Rule: rule, Message: fmt.Sprintf(format, args...), Hint: hint})
+	f := &Fault{Place: Place{File: l.shown(name)}, Rule: rule, Message: fmt.Sprintf(format, args...), Hint: hint}
+	if top, rest, below := strings.Cut(name, "/"); below && (top == ManifestsDir || top == ImagesDir) {
+		project, _, inside := strings.Cut(rest, "/")
+		if inside || !isYAML(project) {
+			f.about(project)
+		}
+	}
+	l.faults = append(l.faults, f)
 }
 
 func isYAML(base string) bool {

@@ -27,16 +27,19 @@ const (
 	RuleDigest       Rule = "digest"         //
 	RuleTag          Rule = "tag"            //
 	RuleConflict     Rule = "tag-conflict"   // two digests for one tag of one destination
-	RuleHalf         Rule = "half-project"   // one of the two files is missing
 	RuleSymlink      Rule = "symlink"        // out of the tree
-	RuleMisplaced    Rule = "misplaced-file" // warning: a file that nobody reads
+	RuleMisplaced    Rule = "misplaced-file" // a manifest where nobody reads it
+	RuleTree         Rule = "no-tree"        // one of the two directories is missing
+	RuleDisputed     Rule = "disputed"       // what nobody can read may contradict it; found by [Tree.Hold] only
+	RuleHalf         Rule = "half-project"   // warning: one of the two files is not there yet
+	RuleUnread       Rule = "unread-file"    // warning: a YAML file that nobody reads, and no manifest
 	RuleRepeated     Rule = "repeated"       // warning: the same digest and tag said twice in one file
 	RuleRedundant    Rule = "redundant-edge" // warning: two projects promote the same to the same destination
 	RuleNested       Rule = "nested"         // warning: an image that lands below another project's destination
 )
 
-// warnings are the rules whose breach changes nothing of what is promoted.
-var warnings = []Rule{RuleMisplaced, RuleRepeated, RuleRedundant, RuleNested}
+// warnings are the rules whose breach leaves no doubt about what is to be promoted.
+var warnings = []Rule{RuleHalf, RuleUnread, RuleRepeated, RuleRedundant, RuleNested}
 
 // Place is a position in a file.
 type Place struct {
@@ -60,6 +63,15 @@ type Fault struct {
 	Message string  `json:"message"`
 	Hint    string  `json:"hint,omitempty"`
 	Also    []Place `json:"also,omitempty"` // the other places of a contradiction or a repetition
+
+	projects []string // those that it holds back; none: a file of no project, or the tree as a whole
+}
+
+// about notes that a fault holds back a project.
+func (f *Fault) about(project string) {
+	if !slices.Contains(f.projects, project) {
+		f.projects = append(f.projects, project)
+	}
 }
 
 // Warning says that the manifests can be used all the same.
@@ -103,11 +115,14 @@ func (e *Errors) Unwrap() []error {
 	return out
 }
 
+// byPlace orders by file and place.
+func byPlace(a, b *Fault) int {
+	return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+}
+
 // sortFaults orders by file and place, and parts errors from warnings.
 func sortFaults(all []*Fault) (errs, warns []*Fault) {
-	slices.SortStableFunc(all, func(a, b *Fault) int {
-		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
-	})
+	slices.SortStableFunc(all, byPlace)
 	for _, f := range all {
 		if f.Warning() {
 			warns = append(warns, f)

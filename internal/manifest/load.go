@@ -7,15 +7,16 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 
 	"ociproxy/internal/oci"
 )
 
-// Load reads a thin tree (a directory) or a plain manifest (a file) and applies every rule. The error is an *Errors when something
-// in it is wrong; then the tree is what could be made of the rest, and nothing should be promoted. Any other error means that
-// there is no tree. Symbolic links inside of the tree are followed, others are errors.
+// Load reads a thin tree (a directory) or a plain manifest (a file) and applies every rule. The error is an *Errors
+// when something in it is wrong; then the tree is what could be made of the rest, and [Tree.Hold] says what of it may
+// be promoted. The tree is nil when there is none. Symbolic links inside of the tree are followed, others are errors.
 func Load(path string) (*Tree, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -79,8 +80,11 @@ func LoadFS(fsys fs.FS, path string) (*Tree, error) {
 	wg.Wait()
 	t := &Tree{Path: path, Projects: projects}
 	all := l.faults
-	for _, f := range faults {
-		all = append(all, f...)
+	for i, list := range faults {
+		for _, f := range list {
+			f.about(names[i])
+		}
+		all = append(all, list...)
 	}
 	return t, t.finish(all)
 }
@@ -105,18 +109,23 @@ func (l *loader) project(name string) (*Project, []*Fault) {
 	half := l.found[name]
 	switch {
 	case half.manifest == "" && !half.broken:
-		images.add(RuleHalf, 0, 0, "add "+p.File, "the project %s has images, but no manifest that says where they go", name)
+		images.add(RuleHalf, 0, 0, "add "+p.File, "the project %s has images, but no manifest that says where they go: nothing of it is promoted", name)
 	case half.images == "" && !half.broken:
-		manifest.add(RuleHalf, 0, 0, "add "+p.ImagesFile+"; `[]` when it has no images yet", "the project %s has a manifest, but no images", name)
+		manifest.add(RuleHalf, 0, 0, "add "+p.ImagesFile+"; `[]` when it has no images yet", "the project %s has a manifest, but no images: nothing of it is promoted", name)
 	}
-	if data, ok := l.read(manifest, half.manifest); ok {
+	data, ok := l.read(manifest, half.manifest)
+	if p.noFile[0] = !ok; ok {
 		p.sum[0] = sha256.Sum256(data)
 		if root := manifest.document(data, false); root != nil {
 			r, _ := manifest.manifest(root, false)
 			p.Source, p.Destinations = manifest.check(r)
 		}
+		if slices.ContainsFunc(manifest.faults, func(f *Fault) bool { return !f.Warning() }) {
+			p.mentions = mentioned(data)
+		}
 	}
-	if data, ok := l.read(images, half.images); ok {
+	data, ok = l.read(images, half.images)
+	if p.noFile[1] = !ok; ok {
 		p.sum[1] = sha256.Sum256(data)
 		if root := images.document(data, true); root != nil {
 			p.Images = images.images(root).list
@@ -149,7 +158,7 @@ func (l *loader) read(p *parser, name string) ([]byte, bool) {
 	}
 	data, err := fs.ReadFile(l.fsys, name)
 	if err != nil {
-		p.add(RuleUnreadable, 0, 0, "", "%s", err)
+		p.add(RuleUnreadable, 0, 0, unreadableHint, "%s", err)
 		return nil, false
 	}
 	return data, true

@@ -258,10 +258,20 @@ registries:
 -- manifests/a/promoter_manifest.yaml --
 -- .github/images.yaml --
 -- images/b/images.yaml --
-`, errs: []string{"images/b/images.yaml half-project", "manifests/a/promoter-manifest.yaml half-project"},
+-- images/b/more.yaml --
+- name: one
+  dmap: {}
+-- images/b/notes.yaml --
+text: we map digests
+-- images/c/promoter-manifest.yaml --
+-- manifests/kustomization.yaml --
+resources: []
+`, errs: []string{
+			"image/a/images.yaml misplaced-file", "images/a/images.yml misplaced-file", "images/a/sub/images.yaml misplaced-file", "images/b/more.yaml misplaced-file",
+			"images/c/promoter-manifest.yaml misplaced-file", "images/images.yaml misplaced-file", "manifests/a/promoter_manifest.yaml misplaced-file",
+		},
 			warns: []string{
-				"image/a/images.yaml misplaced-file", "images/a/images.yml misplaced-file", "images/a/sub/images.yaml misplaced-file", "images/images.yaml misplaced-file",
-				"manifests/a/promoter_manifest.yaml misplaced-file",
+				"images/b/images.yaml half-project", "images/b/notes.yaml unread-file", "manifests/a/promoter-manifest.yaml half-project", "manifests/kustomization.yaml unread-file",
 			}},
 		{name: "links", archive: registriesOfA + `
 -- images/a/images.yaml --

@@ -1,9 +1,11 @@
 package manifest
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	yaml "go.yaml.in/yaml/v4"
 )
@@ -17,7 +19,19 @@ type parser struct {
 	faults []*Fault
 }
 
+// remedies are the hints about what has no better one.
+var remedies = map[Rule]string{
+	RuleSyntax:     "an editor that knows YAML shows what is not closed, or indented otherwise, there or above",
+	RuleShape:      "promote schema prints what may stand where",
+	RuleMissingKey: "add it; promote schema prints what there may be",
+	RuleUnreadable: "split the project",
+	RuleImage:      "shorten the name of the image, or the path of the destination",
+}
+
 func (p *parser) add(rule Rule, line, column int, hint, format string, args ...any) {
+	if hint == "" {
+		hint = remedies[rule]
+	}
 	p.faults = append(p.faults, &Fault{Place: Place{p.file, line, column}, Rule: rule, Message: fmt.Sprintf(format, args...), Hint: hint})
 }
 
@@ -34,6 +48,13 @@ func (p *parser) also(other Place) {
 // document returns the file's top node; nil when there is none, which is reported unless empty is allowed.
 func (p *parser) document(data []byte, empty bool) *yaml.Node {
 	var doc yaml.Node
+	if at := notText(data); at >= 0 {
+		before := data[:at]
+		line := bytes.Count(before, []byte("\n")) + 1
+		column := utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:]) + 1
+		p.add(RuleSyntax, line, column, "save the file as UTF-8 text", "not YAML: the byte %#02x is no text", data[at])
+		return nil
+	}
 	if err := yaml.Load(data, &doc); err != nil {
 		p.syntax(data, err, empty)
 		return nil
@@ -42,6 +63,29 @@ func (p *parser) document(data []byte, empty bool) *yaml.Node {
 		return nil
 	}
 	return doc.Content[0]
+}
+
+// notText is where the first byte is that is neither UTF-8 nor allowed in YAML (1.2, section 5.1); -1: there is none.
+// UTF-16, which YAML allows, begins with a mark.
+func notText(data []byte) int {
+	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
+		return -1
+	}
+	for i := 0; i < len(data); {
+		if c := data[i]; c < utf8.RuneSelf {
+			if c < ' ' && c != '\t' && c != '\n' && c != '\r' || c == 0x7f {
+				return i
+			}
+			i++
+			continue
+		}
+		r, size := utf8.DecodeRune(data[i:])
+		if r == utf8.RuneError && size == 1 {
+			return i
+		}
+		i += size
+	}
+	return -1
 }
 
 // syntax translates the library's error.

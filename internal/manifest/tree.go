@@ -24,8 +24,11 @@ type Tree struct {
 	Hash     string     // SHA-256 over the bytes of all files, in hexadecimal
 	Projects []*Project // by name
 	Warnings []*Fault
+	Held     []*Held  // what is left out of Projects, for it has errors; only [Tree.Hold] does so
+	Halves   []string // projects that Hold left out, for one of their files is missing
 
 	owners map[string][]*Project // by the name of a destination
+	doubt  *doubt                // about what Held may say; nil: none
 }
 
 // Project is one source, its destinations and what goes from there to each of them.
@@ -37,7 +40,9 @@ type Project struct {
 	File         string   // with the registries
 	ImagesFile   string   // with the images; the same one in a plain manifest
 
-	sum [2][sha256.Size]byte // of the files
+	sum      [2][sha256.Size]byte // of the files
+	noFile   [2]bool              // there is none of this kind, or it cannot be read
+	mentions []string             // what a faulty manifest names, as far as it can be told: perhaps destinations
 }
 
 // Registry is a registry, or a part of one: a host and perhaps the beginning of a repository's name.
@@ -55,6 +60,8 @@ type Image struct {
 	Name    string
 	Digests []Promoted // by first mention; each digest once
 	Pos                // of the first mention
+
+	unknown []Tag // of digests that cannot be read
 }
 
 // Promoted is one digest and the tags it is to have; without tags it is promoted by digest only.

@@ -19,7 +19,7 @@ func Changes(before, now *manifest.Tree) *manifest.Tree {
 			old[name] = append(old[name], i)
 		}
 	}
-	out := &manifest.Tree{Path: now.Path, Hash: now.Hash, Warnings: now.Warnings}
+	out := &manifest.Tree{Path: now.Path, Hash: now.Hash, Warnings: now.Warnings, Held: now.Held}
 	for _, p := range now.Projects {
 		out.Projects = append(out.Projects, changed(p, old)...)
 	}

@@ -101,7 +101,12 @@ func (w *work) source(ctx context.Context, targets [][]Target) *source {
 	found := make([]presence, len(wanted))
 	asks := asks{limit: parallelAsks}
 	for i, n := range wanted {
-		asks.do(func() { found[i].has, found[i].err = v.Has(ctx, w.image.Digests[n].Digest) })
+		asks.do(func() {
+			d := w.image.Digests[n].Digest
+			if found[i].has, found[i].err = v.Has(ctx, d); !found[i].has && found[i].err == nil && v.Complete() {
+				found[i].has, found[i].err = v.Holds(ctx, d) // a list that lags does not make it gone
+			}
+		})
 	}
 	asks.wait()
 	for i, n := range wanted {
@@ -135,7 +140,7 @@ func (w *work) promote(ctx context.Context, n int, to []Target, src *source) {
 			err = at.err
 		}
 		f = w.failure(Registry, src.repository, edges, "%s", err)
-	case w.lost[d.Digest]:
+	case w.isLost(d.Digest):
 		w.out.lost += edges
 		return
 	default:

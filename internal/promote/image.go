@@ -14,9 +14,8 @@ import (
 
 // maker plans images.
 type maker struct {
+	*exceptions
 	world  World
-	moves  map[string]bool
-	lost   map[oci.Digest]bool
 	shared map[string]*shared
 }
 
@@ -114,8 +113,21 @@ func (m *maker) survey(ctx context.Context, s *site, i *manifest.Image) {
 // compare looks at one digest and its tags at a site.
 func (m *maker) compare(ctx context.Context, s *site, i *manifest.Image, n int, out *shortage) {
 	want := &i.Digests[n]
+	if s.view.Unlisted && len(want.Tags) > 0 { // a new repository, mostly: where the digest is not its tags are not either
+		has, err := s.view.Holds(ctx, want.Digest)
+		if s.present[n] = (presence{has, err}); err != nil || !has {
+			for _, t := range want.Tags {
+				out.tags = append(out.tags, Tag{Name: t.Name})
+			}
+			out.err = err
+			return
+		}
+	}
 	for _, t := range want.Tags {
 		got, err := s.view.Tag(ctx, t.Name)
+		if err == nil && !got.IsZero() && got != want.Digest { // rather than believe a list that lags
+			got, err = s.view.TagIs(ctx, t.Name, want.Digest)
+		}
 		switch {
 		case err != nil:
 			out.err = err
@@ -138,10 +150,6 @@ func (m *maker) compare(ctx context.Context, s *site, i *manifest.Image, n int, 
 			out.err = s.present[n].err
 		}
 	}
-}
-
-func (m *maker) mayMove(repository, image, tag string) bool {
-	return len(m.moves) > 0 && (m.moves[repository+":"+tag] || m.moves[image+":"+tag])
 }
 
 // fallback is the shape of tags that list what refers to a digest (distribution-spec, "Referrers Tag Schema") and of cosign's.

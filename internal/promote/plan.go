@@ -1,6 +1,7 @@
 package promote
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -20,6 +21,8 @@ type Options struct {
 	Lost map[oci.Digest]bool
 	// Parallel bounds the images planned at once; default 16.
 	Parallel int
+	// Whole is all that the manifests say, where the tree is a part of it ([Changes]); nil: the tree is all.
+	Whole *manifest.Tree
 }
 
 // Summary is what a plan comes to.
@@ -31,7 +34,9 @@ type Summary struct {
 	Failed     int64                   `json:"failed"`     // those that failures are about
 	Promotions int64                   `json:"promotions"` // digests with something to do
 	Failures   []*Failure              `json:"failures"`
-	By         map[string]*Destination `json:"destinations"` // by the manifests' names of destinations with something to do
+	Held       []*manifest.Held        `json:"held,omitempty"` // what the plan leaves out, since its manifests are faulty
+	Idle       []Idle                  `json:"idle,omitempty"` // exceptions that changed nothing
+	By         map[string]*Destination `json:"destinations"`   // by the manifests' names of destinations with something to do
 
 	Stores  map[string]*Weight `json:"stores,omitempty"`  // by name; nil when stores were not looked at
 	Unknown int64              `json:"unknown,omitempty"` // images that could not be weighed
@@ -51,17 +56,23 @@ type Destination struct {
 // NothingToDo says that all is in place, as opposed to: nothing can be done.
 func (s *Summary) NothingToDo() bool { return s.Planned == 0 && s.Failed == 0 }
 
-// Code is the exit code: 0 when nothing failed. Otherwise the bits of the classes that occurred, plus 32 when something else
-// is, or can be, done, and 64 when nothing is.
+// heldBit is the part of an exit code that says: something is held back.
+const heldBit = 128
+
+// Code is the exit code: 0 when nothing failed and nothing is held back. Otherwise the bits of the classes that
+// occurred, 128 when projects are held back, and 32 when something else is, or can be, done, or 64 when nothing is.
 func (s *Summary) Code() int {
-	return ExitCode(s.Failures, s.Planned > 0)
+	return ExitCode(s.Failures, len(s.Held) > 0, s.Planned > 0 || len(s.Failures) == 0 && s.Done > 0)
 }
 
 // ExitCode is the exit code of what had some failures, by the rule of [Summary.Code]. some: not everything failed.
-func ExitCode(failures []*Failure, some bool) int {
+func ExitCode(failures []*Failure, held, some bool) int {
 	code := 0
 	for _, f := range failures {
 		code |= f.Class.Bit()
+	}
+	if held {
+		code |= heldBit
 	}
 	switch {
 	case code == 0:
@@ -77,10 +88,7 @@ func ExitCode(failures []*Failure, some bool) int {
 func Make(ctx context.Context, tree *manifest.Tree, world World, opt Options, emit func(*Promotion) error) (*Summary, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	m := &maker{world: world, lost: opt.Lost, shared: share(tree), moves: map[string]bool{}}
-	for _, name := range opt.AllowMove {
-		m.moves[name] = true
-	}
+	m := &maker{world: world, exceptions: newExceptions(opt), shared: share(tree)}
 	if opt.Parallel <= 0 {
 		opt.Parallel = 16
 	}
@@ -100,7 +108,7 @@ func Make(ctx context.Context, tree *manifest.Tree, world World, opt Options, em
 		}
 	})
 	defer work.Wait()
-	sum := &Summary{By: map[string]*Destination{}, Failures: []*Failure{}}
+	sum := &Summary{By: map[string]*Destination{}, Failures: []*Failure{}, Held: tree.Held}
 	for slot := range outcomes {
 		out := <-slot
 		if err := ctx.Err(); err != nil {
@@ -116,6 +124,7 @@ func Make(ctx context.Context, tree *manifest.Tree, world World, opt Options, em
 			}
 		}
 	}
+	sum.Idle = m.idle(tree, cmp.Or(opt.Whole, tree))
 	return sum, ctx.Err()
 }
 

@@ -26,6 +26,7 @@ type world struct {
 	repos  map[string]map[string]oci.Digest
 	loose  map[string][]oci.Digest // digests without a tag
 	broken map[string]error
+	stale  map[string]*registry.Listing // what a registry lists in place of what it has; nil: 404
 
 	mu       sync.Mutex
 	lists    map[string]int
@@ -41,6 +42,11 @@ func (w *world) List(_ context.Context, repository string) (*registry.Listing, e
 	w.lists[repository]++
 	if err := w.broken[repository]; err != nil {
 		return nil, err
+	}
+	if l, ok := w.stale[repository]; ok && l == nil {
+		return nil, fmt.Errorf("list: %w", registry.ErrNotFound)
+	} else if ok {
+		return l, nil
 	}
 	tags, ok := w.repos[repository]
 	if !ok && len(w.loose[repository]) == 0 {
@@ -211,11 +217,85 @@ func TestMake(t *testing.T) {
 						t.Errorf("%s was read %d times", r, n)
 					}
 				}
-				if google && w.resolves > 0 {
-					t.Errorf("%d requests although all was listed", w.resolves)
-				}
 			})
 		}
+	}
+}
+
+// A list that is missing, empty or late is no proof: digests are asked for before anything is called gone, missing or
+// moved.
+func TestListsAreNoProof(t *testing.T) {
+	type repos = map[string]map[string]oci.Digest
+	type lists = map[string]*registry.Listing
+	a, b := dig("a"), dig("b")
+	all := map[string][]oci.Digest{"st.io/a/one": {a}, "eu.io/p/one": {a}, "us.io/p/one": {a}}
+	empty := &registry.Listing{}         // "tags": null
+	late := &registry.Listing{All: true} // Google's, before the push
+	before := &registry.Listing{All: true, Tags: []registry.Tag{{Name: "v1", Digest: b}}, Manifests: []registry.Listed{{Digest: b}}}
+	byDigest, tagged := `[{name: one, dmap: {$a: []}}]`, `[{name: one, dmap: {$a: [v1]}}]`
+	both := []string{"st.io/a/one@a -> eu.io/p/one copy", "st.io/a/one@a -> us.io/p/one copy"}
+	for _, tt := range []struct {
+		name, images string
+		world        *world
+		want         []string
+		asked        int
+	}{
+		{"staging has digests only, 404", byDigest, &world{loose: map[string][]oci.Digest{"st.io/a/one": {a}}, stale: lists{"st.io/a/one": nil}}, both, 3},
+		{"staging has digests only, null", byDigest, &world{loose: map[string][]oci.Digest{"st.io/a/one": {a}}, stale: lists{"st.io/a/one": empty}}, both, 3},
+		{"staging lists late", byDigest, &world{loose: map[string][]oci.Digest{"st.io/a/one": {a}}, stale: lists{"st.io/a/one": late}}, both, 3},
+		{"in place by digest, 404", byDigest, &world{loose: all, stale: lists{"eu.io/p/one": nil, "us.io/p/one": nil}}, nil, 2},
+		{"in place by digest, null", byDigest, &world{loose: all, stale: lists{"eu.io/p/one": empty, "us.io/p/one": empty}}, nil, 2},
+		{"in place with its tag, 404", tagged, &world{repos: repos{"eu.io/p/one": {"v1": a}, "us.io/p/one": {"v1": a}},
+			stale: lists{"eu.io/p/one": nil, "us.io/p/one": nil}}, nil, 4},
+		{"the list has the tag as it was", tagged, &world{repos: repos{"eu.io/p/one": {"v1": a}, "us.io/p/one": {"v1": a}},
+			stale: lists{"eu.io/p/one": before}}, nil, 2},
+		{"a new repository costs a question a digest", `[{name: one, dmap: {$a: [v1, v2, v3]}}]`, &world{repos: repos{"st.io/a/one": {"x": a}}},
+			[]string{both[0] + " v1 v2 v3", both[1] + " v1 v2 v3"}, 3},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, sum := plan(t, plain(t, registries+"images: "+tt.images), tt.world, Options{})
+			if diff := cmp.Diff(tt.want, got); diff != "" || sum.Code() != 0 {
+				t.Errorf("code %d (-want +got)\n%s", sum.Code(), diff)
+			}
+			if tt.world.resolves != tt.asked {
+				t.Errorf("%d questions, want %d", tt.world.resolves, tt.asked)
+			}
+		})
+	}
+}
+
+// Exceptions that change nothing are told, each with the reason; of a part of the manifests only those that it is
+// about, or that nothing is about.
+func TestIdle(t *testing.T) {
+	a, b, c, d := dig("a"), dig("b"), dig("c"), dig("d")
+	w := &world{repos: map[string]map[string]oci.Digest{"st.io/a/one": {"x": a, "y": b}, "eu.io/p/one": {"v1": b, "v2": b}, "us.io/p/one": {"v1": a, "v2": b}}}
+	whole := plain(t, registries+`images: [{name: one, dmap: {$a: [v1], $b: [v2], $c: [v3]}}]`)
+	part := Changes(plain(t, registries+`images: [{name: one, dmap: {$b: [v2]}}]`), whole)
+	opt := Options{Lost: Digests([]oci.Digest{b, c, d}), Whole: whole,
+		AllowMove: []string{"one:v1", "eu.io/p/one:v1", "us.io/p/one:v1", "one:v2", "one:v9", "nonsense"}}
+	const noMove, unnamed, there = "the tag needs no move", "no manifest names it", "it is not gone: it is in place, or can be copied"
+	for name, c := range map[string]struct {
+		tree *manifest.Tree
+		want []Idle
+	}{
+		"whole": {whole, []Idle{
+			{"allow-tag-move", "nonsense", unnamed}, {"allow-tag-move", "one:v2", noMove}, {"allow-tag-move", "one:v9", unnamed},
+			{"allow-tag-move", "us.io/p/one:v1", noMove}, {"lost", b.String(), there}, {"lost", d.String(), unnamed},
+		}},
+		"part": {part, []Idle{
+			{"allow-tag-move", "nonsense", unnamed}, {"allow-tag-move", "one:v9", unnamed}, {"allow-tag-move", "us.io/p/one:v1", noMove},
+			{"lost", d.String(), unnamed},
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, sum := plan(t, c.tree, w, opt)
+			if diff := cmp.Diff(c.want, sum.Idle); diff != "" {
+				t.Errorf("(-want +got)\n%s", diff)
+			}
+		})
+	}
+	if _, sum := plan(t, whole, w, Options{}); sum.Idle != nil {
+		t.Errorf("without exceptions: %v", sum.Idle)
 	}
 }
 

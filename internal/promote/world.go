@@ -10,14 +10,14 @@ import (
 // World is what registries hold. Repositories are named in full: host[:port]/path/image. Its methods are called concurrently; it
 // bounds the requests itself and tries them again where that helps.
 type World interface {
-	// List returns what a repository holds, tags by name and manifests by digest. [registry.ErrNotFound] when there is no such
-	// repository. It is asked once for each repository.
+	// List returns what a repository holds, tags by name and manifests by digest. [registry.ErrNotFound] when the
+	// registry has no list of it, which is no proof that it is empty. It is asked once for each repository.
 	List(ctx context.Context, repository string) (*registry.Listing, error)
 	// Resolve returns the digest of a tag, or the digest itself when the repository has it; [registry.ErrNotFound] otherwise.
 	Resolve(ctx context.Context, repository, ref string) (oci.Digest, error)
 }
 
-// look reads a repository. That there is none is no error: it is empty.
+// look reads a repository. That it has no list is no error: its digests are asked for.
 func look(ctx context.Context, w World, repository string) (*registry.View, error) {
 	l, err := w.List(ctx, repository)
 	return registry.NewView(l, err, func(ctx context.Context, ref string) (oci.Digest, error) {

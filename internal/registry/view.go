@@ -13,19 +13,25 @@ import (
 // several goroutines if Resolve may.
 type View struct {
 	Listing
+	// Unlisted: the registry has no list of the repository. That is no proof that nothing is there: some answer so
+	// where there are digests and no tags (CNCF distribution does).
+	Unlisted bool
 	// Resolve asks for the digest of a tag, or for a digest itself: [ErrNotFound] when the repository has none.
 	Resolve func(ctx context.Context, ref string) (oci.Digest, error)
 }
 
-// NewView takes what came of asking for a listing. That there is no repository is no error: it is empty.
+// NewView takes what came of asking for a listing. That there is none is no error: then everything is asked for.
 func NewView(l *Listing, err error, resolve func(context.Context, string) (oci.Digest, error)) (*View, error) {
-	if errors.Is(err, ErrNotFound) {
-		l, err = &Listing{All: true}, nil
-	}
-	if err != nil {
+	v := &View{Resolve: resolve}
+	switch {
+	case errors.Is(err, ErrNotFound):
+		v.Unlisted = true
+	case err != nil:
 		return nil, err
+	default:
+		v.Listing = *l
 	}
-	return &View{*l, resolve}, nil
+	return v, nil
 }
 
 // Complete says that the listing names every manifest: nothing needs to be asked.
@@ -33,14 +39,32 @@ func (l *Listing) Complete() bool { return l.All && !l.Truncated }
 
 // Tag returns the digest of a tag, zero when there is no such tag. It asks only where the listing does not tell.
 func (v *View) Tag(ctx context.Context, name string) (oci.Digest, error) {
-	i, listed := slices.BinarySearchFunc(v.Tags, name, func(t Tag, name string) int { return strings.Compare(t.Name, name) })
+	d, listed := v.listed(name)
 	switch {
-	case listed && !v.Tags[i].Digest.IsZero():
-		return v.Tags[i].Digest, nil
-	case !listed && !v.Truncated:
+	case listed && !d.IsZero():
+		return d, nil
+	case !listed && !v.Truncated && !v.Unlisted:
 		return oci.Digest{}, nil
 	}
 	return v.ask(ctx, name)
+}
+
+// TagIs is Tag for who raises an alarm when the tag is something else than want, or nothing: a listing is believed
+// only when it agrees. Lists lag behind what was just pushed.
+func (v *View) TagIs(ctx context.Context, name string, want oci.Digest) (oci.Digest, error) {
+	if d, _ := v.listed(name); d == want {
+		return d, nil
+	}
+	return v.ask(ctx, name)
+}
+
+// listed is what the listing says of a tag; zero: it lists no digests.
+func (v *View) listed(name string) (d oci.Digest, ok bool) {
+	i, ok := slices.BinarySearchFunc(v.Tags, name, func(t Tag, name string) int { return strings.Compare(t.Name, name) })
+	if ok {
+		d = v.Tags[i].Digest
+	}
+	return d, ok
 }
 
 // Has says whether the repository has a digest. It asks only where the listing does not tell.
@@ -51,8 +75,19 @@ func (v *View) Has(ctx context.Context, d oci.Digest) (bool, error) {
 	if listed || v.Complete() {
 		return listed, nil
 	}
+	return v.Holds(ctx, d)
+}
+
+// Holds asks whether the repository has a digest, whatever the listing says.
+func (v *View) Holds(ctx context.Context, d oci.Digest) (bool, error) {
 	got, err := v.ask(ctx, d.String())
 	return !got.IsZero(), err
+}
+
+// Gone asks whether a tag that is listed leads to nothing any more: some lists keep the tags of what was deleted.
+func (v *View) Gone(ctx context.Context, tag string) (now oci.Digest, gone bool, err error) {
+	now, err = v.ask(ctx, tag)
+	return now, err == nil && now.IsZero(), err
 }
 
 func (v *View) ask(ctx context.Context, ref string) (oci.Digest, error) {

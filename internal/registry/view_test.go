@@ -65,14 +65,41 @@ func TestView(t *testing.T) {
 	}
 }
 
-// A repository that does not exist is an empty one; one that cannot be listed is an error.
+// A repository without a list may have digests, and tags; one that cannot be listed is an error.
 func TestViewOfNothing(t *testing.T) {
-	v, err := NewView(nil, fmt.Errorf("list: %w", ErrNotFound), nil)
+	a, b := digest(t, "sha256:"+hexA), digest(t, "sha256:"+hexB)
+	v, err := NewView(nil, fmt.Errorf("list: %w", ErrNotFound), func(_ context.Context, ref string) (oci.Digest, error) {
+		if ref == "v1" || ref == a.String() {
+			return a, nil
+		}
+		return oci.Digest{}, ErrNotFound
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if has, err := v.Has(t.Context(), digest(t, "sha256:"+hexA)); has || err != nil || !v.Complete() {
-		t.Errorf("%v, %v", has, err)
+	for d, want := range map[oci.Digest]bool{a: true, b: false} {
+		if has, err := v.Has(t.Context(), d); has != want || err != nil || v.Complete() || !v.Unlisted {
+			t.Errorf("%s: %v, %v", d, has, err)
+		}
+	}
+	for tag, want := range map[string]oci.Digest{"v1": a, "v2": {}} {
+		if d, err := v.Tag(t.Context(), tag); d != want || err != nil {
+			t.Errorf("%s: %v, %v", tag, d, err)
+		}
+	}
+	// A listing is believed where it raises no alarm.
+	v.Listing, v.Unlisted = Listing{All: true, Tags: []Tag{{"late", b}, {"v1", b}}}, false
+	if d, err := v.TagIs(t.Context(), "v1", a); d != a || err != nil {
+		t.Errorf("a tag that was moved since: %v, %v", d, err)
+	}
+	if d, err := v.TagIs(t.Context(), "v1", b); d != b || err != nil {
+		t.Errorf("a tag that is listed as it should be: %v, %v", d, err)
+	}
+	if _, gone, err := v.Gone(t.Context(), "late"); !gone || err != nil {
+		t.Errorf("a listed tag of what was deleted: %v, %v", gone, err)
+	}
+	if has, err := v.Holds(t.Context(), a); !has || err != nil {
+		t.Errorf("a digest that is not listed yet: %v, %v", has, err)
 	}
 	if _, err := NewView(nil, ErrThrottled, nil); !errors.Is(err, ErrThrottled) {
 		t.Errorf("%v", err)

@@ -22,6 +22,8 @@ type Selection struct {
 	// Digests are the manifests that promoter manifests name, by repository: of these only they are walked, unless the repository is
 	// selected by its name too.
 	Digests map[string][]oci.Digest
+	// Held says which projects' manifests are faulty: what they promote is not walked. nil: none.
+	Held error
 }
 
 func newSelection(r config.MirrorRepositories, only []string, source string) (*Selection, error) {
@@ -38,7 +40,7 @@ func newSelection(r config.MirrorRepositories, only []string, source string) (*S
 		return nil, err
 	}
 	if r.Promoter != "" {
-		s.Digests, err = promoted(r.Promoter, source)
+		s.Digests, s.Held, err = promoted(r.Promoter, source)
 	}
 	return s, err
 }
@@ -54,11 +56,12 @@ func patterns(texts []string) (out []func(string) bool, err error) {
 	return out, nil
 }
 
-// promoted reads a tree of promoter manifests: what they promote to the source, by repositories as the source names them.
-func promoted(dir, source string) (map[string][]oci.Digest, error) {
+// promoted reads a tree of promoter manifests: what they promote to the source, by repositories as the source names
+// them. One project's faults are no fault of the others.
+func promoted(dir, source string) (_ map[string][]oci.Digest, held, err error) {
 	tree, err := manifest.Load(dir)
-	if err != nil {
-		return nil, err
+	if tree, err = tree.Hold(err, false); err != nil {
+		return nil, nil, err
 	}
 	out := map[string][]oci.Digest{}
 	for p, image := range tree.Images() {
@@ -75,9 +78,9 @@ func promoted(dir, source string) (map[string][]oci.Digest, error) {
 		}
 	}
 	if len(out) == 0 {
-		return nil, fmt.Errorf("promoter manifests in %s: none promotes to %s, the source", dir, source)
+		return nil, nil, errors.Join(fmt.Errorf("promoter manifests in %s: none promotes to %s, the source", dir, source), tree.HeldBack())
 	}
-	return out, nil
+	return out, tree.HeldBack(), nil
 }
 
 func (s *Selection) excluded(name string) bool { return matches(s.Exclude, name) }
@@ -95,7 +98,8 @@ type target struct {
 	digests []oci.Digest      // walk these only; nil: all that is listed
 }
 
-// targets returns the repositories to walk, each once. The last pair may be an error: the source cannot be listed.
+// targets returns the repositories to walk, each once. A pair may be an error: the source cannot be listed, or
+// promoter manifests are faulty; others may follow.
 func (s *Selection) targets(ctx context.Context, r *registry.Registry) iter.Seq2[target, error] {
 	return func(yield func(target, error) bool) {
 		seen := map[string]bool{}
@@ -131,6 +135,9 @@ func (s *Selection) targets(ctx context.Context, r *registry.Registry) iter.Seq2
 			if !take(target{name: name, digests: digests}) {
 				return
 			}
+		}
+		if s.Held != nil {
+			yield(target{}, s.Held)
 		}
 	}
 }

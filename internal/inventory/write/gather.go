@@ -95,7 +95,7 @@ func (h Holder) read(ctx context.Context, held *inventory.Hold) (*inventory.Head
 const headPatience = 30 * time.Second
 
 func (h Holder) head(ctx context.Context) (head *inventory.Head, err error) {
-	err = wait.Within(ctx, headPatience, func(ctx context.Context) (err error) {
+	err = wait.Within(ctx, patience(ctx), func(ctx context.Context) (err error) {
 		head, err = h.Writer.Head(ctx)
 		return err
 	})

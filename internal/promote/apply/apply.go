@@ -141,9 +141,9 @@ func (p *pipeline) flush(ctx context.Context, batch []*item) {
 	lost := r.flush(ctx)
 	now := time.Now()
 	for _, it := range batch {
-		due := r.read.Add(r.settle)
-		if it.fresh {
-			due = now.Add(r.settle)
+		due := now.Add(r.settle)
+		if !it.fresh {
+			due = r.told(ctx).Add(r.settle)
 		}
 		p.work.Go(func() {
 			defer func() { <-p.settling }()
@@ -161,6 +161,35 @@ func (p *pipeline) flush(ctx context.Context, batch []*item) {
 			it.tag(ctx)
 		})
 	}
+}
+
+// told is when the inventories, as this run read them, were last added to, when that was by a run that died before it
+// had waited: proxies may not have learnt it yet. Zero: nobody has to wait for what others wrote.
+func (r *Run) told(ctx context.Context) time.Time {
+	r.oldNews.once.Do(func() {
+		if r.settle == 0 || !r.lease.TookOver() {
+			return
+		}
+		limit, cancel := context.WithTimeout(ctx, min(examination, r.opt.StoreTimeout))
+		defer cancel()
+		times := make([]time.Time, len(r.fleet.Stores))
+		var work sync.WaitGroup
+		for i := range times {
+			if r.fleet.Ledger.Fault(i) == nil {
+				work.Go(func() { times[i] = r.fleet.Ledger.Told(limit, i, time.Now().Add(-r.settle)) })
+			}
+		}
+		work.Wait()
+		for _, at := range times {
+			if at.After(r.oldNews.at) {
+				r.oldNews.at = at
+			}
+		}
+		if r.oldNews.at.After(r.read) { // by a clock that is fast
+			r.oldNews.at = r.read
+		}
+	})
+	return r.oldNews.at
 }
 
 const (

@@ -6,22 +6,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"ociproxy/internal/config"
 	"ociproxy/internal/promote"
 	"ociproxy/internal/registry"
 	"ociproxy/internal/registry/registrytest"
-	"ociproxy/internal/store"
 )
 
 // count counts the requests that begin with a method and hold a text.
@@ -40,7 +35,7 @@ func TestApply(t *testing.T) {
 	plan := w.plan(tree)
 	w.source.Asked()
 	r := w.must(plan, Done, func(o *Options) { o.Audit, o.Who, o.Plan = &audit, "me", plan.Hash })
-	if r.Done != 9 || r.Failed != 0 || r.Code() != 0 {
+	if r.Done != 9 || r.Failed != 0 || r.Code(nil) != 0 {
 		t.Errorf("report: %+v", r)
 	}
 	log := w.source.Asked()
@@ -115,7 +110,7 @@ func TestTagMoved(t *testing.T) {
 	}
 	w.hosts[0].PutRaw("prod/one", "v1", raw)
 	r := w.must(plan, Partial)
-	if len(r.Failures) != 1 || r.Failures[0].Class != promote.TagMoved || r.Failures[0].Tag != "v1" || r.Code() != 32|1 || r.Done != 3 {
+	if len(r.Failures) != 1 || r.Failures[0].Class != promote.TagMoved || r.Failures[0].Tag != "v1" || r.Code(nil) != 32|1 || r.Done != 3 {
 		t.Errorf("report %+v, failures %v", r, r.Failures)
 	}
 	if got := w.hosts[0].has("prod/one:v1"); got != sum(raw) {
@@ -132,7 +127,7 @@ func TestTagMoved(t *testing.T) {
 		return fine
 	})
 	r = w2.must(plan, Failed, func(o *Options) { o.Fresh = true })
-	if r.Code() != 64|1 || r.Failed != 1 {
+	if r.Code(nil) != 64|1 || r.Failed != 1 {
 		t.Errorf("report %+v", r)
 	}
 	// A move that the plan has is made.
@@ -159,7 +154,7 @@ func TestSourceGone(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(r.Failures) != 1 || r.Failures[0].Class != promote.SourceGone || r.Code() != 32|2 {
+		if len(r.Failures) != 1 || r.Failures[0].Class != promote.SourceGone || r.Code(nil) != 32|2 {
 			t.Errorf("%s: %q %v", what, r.Result, r.Failures)
 		}
 	}
@@ -174,7 +169,7 @@ func TestDestinationDown(t *testing.T) {
 	plan := w.plan(tree)
 	w.hosts[1].Fail(func(rw http.ResponseWriter, r *http.Request) bool { panic(http.ErrAbortHandler) })
 	r := w.must(plan, Partial)
-	if r.Code() != 32|4 || r.Done != 6 || r.Failed != 3 {
+	if r.Code(nil) != 32|4 || r.Done != 6 || r.Failed != 3 {
 		t.Errorf("report %+v: %v", r, r.Failures)
 	}
 	w.hosts[1].Fail(nil)
@@ -200,8 +195,8 @@ func TestStoreDown(t *testing.T) {
 				t.Fatal(require, err)
 			}
 			r := w.must(w.plan(tree), tt.want, func(o *Options) { o.Require = require })
-			if r.Code() != tt.code {
-				t.Errorf("code %d, want %d", r.Code(), tt.code)
+			if r.Code(nil) != tt.code {
+				t.Errorf("code %d, want %d", r.Code(nil), tt.code)
 			}
 			if s := r.Stores[1]; s.Error == "" || s.Blobs != 0 || tt.want == Done && s.Behind != 2 {
 				t.Errorf("store: %+v", s)
@@ -258,76 +253,6 @@ func TestNoMounts(t *testing.T) {
 	w.same()
 }
 
-// TestSettle: tags come after the stores' inventories by the time to settle, of all images at once; and at once where stores had it all.
-func TestSettle(t *testing.T) {
-	w, tree := release(t)
-	settle := 1500 * time.Millisecond
-	usual, begun := usual(t), time.Now()
-	var first time.Duration
-	w.faults(func(_ int, what string) fault {
-		if first == 0 && strings.HasSuffix(what, "/manifests/v1") {
-			first = time.Since(begun)
-		}
-		return fine
-	})
-	w.must(w.plan(tree), Done, func(o *Options) { o.Settle = &settle })
-	if first < settle {
-		t.Errorf("the first tag was set after %s", first)
-	}
-	if took := time.Since(begun); took > 3*settle+4*usual { // each by itself would settle nine times
-		t.Errorf("it took %s, and %s without a time to settle", took, usual)
-	}
-	cfg := w.config()
-	cfg.Stores[0].Inventory.Refresh = 7 * time.Minute
-	if got := DefaultSettle(cfg); got != 14*time.Minute {
-		t.Errorf("default %s", got)
-	}
-	if got := DefaultSettle(new(config.Config)); got != 0 {
-		t.Errorf("default without stores %s", got)
-	}
-}
-
-// slowly is a bucket whose inventory takes its time when it is read first: another writer may change it until the last moment.
-type slowly struct {
-	store.Bucket
-	once sync.Once
-	by   time.Duration
-	read *atomic.Int64 // when the last one was read
-}
-
-func (l *slowly) Get(ctx context.Context, key string, off, n int64) (io.ReadCloser, store.Attrs, error) {
-	if strings.HasSuffix(key, "/head.json") {
-		l.once.Do(func() {
-			<-time.After(l.by)
-			l.read.Store(time.Now().UnixNano())
-		})
-	}
-	return l.Bucket.Get(ctx, key, off, n)
-}
-
-// TestSettleSinceRead: what inventories told when they were read may have been written just then. It settles, too.
-func TestSettleSinceRead(t *testing.T) {
-	w, tree := release(t)
-	w.must(w.plan(tree), Done)
-	one := w.hosts[0].has("prod/one:v1")
-	again := w.tree(fmt.Sprintf("- {name: one, dmap: {%q: [v1, again]}}\n", one), w.hosts[0].Host+"/prod")
-	settle := 300 * time.Millisecond
-	var read, tagged atomic.Int64
-	w.faults(func(_ int, what string) fault {
-		if strings.HasSuffix(what, "/manifests/again") {
-			tagged.CompareAndSwap(0, time.Now().UnixNano())
-		}
-		return fine
-	})
-	w.must(w.plan(again), Done, func(o *Options) {
-		o.Settle = &settle
-		o.Wrap = func(b store.Bucket) store.Bucket { return &slowly{Bucket: bucket{b, w}, by: 2 * settle, read: &read} }
-	})
-	if waited := time.Duration(tagged.Load() - read.Load()); read.Load() == 0 || waited < settle {
-		t.Errorf("the tag was set %s after the last inventory was read", waited)
-	}
-}
-
 // TestRequests: what one image costs at forty repositories of one host.
 func TestRequests(t *testing.T) {
 	w2 := newWorld(t, 1, 0)
@@ -366,7 +291,7 @@ func TestHooks(t *testing.T) {
 			return nil
 		}
 	})
-	if r.Code() != 32|16 || w.hosts[0].has("prod/two@"+w.source.has("st/two:v1")) != "" {
+	if r.Code(nil) != 32|16 || w.hosts[0].has("prod/two@"+w.source.has("st/two:v1")) != "" {
 		t.Errorf("report %+v", r.Failures)
 	}
 	var placed []string

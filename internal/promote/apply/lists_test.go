@@ -27,7 +27,7 @@ func TestListFails(t *testing.T) {
 			return false
 		})
 		r := w.must(w.plan(tree), Partial)
-		if got := w.hosts[0].has("prod/one:v1"); got != "" || r.Code() != 32|4 {
+		if got := w.hosts[0].has("prod/one:v1"); got != "" || r.Code(nil) != 32|4 {
 			t.Errorf("%s could not be set, the tag is %q: %v", list, got, r.Failures)
 		}
 		if w.hosts[0].has("prod/nested/one:v1") == "" {

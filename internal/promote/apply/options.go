@@ -21,8 +21,8 @@ type Options struct {
 	// Settle is how long a tag waits after the last inventory was written that tells of its layers; nil: [DefaultSettle].
 	Settle  *time.Duration
 	Require Require
-	// StoreTimeout is how long an image waits for stores that are slow; default 15 min. A store that was waited for in vain gets nothing
-	// more in this run.
+	// StoreTimeout is how long an image waits for stores that are slow, and the run for their inventories; default 15
+	// min. A store that was waited for in vain gets nothing more in this run.
 	StoreTimeout time.Duration
 	// Parallel is how many images are read and copied at once; default 8.
 	Parallel int

@@ -28,7 +28,7 @@ type Report struct {
 	Manifests  string    `json:"manifests"`       // the path they were read from
 	StartedAt  time.Time `json:"startedAt"`
 	DurationMs int64     `json:"durationMs"`
-	SettleMs   int64     `json:"settleMs"` // how long each tag waited, at least
+	SettleMs   int64     `json:"settleMs"` // how long a tag waits after its layers were entered into an inventory
 
 	Promotions int64 `json:"promotions"` // digests in the plan
 	Edges      int64 `json:"edges"`      // tags, and digests without one, in the plan
@@ -67,10 +67,15 @@ type HostReport struct {
 	Error     string `json:"error,omitempty"`
 }
 
-// Code is the exit code, by the rule of [promote.Summary.Code]: 0 when nothing failed; otherwise the bits of the classes that occurred, and 32
-// when something else was done or was in place, 64 when nothing was.
-func (r *Report) Code() int {
-	return promote.ExitCode(r.Failures, r.Done+r.InPlace > 0)
+// Code is the exit code of the run together with that of the plan it was made of, which may be nil, by the rule of
+// [promote.Summary.Code]: 0 when nothing failed; otherwise the bits of the classes that occurred, and 32 when
+// something else was done or was in place, 64 when nothing was.
+func (r *Report) Code(plan *promote.Summary) int {
+	failures, held := r.Failures, false
+	if plan != nil {
+		failures, held = slices.Concat(plan.Failures, r.Failures), len(plan.Held) > 0
+	}
+	return promote.ExitCode(failures, held, r.Done+r.InPlace > 0)
 }
 
 // Progress is where a run stands.

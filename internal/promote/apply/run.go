@@ -13,6 +13,7 @@ import (
 	"github.com/maypok86/otter/v2"
 
 	"ociproxy/internal/fleet"
+	"ociproxy/internal/inventory/write"
 	"ociproxy/internal/lease"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/set"
@@ -38,6 +39,11 @@ type Run struct {
 	aside asides // stores that get nothing
 	turns turns  // blobs in work
 	news  news   // blobs that stores got in this run
+
+	oldNews struct {
+		once sync.Once
+		at   time.Time
+	}
 
 	homes *otter.Cache[string, string]   // host@digest: a repository that has it
 	held  *otter.Cache[string, struct{}] // repository@digest: it has it
@@ -82,7 +88,7 @@ func Open(ctx context.Context, p *Plan, opt Options) (*Run, error) {
 		r.hosts[name] = h
 		more = append(more, h.target())
 	}
-	r.fleet, err = fleet.Open(ctx, opt.Config, fleet.Options{
+	r.fleet, err = fleet.Open(write.WithPatience(ctx, opt.StoreTimeout), opt.Config, fleet.Options{
 		Source: walk.Blobs(opt.Registries.At), More: more, Wrap: opt.Wrap, Logger: opt.Logger, Getenv: opt.Getenv,
 	})
 	if errors.Is(err, fleet.ErrNoStores) {

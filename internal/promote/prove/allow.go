@@ -6,10 +6,20 @@ import (
 	"io"
 	"regexp"
 	"strings"
+	"sync/atomic"
+
+	"ociproxy/internal/promote"
 )
 
 // Allow is what may be in a destination though no manifest lists it. nil allows nothing.
-type Allow struct{ patterns []*regexp.Regexp }
+type Allow struct{ patterns []*pattern }
+
+// pattern is one line.
+type pattern struct {
+	*regexp.Regexp
+	text, place string
+	used        atomic.Bool // it allowed something
+}
 
 // ParseAllow reads patterns, one a line, comments after "#": REPOSITORY, which allows all that is in it, REPOSITORY:TAG, or
 // REPOSITORY@DIGEST, the repository by its full name. "*" is anything but a slash, "**" anything. name is what errors call the text.
@@ -24,10 +34,12 @@ func ParseAllow(name string, r io.Reader) (*Allow, error) {
 		if strings.ContainsAny(text, " \t") || !strings.Contains(text, "/") {
 			return nil, fmt.Errorf("%s:%d: expected REPOSITORY, REPOSITORY:TAG or REPOSITORY@DIGEST, found %q", name, n, text)
 		}
+		p := &pattern{text: text, place: fmt.Sprintf("%s:%d", name, n)}
 		any, part := "\x00", "\x01" // placeholders that QuoteMeta leaves alone
 		text = strings.ReplaceAll(strings.ReplaceAll(text, "**", any), "*", part)
 		text = strings.ReplaceAll(strings.ReplaceAll(regexp.QuoteMeta(text), any, ".*"), part, "[^/]*")
-		a.patterns = append(a.patterns, regexp.MustCompile("^"+text+"([:@][^/]*)?$"))
+		p.Regexp = regexp.MustCompile("^" + text + "([:@][^/]*)?$")
+		a.patterns = append(a.patterns, p)
 	}
 	if err := lines.Err(); err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)
@@ -40,10 +52,25 @@ func (a *Allow) allows(what string) bool {
 	if a == nil {
 		return false
 	}
-	for _, p := range a.patterns {
+	allowed := false
+	for _, p := range a.patterns { // all of them: each is told that allows nothing
 		if p.MatchString(what) {
-			return true
+			p.used.Store(true)
+			allowed = true
 		}
 	}
-	return false
+	return allowed
+}
+
+// idle are the patterns that allowed nothing.
+func (a *Allow) idle() (out []promote.Idle) {
+	if a == nil {
+		return nil
+	}
+	for _, p := range a.patterns {
+		if !p.used.Load() {
+			out = append(out, promote.Idle{Exception: "allow", What: p.text, Why: "nothing unexpected that was looked at is called so (" + p.place + ")"})
+		}
+	}
+	return out
 }

@@ -5,7 +5,9 @@ import (
 	"sync"
 	"time"
 
+	"ociproxy/internal/manifest"
 	"ociproxy/internal/oci"
+	"ociproxy/internal/promote"
 )
 
 // Class is a kind of finding: a closed set, for it is a metric's label. The names are stable.
@@ -19,7 +21,7 @@ const (
 	Unsigned   Class = "unsigned"   // no signature of a trusted key in the canonical destination
 	Unstored   Class = "unstored"   // a store's inventory lacks blobs of the image
 	Unexpected Class = "unexpected" // a repository, tag or manifest in a destination that no manifest lists
-	Unreadable Class = "unreadable" // a registry or store did not answer: nobody knows
+	Unreadable Class = "unreadable" // a registry or store did not answer, or a project's manifests are faulty: nobody knows
 )
 
 // bits are the classes' parts of an exit code. 1 is any failure; 2 and 3 are wrong usage and invalid manifests.
@@ -36,6 +38,7 @@ func (c Class) Bit() int { return bits[c] }
 // Finding is one thing that is not as it should be.
 type Finding struct {
 	Class      Class      `json:"class"`
+	Project    string     `json:"project,omitempty"`    // that is held back, since its manifests are faulty
 	Repository string     `json:"repository,omitempty"` // in full
 	Digest     oci.Digest `json:"digest,omitzero"`      // as promoted; of what is unexpected, what is there
 	Tag        string     `json:"tag,omitempty"`
@@ -52,6 +55,8 @@ func (f *Finding) Subject() string {
 		return f.Repository + ":" + f.Tag
 	case !f.Digest.IsZero():
 		return f.Repository + "@" + f.Digest.String()
+	case f.Repository == "" && f.Store == "":
+		return (&manifest.Held{Project: f.Project}).What()
 	case f.Repository == "":
 		return f.Store
 	}
@@ -71,12 +76,14 @@ type Report struct {
 	Lost         int64            `json:"lost"` // digests known to be lost, which are not missed
 	BlobsRead    int64            `json:"blobsRead"`
 	BytesRead    int64            `json:"bytesRead"`
-	Stores       []string         `json:"stores"`   // that were looked at
-	Unlisted     []string         `json:"unlisted"` // destinations that list no repositories: unexpected ones are not known
-	Found        map[Class]int64  `json:"found"`    // all findings, by class; classes without any are left out
-	Findings     []Finding        `json:"findings"` // the first ones of each class
-	Omitted      int64            `json:"omitted"`  // findings that are counted and not listed
-	Asked        map[string]int64 `json:"asked"`    // requests, by host
+	Stores       []string         `json:"stores"`             // that were looked at
+	Unlisted     []string         `json:"unlisted"`           // destinations that list no repositories: unexpected ones are not known
+	Unjudged     []string         `json:"unjudged,omitempty"` // projects that lack a file: what they have is not unexpected
+	Found        map[Class]int64  `json:"found"`              // all findings, by class; classes without any are left out
+	Findings     []Finding        `json:"findings"`           // the first ones of each class
+	Omitted      int64            `json:"omitted"`            // findings that are counted and not listed
+	Idle         []promote.Idle   `json:"idle,omitempty"`     // exceptions that changed nothing
+	Asked        map[string]int64 `json:"asked"`              // requests, by host
 	ExitCode     int              `json:"exitCode"`
 }
 
@@ -88,6 +95,7 @@ type results struct {
 	mu    sync.Mutex
 	r     *Report
 	limit int
+	lost  map[oci.Digest]bool // those that are not missed
 }
 
 func (c *results) find(f Finding) {

@@ -78,19 +78,23 @@ type want struct {
 	canonical bool
 }
 
-// Run compares production with manifests. What cannot be read is a finding; the error is that of ctx.
+// Run compares production with manifests. What cannot be read is a finding, also a project that is held back: what it
+// may have promoted is not judged. The error is that of ctx.
 func Run(ctx context.Context, tree *manifest.Tree, regs *promote.Registries, opt Options) (*Report, error) {
 	opt.Read = cmp.Or(opt.Read, Manifests)
 	opt.Parallel = cmp.Or(opt.Parallel, defaultParallel)
-	r := &run{tree: tree, regs: regs, opt: opt, wants: map[string][]want{}, results: &results{limit: opt.Limit, r: &Report{
+	r := &run{tree: tree, regs: regs, opt: opt, wants: map[string][]want{}, results: &results{limit: opt.Limit, lost: map[oci.Digest]bool{}, r: &Report{
 		Manifests: tree.Path, Hash: tree.Hash, StartedAt: time.Now().UTC(), Read: opt.Read, Found: map[Class]int64{},
-		Stores: []string{}, Unlisted: []string{}, Findings: []Finding{},
+		Stores: []string{}, Unlisted: []string{}, Findings: []Finding{}, Unjudged: tree.Halves,
 	}}}
 	for p, i := range tree.Images() {
 		for n, d := range p.Destinations {
 			name := d.Repository(i.Name)
 			r.wants[name] = append(r.wants[name], want{p, i, n == 0})
 		}
+	}
+	for _, h := range tree.Held {
+		r.find(Finding{Class: Unreadable, Project: h.Project, Place: h.Faults[0].Place.String(), Detail: "held back: " + h.Why()})
 	}
 	if opt.Stores != nil {
 		r.r.Stores = opt.Stores.Names()
@@ -102,7 +106,32 @@ func Run(ctx context.Context, tree *manifest.Tree, regs *promote.Registries, opt
 	}
 	err := r.all(ctx)
 	r.r.Asked = regs.Requests()
+	r.r.Idle = append(opt.Allow.idle(), r.idleLost()...)
 	return r.finish(), err
+}
+
+// idleLost are the digests known to be lost that nobody misses, or that are there.
+func (r *run) idleLost() (out []promote.Idle) {
+	if len(r.opt.Lost) == 0 {
+		return nil
+	}
+	named := map[oci.Digest]bool{}
+	for _, i := range r.tree.Images() {
+		for _, d := range i.Digests {
+			named[d.Digest] = true
+		}
+	}
+	for d := range r.opt.Lost {
+		why := "it is there"
+		if !named[d] {
+			why = "no manifest names it"
+		}
+		if !r.lost[d] {
+			out = append(out, promote.Idle{Exception: "lost", What: d.String(), Why: why})
+		}
+	}
+	slices.SortFunc(out, func(a, b promote.Idle) int { return strings.Compare(a.What, b.What) })
+	return out
 }
 
 // all looks at what destinations have, and then at what manifests want and was not come across.
@@ -121,6 +150,12 @@ func (r *run) all(ctx context.Context) error {
 			}
 			full := root + "/" + f.Name
 			if seen[full] || inner.Err() != nil {
+				continue
+			}
+			if !promote.ValidRepository(full) { // nobody can ask for it
+				if !r.opt.Allow.allows(full) {
+					r.find(Finding{Class: Unexpected, Repository: full, Detail: "the registry lists a repository by a name that is none"})
+				}
 				continue
 			}
 			if len(r.wants[full]) > 0 {
@@ -165,7 +200,7 @@ func (r *run) unlisted(root string, err error) {
 // repository looks at one repository. The error is that of ctx: all else is a finding.
 func (r *run) repository(ctx context.Context, full string, list *registry.Listing) error {
 	wants := r.wants[full]
-	if len(wants) == 0 && r.opt.Allow.allows(full) {
+	if len(wants) == 0 && (r.opt.Allow.allows(full) || r.tree.Doubtful(full, false)) {
 		return nil
 	}
 	var err error
@@ -182,8 +217,7 @@ func (r *run) repository(ctx context.Context, full string, list *registry.Listin
 		r.find(Finding{Class: Unreadable, Repository: full, Detail: err.Error()})
 		return nil
 	case len(wants) == 0:
-		r.stranger(full, &known.Listing)
-		return nil
+		return r.stranger(ctx, full, known)
 	}
 	v := newView(r, full, known, wants)
 	if err := v.compare(ctx); err != nil {
@@ -200,13 +234,28 @@ func (r *run) repository(ctx context.Context, full string, list *registry.Listin
 	return ctx.Err()
 }
 
-// stranger is a repository that no manifest names.
-func (r *run) stranger(full string, list *registry.Listing) {
+// strangerAsks bounds the tags of a repository nobody names that are asked for: one that leads somewhere is enough.
+const strangerAsks = 100
+
+// stranger is a repository that no manifest names. The error is that of ctx.
+func (r *run) stranger(ctx context.Context, full string, list *registry.View) error {
 	var tags []string
+	sure := false
 	for _, t := range list.Tags {
-		if !r.opt.Allow.allows(full + ":" + t.Name) {
-			tags = append(tags, t.Name)
+		if r.opt.Allow.allows(full + ":" + t.Name) {
+			continue
 		}
+		if !sure && len(tags) < strangerAsks {
+			_, gone, _ := list.Gone(ctx, t.Name)
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			if gone {
+				continue // some registries list tags of what was deleted
+			}
+			sure = true
+		}
+		tags = append(tags, t.Name)
 	}
 	detail := "no manifest names this repository"
 	if len(tags) > 0 {
@@ -215,6 +264,7 @@ func (r *run) stranger(full string, list *registry.Listing) {
 	if len(tags) > 0 || len(list.Manifests) > 0 && len(list.Tags) == 0 {
 		r.find(Finding{Class: Unexpected, Repository: full, Detail: detail})
 	}
+	return nil
 }
 
 // compareFindings orders findings by class, then by what they are about.
@@ -222,6 +272,6 @@ func compareFindings(a, b Finding) int {
 	order := Classes()
 	return cmp.Or(
 		cmp.Compare(slices.Index(order, a.Class), slices.Index(order, b.Class)), strings.Compare(a.Repository, b.Repository),
-		strings.Compare(a.Tag, b.Tag), strings.Compare(a.Digest.String(), b.Digest.String()), strings.Compare(a.Store, b.Store),
+		strings.Compare(a.Tag, b.Tag), strings.Compare(a.Digest.String(), b.Digest.String()), strings.Compare(a.Store, b.Store), strings.Compare(a.Project, b.Project),
 	)
 }

@@ -302,3 +302,44 @@ func TestAllow(t *testing.T) {
 		}
 	}
 }
+
+// Lists are no proof: what a repository without a list has is asked for, what was pushed a moment ago is not missed,
+// and what was deleted is not found, though it is listed.
+func TestListsAreNoProof(t *testing.T) {
+	answers := func(path, body string, status int) func(http.ResponseWriter, *http.Request) bool {
+		return func(rw http.ResponseWriter, r *http.Request) bool {
+			if r.URL.Path != path {
+				return false
+			}
+			rw.Header().Set("Content-Type", "application/json")
+			rw.WriteHeader(status)
+			_, _ = rw.Write([]byte(body))
+			return true
+		}
+	}
+	const list, other = "/v2/prod/app/tags/list", "/v2/prod/other/tags/list"
+	deleted := strings.Repeat("e", 64)
+	for name, c := range map[string]struct {
+		tags   []string
+		answer func(http.ResponseWriter, *http.Request) bool
+	}{
+		"digests only, 404":  {nil, answers(list, `{"errors":[{"code":"NAME_UNKNOWN"}]}`, http.StatusNotFound)},
+		"digests only, null": {nil, answers(list, `{"name":"prod/app","tags":null}`, http.StatusOK)},
+		"late tag":           {[]string{"v1"}, answers(list, `{"name":"prod/app","tags":[]}`, http.StatusOK)},
+		"late digest":        {nil, answers(list, `{"name":"prod/app","tags":[],"manifest":{},"child":[]}`, http.StatusOK)},
+		"late move":          {[]string{"v1"}, answers(list, `{"tags":["v1"],"manifest":{"sha256:`+deleted+`":{"tag":["v1"]}}}`, http.StatusOK)},
+		"tags of deleted":    {[]string{"v1"}, answers(list, `{"name":"prod/app","tags":["v0","v1"]}`, http.StatusOK)},
+		"deleted digests":    {[]string{"v1"}, answers(list, `{"tags":["v1"],"manifest":{"sha256:`+deleted+`":{"tag":[]}}}`, http.StatusOK)},
+		"deleted repository": {[]string{"v1"}, answers(other, `{"name":"prod/other","tags":["v0","v1"]}`, http.StatusOK)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			d := w.image("prod/app", "one", c.tags...)
+			w.image("prod/other", "x")
+			w.Fail(c.answer)
+			if r, got := w.run(w.tree([]string{"prod"}, imageOf("app", entry(d, c.tags...))), Options{}); len(got) > 0 || r.ExitCode != 0 {
+				t.Errorf("found %v", got)
+			}
+		})
+	}
+}

@@ -20,8 +20,11 @@ import (
 type Snap struct {
 	Name    string
 	Digests []SnapDigest // by their first tag; those without one last, by digest
-	// Untagged: the registry told which manifests there are without a tag.
+	// Untagged: the registry told which manifests there are without a tag. Where it did not, and no tag is there,
+	// Digests is empty: the repository has nothing, or digests that nobody can list.
 	Untagged bool
+	// Odd: the registry lists a name that is none, and nothing can be asked about.
+	Odd bool
 }
 
 // SnapDigest is a digest with its tags, by name.
@@ -36,8 +39,12 @@ type SnapOptions struct {
 	Parallel int  // repositories read at once; default 8
 }
 
+// ErrNothing: there is no repository where a snapshot was asked for.
+var ErrNothing = errors.New("no repository is there")
+
 // Snapshot reads what is below a registry, host[:port][/path], and hands on the images in the order of their names, as they come in.
 // Of a registry that lists no digests each tag is asked for. emit is called from one goroutine; its error ends the reading.
+// [ErrNothing] when the registry lists no repository there.
 func Snapshot(ctx context.Context, regs *promote.Registries, root string, opt SnapOptions, emit func(*Snap) error) error {
 	var found []registry.Found
 	for f, err := range regs.Find(ctx, root) {
@@ -49,6 +56,9 @@ func Snapshot(ctx context.Context, regs *promote.Registries, root string, opt Sn
 		}
 		found = append(found, f)
 	}
+	if len(found) == 0 {
+		return fmt.Errorf("list repositories of %s: %w", root, ErrNothing)
+	}
 	slices.SortFunc(found, func(a, b registry.Found) int { return strings.Compare(a.Name, b.Name) })
 	g, inner := errgroup.WithContext(ctx)
 	g.SetLimit(cmp.Or(opt.Parallel, defaultParallel) + 1) // one of them hands on
@@ -57,10 +67,8 @@ func Snapshot(ctx context.Context, regs *promote.Registries, root string, opt Sn
 		for c := range ready {
 			select {
 			case s := <-c:
-				if s != nil && len(s.Digests) > 0 {
-					if err := emit(s); err != nil {
-						return err
-					}
+				if err := emit(s); err != nil {
+					return err
 				}
 			case <-inner.Done():
 				return inner.Err()
@@ -94,10 +102,13 @@ func Snapshot(ctx context.Context, regs *promote.Registries, root string, opt Sn
 // snap reads one repository.
 func snap(ctx context.Context, regs *promote.Registries, full string, f registry.Found, opt SnapOptions) (*Snap, error) {
 	list := f.Listing
+	if !promote.ValidRepository(full) { // nobody can ask for it
+		return &Snap{Name: f.Name, Odd: true}, nil
+	}
 	if list == nil {
 		var err error
 		if list, err = regs.List(ctx, full); errors.Is(err, registry.ErrNotFound) {
-			return nil, nil // it went while we looked, or is empty
+			return &Snap{Name: f.Name}, nil // it went while we looked, is empty, or has digests only
 		} else if err != nil {
 			return nil, err
 		}

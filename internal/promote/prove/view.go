@@ -73,8 +73,10 @@ func (v *view) compare(ctx context.Context) error {
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	v.unexpectedTags()
-	v.unexpectedManifests(ctx)
+	if !v.tree.Doubtful(v.full, true) {
+		v.unexpectedTags(ctx)
+		v.unexpectedManifests(ctx)
+	}
 	return ctx.Err()
 }
 
@@ -84,7 +86,7 @@ func (v *view) one(ctx context.Context, w *wanted) {
 	has := false
 	var gone []string
 	for _, tag := range w.tags {
-		got, err := v.Tag(ctx, tag)
+		got, err := v.TagIs(ctx, tag, w.digest)
 		switch {
 		case err != nil:
 			v.unknown(ctx, f, tag, err)
@@ -100,14 +102,20 @@ func (v *view) one(ctx context.Context, w *wanted) {
 	}
 	if !has {
 		var err error
-		if has, err = v.Has(ctx, w.digest); err != nil {
+		if has, err = v.Has(ctx, w.digest); err == nil && !has && v.Complete() {
+			has, err = v.Holds(ctx, w.digest) // lists lag behind what was just pushed
+		}
+		if err != nil {
 			v.unknown(ctx, f, "", err)
 			return
 		}
 	}
 	if !has {
 		if v.opt.Lost[w.digest] {
-			v.change(func(r *Report) { r.Lost++ })
+			v.change(func(r *Report) {
+				r.Lost++
+				v.lost[w.digest] = true
+			})
 			return
 		}
 		f.Class, f.Detail = Missing, "the digest is not there"
@@ -150,14 +158,27 @@ func (v *view) unknown(ctx context.Context, f Finding, tag string, err error) {
 // referrersTag is the shape of tags that list what refers to a digest: the fallback of the referrers API, and cosign's.
 var referrersTag = regexp.MustCompile(`^(sha256)-([0-9a-f]{64})(\.[a-z]+)?$|^(sha512)-([0-9a-f]{64,128})(\.[a-z]+)?$`)
 
-// unexpectedTags finds tags that no manifest lists. Lists of what refers to a promoted image belong to it.
-func (v *view) unexpectedTags() {
+// unexpectedTags finds tags that no manifest lists. Lists of what refers to a promoted image belong to it. Each is
+// asked for: some registries list tags of what was deleted.
+func (v *view) unexpectedTags(ctx context.Context) {
+	var g errgroup.Group
+	g.SetLimit(v.opt.Parallel)
 	for _, t := range v.Tags {
 		if _, ok := v.tags[t.Name]; ok || v.belongs(t.Name) || v.opt.Allow.allows(v.full+":"+t.Name) {
 			continue
 		}
-		v.find(Finding{Class: Unexpected, Repository: v.full, Tag: t.Name, Found: t.Digest, Detail: "no manifest lists this tag"})
+		g.Go(func() error {
+			now, gone, err := v.Gone(ctx, t.Name)
+			if err != nil {
+				now = t.Digest // what the list says
+			}
+			if !gone && ctx.Err() == nil {
+				v.find(Finding{Class: Unexpected, Repository: v.full, Tag: t.Name, Found: now, Detail: "no manifest lists this tag"})
+			}
+			return nil
+		})
 	}
+	_ = g.Wait() // what is found is kept
 }
 
 func (v *view) belongs(tag string) bool {
@@ -186,6 +207,9 @@ func (v *view) unexpectedManifests(ctx context.Context) {
 			continue
 		}
 		subject, err := v.subject(ctx, m.Digest)
+		if errors.Is(err, registry.ErrNotFound) {
+			continue // it is listed, and was deleted
+		}
 		if err != nil {
 			v.unknown(ctx, Finding{Repository: v.full, Digest: m.Digest}, "", err)
 			continue
@@ -207,17 +231,14 @@ func (v *view) unexpectedManifests(ctx context.Context) {
 	}
 }
 
-// subject is what a manifest is about; zero: nothing.
+// subject is what a manifest is about; zero: nothing. The errors are the registry's.
 func (v *view) subject(ctx context.Context, d oci.Digest) (oci.Digest, error) {
 	reg, name, err := v.regs.At(v.full)
 	if err != nil {
 		return oci.Digest{}, err
 	}
 	m, err := reg.Manifest(ctx, name, d.String())
-	if errors.Is(err, registry.ErrNotFound) || err == nil && m.Subject() == nil {
-		return oci.Digest{}, nil
-	}
-	if err != nil {
+	if err != nil || m.Subject() == nil {
 		return oci.Digest{}, err
 	}
 	return m.Subject().Digest, nil

@@ -1,0 +1,21 @@
+package write
+
+import (
+	"context"
+	"time"
+)
+
+type patienceKey struct{}
+
+// WithPatience makes [Gather] wait for each head no longer than d; by itself it waits 30 s.
+func WithPatience(ctx context.Context, d time.Duration) context.Context {
+	return context.WithValue(ctx, patienceKey{}, d)
+}
+
+// patience is how long a head is waited for.
+func patience(ctx context.Context) time.Duration {
+	if d, ok := ctx.Value(patienceKey{}).(time.Duration); ok && d > 0 {
+		return min(headPatience, d)
+	}
+	return headPatience
+}
