@@ -11,7 +11,7 @@ import (
 )
 
 func (a *app) promote() *cobra.Command {
-	cmd := group(&cobra.Command{
+	return group(&cobra.Command{
 		Use:   "promote",
 		Short: "Make production equal to what reviewed manifests say",
 		Long: `promote reads manifests that say which digests of which staging registries are production, and under which
@@ -23,8 +23,6 @@ with both.`,
   oci-proxyctl promote plan registry.example.org/ --config config.yaml -o plan.json`,
 	}, a.promoteCheck(), a.promoteFmt(), a.promotePlan(), a.promoteApply(), a.promoteRun(), a.promoteSign(), a.promoteSnapshot(),
 		a.promoteSchema(), a.promoteVerify())
-	cmd.SetHelpTemplate(new(cobra.Command).HelpTemplate()) // without the codes of other commands: each states its own
-	return cmd
 }
 
 // manifests reads what of a tree may be promoted; strict: every warning is an error. It tells of warnings.

@@ -179,7 +179,7 @@ func TestRebuildHidden(t *testing.T) {
 			for _, i := range []int{1, 2, 4, 5, 7, 8, 10, 11} {
 				put(t, h.watched, blob(i))
 			}
-			l, err := Open(t.Context(), []Store{{"s0", h}}, Options{})
+			l, err := Open(t.Context(), []Store{{Name: "s0", Bucket: h}}, Options{})
 			if err != nil {
 				t.Fatal(err)
 			}

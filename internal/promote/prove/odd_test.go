@@ -1,0 +1,37 @@
+package prove
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// A name that is none, in a registry's list, is unexpected, left out of a snapshot, and in nobody's way.
+func TestOddNames(t *testing.T) {
+	w := newWorld(t)
+	d := w.image("prod/app", "one", "v1")
+	w.Fail(func(rw http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path != "/v2/_catalog" {
+			return false
+		}
+		_, _ = rw.Write([]byte(`{"repositories":["prod/../x","prod/App","prod/app"]}`))
+		return true
+	})
+	r, got := w.run(w.tree([]string{"prod"}, imageOf("app", entry(d, "v1"))), Options{})
+	if diff := cmp.Diff([]string{"unexpected prod/../x", "unexpected prod/App"}, got); diff != "" || r.ExitCode != 4 {
+		t.Errorf("code %d (-want +got):\n%s", r.ExitCode, diff)
+	}
+	var odd, images []string
+	err := Snapshot(t.Context(), w.regs, w.Host+"/prod", SnapOptions{}, func(s *Snap) error {
+		if s.Odd {
+			odd = append(odd, s.Name)
+		} else {
+			images = append(images, s.Name)
+		}
+		return nil
+	})
+	if diff := cmp.Diff([][]string{{"../x", "App"}, {"app"}}, [][]string{odd, images}); err != nil || diff != "" {
+		t.Errorf("snapshot: %v (-want +got):\n%s", err, diff)
+	}
+}
