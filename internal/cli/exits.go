@@ -53,3 +53,14 @@ func ExitsText(cmd *cobra.Command, text string) {
 	}
 	cmd.Annotations["exits"] = text
 }
+
+// Untold returns the commands of root whose help tells no exit codes, and groups of commands that do.
+func Untold(root *cobra.Command) (paths []string) {
+	for _, below := range root.Commands() {
+		paths = append(paths, Untold(below)...)
+	}
+	if told := root.Annotations["exits"] != ""; told == root.HasSubCommands() {
+		paths = append(paths, root.CommandPath())
+	}
+	return paths
+}
