@@ -114,6 +114,7 @@ func TestARefutationOutlivesACheck(t *testing.T) {
 			synctest.Wait() // it is under way
 			c.Refute(tg.Key)
 			<-time.After(time.Second)
+			synctest.Wait() // told was written
 			if a, known := c.Lookup(tg.Key); !known || a.Held || a.Failed || told != a {
 				t.Errorf("after %d: %+v, known %v; told %+v", status, a, known, told)
 			}
