@@ -31,7 +31,7 @@ func (a *app) writeAudit(r *audit.Report) error {
 			if m.Is < 0 {
 				is = "others state another size"
 			}
-			fmt.Fprintf(w, "  %s@%s states %d bytes of %s; %s\n", m.Repository, m.Image, m.States, m.Digest, is)
+			fmt.Fprintf(w, "  %s@%s states %s of %s; %s\n", m.Repository, m.Image, cli.Count(m.States, "byte"), m.Digest, is)
 		}
 		if more := r.Source.Wrong - len(r.Source.Misstated); more > 0 {
 			fmt.Fprintf(w, "  and %s more: --limit 0 shows all\n", humanize.Comma(int64(more)))

@@ -118,6 +118,6 @@ func (d *checkedManifests) writeText(w io.Writer) error {
 	_, err := fmt.Fprintf(w, "%s is valid: %s, %s; %s, %s and %s to %s make %s\n", d.Path,
 		cli.Count(int64(d.Projects), "project"), cli.Count(int64(len(d.Warnings)), "warning"), cli.Count(int64(d.Images), "image"),
 		cli.Count(int64(d.Digests), "digest"), cli.Count(int64(d.Tags), "tag"), cli.Count(int64(d.Destinations), "destination"),
-		cli.Count(int64(d.Edges), "promotion"))
+		cli.Count(d.Edges, "promotion"))
 	return err
 }

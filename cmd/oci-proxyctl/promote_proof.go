@@ -41,7 +41,7 @@ func (a *app) writeProof(r *prove.Report, config string) error {
 	for _, name := range r.Unlisted {
 		fmt.Fprintf(w, "%s does not list its repositories: unexpected ones are not known.\n", name)
 	}
-	fmt.Fprintf(w, "Looked at %s and %s in %s", cli.Count(r.Digests, "digest"), cli.Count(r.Tags, "tag"), cli.Count(int64(r.Repositories), "repository"))
+	fmt.Fprintf(w, "Looked at %s and %s in %s", cli.Count(r.Digests, "digest"), cli.Count(r.Tags, "tag"), cli.Count(r.Repositories, "repository"))
 	if len(r.Stores) > 0 {
 		fmt.Fprintf(w, ", and at %s", cli.Count(int64(len(r.Stores)), "store"))
 	}

@@ -169,8 +169,11 @@ func (f *Follower) report() {
 	for _, s := range f.stores {
 		st := s.status()
 		if st.State != s.state {
-			f.log.Info("inventory changed its state", "store", s.ID, "from", s.state.String(), "to", st.State.String(),
-				"generation", st.Generation, "writtenAt", st.WrittenAt)
+			log := f.log.With("store", s.ID, "from", s.state.String(), "to", st.State.String())
+			if !st.WrittenAt.IsZero() { // else none was ever read
+				log = log.With("generation", st.Generation, "writtenAt", st.WrittenAt)
+			}
+			log.Info("inventory changed its state")
 			s.state = st.State
 		}
 		fault := ""

@@ -57,6 +57,7 @@ var classes = []struct {
 	{transfer.ErrGone, SourceGone},
 	{registry.ErrNotFound, SourceGone},
 	{walk.ErrNothing, SourceGone},
+	{walk.ErrVanished, SourceGone},
 	{transfer.ErrSource, SourceFailed},
 	{transfer.ErrSpace, Spool},
 	{transfer.ErrBehind, StoreBehind},

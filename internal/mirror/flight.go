@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/dustin/go-humanize/english"
+
 	"ociproxy/internal/fleet"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/registry"
@@ -318,5 +320,5 @@ func (p *filler) compare(n *walk.Node, d oci.Digest, states, is int64) bool {
 
 // misstates says that a manifest states a wrong size of a blob.
 func misstates(d oci.Digest, states, is int64) error {
-	return fmt.Errorf("blob %s: %w: the manifest states %d bytes, the blob has %d", d, registry.ErrInvalid, states, is)
+	return fmt.Errorf("blob %s: %w: the manifest states %s, the blob has %d", d, registry.ErrInvalid, english.Plural(int(states), "byte", ""), is)
 }

@@ -173,6 +173,17 @@ func TestListingS3(t *testing.T) {
 	}
 }
 
+// What is no list at all is not an empty bucket: a web page, nothing, or an error with the status of a success.
+func TestListingOfNothing(t *testing.T) {
+	l := listers["s3"]
+	for _, body := range []string{"<html><body>welcome</body></html>", "", "<Error><Code>InternalError</Code></Error>", "<ListBucketResult/>"} {
+		keys, err := keysOf(t, l.open(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, body) }), "p/", "")
+		if !errors.Is(err, ErrListing) {
+			t.Errorf("%q: %q, error %v", body, keys, err)
+		}
+	}
+}
+
 // Unfinished uploads of others are not aborted because a server takes no notice of the prefix.
 func TestCleanLeavesOthers(t *testing.T) {
 	upload := `<Upload><Key>others/a</Key><UploadId>u</UploadId><Initiated>2020-01-01T00:00:00.000Z</Initiated></Upload>`

@@ -99,7 +99,7 @@ func (b *s3Bucket) fromProcess(cfg aws.Config, p *config.SharedConfig) aws.Crede
 	case p.Credentials.HasKeys(), p.CredentialSource != "", p.WebIdentityTokenFile != "", p.SSOAccountID != "", p.SSORoleName != "",
 		p.SSOSessionName != "", p.LoginSession != "":
 	case p.CredentialProcess != "":
-		base = &process{p.CredentialProcess, p.Profile, b.opt.timeout()}
+		base = &process{p.CredentialProcess, p.Profile, min(b.opt.timeout(), processPatience)}
 	}
 	if base == nil || p.RoleARN == "" {
 		return base
@@ -113,6 +113,10 @@ func (b *s3Bucket) fromProcess(cfg aws.Config, p *config.SharedConfig) aws.Crede
 		}
 	})
 }
+
+// processPatience is how long a credential_process may take. It is less than what anybody who needs credentials is waited
+// for: the SDK lets the program go on when its caller gives up, and then nobody would be left to kill it and to name it.
+const processPatience = 20 * time.Second
 
 // process runs a profile's credential_process.
 type process struct {

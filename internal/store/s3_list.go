@@ -78,6 +78,9 @@ func s3Key(l *listing, encoding types.EncodingType, key string) (string, error) 
 
 // s3Page looks at the end of a page and says whether there is another one.
 func s3Page(l *listing, page *s3.ListObjectsV2Output) (more bool, err error) {
+	if len(page.Contents) == 0 && page.Name == nil && page.IsTruncated == nil && page.KeyCount == nil { // an error's text, or a web page
+		return false, l.refuse("what the server sent is no list of objects")
+	}
 	token := aws.ToString(page.NextContinuationToken)
 	more = token != ""
 	if page.IsTruncated != nil {

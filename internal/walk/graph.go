@@ -38,6 +38,9 @@ type other struct {
 	blob       bool // an index lists it, but it is none; else it is not there
 }
 
+// noted stands for the size of a manifest that needs no work.
+const noted = -1
+
 // graph keeps each manifest from being read twice in a walk, and tells indexes when what they list is finished.
 //
 // What is remembered of a manifest is what its content says, which is the same everywhere. That it could not be read,
@@ -53,7 +56,7 @@ type graph struct {
 	mu     sync.Mutex
 	ended  *sync.Cond // no node is in work
 	work   map[Key]*Node
-	known  map[Key]int32 // sizes of manifests that were walked; 0: not known
+	known  map[Key]int32 // sizes of manifests that were walked; 0: not known; or noted
 	tried  map[Key][]trial
 	trials int
 	others map[Key]other
@@ -78,6 +81,9 @@ func (g *graph) enter(n *Node, by waiter, fits func() bool) (_ standing, size in
 		return g.join(k, at, n, by), 0
 	}
 	known, walked := g.known[k]
+	if known == noted && by.parent != nil { // it was not read: whether an index says the truth of it is not known
+		walked = false
+	}
 	if walked {
 		switch {
 		case len(g.tried[k]) == 0:
@@ -97,7 +103,9 @@ func (g *graph) enter(n *Node, by waiter, fits func() bool) (_ standing, size in
 	if fits != nil && !fits() {
 		return tooMuch, 0
 	}
-	delete(g.known, k)
+	if delete(g.known, k); known == noted {
+		g.noted--
+	}
 	n.again = walked
 	n.pending.Store(1) // until it is read
 	n.wait(by)
@@ -166,7 +174,7 @@ func (g *graph) note(d oci.Digest) bool {
 	if _, ok := g.known[k]; ok || g.work[k] != nil {
 		return false
 	}
-	g.known[k] = 0
+	g.known[k] = noted
 	g.noted++
 	return true
 }

@@ -129,11 +129,9 @@ func (w *Walker) child(ctx context.Context, n *Node, d registry.Descriptor, belo
 		w.to.Blob(ctx, n, d)
 		return
 	}
+	// It is read even when it is known to be complete: whether it is here, and of the size that the index states, is
+	// this index's own matter. An index that is known itself is not read.
 	n.addChild(d.Digest)
-	if w.to.Known(d.Digest) {
-		w.graph.note(d.Digest)
-		return
-	}
 	c := &Node{Repository: n.Repository, Digest: d.Digest, ask: n.ask, At: n.At, from: &d, depth: depth, top: cmp.Or(n.top, n)}
 	by := waiter{n, d}
 	switch how, size := w.graph.enter(c, by, func() bool { return w.fits(below, depth) }); how {

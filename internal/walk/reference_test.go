@@ -2,15 +2,18 @@ package walk
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"ociproxy/internal/config"
+	"ociproxy/internal/registry"
 	"ociproxy/internal/registry/registrytest"
 )
 
@@ -165,4 +168,65 @@ func TestTrialsBounded(t *testing.T) {
 	}
 	g.release(last)
 	g.idle()
+}
+
+// That an image is complete says nothing of an index that lists it: with another size, or in a repository that does not
+// have it. Such an index is named in each walk.
+func TestLiesOfWhatIsKnown(t *testing.T) {
+	for name, repo := range map[string]string{"size": "good", "place": "bad"} {
+		r := registrytest.New(t, registrytest.Options{})
+		names := map[string]ocispec.Descriptor{"amd": r.Image("good", "v1", "one")}
+		d := names["amd"]
+		if name == "size" {
+			d.Size++
+		}
+		names["index"] = r.Index(repo, "index", d)
+		v := record(names)
+		v.known = map[string]bool{"amd": true}
+		if _, err := v.walk(t, open(t, r, inOrder("good", "bad"))); err != nil {
+			t.Fatal(err)
+		}
+		if n := v.nodes["index"]; n == nil || !n.Vain() || len(v.problems) == 0 || !strings.HasPrefix(v.problems[0], repo+" ") {
+			t.Errorf("%s: problems %q, finished %q", name, v.problems, v.finished)
+		}
+	}
+}
+
+// Lists whose repositories are all gone look like lost credentials, and not like a source that is complete.
+func TestVanished(t *testing.T) {
+	r := registrytest.New(t, registrytest.Options{})
+	r.Image("a", "v1", "one")
+	r.Image("b", "v1", "two")
+	hidden := "/v2/"
+	r.Fail(func(rw http.ResponseWriter, req *http.Request) bool {
+		if !strings.HasPrefix(req.URL.Path, hidden) || !strings.HasSuffix(req.URL.Path, "/tags/list") {
+			return false
+		}
+		rw.WriteHeader(http.StatusNotFound)
+		_, _ = rw.Write([]byte(`{"errors":[{"code":"NAME_UNKNOWN"}]}`))
+		return true
+	})
+	if _, err := record(nil).walk(t, open(t, r)); !errors.Is(err, ErrVanished) {
+		t.Errorf("all are hidden: %v", err)
+	}
+	hidden = "/v2/a/"
+	if _, err := record(nil).walk(t, open(t, r)); err != nil {
+		t.Errorf("one is gone: %v", err)
+	}
+}
+
+// A time that a registry makes up is none.
+func TestArrival(t *testing.T) {
+	now := time.Now()
+	for _, tt := range []struct{ uploaded, created, want time.Time }{
+		{now, now.Add(-time.Hour), now},
+		{time.UnixMilli(0), now, now},
+		{time.UnixMilli(-1), time.UnixMilli(0), time.Time{}},
+		{time.UnixMilli(9999999999999999), time.Time{}, time.Time{}},
+		{time.Time{}, time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC), time.Time{}},
+	} {
+		if got := arrival(registry.Listed{Uploaded: tt.uploaded, Created: tt.created}); !got.Equal(tt.want) {
+			t.Errorf("uploaded %v, created %v: %v, want %v", tt.uploaded, tt.created, got, tt.want)
+		}
+	}
 }

@@ -46,6 +46,7 @@ type Walker struct {
 	misses    atomic.Int64
 	answers   atomic.Int64 // of the source, good ones
 	vain      atomic.Int64
+	vanished  atomic.Int64 // repositories that are listed and gone
 	stop      context.CancelCauseFunc
 
 	mu      sync.Mutex
@@ -77,6 +78,10 @@ var ErrSource = errors.New("the source does not answer")
 // ErrNothing says that there is nothing to walk: a pattern that matches nothing must not look like a mirror that is complete.
 var ErrNothing = errors.New("no repository is selected: none that the source lists matches mirror.repositories, or all are excluded")
 
+// ErrVanished says that the source knows none of the repositories that it lists itself. Some registries say so to who may not
+// read: without an error, lost credentials would look like a mirror that is complete.
+var ErrVanished = errors.New("the source lists repositories and says of each that there is none: are these credentials allowed to read?")
+
 // errCut says that the source may have more than it lists: Artifact Registry ends its lists without a word.
 var errCut = fmt.Errorf("%w: the list ends where the registry ends all its lists, there may be more images: name them by promoter manifests", registry.ErrTooLarge)
 
@@ -98,7 +103,7 @@ func (w *Walker) Walk(ctx context.Context, stop context.CancelCauseFunc) error {
 	roots.SetLimit(max(1, w.src.Parallel))
 	repos.SetLimit(max(1, w.src.Parallel/2))
 	var failed error
-	none := true
+	targets := int64(0)
 	for t, err := range w.src.Select.targets(ctx, w.src.Registry) {
 		if ctx.Err() != nil {
 			break
@@ -107,7 +112,7 @@ func (w *Walker) Walk(ctx context.Context, stop context.CancelCauseFunc) error {
 			failed = err
 			continue
 		}
-		none = false
+		targets++
 		repos.Go(func() error {
 			w.repository(ctx, t, &roots)
 			return nil
@@ -118,10 +123,15 @@ func (w *Walker) Walk(ctx context.Context, stop context.CancelCauseFunc) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if none && failed == nil {
+	switch {
+	case failed != nil:
+		return failed
+	case targets == 0:
 		return ErrNothing
+	case targets == w.vanished.Load():
+		return ErrVanished
 	}
-	return failed
+	return nil
 }
 
 // Wait waits, after Walk, until every node has finished: those that are held must be released.
@@ -180,6 +190,7 @@ func (w *Walker) repository(ctx context.Context, t target, roots *errgroup.Group
 		switch {
 		case err == nil:
 		case l == nil && t.found && registry.Unknown(err): // taken away since it was listed, or a name that was left
+			w.vanished.Add(1)
 			w.gone(t.name, oci.Digest{}, "")
 			w.to.Listed(t.name, 0)
 			return
@@ -221,13 +232,13 @@ func (w *Walker) repository(ctx context.Context, t target, roots *errgroup.Group
 	}
 }
 
-// arrival is when an image came into the source, as far as a listing says.
+// arrival is when an image came into the source, as far as a listing says. Reproducible builds say 1970 or 1980, and a
+// registry may say anything: what cannot be is no time.
 func arrival(m registry.Listed) time.Time {
-	if !m.Uploaded.IsZero() {
-		return m.Uploaded
-	}
-	if m.Created.Year() > 1990 { // reproducible builds say 1970 or 1980
-		return m.Created
+	for _, at := range []time.Time{m.Uploaded, m.Created} {
+		if at.Year() > 1990 && time.Until(at) < 24*time.Hour {
+			return at
+		}
 	}
 	return time.Time{}
 }
