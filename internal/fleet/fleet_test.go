@@ -347,4 +347,16 @@ func TestWhere(t *testing.T) {
 			t.Errorf("%v: want %q", fault, want)
 		}
 	}
+	dir := t.TempDir()
+	gone, err := Open(t.Context(), at("file://"+dir), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer gone.Close(t.Context())
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := gone.Look(t.Context(), 0); err == nil || !strings.HasSuffix(err.Error(), "(test:10)") {
+		t.Errorf("looked at, and not there: %v: want the line", err)
+	}
 }

@@ -168,7 +168,7 @@ func (f *Fleet) Look(ctx context.Context, i int) error {
 		return err
 	}
 	if err := f.Stores[i].Bucket.Check(ctx, ""); err != nil {
-		return unready{err}
+		return unready{f.Stores[i].located(err)}
 	}
 	return nil
 }

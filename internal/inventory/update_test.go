@@ -1,6 +1,10 @@
 package inventory
 
 import (
+	"bytes"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -63,5 +67,22 @@ func TestTableBehind(t *testing.T) {
 	expect(Current, "", time.Time{})
 	if _, ok := live.View().Table.Lookup(sha256Of(1)); ok {
 		t.Error("the tombstone does not count")
+	}
+}
+
+// The log of a store that never had an inventory has no date of one.
+func TestNoDateOfNothing(t *testing.T) {
+	nothing := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(nothing.Close)
+	var log bytes.Buffer
+	f := NewFollower(Options{Client: nothing.Client(), Logger: slog.New(slog.NewJSONHandler(&log, nil))})
+	if _, err := f.Follow([]Store{{ID: "a", URL: nothing.URL + "/", StaleAfter: time.Hour}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Refresh(t.Context()); err == nil {
+		t.Error("no error although there is none")
+	}
+	if text := log.String(); !strings.Contains(text, `"to":"gone"`) || strings.Contains(text, "0001-01-01") {
+		t.Error(text)
 	}
 }

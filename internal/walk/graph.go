@@ -38,8 +38,8 @@ type other struct {
 	blob       bool // an index lists it, but it is none; else it is not there
 }
 
-// noted stands for the size of a manifest that needs no work.
-const noted = -1
+// notRead stands for the size of a manifest that needs no work.
+const notRead = -1
 
 // graph keeps each manifest from being read twice in a walk, and tells indexes when what they list is finished.
 //
@@ -56,7 +56,7 @@ type graph struct {
 	mu     sync.Mutex
 	ended  *sync.Cond // no node is in work
 	work   map[Key]*Node
-	known  map[Key]int32 // sizes of manifests that were walked; 0: not known; or noted
+	known  map[Key]int32 // sizes of manifests that were walked; 0: not known; or notRead
 	tried  map[Key][]trial
 	trials int
 	others map[Key]other
@@ -81,7 +81,7 @@ func (g *graph) enter(n *Node, by waiter, fits func() bool) (_ standing, size in
 		return g.join(k, at, n, by), 0
 	}
 	known, walked := g.known[k]
-	if known == noted && by.parent != nil { // it was not read: whether an index says the truth of it is not known
+	if known == notRead && by.parent != nil { // it was not read: whether an index says the truth of it is not known
 		walked = false
 	}
 	if walked {
@@ -103,7 +103,7 @@ func (g *graph) enter(n *Node, by waiter, fits func() bool) (_ standing, size in
 	if fits != nil && !fits() {
 		return tooMuch, 0
 	}
-	if delete(g.known, k); known == noted {
+	if delete(g.known, k); known == notRead {
 		g.noted--
 	}
 	n.again = walked
@@ -174,7 +174,7 @@ func (g *graph) note(d oci.Digest) bool {
 	if _, ok := g.known[k]; ok || g.work[k] != nil {
 		return false
 	}
-	g.known[k] = noted
+	g.known[k] = notRead
 	g.noted++
 	return true
 }
