@@ -23,11 +23,11 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-build: ## build the programs into ./oci-proxy and ./oci-proxyctl
-	$(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o . ./cmd/oci-proxy ./cmd/oci-proxyctl
+build: ## build the programs into ./oci-proxy, ./oci-proxyctl and ./oci-proxy-demo
+	$(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o . ./cmd/oci-proxy ./cmd/oci-proxyctl ./cmd/oci-proxy-demo
 
 demo: ## a whole world on loopback, to try things on (DEMO_FLAGS=--once: pull as seven clients, then stop)
-	$(GO) run ./cmd/oci-proxy demo $(DEMO_FLAGS)
+	$(GO) run ./cmd/oci-proxy-demo $(DEMO_FLAGS)
 
 parts: ## install every pinned part into .bin/ (the targets below install what they need)
 	scripts/parts.sh unit lint test slow bench

@@ -53,8 +53,7 @@ func (a *app) root() *cobra.Command {
 		Long: `oci-proxy stands behind a registry's name. It looks at who pulls, works out their cloud and
 region, and redirects them to the nearest, cheapest, healthy copy of each layer. It stores
 nothing and moves no layer bytes itself.`,
-		Example: `  oci-proxy demo                                  # see it work, on loopback, without network
-  oci-proxy check config.yaml                     # is the config right?
+		Example: `  oci-proxy check config.yaml                             # is the config right?
   oci-proxy explain --config config.yaml --ip 192.0.2.7   # why would this client go there?
   oci-proxy serve --config config.yaml`,
 		SilenceErrors: true, SilenceUsage: true, DisableSuggestions: true,
@@ -65,7 +64,7 @@ nothing and moves no layer bytes itself.`,
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	root.SetHelpTemplate(root.HelpTemplate() + cli.ExitsHelp)
-	root.AddCommand(a.serve(), a.check(), a.explain(), a.demo(), a.schema(), a.version())
+	root.AddCommand(a.serve(), a.check(), a.explain(), a.schema(), a.version())
 	return root
 }
 

@@ -206,7 +206,7 @@ func TestServe(t *testing.T) {
 			lines.Scan()
 			if format == "json" {
 				try(t, lines)
-			} else if !strings.HasPrefix(lines.Text(), "oci-proxy demo: ") {
+			} else if !strings.HasPrefix(lines.Text(), "oci-proxy-demo: ") {
 				t.Errorf("first line is %q", lines.Text())
 			}
 			cancel()

@@ -75,7 +75,7 @@ func (p *printer) outageBegins(o *outage) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	_, err := fmt.Fprintf(p.w, `oci-proxy demo: %s is about to fail, and to come back.
+	_, err := fmt.Fprintf(p.w, `oci-proxy-demo: %s is about to fail, and to come back.
 Meanwhile pulls, each from another network: %s. What follows is the time,
 the client and how many of the image's blobs came from where.
 

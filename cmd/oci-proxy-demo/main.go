@@ -1,0 +1,80 @@
+// Command oci-proxy-demo runs oci-proxy in a small world of its own on loopback: registries, stores
+// in several clouds, clients. See oci-proxy-demo --help.
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"ociproxy/internal/cli"
+	"ociproxy/internal/demo"
+)
+
+// version is set by the release build: -ldflags "-X main.version=v1.2.3".
+var version string
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is the program: it returns the exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	var format cli.Format
+	started := false // later errors are no usage errors
+	cmd := command(stdout, stderr, &format, &started)
+	cmd.SetArgs(args)
+	err := cmd.ExecuteContext(ctx)
+	if err != nil && !started {
+		err = cli.Usage("oci-proxy-demo --help shows what it takes", "%w", err)
+	}
+	return cli.Report(stderr, "oci-proxy-demo", format, err)
+}
+
+func command(stdout, stderr io.Writer, format *cli.Format, started *bool) *cobra.Command {
+	opts := demo.Options{Stdout: stdout, Stderr: stderr}
+	cmd := &cobra.Command{
+		Use:   "oci-proxy-demo",
+		Short: "Run a small world on loopback: a registry, stores in several clouds, the proxy",
+		Long: `oci-proxy-demo starts, in this process and on loopback only, an upstream registry with a
+sample image, stores in several clouds and regions, and the proxy in front of them. Without
+--once it prints what to try and serves until it is stopped. With --once it pulls the image as
+seven clients, prints where each was sent, and exits 1 when anything is not as it should be.
+
+With --fail STORE it lets a store fail and come back while clients pull, and shows what happens: who
+got their layers from where, when the proxy took the store out of service and when it came back.
+It ends after some twenty seconds, with 1 when a pull failed or the store did not come back.`,
+		Example: `  oci-proxy-demo
+  oci-proxy-demo --listen 127.0.0.1:5050
+  oci-proxy-demo --once --output json
+  oci-proxy-demo --fail aws-us-east-1`,
+		Args:    cobra.NoArgs,
+		Version: cli.ThisBuild(version).Version,
+
+		SilenceErrors: true, SilenceUsage: true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			*started = true
+			opts.Output = format.String()
+			return demo.Run(cmd.Context(), opts)
+		},
+	}
+	cmd.SetOut(stdout)
+	cmd.SetErr(stderr)
+	cmd.SetHelpTemplate(cmd.HelpTemplate() + cli.ExitsHelp)
+	flags := cmd.Flags()
+	flags.BoolVar(&opts.Once, "once", false, "pull as seven clients, print what happened, exit")
+	flags.StringVar(&opts.Fail, "fail", "", "let this `store` fail and come back while clients pull")
+	flags.StringVar(&opts.Listen, "listen", "", "`address` of the proxy; on loopback; default: "+demo.DefaultListen+", else a free port")
+	flags.VarP(format, "output", "o", "`format`: text or json")
+	// The names of flags just defined are known: no error is possible.
+	_ = cmd.RegisterFlagCompletionFunc("fail", cobra.FixedCompletions(demo.Stores(), cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(cli.Formats(), cobra.ShellCompDirectiveNoFileComp))
+	cli.Exits(cmd, cli.ExitCode{Code: cli.CodeFailure, Means: "a client did not get what it should have"})
+	return cmd
+}
