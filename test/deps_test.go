@@ -23,7 +23,7 @@ var forbidden = regexp.MustCompile(`^(github\.com/aws/|cloud\.google\.com/|googl
 var walls = []string{
 	"internal/audit", "internal/fleet", "internal/inventory/write", "internal/lease",
 	"internal/ledger", "internal/manifest", "internal/mirror", "internal/promote",
-	"internal/purge", "internal/registry", "internal/stock", "internal/store",
+	"internal/purge", "internal/registry", "internal/inventory/inspect", "internal/store",
 	"internal/transfer", "internal/walk",
 }
 

@@ -10,18 +10,18 @@ import (
 	"github.com/spf13/cobra"
 
 	"ociproxy/internal/cli"
-	"ociproxy/internal/stock"
+	"ociproxy/internal/inventory/inspect"
 )
 
 // compared is the JSON document of inventory diff: fields are only added.
 type compared struct {
-	A           string       `json:"a"` // URLs
-	B           string       `json:"b"`
-	OnlyA       stock.Totals `json:"onlyA"`
-	OnlyB       stock.Totals `json:"onlyB"`
-	Both        stock.Totals `json:"both"`
-	Resized     stock.Totals `json:"resized"`
-	Differences []difference `json:"differences"` // the first ones
+	A           string         `json:"a"` // URLs
+	B           string         `json:"b"`
+	OnlyA       inspect.Totals `json:"onlyA"`
+	OnlyB       inspect.Totals `json:"onlyB"`
+	Both        inspect.Totals `json:"both"`
+	Resized     inspect.Totals `json:"resized"`
+	Differences []difference   `json:"differences"` // the first ones
 }
 
 // difference has no size for who does not hold it.
@@ -59,7 +59,7 @@ list with different sizes (!), and adds them up.`,
 	return cmd
 }
 
-func (a *app) runDiff(ctx context.Context, one, other stock.Source, limit int) error {
+func (a *app) runDiff(ctx context.Context, one, other inspect.Source, limit int) error {
 	x, err := a.open(ctx, one)
 	if err != nil {
 		return err
@@ -73,7 +73,7 @@ func (a *app) runDiff(ctx context.Context, one, other stock.Source, limit int) e
 	doc := compared{A: one.URL, B: other.URL, Differences: []difference{}}
 	out := bufio.NewWriter(a.stdout)
 	shown := 0
-	sum, err := stock.Compare(x, y, func(d stock.Difference) error {
+	sum, err := inspect.Compare(x, y, func(d inspect.Difference) error {
 		if shown++; limit > 0 && shown > limit {
 			return ctx.Err()
 		}
@@ -106,14 +106,14 @@ func (a *app) runDiff(ctx context.Context, one, other stock.Source, limit int) e
 }
 
 func known(size int64) *int64 {
-	if size == stock.Absent {
+	if size == inspect.Absent {
 		return nil
 	}
 	return &size
 }
 
-func differenceLine(d stock.Difference) string {
-	switch stock.Absent {
+func differenceLine(d inspect.Difference) string {
+	switch inspect.Absent {
 	case d.A:
 		return fmt.Sprintf("> %s  %s", d.Digest, size(d.B))
 	case d.B:
@@ -123,7 +123,7 @@ func differenceLine(d stock.Difference) string {
 }
 
 // writeSum adds up below the differences; hidden is how many of them were not shown.
-func writeSum(w io.Writer, one, other string, c stock.Comparison, hidden int, below bool) error {
+func writeSum(w io.Writer, one, other string, c inspect.Comparison, hidden int, below bool) error {
 	if hidden > 0 {
 		fmt.Fprintf(w, "and %s more: --limit 0 shows all\n", humanize.Comma(int64(hidden)))
 	}

@@ -11,7 +11,7 @@ import (
 
 	"ociproxy/internal/cli"
 	"ociproxy/internal/inventory"
-	"ociproxy/internal/stock"
+	"ociproxy/internal/inventory/inspect"
 )
 
 // exported is a line of inventory export: fields are only added.
@@ -55,7 +55,7 @@ Nothing is written before the whole inventory was read and found good.`,
 	return cmd
 }
 
-func (a *app) runExport(ctx context.Context, src stock.Source, form string) error {
+func (a *app) runExport(ctx context.Context, src inspect.Source, form string) error {
 	s, err := a.open(ctx, src)
 	if err != nil {
 		return err

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ociproxy/internal/cli"
-	"ociproxy/internal/stock"
+	"ociproxy/internal/inventory/inspect"
 )
 
 func (a *app) inventory() *cobra.Command {
@@ -32,10 +32,10 @@ instead; then the inventory must be that store's own.`,
 }
 
 // open reads an inventory. A failure tells what the address should be.
-func (a *app) open(ctx context.Context, src stock.Source) (*stock.Stock, error) {
+func (a *app) open(ctx context.Context, src inspect.Source) (*inspect.Inventory, error) {
 	p := a.progress()
 	defer p.clear()
-	s, err := stock.Open(ctx, src, stock.Options{Progress: p.show})
+	s, err := inspect.Open(ctx, src, inspect.Options{Progress: p.show})
 	if err != nil && ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
@@ -88,6 +88,6 @@ func (p *progress) clear() {
 
 func size(n int64) string { return humanize.IBytes(uint64(max(0, n))) }
 
-func totals(t stock.Totals) string {
+func totals(t inspect.Totals) string {
 	return fmt.Sprintf("%s, %s", cli.Count(t.Blobs, "blob"), size(t.Bytes))
 }

@@ -11,7 +11,7 @@ import (
 
 	"ociproxy/internal/cli"
 	"ociproxy/internal/inventory"
-	"ociproxy/internal/stock"
+	"ociproxy/internal/inventory/inspect"
 )
 
 // listed is the JSON document of inventory ls: fields are only added.
@@ -22,7 +22,7 @@ type listed struct {
 	WrittenAt  time.Time              `json:"writtenAt"`
 	State      string                 `json:"state"` // "current", or "stale": readers do not believe it
 	Segments   []inventory.SegmentRef `json:"segments"`
-	Held       stock.Totals           `json:"held"`
+	Held       inspect.Totals         `json:"held"`
 	Records    []exported             `json:"records"` // the first ones
 }
 
@@ -54,7 +54,7 @@ of them in the order of their digests.`,
 	return cmd
 }
 
-func (a *app) runLs(ctx context.Context, src stock.Source, limit int) error {
+func (a *app) runLs(ctx context.Context, src inspect.Source, limit int) error {
 	s, err := a.open(ctx, src)
 	if err != nil {
 		return err

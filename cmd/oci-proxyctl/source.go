@@ -12,7 +12,7 @@ import (
 
 	"ociproxy/internal/cli"
 	"ociproxy/internal/config"
-	"ociproxy/internal/stock"
+	"ociproxy/internal/inventory/inspect"
 )
 
 // sources are the arguments and flags that name inventories.
@@ -49,18 +49,18 @@ func (a *app) completeStores(cmd *cobra.Command, file *string, fits func(*config
 }
 
 // resolve returns n sources: those of the URLs, then those of the stores.
-func (s *sources) resolve(a *app, n int, urls []string) ([]stock.Source, error) {
+func (s *sources) resolve(a *app, n int, urls []string) ([]inspect.Source, error) {
 	if len(urls)+len(s.stores) != n {
 		return nil, cli.Usage("give URLs of inventories, or --config FILE --store NAME",
 			"want %s, got %s and %s", english.Plural(n, "inventory", "inventories"), english.Plural(len(urls), "URL", "URLs"), english.Plural(len(s.stores), "store", "stores"))
 	}
-	var out []stock.Source
+	var out []inspect.Source
 	for _, text := range urls {
-		address, err := stock.ParseURL(text)
+		address, err := inspect.ParseURL(text)
 		if err != nil {
 			return nil, cli.Usage(addressHint(err), "inventory %w", err)
 		}
-		out = append(out, stock.Source{URL: address})
+		out = append(out, inspect.Source{URL: address})
 	}
 	if len(s.stores) == 0 {
 		return out, nil
@@ -84,25 +84,25 @@ func (s *sources) resolve(a *app, n int, urls []string) ([]stock.Source, error) 
 
 func addressHint(err error) string {
 	switch {
-	case errors.Is(err, stock.ErrPlainHTTP):
+	case errors.Is(err, inspect.ErrPlainHTTP):
 		return "use https; of a store that is insecure: true in the config, http is read too: --config FILE --store NAME"
-	case errors.Is(err, stock.ErrTemplate):
+	case errors.Is(err, inspect.ErrTemplate):
 		return "for example https://bucket.example/containers/images/{digest}"
 	}
 	return "for example https://bucket.example/inventory/"
 }
 
 // sourceOf is where a store of the config publishes its inventory.
-func sourceOf(cfg *config.Config, name string) (stock.Source, error) {
+func sourceOf(cfg *config.Config, name string) (inspect.Source, error) {
 	i := slices.IndexFunc(cfg.Stores, func(st config.Store) bool { return st.Name == name })
 	if i < 0 {
-		return stock.Source{}, cli.Usage("the names are those below stores: in the config", "no store %q in the config", name)
+		return inspect.Source{}, cli.Usage("the names are those below stores: in the config", "no store %q in the config", name)
 	}
 	st := &cfg.Stores[i]
 	if !st.Inventory.Enabled() {
-		return stock.Source{}, cli.Usage("give it an inventory: {url: …} in the config, or give the URL here", "store %q has no inventory in the config", name)
+		return inspect.Source{}, cli.Usage("give it an inventory: {url: …} in the config, or give the URL here", "store %q has no inventory in the config", name)
 	}
-	return stock.Source{URL: st.Inventory.URL, Store: name, StaleAfter: st.Inventory.StaleAfter, Blobs: st.Check}, nil
+	return inspect.Source{URL: st.Inventory.URL, Store: name, StaleAfter: st.Inventory.StaleAfter, Blobs: st.Check}, nil
 }
 
 // load reads a config file; "-" is stdin.

@@ -7,12 +7,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"ociproxy/internal/cli"
-	"ociproxy/internal/stock"
+	"ociproxy/internal/inventory/inspect"
 )
 
 func (a *app) inventoryVerify() *cobra.Command {
 	var s sources
-	var v stock.Verification
+	var v inspect.Verification
 	var blobs string
 	cmd := &cobra.Command{
 		Use:   "verify URL",
@@ -51,10 +51,10 @@ config.`,
 const maxSample = 10_000
 
 // sampling checks the flags about sampled blobs and completes src.
-func sampling(src *stock.Source, v stock.Verification, blobs string) error {
+func sampling(src *inspect.Source, v inspect.Verification, blobs string) error {
 	if blobs != "" {
 		var err error
-		if src.Blobs, err = stock.ParseTemplate(blobs); err != nil {
+		if src.Blobs, err = inspect.ParseTemplate(blobs); err != nil {
 			return cli.Usage(addressHint(err), "--blobs %w", err)
 		}
 	}
@@ -70,9 +70,9 @@ func sampling(src *stock.Source, v stock.Verification, blobs string) error {
 	return nil
 }
 
-func (a *app) runVerify(ctx context.Context, src stock.Source, v stock.Verification) error {
+func (a *app) runVerify(ctx context.Context, src inspect.Source, v inspect.Verification) error {
 	p := a.progress()
-	r, err := stock.Verify(ctx, src, v, stock.Options{Progress: p.show})
+	r, err := inspect.Verify(ctx, src, v, inspect.Options{Progress: p.show})
 	p.clear()
 	if err != nil {
 		return err
@@ -93,14 +93,14 @@ func (a *app) runVerify(ctx context.Context, src stock.Source, v stock.Verificat
 	return nil
 }
 
-func (a *app) writeReport(r *stock.Report) error {
+func (a *app) writeReport(r *inspect.Report) error {
 	t := cli.Table{
 		Header: []string{"CHECK", "RESULT", "DETAIL"}, Color: cli.UseColor(a.stdout, a.env), Painted: 1,
 		Paint: func(cell string) cli.Color {
-			switch stock.Result(cell) {
-			case stock.OK:
+			switch inspect.Result(cell) {
+			case inspect.OK:
 				return cli.Green
-			case stock.Fault:
+			case inspect.Fault:
 				return cli.Red
 			default:
 				return cli.Yellow

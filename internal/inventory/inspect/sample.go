@@ -1,4 +1,4 @@
-package stock
+package inspect
 
 import (
 	"context"
@@ -24,7 +24,7 @@ const sampleAtOnce = 8
 const askTime = 20 * time.Second
 
 // count adds up what s holds, and picks n random blobs of it.
-func (r *Report) count(s *Stock, n int) (sampled []inventory.Record, err error) {
+func (r *Report) count(s *Inventory, n int) (sampled []inventory.Record, err error) {
 	var held Totals
 	for rec, err := range s.Records() {
 		if err != nil {

@@ -1,4 +1,4 @@
-package stock
+package inspect
 
 import (
 	"context"
@@ -19,15 +19,15 @@ import (
 // headTimeout bounds the request for a head, as the server's does.
 const headTimeout = 10 * time.Second
 
-// Stock is an inventory that was read whole: every segment has the hash, the order and the count that the head says.
-type Stock struct {
+// Inventory is an inventory that was read whole: every segment has the hash, the order and the count that the head says.
+type Inventory struct {
 	Source Source
 	reader *inventory.Reader
 	dir    *atomicfile.ScratchDir
 }
 
-// Open reads the inventory of src. Its segments lie in a temporary directory until [Stock.Close].
-func Open(ctx context.Context, src Source, opt Options) (*Stock, error) {
+// Open reads the inventory of src. Its segments lie in a temporary directory until [Inventory.Close].
+func Open(ctx context.Context, src Source, opt Options) (*Inventory, error) {
 	l := newLine(opt)
 	defer l.close()
 	head, err := l.head(ctx, src)
@@ -41,8 +41,8 @@ func Open(ctx context.Context, src Source, opt Options) (*Stock, error) {
 }
 
 // open reads the inventory that head begins.
-func (l *line) open(ctx context.Context, src Source, head *inventory.Head) (_ *Stock, err error) {
-	s := &Stock{Source: src}
+func (l *line) open(ctx context.Context, src Source, head *inventory.Head) (_ *Inventory, err error) {
+	s := &Inventory{Source: src}
 	if s.dir, err = atomicfile.MakeScratchDir("oci-proxyctl-"); err != nil {
 		return nil, err
 	}
@@ -62,16 +62,16 @@ func (l *line) open(ctx context.Context, src Source, head *inventory.Head) (_ *S
 }
 
 // Close removes what was downloaded. What cannot be removed is in the system's directory for such files anyway.
-func (s *Stock) Close() { _ = s.dir.Remove() }
+func (s *Inventory) Close() { _ = s.dir.Remove() }
 
 // Head is the list of segments. Do not change it.
-func (s *Stock) Head() *inventory.Head { return s.reader.Head() }
+func (s *Inventory) Head() *inventory.Head { return s.reader.Head() }
 
 // State says whether readers believe the inventory now.
-func (s *Stock) State() inventory.State { return s.reader.State() }
+func (s *Inventory) State() inventory.State { return s.reader.State() }
 
 // Records are what the store holds: sha256 first, each algorithm ascending. The last pair may be an error.
-func (s *Stock) Records() iter.Seq2[inventory.Record, error] { return s.reader.Records() }
+func (s *Inventory) Records() iter.Seq2[inventory.Record, error] { return s.reader.Records() }
 
 // Totals add up blobs.
 type Totals struct {

@@ -1,4 +1,4 @@
-package stock
+package inspect
 
 import (
 	"iter"
@@ -30,7 +30,7 @@ func (c Comparison) Same() bool {
 }
 
 // Compare calls f with every difference between a and b, in the order of the digests, and adds up. An error of f ends it.
-func Compare(a, b *Stock, f func(Difference) error) (Comparison, error) {
+func Compare(a, b *Inventory, f func(Difference) error) (Comparison, error) {
 	return compare(a.Records(), b.Records(), f)
 }
 
