@@ -18,37 +18,6 @@ import (
 var forbidden = regexp.MustCompile(`^(github\.com/aws/|cloud\.google\.com/|google\.golang\.org/(api|grpc)|github\.com/Azure/|` +
 	`github\.com/google/go-containerregistry|github\.com/regclient/|oras\.land/|github\.com/containers/|github\.com/docker/|k8s\.io/)`)
 
-// walls are packages of ours, with all below them, that the public server must never link
-// either: they write, or hold credentials.
-var walls = []string{
-	"internal/audit", "internal/fleet", "internal/inventory/write", "internal/lease",
-	"internal/ledger", "internal/manifest", "internal/mirror", "internal/promote",
-	"internal/purge", "internal/registry", "internal/inventory/inspect", "internal/store",
-	"internal/transfer", "internal/walk",
-}
-
-func TestWalls(t *testing.T) {
-	ours := func(args ...string) (list []string) {
-		for _, path := range goList(t, parts.Root(), "{{.ImportPath}}", args...) {
-			if name, ok := strings.CutPrefix(path, "ociproxy/"); ok {
-				list = append(list, name)
-			}
-		}
-		return list
-	}
-	linked, all := ours("-deps", "./cmd/oci-proxy"), ours("./internal/...")
-	for _, wall := range walls {
-		if !slices.Contains(all, wall) {
-			t.Errorf("%s: there is no such package, this list is out of date", wall)
-		}
-		for _, name := range linked {
-			if name == wall || strings.HasPrefix(name, wall+"/") {
-				t.Errorf("oci-proxy must not link %s", name)
-			}
-		}
-	}
-}
-
 // docs/dependencies.md is the budget: each program links what it lists for it, no more and no less, and every module
 // that our code imports has its reason there.
 func TestDependencies(t *testing.T) {

@@ -1,0 +1,229 @@
+package test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"ociproxy/test/parts"
+)
+
+// arrows are the imports of ours that each package may have. A new one is a decision: it has to go
+// downward in the list of docs/architecture.md, and must not tell a package what that list says it
+// must not know. One that is no longer used is taken out.
+const arrows = `
+cmd/oci-proxy: check cli clientip config docs proxy route snapshot
+cmd/oci-proxyctl: admit atomicfile audit cli config docs fleet inventory inventory/inspect
+	inventory/write lease ledger listener manifest mirror oci promote promote/apply promote/prove
+	promote/sign purge registry set store wait walk
+cmd/oci-proxy-demo: cli demo
+demo: atomicfile cli inventory oci outbound proxy route wait
+proxy: admit atomicfile clientip config existence health inventory listener metrics oci outbound
+	ranges reach route set snapshot wait
+snapshot: config place route
+mirror: config fleet inventory ledger loop oci place registry set store transfer walk
+audit: atomicfile inventory oci store walk
+purge: oci store wait
+promote/prove: loop manifest oci promote promote/sign registry set walk
+promote/apply: atomicfile config fleet inventory/write lease oci promote promote/sign registry
+	set store transfer wait walk
+promote/sign: oci registry
+promote: command manifest oci outbound registry walk
+check: cli config inventory oci outbound strictjson
+inventory/inspect: atomicfile fetch inventory oci outbound pace
+fleet: config inventory ledger oci outbound set store transfer wait
+walk: config manifest oci registry transfer
+transfer: oci pace set store wait
+ledger: atomicfile inventory inventory/write oci set store wait
+lease: store wait
+registry: credential oci outbound pace strictjson wait
+store: atomicfile command credential oci outbound pace wait
+manifest: oci
+credential: command outbound
+command:
+health: oci outbound set wait
+existence: oci outbound set
+inventory/write: atomicfile inventory oci set wait
+inventory: atomicfile fetch oci pace set strictjson wait
+ranges: config fetch place strictjson wait
+reach: oci
+route: oci place set
+config/gen: config
+config: clientip oci place
+clientip:
+listener:
+place:
+metrics: oci
+oci:
+fetch: atomicfile
+loop: admit wait
+set:
+cli:
+outbound:
+atomicfile:
+admit:
+pace:
+strictjson:
+docs:
+wait:
+`
+
+// forTests are packages that only tests and benchmarks import.
+var forTests = []string{
+	"internal/inventory/inventorytest", "internal/registry/registrytest", "internal/store/storetest", "internal/thorough",
+}
+
+// outside are packages of others that some of ours alone may import: what a package must not know of
+// the world is not told by our own imports.
+var outside = []struct{ imported, by string }{
+	{`net/http`, `^internal/(admit|audit|check|clientip|credential|demo|existence|fetch|fleet|health|inventory|` +
+		`inventory/inspect|listener|loop|oci|outbound|pace|promote|proxy|ranges|registry|store)$|^cmd/oci-proxyctl$`},
+	{`os/exec`, `^internal/(command|credential|promote)$`},
+	{`github\.com/(aws|Azure)/.*|cloud\.google\.com/.*|google\.golang\.org/.*`, `^internal/store$`},
+	{`github\.com/(google/go-containerregistry|docker)/.*`, `^(internal/(credential|promote|registry)|cmd/oci-proxyctl)$`},
+	{`github\.com/sigstore/.*`, `^internal/promote/sign$`},
+	{`github\.com/prometheus/.*`, `^(internal/(loop|metrics|mirror|promote/prove|proxy)|cmd/oci-proxyctl)$`},
+	{`github\.com/spf13/.*`, `^(internal/cli|cmd/.*)$`},
+	{`go\.yaml\.in/.*`, `^internal/(config|manifest)$`},
+}
+
+// TestArrows: docs/architecture.md lists every package, imports go downward in it, and there are no
+// others than those of arrows.
+func TestArrows(t *testing.T) {
+	listed := floors(t).all()
+	allowed := map[string][]string{}
+	for line := range strings.Lines(strings.ReplaceAll(strings.TrimSpace(arrows), "\n\t", " ")) {
+		name, imports, _ := strings.Cut(strings.TrimSpace(line), ":")
+		allowed[name] = strings.Fields(imports)
+	}
+	found := imports(t)
+	var names []string
+	for name := range found {
+		if !slices.Contains(forTests, name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	if diff := cmp.Diff(slices.Sorted(slices.Values(listed)), names); diff != "" {
+		t.Errorf("packages of docs/architecture.md and those there are (-listed +are):\n%s", diff)
+	}
+	for _, name := range names {
+		var ours []string
+		for _, path := range found[name] {
+			path, isOurs := strings.CutPrefix(path, "ociproxy/")
+			if !isOurs {
+				for _, rule := range outside {
+					if matches(rule.imported, path) && !matches(rule.by, name) {
+						t.Errorf("%s must not import %s", name, path)
+					}
+				}
+				continue
+			}
+			if slices.Contains(forTests, path) {
+				t.Errorf("%s imports %s, which is for tests", name, path)
+			}
+			if slices.Index(listed, path) <= slices.Index(listed, name) {
+				t.Errorf("%s imports %s, which is above it in docs/architecture.md", name, path)
+			}
+			ours = append(ours, strings.TrimPrefix(path, "internal/"))
+		}
+		slices.Sort(ours)
+		if diff := cmp.Diff(allowed[strings.TrimPrefix(name, "internal/")], ours, cmpEmpty); diff != "" {
+			t.Errorf("imports of %s (-allowed +are):\n%s", name, diff)
+		}
+	}
+}
+
+// TestWalls: what writes, or holds credentials, is not in the public server, by whatever way.
+func TestWalls(t *testing.T) {
+	walls := append(floors(t)["The operators' tool"], "internal/inventory/write", "internal/demo")
+	walls = slices.DeleteFunc(walls, func(name string) bool { return name == "internal/check" })
+	if len(walls) < 15 {
+		t.Fatalf("only %q: is the heading still there?", walls)
+	}
+	found, seen := imports(t), map[string]bool{}
+	for next := []string{"cmd/oci-proxy"}; len(next) > 0; next = next[1:] {
+		for _, path := range found[next[0]] {
+			name, ours := strings.CutPrefix(path, "ociproxy/")
+			if !ours || seen[name] {
+				continue
+			}
+			if seen[name] = true; slices.Contains(walls, name) {
+				t.Errorf("oci-proxy must not link %s; %s imports it", name, next[0])
+			}
+			next = append(next, name)
+		}
+	}
+}
+
+var cmpEmpty = cmp.Transformer("empty", func(list []string) string { return strings.Join(list, "\n") })
+
+func matches(pattern, name string) bool {
+	return regexp.MustCompile(`^(` + pattern + `)$`).MatchString(name)
+}
+
+// floorList is the list of packages in docs/architecture.md, by heading.
+type floorList map[string][]string
+
+func (f floorList) all() []string { return f["all"] }
+
+func floors(t *testing.T) floorList {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(parts.Root(), "docs", "architecture.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, title := floorList{}, ""
+	for line := range strings.Lines(string(data)) {
+		if after, ok := strings.CutPrefix(line, "### "); ok {
+			title = strings.TrimSpace(after)
+		}
+		if cells := strings.Split(line, "`"); len(cells) > 2 && cells[0] == "- " && strings.HasPrefix(cells[2], " knows ") {
+			list[title] = append(list[title], cells[1])
+			list["all"] = append(list["all"], cells[1])
+		}
+	}
+	return list
+}
+
+// imports returns what each package of the programs imports, without its tests. It reads the files
+// itself, and not what `go list` says: so `go test` knows when its last result no longer holds.
+func imports(t *testing.T) map[string][]string {
+	t.Helper()
+	list := map[string][]string{}
+	for _, top := range []string{"cmd", "internal", "docs"} {
+		err := filepath.WalkDir(filepath.Join(parts.Root(), top), func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+			if err != nil {
+				return err
+			}
+			name, err := filepath.Rel(parts.Root(), filepath.Dir(path))
+			for _, spec := range file.Imports {
+				list[name] = append(list[name], strings.Trim(spec.Path.Value, `"`))
+			}
+			if list[name] == nil {
+				list[name] = []string{}
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, paths := range list {
+		slices.Sort(paths)
+		list[name] = slices.Compact(paths)
+	}
+	return list
+}
