@@ -61,8 +61,7 @@ func (s *Server) adminPages() http.Handler {
 	p.Handle("PUT /log-level", "?level=debug, info, warn or error, until the next reload", s.serveLogLevel)
 	p.Handle("GET /-/live", "200 while the process answers", func(rw http.ResponseWriter, _ *http.Request) { _, _ = rw.Write([]byte("ok\n")) })
 	p.Handle("GET /-/ready", "200 while it wants traffic", func(rw http.ResponseWriter, _ *http.Request) {
-		var a answer
-		a.probe(s.ready())
+		a := probe(s.ready())
 		rw.WriteHeader(a.status)
 		_, _ = rw.Write(a.body)
 	})

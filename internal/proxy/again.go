@@ -19,13 +19,13 @@ import (
 
 // lookAgain has the upstream that is to answer for a manifest asked once more when its client comes
 // back, and decides anew with what it says now.
-func (s *Server) lookAgain(r *http.Request, w *world, a *answer, st *route.State) {
-	was := a.decision.Candidate
-	if a.status != 0 || a.req.Kind != oci.KindManifest && a.req.Kind != oci.KindTag ||
-		was == route.NoCandidate || was == w.snapshot.Canonical || !s.again.asked(r.Method, a) {
+func (s *Server) lookAgain(ctx context.Context, w *world, q *request, d *decision) {
+	was := d.Candidate
+	if d.refused != nil || q.Kind != oci.KindManifest && q.Kind != oci.KindTag ||
+		was == route.NoCandidate || was == w.snapshot.Canonical || !s.again.asked(q) {
 		return
 	}
-	if !s.again.look(w.snapshot.Candidates[was].Origin, a) {
+	if !s.again.look(w.snapshot.Candidates[was].Origin, q) {
 		return
 	}
 	if !w.allow(was) {
@@ -33,21 +33,21 @@ func (s *Server) lookAgain(r *http.Request, w *world, a *answer, st *route.State
 		return
 	}
 	// If it does not answer, that is told to health. Who polls a tag must not have it probed all the time.
-	s.renew(r.Context(), w, a, st, was)
+	s.renew(ctx, w, q, d, was)
 }
 
-func (s *Server) renew(ctx context.Context, w *world, a *answer, st *route.State, i int) {
-	known, ok := s.checker.CheckAnew(ctx, route.Network(a.client.Addr), w.target(i, &a.req))
-	if known.Held || !ok && a.req.Kind == oci.KindTag {
+func (s *Server) renew(ctx context.Context, w *world, q *request, d *decision, i int) {
+	known, ok := s.checker.CheckAnew(ctx, route.Network(q.client.Addr), w.target(i, &q.Request))
+	if known.Held || !ok && q.Kind == oci.KindTag {
 		return
 	}
-	a.asked = false
-	*st = s.resolve(ctx, w, a)
-	if !ok && a.decision.Candidate == i {
+	d.checked = false
+	s.resolve(ctx, w, q, d)
+	if !ok && d.Candidate == i {
 		// Its client has failed before, perhaps here. A wrong guess is final for most of them.
-		st.Holds.Remove(i)
-		st.Silent.Add(i)
-		s.settle(ctx, w, a, st, false)
+		d.state.Holds.Remove(i)
+		d.state.Silent.Add(i)
+		s.settle(ctx, w, q, d, false)
 	}
 }
 
@@ -71,27 +71,31 @@ func newAgain() *again {
 }
 
 // asked notes a request, and reports whether the same address asked for the same a few minutes ago.
-func (s *again) asked(method string, a *answer) bool {
-	addr := a.client.Addr.As16()
-	return s.asks.note(s.hash(maphash.Bytes(s.seed, addr[:]), method, a))
+func (s *again) asked(q *request) bool {
+	addr := q.client.Addr.As16()
+	method := http.MethodHead
+	if q.get {
+		method = http.MethodGet
+	}
+	return s.asks.note(s.hash(maphash.Bytes(s.seed, addr[:]), method, q))
 }
 
-// look reports whether an origin is to be asked now for what a names: once in three seconds, and all of
+// look reports whether an origin is to be asked now for what q names: once in three seconds, and all of
 // them together at most 55 times a second.
-func (s *again) look(origin string, a *answer) bool {
+func (s *again) look(origin string, q *request) bool {
 	limit := s.pinned
-	if a.req.Kind == oci.KindTag {
+	if q.Kind == oci.KindTag {
 		limit = s.tags
 	}
-	return !s.looks.note(s.hash(0, origin, a)) && limit.Allow()
+	return !s.looks.note(s.hash(0, origin, q)) && limit.Allow()
 }
 
-func (s *again) hash(h uint64, more string, a *answer) uint64 {
-	ref := a.req.Tag
-	if a.req.Kind == oci.KindManifest {
-		ref = a.req.Digest.String()
+func (s *again) hash(h uint64, more string, q *request) uint64 {
+	ref := q.Tag
+	if q.Kind == oci.KindManifest {
+		ref = q.Digest.String()
 	}
-	for _, part := range [...]string{more, a.req.Name, ref} {
+	for _, part := range [...]string{more, q.Name, ref} {
 		h = h*0x9e3779b97f4a7c15 ^ maphash.String(s.seed, part)
 	}
 	return h

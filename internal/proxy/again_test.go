@@ -70,7 +70,7 @@ func TestWhoComesBackHasAReplicaProbed(t *testing.T) {
 			w := newWorld(t, tt.edit...)
 			world := w.server.world.Load()
 			eu := world.index["eu"]
-			w.server.again.asked("GET", &answer{req: mustParse(t, "/v2/a/manifests/v1"), client: route.Client{Addr: mustAddr(gcpClient)}})
+			w.server.again.asked(&request{get: true, Request: mustParse(t, "/v2/a/manifests/v1"), client: route.Client{Addr: mustAddr(gcpClient)}})
 			if tt.down {
 				w.ask(t, gcpNeighbour, tag) // it is remembered to have it
 				w.eu.say(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
@@ -88,7 +88,7 @@ func TestWhoComesBackHasAReplicaProbed(t *testing.T) {
 func TestWhatWasAskedForLately(t *testing.T) {
 	s := newAgain()
 	ask := func(method, client, path string) bool {
-		return s.asked(method, &answer{req: mustParse(t, path), client: route.Client{Addr: mustAddr(client)}})
+		return s.asked(&request{get: method == "GET", Request: mustParse(t, path), client: route.Client{Addr: mustAddr(client)}})
 	}
 	const tag, other = "/v2/a/manifests/v1", "/v2/a/manifests/v2"
 	for _, c := range []struct {

@@ -15,7 +15,7 @@ func (d *discard) Header() http.Header         { return d.h }
 func (d *discard) Write(b []byte) (int, error) { return len(b), nil }
 func (d *discard) WriteHeader(int)             {}
 
-func request(client, path string) *http.Request {
+func getAs(client, path string) *http.Request {
 	r := httptest.NewRequest(http.MethodGet, path, nil)
 	r.RemoteAddr = "127.0.0.1:4711"
 	r.Header.Set("X-Forwarded-For", client)
@@ -46,7 +46,7 @@ func TestRequestPathAllocations(t *testing.T) {
 	h := w.server.Handler()
 	for name, p := range hotPaths {
 		t.Run(name, func(t *testing.T) {
-			r, rw := request(p.client, p.path), &discard{http.Header{}}
+			r, rw := getAs(p.client, p.path), &discard{http.Header{}}
 			h.ServeHTTP(rw, r) // the one check
 			w.settleRepeats(t, h, r)
 			if n := testing.AllocsPerRun(1000, func() { h.ServeHTTP(rw, r) }); n > 2 {
@@ -63,7 +63,7 @@ func BenchmarkListed(b *testing.B) {
 	h := w.server.Handler()
 	var requests []*http.Request
 	for i := range 4096 {
-		requests = append(requests, request(fmt.Sprintf("2001:db8:%x::1", i), "/v2/a/b/blobs/"+digest))
+		requests = append(requests, getAs(fmt.Sprintf("2001:db8:%x::1", i), "/v2/a/b/blobs/"+digest))
 	}
 	rw := &discard{http.Header{}}
 	b.ReportAllocs()
@@ -79,7 +79,7 @@ func BenchmarkHandler(b *testing.B) {
 	h := w.server.Handler()
 	for name, p := range hotPaths {
 		b.Run(name, func(b *testing.B) {
-			r, rw := request(p.client, p.path), &discard{http.Header{}}
+			r, rw := getAs(p.client, p.path), &discard{http.Header{}}
 			h.ServeHTTP(rw, r)
 			w.settleRepeats(b, h, r)
 			b.ReportAllocs()

@@ -78,10 +78,11 @@ func TestWhoSaysYesToAnything(t *testing.T) {
 // A store that says another size than several inventories do has something else under that name.
 func TestAStoreWithTheWrongSize(t *testing.T) {
 	w := newWorld(t, "serves: [internet]", "serves: [all]")
-	a := &answer{req: mustParse(t, "/v2/a/blobs/"+digest), listing: listing{stores: set.Of(2, 3), size: 999}}
-	a.client = w.server.world.Load().client(mustAddr(awsClient), w.server.world.Load().ranges.Locate(mustAddr(awsClient)))
-	w.server.resolve(t.Context(), w.server.world.Load(), a)
-	if got := w.server.world.Load().snapshot.Candidates[a.decision.Candidate].Name; got != "us" {
+	q := &request{Request: mustParse(t, "/v2/a/blobs/"+digest)}
+	d := &decision{listing: listing{stores: set.Of(2, 3), size: 999}}
+	q.client = w.server.world.Load().client(mustAddr(awsClient), w.server.world.Load().ranges.Locate(mustAddr(awsClient)))
+	w.server.resolve(t.Context(), w.server.world.Load(), q, d)
+	if got := w.server.world.Load().snapshot.Candidates[d.Candidate].Name; got != "us" {
 		t.Errorf("to %s: it says 1000 bytes, and the inventories 999", got)
 	}
 }

@@ -85,15 +85,15 @@ func (s *Server) ExplainHost(ctx context.Context, addr netip.Addr, host, path st
 			e.Unlisted = at.Entry.Region
 		}
 	}
-	a := answer{client: w.client(addr, at), decided: true}
+	q := request{client: w.client(addr, at), get: true}
 	if host != "" {
 		n := w.name(host)
 		if n != nil {
-			a.client.Confined = n.confined
+			q.client.Confined = n.confined
 		}
 		e.Notes = append(e.Notes, n.note(host))
 	}
-	st := route.State{Usable: w.health.Usable(), Holds: w.all}
+	d := decision{state: route.State{Usable: w.health.Usable(), Holds: w.all}}
 	target := path
 	if path == "" {
 		target = anyBlob
@@ -102,25 +102,25 @@ func (s *Server) ExplainHost(ctx context.Context, addr netip.Addr, host, path st
 	if err != nil {
 		return nil, fmt.Errorf("path: %w", err)
 	}
-	if a.req, err = oci.Parse(r.URL.EscapedPath(), r.URL.RawQuery); err != nil {
+	if q.Request, err = oci.Parse(r.URL.EscapedPath(), r.URL.RawQuery); err != nil {
 		return nil, fmt.Errorf("path: %w", err)
 	}
-	if a.req.Kind == oci.KindBase {
+	if q.Kind == oci.KindBase {
 		e.Answer = ExplainedAnswer{Status: http.StatusOK}
 		return e, nil
 	}
 	if path == "" {
-		a.decision = route.Decide(&a.req, &a.client, w.snapshot, &st)
+		d.Decision = route.Decide(&q.Request, &q.client, w.snapshot, &d.state)
 	} else {
-		st = s.resolve(ctx, w, &a)
-		s.stay(ctx, w, &a, &st, true)
+		s.resolve(ctx, w, &q, &d)
+		s.stay(ctx, w, &q, &d, true)
 	}
-	e.fill(w, &a, st)
+	e.fill(w, &q, &d)
 	return e, nil
 }
 
-func (e *Explanation) fill(w *world, a *answer, st route.State) {
-	for _, row := range route.Explain(&a.req, &a.client, w.snapshot, &st, a.decision) {
+func (e *Explanation) fill(w *world, q *request, d *decision) {
+	for _, row := range route.Explain(&q.Request, &q.client, w.snapshot, &d.state, d.Decision) {
 		c := &w.snapshot.Candidates[row.Candidate]
 		at := c.Place.String()
 		if c.CDN != "" {
@@ -132,26 +132,26 @@ func (e *Explanation) fill(w *world, a *answer, st route.State) {
 			Verdict: row.Verdict, Taken: row.Taken, printed: float64(row.Tenths()) / 10,
 		})
 	}
-	if note := w.snapshot.Note(&a.req, &a.client); note != "" {
+	if note := w.snapshot.Note(&q.Request, &q.client); note != "" {
 		e.Notes = append(e.Notes, note)
 	}
-	e.Answer.Reason = a.decision.Reason.String()
+	e.Answer.Reason = d.Reason.String()
 	switch {
-	case a.decision.Action == route.Deny:
+	case d.Action == route.Deny:
 		e.Answer.Status, e.Answer.Error = oci.ErrDenied.Status, oci.ErrDenied.Error()
 		return
-	case a.err != nil:
-		e.Answer.Status, e.Answer.Error = a.status, a.err.Error()
+	case d.refused != nil:
+		e.Answer.Status, e.Answer.Error = d.refused.Status, d.refused.Error()
 		return
-	case a.decision.Action == route.Relay:
+	case d.Action == route.Relay:
 		e.Answer.Status = http.StatusOK
 	default:
 		e.Answer.Status = http.StatusTemporaryRedirect
 	}
-	c := &w.snapshot.Candidates[a.decision.Candidate]
+	c := &w.snapshot.Candidates[d.Candidate]
 	e.Answer.Candidate = c.Name
 	if e.Path != "" {
-		e.Answer.Location = c.Location(a.req)
+		e.Answer.Location = c.Location(q.Request)
 	}
 }
 

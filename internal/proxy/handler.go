@@ -3,7 +3,6 @@ package proxy
 import (
 	"math/rand/v2"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -49,74 +48,34 @@ const timedEvery = 64
 
 func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	w := h.s.world.Load()
-	var a answer
+	var q request
+	var d decision
+	var a response
 	if rand.Uint32()%timedEvery == 0 {
 		begin := time.Now()
-		h.s.answer(w, r, &a)
+		a = h.s.answer(w, r, &q, &d)
 		h.s.metrics.Decision.Observe(time.Since(begin).Seconds())
 	} else {
-		h.s.answer(w, r, &a)
+		a = h.s.answer(w, r, &q, &d)
 	}
-	write(rw, r, &a, h.s.draining.Load())
+	a.write(rw, r.Method != http.MethodHead, h.s.draining.Load())
 	if a.done != nil {
 		a.done()
 	}
-	h.count(w, r, &a)
-	h.s.logRequest(w, r, &a)
+	h.count(w, &q, &d, &a)
+	h.s.logRequest(w, r, &q, &d, &a)
 }
 
-// write sends the answer. Every answer forbids storing it: a cache in front must never mix clients.
-func write(rw http.ResponseWriter, r *http.Request, a *answer, draining bool) {
-	head := rw.Header()
-	if draining { // ends the connection in order; idle ones stay open for requests already on their way
-		head["Connection"] = closing
-	}
-	head["Cache-Control"] = noStore
-	if a.api {
-		head["Docker-Distribution-Api-Version"] = apiVersion
-	}
-	if a.location != "" {
-		head["Location"] = []string{a.location}
-	}
-	if a.link != "" {
-		head["Link"] = []string{a.link}
-	}
-	if a.retry {
-		head["Retry-After"] = retrySecond
-		if a.after > time.Second {
-			head["Retry-After"] = []string{strconv.Itoa(int((a.after + time.Second - 1) / time.Second))}
-		}
-	}
-	if a.status == http.StatusMethodNotAllowed {
-		head["Allow"] = allowed
-	}
-	if len(a.body) == 0 {
-		head["Content-Length"] = lengthZero
-		rw.WriteHeader(a.status)
+func (h *handler) count(w *world, q *request, d *decision, a *response) {
+	h.requests[q.class][metrics.CodeIndex(a.status)].Inc()
+	if !q.known {
 		return
 	}
-	if a.json {
-		head["Content-Type"] = typeJSON
-	} else {
-		head["Content-Type"] = []string{"text/plain; charset=utf-8"}
-	}
-	head["Content-Length"] = []string{strconv.Itoa(len(a.body))}
-	rw.WriteHeader(a.status)
-	if r.Method != http.MethodHead {
-		_, _ = rw.Write(a.body) // a client that has gone needs no answer
-	}
-}
-
-func (h *handler) count(w *world, r *http.Request, a *answer) {
-	h.requests[a.class][metrics.CodeIndex(a.status)].Inc()
-	if !a.decided {
-		return
-	}
-	h.sources[a.source].Inc()
+	h.sources[q.source].Inc()
 	if a.location == "" {
 		return
 	}
-	flow := w.flows.At(a.client.Ranking.ID, a.decision.Candidate, int(a.decision.Reason))
-	flow.Count(a.bytes(r.Method), a.decision.Cents)
-	h.s.countLater(w, r, a, flow)
+	flow := w.flows.At(q.client.Ranking.ID, d.Candidate, int(d.Reason))
+	flow.Count(d.bytes(q), d.Cents)
+	h.s.countLater(w, q, d, flow)
 }

@@ -46,9 +46,9 @@ func (w *world) inventories() []inventory.Store {
 	return out
 }
 
-// listed writes into st what the inventories say of req: where it is, and which candidates are left to ask.
-func (w *world) listed(a *answer, st *route.State) {
-	if a.req.Kind != oci.KindBlob || !a.req.Digest.InStores() {
+// listed writes into d what the inventories say of q: where it is, and which candidates are left to ask.
+func (w *world) listed(q *request, d *decision) {
+	if q.Kind != oci.KindBlob || !q.Digest.InStores() {
 		return
 	}
 	view := w.live.View()
@@ -58,14 +58,14 @@ func (w *world) listed(a *answer, st *route.State) {
 	}
 	demoted := w.doubts.Demoted()
 	believed.AndNot(&demoted)
-	st.Unknown.AndNot(&believed)
-	if e, ok := view.Table.Lookup(a.req.Digest); ok {
-		st.Holds = believed
-		st.Holds.And(&e.Stores)
-		a.listing = listing{stores: st.Holds, size: e.Size}
-		a.told = !st.Holds.Empty()
+	d.state.Unknown.AndNot(&believed)
+	if e, ok := view.Table.Lookup(q.Digest); ok {
+		d.state.Holds = believed
+		d.state.Holds.And(&e.Stores)
+		d.listing = listing{stores: d.state.Holds, size: e.Size}
+		d.told = !d.state.Holds.Empty()
 		if e.Size > oci.MaxBlob {
-			a.listing.size = -1
+			d.listing.size = -1
 		}
 	}
 }
@@ -94,20 +94,20 @@ type afterwards struct{ token atomic.Bool }
 func (t *afterwards) take() bool { return t.token.Load() && t.token.CompareAndSwap(true, false) }
 
 // checkAfterwards looks at a redirect that was decided by an inventory.
-func (s *Server) checkAfterwards(w *world, a *answer) {
-	i := a.decision.Candidate
-	if i == route.NoCandidate || a.req.Kind != oci.KindBlob || !w.live.View().Believed.Has(i) || !s.afterwards.take() {
+func (s *Server) checkAfterwards(w *world, q *request, d *decision) {
+	i := d.Candidate
+	if i == route.NoCandidate || q.Kind != oci.KindBlob || !w.live.View().Believed.Has(i) || !s.afterwards.take() {
 		return
 	}
-	d := a.req.Digest
-	s.checker.Recheck(netip.Prefix{}, w.askListed(i, a), func(known existence.Answer) { s.learn(w, i, d, known) })
+	digest := q.Digest
+	s.checker.Recheck(netip.Prefix{}, w.askListed(q, d, i), func(known existence.Answer) { s.learn(w, i, digest, known) })
 }
 
 // askListed is the question whether candidate i holds what its inventory lists: of the size that it lists, or it is another thing.
-func (w *world) askListed(i int, a *answer) existence.Target {
-	t := w.target(i, &a.req)
-	if a.listing.stores.Has(i) {
-		t.Size = max(0, a.listing.size)
+func (w *world) askListed(q *request, d *decision, i int) existence.Target {
+	t := w.target(i, &q.Request)
+	if d.listing.stores.Has(i) {
+		t.Size = max(0, d.listing.size)
 	}
 	return t
 }

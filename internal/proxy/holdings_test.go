@@ -180,14 +180,14 @@ func TestReadinessWaitsForInventories(t *testing.T) {
 // Whoever is ejected, the pull goes on: canonical is always the last resort.
 func TestEverythingIsEjected(t *testing.T) {
 	w, _ := listedWorld(t, digest)
-	a := answer{req: mustParse(t, "/v2/a/blobs/"+digest)}
+	q, d := request{Request: mustParse(t, "/v2/a/blobs/"+digest)}, decision{}
 	world := w.server.world.Load()
-	a.client = world.client(netip.MustParseAddr(awsClient), world.ranges.Locate(netip.MustParseAddr(awsClient)))
-	st := stateOf(world)
-	st.Usable.AndNot(&world.all)
-	w.server.settle(t.Context(), world, &a, &st, false)
-	if a.status != 0 || a.decision.Candidate != world.snapshot.Canonical {
-		t.Errorf("status %d, candidate %d", a.status, a.decision.Candidate)
+	q.client = world.client(netip.MustParseAddr(awsClient), world.ranges.Locate(netip.MustParseAddr(awsClient)))
+	d.state = stateOf(world)
+	d.state.Usable.AndNot(&world.all)
+	w.server.settle(t.Context(), world, &q, &d, false)
+	if d.refused != nil || d.Candidate != world.snapshot.Canonical {
+		t.Errorf("refused %v, candidate %d", d.refused, d.Candidate)
 	}
 }
 

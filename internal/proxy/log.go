@@ -8,6 +8,7 @@ import (
 	"net/netip"
 
 	"ociproxy/internal/config"
+	"ociproxy/internal/oci"
 	"ociproxy/internal/route"
 )
 
@@ -22,9 +23,9 @@ func setLevel(v *slog.LevelVar, name string) error {
 
 // logRequest writes one line for a share of the requests. The line carries its weight, so that sums over a
 // sample are estimates of the whole. Answers of our own fault are always logged.
-func (s *Server) logRequest(w *world, r *http.Request, a *answer) {
+func (s *Server) logRequest(w *world, r *http.Request, q *request, d *decision, a *response) {
 	share, weight := w.cfg.Log.Requests, 1.0
-	if a.status < 500 || a.class == classProbe || a.gone {
+	if a.status < 500 || q.class == classProbe || a.gone {
 		if share <= 0 || (share < 1 && rand.Float64() >= share) {
 			return
 		}
@@ -33,23 +34,23 @@ func (s *Server) logRequest(w *world, r *http.Request, a *answer) {
 	attrs := make([]slog.Attr, 0, 16)
 	attrs = append(attrs,
 		slog.String("method", r.Method),
-		slog.String("kind", classNames[a.class]),
+		slog.String("kind", classNames[q.class]),
 		slog.Int("status", a.status),
 		slog.Float64("weight", weight))
-	if a.decided {
+	if q.known {
 		attrs = append(attrs,
-			slog.String("name", a.req.Name),
-			slog.String("reference", reference(a)),
-			slog.String("client", logAddress(a.client.Addr, w.cfg.Log.Client)),
-			slog.String("address_source", a.source.String()),
-			slog.String("place", a.client.Place.String()))
-		if i := a.decision.Candidate; i >= 0 {
+			slog.String("name", q.Name),
+			slog.String("reference", reference(&q.Request)),
+			slog.String("client", logAddress(q.client.Addr, w.cfg.Log.Client)),
+			slog.String("address_source", q.source.String()),
+			slog.String("place", q.client.Place.String()))
+		if i := a.by; i >= 0 {
 			attrs = append(attrs,
 				slog.String("candidate", w.snapshot.Candidates[i].Name),
-				slog.String("reason", a.decision.Reason.String()))
+				slog.String("reason", a.why.String()))
 		}
-		if a.size > 0 {
-			attrs = append(attrs, slog.Int64("bytes", a.size))
+		if d.size > 0 {
+			attrs = append(attrs, slog.Int64("bytes", d.size))
 		}
 	}
 	if ua := r.UserAgent(); ua != "" {
@@ -58,18 +59,18 @@ func (s *Server) logRequest(w *world, r *http.Request, a *answer) {
 	level := slog.LevelInfo
 	if a.err != nil {
 		attrs = append(attrs, slog.String("error", a.err.Error()))
-		if a.status >= 500 && a.class != classProbe {
+		if a.status >= 500 && q.class != classProbe {
 			level = slog.LevelError
 		}
 	}
 	s.log.LogAttrs(context.Background(), level, "request", attrs...)
 }
 
-func reference(a *answer) string {
-	if a.req.Tag != "" {
-		return a.req.Tag
+func reference(req *oci.Request) string {
+	if req.Tag != "" {
+		return req.Tag
 	}
-	return a.req.Digest.String()
+	return req.Digest.String()
 }
 
 func logAddress(a netip.Addr, how config.LogClient) string {

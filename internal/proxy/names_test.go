@@ -70,7 +70,7 @@ func TestLimitedNamesAreCounted(t *testing.T) {
 	}
 	h := w.server.Handler()
 	for range 5 {
-		r := request(another(), "/v2/a/blobs/"+digest)
+		r := getAs(another(), "/v2/a/blobs/"+digest)
 		r.Host = "e.example"
 		h.ServeHTTP(&recorder{header: http.Header{}}, r)
 	}

@@ -6,53 +6,52 @@ import (
 	"strings"
 
 	"ociproxy/internal/oci"
+	"ociproxy/internal/route"
 )
 
-// answerPage answers what is not the registry API: pages for people and probes for platforms.
-func (s *Server) answerPage(w *world, r *http.Request, path string, a *answer) {
-	a.class = classPage
+// page answers what is not the registry API: pages for people and probes for platforms.
+func (s *Server) page(w *world, r *http.Request, q *request) response {
+	path := r.URL.EscapedPath()
 	if page, ok := strings.CutSuffix(path, "/"); ok && len(page) > 1 {
 		path = page // people write one
 	}
+	a := refusal(oci.ErrUnsupported)
 	switch path {
 	case "/":
-		a.page(w.cfg.Pages.Home)
+		a = pageAt(w.cfg.Pages.Home)
 	case "/privacy":
-		a.page(w.cfg.Pages.Privacy)
+		a = pageAt(w.cfg.Pages.Privacy)
 	case "/-/live":
-		a.probe(true)
+		q.class, a = classProbe, probe(true)
 	case "/-/ready":
-		a.probe(s.ready())
+		q.class, a = classProbe, probe(s.ready())
 	case "/-/whoami":
-		if !w.cfg.Client.Whoami {
-			a.refuse(oci.ErrUnsupported)
-			return
+		if w.cfg.Client.Whoami {
+			q.class, a = classProbe, w.whoami(r)
 		}
-		s.whoami(w, r, a)
-	default:
-		a.refuse(oci.ErrUnsupported)
 	}
+	if a.err != nil {
+		q.class = classInvalid
+	}
+	return a
 }
 
-func (a *answer) page(url string) {
+func pageAt(url string) response {
 	if url == "" {
-		a.refuse(oci.ErrUnsupported)
-		return
+		return refusal(oci.ErrUnsupported)
 	}
-	a.status, a.location = http.StatusTemporaryRedirect, url
+	return response{status: http.StatusTemporaryRedirect, location: url, by: route.NoCandidate}
 }
 
-func (a *answer) probe(ok bool) {
-	a.class = classProbe
-	a.status, a.body = http.StatusOK, []byte("ok\n")
+func probe(ok bool) response {
 	if !ok {
-		a.status, a.body = http.StatusServiceUnavailable, []byte("not ready\n")
+		return response{status: http.StatusServiceUnavailable, body: []byte("not ready\n"), by: route.NoCandidate}
 	}
+	return response{status: http.StatusOK, body: []byte("ok\n"), by: route.NoCandidate}
 }
 
 // whoami tells a client what this server takes it for: to verify `client.behind`.
-func (s *Server) whoami(w *world, r *http.Request, a *answer) {
-	a.class = classProbe
+func (w *world) whoami(r *http.Request) response {
 	addr, source := w.address.From(r.RemoteAddr, r.Header)
 	at := w.ranges.Locate(addr)
 	out := struct {
@@ -63,8 +62,7 @@ func (s *Server) whoami(w *world, r *http.Request, a *answer) {
 	}{addr.String(), source.String(), at.Place.String(), at.By}
 	body, err := json.Marshal(out)
 	if err != nil {
-		a.refuse(err)
-		return
+		return refusal(err)
 	}
-	a.status, a.body, a.json = http.StatusOK, append(body, '\n'), true
+	return response{status: http.StatusOK, body: append(body, '\n'), json: true, by: route.NoCandidate}
 }

@@ -15,41 +15,42 @@ import (
 // relayTimeout is for one upstream.
 const relayTimeout = 5 * time.Second
 
-// refusal is an upstream's answer that is no fault of the upstream: clients get it as it is.
-type refusal struct {
+// refused is an upstream's answer that is no fault of the upstream: clients get it as it is.
+type refused struct {
 	answer *oci.Error
 	after  time.Duration // Retry-After; 0: none
 }
 
 // Error implements error.
-func (r *refusal) Error() string { return r.answer.Error() }
+func (r *refused) Error() string { return r.answer.Error() }
 
 // relay fetches a tag list and passes it on under the name the client asked for: clients follow pagination
 // links only on the host they asked. Canonical answers when the near upstream fails or refuses. A list whose link to the next
 // page cannot be followed is passed on without the link when no better one is to be had.
-func (s *Server) relay(ctx context.Context, w *world, a *answer) {
-	share, full := s.relays.acquire(route.Network(a.client.Addr))
+func (s *Server) relay(ctx context.Context, w *world, q *request, d *decision) (a response) {
+	share, full := s.relays.acquire(route.Network(q.client.Addr))
 	if full != nil {
-		a.refuse(full)
-		return
+		a = refusal(full)
+		a.by, a.why = d.Candidate, d.Reason
+		return a
 	}
-	a.done = share.release
+	i, why := d.Candidate, d.Reason
+	defer func() { a.by, a.why, a.done = i, why, share.release }()
 	var odd *tagList // of the near upstream
-	for i := a.decision.Candidate; ; {
-		list, err := s.fetchTags(ctx, &w.snapshot.Candidates[i], a.req, share, odd.size())
+	for {
+		list, err := s.fetchTags(ctx, &w.snapshot.Candidates[i], q.Request, share, odd.size())
 		if err == nil && list.empty && i != w.snapshot.Canonical {
 			// distribution answers so to a later page (last=…) of a repository that it lacks; the first page was canonical's.
-			err = &refusal{answer: oci.ErrNameUnknown}
+			err = &refused{answer: oci.ErrNameUnknown}
 		}
-		a.decision.Candidate = i
 		if ctx.Err() != nil {
-			a.refuse(oci.ErrUnavailable.With("the client went away")) // nobody's fault, and nobody reads it
+			a = refusal(oci.ErrUnavailable.With("the client went away")) // nobody's fault, and nobody reads it
 			a.err, a.gone = nil, true
-			return
+			return a
 		}
 		s.metrics.Relays.WithLabelValues(w.snapshot.Candidates[i].Name, relayResult(&list, err)).Inc()
-		no, refused := errors.AsType[*refusal](err)
-		if err != nil && !refused && !errors.Is(err, errBusy) {
+		no, isRefused := errors.AsType[*refused](err)
+		if err != nil && !isRefused && !errors.Is(err, errBusy) {
 			w.health.Suspect(i)
 		}
 		last := i == w.snapshot.Canonical
@@ -57,43 +58,38 @@ func (s *Server) relay(ctx context.Context, w *world, a *answer) {
 		case err == nil && list.odd != nil && !last:
 			odd = &list
 		case err == nil:
-			a.list(&list, share)
-			return
+			return list.response(share)
 		case last && odd != nil:
-			a.list(odd, share)
-			return
+			return odd.response(share)
 		case errors.Is(err, errBusy):
-			a.refuse(share.busy())
-			return
-		case last && refused:
-			a.refuse(no.answer)
+			return refusal(share.busy())
+		case last && isRefused:
+			a = refusal(no.answer)
 			a.after = no.after
-			return
+			return a
 		case last:
-			a.refuse(oci.ErrUnavailable.With("the tag list cannot be fetched now"))
+			a = refusal(oci.ErrUnavailable.With("the tag list cannot be fetched now"))
 			a.err = err
-			return
+			return a
 		}
-		i, a.decision.Reason = w.snapshot.Canonical, route.LastResort
+		i, why = w.snapshot.Canonical, route.LastResort
 		if !w.allow(i) {
 			if odd != nil {
-				a.list(odd, share)
-				return
+				return odd.response(share)
 			}
-			a.refuse(oci.ErrTooManyRequests)
-			return
+			return refusal(oci.ErrTooManyRequests)
 		}
 	}
 }
 
-// list answers with a tag list, and gives back what its reading took beyond it.
-func (a *answer) list(l *tagList, share *relayShare) {
+// response answers with l, and gives back what its reading took beyond it.
+func (l *tagList) response(share *relayShare) response {
 	share.resize(l.size())
-	a.status, a.body, a.json, a.link, a.err = http.StatusOK, l.body, true, l.link, l.odd
+	return response{status: http.StatusOK, body: l.body, json: true, link: l.link, err: l.odd}
 }
 
 func relayResult(l *tagList, err error) string {
-	no, refused := errors.AsType[*refusal](err)
+	no, isRefused := errors.AsType[*refused](err)
 	switch {
 	case err == nil && l.odd != nil:
 		return "odd-link"
@@ -101,9 +97,9 @@ func relayResult(l *tagList, err error) string {
 		return "ok"
 	case errors.Is(err, errBusy):
 		return "busy"
-	case refused && no.answer.Status == http.StatusNotFound:
+	case isRefused && no.answer.Status == http.StatusNotFound:
 		return "not-found"
-	case refused:
+	case isRefused:
 		return "refused"
 	default:
 		return "failed"
@@ -128,7 +124,7 @@ func (s *Server) fetchTags(ctx context.Context, c *route.Candidate, req oci.Requ
 		return tagList{}, err
 	}
 	defer resp.Body.Close()
-	if err := refused(resp, &req); err != nil {
+	if err := refusedBy(resp, &req); err != nil {
 		return tagList{}, err
 	}
 	if resp.StatusCode != http.StatusOK {
@@ -141,9 +137,9 @@ func (s *Server) fetchTags(ctx context.Context, c *route.Candidate, req oci.Requ
 	return list, nil
 }
 
-// refused is the refusal that an answer is, with the code of the specification; nil when it is none. What the upstream
+// refusedBy is the refusal that an answer is, with the code of the specification; nil when it is none. What the upstream
 // writes in its body, and whom it wants its client to authenticate to, is not passed on.
-func refused(resp *http.Response, req *oci.Request) error {
+func refusedBy(resp *http.Response, req *oci.Request) error {
 	answer := map[int]*oci.Error{
 		http.StatusBadRequest:      oci.ErrNameInvalid,
 		http.StatusUnauthorized:    oci.ErrUnauthorized,
@@ -166,7 +162,7 @@ func refused(resp *http.Response, req *oci.Request) error {
 	if answer == oci.ErrNameInvalid && req.Query != "" {
 		answer = oci.ErrNumberInvalid // the name is good: it is the page that is not
 	}
-	no := &refusal{answer: answer}
+	no := &refused{answer: answer}
 	if resp.StatusCode == http.StatusTooManyRequests {
 		no.after, _ = outbound.RetryAfter(resp.Header, time.Now())
 	}

@@ -242,7 +242,7 @@ func TestDirectNames(t *testing.T) {
 deny:`)
 	h := w.server.Handler()
 	ask := func(host, path string) (int, string) {
-		r := request(another(), path)
+		r := getAs(another(), path)
 		r.Host = host
 		rw := &recorder{header: http.Header{}}
 		h.ServeHTTP(rw, r)

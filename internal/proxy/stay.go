@@ -31,32 +31,32 @@ func lags(cfg *config.Config, snap *route.Snapshot) []time.Duration {
 
 // stay keeps a client network at the upstream that answered it before for a tag or a list of tags,
 // where a change could show it an older one. peek: only to explain.
-func (s *Server) stay(ctx context.Context, w *world, a *answer, st *route.State, peek bool) {
-	want := a.decision.Candidate
-	if w.lags == nil || a.status != 0 || want == route.NoCandidate || !moves(&a.req) {
+func (s *Server) stay(ctx context.Context, w *world, q *request, d *decision, peek bool) {
+	want := d.Candidate
+	if w.lags == nil || d.refused != nil || want == route.NoCandidate || !moves(&q.Request) {
 		return
 	}
-	p := s.plan(w, a, want)
+	p := s.plan(w, q, want)
 	p.peek = peek
 	at, compare := s.stays.claim(&p)
 	if at == p.origin {
 		return
 	}
 	if compare && !peek {
-		s.compare(w, a, want, &p)
+		s.compare(w, q, want, &p)
 	}
 	upstreams := w.snapshot.Upstreams()
 	for i := range w.snapshot.Candidates {
 		there := upstreams.Has(i) && s.stays.origin(w.snapshot.Candidates[i].Origin) == at
-		if there && s.stayAt(ctx, w, a, st, i) {
+		if there && s.stayAt(ctx, w, q, d, i) {
 			return
 		}
 	}
 	// Where it was can answer no more. Canonical is behind nobody; when it cannot answer either, an
 	// older image is better than none.
-	p = s.plan(w, a, w.snapshot.Canonical)
-	if !s.stayAt(ctx, w, a, st, w.snapshot.Canonical) {
-		p = s.plan(w, a, want)
+	p = s.plan(w, q, w.snapshot.Canonical)
+	if !s.stayAt(ctx, w, q, d, w.snapshot.Canonical) {
+		p = s.plan(w, q, want)
 		p.canonical = true // whatever was seen
 	}
 	if p.peek = peek; !peek {
@@ -69,64 +69,65 @@ func moves(req *oci.Request) bool {
 	return (req.Kind == oci.KindTag || req.Kind == oci.KindTags) && !req.CanonicalOnly()
 }
 
-// plan is to send a to candidate i.
-func (s *Server) plan(w *world, a *answer, i int) plan {
+// plan is to send q to candidate i.
+func (s *Server) plan(w *world, q *request, i int) plan {
 	return plan{
-		key: s.stays.key(route.Network(a.client.Addr), &a.req), tag: s.stays.tag(&a.req),
+		key: s.stays.key(route.Network(q.client.Addr), &q.Request), tag: s.stays.tag(&q.Request),
 		origin: s.stays.origin(w.snapshot.Candidates[i].Origin), lag: w.lags[i],
 		canonical: i == w.snapshot.Canonical,
 	}
 }
 
-// stayAt has a answered by candidate i, if it can.
-func (s *Server) stayAt(ctx context.Context, w *world, a *answer, st *route.State, i int) bool {
-	if !st.Usable.Has(i) {
+// stayAt has q answered by candidate i, if it can.
+func (s *Server) stayAt(ctx context.Context, w *world, q *request, d *decision, i int) bool {
+	if !d.state.Usable.Has(i) {
 		return false
 	}
-	other, left := *a, *st // on copies: the first decision stands if this one cannot
-	left.Usable = set.Set{}
-	left.Usable.Add(i)
-	s.settle(ctx, w, &other, &left, true)
-	if other.status != 0 || !left.Usable.Has(i) {
+	other := *d // a copy: the first decision stands if this one cannot
+	other.state.Usable = set.Set{}
+	other.state.Usable.Add(i)
+	s.settle(ctx, w, q, &other, true)
+	if other.refused != nil || !other.state.Usable.Has(i) {
 		return false
 	}
-	if a.decision.Reason == route.Pinned && other.decision.Reason != route.Pinned {
+	if d.Reason == route.Pinned && other.Reason != route.Pinned {
 		return false // it is none of those that the client is confined to
 	}
-	*a = other
-	a.decision.Reason = route.Stayed
+	other.state = d.state
+	*d = other
+	d.Reason = route.Stayed
 	return true
 }
 
-// stayed notes, once a is answered, that a list was had from canonical because the near upstream
+// stayed notes, once q is answered, that a list was had from canonical because the near upstream
 // failed.
-func (s *Server) stayed(w *world, a *answer) {
-	canonical := a.decided && a.decision.Candidate == w.snapshot.Canonical
-	if w.lags != nil && a.req.Kind == oci.KindTags && canonical {
-		p := s.plan(w, a, w.snapshot.Canonical)
+func (s *Server) stayed(w *world, q *request, a *response) {
+	canonical := a.by == w.snapshot.Canonical
+	if w.lags != nil && q.Kind == oci.KindTags && canonical {
+		p := s.plan(w, q, w.snapshot.Canonical)
 		s.stays.claim(&p)
 	}
 }
 
-// compare finds out in the background whether replica i has under the tag that a asks for what
+// compare finds out in the background whether replica i has under the tag that q asks for what
 // canonical has, so that those who ask again and again need not stay away from it for ever.
-func (s *Server) compare(w *world, a *answer, i int, p *plan) {
+func (s *Server) compare(w *world, q *request, i int, p *plan) {
 	key := p.tag ^ p.origin
 	if !s.stays.begin(key) {
 		return
 	}
 	begun := s.stays.now()
-	if a.req.Kind != oci.KindTag {
+	if q.Kind != oci.KindTag {
 		s.stays.end(key, begun, existence.Incomparable) // lists have no digest
 		return
 	}
 	if !w.spare(i) || !w.spare(w.snapshot.Canonical) {
 		return // their quota is for clients
 	}
-	here, there := w.target(i, &a.req), w.target(w.snapshot.Canonical, &a.req)
+	here, there := w.target(i, &q.Request), w.target(w.snapshot.Canonical, &q.Request)
 	there.Trusted = true
 	start := time.Now()
-	network := route.Network(a.client.Addr)
+	network := route.Network(q.client.Addr)
 	s.checker.Compare(network, here, there, func(asked time.Time, found existence.Comparison) {
 		s.stays.end(key, begun-max(0, moment(start.Sub(asked))), found)
 	})

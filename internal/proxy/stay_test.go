@@ -69,11 +69,11 @@ func TestATagDoesNotFlipBack(t *testing.T) {
 	w.polls(t, gcpClient, "GET /v2/a/manifests/"+digest, w.eu.URL) // a digest never changes
 	world := w.server.world.Load()
 	for _, other := range []string{awsClient, "2001:db8:77::1"} { // who was never anywhere
-		a := &answer{req: mustParse(t, "/v2/a/manifests/v1")}
-		a.client = world.client(mustAddr(other), world.ranges.Locate(mustAddr(gcpClient)))
-		st := w.server.resolve(t.Context(), world, a)
-		w.server.stay(t.Context(), world, a, &st, false)
-		if got := world.snapshot.Candidates[a.decision.Candidate].Name; got != "eu" {
+		q, d := &request{Request: mustParse(t, "/v2/a/manifests/v1")}, &decision{}
+		q.client = world.client(mustAddr(other), world.ranges.Locate(mustAddr(gcpClient)))
+		w.server.resolve(t.Context(), world, q, d)
+		w.server.stay(t.Context(), world, q, d, false)
+		if got := world.snapshot.Candidates[d.Candidate].Name; got != "eu" {
 			t.Errorf("%s to %s", other, got)
 		}
 	}
@@ -170,8 +170,8 @@ func TestWhoPollsComesBack(t *testing.T) {
 				return d
 			}
 			// What compares in the background has ended before the next poll.
-			a := &answer{req: mustParse(t, "/v2/a/manifests/v1"), client: route.Client{Addr: mustAddr(gcpClient)}}
-			p := w.server.plan(world, a, world.index["eu"])
+			q := &request{Request: mustParse(t, "/v2/a/manifests/v1"), client: route.Client{Addr: mustAddr(gcpClient)}}
+			p := w.server.plan(world, q, world.index["eu"])
 			poll(t, "the comparison ends", func() bool {
 				c := w.server.stays.comparison(p.tag ^ p.origin)
 				return c.asked >= c.tried

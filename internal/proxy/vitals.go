@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -155,12 +154,12 @@ func (w *world) busy() (busy set.Set) {
 
 // sampleManifest keeps, now and then, a manifest that clients ask canonical for: nobody checks canonical, so
 // nothing else tells what to probe it with.
-func (w *world) sampleManifest(r *http.Request, a *answer) {
-	i := a.decision.Candidate
-	if i != w.snapshot.Canonical || a.req.Kind != oci.KindManifest || r.Method != http.MethodGet || !a.req.Digest.InStores() {
+func (w *world) sampleManifest(q *request, d *decision) {
+	i := d.Candidate
+	if i != w.snapshot.Canonical || q.Kind != oci.KindManifest || !q.get || !q.Digest.InStores() {
 		return
 	}
 	if w.samples[i].wanted(time.Now()) {
-		w.remember(i, &a.req, -1)
+		w.remember(i, &q.Request, -1)
 	}
 }

@@ -1,0 +1,199 @@
+package proxy
+
+import (
+	"context"
+
+	"ociproxy/internal/existence"
+	"ociproxy/internal/oci"
+	"ociproxy/internal/reach"
+	"ociproxy/internal/route"
+	"ociproxy/internal/set"
+)
+
+// decision is who shall answer a request, and what that rests on.
+type decision struct {
+	route.Decision
+	state   route.State // of the candidates, as far as it was found out
+	refused *oci.Error  // nobody shall: their quotas are used up
+	checked bool        // the one round of checks was made
+	listing listing
+	told    bool  // somebody has said of what size the blob is
+	size    int64 // of the blob in bytes, at the candidate; 0: unknown
+	rest    bool  // the client is taken to read all of the blob from its span's start on
+}
+
+// bytes is how many bytes of a blob the client asked for; 0: that is not known.
+func (d *decision) bytes(q *request) int64 {
+	if !q.get {
+		return 0
+	}
+	return bytesOf(d.size, q.span, d.rest)
+}
+
+// bytesOf is how many bytes of a blob of this size a GET of span asks for; 0: unknown.
+func bytesOf(size int64, span reach.Span, rest bool) int64 {
+	switch {
+	case size <= 0:
+		return 0
+	case rest:
+		return max(0, size-span.First)
+	default:
+		return span.Bytes(size)
+	}
+}
+
+// decide decides who answers q. It may ask candidates by HEAD, within bounds, and writes no answer.
+func (s *Server) decide(ctx context.Context, w *world, q *request, d *decision) {
+	s.resolve(ctx, w, q, d)
+	s.lookAgain(ctx, w, q, d)
+	s.retry(ctx, w, q, d)
+	s.stay(ctx, w, q, d, false)
+	d.size = s.sizeAt(w, q, d, d.Candidate)
+}
+
+// resolve decides, finding out what the decision needs: first from memory, then by at most
+// route.MaxChecks requests within one budget.
+func (s *Server) resolve(ctx context.Context, w *world, q *request, d *decision) {
+	d.state = route.State{Usable: w.health.Usable(), Unknown: w.all}
+	w.listed(q, d)
+	// Most requests are answered by the first of the ranking: to know about it now saves deciding twice.
+	if i := q.client.Ranking.First(&q.Request); i >= 0 && i != w.snapshot.Canonical && q.Kind != oci.KindTags {
+		s.recall(w, q, d, i)
+	}
+	s.settle(ctx, w, q, d, false)
+}
+
+// settle decides, and again with what it learns or with one candidate less, until the decision stands.
+// With usable, nothing but a usable candidate will do: a last resort is not charged for.
+func (s *Server) settle(ctx context.Context, w *world, q *request, d *decision, usable bool) {
+	var over set.Set // beyond their quota
+	for {
+		d.Decision = route.Decide(&q.Request, &q.client, w.snapshot, &d.state)
+		if d.Action == route.Check {
+			s.fill(ctx, w, q, d)
+			continue
+		}
+		i := d.Candidate
+		if i == route.NoCandidate || usable && !d.state.Usable.Has(i) {
+			return
+		}
+		if d.state.Holds.Has(i) && q.Kind == oci.KindBlob && w.doubts.Denies(i, q.Digest) {
+			d.state.Holds.Remove(i)
+			continue
+		}
+		if !over.Has(i) && w.allow(i) {
+			return
+		}
+		if over.Has(i) { // even the last resort is
+			d.refused = oci.ErrTooManyRequests
+			return
+		}
+		s.metrics.Limited.WithLabelValues(w.snapshot.Candidates[i].Name).Inc()
+		over.Add(i)
+		d.state.Usable.Remove(i)
+	}
+}
+
+// fill learns what the decision needs.
+func (s *Server) fill(ctx context.Context, w *world, q *request, d *decision) {
+	need := d.Need[:]
+	unknown := 0
+	for _, i := range need {
+		if i != route.NoCandidate && !s.recall(w, q, d, i) {
+			unknown++
+		}
+	}
+	if unknown == 0 {
+		return
+	}
+	if d.checked {
+		// One round of checks is all a request gets. What others asked for meanwhile still counts.
+		d.state.Final = true
+		for i := range w.snapshot.Candidates {
+			s.recall(w, q, d, i)
+		}
+		return
+	}
+	d.checked = true
+	targets := make([]existence.Target, 0, route.MaxChecks)
+	size := s.agreedSize(w, q, d)
+	for _, i := range need {
+		if i != route.NoCandidate && d.state.Unknown.Has(i) && w.allow(i) {
+			t := w.target(i, &q.Request)
+			t.Size = size
+			targets = append(targets, t)
+		}
+	}
+	s.checker.Check(ctx, route.Network(q.client.Addr), targets)
+}
+
+// recall moves candidate i from unknown to what is remembered about it, and reports whether anything is.
+func (s *Server) recall(w *world, q *request, d *decision, i int) bool {
+	if !d.state.Unknown.Has(i) {
+		return true
+	}
+	known, ok := s.checker.Lookup(w.key(i, &q.Request))
+	if !ok {
+		return false
+	}
+	d.state.Unknown.Remove(i)
+	if known.Failed {
+		d.state.Silent.Add(i)
+	}
+	if known.Held {
+		d.state.Holds.Add(i)
+		d.told = d.told || known.Size > 0
+	}
+	return true
+}
+
+// instead decides again among the healthy candidates that fit, on a copy: the first decision stands
+// unless something better than a last resort is found. Whether they hold the blob may be asked,
+// whatever was asked for the first decision.
+func (s *Server) instead(ctx context.Context, w *world, q *request, d *decision, fits func(*route.Candidate) bool) bool {
+	other := *d
+	other.checked, other.state.Final = false, false
+	for i := range w.snapshot.Candidates {
+		if i == d.Candidate || !fits(&w.snapshot.Candidates[i]) {
+			other.state.Usable.Remove(i)
+		}
+	}
+	if other.state.Usable.Empty() {
+		return false
+	}
+	s.settle(ctx, w, q, &other, true)
+	if i := other.Candidate; other.refused != nil || i == route.NoCandidate || !other.state.Usable.Has(i) {
+		return false
+	}
+	*d = other
+	d.Reason = route.Retried
+	return true
+}
+
+// key names what req asks for at candidate i.
+func (w *world) key(i int, req *oci.Request) existence.Key {
+	c := &w.snapshot.Candidates[i]
+	k := existence.Key{Origin: c.Origin, Kind: req.Kind, Ref: req.Digest.String()}
+	if c.Kind == route.Upstream {
+		k.Name = req.Name
+	}
+	if req.Kind == oci.KindTag {
+		k.Ref = req.Tag
+	}
+	return k
+}
+
+// target is the question whether candidate i holds what req names.
+func (w *world) target(i int, req *oci.Request) existence.Target {
+	c := &w.snapshot.Candidates[i]
+	return existence.Target{
+		Key: w.key(i, req), URL: c.Ask(*req), Candidate: c.Name,
+		RedirectIsHeld: c.Kind == route.Upstream && req.Kind == oci.KindBlob,
+	}
+}
+
+// allow takes one of candidate i's quota for a client.
+func (w *world) allow(i int) bool { return w.quotas[i].client() }
+
+// spare takes one of it for what no client waits for.
+func (w *world) spare(i int) bool { return w.quotas[i].spare() }

@@ -1,0 +1,81 @@
+package proxy
+
+import (
+	"net/http"
+	"strings"
+
+	"ociproxy/internal/clientip"
+	"ociproxy/internal/oci"
+	"ociproxy/internal/reach"
+	"ociproxy/internal/route"
+)
+
+// request is what a client asks for, and who it is. Nothing in it changes once it is parsed.
+type request struct {
+	class class
+	oci.Request
+	get    bool // or HEAD
+	client route.Client
+	source clientip.Source
+	known  bool       // the client is: the request is one of the registry API, within its name's limit
+	span   reach.Span // of a blob
+}
+
+// class is the metric label of a request.
+type class uint8
+
+const (
+	classBase class = iota
+	classBlob
+	classManifest
+	classTag
+	classReferrers
+	classTags
+	classPage
+	classProbe
+	classInvalid
+	numClasses
+)
+
+var classNames = [numClasses]string{"base", "blob", "manifest", "tag", "referrers", "tags", "page", "probe", "invalid"}
+
+func classOf(k oci.Kind) class { return class(k) } // the same order, asserted by a test
+
+// parse reads the method, the path and the client's address of r into q. The error is an [*oci.Error].
+// A path that is not of the registry API is a page, which nobody else looks at.
+func (w *world) parse(r *http.Request, q *request) error {
+	q.class = classInvalid
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return oci.ErrMethod
+	}
+	q.get = r.Method == http.MethodGet
+	path := r.URL.EscapedPath()
+	if !strings.HasPrefix(path, "/v2") {
+		q.class = classPage
+		return nil
+	}
+	req, err := oci.Parse(path, r.URL.RawQuery)
+	if err != nil {
+		return err
+	}
+	q.Request, q.class = req, classOf(req.Kind)
+	addr, source := w.address.From(r.RemoteAddr, r.Header)
+	q.source = source
+	if req.Kind == oci.KindBase {
+		q.client.Addr, q.known = addr, true
+		return nil
+	}
+	q.client = w.client(addr, w.ranges.Locate(addr))
+	if n := w.name(r.Host); n != nil {
+		q.client.Confined = n.confined
+		if n.limit != nil && !n.limit.Allow() {
+			n.limited.Inc()
+			return oci.ErrTooManyRequests
+		}
+	}
+	if req.Kind == oci.KindBlob {
+		q.span = reach.ParseSpan(r.Header["Range"])
+	}
+	q.known = true
+	return nil
+}
