@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"path/filepath"
 	"slices"
-	"sync"
 	"time"
 
 	"ociproxy/internal/config"
@@ -77,7 +77,6 @@ type Fleet struct {
 	fit    *Fit
 	log    *slog.Logger
 	anon   stranger
-	work   sync.WaitGroup // transfers whose outcome is awaited
 }
 
 // Errors of [Open] and [Fleet.Ensure].
@@ -121,7 +120,9 @@ func Open(ctx context.Context, cfg *config.Config, opt Options) (*Fleet, error) 
 	var targets []transfer.Target
 	for _, s := range f.Stores {
 		stores = append(stores, ledger.Store{Name: s.Name(), Bucket: s.Bucket, Where: s.where})
-		targets = append(targets, transfer.Target{Name: s.Name(), Bucket: s.Bucket, Group: s.group, Look: f.fit.vain.look(s, f.Public(s))})
+		targets = append(targets, transfer.Target{
+			Name: s.Name(), Group: s.group, Sink: transfer.ToBucket(s.Name(), s.Bucket, f.fit.vain.look(s, f.Public(s))),
+		})
 	}
 	targets = append(targets, opt.More...)
 	if f.Ledger, err = ledger.Open(ctx, stores, ledger.Options{Dir: filepath.Join(dir, "inventory"), Logger: opt.Logger}); err != nil {
@@ -184,26 +185,32 @@ func (f *Fleet) Index(name string) int {
 type Result = transfer.Result
 
 // Ensure brings a blob into the stores of need, which lack it, and records it in the inventory of each that then has it for certain.
-// It returns as soon as the blob is on its way, which takes as long as there is no room for one more; outcome is called once for
-// each store of need, in any order, from other goroutines, and must not block for long. ctx ends the transfer too.
+// It returns as soon as the blob is on its way, which takes as long as there is no room for one more. The caller ranges over what
+// it returns, once and to its end: one result for each store of need, as they come. ctx ends the transfer too.
 //
 // A store that was not written to in this process is examined first ([Fleet.Preflight]).
-func (f *Fleet) Ensure(ctx context.Context, b transfer.Blob, need set.Set, outcome func(Result)) {
-	need = f.fitFor(ctx, need, outcome)
-	if need.Empty() {
-		return
+func (f *Fleet) Ensure(ctx context.Context, b transfer.Blob, need set.Set) iter.Seq[Result] {
+	fit, unfit := f.fitFor(ctx, need)
+	var results <-chan Result
+	if !fit.Empty() {
+		var err error
+		if results, err = f.engine.Ensure(ctx, b, fit, f.holders(b)); err != nil {
+			fit.Each(func(i int) { unfit = append(unfit, Result{Target: i, Err: err}) })
+		}
 	}
-	results, err := f.engine.Ensure(ctx, b, need, f.holders(b))
-	if err != nil {
-		need.Each(func(i int) { outcome(Result{Target: i, Err: err}) })
-		return
+	return func(yield func(Result) bool) {
+		for _, r := range unfit {
+			if !yield(r) {
+				return
+			}
+		}
+		f.await(ctx, b, results, yield)
 	}
-	f.work.Go(func() { f.await(ctx, b, results, outcome) })
 }
 
 // await hands on what came of a blob. What failed because of another caller's repository, whose download this one had
 // joined, is tried by its own.
-func (f *Fleet) await(ctx context.Context, b transfer.Blob, results <-chan Result, outcome func(Result)) {
+func (f *Fleet) await(ctx context.Context, b transfer.Blob, results <-chan Result, yield func(Result) bool) {
 	for results != nil {
 		var again set.Set
 		for r := range results {
@@ -214,13 +221,15 @@ func (f *Fleet) await(ctx context.Context, b transfer.Blob, results <-chan Resul
 				again.Add(r.Target)
 				continue
 			}
-			outcome(r)
+			if !yield(r) {
+				return
+			}
 		}
 		results = nil
 		if !again.Empty() {
 			var err error
 			if results, err = f.engine.Ensure(ctx, b, again, f.holders(b)); err != nil {
-				again.Each(func(i int) { outcome(Result{Target: i, Err: err}) })
+				again.Each(func(i int) { yield(Result{Target: i, Err: err}) })
 			}
 		}
 	}
@@ -245,9 +254,6 @@ func (f *Fleet) holders(b transfer.Blob) (have set.Set) {
 	return have
 }
 
-// Wait waits until every blob that was on its way has its outcome.
-func (f *Fleet) Wait() { f.work.Wait() }
-
 // Begin begins a pass: stores that were put aside, or found unfit, are tried again.
 func (f *Fleet) Begin() {
 	for _, s := range f.Stores {
@@ -270,11 +276,10 @@ func (f *Fleet) Transfers() transfer.Stats {
 // closing bounds what is still written after the end was asked for.
 const closing = 10 * time.Second
 
-// Close waits for what is on its way (end its context to make that short), writes what is not yet recorded, even when ctx has
-// ended, and closes everything. Records that cannot be written in ten seconds are lost; the blobs are not: the next pass finds
+// Close ends what is on its way, writes what is not yet recorded, even when ctx has ended, and closes everything. Whoever ranges over
+// the results of Ensure has come to their end before. Records that cannot be written in ten seconds are lost; the blobs are not: the next pass finds
 // them in their stores.
 func (f *Fleet) Close(ctx context.Context) error {
-	f.work.Wait()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closing)
 	defer cancel()
 	var errs []error

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -198,8 +199,9 @@ func TestPreflight(t *testing.T) {
 			b := blobOf(t, text)
 			f := open(t, parse(t, storeAt("s", dir, url, fmt.Sprintf(`, inventory: {url: "%s/inventory/"}`, url))), Options{Source: sourceOf{b.Digest.String(): text}})
 			var got error
-			f.Ensure(t.Context(), b, f.Ledger.Lacking(b.Digest), func(r Result) { got = r.Err })
-			f.Wait()
+			for r := range f.Ensure(t.Context(), b, f.Ledger.Lacking(b.Digest)) {
+				got = r.Err
+			}
 			_, held := f.Ledger.Holds(0, b.Digest)
 			_, there := os.Stat(filepath.Join(dir, store.BlobKey(b.Digest)))
 			if tt.want == "" {
@@ -260,19 +262,23 @@ func TestEnsure(t *testing.T) {
 	blob, gone := blobOf(t, text), blobOf(t, "gone")
 	cfg := parse(t, storeAt("a", a, public(t, a, nil), "")+storeAt("b", b, public(t, b, nil), ""))
 	f := open(t, cfg, Options{Source: sourceOf{blob.Digest.String(): text}})
-	results := make(chan Result, 4)
-	for _, b := range []transfer.Blob{blob, gone} {
-		f.Ensure(t.Context(), b, f.Ledger.Lacking(b.Digest), func(r Result) { results <- r })
-	}
-	f.Wait()
-	failed := 0
-	for range cap(results) {
-		if r := <-results; r.Err != nil {
+	all, failed := 0, 0
+	for _, results := range []iter.Seq[Result]{
+		f.Ensure(t.Context(), blob, f.Ledger.Lacking(blob.Digest)), f.Ensure(t.Context(), gone, f.Ledger.Lacking(gone.Digest)),
+	} {
+		for r := range results {
+			all++
+			if r.Err == nil {
+				continue
+			}
 			failed++
 			if !errors.Is(r.Err, transfer.ErrGone) {
 				t.Errorf("store %d: %v", r.Target, r.Err)
 			}
 		}
+	}
+	if all != 4 {
+		t.Errorf("%d results, want one for each blob and store", all)
 	}
 	if failed != 2 {
 		t.Errorf("%d failed, want the blob that is gone in both stores", failed)
@@ -299,12 +305,11 @@ func TestCloseRecords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.Ensure(ctx, b, f.Ledger.Lacking(b.Digest), func(r Result) {
+	for r := range f.Ensure(ctx, b, f.Ledger.Lacking(b.Digest)) {
 		if r.Err != nil {
 			t.Error(r.Err)
 		}
-	})
-	f.Wait()
+	}
 	cancel()
 	if err := f.Close(ctx); err != nil {
 		t.Fatal(err)

@@ -48,8 +48,9 @@ func TestHidden(t *testing.T) {
 				})
 				f := open(t, parse(t, storeAt("s", dir, url, "")), Options{Source: sourceOf{b.Digest.String(): text}})
 				var got Result
-				f.Ensure(t.Context(), b, f.Ledger.Lacking(b.Digest), func(r Result) { got = r })
-				f.Wait()
+				for r := range f.Ensure(t.Context(), b, f.Ledger.Lacking(b.Digest)) {
+					got = r
+				}
 				_, held := f.Ledger.Holds(0, b.Digest)
 				if forever && (!errors.Is(got.Err, store.ErrHidden) || held) || !forever && (got.Err != nil || got.How != transfer.Repaired || !held) {
 					t.Errorf("%v, %v, recorded %v", got.How, got.Err, held)
@@ -85,8 +86,9 @@ func TestVain(t *testing.T) {
 	var versions []string
 	pass := func() (got Result) {
 		f := open(t, cfg, Options{Source: sourceOf{b.Digest.String(): text}, Fit: fit})
-		f.Ensure(t.Context(), b, f.Ledger.Lacking(b.Digest), func(r Result) { got = r })
-		f.Wait()
+		for r := range f.Ensure(t.Context(), b, f.Ledger.Lacking(b.Digest)) {
+			got = r
+		}
 		a, err := bucket.Head(t.Context(), store.BlobKey(b.Digest))
 		if err != nil {
 			t.Fatal(err)

@@ -99,14 +99,11 @@ func (e *examination) again() {
 	}
 }
 
-// fitFor examines the stores of need that were not examined yet, at the same time, and returns those that are fit. The others get
-// their outcome.
-func (f *Fleet) fitFor(ctx context.Context, need set.Set, outcome func(Result)) set.Set {
+// fitFor examines the stores of need that were not examined yet, at the same time, and returns those that are fit, and the results of
+// the others.
+func (f *Fleet) fitFor(ctx context.Context, need set.Set) (fit set.Set, unfit []Result) {
 	var mu sync.Mutex
-	fit := need // places that are no stores are not examined
-	for i := range f.Stores {
-		fit.Remove(i)
-	}
+	fit = need // places that are no stores are not examined
 	var g errgroup.Group
 	for i := range f.Stores {
 		if !need.Has(i) {
@@ -114,17 +111,16 @@ func (f *Fleet) fitFor(ctx context.Context, need set.Set, outcome func(Result)) 
 		}
 		g.Go(func() error {
 			if err := f.Preflight(ctx, i); err != nil {
-				outcome(Result{Target: i, Err: err})
-				return nil
+				mu.Lock()
+				defer mu.Unlock()
+				fit.Remove(i)
+				unfit = append(unfit, Result{Target: i, Err: err})
 			}
-			mu.Lock()
-			defer mu.Unlock()
-			fit.Add(i)
 			return nil
 		})
 	}
 	_ = g.Wait() // the functions return none
-	return fit
+	return fit, unfit
 }
 
 // Preflight makes sure that a store can be written: uploads that were begun more than a day ago and never finished are aborted,

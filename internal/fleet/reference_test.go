@@ -39,7 +39,12 @@ func TestJoinedReference(t *testing.T) {
 	worse := bad
 	worse.Repository = "worse"
 	for _, b := range []transfer.Blob{bad, good, worse} {
-		f.Ensure(t.Context(), b, set.Of(0), func(r Result) { results[b.Repository] <- r })
+		came := f.Ensure(t.Context(), b, set.Of(0))
+		go func() {
+			for r := range came {
+				results[b.Repository] <- r
+			}
+		}()
 	}
 	close(source.may)
 	if r := <-results["good"]; r.Err != nil {

@@ -31,6 +31,8 @@ type filler struct {
 	now    time.Time
 	ctx    context.Context // of the pass, for what is recorded when a blob has landed
 
+	awaited sync.WaitGroup // blobs on their way
+
 	mu       sync.Mutex
 	out      set.Set                // stores that are left alone for the rest of the pass
 	flights  map[walk.Key]*flight   // blobs on their way

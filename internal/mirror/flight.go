@@ -123,7 +123,12 @@ func (p *filler) try(ctx context.Context, f *flight, need set.Set) {
 	p.toCopy.Add(int64(f.left))
 	need.Each(func(i int) { p.stores[i].wanted.Add(size) })
 	blob := transfer.Blob{Digest: f.digest, Size: size, Repository: f.by.repository}
-	p.fleet.Ensure(ctx, blob, need, func(r fleet.Result) { p.landed(ctx, f, blob, r) })
+	results := p.fleet.Ensure(ctx, blob, need)
+	p.awaited.Go(func() {
+		for r := range results {
+			p.landed(ctx, f, blob, r)
+		}
+	})
 }
 
 // landed takes the outcome of a blob in one store.

@@ -79,7 +79,7 @@ func (p *Pass) Run(ctx context.Context) *Report {
 		err = p.walker.Walk(work, stop)
 		p.walked.Store(true)
 		p.walker.Wait()
-		p.fleet.Wait()
+		p.filler.awaited.Wait()
 		stop(nil)
 		kept.Wait()
 	}

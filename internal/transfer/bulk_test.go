@@ -24,13 +24,15 @@ import (
 func TestThousand(t *testing.T) {
 	o := newOrigin()
 	var targets []Target
+	var buckets []store.Bucket
 	dirs := []string{t.TempDir(), t.TempDir(), t.TempDir()}
 	for i, dir := range dirs {
 		b, err := store.Open(t.Context(), "file://"+dir, store.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		targets = append(targets, Target{Name: fmt.Sprint("f", i), Bucket: b})
+		buckets = append(buckets, b)
+		targets = append(targets, Target{Name: fmt.Sprint("f", i), Sink: ToBucket("f", b, nil)})
 	}
 	e := engine(t, o, Options{Targets: targets, MemoryBytes: 4 << 20, small: smallBlob})
 	const unique = 250
@@ -67,13 +69,13 @@ func TestThousand(t *testing.T) {
 	if o.total() != sum || e.Stats().Blobs != unique {
 		t.Errorf("read %d bytes and %d blobs, want %d and %d", o.total(), e.Stats().Blobs, sum, unique)
 	}
-	for _, target := range targets {
+	for i, bucket := range buckets {
 		n := 0
-		for a, err := range target.Bucket.List(t.Context(), store.BlobPrefix, "") {
+		for a, err := range bucket.List(t.Context(), store.BlobPrefix, "") {
 			if err != nil {
 				t.Fatal(err)
 			}
-			body, _, err := target.Bucket.Get(t.Context(), a.Key, 0, -1)
+			body, _, err := bucket.Get(t.Context(), a.Key, 0, -1)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -88,7 +90,7 @@ func TestThousand(t *testing.T) {
 			n++
 		}
 		if n != unique {
-			t.Errorf("%s holds %d objects, want %d", target.Name, n, unique)
+			t.Errorf("%s holds %d objects, want %d", targets[i].Name, n, unique)
 		}
 	}
 }
@@ -167,7 +169,7 @@ func TestMemory(t *testing.T) {
 	var before runtime.MemStats
 	runtime.ReadMemStats(&before)
 	var most atomic.Uint64
-	e := engine(t, stream{}, Options{Targets: []Target{{Name: "x", Bucket: discard{most: &most}}, {Name: "y", Bucket: discard{most: &most}}}})
+	e := engine(t, stream{}, Options{Targets: []Target{{Name: "x", Sink: ToBucket("x", discard{most: &most}, nil)}, {Name: "y", Sink: ToBucket("y", discard{most: &most}, nil)}}})
 	for _, r := range ensure(t, e, blob, set.Of(0, 1), set.Set{}) {
 		if r.Err != nil {
 			t.Error(r.Err)
@@ -209,7 +211,8 @@ func TestSlowSpeed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		targets = append(targets, Target{Name: fmt.Sprint("f", i), Bucket: b})
+
+		targets = append(targets, Target{Name: fmt.Sprint("f", i), Sink: ToBucket("f", b, nil)})
 	}
 	e := engine(t, stream{}, Options{Targets: targets})
 	start = time.Now()

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 
 	"ociproxy/internal/oci"
 	"ociproxy/internal/set"
@@ -22,31 +25,32 @@ type Engine struct {
 	cancel context.CancelCauseFunc
 	wg     sync.WaitGroup
 
-	mu       sync.Mutex
-	closed   bool
-	flights  map[oci.Digest]*flight
-	open     pool    // blobs in work
-	near     pool    // those of them that do not wait for targets that lag behind; each flight has a place until it is far
-	slots    pool    // downloads
-	disk     pool    // bytes of the spool
-	memory   pool    // bytes in memory
-	events   []Event // to be told when the lock is given back
-	nearby   map[*flight]bool
-	fullTill time.Time // until when the disk of the spool is thought to be full
+	mu         sync.Mutex
+	closed     bool
+	work       map[oci.Digest]*work
+	open       pool                // blobs in work
+	active     pool                // those of them that do not only wait for targets that lag behind; each has a place here until it waits for nothing else
+	slots      *semaphore.Weighted // downloads
+	fetching   atomic.Int64        // those that run
+	disk       pool                // bytes of the spool
+	memory     pool                // bytes in memory
+	events     []Event             // to be told when the lock is given back
+	activeWork map[*work]bool
+	fullTill   time.Time // until when the disk of the spool is thought to be full
 }
 
-// target is a store with the work that waits for it. All but bucket and counters is under the engine's lock.
+// target is a store with the work that waits for it. All but sink and counters is under the engine's lock.
 type target struct {
 	Target
 	targetCounters
-	queue   []*leg
-	running map[*leg]bool
-	busy    int // workers; more than running when a leg was given up and its worker has not come back yet
-	fails   int // in a row, of those that concern the whole bucket
-	vain    int // tries in a row that failed
-	tripped error
-	moved   time.Time // last success
-	idle    time.Time // since when it could work more; zero: it is busy
+	queue       []*delivery
+	running     map[*delivery]bool
+	busy        int // workers; more than running when a delivery was given up and its worker has not returned yet
+	fails       int // in a row, of those that concern the whole bucket
+	failedTries int // tries in a row that failed
+	tripped     error
+	moved       time.Time // last success
+	idle        time.Time // since when it could work more; zero: it is busy
 }
 
 // New makes an engine; [Engine.Close] ends it. The error is about the options or the folder of the spool.
@@ -64,14 +68,14 @@ func New(opt Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{opt: opt, dir: dir, flights: map[oci.Digest]*flight{}, nearby: map[*flight]bool{}}
+	e := &Engine{opt: opt, dir: dir, work: map[oci.Digest]*work{}, activeWork: map[*work]bool{}}
 	e.ctx, e.cancel = context.WithCancelCause(context.Background()) // outlives every single caller: a blob may have several
 	for _, t := range opt.Targets {
-		e.targets = append(e.targets, &target{Target: t, running: map[*leg]bool{}, moved: time.Now(), idle: time.Now()})
+		e.targets = append(e.targets, &target{Target: t, running: map[*delivery]bool{}, moved: time.Now(), idle: time.Now()})
 	}
 	e.open.setCap(int64(opt.Open))
-	e.near.setCap(int64(min(opt.Open, nearPerDownload*opt.Parallel)))
-	e.slots.setCap(int64(opt.Parallel))
+	e.active.setCap(int64(min(opt.Open, activePerDownload*opt.Parallel)))
+	e.slots = semaphore.NewWeighted(int64(opt.Parallel))
 	e.disk.setCap(opt.SpoolBytes)
 	e.memory.setCap(opt.MemoryBytes)
 	e.disk.used = dir.size()
@@ -81,7 +85,7 @@ func New(opt Options) (*Engine, error) {
 
 // nearPerDownload is how many blobs may be on their way for each download that may run, without those that only wait for targets which
 // lag behind.
-const nearPerDownload = 16
+const activePerDownload = 16
 
 func (o *Options) setDefaults() {
 	fallback(&o.SpoolBytes, 20<<30)
@@ -137,23 +141,23 @@ func (e *Engine) Ensure(ctx context.Context, b Blob, need, have set.Set) (<-chan
 	if b.Size < 0 {
 		return nil, fmt.Errorf("ensure %s: the size is not known", b.Digest)
 	}
-	w := &watcher{results: make(chan Result, need.Len()), left: need.Len()}
-	if w.left == 0 {
-		close(w.results)
-		return w.results, nil
+	c := &watcher{results: make(chan Result, need.Len()), left: need.Len()}
+	if c.left == 0 {
+		close(c.results)
+		return c.results, nil
 	}
-	if err := e.board(ctx, b, w, need, have); err != nil {
+	if err := e.admit(ctx, b, c, need, have); err != nil {
 		return nil, fmt.Errorf("ensure %s: %w", b.Digest, err)
 	}
-	return w.results, nil
+	return c.results, nil
 }
 
-// board finds the flight of a blob, or a place for a new one, and gets on.
-func (e *Engine) board(ctx context.Context, b Blob, w *watcher, need, have set.Set) error {
+// admit finds the work on a blob, or a place for new work, and joins it.
+func (e *Engine) admit(ctx context.Context, b Blob, c *watcher, need, have set.Set) error {
 	admitted := false
 	defer func() {
 		if admitted {
-			e.release(&e.near)
+			e.release(&e.active)
 			e.release(&e.open)
 		}
 	}()
@@ -162,35 +166,35 @@ func (e *Engine) board(ctx context.Context, b Blob, w *watcher, need, have set.S
 			return context.Cause(ctx)
 		}
 		e.mu.Lock()
-		f := e.flights[b.Digest]
+		w := e.work[b.Digest]
 		switch {
 		case e.closed:
 			e.unlock()
 			return ErrClosed
-		case f != nil && (f.landing || f.blob.Size != b.Size): // ends soon; or is somebody's error, or we are
+		case w != nil && (w.ending || w.blob.Size != b.Size): // ends soon; or is somebody's error, or we are
 			e.unlock()
 			select {
-			case <-f.done:
+			case <-w.done:
 			case <-ctx.Done():
 			}
-		case f == nil && !admitted:
+		case w == nil && !admitted:
 			e.unlock()
 			if err := e.acquire(ctx, &e.open, 1, need); err != nil {
 				return err
 			}
-			if err := e.acquire(ctx, &e.near, 1, need); err != nil {
+			if err := e.acquire(ctx, &e.active, 1, need); err != nil {
 				e.release(&e.open)
 				return err
 			}
 			admitted = true
 		default:
-			if f == nil {
-				f = e.newFlight(b)
-				admitted = false // the places are the flight's now
+			if w == nil {
+				w = e.newWork(b)
+				admitted = false // the places belong to the work now
 			}
-			e.join(f, w, need, have)
-			if w.left > 0 {
-				w.stop = context.AfterFunc(ctx, func() { e.abandon(f, w, context.Cause(ctx)) })
+			e.join(w, b, c, need, have)
+			if c.left > 0 {
+				c.stop = context.AfterFunc(ctx, func() { e.abandon(w, c, context.Cause(ctx)) })
 			}
 			e.unlock()
 			return nil
@@ -203,7 +207,7 @@ func (e *Engine) Reset() {
 	e.mu.Lock()
 	defer e.unlock()
 	for _, t := range e.targets {
-		t.fails, t.vain, t.tripped = 0, 0, nil
+		t.fails, t.failedTries, t.tripped = 0, 0, nil
 	}
 }
 
@@ -216,26 +220,26 @@ func (e *Engine) Close(ctx context.Context) error {
 	e.mu.Lock()
 	already := e.closed
 	e.closed = true
-	var open []*flight
-	for _, f := range e.flights {
-		open = append(open, f)
+	var open []*work
+	for _, w := range e.work {
+		open = append(open, w)
 	}
 	e.unlock()
 	if already {
 		return nil
 	}
-	for _, f := range open {
+	for _, w := range open {
 		select {
-		case <-f.done:
+		case <-w.done:
 		case <-ctx.Done():
 		}
 	}
 	e.cancel(ErrClosed)
 	e.mu.Lock()
-	for _, f := range e.flights {
-		f.given = true
-		for _, l := range f.legs {
-			e.drop(l, ErrClosed)
+	for _, w := range e.work {
+		w.givenUp = true
+		for _, d := range w.deliveries {
+			e.drop(d, ErrClosed)
 		}
 	}
 	e.unlock()

@@ -16,64 +16,68 @@ import (
 	"ociproxy/internal/wait"
 )
 
-// errAnew is why a spool is given up that was pieced together and did not match.
+// errAnew is why a spool is given up whose content came in pieces and did not match.
 var errAnew = errors.New("the download begins anew")
 
-// fetch gets the bytes of a flight: waits for space and a place, downloads, and lets the legs that wait begin.
-func (e *Engine) fetch(f *flight) {
-	err := e.reserve(f)
+// fetch gets the bytes of a blob: it waits for space and a place, downloads, and lets the deliveries that wait begin.
+func (e *Engine) fetch(w *work) {
+	err := e.reserve(w)
 	if err == nil {
-		if err = e.acquire(f.ctx, &e.slots, 1, set.Set{}); err == nil {
-			err = e.download(f)
-			e.release(&e.slots)
+		if err = e.slots.Acquire(w.ctx, 1); err == nil {
+			e.fetching.Add(1)
+			err = e.download(w)
+			e.fetching.Add(-1)
+			e.slots.Release(1)
+		} else {
+			err = context.Cause(w.ctx)
 		}
 	}
 	e.mu.Lock()
 	defer e.unlock()
-	f.fetching = false
-	f.parked = time.Now()
+	w.fetching = false
+	w.idleSince = time.Now()
 	if err != nil {
-		e.failed(f, err)
+		e.failed(w, err)
 	}
-	e.land(f)
-	e.relieveAll()
+	e.conclude(w)
+	e.makeRoomEverywhere()
 }
 
-// reserve takes the space that a flight needs: memory when the blob is small and there is some left, else disk. So a target that lags
+// reserve takes the space that a blob needs: memory when the blob is small and there is some left, else disk. So a target that lags
 // behind with small blobs takes the memory from nobody for good.
-func (e *Engine) reserve(f *flight) error {
+func (e *Engine) reserve(w *work) error {
 	e.mu.Lock()
-	p, size := e.place(f.blob), f.blob.Size
+	p, size := e.place(w.blob), w.blob.Size
 	if size > p.cap {
 		e.unlock()
 		return fmt.Errorf("%w: the blob has %d bytes, the spool may have %d", ErrSpace, size, p.cap)
 	}
 	if p == &e.memory && p.fits(size) {
 		p.used += size
-		f.pool = p
+		w.pool = p
 		e.unlock()
 		return nil
 	}
 	var need set.Set
-	for _, l := range f.legs {
-		if l.state != ended {
-			need.Add(l.target)
+	for _, d := range w.deliveries {
+		if d.state != ended {
+			need.Add(d.target)
 		}
 	}
 	if p == &e.disk { // what an earlier process left counts as taken until here
-		p.put(e.dir.take(f.blob.Digest))
+		p.put(e.dir.take(w.blob.Digest))
 	}
 	e.unlock()
-	err := e.acquire(f.ctx, p, size, need)
+	err := e.acquire(w.ctx, p, size, need)
 	e.mu.Lock()
 	defer e.unlock()
 	if err != nil {
 		if p == &e.disk {
-			p.used += e.dir.keep(f.blob.Digest, e.opt.small)
+			p.used += e.dir.keep(w.blob.Digest, e.opt.small)
 		}
 		return err
 	}
-	f.pool = p
+	w.pool = p
 	return nil
 }
 
@@ -89,67 +93,67 @@ func (e *Engine) place(b Blob) *pool {
 	}
 }
 
-// failed ends a flight's bytes: its legs that need them fail.
-func (e *Engine) failed(f *flight, err error) {
-	f.stage, f.failure = failed, err
-	if errors.Is(err, ErrSpace) && f.pool == &e.disk {
-		e.full(f, err)
+// failed says that the bytes cannot be had: the deliveries that need them fail.
+func (e *Engine) failed(w *work, err error) {
+	w.stage, w.failure = failed, err
+	if errors.Is(err, ErrSpace) && w.pool == &e.disk {
+		e.full(w, err)
 	}
-	again := errors.Is(err, ErrSource) || f.ctx.Err() != nil
-	if f.spool != nil {
-		f.spool.fail(err)
+	again := errors.Is(err, ErrSource) || w.ctx.Err() != nil
+	if w.spool != nil {
+		w.spool.fail(err)
 	}
-	e.ground(f, again)
-	for _, l := range f.legs {
-		if l.step == send && l.state != ended {
-			e.drop(l, err)
+	e.dropSpool(w, again)
+	for _, d := range w.deliveries {
+		if d.step == toSend && d.state != ended {
+			e.drop(d, err)
 		}
 	}
 }
 
-// download fills the flight's spool, a second time from the start when what was pieced together turns out wrong.
-func (e *Engine) download(f *flight) error {
+// download fills the spool, a second time from the start when what came in pieces turns out wrong.
+func (e *Engine) download(w *work) error {
 	for second := false; ; second = true {
-		s, left, err := e.newSpool(f)
+		s, left, err := e.newSpool(w)
 		if err != nil {
 			return err
 		}
 		e.mu.Lock()
-		f.spool, f.stage = s, filling
+		w.spool, w.stage = s, filling
 		if left == 0 {
-			e.tell(Began, f.blob, -1, 0, nil)
+			e.tell(Began, w.blob, -1, 0, nil)
 		}
-		for _, l := range f.legs {
-			if l.step == send && l.state == waiting {
-				e.enqueue(l)
+		for _, d := range w.deliveries {
+			if d.step == toSend && d.state == waiting {
+				e.enqueue(d)
 			}
 		}
 		e.unlock()
 
-		d := &fetcher{e: e, f: f, s: s, hash: f.blob.Digest.Hash()}
-		err = d.run(left)
+		t := &fetcher{e: e, w: w, s: s, hash: w.blob.Digest.Hash()}
+		err = t.run(left)
 		s.leave()
-		again := errors.Is(err, ErrCorrupt) && d.pieced && !second
+		again := errors.Is(err, ErrCorrupt) && t.pieced && !second
 		e.mu.Lock()
 		switch {
 		case err == nil:
-			f.stage, f.crc = whole, &d.crc
-			s.verified(d.crc)
+			w.stage, w.crc = whole, &t.crc
+			s.verified(t.crc)
 			e.blobs.Add(1)
-			e.tell(Fetched, f.blob, -1, f.blob.Size, nil)
+			e.tell(Fetched, w.blob, -1, w.blob.Size, nil)
 		case again:
-			f.stage, f.spool = coming, nil
+			w.stage, w.spool = coming, nil
 			s.fail(errAnew)
-			for _, l := range f.legs {
-				if l.step == send && l.state == queued { // there is nothing to begin with
-					e.unqueue(l)
-					l.state = waiting
+			for _, d := range w.deliveries {
+				if d.step == toSend && d.state == queued { // there is nothing to begin with
+					e.unqueue(d)
+					d.state = waiting
 				}
 			}
 			if s.path != "" {
-				e.dir.remove(f.blob.Digest)
+				e.dir.remove(w.blob.Digest)
 			}
-			e.tell(Refetched, f.blob, -1, 0, err)
+			e.tell(Refetched, w.blob, -1, 0, err)
 		}
 		e.unlock()
 		if !again {
@@ -158,19 +162,19 @@ func (e *Engine) download(f *flight) error {
 	}
 }
 
-// newSpool makes the place for a flight's bytes, and says how many are there from an earlier process. The caller leaves it when it is filled.
-func (e *Engine) newSpool(f *flight) (*spool, int64, error) {
-	s := &spool{size: f.blob.Size}
-	if f.pool == &e.memory {
-		s.buf = make([]byte, f.blob.Size)
+// newSpool makes the place for a blob's bytes, and says how many are there from an earlier process. The caller leaves it when it is filled.
+func (e *Engine) newSpool(w *work) (*spool, int64, error) {
+	s := &spool{size: w.blob.Size}
+	if w.pool == &e.memory {
+		s.buf = make([]byte, w.blob.Size)
 		return s, 0, nil
 	}
-	file, left, err := e.dir.open(f.blob.Digest)
+	file, left, err := e.dir.open(w.blob.Digest)
 	if err != nil {
 		return nil, 0, spaceError(err)
 	}
 	s.path, s.file, s.users = file.Name(), file, 1
-	if left > f.blob.Size {
+	if left > w.blob.Size {
 		left = 0
 		if err := file.Truncate(0); err != nil {
 			file.Close()
@@ -191,7 +195,7 @@ func spaceError(err error) error {
 // fetcher is one download into one spool, from the start to the digest.
 type fetcher struct {
 	e      *Engine
-	f      *flight
+	w      *work
 	s      *spool
 	hash   hash.Hash
 	crc    uint32
@@ -201,39 +205,39 @@ type fetcher struct {
 }
 
 // run continues after the first left bytes, which are in the spool already.
-func (d *fetcher) run(left int64) error {
+func (t *fetcher) run(left int64) error {
 	if left > 0 {
-		if err := d.reread(left); err != nil {
+		if err := t.reread(left); err != nil {
 			return err
 		}
 	}
-	size := d.f.blob.Size
-	since := d.off // where the tries were counted from
-	for tries := 0; d.off < size || !d.begun; {
-		ended, err := d.piece()
+	size := t.w.blob.Size
+	since := t.off // where the tries were counted from
+	for tries := 0; t.off < size || !t.begun; {
+		ended, err := t.piece()
 		switch {
-		case err == nil && d.off == size:
+		case err == nil && t.off == size:
 			continue
 		case errors.Is(err, ErrCorrupt), errors.Is(err, ErrSpace), errors.Is(err, ErrGone), errors.Is(err, ErrRefused), errors.Is(err, errSpool):
 			return err
-		case d.f.ctx.Err() != nil:
-			return context.Cause(d.f.ctx)
+		case t.w.ctx.Err() != nil:
+			return context.Cause(t.w.ctx)
 		}
-		if !errors.Is(err, pace.ErrSlow) && d.off-since >= min(d.e.opt.small, size/16+1) {
-			since, tries = d.off, 0
+		if !errors.Is(err, pace.ErrSlow) && t.off-since >= min(t.e.opt.small, size/16+1) {
+			since, tries = t.off, 0
 		}
-		if tries++; tries >= d.e.opt.Tries {
+		if tries++; tries >= t.e.opt.Tries {
 			if ended {
-				return fmt.Errorf("it ends after %d bytes of %d: %w", d.off, size, &SizeError{Said: size, Is: -1})
+				return fmt.Errorf("it ends after %d bytes of %d: %w", t.off, size, &SizeError{Said: size, Is: -1})
 			}
-			return fmt.Errorf("%w: at %d of %d bytes: %w", ErrSource, d.off, size, err)
+			return fmt.Errorf("%w: at %d of %d bytes: %w", ErrSource, t.off, size, err)
 		}
-		if err := wait.For(d.f.ctx, pause(tries)); err != nil {
+		if err := wait.For(t.w.ctx, pause(tries)); err != nil {
 			return err
 		}
 	}
-	if want := d.f.blob.Digest; !want.Matches(d.hash) {
-		return fmt.Errorf("%w: it is %s:%x", ErrCorrupt, want.Algorithm(), d.hash.Sum(nil))
+	if want := t.w.blob.Digest; !want.Matches(t.hash) {
+		return fmt.Errorf("%w: it is %s:%x", ErrCorrupt, want.Algorithm(), t.hash.Sum(nil))
 	}
 	return nil
 }
@@ -242,85 +246,85 @@ func (d *fetcher) run(left int64) error {
 var errSpool = errors.New("the spool cannot be used")
 
 // reread hashes what an earlier process left.
-func (d *fetcher) reread(left int64) error {
+func (t *fetcher) reread(left int64) error {
 	buf := buffers.Get().(*[256 << 10]byte)
 	defer buffers.Put(buf)
-	for d.off < left {
-		if d.f.ctx.Err() != nil {
-			return context.Cause(d.f.ctx)
+	for t.off < left {
+		if t.w.ctx.Err() != nil {
+			return context.Cause(t.w.ctx)
 		}
-		n, err := d.s.readAt(buf[:min(int64(len(buf)), left-d.off)], d.off)
+		n, err := t.s.readAt(buf[:min(int64(len(buf)), left-t.off)], t.off)
 		if n == 0 {
 			return fmt.Errorf("%w: %w", errSpool, err)
 		}
-		d.take(buf[:n])
+		t.take(buf[:n])
 	}
-	d.begun, d.pieced = true, true
-	d.e.resumed.Add(left)
-	d.e.mu.Lock()
-	d.e.tell(Continued, d.f.blob, -1, left, nil)
-	d.e.unlock()
+	t.begun, t.pieced = true, true
+	t.e.resumed.Add(left)
+	t.e.mu.Lock()
+	t.e.tell(Continued, t.w.blob, -1, left, nil)
+	t.e.unlock()
 	return nil
 }
 
 // take hashes bytes that are in the spool.
-func (d *fetcher) take(b []byte) {
-	d.hash.Write(b)
-	d.crc = crc32.Update(d.crc, castagnoli, b)
-	d.off += int64(len(b))
-	d.s.show(d.off)
+func (t *fetcher) take(b []byte) {
+	t.hash.Write(b)
+	t.crc = crc32.Update(t.crc, castagnoli, b)
+	t.off += int64(len(b))
+	t.s.show(t.off)
 }
 
 // piece reads the source from where the spool ends, until it ends or breaks off. ended: it ended of its own accord.
-func (d *fetcher) piece() (ended bool, err error) {
-	size := d.f.blob.Size
-	ctx, cancel := context.WithCancelCause(d.f.ctx)
+func (t *fetcher) piece() (ended bool, err error) {
+	size := t.w.blob.Size
+	ctx, cancel := context.WithCancelCause(t.w.ctx)
 	defer cancel(nil)
-	least := pace.Minimum{Bytes: pace.Window, Within: d.e.opt.Stall}
+	least := pace.Minimum{Bytes: pace.Window, Within: t.e.opt.Stall}
 	clock := least.Watch(func() { cancel(fmt.Errorf("%w: %w", ErrStalled, least.Err())) })
 	defer clock.Stop()
-	d.e.sourceOpens.Add(1)
-	if d.off > 0 {
-		d.pieced = true
-		d.e.mu.Lock()
-		d.e.tell(Continued, d.f.blob, -1, d.off, nil)
-		d.e.unlock()
+	t.e.sourceOpens.Add(1)
+	if t.off > 0 {
+		t.pieced = true
+		t.e.mu.Lock()
+		t.e.tell(Continued, t.w.blob, -1, t.off, nil)
+		t.e.unlock()
 	}
 	clock.Wait()
-	body, err := d.e.opt.Source.Open(ctx, d.f.blob, d.off)
+	body, err := t.e.opt.Source.Open(ctx, t.w.blob, t.off)
 	clock.Turn()
 	if err != nil {
 		return false, cause(ctx, err)
 	}
 	defer body.Close()
-	d.begun = true
+	t.begun = true
 	buf := buffers.Get().(*[256 << 10]byte)
 	defer buffers.Put(buf)
 	for {
-		n, err := clock.Read(body, buf[:min(int64(len(buf)), size-d.off+1)]) // one more, to see a source that has too much
-		d.e.sourceBytes.Add(int64(n))
-		if d.off+int64(n) > size {
+		n, err := clock.Read(body, buf[:min(int64(len(buf)), size-t.off+1)]) // one more, to see a source that has too much
+		t.e.sourceBytes.Add(int64(n))
+		if t.off+int64(n) > size {
 			return false, fmt.Errorf("it has more than %d bytes: %w", size, &SizeError{Said: size, Is: -1})
 		}
 		if n > 0 {
-			if err := d.s.fill(buf[:n], d.off); err != nil {
+			if err := t.s.fill(buf[:n], t.off); err != nil {
 				if errors.Is(err, os.ErrClosed) {
 					return false, fmt.Errorf("%w: %w", errSpool, err)
 				}
 				return false, spaceError(err)
 			}
-			d.take(buf[:n])
+			t.take(buf[:n])
 		}
 		switch {
 		case errors.Is(err, io.EOF):
-			if d.off < size && d.f.blob.Digest.Matches(d.hash) { // that is all of it
-				return true, &SizeError{Said: size, Is: d.off}
+			if t.off < size && t.w.blob.Digest.Matches(t.hash) { // that is all of it
+				return true, &SizeError{Said: size, Is: t.off}
 			}
-			if d.off < size {
+			if t.off < size {
 				return true, io.ErrUnexpectedEOF
 			}
 			return true, nil
-		case err != nil && d.off == size:
+		case err != nil && t.off == size:
 			return false, nil // all is there; the digest decides
 		case err != nil:
 			return false, cause(ctx, err)

@@ -130,7 +130,7 @@ func TestFolders(t *testing.T) {
 	}
 }
 
-// TestQueuedOverRefetch: an upload that waits for its turn while a spool turns out wrong and is begun anew does not begin without one.
+// TestQueuedOverRefetch: an upload that waits for its turn while a spool turns out wrong and is begun again does not begin without one.
 func TestQueuedOverRefetch(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		wrongData, x := made(t, 1, 5*tiny)

@@ -51,7 +51,7 @@ func TestHidden(t *testing.T) {
 			there := h.objects[key]
 			spoil(&there.a, s)
 			h.objects[key] = there
-			e := engine(t, o, Options{Targets: []Target{{Name: "a", Bucket: h, Look: s.look}}})
+			e := engine(t, o, Options{Targets: []Target{{Name: "a", Sink: ToBucket("a", h, s.look)}}})
 			r := ensure(t, e, blob, set.Of(0), set.Set{})[0]
 			now, _ := h.get(key)
 			if r.Err != nil || r.How == AlreadyThere || now.a.Version == there.a.Version || now.a.Altered() != "" {
@@ -72,7 +72,7 @@ func TestHiddenForGood(t *testing.T) {
 				t.Fatal(err)
 			}
 			s := &stranger{h: h, always: always}
-			e := engine(t, o, Options{Targets: []Target{{Name: "a", Bucket: h, Look: s.look}}})
+			e := engine(t, o, Options{Targets: []Target{{Name: "a", Sink: ToBucket("a", h, s.look)}}})
 			r := ensure(t, e, blob, set.Of(0), set.Set{})[0]
 			if !errors.Is(r.Err, always) || h.count("put") > 1 || s.asked == 0 {
 				t.Errorf("%v, %v: written %d times, asked %d times", r.How, r.Err, h.count("put"), s.asked)

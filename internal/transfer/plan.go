@@ -7,108 +7,108 @@ import (
 	"ociproxy/internal/store"
 )
 
-// plan sets legs off, all of one flight: which are sent, and which are copied and from where.
-func (e *Engine) plan(legs []*leg) {
-	// The least busy one of a group leads, so that the uploads of many blobs are spread over its targets.
-	slices.SortStableFunc(legs, func(a, b *leg) int { return e.targets[a.target].load() - e.targets[b.target].load() })
-	for _, l := range legs {
-		switch origin, lead := e.origin(l), e.leader(l); {
+// plan begins deliveries of one blob: it says which are sent, and which are copied and from where.
+func (e *Engine) plan(deliveries []*delivery) {
+	// The least busy target of a group gets the first copy, so that the uploads of many blobs are spread over the group.
+	slices.SortStableFunc(deliveries, func(a, b *delivery) int { return e.targets[a.target].load() - e.targets[b.target].load() })
+	for _, d := range deliveries {
+		switch origin, first := e.origin(d), e.firstCopy(d); {
 		case origin >= 0:
-			l.step, l.origin, l.from = carry, origin, store.Attrs{}
-			e.enqueue(l)
-		case lead == nil:
-			l.step = look
-			e.enqueue(l)
-		case lead.state == ended:
-			l.step, l.origin, l.from = carry, lead.target, lead.result.Attrs
-			e.enqueue(l)
+			d.step, d.origin, d.from = toCopy, origin, store.Attrs{}
+			e.enqueue(d)
+		case first == nil:
+			d.step = toLook
+			e.enqueue(d)
+		case first.state == ended:
+			d.step, d.origin, d.from = toCopy, first.target, first.result.Attrs
+			e.enqueue(d)
 		default:
-			l.state, l.lead = waiting, lead
+			d.state, d.first = waiting, first
 		}
 	}
 }
 
 func (t *target) load() int { return len(t.queue) + t.busy }
 
-// copies says whether leg l may copy from target from.
-func (e *Engine) copies(l *leg, from int) bool {
-	to, src := e.targets[l.target], e.targets[from]
-	if !e.opt.CopyWithinGroup || to.Group == "" || to.Group != src.Group || from == l.target || src.tripped != nil {
+// copies reports whether delivery d may copy from target from.
+func (e *Engine) copies(d *delivery, from int) bool {
+	to, src := e.targets[d.target], e.targets[from]
+	if !e.opt.CopyWithinGroup || to.Group == "" || to.Group != src.Group || from == d.target || src.tripped != nil {
 		return false
 	}
-	c, ok := to.Bucket.(store.Copier)
-	return ok && c.CopiesFrom(src.Bucket)
+	c, ok := to.Sink.(Copier)
+	return ok && c.CopiesFrom(src.Sink)
 }
 
 // origin returns a target that holds the blob already, says the caller, and can be copied from; -1: none.
-func (e *Engine) origin(l *leg) int {
+func (e *Engine) origin(d *delivery) int {
 	found := -1
-	l.f.have.Each(func(i int) {
-		if found < 0 && i < len(e.targets) && e.copies(l, i) {
+	d.w.have.Each(func(i int) {
+		if found < 0 && i < len(e.targets) && e.copies(d, i) {
 			found = i
 		}
 	})
 	return found
 }
 
-// leader returns the leg whose target l may copy from, now or when it has ended; nil: none, or l itself leads.
-func (e *Engine) leader(l *leg) *leg {
-	var lead *leg
-	for _, o := range l.f.legs {
+// firstCopy returns the delivery whose target d may copy from, now or when it has ended; nil: d brings the first copy itself.
+func (e *Engine) firstCopy(d *delivery) *delivery {
+	var first *delivery
+	for _, o := range d.w.deliveries {
 		switch {
-		case o == l || o.lead != nil || !e.copies(l, o.target):
+		case o == d || o.first != nil || !e.copies(d, o.target):
 		case o.state == ended && o.result.Err == nil:
 			return o
-		case o.state != ended && o.step != carry && (lead == nil || o.target < lead.target) && o.state != fresh:
-			lead = o
+		case o.state != ended && o.step != toCopy && (first == nil || o.target < first.target) && o.state != fresh:
+			first = o
 		}
 	}
-	return lead
+	return first
 }
 
-// follow sets off the legs that waited for l.
-func (e *Engine) follow(l *leg) {
-	var followers []*leg
-	for _, o := range l.f.legs {
-		if o.lead == l {
-			followers = append(followers, o)
+// copyOn begins the deliveries that waited for d.
+func (e *Engine) copyOn(d *delivery) {
+	var waiters []*delivery
+	for _, o := range d.w.deliveries {
+		if o.first == d {
+			waiters = append(waiters, o)
 		}
 	}
-	slices.SortFunc(followers, func(a, b *leg) int { return a.target - b.target })
-	for _, o := range followers {
-		o.state, o.lead = fresh, nil
+	slices.SortFunc(waiters, func(a, b *delivery) int { return a.target - b.target })
+	for _, o := range waiters {
+		o.state, o.first = fresh, nil
 	}
-	e.plan(followers)
+	e.plan(waiters)
 }
 
-// enqueue gives a leg to the workers of its target.
-func (e *Engine) enqueue(l *leg) {
-	l.state, l.queued = queued, time.Now()
-	t := e.targets[l.target]
-	t.queue = append(t.queue, l)
+// enqueue gives a delivery to the workers of its target.
+func (e *Engine) enqueue(d *delivery) {
+	d.state, d.queued = queued, time.Now()
+	t := e.targets[d.target]
+	t.queue = append(t.queue, d)
 	e.dispatch(t)
 }
 
-// unqueue takes a leg back from them.
-func (e *Engine) unqueue(l *leg) {
-	t := e.targets[l.target]
-	t.queue = slices.DeleteFunc(t.queue, func(o *leg) bool { return o == l })
+// unqueue takes a delivery back from them.
+func (e *Engine) unqueue(d *delivery) {
+	t := e.targets[d.target]
+	t.queue = slices.DeleteFunc(t.queue, func(o *delivery) bool { return o == d })
 }
 
 // dispatch lets workers begin what waits for a target. What has all its bytes is sent first, for it holds space; what still waits for some
 // comes last.
 func (e *Engine) dispatch(t *target) {
 	for t.busy < e.opt.UploadsPerTarget && len(t.queue) > 0 {
-		i := slices.IndexFunc(t.queue, func(l *leg) bool { return l.step == send && l.f.stage == whole })
+		i := slices.IndexFunc(t.queue, func(d *delivery) bool { return d.step == toSend && d.w.stage == whole })
 		if i < 0 {
-			i = max(0, slices.IndexFunc(t.queue, func(l *leg) bool { return l.step != send }))
+			i = max(0, slices.IndexFunc(t.queue, func(d *delivery) bool { return d.step != toSend }))
 		}
-		l := t.queue[i]
+		d := t.queue[i]
 		t.queue = slices.Delete(t.queue, i, i+1)
-		l.state, l.pulse = running, newPulse()
-		t.running[l] = true
+		d.state, d.pulse = running, newPulse()
+		t.running[d] = true
 		t.busy++
-		e.begin(l)
+		e.begin(d)
 	}
 	switch free := t.busy < e.opt.UploadsPerTarget; {
 	case !free:
@@ -118,18 +118,18 @@ func (e *Engine) dispatch(t *target) {
 	}
 }
 
-// want brings a leg that needs bytes on its way to them.
-func (e *Engine) want(l *leg) {
-	f := l.f
-	l.step, l.state = send, waiting
-	switch f.stage {
+// want has a delivery wait for the bytes that it needs, and has them downloaded.
+func (e *Engine) want(d *delivery) {
+	w := d.w
+	d.step, d.state = toSend, waiting
+	switch w.stage {
 	case filling, whole:
-		e.enqueue(l)
+		e.enqueue(d)
 	case failed:
-		e.drop(l, f.failure)
-	case grounded:
-		f.stage, f.fetching, f.parked = coming, true, time.Time{}
-		e.wg.Go(func() { e.fetch(f) })
+		e.drop(d, w.failure)
+	case unread:
+		w.stage, w.fetching, w.idleSince = coming, true, time.Time{}
+		e.wg.Go(func() { e.fetch(w) })
 	case coming:
 	}
 }

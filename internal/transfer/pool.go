@@ -17,8 +17,8 @@ type pool struct {
 	waiting []*claim
 	granted time.Time // when somebody was served last, or began to wait when nobody did
 
-	relieving bool      // room is being made
-	looked    time.Time // when it was looked who lags how far
+	making bool      // room is being made
+	looked time.Time // when it was last measured which target lags how far
 }
 
 // claim waits for its part of a pool.
@@ -63,7 +63,7 @@ func (e *Engine) acquire(ctx context.Context, p *pool, n int64, need set.Set) er
 	}
 	p.waiting = append(p.waiting, c)
 	p.grant()
-	e.relieve(p)
+	e.makeRoom(p)
 	e.unlock()
 	var err error
 	select {

@@ -193,7 +193,7 @@ func TestLeftoversGiveWay(t *testing.T) {
 	}
 }
 
-// TestHungCopy: a spool that only copies keep is given up for space, and read anew if a copy fails after all.
+// TestHungCopy: a spool that only copies keep is given up for space, and read again if a copy fails after all.
 func TestHungCopy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, heaps := newOrigin(), three()
@@ -232,7 +232,7 @@ func TestHungCopy(t *testing.T) {
 				t.Errorf("%+v", r)
 			}
 		}
-		if o.total() != 3*first.Size { // one anew
+		if o.total() != 3*first.Size { // one was read again
 			t.Errorf("read %d bytes", o.total())
 		}
 	})

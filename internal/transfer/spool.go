@@ -3,6 +3,7 @@ package transfer
 import (
 	"context"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"os"
 	"sync"
@@ -229,3 +230,9 @@ func (s *spool) failure() error {
 	defer s.mu.RUnlock()
 	return s.err
 }
+
+// castagnoli is the polynomial of CRC32C.
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// buffers for reading; bounded by the downloads and the workers that run.
+var buffers = sync.Pool{New: func() any { return new([256 << 10]byte) }}

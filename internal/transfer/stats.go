@@ -21,7 +21,7 @@ type EventKind string
 const (
 	Began     EventKind = "began"     // a download began
 	Continued EventKind = "continued" // a download goes on where it was cut, or where an earlier process left it
-	Refetched EventKind = "refetched" // what was pieced together did not match; it is read anew as a whole
+	Refetched EventKind = "refetched" // what came in pieces did not match; it is read again as a whole
 	Fetched   EventKind = "fetched"   // a download is complete and matches
 	Finished  EventKind = "finished"  // a target holds the blob
 	Failed    EventKind = "failed"    // a target does not
@@ -56,7 +56,6 @@ type TargetStats struct {
 	There     int64 // of these already there
 	Failed    int64
 	Behind    int64 // of these because it fell behind
-	Requests  int64 // calls of the bucket; one may be several requests on the wire
 	Queued    int   // blobs that wait for it
 	Running   int
 	TrippedBy error // why it is put aside; nil while it is not
@@ -69,7 +68,7 @@ type counters struct {
 
 // targetCounters are those of one target.
 type targetCounters struct {
-	uploaded, copied, readBack, blobs, there, failed, behind, requests atomic.Int64
+	uploaded, copied, readBack, blobs, there, failed, behind atomic.Int64
 }
 
 // count notes a result.
@@ -97,16 +96,16 @@ func (e *Engine) Stats() Stats {
 	defer e.mu.Unlock()
 	s := Stats{
 		SourceBytes: e.sourceBytes.Load(), SourceOpens: e.sourceOpens.Load(), Resumed: e.resumed.Load(), Blobs: e.blobs.Load(),
-		Open: len(e.flights), Fetching: int(e.slots.used), Disk: e.disk.used, Memory: e.memory.used,
+		Open: len(e.work), Fetching: int(e.fetching.Load()), Disk: e.disk.used, Memory: e.memory.used,
 	}
 	for _, t := range e.targets {
 		ts := TargetStats{
 			Uploaded: t.uploaded.Load(), Copied: t.copied.Load(), ReadBack: t.readBack.Load(),
 			Blobs: t.blobs.Load(), There: t.there.Load(), Failed: t.failed.Load(), Behind: t.behind.Load(),
-			Requests: t.requests.Load(), Queued: len(t.queue), Running: len(t.running), TrippedBy: t.tripped,
+			Queued: len(t.queue), Running: len(t.running), TrippedBy: t.tripped,
 		}
-		for l := range t.running {
-			ts.Sending += l.pulse.reached.Load()
+		for d := range t.running {
+			ts.Sending += d.pulse.reached.Load()
 		}
 		s.Targets = append(s.Targets, ts)
 	}

@@ -16,6 +16,8 @@ type Blob struct {
 	Digest     oci.Digest // sha256 or sha512
 	Size       int64      // in bytes, known beforehand
 	Repository string     // where the source has it
+	// Into says where in a sink it goes, by target, for sinks that have several places; nil for others.
+	Into map[int]string
 }
 
 // Source is where blobs come from. It is called from several goroutines.
@@ -28,12 +30,9 @@ type Source interface {
 
 // Target is one store that blobs are brought to. It is known by its index in [Options.Targets].
 type Target struct {
-	Name   string // for messages
-	Bucket store.Bucket
-	// Look asks as a stranger does whether he gets a blob of size bytes as it is ([store.Public.Look]). It is asked where somebody else may
-	// have put the object, whose rights and headers are his own. nil: nobody reads there but its owner.
-	Look func(ctx context.Context, d oci.Digest, size int64) error
-	// Group names stores that copy from each other without the bytes passing here: those of one cloud. "" is none.
+	Name string // for messages
+	Sink Sink
+	// Group names the targets that copy from each other, if their sinks can: those of one cloud. "" is none.
 	Group string
 }
 
@@ -60,12 +59,12 @@ type Options struct {
 	// CopyWithinGroup sends a blob once to each group, which copies it further.
 	CopyWithinGroup bool
 
-	// Stall is the time in which a source must send [pace.Window] bytes, or what is missing, before it is asked anew; default
+	// Stall is the time in which a source must send [pace.Window] bytes, or what is missing, before it is asked again; default
 	// 1 min. A target may stand still for five times as long, for stores take their time with the end of a large upload.
 	Stall time.Duration
 	// Grace is how long a target may hold space that others wait for; default 30 s.
 	Grace time.Duration
-	// Tries bounds how often a source or a target is asked in vain for one blob; default 4.
+	// Tries bounds how often a source or a target is asked for one blob without success; default 4.
 	Tries int
 	// Trip is how many failures in a row put a target aside: those of the kind that concerns a whole bucket, and, of other kinds, as many as
 	// make all tries for this number of blobs; default 5.
@@ -153,8 +152,8 @@ var (
 	ErrStalled = errors.New("too little moved for too long")
 	// ErrUnverified: what lies in the target is wrong, and could not be replaced.
 	ErrUnverified = errors.New("the target holds wrong bytes")
-	// ErrVain is for [Target.Look] to add to [store.ErrHidden]: the blob was written anew lately, and that did not help.
-	ErrVain = errors.New("it was written anew lately, in vain")
+	// ErrVain is for a look as a stranger ([ToBucket]) to add to [store.ErrHidden]: the blob was written again lately, and that did not help.
+	ErrVain = errors.New("writing it again did not help")
 	// ErrClosed: the engine was closed.
 	ErrClosed = errors.New("the engine is closed")
 )

@@ -9,7 +9,7 @@ import (
 
 // watch looks from time to time for what stands still; it ends with the engine.
 func (e *Engine) watch() {
-	for now := range wait.Every(e.ctx, max(min(e.opt.Stall/4, e.breath()), time.Millisecond)) {
+	for now := range wait.Every(e.ctx, max(min(e.opt.Stall/4, e.moment()), time.Millisecond)) {
 		e.round(now)
 	}
 }
@@ -24,66 +24,66 @@ func (e *Engine) round(now time.Time) {
 		e.disk.grant()
 	}
 	for _, t := range e.targets {
-		for l := range t.running {
-			if l.pulse.still(now) > e.patience(l) {
-				l.cancel(fmt.Errorf("%s: %w", t.Name, ErrStalled))
+		for d := range t.running {
+			if d.pulse.still(now) > e.patience(d) {
+				d.cancel(fmt.Errorf("%s: %w", t.Name, ErrStalled))
 			}
 		}
 	}
-	if e.opt.CopyWithinGroup { // else nothing waits for another leg
-		e.deposeAll(now)
+	if e.opt.CopyWithinGroup { // else no delivery waits for another
+		e.replaceLate(now)
 	}
-	e.relieveAll()
+	e.makeRoomEverywhere()
 }
 
 // copyRate is the slowest copy inside a provider that is waited for, in bytes a second.
 const copyRate = 8 << 20
 
-// patience is how long a target may not move at one leg.
-func (e *Engine) patience(l *leg) time.Duration {
-	d := 5 * e.opt.Stall
-	if l.step == carry {
-		d += time.Duration(l.f.blob.Size/copyRate) * time.Second
+// patience is how long nothing may move at one delivery.
+func (e *Engine) patience(d *delivery) time.Duration {
+	long := 5 * e.opt.Stall
+	if d.step == toCopy {
+		long += time.Duration(d.w.blob.Size/copyRate) * time.Second
 	}
-	return d
+	return long
 }
 
-// late returns for how long a leg that others wait for has not moved.
-func (l *leg) late(now time.Time) time.Duration {
-	switch l.state {
+// late returns for how long a delivery that others wait for has not moved.
+func (d *delivery) late(now time.Time) time.Duration {
+	switch d.state {
 	case running:
-		return l.pulse.still(now)
+		return d.pulse.still(now)
 	case queued:
-		return now.Sub(l.queued)
+		return now.Sub(d.queued)
 	default:
 		return 0
 	}
 }
 
-// deposeAll looks for legs that others wait for and that do not get on.
-func (e *Engine) deposeAll(now time.Time) {
-	for _, f := range e.flights {
-		for _, l := range f.legs {
-			if l.lead != nil && l.lead.late(now) > e.opt.Grace {
-				e.depose(l.lead)
+// replaceLate looks for first copies that others wait for and that do not move.
+func (e *Engine) replaceLate(now time.Time) {
+	for _, w := range e.work {
+		for _, d := range w.deliveries {
+			if d.first != nil && d.first.late(now) > e.opt.Grace {
+				e.replaceFirst(d.first)
 			}
 		}
 	}
 }
 
-// depose lets another one of the group lead in place of a leg that does not get on.
-func (e *Engine) depose(lead *leg) {
-	var heir *leg
-	for _, l := range lead.f.legs {
-		if l.lead == lead && (heir == nil || l.target < heir.target) {
-			heir = l
+// replaceFirst has another target of the group get the first copy in place of one that does not move.
+func (e *Engine) replaceFirst(first *delivery) {
+	var next *delivery
+	for _, d := range first.w.deliveries {
+		if d.first == first && (next == nil || d.target < next.target) {
+			next = d
 		}
 	}
-	for _, l := range lead.f.legs {
-		if l.lead == lead && l != heir && e.copies(l, heir.target) {
-			l.lead = heir
+	for _, d := range first.w.deliveries {
+		if d.first == first && d != next && e.copies(d, next.target) {
+			d.first = next
 		}
 	}
-	heir.lead, heir.step = nil, look
-	e.enqueue(heir)
+	next.first, next.step = nil, toLook
+	e.enqueue(next)
 }

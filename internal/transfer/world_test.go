@@ -297,7 +297,7 @@ func engine(t testing.TB, o Source, opt Options, heaps ...*heap) *Engine {
 		opt.Dir = t.TempDir()
 	}
 	for _, h := range heaps {
-		opt.Targets = append(opt.Targets, Target{Name: h.name, Bucket: h, Group: map[bool]string{true: "cloud"}[h.copier]})
+		opt.Targets = append(opt.Targets, Target{Name: h.name, Sink: ToBucket(h.name, h, nil), Group: map[bool]string{true: "cloud"}[h.copier]})
 	}
 	e, err := New(opt)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -70,22 +71,22 @@ func (it *item) blob(ctx context.Context, d registry.Descriptor) {
 		if first {
 			need = stores
 		}
+		b.Into = map[int]string{}
 		for _, c := range all {
 			if c.begin() {
-				need.Add(r.index[c.host.name])
+				i := r.index[c.host.name]
+				need.Add(i)
+				b.Into[i] = c.now.repo
 			}
 		}
 		if need.Empty() {
 			return
 		}
-		r.ensure(ctx, b, need, len(r.fleet.Stores), func(res fleet.Result) {
-			for _, c := range all {
-				if res.Target == r.index[c.host.name] {
-					c.end(ctx, res.Err)
-				}
-			}
-		})
+		came := r.ensure(ctx, b, need)
 		for _, c := range all {
+			if err, ok := came[r.index[c.host.name]]; ok {
+				c.end(ctx, err)
+			}
 			c.spread(ctx)
 		}
 	}
@@ -100,47 +101,31 @@ func (r *Run) size(ctx context.Context, b transfer.Blob) (int64, error) {
 	return reg.StatBlob(ctx, repo, b.Digest)
 }
 
-// ensure brings a blob to stores and hosts, and returns when it is there or cannot be brought. Stores have their time; hosts have
-// as much as the engine gives them.
-func (r *Run) ensure(ctx context.Context, b transfer.Blob, need set.Set, stores int, host func(fleet.Result)) {
+// ensure brings a blob to stores and hosts, and returns when it is there or cannot be brought, with what came of it in hosts. Stores
+// have their time; hosts have as much as the engine gives them.
+func (r *Run) ensure(ctx context.Context, b transfer.Blob, need set.Set) map[int]error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	late := time.NewTimer(r.opt.StoreTimeout)
-	defer late.Stop()
-	count, hosts := 0, 0
-	need.Each(func(i int) {
-		if count++; i >= stores {
-			hosts++
-		}
-	})
-	results := make(chan fleet.Result, count)
-	admitted := make(chan struct{})
-	go func() {
-		defer close(admitted)
-		r.fleet.Ensure(ctx, b, need, func(res fleet.Result) { results <- res })
-	}()
-	defer func() { <-admitted }()
-	expired := false
-	for ; count > 0; count-- {
-		if expired && hosts == 0 {
+	var expired, waived atomic.Bool // the stores' time is over; no host is waited for
+	waived.Store(len(b.Into) == 0)
+	late := time.AfterFunc(r.opt.StoreTimeout, func() {
+		if expired.Store(true); waived.Load() {
 			cancel(errLate)
 		}
-		var res fleet.Result
-		select {
-		case res = <-results:
-		case <-late.C:
-			expired = true
-			count++
+	})
+	defer late.Stop()
+	hosts := map[int]error{}
+	for res := range r.fleet.Ensure(ctx, b, need) {
+		if res.Target < len(r.fleet.Stores) {
+			r.kept(ctx, b, res, expired.Load())
 			continue
 		}
-		need.Remove(res.Target)
-		if res.Target >= stores {
-			hosts--
-			host(res)
-			continue
+		hosts[res.Target] = res.Err
+		if waived.Store(len(hosts) == len(b.Into)); waived.Load() && expired.Load() {
+			cancel(errLate)
 		}
-		r.kept(ctx, b, res, expired)
 	}
+	return hosts
 }
 
 // kept takes what came of a blob in a store.
@@ -259,14 +244,12 @@ func (c *carrier) begin() bool {
 	if c.now == nil {
 		return false
 	}
-	c.host.want(c.blob.Digest, c.now.repo)
 	return true
 }
 
 // end takes what the engine says.
 func (c *carrier) end(ctx context.Context, err error) {
 	s := c.now
-	c.host.want(c.blob.Digest, "")
 	if err == nil {
 		c.home = s.repo
 		c.holds(s)

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"net"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -17,9 +15,8 @@ import (
 	"ociproxy/internal/transfer"
 )
 
-// host is one registry that is promoted to. It is a bucket for the engine that fills stores, so that a blob which stores and
-// registries lack is read once for all of them. The engine knows a blob by its digest only: which repository it goes to is said
-// beforehand ([host.want]), for one blob one repository at a time.
+// host is one registry that is promoted to. It is a sink of the engine that fills stores, so that a blob which stores and registries
+// lack is read once for all of them. Of one blob it takes one repository at a time from the engine.
 type host struct {
 	name string
 	reg  *registry.Registry
@@ -27,90 +24,35 @@ type host struct {
 	may  func(context.Context) error // nil while writing is permitted
 	errs health
 
-	mu    sync.Mutex
-	wants map[oci.Digest]string // repositories, without the host
-
 	pushed, mounted, tags, manifests atomic.Int64
 	bytes                            atomic.Int64
 }
 
-var _ store.Bucket = (*host)(nil)
-
-// want says where the bytes of a digest go.
-func (h *host) want(d oci.Digest, repo string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.wants[d] = repo; repo == "" {
-		delete(h.wants, d)
+// Look implements [transfer.Sink]. The registry has compared the digest itself.
+func (h *host) Look(ctx context.Context, it transfer.Item) (transfer.Found, error) {
+	size, err := h.reg.StatBlob(ctx, it.Into, it.Digest)
+	h.errs.note(err)
+	switch {
+	case errors.Is(err, registry.ErrNotFound):
+		return transfer.Found{}, nil
+	case err != nil:
+		return transfer.Found{}, err
+	case size != it.Size:
+		return transfer.Found{Wrong: it.Digest.String()}, nil
 	}
+	return transfer.Found{How: transfer.AlreadyThere}, nil
 }
 
-// wanted finds out what a key of the engine means here.
-func (h *host) wanted(key string) (d oci.Digest, repo string, err error) {
-	d, err = oci.ParseDigest(strings.TrimPrefix(key, store.BlobPrefix))
-	if err != nil {
-		return d, "", err
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if repo = h.wants[d]; repo == "" {
-		return d, "", fmt.Errorf("blob %s: no repository of %s wants it", d, h.name)
-	}
-	return d, repo, nil
-}
-
-// String implements [store.Bucket].
-func (h *host) String() string { return h.name }
-
-// Check implements [store.Bucket]: nothing is asked.
-func (h *host) Check(context.Context, string) error { return nil }
-
-// Head implements [store.Bucket].
-func (h *host) Head(ctx context.Context, key string) (store.Attrs, error) {
-	d, repo, err := h.wanted(key)
-	if err != nil {
-		return store.Attrs{}, err
-	}
-	size, err := h.reg.StatBlob(ctx, repo, d)
-	if h.errs.note(err); errors.Is(err, registry.ErrNotFound) {
-		return store.Attrs{}, fmt.Errorf("%w: %w", store.ErrNotFound, err)
-	}
-	return attrs(key, d, size), err
-}
-
-// attrs describe a blob that the registry says it has: it has compared the digest itself.
-func attrs(key string, d oci.Digest, size int64) store.Attrs {
-	a := store.Attrs{Key: key, Size: size, Version: d.String()}
-	if d.Algorithm() == "sha256" {
-		a.SHA256 = d.Hex()
-	}
-	return a
-}
-
-// Get implements [store.Bucket], to the end of a blob.
-func (h *host) Get(ctx context.Context, key string, off, _ int64) (io.ReadCloser, store.Attrs, error) {
-	d, repo, err := h.wanted(key)
-	if err != nil {
-		return nil, store.Attrs{}, err
-	}
-	body, size, err := h.reg.OpenBlob(ctx, repo, d, off)
-	return body, attrs(key, d, size), err
-}
-
-// Put implements [store.Bucket]. It begins when all bytes are there: while it sends it holds one of the host's few streams, which the
+// Put implements [transfer.Sink]. It begins when all bytes are there: while it sends it holds one of the host's few streams, which the
 // download of the same blob may need as well.
-func (h *host) Put(ctx context.Context, key string, c store.Content, _ store.Header, _ string) (store.Attrs, error) {
-	d, repo, err := h.wanted(key)
-	if err != nil {
-		return store.Attrs{}, err
-	}
+func (h *host) Put(ctx context.Context, it transfer.Item, c store.Content) (transfer.Found, error) {
 	if err := c.Verified(ctx); err != nil {
-		return store.Attrs{}, err
+		return transfer.Found{}, err
 	}
-	if err := h.push(ctx, repo, d, c.Size(), c); err != nil {
-		return store.Attrs{}, err
+	if err := h.push(ctx, it.Into, it.Digest, it.Size, c); err != nil {
+		return transfer.Found{}, err
 	}
-	return attrs(key, d, c.Size()), nil
+	return transfer.Found{How: transfer.Uploaded}, nil
 }
 
 // push sends a blob.
@@ -145,17 +87,6 @@ func (h *host) mount(ctx context.Context, repo string, d oci.Digest, from string
 }
 
 func (h *host) full(repo string) string { return h.name + "/" + repo }
-
-// List implements [store.Bucket]: a registry lists no blobs.
-func (h *host) List(context.Context, string, string) iter.Seq2[store.Attrs, error] {
-	return func(yield func(store.Attrs, error) bool) { yield(store.Attrs{}, errors.ErrUnsupported) }
-}
-
-// Delete implements [store.Bucket]: nothing is ever deleted from a destination.
-func (h *host) Delete(context.Context, string, string) error { return errors.ErrUnsupported }
-
-// target is the host as the engine sees it.
-func (h *host) target() transfer.Target { return transfer.Target{Name: h.name, Bucket: h} }
 
 // maxFailures in a row, all without an answer, mean that a host is down.
 const maxFailures = 5

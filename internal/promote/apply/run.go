@@ -84,9 +84,9 @@ func Open(ctx context.Context, p *Plan, opt Options) (*Run, error) {
 		if err != nil {
 			return nil, err
 		}
-		h := &host{name: name, reg: reg, log: r.log, may: r.may, wants: map[oci.Digest]string{}}
+		h := &host{name: name, reg: reg, log: r.log, may: r.may}
 		r.hosts[name] = h
-		more = append(more, h.target())
+		more = append(more, transfer.Target{Name: h.name, Sink: h})
 	}
 	r.fleet, err = fleet.Open(write.WithPatience(ctx, opt.StoreTimeout), opt.Config, fleet.Options{
 		Source: walk.Blobs(opt.Registries.At), More: more, Wrap: opt.Wrap, Logger: opt.Logger, Getenv: opt.Getenv,
