@@ -14,12 +14,12 @@ type line struct {
 func (m *Monitor) apply(changes []change) []line {
 	var lines []line
 	for _, ch := range changes {
-		l := line{kind: ch.kind, candidates: len(m.fleet.all)}
+		l := line{kind: ch.kind, candidates: len(m.roster.all)}
 		if ch.c != nil {
 			ch.c.since = time.Now()
 			l.name, l.err, l.failures = ch.c.Name, ch.c.lastErr, ch.c.failures
 		}
-		for _, c := range m.fleet.all {
+		for _, c := range m.roster.all {
 			if c.failing && c.standing == inService {
 				l.failing++
 			}

@@ -24,7 +24,7 @@ type Monitor struct {
 	pulse  atomic.Int64 // moment of the last beat: a clock that costs a load
 
 	mu      sync.Mutex
-	fleet   fleet
+	roster  roster
 	started bool // there was a first list of targets
 	view    *View
 	flying  int    // probes under way
@@ -40,7 +40,7 @@ func New(opt Options) *Monitor {
 	opt.setDefaults()
 	m := &Monitor{opt: opt, client: probeClient(opt.Client), start: time.Now()}
 	m.now = func() moment { return time.Since(m.start) }
-	m.fleet = fleet{
+	m.roster = roster{
 		eject: opt.Eject, readmit: opt.Readmit, proof: opt.Proof, burst: opt.Burst,
 		patience: patience,
 	}
@@ -80,7 +80,7 @@ func (m *Monitor) SetTargets(targets []Target) *View {
 	}
 	m.started = true
 	m.names.Store(&names)
-	m.fleet.all = v.list
+	m.roster.all = v.list
 	m.view = v
 	v.publish()
 	return v
@@ -171,7 +171,7 @@ func (m *Monitor) turn(ctx context.Context) {
 	now := m.now()
 	changes := m.look(now)
 	if m.view != nil {
-		changes = append(changes, m.fleet.judge(now)...)
+		changes = append(changes, m.roster.judge(now)...)
 		for _, c := range m.due(now) {
 			if m.flying >= m.opt.InFlight {
 				break
@@ -194,8 +194,8 @@ func (m *Monitor) look(now moment) []change {
 		return nil
 	}
 	m.epoch++
-	m.fleet.forgive()
-	for _, c := range m.fleet.all {
+	m.roster.forgive()
+	for _, c := range m.roster.all {
 		c.asked, c.prompt, c.last, c.jitter = false, false, now, rand.Float64()
 	}
 	return []change{{nil, changeGap}}
@@ -204,13 +204,13 @@ func (m *Monitor) look(now moment) []change {
 // due lists who is to be probed, most urgent first. The lock is held.
 func (m *Monitor) due(now moment) []*candidate {
 	var list []*candidate
-	for _, c := range m.fleet.all {
+	for _, c := range m.roster.all {
 		if !c.running && now >= m.nextProbe(c, now) {
 			list = append(list, c)
 		}
 	}
 	slices.SortStableFunc(list, func(a, b *candidate) int {
-		return cmp.Or(cmp.Compare(b.urgency(m.fleet.frozen), a.urgency(m.fleet.frozen)), cmp.Compare(a.last, b.last))
+		return cmp.Or(cmp.Compare(b.urgency(m.roster.frozen), a.urgency(m.roster.frozen)), cmp.Compare(a.last, b.last))
 	})
 	return list
 }
@@ -248,7 +248,7 @@ func (m *Monitor) finish(ctx context.Context, c *candidate, epoch int, r result,
 	if !discarded {
 		c.note(r)
 		if (*m.names.Load())[c.Name] == c { // it was not removed meanwhile
-			changes = append(changes, m.fleet.record(c, r.outcome, now)...)
+			changes = append(changes, m.roster.record(c, r.outcome, now)...)
 		}
 	} else {
 		c.jitter = rand.Float64()

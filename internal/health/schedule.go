@@ -37,13 +37,13 @@ func (m *Monitor) nextProbe(c *candidate, now moment) moment {
 // pace is the interval at which c is probed now. It is worked out at each turn, so that a candidate that becomes busy
 // need not wait for the end of a long interval.
 func (m *Monitor) pace(c *candidate, now moment) time.Duration {
-	f := &m.fleet
+	r := &m.roster
 	switch {
 	case !c.asked:
 		return m.opt.First
-	case c.standing == inService && c.failing && c.failures < f.eject && !c.neutral,
-		c.standing == joining && c.failures < f.eject && !c.neutral,
-		c.standing == inService && f.frozen && !c.failing && !c.neutral:
+	case c.standing == inService && c.failing && c.failures < r.eject && !c.neutral,
+		c.standing == joining && c.failures < r.eject && !c.neutral,
+		c.standing == inService && r.frozen && !c.failing && !c.neutral:
 		return m.opt.Confirm
 	case c.standing != inService, c.failing:
 		return m.opt.Retry

@@ -30,14 +30,14 @@ func (m *Monitor) Status() []Status {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.now()
-	out := make([]Status, len(m.fleet.all))
-	for i, c := range m.fleet.all {
+	out := make([]Status, len(m.roster.all))
+	for i, c := range m.roster.all {
 		out[i] = Status{
 			Name: c.Name, Usable: c.standing == inService, State: c.standing.String(), Since: c.since,
 			LastProbe: c.lastProbe, LastError: c.lastErr, LastErrorTime: c.lastErrTime,
 			Failing: c.failing, Failures: c.failures, Successes: c.successes,
 			Busy:   c.busyAt(now, m.opt.Recent),
-			Frozen: m.fleet.frozen && c.standing == inService && c.failures >= m.fleet.eject,
+			Frozen: m.roster.frozen && c.standing == inService && c.failures >= m.roster.eject,
 		}
 	}
 	return out
@@ -47,7 +47,7 @@ func (m *Monitor) Status() []Status {
 func (m *Monitor) Frozen() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.fleet.frozen
+	return m.roster.frozen
 }
 
 // String is the metric label.

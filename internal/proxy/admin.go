@@ -38,7 +38,7 @@ func (s *Server) adminServer() *http.Server {
 func (s *Server) admitted() admit.Port {
 	said := rate.Sometimes{Interval: time.Minute}
 	return admit.Port{
-		Hosts:   func() []string { return s.world.Load().cfg.Admin.Hosts },
+		Hosts:   func() []string { return s.wiring.Load().cfg.Admin.Hosts },
 		Setting: "admin.hosts of the config",
 		Costly: func(r *http.Request) bool { // profiles, and questions to stores and upstreams
 			return strings.HasPrefix(r.URL.Path, "/debug/") || r.URL.Path == "/explain"
@@ -137,7 +137,7 @@ func (s *shares) give(who string) {
 func (s *Server) observeGauges() {
 	s.metrics.ExistenceEntries.Set(float64(s.checker.Len()))
 	s.metrics.Usable.Reset()
-	w := s.world.Load()
+	w := s.wiring.Load()
 	for _, st := range s.health.Status() {
 		if i, ok := w.index[st.Name]; !ok || !w.snapshot.Candidates[i].Active {
 			continue
@@ -148,7 +148,7 @@ func (s *Server) observeGauges() {
 	s.observeInventories()
 	s.metrics.Frozen.Set(boolGauge(s.health.Frozen()))
 	s.metrics.ResetFeeds() // a reload may have removed some
-	for _, f := range s.world.Load().ranges.Status() {
+	for _, f := range s.wiring.Load().ranges.Status() {
 		age := f.Age.Seconds()
 		if f.LastGood.IsZero() {
 			age = math.Inf(1) // never: older than any alert's threshold
@@ -159,7 +159,7 @@ func (s *Server) observeGauges() {
 
 func (s *Server) observeInventories() {
 	s.metrics.ResetInventories()
-	w := s.world.Load()
+	w := s.wiring.Load()
 	demoted := w.doubts.Demoted()
 	for _, st := range s.inventories.Statuses() {
 		age := math.Inf(1) // never read

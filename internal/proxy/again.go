@@ -19,13 +19,13 @@ import (
 
 // lookAgain has the upstream that is to answer for a manifest asked once more when its client comes
 // back, and decides anew with what it says now.
-func (s *Server) lookAgain(ctx context.Context, w *world, q *request, d *decision) {
+func (s *Server) lookAgain(ctx context.Context, w *wiring, q *request, d *decision) {
 	was := d.Candidate
 	if d.refused != nil || q.Kind != oci.KindManifest && q.Kind != oci.KindTag ||
 		was == route.NoCandidate || was == w.snapshot.Canonical || !s.again.asked(q) {
 		return
 	}
-	if !s.again.look(w.snapshot.Candidates[was].Origin, q) {
+	if !s.again.mayAsk(w.snapshot.Candidates[was].Origin, q) {
 		return
 	}
 	if !w.allow(was) {
@@ -36,7 +36,7 @@ func (s *Server) lookAgain(ctx context.Context, w *world, q *request, d *decisio
 	s.renew(ctx, w, q, d, was)
 }
 
-func (s *Server) renew(ctx context.Context, w *world, q *request, d *decision, i int) {
+func (s *Server) renew(ctx context.Context, w *wiring, q *request, d *decision, i int) {
 	known, ok := s.checker.CheckAnew(ctx, route.Network(q.client.Addr), w.target(i, &q.Request))
 	if known.Held || !ok && q.Kind == oci.KindTag {
 		return
@@ -80,9 +80,9 @@ func (s *again) asked(q *request) bool {
 	return s.asks.note(s.hash(maphash.Bytes(s.seed, addr[:]), method, q))
 }
 
-// look reports whether an origin is to be asked now for what q names: once in three seconds, and all of
+// mayAsk reports whether an origin is to be asked now for what q names: once in three seconds, and all of
 // them together at most 55 times a second.
-func (s *again) look(origin string, q *request) bool {
+func (s *again) mayAsk(origin string, q *request) bool {
 	limit := s.pinned
 	if q.Kind == oci.KindTag {
 		limit = s.tags

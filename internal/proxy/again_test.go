@@ -68,8 +68,8 @@ func TestWhoComesBackHasAReplicaProbed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, tt.edit...)
-			world := w.server.world.Load()
-			eu := world.index["eu"]
+			wiring := w.server.wiring.Load()
+			eu := wiring.index["eu"]
 			w.server.again.asked(&request{get: true, Request: mustParse(t, "/v2/a/manifests/v1"), client: route.Client{Addr: mustAddr(gcpClient)}})
 			if tt.down {
 				w.ask(t, gcpNeighbour, tag) // it is remembered to have it
@@ -78,7 +78,7 @@ func TestWhoComesBackHasAReplicaProbed(t *testing.T) {
 			for range 100 {
 				w.ask(t, gcpClient, tag)
 			}
-			if got := world.health.Suspected(eu); got != tt.want {
+			if got := wiring.health.Suspected(eu); got != tt.want {
 				t.Errorf("to be probed: %v, want %v", got, tt.want)
 			}
 		})

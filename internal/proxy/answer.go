@@ -33,7 +33,7 @@ type response struct {
 }
 
 // answer parses r, decides and makes the response. It writes nothing.
-func (s *Server) answer(w *world, r *http.Request, q *request, d *decision) response {
+func (s *Server) answer(w *wiring, r *http.Request, q *request, d *decision) response {
 	d.Candidate = route.NoCandidate
 	if err := w.parse(r, q); err != nil {
 		return refusal(err)
@@ -56,7 +56,7 @@ func (s *Server) answer(w *world, r *http.Request, q *request, d *decision) resp
 var emptyObject = []byte("{}")
 
 // respond makes a response of a decision.
-func (s *Server) respond(ctx context.Context, w *world, q *request, d *decision) response {
+func (s *Server) respond(ctx context.Context, w *wiring, q *request, d *decision) response {
 	switch {
 	case d.refused != nil:
 		a := refusal(d.refused)
@@ -85,7 +85,7 @@ func refusal(err error) response {
 }
 
 // client is what routing knows of addr, which is at.
-func (w *world) client(addr netip.Addr, at ranges.Client) route.Client {
+func (w *wiring) client(addr netip.Addr, at ranges.Client) route.Client {
 	c := route.Client{Addr: addr, Place: at.Place, Spot: at.Spot, HasSpot: at.HasSpot}
 	c.Ranking = w.snapshot.Ranking(&c)
 	return c

@@ -59,7 +59,7 @@ func TestRequestPathAllocations(t *testing.T) {
 // BenchmarkListed is a blob that an inventory answers for, asked for by many clients.
 func BenchmarkListed(b *testing.B) {
 	w, _ := listedWorld(b, digest)
-	w.server.world.Load().cfg.Log.Requests = 0
+	w.server.wiring.Load().cfg.Log.Requests = 0
 	h := w.server.Handler()
 	var requests []*http.Request
 	for i := range 4096 {

@@ -73,7 +73,7 @@ func TestOneAddressLocksNobodyOut(t *testing.T) {
 func TestConnectionsFitIntoOpenFiles(t *testing.T) {
 	for _, wanted := range []int{0, 1 << 30} {
 		w := newWorld(t, "drain: 0s", fmt.Sprintf("drain: 0s, maxConnections: %d", wanted))
-		most := w.server.connections(w.server.world.Load().cfg)
+		most := w.server.connections(w.server.wiring.Load().cfg)
 		if most < 1 || most >= 1<<30 {
 			t.Errorf("maxConnections %d: %d", wanted, most)
 		}

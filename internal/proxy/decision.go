@@ -43,7 +43,7 @@ func bytesOf(size int64, span reach.Span, rest bool) int64 {
 }
 
 // decide decides who answers q. It may ask candidates by HEAD, within bounds, and writes no answer.
-func (s *Server) decide(ctx context.Context, w *world, q *request, d *decision) {
+func (s *Server) decide(ctx context.Context, w *wiring, q *request, d *decision) {
 	s.resolve(ctx, w, q, d)
 	s.lookAgain(ctx, w, q, d)
 	s.retry(ctx, w, q, d)
@@ -53,7 +53,7 @@ func (s *Server) decide(ctx context.Context, w *world, q *request, d *decision) 
 
 // resolve decides, finding out what the decision needs: first from memory, then by at most
 // route.MaxChecks requests within one budget.
-func (s *Server) resolve(ctx context.Context, w *world, q *request, d *decision) {
+func (s *Server) resolve(ctx context.Context, w *wiring, q *request, d *decision) {
 	d.state = route.State{Usable: w.health.Usable(), Unknown: w.all}
 	w.listed(q, d)
 	// Most requests are answered by the first of the ranking: to know about it now saves deciding twice.
@@ -65,7 +65,7 @@ func (s *Server) resolve(ctx context.Context, w *world, q *request, d *decision)
 
 // settle decides, and again with what it learns or with one candidate less, until the decision stands.
 // With usable, nothing but a usable candidate will do: a last resort is not charged for.
-func (s *Server) settle(ctx context.Context, w *world, q *request, d *decision, usable bool) {
+func (s *Server) settle(ctx context.Context, w *wiring, q *request, d *decision, usable bool) {
 	var over set.Set // beyond their quota
 	for {
 		d.Decision = route.Decide(&q.Request, &q.client, w.snapshot, &d.state)
@@ -95,7 +95,7 @@ func (s *Server) settle(ctx context.Context, w *world, q *request, d *decision, 
 }
 
 // fill learns what the decision needs.
-func (s *Server) fill(ctx context.Context, w *world, q *request, d *decision) {
+func (s *Server) fill(ctx context.Context, w *wiring, q *request, d *decision) {
 	need := d.Need[:]
 	unknown := 0
 	for _, i := range need {
@@ -128,7 +128,7 @@ func (s *Server) fill(ctx context.Context, w *world, q *request, d *decision) {
 }
 
 // recall moves candidate i from unknown to what is remembered about it, and reports whether anything is.
-func (s *Server) recall(w *world, q *request, d *decision, i int) bool {
+func (s *Server) recall(w *wiring, q *request, d *decision, i int) bool {
 	if !d.state.Unknown.Has(i) {
 		return true
 	}
@@ -150,7 +150,7 @@ func (s *Server) recall(w *world, q *request, d *decision, i int) bool {
 // instead decides again among the healthy candidates that fit, on a copy: the first decision stands
 // unless something better than a last resort is found. Whether they hold the blob may be asked,
 // whatever was asked for the first decision.
-func (s *Server) instead(ctx context.Context, w *world, q *request, d *decision, fits func(*route.Candidate) bool) bool {
+func (s *Server) instead(ctx context.Context, w *wiring, q *request, d *decision, fits func(*route.Candidate) bool) bool {
 	other := *d
 	other.checked, other.state.Final = false, false
 	for i := range w.snapshot.Candidates {
@@ -171,7 +171,7 @@ func (s *Server) instead(ctx context.Context, w *world, q *request, d *decision,
 }
 
 // key names what req asks for at candidate i.
-func (w *world) key(i int, req *oci.Request) existence.Key {
+func (w *wiring) key(i int, req *oci.Request) existence.Key {
 	c := &w.snapshot.Candidates[i]
 	k := existence.Key{Origin: c.Origin, Kind: req.Kind, Ref: req.Digest.String()}
 	if c.Kind == route.Upstream {
@@ -184,7 +184,7 @@ func (w *world) key(i int, req *oci.Request) existence.Key {
 }
 
 // target is the question whether candidate i holds what req names.
-func (w *world) target(i int, req *oci.Request) existence.Target {
+func (w *wiring) target(i int, req *oci.Request) existence.Target {
 	c := &w.snapshot.Candidates[i]
 	return existence.Target{
 		Key: w.key(i, req), URL: c.Ask(*req), Candidate: c.Name,
@@ -193,7 +193,7 @@ func (w *world) target(i int, req *oci.Request) existence.Target {
 }
 
 // allow takes one of candidate i's quota for a client.
-func (w *world) allow(i int) bool { return w.quotas[i].client() }
+func (w *wiring) allow(i int) bool { return w.quotas[i].client() }
 
 // spare takes one of it for what no client waits for.
-func (w *world) spare(i int) bool { return w.quotas[i].spare() }
+func (w *wiring) spare(i int) bool { return w.quotas[i].spare() }

@@ -56,8 +56,8 @@ func TestWhoSaysYesToAnything(t *testing.T) {
 			w := newWorld(t, edit...)
 			w.eu.say(yesToAll)
 			w.va.say(yesToAll)
-			world := w.server.world.Load()
-			w.server.warm(world) // as each second
+			wiring := w.server.wiring.Load()
+			w.server.warm(wiring) // as each second
 			poll(t, "both are disbelieved", func() bool { return strings.Count(w.log.String(), "holds what cannot exist") == 2 })
 			w.wants(t, gcpClient, digest, w.us.URL, "a blob")
 			if got := w.ask(t, gcpClient, "GET /v2/a/blobs/"+digestOf(1)).Header.Get("Location"); !strings.HasPrefix(got, w.us.URL) {
@@ -67,7 +67,7 @@ func TestWhoSaysYesToAnything(t *testing.T) {
 			w.va.say(nil)
 			w.server.checker.Renew() // as a reload does
 			poll(t, "both are believed", func() bool {
-				w.server.warm(world)
+				w.server.warm(wiring)
 				w.to(t, gcpClient, digestOf(2)) // a registry has to say yes to something first
 				return strings.Count(w.log.String(), "believed again") == 2
 			})
@@ -80,9 +80,9 @@ func TestAStoreWithTheWrongSize(t *testing.T) {
 	w := newWorld(t, "serves: [internet]", "serves: [all]")
 	q := &request{Request: mustParse(t, "/v2/a/blobs/"+digest)}
 	d := &decision{listing: listing{stores: set.Of(2, 3), size: 999}}
-	q.client = w.server.world.Load().client(mustAddr(awsClient), w.server.world.Load().ranges.Locate(mustAddr(awsClient)))
-	w.server.resolve(t.Context(), w.server.world.Load(), q, d)
-	if got := w.server.world.Load().snapshot.Candidates[d.Candidate].Name; got != "us" {
+	q.client = w.server.wiring.Load().client(mustAddr(awsClient), w.server.wiring.Load().ranges.Locate(mustAddr(awsClient)))
+	w.server.resolve(t.Context(), w.server.wiring.Load(), q, d)
+	if got := w.server.wiring.Load().snapshot.Candidates[d.Candidate].Name; got != "us" {
 		t.Errorf("to %s: it says 1000 bytes, and the inventories 999", got)
 	}
 }

@@ -20,42 +20,42 @@ import (
 const (
 	// weighEvery is how often complaints are looked at.
 	weighEvery = 15 * time.Second
-	// lookBytes is how much is downloaded in lookEvery to see for ourselves, of all stores together.
-	lookBytes = 256 << 20
-	lookEvery = 10 * time.Minute
-	// lookBlobs is how many of the blobs complained of are downloaded, and lookTime how long one may take.
-	lookBlobs = 3
-	lookTime  = time.Minute
+	// inspectBytes is how much is downloaded in inspectEvery to see for ourselves, of all stores together.
+	inspectBytes = 256 << 20
+	inspectEvery = 10 * time.Minute
+	// inspectBlobs is how many of the blobs complained of are downloaded, and inspectTime how long one may take.
+	inspectBlobs = 3
+	inspectTime  = time.Minute
 )
 
-// weighEvidence looks closer at candidates that many addresses do not get through to: it downloads what they asked
+// weighEvidence inspections closer at candidates that many addresses do not get through to: it downloads what they asked
 // for again, as they would. What is wrong is denied to all; what is fine from here is told to the operator.
 func (s *Server) weighEvidence(ctx context.Context) {
 	tick := time.NewTicker(weighEvery)
 	defer tick.Stop()
-	look := newLooks()
+	done := newInspections()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			s.weigh(ctx, s.world.Load(), look)
+			s.weigh(ctx, s.wiring.Load(), done)
 		}
 	}
 }
 
-// looks is what was spent on looking, what was seen, and what was reported.
-type looks struct {
+// inspections is what was spent on looking, what was seen, and what was reported.
+type inspections struct {
 	since    time.Time
 	bytes    int64
-	seen     map[lookKey]sight
+	seen     map[inspected]sight
 	reported map[string]int // addresses, by candidate
 }
 
-func newLooks() *looks { return &looks{seen: map[lookKey]sight{}, reported: map[string]int{}} }
+func newInspections() *inspections { return &inspections{seen: map[inspected]sight{}, reported: map[string]int{}} }
 
-// lookKey is a blob of a candidate. It has the URL, too: a reload may give a name another one.
-type lookKey struct {
+// inspected is a blob of a candidate. It has the URL, too: a reload may give a name another one.
+type inspected struct {
 	candidate, url string
 	digest         oci.Digest
 }
@@ -77,36 +77,36 @@ const (
 	wrong
 )
 
-func (s *Server) weigh(ctx context.Context, w *world, look *looks) {
-	look.begin(time.Now())
+func (s *Server) weigh(ctx context.Context, w *wiring, done *inspections) {
+	done.begin(time.Now())
 	found := map[string]bool{}
 	for _, f := range s.evidence.Findings(s.reach) {
-		for _, i := range s.fineFor(ctx, w, &f, look) {
+		for _, i := range s.fineFor(ctx, w, &f, done) {
 			c := &w.snapshot.Candidates[i]
 			found[c.Name] = true
 			s.metrics.Unexplained.WithLabelValues(c.Name).Set(float64(len(f.Addresses)))
-			if look.reported[c.Name] != len(f.Addresses) {
-				look.reported[c.Name] = len(f.Addresses)
-				s.log.Warn("a candidate fails for clients and looks fine from here", "candidate", c.Name,
+			if done.reported[c.Name] != len(f.Addresses) {
+				done.reported[c.Name] = len(f.Addresses)
+				s.log.Warn("a candidate fails for clients and inspections fine from here", "candidate", c.Name,
 					"addresses", len(f.Addresses), "networks", networksOf(w, f.Addresses))
 			}
 		}
 	}
-	for name := range look.reported {
+	for name := range done.reported {
 		if !found[name] {
-			delete(look.reported, name)
+			delete(done.reported, name)
 			s.metrics.Unexplained.DeleteLabelValues(name)
 		}
 	}
 }
 
 // begin forgets what was seen of blobs that nobody complains of any more.
-func (l *looks) begin(now time.Time) {
-	if now.Sub(l.since) >= lookEvery {
-		l.since, l.bytes = now, lookBytes
+func (l *inspections) begin(now time.Time) {
+	if now.Sub(l.since) >= inspectEvery {
+		l.since, l.bytes = now, inspectBytes
 	}
 	for k, was := range l.seen {
-		if !was.wanted && now.Sub(was.at) >= lookEvery {
+		if !was.wanted && now.Sub(was.at) >= inspectEvery {
 			delete(l.seen, k)
 			continue
 		}
@@ -117,7 +117,7 @@ func (l *looks) begin(now time.Time) {
 
 // fineFor returns the candidates behind a finding that are fine from here; none, when one of them is wrong: that
 // explains the complaints. Several may have one origin, a CDN and the bucket behind it, and clients complain of the origin.
-func (s *Server) fineFor(ctx context.Context, w *world, f *reach.Finding, look *looks) (out []int) {
+func (s *Server) fineFor(ctx context.Context, w *wiring, f *reach.Finding, done *inspections) (out []int) {
 	var of []int
 	for i := range w.snapshot.Candidates {
 		if c := &w.snapshot.Candidates[i]; c.Origin == f.Origin && c.Active {
@@ -126,7 +126,7 @@ func (s *Server) fineFor(ctx context.Context, w *world, f *reach.Finding, look *
 	}
 	bad := false
 	for _, i := range of {
-		switch s.lookAt(ctx, w, i, f, look, len(of) == 1) {
+		switch s.inspect(ctx, w, i, f, done, len(of) == 1) {
 		case wrong:
 			bad = true
 		case fine:
@@ -141,7 +141,7 @@ func (s *Server) fineFor(ctx context.Context, w *world, f *reach.Finding, look *
 }
 
 // networksOf is what the log may say of addresses.
-func networksOf(w *world, addrs []netip.Addr) []string {
+func networksOf(w *wiring, addrs []netip.Addr) []string {
 	var out []string
 	for _, a := range addrs {
 		if name := logAddress(a, w.cfg.Log.Client); name != "" && !slices.Contains(out, name) {
@@ -151,28 +151,28 @@ func networksOf(w *world, addrs []netip.Addr) []string {
 	return out
 }
 
-// lookAt downloads some of the blobs and says what came of it, now or the last time. alone: no other candidate has
+// inspect downloads some of the blobs and says what came of it, now or the last time. alone: no other candidate has
 // that origin, for which answers are remembered.
-func (s *Server) lookAt(ctx context.Context, w *world, i int, f *reach.Finding, look *looks, alone bool) outcome {
+func (s *Server) inspect(ctx context.Context, w *wiring, i int, f *reach.Finding, done *inspections, alone bool) outcome {
 	c := &w.snapshot.Candidates[i]
 	if c.Kind == route.Upstream {
 		return unseen // its blobs may need a repository and a token: its health is all that can be told
 	}
 	worst := unseen
 	for n, d := range f.Digests {
-		key := lookKey{c.Name, c.URL, d}
-		is, ok := look.seen[key]
-		old := !ok || time.Since(is.at) >= lookEvery
-		if n < lookBlobs && old && look.bytes > 0 && w.spare(i) {
-			is, ok = s.lookAnew(ctx, w, i, d, look, is)
-		} else if n >= lookBlobs && old {
+		key := inspected{c.Name, c.URL, d}
+		is, ok := done.seen[key]
+		old := !ok || time.Since(is.at) >= inspectEvery
+		if n < inspectBlobs && old && done.bytes > 0 && w.spare(i) {
+			is, ok = s.inspectAgain(ctx, w, i, d, done, is)
+		} else if n >= inspectBlobs && old {
 			continue // others came to the fore
 		}
 		if !ok {
 			continue
 		}
 		is.wanted = true
-		look.seen[key] = is
+		done.seen[key] = is
 		worst = max(worst, is.outcome)
 		if is.lacks && alone && !w.live.View().Believed.Has(i) {
 			// Without an inventory, that is an answer like others. It ends by itself, so it is renewed while it is so.
@@ -182,11 +182,11 @@ func (s *Server) lookAt(ctx context.Context, w *world, i int, f *reach.Finding, 
 	return worst
 }
 
-// lookAnew downloads a blob. was is what was seen of it before; what was wrong and is fine now explains the
+// inspectAgain downloads a blob. was is what was seen of it before; what was wrong and is fine now explains the
 // complaints of before. ok is false when we are about to end.
-func (s *Server) lookAnew(ctx context.Context, w *world, i int, d oci.Digest, look *looks, was sight) (now sight, ok bool) {
+func (s *Server) inspectAgain(ctx context.Context, w *wiring, i int, d oci.Digest, done *inspections, was sight) (now sight, ok bool) {
 	now = sight{outcome: fine, at: time.Now()}
-	err := s.asClients(ctx, &w.snapshot.Candidates[i], d, look)
+	err := s.asClients(ctx, &w.snapshot.Candidates[i], d, done)
 	switch {
 	case ctx.Err() != nil:
 		return was, false
@@ -206,16 +206,16 @@ func (s *Server) lookAnew(ctx context.Context, w *world, i int, d oci.Digest, lo
 
 // asClients downloads a blob where clients do. A refusal there may be meant for our address alone (a bucket that is open
 // to a network of its own only): then what is asked instead of it tells.
-func (s *Server) asClients(ctx context.Context, c *route.Candidate, d oci.Digest, look *looks) error {
+func (s *Server) asClients(ctx context.Context, c *route.Candidate, d oci.Digest, done *inspections) error {
 	req := oci.Request{Kind: oci.KindBlob, Digest: d}
 	public, ask := c.Location(req), c.Ask(req)
-	n, err := s.download(ctx, public, d, look.bytes)
-	look.bytes -= n
+	n, err := s.download(ctx, public, d, done.bytes)
+	done.bytes -= n
 	if !errors.Is(err, errRefused) || ask == public {
 		return err
 	}
-	n, err = s.download(ctx, ask, d, look.bytes)
-	look.bytes -= n
+	n, err = s.download(ctx, ask, d, done.bytes)
+	done.bytes -= n
 	if err == nil {
 		return errOnlyUs
 	}
@@ -232,7 +232,7 @@ var (
 
 // download reads a blob of at most limit bytes and compares its digest. n is how much was read.
 func (s *Server) download(ctx context.Context, url string, d oci.Digest, limit int64) (n int64, err error) {
-	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	ctx, cancel := context.WithTimeout(ctx, inspectTime)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {

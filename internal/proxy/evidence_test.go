@@ -18,12 +18,12 @@ import (
 // complain has seven addresses of as many networks ask again for what candidate name was to send them.
 func (w *testWorld) complain(t *testing.T, name, digest string) oci.Digest {
 	t.Helper()
-	world := w.server.world.Load()
+	wiring := w.server.wiring.Load()
 	d := mustParse(t, "/v2/a/blobs/"+digest).Digest
 	for i := range 7 {
 		r := reach.Request{
 			Addr: netip.AddrFrom4([4]byte{10, byte(i), 0, 1}), Digest: d, Repository: "a",
-			Origin: world.snapshot.Candidates[world.index[name]].Origin,
+			Origin: wiring.snapshot.Candidates[wiring.index[name]].Origin,
 		}
 		for range 2 {
 			w.server.evidence.Note(w.server.reach, &r, w.server.reach.Ask(&r).Event)
@@ -67,11 +67,11 @@ func TestWhatIsWrongStaysWrong(t *testing.T) {
 	w := newWorld(t, "serves: [internet]", "serves: [all]")
 	lacks(w.va, digest)
 	w.complain(t, "va", digest)
-	look := newLooks()
+	done := newInspections()
 	for range 3 {
-		w.server.weigh(t.Context(), w.server.world.Load(), look)
+		w.server.weigh(t.Context(), w.server.wiring.Load(), done)
 	}
-	if told := w.told(t); told != "" || strings.Contains(w.log.String(), "looks fine") {
+	if told := w.told(t); told != "" || strings.Contains(w.log.String(), "inspections fine") {
 		t.Errorf("%q told, %s", told, w.log.String())
 	}
 	if n := strings.Count(strings.Join(w.va.requests(), "\n"), "GET"); n != 1 {
@@ -80,11 +80,11 @@ func TestWhatIsWrongStaysWrong(t *testing.T) {
 	// Mended, that explains the complaints that are left.
 	lacks(w.va, "none")
 	whole(w.va)
-	for k, was := range look.seen {
-		was.at = was.at.Add(-lookEvery)
-		look.seen[k] = was
+	for k, was := range done.seen {
+		was.at = was.at.Add(-inspectEvery)
+		done.seen[k] = was
 	}
-	w.server.weigh(t.Context(), w.server.world.Load(), look)
+	w.server.weigh(t.Context(), w.server.wiring.Load(), done)
 	if told := w.told(t); told != "" {
 		t.Errorf("mended: %q told", told)
 	}
@@ -95,19 +95,19 @@ func TestWhatIsWrongStaysWrongBehindOthers(t *testing.T) {
 	w := newWorld(t, "serves: [internet]", "serves: [all]")
 	whole(w.va)
 	lacks(w.va, digestOf(1))
-	world := w.server.world.Load()
+	wiring := w.server.wiring.Load()
 	good, bad := mustParse(t, "/v2/a/blobs/"+digest).Digest, mustParse(t, "/v2/a/blobs/"+digestOf(1)).Digest
-	f := reach.Finding{Origin: world.snapshot.Candidates[world.index["va"]].Origin, Digests: []oci.Digest{bad}}
-	look := newLooks()
+	f := reach.Finding{Origin: wiring.snapshot.Candidates[wiring.index["va"]].Origin, Digests: []oci.Digest{bad}}
+	done := newInspections()
 	for _, digests := range [][]oci.Digest{{bad}, {good, good, good, bad}, {bad, good}} {
 		f.Digests = digests
-		look.begin(time.Now())
-		if got := w.server.fineFor(t.Context(), world, &f, look); len(got) != 0 {
+		done.begin(time.Now())
+		if got := w.server.fineFor(t.Context(), wiring, &f, done); len(got) != 0 {
 			t.Errorf("%d digests: %v fine", len(digests), got)
 		}
 	}
 	f.Digests = []oci.Digest{good}
-	if got := w.server.fineFor(t.Context(), world, &f, look); len(got) != 1 {
+	if got := w.server.fineFor(t.Context(), wiring, &f, done); len(got) != 1 {
 		t.Errorf("%v fine", got)
 	}
 }
@@ -117,13 +117,13 @@ func TestWhatIsFineStaysTold(t *testing.T) {
 	w := newWorld(t, "serves: [internet]", "serves: [all]")
 	whole(w.va)
 	w.complain(t, "va", digest)
-	look := newLooks()
+	done := newInspections()
 	for range 3 {
-		w.server.weigh(t.Context(), w.server.world.Load(), look)
+		w.server.weigh(t.Context(), w.server.wiring.Load(), done)
 		if told := w.told(t); told != "va " {
 			t.Errorf("%q told", told)
 		}
-		look.bytes = 0
+		done.bytes = 0
 	}
 }
 
@@ -136,19 +136,19 @@ func TestWhatWasNotLookedAtIsNotTold(t *testing.T) {
 		bytes int64
 		edit  []string
 	}{
-		"an upstream":          {t.Context(), "eu", lookBytes, nil},
+		"an upstream":          {t.Context(), "eu", inspectBytes, nil},
 		"no bytes left":        {t.Context(), "va", 0, nil},
 		"a blob too large":     {t.Context(), "va", 10, nil},
-		"about to end":         {canceled, "va", lookBytes, nil},
-		"no longer in service": {t.Context(), "va", lookBytes, []string{"serves: [aws]", "serves: [aws], state: draining"}},
+		"about to end":         {canceled, "va", inspectBytes, nil},
+		"no longer in service": {t.Context(), "va", inspectBytes, []string{"serves: [aws]", "serves: [aws], state: draining"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, tt.edit...)
 			w.complain(t, tt.of, digest)
-			look := newLooks()
-			look.since, look.bytes = time.Now(), tt.bytes
+			done := newInspections()
+			done.since, done.bytes = time.Now(), tt.bytes
 			for range 2 {
-				w.server.weigh(tt.ctx, w.server.world.Load(), look)
+				w.server.weigh(tt.ctx, w.server.wiring.Load(), done)
 			}
 			if told := w.told(t); told != "" || strings.Contains(w.log.String(), "ask for again is wrong") {
 				t.Errorf("%q told, %s", told, w.log.String())
@@ -167,7 +167,7 @@ func TestAnEncodedBlobIsWrong(t *testing.T) {
 			rw.Header().Set("Content-Length", "0")
 		})
 		w.complain(t, "va", empty)
-		w.server.weigh(t.Context(), w.server.world.Load(), newLooks())
+		w.server.weigh(t.Context(), w.server.wiring.Load(), newInspections())
 		if wrong := strings.Contains(w.log.String(), "ask for again is wrong"); wrong != (encoding != "") {
 			t.Errorf("%q: wrong %v, %s", encoding, wrong, w.log.String())
 		}
@@ -182,27 +182,27 @@ func TestADenialEnds(t *testing.T) {
 		_, _ = rw.Write([]byte("x"))
 	})
 	w.wants(t, another(), digest, w.va.URL, "before")
-	world := w.server.world.Load()
+	wiring := w.server.wiring.Load()
 	d := w.complain(t, "va", digest)
-	look := newLooks()
+	done := newInspections()
 	for range 2 {
-		w.server.weigh(t.Context(), world, look)
+		w.server.weigh(t.Context(), wiring, done)
 		w.wants(t, another(), digest, w.cdn.URL, "what is wrong")
 		// The store itself says that it has it.
 		req := oci.Request{Kind: oci.KindBlob, Name: "a", Digest: d}
-		w.server.checker.CheckAnew(t.Context(), netip.Prefix{}, world.target(world.index["va"], &req))
+		w.server.checker.CheckAnew(t.Context(), netip.Prefix{}, wiring.target(wiring.index["va"], &req))
 		w.wants(t, another(), digest, w.va.URL, "for a moment")
 	}
-	if n := world.doubts.Len(); n != 0 {
+	if n := wiring.doubts.Len(); n != 0 {
 		t.Errorf("%d denials", n)
 	}
 	// Against an inventory it is a denial, until that is rewritten.
 	w, _ = listedWorld(t, digest)
 	lacks(w.va, digest)
-	world = w.server.world.Load()
+	wiring = w.server.wiring.Load()
 	d = w.complain(t, "va", digest)
-	w.server.weigh(t.Context(), world, newLooks())
-	if !world.doubts.Denies(world.index["va"], d) {
+	w.server.weigh(t.Context(), wiring, newInspections())
+	if !wiring.doubts.Denies(wiring.index["va"], d) {
 		t.Error("what it lacks against its inventory is not denied")
 	}
 }
@@ -220,9 +220,9 @@ func TestARefusalOfOursAlone(t *testing.T) {
 					lacks(w.va, digest)
 				}
 				w.complain(t, "cdn", digest)
-				look := newLooks()
+				done := newInspections()
 				for range 2 {
-					w.server.weigh(t.Context(), w.server.world.Load(), look)
+					w.server.weigh(t.Context(), w.server.wiring.Load(), done)
 				}
 				told, log := w.told(t), strings.Contains(w.log.String(), "ask for again is wrong")
 				if told != "" || log == has {
@@ -253,7 +253,7 @@ func TestTwoCandidatesOfOneOrigin(t *testing.T) {
 				lacks(o, digest)
 			}
 			w.complain(t, "va", digest)
-			w.server.weigh(t.Context(), w.server.world.Load(), newLooks())
+			w.server.weigh(t.Context(), w.server.wiring.Load(), newInspections())
 			if told := w.told(t); told != tt.told {
 				t.Errorf("%q told, want %q", told, tt.told)
 			}

@@ -76,7 +76,7 @@ func (s *Server) Explain(ctx context.Context, addr netip.Addr, path string) (*Ex
 // maxRPS would refuse is answered.
 func (s *Server) ExplainHost(ctx context.Context, addr netip.Addr, host, path string) (*Explanation, error) {
 	addr = addr.Unmap().WithZone("")
-	w := s.world.Load()
+	w := s.wiring.Load()
 	at := w.ranges.Locate(addr)
 	e := &Explanation{Address: addr.String(), Place: at.Place.String(), By: at.By, Host: host, Path: path}
 	if at.Entry != nil {
@@ -119,7 +119,7 @@ func (s *Server) ExplainHost(ctx context.Context, addr netip.Addr, host, path st
 	return e, nil
 }
 
-func (e *Explanation) fill(w *world, q *request, d *decision) {
+func (e *Explanation) fill(w *wiring, q *request, d *decision) {
 	for _, row := range route.Explain(&q.Request, &q.client, w.snapshot, &d.state, d.Decision) {
 		c := &w.snapshot.Candidates[row.Candidate]
 		at := c.Place.String()

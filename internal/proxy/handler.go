@@ -47,7 +47,7 @@ func (s *Server) Handler() http.Handler { return s.guard(newHandler(s)) }
 const timedEvery = 64
 
 func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
-	w := h.s.world.Load()
+	w := h.s.wiring.Load()
 	var q request
 	var d decision
 	var a response
@@ -66,7 +66,7 @@ func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	h.s.logRequest(w, r, &q, &d, &a)
 }
 
-func (h *handler) count(w *world, q *request, d *decision, a *response) {
+func (h *handler) count(w *wiring, q *request, d *decision, a *response) {
 	h.requests[q.class][metrics.CodeIndex(a.status)].Inc()
 	if !q.known {
 		return

@@ -32,7 +32,7 @@ func inventoryDir(cfg *config.Config) string {
 }
 
 // inventories are the stores of cfg that publish one. Their indices are those of the candidates.
-func (w *world) inventories() []inventory.Store {
+func (w *wiring) inventories() []inventory.Store {
 	var out []inventory.Store
 	for i := range w.cfg.Stores {
 		st := &w.cfg.Stores[i]
@@ -47,7 +47,7 @@ func (w *world) inventories() []inventory.Store {
 }
 
 // listed writes into d what the inventories say of q: where it is, and which candidates are left to ask.
-func (w *world) listed(q *request, d *decision) {
+func (w *wiring) listed(q *request, d *decision) {
 	if q.Kind != oci.KindBlob || !q.Digest.InStores() {
 		return
 	}
@@ -71,7 +71,7 @@ func (w *world) listed(q *request, d *decision) {
 }
 
 // sampleOf returns something candidate i holds: by its inventory, else what was seen there.
-func (w *world) sampleOf(i int, maxSize int64) (health.Object, bool) {
+func (w *wiring) sampleOf(i int, maxSize int64) (health.Object, bool) {
 	view := w.live.View()
 	if !view.Believed.Has(i) {
 		return w.samples[i].pick(maxSize)
@@ -94,7 +94,7 @@ type afterwards struct{ token atomic.Bool }
 func (t *afterwards) take() bool { return t.token.Load() && t.token.CompareAndSwap(true, false) }
 
 // checkAfterwards looks at a redirect that was decided by an inventory.
-func (s *Server) checkAfterwards(w *world, q *request, d *decision) {
+func (s *Server) checkAfterwards(w *wiring, q *request, d *decision) {
 	i := d.Candidate
 	if i == route.NoCandidate || q.Kind != oci.KindBlob || !w.live.View().Believed.Has(i) || !s.afterwards.take() {
 		return
@@ -104,7 +104,7 @@ func (s *Server) checkAfterwards(w *world, q *request, d *decision) {
 }
 
 // askListed is the question whether candidate i holds what its inventory lists: of the size that it lists, or it is another thing.
-func (w *world) askListed(q *request, d *decision, i int) existence.Target {
+func (w *wiring) askListed(q *request, d *decision, i int) existence.Target {
 	t := w.target(i, &q.Request)
 	if d.listing.stores.Has(i) {
 		t.Size = max(0, d.listing.size)
@@ -113,7 +113,7 @@ func (w *world) askListed(q *request, d *decision, i int) existence.Target {
 }
 
 // learn compares what a store said with what its inventory lists.
-func (s *Server) learn(w *world, i int, d oci.Digest, known existence.Answer) {
+func (s *Server) learn(w *wiring, i int, d oci.Digest, known existence.Answer) {
 	if known.Failed || !w.live.View().Believed.Has(i) {
 		return
 	}
@@ -129,12 +129,12 @@ func (s *Server) watchInventories(ctx context.Context) {
 	for range wait.Every(ctx, sampleRedirects) {
 		s.afterwards.token.Store(true)
 		s.repeated.token.Store(true)
-		s.noteRewritten(s.world.Load())
+		s.noteRewritten(s.wiring.Load())
 	}
 }
 
 // noteRewritten ends doubts about stores whose inventory was rewritten since.
-func (s *Server) noteRewritten(w *world) {
+func (s *Server) noteRewritten(w *wiring) {
 	for _, st := range s.inventories.Statuses() {
 		if i, ok := w.index[st.Store]; ok && w.doubts.Rewritten(i, st.Content) {
 			s.log.Info("a doubted inventory was rewritten and is believed again", "store", st.Store)

@@ -113,7 +113,7 @@ func TestRedirectsAreCheckedAfterwards(t *testing.T) {
 	w.va.mu.Lock()
 	w.va.lacks = missing
 	w.va.mu.Unlock()
-	w.server.noteRewritten(w.server.world.Load()) // as it does every moment
+	w.server.noteRewritten(w.server.wiring.Load()) // as it does every moment
 	for i, d := range missing {
 		w.server.afterwards.token.Store(true)
 		if got := w.sentTo(t, another(), d); got != "va" {
@@ -131,13 +131,13 @@ func TestRedirectsAreCheckedAfterwards(t *testing.T) {
 	}
 	// The mirror repairs it and rewrites the inventory.
 	s := w.server
-	s.noteRewritten(s.world.Load())
+	s.noteRewritten(s.wiring.Load())
 	publish(t, writer, inventory.Tombstone, missing...)
 	if err := s.inventories.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	s.noteRewritten(s.world.Load())
-	if demoted := s.world.Load().doubts.Demoted(); !demoted.Empty() {
+	s.noteRewritten(s.wiring.Load())
+	if demoted := s.wiring.Load().doubts.Demoted(); !demoted.Empty() {
 		t.Error("not believed after it was rewritten")
 	}
 }
@@ -181,12 +181,12 @@ func TestReadinessWaitsForInventories(t *testing.T) {
 func TestEverythingIsEjected(t *testing.T) {
 	w, _ := listedWorld(t, digest)
 	q, d := request{Request: mustParse(t, "/v2/a/blobs/"+digest)}, decision{}
-	world := w.server.world.Load()
-	q.client = world.client(netip.MustParseAddr(awsClient), world.ranges.Locate(netip.MustParseAddr(awsClient)))
-	d.state = stateOf(world)
-	d.state.Usable.AndNot(&world.all)
-	w.server.settle(t.Context(), world, &q, &d, false)
-	if d.refused != nil || d.Candidate != world.snapshot.Canonical {
+	wiring := w.server.wiring.Load()
+	q.client = wiring.client(netip.MustParseAddr(awsClient), wiring.ranges.Locate(netip.MustParseAddr(awsClient)))
+	d.state = stateOf(wiring)
+	d.state.Usable.AndNot(&wiring.all)
+	w.server.settle(t.Context(), wiring, &q, &d, false)
+	if d.refused != nil || d.Candidate != wiring.snapshot.Canonical {
 		t.Errorf("refused %v, candidate %d", d.refused, d.Candidate)
 	}
 }
@@ -200,14 +200,14 @@ func mustParse(t *testing.T, path string) oci.Request {
 	return req
 }
 
-func stateOf(w *world) route.State { return route.State{Usable: w.all, Holds: w.all} }
+func stateOf(w *wiring) route.State { return route.State{Usable: w.all, Holds: w.all} }
 
 // Nobody is sent to a store that is off: whether it is well is nobody's business.
 func TestInactiveCandidatesAreNotProbed(t *testing.T) {
 	w := newWorld(t, "serves: [aws]}", "serves: [aws], state: off}")
-	world := w.server.world.Load()
-	for i, target := range w.server.targets(world) {
-		active := world.snapshot.Candidates[i].Active
+	wiring := w.server.wiring.Load()
+	for i, target := range w.server.targets(wiring) {
+		active := wiring.snapshot.Candidates[i].Active
 		if probed := target.Sample != nil || target.Ping != ""; probed != active {
 			t.Errorf("%s: active %v, probed %v", target.Name, active, probed)
 		}

@@ -37,14 +37,14 @@ func (s *Server) quiet() *log.Logger {
 }
 
 // publicListener is the public port's: its connections are bounded and shared between the networks of clients.
-func (s *Server) publicListener(l net.Listener, w *world) net.Listener {
+func (s *Server) publicListener(l net.Listener, w *wiring) net.Listener {
 	most := s.connections(w.cfg)
 	s.metrics.MaxConnections.Set(float64(most))
 	limits := w.cfg.Limits
 	opt := listener.Options{
 		Max: most, Network: route.Network, Logger: s.log, Observe: s.observeConnection,
 		// The trusted may change by a reload.
-		Front:     func(a netip.Addr) bool { return s.world.Load().address.Front(a) },
+		Front:     func(a netip.Addr) bool { return s.wiring.Load().address.Front(a) },
 		Announces: w.address.Announces, Header: clientip.ReadProxyHeader,
 		Handshake: min(limits.ReadHeaderTimeout, limits.ReadTimeout, limits.WriteTimeout),
 	}
@@ -89,13 +89,13 @@ func (s *Server) observeConnection(e listener.Event) {
 	}
 }
 
-func (s *Server) tls(w *world) *tls.Config {
+func (s *Server) tls(w *wiring) *tls.Config {
 	return &tls.Config{
 		MinVersion: minTLS(w.cfg.TLS.MinVersion),
 		NextProtos: []string{"h2", "http/1.1"},
-		// Of the world of the moment, so that a renewed certificate is served without a restart.
+		// Of the present wiring, so that a renewed certificate is served without a restart.
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-			if c := s.world.Load().certs; c != nil {
+			if c := s.wiring.Load().certs; c != nil {
 				return c.cert, nil
 			}
 			return w.certs.cert, nil

@@ -23,7 +23,7 @@ func setLevel(v *slog.LevelVar, name string) error {
 
 // logRequest writes one line for a share of the requests. The line carries its weight, so that sums over a
 // sample are estimates of the whole. Answers of our own fault are always logged.
-func (s *Server) logRequest(w *world, r *http.Request, q *request, d *decision, a *response) {
+func (s *Server) logRequest(w *wiring, r *http.Request, q *request, d *decision, a *response) {
 	share, weight := w.cfg.Log.Requests, 1.0
 	if a.status < 500 || q.class == classProbe || a.gone {
 		if share <= 0 || (share < 1 && rand.Float64() >= share) {

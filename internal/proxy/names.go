@@ -20,7 +20,7 @@ type registryName struct {
 
 // compileNames makes w.names, by host. A limiter whose rate did not change is kept, so that a reload grants no burst. A
 // name that became two is as two new ones: only one of them has it.
-func (s *Server) compileNames(w, old *world) error {
+func (s *Server) compileNames(w, old *wiring) error {
 	if len(w.cfg.Names) == 0 {
 		return nil
 	}
@@ -46,7 +46,7 @@ func (s *Server) compileNames(w, old *world) error {
 }
 
 // limiter is the one of a name of these hosts, when its rate was the same and it is not taken, else a new one.
-func (w *world) limiter(hosts []string, at rate.Limit, taken map[*rate.Limiter]bool) *rate.Limiter {
+func (w *wiring) limiter(hosts []string, at rate.Limit, taken map[*rate.Limiter]bool) *rate.Limiter {
 	if w != nil {
 		for _, host := range hosts {
 			if was := w.names[host]; was != nil && was.limit != nil && was.limit.Limit() == at && !taken[was.limit] {
@@ -72,7 +72,7 @@ func (n *registryName) note(host string) string {
 
 // name is the name that a request's Host header asks for; nil when it is treated like all others. The header is the
 // client's: it chooses among what the configuration names, and is used for nothing else.
-func (w *world) name(host string) *registryName {
+func (w *wiring) name(host string) *registryName {
 	if len(w.names) == 0 {
 		return nil
 	}

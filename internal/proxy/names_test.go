@@ -25,7 +25,7 @@ func (w *testWorld) named(t *testing.T, names string) *config.Config {
 // A reload grants no burst, and gives no two names one limit.
 func TestLimitsOfNamesAtAReload(t *testing.T) {
 	w := newWorld(t)
-	build := func(old *world, names string) *world {
+	build := func(old *wiring, names string) *wiring {
 		t.Helper()
 		next, err := w.server.build(w.named(t, names), old)
 		if err != nil {
@@ -33,7 +33,7 @@ func TestLimitsOfNamesAtAReload(t *testing.T) {
 		}
 		return next
 	}
-	limit := func(w *world, host string) any { return w.name(host).limit }
+	limit := func(w *wiring, host string) any { return w.name(host).limit }
 	both := build(nil, "[{hosts: [a.example, b.example], maxRPS: 5}]")
 	apart := build(both, "[{hosts: [a.example], maxRPS: 5}, {hosts: [b.example], maxRPS: 5}]")
 	if limit(apart, "a.example") != limit(both, "a.example") {
@@ -56,7 +56,7 @@ func TestLimitedNamesAreCounted(t *testing.T) {
 	w := newWorld(t)
 	publish := func(names string) {
 		t.Helper()
-		next, err := w.server.build(w.named(t, names), w.server.world.Load())
+		next, err := w.server.build(w.named(t, names), w.server.wiring.Load())
 		if err == nil {
 			err = w.server.publish(next)
 		}

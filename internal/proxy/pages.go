@@ -10,7 +10,7 @@ import (
 )
 
 // page answers what is not the registry API: pages for people and probes for platforms.
-func (s *Server) page(w *world, r *http.Request, q *request) response {
+func (s *Server) page(w *wiring, r *http.Request, q *request) response {
 	path := r.URL.EscapedPath()
 	if page, ok := strings.CutSuffix(path, "/"); ok && len(page) > 1 {
 		path = page // people write one
@@ -51,7 +51,7 @@ func probe(ok bool) response {
 }
 
 // whoami tells a client what this server takes it for: to verify `client.behind`.
-func (w *world) whoami(r *http.Request) response {
+func (w *wiring) whoami(r *http.Request) response {
 	addr, source := w.address.From(r.RemoteAddr, r.Header)
 	at := w.ranges.Locate(addr)
 	out := struct {

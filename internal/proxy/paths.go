@@ -33,7 +33,7 @@ func (s *Server) loadPaths(file string) {
 	if err == nil {
 		defer f.Close()
 		err = s.reach.Load(f)
-		s.keepPaths(s.world.Load())
+		s.keepPaths(s.wiring.Load())
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		s.log.Warn("what was learnt of client addresses is not used", "file", file, "error", err.Error())
@@ -41,7 +41,7 @@ func (s *Server) loadPaths(file string) {
 }
 
 // keepPaths forgets what was learnt about candidates that w does not have.
-func (s *Server) keepPaths(w *world) {
+func (s *Server) keepPaths(w *wiring) {
 	var origins []string
 	for i := range w.snapshot.Candidates {
 		origins = append(origins, w.snapshot.Candidates[i].Origin)

@@ -41,7 +41,7 @@ func (q *quota) spare() bool {
 }
 
 // quotas keeps those of upstreams whose maxRPS did not change, so that a reload grants no burst.
-func quotas(cfg *config.Config, snap *route.Snapshot, old *world) []*quota {
+func quotas(cfg *config.Config, snap *route.Snapshot, old *wiring) []*quota {
 	rps := map[string]float64{}
 	for _, up := range cfg.Upstreams {
 		rps[up.Name] = up.MaxRPS

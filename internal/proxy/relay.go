@@ -27,7 +27,7 @@ func (r *refused) Error() string { return r.answer.Error() }
 // relay fetches a tag list and passes it on under the name the client asked for: clients follow pagination
 // links only on the host they asked. Canonical answers when the near upstream fails or refuses. A list whose link to the next
 // page cannot be followed is passed on without the link when no better one is to be had.
-func (s *Server) relay(ctx context.Context, w *world, q *request, d *decision) (a response) {
+func (s *Server) relay(ctx context.Context, w *wiring, q *request, d *decision) (a response) {
 	share, full := s.relays.acquire(route.Network(q.client.Addr))
 	if full != nil {
 		a = refusal(full)

@@ -43,7 +43,7 @@ func classOf(k oci.Kind) class { return class(k) } // the same order, asserted b
 
 // parse reads the method, the path and the client's address of r into q. The error is an [*oci.Error].
 // A path that is not of the registry API is a page, which nobody else looks at.
-func (w *world) parse(r *http.Request, q *request) error {
+func (w *wiring) parse(r *http.Request, q *request) error {
 	q.class = classInvalid
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return oci.ErrMethod

@@ -12,7 +12,7 @@ import (
 
 // retry sends an address that does not get through to its nearest store past it. What the table of addresses
 // says of this request is kept in d: its bytes are counted by it.
-func (s *Server) retry(ctx context.Context, w *world, q *request, d *decision) {
+func (s *Server) retry(ctx context.Context, w *wiring, q *request, d *decision) {
 	was := d.Candidate
 	if d.refused != nil || q.Kind != oci.KindBlob || was == route.NoCandidate || d.Reason == route.Pinned {
 		return // with pins the operator knows better
@@ -49,7 +49,7 @@ func (s *Server) retry(ctx context.Context, w *world, q *request, d *decision) {
 }
 
 // past replaces the decision by one at the given level, and reports whether there is one.
-func (s *Server) past(ctx context.Context, w *world, q *request, d *decision, level reach.Level) bool {
+func (s *Server) past(ctx context.Context, w *wiring, q *request, d *decision, level reach.Level) bool {
 	if level == reach.Next {
 		if s.next(ctx, w, q, d) {
 			return true
@@ -62,7 +62,7 @@ func (s *Server) past(ctx context.Context, w *world, q *request, d *decision, le
 // next decides for the next candidate that is not canonical: of another provider when that costs no more than
 // canonical, because what stands between a client and a bucket often stands before all of that provider's; else at
 // another host.
-func (s *Server) next(ctx context.Context, w *world, q *request, d *decision) bool {
+func (s *Server) next(ctx context.Context, w *wiring, q *request, d *decision) bool {
 	was := &w.snapshot.Candidates[d.Candidate]
 	elsewhere := func(c *route.Candidate) bool { return c.Host() != was.Host() && !c.Canonical }
 	if !slices.ContainsFunc(q.client.Ranking.All, func(e route.Ranked) bool {
@@ -79,7 +79,7 @@ func (s *Server) next(ctx context.Context, w *world, q *request, d *decision) bo
 
 // lookInto finds out in the background whether candidate i still serves what q asks for, and how it is: at once for
 // the first repeat of an address, else a few times a second.
-func (s *Server) lookInto(w *world, q *request, d *decision, i int, first bool) {
+func (s *Server) lookInto(w *wiring, q *request, d *decision, i int, first bool) {
 	if !first && !s.repeated.take() {
 		return
 	}

@@ -62,7 +62,7 @@ func TestAClientThatDoesNotGetThrough(t *testing.T) {
 // failed it with the image's other blobs, which that store may have lost as well.
 func TestAClientThatCanonicalServesNow(t *testing.T) {
 	w := newWorld(t, "serves: [internet]", "serves: [all]")
-	client, world := another(), w.server.world.Load()
+	client, wiring := another(), w.server.wiring.Load()
 	req := mustParse(t, "/v2/a/blobs/"+digest)
 	w.wants(t, client, digest, w.va.URL, "first")
 	for _, o := range []*origin{w.va, w.cdn, w.eu} {
@@ -70,12 +70,12 @@ func TestAClientThatCanonicalServesNow(t *testing.T) {
 		o.lacks = []string{digest}
 		o.mu.Unlock()
 	}
-	for i := range world.snapshot.Candidates {
-		if i == world.snapshot.Canonical {
+	for i := range wiring.snapshot.Candidates {
+		if i == wiring.snapshot.Canonical {
 			continue
 		}
 		poll(t, "it is known to lack the blob", func() bool { // a check that began before may be under way
-			known, ok := w.server.checker.CheckAnew(t.Context(), netip.MustParsePrefix("192.0.2.0/24"), world.target(i, &req))
+			known, ok := w.server.checker.CheckAnew(t.Context(), netip.MustParsePrefix("192.0.2.0/24"), wiring.target(i, &req))
 			return ok && !known.Held && !known.Failed
 		})
 	}
@@ -341,22 +341,22 @@ func TestComplaintsAreLookedInto(t *testing.T) {
 			}
 			// Two networks (/32, /16) are not enough.
 			look := newLooks()
-			world := w.server.world.Load()
-			w.server.weigh(t.Context(), world, look)
+			wiring := w.server.wiring.Load()
+			w.server.weigh(t.Context(), wiring, look)
 			if got := testutil.CollectAndCount(w.server.metrics.Unexplained); got != 0 {
 				t.Fatalf("%d candidates are told of on two networks' word", got)
 			}
 			other := "198.51.100.77"
-			ask := reach.Request{Addr: netip.MustParseAddr(other), Digest: mustParse(t, "/v2/a/blobs/"+empty).Digest, Repository: "a", Origin: world.snapshot.Candidates[world.index["va"]].Origin}
+			ask := reach.Request{Addr: netip.MustParseAddr(other), Digest: mustParse(t, "/v2/a/blobs/"+empty).Digest, Repository: "a", Origin: wiring.snapshot.Candidates[wiring.index["va"]].Origin}
 			for range 2 {
 				w.server.evidence.Note(w.server.reach, &ask, w.server.reach.Ask(&ask).Event)
 			}
-			w.server.weigh(t.Context(), world, look)
+			w.server.weigh(t.Context(), wiring, look)
 			told := testutil.CollectAndCount(w.server.metrics.Unexplained)
 			if sent := w.to(t, another(), empty); lacks && (told != 0 || sent != w.cdn.URL) {
 				t.Errorf("%d told; what it lacks is asked for at %s\n%s", told, sent, w.log)
 			}
-			if !lacks && (told != 1 || world.doubts.Denies(world.index["va"], ask.Digest) || !strings.Contains(w.log.String(), "192.0.2.0/24")) {
+			if !lacks && (told != 1 || wiring.doubts.Denies(wiring.index["va"], ask.Digest) || !strings.Contains(w.log.String(), "192.0.2.0/24")) {
 				t.Errorf("%d candidates told of: %s", told, w.log.String())
 			}
 		})

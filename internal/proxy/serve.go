@@ -23,7 +23,7 @@ const closeTimeout, platformCloseTimeout = 5 * time.Second, time.Second
 // Serve serves on the given listeners until ctx is done, then drains and closes them; admin may be nil. It
 // returns nil after an orderly end.
 func (s *Server) Serve(ctx context.Context, reload <-chan struct{}, public, admin net.Listener) error {
-	w := s.world.Load()
+	w := s.wiring.Load()
 	servers := []*http.Server{s.publicServer(w.cfg)}
 	listeners := []net.Listener{s.publicListener(public, w)}
 	if admin != nil {
@@ -48,7 +48,7 @@ func (s *Server) Serve(ctx context.Context, reload <-chan struct{}, public, admi
 	g.Go(func() error { s.inventories.Run(work); return nil })
 	g.Go(func() error { s.watchInventories(work); return nil })
 	g.Go(func() error { s.weighEvidence(work); return nil })
-	g.Go(func() error { s.savePaths(work, pathsFile(s.world.Load().cfg)); return nil })
+	g.Go(func() error { s.savePaths(work, pathsFile(s.wiring.Load().cfg)); return nil })
 	g.Go(func() error { return s.watch(work, reload) })
 	s.log.Info("serving", "listen", public.Addr().String(), "admin", addrOf(admin), "config", w.cfg.Hash,
 		"candidates", len(w.snapshot.Candidates))
@@ -126,10 +126,10 @@ func HTTPServer(limits config.Limits, handler http.Handler) *http.Server {
 	}
 }
 
-// refreshRanges keeps the feeds of the world of the moment fresh until ctx is done.
+// refreshRanges keeps the feeds of the present wiring fresh until ctx is done.
 func (s *Server) refreshRanges(ctx context.Context) {
 	for ctx.Err() == nil {
-		current := s.world.Load().ranges
+		current := s.wiring.Load().ranges
 		sub, cancel := context.WithCancel(ctx)
 		done := make(chan struct{})
 		go func() { defer close(done); current.Run(sub) }()
@@ -141,5 +141,5 @@ func (s *Server) refreshRanges(ctx context.Context) {
 
 // whileCurrent returns when a reload has replaced r or ctx is done.
 func (s *Server) whileCurrent(ctx context.Context, r *ranges.Ranges) {
-	_ = wait.Until(ctx, time.Second, func() bool { return s.world.Load().ranges != r })
+	_ = wait.Until(ctx, time.Second, func() bool { return s.wiring.Load().ranges != r })
 }

@@ -68,11 +68,11 @@ type Server struct {
 	// together is how long changed files that do not fit may wait for others; tests have less time.
 	together time.Duration
 
-	world    atomic.Pointer[world]
+	wiring    atomic.Pointer[wiring]
 	draining atomic.Bool
 }
 
-// New loads the configuration and builds the first world. It makes no outbound request.
+// New loads the configuration and builds the first wiring. It makes no outbound request.
 func New(opt Options) (*Server, error) {
 	if opt.Logger == nil {
 		opt.Logger = slog.New(slog.DiscardHandler)
@@ -153,14 +153,14 @@ func (s *Server) load() (*config.Config, error) {
 	return cfg, nil
 }
 
-// publish makes w the world that requests see.
-func (s *Server) publish(w *world) error {
+// publish makes w the wiring that requests see.
+func (s *Server) publish(w *wiring) error {
 	var err error
 	if w.live, err = s.inventories.Follow(w.inventories()); err != nil {
 		return err
 	}
 	w.health = s.health.SetTargets(s.targets(w))
-	old := s.world.Swap(w)
+	old := s.wiring.Swap(w)
 	s.forgetRemoved(old, w)
 	s.checker.Renew()
 	s.keepPaths(w)
@@ -179,7 +179,7 @@ func (s *Server) Metrics() *metrics.Metrics { return s.metrics }
 
 // Prepare makes one pass over the feeds without serving: for `explain` on the command line. The error lists
 // the feeds that could not be refreshed; those that could are in use.
-func (s *Server) Prepare(ctx context.Context) error { return s.world.Load().ranges.Refresh(ctx) }
+func (s *Server) Prepare(ctx context.Context) error { return s.wiring.Load().ranges.Refresh(ctx) }
 
 // Close frees what New took, for a server that is not run.
 func (s *Server) Close() {
@@ -199,7 +199,7 @@ func (s *Server) Run(ctx context.Context, reload <-chan struct{}) error {
 }
 
 func (s *Server) listen(ctx context.Context) (public, admin net.Listener, err error) {
-	cfg := s.world.Load().cfg
+	cfg := s.wiring.Load().cfg
 	addr, err := publicAddress(cfg.Listen, s.opt.Env("PORT"))
 	if err != nil {
 		return nil, nil, err

@@ -19,7 +19,7 @@ type listing struct {
 // sizeAt is the size of the blob in bytes that a redirect to candidate i counts with; 0: unknown. No single store's word
 // decides it for another: it is what i's own inventory says, unless others contradict it; what i answered to a HEAD; or
 // what canonical or several stores say.
-func (s *Server) sizeAt(w *world, q *request, d *decision, i int) int64 {
+func (s *Server) sizeAt(w *wiring, q *request, d *decision, i int) int64 {
 	if q.Kind != oci.KindBlob || i == route.NoCandidate {
 		return 0
 	}
@@ -34,7 +34,7 @@ func (s *Server) sizeAt(w *world, q *request, d *decision, i int) int64 {
 
 // agreedSize is the size that no single store can have made up: what canonical answered, or what several inventories
 // agree on; 0: unknown.
-func (s *Server) agreedSize(w *world, q *request, d *decision) int64 {
+func (s *Server) agreedSize(w *wiring, q *request, d *decision) int64 {
 	if q.Kind != oci.KindBlob {
 		return 0
 	}
@@ -48,7 +48,7 @@ func (s *Server) agreedSize(w *world, q *request, d *decision) int64 {
 }
 
 // ownSize is what candidate i answered when it was asked; 0: unknown.
-func (s *Server) ownSize(w *world, q *request, i int) int64 {
+func (s *Server) ownSize(w *wiring, q *request, i int) int64 {
 	if known, ok := s.checker.Lookup(w.key(i, &q.Request)); ok && known.Held {
 		return max(0, known.Size)
 	}
@@ -58,7 +58,7 @@ func (s *Server) ownSize(w *world, q *request, i int) int64 {
 // countLater counts the bytes of a redirect whose size nobody may tell but the candidate itself: when one other store alone
 // has said it, or the inventories contradict each other. It is asked in the background, within the bounds of checks, once
 // for each blob; so whatever one store says, the bytes of the others are counted.
-func (s *Server) countLater(w *world, q *request, d *decision, flow *metrics.Flow) {
+func (s *Server) countLater(w *wiring, q *request, d *decision, flow *metrics.Flow) {
 	i := d.Candidate
 	if !q.get || q.Kind != oci.KindBlob || d.size != 0 || !d.told {
 		return

@@ -31,7 +31,7 @@ func lags(cfg *config.Config, snap *route.Snapshot) []time.Duration {
 
 // stay keeps a client network at the upstream that answered it before for a tag or a list of tags,
 // where a change could show it an older one. peek: only to explain.
-func (s *Server) stay(ctx context.Context, w *world, q *request, d *decision, peek bool) {
+func (s *Server) stay(ctx context.Context, w *wiring, q *request, d *decision, peek bool) {
 	want := d.Candidate
 	if w.lags == nil || d.refused != nil || want == route.NoCandidate || !moves(&q.Request) {
 		return
@@ -70,7 +70,7 @@ func moves(req *oci.Request) bool {
 }
 
 // plan is to send q to candidate i.
-func (s *Server) plan(w *world, q *request, i int) plan {
+func (s *Server) plan(w *wiring, q *request, i int) plan {
 	return plan{
 		key: s.stays.key(route.Network(q.client.Addr), &q.Request), tag: s.stays.tag(&q.Request),
 		origin: s.stays.origin(w.snapshot.Candidates[i].Origin), lag: w.lags[i],
@@ -79,7 +79,7 @@ func (s *Server) plan(w *world, q *request, i int) plan {
 }
 
 // stayAt has q answered by candidate i, if it can.
-func (s *Server) stayAt(ctx context.Context, w *world, q *request, d *decision, i int) bool {
+func (s *Server) stayAt(ctx context.Context, w *wiring, q *request, d *decision, i int) bool {
 	if !d.state.Usable.Has(i) {
 		return false
 	}
@@ -101,7 +101,7 @@ func (s *Server) stayAt(ctx context.Context, w *world, q *request, d *decision, 
 
 // stayed notes, once q is answered, that a list was had from canonical because the near upstream
 // failed.
-func (s *Server) stayed(w *world, q *request, a *response) {
+func (s *Server) stayed(w *wiring, q *request, a *response) {
 	canonical := a.by == w.snapshot.Canonical
 	if w.lags != nil && q.Kind == oci.KindTags && canonical {
 		p := s.plan(w, q, w.snapshot.Canonical)
@@ -111,7 +111,7 @@ func (s *Server) stayed(w *world, q *request, a *response) {
 
 // compare finds out in the background whether replica i has under the tag that q asks for what
 // canonical has, so that those who ask again and again need not stay away from it for ever.
-func (s *Server) compare(w *world, q *request, i int, p *plan) {
+func (s *Server) compare(w *wiring, q *request, i int, p *plan) {
 	key := p.tag ^ p.origin
 	if !s.stays.begin(key) {
 		return

@@ -31,8 +31,8 @@ func newStayWorld(t *testing.T, edit ...string) *stayWorld {
 
 // away uses up the quota of the replica, or gives it back.
 func (w *stayWorld) away(yes bool) {
-	world := w.server.world.Load()
-	limit := world.quotas[world.index["eu"]].all
+	wiring := w.server.wiring.Load()
+	limit := wiring.quotas[wiring.index["eu"]].all
 	limit.SetLimit(rate.Inf)
 	if yes {
 		limit.SetLimit(0)
@@ -67,13 +67,13 @@ func TestATagDoesNotFlipBack(t *testing.T) {
 	w.polls(t, gcpClient, "HEAD /v2/a/manifests/v2", w.eu.URL)
 	w.polls(t, gcpClient, "HEAD /v2/b/manifests/v1", w.eu.URL)
 	w.polls(t, gcpClient, "GET /v2/a/manifests/"+digest, w.eu.URL) // a digest never changes
-	world := w.server.world.Load()
+	wiring := w.server.wiring.Load()
 	for _, other := range []string{awsClient, "2001:db8:77::1"} { // who was never anywhere
 		q, d := &request{Request: mustParse(t, "/v2/a/manifests/v1")}, &decision{}
-		q.client = world.client(mustAddr(other), world.ranges.Locate(mustAddr(gcpClient)))
-		w.server.resolve(t.Context(), world, q, d)
-		w.server.stay(t.Context(), world, q, d, false)
-		if got := world.snapshot.Candidates[d.Candidate].Name; got != "eu" {
+		q.client = wiring.client(mustAddr(other), wiring.ranges.Locate(mustAddr(gcpClient)))
+		w.server.resolve(t.Context(), wiring, q, d)
+		w.server.stay(t.Context(), wiring, q, d, false)
+		if got := wiring.snapshot.Candidates[d.Candidate].Name; got != "eu" {
 			t.Errorf("%s to %s", other, got)
 		}
 	}
@@ -104,9 +104,9 @@ func TestWhoCannotStayIsServed(t *testing.T) {
 	w.away(true)
 	w.polls(t, gcpClient, head, w.us.URL)
 	w.away(false)
-	world := w.server.world.Load()
-	world.quotas[world.snapshot.Canonical].all.SetLimit(0)
-	world.quotas[world.snapshot.Canonical].all.SetBurst(0)
+	wiring := w.server.wiring.Load()
+	wiring.quotas[wiring.snapshot.Canonical].all.SetLimit(0)
+	wiring.quotas[wiring.snapshot.Canonical].all.SetBurst(0)
 	w.polls(t, gcpClient, head, w.eu.URL)
 }
 
@@ -162,7 +162,7 @@ func TestWhoPollsComesBack(t *testing.T) {
 	}))
 	old.Store(true)
 	const head = "HEAD /v2/a/manifests/v1"
-	world := w.server.world.Load()
+	wiring := w.server.wiring.Load()
 	pollFor := func(d time.Duration) (back time.Duration) {
 		for ; d > 0; d -= time.Minute {
 			w.clock.pass(time.Minute)
@@ -171,7 +171,7 @@ func TestWhoPollsComesBack(t *testing.T) {
 			}
 			// What compares in the background has ended before the next poll.
 			q := &request{Request: mustParse(t, "/v2/a/manifests/v1"), client: route.Client{Addr: mustAddr(gcpClient)}}
-			p := w.server.plan(world, q, world.index["eu"])
+			p := w.server.plan(wiring, q, wiring.index["eu"])
 			poll(t, "the comparison ends", func() bool {
 				c := w.server.stays.comparison(p.tag ^ p.origin)
 				return c.asked >= c.tried

@@ -20,7 +20,7 @@ const busyEvery = 5 * time.Second
 const busyTop = 3
 
 // newHealth returns the monitor of all worlds of s.
-func (s *Server) newHealth(w *world) *health.Monitor {
+func (s *Server) newHealth(w *wiring) *health.Monitor {
 	h := w.cfg.Health
 	return health.New(health.Options{
 		Client: s.client, Logger: s.log,
@@ -37,7 +37,7 @@ func (s *Server) newHealth(w *world) *health.Monitor {
 
 // probeMissed is told that a candidate denied having what its health was to be probed with.
 func (s *Server) probeMissed(name string, d oci.Digest) {
-	w := s.world.Load()
+	w := s.wiring.Load()
 	if i, ok := w.index[name]; ok {
 		w.samples[i].drop(d)
 		s.learn(w, i, d, existence.Answer{Size: -1})
@@ -45,7 +45,7 @@ func (s *Server) probeMissed(name string, d oci.Digest) {
 }
 
 // targets are the candidates as health sees them, by index.
-func (s *Server) targets(w *world) []health.Target {
+func (s *Server) targets(w *wiring) []health.Target {
 	out := make([]health.Target, len(w.snapshot.Candidates))
 	for i := range out {
 		c := &w.snapshot.Candidates[i]
@@ -69,7 +69,7 @@ func (s *Server) targets(w *world) []health.Target {
 }
 
 // carrySamples keeps what is known of candidates that did not change since old.
-func (w *world) carrySamples(old *world) []*samples {
+func (w *wiring) carrySamples(old *wiring) []*samples {
 	out := make([]*samples, len(w.snapshot.Candidates))
 	for i := range out {
 		out[i] = &samples{}
@@ -85,7 +85,7 @@ func (w *world) carrySamples(old *world) []*samples {
 }
 
 // remember keeps what candidate i is known to hold, to probe it with later.
-func (w *world) remember(i int, req *oci.Request, size int64) {
+func (w *wiring) remember(i int, req *oci.Request, size int64) {
 	c := &w.snapshot.Candidates[i]
 	if req.Digest.IsZero() {
 		return // a tag says nothing about bytes
@@ -102,7 +102,7 @@ func (s *Server) observeCheck(t existence.Target, result string, a existence.Ans
 	if took > 0 {
 		s.metrics.CheckDuration.Observe(took.Seconds())
 	}
-	w := s.world.Load()
+	w := s.wiring.Load()
 	i, ok := w.index[t.Candidate]
 	if !ok || w.snapshot.Candidates[i].Origin != t.Key.Origin {
 		return // a reload removed or changed it
@@ -129,7 +129,7 @@ func (p places) note(id int) {
 // watchPlaces tells health, while ctx lasts, which candidates matter to the clients of the moment.
 func (s *Server) watchPlaces(ctx context.Context) {
 	for range wait.Every(ctx, busyEvery) {
-		w := s.world.Load()
+		w := s.wiring.Load()
 		if busy := w.busy(); !busy.Empty() {
 			w.health.Busy(busy)
 		}
@@ -137,7 +137,7 @@ func (s *Server) watchPlaces(ctx context.Context) {
 }
 
 // busy takes the places noted and returns the first candidates of their rankings.
-func (w *world) busy() (busy set.Set) {
+func (w *wiring) busy() (busy set.Set) {
 	for id, p := range w.snapshot.Places() {
 		if !w.places[id].Swap(false) {
 			continue
@@ -154,7 +154,7 @@ func (w *world) busy() (busy set.Set) {
 
 // sampleManifest keeps, now and then, a manifest that clients ask canonical for: nobody checks canonical, so
 // nothing else tells what to probe it with.
-func (w *world) sampleManifest(q *request, d *decision) {
+func (w *wiring) sampleManifest(q *request, d *decision) {
 	i := d.Candidate
 	if i != w.snapshot.Canonical || q.Kind != oci.KindManifest || !q.get || !q.Digest.InStores() {
 		return

@@ -15,15 +15,15 @@ const warmEvery = time.Second
 // keepWarm sees to it, while ctx lasts, that a connection leads to whatever clients' requests wait
 // for, and that it is known how fast it answers and whether its answers mean something.
 func (s *Server) keepWarm(ctx context.Context) {
-	s.warm(s.world.Load())
+	s.warm(s.wiring.Load())
 	for range wait.Every(ctx, warmEvery) {
-		s.warm(s.world.Load())
+		s.warm(s.wiring.Load())
 	}
 }
 
 // warm looks after all that are asked by HEAD: replicas, and stores without an inventory that is
 // believed.
-func (s *Server) warm(w *world) {
+func (s *Server) warm(w *wiring) {
 	listed, demoted := w.live.View().Believed, w.doubts.Demoted()
 	listed.AndNot(&demoted)
 	for i := range w.snapshot.Candidates {

@@ -125,7 +125,7 @@ func (s *Server) files() []string {
 	}
 	files := []string{s.opt.File}
 	cfgs := []*config.Config{s.tried}
-	if w := s.world.Load(); w != nil {
+	if w := s.wiring.Load(); w != nil {
 		cfgs = append(cfgs, w.cfg)
 	}
 	for _, cfg := range cfgs {

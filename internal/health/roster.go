@@ -2,9 +2,9 @@ package health
 
 import "time"
 
-// fleet is the state of all candidates and the rules that change it. It has no clock and does no I/O, so that random
+// roster is the state of all candidates and the rules that change it. It has no clock and does no I/O, so that random
 // histories can be compared with a naive model.
-type fleet struct {
+type roster struct {
 	eject, readmit, proof int
 	burst                 time.Duration
 	patience              int // barren turns after which a joining candidate is usable
@@ -14,7 +14,7 @@ type fleet struct {
 	frozen  bool // trouble, and nothing shows that it is not our own
 }
 
-// change is a transition of one candidate, or of the fleet when c is nil.
+// change is a transition of one candidate, or of the roster when c is nil.
 type change struct {
 	c    *candidate
 	kind changeKind
@@ -34,7 +34,7 @@ const (
 )
 
 // record takes in what a probe of c said at a moment, and returns what changes.
-func (f *fleet) record(c *candidate, o outcome, now moment) []change {
+func (r *roster) record(c *candidate, o outcome, now moment) []change {
 	c.heard, c.neutral = true, o == neutral
 	if o != barren {
 		c.sterile = 0
@@ -51,7 +51,7 @@ func (f *fleet) record(c *candidate, o outcome, now moment) []change {
 		c.successes, c.proof = 0, 0
 		if c.failures == 1 && c.standing == inService {
 			c.failed = now
-			f.callRoll(c, now-fresh)
+			r.callRoll(c, now-fresh)
 		}
 	case barren:
 		// It cannot be probed, so it must not stay out for ever: where nothing is known to be held, existence
@@ -61,7 +61,7 @@ func (f *fleet) record(c *candidate, o outcome, now moment) []change {
 		}
 	case neutral:
 	}
-	return f.judge(now)
+	return r.judge(now)
 }
 
 // fresh is how young a verdict must be for a candidate to be left out of the first roll call: one that flaps must not
@@ -70,8 +70,8 @@ const fresh = 5 * time.Second
 
 // callRoll has the others probed that were not since a moment, when c begins to fail and when it is ejected: only
 // together they tell whether it is our own network.
-func (f *fleet) callRoll(c *candidate, since moment) {
-	for _, o := range f.all {
+func (r *roster) callRoll(c *candidate, since moment) {
+	for _, o := range r.all {
 		if o != c && o.standing == inService && o.verdict < since {
 			o.prompt = true
 		}
@@ -79,22 +79,22 @@ func (f *fleet) callRoll(c *candidate, since moment) {
 }
 
 // judge applies the rules to what is known at a moment.
-func (f *fleet) judge(now moment) (changes []change) {
-	f.watch(now)
-	if frozen := f.trouble && !f.proven(); frozen != f.frozen {
-		f.frozen = frozen
+func (r *roster) judge(now moment) (changes []change) {
+	r.watch(now)
+	if frozen := r.trouble && !r.proven(); frozen != r.frozen {
+		r.frozen = frozen
 		switch {
 		case frozen:
 			changes = append(changes, change{nil, changeFrozen})
-		case f.trouble:
-			f.doubt()
+		case r.trouble:
+			r.doubt()
 			changes = append(changes, change{nil, changeProven})
 		default:
 			changes = append(changes, change{nil, changeThawed})
 		}
 	}
-	for _, c := range f.all {
-		if kind, ok := f.next(c, now); ok {
+	for _, c := range r.all {
+		if kind, ok := r.next(c, now); ok {
 			changes = append(changes, change{c, kind})
 		}
 	}
@@ -102,20 +102,20 @@ func (f *fleet) judge(now moment) (changes []change) {
 }
 
 // next moves c on when a rule says so.
-func (f *fleet) next(c *candidate, now moment) (changeKind, bool) {
+func (r *roster) next(c *candidate, now moment) (changeKind, bool) {
 	switch {
-	case c.standing == inService && c.failures >= f.eject && !f.frozen:
+	case c.standing == inService && c.failures >= r.eject && !r.frozen:
 		c.standing, c.ejected = ejected, now
-		f.callRoll(c, c.failed)
+		r.callRoll(c, c.failed)
 		return changeEjected, true
-	case c.standing == ejected && f.frozen && now-c.ejected <= f.burst:
+	case c.standing == ejected && r.frozen && now-c.ejected <= r.burst:
 		c.standing = inService
 		return changeReturned, true
-	case c.standing == ejected && c.successes >= f.readmit,
-		c.standing == ejected && c.sterile >= f.readmit:
+	case c.standing == ejected && c.successes >= r.readmit,
+		c.standing == ejected && c.sterile >= r.readmit:
 		c.standing, c.sterile = inService, 0
 		return changeReadmitted, true
-	case c.standing == joining && (c.successes > 0 || c.sterile >= f.patience):
+	case c.standing == joining && (c.successes > 0 || c.sterile >= r.patience):
 		c.standing, c.sterile = inService, 0
 		return changeJoined, true
 	}
@@ -125,10 +125,10 @@ func (f *fleet) next(c *candidate, now moment) (changeKind, bool) {
 // watch notices when more than half of those in service fail together, and when it is over. Who was ejected in the
 // same burst counts as in service; who was out before does not, nor who cannot be probed. Who still waits for a first
 // probe counts as working.
-func (f *fleet) watch(now moment) {
+func (r *roster) watch(now moment) {
 	known, probed, failing := 0, 0, 0
-	for _, c := range f.all {
-		if c.standing != inService && !(c.standing == ejected && now-c.ejected <= f.burst) {
+	for _, c := range r.all {
+		if c.standing != inService && !(c.standing == ejected && now-c.ejected <= r.burst) {
 			continue
 		}
 		if c.probed || !c.heard {
@@ -142,20 +142,20 @@ func (f *fleet) watch(now moment) {
 		}
 	}
 	switch {
-	case !f.trouble && probed >= 2 && 2*failing > known:
-		f.trouble = true
-		for _, c := range f.all {
+	case !r.trouble && probed >= 2 && 2*failing > known:
+		r.trouble = true
+		for _, c := range r.all {
 			c.proof = 0
 		}
-	case f.trouble && (probed < 2 || 2*failing < known):
-		f.trouble = false
-		f.forgive()
+	case r.trouble && (probed < 2 || 2*failing < known):
+		r.trouble = false
+		r.forgive()
 	}
 }
 
 // forgive starts all failure counts again: they were taken while the measurements could not be trusted.
-func (f *fleet) forgive() {
-	for _, c := range f.all {
+func (r *roster) forgive() {
+	for _, c := range r.all {
 		if c.standing == inService {
 			c.failures = 0
 		}
@@ -164,8 +164,8 @@ func (f *fleet) forgive() {
 
 // doubt lets a row of failures that was counted while frozen stand for one. When our network has just come back, those
 // probed first prove it while the others have not been probed since: they get their chance.
-func (f *fleet) doubt() {
-	for _, c := range f.all {
+func (r *roster) doubt() {
+	for _, c := range r.all {
 		if c.standing == inService {
 			c.failures = min(c.failures, 1)
 		}
@@ -173,12 +173,12 @@ func (f *fleet) doubt() {
 }
 
 // proven reports whether a candidate has kept passing since trouble began: what fails is not our network then.
-func (f *fleet) proven() bool {
-	if f.proof < 0 {
+func (r *roster) proven() bool {
+	if r.proof < 0 {
 		return false
 	}
-	for _, c := range f.all {
-		if c.standing == inService && !c.failing && c.proof >= f.proof {
+	for _, c := range r.all {
+		if c.standing == inService && !c.failing && c.proof >= r.proof {
 			return true
 		}
 	}

@@ -10,20 +10,20 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func newFleet(n int) *fleet {
-	f := &fleet{eject: 3, readmit: 5, proof: 5, burst: 30 * time.Second, patience: patience}
+func newRoster(n int) *roster {
+	r := &roster{eject: 3, readmit: 5, proof: 5, burst: 30 * time.Second, patience: patience}
 	for i := range n {
-		f.all = append(f.all, &candidate{Target: Target{Name: fmt.Sprint("s", i)}})
+		r.all = append(r.all, &candidate{Target: Target{Name: fmt.Sprint("s", i)}})
 	}
-	return f
+	return r
 }
 
-func (f *fleet) usable() string {
+func (r *roster) usable() string {
 	var b strings.Builder
-	for _, c := range f.all {
+	for _, c := range r.all {
 		b.WriteByte("+-j"[c.standing])
 	}
-	if f.frozen {
+	if r.frozen {
 		b.WriteString(" frozen")
 	}
 	return b.String()
@@ -46,14 +46,14 @@ func TestOneCandidate(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			f := newFleet(5)
-			for _, c := range f.all[1:] {
-				f.record(c, pass, 0)
+			r := newRoster(5)
+			for _, c := range r.all[1:] {
+				r.record(c, pass, 0)
 			}
 			var got strings.Builder
 			for i, p := range tt.probes {
-				f.record(f.all[0], outcomes[p], moment(i)*time.Second)
-				got.WriteByte(f.usable()[0])
+				r.record(r.all[0], outcomes[p], moment(i)*time.Second)
+				got.WriteByte(r.usable()[0])
 			}
 			if got.String() != tt.want {
 				t.Errorf("%s gave %s, want %s", tt.probes, got.String(), tt.want)
@@ -93,11 +93,11 @@ func TestFleetRules(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			f := newFleet(tt.n)
+			r := newRoster(tt.n)
 			for i, w := range strings.Fields(tt.probes) {
-				f.record(f.all[w[0]-'0'], outcomes[rune(w[1])], moment(i)*time.Second)
+				r.record(r.all[w[0]-'0'], outcomes[rune(w[1])], moment(i)*time.Second)
 			}
-			if got := f.usable(); got != tt.want {
+			if got := r.usable(); got != tt.want {
 				t.Errorf("%s gave %s, want %s", tt.probes, got, tt.want)
 			}
 		})
@@ -109,24 +109,24 @@ func TestJoining(t *testing.T) {
 		{"+", "+"}, {"x", "j"}, {"xxxxxxxxxx", "j"}, {"xxxx+", "+"}, {".......", "j"}, {"0000", "j"}, {"00000", "+"}, {"000x000", "j"},
 	}
 	for _, tt := range tests {
-		f := newFleet(3)
-		f.all[0].standing = joining
+		r := newRoster(3)
+		r.all[0].standing = joining
 		for i, p := range tt.probes {
-			f.record(f.all[0], outcomes[p], moment(i)*time.Second)
+			r.record(r.all[0], outcomes[p], moment(i)*time.Second)
 		}
-		if got := f.usable()[:1]; got != tt.want {
+		if got := r.usable()[:1]; got != tt.want {
 			t.Errorf("%s gave %s, want %s", tt.probes, got, tt.want)
 		}
 	}
 }
 
 func TestRollCall(t *testing.T) {
-	f := newFleet(4)
-	f.all[3].standing = ejected
-	f.record(f.all[1], pass, 58*time.Second)
-	f.record(f.all[0], fail, 60*time.Second)
+	r := newRoster(4)
+	r.all[3].standing = ejected
+	r.record(r.all[1], pass, 58*time.Second)
+	r.record(r.all[0], fail, 60*time.Second)
 	var got []bool
-	for _, c := range f.all {
+	for _, c := range r.all {
 		got = append(got, c.prompt)
 	}
 	// 0 failed itself, 1 has just answered, 3 is out.
@@ -271,7 +271,7 @@ func TestRandomHistories(t *testing.T) {
 	for seed := range runs {
 		rng := rand.New(rand.NewPCG(uint64(seed), 1))
 		n := 1 + rng.IntN(8)
-		f, m := newFleet(n), newNaive(n)
+		r, m := newRoster(n), newNaive(n)
 		now := moment(0)
 		chance := make([]float64, n) // of failing
 		var trace strings.Builder
@@ -287,7 +287,7 @@ func TestRandomHistories(t *testing.T) {
 			}
 			now += moment(rng.Float64() * float64(4*time.Second))
 			if rng.IntN(5) == 0 {
-				f.judge(now)
+				r.judge(now)
 				m.step(now)
 			} else {
 				i, o := rng.IntN(n), pass
@@ -300,16 +300,16 @@ func TestRandomHistories(t *testing.T) {
 					o = neutral
 				}
 				fmt.Fprintf(&trace, "%v %d%s ", now.Round(time.Second/10), i, map[outcome]string{pass: "+", fail: "x", neutral: ".", barren: "0"}[o])
-				f.record(f.all[i], o, now)
+				r.record(r.all[i], o, now)
 				m.step(now, entry{i, o})
 			}
-			if f.usable() != m.usable() {
-				t.Fatalf("seed %d: fleet %s, model %s after\n%s", seed, f.usable(), m.usable(), trace.String())
+			if r.usable() != m.usable() {
+				t.Fatalf("seed %d: roster %s, model %s after\n%s", seed, r.usable(), m.usable(), trace.String())
 			}
-			if f.frozen {
+			if r.frozen {
 				seen["frozen"]++
 			}
-			if strings.Contains(f.usable(), "-") {
+			if strings.Contains(r.usable(), "-") {
 				seen["ejected"]++
 			}
 		}

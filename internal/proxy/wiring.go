@@ -18,8 +18,8 @@ import (
 	"ociproxy/internal/snapshot"
 )
 
-// world is everything one configuration brings with it. It is immutable once published.
-type world struct {
+// wiring is what one configuration brings with it, put together: all that a request needs. It is immutable once published.
+type wiring struct {
 	cfg      *config.Config
 	snapshot *route.Snapshot
 	address  *clientip.Extractor
@@ -38,9 +38,9 @@ type world struct {
 	names    map[string]*registryName // by host
 }
 
-// build makes a world of cfg. What did not change since old (address ranges, quotas) is carried over.
-func (s *Server) build(cfg *config.Config, old *world) (*world, error) {
-	w := &world{cfg: cfg}
+// build makes a wiring of cfg. What did not change since old (address ranges, quotas) is carried over.
+func (s *Server) build(cfg *config.Config, old *wiring) (*wiring, error) {
+	w := &wiring{cfg: cfg}
 	var err error
 	if w.address, err = clientip.New(cfg.Client.Rule()); err != nil {
 		return nil, fmt.Errorf("client: %w", err)
@@ -105,7 +105,7 @@ func (s *Server) reload() error {
 	if err != nil {
 		return err
 	}
-	old := s.world.Load()
+	old := s.wiring.Load()
 	next, err := s.build(cfg, old)
 	if err != nil {
 		return misfit{err}
@@ -124,13 +124,13 @@ func (s *Server) reload() error {
 }
 
 // same is the candidate that is what c was: by name and by what stands behind it.
-func (w *world) same(c *route.Candidate) (int, bool) {
+func (w *wiring) same(c *route.Candidate) (int, bool) {
 	i, ok := w.index[c.Name]
 	return i, ok && w.snapshot.Candidates[i].Origin == c.Origin
 }
 
 // forgetRemoved drops the series of candidates that a reload removed and makes room for those of the new ones.
-func (s *Server) forgetRemoved(old, w *world) {
+func (s *Server) forgetRemoved(old, w *wiring) {
 	s.metrics.SetCandidates(len(w.snapshot.Candidates))
 	if old == nil {
 		return
