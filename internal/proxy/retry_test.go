@@ -340,7 +340,7 @@ func TestComplaintsAreLookedInto(t *testing.T) {
 				w.va.mu.Unlock()
 			}
 			// Two networks (/32, /16) are not enough.
-			look := newLooks()
+			look := newInspections()
 			wiring := w.server.wiring.Load()
 			w.server.weigh(t.Context(), wiring, look)
 			if got := testutil.CollectAndCount(w.server.metrics.Unexplained); got != 0 {
