@@ -148,8 +148,8 @@ func (r *Registry) descend(ctx context.Context, root *Listing, names []string, y
 		}
 		for i, name := range batch {
 			a := &answers[i]
-			switch {
-			case Unknown(a.err): // gone since it was listed
+			switch gone, _ := Gone(a.err); {
+			case gone: // since it was listed
 				*a = answer{}
 				continue
 			case a.odd:
