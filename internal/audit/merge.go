@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"fmt"
 	"iter"
 	"strings"
@@ -35,19 +36,22 @@ func (r row) judge() (Class, string) {
 	if size < 0 && r.record >= 0 {
 		size = r.record
 	}
+	impossible := cmp.Or(store.SizeAmiss(r.digest, r.object), store.SizeAmiss(r.digest, r.record))
 	switch {
-	case r.disputed():
-		has := r.record
-		if r.object >= 0 {
-			has = r.object
-		}
-		return Disputed, fmt.Sprintf("the store says %s, the manifest %d: one of them is wrong, --deep tells which", bytes(has), r.want)
 	case r.record != absent && r.object == absent:
 		return Lost, "the inventory lists it, there is no object"
 	case r.want != absent && r.object == absent:
 		return Missing, "no object"
 	case r.want != absent && r.record == absent && r.object == notKnown:
 		return Missing, "not in the inventory"
+	case impossible != "" && (r.want != absent || r.record != absent):
+		return Short, impossible
+	case r.disputed():
+		has := r.record
+		if r.object >= 0 {
+			has = r.object
+		}
+		return Disputed, fmt.Sprintf("the store says %s, the manifest %d: one of them is wrong, --deep tells which", bytes(has), r.want)
 	case r.object >= 0 && size >= 0 && r.object != size:
 		return Short, fmt.Sprintf("%s, not %d", bytes(r.object), size)
 	case r.record >= 0 && size >= 0 && r.record != size:

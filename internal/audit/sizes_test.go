@@ -206,3 +206,17 @@ func TestVanished(t *testing.T) {
 		t.Errorf("%d failed, %d gone, %d listed", s.Failed, s.Gone, len(s.Vanished))
 	}
 }
+
+// What a digest cannot have is wrong even where no manifest says a size.
+func TestImpossibleSize(t *testing.T) {
+	for _, from := range []From{Inventory, Listing} {
+		s := newShelf(t)
+		s.put(digest(fine), fine)
+		s.rot(digest(fine), "")
+		s.held[digest(fine)] = 0
+		a, err := Run(t.Context(), stating(fine, -1), []Store{s.store("s")}, Options{From: from})
+		if err != nil || len(a.Report.Findings) != 1 || a.Report.Findings[0].Class != Short || !strings.Contains(a.Report.Findings[0].Detail, "is empty") {
+			t.Errorf("%s: %+v, %v", from, a.Report, err)
+		}
+	}
+}
