@@ -168,7 +168,7 @@ func digest(i int) oci.Digest {
 }
 
 func blob(i int) inventory.Record {
-	return inventory.Record{Digest: digest(i), Size: int64(i), Kind: inventory.Blob}
+	return inventory.Record{Digest: digest(i), Size: int64(max(1, i)), Kind: inventory.Blob} // empty ones are rare
 }
 
 func image(i int) inventory.Record {
