@@ -68,7 +68,11 @@ func (a *app) runPromoteSnapshot(ctx context.Context, root, format string, acces
 	untold, images := false, 0
 	var bare []string // repositories without tags, of a registry that lists nothing else
 	var odd []string  // names that are none
+	var left []string // repositories, with what they list that is no tag
 	err := prove.Snapshot(ctx, regs, root, opt, func(s *prove.Snap) error {
+		if s.Left.Count > 0 {
+			left = append(left, s.Name+": "+s.Left.String())
+		}
 		switch untold = untold || opt.Untagged && !s.Untagged; {
 		case s.Odd:
 			odd = append(odd, strconv.Quote(s.Name))
@@ -91,6 +95,9 @@ func (a *app) runPromoteSnapshot(ctx context.Context, root, format string, acces
 	}
 	if len(odd) > 0 {
 		fmt.Fprintf(a.stderr, "warning: the registry lists names that are none, and not in the snapshot: %s\n", someOf(odd))
+	}
+	if len(left) > 0 {
+		fmt.Fprintf(a.stderr, "warning: the registry lists what nobody can ask for, and it is not in the snapshot: %s\n", someOf(left))
 	}
 	if len(bare) > 0 {
 		fmt.Fprintf(a.stderr, "warning: %s without a tag: what they hold by digest only is not listed, and not in the snapshot: %s\n",

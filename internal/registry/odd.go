@@ -26,11 +26,16 @@ func (o *Odd) Err() error {
 	if o.Count == 0 {
 		return nil
 	}
+	return fmt.Errorf("%w: %s", ErrOdd, o)
+}
+
+// String names the first ones, and counts the others.
+func (o *Odd) String() string {
 	text := strings.Join(o.First, ", ")
 	if more := o.Count - len(o.First); more > 0 {
 		text = fmt.Sprintf("%s and %d more", text, more)
 	}
-	return fmt.Errorf("%w: %s", ErrOdd, text)
+	return text
 }
 
 func (o *Odd) add(kind, text string) {
