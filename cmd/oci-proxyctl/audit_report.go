@@ -235,9 +235,6 @@ func (a *app) watch(p *audit.Progress) (stop func()) {
 	quit := every(period, show)
 	return sync.OnceFunc(func() {
 		quit()
-		if last != "" && cleared == "" { // what was said last must not be what was true seconds before the end
-			show()
-		}
 		fmt.Fprint(a.stderr, cleared)
 	})
 }
