@@ -35,7 +35,8 @@ their tags. The result is what promote fmt would make of it, and the same each t
 
 The registry must list its repositories: by Google's listing or _catalog. One that lists no digests is asked for each
 tag. Manifests without a tag are written with --untagged, where the registry lists them (Google's do); the platforms of
-an index are among them. A repository that has digests and no tag is named in a warning. That nothing is there is an error.`,
+an index are among them. A repository that has digests and no tag is named in a warning, and so is a tag that is none.
+That nothing is there is an error.`,
 		Example: `  oci-proxyctl promote snapshot us-central1-docker.pkg.dev/project/images > images.yaml
   oci-proxyctl promote snapshot registry.example.org/prod --untagged -o json`,
 		Args: cobra.ExactArgs(1),
