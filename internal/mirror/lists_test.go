@@ -122,6 +122,22 @@ func TestGone(t *testing.T) {
 	}
 }
 
+// A tag that still leads to a manifest which the source does not have is not gone: something is wrong with the source, in
+// each pass.
+func TestTagToNothing(t *testing.T) {
+	w := newWorld(t, 1)
+	w.extra = ", parallel: 1" // one tag after the other: the second one is resolved
+	w.Image("app", "v1", "one")
+	w.pass(Options{})
+	two := w.Image("app", "v2", "two")
+	w.answers(404, map[string]string{"/v2/app/manifests/" + string(two.Digest): ""})
+	for range 2 {
+		if r := w.pass(Options{}); r.Result != Partial || r.Vanished != 0 || r.Errors[SourceGone] != 1 {
+			t.Fatalf("%+v", r)
+		}
+	}
+}
+
 // A thousand vanished tags do not hide what else is skipped, nor the other way round.
 func TestGoneIsNamed(t *testing.T) {
 	w := newWorld(t, 1)

@@ -106,7 +106,7 @@ func (c *collector) Blob(_ context.Context, n *Node, b registry.Descriptor) {
 
 func (c *collector) Problem(repo, ref string, err error) {
 	d, _ := oci.ParseDigest(ref) // zero for a tag
-	c.give(found{Image{Repository: repo, Digest: d}, fmt.Errorf("%s %s: %w", repo, ref, err)})
+	c.give(found{Image{Repository: repo, Digest: d}, fmt.Errorf("%s: %w", strings.TrimSpace(repo+" "+ref), err)})
 }
 
 func (c *collector) Gone(repo, ref string) {

@@ -34,7 +34,7 @@ func (w *Walker) work(ctx context.Context, n *Node, below *int, depth int) {
 	case n.aside && errors.Is(err, registry.ErrNotFound):
 		n.void.Store(true)
 		w.graph.release(n)
-	case n.listed && gone:
+	case n.listed && gone && !w.remains(ctx, n):
 		w.gone(n.Repository, n.Digest.String(), told)
 		n.void.Store(true)
 		w.graph.release(n)
@@ -56,6 +56,15 @@ func (w *Walker) fetch(ctx context.Context, n *Node) (m *registry.Manifest, blob
 	}
 	m, err = w.src.Registry.Manifest(ctx, n.Repository, n.Digest.String())
 	return m, false, err
+}
+
+// remains says that a tag still leads to a manifest that the source does not have: then it was not taken away meanwhile.
+func (w *Walker) remains(ctx context.Context, n *Node) bool {
+	if n.tag == "" {
+		return false
+	}
+	d, err := w.src.Registry.Resolve(ctx, n.Repository, n.tag)
+	return err == nil && d.Digest == n.Digest
 }
 
 // gone tells of what a list names and the registry then does not have: it was taken away meanwhile.

@@ -286,7 +286,7 @@ func (w *Walker) tag(ctx context.Context, repo string, tag registry.Tag) {
 		d, err := w.src.Registry.Resolve(ctx, repo, tag.Name)
 		if w.heard(err); err == nil {
 			w.guessed(d.Digest)
-			n.Digest = d.Digest
+			n.Digest, n.tag = d.Digest, tag.Name
 			w.root(ctx, n)
 			return
 		}
