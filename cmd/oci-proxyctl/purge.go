@@ -124,6 +124,8 @@ func (a *app) writePurge(r *purge.Report, untouched []string) error {
 				inventory = "listed no longer"
 			case b.Listed:
 				inventory = "listed"
+			case s.Error != "":
+				inventory = "not known"
 			}
 			switch {
 			case b.Deleted:
