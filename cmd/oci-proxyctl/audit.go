@@ -71,8 +71,8 @@ Without --from and --deep it is the inventories, and a question about some hundr
   unlisted    it is there and not in the inventory: no client is sent there
   unexpected  it is there or listed, and no image needs it
 
---repair fetches what is lost, missing, corrupt, short, disputed or unreadable from the source or from a store that has it whole,
-writes it anew, and lists what is unlisted. Inventories cease to list what is wrong before anything is written. What
+--repair fetches what is lost, missing, corrupt, short, disputed or unreadable from the source or from a store that has
+it whole, writes it anew, and lists what is unlisted. Inventories cease to list what is wrong before anything is written. What
 clients still do not get then is not listed: a cache has it, or a rule of the bucket keeps them out. What is unexpected
 is never deleted: purge does that, digest by digest.`,
 		Example: `  oci-proxyctl audit --config config.yaml

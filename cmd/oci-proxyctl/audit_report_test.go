@@ -60,7 +60,8 @@ func TestAuditProgressEnds(t *testing.T) {
 			switch {
 			case !long && out.Len() > 0:
 				t.Errorf("a short audit says how far it is: %q", out.String())
-			case long && (len(lines) != 2 || !strings.HasPrefix(last, "7 images walked") || !strings.Contains(last, "2 images or repositories could not be read")):
+			case long && (len(lines) != 2 || !strings.HasPrefix(last, "7 images walked") ||
+				!strings.Contains(last, "2 images or repositories could not be read")):
 				t.Errorf("%q", out.String())
 			}
 		})

@@ -52,8 +52,8 @@ func (a *app) watchPass(form string, p *mirror.Pass) (stop func()) {
 	}
 }
 
-// every calls show again and again, until stop is called; then once more, if it was called at all: what is left standing is what
-// is true at the end.
+// every calls show again and again, until stop is called; then once more, if it was called at all: what is left standing
+// is what is true at the end.
 func every(period time.Duration, show func()) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup

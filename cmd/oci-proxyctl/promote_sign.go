@@ -159,7 +159,9 @@ func (s *signed) err() error {
 		code = codePartial
 	}
 	what := cli.Count(int64(len(s.Failures)), "image or repository", "images or repositories")
-	return &cli.Error{Err: fmt.Errorf("sign: %s failed: %w", what, s.cause), Hint: "the same command goes on from there", Code: code}
+	return &cli.Error{
+		Err: fmt.Errorf("sign: %s failed: %w", what, s.cause), Hint: "the same command goes on from there", Code: code,
+	}
 }
 
 // Of the sums that are the exit codes of a run.

@@ -14,7 +14,10 @@ func TestSignCodes(t *testing.T) {
 	for _, tt := range []struct {
 		errs []error
 		code int
-	}{{nil, cli.CodeOK}, {[]error{nil}, cli.CodeOK}, {[]error{boom}, cli.CodeFailure}, {[]error{nil, boom}, codePartial}, {[]error{boom, nil}, codePartial}} {
+	}{
+		{nil, cli.CodeOK}, {[]error{nil}, cli.CodeOK}, {[]error{boom}, cli.CodeFailure},
+		{[]error{nil, boom}, codePartial}, {[]error{boom, nil}, codePartial},
+	} {
 		s := &signed{}
 		for _, err := range tt.errs {
 			s.add("r", oci.Digest{}, true, err)

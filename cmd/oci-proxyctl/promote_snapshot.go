@@ -98,7 +98,8 @@ func (a *app) runPromoteSnapshot(ctx context.Context, root, format string, acces
 		fmt.Fprintf(a.stderr, "warning: the registry lists names that are none, and not in the snapshot: %s\n", someOf(odd))
 	}
 	if len(left) > 0 {
-		fmt.Fprintf(a.stderr, "warning: the registry lists what nobody can ask for, and it is not in the snapshot: %s\n", someOf(left))
+		fmt.Fprintf(a.stderr, "warning: the registry lists what nobody can ask for, and it is not in the snapshot: %s\n",
+			someOf(left))
 	}
 	if len(bare) > 0 {
 		fmt.Fprintf(a.stderr, "warning: %s without a tag: what they hold by digest only is not listed, and not in the snapshot: %s\n",

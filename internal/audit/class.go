@@ -10,8 +10,8 @@ const (
 	Lost       Class = "lost"       // the inventory lists it, and there is no object: clients are sent to a 404
 	Missing    Class = "missing"    // an image needs it, and it is neither there nor in the inventory
 	Corrupt    Class = "corrupt"    // the bytes do not have the digest
-	Short      Class = "short"      // the size is not that of the inventory, or not that of the manifest and nobody else's either
-	Disputed   Class = "disputed"   // the manifest states one size, the store has another throughout: one of them is wrong, the bytes tell
+	Short      Class = "short"      // the size is not that of the inventory, or one that the digest cannot have
+	Disputed   Class = "disputed"   // the manifest states another size than all of the store: the bytes tell who is wrong
 	Unreadable Class = "unreadable" // the owner has it, and the public at the store's URL does not get it as it is
 	Unlisted   Class = "unlisted"   // it is there and whole, and the inventory does not list it: nobody is sent there
 	Unexpected Class = "unexpected" // it is there or in the inventory, and no image needs it

@@ -51,7 +51,8 @@ func (r row) judge() (Class, string) {
 		if r.object >= 0 {
 			has = r.object
 		}
-		return Disputed, fmt.Sprintf("the store says %s, the manifest %d: one of them is wrong, --deep tells which", bytes(has), r.want)
+		return Disputed, fmt.Sprintf("the store says %s, the manifest %d: one of them is wrong, --deep tells which",
+			bytes(has), r.want)
 	case r.object >= 0 && size >= 0 && r.object != size:
 		return Short, fmt.Sprintf("%s, not %d", bytes(r.object), size)
 	case r.record >= 0 && size >= 0 && r.record != size:

@@ -173,7 +173,8 @@ func TestDisputed(t *testing.T) {
 func TestAllImagesAreNamed(t *testing.T) {
 	one, two := newShelf(t), newShelf(t)
 	two.put(digest(fine), fine)
-	a, err := Run(t.Context(), stating(fine, 12, 12, 13, 12), []Store{one.store("one"), two.store("two")}, Options{From: Inventory, Limit: 1})
+	stores := []Store{one.store("one"), two.store("two")}
+	a, err := Run(t.Context(), stating(fine, 12, 12, 13, 12), stores, Options{From: Inventory, Limit: 1})
 	if err != nil || len(a.Report.Findings) != 1 {
 		t.Fatalf("%+v, %v", a.Report, err)
 	}
@@ -215,7 +216,10 @@ func TestImpossibleSize(t *testing.T) {
 		s.rot(digest(fine), "")
 		s.held[digest(fine)] = 0
 		a, err := Run(t.Context(), stating(fine, -1), []Store{s.store("s")}, Options{From: from})
-		if err != nil || len(a.Report.Findings) != 1 || a.Report.Findings[0].Class != Short || !strings.Contains(a.Report.Findings[0].Detail, "is empty") {
+		if err != nil || len(a.Report.Findings) != 1 {
+			t.Fatalf("%+v, %v", a.Report, err)
+		}
+		if f := a.Report.Findings[0]; f.Class != Short || !strings.Contains(f.Detail, "is empty") {
 			t.Errorf("%s: %+v, %v", from, a.Report, err)
 		}
 	}

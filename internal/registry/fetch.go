@@ -85,7 +85,8 @@ func (r *Registry) manifest(ctx context.Context, repo, ref string) (*Manifest, e
 		}
 		torn, ok := errors.AsType[*TornError](err)
 		if !ok && errors.Is(err, ErrInvalid) {
-			torn = &TornError{&Manifest{Raw: raw, Descriptor: Descriptor{Digest: oci.Sum("sha256", raw), Size: int64(len(raw))}}, err}
+			none := &Manifest{Raw: raw, Descriptor: Descriptor{Digest: oci.Sum("sha256", raw), Size: int64(len(raw))}}
+			torn = &TornError{none, err}
 			err = torn
 		}
 		if torn != nil && !want.IsZero() {

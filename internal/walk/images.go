@@ -46,7 +46,9 @@ type Image struct {
 }
 
 // Images walks the whole source and returns every manifest once: those of indexes and those of their platforms, artifacts and what refers to
-// them. What only a list names and is gone is a [Vanished], which is no failure. Blobs that are not to be distributed or are denied are left out, like those of algorithms that stores do not hold. An error is about one manifest or one
+// them. What only a list names and is gone is a [Vanished], which is no failure.
+//
+// Blobs that are not to be distributed or are denied are left out, like those of algorithms that stores do not hold. An error is about one manifest or one
 // repository, whose names it has, and the walk goes on; when the source as a whole cannot be read the last pair is that error.
 //
 // It reads every manifest, with one request each. What images need is held in memory, some 100 bytes for each blob of each image, for an

@@ -261,7 +261,8 @@ func (w *Writer) current(ctx context.Context, replaces, last bool) (*inventory.H
 		return k.head, k.version, nil
 	}
 	h, version, err := w.read(ctx)
-	broken := errors.Is(err, inventory.ErrForeign) || errors.Is(err, inventory.ErrHead) || last && errors.Is(err, errUnread)
+	broken := errors.Is(err, inventory.ErrForeign) || errors.Is(err, inventory.ErrHead) ||
+		last && errors.Is(err, errUnread)
 	if errors.Is(err, ErrNotFound) || replaces && broken {
 		return &inventory.Head{Generation: uint64(w.opt.Now().Unix())}, version, nil
 	}
