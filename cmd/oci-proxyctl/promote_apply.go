@@ -112,9 +112,14 @@ func (a *app) runPromoteApply(ctx context.Context, name, manifests string, dry b
 	}
 	if dry {
 		if a.format == cli.JSON {
-			return cli.WriteJSON(a.stdout, plan.Summary)
+			err = cli.WriteJSON(a.stdout, plan.Summary)
+		} else {
+			err = a.writePlan(plan.Summary, "")
 		}
-		return a.writePlan(plan.Summary, "")
+		if code := plan.Summary.Code(); err == nil && code != 0 {
+			err = cli.Exit(code)
+		}
+		return err
 	}
 	report, err := a.apply(ctx, plan, access, f, false)
 	if err != nil {
@@ -286,7 +291,14 @@ func (a *app) applyResult(r *apply.Report, sum *promote.Summary, config string) 
 		if sum.Failed > 0 {
 			fmt.Fprintf(a.stdout, "Not in the plan, since something is wrong with it: %s.\n", cli.Count(sum.Failed, "promotion"))
 		}
-		heldVerdict(sum.Held, a.stdout)
+	}
+	if a.format != cli.JSON {
+		if sum == nil { // else they were told with the plan
+			writeHeld(r.Held, a.stdout, cli.UseColor(a.stdout, a.env))
+		}
+		if err := heldVerdict(r.Held, a.stdout); err != nil {
+			return err
+		}
 	}
 	if r.Result == apply.Interrupted {
 		return cli.Fail("what was done is kept; the same command goes on from there", "interrupted: %s", r.Error)

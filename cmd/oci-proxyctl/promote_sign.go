@@ -26,6 +26,7 @@ import (
 func (a *app) promoteSign() *cobra.Command {
 	var s signing
 	var access registryFlags
+	var strict bool
 	cmd := &cobra.Command{
 		Use:   "sign DIR",
 		Short: "Sign the promoted images that lack our signature",
@@ -45,28 +46,29 @@ services are not supported.`,
 			if signer == nil {
 				return cli.Usage("--sign-key cosign.key", "no key")
 			}
-			tree, err := a.manifests(args[0], false)
+			tree, err := a.manifests(args[0], strict)
 			if err != nil {
 				return err
 			}
 			a.idleIdentity(s.rename, tree)
 			regs := access.open()
 			defer regs.Close()
-			sum := signAll(cmd.Context(), tree, regs, signer, &signed{exact: true})
+			sum := signAll(cmd.Context(), tree, regs, signer, &signed{exact: true, Held: tree.Held})
 			writeIdle(idleHosts(access.plainHTTP, regs.Requests()), a.stderr)
 			if a.format == cli.JSON {
 				err = cli.WriteJSON(a.stdout, sum)
 			} else {
-				_, err = fmt.Fprintln(a.stdout, sum)
+				writeHeld(sum.Held, a.stdout, cli.UseColor(a.stdout, a.env))
+				fmt.Fprintln(a.stdout, sum)
+				err = heldVerdict(sum.Held, a.stdout)
 			}
-			if err = errors.Join(err, sum.err()); err == nil && len(tree.Held) > 0 {
-				writeHeld(tree.Held, a.stderr, cli.UseColor(a.stderr, a.env))
-				heldVerdict(tree.Held, a.stderr)
-				err = cli.Exit(codePartial)
+			if err != nil {
+				return err
 			}
-			return err
+			return sum.err()
 		},
 	}
+	strictFlag(cmd, &strict)
 	s.keyFlags(cmd)
 	access.flags(cmd)
 	a.outputFlag(cmd)
@@ -126,6 +128,8 @@ type signed struct {
 	Signed   int64    `json:"signed"` // of them, those that lacked our signature
 	Absent   int64    `json:"absent"` // that are not there yet
 	Failures []string `json:"failures"`
+	// Held is what was not looked at, since its manifests are faulty.
+	Held []*manifest.Held `json:"held,omitempty"`
 
 	exact bool                           // ask for each image's signatures
 	skip  func(oci.Digest) bool          // not to be signed; nil: none
@@ -148,10 +152,17 @@ func (s *signed) String() string {
 }
 
 func (s *signed) err() error {
-	if s.cause == nil {
-		return nil
+	code := promote.ExitCode(nil, len(s.Held) > 0, true)
+	switch {
+	case s.cause != nil:
+		return &cli.Error{
+			Err:  fmt.Errorf("sign: %s failed: %w", cli.Count(int64(len(s.Failures)), "image or repository", "images or repositories"), s.cause),
+			Hint: "the same command goes on from there", Code: code | cli.CodeFailure,
+		}
+	case code != 0:
+		return cli.Exit(code)
 	}
-	return cli.Fail("the same command goes on from there", "sign: %s failed: %w", cli.Count(int64(len(s.Failures)), "image or repository", "images or repositories"), s.cause)
+	return nil
 }
 
 func (s *signed) add(full string, d oci.Digest, made bool, err error) {

@@ -39,6 +39,7 @@ func (p *parser) manifest(root *yaml.Node, plain bool) (r registries, images *co
 		case name == "images" && plain:
 			seenImages = true
 			images = p.images(v)
+			p.empty(v)
 		case name == "images":
 			p.fault(k, RuleUnknownKey, "its images stand in "+ImagesDir+"/<project>/"+ImagesFile, "a manifest of a thin tree has no images")
 		default:

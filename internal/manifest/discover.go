@@ -31,6 +31,12 @@ func Files(dir string) ([]string, error) {
 	defer func() { _ = root.Close() }() // it was only read
 	l := &loader{fsys: root.FS(), path: dir}
 	if err := l.discover(); err != nil {
+		meant(dir, err)
+		return nil, err
+	}
+	if len(l.found) == 0 {
+		err := &Errors{[]*Fault{(&Tree{Path: dir}).nothing()}}
+		meant(dir, err)
 		return nil, err
 	}
 	var out []string

@@ -30,8 +30,11 @@ const (
 	RuleSymlink      Rule = "symlink"        // out of the tree
 	RuleMisplaced    Rule = "misplaced-file" // a manifest where nobody reads it
 	RuleTree         Rule = "no-tree"        // one of the two directories is missing
+	RuleNoProject    Rule = "no-project"     // a tree without any project
 	RuleDisputed     Rule = "disputed"       // what nobody can read may contradict it; found by [Tree.Hold] only
 	RuleHalf         Rule = "half-project"   // warning: one of the two files is not there yet
+	RuleEmptyFile    Rule = "empty-file"     // warning: nothing stands in a file of images, not even []
+	RuleNothing      Rule = "nothing"        // warning: no image of any project is promoted; [Tree.Hold] refuses that
 	RuleUnread       Rule = "unread-file"    // warning: a YAML file that nobody reads, and no manifest
 	RuleRepeated     Rule = "repeated"       // warning: the same digest and tag said twice in one file
 	RuleRedundant    Rule = "redundant-edge" // warning: two projects promote the same to the same destination
@@ -39,7 +42,7 @@ const (
 )
 
 // warnings are the rules whose breach leaves no doubt about what is to be promoted.
-var warnings = []Rule{RuleHalf, RuleUnread, RuleRepeated, RuleRedundant, RuleNested}
+var warnings = []Rule{RuleHalf, RuleEmptyFile, RuleNothing, RuleUnread, RuleRepeated, RuleRedundant, RuleNested}
 
 // Place is a position in a file.
 type Place struct {
@@ -76,6 +79,8 @@ func (f *Fault) about(project string) {
 
 // Warning says that the manifests can be used all the same.
 func (f *Fault) Warning() bool { return slices.Contains(warnings, f.Rule) }
+
+func isError(f *Fault) bool { return !f.Warning() }
 
 // Error is one line: place: message.
 func (f *Fault) Error() string { return f.Place.String() + ": " + f.Message }
