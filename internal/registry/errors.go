@@ -97,6 +97,12 @@ func Unknown(err error) bool {
 	return ok && e.Is(ErrNotFound) && e.has("NAME_UNKNOWN", "MANIFEST_UNKNOWN", "BLOB_UNKNOWN", "NOT_FOUND")
 }
 
+// NameUnknown says that a registry answered 404 or 410 and named the reason: that it does not know the repository.
+func NameUnknown(err error) bool {
+	e, ok := errors.AsType[*StatusError](err)
+	return ok && e.Is(ErrNotFound) && e.has("NAME_UNKNOWN")
+}
+
 const (
 	maxErrorBody  = 16 << 10
 	maxErrorText  = 256
