@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/dustin/go-humanize/english"
 )
@@ -54,9 +56,9 @@ type Place struct {
 // String is file:line:column.
 func (p Place) String() string {
 	if p.Line == 0 {
-		return p.File
+		return oneLine(p.File)
 	}
-	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
+	return fmt.Sprintf("%s:%d:%d", oneLine(p.File), p.Line, p.Column)
 }
 
 // Fault is one error or warning: where it is, what is wrong, and what to do.
@@ -136,6 +138,14 @@ func sortFaults(all []*Fault) (errs, warns []*Fault) {
 		}
 	}
 	return errs, warns
+}
+
+// oneLine is the name of a file or directory as messages show it: one with a line end or the like in quotes.
+func oneLine(name string) string {
+	if strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return strconv.Quote(name)
+	}
+	return name
 }
 
 // shorten cuts what a message quotes.

@@ -22,7 +22,7 @@ func (h *Held) What() string {
 	if h.Project == "" {
 		return "a file of no project"
 	}
-	return "project " + h.Project
+	return "project " + oneLine(h.Project)
 }
 
 // Why is the first fault, and how many more there are.

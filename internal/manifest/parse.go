@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -88,6 +89,9 @@ func notText(data []byte) int {
 	return -1
 }
 
+// conflict are the marks that git leaves where it cannot merge.
+var conflict = regexp.MustCompile(`(?m)^(<<<<<<<|>>>>>>>) `)
+
 // syntax translates the library's error.
 func (p *parser) syntax(data []byte, err error, empty bool) {
 	var one *yaml.LoadError
@@ -119,6 +123,9 @@ func (p *parser) syntax(data []byte, err error, empty bool) {
 	if lines := strings.SplitN(string(data), "\n", one.Mark.Line+1); one.Mark.Line > 0 && one.Mark.Line <= len(lines) &&
 		strings.Contains(lines[one.Mark.Line-1], "\t") {
 		hint = "indent with spaces: YAML has no tabs"
+	}
+	if conflict.Match(data) {
+		hint = "a merge of git left its marks in the file (<<<<<<<, =======, >>>>>>>): decide what stays"
 	}
 	p.add(RuleSyntax, max(1, one.Mark.Line), max(1, one.Mark.Column), hint, "%s", message)
 }
