@@ -43,6 +43,7 @@ func (f *applyFlags) flags(cmd *cobra.Command) {
 	fl.StringVar(&f.require, "require-stores", "", "how many `stores` must hold an image before its tags are set: healthy, all or a number; default: of the config, or healthy")
 	fl.DurationVar(&f.storeTimeout, "store-timeout", 0, "how long an image waits for slow stores; default: of the config, or 15m")
 	fl.IntVar(&f.images, "images", 0, "images copied at once; default 8")
+	notNegative(cmd, "images")
 	fl.StringVar(&f.audit, "audit-log", "", "append a line of JSON for each write to this `file`")
 	fl.StringVar(&f.who, "who", "", "who does this, for audit log and lease; default: user and host")
 	fl.StringVar(&f.lease, "lease", "", "`name` of the lease: runs with the same one exclude each other; default: of the config, or default")
@@ -91,6 +92,7 @@ func (p *promoteFlags) accessFlags(a *app, cmd *cobra.Command) {
 	f.StringArrayVar(&p.plainHTTP, "plain-http", nil, "`host` that speaks plain HTTP; loopback always does; may be repeated")
 	f.Float64Var(&p.rate, "rate", 0, "`requests` a second to each host at most; default: of the config, or 50")
 	f.IntVar(&p.parallel, "parallel", 0, "requests to each host at once; default: of the config, or 16")
+	notNegative(cmd, "rate", "parallel")
 	_ = cmd.MarkFlagFilename("config", "yaml", "yml")
 }
 
