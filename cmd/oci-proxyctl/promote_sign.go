@@ -32,7 +32,7 @@ func (a *app) promoteSign() *cobra.Command {
 		Short: "Sign the promoted images that lack our signature",
 		Long: `sign looks at every image of the manifests where it is signed: in the first destination of its project. One that is there
 and has no signature of this key gets one, beside those of others. Images that are not there yet are left to promote run, which
-signs what it promotes, before any tag is set.
+signs what it promotes, before any tag is set. A project whose manifests have an error is held back.
 
 Signatures are those of cosign with a key: the payload and its signature below the tag sha256-HEX.sig. Keys of key management
 services are not supported.`,
