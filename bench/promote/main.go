@@ -53,20 +53,21 @@ func run(ctx context.Context, dir string, args []string) error {
 		if err := generate(tree, size.digests); err != nil {
 			return err
 		}
-		for _, world := range []string{"empty", "done"} {
+		for _, world := range []string{"empty", "silent", "done"} {
 			got, err := child(ctx, tree, world)
 			if err != nil {
 				return err
 			}
 			name := "promote.plan_" + size.name
-			if world == "done" {
-				name += "_done"
+			if world != "empty" {
+				name += "_" + world
 			}
 			all = append(all,
 				figures.Figure{Name: name + ".seconds", Value: got["seconds"], Unit: "s"},
 				figures.Figure{Name: name + ".check_seconds", Value: got["check"], Unit: "s"},
 				figures.Figure{Name: name + ".cpu_seconds", Value: got["cpu"], Unit: "s"}, // tells on a machine that does more than this
 				figures.Figure{Name: name + ".peak_mib", Value: got["peak"], Unit: "MiB"},
+				figures.Figure{Name: name + ".asked", Value: got["asked"], Unit: "1"}, // of registries
 				figures.Figure{Name: name + ".edges", Value: got["edges"], Unit: "1"},
 			)
 			perEdge[name] = got["cpu"] / got["edges"]

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -40,6 +41,22 @@ func (a *app) manifests(path string, strict bool) (*manifest.Tree, error) {
 // strictFlag is the flag of the commands that read manifests.
 func strictFlag(cmd *cobra.Command, strict *bool) {
 	cmd.Flags().BoolVar(strict, "strict", false, "take every warning about the manifests for an error")
+}
+
+// notNegative refuses numbers below zero for flags of cmd: they mean nothing, and would be taken for the default.
+func notNegative(cmd *cobra.Command, flags ...string) {
+	before := cmd.PreRunE
+	cmd.PreRunE = func(cmd *cobra.Command, args []string) error {
+		for _, name := range flags {
+			if text := cmd.Flag(name).Value.String(); strings.HasPrefix(text, "-") || text == "NaN" {
+				return cli.Usage("leave it out for the default", "--%s %s: it cannot be negative", name, text)
+			}
+		}
+		if before != nil {
+			return before(cmd, args)
+		}
+		return nil
+	}
 }
 
 // invalidManifests gives the faults of manifests the exit code for invalid input. Other errors pass.

@@ -43,6 +43,7 @@ func (f *applyFlags) flags(cmd *cobra.Command) {
 	fl.StringVar(&f.require, "require-stores", "", "how many `stores` must hold an image before its tags are set: healthy, all or a number; default: of the config, or healthy")
 	fl.DurationVar(&f.storeTimeout, "store-timeout", 0, "how long an image waits for slow stores; default: of the config, or 15m")
 	fl.IntVar(&f.images, "images", 0, "images copied at once; default 8")
+	notNegative(cmd, "images")
 	fl.StringVar(&f.audit, "audit-log", "", "append a line of JSON for each write to this `file`")
 	fl.StringVar(&f.who, "who", "", "who does this, for audit log and lease; default: user and host")
 	fl.StringVar(&f.lease, "lease", "", "`name` of the lease: runs with the same one exclude each other; default: of the config, or default")
@@ -91,6 +92,7 @@ func (p *promoteFlags) accessFlags(a *app, cmd *cobra.Command) {
 	f.StringArrayVar(&p.plainHTTP, "plain-http", nil, "`host` that speaks plain HTTP; loopback always does; may be repeated")
 	f.Float64Var(&p.rate, "rate", 0, "`requests` a second to each host at most; default: of the config, or 50")
 	f.IntVar(&p.parallel, "parallel", 0, "requests to each host at once; default: of the config, or 16")
+	notNegative(cmd, "rate", "parallel")
 	_ = cmd.MarkFlagFilename("config", "yaml", "yml")
 }
 
@@ -112,9 +114,14 @@ func (a *app) runPromoteApply(ctx context.Context, name, manifests string, dry b
 	}
 	if dry {
 		if a.format == cli.JSON {
-			return cli.WriteJSON(a.stdout, plan.Summary)
+			err = cli.WriteJSON(a.stdout, plan.Summary)
+		} else {
+			err = a.writePlan(plan.Summary, "")
 		}
-		return a.writePlan(plan.Summary, "")
+		if code := plan.Summary.Code(); err == nil && code != 0 {
+			err = cli.Exit(code)
+		}
+		return err
 	}
 	report, err := a.apply(ctx, plan, access, f, false)
 	if err != nil {
@@ -286,7 +293,14 @@ func (a *app) applyResult(r *apply.Report, sum *promote.Summary, config string) 
 		if sum.Failed > 0 {
 			fmt.Fprintf(a.stdout, "Not in the plan, since something is wrong with it: %s.\n", cli.Count(sum.Failed, "promotion"))
 		}
-		heldVerdict(sum.Held, a.stdout)
+	}
+	if a.format != cli.JSON {
+		if sum == nil { // else they were told with the plan
+			writeHeld(r.Held, a.stdout, cli.UseColor(a.stdout, a.env))
+		}
+		if err := heldVerdict(r.Held, a.stdout); err != nil {
+			return err
+		}
 	}
 	if r.Result == apply.Interrupted {
 		return cli.Fail("what was done is kept; the same command goes on from there", "interrupted: %s", r.Error)

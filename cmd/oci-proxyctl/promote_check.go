@@ -35,7 +35,8 @@ func (a *app) promoteCheck() *cobra.Command {
 warning at once, with file, line, column and what to do. It asks no registry.
 
 What has an error is held back by plan, run and verify, project by project; the rest is promoted. A project that has one of
-its two files only is no error: nothing of it is promoted yet. A manifest where nobody reads it is one.`,
+its two files only is no error: nothing of it is promoted yet. A manifest where nobody reads it is one, and a tree without
+any project. Words that YAML takes for something else than their letters, such as 1.20, on and null, must stand in quotes.`,
 		Example: `  oci-proxyctl promote check registry.example.org/
   oci-proxyctl promote check plain.yaml -o json | jq '.errors[].message'`,
 		Args: cobra.ExactArgs(1),

@@ -32,15 +32,9 @@ and one of
    64  nothing else can be done`
 
 	applyCodes = appliedCodes + `
-and one of
-   32  the rest is done, or in place
-   64  nothing else was done`
+With --dry-run the code is that of promote plan.`
 
 	runCodes = appliedCodes + `
-  128  projects are held back, for their manifests are faulty
-and one of
-   32  the rest is done, or in place
-   64  nothing else was done
 Without --confirm the code is that of promote plan.`
 
 	appliedCodes = `Exit codes:
@@ -54,13 +48,19 @@ Any other code is a sum of
     2  a digest is gone from everywhere
     4  a registry could not be read or written
     8  too few stores hold an image
-   16  a policy forbids an image`
+   16  a policy forbids an image
+  128  projects are held back, for their manifests are faulty
+and one of
+   32  the rest is done, or in place
+   64  nothing else was done`
 
 	signCodes = `Exit codes:
   0  every image that is in place has our signature
-  1  failure: nothing could be signed or read` + codesUsage + codesInvalid + `
-  5  an image or a repository could not be signed or read, or projects are held back, for their manifests are faulty;
-     the rest is signed`
+   1  failure: nothing could be signed or read` + codesUsage + codesInvalid + `
+   5  an image or a repository could not be signed or read; the rest is signed
+ 193  nothing could be signed or read, and projects are held back, for their manifests are faulty
+ 160  projects are held back (128); the rest is signed (32)
+ 165  projects are held back, and an image or a repository could not be signed or read; the rest is signed`
 
 	snapshotCodes = `Exit codes:
   0  the snapshot is whole, as far as the registry lists; what it does not list is warned of

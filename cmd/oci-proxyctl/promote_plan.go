@@ -48,6 +48,7 @@ func (p *promoteFlags) flags(a *app, cmd *cobra.Command) {
 	f.StringArrayVar(&p.plainHTTP, "plain-http", nil, "`host` that speaks plain HTTP; loopback always does; may be repeated")
 	f.Float64Var(&p.rate, "rate", 0, "`requests` a second to each host at most; default: of the config, or 50")
 	f.IntVar(&p.parallel, "parallel", 0, "requests to each host at once; default: of the config, or 16")
+	notNegative(cmd, "rate", "parallel")
 	f.BoolVar(&p.sizes, "sizes", true, "read the manifests of missing images, to know their sizes")
 	strictFlag(cmd, &p.strict)
 	_ = cmd.MarkFlagFilename("config", "yaml", "yml")

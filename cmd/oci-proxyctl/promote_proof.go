@@ -63,8 +63,8 @@ func (a *app) writeProof(r *prove.Report, config string) error {
 	if r.Found[prove.Unstored] > 0 {
 		fmt.Fprintf(w, "What stores lack is brought by: %s\n", mirrorCommand(config))
 	}
-	_, err := fmt.Fprintln(w, proofVerdict(r))
-	return err
+	fmt.Fprintln(w, proofVerdict(r))
+	return heldVerdict(r.Held, w)
 }
 
 func proofVerdict(r *prove.Report) string {

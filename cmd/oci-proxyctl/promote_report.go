@@ -45,11 +45,11 @@ func (a *app) writePlan(sum *promote.Summary, file string) error {
 	}
 	writeIdle(sum.Idle, w)
 	fmt.Fprintln(w, planVerdict(sum))
-	heldVerdict(sum.Held, w)
+	err := heldVerdict(sum.Held, w)
 	if file != "" {
-		fmt.Fprintf(w, "The plan is in %s.\n", file)
+		_, err = fmt.Fprintf(w, "The plan is in %s.\n", file)
 	}
-	return nil
+	return err
 }
 
 func destinationTable(sum *promote.Summary, w io.Writer) error {
@@ -154,15 +154,16 @@ func behind(r *apply.Report, config string, w io.Writer) {
 func mirrorCommand(config string) string { return program + " mirror --once --config " + config }
 
 // heldVerdict says in a sentence what is held back.
-func heldVerdict(held []*manifest.Held, w io.Writer) {
+func heldVerdict(held []*manifest.Held, w io.Writer) error {
 	if len(held) == 0 {
-		return
+		return nil
 	}
 	names := make([]string, len(held))
 	for i, h := range held {
 		names[i] = h.What()
 	}
-	fmt.Fprintf(w, "Held back, until promote check finds no error: %s.\n", someOf(names))
+	_, err := fmt.Fprintf(w, "Held back, until promote check finds no error: %s.\n", someOf(names))
+	return err
 }
 
 // someOf lists the first of some names.
@@ -182,6 +183,8 @@ func planVerdict(sum *promote.Summary) string {
 		lost = fmt.Sprintf(" %s of digests known to be lost are left out.", cli.Count(sum.Lost, "promotion"))
 	}
 	switch {
+	case sum.Edges == 0:
+		return "Nothing to do: nothing new is asked for." + lost
 	case sum.NothingToDo():
 		return fmt.Sprintf("Nothing to do: %s of %s in place.", cli.Count(sum.Done, "promotion"), humanize.Comma(sum.Edges)) + lost
 	case sum.Planned == 0:

@@ -26,12 +26,13 @@ import (
 func (a *app) promoteSign() *cobra.Command {
 	var s signing
 	var access registryFlags
+	var strict bool
 	cmd := &cobra.Command{
 		Use:   "sign DIR",
 		Short: "Sign the promoted images that lack our signature",
 		Long: `sign looks at every image of the manifests where it is signed: in the first destination of its project. One that is there
 and has no signature of this key gets one, beside those of others. Images that are not there yet are left to promote run, which
-signs what it promotes, before any tag is set.
+signs what it promotes, before any tag is set. A project whose manifests have an error is held back.
 
 Signatures are those of cosign with a key: the payload and its signature below the tag sha256-HEX.sig. Keys of key management
 services are not supported.`,
@@ -45,28 +46,29 @@ services are not supported.`,
 			if signer == nil {
 				return cli.Usage("--sign-key cosign.key", "no key")
 			}
-			tree, err := a.manifests(args[0], false)
+			tree, err := a.manifests(args[0], strict)
 			if err != nil {
 				return err
 			}
 			a.idleIdentity(s.rename, tree)
 			regs := access.open()
 			defer regs.Close()
-			sum := signAll(cmd.Context(), tree, regs, signer, &signed{exact: true})
+			sum := signAll(cmd.Context(), tree, regs, signer, &signed{exact: true, Held: tree.Held})
 			writeIdle(idleHosts(access.plainHTTP, regs.Requests()), a.stderr)
 			if a.format == cli.JSON {
 				err = cli.WriteJSON(a.stdout, sum)
 			} else {
-				_, err = fmt.Fprintln(a.stdout, sum)
+				writeHeld(sum.Held, a.stdout, cli.UseColor(a.stdout, a.env))
+				fmt.Fprintln(a.stdout, sum)
+				err = heldVerdict(sum.Held, a.stdout)
 			}
-			if err = errors.Join(err, sum.err()); err == nil && len(tree.Held) > 0 {
-				writeHeld(tree.Held, a.stderr, cli.UseColor(a.stderr, a.env))
-				heldVerdict(tree.Held, a.stderr)
-				err = cli.Exit(codePartial)
+			if err != nil {
+				return err
 			}
-			return err
+			return sum.err()
 		},
 	}
+	strictFlag(cmd, &strict)
 	s.keyFlags(cmd)
 	access.flags(cmd)
 	a.outputFlag(cmd)
@@ -129,6 +131,8 @@ type signed struct {
 	Signed   int64    `json:"signed"` // of them, those that lacked our signature
 	Absent   int64    `json:"absent"` // that are not there yet
 	Failures []string `json:"failures"`
+	// Held is what was not looked at, since its manifests are faulty.
+	Held []*manifest.Held `json:"held,omitempty"`
 
 	exact bool                           // ask for each image's signatures
 	skip  func(oci.Digest) bool          // not to be signed; nil: none
@@ -151,12 +155,16 @@ func (s *signed) String() string {
 }
 
 func (s *signed) err() error {
-	if s.cause == nil {
+	code := promote.ExitCode(nil, len(s.Held) > 0, s.Images > 0 || s.cause == nil)
+	switch {
+	case s.cause == nil && code == cli.CodeOK:
 		return nil
-	}
-	code := cli.CodeFailure
-	if s.Images > 0 {
-		code = codePartial
+	case s.cause == nil:
+		return cli.Exit(code)
+	case s.Images > 0:
+		code |= codePartial
+	default:
+		code |= cli.CodeFailure
 	}
 	what := cli.Count(int64(len(s.Failures)), "image or repository", "images or repositories")
 	return &cli.Error{

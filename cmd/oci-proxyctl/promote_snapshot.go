@@ -128,7 +128,7 @@ func snapYAML(w io.Writer) (write func(*prove.Snap) error, end func() error) {
 	write = func(s *prove.Snap) error {
 		some = true
 		var b strings.Builder
-		fmt.Fprintf(&b, "- name: %s\n  dmap:\n", s.Name)
+		fmt.Fprintf(&b, "- name: %s\n  dmap:\n", manifest.Bare(s.Name))
 		for _, d := range s.Digests {
 			quoted := make([]string, len(d.Tags))
 			for i, t := range d.Tags {

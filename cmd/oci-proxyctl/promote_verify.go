@@ -47,6 +47,7 @@ func (r *registryFlags) flags(cmd *cobra.Command) {
 	f.StringArrayVar(&r.plainHTTP, "plain-http", nil, "`host` that speaks plain HTTP; loopback always does; may be repeated")
 	f.Float64Var(&r.rate, "rate", 0, "`requests` a second to each host at most; default 50")
 	f.IntVar(&r.parallel, "parallel", 0, "requests to each host at once; default 16")
+	notNegative(cmd, "rate", "parallel")
 }
 
 func (r *registryFlags) open() *promote.Registries {
@@ -101,6 +102,7 @@ held back, or lacks one of its files, is not called unexpected.
 	fl.StringVar(&f.rename, "sign-identity", "", identityHelp)
 	fl.StringVar(&f.read, "read", string(prove.Manifests), "how `much` is read: lists, manifests or blobs")
 	fl.IntVarP(&f.limit, "limit", "n", f.limit, "how many findings of each class to show; 0: all")
+	notNegative(cmd, "limit")
 	fl.DurationVar(&f.watch, "watch", 0, "look each `interval`, until told to stop")
 	f.listen.flags(cmd, "--watch")
 	strictFlag(cmd, &f.strict)

@@ -2,7 +2,6 @@ package manifest
 
 import (
 	"fmt"
-	"strings"
 
 	yaml "go.yaml.in/yaml/v4"
 
@@ -13,6 +12,7 @@ import (
 type registries struct {
 	sources, destinations []Registry
 	list                  bool // the key was there and is a list
+	unclear               bool // which of them are sources is not known
 	at                    *yaml.Node
 }
 
@@ -33,9 +33,13 @@ func (p *parser) manifest(root *yaml.Node, plain bool) (r registries, images *co
 			seenRegistries = true
 			r.list = p.registries(v, &r)
 		case name == "imagesPath": // ignored by every promoter: the path follows from the tree
+			if !isNullNode(v) {
+				p.word(v, "a path, which is not used")
+			}
 		case name == "images" && plain:
 			seenImages = true
 			images = p.images(v)
+			p.empty(v)
 		case name == "images":
 			p.fault(k, RuleUnknownKey, "its images stand in "+ImagesDir+"/<project>/"+ImagesFile, "a manifest of a thin tree has no images")
 		default:
@@ -86,7 +90,9 @@ func (p *parser) registry(n *yaml.Node, r *registries) {
 				p.fault(v, RuleRegistry, hint, "%s", err)
 			}
 		case "src":
-			src = p.boolean(v)
+			var ok bool
+			src, ok = p.boolean(v)
+			r.unclear = r.unclear || !ok
 		case "service-account":
 			reg.ServiceAccount, _ = p.word(v, "the name of an account")
 		default:
@@ -107,20 +113,6 @@ func (p *parser) registry(n *yaml.Node, r *registries) {
 	}
 }
 
-func (p *parser) boolean(n *yaml.Node) bool {
-	s, ok := p.word(n, "true or false")
-	switch strings.ToLower(s) {
-	case "true":
-		return true
-	case "false":
-	default:
-		if ok {
-			p.fault(n, RuleShape, "", "expected true or false, found %q", shorten(s))
-		}
-	}
-	return false
-}
-
 // check applies the rules about the registries of one project and returns its source and destinations.
 func (p *parser) check(r registries) (source Registry, destinations []Registry) {
 	if !r.list {
@@ -129,6 +121,9 @@ func (p *parser) check(r registries) (source Registry, destinations []Registry) 
 	at := func(reg Registry) (int, int) { return int(reg.Line), int(reg.Column) }
 	switch len(r.sources) {
 	case 0:
+		if r.unclear {
+			break
+		}
 		p.fault(r.at, RuleSource, "mark one registry with `src: true`", "there is no source")
 	default:
 		source = r.sources[0]
@@ -241,8 +236,7 @@ func (p *parser) digest(text string, k, v *yaml.Node, m *merged) {
 			m.Digests = append(m.Digests, Promoted{Digest: d, Pos: posOf(k)})
 		}
 	}
-	if v.Kind != yaml.SequenceNode && !isNullNode(v) {
-		p.container(v, yaml.SequenceNode, "a list of tags")
+	if !p.container(v, yaml.SequenceNode, "a list of tags") && !isNullNode(v) {
 		return
 	}
 	if known && len(v.Content) == 0 {
@@ -293,7 +287,5 @@ func (p *parser) tag(n *yaml.Node, m *merged, at int) {
 	}
 	p.also(first)
 }
-
-func isNullNode(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && isNull(n) }
 
 func posOf(n *yaml.Node) Pos { return Pos{int32(n.Line), int32(n.Column)} }

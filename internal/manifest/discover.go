@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // loader finds the files of a thin tree.
@@ -19,6 +20,13 @@ type loader struct {
 	path   string
 	found  map[string]half
 	faults []*Fault
+	strays []stray
+}
+
+// stray is a file that nobody reads by its own name.
+type stray struct {
+	name string
+	rule Rule
 }
 
 // Files are the files of a thin tree, as reached from the working directory. Symbolic links are left out: who wants to write
@@ -31,6 +39,12 @@ func Files(dir string) ([]string, error) {
 	defer func() { _ = root.Close() }() // it was only read
 	l := &loader{fsys: root.FS(), path: dir}
 	if err := l.discover(); err != nil {
+		meant(dir, err)
+		return nil, err
+	}
+	if len(l.found) == 0 {
+		err := &Errors{[]*Fault{(&Tree{Path: dir}).nothing()}}
+		meant(dir, err)
 		return nil, err
 	}
 	var out []string
@@ -79,7 +93,48 @@ func (l *loader) discover() error {
 			l.stray(name, e, false)
 		}
 	}
+	l.tell()
 	return nil
+}
+
+// tell reports the strays, but for those that are read through a symbolic link.
+func (l *loader) tell() {
+	if len(l.strays) == 0 {
+		return
+	}
+	const read = "what is read are " + ManifestsDir + "/<project>/" + ManifestFile + " and " + ImagesDir + "/<project>/" + ImagesFile
+	linked := l.linked()
+	for _, s := range l.strays {
+		info, err := fs.Stat(l.fsys, s.name)
+		switch is := func(other fs.FileInfo) bool { return os.SameFile(info, other) }; {
+		case err == nil && slices.ContainsFunc(linked, is):
+		case s.rule == RuleMisplaced:
+			l.add(s.name, s.rule, "move it, or remove it: "+read, "nobody reads this manifest: its name or its directory is not one of a manifest")
+		default:
+			l.add(s.name, s.rule, read, "nobody reads this file: its name or its directory is not one of a manifest")
+		}
+	}
+}
+
+// linked are the files of projects that a symbolic link leads to, be it one of a file or of a directory above.
+func (l *loader) linked() (out []fs.FileInfo) {
+	for _, h := range l.found {
+		for _, name := range []string{h.manifest, h.images} {
+			if name == "" {
+				continue
+			}
+			for part := name; part != "."; part = path.Dir(part) {
+				if info, err := fs.Lstat(l.fsys, part); err != nil || info.Mode()&fs.ModeSymlink == 0 {
+					continue
+				}
+				if info, err := fs.Stat(l.fsys, name); err == nil {
+					out = append(out, info)
+				}
+				break
+			}
+		}
+	}
+	return out
 }
 
 // half looks for wanted in each directory of dir.
@@ -160,8 +215,11 @@ func (l *loader) stat(name string, e fs.DirEntry) (fs.FileInfo, bool) {
 		return nil, false
 	}
 	where := "out of the tree"
-	if errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		where = "nowhere"
+	case errors.Is(err, syscall.ELOOP):
+		where = "back to itself"
 	}
 	target, err := fs.ReadLink(l.fsys, name)
 	if err != nil {
@@ -171,16 +229,15 @@ func (l *loader) stat(name string, e fs.DirEntry) (fs.FileInfo, bool) {
 	return nil, false
 }
 
-// stray reports files below name that nobody reads: manifests, by their name or, where manifests are expected, by
+// stray notes files below name that nobody reads: manifests, by their name or, where manifests are expected, by
 // what they say. Other YAML is warned of there.
 func (l *loader) stray(name string, e fs.DirEntry, expected bool) {
 	if !e.IsDir() {
-		const read = "what is read are " + ManifestsDir + "/<project>/" + ManifestFile + " and " + ImagesDir + "/<project>/" + ImagesFile
 		switch base := e.Name(); {
-		case looksLike(base, ManifestFile), looksLike(base, ImagesFile), expected && isYAML(base) && l.saysSo(name):
-			l.add(name, RuleMisplaced, "move it, or remove it: "+read, "nobody reads this manifest: its name or its directory is not one of a manifest")
+		case looksLike(base, ManifestFile), looksLike(base, ImagesFile), expected && (isYAML(base) || begins(base)) && l.saysSo(name):
+			l.strays = append(l.strays, stray{name, RuleMisplaced})
 		case expected && isYAML(base):
-			l.add(name, RuleUnread, read, "nobody reads this file: its name or its directory is not one of a manifest")
+			l.strays = append(l.strays, stray{name, RuleUnread})
 		}
 		return
 	}
@@ -232,6 +289,15 @@ func (l *loader) add(name string, rule Rule, hint, format string, args ...any) {
 func isYAML(base string) bool {
 	ext := strings.ToLower(path.Ext(base))
 	return ext == ".yaml" || ext == ".yml"
+}
+
+// begins: the word of a manifest's file with an ending that is none of YAML, and not that of a copy an editor made.
+func begins(base string) bool {
+	stem, ending, _ := strings.Cut(strings.ToLower(base), ".")
+	stem = strings.ReplaceAll(stem, "_", "-")
+	copies := []string{"bak", "orig", "rej", "old", "swp", "tmp"}
+	return (stem == strings.TrimSuffix(ImagesFile, ".yaml") || stem == strings.TrimSuffix(ManifestFile, ".yaml")) &&
+		!strings.HasSuffix(ending, "~") && !slices.Contains(copies, ending[strings.LastIndexByte(ending, '.')+1:])
 }
 
 // looksLike: the same word with another ending, in capitals, or with _ for -.

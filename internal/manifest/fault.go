@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/dustin/go-humanize/english"
 )
@@ -30,8 +32,11 @@ const (
 	RuleSymlink      Rule = "symlink"        // out of the tree
 	RuleMisplaced    Rule = "misplaced-file" // a manifest where nobody reads it
 	RuleTree         Rule = "no-tree"        // one of the two directories is missing
+	RuleNoProject    Rule = "no-project"     // a tree without any project
 	RuleDisputed     Rule = "disputed"       // what nobody can read may contradict it; found by [Tree.Hold] only
 	RuleHalf         Rule = "half-project"   // warning: one of the two files is not there yet
+	RuleEmptyFile    Rule = "empty-file"     // warning: nothing stands in a file of images, not even []
+	RuleNothing      Rule = "nothing"        // warning: no image of any project is promoted; [Tree.Hold] refuses that
 	RuleUnread       Rule = "unread-file"    // warning: a YAML file that nobody reads, and no manifest
 	RuleRepeated     Rule = "repeated"       // warning: the same digest and tag said twice in one file
 	RuleRedundant    Rule = "redundant-edge" // warning: two projects promote the same to the same destination
@@ -39,7 +44,7 @@ const (
 )
 
 // warnings are the rules whose breach leaves no doubt about what is to be promoted.
-var warnings = []Rule{RuleHalf, RuleUnread, RuleRepeated, RuleRedundant, RuleNested}
+var warnings = []Rule{RuleHalf, RuleEmptyFile, RuleNothing, RuleUnread, RuleRepeated, RuleRedundant, RuleNested}
 
 // Place is a position in a file.
 type Place struct {
@@ -51,9 +56,9 @@ type Place struct {
 // String is file:line:column.
 func (p Place) String() string {
 	if p.Line == 0 {
-		return p.File
+		return oneLine(p.File)
 	}
-	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
+	return fmt.Sprintf("%s:%d:%d", oneLine(p.File), p.Line, p.Column)
 }
 
 // Fault is one error or warning: where it is, what is wrong, and what to do.
@@ -76,6 +81,8 @@ func (f *Fault) about(project string) {
 
 // Warning says that the manifests can be used all the same.
 func (f *Fault) Warning() bool { return slices.Contains(warnings, f.Rule) }
+
+func isError(f *Fault) bool { return !f.Warning() }
 
 // Error is one line: place: message.
 func (f *Fault) Error() string { return f.Place.String() + ": " + f.Message }
@@ -131,6 +138,14 @@ func sortFaults(all []*Fault) (errs, warns []*Fault) {
 		}
 	}
 	return errs, warns
+}
+
+// oneLine is the name of a file or directory as messages show it: one with a line end or the like in quotes.
+func oneLine(name string) string {
+	if strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return strconv.Quote(name)
+	}
+	return name
 }
 
 // shorten cuts what a message quotes.

@@ -131,7 +131,7 @@ func (f *formatter) key(key string, k, v *yaml.Node, columns [4]int) {
 	case v.Kind == yaml.SequenceNode || isNullNode(v) && key != "imagesPath:":
 		r.text += " []"
 	case !isNullNode(v):
-		r.text += " " + bare(resolve(v).Value)
+		r.text += " " + Bare(resolve(v).Value)
 	}
 	f.rows = append(f.rows, r)
 }
@@ -154,7 +154,7 @@ func (f *formatter) entries(list *yaml.Node, columns [4]int) {
 			case "src":
 				r.text += " " + strings.ToLower(resolve(v).Value)
 			default:
-				r.text += " " + bare(resolve(v).Value)
+				r.text += " " + Bare(resolve(v).Value)
 			}
 			f.rows = append(f.rows, r)
 		})
@@ -184,13 +184,6 @@ func (f *formatter) pairs(n *yaml.Node, yield func(k, v *yaml.Node)) {
 	}
 }
 
-func resolve(n *yaml.Node) *yaml.Node {
-	for n.Kind == yaml.AliasNode {
-		n = n.Alias
-	}
-	return n
-}
-
 // blockColumn is where the items of a list or mapping in block style begin.
 func blockColumn(n *yaml.Node) int {
 	if n.Style&yaml.FlowStyle != 0 || len(n.Content) == 0 {
@@ -202,15 +195,15 @@ func blockColumn(n *yaml.Node) int {
 // quote is for digests and tags, which need no escapes.
 func quote(s string) string { return `"` + s + `"` }
 
-// bare writes a word without quotes where no YAML parser can take it for anything but itself.
-func bare(s string) string {
+// Bare writes a word, without quotes where no YAML parser can take it for anything but itself.
+func Bare(s string) string {
 	path := strings.TrimLeft(s, "./")
 	safe := path != "" && (path[0] >= 'a' && path[0] <= 'z' || path[0] >= 'A' && path[0] <= 'Z') && s[len(s)-1] != ':'
 	for i := range len(s) {
 		c := s[i]
 		safe = safe && (c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("._/@:+-", c) >= 0)
 	}
-	if safe && !slices.Contains([]string{"y", "n", "yes", "no", "on", "off", "true", "false", "null"}, strings.ToLower(s)) {
+	if safe && plainFor(s) == "" {
 		return s
 	}
 	var b bytes.Buffer

@@ -28,10 +28,10 @@ func TestFormat(t *testing.T) {
 - name: "1.20"
   dmap:
     $A:
-    - 1.20
-    - on    # the last
+    - '1.20'
+    - !!str on    # the last
     '$B' :
-      [ 1e3,
+      [ "1e3",
         x
       ] # end
 
@@ -218,7 +218,12 @@ func careless(r *rand.Rand) string {
 		}
 		b.WriteString(pick("\n", "\n", " \n"))
 	}
-	word := func(s string) string { return pick(s, `"`+s+`"`, "'"+s+"'") }
+	word := func(s string) string {
+		if plainFor(s) != "" {
+			return pick(`"`+s+`"`, "'"+s+"'")
+		}
+		return pick(s, `"`+s+`"`, "'"+s+"'")
+	}
 	tag := 0
 	dash := pick("", "  ")
 	for range r.IntN(4) {

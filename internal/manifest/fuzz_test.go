@@ -9,7 +9,7 @@ import (
 
 // FuzzPlain: whatever a file says, reading it ends, every fault has a place in it, and what is accepted keeps the grammar.
 func FuzzPlain(f *testing.F) {
-	f.Add([]byte(expand("registries: [{name: a.b/c, src: true}, {name: d.e}]\nimages:\n- name: one\n  dmap: {$A: [1.20, on], \"$B\": []}\n- name: one\n  dmap: {$A: [v1]}\n")))
+	f.Add([]byte(expand("registries: [{name: a.b/c, src: true}, {name: d.e}]\nimages:\n- name: one\n  dmap: {$A: [1.20, on, null, '1.20'], \"$B\": []}\n- name: one\n  dmap: {$A: [v1]}\n")))
 	f.Add([]byte("registries:\n- &x {name: *x}\n- *x\n<<: *x\nimages: *x\n"))
 	f.Add([]byte("registries: 1\nregistries: 2\nimages: [[], {}, ~, x]\n"))
 	f.Add([]byte("a: 1\n---\nb: \t2\n"))

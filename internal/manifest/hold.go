@@ -22,7 +22,7 @@ func (h *Held) What() string {
 	if h.Project == "" {
 		return "a file of no project"
 	}
-	return "project " + h.Project
+	return "project " + oneLine(h.Project)
 }
 
 // Why is the first fault, and how many more there are.
@@ -58,7 +58,8 @@ func (t *Tree) HeldBack() error {
 //   - and who promotes another digest under a tag that a project claims whose manifest is faulty, where that manifest names the place.
 //
 // With strict every warning is an error. Hash stays that of all files. The error is an *Errors with all errors when
-// the tree as a whole cannot be read, or nothing is left to promote; other errors are those of Load.
+// the tree as a whole cannot be read, or nothing is left to promote, though no file may have an error; other errors
+// are those of Load.
 func (t *Tree) Hold(err error, strict bool) (*Tree, error) {
 	faults, bad := errors.AsType[*Errors](err)
 	if err != nil && !bad {
@@ -103,7 +104,10 @@ func (t *Tree) Hold(err error, strict bool) (*Tree, error) {
 			out.Projects = append(out.Projects, p)
 		}
 	}
-	if len(out.Projects) == 0 && len(out.Held) > 0 {
+	if out.Edges() == 0 {
+		if f := t.nothing(); f != nil && len(out.Held) == 0 {
+			all = append(all, f)
+		}
 		return nil, sorted(all)
 	}
 	return out, nil

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 
+	yaml "go.yaml.in/yaml/v4"
+
 	"ociproxy/internal/oci"
 )
 
@@ -34,7 +36,9 @@ func Load(path string) (*Tree, error) {
 		return nil, fmt.Errorf("read manifests: %w", err)
 	}
 	defer func() { _ = root.Close() }() // it was only read
-	return LoadFS(root.FS(), path)
+	t, err := LoadFS(root.FS(), path)
+	meant(path, err)
+	return t, err
 }
 
 // Plain reads the text of a plain manifest; name is what messages call it.
@@ -89,17 +93,38 @@ func LoadFS(fsys fs.FS, path string) (*Tree, error) {
 	return t, t.finish(all)
 }
 
-// finish applies the rules between projects.
+// finish applies the rules between projects, and about the tree as a whole.
 func (t *Tree) finish(faults []*Fault) error {
 	t.Hash = t.hash()
 	t.index()
 	faults = append(faults, t.between()...)
+	if f := t.nothing(); len(t.Projects) == 0 || f != nil && !slices.ContainsFunc(faults, isError) {
+		faults = append(faults, f)
+	}
 	errs, warns := sortFaults(faults)
 	t.Warnings = warns
 	if len(errs) > 0 {
 		return &Errors{errs}
 	}
 	return nil
+}
+
+// nothing says that no image is promoted: there is no project, or none has any; nil: some are.
+func (t *Tree) nothing() *Fault {
+	f := &Fault{Place: Place{File: t.Path}, Rule: RuleNothing, Hint: "list an image with a digest in the " + ImagesFile + " of a project"}
+	switch {
+	case len(t.Projects) == 0:
+		f.Rule, f.Hint = RuleNoProject, "a project has "+ManifestsDir+"/<project>/"+ManifestFile+" and "+ImagesDir+"/<project>/"+ImagesFile
+		f.Message = "nothing to promote in " + t.Path + ": there is no project in it"
+	case t.Edges() > 0:
+		return nil
+	case len(t.Projects) == 1 && t.Projects[0].Name == "":
+		f.Hint = "list an image with a digest"
+		f.Message = "nothing to promote in " + t.Path + ": it has no image with a digest"
+	default:
+		f.Message = "nothing to promote in " + t.Path + ": no project in it has a destination and an image with a digest"
+	}
+	return f
 }
 
 // project reads one project's two files.
@@ -120,19 +145,33 @@ func (l *loader) project(name string) (*Project, []*Fault) {
 			r, _ := manifest.manifest(root, false)
 			p.Source, p.Destinations = manifest.check(r)
 		}
-		if slices.ContainsFunc(manifest.faults, func(f *Fault) bool { return !f.Warning() }) {
+		if slices.ContainsFunc(manifest.faults, isError) {
 			p.mentions = mentioned(data)
 		}
 	}
 	data, ok = l.read(images, half.images)
 	if p.noFile[1] = !ok; ok {
 		p.sum[1] = sha256.Sum256(data)
-		if root := images.document(data, true); root != nil {
+		root := images.document(data, true)
+		if root != nil {
 			p.Images = images.images(root).list
 		}
+		images.empty(root)
 	}
 	p.tooLong(images)
 	return p, append(manifest.faults, images.faults...)
+}
+
+// empty warns of a file or key of images in which nothing stands: perhaps what stood there got lost.
+func (p *parser) empty(root *yaml.Node) {
+	const hint = "list images there; write `[]` where none is meant"
+	switch {
+	case slices.ContainsFunc(p.faults, isError):
+	case root == nil:
+		p.add(RuleEmptyFile, 0, 0, hint, "nothing stands in the file: no image of the project is promoted")
+	case isNullNode(root):
+		p.fault(root, RuleEmptyFile, hint, "nothing stands here: no image of the project is promoted")
+	}
 }
 
 // tooLong reports images whose name fits no registry together with the path of a destination.

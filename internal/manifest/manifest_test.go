@@ -94,13 +94,13 @@ approvers: [x]
   dmap:
     "$A": ["v1.20", 'latest']   # both
     $B:
-    - 1.20
-    - 1e3
-    - on
-    - 0x1F
-    - 2024-01-01
-    - 1_000
-    - null
+    - "1.20"
+    - '1e3'
+    - "on"
+    - "0x1F"
+    - "2024-01-01"
+    - !!str 1_000
+    - "null"
     - "0777"
 - name: sub/two
   dmap: {"$C": [], "$D": [ v1 ]}
@@ -202,7 +202,8 @@ registries:
 - {name: staging.example/b, src: true}
 -- images/a/images.yaml --
 # none yet
-`, errs: []string{"manifests/a/promoter-manifest.yaml:2:1 destination", "manifests/a/promoter-manifest.yaml:3:10 source also manifests/a/promoter-manifest.yaml:2:10"}},
+`, errs: []string{"manifests/a/promoter-manifest.yaml:2:1 destination", "manifests/a/promoter-manifest.yaml:3:10 source also manifests/a/promoter-manifest.yaml:2:10"},
+			warns: []string{"images/a/images.yaml empty-file"}},
 		{name: "registry names", archive: `
 -- manifests/a/promoter-manifest.yaml --
 registries:
@@ -218,6 +219,7 @@ registries:
 - {name: "[::1]:5000/images"}
 - {name: localhost/images}
 -- images/a/images.yaml --
+[]
 `, errs: []string{
 			"manifests/a/promoter-manifest.yaml:3:10 registry-name", "manifests/a/promoter-manifest.yaml:4:10 registry-name", "manifests/a/promoter-manifest.yaml:5:10 registry-name",
 			"manifests/a/promoter-manifest.yaml:6:10 registry-name", "manifests/a/promoter-manifest.yaml:7:10 registry-name", "manifests/a/promoter-manifest.yaml:8:10 registry-name",
@@ -271,7 +273,7 @@ resources: []
 			"images/c/promoter-manifest.yaml misplaced-file", "images/images.yaml misplaced-file", "manifests/a/promoter_manifest.yaml misplaced-file",
 		},
 			warns: []string{
-				"images/b/images.yaml half-project", "images/b/notes.yaml unread-file", "manifests/a/promoter-manifest.yaml half-project", "manifests/kustomization.yaml unread-file",
+				"images/b/images.yaml half-project", "images/b/images.yaml empty-file", "images/b/notes.yaml unread-file", "manifests/a/promoter-manifest.yaml half-project", "manifests/kustomization.yaml unread-file",
 			}},
 		{name: "links", archive: registriesOfA + `
 -- images/a/images.yaml --

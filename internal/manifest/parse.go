@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -88,6 +89,9 @@ func notText(data []byte) int {
 	return -1
 }
 
+// conflict are the marks that git leaves where it cannot merge.
+var conflict = regexp.MustCompile(`(?m)^(<<<<<<<|>>>>>>>) `)
+
 // syntax translates the library's error.
 func (p *parser) syntax(data []byte, err error, empty bool) {
 	var one *yaml.LoadError
@@ -120,6 +124,9 @@ func (p *parser) syntax(data []byte, err error, empty bool) {
 		strings.Contains(lines[one.Mark.Line-1], "\t") {
 		hint = "indent with spaces: YAML has no tabs"
 	}
+	if conflict.Match(data) {
+		hint = "a merge of git left its marks in the file (<<<<<<<, =======, >>>>>>>): decide what stays"
+	}
 	p.add(RuleSyntax, max(1, one.Mark.Line), max(1, one.Mark.Column), hint, "%s", message)
 }
 
@@ -134,70 +141,4 @@ func secondDocument(data []byte) int {
 		content = content || strings.TrimSpace(line) != "" && line[0] != '#' && line[0] != '%'
 	}
 	return 1
-}
-
-// word returns the scalar that n is. What it says is its spelling: 1.20 is not 1.2, on is not true.
-func (p *parser) word(n *yaml.Node, what string) (string, bool) {
-	at := n
-	for n.Kind == yaml.AliasNode {
-		n = n.Alias
-	}
-	if n.Kind == yaml.ScalarNode && !isNull(n) {
-		return n.Value, true
-	}
-	p.fault(at, RuleShape, "", "expected %s, found %s", what, kindName(n))
-	return "", false
-}
-
-// container returns the list or mapping that n is; false when it is something else, which is reported, or nothing.
-func (p *parser) container(n *yaml.Node, kind yaml.Kind, what string) bool {
-	switch {
-	case n.Kind == kind:
-		return true
-	case n.Kind == yaml.AliasNode && n.Alias.Kind != yaml.ScalarNode:
-		// Each use of an alias repeats what it stands for: a small file could say more than memory holds.
-		p.fault(n, RuleShape, "write it out", "an alias can stand for a word only")
-	case n.Kind == yaml.ScalarNode && isNull(n):
-	default:
-		p.fault(n, RuleShape, "", "expected %s, found %s", what, kindName(n))
-	}
-	return false
-}
-
-// keys calls yield for each key of a mapping that is a word, the first of each spelling.
-func (p *parser) keys(n *yaml.Node, duplicateHint string, yield func(name string, key, value *yaml.Node)) {
-	seen := make(map[string]int, len(n.Content)/2)
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		k := n.Content[i]
-		name, ok := p.word(k, "a key")
-		if !ok {
-			continue
-		}
-		if line, dup := seen[name]; dup {
-			p.fault(k, RuleDuplicateKey, duplicateHint, "duplicate key %q: it stands in line %d already", shorten(name), line)
-			continue
-		}
-		seen[name] = k.Line
-		yield(name, k, n.Content[i+1])
-	}
-}
-
-func isNull(n *yaml.Node) bool {
-	return n.Style == 0 && (n.Value == "" || n.Value == "~") && n.ShortTag() == "!!null"
-}
-
-func kindName(n *yaml.Node) string {
-	switch n.Kind {
-	case yaml.MappingNode:
-		return "keys and values"
-	case yaml.SequenceNode:
-		return "a list"
-	case yaml.AliasNode:
-		return kindName(n.Alias)
-	default:
-		if isNull(n) {
-			return "nothing"
-		}
-		return fmt.Sprintf("%q", shorten(n.Value))
-	}
 }

@@ -99,16 +99,13 @@ func (w *work) source(ctx context.Context, targets [][]Target) *source {
 		return src
 	}
 	found := make([]presence, len(wanted))
-	asks := asks{limit: parallelAsks}
-	for i, n := range wanted {
-		asks.do(func() {
-			d := w.image.Digests[n].Digest
-			if found[i].has, found[i].err = v.Has(ctx, d); !found[i].has && found[i].err == nil && v.Complete() {
-				found[i].has, found[i].err = v.Holds(ctx, d) // a list that lags does not make it gone
-			}
-		})
+	ask := func(i int) {
+		d := w.image.Digests[wanted[i]].Digest
+		if found[i].has, found[i].err = v.Has(ctx, d); !found[i].has && found[i].err == nil && v.Complete() {
+			found[i].has, found[i].err = v.Holds(ctx, d) // a list that lags does not make it gone
+		}
 	}
-	asks.wait()
+	each(len(wanted), parallelAsks, ask)
 	for i, n := range wanted {
 		src.have[n] = found[i]
 	}
@@ -158,7 +155,7 @@ func (w *work) holder(ctx context.Context, n int, d oci.Digest) string {
 	}
 	for i := range w.sites { // those that nobody had to ask yet: their tags are something else
 		s := &w.sites[i]
-		if s.err != nil {
+		if s.err != nil || s.present[n].asked || s.nothing {
 			continue
 		}
 		if has, err := s.view.Has(ctx, d); err == nil && has {

@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
+	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -28,6 +31,9 @@ type outcome struct {
 
 // parallelAsks bounds the requests for single tags and digests of one repository; the registry has its own bound for all.
 const parallelAsks = 16
+
+// manyDigests is from how many digests on a question more is asked that may save all others.
+const manyDigests = 8
 
 // look reads a repository, once even when several images ask for it.
 func (m *maker) look(ctx context.Context, repository string) (*registry.View, error) {
@@ -64,12 +70,14 @@ type site struct {
 	err                     error      // it could not be read
 	lacks                   []shortage // in the order of digests; none for what is in place
 	present                 []presence // by digest
+	nothing                 bool       // the registry does not know the repository
 }
 
 // presence: does a site have a digest.
 type presence struct {
-	has bool
-	err error
+	has   bool
+	err   error
+	asked bool // or told by a list that names all; not: has is false for nobody asked
 }
 
 // shortage is what a site lacks of the digest with an index in the image.
@@ -91,16 +99,17 @@ func (m *maker) survey(ctx context.Context, s *site, i *manifest.Image) {
 		return
 	}
 	s.present = make([]presence, len(i.Digests))
-	asks := asks{limit: parallelAsks}
-	short := make([]shortage, len(i.Digests))
-	for n := range i.Digests {
-		if s.view.Complete() { // all is known: nothing to wait for
-			m.compare(ctx, s, i, n, &short[n])
-			continue
-		}
-		asks.do(func() { m.compare(ctx, s, i, n, &short[n]) })
+	if s.view.Unnamed && len(i.Digests) >= manyDigests {
+		// Where not even an answer about a manifest knows the repository, one question does for all of its digests.
+		unknown, err := m.world.NameUnknown(ctx, s.repository, i.Digests[0].Digest)
+		s.nothing = err == nil && unknown
 	}
-	asks.wait()
+	short := make([]shortage, len(i.Digests))
+	limit := parallelAsks
+	if s.view.Complete() || s.nothing {
+		limit = 1 // all is known: nothing to wait for
+	}
+	each(len(i.Digests), limit, func(n int) { m.compare(ctx, s, i, n, &short[n]) })
 	for n := range short {
 		d := &short[n]
 		if d.err != nil || len(d.tags) > 0 || len(d.moved) > 0 || len(i.Digests[n].Tags) == 0 && !s.present[n].has {
@@ -113,21 +122,22 @@ func (m *maker) survey(ctx context.Context, s *site, i *manifest.Image) {
 // compare looks at one digest and its tags at a site.
 func (m *maker) compare(ctx context.Context, s *site, i *manifest.Image, n int, out *shortage) {
 	want := &i.Digests[n]
-	if s.view.Unlisted && len(want.Tags) > 0 { // a new repository, mostly: where the digest is not its tags are not either
-		has, err := s.view.Holds(ctx, want.Digest)
-		if s.present[n] = (presence{has, err}); err != nil || !has {
+	if s.view.Unlisted { // a new repository, mostly: where the digest is not its tags are not either
+		has, err := false, error(nil)
+		if !s.nothing {
+			has, err = s.view.Holds(ctx, want.Digest)
+		}
+		if s.present[n] = (presence{has, err, true}); err != nil || !has {
+			out.err = err
+			out.tags = slices.Grow(out.tags, len(want.Tags))
 			for _, t := range want.Tags {
 				out.tags = append(out.tags, Tag{Name: t.Name})
 			}
-			out.err = err
 			return
 		}
 	}
 	for _, t := range want.Tags {
-		got, err := s.view.Tag(ctx, t.Name)
-		if err == nil && !got.IsZero() && got != want.Digest { // rather than believe a list that lags
-			got, err = s.view.TagIs(ctx, t.Name, want.Digest)
-		}
+		got, err := s.view.Tag(ctx, t.Name, want.Digest)
 		switch {
 		case err != nil:
 			out.err = err
@@ -145,9 +155,10 @@ func (m *maker) compare(ctx context.Context, s *site, i *manifest.Image, n int, 
 		}
 	}
 	if !s.present[n].has && (len(want.Tags) == 0 || len(out.tags) > 0) {
-		s.present[n].has, s.present[n].err = s.view.Has(ctx, want.Digest)
-		if s.present[n].err != nil {
-			out.err = s.present[n].err
+		has, err := s.view.Has(ctx, want.Digest)
+		s.present[n] = presence{has, err, true}
+		if err != nil {
+			out.err = err
 		}
 	}
 }
@@ -160,24 +171,24 @@ func MergedTag(name string) bool {
 	return len(name) > 70 && name[0] == 's' && fallback.MatchString(name)
 }
 
-// asks runs a few questions at once.
-type asks struct {
-	g     *errgroup.Group
-	limit int
-}
-
-func (a *asks) do(ask func()) {
-	if a.g == nil {
-		a.g = new(errgroup.Group)
-		a.g.SetLimit(a.limit)
+// each asks questions 0 to n-1, at most limit at once.
+func each(n, limit int, ask func(i int)) {
+	if limit = min(limit, n); limit <= 1 {
+		for i := range n {
+			ask(i)
+		}
+		return
 	}
-	a.g.Go(func() error { ask(); return nil })
-}
-
-func (a *asks) wait() {
-	if a.g != nil {
-		_ = a.g.Wait() // questions keep their own errors
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range limit {
+		wg.Go(func() {
+			for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
+				ask(int(i))
+			}
+		})
 	}
+	wg.Wait()
 }
 
 // failure is about the image as a whole until more is said.

@@ -28,9 +28,15 @@ type world struct {
 	broken map[string]error
 	stale  map[string]*registry.Listing // what a registry lists in place of what it has; nil: 404
 
+	named error // what it says in place of a list that is not there; nil: 404 without a reason
+	tells bool  // asked for a manifest it says NAME_UNKNOWN where it has nothing
+	mute  error // what comes of that question instead
+
 	mu       sync.Mutex
 	lists    map[string]int
 	resolves int
+	asked    map[string]int // questions by repository and reference
+	probes   int
 }
 
 func (w *world) List(_ context.Context, repository string) (*registry.Listing, error) {
@@ -49,7 +55,10 @@ func (w *world) List(_ context.Context, repository string) (*registry.Listing, e
 		return l, nil
 	}
 	tags, ok := w.repos[repository]
-	if !ok && len(w.loose[repository]) == 0 {
+	if !ok && (len(w.loose[repository]) == 0 || w.named != nil) {
+		if w.named != nil {
+			return nil, fmt.Errorf("list: %w", w.named)
+		}
 		return nil, fmt.Errorf("list: %w", registry.ErrNotFound)
 	}
 	l := &registry.Listing{All: w.google}
@@ -76,6 +85,10 @@ func (w *world) Resolve(_ context.Context, repository, ref string) (oci.Digest, 
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.resolves++
+	if w.asked == nil {
+		w.asked = map[string]int{}
+	}
+	w.asked[repository+"@"+ref]++
 	for name, d := range w.repos[repository] {
 		if name == ref || d.String() == ref {
 			return d, nil
@@ -87,6 +100,14 @@ func (w *world) Resolve(_ context.Context, repository, ref string) (oci.Digest, 
 		}
 	}
 	return oci.Digest{}, fmt.Errorf("resolve: %w", registry.ErrNotFound)
+}
+
+// NameUnknown implements [World]: most registries do not tell.
+func (w *world) NameUnknown(_ context.Context, repository string, d oci.Digest) (bool, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.probes++
+	return w.tells && len(w.repos[repository])+len(w.loose[repository]) == 0, w.mute
 }
 
 func dig(c string) oci.Digest {

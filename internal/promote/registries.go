@@ -2,6 +2,7 @@ package promote
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -90,6 +91,22 @@ func (r *Registries) Resolve(ctx context.Context, repository, ref string) (oci.D
 	}
 	d, err := reg.Resolve(ctx, name, ref)
 	return d.Digest, err
+}
+
+// NameUnknown implements [World]: by GET, for an answer to HEAD gives no reason.
+func (r *Registries) NameUnknown(ctx context.Context, repository string, d oci.Digest) (bool, error) {
+	reg, name, err := r.At(repository)
+	if err != nil {
+		return false, err
+	}
+	_, err = reg.Manifest(ctx, name, d.String())
+	if registry.NameUnknown(err) {
+		return true, nil
+	}
+	if errors.Is(err, registry.ErrNotFound) {
+		err = nil
+	}
+	return false, err
 }
 
 // Requests is what was asked of each host so far, repetitions included.

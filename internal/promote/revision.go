@@ -72,7 +72,11 @@ func Revision(ctx context.Context, dir, rev string) (*manifest.Tree, error) {
 	if _, err := fs.Stat(fsys, manifest.ManifestsDir); errors.Is(err, fs.ErrNotExist) {
 		return &manifest.Tree{Path: name}, nil
 	}
-	return manifest.LoadFS(fsys, name)
+	t, err := manifest.LoadFS(fsys, name)
+	if t != nil && len(t.Projects) == 0 {
+		return t, nil // a tree that had no project yet had no faults that matter
+	}
+	return t, err
 }
 
 // git runs git in a directory.

@@ -15,6 +15,9 @@ type World interface {
 	List(ctx context.Context, repository string) (*registry.Listing, error)
 	// Resolve returns the digest of a tag, or the digest itself when the repository has it; [registry.ErrNotFound] otherwise.
 	Resolve(ctx context.Context, repository, ref string) (oci.Digest, error)
+	// NameUnknown asks for a manifest, and says whether the registry answers that it does not know the repository:
+	// not only this manifest of it. Many never tell that, or tell it of repositories only.
+	NameUnknown(ctx context.Context, repository string, d oci.Digest) (bool, error)
 }
 
 // look reads a repository. That it has no list is no error: its digests are asked for.

@@ -21,9 +21,15 @@ const renewAfter = 20 * time.Minute
 
 // challenge is how the registry wants to be asked; learned once.
 type challenge struct {
-	turn  chan struct{} // who holds it may learn
-	known *transport.Challenge
+	turn   chan struct{} // who holds it may learn
+	known  *transport.Challenge
+	failed error     // why the last try to learn it ended
+	again  time.Time // when the next may be made
 }
+
+// askAgain is how long nobody asks anew a registry of which nobody could learn how it wants to be asked: who wants a
+// hundred repositories of one that is down learns that once, not a hundred times.
+const askAgain = 5 * time.Second
 
 // access is the permission to use one repository in one way.
 type access struct {
@@ -79,15 +85,23 @@ func (r *Registry) ask(ctx context.Context) (*transport.Challenge, error) {
 		return nil, err
 	}
 	defer release(r.challenge.turn)
-	if r.challenge.known == nil {
-		c, err := transport.Ping(ctx, r.name, r.own)
-		if err != nil {
-			return nil, fmt.Errorf("ask %s for /v2/: %w", r.host, fromTransport(err))
-		}
-		c.Insecure = r.scheme == "http"
-		r.challenge.known = c
+	if r.challenge.known != nil {
+		return r.challenge.known, nil
 	}
-	return r.challenge.known, nil
+	if time.Now().Before(r.challenge.again) {
+		return nil, r.challenge.failed
+	}
+	c, err := transport.Ping(ctx, r.name, r.own)
+	if err != nil {
+		err = fmt.Errorf("ask %s for /v2/: %w", r.host, fromTransport(err))
+		if ctx.Err() == nil { // the end of who asks is nobody else's
+			r.challenge.failed, r.challenge.again = err, time.Now().Add(askAgain)
+		}
+		return nil, err
+	}
+	c.Insecure = r.scheme == "http"
+	r.challenge.known = c
+	return c, nil
 }
 
 // learn takes the challenge of a refusal, when none was heard before: some registries let everybody in at /v2/ and ask later.

@@ -4,10 +4,12 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -96,6 +98,44 @@ func TestRestart(t *testing.T) {
 		_, err := r.Manifest(t.Context(), "image", "latest")
 		if f.n != 1+maxFailed || !errors.Is(err, syscall.ECONNREFUSED) {
 			t.Errorf("%d requests, %v; want %d", f.n, err, 1+maxFailed)
+		}
+	})
+}
+
+// A registry that is down is learned of once by all who want something of it, and asked anew a little later; who had
+// no time takes it from nobody else.
+func TestDownForAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &failing{err: &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "r", IsNotFound: true}}}
+		r := open(t, host, func(o *Options) { o.Transport, o.Prefix, o.Insecure = f, "", false })
+		hurried, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := r.List(hurried, "image"); !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+		before := f.n
+		ask := func() (tries int) {
+			was := f.n
+			var wg sync.WaitGroup
+			for n := range 40 {
+				wg.Go(func() {
+					if _, err := r.List(t.Context(), fmt.Sprintf("image-%d", n)); err == nil || !strings.Contains(err.Error(), "no such host") {
+						t.Errorf("image-%d: %v", n, err)
+					}
+				})
+			}
+			wg.Wait()
+			return f.n - was
+		}
+		if n := ask(); n != 1 {
+			t.Errorf("%d requests for forty repositories, %d before; want 1", n, before)
+		}
+		if n := ask(); n != 0 {
+			t.Errorf("%d requests right afterwards, want none", n)
+		}
+		time.Sleep(askAgain) //nolint:forbidigo // virtual time
+		if n := ask(); n != 1 {
+			t.Errorf("%d requests later, want 1", n)
 		}
 	})
 }

@@ -103,6 +103,12 @@ func Gone(err error) (gone, told bool) {
 	return told || e.Home, told
 }
 
+// NameUnknown says that a registry answered 404 or 410 and named the reason: that it does not know the repository.
+func NameUnknown(err error) bool {
+	e, ok := errors.AsType[*StatusError](err)
+	return ok && e.Is(ErrNotFound) && e.has("NAME_UNKNOWN")
+}
+
 const (
 	maxErrorBody  = 16 << 10
 	maxErrorText  = 256

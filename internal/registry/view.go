@@ -16,6 +16,8 @@ type View struct {
 	// Unlisted: the registry has no list of the repository. That is no proof that nothing is there: some answer so
 	// where there are digests and no tags (CNCF distribution does).
 	Unlisted bool
+	// Unnamed: besides, it says that it does not know the repository.
+	Unnamed bool
 	// Resolve asks for the digest of a tag, or for a digest itself: [ErrNotFound] when the repository has none.
 	Resolve func(ctx context.Context, ref string) (oci.Digest, error)
 }
@@ -25,7 +27,7 @@ func NewView(l *Listing, err error, resolve func(context.Context, string) (oci.D
 	v := &View{Resolve: resolve}
 	switch {
 	case errors.Is(err, ErrNotFound):
-		v.Unlisted = true
+		v.Unlisted, v.Unnamed = true, NameUnknown(err)
 	case err != nil:
 		return nil, err
 	default:
@@ -37,11 +39,12 @@ func NewView(l *Listing, err error, resolve func(context.Context, string) (oci.D
 // Complete says that the listing names every manifest: nothing needs to be asked.
 func (l *Listing) Complete() bool { return l.All && !l.Truncated }
 
-// Tag returns the digest of a tag, zero when there is no such tag. It asks only where the listing does not tell.
-func (v *View) Tag(ctx context.Context, name string) (oci.Digest, error) {
+// Tag returns the digest of a tag, zero when there is no such tag. It asks, once, where the listing does not tell, and
+// where it tells of another digest than want: lists lag behind what was just pushed.
+func (v *View) Tag(ctx context.Context, name string, want oci.Digest) (oci.Digest, error) {
 	d, listed := v.listed(name)
 	switch {
-	case listed && !d.IsZero():
+	case listed && d == want:
 		return d, nil
 	case !listed && !v.Truncated && !v.Unlisted:
 		return oci.Digest{}, nil
@@ -49,8 +52,7 @@ func (v *View) Tag(ctx context.Context, name string) (oci.Digest, error) {
 	return v.ask(ctx, name)
 }
 
-// TagIs is Tag for who raises an alarm when the tag is something else than want, or nothing: a listing is believed
-// only when it agrees. Lists lag behind what was just pushed.
+// TagIs is Tag for who raises an alarm also when there is no such tag: a listing is believed only when it agrees.
 func (v *View) TagIs(ctx context.Context, name string, want oci.Digest) (oci.Digest, error) {
 	if d, _ := v.listed(name); d == want {
 		return d, nil

@@ -17,13 +17,14 @@ func TestView(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		list  Listing
-		what  string // a tag, or a digest
+		what  string // a tag, wanted to be b, or a digest
 		reply oci.Digest
 		err   error
 		want  string
 		asked bool
 	}{
 		{"listed tag", Listing{Tags: []Tag{{"v1", a}, {"v2", b}}}, "v2", a, nil, b.String(), false},
+		{"listed tag of another digest", Listing{Tags: []Tag{{"v1", a}, {"v2", a}}}, "v2", b, nil, b.String(), true},
 		{"tag without a digest", Listing{Tags: []Tag{{"v1", oci.Digest{}}}}, "v1", a, nil, a.String(), true},
 		{"tag that went meanwhile", Listing{Tags: []Tag{{"v1", oci.Digest{}}}}, "v1", a, ErrNotFound, "", true},
 		{"no such tag", Listing{Tags: []Tag{{"v1", a}}}, "v0", a, nil, "", false},
@@ -52,7 +53,7 @@ func TestView(t *testing.T) {
 				has, e := v.Has(t.Context(), digest(t, tt.what))
 				got, err = fmt.Sprint(has), e
 			} else {
-				d, e := v.Tag(t.Context(), tt.what)
+				d, e := v.Tag(t.Context(), tt.what, b)
 				got, err = d.String(), e
 			}
 			if err != nil {
@@ -83,7 +84,7 @@ func TestViewOfNothing(t *testing.T) {
 		}
 	}
 	for tag, want := range map[string]oci.Digest{"v1": a, "v2": {}} {
-		if d, err := v.Tag(t.Context(), tag); d != want || err != nil {
+		if d, err := v.Tag(t.Context(), tag, b); d != want || err != nil {
 			t.Errorf("%s: %v, %v", tag, d, err)
 		}
 	}

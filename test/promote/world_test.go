@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -186,7 +187,11 @@ func (w *world) writeTree(t testing.TB, keep func(n int, i source.Pushed) bool) 
 		for _, name := range slices.Sorted(maps.Keys(images)) {
 			text += "- name: " + name + "\n  dmap:\n"
 			for _, e := range images[name] {
-				text += fmt.Sprintf("    %q: [%s]\n", e.digest, strings.Join(e.tags, ", "))
+				text += fmt.Sprintf("    %q: [", e.digest)
+				for i, tag := range e.tags { // in quotes: 1.30 is a number without
+					text += strings.Repeat(", ", min(i, 1)) + strconv.Quote(tag)
+				}
+				text += "]\n"
 			}
 		}
 		if len(images) == 0 {

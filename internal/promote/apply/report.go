@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"ociproxy/internal/manifest"
 	"ociproxy/internal/promote"
 )
 
@@ -40,6 +41,8 @@ type Report struct {
 	Stores  []StoreReport `json:"stores"`
 	Hosts   []HostReport  `json:"registries"`
 	Notices []string      `json:"notices"` // the first ones
+	// Held is what the plan left out, since its manifests were faulty.
+	Held []*manifest.Held `json:"held,omitempty"`
 	// Failures are those of the items; Classes count them.
 	Failures []*promote.Failure      `json:"failures"`
 	Classes  map[promote.Class]int64 `json:"classes"`
@@ -68,14 +71,14 @@ type HostReport struct {
 }
 
 // Code is the exit code of the run together with that of the plan it was made of, which may be nil, by the rule of
-// [promote.Summary.Code]: 0 when nothing failed; otherwise the bits of the classes that occurred, and 32 when
-// something else was done or was in place, 64 when nothing was.
+// [promote.Summary.Code]: 0 when nothing failed and nothing is held back; otherwise the bits of the classes that
+// occurred, 128 when projects are held back, and 32 when something else was done or was in place, 64 when nothing was.
 func (r *Report) Code(plan *promote.Summary) int {
-	failures, held := r.Failures, false
+	failures := r.Failures
 	if plan != nil {
-		failures, held = slices.Concat(plan.Failures, r.Failures), len(plan.Held) > 0
+		failures = slices.Concat(plan.Failures, r.Failures)
 	}
-	return promote.ExitCode(failures, held, r.Done+r.InPlace > 0)
+	return promote.ExitCode(failures, len(r.Held) > 0, r.Done+r.InPlace > 0)
 }
 
 // Progress is where a run stands.
@@ -155,7 +158,7 @@ func (t *tally) begin(r *Run) {
 	defer t.mu.Unlock()
 	t.report = Report{
 		Plan: r.plan.Hash, Manifests: r.plan.Manifests, StartedAt: time.Now().UTC(), SettleMs: r.settle.Milliseconds(),
-		Promotions: r.plan.Promotions, Edges: r.plan.Edges,
+		Promotions: r.plan.Promotions, Edges: r.plan.Edges, Held: r.plan.Summary.Held,
 		Stores: []StoreReport{}, Hosts: []HostReport{}, Notices: []string{}, Failures: []*promote.Failure{}, Classes: map[promote.Class]int64{},
 	}
 }

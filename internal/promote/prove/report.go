@@ -79,6 +79,7 @@ type Report struct {
 	Stores       []string         `json:"stores"`             // that were looked at
 	Unlisted     []string         `json:"unlisted"`           // destinations that list no repositories: unexpected ones are not known
 	Unjudged     []string         `json:"unjudged,omitempty"` // projects that lack a file: what they have is not unexpected
+	Held         []*manifest.Held `json:"held,omitempty"`     // projects whose manifests are faulty: each is a finding, too
 	Found        map[Class]int64  `json:"found"`              // all findings, by class; classes without any are left out
 	Findings     []Finding        `json:"findings"`           // the first ones of each class
 	Omitted      int64            `json:"omitted"`            // findings that are counted and not listed

@@ -85,7 +85,7 @@ func Run(ctx context.Context, tree *manifest.Tree, regs *promote.Registries, opt
 	opt.Parallel = cmp.Or(opt.Parallel, defaultParallel)
 	r := &run{tree: tree, regs: regs, opt: opt, wants: map[string][]want{}, results: &results{limit: opt.Limit, lost: map[oci.Digest]bool{}, r: &Report{
 		Manifests: tree.Path, Hash: tree.Hash, StartedAt: time.Now().UTC(), Read: opt.Read, Found: map[Class]int64{},
-		Stores: []string{}, Unlisted: []string{}, Findings: []Finding{}, Unjudged: tree.Halves,
+		Stores: []string{}, Unlisted: []string{}, Findings: []Finding{}, Unjudged: tree.Halves, Held: tree.Held,
 	}}}
 	for p, i := range tree.Images() {
 		for n, d := range p.Destinations {
