@@ -84,7 +84,7 @@ func (s *sources) one(a *app) (*config.Config, *config.Store, error) {
 }
 
 func (a *app) runRebuild(ctx context.Context, cfg *config.Config, st *config.Store, opt ledger.RebuildOptions) (err error) {
-	b, err := store.Open(ctx, st.Bucket, store.Options{Owner: st.Owner, Getenv: a.env})
+	b, err := store.Open(ctx, st.Bucket, store.Options{Owner: st.Owner, Getenv: a.env, Logger: a.mirrorLog()})
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ import (
 	htransport "google.golang.org/api/transport/http"
 
 	"ociproxy/internal/credential"
+	"ociproxy/internal/outbound"
 )
 
 // gcs is a bucket of Google Cloud Storage, over its JSON API.
@@ -106,6 +107,9 @@ func (b *gcs) connect() (*storage.Client, error) {
 
 // gcsAgain reports whether a request is worth another try.
 func gcsAgain(err error) bool {
+	if _, ok := errors.AsType[*outbound.ProxyError](err); ok && !isFinal(err) {
+		return true
+	}
 	return !isFinal(err) && !errors.Is(err, credential.ErrLate) && storage.ShouldRetry(err)
 }
 
@@ -164,7 +168,11 @@ func (b *gcs) failure(err error, version string) error {
 	if err != nil && uploadID.MatchString(err.Error()) {
 		err = discreet{err}
 	}
+	said := err
 	var api *googleapi.Error
+	if errors.As(err, &api) {
+		said = &gcsError{api}
+	}
 	is := func(codes ...int) bool {
 		if !errors.As(err, &api) {
 			return false
@@ -178,18 +186,36 @@ func (b *gcs) failure(err error, version string) error {
 	}
 	switch {
 	case errors.Is(err, storage.ErrBucketNotExist), is(http.StatusNotFound) && strings.Contains(api.Message, "bucket does not exist"):
-		return fmt.Errorf("%w: no such bucket: %w", ErrUnfit, err)
+		return fmt.Errorf("%w: no such bucket: %w", ErrUnfit, said)
 	case errors.Is(err, storage.ErrObjectNotExist), is(http.StatusNotFound):
-		return fmt.Errorf("%w: %w", ErrNotFound, err)
+		return fmt.Errorf("%w: %w", ErrNotFound, said)
 	case is(http.StatusUnauthorized, http.StatusForbidden):
-		return fmt.Errorf("%w: %w", ErrDenied, err)
+		return fmt.Errorf("%w: %w", ErrDenied, said)
 	case is(http.StatusPreconditionFailed) && version == "":
-		return fmt.Errorf("%w: %w", ErrExists, err)
+		return fmt.Errorf("%w: %w", ErrExists, said)
 	case is(http.StatusPreconditionFailed):
-		return fmt.Errorf("%w: %w", ErrConflict, err)
+		return fmt.Errorf("%w: %w", ErrConflict, said)
 	}
-	return err
+	return said
 }
+
+// gcsError is an answer in one line: the library's text has the number of its tries, and may have the whole body.
+type gcsError struct{ api *googleapi.Error }
+
+func (e *gcsError) Error() string {
+	text := strings.Join(strings.Fields(e.api.Message), " ")
+	if len(e.api.Errors) > 0 && e.api.Errors[0].Reason != "" {
+		text = strings.TrimSuffix(e.api.Errors[0].Reason+": "+text, ": ")
+	}
+	status := fmt.Sprintf("status %d %s", e.api.Code, http.StatusText(e.api.Code))
+	status += comeAgain(e.api.Header)
+	if text == "" {
+		return status
+	}
+	return status + ": " + text
+}
+
+func (e *gcsError) Unwrap() error { return e.api }
 
 // uploadID is what is secret in the address of an upload: who has it may write the object, for a week.
 var uploadID = regexp.MustCompile(`upload_id=[^&"\s]+`)

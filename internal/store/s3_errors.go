@@ -34,6 +34,9 @@ func s3Failure(err error) error {
 	if none, ok := errors.AsType[*credentialsError](err); ok {
 		return none
 	}
+	if said, ok := errors.AsType[*answered](err); ok {
+		return said
+	}
 	if cut, ok := errors.AsType[*wait.CutShort](err); ok {
 		return cut
 	}
