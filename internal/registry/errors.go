@@ -10,6 +10,8 @@ import (
 	"unicode"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"ociproxy/internal/wait"
 )
 
 // What a registry answers, and what is wrong with an answer.
@@ -132,6 +134,10 @@ func statusError(resp *http.Response) *StatusError {
 
 // fromTransport turns an error of go-containerregistry's transport into ours: it carries whole bodies.
 func fromTransport(err error) error {
+	_, short := errors.AsType[*wait.CutShort](err)
+	if e, ok := errors.AsType[*StatusError](err); ok && !short { // by which of two schemes does not matter
+		return e
+	}
 	t, ok := errors.AsType[*transport.Error](err)
 	if !ok {
 		return err

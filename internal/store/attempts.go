@@ -84,25 +84,31 @@ func comeAgain(h http.Header) string {
 	return ""
 }
 
-// maxWords is how much is read, and told, of the text of an error.
-const maxWords = 4 << 10
+// maxWords is how much is read of the text of an error.
+const maxWords = 16 << 10
 
 // saysCode and saysMessage find what a service says in XML, or in JSON, of its error.
 var (
-	saysCode    = regexp.MustCompile(`<Code>([^<]{1,80})</Code>`)
+	saysCode    = regexp.MustCompile(`<Code>([^<]{1,80})</Code>|"reason":\s*"([^"\\]{1,80})"`)
 	saysMessage = regexp.MustCompile(`<Message>([^<]{1,300})</Message>|"message":\s*"([^"\\]{1,300})"`)
 )
 
-// words are what an answer with an error says, in one line; "" when it says nothing that is known.
+// words are what an answer with an error says.
 func words(resp *http.Response) string {
 	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxWords)) // one that cannot be read is as good as none
-	var said []string
-	for _, r := range []*regexp.Regexp{saysCode, saysMessage} {
+	code, message := wordsOf(text)
+	return strings.TrimSuffix(strings.TrimPrefix(code+": "+message, ": "), ": ")
+}
+
+// wordsOf finds code and message of an error in its text, each in one line; "" where there is none that is known.
+func wordsOf(text []byte) (code, message string) {
+	said := [2]string{}
+	for i, r := range []*regexp.Regexp{saysCode, saysMessage} {
 		if found := r.FindSubmatch(text); found != nil {
-			said = append(said, strings.Join(strings.Fields(string(bytes.Join(found[1:], nil))), " "))
+			said[i] = strings.ToValidUTF8(strings.Join(strings.Fields(string(bytes.Join(found[1:], nil))), " "), "")
 		}
 	}
-	return strings.ToValidUTF8(strings.Join(said, ": "), "")
+	return said[0], said[1]
 }
 
 // final is the error of a request that would fail in the same way again.

@@ -193,7 +193,7 @@ func (e *azureError) Error() string {
 	if e.RawResponse != nil && e.RawResponse.Header.Get("X-Ms-Request-Id") != "" {
 		text += " (request " + e.RawResponse.Header.Get("X-Ms-Request-Id") + ")"
 	}
-	return text
+	return withAdvice(text, e.ErrorCode)
 }
 
 func (e *azureError) Unwrap() error { return e.ResponseError }

@@ -18,7 +18,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"ociproxy/internal/outbound")
+	"ociproxy/internal/outbound"
+)
 
 // trip answers every request in the same way.
 type trip struct {

@@ -168,6 +168,9 @@ func (b *gcs) failure(err error, version string) error {
 	if err != nil && uploadID.MatchString(err.Error()) {
 		err = discreet{err}
 	}
+	if none := googleToken(err); none != nil {
+		return fmt.Errorf("%w: %w", ErrDenied, none)
+	}
 	said := err
 	var api *googleapi.Error
 	if errors.As(err, &api) {
@@ -185,8 +188,10 @@ func (b *gcs) failure(err error, version string) error {
 		return false
 	}
 	switch {
-	case errors.Is(err, storage.ErrBucketNotExist), is(http.StatusNotFound) && strings.Contains(api.Message, "bucket does not exist"):
-		return fmt.Errorf("%w: no such bucket: %w", ErrUnfit, said)
+	case errors.Is(err, storage.ErrBucketNotExist):
+		return fmt.Errorf("%w: there is no such bucket (%s)", ErrUnfit, adviceBucket)
+	case api != nil && (&gcsError{api}).missing():
+		return fmt.Errorf("%w: %w", ErrUnfit, said)
 	case errors.Is(err, storage.ErrObjectNotExist), is(http.StatusNotFound):
 		return fmt.Errorf("%w: %w", ErrNotFound, said)
 	case is(http.StatusUnauthorized, http.StatusForbidden):
@@ -203,16 +208,35 @@ func (b *gcs) failure(err error, version string) error {
 type gcsError struct{ api *googleapi.Error }
 
 func (e *gcsError) Error() string {
-	text := strings.Join(strings.Fields(e.api.Message), " ")
-	if len(e.api.Errors) > 0 && e.api.Errors[0].Reason != "" {
-		text = strings.TrimSuffix(e.api.Errors[0].Reason+": "+text, ": ")
+	reason, message := wordsOf([]byte(e.api.Body)) // which is all there is when it was no answer in JSON
+	if e.api.Message != "" {
+		message = strings.Join(strings.Fields(e.api.Message), " ")
 	}
-	status := fmt.Sprintf("status %d %s", e.api.Code, http.StatusText(e.api.Code))
-	status += comeAgain(e.api.Header)
-	if text == "" {
-		return status
+	if len(e.api.Errors) > 0 {
+		reason = cmp.Or(e.api.Errors[0].Reason, reason)
 	}
-	return status + ": " + text
+	text := fmt.Sprintf("status %d %s%s", e.api.Code, http.StatusText(e.api.Code), comeAgain(e.api.Header))
+	for _, more := range []string{reason, message} {
+		if more != "" {
+			text += ": " + more
+		}
+	}
+	switch {
+	case e.missing():
+		return text + " (" + adviceBucket + ")"
+	case advices[reason] != "":
+		return withAdvice(text, reason)
+	case e.api.Code == http.StatusUnauthorized:
+		return text + " (" + adviceGoogle + ")"
+	case e.api.Code == http.StatusForbidden:
+		return text + " (" + adviceRights + ")"
+	}
+	return text
+}
+
+// missing: it is the bucket that is not there.
+func (e *gcsError) missing() bool {
+	return e.api.Code == http.StatusNotFound && strings.Contains(e.api.Message, "bucket does not exist")
 }
 
 func (e *gcsError) Unwrap() error { return e.api }

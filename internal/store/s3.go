@@ -162,7 +162,7 @@ func (b *s3Bucket) http(cfg aws.Config) *http.Client {
 		}
 	}
 	client := opt.client()
-	client.Transport = &unclear{next: client.Transport}
+	client.Transport = &regions{&unclear{next: client.Transport}}
 	return client
 }
 
