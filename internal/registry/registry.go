@@ -118,7 +118,7 @@ func Open(opt Options) (*Registry, error) {
 		r.timeout = 60 * time.Second
 	}
 	if r.keychain == nil {
-		r.keychain = authn.NewMultiKeychain(credential.DockerKeychain(r.timeout), credential.GoogleKeychain(r.timeout))
+		r.keychain = authn.NewMultiKeychain(credential.DockerKeychain(r.timeout), credential.GoogleKeychain(r.timeout, r.log))
 	}
 	if r.budget == nil {
 		r.budget = NewBudget(0, 0)
