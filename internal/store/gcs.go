@@ -70,7 +70,7 @@ func (b *gcs) bucket() (*storage.BucketHandle, error) {
 	if b.client == nil {
 		client, err := b.connect()
 		if err != nil {
-			return nil, fmt.Errorf("%s: credentials: %w", b, err)
+			return nil, fmt.Errorf("%s: %w: credentials: %w", b, ErrDenied, err)
 		}
 		b.client = client
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 )
 
 // gcsPages looks at the pages of a list before the library reads them: it takes whatever is JSON for a page, and that which has no objects
@@ -76,7 +77,7 @@ func gcsPage(text []byte, bucket string) error {
 		return cutOff(err)
 	case page.Error != nil:
 		code, message := wordsOf(text)
-		return fmt.Errorf("%w: what the server sent, with a good status, is an error: %s %s", ErrListing, code, message)
+		return fmt.Errorf("%w: what the server sent, with a good status, is an error %s", ErrListing, strings.TrimSpace(code+" "+message))
 	case page.Kind != gcsListKind:
 		return fmt.Errorf("%w: what the server sent is no list of objects", ErrListing)
 	}
