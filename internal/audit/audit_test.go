@@ -9,7 +9,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -464,7 +464,7 @@ func TestPublicHTTP2(t *testing.T) {
 func TestPublicExplains(t *testing.T) {
 	s := httptest.NewTLSServer(http.NotFoundHandler())
 	defer s.Close()
-	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	client := store.PublicClient(1)
 	defer client.CloseIdleConnections()
 	public := store.Public{URL: s.URL + "/{digest}", Client: client}

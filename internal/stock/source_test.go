@@ -2,8 +2,7 @@ package stock
 
 import (
 	"errors"
-	"io"
-	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -70,7 +69,7 @@ func TestParseTemplate(t *testing.T) {
 func TestExplains(t *testing.T) {
 	secure := httptest.NewTLSServer(http.NotFoundHandler())
 	defer secure.Close()
-	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	secure.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	l := newLine(Options{})
 	defer l.close()
 	_, err := l.head(t.Context(), Source{URL: secure.URL + "/"})
