@@ -20,10 +20,10 @@ import (
 // downward in the list of docs/architecture.md, and must not tell a package what that list says it
 // must not know. One that is no longer used is taken out.
 const arrows = `
-cmd/oci-proxy: check cli clientip config docs proxy route snapshot
+cmd/oci-proxy: check cli clientip config docs outbound proxy route snapshot
 cmd/oci-proxyctl: admit atomicfile audit cli config docs fleet inventory inventory/inspect
-	inventory/write lease ledger listener manifest mirror oci promote promote/apply promote/prove
-	promote/sign purge registry set store wait walk
+	inventory/write lease ledger listener manifest mirror oci outbound promote promote/apply
+	promote/prove promote/sign purge registry set store wait walk
 cmd/oci-proxy-demo: cli demo
 demo: atomicfile cli inventory oci outbound proxy route wait
 proxy: admit atomicfile clientip config existence health inventory listener metrics oci outbound
@@ -33,8 +33,8 @@ mirror: config fleet inventory ledger loop oci place registry set store transfer
 audit: atomicfile inventory oci store walk
 purge: oci store wait
 promote/prove: loop manifest oci promote promote/sign registry set walk
-promote/apply: atomicfile config fleet inventory/write lease oci promote promote/sign registry
-	set store transfer wait walk
+promote/apply: atomicfile config fleet inventory/write lease manifest oci promote promote/sign
+	registry set store transfer wait walk
 promote/sign: oci registry
 promote: command manifest oci outbound registry walk
 check: cli config inventory oci outbound strictjson
@@ -52,7 +52,7 @@ command:
 health: oci outbound set wait
 existence: oci outbound set
 inventory/write: atomicfile inventory oci set wait
-inventory: atomicfile fetch oci pace set strictjson wait
+inventory: atomicfile fetch oci outbound pace set strictjson wait
 ranges: config fetch place strictjson wait
 reach: oci
 route: oci place set
@@ -62,8 +62,9 @@ clientip:
 listener:
 place:
 metrics: oci
+docs:
 oci:
-fetch: atomicfile
+fetch: atomicfile outbound
 loop: admit wait
 set:
 cli:
@@ -72,7 +73,6 @@ atomicfile:
 admit:
 pace:
 strictjson:
-docs:
 wait:
 `
 

@@ -12,6 +12,7 @@ import (
 	"ociproxy/internal/check"
 	"ociproxy/internal/cli"
 	"ociproxy/internal/config"
+	"ociproxy/internal/outbound"
 	"ociproxy/internal/route"
 )
 
@@ -125,6 +126,9 @@ func (a *app) runCheck(ctx context.Context, file string, how checking, opts chec
 		}
 	}
 	if how.live {
+		for _, fault := range outbound.EnvironmentFaults() {
+			fmt.Fprintf(a.stderr, "warning: %v\n", fault)
+		}
 		opts.UserAgent = "oci-proxy/" + thisBuild().Version
 		opts.Progress = a.progress()
 		if doc.Live, err = check.Live(ctx, cfg, opts); err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"ociproxy/internal/cli"
 	"ociproxy/internal/config"
+	"ociproxy/internal/outbound"
 	"ociproxy/internal/proxy"
 )
 
@@ -60,6 +61,9 @@ func (a *app) runServe(ctx context.Context, file, level string) error {
 		return err
 	}
 	logger := newLogger(a.stderr, logLevel, cfg.Log.Format)
+	for _, fault := range outbound.EnvironmentFaults() {
+		logger.Warn("the environment names no certificates", "error", fault)
+	}
 	for _, w := range cfg.Warnings {
 		logger.Warn("config", "at", w.Error(), "hint", w.Hint)
 	}

@@ -161,7 +161,7 @@ func (a *app) runAudit(ctx context.Context, f auditing, opt audit.Options) (err 
 	if !cfg.Mirror.Enabled() {
 		return cli.Usage("name the registry below mirror: source: in the config", "the config does not say what is mirrored")
 	}
-	source, err := walk.NewSource(cfg, f.repositories)
+	source, err := walk.NewSource(cfg, f.repositories, a.mirrorLog())
 	if err != nil {
 		return err
 	}

@@ -154,7 +154,7 @@ func (a *app) mirrorSource(cfg *config.Config, f *mirrorFlags) (*walk.Source, er
 			return nil, cli.Usage("as the source names it, below its prefix: team/app", "--repository %q is no repository", name)
 		}
 	}
-	src, err := walk.NewSource(cfg, f.repositories)
+	src, err := walk.NewSource(cfg, f.repositories, a.mirrorLog())
 	if err != nil {
 		return nil, cli.Fail("the stanza is mirror: in the config", "source %s: %w", cfg.Mirror.Source, err)
 	}

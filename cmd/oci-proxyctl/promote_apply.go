@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/user"
 	"slices"
@@ -162,8 +163,8 @@ func (f *applyFlags) check() error {
 }
 
 // access is how registries are reached, where the flags leave it to the config.
-func (p *promoteFlags) access(cfg *config.Config) promote.Access {
-	access := promote.Access{PlainHTTP: p.plainHTTP, Rate: p.rate, Parallel: p.parallel}
+func (p *promoteFlags) access(cfg *config.Config, log *slog.Logger) promote.Access {
+	access := promote.Access{PlainHTTP: p.plainHTTP, Rate: p.rate, Parallel: p.parallel, Logger: log}
 	if cfg != nil && cfg.Mirror.Enabled() {
 		if access.Rate == 0 {
 			access.Rate = cfg.Mirror.RequestsPerSecond
@@ -230,7 +231,7 @@ func (a *app) apply(ctx context.Context, plan *apply.Plan, access *promoteFlags,
 	if err != nil {
 		return nil, err
 	}
-	opt.Registries = promote.NewRegistries(access.access(cfg))
+	opt.Registries = promote.NewRegistries(access.access(cfg, a.mirrorLog()))
 	defer opt.Registries.Close()
 	opt.Fresh, opt.Getenv, opt.Logger = fresh, a.env, a.mirrorLog()
 	if err := f.signing.hooks(a, &opt); err != nil {

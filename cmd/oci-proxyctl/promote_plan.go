@@ -158,7 +158,7 @@ func (a *app) preparePlan(ctx context.Context, path string, flags *promoteFlags)
 	if p.options.Lost, err = lostDigests(flags.lost); err != nil {
 		return nil, err
 	}
-	access := promote.Access{PlainHTTP: flags.plainHTTP, Rate: flags.rate, Parallel: flags.parallel}
+	access := promote.Access{PlainHTTP: flags.plainHTTP, Rate: flags.rate, Parallel: flags.parallel, Logger: a.mirrorLog()}
 	if flags.config != "" {
 		cfg, err := a.load(flags.config)
 		if err != nil {
@@ -180,7 +180,7 @@ func (a *app) preparePlan(ctx context.Context, path string, flags *promoteFlags)
 
 // openStores opens the stores that the config has buckets of; their inventories say what they lack.
 func openStores(ctx context.Context, a *app, cfg *config.Config) (*fleet.Fleet, error) {
-	f, err := fleet.Open(ctx, cfg, fleet.Options{Getenv: a.env})
+	f, err := fleet.Open(ctx, cfg, fleet.Options{Getenv: a.env, Logger: a.mirrorLog()})
 	if err != nil {
 		return nil, cli.Fail("stores that are written need a bucket: in the config; without --config stores are left out", "open stores: %w", err)
 	}

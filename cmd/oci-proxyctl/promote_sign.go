@@ -51,7 +51,7 @@ services are not supported.`,
 				return err
 			}
 			a.idleIdentity(s.rename, tree)
-			regs := access.open()
+			regs := access.open(a)
 			defer regs.Close()
 			sum := signAll(cmd.Context(), tree, regs, signer, &signed{exact: true, Held: tree.Held})
 			writeIdle(idleHosts(access.plainHTTP, regs.Requests()), a.stderr)
@@ -98,7 +98,7 @@ func (a *app) thenSign(ctx context.Context, dir string, p *promoteFlags, f *appl
 			return a.invalid(e)
 		}
 	}
-	regs := promote.NewRegistries(p.access(cfg)) // within the same rates
+	regs := promote.NewRegistries(p.access(cfg, a.mirrorLog())) // within the same rates
 	defer regs.Close()
 	work := &signed{skip: s.refused.has}
 	if f.audit != "" {

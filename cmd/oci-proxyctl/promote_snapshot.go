@@ -59,7 +59,7 @@ func (a *app) runPromoteSnapshot(ctx context.Context, root, format string, acces
 	if !manifest.ValidRegistry(root) {
 		return cli.Usage("HOST[:PORT][/PATH], without a scheme", "%q is no registry", root)
 	}
-	regs := access.open()
+	regs := access.open(a)
 	defer regs.Close()
 	out := bufio.NewWriter(a.stdout)
 	write, end := snapYAML(out)

@@ -50,8 +50,8 @@ func (r *registryFlags) flags(cmd *cobra.Command) {
 	notNegative(cmd, "rate", "parallel")
 }
 
-func (r *registryFlags) open() *promote.Registries {
-	return promote.NewRegistries(promote.Access{PlainHTTP: r.plainHTTP, Rate: r.rate, Parallel: r.parallel})
+func (r *registryFlags) open(a *app) *promote.Registries {
+	return promote.NewRegistries(promote.Access{PlainHTTP: r.plainHTTP, Rate: r.rate, Parallel: r.parallel, Logger: a.mirrorLog()})
 }
 
 // proveCodes is the paragraph about the exit codes of promote verify.
@@ -192,7 +192,7 @@ func (a *app) prove(ctx context.Context, dir string, f *proving, progress func(d
 		defer func() { err = errors.Join(err, stores.fleet.Close(ctx)) }()
 		opt.Stores = stores
 	}
-	regs := f.access.open()
+	regs := f.access.open(a)
 	defer regs.Close()
 	r, err := prove.Run(ctx, tree, regs, opt)
 	r.Idle = append(r.Idle, idleHosts(f.access.plainHTTP, r.Asked)...)

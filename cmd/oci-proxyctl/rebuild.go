@@ -85,13 +85,18 @@ func (s *sources) one(a *app) (*config.Config, *config.Store, error) {
 }
 
 func (a *app) runRebuild(ctx context.Context, cfg *config.Config, st *config.Store, opt ledger.RebuildOptions) (err error) {
-	b, err := store.Open(ctx, st.Bucket, store.Options{Owner: st.Owner, Getenv: a.env})
+	at := cfg.Where(fmt.Sprintf("stores[%d].bucket", slices.IndexFunc(cfg.Stores, func(s config.Store) bool { return s.Name == st.Name })))
+	b, err := store.Open(ctx, st.Bucket, store.Options{Owner: st.Owner, Getenv: a.env, Logger: a.mirrorLog()})
 	if err != nil {
-		return err
+		return fmt.Errorf("%w (%s)", err, at)
 	}
 	if !opt.DryRun {
-		if err := b.Check(ctx, store.InventoryPrefix+"probe/"); err != nil {
-			return cli.Fail("the bucket must exist, be yours and honour conditional writes", "%w", err)
+		err := b.Check(ctx, store.InventoryPrefix+"probe/")
+		if errors.Is(err, store.ErrUnfit) {
+			return cli.Fail("the bucket must exist, be yours and honour conditional writes", "%w (%s)", err, at)
+		}
+		if err != nil {
+			return fmt.Errorf("%w (%s)", err, at)
 		}
 	}
 	l, err := ledger.Open(ctx, []ledger.Store{{Name: st.Name, Bucket: b}}, ledger.Options{})

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ociproxy/internal/cli"
+	"ociproxy/internal/outbound"
 )
 
 // app is one run of the program: what the commands share.
@@ -53,7 +54,14 @@ file as the server.`,
 		Example: `  oci-proxyctl inventory ls https://bucket.example/inventory/
   oci-proxyctl inventory verify --config config.yaml --store s3-use1 --sample 20`,
 		SilenceErrors: true, SilenceUsage: true,
-		PersistentPreRun: func(*cobra.Command, []string) { a.started = true },
+		PersistentPreRun: func(cmd *cobra.Command, _ []string) {
+			if a.started = true; cmd.Name() == "version" {
+				return
+			}
+			for _, fault := range outbound.EnvironmentFaults() {
+				fmt.Fprintf(a.stderr, "warning: %v\n", fault)
+			}
+		},
 	}, a.inventory(), a.audit(), a.mirror(), a.promote(), a.purge(), a.version())
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)

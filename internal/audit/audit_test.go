@@ -3,13 +3,13 @@ package audit
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/hex"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -24,6 +24,7 @@ import (
 
 	"ociproxy/internal/inventory"
 	"ociproxy/internal/oci"
+	"ociproxy/internal/outbound"
 	"ociproxy/internal/store"
 	"ociproxy/internal/walk"
 )
@@ -446,13 +447,28 @@ func TestPublicHTTP2(t *testing.T) {
 	s.EnableHTTP2 = true
 	s.StartTLS()
 	defer s.Close()
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv(outbound.CAVariable, ca)
 	client := store.PublicClient(1)
 	defer client.CloseIdleConnections()
-	roots := x509.NewCertPool()
-	roots.AddCert(s.Certificate())
-	client.Transport.(*http.Transport).TLSClientConfig = &tls.Config{RootCAs: roots}
 	public := store.Public{URL: s.URL + "/{digest}", Client: client}
 	if err := public.Look(t.Context(), digest("any"), 5); err != nil || proto.Load() != "HTTP/2.0" {
 		t.Errorf("asked over %v: %v", proto.Load(), err)
+	}
+}
+
+// A stranger who is not let through says what is to be done.
+func TestPublicExplains(t *testing.T) {
+	s := httptest.NewTLSServer(http.NotFoundHandler())
+	defer s.Close()
+	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	client := store.PublicClient(1)
+	defer client.CloseIdleConnections()
+	public := store.Public{URL: s.URL + "/{digest}", Client: client}
+	if err := public.Look(t.Context(), digest("any"), 5); err == nil || !strings.Contains(err.Error(), outbound.CAVariable) {
+		t.Errorf("%v: want what is to be done", err)
 	}
 }

@@ -3,9 +3,11 @@
 package credential
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -166,7 +168,8 @@ func TestGoogle(t *testing.T) {
 				t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", none) // which ends the search
 			}
 			program(t, "gcloud", tt.script)
-			k := GoogleKeychain(300 * time.Millisecond)
+			var log bytes.Buffer
+			k := GoogleKeychain(300*time.Millisecond, slog.New(slog.NewTextHandler(&log, nil)))
 			for range 2 {
 				auth, err := resolve(t, k, tt.registry)
 				if tt.want != "" {
@@ -178,6 +181,11 @@ func TestGoogle(t *testing.T) {
 				if err != nil || auth.Password != tt.password {
 					t.Errorf("%+v, %v", auth, err)
 				}
+			}
+			// Who failed is told once; what it wrote may be a token.
+			failed := tt.want == "" && tt.password == "" && isGoogle(tt.registry)
+			if lines := strings.Count(log.String(), "\n"); failed != (lines == 1) || lines > 1 || strings.Contains(log.String(), "SECRET") || failed && !strings.Contains(log.String(), "gcloud") {
+				t.Errorf("the log says %q", &log)
 			}
 		})
 	}

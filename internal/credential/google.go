@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os/exec"
 	"strings"
 	"time"
@@ -37,15 +38,21 @@ const cloudPlatform = "https://www.googleapis.com/auth/cloud-platform"
 
 // GoogleKeychain is that of go-containerregistry, for the hosts of Google's registries: application default credentials, else
 // those of gcloud, else none. It asks nobody for longer than within. What was found is kept; that nothing was found is not, since
-// a metadata server may be late.
-func GoogleKeychain(within time.Duration) authn.Keychain {
-	return &googleKeychain{within: within, turn: make(chan struct{}, 1)}
+// a metadata server may be late. log is told, once, that who should have had credentials gave none, so that the registry is asked as by
+// anybody; nil discards it.
+func GoogleKeychain(within time.Duration, log *slog.Logger) authn.Keychain {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &googleKeychain{within: within, turn: make(chan struct{}, 1), log: log}
 }
 
 type googleKeychain struct {
 	within time.Duration
 	turn   chan struct{} // who holds it may find out
 	found  authn.Authenticator
+	log    *slog.Logger
+	told   bool // that there are none
 }
 
 // Resolve implements [authn.Keychain].
@@ -72,12 +79,19 @@ func (k *googleKeychain) ResolveContext(ctx context.Context, target authn.Resour
 	switch {
 	case errors.Is(err, ErrLate), errors.Is(err, command.ErrLate), ctx.Err() != nil:
 		return nil, err
-	case err != nil:
-		return authn.Anonymous, nil //nolint:nilerror // as the library does: whoever has none may read what is public
+	case err != nil: // as the library does: whoever has none may read what is public
+		if !k.told && !errors.Is(err, errNoGoogle) {
+			k.told = true
+			k.log.Warn("no credentials of Google: the registry is asked without", "registry", target.RegistryStr(), "error", err)
+		}
+		return authn.Anonymous, nil
 	}
 	k.found = registries.NewTokenSourceAuthenticator(source)
 	return k.found, nil
 }
+
+// errNoGoogle: nobody here could have credentials of Google, which is no failure.
+var errNoGoogle = errors.New("nobody has credentials of Google")
 
 // source finds whom to ask for tokens; it has given one.
 func (k *googleKeychain) source(ctx context.Context) (oauth2.TokenSource, error) {
@@ -87,9 +101,13 @@ func (k *googleKeychain) source(ctx context.Context) (oauth2.TokenSource, error)
 			return found.TokenSource, nil
 		}
 	}
+	none := strings.Contains(err.Error(), "could not find default credentials") // the library has no type for it
 	tool := &gcloud{within: k.within}
 	token, toolErr := tool.Token()
-	if errors.Is(toolErr, exec.ErrNotFound) {
+	switch {
+	case errors.Is(toolErr, exec.ErrNotFound) && none:
+		return nil, fmt.Errorf("%w: %w", errNoGoogle, err)
+	case errors.Is(toolErr, exec.ErrNotFound):
 		return nil, err
 	}
 	if toolErr != nil {

@@ -18,24 +18,9 @@ var ErrLate = errors.New("no credentials in time")
 
 // Client makes the requests for credentials: each ends after within. Its idle connections end by themselves.
 func Client(within time.Duration) *http.Client {
-	return &http.Client{Timeout: within, Transport: explaining{outbound.New(outbound.Options{
+	return &http.Client{Timeout: within, Transport: outbound.Explaining(outbound.New(outbound.Options{
 		Dial: 10 * time.Second, Handshake: 10 * time.Second, Header: within, Idle: 10 * time.Second, HeaderBytes: 256 << 10,
-	})}}
-}
-
-// explaining adds to errors what is to be done.
-type explaining struct{ next http.RoundTripper }
-
-func (e explaining) RoundTrip(r *http.Request) (*http.Response, error) {
-	resp, err := e.next.RoundTrip(r)
-	return resp, outbound.Explain(err)
-}
-
-// CloseIdleConnections is what [http.Client] calls it.
-func (e explaining) CloseIdleConnections() {
-	if t, ok := e.next.(*http.Transport); ok {
-		t.CloseIdleConnections()
-	}
+	}))}
 }
 
 // Within calls f, and gives it up after d, or when ctx ends: f then goes on by itself, so it must end some time. what says who is

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -18,6 +19,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"ociproxy/internal/outbound"
 )
 
 // origin is a server whose behaviour a test changes between requests.
@@ -431,4 +434,19 @@ func ExampleFetcher_Get() {
 	// Output:
 	// "{\"hello\":\"world\"}" true <nil>
 	// "" false <nil>
+}
+
+// Why a feed cannot be had is told with what is to be done.
+func TestExplains(t *testing.T) {
+	secure := httptest.NewTLSServer(http.NotFoundHandler())
+	defer secure.Close()
+	secure.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	proxied := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusProxyAuthRequired) }))
+	defer proxied.Close()
+	for url, want := range map[string]string{secure.URL: outbound.CAVariable, proxied.URL: "the proxy for "} {
+		_, _, err := New(Source{URL: url, Client: &http.Client{Transport: outbound.New(outbound.Options{})}}).Get(t.Context())
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: want %q in it", err, want)
+		}
+	}
 }

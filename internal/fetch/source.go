@@ -3,6 +3,8 @@ package fetch
 import (
 	"net/http"
 	"time"
+
+	"ociproxy/internal/outbound"
 )
 
 // Defaults of a [Source] whose fields are zero.
@@ -62,7 +64,10 @@ func (s *Source) client() *http.Client {
 	if s.Client != nil {
 		c = *s.Client
 	}
-	c.CheckRedirect = CheckRedirect
+	if c.Transport == nil {
+		c.Transport = http.DefaultTransport
+	}
+	c.Transport, c.CheckRedirect = outbound.Explaining(c.Transport), CheckRedirect
 	return &c
 }
 

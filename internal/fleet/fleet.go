@@ -95,8 +95,8 @@ func Written(s *config.Store) bool {
 	return s.Bucket != "" && (s.State == config.Active || s.State == config.Filling)
 }
 
-// Open opens the stores that are written and reads their inventories. A store whose inventory cannot be read is no error: it is at
-// fault in the ledger, lacks nothing and takes nothing. Buckets are not examined before something is written to them.
+// Open opens the stores that are written and reads their inventories. A store that cannot be opened, or whose inventory cannot be
+// read, is no error: it is at fault in the ledger, lacks nothing and takes nothing. Buckets are not examined before something is written to them.
 func Open(ctx context.Context, cfg *config.Config, opt Options) (*Fleet, error) {
 	if opt.Logger == nil {
 		opt.Logger = slog.New(slog.DiscardHandler)
@@ -154,8 +154,8 @@ func (f *Fleet) open(ctx context.Context, cfg *config.Config, opt Options, dir s
 			Owner: c.Owner, Region: regionOf(c), Getenv: opt.Getenv, Transport: s.meter, TempDir: dir,
 			Logger: f.log.With("store", c.Name), Learned: f.fit.learned(s),
 		})
-		if err != nil {
-			return fmt.Errorf("store %s: %w", c.Name, s.located(err))
+		if err != nil { // of this store alone: its profile, its credentials, its authorities
+			b = store.Unusable(c.Bucket, fmt.Errorf("%w: %w", store.ErrUnfit, err))
 		}
 		if s.Bucket = b; opt.Wrap != nil {
 			s.Bucket = opt.Wrap(b)

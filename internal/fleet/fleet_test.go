@@ -337,8 +337,12 @@ func TestWhere(t *testing.T) {
     bucket: %q
 `, bucket))
 	}
-	_, err := Open(t.Context(), at("s3://b"), Options{Getenv: keys})
-	if err == nil || !strings.Contains(err.Error(), "store a: ") || !strings.Contains(err.Error(), "no region") || !strings.HasSuffix(err.Error(), "(test:10)") {
+	nowhere, err := Open(t.Context(), at("s3://b"), Options{Getenv: keys})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nowhere.Close(t.Context())
+	if err := nowhere.Ledger.Fault(0); err == nil || !strings.Contains(err.Error(), "store a: ") || !strings.Contains(err.Error(), "no region") || !strings.HasSuffix(err.Error(), "(test:10)") {
 		t.Errorf("%v: want the line", err)
 	}
 	f, err := Open(t.Context(), at("s3://b?region=r&endpoint=http://127.0.0.1:1"), Options{Getenv: keys, Only: []string{"a"}})
@@ -363,5 +367,50 @@ func TestWhere(t *testing.T) {
 	}
 	if err := gone.Look(t.Context(), 0); err == nil || !strings.HasSuffix(err.Error(), "(test:10)") {
 		t.Errorf("looked at, and not there: %v: want the line", err)
+	}
+}
+
+// A store that cannot be opened, for its profile, its key or its authorities, is at fault alone: the others are filled.
+func TestOneUnusable(t *testing.T) {
+	for _, v := range os.Environ() {
+		if name, _, _ := strings.Cut(v, "="); strings.HasPrefix(name, "AWS_") || strings.HasPrefix(name, "AZURE_") {
+			t.Setenv(name, "")
+		}
+	}
+	empty := filepath.Join(t.TempDir(), "empty")
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("AWS_CONFIG_FILE", empty)
+	for name, tt := range map[string]struct {
+		bucket string
+		env    map[string]string
+		want   string
+	}{
+		"no such profile":  {"s3://b?region=r&profile=missing", nil, "missing"},
+		"a bad bundle":     {"s3://b?region=r", map[string]string{"AWS_CA_BUNDLE": empty}, "AWS_CA_BUNDLE: " + empty},
+		"no number":        {"s3://b?region=r", map[string]string{"AWS_MAX_ATTEMPTS": "many"}, "AWS_MAX_ATTEMPTS"},
+		"a key of no kind": {"azblob://acct/cont", map[string]string{"AZURE_STORAGE_KEY": "no base64!"}, "base64"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for k, v := range tt.env {
+				t.Setenv(k, v)
+			}
+			dir, b := mkdir(t), blobOf(t, "layer")
+			cfg := parse(t, storeAt("good", dir, public(t, dir, nil), "")+fmt.Sprintf(
+				"  - {name: bad, place: onprem/a, url: \"https://bad.example/{digest}\", bucket: %q, serves: [all]}\n", tt.bucket))
+			f := open(t, cfg, Options{Source: sourceOf{b.Digest.String(): "layer"}})
+			fault := f.Ledger.Fault(f.Index("bad"))
+			if fault == nil || !errors.Is(fault, store.ErrUnfit) || !strings.Contains(fault.Error(), tt.want) || !strings.Contains(fault.Error(), "store bad") {
+				t.Errorf("%v: want %q in it", fault, tt.want)
+			}
+			var need set.Set
+			need.Add(f.Index("good"))
+			for r := range f.Ensure(t.Context(), b, need) {
+				if r.Err != nil {
+					t.Errorf("the good store: %v", r.Err)
+				}
+			}
+		})
 	}
 }

@@ -27,7 +27,7 @@ type stranger struct {
 func newStranger() stranger {
 	t := newTransport()
 	return stranger{transport: t, pause: lookPause, client: &http.Client{
-		Transport: t, Timeout: 30 * time.Second,
+		Transport: outbound.Explaining(t), Timeout: 30 * time.Second,
 		CheckRedirect: outbound.NoRedirect,
 	}}
 }
@@ -72,7 +72,7 @@ func (s stranger) once(ctx context.Context, address string, max int64) (got seen
 	req.Header.Set("User-Agent", "oci-proxyctl")
 	resp, err := s.client.Do(req)
 	if err != nil {
-		return got, fmt.Errorf("%w: no answer: %w", store.ErrUnfit, outbound.Explain(err))
+		return got, fmt.Errorf("%w: no answer: %w", store.ErrUnfit, err)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, max))

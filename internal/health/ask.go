@@ -29,7 +29,7 @@ func probeClient(c *http.Client) *http.Client {
 		rt = t
 	}
 	return &http.Client{
-		Transport:     rt,
+		Transport:     outbound.Explaining(rt), // what a proxy says must not be taken for the store's word
 		CheckRedirect: outbound.NoRedirect,
 	}
 }

@@ -47,3 +47,15 @@ func TestMadeUpSamplesDoNotHideADeadRegistry(t *testing.T) {
 		t.Fatal("the dead registry is still in service")
 	}
 }
+
+// What a proxy on the way says is not taken for the store's word.
+func TestProxyIsNamed(t *testing.T) {
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusProxyAuthRequired) }))
+	defer proxy.Close()
+	m := New(Options{})
+	q := &query{kind: ping, object: Object{URL: proxy.URL}}
+	err := m.ask(t.Context(), &Target{Name: "s"}, q)
+	if err == nil || !strings.Contains(err.Error(), "the proxy for "+strings.TrimPrefix(proxy.URL, "http://")) || !strings.Contains(err.Error(), "HTTP_PROXY") {
+		t.Errorf("%v: want the proxy in it", err)
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"ociproxy/internal/fetch"
+	"ociproxy/internal/outbound"
 	"ociproxy/internal/pace"
 )
 
@@ -140,6 +141,10 @@ func downloadClient(c *http.Client) *http.Client {
 	if c != nil {
 		client = *c
 	}
+	if client.Transport == nil {
+		client.Transport = http.DefaultTransport
+	}
+	client.Transport = outbound.Explaining(client.Transport)
 	client.Timeout = 0 // the context bounds it
 	client.CheckRedirect = fetch.CheckRedirect
 	return &client

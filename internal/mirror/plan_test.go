@@ -15,7 +15,7 @@ import (
 func (w *world) plan(opt Options) *Plan {
 	w.t.Helper()
 	cfg := w.config()
-	src, err := walk.NewSource(cfg, nil)
+	src, err := walk.NewSource(cfg, nil, nil)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -69,7 +69,7 @@ func (w *world) pass(opt Options) *Report {
 
 func (w *world) passOf(ctx context.Context, cfg *config.Config, opt Options) *Report {
 	w.t.Helper()
-	src, err := walk.NewSource(cfg, nil)
+	src, err := walk.NewSource(cfg, nil, nil)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package outbound
 
 import (
+	"cmp"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -8,6 +9,8 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 )
@@ -37,6 +40,70 @@ func Roots() (*x509.CertPool, error) {
 	return roots, nil
 }
 
+// EnvironmentFaults are what is wrong with the variables of the environment that say which authorities are trusted, each with its name
+// and the file that it names. A program tells them when it starts: what is asked later fails for their sake, or, of a directory
+// more than one, nothing does.
+func EnvironmentFaults() []error {
+	var faults []error
+	if _, err := Roots(); err != nil {
+		faults = append(faults, err)
+	}
+	if err := badRoots(); err != nil {
+		faults = append(faults, err)
+	}
+	return faults
+}
+
+// The variables that crypto/x509 reads where it does not ask the system, and ignores where they lead to nothing.
+const (
+	fileVariable = "SSL_CERT_FILE"
+	dirVariable  = "SSL_CERT_DIR"
+)
+
+// badRoots says which of the variables that name the system's authorities names none, nil when both are right.
+func badRoots() error {
+	if runtime.GOOS == "windows" || runtime.GOOS == "darwin" || runtime.GOOS == "ios" {
+		return nil
+	}
+	if file := os.Getenv(fileVariable); file != "" {
+		if err := certificates(file); err != nil {
+			return fmt.Errorf("%s: %w", fileVariable, err)
+		}
+	}
+	dirs := os.Getenv(dirVariable)
+	if dirs == "" {
+		return nil
+	}
+	first := error(nil)
+	for _, dir := range filepath.SplitList(dirs) {
+		entries, err := os.ReadDir(dir)
+		for _, e := range entries {
+			if !e.IsDir() && certificates(filepath.Join(dir, e.Name())) == nil {
+				return nil
+			}
+		}
+		if first == nil {
+			first = cmp.Or(err, fmt.Errorf("%s has no file with a certificate in PEM", dir))
+		}
+	}
+	return fmt.Errorf("%s: %w", dirVariable, first)
+}
+
+// certificates makes sure that a file has one.
+func certificates(file string) error {
+	text, err := os.ReadFile(file) //nolint:gosec // what the environment names
+	if err != nil {
+		return err
+	}
+	if !x509.NewCertPool().AppendCertsFromPEM(text) {
+		return fmt.Errorf("%s has no certificate in PEM", file)
+	}
+	return nil
+}
+
+// fromEnvironment is what net/http finds; tests put another in its place, since it reads the environment once.
+var fromEnvironment = http.ProxyFromEnvironment
+
 // proxy finds the proxy of a request in the environment, as [http.ProxyFromEnvironment] does: HTTPS_PROXY, HTTP_PROXY and NO_PROXY, also in
 // lower case. User and password are part of the proxy's URL. This machine itself, and link-local addresses, which are those of
 // clouds' metadata servers, are never asked through one. A variable that cannot be understood, which net/http takes for none,
@@ -51,7 +118,11 @@ func proxy() func(*http.Request) (*url.URL, error) {
 		if err := bad[r.URL.Scheme]; err != nil && !Loopback(r.URL.Host) {
 			return nil, err
 		}
-		return http.ProxyFromEnvironment(r)
+		found, err := fromEnvironment(r)
+		if w, ok := r.Context().Value(wayKey{}).(*way); ok && found != nil {
+			w.proxy.Store(&found.Host)
+		}
+		return found, err
 	}
 }
 

@@ -10,34 +10,28 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"syscall"
-	"time"
 )
 
 // ProxyError is what a proxy answered in place of the host that was asked.
 type ProxyError struct {
 	Proxy  string // its host and port
 	Status int
+	// Either: the host itself may have said it, to a request in plain HTTP, of which nothing tells who answered.
+	Either bool
 }
 
 // Error implements error.
 func (e *ProxyError) Error() string {
+	if e.Either {
+		return fmt.Sprintf("through the proxy %s: status %d %s, of the proxy or of the host behind it", e.Proxy, e.Status, http.StatusText(e.Status))
+	}
 	return fmt.Sprintf("the proxy %s answers %d %s", e.Proxy, e.Status, http.StatusText(e.Status))
 }
 
 // certain: a proxy that wants other credentials, or lets nobody through to there, does so again.
 func (e *ProxyError) certain() bool {
 	return e.Status/100 == 4 && e.Status != http.StatusTooManyRequests
-}
-
-// Proxied returns the error of an answer that is not of the host that was asked but of a proxy for plain HTTP, which wants
-// credentials; nil for all others. The caller closes the body.
-func Proxied(req *http.Request, resp *http.Response) error {
-	if resp.StatusCode != http.StatusProxyAuthRequired {
-		return nil
-	}
-	return &ProxyError{Proxy: "for " + req.URL.Host, Status: resp.StatusCode}
 }
 
 // throughProxy is [http.Transport.OnProxyConnectResponse].
@@ -53,13 +47,22 @@ func throughProxy(_ context.Context, proxy *url.URL, _ *http.Request, answer *ht
 // wants a password.
 func Certain(err error) bool {
 	_, ours := errors.AsType[environmentError](err)
-	return ours || remedy(err) != "" && !Refused(err)
+	if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {
+		return true
+	}
+	return ours || remedy(err) != "" && !Refused(err) && !atProxy(err) // a proxy may be busy, or being restarted
+}
+
+// atProxy reports whether no connection was made to a proxy.
+func atProxy(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err) // the outermost
+	return ok && op.Op == "proxyconnect"
 }
 
 // Refused reports whether nobody listens where a connection was to be made. That may be a server that is being restarted.
 func Refused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
 
-// Explain adds to the error of a request what is to be done about it, when that can be known.
+// Explain adds to the error of a request, or of an answer's body, what is to be done about it, when that can be known.
 func Explain(err error) error {
 	var done *explained
 	if what := remedy(err); what != "" && !errors.As(err, &done) {
@@ -92,9 +95,11 @@ func remedy(err error) string {
 	case err == nil:
 		return ""
 	case errors.As(err, &proxy) && proxy.Status == http.StatusProxyAuthRequired:
-		return "put user and password into HTTPS_PROXY: http://USER:PASSWORD@HOST:PORT"
+		return "put user and password into HTTPS_PROXY, or HTTP_PROXY for http:// URLs: http://USER:PASSWORD@HOST:PORT"
 	case errors.As(err, &proxy) && proxy.certain():
 		return "let the proxy connect to this host, or name the host in NO_PROXY"
+	case (errors.As(err, &unknown) || errors.As(err, &roots)) && badRoots() != nil:
+		return badRoots().Error() + ": its authorities are not trusted"
 	case errors.As(err, &unknown), errors.As(err, &roots):
 		return "trust its authority: name its certificate in SSL_CERT_FILE or " + CAVariable
 	case errors.As(err, &hostname):
@@ -105,6 +110,8 @@ func remedy(err error) string {
 		return "http and https are confused: check scheme and port of the URL"
 	case errors.As(err, &alert) && alert != internalError:
 		return "the server refuses the TLS handshake: does it want a client's certificate, or an older TLS?"
+	case atProxy(err):
+		return "check the proxy that HTTPS_PROXY, or HTTP_PROXY for http:// URLs, names; hosts named in NO_PROXY are asked without it"
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return "check the host in the URL, and the resolver of this machine"
 	case Refused(err):
@@ -115,51 +122,3 @@ func remedy(err error) string {
 
 // internalError is the alert of a server that has trouble of its own (RFC 8446, 6.2).
 const internalError tls.AlertError = 80
-
-// How long a host may refuse connections until that is taken for its last word: one that never answered, and one that did and may
-// be being restarted. Refusals further apart than refusalsApart have nothing to do with each other.
-const (
-	refusedFirst   = time.Second
-	refusedRestart = 30 * time.Second
-	refusalsApart  = time.Minute
-)
-
-// Verdicts tells of one host whether asking it again soon can help. The zero value is ready. Its methods may be called from several
-// goroutines.
-type Verdicts struct {
-	mu          sync.Mutex
-	since, last time.Time // of the refusals in a row; zero: there are none
-	answered    bool
-}
-
-// Final takes how a request ended, nil when an answer came, whatever it was. It reports whether there is no use in asking again: at
-// once for what is [Certain], and when the host has refused connections for a second, or for half a minute when it has
-// answered before.
-func (v *Verdicts) Final(err error) bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if err == nil {
-		v.since, v.answered = time.Time{}, true
-		return false
-	}
-	if !Refused(err) {
-		return Certain(err)
-	}
-	now := time.Now()
-	if v.since.IsZero() || now.Sub(v.last) > refusalsApart {
-		v.since = now
-	}
-	v.last = now
-	patience := refusedFirst
-	if v.answered {
-		patience = refusedRestart
-	}
-	return now.Sub(v.since) >= patience
-}
-
-// New reports that the host has never answered.
-func (v *Verdicts) New() bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return !v.answered
-}

@@ -17,7 +17,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 )
 
@@ -88,7 +87,7 @@ func TestFailures(t *testing.T) {
 		"no password":       {through(t, New(Options{TLS: conf}), proxy.URL), s.URL, "407 Proxy Authentication Required (put user and password into HTTPS_PROXY", true},
 		"wrong password":    {through(t, New(Options{TLS: conf}), "http://user:wrong@"+host), s.URL, "answers 407", true},
 		"refused":           {New(Options{}), closed.URL, "nobody listens there", false},
-		"proxy refuses":     {through(t, New(Options{TLS: conf}), closed.URL), s.URL, "nobody listens there", false},
+		"proxy refuses":     {through(t, New(Options{TLS: conf}), closed.URL), s.URL, "check the proxy that HTTPS_PROXY", false},
 		"beyond the proxy":  {through(t, New(Options{TLS: conf}), "http://user:p%40ss@"+host), closed.URL[:5] + "s" + closed.URL[4:], "", false},
 		"the right one":     {through(t, New(Options{TLS: conf}), "http://user:p%40ss@"+host), s.URL, "", false},
 	} {
@@ -115,43 +114,6 @@ func TestFailures(t *testing.T) {
 		if Certain(err) || Explain(err) != err { //nolint:errorlint // the very one
 			t.Errorf("%v: certain %v, explained as %v", err, Certain(err), Explain(err))
 		}
-	}
-}
-
-// A host that refuses connections is given a second, one that has answered before half a minute.
-func TestVerdicts(t *testing.T) {
-	refused := fmt.Errorf("dial: %w", syscall.ECONNREFUSED)
-	for name, tt := range map[string]struct {
-		answered bool
-		apart    time.Duration
-		err      error
-		want     int // attempts
-	}{
-		"never answered":  {false, 300 * time.Millisecond, refused, 5},
-		"has answered":    {true, 5 * time.Second, refused, 7},
-		"a certain one":   {true, time.Second, &ProxyError{Status: 407}, 1},
-		"a passing one":   {false, time.Second, io.ErrUnexpectedEOF, 100},
-		"now and then":    {false, 2 * time.Minute, refused, 100},
-		"nobody resolves": {false, time.Second, &net.DNSError{IsNotFound: true}, 1},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				var v Verdicts
-				if tt.answered {
-					v.Final(nil)
-				}
-				n := 1
-				for ; !v.Final(tt.err) && n < 100; n++ {
-					<-time.After(tt.apart)
-				}
-				if n != tt.want {
-					t.Errorf("%d attempts, want %d", n, tt.want)
-				}
-				if v.Final(nil); v.Final(refused) {
-					t.Error("an answer is forgotten")
-				}
-			})
-		})
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"slices"
 	"sync"
@@ -26,6 +27,7 @@ type Access struct {
 	Keychain authn.Keychain    // nil: Docker's configuration, then Google's ambient identity
 	Timeout  time.Duration     // of one answer; 0: a minute
 	Base     http.RoundTripper // nil: a transport of the registry's own
+	Logger   *slog.Logger      // told when a registry is waited for; nil: nobody is
 }
 
 // Registries are the registries that manifests name, each host opened once. It is the [World] of the network. Its methods may be
@@ -70,6 +72,7 @@ func (r *Registries) options(host string) registry.Options {
 	}
 	return registry.Options{
 		URL: scheme + "://" + host, Insecure: insecure, Keychain: r.access.Keychain, Timeout: r.access.Timeout, Transport: r.access.Base,
+		Logger: r.access.Logger,
 		Budget: registry.NewBudget(r.access.Rate, r.access.Parallel),
 	}
 }

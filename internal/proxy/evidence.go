@@ -52,7 +52,9 @@ type inspections struct {
 	reported map[string]int // addresses, by candidate
 }
 
-func newInspections() *inspections { return &inspections{seen: map[inspected]sight{}, reported: map[string]int{}} }
+func newInspections() *inspections {
+	return &inspections{seen: map[inspected]sight{}, reported: map[string]int{}}
+}
 
 // inspected is a blob of a candidate. It has the URL, too: a reload may give a name another one.
 type inspected struct {

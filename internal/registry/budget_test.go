@@ -70,11 +70,14 @@ func TestPause(t *testing.T) {
 
 // A storm that never ends is given up after a bounded number of pauses, whatever they are said to be; the rate has a floor.
 func TestStorm(t *testing.T) {
-	for name, header := range map[string]string{"seconds": "60", "a year": "31536000", "nothing": "", "a date": "Mon, 03 Jan 2000 00:00:00 GMT", "nonsense": "soon"} {
+	for name, tt := range map[string]struct{ header, said string }{
+		"seconds": {"60", ", come again in 1m0s"}, "a year": {"31536000", ", come again in 5m0s"}, "nothing": {},
+		"a date": {"Mon, 03 Jan 2000 00:00:00 GMT", ", come again in 5m0s"}, "nonsense": {header: "soon"},
+	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r, _ := openWorld(t, func(w http.ResponseWriter, _ *http.Request) {
-					w.Header().Set("Retry-After", header)
+					w.Header().Set("Retry-After", tt.header)
 					w.WriteHeader(http.StatusTooManyRequests)
 					_, _ = io.WriteString(w, `{"errors":[{"code":"TOOMANYREQUESTS","message":"slow\u001b[31m down"}]}`)
 				})
@@ -83,7 +86,7 @@ func TestStorm(t *testing.T) {
 				if !errors.Is(err, ErrThrottled) {
 					t.Fatal(err)
 				}
-				if want := "list registry.test/app:*: status 429 Too Many Requests: TOOMANYREQUESTS (slow[31m down)"; err.Error() != want {
+				if want := "list registry.test/app:*: status 429 Too Many Requests" + tt.said + ": TOOMANYREQUESTS (slow[31m down)"; err.Error() != want {
 					t.Errorf("message %q, want %q", err, want)
 				}
 				if requests, _, _ := r.Budget().Stats(); requests != 2+maxThrottled {

@@ -1,10 +1,12 @@
 package registry
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -22,15 +24,24 @@ import (
 type failing struct {
 	err    error
 	status int
+	after  string // Retry-After
 	n      int
 }
 
 func (f *failing) RoundTrip(req *http.Request) (*http.Response, error) {
 	f.n++
+	if f.status == 0 && f.err == nil { // it hangs
+		<-req.Context().Done()
+		return nil, req.Context().Err()
+	}
 	if f.err != nil {
 		return nil, f.err
 	}
-	return &http.Response{StatusCode: f.status, Header: http.Header{}, Body: http.NoBody, Request: req}, nil
+	h := http.Header{}
+	if f.after != "" {
+		h.Set("Retry-After", f.after)
+	}
+	return &http.Response{StatusCode: f.status, Header: h, Body: http.NoBody, Request: req}, nil
 }
 
 // The first contact with a registry tells why there is none: at once, when another try would end in the same way, and by the last
@@ -48,22 +59,37 @@ func TestFirstContact(t *testing.T) {
 		"no such host":         {failing{err: dial(&net.DNSError{Err: "no such host", Name: "r", IsNotFound: true})}, time.Minute, 0, 1, []string{"no such host"}},
 		"refused": {failing{err: dial(os.NewSyscallError("connect", syscall.ECONNREFUSED))}, time.Minute, 3 * time.Second, 5,
 			[]string{"refused", "nobody listens"}},
-		"a proxy's password":  {failing{err: &outbound.ProxyError{Proxy: "proxy.test", Status: 407}}, time.Minute, 0, 1, []string{"proxy.test", "407", "HTTPS_PROXY"}},
-		"a proxy's, plainly":  {failing{status: 407}, time.Minute, 0, 1, []string{"407", "HTTPS_PROXY"}},
-		"no time for another": {failing{status: 502}, time.Second, time.Second, 9, []string{"status 502"}},
-		"throttled for long":  {failing{status: 429}, time.Second, time.Second, 9, []string{"status 429"}},
-		"cut off each time":   {failing{err: dial(syscall.ECONNRESET)}, time.Second, time.Second, 9, []string{"reset"}},
+		"a proxy's password":            {failing{err: &outbound.ProxyError{Proxy: "proxy.test", Status: 407}}, time.Minute, 0, 1, []string{"proxy.test", "407", "HTTPS_PROXY"}},
+		"a proxy's, plainly":            {failing{status: 407}, time.Minute, 0, 1, []string{"407", "HTTPS_PROXY"}},
+		"no time for another":           {failing{status: 502}, time.Second, time.Second, 9, []string{"status 502"}},
+		"throttled for long":            {failing{status: 429}, time.Second, time.Second, 9, []string{"status 429"}},
+		"throttled":                     {failing{status: 429}, time.Hour, 13 * time.Second, 9, []string{"status 429"}},
+		"throttled by the second":       {failing{status: 503, after: "1"}, time.Hour, 13 * time.Second, 12, []string{"status 503"}},
+		"throttled for a while":         {failing{status: 503, after: "20"}, time.Hour, 22 * time.Second, 2, []string{"status 503", "come again in 20s"}},
+		"throttled for half an hour":    {failing{status: 429, after: "1800"}, time.Hour, 0, 1, []string{"status 429", "come again in 5m0s"}},
+		"a bad gateway":                 {failing{status: 502}, time.Hour, 13 * time.Second, 9, []string{"status 502"}},
+		"broken":                        {failing{status: 500}, time.Hour, 13 * time.Second, 9, []string{"status 500"}},
+		"a proxy's, each time":          {failing{err: &outbound.ProxyError{Proxy: "proxy.test", Status: 502}}, time.Hour, 13 * time.Second, 9, []string{"proxy.test", "502"}},
+		"it hangs":                      {failing{}, time.Hour, 30 * time.Second, 1, []string{"time-out"}},
+		"connections that are not made": {failing{err: dial(os.ErrDeadlineExceeded)}, time.Hour, 13 * time.Second, 9, []string{"i/o timeout"}},
+		"cut off each time":             {failing{err: dial(syscall.ECONNRESET)}, time.Second, time.Second, 9, []string{"reset"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := tt.failing
-				r := open(t, host, func(o *Options) { o.Transport, o.Prefix, o.Insecure = &f, "", false })
+				var log bytes.Buffer
+				r := open(t, host, func(o *Options) {
+					o.Transport, o.Prefix, o.Insecure, o.Logger = &f, "", false, slog.New(slog.NewTextHandler(&log, nil))
+				})
 				ctx, cancel := context.WithTimeout(t.Context(), tt.limit)
 				defer cancel()
 				begun := time.Now()
 				_, err := r.Manifest(ctx, "image", "latest")
 				if took := time.Since(begun); err == nil || took > tt.within || f.n > tt.tries {
 					t.Fatalf("after %v and %d requests: %v; want at most %v and %d", took, f.n, err, tt.within, tt.tries)
+				}
+				if lines := strings.Count(log.String(), "registry.test"); lines != min(1, f.n-1) {
+					t.Errorf("%d requests, and the log says %s; want one line when one was repeated", f.n, &log)
 				}
 				for _, want := range append(tt.want, "registry.test") {
 					if !strings.Contains(err.Error(), want) {
@@ -138,6 +164,43 @@ func TestDownForAll(t *testing.T) {
 			t.Errorf("%d requests later, want 1", n)
 		}
 	})
+}
+
+// A registry that has answered well may have a storm to sit out: it is given as much patience as before.
+func TestLaterStorm(t *testing.T) {
+	for name, tt := range map[string]struct {
+		failing failing
+		tries   int
+		least   time.Duration
+	}{
+		"429":     {failing{status: 429}, 1 + maxThrottled, time.Minute},
+		"503":     {failing{status: 503, after: "30"}, 1 + maxThrottled, 4 * time.Minute},
+		"an hour": {failing{status: 429, after: "3600"}, 1 + maxThrottled, 40 * time.Minute},
+		"502":     {failing{status: 502}, 1 + maxFailed, time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				storm := false
+				f := tt.failing
+				r, w := openWorld(t, func(http.ResponseWriter, *http.Request) {})
+				r.own.base = roundTrip(func(req *http.Request) (*http.Response, error) {
+					if storm {
+						return f.RoundTrip(req)
+					}
+					return w.RoundTrip(req)
+				})
+				if _, err := r.ask(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				storm = true
+				begun := time.Now()
+				_, err := r.Manifest(t.Context(), "image", "latest")
+				if took := time.Since(begun); err == nil || f.n != tt.tries || took < tt.least {
+					t.Errorf("after %v and %d requests: %v; want %d in at least %v", took, f.n, err, tt.tries, tt.least)
+				}
+			})
+		})
+	}
 }
 
 type roundTrip func(*http.Request) (*http.Response, error)

@@ -6,9 +6,12 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"ociproxy/internal/wait"
 )
 
 // What a registry answers, and what is wrong with an answer.
@@ -30,10 +33,11 @@ var (
 // StatusError is an answer with a status that was not hoped for. [errors.Is] finds [ErrNotFound] (404, 410), [ErrUnauthorized]
 // (401, 403) and [ErrThrottled] (429) in it.
 type StatusError struct {
-	Code   int      // HTTP status
-	Errors []Detail // of the body; at most 8, without control characters
-	Home   bool     // of the registry itself, not of storage that it sends us to, whose signed URLs may have ended
-	Login  bool     // of who gives out tokens: nothing is said of what was asked for
+	Code   int           // HTTP status
+	Errors []Detail      // of the body; at most 8, without control characters
+	Asked  time.Duration // for how long the host asks to be left alone; 0: it does not say
+	Home   bool          // of the registry itself, not of storage that it sends us to, whose signed URLs may have ended
+	Login  bool          // of who gives out tokens: nothing is said of what was asked for
 }
 
 // Detail is one error of a registry's answer.
@@ -45,6 +49,9 @@ func (e *StatusError) Error() string {
 	fmt.Fprintf(&b, "status %d", e.Code)
 	if text := http.StatusText(e.Code); text != "" {
 		fmt.Fprintf(&b, " %s", text)
+	}
+	if e.Asked > 0 {
+		fmt.Fprintf(&b, ", come again in %v", e.Asked)
 	}
 	for i, d := range e.Errors {
 		sep := ": "
@@ -118,6 +125,9 @@ const (
 // statusError reads the body of an answer that is no success.
 func statusError(resp *http.Response) *StatusError {
 	e := &StatusError{Code: resp.StatusCode}
+	if asked, told := after(resp); told {
+		e.Asked = max(asked, 0)
+	}
 	// A body that cannot be read is as good as none: the status is known.
 	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
 	var body struct {
@@ -136,6 +146,10 @@ func statusError(resp *http.Response) *StatusError {
 
 // fromTransport turns an error of go-containerregistry's transport into ours: it carries whole bodies.
 func fromTransport(err error) error {
+	_, short := errors.AsType[*wait.CutShort](err)
+	if e, ok := errors.AsType[*StatusError](err); ok && !short { // by which of two schemes does not matter
+		return e
+	}
 	t, ok := errors.AsType[*transport.Error](err)
 	if !ok {
 		return err

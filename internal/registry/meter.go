@@ -27,7 +27,6 @@ type meter struct {
 	base     http.RoundTripper
 	registry *Registry
 	counts   bool // against the budget's rate; what other hosts serve is bounded in number and time only
-	verdicts outbound.Verdicts
 }
 
 type streamKey struct{}
@@ -58,35 +57,47 @@ func (m *meter) tries(req *http.Request) (*http.Response, error) {
 		return nil, fmt.Errorf("%w: %s is plain HTTP", ErrRedirect, req.URL.Host)
 	}
 	b, failed, throttled := m.registry.budget, 0, 0
+	verdicts := m.registry.hosts.Of(req.URL.Host)
 	for {
-		resp, err := m.once(req)
+		began := time.Now()
+		resp, err := m.once(req, verdicts)
 		if err != nil && req.Context().Err() != nil {
 			return nil, context.Cause(req.Context())
 		}
-		last := m.verdicts.Final(err)
-		wait.Failed(req.Context(), tried(resp, err))
+		why := tried(resp, err)
+		asked, told := after(resp)
+		last := verdicts.Final(outbound.Outcome{Began: began, Err: why, Asked: max(asked, 0)})
+		wait.Failed(req.Context(), why)
 		var pause time.Duration
-		switch asked, told := after(resp); {
-		case told && throttled < maxThrottled || told && !rewindable(req):
+		switch {
+		case told && !last && throttled < maxThrottled || told && !rewindable(req):
 			throttled++
 			// A host that says "at once" each time is given time nevertheless.
-			asked = max(asked, backoff(time.Second, throttled, time.Minute))
-			if m.counts {
-				b.throttle(asked) // which makes the next round wait
-			} else {
-				pause = asked
-			}
+			pause = max(jittered(asked), verdicts.Pause(backoff(time.Second, throttled, time.Minute)))
 		case !told && !last && passing(resp, err) && failed < maxFailed:
 			failed++
-			pause = backoff(250*time.Millisecond, failed, 10*time.Second)
+			pause = verdicts.Pause(backoff(250*time.Millisecond, failed, 10*time.Second))
 		default:
 			if err == nil && !told && m.counts {
 				b.ease()
 			}
+			if err == nil && last { // a host that has never answered well: what it says is all that is known of it
+				refusal := statusError(resp)
+				refusal.Home = m.counts
+				resp.Body.Close()
+				return nil, refusal
+			}
 			return resp, err
+		}
+		if told && m.counts {
+			b.throttle(pause)
 		}
 		if !rewindable(req) {
 			return resp, err
+		}
+		verdicts.Tell(m.registry.log, req.URL.Host, why, pause)
+		if told && m.counts {
+			pause = 0 // the next round waits
 		}
 		if resp != nil {
 			discard(resp)
@@ -110,7 +121,7 @@ func (m *meter) tries(req *http.Request) (*http.Response, error) {
 }
 
 // once makes one request when the budget allows it.
-func (m *meter) once(req *http.Request) (resp *http.Response, err error) {
+func (m *meter) once(req *http.Request, verdicts *outbound.Verdicts) (resp *http.Response, err error) {
 	b := m.registry.budget
 	if err := acquire(req.Context(), b.slots); err != nil {
 		closeBody(req)
@@ -127,8 +138,14 @@ func (m *meter) once(req *http.Request) (resp *http.Response, err error) {
 	}
 	ctx, cancel := context.WithCancelCause(req.Context())
 	least := pace.Minimum{Bytes: pace.Window, Within: m.registry.timeout}
-	slow := func() { cancel(fmt.Errorf("%w: %w", ErrStalled, least.Err())) }
-	sends := least.Watch(slow)
+	slow := func(least pace.Minimum) func() {
+		return func() { cancel(fmt.Errorf("%w: %w", ErrStalled, least.Err())) }
+	}
+	first := least
+	if verdicts.New() {
+		first.Within = min(first.Within, outbound.FirstAnswer)
+	}
+	sends := first.Watch(slow(first))
 	out := req.WithContext(ctx)
 	if req.Body != nil && req.Body != http.NoBody {
 		out.Body = &sending{req.Body, sends}
@@ -147,13 +164,7 @@ func (m *meter) once(req *http.Request) (resp *http.Response, err error) {
 	if req.Context().Value(streamKey{}) != nil {
 		free()
 	}
-	if err := outbound.Proxied(req, resp); err != nil {
-		resp.Body.Close()
-		free()
-		cancel(nil)
-		return nil, err
-	}
-	resp.Body = &body{resp.Body, ctx, cancel, least.Watch(slow), free}
+	resp.Body = &body{resp.Body, ctx, cancel, least.Watch(slow(least)), free}
 	return resp, nil
 }
 
@@ -167,7 +178,15 @@ func after(resp *http.Response) (d time.Duration, told bool) {
 		// A 503 without a time may be a backend that is broken: no reason for everybody to wait.
 		return -1, resp.StatusCode == http.StatusTooManyRequests
 	}
-	return d + rand.N(time.Second/4+d/16), true
+	return d, true
+}
+
+// jittered adds to a time that everybody was told, so that they do not all come at once. A negative one is none.
+func jittered(d time.Duration) time.Duration {
+	if d < 0 {
+		return 0
+	}
+	return d + rand.N(time.Second/4+d/16)
 }
 
 // passing says whether a failure may be gone next time.
@@ -184,8 +203,8 @@ func passing(resp *http.Response, err error) bool {
 
 // tried is why a try is made again, or would be; nil when there is no reason.
 func tried(resp *http.Response, err error) error {
-	if _, told := after(resp); err == nil && (told || passing(resp, nil)) {
-		return fmt.Errorf("status %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
+	if asked, told := after(resp); err == nil && (told || passing(resp, nil)) {
+		return &StatusError{Code: resp.StatusCode, Asked: max(asked, 0)}
 	}
 	return err
 }

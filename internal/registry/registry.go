@@ -3,6 +3,7 @@ package registry
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
@@ -48,6 +49,8 @@ type Options struct {
 	// Timeout is how long an answer may take, and the time in which a body, of theirs or ours, must move [pace.Window] bytes or
 	// end; default 60 s. So the time for a whole blob grows with it.
 	Timeout time.Duration
+	// Logger is told when a host is waited for; nil discards it.
+	Logger *slog.Logger
 }
 
 // Registry is one registry, or the part of it below a prefix. Names of repositories are without the prefix. Safe for
@@ -61,6 +64,8 @@ type Registry struct {
 	budget       *Budget
 	bandwidth    *rate.Limiter
 	timeout      time.Duration
+	log          *slog.Logger
+	hosts        outbound.Hosts // whom requests are sent to
 
 	name    name.Registry
 	own     *meter // requests to the host and its token service
@@ -106,11 +111,14 @@ func Open(opt Options) (*Registry, error) {
 		keychain: opt.Keychain, budget: opt.Budget, bandwidth: opt.Bandwidth, timeout: opt.Timeout,
 		name: reg, accesses: accesses, challenge: challenge{turn: make(chan struct{}, 1)}, sessions: map[string]*url.URL{},
 	}
+	if r.log = opt.Logger; r.log == nil {
+		r.log = slog.New(slog.DiscardHandler)
+	}
 	if r.timeout <= 0 {
 		r.timeout = 60 * time.Second
 	}
 	if r.keychain == nil {
-		r.keychain = authn.NewMultiKeychain(credential.DockerKeychain(r.timeout), credential.GoogleKeychain(r.timeout))
+		r.keychain = authn.NewMultiKeychain(credential.DockerKeychain(r.timeout), credential.GoogleKeychain(r.timeout, r.log))
 	}
 	if r.budget == nil {
 		r.budget = NewBudget(0, 0)
@@ -120,7 +128,7 @@ func Open(opt Options) (*Registry, error) {
 		t := newTransport(cap(r.budget.slots) + cap(r.budget.streams))
 		base, r.idle = t, t.CloseIdleConnections
 	}
-	base = transport.NewUserAgent(base, "oci-proxyctl")
+	base = outbound.Explaining(transport.NewUserAgent(base, "oci-proxyctl"))
 	r.own = &meter{base: base, registry: r, counts: true}
 	r.foreign = &meter{base: base, registry: r}
 	return r, nil

@@ -186,11 +186,14 @@ func azureFailure(err error, version string) error {
 type azureError struct{ *azcore.ResponseError }
 
 func (e *azureError) Error() string {
-	text := fmt.Sprintf("%d %s", e.StatusCode, cmp.Or(e.ErrorCode, http.StatusText(e.StatusCode)))
+	text := fmt.Sprintf("status %d %s", e.StatusCode, cmp.Or(e.ErrorCode, http.StatusText(e.StatusCode)))
+	if e.RawResponse != nil {
+		text += comeAgain(e.RawResponse.Header)
+	}
 	if e.RawResponse != nil && e.RawResponse.Header.Get("X-Ms-Request-Id") != "" {
 		text += " (request " + e.RawResponse.Header.Get("X-Ms-Request-Id") + ")"
 	}
-	return text
+	return withAdvice(text, e.ErrorCode)
 }
 
 func (e *azureError) Unwrap() error { return e.ResponseError }

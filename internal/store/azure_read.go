@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -101,11 +102,17 @@ func (b *azure) List(ctx context.Context, prefix, after string) iter.Seq2[Attrs,
 		for pages.More() {
 			page, err := pages.NextPage(ctx)
 			if err != nil {
-				yield(Attrs{}, fmt.Errorf("list %s of %s: %w", prefix, b, azureFailure(err, "")))
+				if unreadable := azureUnreadable(err); unreadable != nil {
+					err = fmt.Errorf("list %s: %w", l.what, unreadable)
+				} else {
+					err = fmt.Errorf("list %s of %s: %w", prefix, b, azureFailure(err, ""))
+				}
+				yield(Attrs{}, err)
 				return
 			}
-			if page.Segment == nil {
-				page.Segment = &container.BlobFlatListSegment{}
+			if err := azurePage(l, &page, b.name); err != nil {
+				yield(Attrs{}, err)
+				return
 			}
 			for _, item := range page.Segment.BlobItems {
 				wanted, err := azureListed(l, item)
@@ -124,6 +131,33 @@ func (b *azure) List(ctx context.Context, prefix, after string) iter.Seq2[Attrs,
 			}
 		}
 	}
+}
+
+// azurePage looks at a page before its blobs are read: what is no list of this container says nothing of it.
+func azurePage(l *listing, page *container.ListBlobsFlatResponse, name string) error {
+	switch of := value(page.ContainerName); {
+	case page.Segment == nil && of == "":
+		return l.refuse("what the server sent is no list of objects")
+	case of != "" && path.Base(of) != name: // some say it with the address before it
+		return l.refuse("it is of the container %.100q, not of %q", of, name)
+	}
+	if page.Segment == nil {
+		page.Segment = &container.BlobFlatListSegment{}
+	}
+	return nil
+}
+
+// azureUnreadable says that a document with a good status could not be read, nil when the error is another. The library has no type for it.
+func azureUnreadable(err error) error {
+	_, why, ok := strings.Cut(err.Error(), "unmarshalling type ")
+	switch {
+	case !ok:
+		return nil
+	case strings.Contains(why, "expected element type"):
+		return fmt.Errorf("%w: what the server sent is no list of objects", ErrListing)
+	}
+	_, why, _ = strings.Cut(why, ": ")
+	return cutOff(errors.New(why))
 }
 
 // azureListed looks at one blob of a list.

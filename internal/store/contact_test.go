@@ -1,11 +1,13 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"encoding/base64"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -17,7 +19,6 @@ import (
 	"time"
 
 	"ociproxy/internal/outbound"
-	"ociproxy/internal/wait"
 )
 
 // trip answers every request in the same way.
@@ -49,7 +50,7 @@ func (tr *trip) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // kindsOver are one bucket of each kind, over a transport.
-func kindsOver(t *testing.T, rt http.RoundTripper) map[string]Bucket {
+func kindsOver(t *testing.T, rt http.RoundTripper, log ...*slog.Logger) map[string]Bucket {
 	t.Helper()
 	for _, v := range os.Environ() {
 		if name, _, _ := strings.Cut(v, "="); strings.HasPrefix(name, "AWS_") {
@@ -61,7 +62,11 @@ func kindsOver(t *testing.T, rt http.RoundTripper) map[string]Bucket {
 	all := map[string]Bucket{}
 	for _, at := range []string{"s3://b?region=us-east-1&endpoint=http://store.test", "gs://b?endpoint=http://store.test",
 		"azblob://account/b?endpoint=http://store.test/account"} {
-		b, err := Open(t.Context(), at, Options{Transport: rt, Getenv: func(name string) string { return env[name] }})
+		opt := Options{Transport: rt, Getenv: func(name string) string { return env[name] }}
+		if len(log) > 0 {
+			opt.Logger = log[0]
+		}
+		b, err := Open(t.Context(), at, opt)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -69,6 +74,9 @@ func kindsOver(t *testing.T, rt http.RoundTripper) map[string]Bucket {
 	}
 	return all
 }
+
+// soonOver is how long a first contact may take: some ten seconds, and the pause before the last try.
+const soonOver = 15 * time.Second
 
 // The first contact with a bucket tells why there is none: at once, when another try would end in the same way, and by the last
 // try's own error, when there were many.
@@ -88,23 +96,32 @@ func TestFirstContact(t *testing.T) {
 		"a proxy's, plainly":   {trip{status: 407}, 0, 1, []string{"407", "HTTPS_PROXY"}},
 		"a proxy that says no": {trip{err: &outbound.ProxyError{Proxy: "proxy.test:3128", Status: 403}}, 0, 1, []string{"403", "NO_PROXY"}},
 		"denied":               {trip{status: 403}, 0, 2, []string{"not permitted"}},
-		"bad gateway":          {trip{status: 502}, 30 * time.Second, 20, []string{"502"}},
-		"a broken proxy":       {trip{err: &outbound.ProxyError{Proxy: "proxy.test:3128", Status: 502}}, 30 * time.Second, 20, []string{"proxy.test:3128", "502"}},
-		"a reset":              {trip{err: dial(syscall.ECONNRESET)}, 30 * time.Second, 20, []string{"reset"}},
+		"bad gateway":          {trip{status: 502}, soonOver, 20, []string{"status 502"}},
+		"a broken proxy":       {trip{err: &outbound.ProxyError{Proxy: "proxy.test:3128", Status: 502}}, soonOver, 20, []string{"proxy.test:3128", "502"}},
+		"a reset":              {trip{err: dial(syscall.ECONNRESET)}, soonOver, 20, []string{"reset"}},
+		"cut off":              {trip{err: io.ErrUnexpectedEOF}, soonOver, 20, []string{"unexpected EOF"}},
+		"a time-out each time": {trip{err: dial(os.ErrDeadlineExceeded)}, soonOver, 20, []string{"i/o timeout"}},
 		"busy, in S3's words": {trip{status: 503, body: "<Error><Code>SlowDown</Code><Message>later</Message></Error>"},
-			30 * time.Second, 20, []string{"503"}},
+			soonOver, 20, []string{"503"}},
+		"throttled": {trip{status: 429, header: http.Header{"Retry-After": {"1"}}}, soonOver, 20, []string{"status 429", "come again in 1s"}},
+		"throttled for an hour": {trip{status: 503, header: http.Header{"Retry-After": {"3600"}}}, 0, 1,
+			[]string{"status 503", "come again in 5m0s"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for kind := range map[string]bool{"s3": true, "gs": true, "azblob": true} {
 				synctest.Test(t, func(t *testing.T) {
-					tr := &trip{err: tt.trip.err, status: tt.trip.status, body: tt.trip.body}
-					b := kindsOver(t, tr)[kind]
+					tr := &trip{err: tt.trip.err, status: tt.trip.status, body: tt.trip.body, header: tt.trip.header}
+					var log bytes.Buffer
+					b := kindsOver(t, tr, slog.New(slog.NewTextHandler(&log, nil)))[kind]
 					begun := time.Now()
-					err := wait.Within(t.Context(), 30*time.Second, func(ctx context.Context) error { return b.Check(ctx, "inventory/probe/") })
+					err := b.Check(t.Context(), "inventory/probe/")
 					took := time.Since(begun)
 					if err == nil || took > tt.within || tr.n > tt.tries {
 						t.Errorf("%s: after %v and %d requests: %v; want at most %v and %d", kind, took, tr.n, err, tt.within, tt.tries)
 						return
+					}
+					if lines := strings.Count(log.String(), "store.test"); lines != 0 && tr.n == 1 || tr.n > 2 && lines != 1 {
+						t.Errorf("%s: %d requests, and the log says %s; want one line when one was repeated", kind, tr.n, &log)
 					}
 					for _, want := range append(tt.want, "b") {
 						if !strings.Contains(err.Error(), want) {
@@ -115,6 +132,23 @@ func TestFirstContact(t *testing.T) {
 						t.Errorf("%s: %v", kind, err)
 					}
 				})
+			}
+		})
+	}
+}
+
+// A store that has answered well is given as many tries as before.
+func TestLaterFault(t *testing.T) {
+	for kind, least := range map[string]int32{"s3": 8, "gs": 5, "azblob": 6} {
+		synctest.Test(t, func(t *testing.T) {
+			tr := &trip{status: 404}
+			b := kindsOver(t, tr)[kind]
+			if _, err := b.Head(t.Context(), "k"); !errors.Is(err, ErrNotFound) {
+				t.Fatal(err)
+			}
+			tr.status, tr.n = 503, 0
+			if _, err := b.Head(t.Context(), "k"); err == nil || tr.n != least {
+				t.Errorf("%s: %d tries, %v; want %d", kind, tr.n, err, least)
 			}
 		})
 	}

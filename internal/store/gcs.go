@@ -21,6 +21,7 @@ import (
 	htransport "google.golang.org/api/transport/http"
 
 	"ociproxy/internal/credential"
+	"ociproxy/internal/outbound"
 )
 
 // gcs is a bucket of Google Cloud Storage, over its JSON API.
@@ -69,7 +70,7 @@ func (b *gcs) bucket() (*storage.BucketHandle, error) {
 	if b.client == nil {
 		client, err := b.connect()
 		if err != nil {
-			return nil, fmt.Errorf("%s: credentials: %w", b, err)
+			return nil, fmt.Errorf("%s: %w: credentials: %w", b, ErrDenied, err)
 		}
 		b.client = client
 	}
@@ -77,7 +78,7 @@ func (b *gcs) bucket() (*storage.BucketHandle, error) {
 }
 
 func (b *gcs) connect() (*storage.Client, error) {
-	base := &pageLimit{&unclear{b.opt.client().Transport}}
+	base := &pageLimit{&gcsPages{&unclear{b.opt.client().Transport}}}
 	var opts []option.ClientOption
 	if b.endpoint != "" {
 		opts = append(opts, option.WithEndpoint(b.endpoint+"/storage/v1/"))
@@ -106,6 +107,9 @@ func (b *gcs) connect() (*storage.Client, error) {
 
 // gcsAgain reports whether a request is worth another try.
 func gcsAgain(err error) bool {
+	if _, ok := errors.AsType[*outbound.ProxyError](err); ok && !isFinal(err) {
+		return true
+	}
 	return !isFinal(err) && !errors.Is(err, credential.ErrLate) && storage.ShouldRetry(err)
 }
 
@@ -164,7 +168,14 @@ func (b *gcs) failure(err error, version string) error {
 	if err != nil && uploadID.MatchString(err.Error()) {
 		err = discreet{err}
 	}
+	if none := googleToken(err); none != nil {
+		return fmt.Errorf("%w: %w", ErrDenied, none)
+	}
+	said := err
 	var api *googleapi.Error
+	if errors.As(err, &api) {
+		said = &gcsError{api}
+	}
 	is := func(codes ...int) bool {
 		if !errors.As(err, &api) {
 			return false
@@ -177,19 +188,58 @@ func (b *gcs) failure(err error, version string) error {
 		return false
 	}
 	switch {
-	case errors.Is(err, storage.ErrBucketNotExist), is(http.StatusNotFound) && strings.Contains(api.Message, "bucket does not exist"):
-		return fmt.Errorf("%w: no such bucket: %w", ErrUnfit, err)
+	case errors.Is(err, storage.ErrBucketNotExist):
+		return fmt.Errorf("%w: there is no such bucket (%s)", ErrUnfit, adviceBucket)
+	case api != nil && (&gcsError{api}).missing():
+		return fmt.Errorf("%w: %w", ErrUnfit, said)
 	case errors.Is(err, storage.ErrObjectNotExist), is(http.StatusNotFound):
-		return fmt.Errorf("%w: %w", ErrNotFound, err)
+		return fmt.Errorf("%w: %w", ErrNotFound, said)
 	case is(http.StatusUnauthorized, http.StatusForbidden):
-		return fmt.Errorf("%w: %w", ErrDenied, err)
+		return fmt.Errorf("%w: %w", ErrDenied, said)
 	case is(http.StatusPreconditionFailed) && version == "":
-		return fmt.Errorf("%w: %w", ErrExists, err)
+		return fmt.Errorf("%w: %w", ErrExists, said)
 	case is(http.StatusPreconditionFailed):
-		return fmt.Errorf("%w: %w", ErrConflict, err)
+		return fmt.Errorf("%w: %w", ErrConflict, said)
 	}
-	return err
+	return said
 }
+
+// gcsError is an answer in one line: the library's text has the number of its tries, and may have the whole body.
+type gcsError struct{ api *googleapi.Error }
+
+func (e *gcsError) Error() string {
+	reason, message := wordsOf([]byte(e.api.Body)) // which is all there is when it was no answer in JSON
+	if e.api.Message != "" {
+		message = strings.Join(strings.Fields(e.api.Message), " ")
+	}
+	if len(e.api.Errors) > 0 {
+		reason = cmp.Or(e.api.Errors[0].Reason, reason)
+	}
+	text := fmt.Sprintf("status %d %s%s", e.api.Code, http.StatusText(e.api.Code), comeAgain(e.api.Header))
+	for _, more := range []string{reason, message} {
+		if more != "" {
+			text += ": " + more
+		}
+	}
+	switch {
+	case e.missing():
+		return text + " (" + adviceBucket + ")"
+	case advices[reason] != "":
+		return withAdvice(text, reason)
+	case e.api.Code == http.StatusUnauthorized:
+		return text + " (" + adviceGoogle + ")"
+	case e.api.Code == http.StatusForbidden:
+		return text + " (" + adviceRights + ")"
+	}
+	return text
+}
+
+// missing: it is the bucket that is not there.
+func (e *gcsError) missing() bool {
+	return e.api.Code == http.StatusNotFound && strings.Contains(e.api.Message, "bucket does not exist")
+}
+
+func (e *gcsError) Unwrap() error { return e.api }
 
 // uploadID is what is secret in the address of an upload: who has it may write the object, for a week.
 var uploadID = regexp.MustCompile(`upload_id=[^&"\s]+`)

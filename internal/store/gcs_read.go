@@ -65,14 +65,14 @@ func (b *gcs) List(ctx context.Context, prefix, after string) iter.Seq2[Attrs, e
 		if after != "" {
 			query.StartOffset = b.prefix + after // inclusive
 		}
-		if err := query.SetAttrSelection([]string{"Name", "Size", "Generation", "Updated", "CRC32C", "ContentType",
+		if err := query.SetAttrSelection([]string{"Bucket", "Name", "Size", "Generation", "Updated", "CRC32C", "ContentType",
 			"CacheControl", "ContentEncoding", "CustomerKeySHA256"}); err != nil {
 			yield(Attrs{}, err)
 			return
 		}
 		l := newListing(b, b.prefix, prefix, after)
 		var pages atomic.Int32
-		objects := bucket.Objects(countPages(ctx, &pages), query)
+		objects := bucket.Objects(listingOf(countPages(ctx, &pages), b.name), query)
 		for {
 			o, err := objects.Next()
 			if errors.Is(err, iterator.Done) {
@@ -80,6 +80,8 @@ func (b *gcs) List(ctx context.Context, prefix, after string) iter.Seq2[Attrs, e
 			}
 			if errors.Is(err, errPages) {
 				err = l.refuse("%d pages in a row had no object", maxEmptyPages)
+			} else if page, ok := errors.AsType[errPage](err); ok {
+				err = fmt.Errorf("list %s: %w", l.what, page.error)
 			} else if err != nil {
 				err = fmt.Errorf("list %s of %s: %w", prefix, b, b.failure(err, ""))
 			}

@@ -155,7 +155,7 @@ func TestHiddenGCS(t *testing.T) {
 				if strings.HasSuffix(r.URL.Path, "/k") {
 					object("%s", o)(w, r)
 				} else {
-					object(`{"items":[%s]}`, o)(w, r)
+					object(`{"kind":"storage#objects","items":[%s]}`, o)(w, r)
 				}
 			}}}})
 			a, err := b.Head(t.Context(), "k")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -42,6 +43,15 @@ func newListing(b Bucket, at, prefix, after string) *listing {
 func (l *listing) refuse(format string, args ...any) error {
 	return fmt.Errorf("list %s: %w: %s; the server, or what stands before it, has to be mended", l.what, ErrListing,
 		fmt.Sprintf(format, args...))
+}
+
+// cutOff is the error of an answer with a good status whose document cannot be read.
+func cutOff(why error) error {
+	text := why.Error()
+	if errors.Is(why, io.ErrUnexpectedEOF) || strings.Contains(text, "unexpected EOF") || strings.Contains(text, "unexpected end of JSON") {
+		return fmt.Errorf("%w: what the server sent is cut off", ErrListing)
+	}
+	return fmt.Errorf("%w: what the server sent cannot be read: %s", ErrListing, strings.Join(strings.Fields(text), " "))
 }
 
 // object looks at one object of the list. wanted is false for those that were not asked for though the order allows them: not every

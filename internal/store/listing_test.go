@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -18,6 +19,8 @@ type listedBy struct {
 	env        map[string]string
 	// page makes an answer of objects, and of what follows them.
 	page func(objects []listedObject, next string) http.HandlerFunc
+	// others are answers with a good status that are no list of this bucket.
+	others map[string]string
 }
 
 type listedObject struct {
@@ -49,6 +52,14 @@ var listers = map[string]listedBy{
 				more = "<IsTruncated>true</IsTruncated><NextContinuationToken>" + next + "</NextContinuationToken>"
 			}
 			return s3Answer(more + s3Objects(objects))
+		},
+		others: map[string]string{
+			"an error":       `<?xml version="1.0"?><Error><Code>InternalError</Code></Error>`,
+			"a web page":     `<html><body>hello</body></html>`,
+			"another bucket": `<ListBucketResult><Name>c</Name><IsTruncated>false</IsTruncated>` + s3Objects([]listedObject{{"p/a", 1}}) + `</ListBucketResult>`,
+			"another, empty": `<ListBucketResult><Name>c</Name><IsTruncated>false</IsTruncated></ListBucketResult>`,
+			"cut off":        `<ListBucketResult><Name>b</Name><IsTruncated>false</IsTruncated>` + s3Objects([]listedObject{{"p/a", 1}}),
+			"cut off early":  `<ListBucketResult><Na`,
 		}},
 	"gs": {url: "gs://b?endpoint=%s", begin: "GET /storage/v1/b/b/o",
 		page: func(objects []listedObject, next string) http.HandlerFunc {
@@ -56,7 +67,17 @@ var listers = map[string]listedBy{
 			for _, o := range objects {
 				items = append(items, fmt.Sprintf(`{"bucket":"b","name":%q,"size":"%d","generation":"1"}`, o.key, uint64(o.size)))
 			}
-			return object(`{"items":[%s],"nextPageToken":%q}`, strings.Join(items, ","), next)
+			return object(`{"kind":"storage#objects","items":[%s],"nextPageToken":%q}`, strings.Join(items, ","), next)
+		},
+		others: map[string]string{
+			"nothing":        `{}`,
+			"an error":       `{"error":{"code":500,"message":"backend error"}}`,
+			"a web page":     `<html><body>hello</body></html>`,
+			"no text":        ``,
+			"another kind":   `{"kind":"storage#buckets","items":[]}`,
+			"another bucket": `{"kind":"storage#objects","items":[{"bucket":"c","name":"p/a","size":"1","generation":"1"}]}`,
+			"cut off":        `{"kind":"storage#objects","items":[{"bucket":"b","name":"p/a","size":"1","generation":"1"}`,
+			"cut off early":  `{"ki`,
 		}},
 	"azblob": {url: "azblob://acct/b?endpoint=%s", begin: "GET /b", env: map[string]string{"AZURE_STORAGE_KEY": "c2VjcmV0"},
 		page: func(objects []listedObject, next string) http.HandlerFunc {
@@ -68,6 +89,15 @@ var listers = map[string]listedBy{
 				w.Header().Set("Content-Type", "application/xml")
 				fmt.Fprintf(w, `<?xml version="1.0"?><EnumerationResults><Blobs>%s</Blobs><NextMarker>%s</NextMarker></EnumerationResults>`, s.String(), next)
 			}
+		},
+		others: map[string]string{
+			"nothing":        `<EnumerationResults></EnumerationResults>`,
+			"an error":       `<?xml version="1.0"?><Error><Code>InternalError</Code></Error>`,
+			"a web page":     `<html><body>hello</body></html>`,
+			"no text":        ``,
+			"another bucket": `<EnumerationResults ContainerName="c"><Blobs></Blobs><NextMarker/></EnumerationResults>`,
+			"cut off":        `<EnumerationResults ContainerName="b"><Blobs><Blob><Name>p/a</Name>`,
+			"cut off early":  `<EnumerationRes`,
 		}},
 }
 
@@ -108,6 +138,30 @@ func TestListingRefused(t *testing.T) {
 				keys, err := keysOf(t, l.open(t, answers...), "p/", "")
 				if !errors.Is(err, ErrListing) || !strings.Contains(err.Error(), "list p/ of "+name) {
 					t.Errorf("%q, error %v", keys, err)
+				}
+			})
+		}
+	}
+}
+
+// What has a good status and is no list of this bucket is no empty bucket, and says what it is.
+func TestNoList(t *testing.T) {
+	for name, l := range listers {
+		for what, text := range l.others {
+			t.Run(name+"/"+what, func(t *testing.T) {
+				keys, err := keysOf(t, l.open(t, func(w http.ResponseWriter, _ *http.Request) {
+					w.Header().Set("Content-Type", map[bool]string{true: "application/json", false: "application/xml"}[name == "gs"])
+					_, _ = io.WriteString(w, text)
+				}), "p/", "")
+				if len(keys) > 0 || !errors.Is(err, ErrListing) || !strings.Contains(err.Error(), "list ") || !strings.Contains(err.Error(), name) ||
+					strings.Contains(err.Error(), "200") || strings.Contains(err.Error(), "\n") {
+					t.Errorf("%q, error %v", keys, err)
+				}
+				if err != nil && strings.Contains(what, "cut off") != strings.Contains(err.Error(), "cut off") {
+					t.Errorf("%v: cut off %v", err, strings.Contains(what, "cut off"))
+				}
+				if err != nil && strings.HasPrefix(what, "another b") && (!strings.Contains(err.Error(), `"c"`) || !strings.Contains(err.Error(), `"b"`)) {
+					t.Errorf("%v: want both names", err)
 				}
 			})
 		}

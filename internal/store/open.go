@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"sync/atomic"
 	"time"
+
+	"ociproxy/internal/outbound"
 )
 
 // Options of [Open].
@@ -38,9 +40,11 @@ type Options struct {
 	TempDir string
 }
 
-// Learned is what an S3 server was found not to be able to do. The zero value is ready, and may be shared by several buckets of one
-// URL.
+// Learned is what was found out of a bucket's server: whether it has answered well yet, and what one of S3's kind was found not to be able
+// to do. The zero value is ready, and may be shared by several buckets of one URL.
 type Learned struct {
+	contact outbound.Verdicts
+
 	noExpect atomic.Bool // it refuses Expect: 100-continue
 	noSums   atomic.Bool // it refuses headers about checksums
 	blind    atomic.Bool // it takes bytes that do not have the hash that they were signed with
@@ -61,6 +65,9 @@ func Open(ctx context.Context, text string, opt Options) (Bucket, error) {
 	k, ok := kinds[u.Scheme]
 	if !ok {
 		return nil, fmt.Errorf("bucket %q: unknown scheme %q: s3, gs, azblob and file are known", text, u.Scheme)
+	}
+	if opt.Learned == nil {
+		opt.Learned = new(Learned)
 	}
 	return k.open(ctx, u, opt)
 }

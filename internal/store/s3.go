@@ -69,9 +69,6 @@ func openS3(ctx context.Context, u *url.URL, opt Options) (Bucket, error) {
 	}
 	b := &s3Bucket{name: u.Host, prefix: prefix, region: opt.Region, endpoint: q.Get("endpoint"),
 		profile: cmp.Or(q.Get("profile"), opt.Getenv("AWS_PROFILE")), opt: opt, partSize: minPart, Learned: opt.Learned}
-	if b.Learned == nil {
-		b.Learned = new(Learned)
-	}
 	if opt.Owner != "" {
 		b.owner = &opt.Owner
 	}
@@ -90,7 +87,7 @@ func openS3(ctx context.Context, u *url.URL, opt Options) (Bucket, error) {
 		o.UsePathStyle = pathStyle
 		o.DisableLogOutputChecksumValidationSkipped = true
 		o.HTTPClient = b.http(cfg)
-		o.Retryer = newRetryer(b.tries)
+		o.Retryer = newRetryer(b.tries, &b.contact)
 		o.APIOptions = append(o.APIOptions, b.attempts)
 		if b.endpoint != "" {
 			o.BaseEndpoint = &b.endpoint
@@ -165,13 +162,13 @@ func (b *s3Bucket) http(cfg aws.Config) *http.Client {
 		}
 	}
 	client := opt.client()
-	client.Transport = &unclear{next: client.Transport}
+	client.Transport = &regions{&unclear{next: client.Transport}}
 	return client
 }
 
 // newRetryer tries a request again when the connection broke or the server is busy. It never refuses to try because other
 // requests had to: how often one is tried is bound enough. Bytes that do not have their checksum are not sent again: they may be wrong here.
-func newRetryer(attempts int) aws.Retryer {
+func newRetryer(attempts int, contact *outbound.Verdicts) aws.Retryer {
 	return retry.NewStandard(func(o *retry.StandardOptions) {
 		o.MaxAttempts = attempts
 		o.MaxBackoff = s3MaxBackoff
@@ -180,13 +177,14 @@ func newRetryer(attempts int) aws.Retryer {
 			if _, ok := errors.AsType[soon](err); ok {
 				return aMoment, nil
 			}
-			return usual.BackoffDelay(attempt, err)
+			d, err := usual.BackoffDelay(attempt, err)
+			return contact.Pause(d), err
 		})
 		o.RateLimiter = ratelimit.None
 		o.Retryables = append([]retry.IsErrorRetryable{retry.IsErrorRetryableFunc(neverFinal)}, o.Retryables...)
 		o.Retryables = append(o.Retryables, retry.RetryableErrorCode{Codes: map[string]struct{}{
 			"IncompleteBody": {}, "OperationAborted": {},
-		}})
+		}}, retry.RetryableHTTPStatusCode{Codes: map[int]struct{}{http.StatusTooManyRequests: {}, http.StatusRequestTimeout: {}}})
 	})
 }
 

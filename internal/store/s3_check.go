@@ -77,21 +77,30 @@ func (b *s3Bucket) checkParts(ctx context.Context, probe string) error {
 	return nil
 }
 
-// explain says why a bucket cannot even be looked at.
+// explain says why a bucket cannot even be looked at. The answer to HEAD has no body, so a refusal is asked for once more in words.
 func (b *s3Bucket) explain(ctx context.Context, err error) error {
+	_, unsigned := errors.AsType[*credentialsError](err)
 	switch {
 	case errors.Is(err, ErrNotFound):
-		return fmt.Errorf("%s: %w: there is no such bucket", b, ErrUnfit)
+		return fmt.Errorf("%s: %w: there is no such bucket (%s)", b, ErrUnfit, adviceBucket)
 	case errors.Is(err, errors.ErrUnsupported) && b.owner != nil:
 		return fmt.Errorf("%s: %w: it does not know of owners, leave out `owner`: %w", b, ErrUnfit, err)
-	case errors.Is(err, ErrUnfit):
+	case errors.Is(err, ErrUnfit) && errors.Is(err, errMoved):
 		return fmt.Errorf("%s: %w: it does not lie in region %s", b, err, b.client.Options().Region)
-	case errors.Is(err, ErrDenied):
+	case errors.Is(err, ErrDenied) && !unsigned:
 		if b.owner != nil {
 			_, again := b.client.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &b.name})
 			if again == nil {
 				return fmt.Errorf("%s: %w: it belongs to another account than %s", b, ErrUnfit, *b.owner)
 			}
+		}
+		one := int32(1)
+		_, list := b.client.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: &b.name, MaxKeys: &one, ExpectedBucketOwner: b.owner})
+		if why := s3Failure(list); why != nil && errors.Is(why, ErrDenied) {
+			err = why
+		}
+		if code := s3Code(list); code != "AccessDenied" && advices[code] != "" { // it is not the rights that are missing
+			return fmt.Errorf("%s: %w", b, err)
 		}
 		return fmt.Errorf("%s: %w: it belongs to somebody else, or these credentials lack s3:ListBucket: %w", b, ErrUnfit, err)
 	}

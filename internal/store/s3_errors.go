@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ var (
 	errPrecondition = errors.New("a condition of the request does not hold") // 412
 	errBusyKey      = errors.New("somebody else is writing the object")      // 409
 	errNoUpload     = errors.New("no such upload")
+	errMoved        = fmt.Errorf("%w: it is elsewhere", ErrUnfit) // and nothing tells where
 )
 
 // failure says what was tried and what the store answered, with the sentinel that is meant.
@@ -29,10 +31,24 @@ func (b *s3Bucket) failure(verb, key string, err error) error {
 // object names an object in messages.
 func (b *s3Bucket) object(key string) string { return "s3://" + b.name + "/" + b.prefix + key }
 
+// s3Code is the code of an answer that is an error, "" when there is none.
+func s3Code(err error) string {
+	if api, ok := errors.AsType[smithy.APIError](err); ok {
+		return api.ErrorCode()
+	}
+	return ""
+}
+
 // s3Failure replaces the SDK's account of an answer, which names the operation, two ids and the status, by the store's own words.
 func s3Failure(err error) error {
+	if err == nil {
+		return nil
+	}
 	if none, ok := errors.AsType[*credentialsError](err); ok {
 		return none
+	}
+	if said, ok := errors.AsType[*answered](err); ok {
+		return said
 	}
 	if cut, ok := errors.AsType[*wait.CutShort](err); ok {
 		return cut
@@ -52,13 +68,20 @@ func s3Failure(err error) error {
 	code, text := "", http.StatusText(answer.HTTPStatusCode())
 	if errors.As(err, &api) {
 		code, text = api.ErrorCode(), api.ErrorCode()
-		if api.ErrorMessage() != "" {
-			text += ": " + api.ErrorMessage()
+		if said := strings.Join(strings.Fields(api.ErrorMessage()), " "); said != "" && said != code {
+			text += ": " + said
 		}
+	} else if broken, ok := errors.AsType[*smithy.DeserializationError](err); ok && answer.HTTPStatusCode()/100 == 2 {
+		return cutOff(broken.Err)
 	}
 	if id := answer.ServiceRequestID(); id != "" {
 		text += " (request " + id + ")"
 	}
+	if lies, signed := otherRegion(answer.Response.Response); lies != "" {
+		return fmt.Errorf("%w: it lies in region %s, and was asked for in %s: %s (put region=%s into the store's bucket: URL)",
+			ErrUnfit, lies, cmp.Or(signed, "another"), text, lies)
+	}
+	text = withAdvice(text, code)
 	if kind := s3Kind(code, answer.HTTPStatusCode()); kind != nil {
 		return fmt.Errorf("%w: %s", kind, text)
 	}
@@ -72,13 +95,15 @@ func withoutCredentials(err error) error {
 	if !ok || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	return fmt.Errorf("%w: no credentials for S3, as AWS_ACCESS_KEY_ID or a role gives them: %s", ErrDenied, why)
+	return &credentialsError{errors.New(why)}
 }
 
 func s3Kind(code string, status int) error {
 	switch code {
-	case "NoSuchBucket", "PermanentRedirect", "AuthorizationHeaderMalformed":
+	case "NoSuchBucket":
 		return ErrUnfit
+	case "PermanentRedirect", "AuthorizationHeaderMalformed":
+		return errMoved
 	case "NoSuchUpload":
 		return errNoUpload
 	case "ConditionalRequestConflict":
@@ -93,8 +118,8 @@ func s3Kind(code string, status int) error {
 		return errPrecondition
 	case http.StatusConflict:
 		return errBusyKey
-	case http.StatusMovedPermanently:
-		return ErrUnfit
+	case http.StatusMovedPermanently, http.StatusTemporaryRedirect:
+		return errMoved
 	case http.StatusNotImplemented, http.StatusMethodNotAllowed:
 		return errors.ErrUnsupported
 	}

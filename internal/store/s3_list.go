@@ -28,6 +28,10 @@ func (b *s3Bucket) List(ctx context.Context, prefix, after string) iter.Seq2[Att
 				yield(Attrs{}, b.failure("list", prefix, err))
 				return
 			}
+			if page.Name != nil && *page.Name != b.name && !aliased(b.name) {
+				yield(Attrs{}, l.refuse("it is of the bucket %.100q, not of %q", *page.Name, b.name))
+				return
+			}
 			for i := range page.Contents {
 				a, wanted, err := b.listed(l, page.EncodingType, &page.Contents[i])
 				if err != nil {
@@ -45,6 +49,12 @@ func (b *s3Bucket) List(ctx context.Context, prefix, after string) iter.Seq2[Att
 			in.ContinuationToken = page.NextContinuationToken
 		}
 	}
+}
+
+// aliased reports whether a name is that of an access point, whose lists may name what it leads to.
+// https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-points-naming.html
+func aliased(name string) bool {
+	return strings.HasSuffix(name, "-s3alias") || strings.HasSuffix(name, "--ol-s3") || strings.HasSuffix(name, "--xa-s3")
 }
 
 // listed reads one object of a list.
@@ -111,6 +121,9 @@ func (b *s3Bucket) Clean(ctx context.Context, prefix string, age time.Duration) 
 		}
 		if err != nil {
 			return n, cannotClean(b.failure("list uploads below", prefix, err))
+		}
+		if page.Bucket != nil && *page.Bucket != b.name && !aliased(b.name) {
+			return n, l.refuse("it is of the bucket %.100q, not of %q", *page.Bucket, b.name)
 		}
 		now := serverTime(page.ResultMetadata)
 		for _, u := range page.Uploads {

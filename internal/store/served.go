@@ -90,10 +90,10 @@ func PublicClient(kept int) *http.Client {
 	return &http.Client{
 		Timeout:       publicTime,
 		CheckRedirect: outbound.NoRedirect,
-		Transport: outbound.New(outbound.Options{
+		Transport: outbound.Explaining(outbound.New(outbound.Options{
 			Dial: 5 * time.Second, Handshake: 5 * time.Second, Header: publicTime, Idle: 30 * time.Second,
 			Kept: kept, HeaderBytes: 64 << 10,
-		}),
+		})),
 	}
 }
 
@@ -113,7 +113,7 @@ func (p *Public) Look(ctx context.Context, d oci.Digest, size int64) error {
 	pause := publicPause
 	for try := 1; ; try++ {
 		err := p.look(ctx, address, size)
-		if err == nil || errors.Is(err, ErrHidden) || try == publicTries || ctx.Err() != nil {
+		if err == nil || errors.Is(err, ErrHidden) || outbound.Certain(err) || try == publicTries || ctx.Err() != nil {
 			return err
 		}
 		if wait.For(ctx, wait.Jitter(pause)) != nil {

@@ -43,8 +43,12 @@ func (o Options) client() *http.Client {
 	if next == nil {
 		next = shared()
 	}
+	contact := &outbound.Verdicts{}
+	if o.Learned != nil {
+		contact = &o.Learned.contact
+	}
 	return &http.Client{
-		Transport:     &attempts{next: &guard{next: next, limit: o.timeout()}},
+		Transport:     &attempts{outbound.Explaining(&guard{next: next, limit: o.timeout(), contact: contact}), contact, o.logger()},
 		CheckRedirect: outbound.NoRedirect,
 	}
 }
@@ -60,8 +64,9 @@ var shared = sync.OnceValue(func() *http.Transport {
 // guard ends a request that does not keep the minimum pace, in either direction. The time in which the caller does not read
 // the answer, or has nothing to send yet, does not count.
 type guard struct {
-	next  http.RoundTripper
-	limit time.Duration
+	next    http.RoundTripper
+	limit   time.Duration
+	contact *outbound.Verdicts // a host that has never answered well is given less
 }
 
 // stalled is the error of a request that the guard ended. Being a time-out, it is tried again.
@@ -80,6 +85,9 @@ func withPatience(ctx context.Context, d time.Duration) context.Context {
 
 func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	least := pace.Minimum{Bytes: pace.Window, Within: g.limit}
+	if asks := req.Method == http.MethodGet || req.Method == http.MethodHead; asks && g.contact.New() {
+		least.Within = min(least.Within, outbound.FirstAnswer)
+	}
 	if more, ok := req.Context().Value(patience{}).(time.Duration); ok {
 		least.Within += more
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"slices"
 
 	"golang.org/x/time/rate"
@@ -26,8 +27,9 @@ type Source struct {
 }
 
 // NewSource makes the source that a config's mirror stanza names. It makes no request, but reads the promoter manifests. only, when not
-// empty, names the repositories to walk in place of those of the stanza; its exclusions hold still.
-func NewSource(cfg *config.Config, only []string) (*Source, error) {
+// empty, names the repositories to walk in place of those of the stanza; its exclusions hold still. log is told when the registry is
+// waited for; nil discards it.
+func NewSource(cfg *config.Config, only []string, log *slog.Logger) (*Source, error) {
 	m := cfg.Mirror
 	i := slices.IndexFunc(cfg.Upstreams, func(u config.Upstream) bool { return u.Name == m.Source })
 	if i < 0 {
@@ -36,7 +38,7 @@ func NewSource(cfg *config.Config, only []string) (*Source, error) {
 	u := cfg.Upstreams[i]
 	opt := registry.Options{
 		URL: u.URL, Prefix: u.Prefix, Insecure: u.Insecure, Discovery: discovery(m.Listing),
-		Budget: registry.NewBudget(m.RequestsPerSecond, m.Parallel),
+		Budget: registry.NewBudget(m.RequestsPerSecond, m.Parallel), Logger: log,
 	}
 	if m.BandwidthMBps > 0 {
 		// The burst is what one read may take at once.

@@ -36,7 +36,7 @@ func open(t testing.TB, r *registrytest.Registry, change ...func(*config.Config)
 	for _, f := range change {
 		f(cfg)
 	}
-	s, err := NewSource(cfg, nil)
+	s, err := NewSource(cfg, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

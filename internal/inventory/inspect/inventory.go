@@ -107,6 +107,7 @@ func newLine(opt Options) *line {
 		l.own = NewTransport()
 		l.transport = l.own
 	}
+	l.transport = outbound.Explaining(l.transport)
 	l.following = &http.Client{Transport: l, CheckRedirect: fetch.CheckRedirect}
 	l.straight = &http.Client{
 		Transport:     l,

@@ -2,7 +2,13 @@ package inspect
 
 import (
 	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
+
+	"ociproxy/internal/outbound"
 )
 
 func TestParseURL(t *testing.T) {
@@ -56,5 +62,25 @@ func TestParseTemplate(t *testing.T) {
 		if _, err := ParseTemplate(tt.text); !errors.Is(err, tt.err) {
 			t.Errorf("ParseTemplate(%q): %v, want %v", tt.text, err, tt.err)
 		}
+	}
+}
+
+// Why an inventory cannot be read is told with what is to be done.
+func TestExplains(t *testing.T) {
+	secure := httptest.NewTLSServer(http.NotFoundHandler())
+	defer secure.Close()
+	secure.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	l := newLine(Options{})
+	defer l.close()
+	_, err := l.head(t.Context(), Source{URL: secure.URL + "/"})
+	if err == nil || !strings.Contains(err.Error(), outbound.CAVariable) {
+		t.Errorf("%v: want what is to be done", err)
+	}
+	resp, err := l.straight.Get(secure.URL)
+	if err == nil {
+		resp.Body.Close()
+	}
+	if err == nil || !strings.Contains(err.Error(), outbound.CAVariable) {
+		t.Errorf("a blob: %v: want what is to be done", err)
 	}
 }

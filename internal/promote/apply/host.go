@@ -18,10 +18,10 @@ import (
 // host is one registry that is promoted to. It is a sink of the engine that fills stores, so that a blob which stores and registries
 // lack is read once for all of them. Of one blob it takes one repository at a time from the engine.
 type host struct {
-	name string
-	reg  *registry.Registry
-	log  *journal
-	may  func(context.Context) error // nil while writing is permitted
+	name    string
+	reg     *registry.Registry
+	log     *journal
+	may     func(context.Context) error // nil while writing is permitted
 	answers availability
 
 	pushed, mounted, tags, manifests atomic.Int64

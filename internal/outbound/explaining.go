@@ -1,0 +1,70 @@
+package outbound
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
+)
+
+// Explaining makes requests by next. Where a proxy of the environment stands in between, its own answers are errors, and errors name
+// it; every error tells what is to be done about it, when that can be known ([Explain]).
+func Explaining(next http.RoundTripper) http.RoundTripper { return explaining{next} }
+
+type explaining struct{ next http.RoundTripper }
+
+// way is what is noted of how a request left.
+type way struct{ proxy atomic.Pointer[string] }
+
+type wayKey struct{}
+
+// RoundTrip implements [http.RoundTripper].
+func (e explaining) RoundTrip(req *http.Request) (*http.Response, error) {
+	w := &way{}
+	resp, err := e.next.RoundTrip(req.WithContext(context.WithValue(req.Context(), wayKey{}, w)))
+	proxy := ""
+	if p := w.proxy.Load(); p != nil {
+		proxy = *p
+	}
+	if err == nil {
+		if err = proxied(req, resp, proxy); err == nil {
+			return resp, nil
+		}
+		resp.Body.Close()
+	}
+	var answer *ProxyError
+	if proxy != "" && !errors.As(err, &answer) && !atProxy(err) && req.Context().Err() == nil {
+		err = fmt.Errorf("through the proxy %s: %w", proxy, err)
+	}
+	return nil, Explain(err)
+}
+
+// CloseIdleConnections is what [http.Client] calls it.
+func (e explaining) CloseIdleConnections() {
+	if c, ok := e.next.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
+}
+
+// proxied returns the error of an answer that is not of the host that was asked but of a proxy for plain HTTP, which is "" where none is
+// known; nil for all others. An answer that says when to come again stays one: that is heeded, whoever says it.
+func proxied(req *http.Request, resp *http.Response, proxy string) error {
+	own := false
+	for name := range resp.Header {
+		own = own || strings.HasPrefix(name, "Proxy-") || name == "X-Squid-Error"
+	}
+	switch resp.StatusCode {
+	case http.StatusProxyAuthRequired:
+		if proxy == "" {
+			proxy = "for " + req.URL.Host
+		}
+		return &ProxyError{Proxy: proxy, Status: resp.StatusCode}
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		if proxy != "" && req.URL.Scheme == "http" && resp.Header.Get("Retry-After") == "" {
+			return &ProxyError{Proxy: proxy, Status: resp.StatusCode, Either: !own}
+		}
+	}
+	return nil
+}
