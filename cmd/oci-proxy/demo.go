@@ -34,7 +34,7 @@ It ends after some twenty seconds, with 1 when a pull failed or the store did no
 	cmd.Flags().StringVar(&opts.Fail, "fail", "", "let this `store` fail and come back while clients pull")
 	_ = cmd.RegisterFlagCompletionFunc("fail", cobra.FixedCompletions(demo.Stores(), cobra.ShellCompDirectiveNoFileComp))
 	cmd.Flags().StringVar(&opts.Listen, "listen", "", "`address` of the proxy; on loopback; default: "+demo.DefaultListen+", else a free port")
-	a.outputFlag(cmd)
+	cli.OutputFlag(cmd, &a.format)
 	cli.Exits(cmd, cli.ExitCode{Code: cli.CodeFailure, Means: "a client did not get what it should have"})
 	return cmd
 }

@@ -42,8 +42,8 @@ its two files only is no error: nothing of it is promoted yet. A manifest where 
 		RunE: func(_ *cobra.Command, args []string) error { return a.runPromoteCheck(args[0], strict) },
 	}
 	strictFlag(cmd, &strict)
-	a.outputFlag(cmd)
-	cli.ExitsText(cmd, checkCodes)
+	cli.OutputFlag(cmd, &a.format)
+	checkExits(cmd)
 	return cmd
 }
 

@@ -62,15 +62,15 @@ services are not supported.`,
 			if err = errors.Join(err, sum.err()); err == nil && len(tree.Held) > 0 {
 				writeHeld(tree.Held, a.stderr, cli.UseColor(a.stderr, a.env))
 				heldVerdict(tree.Held, a.stderr)
-				err = cli.Exit(codePartial)
+				err = cli.Exit(cli.CodePartial)
 			}
 			return err
 		},
 	}
 	s.keyFlags(cmd)
 	access.flags(cmd)
-	a.outputFlag(cmd)
-	cli.ExitsText(cmd, signCodes)
+	cli.OutputFlag(cmd, &a.format)
+	signExits(cmd)
 	return cmd
 }
 
