@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"ociproxy/bench/process"
 	"ociproxy/test/parts"
 )
 
@@ -44,6 +45,42 @@ func TestWalls(t *testing.T) {
 		for _, name := range linked {
 			if name == wall || strings.HasPrefix(name, wall+"/") {
 				t.Errorf("oci-proxy must not link %s", name)
+			}
+		}
+	}
+}
+
+// What is released is built with the tags that everything here is built and tested with.
+func TestReleaseTags(t *testing.T) {
+	makefile, err := os.ReadFile(filepath.Join(parts.Root(), "Makefile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{"\nTAGS := " + process.Tags + "\n", "$(GO) build -tags $(TAGS) "} {
+		if !strings.Contains(string(makefile), line) {
+			t.Errorf("the Makefile lacks %q", line)
+		}
+	}
+}
+
+// A go.mod has one block of modules that our code imports, and one of those that come with them.
+func TestModuleBlocks(t *testing.T) {
+	for _, file := range []string{"go.mod", "test/go.mod"} {
+		text, err := os.ReadFile(filepath.Join(parts.Root(), file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		blocks := strings.Split(string(text), "require (\n")[1:]
+		if len(blocks) != 2 {
+			t.Errorf("%s has %d blocks of modules, want 2", file, len(blocks))
+			continue
+		}
+		for i, block := range blocks {
+			block, _, _ = strings.Cut(block, ")")
+			for line := range strings.Lines(block) {
+				if indirect := strings.HasSuffix(strings.TrimSpace(line), "// indirect"); indirect != (i == 1) {
+					t.Errorf("%s: in the wrong block: %s", file, strings.TrimSpace(line))
+				}
 			}
 		}
 	}
@@ -157,7 +194,7 @@ func modules(t *testing.T, dir string, args ...string) []string {
 
 func goList(t *testing.T, dir, format string, args ...string) []string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", append([]string{"list", "-f", format}, args...)...)
+	cmd := exec.CommandContext(t.Context(), "go", append([]string{"list", "-tags", process.Tags, "-f", format}, args...)...)
 	cmd.Dir = dir
 	out, err := cmd.Output()
 	if err != nil {

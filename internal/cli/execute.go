@@ -34,7 +34,33 @@ func Root(cmd *cobra.Command, build Build, below ...*cobra.Command) *cobra.Comma
 	cmd.SetHelpTemplate(cmd.HelpTemplate() + ExitsHelp + helpEnd)
 	cmd.Version = build.Version
 	cmd.SetVersionTemplate(build.line(cmd.Name()))
+	cmd.InitDefaultHelpCmd()
+	cmd.InitDefaultCompletionCmd()
+	for _, own := range cmd.Commands() { // cobra's own commands keep to the same rules
+		switch own.Name() {
+		case "help":
+			own.Args = known
+			Exits(own)
+		case "completion":
+			Group(own)
+			for _, shell := range own.Commands() {
+				Exits(shell)
+			}
+		}
+	}
 	return cmd
+}
+
+// known refuses words that name no command.
+func known(cmd *cobra.Command, words []string) error {
+	named, rest, err := cmd.Root().Find(words)
+	switch {
+	case err != nil:
+		return err
+	case len(rest) > 0 && named.HasSubCommands():
+		return named.Args(named, rest)
+	}
+	return nil
 }
 
 // helpEnd stands below the help of the program itself.

@@ -33,7 +33,7 @@ func ConfigFlag(cmd *cobra.Command, file *string, getenv func(string) string) {
 }
 
 // OptionalConfigFlag adds --config to a command that can do without one: where nobody names a file, and there is none
-// at [DefaultConfig], file is "". --config '' says so too.
+// at [DefaultConfig], file is "". --config ” says so too.
 func OptionalConfigFlag(cmd *cobra.Command, file *string, getenv func(string) string) {
 	ConfigFlag(cmd, file, getenv)
 	cmd.PreRun = func(cmd *cobra.Command, _ []string) {

@@ -99,6 +99,8 @@ func ExitCodes(t *testing.T, run Run, root *cobra.Command, p Program) {
 	try("unknown flag", t.Context(), "", cli.CodeUsage, "hint: "+p.Name+" version --help", "version", "--nonsense")
 	try("no such format", t.Context(), "", cli.CodeUsage, "want text or json", "version", "--output", "nonsense")
 	try("too many arguments", t.Context(), "", cli.CodeUsage, "hint: ", "version", "nonsense")
+	try("help about nothing known", t.Context(), "", cli.CodeUsage, "hint: "+p.Name+" --help", "help", "nonsense")
+	try("completion for no shell", t.Context(), "", cli.CodeUsage, "hint: "+p.Name+" completion --help", "completion", "nonsense")
 	try("help", t.Context(), "", cli.CodeOK, "", "--help")
 	versions(t, run)
 	for path, cmd := range configured(root) {
