@@ -34,7 +34,7 @@ demo: ## a whole world on loopback, to try things on (DEMO_FLAGS=--once: pull as
 parts: ## install every pinned part into .bin/ (the targets below install what they need)
 	scripts/parts.sh unit lint test slow bench
 
-lint: ## gofmt, go vet and golangci-lint over both modules
+lint: ## gofmt, go vet, golangci-lint, go mod tidy, lengths, shell scripts, workflows
 	scripts/parts.sh lint
 	scripts/lint.sh
 
