@@ -90,11 +90,11 @@ func TestCitedKinds(t *testing.T) {
 	exists := func(path string) bool { return path == "docs/there.md" || path == "docs/decisions/0007-*.md" }
 	page := func(name string) bool { return name == "there.md" }
 	for text, want := range map[string]int{
-		"as docs/there.md says, and there.md":      0,
-		"as docs/gone.md says":                     2, // a path and a page
-		"(gone.md)":                                1,
-		"ADR 7, decision 0007":                     0,
-		"ADR 8":                                    1,
+		"as docs/there.md says, and there.md": 0,
+		"as docs/gone.md says":                2, // a path and a page
+		"(gone.md)":                           1,
+		"ADR 7, decision 0007":                0,
+		"ADR 8":                               1,
 		"RFC 9110 §14.4, RFC 9112 §2.2 and §5.2":   0,
 		"haproxy.org/proxy-protocol.txt §2.1":      0,
 		"the layout of stores (design §12)":        2,
