@@ -152,10 +152,11 @@ func goComments(source []byte) string {
 	set := token.NewFileSet()
 	s.Init(set.AddFile("", -1, len(source)), source, func(token.Position, string) {}, scanner.ScanComments)
 	for {
-		switch _, kind, text := s.Scan(); kind {
-		case token.EOF:
+		_, kind, text := s.Scan()
+		if kind == token.EOF {
 			return all.String()
-		case token.COMMENT:
+		}
+		if kind == token.COMMENT {
 			all.WriteString(strings.TrimLeft(text, "/") + "\n")
 		}
 	}
