@@ -39,7 +39,9 @@ images: [{name: app, dmap: {"`+digest+`": ["1"]}}]
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(promote.NewWriter(file, promote.Header{}).Close(&promote.Summary{}), file.Close(), os.Mkdir(filepath.Join(dir, "bucket"), 0o700)); err != nil {
+	err = errors.Join(promote.NewWriter(file, promote.Header{}).Close(&promote.Summary{}), file.Close(),
+		os.Mkdir(filepath.Join(dir, "bucket"), 0o700))
+	if err != nil {
 		t.Fatal(err)
 	}
 	store := []string{"--store", "s3"}

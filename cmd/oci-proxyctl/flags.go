@@ -48,5 +48,6 @@ const auditParallel = 8
 
 // parallelFlag adds --parallel; 0 is the command's own default.
 func parallelFlag(cmd *cobra.Command, parallel *int) {
-	cmd.Flags().IntVar(parallel, "parallel", 0, "`number` of requests at once to each registry or store; 0: as the config says, else 16; for audit 8")
+	cmd.Flags().IntVar(parallel, "parallel", 0,
+		"`number` of requests at once to each registry or store; 0: as the config says, else 16; for audit 8")
 }

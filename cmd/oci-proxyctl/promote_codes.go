@@ -35,15 +35,16 @@ func planExits(cmd *cobra.Command) {
 func applyExits(cmd *cobra.Command) { appliedExits(cmd, cli.Sum{Classes: appliedClasses}) }
 
 func runExits(cmd *cobra.Command) {
-	appliedExits(cmd, cli.Sum{Classes: append(appliedClasses[:5:5], heldClass), Note: "Without --confirm the code is that of promote plan."})
+	appliedExits(cmd, cli.Sum{Classes: append(appliedClasses[:5:5], heldClass),
+		Note: "Without --confirm the code is that of promote plan."})
 }
 
 func appliedExits(cmd *cobra.Command, sum cli.Sum) {
 	sum.Ends = appliedEnds
 	cli.ExitsSum(cmd, sum,
 		cli.ExitCode{Code: cli.CodeOK, Means: "everything is done, or there was nothing to do: the report says which"},
-		cli.ExitCode{Code: cli.CodeFailure, Means: "the run did not begin (another one has the lease, or the plan is not whole) or was interrupted: what was\n" +
-			"done until then is kept, and the same command goes on from there"}, invalidInput)
+		cli.ExitCode{Code: cli.CodeFailure, Means: "the run did not begin (another one has the lease, or the plan is not whole) " +
+			"or was interrupted: what was\ndone until then is kept, and the same command goes on from there"}, invalidInput)
 }
 
 func checkExits(cmd *cobra.Command) {
@@ -67,13 +68,15 @@ func signExits(cmd *cobra.Command) {
 }
 
 func snapshotExits(cmd *cobra.Command) {
-	cli.Exits(cmd, cli.ExitCode{Code: cli.CodeOK, Means: "the snapshot is whole, as far as the registry lists; what it does not list is warned of"},
+	cli.Exits(cmd,
+		cli.ExitCode{Code: cli.CodeOK, Means: "the snapshot is whole, as far as the registry lists; what it does not list is warned of"},
 		cli.ExitCode{Code: cli.CodeFailure, Means: "the registry cannot be read or lists nothing, or nothing is there"})
 }
 
 func proveExits(cmd *cobra.Command) {
 	cli.ExitsSum(cmd, cli.Sum{Classes: []cli.ExitCode{
-		{Code: 1, Means: "a registry or store did not answer, or a project is held back, for its manifests are faulty: nobody knows; or\nsomething else failed"},
+		{Code: 1, Means: "a registry or store did not answer, or a project is held back, for its manifests are faulty: " +
+			"nobody knows; or\nsomething else failed"},
 		{Code: 4, Means: "unexpected: a destination has what no manifest lists"},
 		{Code: 8, Means: "missing: a digest, a tag, or a part of an image is not in a destination"},
 		{Code: 16, Means: "moved: a tag has another digest"},

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 func command(name string, flags func(*cobra.Command)) *cobra.Command {
@@ -20,20 +21,32 @@ func command(name string, flags func(*cobra.Command)) *cobra.Command {
 func TestFlagFaults(t *testing.T) {
 	tests := []struct {
 		name     string
-		a, b     func(*cobra.Command)
+		a, b     func(*pflag.FlagSet)
 		contains string // of the only fault; "": none
 	}{
-		{"the same", func(c *cobra.Command) { c.Flags().BoolP("all", "a", false, "all") }, func(c *cobra.Command) { c.Flags().BoolP("all", "a", false, "all") }, ""},
-		{"another text", func(c *cobra.Command) { c.Flags().Bool("all", false, "all") }, func(c *cobra.Command) { c.Flags().Bool("all", false, "everything") }, "b --all is"},
-		{"another default", func(c *cobra.Command) { c.Flags().Int("n", 1, "") }, func(c *cobra.Command) { c.Flags().Int("n", 2, "") }, "b --n is"},
-		{"another type", func(c *cobra.Command) { c.Flags().Int("n", 0, "") }, func(c *cobra.Command) { c.Flags().Int64("n", 0, "") }, "b --n is"},
-		{"a letter here only", func(c *cobra.Command) { c.Flags().BoolP("all", "a", false, "") }, func(c *cobra.Command) { c.Flags().Bool("all", false, "") }, "b --all is"},
-		{"a letter twice", func(c *cobra.Command) { c.Flags().BoolP("all", "a", false, "") }, func(c *cobra.Command) { c.Flags().BoolP("any", "a", false, "") }, "b -a is --any, elsewhere --all"},
+		{"the same",
+			func(f *pflag.FlagSet) { f.BoolP("all", "a", false, "all") },
+			func(f *pflag.FlagSet) { f.BoolP("all", "a", false, "all") }, ""},
+		{"another text",
+			func(f *pflag.FlagSet) { f.Bool("all", false, "all") },
+			func(f *pflag.FlagSet) { f.Bool("all", false, "everything") }, "b --all is"},
+		{"another default",
+			func(f *pflag.FlagSet) { f.Int("n", 1, "") },
+			func(f *pflag.FlagSet) { f.Int("n", 2, "") }, "b --n is"},
+		{"another type",
+			func(f *pflag.FlagSet) { f.Int("n", 0, "") },
+			func(f *pflag.FlagSet) { f.Int64("n", 0, "") }, "b --n is"},
+		{"a letter here only",
+			func(f *pflag.FlagSet) { f.BoolP("all", "a", false, "") },
+			func(f *pflag.FlagSet) { f.Bool("all", false, "") }, "b --all is"},
+		{"a letter twice",
+			func(f *pflag.FlagSet) { f.BoolP("all", "a", false, "") },
+			func(f *pflag.FlagSet) { f.BoolP("any", "a", false, "") }, "b -a is --any, elsewhere --all"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			root := &cobra.Command{Use: "x"}
-			root.AddCommand(command("a", tt.a), command("b", tt.b))
+			root.AddCommand(command("a", func(c *cobra.Command) { tt.a(c.Flags()) }), command("b", func(c *cobra.Command) { tt.b(c.Flags()) }))
 			got := FlagFaults(root)
 			if tt.contains == "" && got != nil || tt.contains != "" && (len(got) != 1 || !strings.Contains(got[0], tt.contains)) {
 				t.Errorf("faults %q, want one with %q", got, tt.contains)
