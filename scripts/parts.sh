@@ -114,7 +114,7 @@ while read -r kind set file source; do
   [[ " $* " == *" $set "* ]] || continue
   case $kind in
   go) install_go "$file" "$source" ;;
-  module) install_module "$file" ${source} ;; # package@version and module: two words
+  module) install_module "$file" "${source% *}" "${source##* }" ;; # package@version and module
   npm) npms+=("$file $source") ;;
   apt) want_apt "$file" "$source" ;;
   *) say "parts.txt: unknown kind $kind"; exit 2 ;;

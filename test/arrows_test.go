@@ -78,7 +78,7 @@ wait:
 
 // forTests are packages that only tests and benchmarks import.
 var forTests = []string{
-	"internal/inventory/inventorytest", "internal/registry/registrytest", "internal/store/storetest", "internal/thorough",
+	"internal/cli/clitest", "internal/inventory/inventorytest", "internal/registry/registrytest", "internal/store/storetest", "internal/thorough",
 }
 
 // outside are packages of others that some of ours alone may import: what a package must not know of

@@ -11,12 +11,49 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"ociproxy/bench/process"
 	"ociproxy/test/parts"
 )
 
 // forbidden are modules that the public server must never link: it writes nothing and has no credentials.
 var forbidden = regexp.MustCompile(`^(github\.com/aws/|cloud\.google\.com/|google\.golang\.org/(api|grpc)|github\.com/Azure/|` +
 	`github\.com/google/go-containerregistry|github\.com/regclient/|oras\.land/|github\.com/containers/|github\.com/docker/|k8s\.io/)`)
+
+// What is released is built with the tags that everything here is built and tested with.
+func TestReleaseTags(t *testing.T) {
+	makefile, err := os.ReadFile(filepath.Join(parts.Root(), "Makefile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{"\nTAGS := " + process.Tags + "\n", "$(GO) build -tags $(TAGS) "} {
+		if !strings.Contains(string(makefile), line) {
+			t.Errorf("the Makefile lacks %q", line)
+		}
+	}
+}
+
+// A go.mod has one block of modules that our code imports, and one of those that come with them.
+func TestModuleBlocks(t *testing.T) {
+	for _, file := range []string{"go.mod", "test/go.mod"} {
+		text, err := os.ReadFile(filepath.Join(parts.Root(), file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		blocks := strings.Split(string(text), "require (\n")[1:]
+		if len(blocks) != 2 {
+			t.Errorf("%s has %d blocks of modules, want 2", file, len(blocks))
+			continue
+		}
+		for i, block := range blocks {
+			block, _, _ = strings.Cut(block, ")")
+			for line := range strings.Lines(block) {
+				if indirect := strings.HasSuffix(strings.TrimSpace(line), "// indirect"); indirect != (i == 1) {
+					t.Errorf("%s: in the wrong block: %s", file, strings.TrimSpace(line))
+				}
+			}
+		}
+	}
+}
 
 // docs/dependencies.md is the budget: each program links what it lists for it, no more and no less, and every module
 // that our code imports has its reason there.
@@ -126,7 +163,7 @@ func modules(t *testing.T, dir string, args ...string) []string {
 
 func goList(t *testing.T, dir, format string, args ...string) []string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", append([]string{"list", "-f", format}, args...)...)
+	cmd := exec.CommandContext(t.Context(), "go", append([]string{"list", "-tags", process.Tags, "-f", format}, args...)...)
 	cmd.Dir = dir
 	out, err := cmd.Output()
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 // upstreams have.
 type expectation struct{ rest, notInUS, inNoStore string }
 
-// By the formula of the design (latency + weight × price): Ireland goes to the other AWS region; Virginia, when its own
+// By the formula of docs/decisions/0001-routing-is-one-formula.md (latency + weight × price): Ireland goes to the other AWS region; Virginia, when its own
 // store lacks a blob, to the upstream on the same continent, for the sea costs more than the cloud's border; a blob in no
 // store comes from the upstream that has it; GCP stays in GCP.
 var expected = map[string]expectation{

@@ -16,6 +16,10 @@ import (
 	"ociproxy/internal/wait"
 )
 
+// Tags are the build tags of a release, as in the Makefile: without them Google's storage client links its gRPC side, which
+// nothing here calls.
+const Tags = "disable_grpc_modules"
+
 // Build builds oci-proxy into dir and returns its path.
 func Build(ctx context.Context, dir string) (string, error) {
 	return BuildCommand(ctx, dir, "oci-proxy")
@@ -24,7 +28,7 @@ func Build(ctx context.Context, dir string) (string, error) {
 // BuildCommand builds one of the programs into dir and returns its path.
 func BuildCommand(ctx context.Context, dir, name string) (string, error) {
 	binary := filepath.Join(dir, name)
-	if out, err := Command(ctx, "go", "build", "-o", binary, "./cmd/"+name).CombinedOutput(); err != nil {
+	if out, err := Command(ctx, "go", "build", "-tags", Tags, "-o", binary, "./cmd/"+name).CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build: %w\n%s", err, out)
 	}
 	return binary, nil

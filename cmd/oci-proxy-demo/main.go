@@ -27,17 +27,11 @@ func main() {
 // run is the program: it returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var format cli.Format
-	started := false // later errors are no usage errors
-	cmd := command(stdout, stderr, &format, &started)
-	cmd.SetArgs(args)
-	err := cmd.ExecuteContext(ctx)
-	if err != nil && !started {
-		err = cli.Usage("oci-proxy-demo --help shows what it takes", "%w", err)
-	}
+	err := cli.Execute(ctx, command(stdout, stderr, &format), args)
 	return cli.Report(stderr, "oci-proxy-demo", format, err)
 }
 
-func command(stdout, stderr io.Writer, format *cli.Format, started *bool) *cobra.Command {
+func command(stdout, stderr io.Writer, format *cli.Format) *cobra.Command {
 	opts := demo.Options{Stdout: stdout, Stderr: stderr}
 	cmd := &cobra.Command{
 		Use:   "oci-proxy-demo",
@@ -59,7 +53,6 @@ It ends after some twenty seconds, with 1 when a pull failed or the store did no
 
 		SilenceErrors: true, SilenceUsage: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			*started = true
 			opts.Output = format.String()
 			return demo.Run(cmd.Context(), opts)
 		},
@@ -71,10 +64,9 @@ It ends after some twenty seconds, with 1 when a pull failed or the store did no
 	flags.BoolVar(&opts.Once, "once", false, "pull as seven clients, print what happened, exit")
 	flags.StringVar(&opts.Fail, "fail", "", "let this `store` fail and come back while clients pull")
 	flags.StringVar(&opts.Listen, "listen", "", "`address` of the proxy; on loopback; default: "+demo.DefaultListen+", else a free port")
-	flags.VarP(format, "output", "o", "`format`: text or json")
-	// The names of flags just defined are known: no error is possible.
+	cli.OutputFlag(cmd, format)
+	// The name of a flag just defined is known: no error is possible.
 	_ = cmd.RegisterFlagCompletionFunc("fail", cobra.FixedCompletions(demo.Stores(), cobra.ShellCompDirectiveNoFileComp))
-	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(cli.Formats(), cobra.ShellCompDirectiveNoFileComp))
 	cli.Exits(cmd, cli.ExitCode{Code: cli.CodeFailure, Means: "a client did not get what it should have"})
 	return cmd
 }

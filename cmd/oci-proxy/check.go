@@ -31,17 +31,18 @@ type checked struct {
 
 func (a *app) check() *cobra.Command {
 	var (
+		file string
 		how  checking
 		opts check.Options
 	)
 	cmd := &cobra.Command{
-		Use:   "check FILE",
+		Use:   "check [FILE]",
 		Short: "Check a config file, and with --live the stores and upstreams in it",
 		Long: `check reads the config and reports every error and warning at once, with its place in the file
 and what to do. It opens the files that the config names (certificate, latency matrix, GeoIP), as
 serve will; with --no-files it does not, for a machine that lacks them. It then lists which clouds
 are served by whom, and which fall to the stores that serve the internet, and warns of a store that is
-nobody's first choice. FILE may be - for stdin.
+nobody's first choice. FILE, or --config FILE, may be - for stdin.
 
 With --live each store and upstream is asked, anonymously, what the proxy and container runtimes
 will ask of it: over IPv4 and IPv6 each, GET and HEAD, ranges, a digest that does not exist, an
@@ -52,11 +53,13 @@ first repositories of mirror.repositories.list are tried.`,
   oci-proxy check config.yaml --print                     # the config with all defaults
   oci-proxy check config.yaml --live --image pause:3.10
   oci-proxy check config.yaml --output json | jq .errors`,
-		Args: cobra.ExactArgs(1),
+		Args: cobra.MaximumNArgs(1),
 		ValidArgsFunction: cobra.FixedCompletions([]string{"yaml", "yml"},
 			cobra.ShellCompDirectiveFilterFileExt),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
+			case len(args) > 0 && cmd.Flags().Changed("config") && args[0] != file:
+				return cli.Usage("name one file, with or without --config", "%s and --config %s are two files", args[0], file)
 			case how.print && how.live:
 				return cli.Usage("run check twice", "--print and --live exclude each other")
 			case how.print && a.format == cli.JSON:
@@ -69,9 +72,13 @@ first repositories of mirror.repositories.list are tried.`,
 					return cli.Usage("for example pause:3.10", "%w", err)
 				}
 			}
-			return a.runCheck(cmd.Context(), args[0], how, opts)
+			if len(args) > 0 {
+				file = args[0]
+			}
+			return a.runCheck(cmd.Context(), file, how, opts)
 		},
 	}
+	cli.ConfigFlag(cmd, &file, a.env)
 	f := cmd.Flags()
 	f.BoolVar(&how.print, "print", false, "print the config as the server sees it: defaults filled in, YAML")
 	f.BoolVar(&how.live, "live", false, "ask the stores and upstreams")
@@ -79,7 +86,7 @@ first repositories of mirror.repositories.list are tried.`,
 	f.StringArrayVar(&opts.Images, "image", nil, "`image` NAME[:TAG] or NAME@DIGEST to ask for, without a host; may be repeated")
 	f.DurationVar(&opts.Timeout, "timeout", 10*time.Second, "`time` for each request of --live")
 	f.IntVar(&opts.Concurrency, "concurrency", 8, "stores and upstreams that --live asks at once")
-	a.outputFlag(cmd)
+	cli.OutputFlag(cmd, &a.format)
 	cli.Exits(cmd, cli.ExitCode{Code: cli.CodeFailure, Means: "--live found a failure, or something could not be asked"}, cli.Invalid)
 	return cmd
 }

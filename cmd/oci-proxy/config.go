@@ -34,7 +34,7 @@ func (a *app) load(file string) (*config.Config, error) {
 	case isFaults:
 		return nil, faults
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, cli.Fail("name a file that exists (serve and explain: --config or OCI_PROXY_CONFIG); examples/minimal.yaml is a start", "%w", err)
+		return nil, cli.Fail("name a file that exists with --config or OCI_PROXY_CONFIG; examples/minimal.yaml is a start", "%w", err)
 	}
 	return nil, err
 }

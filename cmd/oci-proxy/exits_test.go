@@ -3,12 +3,29 @@ package main
 import (
 	"testing"
 
-	"ociproxy/internal/cli"
+	"ociproxy/internal/cli/clitest"
 )
 
-// TestEachCommandTellsItsExitCodes: scripts depend on them, and those of other commands mislead.
-func TestEachCommandTellsItsExitCodes(t *testing.T) {
-	if untold := cli.Untold((&app{env: func(string) string { return "" }}).root()); len(untold) > 0 {
-		t.Errorf("of these the help does not tell what it should: %q", untold)
-	}
+func emptyEnv(string) string { return "" }
+
+// TestCommands holds the commands to what both programs promise: exit codes of one scheme, and flags that mean one thing.
+func TestCommands(t *testing.T) { clitest.Root(t, (&app{env: emptyEnv}).root()) }
+
+// TestExitCodes: what goes wrong alike ends alike, in both programs.
+func TestExitCodes(t *testing.T) {
+	clitest.ExitCodes(t, run, (&app{env: emptyEnv}).root(), clitest.Program{
+		Name: "oci-proxy",
+		Config: `version: 1
+location: aws/us-east-1
+listen: 127.0.0.1:0
+admin: 127.0.0.1:0
+limits: {drain: 1s}
+ranges: {cache: "", feeds: [{provider: aws, url: "http://127.0.0.1:1/", insecure: true}]}
+upstreams: [{name: main, url: "http://127.0.0.1:1", insecure: true, place: aws/us-east-1, canonical: true}]
+`,
+		Commands: map[string][]string{
+			"serve": nil, "check": {"--live", "--image", "app:1"}, "explain": {"--ip", "192.0.2.1"},
+		},
+		Lasting: map[string]bool{"serve": true},
+	})
 }

@@ -57,13 +57,14 @@ be had in time is reported, and the answer is made with the others.`,
 			return a.runExplain(cmd.Context(), e, path)
 		},
 	}
-	a.configFlag(cmd, &e.file)
+	cli.ConfigFlag(cmd, &e.file, a.env)
 	f := cmd.Flags()
 	f.StringVar(&e.ip, "ip", "", "the client's `address`; - reads addresses from stdin")
 	f.StringVar(&e.host, "host", "", "the registry's `name` that the client asks")
 	f.StringArrayVar(&e.feeds, "feed", nil, "`provider=FILE`: read this feed from a file; may be repeated")
-	f.DurationVar(&e.timeout, "timeout", 15*time.Second, "`time` to fetch feeds in")
-	a.outputFlag(cmd)
+	f.DurationVar(&e.timeout, "feed-timeout", 15*time.Second, "`time` to fetch feeds in")
+	cli.FormerFlag(cmd, "timeout", "feed-timeout")
+	cli.OutputFlag(cmd, &a.format)
 	cli.Exits(cmd, cli.Invalid)
 	return cmd
 }
@@ -92,6 +93,9 @@ func (a *app) runExplain(ctx context.Context, e explanations, path string) error
 	}
 	defer server.Close()
 	a.prepare(ctx, server, e.timeout)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	if e.ip != "-" {
 		return a.explainOne(ctx, server, single, e.host, path)
 	}

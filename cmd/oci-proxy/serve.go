@@ -36,7 +36,7 @@ PORT in the environment overrides the port of listen, as platforms that run cont
 			return a.runServe(cmd.Context(), file, level)
 		},
 	}
-	a.configFlag(cmd, &file)
+	cli.ConfigFlag(cmd, &file, a.env)
 	cmd.Flags().StringVar(&level, "log-level", "", "least `level` logged: debug, info, warn, error; default: log.level of the config")
 	_ = cmd.RegisterFlagCompletionFunc("log-level", cobra.FixedCompletions(levels(), cobra.ShellCompDirectiveNoFileComp))
 	cli.Exits(cmd, cli.ExitCode{Code: cli.CodeOK, Means: "told to stop, and did in order"}, cli.Invalid)

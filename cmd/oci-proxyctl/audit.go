@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,18 +36,20 @@ type auditing struct {
 	parallel     int
 }
 
-// auditCodes is the paragraph about the exit codes of audit.
-const auditCodes = `The exit code is the sum of
-   1  something could not be looked at, or could not be repaired
-   4  unexpected or unlisted blobs: more than is used; no client is harmed
-   8  blobs are missing or lost
-  16  blobs are short or disputed: not of the size that inventory or manifest say; or a manifest states a wrong size
-  32  blobs are corrupt: not of the digest that their name says
-  64  blobs are not publicly readable, or not as they are
-What was repaired does not count. 2 and 3 are never such sums: wrong usage, and an invalid config.`
+// auditExits tells the exit codes of audit.
+func auditExits(cmd *cobra.Command) {
+	cli.ExitsSum(cmd, cli.Sum{Note: "What was repaired does not count.", Classes: []cli.ExitCode{
+		{Code: 1, Means: "something could not be looked at, or could not be repaired"},
+		{Code: 4, Means: "unexpected or unlisted blobs: more than is used; no client is harmed"},
+		{Code: 8, Means: "blobs are missing or lost"},
+		{Code: 16, Means: "blobs are short or disputed: not of the size that inventory or manifest say; or a manifest states a wrong size"},
+		{Code: 32, Means: "blobs are corrupt: not of the digest that their name says"},
+		{Code: 64, Means: "blobs are not publicly readable, or not as they are"},
+	}}, cli.Invalid)
+}
 
 func (a *app) audit() *cobra.Command {
-	f := auditing{limit: 20, parallel: 8, sample: "100%"}
+	f := auditing{sample: "100%"}
 	cmd := &cobra.Command{
 		Use:   "audit",
 		Short: "Find out whether every blob of every image is in every store, whole",
@@ -59,6 +62,9 @@ func (a *app) audit() *cobra.Command {
 
 Without --from and --deep it is the inventories, and a question about some hundred blobs of each store, as with
 --from head, chosen at random: what keeps right bytes from clients is mostly true of many.
+
+Stores are all that have a bucket, or those of --store. With --repository nothing is unexpected. --repair --dry-run says
+what would be repaired.
 
 --sample 5% looks at a random part of the blobs, where they are looked at one by one. What it reports:
 
@@ -89,21 +95,20 @@ is never deleted: purge does that, digest by digest.`,
 		},
 	}
 	fl := cmd.Flags()
-	fl.StringVarP(&f.file, "config", "c", a.env("OCI_PROXY_CONFIG"), "config `file`; OCI_PROXY_CONFIG in the environment names a default")
-	fl.StringArrayVarP(&f.stores, "store", "s", nil, "`name` of a store to look at; default: all that have a bucket")
-	fl.StringArrayVarP(&f.repositories, "repository", "r", nil, "`name` of a repository to walk; default: all that are mirrored. With it nothing is unexpected")
+	cli.ConfigFlag(cmd, &f.file, a.env)
+	storeFlag(cmd, &f.stores)
+	repositoryFlag(cmd, &f.repositories)
 	fl.StringVar(&f.from, "from", "", "where what stores have is learnt: inventory, listing or head")
 	fl.BoolVar(&f.deep, "deep", false, "read and hash the blobs")
 	fl.StringVar(&f.sample, "sample", f.sample, "`percentage` of the blobs that are looked at one by one")
 	fl.BoolVar(&f.repair, "repair", false, "make good what can be")
-	fl.BoolVar(&f.dryRun, "dry-run", false, "with --repair: say what would be done, and do nothing")
-	fl.IntVarP(&f.limit, "limit", "n", f.limit, "how many findings of each class to show for each store; 0: all")
-	fl.IntVar(&f.parallel, "parallel", f.parallel, "how many blobs of one store are looked at, at once")
-	_ = cmd.MarkFlagFilename("config", "yaml", "yml")
+	dryRunFlag(cmd, &f.dryRun)
+	limitFlag(cmd, &f.limit)
+	parallelFlag(cmd, &f.parallel)
 	a.completeStores(cmd, &f.file, fleet.Written)
 	_ = cmd.RegisterFlagCompletionFunc("from", cobra.FixedCompletions([]string{"inventory", "listing", "head"}, cobra.ShellCompDirectiveNoFileComp))
-	a.outputFlag(cmd)
-	cli.ExitsText(cmd, auditCodes)
+	cli.OutputFlag(cmd, &a.format)
+	auditExits(cmd)
 	return cmd
 }
 
@@ -115,7 +120,7 @@ const spot = 100
 
 // options checks the flags.
 func (f *auditing) options(cmd *cobra.Command) (audit.Options, error) {
-	opt := audit.Options{From: audit.From(f.from), Deep: f.deep, Limit: f.limit, Parallel: f.parallel, Partial: len(f.repositories) > 0}
+	opt := audit.Options{From: audit.From(f.from), Deep: f.deep, Limit: f.limit, Parallel: cmp.Or(f.parallel, auditParallel), Partial: len(f.repositories) > 0}
 	if f.from == "" {
 		opt.From, opt.Spot = audit.Inventory, spot
 		if f.deep {
@@ -134,8 +139,8 @@ func (f *auditing) options(cmd *cobra.Command) (audit.Options, error) {
 		return opt, cli.Usage("without --repair nothing is changed anyway", "--dry-run needs --repair")
 	case f.limit < 0:
 		return opt, cli.Usage("--limit 0 shows all", "--limit %d is negative", f.limit)
-	case f.parallel < 1 || f.parallel > maxAuditParallel:
-		return opt, cli.Usage("8 is usual", "--parallel %d is not in 1 to %d", f.parallel, maxAuditParallel)
+	case f.parallel < 0 || f.parallel > maxAuditParallel:
+		return opt, cli.Usage("8 is usual", "--parallel %d is not in 0 to %d", f.parallel, maxAuditParallel)
 	}
 	opt.Sample = percent
 	return opt, nil

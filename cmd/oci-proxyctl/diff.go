@@ -33,7 +33,7 @@ type difference struct {
 
 func (a *app) inventoryDiff() *cobra.Command {
 	var s sources
-	limit := 100
+	var limit int
 	cmd := &cobra.Command{
 		Use:   "diff URL URL",
 		Short: "Show what one store holds and another does not",
@@ -53,9 +53,9 @@ list with different sizes (!), and adds them up.`,
 		},
 	}
 	s.flags(a, cmd)
-	cmd.Flags().IntVarP(&limit, "limit", "n", limit, "how many differences to show; 0: all")
-	a.outputFlag(cmd)
-	cli.Exits(cmd, cli.Invalid, cli.ExitCode{Code: codeDifferent, Means: "they differ"})
+	limitFlag(cmd, &limit)
+	cli.OutputFlag(cmd, &a.format)
+	cli.Exits(cmd, cli.Invalid, cli.ExitCode{Code: cli.CodeDifferent, Means: "they differ"})
 	return cmd
 }
 
@@ -100,7 +100,7 @@ func (a *app) runDiff(ctx context.Context, one, other inspect.Source, limit int)
 		err = out.Flush()
 	}
 	if err == nil && !sum.Same() {
-		err = cli.Exit(codeDifferent)
+		err = cli.Exit(cli.CodeDifferent)
 	}
 	return err
 }

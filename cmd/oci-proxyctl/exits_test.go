@@ -1,14 +1,107 @@
 package main
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
+	"ociproxy/internal/audit"
 	"ociproxy/internal/cli"
+	"ociproxy/internal/cli/clitest"
+	"ociproxy/internal/promote"
+	"ociproxy/internal/promote/prove"
 )
 
-// TestEachCommandTellsItsExitCodes: scripts depend on them, and those of other commands mislead.
-func TestEachCommandTellsItsExitCodes(t *testing.T) {
-	if untold := cli.Untold((&app{env: func(string) string { return "" }}).root()); len(untold) > 0 {
-		t.Errorf("of these the help does not tell what it should: %q", untold)
+func emptyEnv(string) string { return "" }
+
+// TestCommands holds the commands to what both programs promise: exit codes of one scheme, and flags that mean one thing.
+func TestCommands(t *testing.T) { clitest.Root(t, (&app{env: emptyEnv}).root()) }
+
+// TestExitCodes: what goes wrong alike ends alike, in both programs.
+func TestExitCodes(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	const digest = "sha256:0000000000000000000000000000000000000000000000000000000000000001"
+	tree := write("plain.yaml", `registries: [{name: 127.0.0.1:1/stage, src: true}, {name: 127.0.0.1:1/prod}]
+images: [{name: app, dmap: {"`+digest+`": ["1"]}}]
+`)
+	plan := write("plan.json", "")
+	file, err := os.Create(plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = errors.Join(promote.NewWriter(file, promote.Header{}).Close(&promote.Summary{}), file.Close(),
+		os.Mkdir(filepath.Join(dir, "bucket"), 0o700))
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := []string{"--store", "s3"}
+	clitest.ExitCodes(t, run, (&app{env: emptyEnv}).root(), clitest.Program{
+		Name: program,
+		Config: `version: 1
+location: aws/us-east-1
+ranges: {cache: "", feeds: [{provider: aws}]}
+upstreams: [{name: main, url: "http://127.0.0.1:1", insecure: true, place: aws/us-east-1, canonical: true}]
+stores:
+  - name: s3
+    place: aws/us-east-1
+    url: "http://127.0.0.1:1/blobs/{digest}"
+    insecure: true
+    serves: [aws]
+    bucket: "file://` + filepath.Join(dir, "bucket") + `"
+    inventory: {url: "http://127.0.0.1:1/inventory/"}
+mirror: {source: main, repositories: {list: [app]}}
+deny: {digests: ["` + digest + `"]}
+`,
+		Commands: map[string][]string{
+			"mirror": nil, "audit": nil, "purge": {"--dry-run", digest},
+			"inventory ls": store, "inventory diff": append(store, store...), "inventory export": store,
+			"inventory verify": store, "inventory rebuild": store,
+			"promote plan": {tree}, "promote apply": {plan}, "promote run": {tree}, "promote verify": {tree},
+		},
+	})
+}
+
+// What the help says of sums is what the code adds up.
+func TestSums(t *testing.T) {
+	root := (&app{env: emptyEnv}).root()
+	const auditBits = audit.CodeUnknown | audit.CodeUnexpected | audit.CodeMissing | audit.CodeShort | audit.CodeCorrupt | audit.CodeUnreadable
+	var proveBits, planBits int
+	for _, c := range prove.Classes() {
+		proveBits |= c.Bit()
+	}
+	for _, c := range promote.Classes {
+		planBits |= c.Bit()
+	}
+	const held, rest = 128, 32 | 64
+	for path, want := range map[string]int{
+		"audit": auditBits, "promote verify": proveBits, "promote run": planBits | held | rest, "promote apply": planBits | held | rest,
+		"promote plan": promote.TagMoved.Bit() | promote.SourceGone.Bit() | promote.Registry.Bit() | held | rest, // nothing is signed or stored by a plan
+	} {
+		cmd, _, err := root.Find(strings.Fields(path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		told, _ := cli.ExitsOf(cmd)
+		if told.Sum == nil {
+			t.Errorf("%s tells of no sums", path)
+			continue
+		}
+		got := 0
+		for _, e := range slices.Concat(told.Sum.Classes, told.Sum.Ends) {
+			got |= e.Code
+		}
+		if got != want {
+			t.Errorf("the help of %s tells of %b, the code adds up %b", path, got, want)
+		}
 	}
 }

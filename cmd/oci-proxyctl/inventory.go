@@ -15,7 +15,7 @@ import (
 )
 
 func (a *app) inventory() *cobra.Command {
-	return group(&cobra.Command{
+	return cli.Group(&cobra.Command{
 		Use:   "inventory",
 		Short: "Read what stores say they hold, and make it right",
 		Long: `inventory reads the lists that stores publish of the blobs they hold, and that the server believes.

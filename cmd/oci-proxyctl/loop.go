@@ -29,10 +29,10 @@ type listening struct {
 	hosts   []string
 }
 
-// flags adds the flags; with is the one that makes a loop.
-func (l *listening) flags(cmd *cobra.Command, with string) {
+// flags adds the flags.
+func (l *listening) flags(cmd *cobra.Command) {
 	fl := cmd.Flags()
-	fl.StringVar(&l.address, "listen", "", "`address` of /metrics, /-/live and /-/ready, with "+with)
+	fl.StringVar(&l.address, "listen", "", "`address` of /metrics, /-/live and /-/ready, in a loop")
 	fl.StringArrayVar(&l.hosts, "listen-host", nil, "`name` by which --listen may be asked, besides IP addresses and localhost; may be repeated")
 }
 

@@ -28,7 +28,7 @@ type listed struct {
 
 func (a *app) inventoryLs() *cobra.Command {
 	var s sources
-	limit := 20
+	var limit int
 	cmd := &cobra.Command{
 		Use:   "ls URL",
 		Short: "Show an inventory: its head and the first of its blobs",
@@ -48,8 +48,8 @@ of them in the order of their digests.`,
 		},
 	}
 	s.flags(a, cmd)
-	cmd.Flags().IntVarP(&limit, "limit", "n", limit, "how many blobs to show; 0: all")
-	a.outputFlag(cmd)
+	limitFlag(cmd, &limit)
+	cli.OutputFlag(cmd, &a.format)
 	cli.Exits(cmd, cli.Invalid)
 	return cmd
 }

@@ -52,22 +52,21 @@ there. Several may run at once; --shard gives each a part of the blobs. Jobs of 
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.runMirror(cmd.Context(), &f) },
 	}
 	fl := cmd.Flags()
-	fl.StringVarP(&f.file, "config", "c", a.env("OCI_PROXY_CONFIG"), "config `file`; OCI_PROXY_CONFIG in the environment names a default")
-	fl.StringArrayVarP(&f.stores, "store", "s", nil, "fill only the store of this `name`; may be repeated")
-	fl.StringArrayVarP(&f.repositories, "repository", "r", nil, "walk only the repository of this `name`; may be repeated")
+	cli.ConfigFlag(cmd, &f.file, a.env)
+	storeFlag(cmd, &f.stores)
+	repositoryFlag(cmd, &f.repositories)
 	fl.BoolVar(&f.once, "once", false, "make one pass and end (the default)")
 	fl.DurationVar(&f.every, "every", 0, "make a pass each `interval`, until told to stop")
-	fl.BoolVarP(&f.dry, "dry-run", "n", false, "show what would be copied and what it costs; write nothing to stores")
+	dryRunFlag(cmd, &f.dry)
 	fl.BoolVar(&f.full, "full", false, "walk the images that are complete, too")
 	fl.StringVar(&f.shard, "shard", "", "do `part` I/N of the blobs: 0/4 to 3/4")
 	fl.StringVar(&f.progress, "progress", "auto", "`form` of progress on stderr: auto, bars, plain or none")
-	f.listen.flags(cmd, "--every")
-	_ = cmd.MarkFlagFilename("config", "yaml", "yml")
+	f.listen.flags(cmd)
 	a.completeStores(cmd, &f.file, fleet.Written)
 	_ = cmd.RegisterFlagCompletionFunc("progress", cobra.FixedCompletions(progressForms, cobra.ShellCompDirectiveNoFileComp))
-	a.outputFlag(cmd)
+	cli.OutputFlag(cmd, &a.format)
 	cli.Exits(cmd, cli.ExitCode{Code: cli.CodeFailure, Means: "nothing could be done, or it was interrupted"}, cli.Invalid,
-		cli.ExitCode{Code: codePartial, Means: "some images or stores failed, the rest is done"})
+		cli.ExitCode{Code: cli.CodePartial, Means: "some images or stores failed, the rest is done"})
 	return cmd
 }
 
@@ -197,9 +196,6 @@ func (a *app) mirrorOnce(ctx context.Context, f *mirrorFlags, cfg *config.Config
 func (a *app) mirrorLog() *slog.Logger {
 	return slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 }
-
-// codePartial is the exit code of a command that did its work but for what failed.
-const codePartial = 5
 
 // mirrorResult shows what a pass did, and gives the exit code.
 func (a *app) mirrorResult(r *mirror.Report) error {

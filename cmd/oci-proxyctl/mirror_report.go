@@ -156,7 +156,7 @@ func resultCode(r mirror.Result) error {
 	case mirror.Done:
 		return nil
 	case mirror.Partial:
-		return cli.Exit(codePartial)
+		return cli.Exit(cli.CodePartial)
 	case mirror.Interrupted:
 		return cli.Fail("what was done is kept; the next run goes on from there", "interrupted")
 	case mirror.Failed:

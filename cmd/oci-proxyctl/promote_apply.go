@@ -69,7 +69,7 @@ moved or went) it leaves that tag alone and says so; the rest is done.
 Each image goes through these steps, all of which may be repeated: its blobs into every store of the config and its inventory, and into each
 destination, the source being read once for all; its manifests by digest, with signatures and whatever else refers to
 it, read back; a wait until every proxy has read the inventories; then the tags, at all destinations together, each
-looked at right before and read back.`,
+looked at right before and read back. Without a config, or with --config '', there are no stores.`,
 		Example: `  oci-proxyctl promote apply plan.json --config config.yaml --audit-log promote.log
   oci-proxyctl promote apply plan.json --config config.yaml --require-stores all --settle 5m`,
 		Args: cobra.ExactArgs(1),
@@ -79,22 +79,17 @@ looked at right before and read back.`,
 	}
 	access.accessFlags(a, cmd)
 	f.flags(cmd)
-	cmd.Flags().BoolVarP(&dry, "dry-run", "n", false, "read the plan, show what it comes to, write nothing")
+	dryRunFlag(cmd, &dry)
 	cmd.Flags().StringVar(&manifests, "manifests", "", "refuse the plan unless it was made of the manifests in this `directory` as they are now")
-	a.outputFlag(cmd)
-	cli.ExitsText(cmd, applyCodes)
+	cli.OutputFlag(cmd, &a.format)
+	applyExits(cmd)
 	return cmd
 }
 
 // accessFlags are the flags that say how registries and stores are reached.
 func (p *promoteFlags) accessFlags(a *app, cmd *cobra.Command) {
-	f := cmd.Flags()
-	f.StringVarP(&p.config, "config", "c", a.env("OCI_PROXY_CONFIG"), "config `file` that has the stores; without one there are none; OCI_PROXY_CONFIG in the environment names a default")
-	f.StringArrayVar(&p.plainHTTP, "plain-http", nil, "`host` that speaks plain HTTP; loopback always does; may be repeated")
-	f.Float64Var(&p.rate, "rate", 0, "`requests` a second to each host at most; default: of the config, or 50")
-	f.IntVar(&p.parallel, "parallel", 0, "requests to each host at once; default: of the config, or 16")
-	notNegative(cmd, "rate", "parallel")
-	_ = cmd.MarkFlagFilename("config", "yaml", "yml")
+	cli.OptionalConfigFlag(cmd, &p.config, a.env)
+	hostFlags(cmd, &p.plainHTTP, &p.rate, &p.parallel)
 }
 
 func (a *app) runPromoteApply(ctx context.Context, name, manifests string, dry bool, access *promoteFlags, f *applyFlags) error {
@@ -108,7 +103,7 @@ func (a *app) runPromoteApply(ctx context.Context, name, manifests string, dry b
 	defer file.Close()
 	plan, err := apply.ReadPlan(file)
 	if err != nil {
-		return cli.Fail("make it anew with promote plan -o", "%s: %w", name, err)
+		return cli.Fail("make it anew with promote plan --out", "%s: %w", name, err)
 	}
 	if err := sameManifests(plan, manifests); err != nil {
 		return err
@@ -141,7 +136,7 @@ func sameManifests(plan *apply.Plan, dir string) error {
 		return invalidManifests(err)
 	}
 	if tree.Hash != plan.Header.Hash {
-		return cli.Fail("make it anew with promote plan -o", "the manifests in %s are not those that the plan was made of", dir)
+		return cli.Fail("make it anew with promote plan --out", "the manifests in %s are not those that the plan was made of", dir)
 	}
 	return nil
 }

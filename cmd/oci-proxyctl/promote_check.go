@@ -43,8 +43,8 @@ any project. Words that YAML takes for something else than their letters, such a
 		RunE: func(_ *cobra.Command, args []string) error { return a.runPromoteCheck(args[0], strict) },
 	}
 	strictFlag(cmd, &strict)
-	a.outputFlag(cmd)
-	cli.ExitsText(cmd, checkCodes)
+	cli.OutputFlag(cmd, &a.format)
+	checkExits(cmd)
 	return cmd
 }
 

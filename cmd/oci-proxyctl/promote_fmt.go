@@ -44,7 +44,7 @@ file with faults is left alone: promote check tells more.`,
 	f.BoolVar(&how.check, "check", false, "write nothing; list the files that differ and exit with 4")
 	f.BoolVar(&how.diff, "diff", false, "show what changes, or would change")
 	f.BoolVarP(&how.write, "write", "w", false, "write the files back")
-	cli.ExitsText(cmd, fmtCodes)
+	fmtExits(cmd)
 	return cmd
 }
 
@@ -80,7 +80,7 @@ func (a *app) runPromoteFmt(how formatting, args []string) error {
 	case broken > 0:
 		return &cli.Error{Err: fmt.Errorf("%s left alone", cli.Count(int64(broken), "file")), Hint: "mend the faults first", Code: cli.CodeInvalid}
 	case how.check && differ > 0:
-		return cli.Exit(codeDifferent)
+		return cli.Exit(cli.CodeDifferent)
 	}
 	return nil
 }

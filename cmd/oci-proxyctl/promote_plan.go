@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"ociproxy/internal/atomicfile"
 	"ociproxy/internal/cli"
@@ -41,17 +42,13 @@ type promoteFlags struct {
 
 func (p *promoteFlags) flags(a *app, cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVarP(&p.config, "config", "c", a.env("OCI_PROXY_CONFIG"), "config `file` that has the stores; without one stores are left out; OCI_PROXY_CONFIG in the environment names a default")
+	cli.OptionalConfigFlag(cmd, &p.config, a.env)
 	f.StringVar(&p.since, "since", "", "only what the manifests ask for and did not in this `revision` of git; A..B compares two")
 	f.StringVar(&p.lost, "lost", "", "`file` with the digests known to be gone for ever, one a line")
 	f.StringArrayVar(&p.moves, "allow-tag-move", nil, "`tag` that may change its digest: REPOSITORY:TAG in full, or IMAGE:TAG for all destinations; may be repeated")
-	f.StringArrayVar(&p.plainHTTP, "plain-http", nil, "`host` that speaks plain HTTP; loopback always does; may be repeated")
-	f.Float64Var(&p.rate, "rate", 0, "`requests` a second to each host at most; default: of the config, or 50")
-	f.IntVar(&p.parallel, "parallel", 0, "requests to each host at once; default: of the config, or 16")
-	notNegative(cmd, "rate", "parallel")
+	hostFlags(cmd, &p.plainHTTP, &p.rate, &p.parallel)
 	f.BoolVar(&p.sizes, "sizes", true, "read the manifests of missing images, to know their sizes")
 	strictFlag(cmd, &p.strict)
-	_ = cmd.MarkFlagFilename("config", "yaml", "yml")
 }
 
 func (a *app) promotePlan() *cobra.Command {
@@ -61,14 +58,16 @@ func (a *app) promotePlan() *cobra.Command {
 		Use:   "plan DIR",
 		Short: "Show what has to be done so that production is what the manifests say",
 		Long: `plan checks the manifests, reads each repository that they name once, and works out what is missing where. It writes
-nothing to any registry or store. With -o the plan goes into a file that promote apply carries out.
+nothing to any registry or store. With --out the plan goes into a file that promote apply carries out;
+with --output json the whole plan is printed.
 
 Promotion is additive. A tag that exists with another digest stays, and is reported, unless --allow-tag-move names it.
 A digest that is gone from its source is taken from a destination that has it. One bad item holds back no other.
 
 A project whose manifests have an error is held back, and so is one that may contradict it: nothing of them is in the plan.
-A flag or a list that permits something and matches nothing is told.`,
-		Example: `  oci-proxyctl promote plan registry.example.org/ -o plan.json
+A flag or a list that permits something and matches nothing is told. Without a config, or with --config '', stores are
+left out.`,
+		Example: `  oci-proxyctl promote plan registry.example.org/ --out plan.json
   oci-proxyctl promote plan registry.example.org/ --since origin/main --config config.yaml
   oci-proxyctl promote plan registry.example.org/ --output json | jq .summary`,
 		Args: cobra.ExactArgs(1),
@@ -77,10 +76,15 @@ A flag or a list that permits something and matches nothing is told.`,
 		},
 	}
 	p.flags(a, cmd)
-	cmd.Flags().StringVarP(&file, "out", "o", "", "write the plan to this `file`")
-	cmd.Flags().Var(&a.format, "output", "`format`: text, or json: the whole plan")
-	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(cli.Formats(), cobra.ShellCompDirectiveNoFileComp))
-	cli.ExitsText(cmd, planCodes)
+	cmd.Flags().StringVar(&file, "out", "", "write the plan to this `file`")
+	cli.OutputFlag(cmd, &a.format)
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		if bad, ok := errors.AsType[*pflag.InvalidValueError](err); ok && bad.GetFlag().Name == "output" {
+			return cli.Usage("--out FILE writes the plan to a file", "%w", err)
+		}
+		return err
+	})
+	planExits(cmd)
 	return cmd
 }
 

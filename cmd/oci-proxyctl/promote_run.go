@@ -24,7 +24,8 @@ func (a *app) promoteRun() *cobra.Command {
 		Long: `run makes a plan of the manifests in DIR, shows it, and with --confirm carries it out at once, as promote apply does. Without
 --confirm nothing is written anywhere.
 
-A project whose manifests have an error is held back, and so is one that may contradict it: nothing of them is promoted.`,
+A project whose manifests have an error is held back, and so is one that may contradict it: nothing of them is promoted. Without a
+config, or with --config '', there are no stores.`,
 		Example: `  oci-proxyctl promote run registry.example.org/ --config config.yaml
   oci-proxyctl promote run registry.example.org/ --config config.yaml --confirm --audit-log promote.log
   oci-proxyctl promote run registry.example.org/ --config config.yaml --confirm --since HEAD~1`,
@@ -39,9 +40,9 @@ A project whose manifests have an error is held back, and so is one that may con
 	}
 	p.flags(a, cmd)
 	f.flags(cmd)
-	cmd.Flags().BoolVar(&confirm, "confirm", false, "do it; without this nothing is written")
-	a.outputFlag(cmd)
-	cli.ExitsText(cmd, runCodes)
+	confirmFlag(cmd, &confirm)
+	cli.OutputFlag(cmd, &a.format)
+	runExits(cmd)
 	return cmd
 }
 

@@ -71,8 +71,8 @@ services are not supported.`,
 	strictFlag(cmd, &strict)
 	s.keyFlags(cmd)
 	access.flags(cmd)
-	a.outputFlag(cmd)
-	cli.ExitsText(cmd, signCodes)
+	cli.OutputFlag(cmd, &a.format)
+	signExits(cmd)
 	return cmd
 }
 
@@ -155,16 +155,15 @@ func (s *signed) String() string {
 }
 
 func (s *signed) err() error {
-	code := promote.ExitCode(nil, len(s.Held) > 0, s.Images > 0 || s.cause == nil)
 	switch {
-	case s.cause == nil && code == cli.CodeOK:
+	case s.cause == nil && len(s.Held) == 0:
 		return nil
 	case s.cause == nil:
-		return cli.Exit(code)
-	case s.Images > 0:
-		code |= codePartial
-	default:
-		code |= cli.CodeFailure
+		return cli.Exit(cli.CodePartial)
+	}
+	code := cli.CodePartial
+	if s.Images == 0 {
+		code = cli.CodeFailure
 	}
 	what := cli.Count(int64(len(s.Failures)), "image or repository", "images or repositories")
 	return &cli.Error{

@@ -16,7 +16,7 @@ func TestSignCodes(t *testing.T) {
 		code int
 	}{
 		{nil, cli.CodeOK}, {[]error{nil}, cli.CodeOK}, {[]error{boom}, cli.CodeFailure},
-		{[]error{nil, boom}, codePartial}, {[]error{boom, nil}, codePartial},
+		{[]error{nil, boom}, cli.CodePartial}, {[]error{boom, nil}, cli.CodePartial},
 	} {
 		s := &signed{}
 		for _, err := range tt.errs {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -20,18 +19,24 @@ import (
 	"ociproxy/internal/registry"
 )
 
-// snapFormats are the forms of a snapshot.
-var snapFormats = []string{"yaml", "json"}
+// yamlFormat is the format of a snapshot: what people read of it is YAML, which was the name of that format.
+type yamlFormat struct{ *cli.Format }
+
+func (f yamlFormat) Set(text string) error {
+	if text == "yaml" {
+		text = string(cli.Text)
+	}
+	return f.Format.Set(text)
+}
 
 func (a *app) promoteSnapshot() *cobra.Command {
 	var access registryFlags
 	var opt prove.SnapOptions
-	format := "yaml"
 	cmd := &cobra.Command{
 		Use:   "snapshot REGISTRY[/PREFIX]",
 		Short: "Write the images of a registry as a manifest",
 		Long: `snapshot reads what is below REGISTRY/PREFIX and writes it in the form of images.yaml: images by name, digests with
-their tags. The result is what promote fmt would make of it, and the same each time as long as the registry is.
+their tags, in YAML or, with --output json, in JSON. The result is what promote fmt would make of it, and the same each time as long as the registry is.
 
 The registry must list its repositories: by Google's listing or _catalog. One that lists no digests is asked for each
 tag. Manifests without a tag are written with --untagged, where the registry lists them (Google's do); the platforms of
@@ -41,21 +46,18 @@ That nothing is there is an error.`,
   oci-proxyctl promote snapshot registry.example.org/prod --untagged -o json`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if !slices.Contains(snapFormats, format) {
-				return cli.Usage("yaml or json", "--output %q is not known", format)
-			}
-			return a.runPromoteSnapshot(cmd.Context(), strings.TrimSuffix(args[0], "/"), format, &access, opt)
+			return a.runPromoteSnapshot(cmd.Context(), strings.TrimSuffix(args[0], "/"), &access, opt)
 		},
 	}
-	cmd.Flags().StringVarP(&format, "output", "o", format, "`format`: yaml or json")
+	cli.OutputFlag(cmd, &a.format)
+	cmd.Flags().Lookup("output").Value = yamlFormat{&a.format}
 	cmd.Flags().BoolVar(&opt.Untagged, "untagged", false, "manifests without a tag too")
 	access.flags(cmd)
-	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(snapFormats, cobra.ShellCompDirectiveNoFileComp))
-	cli.ExitsText(cmd, snapshotCodes)
+	snapshotExits(cmd)
 	return cmd
 }
 
-func (a *app) runPromoteSnapshot(ctx context.Context, root, format string, access *registryFlags, opt prove.SnapOptions) error {
+func (a *app) runPromoteSnapshot(ctx context.Context, root string, access *registryFlags, opt prove.SnapOptions) error {
 	if !manifest.ValidRegistry(root) {
 		return cli.Usage("HOST[:PORT][/PATH], without a scheme", "%q is no registry", root)
 	}
@@ -63,7 +65,7 @@ func (a *app) runPromoteSnapshot(ctx context.Context, root, format string, acces
 	defer regs.Close()
 	out := bufio.NewWriter(a.stdout)
 	write, end := snapYAML(out)
-	if format == "json" {
+	if a.format == cli.JSON {
 		write, end = snapJSON(out)
 	}
 	untold, images := false, 0

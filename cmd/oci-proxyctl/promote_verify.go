@@ -43,34 +43,15 @@ type registryFlags struct {
 }
 
 func (r *registryFlags) flags(cmd *cobra.Command) {
-	f := cmd.Flags()
-	f.StringArrayVar(&r.plainHTTP, "plain-http", nil, "`host` that speaks plain HTTP; loopback always does; may be repeated")
-	f.Float64Var(&r.rate, "rate", 0, "`requests` a second to each host at most; default 50")
-	f.IntVar(&r.parallel, "parallel", 0, "requests to each host at once; default 16")
-	notNegative(cmd, "rate", "parallel")
+	hostFlags(cmd, &r.plainHTTP, &r.rate, &r.parallel)
 }
 
 func (r *registryFlags) open(a *app) *promote.Registries {
 	return promote.NewRegistries(promote.Access{PlainHTTP: r.plainHTTP, Rate: r.rate, Parallel: r.parallel, Logger: a.mirrorLog()})
 }
 
-// proveCodes is the paragraph about the exit codes of promote verify.
-const proveCodes = `Exit codes:
-  0  nothing was found
-  2  alone: usage: unknown flag, missing or malformed argument
-  3  alone: the manifests or the config are invalid: nothing can be compared
-Any other code is a sum of
-    1  a registry or store did not answer, or a project is held back, for its manifests are faulty: nobody knows; or
-       something else failed
-    4  unexpected: a destination has what no manifest lists
-    8  missing: a digest, a tag, or a part of an image is not in a destination
-   16  moved: a tag has another digest
-   32  altered: what a registry sends is not what the digest says
-   64  unsigned: no signature of a key of --key in the first destination of a project
-  128  unstored: the inventory of a store lacks blobs of an image`
-
 func (a *app) promoteVerify() *cobra.Command {
-	f := proving{limit: 100}
+	var f proving
 	cmd := &cobra.Command{
 		Use:   "verify DIR",
 		Short: "Compare production and the stores with what the manifests say",
@@ -87,6 +68,8 @@ manifest is unexpected, unless a pattern of --allow matches it: REPOSITORY, REPO
 Unexpected repositories are only found where a registry lists its repositories. What a project may have promoted that is
 held back, or lacks one of its files, is not called unexpected.
 
+Without a config, or with --config '', stores are left out.
+
 --watch does so for ever, and reads the manifests anew each time; --listen has its metrics and health.`,
 		Example: `  oci-proxyctl promote verify registry.example.org/ --config config.yaml
   oci-proxyctl promote verify registry.example.org/ --key cosign.pub --allow allowed.txt -o json
@@ -95,22 +78,20 @@ held back, or lacks one of its files, is not called unexpected.
 		RunE: func(cmd *cobra.Command, args []string) error { return a.runPromoteVerify(cmd.Context(), args[0], &f) },
 	}
 	fl := cmd.Flags()
-	fl.StringVarP(&f.config, "config", "c", a.env("OCI_PROXY_CONFIG"), "config `file` that has the stores; without one stores are left out; OCI_PROXY_CONFIG in the environment names a default")
+	cli.OptionalConfigFlag(cmd, &f.config, a.env)
 	fl.StringVar(&f.allow, "allow", "", "`file` with patterns of what may be there, one a line")
 	fl.StringVar(&f.lost, "lost", "", "`file` with the digests known to be gone for ever, one a line")
 	fl.StringArrayVar(&f.keys, "key", nil, "`file` with public keys (PEM); may be repeated")
 	fl.StringVar(&f.rename, "sign-identity", "", identityHelp)
 	fl.StringVar(&f.read, "read", string(prove.Manifests), "how `much` is read: lists, manifests or blobs")
-	fl.IntVarP(&f.limit, "limit", "n", f.limit, "how many findings of each class to show; 0: all")
-	notNegative(cmd, "limit")
+	limitFlag(cmd, &f.limit)
 	fl.DurationVar(&f.watch, "watch", 0, "look each `interval`, until told to stop")
-	f.listen.flags(cmd, "--watch")
+	f.listen.flags(cmd)
 	strictFlag(cmd, &f.strict)
 	f.access.flags(cmd)
-	_ = cmd.MarkFlagFilename("config", "yaml", "yml")
 	_ = cmd.RegisterFlagCompletionFunc("read", cobra.FixedCompletions(prove.Depths(), cobra.ShellCompDirectiveNoFileComp))
-	a.outputFlag(cmd)
-	cli.ExitsText(cmd, proveCodes)
+	cli.OutputFlag(cmd, &a.format)
+	proveExits(cmd)
 	return cmd
 }
 

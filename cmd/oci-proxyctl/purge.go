@@ -50,14 +50,12 @@ is reported: run it again.`,
 			return a.runPurge(cmd.Context(), cfg, digests, dryRun)
 		},
 	}
-	f := cmd.Flags()
-	f.StringVarP(&file, "config", "c", a.env("OCI_PROXY_CONFIG"), "config `file`; OCI_PROXY_CONFIG in the environment names a default")
-	f.BoolVar(&dryRun, "dry-run", false, "look, and change nothing")
-	f.BoolVar(&confirm, "confirm", false, "yes, delete")
-	_ = cmd.MarkFlagFilename("config", "yaml", "yml")
-	a.outputFlag(cmd)
+	cli.ConfigFlag(cmd, &file, a.env)
+	dryRunFlag(cmd, &dryRun)
+	confirmFlag(cmd, &confirm)
+	cli.OutputFlag(cmd, &a.format)
 	cli.Exits(cmd, cli.ExitCode{Code: cli.CodeFailure, Means: "nothing could be done, or it was interrupted: run it again"}, cli.Invalid,
-		cli.ExitCode{Code: codePartial, Means: "a store could not be done, the others are: run it again"})
+		cli.ExitCode{Code: cli.CodePartial, Means: "a store could not be done, the others are: run it again"})
 	return cmd
 }
 

@@ -55,10 +55,10 @@ With --dry-run nothing is written.`,
 	}
 	s.flags(a, cmd)
 	f := cmd.Flags()
-	f.BoolVar(&opt.DryRun, "dry-run", false, "only say what would change")
+	dryRunFlag(cmd, &opt.DryRun)
 	f.BoolVar(&opt.Force, "force", false, "replace an inventory that is broken or another store's")
-	a.outputFlag(cmd)
-	cli.Exits(cmd, cli.Invalid, cli.ExitCode{Code: codeDifferent, Means: "with --dry-run: there is something to change"})
+	cli.OutputFlag(cmd, &a.format)
+	cli.Exits(cmd, cli.Invalid, cli.ExitCode{Code: cli.CodeDifferent, Means: "with --dry-run: there is something to change"})
 	return cmd
 }
 
@@ -134,7 +134,7 @@ func (a *app) runRebuild(ctx context.Context, cfg *config.Config, st *config.Sto
 		err = a.writeRebuilt(doc)
 	}
 	if err == nil && opt.DryRun && (r.Changes() > 0 || r.Anew) {
-		return cli.Exit(codeDifferent)
+		return cli.Exit(cli.CodeDifferent)
 	}
 	return err
 }

@@ -21,12 +21,10 @@ type sources struct {
 	stores []string
 }
 
-// flags adds --config and --store. OCI_PROXY_CONFIG names a default, as it does for the server.
+// flags adds --config and --store.
 func (s *sources) flags(a *app, cmd *cobra.Command) {
-	f := cmd.Flags()
-	f.StringVarP(&s.file, "config", "c", a.env("OCI_PROXY_CONFIG"), "config `file` that has the stores; OCI_PROXY_CONFIG in the environment names a default")
-	f.StringArrayVarP(&s.stores, "store", "s", nil, "`name` of a store in the config, in place of a URL")
-	_ = cmd.MarkFlagFilename("config", "yaml", "yml")
+	cli.ConfigFlag(cmd, &s.file, a.env)
+	storeFlag(cmd, &s.stores)
 	a.completeStores(cmd, &s.file, func(st *config.Store) bool { return st.Inventory.Enabled() })
 }
 

@@ -18,13 +18,13 @@ func (a *app) inventoryVerify() *cobra.Command {
 		Use:   "verify URL",
 		Short: "Find out whether an inventory can be believed",
 		Long: `verify looks at an inventory as a server that does not believe it yet: the head, whose it is, its age, and of
-each segment the hash, the order and the count. With --sample N it asks the store for N random blobs of the
+each segment the hash, the order and the count. With --random N it asks the store for N random blobs of the
 list and compares their sizes; with --whole it reads and hashes them. Where blobs are, --blobs says, or the
 config.`,
 		Example: `  oci-proxyctl inventory verify https://bucket.example/inventory/
-  oci-proxyctl inventory verify https://bucket.example/inventory/ --sample 20 \
+  oci-proxyctl inventory verify https://bucket.example/inventory/ --random 20 \
       --blobs 'https://bucket.example/containers/images/{digest}'
-  oci-proxyctl inventory verify --config config.yaml --store s3-use1 --sample 5 --whole --output json`,
+  oci-proxyctl inventory verify --config config.yaml --store s3-use1 --random 5 --whole --output json`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			src, err := s.resolve(a, 1, args)
 			if err != nil {
@@ -39,11 +39,12 @@ config.`,
 	s.flags(a, cmd)
 	f := cmd.Flags()
 	f.StringVar(&blobs, "blobs", "", "`URL` of a blob with {digest} in it; default: what the config says")
-	f.IntVar(&v.Sample, "sample", 0, "how many random blobs to ask for")
+	f.IntVar(&v.Sample, "random", 0, "`number` of blobs of the list, chosen at random, to ask for")
+	cli.FormerFlag(cmd, "sample", "random")
 	f.BoolVar(&v.Whole, "whole", false, "read the sampled blobs and compare their digests")
-	a.outputFlag(cmd)
+	cli.OutputFlag(cmd, &a.format)
 	cli.Exits(cmd, cli.ExitCode{Code: cli.CodeFailure, Means: "nothing wrong was found, and not all could be asked"}, cli.Invalid,
-		cli.ExitCode{Code: codeDifferent, Means: "something is wrong"})
+		cli.ExitCode{Code: cli.CodeDifferent, Means: "something is wrong"})
 	return cmd
 }
 
@@ -60,12 +61,12 @@ func sampling(src *inspect.Source, v inspect.Verification, blobs string) error {
 	}
 	switch {
 	case v.Sample < 0 || v.Sample > maxSample:
-		return cli.Usage("for example --sample 20", "--sample %d is not in 0 to %d", v.Sample, maxSample)
+		return cli.Usage("for example --random 20", "--random %d is not in 0 to %d", v.Sample, maxSample)
 	case v.Sample > 0 && src.Blobs == "":
 		return cli.Usage("for example --blobs 'https://bucket.example/containers/images/{digest}', or --config FILE --store NAME",
-			"--sample needs to know where blobs are")
+			"--random needs to know where blobs are")
 	case v.Whole && v.Sample == 0:
-		return cli.Usage("for example --sample 5 --whole", "--whole needs --sample")
+		return cli.Usage("for example --random 5 --whole", "--whole needs --random")
 	}
 	return nil
 }
@@ -86,7 +87,7 @@ func (a *app) runVerify(ctx context.Context, src inspect.Source, v inspect.Verif
 	case err != nil:
 		return err
 	case r.Faults > 0:
-		return cli.Exit(codeDifferent)
+		return cli.Exit(cli.CodeDifferent)
 	case r.Unknown > 0:
 		return cli.Exit(cli.CodeFailure)
 	}

@@ -47,6 +47,10 @@ func (b Build) Write(w io.Writer, program string, format Format) error {
 	if format == JSON {
 		return WriteJSON(w, b)
 	}
-	_, err := fmt.Fprintf(w, "%s %s %s %s\n", program, b.Version, b.Platform, b.Go)
+	_, err := io.WriteString(w, b.line(program))
 	return err
+}
+
+func (b Build) line(program string) string {
+	return fmt.Sprintf("%s %s %s %s\n", program, b.Version, b.Platform, b.Go)
 }

@@ -1,5 +1,5 @@
-// Package cli holds what every command of both binaries says alike: errors with a hint and an
-// exit code, the choice of output format, aligned tables, colour on a terminal only.
+// Package cli holds what every command of both binaries says alike: errors with a hint, exit codes
+// of one scheme, --version, the flags --config and --output, aligned tables, colour on a terminal only.
 //
 // It knows writers, flags and exit codes. It must not know any command, the config file or
 // anything else of ours: it imports nothing of this module.

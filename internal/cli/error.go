@@ -1,19 +1,12 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
-)
-
-// Exit codes. They are documented in --help and are stable: scripts depend on them.
-const (
-	CodeOK      = 0
-	CodeFailure = 1 // the command ran and the answer is no, or something failed on the way
-	CodeUsage   = 2 // unknown command or flag, missing or malformed argument
-	CodeInvalid = 3 // the config file is invalid
 )
 
 // Error is an error as a person at a terminal needs it: what happened, what to do, and the code
@@ -45,6 +38,14 @@ func Usage(hint, format string, args ...any) error {
 // Fail makes an error with exit code 1 and a hint.
 func Fail(hint, format string, args ...any) error {
 	return &Error{Err: fmt.Errorf(format, args...), Hint: hint, Code: CodeFailure}
+}
+
+// Interrupted is what a command says whose context ended before its work did: exit code 1, whatever the program.
+func Interrupted() error { return &Error{Err: errors.New("interrupted"), Code: CodeFailure} }
+
+// interrupted reports whether err is the end of ctx and nothing else.
+func interrupted(ctx context.Context, err error) bool {
+	return ctx.Err() != nil && errors.Is(err, ctx.Err())
 }
 
 // Exit ends the command with code and prints nothing more.

@@ -22,7 +22,7 @@ type scored struct {
 	own   bool // at the price of the client's own cloud
 }
 
-// naive is the design's formula, evaluated for every candidate at every request.
+// naive is the formula of docs/decisions/0001-routing-is-one-formula.md, evaluated for every candidate at every request.
 func naive(s *Snapshot, opt Options, req *oci.Request, c *Client, st *State) int {
 	list := naiveRanking(s, opt, req, c)
 	for _, e := range list {

@@ -98,7 +98,7 @@ func (s *Snapshot) name(d Decision) string {
 	return s.Candidates[d.Candidate].Name
 }
 
-// The cases that the design's formula is for, with the scores they turn on.
+// The cases that the formula of docs/decisions/0001-routing-is-one-formula.md is for, with the scores they turn on.
 func TestWhereTheFormulaSends(t *testing.T) {
 	tests := []struct {
 		name   string

@@ -2,7 +2,7 @@ package store
 
 import "ociproxy/internal/oci"
 
-// Where things lie in a store (design §12), below what the bucket's URL names.
+// Where things lie in a store (docs/inventory.md, docs/mirroring.md), below what the bucket's URL names.
 const (
 	BlobPrefix      = "containers/images/" // one object a blob, named by its digest
 	InventoryPrefix = "inventory/"         // what the store holds, beside the blobs

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"strings"
 
 	"ociproxy/bench/process"
 )
@@ -29,6 +30,11 @@ func main() {
 	if command == nil {
 		fmt.Fprintln(os.Stderr, "usage: suite flaky|fuzz|test [FLAG…] [ARGUMENT…]")
 		os.Exit(2) //nolint:forbidigo // this is a main
+	}
+	// What is tested is what is released.
+	if err := os.Setenv("GOFLAGS", strings.TrimSpace(os.Getenv("GOFLAGS")+" -tags="+process.Tags)); err != nil {
+		fmt.Fprintf(os.Stderr, "suite: %v\n", err)
+		os.Exit(1) //nolint:forbidigo // this is a main
 	}
 	code := process.Run(name, func(ctx context.Context, dir string) error {
 		err := command(ctx, dir, os.Args[2:])

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"ociproxy/bench/process"
 )
 
 // Build builds a command of the main module, once for all the processes that test it, and returns the path of the
@@ -51,7 +53,7 @@ func build(file, command string) error {
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
 		return fmt.Errorf("lock %s: %w", lock.Name(), err)
 	}
-	cmd := exec.Command("go", "build", "-o", file, command)
+	cmd := exec.Command("go", "build", "-tags", process.Tags, "-o", file, command)
 	cmd.Dir = Root()
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build %s: %w\n%s", command, err, out)

@@ -222,7 +222,7 @@ func (w *world) runFlags(more ...string) []string {
 func (w *world) plan(t testing.TB, more ...string) (string, ctl.Ran) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "plan.json")
-	return file, w.promote(t, append([]string{"plan", w.dir, "-o", file}, w.flags(more...)...)...)
+	return file, w.promote(t, append([]string{"plan", w.dir, "--out", file}, w.flags(more...)...)...)
 }
 
 // apply carries out a plan.

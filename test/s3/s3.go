@@ -1,6 +1,6 @@
 // Package s3 runs versitygw, an S3 server over a directory, as a "region" with one bucket that anybody may read.
 //
-// It knows the bucket's policy, the layout of blobs (design §12) and the access log. It must not know the proxy.
+// It knows the bucket's policy, the layout of blobs (store.BlobKey) and the access log. It must not know the proxy.
 package s3
 
 import (
@@ -96,7 +96,7 @@ func (s *Store) Backend() string {
 // BlobURL returns the address of a blob.
 func (s *Store) BlobURL(digest string) string { return strings.Replace(s.URL, "{digest}", digest, 1) }
 
-// Put stores a blob as the mirror does (design §12): under its digest, unless it is there, immutable for caches. The
+// Put stores a blob as the mirror does (docs/mirroring.md): under its digest, unless it is there, immutable for caches. The
 // bytes are put as they are, so a test can store wrong ones.
 func (s *Store) Put(t testing.TB, digest string, blob []byte) {
 	t.Helper()

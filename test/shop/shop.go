@@ -1,6 +1,6 @@
 // Package shop is object stores for tests that write to them: several on loopback, each with what a configuration says of it.
 //
-// It knows the layout of a store (design §12) and how the public reads it. It must not know who writes.
+// It knows the layout of a store (docs/inventory.md) and how the public reads it. It must not know who writes.
 package shop
 
 import (

@@ -62,7 +62,7 @@ func traced(t *testing.T, s server, opt store.Options) (*trace, store.Bucket) {
 	return tr, s.open(t, s.url, opt)
 }
 
-// What goes along with each request is what design §12 asks for.
+// What goes along with each request is what docs/mirroring.md says.
 func TestS3Requests(t *testing.T) {
 	s := versitygw(t)
 	tr, b := traced(t, s, store.Options{Owner: "test", Parallel: 1})

@@ -9,5 +9,5 @@
 // referrer with a DSSE envelope around an in-toto statement), with keys only: no certificates, no transparency log, no key
 // management services. It must not know manifests, plans, stores, or the order of a promotion.
 //
-// Sources: cosign's specs/SIGNATURE_SPEC.md and specs/BUNDLE_SPEC.md; the DSSE protocol, version 1; in-toto Statement, version 1.
+// Sources: https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md and BUNDLE_SPEC at the same place; the DSSE protocol, version 1; in-toto Statement, version 1.
 package sign

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"ociproxy/internal/cli"
+)
+
+// The flags that several commands have: one name has one meaning, one text and one default.
+
+func storeFlag(cmd *cobra.Command, stores *[]string) {
+	cmd.Flags().StringArrayVarP(stores, "store", "s", nil, "`name` of a store in the config, the only one meant; may be repeated")
+}
+
+func repositoryFlag(cmd *cobra.Command, repositories *[]string) {
+	cmd.Flags().StringArrayVarP(repositories, "repository", "r", nil, "walk only the repository of this `name`; may be repeated")
+}
+
+func dryRunFlag(cmd *cobra.Command, dry *bool) {
+	cmd.Flags().BoolVarP(dry, "dry-run", "n", false, "show what would be done; write nothing")
+}
+
+func confirmFlag(cmd *cobra.Command, confirm *bool) {
+	cmd.Flags().BoolVar(confirm, "confirm", false, "do it; without this nothing is written")
+}
+
+func limitFlag(cmd *cobra.Command, limit *int) {
+	f := cmd.Flags()
+	f.IntVar(limit, "limit", 100, "how `many` blobs, differences or findings of a class to show; 0: all")
+	notNegative(cmd, "limit")
+	// Its letter was n, which means a dry run now: help does not tell it, and only commands that have none take it.
+	if f.Lookup("dry-run") == nil {
+		f.IntVarP(limit, "former-limit", "n", 100, "")
+		_ = f.MarkHidden("former-limit") // just defined
+	}
+}
+
+// strictFlag is the flag of the commands that read manifests.
+func strictFlag(cmd *cobra.Command, strict *bool) {
+	cmd.Flags().BoolVar(strict, "strict", false, "take every warning about the manifests for an error")
+}
+
+// hostFlags say how registries are asked.
+func hostFlags(cmd *cobra.Command, plainHTTP *[]string, rate *float64, parallel *int) {
+	f := cmd.Flags()
+	f.StringArrayVar(plainHTTP, "plain-http", nil, "`host` that speaks plain HTTP; loopback always does; may be repeated")
+	f.Float64Var(rate, "rate", 0, "`requests` a second to each host at most; 0: as the config says, or 50")
+	parallelFlag(cmd, parallel)
+	notNegative(cmd, "rate")
+}
+
+// auditParallel is how many blobs of one store an audit looks at, at once, when nobody says.
+const auditParallel = 8
+
+// parallelFlag adds --parallel; 0 is the command's own default.
+func parallelFlag(cmd *cobra.Command, parallel *int) {
+	cmd.Flags().IntVar(parallel, "parallel", 0,
+		"`number` of requests at once to each registry or store; 0: as the config says, else 16; for audit 8")
+	notNegative(cmd, "parallel")
+}
+
+// notNegative refuses numbers below zero for flags of cmd: they mean nothing, and would be taken for the default.
+func notNegative(cmd *cobra.Command, flags ...string) {
+	before := cmd.PreRunE
+	cmd.PreRunE = func(cmd *cobra.Command, args []string) error {
+		for _, name := range flags {
+			if text := cmd.Flag(name).Value.String(); strings.HasPrefix(text, "-") || text == "NaN" {
+				return cli.Usage("leave it out for the default", "--%s %s: it cannot be negative", name, text)
+			}
+		}
+		if before != nil {
+			return before(cmd, args)
+		}
+		if cmd.PreRun != nil { // cobra runs one of the two only
+			cmd.PreRun(cmd, args)
+		}
+		return nil
+	}
+}

@@ -1,0 +1,99 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// Where a config is when --config does not say it.
+const (
+	DefaultConfig  = "/etc/oci-proxy/config.yaml"
+	ConfigVariable = "OCI_PROXY_CONFIG" // in the environment names another default
+)
+
+// ConfigPath is the default of --config: what the environment names, else [DefaultConfig].
+func ConfigPath(getenv func(string) string) string {
+	if file := getenv(ConfigVariable); file != "" {
+		return file
+	}
+	return DefaultConfig
+}
+
+// ConfigFlag adds --config to cmd, for a command that needs a config or can use one.
+func ConfigFlag(cmd *cobra.Command, file *string, getenv func(string) string) {
+	cmd.Flags().StringVarP(file, "config", "c", ConfigPath(getenv),
+		"config `file`; "+ConfigVariable+" in the environment names another default")
+	// The name of a flag just defined is known: no error is possible.
+	_ = cmd.MarkFlagFilename("config", "yaml", "yml")
+}
+
+// OptionalConfigFlag adds --config to a command that can do without one: where nobody names a file, and there is none
+// at [DefaultConfig], file is "". An empty --config says so too.
+func OptionalConfigFlag(cmd *cobra.Command, file *string, getenv func(string) string) {
+	ConfigFlag(cmd, file, getenv)
+	cmd.PreRun = func(cmd *cobra.Command, _ []string) {
+		if !cmd.Flags().Changed("config") && getenv(ConfigVariable) == "" && missing(*file) {
+			*file = ""
+		}
+	}
+}
+
+func missing(file string) bool {
+	_, err := os.Stat(file)
+	return errors.Is(err, fs.ErrNotExist)
+}
+
+// OutputFlag adds --output to cmd.
+func OutputFlag(cmd *cobra.Command, format *Format) {
+	cmd.Flags().VarP(format, "output", "o", "`format` of the output: text or json")
+	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(Formats(), cobra.ShellCompDirectiveNoFileComp))
+}
+
+// FormerFlag lets cmd take a flag by the name that it had before, which help does not list.
+func FormerFlag(cmd *cobra.Command, former, name string) {
+	f := cmd.Flags()
+	next := f.GetNormalizeFunc()
+	f.SetNormalizeFunc(func(set *pflag.FlagSet, text string) pflag.NormalizedName {
+		if text == former {
+			text = name
+		}
+		return next(set, text)
+	})
+}
+
+// FlagFaults returns the flags of the commands of root that differ from those of the same name, or of the same letter,
+// at another command: one name has one meaning, one help text, one default, one type. Tests of both programs want it
+// to be empty.
+func FlagFaults(root *cobra.Command) (faults []string) {
+	names, letters := map[string]string{}, map[string]string{}
+	var walk func(*cobra.Command)
+	walk = func(cmd *cobra.Command) {
+		cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
+			if f.Hidden || f.Name == "help" || f.Name == "version" {
+				return // former names; cobra's own, whose text has the command's name
+			}
+			letter := f.Shorthand
+			is := fmt.Sprintf("-%s %s (%s) %q", letter, f.Value.Type(), f.DefValue, f.Usage)
+			if was, known := names[f.Name]; known && was != is {
+				faults = append(faults, fmt.Sprintf("%s --%s is %s, elsewhere %s", cmd.CommandPath(), f.Name, is, was))
+			}
+			names[f.Name] = is
+			if was, known := letters[letter]; letter != "" && known && was != f.Name {
+				faults = append(faults, fmt.Sprintf("%s -%s is --%s, elsewhere --%s", cmd.CommandPath(), letter, f.Name, was))
+			}
+			letters[letter] = f.Name
+		})
+		for _, below := range cmd.Commands() {
+			walk(below)
+		}
+	}
+	walk(root)
+	slices.Sort(faults)
+	return faults
+}
