@@ -15,6 +15,7 @@ import (
 var unstyled = []string{
 	"CHANGELOG.md",
 	"docs/decisions",
+	"docs/dependencies.md",
 	"docs/mirroring.md",
 	"docs/oci-proxyctl.md",
 	"docs/operations.md",
