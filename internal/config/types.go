@@ -149,12 +149,12 @@ type TLS struct {
 // Enabled reports whether the public port speaks HTTPS.
 func (t TLS) Enabled() bool { return t.Cert != "" }
 
-// Limits protect the server from slow, greedy and broken peers.
+// Limits are bounds that protect the server from slow, greedy and broken peers.
 type Limits struct {
 	// MaxConnections is how many client connections may be open at once. When they are all in use, a new connection
-	// replaces one of the client network that has the most (IPv4 /24, IPv6 /48), an idle one first. The server never
-	// closes connections of load balancers that `client.behind` trusts for this. If the process may open fewer files,
-	// it accepts fewer connections. 0: as many as the process may open.
+	// replaces one of the client network that has the most (IPv4 /24, IPv6 /48), an idle one first. To make room, the
+	// server never closes connections of load balancers that `client.behind` trusts. If the process may open fewer
+	// files, it accepts fewer connections. 0: as many as the process may open.
 	MaxConnections int `yaml:"maxConnections"`
 	// HeaderBytes is the largest request header that the server accepts, in bytes.
 	HeaderBytes int `yaml:"headerBytes"`
@@ -279,7 +279,7 @@ type Upstream struct {
 	Name string `yaml:"name" rule:"required"`
 	// URL is the registry's address, scheme and host only: `https://europe-west1-docker.pkg.dev`.
 	URL string `yaml:"url" rule:"required"`
-	// Prefix is put before the name of the repository: `project/images`.
+	// Prefix is the path before the name of the repository: `project/images`.
 	Prefix string `yaml:"prefix"`
 	// Place is the place of the registry.
 	Place place.Place `yaml:"place" rule:"required"`
@@ -288,7 +288,7 @@ type Upstream struct {
 	// Serves limits the clients that it serves, as for a store. The canonical upstream is still the last resort for all
 	// clients.
 	Serves Serves `yaml:"serves"`
-	// State is as for a store. The canonical upstream must be active.
+	// State is the same as for a store. The canonical upstream must be active.
 	State State `yaml:"state"`
 	// Price is the price of its bytes, if it differs from the list price.
 	Price place.Override `yaml:"price"`
@@ -335,8 +335,8 @@ type Store struct {
 	// is in. Where it is cheaper, `internet` also serves clients that no candidate of their cloud serves at the cloud's
 	// own price. Examples are GovCloud when all buckets are in the rest of AWS, and a region that is not on the map.
 	Serves Serves `yaml:"serves" rule:"required" hint:"its owner pays: list clouds, [internet] or [all]"`
-	// State is `active`; `filling`: the store is being filled and gets no traffic yet; `draining`: the store will go
-	// and gets no new traffic; `off`: the server ignores the store.
+	// State is `active`: the store gets traffic; `filling`: the store is being filled and gets no traffic yet;
+	// `draining`: you will remove the store, and it gets no new traffic; `off`: the server ignores the store.
 	State State `yaml:"state"`
 	// Rollout is the share of clients, in percent, that the server may send here. It selects the same clients each
 	// time.
@@ -371,7 +371,7 @@ type Route struct {
 	MonthlyTB float64 `yaml:"monthlyTB"`
 	// Latency is a file of measured round-trip times (CSV lines `from,to,ms`) that replace the built-in estimate.
 	Latency string `yaml:"latency"`
-	// Pins send some clients to named candidates only. The first pin that matches counts.
+	// Pins are rules that send some clients to named candidates only. The first pin that matches counts.
 	Pins []Pin `yaml:"pin"`
 }
 
