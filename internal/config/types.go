@@ -13,7 +13,7 @@ import (
 // The comments on the fields below are the manual: docs/config.md and docs/config.schema.json are generated from them.
 // Write them for the operator who edits the file, not for the reader of the Go code.
 
-// Config is the whole file.
+// Config is the mapping at the top level of the file.
 type Config struct {
 	// Version is the version of the file's format. This release reads version 1 and refuses a newer version.
 	Version int `yaml:"version" rule:"required" hint:"begin the file with version: 1"`
@@ -331,7 +331,7 @@ type Store struct {
 	// server ignores it.
 	Owner string `yaml:"owner"`
 	// Serves says which clients the store may serve, because its owner pays. A list of clouds serves the clients of
-	// these clouds; `all` serves all clients. `internet` serves every client whose cloud no store names and no upstream
+	// these clouds; `all` serves all clients. `internet` serves clients of clouds that no store names and no upstream
 	// is in. Where it is cheaper, `internet` also serves clients that no candidate of their cloud serves at the cloud's
 	// own price. Examples are GovCloud when all buckets are in the rest of AWS, and a region that is not on the map.
 	Serves Serves `yaml:"serves" rule:"required" hint:"its owner pays: list clouds, [internet] or [all]"`
