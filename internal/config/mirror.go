@@ -141,7 +141,7 @@ func (v *validator) mirrorRepositories(r MirrorRepositories) {
 	}
 }
 
-// RepositoryPattern compiles a pattern of [MirrorRepositories]: the function tells whether a repository's name matches.
+// RepositoryPattern compiles a pattern of [MirrorRepositories]. The function reports whether a repository's name matches.
 func RepositoryPattern(p string) (func(name string) bool, error) {
 	if len(p) > 2 && strings.HasPrefix(p, "/") && strings.HasSuffix(p, "/") {
 		re, err := regexp.Compile(`^(?:` + p[1:len(p)-1] + `)$`)
