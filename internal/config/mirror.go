@@ -11,55 +11,58 @@ import (
 
 // Mirror says what `oci-proxyctl mirror` copies into the buckets of the stores, and how fast.
 type Mirror struct {
-	// Source names the upstream to copy from.
+	// Source is the name of the upstream to copy from.
 	Source string `yaml:"source"`
-	// Repositories are what to copy.
+	// Repositories are the repositories to copy.
 	Repositories MirrorRepositories `yaml:"repositories"`
-	// Listing is how the source is asked for what it has: `google`, the listing of Google's registries, which has untagged
-	// manifests too; `catalog`, the repositories by `_catalog` and the tags one repository at a time; `auto`, the first of them that
-	// the source offers.
+	// Listing is how to list the source. `google` uses the listing of Google's registries, which has untagged manifests
+	// too. `catalog` lists the repositories by `_catalog` and the tags of one repository at a time. `auto` uses the
+	// first of them that the source offers.
 	Listing Listing `yaml:"listing"`
-	// Referrers says whether what refers to an image (signatures, attestations) is asked for with each image, by the
-	// referrers API. What is found by its tag is copied anyway.
+	// Referrers says whether to ask the referrers API, for each image, for signatures and attestations that refer to
+	// it. Those that have a tag are copied anyway.
 	Referrers bool `yaml:"referrers"`
-	// RequestsPerSecond is the most that the source is asked, listing and login included. After `429` or `503` it is less for
-	// a while.
+	// RequestsPerSecond is the highest number of requests per second to the source, listing and login included. After
+	// `429` or `503` the mirror sends fewer for a while.
 	RequestsPerSecond float64 `yaml:"requestsPerSecond"`
-	// Parallel is how many manifests are read, and how many blobs are copied, at once.
+	// Parallel is how many manifests to read, and how many blobs to copy, at once.
 	Parallel int `yaml:"parallel"`
-	// BandwidthMBps is the most that is read from the source, in megabytes (10⁶) a second. 0: no limit.
+	// BandwidthMBps is the highest speed of reading from the source, in megabytes (10⁶) a second. 0: no limit.
 	BandwidthMBps float64 `yaml:"bandwidthMBps"`
-	// Spool is where blobs lie while they are sent to the stores.
+	// Spool is the directory for blobs that are on their way to the stores.
 	Spool Spool `yaml:"spool"`
-	// Copy is how a blob gets into several stores of one cloud: `auto` uploads it to one of them and lets the cloud copy it to the
-	// others; `upload` sends it to each.
+	// Copy is how a blob gets into several stores of one cloud. `auto` uploads it to one of them and lets the cloud
+	// copy it to the others. `upload` sends it to each.
 	Copy CopyMode `yaml:"copy"`
-	// Interval is the time from the start of one pass to the start of the next, where `--every` gives none. Within a day, each image
-	// that is complete is asked once for what refers to it: say the truth here when something else starts the passes.
+	// Interval is the time from the start of one pass to the start of the next, if `--every` does not set it. The
+	// mirror asks once a day, spread over the passes, what refers to each complete image. If another program starts the
+	// passes, set its interval here.
 	Interval time.Duration `yaml:"interval"`
 }
 
 // Enabled reports whether the file has the stanza.
 func (m Mirror) Enabled() bool { return m.Source != "" }
 
-// MirrorRepositories selects repositories, by their names below the upstream's prefix. Patterns are names in which `*` matches within
-// one path segment (`team/*`), or regular expressions of the whole name between slashes (`/team/.+/`).
+// MirrorRepositories selects repositories by their names below the upstream's prefix. A pattern is a name in which `*`
+// matches within one path segment (`team/*`), or a regular expression of the complete name between slashes
+// (`/team/.+/`).
 type MirrorRepositories struct {
-	// List is repositories one by one.
+	// List is a list of single repositories.
 	List []string `yaml:"list"`
-	// Include are patterns of repositories to copy, for sources that can be listed.
+	// Include are patterns of repositories to copy. They need a source that can list its repositories.
 	Include []string `yaml:"include"`
-	// Exclude are patterns of repositories to leave out, however they were selected.
+	// Exclude are patterns of repositories to leave out, even if another key selects them.
 	Exclude []string `yaml:"exclude"`
-	// Promoter is a directory of promoter manifests: what they promote, digest by digest, is copied.
+	// Promoter is a directory of promoter manifests. The mirror copies the digests that they promote.
 	Promoter string `yaml:"promoter"`
 }
 
-// Spool is a directory for blobs on their way. What a killed run left there is used by the next one.
+// Spool is a directory for blobs on their way. If a run was killed, the next one uses what is there.
 type Spool struct {
-	// Dir is the directory. Default: one below the system's for temporary files. Runs on one machine at the same time need one each.
+	// Dir is the directory. Default: one below the system's directory for temporary files. If several runs use one
+	// machine at the same time, each needs its own.
 	Dir string `yaml:"dir"`
-	// Bytes is the most it may hold. The largest blob must fit.
+	// Bytes is the most that it may hold. The largest blob must fit.
 	Bytes int `yaml:"bytes"`
 }
 
@@ -138,7 +141,7 @@ func (v *validator) mirrorRepositories(r MirrorRepositories) {
 	}
 }
 
-// RepositoryPattern compiles a pattern of [MirrorRepositories]: the function tells whether a repository's name matches.
+// RepositoryPattern compiles a pattern of [MirrorRepositories]. The function reports whether a repository's name matches.
 func RepositoryPattern(p string) (func(name string) bool, error) {
 	if len(p) > 2 && strings.HasPrefix(p, "/") && strings.HasSuffix(p, "/") {
 		re, err := regexp.Compile(`^(?:` + p[1:len(p)-1] + `)$`)

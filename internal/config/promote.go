@@ -5,19 +5,20 @@ import (
 	"time"
 )
 
-// Promote says how `oci-proxyctl promote` brings images into the stores before their tags are set.
+// Promote says how `oci-proxyctl promote` brings images into the stores before it sets their tags.
 type Promote struct {
-	// Settle is how long a tag waits after the last inventory was written that tells of its layers. 0: twice the longest `refresh` of the
-	// inventories of the stores that are written.
+	// Settle is how long a tag waits after `promote` has written the last inventory that lists its layers. 0: twice the
+	// longest `refresh` of the inventories of the stores that it writes.
 	Settle time.Duration `yaml:"settle"`
-	// RequireStores is how many stores must hold an image before its tags are set: `healthy`, every one that can be written and at least
-	// one (what the others lack is reported, and comes with the next pass of the mirror); `all`, every one that has a bucket; or a
-	// number.
+	// RequireStores is how many stores must hold an image before `promote` sets its tags. `healthy`: every store that
+	// can be written, and at least one. `promote` reports what the other stores do not have, and the next pass of the
+	// mirror copies it. `all`: every store that has a bucket. Or a number.
 	RequireStores string `yaml:"requireStores"`
-	// StoreTimeout is how long an image waits for a slow store. A store that was waited for in vain gets nothing more in that run.
+	// StoreTimeout is how long an image waits for a slow store. If a store does not finish in this time, `promote`
+	// sends it nothing more in that run.
 	StoreTimeout time.Duration `yaml:"storeTimeout"`
-	// Lease is a name: runs with the same one exclude each other where they share a store. Trees of manifests that have no destination in
-	// common may have one each.
+	// Lease is a name. Two runs with the same name exclude each other if they share a store. Trees of manifests without
+	// common destinations can each have their own.
 	Lease string `yaml:"lease"`
 }
 

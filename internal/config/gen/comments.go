@@ -24,9 +24,9 @@ func (c comments) of(typ, field string) (string, error) {
 
 // elsewhere are the words for place.Override, whose comments speak to programmers.
 var elsewhere = comments{
-	{"Override", ""}:          "Prices of your own, in US cents per GB, instead of the built-in price table's. What is left out is taken from there.",
-	{"Override", "Internet"}:  "To anywhere outside the cloud, and to every client of a CDN.",
-	{"Override", "SameCloud"}: "To another region of the same cloud and partition.",
+	{"Override", ""}:          "Your own prices, in US cents per GB. If you leave one out, the built-in price table has it.",
+	{"Override", "Internet"}:  "The price to anywhere outside the cloud, and to every client of a CDN.",
+	{"Override", "SameCloud"}: "The price to another region of the same cloud and partition.",
 }
 
 // readComments reads the Go files of a directory.

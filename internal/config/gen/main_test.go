@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -45,6 +46,27 @@ func TestPlain(t *testing.T) {
 		}
 		if got := plain(in, name[first]); got != want {
 			t.Errorf("plain(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
+
+// TestWrapped: no line is too long, no word is lost, and code and links stay on one line.
+func TestWrapped(t *testing.T) {
+	const code, link = "`a b c`", "[a page](page.md#some-heading)"
+	text := strings.TrimSpace(strings.Repeat("word "+code+", "+link+". ", 40))
+	got := wrapped("- ", "  ", text)
+	if n := strings.Count(got, code); n != 40 {
+		t.Errorf("%d of 40 pieces of code are on one line", n)
+	}
+	if n := strings.Count(got, link); n != 40 {
+		t.Errorf("%d of 40 links are on one line", n)
+	}
+	if diff := cmp.Diff(strings.Fields("- "+text), strings.Fields(got)); diff != "" {
+		t.Errorf("words (-want +got)\n%s", diff)
+	}
+	for i, line := range strings.Split(strings.TrimSuffix(got, "\n"), "\n") {
+		if want := map[bool]string{true: "- ", false: "  "}[i == 0]; !strings.HasPrefix(line, want) || len(line) > columns {
+			t.Errorf("line %d: %q", i, line)
 		}
 	}
 }
