@@ -68,7 +68,7 @@ type Server struct {
 	// together is how long changed files that do not fit may wait for others; tests have less time.
 	together time.Duration
 
-	wiring    atomic.Pointer[wiring]
+	wiring   atomic.Pointer[wiring]
 	draining atomic.Bool
 }
 
