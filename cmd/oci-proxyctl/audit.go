@@ -40,7 +40,7 @@ const auditCodes = `The exit code is the sum of
    1  something could not be looked at, or could not be repaired
    4  unexpected or unlisted blobs: more than is used; no client is harmed
    8  blobs are missing or lost
-  16  blobs are short: not of the size that manifest or inventory say; or a manifest states a wrong size
+  16  blobs are short or disputed: not of the size that inventory or manifest say; or a manifest states a wrong size
   32  blobs are corrupt: not of the digest that their name says
   64  blobs are not publicly readable, or not as they are
 What was repaired does not count. 2 and 3 are never such sums: wrong usage, and an invalid config.`
@@ -65,13 +65,14 @@ Without --from and --deep it is the inventories, and a question about some hundr
   lost        the inventory lists it, and there is no object: clients are sent to a 404
   missing     an image needs it, and it is not there
   corrupt     its bytes do not have the digest
-  short       its size is not that of the manifest or of the inventory
+  short       its size is not that of the inventory, or that of no manifest
+  disputed    the manifest states one size, and the store has another: --deep tells which is wrong
   unreadable  clients do not get it as it is: not public, with a Content-Encoding, in an archive, …
   unlisted    it is there and not in the inventory: no client is sent there
   unexpected  it is there or listed, and no image needs it
 
---repair fetches what is lost, missing, corrupt, short or unreadable from the source or from a store that has it whole,
-writes it anew, and lists what is unlisted. Inventories cease to list what is wrong before anything is written. What
+--repair fetches what is lost, missing, corrupt, short, disputed or unreadable from the source or from a store that has
+it whole, writes it anew, and lists what is unlisted. Inventories cease to list what is wrong before anything is written. What
 clients still do not get then is not listed: a cache has it, or a rule of the bucket keeps them out. What is unexpected
 is never deleted: purge does that, digest by digest.`,
 		Example: `  oci-proxyctl audit --config config.yaml

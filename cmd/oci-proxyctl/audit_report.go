@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,6 +22,17 @@ func (a *app) writeAudit(r *audit.Report) error {
 		fmt.Fprintf(w, "%s could not be read, so that nothing counts as unexpected:\n", cli.Count(int64(r.Source.Failed), "image or repository", "images or repositories"))
 		for _, text := range r.Source.Errors {
 			fmt.Fprintf(w, "  %s\n", cli.OneLine(text))
+		}
+	}
+	if r.Source.Gone > 0 {
+		fmt.Fprintf(w, "%s listed and gone, which is no failure:\n",
+			cli.Count(int64(r.Source.Gone), "repository or tag is", "repositories or tags are"))
+		shown := r.Source.Vanished[:min(len(r.Source.Vanished), shownProblems)]
+		for _, v := range shown {
+			fmt.Fprintf(w, "  %s\n", cli.OneLine(strings.TrimSpace(v.Repository+" "+v.Reference)))
+		}
+		if more := r.Source.Gone - len(shown); more > 0 {
+			fmt.Fprintf(w, "  and %s more: --output json has them\n", humanize.Comma(int64(more)))
 		}
 	}
 	if r.Source.Wrong > 0 {
@@ -101,12 +113,9 @@ func (a *app) writeFindings(w io.Writer, r *audit.Report) error {
 			}
 		}}
 	for _, f := range r.Findings {
-		blob, image, bytes := f.Digest, "-", "-"
+		blob, bytes := f.Digest, "-"
 		if blob == "" {
 			blob = f.Key
-		}
-		if f.Image != "" {
-			image = f.Repository + "@" + f.Image
 		}
 		if f.Size != nil {
 			bytes = size(*f.Size)
@@ -115,7 +124,11 @@ func (a *app) writeFindings(w io.Writer, r *audit.Report) error {
 		if f.Repaired {
 			detail += " (repaired)"
 		}
-		t.Row(string(f.Class), f.Store, blob, bytes, image, detail)
+		images := imagesOf(f)
+		t.Row(string(f.Class), f.Store, blob, bytes, images[0], detail)
+		for _, image := range images[1:] {
+			t.Row("", "", "", "", image)
+		}
 	}
 	fmt.Fprintln(w)
 	if _, err := t.WriteTo(w); err != nil {
@@ -125,6 +138,23 @@ func (a *app) writeFindings(w io.Writer, r *audit.Report) error {
 		fmt.Fprintf(w, "and %s more: --limit 0 shows all\n", humanize.Comma(r.Omitted))
 	}
 	return nil
+}
+
+// shownImages is how many of the images that a finding affects a person reads.
+const shownImages = 3
+
+// imagesOf are the first images that a finding affects, and how many more there are.
+func imagesOf(f audit.Finding) (lines []string) {
+	for _, i := range f.Images[:min(len(f.Images), shownImages)] {
+		lines = append(lines, i.Repository+"@"+i.Image)
+	}
+	switch more := len(f.Images) - len(lines); {
+	case len(lines) == 0:
+		lines = []string{"-"}
+	case more > 0:
+		lines = append(lines, fmt.Sprintf("and %s more: --output json has them", humanize.Comma(int64(more))))
+	}
+	return lines
 }
 
 func writeRepair(w io.Writer, r *audit.RepairReport) {
@@ -189,11 +219,20 @@ func (a *app) watch(p *audit.Progress) (stop func()) {
 	if cli.IsTerminal(a.stderr) {
 		period, begin, end, cleared = 200*time.Millisecond, "\r\x1b[K", "", "\r\x1b[K"
 	}
-	quit := every(period, func() {
-		fmt.Fprintf(a.stderr, "%s%s walked, %s compared, %s looked at, %s read, %s found, %s repaired%s", begin,
+	last := ""
+	show := func() {
+		line := fmt.Sprintf("%s walked, %s compared, %s looked at, %s read, %s found, %s repaired",
 			cli.Count(p.Images.Load(), "image"), cli.Count(p.Compared.Load(), "blob"), humanize.Comma(p.Asked.Load()),
-			size(p.ReadBytes.Load()), humanize.Comma(p.Found.Load()), humanize.Comma(p.Repaired.Load()), end)
-	})
+			size(p.ReadBytes.Load()), humanize.Comma(p.Found.Load()), humanize.Comma(p.Repaired.Load()))
+		if failed := p.Failed.Load(); failed > 0 {
+			line += fmt.Sprintf(", %s could not be read", cli.Count(failed, "image or repository", "images or repositories"))
+		}
+		if line != last {
+			fmt.Fprint(a.stderr, begin, line, end)
+		}
+		last = line
+	}
+	quit := every(period, show)
 	return sync.OnceFunc(func() {
 		quit()
 		fmt.Fprint(a.stderr, cleared)

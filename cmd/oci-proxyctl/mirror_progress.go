@@ -52,19 +52,25 @@ func (a *app) watchPass(form string, p *mirror.Pass) (stop func()) {
 	}
 }
 
-// every calls show again and again, until stop is called.
+// every calls show again and again, until stop is called; then once more, if it was called at all: what is left standing
+// is what is true at the end.
 func every(period time.Duration, show func()) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
+	shown := false
 	wg.Go(func() {
 		for range wait.Every(ctx, period) {
+			shown = true
 			show()
 		}
 	})
-	return func() {
+	return sync.OnceFunc(func() {
 		cancel()
 		wg.Wait()
-	}
+		if shown {
+			show()
+		}
+	})
 }
 
 // meter works out how fast bytes go, smoothed over some ten looks.

@@ -56,7 +56,7 @@ func writeMirrorReport(w io.Writer, r *mirror.Report) error {
 	if _, err := stores.WriteTo(w); err != nil {
 		return err
 	}
-	return writeProblems(w, r.Problems, r.Errors, r.Skipped, r.Error)
+	return writeProblems(w, noted{r.Problems, r.Errors, r.Skipped, r.Blobs.Skipped + r.Vanished, r.Error})
 }
 
 // shownProblems is how many problems a person reads; JSON has more.
@@ -75,13 +75,22 @@ func faultOf(store, err string, problems []mirror.Problem) string {
 	return cli.OneLine(err) // not among the problems that are kept
 }
 
-// writeProblems lists what went wrong, a line each.
-func writeProblems(w io.Writer, problems []mirror.Problem, errors map[mirror.Class]int64, skipped []mirror.Skipped, whole string) error {
+// noted is what a pass or a plan wrote down of what is not as it should be.
+type noted struct {
+	problems []mirror.Problem
+	errors   map[mirror.Class]int64
+	skipped  []mirror.Skipped
+	left     int64 // how many are skipped in all
+	whole    string
+}
+
+// writeProblems lists what went wrong, and what is skipped, a line each.
+func writeProblems(w io.Writer, n noted) error {
 	var all int64
-	for _, n := range errors {
+	for _, n := range n.errors {
 		all += n
 	}
-	if shown := problems[:min(len(problems), shownProblems)]; len(shown) > 0 {
+	if shown := n.problems[:min(len(n.problems), shownProblems)]; len(shown) > 0 {
 		fmt.Fprintln(w)
 		for _, p := range shown {
 			where, text := p.Store, cli.OneLine(p.Error)
@@ -98,7 +107,7 @@ func writeProblems(w io.Writer, problems []mirror.Problem, errors map[mirror.Cla
 			fmt.Fprintf(w, "and %s more: --output json has the first of each class\n", humanize.Comma(more))
 		}
 	}
-	if s := skipped[:min(len(skipped), shownProblems)]; len(s) > 0 {
+	if s := n.skipped[:min(len(n.skipped), shownProblems)]; len(s) > 0 {
 		t := cli.Table{Header: []string{"SKIPPED", "OF", "WHY"}}
 		for _, b := range s {
 			t.Row(cmp.Or(b.Digest, "-"), b.Repository, b.Why)
@@ -107,9 +116,12 @@ func writeProblems(w io.Writer, problems []mirror.Problem, errors map[mirror.Cla
 		if _, err := t.WriteTo(w); err != nil {
 			return err
 		}
+		if more := n.left - int64(len(s)); more > 0 {
+			fmt.Fprintf(w, "and %s more: --output json has the first of each kind\n", humanize.Comma(more))
+		}
 	}
-	if whole != "" {
-		fmt.Fprintf(w, "\n%s\n", cli.OneLine(whole))
+	if n.whole != "" {
+		fmt.Fprintf(w, "\n%s\n", cli.OneLine(n.whole))
 	}
 	return nil
 }
@@ -157,7 +169,7 @@ func writePlan(w io.Writer, p *mirror.Plan) error {
 		if _, err := fmt.Fprintln(w, "result  a run would fail: nothing could be done"); err != nil {
 			return err
 		}
-		return writeProblems(w, p.Problems, p.Errors, nil, p.Error)
+		return writeProblems(w, noted{p.Problems, p.Errors, p.LeftOut, p.Skipped + p.Vanished, p.Error})
 	}
 	facts := cli.Table{}
 	if p.Result == mirror.Partial {
@@ -193,7 +205,7 @@ func writePlan(w io.Writer, p *mirror.Plan) error {
 	if _, err := t.WriteTo(w); err != nil {
 		return err
 	}
-	return writeProblems(w, p.Problems, p.Errors, nil, p.Error)
+	return writeProblems(w, noted{p.Problems, p.Errors, p.LeftOut, p.Skipped + p.Vanished, p.Error})
 }
 
 func dollars(cents float64) string { return fmt.Sprintf("$%.2f", cents/100) }

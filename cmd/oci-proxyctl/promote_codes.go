@@ -58,8 +58,9 @@ Any other code is a sum of
 
 	signCodes = `Exit codes:
   0  every image that is in place has our signature
-  1  failure: an image or a repository could not be signed or read` + codesUsage + codesInvalid + `
-  5  projects are held back, for their manifests are faulty; the rest is signed`
+  1  failure: nothing could be signed or read` + codesUsage + codesInvalid + `
+  5  an image or a repository could not be signed or read, or projects are held back, for their manifests are faulty;
+     the rest is signed`
 
 	snapshotCodes = `Exit codes:
   0  the snapshot is whole, as far as the registry lists; what it does not list is warned of

@@ -114,10 +114,13 @@ func (a *app) thenSign(ctx context.Context, dir string, p *promoteFlags, f *appl
 	if sum.Signed > 0 || len(sum.Failures) > 0 {
 		fmt.Fprintln(a.stderr, sum)
 	}
-	if e := sum.err(); err == nil {
-		return e
+	switch {
+	case sum.cause == nil:
+		return err
+	case ctx.Err() != nil:
+		return errors.Join(err, sum.err()) // interrupted
 	}
-	return err
+	return cli.Exit(codeAfter(cli.Code(err)))
 }
 
 // signed is what came of signing: the JSON document of promote sign.
@@ -151,7 +154,31 @@ func (s *signed) err() error {
 	if s.cause == nil {
 		return nil
 	}
-	return cli.Fail("the same command goes on from there", "sign: %s failed: %w", cli.Count(int64(len(s.Failures)), "image or repository", "images or repositories"), s.cause)
+	code := cli.CodeFailure
+	if s.Images > 0 {
+		code = codePartial
+	}
+	what := cli.Count(int64(len(s.Failures)), "image or repository", "images or repositories")
+	return &cli.Error{
+		Err: fmt.Errorf("sign: %s failed: %w", what, s.cause), Hint: "the same command goes on from there", Code: code,
+	}
+}
+
+// Of the sums that are the exit codes of a run.
+const (
+	codeRegistry = 4  // a registry could not be read or written
+	codeRest     = 32 // the rest is done, or in place
+)
+
+// codeAfter is the exit code of a run that ended with code, 0 if all is well, and of which images could not be signed.
+func codeAfter(code int) int {
+	switch {
+	case code == cli.CodeOK:
+		code = codeRest
+	case code < codeRest: // it stands alone
+		return code
+	}
+	return code | codeRegistry
 }
 
 func (s *signed) add(full string, d oci.Digest, made bool, err error) {

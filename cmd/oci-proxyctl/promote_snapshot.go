@@ -35,7 +35,8 @@ their tags. The result is what promote fmt would make of it, and the same each t
 
 The registry must list its repositories: by Google's listing or _catalog. One that lists no digests is asked for each
 tag. Manifests without a tag are written with --untagged, where the registry lists them (Google's do); the platforms of
-an index are among them. A repository that has digests and no tag is named in a warning. That nothing is there is an error.`,
+an index are among them. A repository that has digests and no tag is named in a warning, and so is a tag that is none.
+That nothing is there is an error.`,
 		Example: `  oci-proxyctl promote snapshot us-central1-docker.pkg.dev/project/images > images.yaml
   oci-proxyctl promote snapshot registry.example.org/prod --untagged -o json`,
 		Args: cobra.ExactArgs(1),
@@ -68,7 +69,11 @@ func (a *app) runPromoteSnapshot(ctx context.Context, root, format string, acces
 	untold, images := false, 0
 	var bare []string // repositories without tags, of a registry that lists nothing else
 	var odd []string  // names that are none
+	var left []string // repositories, with what they list that is no tag
 	err := prove.Snapshot(ctx, regs, root, opt, func(s *prove.Snap) error {
+		if s.Left.Count > 0 {
+			left = append(left, s.Name+": "+s.Left.String())
+		}
 		switch untold = untold || opt.Untagged && !s.Untagged; {
 		case s.Odd:
 			odd = append(odd, strconv.Quote(s.Name))
@@ -91,6 +96,10 @@ func (a *app) runPromoteSnapshot(ctx context.Context, root, format string, acces
 	}
 	if len(odd) > 0 {
 		fmt.Fprintf(a.stderr, "warning: the registry lists names that are none, and not in the snapshot: %s\n", someOf(odd))
+	}
+	if len(left) > 0 {
+		fmt.Fprintf(a.stderr, "warning: the registry lists what nobody can ask for, and it is not in the snapshot: %s\n",
+			someOf(left))
 	}
 	if len(bare) > 0 {
 		fmt.Fprintf(a.stderr, "warning: %s without a tag: what they hold by digest only is not listed, and not in the snapshot: %s\n",

@@ -56,7 +56,8 @@ is reported: run it again.`,
 	f.BoolVar(&confirm, "confirm", false, "yes, delete")
 	_ = cmd.MarkFlagFilename("config", "yaml", "yml")
 	a.outputFlag(cmd)
-	cli.Exits(cmd, cli.ExitCode{Code: cli.CodeFailure, Means: "a store could not be reached, or it was interrupted: run it again"}, cli.Invalid)
+	cli.Exits(cmd, cli.ExitCode{Code: cli.CodeFailure, Means: "nothing could be done, or it was interrupted: run it again"}, cli.Invalid,
+		cli.ExitCode{Code: codePartial, Means: "a store could not be done, the others are: run it again"})
 	return cmd
 }
 
@@ -123,6 +124,8 @@ func (a *app) writePurge(r *purge.Report, untouched []string) error {
 				inventory = "listed no longer"
 			case b.Listed:
 				inventory = "listed"
+			case s.Error != "":
+				inventory = "not known"
 			}
 			switch {
 			case b.Deleted:

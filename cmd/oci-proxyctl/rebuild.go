@@ -36,8 +36,9 @@ meanwhile; what it records stays. What the config denies is never listed.
 
 Before a blob is added, its object is asked for by HEAD: at the bucket, where the listing does not tell its headers
 (S3, files), and at the store's url as a client would. One with a Content-Encoding, in an archive or not public is not
-added; audit --repair and the next pass of the mirror write it anew. So a blob that was not recorded costs up to two
-requests, and one that was costs none beside its share of the listing.
+added, nor one of a size, or of a checksum at the store, that its digest cannot have; audit --repair and the next pass
+of the mirror write it anew. So a blob that was not recorded costs up to two requests, and one that was costs none
+beside its share of the listing.
 
 An inventory that cannot be read stays as it is, unless --force says that a new one is to replace it.
 With --dry-run nothing is written.`,
@@ -154,8 +155,8 @@ func (a *app) writeRebuilt(d rebuilt) error {
 		return err
 	}
 	if d.Unreadable > 0 {
-		fmt.Fprintf(a.stdout, "\n%s that clients would not get as they are, and that are not listed; audit --repair, or the next pass of the\n"+
-			"mirror, writes what images need anew:\n", cli.Count(d.Unreadable, "blob"))
+		fmt.Fprintf(a.stdout, "\n%s that clients would not get as they are, or that cannot be what their names say, and that are not listed;\n"+
+			"audit --repair, or the next pass of the mirror, writes what images need anew:\n", cli.Count(d.Unreadable, "blob"))
 		for _, h := range d.Hidden {
 			fmt.Fprintf(a.stdout, "  %s  %s\n", h.Digest, cli.OneLine(h.Why))
 		}

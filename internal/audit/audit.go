@@ -71,6 +71,7 @@ type Options struct {
 // Progress counts what has been done. It may be read at any time.
 type Progress struct {
 	Images    atomic.Int64 // walked
+	Failed    atomic.Int64 // images or repositories that could not be read
 	Compared  atomic.Int64 // rows, each store counted
 	Asked     atomic.Int64 // objects asked for or read
 	ReadBytes atomic.Int64 // of objects
@@ -89,8 +90,11 @@ type Audit struct {
 	limit  int
 }
 
-// maxErrors bounds the texts of errors in a report.
-const maxErrors = 20
+// What a report lists at most.
+const (
+	maxErrors   = 20 // texts
+	maxVanished = 1000
+)
 
 // Run walks images to its end and compares. An error about one image is counted and does not end the walk; only the end of ctx makes Run
 // fail. A store that cannot be read to the end is reported as such beside the others.
@@ -127,6 +131,7 @@ func Run(ctx context.Context, images iter.Seq2[walk.Image, error], stores []Stor
 		a.Report.Omitted += f.omitted
 		a.faults = append(a.faults, f.faults...)
 	}
+	a.needs.name(a.Report.Findings)
 	a.Report.Source.Misstated, a.Report.Source.Wrong = a.needs.misstated(&a.truths, opt.Limit)
 	a.Report.ExitCode = a.Report.code(nil)
 	a.Report.DurationMs = time.Since(began).Milliseconds()
@@ -164,8 +169,13 @@ func (a *Audit) walk(ctx context.Context, images iter.Seq2[walk.Image, error], o
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		if gone, ok := errors.AsType[*walk.Vanished](err); ok {
+			source.vanished(*gone)
+			continue
+		}
 		if err != nil {
 			source.Failed++
+			opt.Progress.Failed.Add(1)
 			if len(source.Errors) < maxErrors {
 				source.Errors = append(source.Errors, err.Error())
 			}
@@ -246,7 +256,7 @@ func (o Options) asks(r row) bool {
 	switch class, _ := r.judge(); {
 	case r.object == absent && r.record == absent:
 		return false // the listing says so
-	case o.From == Listing && (class == Lost || class == Short || class == Unreadable):
+	case o.From == Listing && (class == Lost || class == Short || class == Disputed || class == Unreadable):
 		return true // a repair would withdraw it, on a listing's word alone
 	case o.Deep && r.want == absent && r.record == absent:
 		return false // nobody is ever sent there

@@ -10,7 +10,8 @@ const (
 	Lost       Class = "lost"       // the inventory lists it, and there is no object: clients are sent to a 404
 	Missing    Class = "missing"    // an image needs it, and it is neither there nor in the inventory
 	Corrupt    Class = "corrupt"    // the bytes do not have the digest
-	Short      Class = "short"      // the size is not that of the manifest, or not that of the inventory
+	Short      Class = "short"      // the size is not that of the inventory, or one that the digest cannot have
+	Disputed   Class = "disputed"   // the manifest states another size than all of the store: the bytes tell who is wrong
 	Unreadable Class = "unreadable" // the owner has it, and the public at the store's URL does not get it as it is
 	Unlisted   Class = "unlisted"   // it is there and whole, and the inventory does not list it: nobody is sent there
 	Unexpected Class = "unexpected" // it is there or in the inventory, and no image needs it
@@ -19,7 +20,7 @@ const (
 
 // Classes are all of them, in the order of reports.
 func Classes() []Class {
-	return []Class{Lost, Missing, Corrupt, Short, Unreadable, Unlisted, Unexpected, Unknown}
+	return []Class{Lost, Missing, Corrupt, Short, Disputed, Unreadable, Unlisted, Unexpected, Unknown}
 }
 
 // Exit codes are sums: one bit for each thing found. No sum is 2 or 3, which mean wrong usage and an invalid config, nor
@@ -28,7 +29,7 @@ const (
 	CodeUnknown    = 1  // something could not be looked at
 	CodeUnexpected = 4  // unexpected or unlisted: more than is used, nothing is wrong
 	CodeMissing    = 8  // missing or lost
-	CodeShort      = 16 // short
+	CodeShort      = 16 // short or disputed
 	CodeCorrupt    = 32 // corrupt
 	CodeUnreadable = 64 // not publicly readable, or not as it is
 )
@@ -40,7 +41,7 @@ func (c Class) code() int {
 		return CodeMissing
 	case Corrupt:
 		return CodeCorrupt
-	case Short:
+	case Short, Disputed:
 		return CodeShort
 	case Unreadable:
 		return CodeUnreadable

@@ -1,9 +1,12 @@
 package audit
 
 import (
+	"cmp"
 	"fmt"
 	"iter"
 	"strings"
+
+	"github.com/dustin/go-humanize/english"
 
 	"ociproxy/internal/inventory"
 	"ociproxy/internal/oci"
@@ -33,6 +36,7 @@ func (r row) judge() (Class, string) {
 	if size < 0 && r.record >= 0 {
 		size = r.record
 	}
+	impossible := cmp.Or(store.SizeAmiss(r.digest, r.object), store.SizeAmiss(r.digest, r.record))
 	switch {
 	case r.record != absent && r.object == absent:
 		return Lost, "the inventory lists it, there is no object"
@@ -40,10 +44,19 @@ func (r row) judge() (Class, string) {
 		return Missing, "no object"
 	case r.want != absent && r.record == absent && r.object == notKnown:
 		return Missing, "not in the inventory"
+	case impossible != "" && (r.want != absent || r.record != absent):
+		return Short, impossible
+	case r.disputed():
+		has := r.record
+		if r.object >= 0 {
+			has = r.object
+		}
+		return Disputed, fmt.Sprintf("the store says %s, the manifest %d: one of them is wrong, --deep tells which",
+			bytes(has), r.want)
 	case r.object >= 0 && size >= 0 && r.object != size:
-		return Short, fmt.Sprintf("%d bytes, not %d", r.object, size)
+		return Short, fmt.Sprintf("%s, not %d", bytes(r.object), size)
 	case r.record >= 0 && size >= 0 && r.record != size:
-		return Short, fmt.Sprintf("the inventory says %d bytes, not %d", r.record, size)
+		return Short, fmt.Sprintf("the inventory says %s, not %d", bytes(r.record), size)
 	case r.record == notKnown:
 		return Short, "the inventories of the stores do not agree on its size"
 	case r.altered != "" && (r.want != absent || r.record != absent):
@@ -55,6 +68,21 @@ func (r row) judge() (Class, string) {
 	}
 	return "", ""
 }
+
+// disputed says that all that is known of the store says one size, and the manifests another.
+func (r row) disputed() bool {
+	differs := func(n int64) bool { return n >= 0 && n != r.want }
+	switch {
+	case r.want < 0 || r.object == absent:
+		return false
+	case r.object < 0:
+		return differs(r.record)
+	}
+	return differs(r.object) && (r.record == r.object || r.record == absent)
+}
+
+// bytes is a number of bytes as a text.
+func bytes(n int64) string { return english.Plural(int(n), "byte", "") }
 
 // lists are what one store says about itself, each ascending by digest, as inventories and listings are.
 type lists struct {

@@ -63,7 +63,16 @@ func naive(want, record, object int64, listed bool) Class {
 		size = record
 	}
 	wrong := func(n int64) bool { return n >= 0 && size >= 0 && n != size }
+	says := map[int64]bool{}
+	if record >= 0 {
+		says[record] = true
+	}
+	if listed && object >= 0 {
+		says[object] = true
+	}
 	switch {
+	case want >= 0 && there && len(says) == 1 && !says[want] && record != notKnown:
+		return Disputed
 	case inInventory && !there:
 		return Lost
 	case needed && (!there || !listed && !inInventory):

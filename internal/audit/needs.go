@@ -121,6 +121,30 @@ func (n *needs) ascending() []int32 {
 	return order
 }
 
+// name puts into findings which images need what they are about.
+func (n *needs) name(findings []Finding) {
+	images := map[int32][]ImageName{}
+	for _, f := range findings {
+		if f.blob >= 0 {
+			images[f.blob] = nil
+		}
+	}
+	for _, l := range n.links {
+		list, ok := images[l.blob]
+		if !ok {
+			continue
+		}
+		i := n.images[l.image]
+		name := ImageName{n.repos.names[i.repository], i.digest.String()}
+		if len(list) == 0 || list[len(list)-1] != name { // a blob may be two of an image's layers
+			images[l.blob] = append(list, name)
+		}
+	}
+	for i := range findings {
+		findings[i].Images = images[findings[i].blob]
+	}
+}
+
 // incomplete counts the images that need any of the given blobs.
 func (n *needs) incomplete(blobs map[int32]bool) int {
 	count, last := 0, int32(-1)

@@ -78,7 +78,7 @@ func (a *Audit) Repair(ctx context.Context, opt RepairOptions, p *Progress) erro
 		d, err := oci.ParseDigest(f.Digest)
 		s := slices.IndexFunc(a.stores, func(s Store) bool { return s.Name == f.Store })
 		f.Repaired = err == nil && f.Class.mendable() && r.done[at{s, d}]
-		if _, right := r.right[at{s, d}]; right && err == nil && f.Class == Short {
+		if _, right := r.right[at{s, d}]; right && err == nil && (f.Class == Short || f.Class == Disputed) {
 			f.Detail += "; its bytes have the digest"
 		}
 	}
@@ -89,7 +89,7 @@ func (a *Audit) Repair(ctx context.Context, opt RepairOptions, p *Progress) erro
 
 func (c Class) mendable() bool {
 	switch c {
-	case Lost, Missing, Corrupt, Short, Unreadable, Unlisted:
+	case Lost, Missing, Corrupt, Short, Disputed, Unreadable, Unlisted:
 		return true
 	case Unexpected, Unknown:
 	}
@@ -162,7 +162,7 @@ func (r *repair) prove(ctx context.Context) {
 	var g errgroup.Group
 	g.SetLimit(r.opt.Parallel)
 	for _, f := range r.a.faults {
-		if f.class != Short || f.blob < 0 || ctx.Err() != nil {
+		if f.class != Short && f.class != Disputed || f.blob < 0 || ctx.Err() != nil {
 			continue
 		}
 		g.Go(func() error {

@@ -1,6 +1,9 @@
 package audit
 
-import "ociproxy/internal/oci"
+import (
+	"ociproxy/internal/oci"
+	"ociproxy/internal/walk"
+)
 
 // Report is what an audit found. As JSON its fields are stable: they are only added to.
 type Report struct {
@@ -30,6 +33,16 @@ type SourceReport struct {
 	// image.
 	Misstated []Misstated `json:"misstated,omitempty"`
 	Wrong     int         `json:"misstatedCount,omitempty"`
+	// Vanished are repositories and tags that only a list names and that are gone, which is no failure: the first
+	// ones; Gone counts them.
+	Vanished []walk.Vanished `json:"vanished,omitempty"`
+	Gone     int             `json:"vanishedCount,omitempty"`
+}
+
+func (s *SourceReport) vanished(v walk.Vanished) {
+	if s.Gone++; len(s.Vanished) < maxVanished {
+		s.Vanished = append(s.Vanished, v)
+	}
 }
 
 // Totals add up blobs.
@@ -47,7 +60,7 @@ func (t *Totals) add(size int64) {
 type StoreReport struct {
 	Name   string           `json:"store"`
 	Whole  int              `json:"whole"`           // images of which every blob is there, as far as was looked
-	Broken int              `json:"broken"`          // images of which a blob is lost, missing, short, corrupt or unreadable
+	Broken int              `json:"broken"`          // images of which a blob is lost, missing, corrupt, short, disputed or unreadable
 	Held   Totals           `json:"held"`            // by the inventory, or the listing where one was made
 	Asked  int64            `json:"asked"`           // objects asked for one by one
 	Read   Totals           `json:"read"`            // objects read and hashed
@@ -66,6 +79,17 @@ type Finding struct {
 	Image      string `json:"image,omitempty"`      // manifest there
 	Detail     string `json:"detail"`
 	Repaired   bool   `json:"repaired,omitempty"`
+	// Images are all that need it, in the order in which they were met. They share their memory, and must not be
+	// changed.
+	Images []ImageName `json:"images,omitempty"`
+
+	blob int32 // number among the needs; -1: no image needs it
+}
+
+// ImageName names an image.
+type ImageName struct {
+	Repository string `json:"repository"`
+	Image      string `json:"image"`
 }
 
 // RepairReport is what was made good.
@@ -116,7 +140,7 @@ func (r *Report) count() map[Class]int64 {
 // breaks reports whether an image is broken by a blob of this class.
 func (c Class) breaks() bool {
 	switch c {
-	case Lost, Missing, Corrupt, Short, Unreadable:
+	case Lost, Missing, Corrupt, Short, Disputed, Unreadable:
 		return true
 	case Unlisted, Unexpected, Unknown:
 	}

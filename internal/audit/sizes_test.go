@@ -134,3 +134,93 @@ func TestRepairFromAnyRepository(t *testing.T) {
 		}
 	}
 }
+
+// A store whose inventory and object say one size, and whose only manifest states another, is disputed: nobody knows yet
+// who is wrong. Once the bytes are read it is the manifest, or the store.
+func TestDisputed(t *testing.T) {
+	for _, states := range []int64{5, 500} {
+		s := newShelf(t)
+		s.put(digest(fine), fine)
+		a, err := Run(t.Context(), stating(fine, states), []Store{s.store("s")}, Options{From: Inventory})
+		if err != nil || len(a.Report.Findings) != 1 {
+			t.Fatalf("%+v, %v", a.Report, err)
+		}
+		f := a.Report.Findings[0]
+		if f.Class != Disputed || !strings.Contains(f.Detail, "the store says 12 bytes, the manifest") || a.Report.ExitCode != CodeShort {
+			t.Errorf("%+v", f)
+		}
+		a, err = Run(t.Context(), stating(fine, states), []Store{s.store("s")}, Options{From: Listing, Deep: true})
+		if err != nil || len(a.Report.Findings) != 0 || liars(a.Report) != "a" {
+			t.Errorf("%+v, %v", a.Report, err)
+		}
+	}
+	s := newShelf(t)
+	s.put(digest(cut), cut)
+	s.rot(digest(cut), "cut")
+	s.held[digest(cut)] = 3
+	for _, tt := range []struct {
+		opt  Options
+		want Class
+	}{{Options{From: Inventory}, Disputed}, {Options{From: Listing}, Disputed}, {Options{From: Listing, Deep: true}, Corrupt}} {
+		a, err := Run(t.Context(), stating(cut, int64(len(cut))), []Store{s.store("s")}, tt.opt)
+		if err != nil || len(a.Report.Findings) != 1 || a.Report.Findings[0].Class != tt.want || len(a.Report.Source.Misstated) > 0 {
+			t.Errorf("%+v, %v", a.Report, err)
+		}
+	}
+}
+
+// Every image that needs a blob is named, in each store that lacks it, however many findings are listed.
+func TestAllImagesAreNamed(t *testing.T) {
+	one, two := newShelf(t), newShelf(t)
+	two.put(digest(fine), fine)
+	stores := []Store{one.store("one"), two.store("two")}
+	a, err := Run(t.Context(), stating(fine, 12, 12, 13, 12), stores, Options{From: Inventory, Limit: 1})
+	if err != nil || len(a.Report.Findings) != 1 {
+		t.Fatalf("%+v, %v", a.Report, err)
+	}
+	var names string
+	for _, i := range a.Report.Findings[0].Images {
+		if i.Image != digest("manifest of "+i.Repository).String() {
+			t.Errorf("%+v", i)
+		}
+		names += i.Repository
+	}
+	if names != "abcd" {
+		t.Errorf("named %q, want all of them", names)
+	}
+}
+
+// What only a list names and is gone is told, and is no failure.
+func TestVanished(t *testing.T) {
+	images := func(yield func(walk.Image, error) bool) {
+		for i := range maxVanished + 5 {
+			if !yield(walk.Image{}, &walk.Vanished{Repository: "r", Reference: string(rune('a' + i%26))}) {
+				return
+			}
+		}
+	}
+	a, err := Run(t.Context(), images, nil, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := a.Report.Source; s.Failed != 0 || s.Gone != maxVanished+5 || len(s.Vanished) != maxVanished || a.Report.ExitCode != 0 {
+		t.Errorf("%d failed, %d gone, %d listed", s.Failed, s.Gone, len(s.Vanished))
+	}
+}
+
+// What a digest cannot have is wrong even where no manifest says a size.
+func TestImpossibleSize(t *testing.T) {
+	for _, from := range []From{Inventory, Listing} {
+		s := newShelf(t)
+		s.put(digest(fine), fine)
+		s.rot(digest(fine), "")
+		s.held[digest(fine)] = 0
+		a, err := Run(t.Context(), stating(fine, -1), []Store{s.store("s")}, Options{From: from})
+		if err != nil || len(a.Report.Findings) != 1 {
+			t.Fatalf("%+v, %v", a.Report, err)
+		}
+		if f := a.Report.Findings[0]; f.Class != Short || !strings.Contains(f.Detail, "is empty") {
+			t.Errorf("%s: %+v, %v", from, a.Report, err)
+		}
+	}
+}

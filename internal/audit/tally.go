@@ -45,7 +45,7 @@ func (f *tally) row(r row) {
 func (f *tally) foreign(a store.Attrs) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.keep(Finding{Class: Unexpected, Key: a.Key, Size: &a.Size, Detail: "its name is no digest"}, a.Size)
+	f.keep(Finding{Class: Unexpected, Key: a.Key, Size: &a.Size, Detail: "its name is no digest", blob: -1}, a.Size)
 }
 
 // looked counts an object that was asked for; read is how many of its bytes were hashed, negative for none.
@@ -75,7 +75,7 @@ func (f *tally) add(r row, c Class, detail string) {
 			size = other
 		}
 	}
-	out := Finding{Class: c, Digest: r.digest.String(), Detail: detail}
+	out := Finding{Class: c, Digest: r.digest.String(), Detail: detail, blob: r.blob}
 	if size >= 0 {
 		out.Size = &size
 	}

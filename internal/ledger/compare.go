@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,7 +13,7 @@ import (
 
 // there takes a blob that the listing has; was is the size recorded, -1: none, or not known.
 func (r *rebuild) there(ctx context.Context, o listed, was int64, later func(func(context.Context) error) error) error {
-	why := o.Altered()
+	why := useless(o.digest, o.Attrs)
 	switch {
 	case r.opt.Deny != nil && r.opt.Deny(o.digest):
 		return r.deny(ctx, o, was)
@@ -26,6 +27,9 @@ func (r *rebuild) there(ctx context.Context, o listed, was int64, later func(fun
 	}
 	return later(func(ctx context.Context) error { return r.look(ctx, o, was) })
 }
+
+// useless says why nobody should be sent to an object, so far as its attributes tell; "" is no reason.
+func useless(d oci.Digest, a store.Attrs) string { return cmp.Or(a.Altered(), store.Amiss(d, a)) }
 
 // count counts a blob that the bucket has. The lock is held.
 func (r *rebuild) count(size int64) {
@@ -87,7 +91,7 @@ func (r *rebuild) look(ctx context.Context, o listed, was int64) error {
 			return err
 		}
 	}
-	if why := a.Altered(); why != "" {
+	if why := useless(o.digest, a); why != "" {
 		return r.hide(ctx, o.digest, was, why)
 	}
 	record := inventory.Record{Digest: o.digest, Size: a.Size, Kind: inventory.Blob}
@@ -121,7 +125,7 @@ func (r *rebuild) look(ctx context.Context, o listed, was int64) error {
 // ask asks the bucket for a blob that its listing did not have: it may have come since, or the listing may be wrong.
 func (r *rebuild) ask(ctx context.Context, d oci.Digest) error {
 	a, err := r.b.bucket.Head(ctx, store.BlobKey(d))
-	switch why := a.Altered(); {
+	switch why := useless(d, a); {
 	case err == nil && why != "":
 		return r.hide(ctx, d, a.Size, why)
 	case err == nil || !errors.Is(err, store.ErrNotFound):

@@ -35,7 +35,7 @@ type Rebuilt struct {
 	Resized    int64 `json:"resized"`    // blobs that it listed with another size
 	Removed    int64 `json:"removed"`    // blobs that it listed and the bucket has not, or not for everybody
 	Denied     int64 `json:"denied"`     // blobs that the bucket has and that are not to be listed
-	Unreadable int64 `json:"unreadable"` // objects that clients would not get as they are, which are not listed
+	Unreadable int64 `json:"unreadable"` // objects that clients would not get as they are or that are wrong, which are not listed
 	Unexpected int64 `json:"unexpected"` // objects among the blobs whose name is no digest
 	// Hidden are the first of the unreadable objects.
 	Hidden []Hidden `json:"unreadableBlobs"`
@@ -45,7 +45,7 @@ type Rebuilt struct {
 	Anew bool `json:"anew"`
 }
 
-// Hidden is an object that clients would not get as it is.
+// Hidden is an object that clients would not get as it is, or that is not what its name says.
 type Hidden struct {
 	Digest oci.Digest `json:"digest"`
 	Why    string     `json:"why"`

@@ -338,3 +338,32 @@ func TestRebuildBroken(t *testing.T) {
 		}
 	}
 }
+
+// What cannot be what its name says is named and not listed, and is listed no longer.
+func TestRebuildWithoutWrong(t *testing.T) {
+	for _, listed := range []bool{false, true} {
+		b := open(t)
+		b.sums = true
+		right, wrong, empty := oci.Sum("sha256", []byte("right")), oci.Sum("sha256", []byte("wrong")), oci.Sum("sha512", []byte("empty"))
+		for d, content := range map[oci.Digest]string{right: "right", wrong: "other", empty: ""} {
+			b.write(t, store.BlobKey(d), content)
+		}
+		l := books(t, Options{}, b)
+		if listed { // with other sizes: what is as it was recorded is not looked at
+			for d, size := range map[oci.Digest]int64{right: 5, wrong: 4, empty: 0} {
+				if err := l.Add(t.Context(), 0, inventory.Record{Digest: d, Size: size, Kind: inventory.Blob}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		found, err := l.Rebuild(t.Context(), 0, RebuildOptions{})
+		if err != nil || found.Blobs != 1 || found.Unreadable != 2 || len(found.Hidden) != 2 {
+			t.Fatalf("%+v, %v", found, err)
+		}
+		for _, d := range []oci.Digest{right, wrong, empty} {
+			if _, is := l.Holds(0, d); is != (d == right) {
+				t.Errorf("listed before %t: %s is listed: %t", listed, d, is)
+			}
+		}
+	}
+}

@@ -86,11 +86,6 @@ func (p *filler) Listed(_ string, images int) {
 	p.notes.listed.Add(int64(images))
 }
 
-// Skipped implements [walk.Visitor].
-func (p *filler) Skipped(repo string, b registry.Descriptor, why string) {
-	p.skip(Skipped{Repository: repo, Digest: b.Digest.String(), Why: why})
-}
-
 // Problem implements [walk.Visitor].
 func (p *filler) Problem(repo, ref string, err error) {
 	p.notes.problem(Problem{Class: classOf(err, SourceFailed), Repository: repo, Reference: ref, Error: err.Error()})

@@ -38,7 +38,7 @@ func TestOddNames(t *testing.T) {
 	if r.Result != Partial || r.Images.Complete != 2 || r.Errors[SourceInvalid] != 5 || len(r.Errors) != 1 {
 		t.Fatalf("%+v", r)
 	}
-	for _, want := range []string{"UPPER/x", "other:x", "a:b"} {
+	for _, want := range []string{"UPPER/x", "other:x", "a:b", `repository "(null)"`, `repository "(7)"`, `tag "(null)"`} {
 		if !slices.ContainsFunc(r.Problems, func(p Problem) bool { return strings.Contains(p.Repository+p.Error, want) }) {
 			t.Errorf("%s is not named: %+v", want, r.Problems)
 		}
@@ -65,8 +65,8 @@ func TestManyOddNames(t *testing.T) {
 	}
 }
 
-// What only a list names and is gone is empty: the pass is done. What the operator names is not, nor what nobody says
-// is gone.
+// What only a list names and is gone is empty, whatever words the registry has for that: the pass is done. What the
+// operator names is not.
 func TestGone(t *testing.T) {
 	for _, heads := range []bool{false, true} {
 		w := newWorld(t, 1)
@@ -75,6 +75,7 @@ func TestGone(t *testing.T) {
 		if heads { // tags are resolved then
 			w.pass(Options{})
 		}
+		status := http.StatusNotFound
 		gone := map[string]string{
 			"/v2/gone/tags/list":   `{"errors":[{"code":"NAME_UNKNOWN"}]}`,
 			"/v2/app/manifests/v2": `{"errors":[{"code":"MANIFEST_UNKNOWN"}]}`,
@@ -88,7 +89,7 @@ func TestGone(t *testing.T) {
 			case text == "":
 				_, _ = rw.Write([]byte(`{"repositories":["app","gone"]}`))
 			default:
-				rw.WriteHeader(http.StatusNotFound)
+				rw.WriteHeader(status)
 				_, _ = rw.Write([]byte(text))
 			}
 			return true
@@ -102,9 +103,96 @@ func TestGone(t *testing.T) {
 		if r := w.passOf(t.Context(), cfg, Options{}); r.Result != Partial || r.Errors[SourceGone] != 1 {
 			t.Errorf("named: %+v", r)
 		}
-		gone["/v2/gone/tags/list"] = "404 page not found"
-		if r := w.pass(Options{}); r.Result != Partial || r.Errors[SourceGone] != 1 {
-			t.Errorf("a 404 that says nothing: %+v", r)
+		for _, text := range []string{"404 page not found", "<html>", `{"errors":[{"code":"WHAT"}]}`} {
+			gone["/v2/gone/tags/list"], gone["/v2/app/manifests/v2"] = text, text
+			for status = range map[int]bool{404: true, 410: true} {
+				if r := w.pass(Options{}); r.Result != Done || r.Vanished != 2 || len(r.Problems) > 0 {
+					t.Errorf("%d %s: %+v", status, text, r)
+				}
+			}
+		}
+		status = http.StatusNotFound
+		delete(gone, "/v2/_catalog")
+		for _, path := range []string{"/v2/app/manifests/v1", "/v2/app/manifests/v2"} {
+			gone[path] = "404 page not found"
+		}
+		if r := w.pass(Options{Full: true}); r.Result == Done || r.Errors[SourceGone] != 1 {
+			t.Errorf("a source that says 404 of all that it lists: %+v", r)
+		}
+	}
+}
+
+// A tag that still leads to a manifest which the source does not have is not gone: something is wrong with the source, in
+// each pass.
+func TestTagToNothing(t *testing.T) {
+	w := newWorld(t, 1)
+	w.extra = ", parallel: 1" // one tag after the other: the second one is resolved
+	w.Image("app", "v1", "one")
+	w.pass(Options{})
+	two := w.Image("app", "v2", "two")
+	w.answers(404, map[string]string{"/v2/app/manifests/" + string(two.Digest): ""})
+	for range 2 {
+		if r := w.pass(Options{}); r.Result != Partial || r.Vanished != 0 || r.Errors[SourceGone] != 1 {
+			t.Fatalf("%+v", r)
+		}
+	}
+}
+
+// A thousand vanished tags do not hide what else is skipped, nor the other way round.
+func TestGoneIsNamed(t *testing.T) {
+	w := newWorld(t, 1)
+	w.Image("app", "v1", "one")
+	var names []string
+	for i := range 300 {
+		names = append(names, fmt.Sprintf(`"t%d"`, i))
+	}
+	w.answers(200, map[string]string{
+		"/v2/_catalog":      `{"repositories":["app","gone"]}`,
+		"/v2/app/tags/list": `{"tags":["v1",` + strings.Join(names, ",") + `]}`,
+	})
+	check := func(what string, list []Skipped, vanished int64) {
+		t.Helper()
+		for _, want := range []string{"the repository is listed", "tag t0 is", "tag t299 is"} {
+			if !slices.ContainsFunc(list, func(s Skipped) bool { return strings.HasPrefix(s.Why, want) }) {
+				t.Errorf("%s: %q is not said", what, want)
+			}
+		}
+		if vanished != 301 {
+			t.Errorf("%s: %d vanished", what, vanished)
+		}
+	}
+	plan := w.plan(Options{})
+	check("plan", plan.LeftOut, plan.Vanished)
+	r := w.pass(Options{})
+	check("report", r.Skipped, r.Vanished)
+	if r.Result != Done || plan.Result != Done || r.Blobs.Skipped != 0 {
+		t.Errorf("%+v", r)
+	}
+}
+
+// An image whose manifest cannot be read is seen, and failed: once, however many tags it has, where it is known at all.
+func TestUnreadableManifests(t *testing.T) {
+	for _, heads := range []bool{false, true} {
+		w := newWorld(t, 1)
+		w.Image("app", "v1", "one")
+		w.Image("app", "v2", "two")
+		if heads {
+			w.pass(Options{})
+		}
+		w.PutRaw("app", "broken", []byte("<html>"))
+		w.PutRaw("app", "again", []byte("<html>"))
+		w.PutRaw("app", "number", []byte("7"))
+		w.PutRaw("app", "denied", []byte("{}"))
+		w.answers(403, map[string]string{"/v2/app/manifests/denied": ""})
+		plan := w.plan(Options{})
+		r := w.pass(Options{})
+		for what, images := range map[string]ImagesReport{"plan": plan.Images, "pass": r.Images} {
+			if images.Seen != 5 || images.Failed != 3 {
+				t.Errorf("heads %t: %s: %+v", heads, what, images)
+			}
+		}
+		if r.Result != Partial || r.Images.Complete != 2 {
+			t.Errorf("heads %t: %+v", heads, r)
 		}
 	}
 }

@@ -173,7 +173,10 @@ func (p *Pass) didSome(r *Report) bool {
 
 func (p *filler) images(w *walk.Walker) ImagesReport {
 	seen, known := w.Counts()
-	return ImagesReport{Seen: seen, Known: known, Complete: p.complete.Load() + known, Failed: p.failed.Load(), Denied: p.denied.Load()}
+	return ImagesReport{
+		Seen: seen, Known: known, Complete: p.complete.Load() + known, Failed: p.failed.Load() + w.Nameless(),
+		Denied: p.denied.Load(),
+	}
 }
 
 func (t *tally) report(now time.Time) StoreReport {

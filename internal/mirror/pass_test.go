@@ -168,7 +168,7 @@ func TestBadImage(t *testing.T) {
 		return false
 	})
 	r := w.pass(Options{})
-	if r.Result != Partial || r.Errors[SourceCorrupt] == 0 || r.Errors[SourceGone] != 1 {
+	if r.Result != Partial || r.Errors[SourceCorrupt] == 0 || r.Errors[SourceGone] != 0 || r.Vanished != 1 {
 		t.Fatalf("%+v", r)
 	}
 	if r.Images.Complete != 1 || r.Stores[0].Incomplete < 2 {
@@ -407,11 +407,11 @@ func TestGoogleListing(t *testing.T) {
 	if got := count(log, "", "/referrers/"); got != 0 {
 		t.Errorf("%d requests for referrers, which the list has", got)
 	}
-	// b cannot be read, and so neither it nor the index is complete.
-	if s := r.Stores[0]; r.Result != Partial || s.Incomplete != 2 || s.LagSeconds < 3590 || s.LagSeconds > 3700 || s.OldestSeconds < s.LagSeconds {
+	// b is gone, and so the index is not complete.
+	if s := r.Stores[0]; r.Result != Partial || r.Vanished != 1 || s.Incomplete != 1 || s.LagSeconds < 3590 || s.LagSeconds > 3700 || s.OldestSeconds < s.LagSeconds {
 		t.Errorf("%+v", r)
 	}
 	if r.Errors[SourceGone] != 1 {
-		t.Errorf("errors %v, want one for b, whoever reads it", r.Errors)
+		t.Errorf("errors %v, want one for the index, whoever reads b", r.Errors)
 	}
 }

@@ -39,6 +39,9 @@ type Plan struct {
 	Seconds      float64         `json:"seconds"` // at the least, by requestsPerSecond and bandwidthMBps; lines and stores may be slower
 	Problems     []Problem       `json:"problems"`
 	Errors       map[Class]int64 `json:"errors"`
+	// LeftOut are the first of what is skipped, and of what is listed and gone, of which there is Vanished.
+	LeftOut  []Skipped `json:"leftOut"`
+	Vanished int64     `json:"vanished"`
 	// Result is how a pass would end as far as is known: done, partial, or failed when there is nothing that it could
 	// do.
 	Result Result `json:"result"`
@@ -190,10 +193,6 @@ func (p *planner) Listed(_ string, images int) {
 	p.listed.Add(int64(images))
 }
 
-func (p *planner) Skipped(repo string, b registry.Descriptor, why string) {
-	p.skip(Skipped{Repository: repo, Digest: b.Digest.String(), Why: why})
-}
-
 func (p *planner) Problem(repo, ref string, err error) {
 	p.notes.problem(Problem{Class: classOf(err, SourceFailed), Repository: repo, Reference: ref, Error: err.Error()})
 }
@@ -336,7 +335,9 @@ func (p *planner) add(b registry.Descriptor, need set.Set) {
 func (p *planner) plan(cfg *config.Config, w *walk.Walker) *Plan {
 	met, known := w.Counts()
 	out := &Plan{
-		Images:  ImagesReport{Seen: met, Known: known, Complete: known, Failed: p.failed.Load(), Denied: p.denied.Load()},
+		Images: ImagesReport{
+			Seen: met, Known: known, Complete: known, Failed: p.failed.Load() + w.Nameless(), Denied: p.denied.Load(),
+		},
 		Skipped: p.skips.Load(), Others: p.others.Load(), Blobs: p.blobs, Bytes: p.bytes, Requests: p.blobs + p.asked.Load(),
 		Stores: []StorePlan{},
 	}
@@ -345,7 +346,7 @@ func (p *planner) plan(cfg *config.Config, w *walk.Walker) *Plan {
 	}
 	var r Report
 	p.fill(&r)
-	out.Problems, out.Errors = r.Problems, r.Errors
+	out.Problems, out.Errors, out.LeftOut, out.Vanished = r.Problems, r.Errors, r.Skipped, r.Vanished
 	up := cfg.Upstreams[slices.IndexFunc(cfg.Upstreams, func(u config.Upstream) bool { return u.Name == p.src.Name })]
 	for i, s := range p.fleet.Stores {
 		v := p.stores[i]

@@ -7,6 +7,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"ociproxy/internal/registry"
+	"ociproxy/internal/walk"
 )
 
 // Report is what a pass did: the JSON document of oci-proxyctl mirror. Fields are only added.
@@ -20,7 +23,8 @@ type Report struct {
 	Images     ImagesReport  `json:"images"`
 	Blobs      BlobsReport   `json:"blobs"`
 	Stores     []StoreReport `json:"stores"`
-	Skipped    []Skipped     `json:"skipped"` // the first ones
+	Skipped    []Skipped     `json:"skipped"`  // the first ones, after the first of what is listed and gone
+	Vanished   int64         `json:"vanished"` // repositories and tags that only a list names, and that are gone
 	Problems   []Problem     `json:"problems"`
 	// Errors counts problems by class, all of them.
 	Errors map[Class]int64 `json:"errors"`
@@ -96,7 +100,7 @@ type Problem struct {
 // Skipped is content that is not copied.
 type Skipped struct {
 	Repository string `json:"repository"`
-	Digest     string `json:"digest"` // "": the repository, or a tag that Why names, is listed and gone
+	Digest     string `json:"digest"` // "": the repository, or what Why names of it, is listed and gone
 	Why        string `json:"why"`
 }
 
@@ -104,6 +108,7 @@ type Skipped struct {
 const (
 	maxProblems = 100
 	maxSkipped  = 100
+	maxVanished = 1000
 	maxText     = 500 // bytes of an error's text
 )
 
@@ -112,11 +117,13 @@ type notes struct {
 	mu       sync.Mutex
 	problems []Problem
 	skipped  []Skipped
+	vanished []Skipped
 	errors   map[Class]int64
 	per      map[Class]int // problems listed
 
 	repositories, complete, failed, denied      atomic.Int64
 	copied, present, blobsFailed, skips, others atomic.Int64
+	vanishings                                  atomic.Int64
 	listed                                      atomic.Int64 // images that the source lists
 	toCopy                                      atomic.Int64 // blobs, each store counted
 }
@@ -135,14 +142,23 @@ func (n *notes) problem(p Problem) {
 	}
 }
 
-func (n *notes) skip(s Skipped) {
-	if s.Digest != "" {
-		n.skips.Add(1)
-	}
+// Skipped implements [walk.Visitor].
+func (n *notes) Skipped(repo string, b registry.Descriptor, why string) {
+	n.skips.Add(1)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if len(n.skipped) < maxSkipped {
-		n.skipped = append(n.skipped, s)
+		n.skipped = append(n.skipped, Skipped{Repository: repo, Digest: b.Digest.String(), Why: why})
+	}
+}
+
+// Gone implements [walk.Visitor].
+func (n *notes) Gone(repo, ref string) {
+	n.vanishings.Add(1)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.vanished) < maxVanished {
+		n.vanished = append(n.vanished, Skipped{Repository: repo, Why: walk.Vanished{Reference: ref}.String()})
 	}
 }
 
@@ -160,7 +176,8 @@ func (n *notes) count() (sum int64) {
 func (n *notes) fill(r *Report) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	r.Problems, r.Skipped, r.Errors = slices.Clone(n.problems), slices.Clone(n.skipped), maps.Clone(n.errors)
+	r.Problems, r.Skipped, r.Errors = slices.Clone(n.problems), slices.Concat(n.vanished, n.skipped), maps.Clone(n.errors)
+	r.Vanished = n.vanishings.Load()
 	if r.Problems == nil {
 		r.Problems = []Problem{}
 	}

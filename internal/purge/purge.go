@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -114,12 +115,30 @@ func Run(ctx context.Context, digests []oci.Digest, stores []Store, opt Options)
 			p.each(ctx, p.remove)
 		}
 	}
-	for _, s := range p.report.Stores {
-		if s.Error != "" {
-			p.report.ExitCode = 1
-		}
-	}
+	p.report.ExitCode = p.code()
 	return p.report, ctx.Err()
+}
+
+// Exit codes of a purge in which a store failed: as those of the other commands.
+const (
+	codeFailed  = 1 // nothing could be done, or looked at
+	codePartial = 5 // some of it failed, the rest is done
+)
+
+// code says whether all stores are done, or some of it all, or nothing.
+func (p *purge) code() int {
+	failed, some := false, false
+	for _, s := range p.report.Stores {
+		failed = failed || s.Error != ""
+		some = some || s.Error == "" || slices.ContainsFunc(s.Blobs, func(b Blob) bool { return b.Unlisted || b.Deleted })
+	}
+	switch {
+	case !failed:
+		return 0
+	case some:
+		return codePartial
+	}
+	return codeFailed
 }
 
 type purge struct {

@@ -211,11 +211,38 @@ func TestPartial(t *testing.T) {
 				stores, buckets, b := world(t)
 				harm(&stores[0], buckets[0], b)
 				r, err := Run(t.Context(), []oci.Digest{digest(bad)}, stores, Options{Ledger: b})
-				if err != nil || r.ExitCode != 1 || r.Stores[0].Error == "" || r.Stores[1].Error != "" || r.Stores[0].Blobs[0].Deleted {
+				if err != nil || r.ExitCode != 5 || r.Stores[0].Error == "" || r.Stores[1].Error != "" || r.Stores[0].Blobs[0].Deleted {
 					t.Errorf("%v, %+v", err, r)
 				}
 				if len(has(t, buckets[0])) != 3 || len(has(t, buckets[1])) != 2 {
 					t.Errorf("the stores have %q and %q", has(t, buckets[0]), has(t, buckets[1]))
+				}
+			})
+		})
+	}
+}
+
+// TestNothingDone: a purge that did part of its work, and be it in a store that then failed, says so by its exit code;
+// one that could do nothing does not.
+func TestNothingDone(t *testing.T) {
+	boom := errors.New("boom")
+	for name, tt := range map[string]struct {
+		harm func(*Store, *watched, *book, int)
+		code int
+	}{
+		"unusable":  {func(s *Store, _ *watched, _ *book, _ int) { s.Err = boom }, 1},
+		"inventory": {func(_ *Store, _ *watched, b *book, i int) { b.fail[i] = boom }, 1},
+		"it stays":  {func(_ *Store, w *watched, _ *book, _ int) { w.stays = true }, 5}, // and is listed no longer
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				stores, buckets, b := world(t)
+				for i := range stores {
+					tt.harm(&stores[i], buckets[i], b, i)
+				}
+				r, err := Run(t.Context(), []oci.Digest{digest(bad)}, stores, Options{Ledger: b})
+				if err != nil || r.ExitCode != tt.code {
+					t.Errorf("%v, %+v", err, r)
 				}
 			})
 		})

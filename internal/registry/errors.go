@@ -33,6 +33,7 @@ type StatusError struct {
 	Code   int      // HTTP status
 	Errors []Detail // of the body; at most 8, without control characters
 	Home   bool     // of the registry itself, not of storage that it sends us to, whose signed URLs may have ended
+	Login  bool     // of who gives out tokens: nothing is said of what was asked for
 }
 
 // Detail is one error of a registry's answer.
@@ -62,7 +63,7 @@ func (e *StatusError) Error() string {
 func (e *StatusError) Is(target error) bool {
 	switch e.Code {
 	case http.StatusNotFound, http.StatusGone:
-		return target == ErrNotFound
+		return target == ErrNotFound && !e.Login
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return target == ErrUnauthorized
 	case http.StatusTooManyRequests:
@@ -90,11 +91,16 @@ func Refused(err error) bool {
 	return ok && e.Home && e.Is(ErrUnauthorized)
 }
 
-// Unknown says that a registry answered 404 or 410 and named the reason: that it does not know the repository, the
-// manifest or the blob. Without one the answer may be that of something before the registry.
-func Unknown(err error) bool {
+// Gone says that a registry itself answered 404 or 410: it does not have the repository, the manifest or the blob.
+// Where it named no reason (told is false) the answer may be that of something before the registry, which then
+// answers so to every question.
+func Gone(err error) (gone, told bool) {
 	e, ok := errors.AsType[*StatusError](err)
-	return ok && e.Is(ErrNotFound) && e.has("NAME_UNKNOWN", "MANIFEST_UNKNOWN", "BLOB_UNKNOWN", "NOT_FOUND")
+	if !ok || !e.Is(ErrNotFound) {
+		return false, false
+	}
+	told = e.Code == http.StatusGone && e.Home || e.has("NAME_UNKNOWN", "MANIFEST_UNKNOWN", "BLOB_UNKNOWN", "NOT_FOUND")
+	return told || e.Home, told
 }
 
 const (
@@ -128,7 +134,7 @@ func fromTransport(err error) error {
 	if !ok {
 		return err
 	}
-	e := &StatusError{Code: t.StatusCode, Home: true}
+	e := &StatusError{Code: t.StatusCode, Home: true, Login: true}
 	for _, d := range t.Errors[:min(len(t.Errors), maxErrorCount)] {
 		e.Errors = append(e.Errors, Detail{clean(string(d.Code)), clean(d.Message)})
 	}

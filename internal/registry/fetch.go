@@ -83,7 +83,13 @@ func (r *Registry) manifest(ctx context.Context, repo, ref string) (*Manifest, e
 		if !want.IsZero() && oci.Sum(want.Algorithm(), raw) != want {
 			return nil, fmt.Errorf("%w: %d bytes that are not %s", ErrDigest, len(raw), want)
 		}
-		if torn, ok := errors.AsType[*TornError](err); ok && !want.IsZero() {
+		torn, ok := errors.AsType[*TornError](err)
+		if !ok && errors.Is(err, ErrInvalid) {
+			none := &Manifest{Raw: raw, Descriptor: Descriptor{Digest: oci.Sum("sha256", raw), Size: int64(len(raw))}}
+			torn = &TornError{none, err}
+			err = torn
+		}
+		if torn != nil && !want.IsZero() {
 			torn.Rest.Digest = want
 		}
 		return nil, err

@@ -148,8 +148,8 @@ func (r *Registry) descend(ctx context.Context, root *Listing, names []string, y
 		}
 		for i, name := range batch {
 			a := &answers[i]
-			switch {
-			case Unknown(a.err): // gone since it was listed
+			switch gone, _ := Gone(a.err); {
+			case gone: // since it was listed
 				*a = answer{}
 				continue
 			case a.odd:
@@ -325,11 +325,14 @@ func (g *gathering) tag(name string, d oci.Digest) {
 func (g *gathering) manifest(d oci.Digest, raw []byte) {
 	var info google.ManifestInfo
 	if json.Unmarshal(raw, &info) != nil {
+		info = google.ManifestInfo{}
+	}
+	if len(info.Tags) == 0 || slices.Contains(info.Tags, "") { // which null would be
 		var some struct {
 			Tags texts `json:"tag"`
 		}
 		_ = json.Unmarshal(raw, &some) // then it has no tags that we know of
-		info = google.ManifestInfo{Tags: some.Tags}
+		info.Tags = some.Tags
 	}
 	for _, tag := range info.Tags {
 		g.tag(tag, d)

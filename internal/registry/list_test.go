@@ -263,8 +263,49 @@ func TestHalfAList(t *testing.T) {
 		}
 	}
 	r, _ := openWorld(t, http.NotFound)
-	if l, err := r.List(t.Context(), "app"); l != nil || !errors.Is(err, ErrNotFound) || Unknown(err) {
+	l, err := r.List(t.Context(), "app")
+	if gone, told := Gone(err); l != nil || !errors.Is(err, ErrNotFound) || !gone || told {
 		t.Errorf("%+v, %v", l, err)
+	}
+}
+
+// That a repository is gone is known when the registry itself says so: by a code, by 410, or at least by 404; not when
+// the service of tokens answers so, or storage behind the registry.
+func TestGone(t *testing.T) {
+	unknown := func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusNotFound)
+		_, _ = io.WriteString(w, `{"errors":[{"code":"NAME_UNKNOWN"}]}`)
+	}
+	elsewhere := func(w http.ResponseWriter, req *http.Request) {
+		if req.Host == "storage.test" {
+			http.NotFound(w, req)
+			return
+		}
+		http.Redirect(w, req, "https://storage.test/x", http.StatusTemporaryRedirect)
+	}
+	for name, tt := range map[string]struct {
+		h          http.HandlerFunc
+		gone, told bool
+	}{
+		"code":      {unknown, true, true},
+		"410":       {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusGone) }, true, true},
+		"bare":      {http.NotFound, true, false},
+		"elsewhere": {elsewhere, false, false},
+		"tokens": {func(w http.ResponseWriter, req *http.Request) {
+			if req.URL.Path == "/token" {
+				http.NotFound(w, req)
+				return
+			}
+			w.Header().Set("WWW-Authenticate", `Bearer realm="https://registry.test/token",service="x"`)
+			w.WriteHeader(http.StatusUnauthorized)
+		}, false, false},
+		"denied": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }, false, false},
+	} {
+		r, _ := openWorld(t, tt.h)
+		_, err := r.List(t.Context(), "app")
+		if gone, told := Gone(err); err == nil || gone != tt.gone || told != tt.told {
+			t.Errorf("%s: gone %t, told %t: %v", name, gone, told, err)
+		}
 	}
 }
 

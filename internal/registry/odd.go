@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -25,11 +26,16 @@ func (o *Odd) Err() error {
 	if o.Count == 0 {
 		return nil
 	}
+	return fmt.Errorf("%w: %s", ErrOdd, o)
+}
+
+// String names the first ones, and counts the others.
+func (o *Odd) String() string {
 	text := strings.Join(o.First, ", ")
 	if more := o.Count - len(o.First); more > 0 {
 		text = fmt.Sprintf("%s and %d more", text, more)
 	}
-	return fmt.Errorf("%w: %s", ErrOdd, text)
+	return text
 }
 
 func (o *Odd) add(kind, text string) {
@@ -45,7 +51,7 @@ type texts []string
 // UnmarshalJSON implements [json.Unmarshaler].
 func (t *texts) UnmarshalJSON(raw []byte) error {
 	var all []string
-	if err := json.Unmarshal(raw, &all); err == nil {
+	if err := json.Unmarshal(raw, &all); err == nil && !slices.Contains(all, "") { // which null would be
 		*t = all
 		return nil
 	}
@@ -53,19 +59,23 @@ func (t *texts) UnmarshalJSON(raw []byte) error {
 	if err := json.Unmarshal(raw, &each); err != nil {
 		return err
 	}
+	if each == nil {
+		*t = nil
+		return nil
+	}
 	*t = make(texts, len(each))
 	for i, one := range each {
-		if json.Unmarshal(one, &(*t)[i]) != nil {
+		if string(one) == "null" || json.Unmarshal(one, &(*t)[i]) != nil {
 			(*t)[i] = "(" + string(one[:min(len(one), 4*maxErrorText)]) + ")" // no name begins so
 		}
 	}
 	return nil
 }
 
-// TornError is a manifest of which some entries cannot be followed: their digests or sizes are none. It is an
-// [ErrInvalid].
+// TornError is a manifest of which some entries cannot be followed: their digests or sizes are none. Or none can, since
+// it is no manifest at all. It is an [ErrInvalid].
 type TornError struct {
-	Rest *Manifest // with the entries that can
+	Rest *Manifest // with the entries that can; its digest and size are known in any case
 	err  error
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"strings"
 	"sync"
 
 	"ociproxy/internal/oci"
@@ -16,6 +17,27 @@ type Blob struct {
 	Size   int64 // bytes; -1 when the manifest does not say (schema 1)
 }
 
+// Vanished is what only a list of the source names, and the source then does not have. As an error it says so.
+type Vanished struct {
+	Repository string `json:"repository"`
+	Reference  string `json:"reference,omitempty"` // a tag or digest; "": the repository itself
+}
+
+// String says what of the repository is gone, as part of a message that names that.
+func (v Vanished) String() string {
+	what := "the repository"
+	if v.Reference != "" {
+		what = v.Reference
+		if !strings.Contains(what, ":") {
+			what = "tag " + what
+		}
+	}
+	return what + " is listed, and the registry says that there is none"
+}
+
+// Error implements error.
+func (v *Vanished) Error() string { return v.Repository + ": " + v.String() }
+
 // Image is a manifest with all the blobs that it needs, through its children.
 type Image struct {
 	Repository string // where it was met first
@@ -24,7 +46,9 @@ type Image struct {
 }
 
 // Images walks the whole source and returns every manifest once: those of indexes and those of their platforms, artifacts and what refers to
-// them. Blobs that are not to be distributed or are denied are left out, like those of algorithms that stores do not hold. An error is about one manifest or one
+// them. What only a list names and is gone is a [Vanished], which is no failure.
+//
+// Blobs that are not to be distributed or are denied are left out, like those of algorithms that stores do not hold. An error is about one manifest or one
 // repository, whose names it has, and the walk goes on; when the source as a whole cannot be read the last pair is that error.
 //
 // It reads every manifest, with one request each. What images need is held in memory, some 100 bytes for each blob of each image, for an
@@ -84,7 +108,11 @@ func (c *collector) Blob(_ context.Context, n *Node, b registry.Descriptor) {
 
 func (c *collector) Problem(repo, ref string, err error) {
 	d, _ := oci.ParseDigest(ref) // zero for a tag
-	c.give(found{Image{Repository: repo, Digest: d}, fmt.Errorf("%s %s: %w", repo, ref, err)})
+	c.give(found{Image{Repository: repo, Digest: d}, fmt.Errorf("%s: %w", strings.TrimSpace(repo+" "+ref), err)})
+}
+
+func (c *collector) Gone(repo, ref string) {
+	c.give(found{Image{Repository: repo}, &Vanished{repo, ref}})
 }
 
 func (c *collector) Finished(n *Node) {

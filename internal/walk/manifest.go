@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"strings"
 
-	"ociproxy/internal/oci"
 	"ociproxy/internal/registry"
 )
 
@@ -19,6 +18,7 @@ func (w *Walker) work(ctx context.Context, n *Node, below *int, depth int) {
 	}
 	m, blob, err := w.fetch(ctx, n)
 	w.heard(err)
+	gone, told := registry.Gone(err)
 	switch {
 	case blob:
 		for _, by := range w.graph.abandon(n) {
@@ -34,8 +34,8 @@ func (w *Walker) work(ctx context.Context, n *Node, below *int, depth int) {
 	case n.aside && errors.Is(err, registry.ErrNotFound):
 		n.void.Store(true)
 		w.graph.release(n)
-	case n.listed && registry.Unknown(err):
-		w.gone(n.Repository, n.Digest, "")
+	case n.listed && gone && !w.remains(ctx, n):
+		w.gone(n.Repository, n.Digest.String(), told)
 		n.void.Store(true)
 		w.graph.release(n)
 	default:
@@ -58,16 +58,21 @@ func (w *Walker) fetch(ctx context.Context, n *Node) (m *registry.Manifest, blob
 	return m, false, err
 }
 
-// gone tells of what a list names and the registry then says not to know: it was taken away meanwhile.
-func (w *Walker) gone(repo string, d oci.Digest, tag string) {
-	what := "the repository"
-	switch {
-	case tag != "":
-		what = "tag " + tag
-	case !d.IsZero():
-		what = d.String()
+// remains says that a tag still leads to a manifest that the source does not have: then it was not taken away meanwhile.
+func (w *Walker) remains(ctx context.Context, n *Node) bool {
+	if n.tag == "" {
+		return false
 	}
-	w.to.Skipped(repo, registry.Descriptor{Size: -1}, what+" is listed, and the registry says that there is none")
+	d, err := w.src.Registry.Resolve(ctx, n.Repository, n.tag)
+	return err == nil && d.Digest == n.Digest
+}
+
+// gone tells of what a list names and the registry then does not have: it was taken away meanwhile.
+func (w *Walker) gone(repo, ref string, told bool) {
+	if !told {
+		w.untold.Add(1)
+	}
+	w.to.Gone(repo, ref)
 }
 
 // sized tells an index how large a manifest is that it lists: a client that checks refuses one of another size.

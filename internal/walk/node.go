@@ -24,6 +24,7 @@ type Node struct {
 	root   bool                 // it has one of the places for listed manifests
 	ask    bool                 // what refers to it is not in the list
 	listed bool                 // only a list of the source names it: it may be gone since
+	tag    string               // that the source has just resolved to it; "": none
 	from   *registry.Descriptor // what the first index says that lists it; nil: none does
 	aside  bool                 // something else is about it, or it about something else: it need not be there
 	depth  int                  // how far below a listed manifest

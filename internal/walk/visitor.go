@@ -15,9 +15,11 @@ type Visitor interface {
 	Ripe(d oci.Digest) bool
 	// Blob takes a blob of a manifest. It may keep n from finishing: [Node.Hold], until [Walker.Release].
 	Blob(ctx context.Context, n *Node, b registry.Descriptor)
-	// Skipped takes content that is left out, and why. Without a digest it is something that a list names and that is
-	// gone.
+	// Skipped takes content that is left out, and why.
 	Skipped(repo string, b registry.Descriptor, why string)
+	// Gone takes what only a list names and the source then does not have: a tag or digest, or the repository itself,
+	// then ref is "".
+	Gone(repo, ref string)
 	// Finished is called once for each node, when nothing of it is on its way any more.
 	Finished(n *Node)
 	// Problem takes what could not be read.
@@ -33,6 +35,7 @@ func (silent) Known(oci.Digest) bool                            { return false }
 func (silent) Ripe(oci.Digest) bool                             { return false }
 func (silent) Blob(context.Context, *Node, registry.Descriptor) {}
 func (silent) Skipped(string, registry.Descriptor, string)      {}
+func (silent) Gone(string, string)                              {}
 func (silent) Finished(*Node)                                   {}
 func (silent) Problem(string, string, error)                    {}
 func (silent) Listed(string, int)                               {}

@@ -47,6 +47,8 @@ type Walker struct {
 	answers   atomic.Int64 // of the source, good ones
 	vain      atomic.Int64
 	vanished  atomic.Int64 // repositories that are listed and gone
+	untold    atomic.Int64 // what is listed and gone, where the source named no reason
+	nameless  atomic.Int64 // tags that could not be read, so that nobody knows of which manifest they are
 	stop      context.CancelCauseFunc
 
 	mu      sync.Mutex
@@ -78,9 +80,10 @@ var ErrSource = errors.New("the source does not answer")
 // ErrNothing says that there is nothing to walk: a pattern that matches nothing must not look like a mirror that is complete.
 var ErrNothing = errors.New("no repository is selected: none that the source lists matches mirror.repositories, or all are excluded")
 
-// ErrVanished says that the source knows none of the repositories that it lists itself. Some registries say so to who may not
-// read: without an error, lost credentials would look like a mirror that is complete.
-var ErrVanished = errors.New("the source lists repositories and says of each that there is none: are these credentials allowed to read?")
+// ErrVanished says that the source has nothing of what it lists itself. Some registries say so to who may not read, and
+// so does what stands before one that it cannot reach: without an error that would look like a mirror that is complete.
+var ErrVanished = errors.New("the source lists repositories or tags and says of each that there is none: are these " +
+	"credentials allowed to read, and is it the registry that answers?")
 
 // errCut says that the source may have more than it lists: Artifact Registry ends its lists without a word.
 var errCut = fmt.Errorf("%w: the list ends where the registry ends all its lists, there may be more images: name them by promoter manifests", registry.ErrTooLarge)
@@ -92,7 +95,14 @@ const maxVain = 20
 func (w *Walker) Release(n *Node) { w.graph.release(n) }
 
 // Counts returns how many manifests were met, and how many of them the visitor knew.
-func (w *Walker) Counts() (met, known int64) { return w.graph.counts() }
+func (w *Walker) Counts() (met, known int64) {
+	met, known = w.graph.counts()
+	return met + w.Nameless(), known
+}
+
+// Nameless is how many of the manifests that were met have no node, and never finish: the tags that were to be theirs
+// could not be read.
+func (w *Walker) Nameless() int64 { return w.nameless.Load() }
 
 // Walk returns when everything was read; nodes may still be held, and what was in vain may be walked again:
 // [Walker.Wait]. It fails when ctx ends, when the source cannot be listed at all, or does not answer: then stop, which
@@ -129,6 +139,9 @@ func (w *Walker) Walk(ctx context.Context, stop context.CancelCauseFunc) error {
 	case targets == 0:
 		return ErrNothing
 	case targets == w.vanished.Load():
+		return ErrVanished
+	}
+	if met, _ := w.Counts(); met == 0 && w.untold.Load() > 0 {
 		return ErrVanished
 	}
 	return nil
@@ -187,11 +200,11 @@ func (w *Walker) repository(ctx context.Context, t target, roots *errgroup.Group
 		var err error
 		l, err = w.src.Registry.List(ctx, t.name)
 		w.heard(err)
-		switch {
+		switch gone, told := registry.Gone(err); {
 		case err == nil:
-		case l == nil && t.found && registry.Unknown(err): // taken away since it was listed, or a name that was left
+		case l == nil && t.found && gone: // taken away since it was listed, or a name that was left
 			w.vanished.Add(1)
-			w.gone(t.name, oci.Digest{}, "")
+			w.gone(t.name, "", told)
 			w.to.Listed(t.name, 0)
 			return
 		default:
@@ -273,27 +286,28 @@ func (w *Walker) tag(ctx context.Context, repo string, tag registry.Tag) {
 		d, err := w.src.Registry.Resolve(ctx, repo, tag.Name)
 		if w.heard(err); err == nil {
 			w.guessed(d.Digest)
-			n.Digest = d.Digest
+			n.Digest, n.tag = d.Digest, tag.Name
 			w.root(ctx, n)
 			return
 		}
 		if !errors.Is(err, registry.ErrNotFound) { // which the answer to a HEAD does not explain
-			w.unread(ctx, repo, tag.Name, err)
+			w.tagUnread(ctx, repo, tag.Name, err)
 			return
 		}
 	}
 	m, err := w.src.Registry.Manifest(ctx, repo, tag.Name)
 	torn, isTorn := errors.AsType[*registry.TornError](err)
+	gone, told := registry.Gone(err)
 	switch w.heard(err); {
 	case isTorn:
 		w.unread(ctx, repo, tag.Name, err)
 		m = torn.Rest
 		n.Fail()
-	case registry.Unknown(err):
-		w.gone(repo, oci.Digest{}, tag.Name)
+	case gone:
+		w.gone(repo, tag.Name, told)
 		return
 	case err != nil:
-		w.unread(ctx, repo, tag.Name, err)
+		w.tagUnread(ctx, repo, tag.Name, err)
 		return
 	}
 	n.Digest = m.Digest
@@ -306,7 +320,15 @@ func (w *Walker) tag(ctx context.Context, repo string, tag registry.Tag) {
 	}
 }
 
-// unread takes a tag that cannot be read.
+// tagUnread takes a tag that cannot be read: its manifest is not known.
+func (w *Walker) tagUnread(ctx context.Context, repo, tag string, err error) {
+	if ctx.Err() == nil {
+		w.nameless.Add(1)
+	}
+	w.unread(ctx, repo, tag, err)
+}
+
+// unread takes what cannot be read, whole or in part.
 func (w *Walker) unread(ctx context.Context, repo, tag string, err error) {
 	if ctx.Err() == nil {
 		w.to.Problem(repo, tag, err)

@@ -32,6 +32,7 @@ type recorder struct {
 	blobs    map[string][]string // by manifest
 	nodes    map[string]*Node
 	skipped  []string
+	gone     []string
 	problems []string
 	listed   map[string]int
 }
@@ -67,6 +68,12 @@ func (v *recorder) Skipped(repo string, b registry.Descriptor, why string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.skipped = append(v.skipped, repo+" "+v.name(b.Digest)+" "+why)
+}
+
+func (v *recorder) Gone(repo, ref string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.gone = append(v.gone, repo+" "+ref)
 }
 
 func (v *recorder) Finished(n *Node) {

@@ -29,6 +29,9 @@ import (
 // EmptyObject is the blob that writers probe stores with.
 const EmptyObject = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
 
+// Nothing is the digest of no bytes.
+const Nothing = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
 // Environment has the credentials of all stores.
 var Environment = []string{"AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test-secret", "AZURE_STORAGE_KEY=" + azure.Key}
 

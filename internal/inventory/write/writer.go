@@ -161,7 +161,7 @@ func (w *Writer) change(ctx context.Context, e edit) (*inventory.Head, error) {
 			}
 		}
 		attempts++
-		h, version, err := w.current(ctx, e.replaces())
+		h, version, err := w.current(ctx, e.replaces(), failures == maxFailures-1)
 		if err != nil {
 			if errors.Is(err, inventory.ErrForeign) || errors.Is(err, inventory.ErrHead) {
 				return nil, err // trying again does not help
@@ -247,9 +247,13 @@ func (w *Writer) outdated(h *inventory.Head) bool {
 	return w.since != nil && (h.ImagesDropped > *w.since || h.Generation < *w.since)
 }
 
+// errUnread says that a head is there, and cannot be read to its end: the store's own checksum may contradict it.
+var errUnread = errors.New("it is there and cannot be read")
+
 // current is the head to start from: the one known, or read anew. Where there is none, or one that may be replaced, it makes up an empty
-// one. Generations start at the time in seconds: an inventory made anew is above the one that was there.
-func (w *Writer) current(ctx context.Context, replaces bool) (*inventory.Head, string, error) {
+// one. Generations start at the time in seconds: an inventory made anew is above the one that was there. A head that cannot be read may
+// be replaced when it was tried often enough, which last says.
+func (w *Writer) current(ctx context.Context, replaces, last bool) (*inventory.Head, string, error) {
 	w.mu.Lock()
 	k := w.known
 	w.mu.Unlock()
@@ -257,7 +261,9 @@ func (w *Writer) current(ctx context.Context, replaces bool) (*inventory.Head, s
 		return k.head, k.version, nil
 	}
 	h, version, err := w.read(ctx)
-	if errors.Is(err, ErrNotFound) || replaces && (errors.Is(err, inventory.ErrForeign) || errors.Is(err, inventory.ErrHead)) {
+	broken := errors.Is(err, inventory.ErrForeign) || errors.Is(err, inventory.ErrHead) ||
+		last && errors.Is(err, errUnread)
+	if errors.Is(err, ErrNotFound) || replaces && broken {
 		return &inventory.Head{Generation: uint64(w.opt.Now().Unix())}, version, nil
 	}
 	return h, version, err
@@ -272,6 +278,9 @@ func (w *Writer) read(ctx context.Context) (*inventory.Head, string, error) {
 	}
 	defer body.Close()
 	raw, err := io.ReadAll(io.LimitReader(body, inventory.MaxHeadBytes+1))
+	if err != nil && ctx.Err() == nil {
+		return nil, version, fmt.Errorf("get %s: %w: %w", inventory.HeadName, errUnread, err)
+	}
 	if err != nil {
 		return nil, "", fmt.Errorf("get %s: %w", inventory.HeadName, err)
 	}

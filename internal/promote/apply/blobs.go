@@ -205,7 +205,7 @@ func (c *carrier) mount(ctx context.Context) {
 				c.holds(s)
 				return nil
 			}
-			if err := c.host.errs.err(); err != nil {
+			if err := c.host.answers.err(); err != nil {
 				c.it.fail(ctx, s, promote.Registry, err)
 				return nil
 			}

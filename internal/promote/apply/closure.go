@@ -23,8 +23,8 @@ type listing struct {
 // maxListings bounds the repositories whose tags are remembered. Plans have the images of one repository together.
 const maxListings = 256
 
-// close finds out what belongs to an image of a source repository.
-func (r *Run) close(ctx context.Context, from string, d oci.Digest) (*walk.Closure, error) {
+// closureOf finds out what belongs to an image of a source repository.
+func (r *Run) closureOf(ctx context.Context, from string, d oci.Digest) (*walk.Closure, error) {
 	reg, repo, err := r.opt.Registries.At(from)
 	if err != nil {
 		return nil, err

@@ -22,7 +22,7 @@ type host struct {
 	reg  *registry.Registry
 	log  *journal
 	may  func(context.Context) error // nil while writing is permitted
-	errs health
+	answers availability
 
 	pushed, mounted, tags, manifests atomic.Int64
 	bytes                            atomic.Int64
@@ -31,7 +31,7 @@ type host struct {
 // Look implements [transfer.Sink]. The registry has compared the digest itself.
 func (h *host) Look(ctx context.Context, it transfer.Item) (transfer.Found, error) {
 	size, err := h.reg.StatBlob(ctx, it.Into, it.Digest)
-	h.errs.note(err)
+	h.answers.note(err)
 	switch {
 	case errors.Is(err, registry.ErrNotFound):
 		return transfer.Found{}, nil
@@ -61,7 +61,7 @@ func (h *host) push(ctx context.Context, repo string, d oci.Digest, size int64, 
 		return err
 	}
 	err := h.reg.PushBlob(ctx, repo, d, size, r)
-	h.errs.note(err)
+	h.answers.note(err)
 	h.log.add(Entry{Action: Blob, Repository: h.full(repo), Digest: d}, err)
 	if err == nil {
 		h.pushed.Add(1)
@@ -76,7 +76,7 @@ func (h *host) mount(ctx context.Context, repo string, d oci.Digest, from string
 		return false, err
 	}
 	ok, err := h.reg.Mount(ctx, repo, d, from)
-	h.errs.note(err)
+	h.answers.note(err)
 	if ok || err != nil {
 		h.log.add(Entry{Action: Mount, Repository: h.full(repo), Digest: d, From: h.full(from)}, err)
 	}
@@ -91,8 +91,8 @@ func (h *host) full(repo string) string { return h.name + "/" + repo }
 // maxFailures in a row, all without an answer, mean that a host is down.
 const maxFailures = 5
 
-// health is whether a host answers.
-type health struct {
+// availability is whether a host answers.
+type availability struct {
 	mu   sync.Mutex
 	row  int
 	down error
@@ -102,7 +102,7 @@ type health struct {
 var ErrDown = errors.New("the registry does not answer, and is left alone for the rest of this run")
 
 // note takes what came of a request.
-func (h *health) note(err error) {
+func (h *availability) note(err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if errors.Is(err, context.Canceled) {
@@ -118,7 +118,7 @@ func (h *health) note(err error) {
 }
 
 // err is why the host is left alone; nil while it is not.
-func (h *health) err() error {
+func (h *availability) err() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.down

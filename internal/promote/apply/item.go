@@ -116,7 +116,7 @@ func (it *item) each(ctx context.Context, work func(context.Context, *site)) {
 	g.SetLimit(parallelSites)
 	for _, s := range it.living() {
 		g.Go(func() error {
-			if err := s.host.errs.err(); err != nil {
+			if err := s.host.answers.err(); err != nil {
 				it.fail(ctx, s, promote.Registry, err)
 				return nil
 			}
@@ -215,7 +215,7 @@ func (it *item) moved(s *site, t promote.Tag, found oci.Digest) {
 // resolve returns what a tag is at a site; zero: there is none.
 func (it *item) resolve(ctx context.Context, s *site, tag string) (oci.Digest, error) {
 	d, err := s.host.reg.Resolve(ctx, s.repo, tag)
-	s.host.errs.note(err)
+	s.host.answers.note(err)
 	if errors.Is(err, registry.ErrNotFound) {
 		return oci.Digest{}, nil
 	}
@@ -225,7 +225,7 @@ func (it *item) resolve(ctx context.Context, s *site, tag string) (oci.Digest, e
 // read finds out what belongs to the image.
 func (it *item) read(ctx context.Context) bool {
 	var err error
-	if it.closure, err = it.run.close(ctx, it.From, it.Digest); err == nil {
+	if it.closure, err = it.run.closureOf(ctx, it.From, it.Digest); err == nil {
 		return true
 	}
 	class := promote.Registry
@@ -247,7 +247,7 @@ func (it *item) complete(ctx context.Context, s *site) {
 	}
 	for _, d := range it.aside() {
 		_, err := s.host.reg.Resolve(ctx, s.repo, d.String())
-		s.host.errs.note(err)
+		s.host.answers.note(err)
 		switch {
 		case errors.Is(err, registry.ErrNotFound):
 			s.Copy = true

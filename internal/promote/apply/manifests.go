@@ -32,7 +32,7 @@ func (it *item) put(ctx context.Context, s *site, m *registry.Manifest) error {
 		return err
 	}
 	_, err := s.host.reg.PutManifest(ctx, s.repo, m.Digest.String(), m, registry.PutOptions{ReadBack: true})
-	s.host.errs.note(err)
+	s.host.answers.note(err)
 	it.run.log.add(Entry{Action: Manifest, Repository: s.Repository, Digest: m.Digest, From: it.From}, err)
 	if err == nil {
 		s.host.manifests.Add(1)

@@ -32,7 +32,7 @@ func (it *item) merge(ctx context.Context, s *site, tag string, m *registry.Mani
 		return it.signature(ctx, s, tag, m)
 	}
 	_, api, err := s.host.reg.Referrers(ctx, s.repo, subject)
-	if s.host.errs.note(err); err != nil || api {
+	if s.host.answers.note(err); err != nil || api {
 		return false, err
 	}
 	return it.grow(ctx, s, tag, m, func(have *registry.Manifest) (*registry.Manifest, []byte, error) {
@@ -55,7 +55,7 @@ func (it *item) grow(
 ) (wrote bool, err error) {
 	for range mergeTries {
 		have, err := s.host.reg.Manifest(ctx, s.repo, tag)
-		if s.host.errs.note(err); err != nil && !errors.Is(err, registry.ErrNotFound) {
+		if s.host.answers.note(err); err != nil && !errors.Is(err, registry.ErrNotFound) {
 			return wrote, err
 		}
 		next, was := m, oci.Digest{}

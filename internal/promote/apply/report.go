@@ -184,7 +184,7 @@ func (r *Run) report(cause error) *Report {
 			Name: name, Pushed: h.pushed.Load(), Bytes: h.bytes.Load(), Mounted: h.mounted.Load(), Manifests: h.manifests.Load(), Tags: h.tags.Load(),
 		}
 		one.Requests, _, one.Throttled = h.reg.Budget().Stats()
-		if err := h.errs.err(); err != nil {
+		if err := h.answers.err(); err != nil {
 			one.Error = err.Error()
 		}
 		out.Hosts = append(out.Hosts, one)

@@ -157,7 +157,7 @@ func (it *item) write(ctx context.Context, s *site, a Action, tag string, was oc
 		return err
 	}
 	_, err := s.host.reg.PutManifest(ctx, s.repo, tag, m, registry.PutOptions{IfNoneMatch: was.IsZero(), ReadBack: true})
-	s.host.errs.note(err)
+	s.host.answers.note(err)
 	if err != nil && ctx.Err() == nil && !errors.Is(err, registry.ErrExists) {
 		if found, e := it.resolve(ctx, s, tag); e == nil && found == m.Digest {
 			err = nil

@@ -2,10 +2,40 @@ package prove
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 )
+
+// A tag that is none is unexpected, told beside a snapshot, and in nobody's way; a repository that may have anything may
+// have that too.
+func TestOddTags(t *testing.T) {
+	w := newWorld(t)
+	d := w.image("prod/app", "one", "v1")
+	w.image("prod/strange", "two", "v1")
+	w.Fail(func(rw http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasSuffix(r.URL.Path, "/tags/list") {
+			return false
+		}
+		_, _ = rw.Write([]byte(`{"tags":["v1",null,"a:b"]}`))
+		return true
+	})
+	tree := w.tree([]string{"prod"}, imageOf("app", entry(d, "v1")))
+	r, got := w.run(tree, Options{})
+	want := []string{"unexpected prod/app", "unexpected prod/strange", "unexpected prod/strange"}
+	if diff := cmp.Diff(want, got); diff != "" || !strings.Contains(r.Findings[0].Detail, `tag "(null)", tag "a:b"`) {
+		t.Errorf("%+v (-want +got):\n%s", r.Findings, diff)
+	}
+	var left []string
+	err := Snapshot(t.Context(), w.regs, w.Host+"/prod", SnapOptions{}, func(s *Snap) error {
+		left = append(left, s.Name+" "+s.Left.String())
+		return nil
+	})
+	if diff := cmp.Diff([]string{`app tag "(null)", tag "a:b"`, `strange tag "(null)", tag "a:b"`}, left); err != nil || diff != "" {
+		t.Errorf("snapshot: %v (-want +got):\n%s", err, diff)
+	}
+}
 
 // A name that is none, in a registry's list, is unexpected, left out of a snapshot, and in nobody's way.
 func TestOddNames(t *testing.T) {

@@ -216,7 +216,11 @@ func (r *run) repository(ctx context.Context, full string, list *registry.Listin
 	case err != nil:
 		r.find(Finding{Class: Unreadable, Repository: full, Detail: err.Error()})
 		return nil
-	case len(wants) == 0:
+	}
+	if err := known.Odd.Err(); err != nil && !r.opt.Allow.allows(full) {
+		r.find(Finding{Class: Unexpected, Repository: full, Detail: err.Error()})
+	}
+	if len(wants) == 0 {
 		return r.stranger(ctx, full, known)
 	}
 	v := newView(r, full, known, wants)

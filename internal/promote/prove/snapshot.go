@@ -25,6 +25,8 @@ type Snap struct {
 	Untagged bool
 	// Odd: the registry lists a name that is none, and nothing can be asked about.
 	Odd bool
+	// Left are the tags and manifests that the registry lists and nobody can ask for.
+	Left registry.Odd
 }
 
 // SnapDigest is a digest with its tags, by name.
@@ -120,7 +122,7 @@ func snap(ctx context.Context, regs *promote.Registries, full string, f registry
 	if err != nil {
 		return nil, err
 	}
-	s := &Snap{Name: f.Name, Untagged: list.All}
+	s := &Snap{Name: f.Name, Untagged: list.All, Left: list.Odd}
 	index := map[oci.Digest]int{}
 	for _, t := range tags {
 		if t.Digest.IsZero() {

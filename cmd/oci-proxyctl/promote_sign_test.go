@@ -1,0 +1,34 @@
+package main
+
+import (
+	"errors"
+	"testing"
+
+	"ociproxy/internal/cli"
+	"ociproxy/internal/oci"
+)
+
+// That an image could not be signed is not that nothing was done, as long as another is in place and signed.
+func TestSignCodes(t *testing.T) {
+	boom := errors.New("boom")
+	for _, tt := range []struct {
+		errs []error
+		code int
+	}{
+		{nil, cli.CodeOK}, {[]error{nil}, cli.CodeOK}, {[]error{boom}, cli.CodeFailure},
+		{[]error{nil, boom}, codePartial}, {[]error{boom, nil}, codePartial},
+	} {
+		s := &signed{}
+		for _, err := range tt.errs {
+			s.add("r", oci.Digest{}, true, err)
+		}
+		if code := cli.Code(s.err()); code != tt.code {
+			t.Errorf("%v: %d, want %d", tt.errs, code, tt.code)
+		}
+	}
+	for code, want := range map[int]int{0: 36, 32 | 2: 32 | 2 | 4, 64 | 1: 64 | 1 | 4, 1: 1, 3: 3} {
+		if got := codeAfter(code); got != want {
+			t.Errorf("after %d: %d, want %d", code, got, want)
+		}
+	}
+}

@@ -1,0 +1,26 @@
+package store
+
+import (
+	"fmt"
+
+	"ociproxy/internal/oci"
+)
+
+// Amiss says why an object is not the blob whose name it has, so far as its attributes tell; "" is no reason.
+func Amiss(d oci.Digest, a Attrs) string {
+	if a.SHA256 != "" && d.Algorithm() == "sha256" && a.SHA256 != d.Hex() {
+		return "its bytes have the digest sha256:" + a.SHA256 + ", says the store"
+	}
+	return SizeAmiss(d, a.Size)
+}
+
+// SizeAmiss says why a blob cannot have a size, in bytes; "" is no reason. Nothing has one digest, which nothing else has.
+func SizeAmiss(d oci.Digest, size int64) string {
+	switch nothing := d == oci.Sum(d.Algorithm(), nil); {
+	case size == 0 && !nothing:
+		return "it is empty, and its name is not the digest of nothing"
+	case size > 0 && nothing:
+		return fmt.Sprintf("it has %d bytes, and its name is the digest of nothing", size)
+	}
+	return ""
+}
