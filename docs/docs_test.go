@@ -61,11 +61,19 @@ var (
 	drop    = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
 )
 
-// anchors are the fragments that a page's headings can be linked by, as GitHub makes them.
-func anchors(page string) map[string]bool {
-	all := map[string]bool{}
-	for _, m := range heading.FindAllStringSubmatch(fence.ReplaceAllString(page, ""), -1) {
-		all[strings.ReplaceAll(drop.ReplaceAllString(strings.ToLower(m[1]), ""), " ", "-")] = true
+// sections are the texts below a page's headings, without blocks of code, each as far as the next heading. Their keys
+// are the fragments that the headings can be linked by, as GitHub makes them.
+func sections(page string) map[string]string {
+	page = fence.ReplaceAllString(page, "")
+	all := map[string]string{}
+	headings := heading.FindAllStringSubmatchIndex(page, -1)
+	for i, m := range headings {
+		end := len(page)
+		if i+1 < len(headings) {
+			end = headings[i+1][0]
+		}
+		title := strings.ToLower(page[m[2]:m[3]])
+		all[strings.ReplaceAll(drop.ReplaceAllString(title, ""), " ", "-")] = page[m[1]:end]
 	}
 	return all
 }
@@ -94,8 +102,10 @@ func unresolved(t *testing.T, from, target string) string {
 	if _, err := os.Stat(filepath.Join(root, file)); err != nil {
 		return "no such file"
 	}
-	if fragment != "" && filepath.Ext(file) == ".md" && !anchors(read(t, file))[fragment] {
-		return "no such heading"
+	if fragment != "" && filepath.Ext(file) == ".md" {
+		if _, ok := sections(read(t, file))[fragment]; !ok {
+			return "no such heading"
+		}
 	}
 	return ""
 }
@@ -165,7 +175,7 @@ var explains = []struct {
 	page, prefix string
 	metrics      []*prometheus.Desc
 }{
-	{"docs/operations.md", "ociproxy_", served()},
+	{"docs/monitor.md", "ociproxy_", served()},
 	{"docs/mirroring.md", "ociproxy_mirror_", mirror.Metrics()},
 	{"docs/promotion.md", "ociproxy_promote_verify_", prove.Metrics()},
 }
@@ -191,12 +201,12 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-// TestLabels: the tables of operations.md and client-address.md have a row for every value of these labels, or name it.
+// TestLabels: the tables of monitor.md and client-address.md have a row for every value of these labels, or name it.
 func TestLabels(t *testing.T) {
-	operations, address := read(t, "docs/operations.md"), read(t, "docs/client-address.md")
+	monitor, address := read(t, "docs/monitor.md"), read(t, "docs/client-address.md")
 	for _, r := range route.Reasons() {
-		if r != route.Denied && !strings.Contains(operations, "\n| `"+r.String()+"` |") { // a denial is no redirect
-			t.Errorf("docs/operations.md has no row for reason %s", r)
+		if r != route.Denied && !strings.Contains(monitor, "\n| `"+r.String()+"` |") { // a denial is no redirect
+			t.Errorf("docs/monitor.md has no row for reason %s", r)
 		}
 	}
 	for _, s := range clientip.Sources() {
@@ -205,8 +215,8 @@ func TestLabels(t *testing.T) {
 		}
 	}
 	for _, r := range existence.Results() {
-		if !strings.Contains(operations, "`"+r+"`") {
-			t.Errorf("docs/operations.md does not name result %s", r)
+		if !strings.Contains(monitor, "`"+r+"`") {
+			t.Errorf("docs/monitor.md does not name result %s", r)
 		}
 	}
 }

@@ -6,7 +6,7 @@
 // be probed and which candidates matter now, and reads a set back. Health only ever removes candidates; who
 // answers when none is left is route's business.
 //
-// The rules (docs/operations.md lists them with what an operator sees):
+// The rules (docs/how-it-works.md lists them with what an operator sees):
 //
 //   - A candidate is ejected after 3 failed probes in a row and re-admitted after 5 good ones. The first failure is
 //     confirmed about every second, an ejected candidate is probed about every 10 s.

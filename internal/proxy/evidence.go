@@ -89,7 +89,7 @@ func (s *Server) weigh(ctx context.Context, w *wiring, done *inspections) {
 			s.metrics.Unexplained.WithLabelValues(c.Name).Set(float64(len(f.Addresses)))
 			if done.reported[c.Name] != len(f.Addresses) {
 				done.reported[c.Name] = len(f.Addresses)
-				s.log.Warn("a candidate fails for clients and inspections fine from here", "candidate", c.Name,
+				s.log.Warn("a candidate fails for clients and looks fine from here", "candidate", c.Name,
 					"addresses", len(f.Addresses), "networks", networksOf(w, f.Addresses))
 			}
 		}

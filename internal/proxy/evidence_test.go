@@ -71,7 +71,7 @@ func TestWhatIsWrongStaysWrong(t *testing.T) {
 	for range 3 {
 		w.server.weigh(t.Context(), w.server.wiring.Load(), done)
 	}
-	if told := w.told(t); told != "" || strings.Contains(w.log.String(), "inspections fine") {
+	if told := w.told(t); told != "" || strings.Contains(w.log.String(), "looks fine") {
 		t.Errorf("%q told, %s", told, w.log.String())
 	}
 	if n := strings.Count(strings.Join(w.va.requests(), "\n"), "GET"); n != 1 {

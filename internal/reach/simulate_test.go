@@ -212,7 +212,7 @@ func TestNoneIsForgotten(t *testing.T) {
 	}
 }
 
-// TestSlowSimulator is the whole table, over 20 seeds and more where it scatters; it prints the rows that docs/operations.md has.
+// TestSlowSimulator is the whole table, over 20 seeds and more where it scatters; it prints the rows that docs/client-simulation.md has.
 func TestSlowSimulator(t *testing.T) {
 	if os.Getenv("OCIPROXY_SLOW") == "" {
 		t.Skip("OCIPROXY_SLOW is not set")

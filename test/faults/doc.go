@@ -14,5 +14,5 @@
 // and keeps what it has. Where servers hang they wait 10 s where containerd waits minutes; elsewhere they are patient, for
 // this machine may be busy. Some faults have a real containerd pulling too.
 //
-// What an operator sees and does in each of them is the table in docs/operations.md; a test compares the names.
+// What an operator sees and does in each of them is in the tables of docs/faults.md; a test compares the names.
 package faults

@@ -16,7 +16,7 @@ import (
 
 // fault is one row of the table.
 type fault struct {
-	// name is that of the test and of its row in docs/operations.md.
+	// name is that of the test and of its row in docs/faults.md.
 	name string
 	// options of the world; may be zero.
 	options
