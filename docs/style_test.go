@@ -18,7 +18,6 @@ var unstyled = []string{
 	"docs/dependencies.md",
 	"docs/mirroring.md",
 	"docs/oci-proxyctl.md",
-	"docs/operations.md",
 	"docs/promotion.md",
 }
 
