@@ -1,13 +1,11 @@
 package main
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
@@ -22,7 +20,7 @@ import (
 	"ociproxy/internal/manifest"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/promote"
-	"ociproxy/internal/store"
+	"ociproxy/internal/promote/apply"
 )
 
 // promoteFlags are what planning needs to know, whichever command plans.
@@ -218,70 +216,22 @@ func (a *app) restrict(ctx context.Context, path string, flags *promoteFlags, tr
 	return promote.Changes(old, tree), tree, nil
 }
 
-// lostDigests reads a baseline: one digest a line, comments after #.
+// lostDigests reads the file of --lost.
 func lostDigests(file string) (map[oci.Digest]bool, error) {
-	if file == "" {
-		return nil, nil
+	lost, err := promote.LostDigests(file)
+	if errors.Is(err, promote.ErrBaseline) {
+		return nil, &cli.Error{Err: err, Hint: "one digest a line", Code: cli.CodeInvalid}
 	}
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, fmt.Errorf("read lost digests: %w", err)
-	}
-	defer f.Close()
-	out := map[oci.Digest]bool{}
-	lines := bufio.NewScanner(f)
-	for n := 1; lines.Scan(); n++ {
-		text, _, _ := strings.Cut(lines.Text(), "#")
-		if text = strings.TrimSpace(text); text == "" {
-			continue
-		}
-		d, err := oci.ParseDigest(text)
-		if err != nil {
-			return nil, &cli.Error{Err: fmt.Errorf("%s:%d: expected a digest, found %q", file, n, text), Hint: "one digest a line", Code: cli.CodeInvalid}
-		}
-		out[d] = true
-	}
-	return out, lines.Err()
+	return lost, err
 }
 
 // make makes the plan, and weighs it.
 func (p *planning) make(ctx context.Context, h promote.Header, out *planOutput) (*promote.Summary, error) {
-	var names []string
-	var stores *promote.Stores
-	if p.fleet != nil {
-		for _, s := range p.fleet.Stores {
-			names = append(names, s.Name())
-		}
-		stores = &promote.Stores{
-			Count: len(names),
-			Lacking: func(d oci.Digest) (all []int) {
-				lacking := p.fleet.Ledger.Lacking(d)
-				lacking.Each(func(i int) { all = append(all, i) })
-				return all
-			},
-			Requests: func(i int, size int64) int64 {
-				return store.PutRequests(p.fleet.Stores[i].Config.Bucket, size)
-			},
-		}
-	}
-	scale := promote.NewScale(p.registries.Parts, stores)
 	out.begin(h)
-	sum, err := promote.Make(ctx, p.tree, p.registries, p.options, func(pr *promote.Promotion) error {
-		if err := out.add(pr); err != nil || !p.sizes {
-			return err
-		}
-		return scale.Add(ctx, pr)
-	})
-	if err == nil && p.sizes {
-		err = scale.Flush(ctx)
-	}
+	sum, err := apply.MakePlan(ctx, p.tree, p.registries, p.options, apply.Weigh{Sizes: p.sizes, Stores: p.fleet}, out.add)
 	if err != nil {
 		return nil, err
 	}
-	if p.sizes {
-		scale.Enter(sum, names)
-	}
-	sum.Asked = p.registries.Requests()
 	sum.Idle = append(sum.Idle, idleHosts(p.plainHTTP, sum.Asked)...)
 	return sum, out.end(sum)
 }

@@ -5,13 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
 
 	"ociproxy/internal/cli"
 	"ociproxy/internal/config"
@@ -19,8 +15,6 @@ import (
 	"ociproxy/internal/oci"
 	"ociproxy/internal/promote"
 	"ociproxy/internal/promote/apply"
-	"ociproxy/internal/promote/sign"
-	"ociproxy/internal/registry"
 )
 
 func (a *app) promoteSign() *cobra.Command {
@@ -53,19 +47,19 @@ services are not supported.`,
 			a.idleIdentity(s.rename, tree)
 			regs := access.open(a)
 			defer regs.Close()
-			sum := signAll(cmd.Context(), tree, regs, signer, &signed{exact: true, Held: tree.Held})
+			sum := apply.SignAll(cmd.Context(), tree, regs, signer, apply.SignOptions{Exact: true})
 			writeIdle(idleHosts(access.plainHTTP, regs.Requests()), a.stderr)
 			if a.format == cli.JSON {
 				err = cli.WriteJSON(a.stdout, sum)
 			} else {
 				writeHeld(sum.Held, a.stdout, cli.UseColor(a.stdout, a.env))
-				fmt.Fprintln(a.stdout, sum)
+				fmt.Fprintln(a.stdout, signedLine(sum))
 				err = heldVerdict(sum.Held, a.stdout)
 			}
 			if err != nil {
 				return err
 			}
-			return sum.err()
+			return signedErr(sum)
 		},
 	}
 	strictFlag(cmd, &strict)
@@ -100,7 +94,7 @@ func (a *app) thenSign(ctx context.Context, dir string, p *promoteFlags, f *appl
 	}
 	regs := promote.NewRegistries(p.access(cfg, a.mirrorLog())) // within the same rates
 	defer regs.Close()
-	work := &signed{skip: s.refused.has}
+	opt := apply.SignOptions{Skip: s.gate.Refused}
 	if f.audit != "" {
 		log, e := openAudit(f.audit)
 		if e != nil {
@@ -108,42 +102,25 @@ func (a *app) thenSign(ctx context.Context, dir string, p *promoteFlags, f *appl
 		}
 		defer log.Close()
 		who := cmp.Or(f.who, whoami())
-		work.log = func(repository string, d oci.Digest) error {
+		opt.Log = func(repository string, d oci.Digest) error {
 			return apply.Entry{Time: time.Now().UTC(), Who: who, Action: apply.Signed, Repository: repository, Digest: d, Result: "ok"}.Append(log)
 		}
 	}
-	sum := signAll(ctx, tree, regs, signer, work)
+	sum := apply.SignAll(ctx, tree, regs, signer, opt)
 	if sum.Signed > 0 || len(sum.Failures) > 0 {
-		fmt.Fprintln(a.stderr, sum)
+		fmt.Fprintln(a.stderr, signedLine(sum))
 	}
 	switch {
-	case sum.cause == nil:
+	case sum.Cause == nil:
 		return err
 	case ctx.Err() != nil:
-		return errors.Join(err, sum.err()) // interrupted
+		return errors.Join(err, signedErr(sum)) // interrupted
 	}
 	return cli.Exit(codeAfter(cli.Code(err)))
 }
 
-// signed is what came of signing: the JSON document of promote sign.
-type signed struct {
-	Images   int64    `json:"images"` // that are in place
-	Signed   int64    `json:"signed"` // of them, those that lacked our signature
-	Absent   int64    `json:"absent"` // that are not there yet
-	Failures []string `json:"failures"`
-	// Held is what was not looked at, since its manifests are faulty.
-	Held []*manifest.Held `json:"held,omitempty"`
-
-	exact bool                           // ask for each image's signatures
-	skip  func(oci.Digest) bool          // not to be signed; nil: none
-	log   func(string, oci.Digest) error // is told of new ones, by repository, one at a time; nil: nobody is
-
-	mu    sync.Mutex
-	cause error
-}
-
-// String is one line.
-func (s *signed) String() string {
+// signedLine is what came of signing, in one line.
+func signedLine(s *apply.Signatures) string {
 	text := fmt.Sprintf("Signed %s of %s in place.", cli.Count(s.Signed, "image"), cli.Count(s.Images, "image"))
 	if s.Absent > 0 {
 		text += fmt.Sprintf(" %s not there yet.", cli.Count(s.Absent, "image"))
@@ -154,11 +131,12 @@ func (s *signed) String() string {
 	return text
 }
 
-func (s *signed) err() error {
+// signedErr is the error that a command ends with after signing.
+func signedErr(s *apply.Signatures) error {
 	switch {
-	case s.cause == nil && len(s.Held) == 0:
+	case s.Cause == nil && len(s.Held) == 0:
 		return nil
-	case s.cause == nil:
+	case s.Cause == nil:
 		return cli.Exit(cli.CodePartial)
 	}
 	code := cli.CodePartial
@@ -167,7 +145,7 @@ func (s *signed) err() error {
 	}
 	what := cli.Count(int64(len(s.Failures)), "image or repository", "images or repositories")
 	return &cli.Error{
-		Err: fmt.Errorf("sign: %s failed: %w", what, s.cause), Hint: "the same command goes on from there", Code: code,
+		Err: fmt.Errorf("sign: %s failed: %w", what, s.Cause), Hint: "the same command goes on from there", Code: code,
 	}
 }
 
@@ -186,96 +164,4 @@ func codeAfter(code int) int {
 		return code
 	}
 	return code | codeRegistry
-}
-
-func (s *signed) add(full string, d oci.Digest, made bool, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if made && err == nil && s.log != nil {
-		err = s.log(full, d)
-	}
-	switch {
-	case err != nil:
-		s.cause = err
-		s.Failures = append(s.Failures, err.Error())
-		return
-	case made:
-		s.Signed++
-	}
-	s.Images++
-}
-
-// signAll signs what is in its canonical repository and lacks our signature, and adds to sum. Unless sum is exact the repository's list of tags must do where it can: an image with tags got its signature before them, so that only images
-// without any signature, and those without tags, are asked for.
-func signAll(ctx context.Context, tree *manifest.Tree, regs *promote.Registries, signer *sign.Signer, sum *signed) *signed {
-	sum.Failures = []string{}
-	var g errgroup.Group
-	g.SetLimit(8) // repositories; the registries bound the requests
-	for p, i := range tree.Images() {
-		if ctx.Err() != nil {
-			break
-		}
-		g.Go(func() error {
-			sum.repository(ctx, regs, signer, p.Destinations[0].Repository(i.Name), i)
-			return nil
-		})
-	}
-	_ = g.Wait() // failures are in sum
-	if ctx.Err() != nil {
-		sum.cause = context.Cause(ctx)
-	}
-	return sum
-}
-
-func (s *signed) repository(ctx context.Context, regs *promote.Registries, signer *sign.Signer, full string, i *manifest.Image) {
-	list, err := regs.List(ctx, full)
-	if errors.Is(err, registry.ErrNotFound) {
-		list, err = new(registry.Listing), nil
-	}
-	if err != nil {
-		s.add(full, oci.Digest{}, false, err)
-		return
-	}
-	has := func(tag string) bool {
-		_, ok := slices.BinarySearchFunc(list.Tags, tag, func(t registry.Tag, tag string) int { return strings.Compare(t.Name, tag) })
-		return ok
-	}
-	for n := range i.Digests {
-		d := &i.Digests[n]
-		if ctx.Err() != nil {
-			return
-		}
-		if s.skip != nil && s.skip(d.Digest) {
-			continue
-		}
-		if !s.exact && len(d.Tags) > 0 && has(sign.SignatureTag(d.Digest)) {
-			s.add(full, d.Digest, false, nil)
-			continue
-		}
-		switch there, err := inPlace(ctx, regs, full, list, d.Digest); {
-		case err != nil:
-			s.add(full, d.Digest, false, err)
-		case there:
-			made, err := signOne(ctx, regs, signer, full, d.Digest)
-			s.add(full, d.Digest, made, err)
-		default:
-			s.mu.Lock()
-			s.Absent++
-			s.mu.Unlock()
-		}
-	}
-}
-
-// inPlace says whether a repository has a digest.
-func inPlace(ctx context.Context, regs *promote.Registries, full string, list *registry.Listing, d oci.Digest) (bool, error) {
-	for _, t := range list.Tags {
-		if t.Digest == d {
-			return true, nil
-		}
-	}
-	_, err := regs.Resolve(ctx, full, d.String())
-	if errors.Is(err, registry.ErrNotFound) {
-		return false, nil
-	}
-	return err == nil, err
 }

@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"ociproxy/internal/cli"
-	"ociproxy/internal/oci"
+	"ociproxy/internal/promote/apply"
 )
 
 // That an image could not be signed is not that nothing was done, as long as another is in place and signed.
@@ -18,11 +18,14 @@ func TestSignCodes(t *testing.T) {
 		{nil, cli.CodeOK}, {[]error{nil}, cli.CodeOK}, {[]error{boom}, cli.CodeFailure},
 		{[]error{nil, boom}, cli.CodePartial}, {[]error{boom, nil}, cli.CodePartial},
 	} {
-		s := &signed{}
+		s := &apply.Signatures{}
 		for _, err := range tt.errs {
-			s.add("r", oci.Digest{}, true, err)
+			if s.Images++; err != nil {
+				s.Images--
+				s.Cause = err
+			}
 		}
-		if code := cli.Code(s.err()); code != tt.code {
+		if code := cli.Code(signedErr(s)); code != tt.code {
 			t.Errorf("%v: %d, want %d", tt.errs, code, tt.code)
 		}
 	}

@@ -1,17 +1,13 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"strings"
-	"sync"
 
 	"github.com/spf13/cobra"
 
 	"ociproxy/internal/cli"
 	"ociproxy/internal/manifest"
-	"ociproxy/internal/oci"
-	"ociproxy/internal/promote"
 	"ociproxy/internal/promote/apply"
 	"ociproxy/internal/promote/sign"
 )
@@ -26,28 +22,7 @@ type signing struct {
 	mode   sign.Mode
 	keys   []string
 
-	refused refused
-}
-
-// refused are the images that the policy kept from being promoted: nothing of them is signed, wherever else they may lie.
-type refused struct {
-	mu  sync.Mutex
-	set map[oci.Digest]bool
-}
-
-func (r *refused) add(d oci.Digest) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.set == nil {
-		r.set = map[oci.Digest]bool{}
-	}
-	r.set[d] = true
-}
-
-func (r *refused) has(d oci.Digest) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.set[d]
+	gate apply.Signing // of the run
 }
 
 // keyFlags are those of the key that signs.
@@ -124,43 +99,14 @@ func (a *app) idleIdentity(text string, tree *manifest.Tree) {
 }
 
 // hooks puts policy and signer into the options of a run, whose registries they use.
-func (s *signing) hooks(a *app, opt *apply.Options) error {
-	signer, err := s.signer(a)
+func (s *signing) hooks(a *app, opt *apply.Options) (err error) {
+	if s.gate.Signer, err = s.signer(a); err != nil {
+		return err
+	}
+	s.gate.Policy, err = s.policy(func(err error) { fmt.Fprintf(a.stderr, "warning: policy: %v\n", err) })
 	if err != nil {
 		return err
 	}
-	policy, err := s.policy(func(err error) { fmt.Fprintf(a.stderr, "warning: policy: %v\n", err) })
-	if err != nil {
-		return err
-	}
-	regs := opt.Registries
-	if policy.Mode == sign.Warn || policy.Mode == sign.Require {
-		opt.Before = func(ctx context.Context, p *promote.Promotion) error {
-			reg, name, err := regs.At(p.From)
-			if err != nil {
-				return err
-			}
-			err = policy.Check(ctx, reg, name, p.Digest)
-			if err != nil {
-				s.refused.add(p.Digest)
-			}
-			return err
-		}
-	}
-	if signer != nil {
-		// Also when the image was there before: no tag without a signature.
-		opt.Placed = func(ctx context.Context, p *promote.Promotion, _ []string) (bool, error) {
-			return signOne(ctx, regs, signer, p.Canonical, p.Digest)
-		}
-	}
+	s.gate.Enter(opt)
 	return nil
-}
-
-// signOne signs an image in the repository with this full name.
-func signOne(ctx context.Context, regs *promote.Registries, signer *sign.Signer, full string, d oci.Digest) (made bool, err error) {
-	reg, name, err := regs.At(full)
-	if err != nil {
-		return false, err
-	}
-	return signer.Ensure(ctx, reg, name, d)
 }
