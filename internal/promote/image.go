@@ -18,8 +18,8 @@ import (
 // maker plans images.
 type maker struct {
 	*exceptions
-	world  World
-	shared map[string]*shared
+	holdings Holdings
+	shared   map[string]*shared
 }
 
 // outcome is the plan of one image.
@@ -39,9 +39,9 @@ const manyDigests = 8
 func (m *maker) look(ctx context.Context, repository string) (*registry.View, error) {
 	s := m.shared[repository]
 	if s == nil {
-		return look(ctx, m.world, repository)
+		return look(ctx, m.holdings, repository)
 	}
-	s.once.Do(func() { s.view, s.err = look(ctx, m.world, repository) })
+	s.once.Do(func() { s.view, s.err = look(ctx, m.holdings, repository) })
 	return s.view, s.err
 }
 
@@ -101,7 +101,7 @@ func (m *maker) survey(ctx context.Context, s *site, i *manifest.Image) {
 	s.present = make([]presence, len(i.Digests))
 	if s.view.Unnamed && len(i.Digests) >= manyDigests {
 		// Where not even an answer about a manifest knows the repository, one question does for all of its digests.
-		unknown, err := m.world.NameUnknown(ctx, s.repository, i.Digests[0].Digest)
+		unknown, err := m.holdings.NameUnknown(ctx, s.repository, i.Digests[0].Digest)
 		s.nothing = err == nil && unknown
 	}
 	short := make([]shortage, len(i.Digests))

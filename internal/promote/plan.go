@@ -83,12 +83,12 @@ func ExitCode(failures []*Failure, held, some bool) int {
 	return 64 | code
 }
 
-// Make compares manifests with the world. emit gets each promotion with something to do, in the manifests' order, from one
+// Make compares manifests with what registries hold. emit gets each promotion with something to do, in the manifests' order, from one
 // goroutine; an error of it, or the end of ctx, ends the planning. Memory is bounded by the images planned at once.
-func Make(ctx context.Context, tree *manifest.Tree, world World, opt Options, emit func(*Promotion) error) (*Summary, error) {
+func Make(ctx context.Context, tree *manifest.Tree, holdings Holdings, opt Options, emit func(*Promotion) error) (*Summary, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	m := &maker{world: world, exceptions: newExceptions(opt), shared: share(tree)}
+	m := &maker{holdings: holdings, exceptions: newExceptions(opt), shared: share(tree)}
 	if opt.Parallel <= 0 {
 		opt.Parallel = 16
 	}

@@ -20,7 +20,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// world is a World in memory.
+// world is a Holdings in memory.
 type world struct {
 	google bool // lists digests
 	repos  map[string]map[string]oci.Digest
@@ -102,7 +102,7 @@ func (w *world) Resolve(_ context.Context, repository, ref string) (oci.Digest, 
 	return oci.Digest{}, fmt.Errorf("resolve: %w", registry.ErrNotFound)
 }
 
-// NameUnknown implements [World]: most registries do not tell.
+// NameUnknown implements [Holdings]: most registries do not tell.
 func (w *world) NameUnknown(_ context.Context, repository string, d oci.Digest) (bool, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -131,10 +131,10 @@ func plain(t *testing.T, text string) *manifest.Tree {
 }
 
 // plan returns each promotion and failure as a line.
-func plan(t *testing.T, tree *manifest.Tree, w World, opt Options) ([]string, *Summary) {
+func plan(t *testing.T, tree *manifest.Tree, h Holdings, opt Options) ([]string, *Summary) {
 	t.Helper()
 	var got []string
-	sum, err := Make(t.Context(), tree, w, opt, func(p *Promotion) error {
+	sum, err := Make(t.Context(), tree, h, opt, func(p *Promotion) error {
 		for _, to := range p.To {
 			line := fmt.Sprintf("%s@%s -> %s", p.From, p.Digest.Hex()[:1], to.Repository)
 			if to.Copy {

@@ -30,7 +30,7 @@ type Access struct {
 	Logger   *slog.Logger      // told when a registry is waited for; nil: nobody is
 }
 
-// Registries are the registries that manifests name, each host opened once. It is the [World] of the network. Its methods may be
+// Registries are the registries that manifests name, each host opened once. It is the [Holdings] of the network. Its methods may be
 // called concurrently.
 type Registries struct {
 	access Access
@@ -77,7 +77,7 @@ func (r *Registries) options(host string) registry.Options {
 	}
 }
 
-// List implements [World].
+// List implements [Holdings].
 func (r *Registries) List(ctx context.Context, repository string) (*registry.Listing, error) {
 	reg, name, err := r.At(repository)
 	if err != nil {
@@ -86,7 +86,7 @@ func (r *Registries) List(ctx context.Context, repository string) (*registry.Lis
 	return reg.List(ctx, name)
 }
 
-// Resolve implements [World].
+// Resolve implements [Holdings].
 func (r *Registries) Resolve(ctx context.Context, repository, ref string) (oci.Digest, error) {
 	reg, name, err := r.At(repository)
 	if err != nil {
@@ -96,7 +96,7 @@ func (r *Registries) Resolve(ctx context.Context, repository, ref string) (oci.D
 	return d.Digest, err
 }
 
-// NameUnknown implements [World]: by GET, for an answer to HEAD gives no reason.
+// NameUnknown implements [Holdings]: by GET, for an answer to HEAD gives no reason.
 func (r *Registries) NameUnknown(ctx context.Context, repository string, d oci.Digest) (bool, error) {
 	reg, name, err := r.At(repository)
 	if err != nil {

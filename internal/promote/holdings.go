@@ -7,9 +7,9 @@ import (
 	"ociproxy/internal/registry"
 )
 
-// World is what registries hold. Repositories are named in full: host[:port]/path/image. Its methods are called concurrently; it
+// Holdings is what registries hold. Repositories are named in full: host[:port]/path/image. Its methods are called concurrently; it
 // bounds the requests itself and tries them again where that helps.
-type World interface {
+type Holdings interface {
 	// List returns what a repository holds, tags by name and manifests by digest. [registry.ErrNotFound] when the
 	// registry has no list of it, which is no proof that it is empty. It is asked once for each repository.
 	List(ctx context.Context, repository string) (*registry.Listing, error)
@@ -21,9 +21,9 @@ type World interface {
 }
 
 // look reads a repository. That it has no list is no error: its digests are asked for.
-func look(ctx context.Context, w World, repository string) (*registry.View, error) {
-	l, err := w.List(ctx, repository)
+func look(ctx context.Context, h Holdings, repository string) (*registry.View, error) {
+	l, err := h.List(ctx, repository)
 	return registry.NewView(l, err, func(ctx context.Context, ref string) (oci.Digest, error) {
-		return w.Resolve(ctx, repository, ref)
+		return h.Resolve(ctx, repository, ref)
 	})
 }
