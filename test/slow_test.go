@@ -102,7 +102,7 @@ func (f *fixture) checkPieces(t *testing.T, place string, marks world.Marks) {
 	})
 }
 
-// wanted says whether a blob is of the amd64 image: containerd's transfer service also looks at the configuration of
+// wanted reports whether a blob is of the amd64 image: containerd's transfer service also looks at the configuration of
 // the other one.
 func (f *fixture) wanted(digest string) bool {
 	return slices.ContainsFunc(f.img.Arch["amd64"].Blobs, func(b image.Blob) bool { return b.Digest == digest })

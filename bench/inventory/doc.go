@@ -13,7 +13,7 @@
 //
 //	inventory.first_read_*   from nothing to a table: heads and segments over loopback, onto disk
 //	inventory.build_*        the table from all segments on disk
-//	inventory.refresh_*      the table anew when every store has a thousand more digests
+//	inventory.refresh_*      the table again when every store has a thousand more digests
 //	inventory.restart_*      from the copies on disk to a table, hashes checked
 //	memory.inventory.*       resident during refreshes under look-ups, every page of the table touched
 package main

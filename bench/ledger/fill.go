@@ -39,7 +39,7 @@ func digest(i int) oci.Digest {
 	return d
 }
 
-// everybody says whether all stores hold blob i; of the others, lucky says which do.
+// everybody reports whether all stores hold blob i; of the others, lucky says which do.
 func everybody(i int) bool        { return i%50 != 25 }
 func lucky(i int, store int) bool { return sha256.Sum256([]byte(fmt.Sprint(i, store)))[0]&1 == 0 }
 

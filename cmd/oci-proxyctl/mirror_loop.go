@@ -10,7 +10,7 @@ import (
 	"ociproxy/internal/mirror"
 )
 
-// mirrorLoop makes passes until the program is told to stop. The config is read anew before each pass; one that is wrong changes
+// mirrorLoop makes passes until the program is told to stop. The config is read again before each pass; one that is wrong changes
 // nothing.
 func (a *app) mirrorLoop(ctx context.Context, f *mirrorFlags, cfg *config.Config, opt mirror.Options) error {
 	opt.Interval = f.every

@@ -10,5 +10,5 @@ import (
 // tryLock says that there are no locks: nothing is swept.
 func tryLock(*os.File) (bool, error) { return false, errors.ErrUnsupported }
 
-// nameless says whether a file can be used on when its name is gone.
+// nameless reports whether a file can be used on when its name is gone.
 const nameless = false

@@ -24,5 +24,5 @@ func tryLock(f *os.File) (bool, error) {
 	}
 }
 
-// nameless says whether a file can be used on when its name is gone.
+// nameless reports whether a file can be used on when its name is gone.
 const nameless = true

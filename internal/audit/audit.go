@@ -251,7 +251,7 @@ func (a *Audit) judge(r *row, proven bool) (Class, string) {
 	return r.judge()
 }
 
-// asks says whether the object of a row is to be looked at itself.
+// asks reports whether the object of a row is to be looked at itself.
 func (o Options) asks(r row) bool {
 	switch class, _ := r.judge(); {
 	case r.object == absent && r.record == absent:
@@ -269,7 +269,7 @@ func (o Options) asks(r row) bool {
 // maxSilent is how many spots without an answer end them: nobody waits a hundred times for what cannot be reached from here.
 const maxSilent = 3
 
-// spots says whether the object of a row is among the few that are looked at anyway, of so many that are needed.
+// spots reports whether the object of a row is among the few that are looked at anyway, of so many that are needed.
 func (o Options) spots(r row, needed int) bool {
 	return o.Spot > 0 && r.want != absent && r.record != absent && rand.IntN(needed) < o.Spot
 }

@@ -42,7 +42,7 @@ type shelf struct {
 	lies   func(store.Bucket) store.Bucket
 }
 
-// face is what the public gets of an object as long as nobody writes it anew.
+// face is what the public gets of an object as long as nobody writes it again.
 type face struct {
 	status   int
 	encoding string
@@ -100,7 +100,7 @@ func (s *shelf) object(d oci.Digest, content string) {
 	}
 }
 
-// hide changes what the public gets of an object, until it is written anew.
+// hide changes what the public gets of an object, until it is written again.
 func (s *shelf) hide(d oci.Digest, f face) {
 	s.t.Helper()
 	info, err := os.Stat(filepath.Join(s.dir, store.BlobKey(d)))
@@ -272,7 +272,7 @@ func (b *bookkeeper) Add(_ context.Context, i int, recs ...inventory.Record) err
 
 func (b *bookkeeper) Flush(context.Context) []error { return make([]error, len(b.shelves)) }
 
-// TestRepair: what can be mended is, from the source or from the other store, and a second look finds only what is left alone.
+// TestRepair: what can be repaired is, from the source or from the other store, and a second look finds only what is left alone.
 func TestRepair(t *testing.T) {
 	for _, have := range []string{"source", "other store"} {
 		t.Run(have, func(t *testing.T) {

@@ -16,7 +16,7 @@ import (
 	"ociproxy/internal/store"
 )
 
-// told is a bucket whose objects have attributes that files cannot have, until they are written anew.
+// told is a bucket whose objects have attributes that files cannot have, until they are written again.
 type told struct {
 	store.Bucket
 	attrs   map[string]store.Attrs // by key: what is added
@@ -73,7 +73,7 @@ func sourceOf(contents ...string) func(context.Context, string, oci.Digest, int6
 	}
 }
 
-// TestHidden: whatever keeps right bytes from clients is named by every way of looking that can see it, and mended, also where the source
+// TestHidden: whatever keeps right bytes from clients is named by every way of looking that can see it, and repaired, also where the source
 // has lost the blob.
 func TestHidden(t *testing.T) {
 	const good, bad = "good content", "hidden content"
@@ -143,7 +143,7 @@ func TestHidden(t *testing.T) {
 	}
 }
 
-// TestHiddenForGood: what strangers still do not get after it was written anew is not listed again, and told with what it may be.
+// TestHiddenForGood: what strangers still do not get after it was written again is not listed again, and told with what it may be.
 func TestHiddenForGood(t *testing.T) {
 	s := newShelf(t)
 	s.put(digest(private), private)

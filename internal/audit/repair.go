@@ -34,15 +34,15 @@ type RepairOptions struct {
 	Prepare func(ctx context.Context, store int) error
 	// Dir is where one file for each blob in work lies; "" is the system's.
 	Dir string
-	// Parallel is how many blobs are mended at once; 0 is 4.
+	// Parallel is how many blobs are repaired at once; 0 is 4.
 	Parallel int
 	// DryRun only counts what would be done.
 	DryRun bool
 }
 
 // Repair makes good what was found: missing, lost, short, corrupt and unreadable blobs are fetched from the source, else from a store
-// that has them whole, and written anew; unlisted ones are read and listed. What is unexpected is left alone. What strangers still do
-// not get after it was written anew is not listed again: a rule of the bucket, or a cache, is at fault.
+// that has them whole, and written again; unlisted ones are read and listed. What is unexpected is left alone. What strangers still do
+// not get after it was written again is not listed again: a rule of the bucket, or a cache, is at fault.
 //
 // A size that is not the manifest's may be the manifest's error: such an object is read before anything is done about
 // it, and stays listed when it has its digest. Then the inventory ceases to list what is wrong, so that nobody is sent
@@ -122,7 +122,7 @@ type repair struct {
 	right  map[at]int64  // sizes of what has its digest, though it is not of the size that a manifest says
 }
 
-// plan groups what can be mended by blob: it is read once for all stores. What no image needs is only withdrawn.
+// plan groups what can be repaired by blob: it is read once for all stores. What no image needs is only withdrawn.
 func (r *repair) plan() []job {
 	var jobs []job
 	index, blobs := map[oci.Digest]int{}, map[int32]int{}
@@ -157,7 +157,7 @@ func (r *repair) plan() []job {
 }
 
 // prove reads what is not of the size that a manifest says, and keeps in mind what has its digest all the same. Where
-// an inventory lists that with a wrong size, it is listed anew.
+// an inventory lists that with a wrong size, it is listed again.
 func (r *repair) prove(ctx context.Context) {
 	var g errgroup.Group
 	g.SetLimit(r.opt.Parallel)
@@ -268,7 +268,7 @@ func (r *repair) mendAll(ctx context.Context, jobs []job) {
 	_ = g.Wait() // the functions return nil
 }
 
-// mend brings one blob into the stores of its job.
+// repair brings one blob into the stores of its job.
 func (r *repair) mend(ctx context.Context, j job) {
 	s := spool{dir: r.opt.Dir, progress: r.progress}
 	defer s.close()
@@ -356,7 +356,7 @@ func (r *repair) shown(ctx context.Context, d oci.Digest, i int, size int64) err
 	return r.a.stores[i].public(r.a.client).Look(ctx, d, size)
 }
 
-// origins are where a blob may be read whole, the source first. Last come the stores that are to be mended: what clients do not get from
+// origins are where a blob may be read whole, the source first. Last come the stores that are to be repaired: what clients do not get from
 // there may have the right bytes.
 func (r *repair) origins(j job) []origin {
 	var list []origin

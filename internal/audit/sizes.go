@@ -46,7 +46,7 @@ func (t *truths) learn(blob int32, size int64, proven bool) {
 	}
 }
 
-// states says whether any manifest states this size of a blob.
+// states reports whether any manifest states this size of a blob.
 func (n *needs) states(blob int32, size int64) bool {
 	return n.blobs[blob].stated == size || slices.ContainsFunc(n.claims[blob], func(c claim) bool { return c.size == size })
 }

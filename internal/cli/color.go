@@ -27,13 +27,13 @@ func (c Color) In(s string, on bool) string {
 	return c.always(s)
 }
 
-// UseColor says whether to colour what is written to w: w is a terminal, NO_COLOR is unset or
+// UseColor reports whether to colour what is written to w: w is a terminal, NO_COLOR is unset or
 // empty (no-color.org), TERM is not dumb. getenv is os.Getenv outside tests.
 func UseColor(w io.Writer, getenv func(string) string) bool {
 	return IsTerminal(w) && getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
 }
 
-// IsTerminal says whether w is a character device, which is near enough to "a person looks at it".
+// IsTerminal reports whether w is a character device, which is near enough to "a person looks at it".
 // /dev/null is one too; nobody minds what is written there.
 func IsTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)

@@ -139,7 +139,7 @@ func (g *gcloud) Token() (*oauth2.Token, error) {
 	return &oauth2.Token{AccessToken: said.Credential.Token, Expiry: said.Credential.Expiry}, nil
 }
 
-// isGoogle says whether a registry is one of Google's.
+// isGoogle reports whether a registry is one of Google's.
 func isGoogle(host string) bool {
 	return host == "gcr.io" || strings.HasSuffix(host, ".gcr.io") || strings.HasSuffix(host, ".pkg.dev") || strings.HasSuffix(host, ".google.com")
 }

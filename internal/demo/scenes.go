@@ -110,7 +110,7 @@ func (w wall) RoundTrip(r *http.Request) (*http.Response, error) {
 	return w.RoundTripper.RoundTrip(r)
 }
 
-// detour pulls as a client that cannot reach its nearest store, and begins anew when a blob fails.
+// detour pulls as a client that cannot reach its nearest store, and begins again when a blob fails.
 func (c *checker) detour(ctx context.Context) *blocked {
 	b := &blocked{Address: blockedAddress, Store: nodeVirginia}
 	store := c.world.node(b.Store)

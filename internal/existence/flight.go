@@ -15,7 +15,7 @@ type flight struct {
 	done   chan struct{} // closed when answer is there, and in the cache
 	answer Answer
 	why    purpose
-	// late: it was waited for in vain, so nobody waits for it any more. The checker's lock guards it.
+	// late: it was waited for without success, so nobody waits for it any more. The checker's lock guards it.
 	late bool
 	// refuted: somebody found out meanwhile that a yes is not true. The checker's lock guards it.
 	refuted bool
@@ -101,7 +101,7 @@ func (c *Checker) fly(f *flight, client netip.Prefix, doubt *attempt) {
 }
 
 // wait returns true when f has its answer, and false when the time for it is over or ctx is done.
-// The time counts from f's beginning, for all that ask: a check that was waited for in vain is not
+// The time counts from f's beginning, for all that ask: a check that was waited for without success is not
 // waited for again.
 func (c *Checker) wait(ctx context.Context, f *flight) bool {
 	var timer *time.Timer

@@ -29,11 +29,11 @@ type pace struct {
 	// setup is what connections took to make. Any check may need a new one, so it counts however
 	// old it is.
 	setup ring
-	// late is the slowest answer that was waited for in vain. It lengthens the wait for paceLasts:
+	// late is the slowest answer that was waited for without success. It lengthens the wait for paceLasts:
 	// a store that became slow is believed at once, not when one answer in twenty is slow.
 	late   time.Duration
 	lateAt time.Time
-	// overdue counts the checks waited for in vain since the last answer.
+	// overdue counts the checks waited for without success since the last answer.
 	overdue   int
 	overdueAt time.Time
 }
@@ -60,7 +60,7 @@ func (p *pace) missed(took time.Duration, now time.Time) {
 	p.late, p.lateAt = max(p.late, took), now
 }
 
-// gaveUp takes in that an answer was waited for in vain.
+// gaveUp takes in that an answer was waited for without success.
 func (p *pace) gaveUp(now time.Time) {
 	if now.Sub(p.overdueAt) > silentFor {
 		p.overdue = 0

@@ -198,7 +198,7 @@ func (c *Checker) count(p *proof, a *attempt) {
 	}
 }
 
-// believes says whether the yes to t counts, and remembers where it was said. The checker's lock is
+// believes reports whether the yes to t counts, and remembers where it was said. The checker's lock is
 // held.
 func (p *proof) believes(t *Target, redirects bool) bool {
 	p.yes = *t

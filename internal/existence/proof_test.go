@@ -221,7 +221,7 @@ func TestAFloodDoesNotKeepAnybodyFromProof(t *testing.T) {
 }
 
 // A proof is made again and again. What was believed wrongly meanwhile is forgotten, and a replica
-// that was mended is believed again.
+// that was repaired is believed again.
 func TestAProofIsRenewed(t *testing.T) {
 	proofWorld(t, honest(http.StatusTemporaryRedirect), func(t *testing.T, c *Checker, s *answers, turns *[]turn) {
 		keep := func(d time.Duration) {

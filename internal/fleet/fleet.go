@@ -61,7 +61,7 @@ type Options struct {
 	Wrap func(store.Bucket) store.Bucket
 	// Observe is told what the engine does; nil ignores it. It is called from several goroutines and must not block.
 	Observe func(transfer.Event)
-	// Fit is what this process knows of stores from fleets before; nil begins anew.
+	// Fit is what this process knows of stores from fleets before; nil begins again.
 	Fit    *Fit
 	Logger *slog.Logger
 	// Getenv reads the environment; nil is os.Getenv.

@@ -11,7 +11,7 @@ import (
 	"ociproxy/internal/transfer"
 )
 
-// What another tool has put, the probe included, with rights or headers of its own, is written anew, and recorded when strangers get it then.
+// What another tool has put, the probe included, with rights or headers of its own, is written again, and recorded when strangers get it then.
 func TestHidden(t *testing.T) {
 	const text = "content"
 	hide := map[string]func(http.ResponseWriter){
@@ -60,7 +60,7 @@ func TestHidden(t *testing.T) {
 	}
 }
 
-// TestVain: what strangers do not get though it was written anew is not written in each pass of a process.
+// TestVain: what strangers do not get though it was written again is not written in each pass of a process.
 func TestVain(t *testing.T) {
 	const text = "content"
 	dir := mkdir(t)

@@ -34,7 +34,7 @@ var probeDigest = func() oci.Digest {
 	return d
 }()
 
-// Fit is which stores were found fit to be written in this process, and which blobs were written there in vain. The zero value knows
+// Fit is which stores were found fit to be written in this process, and which blobs were written there without success. The zero value knows
 // none. It may be shared by fleets that are opened one after the other, or at the same time.
 type Fit struct {
 	mu  sync.Mutex
@@ -200,7 +200,7 @@ func (f *Fleet) examine(ctx context.Context, i int) error {
 }
 
 // showsBlobs writes the probe, unless it is there, and makes sure that strangers get it. One that was there before, with headers or rights
-// of somebody else's choice, may be what is wrong: then it is written anew.
+// of somebody else's choice, may be what is wrong: then it is written again.
 func (f *Fleet) showsBlobs(ctx context.Context, s *Store) error {
 	key, text := store.BlobKey(probeDigest), store.Bytes([]byte(probeText))
 	_, err := s.Bucket.Put(ctx, key, text, store.BlobHeader, "")

@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// vainFor is how long a blob is not written anew that strangers did not get before and after it was: what keeps it from them, a
+	// vainFor is how long a blob is not written again that strangers did not get before and after it was: what keeps it from them, a
 	// cache or a rule, is not in the object, and each try costs all its bytes.
 	vainFor = 6 * time.Hour
 	// maxVain bounds what is remembered of that.
@@ -32,7 +32,7 @@ type hiding struct {
 	since time.Time
 }
 
-// look is the question of a transfer, which adds [transfer.ErrVain] where writing the blob anew has not helped lately.
+// look is the question of a transfer, which adds [transfer.ErrVain] where writing the blob again has not helped lately.
 func (v *vain) look(s *Store, public *store.Public) func(context.Context, oci.Digest, int64) error {
 	return func(ctx context.Context, d oci.Digest, size int64) error {
 		err := public.Look(ctx, d, size)

@@ -223,7 +223,7 @@ func (m *Monitor) launch(ctx context.Context, c *candidate) {
 	epoch, target, whole, kept, hasKept := m.epoch, c.Target, c.whole, c.kept, c.hasKept
 	if c.denied && (hasKept || target.Ping != "") {
 		// What clients ask for need not exist: somebody who asks for made-up things must not decide what this
-		// candidate is probed with for ever.
+		// candidate is probed with forever.
 		target.Sample = nil
 	}
 	m.wg.Go(func() {

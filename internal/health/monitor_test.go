@@ -261,7 +261,7 @@ func TestStoppedProcess(t *testing.T) {
 					t.Errorf("usable %s, %d discarded, want %s, %d", got, discarded, want, wantDiscarded)
 				}
 				if wantDiscarded > 0 {
-					// It is not forgotten: who is really dead is found out anew.
+					// It is not forgotten: who is really dead is found out again.
 					until(t, 20*time.Second, func() bool { return v.String() == "--+++" })
 				}
 				cancel()

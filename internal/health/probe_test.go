@@ -192,7 +192,7 @@ func TestRegistries(t *testing.T) {
 	}
 }
 
-// Nothing of a client is sent, what is asked for is bounded, and each probe connects anew.
+// Nothing of a client is sent, what is asked for is bounded, and each probe connects again.
 func TestWhatIsAsked(t *testing.T) {
 	var seen []http.Header
 	var conns atomic.Int64

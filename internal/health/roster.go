@@ -54,7 +54,7 @@ func (r *roster) record(c *candidate, o outcome, now moment) []change {
 			r.callRoll(c, now-fresh)
 		}
 	case barren:
-		// It cannot be probed, so it must not stay out for ever: where nothing is known to be held, existence
+		// It cannot be probed, so it must not stay out forever: where nothing is known to be held, existence
 		// checks stand between clients and a dead candidate.
 		if c.standing != inService {
 			c.sterile++

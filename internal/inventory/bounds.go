@@ -6,7 +6,7 @@ import (
 )
 
 // What can be true of a head. Whoever can write one object can write any number into it; without these bounds one such head, read
-// once, would be newer than every good one for ever.
+// once, would be newer than every good one forever.
 const (
 	// MaxSkew is how far the clocks of writers and readers may be apart. A head from further in the future is refused; and two
 	// heads must be further apart for their times to say which is newer.
@@ -46,7 +46,7 @@ func (h *Head) CheckTime(now time.Time) error {
 func (h *Head) early(now time.Time) bool { return h.WrittenAt.Sub(now) > MaxSkew }
 
 // older reports whether h is surely an older head than last, which was believed up to now, when current says so. Generations only
-// grow while an inventory goes on, and a lower one is of one that was begun anew: then its time is later, by more than clocks
+// grow while an inventory goes on, and a lower one is of one that was begun again: then its time is later, by more than clocks
 // may be apart. What is not believed any more has less to protect, and a head from the future nothing.
 func (h *Head) older(last *Head, current bool, now time.Time) bool {
 	if h.Generation >= last.Generation || last.early(now) {

@@ -233,7 +233,7 @@ func (f *Follower) refresh(ctx context.Context, s *followed) error {
 		_, err = s.reader.take(ctx, head, held)
 	}
 	if err != nil {
-		f.clean() // segments may have been fetched in vain
+		f.clean() // segments may have been fetched without success
 	}
 	return errors.Join(err, f.update())
 }

@@ -49,7 +49,7 @@ func TestRestartWithEverythingDown(t *testing.T) {
 	}
 }
 
-// Gone, back as it was, gone over a restart, back made anew with a lower generation.
+// Gone, back as it was, gone over a restart, back made again with a lower generation.
 func TestGone(t *testing.T) {
 	for _, status := range []int{403, 404} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {

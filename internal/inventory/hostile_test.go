@@ -134,7 +134,7 @@ func TestStoresThatGrowTogether(t *testing.T) {
 	}
 }
 
-// A store whose lists are others with each look brings as many bytes an hour as one list may have, and what it brought in vain
+// A store whose lists are others with each look brings as many bytes an hour as one list may have, and what it brought without success
 // does not stay on disk.
 func TestStoreThatChanges(t *testing.T) {
 	for name, dir := range map[string]string{"disk": t.TempDir(), "memory": ""} {

@@ -131,7 +131,7 @@ func again(t *testing.T, lie inventorytest.Lie, segment string, now time.Time) i
 	return lies[slices.IndexFunc(lies, func(l inventorytest.Lie) bool { return l.Name == lie.Name })]
 }
 
-// restart begins the inventory of a store anew.
+// restart begins the inventory of a store again.
 func (w *world) restart(name string, records ...inventory.Record) {
 	w.t.Helper()
 	opt := write.Options{Store: name, TempDir: w.t.TempDir(), Now: w.clock}

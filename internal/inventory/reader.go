@@ -372,7 +372,7 @@ func (r *Reader) setLagging(err error) {
 	r.lagging.set(err, r.now())
 }
 
-// builtState says whether what a table has of the inventory counts now. A head that cannot be brought into the table does not renew it:
+// builtState reports whether what a table has of the inventory counts now. A head that cannot be brought into the table does not renew it:
 // the age of the one that is in the table decides, as it does when the newest cannot be had at all.
 func (r *Reader) builtState() State {
 	r.mu.Lock()
@@ -413,7 +413,7 @@ func (r *Reader) Head() *Head {
 	return r.head
 }
 
-// State says whether the inventory counts now.
+// State reports whether the inventory counts now.
 func (r *Reader) State() State {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -2,7 +2,7 @@ package inventory
 
 import "time"
 
-// State says whether a store's inventory counts.
+// State reports whether a store's inventory counts.
 type State uint8
 
 const (

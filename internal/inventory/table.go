@@ -21,7 +21,7 @@ type Entry struct {
 	Stores set.Set // those that hold it; never empty
 	// Size in bytes; -1: unknown, since the inventories of those that hold it do not agree. Who adds sizes up, compares
 	// them or counts them in a metric has to leave those out. It is known again when all that hold it have been
-	// read anew and agree.
+	// read again and agree.
 	Size int64
 	Kind Kind
 }

@@ -272,7 +272,7 @@ func (l *Ledger) write(ctx context.Context, b *book, rewrite bool) error {
 
 // lost notices that another writer has removed something: images do not count then. The lock is held.
 func (l *Ledger) lost(b *book, h *inventory.Head) {
-	if h.ImagesDropped != b.dropped { // lower: the inventory was begun anew
+	if h.ImagesDropped != b.dropped { // lower: the inventory was begun again
 		b.dropped = h.ImagesDropped
 		l.images.drop(b.index)
 		l.log.Info("another writer has removed blobs from a store: its images are looked at again in the next pass", "store", b.name)

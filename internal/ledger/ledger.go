@@ -181,7 +181,7 @@ func (l *Ledger) Fault(i int) error { return l.books[i].fault }
 // Usable are the stores without a fault.
 func (l *Ledger) Usable() set.Set { return l.usable }
 
-// Holds says whether store i holds a blob, and of what size; -1: unknown, since the inventories do not agree.
+// Holds reports whether store i holds a blob, and of what size; -1: unknown, since the inventories do not agree.
 func (l *Ledger) Holds(i int, d oci.Digest) (size int64, ok bool) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
@@ -195,7 +195,7 @@ func (l *Ledger) Holds(i int, d oci.Digest) (size int64, ok bool) {
 // Lacking are the usable stores that do not hold a blob.
 func (l *Ledger) Lacking(d oci.Digest) set.Set { return l.others(l.blobs, d) }
 
-// Complete says whether store i has all of the image with this manifest.
+// Complete reports whether store i has all of the image with this manifest.
 func (l *Ledger) Complete(i int, manifest oci.Digest) bool {
 	l.mu.RLock()
 	defer l.mu.RUnlock()

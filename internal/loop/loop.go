@@ -132,14 +132,14 @@ func (l *Loop[R]) ended(r R, err error) {
 // patience is how many intervals may go by without news.
 const patience = 3
 
-// ready says whether a turn has come to its end within the last intervals.
+// ready reports whether a turn has come to its end within the last intervals.
 func (l *Loop[R]) ready() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return time.Since(l.over) <= patience*l.opt.Every
 }
 
-// live says whether anything went on within the last intervals: a turn may take days, and is not to be killed.
+// live reports whether anything went on within the last intervals: a turn may take days, and is not to be killed.
 func (l *Loop[R]) live() bool {
 	var mark any
 	if l.opt.Mark != nil {

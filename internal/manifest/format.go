@@ -13,7 +13,7 @@ import (
 
 // Format gives a file its canonical layout: one line a digest with its tags behind it, quoted; two blanks of indentation, no blank
 // line twice. Order, grouping and comments stay. It works on every kind of manifest and does nothing to a file that has it
-// already. The error is an *Errors when the file has faults, which must be mended first.
+// already. The error is an *Errors when the file has faults, which must be repaired first.
 func Format(name string, data []byte) ([]byte, error) {
 	data = bytes.ReplaceAll(bytes.TrimPrefix(data, []byte("\uFEFF")), []byte("\r\n"), []byte("\n"))
 	root, said, err := understand(name, data)

@@ -177,7 +177,7 @@ func TestFormatRefuses(t *testing.T) {
 	}
 }
 
-// TestFormatProperty writes files as carelessly as people may and wants the same to be said, by the same comments, for ever.
+// TestFormatProperty writes files as carelessly as people may and wants the same to be said, by the same comments, forever.
 func TestFormatProperty(t *testing.T) {
 	for seed := range uint64(3000) {
 		in := careless(rand.New(rand.NewPCG(seed, 1)))

@@ -11,7 +11,7 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// Held is what is held back: nothing of it is promoted until its faults are mended.
+// Held is what is held back: nothing of it is promoted until its faults are repaired.
 type Held struct {
 	Project string   `json:"project,omitempty"` // empty: a file that belongs to no project
 	Faults  []*Fault `json:"errors"`            // why; never empty
@@ -264,7 +264,7 @@ func (d *doubt) owner(repository string) *Project {
 	return nil
 }
 
-// Doubtful says whether a project that is held back, or lacks one of its files, may have promoted what a repository
+// Doubtful reports whether a project that is held back, or lacks one of its files, may have promoted what a repository
 // has, by its full name. What is there and in no manifest is not known to be wrong then. claimed: a project that is
 // not held back names the repository; then a guess is not enough.
 func (t *Tree) Doubtful(repository string, claimed bool) bool {

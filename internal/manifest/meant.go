@@ -77,7 +77,7 @@ func escaped(path string) string {
 	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(path)
 }
 
-// isPlain says whether a file is a plain manifest.
+// isPlain reports whether a file is a plain manifest.
 func isPlain(name string) bool {
 	if info, err := os.Stat(name); err != nil || !isYAML(name) || info.Size() > maxBytes {
 		return false

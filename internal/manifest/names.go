@@ -84,7 +84,7 @@ func checkDigest(s string) (oci.Digest, string, error) {
 	return d, "", nil
 }
 
-// ValidRegistry says whether a name is that of a registry: host[:port], and perhaps the beginning of a repository's name.
+// ValidRegistry reports whether a name is that of a registry: host[:port], and perhaps the beginning of a repository's name.
 func ValidRegistry(name string) bool {
 	_, err := checkRegistry(name)
 	return err == nil

@@ -226,7 +226,7 @@ func (p *filler) recount(n *walk.Node) (none set.Set) {
 	return none
 }
 
-// partial says whether something of a manifest is denied, or of what it lists: then it is never complete, and nobody waits for it.
+// partial reports whether something of a manifest is denied, or of what it lists: then it is never complete, and nobody waits for it.
 func (p *filler) partial(n *walk.Node) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -61,7 +61,7 @@ const (
 	// unheardOf is the size, in bytes, from which on a manifest is not believed before the source was asked: the spool
 	// is reserved for a blob before its first byte, and whoever states much would keep it from the others.
 	unheardOf = 1 << 30
-	// maxRefused bounds the references of which a pass remembers that they were in vain. What is beyond is tried again
+	// maxRefused bounds the references of which a pass remembers that they were without success. What is beyond is tried again
 	// when it comes.
 	maxRefused = 50_000
 )
@@ -221,7 +221,7 @@ func (p *filler) refusal(d oci.Digest, by reference) error {
 	return nil
 }
 
-// remember keeps in mind that a flight's reference was in vain. Where the size may be what was wrong, the repository
+// remember keeps in mind that a flight's reference was without success. Where the size may be what was wrong, the repository
 // may be well. The lock is held.
 func (p *filler) remember(f *flight) {
 	by := f.by
@@ -312,7 +312,7 @@ func (p *filler) name(n *walk.Node, d oci.Digest, err error) {
 	p.Problem(n.Repository, n.Digest.String(), fmt.Errorf("blob %s: %w", d, err))
 }
 
-// compare says whether the size that an image states of a blob is right, as far as that is known. A client that checks
+// compare reports whether the size that an image states of a blob is right, as far as that is known. A client that checks
 // refuses the image otherwise: it is named, and never complete, whoever else has the blob.
 func (p *filler) compare(n *walk.Node, d oci.Digest, states, is int64) bool {
 	if states < 0 || is < 0 || states == is {

@@ -161,7 +161,7 @@ func (p *Pass) judge(ctx context.Context, r *Report, err error) {
 	}
 }
 
-// didSome says whether a pass with errors did a part of its work, or found a part done: something was brought to a
+// didSome reports whether a pass with errors did a part of its work, or found a part done: something was brought to a
 // store, an image is complete in one, other shards have what it met, or the source has no images.
 func (p *Pass) didSome(r *Report) bool {
 	if usable := p.fleet.Ledger.Usable(); usable.Empty() {

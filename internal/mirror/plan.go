@@ -146,7 +146,7 @@ func MakePlan(ctx context.Context, cfg *config.Config, src *walk.Source, f *flee
 	return plan, nil
 }
 
-// foundSome says whether an image is complete in a store that can be used.
+// foundSome reports whether an image is complete in a store that can be used.
 func (p *planner) foundSome() bool {
 	for i, whole := range p.whole {
 		if whole && p.faults[i] == nil {

@@ -17,7 +17,7 @@ func (d Digest) Hash() hash.Hash {
 	return unknown{}
 }
 
-// Matches says whether what was written to h, which is of [Digest.Hash], has this digest.
+// Matches reports whether what was written to h, which is of [Digest.Hash], has this digest.
 func (d Digest) Matches(h hash.Hash) bool {
 	return !d.IsZero() && hex.EncodeToString(h.Sum(nil)) == d.Hex()
 }

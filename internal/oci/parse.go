@@ -119,7 +119,7 @@ func lastSegment(s string) (string, bool) {
 	return s, strings.IndexByte(s, '%') < 0
 }
 
-// nameError tells a misspelt name, which its sender can mend, from a path that
+// nameError tells a misspelt name, which its sender can repair, from a path that
 // is none: escapes, empty segments and dot segments are tricks or bugs.
 func nameError(name string) *Error {
 	if strings.IndexByte(name, '%') >= 0 {

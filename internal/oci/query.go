@@ -13,7 +13,7 @@ const maxMediaPart = 127
 const bitsOfN = 31
 
 // tagsQuery takes n and last. A page that cannot be asked for is an error: were
-// it dropped, a client that follows pages would read the first one for ever.
+// it dropped, a client that follows pages would read the first one forever.
 func tagsQuery(r Request, rawQuery string) (Request, error) {
 	r.N = -1
 	if rawQuery == "" {

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Loopback says whether a host, with or without a port, is this machine: nobody is on the line then, and plain HTTP is
+// Loopback reports whether a host, with or without a port, is this machine: nobody is on the line then, and plain HTTP is
 // as good as HTTPS. Names other than localhost are not looked up.
 func Loopback(host string) bool {
 	if h, _, err := net.SplitHostPort(host); err == nil {

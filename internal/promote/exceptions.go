@@ -36,7 +36,7 @@ func newExceptions(opt Options) *exceptions {
 	return e
 }
 
-// mayMove says whether a tag may change its digest, which it has to.
+// mayMove reports whether a tag may change its digest, which it has to.
 func (e *exceptions) mayMove(repository, image, tag string) bool {
 	found := false
 	for _, name := range []string{repository + ":" + tag, image + ":" + tag} {
@@ -48,7 +48,7 @@ func (e *exceptions) mayMove(repository, image, tag string) bool {
 	return found
 }
 
-// isLost says whether a digest that nobody has is known to be gone.
+// isLost reports whether a digest that nobody has is known to be gone.
 func (e *exceptions) isLost(d oci.Digest) bool {
 	used := e.lost[d]
 	if used != nil {

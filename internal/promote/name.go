@@ -13,7 +13,7 @@ func SplitRepository(full string) (host, repository string, ok bool) {
 	return host, repository, ok && oci.ValidName(repository) && manifest.ValidRegistry(host)
 }
 
-// ValidRepository says whether a full name is one.
+// ValidRepository reports whether a full name is one.
 func ValidRepository(full string) bool {
 	_, _, ok := SplitRepository(full)
 	return ok

@@ -17,7 +17,7 @@ type Options struct {
 	// AllowMove names tags that may change their digest: REPOSITORY:TAG with the repository's full name, or IMAGE:TAG as in the
 	// manifest for all destinations.
 	AllowMove []string
-	// Lost are digests known to be gone for ever: that they cannot be promoted is no failure.
+	// Lost are digests known to be gone forever: that they cannot be promoted is no failure.
 	Lost map[oci.Digest]bool
 	// Parallel bounds the images planned at once; default 16.
 	Parallel int

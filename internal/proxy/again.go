@@ -18,7 +18,7 @@ import (
 // (whoever waits for a tag to move asks again, too); it is only a reason to look.
 
 // lookAgain has the upstream that is to answer for a manifest asked once more when its client comes
-// back, and decides anew with what it says now.
+// back, and decides again with what it says now.
 func (s *Server) lookAgain(ctx context.Context, w *wiring, q *request, d *decision) {
 	was := d.Candidate
 	if d.refused != nil || q.Kind != oci.KindManifest && q.Kind != oci.KindTag ||

@@ -110,7 +110,7 @@ func (s *Server) stayed(w *wiring, q *request, a *response) {
 }
 
 // compare finds out in the background whether replica i has under the tag that q asks for what
-// canonical has, so that those who ask again and again need not stay away from it for ever.
+// canonical has, so that those who ask again and again need not stay away from it forever.
 func (s *Server) compare(w *wiring, q *request, i int, p *plan) {
 	key := p.tag ^ p.origin
 	if !s.stays.begin(key) {

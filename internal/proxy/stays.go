@@ -142,7 +142,7 @@ func (e *stay) over(now moment, lag time.Duration, c *comparison) bool {
 		return c.found != existence.Different
 	case c.asked > e.since && c.found == existence.Different:
 		return false
-	default: // it was tried in vain
+	default: // it was tried without success
 		vain := c.tried > c.asked && now-c.tried >= moment(compareEvery)
 		return vain && now-e.since >= moment(mustReturn*lag)
 	}

@@ -106,7 +106,7 @@ func TestToExplainChangesNothing(t *testing.T) {
 	}
 }
 
-// Who asks more often than the lag would stay away for ever, were the replica not compared.
+// Who asks more often than the lag would stay away forever, were the replica not compared.
 func TestWhoAsksAgainAndAgainComesBack(t *testing.T) {
 	const lag = 10 * time.Minute
 	for _, tt := range []struct {

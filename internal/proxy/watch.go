@@ -78,7 +78,7 @@ func (s *Server) watch(ctx context.Context, signal <-chan struct{}) error {
 				events = nil
 				continue
 			}
-			if !waiting { // a busy neighbour in the directory must not put it off for ever
+			if !waiting { // a busy neighbour in the directory must not put it off forever
 				waiting = true
 				quiet.Reset(settle)
 			}

@@ -125,7 +125,7 @@ const (
 	codePartial = 5 // some of it failed, the rest is done
 )
 
-// code says whether all stores are done, or some of it all, or nothing.
+// code reports whether all stores are done, or some of it all, or nothing.
 func (p *purge) code() int {
 	failed, some := false, false
 	for _, s := range p.report.Stores {

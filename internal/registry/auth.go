@@ -27,7 +27,7 @@ type challenge struct {
 	again  time.Time // when the next may be made
 }
 
-// askAgain is how long nobody asks anew a registry of which nobody could learn how it wants to be asked: who wants a
+// askAgain is how long nobody asks again a registry of which nobody could learn how it wants to be asked: who wants a
 // hundred repositories of one that is down learns that once, not a hundred times.
 const askAgain = 5 * time.Second
 

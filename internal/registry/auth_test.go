@@ -168,7 +168,7 @@ func TestTokenLater(t *testing.T) {
 	})
 }
 
-// Wrong credentials are an error of permission, with no secret in it, and are not tried for ever.
+// Wrong credentials are an error of permission, with no secret in it, and are not tried forever.
 func TestRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &tokens{lifetime: time.Hour, user: "somebody"}

@@ -128,7 +128,7 @@ func TestRestart(t *testing.T) {
 	})
 }
 
-// A registry that is down is learned of once by all who want something of it, and asked anew a little later; who had
+// A registry that is down is learned of once by all who want something of it, and asked again a little later; who had
 // no time takes it from nobody else.
 func TestDownForAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

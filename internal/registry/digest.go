@@ -8,7 +8,7 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// matches says whether a manifest has a digest: its bytes, or, signed in the manner of schema 1, its payload.
+// matches reports whether a manifest has a digest: its bytes, or, signed in the manner of schema 1, its payload.
 func (m *Manifest) matches(d oci.Digest) bool {
 	return !d.IsZero() && (m.Digest == d || oci.Sum(d.Algorithm(), m.Raw) == d || oci.Sum(d.Algorithm(), m.payload()) == d)
 }

@@ -79,7 +79,7 @@ func (e *StatusError) Is(target error) bool {
 	return false
 }
 
-// has says whether the registry named a code.
+// has reports whether the registry named a code.
 func (e *StatusError) has(codes ...string) bool {
 	for _, d := range e.Errors {
 		for _, code := range codes {

@@ -127,7 +127,7 @@ func TestGoogleTruncated(t *testing.T) {
 	}
 }
 
-// Pages are followed on the same host only, in whatever form the link comes, and not for ever.
+// Pages are followed on the same host only, in whatever form the link comes, and not forever.
 func TestPages(t *testing.T) {
 	for name, c := range map[string]struct {
 		link string // of the first page

@@ -23,7 +23,7 @@ var acceptManifest = []string{strings.Join([]string{
 	dockerSchema1Signed, dockerSchema1, "*/*;q=0.1",
 }, ", ")}
 
-// isManifest says whether a media type is one of manifests or indexes for certain.
+// isManifest reports whether a media type is one of manifests or indexes for certain.
 func isManifest(t string) bool {
 	switch t {
 	case ocispec.MediaTypeImageManifest, ocispec.MediaTypeImageIndex, dockerSchema2, dockerList, ociArtifact, dockerSchema1, dockerSchema1Signed:
@@ -36,7 +36,7 @@ func isImage(t string) bool { return t == ocispec.MediaTypeImageManifest || t ==
 
 func isIndex(t string) bool { return t == ocispec.MediaTypeImageIndex || t == dockerList }
 
-// isBlob says whether a media type is one of layers or configs for certain.
+// isBlob reports whether a media type is one of layers or configs for certain.
 func isBlob(t string) bool {
 	return strings.HasPrefix(t, "application/vnd.oci.image.layer.") || strings.HasPrefix(t, "application/vnd.docker.image.rootfs.") ||
 		t == ocispec.MediaTypeImageConfig || t == "application/vnd.docker.container.image.v1+json" ||
@@ -52,7 +52,7 @@ func vague(t string) bool {
 	return false
 }
 
-// nonDistributable says whether a layer is kept out of registries by its owner's wish. Without a URL there is nowhere else to get
+// nonDistributable reports whether a layer is kept out of registries by its owner's wish. Without a URL there is nowhere else to get
 // it, and the registry may have it.
 func nonDistributable(d Descriptor) bool {
 	return len(d.URLs) > 0 && (strings.Contains(d.MediaType, "nondistributable") || strings.Contains(d.MediaType, ".foreign."))

@@ -189,7 +189,7 @@ func jittered(d time.Duration) time.Duration {
 	return d + rand.N(time.Second/4+d/16)
 }
 
-// passing says whether a failure may be gone next time.
+// passing reports whether a failure may be gone next time.
 func passing(resp *http.Response, err error) bool {
 	if err != nil {
 		return !errors.Is(err, ErrRedirect)
@@ -209,7 +209,7 @@ func tried(resp *http.Response, err error) error {
 	return err
 }
 
-// rewindable says whether a request can be sent again. What registries are asked for may be asked twice: an upload begun
+// rewindable reports whether a request can be sent again. What registries are asked for may be asked twice: an upload begun
 // twice is one that is never finished, and those they clean up.
 func rewindable(req *http.Request) bool {
 	return req.Body == nil || req.Body == http.NoBody || req.GetBody != nil

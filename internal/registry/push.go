@@ -107,7 +107,7 @@ func (r *Registry) PushBlob(ctx context.Context, repo string, d oci.Digest, size
 	return fmt.Errorf("push blob %s: %w", r.spell(repo, d.String()), err)
 }
 
-// worthwhile says whether sending a blob again may help: not when the host understood it and said no.
+// worthwhile reports whether sending a blob again may help: not when the host understood it and said no.
 func worthwhile(err error) bool {
 	if errors.Is(err, errSource) || errors.Is(err, ErrBadAnswer) || errors.Is(err, ErrRedirect) {
 		return false

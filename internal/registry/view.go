@@ -69,7 +69,7 @@ func (v *View) listed(name string) (d oci.Digest, ok bool) {
 	return d, ok
 }
 
-// Has says whether the repository has a digest. It asks only where the listing does not tell.
+// Has reports whether the repository has a digest. It asks only where the listing does not tell.
 func (v *View) Has(ctx context.Context, d oci.Digest) (bool, error) {
 	_, listed := slices.BinarySearchFunc(v.Manifests, d, func(m Listed, d oci.Digest) int {
 		return strings.Compare(m.Digest.String(), d.String())

@@ -49,7 +49,7 @@ type Copier interface {
 	// cannot, or may not, take it from there; send the bytes. The content is what the store says it copied: whoever
 	// needs to be sure compares the checksum of the attributes, or reads it back when there is none.
 	CopyFrom(ctx context.Context, key string, src Bucket, from Attrs, h Header) (Attrs, error)
-	// CopiesFrom says whether CopyFrom from src may work: the same provider and service endpoint.
+	// CopiesFrom reports whether CopyFrom from src may work: the same provider and service endpoint.
 	CopiesFrom(src Bucket) bool
 }
 

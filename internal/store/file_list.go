@@ -131,7 +131,7 @@ func (l *lister) next(at, last string) ([]string, error) {
 	}
 }
 
-// isDir says whether an entry is a directory, or a link to one.
+// isDir reports whether an entry is a directory, or a link to one.
 func (l *lister) isDir(at string, e fs.DirEntry) bool {
 	if e.Type()&fs.ModeSymlink == 0 {
 		return e.IsDir()
@@ -140,7 +140,7 @@ func (l *lister) isDir(at string, e fs.DirEntry) bool {
 	return err == nil && info.IsDir()
 }
 
-// wants says whether an object, or something below a directory, may belong to the list.
+// wants reports whether an object, or something below a directory, may belong to the list.
 func (l *lister) wants(key string) bool {
 	if key == aside+"/" {
 		return false

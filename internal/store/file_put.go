@@ -70,7 +70,7 @@ func (b *files) write(ctx context.Context, key, path string, c Content) (_ *atom
 	return f, beside{SHA256: got, CRC32C: s.crc}, f.Seal()
 }
 
-// unchanged says whether the object still is the given version, and describes what there is.
+// unchanged reports whether the object still is the given version, and describes what there is.
 func unchanged(path, version string) (fs.FileInfo, error) {
 	info, err := os.Stat(path)
 	switch {

@@ -110,7 +110,7 @@ func (b *gcs) put(ctx context.Context, key string, c Content, h Header, version 
 // https://docs.cloud.google.com/storage/docs/resumable-uploads
 const gcsTries = 3
 
-// isGone says whether an upload does not exist any more; a bucket that does not is another matter.
+// isGone reports whether an upload does not exist any more; a bucket that does not is another matter.
 func isGone(err error) bool {
 	var api *googleapi.Error
 	return errors.As(err, &api) && (api.Code == http.StatusNotFound || api.Code == http.StatusGone) && !errors.Is(err, ErrUnfit)
@@ -177,7 +177,7 @@ func (b *gcs) upload(ctx context.Context, object *storage.ObjectHandle, c Conten
 	return w.Attrs(), true, nil
 }
 
-// isRefusal says whether a write was refused because of what is there.
+// isRefusal reports whether a write was refused because of what is there.
 func isRefusal(err error) bool { return errors.Is(err, ErrExists) || errors.Is(err, ErrConflict) }
 
 // gcsPatience is for how many time-outs one chunk is tried.

@@ -168,7 +168,7 @@ func TestNoList(t *testing.T) {
 	}
 }
 
-// Empty pages whose tokens differ do not go on for ever.
+// Empty pages whose tokens differ do not go on forever.
 func TestListingEndless(t *testing.T) {
 	for name, l := range listers {
 		t.Run(name, func(t *testing.T) {

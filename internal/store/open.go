@@ -33,7 +33,7 @@ type Options struct {
 	CopyWhole int64
 	// Logger is told what the clouds' libraries have to say, and what the server was found not to be able to do; nil discards it.
 	Logger *slog.Logger
-	// Learned is what was found out of this bucket before; nil begins anew. What [Bucket.Check] finds out has to be handed on to who
+	// Learned is what was found out of this bucket before; nil begins again. What [Bucket.Check] finds out has to be handed on to who
 	// opens the bucket again and does not check it.
 	Learned *Learned
 	// TempDir is where copies on their way lie, for the stores that need one.

@@ -57,7 +57,7 @@ type upload struct {
 // Parts are read twice, to hash and to send: what is in the page cache need not be in this process too. The store refuses a
 // part whose bytes differ from the hash.
 func (b *s3Bucket) putParts(ctx context.Context, key string, c Content, h Header, version string) (Attrs, error) {
-	// A look at what is there now spares sending all of it in vain; the last step looks again.
+	// A look at what is there now spares sending all of it without success; the last step looks again.
 	if err := b.refuseEarly(ctx, key, version); err != nil {
 		return Attrs{}, err
 	}
@@ -259,7 +259,7 @@ func (u *upload) completed(sums bool) []types.CompletedPart {
 	return parts
 }
 
-// isThere says whether the object that is there is this upload's: its checksum is that of exactly these parts, or where the store
+// isThere reports whether the object that is there is this upload's: its checksum is that of exactly these parts, or where the store
 // keeps none, its bytes are those of c.
 func (u *upload) isThere(ctx context.Context, c Content) (Attrs, bool) {
 	head, err := u.b.head(ctx, u.key)

@@ -104,7 +104,7 @@ func (b *s3Bucket) putWhole(ctx context.Context, key string, c Content, h Header
 	return Attrs{}, asRefusal(err, version)
 }
 
-// met says whether the object that is there is what was just put: its checksum is that of the content, or where the store keeps
+// met reports whether the object that is there is what was just put: its checksum is that of the content, or where the store keeps
 // none, its bytes are.
 func (b *s3Bucket) met(ctx context.Context, key string, c Content, digest string) (Attrs, bool) {
 	a, err := b.Head(ctx, key)
@@ -127,7 +127,7 @@ func condition(version string) (ifNoneMatch, ifMatch *string) {
 	return nil, &version
 }
 
-// refused says whether a conditional write was refused because of its condition. To replace what is not there is answered with 404.
+// refused reports whether a conditional write was refused because of its condition. To replace what is not there is answered with 404.
 func refused(err error, version string) bool {
 	return errors.Is(err, errPrecondition) || version != "" && errors.Is(err, ErrNotFound)
 }

@@ -32,7 +32,7 @@ func (a Attrs) Altered() string {
 	return ""
 }
 
-// compressible says whether what stands between a bucket and its clients may take a type for text, which it compresses or rewrites.
+// compressible reports whether what stands between a bucket and its clients may take a type for text, which it compresses or rewrites.
 func compressible(contentType string) bool {
 	media, _, _ := mime.ParseMediaType(contentType)
 	kind, sub, _ := strings.Cut(media, "/")

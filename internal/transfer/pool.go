@@ -9,7 +9,7 @@ import (
 )
 
 // pool is something of which there is only so much: places, bytes. Who comes first is served first, so that the large ones are not
-// overtaken for ever. It is under the engine's lock.
+// overtaken forever. It is under the engine's lock.
 type pool struct {
 	cap     int64 // as configured
 	limit   int64 // as it is now; lower after the disk was full
@@ -43,7 +43,7 @@ func (p *pool) grant() {
 	}
 }
 
-// fits says whether n can be had at once.
+// fits reports whether n can be had at once.
 func (p *pool) fits(n int64) bool { return len(p.waiting) == 0 && p.used+n <= p.limit }
 
 // short returns how much is lacking for the first who waits.

@@ -111,7 +111,7 @@ func (e *Engine) leaveActive(w *work) {
 	}
 }
 
-// onlyCopies says whether nothing that is pending reads the spool now.
+// onlyCopies reports whether nothing that is pending reads the spool now.
 func (w *work) onlyCopies() bool {
 	for _, d := range w.deliveries {
 		if d.state != ended && d.step != toCopy {
@@ -196,7 +196,7 @@ func (s *shortage) measure() {
 	}
 }
 
-// excess says whether somebody keeps too much still.
+// excess reports whether somebody keeps too much still.
 func (s *shortage) excess() bool {
 	if s.goal == 0 && s.p.short() <= 0 {
 		return false

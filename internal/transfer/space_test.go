@@ -14,7 +14,7 @@ import (
 )
 
 // flood brings n blobs of a size to all targets, as fast as they are admitted, and counts the results without and with an error.
-// most is how long a target may need for all of them, 0 is for ever. It fails if the spool is ever larger than it may be.
+// most is how long a target may need for all of them, 0 is forever. It fails if the spool is ever larger than it may be.
 func flood(t *testing.T, e *Engine, o *origin, n, size int, need set.Set, most time.Duration) (done, behind, other [set.Max]int) {
 	t.Helper()
 	limits := map[int]time.Duration{}

@@ -224,7 +224,7 @@ func TestStalledSource(t *testing.T) {
 	})
 }
 
-// dripper gives a byte a minute for ever.
+// dripper gives a byte a minute forever.
 type dripper struct {
 	r io.Reader
 }

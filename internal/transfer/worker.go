@@ -146,7 +146,7 @@ func pause(tries int) time.Duration {
 	return wait.Jitter(wait.Doubled(250*time.Millisecond, tries, 15*time.Second))
 }
 
-// wide says whether an error is about the whole bucket rather than one object.
+// wide reports whether an error is about the whole bucket rather than one object.
 func wide(err error) bool {
 	var n net.Error
 	return errors.Is(err, store.ErrDenied) || errors.Is(err, store.ErrUnfit) || errors.Is(err, ErrStalled) ||

@@ -7,7 +7,7 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// Bounds of what is remembered of references that were in vain, or wait for one to be. Whoever may push can make many.
+// Bounds of what is remembered of references that were without success, or wait for one to be. Whoever may push can make many.
 // What is beyond them is not tried in this walk, or once more than it need be.
 const (
 	maxTrials = 100_000
@@ -21,7 +21,7 @@ const (
 	begun   standing = iota // the caller works on it
 	busy                    // somebody does: the parent waits
 	done                    // it was walked
-	wasted                  // it was walked by this reference or a like one, in vain
+	wasted                  // it was walked by this reference or a like one, without success
 	isBlob                  // the index lists it, but it is no manifest in this repository
 	tooMuch                 // it does not fit below what is being walked
 )
@@ -152,7 +152,7 @@ func (g *graph) wasted(k Key, n *Node) bool {
 	})
 }
 
-// try remembers that n was in vain. It is false when there is no room for that.
+// try remembers that n was without success. It is false when there is no room for that.
 func (g *graph) try(k Key, n *Node) bool {
 	if g.trials >= maxTrials {
 		return false
@@ -179,7 +179,7 @@ func (g *graph) note(d oci.Digest) bool {
 	return true
 }
 
-// seen says whether a manifest was entered or noted.
+// seen reports whether a manifest was entered or noted.
 func (g *graph) seen(d oci.Digest) bool {
 	k := KeyOf(d)
 	g.mu.Lock()
@@ -206,7 +206,7 @@ func (g *graph) abandon(n *Node) []waiter {
 	return n.waiting
 }
 
-// replace puts the next reference in n's place, if n was in vain and there is one.
+// replace puts the next reference in n's place, if n was without success and there is one.
 func (g *graph) replace(k Key, n *Node) *Node {
 	next := n.next
 	if next == nil || !n.Vain() {
@@ -262,7 +262,7 @@ func (g *graph) release(n *Node) {
 	}
 }
 
-// settle ends the work on a manifest, and returns who waited for it by other references. What was in vain and could
+// settle ends the work on a manifest, and returns who waited for it by other references. What was without success and could
 // not be kept in mind is forgotten: the next reference tries it.
 func (g *graph) settle(k Key, n *Node, kept bool) (waiting []waiter) {
 	if n.void.Load() {

@@ -40,8 +40,8 @@ type Node struct {
 
 	// Guarded by graph.mu.
 	waiting []waiter // indexes that have it
-	next    *Node    // another reference to it, tried when this one is in vain
-	again   bool     // it finished before, by another reference, in vain
+	next    *Node    // another reference to it, tried when this one is without success
+	again   bool     // it finished before, by another reference, without success
 
 	mu       sync.Mutex
 	blobs    []Blob
@@ -67,7 +67,7 @@ func (n *Node) Failed() bool { return n.failed.Load() }
 // it: then n is walked again, there.
 func (n *Node) Spoil() { n.spoilt.Store(true) }
 
-// Again says that a node of the same manifest finished before, in vain, as part of another repository.
+// Again says that a node of the same manifest finished before, without success, as part of another repository.
 func (n *Node) Again() bool { return n.again }
 
 // Vain says that the reference was not enough to get all of the manifest. When another comes, a node of the same

@@ -147,7 +147,7 @@ func TestKeysOfLiars(t *testing.T) {
 	}
 }
 
-// What is remembered of references in vain is bounded.
+// What is remembered of references without success is bounded.
 func TestTrialsBounded(t *testing.T) {
 	g := newGraph()
 	g.finished, g.given, g.retry = func(*Node) {}, func(*Node) {}, func(*Node) { t.Error("nobody waits") }

@@ -52,14 +52,14 @@ type Walker struct {
 	stop      context.CancelCauseFunc
 
 	mu      sync.Mutex
-	queue   []*Node // to be walked by another reference, since one was in vain
+	queue   []*Node // to be walked by another reference, since one was without success
 	workers int     // who do so
 }
 
 // New makes a walker; to is told what it finds.
 func New(src *Source, to Visitor) *Walker {
 	w := &Walker{src: src, to: to, open: make(chan struct{}, maxOpen), most: maxBelow, referrers: new(lookup)}
-	w.misses.Store(1) // reading too much costs bytes, resolving in vain a request
+	w.misses.Store(1) // reading too much costs bytes, resolving without success a request
 	w.graph = newGraph()
 	w.graph.given = func(n *Node) {
 		if n.root {
@@ -104,7 +104,7 @@ func (w *Walker) Counts() (met, known int64) {
 // could not be read.
 func (w *Walker) Nameless() int64 { return w.nameless.Load() }
 
-// Walk returns when everything was read; nodes may still be held, and what was in vain may be walked again:
+// Walk returns when everything was read; nodes may still be held, and what was without success may be walked again:
 // [Walker.Wait]. It fails when ctx ends, when the source cannot be listed at all, or does not answer: then stop, which
 // must end ctx, is called.
 func (w *Walker) Walk(ctx context.Context, stop context.CancelCauseFunc) error {

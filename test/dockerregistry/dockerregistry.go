@@ -72,7 +72,7 @@ http: {addr: %q, secret: for-tests}
 }
 
 // Degrade stores, as repository:to, the signed schema 1 manifest that the registry makes of the schema 2 image
-// repository:from, and returns the digest that it has: of the payload. The registry signs it anew each time it is read.
+// repository:from, and returns the digest that it has: of the payload. The registry signs it again each time it is read.
 func (r *Registry) Degrade(t testing.TB, repository, from, to string) (digest string) {
 	t.Helper()
 	base := r.URL + "/v2/" + repository + "/manifests/"

@@ -46,7 +46,7 @@ lines:
 	return sum
 }
 
-// want says whether a metric has at least, and at most, a value.
+// want reports whether a metric has at least, and at most, a value.
 func (m metrics) want(least, most float64, name string, labels ...string) error {
 	if v := m.get(name, labels...); v < least || v > most {
 		return fmt.Errorf("%s%v is %v, want %v to %v", name, labels, v, least, most)

@@ -26,7 +26,7 @@ func (r report) found() map[string]string {
 	return out
 }
 
-// TestAudit harms stores in every way; the audit says so by class, its repair mends what it may, and leaves the rest alone.
+// TestAudit harms stores in every way; the audit says so by class, its repair repairs what it may, and leaves the rest alone.
 func TestAudit(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, source.Shape{Images: 24, Repos: 3, Seed: 8, Smallest: 4 << 10, Largest: 90 << 10, Big: []int64{17 << 20}})

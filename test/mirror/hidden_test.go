@@ -13,7 +13,7 @@ import (
 )
 
 // TestEncodedAtRest: right bytes with an encoding lie under right digests, put there by another tool. A pass takes them for nothing and
-// copies none of them on, an audit names them and mends them, and a rebuilt inventory lists none.
+// copies none of them on, an audit names them and repairs them, and a rebuilt inventory lists none.
 func TestEncodedAtRest(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, small)

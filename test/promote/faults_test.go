@@ -166,7 +166,7 @@ func TestSlowStorm(t *testing.T) {
 	}
 }
 
-// TestSlowTurnedAway: what a registry turns away for ever waits for the next run, and holds back nothing else.
+// TestSlowTurnedAway: what a registry turns away forever waits for the next run, and holds back nothing else.
 func TestSlowTurnedAway(t *testing.T) {
 	parts.Slow(t)
 	t.Parallel()

@@ -130,7 +130,7 @@ func Azure(t testing.TB) *Shop {
 	return &Shop{Name: "azure", Place: "azure/westeurope", Serves: []string{"azure", "internet"}, Bucket: s.BucketURL(azure.Container), Base: s.URL + "/" + azure.Container + "/"}
 }
 
-// Holds says whether the server has a blob's object on its disk.
+// Holds reports whether the server has a blob's object on its disk.
 func (s *Shop) Holds(digest string) bool {
 	_, err := os.Stat(s.Server.File(s.S3Bucket, Key(digest)))
 	return err == nil

@@ -112,7 +112,7 @@ func (c *cut) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// meetFaults does everything that a bucket can with every kind of fault at every request, one at a time. What a retry can mend must go
+// meetFaults does everything that a bucket can with every kind of fault at every request, one at a time. What a retry can repair must go
 // well; and never may there be something else than what was there before or what was written.
 func meetFaults(t *testing.T, open func(t *testing.T, transport http.RoundTripper) store.Bucket) {
 	transport := http.DefaultTransport.(*http.Transport).Clone()

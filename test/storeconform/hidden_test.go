@@ -37,8 +37,8 @@ type spoiler struct {
 	more map[string]func(t *testing.T, key string, data []byte)
 }
 
-// mends makes sure that an object of another tool's making is told from one of ours, by name and by list, that strangers are told the same,
-// that it can be written anew, and that a copy of it has nothing of it.
+// repairs makes sure that an object of another tool's making is told from one of ours, by name and by list, that strangers are told the same,
+// that it can be written again, and that a copy of it has nothing of it.
 func (s spoiler) mends(t *testing.T) {
 	client := store.PublicClient(1)
 	t.Cleanup(client.CloseIdleConnections)

@@ -67,7 +67,7 @@ func (s *Inventory) Close() { _ = s.dir.Remove() }
 // Head is the list of segments. Do not change it.
 func (s *Inventory) Head() *inventory.Head { return s.reader.Head() }
 
-// State says whether readers believe the inventory now.
+// State reports whether readers believe the inventory now.
 func (s *Inventory) State() inventory.State { return s.reader.State() }
 
 // Records are what the store holds: sha256 first, each algorithm ascending. The last pair may be an error.

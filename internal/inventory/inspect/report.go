@@ -55,7 +55,7 @@ func (r *Report) add(check string, result Result, object, format string, args ..
 // OK reports that everything that was asked for was looked at and is right.
 func (r *Report) OK() bool { return r.Faults == 0 && r.Unknown == 0 }
 
-// judge says whether an error is about what the store has, or about the way there.
+// judge reports whether an error is about what the store has, or about the way there.
 func judge(err error) Result {
 	if errors.Is(err, inventory.ErrHead) || errors.Is(err, inventory.ErrSegment) || errors.Is(err, inventory.ErrForeign) ||
 		errors.Is(err, fetch.ErrTooLarge) || errors.Is(err, fetch.ErrHTML) || errors.Is(err, fetch.ErrEmpty) ||

@@ -100,7 +100,7 @@ func (l *line) segments(ctx context.Context, src Source, head *inventory.Head, r
 			return err
 		}
 	}
-	if r.Faults+r.Unknown == before { // it was written anew meanwhile, or the network is unsteady
+	if r.Faults+r.Unknown == before { // it was written again meanwhile, or the network is unsteady
 		r.add("contents", Unknown, "", "%v", why)
 	} else {
 		r.add("contents", NotAsked, "", "not every segment could be read")

@@ -64,7 +64,7 @@ func (w *Writer) Clean(ctx context.Context) (removed []string, err error) {
 }
 
 // remove deletes a segment if its mark is still the one of the time given. By now another cleaner may have deleted it, and a
-// writer may have put the same segment anew: that needs another mark first, and only one cleaner gets to write this one again.
+// writer may have put the same segment again: that needs another mark first, and only one cleaner gets to write this one again.
 func (w *Writer) remove(ctx context.Context, sha256 string, marked time.Time) (bool, error) {
 	body, version, err := w.bucket.Get(ctx, retiredPrefix+sha256)
 	if errors.Is(err, ErrNotFound) {

@@ -20,7 +20,7 @@ import (
 )
 
 // TestImagesAgainstMap writes blobs, tombstones and images of the same digests through writers of several stores, removes at
-// random, lets inventories be compacted, and compares both tables with maps each time, read anew and grown by [write.Extend].
+// random, lets inventories be compacted, and compares both tables with maps each time, read again and grown by [write.Extend].
 func TestImagesAgainstMap(t *testing.T) {
 	for name, dir := range map[string]string{"memory": "", "file": t.TempDir()} {
 		for seed := range uint64(2) {

@@ -15,7 +15,7 @@ import (
 	"ociproxy/internal/inventory/write"
 )
 
-// A writer goes on from no head that cannot be true; it says so at once and leaves the bucket as it is. Whoever begins anew can
+// A writer goes on from no head that cannot be true; it says so at once and leaves the bucket as it is. Whoever begins again can
 // always write, and after that so can everybody.
 func TestWriterRefusesLies(t *testing.T) {
 	segment := strings.Repeat("ab", 32)
@@ -64,7 +64,7 @@ func TestWriterRefusesLies(t *testing.T) {
 	}
 }
 
-// What a writer learnt about images counts no longer after an inventory was begun anew, though generations are lower since.
+// What a writer learnt about images counts no longer after an inventory was begun again, though generations are lower since.
 func TestImagesAfterAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &inventorytest.Bucket{}

@@ -240,7 +240,7 @@ func (w *Writer) learnt(h *inventory.Head) {
 }
 
 // outdated reports whether what the caller knows about images is older than their last drop, or of an inventory that was
-// begun anew since.
+// begun again since.
 func (w *Writer) outdated(h *inventory.Head) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -250,8 +250,8 @@ func (w *Writer) outdated(h *inventory.Head) bool {
 // errUnread says that a head is there, and cannot be read to its end: the store's own checksum may contradict it.
 var errUnread = errors.New("it is there and cannot be read")
 
-// current is the head to start from: the one known, or read anew. Where there is none, or one that may be replaced, it makes up an empty
-// one. Generations start at the time in seconds: an inventory made anew is above the one that was there. A head that cannot be read may
+// current is the head to start from: the one known, or read again. Where there is none, or one that may be replaced, it makes up an empty
+// one. Generations start at the time in seconds: an inventory made again is above the one that was there. A head that cannot be read may
 // be replaced when it was tried often enough, which last says.
 func (w *Writer) current(ctx context.Context, replaces, last bool) (*inventory.Head, string, error) {
 	w.mu.Lock()

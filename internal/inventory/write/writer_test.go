@@ -381,7 +381,7 @@ func TestWriterRefuses(t *testing.T) {
 	}
 }
 
-// An inventory made anew in an emptied bucket is above the one that was there.
+// An inventory made again in an emptied bucket is above the one that was there.
 func TestGenerationAfterWipe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &inventorytest.Bucket{}

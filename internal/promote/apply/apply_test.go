@@ -216,7 +216,7 @@ func usual(t *testing.T) time.Duration {
 	return time.Since(begun)
 }
 
-// TestStoreSlow: a store that takes for ever is waited for once.
+// TestStoreSlow: a store that takes forever is waited for once.
 func TestStoreSlow(t *testing.T) {
 	t.Parallel()
 	w, tree := release(t)

@@ -124,7 +124,7 @@ func (h *availability) err() error {
 	return h.down
 }
 
-// silent says whether an error means that nobody answered who could.
+// silent reports whether an error means that nobody answered who could.
 func silent(err error) bool {
 	if refusal, ok := errors.AsType[*registry.StatusError](err); ok {
 		return refusal.Code >= 500

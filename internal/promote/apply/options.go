@@ -22,7 +22,7 @@ type Options struct {
 	Settle  *time.Duration
 	Require Require
 	// StoreTimeout is how long an image waits for stores that are slow, and the run for their inventories; default 15
-	// min. A store that was waited for in vain gets nothing more in this run.
+	// min. A store that was waited for without success gets nothing more in this run.
 	StoreTimeout time.Duration
 	// Parallel is how many images are read and copied at once; default 8.
 	Parallel int

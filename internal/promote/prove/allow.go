@@ -47,7 +47,7 @@ func ParseAllow(name string, r io.Reader) (*Allow, error) {
 	return a, nil
 }
 
-// allows says whether something is expected to be there: a repository, repository:tag or repository@digest.
+// allows reports whether something is expected to be there: a repository, repository:tag or repository@digest.
 func (a *Allow) allows(what string) bool {
 	if a == nil {
 		return false

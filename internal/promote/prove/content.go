@@ -90,7 +90,7 @@ type blobsRead struct {
 	seen map[string]map[oci.Digest]bool // by host; "": images compared with the stores
 }
 
-// first says whether a digest is met for the first time.
+// first reports whether a digest is met for the first time.
 func (b *blobsRead) first(host string, d oci.Digest) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -8,14 +8,14 @@ import (
 	"ociproxy/internal/loop"
 )
 
-// Loop looks at production for ever.
+// Loop looks at production forever.
 type Loop struct {
 	*loop.Loop[*Report]
 
 	asked atomic.Int64 // requests of finished looks
 }
 
-// NewLoop makes a loop whose looks begin every so often. look reads the manifests anew and compares; its error says that nothing
+// NewLoop makes a loop whose looks begin every so often. look reads the manifests again and compares; its error says that nothing
 // can be said. report is told how each look ended; nil ignores it.
 func NewLoop(every time.Duration, look func(ctx context.Context, progress func(done, of int64)) (*Report, error), report func(*Report, error)) *Loop {
 	l := new(Loop)

@@ -116,7 +116,7 @@ func ParseKeys(text []byte) (keys Keys, err error) {
 	return keys, nil
 }
 
-// signed says whether one of the keys signed a message.
+// signed reports whether one of the keys signed a message.
 func (k Keys) signed(message, sig []byte) bool {
 	for _, v := range k {
 		if v.VerifySignature(bytes.NewReader(sig), bytes.NewReader(message)) == nil {

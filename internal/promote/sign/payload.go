@@ -34,7 +34,7 @@ func simple(identity string, d oci.Digest) ([]byte, error) {
 // errOther: what was signed is about something else.
 var errOther = errors.New("it is about another image")
 
-// aboutSimple says whether a signed text is about an image under exactly this identity.
+// aboutSimple reports whether a signed text is about an image under exactly this identity.
 func aboutSimple(text []byte, identity string, d oci.Digest) error {
 	var p payload.SimpleContainerImage
 	if err := json.Unmarshal(text, &p); err != nil {
@@ -64,7 +64,7 @@ var vouches = map[string]bool{
 	"https://slsa.dev/provenance/v1":      true,
 }
 
-// aboutStatement says whether a signed text vouches for an image. It names no repository: the digest alone counts.
+// aboutStatement reports whether a signed text vouches for an image. It names no repository: the digest alone counts.
 func aboutStatement(text []byte, d oci.Digest) error {
 	var s statement
 	if err := json.Unmarshal(text, &s); err != nil {

@@ -70,7 +70,7 @@ func TestEnsureConcurrently(t *testing.T) {
 		if errs[i] != nil && !errors.Is(errs[i], ErrContended) {
 			t.Error(errs[i])
 		}
-		if _, err := (&Signer{Key: k}).Ensure(t.Context(), w.reg, repo, w.d); err != nil { // the next run mends what was lost
+		if _, err := (&Signer{Key: k}).Ensure(t.Context(), w.reg, repo, w.d); err != nil { // the next run repairs what was lost
 			t.Error(err)
 		}
 	}

@@ -68,7 +68,7 @@ func (s *Signer) Ensure(ctx context.Context, reg *registry.Registry, repo string
 	return false, ErrContended
 }
 
-// in says whether a list has our signature of a text.
+// in reports whether a list has our signature of a text.
 func (s *Signer) in(list *list, of digest.Digest, text []byte) bool {
 	for _, l := range list.manifest.Layers {
 		if l.MediaType != simpleSigning || l.Digest != of {

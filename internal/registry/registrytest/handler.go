@@ -171,7 +171,7 @@ func (r *Registry) putManifest(rw http.ResponseWriter, req *http.Request, repo, 
 	return nil
 }
 
-// whole says whether a repository has all that a manifest needs. What an index lists may be a blob; what is to be had elsewhere,
+// whole reports whether a repository has all that a manifest needs. What an index lists may be a blob; what is to be had elsewhere,
 // and what a manifest is about, need not be there.
 func (r *repository) whole(b *body) bool {
 	layers := b.Layers

@@ -121,7 +121,7 @@ func (r *Registry) Asked() []string {
 	return asked
 }
 
-// HasBlob says whether a repository has a blob.
+// HasBlob reports whether a repository has a blob.
 func (r *Registry) HasBlob(repo, digest string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -17,7 +17,7 @@ type Stream struct {
 	sha256 string
 
 	mu      sync.Mutex
-	changed chan struct{} // closed and made anew at every change
+	changed chan struct{} // closed and made again at every change
 	arrived int64
 	failed  error
 	wrong   error
