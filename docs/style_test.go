@@ -16,7 +16,6 @@ var unstyled = []string{
 	"CHANGELOG.md",
 	"docs/decisions",
 	"docs/dependencies.md",
-	"docs/mirroring.md",
 	"docs/promotion.md",
 }
 
