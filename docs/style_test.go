@@ -16,7 +16,6 @@ var unstyled = []string{
 	"CHANGELOG.md",
 	"docs/decisions",
 	"docs/dependencies.md",
-	"docs/promotion.md",
 }
 
 // styled are the pages that keep the style.
