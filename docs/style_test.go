@@ -15,7 +15,6 @@ import (
 var unstyled = []string{
 	"CHANGELOG.md",
 	"docs/decisions",
-	"docs/dependencies.md",
 }
 
 // styled are the pages that keep the style.
