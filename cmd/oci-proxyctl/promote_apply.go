@@ -108,7 +108,7 @@ func (a *app) runPromoteApply(ctx context.Context, name, manifests string, dry b
 	defer file.Close()
 	plan, err := apply.ReadPlan(file)
 	if err != nil {
-		return cli.Fail("make it anew with promote plan --out", "%s: %w", name, err)
+		return cli.Fail("make a new one with promote plan --out", "%s: %w", name, err)
 	}
 	if err := sameManifests(plan, manifests); err != nil {
 		return err
@@ -141,7 +141,7 @@ func sameManifests(plan *apply.Plan, dir string) error {
 		return invalidManifests(err)
 	}
 	if tree.Hash != plan.Header.Hash {
-		return cli.Fail("make it anew with promote plan --out", "the manifests in %s are not those that the plan was made of", dir)
+		return cli.Fail("make a new one with promote plan --out", "the manifests in %s are not those that the plan was made of", dir)
 	}
 	return nil
 }
@@ -151,7 +151,7 @@ func (f *applyFlags) check() error {
 		return cli.Usage("--settle 0s does not wait at all", "times cannot be negative")
 	}
 	if _, err := apply.ParseRequire(f.require); err != nil {
-		return cli.Usage("want healthy, all, or how many", "--require-stores: %w", err)
+		return cli.Usage("want healthy, all, or a number", "--require-stores: %w", err)
 	}
 	if f.leaseTTL > 0 && f.leaseTTL < time.Second {
 		return cli.Usage("30s is usual", "--lease-ttl %s is too short", f.leaseTTL)

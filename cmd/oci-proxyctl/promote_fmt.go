@@ -78,7 +78,7 @@ func (a *app) runPromoteFmt(how formatting, args []string) error {
 	}
 	switch {
 	case broken > 0:
-		return &cli.Error{Err: fmt.Errorf("%s left alone", cli.Count(int64(broken), "file")), Hint: "mend the faults first", Code: cli.CodeInvalid}
+		return &cli.Error{Err: fmt.Errorf("%s left alone", cli.Count(int64(broken), "file")), Hint: "fix the errors first", Code: cli.CodeInvalid}
 	case how.check && differ > 0:
 		return cli.Exit(cli.CodeDifferent)
 	}

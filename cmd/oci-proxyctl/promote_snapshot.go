@@ -102,7 +102,7 @@ func (a *app) runPromoteSnapshot(ctx context.Context, root string, access *regis
 		fmt.Fprintf(a.stderr, "warning: the registry lists names that are none, and not in the snapshot: %s\n", someOf(odd))
 	}
 	if len(left) > 0 {
-		fmt.Fprintf(a.stderr, "warning: the registry lists what nobody can ask for, and it is not in the snapshot: %s\n",
+		fmt.Fprintf(a.stderr, "warning: the registry lists names, tags or digests that are not valid; they are not in the snapshot: %s\n",
 			someOf(left))
 	}
 	if len(bare) > 0 {

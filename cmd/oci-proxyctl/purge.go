@@ -163,7 +163,7 @@ func (a *app) writePurge(r *purge.Report, untouched []string) error {
 		}
 	}
 	for _, name := range untouched {
-		fmt.Fprintf(a.stdout, "\n%s has no bucket in the config: whoever runs that store must delete it there.\n", name)
+		fmt.Fprintf(a.stdout, "\n%s has no bucket in the config: the owner of that store must delete it there.\n", name)
 	}
 	if failed > 0 {
 		_, err := fmt.Fprintf(a.stdout, "\n%s could not be done: run it again.\n", cli.Count(int64(failed), "store"))

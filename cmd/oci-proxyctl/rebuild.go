@@ -142,7 +142,7 @@ func (a *app) runRebuild(ctx context.Context, cfg *config.Config, st *config.Sto
 }
 
 // hintListing is what to do without a listing.
-const hintListing = "until the listing is right, audit --from head tells by a question for each blob what the store lacks"
+const hintListing = "until the list is right, use audit --from head: it asks the store for each blob"
 
 func (a *app) writeRebuilt(d rebuilt) error {
 	t := cli.Table{}
@@ -163,7 +163,7 @@ func (a *app) writeRebuilt(d rebuilt) error {
 	}
 	if d.Unreadable > 0 {
 		fmt.Fprintf(a.stdout, "\n%s that clients would not get as they are, or that cannot be what their names say, and that are not listed;\n"+
-			"audit --repair, or the next pass of the mirror, writes what images need anew:\n", cli.Count(d.Unreadable, "blob"))
+			"audit --repair, or the next pass of the mirror, writes again what images need:\n", cli.Count(d.Unreadable, "blob"))
 		for _, h := range d.Hidden {
 			fmt.Fprintf(a.stdout, "  %s  %s\n", h.Digest, cli.OneLine(h.Why))
 		}
