@@ -25,7 +25,7 @@ import (
 //	# clients of aws/eu-west-1, 10.20.1.1, unknown places go to s3-euc1: why
 //
 // says where a layer comes from that everybody holds; "or" between names says that some clients go to each. Each is held
-// against the routing. A config with stores has at least one, and no store in it is nobody's first choice.
+// against the routing. A config with stores has at least one, and no store in it is no client's first choice.
 func TestClientsGoWhereCommentsSay(t *testing.T) {
 	found := 0
 	for name, text := range wholeConfigs(t) {
@@ -54,7 +54,7 @@ func TestClientsGoWhereCommentsSay(t *testing.T) {
 				}
 			}
 			for _, idle := range snap.Idle(route.Audience{Cloud: cfg.Ranges.Recognises, Coordinates: cfg.Ranges.GeoIP.City != ""}) {
-				t.Errorf("%s is nobody's first choice: %s", snap.Candidates[idle.Candidate].Name, idle.Why)
+				t.Errorf("%s is no client's first choice: %s", snap.Candidates[idle.Candidate].Name, idle.Why)
 			}
 		})
 	}

@@ -15,10 +15,6 @@ import (
 var unstyled = []string{
 	"CHANGELOG.md",
 	"docs/decisions",
-	"docs/dependencies.md",
-	"docs/mirroring.md",
-	"docs/oci-proxyctl.md",
-	"docs/promotion.md",
 }
 
 // styled are the pages that keep the style.
@@ -124,14 +120,20 @@ func plainFiles(t *testing.T) []string {
 	return all
 }
 
+// span is code in the prose of a page: the names of fields and flags are what they are.
+var span = regexp.MustCompile("`[^`\n]+`")
+
 // TestNoRiddles: what operators read has none of these words.
 func TestNoRiddles(t *testing.T) {
 	files := plainFiles(t)
 	for word, plain := range riddles {
 		pattern := regexp.MustCompile(`(?i)\b` + word + `\b`)
 		for _, name := range files {
-			for _, at := range pattern.FindAllStringIndex(comments(read(t, name)), -1) {
-				text := comments(read(t, name))
+			text := comments(read(t, name))
+			if filepath.Ext(name) == ".md" {
+				text = span.ReplaceAllString(text, "`code`")
+			}
+			for _, at := range pattern.FindAllStringIndex(text, -1) {
 				t.Errorf("%s: write %q instead: …%s…", name, plain, text[max(0, at[0]-40):min(len(text), at[1]+40)])
 			}
 		}

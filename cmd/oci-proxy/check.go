@@ -38,17 +38,17 @@ func (a *app) check() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check [FILE]",
 		Short: "Check a config file, and with --live the stores and upstreams in it",
-		Long: `check reads the config and reports every error and warning at once, with its place in the file
-and what to do. It opens the files that the config names (certificate, latency matrix, GeoIP), as
-serve will; with --no-files it does not, for a machine that lacks them. It then lists which clouds
-are served by whom, and which fall to the stores that serve the internet, and warns of a store that is
-nobody's first choice. FILE, or --config FILE, may be - for stdin.
+		Long: `check reads the config and reports all errors and warnings at once, each with its place in the file
+and with what to do. It opens the files that the config names (certificate, latency matrix, GeoIP),
+as serve does. Use --no-files on a machine that does not have these files. check then shows which
+stores serve which clouds, and which clouds are served by the stores for the internet. It warns of a
+store that is not the first choice of any client. FILE, or --config FILE, may be - for stdin.
 
-With --live each store and upstream is asked, anonymously, what the proxy and container runtimes
-will ask of it: over IPv4 and IPv6 each, GET and HEAD, ranges, a digest that does not exist, an
-image's manifests and blobs; and of each store's inventory how much it lists, how old it is, and whether
-the server would believe it. Name an image that the stores hold with --image; without it the
-first repositories of mirror.repositories.list are tried.`,
+With --live it sends each store and upstream, without credentials, the requests that the proxy and
+container runtimes will send: over IPv4 and over IPv6, GET and HEAD, ranges, a digest that does not
+exist, and the manifests and blobs of an image. For each store's inventory it shows how much it
+lists, how old it is, and whether the server would accept it. Use --image to name an image that the
+stores hold. Without it check tries the first repositories of mirror.repositories.list.`,
 		Example: `  oci-proxy check config.yaml
   oci-proxy check config.yaml --print                     # the config with all defaults
   oci-proxy check config.yaml --live --image pause:3.10
@@ -80,14 +80,14 @@ first repositories of mirror.repositories.list are tried.`,
 	}
 	cli.ConfigFlag(cmd, &file, a.env)
 	f := cmd.Flags()
-	f.BoolVar(&how.print, "print", false, "print the config as the server sees it: defaults filled in, YAML")
-	f.BoolVar(&how.live, "live", false, "ask the stores and upstreams")
+	f.BoolVar(&how.print, "print", false, "print the config as the server reads it, with all defaults, as YAML")
+	f.BoolVar(&how.live, "live", false, "test the stores and upstreams with requests")
 	f.BoolVar(&how.noFiles, "no-files", false, "do not open the files that the config names")
-	f.StringArrayVar(&opts.Images, "image", nil, "`image` NAME[:TAG] or NAME@DIGEST to ask for, without a host; may be repeated")
+	f.StringArrayVar(&opts.Images, "image", nil, "`image` NAME[:TAG] or NAME@DIGEST to request, without a host; may be repeated")
 	f.DurationVar(&opts.Timeout, "timeout", 10*time.Second, "`time` for each request of --live")
-	f.IntVar(&opts.Concurrency, "concurrency", 8, "stores and upstreams that --live asks at once")
+	f.IntVar(&opts.Concurrency, "concurrency", 8, "`number` of stores and upstreams that --live tests at once")
 	cli.OutputFlag(cmd, &a.format)
-	cli.Exits(cmd, cli.ExitCode{Code: cli.CodeFailure, Means: "--live found a failure, or something could not be asked"}, cli.Invalid)
+	cli.Exits(cmd, cli.ExitCode{Code: cli.CodeFailure, Means: "--live found a failure, or could not test something"}, cli.Invalid)
 	return cmd
 }
 

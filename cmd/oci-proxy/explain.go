@@ -29,15 +29,15 @@ func (a *app) explain() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "explain --ip ADDRESS [PATH]",
 		Short: "Explain where a client would be sent, and why",
-		Long: `explain locates an address as the server would and shows every store and upstream with latency,
-price, score, and why it was taken or passed over. PATH is what the client asks for; without it
-a blob that all hold is assumed, which shows the ranking, and nobody is asked. --host says which of
-the registry's names the client asks, for a config with direct names.
+		Long: `explain finds the place of an address as the server does. It shows every store and upstream with
+latency, price and score, and why it was chosen or not. PATH is what the client asks for. Without it
+explain shows the ranking for a blob that every candidate holds, and sends no request to a store or
+upstream. --host says which name of the registry the client uses, for a config with direct names.
 
---ip - reads addresses from stdin, one a line; with --output json each gives one line. Feeds are
-fetched as the config says. --feed gives a file instead: the config's feed of that provider (for
-a geofeed: of that cloud) is read from the file, and is added when the config has none. A feed that cannot
-be had in time is reported, and the answer is made with the others.`,
+With --ip - it reads addresses from stdin, one on each line; with --output json it writes one line
+for each. It fetches feeds as the config says. With --feed it reads the feed of that provider (for a
+geofeed: of that cloud) from a file, even if the config has no such feed. If a feed cannot be
+fetched in time, explain reports it and answers with the other feeds.`,
 		Example: `  oci-proxy explain --config config.yaml --ip 192.0.2.7
   oci-proxy explain --config config.yaml --ip 2001:db8::7 /v2/pause/manifests/3.10
   oci-proxy explain --config config.yaml --ip 192.0.2.7 --host direct.registry.example.org
@@ -60,9 +60,9 @@ be had in time is reported, and the answer is made with the others.`,
 	cli.ConfigFlag(cmd, &e.file, a.env)
 	f := cmd.Flags()
 	f.StringVar(&e.ip, "ip", "", "the client's `address`; - reads addresses from stdin")
-	f.StringVar(&e.host, "host", "", "the registry's `name` that the client asks")
+	f.StringVar(&e.host, "host", "", "`name` of the registry that the client uses")
 	f.StringArrayVar(&e.feeds, "feed", nil, "`provider=FILE`: read this feed from a file; may be repeated")
-	f.DurationVar(&e.timeout, "feed-timeout", 15*time.Second, "`time` to fetch feeds in")
+	f.DurationVar(&e.timeout, "feed-timeout", 15*time.Second, "`time` limit for fetching the feeds")
 	cli.FormerFlag(cmd, "timeout", "feed-timeout")
 	cli.OutputFlag(cmd, &a.format)
 	cli.Exits(cmd, cli.Invalid)

@@ -26,8 +26,8 @@ func (a *app) root() *cobra.Command {
 	root := cli.Root(&cobra.Command{
 		Use:   "oci-proxy",
 		Short: "Send container pulls to the nearest, cheapest, healthy copy of each layer",
-		Long: `oci-proxy stands behind a registry's name. It looks at who pulls, works out their cloud and
-region, and redirects them to the nearest, cheapest, healthy copy of each layer. It stores
+		Long: `oci-proxy stands behind a registry's name. It finds out from which cloud and region a client
+pulls, and redirects the client to the nearest, cheapest, healthy copy of each layer. It stores
 nothing and moves no layer bytes itself.`,
 		Example: `  oci-proxy check config.yaml                             # is the config right?
   oci-proxy explain --config config.yaml --ip 192.0.2.7   # why would this client go there?

@@ -21,9 +21,10 @@ func (a *app) serve() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the server",
-		Long: `serve runs the server until SIGTERM or SIGINT: it then says not ready, keeps answering for a
-while, and ends with 0. SIGHUP, or a change of the config file, reloads the config; a file with
-errors changes nothing and is reported. Log lines go to stderr.
+		Long: `serve runs the server until it gets SIGTERM or SIGINT. Then it reports that it is not ready, answers
+requests for some time more, and ends with 0. It reloads the config on SIGHUP and when the config
+file changes. If the new file has errors, the server reports them and keeps the old config. The log
+goes to stderr.
 
 PORT in the environment overrides the port of listen, as platforms that run containers expect.`,
 		Example: `  oci-proxy serve --config config.yaml
@@ -37,9 +38,9 @@ PORT in the environment overrides the port of listen, as platforms that run cont
 		},
 	}
 	cli.ConfigFlag(cmd, &file, a.env)
-	cmd.Flags().StringVar(&level, "log-level", "", "least `level` logged: debug, info, warn, error; default: log.level of the config")
+	cmd.Flags().StringVar(&level, "log-level", "", "lowest `level` that is logged: debug, info, warn or error; default: log.level of the config")
 	_ = cmd.RegisterFlagCompletionFunc("log-level", cobra.FixedCompletions(levels(), cobra.ShellCompDirectiveNoFileComp))
-	cli.Exits(cmd, cli.ExitCode{Code: cli.CodeOK, Means: "told to stop, and did in order"}, cli.Invalid)
+	cli.Exits(cmd, cli.ExitCode{Code: cli.CodeOK, Means: "stopped by a signal, in order"}, cli.Invalid)
 	return cmd
 }
 

@@ -39,12 +39,12 @@ type auditing struct {
 // auditExits tells the exit codes of audit.
 func auditExits(cmd *cobra.Command) {
 	cli.ExitsSum(cmd, cli.Sum{Note: "What was repaired does not count.", Classes: []cli.ExitCode{
-		{Code: 1, Means: "something could not be looked at, or could not be repaired"},
-		{Code: 4, Means: "unexpected or unlisted blobs: more than is used; no client is harmed"},
+		{Code: 1, Means: "something could not be checked or repaired"},
+		{Code: 4, Means: "blobs are unexpected or unlisted: clients do not need or do not get them; no client is harmed"},
 		{Code: 8, Means: "blobs are missing or lost"},
-		{Code: 16, Means: "blobs are short or disputed: not of the size that inventory or manifest say; or a manifest states a wrong size"},
-		{Code: 32, Means: "blobs are corrupt: not of the digest that their name says"},
-		{Code: 64, Means: "blobs are not publicly readable, or not as they are"},
+		{Code: 16, Means: "blobs are short or disputed: their size is not the one in the inventory or manifest; or a manifest states a wrong size"},
+		{Code: 32, Means: "blobs are corrupt: their bytes do not have the digest"},
+		{Code: 64, Means: "blobs are unreadable: clients do not get the right bytes"},
 	}}, cli.Invalid)
 }
 
@@ -52,35 +52,45 @@ func (a *app) audit() *cobra.Command {
 	f := auditing{sample: "100%"}
 	cmd := &cobra.Command{
 		Use:   "audit",
-		Short: "Find out whether every blob of every image is in every store, whole",
-		Long: `audit walks the images of the mirror's source, and compares what they need with what the stores have:
+		Short: "Find out whether every store has every blob of every image, with the right bytes",
+		Long: `audit reads the images of the mirror's source and compares the blobs that they need with what the
+stores have. These flags say what it relies on:
 
-  --from inventory  what the stores' inventories say: no request for an object
-  --from listing    the buckets' listings, beside the inventories; what a listing lacks is asked for, too
-  --from head       a question about each blob, by its owner and by the public at the store's url
-  --deep            reads and hashes every blob that is needed or listed, besides; without --from it lists too
+  --from inventory  only the stores' inventories; no request for an object
+  --from listing    the buckets' lists, and the inventories. If a list does not have a blob, audit
+                    asks the store for it.
+  --from head       the answer for each blob, both to its owner and to an anonymous client at the
+                    store's url
+  --deep            reads and hashes every blob that is needed or listed. Without --from it reads
+                    the buckets' lists too.
 
-Without --from and --deep it is the inventories, and a question about some hundred blobs of each store, as with
---from head, chosen at random: what keeps right bytes from clients is mostly true of many.
+Without --from and --deep it reads the inventories and asks for about a hundred random blobs of each
+store as --from head does. This finds most faults that keep the right bytes from clients, because
+they mostly concern many blobs.
 
-Stores are all that have a bucket, or those of --store. With --repository nothing is unexpected. --repair --dry-run says
-what would be repaired.
+audit checks all stores that have a bucket, or those of --store. With --repository it does not
+report unexpected blobs. --sample 5% checks a random part of the blobs, where audit checks each blob
+on its own.
 
---sample 5% looks at a random part of the blobs, where they are looked at one by one. What it reports:
+Classes of findings:
 
-  lost        the inventory lists it, and there is no object: clients are sent to a 404
-  missing     an image needs it, and it is not there
+  lost        the inventory lists it, but there is no object: clients get a 404
+  missing     an image needs it, but the store does not have it
   corrupt     its bytes do not have the digest
-  short       its size is not that of the inventory, or that of no manifest
-  disputed    the manifest states one size, and the store has another: --deep tells which is wrong
-  unreadable  clients do not get it as it is: not public, with a Content-Encoding, in an archive, …
-  unlisted    it is there and not in the inventory: no client is sent there
-  unexpected  it is there or listed, and no image needs it
+  short       its size is not the one in the inventory, or no manifest states that size
+  disputed    the manifest states one size and the store has another: --deep finds out which is
+              wrong
+  unreadable  clients do not get the right bytes: not public, with a Content-Encoding, in an
+              archive, …
+  unlisted    the store has it but the inventory does not list it: no client is sent there
+  unexpected  the store has or lists it, but no image needs it
 
---repair fetches what is lost, missing, corrupt, short, disputed or unreadable from the source or from a store that has
-it whole, writes it anew, and lists what is unlisted. Inventories cease to list what is wrong before anything is written. What
-clients still do not get then is not listed: a cache has it, or a rule of the bucket keeps them out. What is unexpected
-is never deleted: purge does that, digest by digest.`,
+--repair reads what is lost, missing, corrupt, short, disputed or unreadable from the source, or
+from a store that has the right bytes, and writes it again. Before that it removes wrong entries
+from the inventories. It lists what is unlisted. If clients still cannot read a blob, the blob is
+not listed: a cache has the old answer, or a rule of the bucket keeps clients out. --repair does not
+delete what is unexpected; use purge for that, with each digest. --repair --dry-run shows what
+--repair would do.`,
 		Example: `  oci-proxyctl audit --config config.yaml
   oci-proxyctl audit --config config.yaml --from head --sample 5%
   oci-proxyctl audit --config config.yaml --deep --store s3-use1 --repair --dry-run
@@ -98,10 +108,10 @@ is never deleted: purge does that, digest by digest.`,
 	cli.ConfigFlag(cmd, &f.file, a.env)
 	storeFlag(cmd, &f.stores)
 	repositoryFlag(cmd, &f.repositories)
-	fl.StringVar(&f.from, "from", "", "where what stores have is learnt: inventory, listing or head")
+	fl.StringVar(&f.from, "from", "", "what to rely on: inventory, listing or head")
 	fl.BoolVar(&f.deep, "deep", false, "read and hash the blobs")
-	fl.StringVar(&f.sample, "sample", f.sample, "`percentage` of the blobs that are looked at one by one")
-	fl.BoolVar(&f.repair, "repair", false, "make good what can be")
+	fl.StringVar(&f.sample, "sample", f.sample, "`percentage` of the blobs that are checked one by one")
+	fl.BoolVar(&f.repair, "repair", false, "repair what can be repaired")
 	dryRunFlag(cmd, &f.dryRun)
 	limitFlag(cmd, &f.limit)
 	parallelFlag(cmd, &f.parallel)

@@ -163,7 +163,7 @@ func writeRepair(w io.Writer, r *audit.RepairReport) {
 	}
 	fmt.Fprintln(w)
 	if r.DryRun {
-		fmt.Fprintf(w, "A repair would mend %s, %s.\n", cli.Count(r.Planned.Blobs, "blob"), size(r.Planned.Bytes))
+		fmt.Fprintf(w, "A repair would fix %s, %s.\n", cli.Count(r.Planned.Blobs, "blob"), size(r.Planned.Bytes))
 		return
 	}
 	fmt.Fprintf(w, "Repaired %s of %s; wrote %s, %s.\n", humanize.Comma(r.Repaired.Blobs), cli.Count(r.Planned.Blobs, "blob"),

@@ -37,8 +37,8 @@ func (a *app) inventoryDiff() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "diff URL URL",
 		Short: "Show what one store holds and another does not",
-		Long: `diff shows the blobs that only the first store holds (<), that only the second one holds (>), and that both
-list with different sizes (!), and adds them up.`,
+		Long: `diff shows the blobs that only the first store holds (<), those that only the second store holds
+(>), and those that both list with different sizes (!). At the end it shows the totals.`,
 		Example: `  oci-proxyctl inventory diff https://a.example/inventory/ https://b.example/inventory/
   oci-proxyctl inventory diff --config config.yaml --store s3-use1 --store s3-euc1 --limit 0`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -55,7 +55,7 @@ list with different sizes (!), and adds them up.`,
 	s.flags(a, cmd)
 	limitFlag(cmd, &limit)
 	cli.OutputFlag(cmd, &a.format)
-	cli.Exits(cmd, cli.Invalid, cli.ExitCode{Code: cli.CodeDifferent, Means: "they differ"})
+	cli.Exits(cmd, cli.Invalid, cli.ExitCode{Code: cli.CodeDifferent, Means: "the inventories differ"})
 	return cmd
 }
 

@@ -29,12 +29,12 @@ func (a *app) inventoryExport() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "export URL",
 		Short: "Write every blob of an inventory as JSON lines or CSV",
-		Long: `export writes a line for each blob that the store holds, in the order of their digests:
+		Long: `export writes one line for each blob that the store holds, sorted by digest:
 
   {"digest":"sha256:…","size":1234}      --format jsonl
   sha256:…,1234                          --format csv, below a line of names
 
-Nothing is written before the whole inventory was read and found good.`,
+It writes nothing until it has read the whole inventory and found no fault in it.`,
 		Example: `  oci-proxyctl inventory export https://bucket.example/inventory/ > held.jsonl
   oci-proxyctl inventory export --config config.yaml --store s3-use1 --format csv | cut -d, -f1`,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -11,19 +11,19 @@ import (
 // The flags that several commands have: one name has one meaning, one text and one default.
 
 func storeFlag(cmd *cobra.Command, stores *[]string) {
-	cmd.Flags().StringArrayVarP(stores, "store", "s", nil, "`name` of a store in the config, the only one meant; may be repeated")
+	cmd.Flags().StringArrayVarP(stores, "store", "s", nil, "only the store of this `name` in the config; may be repeated")
 }
 
 func repositoryFlag(cmd *cobra.Command, repositories *[]string) {
-	cmd.Flags().StringArrayVarP(repositories, "repository", "r", nil, "walk only the repository of this `name`; may be repeated")
+	cmd.Flags().StringArrayVarP(repositories, "repository", "r", nil, "only the repository of this `name`; may be repeated")
 }
 
 func dryRunFlag(cmd *cobra.Command, dry *bool) {
-	cmd.Flags().BoolVarP(dry, "dry-run", "n", false, "show what would be done; write nothing")
+	cmd.Flags().BoolVarP(dry, "dry-run", "n", false, "show what the command would do; write nothing")
 }
 
 func confirmFlag(cmd *cobra.Command, confirm *bool) {
-	cmd.Flags().BoolVar(confirm, "confirm", false, "do it; without this nothing is written")
+	cmd.Flags().BoolVar(confirm, "confirm", false, "do it; without this flag nothing is written")
 }
 
 func limitFlag(cmd *cobra.Command, limit *int) {
@@ -39,14 +39,14 @@ func limitFlag(cmd *cobra.Command, limit *int) {
 
 // strictFlag is the flag of the commands that read manifests.
 func strictFlag(cmd *cobra.Command, strict *bool) {
-	cmd.Flags().BoolVar(strict, "strict", false, "take every warning about the manifests for an error")
+	cmd.Flags().BoolVar(strict, "strict", false, "treat every warning about the manifests as an error")
 }
 
 // hostFlags say how registries are asked.
 func hostFlags(cmd *cobra.Command, plainHTTP *[]string, rate *float64, parallel *int) {
 	f := cmd.Flags()
-	f.StringArrayVar(plainHTTP, "plain-http", nil, "`host` that speaks plain HTTP; loopback always does; may be repeated")
-	f.Float64Var(rate, "rate", 0, "`requests` a second to each host at most; 0: as the config says, or 50")
+	f.StringArrayVar(plainHTTP, "plain-http", nil, "`host` to reach over plain HTTP, as loopback always is; may be repeated")
+	f.Float64Var(rate, "rate", 0, "at most this many `requests` a second to each host; 0: as the config says, or 50")
 	parallelFlag(cmd, parallel)
 	notNegative(cmd, "rate")
 }
@@ -57,7 +57,7 @@ const auditParallel = 8
 // parallelFlag adds --parallel; 0 is the command's own default.
 func parallelFlag(cmd *cobra.Command, parallel *int) {
 	cmd.Flags().IntVar(parallel, "parallel", 0,
-		"`number` of requests at once to each registry or store; 0: as the config says, else 16; for audit 8")
+		"`number` of requests at once to each registry or store; 0: as the config says, or 16 (8 for audit)")
 	notNegative(cmd, "parallel")
 }
 

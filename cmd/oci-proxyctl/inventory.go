@@ -17,17 +17,17 @@ import (
 func (a *app) inventory() *cobra.Command {
 	return cli.Group(&cobra.Command{
 		Use:   "inventory",
-		Short: "Read what stores say they hold, and make it right",
-		Long: `inventory reads the lists that stores publish of the blobs they hold, and that the server believes.
-It asks as the server does, anonymously and over HTTPS (http on loopback), and changes nothing. Only rebuild
-works on a store's bucket, with the rights of its owner.
+		Short: "Read what stores say they hold, and correct it",
+		Long: `inventory reads the lists that stores publish of the blobs they hold. The server relies on these
+lists. The commands read them as the server does, without credentials and over HTTPS (http on
+loopback), and change nothing. Only rebuild uses the store's bucket, with the rights of its owner.
 
-URL is the directory that has head.json. A store of the config is named by --config FILE --store NAME
-instead; then the inventory must be that store's own.`,
+URL is the directory that has head.json. To use a store of the config instead, give --config FILE
+--store NAME; then the inventory must belong to that store.`,
 		Example: `  oci-proxyctl inventory ls https://bucket.example/inventory/
   oci-proxyctl inventory diff --config config.yaml --store s3-use1 --store s3-euc1
   oci-proxyctl inventory export https://bucket.example/inventory/ > held.jsonl
-  oci-proxyctl inventory verify --config config.yaml --store s3-use1 --sample 20`,
+  oci-proxyctl inventory verify --config config.yaml --store s3-use1 --random 20`,
 	}, a.inventoryLs(), a.inventoryDiff(), a.inventoryExport(), a.inventoryVerify(), a.inventoryRebuild())
 }
 

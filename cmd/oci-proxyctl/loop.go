@@ -32,8 +32,8 @@ type listening struct {
 // flags adds the flags.
 func (l *listening) flags(cmd *cobra.Command) {
 	fl := cmd.Flags()
-	fl.StringVar(&l.address, "listen", "", "`address` of /metrics, /-/live and /-/ready, in a loop")
-	fl.StringArrayVar(&l.hosts, "listen-host", nil, "`name` by which --listen may be asked, besides IP addresses and localhost; may be repeated")
+	fl.StringVar(&l.address, "listen", "", "`address` that serves /metrics, /-/live and /-/ready while the command repeats")
+	fl.StringArrayVar(&l.hosts, "listen-host", nil, "host `name` that --listen also accepts, besides IP addresses and localhost; may be repeated")
 }
 
 // runLoop takes turns until the program is told to stop, and serves their metrics, when there is an address for them.

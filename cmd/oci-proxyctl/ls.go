@@ -32,8 +32,8 @@ func (a *app) inventoryLs() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "ls URL",
 		Short: "Show an inventory: its head and the first of its blobs",
-		Long: `ls shows who wrote an inventory and when, its segments, how many blobs and bytes it lists, and the first
-of them in the order of their digests.`,
+		Long: `ls shows who wrote an inventory and when, its segments, how many blobs and bytes it lists, and its
+first blobs, sorted by digest.`,
 		Example: `  oci-proxyctl inventory ls https://bucket.example/inventory/
   oci-proxyctl inventory ls --config config.yaml --store s3-use1 --limit 0 --output json`,
 		RunE: func(cmd *cobra.Command, args []string) error {

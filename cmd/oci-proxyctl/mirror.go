@@ -37,13 +37,15 @@ func (a *app) mirror() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "mirror",
 		Short: "Fill the stores from the source registry",
-		Long: `mirror walks the repositories that the mirror stanza of the config selects, finds the blobs that a store
-with a bucket lacks (active and filling ones; draining and off are not written), reads each once and writes it
-to all of them, and records in each store's inventory what it holds and which images are complete.
+		Long: `mirror reads the repositories that the mirror stanza of the config selects and finds the blobs that
+are missing from a store with a bucket. It writes to active and filling stores, and not to those
+that are draining or off. It reads each blob once and writes it to all of these stores. It records
+in each store's inventory what the store holds and which images are complete.
 
-It may be stopped at any time: what was done is kept, and the next run, on whatever machine, goes on from
-there. Several may run at once; --shard gives each a part of the blobs. Jobs of Kubernetes
-(JOB_COMPLETION_INDEX, with JOB_COMPLETIONS) and Cloud Run (CLOUD_RUN_TASK_INDEX and _COUNT) need no flag.`,
+You may stop it at any time. What was copied is recorded, and the next run, on any machine,
+continues from there. Several runs may work at once; --shard gives each a part of the blobs. Jobs of
+Kubernetes (JOB_COMPLETION_INDEX, with JOB_COMPLETIONS) and Cloud Run (CLOUD_RUN_TASK_INDEX and
+_COUNT) need no flag.`,
 		Example: `  oci-proxyctl mirror --config config.yaml --dry-run
   oci-proxyctl mirror --config config.yaml
   oci-proxyctl mirror --config config.yaml --store s3-use1 --repository pause --output json
@@ -56,17 +58,17 @@ there. Several may run at once; --shard gives each a part of the blobs. Jobs of 
 	storeFlag(cmd, &f.stores)
 	repositoryFlag(cmd, &f.repositories)
 	fl.BoolVar(&f.once, "once", false, "make one pass and end (the default)")
-	fl.DurationVar(&f.every, "every", 0, "make a pass each `interval`, until told to stop")
+	fl.DurationVar(&f.every, "every", 0, "make a pass every `interval` until stopped")
 	dryRunFlag(cmd, &f.dry)
-	fl.BoolVar(&f.full, "full", false, "walk the images that are complete, too")
-	fl.StringVar(&f.shard, "shard", "", "do `part` I/N of the blobs: 0/4 to 3/4")
+	fl.BoolVar(&f.full, "full", false, "also read the images that are complete")
+	fl.StringVar(&f.shard, "shard", "", "copy `part` I/N of the blobs: for N = 4, 0/4 to 3/4")
 	fl.StringVar(&f.progress, "progress", "auto", "`form` of progress on stderr: auto, bars, plain or none")
 	f.listen.flags(cmd)
 	a.completeStores(cmd, &f.file, fleet.Written)
 	_ = cmd.RegisterFlagCompletionFunc("progress", cobra.FixedCompletions(progressForms, cobra.ShellCompDirectiveNoFileComp))
 	cli.OutputFlag(cmd, &a.format)
-	cli.Exits(cmd, cli.ExitCode{Code: cli.CodeFailure, Means: "nothing could be done, or it was interrupted"}, cli.Invalid,
-		cli.ExitCode{Code: cli.CodePartial, Means: "some images or stores failed, the rest is done"})
+	cli.Exits(cmd, cli.ExitCode{Code: cli.CodeFailure, Means: "nothing could be done, or the command was interrupted"}, cli.Invalid,
+		cli.ExitCode{Code: cli.CodePartial, Means: "some images or stores failed; the rest is done"})
 	return cmd
 }
 

@@ -14,10 +14,10 @@ func (a *app) promote() *cobra.Command {
 	return cli.Group(&cobra.Command{
 		Use:   "promote",
 		Short: "Make production equal to what reviewed manifests say",
-		Long: `promote reads manifests that say which digests of which staging registries are production, and under which
-tags. The formats are those of the Kubernetes image promoter: a thin tree is a directory DIR with
-DIR/manifests/<project>/promoter-manifest.yaml and DIR/images/<project>/images.yaml; a plain manifest is one file
-with both.`,
+		Long: `promote reads manifests that say which digests of which staging registries belong in production, and
+under which tags. The formats are those of the Kubernetes image promoter. A thin tree is a directory
+DIR with DIR/manifests/<project>/promoter-manifest.yaml and DIR/images/<project>/images.yaml. A
+plain manifest is one file with both.`,
 		Example: `  oci-proxyctl promote check registry.example.org/
   oci-proxyctl promote fmt -w registry.example.org/
   oci-proxyctl promote plan registry.example.org/ --config config.yaml --out plan.json`,

@@ -40,15 +40,15 @@ type applyFlags struct {
 func (f *applyFlags) flags(cmd *cobra.Command) {
 	f.cmd = cmd
 	fl := cmd.Flags()
-	fl.DurationVar(&f.settle, "settle", 0, "how long a tag waits until every proxy knows what the stores hold; default: of the config, or two inventory refreshes")
-	fl.StringVar(&f.require, "require-stores", "", "how many `stores` must hold an image before its tags are set: healthy, all or a number; default: of the config, or healthy")
-	fl.DurationVar(&f.storeTimeout, "store-timeout", 0, "how long an image waits for slow stores; default: of the config, or 15m")
-	fl.IntVar(&f.images, "images", 0, "images copied at once; default 8")
+	fl.DurationVar(&f.settle, "settle", 0, "how long to wait before tags are set, so that every proxy has read the inventories; default: as the config says, or two inventory refreshes")
+	fl.StringVar(&f.require, "require-stores", "", "how many `stores` must hold an image before its tags are set: healthy, all or a number; default: as the config says, or healthy")
+	fl.DurationVar(&f.storeTimeout, "store-timeout", 0, "how long an image waits for slow stores; default: as the config says, or 15m")
+	fl.IntVar(&f.images, "images", 0, "`number` of images copied at once; default 8")
 	notNegative(cmd, "images")
 	fl.StringVar(&f.audit, "audit-log", "", "append a line of JSON for each write to this `file`")
-	fl.StringVar(&f.who, "who", "", "who does this, for audit log and lease; default: user and host")
-	fl.StringVar(&f.lease, "lease", "", "`name` of the lease: runs with the same one exclude each other; default: of the config, or default")
-	fl.DurationVar(&f.leaseTTL, "lease-ttl", 0, "how long the lease of a killed run keeps others away; default 30s")
+	fl.StringVar(&f.who, "who", "", "`name` of the operator for audit log and lease; default: user and host")
+	fl.StringVar(&f.lease, "lease", "", "`name` of the lease: only one run holds it at a time; default: as the config says, or \"default\"")
+	fl.DurationVar(&f.leaseTTL, "lease-ttl", 0, "how long a killed run holds the lease; default 30s")
 	fl.StringVar(&f.progress, "progress", "auto", "`form` of progress on stderr: auto, bars, plain or none")
 	f.signing.flags(cmd)
 	_ = cmd.RegisterFlagCompletionFunc("progress", cobra.FixedCompletions(progressForms, cobra.ShellCompDirectiveNoFileComp))
@@ -63,13 +63,18 @@ func (a *app) promoteApply() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "apply PLAN",
 		Short: "Carry out a plan",
-		Long: `apply does what a plan file says, and nothing else. Where the world has changed since the plan was made (a tag appeared,
-moved or went) it leaves that tag alone and says so; the rest is done.
+		Long: `apply carries out what a plan file says, and nothing else. If a tag has appeared, moved or gone
+since the plan was made, apply does not touch that tag, reports it, and does the rest.
 
-Each image goes through these steps, all of which may be repeated: its blobs into every store of the config and its inventory, and into each
-destination, the source being read once for all; its manifests by digest, with signatures and whatever else refers to
-it, read back; a wait until every proxy has read the inventories; then the tags, at all destinations together, each
-looked at right before and read back. Without a config, or with --config '', there are no stores.`,
+For each image it does these steps; you may repeat all of them:
+
+  1. It copies the blobs into every store of the config, adds them to the store's inventory, and
+     copies them into each destination. It reads the source once for all.
+  2. It writes the manifests by digest, with signatures and other referrers, and reads them back.
+  3. It waits until every proxy has read the inventories.
+  4. It sets the tags at all destinations together. It reads each tag right before and after that.
+
+Without a config, or with --config '', apply does not write to stores.`,
 		Example: `  oci-proxyctl promote apply plan.json --config config.yaml --audit-log promote.log
   oci-proxyctl promote apply plan.json --config config.yaml --require-stores all --settle 5m`,
 		Args: cobra.ExactArgs(1),
@@ -80,7 +85,7 @@ looked at right before and read back. Without a config, or with --config '', the
 	access.accessFlags(a, cmd)
 	f.flags(cmd)
 	dryRunFlag(cmd, &dry)
-	cmd.Flags().StringVar(&manifests, "manifests", "", "refuse the plan unless it was made of the manifests in this `directory` as they are now")
+	cmd.Flags().StringVar(&manifests, "manifests", "", "refuse the plan if the manifests in this `directory` have changed since it was made")
 	cli.OutputFlag(cmd, &a.format)
 	applyExits(cmd)
 	return cmd
@@ -103,7 +108,7 @@ func (a *app) runPromoteApply(ctx context.Context, name, manifests string, dry b
 	defer file.Close()
 	plan, err := apply.ReadPlan(file)
 	if err != nil {
-		return cli.Fail("make it anew with promote plan --out", "%s: %w", name, err)
+		return cli.Fail("make a new one with promote plan --out", "%s: %w", name, err)
 	}
 	if err := sameManifests(plan, manifests); err != nil {
 		return err
@@ -136,7 +141,7 @@ func sameManifests(plan *apply.Plan, dir string) error {
 		return invalidManifests(err)
 	}
 	if tree.Hash != plan.Header.Hash {
-		return cli.Fail("make it anew with promote plan --out", "the manifests in %s are not those that the plan was made of", dir)
+		return cli.Fail("make a new one with promote plan --out", "the manifests in %s are not those that the plan was made of", dir)
 	}
 	return nil
 }
@@ -146,7 +151,7 @@ func (f *applyFlags) check() error {
 		return cli.Usage("--settle 0s does not wait at all", "times cannot be negative")
 	}
 	if _, err := apply.ParseRequire(f.require); err != nil {
-		return cli.Usage("want healthy, all, or how many", "--require-stores: %w", err)
+		return cli.Usage("want healthy, all, or a number", "--require-stores: %w", err)
 	}
 	if f.leaseTTL > 0 && f.leaseTTL < time.Second {
 		return cli.Usage("30s is usual", "--lease-ttl %s is too short", f.leaseTTL)

@@ -30,13 +30,15 @@ func (a *app) promoteCheck() *cobra.Command {
 	var strict bool
 	cmd := &cobra.Command{
 		Use:   "check DIR",
-		Short: "Find every fault in the manifests, without network",
-		Long: `check reads a thin tree of manifests (a directory) or a plain manifest (a file) and reports every error and
-warning at once, with file, line, column and what to do. It asks no registry.
+		Short: "Find every error in the manifests, without network",
+		Long: `check reads a thin tree of manifests (a directory) or a plain manifest (a file). It reports all
+errors and warnings at once, with file, line, column and what to do. It sends no request to a
+registry.
 
-What has an error is held back by plan, run and verify, project by project; the rest is promoted. A project that has one of
-its two files only is no error: nothing of it is promoted yet. A manifest where nobody reads it is one, and a tree without
-any project. Words that YAML takes for something else than their letters, such as 1.20, on and null, must stand in quotes.`,
+If a project has an error, plan, run, verify and sign hold back this project and do the rest. If a
+project has only one of its two files, that is not an error: nothing of it is promoted yet. It is an
+error if a manifest is where no command reads it, or if a tree has no project. Put words that YAML
+would read as a number, a boolean or null (1.20, on, null) in quotes.`,
 		Example: `  oci-proxyctl promote check registry.example.org/
   oci-proxyctl promote check plain.yaml -o json | jq '.errors[].message'`,
 		Args: cobra.ExactArgs(1),

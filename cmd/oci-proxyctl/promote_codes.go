@@ -21,7 +21,7 @@ var (
 		{Code: 8, Means: "too few stores hold an image"},
 		{Code: 16, Means: "a policy forbids an image"},
 	}
-	heldClass   = cli.ExitCode{Code: 128, Means: "projects are held back, for their manifests are faulty"}
+	heldClass   = cli.ExitCode{Code: 128, Means: "projects are held back because their manifests have errors"}
 	planEnds    = []cli.ExitCode{{Code: 32, Means: "the rest can be done, or is in place"}, {Code: 64, Means: "nothing else can be done"}}
 	appliedEnds = []cli.ExitCode{{Code: 32, Means: "the rest is done, or in place"}, {Code: 64, Means: "nothing else was done"}}
 )
@@ -43,46 +43,46 @@ func runExits(cmd *cobra.Command) {
 func appliedExits(cmd *cobra.Command, note string) {
 	cli.ExitsSum(cmd, cli.Sum{Classes: append(appliedClasses[:5:5], heldClass), Ends: appliedEnds, Note: note},
 		cli.ExitCode{Code: cli.CodeOK, Means: "everything is done, or there was nothing to do: the report says which"},
-		cli.ExitCode{Code: cli.CodeFailure, Means: "the run did not begin (another one has the lease, or the plan is not whole) " +
-			"or was interrupted: what was\ndone until then is kept, and the same command goes on from there"}, invalidInput)
+		cli.ExitCode{Code: cli.CodeFailure, Means: "the run did not begin (another one has the lease, or the plan file is damaged) or was " +
+			"interrupted: what was\ndone stays, and the same command continues from there"}, invalidInput)
 }
 
 func checkExits(cmd *cobra.Command) {
 	cli.Exits(cmd, cli.ExitCode{Code: cli.CodeOK, Means: "the manifests are valid; there may be warnings"},
-		cli.ExitCode{Code: cli.CodeFailure, Means: "there are none, or they cannot be read"},
-		cli.ExitCode{Code: cli.CodeInvalid, Means: "there are errors; with --strict: or warnings"})
+		cli.ExitCode{Code: cli.CodeFailure, Means: "there are no manifests, or they cannot be read"},
+		cli.ExitCode{Code: cli.CodeInvalid, Means: "there are errors or, with --strict, warnings"})
 }
 
 func fmtExits(cmd *cobra.Command) {
 	cli.Exits(cmd, cli.ExitCode{Code: cli.CodeOK, Means: "done; with --check: nothing differs"},
 		cli.ExitCode{Code: cli.CodeFailure, Means: "a file could not be read or written"},
-		cli.ExitCode{Code: cli.CodeInvalid, Means: "a file has faults, and was left alone"},
+		cli.ExitCode{Code: cli.CodeInvalid, Means: "a file has errors and was not changed"},
 		cli.ExitCode{Code: cli.CodeDifferent, Means: "with --check: files differ"})
 }
 
 func signExits(cmd *cobra.Command) {
 	cli.Exits(cmd, cli.ExitCode{Code: cli.CodeOK, Means: "every image that is in place has our signature"},
 		cli.ExitCode{Code: cli.CodeFailure, Means: "nothing could be signed or read"},
-		cli.ExitCode{Code: cli.CodeInvalid, Means: "the manifests are invalid: nothing of them can be promoted"},
+		cli.ExitCode{Code: cli.CodeInvalid, Means: "the manifests are invalid: nothing can be promoted"},
 		cli.ExitCode{Code: cli.CodePartial, Means: "an image or a repository could not be signed or read, or projects " +
-			"are held back, for their manifests are\nfaulty; the rest is signed"})
+			"are held back\nbecause their manifests have errors; the rest is signed"})
 }
 
 func snapshotExits(cmd *cobra.Command) {
 	cli.Exits(cmd,
-		cli.ExitCode{Code: cli.CodeOK, Means: "the snapshot is whole, as far as the registry lists; what it does not list is warned of"},
-		cli.ExitCode{Code: cli.CodeFailure, Means: "the registry cannot be read or lists nothing, or nothing is there"})
+		cli.ExitCode{Code: cli.CodeOK, Means: "the snapshot has everything that the registry lists; there may be warnings about what it does not list"},
+		cli.ExitCode{Code: cli.CodeFailure, Means: "the registry cannot be read, cannot list, or has nothing there"})
 }
 
 func proveExits(cmd *cobra.Command) {
 	cli.ExitsSum(cmd, cli.Sum{Classes: []cli.ExitCode{
-		{Code: 1, Means: "a registry or store did not answer, or a project is held back, for its manifests are faulty: " +
-			"nobody knows; or\nsomething else failed"},
-		{Code: 4, Means: "unexpected: a destination has what no manifest lists"},
+		{Code: 1, Means: "a registry or store did not answer, a project is held back because its manifests have errors, " +
+			"or\nsomething else failed"},
+		{Code: 4, Means: "unexpected: a destination has something that no manifest lists"},
 		{Code: 8, Means: "missing: a digest, a tag, or a part of an image is not in a destination"},
 		{Code: 16, Means: "moved: a tag has another digest"},
-		{Code: 32, Means: "altered: what a registry sends is not what the digest says"},
+		{Code: 32, Means: "altered: what a registry sends does not have the digest"},
 		{Code: 64, Means: "unsigned: no signature of a key of --key in the first destination of a project"},
-		{Code: 128, Means: "unstored: the inventory of a store lacks blobs of an image"},
+		{Code: 128, Means: "unstored: the inventory of a store does not list all blobs of an image"},
 	}}, cli.ExitCode{Code: cli.CodeOK, Means: "nothing was found"}, invalidInput)
 }

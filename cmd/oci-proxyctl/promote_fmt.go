@@ -23,12 +23,12 @@ func (a *app) promoteFmt() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "fmt DIR|FILE…",
 		Short: "Give manifests their canonical layout",
-		Long: `fmt gives manifests their canonical layout: one line a digest with its tags behind it, quoted, so that a promotion
-is a change of one line. The order of entries, their grouping and every comment stay as they are, and what a file
-says is the same afterwards. FILE may be - for stdin.
+		Long: `fmt gives manifests their canonical layout: each digest on its own line, followed by its tags in
+quotes, so that a promotion is a change of one line. It keeps the order of entries, their grouping
+and all comments, and it does not change what a file means. FILE may be - for stdin.
 
-Without a flag the result of one file is printed. With --check nothing is written, and files that differ are listed. A
-file with faults is left alone: promote check tells more.`,
+Without a flag fmt prints the result of one file. With --check it writes nothing and lists the files
+that differ. It does not touch a file that has errors; use promote check to see them.`,
 		Example: `  oci-proxyctl promote fmt -w registry.example.org/
   oci-proxyctl promote fmt --check registry.example.org/
   oci-proxyctl promote fmt --diff images/pause/images.yaml`,
@@ -42,7 +42,7 @@ file with faults is left alone: promote check tells more.`,
 	}
 	f := cmd.Flags()
 	f.BoolVar(&how.check, "check", false, "write nothing; list the files that differ and exit with 4")
-	f.BoolVar(&how.diff, "diff", false, "show what changes, or would change")
+	f.BoolVar(&how.diff, "diff", false, "show the changes")
 	f.BoolVarP(&how.write, "write", "w", false, "write the files back")
 	fmtExits(cmd)
 	return cmd
@@ -78,7 +78,7 @@ func (a *app) runPromoteFmt(how formatting, args []string) error {
 	}
 	switch {
 	case broken > 0:
-		return &cli.Error{Err: fmt.Errorf("%s left alone", cli.Count(int64(broken), "file")), Hint: "mend the faults first", Code: cli.CodeInvalid}
+		return &cli.Error{Err: fmt.Errorf("%s left alone", cli.Count(int64(broken), "file")), Hint: "fix the errors first", Code: cli.CodeInvalid}
 	case how.check && differ > 0:
 		return cli.Exit(cli.CodeDifferent)
 	}

@@ -41,11 +41,11 @@ type promoteFlags struct {
 func (p *promoteFlags) flags(a *app, cmd *cobra.Command) {
 	f := cmd.Flags()
 	cli.OptionalConfigFlag(cmd, &p.config, a.env)
-	f.StringVar(&p.since, "since", "", "only what the manifests ask for and did not in this `revision` of git; A..B compares two")
-	f.StringVar(&p.lost, "lost", "", "`file` with the digests known to be gone for ever, one a line")
-	f.StringArrayVar(&p.moves, "allow-tag-move", nil, "`tag` that may change its digest: REPOSITORY:TAG in full, or IMAGE:TAG for all destinations; may be repeated")
+	f.StringVar(&p.since, "since", "", "only what the manifests promote now but not in this `revision` of git; A..B compares two revisions")
+	f.StringVar(&p.lost, "lost", "", "`file` with the digests known to be lost forever, one on each line")
+	f.StringArrayVar(&p.moves, "allow-tag-move", nil, "`tag` that may move to another digest: REPOSITORY:TAG in full, or IMAGE:TAG for all destinations; may be repeated")
 	hostFlags(cmd, &p.plainHTTP, &p.rate, &p.parallel)
-	f.BoolVar(&p.sizes, "sizes", true, "read the manifests of missing images, to know their sizes")
+	f.BoolVar(&p.sizes, "sizes", true, "read the manifests of missing images to find out their sizes")
 	strictFlag(cmd, &p.strict)
 }
 
@@ -54,17 +54,18 @@ func (a *app) promotePlan() *cobra.Command {
 	var file string
 	cmd := &cobra.Command{
 		Use:   "plan DIR",
-		Short: "Show what has to be done so that production is what the manifests say",
-		Long: `plan checks the manifests, reads each repository that they name once, and works out what is missing where. It writes
-nothing to any registry or store. With --out the plan goes into a file that promote apply carries out;
-with --output json the whole plan is printed.
+		Short: "Show what to do so that production is what the manifests say",
+		Long: `plan checks the manifests, reads each repository that they name once, and finds out what is missing
+where. It writes nothing to any registry or store. With --out it writes the plan to a file, which
+promote apply carries out. With --output json it prints the whole plan.
 
-Promotion is additive. A tag that exists with another digest stays, and is reported, unless --allow-tag-move names it.
-A digest that is gone from its source is taken from a destination that has it. One bad item holds back no other.
+Promotion deletes nothing. If a tag exists with another digest, the tag stays and plan reports it,
+unless --allow-tag-move names the tag. If a digest is gone from its source, it is copied from a
+destination that has it. An error in one item does not stop the others.
 
-A project whose manifests have an error is held back, and so is one that may contradict it: nothing of them is in the plan.
-A flag or a list that permits something and matches nothing is told. Without a config, or with --config '', stores are
-left out.`,
+If the manifests of a project have an error, the project is held back: it is not in the plan. So is
+a project that may contradict it. plan reports a flag or a list that permits something and matches
+nothing. Without a config, or with --config '', the plan does not include stores.`,
 		Example: `  oci-proxyctl promote plan registry.example.org/ --out plan.json
   oci-proxyctl promote plan registry.example.org/ --since origin/main --config config.yaml
   oci-proxyctl promote plan registry.example.org/ --output json | jq .summary`,

@@ -61,7 +61,7 @@ func (a *app) writeProof(r *prove.Report, config string) error {
 	}
 	writeIdle(r.Idle, w)
 	if r.Found[prove.Unstored] > 0 {
-		fmt.Fprintf(w, "What stores lack is brought by: %s\n", mirrorCommand(config))
+		fmt.Fprintf(w, "To copy what stores do not have, run: %s\n", mirrorCommand(config))
 	}
 	fmt.Fprintln(w, proofVerdict(r))
 	return heldVerdict(r.Held, w)

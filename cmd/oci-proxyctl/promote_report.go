@@ -142,11 +142,11 @@ func behind(r *apply.Report, config string, w io.Writer) {
 	var names []string
 	for _, s := range r.Stores {
 		if s.Behind > 0 {
-			names = append(names, fmt.Sprintf("%s lacks %s", s.Name, cli.Count(s.Behind, "promoted image")))
+			names = append(names, fmt.Sprintf("%s does not have %s", s.Name, cli.Count(s.Behind, "promoted image")))
 		}
 	}
 	if len(names) > 0 {
-		fmt.Fprintf(w, "Left behind: %s. What they lack is brought by: %s\n", strings.Join(names, ", "), mirrorCommand(config))
+		fmt.Fprintf(w, "Left behind: %s. To copy what they do not have, run: %s\n", strings.Join(names, ", "), mirrorCommand(config))
 	}
 }
 

@@ -21,11 +21,12 @@ func (a *app) promoteRun() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run DIR",
 		Short: "Plan and apply: make production what the manifests say",
-		Long: `run makes a plan of the manifests in DIR, shows it, and with --confirm carries it out at once, as promote apply does. Without
---confirm nothing is written anywhere.
+		Long: `run makes a plan from the manifests in DIR and shows it. With --confirm it also carries out the
+plan, as promote apply does. Without --confirm it writes nothing.
 
-A project whose manifests have an error is held back, and so is one that may contradict it: nothing of them is promoted. Without a
-config, or with --config '', there are no stores.`,
+If the manifests of a project have an error, the project is held back: nothing of it is promoted. So
+is a project that may contradict it. Without a config, or with --config '', run does not write to
+stores.`,
 		Example: `  oci-proxyctl promote run registry.example.org/ --config config.yaml
   oci-proxyctl promote run registry.example.org/ --config config.yaml --confirm --audit-log promote.log
   oci-proxyctl promote run registry.example.org/ --config config.yaml --confirm --since HEAD~1`,

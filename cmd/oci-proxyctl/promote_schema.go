@@ -11,8 +11,8 @@ func (a *app) promoteSchema() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "schema",
 		Short: "Print the JSON schema of manifests",
-		Long: `schema prints the JSON schema of the files that promote reads, for editors and for checks in a pipeline: an images.yaml,
-a promoter-manifest.yaml, or a plain manifest.`,
+		Long: `schema prints the JSON schema of the files that promote reads, for editors and for checks in a
+pipeline: an images.yaml, a promoter-manifest.yaml, or a plain manifest.`,
 		Example: `  oci-proxyctl promote schema > promotion.schema.json
   # first line of a manifest, for editors with a YAML language server:
   # yaml-language-server: $schema=promotion.schema.json`,

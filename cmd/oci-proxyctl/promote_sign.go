@@ -23,13 +23,14 @@ func (a *app) promoteSign() *cobra.Command {
 	var strict bool
 	cmd := &cobra.Command{
 		Use:   "sign DIR",
-		Short: "Sign the promoted images that lack our signature",
-		Long: `sign looks at every image of the manifests where it is signed: in the first destination of its project. One that is there
-and has no signature of this key gets one, beside those of others. Images that are not there yet are left to promote run, which
-signs what it promotes, before any tag is set. A project whose manifests have an error is held back.
+		Short: "Sign the promoted images that do not have our signature",
+		Long: `sign checks every image of the manifests in the first destination of its project, which is where
+images are signed. If the image is there and has no signature of this key, sign adds one; other
+signatures stay. It does not sign images that are not there yet: promote run signs what it promotes,
+before it sets a tag. A project whose manifests have an error is held back.
 
-Signatures are those of cosign with a key: the payload and its signature below the tag sha256-HEX.sig. Keys of key management
-services are not supported.`,
+A signature is one that cosign makes with a key: the payload and its signature below the tag
+sha256-HEX.sig. Keys of key management services are not supported.`,
 		Example: `  COSIGN_PASSWORD=… oci-proxyctl promote sign registry.example.org/ --sign-key cosign.key`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -13,7 +13,7 @@ import (
 )
 
 // identityHelp is about --sign-identity.
-const identityHelp = "what signatures call a registry: `FROM=TO`, as us-docker.pkg.dev/project/images=registry.example.org; default: its own name"
+const identityHelp = "name of a registry in signatures: `FROM=TO`, such as us-docker.pkg.dev/project/images=registry.example.org; default: its own name"
 
 // signing are the flags of the commands that promote: what must be signed before, and what is signed then.
 type signing struct {
@@ -35,7 +35,7 @@ func (s *signing) keyFlags(cmd *cobra.Command) {
 func (s *signing) flags(cmd *cobra.Command) {
 	s.keyFlags(cmd)
 	f := cmd.Flags()
-	f.Var(&s.mode, "policy", "what is done about images that are not signed in the staging registry: `mode` off, warn or require")
+	f.Var(&s.mode, "policy", "what to do about images that are not signed in the staging registry: `mode` off, warn or require")
 	f.StringArrayVar(&s.keys, "policy-key", nil, "`file` with public keys (PEM) whose signatures on staging images count; may be repeated")
 	_ = cmd.RegisterFlagCompletionFunc("policy", cobra.FixedCompletions(sign.Modes(), cobra.ShellCompDirectiveNoFileComp))
 }

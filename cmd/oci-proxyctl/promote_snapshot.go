@@ -35,13 +35,15 @@ func (a *app) promoteSnapshot() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "snapshot REGISTRY[/PREFIX]",
 		Short: "Write the images of a registry as a manifest",
-		Long: `snapshot reads what is below REGISTRY/PREFIX and writes it in the form of images.yaml: images by name, digests with
-their tags, in YAML or, with --output json, in JSON. The result is what promote fmt would make of it, and the same each time as long as the registry is.
+		Long: `snapshot reads what is below REGISTRY/PREFIX and writes it in the format of images.yaml: images by
+name, and digests with their tags. It writes YAML or, with --output json, JSON. The layout is that
+of promote fmt. As long as the registry does not change, the result is the same each time.
 
-The registry must list its repositories: by Google's listing or _catalog. One that lists no digests is asked for each
-tag. Manifests without a tag are written with --untagged, where the registry lists them (Google's do); the platforms of
-an index are among them. A repository that has digests and no tag is named in a warning, and so is a tag that is none.
-That nothing is there is an error.`,
+The registry must list its repositories, by Google's listing or by _catalog. If it does not list
+digests, snapshot asks for each tag. With --untagged it also writes manifests without a tag, among
+them the platforms of an index, if the registry lists them (Google's registries do). It warns of a
+repository that has digests but no tag, and of a tag that is not valid. It is an error if nothing is
+there.`,
 		Example: `  oci-proxyctl promote snapshot us-central1-docker.pkg.dev/project/images > images.yaml
   oci-proxyctl promote snapshot registry.example.org/prod --untagged -o json`,
 		Args: cobra.ExactArgs(1),
@@ -51,7 +53,7 @@ That nothing is there is an error.`,
 	}
 	cli.OutputFlag(cmd, &a.format)
 	cmd.Flags().Lookup("output").Value = yamlFormat{&a.format}
-	cmd.Flags().BoolVar(&opt.Untagged, "untagged", false, "manifests without a tag too")
+	cmd.Flags().BoolVar(&opt.Untagged, "untagged", false, "also write manifests without a tag")
 	access.flags(cmd)
 	snapshotExits(cmd)
 	return cmd
@@ -100,7 +102,7 @@ func (a *app) runPromoteSnapshot(ctx context.Context, root string, access *regis
 		fmt.Fprintf(a.stderr, "warning: the registry lists names that are none, and not in the snapshot: %s\n", someOf(odd))
 	}
 	if len(left) > 0 {
-		fmt.Fprintf(a.stderr, "warning: the registry lists what nobody can ask for, and it is not in the snapshot: %s\n",
+		fmt.Fprintf(a.stderr, "warning: the registry lists names, tags or digests that are not valid; they are not in the snapshot: %s\n",
 			someOf(left))
 	}
 	if len(bare) > 0 {

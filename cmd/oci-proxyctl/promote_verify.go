@@ -55,22 +55,25 @@ func (a *app) promoteVerify() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify DIR",
 		Short: "Compare production and the stores with what the manifests say",
-		Long: `verify reads each repository that the manifests promote to once, and writes nothing.
+		Long: `verify reads each repository that the manifests promote to once. It writes nothing.
 
   --read lists      tags and digests as the registries list them
-  --read manifests  every promoted manifest too, with the children of an index, hashed (default)
-  --read blobs      every blob too, once for each host
+  --read manifests  also reads and hashes every promoted manifest, with the children of an index
+                    (default)
+  --read blobs      also reads every blob, once for each host
 
-With --config the inventories of the stores must list every blob of every promoted image. With --key each image must
-have a signature of one of these keys in the first destination of its project. What is in a destination and in no
-manifest is unexpected, unless a pattern of --allow matches it: REPOSITORY, REPOSITORY:TAG or REPOSITORY@DIGEST, where
-"*" is anything but a slash and "**" anything. Lists of what refers to a promoted image (sha256-…) belong to it.
-Unexpected repositories are only found where a registry lists its repositories. What a project may have promoted that is
-held back, or lacks one of its files, is not called unexpected.
+With --config it also checks that the inventory of each store lists every blob of every promoted
+image. Without a config, or with --config '', it does not check stores. With --key each image must
+have a signature of one of these keys in the first destination of its project.
 
-Without a config, or with --config '', stores are left out.
+What is in a destination but in no manifest is unexpected, unless a pattern of --allow matches it:
+REPOSITORY, REPOSITORY:TAG or REPOSITORY@DIGEST, where "*" is anything but a slash and "**" is
+anything. A list of what refers to a promoted image (sha256-…) is not unexpected. verify finds
+unexpected repositories only if the registry lists its repositories. If a project is held back or
+has only one of its files, verify does not report as unexpected what the project may have promoted.
 
---watch does so for ever, and reads the manifests anew each time; --listen has its metrics and health.`,
+With --watch it verifies at each interval and reads the manifests again each time, until it is
+stopped. --listen serves metrics and health.`,
 		Example: `  oci-proxyctl promote verify registry.example.org/ --config config.yaml
   oci-proxyctl promote verify registry.example.org/ --key cosign.pub --allow allowed.txt -o json
   oci-proxyctl promote verify registry.example.org/ --watch 1h --listen 127.0.0.1:9092`,
@@ -79,13 +82,13 @@ Without a config, or with --config '', stores are left out.
 	}
 	fl := cmd.Flags()
 	cli.OptionalConfigFlag(cmd, &f.config, a.env)
-	fl.StringVar(&f.allow, "allow", "", "`file` with patterns of what may be there, one a line")
-	fl.StringVar(&f.lost, "lost", "", "`file` with the digests known to be gone for ever, one a line")
+	fl.StringVar(&f.allow, "allow", "", "`file` with patterns of what may be in a destination, one on each line")
+	fl.StringVar(&f.lost, "lost", "", "`file` with the digests known to be lost forever, one on each line")
 	fl.StringArrayVar(&f.keys, "key", nil, "`file` with public keys (PEM); may be repeated")
 	fl.StringVar(&f.rename, "sign-identity", "", identityHelp)
-	fl.StringVar(&f.read, "read", string(prove.Manifests), "how `much` is read: lists, manifests or blobs")
+	fl.StringVar(&f.read, "read", string(prove.Manifests), "how `much` to read: lists, manifests or blobs")
 	limitFlag(cmd, &f.limit)
-	fl.DurationVar(&f.watch, "watch", 0, "look each `interval`, until told to stop")
+	fl.DurationVar(&f.watch, "watch", 0, "verify every `interval` until stopped")
 	f.listen.flags(cmd)
 	strictFlag(cmd, &f.strict)
 	f.access.flags(cmd)

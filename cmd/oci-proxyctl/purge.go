@@ -20,16 +20,18 @@ func (a *app) purge() *cobra.Command {
 	var dryRun, confirm bool
 	cmd := &cobra.Command{
 		Use:   "purge DIGEST…",
-		Short: "Take blobs out of all stores: a takedown",
-		Long: `purge takes blobs out of the inventory of every store with a bucket, draining and off ones too, waits two refresh intervals, so that no server sends
-anybody there any more, and then deletes the objects. At the end it prints the URLs that caches in front of the
-stores may still have.
+		Short: "Remove blobs from all stores: a takedown",
+		Long: `purge first removes the blobs from the inventory of every store with a bucket, also of stores that
+are draining or off. Then it waits two refresh intervals, so that no server sends clients there any
+more. Then it deletes the objects. At the end it prints the URLs that caches in front of the stores
+may still have.
 
-The digests must be listed below deny: digests: in the config, or the next pass of the mirror would bring them back. Servers and
-mirrors that run must have read that config before. The source registry still has the blobs: purge does not write to it.
+The config must list the digests below deny: digests:, or the next pass of the mirror would copy
+them again. Running servers and mirrors must have read that config before. purge does not write to
+the source registry, which still has the blobs.
 
-A purge that is interrupted is run again. It waits again then, as long as there is an object to delete. A store that cannot be reached
-is reported: run it again.`,
+If purge is interrupted, or reports a store that it could not reach, run it again. It then waits
+again if there is still an object to delete.`,
 		Example: `  oci-proxyctl purge --config config.yaml --dry-run sha256:…
   oci-proxyctl purge --config config.yaml --confirm sha256:…`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -54,8 +56,8 @@ is reported: run it again.`,
 	dryRunFlag(cmd, &dryRun)
 	confirmFlag(cmd, &confirm)
 	cli.OutputFlag(cmd, &a.format)
-	cli.Exits(cmd, cli.ExitCode{Code: cli.CodeFailure, Means: "nothing could be done, or it was interrupted: run it again"}, cli.Invalid,
-		cli.ExitCode{Code: cli.CodePartial, Means: "a store could not be done, the others are: run it again"})
+	cli.Exits(cmd, cli.ExitCode{Code: cli.CodeFailure, Means: "nothing could be done, or purge was interrupted: run it again"}, cli.Invalid,
+		cli.ExitCode{Code: cli.CodePartial, Means: "a store failed, the others are done: run it again"})
 	return cmd
 }
 
@@ -161,7 +163,7 @@ func (a *app) writePurge(r *purge.Report, untouched []string) error {
 		}
 	}
 	for _, name := range untouched {
-		fmt.Fprintf(a.stdout, "\n%s has no bucket in the config: whoever runs that store must delete it there.\n", name)
+		fmt.Fprintf(a.stdout, "\n%s has no bucket in the config: the owner of that store must delete it there.\n", name)
 	}
 	if failed > 0 {
 		_, err := fmt.Fprintf(a.stdout, "\n%s could not be done: run it again.\n", cli.Count(int64(failed), "store"))

@@ -29,19 +29,21 @@ func (a *app) inventoryRebuild() *cobra.Command {
 	var opt ledger.RebuildOptions
 	cmd := &cobra.Command{
 		Use:   "rebuild --config FILE --store NAME",
-		Short: "Make an inventory say what the store's bucket has",
-		Long: `rebuild lists the bucket of a store and makes its inventory say the same: blobs that it lacked are added, and those that
-are gone are taken out, after the bucket was asked for each once more. Contents are not read. A mirror may run
-meanwhile; what it records stays. What the config denies is never listed.
+		Short: "Make an inventory list what the store's bucket has",
+		Long: `rebuild lists the bucket of a store and makes its inventory say the same. It adds blobs that were
+not in the inventory. It removes blobs that are gone, after it has asked the bucket for each once
+more. It does not read the bytes. A mirror may run at the same time; what it records stays. rebuild
+does not list what the config denies.
 
-Before a blob is added, its object is asked for by HEAD: at the bucket, where the listing does not tell its headers
-(S3, files), and at the store's url as a client would. One with a Content-Encoding, in an archive or not public is not
-added, nor one of a size, or of a checksum at the store, that its digest cannot have; audit --repair and the next pass
-of the mirror write it anew. So a blob that was not recorded costs up to two requests, and one that was costs none
-beside its share of the listing.
+Before rebuild adds a blob it sends a HEAD request to the store's url, as a client would, and, where
+the list does not show headers (S3, files), one to the bucket. It does not add an object that has a
+Content-Encoding, is in an archive or is not public, nor one with a size or checksum that its digest
+cannot have. audit --repair and the next pass of the mirror write such an object again. So a blob
+that was not in the inventory costs up to two requests, and one that was costs only its share of the
+list.
 
-An inventory that cannot be read stays as it is, unless --force says that a new one is to replace it.
-With --dry-run nothing is written.`,
+An inventory that cannot be read stays as it is, unless you replace it with --force. With --dry-run
+rebuild writes nothing.`,
 		Example: `  oci-proxyctl inventory rebuild --config config.yaml --store s3-use1 --dry-run
   oci-proxyctl inventory rebuild --config config.yaml --store s3-use1 --force --output json`,
 		Args: cobra.NoArgs,
@@ -56,7 +58,7 @@ With --dry-run nothing is written.`,
 	s.flags(a, cmd)
 	f := cmd.Flags()
 	dryRunFlag(cmd, &opt.DryRun)
-	f.BoolVar(&opt.Force, "force", false, "replace an inventory that is broken or another store's")
+	f.BoolVar(&opt.Force, "force", false, "replace an inventory that is broken or belongs to another store")
 	cli.OutputFlag(cmd, &a.format)
 	cli.Exits(cmd, cli.Invalid, cli.ExitCode{Code: cli.CodeDifferent, Means: "with --dry-run: there is something to change"})
 	return cmd
@@ -140,7 +142,7 @@ func (a *app) runRebuild(ctx context.Context, cfg *config.Config, st *config.Sto
 }
 
 // hintListing is what to do without a listing.
-const hintListing = "until the listing is right, audit --from head tells by a question for each blob what the store lacks"
+const hintListing = "until the list is right, use audit --from head: it asks the store for each blob"
 
 func (a *app) writeRebuilt(d rebuilt) error {
 	t := cli.Table{}
@@ -161,7 +163,7 @@ func (a *app) writeRebuilt(d rebuilt) error {
 	}
 	if d.Unreadable > 0 {
 		fmt.Fprintf(a.stdout, "\n%s that clients would not get as they are, or that cannot be what their names say, and that are not listed;\n"+
-			"audit --repair, or the next pass of the mirror, writes what images need anew:\n", cli.Count(d.Unreadable, "blob"))
+			"audit --repair, or the next pass of the mirror, writes again what images need:\n", cli.Count(d.Unreadable, "blob"))
 		for _, h := range d.Hidden {
 			fmt.Fprintf(a.stdout, "  %s  %s\n", h.Digest, cli.OneLine(h.Why))
 		}

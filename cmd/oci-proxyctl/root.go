@@ -29,11 +29,11 @@ func (a *app) root() *cobra.Command {
 	root := cli.Root(&cobra.Command{
 		Use:   program,
 		Short: "Operate the stores of oci-proxy",
-		Long: `oci-proxyctl is the tool of those who operate oci-proxy and its stores. It reads the same config
-file as the server.`,
+		Long: `oci-proxyctl is the tool of the people who operate oci-proxy and its stores. It reads the same
+config file as the server.`,
 		Example: `  oci-proxyctl mirror --config config.yaml --dry-run       # what would be copied, and what it costs
   oci-proxyctl mirror --config config.yaml                 # fill the stores
-  oci-proxyctl audit --config config.yaml                  # does every store have every blob, whole?
+  oci-proxyctl audit --config config.yaml                  # does every store have every blob?
   oci-proxyctl promote plan registry.example.org/ --out plan.json
   oci-proxyctl inventory verify --config config.yaml --store s3-use1 --random 20`,
 		PersistentPreRun: func(cmd *cobra.Command, _ []string) {

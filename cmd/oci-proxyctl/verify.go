@@ -16,11 +16,11 @@ func (a *app) inventoryVerify() *cobra.Command {
 	var blobs string
 	cmd := &cobra.Command{
 		Use:   "verify URL",
-		Short: "Find out whether an inventory can be believed",
-		Long: `verify looks at an inventory as a server that does not believe it yet: the head, whose it is, its age, and of
-each segment the hash, the order and the count. With --random N it asks the store for N random blobs of the
-list and compares their sizes; with --whole it reads and hashes them. Where blobs are, --blobs says, or the
-config.`,
+		Short: "Find out whether a server would accept an inventory",
+		Long: `verify checks an inventory as a server does that reads it for the first time: the head, the store
+that it belongs to, its age, and the hash, order and count of each segment. With --random N it asks
+the store for N random blobs of the list and compares their sizes. With --whole it also reads and
+hashes them. --blobs, or the config, says where the blobs are.`,
 		Example: `  oci-proxyctl inventory verify https://bucket.example/inventory/
   oci-proxyctl inventory verify https://bucket.example/inventory/ --random 20 \
       --blobs 'https://bucket.example/containers/images/{digest}'
@@ -38,13 +38,13 @@ config.`,
 	}
 	s.flags(a, cmd)
 	f := cmd.Flags()
-	f.StringVar(&blobs, "blobs", "", "`URL` of a blob with {digest} in it; default: what the config says")
-	f.IntVar(&v.Sample, "random", 0, "`number` of blobs of the list, chosen at random, to ask for")
+	f.StringVar(&blobs, "blobs", "", "`URL` of a blob, with {digest} in it; default: as the config says")
+	f.IntVar(&v.Sample, "random", 0, "`number` of random blobs of the list to ask the store for")
 	cli.FormerFlag(cmd, "sample", "random")
 	f.BoolVar(&v.Whole, "whole", false, "read the sampled blobs and compare their digests")
 	cli.OutputFlag(cmd, &a.format)
-	cli.Exits(cmd, cli.ExitCode{Code: cli.CodeFailure, Means: "nothing wrong was found, and not all could be asked"}, cli.Invalid,
-		cli.ExitCode{Code: cli.CodeDifferent, Means: "something is wrong"})
+	cli.Exits(cmd, cli.ExitCode{Code: cli.CodeFailure, Means: "no fault was found, but not everything could be checked"}, cli.Invalid,
+		cli.ExitCode{Code: cli.CodeDifferent, Means: "the inventory has a fault"})
 	return cmd
 }
 

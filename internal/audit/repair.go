@@ -313,8 +313,8 @@ func (r *repair) mendIn(ctx context.Context, j job, i int, s *spool) (err error)
 			r.mu.Unlock()
 			if version != "" {
 				if err := r.shown(ctx, j.digest, i, s.size); err != nil {
-					return fmt.Errorf("written anew, and not listed: %w; a cache in front may have to forget it, or a rule "+
-						"of the bucket keeps strangers out", err)
+					return fmt.Errorf("written again, but not listed: %w; a cache in front may have to forget it, or a rule "+
+						"of the bucket keeps anonymous clients out", err)
 				}
 			}
 			return r.opt.Ledger.Add(ctx, i, inventory.Record{Digest: j.digest, Size: s.size, Kind: inventory.Blob})

@@ -48,11 +48,11 @@ const (
 	meanwhile       = ". Until then the proxy asks the store for each new digest by HEAD"
 	hintNoInventory = "the mirror writes it in its first pass: check inventory: url, and that anyone may read head.json and seg/" +
 		meanwhile
-	hintStale   = "the mirror rewrites it in each pass: look why it does not run, or raise inventory: staleAfter" + meanwhile
-	hintForeign = "a bucket was copied, or inventory: url is another store's: let it lead to this store's own, and run " +
+	hintStale   = "the mirror rewrites it in each pass: find out why it does not run, or raise inventory: staleAfter" + meanwhile
+	hintForeign = "a bucket was copied, or inventory: url belongs to another store: set it to this store's own, and run " +
 		"inventory rebuild" + meanwhile
-	hintRefused      = "oci-proxyctl inventory verify says more; inventory rebuild writes it anew" + meanwhile
-	hintStoreRecords = "raise limits: storeRecords, if the memory is there" + meanwhile
+	hintRefused      = "oci-proxyctl inventory verify says more; inventory rebuild writes it again" + meanwhile
+	hintStoreRecords = "raise limits: storeRecords, if there is memory for it" + meanwhile
 )
 
 // inventory looks at a store's inventory: its head, and whether the segments are there that it lists.
@@ -72,7 +72,7 @@ func (p *storeProbe) readInventory(ctx context.Context, s config.Store, most int
 	ans := p.get(ctx, s.Inventory.URL+inventory.HeadName, inventory.MaxHeadBytes, maxRedirects, nil)
 	if ans.err == nil && (ans.status == http.StatusNotFound || ans.status == http.StatusForbidden || ans.status == http.StatusGone) {
 		inv.State = InventoryMissing
-		return verdict{Warning, fmt.Sprintf("%d for %s: not believed, there is none", ans.status, inventory.HeadName), hintNoInventory}
+		return verdict{Warning, fmt.Sprintf("%d for %s: there is no inventory", ans.status, inventory.HeadName), hintNoInventory}
 	}
 	if v, bad := trouble(ans); bad {
 		return v

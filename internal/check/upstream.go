@@ -88,7 +88,7 @@ func (p *upstreamProbe) open(ctx context.Context, name string) bool {
 // redirector words the verdict on a replica that redirects what does not exist.
 func (p *upstreamProbe) redirector(v verdict) verdict {
 	if v.hint == hintRedirect && p.hops == 0 {
-		v.detail += " for a digest that does not exist: it redirects whatever is asked for, so the proxy believes none of its redirects"
+		v.detail += " for a digest that does not exist: it redirects whatever is asked for, so the proxy trusts none of its redirects"
 		v.hint = hintRedirector
 	}
 	return v
@@ -97,7 +97,7 @@ func (p *upstreamProbe) redirector(v verdict) verdict {
 // anonymous words the hint of a refused login for a registry.
 func (p *upstreamProbe) anonymous(v verdict) verdict {
 	if v.hint == hintAnonymous {
-		v.hint = "clients come without credentials, and no token is asked for on their behalf: make the repositories readable by anyone"
+		v.hint = "clients have no credentials, and the proxy asks for no token for them: make the repositories readable by anyone"
 	}
 	return v
 }
@@ -146,7 +146,7 @@ func (p *upstreamProbe) replica(ctx context.Context, samples []sample) {
 		}
 		v := p.anonymous(manifestHead(p.head(ctx, url, 0, acceptHeader), s.digest))
 		if v.hint == hintRedirect {
-			v = verdict{Warning, v.detail + ": the proxy takes no redirect for a manifest, and sends nobody here for one", hintRedirector}
+			v = verdict{Warning, v.detail + ": the proxy accepts no redirect for a manifest, and sends no client here for one", hintRedirector}
 		}
 		p.read("manifest.head", v)
 		p.blobs(ctx, s, false)

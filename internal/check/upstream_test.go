@@ -133,7 +133,7 @@ func TestRedirectors(t *testing.T) {
 	expect(t, r, "redirects-its-blobs", "absent.blob", OK, "404", "")
 	expect(t, r, "redirects-its-blobs", "get", OK, "digest verified", "")
 	expect(t, r, "redirects-manifests", "absent.manifest", Failed, "redirects whatever is asked for", "in its place")
-	expect(t, r, "redirects-manifests", "manifest.head", Warning, "takes no redirect for a manifest", "in its place")
+	expect(t, r, "redirects-manifests", "manifest.head", Warning, "accepts no redirect for a manifest", "in its place")
 	for _, f := range r.Findings {
 		if f.Target == "redirects-its-blobs" && f.Result == Failed {
 			t.Errorf("%+v", f)

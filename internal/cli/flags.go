@@ -28,7 +28,7 @@ func ConfigPath(getenv func(string) string) string {
 // ConfigFlag adds --config to cmd, for a command that needs a config or can use one.
 func ConfigFlag(cmd *cobra.Command, file *string, getenv func(string) string) {
 	cmd.Flags().StringVarP(file, "config", "c", ConfigPath(getenv),
-		"config `file`; "+ConfigVariable+" in the environment names another default")
+		"config `file`; the environment variable "+ConfigVariable+" changes the default")
 	// The name of a flag just defined is known: no error is possible.
 	_ = cmd.MarkFlagFilename("config", "yaml", "yml")
 }

@@ -169,7 +169,7 @@ func (v *validator) name(at, name string) {
 	}
 	if first, dup := v.names[name]; dup {
 		n := v.nodes[first]
-		v.fail(at, fmt.Sprintf("it stands in line %d already; upstreams and stores share their names", n.Line), "duplicate name %q", name)
+		v.fail(at, fmt.Sprintf("line %d has it already; upstreams and stores share their names", n.Line), "duplicate name %q", name)
 		return
 	}
 	v.names[name] = at
@@ -212,7 +212,7 @@ func (v *validator) bucket(at string, s *Store) {
 		v.fail(path, "s3://name?region=…, gs://name, azblob://account/container or file:///dir", "not a bucket")
 		return
 	case u.User != nil:
-		v.fail(path, "secrets never stand in this file; oci-proxyctl takes them from its environment", "the bucket's URL contains a user name or password")
+		v.fail(path, "do not put secrets in this file; oci-proxyctl takes them from its environment", "the bucket's URL contains a user name or password")
 		return
 	case u.Scheme == "file" && (u.Host != "" || u.Path == "" || u.Path == "/"):
 		v.fail(path, "file:///var/lib/store", "a file bucket names a directory")
@@ -223,7 +223,7 @@ func (v *validator) bucket(at string, s *Store) {
 	}
 	for name := range u.Query() {
 		if slices.ContainsFunc(secretParameters, func(s string) bool { return strings.EqualFold(s, name) }) {
-			v.fail(path, "secrets never stand in this file; oci-proxyctl takes them from its environment", "the bucket's URL contains a credential, the parameter %q", name)
+			v.fail(path, "do not put secrets in this file; oci-proxyctl takes them from its environment", "the bucket's URL contains a credential, the parameter %q", name)
 		}
 	}
 	if s.Owner != "" && u.Scheme == "s3" && !awsAccount.MatchString(s.Owner) {

@@ -178,7 +178,7 @@ func (d *decoder) mapping(n, at *yaml.Node, v reflect.Value, path string) {
 			continue
 		}
 		if out.MapIndex(k).IsValid() {
-			d.fault(at, e.key, fmt.Sprintf("duplicate key %q", e.key.Value), "the same place under another spelling stands above")
+			d.fault(at, e.key, fmt.Sprintf("duplicate key %q", e.key.Value), "the same place is above, in another spelling")
 			continue
 		}
 		d.value(e.value, val, at)
@@ -204,7 +204,7 @@ func (d *decoder) entries(n *yaml.Node, path string) []entry {
 			continue
 		}
 		if line, dup := lines[k.Value]; dup && k.Kind == yaml.ScalarNode {
-			d.fault(join(path, k.Value), k, fmt.Sprintf("duplicate key %q", k.Value), fmt.Sprintf("it stands in line %d already: keep one", line))
+			d.fault(join(path, k.Value), k, fmt.Sprintf("duplicate key %q", k.Value), fmt.Sprintf("line %d has it already: keep one", line))
 			continue
 		}
 		lines[k.Value] = k.Line

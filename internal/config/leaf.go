@@ -164,7 +164,7 @@ func parsePrefix(s string) (netip.Prefix, string, error) {
 		return p, "write 198.51.100.0/24 or 2001:db8::/32", fmt.Errorf("expected a CIDR range, found %q", shorten(s))
 	}
 	if p.Addr().Is4In6() {
-		return p, "write it as IPv4", fmt.Errorf("the range %s is an IPv4 range in IPv6 clothes", s)
+		return p, "write it as IPv4", fmt.Errorf("the range %s is an IPv4 range in IPv6 notation", s)
 	}
 	if m := p.Masked(); m != p {
 		return p, fmt.Sprintf("write %s, or %s/%d for one address", m, p.Addr(), p.Addr().BitLen()), fmt.Errorf("the range %s has bits set beyond its prefix length", s)

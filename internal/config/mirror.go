@@ -131,7 +131,7 @@ func (v *validator) mirrorRepositories(r MirrorRepositories) {
 	for key, patterns := range map[string][]string{"include": r.Include, "exclude": r.Exclude} {
 		for i, p := range patterns {
 			if _, err := RepositoryPattern(p); err != nil {
-				v.fail(fmt.Sprintf("mirror.repositories.%s[%d]", key, i), "`*` matches within one segment: team/*; a regular expression stands between slashes: /team/.+/",
+				v.fail(fmt.Sprintf("mirror.repositories.%s[%d]", key, i), "`*` matches within one segment: team/*; write a regular expression between slashes: /team/.+/",
 					"not a pattern: %q", shorten(p))
 			}
 		}

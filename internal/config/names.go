@@ -38,7 +38,7 @@ func (v *validator) registryNames() {
 		}
 		switch {
 		case n.Role == Direct && len(n.Candidates) == 0:
-			v.fail(at, "candidates: [the canonical upstream]", "a direct name needs candidates: who serves it")
+			v.fail(at, "candidates: [the canonical upstream]", "a direct name needs the candidates that serve it")
 		case n.Role != Direct && len(n.Candidates) > 0:
 			v.fail(at+".candidates", "remove it, or write role: direct", "a %s name is served by all candidates", n.Role)
 		}

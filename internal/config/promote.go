@@ -31,12 +31,12 @@ func (v *validator) promote() {
 		v.fail("promote.settle", "", "settle is negative")
 	}
 	if n, err := strconv.Atoi(p.RequireStores); p.RequireStores != "healthy" && p.RequireStores != "all" && (err != nil || n < 1) {
-		v.fail("promote.requireStores", "healthy, all, or how many", "requireStores is %q", shorten(p.RequireStores))
+		v.fail("promote.requireStores", "healthy, all, or a number", "requireStores is %q", shorten(p.RequireStores))
 	}
 	if p.StoreTimeout < time.Second {
 		v.fail("promote.storeTimeout", "15m is usual", "storeTimeout must be at least 1s")
 	}
 	if p.Lease == "" {
-		v.fail("promote.lease", "leave it out for the usual one", "the lease has no name")
+		v.fail("promote.lease", "leave it out for the default", "the lease has no name")
 	}
 }

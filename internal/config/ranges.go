@@ -114,13 +114,13 @@ func (v *validator) feed(at string, f Feed) {
 	if f.URL == "" && f.File == "" && feedURLs[f.Provider] == "" {
 		hint := ""
 		if f.Provider == Azure {
-			hint = "Azure's file has a new address each week: download it and name it as file, or serve it under a url of yours"
+			hint = "Azure's file has a new address each week: download it and name it as file, or serve it at a url of your own"
 		}
 		v.fail(at, hint, "a feed of the provider %s needs a url or a file", f.Provider)
 	}
 	switch {
 	case f.Provider == Geofeed && f.Cloud == "":
-		v.fail(at, "cloud: digitalocean", "a geofeed needs cloud: whose ranges it lists")
+		v.fail(at, "cloud: digitalocean", "a geofeed needs cloud: the cloud whose ranges it lists")
 	case f.Provider == Geofeed:
 		v.cloud(at+".cloud", f.Cloud)
 	case f.Cloud != "":

@@ -81,19 +81,19 @@ func TestWarnings(t *testing.T) {
 		got = append(got, w.Error())
 	}
 	want := []string{
-		"f:1:1: location: location is not set: clients that nobody can locate are ranked by price only",
+		"f:1:1: location: location is not set: clients whose place is not known are ranked by price only",
 		"f:4:1: stores: no store names oracle: their clients go to the upstreams, since no store serves the internet",
 		"f:4:55: stores[0].url: the host is in aws/eu-west-1, the place is aws/us-east-1",
 		"f:4:55: stores[0].url: this S3 host has no IPv6 address",
 		"f:5:55: stores[1].url: the host is in aws/eu-west-1, the place is aws/us-east-1",
 		"f:5:55: stores[1].url: the URL is that of a: both fail together",
 		"f:6:3: stores[2]: no price is known for this CDN: it counts as free",
-		"f:6:33: stores[2].serves[0]: nothing tells which clients are in gcp",
+		"f:6:33: stores[2].serves[0]: no feed and no override says which clients are in gcp",
 		"f:8:23: limits.idleTimeout: google-lb reuses connections for longer: some requests will fail with 502",
-		"f:9:9: ranges: neither cache nor seed is set: a restart without network knows no client",
+		"f:9:9: ranges: neither cache nor seed is set: after a restart without network the server knows the place of no client",
 		"f:9:117: ranges.overrides[1].cidr: 10.1.0.0/16 overlaps ranges.overrides[0], 10.0.0.0/8: the longer prefix wins",
 		"f:10:39: route.pin[0].to: none of these takes traffic: the pinned clients go to the canonical upstream",
-		"f:11:56: names[0].candidates: none of these takes traffic: what asks for this name goes to the canonical upstream",
+		"f:11:56: names[0].candidates: none of these takes traffic: requests for this name go to the canonical upstream",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)

@@ -40,13 +40,13 @@ func (v *validator) url(path, raw string, rule urlRule) *url.URL {
 		v.fail(path, "write https://host/path", "not a URL")
 		return nil
 	case u.Scheme == "http" && !rule.insecure && !rule.page:
-		v.fail(path, "use https; `insecure: true` beside it permits http in tests and closed networks", "the URL has the scheme http, which anybody on the line can change")
+		v.fail(path, "use https; `insecure: true` beside it permits http in tests and closed networks", "the URL has the scheme http: anyone on the network path can change what is sent")
 	case u.Scheme != "https" && u.Scheme != "http":
 		v.fail(path, "write https://host/path", "the URL's scheme is not https")
 		return nil
 	}
 	if u.User != nil {
-		v.fail(path, "secrets never stand in this file; stores and upstreams are read anonymously", "the URL contains a user name or password")
+		v.fail(path, "do not put secrets in this file; the programs read stores and upstreams without credentials", "the URL contains a user name or password")
 	}
 	if !validHost(u) {
 		v.fail(path, "write https://host/path", "the URL has no valid host")
@@ -54,7 +54,7 @@ func (v *validator) url(path, raw string, rule urlRule) *url.URL {
 	for name := range u.Query() {
 		for _, s := range secretParameters {
 			if strings.EqualFold(name, s) {
-				v.fail(path, "secrets never stand in this file", "the URL contains a credential, the parameter %q", name)
+				v.fail(path, "do not put secrets in this file", "the URL contains a credential, the parameter %q", name)
 			}
 		}
 	}

@@ -151,7 +151,7 @@ func parseServes(names []string) (Serves, error) {
 		return s, fmt.Errorf("the list is empty: name clouds, `internet` or `all`")
 	}
 	if s.All && len(seen) > 1 {
-		return s, fmt.Errorf("`all` includes everybody: list it alone")
+		return s, fmt.Errorf("`all` includes all clients: list it alone")
 	}
 	return s, nil
 }

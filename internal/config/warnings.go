@@ -15,7 +15,7 @@ import (
 func (v *validator) warnings() {
 	c := v.c
 	if c.Location.IsZero() {
-		v.warn("location", "location: the place where this instance runs", "location is not set: clients that nobody can locate are ranked by price only")
+		v.warn("location", "location: the place where this instance runs", "location is not set: clients whose place is not known are ranked by price only")
 	}
 	v.warnAdmin()
 	v.warnFront()
@@ -70,13 +70,13 @@ func (v *validator) warnAdmin() {
 	if err != nil {
 		return // no such port
 	}
-	const hint = "listen on 127.0.0.1 or a private address; or see to it that only operators reach this port"
+	const hint = "listen on 127.0.0.1 or a private address; or make sure that only operators reach this port"
 	addr, err := netip.ParseAddr(host)
 	switch {
 	case host == "" || err == nil && addr.IsUnspecified():
-		v.warn("admin", hint, "the operators' port listens on all interfaces: whoever reaches it reads profiles and may explain, without login")
+		v.warn("admin", hint, "the operators' port listens on all interfaces: anyone who reaches it can read profiles and use explain, without login")
 	case err == nil && addr.Unmap().IsGlobalUnicast() && !addr.Unmap().IsPrivate():
-		v.warn("admin", hint, "the operators' port listens on a public address: whoever reaches it reads profiles and may explain, without login")
+		v.warn("admin", hint, "the operators' port listens on a public address: anyone who reaches it can read profiles and use explain, without login")
 	}
 }
 
@@ -104,7 +104,7 @@ func (v *validator) warnFeeds() {
 		}
 		said[cloud] = true
 		hint := fmt.Sprintf("add a feed for %s under `ranges.feeds:`, or its ranges under `ranges.overrides:`", cloud)
-		v.warn(at, hint, "nothing tells which clients are in %s", cloud)
+		v.warn(at, hint, "no feed and no override says which clients are in %s", cloud)
 	}
 	for i, s := range v.c.Stores {
 		for _, cloud := range s.Serves.Clouds {
@@ -123,7 +123,7 @@ func (v *validator) warnFeeds() {
 	}
 	fetched := slices.ContainsFunc(r.Feeds, func(f Feed) bool { return f.File == "" })
 	if fetched && r.Cache == "" && r.Seed == "" {
-		v.warn("ranges", "cache: a directory that survives a restart", "neither cache nor seed is set: a restart without network knows no client")
+		v.warn("ranges", "cache: a directory that survives a restart", "neither cache nor seed is set: after a restart without network the server knows the place of no client")
 	}
 }
 
@@ -233,7 +233,7 @@ func (v *validator) warnConfined() {
 	}
 	for i := range v.c.Names {
 		if n := &v.c.Names[i]; n.Role == Direct && idle(n.Candidates) {
-			v.warn(fmt.Sprintf("names[%d].candidates", i), "", "none of these takes traffic: what asks for this name goes to the canonical upstream")
+			v.warn(fmt.Sprintf("names[%d].candidates", i), "", "none of these takes traffic: requests for this name go to the canonical upstream")
 		}
 	}
 	for i, p := range v.c.Route.Pins {

@@ -91,7 +91,7 @@ func (k *googleKeychain) ResolveContext(ctx context.Context, target authn.Resour
 }
 
 // errNoGoogle: nobody here could have credentials of Google, which is no failure.
-var errNoGoogle = errors.New("nobody has credentials of Google")
+var errNoGoogle = errors.New("there are no credentials of Google")
 
 // source finds whom to ask for tokens; it has given one.
 func (k *googleKeychain) source(ctx context.Context) (oauth2.TokenSource, error) {

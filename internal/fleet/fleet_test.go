@@ -351,7 +351,7 @@ func TestWhere(t *testing.T) {
 	}
 	defer f.Close(t.Context())
 	fault := f.Ledger.Fault(0)
-	for _, want := range []string{"store a: ", "s3://b/", "connection refused", "nobody listens", "(test:10)"} {
+	for _, want := range []string{"store a: ", "s3://b/", "connection refused", "no server listens", "(test:10)"} {
 		if fault == nil || !strings.Contains(fault.Error(), want) {
 			t.Errorf("%v: want %q", fault, want)
 		}

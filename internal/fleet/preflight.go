@@ -219,7 +219,7 @@ func (f *Fleet) showsBlobs(ctx context.Context, s *Store) error {
 		_, err = store.Replace(ctx, s.Bucket, key, text, store.BlobHeader, there.Version)
 	}
 	if err != nil {
-		return fmt.Errorf("%w; and the probe, which was there before, cannot be written anew: %w", wrong, err)
+		return fmt.Errorf("%w; and the probe, which was there before, cannot be written again: %w", wrong, err)
 	}
 	return f.shows(ctx, s, true)
 }

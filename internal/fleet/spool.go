@@ -20,7 +20,7 @@ func Dir(cfg *config.Config) string {
 
 // errNotPrivate is about a spool under a name that anybody may take first, in a directory for all: who owns it could change bytes
 // after they were compared with their digest.
-var errNotPrivate = errors.New("it is somebody else's, or others may write to it: remove it, or set mirror.spool.dir")
+var errNotPrivate = errors.New("it belongs to another user, or other users may write to it: remove it, or set mirror.spool.dir")
 
 // makeDir makes the directory of the spool. One that the config names is its owner's business.
 func makeDir(cfg *config.Config) (string, error) {

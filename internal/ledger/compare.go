@@ -104,7 +104,7 @@ func (r *rebuild) look(ctx context.Context, o listed, was int64) error {
 			return r.hide(ctx, o.digest, was, err.Error())
 		}
 		if err != nil {
-			return fmt.Errorf("ask as a stranger: %w", err)
+			return fmt.Errorf("ask as an anonymous client: %w", err)
 		}
 	}
 	r.mu.Lock()

@@ -120,7 +120,7 @@ func (m *merger) tag(repository string, tags map[string]*claimed, name string, s
 	other.projects = append(other.projects, project)
 	switch {
 	case other.digest != s.digest || s.digest.IsZero():
-		other.fault = m.say(other.at, s.at, RuleConflict, "a tag names one digest for ever: give the new digest a new tag",
+		other.fault = m.say(other.at, s.at, RuleConflict, "a tag names one digest forever: give the new digest a new tag",
 			fmt.Sprintf("%s:%s is %s here and %s there", repository, name, spelled(s.digest), spelled(other.digest)))
 	default:
 		m.redundant(other.at, s.at, repository+":"+name, other.projects...)

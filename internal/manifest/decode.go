@@ -41,7 +41,7 @@ func (p *parser) manifest(root *yaml.Node, plain bool) (r registries, images *co
 			images = p.images(v)
 			p.empty(v)
 		case name == "images":
-			p.fault(k, RuleUnknownKey, "its images stand in "+ImagesDir+"/<project>/"+ImagesFile, "a manifest of a thin tree has no images")
+			p.fault(k, RuleUnknownKey, "list its images in "+ImagesDir+"/<project>/"+ImagesFile, "a manifest of a thin tree has no images")
 		default:
 			p.fault(k, RuleUnknownKey, "known keys here: "+known, "unknown key %q", shorten(name))
 		}
@@ -282,7 +282,7 @@ func (p *parser) tag(n *yaml.Node, m *merged, at int) {
 	if owner == at {
 		p.fault(n, RuleRepeated, "remove one", "the digest has the tag %s already", name)
 	} else {
-		p.fault(n, RuleConflict, "a tag names one digest for ever: give the new digest a new tag",
+		p.fault(n, RuleConflict, "a tag names one digest forever: give the new digest a new tag",
 			"%s:%s is %s here and %s there", m.Name, name, m.Digests[at].Digest, other.Digest)
 	}
 	p.also(first)

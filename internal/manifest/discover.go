@@ -76,7 +76,7 @@ func (l *loader) discover() error {
 		}
 		if err != nil || !info.IsDir() {
 			return &Errors{[]*Fault{{
-				Place: Place{File: l.path}, Rule: RuleTree, Message: "no directory " + dir + "/ in it: this is no tree of manifests",
+				Place: Place{File: l.path}, Rule: RuleTree, Message: "no directory " + dir + "/ in it: this is not a tree of manifests",
 				Hint: "name the directory that has " + ManifestsDir + "/ and " + ImagesDir + "/, or the file of a plain manifest",
 			}}}
 		}
@@ -102,16 +102,16 @@ func (l *loader) tell() {
 	if len(l.strays) == 0 {
 		return
 	}
-	const read = "what is read are " + ManifestsDir + "/<project>/" + ManifestFile + " and " + ImagesDir + "/<project>/" + ImagesFile
+	const read = "commands read " + ManifestsDir + "/<project>/" + ManifestFile + " and " + ImagesDir + "/<project>/" + ImagesFile
 	linked := l.linked()
 	for _, s := range l.strays {
 		info, err := fs.Stat(l.fsys, s.name)
 		switch is := func(other fs.FileInfo) bool { return os.SameFile(info, other) }; {
 		case err == nil && slices.ContainsFunc(linked, is):
 		case s.rule == RuleMisplaced:
-			l.add(s.name, s.rule, "move it, or remove it: "+read, "nobody reads this manifest: its name or its directory is not one of a manifest")
+			l.add(s.name, s.rule, "move it, or remove it: "+read, "no command reads this manifest: its name or directory is not that of a manifest")
 		default:
-			l.add(s.name, s.rule, read, "nobody reads this file: its name or its directory is not one of a manifest")
+			l.add(s.name, s.rule, read, "no command reads this file: its name or directory is not that of a manifest")
 		}
 	}
 }
@@ -183,7 +183,7 @@ func (l *loader) inProject(dir, project, wanted string) {
 		case !ok:
 			h.broken = true
 		case !info.Mode().IsRegular():
-			l.add(name, RuleUnreadable, "put a file there", "this is no regular file")
+			l.add(name, RuleUnreadable, "put a file there", "this is not a regular file")
 			h.broken = true
 		case wanted == ManifestFile:
 			h.manifest = name
@@ -202,7 +202,7 @@ func (l *loader) breaks(project string) {
 }
 
 // unreadableHint is about a file or directory that is there and cannot be read.
-const unreadableHint = "make it readable for who runs this"
+const unreadableHint = "make it readable for the user that runs this"
 
 // stat follows a symbolic link; one that leads out of the tree, or nowhere, is reported.
 func (l *loader) stat(name string, e fs.DirEntry) (fs.FileInfo, bool) {

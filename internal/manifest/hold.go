@@ -225,7 +225,7 @@ func (d *doubt) against(p *Project, held map[string][]*Fault) *Fault {
 
 func disputed(p *Project, at Pos, other *Project, message string) *Fault {
 	return &Fault{
-		Place: p.At(at), Rule: RuleDisputed, Message: message, Hint: "mend the faults of the project " + other.Name,
+		Place: p.At(at), Rule: RuleDisputed, Message: message, Hint: "fix the errors of the project " + other.Name,
 		Also: []Place{{File: other.ImagesFile}}, projects: []string{p.Name},
 	}
 }

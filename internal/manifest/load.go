@@ -164,13 +164,13 @@ func (l *loader) project(name string) (*Project, []*Fault) {
 
 // empty warns of a file or key of images in which nothing stands: perhaps what stood there got lost.
 func (p *parser) empty(root *yaml.Node) {
-	const hint = "list images there; write `[]` where none is meant"
+	const hint = "list images there, or write `[]` if there are none"
 	switch {
 	case slices.ContainsFunc(p.faults, isError):
 	case root == nil:
-		p.add(RuleEmptyFile, 0, 0, hint, "nothing stands in the file: no image of the project is promoted")
+		p.add(RuleEmptyFile, 0, 0, hint, "the file lists nothing: no image of the project is promoted")
 	case isNullNode(root):
-		p.fault(root, RuleEmptyFile, hint, "nothing stands here: no image of the project is promoted")
+		p.fault(root, RuleEmptyFile, hint, "the list is empty: no image of the project is promoted")
 	}
 }
 

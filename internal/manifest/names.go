@@ -26,7 +26,7 @@ func checkRegistry(name string) (hint string, err error) {
 		return form, errors.New("expected a registry, found " + strconv.Quote(shorten(name)) + ": it does not begin with a host")
 	}
 	if nested && !oci.ValidName(path) {
-		return "a path has lower-case letters and digits, with . _ - between them", errors.New("expected a registry, found " + strconv.Quote(shorten(name)) + ": its path is no repository name")
+		return "a path has lower-case letters and digits, with . _ - between them", errors.New("expected a registry, found " + strconv.Quote(shorten(name)) + ": its path is not a repository name")
 	}
 	return "", nil
 }

@@ -22,8 +22,8 @@ type parser struct {
 
 // remedies are the hints about what has no better one.
 var remedies = map[Rule]string{
-	RuleSyntax:     "an editor that knows YAML shows what is not closed, or indented otherwise, there or above",
-	RuleShape:      "promote schema prints what may stand where",
+	RuleSyntax:     "a YAML editor shows what is not closed or is indented differently, there or above",
+	RuleShape:      "promote schema prints what is allowed where",
 	RuleMissingKey: "add it; promote schema prints what there may be",
 	RuleUnreadable: "split the project",
 	RuleImage:      "shorten the name of the image, or the path of the destination",
@@ -53,7 +53,7 @@ func (p *parser) document(data []byte, empty bool) *yaml.Node {
 		before := data[:at]
 		line := bytes.Count(before, []byte("\n")) + 1
 		column := utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:]) + 1
-		p.add(RuleSyntax, line, column, "save the file as UTF-8 text", "not YAML: the byte %#02x is no text", data[at])
+		p.add(RuleSyntax, line, column, "save the file as UTF-8 text", "not YAML: the byte %#02x is not text", data[at])
 		return nil
 	}
 	if err := yaml.Load(data, &doc); err != nil {

@@ -79,7 +79,7 @@ func (p *parser) keys(n *yaml.Node, duplicateHint string, yield func(name string
 			continue
 		}
 		if line, dup := seen[name]; dup {
-			p.fault(k, RuleDuplicateKey, duplicateHint, "duplicate key %q: it stands in line %d already", shorten(name), line)
+			p.fault(k, RuleDuplicateKey, duplicateHint, "duplicate key %q: line %d has it already", shorten(name), line)
 			continue
 		}
 		seen[name] = k.Line

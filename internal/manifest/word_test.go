@@ -18,7 +18,7 @@ var unclear = []string{
 	"{}", "[]", "{a: b}", "[a]", "<<", "=",
 }
 
-// TestUnclearWords: what is no text is refused with its place and a remedy, wherever a text is expected.
+// TestUnclearWords: what is not text is refused with its place and a remedy, wherever a text is expected.
 func TestUnclearWords(t *testing.T) {
 	places := map[string]string{
 		"tag":             "registries:\n- name: s.example\n  src: true\n- name: p.example\nimages:\n- name: a\n  dmap:\n    $A:\n    - %s\n",
@@ -60,9 +60,9 @@ func TestUnclearTells(t *testing.T) {
 		"2024-01-01":   {"expected a tag, found 2024-01-01, which YAML reads as a date", `quote it: "2024-01-01"`},
 		"":             {"expected a tag, found nothing", "write it in quotes, or remove the place where it is missing"},
 		"!!int 1":      {`expected a tag, found a value with the tag !!int "1"`, "write it in quotes, without the tag !!int"},
-		"{}":           {"expected a tag, found keys and values", "promote schema prints what may stand where"},
+		"{}":           {"expected a tag, found keys and values", "promote schema prints what is allowed where"},
 		"*x":           {"expected a tag, found 7, which YAML reads as a number", `quote it: "7"`},
-		"{<<: {a: b}}": {"expected a tag, found keys and values", "promote schema prints what may stand where"},
+		"{<<: {a: b}}": {"expected a tag, found keys and values", "promote schema prints what is allowed where"},
 	} {
 		file := expand("registries:\n- {name: s.example, src: true}\n- {name: p.example}\nimagesPath: &x 7\nimages:\n- name: a\n  dmap:\n    $A:\n    - " + word + "\n")
 		_, err := Plain("x.yaml", []byte(file))

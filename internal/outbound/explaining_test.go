@@ -49,8 +49,8 @@ func TestExplaining(t *testing.T) {
 		"404, plainly":             {"http://store.test/", 404, nil, false, nil, ""},
 		"closed, plainly":          {"http://store.test/", 0, nil, false, []string{"through the proxy {}: EOF"}, ""},
 		"closed":                   {"https://store.test/", 0, nil, false, []string{"through the proxy {}: ", "EOF"}, ""},
-		"refused":                  {"https://store.test/", 0, nil, true, []string{"proxyconnect", "{}", "HTTPS_PROXY", "NO_PROXY"}, "nobody listens"},
-		"refused, plainly":         {"http://store.test/", 0, nil, true, []string{"proxyconnect", "{}", "HTTP_PROXY"}, "nobody listens"},
+		"refused":                  {"https://store.test/", 0, nil, true, []string{"proxyconnect", "{}", "HTTPS_PROXY", "NO_PROXY"}, "no server listens"},
+		"refused, plainly":         {"http://store.test/", 0, nil, true, []string{"proxyconnect", "{}", "HTTP_PROXY"}, "no server listens"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

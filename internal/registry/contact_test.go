@@ -58,7 +58,7 @@ func TestFirstContact(t *testing.T) {
 		"an unknown authority": {failing{err: x509.UnknownAuthorityError{}}, time.Minute, 0, 1, []string{"unknown authority", "SSL_CERT_FILE"}},
 		"no such host":         {failing{err: dial(&net.DNSError{Err: "no such host", Name: "r", IsNotFound: true})}, time.Minute, 0, 1, []string{"no such host"}},
 		"refused": {failing{err: dial(os.NewSyscallError("connect", syscall.ECONNREFUSED))}, time.Minute, 3 * time.Second, 5,
-			[]string{"refused", "nobody listens"}},
+			[]string{"refused", "no server listens"}},
 		"a proxy's password":            {failing{err: &outbound.ProxyError{Proxy: "proxy.test", Status: 407}}, time.Minute, 0, 1, []string{"proxy.test", "407", "HTTPS_PROXY"}},
 		"a proxy's, plainly":            {failing{status: 407}, time.Minute, 0, 1, []string{"407", "HTTPS_PROXY"}},
 		"no time for another":           {failing{status: 502}, time.Second, time.Second, 9, []string{"status 502"}},

@@ -10,7 +10,7 @@ import (
 
 // ErrOdd says that a list names what nobody can ask for: no name, tag or digest that the specification allows, or no
 // text at all. The rest of the list is well.
-var ErrOdd = errors.New("the registry lists what nobody can ask for")
+var ErrOdd = errors.New("the registry lists a name, tag or digest that is not valid")
 
 // maxOdd bounds the odd entries of a list that are kept; the others are counted.
 const maxOdd = 10

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestIdle: each way in which a store is nobody's first choice, with the reason; and the ways in which it only seems so.
+// TestIdle: each way in which a store is no client's first choice, with the reason; and the ways in which it only seems so.
 func TestIdle(t *testing.T) {
 	rollout := func(c Candidate, percent int) Candidate { c.Rollout = percent; return c }
 	v4 := func(c Candidate) Candidate { c.IPv6 = false; return c }
@@ -29,7 +29,7 @@ func TestIdle(t *testing.T) {
 		{name: "two others share its places", cs: []Candidate{priced(store(t, "z", "oracle/us-phoenix-1", "aws"), 50), a(), b()}, clouds: "aws",
 			want: "z: others are better at all 50 places that it may serve: a at "},
 		{name: "serves a cloud that no feed tells", cs: []Candidate{a(), b()}, clouds: "gcp",
-			want: "a: it serves nobody who can be recognised (serves: aws); b: it serves nobody who can be recognised (serves: aws)"},
+			want: "a: it serves no client that can be recognised (serves: aws); b: it serves no client that can be recognised (serves: aws)"},
 		{name: "always second", cs: []Candidate{a(), priced(store(t, "z", "oracle/us-ashburn-1", "aws"), 10)}, clouds: "aws",
 			want: "z: others are better at all"},
 		{name: "rollout 0", cs: []Candidate{rollout(a(), 0)}, clouds: "aws", want: "a: its rollout is 0"},
@@ -38,10 +38,10 @@ func TestIdle(t *testing.T) {
 		{name: "behind one whose rollout is 0", cs: []Candidate{rollout(a(), 0), b()}, clouds: "aws", want: "a: its rollout is 0"},
 		{name: "for IPv6 only", cs: []Candidate{v4(a()), priced(store(t, "z", "oracle/us-ashburn-1", "aws"), 10)}, clouds: "aws"},
 		{name: "its cloud is pinned", cs: []Candidate{a(), b()}, pins: []Pin{{Cloud: "aws", To: []string{"b"}}}, clouds: "aws",
-			want: "a: route.pin sends everybody elsewhere who would come to it"},
+			want: "a: route.pin sends all clients elsewhere that would come to it"},
 		{name: "everybody is pinned", cs: []Candidate{a(), b()}, clouds: "aws",
 			pins: []Pin{{CIDR: netip.MustParsePrefix("0.0.0.0/0"), To: []string{"b"}}, {CIDR: netip.MustParsePrefix("::/0"), To: []string{"b"}}},
-			want: "a: route.pin sends everybody elsewhere who would come to it"},
+			want: "a: route.pin sends all clients elsewhere that would come to it"},
 		{name: "everybody with IPv4 is pinned", cs: []Candidate{a(), b()}, clouds: "aws", pins: []Pin{{CIDR: netip.MustParsePrefix("0.0.0.0/0"), To: []string{"b"}}}},
 		{name: "some networks are pinned", cs: []Candidate{a(), b()}, clouds: "aws", pins: []Pin{
 			{CIDR: netip.MustParsePrefix("10.0.0.0/8"), To: []string{"b"}}, {CIDR: netip.MustParsePrefix("2001:db8::/32"), To: []string{"b"}}}},

@@ -91,7 +91,7 @@ func TestFirstContact(t *testing.T) {
 		"an unknown authority": {trip{err: x509.UnknownAuthorityError{}}, 0, 1, []string{"unknown authority", "SSL_CERT_FILE"}},
 		"another name":         {trip{err: x509.HostnameError{Certificate: &x509.Certificate{}, Host: "store.test"}}, 0, 1, []string{"another name"}},
 		"no such host":         {trip{err: dial(&net.DNSError{Err: "no such host", Name: "store.test", IsNotFound: true})}, 0, 1, []string{"no such host"}},
-		"refused":              {trip{err: dial(os.NewSyscallError("connect", syscall.ECONNREFUSED))}, 5 * time.Second, 5, []string{"refused", "nobody listens"}},
+		"refused":              {trip{err: dial(os.NewSyscallError("connect", syscall.ECONNREFUSED))}, 5 * time.Second, 5, []string{"refused", "no server listens"}},
 		"a proxy's password":   {trip{err: &outbound.ProxyError{Proxy: "proxy.test:3128", Status: 407}}, 0, 1, []string{"proxy.test:3128", "407", "HTTPS_PROXY"}},
 		"a proxy's, plainly":   {trip{status: 407}, 0, 1, []string{"407", "HTTPS_PROXY"}},
 		"a proxy that says no": {trip{err: &outbound.ProxyError{Proxy: "proxy.test:3128", Status: 403}}, 0, 1, []string{"403", "NO_PROXY"}},

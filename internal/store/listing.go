@@ -41,7 +41,7 @@ func newListing(b Bucket, at, prefix, after string) *listing {
 
 // refuse makes the error of a list that cannot be true.
 func (l *listing) refuse(format string, args ...any) error {
-	return fmt.Errorf("list %s: %w: %s; the server, or what stands before it, has to be mended", l.what, ErrListing,
+	return fmt.Errorf("list %s: %w: %s; fix the server, or the proxy in front of it", l.what, ErrListing,
 		fmt.Sprintf(format, args...))
 }
 

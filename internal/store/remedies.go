@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	adviceBucket = "create it, or mend its name in the store's bucket: URL"
+	adviceBucket = "create it, or correct its name in the store's bucket: URL"
 	adviceRights = "give these credentials the rights that docs/mirroring.md, Permissions, names"
 	adviceKey    = "look at the credentials: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the profile, must be those of this service"
 	adviceClock  = "set this machine's clock"
@@ -27,8 +27,8 @@ var advices = map[string]string{
 	"NoSuchBucket":                adviceBucket,
 	"AccessDenied":                adviceRights,
 	"Forbidden":                   adviceRights,
-	"AllAccessDisabled":           "the bucket's account has to be mended with the provider",
-	"AccountProblem":              "the bucket's account has to be mended with the provider",
+	"AllAccessDisabled":           "the provider has to unblock the bucket's account",
+	"AccountProblem":              "the provider has to unblock the bucket's account",
 	"InvalidAccessKeyId":          adviceKey,
 	"SignatureDoesNotMatch":       adviceKey + "; a proxy that changes requests breaks signatures too",
 	"RequestTimeTooSkewed":        adviceClock,
@@ -40,9 +40,9 @@ var advices = map[string]string{
 	"UnrecognizedClientException": adviceKey,
 	// Azure: https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes
 	"ContainerNotFound":               adviceBucket,
-	"ContainerBeingDeleted":           "wait until the old container of this name is gone, and create it anew",
-	"ContainerDisabled":               "the account has to be mended in Azure",
-	"AccountIsDisabled":               "the account has to be mended in Azure",
+	"ContainerBeingDeleted":           "wait until the old container of this name is gone, then create it again",
+	"ContainerDisabled":               "fix the account in Azure",
+	"AccountIsDisabled":               "fix the account in Azure",
 	"AuthenticationFailed":            adviceAzure,
 	"InvalidAuthenticationInfo":       adviceAzure,
 	"NoAuthenticationInformation":     adviceAzure,
@@ -55,7 +55,7 @@ var advices = map[string]string{
 	"required":                adviceGoogle,
 	"forbidden":               adviceRights,
 	"insufficientPermissions": adviceRights,
-	"accountDisabled":         "the project's billing has to be mended",
+	"accountDisabled":         "fix the billing of the project",
 	"UserProjectMissing":      "the bucket is one whose readers pay: it cannot be a store",
 	"userProjectMissing":      "the bucket is one whose readers pay: it cannot be a store",
 }

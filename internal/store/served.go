@@ -62,7 +62,7 @@ func Replace(ctx context.Context, b Bucket, key string, c Content, h Header, ver
 	}
 	if stays := b.Delete(ctx, key, version); stays != nil {
 		// What the bucket says is about this object alone: it keeps nobody from writing others.
-		return Attrs{}, fmt.Errorf("%w: %s: %s, and has to be removed first, by somebody who may: %s, %s", ErrHidden, key,
+		return Attrs{}, fmt.Errorf("%w: %s: %s, and has to be removed first, with the right to do so: %s, %s", ErrHidden, key,
 			there.Hidden, err.Error(), stays.Error())
 	}
 	return b.Put(ctx, key, c, h, "")

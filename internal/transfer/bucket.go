@@ -58,8 +58,8 @@ func (s *bucketSink) Put(ctx context.Context, it Item, c store.Content) (Found, 
 func (s *bucketSink) repaired(ctx context.Context, it Item, a store.Attrs) (Found, error) {
 	if s.look != nil {
 		if err := s.look(ctx, it.Digest, a.Size); err != nil {
-			return Found{}, fmt.Errorf("%s, where it was just written anew: %w; a cache in front may have to forget it, or a "+
-				"rule of the bucket keeps strangers out", s.name, err)
+			return Found{}, fmt.Errorf("%s, where it was just written again: %w; a cache in front may have to forget it, or a "+
+				"rule of the bucket keeps anonymous clients out", s.name, err)
 		}
 	}
 	return Found{How: Repaired, Attrs: a}, nil
@@ -141,7 +141,7 @@ func (s *bucketSink) shown(ctx context.Context, it Item, how How, a store.Attrs)
 		case errors.Is(err, store.ErrHidden) && !errors.Is(err, ErrVain):
 			return Found{Wrong: a.Version}, nil
 		case err != nil:
-			return Found{}, fmt.Errorf("look at %s as a stranger: %w", s.name, err)
+			return Found{}, fmt.Errorf("read %s as an anonymous client: %w", s.name, err)
 		}
 	}
 	return Found{How: how, Attrs: a}, nil

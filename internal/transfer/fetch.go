@@ -17,7 +17,7 @@ import (
 )
 
 // errAnew is why a spool is given up whose content came in pieces and did not match.
-var errAnew = errors.New("the download begins anew")
+var errAnew = errors.New("the download starts again")
 
 // fetch gets the bytes of a blob: it waits for space and a place, downloads, and lets the deliveries that wait begin.
 func (e *Engine) fetch(w *work) {

@@ -138,7 +138,7 @@ func TestListingsThatLie(t *testing.T) {
 				}
 			}
 			rebuild := ctl.Run(t, ctl.Limit, shop.Environment, "inventory", "rebuild", "--config", w.file, "--store", shops[0].Name)
-			if rebuild.Code != code || c.refused != "" && !strings.Contains(rebuild.Stderr, "hint: until the listing is right") {
+			if rebuild.Code != code || c.refused != "" && !strings.Contains(rebuild.Stderr, "hint: until the list is right") {
 				t.Errorf("rebuild: %v", rebuild)
 			}
 			for what, text := range map[string]string{"audit": found.Stores[0].Error, "rebuild": rebuild.Stderr} {

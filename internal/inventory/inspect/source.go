@@ -37,7 +37,7 @@ const digestMark = "{digest}"
 // What is wrong with an address.
 var (
 	ErrAddress   = errors.New("no URL of the form https://host/path")
-	ErrPlainHTTP = errors.New("http, which anybody on the line can change, is for loopback only")
+	ErrPlainHTTP = errors.New("plain http is for loopback only: anyone on the network path can change what is sent")
 	ErrTemplate  = errors.New("needs {digest} exactly once")
 )
 

@@ -78,7 +78,7 @@ func (v *view) stored(c *walk.Parts, f Finding) {
 	for i, blobs := range lacks {
 		if len(blobs) > 0 {
 			f.Class, f.Store = Unstored, v.r.Stores[i]
-			f.Detail = fmt.Sprintf("the inventory of %s lacks %d of %d blobs, first %s", f.Store, len(blobs), len(c.Blobs), blobs[0])
+			f.Detail = fmt.Sprintf("the inventory of %s does not list %d of %d blobs, first %s", f.Store, len(blobs), len(c.Blobs), blobs[0])
 			v.find(f)
 		}
 	}

@@ -43,7 +43,7 @@ func poll(t *testing.T, what string, f func() bool) {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	if wait.Until(ctx, 5*time.Millisecond, f) != nil {
-		t.Fatalf("waited in vain for %s", what)
+		t.Fatalf("waited without success for %s", what)
 	}
 }
 
