@@ -19,7 +19,7 @@ type Mirror struct {
 	// too. `catalog` lists the repositories by `_catalog` and the tags of one repository at a time. `auto` uses the
 	// first of them that the source offers.
 	Listing Listing `yaml:"listing"`
-	// Referrers reports whether to ask the referrers API, for each image, for signatures and attestations that refer to
+	// Referrers says whether to ask the referrers API, for each image, for signatures and attestations that refer to
 	// it. Those that have a tag are copied anyway.
 	Referrers bool `yaml:"referrers"`
 	// RequestsPerSecond is the highest number of requests per second to the source, listing and login included. After
