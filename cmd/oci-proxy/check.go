@@ -38,17 +38,17 @@ func (a *app) check() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check [FILE]",
 		Short: "Check a config file, and with --live the stores and upstreams in it",
-		Long: `check reads the config and reports every error and warning at once, with its place in the file
+		Long: `check reads the config and reports every error and warning at once, with its line in the file
 and what to do. It opens the files that the config names (certificate, latency matrix, GeoIP), as
-serve will; with --no-files it does not, for a machine that lacks them. It then lists which clouds
-are served by whom, and which fall to the stores that serve the internet, and warns of a store that is
-nobody's first choice. FILE, or --config FILE, may be - for stdin.
+serve does. Use --no-files on a machine that lacks these files. Then check lists which candidates
+serve the clients of each cloud. It warns of a store that is no client's first choice. FILE, or
+--config FILE, may be - for stdin.
 
-With --live each store and upstream is asked, anonymously, what the proxy and container runtimes
-will ask of it: over IPv4 and IPv6 each, GET and HEAD, ranges, a digest that does not exist, an
-image's manifests and blobs; and of each store's inventory how much it lists, how old it is, and whether
-the server would believe it. Name an image that the stores hold with --image; without it the
-first repositories of mirror.repositories.list are tried.`,
+With --live it sends each store and upstream the requests that the server and container runtimes
+send, without a login: GET and HEAD over IPv4 and over IPv6, ranges, a digest that does not exist,
+and an image's manifests and blobs. For the inventory of each store it says how much it lists, how
+old it is, and whether the server would believe it. Name an image that the stores hold with
+--image. Without --image it tries the first repositories of mirror.repositories.list.`,
 		Example: `  oci-proxy check config.yaml
   oci-proxy check config.yaml --print                     # the config with all defaults
   oci-proxy check config.yaml --live --image pause:3.10

@@ -29,15 +29,16 @@ func (a *app) explain() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "explain --ip ADDRESS [PATH]",
 		Short: "Explain where a client would be sent, and why",
-		Long: `explain locates an address as the server would and shows every store and upstream with latency,
-price, score, and why it was taken or passed over. PATH is what the client asks for; without it
-a blob that all hold is assumed, which shows the ranking, and nobody is asked. --host says which of
-the registry's names the client asks, for a config with direct names.
+		Long: `explain finds the place of an address as the server does. It shows every store and upstream with
+its round trip, price and score, and why the server takes it or not. PATH is the path that the
+client requests. Without PATH, explain assumes a blob that all candidates hold: it shows the
+ranking and sends no request to a candidate. For a config with direct names, --host says which
+name of the registry the client uses.
 
---ip - reads addresses from stdin, one a line; with --output json each gives one line. Feeds are
-fetched as the config says. --feed gives a file instead: the config's feed of that provider (for
-a geofeed: of that cloud) is read from the file, and is added when the config has none. A feed that cannot
-be had in time is reported, and the answer is made with the others.`,
+--ip - reads addresses from stdin, one a line. With --output json each address gives one line.
+explain fetches the feeds of the config. With --feed it reads a feed from a file instead: the
+config's feed of that provider (for a geofeed: of that cloud). It adds the feed when the config has
+none. When it cannot get a feed in time, it says so and answers without that feed.`,
 		Example: `  oci-proxy explain --config config.yaml --ip 192.0.2.7
   oci-proxy explain --config config.yaml --ip 2001:db8::7 /v2/pause/manifests/3.10
   oci-proxy explain --config config.yaml --ip 192.0.2.7 --host direct.registry.example.org

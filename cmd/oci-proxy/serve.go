@@ -21,11 +21,13 @@ func (a *app) serve() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the server",
-		Long: `serve runs the server until SIGTERM or SIGINT: it then says not ready, keeps answering for a
-while, and ends with 0. SIGHUP, or a change of the config file, reloads the config; a file with
-errors changes nothing and is reported. Log lines go to stderr.
+		Long: `serve runs the server until SIGTERM or SIGINT. Then /-/ready answers 503, the server keeps
+answering for limits.drain (default 20s), and the process ends with 0.
 
-PORT in the environment overrides the port of listen, as platforms that run containers expect.`,
+SIGHUP, or a change of the config file, reloads the config. A file with errors changes nothing: the
+log says what is wrong. Log lines go to stderr.
+
+PORT in the environment overrides the port of listen. Platforms such as Cloud Run set it.`,
 		Example: `  oci-proxy serve --config config.yaml
   PORT=8080 OCI_PROXY_CONFIG=/config/proxy.yaml oci-proxy serve`,
 		Args: cobra.NoArgs,
