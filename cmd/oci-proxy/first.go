@@ -28,7 +28,7 @@ func routed(doc *checked, cfg *config.Config, snap *route.Snapshot) {
 		if idle.Beaten {
 			hint = "it gets traffic only when others fail or lack a layer: this is fine for a spare"
 		}
-		doc.Warnings = append(doc.Warnings, cfg.Fault(at[name], hint, "%s is nobody's first choice: %s", name, idle.Why))
+		doc.Warnings = append(doc.Warnings, cfg.Fault(at[name], hint, "%s is no client's first choice: %s", name, idle.Why))
 	}
 	slices.SortStableFunc(doc.Warnings, func(a, b *config.Error) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))

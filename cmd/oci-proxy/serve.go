@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"slices"
 	"syscall"
 
@@ -30,7 +31,12 @@ log says what is wrong. Log lines go to stderr.
 PORT in the environment overrides the port of listen. Platforms such as Cloud Run set it.`,
 		Example: `  oci-proxy serve --config config.yaml
   PORT=8080 OCI_PROXY_CONFIG=/config/proxy.yaml oci-proxy serve`,
-		Args: cobra.NoArgs,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return cli.Usage("give the config as --config FILE", "serve takes no argument, and got %q", args[0])
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if level != "" && !slices.Contains(levels(), level) {
 				return cli.Usage("want debug, info, warn or error", "--log-level %q is no level", level)
@@ -86,6 +92,9 @@ func (a *app) runServe(ctx context.Context, file, level string) error {
 		return cli.Fail("stop the other process, or change listen, admin or PORT", "%w", err)
 	case errors.Is(err, syscall.EACCES):
 		return cli.Fail("ports below 1024 need a privilege: use 8080, or give the process CAP_NET_BIND_SERVICE", "%w", err)
+	}
+	if op := new(net.OpError); errors.As(err, &op) && op.Op == "listen" {
+		return cli.Fail("check listen and admin in the config, and PORT in the environment", "%w", err)
 	}
 	return err
 }

@@ -85,7 +85,7 @@ func WriteServing(w io.Writer, list []Serving) error {
 		}
 		table.List(s.Cloud, s.describe())
 		if len(s.Outside) > 0 && internet {
-			table.List("  "+few("place", s.Outside), "the same or, where cheaper, the `internet` stores: nobody has the cloud's own price there")
+			table.List("  "+few("place", s.Outside), "the same or, where cheaper, the `internet` stores: no candidate has the cloud's own price there")
 		}
 	}
 	if len(rest) > 0 {

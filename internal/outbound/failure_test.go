@@ -86,7 +86,7 @@ func TestFailures(t *testing.T) {
 		"no such host":      {New(Options{}), "https://nowhere.invalid", "check the host", true},
 		"no password":       {through(t, New(Options{TLS: conf}), proxy.URL), s.URL, "407 Proxy Authentication Required (put user and password into HTTPS_PROXY", true},
 		"wrong password":    {through(t, New(Options{TLS: conf}), "http://user:wrong@"+host), s.URL, "answers 407", true},
-		"refused":           {New(Options{}), closed.URL, "nobody listens there", false},
+		"refused":           {New(Options{}), closed.URL, "no server listens there", false},
 		"proxy refuses":     {through(t, New(Options{TLS: conf}), closed.URL), s.URL, "check the proxy that HTTPS_PROXY", false},
 		"beyond the proxy":  {through(t, New(Options{TLS: conf}), "http://user:p%40ss@"+host), closed.URL[:5] + "s" + closed.URL[4:], "", false},
 		"the right one":     {through(t, New(Options{TLS: conf}), "http://user:p%40ss@"+host), s.URL, "", false},
