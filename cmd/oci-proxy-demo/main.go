@@ -36,14 +36,16 @@ func command(stdout, stderr io.Writer, format *cli.Format) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "oci-proxy-demo",
 		Short: "Run a small world on loopback: a registry, stores in several clouds, the proxy",
-		Long: `oci-proxy-demo starts, in this process and on loopback only, an upstream registry with a
-sample image, stores in several clouds and regions, and the proxy in front of them. Without
---once it prints what to try and serves until it is stopped. With --once it pulls the image as
-seven clients, prints where each was sent, and exits 1 when anything is not as it should be.
+		Long: `oci-proxy-demo starts, in this process and on loopback only, two upstream
+registries with a sample image, five stores in several clouds and regions, and the proxy in front
+of them. Without flags it prints what you can try, and serves until you press Ctrl-C. With --once
+it pulls the image as seven clients, prints where the proxy sent each of them, and exits 1 when a
+client did not get what it should.
 
-With --fail STORE it lets a store fail and come back while clients pull, and shows what happens: who
-got their layers from where, when the proxy took the store out of service and when it came back.
-It ends after some twenty seconds, with 1 when a pull failed or the store did not come back.`,
+With --fail STORE it stops a store while clients pull, and starts it again. It shows from where the
+clients got their layers, when the proxy took the store out of service, and when the store was back
+in service. It ends after about twenty seconds. The exit code is 1 when a pull failed or the store
+did not come back into service.`,
 		Example: `  oci-proxy-demo
   oci-proxy-demo --listen 127.0.0.1:5050
   oci-proxy-demo --once --output json

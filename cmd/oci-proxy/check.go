@@ -38,17 +38,17 @@ func (a *app) check() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check [FILE]",
 		Short: "Check a config file, and with --live the stores and upstreams in it",
-		Long: `check reads the config and reports all errors and warnings at once, each with its place in the file
-and with what to do. It opens the files that the config names (certificate, latency matrix, GeoIP),
-as serve does. Use --no-files on a machine that does not have these files. check then shows which
-stores serve which clouds, and which clouds are served by the stores for the internet. It warns of a
-store that is not the first choice of any client. FILE, or --config FILE, may be - for stdin.
+		Long: `check reads the config and reports every error and warning at once, with its line in the file
+and what to do. It opens the files that the config names (certificate, latency matrix, GeoIP), as
+serve does. Use --no-files on a machine that lacks these files. Then check lists which candidates
+serve the clients of each cloud. It warns of a store that is no client's first choice. FILE, or
+--config FILE, may be - for stdin.
 
-With --live it sends each store and upstream, without credentials, the requests that the proxy and
-container runtimes will send: over IPv4 and over IPv6, GET and HEAD, ranges, a digest that does not
-exist, and the manifests and blobs of an image. For each store's inventory it shows how much it
-lists, how old it is, and whether the server would accept it. Use --image to name an image that the
-stores hold. Without it check tries the first repositories of mirror.repositories.list.`,
+With --live it sends each store and upstream the requests that the server and container runtimes
+send, without a login: GET and HEAD over IPv4 and over IPv6, ranges, a digest that does not exist,
+and an image's manifests and blobs. For the inventory of each store it says how much it lists, how
+old it is, and whether the server would believe it. Name an image that the stores hold with
+--image. Without --image it tries the first repositories of mirror.repositories.list.`,
 		Example: `  oci-proxy check config.yaml
   oci-proxy check config.yaml --print                     # the config with all defaults
   oci-proxy check config.yaml --live --image pause:3.10

@@ -30,14 +30,15 @@ func (a *app) explain() *cobra.Command {
 		Use:   "explain --ip ADDRESS [PATH]",
 		Short: "Explain where a client would be sent, and why",
 		Long: `explain finds the place of an address as the server does. It shows every store and upstream with
-latency, price and score, and why it was chosen or not. PATH is what the client asks for. Without it
-explain shows the ranking for a blob that every candidate holds, and sends no request to a store or
-upstream. --host says which name of the registry the client uses, for a config with direct names.
+its round trip, price and score, and why the server takes it or not. PATH is the path that the
+client requests. Without PATH, explain assumes a blob that all candidates hold: it shows the
+ranking and sends no request to a candidate. For a config with direct names, --host says which
+name of the registry the client uses.
 
-With --ip - it reads addresses from stdin, one on each line; with --output json it writes one line
-for each. It fetches feeds as the config says. With --feed it reads the feed of that provider (for a
-geofeed: of that cloud) from a file, even if the config has no such feed. If a feed cannot be
-fetched in time, explain reports it and answers with the other feeds.`,
+--ip - reads addresses from stdin, one a line. With --output json each address gives one line.
+explain fetches the feeds of the config. With --feed it reads a feed from a file instead: the
+config's feed of that provider (for a geofeed: of that cloud). It adds the feed when the config has
+none. When it cannot get a feed in time, it says so and answers without that feed.`,
 		Example: `  oci-proxy explain --config config.yaml --ip 192.0.2.7
   oci-proxy explain --config config.yaml --ip 2001:db8::7 /v2/pause/manifests/3.10
   oci-proxy explain --config config.yaml --ip 192.0.2.7 --host direct.registry.example.org

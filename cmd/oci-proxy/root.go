@@ -26,9 +26,9 @@ func (a *app) root() *cobra.Command {
 	root := cli.Root(&cobra.Command{
 		Use:   "oci-proxy",
 		Short: "Send container pulls to the nearest, cheapest, healthy copy of each layer",
-		Long: `oci-proxy stands behind a registry's name. It finds out from which cloud and region a client
-pulls, and redirects the client to the nearest, cheapest, healthy copy of each layer. It stores
-nothing and moves no layer bytes itself.`,
+		Long: `oci-proxy stands behind a registry's name. For each pull it finds out the client's cloud and
+region, and redirects the client to the nearest, cheapest, healthy copy of each layer. It stores no
+images and moves no layer bytes itself.`,
 		Example: `  oci-proxy check config.yaml                             # is the config right?
   oci-proxy explain --config config.yaml --ip 192.0.2.7   # why would this client go there?
   oci-proxy serve --config config.yaml`,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"slices"
 	"syscall"
 
@@ -21,15 +22,21 @@ func (a *app) serve() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the server",
-		Long: `serve runs the server until it gets SIGTERM or SIGINT. Then it reports that it is not ready, answers
-requests for some time more, and ends with 0. It reloads the config on SIGHUP and when the config
-file changes. If the new file has errors, the server reports them and keeps the old config. The log
-goes to stderr.
+		Long: `serve runs the server until SIGTERM or SIGINT. Then /-/ready answers 503, the server keeps
+answering for limits.drain (default 20s), and the process ends with 0.
 
-PORT in the environment overrides the port of listen, as platforms that run containers expect.`,
+SIGHUP, or a change of the config file, reloads the config. A file with errors changes nothing: the
+log says what is wrong. Log lines go to stderr.
+
+PORT in the environment overrides the port of listen. Platforms such as Cloud Run set it.`,
 		Example: `  oci-proxy serve --config config.yaml
   PORT=8080 OCI_PROXY_CONFIG=/config/proxy.yaml oci-proxy serve`,
-		Args: cobra.NoArgs,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return cli.Usage("give the config as --config FILE", "serve takes no argument, and got %q", args[0])
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if level != "" && !slices.Contains(levels(), level) {
 				return cli.Usage("want debug, info, warn or error", "--log-level %q is no level", level)
@@ -85,6 +92,9 @@ func (a *app) runServe(ctx context.Context, file, level string) error {
 		return cli.Fail("stop the other process, or change listen, admin or PORT", "%w", err)
 	case errors.Is(err, syscall.EACCES):
 		return cli.Fail("ports below 1024 need a privilege: use 8080, or give the process CAP_NET_BIND_SERVICE", "%w", err)
+	}
+	if op := new(net.OpError); errors.As(err, &op) && op.Op == "listen" {
+		return cli.Fail("check listen and admin in the config, and PORT in the environment", "%w", err)
 	}
 	return err
 }

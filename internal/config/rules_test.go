@@ -81,7 +81,7 @@ func TestWarnings(t *testing.T) {
 		got = append(got, w.Error())
 	}
 	want := []string{
-		"f:1:1: location: location is not set: clients whose place is not known are ranked by price only",
+		"f:1:1: location: location is not set: for clients that the server cannot locate it ranks by price only",
 		"f:4:1: stores: no store names oracle: their clients go to the upstreams, since no store serves the internet",
 		"f:4:55: stores[0].url: the host is in aws/eu-west-1, the place is aws/us-east-1",
 		"f:4:55: stores[0].url: this S3 host has no IPv6 address",

@@ -15,7 +15,7 @@ import (
 func (v *validator) warnings() {
 	c := v.c
 	if c.Location.IsZero() {
-		v.warn("location", "location: the place where this instance runs", "location is not set: clients whose place is not known are ranked by price only")
+		v.warn("location", "location: the place where this instance runs", "location is not set: for clients that the server cannot locate it ranks by price only")
 	}
 	v.warnAdmin()
 	v.warnFront()

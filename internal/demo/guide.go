@@ -58,7 +58,7 @@ func (d *demo) guide() *guide {
 		}
 		p := guidePlace{Address: c.Address, Place: c.Place, Where: c.Place}
 		if p.Where == "" {
-			p.Where = "nobody knows"
+			p.Where = "unknown: no feed lists it"
 		}
 		g.Places = append(g.Places, p)
 	}

@@ -120,7 +120,7 @@ func New(version string) *Metrics {
 	m.InventoryDenied = m.gauge("ociproxy_inventory_denied_digests", "Digests remembered that a store lacks although its inventory lists them.")
 	m.Probes = m.counter("ociproxy_health_probes_total", "Probes that watch candidates with real objects.", "candidate", "result")
 	m.Usable = m.gaugeVec("ociproxy_candidate_usable", "1 for each candidate in service, 0 for one that is ejected or not yet proven.", "candidate")
-	m.Frozen = m.gauge("ociproxy_health_frozen", "1 while more than half of the candidates fail together, which is our own network: nobody is ejected.")
+	m.Frozen = m.gauge("ociproxy_health_frozen", "1 while more than half of the candidates fail together, which is our own network: no candidate is ejected.")
 	m.Retries = m.counter("ociproxy_retries_total", "Downloads of addresses that asked again, sent past the candidate.", "candidate")
 	m.Paths = m.counter("ociproxy_client_paths_total", "What was learnt of client addresses and their way to the nearest candidate: complained, doubted, proven, blocked, stuck.", "event")
 	m.Unexplained = m.gaugeVec("ociproxy_unexplained_client_failures", "Client addresses that do not get through to a candidate that looks fine from here.", "candidate")

@@ -115,7 +115,7 @@ func remedy(err error) string {
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return "check the host in the URL, and the resolver of this machine"
 	case Refused(err):
-		return "no server listens there: check host and port of the URL, and whether the server runs"
+		return "no server listens there: check host and port of the URL, and whether it runs"
 	}
 	return ""
 }

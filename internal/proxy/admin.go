@@ -210,7 +210,7 @@ func (s *Server) serveExplain(rw http.ResponseWriter, r *http.Request) {
 
 func (s *Server) serveLogLevel(rw http.ResponseWriter, r *http.Request) {
 	if s.opt.Level == nil {
-		http.Error(rw, "the log level is fixed", http.StatusNotImplemented)
+		http.Error(rw, "the program that runs this server fixed its log level: only oci-proxy serve can change it", http.StatusNotImplemented)
 		return
 	}
 	if err := setLevel(s.opt.Level, r.URL.Query().Get("level")); err != nil {

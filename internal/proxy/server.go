@@ -68,6 +68,7 @@ type Server struct {
 	// together is how long changed files that do not fit may wait for others; tests have less time.
 	together time.Duration
 
+	began    *config.Config // the configuration of the start
 	wiring   atomic.Pointer[wiring]
 	draining atomic.Bool
 }
@@ -105,7 +106,7 @@ func New(opt Options) (*Server, error) {
 		s.Close()
 		return nil, err
 	}
-	s.health = s.newHealth(w)
+	s.began, s.health = cfg, s.newHealth(w)
 	s.inventories = inventory.NewFollower(inventory.Options{
 		Dir: inventoryDir(cfg), Client: s.client, Logger: s.log,
 		MaxStoreRecords: int64(cfg.Limits.StoreRecords), MaxDigests: int64(cfg.Limits.Digests),

@@ -117,8 +117,8 @@ func (s *Server) reload() error {
 	s.metrics.Reloaded(true)
 	s.log.Info("configuration reloaded", "hash", cfg.Hash, "candidates_changed", snapshot.Differ(cfg, old.cfg),
 		"places_moved", len(changed), "moves", changed[:min(len(changed), 20)])
-	if needsRestart(old.cfg, cfg) {
-		s.log.Warn("listen, admin, tls (but the certificate), limits, health, the directory of inventories and PROXY protocol change at the next start only")
+	if keys := restartKeys(s.began, cfg); len(keys) > 0 {
+		s.log.Warn("restart the server to use the new values of these keys", "keys", keys)
 	}
 	return nil
 }
@@ -156,8 +156,26 @@ func (s *Server) refused(err error) {
 	s.log.Error("configuration refused, the old one stays in use", "error", err.Error())
 }
 
-func needsRestart(a, b *config.Config) bool {
+// restartKeys are the keys that differ between a, the configuration of the start, and b, and that are read at the start only.
+func restartKeys(a, b *config.Config) []string {
 	pa, pb := a.Client.Rule(), b.Client.Rule()
-	return a.Listen != b.Listen || a.Admin.Listen != b.Admin.Listen || a.TLS.Enabled() != b.TLS.Enabled() || a.TLS.MinVersion != b.TLS.MinVersion ||
-		inventoryDir(a) != inventoryDir(b) || a.Limits != b.Limits || a.Health != b.Health || pa.ProxyProtocol != pb.ProxyProtocol || pb.ProxyProtocol && !slices.Equal(pa.Trusted, pb.Trusted)
+	var keys []string
+	for _, k := range []struct {
+		name    string
+		differs bool
+	}{
+		{"listen", a.Listen != b.Listen},
+		{"admin.listen", a.Admin.Listen != b.Admin.Listen},
+		{"tls", a.TLS.Enabled() != b.TLS.Enabled()},
+		{"tls.minVersion", a.TLS.MinVersion != b.TLS.MinVersion},
+		{"ranges.cache", inventoryDir(a) != inventoryDir(b)},
+		{"limits", a.Limits != b.Limits},
+		{"health", a.Health != b.Health},
+		{"client.behind", pa.ProxyProtocol != pb.ProxyProtocol || pb.ProxyProtocol && !slices.Equal(pa.Trusted, pb.Trusted)},
+	} {
+		if k.differs {
+			keys = append(keys, k.name)
+		}
+	}
+	return keys
 }

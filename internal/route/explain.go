@@ -183,7 +183,7 @@ func (s *Snapshot) Note(req *oci.Request, c *Client) string {
 	}
 	why := "no candidate in " + c.Place.Cloud + " has its own cloud's price for " + r.Place.String()
 	if !r.listed {
-		why = "the client's region is not on the map, so nobody in " + c.Place.Cloud + " is known to have the cloud's own price for it"
+		why = "the client's region is not on the map, so no candidate in " + c.Place.Cloud + " is known to have the cloud's own price for it"
 	}
 	return why + ": stores that serve `internet` count too where they are cheaper"
 }

@@ -161,9 +161,9 @@ func (t *tally) why(i int) (reason string, beaten bool) {
 	case c.Rollout == 0:
 		return "its rollout is 0", false
 	case t.places[i] == 0:
-		return "it serves no client that can be recognised (serves: " + c.Serves.String() + ")", false
+		return "it serves no client that the server can recognise (serves: " + c.Serves.String() + ")", false
 	case t.free.Has(i):
-		return "route.pin sends all clients elsewhere that would come to it", false
+		return "route.pin sends all its clients to other candidates", false
 	}
 	names := slices.SortedFunc(maps.Keys(t.lost[i]), func(a, b int) int {
 		return cmp.Or(cmp.Compare(t.lost[i][b], t.lost[i][a]), cmp.Compare(a, b))
