@@ -241,10 +241,7 @@ func (c *carrier) begin() bool {
 			c.now = s
 		}
 	}
-	if c.now == nil {
-		return false
-	}
-	return true
+	return c.now != nil
 }
 
 // end takes what the engine says.
