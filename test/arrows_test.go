@@ -33,8 +33,8 @@ mirror: config fleet inventory ledger loop oci place registry set store transfer
 audit: atomicfile inventory oci store walk
 purge: oci store wait
 promote/prove: loop manifest oci promote promote/sign registry set walk
-promote/apply: atomicfile config fleet inventory/write lease manifest oci promote promote/sign
-	registry set store transfer wait walk
+promote/apply: atomicfile config fleet inventory/write lease ledger manifest oci promote
+	promote/sign registry set store transfer wait walk
 promote/sign: oci registry
 promote: command manifest oci outbound registry walk
 check: cli config inventory oci outbound strictjson

@@ -75,7 +75,7 @@ func (a *app) writeAudit(r *audit.Report) error {
 	}
 	for _, s := range r.Stores {
 		if s.Error != "" {
-			fmt.Fprintf(w, "%s could not be looked at to the end: %s\n", s.Name, cli.OneLine(s.Error))
+			fmt.Fprintf(w, "%s could not be looked at to the end: %s\n", s.Name, aboutStore(s.Name, s.Error))
 		}
 	}
 	if err := a.writeFindings(w, r); err != nil {

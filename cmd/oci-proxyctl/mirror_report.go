@@ -72,7 +72,12 @@ func faultOf(store, err string, problems []mirror.Problem) string {
 			return string(p.Class)
 		}
 	}
-	return cli.OneLine(err) // not among the problems that are kept
+	return aboutStore(store, err) // not among the problems that are kept
+}
+
+// aboutStore is an error in one line, where the store's name stands beside it already.
+func aboutStore(store, err string) string {
+	return strings.TrimPrefix(cli.OneLine(err), "store "+store+": ")
 }
 
 // noted is what a pass or a plan wrote down of what is not as it should be.
@@ -93,14 +98,13 @@ func writeProblems(w io.Writer, n noted) error {
 	if shown := n.problems[:min(len(n.problems), shownProblems)]; len(shown) > 0 {
 		fmt.Fprintln(w)
 		for _, p := range shown {
-			where, text := p.Store, cli.OneLine(p.Error)
+			where, text := p.Store, aboutStore(p.Store, p.Error)
 			if p.Repository != "" {
 				where = p.Repository + " " + p.Reference
 				if p.Store != "" {
 					where += " in " + p.Store
 				}
 			}
-			text = strings.TrimPrefix(text, "store "+p.Store+": ")
 			fmt.Fprintf(w, "%-15s  %s\n", p.Class, strings.TrimSpace(cli.OneLine(where)+"  "+text))
 		}
 		if more := all - int64(len(shown)); more > 0 {

@@ -28,7 +28,7 @@ func applyTables(w io.Writer, r *apply.Report) error {
 	if len(r.Stores) > 0 {
 		t := cli.Table{Header: []string{"STORE", "BLOBS", "BYTES", "BEHIND", "FAULT"}}
 		for _, s := range r.Stores {
-			t.Row(s.Name, humanize.Comma(s.Blobs), size(s.Bytes), humanize.Comma(s.Behind), s.Error)
+			t.Row(s.Name, humanize.Comma(s.Blobs), size(s.Bytes), humanize.Comma(s.Behind), aboutStore(s.Name, s.Error))
 		}
 		if _, err := t.WriteTo(w); err != nil {
 			return err

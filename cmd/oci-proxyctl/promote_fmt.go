@@ -110,11 +110,18 @@ func (a *app) formatted(how formatting, name string, before, after []byte) error
 	return nil
 }
 
+// readManifest reads a file, of one that is too large only as much as shows that.
 func (a *app) readManifest(name string) ([]byte, error) {
-	if name == "-" {
-		return io.ReadAll(a.stdin)
+	from := a.stdin
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		from = f
 	}
-	return os.ReadFile(name)
+	return io.ReadAll(io.LimitReader(from, manifest.MaxBytes+1))
 }
 
 // manifestFiles are the files that args name; those of a tree are found in it.

@@ -187,9 +187,9 @@ func openStores(ctx context.Context, a *app, cfg *config.Config) (*fleet.Fleet, 
 	if err != nil {
 		return nil, cli.Fail("stores that are written need a bucket: in the config; without --config stores are left out", "open stores: %w", err)
 	}
-	for i, s := range f.Stores {
-		if err := f.Ledger.Fault(i); err != nil {
-			fmt.Fprintf(a.stderr, "warning: store %s: %v\n", s.Name(), err)
+	for i := range f.Stores {
+		if err := f.Ledger.Fault(i); err != nil { // which names the store
+			fmt.Fprintf(a.stderr, "warning: %v\n", err)
 		}
 	}
 	return f, nil

@@ -27,7 +27,7 @@ func (a *app) writeProof(r *prove.Report, config string) error {
 		if f.Store != "" && f.Repository != "" {
 			where = f.Store + ": " + where
 		}
-		fmt.Fprintf(w, "%s %s: %s\n", tone.In(string(f.Class)+":", color), where, cli.OneLine(f.Detail))
+		fmt.Fprintf(w, "%s %s: %s\n", tone.In(string(f.Class)+":", color), where, aboutStore(f.Store, f.Detail))
 		if f.Place != "" && f.Repository != "" {
 			fmt.Fprintf(w, "    asked for in %s\n", f.Place)
 		}

@@ -146,7 +146,7 @@ func (a *app) writePurge(r *purge.Report, untouched []string) error {
 	for _, s := range r.Stores {
 		if s.Error != "" {
 			failed++
-			fmt.Fprintf(a.stdout, "%s is not done: %s\n", s.Name, cli.OneLine(s.Error))
+			fmt.Fprintf(a.stdout, "%s is not done: %s\n", s.Name, aboutStore(s.Name, s.Error))
 		}
 	}
 	if r.DryRun {

@@ -32,9 +32,9 @@ type Store struct {
 // Name is the store's name in the config.
 func (s *Store) Name() string { return s.Config.Name }
 
-// located adds to an error about the store's bucket where the config has it.
+// located adds to an error about the store's bucket where the config has it. The ledger's say so themselves.
 func (s *Store) located(err error) error {
-	if at := s.where(); at != "" {
+	if at := s.where(); at != "" && !errors.Is(err, ledger.ErrUnusable) {
 		return fmt.Errorf("%w (%s)", err, at)
 	}
 	return err

@@ -356,6 +356,9 @@ func TestWhere(t *testing.T) {
 			t.Errorf("%v: want %q", fault, want)
 		}
 	}
+	if err := f.Preflight(t.Context(), 0); err == nil || strings.Count(err.Error(), "(test:10)") != 1 {
+		t.Errorf("%v: want the line once", err)
+	}
 	dir := t.TempDir()
 	gone, err := Open(t.Context(), at("file://"+dir), Options{})
 	if err != nil {

@@ -44,8 +44,8 @@ var errUnusual = errors.New("it is written in an unusual way that cannot be form
 // understand parses a file of any kind. said is all that it says, in its order.
 func understand(name string, data []byte) (root *yaml.Node, said []string, err error) {
 	p := &parser{file: name}
-	if len(data) > maxBytes {
-		p.add(RuleUnreadable, 0, 0, "", "the file is larger than %d MiB", maxBytes>>20)
+	if len(data) > MaxBytes {
+		p.add(RuleUnreadable, 0, 0, "", "the file is larger than %d MiB", MaxBytes>>20)
 		return nil, nil, &Errors{p.faults}
 	}
 	var images *collection

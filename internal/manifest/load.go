@@ -45,8 +45,8 @@ func Load(path string) (*Tree, error) {
 func Plain(name string, data []byte) (*Tree, error) {
 	p := &parser{file: name}
 	project := &Project{File: name, ImagesFile: name, sum: [2][sha256.Size]byte{sha256.Sum256(data)}}
-	if len(data) > maxBytes {
-		p.add(RuleUnreadable, 0, 0, "", "the file is larger than %d MiB", maxBytes>>20)
+	if len(data) > MaxBytes {
+		p.add(RuleUnreadable, 0, 0, "", "the file is larger than %d MiB", MaxBytes>>20)
 	} else if root := p.document(data, false); root != nil {
 		r, images := p.manifest(root, true)
 		project.Source, project.Destinations = p.check(r)
@@ -191,8 +191,8 @@ func (l *loader) read(p *parser, name string) ([]byte, bool) {
 		return nil, false
 	}
 	info, err := fs.Stat(l.fsys, name)
-	if err == nil && info.Size() > maxBytes {
-		p.add(RuleUnreadable, 0, 0, "split the project", "the file is larger than %d MiB", maxBytes>>20)
+	if err == nil && info.Size() > MaxBytes {
+		p.add(RuleUnreadable, 0, 0, "split the project", "the file is larger than %d MiB", MaxBytes>>20)
 		return nil, false
 	}
 	data, err := fs.ReadFile(l.fsys, name)

@@ -79,7 +79,7 @@ func escaped(path string) string {
 
 // isPlain reports whether a file is a plain manifest.
 func isPlain(name string) bool {
-	if info, err := os.Stat(name); err != nil || !isYAML(name) || info.Size() > maxBytes {
+	if info, err := os.Stat(name); err != nil || !isYAML(name) || info.Size() > MaxBytes {
 		return false
 	}
 	data, err := os.ReadFile(name)

@@ -11,8 +11,8 @@ import (
 	yaml "go.yaml.in/yaml/v4"
 )
 
-// maxBytes is sixteen times the largest images.yaml in use.
-const maxBytes = 16 << 20
+// MaxBytes is the largest file of manifests that is read: sixteen times the largest images.yaml in use.
+const MaxBytes = 16 << 20
 
 // parser reads one file.
 type parser struct {

@@ -75,6 +75,7 @@ type planner struct {
 
 	mu     sync.Mutex
 	seen   map[walk.Key]lot
+	late   map[image]bool // whose blob turned out to have another size when they may have been done; true: they had failed
 	blobs  int64
 	bytes  int64
 	asked  atomic.Int64 // blobs whose size had to be asked for
@@ -90,7 +91,7 @@ type volume struct{ blobs, bytes, uploaded, copied, requests int64 }
 // store can be used the source is not walked: there is nothing to plan.
 func MakePlan(ctx context.Context, cfg *config.Config, src *walk.Source, f *fleet.Fleet, opt Options) (*Plan, error) {
 	p := &planner{
-		src: src, fleet: f, opt: opt, seen: map[walk.Key]lot{}, copies: map[[2]int]int64{},
+		src: src, fleet: f, opt: opt, seen: map[walk.Key]lot{}, late: map[image]bool{}, copies: map[[2]int]int64{},
 		stores: make([]volume, len(f.Stores)), whole: make([]bool, len(f.Stores)),
 	}
 	for _, s := range f.Stores {
@@ -202,6 +203,11 @@ func (p *planner) Finished(n *walk.Node) {
 	for i := range p.fleet.Stores {
 		p.whole[i] = p.whole[i] || p.fleet.Ledger.Complete(i, n.Digest)
 	}
+	if by := (image{n.Repository, n.Digest}); n.Failed() {
+		if _, ok := p.late[by]; ok {
+			p.late[by] = true
+		}
+	}
 	p.mu.Unlock()
 	switch {
 	case n.Failed():
@@ -250,7 +256,7 @@ func (p *planner) lack(ctx context.Context, n *walk.Node, b registry.Descriptor,
 	switch {
 	case seen && (b.Size < 0 || b.Size == first.size && first.truth < 0):
 	case seen:
-		p.settle(ctx, n, b, first)
+		p.settle(ctx, n, b, first, need)
 	case !p.opt.Shard.Mine(b.Digest):
 		p.others.Add(1)
 	default:
@@ -261,12 +267,14 @@ func (p *planner) lack(ctx context.Context, n *walk.Node, b registry.Descriptor,
 			}
 			b.Size = size
 		}
-		p.add(b, need)
+		p.mu.Lock()
+		p.add(b.Digest, b.Size, need, 1)
+		p.mu.Unlock()
 	}
 }
 
-// settle asks the source which of two sizes is right, once a blob, and names who states another one, as a pass would.
-func (p *planner) settle(ctx context.Context, n *walk.Node, b registry.Descriptor, first lot) {
+// settle asks the source which of two sizes is right, once a blob, names who states another one, as a pass would, and plans with the right one.
+func (p *planner) settle(ctx context.Context, n *walk.Node, b registry.Descriptor, first lot, need set.Set) {
 	if first.truth < 0 {
 		size, err := p.stat(ctx, n, b.Digest)
 		if err != nil {
@@ -277,8 +285,16 @@ func (p *planner) settle(ctx context.Context, n *walk.Node, b registry.Descripto
 		fresh := p.seen[k].truth < 0
 		first.truth = size
 		p.seen[k] = first
+		wrong := fresh && first.size >= 0 && first.size != size
+		if wrong {
+			p.late[first.by] = false
+			if p.opt.Shard.Mine(b.Digest) {
+				p.add(b.Digest, first.size, need, -1)
+				p.add(b.Digest, size, need, 1)
+			}
+		}
 		p.mu.Unlock()
-		if fresh && first.size >= 0 && first.size != size {
+		if wrong {
 			p.Problem(first.by.repository, first.by.digest.String(), misstates(b.Digest, first.size, size))
 		}
 	}
@@ -303,40 +319,49 @@ func (p *planner) compare(n *walk.Node, d oci.Digest, states, is int64) {
 	}
 }
 
-// add counts a blob: it is uploaded to one store of each group and copied to the others, when none of them has it.
-func (p *planner) add(b registry.Descriptor, need set.Set) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.blobs++
-	p.bytes += b.Size
+// add counts a blob n times, which may be -1: it is uploaded to one store of each group and copied to the others, when none of them has
+// it. p.mu is held.
+func (p *planner) add(d oci.Digest, size int64, need set.Set, n int64) {
+	p.blobs += n
+	p.bytes += n * size
 	from := map[string]int{} // by group: a store that has it
 	for i, group := range p.groups {
-		if _, ok := p.fleet.Ledger.Holds(i, b.Digest); ok && group != "" {
+		if _, ok := p.fleet.Ledger.Holds(i, d); ok && group != "" {
 			from[group] = i
 		}
 	}
 	need.Each(func(i int) {
 		v := &p.stores[i]
-		v.blobs++
-		v.bytes += b.Size
+		v.blobs += n
+		v.bytes += n * size
 		group, bucket := p.groups[i], p.fleet.Stores[i].Config.Bucket
 		if j, ok := from[group]; ok && group != "" {
-			v.requests += store.CopyRequests(bucket, b.Size)
-			v.copied += b.Size
-			p.copies[[2]int{j, i}] += b.Size
+			v.requests += n * store.CopyRequests(bucket, size)
+			v.copied += n * size
+			p.copies[[2]int{j, i}] += n * size
 			return
 		}
-		v.requests += store.PutRequests(bucket, b.Size)
-		v.uploaded += b.Size
+		v.requests += n * store.PutRequests(bucket, size)
+		v.uploaded += n * size
 		from[group] = i
 	})
+}
+
+// missed is how many images were finished before it was known that they state a wrong size.
+func (p *planner) missed() (n int64) {
+	for _, counted := range p.late {
+		if !counted {
+			n++
+		}
+	}
+	return n
 }
 
 func (p *planner) plan(cfg *config.Config, w *walk.Walker) *Plan {
 	met, known := w.Counts()
 	out := &Plan{
 		Images: ImagesReport{
-			Seen: met, Known: known, Complete: known, Failed: p.failed.Load() + w.Nameless(), Denied: p.denied.Load(),
+			Seen: met, Known: known, Complete: known, Failed: p.failed.Load() + p.missed() + w.Nameless(), Denied: p.denied.Load(),
 		},
 		Skipped: p.skips.Load(), Others: p.others.Load(), Blobs: p.blobs, Bytes: p.bytes, Requests: p.blobs + p.asked.Load(),
 		Stores: []StorePlan{},

@@ -203,6 +203,9 @@ func TestPlanOfMisstated(t *testing.T) {
 			if p.Result != Partial || len(p.Problems) != 1 || p.Problems[0].Reference != string(image.Digest) {
 				t.Errorf("%s: %+v", bad, p)
 			}
+			if p.Images.Failed != 1 || p.Bytes > 1<<20 || p.Stores[0].Uploaded != p.Bytes {
+				t.Errorf("%s: the plan depends on who was read first: %d failed, %+v", bad, p.Images.Failed, p.Stores)
+			}
 			w.pass(Options{})
 		}
 	}

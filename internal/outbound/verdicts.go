@@ -32,6 +32,7 @@ type Verdicts struct {
 	mu          sync.Mutex
 	since, last time.Time // of the failures in a row: when the first was begun, and the last had ended; zero: there are none
 	refused     time.Time // since when there were only refusals of connections
+	until       time.Time // as long it wants to be left alone
 	answered    bool      // well, once
 	told        time.Time
 }
@@ -63,7 +64,7 @@ func (v *Verdicts) Final(o Outcome) bool {
 			v.since = o.Began
 		}
 	}
-	v.last = now
+	v.last, v.until = now, now.Add(o.Asked)
 	switch {
 	case !Refused(o.Err):
 		v.refused = time.Time{}
@@ -97,6 +98,17 @@ func (v *Verdicts) Pause(d time.Duration) time.Duration {
 		return min(d, FirstContact/4)
 	}
 	return d
+}
+
+// Asked is for how much longer a host that has not answered well yet has asked to be left alone: who comes back before has spoilt the
+// one chance that such a host has.
+func (v *Verdicts) Asked() time.Duration {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.answered {
+		return 0
+	}
+	return max(time.Until(v.until), 0)
 }
 
 // Tell says in the log, once, that a host is waited for after a failed try: at once when it has not answered yet, else when it takes long.

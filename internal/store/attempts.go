@@ -17,7 +17,8 @@ import (
 )
 
 // attempts makes requests, each of which the libraries above may make again. It notes why one failed, for the error of whoever has
-// no time for a further one, and marks the failures after which there is no use in one.
+// no time for a further one, and marks the failures after which there is no use in one. A host that has not answered well yet is left
+// alone for as long as it asks, which not all of the libraries do.
 type attempts struct {
 	next    http.RoundTripper
 	contact *outbound.Verdicts // with the bucket's host
@@ -25,6 +26,12 @@ type attempts struct {
 }
 
 func (a *attempts) RoundTrip(req *http.Request) (*http.Response, error) {
+	if err := wait.For(req.Context(), a.contact.Asked()); err != nil {
+		if req.Body != nil {
+			req.Body.Close() // as whoever makes requests must
+		}
+		return nil, err
+	}
 	began := time.Now()
 	resp, err := a.next.RoundTrip(req)
 	why, asked := err, time.Duration(0)

@@ -42,16 +42,16 @@ func openAzure(_ context.Context, u *url.URL, opt Options) (Bucket, error) {
 	}
 	name, rest, _ := strings.Cut(strings.TrimPrefix(u.Path, "/"), "/")
 	if u.Host == "" || name == "" {
-		return nil, fmt.Errorf("bucket %q: want azblob://ACCOUNT/CONTAINER[/PREFIX]", u)
+		return nil, fmt.Errorf("bucket %q: want azblob://ACCOUNT/CONTAINER[/PREFIX]", shown(u.String()))
 	}
 	prefix, err := prefixOf(rest)
 	if err != nil {
-		return nil, fmt.Errorf("bucket %q: %w", u, err)
+		return nil, fmt.Errorf("bucket %q: %w", shown(u.String()), err)
 	}
 	b := &azure{account: u.Host, name: name, prefix: prefix, opt: opt}
 	endpoint := strings.TrimSuffix(cmp.Or(u.Query().Get("endpoint"), "https://"+u.Host+".blob.core.windows.net"), "/")
 	if err := b.connect(endpoint + "/" + name); err != nil {
-		return nil, fmt.Errorf("bucket %q: credentials: %w", u, err)
+		return nil, fmt.Errorf("bucket %q: credentials: %w", shown(u.String()), err)
 	}
 	return b, nil
 }

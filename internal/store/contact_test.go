@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -135,6 +136,42 @@ func TestFirstContact(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What a store asks for at its first answer is heeded, by each of the libraries, and what it says then counts.
+func TestFirstPause(t *testing.T) {
+	for _, kind := range []string{"s3", "gs", "azblob"} {
+		for _, asked := range []time.Duration{3 * time.Second, 20 * time.Second} {
+			t.Run(kind+" "+asked.String(), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					tr := &trip{status: 503, header: http.Header{"Retry-After": {strconv.Itoa(int(asked / time.Second))}}}
+					b := kindsOver(t, &turns{first: tr, then: &trip{status: 404}, after: asked})[kind]
+					begun := time.Now()
+					_, err := b.Head(t.Context(), "k")
+					if took := time.Since(begun); !errors.Is(err, ErrNotFound) || tr.n != 1 || took < asked {
+						t.Errorf("%v after %v and %d requests that were too early; want what the store says later", err, took, tr.n-1)
+					}
+				})
+			})
+		}
+	}
+}
+
+// turns is a store that answers in one way for some time after the first request, and then in another.
+type turns struct {
+	first, then http.RoundTripper
+	after       time.Duration
+	begun       time.Time
+}
+
+func (r *turns) RoundTrip(req *http.Request) (*http.Response, error) {
+	if r.begun.IsZero() {
+		r.begun = time.Now()
+	}
+	if time.Since(r.begun) < r.after {
+		return r.first.RoundTrip(req)
+	}
+	return r.then.RoundTrip(req)
 }
 
 // A store that has answered well is given as many tries as before.

@@ -246,3 +246,19 @@ func TestAuthorities(t *testing.T) {
 		})
 	}
 }
+
+// What was put into a bucket's URL and does not belong there may be secret: no message repeats it.
+func TestURLKeepsSecrets(t *testing.T) {
+	const secret = "topsecret99"
+	for _, text := range []string{
+		"s3://b?region=r&secret_key=" + secret, "gs://b?key=" + secret, "azblob://a/c?sig=" + secret, "file:///d?x=" + secret,
+		"s3://user:" + secret + "@b?region=r", "s3://user:" + secret + "^@b", "s3://user:1/" + secret + "@b", "ftp://user:" + secret + "@b",
+		"s3://b?region=r&endpoint=http://user:" + secret + "@h", "s3://b?region=r&endpoint=http://user:" + secret + "^@h", "gs://b?endpoint=http://user:" + secret + "@h",
+		"azblob://a/c?endpoint=https://user:" + secret + "@h/a", "s3://b?region=r&pathStyle=" + secret, "s3://?region=r&endpoint=" + secret,
+	} {
+		_, err := Open(t.Context(), text, Options{Getenv: func(string) string { return "" }})
+		if err == nil || strings.Contains(err.Error(), secret) || !strings.Contains(err.Error(), "bucket ") {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}

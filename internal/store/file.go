@@ -38,7 +38,7 @@ func openFile(_ context.Context, u *url.URL, _ Options) (Bucket, error) {
 		return nil, err
 	}
 	if u.Host != "" || u.Path == "" || u.Path == "/" {
-		return nil, fmt.Errorf("bucket %q: want file:///DIR, an absolute path", u)
+		return nil, fmt.Errorf("bucket %q: want file:///DIR, an absolute path", shown(u.String()))
 	}
 	return &files{dir: filepath.Clean(filepath.FromSlash(u.Path))}, nil
 }

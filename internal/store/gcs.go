@@ -43,7 +43,7 @@ func openGCS(ctx context.Context, u *url.URL, opt Options) (Bucket, error) {
 		return nil, err
 	}
 	if u.Host == "" {
-		return nil, fmt.Errorf("bucket %q: want gs://NAME[/PREFIX]", u)
+		return nil, fmt.Errorf("bucket %q: want gs://NAME[/PREFIX]", shown(u.String()))
 	}
 	getenv := opt.Getenv
 	if getenv == nil {
@@ -51,7 +51,7 @@ func openGCS(ctx context.Context, u *url.URL, opt Options) (Bucket, error) {
 	}
 	prefix, err := prefixOf(u.Path)
 	if err != nil {
-		return nil, fmt.Errorf("bucket %q: %w", u, err)
+		return nil, fmt.Errorf("bucket %q: %w", shown(u.String()), err)
 	}
 	endpoint := cmp.Or(u.Query().Get("endpoint"), getenv("STORAGE_EMULATOR_HOST"))
 	if endpoint != "" && !strings.Contains(endpoint, "://") {

@@ -2,10 +2,12 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -60,11 +62,17 @@ type Learned struct {
 func Open(ctx context.Context, text string, opt Options) (Bucket, error) {
 	u, err := url.Parse(text)
 	if err != nil {
-		return nil, fmt.Errorf("bucket %q: %w", text, err)
+		if strings.Contains(text, "@") { // the reason may be a piece of a password
+			return nil, fmt.Errorf("bucket %q: not a URL, and credentials do not belong in it", shown(text))
+		}
+		if at, ok := errors.AsType[*url.Error](err); ok {
+			err = at.Err
+		}
+		return nil, fmt.Errorf("bucket %q: not a URL: %w", shown(text), err)
 	}
 	k, ok := kinds[u.Scheme]
 	if !ok {
-		return nil, fmt.Errorf("bucket %q: unknown scheme %q: s3, gs, azblob and file are known", text, u.Scheme)
+		return nil, fmt.Errorf("bucket %q: unknown scheme %q: s3, gs, azblob and file are known", shown(text), u.Scheme)
 	}
 	if opt.Learned == nil {
 		opt.Learned = new(Learned)

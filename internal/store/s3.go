@@ -53,16 +53,16 @@ func openS3(ctx context.Context, u *url.URL, opt Options) (Bucket, error) {
 		return nil, err
 	}
 	if u.Host == "" {
-		return nil, fmt.Errorf("bucket %q: want s3://NAME[/PREFIX]?region=…", u)
+		return nil, fmt.Errorf("bucket %q: want s3://NAME[/PREFIX]?region=…", shown(u.String()))
 	}
 	prefix, err := prefixOf(u.Path)
 	if err != nil {
-		return nil, fmt.Errorf("bucket %q: %w", u, err)
+		return nil, fmt.Errorf("bucket %q: %w", shown(u.String()), err)
 	}
 	q := u.Query()
 	pathStyle, err := strconv.ParseBool(cmp.Or(q.Get("pathStyle"), "false"))
 	if err != nil {
-		return nil, fmt.Errorf("bucket %q: pathStyle: want true or false", u)
+		return nil, fmt.Errorf("bucket %q: pathStyle: want true or false", shown(u.String()))
 	}
 	if opt.Getenv == nil {
 		opt.Getenv = os.Getenv
@@ -74,14 +74,14 @@ func openS3(ctx context.Context, u *url.URL, opt Options) (Bucket, error) {
 	}
 	cfg, err := b.config(ctx, q.Get("profile"))
 	if err != nil {
-		return nil, fmt.Errorf("bucket %q: %w", u, err)
+		return nil, fmt.Errorf("bucket %q: %w", shown(u.String()), err)
 	}
 	cfg.Region = cmp.Or(q.Get("region"), opt.Region, cfg.Region)
 	if b.region == "" && b.amazon() {
 		b.region = q.Get("region") // of other services it is a word to sign with
 	}
 	if cfg.Region == "" {
-		return nil, fmt.Errorf("bucket %q: no region: add ?region=…, at other services than Amazon's what they sign for: auto, us-east-1", u)
+		return nil, fmt.Errorf("bucket %q: no region: add ?region=…, at other services than Amazon's what they sign for: auto, us-east-1", shown(u.String()))
 	}
 	b.client = s3.NewFromConfig(cfg, func(o *s3.Options) {
 		o.UsePathStyle = pathStyle

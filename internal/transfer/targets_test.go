@@ -161,6 +161,31 @@ func TestTripByBlobs(t *testing.T) {
 	}
 }
 
+// TestPlaceRefuses: what one of a target's places refuses is not asked for again, and says nothing of the target.
+func TestPlaceRefuses(t *testing.T) {
+	for _, op := range []string{"head", "put"} {
+		bubble(t, op, func(t *testing.T) {
+			o, heaps := newOrigin(), three()
+			e := engine(t, o, Options{}, heaps...)
+			for _, why := range []error{store.ErrDenied, errors.New("405 read only")} {
+				heaps[2].fault = faults(op, -1, false, &PlaceError{why})
+				for i := range 30 {
+					if got := ensure(t, e, o.add(made(t, uint64(i), 1000)), all3, set.Set{}); !errors.Is(got[2].Err, why) || errors.Is(got[2].Err, ErrTripped) {
+						t.Fatalf("blob %d: %v, want %v", i, got[2].Err, why)
+					}
+				}
+			}
+			if n := heaps[2].count(op); n != 60 {
+				t.Errorf("%d requests for 60 blobs", n)
+			}
+			heaps[2].fault = nil
+			if got := hows(ensure(t, e, o.add(made(t, 99, 1000)), all3, set.Set{})); got[2] != "uploaded" {
+				t.Errorf("afterwards: %v", got)
+			}
+		})
+	}
+}
+
 // TestThere: what lies under the key already is not trusted by its name.
 func TestThere(t *testing.T) {
 	for _, weak := range []bool{false, true} {

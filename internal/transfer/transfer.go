@@ -126,6 +126,16 @@ func (e *SizeError) Error() string {
 // Unwrap makes it an [ErrCorrupt].
 func (e *SizeError) Unwrap() error { return ErrCorrupt }
 
+// PlaceError is for a [Sink] with several places ([Item.Into]) to say that one of them does not take what it is asked to, and will
+// not a second later: it is not asked again, and nothing is said of the others.
+type PlaceError struct{ Err error }
+
+// Error implements error.
+func (e *PlaceError) Error() string { return e.Err.Error() }
+
+// Unwrap returns what the place answered.
+func (e *PlaceError) Unwrap() error { return e.Err }
+
 // OfSource says that a blob did not come into a target because the source did not give it by the reference that it was
 // asked for.
 func OfSource(err error) bool {

@@ -93,6 +93,8 @@ func (e *Engine) settle(d *delivery, step step, spool *spool, found Found, err e
 			d.tries, d.step = 0, toLook
 		}
 		e.retry(d)
+	case ofPlace(err): // nothing is known of the rest of the target
+		e.finish(d, Result{Err: err})
 	default:
 		if wide(err) {
 			e.countFailure(t, err)
@@ -144,6 +146,12 @@ func (e *Engine) retry(d *delivery) {
 // pause is how long to wait before the next try: from a quarter of a second, doubling, half of it by chance.
 func pause(tries int) time.Duration {
 	return wait.Jitter(wait.Doubled(250*time.Millisecond, tries, 15*time.Second))
+}
+
+// ofPlace reports whether an error is about one of several places in a target.
+func ofPlace(err error) bool {
+	_, ok := errors.AsType[*PlaceError](err)
+	return ok
 }
 
 // wide reports whether an error is about the whole bucket rather than one object.

@@ -178,6 +178,47 @@ func TestDestinationDown(t *testing.T) {
 	w.same()
 }
 
+// What a destination refuses in some repositories holds back no other of the same registry, however many they are, and is not taken for
+// a source that is gone.
+func TestRepositoriesRefuse(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		code int
+		text string
+	}{
+		"no right":          {http.StatusForbidden, `{"errors":[{"code":"DENIED","message":"no push for you"}]}`},
+		"no credentials":    {http.StatusUnauthorized, `{"errors":[{"code":"UNAUTHORIZED"}]}`},
+		"no repository":     {http.StatusNotFound, `{"errors":[{"code":"NAME_UNKNOWN"}]}`},
+		"read only":         {http.StatusMethodNotAllowed, `{"errors":[{"code":"UNSUPPORTED"}]}`},
+		"immutable, no why": {http.StatusConflict, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, 1, 0)
+			var images strings.Builder
+			for i := range 30 {
+				n := fmt.Sprintf("a/i%02d", i)
+				if i == 29 {
+					n = "b"
+				}
+				fmt.Fprintf(&images, "- {name: %s, dmap: {%q: [v1]}}\n", n, w.image("st/"+n, "v1", nil, "base", n).Digest)
+			}
+			w.hosts[0].Fail(func(rw http.ResponseWriter, r *http.Request) bool {
+				if r.Method == http.MethodGet || r.Method == http.MethodHead || !strings.Contains(r.URL.Path, "/prod/a/") {
+					return false
+				}
+				rw.WriteHeader(tt.code)
+				_, _ = rw.Write([]byte(tt.text))
+				return true
+			})
+			r := w.must(w.plan(w.tree(images.String(), w.hosts[0].Host+"/prod")), Partial)
+			if r.Code(nil) != 32|4 || r.Done != 1 || r.Failed != 29 || w.hosts[0].has("prod/b:v1") == "" {
+				t.Errorf("code %d, %d done, %d failed: %v", r.Code(nil), r.Done, r.Failed, r.Failures)
+			}
+		})
+	}
+}
+
 func TestStoreDown(t *testing.T) {
 	for _, tt := range []struct {
 		require string

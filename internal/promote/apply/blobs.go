@@ -288,9 +288,10 @@ func (c *carrier) relay(ctx context.Context) {
 	c.todo = nil
 }
 
-// classOf is the class of an error of a transfer.
+// classOf is the class of an error of a transfer. A destination that says 404 tells nothing of the source.
 func (it *item) classOf(err error) promote.Class {
-	if errors.Is(err, transfer.ErrGone) || errors.Is(err, registry.ErrNotFound) {
+	_, there := errors.AsType[*transfer.PlaceError](err)
+	if !there && (errors.Is(err, transfer.ErrGone) || errors.Is(err, registry.ErrNotFound)) {
 		return promote.SourceGone
 	}
 	return promote.Registry

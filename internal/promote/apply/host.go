@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"sync"
 	"sync/atomic"
 
@@ -36,7 +37,7 @@ func (h *host) Look(ctx context.Context, it transfer.Item) (transfer.Found, erro
 	case errors.Is(err, registry.ErrNotFound):
 		return transfer.Found{}, nil
 	case err != nil:
-		return transfer.Found{}, err
+		return transfer.Found{}, ofRepository(err)
 	case size != it.Size:
 		return transfer.Found{Wrong: it.Digest.String()}, nil
 	}
@@ -50,9 +51,22 @@ func (h *host) Put(ctx context.Context, it transfer.Item, c store.Content) (tran
 		return transfer.Found{}, err
 	}
 	if err := h.push(ctx, it.Into, it.Digest, it.Size, c); err != nil {
-		return transfer.Found{}, err
+		return transfer.Found{}, ofRepository(err)
 	}
 	return transfer.Found{How: transfer.Uploaded}, nil
+}
+
+// ofRepository marks what a registry refuses, and would refuse a second later, as the repository's: who may not write there, or finds none,
+// may write to the others.
+func ofRepository(err error) error {
+	refusal, ok := errors.AsType[*registry.StatusError](err)
+	if !ok || refusal.Code/100 != 4 || refusal.Code == http.StatusTooManyRequests || refusal.Code == http.StatusRequestTimeout {
+		return err
+	}
+	if refusal.Is(registry.ErrNotFound) {
+		err = fmt.Errorf("%w (create the repository: not every registry does at the first push)", err)
+	}
+	return &transfer.PlaceError{Err: err}
 }
 
 // push sends a blob.

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"ociproxy/internal/ledger"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/promote"
 	"ociproxy/internal/registry"
@@ -283,7 +284,10 @@ func (it *item) stored(ctx context.Context, lost map[int]error) bool {
 	missing.Each(func(i int) {
 		have--
 		if err := r.storeError(i); err != nil {
-			why = errors.Join(why, fmt.Errorf("store %s: %w", r.fleet.Stores[i].Name(), err))
+			if !errors.Is(err, ledger.ErrUnusable) { // which names the store
+				err = fmt.Errorf("store %s: %w", r.fleet.Stores[i].Name(), err)
+			}
+			why = errors.Join(why, err)
 		}
 	})
 	if need := r.opt.Require.least(all); have < need {
