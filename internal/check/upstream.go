@@ -146,7 +146,7 @@ func (p *upstreamProbe) replica(ctx context.Context, samples []sample) {
 		}
 		v := p.anonymous(manifestHead(p.head(ctx, url, 0, acceptHeader), s.digest))
 		if v.hint == hintRedirect {
-			v = verdict{Warning, v.detail + ": the proxy takes no redirect for a manifest, and sends no client here for one", hintRedirector}
+			v = verdict{Warning, v.detail + ": the proxy accepts no redirect for a manifest, and sends no client here for one", hintRedirector}
 		}
 		p.read("manifest.head", v)
 		p.blobs(ctx, s, false)
