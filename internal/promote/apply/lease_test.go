@@ -93,8 +93,9 @@ func TestLeaseTaken(t *testing.T) {
 	t.Parallel()
 	w, tree := release(t)
 	var once atomic.Bool
-	w.faults(func(n int, what string) fault {
-		if n > 60 && once.CompareAndSwap(false, true) {
+	before := "PUT " + w.hosts[0].Host + "/v2/prod/one/manifests/sha256:" // the tag
+	w.faults(func(_ int, what string) fault {
+		if strings.HasPrefix(what, before) && once.CompareAndSwap(false, true) {
 			for _, dir := range w.stores {
 				b, err := store.Open(context.Background(), "file://"+dir, store.Options{})
 				if err == nil {
