@@ -10,8 +10,12 @@ import (
 )
 
 // giveFeeds makes the config read feeds from files: each of given is "provider=FILE", where provider
-// is that of a feed, or the cloud of a geofeed.
+// is that of a feed, or the cloud of a geofeed. Then no copies of feeds are kept: those in
+// `ranges.cache` are the last good ones of the server, and a file given to explain is none of them.
 func giveFeeds(cfg *config.Config, given []string) error {
+	if len(given) > 0 {
+		cfg.Ranges.Cache = ""
+	}
 	for _, g := range given {
 		name, file, ok := strings.Cut(g, "=")
 		if !ok || name == "" || file == "" {
