@@ -85,7 +85,7 @@ var forTests = []string{
 // the world is not told by our own imports.
 var outside = []struct{ imported, by string }{
 	{`net/http`, `^internal/(admit|audit|check|clientip|credential|demo|existence|fetch|fleet|health|inventory|` +
-		`inventory/inspect|listener|loop|oci|outbound|pace|promote|proxy|ranges|registry|store)$|^cmd/oci-proxyctl$`},
+		`inventory/inspect|listener|loop|oci|outbound|pace|promote|promote/apply|proxy|ranges|registry|store)$|^cmd/oci-proxyctl$`},
 	{`os/exec`, `^internal/(command|credential|promote)$`},
 	{`github\.com/(aws|Azure)/.*|cloud\.google\.com/.*|google\.golang\.org/.*`, `^internal/store$`},
 	{`github\.com/(google/go-containerregistry|docker)/.*`, `^(internal/(credential|promote|registry)|cmd/oci-proxyctl)$`},

@@ -388,11 +388,17 @@ func TestGoogleListing(t *testing.T) {
 		Referrers: true, Digests: func(string) bool { return true }, Now: func() time.Time { return time.Now().Add(-time.Hour) },
 	})
 	a, b := w.Image("app", "", "base", "one"), w.Image("app", "", "base", "two")
-	w.Index("app", "all", a, b)
+	all := w.Index("app", "all", a, b)
+	asked := make(chan struct{})
+	found := sync.OnceFunc(func() { close(asked) })
 	w.Fail(func(rw http.ResponseWriter, r *http.Request) bool {
-		if strings.HasSuffix(r.URL.Path, string(b.Digest)) {
+		switch {
+		case strings.HasSuffix(r.URL.Path, string(b.Digest)):
+			found()
 			rw.WriteHeader(http.StatusNotFound)
 			return true
+		case strings.HasSuffix(r.URL.Path, string(all.Digest)): // it waits for b, or b is known to be gone
+			<-asked
 		}
 		return false
 	})

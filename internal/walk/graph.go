@@ -23,6 +23,7 @@ const (
 	done                    // it was walked
 	wasted                  // it was walked by this reference or a like one, without success
 	isBlob                  // the index lists it, but it is no manifest in this repository
+	absent                  // the index lists it, but this repository does not have it
 	tooMuch                 // it does not fit below what is being walked
 )
 
@@ -98,6 +99,8 @@ func (g *graph) enter(n *Node, by waiter, fits func() bool) (_ standing, size in
 			return isBlob, 0
 		case !o.blob && n.aside:
 			return done, 0
+		case !o.blob && by.parent != nil: // it was asked for, and is not asked for again
+			return absent, 0
 		}
 	}
 	if fits != nil && !fits() {

@@ -148,6 +148,8 @@ func (w *Walker) child(ctx context.Context, n *Node, d registry.Descriptor, belo
 		n.Spoil()
 	case isBlob:
 		w.asBlob(ctx, n, d)
+	case absent:
+		w.missing(n, c)
 	case tooMuch:
 		n.nested.Store(true)
 		n.Spoil()

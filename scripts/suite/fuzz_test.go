@@ -1,7 +1,7 @@
 package main
 
 import (
-	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,7 +12,11 @@ import (
 func fake(t *testing.T, script string) target {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "fake")
-	if err := os.WriteFile(binary, []byte("#!/bin/bash\n"+script), 0o700); err != nil {
+	// Another process writes it: a child that this one starts meanwhile for another test would inherit the
+	// open file, and the kernel starts no program that is open for writing.
+	write := exec.CommandContext(t.Context(), "bash", "-c", `cat > "$0" && chmod 700 "$0"`, binary)
+	write.Stdin = strings.NewReader("#!/bin/bash\n" + script)
+	if err := write.Run(); err != nil {
 		t.Fatal(err)
 	}
 	return target{pkg: pkg{ImportPath: "ociproxy/internal/x", Dir: t.TempDir()}, binary: binary, fuzz: "FuzzIt"}

@@ -155,7 +155,7 @@ func TestPurge(t *testing.T) {
 	down := w.shops[1].Gate
 	down.Spoil(gate.Nth(1, 1<<30, blobPath, gate.Fault{Status: 403, After: -1}))
 	r = purge("--confirm")
-	if doc := ctl.Decode[document](t, r.Stdout); r.Code != 1 || !doc.Stores[0].Blobs[0].Deleted || doc.Stores[1].Error == "" {
+	if doc := ctl.Decode[document](t, r.Stdout); r.Code != 5 || !doc.Stores[0].Blobs[0].Deleted || doc.Stores[1].Error == "" {
 		t.Errorf("with a store that refuses: %v", r)
 	}
 	down.Spoil(nil)

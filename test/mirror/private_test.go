@@ -167,7 +167,7 @@ func TestClosedNetwork(t *testing.T) {
 		"SSL_CERT_FILE":    {c.env("SSL_CERT_FILE=" + c.authority), nil},
 		"SSL_CERT_DIR":     {c.env("SSL_CERT_DIR=" + dir), nil},
 		"AWS_CA_BUNDLE":    {c.env("AWS_CA_BUNDLE=" + c.authority), nil},
-		"no authority":     {c.env(), []string{"s3://blobs", "unknown authority", "SSL_CERT_FILE or AWS_CA_BUNDLE"}},
+		"no authority":     {c.env(), []string{"s3://blobs", "unknown authority", "SSL_CERT_FILE: /dev/null has no certificate"}},
 		"a wrong password": {c.env("AWS_CA_BUNDLE="+c.authority, wrong), []string{"s3://blobs", "407", "HTTPS_PROXY"}},
 		"no such file":     {c.env("AWS_CA_BUNDLE=" + filepath.Join(dir, "nowhere")), []string{"AWS_CA_BUNDLE", "no such file"}},
 		"a bad proxy":      {c.env("AWS_CA_BUNDLE="+c.authority, "HTTPS_PROXY=http://user:p#ss@"+c.proxy), []string{"HTTPS_PROXY", "%XX"}},

@@ -199,7 +199,8 @@ func (r *runner) asked(ts *testscript.TestScript, neg bool, args []string) {
 	for pair := range slices.Chunk(args[1:], 2) {
 		want = append(want, pair[0]+" "+pair[1])
 	}
-	got := o.take()
+	// Health probes an upstream when it likes, by a path that no client's request leads to.
+	got := slices.DeleteFunc(o.take(), func(line string) bool { return line == "GET /v2/" })
 	slices.Sort(got)
 	slices.Sort(want)
 	if !slices.Equal(want, got) {
