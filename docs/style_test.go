@@ -4,26 +4,10 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
 )
-
-// unstyled are the pages that do not keep the style of CONTRIBUTING.md yet. The list only gets shorter. A folder stands for all
-// pages in it.
-var unstyled = []string{
-	"CHANGELOG.md",
-	"docs/decisions",
-}
-
-// styled are the pages that keep the style.
-func styled(t *testing.T) []string {
-	t.Helper()
-	return slices.DeleteFunc(pages(t), func(name string) bool {
-		return slices.ContainsFunc(unstyled, func(u string) bool { return name == u || strings.HasPrefix(name, u+"/") })
-	})
-}
 
 const columns = 100
 
@@ -62,7 +46,7 @@ func widecells(page string) []string {
 
 // TestPagesFitOnTheScreen: prose is wrapped, and tables have short cells.
 func TestPagesFitOnTheScreen(t *testing.T) {
-	for _, name := range styled(t) {
+	for _, name := range pages(t) {
 		page := read(t, name)
 		for _, line := range overlong(page) {
 			t.Errorf("%s: a line of more than %d columns: %q", name, columns, line)
@@ -100,10 +84,10 @@ var riddles = map[string]string{
 	`mend(s|ed|ing)?`:  "fix, repair",
 }
 
-// plainFiles are the pages with style, and what else operators read: examples, deployments and the comments of the config.
+// plainFiles are all pages, and what else operators read: examples, deployments and the comments of the config.
 func plainFiles(t *testing.T) []string {
 	t.Helper()
-	all := styled(t)
+	all := pages(t)
 	for _, dir := range []string{"examples", "deploy", "internal/config"} {
 		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, entry os.DirEntry, err error) error {
 			if err != nil || entry.IsDir() || strings.Contains(path, "testdata") || strings.HasSuffix(path, "_test.go") {
