@@ -111,12 +111,13 @@ func (l *Ledger) Begin() {
 	}
 }
 
-// Add takes note that store i holds blobs, and has images whole. It counts at once; it is durable after the next flush, which happens
-// by itself by count and by time. Notes that could not be written wait for the next one; when too many wait, Add waits too, unless
-// the last try has just failed. A store for which that happened twice in a row takes nothing more in this pass: the error wraps [ErrAside].
-// An error says that these records were not taken.
+// Add notes that store i holds blobs, and has complete images. The notes count at once. They are durable after the
+// next flush, which happens automatically by count and by time. Notes that could not be written wait for the next
+// flush. When too many wait, Add waits too, unless the last try has just failed. A store for which that happened
+// twice in a row takes no more notes in this pass: the error wraps [ErrAside]. An error says that these records were
+// not taken.
 //
-// A blob must be durable in the store before it is noted; all blobs of an image before the image is.
+// A blob must be durable in the store before it is noted, and all blobs of an image before the image is noted.
 func (l *Ledger) Add(ctx context.Context, i int, records ...inventory.Record) error {
 	b := l.books[i]
 	if b.fault != nil {
@@ -169,7 +170,7 @@ func (l *Ledger) class(k inventory.Kind) *index {
 	return l.blobs
 }
 
-// schedule sees to it that what is pending gets written. The lock is held.
+// schedule makes sure that pending notes get written. The lock is held.
 func (l *Ledger) schedule(b *book) {
 	switch {
 	case l.closed || b.flushing || len(b.pending) == 0 || b.fails >= maxFails:
@@ -202,13 +203,14 @@ func (l *Ledger) start(b *book) {
 	})
 }
 
-// Flush makes everything durable that was added before. The errors are by store, nil for those that have nothing left to write; what
-// could not be written stays noted, and is tried again once, and in the next pass. A store with a fault has that as its error.
+// Flush makes everything durable that was added before. The errors are by store, nil for a store with nothing left to
+// write. Notes that could not be written stay; they are tried again once, and in the next pass. For a store with a
+// fault, the error is that fault.
 func (l *Ledger) Flush(ctx context.Context) []error {
 	return l.forAll(func(b *book) error { return l.flush(ctx, b) })
 }
 
-// FlushStore is [Ledger.Flush] of store i alone, which waits for no other.
+// FlushStore is [Ledger.Flush] for store i alone. It waits for no other store.
 func (l *Ledger) FlushStore(ctx context.Context, i int) error {
 	b := l.books[i]
 	if b.fault != nil {
