@@ -1,5 +1,5 @@
-// Command oci-proxy-demo runs oci-proxy in a small world of its own on loopback: registries, stores
-// in several clouds, clients. See oci-proxy-demo --help.
+// Command oci-proxy-demo runs oci-proxy on loopback, together with everything around it: registries, stores in
+// several clouds, and clients. See oci-proxy-demo --help.
 package main
 
 import (

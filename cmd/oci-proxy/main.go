@@ -1,5 +1,5 @@
-// Command oci-proxy sends container runtimes that pull through one registry name to the nearest,
-// cheapest, healthy copy of each layer. See oci-proxy --help.
+// Command oci-proxy serves container runtimes that pull through one registry name. It sends each pull of a layer to
+// the nearest, cheapest, healthy copy. See oci-proxy --help.
 package main
 
 import (

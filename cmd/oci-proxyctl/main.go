@@ -1,4 +1,4 @@
-// Command oci-proxyctl is the tool of those who operate oci-proxy and its stores. See oci-proxyctl --help.
+// Command oci-proxyctl is the tool of the operators of oci-proxy and its stores. See oci-proxyctl --help.
 package main
 
 import (

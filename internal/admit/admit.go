@@ -1,8 +1,9 @@
-// Package admit lets through what operators, their probes and their Prometheus ask of a port that has no login, and
-// refuses what a web page makes a browser ask of it: a page whose name resolves to the port (DNS rebinding) could read all
-// of it, and any page could start what costs something.
+// Package admit guards a port that has no login. It lets through the requests of operators, their probes and their
+// Prometheus, and refuses the requests that a web page makes a browser send. A page whose name resolves to the port
+// (DNS rebinding) could read everything on it, and any page could start expensive work.
 //
-// It lists what such a port answers on its /. It knows requests and names. It must not know what they are answered.
+// The package also lists the pages of such a port on its /. It knows requests and names. It must not know the
+// answers.
 package admit
 
 import (

@@ -1,9 +1,9 @@
-// Package atomicfile writes files that are there whole or not at all, whatever fails on the way and whenever the power
-// does: what is written lies aside, is brought to the disk, gets its name, and then the directory is brought to the disk.
+// Package atomicfile writes files that are complete or absent, whatever fails on the way, even after a power failure.
+// It writes the content beside the target, syncs it to the disk, gives it its name, and then syncs the directory.
 //
-// What a killed process leaves behind is told from what a live one uses by a lock, and swept by who starts next; files that no other
-// process needs have no name from the beginning ([Scratch]).
+// A lock distinguishes the leftovers of a killed process from the files of a live one. The next process that starts
+// removes the leftovers. Files that no other process needs have no name at all ([Scratch]).
 //
-// It knows files, modes and the order in which disks must be told things. It must not know what is in the files, nor
-// where they belong: the directory must exist. It imports nothing of this module.
+// It knows files, modes, and the order of writes and syncs. It must not know what is in the files or where they
+// belong: the directory must exist. It imports nothing of this module.
 package atomicfile

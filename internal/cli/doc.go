@@ -1,6 +1,6 @@
-// Package cli holds what every command of both binaries says alike: errors with a hint, exit codes
-// of one scheme, --version, the flags --config and --output, aligned tables, colour on a terminal only.
+// Package cli holds what all commands of both binaries share: errors with a hint, one scheme of exit codes,
+// --version, the flags --config and --output, aligned tables, and colour on terminals only.
 //
-// It knows writers, flags and exit codes. It must not know any command, the config file or
-// anything else of ours: it imports nothing of this module.
+// It knows writers, flags and exit codes. It must not know any command or the config file, and imports nothing of
+// this module.
 package cli

@@ -1,5 +1,5 @@
-// Package command runs programs of others, which may hang: each has a time, after which it is killed with all that it started, no
-// input but what it is given, and a bound for what it may say.
+// Package command runs external programs, which may hang. Each has a time limit, after which the package kills it and
+// every process that it started. It gets only the input that the caller passes, and its output is bounded.
 //
-// It knows processes. It must not know what a program is run for. It imports nothing of this module.
+// The package knows processes. It must not know what a program is for. It imports nothing of this module.
 package command

@@ -1,6 +1,6 @@
-// Package credential asks for credentials where that may hang: programs that help, metadata servers, token services. Each has a
-// time, and the error says who did not answer.
+// Package credential obtains credentials from sources that may hang: helper programs, metadata servers, token
+// services. Each request has a time limit, and the error names the source that did not answer.
 //
-// It knows Google's and Docker's ways to find credentials, which two packages need or which the libraries do not bound. It must
+// It knows how Google and Docker find credentials. Two packages need this, or the libraries do not bound it. It must
 // not know what the credentials are for.
 package credential

@@ -15,9 +15,8 @@ import (
 	"ociproxy/internal/outbound"
 )
 
-// Why an answer is not simply a yes. errRedirects is one on condition, errAbsent is a no, also where
-// something else lies under the name;
-// errUseless is an answer that is neither, however often one asks; any other error may be over in a
+// These say why an answer is not simply a yes. errRedirects is a yes on condition. errAbsent is a no, also when
+// another object has the name. errUseless is neither, however often the proxy asks. Any other error may be over in a
 // moment.
 var (
 	errRedirects = errors.New("redirects")
@@ -25,8 +24,7 @@ var (
 	errUseless   = errors.New("no usable answer")
 )
 
-// ask makes the HEAD request and says what its answer means. redirects: it was no answer but a
-// redirect.
+// ask makes the HEAD request and interprets the answer. redirects: the answer was a redirect.
 func (c *Checker) ask(o *origin, t *Target) (a Answer, redirects bool, result string) {
 	a, err := c.head(o, t, t.URL)
 	switch {
@@ -46,9 +44,10 @@ const Accept = "application/vnd.oci.image.index.v1+json, application/vnd.oci.ima
 	"application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json, " +
 	"application/vnd.docker.distribution.manifest.v1+prettyjws, application/vnd.oci.artifact.manifest.v1+json, */*"
 
-// head asks url as t is asked, and notes how long the answer took.
+// head sends to url the request for t, and notes how long the answer took.
 func (c *Checker) head(o *origin, t *Target, url string) (Answer, error) {
-	// Detached from the request on purpose: the answer is worth having after its client gave up.
+	// The context is detached from the client's request on purpose: the answer is useful even after the client gave
+	// up.
 	ctx, cancel := context.WithTimeout(context.Background(), c.opt.Timeout)
 	defer cancel()
 	var setup time.Duration // of a new connection
@@ -84,8 +83,7 @@ func (c *Checker) head(o *origin, t *Target, url string) (Answer, error) {
 	return a, err
 }
 
-// judge says what an answer means. 404 and 403 mean absent: S3 says 403 when the caller may not
-// list.
+// judge interprets an answer. 404 and 403 mean absent: S3 answers 403 when the caller may not list.
 func judge(t *Target, resp *http.Response) (Answer, error) {
 	switch status := resp.StatusCode; {
 	case status == http.StatusOK:
@@ -104,7 +102,7 @@ func judge(t *Target, resp *http.Response) (Answer, error) {
 	}
 }
 
-// judgeHeld takes no 200 for a yes that says that it is something else.
+// judgeHeld refuses a 200 whose headers say that it is another object.
 func judgeHeld(t *Target, resp *http.Response) (Answer, error) {
 	a := Answer{Held: true, Size: resp.ContentLength}
 	if media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); media == "text/html" {
@@ -113,7 +111,7 @@ func judgeHeld(t *Target, resp *http.Response) (Answer, error) {
 	named := resp.Header.Get("Docker-Content-Digest")
 	switch t.Key.Kind {
 	case oci.KindBlob:
-		// Something is there, and a client that is sent there gets other bytes than those of the digest.
+		// There is an object, but a client that is sent there gets other bytes than the digest's.
 		if coding := outbound.Encoding(resp.Header); coding != "" {
 			return Answer{}, fmt.Errorf("%w: encoded as %.40q", errAbsent, coding)
 		}
@@ -147,7 +145,7 @@ var empty = map[string]bool{
 	"sha512:cf83e1357eefb8bdf1542850d66d8007d620e4050b5715dc83f4a921d36ce9ce47d0d13c5d85f2b0ff8318d2877eec2f63b931bd47417a81a538327af927da3e": true,
 }
 
-// other reports whether named is a digest that cannot be want's: a registry may tell it by another
+// other reports whether named is a digest that cannot be want's. A registry may report the digest in another
 // algorithm.
 func other(named, want string) bool {
 	algorithm, _, ok := strings.Cut(want, ":")

@@ -18,7 +18,7 @@ import (
 
 // Key names one thing at one origin.
 type Key struct {
-	// Origin is the URL template asked, not the candidate's name: when a reload gives a name another URL, the
+	// Origin is the URL template that is asked, not the candidate's name: when a reload gives a name another URL, the
 	// old answers no longer count.
 	Origin string
 	Kind   oci.Kind
@@ -30,13 +30,13 @@ type Key struct {
 type Answer struct {
 	// Held: the candidate has it.
 	Held bool
-	// Failed: the candidate gave no usable answer; Held is false. Remembered briefly, so that a silent
+	// Failed: the candidate gave no usable answer; Held is false. This is remembered briefly, so that a silent
 	// candidate does not cost every request the whole budget.
 	Failed bool
-	// Size in bytes, at most [oci.MaxBlob]; -1 when the candidate did not say, or said more. It is the word of this
-	// candidate alone, and counts for no other.
+	// Size is in bytes, at most [oci.MaxBlob]; -1 when the candidate did not report one, or reported more. Only this
+	// candidate said it, so it counts for no other.
 	Size int64
-	// Content is a number for what a tag stands for, the same at all origins; 0 when the candidate did not say.
+	// Content is a number for what a tag points to, the same at all origins; 0 when the candidate did not report it.
 	Content uint64
 }
 
@@ -45,38 +45,42 @@ type Target struct {
 	Key       Key
 	URL       string
 	Candidate string
-	// RedirectIsHeld: a redirect says that it is there (a registry that keeps its blobs in object storage). It
-	// is not followed; see proof.go for when it is believed.
+	// RedirectIsHeld: a redirect says that the thing is there (a registry that keeps its blobs in object storage).
+	// The checker does not follow it; see proof.go for when it believes it.
 	RedirectIsHeld bool
-	// Size is what the thing is known to have in bytes; 0: not known. A candidate that says another holds another thing.
+	// Size is the thing's known size in bytes; 0: not known. A candidate that reports another size holds another
+	// thing.
 	Size int64
-	// Trusted answers are believed without proof: what is asked has everything by definition.
+	// Trusted answers are believed without proof: the candidate has everything by definition.
 	Trusted bool
 }
 
 // Options bound a [Checker]. Zero fields take the documented defaults.
 type Options struct {
-	// Client makes the requests; its redirect policy and time-out are replaced.
+	// Client makes the requests; the checker replaces its redirect policy and time-out.
 	Client *http.Client
-	// Budget is the longest that one request waits for its checks: 1 s. How long it waits in it follows what is asked:
-	// see pace.go.
+	// Budget is the longest that one request waits for its checks: 1 s. The actual wait depends on the origin: see
+	// pace.go.
 	Budget time.Duration
 	// Timeout ends a check that no request waits for any more: 5 s.
 	Timeout time.Duration
-	// Positive, Negative and Failure are how long answers stay true: 24 h, 30 s, 5 s. Tag is Positive for tags,
-	// which unlike digests can be taken away: 1 min.
+	// Positive, Negative and Failure are how long answers stay valid: 24 h, 30 s, 5 s. Tag is Positive for tags,
+	// which unlike digests can be removed: 1 min.
 	Positive, Tag, Negative, Failure time.Duration
 	// Entries bounds the answers remembered: 100 000, about 40 MiB.
 	Entries int
-	// InFlight bounds the checks under way: 128. PerClient bounds those that one client network causes: 32, and
-	// PerOrigin those that one origin has to answer: 32, so that one that hangs does not stop the others.
+	// InFlight bounds the checks under way: 128. PerClient bounds the checks that one client network causes: 32.
+	// PerOrigin bounds the checks that one origin has to answer: 32, so that an origin that hangs does not block the
+	// others.
 	InFlight, PerClient, PerOrigin int
 	// PerSecond bounds the checks that one client network causes in a second, with a burst of four seconds: 50.
-	// OriginPerSecond bounds those that one origin gets, with a burst of two seconds: 500.
+	// OriginPerSecond bounds the checks that one origin gets, with a burst of two seconds: 500.
 	PerSecond, OriginPerSecond int
-	// Observe is called after each check with its target, one of [Results], the answer, and how long it took. Nil: not called.
+	// Observe is called after each check with its target, one of [Results], the answer, and how long it took. Nil:
+	// not called.
 	Observe func(t Target, result string, a Answer, took time.Duration)
-	// Turned is called when an origin turns out to say yes to what cannot exist, and when it no longer does. Nil: not called.
+	// Turned is called when an origin turns out to say yes to what cannot exist, and when it stops doing so. Nil: not
+	// called.
 	Turned func(t Target, believed bool)
 }
 
@@ -95,7 +99,7 @@ func Results() []string {
 	return []string{ResultHeld, ResultAbsent, ResultFailed, ResultShed, ResultDisbelieved}
 }
 
-// Checker asks and remembers. Safe for concurrent use.
+// Checker asks origins and remembers the answers. Safe for concurrent use.
 type Checker struct {
 	opt    Options
 	client *http.Client
@@ -113,7 +117,7 @@ type Checker struct {
 	origins map[string]*origin   // every one that was ever asked: as many as the configurations had
 }
 
-// origin is what one origin has to bear, and what is known of it. The checker's lock guards it.
+// origin is the load on one origin, and what is known of it. The checker's lock guards it.
 type origin struct {
 	underWay int
 	rate     *rate.Limiter
@@ -190,22 +194,22 @@ func setDefault[T comparable](v *T, d T) {
 	}
 }
 
-// Close stops the cache's own upkeep. Checks under way end by their time-out.
+// Close stops the cache's background work. Checks under way end by their time-out.
 func (c *Checker) Close() {
 	c.cache.InvalidateAll()
 	c.cache.StopAllGoroutines()
 	c.client.CloseIdleConnections()
 }
 
-// Len is about how many answers are remembered.
+// Len returns about how many answers are remembered.
 func (c *Checker) Len() int { return c.cache.EstimatedSize() }
 
 // Lookup returns what is remembered about k, without waiting.
 func (c *Checker) Lookup(k Key) (Answer, bool) { return c.cache.GetIfPresent(k) }
 
-// Check asks about targets at once, best first, and waits until the first of them is known to hold, all have
-// answered, or the time for each is over; never longer than the budget. Answers land in the cache, also those
-// that come later. client is charged for the checks.
+// Check asks about all targets at once; they are ordered best first. It waits until the first of them is known to
+// hold, all have answered, or the time for each is over; never longer than the budget. All answers go to the cache,
+// also late ones. The checks count against client's limits.
 func (c *Checker) Check(ctx context.Context, client netip.Prefix, targets []Target) {
 	flights := make([]*flight, len(targets))
 	for i := range targets {
@@ -223,8 +227,8 @@ func (c *Checker) Check(ctx context.Context, client netip.Prefix, targets []Targ
 	}
 }
 
-// CheckAnew asks about t whatever is remembered, and waits for it as [Checker.Check] does. client is charged for
-// the check. ok is false when the answer did not come in time, or a bound was reached.
+// CheckAnew asks about t even if an answer is remembered, and waits as [Checker.Check] does. The check counts against
+// client's limits. ok is false when the answer did not come in time, or a bound was reached.
 func (c *Checker) CheckAnew(ctx context.Context, client netip.Prefix, t Target) (a Answer, ok bool) {
 	f := c.start(client, t, toKnowAnew)
 	if f == nil || !c.wait(ctx, f) {
@@ -233,7 +237,7 @@ func (c *Checker) CheckAnew(ctx context.Context, client netip.Prefix, t Target) 
 	return f.answer, true
 }
 
-// Recheck asks about t whatever is remembered, in the background and within the same bounds, and hands the
+// Recheck asks about t even if an answer is remembered, in the background and within the same bounds, and passes the
 // answer to then. When a bound is reached, nothing happens.
 func (c *Checker) Recheck(client netip.Prefix, t Target, then func(Answer)) {
 	select {
@@ -253,7 +257,7 @@ func (c *Checker) Recheck(client netip.Prefix, t Target, then func(Answer)) {
 	}()
 }
 
-// acquire takes a slot, unless the client network or the origin has its share or is asked too fast. c.mu is held.
+// acquire takes a slot, unless the client network or the origin has its share or asks too fast. c.mu is held.
 func (c *Checker) acquire(client netip.Prefix, o *origin) bool {
 	if c.shares[client] >= c.opt.PerClient || !c.room(o) {
 		return false
@@ -282,7 +286,7 @@ func (c *Checker) room(o *origin) bool {
 	return true
 }
 
-// origin returns the one of that name; c.mu is held.
+// origin returns the origin of that name; c.mu is held.
 func (c *Checker) origin(name string) *origin {
 	o := c.origins[name]
 	if o == nil {

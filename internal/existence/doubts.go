@@ -11,13 +11,12 @@ import (
 const (
 	doubtWindow = 50 // checks of one store that are looked back on
 	doubtAbsent = 3  // so many absent among them and its inventory is no longer believed
-	// maxDenied bounds the digests remembered that a store lacks against its inventory, of all stores.
+	// maxDenied bounds the remembered digests that a store does not hold against its inventory, over all stores.
 	maxDenied = 10_000
 )
 
-// Doubts remembers where stores were found to lack what their inventories list: single digests, and stores
-// whose inventory is wrong too often to be believed. For the candidates of one list of indices. Safe for
-// concurrent use.
+// Doubts remembers where stores do not hold what their inventories list: single digests, and stores whose inventory
+// is wrong too often to be believed. It belongs to the candidates of one list of indices. Safe for concurrent use.
 type Doubts struct {
 	demoted atomic.Pointer[set.Set]
 	some    atomic.Bool // anything was ever denied
@@ -40,7 +39,7 @@ type doubtedStore struct {
 	content uint64 // what its inventory lists; 0: not known yet
 }
 
-// NewDoubts returns one that doubts nothing.
+// NewDoubts returns an empty Doubts.
 func NewDoubts() *Doubts {
 	d := &Doubts{denied: map[denial]struct{}{}, stores: map[int]*doubtedStore{}}
 	d.demoted.Store(&set.Set{})
@@ -50,7 +49,7 @@ func NewDoubts() *Doubts {
 // Demoted returns the stores whose inventory is not believed.
 func (d *Doubts) Demoted() set.Set { return *d.demoted.Load() }
 
-// Denies reports whether store was found to lack digest although its inventory lists it.
+// Denies reports whether store was found not to hold digest although its inventory lists it.
 func (d *Doubts) Denies(store int, digest oci.Digest) bool {
 	if !d.some.Load() {
 		return false
@@ -61,8 +60,8 @@ func (d *Doubts) Denies(store int, digest oci.Digest) bool {
 	return ok
 }
 
-// Observe notes what store answered when it was asked for a digest that its inventory lists. It reports
-// whether that was one absence too many: from now on the store is demoted.
+// Observe notes a store's answer for a digest that its inventory lists. It reports whether that was one absence too
+// many: from now on the store is demoted.
 func (d *Doubts) Observe(store int, digest oci.Digest, held bool) (demoted bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -90,7 +89,7 @@ func (d *Doubts) Observe(store int, digest oci.Digest, held bool) (demoted bool)
 	return true
 }
 
-// deny remembers k and reports whether that is news.
+// deny remembers k and reports whether it is new.
 func (d *Doubts) deny(k denial) bool {
 	d.some.Store(true)
 	if _, ok := d.denied[k]; ok {
@@ -107,7 +106,8 @@ func (d *Doubts) deny(k denial) bool {
 	return true
 }
 
-// Moved returns what is known in terms of other indices: to says where a store is now, and whether it still is.
+// Moved returns the same knowledge for other indices: to returns a store's new index, and whether the store still
+// exists.
 func (d *Doubts) Moved(to func(store int) (int, bool)) *Doubts {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -140,9 +140,9 @@ func (d *Doubts) store(i int) *doubtedStore {
 	return st
 }
 
-// Rewritten is told again and again what a store's inventory lists, as a number that changes with it (0: not
-// known). When it differs from what was told before, its mirror has been at work: what was found before no
-// longer counts. It reports whether the store was demoted and is believed again.
+// Rewritten takes, at regular intervals, a number for the content of a store's inventory (0: not known). A different
+// number means that the store's mirror has been at work: earlier findings no longer count. It reports whether the
+// store was demoted and is believed again.
 func (d *Doubts) Rewritten(store int, content uint64) (believed bool) {
 	if content == 0 {
 		return false
@@ -168,7 +168,7 @@ func (d *Doubts) Rewritten(store int, content uint64) (believed bool) {
 	return believed
 }
 
-// Len counts the denials remembered.
+// Len returns how many denials are remembered.
 func (d *Doubts) Len() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()

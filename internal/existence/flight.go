@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// flight is one check under way, for all that ask the same.
+// flight is one check under way, for all requests that ask the same.
 type flight struct {
 	target Target
 	origin *origin
@@ -15,9 +15,9 @@ type flight struct {
 	done   chan struct{} // closed when answer is there, and in the cache
 	answer Answer
 	why    purpose
-	// late: it was waited for without success, so nobody waits for it any more. The checker's lock guards it.
+	// late: its time is over without an answer, so no request waits for it any more. The checker's lock guards it.
 	late bool
-	// refuted: somebody found out meanwhile that a yes is not true. The checker's lock guards it.
+	// refuted: meanwhile a yes was found to be untrue. The checker's lock guards it.
 	refuted bool
 }
 
@@ -25,16 +25,16 @@ type flight struct {
 type purpose uint8
 
 const (
-	// toKnow: what is remembered will do.
+	// toKnow: a remembered answer is good enough.
 	toKnow purpose = iota
-	// toKnowAnew: it will not.
+	// toKnowAnew: a remembered answer is not good enough.
 	toKnowAnew
-	// toKeep: nobody asks for it just now, so a failure takes no answer back that is still true.
+	// toKeep: no request asks for it now, so a failure does not remove an answer that is still valid.
 	toKeep
 )
 
-// start begins a check, or joins the one under way for the same URL; nil when a bound is reached,
-// or it is known.
+// start begins a check, or joins the one under way for the same URL; nil when a bound is reached or the answer is
+// known.
 func (c *Checker) start(client netip.Prefix, t Target, why purpose) *flight {
 	c.mu.Lock()
 	if f := c.flights[t.URL]; f != nil {
@@ -63,8 +63,8 @@ func (c *Checker) start(client netip.Prefix, t Target, why purpose) *flight {
 	return f
 }
 
-// fly makes the check of f and remembers its answer. doubt, when given, is the attempt to prove its
-// origin that was under way when it began.
+// fly makes the check of f and remembers its answer. doubt, when given, is the attempt to prove its origin that was
+// under way when the check began.
 func (c *Checker) fly(f *flight, client netip.Prefix, doubt *attempt) {
 	t := &f.target
 	a, redirects, result := c.ask(f.origin, t)
@@ -100,9 +100,8 @@ func (c *Checker) fly(f *flight, client netip.Prefix, doubt *attempt) {
 	close(f.done)
 }
 
-// wait returns true when f has its answer, and false when the time for it is over or ctx is done.
-// The time counts from f's beginning, for all that ask: a check that was waited for without success is not
-// waited for again.
+// wait returns true when f has its answer, and false when its time is over or ctx is done. For all waiting requests,
+// the time counts from f's beginning. No request waits for a check whose time is already over.
 func (c *Checker) wait(ctx context.Context, f *flight) bool {
 	var timer *time.Timer
 	for {
@@ -115,7 +114,7 @@ func (c *Checker) wait(ctx context.Context, f *flight) bool {
 		if left <= 0 {
 			return false
 		}
-		// What is known of the origin may have changed when it is over.
+		// What is known of the origin may have changed when the time is over.
 		if timer == nil {
 			timer = time.NewTimer(left)
 			defer timer.Stop()
@@ -132,7 +131,7 @@ func (c *Checker) wait(ctx context.Context, f *flight) bool {
 	}
 }
 
-// left is how long f may still be waited for.
+// left returns how long requests may still wait for f.
 func (c *Checker) left(f *flight) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -5,14 +5,13 @@ import (
 	"time"
 )
 
-// keepEvery is how long an origin may be asked nothing: servers close connections that are idle for
-// longer than a quarter of a minute or so, and a new one costs a client three round trips.
+// keepEvery is how long an origin may go without a request: servers close connections that are idle for longer than
+// about 15 seconds, and a new connection costs a client three round trips.
 const keepEvery = 15 * time.Second
 
-// Keep is called every second or so with something that could be asked of each origin that matters
-// (it need not exist). It keeps a connection there warm, so that how fast the origin answers is
-// known before a client waits for it, and renews the proofs that its answers mean something. allow
-// is asked before a request is made. It never waits.
+// Keep keeps a connection to an origin warm, so that its speed is known before a client waits for it, and renews the
+// proofs that its answers mean something. Call it about every second for each origin that matters, with something to
+// ask for (it need not exist). It calls allow before it makes a request. It never waits.
 func (c *Checker) Keep(t Target, allow func() bool) {
 	c.mu.Lock()
 	o := c.origin(t.Key.Origin)
@@ -43,7 +42,7 @@ func (c *Checker) Keep(t Target, allow func() bool) {
 	c.mu.Unlock()
 }
 
-// Renew has every proof made again soon: a configuration was loaded.
+// Renew makes every proof due again soon. Call it after loading a configuration.
 func (c *Checker) Renew() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -6,40 +6,38 @@ import (
 )
 
 const (
-	// paceSamples is how many answers of an origin are looked back on, of each kind, for at most
-	// paceLasts.
+	// paceSamples is how many answers of an origin, of each kind, are kept for at most paceLasts.
 	paceSamples = 64
 	paceLasts   = 10 * time.Minute
-	// leastWait is waited at least: a store that answers in 20 ms may need a new connection, or a
-	// breath. It is at least three tenths of the budget, so that who allows more is given more.
+	// leastWait is the shortest wait: a store that answers in 20 ms may need a new connection, or a short pause. The
+	// wait is also at least three tenths of the budget, so that a larger budget gives origins more time.
 	leastWait = 300 * time.Millisecond
-	// silentAfter checks of an origin overdue, with no answer since, it is waited for as shortly as
-	// the fastest one; hopelessAfter as many, a third of that: one that is dead must not cost every
-	// new digest what a slow one may. It lasts as long as one was overdue in silentFor.
+	// After silentAfter overdue checks of an origin without an answer, the wait is as short as for the fastest
+	// origin; after hopelessAfter, a third of that. A dead origin must not cost every new digest as much as a slow
+	// one may. This lasts until silentFor has passed without an overdue check.
 	silentAfter, hopelessAfter = 2, 5
 	silentFor                  = 10 * time.Second
 )
 
-// pace is how fast an origin answers, and how long it may be waited for. The zero value knows
-// nothing.
+// pace is how fast an origin answers, and how long requests may wait for it. The zero value knows nothing.
 type pace struct {
-	// Answers that it holds something and that it does not are told apart: what strangers make up
-	// is answered fast at many stores, and must not shorten the wait for what is there.
+	// held and absent are kept apart. Many stores answer fast for digests that clients make up, and that must not
+	// shorten the wait for what is there.
 	held, absent ring
-	// setup is what connections took to make. Any check may need a new one, so it counts however
-	// old it is.
+	// setup is how long connections took to make. Any check may need a new connection, so it counts however old it
+	// is.
 	setup ring
-	// late is the slowest answer that was waited for without success. It lengthens the wait for paceLasts:
-	// a store that became slow is believed at once, not when one answer in twenty is slow.
+	// late is the slowest answer that came after the wait had ended. It lengthens the wait for paceLasts: a store
+	// that became slow gets more time at once, not only when one answer in twenty is slow.
 	late   time.Duration
 	lateAt time.Time
-	// overdue counts the checks waited for without success since the last answer.
+	// overdue counts the checks since the last answer whose time was over without an answer.
 	overdue   int
 	overdueAt time.Time
 }
 
-// answered takes in an answer: how long a connection took to make (0: there was one), and how long
-// the answer to the request itself.
+// answered notes an answer: how long the connection took to make (0: it was already open), and how long the request
+// itself took.
 func (p *pace) answered(held bool, setup, took time.Duration, now time.Time) {
 	p.overdue = 0
 	if setup > 0 {
@@ -52,7 +50,7 @@ func (p *pace) answered(held bool, setup, took time.Duration, now time.Time) {
 	}
 }
 
-// missed takes in that an answer came late.
+// missed notes an answer that came late.
 func (p *pace) missed(took time.Duration, now time.Time) {
 	if now.Sub(p.lateAt) > paceLasts {
 		p.late = 0
@@ -60,7 +58,7 @@ func (p *pace) missed(took time.Duration, now time.Time) {
 	p.late, p.lateAt = max(p.late, took), now
 }
 
-// gaveUp takes in that an answer was waited for without success.
+// gaveUp notes a check whose time was over without an answer.
 func (p *pace) gaveUp(now time.Time) {
 	if now.Sub(p.overdueAt) > silentFor {
 		p.overdue = 0
@@ -69,8 +67,8 @@ func (p *pace) gaveUp(now time.Time) {
 	p.overdueAt = now
 }
 
-// budget is how long a check may be waited for, at most limit: all of it while nothing is known,
-// else twice what 95 of 100 answers took lately.
+// budget returns how long a check may take, at most limit: all of it while nothing is known, else twice the time of
+// 95 of 100 recent answers.
 func (p *pace) budget(limit time.Duration, now time.Time) time.Duration {
 	least := min(limit, max(leastWait, limit*3/10))
 	b := limit
@@ -117,7 +115,7 @@ func (r *ring) add(d time.Duration, now time.Time) {
 	r.p95 = sorted[(95*n+99)/100-1]
 }
 
-// recent is the 95th percentile, 0 when nothing was added lately.
+// recent returns the 95th percentile; 0 when nothing was added lately.
 func (r *ring) recent(now time.Time) time.Duration {
 	if now.Sub(r.newest) > paceLasts {
 		return 0

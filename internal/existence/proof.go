@@ -8,17 +8,15 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// A yes is worth nothing from who says yes to everything: a registry that redirects any blob to
-// where it might be, another redirector, a captive portal. So who said yes is asked, in the same
-// repository, for what cannot exist. A redirect is believed when the answer to that was no. A 200,
-// which at least says that it is the thing itself, is believed until it was yes. Then everything
-// said before is forgotten.
+// A yes is worth nothing from an origin that says yes to everything: a registry that redirects any blob to where it
+// might be, another redirector, a captive portal. So the checker also asks an origin that said yes, in the same
+// repository, for something that cannot exist. It believes a redirect when that answer was no. It believes a 200,
+// which at least claims to be the thing itself, until that answer was yes. Then it forgets all earlier answers.
 
-// Nowhere is a digest that nothing has: no input with this hash will ever be known.
+// Nowhere is a digest that no content has: no input with this hash will ever be known.
 const Nowhere = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
 
-// subject is what a proof is about: a registry may answer for blobs in another way than for
-// manifests.
+// subject is what a proof is about: a registry may answer for blobs in another way than for manifests.
 type subject uint8
 
 const (
@@ -34,7 +32,7 @@ func subjectOf(k oci.Kind) subject {
 	return aboutManifests
 }
 
-// standing is what is known of the yes of an origin.
+// standing is what is known about the yes of an origin.
 type standing uint8
 
 const (
@@ -44,14 +42,13 @@ const (
 )
 
 const (
-	// A proof is renewed after provenFor, looked at again after refutedFor, and tried again after
-	// inconclusiveFor, or renewalFor where the one before still holds.
+	// The checker renews a proof after provenFor, checks a refuted one again after refutedFor, and repeats an
+	// inconclusive one after inconclusiveFor, or after renewalFor where the earlier proof still holds.
 	provenFor, refutedFor       = 5 * time.Minute, 30 * time.Second
 	inconclusiveFor, renewalFor = time.Second, 15 * time.Second
 	// inAdvanceEvery bounds the attempts made before there was a yes.
 	inAdvanceEvery = time.Second
-	// maxStrangers is how many attempts in other repositories a yes waits for before it makes its
-	// own.
+	// maxStrangers is how many attempts in other repositories a yes waits for before it starts its own.
 	maxStrangers = 3
 )
 
@@ -67,9 +64,9 @@ type proof struct {
 // attempt asks an origin for Nowhere.
 type attempt struct {
 	target Target
-	// counts: a no proves something whatever else is known. A store has one name for everything; a
-	// registry must have said yes in the same repository, for one that it does not know says no
-	// there to everything.
+	// counts: a no proves something whatever else is known. A store has one name space for everything. A registry
+	// must have said yes in the same repository, because it says no to everything in a repository that it does not
+	// know.
 	counts bool
 	done   chan struct{} // closed when said is there
 	said   said
@@ -83,8 +80,8 @@ const (
 	no
 )
 
-// doubt begins an attempt for what t asks, in parallel to it, when its answer may need one and one
-// is due, and returns the one under way. c.mu is held.
+// doubt begins an attempt in parallel to the request for t, when t's answer may need a proof and an attempt is due.
+// It returns the attempt under way. c.mu is held.
 func (c *Checker) doubt(o *origin, t *Target) *attempt {
 	if t.Trusted || !t.RedirectIsHeld {
 		return nil
@@ -112,7 +109,7 @@ func (c *Checker) try(o *origin, p *proof, t Target, counts bool) {
 		case err == nil, errors.Is(err, errRedirects):
 			a.said = yes
 		case errors.Is(err, errAbsent), errors.Is(err, errUseless):
-			// What is never taken for a yes is as good as a no.
+			// An answer that never counts as a yes is as good as a no.
 			a.said = no
 		}
 		c.mu.Lock()
@@ -127,8 +124,7 @@ func (c *Checker) try(o *origin, p *proof, t Target, counts bool) {
 	}()
 }
 
-// settle draws the conclusion of a, and reports whether the origin is believed or disbelieved from
-// now on, other than before. c.mu is held.
+// settle draws the conclusion of a. It reports whether that changes if the origin is believed. c.mu is held.
 func (c *Checker) settle(p *proof, a *attempt) (turned bool) {
 	was := p.state
 	switch now := time.Now(); {
@@ -150,8 +146,8 @@ func (c *Checker) settle(p *proof, a *attempt) (turned bool) {
 	return false
 }
 
-// prove sees to it that there is a proof for f, which was answered by a redirect, unless it fails.
-// doubt is the attempt that was under way when f began, nil for none.
+// prove makes sure that there is a proof for f, which was answered by a redirect, unless the proof fails. doubt is
+// the attempt that was under way when f began, nil for none.
 func (c *Checker) prove(f *flight, doubt *attempt) {
 	t := &f.target
 	p := &f.origin.proofs[subjectOf(t.Key.Kind)]
@@ -186,8 +182,7 @@ func (c *Checker) prove(f *flight, doubt *attempt) {
 	}
 }
 
-// count takes in that the registry said yes to something in the repository of a: its no is no empty
-// word.
+// count notes that the registry said yes to something in the repository of a: so its no there means something.
 func (c *Checker) count(p *proof, a *attempt) {
 	c.mu.Lock()
 	a.counts = true
@@ -198,8 +193,7 @@ func (c *Checker) count(p *proof, a *attempt) {
 	}
 }
 
-// believes reports whether the yes to t counts, and remembers where it was said. The checker's lock is
-// held.
+// believes reports whether the yes to t counts, and remembers where the origin said it. The checker's lock is held.
 func (p *proof) believes(t *Target, redirects bool) bool {
 	p.yes = *t
 	return p.state == proven || p.state == unproven && !redirects

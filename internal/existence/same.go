@@ -5,19 +5,19 @@ import (
 	"time"
 )
 
-// Comparison is what two candidates have under one tag.
+// Comparison is the result of comparing what two candidates have under one tag.
 type Comparison uint8
 
 const (
-	// Incomparable: one of them gave no usable answer, or did not say what the tag stands for.
+	// Incomparable: one of them gave no usable answer, or did not report what the tag points to.
 	Incomparable Comparison = iota
 	Same
 	Different
 )
 
-// Compare asks a and b for the tag that both name, whatever is remembered, in the background and
-// within the bounds of all checks, and hands what it found to then, with a moment before which
-// neither was asked. When a bound is reached, nothing happens.
+// Compare asks a and b for the tag that both name, even if answers are remembered, in the background and within the
+// bounds of all checks. It passes the result to then, with a moment before which neither was asked. When a bound is
+// reached, nothing happens.
 func (c *Checker) Compare(client netip.Prefix, a, b Target, then func(time.Time, Comparison)) {
 	select {
 	case c.waiting <- struct{}{}:

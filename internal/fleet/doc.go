@@ -1,9 +1,9 @@
-// Package fleet is the stores of a config, opened for writing: their buckets, what their inventories say, and the engine that brings
-// blobs into them.
+// Package fleet opens the stores of a config for writing: their buckets, the content of their inventories, and the
+// engine that copies blobs into them.
 //
-// It knows how a config names buckets and places, and what must be true before the first byte is written to one of them: that it
-// is ours, and that its public URL shows what we write. With [Fleet.Ensure] a blob that is durable is also recorded, so that whoever
-// fills stores (mirror, promote) or looks after them (audit) cannot forget it.
+// It knows how a config names buckets and places, and what must be true before the first byte is written to a bucket:
+// the bucket is ours, and its public URL shows what we write. [Fleet.Ensure] also records each durable blob in the
+// inventory, so that the callers that fill stores (mirror, promote) or check them (audit) cannot forget it.
 //
-// It must not know where blobs come from, what an image is, or which stores should have what.
+// It must not know where blobs come from, what an image is, or which stores should hold what.
 package fleet

@@ -18,7 +18,7 @@ import (
 	"ociproxy/internal/transfer"
 )
 
-// Store is one store that is written.
+// Store is one store that is written to.
 type Store struct {
 	Config config.Store
 	Bucket store.Bucket
@@ -32,7 +32,7 @@ type Store struct {
 // Name is the store's name in the config.
 func (s *Store) Name() string { return s.Config.Name }
 
-// located adds to an error about the store's bucket where the config has it. The ledger's say so themselves.
+// located adds the place in the config to an error about the store's bucket. Errors of the ledger already have it.
 func (s *Store) located(err error) error {
 	if at := s.where(); at != "" && !errors.Is(err, ledger.ErrUnusable) {
 		return fmt.Errorf("%w (%s)", err, at)
@@ -43,32 +43,36 @@ func (s *Store) located(err error) error {
 // Group names the stores that may copy from each other.
 func (s *Store) Group() string { return s.group }
 
-// Requests is how many HTTP requests were sent to the bucket, repeated ones counted each time. A directory of files has none.
+// Requests returns how many HTTP requests were sent to the bucket; each repetition counts. A directory of files has
+// none.
 func (s *Store) Requests() int64 { return s.meter.requests.Load() }
 
 // Options of [Open].
 type Options struct {
-	// Only names the stores to open; empty opens all that are written.
+	// Only names the stores to open; empty opens all that are written to.
 	Only []string
-	// Resting also opens the stores that have a bucket and are draining or off: what must go must go from there, too.
+	// Resting also opens stores that have a bucket and are draining or off: a blob that must be removed must be
+	// removed there, too.
 	Resting bool
-	// Source is where blobs come from; nil when nothing is brought in.
+	// Source is where blobs come from; nil when no blobs are copied.
 	Source transfer.Source
-	// More are places that take blobs like the stores and are none: no inventory records what they hold, and nobody examines them. Their
-	// indices in sets and results follow those of the stores. With them a config without stores is no error.
+	// More are places that take blobs as stores do but are not stores: no inventory records what they hold, and the
+	// fleet does not examine them. Their indices in sets and results follow those of the stores. With them a config
+	// without stores is no error.
 	More []transfer.Target
-	// Wrap puts something around each store's bucket, to watch it or to make it fail; nil does not.
+	// Wrap wraps each store's bucket, to watch it or to make it fail; nil does not.
 	Wrap func(store.Bucket) store.Bucket
-	// Observe is told what the engine does; nil ignores it. It is called from several goroutines and must not block.
+	// Observe receives the engine's events; nil ignores them. It is called from several goroutines and must not
+	// block.
 	Observe func(transfer.Event)
-	// Fit is what this process knows of stores from fleets before; nil begins again.
+	// Fit is what this process already knows of stores from earlier fleets; nil starts without knowledge.
 	Fit    *Fit
 	Logger *slog.Logger
 	// Getenv reads the environment; nil is os.Getenv.
 	Getenv func(string) string
 }
 
-// Fleet is what a config names for writing. Its methods may be called from several goroutines.
+// Fleet is the stores that a config names for writing. Several goroutines may call its methods.
 type Fleet struct {
 	Stores []*Store // the index of a store is that of the ledger and of every set
 	Ledger *ledger.Ledger
@@ -81,22 +85,23 @@ type Fleet struct {
 
 // Errors of [Open] and [Fleet.Ensure].
 var (
-	// ErrNoStores: the config has no store that is written.
+	// ErrNoStores: the config has no store that is written to.
 	ErrNoStores = errors.New("no store has a bucket that is written")
 	// ErrUnknownStore: a name of Options.Only is not that of such a store.
 	ErrUnknownStore = errors.New("no such store with a bucket that is written")
-	// ErrRecord: the blob is in the store, but its inventory could not take it. The next pass finds it there.
+	// ErrRecord: the blob is in the store, but could not be recorded in its inventory. The next pass finds it there.
 	ErrRecord = errors.New("the blob could not be recorded")
 )
 
-// Written reports whether tools write to a store: it has a bucket, and is active or being filled. One that is draining is about to
-// go and gets nothing more; one that is off is as if it were not there.
+// Written reports whether tools write to a store: it has a bucket, and is active or being filled. A draining store is
+// about to be removed and gets nothing more; a store that is off is ignored.
 func Written(s *config.Store) bool {
 	return s.Bucket != "" && (s.State == config.Active || s.State == config.Filling)
 }
 
-// Open opens the stores that are written and reads their inventories. A store that cannot be opened, or whose inventory cannot be
-// read, is no error: it is at fault in the ledger, lacks nothing and takes nothing. Buckets are not examined before something is written to them.
+// Open opens the stores that are written to and reads their inventories. A store that cannot be opened, or whose
+// inventory cannot be read, is no error: it has a fault in the ledger, which lists nothing as missing there and
+// accepts nothing for it. Open does not examine buckets; the fleet does that before it first writes to them.
 func Open(ctx context.Context, cfg *config.Config, opt Options) (*Fleet, error) {
 	if opt.Logger == nil {
 		opt.Logger = slog.New(slog.DiscardHandler)
@@ -171,24 +176,25 @@ func (f *Fleet) open(ctx context.Context, cfg *config.Config, opt Options, dir s
 	return nil
 }
 
-// Public is the store's URL as strangers read it.
+// Public returns the store's URL as anonymous clients read it.
 func (f *Fleet) Public(s *Store) *store.Public {
 	return &store.Public{URL: s.Config.URL, Client: f.anon.client}
 }
 
-// Index is the index of a store by its name, -1 when it is not open.
+// Index returns the index of a store by its name, -1 when it is not open.
 func (f *Fleet) Index(name string) int {
 	return slices.IndexFunc(f.Stores, func(s *Store) bool { return s.Name() == name })
 }
 
-// Result is what became of a blob in one store.
+// Result is the outcome for a blob in one store.
 type Result = transfer.Result
 
-// Ensure brings a blob into the stores of need, which lack it, and records it in the inventory of each that then has it for certain.
-// It returns as soon as the blob is on its way, which takes as long as there is no room for one more. The caller ranges over what
-// it returns, once and to its end: one result for each store of need, as they come. ctx ends the transfer too.
+// Ensure copies a blob into the stores of need, which do not have it, and records it in the inventory of each store
+// that then certainly has it. It returns as soon as the blob is on its way; it waits while there is no room for one
+// more. The caller ranges over the returned sequence, once and to its end: one result for each store of need, as they
+// come. ctx also ends the transfer.
 //
-// A store that was not written to in this process is examined first ([Fleet.Preflight]).
+// A store that this process has not written to yet is examined first ([Fleet.Preflight]).
 func (f *Fleet) Ensure(ctx context.Context, b transfer.Blob, need set.Set) iter.Seq[Result] {
 	fit, unfit := f.fitFor(ctx, need)
 	var results <-chan Result
@@ -208,8 +214,8 @@ func (f *Fleet) Ensure(ctx context.Context, b transfer.Blob, need set.Set) iter.
 	}
 }
 
-// await hands on what came of a blob. What failed because of another caller's repository, whose download this one had
-// joined, is tried by its own.
+// await passes on the results for a blob. When this call joined another caller's download and that caller's
+// repository failed, it tries again with its own repository.
 func (f *Fleet) await(ctx context.Context, b transfer.Blob, results <-chan Result, yield func(Result) bool) {
 	for results != nil {
 		var again set.Set
@@ -235,7 +241,7 @@ func (f *Fleet) await(ctx context.Context, b transfer.Blob, results <-chan Resul
 	}
 }
 
-// record enters a durable blob.
+// record records a durable blob.
 func (f *Fleet) record(ctx context.Context, i int, b transfer.Blob) error {
 	err := f.Ledger.Add(ctx, i, inventory.Record{Digest: b.Digest, Size: b.Size, Kind: inventory.Blob})
 	if err != nil && ctx.Err() == nil {
@@ -244,7 +250,7 @@ func (f *Fleet) record(ctx context.Context, i int, b transfer.Blob) error {
 	return nil
 }
 
-// holders are the stores that have a blob already.
+// holders returns the stores that already have a blob.
 func (f *Fleet) holders(b transfer.Blob) (have set.Set) {
 	for i := range f.Stores {
 		if _, ok := f.Ledger.Holds(i, b.Digest); ok {
@@ -265,7 +271,7 @@ func (f *Fleet) Begin() {
 	}
 }
 
-// Transfers is what the engine has done; the zero value when there is none.
+// Transfers returns what the engine has done; the zero value when there is no engine.
 func (f *Fleet) Transfers() transfer.Stats {
 	if f.engine == nil {
 		return transfer.Stats{}
@@ -276,9 +282,9 @@ func (f *Fleet) Transfers() transfer.Stats {
 // closing bounds what is still written after the end was asked for.
 const closing = 10 * time.Second
 
-// Close ends what is on its way, writes what is not yet recorded, even when ctx has ended, and closes everything. Whoever ranges over
-// the results of Ensure has come to their end before. Records that cannot be written in ten seconds are lost; the blobs are not: the next pass finds
-// them in their stores.
+// Close ends the transfers under way, writes what is not yet recorded, even when ctx has ended, and closes
+// everything. Before that, callers must have ranged over the results of Ensure to their end. Records that cannot be
+// written in ten seconds are lost. The blobs are not lost: the next pass finds them in their stores.
 func (f *Fleet) Close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closing)
 	defer cancel()

@@ -7,8 +7,9 @@ import (
 	"ociproxy/internal/config"
 )
 
-// regionOf is where a bucket must lie, in the cloud's own word, where that can be checked: a bucket of Amazon or Google at its own
-// cloud's endpoint. Azure does not tell; of a service on an endpoint of its own nobody knows what it calls regions.
+// regionOf returns where a bucket must lie, in the cloud's own word, where that can be checked: for a bucket of
+// Amazon or Google at its own cloud's endpoint. Azure does not report it, and the region names of a service at
+// another endpoint are not known.
 func regionOf(s *config.Store) string {
 	u, err := url.Parse(s.Bucket)
 	if err != nil || u.Query().Get("endpoint") != "" {

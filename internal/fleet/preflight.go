@@ -23,7 +23,7 @@ const Probe = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61c
 
 const probeText = "{}"
 
-// staleUpload is how old an upload must be before it is taken for abandoned: no blob takes that long.
+// staleUpload is how old an upload must be to count as abandoned: no blob takes that long.
 const staleUpload = 24 * time.Hour
 
 var probeDigest = func() oci.Digest {
@@ -34,8 +34,8 @@ var probeDigest = func() oci.Digest {
 	return d
 }()
 
-// Fit is which stores were found fit to be written in this process, and which blobs were written there without success. The zero value knows
-// none. It may be shared by fleets that are opened one after the other, or at the same time.
+// Fit remembers which stores this process found fit to be written to, and which blobs it wrote there without success.
+// The zero value is empty. Fleets that are opened one after the other, or at the same time, may share it.
 type Fit struct {
 	mu  sync.Mutex
 	fit map[string]bool // by name and bucket
@@ -73,7 +73,7 @@ func (f *Fit) add(s *Store) {
 	f.fit[s.Name()+" "+s.Config.Bucket] = true
 }
 
-// ErrUnready is in every error of a store that was found not fit to be written.
+// ErrUnready is in every error about a store that was found not fit to be written to.
 var ErrUnready = errors.New("the store cannot be written")
 
 type unready struct{ error }
@@ -90,7 +90,7 @@ type examination struct {
 
 func newExamination() examination { return examination{turn: make(chan struct{}, 1)} }
 
-// again forgets a failure: what was wrong may have been put right.
+// again forgets a failure: the operator may have fixed it.
 func (e *examination) again() {
 	e.turn <- struct{}{}
 	defer func() { <-e.turn }()
@@ -99,8 +99,8 @@ func (e *examination) again() {
 	}
 }
 
-// fitFor examines the stores of need that were not examined yet, at the same time, and returns those that are fit, and the results of
-// the others.
+// fitFor examines, at the same time, the stores of need that were not examined yet. It returns the fit stores, and
+// the results for the others.
 func (f *Fleet) fitFor(ctx context.Context, need set.Set) (fit set.Set, unfit []Result) {
 	var mu sync.Mutex
 	fit = need // places that are no stores are not examined
@@ -123,11 +123,11 @@ func (f *Fleet) fitFor(ctx context.Context, need set.Set) (fit set.Set, unfit []
 	return fit, unfit
 }
 
-// Preflight makes sure that a store can be written: uploads that were begun more than a day ago and never finished are aborted,
-// the bucket checks itself, and then a stranger who asks its public URL, and that of its
-// inventory, must get what was just written. The good answer is remembered for the life of the process, the bad one until the next
-// [Fleet.Begin]. The error is
-// [ErrUnready], and wraps [store.ErrUnfit] or [store.ErrDenied] when the store is at fault.
+// Preflight makes sure that a store can be written to. It aborts uploads that were begun more than a day ago and
+// never finished. The bucket checks itself. Then an anonymous client that asks the store's public URL, and the URL of
+// its inventory, must get what was just written. A good result is remembered for the life of the process, a bad one
+// until the next [Fleet.Begin]. The error is [ErrUnready], and wraps [store.ErrUnfit] or [store.ErrDenied] when the
+// store is at fault.
 func (f *Fleet) Preflight(ctx context.Context, i int) error {
 	s := f.Stores[i]
 	e := &s.examination
@@ -156,9 +156,9 @@ func (f *Fleet) Preflight(ctx context.Context, i int) error {
 	return nil
 }
 
-// Look is the part of [Fleet.Preflight] that writes nothing: it finds out whether the bucket is there, and the one
-// that the config means. Whether it may be written, and whether strangers see it, is not known afterwards. Nothing is
-// remembered.
+// Look is the part of [Fleet.Preflight] that writes nothing. It finds out whether the bucket exists and is the one
+// that the config means. It does not find out whether the bucket may be written to, or whether anonymous clients can
+// read it. It remembers nothing.
 func (f *Fleet) Look(ctx context.Context, i int) error {
 	if err := f.Ledger.Fault(i); err != nil {
 		return err
@@ -199,8 +199,9 @@ func (f *Fleet) examine(ctx context.Context, i int) error {
 	return f.showsInventory(ctx, i)
 }
 
-// showsBlobs writes the probe, unless it is there, and makes sure that strangers get it. One that was there before, with headers or rights
-// of somebody else's choice, may be what is wrong: then it is written again.
+// showsBlobs writes the probe, unless it is there, and makes sure that anonymous clients get it. A probe that was
+// there before may have headers or rights that another party chose, and these may be the fault: then it is written
+// again.
 func (f *Fleet) showsBlobs(ctx context.Context, s *Store) error {
 	key, text := store.BlobKey(probeDigest), store.Bytes([]byte(probeText))
 	_, err := s.Bucket.Put(ctx, key, text, store.BlobHeader, "")

@@ -17,7 +17,8 @@ import (
 	"ociproxy/internal/wait"
 )
 
-// stranger asks as a client does: without credentials, and following no redirect, since the server sends clients to the URL itself.
+// stranger asks as a client does: without credentials, and without following redirects, since the server sends
+// clients to the URL itself.
 type stranger struct {
 	client    *http.Client
 	transport *http.Transport
@@ -34,7 +35,7 @@ func newStranger() stranger {
 
 func (s stranger) close() { s.transport.CloseIdleConnections() }
 
-// seen is what a stranger gets.
+// seen is what an anonymous client gets.
 type seen struct {
 	status int
 	header http.Header
@@ -46,7 +47,7 @@ const (
 	lookPause = 500 * time.Millisecond // a new object, or a new policy, may take a moment to show
 )
 
-// look reads at most max bytes of a URL. It asks again until good is pleased with the answer, a few times.
+// look reads at most max bytes of a URL. It repeats that a few times, until good accepts the answer.
 func (s stranger) look(ctx context.Context, address string, max int64, good func(seen) error) error {
 	pause := s.pause
 	for try := 1; ; try++ {
@@ -82,8 +83,8 @@ func (s stranger) once(ctx context.Context, address string, max int64) (got seen
 	return seen{resp.StatusCode, resp.Header, body}, nil
 }
 
-// shows makes sure that the URLs of a store's blobs show the probe. Only when the probe is ours its header must be right, too: another
-// tool may have put it there before.
+// shows makes sure that the URLs of a store's blobs show the probe. Its header must be right, too, but only when the
+// probe is ours: another tool may have put it there before.
 func (f *Fleet) shows(ctx context.Context, s *Store, ours bool) error {
 	templates := []string{s.Config.URL}
 	if s.Config.Check != s.Config.URL && s.Config.Check != "" {
@@ -91,7 +92,7 @@ func (f *Fleet) shows(ctx context.Context, s *Store, ours bool) error {
 	}
 	for i, template := range templates {
 		address := strings.Replace(template, "{digest}", Probe, 1)
-		// A CDN may well have its own mind about how long it keeps things.
+		// A CDN may set its own cache times.
 		strict := ours && !strings.HasPrefix(s.Config.Bucket, "file:") && (s.Config.CDN == "" || i > 0)
 		err := f.anon.look(ctx, address, int64(len(probeText))+512, func(got seen) error { return showsProbe(got, strict) })
 		if err != nil && ctx.Err() == nil {
@@ -103,7 +104,7 @@ func (f *Fleet) shows(ctx context.Context, s *Store, ours bool) error {
 	return nil
 }
 
-// showsProbe says what is wrong with what a stranger sees in place of the probe.
+// showsProbe returns what is wrong with what an anonymous client sees in place of the probe.
 func showsProbe(got seen, strict bool) error {
 	if err := readable(got); err != nil {
 		return err
@@ -122,7 +123,7 @@ func showsProbe(got seen, strict bool) error {
 	return nil
 }
 
-// readable says why a stranger cannot read something.
+// readable returns why an anonymous client cannot read something.
 func readable(got seen) error {
 	switch code := got.status; {
 	case code == http.StatusOK:

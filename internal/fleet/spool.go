@@ -18,11 +18,11 @@ func Dir(cfg *config.Config) string {
 	return filepath.Join(os.TempDir(), "oci-proxy-spool")
 }
 
-// errNotPrivate is about a spool under a name that anybody may take first, in a directory for all: who owns it could change bytes
-// after they were compared with their digest.
+// errNotPrivate is about a spool in a shared directory, under a name that any user may take first: the owner of that
+// directory could change bytes after they were compared with their digest.
 var errNotPrivate = errors.New("it belongs to another user, or other users may write to it: remove it, or set mirror.spool.dir")
 
-// makeDir makes the directory of the spool. One that the config names is its owner's business.
+// makeDir makes the directory of the spool. It does not check a directory that the config names.
 func makeDir(cfg *config.Config) (string, error) {
 	dir := Dir(cfg)
 	err := os.MkdirAll(dir, 0o700)

@@ -13,26 +13,28 @@ import (
 )
 
 const (
-	// vainFor is how long a blob is not written again that strangers did not get before and after it was: what keeps it from them, a
-	// cache or a rule, is not in the object, and each try costs all its bytes.
+	// vainFor is how long a blob is not written again when anonymous clients did not get it, neither before nor after
+	// it was written. What keeps it from them, a cache or a rule, is not in the object, and each try costs all its
+	// bytes.
 	vainFor = 6 * time.Hour
 	// maxVain bounds what is remembered of that.
 	maxVain = 10_000
 )
 
-// vain remembers which blobs strangers do not get, by store and digest. The zero value knows none.
+// vain remembers which blobs anonymous clients do not get, by store and digest. The zero value is empty.
 type vain struct {
 	mu   sync.Mutex
 	seen map[string]hiding
 }
 
-// hiding is how often in a row strangers did not get a blob, and since when.
+// hiding is how often in a row anonymous clients did not get a blob, and since when.
 type hiding struct {
 	times int
 	since time.Time
 }
 
-// look is the question of a transfer, which adds [transfer.ErrVain] where writing the blob again has not helped lately.
+// look is the question that a transfer asks. It adds [transfer.ErrVain] when writing the blob again did not help
+// recently.
 func (v *vain) look(s *Store, public *store.Public) func(context.Context, oci.Digest, int64) error {
 	return func(ctx context.Context, d oci.Digest, size int64) error {
 		err := public.Look(ctx, d, size)

@@ -64,8 +64,8 @@ func (q *query) checkRange(resp *http.Response) error {
 	return copyExactly(io.Discard, resp, last-first+1)
 }
 
-// checkIgnored is for a 200 to a Range request. A client that resumes a broken download gets the layer from its
-// beginning again, so a store that does it is of no use; a registry may.
+// checkIgnored checks a 200 to a Range request. A client that resumes a broken download gets the layer from its
+// beginning again. So a store that answers like this is of no use; a registry may.
 func (q *query) checkIgnored(t *Target, resp *http.Response) error {
 	switch {
 	case isHTML(resp.Header):
@@ -75,7 +75,7 @@ func (q *query) checkIgnored(t *Target, resp *http.Response) error {
 	case q.object.Size >= 0 && resp.ContentLength >= 0 && resp.ContentLength != q.object.Size:
 		return fmt.Errorf("the object has %d bytes, should have %d", resp.ContentLength, q.object.Size)
 	}
-	// Enough to see that it flows; the rest is not read.
+	// This is enough to see that data flows; the probe does not read the rest.
 	want := int64(maxWhole)
 	if q.object.Size >= 0 {
 		want = min(want, q.object.Size)
@@ -129,7 +129,7 @@ func copyExactly(w io.Writer, resp *http.Response, want int64) error {
 	return whether(n, want, err)
 }
 
-// whether n bytes and an error are want bytes.
+// whether checks that n bytes and an error are want bytes.
 func whether(n, want int64, err error) error {
 	switch {
 	case err != nil:

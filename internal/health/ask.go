@@ -17,7 +17,7 @@ import (
 // maxRedirects is how many redirects of a registry to its storage are followed.
 const maxRedirects = 3
 
-// probeClient is c with connections of its own that are never used twice: what counts is what a new client meets.
+// probeClient returns c with connections of its own that are never reused: a probe must meet what a new client meets.
 func probeClient(c *http.Client) *http.Client {
 	var rt http.RoundTripper = outbound.New(outbound.Options{Dial: 3 * time.Second, HeaderBytes: 64 << 10, Decompress: true})
 	if c != nil && c.Transport != nil {
@@ -34,7 +34,7 @@ func probeClient(c *http.Client) *http.Client {
 	}
 }
 
-// late is the cause of a request that ran into one of our time-outs.
+// late is the cause of a request that hit one of our time-outs.
 type late struct {
 	what  string
 	after time.Duration
@@ -42,8 +42,8 @@ type late struct {
 
 func (e *late) Error() string { return fmt.Sprintf("no %s within %s", e.what, e.after) }
 
-// ask makes the request of q, following redirects where t may redirect, and checks the answer. The error never holds
-// a URL: a redirect's may be signed.
+// ask makes the request of q, follows redirects where t may redirect, and checks the answer. The error never holds a
+// URL: a redirect's may be signed.
 func (m *Monitor) ask(ctx context.Context, t *Target, q *query) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, m.opt.Timeout, &late{"complete answer", m.opt.Timeout})
 	defer cancel()
@@ -87,7 +87,7 @@ func (m *Monitor) send(ctx context.Context, t *Target, q *query, target string) 
 	return m.client.Do(req)
 }
 
-// redirect returns where resp leads to, nil when it is an answer.
+// redirect returns where resp leads to, nil when it is not a redirect.
 func redirect(t *Target, resp *http.Response, hops int) (*url.URL, error) {
 	if resp.StatusCode/100 != 3 {
 		return nil, nil

@@ -8,7 +8,7 @@ import (
 // moment is a point of monotonic time, counted from the monitor's start. Wall time never decides anything.
 type moment = time.Duration
 
-// standing is where a candidate is in its life.
+// standing is the state of a candidate.
 type standing uint8
 
 const (
@@ -30,7 +30,7 @@ type candidate struct {
 	since    time.Time // of the standing; for people only
 	ejected  moment    // when it was ejected
 
-	// What its probes said. Neutral ones change none of it.
+	// These are the results of its probes. Neutral results change none of them.
 	heard     bool // it had its turn, whatever came of it
 	probed    bool // there was a verdict
 	failing   bool // the last verdict was a failure
@@ -38,7 +38,7 @@ type candidate struct {
 	successes int  // in a row
 	proof     int  // successes in a row since trouble began
 
-	// When it is probed.
+	// These say when it is probed.
 	asked   bool   // a probe was made, and no gap since
 	running bool   // a probe is under way
 	prompt  bool   // probe as soon as possible: who else fails?

@@ -2,7 +2,7 @@ package health
 
 import "time"
 
-// line is a transition as it is logged: written down under the lock, logged after it.
+// line is a transition for the log: noted under the lock, logged after it.
 type line struct {
 	kind                changeKind
 	name, err           string
@@ -10,7 +10,7 @@ type line struct {
 	failing, candidates int
 }
 
-// apply makes changes visible and returns what to say about them. The lock is held.
+// apply makes changes visible and returns the lines to log about them. The lock is held.
 func (m *Monitor) apply(changes []change) []line {
 	var lines []line
 	for _, ch := range changes {
@@ -32,7 +32,7 @@ func (m *Monitor) apply(changes []change) []line {
 	return lines
 }
 
-// log writes one line a transition.
+// log writes one line for each transition.
 func (m *Monitor) log(lines []line) {
 	for _, l := range lines {
 		switch log := m.opt.Logger; l.kind {

@@ -48,21 +48,21 @@ func New(opt Options) *Monitor {
 	return m
 }
 
-// patience is how many turns a joining candidate waits for something to be probed with. With about two seconds a turn
+// patience is how many turns a joining candidate waits for an object to probe it with. At about two seconds a turn
 // that is ten seconds, as long as readiness waits for inventories.
 const patience = 5
 
-// View is the usable set of one list of targets. Its indices are those of that list, whatever is reloaded later; a
-// view that was replaced stays as it last was.
+// View is the usable set for one list of targets. Its indices are those of that list, whatever is reloaded later. A
+// view that was replaced keeps its last content.
 type View struct {
 	m      *Monitor
 	list   []*candidate
 	usable atomic.Pointer[set.Set]
 }
 
-// SetTargets replaces the targets; the index in the slice is the candidate's index in every set of the returned view.
-// A target whose name and origin did not change keeps its state. The targets of the first call are usable at once,
-// those that a later call adds after their first good probe.
+// SetTargets replaces the targets. The index in the slice is the candidate's index in every set of the returned view.
+// A target whose name and origin did not change keeps its state. The targets of the first call are usable at once; a
+// target that a later call adds is usable after its first good probe.
 func (m *Monitor) SetTargets(targets []Target) *View {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -95,18 +95,18 @@ func (m *Monitor) newCandidate(now moment) *candidate {
 	return c
 }
 
-// Usable returns the candidates that are in service. It costs a load and does not allocate.
+// Usable returns the candidates that are in service. It costs one load and does not allocate.
 func (v *View) Usable() set.Set { return *v.usable.Load() }
 
-// Suspect tells that a client, check or relay met a connect error, time-out or 5xx at candidate i: it is probed at
-// once, at most every other second. It never blocks.
+// Suspect reports that a client, check or relay met a connect error, time-out or 5xx at candidate i. The monitor
+// probes it at once, at most every other second. Suspect never blocks.
 func (v *View) Suspect(i int) { v.list[i].suspect.Store(true) }
 
-// Suspected reports whether candidate i is to be probed because of [View.Suspect], and was not yet.
+// Suspected reports whether candidate i still has to be probed because of [View.Suspect].
 func (v *View) Suspected(i int) bool { return v.list[i].suspect.Load() }
 
-// Busy tells that clients are being sent to these candidates, or would be next: the top three of a ranking that is in
-// use. They are probed more often for the next ten minutes. For the request path: it costs a few loads.
+// Busy reports the candidates that clients are sent to, or would be next: the top three of a ranking in use. The
+// monitor probes them more often for the next ten minutes. Busy is for the request path: it costs a few loads.
 func (v *View) Busy(candidates set.Set) {
 	now := v.m.pulse.Load()
 	for w, word := range candidates {
@@ -118,14 +118,14 @@ func (v *View) Busy(candidates set.Set) {
 	}
 }
 
-// touch writes at most once a second, so that cores do not fight for the line.
+// touch writes at most once a second, so that cores do not compete for the cache line.
 func (c *candidate) touch(now int64) {
 	if seen := c.seen.Load(); seen < 0 || now-seen > int64(time.Second) {
 		c.seen.Store(now)
 	}
 }
 
-// Suspect is [View.Suspect] by name; an unknown name is ignored.
+// Suspect is [View.Suspect] by name; it ignores an unknown name.
 func (m *Monitor) Suspect(name string) {
 	if c := (*m.names.Load())[name]; c != nil {
 		c.suspect.Store(true)
@@ -146,10 +146,10 @@ func (v *View) publish() {
 }
 
 const (
-	// tick is how often the monitor looks who is due.
+	// tick is how often the monitor looks for candidates that are due.
 	tick = 250 * time.Millisecond
-	// gap is for how long the process must not have run for its measurements to be discarded: two of the shortest
-	// intervals.
+	// gap is how long the process must not have run for its measurements to be discarded: twice the shortest
+	// interval.
 	gap = 2 * time.Second
 )
 
@@ -184,7 +184,7 @@ func (m *Monitor) turn(ctx context.Context) {
 	m.log(lines)
 }
 
-// look notices that the process did not run for a while. Both the loop and each probe that ends look first, since
+// look notices that the process did not run for a while. Both the loop and each finished probe call it first, since
 // after a stop either may be the first to run. The lock is held.
 func (m *Monitor) look(now moment) []change {
 	stopped := now - m.beat
@@ -201,7 +201,7 @@ func (m *Monitor) look(now moment) []change {
 	return []change{{nil, changeGap}}
 }
 
-// due lists who is to be probed, most urgent first. The lock is held.
+// due lists the candidates to probe, most urgent first. The lock is held.
 func (m *Monitor) due(now moment) []*candidate {
 	var list []*candidate
 	for _, c := range m.roster.all {
@@ -222,8 +222,8 @@ func (m *Monitor) launch(ctx context.Context, c *candidate) {
 	m.flying++
 	epoch, target, whole, kept, hasKept := m.epoch, c.Target, c.whole, c.kept, c.hasKept
 	if c.denied && (hasKept || target.Ping != "") {
-		// What clients ask for need not exist: somebody who asks for made-up things must not decide what this
-		// candidate is probed with forever.
+		// What clients ask for need not exist. A client that asks for made-up objects must not decide forever what
+		// this candidate is probed with.
 		target.Sample = nil
 	}
 	m.wg.Go(func() {
@@ -236,7 +236,7 @@ func (m *Monitor) launch(ctx context.Context, c *candidate) {
 	})
 }
 
-// finish takes in the result of a probe that began in an epoch.
+// finish takes the result of a probe that began in an epoch.
 func (m *Monitor) finish(ctx context.Context, c *candidate, epoch int, r result, begin time.Time) {
 	took := time.Since(begin)
 	m.mu.Lock()

@@ -10,13 +10,13 @@ import (
 )
 
 const (
-	// maxWhole bounds the objects that are read whole, and the ranges.
+	// maxWhole bounds the objects that are read as a whole, and the ranges.
 	maxWhole = 64 << 10
-	// maxManifest bounds objects that can only be read whole; registries accept manifests of 4 MiB.
+	// maxManifest bounds objects that can only be read as a whole; registries accept manifests of 4 MiB.
 	maxManifest = 4 << 20
 )
 
-// result is what one probe brought.
+// result is the result of one probe.
 type result struct {
 	outcome outcome
 	err     error // why it failed, or why it says nothing
@@ -93,8 +93,8 @@ func (q *query) String() string {
 // end is the last byte of the range, as the Range header counts.
 func (q *query) end() int64 { return q.start + q.length - 1 }
 
-// choose picks what to ask t for: a small object as a whole or a random range of any object. When nothing is known to
-// be held any more, the object that was last read is read again; without one, the target is pinged.
+// choose selects what to ask t for: a small object as a whole, or a random range of any object. When no object is
+// known any more, it reads the last one again. Without one, it pings the target.
 func choose(t *Target, whole bool, kept Object) (query, bool) {
 	var o Object
 	ok := false
@@ -131,7 +131,7 @@ func rangeOf(o Object) query {
 	return q
 }
 
-// statusError is an answer with a status that is no success.
+// statusError is an answer whose status is not a success.
 type statusError struct {
 	code int
 	text string
@@ -139,7 +139,7 @@ type statusError struct {
 
 func (e *statusError) Error() string { return e.text }
 
-// outcome: what says "not you", "not this" or "not now" says nothing about the target's health.
+// outcome: a status that means "not you", "not this" or "not now" says nothing about the target's health.
 func (e *statusError) outcome() outcome {
 	switch e.code {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusGone,
@@ -149,7 +149,7 @@ func (e *statusError) outcome() outcome {
 	return fail
 }
 
-// missing: S3 says 403 for what does not exist when the caller may not list.
+// missing: S3 answers 403 for an object that does not exist when the caller may not list.
 func (e *statusError) missing() bool {
 	return e.code == http.StatusNotFound || e.code == http.StatusForbidden || e.code == http.StatusGone
 }

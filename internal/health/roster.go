@@ -2,8 +2,8 @@ package health
 
 import "time"
 
-// roster is the state of all candidates and the rules that change it. It has no clock and does no I/O, so that random
-// histories can be compared with a naive model.
+// roster is the state of all candidates and the rules that change it. It has no clock and does no I/O, so that tests
+// can compare random histories with a naive model.
 type roster struct {
 	eject, readmit, proof int
 	burst                 time.Duration
@@ -33,7 +33,7 @@ const (
 	changeGap    // this process did not run for a while
 )
 
-// record takes in what a probe of c said at a moment, and returns what changes.
+// record takes the result of a probe of c at a moment, and returns what changes.
 func (r *roster) record(c *candidate, o outcome, now moment) []change {
 	c.heard, c.neutral = true, o == neutral
 	if o != barren {
@@ -54,8 +54,8 @@ func (r *roster) record(c *candidate, o outcome, now moment) []change {
 			r.callRoll(c, now-fresh)
 		}
 	case barren:
-		// It cannot be probed, so it must not stay out forever: where nothing is known to be held, existence
-		// checks stand between clients and a dead candidate.
+		// It cannot be probed, so it must not stay out forever. Where no object is known, existence checks protect
+		// clients from a dead candidate.
 		if c.standing != inService {
 			c.sterile++
 		}
@@ -64,12 +64,12 @@ func (r *roster) record(c *candidate, o outcome, now moment) []change {
 	return r.judge(now)
 }
 
-// fresh is how young a verdict must be for a candidate to be left out of the first roll call: one that flaps must not
-// have all the others probed all the time.
+// fresh is how recent a verdict must be to leave a candidate out of the first roll call: a candidate that flaps must
+// not cause probes of all others all the time.
 const fresh = 5 * time.Second
 
-// callRoll has the others probed that were not since a moment, when c begins to fail and when it is ejected: only
-// together they tell whether it is our own network.
+// callRoll asks for a probe of the others that had none since a moment, when c begins to fail and when it is ejected:
+// only together they show whether our own network is at fault.
 func (r *roster) callRoll(c *candidate, since moment) {
 	for _, o := range r.all {
 		if o != c && o.standing == inService && o.verdict < since {
@@ -101,7 +101,7 @@ func (r *roster) judge(now moment) (changes []change) {
 	return changes
 }
 
-// next moves c on when a rule says so.
+// next moves c to its next state when a rule says so.
 func (r *roster) next(c *candidate, now moment) (changeKind, bool) {
 	switch {
 	case c.standing == inService && c.failures >= r.eject && !r.frozen:
@@ -122,9 +122,9 @@ func (r *roster) next(c *candidate, now moment) (changeKind, bool) {
 	return 0, false
 }
 
-// watch notices when more than half of those in service fail together, and when it is over. Who was ejected in the
-// same burst counts as in service; who was out before does not, nor who cannot be probed. Who still waits for a first
-// probe counts as working.
+// watch notices when more than half of the candidates in service fail together, and when that is over. A candidate
+// that was ejected in the same burst counts as in service. A candidate that was out before does not count, and
+// neither does one that cannot be probed. A candidate that still waits for its first probe counts as working.
 func (r *roster) watch(now moment) {
 	known, probed, failing := 0, 0, 0
 	for _, c := range r.all {
@@ -153,7 +153,7 @@ func (r *roster) watch(now moment) {
 	}
 }
 
-// forgive starts all failure counts again: they were taken while the measurements could not be trusted.
+// forgive starts all failure counts again: they come from measurements that could not be trusted.
 func (r *roster) forgive() {
 	for _, c := range r.all {
 		if c.standing == inService {
@@ -162,8 +162,8 @@ func (r *roster) forgive() {
 	}
 }
 
-// doubt lets a row of failures that was counted while frozen stand for one. When our network has just come back, those
-// probed first prove it while the others have not been probed since: they get their chance.
+// doubt reduces a row of failures that was counted while frozen to one. When our network has just come back, the
+// candidates that are probed first prove it before the others were probed again. This gives the others their chance.
 func (r *roster) doubt() {
 	for _, c := range r.all {
 		if c.standing == inService {
@@ -172,7 +172,7 @@ func (r *roster) doubt() {
 	}
 }
 
-// proven reports whether a candidate has kept passing since trouble began: what fails is not our network then.
+// proven reports whether a candidate has kept passing since trouble began: then our network is not at fault.
 func (r *roster) proven() bool {
 	if r.proof < 0 {
 		return false

@@ -2,13 +2,13 @@ package health
 
 import "time"
 
-// busyAt reports whether clients were sent here lately.
+// busyAt reports whether clients were sent here recently.
 func (c *candidate) busyAt(now moment, recent time.Duration) bool {
 	seen := moment(c.seen.Load())
 	return seen >= 0 && now-seen <= recent
 }
 
-// urgency orders candidates that are due: what decides a freeze first, then what decides an ejection.
+// urgency orders candidates that are due: first those that decide a freeze, then those that decide an ejection.
 func (c *candidate) urgency(frozen bool) int {
 	switch {
 	case frozen && c.standing == inService && !c.failing:
@@ -22,7 +22,7 @@ func (c *candidate) urgency(frozen bool) int {
 	}
 }
 
-// nextProbe is when c is due.
+// nextProbe returns when c is due.
 func (m *Monitor) nextProbe(c *candidate, now moment) moment {
 	next := c.last + moment(c.jitter*float64(m.pace(c, now)))
 	if c.suspect.Load() {
@@ -34,8 +34,8 @@ func (m *Monitor) nextProbe(c *candidate, now moment) moment {
 	return next
 }
 
-// pace is the interval at which c is probed now. It is worked out at each turn, so that a candidate that becomes busy
-// need not wait for the end of a long interval.
+// pace returns the current interval between probes of c. Each turn computes it again, so that a candidate that
+// becomes busy need not wait for the end of a long interval.
 func (m *Monitor) pace(c *candidate, now moment) time.Duration {
 	r := &m.roster
 	switch {

@@ -2,7 +2,7 @@ package health
 
 import "time"
 
-// Status is what is known about one candidate, for people and metrics.
+// Status is what is known about one candidate, for operators and metrics.
 type Status struct {
 	Name   string
 	Usable bool
@@ -12,7 +12,7 @@ type Status struct {
 	Since time.Time
 	// LastProbe is when it was last probed; zero: not yet.
 	LastProbe time.Time
-	// LastError is what its last failed or neutral probe said, at LastErrorTime; "" for none.
+	// LastError is the error of its last failed or neutral probe, at LastErrorTime; "" for none.
 	LastError     string
 	LastErrorTime time.Time
 	// Failing says that its last probe with a verdict failed.
@@ -21,7 +21,7 @@ type Status struct {
 	Failures, Successes int
 	// Busy candidates are probed more often: clients were sent there in the last ten minutes.
 	Busy bool
-	// Frozen says that it would be ejected, were it not that more than half fail together.
+	// Frozen says that only the freeze keeps it in service: more than half of the candidates fail together.
 	Frozen bool
 }
 
@@ -43,7 +43,7 @@ func (m *Monitor) Status() []Status {
 	return out
 }
 
-// Frozen reports whether nobody is ejected because more than half fail together.
+// Frozen reports whether ejections are suspended because more than half fail together.
 func (m *Monitor) Frozen() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -62,7 +62,7 @@ func (o outcome) String() string {
 	}
 }
 
-// note keeps what a probe said for the next probe and for people. The lock is held.
+// note keeps the result of a probe for the next probe and for operators. The lock is held.
 func (c *candidate) note(r result) {
 	if r.outcome == barren {
 		return

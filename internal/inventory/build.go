@@ -12,7 +12,7 @@ import (
 	"ociproxy/internal/set"
 )
 
-// Change brings one store's digests into a table.
+// Change adds one store's digests to a table.
 type Change struct {
 	Index    int          // the store's place in the sets of the table
 	Segments []SegmentRef // oldest first
@@ -50,8 +50,8 @@ type source struct {
 // openAtOnce bounds the segments open at once, hence files and buffers: 256 × 32 KiB. More are read in turns.
 const openAtOnce = 256
 
-// build merges everything into a new table, in bounded memory. A segment that cannot be read is a *sourceError. A disk that
-// is full or cannot be written stops neither a refresh nor a reload: the table lies in anonymous memory then.
+// build merges everything into a new table, in bounded memory. A segment that cannot be read is a *sourceError. A
+// full or read-only disk stops neither a refresh nor a reload: then the table lies in anonymous memory.
 func build(in buildInput) (*Table, error) {
 	begin := time.Now()
 	t, err := buildTurns(in)
@@ -88,7 +88,7 @@ func buildTurns(in buildInput) (*Table, error) {
 	return t, nil
 }
 
-// fitting says how many of the changes can be made in one turn: at least one, if there is any.
+// fitting returns how many of the changes fit into one turn: at least one, if there is any.
 func fitting(changes []Change) int {
 	distinct := map[string]bool{}
 	for n, c := range changes {
@@ -277,9 +277,9 @@ func (b *builder) take(group []*cursor) error {
 	return nil
 }
 
-// resolve says which stores hold the digest that all of group are on. A store's latest segment that has the digest decides;
-// where none of the new ones has it, what stays of the old table. The size is what all that hold it agree on: one
-// store's error must not become the others'.
+// resolve returns which stores hold the digest that all of group are on. A store's latest new segment that has the
+// digest decides; if none has it, the old table decides. The size is the one that all holders agree on: one store's
+// error must not affect the others.
 func (b *builder) resolve(group []*cursor) (held set.Set, size int64) {
 	var stays, touched set.Set
 	overlap := false
@@ -479,7 +479,7 @@ func writeIndex(w io.Writer, records []byte, width int, bits uint) error {
 	return err
 }
 
-// BadSegment returns the segment that could not be read when a table was built; ok is false for any other error.
+// BadSegment returns the segment that could not be read during the build of a table; ok is false for any other error.
 func BadSegment(err error) (ref SegmentRef, ok bool) {
 	if s, ok := errors.AsType[*sourceError](err); ok && s.source != nil {
 		return s.source.ref, true

@@ -17,8 +17,8 @@ import (
 
 // Origin is where segments come from.
 type Origin interface {
-	// Open begins to read a segment. Whether it is the right one, and whether it comes fast enough, is seen to by the caller, who
-	// closes the body.
+	// Open begins to read a segment. The caller checks that it is the right one and arrives fast enough, and closes
+	// the body.
 	Open(ctx context.Context, ref SegmentRef) (body io.ReadCloser, err error)
 	// Where names the segment in messages.
 	Where(ref SegmentRef) string
@@ -103,13 +103,13 @@ type watched struct {
 
 func (w *watched) Read(b []byte) (int, error) { return w.watch.Read(w.Reader, b) }
 
-// downloadTime is how long a segment of n bytes may take: a minute, and a second for each further MB.
+// downloadTime is how long a segment of n bytes may take: a minute, plus a second for each further MB.
 func downloadTime(n int64) time.Duration {
 	return time.Minute + time.Duration(n>>20)*time.Second
 }
 
-// least is the pace of a download, 64 KiB a second: all stores share a few at once, and those that drip must not keep the
-// others from theirs.
+// least is the minimum pace of a download, 64 KiB a second. All stores share a few downloads, and a slow store must
+// not block the others.
 var (
 	least   = pace.Minimum{Bytes: 30 * 64 << 10, Within: 30 * time.Second}
 	errSlow = least.Err()

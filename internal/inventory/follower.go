@@ -49,14 +49,15 @@ type followed struct {
 	fault string
 }
 
-// status is the reader's, with the state of what is in the table: that is what requests are answered from.
+// status returns the reader's status, with the state of what is in the table, because requests are answered from the
+// table.
 func (s *followed) status() Status {
 	st := s.reader.Status()
 	st.State = s.reader.builtState()
 	return st
 }
 
-// NewFollower makes a follower of no stores. It touches neither network nor disk.
+// NewFollower makes a follower without stores. It uses neither network nor disk.
 func NewFollower(opt Options) *Follower {
 	log := opt.Logger
 	if log == nil {
@@ -69,8 +70,8 @@ func NewFollower(opt Options) *Follower {
 	}
 }
 
-// Follow replaces the list of stores. A store of the same id and URL keeps its inventory, under its new index; others are
-// not believed until [Follower.Load], [Follower.Refresh] or [Follower.Run] has read them.
+// Follow replaces the list of stores. A store of the same id and URL keeps its inventory, under its new index. The
+// others are not believed until [Follower.Load], [Follower.Refresh] or [Follower.Run] has read them.
 func (f *Follower) Follow(stores []Store) (*Live, error) {
 	if err := checkStores(stores); err != nil {
 		return nil, err
@@ -79,7 +80,7 @@ func (f *Follower) Follow(stores []Store) (*Live, error) {
 	defer f.building.Unlock()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	// Nothing changes before the table is built: whoever gets an error keeps the old list whole.
+	// Nothing changes before the table is built: after an error, the old list stays complete.
 	keep := keepNone()
 	next := make([]*followed, len(stores))
 	for i, s := range stores {
@@ -132,8 +133,8 @@ func checkStores(stores []Store) error {
 	return nil
 }
 
-// Load takes the last good inventories of stores that were not read yet from disk. What cannot be had from there is
-// logged, and left to a refresh.
+// Load reads the last good inventories of stores that were not read yet from disk. It logs what it cannot read there;
+// the next refresh reads it.
 func (f *Follower) Load() {
 	var wg sync.WaitGroup
 	limit := make(chan struct{}, runtime.GOMAXPROCS(0))
@@ -238,7 +239,8 @@ func (f *Follower) refresh(ctx context.Context, s *followed) error {
 	return errors.Join(err, f.update())
 }
 
-// keepInMemory is how many bytes of segments may stay in memory while another store is waiting, which may list the same.
+// keepInMemory is how many bytes of segments may stay in memory while another store waits, which may list the same
+// ones.
 const keepInMemory = 64 << 20
 
 // takeMemory waits until no other store has segments in memory.

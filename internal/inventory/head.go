@@ -21,8 +21,8 @@ const (
 // HeadVersion is the version of head.json that this program reads and writes.
 const HeadVersion = 1
 
-// Caps of the format. They are far above what a registry of ten million blobs needs, and bound what a broken or hostile
-// store can make a reader do.
+// These are the caps of the format. They are far above the needs of a registry of ten million blobs, and bound the
+// work that a broken or hostile store can cause.
 const (
 	MaxHeadBytes    = 64 << 10
 	MaxSegments     = 64
@@ -38,11 +38,11 @@ type Head struct {
 	Generation uint64       `json:"generation"` // grows with every change
 	WrittenAt  time.Time    `json:"writtenAt"`  // every pass of the mirror rewrites it, changes or not
 	Segments   []SegmentRef `json:"segments"`   // later ones win
-	// Merged has the hashes of segments that compactions replaced last, oldest first. A writer that does not know whether it
-	// has swapped the head finds its segment in Segments or here.
+	// Merged has the hashes of the segments that compactions replaced last, oldest first. A writer that does not know
+	// whether it has swapped the head finds its segment in Segments or here.
 	Merged []string `json:"merged,omitempty"`
-	// ImagesDropped is the generation in which all images were last taken out, since some blob went; 0: never. What a writer
-	// learnt about images before counts no longer.
+	// ImagesDropped is the generation in which all images were last removed, because some blob was removed; 0: never.
+	// What a writer learned about images before that no longer counts.
 	ImagesDropped uint64 `json:"imagesDropped,omitempty"`
 }
 
@@ -56,9 +56,9 @@ type SegmentRef struct {
 // ErrHead is wrapped by every error about the content of a head.
 var ErrHead = errors.New("bad head")
 
-// ParseHead reads a head strictly: an unknown field or one in another case, one that is there twice, a cap exceeded, a generation
-// that cannot be, a segment listed twice or whose size cannot be, are errors that wrap [ErrHead]. It has no clock: what
-// the head says of its time is for [Head.CheckTime].
+// ParseHead reads a head strictly. These are errors that wrap [ErrHead]: an unknown field or one in another case, a
+// field that occurs twice, an exceeded cap, an impossible generation, a segment that is listed twice or has an
+// impossible size. ParseHead has no clock: [Head.CheckTime] checks the head's time.
 func ParseHead(body []byte) (*Head, error) {
 	if len(body) > MaxHeadBytes {
 		return nil, fmt.Errorf("%w: more than %d bytes", ErrHead, MaxHeadBytes)
@@ -128,7 +128,7 @@ func (s SegmentRef) check() error {
 	return nil
 }
 
-// form tells from the size what the segment lists.
+// form derives from the size what the segment lists.
 func (s SegmentRef) form() (Form, bool) {
 	for _, f := range forms {
 		if s.Bytes == (Header{Form: f, Count: s.Count}).Bytes() {
@@ -138,7 +138,7 @@ func (s SegmentRef) form() (Form, bool) {
 	return Form{}, false
 }
 
-// Images reports whether the segment lists images: a note among writers, which servers do not read.
+// Images reports whether the segment lists images: notes for writers, which servers do not read.
 func (s SegmentRef) Images() bool {
 	f, _ := s.form()
 	return f.images
@@ -165,7 +165,7 @@ func (h *Head) blobs() []SegmentRef {
 	return list
 }
 
-// Encode writes the head as its object has it. The error wraps [ErrHead]: it would not be read again.
+// Encode returns the content of the head's object. The error wraps [ErrHead]: readers would refuse this head.
 func (h *Head) Encode() ([]byte, error) {
 	if err := h.check(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrHead, err)
@@ -215,7 +215,7 @@ func (h *Head) Has(sha256 string) bool {
 	return false
 }
 
-// Had reports whether the head lists the segment or a compaction has merged it lately.
+// Had reports whether the head lists the segment, or a recent compaction has merged it.
 func (h *Head) Had(sha256 string) bool { return h.Has(sha256) || slices.Contains(h.Merged, sha256) }
 
 // age is how far the head's time is from now, in either direction: a clock that jumped makes an inventory doubtful.

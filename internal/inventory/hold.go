@@ -6,9 +6,9 @@ import (
 	"fmt"
 )
 
-// Hold is what one user of a cache needs until a table has been built from it: no cleaning takes it
-// away, neither from disk nor from memory. [Hold.Release] must be called, at the end. What
-// [Segments.Hold] returns may be used by several goroutines at once.
+// Hold keeps the segments that one user of a cache needs until it has built a table from them: cleaning removes them
+// neither from disk nor from memory. Call [Hold.Release] at the end. Several goroutines may use the result of
+// [Segments.Hold] at once.
 type Hold struct {
 	cache *Segments
 	// turn waits until this hold may have segments in memory, and returns what ends that. nil: it may
@@ -19,7 +19,7 @@ type Hold struct {
 	names []string // hashes, each counted in the cache's held; guarded by its lock
 }
 
-// Hold holds nothing yet.
+// Hold returns an empty Hold.
 func (c *Segments) Hold() *Hold { return c.hold(nil) }
 
 // hold is for one goroutine at a time, unless turn is nil.
@@ -35,7 +35,7 @@ func (h *Hold) add(ref SegmentRef) {
 	h.cache.held[ref.SHA256]++
 }
 
-// Release leaves all segments to cleaning, and ends the turn.
+// Release allows cleaning to remove all its segments, and ends the turn.
 func (h *Hold) Release() {
 	c := h.cache
 	c.mu.Lock()
@@ -58,11 +58,11 @@ func (h *Hold) has(ref SegmentRef) bool {
 	return h.cache.has(ref)
 }
 
-// Fetch holds a segment and brings it, unless it is there already.
+// Fetch holds a segment and downloads it, unless it is there already.
 func (h *Hold) Fetch(ctx context.Context, from Origin, ref SegmentRef) error {
 	c := h.cache
 	if onDisk, _ := c.find(ref); !onDisk && !c.onDisk() {
-		// Before it holds anything: who waits must not keep memory from who has the turn.
+		// It waits before it holds anything: a hold that waits must not keep memory from the one that has the turn.
 		if _, err := h.takeTurn(ctx); err != nil {
 			return err
 		}
@@ -70,7 +70,7 @@ func (h *Hold) Fetch(ctx context.Context, from Origin, ref SegmentRef) error {
 	h.add(ref)
 	for {
 		onDisk, inMemory := c.find(ref)
-		// What another has put into memory is not for who has not the turn, either.
+		// A hold without the turn may not use what another one has put into memory, either.
 		if !onDisk && (inMemory || !c.onDisk()) {
 			if waited, err := h.takeTurn(ctx); err != nil {
 				return err

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// metered is an [Origin] that delivers so many bytes an hour: a bucket that lists other segments with every look would have a proxy
-// download without end. It is safe for concurrent use.
+// metered is an [Origin] with a limit of bytes an hour: otherwise a bucket that lists other segments at every look
+// would cause downloads without end. It is safe for concurrent use.
 type metered struct {
 	Origin
 	hourly int64
@@ -25,7 +25,7 @@ func newMetered(o Origin, hourly int64, now func() time.Time) *metered {
 	return &metered{Origin: o, hourly: hourly, now: now, left: hourly}
 }
 
-// hourly is how many bytes an hour may bring of a store that may list so many records: a whole list, by sha512.
+// hourly is the number of bytes an hour for a store that may list so many records: one complete list, by sha512.
 func hourly(records int64) int64 {
 	return records*int64(sha512Digests.recordLen()) + MaxSegments*HeaderLen
 }

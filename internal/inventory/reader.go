@@ -46,8 +46,8 @@ func (s Store) withDefaults() Store {
 // headTimeout bounds the request for a head.
 const headTimeout = 10 * time.Second
 
-// Reader keeps the last good inventory of one store: a head all of whose segments are in the cache. It is safe for
-// concurrent use; refreshes are made one after the other.
+// Reader keeps the last good inventory of one store: a head whose segments are all in the cache. It is safe for
+// concurrent use; refreshes run one after the other.
 type Reader struct {
 	store    Store
 	segments *Segments
@@ -72,31 +72,32 @@ type Reader struct {
 
 // Options of a [Reader] and a [Follower].
 type Options struct {
-	// Dir is where last good heads and segments, and the table's file, lie. "" keeps everything in memory.
+	// Dir is the directory of the last good heads, the segments, and the table's file. "" keeps everything in memory.
 	Dir string
 	// MaxCacheBytes bounds the segments in Dir; default [DefaultCacheBytes].
 	MaxCacheBytes int64
 	// MaxStoreRecords bounds the records that one store's inventory may list; default [DefaultStoreRecords].
 	MaxStoreRecords int64
-	// MaxDigests bounds the digests in a follower's table; default [DefaultDigests]. A store whose news would be more keeps its
-	// last good inventory.
+	// MaxDigests bounds the digests in a follower's table; default [DefaultDigests]. A store whose update would
+	// exceed it keeps its last good inventory.
 	MaxDigests int64
 	// Client makes the requests. nil means [http.DefaultClient].
 	Client *http.Client
 	// Logger gets a line for each change of a store's state; nil logs nothing.
 	Logger *slog.Logger
-	// Now tells the time; default [time.Now].
+	// Now returns the time; default [time.Now].
 	Now func() time.Time
 }
 
-// Defaults of what may be listed: far more than public registries have, some 42 bytes a digest in the table. One store that lists all
-// it may leaves room for as many digests of the others.
+// The defaults for what may be listed are far more than public registries have; a digest takes some 42 bytes in the
+// table. When one store lists all it may, as many digests of the other stores still fit.
 const (
 	DefaultStoreRecords = 25_000_000
 	DefaultDigests      = 2 * DefaultStoreRecords
 )
 
-// AllRecords is an [Options.MaxStoreRecords] without a bound beyond the format's: for who looks at one list, and asked for it.
+// AllRecords is an [Options.MaxStoreRecords] without a bound beyond the format's, for tools that read one list on
+// request.
 const AllRecords = MaxSegments * maxCount
 
 func (o Options) maxStoreRecords() int64 {
@@ -120,14 +121,14 @@ func (o Options) clock() func() time.Time {
 	return time.Now
 }
 
-// NewReader makes a reader of one store over a cache. It touches neither network nor disk.
+// NewReader makes a reader of one store over a cache. It uses neither network nor disk.
 func NewReader(store Store, segments *Segments, opt Options) *Reader {
 	r := &Reader{store: store.withDefaults(), segments: segments, records: opt.maxStoreRecords(), now: opt.clock()}
 	r.site = newMetered(site{segments.client, store.URL}, hourly(r.records), r.now)
 	if opt.Dir != "" {
 		r.file = filepath.Join(opt.Dir, "head", "h-"+url.PathEscape(store.ID)+".json")
 	}
-	// The copy on disk is ours to keep: it must not name segments that are not there yet.
+	// The reader itself keeps the copy on disk: it must not name segments that are not there yet.
 	r.fetcher = fetch.New(fetch.Source{
 		URL: store.URL + HeadName, Timeout: headTimeout, MaxBytes: MaxHeadBytes, Client: opt.Client,
 		Accept: "application/json",
@@ -153,7 +154,7 @@ func (r *Reader) interval() time.Duration {
 	return r.store.Refresh
 }
 
-// ErrForeign says that a head is another store's: a bucket was replicated or a URL is wrong.
+// ErrForeign says that a head belongs to another store: a bucket was replicated or a URL is wrong.
 var ErrForeign = errors.New("the inventory of another store")
 
 // ErrOlder says that a head is older than the one already read: a bucket was restored, or a cache is in between.
@@ -170,7 +171,8 @@ func (r *Reader) parse(body []byte) (*Head, error) {
 	return h, h.CheckTime(r.now())
 }
 
-// Load takes the last good inventory from disk, without asking the store. Anything missing or damaged is an error.
+// Load reads the last good inventory from disk, without asking the store. It returns an error when anything is
+// missing or damaged.
 func (r *Reader) Load() error {
 	r.turn.Lock()
 	defer r.turn.Unlock()
@@ -222,7 +224,7 @@ func (r *Reader) Refresh(ctx context.Context) (changed bool, err error) {
 	return changed, err
 }
 
-// ask makes the conditional request. A nil head without an error means: as it was. A head is for take.
+// ask makes the conditional request. A nil head without an error means no change. Pass a head to take.
 func (r *Reader) ask(ctx context.Context) (_ *Head, err error) {
 	defer func() { r.note(err) }()
 	body, changed, err := r.fetcher.Get(ctx)
@@ -260,7 +262,8 @@ func (r *Reader) newer(h *Head) error {
 	return fmt.Errorf("get %s%s: %w: generation %d, had %d", r.store.URL, HeadName, ErrOlder, h.Generation, last.Generation)
 }
 
-// take makes h the last good head once all of its segments are there. They are held until the caller has built from them.
+// take makes h the last good head once all of its segments are there. held keeps them until the caller has built a
+// table.
 func (r *Reader) take(ctx context.Context, h *Head, held *Hold) (changed bool, err error) {
 	defer func() { r.note(err) }()
 	if err := r.bounded(h); err != nil {
@@ -294,7 +297,7 @@ func (r *Reader) bounded(h *Head) error {
 	return nil
 }
 
-// want notes whose segments are about to be fetched: what came of them stays on disk for the next try.
+// want notes the head whose segments are about to be fetched: those that arrive stay on disk for the next try.
 func (r *Reader) want(h *Head) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -320,7 +323,7 @@ func (r *Reader) save(h *Head, gone bool) error {
 	r.setHead(h)
 	checked := r.checked
 	r.mu.Unlock()
-	// Writing every minute that nothing happened is not worth it.
+	// It does not write every minute in which nothing happened.
 	if r.file == "" || h == nil || unchanged {
 		return nil
 	}
@@ -365,15 +368,16 @@ func (r *Reader) setBuilt(h *Head) {
 	}
 }
 
-// setLagging notes why a table has not what the head lists; nil: it has.
+// setLagging notes why a table does not have what the head lists; nil: it has.
 func (r *Reader) setLagging(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.lagging.set(err, r.now())
 }
 
-// builtState reports whether what a table has of the inventory counts now. A head that cannot be brought into the table does not renew it:
-// the age of the one that is in the table decides, as it does when the newest cannot be had at all.
+// builtState returns the state of what a table has of the inventory. A head that cannot be brought into the table
+// does not renew that state: the age of the head in the table decides, as it does when the newest head cannot be
+// read.
 func (r *Reader) builtState() State {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -413,7 +417,7 @@ func (r *Reader) Head() *Head {
 	return r.head
 }
 
-// State reports whether the inventory counts now.
+// State says whether the inventory counts now.
 func (r *Reader) State() State {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -434,7 +438,7 @@ func (r *Reader) stateOf(h *Head) State {
 	}
 }
 
-// Status describes the inventory. Held, and how far a table is behind, are left to who has one.
+// Status describes the inventory. The owner of a table fills in Held, and how far the table is behind.
 func (r *Reader) Status() Status {
 	r.mu.Lock()
 	defer r.mu.Unlock()

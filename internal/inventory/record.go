@@ -34,7 +34,8 @@ func (k Kind) String() string {
 	}
 }
 
-// MaxSize is the largest size a record can hold: five bytes. A [Table] takes it for an unknown size: no blob is that large.
+// MaxSize is the largest size a record can hold: five bytes. In a [Table] it stands for an unknown size: no blob is
+// that large.
 const MaxSize = 1<<40 - 1
 
 // Record is one statement about one digest.
@@ -44,7 +45,7 @@ type Record struct {
 	Kind   Kind
 }
 
-// Check reports why a record cannot be written.
+// Check returns why a record cannot be written; nil: it can.
 func (r Record) Check() error {
 	switch {
 	case !r.Digest.InStores():
@@ -74,8 +75,9 @@ const (
 func (a algorithm) digestLen() int { return 32 << a }
 func (a algorithm) recordLen() int { return a.digestLen() + 6 }
 
-// Form is what the records of one segment are: all of one algorithm, and either blobs and tombstones, or images. The length of
-// a record tells them apart, hence the sizes in a head do: who only wants blobs does not fetch images.
+// Form says what the records of one segment are: all of one algorithm, and either blobs and tombstones, or images.
+// The length of a record distinguishes them, and so do the sizes in a head: a reader that only wants blobs does not
+// fetch images.
 type Form struct {
 	alg    algorithm
 	images bool
@@ -102,10 +104,10 @@ func (f Form) String() string {
 // Images reports whether the records are of images.
 func (f Form) Images() bool { return f.images }
 
-// Forms are all there are.
+// Forms returns all forms.
 func Forms() []Form { return slices.Clone(forms[:]) }
 
-// Form is that of the segments in which r may be.
+// Form returns the form of the segments that may contain r.
 func (r Record) Form() Form { return Form{algorithmOf(r.Digest), r.Kind == Image} }
 
 func (a algorithm) prefix() string {

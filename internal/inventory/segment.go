@@ -17,8 +17,9 @@ import (
 //	header: magic (8) · version (2) · record length (2) · nonce (4) · count (8)
 //	record: digest (32 or 64) · size (5) · kind (1); of an image one byte more, 0; digests strictly ascending
 //
-// The record length says what these are: 38 blobs and tombstones by sha256, 70 by sha512, 39 and 71 images. The nonce means nothing; a writer changes it
-// when it needs the same records under another name. Nothing follows the last record.
+// The record length says what the records are: 38 blobs and tombstones by sha256, 70 by sha512, 39 and 71 images. The
+// nonce has no meaning; a writer changes it when it needs the same records under another name. Nothing follows the
+// last record.
 const (
 	segmentMagic   = "ocipinv\n"
 	segmentVersion = 1
@@ -53,7 +54,7 @@ func bad(format string, args ...any) error {
 	return fmt.Errorf("%w: %w", ErrSegment, fmt.Errorf(format, args...))
 }
 
-// Check reports why there can be no such segment.
+// Check returns why there can be no such segment; nil: there can.
 func (h Header) Check() error {
 	if h.Count > maxCount || h.Bytes() > MaxSegmentBytes {
 		return bad("%d records are too many", h.Count)
@@ -107,8 +108,8 @@ func checkRecord(tail []byte, images bool) error {
 	return nil
 }
 
-// AppendRecord appends r, which has been checked, as a segment writes it. Who writes a segment sees to it that all are of one
-// form, and their digests ascending.
+// AppendRecord appends r, which must have been checked, as a segment stores it. The caller makes sure that all
+// records of a segment are of one form, and their digests ascending.
 func AppendRecord(b []byte, r Record) []byte {
 	n := algorithmOf(r.Digest).digestLen()
 	var raw [64 + 7]byte
@@ -118,8 +119,9 @@ func AppendRecord(b []byte, r Record) []byte {
 	return append(b, raw[:r.Form().recordLen()]...)
 }
 
-// Records reads a segment, checking everything; the records of a segment are all of one algorithm, and all images or none. The last
-// pair may be an error, which wraps [ErrSegment] or is the reader's own; what came before it is not to be used then.
+// Records reads a segment and checks everything; the records of a segment are all of one algorithm, and all images or
+// none. The last pair may be an error, which wraps [ErrSegment] or is the reader's own. Then do not use what came
+// before it.
 func Records(r io.Reader) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
 		c, err := openCursor(r, 0)
@@ -137,8 +139,8 @@ func Records(r io.Reader) iter.Seq2[Record, error] {
 	}
 }
 
-// Verify reads a segment to its end and reports whether it is the one that ref names. The error wraps [ErrSegment] or is the
-// reader's own.
+// Verify reads a segment to its end and checks that it is the one that ref names. The error wraps [ErrSegment] or is
+// the reader's own.
 func Verify(r io.Reader, ref SegmentRef) error {
 	h := sha256.New()
 	c, err := openCursor(io.TeeReader(r, h), 0)

@@ -18,9 +18,9 @@ import (
 	"ociproxy/internal/atomicfile"
 )
 
-// Segments is a cache of segments, shared by all stores: what two stores list under one hash is fetched once.
-// It holds nothing but verified segments. With a directory they lie there and survive a restart; without one, or while it cannot
-// be written, they are in memory only until a table has been built from them. What somebody has a [Hold] of stays.
+// Segments is a cache of segments that all stores share: it fetches a segment that two stores list only once. It
+// holds only verified segments. With a directory they lie there and survive a restart. Without one, or while it
+// cannot be written, they stay in memory only until a table has been built from them. A [Hold] keeps its segments.
 // Safe for concurrent use.
 type Segments struct {
 	dir    string // "": memory only
@@ -77,8 +77,8 @@ func (c *Segments) has(ref SegmentRef) bool {
 	return c.Check(ref)
 }
 
-// Check verifies what lies on disk, and removes it when it is damaged: for who could not read it. It reports whether a
-// good one is there.
+// Check verifies the segment on disk, and removes it when it is damaged. Call it after a segment could not be read.
+// It reports whether a good one is there.
 func (c *Segments) Check(ref SegmentRef) bool {
 	if c.dir == "" {
 		return false
@@ -98,8 +98,8 @@ func (c *Segments) Check(ref SegmentRef) bool {
 	return true
 }
 
-// discard removes a file that turned out to be damaged; nil: that could not be opened. One that somebody has put in
-// its place meanwhile stays.
+// discard removes a damaged file; nil: the file could not be opened. It leaves a file that was put in its place
+// meanwhile.
 func (c *Segments) discard(sha256 string, damaged *os.File) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -169,8 +169,8 @@ func (c *Segments) bring(ctx context.Context, from Origin, ref SegmentRef, memor
 	return nil
 }
 
-// growing is what has arrived of a segment. What a store says of its size is no reason to make room: that grows with what is there,
-// up to twice as much and never beyond most.
+// growing is the part of a segment that has arrived. It does not reserve memory because of the size that a store
+// claims: it grows with the content, up to twice as much and never beyond most.
 type growing struct {
 	bytes []byte
 	most  int64
@@ -211,7 +211,7 @@ func (c *Segments) toDisk(ctx context.Context, from Origin, ref SegmentRef) (err
 	return nil
 }
 
-// DropMemory forgets the segments in memory that nobody holds: a table has what they say.
+// DropMemory forgets the segments in memory that no [Hold] has: a table has their content.
 func (c *Segments) DropMemory() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -222,8 +222,8 @@ func (c *Segments) DropMemory() {
 	}
 }
 
-// Retain removes from disk what keep does not want, nobody holds, and lies there unused for some time: another
-// process may share the directory. keep must not use the cache.
+// Retain removes the segments from disk that keep does not want, no [Hold] has, and that were not used for some time:
+// another process may share the directory. keep must not use the cache.
 func (c *Segments) Retain(keep func(sha256 string) bool, now time.Time) {
 	if c.dir == "" {
 		return
@@ -240,8 +240,8 @@ func (c *Segments) Retain(keep func(sha256 string) bool, now time.Time) {
 	}
 }
 
-// evict removes a file unless it is wanted. A head that lists it is set before its hold is released: who finds neither
-// under the lock may be sure of both.
+// evict removes a file unless it is wanted. A head that lists it is set before its hold is released. So when neither
+// is found under the lock, the file is not needed.
 func (c *Segments) evict(sha256 string, keep func(sha256 string) bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

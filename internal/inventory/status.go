@@ -2,7 +2,7 @@ package inventory
 
 import "time"
 
-// State reports whether a store's inventory counts.
+// State says whether a store's inventory counts.
 type State uint8
 
 const (
@@ -12,7 +12,7 @@ const (
 	Gone                 // the store answers 403 or 404 for its head: ask the store by HEAD
 )
 
-// String names the state, for logs, metrics and people.
+// String names the state, for logs, metrics and operators.
 func (s State) String() string {
 	return [...]string{"loading", "current", "stale", "gone"}[s]
 }

@@ -19,16 +19,16 @@ import (
 // Entry is what a table says about one digest.
 type Entry struct {
 	Stores set.Set // those that hold it; never empty
-	// Size in bytes; -1: unknown, since the inventories of those that hold it do not agree. Who adds sizes up, compares
-	// them or counts them in a metric has to leave those out. It is known again when all that hold it have been
-	// read again and agree.
+	// Size is in bytes; -1: unknown, because the inventories of the stores that hold it do not agree. Code that adds
+	// up, compares or counts sizes must skip those. The size is known again when all these inventories have been read
+	// again and agree.
 	Size int64
 	Kind Kind
 }
 
-// Table says for every digest that any store holds, which stores hold it. It is immutable and safe for concurrent use;
-// look-ups take no lock and do not allocate. Its records lie outside the Go heap; that memory is given back when the
-// garbage collector finds that nobody has the table any more. The zero value and nil are empty tables.
+// Table says for every digest that any store holds, which stores hold it. It is immutable and safe for concurrent
+// use; look-ups take no lock and do not allocate. Its records lie outside the Go heap. That memory is released when
+// the garbage collector finds that the table is no longer used. The zero value and nil are empty tables.
 type Table struct {
 	parts  [algorithms]*part
 	held   [set.Max]int
@@ -53,12 +53,12 @@ type part struct {
 // A table's record is a segment's record and the id of a set.
 func (a algorithm) entryLen() int { return a.recordLen() + 2 }
 
-// NewImages makes an empty table of images: what is put into it by [Table.With] is images, not blobs.
+// NewImages makes an empty table of images: [Table.With] adds images to it, not blobs.
 func NewImages() *Table { return &Table{images: true} }
 
-// With returns a table that has further segments of some stores; of the stores in without it forgets first what t says. Segments that
-// are not of the table's class do not count. open reads a segment; when one cannot be read, [BadSegment] tells from the error which.
-// dir is for the table's memory, "" makes it anonymous. t stays as it is.
+// With returns a table with further segments of some stores. Of the stores in without, it first forgets what t says.
+// Segments that are not of the table's class do not count. open reads a segment; when one cannot be read,
+// [BadSegment] extracts it from the error. dir is for the table's memory, "" makes it anonymous. t does not change.
 func (t *Table) With(
 	dir string, without set.Set, changes []Change, open func(SegmentRef) (io.ReadCloser, error),
 ) (*Table, error) {
@@ -103,7 +103,7 @@ func (t *Table) Len() int {
 	return n
 }
 
-// Bytes is the memory the table takes, on the heap and outside.
+// Bytes returns the memory that the table takes, on the heap and outside.
 func (t *Table) Bytes() int64 {
 	n := int64(0)
 	for p := range t.each() {
@@ -164,8 +164,8 @@ func (t *Table) Prefix(prefix string) iter.Seq2[oci.Digest, Entry] {
 // sampleSteps bounds how many records one call of Sample looks at.
 const sampleSteps = 4096
 
-// Sample returns a digest for which accept says yes, such as "held by store 3 and small". Where it starts is chosen by seed: give
-// a random one. It looks at a bounded number of records, so that it may find none where few would do.
+// Sample returns a digest that accept accepts, such as "held by store 3 and small". seed selects where it starts:
+// pass a random one. It looks at a bounded number of records, so it may find none where few match.
 func (t *Table) Sample(seed uint64, accept func(Entry) bool) (oci.Digest, Entry, bool) {
 	n := t.Len()
 	if n == 0 {

@@ -35,7 +35,8 @@ func (f *Follower) clean() {
 	}, f.opt.clock()())
 }
 
-// rebuild reports whether there is a new table. A segment that cannot be read costs its stores their news, not the others theirs.
+// rebuild reports whether there is a new table. When a segment cannot be read, only the stores that list it miss
+// their update.
 func (f *Follower) rebuild() (changed bool, err error) {
 	var failed []error
 	without := map[string]error{} // by hash: segments that cannot be read
@@ -104,7 +105,7 @@ func (f *Follower) rebuild() (changed bool, err error) {
 	}
 }
 
-// refusal is why the news of a store are left out until it lists something else or the table has become smaller.
+// refusal is why a store's update is left out until the store lists something else or the table has become smaller.
 type refusal struct {
 	content uint64
 	digests int
@@ -119,7 +120,7 @@ func (r *refusal) of(h *Head, t *Table) error {
 	return r.err
 }
 
-// most is the store whose changes are the largest: where there is no room for all, the others get theirs.
+// most returns the store with the largest changes: where there is no room for all, the others get theirs.
 func most(built map[*followed]*Head, changes []Change) *followed {
 	added := map[int]uint64{}
 	for _, c := range changes {

@@ -10,16 +10,16 @@ import (
 type View struct {
 	// Table says which stores hold a digest. It may know stores that are not believed.
 	Table *Table
-	// Believed are the stores whose inventory counts now: what the table does not say they hold, they do not hold. Any
+	// Believed are the stores whose inventory counts now: they do not hold what the table does not list for them. Any
 	// other store has to be asked.
 	Believed set.Set
 }
 
-// Live is the newest [View] in terms of the indices of one [Follower.Follow]. The next Follow leaves it as it is, so that
-// whoever still works with the old indices is never told something in terms of the new ones.
+// Live is the newest [View], with the indices of one [Follower.Follow]. The next Follow leaves it unchanged, so that
+// code that still uses the old indices never gets a view with the new ones.
 type Live struct{ view atomic.Pointer[View] }
 
-// View returns the newest view; never nil. It takes no lock. Keep it for as long as one decision needs, not longer: it holds on to memory.
+// View returns the newest view; never nil. It takes no lock. Keep the view only for one decision: it holds memory.
 func (l *Live) View() *View { return l.view.Load() }
 
 func newLive(v *View) *Live {

@@ -50,9 +50,9 @@ func (b *book) read(h *inventory.Head) {
 	}
 }
 
-// Told is when somebody last added to what Open read of store i's inventory, or a moment after that: heads are
-// rewritten also when nothing is new. Zero: there is nothing in it. Where the head is no newer than since, no request
-// is made.
+// Told returns when a writer last added to what Open read of store i's inventory, or a moment after that: heads are
+// also rewritten without news. Zero: the inventory is empty. Where the head is no newer than since, Told makes no
+// request.
 func (l *Ledger) Told(ctx context.Context, i int, since time.Time) time.Time {
 	b := l.books[i]
 	if b.newest == "" || !b.opened.After(since) {
@@ -72,7 +72,7 @@ func (b *book) stopTimer() {
 	}
 }
 
-// lock waits until nobody else writes for this store.
+// lock waits until no other goroutine writes for this store.
 func (b *book) lock(ctx context.Context) error {
 	select {
 	case b.turn <- struct{}{}:
@@ -87,13 +87,13 @@ func (b *book) unlock() { <-b.turn }
 // maxPending bounds the notes of one store that wait, in multiples of FlushRecords.
 const maxPending = 32
 
-// maxFails writes in a row that failed, each after some tries, put a store aside until [Ledger.Begin].
+// maxFails is how many failed writes in a row, each after some tries, put a store aside until [Ledger.Begin].
 const maxFails = 2
 
-// ErrAside says that an inventory could not be written and is not tried again in this pass.
+// ErrAside says that an inventory could not be written. This pass does not try again.
 var ErrAside = errors.New("the inventory could not be written, the next pass tries again")
 
-// aside is why nothing more is written for a store; nil: it may be. The ledger's lock is held.
+// aside returns why nothing more is written for a store; nil: writing is allowed. The ledger's lock is held.
 func (b *book) aside() error {
 	if b.fails < maxFails {
 		return nil
@@ -111,12 +111,13 @@ func (l *Ledger) Begin() {
 	}
 }
 
-// Add takes note that store i holds blobs, and has images whole. It counts at once; it is durable after the next flush, which happens
-// by itself by count and by time. Notes that could not be written wait for the next one; when too many wait, Add waits too, unless
-// the last try has just failed. A store for which that happened twice in a row takes nothing more in this pass: the error wraps [ErrAside].
-// An error says that these records were not taken.
+// Add notes that store i holds blobs, and has complete images. The notes count at once. They are durable after the
+// next flush, which happens automatically by count and by time. Notes that could not be written wait for the next
+// flush. When too many wait, Add waits too, unless the last try has just failed. A store for which that happened
+// twice in a row takes no more notes in this pass: the error wraps [ErrAside]. An error says that these records were
+// not taken.
 //
-// A blob must be durable in the store before it is noted; all blobs of an image before the image is.
+// A blob must be durable in the store before it is noted, and all blobs of an image before the image is noted.
 func (l *Ledger) Add(ctx context.Context, i int, records ...inventory.Record) error {
 	b := l.books[i]
 	if b.fault != nil {
@@ -169,7 +170,7 @@ func (l *Ledger) class(k inventory.Kind) *index {
 	return l.blobs
 }
 
-// schedule sees to it that what is pending gets written. The lock is held.
+// schedule makes sure that pending notes get written. The lock is held.
 func (l *Ledger) schedule(b *book) {
 	switch {
 	case l.closed || b.flushing || len(b.pending) == 0 || b.fails >= maxFails:
@@ -202,13 +203,14 @@ func (l *Ledger) start(b *book) {
 	})
 }
 
-// Flush makes everything durable that was added before. The errors are by store, nil for those that have nothing left to write; what
-// could not be written stays noted, and is tried again once, and in the next pass. A store with a fault has that as its error.
+// Flush makes everything durable that was added before. The errors are by store, nil for a store with nothing left to
+// write. Notes that could not be written stay; they are tried again once, and in the next pass. For a store with a
+// fault, the error is that fault.
 func (l *Ledger) Flush(ctx context.Context) []error {
 	return l.forAll(func(b *book) error { return l.flush(ctx, b) })
 }
 
-// FlushStore is [Ledger.Flush] of store i alone, which waits for no other.
+// FlushStore is [Ledger.Flush] for store i alone. It waits for no other store.
 func (l *Ledger) FlushStore(ctx context.Context, i int) error {
 	b := l.books[i]
 	if b.fault != nil {
@@ -270,7 +272,7 @@ func (l *Ledger) write(ctx context.Context, b *book, rewrite bool) error {
 	return nil
 }
 
-// lost notices that another writer has removed something: images do not count then. The lock is held.
+// lost notices that another writer has removed something: then images do not count. The lock is held.
 func (l *Ledger) lost(b *book, h *inventory.Head) {
 	if h.ImagesDropped != b.dropped { // lower: the inventory was begun again
 		b.dropped = h.ImagesDropped
@@ -279,9 +281,10 @@ func (l *Ledger) lost(b *book, h *inventory.Head) {
 	}
 }
 
-// Finish ends a pass: it flushes, and rewrites the time of every usable store's inventory, so that readers go on believing it. Where
-// nothing was added that is one request, and none where there is no inventory: nobody may have made sure that the bucket is ours. The first pass of a day (UTC) also removes old segments. Errors are as those of
-// [Ledger.Flush].
+// Finish ends a pass. It flushes, and rewrites the time of every usable store's inventory, so that readers keep
+// believing it. Where nothing was added, that is one request. Where there is no inventory, it is none: perhaps it was
+// never checked that the bucket is ours. The first pass of a day (UTC) also removes old segments. Errors are as those
+// of [Ledger.Flush].
 func (l *Ledger) Finish(ctx context.Context) []error {
 	return l.forAll(func(b *book) error {
 		if err := b.lock(ctx); err != nil {
@@ -314,11 +317,12 @@ func (l *Ledger) Finish(ctx context.Context) []error {
 
 const day = 24 * time.Hour
 
-// keepEvery is how old Keep lets the time of an inventory become: far below what servers take for stale.
+// keepEvery is how old Keep lets the time of an inventory become: far below the age at which servers consider it
+// stale.
 const keepEvery = 15 * time.Minute
 
-// Keep rewrites the time of the inventories that are there already until ctx ends, for a pass may take days, and readers do not go on
-// believing an inventory that nobody looks after. One that gets notes is rewritten with them.
+// Keep rewrites the time of existing inventories until ctx ends. A pass may take days, and readers stop believing an
+// inventory that is not rewritten. An inventory that gets notes is rewritten with them.
 func (l *Ledger) Keep(ctx context.Context) {
 	for range wait.Every(ctx, keepEvery) {
 		l.forAll(func(b *book) error {
@@ -344,9 +348,10 @@ func (l *Ledger) keep(ctx context.Context, b *book) error {
 	return l.write(ctx, b, true)
 }
 
-// Remove takes blobs out of the inventory of store i. It is durable on return; then wait until every reader has seen it, and
-// delete the blobs. Nobody knows which images lack one of them, so that none counts as complete in this store until a pass has walked it
-// again. After an error it is not known whether the inventory lists them still: call it again.
+// Remove removes blobs from the inventory of store i. It is durable on return. Then wait until every reader has seen
+// it, and delete the blobs. It is not known which images miss one of them, so no image counts as complete in this
+// store until a pass has walked it again. After an error it is not known whether the inventory still lists the blobs:
+// call Remove again.
 func (l *Ledger) Remove(ctx context.Context, i int, digests ...oci.Digest) error {
 	b := l.books[i]
 	if b.fault != nil {

@@ -28,7 +28,7 @@ func (r *rebuild) there(ctx context.Context, o listed, was int64, later func(fun
 	return later(func(ctx context.Context) error { return r.look(ctx, o, was) })
 }
 
-// useless says why nobody should be sent to an object, so far as its attributes tell; "" is no reason.
+// useless returns why no client should be sent to an object, as far as its attributes show it; "": no reason.
 func useless(d oci.Digest, a store.Attrs) string { return cmp.Or(a.Altered(), store.Amiss(d, a)) }
 
 // count counts a blob that the bucket has. The lock is held.
@@ -40,7 +40,7 @@ func (r *rebuild) count(size int64) {
 	}
 }
 
-// deny takes out what is not to be listed.
+// deny removes what must not be listed.
 func (r *rebuild) deny(ctx context.Context, o listed, was int64) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -59,7 +59,7 @@ func (r *rebuild) remove(ctx context.Context, d oci.Digest) error {
 	return r.full(ctx)
 }
 
-// hide takes no blob for there that clients would not get as it is.
+// hide does not count a blob as held when clients would not get it unchanged.
 func (r *rebuild) hide(ctx context.Context, d oci.Digest, was int64, why string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -73,8 +73,9 @@ func (r *rebuild) hide(ctx context.Context, d oci.Digest, was int64, why string)
 	return r.remove(ctx, d)
 }
 
-// look asks for an object of which listing and inventory do not say the same: what the listing says is neither enough to send clients
-// there nor to send them there no more. Where the listing told headers, those of a new blob are not asked for again.
+// look asks for an object about which the listing and the inventory disagree. The listing alone is not enough reason
+// to send clients there, or to stop sending them there. Where the listing included headers, look does not ask again
+// for those of a new blob.
 func (r *rebuild) look(ctx context.Context, o listed, was int64) error {
 	a := o.Attrs
 	if was >= 0 || a.ContentType == "" {

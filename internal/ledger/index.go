@@ -9,8 +9,8 @@ import (
 	"ociproxy/internal/set"
 )
 
-// index is which stores have what, of one class: a table of what their inventories said, and what was said since. The
-// ledger's lock guards it.
+// index says which stores have what, for one class: a table of what their inventories said, and the changes since.
+// The ledger's lock guards it.
 type index struct {
 	table   *inventory.Table
 	without set.Set // stores for which the table counts no longer
@@ -33,7 +33,7 @@ func newIndex(t *inventory.Table, kind inventory.Kind, dir string) *index {
 	return &index{table: t, kind: kind, dir: dir, since: map[oci.Digest]said{}, foldAt: foldAbove}
 }
 
-// get says which stores have d, and of what size it is; -1: unknown, they do not agree.
+// get returns which stores have d, and its size; -1: unknown, they do not agree.
 func (x *index) get(d oci.Digest) (stores set.Set, size int64) {
 	size = -1
 	if e, ok := x.table.Lookup(d); ok {

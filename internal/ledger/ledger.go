@@ -23,16 +23,16 @@ import (
 type Store struct {
 	Name   string // as in the configuration; its inventory must say so
 	Bucket store.Bucket
-	// Where is the place of the store in the configuration, for messages; nil, or "": nobody knows.
+	// Where returns the place of the store in the configuration, for messages; nil or "": not known.
 	Where func() string
 }
 
 // Options of [Open].
 type Options struct {
-	// Dir is where segments stay for the next pass, tables lie, and changes on their way. "" is a temporary directory that [Ledger.Close]
-	// removes.
+	// Dir is the directory of tables, of changes on their way, and of segments, which stay for the next pass. "" is a
+	// temporary directory that [Ledger.Close] removes.
 	Dir string
-	// Logger gets what goes wrong in the background; nil logs nothing.
+	// Logger receives errors in the background; nil logs nothing.
 	Logger *slog.Logger
 	// FlushRecords is how many notes about a store are written together; default 1000.
 	FlushRecords int
@@ -40,7 +40,7 @@ type Options struct {
 	FlushEvery time.Duration
 	// Attempts bounds how often one change of an inventory is tried; 0 is the default of [write.Options].
 	Attempts int
-	// Now tells the time; default [time.Now].
+	// Now returns the time; default [time.Now].
 	Now func() time.Time
 }
 
@@ -67,8 +67,9 @@ var ErrClosed = errors.New("the ledger is closed")
 // ErrUnusable is wrapped by every error about a store whose inventory could not be read.
 var ErrUnusable = errors.New("the inventory cannot be used")
 
-// Open reads the inventories of all stores: one request a store, and one for each segment that is not in Dir. ctx also ends what the
-// ledger does in the background. The error is about this machine or ctx; that of a store is [Ledger.Fault].
+// Open reads the inventories of all stores: one request for each store, and one for each segment that is not in Dir.
+// ctx also ends the ledger's background work. The error is about this machine or ctx; for a store's error see
+// [Ledger.Fault].
 func Open(ctx context.Context, stores []Store, opt Options) (_ *Ledger, err error) {
 	l := &Ledger{opt: opt.withDefaults(), log: opt.Logger}
 	if l.log == nil {
@@ -138,7 +139,7 @@ func (o Options) withDefaults() Options {
 // staleTemp is the age of a change on its way that a process has left behind.
 const staleTemp = 24 * time.Hour
 
-// prepare makes a directory, and removes what a process that was killed has left there.
+// prepare makes a directory, and removes what a killed process has left there.
 func prepare(dir string, now time.Time) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -159,7 +160,7 @@ func (l *Ledger) removeTemp() error {
 	return l.temp.Remove()
 }
 
-// Close ends what happens in the background. Notes that were not flushed are lost.
+// Close ends the background work. Notes that were not flushed are lost.
 func (l *Ledger) Close() error {
 	l.mu.Lock()
 	l.closed = true
@@ -172,16 +173,16 @@ func (l *Ledger) Close() error {
 	return l.removeTemp()
 }
 
-// Len is how many stores there are.
+// Len returns how many stores there are.
 func (l *Ledger) Len() int { return len(l.books) }
 
-// Fault says why store i cannot be used; nil: it can. It wraps [ErrUnusable] and its cause.
+// Fault returns why store i cannot be used; nil: it can. It wraps [ErrUnusable] and its cause.
 func (l *Ledger) Fault(i int) error { return l.books[i].fault }
 
-// Usable are the stores without a fault.
+// Usable returns the stores without a fault.
 func (l *Ledger) Usable() set.Set { return l.usable }
 
-// Holds reports whether store i holds a blob, and of what size; -1: unknown, since the inventories do not agree.
+// Holds reports whether store i holds a blob, and its size; -1: unknown, since the inventories do not agree.
 func (l *Ledger) Holds(i int, d oci.Digest) (size int64, ok bool) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
@@ -192,7 +193,7 @@ func (l *Ledger) Holds(i int, d oci.Digest) (size int64, ok bool) {
 	return size, true
 }
 
-// Lacking are the usable stores that do not hold a blob.
+// Lacking returns the usable stores that do not hold a blob.
 func (l *Ledger) Lacking(d oci.Digest) set.Set { return l.others(l.blobs, d) }
 
 // Complete reports whether store i has all of the image with this manifest.
@@ -203,7 +204,7 @@ func (l *Ledger) Complete(i int, manifest oci.Digest) bool {
 	return stores.Has(i)
 }
 
-// Incomplete are the usable stores of which it is not known that they have all of the image with this manifest.
+// Incomplete returns the usable stores that are not known to have all of the image with this manifest.
 func (l *Ledger) Incomplete(manifest oci.Digest) set.Set { return l.others(l.images, manifest) }
 
 func (l *Ledger) others(x *index, d oci.Digest) set.Set {
@@ -215,7 +216,8 @@ func (l *Ledger) others(x *index, d oci.Digest) set.Set {
 	return out
 }
 
-// Blobs are all blobs that any usable store holds, by digest, as it is now: what is added meanwhile is not among them.
+// Blobs returns all blobs that any usable store holds now, by digest. It does not include blobs that are added
+// meanwhile.
 func (l *Ledger) Blobs() (iter.Seq2[oci.Digest, inventory.Entry], error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

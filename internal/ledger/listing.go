@@ -9,16 +9,16 @@ import (
 	"ociproxy/internal/store"
 )
 
-// span is a part of a listing of blobs that is read by itself. The spans of [spans] have every key below the blobs' prefix between them,
-// once.
+// span is a part of a listing of blobs that is read by itself. Together, [spans] cover every key below the blobs'
+// prefix exactly once.
 type span struct {
 	prefix string // of digests: all keys that begin so. "": a gap between two of those
 	after  string // a gap begins behind the keys of this prefix; "": at the start
 	until  string // and ends before this prefix; "": at the end
 }
 
-// spans divide the blobs by the first digit of their SHA-256, so that they are listed at once; sha512 is rare and one span. What lies
-// between them is no blob.
+// spans divides the blobs by the first digit of their SHA-256, so that they are listed at the same time; sha512 is
+// rare and one span. Objects between the spans are not blobs.
 func spans() (list []span) {
 	const digits = "0123456789abcdef"
 	last := ""

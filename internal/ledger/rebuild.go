@@ -12,18 +12,18 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// RebuildOptions are how to rebuild an inventory.
+// RebuildOptions says how to rebuild an inventory.
 type RebuildOptions struct {
 	// DryRun changes nothing.
 	DryRun bool
 	// Force begins a new inventory where the old one cannot be read: broken, another store's, a segment missing or damaged.
 	Force bool
-	// Deny says which blobs are never to be listed, though they are there: they are about to be deleted. nil: none.
+	// Deny reports which blobs must never be listed although they are there: they are about to be deleted. nil: none.
 	Deny func(oci.Digest) bool
-	// Look asks as a stranger does whether he gets a blob of size bytes as it is ([store.Public.Look]). It is asked for each blob that
-	// the inventory does not list yet. nil: nobody reads there but its owner.
+	// Look asks as an anonymous client whether it gets a blob of size bytes unchanged ([store.Public.Look]). The
+	// rebuild calls it for each blob that the inventory does not list yet. nil: only the bucket's owner reads there.
 	Look func(ctx context.Context, d oci.Digest, size int64) error
-	// Progress is told now and then how far it is, from one goroutine at a time. nil: nobody is told.
+	// Progress receives the state at intervals, from one goroutine at a time. nil: it is not called.
 	Progress func(Rebuilt)
 }
 
@@ -45,7 +45,7 @@ type Rebuilt struct {
 	Anew bool `json:"anew"`
 }
 
-// Hidden is an object that clients would not get as it is, or that is not what its name says.
+// Hidden is an object that clients would not get unchanged, or whose content does not match its name.
 type Hidden struct {
 	Digest oci.Digest `json:"digest"`
 	Why    string     `json:"why"`
@@ -54,7 +54,7 @@ type Hidden struct {
 // maxKeys bounds Rebuilt.Keys and Rebuilt.Hidden.
 const maxKeys = 100
 
-// Changes counts what the inventory had wrong.
+// Changes returns the number of errors in the inventory.
 func (r *Rebuilt) Changes() int64 { return r.Added + r.Resized + r.Removed }
 
 // HeadsAtOnce is how many single blobs a rebuild asks for at once.
@@ -67,12 +67,12 @@ const (
 	progressStep = 1000   // objects
 )
 
-// Rebuild makes the inventory of store i say what its bucket has. A listing says what may be there; where it does not
-// agree with the inventory, the bucket is asked for the object itself, and strangers too for one that is to be listed.
-// Contents are not read. Blobs that somebody records meanwhile stay recorded: only what the inventory listed at the
-// start is taken out, and only after the bucket was asked for it once more. Removing or resizing a blob drops all images
-// of the store, so that the next pass walks them again. A [Ledger] whose store had a fault does not see the new
-// inventory: open another one.
+// Rebuild makes the inventory of store i list what its bucket has. A listing says what may be there. Where it does
+// not agree with the inventory, Rebuild asks the bucket for the object itself, and asks as an anonymous client, too,
+// for one that is to be listed. It does not read contents. Blobs that other writers record meanwhile stay recorded:
+// Rebuild only removes what the inventory listed at the start, and only after it asked the bucket once more. Removing
+// or resizing a blob drops all images of the store, so that the next pass walks them again. A [Ledger] whose store
+// had a fault does not see the new inventory: open another one.
 func (l *Ledger) Rebuild(ctx context.Context, i int, opt RebuildOptions) (Rebuilt, error) {
 	b := l.books[i]
 	r := &rebuild{l: l, b: b, opt: opt}

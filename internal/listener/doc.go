@@ -1,9 +1,9 @@
-// Package listener accepts the connections of strangers and decides how many each of them may have.
+// Package listener accepts connections from anonymous clients and limits how many each client may have.
 //
-// A connection passes four stations before a server sees it: it takes a place among those that may be open at
-// once, says whose it is (the peer's, or the client's that a PROXY header names), makes its TLS handshake, and
-// has its HTTP/1 headers read by the letter. None of them holds up the next connection.
+// A connection passes four stations before a server sees it. It takes a slot among the connections that may be open
+// at once. It says whose it is: the peer's, or the client's that a PROXY header names. It makes its TLS handshake.
+// Its HTTP/1 headers are read strictly. None of these steps delays the next connection.
 //
-// It must not know requests, configuration or what an address means: which network an address belongs to, and
-// whose peers are load balancers, it is told.
+// It must not know requests, configuration or what an address means: the caller says which network an address belongs
+// to, and which peers are load balancers.
 package listener

@@ -1,6 +1,6 @@
-// Package loop does something again and again until it is told to stop, and says over HTTP how that goes: metrics, whether
-// anything moves, and whether anything comes to its end.
+// Package loop repeats a task until it is stopped. It reports over HTTP how the task goes: metrics, whether anything
+// makes progress, and whether turns finish.
 //
-// It knows turns, intervals and how turns end. It must not know what a turn does; what its reports mean, and what the metrics
-// are called, is for those who have a loop.
+// It knows turns, intervals and how turns end. It must not know what a turn does. The owner of the loop decides what
+// the reports mean and how the metrics are called.
 package loop

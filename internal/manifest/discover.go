@@ -29,8 +29,8 @@ type stray struct {
 	rule Rule
 }
 
-// Files are the files of a thin tree, as reached from the working directory. Symbolic links are left out: who wants to write
-// does not want to write elsewhere.
+// Files returns the files of a thin tree, as reached from the working directory. It leaves out symbolic links, so
+// that a tool that rewrites the files does not write outside the tree.
 func Files(dir string) ([]string, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {

@@ -79,7 +79,7 @@ func (f *Fault) about(project string) {
 	}
 }
 
-// Warning says that the manifests can be used all the same.
+// Warning reports whether the manifests can be used in spite of the fault.
 func (f *Fault) Warning() bool { return slices.Contains(warnings, f.Rule) }
 
 func isError(f *Fault) bool { return !f.Warning() }
@@ -87,7 +87,7 @@ func isError(f *Fault) bool { return !f.Warning() }
 // Error is one line: place: message.
 func (f *Fault) Error() string { return f.Place.String() + ": " + f.Message }
 
-// Text is for a person: the line, the other places, the hint.
+// Text is for operators: the line, the other places, the hint.
 func (f *Fault) Text() string {
 	var b strings.Builder
 	b.WriteString(f.Error())
@@ -101,7 +101,7 @@ func (f *Fault) Text() string {
 	return b.String()
 }
 
-// Errors is every error of a tree or file, in the order of files and lines. It is never empty.
+// Errors has all errors of a tree or file, in the order of files and lines. It is never empty.
 type Errors struct{ List []*Fault }
 
 // Error is every fault with its hint, then their number.

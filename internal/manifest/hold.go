@@ -11,13 +11,13 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// Held is what is held back: nothing of it is promoted until its faults are repaired.
+// Held is something that is held back: nothing of it is promoted until its faults are repaired.
 type Held struct {
 	Project string   `json:"project,omitempty"` // empty: a file that belongs to no project
 	Faults  []*Fault `json:"errors"`            // why; never empty
 }
 
-// What names it for a person.
+// What names it for operators.
 func (h *Held) What() string {
 	if h.Project == "" {
 		return "a file of no project"
@@ -25,7 +25,7 @@ func (h *Held) What() string {
 	return "project " + oneLine(h.Project)
 }
 
-// Why is the first fault, and how many more there are.
+// Why returns the first fault, and how many more there are.
 func (h *Held) Why() string {
 	text := h.Faults[0].Error()
 	if n := len(h.Faults) - 1; n == 1 {
@@ -36,7 +36,7 @@ func (h *Held) Why() string {
 	return text
 }
 
-// HeldBack says in an error what is held back; nil: nothing is.
+// HeldBack returns an error that says what is held back; nil: nothing is.
 func (t *Tree) HeldBack() error {
 	if len(t.Held) == 0 {
 		return nil
@@ -264,9 +264,9 @@ func (d *doubt) owner(repository string) *Project {
 	return nil
 }
 
-// Doubtful reports whether a project that is held back, or lacks one of its files, may have promoted what a repository
-// has, by its full name. What is there and in no manifest is not known to be wrong then. claimed: a project that is
-// not held back names the repository; then a guess is not enough.
+// Doubtful reports whether a project that is held back, or misses one of its files, may have promoted what a
+// repository has, by the repository's full name. Then content that is in no manifest is not known to be wrong.
+// claimed: a project that is not held back names the repository; then a guess is not enough.
 func (t *Tree) Doubtful(repository string, claimed bool) bool {
 	d := t.doubt
 	switch {

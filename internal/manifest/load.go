@@ -17,8 +17,8 @@ import (
 )
 
 // Load reads a thin tree (a directory) or a plain manifest (a file) and applies every rule. The error is an *Errors
-// when something in it is wrong; then the tree is what could be made of the rest, and [Tree.Hold] says what of it may
-// be promoted. The tree is nil when there is none. Symbolic links inside of the tree are followed, others are errors.
+// when something in it is wrong. Then the tree is made of the rest, and [Tree.Hold] says what of it may be promoted.
+// The tree is nil when there is none. Load follows symbolic links inside the tree; other symbolic links are errors.
 func Load(path string) (*Tree, error) {
 	info, err := os.Stat(path)
 	if err != nil {

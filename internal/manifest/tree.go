@@ -112,8 +112,8 @@ func (t *Tree) Images() iter.Seq2[*Project, *Image] {
 	}
 }
 
-// Owner is the destination that a repository, by its full name, belongs to: of nested ones the longest. image is the rest of
-// the name.
+// Owner returns the destination that a repository, by its full name, belongs to: of nested destinations the longest.
+// image is the rest of the name.
 func (t *Tree) Owner(repository string) (destination, image string, ok bool) {
 	for at := strings.LastIndexByte(repository, '/'); at > 0; at = strings.LastIndexByte(repository[:at], '/') {
 		if len(t.owners[repository[:at]]) > 0 {
@@ -123,7 +123,7 @@ func (t *Tree) Owner(repository string) (destination, image string, ok bool) {
 	return "", "", false
 }
 
-// Owners are the projects that promote to exactly this destination.
+// Owners returns the projects that promote to exactly this destination.
 func (t *Tree) Owners(destination string) []*Project { return t.owners[destination] }
 
 func (t *Tree) hash() string {

@@ -12,7 +12,7 @@ import (
 	"ociproxy/internal/walk"
 )
 
-// Class is a kind of error: a closed set, for it is a metric's label.
+// Class is a kind of error. The set is closed, because it is a metric's label.
 type Class string
 
 // The classes. Those of the source begin with "source".
@@ -41,7 +41,7 @@ func Classes() []Class {
 	}
 }
 
-// classes says what errors are, the more telling first.
+// classes says what errors are, the more specific ones first.
 var classes = []struct {
 	err   error
 	class Class
@@ -70,7 +70,7 @@ var classes = []struct {
 	{transfer.ErrClosed, Other},
 }
 
-// classOf classifies an error; unknown is what it is when nothing is known about it.
+// classOf classifies an error; unknown is the class for an error about which nothing is known.
 func classOf(err error, unknown Class) Class {
 	for _, c := range classes {
 		if errors.Is(err, c.err) {
@@ -80,7 +80,7 @@ func classOf(err error, unknown Class) Class {
 	return unknown
 }
 
-// interrupted says that an error only tells that everything ends.
+// interrupted reports whether an error only says that everything ends.
 func interrupted(ctx context.Context, err error) bool {
 	return ctx.Err() != nil && (errors.Is(err, ctx.Err()) || errors.Is(err, context.Cause(ctx)))
 }

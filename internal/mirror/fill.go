@@ -20,7 +20,7 @@ import (
 	"ociproxy/internal/walk"
 )
 
-// filler is the visitor that brings to the stores what they lack.
+// filler is the visitor that copies missing blobs to the stores.
 type filler struct {
 	notes
 	src    *walk.Source
@@ -71,8 +71,8 @@ func (p *filler) Known(d oci.Digest) bool {
 	return lacks.Empty()
 }
 
-// Ripe implements [walk.Visitor]: an image that is complete is asked for new signatures about once a day, each in its turn, since asking for
-// each in every pass would be a request for each image.
+// Ripe implements [walk.Visitor]. The mirror asks for new signatures of a complete image about once a day, each image
+// in its turn. To ask for all in every pass would be one request for each image.
 func (p *filler) Ripe(d oci.Digest) bool {
 	turns := max(1, int64(24*time.Hour/max(p.opt.Interval, time.Minute)))
 	turn := p.now.Unix() / max(60, int64(p.opt.Interval/time.Second))
@@ -141,8 +141,8 @@ func (p *filler) tell(ctx context.Context, b transfer.Blob, r fleet.Result) {
 	p.copied.Add(1)
 }
 
-// fault writes down why a blob did not get into a store. When the store as a whole is at fault it is left alone from then on, and said
-// once.
+// fault notes why a blob did not reach a store. When the store as a whole is at fault, the pass leaves it alone from
+// then on, and reports that once.
 func (p *filler) fault(b transfer.Blob, r fleet.Result) {
 	whole := errors.Is(r.Err, fleet.ErrUnready) || errors.Is(r.Err, transfer.ErrTripped) || errors.Is(r.Err, ledger.ErrAside)
 	if whole && !p.leave(r.Target, r.Err) {
@@ -155,7 +155,7 @@ func (p *filler) fault(b transfer.Blob, r fleet.Result) {
 	p.notes.problem(problem)
 }
 
-// leave leaves a store alone for the rest of the pass. It is false when that was done, and said, already.
+// leave leaves a store alone for the rest of the pass. It returns false when that was already done and reported.
 func (p *filler) leave(i int, err error) bool {
 	p.mu.Lock()
 	said := p.out.Has(i)
@@ -175,7 +175,7 @@ func (t *tally) blame(err error) {
 	}
 }
 
-// Finished implements [walk.Visitor]: where all of an image is there now, that is recorded.
+// Finished implements [walk.Visitor]: it records the image in the stores that now have all of it.
 func (p *filler) Finished(n *walk.Node) {
 	switch {
 	case n.Void():
@@ -210,7 +210,7 @@ type outcome struct {
 	failed  bool
 }
 
-// recount takes back what was counted of an image that is walked again.
+// recount subtracts what was counted for an image that is walked again.
 func (p *filler) recount(n *walk.Node) (none set.Set) {
 	if !n.Again() {
 		return none
@@ -226,7 +226,8 @@ func (p *filler) recount(n *walk.Node) (none set.Set) {
 	return none
 }
 
-// partial reports whether something of a manifest is denied, or of what it lists: then it is never complete, and nobody waits for it.
+// partial reports whether something of a manifest, or of what it lists, is denied: then it is never complete, and
+// nothing waits for it.
 func (p *filler) partial(n *walk.Node) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -237,7 +238,7 @@ func (p *filler) partial(n *walk.Node) bool {
 	return true
 }
 
-// whole records an image in a store that has all of it, and says whether it does.
+// whole records an image in a store that has all of it, and reports whether it does.
 func (p *filler) whole(i int, n *walk.Node) bool {
 	l := p.fleet.Ledger
 	if l.Fault(i) != nil {

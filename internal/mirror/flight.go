@@ -16,8 +16,9 @@ import (
 	"ociproxy/internal/walk"
 )
 
-// flight is a blob on its way, and who waits for it. It goes by one reference at a time: a repository, and a size that
-// a manifest there states. When the source does not give it by one, the next is tried.
+// flight is a blob on its way, and the manifests that wait for it. It uses one reference at a time: a repository, and
+// a size that a manifest there states. When the source does not deliver it by one reference, the flight tries the
+// next.
 type flight struct {
 	digest  oci.Digest
 	by      reference
@@ -30,13 +31,13 @@ type flight struct {
 	waiting []waiter
 }
 
-// reference is a way to a blob.
+// reference is a way to get a blob.
 type reference struct {
 	repository string
 	size       int64 // that a manifest states, or the source; -1: whatever it is
 }
 
-// covers says that o need not be tried when r was.
+// covers reports whether o need not be tried when r was.
 func (r reference) covers(o reference) bool {
 	return r.repository == o.repository && (r.size < 0 || r.size == o.size)
 }
@@ -54,19 +55,19 @@ type waiter struct {
 }
 
 const (
-	// maxVague is how many references are tried in a row when each failure may be that of the whole source.
+	// maxVague is how many references are tried in a row when each failure may come from the source as a whole.
 	maxVague = 3
-	// maxFaults bounds the repositories of which a flight remembers why they do not give it.
+	// maxFaults bounds the repositories for which a flight remembers why they did not deliver the blob.
 	maxFaults = 16
-	// unheardOf is the size, in bytes, from which on a manifest is not believed before the source was asked: the spool
-	// is reserved for a blob before its first byte, and whoever states much would keep it from the others.
+	// unheardOf is the size, in bytes, from which on the mirror asks the source before it believes a manifest. The
+	// spool reserves space for a blob before its first byte, and a manifest that states a huge size would keep that
+	// space from others.
 	unheardOf = 1 << 30
-	// maxRefused bounds the references of which a pass remembers that they were without success. What is beyond is tried again
-	// when it comes.
+	// maxRefused bounds the failed references that a pass remembers. Further ones are tried again when they come.
 	maxRefused = 50_000
 )
 
-// board makes n wait for a blob that some store lacks, and sends it on its way unless it is.
+// board makes n wait for a blob that some store needs, and starts the transfer unless it is under way.
 func (p *filler) board(ctx context.Context, n *walk.Node, b registry.Descriptor) {
 	k, by := walk.KeyOf(b.Digest), reference{n.Repository, b.Size}
 	p.mu.Lock()
@@ -95,7 +96,8 @@ func (p *filler) board(ctx context.Context, n *walk.Node, b registry.Descriptor)
 	p.try(ctx, f, need)
 }
 
-// heldSize is the size of a blob that stores hold, as their inventories say; -1: they do not, or none does.
+// heldSize returns the size of a blob that stores hold, as their inventories say; -1: they do not agree, or no store
+// holds it.
 func heldSize(f *fleet.Fleet, d oci.Digest) int64 {
 	for i := range f.Stores {
 		if size, ok := f.Ledger.Holds(i, d); ok {
@@ -131,7 +133,7 @@ func (p *filler) try(ctx context.Context, f *flight, need set.Set) {
 	})
 }
 
-// landed takes the outcome of a blob in one store.
+// landed handles the result for a blob in one store.
 func (p *filler) landed(ctx context.Context, f *flight, b transfer.Blob, r fleet.Result) {
 	sources := r.Err != nil && ctx.Err() == nil && ofSource(r.Err)
 	if sources {
@@ -164,12 +166,12 @@ func (p *filler) landed(ctx context.Context, f *flight, b transfer.Blob, r fleet
 	}
 }
 
-// ofSource says that it is the source that did not give a blob by a reference, or that the reference may be wrong.
+// ofSource reports whether the source did not deliver a blob by a reference, or the reference may be wrong.
 func ofSource(err error) bool {
 	return transfer.OfSource(err) || errors.Is(err, transfer.ErrSpace)
 }
 
-// withheld goes on with a flight to which the source did not give the blob by its reference: with the next one, if
+// withheld continues a flight whose blob the source did not deliver by its reference: with the next reference, if
 // there is one.
 func (p *filler) withheld(ctx context.Context, f *flight) {
 	next, ok := p.correct(ctx, f)
@@ -188,8 +190,8 @@ func (p *filler) withheld(ctx context.Context, f *flight) {
 	p.lost(ctx, f)
 }
 
-// correct asks a flight's repository how large the blob is, where the size that a manifest states may be what is
-// wrong. It is false when that is not so.
+// correct asks a flight's repository for the blob's size, when the size that a manifest states may be the fault. It
+// returns false when it is not.
 func (p *filler) correct(ctx context.Context, f *flight) (reference, bool) {
 	wrong, known := errors.AsType[*transfer.SizeError](f.err)
 	if !known && !errors.Is(f.err, transfer.ErrSpace) || f.by.size < 0 {
@@ -211,8 +213,8 @@ func (p *filler) correct(ctx context.Context, f *flight) (reference, bool) {
 	return by, size != f.by.size && p.refusal(f.digest, by) == nil
 }
 
-// refusal is why the source did not give a blob by a reference like this one in this pass; nil: it was not asked. The
-// lock is held.
+// refusal returns why the source did not deliver a blob by a reference like this one in this pass; nil: it was not
+// asked. The lock is held.
 func (p *filler) refusal(d oci.Digest, by reference) error {
 	tried := p.refused[walk.KeyOf(d)]
 	if i := slices.IndexFunc(tried, func(r refusal) bool { return r.by.covers(by) }); i >= 0 {
@@ -221,8 +223,8 @@ func (p *filler) refusal(d oci.Digest, by reference) error {
 	return nil
 }
 
-// remember keeps in mind that a flight's reference was without success. Where the size may be what was wrong, the repository
-// may be well. The lock is held.
+// remember notes that a flight's reference failed. Where the size may be the fault, the repository may be good. The
+// lock is held.
 func (p *filler) remember(f *flight) {
 	by := f.by
 	if _, sized := errors.AsType[*transfer.SizeError](f.err); !sized && !errors.Is(f.err, transfer.ErrSpace) {
@@ -242,9 +244,9 @@ func (p *filler) remember(f *flight) {
 	}
 }
 
-// next chooses the next reference of those who wait. The lock is held. Of one repository the largest size comes first:
-// of a size that is too large the source's end tells what is right, even where it does not say how large its blobs
-// are.
+// next selects the next reference of the waiting manifests. The lock is held. Of one repository the largest size
+// comes first: when a size is too large, the end of the source's data shows the right one, even where the source does
+// not report sizes.
 func (p *filler) next(f *flight) (by reference, ok bool) {
 	if f.vague >= maxVague || errors.Is(f.err, registry.ErrThrottled) {
 		return by, false
@@ -258,7 +260,7 @@ func (p *filler) next(f *flight) (by reference, ok bool) {
 	return by, ok
 }
 
-// arrived ends a flight whose blob is in every store that could take it: those who wait for it go on.
+// arrived ends a flight whose blob is in every store that could take it: the manifests that wait for it go on.
 func (p *filler) arrived(f *flight) {
 	p.mu.Lock()
 	k := walk.KeyOf(f.digest)
@@ -276,7 +278,7 @@ func (p *filler) arrived(f *flight) {
 	}
 }
 
-// lost ends a flight that no reference helps, and names every image that waited for it.
+// lost ends a flight when no reference helps, and reports every image that waited for it.
 func (p *filler) lost(ctx context.Context, f *flight) {
 	p.mu.Lock()
 	delete(p.flights, walk.KeyOf(f.digest))
@@ -300,20 +302,21 @@ func (p *filler) lost(ctx context.Context, f *flight) {
 	}
 }
 
-// refuse notes that an image lacks a blob which its repository does not give. Another repository that has the image
-// may give it.
+// refuse notes that an image misses a blob because its repository does not deliver it. Another repository that has
+// the image may deliver it.
 func (p *filler) refuse(n *walk.Node, d oci.Digest, err error) {
 	n.Spoil()
 	p.name(n, d, err)
 }
 
-// name says what is wrong with a blob of an image.
+// name reports what is wrong with a blob of an image.
 func (p *filler) name(n *walk.Node, d oci.Digest, err error) {
 	p.Problem(n.Repository, n.Digest.String(), fmt.Errorf("blob %s: %w", d, err))
 }
 
-// compare reports whether the size that an image states of a blob is right, as far as that is known. A client that checks
-// refuses the image otherwise: it is named, and never complete, whoever else has the blob.
+// compare reports whether the size that an image states for a blob is right, as far as that is known. A client that
+// checks sizes refuses an image with a wrong one. So the pass reports such an image, and it is never complete,
+// whichever other image has the blob.
 func (p *filler) compare(n *walk.Node, d oci.Digest, states, is int64) bool {
 	if states < 0 || is < 0 || states == is {
 		return true

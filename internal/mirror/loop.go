@@ -19,8 +19,9 @@ type Loop struct {
 	sums    sums // of the finished passes
 }
 
-// NewLoop makes a loop whose passes begin every so often. pass makes one: it opens what it needs, calls running with the pass,
-// runs it and closes everything; its error says that there was no pass at all. report is told how each ended; nil ignores it.
+// NewLoop makes a loop that starts a pass at the interval every. pass makes one pass: it opens what it needs, calls
+// running with the pass, runs it and closes everything. Its error says that there was no pass at all. report receives
+// the result of each pass; nil ignores it.
 func NewLoop(every time.Duration, pass func(ctx context.Context, running func(*Pass)) (*Report, error), report func(*Report, error)) *Loop {
 	l := new(Loop)
 	l.Loop = loop.New(loop.Options[*Report]{
@@ -52,7 +53,7 @@ func (l *Loop) running(p *Pass) {
 	l.current = p
 }
 
-// ended adds up what a pass did, and forgets it at the same time: nothing counts twice.
+// ended adds up what a pass did, and forgets the pass at the same time: nothing counts twice.
 func (l *Loop) ended(r *Report, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -62,7 +63,7 @@ func (l *Loop) ended(r *Report, err error) {
 	}
 }
 
-// mark is how far the running pass has come.
+// mark returns how far the running pass has come.
 func (l *Loop) mark() any {
 	l.mu.Lock()
 	defer l.mu.Unlock()

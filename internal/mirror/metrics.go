@@ -82,8 +82,8 @@ func (l *Loop) Describe(out chan<- *prometheus.Desc) {
 	}
 }
 
-// Collect implements [prometheus.Collector]. What the running pass did so far counts; how complete stores are, the last finished
-// one says.
+// Collect implements [prometheus.Collector]. The work of the running pass counts at once; the last finished pass says
+// how complete stores are.
 func (l *Loop) Collect(out chan<- prometheus.Metric) {
 	to, state := loop.Sink(out), l.State()
 	now, running := l.total()
@@ -125,7 +125,7 @@ func (l *Loop) Collect(out chan<- prometheus.Metric) {
 	}
 }
 
-// total is what all passes did, the running one too if there is one.
+// total returns the sums of all passes, including the running one.
 func (l *Loop) total() (now sums, running bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

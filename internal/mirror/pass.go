@@ -17,11 +17,11 @@ import (
 // Options of a [Pass].
 type Options struct {
 	Shard Shard
-	// Full walks every image, the complete ones too.
+	// Full walks every image, including complete ones.
 	Full bool
 	// Interval is the usual time between passes; 0 is a day.
 	Interval time.Duration
-	// Seen remembers the age of manifests from pass to pass; nil does not.
+	// Seen remembers the age of manifests from pass to pass; nil remembers nothing.
 	Seen *Seen
 }
 
@@ -55,11 +55,11 @@ var ErrNoUsable = errors.New("no store can be written to")
 // ending bounds the writing of inventories after an interruption.
 const ending = 10 * time.Second
 
-// finishing bounds it otherwise: a store that has ceased to answer must not hold up the next pass.
+// finishing bounds it otherwise: a store that has stopped answering must not delay the next pass.
 const finishing = 10 * time.Minute
 
-// Run does it, once. When ctx ends, what is on its way is given up within seconds, and all that is durable is recorded. Everything that
-// went wrong is in the report.
+// Run makes the pass, once. When ctx ends, it gives up the transfers under way within seconds, and records everything
+// that is durable. The report has all errors.
 func (p *Pass) Run(ctx context.Context) *Report {
 	p.filler.ctx = ctx
 	p.fleet.Begin()
@@ -98,7 +98,7 @@ func storeFault(name string, err error) Problem {
 	return Problem{Class: classOf(err, StoreInventory), Store: name, Error: err.Error()}
 }
 
-// close writes what the inventories lack, and their time.
+// close writes what the inventories do not list yet, and their time.
 func (p *Pass) close(ctx context.Context) {
 	finish := p.fleet.Ledger.Finish
 	if ctx.Err() != nil {
@@ -115,7 +115,7 @@ func (p *Pass) close(ctx context.Context) {
 	}
 }
 
-// Report is what was done so far; its result is only known at the end. It may be called at any time.
+// Report returns what was done so far; its result is only known at the end. It may be called at any time.
 func (p *Pass) Report() *Report {
 	f, now := p.filler, time.Now()
 	requests, retries, throttled := p.src.Registry.Budget().Stats()
@@ -161,8 +161,8 @@ func (p *Pass) judge(ctx context.Context, r *Report, err error) {
 	}
 }
 
-// didSome reports whether a pass with errors did a part of its work, or found a part done: something was brought to a
-// store, an image is complete in one, other shards have what it met, or the source has no images.
+// didSome reports whether a pass with errors did a part of its work, or found a part done: it copied something to a
+// store, an image is complete in a store, other shards have what it met, or the source has no images.
 func (p *Pass) didSome(r *Report) bool {
 	if usable := p.fleet.Ledger.Usable(); usable.Empty() {
 		return false

@@ -20,9 +20,9 @@ import (
 
 // Plan is what a pass would do: the JSON document of oci-proxyctl mirror --dry-run. Fields are only added.
 //
-// Costs are those of bytes that leave a place, by the price table or the config, as if the mirror ran where the source is: the source is read
-// there for nothing, each upload leaves it, and copies leave the store they come from. What requests and storage cost is not in it:
-// the numbers to work it out are.
+// Costs are those of bytes that leave a place, by the price table or the config. They assume that the mirror runs
+// where the source is: reading the source is free, each upload leaves that place, and copies leave the store they
+// come from. The costs of requests and storage are not included, but the numbers to compute them are.
 type Plan struct {
 	Shard   string       `json:"shard,omitempty"`
 	Images  ImagesReport `json:"images"`
@@ -31,7 +31,8 @@ type Plan struct {
 	// Blobs and Bytes are read from the source, each once.
 	Blobs int64 `json:"blobs"`
 	Bytes int64 `json:"bytes"`
-	// Requests to the source that the copying needs; those of the walk were made for this plan, and are made again.
+	// Requests to the source that the copying needs. The walk for this plan made its own requests; a pass makes those
+	// again.
 	Requests     int64           `json:"requests"`
 	WalkRequests int64           `json:"walkRequests"`
 	Stores       []StorePlan     `json:"stores"`
@@ -39,7 +40,7 @@ type Plan struct {
 	Seconds      float64         `json:"seconds"` // at the least, by requestsPerSecond and bandwidthMBps; lines and stores may be slower
 	Problems     []Problem       `json:"problems"`
 	Errors       map[Class]int64 `json:"errors"`
-	// LeftOut are the first of what is skipped, and of what is listed and gone, of which there is Vanished.
+	// LeftOut has the first of the skipped blobs, and of what is listed and gone; Vanished counts the latter.
 	LeftOut  []Skipped `json:"leftOut"`
 	Vanished int64     `json:"vanished"`
 	// Result is how a pass would end as far as is known: done, partial, or failed when there is nothing that it could
@@ -86,9 +87,9 @@ type planner struct {
 // volume is what one store would get.
 type volume struct{ blobs, bytes, uploaded, copied, requests int64 }
 
-// MakePlan walks the source as a pass does and adds up what it would do. Nothing is written. What a pass would fail at
-// is in the plan, as it would be in the pass's report: stores that cannot be used, and what cannot be read. When no
-// store can be used the source is not walked: there is nothing to plan.
+// MakePlan walks the source as a pass does and adds up what a pass would do. It writes nothing. Expected failures are
+// in the plan, as in a pass's report: stores that cannot be used, and what cannot be read. When no store can be used,
+// it does not walk the source: there is nothing to plan.
 func MakePlan(ctx context.Context, cfg *config.Config, src *walk.Source, f *fleet.Fleet, opt Options) (*Plan, error) {
 	p := &planner{
 		src: src, fleet: f, opt: opt, seen: map[walk.Key]lot{}, late: map[image]bool{}, copies: map[[2]int]int64{},
@@ -157,8 +158,8 @@ func (p *planner) foundSome() bool {
 	return false
 }
 
-// look finds out whether the stores that would get something can be written, as far as that can be without writing,
-// and takes out those that cannot: a pass would leave them alone.
+// look finds out which of the stores that would get something can be written, as far as that is possible without
+// writing. It removes the others: a pass would leave them alone.
 func (p *planner) look(ctx context.Context) {
 	p.faults = make([]error, len(p.fleet.Stores))
 	var all sync.WaitGroup
@@ -244,7 +245,7 @@ type image struct {
 	digest     oci.Digest
 }
 
-// lack plans a blob that some store lacks. The sizes that manifests state are believed as long as they agree.
+// lack plans a blob that some store needs. It believes the sizes in manifests as long as they agree.
 func (p *planner) lack(ctx context.Context, n *walk.Node, b registry.Descriptor, need set.Set) {
 	k := walk.KeyOf(b.Digest)
 	p.mu.Lock()
@@ -273,7 +274,8 @@ func (p *planner) lack(ctx context.Context, n *walk.Node, b registry.Descriptor,
 	}
 }
 
-// settle asks the source which of two sizes is right, once a blob, names who states another one, as a pass would, and plans with the right one.
+// settle asks the source, once for each blob, which of two sizes is right. Like a pass, it reports the manifests that
+// state another size, and plans with the right one.
 func (p *planner) settle(ctx context.Context, n *walk.Node, b registry.Descriptor, first lot, need set.Set) {
 	if first.truth < 0 {
 		size, err := p.stat(ctx, n, b.Digest)
@@ -311,7 +313,7 @@ func (p *planner) stat(ctx context.Context, n *walk.Node, d oci.Digest) (int64, 
 	return size, err
 }
 
-// compare names an image that states another size of a blob than it has.
+// compare reports an image that states a wrong size of a blob.
 func (p *planner) compare(n *walk.Node, d oci.Digest, states, is int64) {
 	if states >= 0 && is >= 0 && states != is {
 		n.Fail()
@@ -347,7 +349,7 @@ func (p *planner) add(d oci.Digest, size int64, need set.Set, n int64) {
 	})
 }
 
-// missed is how many images were finished before it was known that they state a wrong size.
+// missed returns how many images were finished before it was known that they state a wrong size.
 func (p *planner) missed() (n int64) {
 	for _, counted := range p.late {
 		if !counted {

@@ -32,7 +32,7 @@ func (p *Progress) Bytes() (done, of int64) {
 	return done, of
 }
 
-// Progress says where the pass stands. It may be called at any time.
+// Progress returns how far the pass has come. It may be called at any time.
 func (p *Pass) Progress() Progress {
 	f := p.filler
 	met, _ := p.walker.Counts()

@@ -81,14 +81,15 @@ type StoreReport struct {
 	BytesUp    int64  `json:"bytesUploaded"`
 	BytesCopy  int64  `json:"bytesCopied"`
 	Incomplete int64  `json:"imagesIncomplete"`
-	// LagSeconds is the age of the newest manifest that is not complete, OldestSeconds that of the oldest; 0 when all are. Where the
-	// source does not tell, age counts from when this process saw a manifest first.
+	// LagSeconds is the age of the newest manifest that is not complete, OldestSeconds the age of the oldest; 0 when
+	// all are complete. Where the source does not report ages, age counts from when this process first saw a
+	// manifest.
 	LagSeconds    int64  `json:"lagSeconds"`
 	OldestSeconds int64  `json:"oldestSeconds"`
 	Error         string `json:"error,omitempty"` // the store as a whole is at fault
 }
 
-// Problem is something that failed, and is tried again in the next pass.
+// Problem is something that failed. The next pass tries it again.
 type Problem struct {
 	Class      Class  `json:"class"`
 	Repository string `json:"repository,omitempty"`

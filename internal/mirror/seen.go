@@ -7,8 +7,8 @@ import (
 	"ociproxy/internal/walk"
 )
 
-// Seen remembers when this process saw manifests first that are not complete yet, for sources that do not tell how old they
-// are. The zero value is ready; nil remembers nothing. It may be used by one pass after the other.
+// Seen remembers when this process first saw manifests that are not complete yet, for sources that do not report
+// their age. The zero value is ready; nil remembers nothing. Consecutive passes may share it.
 type Seen struct {
 	mu    sync.Mutex
 	first map[walk.Key]time.Time

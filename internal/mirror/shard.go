@@ -11,8 +11,8 @@ import (
 	"ociproxy/internal/walk"
 )
 
-// Shard is one part of the work: of all blobs those whose digest falls to it. Every shard walks the whole source, copies its own
-// part, and needs to know nothing of the others. The zero value is all of it.
+// Shard is one part of the work: the blobs whose digest belongs to it. Every shard walks the whole source, copies its
+// own part, and needs to know nothing about the others. The zero value is all of the work.
 type Shard struct {
 	Index int // from 0
 	Of    int // 0 and 1: there are no others
@@ -21,7 +21,7 @@ type Shard struct {
 // Whole reports whether there are no other shards.
 func (s Shard) Whole() bool { return s.Of <= 1 }
 
-// Mine reports whether a blob is this shard's.
+// Mine reports whether a blob belongs to this shard.
 func (s Shard) Mine(d oci.Digest) bool {
 	if s.Whole() {
 		return true
@@ -60,8 +60,8 @@ var jobs = [][2]string{
 	{"CLOUD_RUN_TASK_INDEX", "CLOUD_RUN_TASK_COUNT"},
 }
 
-// ShardFromEnv is the shard that the platform gave this process; the zero value when it gave none. An index without a count is an
-// error: each task would do everything.
+// ShardFromEnv returns the shard that the platform assigned to this process; the zero value when it assigned none. An
+// index without a count is an error: each task would do everything.
 func ShardFromEnv(env func(string) string) (Shard, error) {
 	for _, vars := range jobs {
 		index, count := env(vars[0]), env(vars[1])

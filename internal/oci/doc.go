@@ -1,16 +1,13 @@
-// Package oci knows the grammar of the OCI distribution specification: it turns
-// the escaped path and the raw query of an HTTP request into a [Request] whose
-// every part is validated, and it knows the specification's error codes and
+// Package oci knows the grammar of the OCI distribution specification. It turns the escaped path and the raw query of
+// an HTTP request into a [Request], and validates every part of it. It also knows the specification's error codes and
 // their JSON body.
 //
-// It must not know where a request is answered: nothing about places, stores,
-// upstreams, configuration or HTTP handlers. It imports nothing of ours.
+// It must not know where a request is answered: nothing about places, stores, upstreams, configuration or HTTP
+// handlers. It imports nothing of this module.
 //
-// [Parse] is the only gate. Whatever it refuses is passed on nowhere; whatever
-// it accepts consists of bytes that need no escaping in a URL path, so that a
-// redirect built from a Request cannot be steered by its sender.
+// [Parse] is the only gate. The proxy passes on nothing that Parse refuses. What Parse accepts consists of bytes that
+// need no escaping in a URL path, so a sender cannot steer a redirect that is built from a Request.
 //
-// Source of the rules: OCI distribution-spec v1.1 ("Endpoints", "Pulling
-// manifests", "Content Discovery", "Error Codes") and image-spec v1.1
-// ("Digests").
+// Source of the rules: OCI distribution-spec v1.1 ("Endpoints", "Pulling manifests", "Content Discovery", "Error
+// Codes") and image-spec v1.1 ("Digests").
 package oci

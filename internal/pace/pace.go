@@ -1,8 +1,8 @@
-// Package pace sees to it that what moves between us and others moves: a peer that drips a byte a minute is given up as one
-// that hangs is, after a time that grows with what it delivers.
+// Package pace makes sure that transfers keep moving. It gives up a peer that sends a byte a minute, as it gives up a
+// peer that hangs. The time limit grows with what the peer delivers.
 //
-// It counts the time in which the peer is waited for, not that in which what came is worked on. It knows clocks and numbers
-// of bytes. It must not know who the peer is. It imports nothing of this module.
+// It counts the time in which we wait for the peer, not the time in which we work on the data. It knows clocks and
+// numbers of bytes. It must not know who the peer is. It imports nothing of this module.
 package pace
 
 import (

@@ -8,9 +8,9 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// Changes is the part of now that before did not ask for: new digests, new tags, and all of an image for a destination that is new.
-// Which source or project it comes from makes no difference. What before asked for and now does not is not in it: promotion is
-// additive. A project of the result may occur several times, each time with other destinations.
+// Changes returns the part of now that before did not ask for: new digests, new tags, and for a new destination all
+// of an image. A change of source or project makes no difference. What only before asked for is not included:
+// promotion is additive. A project of the result may occur several times, each time with other destinations.
 func Changes(before, now *manifest.Tree) *manifest.Tree {
 	old := map[string][]*manifest.Image{} // by repository
 	for p, i := range before.Images() {

@@ -10,7 +10,7 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// Idle is an exception that somebody made and that changed nothing: it is misspelt, or not needed any more.
+// Idle is an exception of the operator that changed nothing: it is misspelt, or not needed any more.
 type Idle struct {
 	Exception string `json:"exception"` // the flag it was made by, without dashes
 	What      string `json:"what"`

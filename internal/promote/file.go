@@ -61,7 +61,7 @@ func (w *Writer) Add(p *Promotion) error {
 	return w.err
 }
 
-// Close ends the file; it does not close what is below. Without it the file is no plan.
+// Close ends the file; it does not close the underlying writer. Without Close the file is not a plan.
 func (w *Writer) Close(s *Summary) error {
 	w.text(`], "summary": `)
 	w.encode(s)

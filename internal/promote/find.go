@@ -9,8 +9,9 @@ import (
 	"ociproxy/internal/registry"
 )
 
-// Find returns what is below a registry as manifests name it, host[:port][/path]; names are without that. Listings come along where they
-// cost nothing. The last pair may be an error; [registry.ErrNoCatalog] when the registry lists no repositories.
+// Find returns the repositories below a registry as manifests name it, host[:port][/path]; their names omit that
+// prefix. Listings are included where they cost nothing. The last pair may be an error; [registry.ErrNoCatalog] when
+// the registry lists no repositories.
 func (r *Registries) Find(ctx context.Context, destination string) iter.Seq2[registry.Found, error] {
 	return func(yield func(registry.Found, error) bool) {
 		reg, err := r.below(destination)

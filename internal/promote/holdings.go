@@ -7,8 +7,8 @@ import (
 	"ociproxy/internal/registry"
 )
 
-// Holdings is what registries hold. Repositories are named in full: host[:port]/path/image. Its methods are called concurrently; it
-// bounds the requests itself and tries them again where that helps.
+// Holdings is what registries hold. It names repositories in full: host[:port]/path/image. Its methods are called
+// concurrently; it bounds the requests itself and repeats them where that helps.
 type Holdings interface {
 	// List returns what a repository holds, tags by name and manifests by digest. [registry.ErrNotFound] when the
 	// registry has no list of it, which is no proof that it is empty. It is asked once for each repository.

@@ -166,7 +166,7 @@ func (m *maker) compare(ctx context.Context, s *site, i *manifest.Image, n int, 
 // fallback is the shape of tags that list what refers to a digest (distribution-spec, "Referrers Tag Schema") and of cosign's.
 var fallback = regexp.MustCompile(`^sha(256-[0-9a-f]{64}|512-[0-9a-f]{128})(\.[a-z]+)?$`)
 
-// MergedTag reports whether a tag lists what refers to a digest: it is added to, and never moved.
+// MergedTag reports whether a tag is a list of what refers to a digest: a promotion adds to it and never moves it.
 func MergedTag(name string) bool {
 	return len(name) > 70 && name[0] == 's' && fallback.MatchString(name)
 }

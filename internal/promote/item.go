@@ -17,7 +17,7 @@ type Promotion struct {
 	Canonical string `json:"canonical"`
 }
 
-// Target is what one destination lacks.
+// Target is what is missing in one destination.
 type Target struct {
 	Destination string `json:"destination"`    // as the manifest names it
 	Repository  string `json:"repository"`     // full name
@@ -25,11 +25,12 @@ type Target struct {
 	Tags        []Tag  `json:"tags,omitempty"` // to be set, in the manifest's order
 }
 
-// Tag is a tag to set, and what it was when the plan was made.
+// Tag is a tag to set, and what it pointed to when the plan was made.
 type Tag struct {
 	Name string     `json:"name"`
 	Was  oci.Digest `json:"was,omitzero"` // zero: it did not exist
-	// Merge: what is there stays and is added to: the tag is a list of what refers to a digest ("sha256-…").
+	// Merge: the existing content stays and the promotion adds to it: the tag is a list of what refers to a digest
+	// ("sha256-…").
 	Merge bool `json:"merge,omitempty"`
 }
 
@@ -58,7 +59,7 @@ func (c Class) Bit() int {
 	return 0
 }
 
-// Failure is something that is not promoted, and why. It holds back nothing else.
+// Failure is something that is not promoted, and why. It does not stop anything else.
 type Failure struct {
 	Class      Class      `json:"class"`
 	Project    string     `json:"project,omitempty"`

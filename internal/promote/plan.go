@@ -17,15 +17,16 @@ type Options struct {
 	// AllowMove names tags that may change their digest: REPOSITORY:TAG with the repository's full name, or IMAGE:TAG as in the
 	// manifest for all destinations.
 	AllowMove []string
-	// Lost are digests known to be gone forever: that they cannot be promoted is no failure.
+	// Lost are digests known to be gone forever: it is no failure that they cannot be promoted.
 	Lost map[oci.Digest]bool
 	// Parallel bounds the images planned at once; default 16.
 	Parallel int
-	// Whole is all that the manifests say, where the tree is a part of it ([Changes]); nil: the tree is all.
+	// Whole is everything that the manifests say, where the tree is only a part of it ([Changes]); nil: the tree is
+	// everything.
 	Whole *manifest.Tree
 }
 
-// Summary is what a plan comes to.
+// Summary is the total of a plan.
 type Summary struct {
 	Edges      int64                   `json:"edges"`      // that the manifests ask for
 	Done       int64                   `json:"done"`       // of them, those in place already
@@ -53,19 +54,19 @@ type Destination struct {
 	Weight *Weight `json:"weight,omitempty"` // nil: not weighed
 }
 
-// NothingToDo says that all is in place, as opposed to: nothing can be done.
+// NothingToDo reports whether everything is in place, as opposed to: nothing can be done.
 func (s *Summary) NothingToDo() bool { return s.Planned == 0 && s.Failed == 0 }
 
 // heldBit is the part of an exit code that says: something is held back.
 const heldBit = 128
 
-// Code is the exit code: 0 when nothing failed and nothing is held back. Otherwise the bits of the classes that
+// Code returns the exit code: 0 when nothing failed and nothing is held back. Otherwise the bits of the classes that
 // occurred, 128 when projects are held back, and 32 when something else is, or can be, done, or 64 when nothing is.
 func (s *Summary) Code() int {
 	return ExitCode(s.Failures, len(s.Held) > 0, s.Planned > 0 || len(s.Failures) == 0 && s.Done > 0)
 }
 
-// ExitCode is the exit code of what had some failures, by the rule of [Summary.Code]. some: not everything failed.
+// ExitCode returns the exit code for some failures, by the rule of [Summary.Code]. some: not everything failed.
 func ExitCode(failures []*Failure, held, some bool) int {
 	code := 0
 	for _, f := range failures {
@@ -83,8 +84,9 @@ func ExitCode(failures []*Failure, held, some bool) int {
 	return 64 | code
 }
 
-// Make compares manifests with what registries hold. emit gets each promotion with something to do, in the manifests' order, from one
-// goroutine; an error of it, or the end of ctx, ends the planning. Memory is bounded by the images planned at once.
+// Make compares manifests with what registries hold. emit gets each promotion with something to do, in the manifests'
+// order, from one goroutine. An error of emit, or the end of ctx, ends the planning. Memory is bounded by the images
+// planned at once.
 func Make(ctx context.Context, tree *manifest.Tree, holdings Holdings, opt Options, emit func(*Promotion) error) (*Summary, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -17,9 +17,9 @@ import (
 	"ociproxy/internal/registry"
 )
 
-// Access says how registries are reached.
+// Access says how to reach registries.
 type Access struct {
-	// PlainHTTP are the hosts that speak plain HTTP. Loopback does so always.
+	// PlainHTTP are the hosts that speak plain HTTP. Loopback always does.
 	PlainHTTP []string
 	// Rate and Parallel bound the requests to each host; 0 takes the defaults of a [registry.Budget].
 	Rate     float64
@@ -30,8 +30,8 @@ type Access struct {
 	Logger   *slog.Logger      // told when a registry is waited for; nil: nobody is
 }
 
-// Registries are the registries that manifests name, each host opened once. It is the [Holdings] of the network. Its methods may be
-// called concurrently.
+// Registries are the registries that manifests name, each host opened once. It is the [Holdings] of the network. Its
+// methods may be called concurrently.
 type Registries struct {
 	access Access
 
@@ -96,7 +96,7 @@ func (r *Registries) Resolve(ctx context.Context, repository, ref string) (oci.D
 	return d.Digest, err
 }
 
-// NameUnknown implements [Holdings]: by GET, for an answer to HEAD gives no reason.
+// NameUnknown implements [Holdings] with a GET, because an answer to HEAD gives no reason.
 func (r *Registries) NameUnknown(ctx context.Context, repository string, d oci.Digest) (bool, error) {
 	reg, name, err := r.At(repository)
 	if err != nil {
@@ -112,7 +112,7 @@ func (r *Registries) NameUnknown(ctx context.Context, repository string, d oci.D
 	return false, err
 }
 
-// Requests is what was asked of each host so far, repetitions included.
+// Requests returns how many requests each host got so far, repetitions included.
 func (r *Registries) Requests() map[string]int64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -27,9 +27,9 @@ const gitTimeout = 2 * time.Minute
 // maxRevision bounds what a tree of manifests may have in a revision, in bytes.
 const maxRevision = 1 << 30
 
-// Revision reads manifests as they were in a revision of the git repository that path lies in; path may be a thin tree or a plain
-// manifest, and need not exist any more. A revision that does not know path at all had no manifests. Faults are those of
-// [manifest.Load]; places name the revision: REV:path.
+// Revision reads manifests as they were in a revision of the git repository that path lies in. path may be a thin
+// tree or a plain manifest, and may no longer exist. A revision that does not know path at all had no manifests.
+// Faults are those of [manifest.Load]; places name the revision: REV:path.
 func Revision(ctx context.Context, dir, rev string) (*manifest.Tree, error) {
 	if rev == "" || strings.HasPrefix(rev, "-") {
 		return nil, fmt.Errorf("%q is no revision", rev)

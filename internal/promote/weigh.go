@@ -26,14 +26,14 @@ type Weight struct {
 	Requests int64 `json:"requests"` // about
 }
 
-// Stores is what a [Scale] asks about the stores that it weighs for. They are known by index.
+// Stores is what a [Scale] needs to know of the stores that it weighs for. It addresses them by index.
 type Stores struct {
 	Count    int
 	Lacking  func(d oci.Digest) []int          // the stores that lack a blob
 	Requests func(store int, size int64) int64 // that a store takes to get a blob of a size
 }
 
-// Scale adds up what a plan costs: by destination, and by store. It may be used from one goroutine.
+// Scale adds up what a plan costs: by destination, and by store. Use it from one goroutine.
 type Scale struct {
 	parts func(ctx context.Context, repository string, d oci.Digest) (*walk.Parts, error)
 	of    *Stores // nil: stores are left out
@@ -62,7 +62,7 @@ func NewScale(parts func(context.Context, string, oci.Digest) (*walk.Parts, erro
 // weighAtOnce is how many images are read at once.
 const weighAtOnce = 16
 
-// Add weighs a promotion, perhaps only with the next ones: images are read several at once.
+// Add weighs a promotion, perhaps only together with the next ones: it reads several images at once.
 func (s *Scale) Add(ctx context.Context, p *Promotion) error {
 	if s.pending = append(s.pending, p); len(s.pending) >= weighAtOnce {
 		return s.Flush(ctx)

@@ -34,7 +34,7 @@ func (s *Server) adminServer() *http.Server {
 	}
 }
 
-// admitted says who may ask the admin port, by the config of the moment.
+// admitted says which requests the admin port accepts, by the configuration in use.
 func (s *Server) admitted() admit.Port {
 	said := rate.Sometimes{Interval: time.Minute}
 	return admit.Port{
@@ -51,7 +51,8 @@ func (s *Server) admitted() admit.Port {
 	}
 }
 
-// AdminHandler is the operators' port's handler, for embedding and tests. It does not look at who asks: the port does.
+// AdminHandler returns the handler of the operators' port, for embedding and tests. It does not check who asks: the
+// port itself does.
 func (s *Server) AdminHandler() http.Handler { return s.guard(s.adminPages()) }
 
 func (s *Server) adminPages() http.Handler {
@@ -74,14 +75,15 @@ func (s *Server) adminPages() http.Handler {
 	return p
 }
 
-// scrapeTimeout is how long a scrape may take to be written: more than Prometheus waits by default (10 s).
+// scrapeTimeout is the time limit for writing a scrape: more than Prometheus waits by default (10 s).
 const scrapeTimeout = 15 * time.Second
 
-// scrapesEach is how many scrapes one address may have under way. Each holds a copy of all metrics until it is written.
+// scrapesEach is how many scrapes one address may have under way. Each holds a copy of all metrics until it is
+// written.
 const scrapesEach = 4
 
-// scrapes answers /metrics. The metrics of the moment are gathered by one at a time, for two must not see each other's
-// reset; they are written by each at its reader's pace, and nobody waits for that.
+// scrapes answers /metrics. One scrape at a time gathers the metrics, because two must not see each other's reset.
+// Each scrape is then written at its reader's pace, and the others do not wait for that.
 func (s *Server) scrapes() http.HandlerFunc {
 	var one sync.Mutex
 	gather := prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
@@ -104,14 +106,14 @@ func (s *Server) scrapes() http.HandlerFunc {
 	}
 }
 
-// shares counts what each of many has of something. Safe for concurrent use.
+// shares counts, for each client, how many of something it has. Safe for concurrent use.
 type shares struct {
 	most int
 	mu   sync.Mutex
 	of   map[string]int
 }
 
-// take reports whether who may have one more, and has it then until give.
+// take reports whether who may have one more. If so, it counts it until give.
 func (s *shares) take(who string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -133,7 +135,7 @@ func (s *shares) give(who string) {
 	}
 }
 
-// observeGauges copies what is asked for only when somebody looks.
+// observeGauges copies the values that are needed only when somebody reads the metrics.
 func (s *Server) observeGauges() {
 	s.metrics.ExistenceEntries.Set(float64(s.checker.Len()))
 	s.metrics.Usable.Reset()

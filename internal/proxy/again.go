@@ -13,12 +13,12 @@ import (
 	"ociproxy/internal/route"
 )
 
-// An upstream can lose a manifest that it is remembered to have, and nobody tells a proxy of a
-// client's 404. But the client comes back. That it asks again proves nothing and sends it nowhere else
-// (whoever waits for a tag to move asks again, too); it is only a reason to look.
+// An upstream can lose a manifest that the proxy remembers it to have, and a proxy never sees a client's 404. But the
+// client asks again. A repeated request proves nothing (a client that waits for a tag to move asks again, too), and
+// sends the client nowhere else. It is only a reason to ask the upstream.
 
-// lookAgain has the upstream that is to answer for a manifest asked once more when its client comes
-// back, and decides again with what it says now.
+// lookAgain asks the upstream that is to answer for a manifest once more when its client comes back, and decides
+// again with the new answer.
 func (s *Server) lookAgain(ctx context.Context, w *wiring, q *request, d *decision) {
 	was := d.Candidate
 	if d.refused != nil || q.Kind != oci.KindManifest && q.Kind != oci.KindTag ||
@@ -32,7 +32,8 @@ func (s *Server) lookAgain(ctx context.Context, w *wiring, q *request, d *decisi
 		w.health.Suspect(was) // a probe has to tell instead
 		return
 	}
-	// If it does not answer, that is told to health. Who polls a tag must not have it probed all the time.
+	// If it does not answer, health learns of it. A client that polls a tag must not have the upstream probed all the
+	// time.
 	s.renew(ctx, w, q, d, was)
 }
 
@@ -44,14 +45,14 @@ func (s *Server) renew(ctx context.Context, w *wiring, q *request, d *decision, 
 	d.checked = false
 	s.resolve(ctx, w, q, d)
 	if !ok && d.Candidate == i {
-		// Its client has failed before, perhaps here. A wrong guess is final for most of them.
+		// This client has failed before, perhaps here. For most clients a wrong guess is final.
 		d.state.Holds.Remove(i)
 		d.state.Silent.Add(i)
 		s.settle(ctx, w, q, d, false)
 	}
 }
 
-// again knows who comes back for what, and bounds how often somebody is asked because of that. Safe for
+// again knows which clients repeat which requests, and bounds how often an origin is asked because of that. Safe for
 // concurrent use.
 type again struct {
 	seed         maphash.Seed
@@ -65,7 +66,7 @@ func newAgain() *again {
 		// Longer than the longest back-off of a kubelet, 5 minutes.
 		asks:  recent{start: time.Now(), unit: time.Minute, keep: 10},
 		looks: recent{start: time.Now(), unit: time.Second, keep: 3},
-		// What is remembered of a tag is forgotten after a minute anyway, and tags are polled.
+		// The proxy forgets what it knows of a tag after a minute anyway, and clients poll tags.
 		tags: rate.NewLimiter(5, 5), pinned: rate.NewLimiter(50, 50),
 	}
 }
@@ -80,8 +81,8 @@ func (s *again) asked(q *request) bool {
 	return s.asks.note(s.hash(maphash.Bytes(s.seed, addr[:]), method, q))
 }
 
-// mayAsk reports whether an origin is to be asked now for what q names: once in three seconds, and all of
-// them together at most 55 times a second.
+// mayAsk reports whether the proxy may ask an origin now for what q names: once in three seconds, and at most 55
+// times a second for all origins together.
 func (s *again) mayAsk(origin string, q *request) bool {
 	limit := s.pinned
 	if q.Kind == oci.KindTag {
@@ -101,8 +102,8 @@ func (s *again) hash(h uint64, more string, q *request) uint64 {
 	return h
 }
 
-// recent remembers hashes for a while: 256 KiB of words, each a fingerprint and a time. A newer hash
-// takes a word. Safe for concurrent use.
+// recent remembers hashes for a while: 256 KiB of words, each a fingerprint and a time. A newer hash replaces the
+// word. Safe for concurrent use.
 type recent struct {
 	start time.Time
 	unit  time.Duration
@@ -115,7 +116,7 @@ const (
 	timeMask = 1<<timeBits - 1
 )
 
-// note notes h, and reports whether it was noted not longer than keep ago.
+// note notes h, and reports whether it was noted before, at most keep ago.
 func (s *recent) note(h uint64) bool {
 	now := uint32(time.Since(s.start)/s.unit) & timeMask
 	is := uint32(h)&^timeMask | now

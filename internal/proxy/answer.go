@@ -13,7 +13,7 @@ import (
 	"ociproxy/internal/route"
 )
 
-// response is what a client gets, and what the log says of how that came.
+// response is what a client gets, and what the log says about the reason.
 type response struct {
 	status   int
 	location string // with 307
@@ -27,7 +27,7 @@ type response struct {
 	gone     bool          // the client went away: no error of ours
 	done     func()        // frees what the response holds, once it is written; nil: nothing
 
-	// by is the candidate that answers, or to which the client is sent, and why it is that one.
+	// by is the candidate that answers, or that the client is sent to, and why the proxy chose it.
 	by  int
 	why route.Reason
 }
@@ -55,7 +55,7 @@ func (s *Server) answer(w *wiring, r *http.Request, q *request, d *decision) res
 
 var emptyObject = []byte("{}")
 
-// respond makes a response of a decision.
+// respond turns a decision into a response.
 func (s *Server) respond(ctx context.Context, w *wiring, q *request, d *decision) response {
 	switch {
 	case d.refused != nil:
@@ -84,15 +84,15 @@ func refusal(err error) response {
 	}
 }
 
-// client is what routing knows of addr, which is at.
+// client returns what routing knows of addr, whose place is at.
 func (w *wiring) client(addr netip.Addr, at ranges.Client) route.Client {
 	c := route.Client{Addr: addr, Place: at.Place, Spot: at.Spot, HasSpot: at.HasSpot}
 	c.Ranking = w.snapshot.Ranking(&c)
 	return c
 }
 
-// write sends the response, its body only with body. Every response forbids storing it: a cache in front
-// must never mix clients.
+// write sends the response, with its body only if body is true. Every response forbids caching: a cache in front must
+// never give one client another client's answer.
 func (a *response) write(rw http.ResponseWriter, body, draining bool) {
 	head := rw.Header()
 	if draining { // ends the connection in order; idle ones stay open for requests already on their way

@@ -7,7 +7,7 @@ import (
 	"ociproxy/internal/config"
 )
 
-// certificate is the public port's, as loaded with one configuration.
+// certificate is the public port's certificate, as loaded with one configuration.
 type certificate struct{ cert *tls.Certificate }
 
 func loadCertificate(t config.TLS) (*certificate, error) {

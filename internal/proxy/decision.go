@@ -10,7 +10,7 @@ import (
 	"ociproxy/internal/set"
 )
 
-// decision is who shall answer a request, and what that rests on.
+// decision says which candidate answers a request, and what that is based on.
 type decision struct {
 	route.Decision
 	state   route.State // of the candidates, as far as it was found out
@@ -22,7 +22,7 @@ type decision struct {
 	rest    bool  // the client is taken to read all of the blob from its span's start on
 }
 
-// bytes is how many bytes of a blob the client asked for; 0: that is not known.
+// bytes returns how many bytes of a blob the client asked for; 0: unknown.
 func (d *decision) bytes(q *request) int64 {
 	if !q.get {
 		return 0
@@ -30,7 +30,7 @@ func (d *decision) bytes(q *request) int64 {
 	return bytesOf(d.size, q.span, d.rest)
 }
 
-// bytesOf is how many bytes of a blob of this size a GET of span asks for; 0: unknown.
+// bytesOf returns how many bytes of a blob of this size a GET of span asks for; 0: unknown.
 func bytesOf(size int64, span reach.Span, rest bool) int64 {
 	switch {
 	case size <= 0:
@@ -51,20 +51,20 @@ func (s *Server) decide(ctx context.Context, w *wiring, q *request, d *decision)
 	d.size = s.sizeAt(w, q, d, d.Candidate)
 }
 
-// resolve decides, finding out what the decision needs: first from memory, then by at most
-// route.MaxChecks requests within one budget.
+// resolve decides, and finds out what the decision needs: first from memory, then with at most route.MaxChecks
+// requests within one budget.
 func (s *Server) resolve(ctx context.Context, w *wiring, q *request, d *decision) {
 	d.state = route.State{Usable: w.health.Usable(), Unknown: w.all}
 	w.listed(q, d)
-	// Most requests are answered by the first of the ranking: to know about it now saves deciding twice.
+	// The first candidate of the ranking answers most requests. To look it up now avoids a second decision.
 	if i := q.client.Ranking.First(&q.Request); i >= 0 && i != w.snapshot.Canonical && q.Kind != oci.KindTags {
 		s.recall(w, q, d, i)
 	}
 	s.settle(ctx, w, q, d, false)
 }
 
-// settle decides, and again with what it learns or with one candidate less, until the decision stands.
-// With usable, nothing but a usable candidate will do: a last resort is not charged for.
+// settle decides, and decides again with what it learns or with one candidate less, until the decision stands. With
+// usable, it accepts only a usable candidate. A last resort does not count against a quota.
 func (s *Server) settle(ctx context.Context, w *wiring, q *request, d *decision, usable bool) {
 	var over set.Set // beyond their quota
 	for {
@@ -94,7 +94,7 @@ func (s *Server) settle(ctx context.Context, w *wiring, q *request, d *decision,
 	}
 }
 
-// fill learns what the decision needs.
+// fill looks up what the decision needs.
 func (s *Server) fill(ctx context.Context, w *wiring, q *request, d *decision) {
 	need := d.Need[:]
 	unknown := 0
@@ -107,7 +107,7 @@ func (s *Server) fill(ctx context.Context, w *wiring, q *request, d *decision) {
 		return
 	}
 	if d.checked {
-		// One round of checks is all a request gets. What others asked for meanwhile still counts.
+		// A request gets only one round of checks. Answers that other requests got meanwhile still count.
 		d.state.Final = true
 		for i := range w.snapshot.Candidates {
 			s.recall(w, q, d, i)
@@ -127,7 +127,8 @@ func (s *Server) fill(ctx context.Context, w *wiring, q *request, d *decision) {
 	s.checker.Check(ctx, route.Network(q.client.Addr), targets)
 }
 
-// recall moves candidate i from unknown to what is remembered about it, and reports whether anything is.
+// recall moves candidate i from unknown to what the proxy remembers about it, and reports whether it remembers
+// anything.
 func (s *Server) recall(w *wiring, q *request, d *decision, i int) bool {
 	if !d.state.Unknown.Has(i) {
 		return true
@@ -147,9 +148,9 @@ func (s *Server) recall(w *wiring, q *request, d *decision, i int) bool {
 	return true
 }
 
-// instead decides again among the healthy candidates that fit, on a copy: the first decision stands
-// unless something better than a last resort is found. Whether they hold the blob may be asked,
-// whatever was asked for the first decision.
+// instead decides again among the healthy candidates that fit, on a copy: the first decision stands unless there is
+// something better than a last resort. It may ask whether those candidates hold the blob, even if the first decision
+// already used its round of checks.
 func (s *Server) instead(ctx context.Context, w *wiring, q *request, d *decision, fits func(*route.Candidate) bool) bool {
 	other := *d
 	other.checked, other.state.Final = false, false
@@ -170,7 +171,7 @@ func (s *Server) instead(ctx context.Context, w *wiring, q *request, d *decision
 	return true
 }
 
-// key names what req asks for at candidate i.
+// key identifies what req asks for at candidate i.
 func (w *wiring) key(i int, req *oci.Request) existence.Key {
 	c := &w.snapshot.Candidates[i]
 	k := existence.Key{Origin: c.Origin, Kind: req.Kind, Ref: req.Digest.String()}
@@ -192,8 +193,9 @@ func (w *wiring) target(i int, req *oci.Request) existence.Target {
 	}
 }
 
-// allow takes one of candidate i's quota for a client.
+// allow takes one request from candidate i's quota for a client. It reports whether there was one.
 func (w *wiring) allow(i int) bool { return w.quotas[i].client() }
 
-// spare takes one of it for what no client waits for.
+// spare takes one request from candidate i's quota for work that no client waits for. It reports whether there was
+// one.
 func (w *wiring) spare(i int) bool { return w.quotas[i].spare() }

@@ -18,18 +18,20 @@ import (
 )
 
 const (
-	// weighEvery is how often complaints are looked at.
+	// weighEvery is how often the proxy looks at the complaints.
 	weighEvery = 15 * time.Second
-	// inspectBytes is how much is downloaded in inspectEvery to see for ourselves, of all stores together.
+	// inspectBytes bounds how much the proxy downloads in inspectEvery to check for itself, from all stores together.
 	inspectBytes = 256 << 20
 	inspectEvery = 10 * time.Minute
-	// inspectBlobs is how many of the blobs complained of are downloaded, and inspectTime how long one may take.
+	// inspectBlobs is how many of the blobs that clients complain of the proxy downloads; inspectTime limits each
+	// download.
 	inspectBlobs = 3
 	inspectTime  = time.Minute
 )
 
-// weighEvidence inspections closer at candidates that many addresses do not get through to: it downloads what they asked
-// for again, as they would. What is wrong is denied to all; what is fine from here is told to the operator.
+// weighEvidence looks closer at candidates that many addresses cannot download from. It downloads what they asked for
+// again, as they would. It denies wrong blobs to all clients. It reports to the operator blobs that are fine from
+// here.
 func (s *Server) weighEvidence(ctx context.Context) {
 	tick := time.NewTicker(weighEvery)
 	defer tick.Stop()
@@ -44,7 +46,7 @@ func (s *Server) weighEvidence(ctx context.Context) {
 	}
 }
 
-// inspections is what was spent on looking, what was seen, and what was reported.
+// inspections counts what was spent on downloads, and keeps what they showed and what was reported.
 type inspections struct {
 	since    time.Time
 	bytes    int64
@@ -56,13 +58,13 @@ func newInspections() *inspections {
 	return &inspections{seen: map[inspected]sight{}, reported: map[string]int{}}
 }
 
-// inspected is a blob of a candidate. It has the URL, too: a reload may give a name another one.
+// inspected is a blob of a candidate. It includes the URL, because a reload may give a candidate's name another URL.
 type inspected struct {
 	candidate, url string
 	digest         oci.Digest
 }
 
-// sight is what became of looking at a blob.
+// sight is the result of looking at a blob.
 type sight struct {
 	outcome outcome
 	lacks   bool // the candidate has something else under that name, or nothing
@@ -70,7 +72,7 @@ type sight struct {
 	wanted  bool // somebody complains of it still
 }
 
-// outcome of a look. The larger one counts for a candidate.
+// outcome is the result of a look. The larger one counts for a candidate.
 type outcome uint8
 
 const (
@@ -102,7 +104,7 @@ func (s *Server) weigh(ctx context.Context, w *wiring, done *inspections) {
 	}
 }
 
-// begin forgets what was seen of blobs that nobody complains of any more.
+// begin forgets the results for blobs that no client complains of any more.
 func (l *inspections) begin(now time.Time) {
 	if now.Sub(l.since) >= inspectEvery {
 		l.since, l.bytes = now, inspectBytes
@@ -117,8 +119,9 @@ func (l *inspections) begin(now time.Time) {
 	}
 }
 
-// fineFor returns the candidates behind a finding that are fine from here; none, when one of them is wrong: that
-// explains the complaints. Several may have one origin, a CDN and the bucket behind it, and clients complain of the origin.
+// fineFor returns the candidates behind a finding that are fine from here. It returns none when one of them is wrong:
+// that explains the complaints. Several candidates may have one origin, such as a CDN and the bucket behind it, and
+// clients complain of the origin.
 func (s *Server) fineFor(ctx context.Context, w *wiring, f *reach.Finding, done *inspections) (out []int) {
 	var of []int
 	for i := range w.snapshot.Candidates {
@@ -142,7 +145,7 @@ func (s *Server) fineFor(ctx context.Context, w *wiring, f *reach.Finding, done 
 	return out
 }
 
-// networksOf is what the log may say of addresses.
+// networksOf returns what the log may say of addresses.
 func networksOf(w *wiring, addrs []netip.Addr) []string {
 	var out []string
 	for _, a := range addrs {
@@ -153,8 +156,8 @@ func networksOf(w *wiring, addrs []netip.Addr) []string {
 	return out
 }
 
-// inspect downloads some of the blobs and says what came of it, now or the last time. alone: no other candidate has
-// that origin, for which answers are remembered.
+// inspect downloads some of the blobs and returns the result, of now or of the last time. alone: no other candidate
+// has this origin, under which answers are remembered.
 func (s *Server) inspect(ctx context.Context, w *wiring, i int, f *reach.Finding, done *inspections, alone bool) outcome {
 	c := &w.snapshot.Candidates[i]
 	if c.Kind == route.Upstream {
@@ -177,15 +180,16 @@ func (s *Server) inspect(ctx context.Context, w *wiring, i int, f *reach.Finding
 		done.seen[key] = is
 		worst = max(worst, is.outcome)
 		if is.lacks && alone && !w.live.View().Believed.Has(i) {
-			// Without an inventory, that is an answer like others. It ends by itself, so it is renewed while it is so.
+			// Without an inventory, this counts as an answer like any other. It expires, so it is renewed while the
+			// fault lasts.
 			s.checker.Refute(w.key(i, &oci.Request{Kind: oci.KindBlob, Digest: d}))
 		}
 	}
 	return worst
 }
 
-// inspectAgain downloads a blob. was is what was seen of it before; what was wrong and is fine now explains the
-// complaints of before. ok is false when we are about to end.
+// inspectAgain downloads a blob. was is the earlier result. A blob that was wrong and is fine now explains the
+// earlier complaints. ok is false when the process is about to end.
 func (s *Server) inspectAgain(ctx context.Context, w *wiring, i int, d oci.Digest, done *inspections, was sight) (now sight, ok bool) {
 	now = sight{outcome: fine, at: time.Now()}
 	err := s.asClients(ctx, &w.snapshot.Candidates[i], d, done)
@@ -206,8 +210,8 @@ func (s *Server) inspectAgain(ctx context.Context, w *wiring, i int, d oci.Diges
 	return now, true
 }
 
-// asClients downloads a blob where clients do. A refusal there may be meant for our address alone (a bucket that is open
-// to a network of its own only): then what is asked instead of it tells.
+// asClients downloads a blob from where clients download it. A refusal there may concern our address only (a bucket
+// that is open only to its own network). Then the result of the Check URL counts instead.
 func (s *Server) asClients(ctx context.Context, c *route.Candidate, d oci.Digest, done *inspections) error {
 	req := oci.Request{Kind: oci.KindBlob, Digest: d}
 	public, ask := c.Location(req), c.Ask(req)
@@ -232,7 +236,7 @@ var (
 	errOnlyUs     = errors.New("refused to us only")
 )
 
-// download reads a blob of at most limit bytes and compares its digest. n is how much was read.
+// download reads a blob of at most limit bytes and compares its digest. n is the number of bytes read.
 func (s *Server) download(ctx context.Context, url string, d oci.Digest, limit int64) (n int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, inspectTime)
 	defer cancel()

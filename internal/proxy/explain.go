@@ -13,25 +13,25 @@ import (
 	"ociproxy/internal/route"
 )
 
-// Explanation is why a request of an address is answered as it is. Its JSON form is an interface: fields are
+// Explanation says how the proxy answers a request of an address, and why. Its JSON form is an interface: fields are
 // only added.
 type Explanation struct {
 	Address string `json:"address"`
 	// Place is `cloud/region`; `cloud`, or `cloud/partition` such as `aws/us-gov`, when the region is unknown; "" when
 	// nothing is known.
 	Place string `json:"place"`
-	// By says what located the address: override, feed, geoip, or "" for nobody.
+	// By says what located the address: override, feed, geoip, or "" for nothing.
 	By     string `json:"by"`
 	Feed   string `json:"feed,omitempty"`
 	Prefix string `json:"prefix,omitempty"`
 	// Unlisted is the region as the feed spells it, when the map does not know it.
 	Unlisted string `json:"unlisted_region,omitempty"`
-	// Host is the registry's name that was asked for; "" when none was said.
+	// Host is the registry's name in the request; "" when there was none.
 	Host string `json:"host,omitempty"`
-	// Path is what was asked for; "" when only the ranking of a blob was: then every candidate is taken to hold it.
+	// Path is what was asked for; "" when only the ranking for a blob was. Then every candidate counts as holding it.
 	Path       string               `json:"path"`
 	Candidates []ExplainedCandidate `json:"candidates"`
-	// Notes say what is special about who may answer.
+	// Notes say what is special about the candidates that may answer.
 	Notes  []string        `json:"notes,omitempty"`
 	Answer ExplainedAnswer `json:"answer"`
 }
@@ -41,7 +41,7 @@ type ExplainedCandidate struct {
 	Name  string `json:"name"`
 	Kind  string `json:"kind"`
 	Place string `json:"place"`
-	// RTT in ms, Cents in US cents per GB, Score = RTT + costWeight × Cents.
+	// RTT is in ms, Cents in US cents per GB, Score = RTT + costWeight × Cents.
 	RTT       float64 `json:"rtt_ms"`
 	Cents     float64 `json:"cents_per_gb"`
 	PriceOf   string  `json:"price_basis"`
@@ -65,15 +65,15 @@ type ExplainedAnswer struct {
 // anyBlob stands for "some blob that every candidate holds".
 const anyBlob = "/v2/any/blobs/sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
-// Explain says what a GET of path by addr is answered, and why. An empty path ranks the candidates for a blob
-// that all hold, without asking anyone; with a path, candidates are asked as for a real request. The error
-// says that path is not one.
+// Explain says how the proxy answers a GET of path by addr, and why. An empty path ranks the candidates for a blob
+// that all of them hold, without any request. With a path, the proxy asks candidates as for a real request. It
+// returns an error when path is not a valid path.
 func (s *Server) Explain(ctx context.Context, addr netip.Addr, path string) (*Explanation, error) {
 	return s.ExplainHost(ctx, addr, "", path)
 }
 
-// ExplainHost is [Server.Explain] of a request with that Host header, for one of the registry's names. What the name's
-// maxRPS would refuse is answered.
+// ExplainHost is [Server.Explain] for a request with that Host header, for one of the registry's names. It also
+// answers requests that the name's maxRPS would refuse.
 func (s *Server) ExplainHost(ctx context.Context, addr netip.Addr, host, path string) (*Explanation, error) {
 	addr = addr.Unmap().WithZone("")
 	w := s.wiring.Load()
@@ -155,7 +155,7 @@ func (e *Explanation) fill(w *wiring, q *request, d *decision) {
 	}
 }
 
-// WriteText writes e for people. The error is w's.
+// WriteText writes e as text for operators. The error is w's.
 func (e *Explanation) WriteText(w io.Writer) error {
 	out := new(bytes.Buffer)
 	where := e.Place

@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// drained is how much of a body is read although nobody wants it, within the read time-out. A client that writes
-// first and reads then gets its answer instead of a reset.
+// drained is how much of an unwanted body the proxy reads, within the read time-out. So a client that writes first
+// and reads afterwards gets its answer instead of a reset.
 const drained = 16 << 20
 
-// guard stands around every handler. It logs panics, and makes a request the last of its HTTP/1 connection when
-// there can be two opinions about where it ends: one with a body, which nothing here takes, and any of HTTP/1.0,
-// whose Transfer-Encoding net/http overlooks (RFC 9112 §6.1). net/http reads Content-Length beside
-// Transfer-Encoding, too, without a word; a front that believes the other of the two would mix up clients.
+// guard wraps every handler. It logs panics. It closes an HTTP/1 connection after a request whose end could be read
+// in two ways: a request with a body, which nothing here accepts, and any request of HTTP/1.0, whose
+// Transfer-Encoding net/http ignores (RFC 9112 §6.1). net/http also accepts Content-Length beside Transfer-Encoding
+// without an error. A front that believes the other of the two would mix up clients.
 func (s *Server) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		defer s.logPanic(r)
@@ -40,7 +40,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 	})
 }
 
-// logPanic logs a handler's panic and ends the connection, as net/http would: that one's log is not ours.
+// logPanic logs a handler's panic and ends the connection, as net/http would. net/http would not write to our log.
 func (s *Server) logPanic(r *http.Request) {
 	err := recover()
 	if err == nil {

@@ -11,7 +11,7 @@ import (
 	"ociproxy/internal/metrics"
 )
 
-// Header values are shared slices: net/http only reads them, and a request then allocates none.
+// Header values are shared slices. net/http only reads them, so a request allocates none.
 var (
 	noStore     = []string{"no-store"}
 	lengthZero  = []string{"0"}
@@ -40,10 +40,10 @@ func newHandler(s *Server) *handler {
 	return h
 }
 
-// Handler is the public port's handler, for embedding and tests.
+// Handler returns the public port's handler, for embedding and tests.
 func (s *Server) Handler() http.Handler { return s.guard(newHandler(s)) }
 
-// One decision in 64 is timed: reading the clock twice costs as much as deciding.
+// The proxy times one decision in 64: to read the clock twice costs as much as to decide.
 const timedEvery = 64
 
 func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {

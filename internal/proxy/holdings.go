@@ -17,13 +17,13 @@ import (
 	"ociproxy/internal/wait"
 )
 
-// sampleRedirects is how often a redirect that rests on an inventory is checked afterwards: five a second.
+// sampleRedirects is the interval between checks of redirects that rest on an inventory: five checks a second.
 const sampleRedirects = 200 * time.Millisecond
 
 // readyWithin is how long readiness waits for inventories that were never read.
 const readyWithin = 10 * time.Second
 
-// inventoryDir is where last good inventories and the union table lie; "" keeps them in memory.
+// inventoryDir returns the directory of the last good inventories and the union table; "" keeps them in memory.
 func inventoryDir(cfg *config.Config) string {
 	if cfg.Ranges.Cache == "" {
 		return ""
@@ -31,7 +31,8 @@ func inventoryDir(cfg *config.Config) string {
 	return filepath.Join(cfg.Ranges.Cache, "inventory")
 }
 
-// inventories are the stores of cfg that publish one. Their indices are those of the candidates.
+// inventories returns the stores of the configuration that publish an inventory. Their indices are those of the
+// candidates.
 func (w *wiring) inventories() []inventory.Store {
 	var out []inventory.Store
 	for i := range w.cfg.Stores {
@@ -46,7 +47,7 @@ func (w *wiring) inventories() []inventory.Store {
 	return out
 }
 
-// listed writes into d what the inventories say of q: where it is, and which candidates are left to ask.
+// listed writes into d what the inventories say of q: which stores hold it, and which candidates remain to be asked.
 func (w *wiring) listed(q *request, d *decision) {
 	if q.Kind != oci.KindBlob || !q.Digest.InStores() {
 		return
@@ -70,7 +71,7 @@ func (w *wiring) listed(q *request, d *decision) {
 	}
 }
 
-// sampleOf returns something candidate i holds: by its inventory, else what was seen there.
+// sampleOf returns an object that candidate i holds: from its inventory, else one that was seen there.
 func (w *wiring) sampleOf(i int, maxSize int64) (health.Object, bool) {
 	view := w.live.View()
 	if !view.Believed.Has(i) {
@@ -86,14 +87,14 @@ func (w *wiring) sampleOf(i int, maxSize int64) (health.Object, bool) {
 	return health.Object{URL: w.snapshot.Candidates[i].Ask(req), Digest: d, Size: e.Size}, true
 }
 
-// afterwards checks, for a few redirects a second, whether the store really has what its inventory lists:
-// nobody tells a proxy of a client's 404.
+// afterwards limits checks of redirects to a few a second. A check asks whether the store really has what its
+// inventory lists, because a proxy never sees a client's 404.
 type afterwards struct{ token atomic.Bool }
 
-// take reports whether this redirect is to be checked.
+// take reports whether to check this redirect.
 func (t *afterwards) take() bool { return t.token.Load() && t.token.CompareAndSwap(true, false) }
 
-// checkAfterwards looks at a redirect that was decided by an inventory.
+// checkAfterwards checks a redirect that was decided by an inventory.
 func (s *Server) checkAfterwards(w *wiring, q *request, d *decision) {
 	i := d.Candidate
 	if i == route.NoCandidate || q.Kind != oci.KindBlob || !w.live.View().Believed.Has(i) || !s.afterwards.take() {
@@ -103,7 +104,8 @@ func (s *Server) checkAfterwards(w *wiring, q *request, d *decision) {
 	s.checker.Recheck(netip.Prefix{}, w.askListed(q, d, i), func(known existence.Answer) { s.learn(w, i, digest, known) })
 }
 
-// askListed is the question whether candidate i holds what its inventory lists: of the size that it lists, or it is another thing.
+// askListed is the question whether candidate i holds what its inventory lists. The size must match: an object of
+// another size is not the blob.
 func (w *wiring) askListed(q *request, d *decision, i int) existence.Target {
 	t := w.target(i, &q.Request)
 	if d.listing.stores.Has(i) {
@@ -112,7 +114,7 @@ func (w *wiring) askListed(q *request, d *decision, i int) existence.Target {
 	return t
 }
 
-// learn compares what a store said with what its inventory lists.
+// learn compares a store's answer with what its inventory lists.
 func (s *Server) learn(w *wiring, i int, d oci.Digest, known existence.Answer) {
 	if known.Failed || !w.live.View().Believed.Has(i) {
 		return
@@ -123,8 +125,8 @@ func (s *Server) learn(w *wiring, i int, d oci.Digest, known existence.Answer) {
 	}
 }
 
-// watchInventories hands out the tokens of afterwards and believes a doubted inventory again when its mirror
-// has rewritten it.
+// watchInventories hands out the tokens of afterwards. It believes a doubted inventory again when its mirror has
+// rewritten it.
 func (s *Server) watchInventories(ctx context.Context) {
 	for range wait.Every(ctx, sampleRedirects) {
 		s.afterwards.token.Store(true)
@@ -133,7 +135,7 @@ func (s *Server) watchInventories(ctx context.Context) {
 	}
 }
 
-// noteRewritten ends doubts about stores whose inventory was rewritten since.
+// noteRewritten ends the doubts about stores whose inventory was rewritten since.
 func (s *Server) noteRewritten(w *wiring) {
 	for _, st := range s.inventories.Statuses() {
 		if i, ok := w.index[st.Store]; ok && w.doubts.Rewritten(i, st.Content) {
@@ -142,8 +144,8 @@ func (s *Server) noteRewritten(w *wiring) {
 	}
 }
 
-// ready reports whether this instance wants traffic: not while draining, and at the start not before the
-// inventories are read, for a little while.
+// ready reports whether this instance wants traffic. It does not while it drains. At the start it waits a limited
+// time for the inventories.
 func (s *Server) ready() bool {
 	if s.draining.Load() {
 		return false

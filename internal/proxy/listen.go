@@ -14,8 +14,8 @@ import (
 	"ociproxy/internal/route"
 )
 
-// Files and connections that are not clients': those of the admin port, feeds and inventories, the log, the runtime,
-// and what each candidate may be asked at once.
+// These are the files and connections that do not belong to clients: those of the admin port, feeds and inventories,
+// the log, the runtime, and the requests that each candidate may have at once.
 const (
 	adminConnections = 64
 	otherFiles       = 192
@@ -30,20 +30,20 @@ func (s *Server) publicServer(cfg *config.Config) *http.Server {
 	return srv
 }
 
-// quiet takes what net/http has to say: it quotes what clients sent, so that no word of it decides how loud it is.
-// What is our own fault is logged where it happens: panics by the handlers, accepting by the listener.
+// quiet discards the messages of net/http: they quote what clients sent, so clients could choose how much is logged.
+// The places where our own faults happen log them: the handlers log panics, the listener logs errors of accept.
 func (s *Server) quiet() *log.Logger {
 	return slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)
 }
 
-// publicListener is the public port's: its connections are bounded and shared between the networks of clients.
+// publicListener wraps the public port's listener. It bounds the connections and shares them among client networks.
 func (s *Server) publicListener(l net.Listener, w *wiring) net.Listener {
 	most := s.connections(w.cfg)
 	s.metrics.MaxConnections.Set(float64(most))
 	limits := w.cfg.Limits
 	opt := listener.Options{
 		Max: most, Network: route.Network, Logger: s.log, Observe: s.observeConnection,
-		// The trusted may change by a reload.
+		// A reload may change which peers are trusted.
 		Front:     func(a netip.Addr) bool { return s.wiring.Load().address.Front(a) },
 		Announces: w.address.Announces, Header: clientip.ReadProxyHeader,
 		Handshake: min(limits.ReadHeaderTimeout, limits.ReadTimeout, limits.WriteTimeout),
@@ -54,12 +54,13 @@ func (s *Server) publicListener(l net.Listener, w *wiring) net.Listener {
 	return listener.New(l, opt)
 }
 
-// adminListener is the operators': what clients do to the public port leaves it alone.
+// adminListener wraps the operators' listener. Load on the public port does not affect it.
 func (s *Server) adminListener(l net.Listener) net.Listener {
 	return listener.New(l, listener.Options{Max: adminConnections, Network: listener.Single, Logger: s.log})
 }
 
-// connections is how many clients may have open: as the configuration says, and as the open files allow.
+// connections is how many connections clients may have open: as the configuration says, and as the limit of open
+// files allows.
 func (s *Server) connections(cfg *config.Config) int {
 	files := listener.RaiseDescriptors()
 	kept := adminConnections + otherFiles + candidateFiles*(len(cfg.Upstreams)+len(cfg.Stores))
@@ -93,7 +94,7 @@ func (s *Server) tls(w *wiring) *tls.Config {
 	return &tls.Config{
 		MinVersion: minTLS(w.cfg.TLS.MinVersion),
 		NextProtos: []string{"h2", "http/1.1"},
-		// Of the present wiring, so that a renewed certificate is served without a restart.
+		// This uses the wiring in use, so that a renewed certificate is served without a restart.
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 			if c := s.wiring.Load().certs; c != nil {
 				return c.cert, nil

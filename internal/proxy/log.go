@@ -21,8 +21,8 @@ func setLevel(v *slog.LevelVar, name string) error {
 	return nil
 }
 
-// logRequest writes one line for a share of the requests. The line carries its weight, so that sums over a
-// sample are estimates of the whole. Answers of our own fault are always logged.
+// logRequest writes one line for a share of the requests. The line carries its weight, so that sums over a sample
+// estimate the total. Answers that report a fault of ours are always logged.
 func (s *Server) logRequest(w *wiring, r *http.Request, q *request, d *decision, a *response) {
 	share, weight := w.cfg.Log.Requests, 1.0
 	if a.status < 500 || q.class == classProbe || a.gone {

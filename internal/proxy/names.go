@@ -11,15 +11,15 @@ import (
 	"ociproxy/internal/route"
 )
 
-// registryName is how the requests for one of the registry's names are served.
+// registryName says how requests for one of the registry's names are served.
 type registryName struct {
 	confined *route.Confinement // nil: as all others
 	limit    *rate.Limiter      // nil: none
 	limited  prometheus.Counter // what limit refused
 }
 
-// compileNames makes w.names, by host. A limiter whose rate did not change is kept, so that a reload grants no burst. A
-// name that became two is as two new ones: only one of them has it.
+// compileNames fills w.names, by host. It keeps a limiter whose rate did not change, so that a reload grants no
+// burst. When one name was split into two, only one of them keeps the limiter.
 func (s *Server) compileNames(w, old *wiring) error {
 	if len(w.cfg.Names) == 0 {
 		return nil
@@ -45,7 +45,8 @@ func (s *Server) compileNames(w, old *wiring) error {
 	return nil
 }
 
-// limiter is the one of a name of these hosts, when its rate was the same and it is not taken, else a new one.
+// limiter returns the limiter of a name of these hosts when its rate did not change and it is not taken, else a new
+// one.
 func (w *wiring) limiter(hosts []string, at rate.Limit, taken map[*rate.Limiter]bool) *rate.Limiter {
 	if w != nil {
 		for _, host := range hosts {
@@ -58,7 +59,7 @@ func (w *wiring) limiter(hosts []string, at rate.Limit, taken map[*rate.Limiter]
 	return rate.NewLimiter(at, max(1, int(at)))
 }
 
-// note says what a host is, to people.
+// note describes a host for operators.
 func (n *registryName) note(host string) string {
 	switch {
 	case n == nil:
@@ -70,8 +71,8 @@ func (n *registryName) note(host string) string {
 	}
 }
 
-// name is the name that a request's Host header asks for; nil when it is treated like all others. The header is the
-// client's: it chooses among what the configuration names, and is used for nothing else.
+// name returns the name that a request's Host header asks for; nil when the request is treated like all others. The
+// client controls the header: it selects among the configured names, and is used for nothing else.
 func (w *wiring) name(host string) *registryName {
 	if len(w.names) == 0 {
 		return nil

@@ -9,7 +9,7 @@ import (
 	"ociproxy/internal/route"
 )
 
-// page answers what is not the registry API: pages for people and probes for platforms.
+// page answers requests outside the registry API: pages for people and probes of platforms.
 func (s *Server) page(w *wiring, r *http.Request, q *request) response {
 	path := r.URL.EscapedPath()
 	if page, ok := strings.CutSuffix(path, "/"); ok && len(page) > 1 {
@@ -50,7 +50,7 @@ func probe(ok bool) response {
 	return response{status: http.StatusOK, body: []byte("ok\n"), by: route.NoCandidate}
 }
 
-// whoami tells a client what this server takes it for: to verify `client.behind`.
+// whoami shows a client how this server sees it. Operators use it to verify `client.behind`.
 func (w *wiring) whoami(r *http.Request) response {
 	addr, source := w.address.From(r.RemoteAddr, r.Header)
 	at := w.ranges.Locate(addr)

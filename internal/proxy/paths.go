@@ -13,10 +13,10 @@ import (
 	"ociproxy/internal/config"
 )
 
-// savePathsEvery is how often what was learnt of client addresses is saved.
+// savePathsEvery is how often the proxy saves what it learned about client addresses.
 const savePathsEvery = 5 * time.Minute
 
-// pathsFile is where it is saved; "" where there is no disk.
+// pathsFile is the file for that; "" where there is no disk.
 func pathsFile(cfg *config.Config) string {
 	if cfg.Ranges.Cache == "" {
 		return ""
@@ -24,7 +24,7 @@ func pathsFile(cfg *config.Config) string {
 	return filepath.Join(cfg.Ranges.Cache, "client-paths")
 }
 
-// loadPaths takes up what an earlier process learnt. A damaged file costs only that.
+// loadPaths loads what an earlier process learned. A damaged file loses only that.
 func (s *Server) loadPaths(file string) {
 	if file == "" {
 		return
@@ -40,7 +40,7 @@ func (s *Server) loadPaths(file string) {
 	}
 }
 
-// keepPaths forgets what was learnt about candidates that w does not have.
+// keepPaths forgets what the proxy learned about candidates that w does not have.
 func (s *Server) keepPaths(w *wiring) {
 	var origins []string
 	for i := range w.snapshot.Candidates {
@@ -49,7 +49,7 @@ func (s *Server) keepPaths(w *wiring) {
 	s.reach.Keep(origins)
 }
 
-// savePaths saves it now and then, and at the end.
+// savePaths saves it every savePathsEvery, and at the end.
 func (s *Server) savePaths(ctx context.Context, file string) {
 	if file == "" {
 		return

@@ -9,15 +9,15 @@ import (
 	"ociproxy/internal/route"
 )
 
-// quota keeps an upstream below its maxRPS. Clients come first: what this process asks for by itself (probes, checks in
-// the background) takes what they leave. A quota that clients use up gives it a tenth, so that an upstream that is both
-// busy and broken is still found out. Nil: no limit. Safe for concurrent use.
+// quota keeps an upstream below its maxRPS. Clients come first: the requests of this process itself (probes, checks
+// in the background) take what clients leave. When clients use up a quota, the process still gets a tenth of it, so
+// that it finds out when a busy upstream is broken. Nil: no limit. Safe for concurrent use.
 type quota struct {
 	all  *rate.Limiter
 	ours *rate.Limiter // of a quota that is used up
 }
 
-// oursOfTen is how much of a quota that is used up this process takes for itself.
+// oursOfTen is the share of a used-up quota that this process takes for itself.
 const oursOfTen = 0.1
 
 func newQuota(rps float64) *quota {
@@ -26,10 +26,10 @@ func newQuota(rps float64) *quota {
 	return q
 }
 
-// client reports whether a client may be sent there now, or be waited for, and counts it.
+// client reports whether the proxy may send a client to the upstream now, or ask it for a client, and counts that.
 func (q *quota) client() bool { return q == nil || q.all.Allow() }
 
-// spare reports whether this process may ask for something by itself now, and counts it.
+// spare reports whether this process may send a request of its own now, and counts it.
 func (q *quota) spare() bool {
 	if q == nil {
 		return true
@@ -40,7 +40,7 @@ func (q *quota) spare() bool {
 	return q.ours.Allow() && q.all.ReserveN(time.Now(), 1).OK()
 }
 
-// quotas keeps those of upstreams whose maxRPS did not change, so that a reload grants no burst.
+// quotas keeps the quotas of upstreams whose maxRPS did not change, so that a reload grants no burst.
 func quotas(cfg *config.Config, snap *route.Snapshot, old *wiring) []*quota {
 	rps := map[string]float64{}
 	for _, up := range cfg.Upstreams {

@@ -12,10 +12,10 @@ import (
 	"ociproxy/internal/route"
 )
 
-// relayTimeout is for one upstream.
+// relayTimeout is the time limit for one upstream.
 const relayTimeout = 5 * time.Second
 
-// refused is an upstream's answer that is no fault of the upstream: clients get it as it is.
+// refused is an upstream's answer that is not the upstream's fault: clients get it unchanged.
 type refused struct {
 	answer *oci.Error
 	after  time.Duration // Retry-After; 0: none
@@ -24,9 +24,10 @@ type refused struct {
 // Error implements error.
 func (r *refused) Error() string { return r.answer.Error() }
 
-// relay fetches a tag list and passes it on under the name the client asked for: clients follow pagination
-// links only on the host they asked. Canonical answers when the near upstream fails or refuses. A list whose link to the next
-// page cannot be followed is passed on without the link when no better one is to be had.
+// relay fetches a tag list and passes it on under the name that the client asked for, because clients follow
+// pagination links only on the host that they asked. Canonical answers when the near upstream fails or refuses. When
+// the link to the next page cannot be followed and there is no better list, relay passes the list on without the
+// link.
 func (s *Server) relay(ctx context.Context, w *wiring, q *request, d *decision) (a response) {
 	share, full := s.relays.acquire(route.Network(q.client.Addr))
 	if full != nil {
@@ -40,7 +41,8 @@ func (s *Server) relay(ctx context.Context, w *wiring, q *request, d *decision) 
 	for {
 		list, err := s.fetchTags(ctx, &w.snapshot.Candidates[i], q.Request, share, odd.size())
 		if err == nil && list.empty && i != w.snapshot.Canonical {
-			// distribution answers so to a later page (last=…) of a repository that it lacks; the first page was canonical's.
+			// distribution answers so for a later page (last=…) of a repository that it does not have. Canonical sent
+			// the first page.
 			err = &refused{answer: oci.ErrNameUnknown}
 		}
 		if ctx.Err() != nil {
@@ -82,7 +84,7 @@ func (s *Server) relay(ctx context.Context, w *wiring, q *request, d *decision) 
 	}
 }
 
-// response answers with l, and gives back what its reading took beyond it.
+// response answers with l, and frees the memory that reading it took beyond its size.
 func (l *tagList) response(share *relayShare) response {
 	share.resize(l.size())
 	return response{status: http.StatusOK, body: l.body, json: true, link: l.link, err: l.odd}
@@ -106,7 +108,7 @@ func relayResult(l *tagList, err error) string {
 	}
 }
 
-// fetchTags asks one upstream. Of the share, kept bytes are in use already.
+// fetchTags asks one upstream. kept bytes of the share are already in use.
 func (s *Server) fetchTags(ctx context.Context, c *route.Candidate, req oci.Request, share *relayShare, kept int64) (tagList, error) {
 	ctx, cancel := context.WithTimeout(ctx, relayTimeout)
 	defer cancel()
@@ -137,8 +139,8 @@ func (s *Server) fetchTags(ctx context.Context, c *route.Candidate, req oci.Requ
 	return list, nil
 }
 
-// refusedBy is the refusal that an answer is, with the code of the specification; nil when it is none. What the upstream
-// writes in its body, and whom it wants its client to authenticate to, is not passed on.
+// refusedBy turns an upstream's refusal into an error with the code of the specification; nil when it is not a
+// refusal. It does not pass on the upstream's body or its authentication challenge.
 func refusedBy(resp *http.Response, req *oci.Request) error {
 	answer := map[int]*oci.Error{
 		http.StatusBadRequest:      oci.ErrNameInvalid,

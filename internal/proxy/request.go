@@ -10,7 +10,7 @@ import (
 	"ociproxy/internal/route"
 )
 
-// request is what a client asks for, and who it is. Nothing in it changes once it is parsed.
+// request is what a client asks for, and which client it is. Nothing in it changes after parsing.
 type request struct {
 	class class
 	oci.Request
@@ -41,8 +41,8 @@ var classNames = [numClasses]string{"base", "blob", "manifest", "tag", "referrer
 
 func classOf(k oci.Kind) class { return class(k) } // the same order, asserted by a test
 
-// parse reads the method, the path and the client's address of r into q. The error is an [*oci.Error].
-// A path that is not of the registry API is a page, which nobody else looks at.
+// parse reads the method, the path and the client's address of r into q. The error is an [*oci.Error]. A path outside
+// the registry API is a page, which only this package handles.
 func (w *wiring) parse(r *http.Request, q *request) error {
 	q.class = classInvalid
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {

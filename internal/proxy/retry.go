@@ -10,8 +10,8 @@ import (
 	"ociproxy/internal/route"
 )
 
-// retry sends an address that does not get through to its nearest store past it. What the table of addresses
-// says of this request is kept in d: its bytes are counted by it.
+// retry sends an address that cannot download from its nearest store to a candidate further away. It keeps in d what
+// the table of addresses says of this request, because that determines how its bytes are counted.
 func (s *Server) retry(ctx context.Context, w *wiring, q *request, d *decision) {
 	was := d.Candidate
 	if d.refused != nil || q.Kind != oci.KindBlob || was == route.NoCandidate || d.Reason == route.Pinned {
@@ -59,9 +59,9 @@ func (s *Server) past(ctx context.Context, w *wiring, q *request, d *decision, l
 	return level == reach.Upstream && s.instead(ctx, w, q, d, func(c *route.Candidate) bool { return c.Kind == route.Upstream })
 }
 
-// next decides for the next candidate that is not canonical: of another provider when that costs no more than
-// canonical, because what stands between a client and a bucket often stands before all of that provider's; else at
-// another host.
+// next decides for the next candidate that is not canonical. It takes one of another provider when that costs no more
+// than canonical, because what blocks a client from a bucket often blocks it from all of that provider. Otherwise it
+// takes one at another host.
 func (s *Server) next(ctx context.Context, w *wiring, q *request, d *decision) bool {
 	was := &w.snapshot.Candidates[d.Candidate]
 	elsewhere := func(c *route.Candidate) bool { return c.Host() != was.Host() && !c.Canonical }
@@ -77,8 +77,8 @@ func (s *Server) next(ctx context.Context, w *wiring, q *request, d *decision) b
 	}) || s.instead(ctx, w, q, d, elsewhere)
 }
 
-// lookInto finds out in the background whether candidate i still serves what q asks for, and how it is: at once for
-// the first repeat of an address, else a few times a second.
+// lookInto checks in the background whether candidate i still serves what q asks for, and whether it is healthy: at
+// once for the first repeat of an address, else a few times a second.
 func (s *Server) lookInto(w *wiring, q *request, d *decision, i int, first bool) {
 	if !first && !s.repeated.take() {
 		return

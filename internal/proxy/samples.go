@@ -10,14 +10,14 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// sampleRing is how many objects are remembered of a candidate without inventory.
+// sampleRing is how many objects the proxy remembers of a candidate without inventory.
 const sampleRing = 64
 
-// sampleEvery bounds how often an object that nobody checked is remembered: a flood of made-up digests must
-// not wash out the real ones.
+// sampleEvery bounds how often the proxy remembers an unchecked object: a flood of made-up digests must not push out
+// the real ones.
 const sampleEvery = 5 * time.Second
 
-// samples remembers things a candidate was seen to hold, for its health to be probed with.
+// samples remembers objects that a candidate was seen to hold. Health probes the candidate with them.
 type samples struct {
 	next atomic.Int64 // when an unchecked one is wanted, Unix nanoseconds
 
@@ -26,7 +26,7 @@ type samples struct {
 	at   int
 }
 
-// add remembers o, in place of the oldest.
+// add remembers o in place of the oldest object.
 func (s *samples) add(o health.Object) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -38,13 +38,13 @@ func (s *samples) add(o health.Object) {
 	s.at = (s.at + 1) % sampleRing
 }
 
-// wanted reports whether an object that clients ask for should be added now; true at most every sampleEvery.
+// wanted reports whether to add an object that clients ask for; true at most once every sampleEvery.
 func (s *samples) wanted(now time.Time) bool {
 	next := s.next.Load()
 	return now.UnixNano() >= next && s.next.CompareAndSwap(next, now.Add(sampleEvery).UnixNano())
 }
 
-// drop forgets what the candidate turned out not to hold.
+// drop forgets an object that the candidate does not hold.
 func (s *samples) drop(d oci.Digest) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -17,11 +17,12 @@ import (
 // platformDrain is how long to keep answering after SIGTERM where PORT is set: such platforms kill after 10 s.
 const platformDrain = 8 * time.Second
 
-// closeTimeout ends connections that are still busy after the drain; where PORT is set there is little time.
+// closeTimeout is when connections that are still busy after the drain are closed. Where PORT is set there is less
+// time.
 const closeTimeout, platformCloseTimeout = 5 * time.Second, time.Second
 
-// Serve serves on the given listeners until ctx is done, then drains and closes them; admin may be nil. It
-// returns nil after an orderly end.
+// Serve serves on the given listeners until ctx is done, then drains and closes them. admin may be nil. It returns
+// nil after an orderly end.
 func (s *Server) Serve(ctx context.Context, reload <-chan struct{}, public, admin net.Listener) error {
 	w := s.wiring.Load()
 	servers := []*http.Server{s.publicServer(w.cfg)}
@@ -77,8 +78,8 @@ func addrOf(l net.Listener) string {
 	return l.Addr().String()
 }
 
-// drain says "not ready" at once and keeps answering until the load balancer has had time to notice. Each
-// answer closes its connection; idle ones are left alone, for a balancer may just be using them.
+// drain reports "not ready" at once and keeps answering until the load balancer has had time to notice. Each answer
+// closes its connection. Idle connections stay open, because a balancer may be about to use them.
 func (s *Server) drain(ctx context.Context, cfg *config.Config) {
 	s.draining.Store(true)
 	long := cfg.Limits.Drain
@@ -104,9 +105,9 @@ func (s *Server) shutdown(servers []*http.Server) {
 	s.log.Info("stopped")
 }
 
-// HTTPServer has every limit set and speaks HTTP/1, HTTP/2 and, because load balancers use it to backends,
-// unencrypted HTTP/2 by prior knowledge. There is no TimeoutHandler: nothing it serves waits longer than the
-// bounds of relays and checks. Benchmarks put other handlers into the same server.
+// HTTPServer returns a server with every limit set. It speaks HTTP/1, HTTP/2 and unencrypted HTTP/2 by prior
+// knowledge, which load balancers use to backends. It has no TimeoutHandler: no handler waits longer than the bounds
+// of relays and checks. Benchmarks use the same server with other handlers.
 func HTTPServer(limits config.Limits, handler http.Handler) *http.Server {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
@@ -120,13 +121,13 @@ func HTTPServer(limits config.Limits, handler http.Handler) *http.Server {
 		IdleTimeout:       limits.IdleTimeout,
 		MaxHeaderBytes:    limits.HeaderBytes,
 		Protocols:         protocols,
-		// OPTIONS is not allowed here, not even of "*".
+		// OPTIONS is not allowed here, not even for "*".
 		DisableGeneralOptionsHandler: true,
 		HTTP2:                        &http.HTTP2Config{MaxConcurrentStreams: limits.MaxStreams},
 	}
 }
 
-// refreshRanges keeps the feeds of the present wiring fresh until ctx is done.
+// refreshRanges keeps the feeds of the wiring in use fresh until ctx is done.
 func (s *Server) refreshRanges(ctx context.Context) {
 	for ctx.Err() == nil {
 		current := s.wiring.Load().ranges

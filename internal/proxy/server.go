@@ -23,7 +23,7 @@ import (
 
 // Options configure a [Server].
 type Options struct {
-	// File is the configuration file, watched and reloaded; "" uses Config and never reloads.
+	// File is the configuration file, which the server watches and reloads; with "" it uses Config and never reloads.
 	File string
 	// Config is used when File is empty.
 	Config *config.Config
@@ -35,7 +35,7 @@ type Options struct {
 	Env func(string) string
 	// Version is the build's version, for metrics.
 	Version string
-	// Client makes all outbound requests (feeds, existence checks, relays); nil for one with sane bounds.
+	// Client makes all outbound requests (feeds, existence checks, relays); nil for one with sensible bounds.
 	Client *http.Client
 	// Modify, when given, changes each configuration after it is loaded (flags of a command line).
 	Modify func(*config.Config)
@@ -61,11 +61,11 @@ type Server struct {
 	client      *http.Client
 	relays      *relays
 
-	// Of the goroutine that loads: the state of the files that were last read, and the last configuration
-	// that was parsed, in use or not.
+	// Only the goroutine that loads uses these: the state of the files that were last read, and the last
+	// configuration that was parsed, in use or not.
 	seen  [sha256.Size]byte
 	tried *config.Config
-	// together is how long changed files that do not fit may wait for others; tests have less time.
+	// together is how long changed files that do not fit may wait for other files. Tests shorten it.
 	together time.Duration
 
 	began    *config.Config // the configuration of the start
@@ -120,10 +120,10 @@ func New(opt Options) (*Server, error) {
 	return s, nil
 }
 
-// outboundConnections to one host are open at most.
+// outboundConnections is how many connections to one host may be open.
 const outboundConnections = 64
 
-// newClient is the outbound client: bounded connections, time-outs at every step.
+// newClient returns the outbound client, with bounded connections and a time-out at every step.
 func newClient() *http.Client {
 	return &http.Client{
 		Transport: outbound.New(outbound.Options{
@@ -141,7 +141,7 @@ func (s *Server) load() (*config.Config, error) {
 		if cfg, err = config.Load(s.opt.File); err != nil {
 			return nil, err
 		}
-		// What was parsed is what was seen, whatever has happened to the file since.
+		// The server has seen what it parsed, whatever happened to the file since.
 		s.tried = cfg
 		s.seen = s.fileState(s.files(), cfg.Hash)
 	}
@@ -154,7 +154,7 @@ func (s *Server) load() (*config.Config, error) {
 	return cfg, nil
 }
 
-// publish makes w the wiring that requests see.
+// publish makes w the wiring that requests use.
 func (s *Server) publish(w *wiring) error {
 	var err error
 	if w.live, err = s.inventories.Follow(w.inventories()); err != nil {
@@ -169,27 +169,27 @@ func (s *Server) publish(w *wiring) error {
 	s.metrics.ConfigInfo.WithLabelValues(w.cfg.Hash).Set(1)
 	s.metrics.ConfigLoaded.SetToCurrentTime()
 	if s.opt.Level != nil {
-		// The level's names are checked by config.
+		// Package config has checked the level's name.
 		_ = setLevel(s.opt.Level, string(w.cfg.Log.Level))
 	}
 	return nil
 }
 
-// Metrics is the server's own registry and metrics.
+// Metrics returns the server's metrics, on its own Prometheus registry.
 func (s *Server) Metrics() *metrics.Metrics { return s.metrics }
 
-// Prepare makes one pass over the feeds without serving: for `explain` on the command line. The error lists
-// the feeds that could not be refreshed; those that could are in use.
+// Prepare makes one pass over the feeds without serving, for `explain` on the command line. The error lists the feeds
+// that it could not refresh; the others are in use.
 func (s *Server) Prepare(ctx context.Context) error { return s.wiring.Load().ranges.Refresh(ctx) }
 
-// Close frees what New took, for a server that is not run.
+// Close frees what New took, for a server that does not run.
 func (s *Server) Close() {
 	s.checker.Close()
 	s.client.CloseIdleConnections()
 }
 
-// Run listens on the configured addresses and serves until ctx is done; then it drains. A value on reload
-// loads the configuration again.
+// Run listens on the configured addresses, serves until ctx is done, and then drains. A value on reload loads the
+// configuration again.
 func (s *Server) Run(ctx context.Context, reload <-chan struct{}) error {
 	public, admin, err := s.listen(ctx)
 	if err != nil {
@@ -219,7 +219,7 @@ func (s *Server) listen(ctx context.Context) (public, admin net.Listener, err er
 	return public, admin, nil
 }
 
-// publicAddress is listen with the port that the platform's PORT asks for.
+// publicAddress is listen, with the port that the platform's PORT asks for.
 func publicAddress(listen, port string) (string, error) {
 	if port == "" {
 		return listen, nil

@@ -11,29 +11,29 @@ import (
 
 const (
 	maxRelayBytes = 8 << 20
-	// maxRelayMemory bounds the tag lists in memory at once: being read, or written to clients that read slowly.
+	// maxRelayMemory bounds the memory of all tag lists at once: those being read, and those written to slow clients.
 	maxRelayMemory = 96 << 20
-	// maxClientRelays bounds the tag lists of one client network under way.
+	// maxClientRelays bounds the tag lists that one client network has under way.
 	maxClientRelays = 4
-	// leastRelay is what a list counts for from the start, so that their number is bounded too.
+	// leastRelay is what a list counts for from the start, so that the number of lists is bounded too.
 	leastRelay = 256 << 10
-	// spread is how much memory a byte of a list that is being read takes: buffers double as they grow.
+	// spread is the memory that each byte of a list takes while it is read: buffers double as they grow.
 	spread = 2
 )
 
-// errBusy says that what others have under way leaves no room.
+// errBusy says that other lists under way leave no room.
 var errBusy = errors.New("too many tag lists under way")
 
-// relays bounds the tag lists under way, and shares the memory: a client network never has more than a quarter of what is left. So
-// one has room for the largest list, each of those that take all they get leaves four fifths to the next, and after fifteen of them
-// a newcomer still finds half a megabyte. Safe for concurrent use.
+// relays bounds the tag lists under way and shares the memory. A client network never has more than a quarter of what
+// is left. So one network has room for the largest list. A network that takes all it can get leaves four fifths to
+// the next. After fifteen of them, a new network still finds half a megabyte. Safe for concurrent use.
 type relays struct {
 	mu      sync.Mutex
 	free    int64
 	clients map[netip.Prefix]*held
 }
 
-// held is what a client network has.
+// held is what a client network holds.
 type held struct {
 	lists  int
 	memory int64
@@ -48,7 +48,7 @@ type relayShare struct {
 	n      int64
 }
 
-// acquire takes room for one list of client, or says why there is none.
+// acquire takes room for one list of client, or returns why there is none.
 func (r *relays) acquire(client netip.Prefix) (*relayShare, *oci.Error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -66,8 +66,8 @@ func (r *relays) acquire(client netip.Prefix) (*relayShare, *oci.Error) {
 	return &relayShare{of: r, client: client, n: leastRelay}, nil
 }
 
-// busy is the answer to a client for whose list there is no room: its network has others under way, which is its own doing and
-// alerts nobody, or it has none.
+// busy is the answer when there is no room for a client's list. Either the client's network has other lists under
+// way, which is its own doing and raises no alert, or it has none.
 func busy(others int) *oci.Error {
 	if others > 0 {
 		return oci.ErrTooManyRequests.With(errBusy.Error())
@@ -75,7 +75,7 @@ func busy(others int) *oci.Error {
 	return oci.ErrUnavailable.With(errBusy.Error())
 }
 
-// busy is the answer to a client whose list does not fit beside the others under way.
+// busy is the answer to a client whose list does not fit beside the other lists under way.
 func (s *relayShare) busy() *oci.Error {
 	s.of.mu.Lock()
 	defer s.of.mu.Unlock()
@@ -84,7 +84,7 @@ func (s *relayShare) busy() *oci.Error {
 
 func (r *relays) fits(h *held, more int64) bool { return 4*(h.memory+more) <= r.free-more }
 
-// resize makes the share n bytes, or its least, and reports whether there is room for that.
+// resize makes the share n bytes, or its minimum, and reports whether there is room for that.
 func (s *relayShare) resize(n int64) bool {
 	r := s.of
 	more := max(n, leastRelay) - s.n
@@ -100,7 +100,7 @@ func (s *relayShare) resize(n int64) bool {
 	return true
 }
 
-// release gives everything back. The share is not used any more.
+// release gives everything back. The share must not be used any more.
 func (s *relayShare) release() {
 	r := s.of
 	r.mu.Lock()
@@ -113,8 +113,8 @@ func (s *relayShare) release() {
 	}
 }
 
-// reader reads in, and grows the share as bytes come: for those of kept bytes that are there already, and spread for each byte
-// that is read. It fails with [errBusy] when there is no room.
+// reader reads in, and grows the share as bytes come. It counts kept bytes that are already there, and spread bytes
+// for each byte that it reads. It fails with [errBusy] when there is no room.
 func (s *relayShare) reader(in io.Reader, kept int64) io.Reader {
 	return &sharedReader{in: in, share: s, kept: kept}
 }
@@ -130,7 +130,7 @@ func (r *sharedReader) Read(p []byte) (int, error) {
 	n, err := r.in.Read(p)
 	r.read += int64(n)
 	if need := r.kept + spread*r.read; need > r.share.n {
-		// Some more than is needed, so that the lock is taken seldom.
+		// It takes a little more than it needs, so that it takes the lock less often.
 		if !r.share.resize(need+leastRelay) && !r.share.resize(need) {
 			return 0, errBusy
 		}

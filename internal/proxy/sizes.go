@@ -16,9 +16,9 @@ type listing struct {
 	size   int64   // in bytes; -1: those that list it do not agree, or lie
 }
 
-// sizeAt is the size of the blob in bytes that a redirect to candidate i counts with; 0: unknown. No single store's word
-// decides it for another: it is what i's own inventory says, unless others contradict it; what i answered to a HEAD; or
-// what canonical or several stores say.
+// sizeAt is the blob's size in bytes that counts for a redirect to candidate i; 0: unknown. No single store decides
+// it for another candidate. It is what i's own inventory says, unless others contradict it; or what i answered to a
+// HEAD; or what canonical or several stores say.
 func (s *Server) sizeAt(w *wiring, q *request, d *decision, i int) int64 {
 	if q.Kind != oci.KindBlob || i == route.NoCandidate {
 		return 0
@@ -32,8 +32,8 @@ func (s *Server) sizeAt(w *wiring, q *request, d *decision, i int) int64 {
 	return s.agreedSize(w, q, d)
 }
 
-// agreedSize is the size that no single store can have made up: what canonical answered, or what several inventories
-// agree on; 0: unknown.
+// agreedSize is the size that no single store can have made up: canonical answered it, or several inventories agree
+// on it; 0: unknown.
 func (s *Server) agreedSize(w *wiring, q *request, d *decision) int64 {
 	if q.Kind != oci.KindBlob {
 		return 0
@@ -47,7 +47,7 @@ func (s *Server) agreedSize(w *wiring, q *request, d *decision) int64 {
 	return 0
 }
 
-// ownSize is what candidate i answered when it was asked; 0: unknown.
+// ownSize is what candidate i answered when the proxy asked it; 0: unknown.
 func (s *Server) ownSize(w *wiring, q *request, i int) int64 {
 	if known, ok := s.checker.Lookup(w.key(i, &q.Request)); ok && known.Held {
 		return max(0, known.Size)
@@ -55,9 +55,9 @@ func (s *Server) ownSize(w *wiring, q *request, i int) int64 {
 	return 0
 }
 
-// countLater counts the bytes of a redirect whose size nobody may tell but the candidate itself: when one other store alone
-// has said it, or the inventories contradict each other. It is asked in the background, within the bounds of checks, once
-// for each blob; so whatever one store says, the bytes of the others are counted.
+// countLater counts the bytes of a redirect when only the candidate itself can give the size: just one other store
+// has reported it, or the inventories contradict each other. The proxy asks the candidate in the background, within
+// the bounds of checks, once for each blob. So whatever one store says, the bytes of the others are counted.
 func (s *Server) countLater(w *wiring, q *request, d *decision, flow *metrics.Flow) {
 	i := d.Candidate
 	if !q.get || q.Kind != oci.KindBlob || d.size != 0 || !d.told {

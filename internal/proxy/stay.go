@@ -11,7 +11,7 @@ import (
 	"ociproxy/internal/set"
 )
 
-// lags are how far upstreams may be behind the canonical one, by candidate; nil when none is.
+// lags returns how far upstreams may be behind the canonical one, by candidate; nil when none is.
 func lags(cfg *config.Config, snap *route.Snapshot) []time.Duration {
 	out, some := make([]time.Duration, len(snap.Candidates)), false
 	for i := range snap.Candidates {
@@ -29,8 +29,8 @@ func lags(cfg *config.Config, snap *route.Snapshot) []time.Duration {
 	return out
 }
 
-// stay keeps a client network at the upstream that answered it before for a tag or a list of tags,
-// where a change could show it an older one. peek: only to explain.
+// stay keeps a client network at the upstream that answered it before for a tag or a list of tags, where a change
+// could show it an older one. peek: only explain, and change nothing.
 func (s *Server) stay(ctx context.Context, w *wiring, q *request, d *decision, peek bool) {
 	want := d.Candidate
 	if w.lags == nil || d.refused != nil || want == route.NoCandidate || !moves(&q.Request) {
@@ -52,8 +52,8 @@ func (s *Server) stay(ctx context.Context, w *wiring, q *request, d *decision, p
 			return
 		}
 	}
-	// Where it was can answer no more. Canonical is behind nobody; when it cannot answer either, an
-	// older image is better than none.
+	// The upstream where it was can no longer answer. Canonical is never behind. When canonical cannot answer either,
+	// an older image is better than none.
 	p = s.plan(w, q, w.snapshot.Canonical)
 	if !s.stayAt(ctx, w, q, d, w.snapshot.Canonical) {
 		p = s.plan(w, q, want)
@@ -69,7 +69,7 @@ func moves(req *oci.Request) bool {
 	return (req.Kind == oci.KindTag || req.Kind == oci.KindTags) && !req.CanonicalOnly()
 }
 
-// plan is to send q to candidate i.
+// plan returns the plan to send q to candidate i.
 func (s *Server) plan(w *wiring, q *request, i int) plan {
 	return plan{
 		key: s.stays.key(route.Network(q.client.Addr), &q.Request), tag: s.stays.tag(&q.Request),
@@ -78,7 +78,7 @@ func (s *Server) plan(w *wiring, q *request, i int) plan {
 	}
 }
 
-// stayAt has q answered by candidate i, if it can.
+// stayAt lets candidate i answer q. It reports whether i can.
 func (s *Server) stayAt(ctx context.Context, w *wiring, q *request, d *decision, i int) bool {
 	if !d.state.Usable.Has(i) {
 		return false
@@ -99,8 +99,7 @@ func (s *Server) stayAt(ctx context.Context, w *wiring, q *request, d *decision,
 	return true
 }
 
-// stayed notes, once q is answered, that a list was had from canonical because the near upstream
-// failed.
+// stayed notes, after the answer to q, that a list came from canonical because the near upstream failed.
 func (s *Server) stayed(w *wiring, q *request, a *response) {
 	canonical := a.by == w.snapshot.Canonical
 	if w.lags != nil && q.Kind == oci.KindTags && canonical {
@@ -109,8 +108,8 @@ func (s *Server) stayed(w *wiring, q *request, a *response) {
 	}
 }
 
-// compare finds out in the background whether replica i has under the tag that q asks for what
-// canonical has, so that those who ask again and again need not stay away from it forever.
+// compare finds out in the background whether replica i has the same under q's tag as canonical. So clients that poll
+// the tag need not stay away from the replica forever.
 func (s *Server) compare(w *wiring, q *request, i int, p *plan) {
 	key := p.tag ^ p.origin
 	if !s.stays.begin(key) {

@@ -10,27 +10,26 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// A tag may stand for something else tomorrow, and a replica learns of it later than the canonical
-// upstream. A client that is sent now to the one and now to the other sees new, old, new. So stays
-// remembers where the requests of a client network for a tag were sent, and says when they may be
-// sent to another replica: when that one cannot be behind what the network has seen.
+// A tag may point to another image tomorrow, and a replica learns of that later than the canonical upstream. A client
+// that alternates between the two sees new, old, new. So stays remembers where a client network's requests for a tag
+// were sent. It says when they may go to another replica: when that replica cannot be behind what the network has
+// seen.
 
-// The table's shape: 32 768 stays of 32 bytes, 1 MiB. A stay has one set; the one in it that was
-// not used longest makes room.
+// The table's shape: 32 768 stays of 32 bytes, 1 MiB. A stay belongs to one set. The least recently used stay of the
+// set makes room.
 const (
 	stayWays  = 4
 	staySets  = 1 << 13
 	stayLocks = 64
-	// comparisons remembered, by replica and tag; 96 KiB. A newer one takes a slot.
+	// compareSlots is how many comparisons are remembered, by replica and tag; 96 KiB. A newer one replaces the slot.
 	compareSlots = 1 << 12
 	// compareEvery bounds how often a tag of a replica is compared.
 	compareEvery = 10 * time.Second
-	// mustReturn is after how many times its lag a replica is sent clients again though nobody
-	// could compare it.
+	// mustReturn times its lag is when a replica gets clients again although it could not be compared.
 	mustReturn = 4
 )
 
-// moment is a time since the start, in nanoseconds; the zero is before it.
+// moment is a time since the start, in nanoseconds; zero is before the start.
 type moment int64
 
 // stay is where a network is sent for a tag.
@@ -39,7 +38,7 @@ type stay struct {
 	since, last moment // sent there first and last
 }
 
-// comparison is what was found out about a tag of a replica.
+// comparison is the result for a tag of a replica.
 type comparison struct {
 	key   uint64
 	tried moment // when it was last begun
@@ -47,7 +46,7 @@ type comparison struct {
 	found existence.Comparison
 }
 
-// stays is safe for concurrent use.
+// stays is the table. Safe for concurrent use.
 type stays struct {
 	seed maphash.Seed
 	now  func() moment
@@ -65,13 +64,13 @@ func newStays() *stays {
 	return &stays{seed: maphash.MakeSeed(), now: now}
 }
 
-// key is that of a tag, or of a list of tags, for a client network.
+// key is the key of a tag, or of a list of tags, for a client network.
 func (s *stays) key(network netip.Prefix, req *oci.Request) uint64 {
 	a := network.Addr().As16()
 	return (maphash.Bytes(s.seed, a[:])*31 + s.tag(req)) | 1
 }
 
-// tag is a key for what req names, whoever asks.
+// tag is a key for what req names, for any client.
 func (s *stays) tag(req *oci.Request) uint64 {
 	h := maphash.String(s.seed, req.Name) * 0x9e3779b97f4a7c15
 	return (h ^ maphash.String(s.seed, req.Tag)*31 + uint64(req.Kind)) | 1
@@ -79,7 +78,7 @@ func (s *stays) tag(req *oci.Request) uint64 {
 
 func (s *stays) origin(origin string) uint64 { return maphash.String(s.seed, origin) }
 
-// plan is what a request would get, and what must be known to say whether it may.
+// plan is where a request would go, and what decides whether it may go there.
 type plan struct {
 	key       uint64 // of the stay
 	tag       uint64
@@ -89,8 +88,8 @@ type plan struct {
 	peek      bool          // change nothing
 }
 
-// claim says where a request is sent: to where p says, and the stay is there from now on, or to
-// where the network is already. compare: the replica it would be sent to may be compared.
+// claim says where a request is sent. Either it goes where p says, and the stay is there from now on, or it goes
+// where the network already is. compare: the replica that p names may be compared.
 func (s *stays) claim(p *plan) (origin uint64, compare bool) {
 	set := p.key >> 8 % staySets
 	lock := &s.locks[set%stayLocks]
@@ -117,7 +116,7 @@ func (s *stays) claim(p *plan) (origin uint64, compare bool) {
 	return p.origin, false
 }
 
-// find returns the stay of key in set, or the one that makes room.
+// find returns the stay of key in set, or the stay that makes room for it.
 func find(set *[stayWays]stay, key uint64) *stay {
 	oldest := &set[0]
 	for i := range set {
@@ -131,7 +130,7 @@ func find(set *[stayWays]stay, key uint64) *stay {
 	return oldest
 }
 
-// over reports whether the network may be sent to a replica of a certain lag, compared by c.
+// over reports whether the network may go to a replica with this lag, whose comparison is c.
 func (e *stay) over(now moment, lag time.Duration, c *comparison) bool {
 	switch {
 	case now-e.last >= moment(lag):
@@ -172,7 +171,7 @@ func (s *stays) begin(key uint64) bool {
 	return true
 }
 
-// end notes what was found by a comparison for which nobody was asked before a moment.
+// end notes the result of a comparison. Neither upstream was asked before asked.
 func (s *stays) end(key uint64, asked moment, found existence.Comparison) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -35,11 +35,11 @@ var (
 	errOddLink = errors.New("the link to the next page of a tag list cannot be followed")
 )
 
-// within stands in the marker of a page that begins within an upstream's: after a tag, and before it the marker of the
-// upstream's page. No tag has a space in it.
+// within joins the two parts of the marker of a page that begins inside an upstream's page: the tag after which the
+// page begins, and then the marker of the upstream's page. No tag has a space in it.
 const within = " after "
 
-// resume is the page that an upstream is to be asked for, and the tag after which the client's begins.
+// resume returns the page to request from an upstream, and the tag after which the client's page begins.
 func resume(req oci.Request) (asked oci.Request, skip string) {
 	tag, marker, ok := strings.Cut(req.Last, within)
 	if !ok || !oci.ValidTag(tag) {
@@ -49,14 +49,15 @@ func resume(req oci.Request) (asked oci.Request, skip string) {
 	return asked, tag
 }
 
-// rewriteTags puts the requested name into a tag list and its pagination link, and keeps only the result. Only tags that are tags
-// are passed on, and nothing but tags; not more than were asked for, whatever the upstream makes of n and last.
+// rewriteTags puts the requested name into a tag list and its pagination link, and keeps only the result. It passes
+// on only valid tags and nothing else, and never more than the client asked for, whatever the upstream makes of n and
+// last.
 func rewriteTags(in io.Reader, header http.Header, req oci.Request) (tagList, error) {
 	p := page{}
 	p.req, p.skip = resume(req)
 	p.begin()
 	limited := &tokenReader{in: &io.LimitedReader{R: in, N: maxRelayBytes + 1}}
-	// Names that come twice are nobody's fault here, and to look for them takes memory.
+	// Duplicate keys do no harm here, and to detect them takes memory.
 	limited.dec = jsontext.NewDecoder(limited, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	err := p.read(limited.dec)
 	switch {
@@ -76,12 +77,12 @@ func rewriteTags(in io.Reader, header http.Header, req oci.Request) (tagList, er
 	return l, nil
 }
 
-// maxToken bounds a string of a tag list, in bytes: a decoder keeps the whole of it, and its buffer doubles.
+// maxToken bounds a string of a tag list, in bytes: a decoder keeps all of it, and its buffer doubles.
 const maxToken = 64 << 10
 
 var errToken = fmt.Errorf("a string or number of more than %d bytes", maxToken)
 
-// tokenReader is what a decoder reads from. It fails when a token has become too long.
+// tokenReader is the input of a decoder. It fails when a token has become too long.
 type tokenReader struct {
 	in  *io.LimitedReader
 	dec *jsontext.Decoder
@@ -98,7 +99,7 @@ func (r *tokenReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// page is what becomes of the tags that are read.
+// page collects the tags that are read.
 type page struct {
 	req  oci.Request // as the upstream is asked
 	skip string      // the tag after which the client's page begins
@@ -116,7 +117,7 @@ func (p *page) begin() {
 	p.out.WriteString(`{"name":"` + p.req.Name + `","tags":[`)
 }
 
-// add takes a tag. A registry that knows no last sends what was read before, too.
+// add takes a tag. A registry that does not support last also sends the tags of earlier pages.
 func (p *page) add(tag string) {
 	if !oci.ValidTag(tag) {
 		return
@@ -137,7 +138,8 @@ func (p *page) add(tag string) {
 	}
 }
 
-// read takes the members of "tags"; other keys are skipped, whatever is below them, without memory that grows with it.
+// read reads the members of "tags". It skips other keys, however deep they are nested, without memory that grows with
+// them.
 func (p *page) read(dec *jsontext.Decoder) error {
 	if err := expect(dec, jsontext.KindBeginObject); err != nil {
 		return err
@@ -147,7 +149,7 @@ func (p *page) read(dec *jsontext.Decoder) error {
 		if err != nil {
 			return err
 		}
-		// "tags": null is what distribution says of an empty repository.
+		// distribution answers "tags": null for an empty repository.
 		if key.String() != "tags" || dec.PeekKind() == jsontext.KindNull {
 			if err := dec.SkipValue(); err != nil {
 				return err
@@ -183,8 +185,8 @@ func expect(dec *jsontext.Decoder, want jsontext.Kind) error {
 	return err
 }
 
-// next is the link to the next page. Nothing is kept of the upstream's but its n and last, and of these a client's n goes first.
-// One that pages in another way, or leads back to this page, is an error.
+// next returns the link to the next page. It keeps only n and last of the upstream's link, and the client's n wins. A
+// link that pages in another way, or leads back to this page, is an error.
 func (p *page) next(header http.Header) (string, error) {
 	theirs, err := p.followed(header)
 	if !p.cut {
@@ -193,8 +195,8 @@ func (p *page) next(header http.Header) (string, error) {
 		}
 		return p.linkTo(theirs.N, theirs.Last)
 	}
-	// Does the upstream know what comes after a tag? If it pages by tags, or sends what was read before, too. Otherwise it
-	// is asked for this page again.
+	// Does the upstream support "after this tag"? It does if it pages by tags, or sends the tags of earlier pages,
+	// too. Otherwise the proxy asks it for this page again.
 	byTags := err == nil && (theirs.Last == "" || theirs.Last == p.end)
 	if byTags && (p.req.Last == "" || p.seen) && p.skip == p.req.Last {
 		return p.linkTo(-1, p.last)
@@ -202,7 +204,7 @@ func (p *page) next(header http.Header) (string, error) {
 	return p.linkTo(-1, p.last+within+p.req.Last)
 }
 
-// followed is the page that the upstream's link leads to; its Last is "" when there is none.
+// followed returns the page that the upstream's link leads to; its Last is "" when there is none.
 func (p *page) followed(header http.Header) (next oci.Request, err error) {
 	targets, err := outbound.NextLinks(header)
 	for _, target := range targets {
@@ -217,7 +219,7 @@ func (p *page) followed(header http.Header) (next oci.Request, err error) {
 	return oci.Request{}, err
 }
 
-// linkTo makes a link to a page. The client's n counts more than the upstream's.
+// linkTo makes a link to a page. The client's n wins over the upstream's.
 func (p *page) linkTo(n int, last string) (string, error) {
 	if p.req.N >= 0 {
 		n = p.req.N

@@ -13,13 +13,13 @@ import (
 	"ociproxy/internal/wait"
 )
 
-// busyEvery is how often health is told which candidates clients are sent to.
+// busyEvery is how often health learns which candidates clients are sent to.
 const busyEvery = 5 * time.Second
 
-// busyTop is how many candidates of a ranking in use are probed often: the one in use and those next in line.
+// busyTop is how many candidates of a ranking in use are probed often: the one in use and the next ones.
 const busyTop = 3
 
-// newHealth returns the monitor of all worlds of s.
+// newHealth returns the health monitor of s, which all its wirings share.
 func (s *Server) newHealth(w *wiring) *health.Monitor {
 	h := w.cfg.Health
 	return health.New(health.Options{
@@ -35,7 +35,7 @@ func (s *Server) newHealth(w *wiring) *health.Monitor {
 	})
 }
 
-// probeMissed is told that a candidate denied having what its health was to be probed with.
+// probeMissed handles a candidate's answer that it does not hold the object of a health probe.
 func (s *Server) probeMissed(name string, d oci.Digest) {
 	w := s.wiring.Load()
 	if i, ok := w.index[name]; ok {
@@ -44,13 +44,13 @@ func (s *Server) probeMissed(name string, d oci.Digest) {
 	}
 }
 
-// targets are the candidates as health sees them, by index.
+// targets returns the candidates as health sees them, by index.
 func (s *Server) targets(w *wiring) []health.Target {
 	out := make([]health.Target, len(w.snapshot.Candidates))
 	for i := range out {
 		c := &w.snapshot.Candidates[i]
 		if !c.Active {
-			// Nobody is sent there: nothing to probe, and its state must not count with the others'.
+			// No client is sent there. There is nothing to probe, and its state must not count with the others'.
 			out[i] = health.Target{Name: c.Name, Origin: c.Origin}
 			continue
 		}
@@ -68,7 +68,7 @@ func (s *Server) targets(w *wiring) []health.Target {
 	return out
 }
 
-// carrySamples keeps what is known of candidates that did not change since old.
+// carrySamples keeps the samples of candidates that did not change since old.
 func (w *wiring) carrySamples(old *wiring) []*samples {
 	out := make([]*samples, len(w.snapshot.Candidates))
 	for i := range out {
@@ -84,7 +84,7 @@ func (w *wiring) carrySamples(old *wiring) []*samples {
 	return out
 }
 
-// remember keeps what candidate i is known to hold, to probe it with later.
+// remember keeps what candidate i is known to hold, for later probes.
 func (w *wiring) remember(i int, req *oci.Request, size int64) {
 	c := &w.snapshot.Candidates[i]
 	if req.Digest.IsZero() {
@@ -96,7 +96,7 @@ func (w *wiring) remember(i int, req *oci.Request, size int64) {
 	})
 }
 
-// observeCheck counts an existence check, keeps what it proved, and passes on what it says about health.
+// observeCheck counts an existence check, keeps what it proved, and tells health what it says about the candidate.
 func (s *Server) observeCheck(t existence.Target, result string, a existence.Answer, took time.Duration) {
 	s.metrics.Checks.WithLabelValues(t.Candidate, result).Inc()
 	if took > 0 {
@@ -117,7 +117,7 @@ func (s *Server) observeCheck(t existence.Target, result string, a existence.Ans
 	}
 }
 
-// places notes which places clients came from since somebody last looked.
+// places notes which places clients came from since it was last read.
 type places []atomic.Bool
 
 func (p places) note(id int) {
@@ -126,7 +126,7 @@ func (p places) note(id int) {
 	}
 }
 
-// watchPlaces tells health, while ctx lasts, which candidates matter to the clients of the moment.
+// watchPlaces tells health, until ctx is done, which candidates matter to the clients of the moment.
 func (s *Server) watchPlaces(ctx context.Context) {
 	for range wait.Every(ctx, busyEvery) {
 		w := s.wiring.Load()
@@ -136,7 +136,7 @@ func (s *Server) watchPlaces(ctx context.Context) {
 	}
 }
 
-// busy takes the places noted and returns the first candidates of their rankings.
+// busy clears the noted places and returns the first candidates of their rankings.
 func (w *wiring) busy() (busy set.Set) {
 	for id, p := range w.snapshot.Places() {
 		if !w.places[id].Swap(false) {
@@ -152,8 +152,8 @@ func (w *wiring) busy() (busy set.Set) {
 	return busy
 }
 
-// sampleManifest keeps, now and then, a manifest that clients ask canonical for: nobody checks canonical, so
-// nothing else tells what to probe it with.
+// sampleManifest keeps, at intervals, a manifest that clients ask canonical for. The proxy never checks canonical, so
+// there is no other source of objects to probe it with.
 func (w *wiring) sampleManifest(q *request, d *decision) {
 	i := d.Candidate
 	if i != w.snapshot.Canonical || q.Kind != oci.KindManifest || !q.get || !q.Digest.InStores() {

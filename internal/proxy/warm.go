@@ -9,11 +9,11 @@ import (
 	"ociproxy/internal/wait"
 )
 
-// warmEvery is how often it is looked which stores and replicas were asked nothing for a while.
+// warmEvery is how often the proxy looks for stores and replicas that got no request for a while.
 const warmEvery = time.Second
 
-// keepWarm sees to it, while ctx lasts, that a connection leads to whatever clients' requests wait
-// for, and that it is known how fast it answers and whether its answers mean something.
+// keepWarm keeps a connection open, until ctx is done, to every origin that clients' requests wait for. It also keeps
+// known how fast each origin answers and whether its answers mean something.
 func (s *Server) keepWarm(ctx context.Context) {
 	s.warm(s.wiring.Load())
 	for range wait.Every(ctx, warmEvery) {
@@ -21,8 +21,8 @@ func (s *Server) keepWarm(ctx context.Context) {
 	}
 }
 
-// warm looks after all that are asked by HEAD: replicas, and stores without an inventory that is
-// believed.
+// warm handles all candidates that the proxy asks by HEAD: replicas, and stores without an inventory that it
+// believes.
 func (s *Server) warm(w *wiring) {
 	listed, demoted := w.live.View().Believed, w.doubts.Demoted()
 	listed.AndNot(&demoted)
@@ -33,12 +33,12 @@ func (s *Server) warm(w *wiring) {
 	}
 }
 
-// somewhere is what is asked for where nothing better is known.
+// somewhere is the request for a candidate of which no object is known.
 var somewhere = oci.Request{Kind: oci.KindBlob, Name: "oci-proxy", Digest: nowhere}
 
 var nowhere, _ = oci.ParseDigest(existence.Nowhere)
 
-// turned is told that a candidate says yes to what cannot exist, or no longer does.
+// turned handles the news that a candidate began or stopped to say yes to what cannot exist.
 func (s *Server) turned(t existence.Target, believed bool) {
 	if believed {
 		s.log.Info("what this candidate says it holds is believed again", "candidate", t.Candidate)

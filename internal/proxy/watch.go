@@ -15,20 +15,20 @@ import (
 	"ociproxy/internal/config"
 )
 
-// settle is how long files must be quiet before they are read: a ConfigMap swap or an editor's save is
+// settle is how long files must be unchanged before the proxy reads them: a ConfigMap swap or an editor's save is
 // several events.
 const settle = 200 * time.Millisecond
 
-// recheck is how often files are compared without any event: events can be lost, and some file systems send
+// recheck is how often the proxy compares files without any event: events can be lost, and some file systems send
 // none.
 const recheck = 15 * time.Second
 
-// together is how long files that do not fit yet may take to: the certificate and its key, or a configuration and a
-// file that it names, are written one after the other, at times by two different jobs.
+// together is how long files may take until they fit: a certificate and its key, or a configuration and a file that it
+// names, are written one after the other, sometimes by two different jobs.
 const together = 10 * time.Second
 
-// watch reloads on a value from signal and when a watched file's content differs from what was last loaded,
-// until ctx is done. Who sends a signal has written everything: only a change is given time to be completed.
+// watch reloads on a value from signal, and when a watched file's content differs from what was last loaded, until
+// ctx is done. A signal means that everything is written; only a file change gets time to be completed.
 func (s *Server) watch(ctx context.Context, signal <-chan struct{}) error {
 	events, faults, follow, stop := s.events()
 	defer stop()
@@ -99,8 +99,8 @@ func (s *Server) watch(ctx context.Context, signal <-chan struct{}) error {
 	}
 }
 
-// events watches the directories of all files: a file that is replaced by rename, as Kubernetes swaps
-// ConfigMaps by symlink, is a change of its directory. follow is to be called when there may be other files.
+// events watches the directories of all files, because replacing a file by rename changes its directory: Kubernetes
+// swaps ConfigMaps by symlink. Call follow when there may be other files.
 func (s *Server) events() (events <-chan fsnotify.Event, faults <-chan error, follow, stop func()) {
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
@@ -118,7 +118,7 @@ func (s *Server) events() (events <-chan fsnotify.Event, faults <-chan error, fo
 	return watcher.Events, watcher.Errors, follow, func() { _ = watcher.Close() }
 }
 
-// files are what a reload reads: those of the configuration in use and of the one that was last tried.
+// files returns what a reload reads: the files of the configuration in use and of the last one that was tried.
 func (s *Server) files() []string {
 	if s.opt.File == "" {
 		return nil
@@ -141,8 +141,8 @@ func (s *Server) files() []string {
 	return files
 }
 
-// fileState is a digest of all their names and contents; a file that cannot be read counts as empty, and the
-// reload that follows reports it. hash is that of the configuration file, if it was read already.
+// fileState is a digest of the names and contents of all files. A file that cannot be read counts as empty, and the
+// reload that follows reports it. hash is the configuration file's hash, if it was already read.
 func (s *Server) fileState(files []string, hash string) [sha256.Size]byte {
 	h := sha256.New()
 	for _, f := range files {

@@ -18,7 +18,7 @@ import (
 	"ociproxy/internal/snapshot"
 )
 
-// wiring is what one configuration brings with it, put together: all that a request needs. It is immutable once published.
+// wiring is everything that one configuration provides and a request needs. It is immutable once published.
 type wiring struct {
 	cfg      *config.Config
 	snapshot *route.Snapshot
@@ -38,7 +38,7 @@ type wiring struct {
 	names    map[string]*registryName // by host
 }
 
-// build makes a wiring of cfg. What did not change since old (address ranges, quotas) is carried over.
+// build makes a wiring of cfg. It carries over what did not change since old (address ranges, quotas).
 func (s *Server) build(cfg *config.Config, old *wiring) (*wiring, error) {
 	w := &wiring{cfg: cfg}
 	var err error
@@ -93,13 +93,13 @@ func (s *Server) flowTable(snap *route.Snapshot) *metrics.FlowTable {
 	})
 }
 
-// misfit is a fault of what a configuration names, such as a file, not of its own text.
+// misfit is a fault of something that a configuration names, such as a file, not of the configuration's own text.
 type misfit struct{ error }
 
 func (m misfit) Unwrap() error { return m.error }
 
-// reload loads the configuration again. A bad file changes nothing; the error is a misfit where the text is right and
-// what it names is not.
+// reload loads the configuration again. A bad file changes nothing. The error is a misfit when the text is right and
+// something that it names is not.
 func (s *Server) reload() error {
 	cfg, err := s.load()
 	if err != nil {
@@ -123,13 +123,13 @@ func (s *Server) reload() error {
 	return nil
 }
 
-// same is the candidate that is what c was: by name and by what stands behind it.
+// same returns the candidate of w that is the same as c: same name and same origin.
 func (w *wiring) same(c *route.Candidate) (int, bool) {
 	i, ok := w.index[c.Name]
 	return i, ok && w.snapshot.Candidates[i].Origin == c.Origin
 }
 
-// forgetRemoved drops the series of candidates that a reload removed and makes room for those of the new ones.
+// forgetRemoved drops the series of candidates that a reload removed, and makes room for those of the new ones.
 func (s *Server) forgetRemoved(old, w *wiring) {
 	s.metrics.SetCandidates(len(w.snapshot.Candidates))
 	if old == nil {
@@ -156,7 +156,8 @@ func (s *Server) refused(err error) {
 	s.log.Error("configuration refused, the old one stays in use", "error", err.Error())
 }
 
-// restartKeys are the keys that differ between a, the configuration of the start, and b, and that are read at the start only.
+// restartKeys returns the keys that are read at the start only and differ between a, the configuration of the start,
+// and b.
 func restartKeys(a, b *config.Config) []string {
 	pa, pb := a.Client.Rule(), b.Client.Rule()
 	var keys []string

@@ -1,9 +1,9 @@
-// Package purge takes blobs out of all stores: a takedown.
+// Package purge removes blobs from all stores: a takedown.
 //
-// First every inventory ceases to list the blob, then two refresh intervals pass, so that no
-// server sends anybody there any more, and only then the object is deleted. It keeps no state: a purge that was interrupted is
-// run again, and waits again when there is still an object, since nobody knows how long ago its inventory let go of it.
+// First it removes the blob from every inventory. Then it waits two refresh intervals, so that no server sends
+// clients there any more. Only then it deletes the object. It keeps no state: run an interrupted purge again. It
+// waits again when the object still exists, since it does not know how long ago the inventory stopped listing it.
 //
-// It knows buckets and inventories. It must not know configuration or how things are printed, and whether
-// the blob would come back with the next pass of a mirror is for its caller to make sure.
+// It knows buckets and inventories. It must not know configuration or how results are printed. The caller makes sure
+// that the next pass of a mirror does not bring the blob back.
 package purge

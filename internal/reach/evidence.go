@@ -9,8 +9,8 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// Strangers could complain of a store to have it ejected, so complaints never change where others are sent. Enough of
-// them, from addresses that have little to do with each other, only make the proxy look closer.
+// An attacker could complain of a store to have it ejected. So complaints never change where other clients are sent.
+// Many complaints from unrelated addresses only make the proxy look closer.
 const (
 	enoughAddresses = 5
 	enoughNetworks  = 3
@@ -19,7 +19,7 @@ const (
 	maxOrigins      = 1024
 )
 
-// Evidence remembers who complained of which candidate. Bounded; safe for concurrent use.
+// Evidence remembers which addresses complained of which candidate. Bounded; safe for concurrent use.
 type Evidence struct {
 	mu      sync.Mutex
 	origins map[string]*complaints
@@ -35,20 +35,20 @@ type complaint struct {
 	stuck  bool // it is sent to the nearest since nothing helped
 }
 
-// Finding is a candidate that many addresses do not get through to.
+// Finding is a candidate that many addresses cannot download from.
 type Finding struct {
 	// Origin names the candidate.
 	Origin string
-	// Addresses that do not get through to it; of IPv6, the first of each /64.
+	// Addresses cannot download from it; of IPv6, the first address of each /64.
 	Addresses []netip.Addr
-	// Digests that they asked for again.
+	// Digests are the blobs that they asked for again.
 	Digests []oci.Digest
 }
 
-// NewEvidence returns one without complaints.
+// NewEvidence returns an Evidence without complaints.
 func NewEvidence() *Evidence { return &Evidence{origins: map[string]*complaints{}} }
 
-// Note remembers what a request made of its address.
+// Note remembers what a request revealed about its address.
 func (e *Evidence) Note(t *Table, r *Request, ev Event) {
 	if ev != Complained && ev != Proven && ev != Blocked && ev != Stuck {
 		return
@@ -67,9 +67,9 @@ func (e *Evidence) Note(t *Table, r *Request, ev Event) {
 	of.add(&c, ev == Complained)
 }
 
-// add remembers a complaint. begins says that its address was not known to complain.
+// add remembers a complaint. begins says that its address had not complained before.
 func (of *complaints) add(c *complaint, begins bool) {
-	// An address speaks once: for the last thing that became of it.
+	// Only the last event of an address counts.
 	for i := range of.list {
 		if was := &of.list[i]; was.addr == c.addr {
 			c.whole = c.whole || was.whole && !begins
@@ -84,9 +84,9 @@ func (of *complaints) add(c *complaint, begins bool) {
 	of.list = append(of.list, *c)
 }
 
-// victim is the complaint that makes room for c, when something must: one that is over, else the oldest of its own
-// network when that has its share, else of the largest network. So no network can push out what others say. What an
-// address says of many machines goes last.
+// victim is the complaint that makes room for c, when there is no room. It is one that has expired, else the oldest
+// of c's own network when that network has its share, else the oldest of the largest network. So no network can push
+// out the complaints of others. A complaint that one address makes for many machines goes last.
 func (of *complaints) victim(c *complaint) (at int, full bool) {
 	sizes := map[netip.Prefix]int{}
 	for i := range of.list {
@@ -117,7 +117,7 @@ func (of *complaints) victim(c *complaint) (at int, full bool) {
 	return at, true
 }
 
-// outdated reports whether a time is so long ago that it no longer counts. A clock may be set back.
+// outdated reports whether a time is too long ago to count. A clock may be set back.
 func outdated(then, now uint32) bool { return int32(now-then) > Window }
 
 // before reports whether a is forgotten before b.
@@ -128,10 +128,10 @@ func before(a, b *complaint) bool {
 	return a.time < b.time
 }
 
-// Findings are the candidates that at least five addresses of three networks (/16, /32) do not get through to, or the
-// machines behind one that get on elsewhere. Addresses that the table serves by their nearest again have withdrawn their
-// complaint, unless nothing else helped them either: that counts as one address, since whoever asks for the same again
-// and again can say so alone.
+// Findings returns the candidates that at least five addresses of three networks (/16, /32) cannot download from, or
+// that the machines behind one address cannot download from although they succeed elsewhere. When the table serves an
+// address from its nearest again, the address has withdrawn its complaint, unless nothing else helped it either. Such
+// addresses count as one, since a client that repeats the same request can cause this alone.
 func (e *Evidence) Findings(t *Table) []Finding {
 	now := t.unix()
 	e.mu.Lock()
@@ -165,7 +165,7 @@ func clone(d oci.Digest) oci.Digest {
 	return d
 }
 
-// one is what counts as one address: of IPv6 a /64, which every client has whole.
+// one returns the network that counts as one address: of IPv6 a /64, which every client owns completely.
 func one(a netip.Addr) netip.Addr {
 	a = a.Unmap()
 	if a.Is4() {
@@ -175,7 +175,7 @@ func one(a netip.Addr) netip.Addr {
 	return p.Addr()
 }
 
-// wide is the network that one operator is likely to have: /16 or /32.
+// wide returns the network that one operator is likely to own: /16 or /32.
 func wide(a netip.Addr) netip.Prefix {
 	bits := 32
 	if a.Is4() {

@@ -11,7 +11,7 @@ type Level uint8
 
 // The levels.
 const (
-	// Nearest: the first candidate that holds the blob, as for everybody.
+	// Nearest: the first candidate that holds the blob, as for all clients.
 	Nearest Level = iota
 	// Next: the next candidate that is not canonical, at another host.
 	Next
@@ -20,33 +20,35 @@ const (
 )
 
 // parallel is how many blobs of one image a runtime has under way at once, at most: containerd and docker 3, crane 4,
-// podman and skopeo 6. A client that asks for more distinct blobs of one repository has got some of them.
+// podman and skopeo 6. A client that asks for more distinct blobs of one repository has downloaded some of them.
 const parallel = 6
 
 // Times are in seconds.
 const (
-	// Window is how long an address is remembered that nothing was learnt of: longer than four tries of a kubelet
-	// that backs off to 300 s.
+	// Window is how long the table remembers an address about which it learned nothing: longer than four tries of a
+	// kubelet that backs off to 300 s.
 	Window = 20 * 60
-	// era is the grain in which a line forgets blobs: after two to three eras.
+	// era is the unit of time in which a line forgets blobs: it forgets a blob after two to three eras.
 	era = 10 * 60
-	// hold is how long an address is sent past its nearest before the nearest is tested again; twice as long after each
+	// hold is how long an address is sent past its nearest before the nearest is tested again. It doubles after each
 	// further proof of a second experiment, up to eight hours.
 	hold = 60 * 60
-	// verdict is how long an address is taken for several machines.
+	// verdict is how long an address counts as several machines.
 	verdict = 24 * 60 * 60
-	// patience is how long repeats may be apart to belong together: twice the longest back-off of a kubelet.
+	// patience is the longest time between repeats that belong together: twice the longest back-off of a kubelet.
 	patience = 10 * 60
-	// tested is how long the blob that tests the nearest may stay away to be taken for well received: twice the
+	// tested is how long the blob that tests the nearest must not be requested again to count as received: twice the
 	// longest back-off of a kubelet.
 	tested = 10 * 60
-	// stuckAfter is how long the machines behind an address that was sent back to its nearest may ask for the same
-	// again without progress, before it gets its second experiment; soonAfter, when it had made progress elsewhere
-	// and none at the nearest. A fleet has pulled an image that it wants at once by then, or at least its first blobs.
+	// stuckAfter is how long the machines behind an address that was sent back to its nearest may repeat requests
+	// without progress before the address gets its second experiment. soonAfter applies when it made progress
+	// elsewhere and none at the nearest. By then, a fleet that starts one image at once has pulled it, or at least
+	// its first blobs.
 	stuckAfter = 150
 	soonAfter  = 20
-	// slowAfter is the same for the image that led to the verdict, once more of its blobs are asked for than a runtime has
-	// under way: some of its machines have parts of it from elsewhere, so that this is no progress, but likely is.
+	// slowAfter is the same for the image that led to the verdict, once more of its blobs are asked for than a
+	// runtime has under way. Some of its machines have parts of it from elsewhere, so this is likely progress, but no
+	// proof of it.
 	slowAfter = 15 * 60
 	// trialTime is how long the second experiment lasts at each level, at least: machines that ask at once have to
 	// finish some blobs before they can ask for new ones.
@@ -55,18 +57,18 @@ const (
 
 // Counts.
 const (
-	// doubts is how many different blobs must be asked for again before an experiment is given up: one may be a
-	// connection that broke.
+	// doubts is how many different blobs must be asked for again before an experiment is given up: a single one may
+	// be a connection that broke.
 	doubts = 2
-	// stuckRepeats is how many repeats without progress say that an address is stuck.
+	// stuckRepeats is how many repeats without progress mean that an address is stuck.
 	stuckRepeats = 3
-	// trialBlobs is how many new blobs of images that were stuck are progress in a trial.
+	// trialBlobs is how many new blobs of stuck images count as progress in a trial.
 	trialBlobs = 2
-	// trialAsks is how many requests for the image that is stuck the second experiment takes at each level, at least.
+	// trialAsks is how many requests for the stuck image the second experiment takes at each level, at least.
 	trialAsks = 12
-	// maxTrials bounds how often it is made in a day without any proof: images of a few blobs give none.
+	// maxTrials bounds how many second experiments without a proof a day has: images of a few blobs give no proof.
 	maxTrials = 2
-	// maxProofs bounds how often the hold is doubled.
+	// maxProofs bounds how often the hold doubles.
 	maxProofs = 3
 )
 
@@ -74,17 +76,17 @@ const (
 type state uint8
 
 const (
-	// open: nothing is known; it is served by the nearest.
+	// open: nothing is known; the nearest serves it.
 	open state = iota
-	// trying: it asked again and is sent past the nearest. Whether that helps is not known yet.
+	// trying: it asked again and is sent past the nearest. It is not known yet whether that helps.
 	trying
 	// held: it made progress where it was sent, and none at the nearest.
 	held
-	// shared: several machines, or one that downloads the same again. It is served by the nearest.
+	// shared: several machines, or one that downloads the same again. The nearest serves it.
 	shared
-	// trial: it was taken for shared, but made no progress. It is sent past the nearest a second time.
+	// trial: it counted as shared, but made no progress. It is sent past the nearest a second time.
 	trial
-	// settled: as shared, and nothing more is tried until the verdict's end.
+	// settled: like shared, but without further experiments until the verdict ends.
 	settled
 )
 
@@ -96,9 +98,9 @@ type line struct {
 	probe uint32 // the blob that tests the nearest; 0: none
 	mark  uint32 // when it did, or when the last repeat was seen at the nearest
 
-	// worked is when the nearest last gave more of an image than a runtime has under way; 0: never.
+	// worked is when the nearest last delivered more of an image than a runtime has under way; 0: never.
 	worked uint32
-	// watched has a bit for each blob of watch that was asked for at the nearest, by its hash.
+	// watched has a bit for each blob of watch that was asked for at the nearest, by the blob's hash.
 	watched uint32
 
 	repos    [pulls]uint16 // the repositories asked last, hashed, the last one first
@@ -121,10 +123,10 @@ type line struct {
 	run   uint8 // how many of them since the repository changed
 	mine  uint8 // which of the sample are of that run
 
-	// seen are fingerprints of what was asked for, with the era in the lower two bits; 0: free. First the blobs asked
-	// for last, then a sample of those before: the ones with the smallest hashes, so that of any number of blobs
-	// those who ask for them again meet in the same ones. Parts have the last places, so that a blob in a thousand parts
-	// pushes out none of the others.
+	// seen are fingerprints of what was asked for, with the era in the lower two bits; 0: free. First come the latest
+	// blobs, then a sample of the earlier ones. The sample keeps the blobs with the smallest hashes, so that clients
+	// that repeat any number of blobs hit the same ones. Parts have the last places, so that a blob in a thousand
+	// parts does not push out the others.
 	seen [lastSlots + sampleSlots + partSlots]uint32
 }
 
@@ -147,37 +149,37 @@ const (
 	nothing                // a part that tells nothing
 )
 
-// bit stands for the blob.
+// bit returns the bit of the blob in watched.
 func (a *ask) bit() uint32 { return 1 << (a.any >> 27) }
 
-// Event is what a request made of its address.
+// Event is what a request revealed about its address.
 type Event uint8
 
 // The events.
 const (
 	None Event = iota
-	// Complained: an address that nothing was known of asked again.
+	// Complained: an address about which nothing was known asked again.
 	Complained
 	// Doubted: it asked again for what it got elsewhere.
 	Doubted
 	// Proven: it makes progress elsewhere, and made none at the nearest.
 	Proven
-	// Blocked: so do the machines behind an address that was taken for shared.
+	// Blocked: the same as Proven, for the machines behind an address that counted as shared.
 	Blocked
-	// Stuck: they make no progress at the nearest, and nowhere else either.
+	// Stuck: these machines make no progress at the nearest, and none elsewhere.
 	Stuck
 	numEvents
 )
 
 var eventNames = [numEvents]string{"none", "complained", "doubted", "proven", "blocked", "stuck"}
 
-// String is the metric label.
+// String returns the metric label.
 func (e Event) String() string { return eventNames[e] }
 
-// Events lists the closed set of what may happen to an address.
+// Events lists the closed set of events.
 func Events() []Event { return []Event{Complained, Doubted, Proven, Blocked, Stuck} }
 
-// next is one step: where this request is sent, whether it is a repeat, and what that tells.
+// next takes one request. It returns where to send it, whether it is a repeat, and what it reveals.
 func (l *line) next(a *ask) (to Level, again bool, ev Event) {
 	l.age(a.now)
 	if l.state != open && a.now >= l.until {
@@ -193,14 +195,14 @@ func (l *line) next(a *ask) (to Level, again bool, ev Event) {
 	return l.at(a.origin, a.repo), again, ev
 }
 
-// returns reports whether the address comes back for what a store was to give it. What shared addresses repeat is
-// watched at stores only.
+// returns reports whether the address asks again for something that a store was to deliver. The repeats of shared
+// addresses are watched at stores only.
 func (l *line) returns(a *ask) bool {
 	l.age(a.now)
 	return l.state <= held && a.kind != nothing && l.asked(a)
 }
 
-// at is the level for a request whose nearest candidate is origin.
+// at returns the level for a request whose nearest candidate is origin.
 func (l *line) at(origin, repo uint16) Level {
 	if l.state == trial && repo != l.watch {
 		return Nearest
@@ -216,8 +218,9 @@ func (l *line) step(a *ask, again bool) Event {
 	switch l.state {
 	case open:
 		if again {
-			// The candidate that failed is the one it was sent to. Others may have found out first what is wrong there, so
-			// that this blob has another nearest now; the next one may have the same still.
+			// The candidate that failed is the one that the address was sent to. Other addresses may have found the
+			// fault first, so that this blob has another nearest candidate now. The next blob may still have the
+			// faulty one.
 			l.avoid = cmp.Or(l.from, a.origin)
 			l.enter(trying, Next, a, hold)
 			return Complained
@@ -226,7 +229,8 @@ func (l *line) step(a *ask, again bool) Event {
 	case trying:
 		return l.stepTrying(a, again)
 	case held:
-		// In a blocked network of machines repeats are usual. Without such proof, they say that these are machines.
+		// In a blocked network of machines, repeats are usual. Without proof of a block, repeats mean several
+		// machines.
 		if again && !l.second && l.probe == 0 {
 			if l.repeats++; l.repeats >= doubts {
 				l.enter(shared, Nearest, a, verdict)
@@ -268,10 +272,11 @@ func (l *line) stepTrying(a *ask, again bool) Event {
 	return Doubted
 }
 
-// stepShared watches one repository at a time: machines that pull in step repeat each other, but are done soon.
+// stepShared watches one repository at a time: machines that pull in step repeat each other, but finish soon.
 func (l *line) stepShared(a *ask, again bool) Event {
 	if l.run > parallel && l.repos[0] != l.nearRepo {
-		// Of the other, machines that have some of its blobs from elsewhere ask for the rest: that is no progress here.
+		// nearRepo does not count: machines that have some of its blobs from elsewhere ask for the rest. That is no
+		// progress here.
 		l.state, l.proofs, l.trials = settled, 0, 0
 		return None
 	}
@@ -301,8 +306,8 @@ func (l *line) stepShared(a *ask, again bool) Event {
 	return None
 }
 
-// stepTrial looks for blobs of the image that was stuck that nobody asked for at the nearest: some machine has got others
-// to come so far. Only that image is sent past the nearest.
+// stepTrial looks for blobs of the stuck image that were never requested at the nearest: a request for one means that
+// some machine has downloaded other blobs. Only that image is sent past the nearest.
 func (l *line) stepTrial(a *ask) Event {
 	if a.repo != l.watch || a.kind == nothing {
 		return None
@@ -328,7 +333,7 @@ func (l *line) stepTrial(a *ask) Event {
 	return l.untold(a)
 }
 
-// untold ends a trial that proved nothing: the image was too small to tell, or its machines were done.
+// untold ends a trial that proved nothing: the image was too small, or its machines were done.
 func (l *line) untold(a *ask) Event {
 	if l.trials++; l.trials < maxTrials || l.proofs > 0 {
 		l.enter(shared, Nearest, a, verdict)
@@ -338,7 +343,7 @@ func (l *line) untold(a *ask) Event {
 	return Stuck
 }
 
-// enter begins a state with the request that led to it as the first that is answered there.
+// enter begins a state. The request that led to it is the first one that is answered there.
 func (l *line) enter(s state, to Level, a *ask, lasts uint32) {
 	l.state, l.level = s, to
 	l.since, l.until = a.now, a.now+lasts
@@ -355,7 +360,7 @@ func (l *line) enter(s state, to Level, a *ask, lasts uint32) {
 	l.note(a)
 }
 
-// expired ends a verdict, or has the nearest tested after a hold. ended says that the answer is the nearest.
+// expired ends a verdict, or has the nearest tested after a hold. ended means that the nearest answers.
 func (l *line) expired(a *ask) (ended bool) {
 	switch {
 	case l.state == trial:
@@ -364,7 +369,7 @@ func (l *line) expired(a *ask) (ended bool) {
 	case l.state != held:
 		*l = line{used: l.used} // nothing was proven: the nearest gets another chance
 	case l.second:
-		// One blob tells nothing of many machines: only whether they make progress does.
+		// One blob proves nothing about many machines; only their progress does.
 		l.enter(shared, Nearest, a, verdict)
 		return true
 	case a.kind != blobAsked:
@@ -372,7 +377,7 @@ func (l *line) expired(a *ask) (ended bool) {
 		l.probe, l.mark = a.key|eraBits, a.now
 		return true
 	case l.probe == a.key|eraBits:
-		// The pull that failed asks for its other blobs again, too.
+		// The pull that failed also asks for its other blobs again.
 		l.enter(held, l.level, a, hold)
 	case a.now-l.mark >= tested:
 		*l = line{used: l.used}
@@ -380,10 +385,10 @@ func (l *line) expired(a *ask) (ended bool) {
 	return false
 }
 
-// nearWorked says that the nearest gave something shortly before it was left.
+// nearWorked reports whether the nearest delivered something shortly before the address left it.
 func (l *line) nearWorked() bool { return l.worked != 0 && l.since-l.worked <= Window }
 
-// pull makes repo the one that is asked last.
+// pull makes repo the repository that was asked last.
 func (l *line) pull(repo uint16) {
 	i := slices.Index(l.repos[:], repo)
 	given := uint8(0)

@@ -9,8 +9,8 @@ import (
 	"io"
 )
 
-// What was learnt outlives a restart where there is a disk. What is saved is of this machine only, and of no use
-// elsewhere: addresses are in it as keyed hashes, with the key.
+// What the table learned survives a restart where there is a disk. A saved file is useful on this machine only: it
+// holds addresses as keyed hashes, with the key.
 const saveMagic = "oci-proxy client paths 2\n"
 
 // saved is one line on disk, in big-endian order.
@@ -28,10 +28,10 @@ type saved struct {
 
 var savedSize = binary.Size(saved{})
 
-// ErrSaved is wrapped by the error of a file that is not one, or is damaged.
+// ErrSaved is wrapped by the error for a file that is damaged or not a file of client paths.
 var ErrSaved = errors.New("not a file of client paths, or a damaged one")
 
-// Save writes what was learnt of addresses to w. The error is w's.
+// Save writes to w what the table learned about addresses. The error is w's.
 func (t *Table) Save(w io.Writer) error {
 	sum := crc32.NewIEEE()
 	out := io.MultiWriter(w, sum)
@@ -42,7 +42,7 @@ func (t *Table) Save(w io.Writer) error {
 		return err
 	}
 	for set := range sets {
-		// A copy, so that no request waits for a disk.
+		// This is a copy, so that no request waits for a disk.
 		if _, err := out.Write(t.learnt(set)); err != nil {
 			return err
 		}
@@ -50,7 +50,7 @@ func (t *Table) Save(w io.Writer) error {
 	return binary.Write(w, binary.BigEndian, sum.Sum32())
 }
 
-// learnt encodes the lines of a set of which anything is known.
+// learnt encodes the lines of a set about which anything is known.
 func (t *Table) learnt(set int) []byte {
 	lock := &t.locks[set%locks]
 	lock.Lock()
@@ -74,8 +74,8 @@ func (t *Table) learnt(set int) []byte {
 	return b.Bytes()
 }
 
-// Load replaces a table that was not used yet by what [Table.Save] wrote. The error wraps [ErrSaved], or is r's; the
-// table is empty then.
+// Load replaces an unused table by what [Table.Save] wrote. The error wraps [ErrSaved], or is r's; then the table is
+// empty.
 func (t *Table) Load(r io.Reader) error {
 	most := len(saveMagic) + 16 + lines*savedSize + 4
 	data, err := io.ReadAll(io.LimitReader(r, int64(most)+1))
@@ -110,7 +110,7 @@ func (t *Table) Load(r io.Reader) error {
 	return nil
 }
 
-// restore puts one line back. Of the image that was being pulled nothing is known any more.
+// restore puts one line back. It no longer knows anything about the image that was being pulled.
 func (t *Table) restore(s *saved, now uint32) error {
 	if s.Set >= sets || s.Tag == 0 || s.State == uint8(open) || s.State > uint8(settled) || s.Level > uint8(Upstream) ||
 		s.Proofs > maxProofs || s.Second > 1 {

@@ -2,7 +2,7 @@ package reach
 
 import "slices"
 
-// What a line remembers of what was asked for, in 76 bytes.
+// This is what a line remembers of past requests, in 76 bytes.
 
 const (
 	lastSlots   = 8
@@ -35,13 +35,13 @@ func (l *line) age(now uint32) {
 	}
 	for i, b := range l.seen {
 		if (current-b)&eraBits >= lineAge {
-			// It counts as new when it is asked for again, so what came before does not count any more.
+			// It counts as new when it is asked for again, so earlier requests no longer count.
 			l.seen[i], l.run = 0, 0
 		}
 	}
 }
 
-// asked reports whether the same was asked for, or the whole that this may be the second part of.
+// asked reports whether the same was asked for before, or the whole blob of which this may be the second part.
 func (l *line) asked(a *ask) bool {
 	return l.has(a.key) || a.resume != 0 && l.has(a.resume)
 }
@@ -64,7 +64,7 @@ func (l *line) note(a *ask) {
 		if !l.has(a.any) {
 			l.count(a, a.any)
 		}
-		// The first parts stay: two machines that fetch the same thousand parts meet in them.
+		// The first parts stay: two machines that fetch the same thousand parts both ask for them.
 		parts := l.seen[blobSlots:]
 		at := slices.Index(parts, 0)
 		if at < 0 {
@@ -93,8 +93,9 @@ func (l *line) count(a *ask, key uint32) {
 	}
 }
 
-// keep takes what is not one of the last blobs any more into the sample. Of a pull that goes on without another's
-// between, as many stay as there is room for, or whoever starts over would not be known again.
+// keep moves a blob that is no longer one of the latest into the sample. While one pull goes on without another
+// between, the sample keeps as many of its blobs as it has room for. Otherwise it would not recognise a client that
+// starts over.
 func (l *line) keep(w uint32) {
 	sample := l.seen[lastSlots:blobSlots]
 	own := l.state == open && l.run > lastSlots
@@ -122,5 +123,5 @@ func (l *line) keep(w uint32) {
 	}
 }
 
-// word is a key with the era in its lower bits.
+// word returns a key with the era in its lower bits.
 func word(key, now uint32) uint32 { return key&^eraBits | (now/era)&eraBits }

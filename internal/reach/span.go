@@ -27,8 +27,8 @@ const (
 	Other                     // what a server ignores and answers with the whole: tells nothing
 )
 
-// smallest is the shortest closed range whose repetition is taken for a failed download. Lazy snapshotters and
-// format probes read the same few bytes again and again.
+// smallest is the shortest closed range whose repetition counts as a failed download. Lazy snapshotters and format
+// probes read the same few bytes again and again.
 const smallest = 64 << 10
 
 // ParseSpan reads the values of a Range header (RFC 9110 §14.1.2).
@@ -72,7 +72,7 @@ func parseOne(spec string) Span {
 	return Span{Kind: Other}
 }
 
-// count is how many bytes a closed or scattered span asks for.
+// count returns how many bytes a closed or scattered span asks for.
 func (s Span) count() int64 {
 	if s.Kind == Closed {
 		return s.Last - s.First + 1
@@ -80,10 +80,10 @@ func (s Span) count() int64 {
 	return s.Count
 }
 
-// most is larger than any blob, and what is added to it does not overflow.
+// most is larger than any blob. What the code adds to it does not overflow.
 const most = 1e18
 
-// position is a byte position, at most [most].
+// position parses a byte position, at most [most].
 func position(s string) (int64, bool) {
 	for i := range len(s) {
 		if s[i] < '0' || s[i] > '9' { // ParseInt takes signs
@@ -97,8 +97,8 @@ func position(s string) (int64, bool) {
 	return n, true
 }
 
-// Bytes is how many bytes of a blob of size bytes a span asks for; 0 for a size that is not known. An open span is not
-// counted by itself: see [Answer.Rest].
+// Bytes returns how many bytes of a blob of size bytes a span asks for; 0 when the size is unknown. An open span does
+// not count by itself: see [Answer.Rest].
 func (s Span) Bytes(size int64) int64 {
 	switch {
 	case size <= 0:

@@ -11,9 +11,9 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// The table's shape: 61 440 lines of 128 bytes and their tags in sets of 32, less than 8 MiB. An address has two sets and
-// takes the one that has room; without, the line in them that was not used longest makes room. So nearly all of
-// the 60 000 addresses that come in [Window] at 50 a second are kept.
+// The table's shape: 61 440 lines of 128 bytes and their tags in sets of 32, less than 8 MiB. An address has two sets
+// and takes the one that has room. Without room, it replaces the least recently used line in them. So the table keeps
+// nearly all of the 60 000 addresses that come in [Window] at 50 a second.
 const (
 	ways  = 32
 	sets  = 1920
@@ -21,8 +21,8 @@ const (
 	locks = 64 // an address's two sets share one
 )
 
-// Table is what is known of all addresses that asked lately: 8 MiB, whatever comes. Safe for concurrent use; a
-// request costs a lock that 960 lines share, and no allocation.
+// Table is what is known of all addresses that asked lately. It takes 8 MiB, whatever comes. Safe for concurrent use;
+// a request costs a lock that 960 lines share, and no allocation.
 type Table struct {
 	secret [2]uint64           // hides which addresses share a set
 	sum    func(string) uint64 // keyed: nobody outside can choose what looks the same
@@ -45,30 +45,30 @@ func New() *Table {
 	}
 }
 
-// Request is a download that would be answered with the nearest candidate.
+// Request is a download that the nearest candidate would answer.
 type Request struct {
-	// Addr is the client. An IPv4 address counts whole, an IPv6 address as its /64.
+	// Addr is the client. An IPv4 address counts by itself, an IPv6 address as its /64.
 	Addr netip.Addr
-	// Digest and Span say what it asks for, Repository where.
+	// Digest and Span say what it asks for, Repository says where.
 	Digest     oci.Digest
 	Span       Span
 	Repository string
 	// Origin names the candidate that the client would be sent to. It must mean the same after a restart.
 	Origin string
-	// Last: that candidate is canonical, after which there is none. It is noted only when it is another try of what
-	// was sent to a store.
+	// Last: that candidate is canonical, and there is none after it. The table notes such a request only when it
+	// repeats one that was sent to a store.
 	Last bool
 }
 
-// Answer is what the table says of a request.
+// Answer is the table's answer to a request.
 type Answer struct {
-	// Level says where to send it.
+	// Level says where to send the request.
 	Level Level
 	// Again: it looks like another try.
 	Again bool
-	// Rest: an open span that is counted as the rest of the blob, because nothing else of that blob was asked for.
+	// Rest: this open span counts as the rest of the blob, because no other part of that blob was asked for.
 	Rest bool
-	// Event is what it made of its address.
+	// Event is what the request revealed about its address.
 	Event Event
 }
 
@@ -92,8 +92,8 @@ func (t *Table) Ask(r *Request) Answer {
 	}
 	l := t.line(&w, a.now)
 	var out Answer
-	// Whoever asked for the start was counted with all of it, whether it goes on from where it was cut or fetches the
-	// parts at once; without a start, the first of several parts counts for the rest.
+	// A client that asked for the start was counted with the whole blob, whether it resumes a broken download or
+	// fetches the parts at once. Without a start, the first of several parts counts for the rest.
 	out.Rest = a.kind == partAsked && r.Span.Kind == Open && !l.has(a.resume) && !l.has(part(digest, 0, -1)) && !l.has(a.any)
 	out.Level, out.Again, out.Event = l.next(&a)
 	lock.Unlock()
@@ -102,10 +102,10 @@ func (t *Table) Ask(r *Request) Answer {
 
 func (t *Table) repo(r *Request) uint16 { return uint16(t.sum(r.Repository)) | 1 }
 
-// unix is the time in seconds; a table is not used before 1970 or after 2106.
+// unix returns the time in seconds; a table works between 1970 and 2106.
 func (t *Table) unix() uint32 { return uint32(t.now().Unix()) }
 
-// Level is where the address of a request is sent, without noting the request.
+// Level says where to send a request, without noting it.
 func (t *Table) Level(r *Request) Level {
 	w := t.where(r.Addr)
 	lock := t.lock(&w)
@@ -118,7 +118,8 @@ func (t *Table) Level(r *Request) Level {
 	return l.at(uint16(fnv(r.Origin)), t.repo(r))
 }
 
-// Keep forgets what was learnt about candidates that are not among origins any more: a configuration was loaded.
+// Keep forgets what the table learned about candidates that are not among origins. Call it after loading a
+// configuration.
 func (t *Table) Keep(origins []string) {
 	known := map[uint16]bool{}
 	for _, origin := range origins {
@@ -136,7 +137,7 @@ func (t *Table) Keep(origins []string) {
 	}
 }
 
-// Skip says that there is no candidate for Next: what was just asked is answered by the upstream.
+// Skip says that there is no candidate for Next: the upstream answers the request that was just asked about.
 func (t *Table) Skip(addr netip.Addr) {
 	w := t.where(addr)
 	lock := t.lock(&w)
@@ -147,7 +148,7 @@ func (t *Table) Skip(addr netip.Addr) {
 	lock.Unlock()
 }
 
-// of fills in what is asked: which key it has, and whether it is a blob's start.
+// of fills in what is asked: its key, and whether it is a blob's start.
 func (a *ask) of(digest uint64, s Span) {
 	a.any = part(digest, 0, 0)
 	switch {
@@ -166,7 +167,7 @@ func (a *ask) of(digest uint64, s Span) {
 
 func key(digest uint64) uint32 { return fold(digest) }
 
-// part is the key of a span of a blob. No span has last 0: it marks that any part of the blob was asked for.
+// part returns the key of a span of a blob. No span has last 0: that marks that any part of the blob was asked for.
 func part(digest uint64, first, last int64) uint32 {
 	return fold(mix(digest^uint64(first)*0x9e3779b97f4a7c15, uint64(last)|1<<63))
 }
@@ -178,7 +179,7 @@ func mix(a, b uint64) uint64 {
 	return hi ^ lo
 }
 
-// hash is the address, keyed, so that nobody outside can choose addresses that share a set.
+// hash returns the keyed hash of the address, so that an attacker cannot choose addresses that share a set.
 func (t *Table) hash(addr netip.Addr) uint64 {
 	b := addr.As16()
 	high := uint64(0)
@@ -192,7 +193,7 @@ func (t *Table) hash(addr netip.Addr) uint64 {
 	return mix(mix(high^t.secret[0], low^t.secret[1]), t.secret[0])
 }
 
-// where is where an address may have its line.
+// where says where an address may have its line.
 type where struct {
 	sets [2]int
 	tag  uint32
@@ -207,7 +208,7 @@ func (t *Table) where(addr netip.Addr) where {
 	}
 }
 
-// lock guards an address's line.
+// lock returns the lock of an address's line.
 func (t *Table) lock(w *where) *sync.Mutex { return &t.locks[w.sets[0]%locks] }
 
 func (t *Table) find(w *where) *line {
@@ -222,7 +223,7 @@ func (t *Table) find(w *where) *line {
 	return nil
 }
 
-// line is the line of an address, a fresh one when it has none.
+// line returns the line of an address, or a fresh one when it has none.
 func (t *Table) line(w *where, now uint32) *line {
 	if l := t.find(w); l != nil {
 		return l
@@ -236,7 +237,7 @@ func (t *Table) line(w *where, now uint32) *line {
 	return &t.lines[at]
 }
 
-// free is a line that nobody has, in the emptier of the two sets.
+// free returns an unused line in the emptier of the two sets.
 func (t *Table) free(w *where) (at int, ok bool) {
 	most := 0
 	for _, set := range w.sets {
@@ -253,8 +254,8 @@ func (t *Table) free(w *where) (at int, ok bool) {
 	return at, most > 0
 }
 
-// oldest is the line in the two sets that was not used longest. What was learnt of an address counts as used a hold
-// later, so that strangers who ask once do not push it out.
+// oldest returns the least recently used line in the two sets. What the table learned about an address counts as used
+// one hold later, so that clients that ask once do not push it out.
 func (t *Table) oldest(w *where) (at int) {
 	oldest := ^uint32(0)
 	for _, set := range w.sets {
@@ -271,7 +272,7 @@ func (t *Table) oldest(w *where) (at int) {
 	return at
 }
 
-// fnv is stable between processes and releases: FNV-1a, folded by its user.
+// fnv is a hash that is stable between processes and releases: FNV-1a. Its callers fold it.
 func fnv(s string) uint64 {
 	h := uint64(14695981039346656037)
 	for i := range len(s) {

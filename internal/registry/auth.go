@@ -15,8 +15,8 @@ import (
 // maxAccesses bounds the tokens kept: one for each repository that is being walked.
 const maxAccesses = 512
 
-// renewAfter is how long credentials are used before the keychain is asked again: those of clouds end after hours, and a pass may
-// take days. Tokens that say when they end are renewed before that.
+// renewAfter is how long credentials are used before the keychain is asked again: credentials of clouds expire after
+// hours, and a pass may take days. Tokens that report their expiry are renewed before it.
 const renewAfter = 20 * time.Minute
 
 // challenge is how the registry wants to be asked; learned once.
@@ -27,8 +27,8 @@ type challenge struct {
 	again  time.Time // when the next may be made
 }
 
-// askAgain is how long nobody asks again a registry of which nobody could learn how it wants to be asked: who wants a
-// hundred repositories of one that is down learns that once, not a hundred times.
+// askAgain is how long a registry is not asked again after it was impossible to learn how to authenticate to it. When
+// a registry is down, requests for a hundred repositories learn that once, not a hundred times.
 const askAgain = 5 * time.Second
 
 // access is the permission to use one repository in one way.
@@ -48,7 +48,7 @@ func (r *Registry) push(repo string) []string {
 
 func catalog() []string { return []string{"registry:catalog:*"} }
 
-// access returns a transport that authenticates for scopes. Whoever comes while another gets it waits.
+// access returns a transport that authenticates for scopes. While one caller obtains it, the others wait.
 func (r *Registry) access(ctx context.Context, scopes []string) (http.RoundTripper, error) {
 	key := strings.Join(scopes, " ")
 	a, ok := r.accesses.GetIfPresent(key)
@@ -104,7 +104,8 @@ func (r *Registry) ask(ctx context.Context) (*transport.Challenge, error) {
 	return c, nil
 }
 
-// learn takes the challenge of a refusal, when none was heard before: some registries let everybody in at /v2/ and ask later.
+// learn takes the challenge of a refusal, when there was none before: some registries let all clients in at /v2/ and
+// ask later.
 func (r *Registry) learn(ctx context.Context, refusal *http.Response) bool {
 	if acquire(ctx, r.challenge.turn) != nil {
 		return false

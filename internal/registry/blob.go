@@ -13,8 +13,9 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// OpenBlob opens a blob from byte off on, and returns its whole size, -1 when the registry does not say. Reading ends with an error
-// when bytes are missing; whether they are the digest's is for the reader to check, since only it knows those before off.
+// OpenBlob opens a blob from byte off on, and returns its whole size, -1 when the registry does not report it.
+// Reading ends with an error when bytes are missing. The caller has to compare the digest, since only it knows the
+// bytes before off.
 //
 // It waits while as many blobs are open as the budget allows. The caller closes the body.
 func (r *Registry) OpenBlob(ctx context.Context, repo string, d oci.Digest, off int64) (io.ReadCloser, int64, error) {
@@ -58,7 +59,7 @@ func (r *Registry) openBlob(ctx context.Context, repo string, d oci.Digest, off 
 	return b, total, nil
 }
 
-// StatBlob returns the size of a blob. [ErrNotFound] when there is none.
+// StatBlob returns the size of a blob. The error is [ErrNotFound] when there is none.
 func (r *Registry) StatBlob(ctx context.Context, repo string, d oci.Digest) (int64, error) {
 	size, err := r.statBlob(ctx, repo, d)
 	if err != nil {

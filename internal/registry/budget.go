@@ -12,17 +12,17 @@ import (
 	"ociproxy/internal/wait"
 )
 
-// What a budget is when nothing is said.
+// These are the defaults of a budget.
 const (
 	DefaultRate     = 50 // requests per second
 	DefaultParallel = 16 // requests, and beside them blobs, at once
 )
 
-// Budget is what we ask of one host at most, shared by everybody who asks it: a rate of requests and a number of them
-// at once. Requests for tokens, lists and retries count like any other.
+// Budget bounds the requests to one host, for all callers together: a rate of requests and a number of them at once.
+// Requests for tokens, lists and retries count like any other.
 //
-// When the host says that it is too much, everybody pauses as long as it asks, and the rate is halved; it creeps up
-// again, to where it was in about half a minute for each halving. Safe for concurrent use.
+// When the host answers "too many requests", all callers pause as long as it asks, and the rate is halved. The rate
+// then rises slowly to its earlier value, in about half a minute for each halving. Safe for concurrent use.
 type Budget struct {
 	most    rate.Limit
 	limiter *rate.Limiter
@@ -36,8 +36,8 @@ type Budget struct {
 	requests, retries, throttled atomic.Int64
 }
 
-// NewBudget makes a budget of rps requests per second, and parallel of them at once. What is not positive is
-// [DefaultRate] and [DefaultParallel].
+// NewBudget makes a budget of rps requests per second, and parallel of them at once. Values that are not positive
+// become [DefaultRate] and [DefaultParallel].
 func NewBudget(rps float64, parallel int) *Budget {
 	if !(rps > 0) {
 		rps = DefaultRate
@@ -53,8 +53,8 @@ func NewBudget(rps float64, parallel int) *Budget {
 	}
 }
 
-// Stats returns how many requests were made, how many of them were repetitions, and how often the host said that
-// it is too much.
+// Stats returns how many requests were made, how many of them were repetitions, and how often the host answered "too
+// many requests".
 func (b *Budget) Stats() (requests, retries, throttled int64) {
 	return b.requests.Load(), b.retries.Load(), b.throttled.Load()
 }
@@ -93,7 +93,7 @@ func (b *Budget) wait(ctx context.Context) error {
 	}
 }
 
-// pause returns how long nobody may ask.
+// pause returns how long callers must wait.
 func (b *Budget) pause() time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -104,7 +104,7 @@ func (b *Budget) pause() time.Duration {
 // was changed must not change it again.
 const settle = time.Second
 
-// throttle makes everybody pause for d, and halves the rate.
+// throttle makes all callers pause for d, and halves the rate.
 func (b *Budget) throttle(d time.Duration) {
 	b.throttled.Add(1)
 	b.mu.Lock()
@@ -119,7 +119,7 @@ func (b *Budget) throttle(d time.Duration) {
 	}
 }
 
-// ease lets the rate creep up after an answer.
+// ease lets the rate rise slowly after an answer.
 func (b *Budget) ease() {
 	if b.limiter.Limit() >= b.most {
 		return

@@ -1,10 +1,10 @@
-// Package registry speaks to OCI registries as a client: it lists repositories, tags and manifests, reads manifests
-// and blobs with their digests checked, resumes a blob where it broke off, and pushes.
+// Package registry is a client of OCI registries. It lists repositories, tags and manifests, reads manifests and
+// blobs and checks their digests, resumes a blob where its download broke off, and pushes.
 //
 // It knows the distribution specification, Docker's older formats (schema 2 and the signed schema 1), the listing
-// extension of Google's registries, and manners: one [Budget] of requests for each host, which slows down when the
-// host asks for it. Content is found by walking descriptors, never by a list of known media types, and digests are
-// sha256 or sha512. Authentication and Google's listing format come from go-containerregistry.
+// extension of Google's registries, and rate limits: one [Budget] of requests for each host, which slows down when
+// the host asks for it. It finds content by walking descriptors, never by a list of known media types, and digests
+// are sha256 or sha512. Authentication and Google's listing format come from go-containerregistry.
 //
 // It must not know what the content is for: nothing about object stores, inventories, plans or progress.
 //

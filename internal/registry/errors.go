@@ -30,7 +30,7 @@ var (
 	errLocation     = fmt.Errorf("%w: bad upload location", ErrBadAnswer)
 )
 
-// StatusError is an answer with a status that was not hoped for. [errors.Is] finds [ErrNotFound] (404, 410), [ErrUnauthorized]
+// StatusError is an answer with an unwanted status. [errors.Is] finds [ErrNotFound] (404, 410), [ErrUnauthorized]
 // (401, 403) and [ErrThrottled] (429) in it.
 type StatusError struct {
 	Code   int           // HTTP status
@@ -91,16 +91,16 @@ func (e *StatusError) has(codes ...string) bool {
 	return false
 }
 
-// Refused says that a registry itself, or who gives out its tokens, does not let us read: a second later it will not
-// either.
+// Refused reports whether a registry itself, or its token service, does not let us read, and would still refuse a
+// second later.
 func Refused(err error) bool {
 	e, ok := errors.AsType[*StatusError](err)
 	return ok && e.Home && e.Is(ErrUnauthorized)
 }
 
-// Gone says that a registry itself answered 404 or 410: it does not have the repository, the manifest or the blob.
-// Where it named no reason (told is false) the answer may be that of something before the registry, which then
-// answers so to every question.
+// Gone reports whether a registry itself answered 404 or 410: it does not have the repository, the manifest or the
+// blob. When it named no reason (told is false), the answer may come from a front of the registry, which then answers
+// so to every request.
 func Gone(err error) (gone, told bool) {
 	e, ok := errors.AsType[*StatusError](err)
 	if !ok || !e.Is(ErrNotFound) {
@@ -110,7 +110,7 @@ func Gone(err error) (gone, told bool) {
 	return told || e.Home, told
 }
 
-// NameUnknown says that a registry answered 404 or 410 and named the reason: that it does not know the repository.
+// NameUnknown reports whether a registry answered 404 or 410 with the reason that it does not know the repository.
 func NameUnknown(err error) bool {
 	e, ok := errors.AsType[*StatusError](err)
 	return ok && e.Is(ErrNotFound) && e.has("NAME_UNKNOWN")
@@ -128,7 +128,7 @@ func statusError(resp *http.Response) *StatusError {
 	if asked, told := after(resp); told {
 		e.Asked = max(asked, 0)
 	}
-	// A body that cannot be read is as good as none: the status is known.
+	// A body that cannot be read does not matter: the status is known.
 	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
 	var body struct {
 		Errors []struct {

@@ -10,8 +10,8 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// Resolve returns what a tag or digest refers to, without its content. Platform and annotations are not known. [ErrNotFound] when
-// there is none.
+// Resolve returns what a tag or digest refers to, without its content. Platform and annotations are not known. The
+// error is [ErrNotFound] when there is none.
 func (r *Registry) Resolve(ctx context.Context, repo, ref string) (Descriptor, error) {
 	d, err := r.resolve(ctx, repo, ref)
 	if err != nil {
@@ -49,8 +49,9 @@ func (r *Registry) resolve(ctx context.Context, repo, ref string) (d Descriptor,
 	return m.Descriptor, nil
 }
 
-// Manifest reads a manifest. Its digest is the one that was asked for; for a tag the one that the registry named, when the bytes
-// have it, and otherwise their sha256. Errors wrap [ErrNotFound], [ErrDigest], [ErrInvalid], [ErrTooLarge].
+// Manifest reads a manifest. Its digest is the requested one. For a tag it is the one that the registry named, when
+// the bytes match it, and otherwise their sha256. Errors wrap [ErrNotFound], [ErrDigest], [ErrInvalid],
+// [ErrTooLarge].
 func (r *Registry) Manifest(ctx context.Context, repo, ref string) (*Manifest, error) {
 	m, err := r.manifest(ctx, repo, ref)
 	if err != nil {
@@ -105,9 +106,9 @@ func (r *Registry) manifest(ctx context.Context, repo, ref string) (*Manifest, e
 
 // Child reads what an index refers to.
 //
-// The rule for kinds that nobody has heard of: what has the media type of a layer or config is a blob (caches of BuildKit are such
-// indexes); everything else is asked for as a manifest, and is a blob when the registry has no such manifest and the media
-// type does not promise one. Then blob is true, and the manifest is nil: copy it, there is nothing to walk.
+// The rule for unknown kinds: content with the media type of a layer or config is a blob (caches of BuildKit are such
+// indexes). Child asks for everything else as a manifest. It is a blob when the registry has no such manifest and the
+// media type does not promise one. Then blob is true, and the manifest is nil: copy it, there is nothing to walk.
 func (r *Registry) Child(ctx context.Context, repo string, d Descriptor) (m *Manifest, blob bool, err error) {
 	if isBlob(d.MediaType) {
 		return nil, true, nil

@@ -67,9 +67,9 @@ type Found struct {
 	Odd bool
 }
 
-// Repositories returns the names of all repositories below the prefix, without the prefix. A repository that has the
-// prefix itself as its name is not below it. What is no name is left out. The last pair may be an error: there may be
-// more; [ErrNoCatalog] when the registry lists nothing.
+// Repositories returns the names of all repositories below the prefix, without the prefix. A repository whose name is
+// the prefix itself is not below it. Invalid names are left out. The last pair may be an error: there may be more;
+// [ErrNoCatalog] when the registry lists nothing.
 func (r *Registry) Repositories(ctx context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		for f, err := range r.Find(ctx) {
@@ -80,8 +80,8 @@ func (r *Registry) Repositories(ctx context.Context) iter.Seq2[string, error] {
 	}
 }
 
-// Find is Repositories with what is no name ([Found.Odd]), and with listings where the way they are found (Google's)
-// brings them for nothing.
+// Find is Repositories, plus invalid names ([Found.Odd]), and listings where the way to find repositories (Google's)
+// returns them at no extra cost.
 func (r *Registry) Find(ctx context.Context) iter.Seq2[Found, error] {
 	return func(yield func(Found, error) bool) {
 		if r.discovery != Catalog && r.prefix != "" {
@@ -103,8 +103,9 @@ func (r *Registry) Find(ctx context.Context) iter.Seq2[Found, error] {
 	}
 }
 
-// descend walks Google's tree of repositories, several at once; the order is the same each time. One that cannot be listed does not
-// end it: it is handed on without a listing, and the error comes last, since nobody knows what is below it.
+// descend walks Google's tree of repositories, several at once; the order is the same each time. A repository that
+// cannot be listed does not end the walk. descend returns it without a listing, and the error comes last, since it is
+// not known what is below it.
 func (r *Registry) descend(ctx context.Context, root *Listing, names []string, yield func(Found, error) bool) {
 	type answer struct {
 		listing  *Listing
@@ -224,9 +225,9 @@ func refusesCatalog(e *StatusError) bool {
 	return false
 }
 
-// List returns the tags of a repository, with digests and untagged manifests where the registry tells. [ErrNotFound]
-// when there is no such repository; some registries say so of an empty one. With any error the listing is what came
-// before it, nil when nothing did.
+// List returns the tags of a repository, with digests and untagged manifests where the registry reports them. The
+// error is [ErrNotFound] when there is no such repository; some registries answer so for an empty one. With any error
+// the listing has what came before it, nil when nothing did.
 func (r *Registry) List(ctx context.Context, repo string) (*Listing, error) {
 	l, _, err := r.tags(ctx, repo)
 	if err != nil {
@@ -320,8 +321,8 @@ func (g *gathering) tag(name string, d oci.Digest) {
 	g.tags[name] = d
 }
 
-// manifest takes an entry of Google's. Where what is said of a manifest cannot be understood its digest is known all
-// the same.
+// manifest takes an entry of Google's list. Its digest counts even where the description of the manifest cannot be
+// understood.
 func (g *gathering) manifest(d oci.Digest, raw []byte) {
 	var info google.ManifestInfo
 	if json.Unmarshal(raw, &info) != nil {

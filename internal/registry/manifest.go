@@ -38,25 +38,27 @@ type Manifest struct {
 	subject                  *Descriptor
 }
 
-// Children returns the manifests of an index, once each. What an index calls a manifest may be a blob: see [Registry.Child].
+// Children returns the manifests of an index, once each. An index may list a blob as a manifest: see
+// [Registry.Child].
 func (m *Manifest) Children() []Descriptor { return m.children }
 
 // Blobs returns config, layers and blobs of every media type, once each and in their order.
 func (m *Manifest) Blobs() []Descriptor { return m.blobs }
 
-// Skipped returns the layers that must not be distributed and are to be had elsewhere, at their URLs.
+// Skipped returns the layers that must not be distributed and are available elsewhere, at their URLs.
 func (m *Manifest) Skipped() []Descriptor { return m.skipped }
 
 // Subject returns the manifest that this one is about, nil when there is none.
 func (m *Manifest) Subject() *Descriptor { return m.subject }
 
-// ParseManifest reads a manifest of any kind. mediaType is what the registry says; the manifest's own word has precedence.
+// ParseManifest reads a manifest of any kind. mediaType is what the registry says; the manifest's own value has
+// precedence.
 //
-// What it refers to is found by the members that the known formats have, not by media type: manifests; config, layers,
-// blobs and fsLayers; subject. A kind that nobody has heard of is walked as far as it uses these.
+// It finds what the manifest refers to by the members that the known formats have, not by media type: manifests;
+// config, layers, blobs and fsLayers; subject. An unknown kind is walked as far as it uses these.
 //
-// The digest of the result is the sha256 of the bytes, or of the payload for signed schema 1. Errors wrap [ErrInvalid],
-// [ErrTooLarge]; where only some entries cannot be followed it is a [TornError].
+// The digest of the result is the sha256 of the bytes, or of the payload for signed schema 1. Errors wrap
+// [ErrInvalid], [ErrTooLarge]; where only some entries cannot be followed it is a [TornError].
 func ParseManifest(raw []byte, mediaType string) (*Manifest, error) {
 	if len(raw) > MaxManifest {
 		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(raw), MaxManifest)

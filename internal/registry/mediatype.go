@@ -58,8 +58,8 @@ func nonDistributable(d Descriptor) bool {
 	return len(d.URLs) > 0 && (strings.Contains(d.MediaType, "nondistributable") || strings.Contains(d.MediaType, ".foreign."))
 }
 
-// MustBeBlob says that the media type is one of layers or configs for certain.
+// MustBeBlob reports whether the media type is certainly one of layers or configs.
 func (d Descriptor) MustBeBlob() bool { return isBlob(d.MediaType) }
 
-// MustBeManifest says that the media type is one of manifests or indexes for certain.
+// MustBeManifest reports whether the media type is certainly one of manifests or indexes.
 func (d Descriptor) MustBeManifest() bool { return isManifest(d.MediaType) }

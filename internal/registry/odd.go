@@ -8,14 +8,14 @@ import (
 	"strings"
 )
 
-// ErrOdd says that a list names what nobody can ask for: no name, tag or digest that the specification allows, or no
-// text at all. The rest of the list is well.
+// ErrOdd says that a list has entries that cannot be requested: invalid names, tags or digests, or entries that are
+// not text. The rest of the list is good.
 var ErrOdd = errors.New("the registry lists a name, tag or digest that is not valid")
 
 // maxOdd bounds the odd entries of a list that are kept; the others are counted.
 const maxOdd = 10
 
-// Odd are the entries of a list that nobody can ask for.
+// Odd are the entries of a list that cannot be requested.
 type Odd struct {
 	First []string // fit for a message
 	Count int      // all
@@ -72,8 +72,8 @@ func (t *texts) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
-// TornError is a manifest of which some entries cannot be followed: their digests or sizes are none. Or none can, since
-// it is no manifest at all. It is an [ErrInvalid].
+// TornError is a manifest of which some entries cannot be followed, because their digests or sizes are invalid. Or
+// none can be followed, since it is no manifest at all. It is an [ErrInvalid].
 type TornError struct {
 	Rest *Manifest // with the entries that can; its digest and size are known in any case
 	err  error

@@ -20,8 +20,9 @@ const (
 	maxPushes = 3
 )
 
-// Mount makes a blob of another repository of the same host appear in repo without its bytes being sent. from is that repository's
-// name on the host: [Registry.Path] of the registry it belongs to. It is false when the host would rather have the bytes.
+// Mount makes a blob of another repository of the same host appear in repo without sending its bytes. from is that
+// repository's name on the host: [Registry.Path] of the registry it belongs to. It returns false when the host wants
+// the bytes instead.
 func (r *Registry) Mount(ctx context.Context, repo string, d oci.Digest, from string) (bool, error) {
 	mounted, err := r.mount(ctx, repo, d, from)
 	if err != nil {
@@ -82,9 +83,9 @@ func (r *Registry) kept(repo string, d oci.Digest) *url.URL {
 	return session
 }
 
-// PushBlob sends a blob of size bytes; the host compares the digest. src is read from the beginning again when a try fails. A host
-// that says it is too much is given as much patience as with other requests. Whether the blob is there already is for the caller to
-// ask ([Registry.StatBlob]).
+// PushBlob sends a blob of size bytes; the host compares the digest. When a try fails, PushBlob reads src from the
+// beginning again. When the host answers "too many requests", it waits as for other requests. The caller has to check
+// whether the blob is there already ([Registry.StatBlob]).
 func (r *Registry) PushBlob(ctx context.Context, repo string, d oci.Digest, size int64, src io.ReaderAt) error {
 	err := r.checkRepo(repo)
 	for failed, throttled := 0, 0; err == nil; {
@@ -215,14 +216,15 @@ func said(resp *http.Response, d oci.Digest) error {
 
 // PutOptions say how a manifest is pushed.
 type PutOptions struct {
-	// IfNoneMatch asks that a tag which exists be left alone: [ErrExists], unless it has the same digest. Registries that do not know
-	// this move it; look first.
+	// IfNoneMatch asks the registry to leave an existing tag alone: [ErrExists], unless it has the same digest.
+	// Registries that do not support this move the tag; check first.
 	IfNoneMatch bool
 	// ReadBack reads the reference again, and compares.
 	ReadBack bool
 }
 
-// PutManifest pushes a manifest, byte for byte, under a tag or its digest. What it refers to must be there.
+// PutManifest pushes a manifest, byte for byte, under a tag or its digest. The registry must already have what it
+// refers to.
 func (r *Registry) PutManifest(ctx context.Context, repo, ref string, m *Manifest, opt PutOptions) (Descriptor, error) {
 	if err := r.putManifest(ctx, repo, ref, m, opt); err != nil {
 		return Descriptor{}, fmt.Errorf("push %s: %w", r.spell(repo, ref), err)

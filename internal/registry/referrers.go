@@ -25,9 +25,9 @@ func FallbackTag(d oci.Digest) string {
 	return string(tag)
 }
 
-// Referrers returns the manifests whose subject is d, and whether the registry has an API for that. Without one they
-// are those of the fallback tag's index; that there is none is remembered, and costs one request for all repositories.
-// With an error they are those that are known all the same.
+// Referrers returns the manifests whose subject is d, and whether the registry has an API for that. Without one it
+// returns those of the fallback tag's index. The absence of the API is remembered, and costs one request for all
+// repositories. With an error it returns those that are known all the same.
 func (r *Registry) Referrers(ctx context.Context, repo string, d oci.Digest) (refs []Descriptor, api bool, err error) {
 	if !r.noReferrers.Load() {
 		if refs, api, err = r.referrers(ctx, repo, d); api || err != nil {

@@ -42,14 +42,14 @@ type Options struct {
 	Keychain authn.Keychain
 	// Budget is the host's; nil makes a default one. Registries on one host should share theirs.
 	Budget *Budget
-	// Bandwidth limits the bytes of blobs read, of all who share it; nil does not.
+	// Bandwidth limits the bytes of blobs read, for all registries that share it; nil does not.
 	Bandwidth *rate.Limiter
 	// Transport makes the requests; nil is one of this package's, which Close ends.
 	Transport http.RoundTripper
-	// Timeout is how long an answer may take, and the time in which a body, of theirs or ours, must move [pace.Window] bytes or
-	// end; default 60 s. So the time for a whole blob grows with it.
+	// Timeout is how long an answer may take, and the time in which a body, of theirs or ours, must move
+	// [pace.Window] bytes or end; default 60 s. So the time for a whole blob grows with its size.
 	Timeout time.Duration
-	// Logger is told when a host is waited for; nil discards it.
+	// Logger gets a line when a host makes us wait; nil discards it.
 	Logger *slog.Logger
 }
 

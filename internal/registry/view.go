@@ -9,20 +9,21 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// View is a repository as far as it is known: its listing, and a question for what that leaves open. It may be used by
-// several goroutines if Resolve may.
+// View is a repository as far as it is known: its listing, and a function that asks for the rest. Several goroutines
+// may use it if Resolve allows that.
 type View struct {
 	Listing
-	// Unlisted: the registry has no list of the repository. That is no proof that nothing is there: some answer so
-	// where there are digests and no tags (CNCF distribution does).
+	// Unlisted: the registry has no list of the repository. That does not prove that it is empty: some registries
+	// answer so where there are digests and no tags (CNCF distribution does).
 	Unlisted bool
-	// Unnamed: besides, it says that it does not know the repository.
+	// Unnamed: in addition, the registry says that it does not know the repository.
 	Unnamed bool
 	// Resolve asks for the digest of a tag, or for a digest itself: [ErrNotFound] when the repository has none.
 	Resolve func(ctx context.Context, ref string) (oci.Digest, error)
 }
 
-// NewView takes what came of asking for a listing. That there is none is no error: then everything is asked for.
+// NewView takes the result of listing a repository. It is no error when there is no listing: then the view asks for
+// everything.
 func NewView(l *Listing, err error, resolve func(context.Context, string) (oci.Digest, error)) (*View, error) {
 	v := &View{Resolve: resolve}
 	switch {
@@ -36,11 +37,11 @@ func NewView(l *Listing, err error, resolve func(context.Context, string) (oci.D
 	return v, nil
 }
 
-// Complete says that the listing names every manifest: nothing needs to be asked.
+// Complete reports whether the listing names every manifest: then nothing needs to be asked.
 func (l *Listing) Complete() bool { return l.All && !l.Truncated }
 
-// Tag returns the digest of a tag, zero when there is no such tag. It asks, once, where the listing does not tell, and
-// where it tells of another digest than want: lists lag behind what was just pushed.
+// Tag returns the digest of a tag, zero when there is no such tag. It asks, once, where the listing does not have the
+// digest, and where it has another digest than want: lists are behind recent pushes.
 func (v *View) Tag(ctx context.Context, name string, want oci.Digest) (oci.Digest, error) {
 	d, listed := v.listed(name)
 	switch {
@@ -52,7 +53,8 @@ func (v *View) Tag(ctx context.Context, name string, want oci.Digest) (oci.Diges
 	return v.ask(ctx, name)
 }
 
-// TagIs is Tag for who raises an alarm also when there is no such tag: a listing is believed only when it agrees.
+// TagIs is Tag for callers that also raise an alarm when there is no such tag: it believes a listing only when it
+// agrees.
 func (v *View) TagIs(ctx context.Context, name string, want oci.Digest) (oci.Digest, error) {
 	if d, _ := v.listed(name); d == want {
 		return d, nil
@@ -69,7 +71,7 @@ func (v *View) listed(name string) (d oci.Digest, ok bool) {
 	return d, ok
 }
 
-// Has reports whether the repository has a digest. It asks only where the listing does not tell.
+// Has reports whether the repository has a digest. It asks only where the listing does not say it.
 func (v *View) Has(ctx context.Context, d oci.Digest) (bool, error) {
 	_, listed := slices.BinarySearchFunc(v.Manifests, d, func(m Listed, d oci.Digest) int {
 		return strings.Compare(m.Digest.String(), d.String())
@@ -80,13 +82,13 @@ func (v *View) Has(ctx context.Context, d oci.Digest) (bool, error) {
 	return v.Holds(ctx, d)
 }
 
-// Holds asks whether the repository has a digest, whatever the listing says.
+// Holds asks the registry whether the repository has a digest, whatever the listing says.
 func (v *View) Holds(ctx context.Context, d oci.Digest) (bool, error) {
 	got, err := v.ask(ctx, d.String())
 	return !got.IsZero(), err
 }
 
-// Gone asks whether a tag that is listed leads to nothing any more: some lists keep the tags of what was deleted.
+// Gone asks whether a listed tag leads to nothing any more: some lists keep the tags of what was deleted.
 func (v *View) Gone(ctx context.Context, tag string) (now oci.Digest, gone bool, err error) {
 	now, err = v.ask(ctx, tag)
 	return now, err == nil && now.IsZero(), err

@@ -9,7 +9,7 @@ import (
 	"ociproxy/internal/place"
 )
 
-// Kind tells an upstream from a store.
+// Kind distinguishes a store from an upstream.
 type Kind uint8
 
 const (
@@ -27,13 +27,14 @@ func (k Kind) String() string {
 	return "store"
 }
 
-// Serves says whom a candidate may serve.
+// Serves says which clients a candidate may serve.
 type Serves struct {
 	// All: every client.
 	All bool
-	// Internet: every client whose cloud no active store names and no upstream lives in, and those of [Ranking.Outside].
+	// Internet: every client whose cloud no active store names and no upstream lives in, and the clients of
+	// [Ranking.Outside].
 	Internet bool
-	// Clouds are names of clouds whose clients it serves.
+	// Clouds are the names of the clouds whose clients it serves.
 	Clouds []string
 }
 
@@ -51,7 +52,7 @@ func (s Serves) String() string {
 
 // Candidate is a store or an upstream that could answer a request.
 type Candidate struct {
-	// Name is unique among all candidates: metric label, and what lots and rollouts are drawn by.
+	// Name is unique among all candidates. It is the metric label, and the seed for lots and rollouts.
 	Name string
 	Kind Kind
 	// Place is where its bytes come from; zero only for a CDN.
@@ -62,24 +63,24 @@ type Candidate struct {
 	Price place.Override
 	// URL is the store's URL with one {digest}, or the upstream's base URL without a trailing slash.
 	URL string
-	// Check is where the proxy itself asks whether the store holds a digest, when URL is a CDN; default URL.
+	// Check is where the proxy itself asks whether the store holds a digest, when URL is a CDN. The default is URL.
 	Check string
 	// Prefix is put before the repository name at an upstream, "" for none.
 	Prefix string
 	Serves Serves
-	// Active candidates take traffic; others stay in the list so that explanations can name them.
+	// Active candidates take traffic; the others stay in the list so that explanations can name them.
 	Active bool
-	// State is the configuration's word for that, for people only.
+	// State is the configuration's word for that. It is for display only.
 	State string
 	// Rollout is the share of client networks, in percent, that may be sent here.
 	Rollout int
-	// IPv4 and IPv6 say by which families clients can reach it.
+	// IPv4 and IPv6 say over which address families clients can reach it.
 	IPv4, IPv6 bool
 	// Canonical marks the one upstream that has everything by definition.
 	Canonical bool
 
-	// Origin identifies what stands behind the name; set by [New]. When a reload changes it, everything known
-	// about the candidate is void.
+	// Origin identifies the server or bucket behind the name; [New] sets it. When a reload changes it, everything
+	// known about the candidate is void.
 	Origin string
 
 	location, ask template
@@ -90,7 +91,7 @@ type Candidate struct {
 // Host is the host, with its port, that clients are sent to.
 func (c *Candidate) Host() string { return c.host }
 
-// Provider is who serves the bytes: a content delivery network or a cloud.
+// Provider returns who sends the bytes: a content delivery network or a cloud.
 func (c *Candidate) Provider() string {
 	if c.CDN != "" {
 		return c.CDN
@@ -98,7 +99,7 @@ func (c *Candidate) Provider() string {
 	return c.Place.Cloud
 }
 
-// template is a URL cut at what differs by request: the digest (store) or everything after the prefix (upstream).
+// template is a URL, cut where requests differ: at the digest (store) or after the prefix (upstream).
 type template struct{ head, tail string }
 
 const digestMark = "{digest}"
@@ -133,11 +134,11 @@ func (c *Candidate) compile() error {
 	return nil
 }
 
-// Location is the URL that answers req at this candidate. All parts of it are configuration or validated
-// grammar, so nothing a client typed can change host, scheme or query.
+// Location returns the URL that answers req at this candidate. All its parts are configuration or validated grammar,
+// so a client cannot change host, scheme or query.
 func (c *Candidate) Location(req oci.Request) string { return c.at(req, &c.location) }
 
-// Ask is the URL that tells the proxy whether this candidate holds what req names.
+// Ask returns the URL that tells the proxy whether this candidate holds what req names.
 func (c *Candidate) Ask(req oci.Request) string { return c.at(req, &c.ask) }
 
 func (c *Candidate) at(req oci.Request, t *template) string {

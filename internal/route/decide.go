@@ -14,7 +14,7 @@ const (
 	Redirect Action = iota
 	// Relay: fetch the candidate's answer and pass it on.
 	Relay
-	// Check: find out what Need holds, then decide again with State.Final.
+	// Check: find out whether the candidates in Need hold it, then decide again with State.Final.
 	Check
 	// Deny: the configuration forbids it.
 	Deny
@@ -30,7 +30,7 @@ const (
 	Absent
 	// Unhealthy: a better candidate is out of service.
 	Unhealthy
-	// Unchecked: whether a better candidate holds it was not known in time.
+	// Unchecked: it was not known in time whether a better candidate holds it.
 	Unchecked
 	// Unreachable: a better candidate has no address of the client's family.
 	Unreachable
@@ -38,9 +38,9 @@ const (
 	RollingOut
 	// Pinned: the configuration confines this client.
 	Pinned
-	// Retried: the client asked again for what it was just sent to a better candidate for.
+	// Retried: the client repeated a request for which it was just sent to a better candidate.
 	Retried
-	// Stayed: another one would answer a tag that moves, and could be behind what this client network was shown.
+	// Stayed: another candidate would answer a tag that moves, and could be behind what this client network has seen.
 	Stayed
 	// CanonicalOnly: only canonical answers this kind of request.
 	CanonicalOnly
@@ -71,39 +71,39 @@ func Reasons() []Reason {
 type State struct {
 	// Usable candidates are healthy and within their quota.
 	Usable set.Set
-	// Holds: known to have what the request names. Canonical is taken to hold everything.
+	// Holds: known to have what the request names. Canonical counts as holding everything.
 	Holds set.Set
-	// Unknown: not known whether they hold it.
+	// Unknown: it is not known whether they hold it.
 	Unknown set.Set
-	// Silent: asked, and gave no usable answer.
+	// Silent: the proxy asked them and got no usable answer.
 	Silent set.Set
-	// Final: no more checks will be made; Unknown counts as absent.
+	// Final: the proxy makes no more checks; Unknown counts as absent.
 	Final bool
 }
 
-// MaxChecks bounds how many candidates one request may have checked.
+// MaxChecks bounds how many candidates the proxy may check for one request.
 const MaxChecks = 2
 
 // Decision is the answer of [Decide].
 type Decision struct {
 	Action Action
-	// Candidate is the index of the chosen one; [NoCandidate] with Check and Deny.
+	// Candidate is the index of the chosen candidate; [NoCandidate] with Check and Deny.
 	Candidate int
 	Reason    Reason
 	// Cents is what a GB of this answer costs, in US cents.
 	Cents float64
-	// Need names the candidates to check first, best first, with action Check; [NoCandidate] fills the rest.
+	// Need lists the candidates to check first, best first, with action Check; [NoCandidate] fills the rest.
 	Need [MaxChecks]int
 }
 
-// NoCandidate is no index.
+// NoCandidate stands for the absence of an index.
 const NoCandidate = -1
 
 func checkFirst(need [MaxChecks]int) Decision {
 	return Decision{Action: Check, Candidate: NoCandidate, Need: need}
 }
 
-// Decide says who answers req. It is pure and does not allocate.
+// Decide says which candidate answers req. It is pure and does not allocate.
 func Decide(req *oci.Request, c *Client, s *Snapshot, st *State) Decision {
 	if s.Denied(req) {
 		return Decision{Action: Deny, Candidate: NoCandidate, Reason: Denied}
@@ -145,9 +145,9 @@ func Decide(req *oci.Request, c *Client, s *Snapshot, st *State) Decision {
 	return s.lastResort(req, c, ranking, st)
 }
 
-// lastResort is the nearest upstream known to hold it, pins and rollouts notwithstanding, else canonical,
-// which has everything by definition: a pull is never sent to nothing. Who uses a direct name may reach none of the
-// others, and gets canonical.
+// lastResort returns the nearest upstream known to hold it, whatever pins and rollouts say, else canonical, which has
+// everything by definition. So every pull has a destination. A client that uses a direct name may be unable to reach
+// the other upstreams, and gets canonical.
 func (s *Snapshot) lastResort(req *oci.Request, c *Client, ranking *Ranking, st *State) Decision {
 	canonical := 0.0
 	for i := range ranking.Upstreams {
@@ -170,7 +170,7 @@ func (s *Snapshot) choose(req *oci.Request, i int, why Reason, cents float64) De
 	return d
 }
 
-// verdict is what a walk down the ranking says of one candidate.
+// verdict is the result for one candidate of a walk down the ranking.
 type verdict uint8
 
 const (
@@ -184,7 +184,7 @@ const (
 	passUnchecked
 )
 
-// reason is why the next one was chosen instead.
+// reason says why the walk chose the next candidate instead.
 func (v verdict) reason() Reason {
 	switch v {
 	case passRollout:
@@ -229,7 +229,7 @@ func newWalk(req *oci.Request, c *Client, s *Snapshot, st *State) walk {
 	return w
 }
 
-// order is the part of the ranking that may answer. A pin overrides `serves`.
+// order returns the part of the ranking that may answer. A pin overrides `serves`.
 func (w *walk) order(r *Ranking) []Ranked {
 	switch {
 	case w.pinned:

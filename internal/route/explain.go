@@ -10,9 +10,9 @@ import (
 // Row is one candidate of an explanation.
 type Row struct {
 	Ranked
-	// Verdict says why it was taken or passed over, in words.
+	// Verdict says in words why it was chosen or passed over.
 	Verdict string
-	// Taken marks the one that answers.
+	// Taken marks the candidate that answers.
 	Taken bool
 }
 
@@ -26,7 +26,7 @@ var verdictText = map[verdict]string{
 	passUnchecked: "did not say in time whether it holds it",
 }
 
-// Explain lists every candidate as [Decide] saw it: ranked ones first, then those that could not be asked.
+// Explain lists every candidate as [Decide] saw it: first the ranked candidates, then those that could not be asked.
 // d must be the decision for the same arguments.
 func Explain(req *oci.Request, c *Client, s *Snapshot, st *State, d Decision) []Row {
 	w := newWalk(req, c, s, st)
@@ -72,7 +72,7 @@ func Explain(req *oci.Request, c *Client, s *Snapshot, st *State, d Decision) []
 	return rows
 }
 
-// explainer words what one decision was about.
+// explainer puts one decision into words.
 type explainer struct {
 	s       *Snapshot
 	ranking *Ranking
@@ -80,7 +80,7 @@ type explainer struct {
 	taken   *Ranked // nil: nobody, or one outside the ranking
 }
 
-// passed says why r, which could answer, does not. It never calls the one that does better where it is not.
+// passed says why r, which could answer, does not. It calls the chosen candidate better only when it is.
 func (e *explainer) passed(r *Ranked) string {
 	switch {
 	case e.d.Action == Deny:
@@ -108,7 +108,7 @@ func (e *explainer) passed(r *Ranked) string {
 	}
 }
 
-// because says what put the one taken before r, as far as the scores do not.
+// because says what put the chosen candidate before r, as far as the scores do not say it.
 func (e *explainer) because(r *Ranked) string {
 	if e.taken == nil {
 		return ""
@@ -128,7 +128,7 @@ func (e *explainer) because(r *Ranked) string {
 	return ""
 }
 
-// takenText speaks of those before it, not of better ones: they may have the same score.
+// takenText says "before", not "better": the candidates before this one may have the same score.
 var takenText = map[Reason]string{
 	Nearest:       "taken: the lowest score",
 	Absent:        "taken: those before it do not hold it",
@@ -175,7 +175,7 @@ func (s *Snapshot) seenFrom(c *Client, i int) Ranked {
 	return s.score(i, c.Place, spot, has)
 }
 
-// Note says what is special about who may answer req of c, "" for nothing.
+// Note says what is special about the candidates that may answer req of c; "" for nothing.
 func (s *Snapshot) Note(req *oci.Request, c *Client) string {
 	r := s.Ranking(c)
 	if !r.Outside || req.Kind != oci.KindBlob || !req.Digest.InStores() {

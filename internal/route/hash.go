@@ -5,8 +5,8 @@ import (
 	"net/netip"
 )
 
-// Network is the part of an address that stands for one client: its /24 or /48. Rollouts and per-client
-// limits use it, so that a client does not change sides when its host part does.
+// Network returns the part of an address that stands for one client: its /24 or /48. Rollouts and per-client limits
+// use it, so that a client stays on the same side when only its host part changes.
 func Network(a netip.Addr) netip.Prefix {
 	a = a.Unmap()
 	bits := 48
@@ -29,18 +29,18 @@ func hashString(s string) uint64 {
 	return h
 }
 
-// percentile maps (candidate, client network) to 0…99, evenly and for good.
+// percentile maps (candidate, client network) to 0…99, evenly. The result never changes.
 func percentile(seed uint64, a netip.Addr) int {
 	b := Network(a).Addr().As16()
 	h := seed ^ binary.BigEndian.Uint64(b[:8])*0x9e3779b97f4a7c15 ^ binary.BigEndian.Uint64(b[8:])
 	return int(mix(h) % 100)
 }
 
-// lot is what candidates draw at a place for the case that nothing else puts one before the other; the highest is first.
-// A candidate more takes only the places where its own lot is the highest.
+// lot returns a candidate's lot at a place. It decides when nothing else orders two candidates; the highest lot comes
+// first. An additional candidate takes only the places where its own lot is the highest.
 func lot(at, seed uint64) uint64 { return mix(at*0x9e3779b97f4a7c15 ^ seed) }
 
-// mix is splitmix64's finaliser: it spreads what differs in a few bits.
+// mix is splitmix64's finaliser: it spreads differences of a few bits over all bits.
 func mix(h uint64) uint64 {
 	h = (h ^ h>>30) * 0xbf58476d1ce4e5b9
 	h = (h ^ h>>27) * 0x94d049bb133111eb

@@ -11,26 +11,26 @@ import (
 	"ociproxy/internal/set"
 )
 
-// Audience is what a configuration can tell of its clients.
+// Audience is what a configuration knows about its clients.
 type Audience struct {
-	// Cloud reports whether clients of a cloud can be recognised.
+	// Cloud reports whether the proxy can recognise the clients of a cloud.
 	Cloud func(cloud string) bool
-	// Coordinates says that clients of no cloud are located.
+	// Coordinates says that clients outside all clouds have a known location.
 	Coordinates bool
-	// Names are the lists that some clients are served by, wherever they are: [Snapshot.Confine].
+	// Names are the lists of candidates that serve some clients, wherever they are: [Snapshot.Confine].
 	Names []*Confinement
 }
 
-// Idle is an active store that is no client's first choice for a blob, however many hold it.
+// Idle is an active store that is no client's first choice for a blob, however many stores hold the blob.
 type Idle struct {
 	Candidate int
-	// Why is the reason, as a sentence without its stop.
+	// Why is the reason, as a sentence without its full stop.
 	Why string
-	// Beaten says that others come before it: it is a spare.
+	// Beaten says that other candidates come before it: it is a spare.
 	Beaten bool
 }
 
-// Idle lists the active stores that no client of a is sent to while all candidates are well and hold everything.
+// Idle lists the active stores that get no client of a while all candidates are healthy and hold everything.
 func (s *Snapshot) Idle(a Audience) []Idle {
 	t := newTally(s)
 	for _, r := range s.audience(a) {
@@ -49,7 +49,7 @@ func (s *Snapshot) Idle(a Audience) []Idle {
 	return out
 }
 
-// audience are the rankings of all clients that a can tell apart.
+// audience returns the rankings of all clients that a can distinguish.
 func (s *Snapshot) audience(a Audience) []*Ranking {
 	var all []*Ranking
 	for _, p := range s.Places() {
@@ -72,7 +72,7 @@ func (s *Snapshot) audience(a Audience) []*Ranking {
 	return all
 }
 
-// tally counts who is first, and who else it is where a store is not.
+// tally counts which candidates come first, and for each store which candidates come before it.
 type tally struct {
 	s      *Snapshot
 	first  set.Set           // first choice of somebody
@@ -87,7 +87,7 @@ func newTally(s *Snapshot) *tally {
 	return &tally{s: s, places: make([]int, n), lost: make([]map[int]int, n), by: make([]map[string]bool, n)}
 }
 
-// place counts the clients of one ranking: those whom a pin confines, and the others.
+// place counts the clients of one ranking: those that a pin confines, and the others.
 func (t *tally) place(r *Ranking) {
 	rest := [2]bool{true, true} // some clients of the family are not pinned
 	for i := range t.s.pins {
@@ -110,8 +110,8 @@ func (t *tally) place(r *Ranking) {
 	t.lose(r)
 }
 
-// walk adds those of order to firsts that clients of the families go to: up to the first that takes all of them. only
-// confines them; nil does not.
+// walk adds to firsts the candidates of order that clients of the families go to: up to the first one that takes all
+// of them. only confines the clients; nil does not.
 func (t *tally) walk(order []Ranked, only *set.Set, families [2]bool, firsts *set.Set) {
 	for f, of := range []*set.Set{&t.s.v4, &t.s.v6} {
 		for i := 0; families[f] && i < len(order); i++ {
@@ -127,7 +127,7 @@ func (t *tally) walk(order []Ranked, only *set.Set, families [2]bool, firsts *se
 	}
 }
 
-// lose notes for each store of r who is before it.
+// lose notes for each store of r which candidate is before it.
 func (t *tally) lose(r *Ranking) {
 	if len(r.All) == 0 {
 		return
@@ -154,7 +154,7 @@ func (t *tally) lose(r *Ranking) {
 	}
 }
 
-// why is the reason that store i is first nowhere, and whether it is that others are before it.
+// why returns why store i is first nowhere, and whether the reason is that other candidates are before it.
 func (t *tally) why(i int) (reason string, beaten bool) {
 	c := &t.s.Candidates[i]
 	switch {
@@ -182,7 +182,7 @@ func (t *tally) why(i int) (reason string, beaten bool) {
 	return who + strings.Join(slices.Sorted(maps.Keys(t.by[i])), " or ") + where + t.most(i, names), true
 }
 
-// most names those whom i mostly loses to, when they are several.
+// most names the candidates that are mostly before i, when there are several.
 func (t *tally) most(i int, names []int) string {
 	if len(names) == 1 {
 		return ""
@@ -197,7 +197,8 @@ func (t *tally) most(i int, names []int) string {
 	return ": " + strings.Join(who, ", ")
 }
 
-// Outside lists the places that are served at no cloud's own price, so that cheaper `internet` stores have their clients.
+// Outside lists the places that no candidate serves at a cloud's own price, so that cheaper `internet` stores serve
+// them.
 func (s *Snapshot) Outside() []place.Place {
 	var out []place.Place
 	for _, p := range s.Places() {

@@ -7,10 +7,11 @@ import (
 	"ociproxy/internal/place"
 )
 
-// outside reports whether the cloud of at is served, but nobody is meant for at: no candidate of the same cloud and
-// partition, which sends at the cloud's own price, and no CDN that names the cloud. So it is with GovCloud where all buckets
-// are in the rest of AWS. In a region that is not on the map nobody knows that the price holds. A cloud that has only names
-// in other clouds is theirs: the config says so, and no price of its own was ever meant.
+// outside reports whether candidates serve the cloud of at, but none is meant for at: no candidate of the same cloud
+// and partition, which sends at the cloud's own price, and no CDN that names the cloud. GovCloud is an example, when
+// all buckets are in the rest of AWS. In a region that is not on the map, it is not known whether the price holds. A
+// cloud that is named only by candidates in other clouds belongs to them: the config says so, and the cloud's own
+// price was never meant.
 func (s *Snapshot) outside(at place.Place) bool {
 	if !s.Served(at.Cloud) {
 		return false // its clients belong to the `internet` stores anyway
@@ -35,7 +36,8 @@ func (s *Snapshot) outside(at place.Place) bool {
 	return inside
 }
 
-// cheaper are those of internet whose bytes cost less than those of the first of ranking, who has the clients otherwise.
+// cheaper returns the candidates of internet whose bytes cost less than those of the first of ranking, which would
+// get the clients otherwise.
 func cheaper(internet, ranking []Ranked) []Ranked {
 	limit := math.Inf(1)
 	if len(ranking) > 0 {

@@ -15,32 +15,32 @@ type Ranked struct {
 	Candidate int
 	// RTT is the round trip in milliseconds, estimated or from the operator's matrix.
 	RTT float64
-	// Price is what a GB sent from it to this place costs.
+	// Price is the price of sending a GB from it to this place.
 	Price place.Quote
-	// Score is RTT + weight × cents; the lowest is first.
+	// Score is RTT + weight × cents; the lowest comes first.
 	Score float64
 }
 
 // Ranking is the order of the active candidates that may serve clients of one place. Immutable.
 type Ranking struct {
-	// ID numbers the places of a snapshot from 0; clients known only by coordinates have the ID of their
-	// cloud. An index into [Snapshot.Places].
+	// ID numbers the places of a snapshot from 0. It is an index into [Snapshot.Places]. Clients known only by
+	// coordinates have the ID of their cloud.
 	ID int
-	// Place is what ID stands for.
+	// Place is the place with that ID.
 	Place place.Place
-	// All holds stores and upstreams, Upstreams only those.
+	// All holds stores and upstreams, Upstreams only the upstreams.
 	All, Upstreams []Ranked
-	// Pinned holds every active candidate, whomever it serves; only compiled when there are pins.
+	// Pinned holds every active candidate, whichever clients it serves. It is filled only when there are pins.
 	Pinned []Ranked
-	// Outside says that the cloud has candidates, but none at its own price for this place. All then has the stores
-	// that serve `internet`, too, as far as they are cheaper.
+	// Outside says that the cloud has candidates, but none at its own price for this place. Then All also has the
+	// cheaper ones of the stores that serve `internet`.
 	Outside bool
 
 	listed bool   // a place on the map
 	lots   uint64 // the place's part of the lots in compare
 }
 
-// First is the candidate that answers req when it is healthy and holds it; [NoCandidate] for an empty ranking.
+// First returns the candidate that answers req when it is healthy and holds it; [NoCandidate] for an empty ranking.
 func (r *Ranking) First(req *oci.Request) int {
 	order := r.Upstreams
 	if req.Kind == oci.KindBlob && req.Digest.InStores() {
@@ -52,7 +52,8 @@ func (r *Ranking) First(req *oci.Request) int {
 	return order[0].Candidate
 }
 
-// Cents is what a GB from candidate i costs for clients of this place, in US cents; infinite when i does not serve them.
+// Cents returns the price of a GB from candidate i for clients of this place, in US cents; infinite when i does not
+// serve them.
 func (r *Ranking) Cents(i int) float64 {
 	for k := range r.All {
 		if r.All[k].Candidate == i {
@@ -62,8 +63,8 @@ func (r *Ranking) Cents(i int) float64 {
 	return math.Inf(1)
 }
 
-// rankPlaces compiles the ranking of every place on the map, of every cloud and partition with an unknown region, and of
-// the unknown place, so that the request path only looks up.
+// rankPlaces compiles the ranking of every place on the map, of every cloud and partition with an unknown region, and
+// of the unknown place, so that the request path only looks up.
 func (s *Snapshot) rankPlaces() {
 	sites, unlisted := s.opt.Map.Sites(), s.opt.Map.UnlistedPlaces()
 	s.rankings = make(map[place.Place]*Ranking, len(sites)+len(unlisted)+1)
@@ -90,7 +91,7 @@ func (s *Snapshot) addRanking(at place.Place, spot place.Spot, hasSpot bool) *Ra
 	return r
 }
 
-// Changed lists the places whose first choice for a blob differs between s and old, in words.
+// Changed lists, in words, the places whose first choice for a blob differs between s and old.
 func (s *Snapshot) Changed(old *Snapshot) []string {
 	var out []string
 	for p, r := range s.rankings {
@@ -117,7 +118,8 @@ func (s *Snapshot) first(r *Ranking) string {
 	return s.Candidates[r.All[0].Candidate].Name
 }
 
-// Places lists what has a ranking, by [Ranking.ID]: every place, every cloud and partition with unknown region, and unknown.
+// Places lists everything that has a ranking, by [Ranking.ID]: every place, every cloud and partition with unknown
+// region, and unknown.
 func (s *Snapshot) Places() []place.Place {
 	out := make([]place.Place, len(s.rankings))
 	for p, r := range s.rankings {
@@ -126,8 +128,8 @@ func (s *Snapshot) Places() []place.Place {
 	return out
 }
 
-// Ranking returns the candidates as c sees them. It never allocates for a place on the map; clients known
-// only by coordinates are ranked once a 1° cell and remembered in bounded memory.
+// Ranking returns the candidates as c sees them. It never allocates for a place on the map. Clients known only by
+// coordinates are ranked once for each 1° cell, and the result is kept in bounded memory.
 func (s *Snapshot) Ranking(c *Client) *Ranking {
 	if c.Ranking != nil {
 		return c.Ranking
@@ -142,7 +144,7 @@ func (s *Snapshot) Ranking(c *Client) *Ranking {
 	return r
 }
 
-// rankUnlisted is for clients whose region is not on the map; an unknown cloud ranks like no cloud.
+// rankUnlisted ranks for clients whose region is not on the map; an unknown cloud ranks like no cloud.
 func (s *Snapshot) rankUnlisted(at place.Place) *Ranking {
 	if r, ok := s.rankings[s.opt.Map.Unlisted(at.Cloud, at.Region)]; ok {
 		return r
@@ -213,8 +215,8 @@ func (s *Snapshot) rtt(i int, at place.Place, spot place.Spot, hasSpot bool) flo
 	return s.opt.Map.RTT(spot, s.spots[i])
 }
 
-// cellSlots bounds the memo of coordinate rankings: a direct-mapped cache, so the worst case is a ranking
-// computed again, never more memory.
+// cellSlots bounds the cache of coordinate rankings. It is a direct-mapped cache, so the worst case is that a ranking
+// is computed again, never more memory.
 const cellSlots = 4096
 
 type cellKey struct {
@@ -230,7 +232,7 @@ type cell struct {
 
 type cellCache [cellSlots]atomic.Pointer[cell]
 
-// cellRanking ranks clients of an unlisted place who are known to be at spot; r is the place's ranking.
+// cellRanking ranks for clients of an unlisted place that are known to be at spot; r is the place's ranking.
 func (s *Snapshot) cellRanking(spot place.Spot, r *Ranking) *Ranking {
 	k := cellKey{r.Place, spot.Country, int16(math.Floor(spot.Lat)), int16(math.Floor(spot.Lon))}
 	lots := r.lots ^ hashString(k.country)*31 ^ uint64(uint16(k.lat))*0x9e3779b1 ^ uint64(uint16(k.lon))*0x85ebca77

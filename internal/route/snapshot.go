@@ -15,19 +15,19 @@ import (
 type Options struct {
 	// Map is the map of the world; required.
 	Map *place.Map
-	// Location is where this instance runs; clients of unknown place borrow its coordinates. Zero: none.
+	// Location is where this instance runs; clients of unknown place get its coordinates. Zero: none.
 	Location place.Place
 	// CostWeight is how many milliseconds one US cent per GB is worth.
 	CostWeight float64
-	// MonthlyTB chooses the tier of the price lists.
+	// MonthlyTB selects the tier of the price lists.
 	MonthlyTB float64
 	// Matrix holds measured round trips in ms by (client place, candidate place); nil: the estimate.
 	Matrix Matrix
 	// Candidates are all stores and upstreams; exactly one upstream is canonical.
 	Candidates []Candidate
-	// Pins send some clients to named candidates only. The first that matches wins.
+	// Pins send some clients to named candidates only. The first pin that matches wins.
 	Pins []Pin
-	// Confines says that [Snapshot.Confine] will be used.
+	// Confines says that [Snapshot.Confine] will be called.
 	Confines bool
 	// DenyDigests and DenyRepositories are never answered.
 	DenyDigests      []oci.Digest
@@ -66,26 +66,27 @@ func (p *Pin) matches(c *Client) bool {
 	return p.CIDR.Contains(c.Addr)
 }
 
-// Client is who asks, as far as routing is concerned.
+// Client is the sender of a request, as far as routing is concerned.
 type Client struct {
 	// Addr is the client's address, unmapped.
 	Addr netip.Addr
 	// Place is the cloud and region; zero when unknown, region empty when only the cloud is known.
 	Place place.Place
-	// Spot is where the client is when the region is unknown but GeoIP has an answer.
+	// Spot is the client's location when the region is unknown but GeoIP has an answer.
 	Spot place.Spot
 	// HasSpot says that Spot is set.
 	HasSpot bool
-	// Ranking, when set, is what [Snapshot.Ranking] gave for this client, so that it is looked up once a request.
+	// Ranking, when set, is the result of [Snapshot.Ranking] for this client, so that a request looks it up only
+	// once.
 	Ranking *Ranking
-	// Confined, when set, are the candidates that may serve it, whatever the pins say.
+	// Confined, when set, has the candidates that may serve the client, whatever the pins say.
 	Confined *Confinement
 }
 
-// Confinement is a list of candidates that some clients are served by.
+// Confinement is a list of candidates that serve some clients exclusively.
 type Confinement struct{ to, upstreams set.Set }
 
-// Confine compiles a list of candidates' names. The snapshot's options must say [Options.Confines].
+// Confine compiles a list of candidates' names. The snapshot's options must set [Options.Confines].
 func (s *Snapshot) Confine(names []string) (*Confinement, error) {
 	c := &Confinement{}
 	for _, name := range names {
@@ -100,7 +101,7 @@ func (s *Snapshot) Confine(names []string) (*Confinement, error) {
 	return c, nil
 }
 
-// of is the part of the candidates that may answer; a list that names only stores says nothing about requests that
+// of returns those of the candidates that may answer. A list that names only stores does not restrict requests that
 // stores cannot answer.
 func (c *Confinement) of(blob bool) (set.Set, bool) {
 	if blob {
@@ -109,10 +110,10 @@ func (c *Confinement) of(blob bool) (set.Set, bool) {
 	return c.upstreams, !c.upstreams.Empty()
 }
 
-// Snapshot is everything a decision needs. It is immutable but for a bounded memo of rankings, and safe for
+// Snapshot is everything a decision needs. It is immutable except for a bounded cache of rankings, and safe for
 // concurrent use.
 type Snapshot struct {
-	// Candidates in the order of Options; indices into it are what a [set.Set] holds.
+	// Candidates are in the order of Options; a [set.Set] holds indices into them.
 	Candidates []Candidate
 	// Canonical is the index of the canonical upstream.
 	Canonical int
@@ -258,14 +259,14 @@ func (s *Snapshot) Serves(i int, cloud string) bool {
 	}
 }
 
-// Served reports whether an active store names cloud or an upstream lives in it; clients of other clouds
-// belong to the stores that serve `internet`.
+// Served reports whether an active store names cloud or an upstream lives in it. Clients of other clouds belong to
+// the stores that serve `internet`.
 func (s *Snapshot) Served(cloud string) bool { return cloud != "" && s.named[cloud] }
 
-// Upstreams is the set of all upstreams.
+// Upstreams returns the set of all upstreams.
 func (s *Snapshot) Upstreams() set.Set { return s.upstreams }
 
-// All is the set of all candidates.
+// All returns the set of all candidates.
 func (s *Snapshot) All() set.Set { return set.Full(len(s.Candidates)) }
 
 // pinned returns the candidates that c is confined to.

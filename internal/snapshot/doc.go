@@ -1,4 +1,4 @@
-// Package snapshot knows how a config becomes a routing snapshot: which stanza is which candidate, what of them differs
-// between two configs, and the file of measured round trips. It must not know what a snapshot is used for, listeners,
-// requests or the state of candidates.
+// Package snapshot turns a config into a routing snapshot. It knows which stanza is which candidate, how the
+// candidates of two configs differ, and the file of measured round trips. It must not know what a snapshot is used
+// for, listeners, requests or the state of candidates.
 package snapshot

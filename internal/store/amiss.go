@@ -6,7 +6,7 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// Amiss says why an object is not the blob whose name it has, so far as its attributes tell; "" is no reason.
+// Amiss returns why an object is not the blob whose name it has, as far as its attributes show it; "": no reason.
 func Amiss(d oci.Digest, a Attrs) string {
 	if a.SHA256 != "" && d.Algorithm() == "sha256" && a.SHA256 != d.Hex() {
 		return "its bytes have the digest sha256:" + a.SHA256 + ", says the store"
@@ -14,7 +14,8 @@ func Amiss(d oci.Digest, a Attrs) string {
 	return SizeAmiss(d, a.Size)
 }
 
-// SizeAmiss says why a blob cannot have a size, in bytes; "" is no reason. Nothing has one digest, which nothing else has.
+// SizeAmiss returns why a blob cannot have a size, in bytes; "": no reason. Empty content has one digest, which no
+// other content has.
 func SizeAmiss(d oci.Digest, size int64) string {
 	switch nothing := d == oci.Sum(d.Algorithm(), nil); {
 	case size == 0 && !nothing:

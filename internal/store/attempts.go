@@ -16,9 +16,9 @@ import (
 	"ociproxy/internal/wait"
 )
 
-// attempts makes requests, each of which the libraries above may make again. It notes why one failed, for the error of whoever has
-// no time for a further one, and marks the failures after which there is no use in one. A host that has not answered well yet is left
-// alone for as long as it asks, which not all of the libraries do.
+// attempts makes requests, which the libraries above may repeat. It notes why one failed, for the error when there is
+// no time for another try, and marks the failures after which another try is useless. A host that has not answered
+// well yet is left alone for as long as it asks, which not all of the libraries do.
 type attempts struct {
 	next    http.RoundTripper
 	contact *outbound.Verdicts // with the bucket's host
@@ -132,8 +132,8 @@ func isFinal(err error) bool {
 	return ok
 }
 
-// soon is the error of a request that may be made again after a moment, for whoever would wait longer: a host that has never
-// answered refuses the connection, which takes a second to be its last word.
+// soon is the error of a request that may be repeated after a moment, when the library would wait longer: a host that
+// has never answered refuses the connection, and after a second of tries that is its final answer.
 type soon struct{ error }
 
 func (s soon) Unwrap() error { return s.error }

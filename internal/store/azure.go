@@ -92,7 +92,7 @@ func (azureAttempts) Do(req *policy.Request) (*http.Response, error) {
 	return resp, why(err)
 }
 
-// azureTokens bounds the whole of what is done for a token, of however many steps, and tells in one line why there is none.
+// azureTokens bounds all steps of obtaining a token, and reports in one line why there is none.
 type azureTokens struct {
 	azcore.TokenCredential
 	within time.Duration
@@ -146,8 +146,8 @@ func (b *azure) blob(key string) (*blockblob.Client, error) {
 	return b.container.NewBlockBlobClient(b.prefix + key), nil
 }
 
-// Check implements [Bucket]. The names of accounts are unique, and another's account knows neither our key nor our
-// identity: so the owner is the name.
+// Check implements [Bucket]. The names of accounts are unique, and another owner's account knows neither our key nor
+// our identity: so the name identifies the owner.
 func (b *azure) Check(ctx context.Context, probe string) error {
 	if b.opt.Owner != "" && b.opt.Owner != b.account {
 		return fmt.Errorf("%s: the account is not %s: %w", b, b.opt.Owner, ErrUnfit)

@@ -68,7 +68,7 @@ func (b *azure) Put(ctx context.Context, key string, c Content, h Header, versio
 	}
 }
 
-// changed says that an object is not at the version any more, or that there is one when that is "".
+// changed says that an object no longer has the version, or exists when version is "".
 func (b *azure) changed(ctx context.Context, key, version string) error {
 	there, err := b.Head(ctx, key)
 	switch {
@@ -95,7 +95,8 @@ type azureUpload struct {
 	parallel int
 }
 
-// run makes one try. A refusal after an answer was lost may be due to what this very try has written: then it is none.
+// run makes one try. A refusal after a lost answer may be due to what this very try has written: then it is not a
+// refusal.
 func (u *azureUpload) run(ctx context.Context) (*azcore.ETag, *time.Time, error) {
 	var lost atomic.Int32
 	counted := countUnclear(ctx, &lost)
@@ -188,7 +189,7 @@ func (u *azureUpload) blocks(ctx context.Context) (*azcore.ETag, *time.Time, fun
 	return resp.ETag, resp.LastModified, ours, err
 }
 
-// body is a stretch of the content that is there already, to be sent and, if need be, sent again.
+// body is a part of the content that has arrived, to be sent and, if necessary, sent again.
 func (u *azureUpload) body(off, n int64) io.ReadSeekCloser {
 	return streaming.NopCloser(io.NewSectionReader(u.content, off, n))
 }

@@ -54,7 +54,7 @@ func azureArchive(tier, status string) string {
 	return ""
 }
 
-// Get implements [Bucket]. A cut answer is gone on with where it ended, under the same ETag.
+// Get implements [Bucket]. It continues a cut answer where it ended, under the same ETag.
 func (b *azure) Get(ctx context.Context, key string, off, n int64) (io.ReadCloser, Attrs, error) {
 	o, err := b.blob(key)
 	if err != nil {

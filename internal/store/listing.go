@@ -10,8 +10,8 @@ import (
 	"sync/atomic"
 )
 
-// ErrListing is in the error of a list that contradicts itself, or what was asked. Nothing may be concluded from it: what such a list
-// lacks may be there.
+// ErrListing is in the error of a list that contradicts itself, or the request. Draw no conclusion from such a list:
+// an object that it does not list may exist.
 var ErrListing = errors.New("the listing cannot be believed")
 
 const (

@@ -16,34 +16,36 @@ import (
 
 // Options of [Open].
 type Options struct {
-	// Owner is who must own the bucket: the account id of S3, the project number of GCS, the account name of Azure. "" accepts anybody.
+	// Owner is who must own the bucket: the account id of S3, the project number of GCS, the account name of Azure.
+	// "" accepts any owner.
 	Owner string
 	// Region is where the bucket must lie, in the cloud's own word; "" accepts any.
 	Region string
-	// Getenv reads the environment, where credentials and emulators' addresses come from; nil means os.Getenv.
+	// Getenv reads the environment, which has credentials and emulators' addresses; nil means os.Getenv.
 	Getenv func(string) string
-	// Transport makes the requests; nil means one of this package's, with bounded connections and time-outs. Counting
-	// requests is done here. Those for credentials do not pass through it. If it has a method Trust(*x509.CertPool), that is called
-	// beforehand where a profile names authorities of its own.
+	// Transport makes the requests; nil means one of this package's, with bounded connections and time-outs. Use it
+	// to count requests. Requests for credentials do not pass through it. If it has a method Trust(*x509.CertPool),
+	// Open calls that first when a profile names authorities of its own.
 	Transport http.RoundTripper
 	// Timeout bounds one small request, and the time in which a large one must move 1 MiB; default 60 s.
 	Timeout time.Duration
 	// Parallel bounds the parts of one object on their way at once; default 4.
 	Parallel int
-	// CopyWhole is the size up to which S3 copies an object by one request, after which it knows the SHA-256 of the whole; larger ones
-	// are copied in parts. Default, and at most, 5 GiB.
+	// CopyWhole is the size up to which S3 copies an object by one request, after which it knows the SHA-256 of the
+	// whole. Larger objects are copied in parts. Default, and at most, 5 GiB.
 	CopyWhole int64
-	// Logger is told what the clouds' libraries have to say, and what the server was found not to be able to do; nil discards it.
+	// Logger receives the messages of the clouds' libraries, and which features the server turned out not to have;
+	// nil discards them.
 	Logger *slog.Logger
-	// Learned is what was found out of this bucket before; nil begins again. What [Bucket.Check] finds out has to be handed on to who
-	// opens the bucket again and does not check it.
+	// Learned is what was found out about this bucket before; nil starts without knowledge. Pass what [Bucket.Check]
+	// found out when you open the bucket again without a check.
 	Learned *Learned
 	// TempDir is where copies on their way lie, for the stores that need one.
 	TempDir string
 }
 
-// Learned is what was found out of a bucket's server: whether it has answered well yet, and what one of S3's kind was found not to be able
-// to do. The zero value is ready, and may be shared by several buckets of one URL.
+// Learned is what was found out about a bucket's server: whether it has answered well yet, and which features a
+// server of S3's kind turned out not to have. The zero value is ready, and several buckets of one URL may share it.
 type Learned struct {
 	contact outbound.Verdicts
 

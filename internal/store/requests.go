@@ -2,14 +2,13 @@ package store
 
 import "strings"
 
-// PutRequests is how many requests that write a [Bucket.Put] of size bytes makes of the bucket with this
-// URL, when nothing is there and nothing fails. It is the least: Google's parts are smaller while many
-// objects are on their way at once. A URL that [Open] would refuse costs nothing.
+// PutRequests returns how many write requests a [Bucket.Put] of size bytes makes of the bucket with this URL, when
+// nothing is there and nothing fails. It is the minimum: Google's parts are smaller while many objects are on their
+// way at once. It is 0 for a URL that [Open] would refuse.
 func PutRequests(bucket string, size int64) int64 { return kindOf(bucket).puts(size) }
 
-// CopyRequests is how many requests that write a [Copier.CopyFrom] of size bytes makes of the bucket that
-// it copies to, with the default options. It is the least: Google answers large copies between locations
-// in several steps.
+// CopyRequests returns how many write requests a [Copier.CopyFrom] of size bytes makes of the destination bucket,
+// with the default options. It is the minimum: Google answers large copies between locations in several steps.
 func CopyRequests(bucket string, size int64) int64 { return kindOf(bucket).copies(size) }
 
 func kindOf(bucket string) kind {

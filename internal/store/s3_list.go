@@ -147,7 +147,7 @@ func (b *s3Bucket) Clean(ctx context.Context, prefix string, age time.Duration) 
 	return n, nil
 }
 
-// cannotClean says what follows when the store cannot tell which uploads were not finished.
+// cannotClean says what follows when the store cannot report which uploads were not finished.
 func cannotClean(err error) error {
 	if errors.Is(err, errors.ErrUnsupported) {
 		return fmt.Errorf("the store has no ListMultipartUploads: let a life-cycle rule of the bucket abort them: %w", err)

@@ -26,11 +26,12 @@ const onePiece = 16 << 20
 //
 // # When a write meets itself
 //
-// A request whose answer was lost is sent again. If the first did its work, the second is refused: the object exists, or is of
-// another version. So, when a request that was refused followed one of unknown end, Put looks at what is there: bytes of our size and
-// checksum mean that it is written, and Put succeeds. It cannot tell itself from somebody else who wrote the same bytes
-// at that moment; whoever must know (a lock, say) puts something of its own into the bytes. A first request that is
-// refused is taken at its word: ErrExists, even if what is there is the same.
+// The SDK repeats a request whose answer was lost. If the first one did its work, the second is refused: the object
+// exists, or has another version. So, when a refused request followed one with unknown outcome, Put looks at what is
+// there. Bytes of our size and checksum mean that the object is written, and Put succeeds. Put cannot distinguish
+// this from another writer of the same bytes at that moment. A caller that must know (a lock, for instance) puts
+// something unique into the bytes. When the first request is refused, Put believes that: ErrExists, even if the same
+// bytes are there.
 func (b *s3Bucket) Put(ctx context.Context, key string, c Content, h Header, version string) (Attrs, error) {
 	if err := checkKey(key); err != nil {
 		return Attrs{}, err
@@ -39,7 +40,7 @@ func (b *s3Bucket) Put(ctx context.Context, key string, c Content, h Header, ver
 	if c.Size() <= onePiece {
 		put = b.putWhole
 	}
-	// Busy is an answer to somebody who meets another writer; who of the two wins is known a moment later.
+	// Busy means that another writer is at work; which of the two wins is known a moment later.
 	const tries = 4
 	for try := 1; ; try++ {
 		a, err := put(ctx, key, c, h, version)

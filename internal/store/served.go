@@ -14,11 +14,11 @@ import (
 	"ociproxy/internal/wait"
 )
 
-// ErrHidden says that a stranger does not get a blob's bytes as they lie in the bucket, or not at all.
+// ErrHidden says that an anonymous client gets a blob's bytes changed, or not at all.
 var ErrHidden = errors.New("clients would not get its bytes")
 
-// Altered says why clients would not get an object's bytes as they are, so far as its attributes tell; "" is no reason. What this package
-// writes as a blob has none.
+// Altered returns why clients would not get an object's bytes unchanged, as far as its attributes show it; "": no
+// reason. Blobs that this package writes have no such reason.
 func (a Attrs) Altered() string {
 	encoding := outbound.Coding(a.ContentEncoding)
 	switch {
@@ -32,7 +32,8 @@ func (a Attrs) Altered() string {
 	return ""
 }
 
-// compressible reports whether what stands between a bucket and its clients may take a type for text, which it compresses or rewrites.
+// compressible reports whether a server between a bucket and its clients may treat a type as text, and compress or
+// rewrite it.
 func compressible(contentType string) bool {
 	media, _, _ := mime.ParseMediaType(contentType)
 	kind, sub, _ := strings.Cut(media, "/")
@@ -49,8 +50,9 @@ func compressible(contentType string) bool {
 	return false
 }
 
-// Replace writes an object over the one that has the given version, as [Bucket.Put] does; "" is nothing to replace. One that cannot be
-// read is removed where nothing may be written over it, as in Azure's archive: a right that writers otherwise need not have.
+// Replace writes an object over the one that has the given version, as [Bucket.Put] does; "": there is nothing to
+// replace. It removes an object that cannot be read where nothing may be written over it, as in Azure's archive. That
+// needs a right that writers otherwise do not need.
 func Replace(ctx context.Context, b Bucket, key string, c Content, h Header, version string) (Attrs, error) {
 	a, err := b.Put(ctx, key, c, h, version)
 	if err == nil || version == "" || errors.Is(err, ErrExists) || errors.Is(err, ErrConflict) || ctx.Err() != nil {
@@ -61,7 +63,7 @@ func Replace(ctx context.Context, b Bucket, key string, c Content, h Header, ver
 		return Attrs{}, err
 	}
 	if stays := b.Delete(ctx, key, version); stays != nil {
-		// What the bucket says is about this object alone: it keeps nobody from writing others.
+		// The bucket's answer is about this object alone: others can still be written.
 		return Attrs{}, fmt.Errorf("%w: %s: %s, and has to be removed first, with the right to do so: %s, %s", ErrHidden, key,
 			there.Hidden, err.Error(), stays.Error())
 	}
@@ -76,8 +78,8 @@ func found(ctx context.Context, b Bucket, key string) (Attrs, bool) {
 	return Attrs{}, false
 }
 
-// Public is a store's URL of blobs as strangers read it: without credentials. It may be used by several goroutines. The zero value is a
-// store that has none, where all is well.
+// Public is a store's URL of blobs as anonymous clients read it: without credentials. Several goroutines may use it.
+// The zero value is a store without such a URL, where all is well.
 type Public struct {
 	// URL has {digest} in it, once.
 	URL string
@@ -85,7 +87,8 @@ type Public struct {
 	Client *http.Client
 }
 
-// PublicClient makes a client for [Public] that keeps so many connections to a host. The caller closes those that are idle.
+// PublicClient makes a client for [Public] that keeps so many connections to a host. The caller closes idle
+// connections.
 func PublicClient(kept int) *http.Client {
 	return &http.Client{
 		Timeout:       publicTime,
@@ -103,8 +106,9 @@ const (
 	publicPause = 100 * time.Millisecond // before the second one; doubled each time
 )
 
-// Look asks by HEAD, as a container runtime would by GET, whether a stranger gets a blob of size bytes as it is; nil: yes. An error
-// that wraps [ErrHidden] says no; any other, that nobody answered usefully, after some tries.
+// Look asks by HEAD, as a container runtime would by GET, whether an anonymous client gets a blob of size bytes
+// unchanged; nil: yes. An error that wraps [ErrHidden] means no. Any other error means that there was no useful
+// answer after some tries.
 func (p *Public) Look(ctx context.Context, d oci.Digest, size int64) error {
 	if p.URL == "" {
 		return nil

@@ -7,8 +7,8 @@ import (
 	"sync/atomic"
 )
 
-// unclear notes, for whoever asks under a context, that a request may have had its effect though no good answer came: a write that
-// is then refused because something is there may have met itself.
+// unclear notes, in the context's counter, that a request may have had its effect though no good answer came: a write
+// that is then refused because something is there may have met itself.
 type unclear struct{ next http.RoundTripper }
 
 type unclearKey struct{}

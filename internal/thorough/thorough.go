@@ -1,8 +1,8 @@
-// Package thorough is for tests beside the code: it says how many of the cases of a long table they
-// try. It knows no test and no other package.
+// Package thorough is for tests beside the code: it says how many cases of a long table to try. It knows no test and
+// no other package.
 //
-// With OCIPROXY_SLOW=all, as `make test-exhaustive` sets it, that is all of them; else as many as
-// take a few seconds. Either way they are always the same.
+// With OCIPROXY_SLOW=all, as `make test-exhaustive` sets it, tests try all cases; otherwise they try as many as take
+// a few seconds. The selection is the same in every run.
 package thorough
 
 import "os"

@@ -17,17 +17,16 @@ type bucketSink struct {
 	look   func(ctx context.Context, d oci.Digest, size int64) error
 }
 
-// ToBucket returns a sink that brings blobs into a bucket. name is for messages. look asks as a stranger
-// does whether he gets a blob of size bytes as it is ([store.Public.Look]); it is asked where somebody
-// else may have put the object, whose rights and headers are his own. nil: nobody reads there but the
-// bucket's owner.
+// ToBucket returns a sink that writes blobs into a bucket. name is for messages. look asks as an anonymous client
+// whether it gets a blob of size bytes unchanged ([store.Public.Look]). The sink calls it where another party may
+// have put the object, whose rights and headers are then that party's. nil: only the bucket's owner reads there.
 func ToBucket(name string, b store.Bucket, look func(ctx context.Context, d oci.Digest, size int64) error) Copier {
 	return &bucketSink{name, b, look}
 }
 
 func key(it Item) string { return store.BlobKey(it.Digest) }
 
-// sameSum reports whether a SHA-256 that the store computed contradicts nothing.
+// sameSum reports whether the SHA-256 that the store computed, if any, agrees with the item.
 func sameSum(a store.Attrs, it Item) bool {
 	return a.SHA256 == "" || it.Digest.Algorithm() != "sha256" || a.SHA256 == it.Digest.Hex()
 }
@@ -53,8 +52,8 @@ func (s *bucketSink) Put(ctx context.Context, it Item, c store.Content) (Found, 
 	return Found{How: Uploaded, Attrs: a}, nil
 }
 
-// repaired makes sure that strangers get what replaced something that they did not get. What still keeps it from them is not in the
-// object: nothing is to be won by writing it once more.
+// repaired makes sure that anonymous clients get an object that replaced one that they did not get. If they still do
+// not get it, the cause is not in the object: writing it once more would not help.
 func (s *bucketSink) repaired(ctx context.Context, it Item, a store.Attrs) (Found, error) {
 	if s.look != nil {
 		if err := s.look(ctx, it.Digest, a.Size); err != nil {
@@ -93,7 +92,7 @@ func (s *bucketSink) CopyFrom(ctx context.Context, it Item, from Sink, at store.
 	}
 	found, err := s.existing(ctx, it, how, it.CRC32C)
 	if found.FromWrong = how == Copied && err == nil && found.Wrong != ""; found.FromWrong {
-		// We brought it there; nobody shall meet it while the right one is on its way.
+		// We copied it there; no client may get it while the right one is on its way.
 		if err := s.bucket.Delete(ctx, key(it), found.Wrong); err == nil {
 			found.Wrong = ""
 		}
@@ -101,15 +100,15 @@ func (s *bucketSink) CopyFrom(ctx context.Context, it Item, from Sink, at store.
 	return found, err
 }
 
-// existing compares what lies under the blob's key. how is how it came there if it is right.
+// existing compares the object under the blob's key. how says how it came there, if it is right.
 //
-// A SHA-256 that the store computed over the whole object is believed; it is what the store would be asked to check anyway. So is
-// its CRC32C when crc is given: the object was then just made by the provider's own copy from one that was verified, so that
-// nobody else chose its bytes and only accidents are to be found, which 32 bits over the whole object do. In all other cases the
-// object is read back.
+// It believes a SHA-256 that the store computed over the whole object: it is what the store would be asked to check
+// anyway. It believes the store's CRC32C when crc is given. Then the provider itself has just copied the object from
+// a verified one. So no other party chose its bytes, and only accidents are to be found, which 32 bits over the whole
+// object do. In all other cases it reads the object back.
 //
-// Right bytes are not enough: an object with an encoding, in an archive, or that strangers may not read, is as wrong as one of other
-// bytes.
+// Right bytes are not enough: an object with an encoding, in an archive, or that anonymous clients may not read, is
+// as wrong as an object of other bytes.
 func (s *bucketSink) existing(ctx context.Context, it Item, how How, crc *uint32) (Found, error) {
 	a, err := s.bucket.Head(ctx, key(it))
 	switch {
@@ -133,7 +132,8 @@ func (s *bucketSink) existing(ctx context.Context, it Item, how How, crc *uint32
 	return s.readBack(ctx, it, how)
 }
 
-// shown ends existing for bytes that are right: does a stranger get them? What was written here is like all that was written before.
+// shown ends existing for right bytes: do anonymous clients get them? What was written here is like everything
+// written before.
 func (s *bucketSink) shown(ctx context.Context, it Item, how How, a store.Attrs) (Found, error) {
 	if how == AlreadyThere && s.look != nil {
 		err := s.look(ctx, it.Digest, a.Size)

@@ -1,11 +1,13 @@
-// Package transfer brings blobs into object stores: each is read from its source once and written to every store that lacks it,
-// and a store is said to hold it only when what lies there was compared with the digest.
+// Package transfer copies blobs into object stores. It reads each blob once from its source and writes it to every
+// store where it is missing. It reports a blob as held by a store only after the stored content was compared with the
+// digest.
 //
-// One [Engine] serves a whole pass. A blob is downloaded into a spool (memory for small ones while there is some, else a file) while the
-// stores already take what has arrived; its last byte is handed out only after the digest matched, so nothing wrong is ever complete.
-// Stores of one cloud copy among themselves. No store waits for another: what a slow one has not taken yet waits for it on disk. It loses
-// some of that only when the disk, or the number of blobs that are kept track of, is used up and others need it.
+// One [Engine] serves a whole pass. It downloads a blob into a spool (memory for small ones while there is some, else
+// a file) while the stores already receive what has arrived. It hands out the last byte only after the digest
+// matched, so nothing wrong is ever complete. Stores of one cloud copy among themselves. No store waits for another:
+// the data that a slow store has not received yet waits for it on disk. A slow store loses some of that data only
+// when the disk, or the number of tracked blobs, is used up and other stores need the room.
 //
-// The package knows blobs, sources and buckets. It must not know registries, inventories, images, or which store lacks what: the
-// caller says so, and the caller records what became durable.
+// The package knows blobs, sources and buckets. It must not know registries, inventories, images, or which blobs a
+// store needs: the caller says so, and the caller records what became durable.
 package transfer

@@ -14,7 +14,7 @@ import (
 	"ociproxy/internal/set"
 )
 
-// Engine brings blobs to targets. Its methods may be called from several goroutines.
+// Engine brings blobs to targets. Several goroutines may call its methods.
 type Engine struct {
 	opt     Options
 	targets []*target
@@ -83,8 +83,8 @@ func New(opt Options) (*Engine, error) {
 	return e, nil
 }
 
-// nearPerDownload is how many blobs may be on their way for each download that may run, without those that only wait for targets which
-// lag behind.
+// activePerDownload is how many blobs may be on their way for each download that may run. Blobs that only wait for
+// targets that lag behind do not count.
 const activePerDownload = 16
 
 func (o *Options) setDefaults() {
@@ -125,13 +125,14 @@ func (e *Engine) tell(kind EventKind, b Blob, target int, bytes int64, err error
 	e.events = append(e.events, Event{Kind: kind, Blob: b, Target: target, Bytes: bytes, Err: err})
 }
 
-// Ensure brings a blob to the targets of need. Those of have hold it, says the caller: a target of the same group may copy it from
-// there, and then the source is not read.
+// Ensure brings a blob to the targets of need. The caller says that those of have hold it: a target of the same group
+// may copy it from there, and then the engine does not read the source.
 //
-// It returns once the blob was admitted, which may have to wait for others to be finished, not for a target that lags behind. The
-// channel gives one result for each target of need, as they come, and is closed after the last; it holds them all, so nobody needs
-// to read it. When ctx ends, the results that are missing are its error. A blob that is on its way already is not read again: the
-// call joins it, with the targets that are new. Its repository may be another one: results say which.
+// It returns once the blob was admitted. That may have to wait until other blobs are finished, but not for a target
+// that lags behind. The channel gives one result for each target of need, as they come, and is closed after the last.
+// It has room for all results, so nobody needs to read it. When ctx ends, the missing results are its error. The
+// engine does not read a blob again that is already on its way: the call joins it, with the targets that are new.
+// That blob's repository may be another one: results say which.
 //
 // The error is that of ctx, ErrClosed, or about a blob that no store can hold.
 func (e *Engine) Ensure(ctx context.Context, b Blob, need, have set.Set) (<-chan Result, error) {
@@ -214,8 +215,8 @@ func (e *Engine) Reset() {
 // closing is how long work that was told to end may take.
 const closing = 10 * time.Second
 
-// Close ends the engine: nothing more is admitted, and what is under way may finish until ctx ends; then it is given up. What was
-// downloaded in part stays in the spool for the next engine. The error is that of work which does not end.
+// Close ends the engine. It admits no more blobs. Running work may finish until ctx ends; then it is given up. Partly
+// downloaded blobs stay in the spool for the next engine. The error says that some work does not end.
 func (e *Engine) Close(ctx context.Context) error {
 	e.mu.Lock()
 	already := e.closed

@@ -43,8 +43,8 @@ func (e *Engine) fetch(w *work) {
 	e.makeRoomEverywhere()
 }
 
-// reserve takes the space that a blob needs: memory when the blob is small and there is some left, else disk. So a target that lags
-// behind with small blobs takes the memory from nobody for good.
+// reserve takes the space that a blob needs: memory when the blob is small and there is some left, else disk. So a
+// target that lags behind with small blobs does not take the memory away permanently.
 func (e *Engine) reserve(w *work) error {
 	e.mu.Lock()
 	p, size := e.place(w.blob), w.blob.Size
@@ -81,7 +81,7 @@ func (e *Engine) reserve(w *work) error {
 	return nil
 }
 
-// place says where a blob is to lie. One that could lie in both waits for memory only where the disk can be of no use.
+// place says where a blob will lie. A blob that fits in both waits for memory only where the disk cannot be used.
 func (e *Engine) place(b Blob) *pool {
 	switch {
 	case b.Size > e.opt.small:
@@ -93,7 +93,7 @@ func (e *Engine) place(b Blob) *pool {
 	}
 }
 
-// failed says that the bytes cannot be had: the deliveries that need them fail.
+// failed handles bytes that cannot be read: the deliveries that need them fail.
 func (e *Engine) failed(w *work, err error) {
 	w.stage, w.failure = failed, err
 	if errors.Is(err, ErrSpace) && w.pool == &e.disk {
@@ -111,7 +111,7 @@ func (e *Engine) failed(w *work, err error) {
 	}
 }
 
-// download fills the spool, a second time from the start when what came in pieces turns out wrong.
+// download fills the spool. It starts again once when content that came in several pieces turns out wrong.
 func (e *Engine) download(w *work) error {
 	for second := false; ; second = true {
 		s, left, err := e.newSpool(w)
@@ -275,7 +275,8 @@ func (t *fetcher) take(b []byte) {
 	t.s.show(t.off)
 }
 
-// piece reads the source from where the spool ends, until it ends or breaks off. ended: it ended of its own accord.
+// piece reads the source from where the spool ends, until the source ends or breaks off. ended: the source itself
+// ended.
 func (t *fetcher) piece() (ended bool, err error) {
 	size := t.w.blob.Size
 	ctx, cancel := context.WithCancelCause(t.w.ctx)

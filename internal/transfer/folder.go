@@ -12,7 +12,7 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// keepFor is how long a file that a process left behind is kept to be continued.
+// keepFor is how long the file of an earlier process is kept, so that its download can be continued.
 const keepFor = 72 * time.Hour
 
 // maxFolders bounds the processes that share one directory.
@@ -33,7 +33,7 @@ type leftover struct {
 	when time.Time
 }
 
-// openFolder takes the first folder below dir that no process has, and removes what was left long ago in all that none has.
+// openFolder takes the first folder below dir that no process uses. It removes old files from all unused folders.
 func openFolder(dir string) (*folder, error) {
 	var mine *folder
 	for i := range maxFolders {
@@ -113,14 +113,14 @@ func (d *folder) size() (n int64) {
 	return n
 }
 
-// take says that somebody works on a blob's file from now on, and how large it was.
+// take marks a blob's file as in use, and returns how large it was.
 func (d *folder) take(b oci.Digest) int64 {
 	n := d.left[b].size
 	delete(d.left, b)
 	return n
 }
 
-// open opens a blob's file, and says how large it is. It may be called without the lock by who took it.
+// open opens a blob's file, and returns its size. The caller of take may call it without the lock.
 func (d *folder) open(b oci.Digest) (*os.File, int64, error) {
 	f, err := os.OpenFile(d.name(b), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {

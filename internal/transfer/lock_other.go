@@ -11,8 +11,8 @@ import (
 // errLocked: another process has the lock.
 var errLocked = errors.New("locked by another process")
 
-// lockFile takes a lock by creating a file that is there already when another process has it. Without advisory locks it outlives a
-// process that was killed; the folder is then not used again, and the next number is.
+// lockFile takes a lock by creating a file. It fails when the file exists because another process has the lock.
+// Without advisory locks, the lock survives a killed process. That folder is then not used again; the next number is.
 func lockFile(name string) (*os.File, error) {
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {

@@ -7,7 +7,7 @@ import (
 	"ociproxy/internal/store"
 )
 
-// plan begins deliveries of one blob: it says which are sent, and which are copied and from where.
+// plan begins deliveries of one blob: it decides which are sent, and which are copied and from where.
 func (e *Engine) plan(deliveries []*delivery) {
 	// The least busy target of a group gets the first copy, so that the uploads of many blobs are spread over the group.
 	slices.SortStableFunc(deliveries, func(a, b *delivery) int { return e.targets[a.target].load() - e.targets[b.target].load() })
@@ -95,8 +95,8 @@ func (e *Engine) unqueue(d *delivery) {
 	t.queue = slices.DeleteFunc(t.queue, func(o *delivery) bool { return o == d })
 }
 
-// dispatch lets workers begin what waits for a target. What has all its bytes is sent first, for it holds space; what still waits for some
-// comes last.
+// dispatch lets workers begin what waits for a target. It first sends blobs that have all their bytes, because they
+// hold space; blobs that still wait for bytes come last.
 func (e *Engine) dispatch(t *target) {
 	for t.busy < e.opt.UploadsPerTarget && len(t.queue) > 0 {
 		i := slices.IndexFunc(t.queue, func(d *delivery) bool { return d.step == toSend && d.w.stage == whole })

@@ -8,8 +8,8 @@ import (
 	"ociproxy/internal/set"
 )
 
-// pool is something of which there is only so much: places, bytes. Who comes first is served first, so that the large ones are not
-// overtaken forever. It is under the engine's lock.
+// pool is a limited resource: places, bytes. It serves claims in their order, so that small ones do not overtake a
+// large one forever. It is under the engine's lock.
 type pool struct {
 	cap     int64 // as configured
 	limit   int64 // as it is now; lower after the disk was full

@@ -7,7 +7,7 @@ import (
 	"ociproxy/internal/wait"
 )
 
-// watch looks from time to time for what stands still; it ends with the engine.
+// watch looks at intervals for transfers that stand still; it ends with the engine.
 func (e *Engine) watch() {
 	for now := range wait.Every(e.ctx, max(min(e.opt.Stall/4, e.moment()), time.Millisecond)) {
 		e.round(now)
@@ -39,7 +39,7 @@ func (e *Engine) round(now time.Time) {
 // copyRate is the slowest copy inside a provider that is waited for, in bytes a second.
 const copyRate = 8 << 20
 
-// patience is how long nothing may move at one delivery.
+// patience is how long a delivery may stand still.
 func (e *Engine) patience(d *delivery) time.Duration {
 	long := 5 * e.opt.Stall
 	if d.step == toCopy {
@@ -71,7 +71,7 @@ func (e *Engine) replaceLate(now time.Time) {
 	}
 }
 
-// replaceFirst has another target of the group get the first copy in place of one that does not move.
+// replaceFirst lets another target of the group get the first copy in place of one that does not move.
 func (e *Engine) replaceFirst(first *delivery) {
 	var next *delivery
 	for _, d := range first.w.deliveries {

@@ -10,7 +10,7 @@ import (
 	"ociproxy/internal/store"
 )
 
-// work is what is done for one blob. Everything in it is under the engine's lock but what is set when it begins.
+// work is the work on one blob. The engine's lock guards everything in it except what is set when it begins.
 type work struct {
 	blob   Blob
 	ctx    context.Context
@@ -204,7 +204,7 @@ func (e *Engine) conclude(w *work) {
 	e.makeRoomEverywhere()
 }
 
-// dropSpool gives up the spool and its space. keep leaves the file to be continued later.
+// dropSpool gives up the spool and its space. keep leaves the file, so that the download can be continued later.
 func (e *Engine) dropSpool(w *work, keep bool) {
 	if w.spool != nil {
 		w.spool.fail(errDone)

@@ -10,11 +10,12 @@ import (
 	"ociproxy/internal/transfer"
 )
 
-// Blobs reads blobs from registries for a [transfer.Engine]. It says in which registry a repository lies, and its name there.
-// It is called from several goroutines.
+// Blobs reads blobs from registries for a [transfer.Engine]. It returns the registry that has a repository, and the
+// repository's name there. Several goroutines call it.
 type Blobs func(repository string) (*registry.Registry, string, error)
 
-// Open implements [transfer.Source]. A blob that has another size than its manifest says is a [transfer.SizeError].
+// Open implements [transfer.Source]. It returns a [transfer.SizeError] when a blob's size differs from its
+// manifest's.
 func (at Blobs) Open(ctx context.Context, b transfer.Blob, off int64) (io.ReadCloser, error) {
 	reg, repo, err := at(b.Repository)
 	if err != nil {

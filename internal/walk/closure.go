@@ -11,12 +11,14 @@ import (
 	"ociproxy/internal/registry"
 )
 
-// Closure is an image with all that belongs to it: what its index lists, and what refers to any of that.
+// Closure is an image with everything that belongs to it: what its index lists, and all referrers of that.
 type Closure struct {
-	// Manifests are in an order in which a registry takes them: what an index lists before the index, the image itself last.
+	// Manifests are in an order in which a registry accepts them: first what an index lists, then the index; the
+	// image is last.
 	Manifests []*registry.Manifest
 	Blobs     []registry.Descriptor // once each; those that are not to be distributed are left out
-	// Indexes are the indexes of referrers that fallback tags name. They are no part of Manifests; what they list is.
+	// Indexes are the indexes of referrers that fallback tags name. Manifests does not include them, but what they
+	// list.
 	Indexes map[string]*registry.Manifest
 	// Tags are cosign's, of signatures and the like. Their manifests are part of Manifests.
 	Tags map[string]oci.Digest
@@ -34,8 +36,8 @@ func (c *Closure) Manifest(d oci.Digest) *registry.Manifest {
 	return c.Manifests[i]
 }
 
-// About returns, of a repository's tags, those that tell of digests what refers to them, by the way the tags of such digests begin:
-// "sha256-…". [Closer.Closure] takes them.
+// About selects a repository's tags that name the referrers of digests. The keys are how the tags of such digests
+// begin: "sha256-…". [Closer.Closure] takes the result.
 func About(tags []registry.Tag) map[string][]registry.Tag {
 	out := map[string][]registry.Tag{}
 	for _, t := range tags {
@@ -47,7 +49,7 @@ func About(tags []registry.Tag) map[string][]registry.Tag {
 	return out
 }
 
-// Closer finds closures in one registry. It may be used by several goroutines.
+// Closer finds closures in one registry. Several goroutines may use it.
 type Closer struct {
 	src       *Source
 	referrers lookup
@@ -62,14 +64,15 @@ func NewCloser(r *registry.Registry, denied []oci.Digest) *Closer {
 	return c
 }
 
-// ErrDenied says that an image has something that the config denies.
+// ErrDenied says that an image contains something that the config denies.
 var ErrDenied = errors.New("denied by the config")
 
 // maxClosure bounds the manifests of a closure, in bytes.
 const maxClosure = 64 << 20
 
-// Closure reads an image. tags are those of its repository that are about digests ([About]). What refers to the image and cannot be
-// found is left out; anything else that cannot be read is an error, as is what is denied ([ErrDenied]).
+// Closure reads an image. tags are the tags of its repository that are about digests ([About]). It leaves out
+// referrers that it cannot find. Anything else that it cannot read is an error, and so is denied content
+// ([ErrDenied]).
 func (c *Closer) Closure(ctx context.Context, repo string, d oci.Digest, tags map[string][]registry.Tag) (*Closure, error) {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)

@@ -7,14 +7,14 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// Bounds of what is remembered of references that were without success, or wait for one to be. Whoever may push can make many.
-// What is beyond them is not tried in this walk, or once more than it need be.
+// These bounds limit what a walk remembers of references that failed or wait for another. Anyone who may push can
+// make many. References beyond the bounds are not tried in this walk, or tried once more than necessary.
 const (
 	maxTrials = 100_000
 	maxOthers = 100_000
 )
 
-// standing is how it stands with a manifest that is referred to.
+// standing is the state of a manifest that something refers to.
 type standing uint8
 
 const (
@@ -27,7 +27,7 @@ const (
 	tooMuch                 // it does not fit below what is being walked
 )
 
-// trial is a reference that was not enough to get all of a manifest.
+// trial is a reference that was not enough to read all of a manifest.
 type trial struct {
 	repository string
 	depth      int // below this the repository is worth another try; 0: nowhere
@@ -42,11 +42,11 @@ type other struct {
 // notRead stands for the size of a manifest that needs no work.
 const notRead = -1
 
-// graph keeps each manifest from being read twice in a walk, and tells indexes when what they list is finished.
+// graph makes sure that a walk reads each manifest only once, and tells indexes when their manifests are finished.
 //
-// What is remembered of a manifest is what its content says, which is the same everywhere. That it could not be read,
-// or something below it, is remembered of the repository where that was: another reference is tried, when this one has
-// failed, or when it comes.
+// What a manifest's content says is the same everywhere, so the graph remembers it for the manifest. That it, or
+// something below it, could not be read is remembered for the repository where that happened: the walk tries another
+// reference when this one has failed, or when another one comes.
 type graph struct {
 	finished func(*Node)                  // called for each node, when nothing of it is on its way any more
 	given    func(*Node)                  // called in its place for a node that makes room for another reference
@@ -71,9 +71,9 @@ func newGraph() *graph {
 	return g
 }
 
-// enter begins the work on a manifest by way of n, unless that is not needed; by is who waits for it, if there is a
-// parent. fits is asked before anything is begun; nil is true. With done, the size is that of the manifest, 0 when it
-// is not known.
+// enter begins the work on a manifest through n, unless that is not needed. by is the parent that waits for it, if
+// there is one. enter calls fits before it begins anything; nil is true. With done, size is the manifest's size, 0
+// when it is not known.
 func (g *graph) enter(n *Node, by waiter, fits func() bool) (_ standing, size int64) {
 	k := KeyOf(n.Digest)
 	g.mu.Lock()
@@ -116,7 +116,7 @@ func (g *graph) enter(n *Node, by waiter, fits func() bool) (_ standing, size in
 	return begun, 0
 }
 
-// join makes a reference wait for a manifest that is worked on already.
+// join makes a reference wait for a manifest that is already being worked on.
 func (g *graph) join(k Key, at, n *Node, by waiter) standing {
 	for ; ; at = at.next {
 		if at.covers(n) {
@@ -148,14 +148,14 @@ func (n *Node) wait(by waiter) {
 	}
 }
 
-// wasted says that a manifest was tried by a reference like n.
+// wasted reports whether a manifest was already tried by a reference like n, without success.
 func (g *graph) wasted(k Key, n *Node) bool {
 	return slices.ContainsFunc(g.tried[k], func(t trial) bool {
 		return t.repository == n.Repository && (t.depth == 0 || t.depth <= n.depth)
 	})
 }
 
-// try remembers that n was without success. It is false when there is no room for that.
+// try remembers that n failed. It returns false when there is no room for that.
 func (g *graph) try(k Key, n *Node) bool {
 	if g.trials >= maxTrials {
 		return false
@@ -169,7 +169,7 @@ func (g *graph) try(k Key, n *Node) bool {
 	return true
 }
 
-// note remembers a manifest that needs no work. It is false when it was known already, or is being worked on.
+// note remembers a manifest that needs no work. It returns false when it was known already, or is being worked on.
 func (g *graph) note(d oci.Digest) bool {
 	k := KeyOf(d)
 	g.mu.Lock()
@@ -191,8 +191,8 @@ func (g *graph) seen(d oci.Digest) bool {
 	return ok || g.work[k] != nil
 }
 
-// abandon ends the work on what turned out to be no manifest in its repository, and returns those who wait for it
-// there.
+// abandon ends the work on something that is not a manifest in its repository, and returns the indexes that wait for
+// it there.
 func (g *graph) abandon(n *Node) []waiter {
 	g.mu.Lock()
 	k := KeyOf(n.Digest)
@@ -209,7 +209,7 @@ func (g *graph) abandon(n *Node) []waiter {
 	return n.waiting
 }
 
-// replace puts the next reference in n's place, if n was without success and there is one.
+// replace puts the next reference in n's place, if n failed and there is one.
 func (g *graph) replace(k Key, n *Node) *Node {
 	next := n.next
 	if next == nil || !n.Vain() {
@@ -231,7 +231,7 @@ func (g *graph) leave(k Key) {
 	}
 }
 
-// release ends one thing that n was waiting for. With the last one n finishes, or gives way to another reference.
+// release ends one thing that n waits for. After the last one n finishes, or gives way to another reference.
 func (g *graph) release(n *Node) {
 	if n.pending.Add(-1) > 0 {
 		return
@@ -265,8 +265,8 @@ func (g *graph) release(n *Node) {
 	}
 }
 
-// settle ends the work on a manifest, and returns who waited for it by other references. What was without success and could
-// not be kept in mind is forgotten: the next reference tries it.
+// settle ends the work on a manifest, and returns the references that waited for it. It forgets a failure that could
+// not be remembered: then the next reference tries the manifest.
 func (g *graph) settle(k Key, n *Node, kept bool) (waiting []waiter) {
 	if n.void.Load() {
 		g.others[k] = other{repository: n.Repository}
@@ -286,7 +286,7 @@ func (g *graph) settle(k Key, n *Node, kept bool) (waiting []waiter) {
 	return waiting
 }
 
-// tell lets an index go on that waited for n.
+// tell lets an index that waited for n go on.
 func (g *graph) tell(w waiter, n *Node) {
 	switch {
 	case n.void.Load():

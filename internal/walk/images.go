@@ -17,13 +17,14 @@ type Blob struct {
 	Size   int64 // bytes; -1 when the manifest does not say (schema 1)
 }
 
-// Vanished is what only a list of the source names, and the source then does not have. As an error it says so.
+// Vanished is something that a list of the source names and the source does not have. It is also an error with that
+// text.
 type Vanished struct {
 	Repository string `json:"repository"`
 	Reference  string `json:"reference,omitempty"` // a tag or digest; "": the repository itself
 }
 
-// String says what of the repository is gone, as part of a message that names that.
+// String says what of the repository is gone, as part of a message that names the repository.
 func (v Vanished) String() string {
 	what := "the repository"
 	if v.Reference != "" {
@@ -45,14 +46,15 @@ type Image struct {
 	Blobs      []Blob
 }
 
-// Images walks the whole source and returns every manifest once: those of indexes and those of their platforms, artifacts and what refers to
-// them. What only a list names and is gone is a [Vanished], which is no failure.
+// Images walks the whole source and returns every manifest once: indexes, their platforms, artifacts, and referrers.
+// What only a list names and is gone is a [Vanished], which is not a failure.
 //
-// Blobs that are not to be distributed or are denied are left out, like those of algorithms that stores do not hold. An error is about one manifest or one
-// repository, whose names it has, and the walk goes on; when the source as a whole cannot be read the last pair is that error.
+// It leaves out blobs that are not to be distributed or are denied, and those of algorithms that stores do not hold.
+// An error is about one manifest or one repository, which it names, and the walk goes on. When the source as a whole
+// cannot be read, the last pair is that error.
 //
-// It reads every manifest, with one request each. What images need is held in memory, some 100 bytes for each blob of each image, for an
-// index has the blobs of what it lists.
+// It reads every manifest, with one request each. It holds the needs of all images in memory: some 100 bytes for each
+// blob of each image, because an index has the blobs of everything that it lists.
 func (s *Source) Images(ctx context.Context) iter.Seq2[Image, error] {
 	return func(yield func(Image, error) bool) {
 		ctx, stop := context.WithCancelCause(ctx)

@@ -49,7 +49,7 @@ func (w *Walker) work(ctx context.Context, n *Node, below *int, depth int) {
 	}
 }
 
-// fetch reads a manifest. What only an index calls one may be a blob.
+// fetch reads a manifest. If only an index calls it a manifest, it may be a blob.
 func (w *Walker) fetch(ctx context.Context, n *Node) (m *registry.Manifest, blob bool, err error) {
 	if n.from != nil {
 		return w.src.Registry.Child(ctx, n.Repository, registry.Descriptor{Digest: n.Digest, MediaType: n.from.MediaType, Size: -1})
@@ -58,7 +58,8 @@ func (w *Walker) fetch(ctx context.Context, n *Node) (m *registry.Manifest, blob
 	return m, false, err
 }
 
-// remains says that a tag still leads to a manifest that the source does not have: then it was not taken away meanwhile.
+// remains reports whether a tag still leads to a manifest that the source does not have: then the tag was not removed
+// meanwhile.
 func (w *Walker) remains(ctx context.Context, n *Node) bool {
 	if n.tag == "" {
 		return false
@@ -67,7 +68,7 @@ func (w *Walker) remains(ctx context.Context, n *Node) bool {
 	return err == nil && d.Digest == n.Digest
 }
 
-// gone tells of what a list names and the registry then does not have: it was taken away meanwhile.
+// gone reports something that a list names and the registry does not have: it was removed meanwhile.
 func (w *Walker) gone(repo, ref string, told bool) {
 	if !told {
 		w.untold.Add(1)
@@ -75,7 +76,7 @@ func (w *Walker) gone(repo, ref string, told bool) {
 	w.to.Gone(repo, ref)
 }
 
-// sized tells an index how large a manifest is that it lists: a client that checks refuses one of another size.
+// sized tells an index the real size of a manifest that it lists: a client that checks sizes refuses another one.
 func (w *Walker) sized(by waiter, size int64) {
 	if by.lists.Size >= 0 && size > 0 && by.lists.Size != size {
 		by.parent.Fail()
@@ -84,13 +85,13 @@ func (w *Walker) sized(by waiter, size int64) {
 	}
 }
 
-// missing tells an index that a manifest is not there that it lists.
+// missing tells an index that a manifest that it lists is not there.
 func (w *Walker) missing(parent, of *Node) {
 	parent.Fail()
 	w.to.Problem(parent.Repository, parent.Digest.String(), fmt.Errorf("it lists %s: %w", of.Digest, registry.ErrNotFound))
 }
 
-// contents hands on what belongs to n, and walks what is below it and what refers to it. It releases n.
+// contents passes on what belongs to n, and walks what is below it and its referrers. It releases n.
 func (w *Walker) contents(ctx context.Context, n *Node, m *registry.Manifest, below *int, depth int) {
 	defer w.graph.release(n)
 	n.Size = m.Size
@@ -134,8 +135,8 @@ func (w *Walker) child(ctx context.Context, n *Node, d registry.Descriptor, belo
 		w.to.Blob(ctx, n, d)
 		return
 	}
-	// It is read even when it is known to be complete: whether it is here, and of the size that the index states, is
-	// this index's own matter. An index that is known itself is not read.
+	// It is read even when it is known to be complete: this index must know whether it is here, and has the size that
+	// the index states. An index that is known itself is not read.
 	n.addChild(d.Digest)
 	c := &Node{Repository: n.Repository, Digest: d.Digest, ask: n.ask, At: n.At, from: &d, depth: depth, top: cmp.Or(n.top, n)}
 	by := waiter{n, d}
@@ -176,8 +177,8 @@ func (w *Walker) broken(ctx context.Context, n *Node, err error) {
 	w.graph.release(n)
 }
 
-// aside walks a manifest that belongs to the source but not to the image at hand: what an artifact is about, or what
-// refers to the image. That it is not there is nobody's fault.
+// aside walks a manifest that belongs to the source but not to the image at hand: the subject of an artifact, or a
+// referrer of the image. It is no fault when that manifest is not there.
 func (w *Walker) aside(ctx context.Context, from *Node, d registry.Descriptor, below *int, depth int) {
 	if ctx.Err() != nil || w.src.Denied(d.Digest) {
 		return

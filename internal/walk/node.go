@@ -13,8 +13,8 @@ import (
 	"ociproxy/internal/registry"
 )
 
-// Node is a manifest in work by one reference to it: it is read in one repository, or waits for what holds it or for
-// manifests below it. Its methods may be called from several goroutines.
+// Node is a manifest in work by one reference to it. It is being read in one repository, or waits for its holders or
+// for manifests below it. Several goroutines may call its methods.
 type Node struct {
 	Repository string // where it was met
 	Digest     oci.Digest
@@ -54,36 +54,37 @@ type waiter struct {
 	lists  registry.Descriptor
 }
 
-// Hold keeps n from finishing until [Walker.Release] is called once more. Only who is being told of n, or holds it, may call it.
+// Hold keeps n from finishing until [Walker.Release] is called once more. Call it only from a visitor's method that
+// gets n, or while holding n.
 func (n *Node) Hold() { n.pending.Add(1) }
 
-// Fail notes that n could not be read, or that what it says is wrong.
+// Fail notes that n could not be read, or that its content is wrong.
 func (n *Node) Fail() { n.failed.Store(true) }
 
-// Failed says that n could not be read, or that what it says is wrong.
+// Failed reports whether n could not be read, or its content is wrong.
 func (n *Node) Failed() bool { return n.failed.Load() }
 
-// Spoil notes that something that n needs is not to be had in its repository. Another repository that has n may have
-// it: then n is walked again, there.
+// Spoil notes that its repository does not deliver something that n needs. Another repository that has n may deliver
+// it: then the walker walks n again, there.
 func (n *Node) Spoil() { n.spoilt.Store(true) }
 
-// Again says that a node of the same manifest finished before, without success, as part of another repository.
+// Again reports whether a node of the same manifest finished before, without success, as part of another repository.
 func (n *Node) Again() bool { return n.again }
 
-// Vain says that the reference was not enough to get all of the manifest. When another comes, a node of the same
-// manifest is walked.
+// Vain reports whether the reference was not enough to read all of the manifest. When another reference comes, the
+// walker walks a node of the same manifest.
 func (n *Node) Vain() bool { return n.failed.Load() || n.spoilt.Load() || n.void.Load() }
 
-// covers says that o need not be tried when n was.
+// covers reports whether o need not be tried when n was.
 func (n *Node) covers(o *Node) bool { return n.Repository == o.Repository && n.depth <= o.depth }
 
 // Deny notes that something of n is denied: it is never complete.
 func (n *Node) Deny() { n.partial.Store(true) }
 
-// Partial says that something of n is denied. What is denied below it is noted there only.
+// Partial reports whether something of n is denied. Denied content below n is noted only there.
 func (n *Node) Partial() bool { return n.partial.Load() }
 
-// Void says that there is no such manifest, and that nothing is wrong with that.
+// Void reports whether there is no such manifest, and that is not a fault.
 func (n *Node) Void() bool { return n.void.Load() }
 
 // AddBlob remembers a blob as one that belongs to n.
@@ -93,10 +94,11 @@ func (n *Node) AddBlob(b registry.Descriptor) {
 	n.blobs = append(n.blobs, Blob{b.Digest, b.Size}) // not its annotations: many thousand manifests may wait
 }
 
-// Blobs are those that were added. They are complete, and must not be changed, once n has finished.
+// Blobs returns the blobs that were added. They are complete once n has finished; then do not change them.
 func (n *Node) Blobs() []Blob { return n.blobs }
 
-// Children are the manifests that n lists, but for denied ones. They are complete, and must not be changed, once n has finished.
+// Children returns the manifests that n lists, without denied ones. They are complete once n has finished; then do
+// not change them.
 func (n *Node) Children() []oci.Digest { return n.children }
 
 func (n *Node) addChild(d oci.Digest) {
@@ -105,7 +107,7 @@ func (n *Node) addChild(d oci.Digest) {
 	n.children = append(n.children, d)
 }
 
-// notChild takes back that d is a manifest.
+// notChild removes d from the children, because it is not a manifest.
 func (n *Node) notChild(d oci.Digest) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -115,9 +117,9 @@ func (n *Node) notChild(d oci.Digest) {
 // Key is a digest in 33 bytes: millions of them are remembered in a walk.
 type Key [33]byte
 
-// KeyOf makes the key of a digest. Different digests have different keys, whoever makes them up: manifests may name
-// what does not exist, so that a sha256 keeps its bytes, and any other digest is told from all of them by the last
-// byte.
+// KeyOf makes the key of a digest. Different digests have different keys, even digests that were made up: manifests
+// may name what does not exist. So a sha256 keeps its bytes, and the last byte distinguishes any other digest from
+// all of them.
 func KeyOf(d oci.Digest) (k Key) {
 	if text, ok := strings.CutPrefix(d.String(), "sha256:"); ok && len(text) == 64 {
 		if _, err := hex.Decode(k[:32], []byte(text)); err == nil {

@@ -9,17 +9,17 @@ import (
 	"ociproxy/internal/registry"
 )
 
-// Parts are what an image is made of, without what refers to it. No content is held.
+// Parts are what an image consists of, without its referrers. They hold no content.
 type Parts struct {
 	Manifests []Blob // itself first, then what its index lists
 	Blobs     []Blob // once each; those that are not to be distributed are left out
 }
 
-// maxParts bounds the manifests of one image: many images are looked at at the same time.
+// maxParts bounds the manifests of one image: many images are examined at the same time.
 const maxParts = 4096
 
-// PartsOf reads an image's manifests, one after the other. The first that cannot be read ends it; the error is the registry's, or
-// [ErrNested].
+// PartsOf reads an image's manifests, one after the other. The first one that cannot be read ends it; the error is
+// the registry's, or [ErrNested].
 func PartsOf(ctx context.Context, r *registry.Registry, repo string, d oci.Digest) (*Parts, error) {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)

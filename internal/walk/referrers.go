@@ -9,8 +9,8 @@ import (
 	"ociproxy/internal/registry"
 )
 
-// referring walks what refers to a manifest, where the registry has an API for that: without one it is found by its
-// tags.
+// referring walks the referrers of a manifest, where the registry has an API for that. Without one, the tags lead to
+// them.
 func (w *Walker) referring(ctx context.Context, from *Node, d oci.Digest, below *int, depth int) {
 	if !w.src.Referrers || depth > maxDepth || ctx.Err() != nil {
 		return

@@ -19,10 +19,10 @@ type Selection struct {
 	List    []string            // one by one
 	Include []func(string) bool // of all that the source lists
 	Exclude []func(string) bool // however selected
-	// Digests are the manifests that promoter manifests name, by repository: of these only they are walked, unless the repository is
-	// selected by its name too.
+	// Digests are the manifests that promoter manifests name, by repository. Only these are walked, unless the
+	// repository is also selected by its name.
 	Digests map[string][]oci.Digest
-	// Held says which projects' manifests are faulty: what they promote is not walked. nil: none.
+	// Held says which projects have faulty manifests: what they promote is not walked. nil: none.
 	Held error
 }
 
@@ -57,7 +57,7 @@ func patterns(texts []string) (out []func(string) bool, err error) {
 }
 
 // promoted reads a tree of promoter manifests: what they promote to the source, by repositories as the source names
-// them. One project's faults are no fault of the others.
+// them. The faults of one project do not affect the others.
 func promoted(dir, source string) (_ map[string][]oci.Digest, held, err error) {
 	tree, err := manifest.Load(dir)
 	if tree, err = tree.Hold(err, false); err != nil {

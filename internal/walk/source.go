@@ -15,7 +15,8 @@ import (
 	"ociproxy/internal/transfer"
 )
 
-// Source is what is mirrored: a registry and a selection of its repositories. It reads blobs for a [transfer.Engine], too.
+// Source is what is mirrored: a registry and a selection of its repositories. It also reads blobs for a
+// [transfer.Engine].
 type Source struct {
 	Name      string // of the upstream
 	Registry  *registry.Registry
@@ -26,9 +27,9 @@ type Source struct {
 	denied map[oci.Digest]bool
 }
 
-// NewSource makes the source that a config's mirror stanza names. It makes no request, but reads the promoter manifests. only, when not
-// empty, names the repositories to walk in place of those of the stanza; its exclusions hold still. log is told when the registry is
-// waited for; nil discards it.
+// NewSource makes the source that a config's mirror stanza names. It makes no request, but reads the promoter
+// manifests. only, when not empty, names the repositories to walk in place of the stanza's; the stanza's exclusions
+// still apply. log gets a line when the source waits for the registry; nil discards it.
 func NewSource(cfg *config.Config, only []string, log *slog.Logger) (*Source, error) {
 	m := cfg.Mirror
 	i := slices.IndexFunc(cfg.Upstreams, func(u config.Upstream) bool { return u.Name == m.Source })
@@ -69,10 +70,10 @@ func discovery(l config.Listing) registry.Discovery {
 	}
 }
 
-// Denied says that a digest is never to be copied.
+// Denied reports whether a digest must never be copied.
 func (s *Source) Denied(d oci.Digest) bool { return s.denied[d] }
 
-// Close ends idle connections.
+// Close closes idle connections.
 func (s *Source) Close() { s.Registry.Close() }
 
 // Open implements [transfer.Source].

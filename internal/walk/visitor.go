@@ -7,18 +7,18 @@ import (
 	"ociproxy/internal/registry"
 )
 
-// Visitor is what a walk is for. Its methods are called from several goroutines at once.
+// Visitor is the purpose of a walk. Several goroutines call its methods at once.
 type Visitor interface {
-	// Known says that a manifest need not be read: whatever belongs to it is where it should be.
+	// Known reports whether a manifest need not be read: everything that belongs to it is where it should be.
 	Known(d oci.Digest) bool
-	// Ripe says that the referrers of a manifest that is known should be asked for all the same.
+	// Ripe reports whether to ask for the referrers of a known manifest all the same.
 	Ripe(d oci.Digest) bool
 	// Blob takes a blob of a manifest. It may keep n from finishing: [Node.Hold], until [Walker.Release].
 	Blob(ctx context.Context, n *Node, b registry.Descriptor)
 	// Skipped takes content that is left out, and why.
 	Skipped(repo string, b registry.Descriptor, why string)
-	// Gone takes what only a list names and the source then does not have: a tag or digest, or the repository itself,
-	// then ref is "".
+	// Gone takes what only a list names and the source does not have: a tag or digest, or the repository itself, then
+	// ref is "".
 	Gone(repo, ref string)
 	// Finished is called once for each node, when nothing of it is on its way any more.
 	Finished(n *Node)

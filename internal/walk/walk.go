@@ -17,20 +17,20 @@ import (
 	"ociproxy/internal/registry"
 )
 
-// Bounds of a walk from one listed manifest. They stop what is malicious or broken, not what is large.
+// These bound a walk from one listed manifest. They stop malicious or broken content, not large content.
 const (
 	maxDepth = 16      // indexes in indexes, referrers of referrers
 	maxBelow = 100_000 // manifests
 	maxOpen  = 20_000  // listed manifests that wait for blobs, at once: more than there may be blobs on their way, or one slow store would end the walk
 )
 
-// Denied is why content is left out that the config denies.
+// Denied is the reason for leaving out content that the config denies.
 const Denied = "denied"
 
-// ErrNested says that more is nested in a manifest than is followed.
+// ErrNested says that a manifest nests more than the walker follows.
 var ErrNested = errors.New("more is nested in it than is followed")
 
-// Walker walks a source once. Its methods but Walk may be called at any time, from several goroutines.
+// Walker walks a source once. Several goroutines may call its methods at any time, except Walk.
 type Walker struct {
 	src   *Source
 	to    Visitor
@@ -56,7 +56,7 @@ type Walker struct {
 	workers int     // who do so
 }
 
-// New makes a walker; to is told what it finds.
+// New makes a walker that reports what it finds to to.
 func New(src *Source, to Visitor) *Walker {
 	w := &Walker{src: src, to: to, open: make(chan struct{}, maxOpen), most: maxBelow, referrers: new(lookup)}
 	w.misses.Store(1) // reading too much costs bytes, resolving without success a request
@@ -77,21 +77,22 @@ func New(src *Source, to Visitor) *Walker {
 // ErrSource says that the source gave no answer at all.
 var ErrSource = errors.New("the source does not answer")
 
-// ErrNothing says that there is nothing to walk: a pattern that matches nothing must not look like a mirror that is complete.
+// ErrNothing says that there is nothing to walk: a pattern that matches nothing must not look like a complete mirror.
 var ErrNothing = errors.New("no repository is selected: none that the source lists matches mirror.repositories, or all are excluded")
 
-// ErrVanished says that the source has nothing of what it lists itself. Some registries say so to who may not read, and
-// so does what stands before one that it cannot reach: without an error that would look like a mirror that is complete.
+// ErrVanished says that the source has nothing of what it lists itself. Some registries answer like this to a client
+// that may not read, and so does a front that cannot reach its registry. Without an error that would look like a
+// complete mirror.
 var ErrVanished = errors.New("the source lists repositories or tags and says of each that there is none: are these " +
 	"credentials allowed to read, and is it the registry that answers?")
 
-// errCut says that the source may have more than it lists: Artifact Registry ends its lists without a word.
+// errCut says that the source may have more than it lists: Artifact Registry ends its lists without a notice.
 var errCut = fmt.Errorf("%w: the list ends where the registry ends all its lists, there may be more images: name them by promoter manifests", registry.ErrTooLarge)
 
 // maxVain is how many failures in a row, from the start on, mean that the source cannot be reached.
 const maxVain = 20
 
-// Release ends one thing that held n. With the last one n finishes, and so may those who wait for it.
+// Release ends one hold of n. After the last one n finishes, and so may the indexes that wait for it.
 func (w *Walker) Release(n *Node) { w.graph.release(n) }
 
 // Counts returns how many manifests were met, and how many of them the visitor knew.
@@ -100,13 +101,12 @@ func (w *Walker) Counts() (met, known int64) {
 	return met + w.Nameless(), known
 }
 
-// Nameless is how many of the manifests that were met have no node, and never finish: the tags that were to be theirs
-// could not be read.
+// Nameless returns how many of the met manifests have no node and never finish: their tags could not be read.
 func (w *Walker) Nameless() int64 { return w.nameless.Load() }
 
-// Walk returns when everything was read; nodes may still be held, and what was without success may be walked again:
-// [Walker.Wait]. It fails when ctx ends, when the source cannot be listed at all, or does not answer: then stop, which
-// must end ctx, is called.
+// Walk returns when everything was read. Nodes may still be held, and failed references may be walked again: see
+// [Walker.Wait]. It fails when ctx ends, and when the source cannot be listed at all or does not answer. Then it
+// calls stop, which must end ctx.
 func (w *Walker) Walk(ctx context.Context, stop context.CancelCauseFunc) error {
 	w.stop, w.ctx = stop, ctx
 	var roots, repos errgroup.Group
@@ -147,7 +147,7 @@ func (w *Walker) Walk(ctx context.Context, stop context.CancelCauseFunc) error {
 	return nil
 }
 
-// Wait waits, after Walk, until every node has finished: those that are held must be released.
+// Wait waits, after Walk, until every node has finished. Release all held nodes.
 func (w *Walker) Wait() { w.graph.idle() }
 
 // again walks a manifest by another reference, soon.
@@ -245,8 +245,8 @@ func (w *Walker) repository(ctx context.Context, t target, roots *errgroup.Group
 	}
 }
 
-// arrival is when an image came into the source, as far as a listing says. Reproducible builds say 1970 or 1980, and a
-// registry may say anything: what cannot be is no time.
+// arrival returns when an image came into the source, as far as a listing says. Reproducible builds say 1970 or 1980,
+// and a registry may say anything: an impossible time counts as none.
 func arrival(m registry.Listed) time.Time {
 	for _, at := range []time.Time{m.Uploaded, m.Created} {
 		if at.Year() > 1990 && time.Until(at) < 24*time.Hour {
@@ -274,8 +274,8 @@ func (w *Walker) promoted(ctx context.Context, t target, l *registry.Listing, st
 	}
 }
 
-// tag walks what a tag refers to. Where the list had no digest the tag is resolved first, or read at once: whichever was the better guess
-// so far. A pass over empty stores so reads each manifest with one request.
+// tag walks what a tag refers to. Where the list had no digest, it first resolves the tag or reads it at once:
+// whichever was the better guess so far. So a pass over empty stores reads each manifest with one request.
 func (w *Walker) tag(ctx context.Context, repo string, tag registry.Tag) {
 	n := &Node{Repository: repo, Digest: tag.Digest, ask: true, listed: true}
 	if !tag.Digest.IsZero() {
@@ -320,7 +320,7 @@ func (w *Walker) tag(ctx context.Context, repo string, tag registry.Tag) {
 	}
 }
 
-// tagUnread takes a tag that cannot be read: its manifest is not known.
+// tagUnread handles a tag that cannot be read: its manifest is not known.
 func (w *Walker) tagUnread(ctx context.Context, repo, tag string, err error) {
 	if ctx.Err() == nil {
 		w.nameless.Add(1)
@@ -328,7 +328,7 @@ func (w *Walker) tagUnread(ctx context.Context, repo, tag string, err error) {
 	w.unread(ctx, repo, tag, err)
 }
 
-// unread takes what cannot be read, whole or in part.
+// unread handles what cannot be read, completely or in part.
 func (w *Walker) unread(ctx context.Context, repo, tag string, err error) {
 	if ctx.Err() == nil {
 		w.to.Problem(repo, tag, err)
@@ -362,7 +362,7 @@ func (w *Walker) root(ctx context.Context, n *Node) {
 	}
 }
 
-// enter begins the work on a listed manifest, unless somebody has.
+// enter begins the work on a listed manifest, unless it has begun already.
 func (w *Walker) enter(ctx context.Context, n *Node) bool {
 	select {
 	case w.open <- struct{}{}:

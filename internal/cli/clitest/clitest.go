@@ -1,5 +1,5 @@
-// Package clitest holds both programs to what they promise alike: exit codes of one scheme, and flags that mean one
-// thing.
+// Package clitest tests what both programs promise: they share one scheme of exit codes, and a flag means the same in
+// both.
 package clitest
 
 import (

@@ -1,3 +1,3 @@
-// Package inventorytest has what tests around inventories need: a bucket in memory, with faults on demand and an HTTP side to read it
-// by, and the suite that every implementation of [write.Bucket] must pass.
+// Package inventorytest helps tests of inventories. It has a bucket in memory, with faults on demand and an HTTP side
+// for readers, and the suite that every implementation of [write.Bucket] must pass.
 package inventorytest

@@ -25,8 +25,9 @@ type appending struct {
 
 func (a *appending) replaces() bool { return a.anew }
 
-// done: the swap was one step, so that any of the new segments that was not in the head before tells. It is not enough that h
-// lists it: a compaction may have merged it since, and whoever appended it again would override what came after.
+// done: the swap was one step, so any new segment that was not in the head before proves it. It is not enough to look
+// whether h lists the segment: a compaction may have merged it since, and appending it again would override later
+// changes.
 func (a *appending) done(tried, h *inventory.Head) bool {
 	for _, s := range a.sent {
 		if !tried.Had(s.ref.SHA256) && h.Had(s.ref.SHA256) {
@@ -104,9 +105,9 @@ func (a *appending) upload(ctx context.Context, s *spool) error {
 	return nil
 }
 
-// upload puts a segment under a name that nobody else uses. An object of the same content that is in no head may be
-// about to be removed as an orphan: it is left alone, and the nonce makes another name. So is our own after a
-// failure that may have been none.
+// upload puts a segment under a name that no other writer uses. An object of the same content that is in no head may
+// be about to be removed as an orphan. upload leaves it alone and uses the nonce to make another name. It does the
+// same with our own object after a failure that may have been none.
 func (w *Writer) upload(ctx context.Context, s *spool) error {
 	for {
 		_, err := w.bucket.Put(ctx, inventory.SegmentPrefix+s.ref.SHA256, s.object(), "")
@@ -122,8 +123,8 @@ func (w *Writer) upload(ctx context.Context, s *spool) error {
 	}
 }
 
-// pause waits before attempt n, from 1: up to 50 ms, doubled each time up to 5 s, at random, so that writers do not
-// meet again.
+// pause waits before attempt n, from 1: up to 50 ms, doubled each time up to 5 s. The time is random, so that writers
+// do not collide again.
 func pause(ctx context.Context, n int) error {
 	if wait.For(ctx, rand.N(wait.Doubled(50*time.Millisecond, n-1, 5*time.Second))) != nil {
 		return ctx.Err()

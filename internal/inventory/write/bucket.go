@@ -11,20 +11,20 @@ import (
 // Bucket is the part of an object store that a [Writer] needs: the objects below one inventory's prefix, by key ("head.json",
 // "seg/…"). It is used from several goroutines and several processes at once.
 //
-// Reading after writing is consistent, lists too. A write that returns nil is durable. A write that returns an error may have
-// happened, or may happen yet.
+// Reading after writing is consistent, lists too. A write that returns nil is durable. A write that returns an error
+// may have happened, or may happen later.
 type Bucket interface {
-	// Get opens an object and tells its version, a text that changes with every write. ErrNotFound: there is none.
+	// Get opens an object and returns its version, a text that changes with every write. ErrNotFound: there is none.
 	// The caller closes the body.
 	Get(ctx context.Context, key string) (body io.ReadCloser, version string, err error)
-	// Put writes an object if its version is still the given one; "" means that there must be none. Otherwise nothing is
-	// written and the error is ErrExists (version was "") or ErrConflict. The object appears whole or not at all.
-	// It returns the version that the object has now. It may be called again with the same arguments, and may read the
-	// body several times.
+	// Put writes an object if its version is still the given one; "" means that there must be none. Otherwise it
+	// writes nothing, and the error is ErrExists (version was "") or ErrConflict. The object appears complete or not
+	// at all. Put returns the version that the object has now. It may be called again with the same arguments, and
+	// may read the body several times.
 	Put(ctx context.Context, key string, o Object, version string) (now string, err error)
 	// List returns the objects whose key starts with prefix, in any order. The last pair may be an error.
 	List(ctx context.Context, prefix string) iter.Seq2[Listed, error]
-	// Delete removes an object. That there is none is no error.
+	// Delete removes an object. It is no error when there is none.
 	Delete(ctx context.Context, key string) error
 }
 

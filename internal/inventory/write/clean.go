@@ -17,9 +17,9 @@ const (
 	keepOrphans = 7 * 24 * time.Hour // their writer may still be at work
 )
 
-// Clean removes segments that have been in no head for long: 24 hours after a compaction replaced them, and orphans that no
-// head ever named, a day after they are found to be seven days old. It returns the hashes of those removed. Any number of
-// cleaners and writers may be at work at once.
+// Clean removes segments that have been in no head for long: 24 hours after a compaction replaced them. It removes
+// orphans, which no head ever named, a day after they are found to be seven days old. It returns the hashes of the
+// removed segments. Any number of cleaners and writers may work at once.
 func (w *Writer) Clean(ctx context.Context) (removed []string, err error) {
 	segments, err := w.list(ctx, inventory.SegmentPrefix)
 	if err != nil {
@@ -29,7 +29,7 @@ func (w *Writer) Clean(ctx context.Context) (removed []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	// After the lists: what a head names by now is not to be touched.
+	// This comes after the lists: what a head names by now must not be touched.
 	h, err := w.Head(ctx)
 	if err != nil {
 		return nil, err // no head: nobody knows what is in use
@@ -63,8 +63,9 @@ func (w *Writer) Clean(ctx context.Context) (removed []string, err error) {
 	return removed, errors.Join(failed...)
 }
 
-// remove deletes a segment if its mark is still the one of the time given. By now another cleaner may have deleted it, and a
-// writer may have put the same segment again: that needs another mark first, and only one cleaner gets to write this one again.
+// remove deletes a segment if its mark is still the one of the given time. By now another cleaner may have deleted
+// the segment, and a writer may have put the same segment again. That one needs another mark first, and only one
+// cleaner can rewrite this mark.
 func (w *Writer) remove(ctx context.Context, sha256 string, marked time.Time) (bool, error) {
 	body, version, err := w.bucket.Get(ctx, retiredPrefix+sha256)
 	if errors.Is(err, ErrNotFound) {
@@ -88,8 +89,8 @@ func (w *Writer) remove(ctx context.Context, sha256 string, marked time.Time) (b
 	return true, w.bucket.Delete(ctx, retiredPrefix+sha256)
 }
 
-// list returns the times of objects by the hash in their name. One below a segment's place that only ends like a segment is none: it
-// is not ours to remove, and its time says nothing about the segment.
+// list returns the times of objects by the hash in their name. It skips an object below the segments' prefix whose
+// name only ends like a segment's: it is not ours to remove, and its time says nothing about the segment.
 func (w *Writer) list(ctx context.Context, prefix string) (map[string]time.Time, error) {
 	found := map[string]time.Time{}
 	for o, err := range w.bucket.List(ctx, prefix) {

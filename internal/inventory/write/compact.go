@@ -18,9 +18,9 @@ import (
 // compactAbove is how many segments a head may have before some are merged: each is a request for a reader that starts.
 const compactAbove = 16
 
-// Compact merges segments when the head has more than sixteen: the newest ones, back to the first that is much larger than those
-// after it, so that readers seldom have to fetch the large old ones again, and stores that began alike keep sharing them. Tombstones go when
-// nothing older is left that they could override.
+// Compact merges segments when the head has more than sixteen. It merges the newest ones, back to the first that is
+// much larger than those after it. So readers seldom have to fetch the large old ones again, and stores that began
+// alike keep sharing them. It drops tombstones when no older segment is left that they could override.
 func (w *Writer) Compact(ctx context.Context) (*inventory.Head, error) {
 	c := &compacting{w: w, there: map[string]bool{}}
 	defer c.drop()
@@ -138,8 +138,8 @@ func (c *compacting) plan(ctx context.Context, h *inventory.Head) error {
 	return nil
 }
 
-// compactFrom says where in the list, oldest first, merging begins: at most eight segments stay as they are, and each of them is
-// more than four times as large as all that follows it.
+// compactFrom returns where in the list, oldest first, merging begins: at most eight segments stay as they are, and
+// each of them is more than four times as large as everything after it.
 func compactFrom(list []inventory.SegmentRef) int {
 	const stay, ratio = 8, 4
 	i := len(list) - 1
@@ -180,8 +180,8 @@ func (b *hashedBody) Read(p []byte) (int, error) {
 // retiredPrefix is for marks that say since when a segment has been in no head: the time the mark was written.
 const retiredPrefix = "retired/"
 
-// retire marks a segment that a compaction has replaced. It is done as well as it can be: without the mark the segment stays
-// longer.
+// retire marks a segment that a compaction has replaced. A failure is not an error: without the mark the segment
+// stays longer.
 func (w *Writer) retire(ctx context.Context, sha256 string) {
 	err := w.mark(ctx, sha256, "")
 	if errors.Is(err, ErrExists) { // of an earlier time in no head

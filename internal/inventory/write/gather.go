@@ -25,16 +25,17 @@ type Gathered struct {
 	Images *inventory.Table // by manifest: the stores that have all of the image; the sizes are those of the manifests
 	// Heads are by the position of the holder; nil where there is no inventory yet, or none that can be read.
 	Heads []*inventory.Head
-	// Faults are by the position of the holder; nil: its inventory is in the tables whole. A store with a fault is in none of them.
+	// Faults are by the position of the holder; nil: its inventory is completely in the tables. A store with a fault
+	// is in none.
 	Faults []error
 }
 
 // headsAtOnce bounds the heads read at once.
 const headsAtOnce = 32
 
-// Gather reads the inventories of all holders into two tables: one request a store, and one for each segment that is not in the cache.
-// What one of them cannot deliver costs the others nothing. dir is for the tables' memory, "" makes them anonymous. The error is ctx's, or
-// that no table can be built at all.
+// Gather reads the inventories of all holders into two tables, with one request for each store and one for each
+// segment that is not in the cache. A store that cannot be read does not affect the others. dir is for the tables'
+// memory, "" makes them anonymous. The error is ctx's, or says that no table can be built at all.
 func Gather(ctx context.Context, segments *inventory.Segments, holders []Holder, dir string) (*Gathered, error) {
 	g := &Gathered{Heads: make([]*inventory.Head, len(holders)), Faults: make([]error, len(holders))}
 	var wg sync.WaitGroup
@@ -91,7 +92,7 @@ func (h Holder) read(ctx context.Context, held *inventory.Hold) (*inventory.Head
 	return head, nil
 }
 
-// headPatience bounds the reading of a head, tries included: all other stores wait for the one that does not answer.
+// headPatience bounds the reading of a head, tries included: all other stores wait for a store that does not answer.
 const headPatience = 30 * time.Second
 
 func (h Holder) head(ctx context.Context) (head *inventory.Head, err error) {
@@ -129,9 +130,9 @@ func (s ownSite) Open(ctx context.Context, ref inventory.SegmentRef) (io.ReadClo
 	return body, err
 }
 
-// Extend returns a table that has further records of some stores; of the stores in without it forgets first what t says. Records of
-// one store are in any order; of several of one digest the last counts, and those that are not of the table's class do not count. t
-// stays as it is.
+// Extend returns a table with further records of some stores. Of the stores in without, it first forgets what t says.
+// The records of one store are in any order. Of several records of one digest the last counts, and records that are
+// not of the table's class do not count. t does not change.
 func Extend(
 	t *inventory.Table, dir string, without set.Set, more map[int][]inventory.Record,
 ) (*inventory.Table, error) {

@@ -7,7 +7,7 @@ import (
 
 type patienceKey struct{}
 
-// WithPatience makes [Gather] wait for each head no longer than d; by itself it waits 30 s.
+// WithPatience makes [Gather] wait for each head at most d; the default is 30 s.
 func WithPatience(ctx context.Context, d time.Duration) context.Context {
 	return context.WithValue(ctx, patienceKey{}, d)
 }

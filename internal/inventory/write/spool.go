@@ -35,7 +35,7 @@ func newSpool(dir string, f inventory.Form) *spool {
 	return &spool{dir: dir, memory: make([]byte, inventory.HeaderLen), header: inventory.Header{Form: f}}
 }
 
-// add appends a record as a segment writes it. The caller sees to their order.
+// add appends a record as a segment stores it. The caller is responsible for the order.
 func (s *spool) add(record []byte) error {
 	s.header.Count++
 	if s.file == nil && len(s.memory)+len(record) <= spoolMemory {

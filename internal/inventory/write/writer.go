@@ -14,9 +14,9 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// Writer changes the inventory in one bucket. Any number of writers, in any number of processes, may work on the same bucket
-// at once; each change is a new immutable segment, then one compare-and-swap of the head. Whatever fails in
-// between, the head names only segments that are there, and nothing that was acknowledged is lost.
+// Writer changes the inventory in one bucket. Any number of writers, in any number of processes, may work on the same
+// bucket at once. Each change is a new immutable segment, then one compare-and-swap of the head. Whatever fails in
+// between, the head names only segments that are there, and no acknowledged change is lost.
 type Writer struct {
 	bucket Bucket
 	opt    Options
@@ -31,14 +31,14 @@ type Options struct {
 	Store string // id of the store whose inventory this is; required
 	// TempDir is for segments on their way; "" is the system's.
 	TempDir string
-	// Attempts bounds how often a change is tried when others interfere; default 10. A bucket that fails three times in a row ends it
-	// earlier: it has tried each request several times itself.
+	// Attempts bounds how often a change is tried when other writers interfere; default 10. A bucket that fails three
+	// times in a row ends it earlier: the bucket has already tried each request several times itself.
 	Attempts int
 	// Now tells the time; default [time.Now].
 	Now func() time.Time
 }
 
-// New makes a writer. It does not touch the bucket: the first change makes the head where there is none.
+// New makes a writer. It does not access the bucket: the first change makes the head where there is none.
 func New(bucket Bucket, opt Options) *Writer {
 	if opt.Attempts <= 0 {
 		opt.Attempts = 10
@@ -49,18 +49,20 @@ func New(bucket Bucket, opt Options) *Writer {
 	return &Writer{bucket: bucket, opt: opt}
 }
 
-// Apply writes records, tombstones included, over all that was written before. Of several records of one digest the
-// last counts; an image and a blob of one digest do not touch each other. Without records it only rewrites the head's time,
-// which every pass of a mirror should do: readers stop believing a head that nobody rewrites.
+// Apply writes records, tombstones included, over everything that was written before. Of several records of one
+// digest the last counts; an image and a blob of one digest do not affect each other. Without records it only
+// rewrites the head's time. Every pass of a mirror should do that: readers stop believing a head that is not
+// rewritten.
 //
-// A blob must be in the store before its record is written, and a tombstone before the blob is deleted. Images
-// are left out when somebody has called [Writer.Remove] since this writer's last [Writer.Head]: what was learnt before
-// may be wrong. After an error it is not known whether the records are written: call it again.
+// Write a blob to the store before its record, and a tombstone before the blob is deleted. Apply leaves out images
+// when [Writer.Remove] was called, by any writer, since this writer's last [Writer.Head]: what was learned before may
+// be wrong. After an error it is not known whether the records are written: call Apply again.
 func (w *Writer) Apply(ctx context.Context, records ...inventory.Record) (*inventory.Head, error) {
 	return w.write(ctx, &appending{w: w}, records)
 }
 
-// Remove writes tombstones, and takes all images out: nobody knows which of them lack a blob now. Without digests it does only that.
+// Remove writes tombstones and removes all images, because it is not known which of them miss a blob now. Without
+// digests it only removes the images.
 func (w *Writer) Remove(ctx context.Context, digests ...oci.Digest) (*inventory.Head, error) {
 	records := make([]inventory.Record, len(digests))
 	for i, d := range digests {
@@ -73,7 +75,8 @@ func (w *Writer) Remove(ctx context.Context, digests ...oci.Digest) (*inventory.
 	return h, err
 }
 
-// Restart writes records in place of whatever is there: a head that cannot be read, another store's, one whose segments are damaged.
+// Restart writes records in place of whatever is there: a head that cannot be read, another store's head, or a head
+// whose segments are damaged.
 func (w *Writer) Restart(ctx context.Context, records ...inventory.Record) (*inventory.Head, error) {
 	h, err := w.write(ctx, &appending{w: w, drop: true, anew: true}, records)
 	if err == nil {
@@ -114,7 +117,7 @@ func (w *Writer) write(ctx context.Context, a *appending, records []inventory.Re
 
 var errFull = errors.New("the head is full")
 
-// Head reads the head as it is now. The error is ErrNotFound when there is none, ErrForeign when it is another store's.
+// Head reads the current head. The error is ErrNotFound when there is none, ErrForeign when it is another store's.
 // The first change after it does not read it again.
 func (w *Writer) Head(ctx context.Context) (*inventory.Head, error) {
 	h, _, err := w.read(ctx)
@@ -147,7 +150,7 @@ const changeTime = 12 * time.Hour
 // maxFailures in a row that are not the doing of other writers end a change.
 const maxFailures = 3
 
-// change applies e to the head, again and again until it is the one who swapped it.
+// change applies e to the head, and repeats that until its own swap succeeds.
 func (w *Writer) change(ctx context.Context, e edit) (*inventory.Head, error) {
 	ctx, cancel := context.WithTimeout(ctx, changeTime)
 	defer cancel()
@@ -218,7 +221,8 @@ func (w *Writer) attempt(ctx context.Context, e edit, h *inventory.Head, version
 	return next, nil
 }
 
-// known is the head as this writer saw it last: its next change may begin there, since a swap of anything older fails.
+// known is the head as this writer saw it last. Its next change may begin there, since a swap of anything older
+// fails.
 type known struct {
 	head    *inventory.Head // nil: nothing is known
 	version string
@@ -232,15 +236,15 @@ func (w *Writer) remember(h *inventory.Head, version string) {
 
 func (w *Writer) forget() { w.remember(nil, "") }
 
-// learnt notes that what the caller says about images from now on, it knows from h or later.
+// learnt notes that the caller knows what it says about images from h or a later head.
 func (w *Writer) learnt(h *inventory.Head) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.since = &h.Generation
 }
 
-// outdated reports whether what the caller knows about images is older than their last drop, or of an inventory that was
-// begun again since.
+// outdated reports whether what the caller knows about images is older than their last removal, or belongs to an
+// inventory that was begun again since.
 func (w *Writer) outdated(h *inventory.Head) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -250,9 +254,9 @@ func (w *Writer) outdated(h *inventory.Head) bool {
 // errUnread says that a head is there, and cannot be read to its end: the store's own checksum may contradict it.
 var errUnread = errors.New("it is there and cannot be read")
 
-// current is the head to start from: the one known, or read again. Where there is none, or one that may be replaced, it makes up an empty
-// one. Generations start at the time in seconds: an inventory made again is above the one that was there. A head that cannot be read may
-// be replaced when it was tried often enough, which last says.
+// current returns the head to start from: the known one, or one read again. Where there is none, or one that may be
+// replaced, it returns an empty head. Generations start at the time in seconds, so a new inventory is above an
+// earlier one. A head that cannot be read may be replaced after enough tries; last says so.
 func (w *Writer) current(ctx context.Context, replaces, last bool) (*inventory.Head, string, error) {
 	w.mu.Lock()
 	k := w.known

@@ -11,9 +11,9 @@ import (
 // maxSettling bounds the images that wait for their tags.
 const maxSettling = 4096
 
-// Apply does what the plan says, once. When ctx ends, what is under way is given up within seconds; the same plan may be applied again.
-// Everything that went wrong is in the report. The error says that nothing was begun: another run has the lease, or no
-// store can be written.
+// Apply does what the plan says, once. When ctx ends, it gives up the work under way within seconds; the same plan
+// may be applied again. The report has all errors. The returned error says that nothing was begun: another run has
+// the lease, or no store can be written to.
 func (r *Run) Apply(ctx context.Context) (*Report, error) {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -235,7 +235,7 @@ func (r *Run) flushOnce(ctx context.Context) map[int]error {
 	return lost
 }
 
-// Progress says where the run stands. It may be called at any time.
+// Progress returns how far the run has come. It may be called at any time.
 func (r *Run) Progress() Progress {
 	t := &r.tally
 	t.mu.Lock()

@@ -11,7 +11,7 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// Action is what was done, as the audit log says it.
+// Action is what was done, in the words of the audit log.
 type Action string
 
 // The actions.

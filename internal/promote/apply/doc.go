@@ -1,13 +1,16 @@
-// Package apply carries out plans of promotions: it brings images into every store and every destination, and only then sets tags.
+// Package apply carries out plans of promotions. It brings images into every store and every destination, and only
+// then sets tags.
 //
-// The order is the promise. Of each image first the blobs, into the stores with their inventories and into the destinations, the source
-// being read once for all of them; then the manifests by digest, read back; then it is waited until every proxy knows what the stores
-// hold; then the tags. Whoever follows a tag finds all of it wherever the proxy sends them. Images pass through these steps
-// beside each other, and wait at the same time, so that a thousand images take as long to settle as one.
+// The order is what the package guarantees. First it copies the blobs of each image into the stores, with their
+// inventories, and into the destinations; it reads the source once for all of them. Then it pushes the manifests by
+// digest and reads them back. Then it waits until every proxy knows what the stores hold. Then it sets the tags. So a
+// client that follows a tag finds the complete image wherever the proxy sends it. Images pass through these steps in
+// parallel, and wait at the same time: a thousand images take as long to settle as one.
 //
-// Every step may be repeated. What was done is seen in the registries and stores themselves: a run that was killed leaves nothing
-// behind that the next one needs to know, and the write by which a plan sees that an image is promoted is always the last.
+// Every step may be repeated. The registries and stores themselves show what was done, so a killed run leaves no
+// state that the next run needs. The last write of an image is always the one by which a plan sees that the image is
+// promoted.
 //
-// It knows plans, registries, stores and what must come before what. It must not know manifests' files, commands, or how results are
-// shown.
+// It knows plans, registries, stores and the order of the steps. It must not know the files of manifests, commands,
+// or how results are shown.
 package apply

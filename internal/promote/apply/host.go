@@ -44,8 +44,8 @@ func (h *host) Look(ctx context.Context, it transfer.Item) (transfer.Found, erro
 	return transfer.Found{How: transfer.AlreadyThere}, nil
 }
 
-// Put implements [transfer.Sink]. It begins when all bytes are there: while it sends it holds one of the host's few streams, which the
-// download of the same blob may need as well.
+// Put implements [transfer.Sink]. It begins when all bytes are there. While it sends, it holds one of the host's few
+// streams, which the download of the same blob may need as well.
 func (h *host) Put(ctx context.Context, it transfer.Item, c store.Content) (transfer.Found, error) {
 	if err := c.Verified(ctx); err != nil {
 		return transfer.Found{}, err
@@ -112,7 +112,7 @@ type availability struct {
 	down error
 }
 
-// ErrDown: the host was left alone for the rest of the run.
+// ErrDown: the run leaves the host alone until it ends.
 var ErrDown = errors.New("the registry does not answer, and is left alone for the rest of this run")
 
 // note takes what came of a request.

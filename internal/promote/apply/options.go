@@ -18,32 +18,34 @@ type Options struct {
 	Registries *promote.Registries
 	// Config has the stores; nil: there are none.
 	Config *config.Config
-	// Settle is how long a tag waits after the last inventory was written that tells of its layers; nil: [DefaultSettle].
+	// Settle is how long a tag waits after the last inventory that lists its layers was written; nil:
+	// [DefaultSettle].
 	Settle  *time.Duration
 	Require Require
-	// StoreTimeout is how long an image waits for stores that are slow, and the run for their inventories; default 15
-	// min. A store that was waited for without success gets nothing more in this run.
+	// StoreTimeout is how long an image waits for slow stores, and the run for their inventories; default 15 min. A
+	// store that does not finish in this time gets nothing more in this run.
 	StoreTimeout time.Duration
 	// Parallel is how many images are read and copied at once; default 8.
 	Parallel int
-	// Fresh: the plan was made just now. Otherwise tags are looked at before anything is written, too.
+	// Fresh: the plan was made just now. Otherwise the run also checks tags before it writes anything.
 	Fresh bool
 
-	// Lease is who may not run at the same time: runs with the same name; default "default". TTL is how long the lease of a killed run
-	// stays; default 30 s.
+	// Lease names the runs that may not run at the same time: those with the same name; default "default". TTL is how
+	// long the lease of a killed run stays; default 30 s.
 	Lease string
 	TTL   time.Duration
 
 	// Who and Plan are what the audit log says of this run: a person or job, and the plan's hash.
 	Who, Plan string
-	// Audit gets a JSON line for each write; nil: nobody does. When it cannot be written the run ends.
+	// Audit gets a JSON line for each write; nil: there is no audit log. When it cannot be written to, the run ends.
 	Audit io.Writer
 
-	// Before is asked before anything of an image is written; an error keeps it from being promoted ([promote.Policy]). nil permits all.
+	// Before is called before anything of an image is written. An error keeps the image from being promoted
+	// ([promote.Policy]). nil permits all.
 	Before func(ctx context.Context, p *promote.Promotion) error
-	// Placed is called when an image is in its destinations by digest and has no tags yet: this is where it is signed. to are
-	// the repositories. signed says that it wrote a signature, in the canonical repository. An error keeps the image from being tagged
-	// ([promote.Policy]).
+	// Placed is called when an image is in its destinations by digest and has no tags yet: sign the image here. to
+	// are the repositories. signed says that Placed wrote a signature, in the canonical repository. An error keeps
+	// the image from being tagged ([promote.Policy]).
 	Placed func(ctx context.Context, p *promote.Promotion, to []string) (signed bool, err error)
 
 	// Wrap is that of fleet.Options.
@@ -88,8 +90,9 @@ type Require struct {
 
 // ParseRequire reads "healthy", "all" or a number.
 //
-// healthy: every store that can be written, and at least one if there are any; what is missing in the others is reported, and brought
-// there by the next mirror pass. all: every one that the config has a bucket of. A number: so many.
+// healthy: every store that can be written to, and at least one if there are any. What is missing in the others is
+// reported, and the next mirror pass copies it there. all: every store whose bucket is in the config. A number: that
+// many stores.
 func ParseRequire(text string) (Require, error) {
 	switch text {
 	case "", "healthy":
@@ -104,7 +107,7 @@ func ParseRequire(text string) (Require, error) {
 	return Require{n: n}, nil
 }
 
-// String is what ParseRequire reads.
+// String returns the text that ParseRequire reads.
 func (r Require) String() string {
 	switch {
 	case r.all:
@@ -126,8 +129,8 @@ func (r Require) least(all int) int {
 	return min(all, 1)
 }
 
-// DefaultSettle is twice the longest time after which a proxy looks at the inventory of a store that is written: one look may have
-// come just before, and the next may fail once.
+// DefaultSettle is twice the longest interval at which a proxy reads the inventory of a store that is written to: one
+// reading may have come just before, and the next may fail once.
 func DefaultSettle(cfg *config.Config) time.Duration {
 	var longest time.Duration
 	for i := range cfg.Stores {

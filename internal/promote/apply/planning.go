@@ -16,8 +16,8 @@ type Weigh struct {
 	Stores *fleet.Fleet // nil: no stores
 }
 
-// MakePlan compares a tree with what registries hold ([promote.Make]) and weighs what is to be done: by
-// destination, and by store. emit gets each promotion with something to do.
+// MakePlan compares a tree with what registries hold ([promote.Make]) and weighs the work: by destination, and by
+// store. emit gets each promotion with something to do.
 func MakePlan(ctx context.Context, tree *manifest.Tree, regs *promote.Registries, opt promote.Options, weigh Weigh, emit func(*promote.Promotion) error) (*promote.Summary, error) {
 	names, stores := storesOf(weigh.Stores)
 	scale := promote.NewScale(regs.Parts, stores)

@@ -81,7 +81,7 @@ func (r *Report) Code(plan *promote.Summary) int {
 	return promote.ExitCode(failures, len(r.Held) > 0, r.Done+r.InPlace > 0)
 }
 
-// Progress is where a run stands.
+// Progress is how far a run has come.
 type Progress struct {
 	Elapsed    time.Duration
 	Promotions int64 // in the plan

@@ -11,7 +11,7 @@ import (
 	"ociproxy/internal/promote"
 )
 
-// Allow is what may be in a destination though no manifest lists it. nil allows nothing.
+// Allow is what may be in a destination although no manifest lists it. nil allows nothing.
 type Allow struct{ patterns []*pattern }
 
 // pattern is one line.
@@ -21,8 +21,9 @@ type pattern struct {
 	used        atomic.Bool // it allowed something
 }
 
-// ParseAllow reads patterns, one a line, comments after "#": REPOSITORY, which allows all that is in it, REPOSITORY:TAG, or
-// REPOSITORY@DIGEST, the repository by its full name. "*" is anything but a slash, "**" anything. name is what errors call the text.
+// ParseAllow reads patterns, one a line, comments after "#": REPOSITORY, which allows everything in it,
+// REPOSITORY:TAG, or REPOSITORY@DIGEST, with the repository's full name. "*" is anything but a slash, "**" anything.
+// name is the text's name in errors.
 func ParseAllow(name string, r io.Reader) (*Allow, error) {
 	a := new(Allow)
 	lines := bufio.NewScanner(r)

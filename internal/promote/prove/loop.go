@@ -8,15 +8,15 @@ import (
 	"ociproxy/internal/loop"
 )
 
-// Loop looks at production forever.
+// Loop compares production with its manifests repeatedly, until it is stopped.
 type Loop struct {
 	*loop.Loop[*Report]
 
 	asked atomic.Int64 // requests of finished looks
 }
 
-// NewLoop makes a loop whose looks begin every so often. look reads the manifests again and compares; its error says that nothing
-// can be said. report is told how each look ended; nil ignores it.
+// NewLoop makes a loop that starts a comparison at the interval every. look reads the manifests again and compares;
+// its error says that there is no result. report receives how each comparison ended; nil ignores it.
 func NewLoop(every time.Duration, look func(ctx context.Context, progress func(done, of int64)) (*Report, error), report func(*Report, error)) *Loop {
 	l := new(Loop)
 	l.Loop = loop.New(loop.Options[*Report]{
@@ -34,7 +34,7 @@ func NewLoop(every time.Duration, look func(ctx context.Context, progress func(d
 	return l
 }
 
-// Result is how a look ended: a closed set, for it is a metric's label.
+// Result is how a comparison ended. The set is closed, because it is a metric's label.
 type Result string
 
 // The results.

@@ -10,7 +10,7 @@ import (
 	"ociproxy/internal/promote"
 )
 
-// Class is a kind of finding: a closed set, for it is a metric's label. The names are stable.
+// Class is a kind of finding. The set is closed, because it is a metric's label. The names are stable.
 type Class string
 
 // The classes.
@@ -35,7 +35,7 @@ func Classes() []Class {
 // Bit is the class's part of an exit code.
 func (c Class) Bit() int { return bits[c] }
 
-// Finding is one thing that is not as it should be.
+// Finding is one difference between production and its manifests.
 type Finding struct {
 	Class      Class      `json:"class"`
 	Project    string     `json:"project,omitempty"`    // that is held back, since its manifests are faulty
@@ -88,7 +88,7 @@ type Report struct {
 	ExitCode     int              `json:"exitCode"`
 }
 
-// Clean says that production is what the manifests say, as far as was looked.
+// Clean reports whether production is what the manifests say, as far as it was examined.
 func (r *Report) Clean() bool { return len(r.Found) == 0 }
 
 // results gathers a report from several goroutines.

@@ -54,7 +54,7 @@ type Options struct {
 	Lost     map[oci.Digest]bool
 	Parallel int // repositories, and images, looked at at once; default 8
 	Limit    int // findings of each class that are kept; 0: all
-	// Progress is told how many repositories were looked at, of how many that manifests name. nil: nobody is told.
+	// Progress receives how many repositories were examined, of how many that manifests name. nil: it is not called.
 	Progress func(done, of int64)
 }
 
@@ -78,8 +78,8 @@ type want struct {
 	canonical bool
 }
 
-// Run compares production with manifests. What cannot be read is a finding, also a project that is held back: what it
-// may have promoted is not judged. The error is that of ctx.
+// Run compares production with manifests. What cannot be read is a finding. So is a project that is held back: Run
+// does not judge what it may have promoted. The error is that of ctx.
 func Run(ctx context.Context, tree *manifest.Tree, regs *promote.Registries, opt Options) (*Report, error) {
 	opt.Read = cmp.Or(opt.Read, Manifests)
 	opt.Parallel = cmp.Or(opt.Parallel, defaultParallel)

@@ -20,12 +20,12 @@ import (
 type Snap struct {
 	Name    string
 	Digests []SnapDigest // by their first tag; those without one last, by digest
-	// Untagged: the registry told which manifests there are without a tag. Where it did not, and no tag is there,
-	// Digests is empty: the repository has nothing, or digests that nobody can list.
+	// Untagged: the registry reported the manifests without a tag. Where it did not, and there is no tag, Digests is
+	// empty: the repository has nothing, or digests that cannot be listed.
 	Untagged bool
-	// Odd: the registry lists a name that is none, and nothing can be asked about.
+	// Odd: the registry lists an invalid name, about which nothing can be asked.
 	Odd bool
-	// Left are the tags and manifests that the registry lists and nobody can ask for.
+	// Left are the tags and manifests that the registry lists and that cannot be requested.
 	Left registry.Odd
 }
 
@@ -44,9 +44,9 @@ type SnapOptions struct {
 // ErrNothing: there is no repository where a snapshot was asked for.
 var ErrNothing = errors.New("no repository is there")
 
-// Snapshot reads what is below a registry, host[:port][/path], and hands on the images in the order of their names, as they come in.
-// Of a registry that lists no digests each tag is asked for. emit is called from one goroutine; its error ends the reading.
-// [ErrNothing] when the registry lists no repository there.
+// Snapshot reads what is below a registry, host[:port][/path], and passes on the images in the order of their names,
+// as they come in. When the registry lists no digests, it asks for each tag. emit is called from one goroutine; its
+// error ends the reading. The error is [ErrNothing] when the registry lists no repository there.
 func Snapshot(ctx context.Context, regs *promote.Registries, root string, opt SnapOptions, emit func(*Snap) error) error {
 	var found []registry.Found
 	for f, err := range regs.Find(ctx, root) {

@@ -9,7 +9,7 @@ import (
 	"ociproxy/internal/registry"
 )
 
-// Mode says what a policy does about an image that is not signed as it must be.
+// Mode says what a policy does about an image that is not signed as required.
 type Mode string
 
 // The modes. The zero value is Off.
@@ -43,17 +43,19 @@ func (m *Mode) Set(text string) error {
 // Type implements the flags' interface.
 func (m *Mode) Type() string { return "off|warn|require" }
 
-// Policy is what must be true of an image in a staging registry before anything of it is copied. The zero value asks nothing.
+// Policy is what must be true of an image in a staging registry before anything of it is copied. The zero value
+// requires nothing.
 type Policy struct {
 	Mode     Mode
 	Keys     Keys     // whose signature counts; required unless the mode is Off
 	Identity Identity // what signatures call the image; nil: where it lies
-	// Warn is told, in mode Warn, what Require would have refused. It is called from several goroutines.
+	// Warn receives, in mode Warn, the errors with which Require would have refused. It is called from several
+	// goroutines.
 	Warn func(error)
 }
 
-// Check is a [Check]. It is nil in mode Warn, unless ctx has ended. A registry that does not answer is an error of its own in mode
-// Require: not knowing is not trusting.
+// Check is a [Check]. It returns nil in mode Warn, unless ctx has ended. In mode Require, a registry that does not
+// answer is an error of its own: an unknown image is not trusted.
 func (p *Policy) Check(ctx context.Context, reg *registry.Registry, repo string, d oci.Digest) error {
 	if p == nil || p.Mode == Off || p.Mode == "" {
 		return nil

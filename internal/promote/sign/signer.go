@@ -25,8 +25,9 @@ type Signer struct {
 	Identity Identity // what signatures call the image; nil: where it lies
 }
 
-// Ensure is an [Ensure]. An image that has a signature of this key with the same text is left alone: that takes one request.
-// Otherwise the signature is added to the list under [SignatureTag], whose others stay, and read back.
+// Ensure is an [Ensure]. It leaves an image alone that has a signature of this key with the same text: that takes one
+// request. Otherwise it adds the signature to the list under [SignatureTag], keeps the others, and reads the list
+// back.
 func (s *Signer) Ensure(ctx context.Context, reg *registry.Registry, repo string, d oci.Digest) (made bool, err error) {
 	defer func() {
 		if err != nil {

@@ -10,10 +10,11 @@ import (
 	"ociproxy/internal/registry"
 )
 
-// Union is a list of signatures or attestations, as cosign keeps them under a tag, with what another one has and it has not: each layer
-// with its own annotations, for two signatures of one text differ in nothing else. It is have when that has all, and add, digest and all,
-// when add has all. Otherwise it is a new manifest; config is the blob that it needs beside the layers of both. The error is
-// [ErrForeign] when one of them is no such list.
+// Union adds to one list of signatures or attestations, as cosign keeps them under a tag, what only another list has.
+// It keeps each layer with its own annotations, because two signatures of one text differ in nothing else. The result
+// is have when have already has everything, and add, with its digest, when add has everything. Otherwise it is a new
+// manifest; config is the blob that it needs beside the layers of both. The error is [ErrForeign] when one of them is
+// not such a list.
 func Union(have, add *registry.Manifest) (out *registry.Manifest, config []byte, err error) {
 	var a, b ocispec.Manifest
 	for _, m := range []struct {

@@ -29,10 +29,10 @@ func SignatureTag(d oci.Digest) string { return registry.FallbackTag(d) + ".sig"
 // attestationTag is the tag of cosign's attestations.
 func attestationTag(d oci.Digest) string { return registry.FallbackTag(d) + ".att" }
 
-// Verify looks for a signature or a provenance statement of one of the keys about the image, and returns nil when there is one:
-// cosign's list of signatures, whose payload must name the digest and, to the letter, the identity; its list of attestations; and
-// sigstore bundles among the referrers, which name the digest only. Certificates and transparency logs are not looked at. The
-// error is an [Untrusted] when there is none, otherwise the registry's.
+// Verify looks for a signature or a provenance statement of one of the keys about the image, and returns nil when
+// there is one. It reads cosign's list of signatures, whose payload must name the digest and exactly the identity;
+// its list of attestations; and sigstore bundles among the referrers, which name the digest only. It ignores
+// certificates and transparency logs. The error is an [Untrusted] when there is none, otherwise the registry's.
 func Verify(ctx context.Context, reg *registry.Registry, repo string, d oci.Digest, keys Keys, identity Identity) error {
 	c := &check{reg: reg, repo: repo, d: d, keys: keys, identity: identity.of(reg, repo)}
 	if d.Algorithm() == "sha256" {

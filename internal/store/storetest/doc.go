@@ -1,5 +1,5 @@
-// Package storetest says in tests what package store promises: one suite for every kind of bucket, and contents that arrive late,
-// broken, or never.
+// Package storetest tests what package store promises. It has one suite for every kind of bucket, and contents that
+// arrive late, broken, or never.
 //
-// It knows the contract only. What is special to a kind of bucket, and how a server is started, is for that bucket's own tests.
+// It knows the contract only. The tests of a kind of bucket cover what is special to it, and how to start its server.
 package storetest
