@@ -192,6 +192,9 @@ func openStores(ctx context.Context, a *app, cfg *config.Config) (*fleet.Fleet, 
 			fmt.Fprintf(a.stderr, "warning: %v\n", err)
 		}
 	}
+	if usable := f.Ledger.Usable(); usable.Empty() { // a run would fail, too
+		return nil, errors.Join(cli.Fail("fix what the warnings say, or leave the stores out with --config ''", "no store can be written to"), f.Close(ctx))
+	}
 	return f, nil
 }
 

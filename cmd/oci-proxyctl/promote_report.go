@@ -31,6 +31,10 @@ func (a *app) writePlan(sum *promote.Summary, file string) error {
 		t := cli.Table{Header: []string{"STORE", "BLOBS", "SIZE", "REQUESTS"}}
 		for _, name := range slices.Sorted(maps.Keys(sum.Stores)) {
 			s := sum.Stores[name]
+			if s.Fault != "" { // a warning says what it is
+				t.Row(name, "?", "?", "?")
+				continue
+			}
 			t.Row(name, humanize.Comma(s.Blobs), size(s.Bytes), about(s.Requests))
 		}
 		if _, err := t.WriteTo(w); err != nil {

@@ -24,6 +24,8 @@ type Weight struct {
 	Blobs    int64 `json:"blobs"`
 	Bytes    int64 `json:"bytes"`
 	Requests int64 `json:"requests"` // about
+	// Fault is why nothing is known of a store; "" when it is.
+	Fault string `json:"fault,omitempty"`
 }
 
 // Stores is what a [Scale] needs to know of the stores that it weighs for. It addresses them by index.

@@ -36,6 +36,11 @@ func MakePlan(ctx context.Context, tree *manifest.Tree, regs *promote.Registries
 	if weigh.Sizes {
 		scale.Enter(sum, names)
 	}
+	for i, name := range names {
+		if err := weigh.Stores.Ledger.Fault(i); err != nil && sum.Stores[name] != nil {
+			sum.Stores[name].Fault = err.Error()
+		}
+	}
 	sum.Asked = regs.Requests()
 	return sum, nil
 }
