@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"strings"
 	"time"
 	"unicode"
@@ -161,7 +162,10 @@ func fromTransport(err error) error {
 	return fmt.Errorf("authenticate: %w", e)
 }
 
-// clean makes foreign text fit for a message: without control characters, and short.
+// credentials are what follows the name of a scheme in a header `Authorization`. Some servers repeat that header in their errors.
+var credentials = regexp.MustCompile(`(?i)\b(basic|bearer)(:?[\s"']+)([A-Za-z0-9+/=._~-]{6,})`)
+
+// clean makes foreign text fit for a message: without control characters and credentials, and short.
 func clean(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || r == unicode.ReplacementChar || unicode.Is(unicode.Cf, r) {
@@ -169,6 +173,13 @@ func clean(s string) string {
 		}
 		return r
 	}, s[:min(len(s), 4*maxErrorText)])
+	s = credentials.ReplaceAllStringFunc(s, func(found string) string {
+		m := credentials.FindStringSubmatch(found)
+		if strings.ToLower(m[3]) == m[3] && !strings.ContainsAny(m[3], "0123456789=") {
+			return found // a word: "basic authentication"
+		}
+		return m[1] + m[2] + "…"
+	})
 	if len(s) > maxErrorText {
 		s = strings.ToValidUTF8(s[:maxErrorText], "") + "…"
 	}
