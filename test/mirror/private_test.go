@@ -93,13 +93,13 @@ func (c *closed) connect(w http.ResponseWriter, ctx context.Context, to string) 
 	defer there.Close()
 	c.through.Add(1)
 	w.WriteHeader(http.StatusOK)
-	here, _, err := http.NewResponseController(w).Hijack()
+	here, begun, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return
 	}
 	defer here.Close()
 	go func() {
-		_, _ = io.Copy(there, here)
+		_, _ = io.Copy(there, begun) // the server may have read the first byte already
 		there.Close()
 	}()
 	_, _ = io.Copy(here, there)
