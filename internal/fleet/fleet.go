@@ -201,23 +201,30 @@ func (f *Fleet) Ensure(ctx context.Context, b transfer.Blob, need set.Set) iter.
 	if !fit.Empty() {
 		var err error
 		if results, err = f.engine.Ensure(ctx, b, fit, f.holders(b)); err != nil {
-			fit.Each(func(i int) { unfit = append(unfit, Result{Target: i, Err: err}) })
+			unfit = append(unfit, failed(fit, err)...)
 		}
 	}
-	return func(yield func(Result) bool) {
-		for _, r := range unfit {
+	return func(yield func(Result) bool) { f.await(ctx, b, unfit, results, yield) }
+}
+
+// failed are the results of stores that failed alike.
+func failed(stores set.Set, err error) (all []Result) {
+	stores.Each(func(i int) { all = append(all, Result{Target: i, Err: err}) })
+	return all
+}
+
+// await passes on the results that are known, and those that come for a blob. When this call joined another caller's
+// download and that caller's repository failed, it tries again with its own repository.
+func (f *Fleet) await(ctx context.Context, b transfer.Blob, known []Result, results <-chan Result, yield func(Result) bool) {
+	for {
+		for _, r := range known {
 			if !yield(r) {
 				return
 			}
 		}
-		f.await(ctx, b, results, yield)
-	}
-}
-
-// await passes on the results for a blob. When this call joined another caller's download and that caller's
-// repository failed, it tries again with its own repository.
-func (f *Fleet) await(ctx context.Context, b transfer.Blob, results <-chan Result, yield func(Result) bool) {
-	for results != nil {
+		if results == nil {
+			return
+		}
 		var again set.Set
 		for r := range results {
 			switch {
@@ -231,11 +238,11 @@ func (f *Fleet) await(ctx context.Context, b transfer.Blob, results <-chan Resul
 				return
 			}
 		}
-		results = nil
+		known, results = nil, nil
 		if !again.Empty() {
 			var err error
 			if results, err = f.engine.Ensure(ctx, b, again, f.holders(b)); err != nil {
-				again.Each(func(i int) { yield(Result{Target: i, Err: err}) })
+				known = failed(again, err)
 			}
 		}
 	}

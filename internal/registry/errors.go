@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"regexp"
 	"strings"
 	"time"
 	"unicode"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
+	"ociproxy/internal/outbound"
 	"ociproxy/internal/wait"
 )
 
@@ -162,9 +162,6 @@ func fromTransport(err error) error {
 	return fmt.Errorf("authenticate: %w", e)
 }
 
-// credentials are what follows the name of a scheme in a header `Authorization`. Some servers repeat that header in their errors.
-var credentials = regexp.MustCompile(`(?i)\b(basic|bearer)(:?[\s"']+)([A-Za-z0-9+/=._~-]{6,})`)
-
 // clean makes foreign text fit for a message: without control characters and credentials, and short.
 func clean(s string) string {
 	s = strings.Map(func(r rune) rune {
@@ -173,13 +170,7 @@ func clean(s string) string {
 		}
 		return r
 	}, s[:min(len(s), 4*maxErrorText)])
-	s = credentials.ReplaceAllStringFunc(s, func(found string) string {
-		m := credentials.FindStringSubmatch(found)
-		if strings.ToLower(m[3]) == m[3] && !strings.ContainsAny(m[3], "0123456789=") {
-			return found // a word: "basic authentication"
-		}
-		return m[1] + m[2] + "…"
-	})
+	s = outbound.Redact(s)
 	if len(s) > maxErrorText {
 		s = strings.ToValidUTF8(s[:maxErrorText], "") + "…"
 	}

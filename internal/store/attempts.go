@@ -112,7 +112,7 @@ func wordsOf(text []byte) (code, message string) {
 	said := [2]string{}
 	for i, r := range []*regexp.Regexp{saysCode, saysMessage} {
 		if found := r.FindSubmatch(text); found != nil {
-			said[i] = strings.ToValidUTF8(strings.Join(strings.Fields(string(bytes.Join(found[1:], nil))), " "), "")
+			said[i] = outbound.Redact(strings.ToValidUTF8(strings.Join(strings.Fields(string(bytes.Join(found[1:], nil))), " "), ""))
 		}
 	}
 	return said[0], said[1]

@@ -210,7 +210,7 @@ type gcsError struct{ api *googleapi.Error }
 func (e *gcsError) Error() string {
 	reason, message := wordsOf([]byte(e.api.Body)) // which is all there is when it was no answer in JSON
 	if e.api.Message != "" {
-		message = strings.Join(strings.Fields(e.api.Message), " ")
+		message = outbound.Redact(strings.Join(strings.Fields(e.api.Message), " "))
 	}
 	if len(e.api.Errors) > 0 {
 		reason = cmp.Or(e.api.Errors[0].Reason, reason)

@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 
+	"ociproxy/internal/outbound"
+
 	"golang.org/x/oauth2"
 )
 
@@ -76,7 +78,7 @@ func googleToken(err error) error {
 	}
 	text := refused.ErrorCode
 	if refused.ErrorDescription != "" {
-		text += ": " + strings.Join(strings.Fields(refused.ErrorDescription), " ")
+		text += ": " + outbound.Redact(strings.Join(strings.Fields(refused.ErrorDescription), " "))
 	}
 	return errors.New("Google gives no token: " + text + " (" + adviceGoogle + ")")
 }

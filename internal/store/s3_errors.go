@@ -12,6 +12,7 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/smithy-go"
 
+	"ociproxy/internal/outbound"
 	"ociproxy/internal/wait"
 )
 
@@ -69,7 +70,7 @@ func s3Failure(err error) error {
 	if errors.As(err, &api) {
 		code, text = api.ErrorCode(), api.ErrorCode()
 		if said := strings.Join(strings.Fields(api.ErrorMessage()), " "); said != "" && said != code {
-			text += ": " + said
+			text += ": " + outbound.Redact(said)
 		}
 	} else if broken, ok := errors.AsType[*smithy.DeserializationError](err); ok && answer.HTTPStatusCode()/100 == 2 {
 		return cutOff(broken.Err)
