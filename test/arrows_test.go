@@ -21,7 +21,7 @@ import (
 // must not know. One that is no longer used is taken out.
 const arrows = `
 cmd/oci-proxy: check cli clientip config docs outbound proxy route snapshot
-cmd/oci-proxyctl: admit atomicfile audit cli config docs fleet inventory inventory/inspect
+cmd/oci-proxyctl: admit atomicfile audit cli config docs targets inventory inventory/inspect
 	inventory/write lease ledger listener manifest mirror oci outbound promote promote/apply
 	promote/prove promote/sign purge registry set store wait walk
 cmd/oci-proxy-demo: cli demo
@@ -29,17 +29,17 @@ demo: atomicfile cli inventory oci outbound proxy route wait
 proxy: admit atomicfile clientip config existence health inventory listener metrics oci outbound
 	ranges reach route set snapshot wait
 snapshot: config place route
-mirror: config fleet inventory ledger loop oci place registry set store transfer walk
+mirror: config targets inventory ledger loop oci place registry set store transfer walk
 audit: atomicfile inventory oci store walk
 purge: oci store wait
 promote/prove: loop manifest oci promote promote/sign registry set walk
-promote/apply: atomicfile config fleet inventory/write lease ledger manifest oci promote
+promote/apply: atomicfile config targets inventory/write lease ledger manifest oci promote
 	promote/sign registry set store transfer wait walk
 promote/sign: oci registry
 promote: command manifest oci outbound registry walk
 check: cli config inventory oci outbound strictjson
 inventory/inspect: atomicfile fetch inventory oci outbound pace
-fleet: config inventory ledger oci outbound set store transfer wait
+targets: config inventory ledger oci outbound set store transfer wait
 walk: config manifest oci registry transfer
 transfer: oci pace set store wait
 ledger: atomicfile inventory inventory/write oci set store wait
@@ -84,7 +84,7 @@ var forTests = []string{
 // outside are packages of others that some of ours alone may import: what a package must not know of
 // the world is not told by our own imports.
 var outside = []struct{ imported, by string }{
-	{`net/http`, `^internal/(admit|audit|check|clientip|credential|demo|existence|fetch|fleet|health|inventory|` +
+	{`net/http`, `^internal/(admit|audit|check|clientip|credential|demo|existence|fetch|targets|health|inventory|` +
 		`inventory/inspect|listener|loop|oci|outbound|pace|promote|promote/apply|proxy|ranges|registry|store)$|^cmd/oci-proxyctl$`},
 	{`os/exec`, `^internal/(command|credential|promote)$`},
 	{`github\.com/(aws|Azure)/.*|cloud\.google\.com/.*|google\.golang\.org/.*`, `^internal/store$`},

@@ -16,9 +16,9 @@ import (
 	"ociproxy/internal/audit"
 	"ociproxy/internal/cli"
 	"ociproxy/internal/config"
-	"ociproxy/internal/fleet"
 	"ociproxy/internal/inventory"
 	"ociproxy/internal/oci"
+	"ociproxy/internal/targets"
 	"ociproxy/internal/walk"
 )
 
@@ -115,7 +115,7 @@ delete what is unexpected; use purge for that, with each digest. --repair --dry-
 	dryRunFlag(cmd, &f.dryRun)
 	limitFlag(cmd, &f.limit)
 	parallelFlag(cmd, &f.parallel)
-	a.completeStores(cmd, &f.file, fleet.Written)
+	a.completeStores(cmd, &f.file, targets.Written)
 	_ = cmd.RegisterFlagCompletionFunc("from", cobra.FixedCompletions([]string{"inventory", "listing", "head"}, cobra.ShellCompDirectiveNoFileComp))
 	cli.OutputFlag(cmd, &a.format)
 	auditExits(cmd)
@@ -181,13 +181,13 @@ func (a *app) runAudit(ctx context.Context, f auditing, opt audit.Options) (err 
 		return err
 	}
 	defer source.Close()
-	fl, err := a.openStores(ctx, cfg, fleet.Options{Only: f.stores})
+	fl, err := a.openStores(ctx, cfg, targets.Options{Only: f.stores})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, fl.Close(ctx)) }()
 	opt.Denied, opt.Progress = source.Denied, &audit.Progress{}
-	if probe, err := oci.ParseDigest(fleet.Probe); err == nil {
+	if probe, err := oci.ParseDigest(targets.Probe); err == nil {
 		opt.Kept = []oci.Digest{probe}
 	}
 	stop := a.watch(opt.Progress)
@@ -198,7 +198,7 @@ func (a *app) runAudit(ctx context.Context, f auditing, opt audit.Options) (err 
 	}
 	if f.repair {
 		err = found.Repair(ctx, audit.RepairOptions{
-			Ledger: fl.Ledger, Prepare: fl.Preflight, Dir: fleet.Dir(cfg), DryRun: f.dryRun,
+			Ledger: fl.Ledger, Prepare: fl.Preflight, Dir: targets.Dir(cfg), DryRun: f.dryRun,
 			Source: func(ctx context.Context, repository string, d oci.Digest, off int64) (io.ReadCloser, error) {
 				body, _, err := source.Registry.OpenBlob(ctx, repository, d, off)
 				return body, err
@@ -220,8 +220,8 @@ func (a *app) runAudit(ctx context.Context, f auditing, opt audit.Options) (err 
 	return err
 }
 
-// audited are the stores of a fleet as an audit sees them, by the same numbers.
-func audited(fl *fleet.Fleet) []audit.Store {
+// audited are the stores of a config as an audit sees them, by the same numbers.
+func audited(fl *targets.Set) []audit.Store {
 	out := make([]audit.Store, len(fl.Stores))
 	for i, s := range fl.Stores {
 		out[i] = audit.Store{Name: s.Name(), Bucket: s.Bucket, URL: s.Config.URL, Err: fl.Ledger.Fault(i),
@@ -231,7 +231,7 @@ func audited(fl *fleet.Fleet) []audit.Store {
 }
 
 // records are what the inventory of one store lists.
-func records(fl *fleet.Fleet, i int) iter.Seq2[inventory.Record, error] {
+func records(fl *targets.Set, i int) iter.Seq2[inventory.Record, error] {
 	return func(yield func(inventory.Record, error) bool) {
 		blobs, err := fl.Ledger.Blobs()
 		if err != nil {

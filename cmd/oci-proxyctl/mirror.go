@@ -13,9 +13,9 @@ import (
 
 	"ociproxy/internal/cli"
 	"ociproxy/internal/config"
-	"ociproxy/internal/fleet"
 	"ociproxy/internal/mirror"
 	"ociproxy/internal/oci"
+	"ociproxy/internal/targets"
 	"ociproxy/internal/walk"
 )
 
@@ -64,7 +64,7 @@ _COUNT) need no flag.`,
 	fl.StringVar(&f.shard, "shard", "", "copy `part` I/N of the blobs: for N = 4, 0/4 to 3/4")
 	fl.StringVar(&f.progress, "progress", "auto", "`form` of progress on stderr: auto, bars, plain or none")
 	f.listen.flags(cmd)
-	a.completeStores(cmd, &f.file, fleet.Written)
+	a.completeStores(cmd, &f.file, targets.Written)
 	_ = cmd.RegisterFlagCompletionFunc("progress", cobra.FixedCompletions(progressForms, cobra.ShellCompDirectiveNoFileComp))
 	cli.OutputFlag(cmd, &a.format)
 	cli.Exits(cmd, cli.ExitCode{Code: cli.CodeFailure, Means: "nothing could be done, or the command was interrupted"}, cli.Invalid,
@@ -163,21 +163,21 @@ func (a *app) mirrorSource(cfg *config.Config, f *mirrorFlags) (*walk.Source, er
 }
 
 // openStores opens the stores of a config for writing; options say the rest.
-func (a *app) openStores(ctx context.Context, cfg *config.Config, opt fleet.Options) (*fleet.Fleet, error) {
+func (a *app) openStores(ctx context.Context, cfg *config.Config, opt targets.Options) (*targets.Set, error) {
 	opt.Getenv, opt.Logger = a.env, a.mirrorLog()
-	fl, err := fleet.Open(ctx, cfg, opt)
+	fl, err := targets.Open(ctx, cfg, opt)
 	switch {
-	case errors.Is(err, fleet.ErrNoStores):
+	case errors.Is(err, targets.ErrNoStores):
 		return nil, cli.Fail("give stores a bucket; those that are draining or off are not written", "%w", err)
-	case errors.Is(err, fleet.ErrUnknownStore):
+	case errors.Is(err, targets.ErrUnknownStore):
 		return nil, cli.Usage("the names are those below stores: in the config", "%w", err)
 	}
 	return fl, err
 }
 
 // mirrorOnce makes one pass. fit and running may be nil.
-func (a *app) mirrorOnce(ctx context.Context, f *mirrorFlags, cfg *config.Config, src *walk.Source, opt mirror.Options, fit *fleet.Fit, running func(*mirror.Pass)) (*mirror.Report, error) {
-	fl, err := a.openStores(ctx, cfg, fleet.Options{Only: f.stores, Source: src, Fit: fit})
+func (a *app) mirrorOnce(ctx context.Context, f *mirrorFlags, cfg *config.Config, src *walk.Source, opt mirror.Options, fit *targets.Fit, running func(*mirror.Pass)) (*mirror.Report, error) {
+	fl, err := a.openStores(ctx, cfg, targets.Options{Only: f.stores, Source: src, Fit: fit})
 	if err != nil {
 		return nil, err
 	}

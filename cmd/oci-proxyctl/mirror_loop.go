@@ -6,8 +6,8 @@ import (
 	"fmt"
 
 	"ociproxy/internal/config"
-	"ociproxy/internal/fleet"
 	"ociproxy/internal/mirror"
+	"ociproxy/internal/targets"
 )
 
 // mirrorLoop makes passes until the program is told to stop. The config is read again before each pass; one that is wrong changes
@@ -15,7 +15,7 @@ import (
 func (a *app) mirrorLoop(ctx context.Context, f *mirrorFlags, cfg *config.Config, opt mirror.Options) error {
 	opt.Interval = f.every
 	opt.Seen = new(mirror.Seen)
-	fit := new(fleet.Fit)
+	fit := new(targets.Fit)
 	loop := mirror.NewLoop(f.every, func(ctx context.Context, running func(*mirror.Pass)) (*mirror.Report, error) {
 		cfg = a.reloaded(f, cfg)
 		src, err := a.mirrorSource(cfg, f)

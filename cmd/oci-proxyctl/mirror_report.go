@@ -13,8 +13,8 @@ import (
 
 	"ociproxy/internal/cli"
 	"ociproxy/internal/config"
-	"ociproxy/internal/fleet"
 	"ociproxy/internal/mirror"
+	"ociproxy/internal/targets"
 	"ociproxy/internal/walk"
 )
 
@@ -132,7 +132,7 @@ func writeProblems(w io.Writer, n noted) error {
 
 // mirrorPlan shows what a pass would do.
 func (a *app) mirrorPlan(ctx context.Context, f *mirrorFlags, cfg *config.Config, src *walk.Source, opt mirror.Options) error {
-	fl, err := a.openStores(ctx, cfg, fleet.Options{Only: f.stores})
+	fl, err := a.openStores(ctx, cfg, targets.Options{Only: f.stores})
 	if err != nil {
 		return err
 	}

@@ -15,12 +15,12 @@ import (
 	"ociproxy/internal/atomicfile"
 	"ociproxy/internal/cli"
 	"ociproxy/internal/config"
-	"ociproxy/internal/fleet"
 	"ociproxy/internal/inventory/write"
 	"ociproxy/internal/manifest"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/promote"
 	"ociproxy/internal/promote/apply"
+	"ociproxy/internal/targets"
 )
 
 // promoteFlags are what planning needs to know, whichever command plans.
@@ -91,7 +91,7 @@ nothing. Without a config, or with --config '', the plan does not include stores
 type planning struct {
 	tree       *manifest.Tree
 	registries *promote.Registries
-	fleet      *fleet.Fleet // nil without a config
+	targets    *targets.Set // nil without a config
 	options    promote.Options
 	sizes      bool
 	plainHTTP  []string
@@ -99,8 +99,8 @@ type planning struct {
 
 func (p *planning) close(ctx context.Context) error {
 	p.registries.Close()
-	if p.fleet != nil {
-		return p.fleet.Close(ctx)
+	if p.targets != nil {
+		return p.targets.Close(ctx)
 	}
 	return nil
 }
@@ -173,7 +173,7 @@ func (a *app) preparePlan(ctx context.Context, path string, flags *promoteFlags)
 		if access.Parallel == 0 && cfg.Mirror.Enabled() {
 			access.Parallel = cfg.Mirror.Parallel
 		}
-		if p.fleet, err = openStores(write.WithPatience(ctx, cmp.Or(flags.storeTimeout, cfg.Promote.StoreTimeout)), a, cfg); err != nil {
+		if p.targets, err = openStores(write.WithPatience(ctx, cmp.Or(flags.storeTimeout, cfg.Promote.StoreTimeout)), a, cfg); err != nil {
 			return nil, err
 		}
 	}
@@ -182,8 +182,8 @@ func (a *app) preparePlan(ctx context.Context, path string, flags *promoteFlags)
 }
 
 // openStores opens the stores that the config has buckets of; their inventories say what they lack.
-func openStores(ctx context.Context, a *app, cfg *config.Config) (*fleet.Fleet, error) {
-	f, err := fleet.Open(ctx, cfg, fleet.Options{Getenv: a.env, Logger: a.mirrorLog()})
+func openStores(ctx context.Context, a *app, cfg *config.Config) (*targets.Set, error) {
+	f, err := targets.Open(ctx, cfg, targets.Options{Getenv: a.env, Logger: a.mirrorLog()})
 	if err != nil {
 		return nil, cli.Fail("stores that are written need a bucket: in the config; without --config stores are left out", "open stores: %w", err)
 	}
@@ -232,7 +232,7 @@ func lostDigests(file string) (map[oci.Digest]bool, error) {
 // make makes the plan, and weighs it.
 func (p *planning) make(ctx context.Context, h promote.Header, out *planOutput) (*promote.Summary, error) {
 	out.begin(h)
-	sum, err := apply.MakePlan(ctx, p.tree, p.registries, p.options, apply.Weigh{Sizes: p.sizes, Stores: p.fleet}, out.add)
+	sum, err := apply.MakePlan(ctx, p.tree, p.registries, p.options, apply.Weigh{Sizes: p.sizes, Stores: p.targets}, out.add)
 	if err != nil {
 		return nil, err
 	}

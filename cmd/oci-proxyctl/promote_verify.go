@@ -12,12 +12,12 @@ import (
 
 	"ociproxy/internal/cli"
 	"ociproxy/internal/config"
-	"ociproxy/internal/fleet"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/promote"
 	"ociproxy/internal/promote/prove"
 	"ociproxy/internal/promote/sign"
 	"ociproxy/internal/set"
+	"ociproxy/internal/targets"
 )
 
 // proving are the flags of promote verify.
@@ -173,7 +173,7 @@ func (a *app) prove(ctx context.Context, dir string, f *proving, progress func(d
 		if err != nil {
 			return nil, err
 		}
-		defer func() { err = errors.Join(err, stores.fleet.Close(ctx)) }()
+		defer func() { err = errors.Join(err, stores.targets.Close(ctx)) }()
 		opt.Stores = stores
 	}
 	regs := f.access.open(a)
@@ -196,11 +196,11 @@ func readAllow(file string) (*prove.Allow, error) {
 	return allow, nil
 }
 
-// provenStores are the stores of a fleet as a proof sees them, by the same numbers.
-type provenStores struct{ fleet *fleet.Fleet }
+// provenStores are the stores of a config as a proof sees them, by the same numbers.
+type provenStores struct{ targets *targets.Set }
 
 func (a *app) proveStores(ctx context.Context, cfg *config.Config) (*provenStores, error) {
-	fl, err := a.openStores(ctx, cfg, fleet.Options{})
+	fl, err := a.openStores(ctx, cfg, targets.Options{})
 	if err != nil {
 		return nil, err
 	}
@@ -209,19 +209,19 @@ func (a *app) proveStores(ctx context.Context, cfg *config.Config) (*provenStore
 
 // Names implements [prove.Stores].
 func (s *provenStores) Names() (out []string) {
-	for _, st := range s.fleet.Stores {
+	for _, st := range s.targets.Stores {
 		out = append(out, st.Name())
 	}
 	return out
 }
 
 // Fault implements [prove.Stores].
-func (s *provenStores) Fault(i int) error { return s.fleet.Ledger.Fault(i) }
+func (s *provenStores) Fault(i int) error { return s.targets.Ledger.Fault(i) }
 
 // Incomplete implements [prove.Stores].
 func (s *provenStores) Incomplete(image oci.Digest) set.Set {
-	return s.fleet.Ledger.Incomplete(image)
+	return s.targets.Ledger.Incomplete(image)
 }
 
 // Lacking implements [prove.Stores].
-func (s *provenStores) Lacking(blob oci.Digest) set.Set { return s.fleet.Ledger.Lacking(blob) }
+func (s *provenStores) Lacking(blob oci.Digest) set.Set { return s.targets.Ledger.Lacking(blob) }

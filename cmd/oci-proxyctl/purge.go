@@ -10,9 +10,9 @@ import (
 
 	"ociproxy/internal/cli"
 	"ociproxy/internal/config"
-	"ociproxy/internal/fleet"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/purge"
+	"ociproxy/internal/targets"
 )
 
 func (a *app) purge() *cobra.Command {
@@ -80,7 +80,7 @@ func parseDigests(args []string) (out []oci.Digest, err error) {
 }
 
 func (a *app) runPurge(ctx context.Context, cfg *config.Config, digests []oci.Digest, dryRun bool) (err error) {
-	fl, err := a.openStores(ctx, cfg, fleet.Options{Resting: true})
+	fl, err := a.openStores(ctx, cfg, targets.Options{Resting: true})
 	if err != nil {
 		return err
 	}

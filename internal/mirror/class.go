@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 
-	"ociproxy/internal/fleet"
 	"ociproxy/internal/ledger"
 	"ociproxy/internal/registry"
 	"ociproxy/internal/store"
+	"ociproxy/internal/targets"
 	"ociproxy/internal/transfer"
 	"ociproxy/internal/walk"
 )
@@ -66,7 +66,7 @@ var classes = []struct {
 	{store.ErrDenied, StoreDenied},
 	{store.ErrUnfit, StoreUnfit},
 	{ledger.ErrUnusable, StoreInventory},
-	{fleet.ErrRecord, StoreInventory},
+	{targets.ErrRecord, StoreInventory},
 	{transfer.ErrClosed, Other},
 }
 

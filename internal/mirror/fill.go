@@ -10,12 +10,12 @@ import (
 	"sync/atomic"
 	"time"
 
-	"ociproxy/internal/fleet"
 	"ociproxy/internal/inventory"
 	"ociproxy/internal/ledger"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/registry"
 	"ociproxy/internal/set"
+	"ociproxy/internal/targets"
 	"ociproxy/internal/transfer"
 	"ociproxy/internal/walk"
 )
@@ -23,30 +23,30 @@ import (
 // filler is the visitor that copies missing blobs to the stores.
 type filler struct {
 	notes
-	src    *walk.Source
-	fleet  *fleet.Fleet
-	opt    Options
-	walker *walk.Walker
-	stores []tally // by index of the fleet
-	now    time.Time
-	ctx    context.Context // of the pass, for what is recorded when a blob has landed
+	src     *walk.Source
+	targets *targets.Set
+	opt     Options
+	walker  *walk.Walker
+	stores  []tally // by index of the targets
+	now     time.Time
+	ctx     context.Context // of the pass, for what is recorded when a blob has arrived
 
 	awaited sync.WaitGroup // blobs on their way
 
-	mu       sync.Mutex
-	out      set.Set                // stores that are left alone for the rest of the pass
-	flights  map[walk.Key]*flight   // blobs on their way
-	missed   map[walk.Key]set.Set   // blobs that some stores could not take: not tried again in this pass
-	refused  map[walk.Key][]refusal // of blobs that the source did not give by them: not tried again in this pass
-	refusals int                    // in all
-	before   map[walk.Key]outcome   // of images of which the source did not give all
-	denying  map[walk.Key]bool      // manifests of which something is denied, perhaps far below
+	mu         sync.Mutex
+	out        set.Set                // stores that are left alone for the rest of the pass
+	deliveries map[walk.Key]*delivery // blobs on their way
+	missed     map[walk.Key]set.Set   // blobs that some stores could not take: not tried again in this pass
+	refused    map[walk.Key][]refusal // of blobs that the source did not give by them: not tried again in this pass
+	refusals   int                    // in all
+	before     map[walk.Key]outcome   // of images of which the source did not give all
+	denying    map[walk.Key]bool      // manifests of which something is denied, perhaps far below
 }
 
 // tally is what a pass did for one store.
 type tally struct {
 	uploaded, copied, present, failed, bytesUp, bytesCopied atomic.Int64
-	wanted, landed                                          atomic.Int64 // bytes, without those that failed
+	wanted, arrived                                         atomic.Int64 // bytes, without those that failed
 
 	mu             sync.Mutex
 	fault          error // of the store as a whole
@@ -54,10 +54,10 @@ type tally struct {
 	newest, oldest time.Time // of incomplete manifests
 }
 
-func newFiller(src *walk.Source, f *fleet.Fleet, opt Options) *filler {
+func newFiller(src *walk.Source, f *targets.Set, opt Options) *filler {
 	return &filler{
-		src: src, fleet: f, opt: opt, stores: make([]tally, len(f.Stores)), now: time.Now(),
-		flights: map[walk.Key]*flight{}, missed: map[walk.Key]set.Set{}, refused: map[walk.Key][]refusal{},
+		src: src, targets: f, opt: opt, stores: make([]tally, len(f.Stores)), now: time.Now(),
+		deliveries: map[walk.Key]*delivery{}, missed: map[walk.Key]set.Set{}, refused: map[walk.Key][]refusal{},
 		denying: map[walk.Key]bool{}, before: map[walk.Key]outcome{},
 	}
 }
@@ -67,7 +67,7 @@ func (p *filler) Known(d oci.Digest) bool {
 	if p.opt.Full {
 		return false
 	}
-	lacks := p.fleet.Ledger.Incomplete(d)
+	lacks := p.targets.Ledger.Incomplete(d)
 	return lacks.Empty()
 }
 
@@ -103,17 +103,17 @@ func (p *filler) Blob(ctx context.Context, n *walk.Node, b registry.Descriptor) 
 		return
 	}
 	n.AddBlob(b)
-	switch lacks := p.fleet.Ledger.Lacking(b.Digest); {
+	switch lacks := p.targets.Ledger.Lacking(b.Digest); {
 	case lacks.Empty():
-		p.compare(n, b.Digest, b.Size, heldSize(p.fleet, b.Digest))
+		p.compare(n, b.Digest, b.Size, heldSize(p.targets, b.Digest))
 	case !p.opt.Shard.Mine(b.Digest):
 		p.others.Add(1)
 	default:
-		p.board(ctx, n, b)
+		p.await(ctx, n, b)
 	}
 }
 
-func (p *filler) tell(ctx context.Context, b transfer.Blob, r fleet.Result) {
+func (p *filler) tell(ctx context.Context, b transfer.Blob, r targets.Result) {
 	t := &p.stores[r.Target]
 	if r.Err != nil {
 		t.wanted.Add(-b.Size)
@@ -125,7 +125,7 @@ func (p *filler) tell(ctx context.Context, b transfer.Blob, r fleet.Result) {
 		p.fault(b, r)
 		return
 	}
-	t.landed.Add(b.Size)
+	t.arrived.Add(b.Size)
 	switch r.How {
 	case transfer.AlreadyThere:
 		t.present.Add(1)
@@ -143,12 +143,12 @@ func (p *filler) tell(ctx context.Context, b transfer.Blob, r fleet.Result) {
 
 // fault notes why a blob did not reach a store. When the store as a whole is at fault, the pass leaves it alone from
 // then on, and reports that once.
-func (p *filler) fault(b transfer.Blob, r fleet.Result) {
-	whole := errors.Is(r.Err, fleet.ErrUnready) || errors.Is(r.Err, transfer.ErrTripped) || errors.Is(r.Err, ledger.ErrAside)
+func (p *filler) fault(b transfer.Blob, r targets.Result) {
+	whole := errors.Is(r.Err, targets.ErrUnready) || errors.Is(r.Err, transfer.ErrTripped) || errors.Is(r.Err, ledger.ErrAside)
 	if whole && !p.leave(r.Target, r.Err) {
 		return
 	}
-	problem := Problem{Class: classOf(r.Err, StoreFailed), Store: p.fleet.Stores[r.Target].Name(), Error: r.Err.Error()}
+	problem := Problem{Class: classOf(r.Err, StoreFailed), Store: p.targets.Stores[r.Target].Name(), Error: r.Err.Error()}
 	if !whole {
 		problem.Repository, problem.Reference = b.Repository, b.Digest.String()
 	}
@@ -188,7 +188,7 @@ func (p *filler) Finished(n *walk.Node) {
 		p.failed.Add(1)
 	}
 	missing := p.recount(n)
-	for i := range p.fleet.Stores {
+	for i := range p.targets.Stores {
 		if n.Failed() || !p.whole(i, n) {
 			missing.Add(i)
 			p.stores[i].late(p.opt.Seen.at(n, p.now))
@@ -240,7 +240,7 @@ func (p *filler) partial(n *walk.Node) bool {
 
 // whole records an image in a store that has all of it, and reports whether it does.
 func (p *filler) whole(i int, n *walk.Node) bool {
-	l := p.fleet.Ledger
+	l := p.targets.Ledger
 	if l.Fault(i) != nil {
 		return false
 	}
@@ -259,7 +259,7 @@ func (p *filler) whole(i int, n *walk.Node) bool {
 	}
 	err := l.Add(p.ctx, i, inventory.Record{Digest: n.Digest, Size: n.Size, Kind: inventory.Image})
 	if err != nil && (!errors.Is(err, ledger.ErrAside) || p.leave(i, err)) {
-		p.notes.problem(Problem{Class: StoreInventory, Store: p.fleet.Stores[i].Name(), Error: fmt.Sprintf("record image %s: %v", n.Digest, err)})
+		p.notes.problem(Problem{Class: StoreInventory, Store: p.targets.Stores[i].Name(), Error: fmt.Sprintf("record image %s: %v", n.Digest, err)})
 	}
 	return err == nil
 }

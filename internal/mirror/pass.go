@@ -9,8 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"ociproxy/internal/fleet"
 	"ociproxy/internal/ledger"
+	"ociproxy/internal/targets"
 	"ociproxy/internal/walk"
 )
 
@@ -25,24 +25,24 @@ type Options struct {
 	Seen *Seen
 }
 
-// Pass is one walk of a source that fills the stores of a fleet.
+// Pass is one walk of a source that fills the stores of a config.
 type Pass struct {
-	src    *walk.Source
-	fleet  *fleet.Fleet
-	opt    Options
-	filler *filler
-	walker *walk.Walker
-	start  time.Time
-	before [3]int64    // requests, retries and refusals of the source's budget
-	walked atomic.Bool // everything was read
+	src     *walk.Source
+	targets *targets.Set
+	opt     Options
+	filler  *filler
+	walker  *walk.Walker
+	start   time.Time
+	before  [3]int64    // requests, retries and refusals of the source's budget
+	walked  atomic.Bool // everything was read
 }
 
-// NewPass makes a pass. Fleets must have src as their source of blobs.
-func NewPass(src *walk.Source, f *fleet.Fleet, opt Options) *Pass {
+// NewPass makes a pass. The targets must have src as their source of blobs.
+func NewPass(src *walk.Source, f *targets.Set, opt Options) *Pass {
 	if opt.Interval <= 0 {
 		opt.Interval = 24 * time.Hour
 	}
-	p := &Pass{src: src, fleet: f, opt: opt, filler: newFiller(src, f, opt), start: time.Now()}
+	p := &Pass{src: src, targets: f, opt: opt, filler: newFiller(src, f, opt), start: time.Now()}
 	p.walker = walk.New(src, p.filler)
 	p.filler.walker = p.walker
 	p.before[0], p.before[1], p.before[2] = src.Registry.Budget().Stats()
@@ -62,20 +62,20 @@ const finishing = 10 * time.Minute
 // that is durable. The report has all errors.
 func (p *Pass) Run(ctx context.Context) *Report {
 	p.filler.ctx = ctx
-	p.fleet.Begin()
-	for i, s := range p.fleet.Stores {
-		if err := p.fleet.Ledger.Fault(i); err != nil {
+	p.targets.Begin()
+	for i, s := range p.targets.Stores {
+		if err := p.targets.Ledger.Fault(i); err != nil {
 			p.filler.stores[i].blame(err)
 			p.filler.notes.problem(storeFault(s.Name(), err))
 		}
 	}
 	var err error
-	if usable := p.fleet.Ledger.Usable(); usable.Empty() {
+	if usable := p.targets.Ledger.Usable(); usable.Empty() {
 		err = ErrNoUsable
 	} else {
-		work, stop := context.WithCancelCause(ctx) // until the last blob has landed
+		work, stop := context.WithCancelCause(ctx) // until the last blob has arrived
 		var kept sync.WaitGroup
-		kept.Go(func() { p.fleet.Ledger.Keep(work) })
+		kept.Go(func() { p.targets.Ledger.Keep(work) })
 		err = p.walker.Walk(work, stop)
 		p.walked.Store(true)
 		p.walker.Wait()
@@ -100,17 +100,17 @@ func storeFault(name string, err error) Problem {
 
 // close writes what the inventories do not list yet, and their time.
 func (p *Pass) close(ctx context.Context) {
-	finish := p.fleet.Ledger.Finish
+	finish := p.targets.Ledger.Finish
 	if ctx.Err() != nil {
 		short, cancel := context.WithTimeout(context.WithoutCancel(ctx), ending)
 		defer cancel()
-		ctx, finish = short, p.fleet.Ledger.Flush // the time of an unfinished pass tells nothing
+		ctx, finish = short, p.targets.Ledger.Flush // the time of an unfinished pass tells nothing
 	}
 	ctx, cancel := context.WithTimeout(ctx, finishing)
 	defer cancel()
 	for i, err := range finish(ctx) {
-		if err != nil && p.fleet.Ledger.Fault(i) == nil && (p.filler.leave(i, err) || !errors.Is(err, ledger.ErrAside)) {
-			p.filler.notes.problem(Problem{Class: StoreInventory, Store: p.fleet.Stores[i].Name(), Error: fmt.Sprintf("write the inventory: %v", err)})
+		if err != nil && p.targets.Ledger.Fault(i) == nil && (p.filler.leave(i, err) || !errors.Is(err, ledger.ErrAside)) {
+			p.filler.notes.problem(Problem{Class: StoreInventory, Store: p.targets.Stores[i].Name(), Error: fmt.Sprintf("write the inventory: %v", err)})
 		}
 	}
 }
@@ -124,7 +124,7 @@ func (p *Pass) Report() *Report {
 		Source: SourceReport{
 			Name: p.src.Name, Registry: p.src.Registry.String(), Repositories: f.repositories.Load(),
 			Requests: requests - p.before[0], Retries: retries - p.before[1], Throttled: throttled - p.before[2],
-			BytesRead: p.fleet.Transfers().SourceBytes,
+			BytesRead: p.targets.Transfers().SourceBytes,
 		},
 		Images: f.images(p.walker),
 		Blobs: BlobsReport{
@@ -135,7 +135,7 @@ func (p *Pass) Report() *Report {
 	if !p.opt.Shard.Whole() {
 		r.Shard = p.opt.Shard.String()
 	}
-	for i, s := range p.fleet.Stores {
+	for i, s := range p.targets.Stores {
 		sr := f.stores[i].report(now)
 		sr.Name, sr.Requests = s.Name(), s.Requests()
 		r.Stores = append(r.Stores, sr)
@@ -164,7 +164,7 @@ func (p *Pass) judge(ctx context.Context, r *Report, err error) {
 // didSome reports whether a pass with errors did a part of its work, or found a part done: it copied something to a
 // store, an image is complete in a store, other shards have what it met, or the source has no images.
 func (p *Pass) didSome(r *Report) bool {
-	if usable := p.fleet.Ledger.Usable(); usable.Empty() {
+	if usable := p.targets.Ledger.Usable(); usable.Empty() {
 		return false
 	}
 	whole := slices.ContainsFunc(r.Stores, func(s StoreReport) bool { return s.Error == "" && s.Incomplete < r.Images.Seen })

@@ -9,12 +9,12 @@ import (
 	"time"
 
 	"ociproxy/internal/config"
-	"ociproxy/internal/fleet"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/place"
 	"ociproxy/internal/registry"
 	"ociproxy/internal/set"
 	"ociproxy/internal/store"
+	"ociproxy/internal/targets"
 	"ociproxy/internal/walk"
 )
 
@@ -66,9 +66,9 @@ type StorePlan struct {
 // planner is the visitor that only counts.
 type planner struct {
 	notes
-	src   *walk.Source
-	fleet *fleet.Fleet
-	opt   Options
+	src     *walk.Source
+	targets *targets.Set
+	opt     Options
 
 	whole  []bool   // by store: some image is complete there
 	faults []error  // by store: why it cannot be used
@@ -90,9 +90,9 @@ type volume struct{ blobs, bytes, uploaded, copied, requests int64 }
 // MakePlan walks the source as a pass does and adds up what a pass would do. It writes nothing. Expected failures are
 // in the plan, as in a pass's report: stores that cannot be used, and what cannot be read. When no store can be used,
 // it does not walk the source: there is nothing to plan.
-func MakePlan(ctx context.Context, cfg *config.Config, src *walk.Source, f *fleet.Fleet, opt Options) (*Plan, error) {
+func MakePlan(ctx context.Context, cfg *config.Config, src *walk.Source, f *targets.Set, opt Options) (*Plan, error) {
 	p := &planner{
-		src: src, fleet: f, opt: opt, seen: map[walk.Key]lot{}, late: map[image]bool{}, copies: map[[2]int]int64{},
+		src: src, targets: f, opt: opt, seen: map[walk.Key]lot{}, late: map[image]bool{}, copies: map[[2]int]int64{},
 		stores: make([]volume, len(f.Stores)), whole: make([]bool, len(f.Stores)),
 	}
 	for _, s := range f.Stores {
@@ -161,18 +161,18 @@ func (p *planner) foundSome() bool {
 // look finds out which of the stores that would get something can be written, as far as that is possible without
 // writing. It removes the others: a pass would leave them alone.
 func (p *planner) look(ctx context.Context) {
-	p.faults = make([]error, len(p.fleet.Stores))
+	p.faults = make([]error, len(p.targets.Stores))
 	var all sync.WaitGroup
-	for i := range p.fleet.Stores {
-		p.faults[i] = p.fleet.Ledger.Fault(i)
+	for i := range p.targets.Stores {
+		p.faults[i] = p.targets.Ledger.Fault(i)
 		if p.stores[i].blobs > 0 {
-			all.Go(func() { p.faults[i] = p.fleet.Look(ctx, i) })
+			all.Go(func() { p.faults[i] = p.targets.Look(ctx, i) })
 		}
 	}
 	all.Wait()
 	some := false
-	for i, s := range p.fleet.Stores {
-		if err := p.faults[i]; err != nil && p.fleet.Ledger.Fault(i) == nil {
+	for i, s := range p.targets.Stores {
+		if err := p.faults[i]; err != nil && p.targets.Ledger.Fault(i) == nil {
 			p.notes.problem(Problem{Class: classOf(err, StoreFailed), Store: s.Name(), Error: err.Error()})
 			p.stores[i] = volume{}
 		}
@@ -184,7 +184,7 @@ func (p *planner) look(ctx context.Context) {
 }
 
 func (p *planner) Known(d oci.Digest) bool {
-	lacks := p.fleet.Ledger.Incomplete(d)
+	lacks := p.targets.Ledger.Incomplete(d)
 	return lacks.Empty() && !p.opt.Full
 }
 
@@ -201,8 +201,8 @@ func (p *planner) Problem(repo, ref string, err error) {
 
 func (p *planner) Finished(n *walk.Node) {
 	p.mu.Lock()
-	for i := range p.fleet.Stores {
-		p.whole[i] = p.whole[i] || p.fleet.Ledger.Complete(i, n.Digest)
+	for i := range p.targets.Stores {
+		p.whole[i] = p.whole[i] || p.targets.Ledger.Complete(i, n.Digest)
 	}
 	if by := (image{n.Repository, n.Digest}); n.Failed() {
 		if _, ok := p.late[by]; ok {
@@ -219,14 +219,14 @@ func (p *planner) Finished(n *walk.Node) {
 }
 
 func (p *planner) Blob(ctx context.Context, n *walk.Node, b registry.Descriptor) {
-	switch need := p.fleet.Ledger.Lacking(b.Digest); {
+	switch need := p.targets.Ledger.Lacking(b.Digest); {
 	case p.src.Denied(b.Digest):
 		n.Deny()
 		p.Skipped(n.Repository, b, walk.Denied)
 	case !b.Digest.InStores():
 		p.Skipped(n.Repository, b, "stores hold sha256 and sha512 only")
 	case need.Empty():
-		p.compare(n, b.Digest, b.Size, heldSize(p.fleet, b.Digest))
+		p.compare(n, b.Digest, b.Size, heldSize(p.targets, b.Digest))
 	default:
 		p.lack(ctx, n, b, need)
 	}
@@ -328,7 +328,7 @@ func (p *planner) add(d oci.Digest, size int64, need set.Set, n int64) {
 	p.bytes += n * size
 	from := map[string]int{} // by group: a store that has it
 	for i, group := range p.groups {
-		if _, ok := p.fleet.Ledger.Holds(i, d); ok && group != "" {
+		if _, ok := p.targets.Ledger.Holds(i, d); ok && group != "" {
 			from[group] = i
 		}
 	}
@@ -336,7 +336,7 @@ func (p *planner) add(d oci.Digest, size int64, need set.Set, n int64) {
 		v := &p.stores[i]
 		v.blobs += n
 		v.bytes += n * size
-		group, bucket := p.groups[i], p.fleet.Stores[i].Config.Bucket
+		group, bucket := p.groups[i], p.targets.Stores[i].Config.Bucket
 		if j, ok := from[group]; ok && group != "" {
 			v.requests += n * store.CopyRequests(bucket, size)
 			v.copied += n * size
@@ -375,7 +375,7 @@ func (p *planner) plan(cfg *config.Config, w *walk.Walker) *Plan {
 	p.fill(&r)
 	out.Problems, out.Errors, out.LeftOut, out.Vanished = r.Problems, r.Errors, r.Skipped, r.Vanished
 	up := cfg.Upstreams[slices.IndexFunc(cfg.Upstreams, func(u config.Upstream) bool { return u.Name == p.src.Name })]
-	for i, s := range p.fleet.Stores {
+	for i, s := range p.targets.Stores {
 		v := p.stores[i]
 		q := quote(cfg, place.Source{Place: up.Place, Override: up.Price}, s.Config)
 		sp := StorePlan{
@@ -384,7 +384,7 @@ func (p *planner) plan(cfg *config.Config, w *walk.Walker) *Plan {
 		}
 		for pair, bytes := range p.copies {
 			if pair[1] == i && p.faults[i] == nil {
-				from := p.fleet.Stores[pair[0]].Config
+				from := p.targets.Stores[pair[0]].Config
 				q := quote(cfg, place.Source{Place: from.Place, Override: from.Price}, s.Config)
 				sp.Cents += gigabytes(bytes) * q.Cents
 				sp.Estimate = sp.Estimate || q.Estimate

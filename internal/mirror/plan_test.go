@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"ociproxy/internal/fleet"
+	"ociproxy/internal/targets"
 	"ociproxy/internal/walk"
 )
 
@@ -20,7 +20,7 @@ func (w *world) plan(opt Options) *Plan {
 		w.t.Fatal(err)
 	}
 	defer src.Close()
-	f, err := fleet.Open(w.t.Context(), cfg, fleet.Options{})
+	f, err := targets.Open(w.t.Context(), cfg, targets.Options{})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -175,11 +175,11 @@ func TestPartOfTheWork(t *testing.T) {
 	} {
 		w := newWorld(t, 1)
 		cfg := w.config()
-		f, err := fleet.Open(t.Context(), cfg, fleet.Options{})
+		f, err := targets.Open(t.Context(), cfg, targets.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := Pass{fleet: f, filler: &filler{}}
+		p := Pass{targets: f, filler: &filler{}}
 		if name == "all failed" {
 			p.filler.listed.Add(3)
 		}

@@ -37,15 +37,15 @@ func (p *Pass) Progress() Progress {
 	f := p.filler
 	met, _ := p.walker.Counts()
 	requests, _, _ := p.src.Registry.Budget().Stats()
-	stats := p.fleet.Transfers()
+	stats := p.targets.Transfers()
 	out := Progress{
 		Elapsed: time.Since(p.start), Walked: p.walked.Load(), Images: met, Listed: f.notes.listed.Load(),
 		Blobs: f.copied.Load() + f.present.Load(), OfBlobs: f.toCopy.Load() - f.blobsFailed.Load(),
 		Read: stats.SourceBytes, Problems: f.count(), Requests: requests - p.before[0],
 	}
-	for i, s := range p.fleet.Stores {
+	for i, s := range p.targets.Stores {
 		t := &f.stores[i]
-		sp := StoreProgress{Name: s.Name(), Bytes: t.landed.Load(), Of: t.wanted.Load()}
+		sp := StoreProgress{Name: s.Name(), Bytes: t.arrived.Load(), Of: t.wanted.Load()}
 		if i < len(stats.Targets) {
 			e := stats.Targets[i]
 			sp.Bytes, sp.Waiting = min(sp.Of, sp.Bytes+e.Sending), e.Queued+e.Running

@@ -9,7 +9,7 @@ import (
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"ociproxy/internal/fleet"
+	"ociproxy/internal/targets"
 )
 
 // thing is an image or an index of a random source.
@@ -142,7 +142,7 @@ func TestRandomReferences(t *testing.T) {
 			for range 4 {
 				r = w.pass(Options{})
 			}
-			f, err := fleet.Open(t.Context(), w.config(), fleet.Options{})
+			f, err := targets.Open(t.Context(), w.config(), targets.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}

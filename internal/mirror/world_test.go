@@ -11,9 +11,9 @@ import (
 	"testing"
 
 	"ociproxy/internal/config"
-	"ociproxy/internal/fleet"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/registry/registrytest"
+	"ociproxy/internal/targets"
 	"ociproxy/internal/walk"
 )
 
@@ -74,7 +74,7 @@ func (w *world) passOf(ctx context.Context, cfg *config.Config, opt Options) *Re
 		w.t.Fatal(err)
 	}
 	defer src.Close()
-	f, err := fleet.Open(ctx, cfg, fleet.Options{Source: src})
+	f, err := targets.Open(ctx, cfg, targets.Options{Source: src})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -98,7 +98,7 @@ func (w *world) held(i int) map[string]int64 {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		if e.Name() != fleet.Probe && strings.Contains(e.Name(), ":") {
+		if e.Name() != targets.Probe && strings.Contains(e.Name(), ":") {
 			out[e.Name()] = info.Size()
 		}
 	}

@@ -33,8 +33,8 @@ func (w *testWorld) counted(t *testing.T) (bytes, dollars map[string]float64) {
 	return bytes, dollars
 }
 
-// fleet makes a world of two stores for all, va and cdn, that publish inventories if they have one.
-func fleet(t *testing.T, inventories map[string]*inventorytest.Bucket) *testWorld {
+// twoStores makes a world of two stores for all, va and cdn, that publish inventories if they have one.
+func twoStores(t *testing.T, inventories map[string]*inventorytest.Bucket) *testWorld {
 	t.Helper()
 	all := func(name string, rest string) string {
 		if inventories[name] != nil {
@@ -108,7 +108,7 @@ func TestOneStoresLiesLeaveTheNumbersOfOthers(t *testing.T) {
 		if inventories != nil {
 			honest, lies = inventories(t, 1000), len(sizes)
 		}
-		want, wantDollars := pull(t, fleet(t, honest))
+		want, wantDollars := pull(t, twoStores(t, honest))
 		if want["us"] != 2200 || want["eu"] != 4100 || want["cdn"] != 1100 {
 			t.Fatalf("%s: %v counted beside an honest store", name, want)
 		}
@@ -119,7 +119,7 @@ func TestOneStoresLiesLeaveTheNumbersOfOthers(t *testing.T) {
 				if inventories != nil { // one whose answers contradict its list is found out, and nobody is sent there any more
 					hostile, says = inventories(t, sizes[i]), fmt.Sprint(sizes[i])
 				}
-				w := fleet(t, hostile)
+				w := twoStores(t, hostile)
 				w.va.say(func(rw http.ResponseWriter, _ *http.Request) {
 					rw.Header().Set("Content-Length", says)
 					rw.Header().Set("Content-Range", "bytes 0-0/"+says)

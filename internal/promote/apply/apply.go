@@ -172,11 +172,11 @@ func (r *Run) told(ctx context.Context) time.Time {
 		}
 		limit, cancel := context.WithTimeout(ctx, min(examination, r.opt.StoreTimeout))
 		defer cancel()
-		times := make([]time.Time, len(r.fleet.Stores))
+		times := make([]time.Time, len(r.targets.Stores))
 		var work sync.WaitGroup
 		for i := range times {
-			if r.fleet.Ledger.Fault(i) == nil {
-				work.Go(func() { times[i] = r.fleet.Ledger.Told(limit, i, time.Now().Add(-r.settle)) })
+			if r.targets.Ledger.Fault(i) == nil {
+				work.Go(func() { times[i] = r.targets.Ledger.Told(limit, i, time.Now().Add(-r.settle)) })
 			}
 		}
 		work.Wait()
@@ -219,12 +219,12 @@ func (r *Run) flushOnce(ctx context.Context) map[int]error {
 	var mu sync.Mutex
 	var work sync.WaitGroup
 	lost := map[int]error{}
-	for i := range r.fleet.Stores {
-		if r.fleet.Ledger.Fault(i) != nil || r.aside.err(i) != nil {
+	for i := range r.targets.Stores {
+		if r.targets.Ledger.Fault(i) != nil || r.aside.err(i) != nil {
 			continue
 		}
 		work.Go(func() {
-			if err := r.fleet.Ledger.FlushStore(ctx, i); err != nil {
+			if err := r.targets.Ledger.FlushStore(ctx, i); err != nil {
 				mu.Lock()
 				defer mu.Unlock()
 				lost[i] = err
@@ -247,8 +247,8 @@ func (r *Run) Progress() Progress {
 	if !t.report.StartedAt.IsZero() {
 		p.Elapsed = time.Since(t.report.StartedAt)
 	}
-	if r.fleet != nil {
-		s := r.fleet.Transfers()
+	if r.targets != nil {
+		s := r.targets.Transfers()
 		p.Read = s.SourceBytes
 		for _, target := range s.Targets {
 			p.Uploaded += target.Uploaded + target.Copied

@@ -11,10 +11,10 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"ociproxy/internal/fleet"
 	"ociproxy/internal/promote"
 	"ociproxy/internal/registry"
 	"ociproxy/internal/set"
+	"ociproxy/internal/targets"
 	"ociproxy/internal/transfer"
 )
 
@@ -62,7 +62,7 @@ func (it *item) blob(ctx context.Context, d registry.Descriptor) {
 	}
 	var stores set.Set
 	if b.Digest.InStores() {
-		stores = r.fleet.Ledger.Lacking(b.Digest)
+		stores = r.targets.Ledger.Lacking(b.Digest)
 		aside := r.aside.stores()
 		stores.AndNot(&aside)
 	}
@@ -115,8 +115,8 @@ func (r *Run) ensure(ctx context.Context, b transfer.Blob, need set.Set) map[int
 	})
 	defer late.Stop()
 	hosts := map[int]error{}
-	for res := range r.fleet.Ensure(ctx, b, need) {
-		if res.Target < len(r.fleet.Stores) {
+	for res := range r.targets.Ensure(ctx, b, need) {
+		if res.Target < len(r.targets.Stores) {
 			r.kept(ctx, b, res, expired.Load())
 			continue
 		}
@@ -129,8 +129,8 @@ func (r *Run) ensure(ctx context.Context, b transfer.Blob, need set.Set) map[int
 }
 
 // kept takes what came of a blob in a store.
-func (r *Run) kept(ctx context.Context, b transfer.Blob, res fleet.Result, expired bool) {
-	name := r.fleet.Stores[res.Target].Name()
+func (r *Run) kept(ctx context.Context, b transfer.Blob, res targets.Result, expired bool) {
+	name := r.targets.Stores[res.Target].Name()
 	late := errors.Is(res.Err, errLate)
 	if ctx.Err() != nil && !late && res.Err != nil {
 		return
@@ -149,7 +149,7 @@ func (r *Run) kept(ctx context.Context, b transfer.Blob, res fleet.Result, expir
 	case res.Err == nil:
 	case late && expired:
 		r.aside.add(res.Target, fmt.Errorf("blob %s: %w: more than %s", b.Digest, errLate, r.opt.StoreTimeout))
-	case errors.Is(res.Err, fleet.ErrUnready), errors.Is(res.Err, transfer.ErrTripped):
+	case errors.Is(res.Err, targets.ErrUnready), errors.Is(res.Err, transfer.ErrTripped):
 		r.aside.add(res.Target, res.Err)
 	default:
 		r.tally.notice(fmt.Sprintf("store %s: %v", name, res.Err))

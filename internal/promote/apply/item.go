@@ -263,7 +263,7 @@ func (it *item) complete(ctx context.Context, s *site) {
 // stored decides whether enough stores hold the image. lost are those whose inventories could not be written.
 func (it *item) stored(ctx context.Context, lost map[int]error) bool {
 	r := it.run
-	all := len(r.fleet.Stores)
+	all := len(r.targets.Stores)
 	if all == 0 || !it.alive() {
 		return it.alive()
 	}
@@ -271,12 +271,12 @@ func (it *item) stored(ctx context.Context, lost map[int]error) bool {
 	var why error
 	for _, b := range it.closure.Blobs {
 		if b.Digest.InStores() {
-			lacks := r.fleet.Ledger.Lacking(b.Digest)
+			lacks := r.targets.Ledger.Lacking(b.Digest)
 			missing.Or(&lacks)
 		}
 	}
 	for i := range all {
-		if r.fleet.Ledger.Fault(i) != nil || lost[i] != nil {
+		if r.targets.Ledger.Fault(i) != nil || lost[i] != nil {
 			missing.Add(i)
 		}
 	}
@@ -285,7 +285,7 @@ func (it *item) stored(ctx context.Context, lost map[int]error) bool {
 		have--
 		if err := r.storeError(i); err != nil {
 			if !errors.Is(err, ledger.ErrUnusable) { // which names the store
-				err = fmt.Errorf("store %s: %w", r.fleet.Stores[i].Name(), err)
+				err = fmt.Errorf("store %s: %w", r.targets.Stores[i].Name(), err)
 			}
 			why = errors.Join(why, err)
 		}
@@ -316,10 +316,10 @@ func (r *Run) storeError(i int) error {
 	if err := r.aside.err(i); err != nil {
 		return err
 	}
-	if err := r.fleet.Ledger.Fault(i); err != nil {
+	if err := r.targets.Ledger.Fault(i); err != nil {
 		return err
 	}
-	if s := r.fleet.Transfers(); i < len(s.Targets) {
+	if s := r.targets.Transfers(); i < len(s.Targets) {
 		return s.Targets[i].TrippedBy
 	}
 	return nil

@@ -48,7 +48,7 @@ type Options struct {
 	// the image from being tagged ([promote.Policy]).
 	Placed func(ctx context.Context, p *promote.Promotion, to []string) (signed bool, err error)
 
-	// Wrap is that of fleet.Options.
+	// Wrap is that of targets.Options.
 	Wrap   func(store.Bucket) store.Bucket
 	Getenv func(string) string
 	Logger *slog.Logger

@@ -3,17 +3,17 @@ package apply
 import (
 	"context"
 
-	"ociproxy/internal/fleet"
 	"ociproxy/internal/manifest"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/promote"
 	"ociproxy/internal/store"
+	"ociproxy/internal/targets"
 )
 
 // Weigh says what a plan is weighed for.
 type Weigh struct {
 	Sizes  bool         // read the manifests of missing images, to know their sizes
-	Stores *fleet.Fleet // nil: no stores
+	Stores *targets.Set // nil: no stores
 }
 
 // MakePlan compares a tree with what registries hold ([promote.Make]) and weighs the work: by destination, and by
@@ -45,8 +45,8 @@ func MakePlan(ctx context.Context, tree *manifest.Tree, regs *promote.Registries
 	return sum, nil
 }
 
-// storesOf is what a plan asks of the stores of a fleet.
-func storesOf(f *fleet.Fleet) (names []string, stores *promote.Stores) {
+// storesOf is what a plan asks of the stores of a config.
+func storesOf(f *targets.Set) (names []string, stores *promote.Stores) {
 	if f == nil {
 		return nil, nil
 	}

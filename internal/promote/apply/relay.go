@@ -9,15 +9,15 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"ociproxy/internal/atomicfile"
-	"ociproxy/internal/fleet"
 	"ociproxy/internal/registry"
+	"ociproxy/internal/targets"
 	"ociproxy/internal/transfer"
 )
 
 // relay sends a blob from one repository of a host into others of the same host that would not mount it. It lies in a file on its way. The
 // errors are by destination; err is that it could not be read.
 func (r *Run) relay(ctx context.Context, h *host, b transfer.Blob, home string, to []*site) (errs []error, err error) {
-	f, err := atomicfile.Scratch(fleet.Dir(r.opt.Config), "relay")
+	f, err := atomicfile.Scratch(targets.Dir(r.opt.Config), "relay")
 	if err != nil {
 		return nil, err
 	}

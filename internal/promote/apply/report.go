@@ -171,9 +171,9 @@ func (r *Run) report(cause error) *Report {
 	t.result(cause)
 	out := t.report
 	out.DurationMs = time.Since(out.StartedAt).Milliseconds()
-	if r.fleet != nil {
-		out.Read = r.fleet.Transfers().SourceBytes
-		for i, s := range r.fleet.Stores {
+	if r.targets != nil {
+		out.Read = r.targets.Transfers().SourceBytes
+		for i, s := range r.targets.Stores {
 			one := StoreReport{Name: s.Name(), Blobs: t.stored[i], Bytes: t.bytes[i], Behind: t.behind[i]}
 			if err := r.storeError(i); err != nil {
 				one.Error = err.Error()

@@ -12,29 +12,29 @@ import (
 
 	"github.com/maypok86/otter/v2"
 
-	"ociproxy/internal/fleet"
 	"ociproxy/internal/inventory/write"
 	"ociproxy/internal/lease"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/set"
 	"ociproxy/internal/store"
+	"ociproxy/internal/targets"
 	"ociproxy/internal/transfer"
 	"ociproxy/internal/walk"
 )
 
 // Run is one application of a plan.
 type Run struct {
-	opt    Options
-	plan   *Plan
-	fleet  *fleet.Fleet
-	hosts  map[string]*host
-	index  map[string]int // of hosts, among the engine's targets
-	read   time.Time      // when all that the inventories said had been written
-	settle time.Duration
-	log    *journal
-	lease  *lease.Lease
-	stop   context.CancelCauseFunc
-	tally  tally
+	opt     Options
+	plan    *Plan
+	targets *targets.Set
+	hosts   map[string]*host
+	index   map[string]int // of hosts, among the engine's targets
+	read    time.Time      // when all that the inventories said had been written
+	settle  time.Duration
+	log     *journal
+	lease   *lease.Lease
+	stop    context.CancelCauseFunc
+	tally   tally
 
 	aside asides // stores that get nothing
 	turns turns  // blobs in work
@@ -88,10 +88,10 @@ func Open(ctx context.Context, p *Plan, opt Options) (*Run, error) {
 		r.hosts[name] = h
 		more = append(more, transfer.Target{Name: h.name, Sink: h})
 	}
-	r.fleet, err = fleet.Open(write.WithPatience(ctx, opt.StoreTimeout), opt.Config, fleet.Options{
+	r.targets, err = targets.Open(write.WithPatience(ctx, opt.StoreTimeout), opt.Config, targets.Options{
 		Source: walk.Blobs(opt.Registries.At), More: more, Wrap: opt.Wrap, Logger: opt.Logger, Getenv: opt.Getenv,
 	})
-	if errors.Is(err, fleet.ErrNoStores) {
+	if errors.Is(err, targets.ErrNoStores) {
 		return r, nil // and no destinations: the plan is empty
 	}
 	if err != nil {
@@ -99,19 +99,19 @@ func Open(ctx context.Context, p *Plan, opt Options) (*Run, error) {
 	}
 	r.read = time.Now()
 	for i, name := range p.Hosts {
-		r.index[name] = len(r.fleet.Stores) + i
+		r.index[name] = len(r.targets.Stores) + i
 	}
-	n := len(r.fleet.Stores)
+	n := len(r.targets.Stores)
 	r.tally.behind, r.tally.stored, r.tally.bytes = make([]int64, n), make([]int64, n), make([]int64, n)
 	return r, nil
 }
 
 // Close ends what is under way, and writes what is not yet recorded.
 func (r *Run) Close(ctx context.Context) error {
-	if r.fleet == nil {
+	if r.targets == nil {
 		return nil
 	}
-	return r.fleet.Close(ctx)
+	return r.targets.Close(ctx)
 }
 
 // may says why nothing may be written: the run ends, or its lease is in doubt.
@@ -184,11 +184,11 @@ const examination = 2 * time.Minute
 // examine finds out which stores can be written, all at the same time.
 func (r *Run) examine(ctx context.Context) {
 	var work sync.WaitGroup
-	for i := range r.fleet.Stores {
+	for i := range r.targets.Stores {
 		work.Go(func() {
 			ctx, cancel := context.WithTimeoutCause(ctx, min(examination, r.opt.StoreTimeout), errLate)
 			defer cancel()
-			if err := r.fleet.Preflight(ctx, i); err != nil {
+			if err := r.targets.Preflight(ctx, i); err != nil {
 				r.aside.add(i, err)
 			}
 		})
@@ -206,13 +206,13 @@ const leasePrefix = "promote/"
 // only runs that share it.
 func (r *Run) takeLease(ctx context.Context) error {
 	var all []store.Bucket
-	for i, s := range r.fleet.Stores {
+	for i, s := range r.targets.Stores {
 		if r.aside.err(i) == nil {
 			all = append(all, s.Bucket)
 		}
 	}
-	if len(r.fleet.Stores) == 0 {
-		dir, err := filepath.Abs(filepath.Join(fleet.Dir(r.opt.Config), "lease"))
+	if len(r.targets.Stores) == 0 {
+		dir, err := filepath.Abs(filepath.Join(targets.Dir(r.opt.Config), "lease"))
 		if err == nil {
 			err = os.MkdirAll(dir, 0o700)
 		}

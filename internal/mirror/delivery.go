@@ -8,18 +8,18 @@ import (
 
 	"github.com/dustin/go-humanize/english"
 
-	"ociproxy/internal/fleet"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/registry"
 	"ociproxy/internal/set"
+	"ociproxy/internal/targets"
 	"ociproxy/internal/transfer"
 	"ociproxy/internal/walk"
 )
 
-// flight is a blob on its way, and the manifests that wait for it. It uses one reference at a time: a repository, and
-// a size that a manifest there states. When the source does not deliver it by one reference, the flight tries the
+// delivery is a blob on its way, and the manifests that wait for it. It uses one reference at a time: a repository, and
+// a size that a manifest there states. When the source does not deliver it by one reference, the delivery tries the
 // next.
-type flight struct {
+type delivery struct {
 	digest  oci.Digest
 	by      reference
 	left    int       // stores without an outcome
@@ -57,7 +57,7 @@ type waiter struct {
 const (
 	// maxVague is how many references are tried in a row when each failure may come from the source as a whole.
 	maxVague = 3
-	// maxFaults bounds the repositories for which a flight remembers why they did not deliver the blob.
+	// maxFaults bounds the repositories for which a delivery remembers why they did not deliver the blob.
 	maxFaults = 16
 	// unheardOf is the size, in bytes, from which on the mirror asks the source before it believes a manifest. The
 	// spool reserves space for a blob before its first byte, and a manifest that states a huge size would keep that
@@ -67,38 +67,38 @@ const (
 	maxRefused = 50_000
 )
 
-// board makes n wait for a blob that some store needs, and starts the transfer unless it is under way.
-func (p *filler) board(ctx context.Context, n *walk.Node, b registry.Descriptor) {
+// await makes n wait for a blob that some store needs, and starts the transfer unless it is under way.
+func (p *filler) await(ctx context.Context, n *walk.Node, b registry.Descriptor) {
 	k, by := walk.KeyOf(b.Digest), reference{n.Repository, b.Size}
 	p.mu.Lock()
-	if f := p.flights[k]; f != nil {
+	if f := p.deliveries[k]; f != nil {
 		n.Hold()
 		f.waiting = append(f.waiting, waiter{n, b.Size})
 		p.mu.Unlock()
 		return
 	}
-	need := p.fleet.Ledger.Lacking(b.Digest) // again: it may have landed just now
+	need := p.targets.Ledger.Lacking(b.Digest) // again: it may have arrived just now
 	missed := p.missed[k]
 	need.AndNot(&missed)
 	need.AndNot(&p.out)
 	err := p.refusal(b.Digest, by)
 	if need.Empty() || err != nil {
 		p.mu.Unlock()
-		if p.compare(n, b.Digest, b.Size, heldSize(p.fleet, b.Digest)) && err != nil {
+		if p.compare(n, b.Digest, b.Size, heldSize(p.targets, b.Digest)) && err != nil {
 			p.refuse(n, b.Digest, err)
 		}
 		return
 	}
 	n.Hold()
-	f := &flight{digest: b.Digest, by: by, size: -1, waiting: []waiter{{n, b.Size}}}
-	p.flights[k] = f
+	f := &delivery{digest: b.Digest, by: by, size: -1, waiting: []waiter{{n, b.Size}}}
+	p.deliveries[k] = f
 	p.mu.Unlock()
 	p.try(ctx, f, need)
 }
 
 // heldSize returns the size of a blob that stores hold, as their inventories say; -1: they do not agree, or no store
 // holds it.
-func heldSize(f *fleet.Fleet, d oci.Digest) int64 {
+func heldSize(f *targets.Set, d oci.Digest) int64 {
 	for i := range f.Stores {
 		if size, ok := f.Ledger.Holds(i, d); ok {
 			return size
@@ -107,8 +107,8 @@ func heldSize(f *fleet.Fleet, d oci.Digest) int64 {
 	return -1
 }
 
-// try sends a blob to the stores of need by the flight's reference.
-func (p *filler) try(ctx context.Context, f *flight, need set.Set) {
+// try sends a blob to the stores of need by the delivery's reference.
+func (p *filler) try(ctx context.Context, f *delivery, need set.Set) {
 	if f.by.size < 0 || f.by.size > unheardOf {
 		size, err := p.src.Registry.StatBlob(ctx, f.by.repository, f.digest)
 		switch {
@@ -125,16 +125,16 @@ func (p *filler) try(ctx context.Context, f *flight, need set.Set) {
 	p.toCopy.Add(int64(f.left))
 	need.Each(func(i int) { p.stores[i].wanted.Add(size) })
 	blob := transfer.Blob{Digest: f.digest, Size: size, Repository: f.by.repository}
-	results := p.fleet.Ensure(ctx, blob, need)
+	results := p.targets.Ensure(ctx, blob, need)
 	p.awaited.Go(func() {
 		for r := range results {
-			p.landed(ctx, f, blob, r)
+			p.answered(ctx, f, blob, r)
 		}
 	})
 }
 
-// landed handles the result for a blob in one store.
-func (p *filler) landed(ctx context.Context, f *flight, b transfer.Blob, r fleet.Result) {
+// answered handles the result for a blob in one store.
+func (p *filler) answered(ctx context.Context, f *delivery, b transfer.Blob, r targets.Result) {
 	sources := r.Err != nil && ctx.Err() == nil && ofSource(r.Err)
 	if sources {
 		p.toCopy.Add(-1)
@@ -171,9 +171,9 @@ func ofSource(err error) bool {
 	return transfer.OfSource(err) || errors.Is(err, transfer.ErrSpace)
 }
 
-// withheld continues a flight whose blob the source did not deliver by its reference: with the next reference, if
+// withheld continues a delivery whose blob the source did not deliver by its reference: with the next reference, if
 // there is one.
-func (p *filler) withheld(ctx context.Context, f *flight) {
+func (p *filler) withheld(ctx context.Context, f *delivery) {
 	next, ok := p.correct(ctx, f)
 	p.mu.Lock()
 	p.remember(f)
@@ -190,9 +190,9 @@ func (p *filler) withheld(ctx context.Context, f *flight) {
 	p.lost(ctx, f)
 }
 
-// correct asks a flight's repository for the blob's size, when the size that a manifest states may be the fault. It
+// correct asks a delivery's repository for the blob's size, when the size that a manifest states may be the fault. It
 // returns false when it is not.
-func (p *filler) correct(ctx context.Context, f *flight) (reference, bool) {
+func (p *filler) correct(ctx context.Context, f *delivery) (reference, bool) {
 	wrong, known := errors.AsType[*transfer.SizeError](f.err)
 	if !known && !errors.Is(f.err, transfer.ErrSpace) || f.by.size < 0 {
 		return reference{}, false
@@ -223,9 +223,9 @@ func (p *filler) refusal(d oci.Digest, by reference) error {
 	return nil
 }
 
-// remember notes that a flight's reference failed. Where the size may be the fault, the repository may be good. The
+// remember notes that a delivery's reference failed. Where the size may be the fault, the repository may be good. The
 // lock is held.
-func (p *filler) remember(f *flight) {
+func (p *filler) remember(f *delivery) {
 	by := f.by
 	if _, sized := errors.AsType[*transfer.SizeError](f.err); !sized && !errors.Is(f.err, transfer.ErrSpace) {
 		by.size = -1
@@ -247,7 +247,7 @@ func (p *filler) remember(f *flight) {
 // next selects the next reference of the waiting manifests. The lock is held. Of one repository the largest size
 // comes first: when a size is too large, the end of the source's data shows the right one, even where the source does
 // not report sizes.
-func (p *filler) next(f *flight) (by reference, ok bool) {
+func (p *filler) next(f *delivery) (by reference, ok bool) {
 	if f.vague >= maxVague || errors.Is(f.err, registry.ErrThrottled) {
 		return by, false
 	}
@@ -260,11 +260,11 @@ func (p *filler) next(f *flight) (by reference, ok bool) {
 	return by, ok
 }
 
-// arrived ends a flight whose blob is in every store that could take it: the manifests that wait for it go on.
-func (p *filler) arrived(f *flight) {
+// arrived ends a delivery whose blob is in every store that could take it: the manifests that wait for it go on.
+func (p *filler) arrived(f *delivery) {
 	p.mu.Lock()
 	k := walk.KeyOf(f.digest)
-	delete(p.flights, k)
+	delete(p.deliveries, k)
 	p.refusals -= len(p.refused[k])
 	delete(p.refused, k)
 	p.mu.Unlock()
@@ -278,10 +278,10 @@ func (p *filler) arrived(f *flight) {
 	}
 }
 
-// lost ends a flight when no reference helps, and reports every image that waited for it.
-func (p *filler) lost(ctx context.Context, f *flight) {
+// lost ends a delivery when no reference helps, and reports every image that waited for it.
+func (p *filler) lost(ctx context.Context, f *delivery) {
 	p.mu.Lock()
-	delete(p.flights, walk.KeyOf(f.digest))
+	delete(p.deliveries, walk.KeyOf(f.digest))
 	p.mu.Unlock()
 	if ctx.Err() == nil {
 		f.lacking.Each(func(i int) {

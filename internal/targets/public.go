@@ -1,4 +1,4 @@
-package fleet
+package targets
 
 import (
 	"bytes"
@@ -85,7 +85,7 @@ func (s stranger) once(ctx context.Context, address string, max int64) (got seen
 
 // shows makes sure that the URLs of a store's blobs show the probe. Its header must be right, too, but only when the
 // probe is ours: another tool may have put it there before.
-func (f *Fleet) shows(ctx context.Context, s *Store, ours bool) error {
+func (f *Set) shows(ctx context.Context, s *Store, ours bool) error {
 	templates := []string{s.Config.URL}
 	if s.Config.Check != s.Config.URL && s.Config.Check != "" {
 		templates = append(templates, s.Config.Check)
@@ -166,7 +166,7 @@ func keepsForGood(control string) bool {
 }
 
 // showsInventory makes sure that the URL of a store's inventory shows the one that is written.
-func (f *Fleet) showsInventory(ctx context.Context, i int) error {
+func (f *Set) showsInventory(ctx context.Context, i int) error {
 	s := f.Stores[i]
 	if !s.Config.Inventory.Enabled() {
 		return nil
@@ -207,7 +207,7 @@ func (f *Fleet) showsInventory(ctx context.Context, i int) error {
 }
 
 // head reads the head that is in the bucket.
-func (f *Fleet) head(ctx context.Context, s *Store, key string) (*inventory.Head, error) {
+func (f *Set) head(ctx context.Context, s *Store, key string) (*inventory.Head, error) {
 	body, _, err := s.Bucket.Get(ctx, key, 0, -1)
 	if err != nil {
 		return nil, err

@@ -1,4 +1,4 @@
-package fleet
+package targets
 
 import (
 	"context"
@@ -35,7 +35,7 @@ var probeDigest = func() oci.Digest {
 }()
 
 // Fit remembers which stores this process found fit to be written to, and which blobs it wrote there without success.
-// The zero value is empty. Fleets that are opened one after the other, or at the same time, may share it.
+// The zero value is empty. Sets that are opened one after the other, or at the same time, may share it.
 type Fit struct {
 	mu  sync.Mutex
 	fit map[string]bool // by name and bucket
@@ -101,7 +101,7 @@ func (e *examination) again() {
 
 // fitFor examines, at the same time, the stores of need that were not examined yet. It returns the fit stores, and
 // the results for the others.
-func (f *Fleet) fitFor(ctx context.Context, need set.Set) (fit set.Set, unfit []Result) {
+func (f *Set) fitFor(ctx context.Context, need set.Set) (fit set.Set, unfit []Result) {
 	var mu sync.Mutex
 	fit = need // places that are no stores are not examined
 	var g errgroup.Group
@@ -126,9 +126,9 @@ func (f *Fleet) fitFor(ctx context.Context, need set.Set) (fit set.Set, unfit []
 // Preflight makes sure that a store can be written to. It aborts uploads that were begun more than a day ago and
 // never finished. The bucket checks itself. Then an anonymous client that asks the store's public URL, and the URL of
 // its inventory, must get what was just written. A good result is remembered for the life of the process, a bad one
-// until the next [Fleet.Begin]. The error is [ErrUnready], and wraps [store.ErrUnfit] or [store.ErrDenied] when the
+// until the next [Set.Begin]. The error is [ErrUnready], and wraps [store.ErrUnfit] or [store.ErrDenied] when the
 // store is at fault.
-func (f *Fleet) Preflight(ctx context.Context, i int) error {
+func (f *Set) Preflight(ctx context.Context, i int) error {
 	s := f.Stores[i]
 	e := &s.examination
 	select {
@@ -156,10 +156,10 @@ func (f *Fleet) Preflight(ctx context.Context, i int) error {
 	return nil
 }
 
-// Look is the part of [Fleet.Preflight] that writes nothing. It finds out whether the bucket exists and is the one
+// Look is the part of [Set.Preflight] that writes nothing. It finds out whether the bucket exists and is the one
 // that the config means. It does not find out whether the bucket may be written to, or whether anonymous clients can
 // read it. It remembers nothing.
-func (f *Fleet) Look(ctx context.Context, i int) error {
+func (f *Set) Look(ctx context.Context, i int) error {
 	if err := f.Ledger.Fault(i); err != nil {
 		return err
 	}
@@ -169,7 +169,7 @@ func (f *Fleet) Look(ctx context.Context, i int) error {
 	return nil
 }
 
-func (f *Fleet) examine(ctx context.Context, i int) error {
+func (f *Set) examine(ctx context.Context, i int) error {
 	if err := f.Ledger.Fault(i); err != nil {
 		return err
 	}
@@ -202,7 +202,7 @@ func (f *Fleet) examine(ctx context.Context, i int) error {
 // showsBlobs writes the probe, unless it is there, and makes sure that anonymous clients get it. A probe that was
 // there before may have headers or rights that another party chose, and these may be the fault: then it is written
 // again.
-func (f *Fleet) showsBlobs(ctx context.Context, s *Store) error {
+func (f *Set) showsBlobs(ctx context.Context, s *Store) error {
 	key, text := store.BlobKey(probeDigest), store.Bytes([]byte(probeText))
 	_, err := s.Bucket.Put(ctx, key, text, store.BlobHeader, "")
 	if err == nil {

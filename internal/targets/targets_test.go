@@ -1,4 +1,4 @@
-package fleet
+package targets
 
 import (
 	"bytes"
@@ -79,7 +79,7 @@ func storeAt(name, dir, url, rest string) string {
 `, name, url, dir, rest)
 }
 
-func open(t testing.TB, cfg *config.Config, opt Options) *Fleet {
+func open(t testing.TB, cfg *config.Config, opt Options) *Set {
 	t.Helper()
 	f, err := Open(t.Context(), cfg, opt)
 	if err != nil {
@@ -252,7 +252,7 @@ func TestFit(t *testing.T) {
 	}
 	g := open(t, cfg, Options{Fit: fit})
 	if err := g.Preflight(t.Context(), 0); err != nil || asked != lookTries+1 {
-		t.Fatalf("another fleet: %v after %d looks", err, asked)
+		t.Fatalf("another targets: %v after %d looks", err, asked)
 	}
 }
 

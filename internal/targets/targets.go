@@ -1,4 +1,4 @@
-package fleet
+package targets
 
 import (
 	"context"
@@ -57,7 +57,7 @@ type Options struct {
 	// Source is where blobs come from; nil when no blobs are copied.
 	Source transfer.Source
 	// More are places that take blobs as stores do but are not stores: no inventory records what they hold, and the
-	// fleet does not examine them. Their indices in sets and results follow those of the stores. With them a config
+	// The set does not examine them. Their indices in sets and results follow those of the stores. With them a config
 	// without stores is no error.
 	More []transfer.Target
 	// Wrap wraps each store's bucket, to watch it or to make it fail; nil does not.
@@ -65,15 +65,15 @@ type Options struct {
 	// Observe receives the engine's events; nil ignores them. It is called from several goroutines and must not
 	// block.
 	Observe func(transfer.Event)
-	// Fit is what this process already knows of stores from earlier fleets; nil starts without knowledge.
+	// Fit is what this process already knows of stores from earlier sets; nil starts without knowledge.
 	Fit    *Fit
 	Logger *slog.Logger
 	// Getenv reads the environment; nil is os.Getenv.
 	Getenv func(string) string
 }
 
-// Fleet is the stores that a config names for writing. Several goroutines may call its methods.
-type Fleet struct {
+// Set is the stores that a config names for writing. Several goroutines may call its methods.
+type Set struct {
 	Stores []*Store // the index of a store is that of the ledger and of every set
 	Ledger *ledger.Ledger
 
@@ -83,7 +83,7 @@ type Fleet struct {
 	anon   stranger
 }
 
-// Errors of [Open] and [Fleet.Ensure].
+// Errors of [Open] and [Set.Ensure].
 var (
 	// ErrNoStores: the config has no store that is written to.
 	ErrNoStores = errors.New("no store has a bucket that is written")
@@ -101,8 +101,8 @@ func Written(s *config.Store) bool {
 
 // Open opens the stores that are written to and reads their inventories. A store that cannot be opened, or whose
 // inventory cannot be read, is no error: it has a fault in the ledger, which lists nothing as missing there and
-// accepts nothing for it. Open does not examine buckets; the fleet does that before it first writes to them.
-func Open(ctx context.Context, cfg *config.Config, opt Options) (*Fleet, error) {
+// accepts nothing for it. Open does not examine buckets; the set does that before it first writes to them.
+func Open(ctx context.Context, cfg *config.Config, opt Options) (*Set, error) {
 	if opt.Logger == nil {
 		opt.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -110,7 +110,7 @@ func Open(ctx context.Context, cfg *config.Config, opt Options) (*Fleet, error) 
 	if !m.Enabled() {
 		config.Fill(&m)
 	}
-	f := &Fleet{log: opt.Logger, fit: opt.Fit, anon: newStranger()}
+	f := &Set{log: opt.Logger, fit: opt.Fit, anon: newStranger()}
 	if f.fit == nil {
 		f.fit = new(Fit)
 	}
@@ -145,7 +145,7 @@ func Open(ctx context.Context, cfg *config.Config, opt Options) (*Fleet, error) 
 	return f, nil
 }
 
-func (f *Fleet) open(ctx context.Context, cfg *config.Config, opt Options, dir string) error {
+func (f *Set) open(ctx context.Context, cfg *config.Config, opt Options, dir string) error {
 	missing := slices.Clone(opt.Only)
 	for i := range cfg.Stores {
 		c := &cfg.Stores[i]
@@ -177,12 +177,12 @@ func (f *Fleet) open(ctx context.Context, cfg *config.Config, opt Options, dir s
 }
 
 // Public returns the store's URL as anonymous clients read it.
-func (f *Fleet) Public(s *Store) *store.Public {
+func (f *Set) Public(s *Store) *store.Public {
 	return &store.Public{URL: s.Config.URL, Client: f.anon.client}
 }
 
 // Index returns the index of a store by its name, -1 when it is not open.
-func (f *Fleet) Index(name string) int {
+func (f *Set) Index(name string) int {
 	return slices.IndexFunc(f.Stores, func(s *Store) bool { return s.Name() == name })
 }
 
@@ -194,8 +194,8 @@ type Result = transfer.Result
 // more. The caller ranges over the returned sequence, once and to its end: one result for each store of need, as they
 // come. ctx also ends the transfer.
 //
-// A store that this process has not written to yet is examined first ([Fleet.Preflight]).
-func (f *Fleet) Ensure(ctx context.Context, b transfer.Blob, need set.Set) iter.Seq[Result] {
+// A store that this process has not written to yet is examined first ([Set.Preflight]).
+func (f *Set) Ensure(ctx context.Context, b transfer.Blob, need set.Set) iter.Seq[Result] {
 	fit, unfit := f.fitFor(ctx, need)
 	var results <-chan Result
 	if !fit.Empty() {
@@ -215,7 +215,7 @@ func failed(stores set.Set, err error) (all []Result) {
 
 // await passes on the results that are known, and those that come for a blob. When this call joined another caller's
 // download and that caller's repository failed, it tries again with its own repository.
-func (f *Fleet) await(ctx context.Context, b transfer.Blob, known []Result, results <-chan Result, yield func(Result) bool) {
+func (f *Set) await(ctx context.Context, b transfer.Blob, known []Result, results <-chan Result, yield func(Result) bool) {
 	for {
 		for _, r := range known {
 			if !yield(r) {
@@ -249,7 +249,7 @@ func (f *Fleet) await(ctx context.Context, b transfer.Blob, known []Result, resu
 }
 
 // record records a durable blob.
-func (f *Fleet) record(ctx context.Context, i int, b transfer.Blob) error {
+func (f *Set) record(ctx context.Context, i int, b transfer.Blob) error {
 	err := f.Ledger.Add(ctx, i, inventory.Record{Digest: b.Digest, Size: b.Size, Kind: inventory.Blob})
 	if err != nil && ctx.Err() == nil {
 		return fmt.Errorf("%w: %w", ErrRecord, err)
@@ -258,7 +258,7 @@ func (f *Fleet) record(ctx context.Context, i int, b transfer.Blob) error {
 }
 
 // holders returns the stores that already have a blob.
-func (f *Fleet) holders(b transfer.Blob) (have set.Set) {
+func (f *Set) holders(b transfer.Blob) (have set.Set) {
 	for i := range f.Stores {
 		if _, ok := f.Ledger.Holds(i, b.Digest); ok {
 			have.Add(i)
@@ -268,7 +268,7 @@ func (f *Fleet) holders(b transfer.Blob) (have set.Set) {
 }
 
 // Begin begins a pass: stores that were put aside, or found unfit, are tried again.
-func (f *Fleet) Begin() {
+func (f *Set) Begin() {
 	for _, s := range f.Stores {
 		s.examination.again()
 	}
@@ -279,7 +279,7 @@ func (f *Fleet) Begin() {
 }
 
 // Transfers returns what the engine has done; the zero value when there is no engine.
-func (f *Fleet) Transfers() transfer.Stats {
+func (f *Set) Transfers() transfer.Stats {
 	if f.engine == nil {
 		return transfer.Stats{}
 	}
@@ -292,7 +292,7 @@ const closing = 10 * time.Second
 // Close ends the transfers under way, writes what is not yet recorded, even when ctx has ended, and closes
 // everything. Before that, callers must have ranged over the results of Ensure to their end. Records that cannot be
 // written in ten seconds are lost. The blobs are not lost: the next pass finds them in their stores.
-func (f *Fleet) Close(ctx context.Context) error {
+func (f *Set) Close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closing)
 	defer cancel()
 	var errs []error
