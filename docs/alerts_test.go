@@ -47,7 +47,7 @@ func TestAlerts(t *testing.T) {
 		t.Errorf("alerts lead to %d sections only", len(linked))
 	}
 	named := map[string][]string{}
-	for _, page := range []string{"docs/runbook.md", "docs/runbook-mirror.md"} {
+	for _, page := range []string{"docs/runbook.md", "docs/runbook-config.md", "docs/runbook-mirror.md"} {
 		for anchor, text := range sections(read(t, page)) {
 			line := regexp.MustCompile(`(?m)^Alerts?: (.*)\.$`).FindString(text)
 			if alerts := regexp.MustCompile(`OCI\w+`).FindAllString(line, -1); alerts != nil {

@@ -12,7 +12,7 @@ import (
 var tasks = []string{
 	"docs/operations.md", "docs/install.md", "docs/kubernetes.md", "docs/sizing.md", "docs/upgrade.md", "docs/monitor.md",
 	"docs/how-it-works.md", "docs/client-simulation.md", "docs/troubleshoot.md", "docs/faults.md", "docs/runbook.md",
-	"docs/runbook-mirror.md", "docs/glossary.md",
+	"docs/runbook-config.md", "docs/runbook-mirror.md", "docs/glossary.md",
 }
 
 // TestPagesAreShort: the page of everything had 1,086 lines.

@@ -20,7 +20,7 @@ import (
 // downward in the list of docs/architecture.md, and must not tell a package what that list says it
 // must not know. One that is no longer used is taken out.
 const arrows = `
-cmd/oci-proxy: check cli clientip config docs outbound proxy route snapshot
+cmd/oci-proxy: check cli clientip config docs lastgood outbound proxy route snapshot systemd
 cmd/oci-proxyctl: admit atomicfile audit cli config docs targets inventory inventory/inspect
 	inventory/write lease ledger listener manifest mirror oci outbound promote promote/apply
 	promote/prove promote/sign purge registry set store wait walk
@@ -59,9 +59,11 @@ route: oci place set
 config/gen: config
 config: clientip oci place
 clientip:
-listener:
+listener: wait
 place:
 metrics: oci
+systemd:
+lastgood: atomicfile
 docs:
 oci:
 fetch: atomicfile outbound
@@ -92,6 +94,7 @@ var outside = []struct{ imported, by string }{
 	{`github\.com/sigstore/.*`, `^internal/promote/sign$`},
 	{`github\.com/prometheus/.*`, `^(internal/(loop|metrics|mirror|promote/prove|proxy)|cmd/oci-proxyctl)$`},
 	{`github\.com/spf13/.*`, `^(internal/cli|cmd/.*)$`},
+	{`github\.com/coreos/.*`, `^internal/systemd$`},
 	{`go\.yaml\.in/.*`, `^internal/(config|manifest)$`},
 }
 

@@ -3,9 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"slices"
 	"syscall"
 
@@ -13,12 +13,12 @@ import (
 
 	"ociproxy/internal/cli"
 	"ociproxy/internal/config"
-	"ociproxy/internal/outbound"
-	"ociproxy/internal/proxy"
+	"ociproxy/internal/lastgood"
+	"ociproxy/internal/systemd"
 )
 
 func (a *app) serve() *cobra.Command {
-	var file, level string
+	how := &starting{}
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the server",
@@ -28,9 +28,21 @@ answering for limits.drain (default 20s), and the process ends with 0.
 SIGHUP, or a change of the config file, reloads the config. A file with errors changes nothing: the
 log says what is wrong. Log lines go to stderr.
 
-PORT in the environment overrides the port of listen. Platforms such as Cloud Run set it.`,
+PORT in the environment overrides the port of listen. Platforms such as Cloud Run set it.
+
+systemd, or another manager that speaks its protocol (LISTEN_FDS), can hold the sockets: give them
+the names clients and admin (FileDescriptorName=). Then a restart loses no connection. The server
+uses a passed socket in place of listen or admin of the config. It tells the manager when it is
+ready, reloads and stops (NOTIFY_SOCKET, Type=notify-reload).
+
+With --last-good the server keeps copies of the last configs that worked. When it cannot start on
+the config file, it starts on the newest copy that it can use, then on the file of --fallback, and
+says so in the log and in the metrics. It takes the config file as soon as that is repaired.`,
 		Example: `  oci-proxy serve --config config.yaml
-  PORT=8080 OCI_PROXY_CONFIG=/config/proxy.yaml oci-proxy serve`,
+  oci-proxy serve --config config.yaml --last-good /var/lib/oci-proxy
+  oci-proxy serve --config /config/proxy.yaml --fallback /previous/proxy.yaml
+  PORT=8080 OCI_PROXY_CONFIG=/config/proxy.yaml oci-proxy serve
+  systemd-socket-activate -l 8080 --fdname=clients oci-proxy serve --config config.yaml`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return cli.Usage("give the config as --config FILE", "serve takes no argument, and got %q", args[0])
@@ -38,65 +50,60 @@ PORT in the environment overrides the port of listen. Platforms such as Cloud Ru
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if level != "" && !slices.Contains(levels(), level) {
-				return cli.Usage("want debug, info, warn or error", "--log-level %q is no level", level)
+			if how.level != "" && !slices.Contains(levels(), how.level) {
+				return cli.Usage("want debug, info, warn or error", "--log-level %q is no level", how.level)
 			}
-			return a.runServe(cmd.Context(), file, level)
+			return a.runServe(cmd.Context(), how)
 		},
 	}
-	cli.ConfigFlag(cmd, &file, a.env)
-	cmd.Flags().StringVar(&level, "log-level", "", "lowest `level` that is logged: debug, info, warn or error; default: log.level of the config")
+	cli.ConfigFlag(cmd, &how.file, a.env)
+	f := cmd.Flags()
+	f.StringVar(&how.lastGood, "last-good", a.env(lastGoodVariable),
+		"`directory` for copies of the configs that worked; the environment variable "+lastGoodVariable+" changes the default")
+	f.StringVar(&how.fallback, "fallback", a.env(fallbackVariable),
+		"config `file` to start on when neither --config nor a copy of --last-good can be used; the environment variable "+
+			fallbackVariable+" changes the default")
+	_ = cmd.MarkFlagDirname("last-good")
+	_ = cmd.MarkFlagFilename("fallback", "yaml", "yml")
+	f.StringVar(&how.level, "log-level", "", "lowest `level` that is logged: debug, info, warn or error; default: log.level of the config")
 	_ = cmd.RegisterFlagCompletionFunc("log-level", cobra.FixedCompletions(levels(), cobra.ShellCompDirectiveNoFileComp))
 	cli.Exits(cmd, cli.ExitCode{Code: cli.CodeOK, Means: "stopped by a signal, in order"}, cli.Invalid)
 	return cmd
 }
 
+// The environment variables that change the defaults of flags.
+const lastGoodVariable, fallbackVariable = "OCI_PROXY_LAST_GOOD", "OCI_PROXY_FALLBACK"
+
 func levels() []string { return config.LogLevel("").Values() }
 
-func (a *app) runServe(ctx context.Context, file, level string) error {
+func (a *app) runServe(ctx context.Context, how *starting) error {
 	listening, done := context.WithCancel(context.WithoutCancel(ctx)) // the drain included
 	defer done()
 	reload := hangups(listening) // first of all: uncaught, SIGHUP ends the process
-	cfg, err := a.load(file)
-	if err != nil {
-		return a.invalid(err)
-	}
-	if level != "" {
-		cfg.Log.Level = config.LogLevel(level)
-	}
-	logLevel := new(slog.LevelVar)
-	if err := logLevel.UnmarshalText([]byte(cfg.Log.Level)); err != nil {
-		return err
-	}
-	logger := newLogger(a.stderr, logLevel, cfg.Log.Format)
-	for _, fault := range outbound.EnvironmentFaults() {
-		logger.Warn("the environment names no certificates", "error", fault)
-	}
-	for _, w := range cfg.Warnings {
-		logger.Warn("config", "at", w.Error(), "hint", w.Hint)
-	}
-	server, err := proxy.New(proxy.Options{
-		File: file, Logger: logger, Level: logLevel, Env: a.env, Version: thisBuild().Version,
-		Modify: func(c *config.Config) {
-			if level != "" {
-				c.Log.Level = config.LogLevel(level)
-			}
-		},
+	how.manager = systemd.NewNotifier(a.env, func(err error) {
+		how.logger.Warn("the service manager was not told what the server does", "error", err.Error())
 	})
+	var err error
+	if how.sockets, err = systemd.Inherit(clientsSocket, adminSocket); err != nil {
+		return cli.Fail("change the socket unit: name its sockets clients and admin", "%w", err)
+	}
+	defer how.sockets.Close()
+	if how.lastGood != "" {
+		lastgood.Dir(how.lastGood).Sweep()
+	}
+	server, err := a.start(ctx, how, nil, nil)
+	if err != nil && how.falls() && !errors.Is(err, syscall.EADDRINUSE) { // which is no fault of the config
+		var none error
+		if server, none = a.fallBack(ctx, how, err); none != nil {
+			fmt.Fprintf(a.stderr, "oci-proxy: no fallback can be used either:\n%s\n", none)
+		} else {
+			err = nil
+		}
+	}
 	if err != nil {
-		return a.invalid(err)
+		return a.unstarted(err)
 	}
-	err = server.Run(ctx, reload)
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return cli.Fail("stop the other process, or change listen, admin or PORT", "%w", err)
-	case errors.Is(err, syscall.EACCES):
-		return cli.Fail("ports below 1024 need a privilege: use 8080, or give the process CAP_NET_BIND_SERVICE", "%w", err)
-	}
-	if op := new(net.OpError); errors.As(err, &op) && op.Op == "listen" {
-		return cli.Fail("check listen and admin in the config, and PORT in the environment", "%w", err)
-	}
-	return err
+	return server.Run(ctx, reload)
 }
 
 // newLogger writes log lines to w in the config's format. level may change while it is in use.

@@ -35,13 +35,17 @@ func Load(file string) (*Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read config %s: %w", file, err)
 	}
-	c, err := Parse(file, data)
+	return ParseIn(filepath.Dir(file), file, data)
+}
+
+// ParseIn is [Parse] for a file that belongs into dir: relative file names in it are seen from there.
+func ParseIn(dir, name string, data []byte) (*Config, error) {
+	c, err := Parse(name, data)
 	if err != nil {
 		return nil, err
 	}
-	dir, err := filepath.Abs(filepath.Dir(file))
-	if err != nil {
-		return nil, fmt.Errorf("read config %s: %w", file, err)
+	if dir, err = filepath.Abs(dir); err != nil {
+		return nil, fmt.Errorf("read config %s: %w", name, err)
 	}
 	for _, p := range c.files() {
 		if *p != "" && !filepath.IsAbs(*p) {
@@ -74,6 +78,9 @@ func Parse(name string, data []byte) (*Config, error) {
 	c.file, c.text = name, data
 	return c, nil
 }
+
+// Text is the file, byte by byte. Do not change it.
+func (c *Config) Text() []byte { return c.text }
 
 // Fault is a fault that only shows when what the file names is used, such as a certificate that does not fit its key. It
 // has the place of path in the file, or of the nearest thing around it.

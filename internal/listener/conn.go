@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"sync/atomic"
+	"time"
 )
 
 // Conn is one connection: it has a place in its listener until it is closed.
@@ -13,6 +14,7 @@ type Conn struct {
 	pool   *pool
 	in     *bufio.Reader // holds what came with the PROXY header; nil: nothing
 	client net.Addr      // whom the PROXY header names; nil: the peer is the client
+	since  time.Time     // when it was accepted
 
 	state atomic.Uint32
 

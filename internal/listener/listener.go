@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -69,7 +70,8 @@ type Listener struct {
 	stuck rate.Sometimes
 
 	ready chan net.Conn
-	ended chan error // what Accept returns, once it is known
+	ended chan error  // what Accept returns, once it is known
+	last  atomic.Bool // no further connection is accepted
 	ctx   context.Context
 	stop  context.CancelFunc
 	done  sync.WaitGroup
@@ -108,6 +110,8 @@ func (l *Listener) Accept() (net.Conn, error) {
 	case err := <-l.ended:
 		l.ended <- err
 		return nil, err
+	case <-l.ctx.Done():
+		return nil, net.ErrClosed
 	}
 }
 
@@ -119,6 +123,9 @@ func (l *Listener) Close() error {
 	l.stop()
 	err := l.inner.Close()
 	l.done.Wait()
+	if l.last.Load() {
+		return nil // Finish has closed it
+	}
 	return err
 }
 
@@ -130,6 +137,8 @@ func (l *Listener) accept() {
 		case err == nil:
 			pause = 0
 			l.take(raw)
+		case l.last.Load():
+			return
 		case l.ctx.Err() != nil || !temporary(err):
 			l.ended <- err
 			return
@@ -158,7 +167,7 @@ func (l *Listener) rest(d time.Duration) {
 
 // take gives a new connection its place. What it still has to say for itself must not hold up the next.
 func (l *Listener) take(raw net.Conn) {
-	c := &Conn{Conn: raw, pool: l.pool}
+	c := &Conn{Conn: raw, pool: l.pool, since: time.Now()}
 	c.state.Store(uint32(waiting))
 	peer := addrOf(raw.RemoteAddr())
 	announces := l.opt.Announces(peer)

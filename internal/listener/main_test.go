@@ -22,6 +22,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // site is a server behind a [Listener] on loopback. Each address of loopback is a network of its own.
 type site struct {
 	*Listener
+	server *http.Server
 	counts [Refused + 1]atomic.Int64
 	hold   chan struct{} // /hold waits for it
 	held   chan struct{} // gets a value for each request that waits
@@ -40,6 +41,11 @@ func open(t *testing.T, opt Options) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return openOn(t, inner, opt)
+}
+
+func openOn(t *testing.T, inner net.Listener, opt Options) *site {
+	t.Helper()
 	s := &site{hold: make(chan struct{}), held: make(chan struct{}, 100)}
 	opt.Network, opt.Logger = own, slog.New(slog.DiscardHandler)
 	opt.Observe = func(e Event) { s.counts[e].Add(1) }
@@ -48,7 +54,7 @@ func open(t *testing.T, opt Options) *site {
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true)
-	server := &http.Server{
+	s.server = &http.Server{
 		Protocols: protocols, ConnState: State, ReadHeaderTimeout: time.Minute,
 		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 		Handler: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
@@ -60,10 +66,10 @@ func open(t *testing.T, opt Options) *site {
 		}),
 	}
 	done := make(chan error, 1)
-	go func() { done <- server.Serve(s.Listener) }()
+	go func() { done <- s.server.Serve(s.Listener) }()
 	t.Cleanup(func() {
 		close(s.hold)
-		server.Close()
+		s.server.Close()
 		if err := <-done; !errors.Is(err, http.ErrServerClosed) {
 			t.Error(err)
 		}

@@ -64,6 +64,11 @@ type Metrics struct {
 	ConfigInfo *prometheus.GaugeVec
 	// ConfigLoaded is when it was loaded, in Unix seconds.
 	ConfigLoaded prometheus.Gauge
+	// ConfigFallback is when this process started on another configuration because it could not use the file, in Unix
+	// seconds; 0: it uses the file.
+	ConfigFallback prometheus.Gauge
+	// ConfigCopyFailing is 1 while the last attempt to keep a copy of a good configuration failed.
+	ConfigCopyFailing prometheus.Gauge
 	// Ready is 1 while /-/ready says 200.
 	Ready prometheus.Gauge
 	// Connections is the number of open client connections, MaxConnections how many there may be.
@@ -140,7 +145,10 @@ func New(version string) *Metrics {
 	}
 	m.configReloadGood = m.gauge("ociproxy_config_last_reload_successful",
 		"1 while the configuration on disk, as last read, is the one in use; 0 from a refused one until it is repaired.")
-	m.configReloadGood.Set(1) // nothing runs without one
+	m.configReloadGood.Set(1)
+	m.ConfigFallback = m.gauge("ociproxy_config_fallback_timestamp_seconds",
+		"When this process started on a fallback because it could not start on the configuration file; 0 when it did, or when the file is repaired.")
+	m.ConfigCopyFailing = m.gauge("ociproxy_config_copy_failing", "1 while the last attempt to keep a copy of a good configuration failed.")
 	m.Ready = m.gauge("ociproxy_ready", "1 while this instance wants traffic.")
 	m.Connections = m.gauge("ociproxy_connections", "Open client connections.")
 	m.MaxConnections = m.gauge("ociproxy_connections_max", "Client connections that may be open at once.")
@@ -185,6 +193,12 @@ func (m *Metrics) Reloaded(ok bool) {
 	}
 	m.configReloads.WithLabelValues(result).Inc()
 	m.configReloadGood.Set(flag(ok))
+}
+
+// StartedOnFallback notes that the configuration file could not be used at the start.
+func (m *Metrics) StartedOnFallback() {
+	m.configReloadGood.Set(flag(false))
+	m.ConfigFallback.SetToCurrentTime()
 }
 
 // flag is the value of a gauge that says yes or no.

@@ -85,6 +85,9 @@ func (s *Server) ExplainHost(ctx context.Context, addr netip.Addr, host, path st
 			e.Unlisted = at.Entry.Region
 		}
 	}
+	if from := s.fallback.Load(); from != nil {
+		e.Notes = append(e.Notes, "this server started on the fallback "+from.File+", because it could not use "+s.opt.File)
+	}
 	q := request{client: w.client(addr, at), get: true}
 	if host != "" {
 		n := w.name(host)

@@ -37,7 +37,7 @@ func (s *Server) quiet() *log.Logger {
 }
 
 // publicListener wraps the public port's listener. It bounds the connections and shares them among client networks.
-func (s *Server) publicListener(l net.Listener, w *wiring) net.Listener {
+func (s *Server) publicListener(l net.Listener, w *wiring) *listener.Listener {
 	most := s.connections(w.cfg)
 	s.metrics.MaxConnections.Set(float64(most))
 	limits := w.cfg.Limits
@@ -55,7 +55,7 @@ func (s *Server) publicListener(l net.Listener, w *wiring) net.Listener {
 }
 
 // adminListener wraps the operators' listener. Load on the public port does not affect it.
-func (s *Server) adminListener(l net.Listener) net.Listener {
+func (s *Server) adminListener(l net.Listener) *listener.Listener {
 	return listener.New(l, listener.Options{Max: adminConnections, Network: listener.Single, Logger: s.log})
 }
 

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"ociproxy/internal/config"
+	"ociproxy/internal/listener"
 	"ociproxy/internal/ranges"
 	"ociproxy/internal/wait"
 )
@@ -26,7 +27,7 @@ const closeTimeout, platformCloseTimeout = 5 * time.Second, time.Second
 func (s *Server) Serve(ctx context.Context, reload <-chan struct{}, public, admin net.Listener) error {
 	w := s.wiring.Load()
 	servers := []*http.Server{s.publicServer(w.cfg)}
-	listeners := []net.Listener{s.publicListener(public, w)}
+	listeners := []*listener.Listener{s.publicListener(public, w)}
 	if admin != nil {
 		servers = append(servers, s.adminServer())
 		listeners = append(listeners, s.adminListener(admin))
@@ -50,7 +51,11 @@ func (s *Server) Serve(ctx context.Context, reload <-chan struct{}, public, admi
 	g.Go(func() error { s.watchInventories(work); return nil })
 	g.Go(func() error { s.weighEvidence(work); return nil })
 	g.Go(func() error { s.savePaths(work, pathsFile(s.wiring.Load().cfg)); return nil })
+	if s.fallback.Load() == nil {
+		s.settled(w.cfg)
+	}
 	g.Go(func() error { return s.watch(work, reload) })
+	g.Go(func() error { s.announce(work); return nil })
 	s.log.Info("serving", "listen", public.Addr().String(), "admin", addrOf(admin), "config", w.cfg.Hash,
 		"candidates", len(w.snapshot.Candidates))
 	g.Go(func() error {
@@ -59,7 +64,7 @@ func (s *Server) Serve(ctx context.Context, reload <-chan struct{}, public, admi
 			s.drain(work, w.cfg)
 		case <-work.Done(): // a listener failed
 		}
-		s.shutdown(servers)
+		s.shutdown(servers, listeners)
 		stop()
 		return nil
 	})
@@ -87,16 +92,24 @@ func (s *Server) drain(ctx context.Context, cfg *config.Config) {
 		long = min(long, platformDrain)
 	}
 	s.log.Info("draining", "for", long.String())
+	s.opt.Supervisor.Stopping("draining for " + long.String())
 	_ = wait.For(ctx, long) // ended early by a listener that fails
 }
 
-func (s *Server) shutdown(servers []*http.Server) {
+// shutdown ends the servers: first it answers every request of the connections that were accepted, then it closes the
+// idle ones.
+func (s *Server) shutdown(servers []*http.Server, listeners []*listener.Listener) {
 	limit := closeTimeout
 	if s.opt.Env("PORT") != "" {
 		limit = platformCloseTimeout
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
+	answered, enough := context.WithTimeout(ctx, limit*3/5) // the rest is for HTTP/2, which says goodbye by a frame
+	defer enough()
+	for _, l := range listeners {
+		l.Finish(answered)
+	}
 	for _, srv := range servers {
 		if srv.Shutdown(ctx) != nil {
 			srv.Close()

@@ -39,6 +39,14 @@ type Options struct {
 	Client *http.Client
 	// Modify, when given, changes each configuration after it is loaded (flags of a command line).
 	Modify func(*config.Config)
+	// Fallback, when given, is what the server starts on, because File cannot be used. It takes File as soon as it can.
+	Fallback *Fallback
+	// Good, when given, gets each configuration from File that the server has listened and served with, to keep it.
+	Good func(*config.Config) error
+	// Clients and Admin, when given, are used in place of sockets on the addresses of the configuration.
+	Clients, Admin net.Listener
+	// Supervisor, when given, is told what the server does.
+	Supervisor Supervisor
 }
 
 // Server is the public server. Several can run in one process.
@@ -71,6 +79,10 @@ type Server struct {
 	began    *config.Config // the configuration of the start
 	wiring   atomic.Pointer[wiring]
 	draining atomic.Bool
+	fallback atomic.Pointer[Fallback] // what it started on in place of File, until File is good
+	refusing atomic.Bool              // File has faults, and another configuration is in use
+
+	public, admin net.Listener // once Listen has returned
 }
 
 // New loads the configuration and builds the first wiring. It makes no outbound request.
@@ -84,9 +96,12 @@ func New(opt Options) (*Server, error) {
 	if opt.Client == nil {
 		opt.Client = newClient()
 	}
+	if opt.Supervisor == nil {
+		opt.Supervisor = nobody{}
+	}
 	s := &Server{opt: opt, log: opt.Logger, client: opt.Client, relays: newRelays(), stays: newStays(), again: newAgain(), started: time.Now(), together: together}
 	s.metrics = metrics.New(opt.Version)
-	cfg, err := s.load()
+	cfg, err := s.first()
 	if err != nil {
 		return nil, err
 	}
@@ -133,6 +148,26 @@ func newClient() *http.Client {
 	}
 }
 
+// first returns the configuration to start on. A fallback leaves the state of the files unknown, so that the server
+// reads File again as soon as it watches it.
+func (s *Server) first() (*config.Config, error) {
+	from := s.opt.Fallback
+	if from == nil {
+		return s.load()
+	}
+	s.fallback.Store(from)
+	s.refusing.Store(true)
+	s.metrics.StartedOnFallback()
+	return s.modified(from.Config), nil
+}
+
+func (s *Server) modified(cfg *config.Config) *config.Config {
+	if s.opt.Modify != nil {
+		s.opt.Modify(cfg)
+	}
+	return cfg
+}
+
 func (s *Server) load() (*config.Config, error) {
 	cfg := s.opt.Config
 	if s.opt.File != "" {
@@ -148,10 +183,7 @@ func (s *Server) load() (*config.Config, error) {
 	if cfg == nil {
 		return nil, errors.New("proxy: no configuration")
 	}
-	if s.opt.Modify != nil {
-		s.opt.Modify(cfg)
-	}
-	return cfg, nil
+	return s.modified(cfg), nil
 }
 
 // publish makes w the wiring that requests use.
@@ -188,35 +220,55 @@ func (s *Server) Close() {
 	s.client.CloseIdleConnections()
 }
 
-// Run listens on the configured addresses, serves until ctx is done, and then drains. A value on reload loads the
-// configuration again.
+// Run listens on the configured addresses unless Listen has, serves until ctx is done, and then drains. A value on
+// reload loads the configuration again.
 func (s *Server) Run(ctx context.Context, reload <-chan struct{}) error {
-	public, admin, err := s.listen(ctx)
-	if err != nil {
-		s.Close()
-		return err
+	if s.public == nil {
+		if err := s.Listen(ctx); err != nil {
+			s.Close()
+			return err
+		}
 	}
-	return s.Serve(ctx, reload, public, admin)
+	return s.Serve(ctx, reload, s.public, s.admin)
 }
 
-func (s *Server) listen(ctx context.Context) (public, admin net.Listener, err error) {
+// Listen opens the ports, so that an address that cannot be used is known before Run. Call Run afterwards, which closes
+// them.
+func (s *Server) Listen(ctx context.Context) error {
 	cfg := s.wiring.Load().cfg
 	addr, err := publicAddress(cfg.Listen, s.opt.Env("PORT"))
 	if err != nil {
-		return nil, nil, err
+		return err
+	}
+	public, err := s.open(ctx, "public", keyListen, addr, s.opt.Clients)
+	if err != nil {
+		return err
+	}
+	if cfg.Admin.Listen != "" || s.opt.Admin != nil {
+		if s.admin, err = s.open(ctx, "admin", keyAdmin, cfg.Admin.Listen, s.opt.Admin); err != nil {
+			if s.opt.Clients == nil {
+				_ = public.Close()
+			}
+			return err
+		}
+	}
+	s.public = public
+	return nil
+}
+
+// open returns the passed socket of a port, or else opens one.
+func (s *Server) open(ctx context.Context, port, key, addr string, passed net.Listener) (net.Listener, error) {
+	if passed != nil {
+		s.log.Info("the service manager's socket is used, and not the address of the config", "port", port,
+			"address", passed.Addr().String(), "key", key, "config", addr)
+		return passed, nil
 	}
 	var lc net.ListenConfig
-	if public, err = lc.Listen(ctx, "tcp", addr); err != nil {
-		return nil, nil, fmt.Errorf("public port: %w", err)
+	l, err := lc.Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("%s port: %w", port, err)
 	}
-	if cfg.Admin.Listen == "" {
-		return public, nil, nil
-	}
-	if admin, err = lc.Listen(ctx, "tcp", cfg.Admin.Listen); err != nil {
-		_ = public.Close()
-		return nil, nil, fmt.Errorf("admin port: %w", err)
-	}
-	return public, admin, nil
+	return l, nil
 }
 
 // publicAddress is listen, with the port that the platform's PORT asks for.

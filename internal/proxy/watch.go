@@ -41,6 +41,8 @@ func (s *Server) watch(ctx context.Context, signal <-chan struct{}) error {
 	tick := time.NewTicker(recheck)
 	defer tick.Stop()
 	reload := func(wait bool) {
+		s.opt.Supervisor.Reloading()
+		defer func() { s.opt.Supervisor.Reloaded(s.status()) }()
 		err := s.reload()
 		follow()
 		var m misfit

@@ -115,11 +115,13 @@ func (s *Server) reload() error {
 		return err
 	}
 	s.metrics.Reloaded(true)
+	s.refusing.Store(false)
 	s.log.Info("configuration reloaded", "hash", cfg.Hash, "candidates_changed", snapshot.Differ(cfg, old.cfg),
 		"places_moved", len(changed), "moves", changed[:min(len(changed), 20)])
-	if keys := restartKeys(s.began, cfg); len(keys) > 0 {
+	if keys := s.needRestart(cfg); len(keys) > 0 {
 		s.log.Warn("restart the server to use the new values of these keys", "keys", keys)
 	}
+	s.settled(cfg)
 	return nil
 }
 
@@ -153,8 +155,12 @@ func (s *Server) forgetRemoved(old, w *wiring) {
 
 func (s *Server) refused(err error) {
 	s.metrics.Reloaded(false)
+	s.refusing.Store(true)
 	s.log.Error("configuration refused, the old one stays in use", "error", err.Error())
 }
+
+// The keys of the addresses to listen on.
+const keyListen, keyAdmin = "listen", "admin.listen"
 
 // restartKeys returns the keys that are read at the start only and differ between a, the configuration of the start,
 // and b.
@@ -165,8 +171,8 @@ func restartKeys(a, b *config.Config) []string {
 		name    string
 		differs bool
 	}{
-		{"listen", a.Listen != b.Listen},
-		{"admin.listen", a.Admin.Listen != b.Admin.Listen},
+		{keyListen, a.Listen != b.Listen},
+		{keyAdmin, a.Admin.Listen != b.Admin.Listen},
 		{"tls", a.TLS.Enabled() != b.TLS.Enabled()},
 		{"tls.minVersion", a.TLS.MinVersion != b.TLS.MinVersion},
 		{"ranges.cache", inventoryDir(a) != inventoryDir(b)},

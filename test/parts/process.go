@@ -19,6 +19,8 @@ type Spec struct {
 	Args []string // its arguments, without the name
 	Env  []string // added to a minimal environment: PATH, HOME (a temporary directory), no proxies
 	Dir  string   // working directory; a temporary one when empty
+	// Files are open in the program, from number 3 on.
+	Files []*os.File
 	// Ready is polled until it returns nil. Nil: do not wait.
 	Ready func() error
 	// Quiet keeps the output out of a failing test's log.
@@ -59,6 +61,7 @@ func start(t testing.TB, s Spec) (*Process, error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	p := &Process{Name: filepath.Base(s.Path), Output: &Output{}, cmd: cmd, done: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = p.Output, p.Output
+	cmd.ExtraFiles = s.Files
 	// Children that outlive the program must not keep Wait from returning.
 	cmd.WaitDelay = 5 * time.Second
 	if err := cmd.Start(); err != nil {

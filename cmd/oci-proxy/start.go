@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"ociproxy/internal/cli"
+	"ociproxy/internal/config"
+	"ociproxy/internal/lastgood"
+	"ociproxy/internal/outbound"
+	"ociproxy/internal/proxy"
+	"ociproxy/internal/systemd"
+)
+
+// The names of passed sockets (FileDescriptorName= of a socket unit). A single one without a name is of clients.
+const clientsSocket, adminSocket = "clients", "admin"
+
+// starting is how serve was called, and what this process inherited.
+type starting struct {
+	file, level        string
+	lastGood, fallback string // "" is none
+	sockets            systemd.Sockets
+	manager            *systemd.Notifier
+	logger             *slog.Logger // of the server that is made
+}
+
+// falls reports whether there may be something to start on when the config file cannot be used.
+func (how *starting) falls() bool { return how.lastGood != "" || how.fallback != "" }
+
+// start makes a server that listens. It uses the config file, or from, because of why. The error of a config with faults
+// is a *config.Errors.
+func (a *app) start(ctx context.Context, how *starting, from *proxy.Fallback, why error) (*proxy.Server, error) {
+	var cfg *config.Config
+	var err error
+	if from != nil {
+		cfg = from.Config
+	} else if cfg, err = a.load(how.file); err != nil {
+		return nil, err
+	}
+	modify := func(c *config.Config) {
+		if how.level != "" {
+			c.Log.Level = config.LogLevel(how.level)
+		}
+	}
+	modify(cfg)
+	logLevel := new(slog.LevelVar)
+	if err := logLevel.UnmarshalText([]byte(cfg.Log.Level)); err != nil {
+		return nil, err
+	}
+	logger := newLogger(a.stderr, logLevel, cfg.Log.Format)
+	how.logger = logger
+	opt := proxy.Options{
+		File: how.file, Logger: logger, Level: logLevel, Env: a.env, Version: thisBuild().Version,
+		Modify: modify, Fallback: from, Clients: how.sockets[clientsSocket], Admin: how.sockets[adminSocket],
+		Supervisor: how.manager,
+	}
+	if how.lastGood != "" {
+		opt.Good = func(c *config.Config) error { return lastgood.Dir(how.lastGood).Keep(c.Text()) }
+	}
+	server, err := proxy.New(opt)
+	if err == nil {
+		if err = server.Listen(ctx); err != nil {
+			server.Close()
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	a.greet(logger, how, cfg, from, why)
+	return server, nil
+}
+
+// greet logs what the operator has to know about the start.
+func (a *app) greet(logger *slog.Logger, how *starting, cfg *config.Config, from *proxy.Fallback, why error) {
+	for _, fault := range outbound.EnvironmentFaults() {
+		logger.Warn("the environment names no certificates", "error", fault)
+	}
+	for _, w := range cfg.Warnings {
+		logger.Warn("config", "at", w.Error(), "hint", w.Hint)
+	}
+	if from != nil {
+		logger.Error("the config cannot be used, the server starts on a fallback", "file", how.file, "fallback", from.File,
+			"hash", cfg.Hash, "error", why.Error(), "hint", "repair the config: the server takes it as soon as it is good, without a restart")
+	}
+}
+
+// fallBack starts on the first fallback that can be used, because of why. The error says why none can be.
+func (a *app) fallBack(ctx context.Context, how *starting, why error) (*proxy.Server, error) {
+	var faults []error
+	if how.lastGood != "" {
+		copies, err := lastgood.Dir(how.lastGood).Copies()
+		if err != nil {
+			faults = append(faults, err)
+		}
+		if err == nil && len(copies) == 0 {
+			faults = append(faults, fmt.Errorf("%s: it has no copy yet", how.lastGood))
+		}
+		for _, c := range copies {
+			// The copy stands for the config: relative names in it are seen from there.
+			cfg, err := config.ParseIn(filepath.Dir(how.file), c.File, c.Text)
+			if err == nil {
+				var server *proxy.Server
+				if server, err = a.start(ctx, how, &proxy.Fallback{Config: cfg, File: c.File}, why); err == nil {
+					return server, nil
+				}
+			}
+			faults = append(faults, named(c.File, err))
+		}
+	}
+	if how.fallback != "" {
+		cfg, err := config.Load(how.fallback)
+		if err == nil {
+			var server *proxy.Server
+			if server, err = a.start(ctx, how, &proxy.Fallback{Config: cfg, File: how.fallback}, why); err == nil {
+				return server, nil
+			}
+		}
+		faults = append(faults, named(how.fallback, err))
+	}
+	return nil, errors.Join(faults...)
+}
+
+// named is err in one line that names file.
+func named(file string, err error) error {
+	if faults, bad := errors.AsType[*config.Errors](err); bad {
+		err = faults.List[0] // it names the file; check tells the others
+	}
+	if strings.Contains(err.Error(), file) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", file, err)
+}
+
+// unstarted gives the error of a start that failed its hint.
+func (a *app) unstarted(err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return cli.Fail("stop the other process, or change listen, admin or PORT", "%w", err)
+	case errors.Is(err, syscall.EACCES) && isListen(err):
+		return cli.Fail("ports below 1024 need a privilege: use 8080, or give the process CAP_NET_BIND_SERVICE", "%w", err)
+	case isListen(err):
+		return cli.Fail("check listen and admin in the config, and PORT in the environment", "%w", err)
+	}
+	return a.invalid(err)
+}
+
+func isListen(err error) bool {
+	op := new(net.OpError)
+	return errors.As(err, &op) && op.Op == "listen"
+}

@@ -1,0 +1,139 @@
+package lastgood
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"time"
+
+	"ociproxy/internal/atomicfile"
+)
+
+// Most is how many copies a directory keeps. An older one helps after a roll-back: the older program may not know what
+// the newest copy says.
+const Most = 3
+
+// Dir is a directory of copies. One goroutine of one process writes to it.
+//
+// The name of a copy is config-NUMBER-HASH.yaml. The number grows with each copy. The hash is the SHA-256 of the
+// content, so a copy that was cut or changed is noticed. Other files in the directory are left alone.
+type Dir string
+
+// Copy is a configuration that worked.
+type Copy struct {
+	File  string    // its path
+	Text  []byte    // what the original said, byte by byte
+	Saved time.Time // when it was written
+
+	number int
+	hash   string
+}
+
+// ErrDamaged is the error of a copy whose content is not what was written.
+var ErrDamaged = errors.New("the copy is damaged: its content does not have the hash in its name")
+
+var named = regexp.MustCompile(`^config-(\d{6,18})-([0-9a-f]{64})\.yaml$`)
+
+// Keep adds a copy of text and removes the oldest ones beyond [Most]. It creates the directory. Text that is already
+// the newest copy changes nothing. With an error the copies that were there before are still there.
+func (d Dir) Keep(text []byte) error {
+	if err := os.MkdirAll(string(d), 0o700); err != nil {
+		return err
+	}
+	found, err := d.list()
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(text)
+	add := Copy{number: 1, hash: hex.EncodeToString(sum[:])}
+	if len(found) > 0 {
+		if found[0].hash == add.hash && found[0].read() == nil {
+			return nil
+		}
+		add.number = found[0].number + 1
+	}
+	add.File = filepath.Join(string(d), fmt.Sprintf("config-%06d-%s.yaml", add.number, add.hash))
+	if err := atomicfile.Write(add.File, text, 0o600); err != nil {
+		return err
+	}
+	left := 1
+	for _, c := range found {
+		if left < Most && c.hash != add.hash {
+			left++
+		} else if err := os.Remove(c.File); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// Sweep removes what a killed process left of a copy.
+func (d Dir) Sweep() { atomicfile.SweepTree(string(d)) }
+
+// Copies returns the copies, the newest first. A directory that does not exist has none. The error joins those of the
+// copies that could not be read or are damaged; it names each.
+func (d Dir) Copies() ([]Copy, error) {
+	found, err := d.list()
+	if err != nil {
+		return nil, err
+	}
+	var good []Copy
+	var faults []error
+	for i := range found {
+		if err := found[i].read(); err != nil {
+			faults = append(faults, err)
+			continue
+		}
+		good = append(good, found[i])
+	}
+	return good, errors.Join(faults...)
+}
+
+// list returns the copies by their names, the newest first.
+func (d Dir) list() ([]Copy, error) {
+	entries, err := os.ReadDir(string(d))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var all []Copy
+	for _, e := range entries {
+		m := named.FindStringSubmatch(e.Name())
+		if m == nil || !e.Type().IsRegular() {
+			continue
+		}
+		n, err := strconv.Atoi(m[1])
+		if err != nil {
+			continue // no number that Keep wrote
+		}
+		all = append(all, Copy{File: filepath.Join(string(d), e.Name()), number: n, hash: m[2]})
+	}
+	slices.SortStableFunc(all, func(a, b Copy) int { return b.number - a.number })
+	return all, nil
+}
+
+// read fills in the content and when it was written.
+func (c *Copy) read() error {
+	info, err := os.Stat(c.File)
+	if err != nil {
+		return err
+	}
+	text, err := os.ReadFile(c.File)
+	if err != nil {
+		return err
+	}
+	if sum := sha256.Sum256(text); hex.EncodeToString(sum[:]) != c.hash {
+		return fmt.Errorf("%s: %w", c.File, ErrDamaged)
+	}
+	c.Text, c.Saved = text, info.ModTime()
+	return nil
+}

@@ -1,0 +1,86 @@
+package proxy
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"ociproxy/internal/config"
+	"ociproxy/internal/wait"
+)
+
+// Supervisor is told what the server does, such as a service manager. Each status is one line for people. The methods
+// are called from several goroutines at once, and must not block for long.
+type Supervisor interface {
+	// Ready is called once, when the server wants traffic.
+	Ready(status string)
+	// Reloading is called before each reload, and Reloaded after it, whatever its result.
+	Reloading()
+	Reloaded(status string)
+	// Stopping is called when the server begins to drain.
+	Stopping(status string)
+}
+
+// nobody is the supervisor of a server that has none.
+type nobody struct{}
+
+func (nobody) Ready(string)    {}
+func (nobody) Reloading()      {}
+func (nobody) Reloaded(string) {}
+func (nobody) Stopping(string) {}
+
+// readyEvery is how often the server looks whether it has become ready.
+const readyEvery = 50 * time.Millisecond
+
+// announce tells the supervisor that the server is ready, once it is. That takes 10 s at most, because ready waits no
+// longer for inventories.
+func (s *Server) announce(ctx context.Context) {
+	if wait.Until(ctx, readyEvery, s.ready) == nil && !s.draining.Load() {
+		s.opt.Supervisor.Ready(s.status())
+	}
+}
+
+// status says in one line which configuration the server uses.
+func (s *Server) status() string {
+	hash := s.wiring.Load().cfg.Hash
+	text := "serving, config " + hash[:min(len(hash), 12)]
+	if from := s.fallback.Load(); from != nil {
+		text = "serving on the fallback " + from.File + ": " + s.opt.File + " could not be used at the start"
+	}
+	if s.refusing.Load() {
+		text += "; the config on disk is refused: see the log"
+	}
+	return text
+}
+
+// Fallback is a configuration to start on when [Options.File] cannot be used.
+type Fallback struct {
+	Config *config.Config
+	File   string // where it was read from
+}
+
+// needRestart returns the keys of cfg that count only after a restart.
+func (s *Server) needRestart(cfg *config.Config) []string {
+	return slices.DeleteFunc(restartKeys(s.began, cfg), func(key string) bool {
+		// Passed sockets have their own addresses.
+		return key == keyListen && s.opt.Clients != nil || key == keyAdmin && s.opt.Admin != nil
+	})
+}
+
+// settled notes that cfg, from the file, is in use. If no restart is needed to prove that the server can listen on its
+// addresses, cfg is a good one: a fallback is over, and a copy of cfg may be kept.
+func (s *Server) settled(cfg *config.Config) {
+	if keys := s.needRestart(cfg); slices.Contains(keys, keyListen) || slices.Contains(keys, keyAdmin) {
+		return
+	}
+	s.fallback.Store(nil)
+	s.metrics.ConfigFallback.Set(0)
+	if s.opt.Good == nil {
+		return
+	}
+	err := s.opt.Good(cfg)
+	s.metrics.ConfigCopyFailing.Set(boolGauge(err != nil))
+	if err != nil {
+		s.log.Error("no copy of the good config was kept: the server cannot fall back to it", "error", err.Error())
+	}
+}
