@@ -131,7 +131,7 @@ var broken = map[string]struct {
 	says  string
 }{
 	"no YAML":       {writes("version: 1\n  listen: [\n"), "config.yaml:2"},
-	"unknown key":   {writes(configOf("new.test") + "nonsense: true\n"), "config.yaml:6"},
+	"unknown key":   {writes(configOf("new.test") + "nonsense: true\n"), "config.yaml:7"},
 	"invalid value": {writes(strings.Replace(configOf("new.test"), "10ms", "soon", 1)), "config.yaml:4"},
 	"newer version": {writes("version: 99\nnew: true\n"), "config.yaml:1"},
 	"empty":         {writes(""), "the file is empty"},
@@ -242,12 +242,12 @@ func TestNoFallback(t *testing.T) {
 	}{
 		"no option":               {},
 		"no copy yet":             {[]string{"--last-good", copies}, "", false, []string{copies, "it has no copy yet"}},
-		"bad copy":                {[]string{"--last-good", copies}, "version: 1\nolder: true\n", false, []string{copies, "older"}},
+		"bad copy":                {[]string{"--last-good", copies}, "version: 1\nolder: true\n", false, []string{copies, `missing key "upstreams"`}},
 		"copy of no use":          {[]string{"--last-good", copies}, configOf("old.test") + "tls: {cert: gone.pem, key: gone.key}\n", false, []string{copies, "gone.pem"}},
 		"damaged copy":            {[]string{"--last-good", copies}, configOf("old.test"), true, []string{copies, "the copy is damaged"}},
 		"bad file":                {[]string{"--fallback", other}, "", false, []string{other, "version 99"}},
 		"missing file":            {[]string{"--fallback", other + ".gone"}, "", false, []string{other + ".gone", "no such file"}},
-		"bad copy and file":       {[]string{"--fallback", other, "--last-good", copies}, "version: 1\nolder: true\n", false, []string{copies, "older", other, "version 99"}},
+		"bad copy and file":       {[]string{"--fallback", other, "--last-good", copies}, "version: 1\nolder: true\n", false, []string{copies, `missing key "upstreams"`, other, "version 99"}},
 		"copies are no directory": {[]string{"--last-good", file}, "", false, []string{file, "not a directory"}},
 	} {
 		t.Run(what, func(t *testing.T) {
