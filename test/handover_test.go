@@ -115,22 +115,6 @@ func (c *crowd) more(t *testing.T) {
 	})
 }
 
-// hold opens a listening socket on the address and keeps it for the length of the test, as a service manager does.
-func hold(t *testing.T, addr string) *os.File {
-	t.Helper()
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	f, err := l.(*net.TCPListener).File()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { f.Close() })
-	return f
-}
-
 // TestRestartLosesNothing guards that a restart refused connections for as long as it took (118 in 2.5 s), and closed
 // some that it had accepted without an answer. With a socket that another process holds, every request of every client
 // gets its answer: over new and kept connections, HTTP/1 and HTTP/2, with and without TLS, whatever the drain.
@@ -161,7 +145,7 @@ func TestRestartLosesNothing(t *testing.T) {
 			config.Write(t, file)
 			start := func() *proxy.Proxy { return proxy.StartFile(t, file, config) }
 			if tt.held {
-				socket := hold(t, config["listen"].(string))
+				socket := parts.Hold(t, config["listen"].(string))
 				start = func() *proxy.Proxy { return proxy.Inherit(t, file, config, "clients", []*os.File{socket}) }
 			}
 			p := start()

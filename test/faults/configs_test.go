@@ -96,6 +96,9 @@ func flipFile(file string) error {
 	return os.WriteFile(file+"~", data, 0o600)
 }
 
+// copies is the directory for copies of the configuration.
+func (w *world) copies() string { return filepath.Join(filepath.Dir(w.cache), "copies") }
+
 // crash waits until the last good copies of all inventories are on disk, then ends the proxy at once.
 func crash(t *testing.T, w *world) {
 	t.Helper()
@@ -146,6 +149,25 @@ func configFaults() []fault {
 					t.Fatal(err)
 				}
 			}},
+		{name: "restart with a bad config", unnoticed: true,
+			options: options{
+				env: func(_ *testing.T, w *world) []string { return []string{"OCI_PROXY_LAST_GOOD=" + w.copies()} },
+				start: func(t *testing.T, w *world) {
+					w.start(t)
+					parts.Poll(t, 30*time.Second, "a copy of the config", func() error {
+						kept, err := os.ReadDir(w.copies())
+						if err == nil && len(kept) != 1 {
+							err = fmt.Errorf("%d copies", len(kept))
+						}
+						return err
+					})
+					w.proxy.Signal(t, syscall.SIGKILL)
+					w.proxy.Wait(t, 10*time.Second)
+					raw(t, w, []byte("version: 1\nupstreams: []\nstores: nonsense\n"))
+					w.start(t)
+				},
+			},
+			sees: all(rises("ociproxy_config_fallback_timestamp_seconds"), refused)},
 		{name: "disk cache unwritable", unnoticed: true,
 			options: options{
 				prepare: func(t *testing.T, w *world) {

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -82,6 +83,29 @@ func pair(t *testing.T, w *world) {
 	w.front = newBalancer(t, w.proxy, proxy.Start(t, second))
 }
 
+// restartOnHeldSocket is a restart by a service manager that holds the socket: no load balancer, no drain.
+func restartOnHeldSocket() fault {
+	var sockets []*os.File
+	start := func(t *testing.T, w *world) {
+		w.proxy = proxy.Inherit(t, w.file, w.config, "clients", sockets)
+	}
+	return fault{
+		name: "restart, systemd holds the socket", unnoticed: true,
+		options: options{
+			configure: func(_ *testing.T, _ *world, c proxy.Config) { c["limits"] = proxy.Map{"drain": "0s"} },
+			start: func(t *testing.T, w *world) {
+				sockets = []*os.File{parts.Hold(t, w.config["listen"].(string))}
+				start(t, w)
+			},
+		},
+		strike: func(t *testing.T, w *world) {
+			w.proxy.Signal(t, syscall.SIGTERM)
+			w.proxy.Wait(t, time.Minute)
+			start(t, w)
+		},
+	}
+}
+
 func processFaults() []fault {
 	return []fault{
 		// The drain is longer than a busy machine's balancer takes to notice.
@@ -94,6 +118,7 @@ func processFaults() []fault {
 					t.Errorf("exit code %d", code)
 				}
 			}},
+		restartOnHeldSocket(),
 		{name: "SIGHUP storm", unnoticed: true,
 			strike: func(t *testing.T, w *world) {
 				// The file changes, too, from one good content to another.

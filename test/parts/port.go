@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"os"
 	"strconv"
 	"syscall"
 	"testing"
@@ -35,6 +36,22 @@ func FreeAddr(t testing.TB) string {
 	}
 	t.Fatalf("no free port in %d-%d", firstPort, lastPort)
 	return ""
+}
+
+// Hold opens a listening socket on the address and keeps it for the length of the test, as a service manager does.
+func Hold(t testing.TB, addr string) *os.File {
+	t.Helper()
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	f, err := l.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
 }
 
 // claim takes a name for this process, until it ends, however it ends; false when it is taken, here or in another
