@@ -16,7 +16,7 @@ import (
 // error may have happened, or may happen later: call Head to find out.
 //
 // An error about one object wraps [ErrNotFound], [ErrExists] or [ErrConflict] where one of them applies; an error
-// about the whole bucket wraps [ErrDenied] or [ErrUnfit].
+// about the bucket itself wraps [ErrDenied] or [ErrUnfit].
 type Bucket interface {
 	// String names the bucket as the configuration does, without secrets: "s3://prod-use1".
 	String() string

@@ -83,8 +83,7 @@ func found(ctx context.Context, b Bucket, key string) (Attrs, bool) {
 type Public struct {
 	// URL has {digest} in it, once.
 	URL string
-	// Client makes the requests. It follows no redirects, because clients that are redirected to a store do not expect
-	// another.
+	// Client makes the requests. It follows no redirects, because a store must serve a blob itself.
 	Client *http.Client
 }
 

@@ -67,7 +67,7 @@ func (b bucket) start(t *testing.T, ctx context.Context, key string, c store.Con
 	}
 }
 
-// The store takes bytes as they arrive, and nothing is visible until all bytes have arrived.
+// slow tests that the store takes bytes as they arrive, and that nothing is visible until all bytes have arrived.
 func slow(t *testing.T, b bucket) {
 	data := big()
 	c := NewStream(data)
@@ -113,7 +113,7 @@ func cut(t *testing.T, b bucket) {
 	}
 }
 
-// A store does not receive bytes other than the verified ones, or it notices.
+// wrongBytes tests that a store does not receive bytes other than the verified ones, or notices.
 func wrongBytes(t *testing.T, b bucket) {
 	for name, data := range map[string][]byte{"small": random(8, 70_000), "big": big()} {
 		for _, at := range []int{0, len(data) / 2, len(data) - 1} {

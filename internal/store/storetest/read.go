@@ -51,7 +51,7 @@ func ranges(t *testing.T, b bucket) {
 	}
 }
 
-// A reader that began before an object was replaced reads the old one to its end, or fails.
+// versions tests that a reader that began before an object was replaced reads the old object to its end, or fails.
 func versions(t *testing.T, b bucket) {
 	one, two := random(4, 12<<20), random(5, 12<<20)
 	a := b.put(t, "k", Whole(one), "")
