@@ -187,8 +187,7 @@ func isRefusal(err error) bool { return errors.Is(err, ErrExists) || errors.Is(e
 const gcsPatience = 3
 
 // withhold sends the content, and the last byte only after the content was verified. Before that it compares the CRC32C
-// of the bytes that it sent: the digest was computed while the bytes arrived, but these bytes were read again
-// later.
+// of the bytes that it sent: the digest was computed while the bytes arrived, but these bytes were read again later.
 func withhold(ctx context.Context, c Content, send func([]byte) error) error {
 	var crc uint32
 	buf := make([]byte, 64<<10)
