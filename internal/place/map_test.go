@@ -134,10 +134,10 @@ func TestNearest(t *testing.T) {
 		{"aws", Spot{Point{49.2, -123.1}, "CA"}, "aws/ca-west-1"},             // Oregon is nearer, but another country
 		{"aws", Spot{Point{45.5, -122.7}, "US"}, "aws/us-west-2"},             // and not GovCloud in the same town
 		{"gcp", Spot{Country: "FI"}, "gcp/europe-north1"},                     // a country stands for its middle
-		{"digitalocean", Spot{Point{-33.9, 18.4}, "ZA"}, "digitalocean/lon1"}, // none in the country; along the cables
+		{"digitalocean", Spot{Point{-33.9, 18.4}, "ZA"}, "digitalocean/lon1"}, // none in the country; nearest along the cables
 		{"exoscale", Spot{Point: Point{47.4, 8.5}}, "exoscale/ch-dk-2"},       // country unknown
 		{"aws", Spot{}, ""},                                                // nothing known
-		{"onprem", Spot{Point{47.4, 8.5}, "CH"}, ""},                       // no such cloud here
+		{"onprem", Spot{Point{47.4, 8.5}, "CH"}, ""},                       // no such cloud on this map
 		{"azure", Spot{Point{47.2, -119.9}, "US"}, "azure/westus2"},        // exact
 		{"oracle", Spot{Point{1.3, 103.8}, "SG"}, "oracle/ap-singapore-1"}, // ties by name
 		{"vultr", Spot{Point{35.7, 139.7}, "JP"}, "vultr/nrt"},
