@@ -134,7 +134,7 @@ func TestNearest(t *testing.T) {
 		{"aws", Spot{Point{49.2, -123.1}, "CA"}, "aws/ca-west-1"},             // Oregon is nearer, but another country
 		{"aws", Spot{Point{45.5, -122.7}, "US"}, "aws/us-west-2"},             // and not GovCloud in the same town
 		{"gcp", Spot{Country: "FI"}, "gcp/europe-north1"},                     // a country stands for its middle
-		{"digitalocean", Spot{Point{-33.9, 18.4}, "ZA"}, "digitalocean/lon1"}, // none in the country; nearest along the cables
+		{"digitalocean", Spot{Point{-33.9, 18.4}, "ZA"}, "digitalocean/lon1"}, // none in the country; along the cables
 		{"exoscale", Spot{Point: Point{47.4, 8.5}}, "exoscale/ch-dk-2"},       // country unknown
 		{"aws", Spot{}, ""},                                                // nothing known
 		{"onprem", Spot{Point{47.4, 8.5}, "CH"}, ""},                       // no such cloud on this map
