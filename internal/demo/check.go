@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// settleTimeout bounds the wait for nodes to finish requests whose last byte
-// the client has already read.
+// settleTimeout bounds the wait for nodes to finish requests whose last byte the
+// client has already read.
 const settleTimeout = 10 * time.Second
 
 // explanation is the proxy's own explanation of a request.

@@ -40,7 +40,7 @@ const (
 	Failed Outcome = iota // there is no report
 	Cut                   // the turn was stopped before its end
 	Ended                 // the turn finished
-	Good                  // the turn finished and nothing is missing
+	Good                  // the turn finished without any problem
 )
 
 // FailedResult is the result of a turn that has no report.

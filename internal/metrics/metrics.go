@@ -26,7 +26,7 @@ const (
 // Codes are the status codes that the server sends.
 var Codes = []int{200, 307, 400, 403, 404, 405, 429, 500, 502, 503}
 
-// Metrics holds all metrics of one server. Safe for concurrent use.
+// Metrics holds all metrics of one server. It is safe for concurrent use.
 type Metrics struct {
 	Registry *prometheus.Registry
 
@@ -346,8 +346,7 @@ func (f *Flow) Carry(size int64, cents float64) {
 	}
 }
 
-// FlowTable finds flows by small numbers, without locks or hashing, for one snapshot: client place × candidate ×
-// reason.
+// FlowTable finds flows by small numbers, without locks or hashing, for one snapshot: client place × candidate × reason.
 type FlowTable struct {
 	m                   *Metrics
 	candidates, reasons int

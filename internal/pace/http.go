@@ -31,7 +31,7 @@ func RoundTrip(next http.RoundTripper, req *http.Request, least Minimum, why err
 
 // explain returns why if the request ended because it was too slow, else err.
 func explain(ctx context.Context, err, why error) error {
-	if context.Cause(ctx) == why { //nolint:errorlint // the very one
+	if context.Cause(ctx) == why { //nolint:errorlint // the same error value
 		return why
 	}
 	return err

@@ -179,10 +179,10 @@ func (l *priceList) find(from, to []string) *cell {
 	return nil
 }
 
-// usual returns the most likely cell when the exact one is not known. It looks
-// at the cells from one of the given ends, or at all cells if there are none.
-// It returns the price for the area with the most countries, or the highest
-// price if there are no areas.
+// usual returns the most likely cell when the exact one is not known. It looks at
+// the cells from one of the given ends, or at all cells if there are none. It
+// returns the cell for the area with the most countries. If there are no areas, it
+// returns the cell with the highest price.
 func (l *priceList) usual(from []string, monthlyTB float64) *cell {
 	var best *cell
 	var bestEnds ends

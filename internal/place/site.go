@@ -19,7 +19,7 @@ type Site struct {
 	Price       Override // replaces the price table for bytes sent from here
 }
 
-// String names the place.
+// String returns the name of the place.
 func (s Site) String() string { return s.Place.String() }
 
 // Override replaces list prices. Values are US cents per GB. nil keeps the

@@ -54,7 +54,7 @@ func (p Point) vector() vector {
 	return vector{cosLat * cosLon, cosLat * sinLon, sinLat}
 }
 
-// km is the great-circle distance.
+// km returns the great-circle distance.
 func (v vector) km(w vector) float64 {
 	dx, dy, dz := v.x-w.x, v.y-w.y, v.z-w.z
 	// Half the chord. Rounding may make it exceed 1 for antipodes.
@@ -62,5 +62,5 @@ func (v vector) km(w vector) float64 {
 	return 2 * earthRadius * math.Asin(half)
 }
 
-// Km is the great-circle distance between two points in kilometres.
+// Km returns the great-circle distance between two points in kilometres.
 func (p Point) Km(q Point) float64 { return p.vector().km(q.vector()) }

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// azureTag precedes the region in the tags that list a region's whole address space.
+// azureTag precedes the region in the tags that list a region's complete address space.
 const azureTag = "AzureCloud."
 
 // parseAzure reads the service tags file. It uses only AzureCloud.<region>. The plain AzureCloud repeats all prefixes

@@ -26,8 +26,8 @@
 //
 // # Where a copy comes from at start
 //
-// A local file is read at once. For a URL, it is the copy on disk if that is newer than the seed, else the seed, else
-// nothing until the first refresh. [New] never uses the network.
+// A local file is read at once. For a URL, the feed uses the copy on disk if that is newer than the seed, else the
+// seed, else nothing until the first refresh. [New] never uses the network.
 //
 // At a reload, a feed whose configuration did not change keeps the copy in use ([Options.Previous]), whether or not
 // there is a copy on disk.

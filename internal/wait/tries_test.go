@@ -75,7 +75,7 @@ func TestNoting(t *testing.T) {
 		if err := why(err); !errors.Is(err, errBusy) || !errors.Is(err, errEnough) {
 			t.Errorf("%v, want both", err)
 		}
-		if err := why(errBusy); err != errBusy { //nolint:errorlint // the very one
+		if err := why(errBusy); err != errBusy { //nolint:errorlint // the same error value
 			t.Errorf("%v: another error is replaced", err)
 		}
 	})
