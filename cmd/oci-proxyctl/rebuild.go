@@ -16,7 +16,7 @@ import (
 	"ociproxy/internal/store"
 )
 
-// rebuilt is the JSON document of inventory rebuild: fields are only added.
+// rebuilt is the JSON document of inventory rebuild. Only add fields; never remove one.
 type rebuilt struct {
 	Store  string `json:"store"`
 	Bucket string `json:"bucket"`
@@ -64,7 +64,7 @@ rebuild writes nothing.`,
 	return cmd
 }
 
-// one returns the config and the only store that was named, which must have a bucket.
+// one returns the config and the single store named by --store, which must have a bucket.
 func (s *sources) one(a *app) (*config.Config, *config.Store, error) {
 	if s.file == "" {
 		return nil, nil, cli.Usage("name the config with --config or OCI_PROXY_CONFIG", "a config is needed")
@@ -141,7 +141,7 @@ func (a *app) runRebuild(ctx context.Context, cfg *config.Config, st *config.Sto
 	return err
 }
 
-// hintListing is what to do without a listing.
+// hintListing says what to do when the bucket's list is not usable.
 const hintListing = "until the list is right, use audit --from head: it asks the store for each blob"
 
 func (a *app) writeRebuilt(d rebuilt) error {
