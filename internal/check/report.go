@@ -28,7 +28,7 @@ type Finding struct {
 	Kind   string `json:"kind"`           // "store" or "upstream"
 	Check  string `json:"check"`          // "ipv6", "range.open", …
 	Result Result `json:"result"`         //
-	Detail string `json:"detail"`         // what was seen
+	Detail string `json:"detail"`         // what the check saw
 	Hint   string `json:"hint,omitempty"` // what to do about it
 }
 

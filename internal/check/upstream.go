@@ -36,8 +36,8 @@ type upstreamProbe struct {
 	base  string // URL with the prefix, without a slash at the end
 	state config.State
 	// hops is how many redirects are followed in requests for content that does not exist. The canonical upstream has
-	// everything, so its redirects are followed. Any other upstream is asked what it has, and a redirect to a place that
-	// might have it does not answer that.
+	// everything, so its redirects are followed. Any other upstream is asked what it has, and a redirect to a place
+	// that might have it does not answer that.
 	hops int
 }
 

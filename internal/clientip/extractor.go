@@ -134,7 +134,7 @@ const maxEntryBytes = 128
 // chain reads the entries of all lines of a list header from the right.
 type chain struct {
 	lines []string
-	rest  string // what is left of the line being read
+	rest  string // the unread part of the line being read
 	open  bool   // a line is being read
 	long  bool   // stopped at an entry longer than maxEntryBytes
 }

@@ -38,7 +38,7 @@ func ReadProxyHeader(r *bufio.Reader) (net.Addr, error) {
 		return nil, fmt.Errorf("read PROXY header: %w", err)
 	}
 	if header.Command.IsLocal() {
-		return nil, nil //nolint:nilnil // nobody is named
+		return nil, nil //nolint:nilnil // no client is named
 	}
 	return header.SourceAddr, nil
 }

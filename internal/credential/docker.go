@@ -81,7 +81,7 @@ func dockerFile() (*configfile.ConfigFile, error) {
 		if !isFile(place) {
 			continue
 		}
-		f, err := os.Open(place) //nolint:gosec // what the environment names
+		f, err := os.Open(place) //nolint:gosec // the environment names it
 		if err != nil {
 			return nil, err
 		}
@@ -122,7 +122,8 @@ func (k *dockerKeychain) get(ctx context.Context, file *configfile.ConfigFile, k
 	case run.failed != nil:
 		return types.AuthConfig{}, fmt.Errorf("credential helper for %s: %w", key, run.failed)
 	case err != nil:
-		return types.AuthConfig{}, fmt.Errorf("credential helper for %s: %s: it gave no credentials", key, run.name) // err may have some
+		// The error does not contain err, whose text may have credentials.
+		return types.AuthConfig{}, fmt.Errorf("credential helper for %s: %s: it gave no credentials", key, run.name)
 	}
 	if found.Username == "<token>" {
 		return types.AuthConfig{IdentityToken: found.Secret}, nil

@@ -94,7 +94,7 @@ func badRoots() error {
 
 // certificates makes sure that a file has a certificate.
 func certificates(file string) error {
-	text, err := os.ReadFile(file) //nolint:gosec // what the environment names
+	text, err := os.ReadFile(file) //nolint:gosec // the environment names it
 	if err != nil {
 		return err
 	}

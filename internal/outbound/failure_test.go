@@ -111,7 +111,7 @@ func TestFailures(t *testing.T) {
 		})
 	}
 	for _, err := range []error{nil, context.DeadlineExceeded, io.ErrUnexpectedEOF, syscall.ECONNRESET, tls.AlertError(80), &ProxyError{Status: 502}, &ProxyError{Status: 429}} {
-		if Certain(err) || Explain(err) != err { //nolint:errorlint // the very one
+		if Certain(err) || Explain(err) != err { //nolint:errorlint // the same value
 			t.Errorf("%v: certain %v, explained as %v", err, Certain(err), Explain(err))
 		}
 	}

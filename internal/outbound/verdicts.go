@@ -41,7 +41,7 @@ type Verdicts struct {
 // Outcome is how one attempt ended.
 type Outcome struct {
 	Began time.Time // zero: now
-	// Err is nil when a good answer came, even if it was a refusal. A host that says it is busy or broken has not
+	// Err is nil when a good answer came, even a negative one. A host that says it is busy or broken has not
 	// answered well.
 	Err error
 	// Asked is how long the host asks clients to wait. 0 means that it does not say.

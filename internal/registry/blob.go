@@ -45,7 +45,7 @@ func (r *Registry) openBlob(ctx context.Context, repo string, d oci.Digest, off 
 		// complete blob instead.
 		discard(resp)
 		c.header = nil
-		resp, err = r.do(ctx, c, http.StatusOK) //nolint:bodyclose // by the blob
+		resp, err = r.do(ctx, c, http.StatusOK) //nolint:bodyclose // the blob closes it
 	}
 	if err != nil {
 		free()

@@ -62,7 +62,7 @@ func (b *Budget) Stats() (requests, retries, throttled int64) {
 // Rate returns how many requests per second are allowed now.
 func (b *Budget) Rate() float64 { return float64(b.limiter.Limit()) }
 
-// acquire waits for a place in slots.
+// acquire waits for a free slot.
 func acquire(ctx context.Context, slots chan struct{}) error {
 	select {
 	case slots <- struct{}{}:

@@ -24,7 +24,7 @@ var (
 	ErrExists       = errors.New("it exists with another digest")        // from a conditional push
 	ErrDigest       = errors.New("content does not match its digest")    // changed, or damaged on the way
 	ErrInvalid      = errors.New("invalid manifest")                     // not JSON, or not allowed in a manifest
-	ErrTooLarge     = errors.New("larger than is accepted")              // a manifest or list; too many descriptors or pages
+	ErrTooLarge     = errors.New("larger than is accepted")              // manifest, list; too many entries or pages
 	ErrStalled      = errors.New("too little came within the time-out")  // too few bytes arrived, or were sent
 	ErrRedirect     = errors.New("redirect refused")                     // to plain HTTP, or too many redirects
 	ErrBadAnswer    = errors.New("the answer breaks the protocol")       // in a page, a range or an upload location

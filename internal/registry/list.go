@@ -21,7 +21,7 @@ import (
 	"ociproxy/internal/outbound"
 )
 
-// Bounds of lists.
+// These are the bounds of lists.
 const (
 	pageSize       = 1000   // entries to ask for; some registries refuse more than 1000
 	googlePageSize = 10_000 // the most that Artifact Registry lists; there is no second page (its quotas, 2023)
@@ -80,8 +80,8 @@ func (r *Registry) Repositories(ctx context.Context) iter.Seq2[string, error] {
 	}
 }
 
-// Find is Repositories, plus invalid names ([Found.Odd]), and listings where the way to find repositories (Google's)
-// returns them at no extra cost.
+// Find does what Repositories does. It also returns invalid names ([Found.Odd]), and listings where the way to find
+// repositories (Google's) has them at no extra cost.
 func (r *Registry) Find(ctx context.Context) iter.Seq2[Found, error] {
 	return func(yield func(Found, error) bool) {
 		if r.discovery != Catalog && r.prefix != "" {

@@ -204,7 +204,7 @@ func passing(resp *http.Response, err error) bool {
 	return false
 }
 
-// tried returns the reason to repeat an attempt, whether or not it is repeated; nil when there is none.
+// tried returns the reason for which an attempt could be repeated, or nil when there is none.
 func tried(resp *http.Response, err error) error {
 	if asked, told := after(resp); err == nil && (told || passing(resp, nil)) {
 		return &StatusError{Code: resp.StatusCode, Asked: max(asked, 0)}

@@ -83,7 +83,7 @@ func (v *View) Has(ctx context.Context, d oci.Digest) (bool, error) {
 	return v.Holds(ctx, d)
 }
 
-// Holds asks the registry whether the repository has a digest, whatever the listing says.
+// Holds asks the registry whether the repository has a digest. It ignores the listing.
 func (v *View) Holds(ctx context.Context, d oci.Digest) (bool, error) {
 	got, err := v.ask(ctx, d.String())
 	return !got.IsZero(), err

@@ -119,7 +119,7 @@ func ExitCodes(t *testing.T, run Run, root *cobra.Command, p Program) {
 			code, says = cli.CodeOK, ""
 		}
 		try(path+" interrupted", ended, "", code, says, with(good)...)
-		if _, err := os.Stat(cli.DefaultConfig); errors.Is(err, fs.ErrNotExist) && cmd.PreRun == nil { // config is required
+		if _, err := os.Stat(cli.DefaultConfig); errors.Is(err, fs.ErrNotExist) && cmd.PreRun == nil { // required
 			try(path+" with the default file", t.Context(), "", cli.CodeFailure, cli.DefaultConfig, args...)
 		}
 	}
