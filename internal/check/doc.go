@@ -2,6 +2,6 @@
 // cloud, and (Live) whether every store and upstream really does what the proxy and container runtimes need.
 //
 // It knows the words of the config, HTTP as clients speak it, and enough about manifests to find a blob that a store
-// should hold. It must not link a registry client, must not repeat the proxy's own decisions, and writes nothing
+// should hold. It must not link a registry client, must not follow the proxy's own decisions, and writes nothing
 // anywhere: every request is an anonymous GET or HEAD.
 package check

@@ -3,7 +3,7 @@
 // their JSON body.
 //
 // It must not know who answers a request: it has no code for places, stores, upstreams, configuration or HTTP handlers.
-// It imports nothing from this module.
+// It imports nothing of this module.
 //
 // [Parse] is the only gate. The proxy passes on nothing that Parse refuses. What Parse accepts consists of bytes that
 // need no escaping in a URL path, so a client cannot control where a redirect that is built from a Request leads.

@@ -3,5 +3,5 @@
 // peer could keep us waiting.
 //
 // It knows net/http. It must not know which server is asked, or why: the callers decide the numbers, authentication,
-// budgets and attempts. It imports nothing from this module.
+// budgets and attempts. It imports nothing of this module.
 package outbound
