@@ -8,8 +8,8 @@ import (
 )
 
 // Hash returns a new hash with the digest's algorithm. It knows only the algorithms that stores may hold
-// ([Digest.InStores]). For any other algorithm, the hash accepts all bytes and has no sum, so content never matches
-// such a digest without a check.
+// ([Digest.InStores]). For any other algorithm, the hash accepts all bytes and has no sum, so no content ever matches
+// such a digest.
 func (d Digest) Hash() hash.Hash {
 	if h := newHash(d.Algorithm()); h != nil {
 		return h
