@@ -8,20 +8,20 @@ import (
 	"strings"
 )
 
-// ErrOdd says that a list has entries that cannot be requested: invalid names, tags or digests, or entries that are
-// not text. The rest of the list is good.
+// ErrOdd says that a list has entries that cannot be requested: invalid names, tags or digests, or entries that are not
+// text. The rest of the list is valid.
 var ErrOdd = errors.New("the registry lists a name, tag or digest that is not valid")
 
-// maxOdd bounds the odd entries of a list that are kept; the others are counted.
+// maxOdd bounds how many invalid entries of a list are kept. The others are only counted.
 const maxOdd = 10
 
-// Odd are the entries of a list that cannot be requested.
+// Odd has the entries of a list that cannot be requested.
 type Odd struct {
 	First []string // fit for a message
-	Count int      // all
+	Count int      // of all such entries
 }
 
-// Err names them; nil: there are none.
+// Err returns an error that names the entries, or nil when there are none.
 func (o *Odd) Err() error {
 	if o.Count == 0 {
 		return nil
@@ -29,7 +29,7 @@ func (o *Odd) Err() error {
 	return fmt.Errorf("%w: %s", ErrOdd, o)
 }
 
-// String names the first ones, and counts the others.
+// String names the first entries, and counts the others.
 func (o *Odd) String() string {
 	text := strings.Join(o.First, ", ")
 	if more := o.Count - len(o.First); more > 0 {
@@ -45,13 +45,14 @@ func (o *Odd) add(kind, text string) {
 	}
 }
 
-// texts is a list of texts in JSON. What is none stands in it as it is written, which is no name.
+// texts is a list of texts in JSON. An entry that is not text stands in the list as written, in parentheses, which
+// makes it an invalid name.
 type texts []string
 
 // UnmarshalJSON implements [json.Unmarshaler].
 func (t *texts) UnmarshalJSON(raw []byte) error {
 	var all []string
-	if err := json.Unmarshal(raw, &all); err == nil && !slices.Contains(all, "") { // which null would be
+	if err := json.Unmarshal(raw, &all); err == nil && !slices.Contains(all, "") { // null decodes to ""
 		*t = all
 		return nil
 	}
@@ -66,16 +67,17 @@ func (t *texts) UnmarshalJSON(raw []byte) error {
 	*t = make(texts, len(each))
 	for i, one := range each {
 		if string(one) == "null" || json.Unmarshal(one, &(*t)[i]) != nil {
-			(*t)[i] = "(" + string(one[:min(len(one), 4*maxErrorText)]) + ")" // no name begins so
+			(*t)[i] = "(" + string(one[:min(len(one), 4*maxErrorText)]) + ")" // no valid name begins with a parenthesis
 		}
 	}
 	return nil
 }
 
-// TornError is a manifest of which some entries cannot be followed, because their digests or sizes are invalid. Or
-// none can be followed, since it is no manifest at all. It is an [ErrInvalid].
+// TornError is the error for a manifest with entries that cannot be followed, because their digests or sizes are
+// invalid. It is also the error for content that is not a manifest: then no entry can be followed. It is an
+// [ErrInvalid].
 type TornError struct {
-	Rest *Manifest // with the entries that can; its digest and size are known in any case
+	Rest *Manifest // has the entries that can be followed; its digest and size are always known
 	err  error
 }
 
