@@ -265,9 +265,9 @@ func TestRegistryCredentials(t *testing.T) {
 	d := oci.Sum("sha256", content)
 	t.Setenv("DOCKER_CONFIG", t.TempDir())
 	t.Setenv("HOME", t.TempDir())
-	stranger := openRegistry(t, reg.URL, "")
-	if err := stranger.PushBlob(t.Context(), "app", d, 2, bytes.NewReader(content)); !errors.Is(err, client.ErrUnauthorized) {
-		t.Errorf("a stranger: %v", err)
+	anonymous := openRegistry(t, reg.URL, "")
+	if err := anonymous.PushBlob(t.Context(), "app", d, 2, bytes.NewReader(content)); !errors.Is(err, client.ErrUnauthorized) {
+		t.Errorf("anonymous: %v", err)
 	}
 	config := fmt.Sprintf(`{"auths":{%q:{"auth":%q}}}`, reg.Addr, base64.StdEncoding.EncodeToString([]byte(dockerregistry.User+":"+dockerregistry.Password)))
 	if err := os.WriteFile(filepath.Join(os.Getenv("DOCKER_CONFIG"), "config.json"), []byte(config), 0o600); err != nil {
@@ -281,7 +281,7 @@ func TestRegistryCredentials(t *testing.T) {
 		t.Errorf("read %q", got)
 	}
 	// The one who was refused is let in once there are credentials.
-	if got := readBlob(t, stranger, "app", d, 0); !bytes.Equal(got, content) {
+	if got := readBlob(t, anonymous, "app", d, 0); !bytes.Equal(got, content) {
 		t.Errorf("read %q", got)
 	}
 }
@@ -298,7 +298,7 @@ func TestRegistryPush(t *testing.T) {
 			config, layer := []byte(`{}`), bytes.Repeat([]byte("layer "), 100_000)
 			c, l := oci.Sum("sha256", config), oci.Sum("sha512", layer)
 			if program == "docker-registry" {
-				l = oci.Sum("sha256", layer) // it stores sha512, and looks for it in vain
+				l = oci.Sum("sha256", layer) // it stores sha512, and does not find it
 			}
 			for d, b := range map[oci.Digest][]byte{c: config, l: layer, oci.Sum("sha256", nil): nil} {
 				if err := r.PushBlob(ctx, "a", d, int64(len(b)), bytes.NewReader(b)); err != nil {

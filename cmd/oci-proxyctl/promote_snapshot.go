@@ -71,16 +71,16 @@ func (a *app) runPromoteSnapshot(ctx context.Context, root string, access *regis
 		write, end = snapJSON(out)
 	}
 	untold, images := false, 0
-	var bare []string // repositories without tags, in a registry that lists nothing else
-	var odd []string  // names that are not valid
-	var left []string // repositories, each with the invalid names, tags or digests in it
+	var bare []string     // repositories without tags, in a registry that lists nothing else
+	var unusable []string // names that are not valid
+	var left []string     // repositories, each with the invalid names, tags or digests in it
 	err := prove.Snapshot(ctx, regs, root, opt, func(s *prove.Snap) error {
 		if s.Left.Count > 0 {
 			left = append(left, s.Name+": "+s.Left.String())
 		}
 		switch untold = untold || opt.Untagged && !s.Untagged; {
-		case s.Odd:
-			odd = append(odd, strconv.Quote(s.Name))
+		case s.Unusable:
+			unusable = append(unusable, strconv.Quote(s.Name))
 		case len(s.Digests) > 0:
 			images++
 			return write(s)
@@ -98,8 +98,8 @@ func (a *app) runPromoteSnapshot(ctx context.Context, root string, access *regis
 	case err != nil:
 		return err
 	}
-	if len(odd) > 0 {
-		fmt.Fprintf(a.stderr, "warning: the registry lists names that are none, and not in the snapshot: %s\n", someOf(odd))
+	if len(unusable) > 0 {
+		fmt.Fprintf(a.stderr, "warning: the registry lists invalid names; the snapshot leaves them out: %s\n", someOf(unusable))
 	}
 	if len(left) > 0 {
 		fmt.Fprintf(a.stderr, "warning: the registry lists names, tags or digests that are not valid; they are not in the snapshot: %s\n",

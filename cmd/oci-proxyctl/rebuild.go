@@ -135,7 +135,7 @@ func (a *app) runRebuild(ctx context.Context, cfg *config.Config, st *config.Sto
 	} else {
 		err = a.writeRebuilt(doc)
 	}
-	if err == nil && opt.DryRun && (r.Changes() > 0 || r.Anew) {
+	if err == nil && opt.DryRun && (r.Changes() > 0 || r.Replaces) {
 		return cli.Exit(cli.CodeDifferent)
 	}
 	return err
@@ -176,9 +176,9 @@ func (a *app) writeRebuilt(d rebuilt) error {
 	}
 	verdict := "The inventory was right."
 	switch {
-	case d.DryRun && d.Anew:
+	case d.DryRun && d.Replaces:
 		verdict = "A new inventory would be written."
-	case d.Anew:
+	case d.Replaces:
 		verdict = "A new inventory was written."
 	case d.DryRun && d.Changes() > 0:
 		verdict = "Nothing was changed: this was a dry run."

@@ -109,7 +109,7 @@ type Checker struct {
 	forgets *rate.Limiter
 	waiting chan struct{} // rechecks under way: several may wait for one check
 
-	rates [rateBuckets]*rate.Limiter // by hash of the client network; strangers may share one
+	rates [rateBuckets]*rate.Limiter // by hash of the client network; several networks may share one
 
 	mu      sync.Mutex
 	flights map[string]*flight   // checks under way by URL; at most InFlight entries
@@ -227,10 +227,10 @@ func (c *Checker) Check(ctx context.Context, client netip.Prefix, targets []Targ
 	}
 }
 
-// CheckAnew asks about t even if an answer is remembered, and waits as [Checker.Check] does. The check counts against
+// CheckAgain asks about t even if an answer is remembered, and waits as [Checker.Check] does. The check counts against
 // client's limits. ok is false when the answer did not come in time, or a bound was reached.
-func (c *Checker) CheckAnew(ctx context.Context, client netip.Prefix, t Target) (a Answer, ok bool) {
-	f := c.start(client, t, toKnowAnew)
+func (c *Checker) CheckAgain(ctx context.Context, client netip.Prefix, t Target) (a Answer, ok bool) {
+	f := c.start(client, t, toKnowAgain)
 	if f == nil || !c.wait(ctx, f) {
 		return Answer{}, false
 	}
@@ -245,7 +245,7 @@ func (c *Checker) Recheck(client netip.Prefix, t Target, then func(Answer)) {
 	default:
 		return // so many are under way that this one will not be missed
 	}
-	f := c.start(client, t, toKnowAnew)
+	f := c.start(client, t, toKnowAgain)
 	if f == nil {
 		<-c.waiting
 		return

@@ -27,8 +27,8 @@ type purpose uint8
 const (
 	// toKnow: a remembered answer is good enough.
 	toKnow purpose = iota
-	// toKnowAnew: a remembered answer is not good enough.
-	toKnowAnew
+	// toKnowAgain: a remembered answer is not good enough.
+	toKnowAgain
 	// toKeep: no request asks for it now, so a failure does not remove an answer that is still valid.
 	toKeep
 )

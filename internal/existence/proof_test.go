@@ -160,8 +160,8 @@ func TestWhoSaysYesToEverythingIsNotBelieved(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			proofWorld(t, tt.status, func(t *testing.T, c *Checker, s *answers, _ *[]turn) {
-				stranger := tt.target
-				if stranger.Key.Name != "" { // a repository that the registry does not know proves nothing about others
+				other := tt.target
+				if other.Key.Name != "" { // a repository that the registry does not know proves nothing about others
 					check(t, c, replicaTarget(tt.target.Key.Kind, "unknown", "sha256:c"))
 				}
 				for i := range 3 {
@@ -203,7 +203,7 @@ func TestOneProofServesAll(t *testing.T) {
 	})
 }
 
-// Strangers who make things up cause few attempts, and keep nobody from being believed.
+// Clients that make up digests cause few attempts, and do not keep others from being believed.
 func TestAFloodDoesNotKeepAnybodyFromProof(t *testing.T) {
 	proofWorld(t, honest(http.StatusTemporaryRedirect), func(t *testing.T, c *Checker, s *answers, _ *[]turn) {
 		for i := range 400 {

@@ -31,14 +31,14 @@ func TestWhatIsLostTakesItsRepositoryWithIt(t *testing.T) {
 		a, ok := c.Lookup(tg.Key)
 		return ok && a.Held
 	}
-	if a, ok := c.CheckAnew(t.Context(), home, index); !ok || !a.Held || !known(image) {
+	if a, ok := c.CheckAgain(t.Context(), home, index); !ok || !a.Held || !known(image) {
 		t.Fatalf("while it is there: %+v, %v", a, ok)
 	}
 	lost.Store(true)
-	if a, ok := c.CheckAnew(t.Context(), home, blob); !ok || a.Held || !known(image) {
+	if a, ok := c.CheckAgain(t.Context(), home, blob); !ok || a.Held || !known(image) {
 		t.Errorf("after a blob was lost: %+v, %v; the image is known: %v", a, ok, known(image))
 	}
-	if a, ok := c.CheckAnew(t.Context(), home, index); !ok || a.Held {
+	if a, ok := c.CheckAgain(t.Context(), home, index); !ok || a.Held {
 		t.Errorf("after the index was lost: %+v, %v", a, ok)
 	}
 	for what, tt := range map[string]struct {
@@ -52,13 +52,13 @@ func TestWhatIsLostTakesItsRepositoryWithIt(t *testing.T) {
 }
 
 // An answer that does not come in time is none.
-func TestCheckAnewHasATime(t *testing.T) {
+func TestCheckAgainHasATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newChecker(t, Options{Budget: time.Second})
 		c.client.Transport = silent{}
 		tg := Target{Key: Key{Origin: "o", Ref: "r"}, URL: "http://o.example/r"}
 		begin := time.Now()
-		if a, ok := c.CheckAnew(t.Context(), home, tg); ok {
+		if a, ok := c.CheckAgain(t.Context(), home, tg); ok {
 			t.Errorf("%+v", a)
 		}
 		if took := time.Since(begin); took != time.Second {

@@ -9,9 +9,9 @@ func TestSizes(t *testing.T) {
 	held := func(size int64) Record { return Record{d, size, Blob} }
 	gone := Record{Digest: d, Kind: Tombstone}
 	type step struct {
-		store  int
-		anew   bool // all the store's segments are replaced, else this one is added
-		record Record
+		store   int
+		replace bool // all the store's segments are replaced, else this one is added
+		record  Record
 	}
 	for name, tt := range map[string]struct {
 		turns [][]step // each is one table
@@ -31,10 +31,10 @@ func TestSizes(t *testing.T) {
 			{{0, false, held(wrong)}, {0, false, held(right)}, {1, false, held(right)}},
 		}, right},
 		"removed at once": {[][]step{{{0, false, held(right)}, {1, false, held(wrong)}, {1, false, gone}}}, right},
-		"wrong, then read anew": {[][]step{
+		"wrong, then read again": {[][]step{
 			{{0, false, held(right)}, {1, false, held(wrong)}}, {{0, true, held(right)}, {1, true, held(right)}},
 		}, right},
-		"wrong, then gone, then read anew": {[][]step{
+		"wrong, then gone, then read again": {[][]step{
 			{{0, false, held(right)}, {1, false, held(wrong)}}, {{1, false, gone}}, {{0, true, held(right)}},
 		}, right},
 	} {
@@ -44,7 +44,7 @@ func TestSizes(t *testing.T) {
 				in := buildInput{old: table, keep: keepNone(), open: all.open}
 				in.keep[0], in.keep[1] = 0, 1
 				for _, s := range turn {
-					if s.anew {
+					if s.replace {
 						in.keep[s.store] = -1
 					}
 					in.changes = addChange(in.changes, s.store, all.add(t, s.record))

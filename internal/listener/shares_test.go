@@ -85,7 +85,7 @@ func TestFleetBehindOneAddress(t *testing.T) {
 // TestFrontsHaveNoShare: a load balancer's connections belong to all its clients. They are never closed for another
 // client, but other clients' connections are closed for them.
 func TestFrontsHaveNoShare(t *testing.T) {
-	const front, stranger = "127.0.9.9", "127.0.2.2"
+	const front, client = "127.0.9.9", "127.0.2.2"
 	isFront := func(a netip.Addr) bool { return a.String() == front }
 	s := open(t, Options{Max: 4, Front: isFront})
 	var all []*client
@@ -95,12 +95,12 @@ func TestFrontsHaveNoShare(t *testing.T) {
 		all = append(all, c)
 	}
 	s.settled(t, 4, 4)
-	if s.dial(t, stranger).get("/") != "" {
-		t.Error("a stranger is served in place of a front")
+	if s.dial(t, client).get("/") != "" {
+		t.Error("a client is served in place of a front")
 	}
 	for _, c := range all {
 		if !served(c.get("/")) {
-			t.Error("a front's connection was closed for a stranger")
+			t.Error("a front's connection was closed for a client")
 		}
 	}
 	if !served(s.dial(t, front).get("/")) {
@@ -109,11 +109,11 @@ func TestFrontsHaveNoShare(t *testing.T) {
 
 	s = open(t, Options{Max: 2, Front: isFront})
 	for range 2 {
-		fmt.Fprint(s.dial(t, stranger), "GET /hold HTTP/1.1\r\nHost: x\r\n\r\n")
+		fmt.Fprint(s.dial(t, client), "GET /hold HTTP/1.1\r\nHost: x\r\n\r\n")
 		<-s.held
 	}
 	if !served(s.dial(t, front).get("/")) {
-		t.Error("strangers lock a front out")
+		t.Error("clients lock a front out")
 	}
 }
 

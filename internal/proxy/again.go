@@ -38,7 +38,7 @@ func (s *Server) lookAgain(ctx context.Context, w *wiring, q *request, d *decisi
 }
 
 func (s *Server) renew(ctx context.Context, w *wiring, q *request, d *decision, i int) {
-	known, ok := s.checker.CheckAnew(ctx, route.Network(q.client.Addr), w.target(i, &q.Request))
+	known, ok := s.checker.CheckAgain(ctx, route.Network(q.client.Addr), w.target(i, &q.Request))
 	if known.Held || !ok && q.Kind == oci.KindTag {
 		return
 	}

@@ -190,7 +190,7 @@ func TestADenialEnds(t *testing.T) {
 		w.wants(t, another(), digest, w.cdn.URL, "what is wrong")
 		// The store itself says that it has it.
 		req := oci.Request{Kind: oci.KindBlob, Name: "a", Digest: d}
-		w.server.checker.CheckAnew(t.Context(), netip.Prefix{}, wiring.target(wiring.index["va"], &req))
+		w.server.checker.CheckAgain(t.Context(), netip.Prefix{}, wiring.target(wiring.index["va"], &req))
 		w.wants(t, another(), digest, w.va.URL, "for a moment")
 	}
 	if n := wiring.doubts.Len(); n != 0 {

@@ -75,7 +75,7 @@ func TestAClientThatCanonicalServesNow(t *testing.T) {
 			continue
 		}
 		poll(t, "it is known to lack the blob", func() bool { // a check that began before may be under way
-			known, ok := w.server.checker.CheckAnew(t.Context(), netip.MustParsePrefix("192.0.2.0/24"), wiring.target(i, &req))
+			known, ok := w.server.checker.CheckAgain(t.Context(), netip.MustParsePrefix("192.0.2.0/24"), wiring.target(i, &req))
 			return ok && !known.Held && !known.Failed
 		})
 	}

@@ -142,8 +142,8 @@ func (e *stay) over(now moment, lag time.Duration, c *comparison) bool {
 	case c.asked > e.since && c.found == existence.Different:
 		return false
 	default: // it was tried without success
-		vain := c.tried > c.asked && now-c.tried >= moment(compareEvery)
-		return vain && now-e.since >= moment(mustReturn*lag)
+		futile := c.tried > c.asked && now-c.tried >= moment(compareEvery)
+		return futile && now-e.since >= moment(mustReturn*lag)
 	}
 }
 

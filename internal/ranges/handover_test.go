@@ -77,8 +77,8 @@ func TestReloadKeepsFeeds(t *testing.T) {
 	}
 }
 
-// TestReloadLocatesAnew checks that the copy taken over is parsed with the places of the new map.
-func TestReloadLocatesAnew(t *testing.T) {
+// TestReloadLocatesAgain checks that the copy taken over is parsed with the places of the new map.
+func TestReloadLocatesAgain(t *testing.T) {
 	p := newProvider(t)
 	cfg := p.config(t)
 	cfg.Cache = ""

@@ -161,7 +161,7 @@ func TestABlockedNetworkIsNotPushedOut(t *testing.T) {
 	}
 }
 
-// One stranger who asks for the same again and again gets nowhere, and alone that is no finding. Several are one.
+// One client that asks for the same blob again and again gets no attempt, and is no finding alone. Several clients are.
 func TestWhoIsStuckIsOneAddress(t *testing.T) {
 	for _, addresses := range []int{1, 4, 5} {
 		table, _ := testTable()

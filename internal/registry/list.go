@@ -37,7 +37,7 @@ const (
 type Listing struct {
 	Tags      []Tag    // by name
 	Manifests []Listed // by digest; nil unless All
-	Odd       Odd      // entries that were left out
+	Unusable  Unusable // entries that were left out
 	All       bool     // Manifests has all manifests, also those without a tag: Google's listing
 	Truncated bool     // the registry cuts its lists at this length: there may be more
 }
@@ -62,9 +62,9 @@ type Listed struct {
 type Found struct {
 	Name    string
 	Listing *Listing // nil when the caller has to ask for it
-	// Odd says that the specification does not allow the name, so it cannot be requested. Name is then only fit for a
+	// Unusable says that the specification does not allow the name, so it cannot be requested. Name is then only fit for a
 	// message.
-	Odd bool
+	Unusable bool
 }
 
 // Repositories returns the names of all repositories below the prefix, without the prefix. A repository whose name is
@@ -73,14 +73,14 @@ type Found struct {
 func (r *Registry) Repositories(ctx context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		for f, err := range r.Find(ctx) {
-			if !f.Odd && !yield(f.Name, err) {
+			if !f.Unusable && !yield(f.Name, err) {
 				return
 			}
 		}
 	}
 }
 
-// Find does what Repositories does. It also returns invalid names ([Found.Odd]), and listings where the way to find
+// Find does what Repositories does. It also returns invalid names ([Found.Unusable]), and listings where the way to find
 // repositories (Google's) has them at no extra cost.
 func (r *Registry) Find(ctx context.Context) iter.Seq2[Found, error] {
 	return func(yield func(Found, error) bool) {
@@ -111,7 +111,7 @@ func (r *Registry) descend(ctx context.Context, root *Listing, names []string, y
 		listing  *Listing
 		children []string
 		err      error
-		odd      bool // the name is invalid
+		unusable bool // the name is invalid
 	}
 	todo, seen := slices.Clone(names), 0
 	slices.Reverse(todo) // the next one is at the end
@@ -130,7 +130,7 @@ func (r *Registry) descend(ctx context.Context, root *Listing, names []string, y
 			if a := &answers[i]; oci.ValidName(r.Path(name)) {
 				all.Go(func() { a.listing, a.children, a.err = r.tags(ctx, name) })
 			} else {
-				a.odd = true
+				a.unusable = true
 			}
 		}
 		all.Wait()
@@ -153,7 +153,7 @@ func (r *Registry) descend(ctx context.Context, root *Listing, names []string, y
 			case gone: // deleted since it was listed
 				*a = answer{}
 				continue
-			case a.odd:
+			case a.unusable:
 				name = clean(name)
 			case a.err != nil:
 				last = cmp.Or(last, fmt.Errorf("below %s: %w", name, a.err))
@@ -166,7 +166,7 @@ func (r *Registry) descend(ctx context.Context, root *Listing, names []string, y
 					continue // a directory that contains only directories is not a repository
 				}
 			}
-			if !yield(Found{Name: name, Listing: a.listing, Odd: a.odd}, nil) {
+			if !yield(Found{Name: name, Listing: a.listing, Unusable: a.unusable}, nil) {
 				return
 			}
 			*a = answer{}
@@ -199,8 +199,8 @@ func (r *Registry) catalog(ctx context.Context, yield func(Found, error) bool) {
 					continue
 				}
 			}
-			f := Found{Name: short, Odd: !oci.ValidName(name)}
-			if f.Odd {
+			f := Found{Name: short, Unusable: !oci.ValidName(name)}
+			if f.Unusable {
 				f.Name = clean(short)
 			}
 			if !yield(f, nil) {
@@ -274,7 +274,7 @@ type gathering struct {
 	tags      map[string]oci.Digest
 	manifests []Listed
 	children  []string
-	odd       Odd
+	unusable  Unusable
 	all       bool
 	pages     int
 	last      int // entries of the longest list on the last page
@@ -303,7 +303,7 @@ func (g *gathering) page(raw []byte) (int, error) {
 	for text, raw := range page.Manifests {
 		d, err := oci.ParseDigest(text)
 		if err != nil {
-			g.odd.add("manifest", text)
+			g.unusable.add("manifest", text)
 			continue
 		}
 		g.manifest(d, raw)
@@ -311,11 +311,13 @@ func (g *gathering) page(raw []byte) (int, error) {
 	return g.len() - before, nil
 }
 
-func (g *gathering) len() int { return len(g.tags) + len(g.manifests) + len(g.children) + g.odd.Count }
+func (g *gathering) len() int {
+	return len(g.tags) + len(g.manifests) + len(g.children) + g.unusable.Count
+}
 
 func (g *gathering) tag(name string, d oci.Digest) {
 	if !oci.ValidTag(name) {
-		g.odd.add("tag", name)
+		g.unusable.add("tag", name)
 		return
 	}
 	g.tags[name] = d
@@ -344,7 +346,7 @@ func (g *gathering) manifest(d oci.Digest, raw []byte) {
 
 // listing sorts what has been collected.
 func (g *gathering) listing() *Listing {
-	l := &Listing{Manifests: g.manifests, Odd: g.odd, All: g.all}
+	l := &Listing{Manifests: g.manifests, Unusable: g.unusable, All: g.all}
 	for tag, d := range g.tags {
 		l.Tags = append(l.Tags, Tag{tag, d})
 	}

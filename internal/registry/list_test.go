@@ -217,13 +217,13 @@ func TestOddEntries(t *testing.T) {
 			_, _ = fmt.Fprintf(w, `{"tags":["a",%s,"b"]}`, entry)
 		})
 		l, err := r.List(t.Context(), "app")
-		if err != nil || len(l.Tags) != 3 || l.Odd.Count != 2 || !errors.Is(l.Odd.Err(), ErrOdd) {
+		if err != nil || len(l.Tags) != 3 || l.Unusable.Count != 2 || !errors.Is(l.Unusable.Err(), ErrUnusable) {
 			t.Errorf("%s: %+v, %v", entry, l, err)
 		}
 	}
 	for _, none := range []string{`{"tags":null}`, `{"tags":[]}`, `{}`} {
 		r, _ := openWorld(t, text(none))
-		if l, err := r.List(t.Context(), "app"); err != nil || len(l.Tags) != 0 || l.Odd.Err() != nil {
+		if l, err := r.List(t.Context(), "app"); err != nil || len(l.Tags) != 0 || l.Unusable.Err() != nil {
 			t.Errorf("%s: %+v, %v", none, l, err)
 		}
 	}
@@ -233,7 +233,7 @@ func TestOddEntries(t *testing.T) {
 	}
 	r, _ := openWorld(t, text(`{"tags":["a",`+strings.Join(many, ",")+`]}`))
 	l, err := r.List(t.Context(), "app")
-	if err != nil || len(l.Tags) != 1 || l.Odd.Count != 5000 || len(l.Odd.First) != maxOdd || len(l.Odd.Err().Error()) > 500 {
+	if err != nil || len(l.Tags) != 1 || l.Unusable.Count != 5000 || len(l.Unusable.First) != maxUnusable || len(l.Unusable.Err().Error()) > 500 {
 		t.Errorf("%+v, %v", l, err)
 	}
 }
@@ -244,7 +244,7 @@ func TestOddGoogleEntries(t *testing.T) {
 	r, _ := openWorld(t, text(`{"child":[],"tags":["v1",null],"manifest":{
 		"sha256:`+hexA+`":{"imageSizeBytes":{},"timeCreatedMs":[],"tag":["v1",7]}, "sha256:`+hexB+`":"?", "sha256:1":{"tag":["v2"]}}}`))
 	l, err := r.List(t.Context(), "app")
-	if err != nil || len(l.Manifests) != 2 || len(l.Tags) != 1 || l.Tags[0].Digest != digest(t, "sha256:"+hexA) || l.Odd.Count != 3 {
+	if err != nil || len(l.Manifests) != 2 || len(l.Tags) != 1 || l.Tags[0].Digest != digest(t, "sha256:"+hexA) || l.Unusable.Count != 3 {
 		t.Errorf("%+v, %v", l, err)
 	}
 }
@@ -341,8 +341,8 @@ func TestOddRepositories(t *testing.T) {
 			switch {
 			case err != nil:
 				t.Fatalf("%s: %v", name, err)
-			case f.Odd:
-				odd = append(odd, f.Name)
+			case f.Unusable:
+				unusable = append(unusable, f.Name)
 			default:
 				names = append(names, f.Name)
 			}

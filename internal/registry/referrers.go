@@ -67,12 +67,12 @@ func (r *Registry) referrers(ctx context.Context, repo string, d oci.Digest) (re
 		header: http.Header{"Accept": {ocispec.MediaTypeImageIndex}},
 	}
 	seen := map[oci.Digest]bool{}
-	var odd error // entries that cannot be followed
+	var unusable error // entries that cannot be followed
 	errNoAPI := errors.New("no API")
 	err = r.pages(ctx, c, func(raw []byte) (int, error) {
 		m, err := ParseManifest(raw, "")
 		if torn, ok := errors.AsType[*TornError](err); ok {
-			m, odd, err = torn.Rest, cmp.Or(odd, err), nil
+			m, unusable, err = torn.Rest, cmp.Or(unusable, err), nil
 		}
 		if err != nil || !isIndex(m.MediaType) {
 			if len(refs) > 0 || errors.Is(err, ErrTooLarge) {
@@ -89,7 +89,7 @@ func (r *Registry) referrers(ctx context.Context, repo string, d oci.Digest) (re
 		return len(m.Children()), nil
 	})
 	if err == nil || len(refs) > 0 {
-		return refs, true, cmp.Or(err, odd)
+		return refs, true, cmp.Or(err, unusable)
 	}
 	if errors.Is(err, errNoAPI) {
 		r.noReferrers.Store(true)

@@ -138,7 +138,7 @@ func (s *bucketSink) shown(ctx context.Context, it Item, how How, a store.Attrs)
 	if how == AlreadyThere && s.look != nil {
 		err := s.look(ctx, it.Digest, a.Size)
 		switch {
-		case errors.Is(err, store.ErrHidden) && !errors.Is(err, ErrVain):
+		case errors.Is(err, store.ErrHidden) && !errors.Is(err, ErrStillHidden):
 			return Found{Wrong: a.Version}, nil
 		case err != nil:
 			return Found{}, fmt.Errorf("read %s as an anonymous client: %w", s.name, err)

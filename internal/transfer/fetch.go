@@ -16,8 +16,8 @@ import (
 	"ociproxy/internal/wait"
 )
 
-// errAnew is why a spool is given up whose content came in pieces and did not match.
-var errAnew = errors.New("the download starts again")
+// errRestart is why a spool is given up whose content came in pieces and did not match.
+var errRestart = errors.New("the download starts again")
 
 // fetch gets the bytes of a blob: it waits for space and a place, downloads, and lets the deliveries that wait begin.
 func (e *Engine) fetch(w *work) {
@@ -143,7 +143,7 @@ func (e *Engine) download(w *work) error {
 			e.tell(Fetched, w.blob, -1, w.blob.Size, nil)
 		case again:
 			w.stage, w.spool = coming, nil
-			s.fail(errAnew)
+			s.fail(errRestart)
 			for _, d := range w.deliveries {
 				if d.step == toSend && d.state == queued { // there is nothing to begin with
 					e.unqueue(d)

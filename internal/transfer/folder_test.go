@@ -142,19 +142,19 @@ func TestQueuedOverRefetch(t *testing.T) {
 		o, h := newOrigin(), newHeap("one")
 		o.add(data, x)
 		o.add(yData, y)
-		both, anew := make(chan struct{}), make(chan struct{})
+		both, again := make(chan struct{}), make(chan struct{})
 		h.fault = func(_ context.Context, op, key string, _ bool) error {
 			switch {
 			case op == "head" && key == store.BlobKey(x.Digest):
 				<-both
 			case op == "head":
-				<-anew // the only worker is taken until then
+				<-again // the only worker is taken until then
 			}
 			return nil
 		}
 		e := engine(t, o, Options{Dir: dir, UploadsPerTarget: 1, Observe: func(ev Event) {
 			if ev.Kind == Refetched {
-				close(anew)
+				close(again)
 				<-time.After(time.Second) // the worker looks for something else to do
 			}
 		}}, h)

@@ -11,15 +11,15 @@ import (
 	"ociproxy/internal/store"
 )
 
-// stranger sees what a heap has, as far as rights let it.
-type stranger struct {
+// anonymous sees what a heap has, as far as rights let it.
+type anonymous struct {
 	h       *heap
 	private map[string]bool // versions that nobody may read
 	always  error           // what is seen whatever is there
 	asked   int
 }
 
-func (s *stranger) look(_ context.Context, d oci.Digest, size int64) error {
+func (s *anonymous) look(_ context.Context, d oci.Digest, size int64) error {
 	s.asked++
 	o, ok := s.h.get(store.BlobKey(d))
 	if !ok || o.a.Size != size || s.private[o.a.Version] {
@@ -30,13 +30,13 @@ func (s *stranger) look(_ context.Context, d oci.Digest, size int64) error {
 
 // TestHidden: right bytes that clients do not get as they are, are no blob.
 func TestHidden(t *testing.T) {
-	spoils := map[string]func(*store.Attrs, *stranger){
-		"an encoding":          func(a *store.Attrs, _ *stranger) { a.ContentEncoding = "gzip" },
-		"a transfer's coding":  func(a *store.Attrs, _ *stranger) { a.ContentEncoding = "aws-chunked" },
-		"an archive":           func(a *store.Attrs, _ *stranger) { a.Hidden = "storage class GLACIER" },
-		"a text":               func(a *store.Attrs, _ *stranger) { a.ContentType = "application/json" },
-		"private":              func(a *store.Attrs, s *stranger) { s.private = map[string]bool{a.Version: true} },
-		"private, no checksum": func(a *store.Attrs, s *stranger) { a.SHA256, s.private = "", map[string]bool{a.Version: true} },
+	spoils := map[string]func(*store.Attrs, *anonymous){
+		"an encoding":          func(a *store.Attrs, _ *anonymous) { a.ContentEncoding = "gzip" },
+		"a transfer's coding":  func(a *store.Attrs, _ *anonymous) { a.ContentEncoding = "aws-chunked" },
+		"an archive":           func(a *store.Attrs, _ *anonymous) { a.Hidden = "storage class GLACIER" },
+		"a text":               func(a *store.Attrs, _ *anonymous) { a.ContentType = "application/json" },
+		"private":              func(a *store.Attrs, s *anonymous) { s.private = map[string]bool{a.Version: true} },
+		"private, no checksum": func(a *store.Attrs, s *anonymous) { a.SHA256, s.private = "", map[string]bool{a.Version: true} },
 	}
 	for name, spoil := range spoils {
 		bubble(t, name, func(t *testing.T) {
@@ -47,7 +47,7 @@ func TestHidden(t *testing.T) {
 			if _, err := h.write(key, data, ""); err != nil {
 				t.Fatal(err)
 			}
-			s := &stranger{h: h}
+			s := &anonymous{h: h}
 			there := h.objects[key]
 			spoil(&there.a, s)
 			h.objects[key] = there
@@ -71,7 +71,7 @@ func TestHiddenForGood(t *testing.T) {
 			if _, err := h.write(store.BlobKey(blob.Digest), data, ""); err != nil {
 				t.Fatal(err)
 			}
-			s := &stranger{h: h, always: always}
+			s := &anonymous{h: h, always: always}
 			e := engine(t, o, Options{Targets: []Target{{Name: "a", Sink: ToBucket("a", h, s.look)}}})
 			r := ensure(t, e, blob, set.Of(0), set.Set{})[0]
 			if !errors.Is(r.Err, always) || h.count("put") > 1 || s.asked == 0 {

@@ -168,9 +168,9 @@ var (
 	ErrStalled = errors.New("too little moved for too long")
 	// ErrUnverified: the target holds a wrong object, which could not be replaced.
 	ErrUnverified = errors.New("the target holds wrong bytes")
-	// ErrVain is for a look as an anonymous client ([ToBucket]) to add to [store.ErrHidden]: the blob was recently
+	// ErrStillHidden is for a look as an anonymous client ([ToBucket]) to add to [store.ErrHidden]: the blob was recently
 	// written again, and that did not help.
-	ErrVain = errors.New("writing it again did not help")
+	ErrStillHidden = errors.New("writing it again did not help")
 	// ErrClosed: the engine was closed.
 	ErrClosed = errors.New("the engine is closed")
 )

@@ -49,7 +49,7 @@ func StartPrivate(t testing.TB) *Registry {
 	return start(t, fmt.Sprintf("auth: {htpasswd: {realm: tests, path: %q}}\n", file), http.StatusUnauthorized)
 }
 
-// start starts a registry with more configuration, which answers a stranger with the status.
+// start starts a registry with more configuration, which answers anonymous clients with the status.
 func start(t testing.TB, more string, status int) *Registry {
 	t.Helper()
 	addr := parts.FreeAddr(t)

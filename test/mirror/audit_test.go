@@ -107,7 +107,7 @@ func TestAudit(t *testing.T) {
 	bad.Hide(t, "")
 	bad.Remove(t, shop.Key(stray.Digest))
 	good.Remove(t, shop.Key("notes.txt"))
-	if _, r := w.audit(t, "--deep", "--repair"); r.Code != 0 { // it is there, and not listed as long as strangers do not get it
+	if _, r := w.audit(t, "--deep", "--repair"); r.Code != 0 { // it is there, and not listed as long as anonymous clients do not get it
 		t.Errorf("repair of what is public again: %v", r)
 	}
 	w.whole(t)

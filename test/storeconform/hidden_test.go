@@ -28,7 +28,7 @@ import (
 	"ociproxy/test/seaweedfs"
 )
 
-// spoiler puts an object as another tool does: right bytes, with headers of its own. address is where strangers find the object of a key.
+// spoiler puts an object as another tool does: right bytes, with headers of its own. address is where anonymous clients find the object of a key.
 type spoiler struct {
 	bucket  store.Bucket
 	address string // of a blob, with {digest}
@@ -70,7 +70,7 @@ func (s spoiler) mends(t *testing.T) {
 				t.Fatalf("%+v, %v", there, err)
 			}
 			if err := public.Look(t.Context(), d, there.Size); (what == "gzip" || what == "aws-chunked") && err == nil {
-				t.Error("strangers are told nothing of it")
+				t.Error("anonymous clients get no error")
 			}
 			if copier, ok := s.bucket.(store.Copier); ok && there.Hidden == "" {
 				if _, err := copier.CopyFrom(t.Context(), "copied/"+what, s.bucket, there, store.BlobHeader); err != nil {
@@ -85,7 +85,7 @@ func (s spoiler) mends(t *testing.T) {
 			}
 			now, err := s.bucket.Head(t.Context(), key)
 			if err != nil || now.Altered() != "" || now.Header != store.BlobHeader {
-				t.Errorf("written anew: %+v, %v", now, err)
+				t.Errorf("written again: %+v, %v", now, err)
 			}
 			for a, err := range s.bucket.List(t.Context(), key, "") {
 				if err != nil || a.Altered() != "" {

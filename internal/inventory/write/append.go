@@ -15,7 +15,7 @@ import (
 type appending struct {
 	w       *Writer
 	drop    bool      // all images go
-	anew    bool      // everything goes
+	all     bool      // everything goes
 	began   time.Time // by the clock that heads are written by
 	spools  []*spool
 	sent    []*spool               // those of the last attempt
@@ -23,7 +23,7 @@ type appending struct {
 	dropped []inventory.SegmentRef // that the last attempt left out
 }
 
-func (a *appending) replaces() bool { return a.anew }
+func (a *appending) replaces() bool { return a.all }
 
 // done: the swap was one step, so any new segment that was not in the head before proves it. It is not enough to look
 // whether h lists the segment: a compaction may have merged it since, and appending it again would override later
@@ -35,7 +35,7 @@ func (a *appending) done(tried, h *inventory.Head) bool {
 		}
 	}
 	switch {
-	case len(a.spools) > 0 || a.anew:
+	case len(a.spools) > 0 || a.all:
 		return false
 	case a.drop:
 		return h.ImagesDropped > tried.ImagesDropped
@@ -51,7 +51,7 @@ func (a *appending) next(ctx context.Context, h, next *inventory.Head) error {
 		if s.header.Images() && outdated {
 			continue
 		}
-		if a.anew || !h.Has(s.ref.SHA256) {
+		if a.all || !h.Has(s.ref.SHA256) {
 			if err := a.upload(ctx, s); err != nil {
 				return err
 			}
@@ -66,7 +66,7 @@ func (a *appending) next(ctx context.Context, h, next *inventory.Head) error {
 		switch {
 		case mine.Has(ref.SHA256):
 			// It moves to the end: there it overrides what came in between.
-		case a.anew || a.drop && ref.Images():
+		case a.all || a.drop && ref.Images():
 			a.dropped = append(a.dropped, ref)
 		default:
 			next.Segments = append(next.Segments, ref)

@@ -65,7 +65,7 @@ func TestWriterRefusesLies(t *testing.T) {
 }
 
 // What a writer learnt about images counts no longer after an inventory was begun again, though generations are lower since.
-func TestImagesAfterAnew(t *testing.T) {
+func TestImagesAfterReplacing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &inventorytest.Bucket{}
 		opt := write.Options{Store: store, TempDir: t.TempDir()}

@@ -78,7 +78,7 @@ func (w *Writer) Remove(ctx context.Context, digests ...oci.Digest) (*inventory.
 // Restart writes records in place of whatever is there: a head that cannot be read, another store's head, or a head
 // whose segments are damaged.
 func (w *Writer) Restart(ctx context.Context, records ...inventory.Record) (*inventory.Head, error) {
-	h, err := w.write(ctx, &appending{w: w, drop: true, anew: true}, records)
+	h, err := w.write(ctx, &appending{w: w, drop: true, all: true}, records)
 	if err == nil {
 		w.learnt(h)
 	}

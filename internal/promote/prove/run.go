@@ -217,11 +217,11 @@ func (r *run) repository(ctx context.Context, full string, list *registry.Listin
 		r.find(Finding{Class: Unreadable, Repository: full, Detail: err.Error()})
 		return nil
 	}
-	if err := known.Odd.Err(); err != nil && !r.opt.Allow.allows(full) {
+	if err := known.Unusable.Err(); err != nil && !r.opt.Allow.allows(full) {
 		r.find(Finding{Class: Unexpected, Repository: full, Detail: err.Error()})
 	}
 	if len(wants) == 0 {
-		return r.stranger(ctx, full, known)
+		return r.unnamed(ctx, full, known)
 	}
 	v := newView(r, full, known, wants)
 	if err := v.compare(ctx); err != nil {
@@ -238,18 +238,18 @@ func (r *run) repository(ctx context.Context, full string, list *registry.Listin
 	return ctx.Err()
 }
 
-// strangerAsks bounds the tags of a repository nobody names that are asked for: one that leads somewhere is enough.
-const strangerAsks = 100
+// unnamedAsks bounds the tags of a repository nobody names that are asked for: one that leads somewhere is enough.
+const unnamedAsks = 100
 
-// stranger is a repository that no manifest names. The error is that of ctx.
-func (r *run) stranger(ctx context.Context, full string, list *registry.View) error {
+// unnamed is a repository that no manifest names. The error is that of ctx.
+func (r *run) unnamed(ctx context.Context, full string, list *registry.View) error {
 	var tags []string
 	sure := false
 	for _, t := range list.Tags {
 		if r.opt.Allow.allows(full + ":" + t.Name) {
 			continue
 		}
-		if !sure && len(tags) < strangerAsks {
+		if !sure && len(tags) < unnamedAsks {
 			_, gone, _ := list.Gone(ctx, t.Name)
 			if ctx.Err() != nil {
 				return context.Cause(ctx)

@@ -23,10 +23,10 @@ type Snap struct {
 	// Untagged: the registry reported the manifests without a tag. Where it did not, and there is no tag, Digests is
 	// empty: the repository has nothing, or digests that cannot be listed.
 	Untagged bool
-	// Odd: the registry lists an invalid name, about which nothing can be asked.
-	Odd bool
+	// Unusable: the registry lists an invalid name, about which nothing can be asked.
+	Unusable bool
 	// Left are the tags and manifests that the registry lists and that cannot be requested.
-	Left registry.Odd
+	Left registry.Unusable
 }
 
 // SnapDigest is a digest with its tags, by name.
@@ -105,7 +105,7 @@ func Snapshot(ctx context.Context, regs *promote.Registries, root string, opt Sn
 func snap(ctx context.Context, regs *promote.Registries, full string, f registry.Found, opt SnapOptions) (*Snap, error) {
 	list := f.Listing
 	if !promote.ValidRepository(full) { // nobody can ask for it
-		return &Snap{Name: f.Name, Odd: true}, nil
+		return &Snap{Name: f.Name, Unusable: true}, nil
 	}
 	if list == nil {
 		var err error
@@ -122,7 +122,7 @@ func snap(ctx context.Context, regs *promote.Registries, full string, f registry
 	if err != nil {
 		return nil, err
 	}
-	s := &Snap{Name: f.Name, Untagged: list.All, Left: list.Odd}
+	s := &Snap{Name: f.Name, Untagged: list.All, Left: list.Unusable}
 	index := map[oci.Digest]int{}
 	for _, t := range tags {
 		if t.Digest.IsZero() {

@@ -8,29 +8,29 @@ import (
 	"strings"
 )
 
-// ErrOdd says that a list has entries that cannot be requested: invalid names, tags or digests, or entries that are not
+// ErrUnusable says that a list has entries that cannot be requested: invalid names, tags or digests, or entries that are not
 // text. The rest of the list is valid.
-var ErrOdd = errors.New("the registry lists a name, tag or digest that is not valid")
+var ErrUnusable = errors.New("the registry lists a name, tag or digest that is not valid")
 
-// maxOdd bounds how many invalid entries of a list are kept. The others are only counted.
-const maxOdd = 10
+// maxUnusable bounds how many invalid entries of a list are kept. The others are only counted.
+const maxUnusable = 10
 
 // Odd has the entries of a list that cannot be requested.
-type Odd struct {
+type Unusable struct {
 	First []string // fit for a message
 	Count int      // of all such entries
 }
 
 // Err returns an error that names the entries, or nil when there are none.
-func (o *Odd) Err() error {
+func (o *Unusable) Err() error {
 	if o.Count == 0 {
 		return nil
 	}
-	return fmt.Errorf("%w: %s", ErrOdd, o)
+	return fmt.Errorf("%w: %s", ErrUnusable, o)
 }
 
 // String names the first entries, and counts the others.
-func (o *Odd) String() string {
+func (o *Unusable) String() string {
 	text := strings.Join(o.First, ", ")
 	if more := o.Count - len(o.First); more > 0 {
 		text = fmt.Sprintf("%s and %d more", text, more)
@@ -38,9 +38,9 @@ func (o *Odd) String() string {
 	return text
 }
 
-func (o *Odd) add(kind, text string) {
+func (o *Unusable) add(kind, text string) {
 	o.Count++
-	if len(o.First) < maxOdd {
+	if len(o.First) < maxUnusable {
 		o.First = append(o.First, fmt.Sprintf("%s %q", kind, clean(text)))
 	}
 }

@@ -52,10 +52,10 @@ func TestOddNames(t *testing.T) {
 	if diff := cmp.Diff([]string{"unexpected prod/../x", "unexpected prod/App"}, got); diff != "" || r.ExitCode != 4 {
 		t.Errorf("code %d (-want +got):\n%s", r.ExitCode, diff)
 	}
-	var odd, images []string
+	var unusable, images []string
 	err := Snapshot(t.Context(), w.regs, w.Host+"/prod", SnapOptions{}, func(s *Snap) error {
-		if s.Odd {
-			odd = append(odd, s.Name)
+		if s.Unusable {
+			unusable = append(unusable, s.Name)
 		} else {
 			images = append(images, s.Name)
 		}
