@@ -85,7 +85,7 @@ func TestFleetBehindOneAddress(t *testing.T) {
 // TestFrontsHaveNoShare: a load balancer's connections belong to all its clients. They are never closed for another
 // client, but other clients' connections are closed for them.
 func TestFrontsHaveNoShare(t *testing.T) {
-	const front, client = "127.0.9.9", "127.0.2.2"
+	const front, other = "127.0.9.9", "127.0.2.2"
 	isFront := func(a netip.Addr) bool { return a.String() == front }
 	s := open(t, Options{Max: 4, Front: isFront})
 	var all []*client
@@ -95,7 +95,7 @@ func TestFrontsHaveNoShare(t *testing.T) {
 		all = append(all, c)
 	}
 	s.settled(t, 4, 4)
-	if s.dial(t, client).get("/") != "" {
+	if s.dial(t, other).get("/") != "" {
 		t.Error("a client is served in place of a front")
 	}
 	for _, c := range all {
@@ -109,7 +109,7 @@ func TestFrontsHaveNoShare(t *testing.T) {
 
 	s = open(t, Options{Max: 2, Front: isFront})
 	for range 2 {
-		fmt.Fprint(s.dial(t, client), "GET /hold HTTP/1.1\r\nHost: x\r\n\r\n")
+		fmt.Fprint(s.dial(t, other), "GET /hold HTTP/1.1\r\nHost: x\r\n\r\n")
 		<-s.held
 	}
 	if !served(s.dial(t, front).get("/")) {

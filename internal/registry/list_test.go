@@ -336,7 +336,7 @@ func TestOddRepositories(t *testing.T) {
 		}),
 	} {
 		r, w := openWorld(t, h, func(o *Options) { o.Prefix = "p" })
-		var names, odd []string
+		var names, unusable []string
 		for f, err := range r.Find(t.Context()) {
 			switch {
 			case err != nil:
@@ -347,8 +347,8 @@ func TestOddRepositories(t *testing.T) {
 				names = append(names, f.Name)
 			}
 		}
-		if !slices.Equal(names, []string{"a", "c"}) || !slices.Equal(odd, []string{"UPPER", "../x"}) {
-			t.Errorf("%s: %q, odd %q", name, names, odd)
+		if !slices.Equal(names, []string{"a", "c"}) || !slices.Equal(unusable, []string{"UPPER", "../x"}) {
+			t.Errorf("%s: %q, unusable %q", name, names, unusable)
 		}
 		if slices.ContainsFunc(w.paths(), func(p string) bool { return strings.Contains(p, "UPPER") || strings.Contains(p, "x/tags") }) {
 			t.Errorf("%s: asked for %q", name, w.paths())

@@ -61,7 +61,7 @@ func TestOddNames(t *testing.T) {
 		}
 		return nil
 	})
-	if diff := cmp.Diff([][]string{{"../x", "App"}, {"app"}}, [][]string{odd, images}); err != nil || diff != "" {
+	if diff := cmp.Diff([][]string{{"../x", "App"}, {"app"}}, [][]string{unusable, images}); err != nil || diff != "" {
 		t.Errorf("snapshot: %v (-want +got):\n%s", err, diff)
 	}
 }
