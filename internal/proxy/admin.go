@@ -40,7 +40,7 @@ func (s *Server) admitted() admit.Port {
 	return admit.Port{
 		Hosts:   func() []string { return s.wiring.Load().cfg.Admin.Hosts },
 		Setting: "admin.hosts of the config",
-		Costly: func(r *http.Request) bool { // profiles, and questions to stores and upstreams
+		Costly: func(r *http.Request) bool { // profiles, and requests that ask stores and upstreams
 			return strings.HasPrefix(r.URL.Path, "/debug/") || r.URL.Path == "/explain"
 		},
 		Refused: func(r *http.Request, why string) {
@@ -101,7 +101,7 @@ func (s *Server) scrapes() http.HandlerFunc {
 			return
 		}
 		defer each.give(host)
-		_ = http.NewResponseController(rw).SetWriteDeadline(time.Now().Add(scrapeTimeout)) // a recorder has none
+		_ = http.NewResponseController(rw).SetWriteDeadline(time.Now().Add(scrapeTimeout)) // test recorders have none
 		scrape.ServeHTTP(rw, r)
 	}
 }
@@ -135,7 +135,7 @@ func (s *shares) give(who string) {
 	}
 }
 
-// observeGauges copies the values that are needed only when somebody reads the metrics.
+// observeGauges copies the values that are needed only when a client reads the metrics.
 func (s *Server) observeGauges() {
 	s.metrics.ExistenceEntries.Set(float64(s.checker.Len()))
 	s.metrics.Usable.Reset()
@@ -149,7 +149,7 @@ func (s *Server) observeGauges() {
 	s.metrics.Ready.Set(boolGauge(s.ready()))
 	s.observeInventories()
 	s.metrics.Frozen.Set(boolGauge(s.health.Frozen()))
-	s.metrics.ResetFeeds() // a reload may have removed some
+	s.metrics.ResetFeeds() // a reload may have removed feeds
 	for _, f := range s.wiring.Load().ranges.Status() {
 		age := f.Age.Seconds()
 		if f.LastGood.IsZero() {

@@ -2,7 +2,7 @@ package proxy
 
 import (
 	"crypto/tls"
-	"log" //nolint:depguard // net/http takes nothing else
+	"log" //nolint:depguard // net/http accepts nothing else
 	"log/slog"
 	"net"
 	"net/http"

@@ -63,7 +63,7 @@ func (s *Server) savePaths(ctx context.Context, file string) {
 		case <-tick.C:
 		}
 		var b bytes.Buffer
-		_ = s.reach.Save(&b) // a buffer takes everything
+		_ = s.reach.Save(&b) // a buffer accepts everything
 		if err := atomicfile.Write(file, b.Bytes(), 0o600); err != nil {
 			s.log.Warn("what was learnt of client addresses is not saved", "file", file, "error", err.Error())
 		}

@@ -12,8 +12,8 @@ import (
 
 // listing is what the inventories say of a blob.
 type listing struct {
-	stores set.Set // those that are believed and list it
-	size   int64   // in bytes; -1: those that list it do not agree, or lie
+	stores set.Set // stores that are believed and list it
+	size   int64   // in bytes; -1: the stores that list it disagree, or lie
 }
 
 // sizeAt is the blob's size in bytes that counts for a redirect to candidate i; 0: unknown. No single store decides

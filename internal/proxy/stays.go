@@ -35,14 +35,14 @@ type moment int64
 // stay is where a network is sent for a tag.
 type stay struct {
 	key, origin uint64 // hashes; key 0: none
-	since, last moment // sent there first and last
+	since, last moment // first and last time sent there
 }
 
 // comparison is the result for a tag of a replica.
 type comparison struct {
 	key   uint64
 	tried moment // when it was last begun
-	asked moment // of the last that ended: nobody was asked before
+	asked moment // of the last that ended: neither upstream was asked earlier
 	found existence.Comparison
 }
 
@@ -82,7 +82,7 @@ func (s *stays) origin(origin string) uint64 { return maphash.String(s.seed, ori
 type plan struct {
 	key       uint64 // of the stay
 	tag       uint64
-	origin    uint64        // of the upstream it would be sent to
+	origin    uint64        // of the upstream that would get it
 	lag       time.Duration // of that upstream
 	canonical bool          // it is the canonical one
 	peek      bool          // change nothing
@@ -134,14 +134,14 @@ func find(set *[stayWays]stay, key uint64) *stay {
 func (e *stay) over(now moment, lag time.Duration, c *comparison) bool {
 	switch {
 	case now-e.last >= moment(lag):
-		return true // what was seen elsewhere is there by now
+		return true // by now it has what was seen elsewhere
 	case now-e.since < moment(lag):
 		return false
 	case c.asked >= e.last:
 		return c.found != existence.Different
 	case c.asked > e.since && c.found == existence.Different:
 		return false
-	default: // it was tried without success
+	default: // tried without success
 		vain := c.tried > c.asked && now-c.tried >= moment(compareEvery)
 		return vain && now-e.since >= moment(mustReturn*lag)
 	}
