@@ -27,7 +27,7 @@ const (
 	MaxHeadBytes    = 64 << 10
 	MaxSegments     = 64
 	MaxSegmentBytes = 4 << 30
-	MaxMerged       = 64        // hashes in a head's list of segments merged lately
+	MaxMerged       = 64        // hashes in a head's list of recently merged segments
 	maxCount        = 1<<32 - 2 // record numbers have four bytes in a table
 )
 
@@ -200,7 +200,7 @@ func (h *Head) content() uint64 {
 	}
 	sum := fnv.New64a()
 	for _, s := range h.blobs() {
-		_, _ = io.WriteString(sum, s.SHA256) // a hash takes everything
+		_, _ = io.WriteString(sum, s.SHA256) // a hash accepts everything
 	}
 	return sum.Sum64()
 }
