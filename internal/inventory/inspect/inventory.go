@@ -96,7 +96,7 @@ type line struct {
 	transport http.RoundTripper
 	own       *http.Transport // our own, to close; nil: the caller's
 
-	following *http.Client // for documents: follows redirects
+	following *http.Client // for inventories: follows redirects
 	straight  *http.Client // for blobs: the store itself must answer
 
 	received, of atomic.Int64
