@@ -6,7 +6,7 @@ import (
 )
 
 const (
-	// paceSamples is how many answers of an origin, of each kind, are kept for at most paceLasts.
+	// paceSamples is how many answers of an origin are kept, for each kind. They are kept for at most paceLasts.
 	paceSamples = 64
 	paceLasts   = 10 * time.Minute
 	// leastWait is the shortest wait: a store that answers in 20 ms may need a new connection, or a short pause. The

@@ -7,7 +7,7 @@ import "ociproxy/internal/oci"
 func (c *Checker) Refute(k Key) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, f := range c.flights { // Options.InFlight at most
+	for _, f := range c.flights { // at most Options.InFlight
 		if f.target.Key == k {
 			f.refuted = true
 		}

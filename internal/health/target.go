@@ -43,7 +43,7 @@ type Target struct {
 const (
 	ResultOK        = "ok"
 	ResultFailed    = "failed"
-	ResultNeutral   = "neutral"   // no signal: 401, 403, 404, 410, 429, 451, limits of our own
+	ResultNeutral   = "neutral"   // no signal: 401, 403, 404, 410, 429, 451, our own limits
 	ResultDiscarded = "discarded" // this process did not run for a while
 )
 

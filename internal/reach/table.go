@@ -21,15 +21,15 @@ const (
 	locks = 64 // an address's two sets share one
 )
 
-// Table is what is known of all addresses that asked lately. It takes 8 MiB, whatever comes. Safe for concurrent use;
-// a request costs a lock that 960 lines share, and no allocation.
+// Table is what is known about all addresses with recent requests. It takes 8 MiB, however many requests come. Safe for
+// concurrent use; a request costs a lock that 960 lines share, and no allocation.
 type Table struct {
 	secret [2]uint64           // hides which addresses share a set
-	sum    func(string) uint64 // keyed: nobody outside can choose what looks the same
+	sum    func(string) uint64 // keyed: an attacker cannot choose values that look the same
 	now    func() time.Time
 
 	locks [locks]sync.Mutex
-	tags  []uint32 // by line: which address it is; 0: none
+	tags  []uint32 // by line: the address that it belongs to; 0: none
 	lines []line
 }
 
@@ -148,7 +148,7 @@ func (t *Table) Skip(addr netip.Addr) {
 	lock.Unlock()
 }
 
-// of fills in what is asked: its key, and whether it is a blob's start.
+// of sets the keys of a request, and whether it asks for a blob's start.
 func (a *ask) of(digest uint64, s Span) {
 	a.any = part(digest, 0, 0)
 	switch {
@@ -272,7 +272,7 @@ func (t *Table) oldest(w *where) (at int) {
 	return at
 }
 
-// fnv is a hash that is stable between processes and releases: FNV-1a. Its callers fold it.
+// fnv returns a hash that is stable between processes and releases: FNV-1a. Its callers fold it.
 func fnv(s string) uint64 {
 	h := uint64(14695981039346656037)
 	for i := range len(s) {
