@@ -54,7 +54,7 @@ type site struct {
 	asked         atomic.Int64 // requests that the upstream received
 }
 
-// tags is a list of valid tags of about n bytes.
+// tags returns a list of valid tags of about n bytes.
 func tags(n int) string {
 	return `{"name":"a","tags":["v1"` + strings.Repeat(`,"v1234567"`, n/11) + `]}`
 }

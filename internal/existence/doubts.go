@@ -60,7 +60,7 @@ func (d *Doubts) Denies(store int, digest oci.Digest) bool {
 	return ok
 }
 
-// Observe notes a store's answer for a digest that its inventory lists. It reports whether that was one absence too
+// Observe records a store's answer for a digest that its inventory lists. It reports whether that was one absence too
 // many: from now on the store is demoted.
 func (d *Doubts) Observe(store int, digest oci.Digest, held bool) (demoted bool) {
 	d.mu.Lock()

@@ -78,7 +78,7 @@ const (
 	ping
 )
 
-// String says what was asked, for errors. Digests are public; URLs may not be.
+// String returns what was asked, for errors. Digests are public; URLs may not be.
 func (q *query) String() string {
 	switch q.kind {
 	case byteRange:
@@ -93,8 +93,8 @@ func (q *query) String() string {
 // end returns the last byte of the range, counted as in the Range header.
 func (q *query) end() int64 { return q.start + q.length - 1 }
 
-// choose selects what to ask t for: a small object as a whole, or a random range of any object. When no object is
-// known any more, it reads the last one again. Without one, it pings the target.
+// choose selects what to ask t for: a complete small object, or a random range of any object. When no object is known
+// any more, it reads the last one again. Without one, it pings the target.
 func choose(t *Target, whole bool, kept Object) (query, bool) {
 	var o Object
 	ok := false
@@ -121,7 +121,7 @@ func choose(t *Target, whole bool, kept Object) (query, bool) {
 	return query{}, false
 }
 
-// rangeOf is a range of o at a random offset.
+// rangeOf returns a range of o at a random offset.
 func rangeOf(o Object) query {
 	q := query{kind: byteRange, object: o, length: maxWhole}
 	if o.Size > 0 {

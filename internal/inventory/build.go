@@ -31,7 +31,7 @@ type buildInput struct {
 	dir     string // for the table's memory; "": anonymous memory
 }
 
-// keepNone is a keep that leaves everything out.
+// keepNone returns a keep that leaves everything out.
 func keepNone() (k [set.Max]int16) {
 	for i := range k {
 		k[i] = -1
@@ -326,7 +326,7 @@ func agreed(a, b int64) int64 {
 	}
 }
 
-// stays is the set of an old record's stores in the new table.
+// stays returns the set of an old record's stores in the new table.
 func (b *builder) stays(c *cursor) set.Set {
 	id := binary.LittleEndian.Uint16(c.rec[b.alg.recordLen():])
 	if id != noID {

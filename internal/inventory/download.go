@@ -103,7 +103,7 @@ type watched struct {
 
 func (w *watched) Read(b []byte) (int, error) { return w.watch.Read(w.Reader, b) }
 
-// downloadTime is how long a segment of n bytes may take: a minute, plus a second for each further MB.
+// downloadTime returns how long a segment of n bytes may take: a minute, plus a second for each further MB.
 func downloadTime(n int64) time.Duration {
 	return time.Minute + time.Duration(n>>20)*time.Second
 }
@@ -135,7 +135,7 @@ type writeError struct{ err error }
 func (e *writeError) Error() string { return fmt.Sprintf("keep segment: %v", e.err) }
 func (e *writeError) Unwrap() error { return e.err }
 
-// downloadClient is c with bounded redirects that never leave https.
+// downloadClient returns c with bounded redirects that never leave https.
 func downloadClient(c *http.Client) *http.Client {
 	client := http.Client{}
 	if c != nil {

@@ -20,7 +20,7 @@ const (
 	listBytes  = 70*ownRecords + 64*24 // of one list by sha512
 )
 
-// hostile is a world with a store "good", and a store "bad" that its owner no longer controls.
+// hostile returns a world with a store "good", and a store "bad" that its owner no longer controls.
 func hostile(t *testing.T, dir string) *world {
 	w := newWorld(t, dir)
 	w.now = time.Now().Truncate(time.Second)

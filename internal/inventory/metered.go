@@ -25,7 +25,7 @@ func newMetered(o Origin, hourly int64, now func() time.Time) *metered {
 	return &metered{Origin: o, hourly: hourly, now: now, left: hourly}
 }
 
-// hourly is the number of bytes an hour for a store that may list so many records: one complete list, by sha512.
+// hourly returns the bytes per hour for a store that may list that many records: one complete list, by sha512.
 func hourly(records int64) int64 {
 	return records*int64(sha512Digests.recordLen()) + MaxSegments*HeaderLen
 }

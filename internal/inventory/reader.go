@@ -147,7 +147,7 @@ func (r *Reader) configure(s Store) {
 	r.store.Refresh, r.store.StaleAfter = s.withDefaults().Refresh, s.withDefaults().StaleAfter
 }
 
-// interval is how often the store is asked.
+// interval returns how often the store is asked.
 func (r *Reader) interval() time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -297,7 +297,7 @@ func (r *Reader) bounded(h *Head) error {
 	return nil
 }
 
-// want notes the head whose segments are about to be fetched: those that arrive stay on disk for the next try.
+// want records the head whose segments are about to be fetched. Segments that arrive stay on disk for the next try.
 func (r *Reader) want(h *Head) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -358,7 +358,7 @@ func (r *Reader) builtSegments() []SegmentRef {
 	return r.built.blobs()
 }
 
-// setBuilt notes that a table has what h lists.
+// setBuilt records that a table has what h lists.
 func (r *Reader) setBuilt(h *Head) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -368,7 +368,7 @@ func (r *Reader) setBuilt(h *Head) {
 	}
 }
 
-// setLagging notes why a table does not have what the head lists; nil: it has.
+// setLagging records why a table does not have what the head lists; nil: it has.
 func (r *Reader) setLagging(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -417,7 +417,7 @@ func (r *Reader) Head() *Head {
 	return r.head
 }
 
-// State says whether the inventory counts now.
+// State returns whether the inventory counts now.
 func (r *Reader) State() State {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -44,7 +44,7 @@ func (h Header) Append(b []byte) []byte {
 	return binary.BigEndian.AppendUint64(b, h.Count)
 }
 
-// Bytes is the length of the whole segment.
+// Bytes returns the length of the complete segment.
 func (h Header) Bytes() int64 { return HeaderLen + int64(h.Count)*int64(h.recordLen()) }
 
 // ErrSegment is wrapped by every error about the content of a segment.

@@ -112,7 +112,7 @@ func (t *Table) Bytes() int64 {
 	return n
 }
 
-// Took is how long it took to build the table.
+// Took returns how long it took to build the table.
 func (t *Table) Took() time.Duration {
 	if t == nil {
 		return 0
@@ -251,7 +251,7 @@ func (p *part) lookup(raw []byte) (Entry, bool) {
 	return Entry{}, false
 }
 
-// key is the start of record i's digest.
+// key returns the start of record i's digest.
 func (p *part) key(i int) uint64 { return binary.BigEndian.Uint64(p.records[i*p.alg.entryLen():]) }
 
 func (p *part) digest(i int) []byte {

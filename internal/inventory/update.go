@@ -155,7 +155,7 @@ func lists(h *Head, without map[string]error) error {
 	return nil
 }
 
-// view is what is known now. f.building and f.mu are held.
+// view returns what is known now. f.building and f.mu are held.
 func (f *Follower) view() *View {
 	v := &View{Table: f.table}
 	for _, s := range f.stores {

@@ -31,7 +31,7 @@ type Weight struct {
 // Stores is what a [Scale] needs to know of the stores that it weighs for. It addresses them by index.
 type Stores struct {
 	Count    int
-	Lacking  func(d oci.Digest) []int          // the stores that lack a blob
+	Lacking  func(d oci.Digest) []int          // the stores that do not have a blob
 	Requests func(store int, size int64) int64 // requests to put a blob of a size into a store
 }
 

@@ -20,7 +20,8 @@ import (
 	"ociproxy/internal/listener"
 )
 
-// adminServer is the operators' port. It is not for clients: bind it to loopback or a private network.
+// adminServer returns the server of the operators' port. It is not for clients: bind it to loopback or a private
+// network.
 func (s *Server) adminServer() *http.Server {
 	return &http.Server{
 		Handler:           s.guard(s.admitted().Handler(s.adminPages())),
@@ -113,7 +114,7 @@ type shares struct {
 	of   map[string]int
 }
 
-// take reports whether who may have one more. If so, it counts it until give.
+// take reports whether the client named who may have one more. If so, it counts one more until give.
 func (s *shares) take(who string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -71,7 +71,7 @@ func newAgain() *again {
 	}
 }
 
-// asked notes a request, and reports whether the same address asked for the same a few minutes ago.
+// asked records a request, and reports whether the same address asked for the same thing a few minutes ago.
 func (s *again) asked(q *request) bool {
 	addr := q.client.Addr.As16()
 	method := http.MethodHead
@@ -116,7 +116,7 @@ const (
 	timeMask = 1<<timeBits - 1
 )
 
-// note notes h, and reports whether it was noted before, at most keep ago.
+// note records h, and reports whether it was recorded before, at most keep ago.
 func (s *recent) note(h uint64) bool {
 	now := uint32(time.Since(s.start)/s.unit) & timeMask
 	is := uint32(h)&^timeMask | now

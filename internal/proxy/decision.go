@@ -184,7 +184,7 @@ func (w *wiring) key(i int, req *oci.Request) existence.Key {
 	return k
 }
 
-// target is the question whether candidate i holds what req names.
+// target returns the question whether candidate i holds what req names.
 func (w *wiring) target(i int, req *oci.Request) existence.Target {
 	c := &w.snapshot.Candidates[i]
 	return existence.Target{

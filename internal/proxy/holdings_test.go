@@ -14,7 +14,7 @@ import (
 	"ociproxy/internal/route"
 )
 
-// listedWorld is a world whose store in Virginia publishes an inventory that lists the given digests.
+// listedWorld returns a world whose store in Virginia publishes an inventory that lists the given digests.
 func listedWorld(t testing.TB, digests ...string) (*testWorld, *invwrite.Writer) {
 	t.Helper()
 	bucket := &inventorytest.Bucket{}

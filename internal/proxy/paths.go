@@ -16,7 +16,7 @@ import (
 // savePathsEvery is how often the proxy saves what it learned about client addresses.
 const savePathsEvery = 5 * time.Minute
 
-// pathsFile is the file for that; "" where there is no disk.
+// pathsFile returns the file for that; "" if there is no disk.
 func pathsFile(cfg *config.Config) string {
 	if cfg.Ranges.Cache == "" {
 		return ""

@@ -219,7 +219,7 @@ func (s *Server) listen(ctx context.Context) (public, admin net.Listener, err er
 	return public, admin, nil
 }
 
-// publicAddress is listen, with the port that the platform's PORT asks for.
+// publicAddress returns listen with the port that the platform's PORT asks for.
 func publicAddress(listen, port string) (string, error) {
 	if port == "" {
 		return listen, nil

@@ -52,8 +52,8 @@ func (s *Server) stay(ctx context.Context, w *wiring, q *request, d *decision, p
 			return
 		}
 	}
-	// The upstream where it was can no longer answer. Canonical is never behind. When canonical cannot answer either,
-	// an older image is better than none.
+	// The upstream where the network was can no longer answer. Canonical is never behind. If canonical cannot answer
+	// either, an older image is better than none.
 	p = s.plan(w, q, w.snapshot.Canonical)
 	if !s.stayAt(ctx, w, q, d, w.snapshot.Canonical) {
 		p = s.plan(w, q, want)
@@ -99,7 +99,7 @@ func (s *Server) stayAt(ctx context.Context, w *wiring, q *request, d *decision,
 	return true
 }
 
-// stayed notes, after the answer to q, that a list came from canonical because the near upstream failed.
+// stayed records, after the answer to q, that a list came from canonical because the near upstream failed.
 func (s *Server) stayed(w *wiring, q *request, a *response) {
 	canonical := a.by == w.snapshot.Canonical
 	if w.lags != nil && q.Kind == oci.KindTags && canonical {

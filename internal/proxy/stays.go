@@ -64,13 +64,13 @@ func newStays() *stays {
 	return &stays{seed: maphash.MakeSeed(), now: now}
 }
 
-// key is the key of a tag, or of a list of tags, for a client network.
+// key returns the key of a tag, or of a list of tags, for a client network.
 func (s *stays) key(network netip.Prefix, req *oci.Request) uint64 {
 	a := network.Addr().As16()
 	return (maphash.Bytes(s.seed, a[:])*31 + s.tag(req)) | 1
 }
 
-// tag is a key for what req names, for any client.
+// tag returns a key for what req names, for any client.
 func (s *stays) tag(req *oci.Request) uint64 {
 	h := maphash.String(s.seed, req.Name) * 0x9e3779b97f4a7c15
 	return (h ^ maphash.String(s.seed, req.Tag)*31 + uint64(req.Kind)) | 1
@@ -88,8 +88,8 @@ type plan struct {
 	peek      bool          // change nothing
 }
 
-// claim says where a request is sent. Either it goes where p says, and the stay is there from now on, or it goes
-// where the network already is. compare: the replica that p names may be compared.
+// claim returns where a request is sent. Either it goes where p says, and the stay is there from now on, or it goes
+// where the network already is. compare says that the replica that p names may be compared.
 func (s *stays) claim(p *plan) (origin uint64, compare bool) {
 	set := p.key >> 8 % staySets
 	lock := &s.locks[set%stayLocks]
@@ -171,7 +171,7 @@ func (s *stays) begin(key uint64) bool {
 	return true
 }
 
-// end notes the result of a comparison. Neither upstream was asked before asked.
+// end records the result of a comparison. Before the moment asked, neither upstream was asked.
 func (s *stays) end(key uint64, asked moment, found existence.Comparison) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

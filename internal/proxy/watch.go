@@ -141,8 +141,8 @@ func (s *Server) files() []string {
 	return files
 }
 
-// fileState is a digest of the names and contents of all files. A file that cannot be read counts as empty, and the
-// reload that follows reports it. hash is the configuration file's hash, if it was already read.
+// fileState returns a digest of the names and contents of all files. A file that cannot be read counts as empty, and
+// the reload that follows reports it. hash is the config file's hash, if it was already read.
 func (s *Server) fileState(files []string, hash string) [sha256.Size]byte {
 	h := sha256.New()
 	for _, f := range files {

@@ -84,9 +84,9 @@ func (of *complaints) add(c *complaint, begins bool) {
 	of.list = append(of.list, *c)
 }
 
-// victim is the complaint that makes room for c, when there is no room. It is one that has expired, else the oldest
-// of c's own network when that network has its share, else the oldest of the largest network. So no network can push
-// out the complaints of others. A complaint that one address makes for many machines goes last.
+// victim returns the complaint that makes room for c, if there is no room. It is one that has expired, else the oldest
+// of c's own network if that network has its share, else the oldest of the largest network. So no network can push out
+// the complaints of others. A complaint that one address makes for many machines goes last.
 func (of *complaints) victim(c *complaint) (at int, full bool) {
 	sizes := map[netip.Prefix]int{}
 	for i := range of.list {

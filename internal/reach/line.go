@@ -388,7 +388,7 @@ func (l *line) expired(a *ask) (ended bool) {
 // nearWorked reports whether the nearest delivered something shortly before the address left it.
 func (l *line) nearWorked() bool { return l.worked != 0 && l.since-l.worked <= Window }
 
-// pull makes repo the repository that was asked last.
+// pull makes repo the repository of the last request.
 func (l *line) pull(repo uint16) {
 	i := slices.Index(l.repos[:], repo)
 	given := uint8(0)

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Span is the part of a blob that a request asks for. The zero Span is the whole.
+// Span is the part of a blob that a request asks for. The zero Span is the complete blob.
 type Span struct {
 	// Kind says which of the other fields count.
 	Kind SpanKind

@@ -55,8 +55,8 @@ type Request struct {
 	Repository string
 	// Origin names the candidate that the client would be sent to. It must mean the same after a restart.
 	Origin string
-	// Last: that candidate is canonical, and there is none after it. The table notes such a request only when it
-	// repeats one that was sent to a store.
+	// Last says that this candidate is canonical, and that there is none after it. The table records such a request
+	// only if it repeats one that was sent to a store.
 	Last bool
 }
 
@@ -64,15 +64,15 @@ type Request struct {
 type Answer struct {
 	// Level says where to send the request.
 	Level Level
-	// Again: it looks like another try.
+	// Again says that the request looks like another try.
 	Again bool
-	// Rest: this open span counts as the rest of the blob, because no other part of that blob was asked for.
+	// Rest says that this open span counts as the rest of the blob, because no other part of that blob was asked for.
 	Rest bool
 	// Event is what the request revealed about its address.
 	Event Event
 }
 
-// Ask notes a request and says where to send it.
+// Ask records a request and returns where to send it.
 func (t *Table) Ask(r *Request) Answer {
 	digest := t.sum(r.Digest.String())
 	a := ask{
@@ -105,7 +105,7 @@ func (t *Table) repo(r *Request) uint16 { return uint16(t.sum(r.Repository)) | 1
 // unix returns the time in seconds; a table works between 1970 and 2106.
 func (t *Table) unix() uint32 { return uint32(t.now().Unix()) }
 
-// Level says where to send a request, without noting it.
+// Level returns where to send a request, without recording it.
 func (t *Table) Level(r *Request) Level {
 	w := t.where(r.Addr)
 	lock := t.lock(&w)
@@ -193,7 +193,7 @@ func (t *Table) hash(addr netip.Addr) uint64 {
 	return mix(mix(high^t.secret[0], low^t.secret[1]), t.secret[0])
 }
 
-// where says where an address may have its line.
+// where is where an address may have its line.
 type where struct {
 	sets [2]int
 	tag  uint32

@@ -148,8 +148,8 @@ func (s *shortage) held(w *work) int64 {
 	return 0
 }
 
-// measure finds out how far each target lags, and decides how far is too far. A target counts as idle if it could work
-// but for the space. There are three cases:
+// measure finds out how far each target lags, and decides how far is too far. A target is idle if only space is
+// missing for its work. There are three cases:
 //
 //   - A target keeps more than the idle target does, by half of the pool. It loses half of that difference, and the others
 //     continue with what is freed.
@@ -257,8 +257,8 @@ func compareBool(a, b bool) int {
 	return -1
 }
 
-// moment is how long a target must be idle before others lose something for it, and how often that is checked. So two
-// uploads that end shortly after each other cause no loss.
+// moment returns how long a target must be idle before others lose something for it. It is also how often that is
+// checked. So two uploads that end shortly after each other cause no loss.
 func (e *Engine) moment() time.Duration { return max(e.opt.Grace/30, time.Millisecond) }
 
 // still returns for how long nothing has moved towards a target that has something to do.

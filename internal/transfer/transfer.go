@@ -45,8 +45,8 @@ type Options struct {
 	Dir string
 	// SpoolBytes bounds the content of the spool; default 20 GiB. A blob larger than this cannot be transferred.
 	SpoolBytes int64
-	// MemoryBytes bounds the blobs that are kept in memory, each of at most 1 MiB; default 64 MiB. When it is used
-	// up, further ones lie in the spool like the others.
+	// MemoryBytes bounds the blobs that are kept in memory, each of at most 1 MiB; default 64 MiB. When it is used up,
+	// further blobs go to the spool on disk.
 	MemoryBytes int64
 	small       int64 // smallBlob, less in tests
 

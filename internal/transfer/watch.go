@@ -39,7 +39,7 @@ func (e *Engine) round(now time.Time) {
 // copyRate is the slowest copy inside a provider that the engine waits for, in bytes per second.
 const copyRate = 8 << 20
 
-// patience is how long a delivery may stand still.
+// patience returns how long a delivery may stand still.
 func (e *Engine) patience(d *delivery) time.Duration {
 	long := 5 * e.opt.Stall
 	if d.step == toCopy {

@@ -29,8 +29,8 @@ const (
 	floodChecks     = 128 * 1000 / 60        // the proxy's HEAD requests a second: 128 at once, 60 ms or more each
 )
 
-// floodFault is a crowd that asks for digests that no candidate has, from one network and from many. The proxy has to
-// ask two candidates by HEAD: a store without an inventory, and the replica.
+// floodFault returns a fault: a crowd asks for digests that no candidate has, from one network and from many. The proxy
+// has to ask two candidates by HEAD: a store without an inventory, and the replica.
 func floodFault() fault {
 	return fault{
 		name: "flood of random digests", unnoticed: true,

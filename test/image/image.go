@@ -56,7 +56,7 @@ func (b Blob) Read(t testing.TB) []byte {
 	return data
 }
 
-// Bytes is the size of all blobs.
+// Bytes returns the size of all blobs.
 func (a *Arch) Bytes() int64 {
 	var sum int64
 	for _, b := range a.Blobs {

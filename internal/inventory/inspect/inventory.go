@@ -65,7 +65,7 @@ func (l *line) open(ctx context.Context, src Source, head *inventory.Head) (_ *I
 // Close removes the downloads. What it cannot remove is in the system's directory for temporary files anyway.
 func (s *Inventory) Close() { _ = s.dir.Remove() }
 
-// Head is the list of segments. Do not change it.
+// Head returns the list of segments. Do not change it.
 func (s *Inventory) Head() *inventory.Head { return s.reader.Head() }
 
 // State reports whether readers believe the inventory now.

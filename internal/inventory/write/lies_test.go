@@ -28,7 +28,7 @@ func TestWriterRefusesLies(t *testing.T) {
 					t.Fatal(err)
 				}
 				head := lie.Head
-				for _, l := range inventorytest.Lies(store, segment, time.Now()) { // by the clock of synctest
+				for _, l := range inventorytest.Lies(store, segment, time.Now()) { // in synctest's time
 					if l.Name == lie.Name {
 						head = l.Head
 					}

@@ -34,7 +34,7 @@ type Options struct {
 	// Attempts bounds how often a change is tried when other writers interfere; default 10. A bucket that fails three
 	// times in a row ends it earlier: the bucket has already tried each request several times itself.
 	Attempts int
-	// Now tells the time; default [time.Now].
+	// Now returns the time; default [time.Now].
 	Now func() time.Time
 }
 

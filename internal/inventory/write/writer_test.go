@@ -105,7 +105,7 @@ func (g *guard) named(body []byte) {
 	g.generation, g.segments = h.Generation, h.Segments
 }
 
-// steps is the life of a bucket: enough changes for a compaction, tombstones, and the passing of a day and a week.
+// steps returns the life of a bucket: enough changes for a compaction, tombstones, and the passing of a day and a week.
 func steps() (list []func(context.Context, *write.Writer, inventorytest.Holding) error) {
 	apply := func(records ...inventory.Record) {
 		list = append(list, func(ctx context.Context, w *write.Writer, h inventorytest.Holding) error {

@@ -20,10 +20,10 @@ import (
 type Snap struct {
 	Name    string
 	Digests []SnapDigest // by their first tag; digests without a tag come last, by digest
-	// Untagged: the registry reported the manifests without a tag. Where it did not, and there is no tag, Digests is
-	// empty: the repository has nothing, or digests that cannot be listed.
+	// Untagged says that the registry reported the manifests without a tag. If it did not, and there is no tag, Digests
+	// is empty: the repository has nothing, or has digests that cannot be listed.
 	Untagged bool
-	// Odd: the registry lists an invalid name, about which nothing can be asked.
+	// Odd says that the registry lists an invalid name, for which no client can ask.
 	Odd bool
 	// Left are the tags and manifests that the registry lists and that cannot be requested.
 	Left registry.Odd

@@ -23,10 +23,10 @@ const (
 	maxSignatures = 256     // how many of one list are examined
 )
 
-// SignatureTag is the tag under which cosign keeps the signatures of an image. The digest must be SHA-256.
+// SignatureTag returns the tag under which cosign keeps the signatures of an image. The digest must be SHA-256.
 func SignatureTag(d oci.Digest) string { return registry.FallbackTag(d) + ".sig" }
 
-// attestationTag is the tag of cosign's attestations.
+// attestationTag returns the tag of cosign's attestations.
 func attestationTag(d oci.Digest) string { return registry.FallbackTag(d) + ".att" }
 
 // Verify looks for a signature or a provenance statement of one of the keys about the image, and returns nil when
