@@ -151,12 +151,12 @@ func (s *shortage) held(w *work) int64 {
 // measure finds out how far each target lags, and decides how far is too far. A target is idle if only space is
 // missing for its work. There are three cases:
 //
-//   - A target keeps more than the idle target does, by half of the pool. It loses half of that difference, and the others
-//     continue with what is freed.
-//   - A target has been idle, and nothing was admitted, for a complete grace. Then whatever another target keeps beyond the
-//     idle one is too much.
-//   - A target has not moved at all for a grace, even if no target is idle. Then whatever it keeps is too much, because it
-//     is useless to wait for it.
+//   - A target keeps more than the idle target does, by half of the pool. It loses half of that difference, and the
+//     others continue with what is freed.
+//   - A target has been idle, and nothing was admitted, for a complete grace. Then whatever another target keeps beyond
+//     the idle one is too much.
+//   - A target has not moved at all for a grace, even if no target is idle. Then whatever it keeps is too much, because
+//     it is useless to wait for it.
 func (s *shortage) measure() {
 	s.lags = make([]int64, len(s.e.targets))
 	for _, w := range s.e.work {

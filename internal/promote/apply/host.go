@@ -23,7 +23,7 @@ type host struct {
 	name    string
 	reg     *registry.Registry
 	log     *journal
-	may     func(context.Context) error // nil: writing is permitted
+	may     func(context.Context) error // returns nil while writing is permitted
 	answers availability
 
 	pushed, mounted, tags, manifests atomic.Int64
