@@ -29,7 +29,7 @@ func TestAUsedUpQuotaIsShared(t *testing.T) {
 			clients, ours := 0, 0
 			const ticks = 10_000
 			for range ticks {
-				time.Sleep(time.Duration(float64(time.Second) / rps / 10)) //nolint:forbidigo // virtual time: ten of each per allowed one
+				time.Sleep(time.Duration(float64(time.Second) / rps / 10)) //nolint:forbidigo // virtual time, 10 per allowed one
 				if q.client() {
 					clients++
 				}

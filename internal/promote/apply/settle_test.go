@@ -94,7 +94,8 @@ func TestSettleAfterDeath(t *testing.T) {
 			return &raced{Bucket: bucket{b, w}, added: &added, add: w.addSomething}
 		}
 	})
-	if waited := time.Duration(tagged.Load() - added.Load()); added.Load() == 0 || waited < settle-100*time.Millisecond { // coarse clocks
+	// The times of files are coarse, so 100 ms may be missing.
+	if waited := time.Duration(tagged.Load() - added.Load()); added.Load() == 0 || waited < settle-100*time.Millisecond {
 		t.Errorf("the tag was set %s after the last inventory was added to", waited)
 	}
 }

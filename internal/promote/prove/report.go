@@ -77,7 +77,7 @@ type Report struct {
 	BlobsRead    int64            `json:"blobsRead"`
 	BytesRead    int64            `json:"bytesRead"`
 	Stores       []string         `json:"stores"`             // stores that were examined
-	Unlisted     []string         `json:"unlisted"`           // destinations without a list: their unexpected ones are unknown
+	Unlisted     []string         `json:"unlisted"`           // destinations whose repositories cannot be listed
 	Unjudged     []string         `json:"unjudged,omitempty"` // projects without a file: what they have is not unexpected
 	Held         []*manifest.Held `json:"held,omitempty"`     // projects with faulty manifests: each is a finding too
 	Found        map[Class]int64  `json:"found"`              // number of all findings by class, without empty classes
