@@ -2,7 +2,8 @@ package inventory
 
 import "testing"
 
-// One store's wrong size costs the digest its size, at no store more than that; and no order of events makes it believed.
+// A wrong size from one store makes the digest's size unknown, and has no further effect at any store. No order of
+// events makes the wrong size believed.
 func TestSizes(t *testing.T) {
 	const right, wrong = 1000, 1 << 38
 	d := sha256Of(1)
@@ -10,11 +11,11 @@ func TestSizes(t *testing.T) {
 	gone := Record{Digest: d, Kind: Tombstone}
 	type step struct {
 		store   int
-		replace bool // all the store's segments are replaced, else this one is added
+		replace bool // all the store's segments are replaced; false: this one is added
 		record  Record
 	}
 	for name, tt := range map[string]struct {
-		turns [][]step // each is one table
+		turns [][]step // each makes one table
 		want  int64
 	}{
 		"agree":            {[][]step{{{0, false, held(right)}, {1, false, held(right)}}}, right},

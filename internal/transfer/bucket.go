@@ -100,7 +100,7 @@ func (s *bucketSink) CopyFrom(ctx context.Context, it Item, from Sink, at store.
 	return found, err
 }
 
-// existing compares the object under the blob's key. how says how it came there, if it is right.
+// existing compares the object under the blob's key with the blob. how says how the object came there, if it is right.
 //
 // It believes a SHA-256 that the store computed over the whole object: it is what the store would be asked to check
 // anyway. It believes the store's CRC32C when crc is given. Then the provider itself has just copied the object from

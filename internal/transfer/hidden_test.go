@@ -11,11 +11,11 @@ import (
 	"ociproxy/internal/store"
 )
 
-// anonymous sees what a heap has, as far as rights let it.
+// anonymous reads a heap as an anonymous client, as far as its rights allow.
 type anonymous struct {
 	h       *heap
-	private map[string]bool // versions that nobody may read
-	always  error           // what is seen whatever is there
+	private map[string]bool // versions that anonymous clients may not read
+	always  error           // what it gets, whatever is there
 	asked   int
 }
 
@@ -28,7 +28,7 @@ func (s *anonymous) look(_ context.Context, d oci.Digest, size int64) error {
 	return s.always
 }
 
-// TestHidden: right bytes that clients do not get as they are, are no blob.
+// TestHidden: the right bytes count as missing if clients do not get them unchanged.
 func TestHidden(t *testing.T) {
 	spoils := map[string]func(*store.Attrs, *anonymous){
 		"an encoding":          func(a *store.Attrs, _ *anonymous) { a.ContentEncoding = "gzip" },
@@ -61,7 +61,7 @@ func TestHidden(t *testing.T) {
 	}
 }
 
-// TestHiddenForGood: what stays hidden is no blob, and is not written again and again.
+// TestHiddenForGood: an object that stays hidden counts as missing. It is not written over and over.
 func TestHiddenForGood(t *testing.T) {
 	for name, always := range map[string]error{"hidden": fmt.Errorf("cached: %w", store.ErrHidden), "nobody answers": errors.New("no route")} {
 		bubble(t, name, func(t *testing.T) {
@@ -81,7 +81,7 @@ func TestHiddenForGood(t *testing.T) {
 	}
 }
 
-// TestHiddenOrigin: what a store lists and clients of it do not get is not copied on.
+// TestHiddenOrigin: an object that a store lists, but that its clients do not get, is not copied to other stores.
 func TestHiddenOrigin(t *testing.T) {
 	bubble(t, "copy", func(t *testing.T) {
 		o, heaps := newOrigin(), []*heap{newHeap("a"), newHeap("b")}

@@ -8,8 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// A tag that is none is unexpected, told beside a snapshot, and in nobody's way; a repository that may have anything may
-// have that too.
+// An invalid tag is unexpected, is reported next to a snapshot, and does no harm. In a repository that may have
+// anything, it is allowed too.
 func TestOddTags(t *testing.T) {
 	w := newWorld(t)
 	d := w.image("prod/app", "one", "v1")
@@ -37,7 +37,7 @@ func TestOddTags(t *testing.T) {
 	}
 }
 
-// A name that is none, in a registry's list, is unexpected, left out of a snapshot, and in nobody's way.
+// An invalid repository name in a registry's list is unexpected, is left out of a snapshot, and does no harm.
 func TestOddNames(t *testing.T) {
 	w := newWorld(t)
 	d := w.image("prod/app", "one", "v1")
