@@ -21,20 +21,20 @@ import (
 // no longer used.
 const arrows = `
 cmd/oci-proxy: check cli clientip config docs outbound proxy route snapshot
-cmd/oci-proxyctl: admit atomicfile audit cli config docs targets inventory inventory/inspect
+cmd/oci-proxyctl: admit atomicfile audit cli config docs inventory inventory/inspect
 	inventory/write lease ledger listener manifest mirror oci outbound promote promote/apply
-	promote/prove promote/sign purge registry set store wait walk
+	promote/prove promote/sign purge registry set store targets wait walk
 cmd/oci-proxy-demo: cli demo
 demo: atomicfile cli inventory oci outbound proxy route wait
 proxy: admit atomicfile clientip config existence health inventory listener metrics oci outbound
 	ranges reach route set snapshot wait
 snapshot: config place route
-mirror: config targets inventory ledger loop oci place registry set store transfer walk
+mirror: config inventory ledger loop oci place registry set store targets transfer walk
 audit: atomicfile inventory oci store walk
 purge: oci store wait
 promote/prove: loop manifest oci promote promote/sign registry set walk
-promote/apply: atomicfile config targets inventory/write lease ledger manifest oci promote
-	promote/sign registry set store transfer wait walk
+promote/apply: atomicfile config inventory/write lease ledger manifest oci promote promote/sign
+	registry set store targets transfer wait walk
 promote/sign: oci registry
 promote: command manifest oci outbound registry walk
 check: cli config inventory oci outbound strictjson
@@ -84,8 +84,8 @@ var forTests = []string{
 // outside lists packages of others that only some of our packages may import. Our own imports alone cannot show what a
 // package knows about the outside world.
 var outside = []struct{ imported, by string }{
-	{`net/http`, `^internal/(admit|audit|check|clientip|credential|demo|existence|fetch|targets|health|inventory|` +
-		`inventory/inspect|listener|loop|oci|outbound|pace|promote|promote/apply|proxy|ranges|registry|store)$|^cmd/oci-proxyctl$`},
+	{`net/http`, `^internal/(admit|audit|check|clientip|credential|demo|existence|fetch|health|inventory|` +
+		`inventory/inspect|listener|loop|oci|outbound|pace|promote|promote/apply|proxy|ranges|registry|store|targets)$|^cmd/oci-proxyctl$`},
 	{`os/exec`, `^internal/(command|credential|promote)$`},
 	{`github\.com/(aws|Azure)/.*|cloud\.google\.com/.*|google\.golang\.org/.*`, `^internal/store$`},
 	{`github\.com/(google/go-containerregistry|docker)/.*`, `^(internal/(credential|promote|registry)|cmd/oci-proxyctl)$`},
