@@ -77,9 +77,9 @@ const lastGoodVariable, fallbackVariable = "OCI_PROXY_LAST_GOOD", "OCI_PROXY_FAL
 func levels() []string { return config.LogLevel("").Values() }
 
 func (a *app) runServe(ctx context.Context, how *starting) error {
-	listening, done := context.WithCancel(context.WithoutCancel(ctx)) // the drain included
+	listening, done := context.WithCancel(context.WithoutCancel(ctx)) // including the drain
 	defer done()
-	reload := hangups(listening) // first of all: uncaught, SIGHUP ends the process
+	reload := hangups(listening) // first, because an uncaught SIGHUP ends the process
 	how.manager = systemd.NewNotifier(a.env, func(err error) {
 		how.logger.Warn("the service manager was not told what the server does", "error", err.Error())
 	})
@@ -106,7 +106,7 @@ func (a *app) runServe(ctx context.Context, how *starting) error {
 	return server.Run(ctx, reload)
 }
 
-// newLogger writes log lines to w in the config's format. level may change while it is in use.
+// newLogger returns a logger that writes to w in the config's format. level may change while the logger is in use.
 func newLogger(w io.Writer, level slog.Leveler, format config.LogFormat) *slog.Logger {
 	opts := &slog.HandlerOptions{Level: level}
 	if format == "text" {

@@ -93,7 +93,7 @@ func (s *Server) drain(ctx context.Context, cfg *config.Config) {
 	}
 	s.log.Info("draining", "for", long.String())
 	s.opt.Supervisor.Stopping("draining for " + long.String())
-	_ = wait.For(ctx, long) // ended early by a listener that fails
+	_ = wait.For(ctx, long) // ends early if a listener fails
 }
 
 // shutdown ends the servers: first it answers every request of the connections that were accepted, then it closes the
