@@ -83,6 +83,7 @@ func (a *app) runServe(ctx context.Context, how *starting) error {
 	how.manager = systemd.NewNotifier(a.env, func(err error) {
 		how.logger.Warn("the service manager was not told what the server does", "error", err.Error())
 	})
+	how.missed = systemd.Missed(a.env)
 	var err error
 	if how.sockets, err = systemd.Inherit(clientsSocket, adminSocket); err != nil {
 		return cli.Fail("change the socket unit: name its sockets clients and admin", "%w", err)
@@ -101,7 +102,7 @@ func (a *app) runServe(ctx context.Context, how *starting) error {
 		}
 	}
 	if err != nil {
-		return a.unstarted(err)
+		return a.unstarted(how, err)
 	}
 	return server.Run(ctx, reload)
 }

@@ -26,6 +26,7 @@ type starting struct {
 	file, level        string
 	lastGood, fallback string // "" is none
 	sockets            systemd.Sockets
+	missed             string // why passed sockets are not for this process
 	manager            *systemd.Notifier
 	logger             *slog.Logger // of the server that is made
 }
@@ -64,20 +65,23 @@ func (a *app) start(ctx context.Context, how *starting, from *proxy.Fallback, wh
 		opt.Good = func(c *config.Config) error { return lastgood.Dir(how.lastGood).Keep(c.Text()) }
 	}
 	server, err := proxy.New(opt)
-	if err == nil {
-		if err = server.Listen(ctx); err != nil {
-			server.Close()
-		}
-	}
 	if err != nil {
 		return nil, err
 	}
-	a.greet(logger, how, cfg, from, why)
+	if err := server.Listen(ctx); err != nil {
+		server.Close()
+		return nil, err
+	}
+	greet(logger, how, cfg, from, why)
 	return server, nil
 }
 
 // greet logs what the operator has to know about the start.
-func (a *app) greet(logger *slog.Logger, how *starting, cfg *config.Config, from *proxy.Fallback, why error) {
+func greet(logger *slog.Logger, how *starting, cfg *config.Config, from *proxy.Fallback, why error) {
+	if how.missed != "" {
+		logger.Warn("the service manager's sockets are for another process, the server opens its own", "why", how.missed,
+			"hint", "a script that starts the server must do so by exec")
+	}
 	for _, fault := range outbound.EnvironmentFaults() {
 		logger.Warn("the environment names no certificates", "error", fault)
 	}
@@ -138,8 +142,10 @@ func named(file string, err error) error {
 }
 
 // unstarted gives the error of a start that failed its hint.
-func (a *app) unstarted(err error) error {
+func (a *app) unstarted(how *starting, err error) error {
 	switch {
+	case errors.Is(err, syscall.EADDRINUSE) && how.missed != "":
+		return cli.Fail("the service manager may hold the port for another process ("+how.missed+"): a script must start the server by exec", "%w", err)
 	case errors.Is(err, syscall.EADDRINUSE):
 		return cli.Fail("stop the other process, or change listen, admin or PORT", "%w", err)
 	case errors.Is(err, syscall.EACCES) && isListen(err):

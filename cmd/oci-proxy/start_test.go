@@ -382,3 +382,24 @@ func TestThePortIsTaken(t *testing.T) {
 		t.Errorf("exit code %d: %s", code, log)
 	}
 }
+
+// TestSocketsOfAnotherProcess: a script that starts the server without exec leaves it without the sockets. That is a
+// warning, and the remedy when the port is taken.
+func TestSocketsOfAnotherProcess(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config.yaml")
+	put(t, file, configOf("one.test"))
+	env := func(key string) string { return map[string]string{"LISTEN_PID": "1", "LISTEN_FDS": "1"}[key] }
+	ctx, stop := context.WithCancel(t.Context())
+	i := &instance{log: new(lines), done: make(chan int, 1), stop: stop}
+	go func() { i.done <- run(ctx, []string{"serve", "--config", file}, env, nil, new(lines), i.log) }()
+	i.serving(t)
+	if want := "sockets are for another process"; !strings.Contains(i.log.String(), want) {
+		t.Errorf("no %q in the log:\n%s", want, i.log)
+	}
+	put(t, file, strings.Replace(configOf("one.test"), "127.0.0.1:0", i.public, 1))
+	log := new(lines)
+	if code := run(t.Context(), []string{"serve", "--config", file}, env, nil, log, log); code != 1 || !strings.Contains(log.String(), "LISTEN_PID is 1") {
+		t.Errorf("exit code %d: %s", code, log)
+	}
+	i.end(t)
+}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -25,6 +26,16 @@ type Sockets map[string]net.Listener
 // A socket that cannot be used is an error that says what to change in the socket unit. Then all sockets are closed.
 func Inherit(names ...string) (Sockets, error) {
 	return listeners(activation.Files(true), names)
+}
+
+// Missed says why this process does not get the sockets that the environment names; "": it gets them, or there are none.
+// Call it before [Inherit].
+func Missed(env func(string) string) string {
+	pid, own := env("LISTEN_PID"), strconv.Itoa(os.Getpid())
+	if pid == "" || pid == own {
+		return ""
+	}
+	return "LISTEN_PID is " + pid + ", and this process is " + own
 }
 
 func listeners(files []*os.File, names []string) (Sockets, error) {

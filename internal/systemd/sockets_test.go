@@ -212,3 +212,12 @@ func TestBacklog(t *testing.T) {
 		defer conn.Close()
 	}
 }
+
+// TestMissed: sockets for another process are ignored, as sd_listen_fds(3) wants it, but not in silence.
+func TestMissed(t *testing.T) {
+	for pid, missed := range map[string]bool{"": false, fmt.Sprint(os.Getpid()): false, "1": true, "nonsense": true} {
+		if got := Missed(func(string) string { return pid }); (got != "") != missed || missed && !strings.Contains(got, pid) {
+			t.Errorf("LISTEN_PID %q: %q", pid, got)
+		}
+	}
+}
