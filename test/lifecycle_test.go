@@ -93,37 +93,81 @@ func TestReloadOnHangup(t *testing.T) {
 	}
 }
 
-// Kubernetes replaces a ConfigMap by swapping a symbolic link two levels up.
-func TestReloadOnConfigMapSwap(t *testing.T) {
-	dir := t.TempDir()
-	config := lone("https://example.org/1").Defaults(t)
-	version := func(name string, c proxy.Config) {
-		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		c.Write(t, filepath.Join(dir, name, "config.yaml"))
-		if err := os.Symlink(name, filepath.Join(dir, "..data_tmp")); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Rename(filepath.Join(dir, "..data_tmp"), filepath.Join(dir, "..data")); err != nil {
-			t.Fatal(err)
-		}
-	}
-	version("..v1", config)
-	file := filepath.Join(dir, "config.yaml")
+// configMap is a directory as Kubernetes mounts a ConfigMap: a swap replaces a symbolic link two levels up.
+type configMap struct {
+	dir     string
+	version int
+}
+
+// mount makes a ConfigMap whose config is c, and returns it with the path of the config.
+func mount(t *testing.T, c proxy.Config) (m *configMap, file string) {
+	t.Helper()
+	m = &configMap{dir: t.TempDir()}
+	m.swap(t, c)
+	file = filepath.Join(m.dir, "config.yaml")
 	if err := os.Symlink("..data/config.yaml", file); err != nil {
 		t.Fatal(err)
 	}
+	return m, file
+}
+
+// swap puts c into the place of the config that is there, as the kubelet does.
+func (m *configMap) swap(t *testing.T, c proxy.Config) {
+	t.Helper()
+	old := filepath.Join(m.dir, fmt.Sprintf("..v%d", m.version))
+	m.version++
+	name := fmt.Sprintf("..v%d", m.version)
+	if err := os.Mkdir(filepath.Join(m.dir, name), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	c.Write(t, filepath.Join(m.dir, name, "config.yaml"))
+	if err := os.Symlink(name, filepath.Join(m.dir, "..data_tmp")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(filepath.Join(m.dir, "..data_tmp"), filepath.Join(m.dir, "..data")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(old); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Kubernetes replaces a ConfigMap by swapping a symbolic link two levels up.
+func TestReloadOnConfigMapSwap(t *testing.T) {
+	config := lone("https://example.org/1").Defaults(t)
+	m, file := mount(t, config)
 	p := proxy.StartFile(t, file, config)
 	waitHome(t, p, "https://example.org/1")
 	for i := 2; i < 5; i++ {
 		home := fmt.Sprintf("https://example.org/%d", i)
-		version(fmt.Sprintf("..v%d", i), config.With(proxy.Map{"pages": proxy.Map{"home": home}}))
-		if err := os.RemoveAll(filepath.Join(dir, fmt.Sprintf("..v%d", i-1))); err != nil {
-			t.Fatal(err)
-		}
+		m.swap(t, config.With(proxy.Map{"pages": proxy.Map{"home": home}}))
 		waitHome(t, p, home)
 	}
+}
+
+// A new pod, whose node has nothing of the pods before it, starts on the ConfigMap of the release before when its own is
+// bad. It is ready, an operator sees it, and it takes the ConfigMap when that is repaired.
+func TestNewPodWithABadConfigMap(t *testing.T) {
+	config := lone("https://example.org/old").Defaults(t)
+	bad, file := mount(t, config.With(proxy.Map{"pages": proxy.Map{"home": "https://example.org/new"}, "upstreams": proxy.List{}}))
+	_, previous := mount(t, config)
+	p := proxy.StartFile(t, file, config, "OCI_PROXY_FALLBACK="+previous)
+	waitHome(t, p, "https://example.org/old")
+	for metric, want := range map[string]bool{
+		"ociproxy_ready": true, "ociproxy_config_last_reload_successful": false, "ociproxy_config_fallback_timestamp_seconds": true,
+	} {
+		if got := p.Metric(t, metric); (got > 0) != want {
+			t.Errorf("%s is %v", metric, got)
+		}
+	}
+	bad.swap(t, config.With(proxy.Map{"pages": proxy.Map{"home": "https://example.org/repaired"}}))
+	waitHome(t, p, "https://example.org/repaired")
+	eventually(t, "the end of the alert", func() error {
+		if since := p.Metric(t, "ociproxy_config_fallback_timestamp_seconds"); since != 0 {
+			return fmt.Errorf("on a fallback since %v", since)
+		}
+		return nil
+	})
 }
 
 // The server reports all faults of a bad config at the start, and exits with 3.

@@ -53,7 +53,7 @@ func listeners(files []*os.File, names []string) (Sockets, error) {
 		}
 		l, err := listen(f, name, names)
 		if err == nil && all[name] != nil {
-			l.Close()
+			_ = l.Close()
 			err = errors.New("another socket has this name, and one is used: a socket on [::] takes IPv4 connections too")
 		}
 		if err != nil {
@@ -72,7 +72,7 @@ func listeners(files []*os.File, names []string) (Sockets, error) {
 // Close closes the sockets here. The manager keeps its own.
 func (s Sockets) Close() {
 	for _, l := range s {
-		l.Close()
+		_ = l.Close()
 	}
 }
 
