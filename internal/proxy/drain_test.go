@@ -1,0 +1,51 @@
+package proxy
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"path/filepath"
+	"testing"
+)
+
+// TestDrainEndsConnections: while the server drains it answers over connections that clients keep, and each answer ends
+// its connection in order: HTTP/1 by Connection: close, HTTP/2 by GOAWAY. So no client is left on a connection that is
+// closed at the end of the drain.
+func TestDrainEndsConnections(t *testing.T) {
+	one, two := new(http.Protocols), new(http.Protocols)
+	one.SetHTTP1(true)
+	two.SetUnencryptedHTTP2(true)
+	for what, protocols := range map[string]*http.Protocols{"HTTP/1.1": one, "HTTP/2.0": two} {
+		t.Run(what, func(t *testing.T) {
+			r := start(t, filepath.Join(t.TempDir(), "config.yaml"), newWorld(t))
+			tr := &http.Transport{Protocols: protocols}
+			defer tr.CloseIdleConnections()
+			get := func() (kept bool) {
+				trace := &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { kept = i.Reused }}
+				req, err := http.NewRequestWithContext(httptrace.WithClientTrace(t.Context(), trace), http.MethodGet, "http://"+r.public+"/v2/", nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				resp, err := tr.RoundTrip(req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, _ = io.Copy(io.Discard, resp.Body)
+				resp.Body.Close()
+				if resp.StatusCode != http.StatusOK || resp.Proto != what {
+					t.Errorf("%s %s", resp.Proto, resp.Status)
+				}
+				return kept
+			}
+			poll(t, "serving", func() bool { return r.status("/-/live") == http.StatusOK })
+			get()
+			poll(t, "a kept connection", get) // HTTP/1 gives it back a moment after the answer
+			r.server.draining.Store(true)
+			if !get() {
+				t.Error("the server closed an idle connection at the begin of the drain")
+			}
+			// The client may send another request before it has read the GOAWAY.
+			poll(t, "a new connection", func() bool { return !get() })
+		})
+	}
+}
