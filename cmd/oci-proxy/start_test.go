@@ -227,6 +227,23 @@ func TestStartOnAFallback(t *testing.T) {
 	}
 }
 
+// TestAFallbackEndsWithTheMissingFile: the config is good and names a file that comes later. The server takes both then,
+// without a change of the config.
+func TestAFallbackEndsWithTheMissingFile(t *testing.T) {
+	dir := t.TempDir()
+	file, other := filepath.Join(dir, "config.yaml"), filepath.Join(dir, "previous.yaml")
+	put(t, file, configOf("new.test")+"route: {latency: later.csv}\n")
+	put(t, other, configOf("old.test"))
+	i := serveWith(t, "--config", file, "--fallback", other).serving(t)
+	if got := i.upstream(t); got != "old.test" {
+		t.Errorf("clients are sent to %q", got)
+	}
+	put(t, filepath.Join(dir, "later.csv"), "aws/us-east-1,gcp/us-east4,3.5\n")
+	eventually(t, "the config is in use", i.log, func() bool {
+		return i.upstream(t) == "new.test" && i.figure(t, "ociproxy_config_fallback_timestamp_seconds") == "0"
+	})
+}
+
 // TestNoFallback: without one, and when none can be used, the start fails as it always did, and names everything.
 func TestNoFallback(t *testing.T) {
 	dir := t.TempDir()
