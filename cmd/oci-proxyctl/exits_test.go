@@ -20,6 +20,9 @@ func emptyEnv(string) string { return "" }
 // TestCommands holds the commands to what both programs promise: exit codes of one scheme, and flags that mean one thing.
 func TestCommands(t *testing.T) { clitest.Root(t, (&app{env: emptyEnv}).root()) }
 
+// TestManual: every command has its manual page, and shells accept the completions.
+func TestManual(t *testing.T) { clitest.Manual(t, (&app{env: emptyEnv}).root) }
+
 // TestExitCodes: what goes wrong alike ends alike, in both programs.
 func TestExitCodes(t *testing.T) {
 	dir := t.TempDir()
