@@ -8,11 +8,13 @@ if [ -d "$root/run/systemd/system" ]; then
   systemctl daemon-reload || true
 fi
 
-# DynamicUser= keeps the directories in private/, behind links. They hold what can be fetched again.
+# DynamicUser= keeps the directories in private/, behind links. They hold what can be fetched again, and copies of the
+# config.
 case "$1" in
 purge | 0)
-  for name in oci-proxy oci-proxy-mirror; do
-    rm -rf "$root/var/cache/private/$name" "$root/var/cache/$name"
+  for name in cache/private/oci-proxy cache/oci-proxy lib/private/oci-proxy lib/oci-proxy \
+    cache/private/oci-proxy-mirror cache/oci-proxy-mirror; do
+    rm -rf "$root/var/${name:?}"
   done
   ;;
 esac

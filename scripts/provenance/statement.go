@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// statement is an in-toto statement (github.com/in-toto/attestation, spec/v1/statement.md) with the predicate of
-// slsa.dev/spec/v1.0/provenance.
+// statement is a statement of the in-toto attestation framework, version 1, with the predicate of
+// https://slsa.dev/spec/v1.0/provenance.
 type statement struct {
 	Type          string    `json:"_type"`
 	Subject       []subject `json:"subject"`

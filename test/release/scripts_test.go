@@ -53,8 +53,9 @@ func TestPackageScripts(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			root, bin := t.TempDir(), t.TempDir()
 			config, asked := filepath.Join(root, "etc/oci-proxy/config.yaml"), filepath.Join(bin, "asked")
-			cache := filepath.Join(root, "var/cache/private/oci-proxy")
-			for _, dir := range []string{filepath.Dir(config), cache} {
+			left := []string{filepath.Join(root, "var/cache/private/oci-proxy"), filepath.Join(root, "var/lib/private/oci-proxy"),
+				filepath.Join(root, "var/cache/oci-proxy-mirror")}
+			for _, dir := range append(left, filepath.Dir(config)) {
 				if err := os.MkdirAll(dir, 0o755); err != nil {
 					t.Fatal(err)
 				}
@@ -90,8 +91,10 @@ func TestPackageScripts(t *testing.T) {
 			if diff := cmp.Diff(tt.calls, lines(string(calls)), emptyIsNil); diff != "" {
 				t.Errorf("systemctl (-want +got):\n%s", diff)
 			}
-			if _, err := os.Stat(cache); os.IsNotExist(err) != tt.purged {
-				t.Errorf("the cache: %v, want purged %v", err, tt.purged)
+			for _, dir := range left {
+				if _, err := os.Stat(dir); os.IsNotExist(err) != tt.purged {
+					t.Errorf("%s: %v, want purged %v", dir, err, tt.purged)
+				}
 			}
 		})
 	}
