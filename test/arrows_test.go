@@ -21,20 +21,20 @@ import (
 // must not know. One that is no longer used is taken out.
 const arrows = `
 cmd/oci-proxy: check cli cli/manual clientip config docs outbound proxy route snapshot
-cmd/oci-proxyctl: admit atomicfile audit cli cli/manual config docs targets inventory inventory/inspect
+cmd/oci-proxyctl: admit atomicfile audit cli cli/manual config docs inventory inventory/inspect
 	inventory/write lease ledger listener manifest mirror oci outbound promote promote/apply
-	promote/prove promote/sign purge registry set store wait walk
+	promote/prove promote/sign purge registry set store targets wait walk
 cmd/oci-proxy-demo: cli cli/manual demo
 demo: atomicfile cli inventory oci outbound proxy route wait
 proxy: admit atomicfile clientip config existence health inventory listener metrics oci outbound
 	ranges reach route set snapshot wait
 snapshot: config place route
-mirror: config targets inventory ledger loop oci place registry set store transfer walk
+mirror: config inventory ledger loop oci place registry set store targets transfer walk
 audit: atomicfile inventory oci store walk
 purge: oci store wait
 promote/prove: loop manifest oci promote promote/sign registry set walk
-promote/apply: atomicfile config targets inventory/write lease ledger manifest oci promote
-	promote/sign registry set store transfer wait walk
+promote/apply: atomicfile config inventory/write lease ledger manifest oci promote promote/sign
+	registry set store targets transfer wait walk
 promote/sign: oci registry
 promote: command manifest oci outbound registry walk
 check: cli config inventory oci outbound strictjson
