@@ -15,7 +15,7 @@ export SOURCE_DATE_EPOCH
 
 case ${1:-} in
 snapshot)
-  VERSION=0.0.0-snapshot.$(git rev-parse --short=12 HEAD)
+  VERSION=0.0.0-snapshot.g$(git rev-parse --short=12 HEAD)
   flags=(--snapshot)
   if [ "$(go env GOVERSION)" != "$pinned" ]; then
     echo "release: built by $(go env GOVERSION); a release is built by $pinned" >&2

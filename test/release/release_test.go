@@ -30,7 +30,7 @@ func TestSlowRelease(t *testing.T) {
 	command(t, dir, []string{"OCIPROXY_PARTS=" + parts.Dir(), "HOME=" + t.TempDir(), "GOCACHE=" + goEnv(t, "GOCACHE"), "GOMODCACHE=" + goEnv(t, "GOMODCACHE")},
 		"scripts/release.sh", "snapshot")
 	dist := filepath.Join(dir, "dist")
-	version := "0.0.0-snapshot." + strings.TrimSpace(command(t, dir, nil, "git", "rev-parse", "--short=12", "HEAD"))
+	version := "0.0.0-snapshot.g" + strings.TrimSpace(command(t, dir, nil, "git", "rev-parse", "--short=12", "HEAD"))
 
 	t.Run("files", func(t *testing.T) { releaseFiles(t, dist, version) })
 	t.Run("verify", func(t *testing.T) { verified(t, dist) })
