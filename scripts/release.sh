@@ -11,7 +11,9 @@ export PATH=${OCIPROXY_PARTS:-$PWD/.bin}:$PATH
 
 pinned=$(awk '$1 == "toolchain" { print $2 }' go.mod)
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
-export SOURCE_DATE_EPOCH
+COMMIT=$(git rev-parse HEAD)
+COMMIT_TIME=$(date -u -d "@$SOURCE_DATE_EPOCH" +%Y-%m-%dT%H:%M:%SZ)
+export SOURCE_DATE_EPOCH COMMIT COMMIT_TIME
 
 case ${1:-} in
 snapshot)
