@@ -16,23 +16,47 @@ FLAKY ?=
 GO ?= go
 # Without it Google's storage client links its gRPC side, which nothing here calls (docs/dependencies.md).
 TAGS := disable_grpc_modules
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+# 12 digits: how many git prints by itself depends on the clone, and the version is in the binary.
+VERSION ?= $(shell git describe --tags --always --abbrev=12 --dirty 2>/dev/null)
+COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null)
+COMMIT_TIME ?= $(shell TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd 2>/dev/null)
+LDFLAGS := -s -w -X main.version=$(VERSION) -X ociproxy/internal/cli.commit=$(COMMIT) -X ociproxy/internal/cli.commitTime=$(COMMIT_TIME)
+PROGRAMS := oci-proxy oci-proxyctl oci-proxy-demo
+# Where `make build` and `make manual` write.
+OUT ?= .
+MANUAL ?= out
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo parts lint test test-unit test-parts test-all test-slow test-exhaustive flaky fuzz docs
+.PHONY: help build manual release release-snapshot demo parts lint test test-unit test-parts test-all test-slow test-exhaustive flaky fuzz docs
 .PHONY: bench bench-attacks bench-flood bench-inventory bench-memory bench-start bench-serve bench-decide bench-lookup bench-routing bench-mirror bench-promote
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-build: ## build the programs into ./oci-proxy, ./oci-proxyctl and ./oci-proxy-demo
-	$(GO) build -tags $(TAGS) -trimpath -ldflags '-X main.version=$(VERSION)' -o . ./cmd/oci-proxy ./cmd/oci-proxyctl ./cmd/oci-proxy-demo
+# Static, and the same bytes wherever the same Go builds the same commit (TestReproducible). .goreleaser.yaml has these flags too.
+build: ## build the programs into ./oci-proxy, ./oci-proxyctl and ./oci-proxy-demo (OUT=DIR: into DIR)
+	CGO_ENABLED=0 $(GO) build -tags $(TAGS) -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $(OUT)/ $(PROGRAMS:%=./cmd/%)
+
+manual: ## write the manual pages and shell completions into out/ (MANUAL=DIR: into DIR)
+	rm -rf $(PROGRAMS:%=$(MANUAL)/%)
+	for program in $(PROGRAMS); do \
+		SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) CGO_ENABLED=0 $(GO) run -tags $(TAGS),manual -trimpath -ldflags '$(LDFLAGS)' \
+			./cmd/$$program $(MANUAL)/$$program || exit 1; \
+	done
+
+release-snapshot: ## a whole release into dist/, without publishing: archives, packages, SBOM, signatures, provenance
+	scripts/parts.sh release
+	scripts/release.sh snapshot
+
+release: ## the release of this commit's tag, as a draft on the site that hosts the repository
+	scripts/parts.sh release
+	scripts/release.sh publish
 
 demo: ## a whole world on loopback, to try things on (DEMO_FLAGS=--once: pull as seven clients, then stop)
 	$(GO) run ./cmd/oci-proxy-demo $(DEMO_FLAGS)
 
 parts: ## install every pinned part into .bin/ (the targets below install what they need)
-	scripts/parts.sh unit lint test slow bench
+	scripts/parts.sh unit lint test slow bench release
 
 lint: ## gofmt, go vet, golangci-lint, go mod tidy, lengths, shell scripts, workflows
 	scripts/parts.sh lint
@@ -61,8 +85,8 @@ test-slow: ## only the slow tests with real parts: containerd 2, regctl, signed 
 	scripts/parts.sh unit test slow
 	$(SUITE) slow
 
-test-exhaustive: ## every case of the longest tables, and the largest object (an hour or more)
-	scripts/parts.sh unit test slow
+test-exhaustive: ## every case of the longest tables, the largest object, a whole release (an hour or more)
+	scripts/parts.sh unit test slow release
 	$(SUITE) exhaustive
 
 flaky: ## find tests that fail by chance: hours (FLAKY="--runs 20 ./internal/ledger": some of it; scripts/flaky.sh --help)

@@ -107,7 +107,7 @@ install_apt() {
   say "${apt_missing[*]} installed in $((SECONDS - start)) s"
 }
 
-[ $# -gt 0 ] || { echo "usage: scripts/parts.sh SET…  (unit, lint, test, slow, bench)" >&2; exit 2; }
+[ $# -gt 0 ] || { echo "usage: scripts/parts.sh SET…  (unit, lint, test, slow, bench, release)" >&2; exit 2; }
 npms=()
 while read -r kind set file source; do
   case $kind in '' | '#'*) continue ;; esac

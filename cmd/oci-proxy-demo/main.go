@@ -50,8 +50,7 @@ did not come back into service.`,
   oci-proxy-demo --listen 127.0.0.1:5050
   oci-proxy-demo --once --output json
   oci-proxy-demo --fail aws-us-east-1`,
-		Args:    cobra.NoArgs,
-		Version: cli.ThisBuild(version).Version,
+		Args: cobra.NoArgs,
 
 		SilenceErrors: true, SilenceUsage: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -59,6 +58,7 @@ did not come back into service.`,
 			return demo.Run(cmd.Context(), opts)
 		},
 	}
+	cli.VersionFlag(cmd, cli.ThisBuild(version))
 	cmd.SetOut(stdout)
 	cmd.SetErr(stderr)
 	cmd.SetHelpTemplate(cmd.HelpTemplate() + cli.ExitsHelp)

@@ -4,7 +4,17 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+
+	"github.com/spf13/cobra"
+
+	"ociproxy/internal/cli"
+	"ociproxy/internal/cli/clitest"
 )
+
+// TestManual: the program has its manual page, and shells accept the completions.
+func TestManual(t *testing.T) {
+	clitest.Manual(t, func() *cobra.Command { return command(&bytes.Buffer{}, &bytes.Buffer{}, new(cli.Format)) })
+}
 
 func TestUsage(t *testing.T) {
 	tests := []struct {
@@ -14,7 +24,7 @@ func TestUsage(t *testing.T) {
 	}{
 		{"--help", 0, "--fail store", ""},
 		{"--help", 0, "Exit codes:", ""},
-		{"--version", 0, "oci-proxy-demo version ", ""},
+		{"--version", 0, "oci-proxy-demo devel ", ""},
 		{"__complete --fail ", 0, "azure-westeurope", ""},
 		{"nonsense", 2, "", "hint: oci-proxy-demo --help"},
 		{"--nonsense", 2, "", "unknown flag: --nonsense"},

@@ -5,6 +5,8 @@ import (
 	"io"
 	"runtime"
 	"runtime/debug"
+
+	"github.com/spf13/cobra"
 )
 
 // Build says what a binary was made from, as `version --output json` prints it.
@@ -17,23 +19,28 @@ type Build struct {
 	Platform string `json:"platform"`
 }
 
-// ThisBuild reads what the Go tool stamped into the binary. version is the value that a release build sets; "" means
-// the version of the module.
+// commit and commitTime are set by `make build` and by the release build. The Go tool stamps them too, but not in a
+// worktree of git, and then what it stamps depends on the tags that a clone has.
+var commit, commitTime string
+
+// ThisBuild reads what the release build set, or else what the Go tool stamped into the binary. version is the value that
+// a release build sets; "" means the version of the module.
 func ThisBuild(version string) Build {
-	b := Build{Version: version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	b := Build{Version: version, Commit: commit, Time: commitTime, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
 	info, ok := debug.ReadBuildInfo()
 	if ok {
 		if b.Version == "" {
 			b.Version = info.Main.Version
 		}
 		for _, s := range info.Settings {
-			switch s.Key {
-			case "vcs.revision":
-				b.Commit = s.Value
-			case "vcs.time":
-				b.Time = s.Value
-			case "vcs.modified":
+			switch {
+			case s.Key == "vcs.modified":
 				b.Modified = s.Value == "true"
+			case commit != "": // known
+			case s.Key == "vcs.revision":
+				b.Commit = s.Value
+			case s.Key == "vcs.time":
+				b.Time = s.Value
 			}
 		}
 	}
@@ -52,6 +59,20 @@ func (b Build) Write(w io.Writer, program string, format Format) error {
 	return err
 }
 
+// line is what --version prints. It says which commit was built, and when that commit was made, where the Go tool knew.
 func (b Build) line(program string) string {
-	return fmt.Sprintf("%s %s %s %s\n", program, b.Version, b.Platform, b.Go)
+	line := fmt.Sprintf("%s %s %s %s", program, b.Version, b.Platform, b.Go)
+	if b.Commit != "" {
+		line += fmt.Sprintf(" commit %s %s", b.Commit, b.Time)
+	}
+	if b.Modified {
+		line += " modified"
+	}
+	return line + "\n"
+}
+
+// VersionFlag gives cmd, the root of a program, the flag --version.
+func VersionFlag(cmd *cobra.Command, build Build) {
+	cmd.Version = build.Version
+	cmd.SetVersionTemplate(build.line(cmd.Name()))
 }

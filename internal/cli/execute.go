@@ -31,8 +31,7 @@ func Root(cmd *cobra.Command, build Build, below ...*cobra.Command) *cobra.Comma
 	Group(cmd, below...)
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	cmd.SetHelpTemplate(cmd.HelpTemplate() + ExitsHelp + helpEnd)
-	cmd.Version = build.Version
-	cmd.SetVersionTemplate(build.line(cmd.Name()))
+	VersionFlag(cmd, build)
 	cmd.InitDefaultHelpCmd()
 	cmd.InitDefaultCompletionCmd()
 	for _, own := range cmd.Commands() { // cobra's own commands follow the same rules

@@ -54,8 +54,9 @@ func build(file, command string) error {
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
 		return fmt.Errorf("lock %s: %w", lock.Name(), err)
 	}
-	cmd := exec.Command("go", "build", "-tags", process.Tags, "-o", file, command)
-	cmd.Dir = Root()
+	// As `make build` does: what is tested is what is shipped, and it is compiled once.
+	cmd := exec.Command("go", "build", "-tags", process.Tags, "-trimpath", "-o", file, command)
+	cmd.Dir, cmd.Env = Root(), append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build %s: %w\n%s", command, err, out)
 	}

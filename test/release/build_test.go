@@ -1,0 +1,117 @@
+package release
+
+import (
+	"crypto/sha256"
+	"debug/elf"
+	"encoding/hex"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"ociproxy/test/parts"
+)
+
+// largest is how many bytes each program for linux/amd64 may have. It is a promise: raise no number without a reason.
+var largest = map[string]int64{"oci-proxy": 20e6, "oci-proxyctl": 60e6}
+
+var programs = []string{"oci-proxy", "oci-proxyctl", "oci-proxy-demo"}
+
+// TestReproducible builds in two clones that lie in different directories: the bytes are the same, need no library, and
+// are not more than promised.
+func TestReproducible(t *testing.T) {
+	temp := t.TempDir()
+	first, second := filepath.Join(temp, "a"), filepath.Join(temp, "another", "much-longer", "directory")
+	for _, dir := range []string{first, second} {
+		clone(t, dir)
+		command(t, dir, nil, "make", "build")
+	}
+	for _, name := range programs {
+		file := filepath.Join(first, name)
+		sum := digest(t, file)
+		if again := digest(t, filepath.Join(second, name)); sum != again {
+			t.Errorf("%s has digest %s, and %s when it is built elsewhere", name, sum, again)
+		}
+		info, err := os.Stat(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%s: %.1f MB, SHA-256 %s", name, float64(info.Size())/1e6, sum)
+		if most := largest[name]; runtime.GOARCH == "amd64" && most > 0 && info.Size() > most {
+			t.Errorf("%s has %d bytes, more than %d", name, info.Size(), most)
+		}
+		static(t, file)
+		stamped(t, first, file)
+	}
+}
+
+// TestSlowReproducible compiles everything again, on a machine that has built nothing yet as it were: the bytes do not
+// come from a cache.
+func TestSlowReproducible(t *testing.T) {
+	parts.Slow(t)
+	temp := t.TempDir()
+	var sums []string
+	for name, env := range map[string][]string{"a": nil, "b/c": {"GOCACHE=" + filepath.Join(temp, "empty")}} {
+		dir := filepath.Join(temp, name)
+		clone(t, dir)
+		command(t, dir, env, "make", "build", "PROGRAMS=oci-proxy")
+		sums = append(sums, digest(t, filepath.Join(dir, "oci-proxy")))
+	}
+	if sums[0] != sums[1] {
+		t.Errorf("digests %v", sums)
+	}
+}
+
+func digest(t *testing.T, file string) string {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
+// static fails for a program that needs a loader or a library, or that has symbols for a debugger.
+func static(t *testing.T, file string) {
+	t.Helper()
+	program, err := elf.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer program.Close()
+	for _, p := range program.Progs {
+		if p.Type == elf.PT_INTERP || p.Type == elf.PT_DYNAMIC {
+			t.Errorf("%s is not static: it has %v", filepath.Base(file), p.Type)
+		}
+	}
+	if program.Section(".dynamic") != nil || program.Section(".symtab") != nil || program.Section(".debug_info") != nil {
+		t.Errorf("%s is not static, or not stripped", filepath.Base(file))
+	}
+}
+
+// stamped fails for a program that does not say from which commit it was built, and when that was made.
+func stamped(t *testing.T, dir, file string) {
+	t.Helper()
+	commit := strings.TrimSpace(command(t, dir, nil, "git", "rev-parse", "HEAD"))
+	made := strings.TrimSpace(command(t, dir, []string{"TZ=UTC"}, "git", "log", "-1", "--date=format-local:%Y-%m-%dT%H:%M:%SZ", "--format=%cd"))
+	version := strings.TrimSpace(command(t, dir, nil, "git", "describe", "--tags", "--always", "--abbrev=12", "--dirty"))
+	said := command(t, dir, nil, file, "--version")
+	for _, want := range []string{filepath.Base(file) + " " + version + " ", " commit " + commit + " " + made} {
+		if !strings.Contains(said, want) {
+			t.Errorf("--version says %q, want %q", said, want)
+		}
+	}
+	if strings.Contains(file, "demo") {
+		return // it has no other commands
+	}
+	var build struct{ Version, Commit, Time string }
+	if err := json.Unmarshal([]byte(command(t, dir, nil, file, "version", "--output", "json")), &build); err != nil {
+		t.Fatal(err)
+	}
+	if build.Version != version || build.Commit != commit || build.Time != made {
+		t.Errorf("%s version: %+v, want %s %s %s", file, build, version, commit, made)
+	}
+}
