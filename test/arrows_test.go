@@ -20,10 +20,10 @@ import (
 // downward in the list of docs/architecture.md, and must not tell a package what that list says it
 // must not know. One that is no longer used is taken out.
 const arrows = `
-cmd/oci-proxy: check cli clientip config docs outbound proxy route snapshot
+cmd/oci-proxy: check cli clientip config docs outbound proxy ranges route snapshot
 cmd/oci-proxyctl: admit atomicfile audit cli config docs targets inventory inventory/inspect
 	inventory/write lease ledger listener manifest mirror oci outbound promote promote/apply
-	promote/prove promote/sign purge registry set store wait walk
+	promote/prove promote/sign purge ranges registry set store wait walk
 cmd/oci-proxy-demo: cli demo
 demo: atomicfile cli inventory oci outbound proxy route wait
 proxy: admit atomicfile clientip config existence health inventory listener metrics oci outbound
@@ -53,7 +53,7 @@ health: oci outbound set wait
 existence: oci outbound set
 inventory/write: atomicfile inventory oci set wait
 inventory: atomicfile fetch oci outbound pace set strictjson wait
-ranges: config fetch place strictjson wait
+ranges: atomicfile config fetch place strictjson wait
 reach: oci
 route: oci place set
 config/gen: config

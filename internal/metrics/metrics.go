@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"ociproxy/internal/oci"
+	"time"
 )
 
 // An instance stays below maxSeries whatever the clients do: what its configuration and the fixed metrics do
@@ -71,7 +72,7 @@ type Metrics struct {
 	// Crowded counts connections that others had to make room for (displaced) or that found none (refused).
 	Crowded *prometheus.CounterVec
 
-	feedAge, feedRows, feedFailing, feedUnplaced                  *prometheus.GaugeVec
+	feedAge, feedRows, feedFailing, feedUnplaced, feedSeed        *prometheus.GaugeVec
 	inventoryAge, inventoryHeld, inventoryState, inventoryFailing *prometheus.GaugeVec
 
 	configReloads    *prometheus.CounterVec
@@ -131,6 +132,7 @@ func New(version string) *Metrics {
 	m.feedAge = m.gaugeVec("ociproxy_feed_age_seconds", "Age of each feed's data since it was last confirmed.", "feed")
 	m.feedRows = m.gaugeVec("ociproxy_feed_prefixes", "Prefixes of each feed.", "feed")
 	m.feedFailing = m.gaugeVec("ociproxy_feed_failing", "1 while the last refresh of a feed failed or was refused by a guard.", "feed")
+	m.feedSeed = m.gaugeVec("ociproxy_feed_seed_timestamp_seconds", "When the file of each feed in ranges.seed was fetched, in use or not.", "feed")
 	m.feedUnplaced = m.gaugeVec("ociproxy_feed_unplaced_prefixes", "Prefixes of each feed whose region the map does not know.", "feed")
 	m.ConfigInfo = m.gaugeVec("ociproxy_config_info", "1 for the SHA-256 of the configuration in use.", "hash")
 	m.ConfigLoaded = m.gauge("ociproxy_config_loaded_timestamp_seconds", "When the configuration in use was loaded.")
@@ -197,7 +199,7 @@ func flag(yes bool) float64 {
 
 // ResetFeeds forgets all feeds, before those of the moment are observed.
 func (m *Metrics) ResetFeeds() {
-	for _, v := range []*prometheus.GaugeVec{m.feedAge, m.feedRows, m.feedFailing, m.feedUnplaced} {
+	for _, v := range []*prometheus.GaugeVec{m.feedAge, m.feedRows, m.feedFailing, m.feedUnplaced, m.feedSeed} {
 		v.Reset()
 	}
 }
@@ -209,6 +211,11 @@ func (m *Metrics) ObserveFeed(name string, age float64, rows, unplaced int, fail
 	m.feedRows.WithLabelValues(name).Set(float64(rows))
 	m.feedUnplaced.WithLabelValues(name).Set(float64(unplaced))
 	m.feedFailing.WithLabelValues(name).Set(flag(failing))
+}
+
+// ObserveSeed sets when the file of one feed in ranges.seed was fetched.
+func (m *Metrics) ObserveSeed(name string, fetched time.Time) {
+	m.feedSeed.WithLabelValues(name).Set(float64(fetched.Unix()))
 }
 
 // ResetInventories forgets all inventories, before those of the moment are observed.
