@@ -247,7 +247,7 @@ func TestCheck(t *testing.T) {
 // newTestWorld makes a world whose nodes may be changed before newTestChecker serves it.
 func newTestWorld(t *testing.T) *world {
 	t.Helper()
-	w, err := newWorld(t.Context(), nil)
+	w, err := newWorld(t.Context(), listenLoopback, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -59,9 +59,9 @@ const (
 	missingInEU        = "runtime"
 )
 
-// newWorld builds the nodes and opens their ports on loopback. notify, when not
-// nil, is called for every request a node has answered, from many goroutines.
-func newWorld(ctx context.Context, notify func(entry)) (*world, error) {
+// newWorld builds the nodes and opens their ports. notify, when not nil, is
+// called for every request a node has answered, from many goroutines.
+func newWorld(ctx context.Context, open opener, notify func(entry)) (*world, error) {
 	img, err := newImage()
 	if err != nil {
 		return nil, err
@@ -77,7 +77,7 @@ func newWorld(ctx context.Context, notify func(entry)) (*world, error) {
 		{name: nodeCDN, serves: "internet", handler: img.store(nodeCDN, http.StatusForbidden).serve},
 	}}
 	for _, n := range w.nodes {
-		ln, err := listenLoopback(ctx)
+		ln, err := open(ctx)
 		if err != nil {
 			w.close()
 			return nil, fmt.Errorf("start %s: %w", n.name, err)
@@ -167,12 +167,6 @@ func (w *world) at(host string) (*node, bool) {
 func (w *world) node(name string) *node {
 	i := slices.IndexFunc(w.nodes, func(n *node) bool { return n.name == name })
 	return w.nodes[i] // names are the constants above
-}
-
-// listenLoopback opens a free port on loopback.
-func listenLoopback(ctx context.Context) (net.Listener, error) {
-	var lc net.ListenConfig
-	return lc.Listen(ctx, "tcp4", "127.0.0.1:0")
 }
 
 // stopTimeout is how long a piece under way may go on after the demo was stopped.
