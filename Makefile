@@ -16,17 +16,40 @@ FLAKY ?=
 GO ?= go
 # Without it Google's storage client links its gRPC side, which nothing here calls (docs/dependencies.md).
 TAGS := disable_grpc_modules
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+# 12 digits: how many git prints by itself depends on the clone, and the version is in the binary.
+VERSION ?= $(shell git describe --tags --always --abbrev=12 --dirty 2>/dev/null)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+PROGRAMS := oci-proxy oci-proxyctl oci-proxy-demo
+# Where `make build` and `make manual` write.
+OUT ?= .
+MANUAL ?= out
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo parts lint test test-unit test-parts test-all test-slow test-exhaustive flaky fuzz docs
+.PHONY: help build image demo parts lint test test-unit test-parts test-all test-slow test-exhaustive flaky fuzz docs
 .PHONY: bench bench-attacks bench-flood bench-inventory bench-memory bench-start bench-serve bench-decide bench-lookup bench-routing bench-mirror bench-promote
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-build: ## build the programs into ./oci-proxy, ./oci-proxyctl and ./oci-proxy-demo
-	$(GO) build -tags $(TAGS) -trimpath -ldflags '-X main.version=$(VERSION)' -o . ./cmd/oci-proxy ./cmd/oci-proxyctl ./cmd/oci-proxy-demo
+# Static, and the same bytes wherever the same Go builds the same commit (TestReproducible). .goreleaser.yaml has these flags too.
+build: ## build the programs into ./oci-proxy, ./oci-proxyctl and ./oci-proxy-demo (OUT=DIR: into DIR)
+	CGO_ENABLED=0 $(GO) build -tags $(TAGS) -trimpath -buildvcs=auto -ldflags '$(LDFLAGS)' -o $(OUT)/ $(PROGRAMS:%=./cmd/%)
+
+# Images without a daemon (scripts/image): OCI layouts in dist/image/, or pushed to IMAGE=registry/oci-proxy:tag with the
+# credentials of Docker's configuration. The server's image gets the feeds of SEED, which oci-proxyctl fetches unless it is given.
+DIST ?= dist
+PLATFORMS ?= linux/amd64 linux/arm64
+SEED ?=
+IMAGE ?=
+IMAGE_FLAGS ?=
+
+image: ## the images of the programs (IMAGE=registry/oci-proxy:tag: push them; SEED=DIR|none; PROGRAMS=…; IMAGE_FLAGS=-dry-run)
+	for platform in $(PLATFORMS); do \
+		GOOS=$${platform%/*} GOARCH=$${platform#*/} $(MAKE) --no-print-directory build OUT=$(DIST)/binaries/$$platform || exit 1; \
+	done
+	[ -n '$(SEED)' ] || $(GO) run -tags $(TAGS) ./cmd/oci-proxyctl ranges fetch --config '' $(DIST)/seed
+	$(GO) run -tags $(TAGS) ./scripts/image -programs '$(PROGRAMS)' -platforms '$(PLATFORMS)' -binaries $(DIST)/binaries \
+		-seed '$(or $(SEED),$(DIST)/seed)' -version '$(VERSION)' -image '$(IMAGE)' -out $(DIST)/image $(IMAGE_FLAGS)
 
 demo: ## a whole world on loopback, to try things on (DEMO_FLAGS=--once: pull as seven clients, then stop)
 	$(GO) run ./cmd/oci-proxy-demo $(DEMO_FLAGS)

@@ -156,11 +156,12 @@ func (r *renewal) keep(f *feed, old seeded, file string) (state string, fetched 
 	return state, fetched, r.note(recorded{Feed: f.name, File: file, Source: told(f.source), Fetched: fetched, SHA256: sum})
 }
 
-// told is a source without what may be a credential: it is written into a file that goes into public images.
+// told is a source without what may be a credential, and of a file the name without the directory: it is written into a record that
+// goes into public images, which do not depend on the machine that makes them.
 func told(source string) string {
 	u, err := url.Parse(source)
 	if err != nil || u.Host == "" {
-		return source // a file
+		return filepath.Base(source)
 	}
 	u.User, u.Fragment = nil, ""
 	if u.RawQuery != "" {

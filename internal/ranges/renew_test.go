@@ -239,6 +239,9 @@ func TestRenewFiles(t *testing.T) {
 		{Provider: config.CSV, File: file}, {Provider: config.CSV, File: filepath.Join(from, "gone")},
 	}}
 	got := renew(t, cfg, dir, RenewOptions{})
+	if s := seedOf(t, cfg, dir)[0]; s.Source != "own.txt" {
+		t.Errorf("%+v", s)
+	}
 	if want := "csv new csv.csv rows=1\ncsv-2 failed  rows=0\n"; outcome(got) != want || !got[0].Fetched.Equal(at) {
 		t.Errorf("got %s%+v\nwant %s", outcome(got), got[0], want)
 	}

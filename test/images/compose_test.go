@@ -1,0 +1,112 @@
+package images
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/compose-spec/compose-go/v2/cli"
+	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/google/go-cmp/cmp"
+
+	"ociproxy/test/containerd"
+	"ociproxy/test/parts"
+)
+
+// loadCompose reads compose.yaml as Docker Compose does, whose library this is: strictly, against the schema.
+func loadCompose(ctx context.Context, env ...string) (*types.Project, error) {
+	opts, err := cli.NewProjectOptions([]string{filepath.Join(parts.Root(), "compose.yaml")}, cli.WithEnv(env))
+	if err != nil {
+		return nil, err
+	}
+	return opts.LoadProject(ctx)
+}
+
+// demoService is the one service of compose.yaml, with what it must say so that no one else on the network reaches the demo.
+func demoService(t *testing.T, image string) types.ServiceConfig {
+	t.Helper()
+	project, err := loadCompose(t.Context(), "DEMO_IMAGE="+image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := project.Services["demo"]
+	if len(project.Services) != 1 || s.Image != image || !s.ReadOnly || !slices.Equal(s.CapDrop, []string{"ALL"}) ||
+		!slices.Equal(s.SecurityOpt, []string{"no-new-privileges:true"}) || s.User != "" || s.Privileged || len(s.Entrypoint) > 0 {
+		t.Errorf("%+v", s)
+	}
+	for _, p := range s.Ports {
+		if p.HostIP != "127.0.0.1" || p.Published != strconv.Itoa(int(p.Target)) {
+			t.Errorf("port %+v: want the same port of loopback", p)
+		}
+	}
+	return s
+}
+
+// TestCompose: the file is right, and says what is missing when the image is not named.
+func TestCompose(t *testing.T) {
+	if s := demoService(t, "registry.example/oci-proxy-demo:v1"); len(s.Ports) != 10 {
+		t.Errorf("%d ports", len(s.Ports))
+	}
+	if _, err := loadCompose(t.Context()); err == nil || !strings.Contains(err.Error(), "DEMO_IMAGE=REGISTRY/oci-proxy-demo:VERSION") {
+		t.Errorf("without an image: %v", err)
+	}
+}
+
+// compose runs the image with what compose.yaml says, in a network of its own, as Compose does. The container listens on the published
+// ports and on no others, and a client that has these ports on its loopback pulls.
+func (m made) compose(t *testing.T) {
+	d, ref := m.pushed(t, programs, "oci-proxy-demo")
+	s := demoService(t, ref)
+	c := containerd.Container{Image: s.Image, Args: s.Command}
+	for _, dir := range s.Tmpfs {
+		c.Mounts = append(c.Mounts, "type=tmpfs,src=tmpfs,dst="+dir+",options=rw:nosuid:nodev")
+	}
+	demo := d.Run(t, "compose", c)
+	parts.Poll(t, time.Minute, "the demo in the container", func() error {
+		_, err := demo.Net(parts.Find(t, "curl"), "--silent", "--show-error", "--fail", "http://127.0.0.1:5050/-/ready")
+		return err
+	})
+	confined(t, demo)
+	var published []string
+	for _, p := range s.Ports {
+		published = append(published, fmt.Sprintf("0.0.0.0:%d", p.Target))
+	}
+	slices.Sort(published)
+	if diff := cmp.Diff(published, listening(t, demo.Proc("net/tcp"))); diff != "" {
+		t.Errorf("ports (-published +listening)\n%s", diff)
+	}
+	if out, err := demo.Net(parts.Find(t, "crane"), "pull", "--insecure", "--format", "oci", "127.0.0.1:5050/sample/app:1.0", t.TempDir()); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	demo.Signal(t, syscall.SIGTERM)
+	if code := demo.Wait(t, time.Duration(*s.StopGracePeriod)); code != 0 {
+		t.Errorf("after SIGTERM: exit code %d\n%s", code, demo.Output.Tail(20))
+	}
+}
+
+// listening are the IPv4 addresses on which something listens, of /proc/net/tcp.
+func listening(t *testing.T, table string) (all []string) {
+	t.Helper()
+	for line := range strings.Lines(table) {
+		f := strings.Fields(line)
+		if len(f) < 4 || f[3] != "0A" { // TCP_LISTEN
+			continue
+		}
+		addr, port, _ := strings.Cut(f[1], ":")
+		ip, err := hex.DecodeString(addr)
+		n, perr := strconv.ParseUint(port, 16, 16)
+		if err != nil || perr != nil {
+			t.Fatalf("line %q", line)
+		}
+		all = append(all, fmt.Sprintf("%d.%d.%d.%d:%d", ip[3], ip[2], ip[1], ip[0], n))
+	}
+	slices.Sort(all)
+	return all
+}
