@@ -18,7 +18,9 @@ GO ?= go
 TAGS := disable_grpc_modules
 # 12 digits: how many git prints by itself depends on the clone, and the version is in the binary.
 VERSION ?= $(shell git describe --tags --always --abbrev=12 --dirty 2>/dev/null)
-LDFLAGS := -s -w -X main.version=$(VERSION)
+COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null)
+COMMIT_TIME ?= $(shell TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd 2>/dev/null)
+LDFLAGS := -s -w -X main.version=$(VERSION) -X ociproxy/internal/cli.commit=$(COMMIT) -X ociproxy/internal/cli.commitTime=$(COMMIT_TIME)
 PROGRAMS := oci-proxy oci-proxyctl oci-proxy-demo
 # Where `make build` and `make manual` write.
 OUT ?= .
@@ -33,7 +35,7 @@ help: ## list the targets
 
 # Static, and the same bytes wherever the same Go builds the same commit (TestReproducible). .goreleaser.yaml has these flags too.
 build: ## build the programs into ./oci-proxy, ./oci-proxyctl and ./oci-proxy-demo (OUT=DIR: into DIR)
-	CGO_ENABLED=0 $(GO) build -tags $(TAGS) -trimpath -buildvcs=auto -ldflags '$(LDFLAGS)' -o $(OUT)/ $(PROGRAMS:%=./cmd/%)
+	CGO_ENABLED=0 $(GO) build -tags $(TAGS) -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $(OUT)/ $(PROGRAMS:%=./cmd/%)
 
 # Images without a daemon (scripts/image): OCI layouts in dist/image/, or pushed to IMAGE=registry/oci-proxy:tag with the
 # credentials of Docker's configuration. The server's image gets the feeds of SEED, which oci-proxyctl fetches unless it is given.
@@ -49,7 +51,8 @@ image: ## the images of the programs (IMAGE=registry/oci-proxy:tag: push them; S
 	done
 	[ -n '$(SEED)' ] || $(GO) run -tags $(TAGS) ./cmd/oci-proxyctl ranges fetch --config '' $(DIST)/seed
 	$(GO) run -tags $(TAGS) ./scripts/image -programs '$(PROGRAMS)' -platforms '$(PLATFORMS)' -binaries $(DIST)/binaries \
-		-seed '$(or $(SEED),$(DIST)/seed)' -version '$(VERSION)' -image '$(IMAGE)' -out $(DIST)/image $(IMAGE_FLAGS)
+		-seed '$(or $(SEED),$(DIST)/seed)' -version '$(VERSION)' -revision '$(COMMIT)' -created '$(COMMIT_TIME)' \
+		-image '$(IMAGE)' -out $(DIST)/image $(IMAGE_FLAGS)
 
 demo: ## a whole world on loopback, to try things on (DEMO_FLAGS=--once: pull as seven clients, then stop)
 	$(GO) run ./cmd/oci-proxy-demo $(DEMO_FLAGS)

@@ -101,7 +101,7 @@ func (opt *options) one(name string, p program) (*built, error) {
 		if err != nil {
 			return nil, err
 		}
-		m, err := newImage(platform, name, p, bin.at, layers, labels)
+		m, err := newImage(platform, name, p, opt.at, layers, labels)
 		if err != nil {
 			return nil, err
 		}
@@ -122,13 +122,13 @@ func (opt *options) one(name string, p program) (*built, error) {
 }
 
 // layers are those of one platform: what changes least comes first, so that clients have it already.
-func (opt *options) layers(name string, p program, bin binary) (list []layer, labels map[string]string, err error) {
+func (opt *options) layers(name string, p program, bin []byte) (list []layer, labels map[string]string, err error) {
 	labels = map[string]string{
 		oci.AnnotationTitle: name, oci.AnnotationDescription: p.title, oci.AnnotationLicenses: "Apache-2.0",
-		oci.AnnotationCreated: bin.at.Format(time.RFC3339),
+		oci.AnnotationCreated: opt.at.Format(time.RFC3339),
 	}
 	for key, value := range map[string]string{
-		oci.AnnotationVersion: opt.version, oci.AnnotationRevision: bin.revision, oci.AnnotationSource: opt.source,
+		oci.AnnotationVersion: opt.version, oci.AnnotationRevision: opt.revision, oci.AnnotationSource: opt.source,
 	} {
 		if value != "" {
 			labels[key] = value
@@ -137,23 +137,23 @@ func (opt *options) layers(name string, p program, bin binary) (list []layer, la
 	add := func(what string, files ...file) {
 		if err == nil {
 			var l layer
-			l, err = newLayer(what, bin.at, files...)
+			l, err = newLayer(what, opt.at, files...)
 			list = append(list, l)
 		}
 	}
-	files, err := base(opt.license, bin.at)
+	files, err := base(opt.license, opt.at)
 	if err != nil {
 		return nil, nil, err
 	}
 	if p.authorities {
-		files = append(files, certificates(bin.at))
+		files = append(files, certificates(opt.at))
 	}
 	for _, dir := range p.directories {
-		files = append(files, file{name: dir, mode: 0o755, own: true, at: bin.at})
+		files = append(files, file{name: dir, mode: 0o755, own: true, at: opt.at})
 	}
 	add("user, certificate authorities, directories", files...)
 	if p.feeds {
-		seed, err := opt.seeded(bin.at)
+		seed, err := opt.seeded(opt.at)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -162,7 +162,7 @@ func (opt *options) layers(name string, p program, bin binary) (list []layer, la
 		}
 		maps.Copy(labels, seed.labels)
 	}
-	add(name, file{name: "usr/local/bin/" + name, mode: 0o755, at: bin.at, data: bin.data})
+	add(name, file{name: "usr/local/bin/" + name, mode: 0o755, at: opt.at, data: bin})
 	return list, labels, err
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"ociproxy/bench/process"
 )
@@ -18,6 +19,8 @@ type options struct {
 	binaries            string
 	seed                string
 	image, version      string
+	revision, created   string
+	at                  time.Time // created
 	source              string
 	license             string
 	out                 string
@@ -43,6 +46,8 @@ func run(ctx context.Context, args []string) error {
 	f.StringVar(&opt.seed, "seed", "", "`directory` of feeds for the server's image, as oci-proxyctl ranges fetch makes it; none: without feeds")
 	f.StringVar(&opt.image, "image", "", "`name` to push to: registry/oci-proxy:tag, the other programs beside it; empty: write OCI layouts")
 	f.StringVar(&opt.version, "version", "", "`version` of the programs")
+	f.StringVar(&opt.revision, "revision", "", "`commit` that the programs are built from")
+	f.StringVar(&opt.created, "created", "", "`time` of the commit, as 2026-01-02T03:04:05Z: that of all files, so that the images can be made again")
 	f.StringVar(&opt.source, "source", "", "`URL` of the source, for a label")
 	f.StringVar(&opt.license, "license", "LICENSE", "`file` with the licence")
 	f.StringVar(&opt.out, "out", "dist/image", "`directory` for OCI layouts, one for each program")
@@ -52,6 +57,10 @@ func run(ctx context.Context, args []string) error {
 	}
 	if f.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q", f.Arg(0))
+	}
+	var err error
+	if opt.at, err = time.Parse(time.RFC3339, opt.created); err != nil {
+		return fmt.Errorf("-created: %w", err)
 	}
 	programs := strings.Fields(opt.programs)
 	targets, err := targets(opt.image, programs)

@@ -14,7 +14,7 @@ import (
 // Container says how an image is run. Its root is read-only, it has no capability, and it cannot gain privileges.
 type Container struct {
 	Image   string   // as it was pulled
-	Args    []string // in place of the image's own
+	Command []string // in place of the image's own; ctr puts no entry point before it
 	Mounts  []string // as ctr writes them: type=bind,src=…,dst=…,options=rbind:ro
 	Env     []string
 	HostNet bool
@@ -50,7 +50,7 @@ func (d *Daemon) Run(t testing.TB, id string, c Container) *Running {
 	if c.HostNet {
 		args = append(args, "--net-host")
 	}
-	r.Process = parts.Start(t, parts.Spec{Path: d.ctr, Args: append(append(args, c.Image, id), c.Args...), Ready: c.Ready})
+	r.Process = parts.Start(t, parts.Spec{Path: d.ctr, Args: append(append(args, c.Image, id), c.Command...), Ready: c.Ready})
 	return r
 }
 

@@ -62,9 +62,9 @@ func TestCompose(t *testing.T) {
 // compose runs the image with what compose.yaml says, in a network of its own, as Compose does. The container listens on the published
 // ports and on no others, and a client that has these ports on its loopback pulls.
 func (m made) compose(t *testing.T) {
-	d, ref := m.pushed(t, programs, "oci-proxy-demo")
+	d, ref := m.daemon, m.pulled(t, "oci-proxy-demo")
 	s := demoService(t, ref)
-	c := containerd.Container{Image: s.Image, Args: s.Command}
+	c := containerd.Container{Image: s.Image, Command: append([]string{bin + "oci-proxy-demo"}, s.Command...)}
 	for _, dir := range s.Tmpfs {
 		c.Mounts = append(c.Mounts, "type=tmpfs,src=tmpfs,dst="+dir+",options=rw:nosuid:nodev")
 	}

@@ -7,6 +7,9 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -15,7 +18,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"ociproxy/test/clients"
+	"ociproxy/test/containerd"
 	"ociproxy/test/parts"
+	"ociproxy/test/registry"
 )
 
 // programs are those whose images the tests make for both architectures. That of oci-proxyctl takes minutes to compile for a second
@@ -25,13 +31,48 @@ const programs = "oci-proxy oci-proxy-demo"
 // TestSlowImages makes the images once and looks at them from all sides.
 func TestSlowImages(t *testing.T) {
 	parts.Slow(t)
-	m := made{dist: t.TempDir(), seed: fetchSeed(t)}
+	m := made{dist: t.TempDir(), seed: fetchSeed(t), registry: registry.Start(t).Addr, daemon: containerd.Start(t, 1)}
 	makeImages(t, m.dist, m.seed, "PROGRAMS="+programs)
 	t.Run("Content", m.content)
-	t.Run("Reproducible", m.reproducible)
+	t.Run("Push", m.push)
 	t.Run("Pull", m.pull)
 	t.Run("Demo", m.demo)
 	t.Run("Compose", m.compose)
+}
+
+// The image of the operators' tool runs it without root and without a place to write, but for what is mounted.
+func TestSlowToolImage(t *testing.T) {
+	parts.Slow(t)
+	m := made{dist: t.TempDir(), registry: registry.Start(t).Addr, daemon: containerd.Start(t, 1)}
+	said := makeImages(t, m.dist, "none", "PROGRAMS=oci-proxyctl", "PLATFORMS=linux/amd64", "IMAGE="+m.registry+"/tools/oci-proxyctl:"+version)
+	t.Log(said)
+	ref, tool := m.pulled(t, "oci-proxyctl"), bin+"oci-proxyctl"
+	ran := m.daemon.Run(t, "version", containerd.Container{Image: ref, Command: []string{tool, "version"}})
+	if code := ran.Wait(t, time.Minute); code != 0 || !strings.Contains(ran.Output.String(), "oci-proxyctl "+version+" linux/amd64") {
+		t.Errorf("version: exit code %d\n%s", code, ran.Output)
+	}
+	list := t.TempDir()
+	if err := errors.Join(os.Chmod(list, 0o755), os.WriteFile(filepath.Join(list, "own.csv"), []byte("192.0.2.0/24,aws/us-east-1\n"), 0o644),
+		os.WriteFile(filepath.Join(list, "config.yaml"), []byte(`version: 1
+location: aws/us-east-1
+upstreams: [{name: main, url: "https://registry.example.org", place: aws/us-east-1, canonical: true}]
+ranges: {feeds: [{provider: csv, file: own.csv}]}
+`), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	ran = m.daemon.Run(t, "fetch", containerd.Container{
+		Image: ref, Command: []string{tool, "ranges", "fetch", "/tmp/seed"},
+		Mounts: []string{scratch, "type=bind,src=" + list + ",dst=/etc/oci-proxy,options=rbind:ro"},
+	})
+	if code := ran.Wait(t, time.Minute); code != 0 || !regexp.MustCompile(`(?m)^csv +new `).MatchString(ran.Output.String()) {
+		t.Errorf("ranges fetch: exit code %d\n%s", code, ran.Output)
+	}
+	ran = m.daemon.Run(t, "nowhere", containerd.Container{
+		Image: ref, Command: []string{tool, "ranges", "fetch", "/seed", "--config", ""},
+	})
+	if code := ran.Wait(t, time.Minute); code != 1 || !strings.Contains(ran.Output.String(), "read-only file system") {
+		t.Errorf("ranges fetch into the root: exit code %d\n%s", code, ran.Output)
+	}
 }
 
 // maxServer is the most that a node downloads for the server.
@@ -59,7 +100,7 @@ func (m made) content(t *testing.T) {
 			l.read(d, &manifest)
 			l.read(manifest.Config, &config)
 			c := config.Config
-			entry := []string{"/usr/local/bin/" + program}
+			entry := []string{bin + program}
 			if c.User != "65532:65532" || !slices.Equal(c.Entrypoint, entry) || !slices.Equal(c.Cmd, wants.args) ||
 				!slices.Equal(slices.Collect(maps.Keys(c.ExposedPorts)), wants.ports) || config.Architecture != d.Platform.Architecture {
 				t.Errorf("%s: %+v", program, config)
@@ -94,7 +135,7 @@ func (m made) labels(t *testing.T, program string, config oci.Image) {
 	t.Helper()
 	l := config.Config.Labels
 	if l[oci.AnnotationTitle] != program || l[oci.AnnotationVersion] != version || l[oci.AnnotationLicenses] != "Apache-2.0" ||
-		!strings.HasPrefix(l[oci.AnnotationRevision], revision(t)) || l[oci.AnnotationDescription] == "" {
+		l[oci.AnnotationRevision] != revision(t) || l[oci.AnnotationDescription] == "" {
 		t.Errorf("%s: labels %v", program, l)
 	}
 	if at, err := time.Parse(time.RFC3339, l[oci.AnnotationCreated]); err != nil || !at.Equal(*config.Created) || at.Year() < 2025 {
@@ -137,16 +178,25 @@ func (l layout) unpack(d oci.Descriptor, diff string) (files []string) {
 	}
 }
 
-// Two builds, in two places, have the same digests.
-func (m made) reproducible(t *testing.T) {
-	again := made{dist: t.TempDir(), seed: m.seed}
-	makeImages(t, again.dist, m.seed, "PROGRAMS="+programs)
+// A second build, in another place, pushes images of the same digests to a registry; a dry run pushes nothing.
+func (m made) push(t *testing.T) {
+	name := m.registry + "/tools/oci-proxy:" + version
+	dry := makeImages(t, m.dist, m.seed, "PROGRAMS="+programs, "IMAGE="+name, "IMAGE_FLAGS=-dry-run")
+	if got := clients.Crane(t, "catalog", m.registry); strings.TrimSpace(got) != "" {
+		t.Errorf("a dry run pushed %s", got)
+	}
+	said := makeImages(t, t.TempDir(), m.seed, "PROGRAMS="+programs, "IMAGE="+name)
 	for program := range strings.FieldsSeq(programs) {
 		first, _ := m.layout(t, program).index()
-		second, _ := again.layout(t, program).index()
-		if first.Digest != second.Digest {
-			t.Errorf("%s: %s, then %s", program, first.Digest, second.Digest)
+		repository := m.registry + "/tools/" + program
+		if got := strings.TrimSpace(clients.Crane(t, "digest", repository+":"+version)); got != first.Digest.String() {
+			t.Errorf("%s: %s, then %s", program, first.Digest, got)
 		}
-		t.Logf("%s: %s", program, first.Digest)
+		if !strings.Contains(said, repository+":"+version+"@"+first.Digest.String()) || !strings.Contains(dry, first.Digest.String()) {
+			t.Errorf("%s: it does not tell the digest %s:\n%s%s", program, first.Digest, dry, said)
+		}
+		for _, platform := range []string{"linux/amd64", "linux/arm64"} {
+			clients.CranePull(t, repository+":"+version, platform)
+		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"ociproxy/test/containerd"
 	"ociproxy/test/ctl"
 	"ociproxy/test/parts"
 )
@@ -23,6 +24,9 @@ const version = "v1.2.3-test"
 type made struct {
 	dist string // its DIST
 	seed string
+
+	registry string // where it was pushed to: host:port
+	daemon   *containerd.Daemon
 }
 
 // makeImages runs make image with more variables. Programs are built as always, so Go's cache has most of them.

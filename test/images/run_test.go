@@ -25,21 +25,18 @@ import (
 
 func digestOf(data []byte) string { return digest.FromBytes(data).String() }
 
-// pushed pushes the images to a real registry and pulls that of a program into a containerd.
-func (m made) pushed(t *testing.T, programs, program string) (d *containerd.Daemon, ref string) {
+// pulled pulls the image of a program from the registry into containerd.
+func (m made) pulled(t *testing.T, program string) (ref string) {
 	t.Helper()
-	r := registry.Start(t)
-	makeImages(t, m.dist, m.seed, "PROGRAMS="+programs, "IMAGE="+r.Addr+"/tools/oci-proxy:"+version)
-	ref = r.Addr + "/tools/" + program + ":" + version
-	d = containerd.Start(t, 1)
-	d.Ctr(t, "images", "pull", "--plain-http", "--platform", "linux/amd64", "--snapshotter", "native", ref)
-	return d, ref
+	ref = m.registry + "/tools/" + program + ":" + version
+	m.daemon.Ctr(t, "images", "pull", "--plain-http", "--platform", "linux/amd64", "--snapshotter", "native", ref)
+	return ref
 }
 
 // pull runs the server from its image with a config that is mounted, and pulls an image through it: from the store that the server
 // chooses by where the client is. The server knows the feeds of its image, and no others.
 func (m made) pull(t *testing.T) {
-	d, ref := m.pushed(t, programs, "oci-proxy")
+	d, ref := m.daemon, m.pulled(t, "oci-proxy")
 	upstream, store := registry.Start(t), s3.Start(t, "us-east-1")
 	img := image.New(t, 77, 20<<10, 300<<10)
 	img.Push(t, upstream.Addr, "library/app", "v1")
@@ -66,7 +63,7 @@ func (m made) pull(t *testing.T) {
 		t.Fatal(err)
 	}
 	mount := "type=bind,src=" + dir + ",dst=/etc/oci-proxy,options=rbind:ro"
-	check := d.Run(t, "check", containerd.Container{Image: ref, Args: []string{"check"}, Mounts: []string{mount}})
+	check := d.Run(t, "check", containerd.Container{Image: ref, Command: []string{bin + "oci-proxy", "check"}, Mounts: []string{mount}})
 	if code := check.Wait(t, time.Minute); code != 0 || !regexp.MustCompile(`(?m)^aws +\d{4}-\S+Z .* 9,?\d{3}|1\d,\d{3}`).MatchString(check.Output.String()) {
 		t.Errorf("check: exit code %d\n%s", code, check.Output.Tail(40))
 	}
@@ -127,12 +124,15 @@ func get(t *testing.T, url string) string {
 	return string(text)
 }
 
+// bin is where the images have their program.
+const bin = "/usr/local/bin/"
+
 const scratch = "type=tmpfs,src=tmpfs,dst=/tmp,options=rw:nosuid:nodev:size=16m"
 
 // demo does what `make demo` does, in a container without a network.
 func (m made) demo(t *testing.T) {
-	d, ref := m.pushed(t, programs, "oci-proxy-demo")
-	once := d.Run(t, "once", containerd.Container{Image: ref, Args: []string{"--once"}, Mounts: []string{scratch}})
+	d, ref := m.daemon, m.pulled(t, "oci-proxy-demo")
+	once := d.Run(t, "once", containerd.Container{Image: ref, Command: []string{bin + "oci-proxy-demo", "--once"}, Mounts: []string{scratch}})
 	if code := once.Wait(t, 2*time.Minute); code != 0 || !strings.Contains(once.Output.String(), "All 7 clients got every byte from where they should have.") {
 		t.Errorf("--once: exit code %d\n%s", code, once.Output.Tail(60))
 	}
@@ -140,7 +140,7 @@ func (m made) demo(t *testing.T) {
 	first := parts.FreePorts(t, 10)
 	proxy := fmt.Sprintf("127.0.0.1:%d", first)
 	served := d.Run(t, "published", containerd.Container{
-		Image: ref, Args: []string{"--published", "--listen", proxy}, Mounts: []string{scratch}, HostNet: true,
+		Image: ref, Command: []string{bin + "oci-proxy-demo", "--published", "--listen", proxy}, Mounts: []string{scratch}, HostNet: true,
 		Ready: parts.HTTP("http://"+proxy+"/-/ready", http.StatusOK),
 	})
 	confined(t, served)
