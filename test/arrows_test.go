@@ -16,25 +16,25 @@ import (
 	"ociproxy/test/parts"
 )
 
-// arrows are the imports of ours that each package may have. A new one is a decision: it has to go
-// downward in the list of docs/architecture.md, and must not tell a package what that list says it
-// must not know. One that is no longer used is taken out.
+// arrows lists the imports that each of our packages may have. To add one is a decision: it must go downward in the
+// list of docs/architecture.md, and must not give a package knowledge that the list forbids. Remove an import that is
+// no longer used.
 const arrows = `
 cmd/oci-proxy: check cli clientip config docs outbound proxy ranges route snapshot
-cmd/oci-proxyctl: admit atomicfile audit cli config docs targets inventory inventory/inspect
+cmd/oci-proxyctl: admit atomicfile audit cli config docs inventory inventory/inspect
 	inventory/write lease ledger listener manifest mirror oci outbound promote promote/apply
-	promote/prove promote/sign purge ranges registry set store wait walk
+	promote/prove promote/sign purge ranges registry set store targets wait walk
 cmd/oci-proxy-demo: cli demo
 demo: atomicfile cli inventory oci outbound proxy route wait
 proxy: admit atomicfile clientip config existence health inventory listener metrics oci outbound
 	ranges reach route set snapshot wait
 snapshot: config place route
-mirror: config targets inventory ledger loop oci place registry set store transfer walk
+mirror: config inventory ledger loop oci place registry set store targets transfer walk
 audit: atomicfile inventory oci store walk
 purge: oci store wait
 promote/prove: loop manifest oci promote promote/sign registry set walk
-promote/apply: atomicfile config targets inventory/write lease ledger manifest oci promote
-	promote/sign registry set store transfer wait walk
+promote/apply: atomicfile config inventory/write lease ledger manifest oci promote promote/sign
+	registry set store targets transfer wait walk
 promote/sign: oci registry
 promote: command manifest oci outbound registry walk
 check: cli config inventory oci outbound strictjson
@@ -76,16 +76,16 @@ strictjson:
 wait:
 `
 
-// forTests are packages that only tests and benchmarks import.
+// forTests are the packages that only tests and benchmarks may import.
 var forTests = []string{
 	"internal/cli/clitest", "internal/inventory/inventorytest", "internal/registry/registrytest", "internal/store/storetest", "internal/thorough",
 }
 
-// outside are packages of others that some of ours alone may import: what a package must not know of
-// the world is not told by our own imports.
+// outside lists packages of others that only some of our packages may import. Our own imports alone cannot show what a
+// package knows about the outside world.
 var outside = []struct{ imported, by string }{
-	{`net/http`, `^internal/(admit|audit|check|clientip|credential|demo|existence|fetch|targets|health|inventory|` +
-		`inventory/inspect|listener|loop|oci|outbound|pace|promote|promote/apply|proxy|ranges|registry|store)$|^cmd/oci-proxyctl$`},
+	{`net/http`, `^internal/(admit|audit|check|clientip|credential|demo|existence|fetch|health|inventory|` +
+		`inventory/inspect|listener|loop|oci|outbound|pace|promote|promote/apply|proxy|ranges|registry|store|targets)$|^cmd/oci-proxyctl$`},
 	{`os/exec`, `^internal/(command|credential|promote)$`},
 	{`github\.com/(aws|Azure)/.*|cloud\.google\.com/.*|google\.golang\.org/.*`, `^internal/store$`},
 	{`github\.com/(google/go-containerregistry|docker)/.*`, `^(internal/(credential|promote|registry)|cmd/oci-proxyctl)$`},
@@ -95,8 +95,8 @@ var outside = []struct{ imported, by string }{
 	{`go\.yaml\.in/.*`, `^internal/(config|manifest)$`},
 }
 
-// TestArrows: docs/architecture.md lists every package, imports go downward in it, and there are no
-// others than those of arrows.
+// TestArrows checks that docs/architecture.md lists every package, that imports go downward in it, and that there are
+// no imports except those of arrows.
 func TestArrows(t *testing.T) {
 	listed := floors(t).all()
 	allowed := map[string][]string{}
@@ -142,7 +142,8 @@ func TestArrows(t *testing.T) {
 	}
 }
 
-// TestWalls: what writes, or holds credentials, is not in the public server, by whatever way.
+// TestWalls checks that the public server does not link, directly or indirectly, a package that writes or holds
+// credentials.
 func TestWalls(t *testing.T) {
 	walls := append(floors(t)["The operators' tool"], "internal/inventory/write", "internal/demo")
 	walls = slices.DeleteFunc(walls, func(name string) bool { return name == "internal/check" })
@@ -194,8 +195,8 @@ func floors(t *testing.T) floorList {
 	return list
 }
 
-// imports returns what each package of the programs imports, without its tests. It reads the files
-// itself, and not what `go list` says: so `go test` knows when its last result no longer holds.
+// imports returns what each package of the programs imports, without its tests. It reads the files itself and does not
+// run `go list`, so that `go test` knows when its cached result no longer holds.
 func imports(t *testing.T) map[string][]string {
 	t.Helper()
 	list := map[string][]string{}

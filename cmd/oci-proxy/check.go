@@ -17,7 +17,7 @@ import (
 	"ociproxy/internal/route"
 )
 
-// checked is the document of check --output json. Fields are only added.
+// checked is the document of check --output json. Only add fields; never remove one.
 type checked struct {
 	File      string          `json:"file"`
 	Valid     bool            `json:"valid"`
@@ -93,7 +93,7 @@ old it is, and whether the server would believe it. Name an image that the store
 	return cmd
 }
 
-// checking are the flags of check that say how far it goes.
+// checking holds the flags of check that select what it does.
 type checking struct{ print, live, noFiles bool }
 
 func (a *app) runCheck(ctx context.Context, file string, how checking, opts check.Options) error {
@@ -103,7 +103,7 @@ func (a *app) runCheck(ctx context.Context, file string, how checking, opts chec
 		snap, err = usable(cfg, !how.noFiles)
 	}
 	if faults, bad := errors.AsType[*config.Errors](err); bad && a.format == cli.JSON {
-		// Faults are this command's answer, so they go to stdout.
+		// The faults are the result of this command, so they go to stdout.
 		doc := checked{File: file, Errors: faults.List, Warnings: []*config.Error{}}
 		if err := cli.WriteJSON(a.stdout, doc); err != nil {
 			return err
@@ -152,7 +152,7 @@ func (a *app) runCheck(ctx context.Context, file string, how checking, opts chec
 	return a.finishCheck(doc)
 }
 
-// writeChecked is the text for a valid file.
+// writeChecked writes the text for a valid file.
 func (a *app) writeChecked(doc checked) error {
 	a.tell("warning: ", doc.Warnings)
 	_, err := fmt.Fprintf(a.stdout, "%s is valid: %s, %s, %s\n\n", doc.File,
@@ -183,7 +183,7 @@ func (a *app) finishCheck(doc checked) error {
 	return nil
 }
 
-// progress shows how far --live is, on a terminal only.
+// progress shows the progress of --live, on a terminal only.
 func (a *app) progress() func(done, total int, name string) {
 	if !cli.IsTerminal(a.stderr) {
 		return nil

@@ -102,7 +102,7 @@ func (a *app) planInto(ctx context.Context, path string, file *os.File, flags *p
 	}, &out)
 }
 
-// planned ends a run that writes nothing: it may not, or there is nothing.
+// planned ends a run that writes nothing: either it is not allowed to, or there is nothing to write.
 func (a *app) planned(sum *promote.Summary, confirm bool) error {
 	if a.format == cli.JSON {
 		if err := cli.WriteJSON(a.stdout, appliedPlan{Plan: sum}); err != nil {

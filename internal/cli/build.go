@@ -7,7 +7,7 @@ import (
 	"runtime/debug"
 )
 
-// Build is what a binary was made from, as `version --output json` prints it.
+// Build says what a binary was made from, as `version --output json` prints it.
 type Build struct {
 	Version  string `json:"version"`
 	Commit   string `json:"commit,omitempty"`
@@ -17,7 +17,8 @@ type Build struct {
 	Platform string `json:"platform"`
 }
 
-// ThisBuild reads what the Go tool stamped into the binary. version is what a release build set; "" takes the module's.
+// ThisBuild reads what the Go tool stamped into the binary. version is the value that a release build sets; "" means
+// the version of the module.
 func ThisBuild(version string) Build {
 	b := Build{Version: version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
 	info, ok := debug.ReadBuildInfo()

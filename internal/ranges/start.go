@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// start loads what is on this machine: a local file itself; else the copy that previous, the same feed before a reload,
-// had in use (nil: none), or without one the copy on disk; or the seed, when it is newer than that.
-// The age of a seed is what its record says, or its modification time.
+// start loads what is on this machine. For a local feed, it reads the file. Otherwise it takes the copy that previous
+// had in use (previous is the same feed before a reload; nil: none), or, without one, the copy on disk. If the seed
+// is newer than that copy, start uses the seed. The age of a seed is what its record says, or its modification time.
 func (f *feed) start(s seed, previous *feed) {
 	kept, seedErr := s.read(f)
 	defer f.noteSeed(kept, s.dir != "" && errors.Is(seedErr, fs.ErrNotExist) && !f.local())
@@ -42,8 +42,9 @@ func (f *feed) start(s seed, previous *feed) {
 	}
 }
 
-// takeOver puts the copy in use that the same feed had in use before a reload, with its age, validators and failures.
-// It is read again, since the map may be another one now; when that fails the status says why and nothing is taken.
+// takeOver puts in use the copy that the same feed had in use before a reload, with its age, validators and failures.
+// It parses the copy again, because the map may have changed. If that fails, the status says why and nothing is taken
+// over.
 func (f *feed) takeOver(previous *feed) bool {
 	previous.mu.Lock()
 	good, known, status := previous.good, previous.known, previous.status
