@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -51,8 +52,19 @@ func demoService(t *testing.T, image string) types.ServiceConfig {
 
 // TestCompose: the file is right, and says what is missing when the image is not named.
 func TestCompose(t *testing.T) {
-	if s := demoService(t, "registry.example/oci-proxy-demo:v1"); len(s.Ports) != 10 {
-		t.Errorf("%d ports", len(s.Ports))
+	s := demoService(t, "registry.example/oci-proxy-demo:v1")
+	if len(s.Ports) != 10 || s.Ports[0].Target != 5050 || s.Ports[9].Target != 5059 {
+		t.Errorf("ports %+v", s.Ports)
+	}
+	for _, page := range []string{"README.md", "docs/images.md"} {
+		text, err := os.ReadFile(filepath.Join(parts.Root(), page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The image's own arguments are those of compose.yaml (TestSlowImages).
+		if line := "\n$ docker run --rm -p 127.0.0.1:5050-5059:5050-5059 REGISTRY/oci-proxy-demo:VERSION\n"; !strings.Contains(string(text), line) {
+			t.Errorf("%s does not have the line %q", page, line)
+		}
 	}
 	if _, err := loadCompose(t.Context()); err == nil || !strings.Contains(err.Error(), "DEMO_IMAGE=REGISTRY/oci-proxy-demo:VERSION") {
 		t.Errorf("without an image: %v", err)
