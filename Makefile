@@ -46,10 +46,13 @@ IMAGE ?=
 IMAGE_FLAGS ?=
 
 image: ## the images of the programs (IMAGE=registry/oci-proxy:tag: push them; SEED=DIR|none; PROGRAMS=…; IMAGE_FLAGS=-dry-run)
+ifneq (,$(and $(filter oci-proxy,$(PROGRAMS)),$(if $(SEED),,fetch)))
+	$(GO) run -tags $(TAGS) ./cmd/oci-proxyctl ranges fetch --config '' $(DIST)/seed || \
+		{ echo 'image: hint: SEED=DIR takes feeds that were fetched before, SEED=none makes an image without' >&2; exit 1; }
+endif
 	for platform in $(PLATFORMS); do \
 		GOOS=$${platform%/*} GOARCH=$${platform#*/} $(MAKE) --no-print-directory build OUT=$(DIST)/binaries/$$platform || exit 1; \
 	done
-	[ -n '$(SEED)' ] || $(GO) run -tags $(TAGS) ./cmd/oci-proxyctl ranges fetch --config '' $(DIST)/seed
 	$(GO) run -tags $(TAGS) ./scripts/image -programs '$(PROGRAMS)' -platforms '$(PLATFORMS)' -binaries $(DIST)/binaries \
 		-seed '$(or $(SEED),$(DIST)/seed)' -version '$(VERSION)' -revision '$(COMMIT)' -created '$(COMMIT_TIME)' \
 		-image '$(IMAGE)' -out $(DIST)/image $(IMAGE_FLAGS)

@@ -25,7 +25,7 @@ func readBinary(dir, platform, name string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s is no program for Linux: %w", path, err)
 	}
-	defer program.Close()
+	defer func() { _ = program.Close() }() // it was only read
 	if program.Machine != want {
 		return nil, fmt.Errorf("%s is for %v, not for %s", path, program.Machine, platform)
 	}

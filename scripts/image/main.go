@@ -72,7 +72,7 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	for i, b := range all {
-		where := ""
+		var where string
 		switch {
 		case opt.dry:
 			where = "not written: dry run"
