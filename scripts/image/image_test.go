@@ -97,12 +97,17 @@ func TestRefused(t *testing.T) {
 		{"bad feed", func(dir string, _ *options) { write(t, filepath.Join(dir, "seed/aws.json"), "{") }, "feed aws: read "},
 		{"bad record", func(dir string, _ *options) { write(t, filepath.Join(dir, "seed/_fetched.json"), "{") }, "_fetched.json"},
 		{"too big", func(dir string, _ *options) {
+			was := known["oci-proxy"]
+			t.Cleanup(func() { known["oci-proxy"] = was })
+			small := was
+			small.limit = 1 << 20
+			known["oci-proxy"] = small
 			text, err := os.ReadFile(filepath.Join(dir, "linux/amd64/oci-proxy"))
 			if err != nil {
 				t.Fatal(err)
 			}
-			write(t, filepath.Join(dir, "linux/amd64/oci-proxy"), string(text)+random(26<<20))
-		}, "more than 25 MiB"},
+			write(t, filepath.Join(dir, "linux/amd64/oci-proxy"), string(text)+random(2<<20))
+		}, "more than 1.0 MiB"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
