@@ -27,7 +27,7 @@ OUT ?= .
 MANUAL ?= out
 
 .DEFAULT_GOAL := help
-.PHONY: help build manual release release-snapshot demo parts lint test test-unit test-parts test-all test-slow test-exhaustive flaky fuzz docs
+.PHONY: help build image manual release release-snapshot demo parts lint test test-unit test-parts test-all test-slow test-exhaustive flaky fuzz docs
 .PHONY: bench bench-attacks bench-flood bench-inventory bench-memory bench-start bench-serve bench-decide bench-lookup bench-routing bench-mirror bench-promote
 
 help: ## list the targets
@@ -51,6 +51,26 @@ release-snapshot: ## a whole release into dist/, without publishing: archives, p
 release: ## the release of this commit's tag, as a draft on the site that hosts the repository
 	scripts/parts.sh release
 	scripts/release.sh publish
+
+# Images without a daemon (scripts/image): OCI layouts in dist/image/, or pushed to IMAGE=registry/oci-proxy:tag with the
+# credentials of Docker's configuration. The server's image gets the feeds of SEED, which oci-proxyctl fetches unless it is given.
+DIST ?= dist
+PLATFORMS ?= linux/amd64 linux/arm64
+SEED ?=
+IMAGE ?=
+IMAGE_FLAGS ?=
+
+image: ## the images of the programs (IMAGE=registry/oci-proxy:tag: push them; SEED=DIR|none; PROGRAMS=…; IMAGE_FLAGS=-dry-run)
+ifneq (,$(and $(filter oci-proxy,$(PROGRAMS)),$(if $(SEED),,fetch)))
+	$(GO) run -tags $(TAGS) ./cmd/oci-proxyctl ranges fetch --config '' $(DIST)/seed || \
+		{ echo 'image: hint: SEED=DIR takes feeds that were fetched before, SEED=none makes an image without' >&2; exit 1; }
+endif
+	for platform in $(PLATFORMS); do \
+		GOOS=$${platform%/*} GOARCH=$${platform#*/} $(MAKE) --no-print-directory build OUT=$(DIST)/binaries/$$platform || exit 1; \
+	done
+	$(GO) run -tags $(TAGS) ./scripts/image -programs '$(PROGRAMS)' -platforms '$(PLATFORMS)' -binaries $(DIST)/binaries \
+		-seed '$(or $(SEED),$(DIST)/seed)' -version '$(VERSION)' -revision '$(COMMIT)' -created '$(COMMIT_TIME)' \
+		-image '$(IMAGE)' -out $(DIST)/image $(IMAGE_FLAGS)
 
 demo: ## a whole world on loopback, to try things on (DEMO_FLAGS=--once: pull as seven clients, then stop)
 	$(GO) run ./cmd/oci-proxy-demo $(DEMO_FLAGS)

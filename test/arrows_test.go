@@ -20,11 +20,11 @@ import (
 // list of docs/architecture.md, and must not give a package knowledge that the list forbids. Remove an import that is
 // no longer used.
 const arrows = `
-cmd/oci-proxy: check cli cli/manual clientip config docs lastgood outbound proxy route snapshot
-	systemd
+cmd/oci-proxy: check cli cli/manual clientip config docs lastgood outbound proxy ranges route
+	snapshot systemd
 cmd/oci-proxyctl: admit atomicfile audit cli cli/manual config docs inventory inventory/inspect
 	inventory/write lease ledger listener manifest mirror oci outbound promote promote/apply
-	promote/prove promote/sign purge registry set store targets wait walk
+	promote/prove promote/sign purge ranges registry set store targets wait walk
 cmd/oci-proxy-demo: cli cli/manual demo
 demo: atomicfile cli inventory oci outbound proxy route wait
 proxy: admit atomicfile clientip config existence health inventory listener metrics oci outbound
@@ -54,7 +54,7 @@ health: oci outbound set wait
 existence: oci outbound set
 inventory/write: atomicfile inventory oci set wait
 inventory: atomicfile fetch oci outbound pace set strictjson wait
-ranges: config fetch place strictjson wait
+ranges: atomicfile config fetch place strictjson wait
 reach: oci
 route: oci place set
 config/gen: config

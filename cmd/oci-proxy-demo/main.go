@@ -45,7 +45,10 @@ client did not get what it should.
 With --fail STORE it stops a store while clients pull, and starts it again. It shows from where the
 clients got their layers, when the proxy took the store out of service, and when the store was back
 in service. It ends after about twenty seconds. The exit code is 1 when a pull failed or the store
-did not come back into service.`,
+did not come back into service.
+
+In a container, --published makes the demo listen on every address, on ten ports from 5050 on.
+Publish them on 127.0.0.1 of the host under the same numbers: the demo believes whoever reaches it.`,
 		Example: `  oci-proxy-demo
   oci-proxy-demo --listen 127.0.0.1:5050
   oci-proxy-demo --once --output json
@@ -66,6 +69,7 @@ did not come back into service.`,
 	flags.BoolVar(&opts.Once, "once", false, "pull as seven clients, print what happened, exit")
 	flags.StringVar(&opts.Fail, "fail", "", "let this `store` fail and come back while clients pull")
 	flags.StringVar(&opts.Listen, "listen", "", "`address` of the proxy; on loopback; default: "+demo.DefaultListen+", else a free port")
+	flags.BoolVar(&opts.Published, "published", false, "for containers: listen on every address, on ten ports from that of --listen on")
 	cli.OutputFlag(cmd, format)
 	// The flag was just defined, so no error is possible.
 	_ = cmd.RegisterFlagCompletionFunc("fail", cobra.FixedCompletions(demo.Stores(), cobra.ShellCompDirectiveNoFileComp))

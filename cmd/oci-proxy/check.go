@@ -13,6 +13,7 @@ import (
 	"ociproxy/internal/cli"
 	"ociproxy/internal/config"
 	"ociproxy/internal/outbound"
+	"ociproxy/internal/ranges"
 	"ociproxy/internal/route"
 )
 
@@ -26,6 +27,7 @@ type checked struct {
 	Stores    int             `json:"stores"`
 	Upstreams int             `json:"upstreams"`
 	Serving   []check.Serving `json:"serving,omitempty"`
+	Seed      []ranges.Seeded `json:"seed,omitempty"` // what ranges.seed has of each feed
 	Live      *check.Report   `json:"live,omitempty"`
 }
 
@@ -41,8 +43,8 @@ func (a *app) check() *cobra.Command {
 		Long: `check reads the config and reports every error and warning at once, with its line in the file
 and what to do. It opens the files that the config names (certificate, latency matrix, GeoIP), as
 serve does. Use --no-files on a machine that lacks these files. It also lists which candidates
-serve the clients of each cloud, and warns of a store that is no client's first choice. FILE, or
---config FILE, may be - for stdin.
+serve the clients of each cloud, and warns of a store that is no client's first choice. With
+ranges.seed it shows how old each feed is there. FILE, or --config FILE, may be - for stdin.
 
 With --live it sends each store and upstream the requests that the server and container runtimes
 send, without a login: GET and HEAD over IPv4 and over IPv6, ranges, a digest that does not exist,
@@ -126,6 +128,11 @@ func (a *app) runCheck(ctx context.Context, file string, how checking, opts chec
 	if doc.Warnings == nil {
 		doc.Warnings = []*config.Error{}
 	}
+	if !how.noFiles {
+		if err := seeded(&doc, cfg); err != nil {
+			return err
+		}
+	}
 	routed(&doc, cfg, snap)
 	if a.format != cli.JSON {
 		if err := a.writeChecked(doc); err != nil {
@@ -153,7 +160,10 @@ func (a *app) writeChecked(doc checked) error {
 	if err != nil {
 		return err
 	}
-	return check.WriteServing(a.stdout, doc.Serving)
+	if err := check.WriteServing(a.stdout, doc.Serving); err != nil {
+		return err
+	}
+	return writeSeed(a.stdout, doc.Seed)
 }
 
 func (a *app) finishCheck(doc checked) error {

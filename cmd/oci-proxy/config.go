@@ -27,6 +27,7 @@ func (a *app) load(file string) (*config.Config, error) {
 		cfg, err = config.Load(file)
 	}
 	if err == nil {
+		cfg.DefaultSeed(a.env(config.SeedVariable))
 		return cfg, nil
 	}
 	faults, isFaults := errors.AsType[*config.Errors](err)

@@ -2,6 +2,7 @@ package config
 
 import (
 	"reflect"
+	"slices"
 	"time"
 )
 
@@ -106,6 +107,30 @@ var feedURLs = map[Provider]string{
 	Oracle:   "https://docs.oracle.com/en-us/iaas/tools/public_ip_ranges.json",
 	Exoscale: "https://exoscale-prefixes.sos-ch-dk-2.exo.io/exoscale_prefixes.json",
 	Vultr:    "https://geofeed.constant.com/?json",
+}
+
+// UsualFeeds are the feeds that can be fetched without a config: those of the built-in clouds that have a stable address.
+// Azure's has none.
+func UsualFeeds() []Feed {
+	var feeds []Feed
+	for _, p := range []Provider{AWS, GCP, Oracle, Exoscale, Vultr} {
+		feeds = append(feeds, Feed{Provider: p, URL: feedURLs[p]})
+	}
+	return append(feeds,
+		Feed{Provider: Geofeed, Cloud: "digitalocean", URL: "https://digitalocean.com/geo/google.csv"},
+		Feed{Provider: Geofeed, Cloud: "linode", URL: "https://geoip.linode.com/"})
+}
+
+// SeedVariable in the environment names the seed of configs that name none. Images that bring feeds set it.
+const SeedVariable = "OCI_PROXY_SEED"
+
+// DefaultSeed makes dir `ranges.seed` of a config that has none. "" changes nothing.
+func (c *Config) DefaultSeed(dir string) {
+	if dir == "" || c.Ranges.Seed != "" {
+		return
+	}
+	c.Ranges.Seed = dir
+	c.Warnings = slices.DeleteFunc(c.Warnings, func(w *Error) bool { return w.Message == noCopies })
 }
 
 // complete fills the keys whose default depends on other keys. It runs after validation found no fault.

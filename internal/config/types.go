@@ -205,7 +205,8 @@ type Ranges struct {
 	// Seed is a directory of feed files in the container image. The server starts with them when it has neither network
 	// nor cache. Each file has the name of its feed: `aws.json`, `gcp.json`, `azure.json`. A geofeed has the name of
 	// its cloud: `linode.csv`. The second feed of a kind has a number: `csv-2.csv`. The server logs each feed that has
-	// no file.
+	// no file. `oci-proxyctl ranges fetch` fills such a directory. The environment variable `OCI_PROXY_SEED` names the
+	// default: the project's images set it.
 	Seed string `yaml:"seed"`
 	// Feeds are the published address ranges to load.
 	Feeds []Feed `yaml:"feeds"`

@@ -93,6 +93,9 @@ func (v *validator) warnFront() {
 	}
 }
 
+// noCopies is the warning of a config that keeps no copies of feeds.
+const noCopies = "neither cache nor seed is set: after a restart without network the server knows the place of no client"
+
 // warnFeeds names the clouds that the file speaks of and whose clients it cannot recognise.
 func (v *validator) warnFeeds() {
 	r := v.c.Ranges
@@ -123,7 +126,7 @@ func (v *validator) warnFeeds() {
 	}
 	fetched := slices.ContainsFunc(r.Feeds, func(f Feed) bool { return f.File == "" })
 	if fetched && r.Cache == "" && r.Seed == "" {
-		v.warn("ranges", "cache: a directory that survives a restart", "neither cache nor seed is set: after a restart without network the server knows the place of no client")
+		v.warn("ranges", "cache: a directory that survives a restart", noCopies)
 	}
 }
 

@@ -248,7 +248,7 @@ func TestCheck(t *testing.T) {
 // serves it.
 func newTestWorld(t *testing.T) *world {
 	t.Helper()
-	w, err := newWorld(t.Context(), nil)
+	w, err := newWorld(t.Context(), listenLoopback, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

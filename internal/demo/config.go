@@ -28,6 +28,7 @@ var (
 // configInput is the data for the config file's template.
 type configInput struct {
 	Listen, Admin, Prefix, Blobs, Inventory string
+	Published                               bool
 	Upstreams, Stores                       []configNode
 }
 
@@ -38,10 +39,11 @@ type configNode struct {
 }
 
 // writeConfig writes the proxy's config and the address ranges into dir, and
-// returns the path of the config. They are files, not values, so that users of
-// the demo can read and edit them and watch the proxy reload them.
-func (w *world) writeConfig(dir, listen, admin string) (string, error) {
-	in := configInput{Listen: listen, Admin: admin, Prefix: upstreamPrefix, Blobs: blobRoot + "{digest}", Inventory: inventoryRoot}
+// returns the path of the config. A published demo gets its requests from the
+// network of its container. They are files, not values, so that users of the
+// demo can read and edit them and watch the proxy reload them.
+func (w *world) writeConfig(dir, listen, admin string, published bool) (string, error) {
+	in := configInput{Listen: listen, Admin: admin, Published: published, Prefix: upstreamPrefix, Blobs: blobRoot + "{digest}", Inventory: inventoryRoot}
 	for _, n := range w.nodes {
 		c := configNode{Name: n.name, URL: n.url, Place: n.place, Serves: n.serves, Canonical: n.canonical}
 		if n.upstream {

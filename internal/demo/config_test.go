@@ -16,7 +16,7 @@ import (
 func TestConfig(t *testing.T) {
 	w := newTestWorld(t)
 	dir := t.TempDir()
-	path, err := w.writeConfig(dir, "127.0.0.1:5050", "127.0.0.1:5051")
+	path, err := w.writeConfig(dir, "127.0.0.1:5050", "127.0.0.1:5051", false)
 	if err != nil {
 		t.Fatal(err)
 	}

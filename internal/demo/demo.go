@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,6 +41,10 @@ type Options struct {
 	// DefaultListen, or any free port if that one is in use or Once or Fail is
 	// set.
 	Listen string
+	// Published is for a container: the demo listens on every address, on fixed ports from that of Listen on. The
+	// container's host publishes them on its loopback under the same numbers. Published excludes Once and Fail, which
+	// need no ports outside.
+	Published bool
 	// Stdout gets the report. A serving demo writes what to try, and then a
 	// line for each piece that an upstream or store has sent. Default: nowhere.
 	Stdout io.Writer
@@ -70,6 +75,9 @@ func Run(ctx context.Context, opt Options) error {
 	}
 	if opt.Fail != "" && opt.Once {
 		return cli.Usage("run them one after the other", "once and fail exclude each other")
+	}
+	if opt.Published && opt.ends() {
+		return cli.Usage("leave out --published", "once and fail need no published ports")
 	}
 	notify := out.entry
 	if opt.ends() {
@@ -121,6 +129,7 @@ type demo struct {
 	config  string                 // path
 	hosts   string                 // containerd's --hosts-dir
 
+	published            bool
 	public, admin, front net.Listener
 	server               *server
 	transport            *http.Transport
@@ -136,23 +145,33 @@ func build(ctx context.Context, opt Options, notify func(entry)) (_ *demo, err e
 			d.remove()
 		}
 	}()
-	if d.world, err = newWorld(ctx, notify); err != nil {
+	open, first := listenLoopback, func() (net.Listener, error) { return listenPublic(ctx, opt) }
+	if opt.Published {
+		port, err := firstPort(cmp.Or(opt.Listen, DefaultListen))
+		if err != nil {
+			return nil, err
+		}
+		open = inARow(port)
+		first = func() (net.Listener, error) { return open(ctx) }
+	}
+	if d.public, err = first(); err != nil {
 		return nil, err
 	}
-	if d.public, err = listenPublic(ctx, opt); err != nil {
-		return nil, err
-	}
-	for _, l := range []*net.Listener{&d.admin, &d.front} {
-		if *l, err = listenLoopback(ctx); err != nil {
+	for _, l := range []*net.Listener{&d.front, &d.admin} {
+		if *l, err = open(ctx); err != nil {
 			return nil, fmt.Errorf("start the demo: %w", err)
 		}
 	}
+	if d.world, err = newWorld(ctx, open, notify); err != nil {
+		return nil, err
+	}
+	d.published = opt.Published
 	if d.scratch, err = atomicfile.MakeScratchDir("oci-proxy-demo-"); err != nil {
 		return nil, fmt.Errorf("start the demo: %w", err)
 	}
 	d.dir = d.scratch.Path
 	proxy := d.public.Addr().String()
-	if d.config, err = d.world.writeConfig(d.dir, proxy, d.admin.Addr().String()); err != nil {
+	if d.config, err = d.world.writeConfig(d.dir, proxy, d.admin.Addr().String(), opt.Published); err != nil {
 		return nil, err
 	}
 	if d.hosts, err = writeHosts(d.dir, proxy, sampleAddress); err != nil {

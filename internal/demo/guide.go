@@ -32,6 +32,7 @@ type guide struct {
 	// Places are addresses that the user can put into X-Forwarded-For.
 	Places []guidePlace `json:"places"`
 
+	Published   bool   `json:"-"`
 	Sample      string `json:"-"`
 	SamplePlace string `json:"-"`
 	SampleStore string `json:"-"`
@@ -48,10 +49,11 @@ func (d *demo) guide() *guide {
 	g := &guide{
 		Proxy: d.url(d.public), Front: d.url(d.front), Admin: d.url(d.admin),
 		Config: d.config, Hosts: d.hosts,
-		Image:  d.public.Addr().String() + "/" + imageName + ":" + imageTag,
-		Digest: img.index,
-		Layer:  blobPath(img.platforms["linux/amd64"].blobs[missingInSingapore]),
-		Sample: sampleAddress, SamplePlace: samplePlace, SampleStore: nodeVirginia,
+		Image:     d.public.Addr().String() + "/" + imageName + ":" + imageTag,
+		Digest:    img.index,
+		Layer:     blobPath(img.platforms["linux/amd64"].blobs[missingInSingapore]),
+		Published: d.published,
+		Sample:    sampleAddress, SamplePlace: samplePlace, SampleStore: nodeVirginia,
 	}
 	for _, c := range clients() {
 		if c.Claims != "" {

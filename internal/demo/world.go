@@ -59,10 +59,9 @@ const (
 	missingInEU        = "runtime"
 )
 
-// newWorld builds the nodes and opens their ports on loopback. If notify is not
-// nil, it is called for every request that a node has answered, from many
-// goroutines.
-func newWorld(ctx context.Context, notify func(entry)) (*world, error) {
+// newWorld builds the nodes and opens their ports. If notify is not nil, it is
+// called for every request that a node has answered, from many goroutines.
+func newWorld(ctx context.Context, open opener, notify func(entry)) (*world, error) {
 	img, err := newImage()
 	if err != nil {
 		return nil, err
@@ -78,7 +77,7 @@ func newWorld(ctx context.Context, notify func(entry)) (*world, error) {
 		{name: nodeCDN, serves: "internet", handler: img.store(nodeCDN, http.StatusForbidden).serve},
 	}}
 	for _, n := range w.nodes {
-		ln, err := listenLoopback(ctx)
+		ln, err := open(ctx)
 		if err != nil {
 			w.close()
 			return nil, fmt.Errorf("start %s: %w", n.name, err)
@@ -169,12 +168,6 @@ func (w *world) at(host string) (*node, bool) {
 func (w *world) node(name string) *node {
 	i := slices.IndexFunc(w.nodes, func(n *node) bool { return n.name == name })
 	return w.nodes[i] // always found: names are the constants above
-}
-
-// listenLoopback opens a free port on loopback.
-func listenLoopback(ctx context.Context) (net.Listener, error) {
-	var lc net.ListenConfig
-	return lc.Listen(ctx, "tcp4", "127.0.0.1:0")
 }
 
 // stopTimeout is how long a request under way may continue after the demo was

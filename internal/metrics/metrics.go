@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -79,7 +80,7 @@ type Metrics struct {
 	// room (refused).
 	Crowded *prometheus.CounterVec
 
-	feedAge, feedRows, feedFailing, feedUnplaced                  *prometheus.GaugeVec
+	feedAge, feedRows, feedFailing, feedUnplaced, feedSeed        *prometheus.GaugeVec
 	inventoryAge, inventoryHeld, inventoryState, inventoryFailing *prometheus.GaugeVec
 
 	configReloads    *prometheus.CounterVec
@@ -139,6 +140,7 @@ func New(version string) *Metrics {
 	m.feedAge = m.gaugeVec("ociproxy_feed_age_seconds", "Age of each feed's data since it was last confirmed.", "feed")
 	m.feedRows = m.gaugeVec("ociproxy_feed_prefixes", "Prefixes of each feed.", "feed")
 	m.feedFailing = m.gaugeVec("ociproxy_feed_failing", "1 while the last refresh of a feed failed or was refused by a guard.", "feed")
+	m.feedSeed = m.gaugeVec("ociproxy_feed_seed_timestamp_seconds", "When the file of each feed in ranges.seed was fetched, in use or not.", "feed")
 	m.feedUnplaced = m.gaugeVec("ociproxy_feed_unplaced_prefixes", "Prefixes of each feed whose region the map does not know.", "feed")
 	m.ConfigInfo = m.gaugeVec("ociproxy_config_info", "1 for the SHA-256 of the configuration in use.", "hash")
 	m.ConfigLoaded = m.gauge("ociproxy_config_loaded_timestamp_seconds", "When the configuration in use was loaded.")
@@ -214,7 +216,7 @@ func flag(yes bool) float64 {
 
 // ResetFeeds removes the gauges of all feeds. The caller then sets those of the current feeds.
 func (m *Metrics) ResetFeeds() {
-	for _, v := range []*prometheus.GaugeVec{m.feedAge, m.feedRows, m.feedFailing, m.feedUnplaced} {
+	for _, v := range []*prometheus.GaugeVec{m.feedAge, m.feedRows, m.feedFailing, m.feedUnplaced, m.feedSeed} {
 		v.Reset()
 	}
 }
@@ -226,6 +228,11 @@ func (m *Metrics) ObserveFeed(name string, age float64, rows, unplaced int, fail
 	m.feedRows.WithLabelValues(name).Set(float64(rows))
 	m.feedUnplaced.WithLabelValues(name).Set(float64(unplaced))
 	m.feedFailing.WithLabelValues(name).Set(flag(failing))
+}
+
+// ObserveSeed sets when the file of one feed in ranges.seed was fetched.
+func (m *Metrics) ObserveSeed(name string, fetched time.Time) {
+	m.feedSeed.WithLabelValues(name).Set(float64(fetched.Unix()))
 }
 
 // ResetInventories removes the gauges of all inventories. The caller then sets those of the current inventories.

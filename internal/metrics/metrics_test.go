@@ -5,6 +5,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
@@ -72,6 +73,7 @@ func testSeries(t *testing.T, candidates int) {
 	}
 	for f := range 12 {
 		m.ObserveFeed(fmt.Sprint("feed-", f), 1, 1, 0, false)
+		m.ObserveSeed(fmt.Sprint("feed-", f), time.Unix(1, 0))
 	}
 	if n := series(t, m); n > 5000 {
 		t.Errorf("%d series, want at most 5000", n)

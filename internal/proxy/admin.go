@@ -157,6 +157,9 @@ func (s *Server) observeGauges() {
 			age = math.Inf(1) // never: older than any alert's threshold
 		}
 		s.metrics.ObserveFeed(f.Name, age, f.Rows, f.Unknown, f.LastError != "")
+		if !f.Seed.IsZero() {
+			s.metrics.ObserveSeed(f.Name, f.Seed)
+		}
 	}
 }
 

@@ -31,7 +31,7 @@ type Options struct {
 	Logger *slog.Logger
 	// Level, when given, follows the configuration's log level and /log-level of the admin port.
 	Level *slog.LevelVar
-	// Env reads the environment (PORT); nil for an empty one.
+	// Env reads the environment (PORT, OCI_PROXY_SEED); nil for an empty one.
 	Env func(string) string
 	// Version is the build's version, for metrics.
 	Version string
@@ -162,6 +162,7 @@ func (s *Server) first() (*config.Config, error) {
 }
 
 func (s *Server) modified(cfg *config.Config) *config.Config {
+	cfg.DefaultSeed(s.opt.Env(config.SeedVariable))
 	if s.opt.Modify != nil {
 		s.opt.Modify(cfg)
 	}

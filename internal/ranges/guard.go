@@ -22,6 +22,11 @@ const (
 // ErrGuard marks a feed that was read but rejected by a guard.
 var ErrGuard = errors.New("guard")
 
+// differs is the error of a feed that is not believed only because the last good copy is so different.
+type differs struct{ error }
+
+func (d differs) Unwrap() error { return d.error }
+
 func guardf(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrGuard, fmt.Sprintf(format, args...))
 }
@@ -113,9 +118,9 @@ func checkSpace(last, now space) error {
 		}
 		switch change := f.now/f.last - 1; {
 		case change < -maxShrink:
-			return guardf("%s space shrinks by %.0f %%, more than %.0f %%", f.name, -change*100, maxShrink*100)
+			return differs{guardf("%s space shrinks by %.0f %%, more than %.0f %%", f.name, -change*100, maxShrink*100)}
 		case change > maxGrow:
-			return guardf("%s space grows by %.0f %%, more than %.0f %%", f.name, change*100, maxGrow*100)
+			return differs{guardf("%s space grows by %.0f %%, more than %.0f %%", f.name, change*100, maxGrow*100)}
 		}
 	}
 	return nil

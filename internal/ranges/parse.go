@@ -31,10 +31,14 @@ type parser func(data []byte) ([]row, error)
 
 // format describes a provider.
 type format struct {
-	parse parser
-	cloud string // "" when the config or each row names it
-	kind  kind
+	parse  parser
+	cloud  string // "" when the config or each row names it
+	kind   kind
+	suffix string // of a file of it; "": .json
 }
+
+// file is the name of the file of a feed in a new seed directory.
+func (f format) file(feed string) string { return feed + or(f.suffix, ".json") }
 
 // formats has one format for each provider that config.Provider lists.
 var formats = map[config.Provider]format{
@@ -43,9 +47,9 @@ var formats = map[config.Provider]format{
 	config.Azure:    {parse: parseAzure, cloud: "azure"},
 	config.Oracle:   {parse: parseOracle, cloud: "oracle"},
 	config.Exoscale: {parse: parseExoscale, cloud: "exoscale"},
-	config.Geofeed:  {parse: parseGeofeed, kind: geofeed},
+	config.Geofeed:  {parse: parseGeofeed, kind: geofeed, suffix: ".csv"},
 	config.Vultr:    {parse: parseVultr, cloud: "vultr", kind: geofeed},
-	config.CSV:      {parse: parseCSV, kind: ownList},
+	config.CSV:      {parse: parseCSV, kind: ownList, suffix: ".csv"},
 }
 
 var errHostBits = errors.New("has host bits set")

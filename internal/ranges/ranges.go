@@ -73,13 +73,10 @@ func New(cfg config.Ranges, m *place.Map, opts Options) (*Ranges, error) {
 		errs = append(errs, err)
 		r.overrides = append(r.overrides, e)
 	}
-	names := map[string]int{}
-	for _, c := range cfg.Feeds {
-		f, err := newFeed(feedName(c, names), c, cfg, m, opts)
-		errs = append(errs, err)
-		r.feeds = append(r.feeds, f)
-	}
 	var err error
+	if r.feeds, err = newFeeds(cfg, m, opts); err != nil {
+		errs = append(errs, err)
+	}
 	previous := opts.Previous
 	if previous == nil {
 		previous = &Ranges{geo: &geoIP{}}
@@ -89,9 +86,13 @@ func New(cfg config.Ranges, m *place.Map, opts Options) (*Ranges, error) {
 		return nil, err
 	}
 
+	seed := openSeed(cfg.Seed)
+	if seed.fault != nil {
+		r.log.Warn("the age of the files of ranges.seed is their modification time", "error", seed.fault)
+	}
 	var wg sync.WaitGroup
 	for _, f := range r.feeds {
-		wg.Go(func() { f.start(cfg.Seed, previous.feed(f.config)) })
+		wg.Go(func() { f.start(seed, previous.feed(f.config)) })
 	}
 	for _, f := range r.geo.files() {
 		wg.Go(func() { _, _ = f.get(context.Background()) }) // the outcome is in the status
@@ -101,6 +102,9 @@ func New(cfg config.Ranges, m *place.Map, opts Options) (*Ranges, error) {
 		if s.LastError != "" {
 			r.log.Warn("load ranges", "feed", s.Name, "error", s.LastError, "using", or(s.From, "nothing"))
 		}
+		if s.From == "seed" && opts.Previous == nil {
+			r.log.Info("this feed begins with ranges.seed", "feed", s.Name, "fetched", s.Seed.UTC(), "age", s.Age.Round(time.Second))
+		}
 		if s.NoSeed {
 			r.log.Warn("ranges.seed has no file for this feed", "feed", s.Name, "seed", cfg.Seed,
 				"want", fmt.Sprintf("%[1]s.json, %[1]s.csv or %[1]s", s.Name))
@@ -108,6 +112,19 @@ func New(cfg config.Ranges, m *place.Map, opts Options) (*Ranges, error) {
 	}
 	r.rebuild()
 	return r, nil
+}
+
+// newFeeds makes the feeds of a config, in its order.
+func newFeeds(cfg config.Ranges, m *place.Map, opts Options) ([]*feed, error) {
+	var feeds []*feed
+	var errs []error
+	names := map[string]int{}
+	for _, c := range cfg.Feeds {
+		f, err := newFeed(feedName(c, names), c, cfg, m, opts)
+		errs = append(errs, err)
+		feeds = append(feeds, f)
+	}
+	return feeds, errors.Join(errs...)
 }
 
 // feed returns the feed with config c, or nil when there is none.

@@ -78,9 +78,9 @@ func (r *Ranges) Refresh(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// refreshOne asks one source, with retries, and puts new data in use.
-func (r *Ranges) refreshOne(ctx context.Context, s source) error {
-	changed, err := s.get(ctx)
+// ask asks one source, with retries. It reports whether there is new data to use.
+func ask(ctx context.Context, s source) (changed bool, err error) {
+	changed, err = s.get(ctx)
 	for _, pause := range retries {
 		if s.local() || !fetch.Temporary(err) || wait.For(ctx, wait.About(pause)) != nil {
 			break
@@ -89,6 +89,12 @@ func (r *Ranges) refreshOne(ctx context.Context, s source) error {
 		more, err = s.get(ctx)
 		changed = changed || more
 	}
+	return changed, err
+}
+
+// refreshOne asks one source, and puts what is new in use.
+func (r *Ranges) refreshOne(ctx context.Context, s source) error {
+	changed, err := ask(ctx, s)
 	_, isFeed := s.(*feed)
 	if changed && isFeed {
 		r.rebuild()

@@ -5,15 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"time"
 )
 
 // start loads what is on this machine. For a local feed, it reads the file. Otherwise it takes the copy that previous
 // had in use (previous is the same feed before a reload; nil: none), or, without one, the copy on disk. If the seed
-// is newer than that copy, start uses the seed. The age of a seed is its modification time.
-func (f *feed) start(seedDir string, previous *feed) {
+// is newer than that copy, start uses the seed. The age of a seed is what its record says, or its modification time.
+func (f *feed) start(s seed, previous *feed) {
+	kept, seedErr := s.read(f)
+	defer f.noteSeed(kept, s.dir != "" && errors.Is(seedErr, fs.ErrNotExist) && !f.local())
 	taken := previous != nil && f.takeOver(previous)
 	if f.local() {
 		_, _ = f.get(context.Background()) // the outcome is in the status
@@ -31,12 +31,10 @@ func (f *feed) start(seedDir string, previous *feed) {
 		}
 		f.pending = nil
 	}
-	seed, seeded, seedErr := f.readSeed(seedDir)
-	if seed != nil && (f.current() == nil || seeded.After(f.report(seeded).LastGood)) {
+	if kept.parsed != nil && (f.current() == nil || kept.fetched.After(f.report(kept.fetched).LastGood)) {
 		f.fetcher.Discard()
-		f.adopt(seed, "seed", seeded)
+		f.adopt(kept.parsed, "seed", kept.fetched)
 	}
-	f.lacksSeed(seedDir != "" && errors.Is(seedErr, fs.ErrNotExist) && !f.local())
 	for _, err := range []error{cacheErr, seedErr} {
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			f.record(err, false)
@@ -71,36 +69,12 @@ func (f *feed) takeOver(previous *feed) bool {
 	return true
 }
 
-func (f *feed) lacksSeed(yes bool) {
+// noteSeed notes what the seed directory has of the feed.
+func (f *feed) noteSeed(kept seeded, missing bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.status.NoSeed = yes
-}
-
-// readSeed reads the feed's file in the seed directory, such as aws, aws.json or linode.csv. If there is no such
-// file, the error is fs.ErrNotExist.
-func (f *feed) readSeed(dir string) (*parsed, time.Time, error) {
-	if dir == "" {
-		return nil, time.Time{}, fs.ErrNotExist
+	f.status.NoSeed, f.status.Seed = missing, time.Time{}
+	if kept.parsed != nil {
+		f.status.Seed = kept.fetched
 	}
-	for _, suffix := range []string{"", ".json", ".csv"} {
-		name := filepath.Join(dir, f.name+suffix)
-		body, err := os.ReadFile(name)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return nil, time.Time{}, err
-		}
-		info, err := os.Stat(name)
-		if err != nil {
-			return nil, time.Time{}, err
-		}
-		p, err := f.parse(body)
-		if err != nil {
-			return nil, time.Time{}, fmt.Errorf("read %s: %w", name, err)
-		}
-		return p, info.ModTime(), nil
-	}
-	return nil, time.Time{}, fs.ErrNotExist
 }

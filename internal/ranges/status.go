@@ -24,8 +24,10 @@ type FeedStatus struct {
 	Unknown        int      // prefixes whose region is not on the map: cloud known, region not
 	UnknownRegions []string // those regions, as the feed spells them
 	Conflicts      int      // prefixes listed with different places, here or in an earlier feed; see the package comment
-	NoSeed         bool     // there is a seed directory, but it has no file for this feed
 	Skipped        int      // rows of a geofeed left out because they are documentation or benchmarking ranges
+
+	NoSeed bool      // there is a seed directory, and it has no file for this feed
+	Seed   time.Time // when the feed's file in the seed directory was fetched, in use or not; zero: there is none that is good
 }
 
 // at returns s with its age at now.

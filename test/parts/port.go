@@ -18,23 +18,37 @@ const firstPort, lastPort = 20000, 32000
 // given, this one included. The host is always 127.0.0.1: clients refuse redirects between spellings of the same host.
 func FreeAddr(t testing.TB) string {
 	t.Helper()
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(FreePorts(t, 1)))
+}
+
+// FreePorts is FreeAddr for n ports in a row. It returns the first.
+func FreePorts(t testing.TB, n int) int {
+	t.Helper()
 	for range 1000 {
-		port := firstPort + rand.IntN(lastPort-firstPort)
-		if !claim(fmt.Sprintf("port/%d", port)) {
-			continue
+		first := firstPort + rand.IntN(lastPort-firstPort-n+1)
+		for i := 0; free(t, first+i); i++ {
+			if i == n-1 {
+				return first
+			}
 		}
-		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-		l, err := net.Listen("tcp", addr)
-		if err != nil {
-			continue
-		}
-		if err := l.Close(); err != nil {
-			t.Fatal(fmt.Errorf("release %s: %w", addr, err))
-		}
-		return addr
 	}
-	t.Fatalf("no free port in %d-%d", firstPort, lastPort)
-	return ""
+	t.Fatalf("no %d free ports in a row in %d-%d", n, firstPort, lastPort)
+	return 0
+}
+
+func free(t testing.TB, port int) bool {
+	t.Helper()
+	if !claim(fmt.Sprintf("port/%d", port)) {
+		return false
+	}
+	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	if err != nil {
+		return false
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(fmt.Errorf("release port %d: %w", port, err))
+	}
+	return true
 }
 
 // Hold opens a listening socket on the address and keeps it for the length of the test, as a service manager does.

@@ -1,0 +1,137 @@
+package images
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+	oci "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"ociproxy/test/containerd"
+	"ociproxy/test/ctl"
+	"ociproxy/test/parts"
+)
+
+// version is that of the images that the tests make.
+const version = "v1.2.3-test"
+
+// made is what `make image` has made.
+type made struct {
+	dist string // its DIST
+	seed string
+
+	registry string // where it was pushed to: host:port
+	daemon   *containerd.Daemon
+}
+
+// makeImages runs make image with more variables. Programs are built as always, so Go's cache has most of them.
+func makeImages(t *testing.T, dist, seed string, variables ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "make", append([]string{"image", "DIST=" + dist, "SEED=" + seed, "VERSION=" + version}, variables...)...)
+	cmd.Dir = parts.Root()
+	// Docker's configuration is the test's own: nobody's credentials are used.
+	cmd.Env = append(os.Environ(), "DOCKER_CONFIG="+t.TempDir())
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("make image %q: %v\n%s", variables, err, out)
+	}
+	return string(out)
+}
+
+// fetchSeed fills a directory with the real feeds by oci-proxyctl ranges fetch.
+func fetchSeed(t *testing.T) string {
+	t.Helper()
+	data := filepath.Join(parts.Root(), "..", "shared", "data", "ranges")
+	if _, err := os.Stat(data); err != nil {
+		if os.Getenv("CI") != "" || os.Getenv("OCIPROXY_REQUIRE_DATA") == "1" {
+			t.Fatalf("the real feeds are missing: %v", err)
+		}
+		t.Skipf("the real feeds are missing: %v", err)
+	}
+	config := fmt.Sprintf(`version: 1
+location: aws/us-east-1
+upstreams: [{name: main, url: "https://registry.example.org", place: aws/us-east-1, canonical: true}]
+ranges:
+  feeds:
+    - {provider: aws, file: %[1]s/aws-ip-ranges.json}
+    - {provider: gcp, file: %[1]s/gcp-cloud.json}
+    - {provider: azure, file: %[1]s/azure-servicetags.json}
+    - {provider: oracle, file: %[1]s/oracle-public_ip_ranges.json}
+    - {provider: exoscale, file: %[1]s/exoscale-prefixes.json}
+    - {provider: geofeed, cloud: digitalocean, file: %[1]s/digitalocean-geofeed.csv}
+    - {provider: geofeed, cloud: linode, file: %[1]s/linode-geofeed.csv}
+    - {provider: vultr, file: %[1]s/vultr-geofeed.json}
+`, data)
+	file, seed := filepath.Join(t.TempDir(), "config.yaml"), filepath.Join(t.TempDir(), "seed")
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r := ctl.Run(t, ctl.Limit, nil, "ranges", "fetch", seed, "--config", file); r.Code != 0 {
+		t.Fatal(r)
+	}
+	return seed
+}
+
+// layout is an OCI image layout on disk.
+type layout struct {
+	t   *testing.T
+	dir string
+}
+
+func (m made) layout(t *testing.T, program string) layout {
+	return layout{t, filepath.Join(m.dist, "image", program)}
+}
+
+// read reads a document, and checks that it is what its digest says.
+func (l layout) read(d oci.Descriptor, v any) {
+	l.t.Helper()
+	text := l.blob(d)
+	if err := json.Unmarshal(text, v); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+func (l layout) blob(d oci.Descriptor) []byte {
+	l.t.Helper()
+	data, err := os.ReadFile(filepath.Join(l.dir, "blobs", "sha256", d.Digest.Encoded()))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	if int64(len(data)) != d.Size || digest.FromBytes(data) != d.Digest {
+		l.t.Fatalf("%s in %s has other content", d.Digest, l.dir)
+	}
+	return data
+}
+
+// index is the index of the program, and its descriptor.
+func (l layout) index() (oci.Descriptor, oci.Index) {
+	l.t.Helper()
+	var top, index oci.Index
+	text, err := os.ReadFile(filepath.Join(l.dir, "index.json"))
+	if err == nil {
+		err = json.Unmarshal(text, &top)
+	}
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	if len(top.Manifests) != 1 || top.Manifests[0].Annotations[oci.AnnotationRefName] != version {
+		l.t.Fatalf("%s: %+v", l.dir, top.Manifests)
+	}
+	l.read(top.Manifests[0], &index)
+	return top.Manifests[0], index
+}
+
+// revision is the commit that the working copy is at.
+func revision(t *testing.T) string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "git", "-C", parts.Root(), "rev-parse", "HEAD").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(out))
+}
