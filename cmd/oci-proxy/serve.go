@@ -59,13 +59,15 @@ says so in the log and in the metrics. It takes the config file as soon as that 
 	cli.ConfigFlag(cmd, &how.file, a.env)
 	f := cmd.Flags()
 	f.StringVar(&how.lastGood, "last-good", a.env(lastGoodVariable),
-		"`directory` for copies of the configs that worked; the environment variable "+lastGoodVariable+" changes the default")
+		"`directory` for copies of the configs that worked; the environment variable "+lastGoodVariable+
+			" changes the default")
 	f.StringVar(&how.fallback, "fallback", a.env(fallbackVariable),
 		"config `file` to start on when neither --config nor a copy of --last-good can be used; the environment variable "+
 			fallbackVariable+" changes the default")
 	_ = cmd.MarkFlagDirname("last-good")
 	_ = cmd.MarkFlagFilename("fallback", "yaml", "yml")
-	f.StringVar(&how.level, "log-level", "", "lowest `level` that is logged: debug, info, warn or error; default: log.level of the config")
+	f.StringVar(&how.level, "log-level", "",
+		"lowest `level` that is logged: debug, info, warn or error; default: log.level of the config")
 	_ = cmd.RegisterFlagCompletionFunc("log-level", cobra.FixedCompletions(levels(), cobra.ShellCompDirectiveNoFileComp))
 	cli.Exits(cmd, cli.ExitCode{Code: cli.CodeOK, Means: "stopped by a signal, in order"}, cli.Invalid)
 	return cmd

@@ -34,8 +34,8 @@ type starting struct {
 // falls reports whether there may be something to start on when the config file cannot be used.
 func (how *starting) falls() bool { return how.lastGood != "" || how.fallback != "" }
 
-// start makes a server that listens. It uses the config file, or from, because of why. The error of a config with faults
-// is a *config.Errors.
+// start makes a server that listens. It uses the config file, or from, because of why. The error of a config with
+// faults is a *config.Errors.
 func (a *app) start(ctx context.Context, how *starting, from *proxy.Fallback, why error) (*proxy.Server, error) {
 	var cfg *config.Config
 	var err error
@@ -90,7 +90,8 @@ func greet(logger *slog.Logger, how *starting, cfg *config.Config, from *proxy.F
 	}
 	if from != nil {
 		logger.Error("the config cannot be used, the server starts on a fallback", "file", how.file, "fallback", from.File,
-			"hash", cfg.Hash, "error", why.Error(), "hint", "repair the config: the server takes it as soon as it is good, without a restart")
+			"hash", cfg.Hash, "error", why.Error(),
+			"hint", "repair the config: the server takes it as soon as it is good, without a restart")
 	}
 }
 
@@ -145,7 +146,8 @@ func named(file string, err error) error {
 func (a *app) unstarted(how *starting, err error) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE) && how.missed != "":
-		return cli.Fail("the service manager may hold the port for another process ("+how.missed+"): a script must start the server by exec", "%w", err)
+		return cli.Fail("the service manager may hold the port for another process ("+how.missed+
+			"): a script must start the server by exec", "%w", err)
 	case errors.Is(err, syscall.EADDRINUSE):
 		return cli.Fail("stop the other process, or change listen, admin or PORT", "%w", err)
 	case errors.Is(err, syscall.EACCES) && isListen(err):

@@ -80,7 +80,8 @@ func TestFinishAnswersWhatWasAccepted(t *testing.T) {
 	}
 }
 
-// TestFinishWaitsForAnswers: a request that is being answered gets its answer; idle and silent connections delay nothing.
+// TestFinishWaitsForAnswers: a request that is being answered gets its answer. Idle and silent connections delay
+// nothing.
 func TestFinishWaitsForAnswers(t *testing.T) {
 	s := open(t, Options{Max: 100})
 	slow, idler, silent := s.dial(t, "127.0.0.1"), s.dial(t, "127.0.0.2"), s.dial(t, "127.0.0.3")

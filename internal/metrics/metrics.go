@@ -152,8 +152,9 @@ func New(version string) *Metrics {
 		"1 while the configuration on disk, as last read, is the one in use; 0 from a refused one until it is repaired.")
 	m.configReloadGood.Set(1) // a server without a fallback starts with a valid config
 	m.ConfigFallback = m.gauge("ociproxy_config_fallback_timestamp_seconds",
-		"When this process started on a fallback because it could not start on the configuration file; 0 when it did, or when the file is repaired.")
-	m.ConfigCopyFailing = m.gauge("ociproxy_config_copy_failing", "1 while the last attempt to keep a copy of a good configuration failed.")
+		"When this process started on a fallback, because it could not start on the configuration file; 0: it uses the file.")
+	m.ConfigCopyFailing = m.gauge("ociproxy_config_copy_failing",
+		"1 while the last attempt to keep a copy of a good configuration failed.")
 	m.Ready = m.gauge("ociproxy_ready", "1 while this instance wants traffic.")
 	m.Connections = m.gauge("ociproxy_connections", "Open client connections.")
 	m.MaxConnections = m.gauge("ociproxy_connections_max", "Client connections that may be open at once.")

@@ -51,10 +51,12 @@ func (s *Server) Serve(ctx context.Context, reload <-chan struct{}, public, admi
 	g.Go(func() error { s.watchInventories(work); return nil })
 	g.Go(func() error { s.weighEvidence(work); return nil })
 	g.Go(func() error { s.savePaths(work, pathsFile(s.wiring.Load().cfg)); return nil })
-	if s.fallback.Load() == nil {
-		s.settled(w.cfg)
-	}
-	g.Go(func() error { return s.watch(work, reload) })
+	g.Go(func() error {
+		if s.fallback.Load() == nil {
+			s.settled(w.cfg) // it writes to a disk, which must not delay the end
+		}
+		return s.watch(work, reload)
+	})
 	g.Go(func() error { s.announce(work); return nil })
 	s.log.Info("serving", "listen", public.Addr().String(), "admin", addrOf(admin), "config", w.cfg.Hash,
 		"candidates", len(w.snapshot.Candidates))

@@ -28,8 +28,8 @@ func Inherit(names ...string) (Sockets, error) {
 	return listeners(activation.Files(true), names)
 }
 
-// Missed says why this process does not get the sockets that the environment names; "": it gets them, or there are none.
-// Call it before [Inherit].
+// Missed says why this process does not get the sockets that the environment names. It is "" when the process gets
+// them, or when there are none. Call it before [Inherit].
 func Missed(env func(string) string) string {
 	pid, own := env("LISTEN_PID"), strconv.Itoa(os.Getpid())
 	if pid == "" || pid == own {

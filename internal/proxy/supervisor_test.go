@@ -1,0 +1,58 @@
+package proxy
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// record is a supervisor that writes down what it is told.
+type record struct {
+	mu   sync.Mutex
+	said []string
+}
+
+func (r *record) say(what, status string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.said = append(r.said, what+" "+status)
+}
+
+func (r *record) Ready(status string)    { r.say("ready", status) }
+func (r *record) Reloading()             { r.say("reloading", "") }
+func (r *record) Reloaded(status string) { r.say("reloaded", status) }
+func (r *record) Stopping(status string) { r.say("stopping", status) }
+
+func (r *record) String() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return strings.Join(r.said, "\n")
+}
+
+// TestReadyIsToldWhenItIsReady: a service manager that restarts one instance after the other may rely on it. A server that
+// drains before it was ready never says so.
+func TestReadyIsToldWhenItIsReady(t *testing.T) {
+	for _, drains := range []bool{false, true} {
+		w := newWorld(t, `place: aws/us-east-1, serves: [aws]`, `place: aws/us-east-1, inventory: {url: "VA/inventory/"}, serves: [aws]`)
+		told := &record{}
+		w.server.opt.Supervisor = told
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); w.server.announce(ctx) }()
+		if w.server.ready() || told.String() != "" {
+			t.Errorf("before the inventory was read: %s", told)
+		}
+		if drains {
+			w.server.draining.Store(true)
+			stop()
+		} else {
+			w.server.loaded.Store(true)
+		}
+		<-done
+		stop()
+		if got := told.String(); strings.HasPrefix(got, "ready serving, config ") == drains {
+			t.Errorf("drains: %t, told %q", drains, got)
+		}
+	}
+}
