@@ -25,8 +25,8 @@ import (
 	"ociproxy/test/registry"
 )
 
-// programs are those whose images the tests make for both architectures. That of oci-proxyctl takes minutes to compile for a second
-// architecture, and is made for one, in TestSlowToolImage.
+// programs are those whose images the tests make for both architectures. That of oci-proxyctl takes minutes to compile
+// for a second architecture, and is made for one, in TestSlowToolImage.
 const programs = "oci-proxy oci-proxy-demo"
 
 // TestSlowImages makes the images once and looks at them from all sides.
