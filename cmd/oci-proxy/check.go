@@ -42,8 +42,8 @@ func (a *app) check() *cobra.Command {
 		Short: "Check a config file, and with --live the stores and upstreams in it",
 		Long: `check reads the config and reports every error and warning at once, with its line in the file
 and what to do. It opens the files that the config names (certificate, latency matrix, GeoIP), as
-serve does. Use --no-files on a machine that lacks these files. Then check lists which candidates
-serve the clients of each cloud. It warns of a store that is no client's first choice. With
+serve does. Use --no-files on a machine that lacks these files. It also lists which candidates
+serve the clients of each cloud, and warns of a store that is no client's first choice. With
 ranges.seed it shows how old each feed is there. FILE, or --config FILE, may be - for stdin.
 
 With --live it sends each store and upstream the requests that the server and container runtimes

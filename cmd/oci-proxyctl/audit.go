@@ -40,7 +40,7 @@ type auditing struct {
 func auditExits(cmd *cobra.Command) {
 	cli.ExitsSum(cmd, cli.Sum{Note: "What was repaired does not count.", Classes: []cli.ExitCode{
 		{Code: 1, Means: "something could not be checked or repaired"},
-		{Code: 4, Means: "blobs are unexpected or unlisted: clients do not need or do not get them; no client is harmed"},
+		{Code: 4, Means: "blobs are unexpected or unlisted: clients do not ask for them, or get them elsewhere"},
 		{Code: 8, Means: "blobs are missing or lost"},
 		{Code: 16, Means: "blobs are short or disputed: their size is not the one in the inventory or manifest; or a manifest states a wrong size"},
 		{Code: 32, Means: "blobs are corrupt: their bytes do not have the digest"},
@@ -69,8 +69,8 @@ store as --from head does. This finds most faults that keep the right bytes from
 they mostly concern many blobs.
 
 audit checks all stores that have a bucket, or those of --store. With --repository it does not
-report unexpected blobs. --sample 5% checks a random part of the blobs, where audit checks each blob
-on its own.
+report unexpected blobs. With --from head or --deep, --sample 5% checks only a random part of the
+blobs.
 
 Classes of findings:
 
@@ -87,7 +87,7 @@ Classes of findings:
 
 --repair reads what is lost, missing, corrupt, short, disputed or unreadable from the source, or
 from a store that has the right bytes, and writes it again. Before that it removes wrong entries
-from the inventories. It lists what is unlisted. If clients still cannot read a blob, the blob is
+from the inventories. It adds unlisted blobs. If clients still cannot read a blob, the blob is
 not listed: a cache has the old answer, or a rule of the bucket keeps clients out. --repair does not
 delete what is unexpected; use purge for that, with each digest. --repair --dry-run shows what
 --repair would do.`,

@@ -28,7 +28,7 @@ func confirmFlag(cmd *cobra.Command, confirm *bool) {
 
 func limitFlag(cmd *cobra.Command, limit *int) {
 	f := cmd.Flags()
-	f.IntVar(limit, "limit", 100, "how `many` blobs, differences or findings of a class to show; 0: all")
+	f.IntVar(limit, "limit", 100, "`number` of blobs, differences or findings of a class to show; 0: all")
 	notNegative(cmd, "limit")
 	// The letter of --limit was n, which now means a dry run. Commands without --dry-run still accept it, but help
 	// hides it.

@@ -173,6 +173,6 @@ func (b *blocked) writeText(w io.Writer) error {
 		_, err := fmt.Fprintf(w, "A client at %s that cannot reach %s: %s.\n", b.Address, b.Store, b.Problem)
 		return err
 	}
-	_, err := fmt.Fprintf(w, "A client at %s that cannot reach %s was complete at pull %d, from %s.\n", b.Address, b.Store, b.Pulls, strings.Join(slices.Sorted(maps.Keys(b.From)), ", "))
+	_, err := fmt.Fprintf(w, "A client at %s that cannot reach %s got everything with pull %d, from %s.\n", b.Address, b.Store, b.Pulls, strings.Join(slices.Sorted(maps.Keys(b.From)), ", "))
 	return err
 }
