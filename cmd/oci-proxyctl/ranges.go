@@ -92,7 +92,8 @@ func (a *app) runRangesFetch(ctx context.Context, dir string, how fetching) erro
 		}
 	}
 	if len(cfg.Ranges.Feeds) == 0 {
-		return cli.Fail("name feeds under ranges.feeds, or give --config '' for the usual ones", "%s names no feed", how.config)
+		return cli.Fail("name feeds under ranges.feeds, or give --config '' for the usual ones",
+			"%s names no feed", how.config)
 	}
 	transport := outbound.New(outbound.Options{
 		Dial: 10 * time.Second, Handshake: 10 * time.Second, Header: how.timeout, Idle: 30 * time.Second,

@@ -14,7 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// feedServer serves the real feeds, which are not part of the project. Without them a test is skipped, but never where CI runs.
+// feedServer serves the real feeds, which are not part of the project. Without them a test is skipped, but never where
+// CI runs.
 func feedServer(t *testing.T) *httptest.Server {
 	t.Helper()
 	dir := "../../../shared/data/ranges"

@@ -23,9 +23,9 @@ const publishedPorts = 10
 
 // inARow opens one port after the other from first on, on every address of this machine.
 //
-// It is for a container. Its loopback is not that of its host, where clients are, so it listens everywhere, and the host
-// publishes each port under the same number on its own loopback. All addresses that the demo tells are of loopback: they hold for
-// clients on the host, and in the container for the proxy.
+// It is for a container. Its loopback is not that of its host, where clients are, so it listens everywhere, and the
+// host publishes each port under the same number on its own loopback. All addresses that the demo tells are of
+// loopback: they hold for clients on the host, and in the container for the proxy.
 func inARow(first uint16) opener {
 	next := first
 	return func(ctx context.Context) (net.Listener, error) {
@@ -34,7 +34,8 @@ func inARow(first uint16) opener {
 		var lc net.ListenConfig
 		ln, err := lc.Listen(ctx, "tcp4", fmt.Sprintf("0.0.0.0:%d", port))
 		if err != nil {
-			return nil, cli.Fail(fmt.Sprintf("choose other ports with --listen: it needs %d in a row", publishedPorts), "%w", err)
+			hint := fmt.Sprintf("choose other ports with --listen: it needs %d in a row", publishedPorts)
+			return nil, cli.Fail(hint, "%w", err)
 		}
 		return told{ln, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: int(port)}}, nil
 	}

@@ -52,8 +52,8 @@ next:
 	return 0
 }
 
-// TestPublished: what a container's host publishes on its loopback is all that a client there needs: no address that the demo tells is
-// on another port, and what is inside the container only is not told to people.
+// TestPublished: what a container's host publishes on its loopback is all that a client there needs: no address that
+// the demo tells is on another port, and what is inside the container only is not told to people.
 func TestPublished(t *testing.T) {
 	for _, format := range []string{"json", "text"} {
 		t.Run(format, func(t *testing.T) {
@@ -99,7 +99,8 @@ func TestPublished(t *testing.T) {
 	}
 }
 
-// anyAddress is an address of this machine that is not of loopback, as that of a container is; on loopback where there is none.
+// anyAddress is an address of this machine that is not of loopback, as that of a container is; on loopback where there
+// is none.
 func anyAddress(t *testing.T) string {
 	t.Helper()
 	all, err := net.InterfaceAddrs()

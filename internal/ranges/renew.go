@@ -51,9 +51,10 @@ type RenewOptions struct {
 	Done func(Renewed)
 }
 
-// Renew fetches every feed of cfg into a directory that can be cfg.Seed: all at once, each checked as the server checks it, against
-// the copy that is there too. A feed that fails leaves the others alone, and its own copy. Files are replaced atomically. The result
-// has all feeds in the order of the config. An error means that cfg does not fit the map, or that the directory cannot be used.
+// Renew fetches every feed of cfg into a directory that can be cfg.Seed: all at once, each checked as the server checks
+// it, against the copy that is there too. A feed that fails leaves the others alone, and its own copy. Files are
+// replaced atomically. The result has all feeds in the order of the config. An error means that cfg does not fit the
+// map, or that the directory cannot be used.
 func Renew(ctx context.Context, cfg config.Ranges, m *place.Map, dir string, opts RenewOptions) ([]Renewed, error) {
 	cfg.Cache, cfg.Seed = "", ""
 	feeds, err := newFeeds(cfg, m, Options{Client: opts.Client, Timeout: opts.Timeout})
@@ -153,11 +154,12 @@ func (r *renewal) keep(f *feed, old seeded, file string) (state string, fetched 
 	if err := os.Chtimes(path, fetched, fetched); err != nil {
 		return "", time.Time{}, err
 	}
-	return state, fetched, r.note(recorded{Feed: f.name, File: file, Source: told(f.source), Fetched: fetched, SHA256: sum})
+	is := recorded{Feed: f.name, File: file, Source: told(f.source), Fetched: fetched, SHA256: sum}
+	return state, fetched, r.note(is)
 }
 
-// told is a source without what may be a credential, and of a file the name without the directory: it is written into a record that
-// goes into public images, which do not depend on the machine that makes them.
+// told is a source without what may be a credential, and of a file the name without the directory: it is written into a
+// record that goes into public images, which do not depend on the machine that makes them.
 func told(source string) string {
 	u, err := url.Parse(source)
 	if err != nil || u.Host == "" {

@@ -41,8 +41,8 @@ func outcome(list []Renewed) string {
 	return b.String()
 }
 
-// A server without network and without cache that begins with the directory knows what one that read the feeds themselves
-// knows, and how old it is.
+// A server without network and without cache that begins with the directory knows what one that read the feeds
+// themselves knows, and how old it is.
 func TestRenewRealFeeds(t *testing.T) {
 	p := newProvider(t)
 	files := realFeeds(t)
@@ -81,8 +81,8 @@ func TestRenewRealFeeds(t *testing.T) {
 	}
 }
 
-// Whatever a source does wrong, the copy that is there stays byte by byte with its date, the others are fetched, and the
-// error says why.
+// Whatever a source does wrong, the copy that is there stays byte by byte with its date, the others are fetched, and
+// the error says why.
 func TestRenewFaults(t *testing.T) {
 	big := awsFeed(10)
 	tests := []struct {
@@ -142,8 +142,8 @@ func snapshotOf(t *testing.T, dir string) map[string]string {
 	return all
 }
 
-// The copy keeps the name by which a server finds it: a second file of the feed would not be read. A damaged copy is replaced, and
-// nothing is compared with it.
+// The copy keeps the name by which a server finds it: a second file of the feed would not be read. A damaged copy is
+// replaced, and nothing is compared with it.
 func TestRenewReplacesWhatTheServerReads(t *testing.T) {
 	for _, was := range []string{"aws", "aws.json", "aws.csv"} {
 		for _, content := range []string{awsFeed(9), "damaged"} {
@@ -226,7 +226,8 @@ func seedOf(t *testing.T, cfg config.Ranges, dir string) []Seeded {
 	return list
 }
 
-// A feed that is a file in the config is copied: the other machine may not have that file. Its date is that of the file.
+// A feed that is a file in the config is copied: the other machine may not have that file. Its date is that of the
+// file.
 func TestRenewFiles(t *testing.T) {
 	from, dir := t.TempDir(), t.TempDir()
 	file := filepath.Join(from, "own.txt")
@@ -259,8 +260,8 @@ func TestRenewFiles(t *testing.T) {
 	}
 }
 
-// A file whose content is not the recorded one, and a record that cannot be read, cost only the date: it is the modification
-// time then.
+// A file whose content is not the recorded one, and a record that cannot be read, cost only the date: it is the
+// modification time then.
 func TestSeedWithoutItsRecord(t *testing.T) {
 	at := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
 	for name, spoil := range map[string]func(dir string) error{

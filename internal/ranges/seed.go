@@ -15,8 +15,8 @@ import (
 	"ociproxy/internal/strictjson"
 )
 
-// RecordFile is the file of a seed directory that says when each feed there was fetched, and from where. No feed can have this
-// name: names of providers and clouds have no underscore.
+// RecordFile is the file of a seed directory that says when each feed there was fetched, and from where. No feed can
+// have this name: names of providers and clouds have no underscore.
 const RecordFile = "_fetched.json"
 
 // maxRecord is far above the record of a hundred feeds.
@@ -36,7 +36,8 @@ type recorded struct {
 	SHA256  string    `json:"sha256"`  // ties the rest to the content
 }
 
-// seed is a directory of feed files, each with the name of its feed: aws, aws.json, linode.csv. The zero seed is no directory.
+// seed is a directory of feed files, each with the name of its feed: aws, aws.json, linode.csv. The zero seed is no
+// directory.
 type seed struct {
 	dir    string
 	record map[string]recorded // by file
@@ -132,12 +133,13 @@ type Seeded struct {
 	Source  string    `json:"source,omitempty"`  // where it was fetched from, when that is recorded
 	Fetched time.Time `json:"fetched,omitzero"`  // when its source was last known to have it
 	Rows    int       `json:"prefixes"`          // that the server would use
-	Missing bool      `json:"missing,omitempty"` // there is no file of the feed, and the server does not read the feed from a file elsewhere
+	Missing bool      `json:"missing,omitempty"` // there is no file, and the feed is not a file elsewhere either
 	Error   string    `json:"error,omitempty"`   // why the server cannot use the file
 }
 
-// Seed says what the directory cfg.Seed has of each feed, in the order of the config. fault is what is wrong with the directory's
-// record of when it was fetched; then dates are modification times. An err means that cfg does not fit the map.
+// Seed says what the directory cfg.Seed has of each feed, in the order of the config. fault is what is wrong with the
+// directory's record of when it was fetched; then dates are modification times. An err means that cfg does not fit the
+// map.
 func Seed(cfg config.Ranges, m *place.Map) (list []Seeded, fault, err error) {
 	s := openSeed(cfg.Seed)
 	feeds, err := newFeeds(cfg, m, Options{})

@@ -9,8 +9,8 @@ import (
 
 var machines = map[string]elf.Machine{"linux/amd64": elf.EM_X86_64, "linux/arm64": elf.EM_AARCH64}
 
-// readBinary reads a program and refuses one that cannot run in an image without anything else: for another platform, or one that
-// needs a dynamic linker.
+// readBinary reads a program and refuses one that cannot run in an image without anything else: for another platform,
+// or one that needs a dynamic linker.
 func readBinary(dir, platform, name string) ([]byte, error) {
 	path := filepath.Join(dir, platform, name)
 	want, known := machines[platform]
@@ -31,7 +31,8 @@ func readBinary(dir, platform, name string) ([]byte, error) {
 	}
 	for _, p := range program.Progs {
 		if p.Type == elf.PT_INTERP {
-			return nil, fmt.Errorf("%s needs a dynamic linker, which the image lacks: build it with CGO_ENABLED=0", path)
+			return nil, fmt.Errorf("%s needs a dynamic linker, which no image has: build it with CGO_ENABLED=0",
+				path)
 		}
 	}
 	return data, nil

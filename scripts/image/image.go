@@ -27,8 +27,8 @@ type program struct {
 
 var known = map[string]program{
 	"oci-proxy": {
-		title: "Sends each image pull to the nearest and cheapest copy of the image", args: []string{"serve"}, ports: []string{"8080/tcp"},
-		directories: []string{"var/cache/oci-proxy/"}, authorities: true, feeds: true, limit: 25 << 20,
+		title: "Sends each image pull to the nearest and cheapest copy of the image", args: []string{"serve"},
+		ports: []string{"8080/tcp"}, directories: []string{"var/cache/oci-proxy/"}, authorities: true, feeds: true, limit: 25 << 20,
 	},
 	"oci-proxyctl": {
 		title:       "Operates the stores of oci-proxy: mirror, audit, promote",
@@ -61,10 +61,12 @@ func (m *image) size() (total int64) {
 	return total
 }
 
+func bytesText(n int64) string { return humanize.IBytes(uint64(max(0, n))) }
+
 func (b *built) summary() string {
 	parts := []string{b.index.Digest.String()}
 	for _, m := range b.images {
-		parts = append(parts, fmt.Sprintf("%s/%s %s", m.platform.OS, m.platform.Architecture, humanize.IBytes(uint64(max(0, m.size())))))
+		parts = append(parts, fmt.Sprintf("%s/%s %s", m.platform.OS, m.platform.Architecture, bytesText(m.size())))
 	}
 	return strings.Join(parts, ", ")
 }
@@ -106,7 +108,7 @@ func (opt *options) one(name string, p program) (*built, error) {
 			return nil, err
 		}
 		if m.size() > p.limit {
-			return nil, fmt.Errorf("%s: %s, more than %s", platform, humanize.IBytes(uint64(max(0, m.size()))), humanize.IBytes(uint64(max(0, p.limit))))
+			return nil, fmt.Errorf("%s: %s, more than %s", platform, bytesText(m.size()), bytesText(p.limit))
 		}
 		out.images = append(out.images, m)
 		is := m.manifest.Descriptor
@@ -174,20 +176,24 @@ func (opt *options) seeded(at time.Time) (feeds, error) {
 	case "":
 		return feeds{}, fmt.Errorf("which feeds? -seed DIR, or -seed none for an image without")
 	case noSeed:
-		fmt.Fprintln(os.Stderr, "image: warning: without feeds, a server that cannot fetch them knows the cloud of no client")
+		fmt.Fprintln(os.Stderr,
+			"image: warning: without feeds, a server that cannot fetch them knows the cloud of no client")
 		return feeds{}, nil
 	}
 	return readSeed(opt.seed, at)
 }
 
-func newImage(platform, name string, p program, at time.Time, layers []layer, labels map[string]string) (image, error) {
+func newImage(
+	platform, name string, p program, at time.Time, layers []layer, labels map[string]string,
+) (image, error) {
 	system, architecture, _ := strings.Cut(platform, "/")
 	m := image{platform: oci.Platform{OS: system, Architecture: architecture}, layers: layers}
 	config := oci.Image{
 		Created: &at, Platform: m.platform,
 		Config: oci.ImageConfig{
 			User: fmt.Sprintf("%[1]d:%[1]d", user), Entrypoint: []string{"/usr/local/bin/" + name}, Cmd: p.args,
-			Env: []string{"PATH=/usr/local/bin", "HOME=/home/nonroot"}, WorkingDir: "/", Labels: labels, StopSignal: "SIGTERM",
+			Env: []string{"PATH=/usr/local/bin", "HOME=/home/nonroot"}, WorkingDir: "/", Labels: labels,
+			StopSignal: "SIGTERM",
 		},
 		RootFS: oci.RootFS{Type: "layers", DiffIDs: []digest.Digest{}},
 	}
@@ -200,7 +206,9 @@ func newImage(platform, name string, p program, at time.Time, layers []layer, la
 		}
 		config.Config.ExposedPorts[port] = struct{}{}
 	}
-	manifest := oci.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: oci.MediaTypeImageManifest, Annotations: labels}
+	manifest := oci.Manifest{
+		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: oci.MediaTypeImageManifest, Annotations: labels,
+	}
 	for _, l := range layers {
 		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, l.diff)
 		config.History = append(config.History, oci.History{Created: &at, CreatedBy: "scripts/image", Comment: l.what})

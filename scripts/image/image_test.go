@@ -125,8 +125,8 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// Feeds that the server knows and nothing else of the directory go into the image, with their dates; without feeds the image does not
-// say that it has some.
+// Feeds that the server knows and nothing else of the directory go into the image, with their dates; without feeds the
+// image does not say that it has some.
 func TestFeeds(t *testing.T) {
 	dir, opt := world(t)
 	at := time.Date(2025, 5, 6, 7, 8, 9, 0, time.UTC)

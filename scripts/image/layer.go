@@ -44,7 +44,8 @@ type layer struct {
 	diff digest.Digest // of the tar archive
 }
 
-// newLayer packs files, and the directories above them that are not among them. The bytes are a function of the files only.
+// newLayer packs files, and the directories above them that are not among them. The bytes are a function of the files
+// only.
 func newLayer(what string, at time.Time, files ...file) (layer, error) {
 	known := map[string]bool{}
 	for _, f := range files {
@@ -63,8 +64,8 @@ func newLayer(what string, at time.Time, files ...file) (layer, error) {
 	w := tar.NewWriter(&archive)
 	for _, f := range files {
 		h := &tar.Header{
-			Typeflag: tar.TypeReg, Name: f.name, Mode: f.mode, Size: int64(len(f.data)), ModTime: f.at.Truncate(time.Second),
-			Format: tar.FormatUSTAR, // no field that depends on who packs
+			Typeflag: tar.TypeReg, Name: f.name, Mode: f.mode, Size: int64(len(f.data)),
+			ModTime: f.at.Truncate(time.Second), Format: tar.FormatUSTAR, // no field that depends on who packs
 		}
 		if strings.HasSuffix(f.name, "/") {
 			h.Typeflag = tar.TypeDir

@@ -40,14 +40,18 @@ func main() {
 func run(ctx context.Context, args []string) error {
 	var opt options
 	f := flag.NewFlagSet("image", flag.ContinueOnError)
-	f.StringVar(&opt.programs, "programs", "oci-proxy oci-proxyctl oci-proxy-demo", "the `programs`, separated by spaces")
+	f.StringVar(&opt.programs, "programs", "oci-proxy oci-proxyctl oci-proxy-demo",
+		"the `programs`, separated by spaces")
 	f.StringVar(&opt.platforms, "platforms", "linux/amd64 linux/arm64", "the `platforms`, separated by spaces")
 	f.StringVar(&opt.binaries, "binaries", "dist/binaries", "`directory` with OS/ARCHITECTURE/PROGRAM")
-	f.StringVar(&opt.seed, "seed", "", "`directory` of feeds for the server's image, as oci-proxyctl ranges fetch makes it; none: without feeds")
-	f.StringVar(&opt.image, "image", "", "`name` to push to: registry/oci-proxy:tag, the other programs beside it; empty: write OCI layouts")
+	f.StringVar(&opt.seed, "seed", "",
+		"`directory` of feeds for the server's image, as oci-proxyctl ranges fetch makes it; none: without feeds")
+	f.StringVar(&opt.image, "image", "",
+		"`name` to push to: registry/oci-proxy:tag, the other programs beside it; empty: write OCI layouts")
 	f.StringVar(&opt.version, "version", "", "`version` of the programs")
 	f.StringVar(&opt.revision, "revision", "", "`commit` that the programs are built from")
-	f.StringVar(&opt.created, "created", "", "`time` of the commit, as 2026-01-02T03:04:05Z: that of all files, so that the images can be made again")
+	f.StringVar(&opt.created, "created", "",
+		"`time` of the commit, as 2026-01-02T03:04:05Z: that of all files, so that the images can be made again")
 	f.StringVar(&opt.source, "source", "", "`URL` of the source, for a label")
 	f.StringVar(&opt.license, "license", "LICENSE", "`file` with the licence")
 	f.StringVar(&opt.out, "out", "dist/image", "`directory` for OCI layouts, one for each program")

@@ -38,7 +38,9 @@ func writeLayout(b *built, dir, version string) error {
 	}
 	named := b.index.Descriptor
 	named.Annotations = map[string]string{oci.AnnotationRefName: cmp.Or(version, "latest")}
-	top, err := document(oci.MediaTypeImageIndex, oci.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: oci.MediaTypeImageIndex, Manifests: []oci.Descriptor{named}})
+	top, err := document(oci.MediaTypeImageIndex, oci.Index{
+		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: oci.MediaTypeImageIndex, Manifests: []oci.Descriptor{named},
+	})
 	if err != nil {
 		return err
 	}
@@ -65,8 +67,8 @@ func writeLayout(b *built, dir, version string) error {
 	return os.Rename(fresh, dir)
 }
 
-// targets are the names to push to. The one that is given is that of the server, or of the only program; the others lie beside the
-// server's.
+// targets are the names to push to. The one that is given is that of the server, or of the only program; the others lie
+// beside the server's.
 func targets(image string, programs []string) ([]name.Tag, error) {
 	if image == "" {
 		return nil, nil
@@ -80,7 +82,8 @@ func targets(image string, programs []string) ([]name.Tag, error) {
 	}
 	repository := tag.RepositoryStr()
 	if path.Base(repository) != "oci-proxy" {
-		return nil, fmt.Errorf("image %q: several images need several names: end the name in oci-proxy, or make one image (PROGRAMS=oci-proxy)", image)
+		return nil, fmt.Errorf("image %q: several images need several names: "+
+			"end the name in oci-proxy, or make one image (PROGRAMS=oci-proxy)", image)
 	}
 	var all []name.Tag
 	for _, program := range programs {
@@ -89,8 +92,8 @@ func targets(image string, programs []string) ([]name.Tag, error) {
 	return all, nil
 }
 
-// push sends what the registry does not have, with the credentials of Docker's configuration. The tag comes last: whoever pulls it gets
-// a whole image.
+// push sends what the registry does not have, with the credentials of Docker's configuration. The tag comes last:
+// whoever pulls it gets a whole image.
 func push(ctx context.Context, b *built, to name.Tag) error {
 	scheme := to.Registry.Scheme()
 	r, err := registry.Open(registry.Options{URL: scheme + "://" + to.RegistryStr(), Insecure: scheme == "http"})

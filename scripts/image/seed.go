@@ -22,8 +22,8 @@ type feeds struct {
 	labels map[string]string
 }
 
-// readSeed reads the feeds of a seed directory, and nothing else in it: an image may be public. It refuses a feed that the server
-// would refuse, and a directory without any.
+// readSeed reads the feeds of a seed directory, and nothing else in it: an image may be public. It refuses a feed that
+// the server would refuse, and a directory without any.
 func readSeed(dir string, at time.Time) (feeds, error) {
 	cfg := config.Default().Ranges
 	cfg.Seed = dir
@@ -54,7 +54,8 @@ func readSeed(dir string, at time.Time) (feeds, error) {
 		}
 	}
 	if len(out.files) == 0 {
-		return feeds{}, fmt.Errorf("%s has no feed: fill it with oci-proxyctl ranges fetch, or say SEED=none for an image without feeds", dir)
+		return feeds{}, fmt.Errorf(
+			"%s has no feed: fill it with oci-proxyctl ranges fetch, or say SEED=none for an image without feeds", dir)
 	}
 	out.labels["oci-proxy.feeds.fetched"] = oldest.Format(time.RFC3339)
 	record, err := seedFile(dir, ranges.RecordFile, at)

@@ -29,15 +29,17 @@ type Running struct {
 }
 
 // capabilities are those that ctr gives a container.
-var capabilities = strings.Fields(`CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP NET_BIND_SERVICE
-	SYS_CHROOT KILL AUDIT_WRITE`)
+var capabilities = strings.Fields(`CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP
+	NET_BIND_SERVICE SYS_CHROOT KILL AUDIT_WRITE`)
 
 // Run starts a container and waits until it is ready.
 func (d *Daemon) Run(t testing.TB, id string, c Container) *Running {
 	t.Helper()
 	r := &Running{t: t, file: filepath.Join(t.TempDir(), "pid")}
-	args := []string{"--address", d.Socket, "--namespace", "test", "run", "--rm", "--read-only", "--snapshotter", "native",
-		"--pid-file", r.file}
+	args := []string{
+		"--address", d.Socket, "--namespace", "test", "run", "--rm", "--read-only", "--snapshotter", "native",
+		"--pid-file", r.file,
+	}
 	for _, name := range capabilities {
 		args = append(args, "--cap-drop", "CAP_"+name)
 	}
@@ -50,7 +52,8 @@ func (d *Daemon) Run(t testing.TB, id string, c Container) *Running {
 	if c.HostNet {
 		args = append(args, "--net-host")
 	}
-	r.Process = parts.Start(t, parts.Spec{Path: d.ctr, Args: append(append(args, c.Image, id), c.Command...), Ready: c.Ready})
+	args = append(append(args, c.Image, id), c.Command...)
+	r.Process = parts.Start(t, parts.Spec{Path: d.ctr, Args: args, Ready: c.Ready})
 	return r
 }
 

@@ -30,7 +30,8 @@ func loadCompose(ctx context.Context, env ...string) (*types.Project, error) {
 	return opts.LoadProject(ctx)
 }
 
-// demoService is the one service of compose.yaml, with what it must say so that no one else on the network reaches the demo.
+// demoService is the one service of compose.yaml, with what it must say so that no one else on the network reaches the
+// demo.
 func demoService(t *testing.T, image string) types.ServiceConfig {
 	t.Helper()
 	project, err := loadCompose(t.Context(), "DEMO_IMAGE="+image)
@@ -71,8 +72,8 @@ func TestCompose(t *testing.T) {
 	}
 }
 
-// compose runs the image with what compose.yaml says, in a network of its own, as Compose does. The container listens on the published
-// ports and on no others, and a client that has these ports on its loopback pulls.
+// compose runs the image with what compose.yaml says, in a network of its own, as Compose does. The container listens
+// on the published ports and on no others, and a client that has these ports on its loopback pulls.
 func (m made) compose(t *testing.T) {
 	d, ref := m.daemon, m.pulled(t, "oci-proxy-demo")
 	s := demoService(t, ref)

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"encoding/base64"
 	"errors"
 	"io"
 	"maps"
@@ -24,8 +25,8 @@ import (
 	"ociproxy/test/registry"
 )
 
-// programs are those whose images the tests make for both architectures. That of oci-proxyctl takes minutes to compile for a second
-// architecture, and is made for one, in TestSlowToolImage.
+// programs are those whose images the tests make for both architectures. That of oci-proxyctl takes minutes to compile
+// for a second architecture, and is made for one, in TestSlowToolImage.
 const programs = "oci-proxy oci-proxy-demo"
 
 // TestSlowImages makes the images once and looks at them from all sides.
@@ -35,6 +36,7 @@ func TestSlowImages(t *testing.T) {
 	makeImages(t, m.dist, m.seed, "PROGRAMS="+programs)
 	t.Run("Content", m.content)
 	t.Run("Push", m.push)
+	t.Run("PushPrivately", m.pushPrivately)
 	t.Run("Pull", m.pull)
 	t.Run("Demo", m.demo)
 	t.Run("Compose", m.compose)
@@ -174,6 +176,28 @@ func (l layout) unpack(d oci.Descriptor, diff string) (files []string) {
 		own := slices.Contains([]string{"home/nonroot/", "var/cache/oci-proxy/"}, h.Name)
 		if (h.Uid != 0) != own || h.Mode&0o022 != 0 && h.Name != "tmp/" || h.ModTime.Year() < 2024 {
 			l.t.Errorf("%s: owner %d, mode %o, %v", h.Name, h.Uid, h.Mode, h.ModTime)
+		}
+	}
+}
+
+// A registry that asks for a login gets that of Docker's configuration, and the images only with it.
+func (m made) pushPrivately(t *testing.T) {
+	r := registry.StartPrivate(t)
+	docker, name := t.TempDir(), "IMAGE="+r.Addr+"/any/name:"+version
+	login := base64.StdEncoding.EncodeToString([]byte(registry.User + ":" + registry.Password))
+	for _, tt := range []struct {
+		auths, says string
+		ok          bool
+	}{
+		{"{}", "401", false},
+		{`{"` + r.Addr + `": {"auth": "` + login + `"}}`, r.Addr + "/any/name:" + version + "@sha256:", true},
+	} {
+		if err := os.WriteFile(filepath.Join(docker, "config.json"), []byte(`{"auths": `+tt.auths+`}`), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, err := tryImages(t, m.dist, m.seed, docker, "PROGRAMS=oci-proxy-demo", name)
+		if (err == nil) != tt.ok || !strings.Contains(out, tt.says) || strings.Contains(out, login) {
+			t.Errorf("%s: %v\n%s", tt.auths, err, out)
 		}
 	}
 }

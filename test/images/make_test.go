@@ -32,15 +32,21 @@ type made struct {
 // makeImages runs make image with more variables. Programs are built as always, so Go's cache has most of them.
 func makeImages(t *testing.T, dist, seed string, variables ...string) string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "make", append([]string{"image", "DIST=" + dist, "SEED=" + seed, "VERSION=" + version}, variables...)...)
-	cmd.Dir = parts.Root()
-	// Docker's configuration is the test's own: nobody's credentials are used.
-	cmd.Env = append(os.Environ(), "DOCKER_CONFIG="+t.TempDir())
-	out, err := cmd.CombinedOutput()
+	out, err := tryImages(t, dist, seed, t.TempDir(), variables...)
 	if err != nil {
 		t.Fatalf("make image %q: %v\n%s", variables, err, out)
 	}
-	return string(out)
+	return out
+}
+
+// tryImages is makeImages with a directory of Docker's configuration, and returns the failure.
+func tryImages(t *testing.T, dist, seed, docker string, variables ...string) (string, error) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "make", append([]string{"image", "DIST=" + dist, "SEED=" + seed, "VERSION=" + version}, variables...)...)
+	cmd.Dir = parts.Root()
+	cmd.Env = append(os.Environ(), "DOCKER_CONFIG="+docker)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
 }
 
 // fetchSeed fills a directory with the real feeds by oci-proxyctl ranges fetch.

@@ -28,6 +28,29 @@ type Registry struct {
 // Start starts an empty registry.
 func Start(t testing.TB) *Registry {
 	t.Helper()
+	return start(t, "", 200)
+}
+
+// The login of a private registry, and the line of an htpasswd file for it.
+const (
+	User, Password = "pusher", "secret"
+
+	htpasswd = User + ":$2a$04$OpnR6bmCSfNjDj80AC9H6uzBGuEoVGWoN.8yetK2bKHXfhYGDNuoe\n"
+)
+
+// StartPrivate starts an empty registry that asks for a login, by HTTP's basic authentication.
+func StartPrivate(t testing.TB) *Registry {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "htpasswd")
+	if err := os.WriteFile(file, []byte(htpasswd), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return start(t, fmt.Sprintf("auth: {htpasswd: {realm: test, path: %q}}\n", file), 401)
+}
+
+// start starts a registry that answers with a status to who has no login.
+func start(t testing.TB, more string, status int) *Registry {
+	t.Helper()
 	addr, root := parts.FreeAddr(t), t.TempDir()
 	// By default a page has at most 100 tags. A limit of 50 makes clients follow links.
 	config := fmt.Sprintf(`version: 0.1
@@ -35,7 +58,7 @@ log: {level: warn, accesslog: {disabled: false}}
 storage: {filesystem: {rootdirectory: %q}, delete: {enabled: true}, tag: {concurrencylimit: 4}}
 http: {addr: %q, secret: for-tests}
 tags: {maxtags: 50}
-`, root, addr)
+`, root, addr) + more
 	file := filepath.Join(t.TempDir(), "registry.yml")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
@@ -43,7 +66,7 @@ tags: {maxtags: 50}
 	r := &Registry{Addr: addr, URL: "http://" + addr, root: root}
 	r.process = parts.Start(t, parts.Spec{
 		Path: parts.Find(t, "registry"), Args: []string{"serve", file},
-		Ready: parts.HTTP(r.URL+"/v2/", 200),
+		Ready: parts.HTTP(r.URL+"/v2/", status),
 	})
 	return r
 }
