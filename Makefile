@@ -19,7 +19,7 @@ TAGS := disable_grpc_modules
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo parts lint test test-unit test-parts test-all test-slow test-exhaustive flaky fuzz docs
+.PHONY: help build demo parts lint test test-unit test-parts test-all test-slow test-exhaustive flaky fuzz docs manifests
 .PHONY: bench bench-attacks bench-flood bench-inventory bench-memory bench-start bench-serve bench-decide bench-lookup bench-routing bench-mirror bench-promote
 
 help: ## list the targets
@@ -73,6 +73,10 @@ fuzz: ## run each fuzz target for FUZZTIME beyond its seeds (FUZZ=name or packag
 
 docs: ## write the generated pages again: docs/config.md and its schema
 	$(GO) generate ./internal/config
+
+manifests: ## write what is made from the chart: its schema, deploy/kustomize/base, the expected output of its tests
+	scripts/parts.sh test
+	cd test && $(GO) test ./chart -run 'TestAlertsAreTheShippedOnes|TestSchemaHasTheConfig|TestGoldens|TestBase$$' -update
 
 bench: bench-routing bench-decide bench-lookup bench-inventory bench-memory bench-start bench-serve bench-promote ## every benchmark; lines of `name value unit`, JSON in bench/out/
 
