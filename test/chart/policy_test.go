@@ -1,6 +1,7 @@
 package chart
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -13,7 +14,7 @@ import (
 	"ociproxy/test/proxy"
 )
 
-// everyPod calls check with each pod of each example, and of the forms of the mirror that no example has.
+// everyPod calls check with each pod of each example. The examples have all forms of the mirror.
 func everyPod(t *testing.T, check func(t *testing.T, o, pod, metadata Object)) {
 	t.Helper()
 	for name, file := range Examples(t) {
@@ -32,6 +33,48 @@ func everyPod(t *testing.T, check func(t *testing.T, o, pod, metadata Object)) {
 		}
 		if pods < 2 {
 			t.Errorf("%s has %d pods", name, pods)
+		}
+	}
+}
+
+// TestOnlyClientsPortIsExposed: nothing leads from outside of the cluster to the admin port, and the client's address arrives.
+func TestOnlyClientsPortIsExposed(t *testing.T) {
+	exposed := with(Values{"exposure": Values{"type": "ingress", "hosts": []any{"a.example.org"}, "ingress": Values{"className": "nginx"}}})
+	cases := map[string]func() (string, error){"ingress": func() (string, error) { return Template(t, "", exposed) }}
+	for name, file := range Examples(t) {
+		cases[name] = func() (string, error) { return Template(t, file, nil) }
+	}
+	for name, render := range cases {
+		text, err := render()
+		if err != nil {
+			t.Fatal(err)
+		}
+		admin := Release + "-oci-proxy-admin"
+		for _, o := range Objects(t, text) {
+			switch o.Kind() {
+			case "Service":
+				if kind := o.Text("spec", "type"); o.Name() == admin && kind != "ClusterIP" {
+					t.Errorf("%s: %s is of type %s", name, o, kind)
+				}
+				ports, _ := Get(o, "spec", "ports").([]any)
+				if len(ports) != 1 || (asObject(ports[0]).Text("targetPort") == "admin") != (o.Name() == admin) {
+					t.Errorf("%s: %s has the ports %v", name, o, ports)
+				}
+				if o.Text("spec", "type") == "LoadBalancer" && o.Text("spec", "externalTrafficPolicy") != "Local" {
+					t.Errorf("%s: %s hides the client's address", name, o)
+				}
+			case "Ingress", "HTTPRoute":
+				if strings.Contains(fmt.Sprint(o["spec"]), admin) {
+					t.Errorf("%s: %s leads to the admin port", name, o)
+				}
+			case "NetworkPolicy":
+				rules, _ := Get(o, "spec", "ingress").([]any)
+				for _, rule := range rules {
+					if port := asObject(rule).Text("ports", 0, "port"); port != "clients" && Get(rule, "from", 0) == nil {
+						t.Errorf("%s: %s opens %s to everyone", name, o, port)
+					}
+				}
+			}
 		}
 	}
 }

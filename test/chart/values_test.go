@@ -63,6 +63,7 @@ func TestRefusedValues(t *testing.T) {
 		"admin in full":                 {withConfig(Values{"admin": Values{"listen": ":9"}}), []string{"config.admin", "leave it out"}},
 		"cache":                         {withConfig(Values{"ranges": Values{"cache": "/tmp"}}), []string{"config.ranges.cache", "leave it out"}},
 		"file with the name of another": {with(Values{"files": Values{"config.yaml": "a"}}), []string{"files: config.yaml"}},
+		"test past the certificate":     {with(Values{"tls": Values{"secretName": "s"}, "test": Values{"image": "a:b"}}), []string{"test.url is not set"}},
 		"two certificates": {
 			Values{"image": Values{"repository": "r"}, "tls": Values{"secretName": "s"}, "config": merge(app(), Values{"tls": Values{"cert": "/a", "key": "/b"}})},
 			[]string{"config.tls.cert and tls.secretName"},
