@@ -179,8 +179,9 @@ func TestArguments(t *testing.T) {
 }
 
 // TestConfigsPass: what the check before an upgrade says of each example's config. The chart's own keys in it are as the
-// server wants them too: no warning is about them.
+// server wants them too: it warns of nothing but what is meant.
 func TestConfigsPass(t *testing.T) {
+	meant := []string{"operators' port listens on all interfaces", "which clients are in azure"}
 	for name, file := range Examples(t) {
 		t.Run(name, func(t *testing.T) {
 			text, err := Template(t, file, nil)
@@ -197,7 +198,7 @@ func TestConfigsPass(t *testing.T) {
 				t.Fatalf("exit code %d:\n%s", code, out)
 			}
 			for line := range strings.Lines(out) {
-				if strings.Contains(line, "warning:") && !strings.Contains(line, "operators' port listens on all interfaces") {
+				if strings.Contains(line, "warning:") && !slices.ContainsFunc(meant, func(m string) bool { return strings.Contains(line, m) }) {
 					t.Errorf("%s", line)
 				}
 			}

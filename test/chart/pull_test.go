@@ -50,7 +50,28 @@ func TestHelmTestPulls(t *testing.T) {
 	}
 }
 
-// start starts the program of an object's pod, with its ConfigMaps as directories. replace has pairs of texts, for the files.
+// TestBrokenConfigMap: a pod that starts when somebody has broken the ConfigMap serves on the config of the release before.
+func TestBrokenConfigMap(t *testing.T) {
+	if help, _ := run(t, proxy.Binary(t), "serve", "--help"); !strings.Contains(help, "--fallback") {
+		t.Skip("this build of oci-proxy has no --fallback")
+	}
+	text, err := Template(t, "", with(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := Objects(t, text)
+	asObject(Find(t, all, "ConfigMap", Release+"-oci-proxy")["data"])["config.yaml"] = "version: 1\nupstreams: []\n"
+	listen := parts.FreeAddr(t)
+	server := start(t, Find(t, all, "Deployment", Release+"-oci-proxy"), all, "listen: :8080", "listen: "+listen,
+		"listen: :9090", "listen: "+parts.FreeAddr(t), "/var/cache/oci-proxy", t.TempDir())
+	parts.Poll(t, parts.Ready, "the server", parts.HTTP("http://"+listen+"/-/ready", 200))
+	if !server.Running() {
+		t.Error("the server ended")
+	}
+}
+
+// start starts the program of an object's pod, with its ConfigMaps as directories. replace has pairs of texts, for the files
+// and the environment.
 func start(t *testing.T, o Object, all []Object, replace ...string) *parts.Process {
 	t.Helper()
 	pod, _ := o.Pod()
@@ -58,6 +79,12 @@ func start(t *testing.T, o Object, all []Object, replace ...string) *parts.Proce
 	args := make([]string, len(list))
 	for i, a := range list {
 		args[i] = a.(string)
+	}
+	var env []string
+	list, _ = Get(pod, "containers", 0, "env").([]any)
+	for _, e := range list {
+		variable := asObject(e)
+		env = append(env, variable.Text("name")+"="+strings.NewReplacer(replace...).Replace(variable.Text("value")))
 	}
 	volumes, _ := pod["volumes"].([]any)
 	mounts, _ := Get(pod, "containers", 0, "volumeMounts").([]any)
@@ -74,9 +101,11 @@ func start(t *testing.T, o Object, all []Object, replace ...string) *parts.Proce
 			}
 		}
 		at := asObject(mounts[i]).Text("mountPath")
-		for i := range args {
-			args[i] = strings.ReplaceAll(args[i], at, dir)
+		for _, texts := range [][]string{args, env} {
+			for i := range texts {
+				texts[i] = strings.ReplaceAll(texts[i], at, dir)
+			}
 		}
 	}
-	return parts.Start(t, parts.Spec{Path: proxy.Binary(t), Args: args, Quiet: true, Abrupt: true})
+	return parts.Start(t, parts.Spec{Path: proxy.Binary(t), Args: args, Env: env, Quiet: true, Abrupt: true})
 }
