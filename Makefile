@@ -32,7 +32,7 @@ demo: ## a whole world on loopback, to try things on (DEMO_FLAGS=--once: pull as
 	$(GO) run ./cmd/oci-proxy-demo $(DEMO_FLAGS)
 
 parts: ## install every pinned part into .bin/ (the targets below install what they need)
-	scripts/parts.sh unit lint test slow bench
+	scripts/parts.sh unit lint test slow kube bench
 
 lint: ## gofmt, go vet, golangci-lint, go mod tidy, lengths, shell scripts, workflows
 	scripts/parts.sh lint
@@ -54,15 +54,15 @@ test-parts: ## only the tests with real servers and clients (test/)
 	$(SUITE) parts
 
 test-all: ## every test
-	scripts/parts.sh unit test slow
+	scripts/parts.sh unit test slow kube
 	$(SUITE) unit parts slow
 
-test-slow: ## only the slow tests with real parts: containerd 2, regctl, signed images, emulators of Google's and Azure's stores
-	scripts/parts.sh unit test slow
+test-slow: ## only the slow tests with real parts: containerd 2, regctl, signed images, emulators of Google's and Azure's stores, the chart on a Kubernetes API server
+	scripts/parts.sh unit test slow kube
 	$(SUITE) slow
 
 test-exhaustive: ## every case of the longest tables, and the largest object (an hour or more)
-	scripts/parts.sh unit test slow
+	scripts/parts.sh unit test slow kube
 	$(SUITE) exhaustive
 
 flaky: ## find tests that fail by chance: hours (FLAKY="--runs 20 ./internal/ledger": some of it; scripts/flaky.sh --help)
