@@ -57,7 +57,7 @@ func TestBase(t *testing.T) {
 	}
 }
 
-// TestSlowBase: kustomize makes of the base what the chart renders, and an overlay replaces the image and the config.
+// TestSlowBase: kustomize makes of the base what the chart renders, and the overlay of the docs replaces the image and the config.
 func TestSlowBase(t *testing.T) {
 	parts.Slow(t)
 	manifests, config := rendered(t)
@@ -80,23 +80,15 @@ func TestSlowBase(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, text := range map[string]string{
-		"config.yaml": "version: 1\n",
-		"kustomization.yaml": `apiVersion: kustomize.config.k8s.io/v1beta1
-kind: Kustomization
-resources: [` + relative + `]
-images: [{name: oci-proxy, newName: registry.example.org/oci-proxy, newTag: v1.2.3}]
-configMapGenerator:
-  - {name: oci-proxy, behavior: replace, files: [config.yaml], options: {disableNameSuffixHash: true}}
-`,
-	} {
+	shown := strings.Replace(documented(t), "../oci-proxy/deploy/kustomize/base", relative, 1)
+	for name, text := range map[string]string{"config.yaml": "version: 1\n", "kustomization.yaml": shown} {
 		if err := os.WriteFile(filepath.Join(overlay, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	got = built(t, overlay)
 	pod, _ := got["Deployment/oci-proxy"].Pod()
-	if image := pod.Text("containers", 0, "image"); image != "registry.example.org/oci-proxy:v1.2.3" {
+	if image := pod.Text("containers", 0, "image"); image != "registry.example.org/oci-proxy:v1.0.0" {
 		t.Errorf("image %s", image)
 	}
 	if text := got["ConfigMap/oci-proxy"].Text("data", "config.yaml"); text != "version: 1\n" {
@@ -104,10 +96,25 @@ configMapGenerator:
 	}
 }
 
+// documented returns the overlay that docs/kubernetes.md shows.
+func documented(t *testing.T) string {
+	t.Helper()
+	page, err := os.ReadFile(filepath.Join(parts.Root(), "docs", "kubernetes.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for block := range strings.SplitSeq(string(page), "```") {
+		if text, ok := strings.CutPrefix(block, "yaml\n"); ok && strings.Contains(text, "kind: Kustomization") {
+			return text
+		}
+	}
+	t.Fatal("docs/kubernetes.md has no overlay")
+	return ""
+}
+
 // built returns what kustomize makes of a directory, by kind and name.
 func built(t *testing.T, dir string) map[string]Object {
 	t.Helper()
-	// Outside of the directory itself kustomize reads no files, but resources that are named.
 	cmd := exec.Command(parts.Find(t, "kustomize"), "build", dir)
 	cmd.Env = parts.Env(t)
 	out, err := cmd.CombinedOutput()
