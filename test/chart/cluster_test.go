@@ -44,9 +44,9 @@ func cluster(t *testing.T) *kube.Cluster {
 	return c
 }
 
-// TestSlowCluster: a real API server takes every manifest; install, upgrade, rollback and uninstall work on it. There is no
+// TestKubeCluster: a real API server takes every manifest; install, upgrade, rollback and uninstall work on it. There is no
 // kubelet: the test runs the command of the hook's Job itself, on the ConfigMap that the Job mounts.
-func TestSlowCluster(t *testing.T) {
+func TestKubeCluster(t *testing.T) {
 	parts.Slow(t)
 	parts.Find(t, "helm")
 	c := cluster(t)
@@ -74,7 +74,7 @@ func lifecycle(t *testing.T, c *kube.Cluster, namespace, file string) {
 	k := startKubelet(t, c, namespace)
 	helm := func(args ...string) {
 		t.Helper()
-		if out, err := Helm(t, []string{"KUBECONFIG=" + c.Kubeconfig}, append(args, "--namespace", namespace)...); err != nil {
+		if out, err := Helm(t, admin(c), append(args, "--namespace", namespace)...); err != nil {
 			t.Fatal(err, out)
 		}
 	}
@@ -111,6 +111,9 @@ func lifecycle(t *testing.T, c *kube.Cluster, namespace, file string) {
 	}
 }
 
+// admin is the environment in which helm uses the cluster.
+func admin(c *kube.Cluster) []string { return []string{"KUBECONFIG=" + c.Kubeconfig} }
+
 // pods has the server validate the pods themselves, in a namespace of the "restricted" policy; a Deployment with pods that no
 // namespace takes is valid all the same.
 func pods(t *testing.T, c *kube.Cluster, namespace string) {
@@ -142,7 +145,7 @@ func pods(t *testing.T, c *kube.Cluster, namespace string) {
 func refused(t *testing.T, c *kube.Cluster) {
 	const namespace = "refused"
 	c.Namespace(t, namespace)
-	env := []string{"KUBECONFIG=" + c.Kubeconfig}
+	env := admin(c)
 	good := Examples(t)["kind"]
 	bad := WriteValues(t, Values{"config": Values{"route": Values{"pin": []any{Values{"cidr": "192.0.2.0/24", "to": []any{"nowhere"}}}}}})
 	k := startKubelet(t, c, namespace)
@@ -192,7 +195,7 @@ func fromFirst(t *testing.T, c *kube.Cluster) {
 		t.Fatalf("no earlier chart: %v", err)
 	}
 	k := startKubelet(t, c, namespace)
-	env := []string{"KUBECONFIG=" + c.Kubeconfig}
+	env := admin(c)
 	before := c.All(t, namespace)
 	for name, file := range Examples(t) {
 		for _, chart := range append(charts, Dir()) {
@@ -286,6 +289,7 @@ func (k *kubelet) turn() error {
 	}
 	for _, item := range list["items"].([]any) {
 		job := asObject(item)
+		job["kind"] = "Job" // lists do not say it of each item
 		if job.Hook() == "" || Get(job, "status", "conditions") != nil {
 			continue
 		}

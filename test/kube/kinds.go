@@ -24,13 +24,12 @@ type resource struct {
 	lists      bool
 }
 
-// Discover learns which kinds the server has.
-func (c *Cluster) Discover(t testing.TB) {
-	t.Helper()
+// discover learns which kinds the server has.
+func (c *Cluster) discover() error {
 	paths := map[string]string{"v1": "/api/v1"}
 	groups, err := c.Do(http.MethodGet, "/apis", nil)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	for _, g := range items(groups, "groups") {
 		for _, v := range items(g, "versions") {
@@ -42,7 +41,7 @@ func (c *Cluster) Discover(t testing.TB) {
 	for version, path := range paths {
 		list, err := c.Do(http.MethodGet, path, nil)
 		if err != nil {
-			t.Fatal(err)
+			return err
 		}
 		for _, r := range items(list, "resources") {
 			name := r["name"].(string)
@@ -54,6 +53,7 @@ func (c *Cluster) Discover(t testing.TB) {
 				namespaced: r["namespaced"] == true, lists: slices.Contains(verbs, any("list"))}
 		}
 	}
+	return nil
 }
 
 func items(from map[string]any, key string) []map[string]any {
@@ -166,7 +166,9 @@ func (c *Cluster) DefineKind(t testing.TB, definition map[string]any) {
 	spec, _ := definition["spec"].(map[string]any)
 	name, _ := spec["names"].(map[string]any)["kind"].(string)
 	parts.Poll(t, parts.Ready, "a new kind", func() error {
-		c.Discover(t)
+		if err := c.discover(); err != nil {
+			return err // a version is named a moment before it is served
+		}
 		for k := range c.kinds {
 			if k.kind == name {
 				return nil

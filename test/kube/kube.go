@@ -32,7 +32,7 @@ type Cluster struct {
 	Kubeconfig string // a file, for an administrator
 
 	client *http.Client
-	kinds  map[kind]resource // of [Cluster.Discover]
+	kinds  map[kind]resource // of discover
 }
 
 // Start starts etcd and kube-apiserver and waits until the server is ready.
@@ -71,7 +71,9 @@ users: [{name: admin, user: {token: %q}}]
 contexts: [{name: test, context: {cluster: test, user: admin}}]
 current-context: test
 `, c.URL, authority, token))
-	c.Discover(t)
+	if err := c.discover(); err != nil {
+		t.Fatal(err)
+	}
 	return c
 }
 

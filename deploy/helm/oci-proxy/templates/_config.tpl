@@ -103,7 +103,7 @@ the one in the annotation, and nothing checked it.
 {{- end -}}
 {{- if $live -}}
 {{- $stated := dig "metadata" "annotations" "oci-proxy/sha256" "" $live -}}
-{{- if and (eq $stated (sha256sum (get $live.data "config.yaml"))) (ne $live.data $new) -}}
+{{- if and (eq $stated (sha256sum (get $live.data "config.yaml"))) (ne (toJson $live.data) (toJson $new)) -}}
 {{- $old = $live.data -}}
 {{- end -}}
 {{- end -}}
