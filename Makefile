@@ -19,7 +19,7 @@ TAGS := disable_grpc_modules
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo parts lint test test-unit test-parts test-all test-slow test-exhaustive flaky fuzz docs manifests
+.PHONY: help build demo parts lint test test-unit test-parts test-all test-slow test-kube test-exhaustive flaky fuzz docs manifests
 .PHONY: bench bench-attacks bench-flood bench-inventory bench-memory bench-start bench-serve bench-decide bench-lookup bench-routing bench-mirror bench-promote
 
 help: ## list the targets
@@ -54,15 +54,19 @@ test-parts: ## only the tests with real servers and clients (test/)
 	$(SUITE) parts
 
 test-all: ## every test
-	scripts/parts.sh unit test slow kube
+	scripts/parts.sh unit test slow
 	$(SUITE) unit parts slow
 
-test-slow: ## only the slow tests with real parts: containerd 2, regctl, signed images, emulators of Google's and Azure's stores, the chart on a Kubernetes API server
-	scripts/parts.sh unit test slow kube
+test-slow: ## only the slow tests with real parts: containerd 2, regctl, signed images, emulators of Google's and Azure's stores
+	scripts/parts.sh unit test slow
 	$(SUITE) slow
 
-test-exhaustive: ## every case of the longest tables, and the largest object (an hour or more)
+test-kube: ## the Helm chart on a real Kubernetes API server, which takes some five minutes to build
 	scripts/parts.sh unit test slow kube
+	$(SUITE) kube
+
+test-exhaustive: ## every case of the longest tables, and the largest object (an hour or more)
+	scripts/parts.sh unit test slow
 	$(SUITE) exhaustive
 
 flaky: ## find tests that fail by chance: hours (FLAKY="--runs 20 ./internal/ledger": some of it; scripts/flaky.sh --help)

@@ -165,7 +165,7 @@ func readList(file string) ([]name, error) {
 // prepare installs parts, compiles everything and runs the tests beside the code once. The busy loops do not run yet.
 func (f *flakes) prepare(ctx context.Context) error {
 	if len(f.suites) > 0 {
-		parts := process.Command(ctx, filepath.Join("scripts", "parts.sh"), "unit", "test", "slow", "kube")
+		parts := process.Command(ctx, filepath.Join("scripts", "parts.sh"), "unit", "test", "slow")
 		parts.Stdout, parts.Stderr = os.Stderr, os.Stderr
 		if err := parts.Run(); err != nil {
 			return fmt.Errorf("scripts/parts.sh: %w", err)
