@@ -29,16 +29,18 @@ const (
 // Dir returns the chart's directory.
 func Dir() string { return filepath.Join(parts.Root(), "deploy", "helm", "oci-proxy") }
 
-// Examples returns the files of example values by name, without .yaml.
+// Examples returns the files of example values by name, without .yaml, and those of values that no example sets.
 func Examples(t testing.TB) map[string]string {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(parts.Root(), "deploy", "helm", "examples", "*.yaml"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no examples: %v", err)
-	}
 	all := map[string]string{}
-	for _, file := range files {
-		all[strings.TrimSuffix(filepath.Base(file), ".yaml")] = file
+	for _, dir := range []string{filepath.Join("deploy", "helm", "examples"), filepath.Join("test", "chart", "testdata", "values")} {
+		files, err := filepath.Glob(filepath.Join(parts.Root(), dir, "*.yaml"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("no examples in %s: %v", dir, err)
+		}
+		for _, file := range files {
+			all[strings.TrimSuffix(filepath.Base(file), ".yaml")] = file
+		}
 	}
 	return all
 }

@@ -74,7 +74,7 @@ func lifecycle(t *testing.T, c *kube.Cluster, namespace, file string) {
 	k := startKubelet(t, c, namespace)
 	helm := func(args ...string) {
 		t.Helper()
-		if out, err := Helm(t, admin(c), append(args, "--namespace", namespace)...); err != nil {
+		if out, err := Helm(t, admin(c), append(args, "--namespace", namespace, "--timeout", "2m")...); err != nil {
 			t.Fatal(err, out)
 		}
 	}
@@ -329,6 +329,9 @@ func (k *kubelet) run(job Object) (string, int, error) {
 			continue
 		}
 		data, err := k.c.Do(http.MethodGet, path+"/"+volume.Text("configMap", "name"), nil)
+		if err != nil && Get(volume, "configMap", "optional") == true {
+			continue
+		}
 		if err != nil {
 			return "", 0, err
 		}

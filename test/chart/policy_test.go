@@ -163,7 +163,7 @@ func mounted(t *testing.T, pod Object) {
 func TestArguments(t *testing.T) {
 	everyPod(t, func(t *testing.T, o, pod, _ Object) {
 		program := ctl.Binary(t)
-		if strings.HasSuffix(strings.Split(pod.Text("containers", 0, "image"), ":")[0], "/oci-proxy") {
+		if name, _, _ := strings.Cut(filepath.Base(pod.Text("containers", 0, "image")), "@"); strings.Split(name, ":")[0] == "oci-proxy" {
 			program = proxy.Binary(t)
 		}
 		list, _ := Get(pod, "containers", 0, "args").([]any)
