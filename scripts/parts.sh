@@ -40,10 +40,7 @@ install_go() {
 # its repository, which are released as modules of their own: at v0.36.3 for Kubernetes v1.36.3.
 install_module() {
   local file=$1 package=${2%@*} version=${2#*@} module=$3 ldflags=${4:-}
-  if [ -x "$bin/$file" ] && go version -m "$bin/$file" 2>/dev/null |
-    awk -v m="$module" -v v="$version" '$1 == "dep" && $2 == m && $3 == v { found = 1 } END { exit !found }'; then
-    return
-  fi
+  installed "$bin/$file" "$package" "$version" && return
   local start=$SECONDS dir status=0
   dir=$(mktemp -d)
   (
