@@ -27,7 +27,7 @@ OUT ?= .
 MANUAL ?= out
 
 .DEFAULT_GOAL := help
-.PHONY: help build image manual release release-snapshot demo parts lint test test-unit test-parts test-all test-slow test-exhaustive flaky fuzz docs
+.PHONY: help build image manual release release-snapshot demo parts lint test test-unit test-parts test-all test-slow test-kube test-exhaustive flaky fuzz docs manifests
 .PHONY: bench bench-attacks bench-flood bench-inventory bench-memory bench-start bench-serve bench-decide bench-lookup bench-routing bench-mirror bench-promote
 
 help: ## list the targets
@@ -76,7 +76,7 @@ demo: ## a whole world on loopback, to try things on (DEMO_FLAGS=--once: pull as
 	$(GO) run ./cmd/oci-proxy-demo $(DEMO_FLAGS)
 
 parts: ## install every pinned part into .bin/ (the targets below install what they need)
-	scripts/parts.sh unit lint test slow bench release
+	scripts/parts.sh unit lint test slow kube bench release
 
 lint: ## gofmt, go vet, golangci-lint, go mod tidy, lengths, shell scripts, workflows
 	scripts/parts.sh lint
@@ -105,6 +105,10 @@ test-slow: ## only the slow tests with real parts: containerd 2, regctl, signed 
 	scripts/parts.sh unit test slow
 	$(SUITE) slow
 
+test-kube: ## the Helm chart on a real Kubernetes API server, which takes some five minutes to build
+	scripts/parts.sh unit test slow kube
+	$(SUITE) kube
+
 test-exhaustive: ## every case of the longest tables, the largest object, a whole release (an hour or more)
 	scripts/parts.sh unit test slow release
 	$(SUITE) exhaustive
@@ -117,6 +121,10 @@ fuzz: ## run each fuzz target for FUZZTIME beyond its seeds (FUZZ=name or packag
 
 docs: ## write the generated pages again: docs/config.md and its schema
 	$(GO) generate ./internal/config
+
+manifests: ## write what is made from the chart: its schema, deploy/kustomize/base, the expected output of its tests
+	scripts/parts.sh test
+	cd test && $(GO) test ./chart -run 'TestAlertsAreTheShippedOnes|TestSchemaHasTheConfig|TestGoldens|TestBase$$' -update
 
 bench: bench-routing bench-decide bench-lookup bench-inventory bench-memory bench-start bench-serve bench-promote ## every benchmark; lines of `name value unit`, JSON in bench/out/
 

@@ -35,14 +35,12 @@ install_go() {
   say "$file $version built in $((SECONDS - start)) s"
 }
 
-# install_module FILE PACKAGE@VERSION MODULE: for a module whose go.mod replaces others, which `go install` refuses to build.
-# A module that is thrown away requires it and takes over its replacements.
+# install_module FILE PACKAGE@VERSION MODULE [LDFLAGS]: for a module whose go.mod replaces others, which `go install` refuses
+# to build. A module that is thrown away requires it and takes over its replacements. Those of Kubernetes are directories of
+# its repository, which are released as modules of their own: at v0.36.3 for Kubernetes v1.36.3.
 install_module() {
-  local file=$1 package=${2%@*} version=${2#*@} module=$3
-  if [ -x "$bin/$file" ] && go version -m "$bin/$file" 2>/dev/null |
-    awk -v m="$module" -v v="$version" '$1 == "dep" && $2 == m && $3 == v { found = 1 } END { exit !found }'; then
-    return
-  fi
+  local file=$1 package=${2%@*} version=${2#*@} module=$3 ldflags=${4:-}
+  installed "$bin/$file" "$package" "$version" && return
   local start=$SECONDS dir status=0
   dir=$(mktemp -d)
   (
@@ -50,13 +48,22 @@ install_module() {
     gomod=$(go mod download -json "$module@$version" | sed -n 's/^\t"GoMod": "\(.*\)",\{0,1\}$/\1/p')
     {
       printf 'module parts\n\n%s\n\nrequire %s %s\n\n' "$(grep '^go ' "$gomod")" "$module" "$version"
-      grep '^replace ' "$gomod" || true
+      grep '^replace [^(]' "$gomod" || true
+      awk -v "v=v0.${version#v1.}" '/^replace \(/ { block = 1 } /^\)/ { block = 0 } block && $3 ~ /^\.\// { print "replace", $1, "=>", $1, v }' "$gomod"
     } >go.mod
-    GOFLAGS='-mod=mod -buildvcs=false' CGO_ENABLED=0 go build -o "$bin/$file" "$package"
+    GOFLAGS='-mod=mod -buildvcs=false' CGO_ENABLED=0 go build -ldflags "$ldflags" -o "$bin/$file" "$package"
   ) || status=$?
   rm -rf "$dir"
   [ $status = 0 ] || { say "cannot build $package@$version"; exit 1; }
   say "$file $version built in $((SECONDS - start)) s"
+}
+
+# link_source DIR MODULE@VERSION: the files of a module in Go's cache, for those that tests read.
+link_source() {
+  local dir
+  dir=$(go mod download -json "$2" | sed -n 's/^\t"Dir": "\(.*\)",\{0,1\}$/\1/p')
+  [ -d "$dir" ] || { say "cannot download $2"; exit 1; }
+  ln -sfn "$dir" "$bin/$1"
 }
 
 # install_npm DIR PACKAGE@VERSION: into a directory of its own.
@@ -107,14 +114,18 @@ install_apt() {
   say "${apt_missing[*]} installed in $((SECONDS - start)) s"
 }
 
-[ $# -gt 0 ] || { echo "usage: scripts/parts.sh SET…  (unit, lint, test, slow, bench, release)" >&2; exit 2; }
+[ $# -gt 0 ] || { echo "usage: scripts/parts.sh SET…  (unit, lint, test, slow, kube, bench, release)" >&2; exit 2; }
 npms=()
 while read -r kind set file source; do
   case $kind in '' | '#'*) continue ;; esac
   [[ " $* " == *" $set "* ]] || continue
   case $kind in
   go) install_go "$file" "$source" ;;
-  module) install_module "$file" "${source% *}" "${source##* }" ;; # package@version and module
+  module)
+    read -r package module ldflags <<<"$source"
+    install_module "$file" "$package" "$module" "$ldflags"
+    ;;
+  source) link_source "$file" "$source" ;;
   npm) npms+=("$file $source") ;;
   apt) want_apt "$file" "$source" ;;
   *) say "parts.txt: unknown kind $kind"; exit 2 ;;

@@ -119,3 +119,14 @@ func executable(file string) bool {
 	info, err := os.Stat(file)
 	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
 }
+
+// Source returns the directory of a module's source, which scripts/parts.sh links. Without it the test is skipped, or fails, as
+// with [Find].
+func Source(t testing.TB, name string) string {
+	t.Helper()
+	dir := filepath.Join(Dir(), name)
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		missing(t, "no %s: `make parts` links it", name)
+	}
+	return dir
+}
