@@ -52,9 +52,6 @@ func TestHelmTestPulls(t *testing.T) {
 
 // TestBrokenConfigMap: a pod that starts when somebody has broken the ConfigMap serves on the config of the release before.
 func TestBrokenConfigMap(t *testing.T) {
-	if help, _ := run(t, proxy.Binary(t), "serve", "--help"); !strings.Contains(help, "--fallback") {
-		t.Skip("this build of oci-proxy has no --fallback")
-	}
 	text, err := Template(t, "", with(nil))
 	if err != nil {
 		t.Fatal(err)
