@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -30,6 +31,7 @@ func TestSlowRelease(t *testing.T) {
 	command(t, dir, []string{"OCIPROXY_PARTS=" + parts.Dir(), "HOME=" + t.TempDir(), "GOCACHE=" + goEnv(t, "GOCACHE"), "GOMODCACHE=" + goEnv(t, "GOMODCACHE")},
 		"scripts/release.sh", "snapshot")
 	dist := filepath.Join(dir, "dist")
+	made := strings.TrimSpace(command(t, dir, nil, "git", "log", "-1", "--format=%ct"))
 	version := "0.0.0-snapshot.g" + strings.TrimSpace(command(t, dir, nil, "git", "rev-parse", "--short=12", "HEAD"))
 
 	t.Run("files", func(t *testing.T) { releaseFiles(t, dist, version) })
@@ -46,9 +48,12 @@ func TestSlowRelease(t *testing.T) {
 	t.Run("archive", func(t *testing.T) {
 		archive := unpacked(t, dist, version)
 		for _, name := range []string{"LICENSE", "README.md", "docs/install.md", "examples/minimal.yaml", "deploy/systemd/oci-proxy.service",
-			"deploy/package/config.yaml", "man/man1/oci-proxyctl-mirror.1", "completions/bash/oci-proxy", "completions/zsh/_oci-proxyctl"} {
-			if _, err := os.Stat(filepath.Join(archive, name)); err != nil {
+			"deploy/package/config.yaml", "man/man1/oci-proxyctl-mirror.1", "completions/bash/oci-proxy", "completions/zsh/_oci-proxyctl", "oci-proxy"} {
+			// The time is that of the commit: the archive does not depend on when it was made.
+			if info, err := os.Stat(filepath.Join(archive, name)); err != nil {
 				t.Error(err)
+			} else if strconv.FormatInt(info.ModTime().Unix(), 10) != made {
+				t.Errorf("%s was made at %v, want %s", name, info.ModTime(), made)
 			}
 		}
 	})
