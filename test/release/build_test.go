@@ -93,7 +93,8 @@ func static(t *testing.T, file string) {
 func stamped(t *testing.T, dir, file string) {
 	t.Helper()
 	commit := strings.TrimSpace(command(t, dir, nil, "git", "rev-parse", "HEAD"))
-	made := strings.TrimSpace(command(t, dir, []string{"TZ=UTC"}, "git", "log", "-1", "--date=format-local:%Y-%m-%dT%H:%M:%SZ", "--format=%cd"))
+	made := strings.TrimSpace(command(t, dir, []string{"TZ=UTC"},
+		"git", "log", "-1", "--date=format-local:%Y-%m-%dT%H:%M:%SZ", "--format=%cd"))
 	version := strings.TrimSpace(command(t, dir, nil, "git", "describe", "--tags", "--always", "--abbrev=12", "--dirty"))
 	said := command(t, dir, nil, file, "--version")
 	for _, want := range []string{filepath.Base(file) + " " + version + " ", " commit " + commit + " " + made} {
