@@ -31,6 +31,14 @@ func read(t *testing.T, name string) string {
 	return string(body)
 }
 
+// built reports whether name, a path from the project's root, is what make targets write there: .gitignore lists it.
+func built(t *testing.T, name string) bool {
+	t.Helper()
+	return slices.ContainsFunc(strings.Fields(read(t, ".gitignore")), func(ignored string) bool {
+		return strings.Trim(ignored, "/") == filepath.ToSlash(name) && strings.HasPrefix(ignored, "/")
+	})
+}
+
 // pages are all Markdown files of the project, by their path from its root.
 func pages(t *testing.T) []string {
 	t.Helper()

@@ -30,6 +30,13 @@ func TestReleaseTags(t *testing.T) {
 			t.Errorf("the Makefile lacks %q", line)
 		}
 	}
+	goreleaser, err := os.ReadFile(filepath.Join(parts.Root(), ".goreleaser.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if flag := "[-tags=" + process.Tags + ","; !strings.Contains(string(goreleaser), flag) {
+		t.Errorf(".goreleaser.yaml has no %q", flag)
+	}
 }
 
 // A go.mod has one block for the modules that our code imports, and one for their own dependencies.

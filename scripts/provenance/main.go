@@ -21,7 +21,7 @@ import (
 func main() {
 	if err := run(context.Background(), os.Args[1:], os.Getenv, os.Stderr); err != nil {
 		fmt.Fprintf(os.Stderr, "provenance: %v\n", err)
-		os.Exit(1)
+		os.Exit(1) //nolint:forbidigo // this is a main
 	}
 }
 
@@ -91,7 +91,9 @@ func builder(getenv func(string) string) (id, invocation string) {
 		server, getenv("GITHUB_REPOSITORY"), getenv("GITHUB_RUN_ID"), getenv("GITHUB_RUN_ATTEMPT"))
 }
 
-func newStatement(subjects []subject, version string, src source, getenv func(string) string, finished time.Time) statement {
+func newStatement(
+	subjects []subject, version string, src source, getenv func(string) string, finished time.Time,
+) statement {
 	id, invocation := builder(getenv)
 	uri := "git+" + src.remote
 	if src.remote == "" {

@@ -17,8 +17,9 @@ func TestProvenance(t *testing.T) {
 	dir := t.TempDir()
 	list, out := filepath.Join(dir, "checksums.txt"), filepath.Join(dir, "provenance.json")
 	env := map[string]string{
-		"GITHUB_SERVER_URL": "https://code.example.org", "GITHUB_WORKFLOW_REF": "o/r/.github/workflows/release.yaml@refs/tags/v1.2.3",
-		"GITHUB_REPOSITORY": "o/r", "GITHUB_RUN_ID": "7", "GITHUB_RUN_ATTEMPT": "1",
+		"GITHUB_SERVER_URL":   "https://code.example.org",
+		"GITHUB_WORKFLOW_REF": "o/r/.github/workflows/release.yaml@refs/tags/v1.2.3",
+		"GITHUB_REPOSITORY":   "o/r", "GITHUB_RUN_ID": "7", "GITHUB_RUN_ATTEMPT": "1",
 	}
 	for text, want := range map[string]string{
 		digest + "  a.tar.gz\n" + digest + "  b c.deb\n": "",
@@ -32,7 +33,8 @@ func TestProvenance(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = os.Remove(out)
-		err := run(t.Context(), []string{"-checksums", list, "-version", "v1.2.3", "-out", out}, func(k string) string { return env[k] }, &bytes.Buffer{})
+		args := []string{"-checksums", list, "-version", "v1.2.3", "-out", out}
+		err := run(t.Context(), args, func(k string) string { return env[k] }, &bytes.Buffer{})
 		if want != "" {
 			if _, missing := os.Stat(out); err == nil || !strings.Contains(err.Error(), want) || missing == nil {
 				t.Errorf("%q: error %v, want %q; written: %v", text, err, want, missing == nil)
@@ -57,8 +59,9 @@ func TestProvenance(t *testing.T) {
 		if len(deps) != 2 || len(deps[0].Digest["gitCommit"]) != 40 || len(deps[1].Digest["sha256"]) != 64 {
 			t.Errorf("dependencies %v", deps)
 		}
-		if id := got.Predicate.RunDetails.Builder.ID; id != "https://code.example.org/o/r/.github/workflows/release.yaml@refs/tags/v1.2.3" {
-			t.Errorf("builder %s", id)
+		id, want := got.Predicate.RunDetails.Builder.ID, env["GITHUB_SERVER_URL"]+"/"+env["GITHUB_WORKFLOW_REF"]
+		if id != want {
+			t.Errorf("builder %s, want %s", id, want)
 		}
 	}
 	if err := run(t.Context(), nil, os.Getenv, &bytes.Buffer{}); err == nil {

@@ -24,8 +24,8 @@ var programs = []string{"oci-proxy", "oci-proxyctl", "oci-proxy-demo"}
 func TestReproducible(t *testing.T) {
 	temp := t.TempDir()
 	first, second := filepath.Join(temp, "a"), filepath.Join(temp, "another", "much-longer", "directory")
+	clone(t, first, second)
 	for _, dir := range []string{first, second} {
-		clone(t, dir)
 		command(t, dir, nil, "make", "build")
 	}
 	for _, name := range programs {
@@ -52,15 +52,12 @@ func TestReproducible(t *testing.T) {
 func TestSlowReproducible(t *testing.T) {
 	parts.Slow(t)
 	temp := t.TempDir()
-	var sums []string
-	for name, env := range map[string][]string{"a": nil, "b/c": {"GOCACHE=" + filepath.Join(temp, "empty")}} {
-		dir := filepath.Join(temp, name)
-		clone(t, dir)
-		command(t, dir, env, "make", "build", "PROGRAMS=oci-proxy")
-		sums = append(sums, digest(t, filepath.Join(dir, "oci-proxy")))
-	}
-	if sums[0] != sums[1] {
-		t.Errorf("digests %v", sums)
+	first, second := filepath.Join(temp, "a"), filepath.Join(temp, "b", "c")
+	clone(t, first, second)
+	command(t, first, nil, "make", "build", "PROGRAMS=oci-proxy")
+	command(t, second, []string{"GOCACHE=" + filepath.Join(temp, "empty")}, "make", "build", "PROGRAMS=oci-proxy")
+	if a, b := digest(t, filepath.Join(first, "oci-proxy")), digest(t, filepath.Join(second, "oci-proxy")); a != b {
+		t.Errorf("digest %s, and %s when everything is compiled again", a, b)
 	}
 }
 
@@ -96,7 +93,8 @@ func static(t *testing.T, file string) {
 func stamped(t *testing.T, dir, file string) {
 	t.Helper()
 	commit := strings.TrimSpace(command(t, dir, nil, "git", "rev-parse", "HEAD"))
-	made := strings.TrimSpace(command(t, dir, []string{"TZ=UTC"}, "git", "log", "-1", "--date=format-local:%Y-%m-%dT%H:%M:%SZ", "--format=%cd"))
+	made := strings.TrimSpace(command(t, dir, []string{"TZ=UTC"},
+		"git", "log", "-1", "--date=format-local:%Y-%m-%dT%H:%M:%SZ", "--format=%cd"))
 	version := strings.TrimSpace(command(t, dir, nil, "git", "describe", "--tags", "--always", "--abbrev=12", "--dirty"))
 	said := command(t, dir, nil, file, "--version")
 	for _, want := range []string{filepath.Base(file) + " " + version + " ", " commit " + commit + " " + made} {

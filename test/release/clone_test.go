@@ -27,8 +27,16 @@ func lines(text string) []string {
 	return strings.FieldsFunc(text, func(r rune) bool { return r == '\n' })
 }
 
-// clone makes a copy of the working tree in dir: the commit, and what is not committed yet.
-func clone(t *testing.T, dir string) {
+// clone makes copies of the working tree: the commit, and what is not committed yet. All of them before any is used, so
+// that they are the same while somebody works in the tree.
+func clone(t *testing.T, dirs ...string) {
+	t.Helper()
+	for _, dir := range dirs {
+		cloneInto(t, dir)
+	}
+}
+
+func cloneInto(t *testing.T, dir string) {
 	t.Helper()
 	root := parts.Root()
 	if _, err := os.Stat(filepath.Join(root, ".git")); err != nil {

@@ -13,8 +13,8 @@ import (
 	"ociproxy/test/parts"
 )
 
-// TestSlowPackage makes the packages with nfpm alone, from what .goreleaser.yaml says of them: goreleaser takes minutes to
-// build and packs with the same code. It installs the one for Debian into a directory and asks rpm about the other.
+// TestSlowPackage makes the packages with nfpm alone, from what .goreleaser.yaml says of them: goreleaser takes minutes
+// to build and packs with the same code. It installs the one for Debian into a directory and asks rpm about the other.
 func TestSlowPackage(t *testing.T) {
 	parts.Slow(t)
 	nfpm := parts.Find(t, "nfpm")
@@ -23,7 +23,8 @@ func TestSlowPackage(t *testing.T) {
 	}
 	dir := filepath.Join(t.TempDir(), "oci-proxy")
 	clone(t, dir)
-	command(t, dir, nil, "make", "build", "manual", "VERSION=v0.0.0-snapshot.test", "MANUAL=.cache/manual", "PROGRAMS=oci-proxy oci-proxyctl")
+	command(t, dir, nil, "make", "build", "manual", "VERSION=v0.0.0-snapshot.test", "MANUAL=.cache/manual",
+		"PROGRAMS=oci-proxy oci-proxyctl")
 	if err := os.WriteFile(filepath.Join(dir, "nfpm.yaml"), nfpmConfig(t, dir), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -79,19 +80,23 @@ func installsDeb(t *testing.T, deb string) {
 		t.Fatal(err)
 	}
 	dpkg := func(args ...string) string {
-		return command(t, root, nil, "dpkg", append([]string{"--root=" + root, "--force-script-chrootless", "--force-not-root", "--path-include=*"}, args...)...)
+		into := []string{"--root=" + root, "--force-script-chrootless", "--force-not-root", "--path-include=*"}
+		return command(t, root, nil, "dpkg", append(into, args...)...)
 	}
 	config := filepath.Join(root, "etc/oci-proxy/config.yaml")
 	if said := dpkg("-i", deb); !strings.Contains(said, "Nothing is enabled or started yet") {
 		t.Errorf("dpkg -i said %s", said)
 	}
-	if said := command(t, root, nil, filepath.Join(root, "usr/bin/oci-proxy"), "--version"); !strings.HasPrefix(said, "oci-proxy v0.0.0-snapshot.") {
+	server := filepath.Join(root, "usr/bin/oci-proxy")
+	if said := command(t, root, nil, server, "--version"); !strings.HasPrefix(said, "oci-proxy v0.0.0-snapshot.") {
 		t.Errorf("--version said %s", said)
 	}
-	command(t, root, nil, filepath.Join(root, "usr/bin/oci-proxy"), "check", config)
+	command(t, root, nil, server, "check", config)
 	command(t, root, nil, filepath.Join(root, "usr/bin/oci-proxyctl"), "version")
-	for _, name := range slices.Concat(units, []string{"../../../share/man/man1/oci-proxy.1", "../../../share/man/man1/oci-proxyctl-promote-run.1",
-		"../../../share/bash-completion/completions/oci-proxyctl", "../../../share/doc/oci-proxy/docs/install.md"}) {
+	for _, name := range slices.Concat(units, []string{
+		"../../../share/man/man1/oci-proxy.1", "../../../share/man/man1/oci-proxyctl-promote-run.1",
+		"../../../share/bash-completion/completions/oci-proxyctl", "../../../share/doc/oci-proxy/docs/install.md",
+	}) {
 		if _, err := os.Stat(filepath.Join(root, "usr/lib/systemd/system", name)); err != nil {
 			t.Error(err)
 		}
@@ -110,7 +115,7 @@ func installsDeb(t *testing.T, deb string) {
 			t.Errorf("dpkg %q: the config is %q, %v", args, text, err)
 		}
 	}
-	if _, err := os.Stat(filepath.Join(root, "usr/bin/oci-proxy")); !os.IsNotExist(err) {
+	if _, err := os.Stat(server); !os.IsNotExist(err) {
 		t.Errorf("the program after the removal: %v", err)
 	}
 	dpkg("--purge", "oci-proxy")
@@ -125,17 +130,22 @@ func installsDeb(t *testing.T, deb string) {
 func readsRPM(t *testing.T, file string) {
 	t.Helper()
 	listed := lines(command(t, "/", nil, "rpm", "-qpl", file))
-	for _, want := range []string{"/usr/bin/oci-proxy", "/usr/bin/oci-proxyctl", "/etc/oci-proxy/config.yaml", "/usr/lib/systemd/system/oci-proxy.socket",
-		"/usr/share/man/man1/oci-proxyctl.1"} {
+	for _, want := range []string{
+		"/usr/bin/oci-proxy", "/usr/bin/oci-proxyctl", "/etc/oci-proxy/config.yaml",
+		"/usr/lib/systemd/system/oci-proxy.socket", "/usr/share/man/man1/oci-proxyctl.1",
+	} {
 		if !slices.Contains(listed, want) {
 			t.Errorf("the package has no %s, but %q", want, listed)
 		}
 	}
-	if flags := command(t, "/", nil, "rpm", "-qp", "--queryformat", "[%{FILENAMES} %{FILEFLAGS:fflags}\n]", file); !strings.Contains(flags, "/etc/oci-proxy/config.yaml cn\n") {
+	flags := command(t, "/", nil, "rpm", "-qp", "--queryformat", "[%{FILENAMES} %{FILEFLAGS:fflags}\n]", file)
+	if !strings.Contains(flags, "/etc/oci-proxy/config.yaml cn\n") { // config, noreplace
 		t.Errorf("the config is not kept in an upgrade:\n%s", flags)
 	}
 	scripts := command(t, "/", nil, "rpm", "-qp", "--scripts", file)
-	for _, want := range []string{"postinstall scriptlet", "preuninstall scriptlet", "postuninstall scriptlet", "systemctl daemon-reload"} {
+	for _, want := range []string{
+		"postinstall scriptlet", "preuninstall scriptlet", "postuninstall scriptlet", "systemctl daemon-reload",
+	} {
 		if !strings.Contains(scripts, want) {
 			t.Errorf("no %q in the scripts:\n%s", want, scripts)
 		}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -27,9 +28,13 @@ func TestSlowRelease(t *testing.T) {
 	}
 	dir := filepath.Join(t.TempDir(), "oci-proxy")
 	clone(t, dir)
-	command(t, dir, []string{"OCIPROXY_PARTS=" + parts.Dir(), "HOME=" + t.TempDir(), "GOCACHE=" + goEnv(t, "GOCACHE"), "GOMODCACHE=" + goEnv(t, "GOMODCACHE")},
-		"scripts/release.sh", "snapshot")
+	env := []string{"OCIPROXY_PARTS=" + parts.Dir(), "HOME=" + t.TempDir()}
+	for _, name := range []string{"GOCACHE", "GOMODCACHE"} { // which lie below HOME otherwise
+		env = append(env, name+"="+strings.TrimSpace(command(t, dir, nil, "go", "env", name)))
+	}
+	command(t, dir, env, "scripts/release.sh", "snapshot")
 	dist := filepath.Join(dir, "dist")
+	made := strings.TrimSpace(command(t, dir, nil, "git", "log", "-1", "--format=%ct"))
 	version := "0.0.0-snapshot.g" + strings.TrimSpace(command(t, dir, nil, "git", "rev-parse", "--short=12", "HEAD"))
 
 	t.Run("files", func(t *testing.T) { releaseFiles(t, dist, version) })
@@ -45,20 +50,21 @@ func TestSlowRelease(t *testing.T) {
 	})
 	t.Run("archive", func(t *testing.T) {
 		archive := unpacked(t, dist, version)
-		for _, name := range []string{"LICENSE", "README.md", "docs/install.md", "examples/minimal.yaml", "deploy/systemd/oci-proxy.service",
-			"deploy/package/config.yaml", "man/man1/oci-proxyctl-mirror.1", "completions/bash/oci-proxy", "completions/zsh/_oci-proxyctl"} {
-			if _, err := os.Stat(filepath.Join(archive, name)); err != nil {
+		for _, name := range []string{
+			"LICENSE", "README.md", "docs/install.md", "examples/minimal.yaml", "deploy/systemd/oci-proxy.service",
+			"deploy/package/config.yaml", "man/man1/oci-proxyctl-mirror.1", "completions/bash/oci-proxy",
+			"completions/zsh/_oci-proxyctl", "oci-proxy",
+		} {
+			// The time is that of the commit: the archive does not depend on when it was made.
+			if info, err := os.Stat(filepath.Join(archive, name)); err != nil {
 				t.Error(err)
+			} else if strconv.FormatInt(info.ModTime().Unix(), 10) != made {
+				t.Errorf("%s was made at %v, want %s", name, info.ModTime(), made)
 			}
 		}
 	})
 	t.Run("deb", func(t *testing.T) { installsDeb(t, one(t, dist, "oci-proxy_*_amd64.deb")) })
 	t.Run("rpm", func(t *testing.T) { readsRPM(t, one(t, dist, "oci-proxy-*.x86_64.rpm")) })
-}
-
-func goEnv(t *testing.T, name string) string {
-	t.Helper()
-	return strings.TrimSpace(command(t, parts.Root(), nil, "go", "env", name))
 }
 
 // one is the only file of dir with a name like pattern.
@@ -143,7 +149,9 @@ func verified(t *testing.T, dist string) {
 			t.Error(err)
 		}
 	}
-	for name, file := range map[string]string{"list": "checksums.txt", "archive": "oci-proxy_*_linux_amd64.tar.gz", "signature": "checksums.txt.sigstore.json"} {
+	for name, file := range map[string]string{
+		"list": "checksums.txt", "archive": "oci-proxy_*_linux_amd64.tar.gz", "signature": "checksums.txt.sigstore.json",
+	} {
 		t.Run("other "+name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "dist")
 			if err := os.CopyFS(dir, os.DirFS(dist)); err != nil {

@@ -12,12 +12,17 @@ import (
 	"ociproxy/test/parts"
 )
 
-// TestPackageScripts runs the scripts of the packages as dpkg and rpm call them, beside a systemd that writes down what it
-// is asked: an install starts and enables nothing; an upgrade restarts a server that runs, unless the new version refuses
-// its config; only a removal stops it.
+// TestPackageScripts runs the scripts of the packages as dpkg and rpm call them, beside a systemctl that writes down
+// what it is asked: an install starts and enables nothing; an upgrade restarts a server that runs, unless the new version
+// refuses its config; only a removal stops it.
 func TestPackageScripts(t *testing.T) {
 	program := parts.Build(t, "oci-proxy", "OCIPROXY_BINARY")
 	good := string(sample(t))
+	const hint = "Nothing is enabled or started"
+	restarted := []string{"daemon-reload", "is-active --quiet oci-proxy.service", "try-restart oci-proxy.service"}
+	stopped := []string{
+		"disable --now oci-proxy-mirror.timer oci-proxy.socket oci-proxy.service", "stop oci-proxy-mirror.service",
+	}
 	for name, tt := range map[string]struct {
 		script  string
 		args    []string
@@ -28,33 +33,43 @@ func TestPackageScripts(t *testing.T) {
 		said    string // contained in what is printed
 		purged  bool
 	}{
-		"deb install":             {script: "postinstall", args: []string{"configure", ""}, booted: true, stopped: true, calls: []string{"daemon-reload"}, said: "Nothing is enabled or started"},
-		"rpm install":             {script: "postinstall", args: []string{"1"}, booted: true, stopped: true, calls: []string{"daemon-reload"}, said: "Nothing is enabled or started"},
-		"install without systemd": {script: "postinstall", args: []string{"configure", ""}, said: "Nothing is enabled or started"},
-		"deb upgrade":             {script: "postinstall", args: []string{"configure", "1.0.0"}, booted: true, calls: []string{"daemon-reload", "is-active --quiet oci-proxy.service", "try-restart oci-proxy.service"}},
-		"rpm upgrade":             {script: "postinstall", args: []string{"2"}, booted: true, calls: []string{"daemon-reload", "is-active --quiet oci-proxy.service", "try-restart oci-proxy.service"}},
-		"upgrade of a stopped server": {script: "postinstall", args: []string{"configure", "1.0.0"}, booted: true, stopped: true,
-			calls: []string{"daemon-reload", "is-active --quiet oci-proxy.service"}},
-		"upgrade with a refused config": {script: "postinstall", args: []string{"configure", "1.0.0"}, booted: true, config: "version: 99\n",
-			calls: []string{"daemon-reload", "is-active --quiet oci-proxy.service"}, said: "the old one keeps running\nhint: "},
+		"deb install": {script: "postinstall", args: []string{"configure", ""}, booted: true,
+			stopped: true, calls: restarted[:1], said: hint},
+		"rpm install": {script: "postinstall", args: []string{"1"}, booted: true,
+			stopped: true, calls: restarted[:1], said: hint},
+		"install without systemd": {script: "postinstall", args: []string{"configure", ""}, said: hint},
+		"deb upgrade": {script: "postinstall", args: []string{"configure", "1.0.0"}, booted: true,
+			calls: restarted},
+		"rpm upgrade": {script: "postinstall", args: []string{"2"}, booted: true,
+			calls: restarted},
+		"upgrade of a stopped server": {script: "postinstall", args: []string{"configure", "1.0.0"}, booted: true,
+			stopped: true,
+			calls:   restarted[:2]},
+		"upgrade with a refused config": {script: "postinstall", args: []string{"configure", "1.0.0"}, booted: true,
+			config: "version: 99\n",
+			calls:  restarted[:2], said: "the old one keeps running\nhint: "},
 		"deb rollback":       {script: "postinstall", args: []string{"abort-upgrade", "1.0.0"}, booted: true},
 		"deb upgrade begins": {script: "preremove", args: []string{"upgrade", "2.0.0"}, booted: true},
 		"rpm upgrade ends":   {script: "preremove", args: []string{"1"}, booted: true},
 		"deb remove": {script: "preremove", args: []string{"remove"}, booted: true,
-			calls: []string{"disable --now oci-proxy-mirror.timer oci-proxy.socket oci-proxy.service", "stop oci-proxy-mirror.service"}},
+			calls: stopped},
 		"rpm remove": {script: "preremove", args: []string{"0"}, booted: true,
-			calls: []string{"disable --now oci-proxy-mirror.timer oci-proxy.socket oci-proxy.service", "stop oci-proxy-mirror.service"}},
+			calls: stopped},
 		"remove without systemd": {script: "preremove", args: []string{"remove"}},
-		"deb removed":            {script: "postremove", args: []string{"remove"}, booted: true, calls: []string{"daemon-reload"}},
-		"deb purged":             {script: "postremove", args: []string{"purge"}, booted: true, calls: []string{"daemon-reload"}, purged: true},
-		"rpm removed":            {script: "postremove", args: []string{"0"}, booted: true, calls: []string{"daemon-reload"}, purged: true},
-		"rpm upgraded":           {script: "postremove", args: []string{"1"}, booted: true, calls: []string{"daemon-reload"}},
+		"deb removed":            {script: "postremove", args: []string{"remove"}, booted: true, calls: restarted[:1]},
+		"deb purged": {script: "postremove", args: []string{"purge"}, booted: true,
+			calls: restarted[:1], purged: true},
+		"rpm removed": {script: "postremove", args: []string{"0"}, booted: true,
+			calls: restarted[:1], purged: true},
+		"rpm upgraded": {script: "postremove", args: []string{"1"}, booted: true, calls: restarted[:1]},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root, bin := t.TempDir(), t.TempDir()
 			config, asked := filepath.Join(root, "etc/oci-proxy/config.yaml"), filepath.Join(bin, "asked")
-			left := []string{filepath.Join(root, "var/cache/private/oci-proxy"), filepath.Join(root, "var/lib/private/oci-proxy"),
-				filepath.Join(root, "var/cache/oci-proxy-mirror")}
+			left := []string{
+				filepath.Join(root, "var/cache/private/oci-proxy"), filepath.Join(root, "var/lib/private/oci-proxy"),
+				filepath.Join(root, "var/cache/oci-proxy-mirror"),
+			}
 			for _, dir := range append(left, filepath.Dir(config)) {
 				if err := os.MkdirAll(dir, 0o755); err != nil {
 					t.Fatal(err)

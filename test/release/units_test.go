@@ -28,8 +28,9 @@ func systemd(t *testing.T) (root string) {
 			t.Fatal(err)
 		}
 	}
+	lib := filepath.Join(root, "usr/lib/systemd/system")
 	for _, name := range units {
-		install(t, filepath.Join(parts.Root(), "deploy/systemd", name), filepath.Join(root, "usr/lib/systemd/system", name), 0o644)
+		install(t, filepath.Join(parts.Root(), "deploy/systemd", name), filepath.Join(lib, name), 0o644)
 	}
 	// verify wants these to be there, and the units of systemd that ours name.
 	install(t, "/bin/kill", filepath.Join(root, "bin/kill"), 0o755)
@@ -41,7 +42,7 @@ func systemd(t *testing.T) (root string) {
 		t.Fatalf("no units of systemd: %v", err)
 	}
 	for _, file := range theirs {
-		install(t, file, filepath.Join(root, "usr/lib/systemd/system", filepath.Base(file)), 0o644)
+		install(t, file, filepath.Join(lib, filepath.Base(file)), 0o644)
 	}
 	return root
 }
@@ -115,7 +116,8 @@ func TestUnitsFitTheConfig(t *testing.T) {
 	if err != nil || stop < cfg.Limits.Drain+30*time.Second {
 		t.Errorf("systemd waits %v (%v), and the drain is %v", stop, err, cfg.Limits.Drain)
 	}
-	withMirror, err := config.Parse("sample", append(sample(t), "\nmirror: {source: main, repositories: {list: [pause]}}\n"...))
+	mirror := "\nmirror: {source: main, repositories: {list: [pause]}}\n"
+	withMirror, err := config.Parse("sample", append(sample(t), mirror...))
 	if err != nil {
 		t.Fatal(err)
 	}

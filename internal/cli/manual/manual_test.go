@@ -45,7 +45,8 @@ func TestMainProgram(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		`"Jul 1999" "tool v1.2.3" "tool"`, "\n.SH EXIT STATUS\n.nf\n  0  ok\n\\&.dots and\n\\&'quotes' and \\ebackslash\n.fi\n",
+		`"Jul 1999" "tool v1.2.3" "tool"`,
+		"\n.SH EXIT STATUS\n.nf\n  0  ok\n\\&.dots and\n\\&'quotes' and \\ebackslash\n.fi\n",
 	} {
 		if !strings.Contains(string(page), want) {
 			t.Errorf("no %q in\n%s", want, page)
