@@ -16,9 +16,9 @@ import (
 	"ociproxy/test/parts"
 )
 
-// arrows are the imports of ours that each package may have. A new one is a decision: it has to go
-// downward in the list of docs/architecture.md, and must not tell a package what that list says it
-// must not know. One that is no longer used is taken out.
+// arrows lists the imports that each of our packages may have. To add one is a decision: it must go downward in the
+// list of docs/architecture.md, and must not give a package knowledge that the list forbids. Remove an import that is
+// no longer used.
 const arrows = `
 cmd/oci-proxy: check cli cli/manual clientip config docs outbound proxy route snapshot
 cmd/oci-proxyctl: admit atomicfile audit cli cli/manual config docs inventory inventory/inspect
@@ -77,16 +77,16 @@ strictjson:
 wait:
 `
 
-// forTests are packages that only tests and benchmarks import.
+// forTests are the packages that only tests and benchmarks may import.
 var forTests = []string{
 	"internal/cli/clitest", "internal/inventory/inventorytest", "internal/registry/registrytest", "internal/store/storetest", "internal/thorough",
 }
 
-// outside are packages of others that some of ours alone may import: what a package must not know of
-// the world is not told by our own imports.
+// outside lists packages of others that only some of our packages may import. Our own imports alone cannot show what a
+// package knows about the outside world.
 var outside = []struct{ imported, by string }{
-	{`net/http`, `^internal/(admit|audit|check|clientip|credential|demo|existence|fetch|targets|health|inventory|` +
-		`inventory/inspect|listener|loop|oci|outbound|pace|promote|promote/apply|proxy|ranges|registry|store)$|^cmd/oci-proxyctl$`},
+	{`net/http`, `^internal/(admit|audit|check|clientip|credential|demo|existence|fetch|health|inventory|` +
+		`inventory/inspect|listener|loop|oci|outbound|pace|promote|promote/apply|proxy|ranges|registry|store|targets)$|^cmd/oci-proxyctl$`},
 	{`os/exec`, `^internal/(command|credential|promote)$`},
 	{`github\.com/(aws|Azure)/.*|cloud\.google\.com/.*|google\.golang\.org/.*`, `^internal/store$`},
 	{`github\.com/(google/go-containerregistry|docker)/.*`, `^(internal/(credential|promote|registry)|cmd/oci-proxyctl)$`},
@@ -96,8 +96,8 @@ var outside = []struct{ imported, by string }{
 	{`go\.yaml\.in/.*`, `^internal/(config|manifest)$`},
 }
 
-// TestArrows: docs/architecture.md lists every package, imports go downward in it, and there are no
-// others than those of arrows.
+// TestArrows checks that docs/architecture.md lists every package, that imports go downward in it, and that there are
+// no imports except those of arrows.
 func TestArrows(t *testing.T) {
 	listed := floors(t).all()
 	allowed := map[string][]string{}
@@ -143,7 +143,8 @@ func TestArrows(t *testing.T) {
 	}
 }
 
-// TestWalls: what writes, or holds credentials, is not in the public server, by whatever way.
+// TestWalls checks that the public server does not link, directly or indirectly, a package that writes or holds
+// credentials.
 func TestWalls(t *testing.T) {
 	walls := append(floors(t)["The operators' tool"], "internal/inventory/write", "internal/demo")
 	walls = slices.DeleteFunc(walls, func(name string) bool { return name == "internal/check" })
@@ -195,8 +196,8 @@ func floors(t *testing.T) floorList {
 	return list
 }
 
-// imports returns what each package of the programs imports, without its tests. It reads the files
-// itself, and not what `go list` says: so `go test` knows when its last result no longer holds.
+// imports returns what each package of the programs imports, without its tests. It reads the files itself and does not
+// run `go list`, so that `go test` knows when its cached result no longer holds.
 func imports(t *testing.T) map[string][]string {
 	t.Helper()
 	list := map[string][]string{}

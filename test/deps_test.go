@@ -15,11 +15,11 @@ import (
 	"ociproxy/test/parts"
 )
 
-// forbidden are modules that the public server must never link: it writes nothing and has no credentials.
+// forbidden matches modules that the public server must never link: it writes nothing and has no credentials.
 var forbidden = regexp.MustCompile(`^(github\.com/aws/|cloud\.google\.com/|google\.golang\.org/(api|grpc)|github\.com/Azure/|` +
 	`github\.com/google/go-containerregistry|github\.com/regclient/|oras\.land/|github\.com/containers/|github\.com/docker/|k8s\.io/)`)
 
-// What is released is built with the tags that everything here is built and tested with.
+// A release is built with the same tags as everything here.
 func TestReleaseTags(t *testing.T) {
 	makefile, err := os.ReadFile(filepath.Join(parts.Root(), "Makefile"))
 	if err != nil {
@@ -39,7 +39,7 @@ func TestReleaseTags(t *testing.T) {
 	}
 }
 
-// A go.mod has one block of modules that our code imports, and one of those that come with them.
+// A go.mod has one block for the modules that our code imports, and one for their own dependencies.
 func TestModuleBlocks(t *testing.T) {
 	for _, file := range []string{"go.mod", "test/go.mod"} {
 		text, err := os.ReadFile(filepath.Join(parts.Root(), file))
@@ -62,8 +62,8 @@ func TestModuleBlocks(t *testing.T) {
 	}
 }
 
-// docs/dependencies.md is the budget: each program links what it lists for it, no more and no less, and every module
-// that our code imports has its reason there.
+// docs/dependencies.md is the budget. Each program links exactly the modules that the page lists for it, and the page
+// gives a reason for every module that our code imports.
 func TestDependencies(t *testing.T) {
 	budget := readBudget(t)
 	for _, program := range []string{"oci-proxy", "oci-proxyctl"} {
@@ -147,7 +147,7 @@ func imported(t *testing.T, dir string) []string {
 	t.Helper()
 	seen := map[string]bool{}
 	for _, path := range goList(t, dir, `{{join .Imports "\n"}}{{"\n"}}{{join .TestImports "\n"}}{{"\n"}}{{join .XTestImports "\n"}}`, "./...") {
-		// The standard library has no dot before the first slash; C is cgo.
+		// The path of a standard package has no dot before the first slash. C is cgo.
 		if first, _, _ := strings.Cut(path, "/"); strings.Contains(first, ".") {
 			seen[path] = true
 		}

@@ -1,13 +1,14 @@
 // Package test runs the built oci-proxy among real servers and real clients, all on loopback.
 //
-//	make test         the tests here that are quick, after those beside the code
-//	make test-slow    those named TestSlow…, whose parts take minutes to build
-//	go test -run TestPullFromEverywhere/podman ./...    one of them, in this directory
+//	make test         the quick tests here, after the tests beside the code
+//	make test-slow    the tests named TestSlow…, which take minutes
+//	go test -run TestPullFromEverywhere/podman ./...    one test, in this directory
 //
-// The harness is in the packages beside this one: parts starts and ends programs; registry, s3, containerd and clients
-// know one kind of program each; image makes what is pulled; hop plays the load balancer; proxy runs the program under
-// test; world puts them together and keeps the books of who sent which bytes; script runs the scripts of testdata/http.
+// The harness is in the packages next to this one. Package parts starts and ends programs. The packages registry, s3,
+// containerd and clients know one kind of program each. image makes what is pulled. hop plays the load balancer. proxy
+// runs the program under test. world puts them together and records who sent which bytes. script runs the scripts of
+// testdata/http.
 //
-// A test whose programs are not installed is skipped, unless OCIPROXY_REQUIRE_PARTS is set. Nothing here sleeps: what
-// takes a while is polled, with a deadline. What a program said is shown when its test fails.
+// A test is skipped if its programs are not installed, unless OCIPROXY_REQUIRE_PARTS is set. Tests do not sleep: they
+// poll, with a deadline. When a test fails, it shows what its programs printed.
 package test

@@ -10,7 +10,7 @@ import (
 	"ociproxy/test/parts"
 )
 
-// eventually waits for what happens a moment after a client is done: servers write their access log last.
+// eventually polls for what happens a moment after a client is done: servers write their access log last.
 func eventually(t *testing.T, what string, check func() error) {
 	t.Helper()
 	parts.Poll(t, 5*time.Second, what, check)
@@ -20,7 +20,7 @@ func cutQuery(path string) (before, query string, found bool) { return strings.C
 
 func isBlob(path string) bool { return strings.Contains(path, "/blobs/") }
 
-// do sends a request that follows redirects. The body is closed when the test ends.
+// do sends a request and follows redirects. The body is closed when the test ends.
 func do(t *testing.T, method, url string, header http.Header) *http.Response {
 	t.Helper()
 	return doWith(t, http.DefaultClient, method, url, header)
@@ -43,7 +43,7 @@ func doWith(t *testing.T, client *http.Client, method, url string, header http.H
 	return resp
 }
 
-// noRedirect returns the answer of the server itself.
+// noRedirect returns a client that does not follow redirects.
 func noRedirect(transport http.RoundTripper) *http.Client {
 	return &http.Client{
 		Transport:     transport,

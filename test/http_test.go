@@ -8,7 +8,8 @@ import (
 	"ociproxy/test/script"
 )
 
-// The table of docs/request-handling.md, asked of the built program: testdata/http has a script for each of its parts.
+// The scripts in testdata/http test the built program against the table of docs/request-handling.md. Each part of the
+// table has a script.
 func TestHTTP(t *testing.T) {
 	files, err := filepath.Glob("testdata/http/*.txtar")
 	if err != nil || len(files) == 0 {

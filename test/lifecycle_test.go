@@ -15,7 +15,7 @@ import (
 	"ociproxy/test/proxy"
 )
 
-// lone is a configuration with one upstream that nobody asks: for tests of the server itself.
+// lone returns a config with one upstream that no test asks, for tests of the server itself.
 func lone(home string) proxy.Config {
 	return proxy.Config{
 		"pages":     proxy.Map{"home": home},
@@ -23,7 +23,7 @@ func lone(home string) proxy.Config {
 	}
 }
 
-// home returns where `/` leads to.
+// home returns where `/` redirects to.
 func home(p *proxy.Proxy) (string, error) {
 	client := noRedirect(&http.Transport{DisableKeepAlives: true})
 	client.Timeout = 5 * time.Second
@@ -46,7 +46,7 @@ func waitHome(t *testing.T, p *proxy.Proxy, want string) {
 	})
 }
 
-// SIGTERM: not ready at once, answering on until the drain time is over, then exit 0.
+// After SIGTERM the server is not ready at once, still answers until the drain time is over, and then exits with 0.
 func TestDrain(t *testing.T) {
 	p := proxy.Start(t, lone("https://example.org/").With(proxy.Map{"limits": proxy.Map{"drain": "3s"}}))
 	p.Signal(t, syscall.SIGTERM)
@@ -65,7 +65,8 @@ func TestDrain(t *testing.T) {
 	}
 }
 
-// SIGHUP reads the file again; a bad file changes nothing and is counted; the next good one is taken.
+// SIGHUP makes the server read the file again. A bad file changes nothing and is counted. The server takes the next
+// good file.
 func TestReloadOnHangup(t *testing.T) {
 	config := lone("https://example.org/1").Defaults(t)
 	p := proxy.Start(t, config)
@@ -125,7 +126,7 @@ func TestReloadOnConfigMapSwap(t *testing.T) {
 	}
 }
 
-// A file that is wrong from the start is told whole, and the exit code says so.
+// The server reports all faults of a bad config at the start, and exits with 3.
 func TestRefusesBadConfig(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "config.yaml")
 	proxy.Config{"version": 1, "listen": "127.0.0.1:0", "lisen": 1, "upstreams": proxy.List{
@@ -142,7 +143,7 @@ func TestRefusesBadConfig(t *testing.T) {
 	}
 }
 
-// Platforms that choose the port say so in the environment.
+// Platforms that choose the port set it in the environment.
 func TestPortFromEnvironment(t *testing.T) {
 	config := lone("https://example.org/").Defaults(t)
 	host, port, _ := strings.Cut(parts.FreeAddr(t), ":")

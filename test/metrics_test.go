@@ -9,8 +9,8 @@ import (
 	"ociproxy/test/world"
 )
 
-// The metrics tell of a pull what the access logs tell: how many blobs and bytes went where, and that clients were
-// told apart.
+// The metrics of a pull agree with the access logs: how many blobs and bytes went where, and that the proxy
+// distinguished clients.
 func TestMetricsOfAPull(t *testing.T) {
 	f := newFixture(t, 10, 10<<10, 50<<10, 100<<10, 200<<10)
 	clients.CranePull(t, f.At(world.Virginia)+"/library/app:v1", "linux/amd64")
@@ -30,7 +30,7 @@ func TestMetricsOfAPull(t *testing.T) {
 	}{
 		{"ociproxy_redirects_total", []string{candidate, cloud, region}, 3},
 		{"ociproxy_redirected_bytes_total", []string{candidate, cloud, region}, float64(stored)},
-		// A byte that stays in its place costs nothing.
+		// A byte that stays in its region costs nothing.
 		{"ociproxy_estimated_cost_dollars_total", []string{candidate, cloud, region}, 0},
 		{"ociproxy_requests_total", []string{`kind="blob"`, `code="307"`}, float64(len(blobs))},
 		{"ociproxy_requests_total", []string{`kind="tag"`, `code="307"`}, 1},
@@ -40,7 +40,7 @@ func TestMetricsOfAPull(t *testing.T) {
 		}
 	}
 
-	// A part of a blob is not counted as the whole.
+	// A part of a blob does not count as the complete blob.
 	url := "http://" + f.At(world.Virginia) + "/v2/library/app/blobs/" + blobs[0].Digest
 	do(t, http.MethodGet, url, http.Header{"Range": {"bytes=100-"}})
 	do(t, http.MethodHead, url, nil)

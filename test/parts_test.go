@@ -13,8 +13,8 @@ import (
 	"ociproxy/test/registry"
 )
 
-// Every client can pull straight from a registry, and the access log accounts for each byte: when a test with the
-// proxy fails, this one says whether the parts are to blame.
+// Every client can pull directly from a registry, and the access log accounts for each byte. If a test with the proxy
+// fails, this test shows whether the parts are the cause.
 func TestPartsWithoutProxy(t *testing.T) {
 	reg := registry.Start(t)
 	img := image.New(t, 1, 10<<10, 1<<20, 3<<20)

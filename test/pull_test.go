@@ -12,13 +12,14 @@ import (
 	"ociproxy/test/world"
 )
 
-// who serves what: the sources of the test image's blobs, by place. "rest" are the blobs that all stores and both
-// upstreams have.
+// expectation says who serves what: the sources of the test image's blobs for one place. rest is for the blobs that all
+// stores and both upstreams have.
 type expectation struct{ rest, notInUS, inNoStore string }
 
-// By the formula of docs/decisions/0001-routing-is-one-formula.md (latency + weight × price): Ireland goes to the other AWS region; Virginia, when its own
-// store lacks a blob, to the upstream on the same continent, for the sea costs more than the cloud's border; a blob in no
-// store comes from the upstream that has it; GCP stays in GCP.
+// expected follows the formula of docs/decisions/0001-routing-is-one-formula.md (latency + weight × price). Ireland
+// goes to the other AWS region. If Virginia's own store does not have a blob, Virginia goes to the upstream on the same
+// continent, because the sea costs more than the border between clouds. A blob in no store comes from the upstream that
+// has it. GCP stays in GCP.
 var expected = map[string]expectation{
 	world.Virginia:   {world.StoreUS, world.Canonical, world.Canonical},
 	world.VirginiaV6: {world.StoreUS, world.Canonical, world.Canonical},
@@ -29,8 +30,8 @@ var expected = map[string]expectation{
 	world.Home:       {world.StoreEU, world.StoreEU, world.Canonical},
 }
 
-// fixture is a world with one image in it: layers 0, 1, 2, …; layer 1 is not in the US store, layer 2 in no store
-// and lost from the replica.
+// fixture is a world with one image: layers 0, 1, 2, …. Layer 1 is not in the US store. Layer 2 is in no store, and the
+// replica has lost it.
 type fixture struct {
 	*world.World
 	img *image.Image
@@ -54,7 +55,7 @@ func newFixture(t *testing.T, seed byte, sizes ...int64) *fixture {
 	return f
 }
 
-// source says who must send the i-th blob to clients of the place.
+// source returns which source must send the i-th blob to clients of the place.
 func (f *fixture) source(place string, i int) string {
 	switch want := expected[place]; i {
 	case 1:
@@ -66,7 +67,7 @@ func (f *fixture) source(place string, i int) string {
 	}
 }
 
-// pull pulls once and holds the proxy's decisions and the sources' access logs against the expectation.
+// pull pulls once, and compares the proxy's decisions and the sources' access logs with the expectation.
 func (f *fixture) pull(t *testing.T, place string, pull func(*testing.T, string)) {
 	t.Helper()
 	f.NewClient(place)
@@ -101,7 +102,7 @@ func (f *fixture) programs(t *testing.T) map[string]func(*testing.T, string) {
 	t.Helper()
 	ref := func(place string) string { return f.At(place) + "/library/app:v1" }
 	daemon := containerd.Start(t, 1)
-	// Image names of a registry's own, as in a cluster: hosts.toml says where it is.
+	// Use image names of another registry, as in a cluster. hosts.toml says where that registry is.
 	for _, place := range world.Places() {
 		daemon.Mirror(t, place+".registry.test", f.At(place))
 	}
@@ -121,7 +122,8 @@ func (f *fixture) programs(t *testing.T) map[string]func(*testing.T, string) {
 	}
 }
 
-// Every client program, as a client of every place, gets each blob from where the proxy says, and says what is right.
+// Every client program in every place gets each blob from the source that the proxy names, and that source is the right
+// one.
 func TestPullFromEverywhere(t *testing.T) {
 	f := newFixture(t, 2, 10<<10, 50<<10, 100<<10, 200<<10)
 	for name, pull := range f.programs(t) {
@@ -131,7 +133,7 @@ func TestPullFromEverywhere(t *testing.T) {
 	}
 }
 
-// The same with layers up to 100 MiB, each program from one place.
+// The same test with layers up to 100 MiB, each program from one place.
 func TestPullLarge(t *testing.T) {
 	f := newFixture(t, 3, 10<<10, 1<<20, 8<<20, 100<<20)
 	programs := f.programs(t)

@@ -15,8 +15,9 @@ import (
 	"ociproxy/test/world"
 )
 
-// What refers to an image (OCI 1.1) is found through the proxy from every place. The upstreams have no referrers API,
-// so clients fall back to the tag sha256-…, which only canonical is asked for: the replica has an older list.
+// Clients find referrers of an image (OCI 1.1) through the proxy from every place. The upstreams have no referrers API,
+// so clients fall back to the tag sha256-…. Only canonical may be asked for that tag, because the replica has an older
+// list.
 func TestReferrers(t *testing.T) {
 	f := newFixture(t, 9, 10<<10, 20<<10, 30<<10)
 	image := f.img.Arch["amd64"]

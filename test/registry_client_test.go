@@ -42,7 +42,7 @@ func requests(r *client.Registry) int64 {
 	return n
 }
 
-// readBlob reads a blob from off on.
+// readBlob reads a blob from offset off to its end.
 func readBlob(t *testing.T, r *client.Registry, repo string, d oci.Digest, off int64) []byte {
 	t.Helper()
 	body, total, err := r.OpenBlob(t.Context(), repo, d, off)
@@ -57,13 +57,13 @@ func readBlob(t *testing.T, r *client.Registry, repo string, d oci.Digest, off i
 	return b
 }
 
-// A repository of distribution is listed page by page, an index of it is walked down to its blobs, and the blobs are
-// read, whole and from the middle.
+// The client lists a repository of distribution page by page, follows an index down to its blobs, and reads the blobs
+// completely and from the middle.
 func TestRegistryWalk(t *testing.T) {
 	reg := registry.Start(t)
 	img := image.New(t, 31, 10<<10, 200<<10)
 	img.Push(t, reg.Addr, "project/images/team/app", "v1")
-	const tags = 120 // the server gives 50 a page
+	const tags = 120 // the server returns 50 per page
 	ref, err := name.NewTag(reg.Addr+"/project/images/team/app:v1", name.Insecure)
 	if err != nil {
 		t.Fatal(err)
@@ -147,7 +147,8 @@ func TestRegistryWalk(t *testing.T) {
 	}
 }
 
-// Without a referrers API (distribution) they are found by the fallback tag, and after the first time with one request.
+// Without a referrers API (distribution), the client finds referrers by the fallback tag: after the first time with one
+// request.
 func TestRegistryReferrers(t *testing.T) {
 	reg := registry.Start(t)
 	img := image.New(t, 32, 10<<10)
@@ -206,7 +207,7 @@ func TestRegistryReferrers(t *testing.T) {
 	}
 }
 
-// A signed schema 1 manifest has the digest of its payload, by tag and by digest.
+// A signed schema 1 manifest has the digest of its payload, whether the client asks by tag or by digest.
 func TestRegistrySchema1(t *testing.T) {
 	reg := dockerregistry.Start(t)
 	img := image.New(t, 33, 10<<10, 20<<10)
@@ -252,22 +253,22 @@ func TestRegistrySchema1(t *testing.T) {
 			}
 		}
 	}
-	// It is not made of schema 2 for us.
+	// The registry does not convert schema 2 to schema 1 for us.
 	if m, err := r.Manifest(t.Context(), "app", "v2"); err != nil || m.MediaType != string(types.DockerManifestSchema2) {
 		t.Errorf("%v, %v", m, err)
 	}
 }
 
-// Credentials are found where Docker keeps them; without them the registry is closed.
+// The client finds credentials where Docker keeps them. Without them the registry refuses.
 func TestRegistryCredentials(t *testing.T) {
 	reg := dockerregistry.StartPrivate(t)
 	content := []byte("{}")
 	d := oci.Sum("sha256", content)
 	t.Setenv("DOCKER_CONFIG", t.TempDir())
 	t.Setenv("HOME", t.TempDir())
-	stranger := openRegistry(t, reg.URL, "")
-	if err := stranger.PushBlob(t.Context(), "app", d, 2, bytes.NewReader(content)); !errors.Is(err, client.ErrUnauthorized) {
-		t.Errorf("a stranger: %v", err)
+	anonymous := openRegistry(t, reg.URL, "")
+	if err := anonymous.PushBlob(t.Context(), "app", d, 2, bytes.NewReader(content)); !errors.Is(err, client.ErrUnauthorized) {
+		t.Errorf("anonymous: %v", err)
 	}
 	config := fmt.Sprintf(`{"auths":{%q:{"auth":%q}}}`, reg.Addr, base64.StdEncoding.EncodeToString([]byte(dockerregistry.User+":"+dockerregistry.Password)))
 	if err := os.WriteFile(filepath.Join(os.Getenv("DOCKER_CONFIG"), "config.json"), []byte(config), 0o600); err != nil {
@@ -280,13 +281,14 @@ func TestRegistryCredentials(t *testing.T) {
 	if got := readBlob(t, r, "app", d, 0); !bytes.Equal(got, content) {
 		t.Errorf("read %q", got)
 	}
-	// The one who was refused is let in once there are credentials.
-	if got := readBlob(t, stranger, "app", d, 0); !bytes.Equal(got, content) {
+	// A client that was refused is let in once there are credentials.
+	if got := readBlob(t, anonymous, "app", d, 0); !bytes.Equal(got, content) {
 		t.Errorf("read %q", got)
 	}
 }
 
-// Blobs and manifests are pushed, mounted from one repository to another, and read back, sha512 too.
+// The client pushes blobs and manifests, mounts them from one repository to another, and reads them back; with sha512
+// too.
 func TestRegistryPush(t *testing.T) {
 	for program, url := range map[string]func(*testing.T) string{
 		"distribution":    func(t *testing.T) string { return registry.Start(t).URL },
@@ -298,7 +300,7 @@ func TestRegistryPush(t *testing.T) {
 			config, layer := []byte(`{}`), bytes.Repeat([]byte("layer "), 100_000)
 			c, l := oci.Sum("sha256", config), oci.Sum("sha512", layer)
 			if program == "docker-registry" {
-				l = oci.Sum("sha256", layer) // it stores sha512, and looks for it in vain
+				l = oci.Sum("sha256", layer) // it stores sha512, but does not find it again
 			}
 			for d, b := range map[oci.Digest][]byte{c: config, l: layer, oci.Sum("sha256", nil): nil} {
 				if err := r.PushBlob(ctx, "a", d, int64(len(b)), bytes.NewReader(b)); err != nil {
@@ -317,7 +319,7 @@ func TestRegistryPush(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if !mounted { // the upload it began is used
+				if !mounted { // use the upload that the mount began
 					t.Logf("%s: %s is not mounted", program, d.Algorithm())
 					if err := r.PushBlob(ctx, "b", d, int64(len(b)), bytes.NewReader(b)); err != nil {
 						t.Fatal(err)

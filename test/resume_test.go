@@ -14,8 +14,8 @@ import (
 	"ociproxy/test/world"
 )
 
-// A download that was cut is resumed through the proxy: the redirect is followed with its Range, and the two halves
-// are the blob. HEAD tells the size beforehand.
+// A broken download is resumed through the proxy: the client follows the redirect with its Range, and the two halves
+// make the blob. HEAD tells the size beforehand.
 func TestResumeAfterCut(t *testing.T) {
 	f := newFixture(t, 4, 10<<10, 50<<10, 100<<10, 4<<20)
 	for name, i := range map[string]int{"store": 3, "upstream": 2} {
@@ -60,7 +60,8 @@ func TestResumeAfterCut(t *testing.T) {
 	})
 }
 
-// containerd asks for the rest of a layer when its connection breaks, through the proxy: whoever is named then has it.
+// When its connection breaks, containerd asks for the rest of a layer through the proxy. Any source that the proxy then
+// names has it.
 func TestContainerdResumes(t *testing.T) {
 	f := newFixture(t, 11, 10<<10, 20<<10, 30<<10, 8<<20)
 	daemon := containerd.Start(t, 1)
@@ -88,7 +89,7 @@ func TestContainerdResumes(t *testing.T) {
 	}
 }
 
-// What a store sends must be good for caches and for every client: the length, ranges, no encoding.
+// What a store sends must suit caches and every client: the length, ranges, no encoding.
 func TestStoreAnswersAreWhatTheMirrorPut(t *testing.T) {
 	f := newFixture(t, 5, 10<<10, 50<<10, 100<<10)
 	blob := f.img.Arch["amd64"].Blobs[0]

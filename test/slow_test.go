@@ -18,8 +18,8 @@ import (
 
 // The slow tests need parts that take minutes to build. `make test-slow` runs them.
 
-// containerd 2 fetches big layers in parallel pieces: each of them is redirected on its own, all to the same source,
-// and the image is whole.
+// containerd 2 fetches big layers in parallel pieces. The proxy redirects each of them separately, all to the same
+// source, and the image is complete.
 func TestSlowContainerd2(t *testing.T) {
 	parts.Slow(t)
 	f := newFixture(t, 7, 10<<10, 1<<10, 5<<20, 24<<20)
@@ -46,9 +46,9 @@ func TestSlowContainerd2(t *testing.T) {
 	}
 }
 
-// checkPieces holds a pull in pieces against the expectation: every piece of a blob from the one right source, more
-// than one piece of the big blobs, and no byte missing. A client may drop what it reads too much of a piece, so the
-// sources may have sent more than the blob.
+// checkPieces compares a pull in pieces with the expectation: every piece of a blob comes from the one right source,
+// the big layer comes in more than one piece, and no byte is missing. A client may drop a part of a piece, so the
+// sources may have sent more bytes than the blob has.
 func (f *fixture) checkPieces(t *testing.T, place string, marks world.Marks) {
 	t.Helper()
 	pieces := map[string]int{}
@@ -102,14 +102,14 @@ func (f *fixture) checkPieces(t *testing.T, place string, marks world.Marks) {
 	})
 }
 
-// wanted reports whether a blob is of the amd64 image: containerd's transfer service also looks at the configuration of
-// the other one.
+// wanted reports whether a blob belongs to the amd64 image. containerd's transfer service also reads the config of the
+// other image.
 func (f *fixture) wanted(digest string) bool {
 	return slices.ContainsFunc(f.img.Arch["amd64"].Blobs, func(b image.Blob) bool { return b.Digest == digest })
 }
 
-// A signature made at the source is found and verified through the proxy, from whatever place, though the near
-// upstream knows nothing of it.
+// A signature made at the source is found and verified through the proxy from every place, even where the near upstream
+// does not have it.
 func TestSlowCosign(t *testing.T) {
 	parts.Slow(t)
 	f := newFixture(t, 8, 10<<10, 20<<10, 30<<10)

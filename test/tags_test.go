@@ -17,7 +17,7 @@ import (
 	"ociproxy/test/world"
 )
 
-// manyTags pushes one small image under more tags than fit on a page of the registry (50) and returns the tags sorted.
+// manyTags pushes one small image under count tags and returns the tags sorted. A page of the registry has 50 tags.
 func manyTags(t *testing.T, w *world.World, repository string, count int) []string {
 	t.Helper()
 	img := image.New(t, 6, 1<<10)
@@ -29,7 +29,7 @@ func manyTags(t *testing.T, w *world.World, repository string, count int) []stri
 	return tags
 }
 
-// Clients page through tag lists by the links that the proxy rewrites, from either upstream.
+// Clients page through tag lists by the links that the proxy rewrites.
 func TestTagPages(t *testing.T) {
 	w := world.Start(t, nil)
 	want := manyTags(t, w, "library/many", 120)
@@ -56,7 +56,7 @@ func TestTagPages(t *testing.T) {
 		}
 	})
 	t.Run("links", func(t *testing.T) {
-		// As the specification says: follow Link until there is none.
+		// Follow Link until there is none, as the specification says.
 		var got []string
 		next := &url.URL{Scheme: "http", Host: host, Path: "/v2/library/many/tags/list", RawQuery: "n=7"}
 		for pages := 0; next != nil; pages++ {
@@ -83,7 +83,7 @@ func TestTagPages(t *testing.T) {
 	})
 }
 
-// follow resolves a Link header; nil when there is none.
+// follow resolves a Link header. It returns nil if there is none.
 func follow(t *testing.T, from *url.URL, link string) *url.URL {
 	t.Helper()
 	if link == "" {
@@ -103,7 +103,7 @@ func follow(t *testing.T, from *url.URL, link string) *url.URL {
 	return next
 }
 
-// regctl follows links of its own accord, too.
+// regctl follows links by itself too.
 func TestSlowTagPagesRegctl(t *testing.T) {
 	parts.Slow(t)
 	w := world.Start(t, nil)

@@ -62,7 +62,7 @@ func TestTLS(t *testing.T) {
 	})
 }
 
-// issue writes a certificate of its own authority for 127.0.0.1.
+// issue writes a self-signed certificate for 127.0.0.1.
 func issue(t *testing.T, cert, key string, serial int64) *x509.CertPool {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -83,7 +83,7 @@ func issue(t *testing.T, cert, key string, serial int64) *x509.CertPool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The key first: a server that reads in between finds a pair that does not match and keeps the old one.
+	// Write the key first. A server that reads in between finds a pair that does not match, and keeps the old one.
 	for _, f := range []struct {
 		file  string
 		block pem.Block
@@ -104,7 +104,7 @@ func issue(t *testing.T, cert, key string, serial int64) *x509.CertPool {
 	return pool
 }
 
-// HTTP/2 without TLS by prior knowledge: how load balancers and Cloud Run speak to a backend.
+// HTTP/2 without TLS, by prior knowledge. Load balancers and Cloud Run speak to a backend like this.
 func TestUnencryptedHTTP2(t *testing.T) {
 	p := proxy.Start(t, lone("https://example.org/"))
 	var protocols http.Protocols
@@ -117,7 +117,7 @@ func TestUnencryptedHTTP2(t *testing.T) {
 	}
 }
 
-// The PROXY protocol names the client, in both versions; a trusted peer that leaves it out is refused.
+// The PROXY protocol, in both versions, names the client. The server refuses a trusted peer that leaves it out.
 func TestProxyProtocol(t *testing.T) {
 	p := proxy.Start(t, lone("https://example.org/").With(proxy.Map{
 		"client": proxy.Map{"behind": proxy.Map{"proxyProtocol": true, "trusted": proxy.List{"127.0.0.0/8"}}, "whoami": true},
@@ -144,7 +144,7 @@ func TestProxyProtocol(t *testing.T) {
 	})
 }
 
-// A server that does not expect the PROXY protocol takes it for what it is: no HTTP.
+// A server that does not expect the PROXY protocol treats it as invalid HTTP.
 func TestProxyProtocolUnasked(t *testing.T) {
 	p := proxy.Start(t, lone("https://example.org/").With(proxy.Map{"client": proxy.Map{"behind": "direct", "whoami": true}}))
 	header := proxyproto.HeaderProxyFromAddrs(1, &net.TCPAddr{IP: net.IPv4(198, 51, 100, 7), Port: 1}, &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1})
@@ -184,7 +184,7 @@ func whoami(t *testing.T, addr string, header *proxyproto.Header) (string, error
 	return string(body), err
 }
 
-// IPv6 from end to end, and a store without IPv6 that is never given to an IPv6 client.
+// IPv6 from end to end. A store without IPv6 is never given to an IPv6 client.
 func TestIPv6(t *testing.T) {
 	_, port, _ := strings.Cut(parts.FreeAddr(t), ":")
 	listen := "[::1]:" + port
@@ -237,7 +237,7 @@ func TestLimits(t *testing.T) {
 		}
 	})
 	t.Run("connections", func(t *testing.T) {
-		// Idle connections up to the limit; one more is served in place of one of them.
+		// Open idle connections up to the limit. The server then replaces one of them to serve one more.
 		for range 3 {
 			conn, err := net.Dial("tcp", p.Addr)
 			if err != nil {

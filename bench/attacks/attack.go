@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// attack is what some connections do until their context ends.
+// attack is what a number of connections do until their context ends.
 type attack struct {
 	name        string
 	behind      string // client.behind
@@ -20,8 +20,8 @@ type attack struct {
 }
 
 const (
-	front  = "{header: X-Forwarded-For, entry: 1}" // clients are named by the header
-	direct = "direct"                              // they are addresses of loopback
+	front  = "{header: X-Forwarded-For, entry: 1}" // the header names the client
+	direct = "direct"                              // the connection's loopback address is the client
 )
 
 var attacks = []attack{
@@ -40,7 +40,7 @@ var attacks = []attack{
 	}},
 }
 
-// unread is a client that takes the first bytes and no more.
+// unread is a client that stops reading after the first bytes.
 type unread struct{ ctx context.Context }
 
 func (u unread) Write([]byte) (int, error) {
@@ -48,7 +48,7 @@ func (u unread) Write([]byte) (int, error) {
 	return 0, u.ctx.Err()
 }
 
-// lists asks for one list of tags after the other, as one of three networks.
+// lists asks for one list of tags after the other, as a client of one of three networks.
 func (s *site) lists(ctx context.Context, repository string, i int, into io.Writer) {
 	client := &http.Client{Transport: &http.Transport{DialContext: from("127.0.0.2")}}
 	defer client.CloseIdleConnections()
@@ -67,7 +67,8 @@ func (s *site) lists(ctx context.Context, repository string, i int, into io.Writ
 	}
 }
 
-// hold opens a connection from one address, says something, reads nothing, and comes again when it is closed.
+// hold opens a connection from one address, sends says and reads nothing. When the connection is closed, hold opens
+// another.
 func (s *site) hold(ctx context.Context, to, says string) {
 	for ctx.Err() == nil {
 		c, err := from("127.0.0.2")(ctx, "tcp", to)
@@ -84,14 +85,14 @@ func (s *site) hold(ctx context.Context, to, says string) {
 	}
 }
 
-// closed returns when the other side has closed c, without reading much of what it sends.
+// closed returns when the other side has closed c. It reads little of what the other side sends.
 func closed(c net.Conn) {
 	b := make([]byte, 1)
 	for {
 		if _, err := c.Read(b); err != nil {
 			return
 		}
-		time.Sleep(100 * time.Millisecond) //nolint:forbidigo // it is slow
+		time.Sleep(100 * time.Millisecond) //nolint:forbidigo // a slow reader
 	}
 }
 
@@ -102,7 +103,7 @@ func pause(ctx context.Context) {
 	}
 }
 
-// post sends bodies without an end to a method that is refused.
+// post sends endless bodies with a method that the server refuses.
 func (s *site) post(ctx context.Context) {
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: from("127.0.0.2")}}
 	for ctx.Err() == nil {
@@ -116,12 +117,12 @@ func (s *site) post(ctx context.Context) {
 	}
 }
 
-// zeros never ends.
+// zeros is a reader that never ends.
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { return len(p), nil }
 
-// metric is the value of a metric without labels.
+// metric returns the value of a metric without labels.
 func (s *site) metric(name string) (float64, error) {
 	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, DialContext: from("127.0.9.9")}}
 	req, err := http.NewRequestWithContext(s.ctx, http.MethodGet, "http://"+s.admin+"/metrics", nil)

@@ -1,6 +1,6 @@
-// Command attacks does to an oci-proxy what hostile clients and upstreams do, one after the other, each to a fresh process. It
-// measures what that takes (memory, goroutines, outbound requests) and whether an honest client of another network is
-// served meanwhile.
+// Command attacks attacks an oci-proxy as hostile clients and upstreams do: one attack after the other, each on a fresh
+// process. It measures what an attack costs (memory, goroutines, outbound requests), and whether the proxy still serves
+// an honest client of another network.
 package main
 
 import (
@@ -51,15 +51,16 @@ type site struct {
 	ctx           context.Context
 	listen, admin string
 	pid           int
-	asked         atomic.Int64 // requests that the upstream got
+	asked         atomic.Int64 // requests that the upstream received
 }
 
-// tags is a list of valid tags of about n bytes.
+// tags returns a list of valid tags of about n bytes.
 func tags(n int) string {
 	return `{"name":"a","tags":["v1"` + strings.Repeat(`,"v1234567"`, n/11) + `]}`
 }
 
-// upstream answers lists of tags: of repository "nested" deep ones, of "large" the largest, of others a short one.
+// upstream answers lists of tags: a deeply nested one for repository "nested", the largest for "large", a short one for
+// others.
 func (s *site) upstream() http.Handler {
 	bodies := map[string]string{"nested": `{"x":` + strings.Repeat("[", 8<<20-8), "large": tags(8<<20 - 1<<10)}
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
@@ -111,7 +112,7 @@ upstreams: [{name: us, url: %q, insecure: true, place: gcp/us-central1, canonica
 	})
 }
 
-// honest asks for a short list of tags as a client of another network than all attackers, on a new connection.
+// honest asks for a short list of tags on a new connection. Its network is not the attackers'.
 func (s *site) honest() bool {
 	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, DialContext: from("127.0.9.9")}}
 	req, err := http.NewRequestWithContext(s.ctx, http.MethodGet, "http://"+s.listen+"/v2/small/tags/list", nil)
@@ -127,7 +128,7 @@ func (s *site) honest() bool {
 	return resp.StatusCode == http.StatusOK
 }
 
-// from dials from an address of loopback.
+// from returns a dialer that uses a loopback address as its own.
 func from(addr string) func(context.Context, string, string) (net.Conn, error) {
 	d := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(addr)}, Timeout: 5 * time.Second}
 	return d.DialContext

@@ -1,5 +1,5 @@
-// Command decide measures the pure decision and the building of its snapshot, in the world of
-// examples/kubernetes.yaml (33 buckets, 22 registries, a CDN) with every place of the map.
+// Command decide measures the pure decision, and how long its snapshot takes to build. The config is
+// examples/kubernetes.yaml (33 buckets, 22 registries, a CDN), with every place of the map.
 package main
 
 import (

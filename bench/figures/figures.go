@@ -16,7 +16,7 @@ type Figure struct {
 	Unit  string  `json:"unit"`
 }
 
-// Write prints figures to out and writes them to file, whose directory is made.
+// Write prints figures to out and writes them to file. It makes the file's directory.
 func Write(out io.Writer, file string, figures []Figure) error {
 	for _, f := range figures {
 		fmt.Fprintf(out, "%s %.3f %s\n", f.Name, f.Value, f.Unit)

@@ -1,6 +1,6 @@
-// Command flood sends made-up digests, each once, from one client and then from many networks, to an oci-proxy
-// whose stores publish no inventory: every one of them is a question to a store. It measures what an attacker
-// can cost: memory, goroutines, outbound requests, and the waiting time of honest clients.
+// Command flood sends made-up digests to an oci-proxy whose stores publish no inventory: each digest once, first from
+// one client, then from many networks. The proxy must ask a store about every one of them. The command measures what an
+// attacker can cost: memory, goroutines, outbound requests, and the waiting time of honest clients.
 package main
 
 import (
@@ -111,7 +111,8 @@ stores: [{name: s3, place: aws/us-east-1, serves: [aws], insecure: true, url: "%
 	})
 }
 
-// honest is the 99th percentile in ms of one request at a time for a blob that is held, by ever new clients.
+// honest returns the 99th percentile, in ms, of requests for a blob that the store holds: one at a time, each from a
+// new client.
 func (b *bench) honest(d time.Duration) (float64, error) {
 	var took []float64
 	for i, end := 0, time.Now().Add(d); time.Now().Before(end); i++ {
@@ -133,7 +134,7 @@ func (b *bench) flood(name, networks string, requests int) ([]figures.Figure, er
 	}
 	ctx, cancel := context.WithCancel(b.ctx)
 	defer cancel()
-	// wrk counts seconds: it is stopped when enough was sent.
+	// wrk only counts seconds. The context stops it when it has sent enough.
 	wrk := process.Command(ctx, "wrk", "-t", "1", "-c", "64", "-d", "1h", "-s", lua, "http://"+b.listen, "--", networks)
 	var said bytes.Buffer
 	wrk.Stdout, wrk.Stderr = &said, &said
@@ -181,7 +182,7 @@ func (b *bench) flood(name, networks string, requests int) ([]figures.Figure, er
 	}, nil
 }
 
-// metric is the sum of a metric's series.
+// metric returns the sum of a metric's series.
 func (b *bench) metric(name string) (float64, error) {
 	req, err := http.NewRequestWithContext(b.ctx, http.MethodGet, "http://"+b.admin+"/metrics", nil)
 	if err != nil {

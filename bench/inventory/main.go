@@ -29,7 +29,7 @@ type task struct {
 	digests  int
 	distinct bool
 	name     string // suffix of the figures' names
-	memory   bool   // also refresh under load, measure memory and look-ups
+	memory   bool   // also refresh under load; measure memory and look-ups
 }
 
 // run measures everything, prints the figures and writes them as JSON.
@@ -49,7 +49,7 @@ func run(ctx context.Context, dir string) error {
 	return figures.Write(os.Stdout, filepath.Join("bench", "out", "inventory.json"), all)
 }
 
-// measure serves the task's stores to a child and returns what it measured.
+// measure serves the task's stores to a child process and returns the child's figures.
 func (t task) measure(ctx context.Context, dir string) ([]figures.Figure, error) {
 	w, err := publish(ctx, t.digests, t.distinct)
 	if err != nil {
@@ -59,7 +59,7 @@ func (t task) measure(ctx context.Context, dir string) ([]figures.Figure, error)
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil, err
 	}
-	defer func() { _ = os.RemoveAll(dir) }() // the next one needs the room
+	defer func() { _ = os.RemoveAll(dir) }() // the next task needs the space
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err

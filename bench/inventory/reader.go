@@ -19,7 +19,7 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// reader is the child: what a proxy does with inventories, and nothing else.
+// reader is the child process: it does what a proxy does with inventories, and nothing else.
 type reader struct {
 	url, dir, name string
 	figures        []figures.Figure
@@ -76,7 +76,7 @@ func (r *reader) measure(ctx context.Context, memory bool) error {
 		}
 	}
 
-	// Restarts: the table of all stores is built at once from the disk.
+	// Restarts: the follower builds the table of all stores at once, from the disk.
 	var build, load []float64
 	for range 5 {
 		if f, live, err = r.follow(); err != nil {
@@ -95,9 +95,9 @@ func (r *reader) measure(ctx context.Context, memory bool) error {
 	return nil
 }
 
-// underLoad refreshes again and again while look-ups go on, and measures resident memory.
+// underLoad refreshes several times while look-ups go on, and measures resident memory.
 func (r *reader) underLoad(ctx context.Context, f *inventory.Follower, live *inventory.Live) error {
-	// The peak from here on: of refreshes, not of the first read.
+	// Reset the peak: it must be that of the refreshes, not of the first read.
 	if err := os.WriteFile("/proc/self/clear_refs", []byte("5"), 0); err != nil {
 		return err
 	}
@@ -135,7 +135,7 @@ func (r *reader) underLoad(ctx context.Context, f *inventory.Follower, live *inv
 	return err
 }
 
-// touch reads every page of the table: what was never looked up would not be resident.
+// touch reads every page of the table: pages that no look-up has touched would not be resident.
 func touch(t *inventory.Table) {
 	for i := 0; i < t.Len(); i += 50 {
 		t.Sample(uint64(i), func(inventory.Entry) bool { return true })
@@ -158,7 +158,7 @@ func change(ctx context.Context, url string) error {
 	return nil
 }
 
-// lookAround looks up digests that are there, all over the table, at a tenth of what a core could do.
+// lookAround looks up digests that the table has, all over the table, at a tenth of what a core could do.
 func lookAround(ctx context.Context, live *inventory.Live, seed uint64) {
 	rng := rand.New(rand.NewPCG(seed, 3))
 	tick := time.NewTicker(time.Millisecond)
@@ -180,7 +180,7 @@ func lookAround(ctx context.Context, live *inventory.Live, seed uint64) {
 	}
 }
 
-// lookups measures look-ups of digests that are warm in a table that is not, in blocks.
+// lookups measures look-ups in blocks. The digests are in the processor's cache, the table is not.
 func (r *reader) lookups(t *inventory.Table) {
 	const block = 20_000
 	var digests []oci.Digest
@@ -189,7 +189,7 @@ func (r *reader) lookups(t *inventory.Table) {
 	}
 	rng := rand.New(rand.NewPCG(5, 5))
 	rng.Shuffle(len(digests), func(i, j int) { digests[i], digests[j] = digests[j], digests[i] })
-	var text strings.Builder // one after the other in memory
+	var text strings.Builder // the digests, one after the other in memory
 	for _, d := range digests {
 		text.WriteString(d.String())
 	}
@@ -213,7 +213,7 @@ func (r *reader) lookups(t *inventory.Table) {
 	r.add("inventory.lookup_cold_per_latency", median(held)/latency, "ratio")
 }
 
-// missing is a digest that no store holds, beside d.
+// missing returns a digest next to d that no store holds.
 func missing(d oci.Digest) oci.Digest {
 	text := []byte(d.String())
 	for i := 7 + 8; i < len(text); i++ {
@@ -223,7 +223,7 @@ func missing(d oci.Digest) oci.Digest {
 	return out
 }
 
-// timed is ns a call.
+// timed returns the ns per call.
 func timed(n int, f func(i int)) float64 {
 	begin := time.Now()
 	for i := range n {
@@ -232,13 +232,13 @@ func timed(n int, f func(i int)) float64 {
 	return float64(time.Since(begin).Nanoseconds()) / float64(n)
 }
 
-// latencyOf is how long one read takes at a random place of n bytes, when the next place depends on it.
+// latencyOf returns the ns of one read at a random place of n bytes, when the next place depends on the read.
 func latencyOf(n int) float64 {
 	next := make([]uint32, n/4)
 	for i := range next {
 		next[i] = uint32(i)
 	}
-	rng := rand.New(rand.NewPCG(9, 9)) // Sattolo: one cycle through all
+	rng := rand.New(rand.NewPCG(9, 9)) // Sattolo's shuffle: one cycle through all places
 	for i := len(next) - 1; i > 0; i-- {
 		j := rng.IntN(i)
 		next[i], next[j] = next[j], next[i]
@@ -259,7 +259,7 @@ func median(list []float64) float64 {
 	return list[len(list)/2]
 }
 
-// memoryOf reads a line of /proc/self/status, in MiB.
+// memoryOf returns the value of a line of /proc/self/status, in MiB.
 func memoryOf(name string) (float64, error) {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {

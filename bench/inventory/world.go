@@ -50,7 +50,7 @@ func publish(ctx context.Context, digests int, distinct bool) (*world, error) {
 	w.server = &http.Server{Handler: w} //nolint:gosec // loopback
 	go func() {
 		defer close(w.done)
-		_ = w.server.Serve(l) // until closed
+		_ = w.server.Serve(l) // until close
 	}()
 	return w, nil
 }
@@ -83,7 +83,7 @@ func (w *world) fill(ctx context.Context, records []inventory.Record, distinct b
 		for _, key := range w.buckets[0].Keys(inventory.SegmentPrefix) {
 			o, _ := w.buckets[0].Object(key)
 			for s := 1; s < stores; s++ {
-				w.buckets[s].Set(key, o.Body) // one copy in memory
+				w.buckets[s].Set(key, o.Body) // all stores share one copy in memory
 			}
 		}
 		o, _ := w.buckets[0].Object(inventory.HeadName)
@@ -100,13 +100,13 @@ func (w *world) fill(ctx context.Context, records []inventory.Record, distinct b
 	return nil
 }
 
-// records makes n records whose digests are spread as hashes are, in ascending order.
+// records makes n records in ascending order of digest. The digests are spread as hashes are.
 func (w *world) records(n int) []inventory.Record {
 	list := make([]inventory.Record, 0, n)
 	at := 0.0
 	for len(list) < n {
 		if at += w.rng.ExpFloat64() / float64(n+1) * 0.999; at >= 1 {
-			at = 1 - float64(n-len(list))*math.Pow(2, -52) // so unlikely that its shape does not matter
+			at = 1 - float64(n-len(list))*math.Pow(2, -52) // so unlikely that the spread does not matter here
 		}
 		list = append(list, w.record(uint64(at*math.MaxUint64)))
 	}
@@ -121,7 +121,7 @@ func (w *world) record(prefix uint64) inventory.Record {
 	}
 	d, err := oci.ParseDigest("sha256:" + hex.EncodeToString(raw[:]))
 	if err != nil {
-		panic(err) // hexadecimal digits
+		panic(err) // cannot happen: the digits are hexadecimal
 	}
 	return inventory.Record{Digest: d, Size: w.rng.Int64N(1 << 30), Kind: inventory.Blob}
 }

@@ -25,7 +25,7 @@ const (
 
 func storeName(i int) string { return fmt.Sprintf("store-%02d", i) }
 
-// digest is the source's blob i: any number of processes make the same ones.
+// digest returns the digest of the source's blob i. It is the same in every process.
 func digest(i int) oci.Digest {
 	rng := rand.New(rand.NewPCG(2026, uint64(i)))
 	var raw [32]byte
@@ -34,16 +34,16 @@ func digest(i int) oci.Digest {
 	}
 	d, err := oci.ParseDigest("sha256:" + hex.EncodeToString(raw[:]))
 	if err != nil {
-		panic(err) // hexadecimal digits
+		panic(err) // cannot happen: the digits are hexadecimal
 	}
 	return d
 }
 
-// everybody reports whether all stores hold blob i; of the others, lucky says which do.
+// everybody reports whether all stores hold blob i. For the other blobs, lucky reports whether store holds blob i.
 func everybody(i int) bool        { return i%50 != 25 }
 func lucky(i int, store int) bool { return sha256.Sum256([]byte(fmt.Sprint(i, store)))[0]&1 == 0 }
 
-// openStore is store i below dir.
+// openStore opens store i, a directory below dir.
 func openStore(ctx context.Context, dir string, i int) (store.Bucket, error) {
 	return store.Open(ctx, "file://"+filepath.Join(dir, storeName(i)), store.Options{})
 }
@@ -69,7 +69,7 @@ func fill(ctx context.Context, dir string, distinct bool) error {
 		return err
 	}
 	for s := range own {
-		if distinct { // a segment's nonce makes another object of it
+		if distinct { // another nonce makes the segment another object
 			binary.BigEndian.PutUint32(shared.body[12:], uint32(s)+1)
 			shared = named(shared.body, shared.ref.Count)
 		}
@@ -88,7 +88,7 @@ func fill(ctx context.Context, dir string, distinct bool) error {
 	return nil
 }
 
-// made is a segment and its name.
+// made is a segment with its name.
 type made struct {
 	body []byte
 	ref  inventory.SegmentRef
@@ -99,7 +99,7 @@ func named(body []byte, count uint64) made {
 	return made{body, inventory.SegmentRef{SHA256: hex.EncodeToString(sum[:]), Count: count, Bytes: int64(len(body))}}
 }
 
-// segment is what a writer makes of records.
+// segment returns the segment that a writer makes of records.
 func segment(ctx context.Context, records []inventory.Record) (made, error) {
 	b := &inventorytest.Bucket{}
 	h, err := write.New(b, write.Options{Store: "segments"}).Apply(ctx, records...)

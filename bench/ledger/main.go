@@ -1,14 +1,15 @@
-// Ledger measures what a mirror's pass costs before it moves anything: a source that lists a million blobs, compared with what thirty
-// stores say they hold.
+// Ledger measures what a mirror's pass costs before it moves anything: it compares a source that lists a million blobs
+// with what thirty stores say they hold.
 //
-// The stores are directories. Each lists a million blobs but for a random half of every fiftieth; the inventories are read as a
-// pass reads them, heads and segments from the buckets. A child process does it, so that its memory is that of the pass alone.
+// The stores are directories. Each lists the million blobs, except a random half of every fiftieth blob. The child
+// reads the inventories (heads and segments) from the buckets, as a pass does. It is a process of its own so that its
+// memory is that of the pass alone.
 //
-//	mirror.diff_1m.seconds           from nothing to the answer: reading inventories and asking for every digest
-//	mirror.diff_1m.open_seconds      of those, reading the inventories
-//	mirror.diff_1m.peak_mib          resident at most, pages of the table's file included
-//	mirror.diff_1m.anonymous_mib     of those, what the system cannot take back, at the end
-//	mirror.diff_1m.requests          of all stores together
+//	mirror.diff_1m.seconds           from nothing to the answer: read the inventories and look up every digest
+//	mirror.diff_1m.open_seconds      the part of it that reads the inventories
+//	mirror.diff_1m.peak_mib          the highest resident memory, with pages of the table's file
+//	mirror.diff_1m.anonymous_mib     the part of it, at the end, that the system cannot take back
+//	mirror.diff_1m.requests          requests to all stores together
 //	mirror.diff_1m_again.*           the next pass, which finds the segments on disk
 //	mirror.diff_1m_distinct.*        no two stores share a segment, as after compactions at different times
 package main
@@ -52,12 +53,12 @@ func run(ctx context.Context, dir string) error {
 	return figures.Write(os.Stdout, filepath.Join("bench", "out", "ledger.json"), all)
 }
 
-// measure fills stores and lets a child compare, twice.
+// measure fills the stores and lets a child process compare, twice.
 func measure(ctx context.Context, dir, name string, distinct bool) (all []figures.Figure, err error) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil, err
 	}
-	defer func() { _ = os.RemoveAll(dir) }() // the next one needs the room
+	defer func() { _ = os.RemoveAll(dir) }() // the next measurement needs the space
 	if err := fill(ctx, dir, distinct); err != nil {
 		return nil, err
 	}

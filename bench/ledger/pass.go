@@ -17,7 +17,7 @@ import (
 	"ociproxy/internal/store"
 )
 
-// counted is a bucket whose requests are counted; a ledger that is only asked makes no others.
+// counted is a bucket that counts Get requests. A ledger that only answers questions makes no others.
 type counted struct {
 	store.Bucket
 	n *atomic.Int64
@@ -28,8 +28,8 @@ func (c counted) Get(ctx context.Context, key string, off, n int64) (io.ReadClos
 	return c.Bucket.Get(ctx, key, off, n)
 }
 
-// pass is the child: it reads the inventories below a directory, asks for every blob of the source, and writes the figures as
-// JSON. args: directory, name of the figures.
+// pass is the child process. It reads the inventories below a directory, looks up every blob of the source, and writes
+// the figures as JSON. args: directory, name of the figures.
 func pass(ctx context.Context, args []string) error {
 	if len(args) != 2 {
 		return errors.New("pass: it is started by the benchmark itself")
@@ -77,7 +77,7 @@ func pass(ctx context.Context, args []string) error {
 	return json.NewEncoder(os.Stdout).Encode(f)
 }
 
-// expect makes sure that the answer is right.
+// expect checks that the answer is right.
 func expect(l *ledger.Ledger, copies int) error {
 	want := 0
 	for i := range blobs {

@@ -1,5 +1,5 @@
-// Command lookup measures the table of all real feeds: an address to its entry, and how long the table takes
-// to build. The feeds are read from ../shared/data/ranges.
+// Command lookup measures the table of all real feeds: how long it takes to find an address's entry, and how long it
+// takes to build the table. It reads the feeds from ../shared/data/ranges.
 package main
 
 import (

@@ -1,6 +1,6 @@
-// Command memory measures what a whole oci-proxy process takes with large inventories: 1 M digests in 33
-// stores, 98 % of them in all, read from a cache directory; at rest, and at the peak of a refresh that adds
-// 2 % to every store while requests are answered.
+// Command memory measures the memory of an oci-proxy process with large inventories: 1 M digests in 33 stores, 98 % of
+// them in all stores, read from a cache directory. It measures the process at rest, and at the peak of a refresh that
+// adds 2 % to every store while the process answers requests.
 package main
 
 import (
@@ -36,7 +36,7 @@ func main() {
 const (
 	listen, admin = "127.0.0.1:18480", "127.0.0.1:18481"
 	refresh       = 2 * time.Second
-	settle        = 20 * time.Second // for the garbage of the start to be returned
+	settle        = 20 * time.Second // time for the runtime to return the garbage of the start
 )
 
 func run(ctx context.Context, dir string, digests, n int) error {
@@ -90,7 +90,7 @@ func run(ctx context.Context, dir string, digests, n int) error {
 	})
 }
 
-// running is a running oci-proxy.
+// running is an oci-proxy process.
 type running struct {
 	cmd      *exec.Cmd
 	kill     func()
@@ -154,7 +154,7 @@ func (p *running) wait(ctx context.Context, n int) error {
 	return errors.New("the inventories were not read within 3 minutes")
 }
 
-// load asks for digests of many clients until stopped.
+// load asks for digests as many clients, until stopped.
 func (p *running) load(ctx context.Context, digests int) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
@@ -170,7 +170,7 @@ func (p *running) load(ctx context.Context, digests int) (stop func()) {
 	return func() { cancel(); <-done }
 }
 
-// steady is the resident memory in MiB after a while.
+// steady waits a while and returns the resident memory in MiB.
 func (p *running) steady(ctx context.Context) (float64, error) {
 	if err := wait.For(ctx, settle); err != nil {
 		return 0, err
@@ -178,5 +178,5 @@ func (p *running) steady(ctx context.Context) (float64, error) {
 	return p.status("VmRSS")
 }
 
-// status reads a size from /proc, in MiB.
+// status returns a size from /proc, in MiB.
 func (p *running) status(key string) (float64, error) { return process.Memory(p.cmd.Process.Pid, key) }

@@ -18,8 +18,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// bareCopy is what anybody would write first, done well: workers get a blob into a file, hash it on the way, and put it
-// into all stores at once with its SHA-256. It asks for nothing, plans nothing and records nothing.
+// bareCopy is the obvious copy loop, done well. Workers download a blob into a file, hash it on the way, and put it
+// into all stores at once with its SHA-256. The loop checks nothing beforehand, plans nothing and records nothing.
 func bareCopy(ctx context.Context, registry, dir string, stores []*server, blobs []blob, workers int) (time.Duration, error) {
 	start := time.Now()
 	g, ctx := errgroup.WithContext(ctx)

@@ -28,15 +28,15 @@ type blob struct {
 	repository string
 }
 
-// source is the registry while it is filled.
+// source is the registry, and what fill has pushed to it.
 type source struct {
 	*registry.Registry
 	dir   string // for one layer at a time
-	blobs []blob // what a mirror must copy, each once
+	blobs []blob // what a mirror must copy, each blob once
 	count int    // of manifests
 }
 
-// layer pushes size bytes that do not compress, the same for the same seed.
+// layer pushes size incompressible bytes. The same seed makes the same bytes.
 func (s *source) layer(ctx context.Context, repository string, seed uint64, size int64) (blob, error) {
 	file, err := os.Create(filepath.Join(s.dir, "layer"))
 	if err != nil {
@@ -62,7 +62,7 @@ func (s *source) push(ctx context.Context, repository, sum string, size int64, c
 	return b, s.PushBlob(ctx, repository, d, size, content)
 }
 
-// image pushes an image of layers that are in the registry already.
+// image pushes an image of layers that the registry has already.
 func (s *source) image(ctx context.Context, repository, tag string, layers []blob) error {
 	config := fmt.Sprintf(`{"architecture":"amd64","os":"linux","config":{"Labels":{"name":%q}},"rootfs":{"type":"layers","diff_ids":[]}}`, repository+":"+tag)
 	sum := sha256.Sum256([]byte(config))
@@ -93,8 +93,8 @@ func (s *source) image(ctx context.Context, repository, tag string, layers []blo
 	return err
 }
 
-// fill pushes images whose unique layers have total bytes: four of its own an image, one that ten images share. Sizes spread
-// as those of real layers do.
+// fill pushes images whose unique layers have total bytes. Each image has four layers of its own and one that it shares
+// with nine others. Sizes are distributed like those of real layers.
 func (s *source) fill(ctx context.Context, images int, total int64) (repositories []string, err error) {
 	const own, sharing, repos = 4, 10, 20
 	r := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same images in every run

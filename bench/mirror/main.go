@@ -1,6 +1,7 @@
-// Command mirror measures `oci-proxyctl mirror`: 2 GiB in 200 images from CNCF distribution into three S3 servers (versitygw) on
-// loopback, beside a bare loop and skopeo that copy the same bytes; a second pass over the same; and its memory with one
-// large layer. The servers share the machine with what is measured: compare the ratios, not the seconds.
+// Command mirror measures `oci-proxyctl mirror`. The mirror copies 2 GiB in 200 images from CNCF distribution to three
+// S3 servers (versitygw) on loopback; a bare loop and skopeo copy the same bytes for comparison. The command also
+// measures a second pass over the same images, and memory with one large layer. The servers share the machine with what
+// is measured, so compare the ratios, not the seconds.
 package main
 
 import (
@@ -86,7 +87,7 @@ func (b *bench) add(name string, value float64, unit string) {
 	fmt.Fprintf(os.Stderr, "%s %.3f %s\n", name, value, unit)
 }
 
-// copies measures whole passes, each into emptied stores, in turns with the bare loop.
+// copies measures complete passes in turns with the bare loop. It empties the stores before each.
 func (b *bench) copies(ctx context.Context, repositories []string, rounds int) error {
 	var unique int64
 	for _, l := range b.source.blobs {
@@ -146,7 +147,7 @@ func (b *bench) copies(ctx context.Context, repositories []string, rounds int) e
 	return nil
 }
 
-// largest measures the memory of a pass over an image with one layer of so many MiB. Nothing else is in its bucket.
+// largest measures the memory of a pass over an image with one layer of mib MiB. Its bucket holds nothing else.
 func (b *bench) largest(ctx context.Context, mib string) error {
 	size, err := strconv.ParseInt(mib, 10, 64)
 	if err != nil {
@@ -177,7 +178,8 @@ func (b *bench) largest(ctx context.Context, mib string) error {
 	return nil
 }
 
-// skopeo copies every image to three directories, which is the nearest it can do: it knows no object stores. 0: it is not installed.
+// skopeo copies every image to three directories. skopeo has no object stores, so this is the nearest comparison. It
+// returns 0 if skopeo is not installed.
 func (b *bench) skopeo(ctx context.Context, repositories []string) (time.Duration, error) {
 	if _, err := exec.LookPath("skopeo"); err != nil {
 		return 0, nil

@@ -20,14 +20,14 @@ import (
 // pass is what one run of `oci-proxyctl mirror --once` did.
 type pass struct {
 	took          time.Duration
-	rss           float64 // the highest of the process, MiB
-	requests      int     // to the registry, by its access log
-	blobBytes     int64   // that the registry sent as blobs, by the same
+	rss           float64 // the process's peak, in MiB
+	requests      int     // to the registry, from its access log
+	blobBytes     int64   // bytes of blobs that the registry sent, from its access log
 	blobs         int     // written to stores
 	storeRequests int64
 }
 
-// pass runs the program.
+// pass runs the mirror once and returns what it did.
 func (b *bench) pass(ctx context.Context, bucket string, repositories []string) (pass, error) {
 	file := filepath.Join(b.dir, bucket+".yaml")
 	if err := writeConfig(file, b.url, bucket, filepath.Join(b.dir, "spool"), b.stores, repositories); err != nil {
@@ -55,7 +55,7 @@ func (b *bench) pass(ctx context.Context, bucket string, repositories []string) 
 	return p, p.read(stdout.Bytes())
 }
 
-// read takes what the program says of itself.
+// read takes the figures that the program reports.
 func (p *pass) read(summary []byte) error {
 	var r mirror.Report
 	if err := json.Unmarshal(summary, &r); err != nil {
@@ -73,7 +73,7 @@ func (p *pass) read(summary []byte) error {
 
 var accessLine = regexp.MustCompile(`"(\S+) (\S+) [^"]*" (\d+) (\d+) "`)
 
-// readLog counts the requests in the access log after off, and the bytes of blobs.
+// readLog counts the requests in the access log after offset off, and the bytes of blobs.
 func readLog(file string, off int64) (requests int, blobBytes int64, err error) {
 	data, err := os.ReadFile(file)
 	if err != nil {

@@ -20,12 +20,12 @@ import (
 const (
 	accessKey = "bench"
 	secretKey = "bench-secret"
-	bucket    = "blobs"   // of the mirror
-	bareName  = "bare"    // of the bare loop
-	largeName = "largest" // of the single large layers
+	bucket    = "blobs"   // the mirror's
+	bareName  = "bare"    // the bare loop's
+	largeName = "largest" // for the single large layers
 )
 
-// regions are those of the stores; the places of the same names are in them.
+// regions are the stores' regions. Each store's place has the same name.
 var regions = []string{"us-east-1", "eu-central-1", "ap-southeast-1"}
 
 // server is an S3 server with its buckets.
@@ -57,7 +57,7 @@ http: {addr: %q, secret: bench}
 	return url, log, answers(ctx, url+"/v2/")
 }
 
-// startStore starts versitygw with buckets that anybody may read.
+// startStore starts versitygw with publicly readable buckets.
 func startStore(ctx context.Context, parts, dir, region string) (*server, error) {
 	addr, err := process.FreeAddr()
 	if err != nil {
@@ -90,7 +90,7 @@ func startStore(ctx context.Context, parts, dir, region string) (*server, error)
 	return s, nil
 }
 
-// startLogged starts a server that ends with the benchmark.
+// startLogged starts a server that writes to log and ends with the benchmark.
 func startLogged(ctx context.Context, log string, env []string, name string, args ...string) error {
 	out, err := os.Create(log)
 	if err != nil {
@@ -100,7 +100,7 @@ func startLogged(ctx context.Context, log string, env []string, name string, arg
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Stdout, cmd.Stderr = out, out
 	_, err = process.Start(cmd)
-	return errors.Join(err, out.Close()) // the program has its own
+	return errors.Join(err, out.Close()) // the program has its own handle
 }
 
 func answers(ctx context.Context, url string) error {
@@ -118,7 +118,7 @@ func answers(ctx context.Context, url string) error {
 	})
 }
 
-// writeConfig writes a configuration of the registry and one bucket of each store.
+// writeConfig writes a config with the registry and one bucket of each store.
 func writeConfig(file, registry, name, spool string, stores []*server, repositories []string) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, `version: 1
@@ -136,7 +136,7 @@ stores:
     insecure: true
 `, s.region, s.url, name)
 	}
-	// Three stores on one machine are three clouds: every byte is sent to each, as the bare loop does.
+	// The three stores stand for three clouds: the mirror sends every byte to each, as the bare loop does.
 	fmt.Fprintf(&b, "mirror:\n  source: source\n  copy: upload\n  requestsPerSecond: 100000\n  spool: {dir: %q}\n  repositories: {list: [%s]}\n",
 		spool, strings.Join(repositories, ", "))
 	return os.WriteFile(file, []byte(b.String()), 0o600)

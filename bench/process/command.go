@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// Command is [exec.CommandContext] for a program that must not outlive us: it has a process group of its own, which is killed
-// whole when the context ends, and the kernel kills the program when this process dies. Programs with children of their own
-// are started so that those end with them.
+// Command is [exec.CommandContext] for a program that must not outlive us. The program has a process group of its own.
+// When the context ends, the group is killed. When this process dies, the kernel kills the program. A program with
+// children must be started so that the children end with it.
 func Command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.SysProcAttr = attributes()
@@ -21,14 +21,15 @@ func Command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// servers are the programs that Start started.
+// servers holds the stop functions of the programs that Start started.
 var servers struct {
 	sync.Mutex
 	stops []func()
 }
 
-// Start starts a program of [Command] that serves. Its errors go to ours where cmd.Stderr is not set. stop kills it with its
-// children and waits for its end; the end of [Run] does it too. Safe for concurrent use, and so is stop.
+// Start starts a server that [Command] made. If cmd.Stderr is not set, the server's errors go to ours. stop kills the
+// server and its children and waits until it has ended; the end of [Run] does the same. Start and stop are safe for
+// concurrent use.
 func Start(cmd *exec.Cmd) (stop func(), err error) {
 	if cmd.Stderr == nil {
 		cmd.Stderr = os.Stderr

@@ -10,11 +10,11 @@ import (
 	"syscall"
 )
 
-// dirPrefix begins the names of temporary directories; what follows is the benchmark's.
+// dirPrefix begins the names of temporary directories. The benchmark's name follows.
 const dirPrefix = "ociproxy-bench-"
 
-// ownedDir is a temporary directory that its owner holds locked. The lock goes with the process, so a directory that can be
-// locked has no owner any more.
+// ownedDir is a temporary directory that its owner keeps locked. The lock ends with the process, so a directory that
+// can be locked has no owner any more.
 type ownedDir struct {
 	name string
 	lock *os.File
@@ -23,7 +23,7 @@ type ownedDir struct {
 	err  error
 }
 
-// newDir makes a directory below the system's temporary one.
+// newDir makes a directory below the system's temporary directory.
 func newDir(name string) (*ownedDir, error) {
 	for range 100 {
 		dir, err := os.MkdirTemp("", dirPrefix+name+"-")
@@ -32,7 +32,7 @@ func newDir(name string) (*ownedDir, error) {
 		}
 		f, err := os.Open(dir)
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // swept before it was locked
+			continue // another run swept it before we opened it
 		} else if err != nil {
 			return nil, err
 		}
@@ -42,12 +42,13 @@ func newDir(name string) (*ownedDir, error) {
 		if _, err := os.Stat(dir); err == nil {
 			return &ownedDir{name: dir, lock: f}, nil
 		}
-		f.Close() // it was swept while we waited for the lock
+		f.Close() // another run swept it while we waited for the lock
 	}
 	return nil, errors.New("no temporary directory: each was removed at once")
 }
 
-// remove removes it with all that is in it. Safe for concurrent use; it is done when any call returns.
+// remove removes the directory and all that is in it. Safe for concurrent use. When any call returns, the directory is
+// gone.
 func (d *ownedDir) remove() error {
 	d.once.Do(func() {
 		d.err = os.RemoveAll(d.name)
@@ -56,7 +57,7 @@ func (d *ownedDir) remove() error {
 	return d.err
 }
 
-// sweep removes the directories of benchmarks that were killed. What cannot be removed is left to the next one.
+// sweep removes the directories of benchmarks that were killed. It leaves what it cannot remove to the next run.
 func sweep() {
 	dirs, _ := filepath.Glob(filepath.Join(os.TempDir(), dirPrefix+"*"))
 	for _, dir := range dirs {

@@ -1,10 +1,11 @@
-// Package process runs what a benchmark starts, and leaves nothing behind however the benchmark ends.
+// Package process runs what a benchmark starts, and cleans up however the benchmark ends.
 //
-// [Run] is the frame of a benchmark's main: one temporary directory, and a context that ends with the first signal.
-// [Command] is for every program: it ends with the context, with its children, and when this process dies.
+// [Run] is the frame of a benchmark's main: it provides one temporary directory, and a context that ends with the first
+// signal. Use [Command] for every program: the program and its children end with the context, and when this process
+// dies.
 //
-// A process that is killed cannot tidy up. Its programs are then ended by the kernel (on Linux), and its directory is
-// removed by the next [Run] of any benchmark.
+// A process that is killed cannot clean up. The kernel then ends its programs (on Linux), and the next [Run] of any
+// benchmark removes its directory.
 //
-// It must not know what is measured. scripts/suite stands on it too.
+// It must not know what is measured. scripts/suite uses it too.
 package process

@@ -13,7 +13,7 @@ func attributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }
 
-// endWithGo ends us when we were started by `go run` and that is killed, which tells its child nothing.
+// endWithGo makes us end with `go run`, if that started us: when `go run` is killed, it does not notify its child.
 func endWithGo() {
 	parent := os.Getppid()
 	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", parent))
@@ -22,6 +22,6 @@ func endWithGo() {
 	}
 	_, _, errno := syscall.RawSyscall(syscall.SYS_PRCTL, syscall.PR_SET_PDEATHSIG, uintptr(syscall.SIGTERM), 0)
 	if errno == 0 && os.Getppid() != parent {
-		_ = syscall.Kill(os.Getpid(), syscall.SIGTERM) // it died before we asked
+		_ = syscall.Kill(os.Getpid(), syscall.SIGTERM) // the parent died before the call
 	}
 }

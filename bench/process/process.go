@@ -16,8 +16,8 @@ import (
 	"ociproxy/internal/wait"
 )
 
-// Tags are the build tags of a release, as in the Makefile: without them Google's storage client links its gRPC side, which
-// nothing here calls.
+// Tags are the build tags of a release, as in the Makefile. Without them, Google's storage client links its gRPC code,
+// which nothing here calls.
 const Tags = "disable_grpc_modules"
 
 // Build builds oci-proxy into dir and returns its path.
@@ -34,7 +34,7 @@ func BuildCommand(ctx context.Context, dir, name string) (string, error) {
 	return binary, nil
 }
 
-// FreeAddr is a loopback address nobody listens on.
+// FreeAddr returns a free loopback address.
 func FreeAddr() (string, error) {
 	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -49,7 +49,7 @@ var Client = &http.Client{
 	CheckRedirect: outbound.NoRedirect,
 }
 
-// Get asks as the given client and returns the status and Location.
+// Get sends a GET request with from in X-Forwarded-For, and returns the status and Location.
 func Get(ctx context.Context, url, from string) (status int, location string, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -64,14 +64,14 @@ func Get(ctx context.Context, url, from string) (status int, location string, er
 	return resp.StatusCode, resp.Header.Get("Location"), nil
 }
 
-// Until polls until done says so.
+// Until polls done until it returns true.
 func Until(ctx context.Context, within, every time.Duration, done func() bool) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, within, errors.New("not within "+within.String()))
 	defer cancel()
 	return wait.Until(ctx, every, done)
 }
 
-// Memory reads a size of a process (VmRSS, VmHWM) from /proc, in MiB.
+// Memory returns a size of a process (VmRSS, VmHWM) from /proc, in MiB.
 func Memory(pid int, key string) (float64, error) {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {

@@ -11,17 +11,17 @@ import (
 )
 
 const (
-	// interrupted is the exit code after a signal, as shells have it for SIGINT.
+	// interrupted is the exit code after a signal; shells use it for SIGINT.
 	interrupted = 130
-	// grace is how long a benchmark may take to notice a signal: one that computes does not look.
+	// grace is how long a benchmark may take to notice a signal. A benchmark that only computes never notices.
 	grace = 5 * time.Second
 )
 
-// Run calls run with a temporary directory, in which also lies what it and its programs put into temporary files, and returns
-// the process's exit code. name is what messages and the directory are called.
+// Run calls run with a temporary directory and returns the process's exit code. Temporary files of the benchmark and
+// its programs go to the same directory. name is used in messages and in the directory's name.
 //
-// The context ends with the first SIGINT, SIGTERM or SIGHUP; soon after, Run returns even when run does not. Further ones change
-// nothing: the kernel sends one for each thread of a parent that dies.
+// The context ends with the first SIGINT, SIGTERM or SIGHUP. Soon after, Run returns even if run does not. Further
+// signals change nothing: the kernel sends one for each thread of a parent that dies.
 func Run(name string, run func(ctx context.Context, dir string) error) (code int) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
@@ -45,11 +45,12 @@ func Run(name string, run func(ctx context.Context, dir string) error) (code int
 	return 0
 }
 
-// within waits for run, but not for long after the end of the context. The directory is removed in any case.
+// within calls run and waits for it, but not for long after the end of the context. It removes the directory in any
+// case.
 func within(ctx context.Context, dir *ownedDir, run func(ctx context.Context, dir string) error) error {
 	done := make(chan error, 1)
 	go func() {
-		// Here, so that a panic does not go past it.
+		// Clean up in this goroutine, so that a panic cannot skip it.
 		defer func() { stopServers(); _ = dir.remove() }()
 		done <- run(ctx, dir.name)
 	}()

@@ -15,7 +15,8 @@ import (
 	"time"
 )
 
-// role says what a process of this test binary is: a benchmark, or `go run` that has started one.
+// role is the environment variable that says what a process of this test binary plays: a benchmark, or `go run` that
+// has started one.
 const role = "OCIPROXY_TEST_ROLE"
 
 func TestMain(m *testing.M) {
@@ -33,7 +34,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// benchmark starts a server, says its process id, and ends as it is told.
+// benchmark starts a server, prints its process id, and ends in the way that how names.
 func benchmark(ctx context.Context, dir, how string) error {
 	if _, err := os.CreateTemp("", "large"); err != nil {
 		return err
@@ -97,7 +98,7 @@ func TestRun(t *testing.T) {
 				t.Errorf("exit code %d, want %d", code, tt.code)
 			}
 			if tt.how == "children" {
-				// It was killed, too, but not by its parent: nobody waited until it was gone.
+				// The child was killed too, but not by its parent, so Wait did not wait until it had ended.
 				eventually(t, "the server's child ends", func() bool { return gone(b.server) })
 			} else if !gone(b.server) {
 				t.Error("the server is still there")
@@ -107,7 +108,8 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// What is killed cannot tidy up; the kernel ends its server, and the next run removes its directory but not that of one that runs.
+// A killed benchmark cannot clean up. The kernel ends its server, and the next run removes its directory, but not that
+// of a benchmark that still runs.
 func TestRunKilled(t *testing.T) {
 	t.Parallel()
 	tmp := t.TempDir()
@@ -128,7 +130,7 @@ func TestRunKilled(t *testing.T) {
 	runs.empty(t)
 }
 
-// `go run` hands no signal on but the terminal's, and its end is not that of its child.
+// `go run` passes on no signal except the terminal's, and when it ends, its child goes on.
 func TestRunUnderGo(t *testing.T) {
 	t.Parallel()
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
@@ -158,7 +160,7 @@ func start(t *testing.T, tmp, program, as string) *started {
 	t.Helper()
 	b := &started{cmd: exec.Command(program), tmp: tmp}
 	b.cmd.Env = append(os.Environ(), role+"="+as, "TMPDIR="+tmp)
-	// A pipe of our own: with cmd.StdoutPipe, Wait would wait for the server too.
+	// Use our own pipe: with cmd.StdoutPipe, Wait would wait for the server too.
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -196,7 +198,7 @@ func (b *started) signal(t *testing.T, sig syscall.Signal) {
 	}
 }
 
-// left is what lies in the temporary directory.
+// left returns what is in the temporary directory.
 func (b *started) left(t *testing.T) []os.DirEntry {
 	t.Helper()
 	left, err := os.ReadDir(b.tmp)
@@ -213,7 +215,7 @@ func (b *started) empty(t *testing.T) {
 	}
 }
 
-// gone says that a process has ended, reaped or not.
+// gone reports whether a process has ended, reaped or not.
 func gone(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {

@@ -1,8 +1,9 @@
-// Command promote measures checking and planning: a generated tree of 100 projects with 20 destinations and 5 images each, first
-// with 100 digests an image (1 M promotions), then with 1,000 (10 M), against listings in memory. Each measurement is a process
-// of its own, whose peak is that of all it holds: manifests, plan, and the listings as they are handed out.
+// Command promote measures how long it takes to check and plan a promotion. The generated tree has 100 projects with 20
+// destinations and 5 images each: first with 100 digests per image (1 M promotions), then with 1,000 (10 M). The
+// listings are in memory. Each measurement runs in a process of its own, so the peak memory includes all that it holds:
+// manifests, plan, and the listings that it hands out.
 //
-// Then it counts what promotion asks registries for; with the argument requests it does only this.
+// Then it counts the requests that a promotion sends to registries. With the argument requests, it does only this.
 package main
 
 import (
@@ -65,15 +66,15 @@ func run(ctx context.Context, dir string, args []string) error {
 			all = append(all,
 				figures.Figure{Name: name + ".seconds", Value: got["seconds"], Unit: "s"},
 				figures.Figure{Name: name + ".check_seconds", Value: got["check"], Unit: "s"},
-				figures.Figure{Name: name + ".cpu_seconds", Value: got["cpu"], Unit: "s"}, // tells on a machine that does more than this
+				figures.Figure{Name: name + ".cpu_seconds", Value: got["cpu"], Unit: "s"}, // for a busy machine
 				figures.Figure{Name: name + ".peak_mib", Value: got["peak"], Unit: "MiB"},
-				figures.Figure{Name: name + ".asked", Value: got["asked"], Unit: "1"}, // of registries
+				figures.Figure{Name: name + ".asked", Value: got["asked"], Unit: "1"}, // requests to registries
 				figures.Figure{Name: name + ".edges", Value: got["edges"], Unit: "1"},
 			)
 			perEdge[name] = got["cpu"] / got["edges"]
 		}
 	}
-	// 1 is linear.
+	// Growth of 1 is linear.
 	all = append(all, figures.Figure{Name: "promote.plan.growth", Value: perEdge["promote.plan_10m"] / perEdge["promote.plan_1m"], Unit: "1"})
 	asked, err := requests(ctx, dir)
 	if err != nil {
@@ -82,7 +83,7 @@ func run(ctx context.Context, dir string, args []string) error {
 	return figures.Write(os.Stdout, filepath.Join("bench", "out", "promote.json"), append(all, asked...))
 }
 
-// child measures in a process of its own and reads what it says.
+// child measures in a process of its own and parses the output.
 func child(ctx context.Context, tree, world string) (map[string]float64, error) {
 	self, err := os.Executable()
 	if err != nil {

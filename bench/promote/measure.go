@@ -20,7 +20,7 @@ import (
 	"ociproxy/internal/registry"
 )
 
-// measure checks and plans once, and says how long that took and how much memory. The plan goes into a file.
+// measure checks and plans once, and prints the time and memory that it took. The plan goes to a file.
 func measure(ctx context.Context, dir, world string) error {
 	begin := time.Now()
 	tree, err := manifest.Load(dir)
@@ -34,7 +34,7 @@ func measure(ctx context.Context, dir, world string) error {
 	if err != nil {
 		return err
 	}
-	begin = time.Now() // the listings are the world, not the work
+	begin = time.Now() // the listings are input, so their time does not count
 	file := promote.NewWriter(out, promote.Header{Made: begin, Manifests: dir, Hash: tree.Hash})
 	sum, err := promote.Make(ctx, tree, w, promote.Options{}, file.Add)
 	if err == nil {
@@ -63,9 +63,9 @@ func measure(ctx context.Context, dir, world string) error {
 	return nil
 }
 
-// listings are registries in memory that list digests, where they have any.
+// listings is a set of registries in memory that list digests.
 type listings struct {
-	tells   bool // of a repository that is not there, also when it is asked for a manifest
+	tells   bool // also answers a manifest request with NAME_UNKNOWN, if the repository does not exist
 	asked   atomic.Int64
 	source  map[string]*registry.Listing
 	present map[string]*registry.Listing
@@ -98,7 +98,7 @@ func listing(i *manifest.Image) *registry.Listing {
 	return l
 }
 
-// List implements [promote.World]. Each answer is a list of its own, as one from the network is.
+// List implements [promote.World]. Each answer is a copy, as an answer from the network is.
 func (l *listings) List(_ context.Context, repository string) (*registry.Listing, error) {
 	l.asked.Add(1)
 	i := cmp.Or(l.source[repository], l.present[repository])
@@ -108,7 +108,7 @@ func (l *listings) List(_ context.Context, repository string) (*registry.Listing
 	return &registry.Listing{All: true, Tags: slices.Clone(i.Tags), Manifests: slices.Clone(i.Manifests)}, nil
 }
 
-// Resolve implements [promote.World]: it is asked for the digests of repositories that are not there.
+// Resolve implements [promote.World]. Only digests of repositories that do not exist are resolved.
 func (l *listings) Resolve(context.Context, string, string) (oci.Digest, error) {
 	l.asked.Add(1)
 	return oci.Digest{}, registry.ErrNotFound
@@ -122,7 +122,7 @@ func (l *listings) NameUnknown(context.Context, string, oci.Digest) (bool, error
 
 var unknown = &registry.StatusError{Code: http.StatusNotFound, Errors: []registry.Detail{{Code: "NAME_UNKNOWN"}}}
 
-// peak is the most memory that this process had, in MiB.
+// peak returns the peak memory of this process, in MiB.
 func peak() (float64, error) {
 	text, err := os.ReadFile("/proc/self/status")
 	if err != nil {

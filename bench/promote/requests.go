@@ -24,17 +24,18 @@ import (
 const (
 	mountTo = 40 // destinations on one host
 	arches  = 4
-	layers  = 2 // of each architecture alone; one more is shared by all
+	layers  = 2 // of each architecture alone; all architectures share one more
 )
 
-// Parts of the image: what there is to bring to a destination.
+// Parts of the image that a destination needs.
 const (
-	imageBlobs     = arches*(layers+1) + 1 // with a config each
+	imageBlobs     = arches*(layers+1) + 1 // with one config per architecture
 	imageManifests = arches + 1            // with the index
 )
 
-// requests counts what promotion asks registries for: one image of four architectures to forty repositories of one host, its first tag and
-// its second, and a run when everything is in place. The registries are servers in this process, at the other end of HTTP.
+// requests counts what a promotion asks registries for. It promotes one image of four architectures to forty
+// repositories of one host: with its first tag, with its second tag, and once more when everything is in place. The
+// registries are HTTP servers in this process.
 func requests(ctx context.Context, dir string) ([]figures.Figure, error) {
 	var all []figures.Figure
 	add := func(name string, value float64) {
@@ -52,9 +53,10 @@ func requests(ctx context.Context, dir string) ([]figures.Figure, error) {
 		for _, tags := range []struct {
 			name string
 			list string
-			// least is what has to be asked of the host in any case: each repository is listed; each blob comes there once (POST, PUT) and is
-			// mounted everywhere else; each manifest is put. checked adds what the order of steps asks for besides: manifests are put
-			// by digest before the tag is, and read back; a tag is looked at before and read back.
+			// least is the number of requests that the host needs in any case: each repository is listed once, each
+			// blob comes to the host once (POST, PUT) and is mounted everywhere else, and each manifest is put. checked
+			// is what the order of steps adds: manifests are put by digest before the tag is put, and read back; a tag
+			// is read before it is put, and read back.
 			least, checked int
 		}{
 			{"first", "v1", mountTo + 2*imageBlobs + (mountTo-1)*imageBlobs + mountTo*imageManifests, mountTo + mountTo*imageManifests + 2*mountTo},
@@ -99,7 +101,7 @@ type requestBench struct {
 	digest       string
 }
 
-// promote plans and applies a tree, and returns what the host was asked.
+// promote plans and applies a tree, and returns the requests that the host received.
 func (b *requestBench) promote(ctx context.Context, tags string) (map[string]int, error) {
 	if err := b.write(tags); err != nil {
 		return nil, err
@@ -160,7 +162,7 @@ func (b *requestBench) write(tags string) error {
 	return nil
 }
 
-// image puts an image into the server itself.
+// image adds an image to the server directly.
 func (s *server) image(repo string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -174,7 +176,7 @@ func (s *server) image(repo string) string {
 		doc["schemaVersion"], doc["mediaType"] = 2, prefix+mediaType
 		raw, err := json.Marshal(doc)
 		if err != nil {
-			panic(err) // of maps
+			panic(err) // cannot happen: maps always marshal
 		}
 		d := s.putManifest(repo, ref, prefix+mediaType, raw)
 		return map[string]any{"mediaType": prefix + mediaType, "digest": d, "size": len(raw)}

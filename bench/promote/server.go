@@ -15,8 +15,8 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// server is a registry in memory that counts requests. It mounts, has no referrers API, and lists as the specification has it or
-// as Google does.
+// server is a registry in memory that counts requests. It supports mounts, has no referrers API, and lists as the
+// specification says or as Google does.
 type server struct {
 	*httptest.Server
 	google bool
@@ -40,10 +40,10 @@ func newServer(google bool) *server {
 	return s
 }
 
-// host is its name in manifests.
+// host returns the server's name in manifests.
 func (s *server) host() string { return strings.TrimPrefix(s.URL, "http://") }
 
-// take returns the requests by kind since the last call.
+// take returns the number of requests by kind since the last call.
 func (s *server) take() map[string]int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -109,7 +109,7 @@ func (s *server) upload(w http.ResponseWriter, r *http.Request, repo, id string)
 	return true
 }
 
-// put has a blob in a repository.
+// put adds a blob to a repository.
 func (s *server) put(repo, digest string, body []byte) {
 	s.blobs[digest], s.linked[repo+"@"+digest] = body, true
 }

@@ -37,7 +37,7 @@ func generate(dir string, digests int) error {
 				fmt.Fprintf(w, "- name: component-%d\n  dmap:\n", i)
 				for n := range digests {
 					var sum [32]byte
-					_, _ = rng.Read(sum[:]) // it never fails
+					_, _ = rng.Read(sum[:]) // never fails
 					fmt.Fprintf(w, "    \"sha256:%s\": [\"v1.%d.%d\"]\n", hex.EncodeToString(sum[:]), n/10, n%10)
 				}
 			}

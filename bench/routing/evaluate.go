@@ -12,15 +12,14 @@ import (
 
 const (
 	draws  = 40_000
-	stores = 9 // in a draw; the client's region is never among them
+	stores = 9 // per draw; the client's own region is never drawn
 )
 
-// order says in which order a client prefers stores: places, best first.
+// order returns the places of stores in the order in which a client prefers them, best first.
 type order func(client place.Place) []place.Place
 
-// byScore ranks with the server's own ranking: a snapshot with one store in
-// every region. The order of nine of them is that of all with the others left
-// out, since a score depends on the store and the client alone.
+// byScore ranks with the server's own ranking: a snapshot with one store in every region. A score depends only on the
+// store and the client, so the order of nine stores is the order of all without the others.
 func byScore(m *place.Map, all []place.Place, weight float64, matrix route.Matrix) (order, error) {
 	opt := route.Options{Map: m, CostWeight: weight, Matrix: matrix}
 	for _, p := range all {
@@ -40,7 +39,7 @@ func byScore(m *place.Map, all []place.Place, weight float64, matrix route.Matri
 	}, nil
 }
 
-// store is one in p that may serve everybody.
+// store returns a store in p that may serve all clients.
 func store(p place.Place) route.Candidate {
 	return route.Candidate{
 		Name: p.String(), Place: p, URL: "https://store.example/{digest}",
@@ -48,8 +47,7 @@ func store(p place.Place) route.Candidate {
 	}
 }
 
-// canonical is the upstream a snapshot cannot do without; it is not active, so
-// it is in no ranking.
+// canonical returns the upstream that a snapshot must have. It is not active, so no ranking includes it.
 func canonical(p place.Place) route.Candidate {
 	return route.Candidate{Name: "canonical", Kind: route.Upstream, Place: p, URL: "https://registry.example", Canonical: true}
 }
@@ -72,8 +70,7 @@ type outcome struct {
 	cents float64 // US cents that a GB from the preferred store costs
 }
 
-// draw lets many clients prefer one of nine stores each. Stores to which no
-// round trip was measured are not drawn.
+// draw gives many clients nine random stores each to choose from. Stores without a measured round trip are not drawn.
 func (d *measured) draw(m *place.Map, prefer order) outcome {
 	rng := rand.New(rand.NewPCG(7, 2026))
 	prefs := map[place.Place][]place.Place{}
@@ -111,7 +108,7 @@ func (d *measured) draw(m *place.Map, prefer order) outcome {
 	return outcome{sum.extra / n, sum.cents / n}
 }
 
-// residual is the median difference between estimate and measurement, in ms.
+// residual returns the median difference between estimate and measurement, in ms.
 func (d *measured) residual(m *place.Map) float64 {
 	var off []float64
 	for pair, ms := range d.rtt {

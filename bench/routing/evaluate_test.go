@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// measurements returns the directory of the measured round trips; without it
-// the test is skipped, and fails where skipping is not allowed.
+// measurements returns the directory of the measured round trips. Without the directory it skips the test, or fails it
+// where skipping is not allowed.
 func measurements(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join("..", "..", "..", "shared", "data", "latency")
@@ -20,8 +20,8 @@ func measurements(t *testing.T) string {
 	return dir
 }
 
-// The limits of the issue. Great circle must stay well behind: if it does not,
-// the measurements were not read.
+// The limits are those of the issue. The great circle must be clearly worse: if it is not, the measurements were not
+// read.
 func TestExtraRoundTrip(t *testing.T) {
 	figures, err := evaluate(measurements(t))
 	if err != nil {

@@ -19,8 +19,7 @@ func main() {
 	}
 }
 
-// run evaluates the measurements in dir, prints the figures and writes them
-// to file as JSON.
+// run evaluates the measurements in dir, prints the figures and writes them to file as JSON.
 func run(dir, file string, out io.Writer) error {
 	measured, err := evaluate(dir)
 	if err != nil {
@@ -29,9 +28,9 @@ func run(dir, file string, out io.Writer) error {
 	return figures.Write(out, file, measured)
 }
 
-const defaultWeight = 5 // ms per US cent and GB, the configuration's default
+const defaultWeight = 5 // ms per (US cent/GB), the config's default
 
-// evaluate measures everything there is to print.
+// evaluate computes all figures.
 func evaluate(dir string) ([]figures.Figure, error) {
 	m := place.Embedded()
 	aws, err := readAWS(filepath.Join(dir, "cloudping-p50-1y-20250529.json"), m)

@@ -13,8 +13,7 @@ import (
 	"ociproxy/internal/place"
 )
 
-// measured holds round trips in milliseconds between the regions of one cloud,
-// and the regions that have any, sorted.
+// measured holds round trips in milliseconds between the regions of one cloud, and the regions that have any, sorted.
 type measured struct {
 	regions []place.Place
 	rtt     map[[2]place.Place]float64
@@ -55,11 +54,10 @@ func readAWS(file string, m *place.Map) (*measured, error) {
 	return d, nil
 }
 
-// readAzure reads Microsoft's table of medians, whose regions go by their
-// display names. What cannot be true is left out: cells faster than light in
-// glass, the Jio regions, whose rows hold a few stray numbers, and a row that
-// is shorter than the header: it lost a cell, so all behind it are in the
-// wrong column. Its round trips are those of the other direction.
+// readAzure reads Microsoft's table of medians, which names regions by their display names. It leaves out what cannot
+// be true: cells that are faster than light in glass; the Jio regions, whose rows hold a few stray numbers; and a row
+// that is shorter than the header. Such a row lost a cell, so all cells after it are in the wrong column. For that
+// region it uses the round trips of the other direction.
 func readAzure(file string, m *place.Map) (*measured, error) {
 	body, err := os.ReadFile(file)
 	if err != nil {
@@ -111,6 +109,6 @@ func readAzure(file string, m *place.Map) (*measured, error) {
 
 func isJio(s place.Site) bool { return strings.HasPrefix(s.Name, "Jio ") }
 
-// light is the time light takes through glass there and back, 10 ms for
-// 1000 km, with 100 km off for coordinates that are those of a city.
+// light returns the ms that light takes through glass there and back, 10 ms per 1000 km. It takes off 100 km, because
+// coordinates are those of a city.
 func light(a, b place.Point) float64 { return (a.Km(b) - 100) / 100 }

@@ -7,8 +7,7 @@ import (
 	"ociproxy/internal/route"
 )
 
-// The choices an operator would expect, with the scores that make them; run
-// with -v to see them.
+// The choices that an operator would expect, with the scores that make them. Run with -v to see the scores.
 func TestScores(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
@@ -37,9 +36,9 @@ func TestScores(t *testing.T) {
 	}
 }
 
-// Who may be sent where comes before the score: a client of a cloud with
-// upstreams stays there, one of a cloud that nobody names goes to the stores
-// for the internet, and neither goes to a store that is for another cloud.
+// The rules about who may be sent where come before the score. A client of a cloud with upstreams stays in that cloud.
+// A client of a cloud that no candidate serves goes to the stores for the internet. Neither goes to a store for another
+// cloud.
 func TestServes(t *testing.T) {
 	at := func(name, p string, kind route.Kind, serves route.Serves) route.Candidate {
 		c := store(parse(t, p))

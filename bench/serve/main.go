@@ -1,8 +1,8 @@
-// Command serve compares oci-proxy with servers that decide nothing: a bare net/http handler in the same
-// http.Server with the same response headers, a naive one (http.Redirect in a default server), and nginx.
+// Command serve compares oci-proxy with servers that decide nothing: a bare net/http handler in the same http.Server
+// with the same response headers, a naive one (http.Redirect in a default server), and nginx.
 //
-// Each runs on one core and wrk on another, one after the other in many rounds; a figure is the median of the
-// rounds' ratios, so that a machine whose speed drifts does not decide it.
+// Each server runs on one core and wrk on another, one server after the other, in many rounds. A figure is the median
+// of the rounds' ratios, so that a change in the machine's speed does not affect it.
 package main
 
 import (
@@ -66,8 +66,8 @@ func run(ctx context.Context, dir string, rounds, seconds, connections int) erro
 	return figures.Write(os.Stdout, filepath.Join("bench", "out", "serve.json"), out)
 }
 
-// compare turns the rounds into medians of ratios. "blob" is decided by inventories, "blob.head" by remembered
-// HEAD answers.
+// compare turns the rounds into medians of ratios. Inventories decide "blob"; remembered HEAD answers decide
+// "blob.head".
 func compare(results map[string][]result) ([]figures.Figure, error) {
 	var out []figures.Figure
 	for _, c := range []struct{ name, ours, kind string }{

@@ -23,18 +23,18 @@ import (
 )
 
 const (
-	// digests is how many the load asks for; listed is how many the inventory has.
+	// digests is the number of digests that the load asks for; listed is the number in the inventory.
 	digests, listed = 1000, 100_000
 	probePath       = "/v2/library/sample/blobs/sha256:0000000000000000000000000000000000000000000000000000000000000001"
-	// bucket is a real bucket's URL in length, for all servers to answer with.
+	// bucket has the length of a real bucket's URL. All servers answer with it.
 	bucket   = "https://prod-registry-us-east-1.s3.dualstack.us-east-1.amazonaws.com/containers/images/"
 	location = bucket + "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 )
 
-// server is one that is measured.
+// server is a server under measurement.
 type server struct{ name, addr string }
 
-// target is a server and the kind of requests it gets.
+// target is a server and the kind of requests that it gets.
 type target struct{ addr, kind string }
 
 // fleet starts the servers, each on the first core.
@@ -51,7 +51,7 @@ func (f *fleet) stop() {
 	}
 }
 
-// startAll starts the servers. stop ends them, also after an error.
+// startAll starts the servers. stop ends them; call it after an error too.
 func startAll(ctx context.Context, dir string) ([]server, func(), error) {
 	f := &fleet{ctx: ctx, dir: dir}
 	err := f.start()
@@ -109,7 +109,7 @@ func (f *fleet) start() error {
 	return f.launch("nginx", addr, nginx, "-c", file, "-e", filepath.Join(f.dir, "error.log"))
 }
 
-// store is a store that has everything and publishes an inventory.
+// store starts a store that has everything and publishes an inventory.
 func (f *fleet) store() (url string, err error) {
 	b := &inventorytest.Bucket{}
 	records := make([]inventory.Record, listed)
@@ -127,7 +127,7 @@ func (f *fleet) store() (url string, err error) {
 			http.StripPrefix("/inventory", b).ServeHTTP(rw, r)
 			return
 		}
-		if strings.Contains(r.URL.Path, existence.Nowhere) { // who says yes to that is not believed
+		if strings.Contains(r.URL.Path, existence.Nowhere) { // the proxy distrusts a store that has this digest
 			rw.WriteHeader(http.StatusNotFound)
 			return
 		}
@@ -156,7 +156,8 @@ func (f *fleet) launch(name, addr string, args ...string) error {
 	return nil
 }
 
-// proxyConfig is a server as in production: the client behind a load balancer, metrics on, access log off.
+// proxyConfig returns a config as in production: clients come through a load balancer, metrics are on, the access log
+// is off.
 func proxyConfig(addr, origin, inventory string) string {
 	return fmt.Sprintf(`version: 1
 listen: %q
@@ -171,7 +172,7 @@ stores:
 `, addr, bucket, origin, inventory)
 }
 
-// nginxConfig is of one process: a worker would outlive a master that is killed.
+// nginxConfig returns a config for a single process: a worker would outlive a master that is killed.
 func nginxConfig(dir, addr string) string {
 	return fmt.Sprintf(`daemon off; master_process off; pid %[1]s/nginx.pid; error_log %[1]s/error.log;
 events { worker_connections 1024; }
@@ -181,7 +182,7 @@ http { access_log off; keepalive_requests 1000000000; client_body_temp_path %[1]
 `, dir, addr, location)
 }
 
-// serveChild is a server that decides nothing.
+// serveChild runs a server that decides nothing.
 func serveChild(name, addr string) error {
 	if name == "naive" {
 		return http.ListenAndServe(addr, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {

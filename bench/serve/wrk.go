@@ -12,7 +12,7 @@ import (
 	"ociproxy/bench/process"
 )
 
-// clientAddr is one of the clients that the load claims to be: the proxy locates 3.0.0.0/8 in aws/us-east-1.
+// clientAddr is one of the clients that the load claims to be. The proxy locates 3.0.0.0/8 in aws/us-east-1.
 const clientAddr = "3.0.0.7"
 
 //go:embed load.lua

@@ -1,6 +1,7 @@
-// Command start measures how long oci-proxy takes from its start to the first answered request, with all real
-// feeds and inventories of 33 stores in its cache, beside a bare Go server; and how long a store that died is
-// still sent to, while clients whose download failed try again as container runtimes do.
+// Command start measures how long oci-proxy takes from its start to the first answered request, with all real feeds,
+// and with the inventories of 33 stores in its cache; a bare Go server is measured for comparison. It also measures how
+// long the proxy still sends clients to a store that died, while clients whose download failed try again as container
+// runtimes do.
 package main
 
 import (
@@ -103,7 +104,8 @@ func median(v []float64) float64 {
 	return v[len(v)/2]
 }
 
-// toFirstAnswer starts a program and measures until it answers; listed asks for an answer by inventory.
+// toFirstAnswer starts a program and measures the time until it answers. With listed, the answer must come from an
+// inventory.
 func toFirstAnswer(ctx context.Context, addr string, listed bool, args ...string) (time.Duration, error) {
 	begin := time.Now()
 	stop, err := process.Start(process.Command(ctx, args[0], args[1:]...))
@@ -148,7 +150,8 @@ upstreams: [{name: us, url: "https://us-central1-docker.pkg.dev", place: gcp/us-
 		filepath.Join(feeds, "azure-servicetags.json")) + world.Config(places, time.Minute)
 }
 
-// deathToLastRedirect lets one of two stores die under clients that try again after a failed download.
+// deathToLastRedirect stops one of two stores while clients retry failed downloads. It returns the time from then to
+// the last redirect to the dead store, and the number of failed downloads.
 func deathToLastRedirect(ctx context.Context, dir, binary string) (time.Duration, int, error) {
 	dying, well := stores.New(1), stores.New(1)
 	defer well.Close()
@@ -186,7 +189,7 @@ stores:
 		_, location, err := process.Get(ctx, "http://"+addr+blobOf+stores.Digest(i%1000), fmt.Sprintf("3.%d.%d.7", i>>8&0xff, i&0xff))
 		return strings.HasPrefix(location, dying.URL), err
 	}
-	ready := func() bool { // the inventory is read: it does not depend on answers of the store any more
+	ready := func() bool { // the inventory is read: answers of the store no longer matter
 		status, _, err := process.Get(ctx, "http://"+addr+"/-/ready", "3.0.0.7")
 		if err != nil || status != http.StatusOK {
 			return false

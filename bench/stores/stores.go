@@ -1,5 +1,5 @@
-// Package stores is many stores with inventories on loopback, for benchmarks: most digests are in all of
-// them, in one shared segment, as mirrors leave it.
+// Package stores serves many stores with inventories on loopback, for benchmarks. Most digests are in all of them, in
+// one shared segment, as mirrors leave it.
 package stores
 
 import (
@@ -22,7 +22,7 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// Stores answers for /s<i>/inventory/… with inventories, and for everything else as a store that has it.
+// Stores answers requests for /s<i>/inventory/… with inventories, and all others as a store that has the blob.
 type Stores struct {
 	*httptest.Server
 	// Asked counts the requests for blobs.
@@ -31,7 +31,7 @@ type Stores struct {
 	n int
 
 	mu         sync.Mutex
-	buckets    []*inventorytest.Bucket // whose segments are served, whichever store is asked
+	buckets    []*inventorytest.Bucket // any store serves the segments of all buckets
 	refs       [][]inventory.SegmentRef
 	shared     []inventory.SegmentRef
 	generation uint64
@@ -48,16 +48,16 @@ func New(n int) *Stores {
 // blobSize is the size of every blob.
 const blobSize = 24
 
-// blob is the content of the i-th one.
+// blob returns the content of blob i.
 func blob(i int) []byte { return fmt.Appendf(nil, "blob %019d", i) }
 
-// Digest is the digest of the i-th blob.
+// Digest returns the digest of blob i.
 func Digest(i int) string {
 	sum := sha256.Sum256(blob(i))
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
-// Share lists digests from..to-1 in all stores, List in store i only.
+// Share lists digests from..to-1 in all stores. List lists digests in one store only.
 func (s *Stores) Share(ctx context.Context, from, to int) error {
 	refs, err := s.write(ctx, from, to)
 	s.mu.Lock()
@@ -102,7 +102,7 @@ func (s *Stores) write(ctx context.Context, from, to int) ([]inventory.SegmentRe
 
 func (s *Stores) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/v2/" {
-		return // an upstream that is alive
+		return // answer 200, as an upstream that is alive
 	}
 	var i int
 	if _, err := fmt.Sscanf(r.URL.Path, "/s%d/", &i); err != nil || i < 0 || i >= s.n {
@@ -134,7 +134,7 @@ func (s *Stores) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// Config is the `stores:` list of a configuration: store i in place i of the list.
+// Config returns the `stores:` list of a config. Store i is in place i of the list, modulo its length.
 func (s *Stores) Config(places []string, refresh time.Duration) string {
 	var b strings.Builder
 	b.WriteString("stores:\n")

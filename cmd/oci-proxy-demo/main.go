@@ -24,7 +24,7 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// run is the program: it returns the exit code.
+// run is the program. It returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var format cli.Format
 	err := cli.Execute(ctx, command(stdout, stderr, &format), args)
@@ -67,7 +67,7 @@ did not come back into service.`,
 	flags.StringVar(&opts.Fail, "fail", "", "let this `store` fail and come back while clients pull")
 	flags.StringVar(&opts.Listen, "listen", "", "`address` of the proxy; on loopback; default: "+demo.DefaultListen+", else a free port")
 	cli.OutputFlag(cmd, format)
-	// The name of a flag just defined is known: no error is possible.
+	// The flag was just defined, so no error is possible.
 	_ = cmd.RegisterFlagCompletionFunc("fail", cobra.FixedCompletions(demo.Stores(), cobra.ShellCompDirectiveNoFileComp))
 	cli.Exits(cmd, cli.ExitCode{Code: cli.CodeFailure, Means: "a client did not get what it should have"})
 	return cmd

@@ -36,7 +36,7 @@ func TestUsage(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.args, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
-			// A blank at the end is an empty word, as a shell's completion passes it.
+			// A space at the end makes an empty argument, as a shell's completion passes it.
 			code := run(t.Context(), strings.Split(tt.args, " "), &stdout, &stderr)
 			if code != tt.code {
 				t.Errorf("exit code %d, want %d", code, tt.code)

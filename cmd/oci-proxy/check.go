@@ -16,7 +16,7 @@ import (
 	"ociproxy/internal/route"
 )
 
-// checked is the document of check --output json. Fields are only added.
+// checked is the document of check --output json. Only add fields; never remove one.
 type checked struct {
 	File      string          `json:"file"`
 	Valid     bool            `json:"valid"`
@@ -40,8 +40,8 @@ func (a *app) check() *cobra.Command {
 		Short: "Check a config file, and with --live the stores and upstreams in it",
 		Long: `check reads the config and reports every error and warning at once, with its line in the file
 and what to do. It opens the files that the config names (certificate, latency matrix, GeoIP), as
-serve does. Use --no-files on a machine that lacks these files. Then check lists which candidates
-serve the clients of each cloud. It warns of a store that is no client's first choice. FILE, or
+serve does. Use --no-files on a machine that lacks these files. It also lists which candidates
+serve the clients of each cloud, and warns of a store that is no client's first choice. FILE, or
 --config FILE, may be - for stdin.
 
 With --live it sends each store and upstream the requests that the server and container runtimes
@@ -91,7 +91,7 @@ old it is, and whether the server would believe it. Name an image that the store
 	return cmd
 }
 
-// checking are the flags of check that say how far it goes.
+// checking holds the flags of check that select what it does.
 type checking struct{ print, live, noFiles bool }
 
 func (a *app) runCheck(ctx context.Context, file string, how checking, opts check.Options) error {
@@ -101,7 +101,7 @@ func (a *app) runCheck(ctx context.Context, file string, how checking, opts chec
 		snap, err = usable(cfg, !how.noFiles)
 	}
 	if faults, bad := errors.AsType[*config.Errors](err); bad && a.format == cli.JSON {
-		// Faults are this command's answer, so they go to stdout.
+		// The faults are the result of this command, so they go to stdout.
 		doc := checked{File: file, Errors: faults.List, Warnings: []*config.Error{}}
 		if err := cli.WriteJSON(a.stdout, doc); err != nil {
 			return err
@@ -145,7 +145,7 @@ func (a *app) runCheck(ctx context.Context, file string, how checking, opts chec
 	return a.finishCheck(doc)
 }
 
-// writeChecked is the text for a valid file.
+// writeChecked writes the text for a valid file.
 func (a *app) writeChecked(doc checked) error {
 	a.tell("warning: ", doc.Warnings)
 	_, err := fmt.Fprintf(a.stdout, "%s is valid: %s, %s, %s\n\n", doc.File,
@@ -173,7 +173,7 @@ func (a *app) finishCheck(doc checked) error {
 	return nil
 }
 
-// progress shows how far --live is, on a terminal only.
+// progress shows the progress of --live, on a terminal only.
 func (a *app) progress() func(done, total int, name string) {
 	if !cli.IsTerminal(a.stderr) {
 		return nil

@@ -12,8 +12,8 @@ import (
 	"ociproxy/internal/config"
 )
 
-// load reads the config file ("-" is stdin) and tells the user all its faults. The error then only
-// carries the exit code.
+// load reads the config file ("-" is stdin). If the config has faults, the error is a *config.Errors with all of
+// them.
 func (a *app) load(file string) (*config.Config, error) {
 	var cfg *config.Config
 	var err error
@@ -39,8 +39,8 @@ func (a *app) load(file string) (*config.Config, error) {
 	return nil, err
 }
 
-// invalid tells the user what is wrong with the config (a document on stderr when format is JSON)
-// and gives the exit code. Other errors pass through.
+// invalid shows the user the faults of the config (as a document on stderr when the format is JSON) and returns the
+// exit code. It returns other errors unchanged.
 func (a *app) invalid(err error) error {
 	faults, isFaults := errors.AsType[*config.Errors](err)
 	if !isFaults {

@@ -8,13 +8,13 @@ import (
 
 func emptyEnv(string) string { return "" }
 
-// TestCommands holds the commands to what both programs promise: exit codes of one scheme, and flags that mean one thing.
+// TestCommands checks what both programs promise: one scheme of exit codes, and the same meaning for the same flag.
 func TestCommands(t *testing.T) { clitest.Root(t, (&app{env: emptyEnv}).root()) }
 
 // TestManual: every command has its manual page, and shells accept the completions.
 func TestManual(t *testing.T) { clitest.Manual(t, (&app{env: emptyEnv}).root) }
 
-// TestExitCodes: what goes wrong alike ends alike, in both programs.
+// TestExitCodes checks that the same kind of failure gives the same exit code in both programs.
 func TestExitCodes(t *testing.T) {
 	clitest.ExitCodes(t, run, (&app{env: emptyEnv}).root(), clitest.Program{
 		Name: "oci-proxy",

@@ -17,7 +17,7 @@ import (
 	"ociproxy/internal/proxy"
 )
 
-// explanations are the flags of explain.
+// explanations holds the flags of explain.
 type explanations struct {
 	file, ip, host string
 	feeds          []string
@@ -103,7 +103,7 @@ func (a *app) runExplain(ctx context.Context, e explanations, path string) error
 	return a.explainAll(ctx, server, e.host, path)
 }
 
-// prepare loads the feeds in bounded time and says which could not be had.
+// prepare loads the feeds within the timeout and prints which feeds it could not get.
 func (a *app) prepare(ctx context.Context, server *proxy.Server, timeout time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -128,8 +128,8 @@ func (a *app) explainOne(ctx context.Context, server *proxy.Server, addr netip.A
 	return ex.WriteText(a.stdout)
 }
 
-// explainAll answers each line of stdin. A line that is no address is answered with an error, and
-// the command ends with 1 after the last line.
+// explainAll answers each line of stdin. If a line is not an address, the answer is an error, and the command exits
+// with 1 after the last line.
 func (a *app) explainAll(ctx context.Context, server *proxy.Server, host, path string) error {
 	out := bufio.NewWriterSize(a.stdout, 64<<10)
 	bad, first := 0, true

@@ -9,9 +9,9 @@ import (
 	"ociproxy/internal/config"
 )
 
-// giveFeeds makes the config read feeds from files: each of given is "provider=FILE", where provider
-// is that of a feed, or the cloud of a geofeed. Then no copies of feeds are kept: those in
-// `ranges.cache` are the last good ones of the server, and a file given to explain is none of them.
+// giveFeeds makes the config read feeds from files. Each of given is "provider=FILE", where provider is the provider
+// of a feed, or the cloud of a geofeed. If there are any, no copies of feeds are stored: `ranges.cache` holds the
+// server's last good copies, and a file given to explain is not one of them.
 func giveFeeds(cfg *config.Config, given []string) error {
 	if len(given) > 0 {
 		cfg.Ranges.Cache = ""

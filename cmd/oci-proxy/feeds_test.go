@@ -18,8 +18,8 @@ import (
 	"ociproxy/internal/config"
 )
 
-// shared is the folder of real feeds, which are not part of the project. Without it a test is
-// skipped, but never where CI runs.
+// shared returns the directory of the real feeds, which are not part of the project. Without it the test is skipped,
+// except in CI, where it fails.
 func shared(t *testing.T) string {
 	t.Helper()
 	dir, err := filepath.Abs("../../../shared/data/ranges")
@@ -35,7 +35,7 @@ func shared(t *testing.T) string {
 	return dir
 }
 
-// explained is what these tests read of an explanation.
+// explained has the fields of an explanation that these tests read.
 type explained struct {
 	Address, Place string
 	Unlisted       string `json:"unlisted_region"`
@@ -51,7 +51,7 @@ type explained struct {
 	}
 }
 
-// explainAll explains addresses with the Kubernetes example and feeds, provider=FILE each.
+// explainAll explains addresses with the Kubernetes example. feeds are given as provider=FILE.
 func explainAll(t *testing.T, feeds []string, addrs []string) []explained {
 	t.Helper()
 	args := []string{"explain", "--config", "../../examples/kubernetes.yaml", "--ip", "-", "--output", "json"}
@@ -82,9 +82,10 @@ var realFeeds = map[string]string{
 	"aws": "aws-ip-ranges.json", "gcp": "gcp-cloud.json", "azure": "azure-servicetags.json", "oracle": "oracle-public_ip_ranges.json",
 }
 
-// TestExplainRealFeeds explains the first address of every row of the real AWS, GCP and Azure feeds with the
-// Kubernetes example. All are clients of those clouds; AWS clients must stay in AWS, GCP clients in GCP, but for those
-// whom nobody serves at the cloud's own price: the CDN is cheaper, and the explanation says so.
+// TestExplainRealFeeds explains the first address of rows of the real AWS, GCP and Azure feeds with the Kubernetes
+// example. All are clients of those clouds. AWS clients must stay in AWS, and GCP clients in GCP. The exception are
+// clients that no candidate serves at the cloud's own price: for them the CDN is cheaper, and the explanation says
+// so.
 func TestExplainRealFeeds(t *testing.T) {
 	dir := shared(t)
 	var feeds []string
@@ -95,7 +96,7 @@ func TestExplainRealFeeds(t *testing.T) {
 			continue
 		}
 		for i, a := range firstAddresses(t, filepath.Join(dir, name)) {
-			// Each line is some 12 KB of JSON: every 20th row keeps the test short.
+			// Each line is some 12 KB of JSON. Taking every 20th row keeps the test short.
 			if i%20 == 0 {
 				want[a] = cloud
 			}
@@ -118,8 +119,8 @@ func TestExplainRealFeeds(t *testing.T) {
 			t.Errorf("%s (%s): notes %q", e.Address, at, e.Notes)
 		}
 		if at == "aws/sa-west-1" {
-			// Chile has no bucket. São Paulo's costs 13.8 cents to the rest of AWS, so Google's region
-			// in Chile, at 12, wins: that is the formula at work, not a fault.
+			// Chile has no bucket. São Paulo's bucket costs 13.8 cents to the rest of AWS, and Google's region in
+			// Chile costs 12, so it wins. This is what the formula says, not a fault.
 			continue
 		}
 		store := strings.HasPrefix(e.Answer.Candidate, "s3-")
@@ -137,9 +138,9 @@ func TestExplainRealFeeds(t *testing.T) {
 	}
 }
 
-// TestExplainNewRegions puts a region that the map does not know into each real feed, in place of one that it knows. Its
-// clients keep the cloud and, where the name shows it, the partition: China's are not quoted AWS's own price, nor taken to
-// be near Iowa, where the proxy of the example runs.
+// TestExplainNewRegions replaces a known region by one that the map does not know, in each real feed. The region's
+// clients keep the cloud and, if the name shows it, the partition. Clients in China do not get AWS's own price, and
+// are not located near Iowa, where the proxy of the example runs.
 func TestExplainNewRegions(t *testing.T) {
 	dir := shared(t)
 	tests := []struct {
@@ -191,7 +192,7 @@ func TestExplainNewRegions(t *testing.T) {
 				t.Errorf("%s: in %q, goes to %s; want %q and cdn", e.Address, e.Place, e.Answer.Candidate, tt.place)
 			}
 			if tt.basis == "" {
-				continue // nobody in the cloud
+				continue // no candidate in the cloud
 			}
 			if len(e.Notes) != 1 {
 				t.Errorf("%s: notes %q", e.Address, e.Notes)
@@ -206,8 +207,8 @@ func TestExplainNewRegions(t *testing.T) {
 	}
 }
 
-// firstAddresses collects the first address of everything in the file that looks like a prefix, and is in the
-// feed proper: Azure's file has two tags that are no regions.
+// firstAddresses collects the first address of each string in the file that looks like a prefix. It skips two tags in
+// Azure's file that are not regions.
 func firstAddresses(t *testing.T, file string) []string {
 	t.Helper()
 	data, err := os.ReadFile(file)

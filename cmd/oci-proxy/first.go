@@ -10,8 +10,8 @@ import (
 	"ociproxy/internal/route"
 )
 
-// routed adds to doc what only the ranking of every place shows: stores that are nobody's first choice, and places that
-// no candidate serves at its own cloud's price.
+// routed adds to doc what only the ranking for every place shows: stores that are no client's first choice, and
+// places that no candidate serves at its own cloud's price.
 func routed(doc *checked, cfg *config.Config, snap *route.Snapshot) {
 	at := map[string]string{}
 	for i := range cfg.Stores {

@@ -18,16 +18,16 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr))
 }
 
-// run is the program: it returns the exit code. Nothing below it exits, and several may run in one process.
+// run is the program. It returns the exit code. Nothing below it exits, and it may run several times in one process.
 func run(ctx context.Context, args []string, env func(string) string, stdin io.Reader, stdout, stderr io.Writer) int {
 	a := &app{env: env, stdin: stdin, stdout: stdout, stderr: stderr}
 	err := a.execute(ctx, args)
 	return cli.Report(stderr, "oci-proxy", a.format, err)
 }
 
-// hangups turns SIGHUP into reload requests until ctx is done. Signals that come while a reload is
-// still waiting to be taken are one request. SIGHUP stays caught for good: one that arrives while the
-// process ends must not turn an orderly end into a death by signal.
+// hangups turns SIGHUP into reload requests until ctx is done. Signals that arrive while a request is pending are
+// merged into it. SIGHUP stays caught permanently, so that a SIGHUP during an orderly shutdown does not kill the
+// process.
 func hangups(ctx context.Context) <-chan struct{} {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGHUP)

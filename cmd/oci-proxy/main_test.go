@@ -39,7 +39,7 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// exits CODE COMMAND… runs the command and wants that exit code, which plain exec cannot tell apart.
+// exits CODE COMMAND… runs the command and checks its exit code. Plain exec cannot distinguish exit codes.
 func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: exits CODE COMMAND…")
@@ -56,7 +56,7 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// mute VARIABLE opens a port that takes connections and never answers, and puts its address into the variable.
+// mute VARIABLE opens a port that accepts connections but never answers, and puts its address into the variable.
 func mute(ts *testscript.TestScript, _ bool, args []string) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	ts.Check(err)
@@ -64,7 +64,7 @@ func mute(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv(args[0], l.Addr().String())
 }
 
-// envsubst FILE… replaces $NAME in the files by what the script's environment says.
+// envsubst FILE… replaces $NAME in the files by its value in the script's environment.
 func envsubst(ts *testscript.TestScript, _ bool, files []string) {
 	for _, name := range files {
 		text := os.Expand(ts.ReadFile(name), ts.Getenv)

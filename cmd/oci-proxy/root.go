@@ -9,7 +9,7 @@ import (
 	"ociproxy/internal/cli"
 )
 
-// app is one run of the program: what the commands share.
+// app is one run of the program. It holds what the commands share.
 type app struct {
 	env            func(string) string
 	stdin          io.Reader

@@ -54,9 +54,9 @@ PORT in the environment overrides the port of listen. Platforms such as Cloud Ru
 func levels() []string { return config.LogLevel("").Values() }
 
 func (a *app) runServe(ctx context.Context, file, level string) error {
-	listening, done := context.WithCancel(context.WithoutCancel(ctx)) // the drain included
+	listening, done := context.WithCancel(context.WithoutCancel(ctx)) // including the drain
 	defer done()
-	reload := hangups(listening) // first of all: uncaught, SIGHUP ends the process
+	reload := hangups(listening) // first, because an uncaught SIGHUP ends the process
 	cfg, err := a.load(file)
 	if err != nil {
 		return a.invalid(err)
@@ -99,7 +99,7 @@ func (a *app) runServe(ctx context.Context, file, level string) error {
 	return err
 }
 
-// newLogger writes log lines to w in the config's format. level may change while it is in use.
+// newLogger returns a logger that writes to w in the config's format. level may change while the logger is in use.
 func newLogger(w io.Writer, level slog.Leveler, format config.LogFormat) *slog.Logger {
 	opts := &slog.HandlerOptions{Level: level}
 	if format == "text" {

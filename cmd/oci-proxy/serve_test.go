@@ -56,8 +56,9 @@ upstreams:
   - {name: %s, url: "https://us.example.test", place: gcp/us-central1, canonical: true}
 `
 
-// TestHangupWhileLoading guards that a SIGHUP ended the process until it served. The config is a pipe: it is being loaded
-// for as long as the test wants. It comes first: once a server ran in this process, SIGHUP stays caught.
+// TestHangupWhileLoading guards against a bug: a SIGHUP before the server was serving ended the process. The config
+// is a pipe, so the load lasts as long as the test wants. This test must come first: after a server has run in this
+// process, SIGHUP stays caught.
 func TestHangupWhileLoading(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "config.yaml")
 	if err := syscall.Mkfifo(file, 0o600); err != nil {
@@ -80,8 +81,8 @@ func TestHangupWhileLoading(t *testing.T) {
 	}
 }
 
-// TestServe runs the server as a platform does: port by PORT, a reload by SIGHUP (first to a bad file, which
-// changes nothing, then to a good one), and an end by a signal with code 0.
+// TestServe runs the server as a platform does: the port comes from PORT, SIGHUP reloads the config (first a bad
+// file, which changes nothing, then a good one), and a signal ends the server with code 0.
 func TestServe(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "config.yaml")
 	write := func(text string) {
@@ -97,7 +98,7 @@ func TestServe(t *testing.T) {
 	_, port, _ := net.SplitHostPort(free.Addr().String())
 	env := func(key string) string { return map[string]string{"PORT": port, "OCI_PROXY_CONFIG": file}[key] }
 
-	// The port is taken: the error says what to do.
+	// The port is in use: the error must say what to do.
 	var stdout, stderr bytes.Buffer
 	if code := run(t.Context(), []string{"serve"}, env, nil, &stdout, &stderr); code != 1 || !strings.Contains(stderr.String(), "hint: stop the other process") {
 		t.Fatalf("exit code %d: %s", code, stderr.String())
@@ -151,7 +152,7 @@ func TestServe(t *testing.T) {
 	}
 }
 
-// TestReloadKeepsFeeds: a provider that cannot be reached when the config changes takes nothing away.
+// TestReloadKeepsFeeds checks that the server keeps a feed when its provider is unreachable during a reload.
 func TestReloadKeepsFeeds(t *testing.T) {
 	var gone atomic.Bool
 	feed := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

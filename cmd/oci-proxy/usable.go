@@ -15,8 +15,8 @@ import (
 	"ociproxy/internal/snapshot"
 )
 
-// usable builds what serve builds of a config whose text is right, and opens the files it names unless they are
-// elsewhere. It returns the routing. The error is a *config.Errors.
+// usable builds what serve builds from a config whose text is valid. If files is true, it also opens the files that
+// the config names. It returns the routing. The error is a *config.Errors.
 func usable(cfg *config.Config, files bool) (*route.Snapshot, error) {
 	u := use{cfg: cfg}
 	if _, err := clientip.New(cfg.Client.Rule()); err != nil {
@@ -44,7 +44,7 @@ func usable(cfg *config.Config, files bool) (*route.Snapshot, error) {
 	return nil, &config.Errors{List: u.faults}
 }
 
-// use collects what is wrong with the files that a config names.
+// use collects what is wrong with a config in use and with the files that it names.
 type use struct {
 	cfg    *config.Config
 	faults []*config.Error
@@ -52,7 +52,7 @@ type use struct {
 
 func (u *use) fault(path, hint string, err error) {
 	text := err.Error()
-	for _, known := range []string{path + ": ", "tls: "} { // what the fault's path says already
+	for _, known := range []string{path + ": ", "tls: "} { // the fault's path says this already
 		text = strings.TrimPrefix(text, known)
 	}
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission) {
@@ -84,7 +84,8 @@ func (u *use) read(path, file string) ([]byte, bool) {
 	return data, err == nil
 }
 
-// readable reports a file that cannot be opened or is none; it may be large.
+// readable reports a file that cannot be opened or is not a regular file. It does not read it, because it may be
+// large.
 func (u *use) readable(path, file string) {
 	if file == "" {
 		return

@@ -46,8 +46,8 @@ func TestCandidateLimitIsRouting(t *testing.T) {
 	}
 }
 
-// TestServedAsRouted guards that check, the warnings and the server differed on who falls to the internet stores: a store
-// that is off still counted, and what an upstream serves did not.
+// TestServedAsRouted guards against a bug: check, the warnings and the server disagreed about which clients use the
+// internet stores. A store in state off was still counted, and the clouds that an upstream serves were not.
 func TestServedAsRouted(t *testing.T) {
 	mixed := filepath.Join(t.TempDir(), "mixed.yaml")
 	err := os.WriteFile(mixed, []byte(`version: 1

@@ -22,7 +22,7 @@ import (
 	"ociproxy/internal/walk"
 )
 
-// auditing is what the flags of audit say.
+// auditing holds the flags of audit.
 type auditing struct {
 	file         string
 	stores       []string
@@ -36,11 +36,11 @@ type auditing struct {
 	parallel     int
 }
 
-// auditExits tells the exit codes of audit.
+// auditExits sets the exit codes of audit.
 func auditExits(cmd *cobra.Command) {
 	cli.ExitsSum(cmd, cli.Sum{Note: "What was repaired does not count.", Classes: []cli.ExitCode{
 		{Code: 1, Means: "something could not be checked or repaired"},
-		{Code: 4, Means: "blobs are unexpected or unlisted: clients do not need or do not get them; no client is harmed"},
+		{Code: 4, Means: "blobs are unexpected or unlisted: clients do not ask for them, or get them elsewhere"},
 		{Code: 8, Means: "blobs are missing or lost"},
 		{Code: 16, Means: "blobs are short or disputed: their size is not the one in the inventory or manifest; or a manifest states a wrong size"},
 		{Code: 32, Means: "blobs are corrupt: their bytes do not have the digest"},
@@ -69,8 +69,8 @@ store as --from head does. This finds most faults that keep the right bytes from
 they mostly concern many blobs.
 
 audit checks all stores that have a bucket, or those of --store. With --repository it does not
-report unexpected blobs. --sample 5% checks a random part of the blobs, where audit checks each blob
-on its own.
+report unexpected blobs. With --from head or --deep, --sample 5% checks only a random part of the
+blobs.
 
 Classes of findings:
 
@@ -87,7 +87,7 @@ Classes of findings:
 
 --repair reads what is lost, missing, corrupt, short, disputed or unreadable from the source, or
 from a store that has the right bytes, and writes it again. Before that it removes wrong entries
-from the inventories. It lists what is unlisted. If clients still cannot read a blob, the blob is
+from the inventories. It adds unlisted blobs. If clients still cannot read a blob, the blob is
 not listed: a cache has the old answer, or a rule of the bucket keeps clients out. --repair does not
 delete what is unexpected; use purge for that, with each digest. --repair --dry-run shows what
 --repair would do.`,
@@ -122,10 +122,10 @@ delete what is unexpected; use purge for that, with each digest. --repair --dry-
 	return cmd
 }
 
-// maxAuditParallel bounds the objects of one store that are looked at at once.
+// maxAuditParallel is the maximum number of objects of one store that an audit checks at once.
 const maxAuditParallel = 64
 
-// spot is about how many blobs of one store are looked at when nobody says how to look.
+// spot is roughly how many blobs of each store are checked when no flag says how to check.
 const spot = 100
 
 // options checks the flags.
@@ -156,7 +156,7 @@ func (f *auditing) options(cmd *cobra.Command) (audit.Options, error) {
 	return opt, nil
 }
 
-// mirrored loads a config that has something to mirror from and to.
+// mirrored loads the config, which must be given.
 func (a *app) mirrored(file string) (*config.Config, error) {
 	if file == "" {
 		return nil, cli.Usage("name the config with --config or OCI_PROXY_CONFIG", "no config")
@@ -220,7 +220,7 @@ func (a *app) runAudit(ctx context.Context, f auditing, opt audit.Options) (err 
 	return err
 }
 
-// audited are the stores of a config as an audit sees them, by the same numbers.
+// audited returns the stores of a config as an audit needs them, with the same indexes.
 func audited(fl *targets.Set) []audit.Store {
 	out := make([]audit.Store, len(fl.Stores))
 	for i, s := range fl.Stores {
@@ -230,7 +230,7 @@ func audited(fl *targets.Set) []audit.Store {
 	return out
 }
 
-// records are what the inventory of one store lists.
+// records yields what the inventory of one store lists.
 func records(fl *targets.Set, i int) iter.Seq2[inventory.Record, error] {
 	return func(yield func(inventory.Record, error) bool) {
 		blobs, err := fl.Ledger.Blobs()

@@ -13,7 +13,7 @@ import (
 	"ociproxy/internal/cli"
 )
 
-// writeAudit shows a report to people.
+// writeAudit writes a report for people.
 func (a *app) writeAudit(r *audit.Report) error {
 	w := a.stdout
 	fmt.Fprintf(w, "The source has %s in %s, which need %s, %s.\n",
@@ -86,7 +86,7 @@ func (a *app) writeAudit(r *audit.Report) error {
 	return err
 }
 
-// classesFound are the classes of which there is something.
+// classesFound returns the classes that have findings.
 func classesFound(r *audit.Report) (out []audit.Class) {
 	for _, c := range audit.Classes() {
 		for _, s := range r.Stores {
@@ -140,10 +140,10 @@ func (a *app) writeFindings(w io.Writer, r *audit.Report) error {
 	return nil
 }
 
-// shownImages is how many of the images that a finding affects a person reads.
+// shownImages is how many of the images that a finding affects are shown to a person.
 const shownImages = 3
 
-// imagesOf are the first images that a finding affects, and how many more there are.
+// imagesOf returns the first images that a finding affects, and how many more there are.
 func imagesOf(f audit.Finding) (lines []string) {
 	for _, i := range f.Images[:min(len(f.Images), shownImages)] {
 		lines = append(lines, i.Repository+"@"+i.Image)
@@ -173,7 +173,7 @@ func writeRepair(w io.Writer, r *audit.RepairReport) {
 	}
 }
 
-// auditVerdict is the last line: what the exit code says.
+// auditVerdict returns the last line: what the exit code means.
 func auditVerdict(r *audit.Report) string {
 	looked := "by the inventories"
 	switch {
@@ -212,8 +212,8 @@ func upper(c audit.Class) string {
 	return string(b)
 }
 
-// watch tells how far an audit is until stop is called, once or twice: a line that is rewritten on a terminal, a line every ten
-// seconds elsewhere.
+// watch shows the progress of an audit until stop is called, once or twice. On a terminal it rewrites one line;
+// elsewhere it writes a line every ten seconds.
 func (a *app) watch(p *audit.Progress) (stop func()) {
 	period, begin, end, cleared := 10*time.Second, "", "\n", ""
 	if cli.IsTerminal(a.stderr) {

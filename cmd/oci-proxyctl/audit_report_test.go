@@ -11,7 +11,8 @@ import (
 	"ociproxy/internal/walk"
 )
 
-// A finding names the first images that it affects, and how many more there are; so do lists of what is gone.
+// A finding names the first images that it affects, and how many more there are. The list of vanished images does the
+// same.
 func TestAuditNamesImages(t *testing.T) {
 	f := audit.Finding{Class: audit.Missing, Store: "s", Digest: "sha256:b", Detail: "no object"}
 	for _, name := range []string{"a", "b", "c", "d", "e"} {
@@ -40,7 +41,7 @@ func TestAuditNamesImages(t *testing.T) {
 	}
 }
 
-// What the progress of an audit said last is true at its end, and what could not be read is part of it.
+// The last progress line of an audit must match the final state, including what could not be read.
 func TestAuditProgressEnds(t *testing.T) {
 	for _, long := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {

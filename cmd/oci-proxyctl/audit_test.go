@@ -11,8 +11,8 @@ import (
 	"ociproxy/internal/registry/registrytest"
 )
 
-// pushed is the command images NAME REPOSITORY TEXT… starts a registry, puts its URL into NAME, and pushes an image into the repository whose layers
-// are the texts; the digest of the N-th layer is put into NAME_N.
+// pushed is the command images NAME REPOSITORY TEXT…. It starts a registry, puts its URL into NAME, and pushes an
+// image into the repository. The texts are the image's layers. The digest of the N-th layer is put into NAME_N.
 func pushed(ts *testscript.TestScript, _ bool, args []string) {
 	r := registrytest.Start(registrytest.Options{})
 	ts.Defer(r.Close)
@@ -23,8 +23,8 @@ func pushed(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// publish NAME DIR serves a directory as a bucket's public face, and puts its URL into NAME. A file beside it, DIR.hidden, names what it
-// refuses to show.
+// publish NAME DIR serves a directory as a bucket's public side, and puts its URL into NAME. The file DIR.hidden
+// contains the name of what the server refuses to show.
 func publish(ts *testscript.TestScript, _ bool, args []string) {
 	dir := ts.MkAbs(args[1])
 	files := http.FileServer(http.Dir(dir))

@@ -10,7 +10,7 @@ import (
 	yaml "go.yaml.in/yaml/v4"
 )
 
-// The jobs under deploy/ci call the program as it is: every command and every flag that they name exists.
+// The jobs under deploy/ci match the program: every command and flag in them must exist.
 func TestJobsOfCI(t *testing.T) {
 	for _, file := range []string{"github-actions.yaml", "prow.yaml"} {
 		t.Run(file, func(t *testing.T) {
@@ -47,7 +47,7 @@ func TestJobsOfCI(t *testing.T) {
 
 var shellWord = regexp.MustCompile(`"[^"]*"|'[^']*'|\S+`)
 
-// checkCall parses a command line as a shell would part it, as far as these jobs need.
+// checkCall splits a command line into words as a shell does, as far as these jobs need, and checks the command.
 func checkCall(t *testing.T, line string) {
 	t.Helper()
 	var args []string

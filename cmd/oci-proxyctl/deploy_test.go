@@ -11,7 +11,7 @@ import (
 	yaml "go.yaml.in/yaml/v4"
 )
 
-// container is the part of a manifest's container that concerns us.
+// container is the part of a manifest's container that this test needs.
 type container struct {
 	Args []string `yaml:"args"`
 	Env  []struct {
@@ -20,7 +20,7 @@ type container struct {
 	} `yaml:"env"`
 }
 
-// The manifests under deploy call the program as it is, and the count of an Indexed Job is the one its pods are told.
+// The manifests under deploy match the program. The count of an Indexed Job equals the one in its pods' environment.
 func TestManifests(t *testing.T) {
 	for _, file := range []string{"kubernetes-mirror-job.yaml", "cloud-run-mirror-job.yaml"} {
 		t.Run(file, func(t *testing.T) {

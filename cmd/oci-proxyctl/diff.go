@@ -13,7 +13,7 @@ import (
 	"ociproxy/internal/inventory/inspect"
 )
 
-// compared is the JSON document of inventory diff: fields are only added.
+// compared is the JSON document of inventory diff. Only add fields; never remove one.
 type compared struct {
 	A           string         `json:"a"` // URLs
 	B           string         `json:"b"`
@@ -24,7 +24,7 @@ type compared struct {
 	Differences []difference   `json:"differences"` // the first ones
 }
 
-// difference has no size for who does not hold it.
+// difference has no size for an inventory that does not list the blob.
 type difference struct {
 	Digest string `json:"digest"`
 	A      *int64 `json:"a,omitempty"`
@@ -122,7 +122,7 @@ func differenceLine(d inspect.Difference) string {
 	return fmt.Sprintf("! %s  %d and %d bytes", d.Digest, d.A, d.B)
 }
 
-// writeSum adds up below the differences; hidden is how many of them were not shown.
+// writeSum writes the totals below the differences. hidden is the number of differences that were not shown.
 func writeSum(w io.Writer, one, other string, c inspect.Comparison, hidden int, below bool) error {
 	if hidden > 0 {
 		fmt.Fprintf(w, "and %s more: --limit 0 shows all\n", humanize.Comma(int64(hidden)))
@@ -130,7 +130,7 @@ func writeSum(w io.Writer, one, other string, c inspect.Comparison, hidden int, 
 	if below {
 		fmt.Fprintln(w)
 	}
-	if one == other { // the same store at two addresses, or a replicated bucket
+	if one == other { // the same store at two URLs, or a replicated bucket
 		one, other = one+" (first)", other+" (second)"
 	}
 	t := cli.Table{}

@@ -17,13 +17,13 @@ import (
 
 func emptyEnv(string) string { return "" }
 
-// TestCommands holds the commands to what both programs promise: exit codes of one scheme, and flags that mean one thing.
+// TestCommands checks what both programs promise: one scheme of exit codes, and the same meaning for the same flag.
 func TestCommands(t *testing.T) { clitest.Root(t, (&app{env: emptyEnv}).root()) }
 
 // TestManual: every command has its manual page, and shells accept the completions.
 func TestManual(t *testing.T) { clitest.Manual(t, (&app{env: emptyEnv}).root) }
 
-// TestExitCodes: what goes wrong alike ends alike, in both programs.
+// TestExitCodes checks that the same kind of failure gives the same exit code in both programs.
 func TestExitCodes(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, text string) string {
@@ -74,7 +74,7 @@ deny: {digests: ["` + digest + `"]}
 	})
 }
 
-// What the help says of sums is what the code adds up.
+// The sums in the help must match the sums in the code.
 func TestSums(t *testing.T) {
 	root := (&app{env: emptyEnv}).root()
 	const auditBits = audit.CodeUnknown | audit.CodeUnexpected | audit.CodeMissing | audit.CodeShort | audit.CodeCorrupt | audit.CodeUnreadable
@@ -88,7 +88,7 @@ func TestSums(t *testing.T) {
 	const held, rest = 128, 32 | 64
 	for path, want := range map[string]int{
 		"audit": auditBits, "promote verify": proveBits, "promote run": planBits | held | rest, "promote apply": planBits | held | rest,
-		"promote plan": promote.TagMoved.Bit() | promote.SourceGone.Bit() | promote.Registry.Bit() | held | rest, // nothing is signed or stored by a plan
+		"promote plan": promote.TagMoved.Bit() | promote.SourceGone.Bit() | promote.Registry.Bit() | held | rest, // a plan signs and stores nothing
 	} {
 		cmd, _, err := root.Find(strings.Fields(path))
 		if err != nil {

@@ -14,7 +14,7 @@ import (
 	"ociproxy/internal/inventory/inspect"
 )
 
-// exported is a line of inventory export: fields are only added.
+// exported is a line of inventory export. Only add fields; never remove one.
 type exported struct {
 	Digest string `json:"digest"`
 	Size   int64  `json:"size"`
@@ -65,7 +65,7 @@ func (a *app) runExport(ctx context.Context, src inspect.Source, form string) er
 	line := writeJSONL
 	if form == "csv" {
 		line = writeCSV
-		fmt.Fprintln(out, "digest,size") // an error of out stays until it is flushed
+		fmt.Fprintln(out, "digest,size") // out keeps an error until Flush
 	}
 	for rec, err := range s.Records() {
 		if err == nil {
@@ -81,7 +81,7 @@ func (a *app) runExport(ctx context.Context, src inspect.Source, form string) er
 	return out.Flush()
 }
 
-// A digest has no character that JSON or CSV would have to escape.
+// A digest has no characters that need escaping in JSON or CSV.
 
 func writeJSONL(w io.Writer, r inventory.Record) error {
 	_, err := fmt.Fprintf(w, "{\"digest\":\"%s\",\"size\":%d}\n", r.Digest, r.Size)

@@ -11,7 +11,7 @@ import (
 	"ociproxy/internal/promote/prove"
 )
 
-// What is wrong with a store names it once, wherever it is shown.
+// A store's error must name the store only once, wherever it is shown.
 func TestFaultNamesStoreOnce(t *testing.T) {
 	const fault = "store s1: the inventory cannot be used: refused"
 	for name, show := range map[string]func(*app, *bytes.Buffer) error{

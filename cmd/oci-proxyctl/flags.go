@@ -8,7 +8,7 @@ import (
 	"ociproxy/internal/cli"
 )
 
-// The flags that several commands have: one name has one meaning, one text and one default.
+// Flags that several commands have. A name has the same meaning, text and default in all of them.
 
 func storeFlag(cmd *cobra.Command, stores *[]string) {
 	cmd.Flags().StringArrayVarP(stores, "store", "s", nil, "only the store of this `name` in the config; may be repeated")
@@ -28,21 +28,22 @@ func confirmFlag(cmd *cobra.Command, confirm *bool) {
 
 func limitFlag(cmd *cobra.Command, limit *int) {
 	f := cmd.Flags()
-	f.IntVar(limit, "limit", 100, "how `many` blobs, differences or findings of a class to show; 0: all")
+	f.IntVar(limit, "limit", 100, "`number` of blobs, differences or findings of a class to show; 0: all")
 	notNegative(cmd, "limit")
-	// Its letter was n, which means a dry run now: help does not tell it, and only commands that have none take it.
+	// The letter of --limit was n, which now means a dry run. Commands without --dry-run still accept it, but help
+	// hides it.
 	if f.Lookup("dry-run") == nil {
 		f.IntVarP(limit, "former-limit", "n", 100, "")
 		_ = f.MarkHidden("former-limit") // just defined
 	}
 }
 
-// strictFlag is the flag of the commands that read manifests.
+// strictFlag adds the --strict flag of the commands that read manifests.
 func strictFlag(cmd *cobra.Command, strict *bool) {
 	cmd.Flags().BoolVar(strict, "strict", false, "treat every warning about the manifests as an error")
 }
 
-// hostFlags say how registries are asked.
+// hostFlags adds the flags for requests to registries.
 func hostFlags(cmd *cobra.Command, plainHTTP *[]string, rate *float64, parallel *int) {
 	f := cmd.Flags()
 	f.StringArrayVar(plainHTTP, "plain-http", nil, "`host` to reach over plain HTTP, as loopback always is; may be repeated")
@@ -51,17 +52,17 @@ func hostFlags(cmd *cobra.Command, plainHTTP *[]string, rate *float64, parallel 
 	notNegative(cmd, "rate")
 }
 
-// auditParallel is how many blobs of one store an audit looks at, at once, when nobody says.
+// auditParallel is how many blobs of one store an audit checks at once by default.
 const auditParallel = 8
 
-// parallelFlag adds --parallel; 0 is the command's own default.
+// parallelFlag adds --parallel. 0 means the command's own default.
 func parallelFlag(cmd *cobra.Command, parallel *int) {
 	cmd.Flags().IntVar(parallel, "parallel", 0,
 		"`number` of requests at once to each registry or store; 0: as the config says, or 16 (8 for audit)")
 	notNegative(cmd, "parallel")
 }
 
-// notNegative refuses numbers below zero for flags of cmd: they mean nothing, and would be taken for the default.
+// notNegative refuses negative numbers for flags of cmd. They have no meaning, and would be taken for the default.
 func notNegative(cmd *cobra.Command, flags ...string) {
 	before := cmd.PreRunE
 	cmd.PreRunE = func(cmd *cobra.Command, args []string) error {
@@ -73,7 +74,7 @@ func notNegative(cmd *cobra.Command, flags ...string) {
 		if before != nil {
 			return before(cmd, args)
 		}
-		if cmd.PreRun != nil { // cobra runs one of the two only
+		if cmd.PreRun != nil { // cobra runs only one of the two
 			cmd.PreRun(cmd, args)
 		}
 		return nil

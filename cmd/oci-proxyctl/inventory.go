@@ -31,7 +31,7 @@ URL is the directory that has head.json. To use a store of the config instead, g
 	}, a.inventoryLs(), a.inventoryDiff(), a.inventoryExport(), a.inventoryVerify(), a.inventoryRebuild())
 }
 
-// open reads an inventory. A failure tells what the address should be.
+// open reads an inventory. On failure, the error's hint says what the URL should be.
 func (a *app) open(ctx context.Context, src inspect.Source) (*inspect.Inventory, error) {
 	p := a.progress()
 	defer p.clear()
@@ -45,9 +45,9 @@ func (a *app) open(ctx context.Context, src inspect.Source) (*inspect.Inventory,
 	return s, nil
 }
 
-// progress shows what has arrived, on a terminal only.
+// progress shows how much has been received, on a terminal only.
 type progress struct {
-	w io.Writer // nil: nobody watches
+	w io.Writer // nil: no terminal
 
 	mu   sync.Mutex
 	last time.Time
@@ -60,14 +60,14 @@ func (a *app) progress() *progress {
 	return &progress{w: a.stderr}
 }
 
-// show is called very often, and writes five times a second.
+// show is called very often, but writes at most five times a second.
 func (p *progress) show(received, of int64) {
 	if p.w != nil {
 		p.line(size(received) + " of " + size(of))
 	}
 }
 
-// line shows text, unless it comes too soon after the last one.
+// line shows text, unless the last line was shown less than 200 ms ago.
 func (p *progress) line(text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

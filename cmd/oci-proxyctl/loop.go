@@ -23,20 +23,20 @@ type looping interface {
 	Handler() http.Handler
 }
 
-// listening is where a loop's metrics are served.
+// listening says where a loop's metrics are served.
 type listening struct {
 	address string
 	hosts   []string
 }
 
-// flags adds the flags.
+// flags adds the flags to cmd.
 func (l *listening) flags(cmd *cobra.Command) {
 	fl := cmd.Flags()
 	fl.StringVar(&l.address, "listen", "", "`address` that serves /metrics, /-/live and /-/ready while the command repeats")
 	fl.StringArrayVar(&l.hosts, "listen-host", nil, "host `name` that --listen also accepts, besides IP addresses and localhost; may be repeated")
 }
 
-// runLoop takes turns until the program is told to stop, and serves their metrics, when there is an address for them.
+// runLoop runs turns until the program is stopped. If there is an address for metrics, it serves them.
 func (a *app) runLoop(ctx context.Context, at listening, l looping) error {
 	stop, err := a.serveLoop(ctx, at, l.Handler())
 	if err != nil {
@@ -44,10 +44,10 @@ func (a *app) runLoop(ctx context.Context, at listening, l looping) error {
 	}
 	defer stop()
 	l.Run(ctx)
-	return nil // told to stop: it did
+	return nil // stopped as requested
 }
 
-// turnEnded writes what came of one turn; write does so for people.
+// turnEnded writes the result of one turn. write writes it for people.
 func (a *app) turnEnded(report any, err error, write func() error) {
 	switch {
 	case err != nil:
@@ -62,10 +62,11 @@ func (a *app) turnEnded(report any, err error, write func() error) {
 	}
 }
 
-// loopConnections bounds the connections to a loop's port: the files that may be open are for its work.
+// loopConnections is the maximum number of connections to a loop's port. The loop's work needs the other file
+// descriptors.
 const loopConnections = 64
 
-// serveLoop serves h, when there is an address for it, until stop is called.
+// serveLoop serves h until stop is called. Without an address it serves nothing.
 func (a *app) serveLoop(ctx context.Context, at listening, h http.Handler) (stop func(), err error) {
 	if at.address == "" {
 		return func() {}, nil

@@ -11,7 +11,8 @@ import (
 	"testing"
 )
 
-// A web page whose name resolves to the port could read a loop's metrics in an operator's browser.
+// A web page whose name resolves to the port could read a loop's metrics in an operator's browser. The port must
+// refuse it.
 func TestWhoMayAskALoop(t *testing.T) {
 	var stderr bytes.Buffer
 	a := &app{stderr: &stderr}
@@ -57,7 +58,7 @@ func TestWhoMayAskALoop(t *testing.T) {
 	}
 }
 
-// Whoever opened connections to the port and left them idle took the files that the mirror's work needs.
+// Idle connections to the port must not use up the file descriptors that the mirror's work needs.
 func TestALoopHasFewConnections(t *testing.T) {
 	var stderr bytes.Buffer
 	a := &app{stderr: &stderr}
@@ -93,7 +94,7 @@ func TestALoopHasFewConnections(t *testing.T) {
 			ended <- struct{}{}
 		}()
 	}
-	for range more { // idle ones had to go
+	for range more { // idle ones were closed
 		<-ended
 	}
 }

@@ -14,13 +14,13 @@ import (
 	"ociproxy/internal/inventory/inspect"
 )
 
-// listed is the JSON document of inventory ls: fields are only added.
+// listed is the JSON document of inventory ls. Only add fields; never remove one.
 type listed struct {
 	URL        string                 `json:"url"`
 	Store      string                 `json:"store"`
 	Generation uint64                 `json:"generation"`
 	WrittenAt  time.Time              `json:"writtenAt"`
-	State      string                 `json:"state"` // "current", or "stale": readers do not believe it
+	State      string                 `json:"state"` // "current", or "stale": readers do not rely on it
 	Segments   []inventory.SegmentRef `json:"segments"`
 	Held       inspect.Totals         `json:"held"`
 	Records    []exported             `json:"records"` // the first ones

@@ -19,7 +19,7 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr))
 }
 
-// run is the program: it returns the exit code. Nothing below it exits, and several may run in one process.
+// run is the program. It returns the exit code. Nothing below it exits, and it may run several times in one process.
 func run(ctx context.Context, args []string, env func(string) string, stdin io.Reader, stdout, stderr io.Writer) int {
 	a := &app{env: env, stdin: stdin, stdout: stdout, stderr: stderr}
 	err := a.execute(ctx, args)

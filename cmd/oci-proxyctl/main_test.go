@@ -42,7 +42,7 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// exits CODE COMMAND… runs the command and wants that exit code, which plain exec cannot tell apart.
+// exits CODE COMMAND… runs the command and checks its exit code. Plain exec cannot distinguish exit codes.
 func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: exits CODE COMMAND…")
@@ -59,7 +59,7 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// envsubst FILE… replaces $NAME in the files by what the script's environment says.
+// envsubst FILE… replaces $NAME in the files by its value in the script's environment.
 func envsubst(ts *testscript.TestScript, _ bool, files []string) {
 	for _, name := range files {
 		text := os.Expand(ts.ReadFile(name), ts.Getenv)
@@ -67,7 +67,7 @@ func envsubst(ts *testscript.TestScript, _ bool, files []string) {
 	}
 }
 
-// left fails when a command has left something in the directory for temporary files.
+// left fails if a command has left files in the directory for temporary files.
 func left(ts *testscript.TestScript, neg bool, _ []string) {
 	entries, err := os.ReadDir(ts.Getenv("TMPDIR"))
 	ts.Check(err)

@@ -72,7 +72,7 @@ _COUNT) need no flag.`,
 	return cmd
 }
 
-// check finds contradictions between flags, and completes them.
+// check finds contradictions between flags, and returns the shard.
 func (f *mirrorFlags) check(a *app) (mirror.Shard, error) {
 	switch {
 	case f.once && f.every != 0:
@@ -100,7 +100,8 @@ func (f *mirrorFlags) check(a *app) (mirror.Shard, error) {
 	return s, nil
 }
 
-// mirrorHeap is where the collector begins to work hard: with the code and the tables beside it the process stays below 256 MiB.
+// mirrorHeap is the heap size at which the garbage collector works harder. With the code and the tables, the process
+// then stays below 256 MiB.
 const mirrorHeap = 192 << 20
 
 func (a *app) runMirror(ctx context.Context, f *mirrorFlags) error {
@@ -134,7 +135,7 @@ func (a *app) runMirror(ctx context.Context, f *mirrorFlags) error {
 	return a.mirrorResult(r)
 }
 
-// mirrorConfig loads the config and makes sure that it says what to mirror.
+// mirrorConfig loads the config, which must have a mirror stanza.
 func (a *app) mirrorConfig(file string) (*config.Config, error) {
 	if file == "" {
 		return nil, cli.Usage("name the config with --config or OCI_PROXY_CONFIG", "mirror needs a config")
@@ -162,7 +163,7 @@ func (a *app) mirrorSource(cfg *config.Config, f *mirrorFlags) (*walk.Source, er
 	return src, nil
 }
 
-// openStores opens the stores of a config for writing; options say the rest.
+// openStores opens the stores of a config for writing, with the given options.
 func (a *app) openStores(ctx context.Context, cfg *config.Config, opt targets.Options) (*targets.Set, error) {
 	opt.Getenv, opt.Logger = a.env, a.mirrorLog()
 	fl, err := targets.Open(ctx, cfg, opt)
@@ -194,12 +195,12 @@ func (a *app) mirrorOnce(ctx context.Context, f *mirrorFlags, cfg *config.Config
 	return r, nil
 }
 
-// mirrorLog is where the parts below say what went wrong in the background.
+// mirrorLog returns the logger for problems in the background.
 func (a *app) mirrorLog() *slog.Logger {
 	return slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 }
 
-// mirrorResult shows what a pass did, and gives the exit code.
+// mirrorResult shows what a pass did, and returns the exit code.
 func (a *app) mirrorResult(r *mirror.Report) error {
 	var err error
 	if a.format == cli.JSON {

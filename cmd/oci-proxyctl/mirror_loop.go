@@ -10,8 +10,8 @@ import (
 	"ociproxy/internal/targets"
 )
 
-// mirrorLoop makes passes until the program is told to stop. The config is read again before each pass; one that is wrong changes
-// nothing.
+// mirrorLoop makes passes until the program is stopped. It reads the config again before each pass. If the config is
+// wrong, it keeps the old one.
 func (a *app) mirrorLoop(ctx context.Context, f *mirrorFlags, cfg *config.Config, opt mirror.Options) error {
 	opt.Interval = f.every
 	opt.Seen = new(mirror.Seen)
@@ -33,7 +33,7 @@ func (a *app) mirrorLoop(ctx context.Context, f *mirrorFlags, cfg *config.Config
 	return a.runLoop(ctx, f.listen, loop)
 }
 
-// reloaded is the config as the file has it now, or as it was when that is wrong.
+// reloaded returns the config from the file, or the old one if the file is wrong.
 func (a *app) reloaded(f *mirrorFlags, was *config.Config) *config.Config {
 	if f.file == "-" {
 		return was

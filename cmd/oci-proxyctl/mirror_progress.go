@@ -24,7 +24,8 @@ const (
 	plainEvery = 5 * time.Second
 )
 
-// watchPass shows on stderr where a pass stands until stop is called: bars on a terminal, else a line every few seconds.
+// watchPass shows a pass's progress on stderr until stop is called: bars on a terminal, else a line every few
+// seconds.
 func (a *app) watchPass(form string, p *mirror.Pass) (stop func()) {
 	if form == "auto" {
 		form = "plain"
@@ -52,8 +53,8 @@ func (a *app) watchPass(form string, p *mirror.Pass) (stop func()) {
 	}
 }
 
-// every calls show again and again, until stop is called; then once more, if it was called at all: what is left standing
-// is what is true at the end.
+// every calls show once per period until stop is called. If show was called at all, stop calls it once more, so that
+// the last output matches the final state.
 func every(period time.Duration, show func()) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
@@ -73,7 +74,7 @@ func every(period time.Duration, show func()) (stop func()) {
 	})
 }
 
-// meter works out how fast bytes go, smoothed over some ten looks.
+// meter measures the transfer speed, smoothed over some ten measurements.
 type meter struct {
 	at    time.Duration
 	done  int64
@@ -93,7 +94,7 @@ func (m *meter) look(at time.Duration, done int64) {
 	m.at, m.done = at, done
 }
 
-// left is how long the rest takes at this speed; "" when nobody knows.
+// left returns how long the rest takes at this speed, or "" when that is unknown.
 func (m *meter) left(bytes int64) string {
 	if m.speed < 1 || bytes <= 0 {
 		return ""
@@ -101,7 +102,7 @@ func (m *meter) left(bytes int64) string {
 	return (time.Duration(float64(bytes)/m.speed) * time.Second).Round(time.Second).String()
 }
 
-// progressLine is one line of --progress plain.
+// progressLine returns one line of --progress plain.
 func progressLine(p mirror.Progress, m *meter) string {
 	done, of := p.Bytes()
 	m.look(p.Elapsed, done)
@@ -124,7 +125,7 @@ func progressLine(p mirror.Progress, m *meter) string {
 	return line
 }
 
-// totalOf marks a total that still grows.
+// totalOf adds a mark to a total that still grows.
 func totalOf(p mirror.Progress, total string) string {
 	if p.Walked {
 		return total
@@ -132,7 +133,7 @@ func totalOf(p mirror.Progress, total string) string {
 	return total + "+"
 }
 
-// bars are --progress bars: one for all, and one for each of the first stores.
+// bars shows --progress bars: one for the total, and one for each of the first stores.
 type bars struct {
 	progress *mpb.Progress
 	all      []*mpb.Bar // the total, then the stores
@@ -142,7 +143,7 @@ type bars struct {
 	m   meter
 }
 
-// maxBars fits a terminal; more stores are seen in the total.
+// maxBars fits a terminal. Further stores appear only in the total.
 const maxBars = 20
 
 func newBars(w io.Writer, first mirror.Progress) *bars {
@@ -161,14 +162,14 @@ func (b *bars) add(name string, text func() string) {
 	b.all = append(b.all, bar)
 }
 
-// show is called again and again.
+// show updates the bars. It is called repeatedly.
 func (b *bars) show(p mirror.Progress) {
 	b.mu.Lock()
 	b.now = p
 	done, of := p.Bytes()
 	b.m.look(p.Elapsed, done)
 	b.mu.Unlock()
-	// The total is never reached: a bar that is full is taken for done.
+	// The bar never reaches its total, because a full bar counts as done.
 	set := func(bar *mpb.Bar, done, of int64) {
 		bar.SetTotal(of+1, false)
 		bar.SetCurrent(done)

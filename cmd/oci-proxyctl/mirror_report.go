@@ -59,10 +59,10 @@ func writeMirrorReport(w io.Writer, r *mirror.Report) error {
 	return writeProblems(w, noted{r.Problems, r.Errors, r.Skipped, r.Blobs.Skipped + r.Vanished, r.Error})
 }
 
-// shownProblems is how many problems a person reads; JSON has more.
+// shownProblems is how many problems are shown to a person. JSON has more.
 const shownProblems = 20
 
-// faultOf is the kind of a store's fault, for a table: what is wrong stands below it, once.
+// faultOf returns the class of a store's fault, for a table. The details appear once, below the table.
 func faultOf(store, err string, problems []mirror.Problem) string {
 	if err == "" {
 		return ""
@@ -72,24 +72,24 @@ func faultOf(store, err string, problems []mirror.Problem) string {
 			return string(p.Class)
 		}
 	}
-	return aboutStore(store, err) // not among the problems that are kept
+	return aboutStore(store, err) // not among the problems in the report
 }
 
-// aboutStore is an error in one line, where the store's name stands beside it already.
+// aboutStore returns an error as one line, without the store's name if that is already beside it.
 func aboutStore(store, err string) string {
 	return strings.TrimPrefix(cli.OneLine(err), "store "+store+": ")
 }
 
-// noted is what a pass or a plan wrote down of what is not as it should be.
+// noted is what a pass or a plan recorded about problems.
 type noted struct {
 	problems []mirror.Problem
 	errors   map[mirror.Class]int64
 	skipped  []mirror.Skipped
-	left     int64 // how many are skipped in all
+	left     int64 // the total number of skipped blobs
 	whole    string
 }
 
-// writeProblems lists what went wrong, and what is skipped, a line each.
+// writeProblems lists what failed and what was skipped, one per line.
 func writeProblems(w io.Writer, n noted) error {
 	var all int64
 	for _, n := range n.errors {
@@ -154,7 +154,7 @@ func (a *app) mirrorPlan(ctx context.Context, f *mirrorFlags, cfg *config.Config
 	return resultCode(plan.Result)
 }
 
-// resultCode is the exit code of how a pass ended, or would.
+// resultCode returns the exit code for how a pass ended, or would end.
 func resultCode(r mirror.Result) error {
 	switch r {
 	case mirror.Done:
@@ -169,7 +169,7 @@ func resultCode(r mirror.Result) error {
 }
 
 func writePlan(w io.Writer, p *mirror.Plan) error {
-	if p.Result == mirror.Failed { // there are no numbers of what cannot be done
+	if p.Result == mirror.Failed { // a plan that cannot be carried out has no numbers
 		if _, err := fmt.Fprintln(w, "result  a run would fail: nothing could be done"); err != nil {
 			return err
 		}

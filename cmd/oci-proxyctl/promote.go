@@ -25,7 +25,7 @@ plain manifest is one file with both.`,
 		a.promoteSchema(), a.promoteVerify())
 }
 
-// manifests reads what of a tree may be promoted; strict: every warning is an error. It tells of warnings.
+// manifests reads the part of a tree that may be promoted, and prints warnings. If strict, every warning is an error.
 func (a *app) manifests(path string, strict bool) (*manifest.Tree, error) {
 	tree, err := manifest.Load(path)
 	if tree, err = tree.Hold(err, strict); err != nil {
@@ -37,7 +37,7 @@ func (a *app) manifests(path string, strict bool) (*manifest.Tree, error) {
 	return tree, nil
 }
 
-// invalidManifests gives the faults of manifests the exit code for invalid input. Other errors pass.
+// invalidManifests gives faults in manifests the exit code for invalid input. It returns other errors unchanged.
 func invalidManifests(err error) error {
 	if faults, bad := errors.AsType[*manifest.Errors](err); bad {
 		return &cli.Error{Err: faults, Hint: "promote check shows warnings too", Code: cli.CodeInvalid}

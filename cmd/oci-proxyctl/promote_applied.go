@@ -13,7 +13,7 @@ import (
 	"ociproxy/internal/promote/apply"
 )
 
-// applyTables shows what went where.
+// applyTables shows what was written to each registry and store.
 func applyTables(w io.Writer, r *apply.Report) error {
 	if len(r.Hosts) > 0 {
 		t := cli.Table{Header: []string{"REGISTRY", "TAGS", "MANIFESTS", "PUSHED", "BYTES", "MOUNTED", "REQUESTS", "FAULT"}}
@@ -38,7 +38,7 @@ func applyTables(w io.Writer, r *apply.Report) error {
 	return nil
 }
 
-// applyVerdict says in a sentence how it ended. That there was nothing to do and that nothing was done are different.
+// applyVerdict says in a sentence how the run ended. "Nothing to do" is not the same as "nothing was done".
 func applyVerdict(r *apply.Report) string {
 	took := (time.Duration(r.DurationMs) * time.Millisecond).Round(10 * time.Millisecond).String()
 	there := ""
@@ -59,7 +59,8 @@ func applyVerdict(r *apply.Report) string {
 	return fmt.Sprintf("Done after %s: %s%s.", took, cli.Count(r.Done, "promotion"), there)
 }
 
-// watchApply shows on stderr where a run stands until stop is called: a bar on a terminal, else a line every few seconds.
+// watchApply shows a run's progress on stderr until stop is called: a bar on a terminal, else a line every few
+// seconds.
 func (a *app) watchApply(form string, run *apply.Run) (stop func()) {
 	if form == "auto" {
 		form = "plain"
@@ -80,7 +81,7 @@ func (a *app) watchApply(form string, run *apply.Run) (stop func()) {
 		mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return " " + applyLine(run.Progress(), m) })))
 	end := every(barsEvery, func() {
 		p := run.Progress()
-		bar.SetTotal(p.Promotions+1, false) // a bar that is full is taken for done
+		bar.SetTotal(p.Promotions+1, false) // a full bar would count as done
 		bar.SetCurrent(p.Finished)
 	})
 	return func() {
@@ -90,7 +91,7 @@ func (a *app) watchApply(form string, run *apply.Run) (stop func()) {
 	}
 }
 
-// applyLine is one line of progress.
+// applyLine returns one line of progress.
 func applyLine(p apply.Progress, m *meter) string {
 	m.look(p.Elapsed, p.Uploaded)
 	line := fmt.Sprintf("%s: %s of %s done, %s copied, %s settling, %s read, %s written, %s/s", p.Elapsed.Round(time.Second),

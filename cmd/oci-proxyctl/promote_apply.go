@@ -21,7 +21,7 @@ import (
 	"ociproxy/internal/promote/apply"
 )
 
-// applyFlags are what the application of a plan needs to know, whichever command does it.
+// applyFlags are the flags of all commands that apply a plan.
 type applyFlags struct {
 	require      string
 	settle       time.Duration
@@ -91,7 +91,7 @@ Without a config, or with --config '', apply does not write to stores.`,
 	return cmd
 }
 
-// accessFlags are the flags that say how registries and stores are reached.
+// accessFlags adds the flags for access to registries and stores.
 func (p *promoteFlags) accessFlags(a *app, cmd *cobra.Command) {
 	cli.OptionalConfigFlag(cmd, &p.config, a.env)
 	hostFlags(cmd, &p.plainHTTP, &p.rate, &p.parallel)
@@ -131,7 +131,7 @@ func (a *app) runPromoteApply(ctx context.Context, name, manifests string, dry b
 	return a.applyResult(report, nil, access.config)
 }
 
-// sameManifests makes sure that a plan was made of what the manifests in dir say, if there is a dir.
+// sameManifests checks that a plan was made from the manifests in dir. If dir is "", it checks nothing.
 func sameManifests(plan *apply.Plan, dir string) error {
 	if dir == "" {
 		return nil
@@ -162,7 +162,7 @@ func (f *applyFlags) check() error {
 	return nil
 }
 
-// access is how registries are reached, where the flags leave it to the config.
+// access returns how registries are accessed. Values that the flags do not set come from the config.
 func (p *promoteFlags) access(cfg *config.Config, log *slog.Logger) promote.Access {
 	access := promote.Access{PlainHTTP: p.plainHTTP, Rate: p.rate, Parallel: p.parallel, Logger: log}
 	if cfg != nil && cfg.Mirror.Enabled() {
@@ -176,7 +176,7 @@ func (p *promoteFlags) access(cfg *config.Config, log *slog.Logger) promote.Acce
 	return access
 }
 
-// options completes flags by the config, which may be nil.
+// options takes values that the flags do not set from the config, which may be nil.
 func (f *applyFlags) options(cfg *config.Config) (apply.Options, error) {
 	opt := apply.Options{Config: cfg, StoreTimeout: f.storeTimeout, Parallel: f.images, Lease: f.lease, TTL: f.leaseTTL, Who: f.who}
 	text := f.require
@@ -206,7 +206,7 @@ func (f *applyFlags) options(cfg *config.Config) (apply.Options, error) {
 	return opt, err
 }
 
-// whoami is a name for logs that people read.
+// whoami returns a name for logs that people read.
 func whoami() string {
 	name := "unknown"
 	if u, err := user.Current(); err == nil {
@@ -218,7 +218,7 @@ func whoami() string {
 	return name
 }
 
-// apply carries out a plan. fresh: it was made just now.
+// apply carries out a plan. fresh means that the plan was made just now.
 func (a *app) apply(ctx context.Context, plan *apply.Plan, access *promoteFlags, f *applyFlags, fresh bool) (*apply.Report, error) {
 	var cfg *config.Config
 	if access.config != "" {
@@ -261,7 +261,7 @@ func (a *app) apply(ctx context.Context, plan *apply.Plan, access *promoteFlags,
 	return report, err
 }
 
-// openAudit opens an audit log, at its end.
+// openAudit opens an audit log for appending.
 func openAudit(name string) (*os.File, error) {
 	log, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 	if err != nil {
@@ -270,13 +270,13 @@ func openAudit(name string) (*os.File, error) {
 	return log, nil
 }
 
-// appliedPlan is the JSON document of promote run; that of promote apply is its report alone.
+// appliedPlan is the JSON document of promote run. The document of promote apply is only the report.
 type appliedPlan struct {
 	Plan   *promote.Summary `json:"plan"`
 	Report *apply.Report    `json:"report"` // null: nothing was applied
 }
 
-// applyResult shows what was done, and gives the exit code. sum is the plan, when this command made it.
+// applyResult shows what was done, and returns the exit code. sum is the plan if this command made it, else nil.
 func (a *app) applyResult(r *apply.Report, sum *promote.Summary, config string) error {
 	var err error
 	switch {
@@ -296,7 +296,7 @@ func (a *app) applyResult(r *apply.Report, sum *promote.Summary, config string) 
 		}
 	}
 	if a.format != cli.JSON {
-		if sum == nil { // else they were told with the plan
+		if sum == nil { // otherwise they were shown with the plan
 			writeHeld(r.Held, a.stdout, cli.UseColor(a.stdout, a.env))
 		}
 		if err := heldVerdict(r.Held, a.stdout); err != nil {
@@ -312,7 +312,7 @@ func (a *app) applyResult(r *apply.Report, sum *promote.Summary, config string) 
 	return nil
 }
 
-// writeApply shows a report to a person.
+// writeApply writes a report for people.
 func (a *app) writeApply(w io.Writer, r *apply.Report, config string) error {
 	if err := applyTables(w, r); err != nil {
 		return err

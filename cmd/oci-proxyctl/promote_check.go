@@ -11,19 +11,19 @@ import (
 	"ociproxy/internal/manifest"
 )
 
-// checkedManifests is the JSON document of promote check: fields are only added.
+// checkedManifests is the JSON document of promote check. Only add fields; never remove one.
 type checkedManifests struct {
 	Path         string            `json:"path"`
 	Valid        bool              `json:"valid"`
 	Errors       []*manifest.Fault `json:"errors"`
 	Warnings     []*manifest.Fault `json:"warnings"`
-	Held         []*manifest.Held  `json:"held,omitempty"` // what plan and run hold back; absent: nothing, or all
+	Held         []*manifest.Held  `json:"held,omitempty"` // what plan and run hold back; absent: nothing or everything
 	Projects     int               `json:"projects"`
-	Destinations int               `json:"destinations"` // each name once
+	Destinations int               `json:"destinations"` // distinct names
 	Images       int               `json:"images"`
 	Digests      int               `json:"digests"`
 	Tags         int               `json:"tags"`
-	Edges        int64             `json:"edges"` // each destination of each tag, and of each digest without one
+	Edges        int64             `json:"edges"` // each destination of each tag, and of each digest without a tag
 }
 
 func (a *app) promoteCheck() *cobra.Command {

@@ -6,7 +6,7 @@ import (
 	"ociproxy/internal/cli"
 )
 
-// What the exit codes of the commands of promote mean. They are stable: scripts depend on them.
+// The meaning of the exit codes of the promote commands. They are stable, because scripts depend on them.
 var (
 	invalidInput = cli.ExitCode{Code: cli.CodeInvalid, Means: "the manifests or the config are invalid: nothing can be promoted"}
 

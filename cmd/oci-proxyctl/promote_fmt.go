@@ -15,7 +15,7 @@ import (
 	"ociproxy/internal/manifest"
 )
 
-// formatting are the flags of promote fmt.
+// formatting holds the flags of promote fmt.
 type formatting struct{ check, diff, write bool }
 
 func (a *app) promoteFmt() *cobra.Command {
@@ -85,7 +85,7 @@ func (a *app) runPromoteFmt(how formatting, args []string) error {
 	return nil
 }
 
-// formatted does with one result what the flags ask for.
+// formatted handles one result as the flags require.
 func (a *app) formatted(how formatting, name string, before, after []byte) error {
 	same := bytes.Equal(before, after)
 	if how.diff && !same {
@@ -110,7 +110,7 @@ func (a *app) formatted(how formatting, name string, before, after []byte) error
 	return nil
 }
 
-// readManifest reads a file, of one that is too large only as much as shows that.
+// readManifest reads a file. If the file is too large, it reads only one byte more than allowed.
 func (a *app) readManifest(name string) ([]byte, error) {
 	from := a.stdin
 	if name != "-" {
@@ -124,7 +124,7 @@ func (a *app) readManifest(name string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(from, manifest.MaxBytes+1))
 }
 
-// manifestFiles are the files that args name; those of a tree are found in it.
+// manifestFiles returns the files that args name. For a directory, it returns the files of the tree in it.
 func manifestFiles(args []string) (files []string, trees bool, err error) {
 	for _, arg := range args {
 		info, err := os.Stat(arg)
@@ -150,7 +150,8 @@ func manifestFiles(args []string) (files []string, trees bool, err error) {
 	return files, trees, nil
 }
 
-// rewrite replaces what is in a file: what reads it meanwhile sees one or the other. It keeps its mode, and where links lead to it.
+// rewrite replaces the content of a file. Readers see either the old or the new content. It keeps the file's mode,
+// and replaces the target of symbolic links, not the links.
 func rewrite(name string, text []byte) error {
 	name, err := filepath.EvalSymlinks(name)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"ociproxy/internal/manifest"
 )
 
-// Of a file that is too large no more is read than shows that.
+// readManifest must not read a large file completely, only enough to see that it is too large.
 func TestFormatReadsBounded(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "images.yaml")
 	f, err := os.Create(name)
@@ -30,7 +30,7 @@ func TestFormatReadsBounded(t *testing.T) {
 	}
 }
 
-// zeros never end.
+// zeros is an endless reader of zeros.
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) {

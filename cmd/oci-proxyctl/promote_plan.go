@@ -23,7 +23,7 @@ import (
 	"ociproxy/internal/targets"
 )
 
-// promoteFlags are what planning needs to know, whichever command plans.
+// promoteFlags are the flags of all commands that plan.
 type promoteFlags struct {
 	config    string
 	since     string
@@ -35,7 +35,7 @@ type promoteFlags struct {
 	sizes     bool
 	strict    bool
 
-	storeTimeout time.Duration // of the flag that only apply and run have; 0: of the config
+	storeTimeout time.Duration // the flag of apply and run only; 0: as the config says
 }
 
 func (p *promoteFlags) flags(a *app, cmd *cobra.Command) {
@@ -87,7 +87,7 @@ nothing. Without a config, or with --config '', the plan does not include stores
 	return cmd
 }
 
-// planning is what a plan is made of.
+// planning is the input of a plan.
 type planning struct {
 	tree       *manifest.Tree
 	registries *promote.Registries
@@ -147,7 +147,7 @@ func (a *app) runPromotePlan(ctx context.Context, path, file string, flags *prom
 	return nil
 }
 
-// preparePlan reads manifests, config and baselines, and opens what the config names.
+// preparePlan reads the manifests, the config and the baselines, and opens the stores that the config names.
 func (a *app) preparePlan(ctx context.Context, path string, flags *promoteFlags) (*planning, error) {
 	tree, err := a.manifests(path, flags.strict)
 	if err != nil {
@@ -181,24 +181,24 @@ func (a *app) preparePlan(ctx context.Context, path string, flags *promoteFlags)
 	return p, nil
 }
 
-// openStores opens the stores that the config has buckets of; their inventories say what they lack.
+// openStores opens the config's stores that have a bucket. Their inventories say which blobs they do not have.
 func openStores(ctx context.Context, a *app, cfg *config.Config) (*targets.Set, error) {
 	f, err := targets.Open(ctx, cfg, targets.Options{Getenv: a.env, Logger: a.mirrorLog()})
 	if err != nil {
 		return nil, cli.Fail("stores that are written need a bucket: in the config; without --config stores are left out", "open stores: %w", err)
 	}
 	for i := range f.Stores {
-		if err := f.Ledger.Fault(i); err != nil { // which names the store
+		if err := f.Ledger.Fault(i); err != nil { // the error names the store
 			fmt.Fprintf(a.stderr, "warning: %v\n", err)
 		}
 	}
-	if usable := f.Ledger.Usable(); usable.Empty() { // a run would fail, too
+	if usable := f.Ledger.Usable(); usable.Empty() { // a run would fail too
 		return nil, errors.Join(cli.Fail("fix what the warnings say, or leave the stores out with --config ''", "no store can be written to"), f.Close(ctx))
 	}
 	return f, nil
 }
 
-// restrict leaves of a tree what an older revision did not have; whole is what it leaves that of.
+// restrict returns the part of a tree that an older revision does not have. whole is the complete tree.
 func (a *app) restrict(ctx context.Context, path string, flags *promoteFlags, tree *manifest.Tree) (part, whole *manifest.Tree, err error) {
 	if flags.since == "" {
 		return tree, tree, nil
@@ -214,7 +214,7 @@ func (a *app) restrict(ctx context.Context, path string, flags *promoteFlags, tr
 	if old == nil {
 		return nil, nil, err
 	}
-	if err != nil { // what could not be understood there counts as new: a plan that is too large does no harm
+	if err != nil { // what could not be read there counts as new: a plan that is too large does no harm
 		fmt.Fprintf(a.stderr, "warning: the manifests of %s have faults; what they spoil counts as new\n", before)
 	}
 	return promote.Changes(old, tree), tree, nil
@@ -229,7 +229,7 @@ func lostDigests(file string) (map[oci.Digest]bool, error) {
 	return lost, err
 }
 
-// make makes the plan, and weighs it.
+// make makes the plan, and finds out its sizes and requests.
 func (p *planning) make(ctx context.Context, h promote.Header, out *planOutput) (*promote.Summary, error) {
 	out.begin(h)
 	sum, err := apply.MakePlan(ctx, p.tree, p.registries, p.options, apply.Weigh{Sizes: p.sizes, Stores: p.targets}, out.add)
@@ -240,11 +240,11 @@ func (p *planning) make(ctx context.Context, h promote.Header, out *planOutput) 
 	return sum, out.end(sum)
 }
 
-// planOutput is where a plan is written to.
+// planOutput is where a plan is written.
 type planOutput struct {
 	targets []io.Writer
 	writers []*promote.Writer
-	file    *atomicfile.File // nil: none
+	file    *atomicfile.File // nil: no file
 }
 
 func (o *planOutput) to(w io.Writer) { o.targets = append(o.targets, w) }

@@ -13,7 +13,7 @@ import (
 	"ociproxy/internal/promote/prove"
 )
 
-// writeProof shows what promote verify found to people.
+// writeProof shows the findings of promote verify to people.
 func (a *app) writeProof(r *prove.Report, config string) error {
 	w := a.stdout
 	color := cli.UseColor(w, a.env)

@@ -15,10 +15,10 @@ import (
 	"ociproxy/internal/promote/apply"
 )
 
-// shownFailures bounds what a person reads; the JSON has all.
+// shownFailures is how many failures are shown to a person. JSON has all of them.
 const shownFailures = 100
 
-// writePlan shows a plan to a person.
+// writePlan writes a plan for people.
 func (a *app) writePlan(sum *promote.Summary, file string) error {
 	w := a.stdout
 	if len(sum.By) > 0 {
@@ -31,7 +31,7 @@ func (a *app) writePlan(sum *promote.Summary, file string) error {
 		t := cli.Table{Header: []string{"STORE", "BLOBS", "SIZE", "REQUESTS"}}
 		for _, name := range slices.Sorted(maps.Keys(sum.Stores)) {
 			s := sum.Stores[name]
-			if s.Fault != "" { // a warning says what it is
+			if s.Fault != "" { // a warning gives the fault
 				t.Row(name, "?", "?", "?")
 				continue
 			}
@@ -103,7 +103,7 @@ func writeFailures(failures []*promote.Failure, w io.Writer, color bool) {
 	}
 }
 
-// writeHeld names what is held back, and why.
+// writeHeld shows what is held back, and why.
 func writeHeld(held []*manifest.Held, w io.Writer, color bool) {
 	for i, h := range held {
 		if i == shownFailures {
@@ -120,7 +120,7 @@ func writeHeld(held []*manifest.Held, w io.Writer, color bool) {
 	}
 }
 
-// writeIdle names the exceptions that changed nothing.
+// writeIdle shows the exceptions that had no effect.
 func writeIdle(idle []promote.Idle, w io.Writer) {
 	for i, e := range idle {
 		if i == shownFailures {
@@ -131,7 +131,7 @@ func writeIdle(idle []promote.Idle, w io.Writer) {
 	}
 }
 
-// idleHosts are the hosts that may speak plain HTTP and were not asked.
+// idleHosts returns the hosts of --plain-http that got no request.
 func idleHosts(plainHTTP []string, asked map[string]int64) (out []promote.Idle) {
 	for _, host := range plainHTTP {
 		if asked[host] == 0 {
@@ -141,7 +141,7 @@ func idleHosts(plainHTTP []string, asked map[string]int64) (out []promote.Idle) 
 	return out
 }
 
-// behind names the stores that images were promoted without, and the command that brings them what they lack.
+// behind names the stores that do not have all promoted images, and the command that copies those images there.
 func behind(r *apply.Report, config string, w io.Writer) {
 	var names []string
 	for _, s := range r.Stores {
@@ -154,7 +154,7 @@ func behind(r *apply.Report, config string, w io.Writer) {
 	}
 }
 
-// mirrorCommand brings stores what they lack.
+// mirrorCommand returns the command that copies to stores what they do not have.
 func mirrorCommand(config string) string { return program + " mirror --once --config " + config }
 
 // heldVerdict says in a sentence what is held back.
@@ -170,7 +170,7 @@ func heldVerdict(held []*manifest.Held, w io.Writer) error {
 	return err
 }
 
-// someOf lists the first of some names.
+// someOf returns a list of the first few names.
 func someOf(names []string) string {
 	const shown = 5
 	text := strings.Join(names[:min(len(names), shown)], ", ")
@@ -180,7 +180,7 @@ func someOf(names []string) string {
 	return text
 }
 
-// planVerdict says in a sentence what a plan comes to. That there is nothing to do and that nothing can be done are different.
+// planVerdict says in a sentence what a plan will do. "Nothing to do" is not the same as "nothing can be done".
 func planVerdict(sum *promote.Summary) string {
 	lost := ""
 	if sum.Lost > 0 {

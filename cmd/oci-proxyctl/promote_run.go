@@ -20,16 +20,16 @@ func (a *app) promoteRun() *cobra.Command {
 	var confirm bool
 	cmd := &cobra.Command{
 		Use:   "run DIR",
-		Short: "Plan and apply: make production what the manifests say",
+		Short: "Make production match the manifests: plan, then apply",
 		Long: `run makes a plan from the manifests in DIR and shows it. With --confirm it also carries out the
 plan, as promote apply does. Without --confirm it writes nothing.
 
-If the manifests of a project have an error, the project is held back: nothing of it is promoted. So
-is a project that may contradict it. Without a config, or with --config '', run does not write to
-stores.`,
-		Example: `  oci-proxyctl promote run registry.example.org/ --config config.yaml
-  oci-proxyctl promote run registry.example.org/ --config config.yaml --confirm --audit-log promote.log
-  oci-proxyctl promote run registry.example.org/ --config config.yaml --confirm --since HEAD~1`,
+A project is a manifest in DIR with the images that it names. If it has an error, run holds it back:
+it promotes nothing of it, nor of a project that may contradict it. Without a config, or with
+--config '', run does not write to stores.`,
+		Example: `  oci-proxyctl promote run tree/ --config config.yaml
+  oci-proxyctl promote run tree/ --config config.yaml --confirm --audit-log promote.log
+  oci-proxyctl promote run tree/ --config config.yaml --confirm --since HEAD~1`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			err := a.runPromoteRun(cmd.Context(), args[0], confirm, &p, &f)
@@ -102,7 +102,7 @@ func (a *app) planInto(ctx context.Context, path string, file *os.File, flags *p
 	}, &out)
 }
 
-// planned ends a run that writes nothing: it may not, or there is nothing.
+// planned ends a run that writes nothing: either it is not allowed to, or there is nothing to write.
 func (a *app) planned(sum *promote.Summary, confirm bool) error {
 	if a.format == cli.JSON {
 		if err := cli.WriteJSON(a.stdout, appliedPlan{Plan: sum}); err != nil {

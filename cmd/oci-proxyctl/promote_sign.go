@@ -71,7 +71,8 @@ sha256-HEX.sig. Keys of key management services are not supported.`,
 	return cmd
 }
 
-// thenSign ends a run: what earlier runs left without a signature gets one, but for what the policy has just refused.
+// thenSign ends a run. It signs images that earlier runs left without a signature, except those that the policy has
+// just refused.
 func (a *app) thenSign(ctx context.Context, dir string, p *promoteFlags, f *applyFlags, err error) error {
 	s := &f.signing
 	done, coded := errors.AsType[*cli.Error](err)
@@ -83,7 +84,7 @@ func (a *app) thenSign(ctx context.Context, dir string, p *promoteFlags, f *appl
 		return e
 	}
 	tree, e := manifest.Load(dir)
-	if tree, e = tree.Hold(e, p.strict); e != nil { // told before: the run read the same
+	if tree, e = tree.Hold(e, p.strict); e != nil { // reported already, because the run read the same manifests
 		return invalidManifests(e)
 	}
 	a.idleIdentity(s.rename, tree)
@@ -93,7 +94,7 @@ func (a *app) thenSign(ctx context.Context, dir string, p *promoteFlags, f *appl
 			return a.invalid(e)
 		}
 	}
-	regs := promote.NewRegistries(p.access(cfg, a.mirrorLog())) // within the same rates
+	regs := promote.NewRegistries(p.access(cfg, a.mirrorLog())) // with the same rate limits
 	defer regs.Close()
 	opt := apply.SignOptions{Skip: s.gate.Refused}
 	if f.audit != "" {
@@ -120,7 +121,7 @@ func (a *app) thenSign(ctx context.Context, dir string, p *promoteFlags, f *appl
 	return cli.Exit(codeAfter(cli.Code(err)))
 }
 
-// signedLine is what came of signing, in one line.
+// signedLine returns the result of signing, in one line.
 func signedLine(s *apply.Signatures) string {
 	text := fmt.Sprintf("Signed %s of %s in place.", cli.Count(s.Signed, "image"), cli.Count(s.Images, "image"))
 	if s.Absent > 0 {
@@ -132,7 +133,7 @@ func signedLine(s *apply.Signatures) string {
 	return text
 }
 
-// signedErr is the error that a command ends with after signing.
+// signedErr returns the error of a command after signing.
 func signedErr(s *apply.Signatures) error {
 	switch {
 	case s.Cause == nil && len(s.Held) == 0:
@@ -150,18 +151,19 @@ func signedErr(s *apply.Signatures) error {
 	}
 }
 
-// Of the sums that are the exit codes of a run.
+// Parts of the sums that are a run's exit codes.
 const (
 	codeRegistry = 4  // a registry could not be read or written
 	codeRest     = 32 // the rest is done, or in place
 )
 
-// codeAfter is the exit code of a run that ended with code, 0 if all is well, and of which images could not be signed.
+// codeAfter returns the exit code of a run in which images could not be signed. code is the run's exit code before
+// signing; 0 means success.
 func codeAfter(code int) int {
 	switch {
 	case code == cli.CodeOK:
 		code = codeRest
-	case code < codeRest: // it stands alone
+	case code < codeRest: // this code is never part of a sum
 		return code
 	}
 	return code | codeRegistry

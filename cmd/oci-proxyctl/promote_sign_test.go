@@ -8,7 +8,7 @@ import (
 	"ociproxy/internal/promote/apply"
 )
 
-// That an image could not be signed is not that nothing was done, as long as another is in place and signed.
+// If one image could not be signed, but another is in place and signed, the result is not "nothing was done".
 func TestSignCodes(t *testing.T) {
 	boom := errors.New("boom")
 	for _, tt := range []struct {

@@ -12,10 +12,10 @@ import (
 	"ociproxy/internal/promote/sign"
 )
 
-// identityHelp is about --sign-identity.
+// identityHelp is the help text of --sign-identity.
 const identityHelp = "name of a registry in signatures: `FROM=TO`, such as us-docker.pkg.dev/project/images=registry.example.org; default: its own name"
 
-// signing are the flags of the commands that promote: what must be signed before, and what is signed then.
+// signing holds the flags of the commands that promote: which signatures are required before, and what is signed.
 type signing struct {
 	key    string
 	rename string
@@ -25,7 +25,7 @@ type signing struct {
 	gate apply.Signing // of the run
 }
 
-// keyFlags are those of the key that signs.
+// keyFlags adds the flags of the signing key.
 func (s *signing) keyFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&s.key, "sign-key", "", "`file` with a private key of cosign; its password is in COSIGN_PASSWORD. Images are signed in the first destination of their project")
@@ -40,7 +40,7 @@ func (s *signing) flags(cmd *cobra.Command) {
 	_ = cmd.RegisterFlagCompletionFunc("policy", cobra.FixedCompletions(sign.Modes(), cobra.ShellCompDirectiveNoFileComp))
 }
 
-// signer is nil when nothing is to be signed.
+// signer returns the signer, or nil if nothing is to be signed.
 func (s *signing) signer(a *app) (*sign.Signer, error) {
 	if s.key == "" {
 		return nil, nil
@@ -56,7 +56,7 @@ func (s *signing) signer(a *app) (*sign.Signer, error) {
 	return &sign.Signer{Key: key, Identity: id}, nil
 }
 
-// policy is what staging images must satisfy; warn is told what would have been refused.
+// policy returns what staging images must satisfy. warn is called with what would have been refused.
 func (s *signing) policy(warn func(error)) (*sign.Policy, error) {
 	p := &sign.Policy{Mode: s.mode, Warn: warn}
 	if s.mode == "" || s.mode == sign.Off {
@@ -72,7 +72,7 @@ func (s *signing) policy(warn func(error)) (*sign.Policy, error) {
 	return p, nil
 }
 
-// identity reads FROM=TO; nil for "".
+// identity parses FROM=TO. It returns nil for "".
 func identity(text string) (sign.Identity, error) {
 	if text == "" {
 		return nil, nil
@@ -84,7 +84,7 @@ func identity(text string) (sign.Identity, error) {
 	return sign.Renamed(from, to), nil
 }
 
-// idleIdentity tells that a FROM=TO is about no image of a tree.
+// idleIdentity warns if a FROM=TO matches no image of a tree.
 func (a *app) idleIdentity(text string, tree *manifest.Tree) {
 	from, _, _ := strings.Cut(text, "=")
 	if from == "" {
@@ -98,7 +98,7 @@ func (a *app) idleIdentity(text string, tree *manifest.Tree) {
 	fmt.Fprintf(a.stderr, "warning: --sign-identity %s matches nothing: no project's first destination begins with %s\n", text, from)
 }
 
-// hooks puts policy and signer into the options of a run, whose registries they use.
+// hooks puts the policy and the signer into the options of a run. They use the run's registries.
 func (s *signing) hooks(a *app, opt *apply.Options) (err error) {
 	if s.gate.Signer, err = s.signer(a); err != nil {
 		return err

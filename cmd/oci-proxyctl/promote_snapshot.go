@@ -19,7 +19,7 @@ import (
 	"ociproxy/internal/registry"
 )
 
-// yamlFormat is the format of a snapshot: what people read of it is YAML, which was the name of that format.
+// yamlFormat is the output format of a snapshot. Its text form is YAML, so the former name "yaml" is still accepted.
 type yamlFormat struct{ *cli.Format }
 
 func (f yamlFormat) Set(text string) error {
@@ -71,16 +71,16 @@ func (a *app) runPromoteSnapshot(ctx context.Context, root string, access *regis
 		write, end = snapJSON(out)
 	}
 	untold, images := false, 0
-	var bare []string // repositories without tags, of a registry that lists nothing else
-	var odd []string  // names that are none
-	var left []string // repositories, with what they list that is no tag
+	var bare []string     // repositories without tags, in a registry that lists nothing else
+	var unusable []string // names that are not valid
+	var left []string     // repositories, each with the invalid names, tags or digests in it
 	err := prove.Snapshot(ctx, regs, root, opt, func(s *prove.Snap) error {
 		if s.Left.Count > 0 {
 			left = append(left, s.Name+": "+s.Left.String())
 		}
 		switch untold = untold || opt.Untagged && !s.Untagged; {
-		case s.Odd:
-			odd = append(odd, strconv.Quote(s.Name))
+		case s.Unusable:
+			unusable = append(unusable, strconv.Quote(s.Name))
 		case len(s.Digests) > 0:
 			images++
 			return write(s)
@@ -98,8 +98,8 @@ func (a *app) runPromoteSnapshot(ctx context.Context, root string, access *regis
 	case err != nil:
 		return err
 	}
-	if len(odd) > 0 {
-		fmt.Fprintf(a.stderr, "warning: the registry lists names that are none, and not in the snapshot: %s\n", someOf(odd))
+	if len(unusable) > 0 {
+		fmt.Fprintf(a.stderr, "warning: the registry lists invalid names; the snapshot leaves them out: %s\n", someOf(unusable))
 	}
 	if len(left) > 0 {
 		fmt.Fprintf(a.stderr, "warning: the registry lists names, tags or digests that are not valid; they are not in the snapshot: %s\n",
@@ -118,7 +118,7 @@ func (a *app) runPromoteSnapshot(ctx context.Context, root string, access *regis
 	return errors.Join(end(), out.Flush())
 }
 
-// aboveOf is the path above the last part of a registry's name, or the name itself where it has none.
+// aboveOf returns the path above the last part of a registry's name, or the name itself if it has only one part.
 func aboveOf(root string) string {
 	if at := strings.LastIndexByte(root, '/'); at > 0 {
 		return root[:at]
@@ -152,7 +152,7 @@ func snapYAML(w io.Writer) (write func(*prove.Snap) error, end func() error) {
 	}
 }
 
-// snapJSON writes images as JSON, one a line.
+// snapJSON writes images as JSON, one per line.
 func snapJSON(w io.Writer) (write func(*prove.Snap) error, end func() error) {
 	before := "["
 	write = func(s *prove.Snap) error {
@@ -176,7 +176,7 @@ func snapJSON(w io.Writer) (write func(*prove.Snap) error, end func() error) {
 	}
 }
 
-// dmap is a JSON object of tags by digest that keeps its order.
+// dmap is a JSON object with tags by digest. It keeps its order.
 type dmap []prove.SnapDigest
 
 // MarshalJSON implements [json.Marshaler].

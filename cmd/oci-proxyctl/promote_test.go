@@ -24,14 +24,14 @@ import (
 	"ociproxy/internal/registry/registrytest"
 )
 
-// emptyRegistry is the command registry NAME: it starts one and puts its host and port into NAME.
+// emptyRegistry is the command registry NAME. It starts a registry and puts its host and port into NAME.
 func emptyRegistry(ts *testscript.TestScript, _ bool, args []string) {
 	r := registrytest.Start(registrytest.Options{})
 	ts.Defer(r.Close)
 	ts.Setenv(args[0], r.Host)
 }
 
-// keypair FILE writes a private key that signs images, and FILE.pub, which verifies them.
+// keypair FILE writes a private key for signing images to FILE, and the public key for verifying them to FILE.pub.
 func keypair(ts *testscript.TestScript, _ bool, args []string) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	ts.Check(err)
@@ -46,8 +46,8 @@ func keypair(ts *testscript.TestScript, _ bool, args []string) {
 	write(args[0]+".pub", "PUBLIC KEY", public)
 }
 
-// push NAME REFERENCE TEXT… pushes an image whose layers are the texts and puts its digest into NAME. With index in place of texts it
-// is a random image for two platforms.
+// push NAME REFERENCE TEXT… pushes an image whose layers are the texts, and puts its digest into NAME. If the first
+// TEXT is "index", it pushes a random image for two platforms.
 func push(ts *testscript.TestScript, _ bool, args []string) {
 	ref, err := name.ParseReference(args[1], name.Insecure)
 	ts.Check(err)
@@ -71,7 +71,7 @@ func push(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv(args[0], d.String())
 }
 
-// Each command of promote states its own exit codes, once, and those of no other.
+// The help of each command of promote must state the command's own exit codes, once, and no others.
 func TestPromoteHelp(t *testing.T) {
 	var out bytes.Buffer
 	a := &app{env: os.Getenv, stdout: &out, stderr: &out}

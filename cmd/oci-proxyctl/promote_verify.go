@@ -20,7 +20,7 @@ import (
 	"ociproxy/internal/targets"
 )
 
-// proving are the flags of promote verify.
+// proving holds the flags of promote verify.
 type proving struct {
 	access registryFlags
 	config string
@@ -35,7 +35,7 @@ type proving struct {
 	strict bool
 }
 
-// registryFlags say how registries are reached.
+// registryFlags holds the flags for access to registries.
 type registryFlags struct {
 	plainHTTP []string
 	rate      float64
@@ -142,7 +142,7 @@ func (a *app) runPromoteVerify(ctx context.Context, dir string, f *proving) erro
 	return err
 }
 
-// prove reads all that the flags name, and looks once.
+// prove reads everything that the flags name, and verifies once.
 func (a *app) prove(ctx context.Context, dir string, f *proving, progress func(done, of int64)) (_ *prove.Report, err error) {
 	tree, err := a.manifests(dir, f.strict)
 	if err != nil {
@@ -196,7 +196,7 @@ func readAllow(file string) (*prove.Allow, error) {
 	return allow, nil
 }
 
-// provenStores are the stores of a config as a proof sees them, by the same numbers.
+// provenStores are the stores of a config as a proof needs them, with the same indexes.
 type provenStores struct{ targets *targets.Set }
 
 func (a *app) proveStores(ctx context.Context, cfg *config.Config) (*provenStores, error) {

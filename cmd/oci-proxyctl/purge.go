@@ -113,7 +113,7 @@ func (a *app) runPurge(ctx context.Context, cfg *config.Config, digests []oci.Di
 	return err
 }
 
-// writePurge shows what was done; untouched are stores that have no bucket.
+// writePurge shows what was done. untouched are the stores without a bucket.
 func (a *app) writePurge(r *purge.Report, untouched []string) error {
 	t := cli.Table{Header: []string{"STORE", "BLOB", "INVENTORY", "OBJECT"}}
 	for _, s := range r.Stores {
@@ -172,7 +172,7 @@ func (a *app) writePurge(r *purge.Report, untouched []string) error {
 	return nil
 }
 
-// countdown shows how long is left to wait: in place on a terminal, once elsewhere.
+// countdown shows the remaining wait: updated in place on a terminal, written once elsewhere.
 type countdown struct {
 	a     *app
 	began bool

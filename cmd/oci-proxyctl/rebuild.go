@@ -16,7 +16,7 @@ import (
 	"ociproxy/internal/store"
 )
 
-// rebuilt is the JSON document of inventory rebuild: fields are only added.
+// rebuilt is the JSON document of inventory rebuild. Only add fields; never remove one.
 type rebuilt struct {
 	Store  string `json:"store"`
 	Bucket string `json:"bucket"`
@@ -64,7 +64,7 @@ rebuild writes nothing.`,
 	return cmd
 }
 
-// one returns the config and the only store that was named, which must have a bucket.
+// one returns the config and the single store named by --store, which must have a bucket.
 func (s *sources) one(a *app) (*config.Config, *config.Store, error) {
 	if s.file == "" {
 		return nil, nil, cli.Usage("name the config with --config or OCI_PROXY_CONFIG", "a config is needed")
@@ -135,13 +135,13 @@ func (a *app) runRebuild(ctx context.Context, cfg *config.Config, st *config.Sto
 	} else {
 		err = a.writeRebuilt(doc)
 	}
-	if err == nil && opt.DryRun && (r.Changes() > 0 || r.Anew) {
+	if err == nil && opt.DryRun && (r.Changes() > 0 || r.Replaces) {
 		return cli.Exit(cli.CodeDifferent)
 	}
 	return err
 }
 
-// hintListing is what to do without a listing.
+// hintListing says what to do when the bucket's list is not usable.
 const hintListing = "until the list is right, use audit --from head: it asks the store for each blob"
 
 func (a *app) writeRebuilt(d rebuilt) error {
@@ -176,9 +176,9 @@ func (a *app) writeRebuilt(d rebuilt) error {
 	}
 	verdict := "The inventory was right."
 	switch {
-	case d.DryRun && d.Anew:
+	case d.DryRun && d.Replaces:
 		verdict = "A new inventory would be written."
-	case d.Anew:
+	case d.Replaces:
 		verdict = "A new inventory was written."
 	case d.DryRun && d.Changes() > 0:
 		verdict = "Nothing was changed: this was a dry run."

@@ -11,7 +11,7 @@ import (
 	"ociproxy/internal/outbound"
 )
 
-// app is one run of the program: what the commands share.
+// app is one run of the program. It holds what the commands share.
 type app struct {
 	env            func(string) string
 	stdin          io.Reader

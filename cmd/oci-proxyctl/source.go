@@ -15,7 +15,7 @@ import (
 	"ociproxy/internal/inventory/inspect"
 )
 
-// sources are the arguments and flags that name inventories.
+// sources holds the arguments and flags that name inventories.
 type sources struct {
 	file   string
 	stores []string
@@ -28,9 +28,9 @@ func (s *sources) flags(a *app, cmd *cobra.Command) {
 	a.completeStores(cmd, &s.file, func(st *config.Store) bool { return st.Inventory.Enabled() })
 }
 
-// completeStores completes --store by the names that the config has of stores that fit.
+// completeStores completes --store with the names of the config's stores for which fits returns true.
 func (a *app) completeStores(cmd *cobra.Command, file *string, fits func(*config.Store) bool) {
-	// The name of a flag just defined is known: no error is possible.
+	// The flag was just defined, so no error is possible.
 	_ = cmd.RegisterFlagCompletionFunc("store", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		cfg, err := a.load(*file)
 		if err != nil {
@@ -46,7 +46,7 @@ func (a *app) completeStores(cmd *cobra.Command, file *string, fits func(*config
 	})
 }
 
-// resolve returns n sources: those of the URLs, then those of the stores.
+// resolve returns n sources: first those of the URLs, then those of the stores.
 func (s *sources) resolve(a *app, n int, urls []string) ([]inspect.Source, error) {
 	if len(urls)+len(s.stores) != n {
 		return nil, cli.Usage("give URLs of inventories, or --config FILE --store NAME",
@@ -90,7 +90,7 @@ func addressHint(err error) string {
 	return "for example https://bucket.example/inventory/"
 }
 
-// sourceOf is where a store of the config publishes its inventory.
+// sourceOf returns where a store of the config publishes its inventory.
 func sourceOf(cfg *config.Config, name string) (inspect.Source, error) {
 	i := slices.IndexFunc(cfg.Stores, func(st config.Store) bool { return st.Name == name })
 	if i < 0 {
@@ -119,7 +119,7 @@ func (a *app) load(file string) (*config.Config, error) {
 	return cfg, err
 }
 
-// invalid tells the user what is wrong with the config and gives the exit code. Other errors pass through.
+// invalid shows the user the faults of the config and returns the exit code. It returns other errors unchanged.
 func (a *app) invalid(err error) error {
 	faults, ok := errors.AsType[*config.Errors](err)
 	if !ok {

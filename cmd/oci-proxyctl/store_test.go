@@ -30,7 +30,7 @@ type testStore struct {
 	blobs map[string][]byte // by digest
 }
 
-// stores are a script's, by the name of the variable that has the URL.
+// stores are the stores of a script, by the name of the variable that has the URL.
 type stores map[string]*testStore
 
 func storeOf(ts *testscript.TestScript, name string) *testStore {
@@ -41,10 +41,11 @@ func storeOf(ts *testscript.TestScript, name string) *testStore {
 	return s
 }
 
-// storesKey is where a script's stores are kept.
+// storesKey is the key under which a script's stores are kept.
 type storesKey struct{}
 
-// store NAME ID [AGE] starts a store with an empty inventory that was written AGE ago, and puts its URL into NAME.
+// start is the command store NAME ID [AGE]. It starts a store with an empty inventory that was written AGE ago, and
+// puts its URL into NAME.
 func start(ts *testscript.TestScript, _ bool, args []string) {
 	s := &testStore{id: args[1], now: time.Now(), blobs: map[string][]byte{}}
 	if len(args) > 2 {
@@ -59,7 +60,7 @@ func start(ts *testscript.TestScript, _ bool, args []string) {
 	s.write(ts)
 }
 
-// write changes the inventory.
+// write adds records to the inventory.
 func (s *testStore) write(ts *testscript.TestScript, records ...inventory.Record) {
 	w := write.New(&s.bucket, write.Options{
 		Store: s.id, TempDir: ts.MkAbs("."), Now: func() time.Time { return s.now },
@@ -68,7 +69,7 @@ func (s *testStore) write(ts *testscript.TestScript, records ...inventory.Record
 	ts.Check(err)
 }
 
-// digestOf is the digest of a text: sha512 when it says so.
+// digestOf returns the digest of a text: sha512 if the text begins with "sha512", else sha256.
 func digestOf(text string) oci.Digest {
 	s := fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(text)))
 	if strings.HasPrefix(text, "sha512") {
@@ -81,7 +82,7 @@ func digestOf(text string) oci.Digest {
 	return d
 }
 
-// hold NAME TEXT… puts blobs into a store and its inventory, in a segment of their own.
+// hold NAME TEXT… puts blobs into a store and its inventory, in their own segment.
 func hold(ts *testscript.TestScript, _ bool, args []string) {
 	s := storeOf(ts, args[0])
 	var records []inventory.Record
@@ -93,7 +94,7 @@ func hold(ts *testscript.TestScript, _ bool, args []string) {
 	s.write(ts, records...)
 }
 
-// drop NAME TEXT… takes blobs out of a store and its inventory.
+// drop NAME TEXT… removes blobs from a store and its inventory.
 func drop(ts *testscript.TestScript, _ bool, args []string) {
 	s := storeOf(ts, args[0])
 	for _, text := range args[1:] {
@@ -102,7 +103,7 @@ func drop(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// break NAME WHAT [TEXT] makes something of a store wrong, behind its inventory's back.
+// damage is the command break NAME WHAT [TEXT]. It damages a part of a store without recording that in the inventory.
 func damage(ts *testscript.TestScript, _ bool, args []string) {
 	s := storeOf(ts, args[0])
 	first := func() (string, []byte) {
@@ -159,7 +160,7 @@ func (s *testStore) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body := s.blobs[strings.TrimPrefix(r.URL.Path, "/blobs/")]
 	s.mu.Unlock()
 	if body == nil {
-		w.WriteHeader(http.StatusForbidden) // as S3 without the right to list
+		w.WriteHeader(http.StatusForbidden) // like S3 without the right to list
 		return
 	}
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))

@@ -48,10 +48,10 @@ hashes them. --blobs, or the config, says where the blobs are.`,
 	return cmd
 }
 
-// maxSample bounds what is asked of a store.
+// maxSample is the maximum number of blobs to ask a store for.
 const maxSample = 10_000
 
-// sampling checks the flags about sampled blobs and completes src.
+// sampling checks the flags for sampled blobs and completes src.
 func sampling(src *inspect.Source, v inspect.Verification, blobs string) error {
 	if blobs != "" {
 		var err error

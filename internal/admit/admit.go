@@ -17,18 +17,18 @@ import (
 
 // Port is a port without a login.
 type Port struct {
-	// Hosts are the names by which it may be asked, in lower case and without port. IP addresses and localhost always may.
-	// It is called for each request, from several goroutines.
+	// Hosts returns the names that a request may use for this port, in lower case and without port number. IP
+	// addresses and localhost are always allowed. It is called for each request, from several goroutines.
 	Hosts func() []string
-	// Setting is what operators change so that a name is one of them: "admin.hosts of the config".
+	// Setting is what operators change to allow a name: "admin.hosts of the config".
 	Setting string
-	// Costly reports whether a request starts what costs something, beyond its answer. Nil: none does.
+	// Costly reports whether a request starts expensive work, beyond its answer. Nil: no request does.
 	Costly func(*http.Request) bool
-	// Refused is told of what was refused and why; nil: nobody is. From several goroutines.
+	// Refused is called for each refused request, with the reason, from several goroutines; nil: not called.
 	Refused func(r *http.Request, why string)
 }
 
-// Handler is next for those who may ask. It answers the others 421 or 403 with what to do.
+// Handler passes allowed requests to next. It answers other requests with 421 or 403, and says what to do.
 func (p Port) Handler(next http.Handler) http.Handler {
 	refuse := func(rw http.ResponseWriter, r *http.Request, status int, why string) {
 		if p.Refused != nil {
@@ -53,7 +53,8 @@ func (p Port) Handler(next http.Handler) http.Handler {
 	})
 }
 
-// ownHost reports whether a Host is an IP address, localhost or listed. None at all is no browser's: HTTP/1.0 probes.
+// ownHost reports whether a Host is an IP address, localhost or listed. It accepts an empty Host, as in HTTP/1.0
+// probes: no browser sends that.
 func ownHost(host string, listed []string) bool {
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
@@ -66,8 +67,8 @@ func ownHost(host string, listed []string) bool {
 	return err == nil
 }
 
-// sameOrigin reports whether no browser says that a page of another origin asks. Sec-Fetch-Site is of every request to
-// localhost and over HTTPS, Origin of all others but plain GETs.
+// sameOrigin reports whether the request has no sign of a web page of another origin. Browsers send Sec-Fetch-Site in
+// every request to localhost and over HTTPS, and Origin in all other requests except plain GETs.
 func sameOrigin(r *http.Request) bool {
 	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" && site != "none" {
 		return false
@@ -83,8 +84,8 @@ func sameOrigin(r *http.Request) bool {
 	return err == nil && len(r.Header["Origin"]) == 1 && origin.Scheme == scheme && origin.Host != "" && strings.EqualFold(origin.Host, r.Host)
 }
 
-// maybePage reports whether a browser asks that does not say for which page: over plain HTTP, to anything but
-// localhost, browsers do not tell another page's GET from one that a person typed.
+// maybePage reports whether a browser sent the request without saying for which page. Over plain HTTP, to any host
+// except localhost, a browser's GET for another page looks the same as one for an address that a person typed.
 func maybePage(r *http.Request) bool {
 	return strings.HasPrefix(r.UserAgent(), "Mozilla/") && r.Header.Get("Sec-Fetch-Site") == ""
 }

@@ -9,26 +9,26 @@ import (
 	"text/tabwriter"
 )
 
-// Pages is what a port answers. Its / lists them, as a page with links for browsers and as text for all others. Pages are
-// added before the first request; ServeHTTP may then be called from several goroutines.
+// Pages is the set of pages of a port. Its / lists them: as a page with links for browsers, and as text for other
+// clients. Add all pages before the first request. Then ServeHTTP may be called from several goroutines.
 type Pages struct {
 	title string
 	mux   http.ServeMux
 	list  []page
 }
 
-// page is a line of the list.
+// page is one line of the list.
 type page struct{ Method, Path, What string }
 
-// NewPages has no pages but the list. The title says what program and port this is.
+// NewPages returns Pages with only the list. The title says which program and port this is.
 func NewPages(title string) *Pages {
 	p := &Pages{title: title}
 	p.mux.HandleFunc("GET /{$}", p.index)
 	return p
 }
 
-// Handle adds h for a pattern with a method, as [http.ServeMux] has them: "GET /metrics". what says in a few words what is
-// there; "" leaves it out of the list, for what another page leads to.
+// Handle adds h for a pattern with a method, as in [http.ServeMux]: "GET /metrics". what describes the page in a few
+// words. If what is "", the list omits the page; use this for pages that another page links to.
 func (p *Pages) Handle(pattern, what string, h http.HandlerFunc) {
 	p.mux.HandleFunc(pattern, h)
 	if method, path, ok := strings.Cut(pattern, " "); ok && what != "" {
@@ -36,7 +36,7 @@ func (p *Pages) Handle(pattern, what string, h http.HandlerFunc) {
 	}
 }
 
-// ServeHTTP answers with the page asked for.
+// ServeHTTP serves the requested page.
 func (p *Pages) ServeHTTP(rw http.ResponseWriter, r *http.Request) { p.mux.ServeHTTP(rw, r) }
 
 var indexPage = template.Must(template.New("index").Parse(`<!doctype html>
@@ -51,7 +51,7 @@ func (p *Pages) index(rw http.ResponseWriter, r *http.Request) {
 	rw.Header().Set("Vary", "Accept")
 	if strings.Contains(r.Header.Get("Accept"), "text/html") {
 		rw.Header().Set("Content-Type", "text/html; charset=utf-8")
-		_ = indexPage.Execute(rw, struct { // the reader may be gone
+		_ = indexPage.Execute(rw, struct { // ignore the error: the reader may be gone
 			Title string
 			List  []page
 		}{p.title, p.list})

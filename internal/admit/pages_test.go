@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestPages: / lists what a port answers, in text and with links; nothing else below it is the list.
+// TestPages checks that / lists the port's pages, as text and with links, and that no other path gives the list.
 func TestPages(t *testing.T) {
 	p := NewPages("a port")
 	p.Handle("GET /metrics", "figures", func(rw http.ResponseWriter, _ *http.Request) { _, _ = rw.Write([]byte("m")) })

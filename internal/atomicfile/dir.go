@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// SyncDir brings to the disk which names a directory has. That it may not be read, or that the file system cannot do
-// this for directories, is no error: there is nothing more to do then, and the names are there.
+// SyncDir syncs a directory's entries to the disk. Two cases are not errors, because nothing more can be done and the
+// names are there: the directory may not be read, or the file system cannot sync directories.
 func SyncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err == nil {
@@ -21,7 +21,7 @@ func SyncDir(dir string) error {
 	return err
 }
 
-// harmless says that a directory cannot be brought to the disk by us. EINVAL is how fsync(2) of Linux says so.
+// harmless reports whether err means that we cannot sync a directory. fsync(2) of Linux returns EINVAL for this.
 func harmless(err error) bool {
 	return errors.Is(err, fs.ErrPermission) || errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EINVAL)
 }

@@ -13,10 +13,10 @@ import (
 
 var errFault = errors.New("fault")
 
-// faulty is a system of which one step fails, and which notes the steps.
+// faulty is a system in which one step fails. It records the steps.
 type faulty struct {
 	fails string
-	after bool // what it was asked to do is done nevertheless
+	after bool // the step does its work and then fails
 	steps []string
 }
 
@@ -73,8 +73,8 @@ func (h *faultyFile) Chmod(m fs.FileMode) error {
 func (h *faultyFile) Sync() error  { return h.f.step("sync", h.File.Sync) }
 func (h *faultyFile) Close() error { return h.f.step("close", h.File.Close) }
 
-// Whichever step fails, before or after it has done its work: the name leads to a whole file, the old one unless there was
-// nothing left to do but to bring the directory to the disk; nothing is left aside; and the error tells.
+// Whichever step fails, before or after it has done its work: the name leads to a complete file. This is the old
+// file, unless only the sync of the directory was left to do. No other file is left, and the error is reported.
 func TestFaults(t *testing.T) {
 	const was, is = "-rw-r----- old", "-rw-r--r-- new"
 	type left = map[string]string
@@ -82,8 +82,8 @@ func TestFaults(t *testing.T) {
 		step     string
 		fresh    bool // CommitNew
 		failed   left
-		finished left // when the step did its work and failed
-		fine     bool // it is no fault of the file
+		finished left // if the step did its work and then failed
+		fine     bool // the failure does not matter for the file
 	}{
 		{step: "create", failed: left{"file": was}},
 		{step: "write", failed: left{"file": was}, finished: left{"file": was}},
@@ -108,7 +108,7 @@ func TestFaults(t *testing.T) {
 				want = tt.finished
 			}
 			if want == nil {
-				continue // a file that was made, but is not told of, cannot be removed
+				continue // a file that was created but not returned cannot be removed
 			}
 			name := tt.step
 			if tt.fresh {
@@ -129,7 +129,7 @@ func TestFaults(t *testing.T) {
 					t.Errorf("got error %v", err)
 				}
 				got := tree(t, dir)
-				for name, is := range got { // by another name
+				for name, is := range got { // aside, the name is random
 					if name != "file" {
 						delete(got, name)
 						got["aside"] = is
@@ -158,7 +158,7 @@ func (f *faulty) write(name string, fresh bool) error {
 	return file.Commit()
 }
 
-// The content is on the disk before the name, and the name before all is said to be well.
+// The content must be on the disk before the name, and the name before success is reported.
 func TestOrder(t *testing.T) {
 	for fresh, want := range map[bool][]string{
 		false: {"create", "write", "chmod", "sync", "close", "rename", "sync directory"},
@@ -172,7 +172,7 @@ func TestOrder(t *testing.T) {
 			t.Errorf("(-want +got):\n%s", d)
 		}
 	}
-	// A file for the owner only is one from the beginning.
+	// A file only for its owner has that mode from the beginning.
 	var f faulty
 	file, err := create(f.system(), filepath.Join(t.TempDir(), "x*"), filepath.Join(t.TempDir(), "file"), 0o600)
 	if err != nil {
@@ -186,7 +186,8 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-// What could not be written whole is not committed, whoever ignores the error of Write, and whatever is written after it.
+// Content that could not be written completely is never committed, even if the caller ignores the error of Write or
+// writes more.
 func TestWriteErrorStays(t *testing.T) {
 	dir := t.TempDir()
 	f := &faulty{fails: "write"}
@@ -195,7 +196,7 @@ func TestWriteErrorStays(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, _ = file.Write([]byte("one"))
-	f.fails = "" // there is room again
+	f.fails = "" // there is space again
 	if _, err := file.Write([]byte("two")); !errors.Is(err, errFault) {
 		t.Errorf("write: got error %v", err)
 	}

@@ -7,29 +7,31 @@ import (
 	"path/filepath"
 )
 
-// File is a file on its way: it has its name when Commit or CommitNew has returned nil, and before that nothing is seen
-// of it. One goroutine uses it. Whoever makes one calls Abort at the end, which does nothing to a file that has its name.
+// File is a file that is being written. It gets its name when Commit or CommitNew returns nil. Before that, it is not
+// visible under that name. Only one goroutine may use it. The creator must call Abort at the end, which does nothing
+// if the file has its name.
 type File struct {
 	sys  system
 	file handle
-	temp string // where it lies aside
+	temp string // where it lies until then
 	name string
 	perm fs.FileMode
 
-	unlock func() // says that nobody uses it any more; nil: it was never locked
-	err    error  // the first; nothing is committed after it
+	unlock func() // releases the lock; nil: the file was never locked
+	err    error  // the first error; nothing is committed after it
 	sealed bool
 	ended  bool
 }
 
-// Create begins a file that is to replace name, with exactly the mode perm, whatever the umask. Until it is committed it
-// lies beside it as .NAME.ociproxy-* and is for the owner only. A symbolic link of that name is replaced, not followed.
+// Create begins a file that will replace name, with exactly the mode perm, regardless of the umask. Until the commit
+// it lies beside name as .NAME.ociproxy-* and only its owner can read it. A symbolic link called name is replaced,
+// not followed.
 func Create(name string, perm fs.FileMode) (*File, error) {
 	return CreateAt(filepath.Join(filepath.Dir(name), "."+filepath.Base(name)+mark+"*"), name, perm)
 }
 
-// CreateAt is [Create] for who wants to choose where the file lies until then: temp is a path whose last element is a
-// pattern of [os.CreateTemp], on the file system of name.
+// CreateAt is like [Create], but the caller chooses where the file lies until the commit. temp is a path whose last
+// element is a pattern for [os.CreateTemp], on the same file system as name.
 func CreateAt(temp, name string, perm fs.FileMode) (*File, error) {
 	return create(disk, temp, name, perm)
 }
@@ -49,17 +51,17 @@ func create(sys system, temp, name string, perm fs.FileMode) (*File, error) {
 			f.unlock = unlock
 			return f, nil
 		}
-		_ = file.Close() // another process has swept it before it was locked
+		_ = file.Close() // another process removed the file before it was locked
 	}
 }
 
-// Write makes name hold data with the mode perm, or leaves it as it was. See [Create] and [File.Commit].
+// Write makes name contain data with the mode perm, or leaves name unchanged. See [Create] and [File.Commit].
 func Write(name string, data []byte, perm fs.FileMode) error {
 	f, err := Create(name, perm)
 	if err != nil {
 		return err
 	}
-	_, _ = f.Write(data) // Commit returns its error
+	_, _ = f.Write(data) // Commit returns this error
 	return f.Commit()
 }
 
@@ -73,11 +75,12 @@ func (f *File) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Temp is where the file lies until it is committed.
+// Temp returns the path of the file until the commit.
 func (f *File) Temp() string { return f.temp }
 
-// Seal ends the writing and brings what was written to the disk. Commit and CommitNew do it themselves; it is for who
-// has something to do with [File.Temp] in between. After an error, which is also that of an earlier Write, nothing is left.
+// Seal ends the writing and syncs the content to the disk. Commit and CommitNew call it. Call it yourself if you need
+// to use [File.Temp] before the commit. An error of an earlier Write is an error of Seal too. After an error nothing
+// is left.
 func (f *File) Seal() error {
 	if f.err == nil && !f.sealed {
 		f.err = f.seal()
@@ -88,11 +91,11 @@ func (f *File) Seal() error {
 	return nil
 }
 
-// private is the mode of a new file aside.
+// private is the mode of a file before the commit.
 const private = 0o600
 
 func (f *File) seal() error {
-	if f.perm != private { // a file system without modes need not be asked for that one
+	if f.perm != private { // the file has that mode already; a file system without modes need not support Chmod
 		if err := f.file.Chmod(f.perm); err != nil {
 			return err
 		}
@@ -104,8 +107,9 @@ func (f *File) seal() error {
 	return f.file.Close()
 }
 
-// Commit gives the file its name, in place of what had it. With an error nothing has changed and nothing is left, but
-// for an error of [SyncDir], the last step: then the file has its name, and might lose it with the power.
+// Commit gives the file its name and replaces the file that had it. After an error nothing has changed and nothing is
+// left, with one exception: an error of [SyncDir], the last step. Then the file has its name, but a power failure
+// could undo that.
 func (f *File) Commit() error {
 	if err := f.Seal(); err != nil {
 		return err
@@ -118,8 +122,8 @@ func (f *File) Commit() error {
 	return f.sys.syncDir(filepath.Dir(f.name))
 }
 
-// CommitNew gives the file its name if nothing has it; else the error is [fs.ErrExist], whoever made what is there, and
-// however short a moment ago. Other errors are those of [File.Commit].
+// CommitNew gives the file its name if no file has that name. Otherwise the error is [fs.ErrExist], even if another
+// process created that file a moment ago. Other errors are those of [File.Commit].
 func (f *File) CommitNew() error {
 	if err := f.Seal(); err != nil {
 		return err
@@ -128,21 +132,21 @@ func (f *File) CommitNew() error {
 		f.err = err
 		return errors.Join(err, f.Abort())
 	}
-	_ = f.sys.remove(f.temp) // it is a second name of a whole file: no reason to say that there is none
+	_ = f.sys.remove(f.temp) // only a second name of a complete file, so ignore the error
 	f.end()
 	return f.sys.syncDir(filepath.Dir(f.name))
 }
 
-// errEnded is the error of using a file that was committed or given up.
+// errEnded is the error of using a file after it was committed or aborted.
 var errEnded = errors.New("the file was committed or given up already")
 
-// Abort removes what was written. It may be called at any time, and does nothing to a file that was committed.
+// Abort removes what was written. It may be called at any time, and does nothing after a commit.
 func (f *File) Abort() error {
 	if f.ended {
 		return nil
 	}
 	if !f.sealed {
-		_ = f.file.Close() // its content is of no use
+		_ = f.file.Close() // its content is not needed
 	}
 	err := f.sys.remove(f.temp)
 	f.end()
@@ -163,7 +167,7 @@ func (f *File) end() {
 	}
 }
 
-// handle is what is needed of an [os.File].
+// handle has the methods of [os.File] that this package needs.
 type handle interface {
 	Name() string
 	Write(p []byte) (int, error)
@@ -172,12 +176,12 @@ type handle interface {
 	Close() error
 }
 
-// system is what is asked of the system, so that tests can let each step fail.
+// system has the functions of the operating system, so that tests can make each step fail.
 type system struct {
 	createTemp      func(dir, pattern string) (handle, error)
 	rename, link    func(from, to string) error
 	remove, syncDir func(name string) error
-	// lock marks a file as in use, see [lock]; nil: nothing does.
+	// lock marks a file as in use, see [lock]; nil: files are not marked.
 	lock func(name string) (unlock func(), free bool)
 }
 

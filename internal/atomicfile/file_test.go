@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// tree is what lies in a directory: contents by name, with the mode.
+// tree returns the contents of a directory: for each name, the mode and content.
 func tree(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
@@ -41,7 +41,7 @@ func tree(t *testing.T, dir string) map[string]string {
 	return got
 }
 
-// put makes a file that was there before.
+// put makes a file that exists before the test.
 func put(t *testing.T, name, data string) {
 	t.Helper()
 	if err := errors.Join(os.WriteFile(name, []byte(data), 0o640), os.Chmod(name, 0o640)); err != nil {
@@ -82,7 +82,7 @@ func TestWrite(t *testing.T) {
 	}
 }
 
-// What is streamed lies aside, for the owner only, until it is committed.
+// Until the commit, streamed content lies in another file that only its owner can read.
 func TestStream(t *testing.T) {
 	dir := t.TempDir()
 	name := filepath.Join(dir, "file")
@@ -150,7 +150,8 @@ func TestAbort(t *testing.T) {
 	}
 }
 
-// A link is replaced: what it leads to is somebody else's. Who wants to write through it resolves it first.
+// Write replaces a link, because the link's target may belong to another program. Callers that want to write the
+// target resolve the link first.
 func TestSymlink(t *testing.T) {
 	dir := t.TempDir()
 	put(t, filepath.Join(dir, "target"), "old")
@@ -181,7 +182,7 @@ func TestNoDirectory(t *testing.T) {
 	}
 }
 
-// Of many who create a file at once, one does.
+// If many goroutines create the same file at once, only one succeeds.
 func TestCommitNew(t *testing.T) {
 	dir, aside := t.TempDir(), t.TempDir()
 	name := filepath.Join(dir, "file")
@@ -223,7 +224,7 @@ func TestCommitNew(t *testing.T) {
 	}
 }
 
-// Whoever reads while others write sees one whole file or another.
+// A reader always sees one complete file, even while others write.
 func TestReaders(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "file")
 	text := func(i int) []byte { return bytes.Repeat([]byte{byte('a' + i%26)}, 10_000+i) }

@@ -7,8 +7,8 @@ import (
 	"os"
 )
 
-// tryLock says that there are no locks: nothing is swept.
+// tryLock always fails, because there are no locks. So nothing is swept.
 func tryLock(*os.File) (bool, error) { return false, errors.ErrUnsupported }
 
-// nameless reports whether a file can be used on when its name is gone.
+// nameless reports whether a process can still use a file after its name is removed.
 const nameless = false

@@ -8,8 +8,9 @@ import (
 	"syscall"
 )
 
-// tryLock takes a lock that ends when f is closed, hence with the process, however that ends. false without an error: another has
-// it. An error: the file system knows no locks.
+// tryLock takes a lock that ends when f is closed, and so also when the process ends, however that happens. false
+// without an error means that another process has the lock. An error means that the file system does not support
+// locks.
 func tryLock(f *os.File) (bool, error) {
 	for {
 		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
@@ -24,5 +25,5 @@ func tryLock(f *os.File) (bool, error) {
 	}
 }
 
-// nameless reports whether a file can be used on when its name is gone.
+// nameless reports whether a process can still use a file after its name is removed.
 const nameless = true

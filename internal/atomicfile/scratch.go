@@ -7,10 +7,11 @@ import (
 	"path/filepath"
 )
 
-// Scratch makes a file that is gone when it is closed, and with the process, however that ends: it has no name. Where systems need
-// one, Close alone does not remove it; use [CloseScratch]. dir is where it lies, "" the system's directory for such files.
+// Scratch makes a file without a name. It disappears when it is closed or when the process ends, however that
+// happens. On systems where files need a name, Close alone does not remove it: use [CloseScratch]. dir is the
+// directory for the file; "" is the system's directory for temporary files.
 func Scratch(dir, name string) (*os.File, error) {
-	f, err := os.CreateTemp(dir, "."+name+mark+"*") // killed just now, it is swept as the others are
+	f, err := os.CreateTemp(dir, "."+name+mark+"*") // if the process is killed now, a sweep removes the file
 	if err != nil || !nameless {
 		return f, err
 	}
@@ -20,7 +21,8 @@ func Scratch(dir, name string) (*os.File, error) {
 	return f, nil
 }
 
-// CloseScratch ends what [Scratch] made. There is no error that anybody could care for.
+// CloseScratch closes and removes a file of [Scratch]. It ignores errors, because callers cannot do anything about
+// them.
 func CloseScratch(f *os.File) {
 	_ = f.Close()
 	if !nameless {
@@ -28,20 +30,20 @@ func CloseScratch(f *os.File) {
 	}
 }
 
-// ScratchDir is a directory for files of one process. [ScratchDir.Remove] ends it; what a killed process leaves is removed by the next
-// one that makes a directory with the same prefix.
+// ScratchDir is a directory for the files of one process. [ScratchDir.Remove] removes it. If a process is killed, the
+// next process that makes a directory with the same prefix removes what it left.
 type ScratchDir struct {
 	Path   string
-	unlock func() // nil: there are no locks here
+	unlock func() // nil: locks are not supported here
 }
 
-// MakeScratchDir makes a directory PREFIX followed by digits among the system's temporary files.
+// MakeScratchDir makes a directory PREFIX followed by digits in the system's directory for temporary files.
 func MakeScratchDir(prefix string) (*ScratchDir, error) {
 	return makeScratchDir(os.TempDir(), prefix)
 }
 
 func makeScratchDir(parent, prefix string) (*ScratchDir, error) {
-	entries, _ := os.ReadDir(parent) // not readable: nothing is swept
+	entries, _ := os.ReadDir(parent) // if it is not readable, nothing is swept
 	for _, e := range entries {
 		if name := e.Name(); e.IsDir() && len(name) > len(prefix) && name[:len(prefix)] == prefix && isNumber(name[len(prefix):]) {
 			removeDead(filepath.Join(parent, name))
@@ -54,11 +56,11 @@ func makeScratchDir(parent, prefix string) (*ScratchDir, error) {
 		}
 		if unlock, free := lock(path); free {
 			return &ScratchDir{Path: path, unlock: unlock}, nil
-		} // another process has swept it before it was locked
+		} // another process removed the directory before it was locked
 	}
 }
 
-// Remove removes the directory with all that is in it.
+// Remove removes the directory with everything in it.
 func (d *ScratchDir) Remove() error {
 	err := os.RemoveAll(d.Path)
 	if d.unlock != nil {

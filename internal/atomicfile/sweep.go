@@ -8,12 +8,12 @@ import (
 	"strings"
 )
 
-// A file on its way, and a [ScratchDir], is locked as long as its process uses it. So one that nobody has locked was left by a
-// process that was killed, and whoever starts next may remove it. Where a file system has no locks, it stays.
+// A process locks its uncommitted files and its [ScratchDir] while it uses them. So an unlocked one was left by a
+// process that was killed, and the next process that starts may remove it. On a file system without locks, it stays.
 
-// SweepTree removes what killed processes have left below dir: files that [Create] began and that nobody will commit. Files of live
-// processes stay, and so does everything with another name. For who owns all that is below dir; call it when a process starts. What
-// cannot be read or removed is left: it costs room, and the next start tries again.
+// SweepTree removes what killed processes have left below dir: files of [Create] that were never committed. It keeps
+// files of live processes and all files with other names. It is for the owner of everything below dir. Call it when a
+// process starts. It skips what it cannot read or remove: that costs space, and the next start tries again.
 func SweepTree(dir string) {
 	_ = filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 		if err == nil && e.Type().IsRegular() && onItsWay(e.Name(), "") {
@@ -23,9 +23,9 @@ func SweepTree(dir string) {
 	})
 }
 
-// SweepFor removes what killed processes have left of files that were to become name, as SweepTree does.
+// SweepFor removes, like SweepTree, what killed processes have left of uncommitted files for name.
 func SweepFor(name string) {
-	entries, _ := os.ReadDir(filepath.Dir(name)) // none: nothing was left
+	entries, _ := os.ReadDir(filepath.Dir(name)) // on an error nothing was left, or nothing can be swept
 	for _, e := range entries {
 		if e.Type().IsRegular() && onItsWay(e.Name(), filepath.Base(name)) {
 			removeDead(filepath.Join(filepath.Dir(name), e.Name()))
@@ -33,11 +33,11 @@ func SweepFor(name string) {
 	}
 }
 
-// mark is in the name of each file on its way, .NAME.ociproxy-DIGITS: other programs make files with a dot in front and a number at
-// the end, too, in a directory that an operator shares with them.
+// mark is part of the name of each uncommitted file, .NAME.ociproxy-DIGITS. Without it the names could clash: in a
+// shared directory other programs also make files that begin with a dot and end with a number.
 const mark = ".ociproxy-"
 
-// onItsWay reports whether a file has a name as Create gives it. NAME "" is any.
+// onItsWay reports whether a file's name has the form that Create uses. NAME "" matches any name.
 func onItsWay(file, name string) bool {
 	i := strings.LastIndex(file, mark)
 	return i > 1 && file[0] == '.' && isNumber(file[i+len(mark):]) && (name == "" || file[1:i] == name)
@@ -47,7 +47,7 @@ func isNumber(s string) bool {
 	return s != "" && strings.Trim(s, "0123456789") == ""
 }
 
-// removeDead removes a file or a directory with all that is in it, unless somebody uses it.
+// removeDead removes a file, or a directory with everything in it, unless a process uses it.
 func removeDead(path string) {
 	if unlock, free := lock(path); free && unlock != nil {
 		_ = os.RemoveAll(path) // the next start tries again
@@ -55,8 +55,8 @@ func removeDead(path string) {
 	}
 }
 
-// lock locks what lies at path until unlock is called. free is false when somebody else has it, or it is not there any more. A
-// nil unlock with free: there are no locks here.
+// lock locks the file at path until unlock is called. free is false when another process has the lock, or when the
+// file no longer exists. A nil unlock with free true means that locks are not supported here.
 func lock(path string) (unlock func(), free bool) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -68,7 +68,7 @@ func lock(path string) (unlock func(), free bool) {
 		return nil, true
 	}
 	if got {
-		// Who had it before may have removed or renamed it, and another may lie there.
+		// The process that had the lock before may have removed or renamed the file, and another file may be there.
 		mine, err := f.Stat()
 		if now, lerr := os.Lstat(path); err == nil && lerr == nil && os.SameFile(mine, now) {
 			return func() { _ = f.Close() }, true

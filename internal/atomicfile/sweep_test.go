@@ -13,7 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestMain is also the process that is killed: with a directory in its environment it makes one of everything there, says so, and waits.
+// TestMain is also the process that is killed. If a directory is in its environment, it makes one of each kind there,
+// prints "ready", and waits.
 func TestMain(m *testing.M) {
 	dir := os.Getenv("ATOMICFILE_TEST_LIVE")
 	if dir == "" {
@@ -31,7 +32,7 @@ func TestMain(m *testing.M) {
 	}
 	_, _ = s.Write([]byte("x"))
 	fmt.Println("ready")
-	_, _ = bufio.NewReader(os.Stdin).ReadByte() // until it is killed
+	_, _ = bufio.NewReader(os.Stdin).ReadByte() // until the process is killed
 }
 
 func names(t *testing.T, dir string) (list []string) {
@@ -48,7 +49,8 @@ func names(t *testing.T, dir string) (list []string) {
 	return list
 }
 
-// What a process has on its way stays while it lives, and goes when it was killed; what has another name stays always.
+// The uncommitted files of a process stay while it lives, and are removed after it was killed. Other names always
+// stay.
 func TestSweep(t *testing.T) {
 	probe, err := os.Create(filepath.Join(t.TempDir(), "x"))
 	if err != nil {
@@ -99,7 +101,7 @@ func TestSweep(t *testing.T) {
 		}
 	}
 	sweep()
-	if got := names(t, dir); len(got) != len(others)+3 { // a file, a sealed one, one in a directory; that without a name is nowhere
+	if got := names(t, dir); len(got) != len(others)+3 { // the nameless file is not visible
 		t.Errorf("of a live process: %v", got)
 	}
 	_ = cmd.Process.Kill()
@@ -118,7 +120,7 @@ func TestSweep(t *testing.T) {
 	}
 }
 
-// Who sweeps and who writes meet at any moment, and nothing that is being written goes.
+// Sweeping and writing at the same time must never remove a file that is being written.
 func TestSweepWhileWriting(t *testing.T) {
 	dir := t.TempDir()
 	done := make(chan struct{})
@@ -144,7 +146,7 @@ func TestSweepWhileWriting(t *testing.T) {
 	}
 }
 
-// Files on their way and temporary ones are made here alone: whatever made its own would leave it when it is killed.
+// Only this package makes temporary files: other code would leave its files behind when it is killed.
 func TestNobodyElseMakesTemporaryFiles(t *testing.T) {
 	for _, tree := range []string{"../../cmd", "../../internal"} {
 		err := filepath.WalkDir(tree, func(path string, e os.DirEntry, err error) error {

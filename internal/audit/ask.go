@@ -12,7 +12,7 @@ import (
 	"ociproxy/internal/store"
 )
 
-// ask looks at the object of a row itself, and completes the row by what it saw.
+// ask checks the object of a row itself, and adds what it found to the row.
 func (a *Audit) ask(ctx context.Context, s Store, r *row, opt Options, f *tally) (Class, string) {
 	attrs, corrupt, proven, read, err := look(ctx, s.Bucket, r.digest, opt)
 	f.looked(read)
@@ -43,13 +43,13 @@ func (a *Audit) ask(ctx context.Context, s Store, r *row, opt Options, f *tally)
 	return class, detail
 }
 
-// public is the store as strangers read it.
+// public returns the store as anonymous clients read it.
 func (s *Store) public(client *http.Client) *store.Public {
 	return &store.Public{URL: s.URL, Client: client}
 }
 
-// look asks a bucket for the attributes of an object, and reads it when the audit is deep. corrupt says that its bytes do not have the
-// digest, proven that they do. read is negative when nothing was read.
+// look asks a bucket for the attributes of an object, and reads the object if the audit is deep. corrupt means that its
+// bytes do not have the digest, proven that they do. read is negative if nothing was read.
 func look(ctx context.Context, b store.Bucket, d oci.Digest, opt Options) (_ store.Attrs, corrupt, proven bool, read int64, err error) {
 	key := store.BlobKey(d)
 	if opt.Deep {
@@ -57,7 +57,7 @@ func look(ctx context.Context, b store.Bucket, d oci.Digest, opt Options) (_ sto
 		if err == nil {
 			return attrs, sum != d.Hex(), sum == d.Hex(), attrs.Size, nil
 		}
-		// What lies in an archive is not read by its owner either; its attributes say so.
+		// Even its owner cannot read an object in an archive. Its attributes say so.
 		if there, asked := b.Head(ctx, key); asked == nil && there.Hidden != "" {
 			return there, false, false, -1, nil
 		}
@@ -68,13 +68,14 @@ func look(ctx context.Context, b store.Bucket, d oci.Digest, opt Options) (_ sto
 	return attrs, known && attrs.SHA256 != d.Hex(), known && attrs.SHA256 == d.Hex(), -1, err
 }
 
-// readAttempts is how often a reading that broke off is continued.
+// readAttempts is how many requests one read may take. Each continues where the last one broke off.
 const readAttempts = 4
 
-// errChanged says that an object was overwritten while it was read.
+// errChanged means that an object was overwritten while it was read.
 var errChanged = errors.New("it was overwritten while it was read")
 
-// readObject reads one version of an object to its end, continuing where it broke off, and hashes it by d's algorithm.
+// readObject reads one version of an object to its end and hashes it with d's algorithm. If the read breaks off, it
+// continues there.
 func readObject(ctx context.Context, b store.Bucket, key string, d oci.Digest, p *Progress) (attrs store.Attrs, sum string, err error) {
 	h := d.Hash()
 	var done int64
@@ -102,7 +103,7 @@ func readObject(ctx context.Context, b store.Bucket, key string, d oci.Digest, p
 		done += n
 		err = errors.Join(err, body.Close())
 		if done >= attrs.Size {
-			err = nil // a client that complains of a checksum has read to the end: our own hash says what is wrong
+			err = nil // perhaps a checksum error of the store's library: our own hash shows what is wrong
 			break
 		}
 		if err == nil {
@@ -115,7 +116,7 @@ func readObject(ctx context.Context, b store.Bucket, key string, d oci.Digest, p
 	return attrs, hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// counter counts bytes that pass.
+// counter counts the bytes that are written to it.
 type counter struct{ p *Progress }
 
 func (c counter) Write(b []byte) (int, error) {

@@ -20,51 +20,55 @@ import (
 	"ociproxy/internal/walk"
 )
 
-// From is where what stores have is learnt.
+// From says where an audit learns what stores have.
 type From string
 
-// The sources of knowledge, cheapest first.
+// The sources of an audit, cheapest first.
 const (
-	Inventory From = "inventory" // what the stores' inventories say: no request for an object
-	Listing   From = "listing"   // the buckets' listings, beside the inventories
-	Head      From = "head"      // a question about each needed object, or a sample of them: by its owner and by the public
+	Inventory From = "inventory" // the stores' inventories: no request for an object
+	Listing   From = "listing"   // the buckets' listings, in addition to the inventories
+	Head      From = "head"      // requests for each needed object, or a sample: by the owner and as an anonymous client
 )
 
 // Store is one store as an audit sees it.
 type Store struct {
 	Name   string
 	Bucket store.Bucket
-	// Records are what the inventory lists, ascending by digest, sha256 first; the last pair may be an error.
+	// Records returns what the inventory lists, ascending by digest, sha256 first; the last pair may be an error.
 	Records func(context.Context) iter.Seq2[inventory.Record, error]
-	// URL of a blob as the public reads it, with {digest} in it; "" where there is none: nobody asks.
+	// URL is where anonymous clients read a blob, with {digest} in it. If it is "", the audit makes no requests as an
+	// anonymous client.
 	URL string
-	// Err says why the store cannot be looked at; nil when it can.
+	// Err says why the store cannot be checked; nil if it can.
 	Err error
 }
 
 // Options of [Run].
 type Options struct {
 	From From
-	// Deep reads and hashes objects: those that images need and those that the inventory lists. It asks as the public, too.
+	// Deep reads and hashes objects: those that images need and those that the inventory lists. It also makes requests
+	// as an anonymous client.
 	Deep bool
-	// Spot is how many of the needed blobs that the inventory lists, about, are looked at in each store, chosen at random, when nothing
-	// else looks at single objects; all of them where there are no more. What cannot be looked at then is no finding.
+	// Spot is about how many objects are checked in each store if nothing else checks single objects. They are chosen
+	// at random among the needed blobs that the inventory lists; if there are fewer, all are checked. A spot check
+	// without an answer is no finding.
 	Spot int
-	// Sample is the percentage of blobs that Head and Deep look at, chosen at random; 0 is 100.
+	// Sample is the percentage of blobs that Head and Deep check, chosen at random; 0 means 100.
 	Sample float64
-	// Partial says that the images are not all there are: nothing is unexpected then.
+	// Partial says that the images are not all images of the source. Then only denied blobs are unexpected.
 	Partial bool
-	// Kept are digests that belong in every store though no image needs them: what a mirror probes with.
+	// Kept are digests that belong in every store although no image needs them: those that a mirror probes with.
 	Kept []oci.Digest
-	// Denied are digests that no store should have. nil denies none.
+	// Denied reports whether no store should have a digest. nil denies none.
 	Denied func(oci.Digest) bool
-	// Limit bounds the findings that are listed of one class in one store; 0 lists all. Repair knows all.
+	// Limit is how many findings of one class in one store are listed; 0 lists all. Repair uses all findings.
 	Limit int
-	// Parallel is how many objects of one store are looked at, at once; 0 is 8.
+	// Parallel is how many objects of one store are checked at once; 0 means 8.
 	Parallel int
-	// Client asks as the public; nil is one of this package's, which is bounded and follows no redirect.
+	// Client makes the requests as an anonymous client. nil means a client of this package, which has limits and
+	// follows no redirects.
 	Client *http.Client
-	// Progress is counted up; nil when nobody watches.
+	// Progress is updated during the run; nil if the caller does not need it.
 	Progress *Progress
 }
 
@@ -72,32 +76,32 @@ type Options struct {
 type Progress struct {
 	Images    atomic.Int64 // walked
 	Failed    atomic.Int64 // images or repositories that could not be read
-	Compared  atomic.Int64 // rows, each store counted
-	Asked     atomic.Int64 // objects asked for or read
+	Compared  atomic.Int64 // rows, counted for each store
+	Asked     atomic.Int64 // objects requested or read
 	ReadBytes atomic.Int64 // of objects
-	Found     atomic.Int64 // findings but unexpected ones
+	Found     atomic.Int64 // findings, without unexpected ones
 	Repaired  atomic.Int64
 }
 
-// Audit is a finished audit: its report, and what [Audit.Repair] needs to make good what was found.
+// Audit is a finished audit: its report, and what [Audit.Repair] needs to fix the findings.
 type Audit struct {
 	Report *Report
 	needs  *needs
 	truths truths
 	stores []Store
-	client *http.Client // as strangers ask
+	client *http.Client // for requests as an anonymous client
 	faults []fault
 	limit  int
 }
 
-// What a report lists at most.
+// Limits of the lists in a report.
 const (
 	maxErrors   = 20 // texts
 	maxVanished = 1000
 )
 
-// Run walks images to its end and compares. An error about one image is counted and does not end the walk; only the end of ctx makes Run
-// fail. A store that cannot be read to the end is reported as such beside the others.
+// Run walks all images and compares. It counts an error about one image, and continues. Run fails only if ctx ends. A
+// store that cannot be read to the end is reported as such, beside the others.
 func Run(ctx context.Context, images iter.Seq2[walk.Image, error], stores []Store, opt Options) (*Audit, error) {
 	began := time.Now()
 	opt = opt.withDefaults()
@@ -161,7 +165,7 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// walk learns what images need.
+// walk collects what images need.
 func (a *Audit) walk(ctx context.Context, images iter.Seq2[walk.Image, error], opt Options) error {
 	source := &a.Report.Source
 	accept := func(d oci.Digest) bool { return d.InStores() && !opt.Denied(d) }
@@ -189,7 +193,7 @@ func (a *Audit) walk(ctx context.Context, images iter.Seq2[walk.Image, error], o
 	return ctx.Err()
 }
 
-// inspect compares one store.
+// inspect compares one store with what images need.
 func (a *Audit) inspect(ctx context.Context, order []int32, s Store, opt Options, f *tally) error {
 	if s.Err != nil {
 		return s.Err
@@ -202,7 +206,7 @@ func (a *Audit) inspect(ctx context.Context, order []int32, s Store, opt Options
 	}
 	var asks errgroup.Group
 	asks.SetLimit(opt.Parallel)
-	var silent atomic.Int32 // spots that nobody answered for
+	var silent atomic.Int32 // spot checks without an answer
 	var failed error
 	for r, err := range rows(a.needs, order, l) {
 		if err == nil {
@@ -236,8 +240,8 @@ func (a *Audit) inspect(ctx context.Context, order []int32, s Store, opt Options
 	return errors.Join(failed, asks.Wait())
 }
 
-// judge says what the sizes of a row tell, and learns from them; proven: the object has the digest, so that its size
-// is the blob's.
+// judge decides from the sizes of a row, and learns from them. proven means that the object has the digest, so its size
+// is the blob's size.
 func (a *Audit) judge(r *row, proven bool) (Class, string) {
 	settled := proven && r.blob >= 0 && r.object >= 0
 	if settled {
@@ -251,25 +255,26 @@ func (a *Audit) judge(r *row, proven bool) (Class, string) {
 	return r.judge()
 }
 
-// asks reports whether the object of a row is to be looked at itself.
+// asks reports whether the audit must request the object of a row.
 func (o Options) asks(r row) bool {
 	switch class, _ := r.judge(); {
 	case r.object == absent && r.record == absent:
 		return false // the listing says so
 	case o.From == Listing && (class == Lost || class == Short || class == Disputed || class == Unreadable):
-		return true // a repair would withdraw it, on a listing's word alone
+		return true // otherwise a repair would withdraw it because of a listing alone
 	case o.Deep && r.want == absent && r.record == absent:
-		return false // nobody is ever sent there
+		return false // no client is ever sent there
 	case !o.Deep && (o.From != Head || r.want == absent):
 		return false
 	}
 	return o.Sample >= 100 || rand.Float64()*100 < o.Sample
 }
 
-// maxSilent is how many spots without an answer end them: nobody waits a hundred times for what cannot be reached from here.
+// maxSilent is how many spot checks without an answer end the spot checks of a store. A store that cannot be reached
+// from here should not cause a hundred waits.
 const maxSilent = 3
 
-// spots reports whether the object of a row is among the few that are looked at anyway, of so many that are needed.
+// spots reports whether the object of a row is one of the few spot checks. needed is how many blobs images need.
 func (o Options) spots(r row, needed int) bool {
 	return o.Spot > 0 && r.want != absent && r.record != absent && rand.IntN(needed) < o.Spot
 }

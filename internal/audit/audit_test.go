@@ -29,7 +29,7 @@ import (
 	"ociproxy/internal/walk"
 )
 
-// shelf is a store of files, its inventory, and its public face.
+// shelf is a store of files, with its inventory and its public server.
 type shelf struct {
 	t      *testing.T
 	dir    string
@@ -42,11 +42,11 @@ type shelf struct {
 	lies   func(store.Bucket) store.Bucket
 }
 
-// face is what the public gets of an object as long as nobody writes it again.
+// face is what anonymous clients get for an object until it is written again.
 type face struct {
 	status   int
 	encoding string
-	since    time.Time // when the object was written; zero: whenever
+	since    time.Time // when the object was written; zero: at any time
 }
 
 func newShelf(t *testing.T) *shelf {
@@ -86,7 +86,7 @@ func (s *shelf) store(name string) Store {
 		Records: func(context.Context) iter.Seq2[inventory.Record, error] { return records(s.held) }}
 }
 
-// put puts an object past all checks, and lists it.
+// put puts an object without any check, and lists it in the inventory.
 func (s *shelf) put(d oci.Digest, content string) {
 	s.t.Helper()
 	s.object(d, content)
@@ -100,7 +100,7 @@ func (s *shelf) object(d oci.Digest, content string) {
 	}
 }
 
-// hide changes what the public gets of an object, until it is written again.
+// hide changes what anonymous clients get for an object until it is written again.
 func (s *shelf) hide(d oci.Digest, f face) {
 	s.t.Helper()
 	info, err := os.Stat(filepath.Join(s.dir, store.BlobKey(d)))
@@ -111,7 +111,7 @@ func (s *shelf) hide(d oci.Digest, f face) {
 	s.hidden[d.String()] = f
 }
 
-// rot changes an object on the disk, behind the bucket's back.
+// rot changes an object on the disk, without the bucket.
 func (s *shelf) rot(d oci.Digest, content string) {
 	s.t.Helper()
 	file := filepath.Join(s.dir, store.BlobKey(d))
@@ -132,7 +132,7 @@ func digest(content string) oci.Digest {
 	return d
 }
 
-// images is a source of one image for each content.
+// images returns a source with one image for each content.
 func images(contents ...string) iter.Seq2[walk.Image, error] {
 	return func(yield func(walk.Image, error) bool) {
 		for _, c := range contents {
@@ -144,7 +144,7 @@ func images(contents ...string) iter.Seq2[walk.Image, error] {
 	}
 }
 
-// classes are the findings by content's digest.
+// classes maps the digests (or keys) of a store's findings to their classes.
 func classes(r *Report, store string) map[string]Class {
 	out := map[string]Class{}
 	for _, f := range r.Findings {
@@ -155,13 +155,13 @@ func classes(r *Report, store string) map[string]Class {
 	return out
 }
 
-// contents that stores have in several ways.
+// Contents that stores have in different states.
 var (
 	fine, lost, missing, rotten, cut, private, unlisted, extra, gone, decayed = "fine content", "lost content", "missing content", "rotten content",
 		"cut content", "private content", "unlisted content", "extra content", "gone content", "decayed content"
 )
 
-// trouble is a store with one thing of each class.
+// trouble returns a store with one object of each class.
 func trouble(t *testing.T) *shelf {
 	t.Helper()
 	s := newShelf(t)
@@ -184,7 +184,7 @@ func trouble(t *testing.T) *shelf {
 
 var needed = []string{fine, lost, missing, rotten, cut, private, unlisted}
 
-// TestClasses: what each way of looking sees.
+// TestClasses tests what each way of looking finds.
 func TestClasses(t *testing.T) {
 	d := func(c string) string { return digest(c).String() }
 	tests := []struct {
@@ -234,7 +234,7 @@ func TestClasses(t *testing.T) {
 	}
 }
 
-// bookkeeper is a ledger over the shelves' maps, which can fail and which keeps the order of what happened.
+// bookkeeper is a ledger over the shelves' maps. It can fail, and it records the order of events.
 type bookkeeper struct {
 	shelves []*shelf
 	mu      sync.Mutex
@@ -272,7 +272,8 @@ func (b *bookkeeper) Add(_ context.Context, i int, recs ...inventory.Record) err
 
 func (b *bookkeeper) Flush(context.Context) []error { return make([]error, len(b.shelves)) }
 
-// TestRepair: what can be repaired is, from the source or from the other store, and a second look finds only what is left alone.
+// TestRepair: everything that can be repaired is repaired, from the source or from the other store. A second audit
+// finds only what a repair leaves alone.
 func TestRepair(t *testing.T) {
 	for _, have := range []string{"source", "other store"} {
 		t.Run(have, func(t *testing.T) {
@@ -308,7 +309,7 @@ func TestRepair(t *testing.T) {
 				t.Fatal(err)
 			}
 			planned := before.Report.Repair.Planned.Blobs
-			if len(books.events) > 0 || reads > 0 || planned != 8 { // lost missing rotten cut private unlisted, and gone and decayed are withdrawn
+			if len(books.events) > 0 || reads > 0 || planned != 8 { // six repaired; gone and decayed are withdrawn
 				t.Fatalf("a dry run planned %d and did %q", planned, books.events)
 			}
 			if err := before.Repair(t.Context(), repair, &Progress{}); err != nil {
@@ -340,7 +341,7 @@ type breaking struct{}
 
 func (breaking) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
-// TestRepairNowhere: what nobody has whole stays out of the inventory, and is told.
+// TestRepairNowhere: a blob that is complete nowhere stays out of the inventory, and is reported.
 func TestRepairNowhere(t *testing.T) {
 	s := newShelf(t)
 	s.put(digest(rotten), rotten)
@@ -365,7 +366,8 @@ func TestRepairNowhere(t *testing.T) {
 	}
 }
 
-// TestStoreDown: a store that cannot be looked at is told beside the others, and no store is touched when its inventory cannot be written.
+// TestStoreDown: a store that cannot be checked is reported beside the others. A store whose inventory cannot be
+// written is not touched.
 func TestStoreDown(t *testing.T) {
 	s := trouble(t)
 	down := Store{Name: "down", Err: errors.New("no route to host")}
@@ -389,7 +391,7 @@ func TestStoreDown(t *testing.T) {
 	}
 }
 
-// TestSourceFails: an image that cannot be read ends nothing, and nothing is unexpected then.
+// TestSourceFails: an image that cannot be read does not end the audit. No blob is unexpected then.
 func TestSourceFails(t *testing.T) {
 	s := trouble(t)
 	source := func(yield func(walk.Image, error) bool) {
@@ -411,7 +413,7 @@ func TestSourceFails(t *testing.T) {
 	}
 }
 
-// TestCancelled: the end of the context is the only error.
+// TestCancelled: Run fails only if the context ends.
 func TestCancelled(t *testing.T) {
 	s := trouble(t)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -421,7 +423,7 @@ func TestCancelled(t *testing.T) {
 	}
 }
 
-// TestLimit: counts are whole though few findings are listed.
+// TestLimit: the counts are complete although few findings are listed.
 func TestLimit(t *testing.T) {
 	s := newShelf(t)
 	var all []string
@@ -437,7 +439,8 @@ func TestLimit(t *testing.T) {
 	}
 }
 
-// TestPublicHTTP2: the public's questions went over HTTP/1.1, one connection for each that was under way.
+// TestPublicHTTP2: requests as an anonymous client use HTTP/2. They once used HTTP/1.1, with one connection for each
+// request in progress.
 func TestPublicHTTP2(t *testing.T) {
 	var proto atomic.Value
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -460,7 +463,7 @@ func TestPublicHTTP2(t *testing.T) {
 	}
 }
 
-// A stranger who is not let through says what is to be done.
+// If a request as an anonymous client fails, the error says what the operator has to do.
 func TestPublicExplains(t *testing.T) {
 	s := httptest.NewTLSServer(http.NotFoundHandler())
 	defer s.Close()

@@ -12,7 +12,8 @@ import (
 	"ociproxy/internal/walk"
 )
 
-// BenchmarkInventories compares what 100 000 images need with the inventories of 10 stores: 10 blobs an image, of which each is in two.
+// BenchmarkInventories compares what 100 000 images need with the inventories of 10 stores. Each image has 10 blobs,
+// and each blob is in two images.
 func BenchmarkInventories(b *testing.B) {
 	const images, stores = 100_000, 10
 	all := make([]oci.Digest, images*5)

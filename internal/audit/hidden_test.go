@@ -19,11 +19,11 @@ import (
 // told is a bucket whose objects have attributes that files cannot have, until they are written again.
 type told struct {
 	store.Bucket
-	attrs   map[string]store.Attrs // by key: what is added
+	attrs   map[string]store.Attrs // by key: the attributes to add
 	version map[string]string
-	listed  bool             // its lists tell them too
-	lacks   map[string]bool  // keys that its lists lack
-	sizes   map[string]int64 // that they have wrong
+	listed  bool             // its lists report them too
+	lacks   map[string]bool  // keys that its lists leave out
+	sizes   map[string]int64 // wrong sizes in its lists
 }
 
 func (b *told) tell(a store.Attrs) store.Attrs {
@@ -73,8 +73,8 @@ func sourceOf(contents ...string) func(context.Context, string, oci.Digest, int6
 	}
 }
 
-// TestHidden: whatever keeps right bytes from clients is named by every way of looking that can see it, and repaired, also where the source
-// has lost the blob.
+// TestHidden: if clients do not get the right bytes, every way of looking that can see the cause reports it. A repair
+// fixes it, even if the source has lost the blob.
 func TestHidden(t *testing.T) {
 	const good, bad = "good content", "hidden content"
 	attrs := map[string]store.Attrs{
@@ -118,7 +118,7 @@ func TestHidden(t *testing.T) {
 			}
 			for name, a := range attrs {
 				if a.Hidden != "" && source == "itself" {
-					continue // nobody reads it there
+					continue // it cannot be read there
 				}
 				t.Run(look+"/"+source+"/"+name, func(t *testing.T) {
 					check(t, func(_ *shelf, b *told) {
@@ -132,7 +132,7 @@ func TestHidden(t *testing.T) {
 				})
 			}
 			for name, f := range faces {
-				if look == "listing" { // which asks no stranger
+				if look == "listing" { // makes no requests as an anonymous client
 					continue
 				}
 				t.Run(look+"/"+source+"/"+name, func(t *testing.T) {
@@ -143,7 +143,8 @@ func TestHidden(t *testing.T) {
 	}
 }
 
-// TestHiddenForGood: what strangers still do not get after it was written again is not listed again, and told with what it may be.
+// TestHiddenForGood: if anonymous clients still do not get a blob after it was written again, it is not listed again.
+// The error names possible causes.
 func TestHiddenForGood(t *testing.T) {
 	s := newShelf(t)
 	s.put(digest(private), private)
@@ -162,7 +163,8 @@ func TestHiddenForGood(t *testing.T) {
 	}
 }
 
-// TestListingLies: what a listing leaves out, or sizes wrong, is asked for before it counts as lost or short: a repair would withdraw it.
+// TestListingLies: if a listing leaves out an object, or has a wrong size, the audit requests the object before it
+// counts as lost or short: a repair would withdraw it.
 func TestListingLies(t *testing.T) {
 	for name, opt := range map[string]Options{"listing": {From: Listing}, "deep": {From: Listing, Deep: true},
 		"sampled": {From: Listing, Deep: true, Sample: 0.0001}} {
@@ -187,7 +189,8 @@ func TestListingLies(t *testing.T) {
 	}
 }
 
-// TestSpotsNobodyAnswers: where strangers cannot be asked from here, the default says what the inventories say, and does not go on asking.
+// TestSpotsNobodyAnswers: if the public URL cannot be reached from here, the default audit reports what the inventories
+// say, and stops asking.
 func TestSpotsNobodyAnswers(t *testing.T) {
 	s := newShelf(t)
 	var contents []string

@@ -13,24 +13,24 @@ import (
 	"ociproxy/internal/store"
 )
 
-// Sizes that are none.
+// Special sizes.
 const (
 	absent   int64 = -1 // it is not there
-	notKnown int64 = -2 // it may be there, of some size
+	notKnown int64 = -2 // it may be there, with some size
 )
 
-// row is all that is known about one digest in one store before anybody asks for the object.
+// row is everything that is known about one digest in one store before a request for the object.
 type row struct {
 	digest  oci.Digest
-	blob    int32 // number among the needs; -1: no image needs it
-	want    int64 // size by the manifests; absent, notKnown
-	record  int64 // size by the inventory; absent; notKnown when the inventories that list it do not agree
-	object  int64 // size by the listing; absent; notKnown when there is no listing
+	blob    int32 // index in needs.blobs; -1: no image needs it
+	want    int64 // size in the manifests; or absent, notKnown
+	record  int64 // size in the inventory; absent; notKnown if the inventories that list it disagree
+	object  int64 // size in the listing; absent; notKnown if there is no listing
 	version string
-	altered string // why clients would not get it as it is, by the listing
+	altered string // why clients would not get it unchanged, according to the listing
 }
 
-// judge says what the sizes tell. "" is nothing wrong so far.
+// judge decides from the sizes. "" means that nothing is wrong so far.
 func (r row) judge() (Class, string) {
 	size := r.want
 	if size < 0 && r.record >= 0 {
@@ -69,7 +69,7 @@ func (r row) judge() (Class, string) {
 	return "", ""
 }
 
-// disputed says that all that is known of the store says one size, and the manifests another.
+// disputed reports whether everything known about the store has one size, and the manifests have another.
 func (r row) disputed() bool {
 	differs := func(n int64) bool { return n >= 0 && n != r.want }
 	switch {
@@ -81,14 +81,14 @@ func (r row) disputed() bool {
 	return differs(r.object) && (r.record == r.object || r.record == absent)
 }
 
-// bytes is a number of bytes as a text.
+// bytes returns a number of bytes as text.
 func bytes(n int64) string { return english.Plural(int(n), "byte", "") }
 
-// lists are what one store says about itself, each ascending by digest, as inventories and listings are.
+// lists are what one store says about itself. Each is ascending by digest, like inventories and listings.
 type lists struct {
 	records iter.Seq2[inventory.Record, error]
-	objects iter.Seq2[store.Attrs, error] // nil: nobody lists
-	// foreign is told of objects whose keys are none of ours.
+	objects iter.Seq2[store.Attrs, error] // nil: no listing
+	// foreign is called for objects whose keys are not digests.
 	foreign func(store.Attrs)
 }
 
@@ -176,7 +176,8 @@ type cursor[T any] struct {
 	stop   func()
 }
 
-// pull starts a cursor on its first value that is one of ours. A list out of order ends in an error: a merge of it would be wrong.
+// pull starts a cursor at the first value that is one of ours. A list out of order ends in an error, because merging it
+// would give wrong results.
 func pull[T any](seq iter.Seq2[T, error], ours func(T) (oci.Digest, bool)) *cursor[T] {
 	c := &cursor[T]{next: func() {}, stop: func() {}}
 	if seq == nil {

@@ -55,7 +55,7 @@ func sorted(held map[oci.Digest]int64) []oci.Digest {
 	return list
 }
 
-// naive says what is wrong of one digest by the definitions of the classes, without a merge.
+// naive returns the class of one digest from the definitions of the classes, without a merge.
 func naive(want, record, object int64, listed bool) Class {
 	needed, inInventory, there := want != absent, record != absent, !listed || object != absent
 	size := want
@@ -87,7 +87,7 @@ func naive(want, record, object int64, listed bool) Class {
 	return ""
 }
 
-// TestRows holds the merge of three ascending lists, and the verdicts on it, against maps and definitions.
+// TestRows compares the merge of three ascending lists, and its verdicts, with maps and definitions.
 func TestRows(t *testing.T) {
 	for seed := range uint64(300) {
 		rng := rand.New(rand.NewPCG(seed, 3))
@@ -154,7 +154,8 @@ func TestRows(t *testing.T) {
 	}
 }
 
-// TestRowsFail: a list that breaks off or is out of order ends the merge with an error: what follows would be wrong.
+// TestRowsFail: a list that breaks off or is out of order ends the merge with an error. Anything after that would be
+// wrong.
 func TestRowsFail(t *testing.T) {
 	broken := errors.New("broken")
 	one, two := parse(t, fmt.Sprintf("sha256:%064x", 1)), parse(t, fmt.Sprintf("sha256:%064x", 2))
@@ -184,7 +185,7 @@ func TestRowsFail(t *testing.T) {
 	}
 }
 
-// TestSizes: what manifests say about one blob is believed while they agree.
+// TestSizes: a size that manifests state for one blob counts as long as they agree.
 func TestSizes(t *testing.T) {
 	d := parse(t, fmt.Sprintf("sha256:%064x", 1))
 	for _, tt := range []struct {
@@ -203,7 +204,7 @@ func TestSizes(t *testing.T) {
 	}
 }
 
-// TestCodes: every sum of codes stays clear of the codes for usage and config, and of those that shells use.
+// TestCodes: no sum of codes is a code for usage or config, or one that shells use.
 func TestCodes(t *testing.T) {
 	classes := Classes()
 	for set := range 1 << len(classes) {

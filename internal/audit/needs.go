@@ -15,7 +15,7 @@ type needs struct {
 	index  map[oci.Digest]int32
 	blobs  []need
 	links  []link            // image → blob, in the order of the images
-	claims map[int32][]claim // by blob: what images state that do not agree with the first one, in their order
+	claims map[int32][]claim // by blob: sizes that images state and that differ from the first one, in the images' order
 }
 
 type imageRef struct {
@@ -25,15 +25,15 @@ type imageRef struct {
 
 type need struct {
 	digest oci.Digest
-	size   int64 // notKnown when no manifest says, or two disagree
-	stated int64 // by the first manifest that says; notKnown when none does
-	image  int32 // the first one that needs it
-	argued bool  // two manifests disagree on the size: which is wrong, only the bytes can tell
+	size   int64 // notKnown if no manifest states it, or two disagree
+	stated int64 // by the first manifest that states it; notKnown if none does
+	image  int32 // the first image that needs it
+	argued bool  // two manifests disagree on the size: only the bytes show which is wrong
 }
 
 type link struct{ image, blob int32 }
 
-// repositories are numbered so that a million images share their names.
+// repositories numbers the names of repositories, so that a million images share them.
 type repositories struct {
 	names []string
 	ids   map[string]int32
@@ -52,7 +52,7 @@ func (r *repositories) id(name string) int32 {
 	return id
 }
 
-// add takes one more image. Blobs that accept refuses are left out.
+// add adds one more image. It leaves out blobs that accept refuses.
 func (n *needs) add(img walk.Image, accept func(oci.Digest) bool) {
 	if n.index == nil {
 		n.index = map[oci.Digest]int32{}
@@ -80,7 +80,7 @@ func (n *needs) add(img walk.Image, accept func(oci.Digest) bool) {
 	}
 }
 
-// learn takes what one more manifest says about the size.
+// learn takes the size that one more manifest states.
 func (b *need) learn(size int64) {
 	switch {
 	case size == notKnown || size == b.size || b.argued:
@@ -91,7 +91,7 @@ func (b *need) learn(size int64) {
 	}
 }
 
-// claim keeps what an image states of a blob.
+// claim records the size that an image states for a blob.
 func (n *needs) claim(blob int32, c claim) {
 	if n.claims == nil {
 		n.claims = map[int32][]claim{}
@@ -101,7 +101,7 @@ func (n *needs) claim(blob int32, c claim) {
 	}
 }
 
-// bytes adds up the sizes that are known.
+// bytes adds up the known sizes.
 func (n *needs) bytes() (sum int64) {
 	for i := range n.blobs {
 		sum += max(0, n.blobs[i].size)
@@ -109,7 +109,8 @@ func (n *needs) bytes() (sum int64) {
 	return sum
 }
 
-// ascending are the numbers of the blobs in the order of their digests, which is that of inventories and listings.
+// ascending returns the numbers of the blobs in the order of their digests. Inventories and listings have the same
+// order.
 func (n *needs) ascending() []int32 {
 	order := make([]int32, len(n.blobs))
 	for i := range order {
@@ -121,7 +122,7 @@ func (n *needs) ascending() []int32 {
 	return order
 }
 
-// name puts into findings which images need what they are about.
+// name adds to findings the images that need their blobs.
 func (n *needs) name(findings []Finding) {
 	images := map[int32][]ImageName{}
 	for _, f := range findings {
@@ -136,7 +137,7 @@ func (n *needs) name(findings []Finding) {
 		}
 		i := n.images[l.image]
 		name := ImageName{n.repos.names[i.repository], i.digest.String()}
-		if len(list) == 0 || list[len(list)-1] != name { // a blob may be two of an image's layers
+		if len(list) == 0 || list[len(list)-1] != name { // two layers of an image may be the same blob
 			images[l.blob] = append(list, name)
 		}
 	}

@@ -15,41 +15,44 @@ import (
 	"ociproxy/internal/store"
 )
 
-// Ledger changes the inventories of the stores, which are numbered as those of the audit.
+// Ledger changes the inventories of the stores. The stores have the same numbers as in the audit.
 type Ledger interface {
-	// Remove takes digests out of a store's inventory; durable on return.
+	// Remove removes digests from a store's inventory; durable on return.
 	Remove(ctx context.Context, store int, digests ...oci.Digest) error
-	// Add puts records into a store's inventory; durable after Flush.
+	// Add adds records to a store's inventory; durable after Flush.
 	Add(ctx context.Context, store int, records ...inventory.Record) error
-	// Flush makes durable what was added, and returns an error, or nil, for each store.
+	// Flush makes the added records durable, and returns an error, or nil, for each store.
 	Flush(ctx context.Context) []error
 }
 
-// RepairOptions are what [Audit.Repair] works with.
+// RepairOptions are the options of [Audit.Repair].
 type RepairOptions struct {
 	Ledger Ledger
-	// Source opens a blob of a repository from an offset on.
+	// Source opens a blob of a repository at an offset.
 	Source func(ctx context.Context, repository string, d oci.Digest, off int64) (io.ReadCloser, error)
-	// Prepare is called before the first write to a store, which is left alone when it fails; nil needs nothing.
+	// Prepare is called before writes to a store. If it fails, nothing is written there; nil means that there is
+	// nothing to prepare.
 	Prepare func(ctx context.Context, store int) error
-	// Dir is where one file for each blob in work lies; "" is the system's.
+	// Dir is the directory for one file of each blob in progress; "" is the system's.
 	Dir string
-	// Parallel is how many blobs are repaired at once; 0 is 4.
+	// Parallel is how many blobs are repaired at once; 0 means 4.
 	Parallel int
-	// DryRun only counts what would be done.
+	// DryRun only counts what a repair would do.
 	DryRun bool
 }
 
-// Repair makes good what was found: missing, lost, short, corrupt and unreadable blobs are fetched from the source, else from a store
-// that has them whole, and written again; unlisted ones are read and listed. What is unexpected is left alone. What strangers still do
-// not get after it was written again is not listed again: a rule of the bucket, or a cache, is at fault.
+// Repair fixes the findings. It fetches missing, lost, short, corrupt and unreadable blobs from the source, or else
+// from a store that has them complete, and writes them again. It reads unlisted blobs and lists them. It leaves
+// unexpected blobs alone. If anonymous clients still do not get a blob after it was written again, Repair does not list
+// it again: a rule of the bucket, or a cache, is at fault.
 //
-// A size that is not the manifest's may be the manifest's error: such an object is read before anything is done about
-// it, and stays listed when it has its digest. Then the inventory ceases to list what is wrong, so that nobody is sent
-// there; then the object is put, over the very version that was looked at; then it is listed again. So a repair that
-// is killed leaves a store that has less than it could and claims nothing wrong; the next pass of a mirror, or the
-// next repair, completes it. An object that somebody else has changed meanwhile is looked at again. Repair completes
-// the report. Its error is only the end of ctx.
+// A size that differs from the manifest's may be an error of the manifest. So Repair reads such an object before it
+// does anything about it, and the object stays listed if it has its digest. For all other findings, the order is as
+// follows. First the inventory stops listing what is wrong, so that no client is sent there. Then Repair puts the
+// object, over exactly the version that it checked. Then it lists the object again. So a repair that is killed leaves a
+// store that has less than it could and claims nothing wrong; the next pass of a mirror, or the next repair, completes
+// it. If another writer changed an object in the meantime, Repair checks it again. Repair completes the report. It
+// returns an error only if ctx ends.
 func (a *Audit) Repair(ctx context.Context, opt RepairOptions, p *Progress) error {
 	if opt.Parallel <= 0 {
 		opt.Parallel = 4
@@ -105,8 +108,8 @@ type at struct {
 // job is one blob that some stores need.
 type job struct {
 	digest       oci.Digest
-	repositories []string // that have images which need it
-	size         int64    // notKnown when no manifest says
+	repositories []string // of images that need it
+	size         int64    // notKnown if no manifest states it
 	stores       []int
 }
 
@@ -118,11 +121,12 @@ type repair struct {
 	mu     sync.Mutex
 	report RepairReport
 	done   map[at]bool
-	failed map[int]error // stores that are left alone
-	right  map[at]int64  // sizes of what has its digest, though it is not of the size that a manifest says
+	failed map[int]error // stores that the repair leaves alone
+	right  map[at]int64  // sizes of objects that have their digest, but not the size that a manifest states
 }
 
-// plan groups what can be repaired by blob: it is read once for all stores. What no image needs is only withdrawn.
+// plan groups by blob what can be repaired, so that each blob is read once for all stores. A blob that no image needs
+// is only withdrawn.
 func (r *repair) plan() []job {
 	var jobs []job
 	index, blobs := map[oci.Digest]int{}, map[int32]int{}
@@ -145,7 +149,7 @@ func (r *repair) plan() []job {
 		}
 		jobs[i].stores = append(jobs[i].stores, f.store)
 	}
-	for _, l := range r.a.needs.links { // one repository may not give what another one does
+	for _, l := range r.a.needs.links { // one repository may refuse what another one gives
 		if i, ok := blobs[l.blob]; ok {
 			name := r.a.needs.repos.names[r.a.needs.images[l.image].repository]
 			if !slices.Contains(jobs[i].repositories, name) {
@@ -156,8 +160,8 @@ func (r *repair) plan() []job {
 	return jobs
 }
 
-// prove reads what is not of the size that a manifest says, and keeps in mind what has its digest all the same. Where
-// an inventory lists that with a wrong size, it is listed again.
+// prove reads objects whose size differs from a manifest's, and remembers those that have their digest nevertheless. If
+// an inventory lists such an object with a wrong size, prove lists it again.
 func (r *repair) prove(ctx context.Context) {
 	var g errgroup.Group
 	g.SetLimit(r.opt.Parallel)
@@ -168,7 +172,7 @@ func (r *repair) prove(ctx context.Context) {
 		g.Go(func() error {
 			_, right, err := r.asItIs(ctx, f.digest, f.store)
 			if err != nil || right == nil {
-				return nil // mending finds out what is there
+				return nil // mend finds out what is there
 			}
 			r.a.truths.learn(f.blob, right.Size, true)
 			if f.record && f.listed != right.Size {
@@ -194,13 +198,13 @@ func (r *repair) prove(ctx context.Context) {
 	_ = g.Wait() // the functions return nil
 }
 
-// isRight says that a fault turned out to be none of the store's.
+// isRight reports whether a fault turned out not to be the store's.
 func (r *repair) isRight(f fault) bool {
 	_, right := r.right[at{f.store, f.digest}]
 	return right
 }
 
-// withdraw takes out of the inventories what is wrong.
+// withdraw removes wrong records from the inventories.
 func (r *repair) withdraw(ctx context.Context) {
 	wrong := map[int][]oci.Digest{}
 	for _, f := range r.a.faults {
@@ -219,12 +223,12 @@ func (r *repair) withdraw(ctx context.Context) {
 	}
 	for _, f := range r.a.faults {
 		if f.blob < 0 && f.record && f.class.mendable() && r.failed[f.store] == nil {
-			r.done[at{f.store, f.digest}] = true // listed no longer: that is all
+			r.done[at{f.store, f.digest}] = true // no longer listed: nothing else to do
 		}
 	}
 }
 
-// prepare makes sure that a store may be written to. An earlier failure stays one.
+// prepare makes sure that a store may be written to. If the store failed before, it returns that failure.
 func (r *repair) prepare(ctx context.Context, i int) error {
 	r.mu.Lock()
 	err := r.failed[i]
@@ -235,7 +239,7 @@ func (r *repair) prepare(ctx context.Context, i int) error {
 	return err
 }
 
-// giveUp leaves a store alone.
+// giveUp records why the repair leaves a store alone.
 func (r *repair) giveUp(i int, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -245,7 +249,7 @@ func (r *repair) giveUp(i int, err error) {
 	}
 }
 
-// note keeps an error. The lock is held.
+// note records an error. The caller holds the lock.
 func (r *repair) note(err error) {
 	r.report.Failed++
 	if len(r.report.Errors) < maxErrors {
@@ -268,7 +272,7 @@ func (r *repair) mendAll(ctx context.Context, jobs []job) {
 	_ = g.Wait() // the functions return nil
 }
 
-// repair brings one blob into the stores of its job.
+// mend brings one blob into the stores of its job.
 func (r *repair) mend(ctx context.Context, j job) {
 	s := spool{dir: r.opt.Dir, progress: r.progress}
 	defer s.close()
@@ -288,10 +292,10 @@ func (r *repair) mend(ctx context.Context, j job) {
 	}
 }
 
-// putAttempts is how often an object is looked at again because somebody else has written it.
+// putAttempts is how often mendIn tries to put an object if another writer changes it.
 const putAttempts = 3
 
-// mendIn makes sure that one store has the blob, whole and for everybody, and lists it.
+// mendIn makes sure that one store has the blob, complete and readable for anonymous clients, and lists it.
 func (r *repair) mendIn(ctx context.Context, j job, i int, s *spool) (err error) {
 	b := r.a.stores[i].Bucket
 	key := store.BlobKey(j.digest)
@@ -326,8 +330,8 @@ func (r *repair) mendIn(ctx context.Context, j job, i int, s *spool) (err error)
 	return store.ErrConflict
 }
 
-// asItIs reads a blob in a store, as its owner and as a stranger. What is good is returned as the record it deserves; else the version of what is to be replaced, ""
-// when there is nothing.
+// asItIs reads a blob in a store, as its owner and as an anonymous client. For a good blob, it returns the record for
+// it. Otherwise it returns the version of the object to replace, "" if there is none.
 func (r *repair) asItIs(ctx context.Context, d oci.Digest, i int) (version string, good *inventory.Record, err error) {
 	b := r.a.stores[i].Bucket
 	key := store.BlobKey(d)
@@ -335,7 +339,7 @@ func (r *repair) asItIs(ctx context.Context, d oci.Digest, i int) (version strin
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return "", nil, nil
-	case err != nil: // it cannot be read whole, but its version may be known
+	case err != nil: // it cannot be read completely, but its version may be known
 		if attrs, err = b.Head(ctx, key); err != nil && !errors.Is(err, store.ErrNotFound) {
 			return "", nil, err
 		}
@@ -351,13 +355,13 @@ func (r *repair) asItIs(ctx context.Context, d oci.Digest, i int) (version strin
 	return attrs.Version, nil, nil
 }
 
-// shown asks whether strangers get a blob of a store.
+// shown returns nil if anonymous clients get a blob of a store.
 func (r *repair) shown(ctx context.Context, d oci.Digest, i int, size int64) error {
 	return r.a.stores[i].public(r.a.client).Look(ctx, d, size)
 }
 
-// origins are where a blob may be read whole, the source first. Last come the stores that are to be repaired: what clients do not get from
-// there may have the right bytes.
+// origins returns the places from which a complete blob may be read, the source first. The stores to be repaired come
+// last: they may have the right bytes although clients do not get them.
 func (r *repair) origins(j job) []origin {
 	var list []origin
 	for _, repository := range j.repositories {
@@ -384,7 +388,7 @@ func (r *repair) origins(j job) []origin {
 	return list
 }
 
-// flush makes the new records durable; what is not durable is not repaired.
+// flush makes the new records durable. What is not durable does not count as repaired.
 func (r *repair) flush(ctx context.Context) {
 	for i, err := range r.opt.Ledger.Flush(ctx) {
 		if err == nil {

@@ -5,17 +5,17 @@ import (
 	"ociproxy/internal/walk"
 )
 
-// Report is what an audit found. As JSON its fields are stable: they are only added to.
+// Report is what an audit found. Its JSON fields are stable: fields are only added.
 type Report struct {
-	From       From          `json:"from"`    // where what stores have was learnt
+	From       From          `json:"from"`    // where the audit learnt what stores have
 	Deep       bool          `json:"deep"`    // objects were read and hashed
-	Sample     float64       `json:"sample"`  // percent of the blobs that were asked for or read
-	Spot       int           `json:"spot"`    // about so many listed blobs of each store were asked for beside the inventories
-	Partial    bool          `json:"partial"` // only some repositories, or the source could not be walked whole: nothing is unexpected then
+	Sample     float64       `json:"sample"`  // percent of the blobs that were requested or read
+	Spot       int           `json:"spot"`    // about how many listed blobs of each store were spot-checked
+	Partial    bool          `json:"partial"` // some repositories only, or an incomplete walk: nothing is unexpected
 	Source     SourceReport  `json:"source"`
 	Stores     []StoreReport `json:"stores"`
 	Findings   []Finding     `json:"findings"` // the first ones of each store and class
-	Omitted    int64         `json:"omitted"`  // findings that are counted and not listed
+	Omitted    int64         `json:"omitted"`  // findings that are counted but not listed
 	Repair     *RepairReport `json:"repair,omitempty"`
 	ExitCode   int           `json:"exitCode"`
 	DurationMs int64         `json:"durationMs"`
@@ -29,12 +29,12 @@ type SourceReport struct {
 	Bytes        int64    `json:"bytes"`
 	Failed       int      `json:"failed"` // images or repositories that could not be read
 	Errors       []string `json:"errors"` // the first ones
-	// Misstated are images whose manifests state wrong sizes, the first ones; Wrong counts them, each blob of each
+	// Misstated are the first images whose manifests state wrong sizes. Wrong counts all of them, each blob of each
 	// image.
 	Misstated []Misstated `json:"misstated,omitempty"`
 	Wrong     int         `json:"misstatedCount,omitempty"`
-	// Vanished are repositories and tags that only a list names and that are gone, which is no failure: the first
-	// ones; Gone counts them.
+	// Vanished are the first repositories and tags that are in a list but do not exist any more, which is no failure.
+	// Gone counts all of them.
 	Vanished []walk.Vanished `json:"vanished,omitempty"`
 	Gone     int             `json:"vanishedCount,omitempty"`
 }
@@ -45,10 +45,10 @@ func (s *SourceReport) vanished(v walk.Vanished) {
 	}
 }
 
-// Totals add up blobs.
+// Totals count blobs and their bytes.
 type Totals struct {
 	Blobs int64 `json:"blobs"`
-	Bytes int64 `json:"bytes"` // of those whose size is known
+	Bytes int64 `json:"bytes"` // of the blobs with a known size
 }
 
 func (t *Totals) add(size int64) {
@@ -59,13 +59,13 @@ func (t *Totals) add(size int64) {
 // StoreReport is what one store has.
 type StoreReport struct {
 	Name   string           `json:"store"`
-	Whole  int              `json:"whole"`           // images of which every blob is there, as far as was looked
+	Whole  int              `json:"whole"`           // images that have every blob there, as far as the audit checked
 	Broken int              `json:"broken"`          // images of which a blob is lost, missing, corrupt, short, disputed or unreadable
-	Held   Totals           `json:"held"`            // by the inventory, or the listing where one was made
-	Asked  int64            `json:"asked"`           // objects asked for one by one
+	Held   Totals           `json:"held"`            // by the inventory, or by the listing if there is one
+	Asked  int64            `json:"asked"`           // objects requested one by one
 	Read   Totals           `json:"read"`            // objects read and hashed
-	Found  map[Class]Totals `json:"found"`           // by class; classes without any are left out
-	Error  string           `json:"error,omitempty"` // why it could not be looked at to the end
+	Found  map[Class]Totals `json:"found"`           // by class; empty classes are left out
+	Error  string           `json:"error,omitempty"` // why it could not be checked to the end
 }
 
 // Finding is one thing wrong in one store.
@@ -73,17 +73,16 @@ type Finding struct {
 	Class      Class  `json:"class"`
 	Store      string `json:"store"`
 	Digest     string `json:"digest,omitempty"`
-	Key        string `json:"key,omitempty"`        // of an object whose name is no digest
-	Size       *int64 `json:"size,omitempty"`       // as the manifests say, else the store
+	Key        string `json:"key,omitempty"`        // of an object whose name is not a digest
+	Size       *int64 `json:"size,omitempty"`       // from the manifests, else from the store
 	Repository string `json:"repository,omitempty"` // one of those that need it
-	Image      string `json:"image,omitempty"`      // manifest there
+	Image      string `json:"image,omitempty"`      // the manifest there
 	Detail     string `json:"detail"`
 	Repaired   bool   `json:"repaired,omitempty"`
-	// Images are all that need it, in the order in which they were met. They share their memory, and must not be
-	// changed.
+	// Images are all images that need it, in the order of the walk. They share memory and must not be changed.
 	Images []ImageName `json:"images,omitempty"`
 
-	blob int32 // number among the needs; -1: no image needs it
+	blob int32 // index in needs.blobs; -1: no image needs it
 }
 
 // ImageName names an image.
@@ -92,20 +91,20 @@ type ImageName struct {
 	Image      string `json:"image"`
 }
 
-// RepairReport is what was made good.
+// RepairReport is what a repair did.
 type RepairReport struct {
 	DryRun   bool     `json:"dryRun"`
-	Planned  Totals   `json:"planned"`  // blobs in stores, each store counted
-	Repaired Totals   `json:"repaired"` //
-	Written  Totals   `json:"written"`  // objects put
+	Planned  Totals   `json:"planned"` // blobs in stores, counted for each store
+	Repaired Totals   `json:"repaired"`
+	Written  Totals   `json:"written"` // objects put
 	Failed   int64    `json:"failed"`
 	Errors   []string `json:"errors"` // the first ones
 }
 
-// Clean reports that nothing was found and everything was looked at.
+// Clean reports whether nothing was found and everything was checked.
 func (r *Report) Clean() bool { return r.ExitCode == 0 }
 
-// code adds up the exit code of what is found and was not repaired.
+// code returns the exit code for the findings that were not repaired.
 func (r *Report) code(repaired map[Class]int64) int {
 	code := 0
 	for _, s := range r.Stores {
@@ -137,7 +136,7 @@ func (r *Report) count() map[Class]int64 {
 	return sum
 }
 
-// breaks reports whether an image is broken by a blob of this class.
+// breaks reports whether a blob of this class breaks an image.
 func (c Class) breaks() bool {
 	switch c {
 	case Lost, Missing, Corrupt, Short, Disputed, Unreadable:
@@ -147,7 +146,7 @@ func (c Class) breaks() bool {
 	return false
 }
 
-// fault is a finding that can be repaired: what Repair needs of it.
+// fault is a finding that can be repaired, with what Repair needs.
 type fault struct {
 	store  int
 	class  Class

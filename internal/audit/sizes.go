@@ -6,30 +6,31 @@ import (
 	"sync"
 )
 
-// Misstated is an image whose manifest states a wrong size of a blob. Clients that check refuse it, whatever stores
-// have: only a new manifest helps.
+// Misstated is an image whose manifest states a wrong size for a blob. Clients that check sizes refuse the image,
+// whatever the stores have. Only a new manifest helps.
 type Misstated struct {
 	Repository string `json:"repository"`
 	Image      string `json:"image"`
 	Digest     string `json:"digest"` // of the blob
 	States     int64  `json:"states"`
-	Is         int64  `json:"is"` // -1: manifests do not agree, and nothing that was looked at says which is right
+	Is         int64  `json:"is"` // -1: manifests disagree, and nothing that was checked shows which is right
 }
 
-// claim is the size that one image states of a blob, where it is not what the first one states.
+// claim is the size that one image states for a blob, if it differs from the first stated size.
 type claim struct {
 	image int32
 	size  int64
 }
 
-// truths are the sizes of blobs of which manifests may say something wrong, as stores tell. Safe for concurrent use.
+// truths are the real sizes of blobs, as far as stores show them; manifests may state wrong ones. It is safe for
+// concurrent use.
 type truths struct {
 	mu     sync.Mutex
-	sizes  map[int32]int64 // by blob; notKnown: stores do not agree
+	sizes  map[int32]int64 // by blob; notKnown: stores disagree
 	proven map[int32]bool  // by the bytes
 }
 
-// learn takes a size that is the blob's: by its bytes, or since a manifest and a store agree on it.
+// learn takes the true size of a blob: the bytes prove it, or a manifest and a store agree on it.
 func (t *truths) learn(blob int32, size int64, proven bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -51,8 +52,8 @@ func (n *needs) states(blob int32, size int64) bool {
 	return n.blobs[blob].stated == size || slices.ContainsFunc(n.claims[blob], func(c claim) bool { return c.size == size })
 }
 
-// settle completes a row on whose blob the manifests do not agree: where one of them agrees with what the store has,
-// that one is right. Else somebody is wrong, and only the bytes can tell who.
+// settle completes a row if the manifests disagree on the size of its blob. If one of them agrees with the store, that
+// one is right. Otherwise something is wrong, and only the bytes show what.
 func (n *needs) settle(r row) (row, bool) {
 	if r.blob < 0 || !n.blobs[r.blob].argued {
 		return r, false
@@ -72,7 +73,7 @@ func (n *needs) settle(r row) (row, bool) {
 	return r, false
 }
 
-// says is the size that an image states of a blob.
+// says returns the size that an image states for a blob.
 func (n *needs) says(l link) int64 {
 	other := n.claims[l.blob]
 	at, found := slices.BinarySearchFunc(other, l.image, func(c claim, image int32) int { return cmp.Compare(c.image, image) })
@@ -82,7 +83,7 @@ func (n *needs) says(l link) int64 {
 	return n.blobs[l.blob].stated
 }
 
-// misstated lists the images that state wrong sizes, the first ones, and counts them all.
+// misstated returns the first images that state wrong sizes, and counts all of them.
 func (n *needs) misstated(t *truths, most int) (list []Misstated, count int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

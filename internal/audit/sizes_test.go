@@ -13,7 +13,7 @@ import (
 	"ociproxy/internal/walk"
 )
 
-// stating is a source of images that state sizes of the same content, each in a repository of its own: "a", "b", ….
+// stating returns a source of images that state sizes for the same content, each in its own repository: "a", "b", ….
 func stating(content string, sizes ...int64) iter.Seq2[walk.Image, error] {
 	return func(yield func(walk.Image, error) bool) {
 		for i, size := range sizes {
@@ -26,7 +26,7 @@ func stating(content string, sizes ...int64) iter.Seq2[walk.Image, error] {
 	}
 }
 
-// liars are the repositories of the images that a report names for wrong sizes.
+// liars returns the repositories of the images that a report names for wrong sizes.
 func liars(r *Report) (out string) {
 	for _, m := range r.Source.Misstated {
 		out += m.Repository
@@ -34,8 +34,8 @@ func liars(r *Report) (out string) {
 	return out
 }
 
-// An image that states a wrong size is named, and says nothing about the blob, whether it is met first or last and
-// however one looks, as long as another image states the right one or the bytes were looked at.
+// An image that states a wrong size is named, and proves nothing about the blob. The order of the images and the way of
+// looking do not matter, as long as another image states the right size or the bytes were checked.
 func TestMisstated(t *testing.T) {
 	const right = int64(len("fine content"))
 	for name, opt := range map[string]Options{"inventory": {From: Inventory}, "listing": {From: Listing}, "head": {From: Head}, "deep": {From: Listing, Deep: true}} {
@@ -61,7 +61,7 @@ func TestMisstated(t *testing.T) {
 			}
 		}
 	}
-	// Of a blob of which only one size is stated the bytes alone can tell.
+	// If only one size of a blob is stated, only the bytes show whether it is right.
 	s := newShelf(t)
 	s.put(digest(fine), fine)
 	a, err := Run(t.Context(), stating(fine, 5), []Store{s.store("s")}, Options{From: Listing, Deep: true})
@@ -70,7 +70,7 @@ func TestMisstated(t *testing.T) {
 	}
 }
 
-// Nobody can hide a blob that is short by stating another size of it.
+// An image cannot hide a blob that is too short by stating another size for it.
 func TestShortAllTheSame(t *testing.T) {
 	for _, states := range [][]int64{{int64(len(cut)), 7}, {7, int64(len(cut))}} {
 		s := newShelf(t)
@@ -83,8 +83,8 @@ func TestShortAllTheSame(t *testing.T) {
 	}
 }
 
-// A repair does not withdraw a blob because of what a manifest states: it reads it first. An inventory that is wrong
-// is put right.
+// A repair does not withdraw a blob because of the size in a manifest: it reads the blob first. It corrects a wrong
+// inventory.
 func TestRepairOfMisstated(t *testing.T) {
 	for _, listed := range []int64{int64(len(fine)), 5, 7} {
 		s := newShelf(t)
@@ -111,7 +111,7 @@ func TestRepairOfMisstated(t *testing.T) {
 	}
 }
 
-// A repository that does not give a blob keeps a repair from nothing while another one has it.
+// A repair succeeds as long as one repository gives the blob, even if others refuse it.
 func TestRepairFromAnyRepository(t *testing.T) {
 	for _, good := range []string{"a", "b", "c"} {
 		s := newShelf(t)
@@ -135,8 +135,8 @@ func TestRepairFromAnyRepository(t *testing.T) {
 	}
 }
 
-// A store whose inventory and object say one size, and whose only manifest states another, is disputed: nobody knows yet
-// who is wrong. Once the bytes are read it is the manifest, or the store.
+// A store is disputed if its inventory and its object have one size, and the only manifest states another: it is not
+// clear yet which is wrong. After the bytes were read, the fault is the manifest's or the store's.
 func TestDisputed(t *testing.T) {
 	for _, states := range []int64{5, 500} {
 		s := newShelf(t)
@@ -169,7 +169,7 @@ func TestDisputed(t *testing.T) {
 	}
 }
 
-// Every image that needs a blob is named, in each store that lacks it, however many findings are listed.
+// Every image that needs a blob is named, in each store without the blob, even if few findings are listed.
 func TestAllImagesAreNamed(t *testing.T) {
 	one, two := newShelf(t), newShelf(t)
 	two.put(digest(fine), fine)
@@ -190,7 +190,7 @@ func TestAllImagesAreNamed(t *testing.T) {
 	}
 }
 
-// What only a list names and is gone is told, and is no failure.
+// A repository or tag that is in a list but no longer exists is reported, and is no failure.
 func TestVanished(t *testing.T) {
 	images := func(yield func(walk.Image, error) bool) {
 		for i := range maxVanished + 5 {
@@ -208,7 +208,7 @@ func TestVanished(t *testing.T) {
 	}
 }
 
-// What a digest cannot have is wrong even where no manifest says a size.
+// A size that is impossible for the digest is wrong even if no manifest states a size.
 func TestImpossibleSize(t *testing.T) {
 	for _, from := range []From{Inventory, Listing} {
 		s := newShelf(t)

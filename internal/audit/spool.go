@@ -16,7 +16,7 @@ import (
 	"ociproxy/internal/store"
 )
 
-// origin opens a blob's bytes from an offset on.
+// origin opens a blob's bytes at an offset.
 type origin func(ctx context.Context, off int64) (io.ReadCloser, error)
 
 // spool is one blob in a file, complete and with the right digest. The zero value with a directory is empty.
@@ -30,13 +30,14 @@ type spool struct {
 	crc    uint32
 }
 
-// errDigest says that bytes are not what their digest promises.
+// errDigest means that bytes do not have the expected digest.
 var errDigest = errors.New("the bytes do not have the digest")
 
-// maxOriginErrors bounds what is said of those who do not give a blob: there may be many.
+// maxOriginErrors is how many errors of origins are reported. There may be many origins.
 const maxOriginErrors = 5
 
-// fill reads the blob, of a size that may be negative for not known, from the first origin that has it whole. Once filled it stays so.
+// fill reads the blob from the first origin that has it complete. A negative size is not known. A filled spool stays
+// filled.
 func (s *spool) fill(ctx context.Context, d oci.Digest, size int64, from []origin) error {
 	if s.file != nil {
 		return nil
@@ -58,7 +59,7 @@ func (s *spool) fill(ctx context.Context, d oci.Digest, size int64, from []origi
 	return fmt.Errorf("nowhere to take it from: %w", errors.Join(errs...))
 }
 
-// read reads from one origin, continuing where it breaks off.
+// read reads from one origin. If the body breaks off, it continues there.
 func (s *spool) read(ctx context.Context, d oci.Digest, size int64, from origin) (err error) {
 	if s.file, err = atomicfile.Scratch(s.dir, "repair"); err != nil {
 		return err
@@ -95,7 +96,7 @@ func (s *spool) read(ctx context.Context, d oci.Digest, size int64, from origin)
 
 func (s *spool) content() store.Content { return store.FromFile(s.file, s.size, s.sha256, s.crc) }
 
-// close gives the file up.
+// close discards the file.
 func (s *spool) close() {
 	if s.file != nil {
 		atomicfile.CloseScratch(s.file)

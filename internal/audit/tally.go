@@ -8,7 +8,7 @@ import (
 	"ociproxy/internal/store"
 )
 
-// tally collects what is wrong in one store. Safe for concurrent use.
+// tally collects what is wrong in one store. It is safe for concurrent use.
 type tally struct {
 	needs   *needs
 	index   int
@@ -41,14 +41,14 @@ func (f *tally) row(r row) {
 	}
 }
 
-// foreign is an object whose key is no digest.
+// foreign adds an object whose key is not a digest.
 func (f *tally) foreign(a store.Attrs) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.keep(Finding{Class: Unexpected, Key: a.Key, Size: &a.Size, Detail: "its name is no digest", blob: -1}, a.Size)
 }
 
-// looked counts an object that was asked for; read is how many of its bytes were hashed, negative for none.
+// looked counts an object that was requested. read is how many of its bytes were hashed, negative for none.
 func (f *tally) looked(read int64) {
 	f.opt.Progress.Asked.Add(1)
 	f.mu.Lock()
@@ -59,7 +59,7 @@ func (f *tally) looked(read int64) {
 	}
 }
 
-// add takes the verdict on one row; no class is none.
+// add adds the verdict on one row; an empty class is no finding.
 func (f *tally) add(r row, c Class, detail string) {
 	if c == "" || c == Unexpected && (f.partial && !f.opt.Denied(r.digest) || slices.Contains(f.opt.Kept, r.digest)) {
 		return
@@ -97,7 +97,7 @@ func (f *tally) add(r row, c Class, detail string) {
 	f.keep(out, size)
 }
 
-// keep counts a finding, and lists it while there are few. The lock is held.
+// keep counts a finding, and lists it while there are few. The caller holds the lock.
 func (f *tally) keep(out Finding, size int64) {
 	sum := f.report.Found[out.Class]
 	sum.add(size)
@@ -110,7 +110,7 @@ func (f *tally) keep(out Finding, size int64) {
 	f.list = append(f.list, out)
 }
 
-// finish orders the list, worst first, and counts the images.
+// finish sorts the list, worst first, and counts the images.
 func (f *tally) finish() {
 	rank := map[Class]int{}
 	for i, c := range Classes() {

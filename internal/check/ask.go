@@ -15,14 +15,14 @@ import (
 	"time"
 )
 
-// answer is what one request brought.
+// answer is the outcome of one request.
 type answer struct {
 	err       error
 	status    int
 	header    http.Header
-	length    int64  // Content-Length, -1 when not said
+	length    int64  // Content-Length; -1 when it is not given
 	body      []byte // up to the cap
-	truncated bool   // there was more than the cap
+	truncated bool   // the body was longer than the cap
 	hops      []hop  // redirects followed
 	location  *url.URL
 	took      time.Duration
@@ -32,7 +32,7 @@ type answer struct {
 // hop is a redirect.
 type hop struct{ to *url.URL }
 
-// asker makes requests with a time-out, a body cap and no credentials, one at a time.
+// asker makes requests one at a time, with a time-out, a body cap and no credentials.
 type asker struct {
 	client    *http.Client
 	timeout   time.Duration
@@ -40,12 +40,12 @@ type asker struct {
 	late      int // requests without an answer in time
 }
 
-// maxLate is how many time-outs a target gets: a dead one must not hold up the report.
+// maxLate is how many time-outs a target gets. A dead target must not delay the report.
 const maxLate = 3
 
 var errGivenUp = fmt.Errorf("not asked: %d requests before got no answer in time", maxLate)
 
-// query is one request. Redirects is how many redirects are followed; 0 reports the redirect.
+// query is one request. redirects is how many redirects are followed; 0 means that the redirect is reported.
 type query struct {
 	method    string
 	url       string
@@ -122,7 +122,7 @@ func (ans *answer) read(ctx context.Context, resp *http.Response, limit int64) {
 	}
 }
 
-// isHTML says that the answer is a web page, whatever its status.
+// isHTML reports whether the answer is a web page, whatever its status.
 func (ans *answer) isHTML() bool {
 	if strings.HasPrefix(strings.ToLower(ans.header.Get("Content-Type")), "text/html") {
 		return true
@@ -131,13 +131,12 @@ func (ans *answer) isHTML() bool {
 	return strings.HasPrefix(head, "<!doctype html") || strings.HasPrefix(head, "<html")
 }
 
-// slow is the cause of a request that ran into our time-out.
+// slow is the cause of a request that exceeded our time-out.
 type slow struct{ after time.Duration }
 
 func (e *slow) Error() string { return fmt.Sprintf("no answer within %s", e.after) }
 
-// plain takes the URL (which may carry a signature) out of an error of net/http and puts a
-// time-out into words.
+// plain removes the URL, which may contain a signature, from an error of net/http, and describes a time-out in words.
 func plain(ctx context.Context, err error) error {
 	var s *slow
 	if errors.As(context.Cause(ctx), &s) {
@@ -152,12 +151,12 @@ func plain(ctx context.Context, err error) error {
 	return err
 }
 
-// shown is a URL as a report may print it: no user, no query (signatures live there).
+// shown returns a URL in the form that a report may print: without user and query, because signatures are in the query.
 func shown(u *url.URL) string {
 	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
 }
 
-// looksLikeLogin guesses from a redirect's target that it asks people to sign in.
+// looksLikeLogin guesses from the target of a redirect whether it asks people to sign in.
 func looksLikeLogin(u *url.URL) bool {
 	s := strings.ToLower(u.Host + u.Path)
 	for _, word := range []string{"login", "signin", "sign-in", "sso", "oauth", "/auth", "accounts.", "/saml"} {
@@ -168,7 +167,7 @@ func looksLikeLogin(u *url.URL) bool {
 	return false
 }
 
-// tlsHint advises on a TLS error, "" when err is none.
+// tlsHint returns advice on a TLS error, or "" when err is not one.
 func tlsHint(err error) string {
 	var (
 		unknown  x509.UnknownAuthorityError

@@ -13,7 +13,7 @@ import (
 	"ociproxy/internal/outbound"
 )
 
-// blob is a layer or image config that exists, with what its manifest says of it.
+// blob is a layer or image config that exists, with the values that its manifest gives.
 type blob struct {
 	digest oci.Digest
 	size   int64
@@ -26,7 +26,7 @@ func (b blob) String() string {
 
 func size(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }
 
-// sum is the digest of body in the algorithm of want; in sha256 when that is none that we know.
+// sum returns the digest of body with the algorithm of want, or with sha256 when that algorithm is unknown.
 func sum(want oci.Digest, body []byte) oci.Digest {
 	if !want.InStores() {
 		return oci.Sum("sha256", body)
@@ -46,7 +46,7 @@ const (
 	hintMirror   = "mirror the image into this store, or name an image with --image that it holds"
 )
 
-// whole judges the answer to a GET of all of b.
+// whole judges the answer to a GET of the complete b.
 func whole(ans answer, b blob) verdict {
 	if v, bad := trouble(ans); bad {
 		return v
@@ -86,7 +86,7 @@ func head(ans answer, b blob) verdict {
 	return ok("%s", b)
 }
 
-// missing advises on a blob that should be there and is not given.
+// missing returns advice on a blob that should exist but is not served.
 func missing(status int) string {
 	switch status {
 	case http.StatusForbidden:
@@ -97,7 +97,7 @@ func missing(status int) string {
 	return hintURL
 }
 
-// headers judges what every 200 for b must say.
+// headers judges the headers that every 200 for b must have.
 func headers(ans answer, b blob) (verdict, bool) {
 	if enc := outbound.Encoding(ans.header); enc != "" {
 		return verdict{Failed, fmt.Sprintf("Content-Encoding: %s", enc), hintEncoding}, true
@@ -108,7 +108,7 @@ func headers(ans answer, b blob) (verdict, bool) {
 	return verdict{}, false
 }
 
-// caching judges Cache-Control of a 200.
+// caching judges the Cache-Control header of a 200.
 func caching(ans answer) verdict {
 	cc := ans.header.Get("Cache-Control")
 	lower := strings.ToLower(cc)
@@ -121,10 +121,10 @@ func caching(ans answer) verdict {
 	return ok("%s", cc)
 }
 
-// span is a range of bytes asked for: [from, to], both counted from 0.
+// span is a requested range of bytes: [from, to], both counted from 0.
 type span struct{ from, to int64 }
 
-// header is the Range header: open-ended as runtimes write it when they resume.
+// header returns the Range header. It is open-ended, as runtimes write it when they resume, if open is true.
 func (s span) header(open bool) string {
 	if open {
 		return "bytes=" + strconv.FormatInt(s.from, 10) + "-"
@@ -132,7 +132,7 @@ func (s span) header(open bool) string {
 	return fmt.Sprintf("bytes=%d-%d", s.from, s.to)
 }
 
-// ranged judges the answer to one range of b. content is all of b when it is known, else nil.
+// ranged judges the answer to one range of b. content is the complete b when it is known, otherwise nil.
 func ranged(ans answer, b blob, s span, content []byte) verdict {
 	if v, bad := trouble(ans); bad {
 		return v
@@ -162,12 +162,12 @@ func ranged(ans answer, b blob, s span, content []byte) verdict {
 	return ok("%s of %s", want, b)
 }
 
-// pastEnd judges the answer to a range that begins where the blob ends. Runtimes ask for it when
-// the connection broke after the last byte; RFC 9110 section 15.5.17 wants 416.
+// pastEnd judges the answer to a range that begins where the blob ends. Runtimes send such a request when the
+// connection broke after the last byte. RFC 9110 section 15.5.17 requires 416.
 func pastEnd(ans answer, b blob) verdict {
 	if ans.err != nil && ans.status == http.StatusRequestedRangeNotSatisfiable {
-		// Distribution before 3.0 leaves the blob's Content-Length in its 416 (Go's http.Error did not remove it before 1.23):
-		// the status is right, and only the connection is lost.
+		// Distribution before 3.0 keeps the blob's Content-Length in its 416 (Go's http.Error did not remove it before
+		// 1.23). The status is correct, and only the connection is lost.
 		return verdict{Warning, fmt.Sprintf("416 to a range past the end, with Content-Length %d and another body: %v", ans.length, ans.err), hintEndBreak}
 	}
 	if v, bad := trouble(ans); bad {
@@ -182,11 +182,11 @@ func pastEnd(ans answer, b blob) verdict {
 	return verdict{Warning, fmt.Sprintf("%d to a range past the end of %s, want 416", ans.status, b), hintRange}
 }
 
-// multi reports on several ranges in one request. No runtime asks for them, and RFC 9110 lets a
-// server ignore or join them, so every legal answer is only information.
+// multi reports on several ranges in one request. No runtime sends such a request, and RFC 9110 lets a server ignore or
+// join the ranges, so every legal answer is only information.
 func multi(ans answer, b blob) verdict {
 	if v, bad := trouble(ans); bad {
-		v.result = Warning // S3-like servers may refuse the form outright: no client of ours is harmed
+		v.result = Warning // S3-like servers may refuse the form: that harms no client of ours
 		return v
 	}
 	info := func(format string, args ...any) verdict { return verdict{Info, fmt.Sprintf(format, args...), ""} }

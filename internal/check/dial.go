@@ -13,7 +13,7 @@ import (
 	"ociproxy/internal/outbound"
 )
 
-// family is an IP family as the resolver spells it.
+// family is an IP family in the spelling of the resolver.
 type family string
 
 const (
@@ -21,7 +21,7 @@ const (
 	ipv6 family = "ip6"
 )
 
-// String is the name the config uses.
+// String returns the name that the config uses.
 func (f family) String() string { return "ipv" + string(f[2:]) }
 
 func (f family) other() family {
@@ -31,11 +31,11 @@ func (f family) other() family {
 	return ipv4
 }
 
-// noAddress says that a host has no address of a family: an answer, not a fault of the network.
+// noAddress says that a host has no address of a family. That is an answer, not a network fault.
 type noAddress struct {
 	host    string
 	f       family
-	literal bool // the host is an address of the other family: no record could change that
+	literal bool // the host is an address of the other family: no DNS record can change that
 }
 
 func (e *noAddress) Error() string {
@@ -52,7 +52,7 @@ func (e *noAddress) Error() string {
 // resolver finds the addresses of a host in one family.
 type resolver func(ctx context.Context, network, host string) ([]netip.Addr, error)
 
-// lookup answers with at least one address, or *noAddress, or the resolver's error.
+// lookup returns at least one address, or *noAddress, or the resolver's error.
 func (r resolver) lookup(ctx context.Context, f family, host string) ([]netip.Addr, error) {
 	if a, err := netip.ParseAddr(host); err == nil {
 		if a.Unmap().Is4() == (f == ipv4) {
@@ -71,8 +71,8 @@ func (r resolver) lookup(ctx context.Context, f family, host string) ([]netip.Ad
 	return addrs, nil
 }
 
-// transport makes connections in the given families only, tried in that order. No environment
-// proxy is used: the checks must see what clients see.
+// transport makes connections in the given families only, tried in that order. It uses no proxy of the environment: the
+// checks must see what clients see.
 func transport(r resolver, tlsConf *tls.Config, timeout time.Duration, families ...family) *http.Transport {
 	dialer := &net.Dialer{Timeout: timeout}
 	dial := func(ctx context.Context, _, addr string) (net.Conn, error) {
@@ -102,8 +102,8 @@ func transport(r resolver, tlsConf *tls.Config, timeout time.Duration, families 
 	})
 }
 
-// noRoute says that err means "this machine has no network of that family", which tells nothing
-// about the server.
+// noRoute reports whether err means that this machine has no network of that family, which says nothing about the
+// server.
 func noRoute(err error) bool {
 	return errors.Is(err, syscall.ENETUNREACH) || errors.Is(err, syscall.EADDRNOTAVAIL) ||
 		errors.Is(err, syscall.EAFNOSUPPORT)

@@ -11,14 +11,14 @@ import (
 	"ociproxy/internal/strictjson"
 )
 
-// ref names an image as a client would: name without the upstream's prefix, then a tag or digest.
+// ref names an image as a client does: the name without the upstream's prefix, then a tag or digest.
 type ref struct {
 	name   string
 	tag    string
 	digest oci.Digest
 }
 
-// parseRef reads NAME, NAME:TAG or NAME@DIGEST. Without a tag or digest, tag is empty.
+// parseRef reads NAME, NAME:TAG or NAME@DIGEST. tag stays empty when there is no tag.
 func parseRef(s string) (ref, error) {
 	if name, digest, found := strings.Cut(s, "@"); found {
 		d, err := oci.ParseDigest(digest)
@@ -34,7 +34,7 @@ func parseRef(s string) (ref, error) {
 	return ref{name: name, tag: tag}, nil
 }
 
-// reference is the last segment of the manifest's path.
+// reference returns the last segment of the manifest's path.
 func (r ref) reference() string {
 	if !r.digest.IsZero() {
 		return r.digest.String()
@@ -49,7 +49,7 @@ func (r ref) String() string {
 	return r.name + ":" + r.tag
 }
 
-// accept is what the proxy's own checks send too: every manifest type in use.
+// accept is the Accept header that the proxy's own checks send too: every manifest type in use.
 const accept = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, " +
 	"application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json"
 
@@ -65,7 +65,7 @@ type descriptor struct {
 	} `json:"platform"`
 }
 
-// document is an image manifest or an index, whichever it turns out to be.
+// document is either an image manifest or an index.
 type document struct {
 	SchemaVersion int          `json:"schemaVersion"`
 	Manifests     []descriptor `json:"manifests"`
@@ -87,7 +87,7 @@ func parseManifest(body []byte) (document, error) {
 	return d, nil
 }
 
-// child picks the manifest of an index to go on with: linux/amd64 when there is one, else the first.
+// child picks the manifest of an index to continue with: linux/amd64 if there is one, otherwise the first.
 func (d document) child() (oci.Digest, error) {
 	pick := d.Manifests[0]
 	for _, m := range d.Manifests {
@@ -99,8 +99,8 @@ func (d document) child() (oci.Digest, error) {
 	return oci.ParseDigest(pick.Digest)
 }
 
-// blobs lists the config and the layers that stores may hold, smallest first, each once. Foreign
-// layers live elsewhere and are left out.
+// blobs lists the config and the layers that stores may hold, smallest first, each of them once. It leaves out foreign
+// layers, which live elsewhere.
 func (d document) blobs() []blob {
 	var out []blob
 	for _, desc := range append([]descriptor{*d.Config}, d.Layers...) {

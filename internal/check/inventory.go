@@ -14,34 +14,34 @@ import (
 	"ociproxy/internal/inventory"
 )
 
-// Inventory is what a store's inventory is like, as a server would read it now.
+// Inventory describes a store's inventory, as a server would read it now.
 type Inventory struct {
 	Store string         `json:"store"`
 	URL   string         `json:"url"`
 	State InventoryState `json:"state"`
-	// Believed says that a server takes what is not listed for absent. Else it asks the store by HEAD.
+	// Believed says that a server treats digests that are not listed as absent. Otherwise it asks the store by HEAD.
 	Believed   bool      `json:"believed"`
-	Says       string    `json:"says,omitempty"` // whose it says that it is
+	Says       string    `json:"says,omitempty"` // the store that its head names
 	Generation uint64    `json:"generation,omitempty"`
 	WrittenAt  time.Time `json:"writtenAt,omitzero"`
 	AgeSeconds int64     `json:"ageSeconds"`
-	Records    uint64    `json:"records"` // of blobs; a blob may have several, of which the last counts
+	Records    uint64    `json:"records"` // of blobs; a blob may have several, and the last one counts
 	Segments   int       `json:"segments"`
 	Bytes      int64     `json:"bytes"`
 	Error      string    `json:"error,omitempty"`
 }
 
-// InventoryState is how it stands with an inventory. The names are stable.
+// InventoryState is the state of an inventory. The names are stable.
 type InventoryState string
 
-// The states of inventories.
+// These are the states of inventories.
 const (
 	InventoryCurrent InventoryState = "current" // believed
 	InventoryStale   InventoryState = "stale"   // older than staleAfter
 	InventoryMissing InventoryState = "missing" // the store answers 403 or 404
-	InventoryForeign InventoryState = "foreign" // it says that it is another store's
-	InventoryRefused InventoryState = "refused" // it is broken, too long, from the future, or not whole
-	InventoryUnread  InventoryState = "unread"  // no answer that would say
+	InventoryForeign InventoryState = "foreign" // its head names another store
+	InventoryRefused InventoryState = "refused" // it is broken, too long, from the future, or incomplete
+	InventoryUnread  InventoryState = "unread"  // no answer that shows the state
 )
 
 const (
@@ -55,7 +55,7 @@ const (
 	hintStoreRecords = "raise limits: storeRecords, if there is memory for it" + meanwhile
 )
 
-// inventory looks at a store's inventory: its head, and whether the segments are there that it lists.
+// inventory examines a store's inventory: its head, and whether the segments that it lists exist.
 func (p *storeProbe) inventory(ctx context.Context, s config.Store, most int) *Inventory {
 	inv := &Inventory{Store: s.Name, URL: s.Inventory.URL}
 	v := p.readInventory(ctx, s, most, inv)
@@ -114,7 +114,7 @@ func (p *storeProbe) readInventory(ctx context.Context, s config.Store, most int
 	return verdict{Info, inv.content() + ": believed", ""}
 }
 
-// describe takes what a head says.
+// describe takes over the values of a head.
 func (i *Inventory) describe(h *inventory.Head, now time.Time) {
 	i.Says, i.Generation, i.WrittenAt = h.Store, h.Generation, h.WrittenAt.UTC()
 	i.AgeSeconds = int64(now.Sub(h.WrittenAt).Seconds())
@@ -127,16 +127,16 @@ func (i *Inventory) describe(h *inventory.Head, now time.Time) {
 	}
 }
 
-// content is what an inventory has, in words.
+// content returns the contents of an inventory in words.
 func (i *Inventory) content() string {
 	return fmt.Sprintf("%s in %s, written %s ago", cli.Count(int64(i.Records), "record"), cli.Count(int64(i.Segments), "segment"),
 		(time.Duration(i.AgeSeconds) * time.Second).String())
 }
 
-// errSegment says that a segment is not what the head says.
+// errSegment says that a segment differs from what the head says.
 var errSegment = errors.New("a segment that it lists is not there, or of another size")
 
-// segments asks for each segment that a server reads. Their content is for inventory verify.
+// segments asks for each segment that a server reads. Their content is checked by inventory verify.
 func (p *storeProbe) segments(ctx context.Context, s config.Store, h *inventory.Head) error {
 	for _, ref := range h.Segments {
 		if ref.Images() {

@@ -12,7 +12,8 @@ import (
 	"ociproxy/internal/inventory/inventorytest"
 )
 
-// What a store's inventory is like is said, in words and for programs; a store without one in the config has no line.
+// The state of a store's inventory is reported, in words and for programs. A store without one in the config has no
+// line.
 func TestInventories(t *testing.T) {
 	segment := strings.Repeat("ab", 32)
 	now := time.Now()
@@ -20,7 +21,7 @@ func TestInventories(t *testing.T) {
 	for name, tt := range map[string]struct {
 		head   string
 		status int
-		bytes  int // of the segment; 0: it is not there
+		bytes  int // of the segment; 0: it does not exist
 		most   int
 		filled bool
 		state  InventoryState

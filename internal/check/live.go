@@ -17,24 +17,24 @@ import (
 	"ociproxy/internal/config"
 )
 
-// Options tune Live. The zero value is what the command uses.
+// Options are the options of Live. The command uses the zero value.
 type Options struct {
-	// Images are asked of upstreams, and their blobs of stores: NAME, NAME:TAG or NAME@DIGEST, as
-	// clients write them, without a host. Empty: the first repositories of mirror.repositories.list.
+	// Images are requested from upstreams, and their blobs from stores: NAME, NAME:TAG or NAME@DIGEST, as clients write
+	// them, without a host. Empty means the first repositories of mirror.repositories.list.
 	Images      []string
-	Timeout     time.Duration // of one request, body included; default 10 s
+	Timeout     time.Duration // of one request, with its body; default 10 s
 	Concurrency int           // targets asked at once; default 8
-	MaxBlob     int64         // blobs up to this many bytes are read whole and hashed; default 8 MiB
+	MaxBlob     int64         // blobs up to this many bytes are read completely and hashed; default 8 MiB
 	UserAgent   string
-	// Lookup resolves hosts; default: the system's resolver. TLS is for servers with certificates
-	// of one's own; default: the system's roots.
+	// Lookup resolves hosts; the default is the system's resolver. TLS is for servers with private certificates; the
+	// default is the system's roots.
 	Lookup func(ctx context.Context, network, host string) ([]netip.Addr, error)
 	TLS    *tls.Config
-	// Progress is told each time a target is done, one call at a time; nil: nobody is.
+	// Progress is called each time a target is done, one call at a time. nil means no calls.
 	Progress func(done, total int, name string)
 }
 
-// mirrorImages is how many repositories of mirror.repositories.list are tried without --image.
+// mirrorImages is how many repositories of mirror.repositories.list are tried when --image is not given.
 const mirrorImages = 3
 
 func (o *Options) defaults() {
@@ -55,9 +55,9 @@ func (o *Options) defaults() {
 	}
 }
 
-// Live asks every store and upstream of cfg, from this machine, what the proxy and its clients will
-// ask of them. It makes only anonymous GET and HEAD requests. A fault of a target is a finding; the
-// error is for what prevents the run as a whole: a malformed image, ctx done.
+// Live asks every store and upstream of cfg, from this machine, for what the proxy and its clients will ask of them. It
+// makes only anonymous GET and HEAD requests. A fault of a target is a finding. The error is for problems that prevent
+// the complete run: a malformed image, or the end of ctx.
 func Live(ctx context.Context, cfg *config.Config, opts Options) (*Report, error) {
 	opts.defaults()
 	refs, err := wanted(cfg, opts.Images)
@@ -141,7 +141,7 @@ func noSamples(refs []ref) string {
 	return "the read checks were not made: the canonical upstream gave no image with blobs to ask for"
 }
 
-// wanted are the images to ask for: those named, else the first of the mirror's list.
+// wanted returns the images to ask for: the named ones, otherwise the first ones of the mirror's list.
 func wanted(cfg *config.Config, images []string) ([]ref, error) {
 	named := len(images) > 0
 	if !named {
@@ -161,13 +161,13 @@ func wanted(cfg *config.Config, images []string) ([]ref, error) {
 	return refs, nil
 }
 
-// ValidImage says what is wrong with an element of Options.Images.
+// ValidImage returns what is wrong with an element of Options.Images.
 func ValidImage(s string) error {
 	_, err := parseRef(s)
 	return err
 }
 
-// madeUp is a digest that nobody holds: nobody has ever seen it.
+// madeUp returns a random digest that no store or registry holds.
 func madeUp() string {
 	var b [32]byte
 	_, _ = rand.Read(b[:]) // never fails
@@ -187,7 +187,7 @@ func counter(f func(done, total int, name string), total int) func(name string) 
 	}
 }
 
-// families translates the config's words; a config built by hand without any means both.
+// families translates the words of the config. A config that was built by hand without families means both.
 func families(f config.Families) []family {
 	var out []family
 	if f.IPv4 || !f.IPv6 {
@@ -199,7 +199,7 @@ func families(f config.Families) []family {
 	return out
 }
 
-// stateNote explains what a candidate's state means for the run.
+// stateNote explains what the state of a candidate means for the run.
 func stateNote(s config.State) verdict {
 	return verdict{Info, fmt.Sprintf("state is %s: not asked", s), ""}
 }

@@ -14,20 +14,20 @@ import (
 	"ociproxy/internal/outbound"
 )
 
-// tailSize is how much of the end of a big blob is asked for by an open-ended range.
+// tailSize is how much of the end of a big blob is requested with an open-ended range.
 const tailSize = 64 << 10
 
-// expiresSoon is how long before a certificate ends an operator wants to know.
+// expiresSoon is how long before the end of a certificate the report warns the operator.
 const expiresSoon = 14 * 24 * time.Hour
 
 // probe collects the findings about one target.
 type probe struct {
 	kind, name string
 	opts       *Options
-	families   []family // that the config says the target serves
+	families   []family // the families that the config lists for the target
 	findings   []Finding
 	asker      *asker
-	// lenient turns errors of the read checks into warnings: the store is being filled.
+	// lenient turns errors of the read checks into warnings, because the store is being filled.
 	lenient    bool
 	askedMulti bool
 }
@@ -38,7 +38,7 @@ func (p *probe) say(check string, v verdict) {
 	})
 }
 
-// get and head make one request with the target's asker.
+// get and head each make one request with the target's asker.
 func (p *probe) get(ctx context.Context, url string, limit int64, redirects int, header map[string]string) answer {
 	return p.asker.ask(ctx, query{http.MethodGet, url, header, limit, redirects})
 }
@@ -47,8 +47,8 @@ func (p *probe) head(ctx context.Context, url string, redirects int, header map[
 	return p.asker.ask(ctx, query{http.MethodHead, url, header, 0, redirects})
 }
 
-// connect asks rawURL over each family by itself and prepares the asker with one that works.
-// False: none works, nothing else can be asked.
+// connect asks rawURL over each family separately, and prepares the asker with a family that works. It returns false
+// when none works and nothing else can be asked.
 func (p *probe) connect(ctx context.Context, rawURL string) bool {
 	host := hostOf(rawURL)
 	var works []family
@@ -91,7 +91,7 @@ func (p *probe) close() {
 	}
 }
 
-// reached judges a connection over one family: any HTTP answer will do.
+// reached judges a connection over one family. Any HTTP answer is good enough.
 func reached(ans answer, f family, host string) verdict {
 	var none *noAddress
 	switch {
@@ -106,7 +106,7 @@ func reached(ans answer, f family, host string) verdict {
 	return v
 }
 
-// familyHint says how to serve a family that a host has no address for.
+// familyHint says how to serve a family for which a host has no address.
 func familyHint(f family, host string) string {
 	other := f.other()
 	if _, err := netip.ParseAddr(host); err == nil {
@@ -122,7 +122,7 @@ func familyHint(f family, host string) string {
 	return "add an A record, " + fallBack
 }
 
-// ranges makes the range checks on a blob that is there.
+// ranges makes the range checks on a blob that exists.
 func (p *probe) ranges(ctx context.Context, url string, b blob, content []byte, redirects int) {
 	ask := func(header string) answer {
 		return p.get(ctx, url, tailSize, redirects, map[string]string{"Range": header})
@@ -135,7 +135,7 @@ func (p *probe) ranges(ctx context.Context, url string, b blob, content []byte, 
 	tail := span{max(b.size-tailSize, 1), b.size - 1}
 	p.read("range.open", ranged(ask(tail.header(true)), b, tail, content))
 	p.read("range.past-end", pastEnd(ask(fmt.Sprintf("bytes=%d-", b.size)), b))
-	if !p.askedMulti { // one blob says it all
+	if !p.askedMulti { // one blob is enough
 		p.askedMulti = true
 		p.read("range.multi", multi(ask("bytes=0-0,-1"), b))
 	}

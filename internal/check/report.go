@@ -14,33 +14,33 @@ import (
 // Result is what a finding means for the operator.
 type Result string
 
-// The results, in rising order of weight.
+// These are the results, by rising severity.
 const (
 	OK      Result = "ok"
 	Info    Result = "info"    // worth knowing; nothing to do
-	Warning Result = "warning" // works, with a price: IPv6 clients, cache, resumed pulls
-	Failed  Result = "error"   // clients would be harmed: do not give it traffic
+	Warning Result = "warning" // works, with a disadvantage: IPv6 clients, cache, resumed pulls
+	Failed  Result = "error"   // clients would be harmed: do not send it traffic
 )
 
-// Finding is one thing that was asked of one store or upstream. Names of checks are stable.
+// Finding is the result of one check of one store or upstream. Names of checks are stable.
 type Finding struct {
 	Target string `json:"target"`         // name in the config
 	Kind   string `json:"kind"`           // "store" or "upstream"
 	Check  string `json:"check"`          // "ipv6", "range.open", …
 	Result Result `json:"result"`         //
-	Detail string `json:"detail"`         // what was seen
+	Detail string `json:"detail"`         // what the check saw
 	Hint   string `json:"hint,omitempty"` // what to do about it
 }
 
 // Report is the outcome of Live: all findings, grouped by target in the order of the config.
 type Report struct {
 	Findings []Finding `json:"findings"`
-	// Inventories are those of the stores that have one in the config and could be asked, in its order.
+	// Inventories has the inventories of the stores that have one in the config and could be asked, in the order of the
+	// config.
 	Inventories []Inventory `json:"inventories,omitempty"`
 	Errors      int         `json:"errors"`
 	Warnings    int         `json:"warnings"`
-	// Images are the images whose blobs were asked for; empty means that the read checks
-	// were not made.
+	// Images has the images whose blobs were requested. Empty means that the read checks were not made.
 	Images []string `json:"images"`
 	Notes  []string `json:"notes,omitempty"` // about the run itself
 }
@@ -58,11 +58,11 @@ func (r *Report) add(fs ...Finding) {
 	}
 }
 
-// Passed says that nothing was found that would harm a client.
+// Passed reports whether nothing was found that would harm a client.
 func (r *Report) Passed() bool { return r.Errors == 0 }
 
-// WriteText writes the report as a table: one line for all that is well with a target, one for
-// each thing that is not, then each hint once with the targets it is for.
+// WriteText writes the report as a table. Each target has one line for all checks that passed, and one line for each
+// other finding. Each hint follows once, with the targets that it is for.
 func (r *Report) WriteText(w io.Writer, color bool) error {
 	table := cli.Table{
 		Header: []string{"TARGET", "CHECK", "RESULT", "DETAIL"},
@@ -81,7 +81,7 @@ func (r *Report) WriteText(w io.Writer, color bool) error {
 			name = ""
 		}
 		for i, f := range group {
-			// Two blobs with the same finding are one line.
+			// Two blobs with the same finding get one line.
 			if f.Result != OK && !slices.Contains(group[:i], f) {
 				table.Row(name, f.Check, string(f.Result), f.Detail)
 				name = ""
@@ -105,7 +105,7 @@ func (r *Report) WriteText(w io.Writer, color bool) error {
 	return err
 }
 
-// groups splits the findings into runs of one target.
+// groups splits the findings into groups of one target each.
 func (r *Report) groups() [][]Finding {
 	var out [][]Finding
 	for i, f := range r.Findings {
@@ -117,7 +117,7 @@ func (r *Report) groups() [][]Finding {
 	return out
 }
 
-// hints lists each hint once, after "target check" of everything it is for (three are named).
+// hints lists each hint once, after the "target check" of the findings that it is for (at most three are named).
 func (r *Report) hints() []string {
 	type entry struct {
 		hint string

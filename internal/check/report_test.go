@@ -120,7 +120,7 @@ func TestFamilyHint(t *testing.T) {
 	}
 }
 
-// TestTLS guards that a wrong certificate says what is wrong with it, and that one about to end is reported.
+// TestTLS guards that the report says what is wrong with a certificate, and warns about one that ends soon.
 func TestTLS(t *testing.T) {
 	tests := []struct {
 		name   string

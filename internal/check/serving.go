@@ -12,29 +12,29 @@ import (
 	"ociproxy/internal/config"
 )
 
-// Unknown stands for clients whose cloud nobody knows: homes, offices, hosters without a feed.
+// Unknown stands for clients whose cloud is unknown: homes, offices, hosters without a feed.
 const Unknown = "unknown"
 
 // Serving says which candidates answer the clients of one cloud.
 type Serving struct {
 	Cloud string `json:"cloud"`
-	// Stores that may serve the cloud: those that name it, those that serve all, and, when
-	// Internet is true, those that serve the internet.
+	// Stores has the stores that may serve the cloud: those that name it, those that serve all, and, when Internet is
+	// true, those that serve the internet.
 	Stores []string `json:"stores"`
-	// Upstreams that live in the cloud.
+	// Upstreams has the upstreams in the cloud.
 	Upstreams []string `json:"upstreams"`
-	// Internet: no store or upstream names the cloud and no upstream lives there, so its clients fall to the
-	// `internet` stores.
+	// Internet says that no store or upstream names the cloud and no upstream is in it, so the `internet` stores serve
+	// its clients.
 	Internet bool `json:"internet"`
-	// Outside are places of the cloud that nobody serves at the cloud's own price: another partition than the stores', or
-	// the cloud alone, for a region that is not on the map. There the stores that serve `internet` count, too, where they are cheaper. Filled
-	// by whoever knows the ranking.
+	// Outside has places of the cloud that no candidate serves at the cloud's own price: places in another partition
+	// than the stores', or the cloud alone, for a region that is not on the map. There the stores that serve `internet`
+	// count too, where they are cheaper. The caller that knows the ranking fills it.
 	Outside []string `json:"outside,omitempty"`
 }
 
-// ServingOf lists, for each cloud on the map and for unknown clients, who serves them, in the order
-// of names with Unknown last. Only stores that take traffic count (state active); what is not
-// served by any store goes to the upstreams.
+// ServingOf lists who serves the clients of each cloud on the map, and unknown clients. The list is in the order of
+// names, with Unknown last. Only stores that take traffic count (state active). Upstreams serve the clients that no
+// store serves.
 func ServingOf(cfg *config.Config) []Serving {
 	clouds := map[string]bool{}
 	for _, s := range cfg.Map().Sites() {
@@ -71,7 +71,7 @@ func servingOf(cfg *config.Config, cloud string, served bool) Serving {
 
 func active(s config.State) bool { return s == config.Active || s == "" }
 
-// WriteServing writes the list as a table. Clouds that nobody names are one line together.
+// WriteServing writes the list as a table. Clouds that no store or upstream names share one line.
 func WriteServing(w io.Writer, list []Serving) error {
 	table := cli.Table{Header: []string{"CLIENTS IN", "ARE SERVED BY"}}
 	var rest []string
@@ -114,7 +114,7 @@ func (s Serving) describe() string {
 	return strings.Join(parts, ", ")
 }
 
-// few names up to four and counts them.
+// few names up to four items, or the first three of more, and counts them all.
 func few(noun string, names []string) string {
 	list := names
 	more := ""

@@ -11,14 +11,14 @@ import (
 	"ociproxy/internal/config"
 )
 
-// maxTries is how many blobs a store is asked for before it counts as not holding the image.
+// maxTries is how many blobs a store is asked for before the check decides that it does not hold the image.
 const maxTries = 6
 
 // storeProbe asks one store.
 type storeProbe struct {
 	probe
-	url   string // with {digest}: what clients get
-	check string // with {digest}: what the proxy asks; "" when it is the same
+	url   string // with {digest}: the URL that clients get
+	check string // with {digest}: the URL that the proxy asks; "" when it is the same
 	state config.State
 }
 
@@ -36,8 +36,8 @@ func newStoreProbe(s config.Store, opts *Options) *storeProbe {
 
 func at(template, digest string) string { return strings.ReplaceAll(template, "{digest}", digest) }
 
-// store makes all checks of a store but for its inventory. A store must answer itself: no redirect is followed. It is
-// false when there is nothing to ask: the store is off, or nobody answers.
+// store makes all checks of a store except for its inventory. A store must answer itself, so no redirect is followed.
+// It returns false when nothing can be asked: the store is off, or does not answer.
 func (p *storeProbe) store(ctx context.Context, samples []sample) bool {
 	if p.state == config.Off {
 		p.say("state", stateNote(p.state))
@@ -73,8 +73,8 @@ func (p *storeProbe) images(ctx context.Context, samples []sample) {
 	}
 }
 
-// find asks by HEAD which blobs of the samples the store holds, and returns the smallest and the
-// biggest of them; zero when it has to be reported that there is none.
+// find asks by HEAD which blobs of the samples the store holds, and returns the smallest and the biggest of them. Both
+// are zero when there is none, and find has reported that.
 func (p *storeProbe) find(ctx context.Context, samples []sample) (small, big blob) {
 	var missing []int
 	var nearMiss verdict
@@ -92,7 +92,7 @@ func (p *storeProbe) find(ctx context.Context, samples []sample) (small, big blo
 			}
 			v := head(ans, b)
 			if v.result == Failed && ans.status != http.StatusOK {
-				// HEAD does not work here. GET may: let the read checks say.
+				// HEAD does not work here. GET may work: the read checks find out.
 				p.read("head", v)
 				return b, b
 			}
@@ -115,7 +115,7 @@ func (p *storeProbe) find(ctx context.Context, samples []sample) (small, big blo
 	return blob{}, blob{}
 }
 
-// biggest is the biggest blob of s that the store holds, at least small itself.
+// biggest returns the biggest blob of s that the store holds, or small if it finds no bigger one.
 func (p *storeProbe) biggest(ctx context.Context, s sample, small blob) blob {
 	for i := len(s.blobs) - 1; i >= max(0, len(s.blobs)-3); i-- {
 		b := s.blobs[i]
@@ -135,12 +135,12 @@ func (p *storeProbe) reads(ctx context.Context, b blob) {
 	url := at(p.url, b.digest.String())
 	var content []byte
 	if b.size <= p.opts.MaxBlob {
-		// As runtimes ask: a server that compresses on the fly shows it here.
+		// The request is that of a runtime: a server that compresses on the fly does it here.
 		ans := p.get(ctx, url, b.size, 0, map[string]string{"Accept-Encoding": "gzip"})
 		v := whole(ans, b)
 		p.read("get", v)
 		if ans.status != http.StatusOK || ans.err != nil {
-			return // ranges of it would only say the same
+			return // range checks would give the same result
 		}
 		if v.result != Failed {
 			content = ans.body

@@ -212,7 +212,7 @@ func madeUpOnly(h http.HandlerFunc) faultFunc {
 	}
 }
 
-// method answers one method with code; 0 hangs.
+// method answers one method with code. Code 0 hangs.
 func method(m string, code int) faultFunc {
 	return func(im *image, w http.ResponseWriter, r *http.Request) bool {
 		if r.Method != m {
@@ -261,7 +261,7 @@ func pastTheEnd(code int) faultFunc {
 	}
 }
 
-// brokenPastTheEnd answers as distribution 2.8 does: with the blob's length, and an error text that is shorter.
+// brokenPastTheEnd answers as distribution 2.8 does: with the blob's length, and a shorter error text.
 func brokenPastTheEnd(code int) faultFunc {
 	return func(im *image, w http.ResponseWriter, r *http.Request) bool {
 		n := len(im.blobs[base(r)])

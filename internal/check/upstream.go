@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	maxManifest = 8 << 20 // as the proxy's own relay
+	maxManifest = 8 << 20 // the limit of the proxy's own relay
 	// maxRedirects is how far clients follow a registry to its own blob storage.
 	maxRedirects = 5
 
@@ -23,7 +23,7 @@ const (
 	hintDigest     = "a registry that changes manifests on the way cannot be used: runtimes check the digest"
 )
 
-// sample is an image that the canonical upstream has: what others are asked for.
+// sample is an image that the canonical upstream has, and that other targets are asked for.
 type sample struct {
 	ref    ref
 	digest oci.Digest // of the image manifest (of the index's child, if there was an index)
@@ -33,10 +33,11 @@ type sample struct {
 // upstreamProbe asks one upstream.
 type upstreamProbe struct {
 	probe
-	base  string // URL up to and including the prefix, no slash at the end
+	base  string // URL with the prefix, without a slash at the end
 	state config.State
-	// hops is how many redirects are followed for what does not exist. The canonical upstream has everything; any other
-	// is asked what it has, and one that redirects to where that might be has said nothing.
+	// hops is how many redirects are followed in requests for content that does not exist. The canonical upstream has
+	// everything, so its redirects are followed. Any other upstream is asked what it has, and a redirect to a place
+	// that might have it does not answer that.
 	hops int
 }
 
@@ -67,7 +68,7 @@ func (p *upstreamProbe) blobURL(name, digest string) string {
 
 var acceptHeader = map[string]string{"Accept": accept}
 
-// open connects and asks for what does not exist, in repository name (made up when "").
+// open connects, and asks for content that does not exist, in repository name (a made-up one when name is "").
 func (p *upstreamProbe) open(ctx context.Context, name string) bool {
 	if p.state == config.Off {
 		p.say("state", stateNote(p.state))
@@ -85,7 +86,7 @@ func (p *upstreamProbe) open(ctx context.Context, name string) bool {
 	return true
 }
 
-// redirector words the verdict on a replica that redirects what does not exist.
+// redirector words the verdict on a replica that redirects requests for content that does not exist.
 func (p *upstreamProbe) redirector(v verdict) verdict {
 	if v.hint == hintRedirect && p.hops == 0 {
 		v.detail += " for a digest that does not exist: it redirects whatever is asked for, so the proxy trusts none of its redirects"
@@ -94,7 +95,7 @@ func (p *upstreamProbe) redirector(v verdict) verdict {
 	return v
 }
 
-// anonymous words the hint of a refused login for a registry.
+// anonymous words the hint on a required login for a registry.
 func (p *upstreamProbe) anonymous(v verdict) verdict {
 	if v.hint == hintAnonymous {
 		v.hint = "clients have no credentials, and the proxy asks for no token for them: make the repositories readable by anyone"
@@ -102,7 +103,7 @@ func (p *upstreamProbe) anonymous(v verdict) verdict {
 	return v
 }
 
-// canonical makes all checks and returns the images that could be walked down to blobs.
+// canonical makes all checks, and returns the images whose blobs could be found.
 func (p *upstreamProbe) canonical(ctx context.Context, refs []ref) []sample {
 	name := ""
 	if len(refs) > 0 {
@@ -124,8 +125,8 @@ func (p *upstreamProbe) canonical(ctx context.Context, refs []ref) []sample {
 	return samples
 }
 
-// replica asks for what the canonical upstream has. A replica may lack an image: the proxy asks it
-// before it sends anyone there.
+// replica asks for the content that the canonical upstream has. A replica need not have every image: the proxy asks it
+// before it sends a client there.
 func (p *upstreamProbe) replica(ctx context.Context, samples []sample) {
 	name := ""
 	if len(samples) > 0 {
@@ -153,7 +154,7 @@ func (p *upstreamProbe) replica(ctx context.Context, samples []sample) {
 	}
 }
 
-// manifest judges a manifest's answer and reports it. want may be zero.
+// manifest judges the answer to a request for a manifest and reports it. want may be zero.
 func (p *upstreamProbe) manifest(ans answer, what string, want oci.Digest) (document, bool) {
 	fail := func(hint, format string, args ...any) (document, bool) {
 		p.read("manifest", verdict{Failed, fmt.Sprintf(format, args...), hint})
@@ -186,7 +187,7 @@ func (p *upstreamProbe) manifest(ans answer, what string, want oci.Digest) (docu
 	return doc, true
 }
 
-// manifestHead judges a HEAD of a manifest: runtimes learn a tag's digest from it.
+// manifestHead judges the answer to a HEAD of a manifest. Runtimes get the digest of a tag from it.
 func manifestHead(ans answer, want oci.Digest) verdict {
 	if v, bad := trouble(ans); bad {
 		return v
@@ -202,7 +203,7 @@ func manifestHead(ans answer, want oci.Digest) verdict {
 	return ok("200")
 }
 
-// walk follows r from its manifest, through an index, to blobs.
+// walk follows r from its manifest, through indexes, to blobs.
 func (p *upstreamProbe) walk(ctx context.Context, r ref) (sample, bool) {
 	url := p.manifestURL(r.name, r.reference())
 	ans := p.get(ctx, url, maxManifest, maxRedirects, acceptHeader)
@@ -240,7 +241,7 @@ func (p *upstreamProbe) walk(ctx context.Context, r ref) (sample, bool) {
 	return s, true
 }
 
-// blobs reads the smallest and the biggest blob of s.
+// blobs checks the smallest and the biggest blob of s.
 func (p *upstreamProbe) blobs(ctx context.Context, s sample, required bool) {
 	picked := []blob{s.blobs[0]}
 	if last := s.blobs[len(s.blobs)-1]; last != picked[0] {
@@ -260,7 +261,7 @@ func (p *upstreamProbe) blobs(ctx context.Context, s sample, required bool) {
 			v := p.anonymous(whole(ans, b))
 			p.read("get", v)
 			if ans.status != http.StatusOK || ans.err != nil {
-				continue // ranges of it would only say the same
+				continue // range checks would give the same result
 			}
 			if v.result != Failed {
 				content = ans.body
@@ -270,7 +271,7 @@ func (p *upstreamProbe) blobs(ctx context.Context, s sample, required bool) {
 	}
 }
 
-// someTag picks a tag of a repository: latest when there is one, else the last of the first page.
+// someTag picks a tag of a repository: latest if it exists, otherwise the last one on the first page.
 func (p *upstreamProbe) someTag(ctx context.Context, name string) string {
 	ans := p.get(ctx, p.base+"/"+name+"/tags/list", maxManifest, maxRedirects, nil)
 	var list struct {

@@ -99,7 +99,8 @@ func TestReplicas(t *testing.T) {
 	expect(t, r, "canon", "get", OK, "digest verified", "")
 }
 
-// TestRedirectors: a replica that redirects whatever is asked for was called fine, and its clients got 404.
+// TestRedirectors guards that the check finds a replica that redirects every request. Such a replica once passed the
+// check, and its clients got 404.
 func TestRedirectors(t *testing.T) {
 	im := newImage()
 	w := newWorld(t, im.registry())
@@ -139,13 +140,13 @@ func TestRedirectors(t *testing.T) {
 			t.Errorf("%+v", f)
 		}
 	}
-	// The canonical upstream has everything: where it redirects what it lacks is its own affair.
+	// The canonical upstream has everything: its redirects of missing content are accepted.
 	w = newWorld(t, blobs(true))
 	bucket = w.serve("bucket", im.store())
 	expect(t, w.live(), "canon", "absent.blob", OK, "403", "")
 }
 
-// TestBlobRedirect guards that a registry which keeps its blobs in a bucket is followed there.
+// TestBlobRedirect guards that the check follows a registry that keeps its blobs in a bucket.
 func TestBlobRedirect(t *testing.T) {
 	im := newImage()
 	var bucket string
@@ -166,7 +167,7 @@ func TestBlobRedirect(t *testing.T) {
 	}
 }
 
-// TestNoImage guards that without an image the other checks are made, and that this is said.
+// TestNoImage guards that the other checks are made without an image, and that the report says so.
 func TestNoImage(t *testing.T) {
 	im := newImage()
 	w := newWorld(t, im.registry())
@@ -180,7 +181,7 @@ func TestNoImage(t *testing.T) {
 	}
 }
 
-// TestMirrorList guards that the mirror's repositories are asked for, with a tag that exists.
+// TestMirrorList guards that the check asks for the mirror's repositories, with a tag that exists.
 func TestMirrorList(t *testing.T) {
 	im := newImage()
 	w := newWorld(t, im.registry())

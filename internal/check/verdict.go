@@ -5,7 +5,7 @@ import (
 	"net/http"
 )
 
-// verdict is what a check says of an answer.
+// verdict is the result of a check for one answer.
 type verdict struct {
 	result Result
 	detail string
@@ -16,7 +16,7 @@ func ok(format string, args ...any) verdict {
 	return verdict{OK, fmt.Sprintf(format, args...), ""}
 }
 
-// Hints that more than one check gives.
+// These hints are used by more than one check.
 const (
 	hintAnonymous = "clients come without credentials: allow anonymous reads of the objects (and only of them)"
 	hintPage      = "a web page would be handed out as a layer: turn off error pages, index documents and single-page fall-backs, or point url at the bucket itself"
@@ -29,8 +29,8 @@ const (
 	hintAbsent    = "the server must answer 403 or 404 for what it does not hold: check bucket, path and {digest} in the URL"
 )
 
-// trouble recognises the answers that are wrong whatever was asked. False means that the caller
-// has to judge the status.
+// trouble recognises answers that are wrong for every request. When it returns false, the caller has to judge the
+// status.
 func trouble(ans answer) (verdict, bool) {
 	failed := func(hint, format string, args ...any) (verdict, bool) {
 		return verdict{Failed, fmt.Sprintf(format, args...), hint}, true
@@ -62,7 +62,7 @@ func trouble(ans answer) (verdict, bool) {
 	return verdict{}, false
 }
 
-// absent judges the answer to a request for a digest that exists nowhere.
+// absent judges the answer to a request for a digest that does not exist.
 func absent(ans answer) verdict {
 	if v, bad := trouble(ans); bad {
 		return v

@@ -28,7 +28,7 @@ func digestOf(b []byte) string {
 	return "sha256:" + hex.EncodeToString(h[:])
 }
 
-// image is what the test upstream holds: an index of two manifests, one of three blobs.
+// image is the content of the test upstream: an index of two manifests, with three blobs each that stores may hold.
 type image struct {
 	manifests map[string][]byte // by tag and by digest
 	types     map[string]string
@@ -75,7 +75,7 @@ func marshal(v any) []byte {
 	return b
 }
 
-// serveBlob answers as a well-made bucket does.
+// serveBlob answers as a well-configured bucket does.
 func (im *image) serveBlob(w http.ResponseWriter, r *http.Request, digest string) {
 	content, ok := im.blobs[digest]
 	if !ok {
@@ -123,7 +123,7 @@ func (im *image) registry() http.Handler {
 	return mux
 }
 
-// world is a canonical upstream and whatever a test adds to it, with names that only it can resolve.
+// world is a canonical upstream, and whatever a test adds to it. Only the world can resolve its names.
 type world struct {
 	t     *testing.T
 	cfg   *config.Config
@@ -146,8 +146,8 @@ func newWorld(t *testing.T, registry http.Handler) *world {
 	return w
 }
 
-// serve starts h and returns its address under a name that has an address in both families. The
-// IPv6 "address" is loopback's IPv4 one: tests must run on machines without IPv6.
+// serve starts h and returns its address, under a name that has an address in both families. The IPv6 "address" is the
+// IPv4 address of loopback, because tests must run on machines without IPv6.
 func (w *world) serve(name string, h http.Handler) string {
 	srv := httptest.NewServer(h)
 	w.t.Cleanup(srv.Close)
@@ -186,7 +186,7 @@ func (w *world) live() *Report {
 	return r
 }
 
-// expect wants one finding of target: its result, and words of its detail and hint.
+// expect requires one finding of target, with this result, and with these words in its detail and hint.
 func expect(t *testing.T, r *Report, target, check string, result Result, detail, hint string) {
 	t.Helper()
 	var seen []string
@@ -205,7 +205,7 @@ func expect(t *testing.T, r *Report, target, check string, result Result, detail
 	t.Errorf("no finding %s %s %s %q (hint %q) among\n%s", target, check, result, detail, hint, strings.Join(seen, "\n"))
 }
 
-// isMadeUp says that a request names a digest that the image does not have.
+// isMadeUp reports whether a request names a digest that the image does not have.
 func (im *image) isMadeUp(r *http.Request) bool {
 	last := r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:]
 	_, blob := im.blobs[last]

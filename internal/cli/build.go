@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Build is what a binary was made from, as `version --output json` prints it.
+// Build says what a binary was made from, as `version --output json` prints it.
 type Build struct {
 	Version  string `json:"version"`
 	Commit   string `json:"commit,omitempty"`
@@ -23,8 +23,8 @@ type Build struct {
 // worktree of git, and then what it stamps depends on the tags that a clone has.
 var commit, commitTime string
 
-// ThisBuild reads what the release build set, else what the Go tool stamped into the binary. version is what a release
-// build set; "" takes the module's.
+// ThisBuild reads what the release build set, else what the Go tool stamped into the binary. version is the value that a
+// release build sets; "" means the version of the module.
 func ThisBuild(version string) Build {
 	b := Build{Version: version, Commit: commit, Time: commitTime, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
 	info, ok := debug.ReadBuildInfo()

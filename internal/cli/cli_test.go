@@ -77,7 +77,7 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// A sentence that is too long for a cell stands below the table, once; a digest or a list stays whole.
+// A sentence that is too long for a cell is printed below the table, once. A digest or a list is not cut.
 func TestTableLongCells(t *testing.T) {
 	long := strings.Repeat("why it failed ", 30)
 	digest := strings.Repeat("0", 200)
@@ -143,7 +143,7 @@ func TestColor(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer null.Close()
-	// The null device stands in for a terminal: both are character devices.
+	// The null device replaces a terminal here: both are character devices.
 	if UseColor(null, func(k string) string { return map[string]string{"NO_COLOR": "1"}[k] }) {
 		t.Error("NO_COLOR is not honoured")
 	}

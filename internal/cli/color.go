@@ -8,7 +8,7 @@ import (
 // Color is an ANSI foreground colour.
 type Color string
 
-// The colours in use. All codes have the same length (Table depends on it).
+// These are the colours in use. All codes have the same length, which Table depends on.
 const (
 	Plain  Color = "39"
 	Red    Color = "31"
@@ -27,14 +27,14 @@ func (c Color) In(s string, on bool) string {
 	return c.always(s)
 }
 
-// UseColor reports whether to colour what is written to w: w is a terminal, NO_COLOR is unset or
-// empty (no-color.org), TERM is not dumb. getenv is os.Getenv outside tests.
+// UseColor reports whether to colour the output to w: w is a terminal, NO_COLOR is unset or empty (no-color.org), and
+// TERM is not dumb. getenv is os.Getenv outside tests.
 func UseColor(w io.Writer, getenv func(string) string) bool {
 	return IsTerminal(w) && getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
 }
 
-// IsTerminal reports whether w is a character device, which is near enough to "a person looks at it".
-// /dev/null is one too; nobody minds what is written there.
+// IsTerminal reports whether w is a character device, which is a good enough test for a terminal. /dev/null is one too,
+// but its output does not matter.
 func IsTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	if !ok {

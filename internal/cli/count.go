@@ -5,8 +5,8 @@ import (
 	"github.com/dustin/go-humanize/english"
 )
 
-// Count is a number of things as people read it: "1 blob", "2,000 blobs". many is the plural where a rule of English does not
-// give it.
+// Count returns a number of things in the form that people read: "1 blob", "2,000 blobs". many is the plural, for words
+// whose plural is irregular.
 func Count(n int64, one string, many ...string) string {
 	plural := ""
 	if len(many) > 0 {

@@ -9,14 +9,14 @@ import (
 	"strings"
 )
 
-// Error is an error as a person at a terminal needs it: what happened, what to do, and the code
-// the process exits with.
+// Error is an error in the form that a person at a terminal needs: what happened, what to do, and the exit code of the
+// process.
 type Error struct {
 	Err  error
-	Hint string // what to do about it, one sentence; "" when there is nothing to advise
-	Code int    // exit code; 0 is taken as CodeFailure
-	// Shown says that the command has already told the user all of it (a report with faults, say):
-	// only the exit code is left to give.
+	Hint string // what to do about it, one sentence; "" when there is no advice
+	Code int    // exit code; 0 means CodeFailure
+	// Shown says that the command has already reported everything to the user, for example in a report with faults.
+	// Only the exit code is left.
 	Shown bool
 }
 
@@ -30,28 +30,28 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Usage makes an error of the kind "called the wrong way" (exit code 2).
+// Usage returns an error for a wrong call of the command (exit code 2).
 func Usage(hint, format string, args ...any) error {
 	return &Error{Err: fmt.Errorf(format, args...), Hint: hint, Code: CodeUsage}
 }
 
-// Fail makes an error with exit code 1 and a hint.
+// Fail returns an error with exit code 1 and a hint.
 func Fail(hint, format string, args ...any) error {
 	return &Error{Err: fmt.Errorf(format, args...), Hint: hint, Code: CodeFailure}
 }
 
-// Interrupted is what a command says whose context ended before its work did: exit code 1, whatever the program.
+// Interrupted returns the error of a command whose context ended before its work did: exit code 1 in both programs.
 func Interrupted() error { return &Error{Err: errors.New("interrupted"), Code: CodeFailure} }
 
-// interrupted reports whether err is the end of ctx and nothing else.
+// interrupted reports whether err is only the end of ctx.
 func interrupted(ctx context.Context, err error) bool {
 	return ctx.Err() != nil && errors.Is(err, ctx.Err())
 }
 
-// Exit ends the command with code and prints nothing more.
+// Exit returns an error that ends the command with code and prints nothing more.
 func Exit(code int) error { return &Error{Code: code, Shown: true} }
 
-// Code is the exit code of err: 0 for nil, 1 when err says nothing about it.
+// Code returns the exit code of err: 0 for nil, and 1 when err has no code.
 func Code(err error) int {
 	if err == nil {
 		return CodeOK

@@ -8,8 +8,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Group makes of cmd a command that only has the commands below it: a name it does not know is an error, not a call
-// for help.
+// Group makes cmd a command that only has the commands below it. An unknown name is an error, not a call for help.
 func Group(cmd *cobra.Command, below ...*cobra.Command) *cobra.Command {
 	cmd.AddCommand(below...)
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
@@ -27,7 +26,7 @@ func Group(cmd *cobra.Command, below ...*cobra.Command) *cobra.Command {
 	return cmd
 }
 
-// Root makes of cmd the root of a program, with the commands below it, --version, and help that tells exit codes.
+// Root makes cmd the root of a program, with the commands below it, --version, and help that lists exit codes.
 func Root(cmd *cobra.Command, build Build, below ...*cobra.Command) *cobra.Command {
 	Group(cmd, below...)
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
@@ -35,7 +34,7 @@ func Root(cmd *cobra.Command, build Build, below ...*cobra.Command) *cobra.Comma
 	VersionFlag(cmd, build)
 	cmd.InitDefaultHelpCmd()
 	cmd.InitDefaultCompletionCmd()
-	for _, own := range cmd.Commands() { // cobra's own commands keep to the same rules
+	for _, own := range cmd.Commands() { // cobra's own commands follow the same rules
 		switch own.Name() {
 		case "help":
 			own.Args = known
@@ -50,7 +49,7 @@ func Root(cmd *cobra.Command, build Build, below ...*cobra.Command) *cobra.Comma
 	return cmd
 }
 
-// known refuses words that name no command.
+// known returns an error for words that name no command.
 func known(cmd *cobra.Command, words []string) error {
 	named, rest, err := cmd.Root().Find(words)
 	switch {
@@ -62,13 +61,13 @@ func known(cmd *cobra.Command, words []string) error {
 	return nil
 }
 
-// helpEnd stands below the help of the program itself.
+// helpEnd is printed below the help of the program itself.
 const helpEnd = `{{if not .HasParent}}
 ` + ExitsPage + ` explains the exit codes; the help of each command lists its own.
 {{end}}`
 
-// Execute parses args and runs the command of root that they name. Whatever fails before the command's own code runs
-// is wrong usage; a command that ends because ctx did was interrupted.
+// Execute parses args and runs the command of root that they name. Every failure before the command's own code runs
+// counts as wrong usage. A command that ends because ctx ended was interrupted.
 func Execute(ctx context.Context, root *cobra.Command, args []string) error {
 	started := false
 	before := root.PersistentPreRun
@@ -94,7 +93,7 @@ func Execute(ctx context.Context, root *cobra.Command, args []string) error {
 	return Usage(hint, "%w", err)
 }
 
-// VersionCommand is the command that prints build.
+// VersionCommand returns the command that prints build.
 func VersionCommand(build Build, format *Format) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "version",

@@ -10,52 +10,53 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// The exit codes of both programs. docs/exit-codes.md says what they mean; they are stable: scripts depend on them.
-// A command that tells several findings apart adds up [Sum.Classes] instead.
+// These are the exit codes of both programs. docs/exit-codes.md explains them. They are stable, because scripts depend
+// on them. A command that distinguishes several findings adds up [Sum.Classes] instead.
 const (
 	CodeOK        = 0
-	CodeFailure   = 1 // something failed on the way, the answer is no, or it was interrupted
+	CodeFailure   = 1 // a step failed, the answer is no, or the command was interrupted
 	CodeUsage     = 2 // unknown command or flag, missing or malformed argument
 	CodeInvalid   = 3 // the config, or the manifests, are invalid
-	CodeDifferent = 4 // done, and there is something to report: differences, faults
-	CodePartial   = 5 // some of it failed, the rest is done
+	CodeDifferent = 4 // done, with something to report: differences, faults
+	CodePartial   = 5 // part of it failed, the rest is done
 )
 
-// ExitsPage is the page that has the scheme, as help texts name it.
+// ExitsPage is the page that explains the scheme, in the spelling of help texts.
 const ExitsPage = "docs/exit-codes.md"
 
-// ExitCode is an exit code, or a part of one, and what it means, as a command's help tells it.
+// ExitCode is an exit code, or a part of one, with its meaning in the command's help.
 type ExitCode struct {
 	Code  int    `json:"code"`
 	Means string `json:"means"`
 }
 
-// Invalid is the exit of commands that read a config.
+// Invalid is the exit code of commands that read a config.
 var Invalid = ExitCode{CodeInvalid, "the config is invalid"}
 
-// Sum is how a command that finds several things at once adds up its exit code.
+// Sum describes the exit code of a command that can find several things at once and adds them up.
 type Sum struct {
 	Classes []ExitCode `json:"classes"` // one bit each
-	// Ends are bits of which each sum has exactly one, beside those of classes. Without them a sum is of classes only.
+	// Ends are bits of which each sum has exactly one, in addition to those of Classes. Without them, a sum has classes
+	// only.
 	Ends []ExitCode `json:"ends,omitempty"`
-	// Note is what else there is to say, such as what does not count; "": nothing.
+	// Note has further information, such as what does not count. "" means none.
 	Note string `json:"note,omitempty"`
 }
 
-// Declared is what a command says of its exit codes.
+// Declared is what a command declares about its exit codes.
 type Declared struct {
 	Codes []ExitCode `json:"codes"` // in order
 	Sum   *Sum       `json:"sum,omitempty"`
 }
 
-// ExitsHelp is to be put behind the help template of a root command: the exit codes of the command that is asked about,
-// of that one only.
+// ExitsHelp belongs at the end of the help template of a root command. It prints the exit codes of the command whose
+// help is shown, and only of that one.
 const ExitsHelp = `{{with .Annotations.exits}}
 {{.}}
 {{end}}`
 
-// Exits puts the exit codes of cmd into its help: those that all commands have, and codes, which may say of these what they
-// mean here.
+// Exits puts the exit codes of cmd into its help: the codes that all commands have, and codes. codes may also explain
+// what one of the common codes means for this command.
 func Exits(cmd *cobra.Command, codes ...ExitCode) { declare(cmd, Declared{Codes: codes}) }
 
 // ExitsSum does the same for a command whose other codes are sums.
@@ -76,7 +77,7 @@ func declare(cmd *cobra.Command, d Declared) {
 		}
 	}
 	if d.Sum != nil && slices.ContainsFunc(d.Sum.Classes, func(e ExitCode) bool { return e.Code == CodeFailure }) && d.Sum.Ends == nil {
-		// The sum says what 1 means.
+		// The sum explains what 1 means.
 		all = slices.DeleteFunc(all, func(e ExitCode) bool { return e.Code == CodeFailure })
 	}
 	slices.SortFunc(all, func(a, b ExitCode) int { return cmp.Compare(a.Code, b.Code) })
@@ -87,7 +88,7 @@ func declare(cmd *cobra.Command, d Declared) {
 	cmd.Annotations["exits"] = d.text()
 	data, err := json.Marshal(d)
 	if err != nil {
-		panic(err) // numbers and texts
+		panic(err) // numbers and texts always marshal
 	}
 	cmd.Annotations["exits.json"] = string(data)
 }
@@ -115,14 +116,14 @@ func (d *Declared) text() string {
 	return strings.Join(lines, "\n")
 }
 
-// ExitsOf is what cmd declared, and whether it did.
+// ExitsOf returns what cmd declared, and whether it declared anything.
 func ExitsOf(cmd *cobra.Command) (d Declared, ok bool) {
 	text := cmd.Annotations["exits.json"]
 	return d, text != "" && json.Unmarshal([]byte(text), &d) == nil
 }
 
-// ExitFaults returns what is wrong with the exit codes that the commands of root declare: a command that declares none, a
-// group of commands that does, and whatever is not of the scheme. Tests of both programs want it to be empty.
+// ExitFaults returns the faults of the exit codes that the commands of root declare: a command that declares none, a
+// group of commands that declares some, and codes outside the scheme. Tests of both programs require it to be empty.
 func ExitFaults(root *cobra.Command) (faults []string) {
 	for _, below := range root.Commands() {
 		faults = append(faults, ExitFaults(below)...)
@@ -154,7 +155,7 @@ func (d *Declared) faults() (out []string) {
 		bits |= e.Code
 	}
 	for _, sum := range d.Sum.sums() {
-		// 1, 4 and 5 mean in a sum what they mean alone; 2 and 3 are no findings, and 6 and 7 have the bit of 2.
+		// 1, 4 and 5 mean the same in a sum as alone. 2 and 3 are not findings, and 6 and 7 have the bit of 2.
 		if sum < 8 && sum&2 != 0 {
 			out = append(out, fmt.Sprintf("the sum %d has the bit of wrong usage", sum))
 		}
@@ -162,7 +163,7 @@ func (d *Declared) faults() (out []string) {
 	return out
 }
 
-// sums are all codes that a sum can be.
+// sums returns all possible codes of a sum.
 func (s *Sum) sums() (out []int) {
 	ends := []int{0}
 	if s.Ends != nil {

@@ -11,13 +11,13 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Where a config is when --config does not say it.
+// These are the places of the config when --config is not given.
 const (
 	DefaultConfig  = "/etc/oci-proxy/config.yaml"
-	ConfigVariable = "OCI_PROXY_CONFIG" // in the environment names another default
+	ConfigVariable = "OCI_PROXY_CONFIG" // this environment variable names another default
 )
 
-// ConfigPath is the default of --config: what the environment names, else [DefaultConfig].
+// ConfigPath returns the default of --config: the file that the environment names, otherwise [DefaultConfig].
 func ConfigPath(getenv func(string) string) string {
 	if file := getenv(ConfigVariable); file != "" {
 		return file
@@ -29,12 +29,12 @@ func ConfigPath(getenv func(string) string) string {
 func ConfigFlag(cmd *cobra.Command, file *string, getenv func(string) string) {
 	cmd.Flags().StringVarP(file, "config", "c", ConfigPath(getenv),
 		"config `file`; the environment variable "+ConfigVariable+" changes the default")
-	// The name of a flag just defined is known: no error is possible.
+	// The flag has just been defined, so no error is possible.
 	_ = cmd.MarkFlagFilename("config", "yaml", "yml")
 }
 
-// OptionalConfigFlag adds --config to a command that can do without one: where nobody names a file, and there is none
-// at [DefaultConfig], file is "". An empty --config says so too.
+// OptionalConfigFlag adds --config to a command that can work without a config. When neither the flag nor the
+// environment names a file, and there is none at [DefaultConfig], file is "". An empty --config has the same effect.
 func OptionalConfigFlag(cmd *cobra.Command, file *string, getenv func(string) string) {
 	ConfigFlag(cmd, file, getenv)
 	cmd.PreRun = func(cmd *cobra.Command, _ []string) {
@@ -55,7 +55,7 @@ func OutputFlag(cmd *cobra.Command, format *Format) {
 	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(Formats(), cobra.ShellCompDirectiveNoFileComp))
 }
 
-// FormerFlag lets cmd take a flag by the name that it had before, which help does not list.
+// FormerFlag lets cmd accept a flag by its former name, which help does not list.
 func FormerFlag(cmd *cobra.Command, former, name string) {
 	f := cmd.Flags()
 	next := f.GetNormalizeFunc()
@@ -67,16 +67,16 @@ func FormerFlag(cmd *cobra.Command, former, name string) {
 	})
 }
 
-// FlagFaults returns the flags of the commands of root that differ from those of the same name, or of the same letter,
-// at another command: one name has one meaning, one help text, one default, one type. Tests of both programs want it
-// to be empty.
+// FlagFaults returns the flags of the commands of root that differ from a flag of another command with the same name or
+// letter. One name must have one meaning, one help text, one default and one type. Tests of both programs require it to
+// be empty.
 func FlagFaults(root *cobra.Command) (faults []string) {
 	names, letters := map[string]string{}, map[string]string{}
 	var walk func(*cobra.Command)
 	walk = func(cmd *cobra.Command) {
 		cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
 			if f.Hidden || f.Name == "help" || f.Name == "version" {
-				return // former names; cobra's own, whose text has the command's name
+				return // former names, and cobra's own flags, whose text has the command's name
 			}
 			letter := f.Shorthand
 			is := fmt.Sprintf("-%s %s (%s) %q", letter, f.Value.Type(), f.DefValue, f.Usage)

@@ -22,7 +22,7 @@ func TestFlagFaults(t *testing.T) {
 	tests := []struct {
 		name     string
 		a, b     func(*pflag.FlagSet)
-		contains string // of the only fault; "": none
+		contains string // in the only fault; "" means no fault
 	}{
 		{"the same",
 			func(f *pflag.FlagSet) { f.BoolP("all", "a", false, "all") },
@@ -65,7 +65,7 @@ func TestExitFaults(t *testing.T) {
 	tests := []struct {
 		name    string
 		declare func(*cobra.Command)
-		want    string // part of the first fault; "": none
+		want    string // part of the first fault; "" means no fault
 	}{
 		{"none", nil, "must tell its exit codes"},
 		{"the common ones", func(c *cobra.Command) { Exits(c) }, ""},
@@ -96,7 +96,7 @@ func TestExitFaults(t *testing.T) {
 	}
 }
 
-// A command that can do without a config does so where nobody names one and there is none at the default place.
+// A command that can work without a config does so when no file is named and there is none at the default place.
 func TestOptionalConfig(t *testing.T) {
 	there := filepath.Join(t.TempDir(), "there.yaml")
 	if err := os.WriteFile(there, nil, 0o600); err != nil {

@@ -9,16 +9,16 @@ import (
 // Format is the form of a command's output and the value of --output.
 type Format string
 
-// The formats there are.
+// These are the formats.
 const (
 	Text Format = "text" // for people; may change
 	JSON Format = "json" // for programs; stable
 )
 
-// Formats lists the names --output accepts, for completion.
+// Formats lists the names that --output accepts, for completion.
 func Formats() []string { return []string{string(Text), string(JSON)} }
 
-// String, Set and Type make *Format a pflag.Value.
+// String returns the name of the format. With Set and Type, it makes *Format a pflag.Value.
 func (f *Format) String() string {
 	if *f == "" {
 		return string(Text)
@@ -36,10 +36,10 @@ func (f *Format) Set(s string) error {
 	return fmt.Errorf("want text or json")
 }
 
-// Type is what --help shows for the value.
+// Type returns what --help shows for the value.
 func (f *Format) Type() string { return "text|json" }
 
-// WriteJSON writes v indented, with a newline, and with < > & as they are.
+// WriteJSON writes v indented, with a final newline, and does not escape < > &.
 func WriteJSON(w io.Writer, v any) error {
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)

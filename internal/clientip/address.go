@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// parsePeer reads the address of a TCP peer, "address:port".
+// parsePeer reads the address of a TCP peer from "address:port".
 func parsePeer(s string) (netip.Addr, bool) {
 	colon := strings.LastIndexByte(s, ':')
 	if colon < 0 {
@@ -18,9 +18,8 @@ func parsePeer(s string) (netip.Addr, bool) {
 	return parseAddr(host)
 }
 
-// parseEntry reads an address as a front writes it: bare, "v4:port",
-// "[v6]", "[v6]:port", or "v6:port". What can be read as an address without a
-// port is one, unless port says that a port is always there.
+// parseEntry reads an address as a front writes it: bare, "v4:port", "[v6]", "[v6]:port", or "v6:port". Text that is a
+// valid address without a port is taken as one, unless port says that there is always a port.
 func parseEntry(s string, port bool) (netip.Addr, bool) {
 	s = strings.Trim(s, " \t")
 	if s == "" || len(s) > maxEntryBytes {
@@ -68,8 +67,8 @@ func validPort(s string) bool {
 
 var reserved = netip.MustParsePrefix("240.0.0.0/4")
 
-// possible refuses addresses that no client can have: the unspecified one,
-// multicast, and 240.0.0.0/4, which Cloudflare's "Pseudo IPv4" makes up.
+// possible reports whether a client can have an address. It refuses the unspecified address, multicast, and
+// 240.0.0.0/4, from which Cloudflare's "Pseudo IPv4" invents addresses.
 func possible(addr netip.Addr) bool {
 	return !addr.IsUnspecified() && !addr.IsMulticast() && !reserved.Contains(addr)
 }
@@ -79,10 +78,9 @@ func parseClient(s string) (netip.Addr, bool) {
 	return addr, ok && possible(addr)
 }
 
-// parseAddr drops an IPv6 zone and unmaps IPv4.
+// parseAddr parses an address, drops an IPv6 zone and unmaps IPv4.
 func parseAddr(s string) (netip.Addr, bool) {
-	// Cut the zone before parsing: a parsed one is interned, and what a
-	// client writes must not be kept.
+	// Cut the zone before parsing: a parsed zone is interned, and text that a client writes must not be kept.
 	if zone := strings.IndexByte(s, '%'); zone >= 0 && strings.IndexByte(s[:zone], ':') >= 0 {
 		s = s[:zone]
 	}

@@ -10,7 +10,8 @@ import (
 	"ociproxy/internal/clientip"
 )
 
-// Blanks around an entry are not part of it, however many (RFC 9110, 5.6.1 and 5.6.3); those inside one are.
+// Blanks around an entry do not belong to it, however many there are (RFC 9110, 5.6.1 and 5.6.3). Blanks inside an
+// entry do.
 func TestBlanksDoNotCount(t *testing.T) {
 	blanks := strings.Repeat(" \t", 150)
 	trusted := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
@@ -20,7 +21,7 @@ func TestBlanksDoNotCount(t *testing.T) {
 	for what, test := range map[string]struct {
 		lines        []string
 		walk, second string
-		fault        clientip.Source // of second, where that is the peer
+		fault        clientip.Source // of second, when its result is the peer
 	}{
 		"an empty entry":      {[]string{client + "," + blanks + ",10.1.0.5"}, client, client, 0},
 		"an empty last entry": {[]string{client + ",10.1.0.5," + blanks}, client, client, 0},
@@ -52,7 +53,7 @@ func TestBlanksDoNotCount(t *testing.T) {
 	}
 }
 
-// The longest header that anybody could send costs its length once, not its square.
+// The longest possible header takes time proportional to its length, not to the square of its length.
 func TestBlanksAreReadOnce(t *testing.T) {
 	e := extractor(t, clientip.Rule{Header: "X-Forwarded-For", Entry: 2})
 	for what, line := range map[string]string{

@@ -12,7 +12,7 @@ import (
 	"ociproxy/internal/clientip"
 )
 
-// root is the module's.
+// root is the root directory of the module.
 var root = filepath.Join("..", "..")
 
 func readData(t *testing.T, name string, into any) {
@@ -81,7 +81,7 @@ func TestPresetsTrustWhatProvidersPublish(t *testing.T) {
 	})
 }
 
-// The operators' page must know every front and every source.
+// The operators' page must describe every front and every source.
 func TestPageIsComplete(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join(root, "docs", "client-address.md"))
 	if err != nil {

@@ -9,8 +9,7 @@ import (
 	"github.com/gaissmai/bart"
 )
 
-// Extractor finds the client's address by one [Rule]. It is immutable and safe
-// for concurrent use.
+// Extractor finds the client's address with one [Rule]. It is immutable and safe for concurrent use.
 type Extractor struct {
 	rule    Rule
 	header  string // canonical key
@@ -18,7 +17,7 @@ type Extractor struct {
 	trusted bart.Lite
 }
 
-// New returns the Extractor of a rule. The error is the rule's [Rule.Validate].
+// New returns the Extractor for a rule. The error comes from [Rule.Validate].
 func New(rule Rule) (*Extractor, error) {
 	if err := rule.Validate(); err != nil {
 		return nil, fmt.Errorf("client address: %w", err)
@@ -34,13 +33,11 @@ func New(rule Rule) (*Extractor, error) {
 	return e, nil
 }
 
-// From returns the client's address of a request: remoteAddr is
-// [http.Request.RemoteAddr], h the request's headers. The address has no zone
-// and is IPv4 where it can be. From never fails: when the rule finds nothing, the
-// address is the TCP peer's, and the Source says why.
+// From returns the address of the client that sent a request. remoteAddr is [http.Request.RemoteAddr], and h has the
+// request's headers. The address has no zone, and is IPv4 if possible. From never fails: when the rule finds nothing,
+// the address is that of the TCP peer, and the Source says why.
 //
-// The work is bounded by the rule, but that the blanks and empty entries that the
-// rule reads past are each looked at once.
+// The rule limits the work, except that From looks once at each blank and empty entry that it reads past.
 func (e *Extractor) From(remoteAddr string, h http.Header) (netip.Addr, Source) {
 	peer, ok := parsePeer(remoteAddr)
 	if !ok {
@@ -50,7 +47,7 @@ func (e *Extractor) From(remoteAddr string, h http.Header) (netip.Addr, Source) 
 		if e.rule.ProxyProtocol && !e.trusted.Lookup(peer) {
 			return peer, SourceProxyProtocol
 		}
-		// With PROXY protocol, a front's own address is its health check ("LOCAL").
+		// With PROXY protocol, a front's own address means its health check ("LOCAL").
 		return peer, SourcePeer
 	}
 	if !e.trusted.Lookup(peer) {
@@ -92,8 +89,8 @@ func (e *Extractor) fromHeader(lines []string) (netip.Addr, Source) {
 	return e.address(entry)
 }
 
-// walk takes the first entry from the right that is not trusted; when all are,
-// the leftmost: the request began inside.
+// walk returns the first entry from the right that is not trusted. When all entries are trusted, it returns the
+// leftmost one: the request came from inside.
 func (e *Extractor) walk(lines []string) (netip.Addr, Source) {
 	entries := chain{lines: lines}
 	addr, source := netip.Addr{}, SourceHeaderMissing
@@ -110,7 +107,7 @@ func (e *Extractor) walk(lines []string) (netip.Addr, Source) {
 			return addr, source
 		}
 	}
-	return netip.Addr{}, SourceHeaderInvalid // nobody has so many proxies
+	return netip.Addr{}, SourceHeaderInvalid // no real chain has so many proxies
 }
 
 func (e *Extractor) address(entry string) (netip.Addr, Source) {
@@ -121,8 +118,8 @@ func (e *Extractor) address(entry string) (netip.Addr, Source) {
 	return addr, SourceHeader
 }
 
-// unmapPrefix turns a prefix of mapped addresses (::ffff:10.0.0.0/104) into the
-// IPv4 prefix it means, since all addresses are looked up unmapped.
+// unmapPrefix turns a prefix of mapped addresses (::ffff:10.0.0.0/104) into the IPv4 prefix that it means, because all
+// lookups use unmapped addresses.
 func unmapPrefix(p netip.Prefix) netip.Prefix {
 	if p.Addr().Is4In6() && p.Bits() >= 96 {
 		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
@@ -130,19 +127,19 @@ func unmapPrefix(p netip.Prefix) netip.Prefix {
 	return p.Masked()
 }
 
-// maxEntryBytes is far above any way to write an address and its port; a longer
-// entry is garbage, and is not searched for its end.
+// maxEntryBytes is far above the length of any address with a port. A longer entry is garbage, and its end is not
+// searched for.
 const maxEntryBytes = 128
 
 // chain reads the entries of all lines of a list header from the right.
 type chain struct {
 	lines []string
-	rest  string // what is left of the line being read
+	rest  string // the unread part of the line being read
 	open  bool   // a line is being read
 	long  bool   // stopped at an entry longer than maxEntryBytes
 }
 
-// next returns the next entry to the left. Empty ones are none (RFC 9110, 5.6.1).
+// next returns the next entry to the left. It skips empty entries, which do not count (RFC 9110, 5.6.1).
 func (c *chain) next() (string, bool) {
 	for {
 		entry, ok := c.element()
@@ -152,11 +149,10 @@ func (c *chain) next() (string, bool) {
 	}
 }
 
-// blanks may stand around an entry, as many as anybody likes (RFC 9110, 5.6.3).
+// blanks are the bytes of which any number may stand around an entry (RFC 9110, 5.6.3).
 const blanks = " \t"
 
-// element returns what is between the next two commas to the left, without the
-// blanks around it.
+// element returns the text between the next two commas to the left, without the blanks around it.
 func (c *chain) element() (string, bool) {
 	if !c.open {
 		if len(c.lines) == 0 {
@@ -169,7 +165,7 @@ func (c *chain) element() (string, bool) {
 	from := max(0, len(c.rest)-maxEntryBytes)
 	begin := from + strings.LastIndexByte(c.rest[from:], ',') + 1
 	entry := strings.TrimLeft(c.rest[begin:], blanks)
-	// Without a comma near, all to the left must be blanks up to one, or to the line's begin.
+	// If there is no comma nearby, only blanks may stand to the left, up to a comma or the start of the line.
 	c.rest = strings.TrimRight(c.rest[:len(c.rest)-len(entry)], blanks)
 	before, more := strings.CutSuffix(c.rest, ",")
 	if !more && c.rest != "" {
@@ -180,7 +176,7 @@ func (c *chain) element() (string, bool) {
 	return entry, true
 }
 
-// fault says why next found nothing.
+// fault returns the reason why next found nothing.
 func (c *chain) fault() Source {
 	if c.long {
 		return SourceHeaderInvalid

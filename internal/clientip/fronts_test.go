@@ -11,7 +11,7 @@ import (
 	"ociproxy/internal/clientip"
 )
 
-// request is what arrives: who connects, and the header lines in wire order.
+// request is a request as it arrives: the peer, and the header lines in wire order.
 type request struct {
 	peer  string
 	lines []string // "Name: value"
@@ -44,9 +44,9 @@ func preset(t testing.TB, name string) *clientip.Extractor {
 	return extractor(t, rule)
 }
 
-// What each front really sends, and what a client behind it may have put there.
-// 203.0.113.7 and 2001:db8::7 are always the client, 198.51.100.66 always what
-// it pretends to be. docs/client-address.md is this table in words.
+// TestFronts has what each front really sends, and what a client behind it may have added. 203.0.113.7 and 2001:db8::7
+// are always the client, and 198.51.100.66 is always the address that it pretends to have. docs/client-address.md has
+// this table in words.
 func TestFronts(t *testing.T) {
 	const (
 		client4, client6 = "203.0.113.7", "2001:db8::7"

@@ -9,10 +9,9 @@ import (
 	"ociproxy/internal/clientip"
 )
 
-// FuzzChain: a client writes any header lines it likes, then the front appends
-// its two entries. The client's address must come out, whatever came before, by
-// counting and by walking; with nothing appended, From must still give an
-// address that is normalised.
+// FuzzChain: a client writes arbitrary header lines, then the front appends its two entries. Counting and walking must
+// both find the client's address, whatever the client wrote. When nothing is appended, From must still return a
+// normalised address.
 func FuzzChain(f *testing.F) {
 	for _, sent := range []string{
 		"", ",", "198.51.100.66", "198.51.100.66, 10.0.0.1", "unknown", "[::1", "a\nb", "\n", "2001:db8::1:443",

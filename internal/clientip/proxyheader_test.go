@@ -15,7 +15,7 @@ import (
 	"ociproxy/internal/clientip"
 )
 
-// v2 is a PROXY header of version 2.
+// v2 returns a PROXY header of version 2.
 func v2(t *testing.T, command proxyproto.ProtocolVersionAndCommand, source, destination string, values ...proxyproto.TLV) string {
 	t.Helper()
 	header := &proxyproto.Header{
@@ -36,13 +36,14 @@ func v2(t *testing.T, command proxyproto.ProtocolVersionAndCommand, source, dest
 	return string(raw)
 }
 
-// packets are two reads, as of two TCP segments.
+// packets returns two reads, like two TCP segments.
 func packets(a, b string) io.Reader {
 	return io.MultiReader(strings.NewReader(a), strings.NewReader(b))
 }
 
-// TestProxyHeaderInPieces guards that a header of version 1 was refused when its line came in two segments. Wherever a
-// header is cut, and when each byte comes alone, it says the same, and what follows it stays.
+// TestProxyHeaderInPieces guards against an old fault: a header of version 1 was refused when its line arrived in two
+// segments. Wherever a header is cut, and also when each byte arrives alone, the result is the same, and the bytes
+// after the header stay.
 func TestProxyHeaderInPieces(t *testing.T) {
 	long := proxyproto.TLV{Type: 0xe0, Value: bytes.Repeat([]byte("x"), 1000)}
 	longest := "PROXY TCP6 " + strings.Repeat("ffff:", 7) + "ffff " + strings.Repeat("ffff:", 7) + "ffff 65535 65535\r\n"
@@ -79,7 +80,8 @@ func TestProxyHeaderInPieces(t *testing.T) {
 	}
 }
 
-// TestProxyHeaderRefused: what is no header is refused in whatever pieces it comes, and only so much of it is read.
+// TestProxyHeaderRefused: invalid headers are refused, in whatever pieces they arrive, and only a bounded number of
+// bytes is read.
 func TestProxyHeaderRefused(t *testing.T) {
 	for _, raw := range []string{
 		"", "P", "PROXY", "PROXY TCP4 203.0.113.7", "PROXY TCP4 203.0.113.7\r\n", "PROXY TCP4 203.0.113.7 192.0.2.80 40000 443\n",

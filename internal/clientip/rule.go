@@ -9,32 +9,29 @@ import (
 	"strings"
 )
 
-// MaxEntry bounds how far from the right an entry may be, and how many trusted
-// hops a walk passes. Real chains have two or three.
+// MaxEntry limits how far from the right an entry may be, and how many trusted hops a walk passes. Real chains have two
+// or three.
 const MaxEntry = 16
 
-// Rule says how the client's address arrives. The zero Rule is the TCP peer.
-// A Rule is not changed after it is given to [New].
+// Rule says how the client's address arrives. The zero Rule uses the TCP peer. Do not change a Rule after it is given
+// to [New].
 type Rule struct {
-	// Header names the header that holds the address, "" for none.
+	// Header names the header that has the address. "" means that there is none.
 	Header string
-	// Entry is which entry of the header counts: the Entry-th from the right of
-	// all its lines joined, 1 being the last. 0 walks from the right and takes
-	// the first entry that is not Trusted.
+	// Entry selects an entry of the header: the Entry-th from the right of all its lines joined, where 1 is the last. 0
+	// walks from the right and takes the first entry that is not Trusted.
 	Entry int
-	// Single marks a header that holds exactly one value: it must occur exactly
-	// once, and Entry is not used.
+	// Single marks a header with exactly one value: it must occur exactly once, and Entry is not used.
 	Single bool
-	// Port marks a header whose value always ends in ":port", as CloudFront
-	// writes it. It matters for IPv6 without brackets only, where
-	// "2001:db8::1:8080" is an address too.
+	// Port marks a header whose value always ends in ":port", as CloudFront writes it. It only matters for IPv6 without
+	// brackets, where "2001:db8::1:8080" is also a valid address.
 	Port bool
-	// Trusted are the peers whose header (or PROXY protocol) counts, and what a
-	// walk passes over. Empty means [DefaultTrusted].
+	// Trusted has the peers whose header (or PROXY protocol) counts, and the addresses that a walk passes over. Empty
+	// means [DefaultTrusted].
 	Trusted []netip.Prefix
-	// RequireHeader and RequireValue, when set, must be in the request as well,
-	// or the peer is not taken for our front. They tell our own front from
-	// another customer's of the same provider (X-Azure-FDID). Not a secret.
+	// RequireHeader and RequireValue, when set, must be in the request as well. Otherwise the peer does not count as
+	// our front. They distinguish our own front from another customer's at the same provider (X-Azure-FDID). The value
+	// is not a secret.
 	RequireHeader, RequireValue string
 	// ProxyProtocol requires PROXY protocol v1 or v2 from trusted peers and
 	// refuses it from others. It excludes Header.
@@ -44,7 +41,7 @@ type Rule struct {
 // DefaultTrusted returns the private, link-local and loopback prefixes.
 func DefaultTrusted() []netip.Prefix { return prefixes(private) }
 
-// Validate reports everything that is wrong with the rule, joined.
+// Validate returns all faults of the rule, joined.
 func (r Rule) Validate() error {
 	var errs []error
 	fault := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
@@ -80,7 +77,7 @@ func (r Rule) Validate() error {
 	return errors.Join(errs...)
 }
 
-// token: RFC 9110 §5.6.2.
+// token reports whether s is a token of RFC 9110 §5.6.2.
 func token(s string) bool {
 	return s != "" && strings.IndexFunc(s, func(r rune) bool {
 		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
@@ -88,7 +85,7 @@ func token(s string) bool {
 	}) < 0
 }
 
-// Preset returns the rule of a known front.
+// Preset returns the rule for a known front.
 func Preset(name string) (Rule, bool) {
 	i := slices.IndexFunc(presets, func(p preset) bool { return p.name == name })
 	if i < 0 {

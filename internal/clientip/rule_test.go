@@ -81,7 +81,7 @@ func TestEntrySpellings(t *testing.T) {
 		"[2001:db8::7]":                       "2001:db8::7",
 		"[2001:db8::7]:443":                   "2001:db8::7",
 		"2001:db8::7:46532":                   "2001:db8::7",
-		"2001:db8::7:443":                     "2001:db8::7:443", // an address as well as it stands
+		"2001:db8::7:443":                     "2001:db8::7:443", // a valid address without a port
 		"2001:db8:0:0:0:0:0:7:443":            "2001:db8::7",
 		"::2:3:4:5:6:7:8":                     "0:2:3:4:5:6:7:8",
 		"fe80::7%eth0":                        "fe80::7",
@@ -151,7 +151,7 @@ func TestRuleFaults(t *testing.T) {
 		{clientip.Rule{Header: "X-Real-IP", RequireHeader: "a b", RequireValue: "x"}, "required header"},
 		{clientip.Rule{Header: "X-Forwarded-For", Trusted: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}}, "trusts everybody"},
 		{clientip.Rule{Trusted: []netip.Prefix{{}}}, "not a valid prefix"},
-		{clientip.Rule{Header: "a b", Entry: 99}, "entry 99"}, // all at once
+		{clientip.Rule{Header: "a b", Entry: 99}, "entry 99"}, // all faults at once
 	} {
 		_, err := clientip.New(test.rule)
 		if err == nil || !strings.Contains(err.Error(), test.want) {

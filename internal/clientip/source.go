@@ -1,36 +1,33 @@
 package clientip
 
-// Source says where an address came from. It is a closed set and a metric label:
-// a deployment whose sources are not all of one kind has a wrong rule, or
-// somebody who is trying one out.
+// Source says where an address came from. The set of sources is closed, and each one is a metric label. A deployment
+// with several kinds of sources has a wrong rule, or a client that is probing the rule.
 type Source uint8
 
 const (
-	// SourcePeer: no rule asks for anything but the TCP peer.
+	// SourcePeer means that no rule asks for more than the TCP peer.
 	SourcePeer Source = iota
-	// SourceHeader: taken from the header, as the rule says.
+	// SourceHeader means that the address is from the header, as the rule says.
 	SourceHeader
-	// SourceProxyProtocol: the connection's address, where PROXY protocol is
-	// required from trusted peers.
+	// SourceProxyProtocol means the address of the connection, where PROXY protocol is required from trusted peers.
 	SourceProxyProtocol
 
-	// All below fell back to the TCP peer.
+	// For all sources below, the address is that of the TCP peer.
 
-	// SourcePeerUntrusted: the peer is not a trusted front, its headers do not count.
+	// SourcePeerUntrusted means that the peer is not a trusted front, so its headers do not count.
 	SourcePeerUntrusted
-	// SourceFrontUnknown: the peer is trusted but the required header does not
-	// say it is our front (somebody else's, on the same provider).
+	// SourceFrontUnknown means that the peer is trusted, but the required header does not identify it as our front. It
+	// is another customer's front at the same provider.
 	SourceFrontUnknown
-	// SourceHeaderMissing: a trusted peer sent no such header.
+	// SourceHeaderMissing means that a trusted peer did not send the header.
 	SourceHeaderMissing
-	// SourceHeaderRepeated: a single-value header came more than once.
+	// SourceHeaderRepeated means that a single-value header came more than once.
 	SourceHeaderRepeated
-	// SourceHeaderShort: fewer entries than the rule counts.
+	// SourceHeaderShort means that the header has fewer entries than the rule counts.
 	SourceHeaderShort
-	// SourceHeaderInvalid: the entry is no address a client can have.
+	// SourceHeaderInvalid means that the entry is not an address that a client can have.
 	SourceHeaderInvalid
-	// SourcePeerInvalid: not even the peer has an IP address (a Unix socket);
-	// the address is the zero Addr.
+	// SourcePeerInvalid means that the peer has no IP address either (a Unix socket). The address is the zero Addr.
 	SourcePeerInvalid
 
 	sources
@@ -49,8 +46,7 @@ func (s Source) String() string {
 	return sourceNames[s]
 }
 
-// Sources returns all sources in a fixed order, so that metrics can be prepared
-// before the first request.
+// Sources returns all sources in a fixed order, so that metrics can be prepared before the first request.
 func Sources() []Source {
 	all := make([]Source, sources)
 	for i := range all {

@@ -13,41 +13,42 @@ import (
 	"unicode"
 )
 
-// Command is a program and what it is given.
+// Command is a program with its arguments, environment and limits.
 type Command struct {
 	Name  string // as [exec.Command] finds it
 	Args  []string
-	Dir   string    // "" is this process's
-	Env   []string  // nil is this process's
-	Stdin io.Reader // nil is none: a program that asks for a password reads the end of a file
-	// Within is how long it may take; not positive is [DefaultWithin].
+	Dir   string    // "": this process's directory
+	Env   []string  // nil: this process's environment
+	Stdin io.Reader // nil: empty, so a program that asks for a password reads the end of a file
+	// Within is the time limit; if not positive, it is [DefaultWithin].
 	Within time.Duration
-	// MaxOutput is how many bytes it may write; not positive is [DefaultOutput].
+	// MaxOutput is the maximum output in bytes; if not positive, it is [DefaultOutput].
 	MaxOutput int64
 }
 
-// What counts when nothing is said.
+// Defaults for the limits of a Command.
 const (
 	DefaultWithin = time.Minute
 	DefaultOutput = 1 << 20
 )
 
 var (
-	// ErrLate: the program took too long, and was killed.
+	// ErrLate means that the program took too long and was killed.
 	ErrLate = errors.New("it did not end in time and was killed")
-	// ErrOutput: it wrote more than it may, and was killed.
+	// ErrOutput means that the program wrote too much and was killed.
 	ErrOutput = errors.New("it wrote too much and was killed")
 )
 
-// lingering is how long we wait for the output of a program that has ended, while something that it started keeps it open.
+// lingering is how long Run waits for the output of a program that has ended, while one of its children keeps the
+// output open.
 const lingering = time.Second
 
-// maxReason is how much of a program's last words stands in an error.
+// maxReason is how many bytes of a program's standard error an error contains.
 const maxReason = 512
 
-// Run runs a program and returns what it wrote to its standard output, also when it failed. The error names the program, and tells
-// the last of what it wrote to its standard error; it wraps [ErrLate], [ErrOutput], the cause of ctx's end, or an
-// [*exec.ExitError] with the end of its standard error. Where the system has process groups, what the program started is killed with it.
+// Run runs a program and returns its standard output, even if it failed. The error contains the program's name and
+// the end of its standard error. It wraps [ErrLate], [ErrOutput], the cause of ctx's end, or an [*exec.ExitError]
+// with the end of the standard error. Where the system has process groups, Run kills the program's children with it.
 func Run(ctx context.Context, c Command) ([]byte, error) {
 	if c.Within <= 0 {
 		c.Within = DefaultWithin
@@ -67,7 +68,7 @@ func Run(ctx context.Context, c Command) ([]byte, error) {
 	withGroup(cmd)
 	err := cmd.Run()
 	switch {
-	case err == nil, errors.Is(err, exec.ErrWaitDelay) && short.Err() == nil: // it has ended well; a child of it is still there
+	case err == nil, errors.Is(err, exec.ErrWaitDelay) && short.Err() == nil: // it succeeded, a child still runs
 		return out.kept.Bytes(), nil
 	case short.Err() != nil:
 		err = context.Cause(short)
@@ -83,7 +84,7 @@ func Run(ctx context.Context, c Command) ([]byte, error) {
 
 // capped keeps what is written, up to a number of bytes.
 type capped struct {
-	kept bytes.Buffer // not embedded: it would be read into past the bound
+	kept bytes.Buffer // not embedded: io.Copy would use its ReadFrom and read past the limit
 	left int64
 	full func()
 }
@@ -96,7 +97,7 @@ func (b *capped) Write(p []byte) (int, error) {
 	return b.kept.Write(p)
 }
 
-// tail keeps the end of what is written.
+// tail keeps the last maxReason bytes that are written.
 type tail struct{ text []byte }
 
 func (t *tail) Write(p []byte) (int, error) {
@@ -105,7 +106,7 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// String returns it in one line.
+// String returns the text as one line.
 func (t *tail) String() string {
 	text := strings.Map(func(r rune) rune {
 		if r == '\n' || r == '\t' {

@@ -16,7 +16,7 @@ import (
 	"ociproxy/internal/wait"
 )
 
-// A program that hangs is killed with all that it started, also what holds its output open.
+// A program that hangs is killed with all its children, including those that keep its output open.
 func TestKilledWithItsGroup(t *testing.T) {
 	for name, script := range map[string]string{
 		"it hangs":            "echo $$; exec sleep 1000",
@@ -42,7 +42,7 @@ func TestKilledWithItsGroup(t *testing.T) {
 	}
 }
 
-// gone reports whether there is no such process, or only its remains.
+// gone reports whether the process does not exist or is only a zombie.
 func gone(pid int) bool {
 	if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
 		return true

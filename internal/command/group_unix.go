@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// withGroup puts a program into a process group of its own, which is killed as a whole.
+// withGroup puts a program into its own process group, so that the complete group can be killed.
 func withGroup(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }

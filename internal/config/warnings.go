@@ -64,7 +64,7 @@ func (v *validator) warnRegion(at, raw, cloud, region string) {
 	}
 }
 
-// warnAdmin finds an operators' port that strangers may reach.
+// warnAdmin finds an operators' port that anyone may reach.
 func (v *validator) warnAdmin() {
 	host, _, err := net.SplitHostPort(v.c.Admin.Listen)
 	if err != nil {

@@ -21,7 +21,7 @@ import (
 	"ociproxy/internal/command"
 )
 
-// program puts a script in front of the path.
+// program puts a script at the beginning of PATH.
 func program(t *testing.T, name, script string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -31,7 +31,7 @@ func program(t *testing.T, name, script string) {
 	t.Setenv("PATH", dir+string(filepath.ListSeparator)+os.Getenv("PATH"))
 }
 
-// docker writes a config.json as the only one.
+// docker writes a config.json, and makes it the only one.
 func docker(t *testing.T, text string) {
 	t.Helper()
 	t.Setenv("HOME", t.TempDir())
@@ -45,7 +45,7 @@ func docker(t *testing.T, text string) {
 	t.Setenv("DOCKER_CONFIG", dir)
 }
 
-// resolve asks a keychain, within a minute.
+// resolve asks a keychain. It allows a minute.
 func resolve(t *testing.T, k authn.Keychain, registry string) (*authn.AuthConfig, error) {
 	t.Helper()
 	reg, err := name.NewRegistry(registry)
@@ -64,7 +64,7 @@ func resolve(t *testing.T, k authn.Keychain, registry string) (*authn.AuthConfig
 	return auth.Authorization()
 }
 
-// Docker's helpers are asked as Docker does, and one that hangs is killed and named.
+// Docker's helpers are called as Docker calls them. A helper that hangs is killed, and the error names it.
 func TestDockerHelpers(t *testing.T) {
 	const config = `{"credHelpers":{"registry.test":"tester"},"auths":{"plain.test":{"auth":"dXNlcjpwYXNz"},"registry.test":{"auth":"dXNlcjpwYXNz"}}}`
 	for name, tt := range map[string]struct {
@@ -106,7 +106,7 @@ func TestDockerHelpers(t *testing.T) {
 	}
 }
 
-// Docker's keychain finds the same files as the library's.
+// Docker's keychain finds the same files as the library does.
 func TestDockerFiles(t *testing.T) {
 	for _, where := range []string{"", "HOME/.docker/config.json", "REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR/containers/auth.json",
 		"XDG_CONFIG_HOME/containers/auth.json", "HOME/.config/containers/auth.json", "DOCKER_CONFIG/config.json"} {
@@ -140,7 +140,8 @@ func TestDockerFiles(t *testing.T) {
 	}
 }
 
-// Google's hosts are asked for with Google's identity, and nobody hangs for it: neither the metadata server nor gcloud.
+// Google's registries are asked with Google's identity. Neither the metadata server nor gcloud can make the caller
+// hang.
 func TestGoogle(t *testing.T) {
 	mute, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -165,7 +166,7 @@ func TestGoogle(t *testing.T) {
 			t.Setenv("GCE_METADATA_HOST", tt.metadata)
 			t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", "")
 			if tt.metadata == "" {
-				t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", none) // which ends the search
+				t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", none) // this ends the search
 			}
 			program(t, "gcloud", tt.script)
 			var log bytes.Buffer
@@ -182,7 +183,7 @@ func TestGoogle(t *testing.T) {
 					t.Errorf("%+v, %v", auth, err)
 				}
 			}
-			// Who failed is told once; what it wrote may be a token.
+			// The log reports once what failed. It does not contain the output, which may be a token.
 			failed := tt.want == "" && tt.password == "" && isGoogle(tt.registry)
 			if lines := strings.Count(log.String(), "\n"); failed != (lines == 1) || lines > 1 || strings.Contains(log.String(), "SECRET") || failed && !strings.Contains(log.String(), "gcloud") {
 				t.Errorf("the log says %q", &log)
@@ -191,7 +192,7 @@ func TestGoogle(t *testing.T) {
 	}
 }
 
-// What does not heed its context is given up.
+// Within gives up on a function that ignores its context.
 func TestWithin(t *testing.T) {
 	stop := make(chan struct{})
 	defer close(stop)

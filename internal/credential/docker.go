@@ -22,16 +22,16 @@ import (
 	"ociproxy/internal/command"
 )
 
-// DockerKeychain reads credentials where [authn.DefaultKeychain] does: in Docker's config.json, else in Podman's auth.json, or from the
-// programs that these name, docker-credential-NAME. Such a program has a time, within, after which it is killed with all that it
-// started.
+// DockerKeychain reads credentials where [authn.DefaultKeychain] does: in Docker's config.json, else in Podman's
+// auth.json, or from the programs docker-credential-NAME that these files name. When such a program runs longer than
+// within, it is killed together with everything that it started.
 func DockerKeychain(within time.Duration) authn.Keychain {
 	return &dockerKeychain{within: within, turn: make(chan struct{}, 1)}
 }
 
 type dockerKeychain struct {
 	within time.Duration
-	turn   chan struct{} // helpers are run one at a time: some ask the user's keyring
+	turn   chan struct{} // helpers run one at a time: some ask the user's keyring
 }
 
 // Resolve implements [authn.Keychain].
@@ -61,7 +61,7 @@ func (k *dockerKeychain) ResolveContext(ctx context.Context, target authn.Resour
 	return authn.Anonymous, nil
 }
 
-// dockerFile is the file that has, or names who has, credentials; nil when there is none.
+// dockerFile returns the file that has credentials, or names the programs that have them; nil when there is none.
 func dockerFile() (*configfile.ConfigFile, error) {
 	home, err := os.UserHomeDir()
 	docker := err == nil && isFile(filepath.Join(home, ".docker/config.json"))
@@ -81,7 +81,7 @@ func dockerFile() (*configfile.ConfigFile, error) {
 		if !isFile(place) {
 			continue
 		}
-		f, err := os.Open(place) //nolint:gosec // what the environment names
+		f, err := os.Open(place) //nolint:gosec // the environment names it
 		if err != nil {
 			return nil, err
 		}
@@ -96,7 +96,7 @@ func isFile(path string) bool {
 	return path != "" && err == nil && !info.IsDir()
 }
 
-// get is [configfile.ConfigFile.GetAuthConfig], whose helpers could hang.
+// get does what [configfile.ConfigFile.GetAuthConfig] does, but its helpers cannot hang.
 func (k *dockerKeychain) get(ctx context.Context, file *configfile.ConfigFile, key string) (types.AuthConfig, error) {
 	helper, named := file.CredentialHelpers[key]
 	if !named {
@@ -122,7 +122,8 @@ func (k *dockerKeychain) get(ctx context.Context, file *configfile.ConfigFile, k
 	case run.failed != nil:
 		return types.AuthConfig{}, fmt.Errorf("credential helper for %s: %w", key, run.failed)
 	case err != nil:
-		return types.AuthConfig{}, fmt.Errorf("credential helper for %s: %s: it gave no credentials", key, run.name) // its text may have some
+		// The error does not contain err, whose text may have credentials.
+		return types.AuthConfig{}, fmt.Errorf("credential helper for %s: %s: it gave no credentials", key, run.name)
 	}
 	if found.Username == "<token>" {
 		return types.AuthConfig{IdentityToken: found.Secret}, nil
@@ -130,7 +131,7 @@ func (k *dockerKeychain) get(ctx context.Context, file *configfile.ConfigFile, k
 	return types.AuthConfig{Username: found.Username, Password: found.Secret}, nil
 }
 
-// helperRun is a [client.Program].
+// helperRun is a run of a helper. It is a [client.Program].
 type helperRun struct {
 	ctx    context.Context
 	name   string
@@ -143,7 +144,7 @@ type helperRun struct {
 // Input implements [client.Program].
 func (h *helperRun) Input(in io.Reader) { _, _ = h.input.ReadFrom(in) }
 
-// Output implements [client.Program]. Helpers say on their standard output why they fail.
+// Output implements [client.Program]. Helpers write the reason for a failure to their standard output.
 func (h *helperRun) Output() ([]byte, error) {
 	out, err := command.Run(h.ctx, command.Command{Name: h.name, Args: h.args, Stdin: &h.input, Within: h.within})
 	if h.failed = err; err != nil && !errors.Is(err, command.ErrLate) {

@@ -19,10 +19,10 @@ import (
 	"ociproxy/internal/command"
 )
 
-// Google finds Google's application default credentials: a file that the environment names, or the machine's identity. No step of
-// it, nor of getting a token later, takes longer than within.
+// Google finds Google's application default credentials: a file that the environment names, or the machine's identity.
+// No step takes longer than within, and neither does getting a token later.
 func Google(ctx context.Context, within time.Duration, scope string) (*google.Credentials, error) {
-	// The tokens are refreshed for as long as the process runs. What is given up here ends by itself soon after.
+	// The tokens are refreshed for as long as the process runs. A request that is given up here ends itself soon after.
 	lasting := context.WithValue(context.WithoutCancel(ctx), oauth2.HTTPClient, Client(within+within/4))
 	found, err := Within(ctx, within, "Google's credentials", func() (*google.Credentials, error) {
 		return google.FindDefaultCredentials(lasting, scope)
@@ -36,10 +36,10 @@ func Google(ctx context.Context, within time.Duration, scope string) (*google.Cr
 
 const cloudPlatform = "https://www.googleapis.com/auth/cloud-platform"
 
-// GoogleKeychain is that of go-containerregistry, for the hosts of Google's registries: application default credentials, else
-// those of gcloud, else none. It asks nobody for longer than within. What was found is kept; that nothing was found is not, since
-// a metadata server may be late. log is told, once, that who should have had credentials gave none, so that the registry is asked as by
-// anybody; nil discards it.
+// GoogleKeychain is the keychain of go-containerregistry for the hosts of Google's registries: application default
+// credentials, else those of gcloud, else none. It waits for no source longer than within. It keeps credentials that it
+// found. It does not keep the result that there are none, because a metadata server may be late. It logs once that a
+// source which should have credentials gave none, so that the registry is asked anonymously. A nil log discards that.
 func GoogleKeychain(within time.Duration, log *slog.Logger) authn.Keychain {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -49,10 +49,10 @@ func GoogleKeychain(within time.Duration, log *slog.Logger) authn.Keychain {
 
 type googleKeychain struct {
 	within time.Duration
-	turn   chan struct{} // who holds it may find out
+	turn   chan struct{} // the holder may look for credentials
 	found  authn.Authenticator
 	log    *slog.Logger
-	told   bool // that there are none
+	told   bool // the missing credentials were logged
 }
 
 // Resolve implements [authn.Keychain].
@@ -60,8 +60,8 @@ func (k *googleKeychain) Resolve(target authn.Resource) (authn.Authenticator, er
 	return k.ResolveContext(context.Background(), target)
 }
 
-// ResolveContext implements [authn.ContextKeychain]. That somebody did not answer in time is an error: who has credentials must not be
-// taken for a stranger.
+// ResolveContext implements [authn.ContextKeychain]. A source that does not answer in time is an error: a client that
+// has credentials must not be treated as an anonymous one.
 func (k *googleKeychain) ResolveContext(ctx context.Context, target authn.Resource) (authn.Authenticator, error) {
 	if !isGoogle(target.RegistryStr()) {
 		return authn.Anonymous, nil
@@ -79,7 +79,7 @@ func (k *googleKeychain) ResolveContext(ctx context.Context, target authn.Resour
 	switch {
 	case errors.Is(err, ErrLate), errors.Is(err, command.ErrLate), ctx.Err() != nil:
 		return nil, err
-	case err != nil: // as the library does: whoever has none may read what is public
+	case err != nil: // as the library does: without credentials, public images can be read
 		if !k.told && !errors.Is(err, errNoGoogle) {
 			k.told = true
 			k.log.Warn("no credentials of Google: the registry is asked without", "registry", target.RegistryStr(), "error", err)
@@ -90,10 +90,10 @@ func (k *googleKeychain) ResolveContext(ctx context.Context, target authn.Resour
 	return k.found, nil
 }
 
-// errNoGoogle: nobody here could have credentials of Google, which is no failure.
+// errNoGoogle means that this machine has no source of Google's credentials, which is not a failure.
 var errNoGoogle = errors.New("there are no credentials of Google")
 
-// source finds whom to ask for tokens; it has given one.
+// source finds a source of tokens that has given a token.
 func (k *googleKeychain) source(ctx context.Context) (oauth2.TokenSource, error) {
 	found, err := Google(ctx, k.within, cloudPlatform)
 	if err == nil {
@@ -116,7 +116,7 @@ func (k *googleKeychain) source(ctx context.Context) (oauth2.TokenSource, error)
 	return oauth2.ReuseTokenSource(token, tool), nil
 }
 
-// gcloud asks Google's command-line tool for tokens, as docker-credential-gcr does.
+// gcloud gets tokens from Google's command-line tool, as docker-credential-gcr does.
 type gcloud struct{ within time.Duration }
 
 // Token implements [oauth2.TokenSource].
@@ -132,7 +132,7 @@ func (g *gcloud) Token() (*oauth2.Token, error) {
 			Expiry time.Time `json:"token_expiry"`
 		} `json:"credential"`
 	}
-	// Its text is in no error: it has the token.
+	// The error does not contain the output, which has the token.
 	if json.NewDecoder(bytes.NewReader(out)).Decode(&said) != nil || said.Credential.Token == "" {
 		return nil, errors.New("gcloud: it gave no token")
 	}

@@ -13,18 +13,18 @@ import (
 	"ociproxy/internal/outbound"
 )
 
-// ErrLate: whoever was asked for credentials did not answer in time.
+// ErrLate means that a source of credentials did not answer in time.
 var ErrLate = errors.New("no credentials in time")
 
-// Client makes the requests for credentials: each ends after within. Its idle connections end by themselves.
+// Client makes the requests for credentials. Each request ends after within. Idle connections close themselves.
 func Client(within time.Duration) *http.Client {
 	return &http.Client{Timeout: within, Transport: outbound.Explaining(outbound.New(outbound.Options{
 		Dial: 10 * time.Second, Handshake: 10 * time.Second, Header: within, Idle: 10 * time.Second, HeaderBytes: 256 << 10,
 	}))}
 }
 
-// Within calls f, and gives it up after d, or when ctx ends: f then goes on by itself, so it must end some time. what says who is
-// asked, in the error, which wraps [ErrLate] when it was given up for its time.
+// Within calls f, and gives up on it after d or when ctx ends. f then continues in the background, so it must end some
+// time. what names the source that is asked, for the error. The error wraps [ErrLate] when the time was up.
 func Within[T any](ctx context.Context, d time.Duration, what string, f func() (T, error)) (T, error) {
 	type result struct {
 		value T
@@ -48,7 +48,8 @@ func Within[T any](ctx context.Context, d time.Duration, what string, f func() (
 	}
 }
 
-// Tokens bounds a source of tokens, whose Token has no context to end it by. One that hangs is asked once for all who wait.
+// Tokens puts a time limit on a source of tokens, whose method Token has no context. When the source hangs, one call
+// serves all waiting callers.
 func Tokens(source oauth2.TokenSource, d time.Duration, what string) oauth2.TokenSource {
 	return &tokens{source: source, within: d, what: what}
 }

@@ -15,21 +15,21 @@ import (
 // client has already read.
 const settleTimeout = 10 * time.Second
 
-// explanation is the proxy's own account of a request.
+// explanation is the proxy's own explanation of a request.
 type explanation struct {
 	Place    string   // of the client; "" for unknown
-	Location string   // what it would redirect to
-	Reason   string   // the reason that metrics and logs carry
-	PassedBy []string // candidates that looked better but do not hold it
+	Location string   // where the proxy would redirect to
+	Reason   string   // the reason as in metrics and logs
+	PassedBy []string // candidates that ranked better but do not hold it
 }
 
-// explainer tells what the proxy would do with path for a client at addr.
+// explainer says what the proxy would do with path for a client at addr.
 type explainer func(ctx context.Context, addr netip.Addr, path string) (explanation, error)
 
-// checker pulls the sample image as the clients of the scenario and compares
-// three accounts of every piece: where the client's bytes came from, what the
-// proxy says about it, and what the registries and stores sent to whom; and all
-// of them with the scenario.
+// checker pulls the sample image as the clients of the scenario. For every
+// piece it compares three sources: where the client's bytes came from, what the
+// proxy says about it, and what the registries and stores sent to each client.
+// It compares all three with the scenario.
 type checker struct {
 	world     *world
 	proxy     string // http://127.0.0.1:port
@@ -38,8 +38,8 @@ type checker struct {
 	transport http.RoundTripper
 }
 
-// check pulls as every client, one after the other. It reports what went wrong
-// in the report, not as an error.
+// check pulls as every client, one after the other. It puts problems into the
+// report and returns no error.
 func (c *checker) check(ctx context.Context, clients []client) *report {
 	r := &report{Image: imageName + ":" + imageTag, Digest: c.world.image.index, OK: true}
 	for _, cl := range clients {
@@ -61,7 +61,8 @@ func (c *checker) pull(ctx context.Context, cl client) *pull {
 
 	var index indexJSON
 	var manifest manifestJSON
-	// The tag must lead to the image that was pushed; no client could know, but we do.
+	// The tag must lead to the image that was pushed. A client cannot know that
+	// digest, but the demo does.
 	data := c.piece(ctx, puller, p, "index", manifestPath(imageTag), descriptor{Digest: c.world.image.index})
 	if decode(p, "index", data, &index) {
 		d, ok := find(index, cl.Platform)
@@ -82,7 +83,7 @@ func (c *checker) pull(ctx context.Context, cl client) *pull {
 }
 
 // piece fetches one piece and checks everything about it. It returns the bytes,
-// nil when they are not what the digest says.
+// or nil when they do not match the digest.
 func (c *checker) piece(ctx context.Context, puller *puller, p *pull, name, path string, want descriptor) []byte {
 	got, err := puller.fetch(ctx, path, accepts(want, path))
 	s := &piece{Name: name, Digest: want.Digest, Bytes: int64(len(got.data))}
@@ -112,7 +113,8 @@ func (c *checker) piece(ctx context.Context, puller *puller, p *pull, name, path
 	return got.data
 }
 
-// compareExplanation asks the proxy why, and whether it stands by what it did.
+// compareExplanation asks the proxy for an explanation, and checks that it
+// agrees with what the proxy did.
 func (c *checker) compareExplanation(ctx context.Context, p *pull, s *piece, path string) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
@@ -135,8 +137,8 @@ func (c *checker) compareExplanation(ctx context.Context, p *pull, s *piece, pat
 	}
 }
 
-// compareLedgers checks that each node sent this client what it got from there,
-// and nothing else.
+// compareLedgers checks that each node sent this client exactly what the client
+// got from it.
 func (c *checker) compareLedgers(ctx context.Context, p *pull) {
 	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
@@ -167,8 +169,8 @@ func accepts(want descriptor, path string) string {
 	return acceptManifests
 }
 
-// decode reads a piece that should be JSON. It is silent about one that never
-// arrived: that has been said.
+// decode reads a piece that should be JSON. It reports nothing for a piece that
+// never arrived, because piece has reported that already.
 func decode(p *pull, name string, data []byte, into any) bool {
 	if data == nil {
 		return false
@@ -180,7 +182,7 @@ func decode(p *pull, name string, data []byte, into any) bool {
 	return true
 }
 
-// find is the manifest of a platform.
+// find returns the manifest of a platform.
 func find(index indexJSON, want string) (descriptor, bool) {
 	i := slices.IndexFunc(index.Manifests, func(d descriptor) bool {
 		return d.Platform != nil && d.Platform.OS+"/"+d.Platform.Architecture == want
@@ -191,7 +193,7 @@ func find(index indexJSON, want string) (descriptor, bool) {
 	return index.Manifests[i], true
 }
 
-// problem notes what is not as it should be.
+// problem records a deviation from the scenario.
 func (p *pull) problem(format string, args ...any) {
 	p.Problems = append(p.Problems, fmt.Sprintf(format, args...))
 }

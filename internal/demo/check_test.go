@@ -16,15 +16,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// scripted stands in for the proxy: it does what the scenario says, by reading
-// it. Tests make it err in one point.
+// scripted replaces the proxy. It reads the scenario and does what it says.
+// Tests make it wrong in one point.
 type scripted struct {
 	world *world
-	// redirect, place and handle, when not nil, are where it errs.
+	// If redirect, place or handle is not nil, it makes scripted wrong.
 	redirect func(c client, piece string) (node string, ok bool)
 	place    func(c client) string
 	handle   func(w http.ResponseWriter, r *http.Request, c client, piece string) bool
-	gullible bool // takes the first entry of the header, not the last
+	gullible bool // takes the first entry of the header instead of the last
 }
 
 func (s *scripted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -71,7 +71,7 @@ func clientAt(address string) client {
 	return all[slices.IndexFunc(all, func(c client) bool { return c.Address == address })]
 }
 
-// pieceAt names what a path asks for.
+// pieceAt returns the name of the piece that a path asks for.
 func (img *image) pieceAt(path string) string {
 	reference := path[strings.LastIndexByte(path, '/')+1:]
 	for _, v := range img.platforms {
@@ -87,8 +87,8 @@ func (img *image) pieceAt(path string) string {
 	return "index"
 }
 
-// TestCheck proves that the checker passes a world that is right, and none that
-// is wrong in a single point.
+// TestCheck checks that the checker accepts a correct world, and rejects every
+// world with a single fault.
 func TestCheck(t *testing.T) {
 	data := func(w *world) string { return w.image.platforms["linux/amd64"].blobs["data"] }
 	tests := []struct {
@@ -244,7 +244,8 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// newTestWorld makes a world whose nodes may be changed before newTestChecker serves it.
+// newTestWorld makes a world. Tests may change its nodes before newTestChecker
+// serves it.
 func newTestWorld(t *testing.T) *world {
 	t.Helper()
 	w, err := newWorld(t.Context(), nil)
@@ -255,7 +256,7 @@ func newTestWorld(t *testing.T) *world {
 	return w
 }
 
-// newTestChecker serves the world and the stand-in for the proxy.
+// newTestChecker serves the world and the scripted proxy.
 func newTestChecker(t *testing.T, w *world, s *scripted) *checker {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -276,7 +277,7 @@ func newTestChecker(t *testing.T, w *world, s *scripted) *checker {
 	return &checker{world: w, proxy: proxy.URL, front: front.URL, explain: s.explain, transport: transport}
 }
 
-// sneak gets a URL as a client of the demo, past the proxy.
+// sneak gets a URL as a client of the demo, bypassing the proxy.
 func sneak(t *testing.T, url, client string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)

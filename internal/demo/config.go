@@ -25,7 +25,7 @@ var (
 	rangesText []byte
 )
 
-// configInput is what the config file's template needs.
+// configInput is the data for the config file's template.
 type configInput struct {
 	Listen, Admin, Prefix, Blobs, Inventory string
 	Upstreams, Stores                       []configNode
@@ -38,8 +38,8 @@ type configNode struct {
 }
 
 // writeConfig writes the proxy's config and the address ranges into dir, and
-// returns the path of the config. They are files, not values, so that who tries
-// the demo can read them, edit them and watch the proxy take them up.
+// returns the path of the config. They are files, not values, so that users of
+// the demo can read and edit them and watch the proxy reload them.
 func (w *world) writeConfig(dir, listen, admin string) (string, error) {
 	in := configInput{Listen: listen, Admin: admin, Prefix: upstreamPrefix, Blobs: blobRoot + "{digest}", Inventory: inventoryRoot}
 	for _, n := range w.nodes {
@@ -64,8 +64,9 @@ func (w *world) writeConfig(dir, listen, admin string) (string, error) {
 	return path, nil
 }
 
-// writeHosts writes a containerd hosts.toml that lets containerd pull from the
-// proxy as if it ran at address, and returns the directory to give it.
+// writeHosts writes a containerd hosts.toml. With it, containerd pulls from the
+// proxy and looks like a client at address. writeHosts returns the directory to
+// pass to containerd.
 func writeHosts(dir, proxy, address string) (string, error) {
 	root := filepath.Join(dir, hostsDir)
 	host := filepath.Join(root, proxy)

@@ -11,8 +11,8 @@ import (
 	"ociproxy/internal/config"
 )
 
-// TestConfig guards that the file shown to people is valid, warns of nothing and
-// says what the world is.
+// TestConfig checks that the config file shown to users is valid, causes no
+// warning and describes the world.
 func TestConfig(t *testing.T) {
 	w := newTestWorld(t)
 	dir := t.TempDir()

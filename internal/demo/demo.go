@@ -22,39 +22,42 @@ import (
 	"ociproxy/internal/wait"
 )
 
-// DefaultListen is where the proxy of the demo listens unless told otherwise.
+// DefaultListen is the default address of the demo's proxy.
 const DefaultListen = "127.0.0.1:5050"
 
-// onceTimeout bounds Run with Once; it takes well under a second.
+// onceTimeout bounds Run with Once. Such a run takes well under a second.
 const onceTimeout = 2 * time.Minute
 
 // Options say how to run the demo. The zero value runs it on DefaultListen
 // until the context is done and prints nothing.
 type Options struct {
 	// Once pulls the sample image as the seven clients of the scenario, reports
-	// and ends. Without it the demo serves until the context is done.
+	// and ends. Without Once the demo serves until the context is done.
 	Once bool
-	// Fail names a store that fails and comes back while clients pull; then Run reports and ends.
+	// Fail names a store that fails and recovers while clients pull. Then Run reports and ends.
 	Fail string
 	// Listen is the proxy's address, which must be on loopback. Default:
-	// DefaultListen, or any free port when that one is taken or Once or Fail is set.
+	// DefaultListen, or any free port if that one is in use or Once or Fail is
+	// set.
 	Listen string
-	// Stdout gets the report, or what to try and then a line for each piece that
-	// an upstream or store has sent. Default: nowhere.
+	// Stdout gets the report. A serving demo writes what to try, and then a
+	// line for each piece that an upstream or store has sent. Default: nowhere.
 	Stdout io.Writer
 	// Stderr gets warnings and the proxy's log. Default: nowhere.
 	Stderr io.Writer
-	// Output is "text" (default) or "json": one document, and after it, while
-	// serving, one line for each piece.
+	// Output is "text" (default) or "json": one document. While serving, one
+	// line for each piece follows it.
 	Output string
-	// Logger is the proxy's. Default: to Stderr while serving, so that one sees
-	// an edited config taken up or refused; none with Once or Fail.
+	// Logger is the proxy's logger. Default: it logs to Stderr while serving,
+	// so that the user sees when an edited config is loaded or refused; none
+	// with Once or Fail.
 	Logger *slog.Logger
 }
 
-// Run runs the demo. With Once the error is not nil when anything is not as the
-// scenario says, with Fail when a pull failed or the store did not come back. Without them the error is nil when ctx is done. All that Run has
-// started has ended, and all it has written to disk is gone, when it returns.
+// Run runs the demo. With Once, the error is not nil if anything deviates from
+// the scenario. With Fail, it is not nil if a pull failed or the store did not
+// come back. Without them, the error is nil when ctx is done. When Run returns,
+// everything it started has ended and everything it wrote to disk is removed.
 func Run(ctx context.Context, opt Options) error {
 	opt = opt.filled()
 	format := cli.Text
@@ -86,7 +89,7 @@ func Run(ctx context.Context, opt Options) error {
 	return d.serve(ctx, out)
 }
 
-// ends reports whether the demo ends by itself.
+// ends reports whether the demo ends without being stopped.
 func (o Options) ends() bool { return o.Once || o.Fail != "" }
 
 // filled returns o with its defaults.
@@ -110,11 +113,11 @@ func (o Options) filled() Options {
 	return o
 }
 
-// demo is everything that runs.
+// demo holds everything that runs.
 type demo struct {
 	world   *world
 	dir     string
-	scratch *atomicfile.ScratchDir // that directory
+	scratch *atomicfile.ScratchDir // owns dir
 	config  string                 // path
 	hosts   string                 // containerd's --hosts-dir
 
@@ -123,7 +126,8 @@ type demo struct {
 	transport            *http.Transport
 }
 
-// build opens all ports, writes the config and makes the proxy. Nothing serves yet.
+// build opens all ports, writes the config and creates the proxy. It does not
+// start to serve.
 func build(ctx context.Context, opt Options, notify func(entry)) (_ *demo, err error) {
 	d := &demo{transport: newTransport()}
 	defer func() {
@@ -198,14 +202,14 @@ func (d *demo) once(ctx context.Context, out *printer) error {
 		c := d.checker()
 		r := c.check(ctx, clients())
 		c.playScenes(ctx, r)
-		if err := ctx.Err(); err != nil { // a report of a pull cut short says nothing
+		if err := ctx.Err(); err != nil { // a report of an interrupted pull is worthless
 			return fmt.Errorf("pull as every client: %w", err)
 		}
 		return out.report(r)
 	})
 }
 
-// outageTimeout bounds an outage; it takes some twenty seconds.
+// outageTimeout bounds an outage, which takes some twenty seconds.
 const outageTimeout = 3 * time.Minute
 
 // outage plays an outage and reports.
@@ -221,11 +225,11 @@ func (d *demo) outage(ctx context.Context, o *outage) error {
 	})
 }
 
-// serve says what to try and serves until ctx is done.
+// serve prints what to try and serves until ctx is done.
 func (d *demo) serve(ctx context.Context, out *printer) error {
 	return d.run(ctx, func(ctx context.Context) error {
 		if err := d.awaitReady(ctx); err != nil {
-			if ctx.Err() != nil { // told to stop before all was up
+			if ctx.Err() != nil { // stopped before everything was up
 				return nil
 			}
 			return err
@@ -234,8 +238,8 @@ func (d *demo) serve(ctx context.Context, out *printer) error {
 	})
 }
 
-// run serves everything and calls use beside. It ends when ctx is done or
-// anything fails; its error is the first one.
+// run serves everything and calls use at the same time. It ends when ctx is
+// done or anything fails. It returns the first error.
 func (d *demo) run(ctx context.Context, use func(context.Context) error) error {
 	defer d.transport.CloseIdleConnections()
 	g, ctx := errgroup.WithContext(ctx)
@@ -249,7 +253,7 @@ func (d *demo) run(ctx context.Context, use func(context.Context) error) error {
 // readyTimeout bounds the wait for the proxy to answer.
 const readyTimeout = 30 * time.Second
 
-// awaitReady asks the proxy until it says that it is ready.
+// awaitReady polls the proxy until it is ready.
 func (d *demo) awaitReady(ctx context.Context) error {
 	limited, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
@@ -291,13 +295,13 @@ func (d *demo) closeListeners() {
 	}
 	for _, l := range []net.Listener{d.public, d.admin, d.front} {
 		if l != nil {
-			_ = l.Close() // it is only a port
+			_ = l.Close() // only a port, so an error does not matter
 		}
 	}
 }
 
-// remove deletes the demo's files; what cannot be deleted is in the system's
-// temporary directory anyway.
+// remove deletes the demo's files. If it cannot delete a file, that file stays
+// in the system's temporary directory.
 func (d *demo) remove() {
 	if d.scratch != nil {
 		_ = d.scratch.Remove()

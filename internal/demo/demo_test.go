@@ -20,7 +20,7 @@ import (
 	"ociproxy/internal/cli"
 )
 
-// TestOnce is the demo itself: the real proxy, seven clients, every byte from
+// TestOnce runs the demo itself: the real proxy, seven clients, every byte from
 // where it should come.
 func TestOnce(t *testing.T) {
 	var out, errs bytes.Buffer
@@ -80,8 +80,8 @@ func TestOnceJSON(t *testing.T) {
 	}
 }
 
-// TestOnceFails breaks the world or the config in one point: the real proxy then
-// does something else than the scenario says, and the demo must notice.
+// TestOnceFails makes one thing in the world or the config wrong. The real
+// proxy then deviates from the scenario, and the demo must report it.
 func TestOnceFails(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -188,7 +188,8 @@ func (d *demo) rewrite(t *testing.T, change func(string) string) {
 	}
 }
 
-// TestServe runs the demo as a person does: read what to try, try it, stop it.
+// TestServe runs the demo as a user does: it reads what to try, tries it, and
+// stops the demo.
 func TestServe(t *testing.T) {
 	for _, format := range []string{"json", "text"} {
 		t.Run(format, func(t *testing.T) {
@@ -210,7 +211,7 @@ func TestServe(t *testing.T) {
 				t.Errorf("first line is %q", lines.Text())
 			}
 			cancel()
-			for lines.Scan() { // or the demo would wait for its reader
+			for lines.Scan() { // without this, the demo would wait for its reader
 			}
 			if err := <-done; err != nil {
 				t.Error(err)
@@ -222,7 +223,8 @@ func TestServe(t *testing.T) {
 	}
 }
 
-// try gets a layer as an AWS machine, of which the demo must tell in its next line.
+// try gets a layer as an AWS machine. The demo must report this in its next
+// line.
 func try(t *testing.T, lines *bufio.Scanner) {
 	t.Helper()
 	var g guide
@@ -284,11 +286,12 @@ func TestListen(t *testing.T) {
 	}
 }
 
-// TestDefaultPort: the well-known port when it is free, else any.
+// TestDefaultPort checks that the demo uses the default port if it is free,
+// else any free port.
 func TestDefaultPort(t *testing.T) {
 	var errs bytes.Buffer
 	var open []net.Listener
-	for range 2 { // whoever had the port before, the second one cannot get it
+	for range 2 { // the second one cannot get the port, even if another process has it
 		l, err := listenPublic(t.Context(), Options{Stderr: &errs})
 		if err != nil {
 			t.Fatal(err)
@@ -304,7 +307,7 @@ func TestDefaultPort(t *testing.T) {
 	}
 }
 
-// TestInterrupted: a check that was cut short is no success.
+// TestInterrupted checks that an interrupted check is not a success.
 func TestInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -2,7 +2,7 @@
 // them, and clients from seven places, all on loopback and without network.
 //
 // It has two uses. Left running, it serves pulls with curl, crane, docker or containerd before the operator owns a
-// single bucket. Run once, it checks the whole flow: it pulls an image as each of seven clients, and fails when any
+// single bucket. Run once, it checks the complete flow: it pulls an image as each of seven clients, and fails when any
 // byte came from a wrong place.
 //
 // It knows how a registry and a bucket look from outside, and what the proxy should decide in this small setup. It

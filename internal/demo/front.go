@@ -9,13 +9,14 @@ import (
 	"ociproxy/internal/outbound"
 )
 
-// headerForwarded is the header the proxy is told to read clients' addresses from.
+// headerForwarded is the header from which the proxy reads clients' addresses;
+// the config says so.
 const headerForwarded = "X-Forwarded-For"
 
-// newFront is a hop in front of the proxy that does what a load balancer does:
-// it leaves the X-Forwarded-For it was sent as it is, and appends the address
-// the connection really came from. Whoever comes through it cannot choose where
-// the proxy thinks they are.
+// newFront returns a hop in front of the proxy that works like a load balancer.
+// It keeps the X-Forwarded-For header of the request, and appends the address
+// from which the connection really came. So a client behind it cannot choose
+// where the proxy locates it.
 //
 // The caller closes the transport's idle connections when done.
 func newFront(proxy string, transport *http.Transport) http.Handler {
@@ -25,7 +26,8 @@ func newFront(proxy string, transport *http.Transport) http.Handler {
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(target)
 			r.Out.Host = r.In.Host
-			// ReverseProxy drops the header by itself, since most people forget to.
+			// ReverseProxy removes the header by default, because most callers
+			// forget to do so.
 			r.Out.Header[headerForwarded] = r.In.Header[headerForwarded]
 			r.SetXForwarded()
 		},
@@ -35,8 +37,8 @@ func newFront(proxy string, transport *http.Transport) http.Handler {
 	}
 }
 
-// newTransport is an HTTP transport for loopback: no environment proxy, short
-// time-outs.
+// newTransport returns an HTTP transport for loopback: it uses no proxy from
+// the environment and has short time-outs.
 func newTransport() *http.Transport {
 	return outbound.New(outbound.Options{Direct: true, Header: 10 * time.Second, Idle: time.Minute})
 }

@@ -5,8 +5,8 @@ import (
 	"text/template"
 )
 
-// sampleAddress is the address that the printed commands use: the one of the
-// first client of the scenario.
+// sampleAddress is the address that the printed commands use: the address of
+// the scenario's first client.
 const (
 	sampleAddress = "192.0.2.7"
 	samplePlace   = "aws/us-east-1"
@@ -18,17 +18,18 @@ var (
 	guideTemplate = template.Must(template.New("guide").Parse(guideText))
 )
 
-// guide is what to try, and the JSON document that a serving demo begins with.
+// guide says what to try. As JSON, it is the first document that a serving demo
+// writes.
 type guide struct {
 	Proxy  string `json:"proxy"`  // http://127.0.0.1:5050
-	Front  string `json:"front"`  // the same, through a hop that appends the true address
+	Front  string `json:"front"`  // the same, through a hop that appends the client's real address
 	Admin  string `json:"admin"`  // metrics, explain
 	Config string `json:"config"` // path of the config file
 	Hosts  string `json:"hosts"`  // for containerd's --hosts-dir
 	Image  string `json:"image"`  // 127.0.0.1:5050/sample/app:1.0
 	Digest string `json:"digest"` // of the image
 	Layer  string `json:"layer"`  // path of a layer
-	// Places are addresses to use as X-Forwarded-For.
+	// Places are addresses that the user can put into X-Forwarded-For.
 	Places []guidePlace `json:"places"`
 
 	Sample      string `json:"-"`

@@ -27,12 +27,12 @@ const (
 	imageTag  = "1.0"
 )
 
-// imageTags are all tags of the image, in the order a registry lists them. There
-// are enough of them to paginate through.
+// imageTags are all tags of the image, in the order in which a registry lists
+// them. There are enough of them to test pagination.
 var imageTags = []string{"0.9", imageTag, "latest", "stable"}
 
-// The shapes of the OCI image specification, as far as the sample image and the
-// pull client use them.
+// The JSON types of the OCI image specification, as far as the sample image and
+// the pull client use them.
 type (
 	descriptor struct {
 		MediaType   string            `json:"mediaType"`
@@ -87,14 +87,14 @@ func (p platform) String() string {
 	return p.OS + "/" + p.Architecture
 }
 
-// content is something a registry or store holds under its digest.
+// content is something that a registry or store holds under its digest.
 type content struct {
 	mediaType string
 	data      []byte
 }
 
-// image is the sample image: an index of two platforms and all below it. It is
-// the same, byte for byte, in every process.
+// image is the sample image: an index of two platforms and everything below it.
+// It is the same, byte for byte, in every process.
 type image struct {
 	index     string // its digest
 	manifests map[string]content
@@ -102,15 +102,15 @@ type image struct {
 	platforms map[string]variant // by "linux/amd64"
 }
 
-// variant is the image of one platform, by digest. Layers are named so that the
-// scenario can speak of "the data layer".
+// variant is the image of one platform, by digest. Layers have names so that
+// the scenario can refer to "the data layer".
 type variant struct {
 	manifest string
 	blobs    map[string]string // "config", "base", "runtime", "data", "app"
 }
 
-// layerSpec says what a layer holds. A layer without an architecture of its own
-// is the same blob in every platform, as data in real images often is.
+// layerSpec says what a layer holds. A shared layer is the same blob on every
+// platform, as data in real images often is.
 type layerSpec struct {
 	name   string
 	dir    string
@@ -125,7 +125,8 @@ var layerSpecs = []layerSpec{
 	{name: "app", dir: "opt/app", size: 260_000},
 }
 
-// epoch is the time of everything in the image: a fixed one keeps digests fixed.
+// epoch is the time of everything in the image. A fixed time keeps the digests
+// fixed.
 var epoch = time.Date(2024, time.January, 1, 0, 0, 0, 0, time.UTC)
 
 // newImage builds the sample image.
@@ -213,9 +214,9 @@ func digestOf(data []byte) string {
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
-// buildLayer makes a tar+gzip layer and the digest of its tar (the diff ID). The
-// gzip stream stores and does not compress: what a compressor makes of its input
-// may change with the Go release, and the digests must not.
+// buildLayer makes a tar+gzip layer and the digest of its tar (the diff ID).
+// The gzip stream is not compressed: a compressor's output may change with the
+// Go release, but the digests must not change.
 func buildLayer(spec layerSpec, arch string) (blob []byte, diffID string, err error) {
 	var zipped bytes.Buffer
 	gz, err := gzip.NewWriterLevel(&zipped, gzip.NoCompression)
@@ -241,8 +242,8 @@ func buildLayer(spec layerSpec, arch string) (blob []byte, diffID string, err er
 	return zipped.Bytes(), "sha256:" + hex.EncodeToString(hash.Sum(nil)), nil
 }
 
-// file is an entry of a layer: a directory when the name ends in a slash, a
-// symbolic link when it has a target.
+// file is an entry of a layer. It is a directory when the name ends in a slash,
+// and a symbolic link when it has a target.
 type file struct {
 	name, link string
 	mode       int64
@@ -262,7 +263,8 @@ func (f file) header() *tar.Header {
 }
 
 // layerFiles lists the files of a layer: its directories, a readable note, a
-// block of reproducible noise split in two files, and a link to the first.
+// block of reproducible noise split into two files, and a link to the first
+// one.
 func layerFiles(spec layerSpec, arch string) []file {
 	var files []file
 	for i := range len(spec.dir) {
@@ -282,8 +284,8 @@ func layerFiles(spec layerSpec, arch string) []file {
 	)
 }
 
-// noise returns size bytes that depend on the seed only: ChaCha8 is specified to
-// give the same stream in every Go release.
+// noise returns size bytes that depend only on the seed. ChaCha8 is specified
+// to give the same stream in every Go release.
 func noise(seed string, size int) []byte {
 	out := make([]byte, size)
 	// Read of a ChaCha8 never fails.

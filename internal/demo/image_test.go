@@ -13,8 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestImageDigest guards the promise that the image is the same everywhere: what
-// one reads in a tutorial must be what one sees.
+// TestImageDigest guards the promise that the image is the same everywhere:
+// users must see the digest that a tutorial shows.
 func TestImageDigest(t *testing.T) {
 	img := sampleImage(t)
 	const want = "sha256:3d90fbf5967e5e5ede3db4a844d0255a65097c58c38586b325691d82fefec90f"
@@ -23,8 +23,8 @@ func TestImageDigest(t *testing.T) {
 	}
 }
 
-// TestImage reads the image as a runtime does: every reference resolves, every
-// size is right, and layers unpack to their diff IDs.
+// TestImage reads the image as a container runtime does: every reference
+// resolves, every size is right, and layers unpack to their diff IDs.
 func TestImage(t *testing.T) {
 	img := sampleImage(t)
 	var index indexJSON
@@ -67,7 +67,7 @@ func sampleImage(t *testing.T) *image {
 	return img
 }
 
-// read returns what d points to, decoded into value unless that is nil.
+// read returns the content of d, and decodes it into value unless that is nil.
 func read(t *testing.T, held map[string]content, d descriptor, value any) []byte {
 	t.Helper()
 	c, ok := held[d.Digest]

@@ -12,22 +12,22 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// inventoryRoot is where stores publish what they hold.
+// inventoryRoot is the path of the inventory in each store.
 const inventoryRoot = "/inventory/"
 
-// published is a store's inventory: one segment, since nothing in this world ever changes, and a head that is
-// written when somebody asks, as if a mirror passed by every few minutes.
+// published is a store's inventory. It has one segment, because nothing in this world ever changes. Its head is
+// written for each request, so it looks like the work of a mirror that runs every few minutes.
 type published struct {
 	store   string
 	ref     inventory.SegmentRef
 	segment []byte
 }
 
-// publish writes the list of blobs. The server's binary links no writer of inventories: one segment that never changes needs
-// nothing but the format.
+// publish writes the list of blobs. The server's binary does not link the inventory writer: for one segment that
+// never changes, the format is enough.
 func publish(store string, blobs map[string]content) *published {
 	var records []inventory.Record
-	for _, name := range slices.Sorted(maps.Keys(blobs)) { // hexadecimal sorts as bytes do
+	for _, name := range slices.Sorted(maps.Keys(blobs)) { // hexadecimal sorts in the same order as bytes
 		d, err := oci.ParseDigest(name)
 		if err != nil {
 			panic("demo: a blob's name is no digest: " + err.Error())
@@ -46,10 +46,10 @@ func publish(store string, blobs map[string]content) *published {
 	}
 }
 
-// rewritten is how often the head gets a new time.
+// rewritten is the interval at which the head gets a new time.
 const rewritten = 10 * time.Minute
 
-// object returns what lies at path below the inventory's URL; nil: nothing.
+// object returns the content at path below the inventory's URL, or nil if there is none.
 func (p *published) object(path string, now time.Time) []byte {
 	switch path {
 	case inventory.HeadName:
@@ -59,7 +59,7 @@ func (p *published) object(path string, now time.Time) []byte {
 			Segments: []inventory.SegmentRef{p.ref},
 		})
 		if err != nil {
-			return nil // no field of a head can fail to encode
+			return nil // unreachable: every field of a head can be encoded
 		}
 		return body
 	case inventory.SegmentPrefix + p.ref.SHA256:

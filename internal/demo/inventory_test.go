@@ -11,7 +11,7 @@ import (
 	"ociproxy/internal/inventory"
 )
 
-// TestInventory guards that what the stores publish is what the reader's package reads, and says what they hold.
+// TestInventory checks that package inventory can read what the stores publish, and that it matches what they hold.
 func TestInventory(t *testing.T) {
 	img, err := newImage()
 	if err != nil {

@@ -7,25 +7,25 @@ import (
 	"sync"
 )
 
-// agent is how the demo's own clients name themselves, as "demo-client/<name>"
-// in User-Agent: it survives the redirect, so a store can tell who came.
+// agent is the prefix of the demo clients' User-Agent, "demo-client/<name>".
+// The header survives the redirect, so a store can identify the client.
 const agent = "demo-client/"
 
-// ledgerSize bounds what a ledger remembers; a demo may run for days.
+// ledgerSize bounds the entries of a ledger, because a demo may run for days.
 const ledgerSize = 4096
 
-// entry is one finished request as a registry or store saw it.
+// entry is one finished request, as a registry or store saw it.
 type entry struct {
-	Node   string // who answered
+	Node   string // the node that answered
 	Client string // from User-Agent
 	Method string
-	Digest string // "" when the answer was not content
+	Digest string // "" when the response was not content
 	Status int
-	Bytes  int64 // of body that were written
+	Bytes  int64 // body bytes written
 }
 
 // ledger is the access log of one registry or store. It is safe for concurrent
-// use. It remembers the last ledgerSize entries.
+// use. It keeps at most ledgerSize entries and drops the oldest.
 type ledger struct {
 	node   string
 	notify func(entry) // called for each finished request; may be nil
@@ -42,10 +42,11 @@ func newLedger(node string, notify func(entry)) *ledger {
 	return l
 }
 
-// keeps is a handler that also says which content it answered with.
+// keeps is a handler that also returns the digest of the content it sent.
 type keeps func(w http.ResponseWriter, r *http.Request) (digest string)
 
-// wrap makes an http.Handler of h that writes every request into the ledger.
+// wrap returns an http.Handler that calls h and writes every request into the
+// ledger.
 func (l *ledger) wrap(h keeps) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		l.mu.Lock()
@@ -53,10 +54,10 @@ func (l *ledger) wrap(h keeps) http.Handler {
 		l.mu.Unlock()
 		c := &counter{ResponseWriter: w, status: http.StatusOK}
 		e := entry{Node: l.node, Client: r.UserAgent(), Method: r.Method}
-		// Deferred, since a client that hangs up may make the handler panic.
+		// Deferred, because the handler may panic when a client disconnects.
 		defer func() {
 			e.Status, e.Bytes = c.status, c.bytes
-			if r.Method == http.MethodHead { // the server throws the body of an error away
+			if r.Method == http.MethodHead { // the server discards the body of an error
 				e.Bytes = 0
 			}
 			l.add(e)
@@ -79,12 +80,13 @@ func (l *ledger) add(e entry) {
 	l.idle.Broadcast()
 }
 
-// sent returns how many body bytes of each content the named demo client got by
-// GET; errors are no content. It waits, until ctx is done, for requests under way: a client has read
-// its last byte before the server has closed its books.
+// sent returns, for each content, the number of body bytes that the named demo
+// client got by GET. Errors do not count as content. It waits for requests
+// under way, until ctx is done, because a client has read its last byte before
+// the server has written its ledger entry.
 func (l *ledger) sent(ctx context.Context, client string) map[string]int64 {
 	defer context.AfterFunc(ctx, func() {
-		l.mu.Lock() // or the broadcast could fall between the check and the Wait
+		l.mu.Lock() // otherwise the broadcast could come between the check and the Wait
 		defer l.mu.Unlock()
 		l.idle.Broadcast()
 	})()

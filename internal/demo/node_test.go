@@ -9,7 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestNodes is what registries and stores answer, and what they write into their books.
+// TestNodes checks what registries and stores answer, and what they write into
+// their ledgers.
 func TestNodes(t *testing.T) {
 	w := newTestWorld(t)
 	img := w.image
@@ -94,7 +95,7 @@ func TestNodes(t *testing.T) {
 			if !strings.Contains(rec.Body.String(), tt.body) {
 				t.Errorf("body %q lacks %q", rec.Body, tt.body)
 			}
-			if tt.bytes < 0 { // an error or a list, whose length does not matter
+			if tt.bytes < 0 { // an error or a list: its length does not matter
 				tt.bytes = int64(rec.Body.Len())
 			}
 			want := entry{n.name, agent + "somebody", tt.method, tt.digest, tt.status, tt.bytes}
@@ -112,7 +113,8 @@ func TestNodes(t *testing.T) {
 	}
 }
 
-// TestLedgerForgets guards the bound of a ledger, since a demo may run for weeks.
+// TestLedgerForgets checks that a ledger is bounded, because a demo may run for
+// weeks.
 func TestLedgerForgets(t *testing.T) {
 	l := newLedger("x", nil)
 	h := l.wrap(func(http.ResponseWriter, *http.Request) string { return "" })
@@ -124,8 +126,8 @@ func TestLedgerForgets(t *testing.T) {
 	}
 }
 
-// TestFront guards what a load balancer does: whatever a client claims, the last
-// entry of the header is where it really came from.
+// TestFront checks that the front works like a load balancer: whatever a client
+// claims, the last entry of the header is its real address.
 func TestFront(t *testing.T) {
 	tests := []struct {
 		name   string

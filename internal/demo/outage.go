@@ -11,15 +11,15 @@ import (
 	"ociproxy/internal/wait"
 )
 
-// pace says how long the parts of an outage take.
+// pace holds the durations of an outage's phases.
 type pace struct {
 	pulls   time.Duration // from one pull to the next
-	before  time.Duration // pulls before the store fails
-	ejected time.Duration // how long it stays down after it was ejected
-	after   time.Duration // pulls after all is as before
-	retry   time.Duration // what a client waits before it tries a piece again
+	before  time.Duration // how long clients pull before the store fails
+	ejected time.Duration // how long the store stays down after the ejection
+	after   time.Duration // how long clients pull after everything is normal again
+	retry   time.Duration // how long a client waits before it tries a piece again
 
-	// Within what time must happen what must happen.
+	// The limits for the ejection, the re-admission and the return of the pulls.
 	ejectWithin, readmitWithin, returnWithin time.Duration
 }
 
@@ -28,11 +28,11 @@ var usualPace = pace{
 	retry: 200 * time.Millisecond, ejectWithin: 20 * time.Second, readmitWithin: 20 * time.Second, returnWithin: 10 * time.Second,
 }
 
-// tries is how often a client asks for a piece before its pull has failed. A kubelet does it three times, more slowly.
+// tries is how often a client asks for a piece before its pull fails. A kubelet tries three times, more slowly.
 const tries = 3
 
-// outage lets one store fail and come back, while those whom it serves pull. It knows nothing of health but what the
-// admin port tells everybody.
+// outage makes one store fail and recover while the store's clients pull. It learns the store's health only from the
+// admin port, as operators do.
 type outage struct {
 	demo    *demo
 	store   *node
@@ -43,14 +43,14 @@ type outage struct {
 	fail, restore func() // of the store
 
 	start  time.Time
-	pulled int // pulls begun: each comes from another network
+	pulled int // pulls begun; each one comes from another network
 	report outageReport
 
 	failedAt, restoredAt, ejectedAt, readmittedAt time.Time       // zero: not yet
-	returned                                      map[string]bool // clients whose pulls are as they should be again
+	returned                                      map[string]bool // clients whose pulls are normal again
 }
 
-// newOutage prepares an outage of a store of [Stores].
+// newOutage prepares an outage of store, which is one of [Stores].
 func (d *demo) newOutage(store string, out *printer) *outage {
 	n := d.world.node(store)
 	o := &outage{
@@ -65,7 +65,7 @@ func (d *demo) newOutage(store string, out *printer) *outage {
 	return o
 }
 
-// run plays it. The error says what was not as it should be.
+// run runs the outage. The error says what went wrong.
 func (o *outage) run(ctx context.Context) error {
 	o.start = time.Now()
 	if err := o.out.outageBegins(o); err != nil {
@@ -88,14 +88,15 @@ func (o *outage) run(ctx context.Context) error {
 	return o.out.outageReport(o.summary())
 }
 
-// play goes through the parts of the outage; those that take too long become problems, and the rest is left out.
+// play runs the phases of the outage. A phase that takes too long becomes a problem, and play skips the remaining
+// phases.
 func (o *outage) play(ctx context.Context, states <-chan bool) error {
 	never := func() bool { return false }
 	parts := []struct {
 		begin   func()
 		until   func() bool
 		limit   time.Duration
-		problem string // of a part that must not end by its limit; "" for one that is only to pass
+		problem string // if the phase does not finish within limit; "" for a phase that only waits
 	}{
 		{nil, never, o.pace.before, ""},
 		{o.breakStore, func() bool { return !o.ejectedAt.IsZero() }, o.pace.ejectWithin, "the store was not ejected"},
@@ -141,7 +142,7 @@ func (o *outage) mendStore() {
 	o.say("store", "restored", o.store.name+" works again")
 }
 
-// note takes in that the proxy's opinion of the store has changed.
+// note records that the proxy's opinion of the store has changed.
 func (o *outage) note(usable bool) {
 	now := time.Now()
 	switch {
@@ -162,7 +163,8 @@ func (o *outage) note(usable bool) {
 	}
 }
 
-// watch sends each change of whether the proxy uses the store, until ctx is done. It is usable at first.
+// watch sends each change in whether the proxy uses the store, until ctx is done. It assumes that the store is usable
+// at first.
 func (o *outage) watch(ctx context.Context, states chan<- bool) {
 	for was := true; ; {
 		if usable, ok := o.usable(ctx); ok && usable != was {
@@ -179,7 +181,7 @@ func (o *outage) watch(ctx context.Context, states chan<- bool) {
 	}
 }
 
-// usable reads from the proxy's metrics whether the store is in service; ok is false when they do not tell.
+// usable reads from the proxy's metrics whether the store is in service. ok is false when the metrics do not say.
 func (o *outage) usable(ctx context.Context) (usable, ok bool) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
@@ -195,13 +197,13 @@ func (o *outage) usable(ctx context.Context) (usable, ok bool) {
 	return readUsable(resp.Body, o.store.name)
 }
 
-// problem notes what is not as it should be.
+// problem records something that went wrong.
 func (o *outage) problem(format string, args ...any) {
 	o.report.Problems = append(o.report.Problems, fmt.Sprintf(format, args...))
 }
 
-// address is where the next pull of a client comes from: a network nobody has come from yet. A network that asks for the
-// same layer again would be taken for a client whose download failed, and this is about routing.
+// address returns the client address for the next pull: in a network that no pull has used yet. A network that asks
+// for the same layer again would look like a client whose download failed, but this demo is about routing.
 func (o *outage) address(c client) netip.Addr {
 	a := c.Crowd.Addr().As16()
 	o.pulled++
@@ -216,5 +218,5 @@ func seconds(d time.Duration) *float64 {
 	return &s
 }
 
-// since is d in seconds, to the millisecond.
+// since returns d in seconds, to the millisecond.
 func since(d time.Duration) float64 { return d.Round(time.Millisecond).Seconds() }

@@ -15,15 +15,16 @@ type outagePull struct {
 	Client  string  `json:"client"`
 	Address string  `json:"address"`
 	OK      bool    `json:"ok"`
-	// From counts its blobs by the store or upstream that sent them.
+	// From counts the pull's blobs by the store or upstream that sent them.
 	From map[string]int `json:"from"`
-	// FailedTries counts the tries that failed, of blobs and manifests, and FailedFirstTries the pieces whose first one did.
+	// FailedTries counts the failed tries for blobs and manifests. FailedFirstTries counts the pieces whose first try
+	// failed.
 	FailedTries      int    `json:"failedTries"`
 	FailedFirstTries int    `json:"failedFirstTries"`
-	Error            string `json:"error,omitempty"` // why it failed
+	Error            string `json:"error,omitempty"` // why the pull failed
 }
 
-// pull pulls as the client whose turn it is. What happens to the store's health meanwhile is noted meanwhile.
+// pull pulls as the next client. It also records changes of the store's health during the pull.
 func (o *outage) pull(ctx context.Context, states <-chan bool) {
 	c := o.clients[o.pulled%len(o.clients)]
 	address := o.address(c).String()
@@ -39,7 +40,7 @@ func (o *outage) pull(ctx context.Context, states <-chan bool) {
 		}
 	}
 	if ctx.Err() != nil {
-		return // cut short: it says nothing
+		return // interrupted: the result means nothing
 	}
 	d.pull.At, d.pull.Event = since(time.Since(o.start)), "pull"
 	d.pull.Client, d.pull.Address = c.Name, address
@@ -71,14 +72,14 @@ func (o *outage) count(c client, d drilled) {
 	}
 }
 
-// drilled is what came of a pull.
+// drilled is the result of a pull.
 type drilled struct {
 	pull       outagePull
-	redirected []time.Time // when it asked the proxy and was sent to the store
-	asUsual    bool        // each blob came, at the first try, from where the scenario says
+	redirected []time.Time // when the client asked the proxy and was redirected to the store
+	asUsual    bool        // each blob came at the first try from where the scenario says
 }
 
-// drill pulls the image of c as a runtime does: piece by piece, each again when it fails.
+// drill pulls the image of c as a container runtime does: piece by piece, with retries for each piece.
 func (o *outage) drill(ctx context.Context, c client, address string) (d drilled) {
 	d = drilled{pull: outagePull{OK: true, From: map[string]int{}}, asUsual: true}
 	puller := newPuller(o.demo.transport, o.demo.url(o.demo.public), c.Name, address)
@@ -110,7 +111,8 @@ func (o *outage) drill(ctx context.Context, c client, address string) (d drilled
 	return d
 }
 
-// piece gets one piece, by several tries. It returns who sent it, "" when nobody did, and how many tries failed.
+// piece gets one piece, with up to three tries. It returns the sender, or "" if all tries failed, and how many tries
+// failed.
 func (o *outage) piece(ctx context.Context, p *puller, path, digest string, d *drilled) (from string, failed int) {
 	for ; failed < tries; failed++ {
 		if failed > 0 && wait.For(ctx, o.pace.retry) != nil {

@@ -18,15 +18,15 @@ type outageReport struct {
 	Store string `json:"store"`
 	OK    bool   `json:"ok"`
 	Pulls int    `json:"pulls"`
-	// FailedPulls is of pulls that did not succeed by trying each piece up to three times.
+	// FailedPulls counts the pulls that failed although each piece was tried up to three times.
 	FailedPulls int `json:"failedPulls"`
-	// FailedFirstTries counts the pieces that had to be asked for again.
+	// FailedFirstTries counts the pieces that a client had to request again.
 	FailedFirstTries int `json:"failedFirstTries"`
-	// LastRedirect is from the store's failure to the last redirect of a client to it; absent: there was none.
+	// LastRedirect is the time from the store's failure to the last redirect of a client to it; absent: none.
 	LastRedirect *float64 `json:"lastRedirect,omitempty"`
 	Ejected      *float64 `json:"ejected,omitempty"`    // from the store's failure
 	Readmitted   *float64 `json:"readmitted,omitempty"` // from its recovery
-	Returned     *float64 `json:"returned,omitempty"`   // from its recovery: all pulls are as before
+	Returned     *float64 `json:"returned,omitempty"`   // from its recovery until all pulls are normal
 	Problems     []string `json:"problems,omitempty"`
 }
 
@@ -47,12 +47,12 @@ type outageEvent struct {
 	Store string  `json:"store"`
 }
 
-// say tells of something that happened to the store.
+// say reports an event of the store.
 func (o *outage) say(about, event, text string) {
 	at := since(time.Since(o.start))
 	o.out.mu.Lock()
 	defer o.out.mu.Unlock()
-	// A reader that went away is no reason to stop.
+	// Ignore errors: if the reader is gone, the outage continues.
 	if o.out.json {
 		_ = cli.WriteJSONLine(o.out.w, outageEvent{at, event, o.store.name})
 		return
@@ -64,7 +64,7 @@ func (o *outage) say(about, event, text string) {
 	_, _ = fmt.Fprintf(o.out.w, "%5.1f s  %-6s  %s\n", at, about, color.In(text, o.out.color))
 }
 
-// outageBegins says what is about to happen.
+// outageBegins announces the outage.
 func (p *printer) outageBegins(o *outage) error {
 	if p.json {
 		return nil
@@ -105,7 +105,7 @@ func (p *printer) outagePull(pull outagePull) {
 	_, _ = fmt.Fprintf(p.w, "%5.1f s  pull    %-15s  %s\n", pull.At, pull.Client, text)
 }
 
-// outageReport writes the summary. Its error is the run's.
+// outageReport writes the summary. Its error is the error of the run.
 func (p *printer) outageReport(r *outageReport) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -151,7 +151,7 @@ func (r *outageReport) writeText(w io.Writer) error {
 	return err
 }
 
-// readUsable finds in the text of metrics whether a candidate is in service.
+// readUsable finds in the metrics text whether a candidate is in service.
 func readUsable(metrics io.Reader, name string) (usable, ok bool) {
 	prefix := fmt.Sprintf("ociproxy_candidate_usable{candidate=%q} ", name)
 	lines := bufio.NewScanner(metrics)

@@ -18,7 +18,7 @@ import (
 	"ociproxy/internal/cli"
 )
 
-// outageOf prepares an outage that takes a few seconds: faster probes, less patience.
+// outageOf prepares an outage that takes a few seconds, with faster probes and pulls.
 func outageOf(t *testing.T, store string, out *printer) (*demo, *outage) {
 	t.Helper()
 	d, err := build(t.Context(), Options{Fail: store}.filled(), nil)
@@ -37,8 +37,8 @@ func outageOf(t *testing.T, store string, out *printer) (*demo, *outage) {
 	return d, o
 }
 
-// TestOutage is the demo of a failure itself, with the real proxy: of a store that serves all of one client's pulls and a
-// layer of another's, and of the CDN.
+// TestOutage runs the outage demo itself, with the real proxy. It fails a store that serves all pulls of one client
+// and a layer for another client, and then the CDN.
 func TestOutage(t *testing.T) {
 	for _, store := range []string{nodeFrankfurt, nodeCDN} {
 		t.Run(store, func(t *testing.T) {
@@ -50,7 +50,7 @@ func TestOutage(t *testing.T) {
 			}
 			var events []string
 			var last outageReport
-			pulls := map[int]int{} // by how many events were before
+			pulls := map[int]int{} // by the number of events before the pull
 			for line := range strings.Lines(out.String()) {
 				last = outageReport{}
 				if err := json.Unmarshal([]byte(line), &last); err != nil {
@@ -65,7 +65,8 @@ func TestOutage(t *testing.T) {
 			if diff := cmp.Diff([]string{"failed", "ejected", "restored", "readmitted", "summary"}, events); diff != "" {
 				t.Errorf("events (-want +got):\n%s", diff)
 			}
-			// Before it fails, while it is down, and when it is back: how many depends on how fast the machine is.
+			// The phases: before the failure, during it, and after the recovery. The number of pulls depends on the
+			// machine's speed.
 			if pulls[0] == 0 || pulls[1]+pulls[2] == 0 || pulls[4] == 0 {
 				t.Errorf("pulls by phase: %v", pulls)
 			}
@@ -77,7 +78,7 @@ func TestOutage(t *testing.T) {
 	}
 }
 
-// TestOutageText: what people read.
+// TestOutageText checks the text output.
 func TestOutageText(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
@@ -99,7 +100,7 @@ func TestOutageText(t *testing.T) {
 	}
 }
 
-// TestOutageFails: what is not as it should be fails the demo.
+// TestOutageFails checks that the demo fails when something goes wrong.
 func TestOutageFails(t *testing.T) {
 	tests := []struct {
 		name  string
@@ -138,7 +139,7 @@ func TestOutageFails(t *testing.T) {
 	}
 }
 
-// TestOutageNotes: an opinion of the proxy that the store gave no reason for is a problem.
+// TestOutageNotes checks that a change of the proxy's opinion without a reason in the store is a problem.
 func TestOutageNotes(t *testing.T) {
 	now := time.Now()
 	tests := []struct {
@@ -167,7 +168,7 @@ func TestOutageNotes(t *testing.T) {
 	}
 }
 
-// TestOutageInterrupted: Ctrl-C ends it, and is no success.
+// TestOutageInterrupted checks that Ctrl-C ends the outage with an error.
 func TestOutageInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	r, w := io.Pipe()
@@ -196,7 +197,8 @@ func TestFailUsage(t *testing.T) {
 	}
 }
 
-// TestStores guards that the names offered are those of the world, and that somebody uses each of them.
+// TestStores checks that Stores returns the names of the world's stores, and that at least one client uses each of
+// them.
 func TestStores(t *testing.T) {
 	var names []string
 	for _, n := range newTestWorld(t).nodes {
@@ -214,7 +216,8 @@ func TestStores(t *testing.T) {
 	}
 }
 
-// TestOutlet: connections are reset while it is down, those that were open too, and accepted again on the same port.
+// TestOutlet checks that all connections, including open ones, are reset while the outlet is down, and that it
+// accepts connections again afterwards, on the same port.
 func TestOutlet(t *testing.T) {
 	ln, err := listenLoopback(t.Context())
 	if err != nil {
@@ -234,7 +237,7 @@ func TestOutlet(t *testing.T) {
 			defer c.Close()
 		}
 	}()
-	// read tells whether a connection gives a byte.
+	// read reports whether a connection delivers a byte.
 	read := func(c net.Conn) bool {
 		if c == nil {
 			return false
@@ -248,7 +251,7 @@ func TestOutlet(t *testing.T) {
 	}
 	dial := func() net.Conn {
 		c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", o.Addr().String())
-		if errors.Is(err, syscall.ECONNRESET) { // it was reset before Dial has returned
+		if errors.Is(err, syscall.ECONNRESET) { // the reset came before Dial returned
 			return nil
 		}
 		if err != nil {

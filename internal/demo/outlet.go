@@ -6,8 +6,9 @@ import (
 	"sync"
 )
 
-// outlet is a node's port. It can be made to fail: then every connection is reset, as by a machine that has lost the service
-// behind the port. The port stays ours meanwhile, so that the node can come back on it. It is safe for concurrent use.
+// outlet is a node's port. It can be made to fail: then it resets every connection, like a machine on which the
+// service behind the port has stopped. The outlet keeps the port, so that the node can come back on it. It is safe
+// for concurrent use.
 type outlet struct {
 	net.Listener
 
@@ -52,7 +53,7 @@ func (o *outlet) add(p *plug) bool {
 	return !o.down
 }
 
-// fail resets all connections, and those to come.
+// fail resets all open and future connections.
 func (o *outlet) fail() {
 	o.mu.Lock()
 	o.down = true
@@ -64,16 +65,16 @@ func (o *outlet) fail() {
 	}
 }
 
-// restore takes connections again.
+// restore accepts connections again.
 func (o *outlet) restore() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.down = false
 }
 
-// reset closes the connection so that the other side gets an error, not an end.
+// reset closes the connection so that the other side gets an error, not an EOF.
 func (p *plug) reset() {
-	_ = p.SetLinger(0) // of a connection that is closed already nobody needs to know
+	_ = p.SetLinger(0) // an error only means that the connection is closed already
 	_ = p.TCPConn.Close()
 }
 

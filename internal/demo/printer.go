@@ -13,8 +13,8 @@ import (
 	"ociproxy/internal/cli"
 )
 
-// printer writes what the demo tells its user, as text or JSON. It is safe for
-// concurrent use: nodes report from their own goroutines.
+// printer writes the demo's output for its user, as text or JSON. It is safe
+// for concurrent use, because nodes report from their own goroutines.
 type printer struct {
 	json, color bool
 
@@ -22,7 +22,7 @@ type printer struct {
 	w  io.Writer
 }
 
-// report writes the outcome of a run. Its error is the run's.
+// report writes the outcome of a run. Its error is the error of the run.
 func (p *printer) report(r *report) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -60,10 +60,10 @@ func (p *printer) guide(g *guide) error {
 	return nil
 }
 
-// proxyAgent is how the proxy names itself when it asks.
+// proxyAgent is the User-Agent of the proxy's own requests.
 const proxyAgent = "oci-proxy"
 
-// sent is a line of JSON for something a node has sent.
+// sent is the JSON line for content that a node has sent.
 type sent struct {
 	From   string `json:"from"`
 	Client string `json:"client"`
@@ -72,19 +72,19 @@ type sent struct {
 	Bytes  int64  `json:"bytes"`
 }
 
-// entry writes a line when a node has sent content to a client. The proxy's own
-// questions and probes have none.
+// entry writes a line when a node has sent content to a client. It writes
+// nothing for the proxy's own checks and probes.
 func (p *printer) entry(e entry) {
 	if e.Method != http.MethodGet || e.Digest == "" || e.Bytes == 0 || e.Client == proxyAgent {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	// A reader that went away is no reason to stop serving.
+	// Ignore errors: if the reader is gone, the demo continues to serve.
 	if p.json {
 		_ = cli.WriteJSONLine(p.w, sent{e.Node, e.Client, e.Digest, e.Status, e.Bytes})
 		return
 	}
-	who, _, _ := strings.Cut(e.Client, " ") // docker's whole name fills a screen
+	who, _, _ := strings.Cut(e.Client, " ") // docker's full name fills a screen
 	_, _ = fmt.Fprintf(p.w, "%-18s sent %8s of %.19s to %s\n", e.Node, humanize.IBytes(uint64(e.Bytes)), e.Digest, cli.OneLine(who))
 }

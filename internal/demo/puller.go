@@ -13,21 +13,23 @@ import (
 )
 
 const (
-	// fetchTimeout bounds one piece, redirect included.
+	// fetchTimeout bounds one piece, including the redirect.
 	fetchTimeout = 20 * time.Second
-	// maxPiece bounds what is read of one piece; the largest layer has 1.6 MB.
+	// maxPiece bounds how much of one piece is read; the largest layer has 1.6
+	// MB.
 	maxPiece = 16 << 20
 )
 
-// puller is the part of a container runtime that matters here: it asks the proxy
-// for a piece of an image, follows the redirect and reads the answer. It keeps
-// the hops apart, as a runtime's HTTP library would not, to see who answered.
+// puller is the part of a container runtime that matters here: it asks the
+// proxy for a piece of an image, follows the redirect and reads the answer.
+// Unlike a runtime's HTTP library, it makes the two requests separately, to see
+// who answered.
 type puller struct {
 	http   *http.Client
-	base   string // where it believes the registry is
+	base   string // the registry's URL, as the client sees it
 	client string
-	// forwarded is what it puts into X-Forwarded-For: for the proxy's ears only,
-	// never sent along to a store.
+	// forwarded is the value for X-Forwarded-For. It is sent only to the proxy,
+	// never to a store.
 	forwarded string
 }
 
@@ -47,8 +49,8 @@ type fetched struct {
 	data     []byte
 }
 
-// fetch gets path through the proxy. When the error is not nil, location may
-// still say where the answer that did not please came from.
+// fetch gets path through the proxy. If the error is not nil, location may
+// still say which node gave the bad answer.
 func (p *puller) fetch(ctx context.Context, path, accept string) (fetched, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
@@ -91,15 +93,15 @@ func (p *puller) get(ctx context.Context, target, accept, forwarded string) (*ht
 	return p.http.Do(req)
 }
 
-// drain reads the few bytes a redirect may have, so that its connection can be
-// used again. The caller closes the body.
+// drain reads the few bytes that a redirect may have, so that its connection
+// can be reused. The caller closes the body.
 func drain(body io.Reader) { _, _ = io.Copy(io.Discard, io.LimitReader(body, 4096)) }
 
 // The paths of the pieces, as clients ask for them.
 func manifestPath(reference string) string { return "/v2/" + imageName + "/manifests/" + reference }
 func blobPath(digest string) string        { return "/v2/" + imageName + "/blobs/" + digest }
 
-// acceptManifests is what runtimes accept where a manifest is.
+// acceptManifests is the Accept header that runtimes send for manifests.
 var acceptManifests = strings.Join([]string{typeIndex, typeManifest,
 	"application/vnd.docker.distribution.manifest.list.v2+json",
 	"application/vnd.docker.distribution.manifest.v2+json"}, ", ")

@@ -13,17 +13,17 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// registry is a read-only OCI registry (distribution-spec v1.1: pull, list tags,
-// empty referrers). It never changes once it serves. It redirects nowhere and
-// asks for no credentials.
+// registry is a read-only OCI registry (distribution-spec v1.1: pull, list
+// tags, empty referrers). It never changes after it starts to serve. It does
+// not redirect and asks for no credentials.
 type registry struct {
-	name      string // of its one repository, with the upstream's prefix
+	name      string // of its only repository, with the upstream's prefix
 	tags      map[string]string
 	manifests map[string]content
 	blobs     map[string]content
 }
 
-// pageSize is the most tags a page of the tag list has.
+// pageSize is the maximum number of tags on a page of the tag list.
 const pageSize = 100
 
 // serve answers GET and HEAD below /v2/.
@@ -36,7 +36,7 @@ func (g *registry) serve(w http.ResponseWriter, r *http.Request) string {
 	req, err := oci.Parse(r.URL.EscapedPath(), r.URL.RawQuery)
 	if err != nil {
 		answer := oci.ErrUnsupported
-		_ = errors.As(err, &answer) // Parse promises that it is one
+		_ = errors.As(err, &answer) // Parse guarantees this type
 		return registryError(w, answer)
 	}
 	if req.Kind == oci.KindBase {
@@ -59,7 +59,7 @@ func (g *registry) serve(w http.ResponseWriter, r *http.Request) string {
 	}
 }
 
-// serveTags answers one page of the tag list, with a Link to the next one
+// serveTags answers with one page of the tag list, with a Link to the next page
 // (distribution-spec, "Listing Tags"; RFC 8288).
 func (g *registry) serveTags(w http.ResponseWriter, r *http.Request, req oci.Request) string {
 	tags := make([]string, 0, len(g.tags))
@@ -86,7 +86,8 @@ func (g *registry) serveTags(w http.ResponseWriter, r *http.Request, req oci.Req
 	}{g.name, tags})
 }
 
-// serveContent answers with what is held under digest, whole or in ranges.
+// serveContent answers with the content held under digest, complete or in
+// ranges.
 func serveContent(w http.ResponseWriter, r *http.Request, held map[string]content, digest string, unknown *oci.Error) string {
 	c, ok := held[digest]
 	if !ok {
@@ -95,7 +96,7 @@ func serveContent(w http.ResponseWriter, r *http.Request, held map[string]conten
 	h := w.Header()
 	h.Set("Content-Type", c.mediaType)
 	if c.mediaType == typeLayer || c.mediaType == typeConfig {
-		h.Set("Content-Type", "application/octet-stream") // registries do not know what a blob is
+		h.Set("Content-Type", "application/octet-stream") // registries do not know the type of a blob
 	}
 	h.Set("Docker-Content-Digest", digest)
 	h.Set("ETag", strconv.Quote(digest))
@@ -103,19 +104,19 @@ func serveContent(w http.ResponseWriter, r *http.Request, held map[string]conten
 	return digest
 }
 
-// registryError writes an OCI error. It returns the digest of no content, "".
+// registryError writes an OCI error. It returns "" because it sends no content.
 func registryError(w http.ResponseWriter, e *oci.Error) string {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(e.Status)
-	// The server drops the body of a HEAD by itself; a client that went away
-	// cannot be told.
+	// The server discards the body of a HEAD. The error is ignored: a client
+	// that disconnected cannot be informed.
 	_, _ = w.Write(e.Body())
 	return ""
 }
 
 func writeJSON(w http.ResponseWriter, r *http.Request, mediaType string, value any) string {
 	data, err := json.Marshal(value)
-	if err != nil { // none of the shapes here can fail to encode
+	if err != nil { // unreachable: all types here can be encoded
 		return registryError(w, oci.ErrUnavailable.With(err.Error()))
 	}
 	w.Header().Set("Content-Type", mediaType)

@@ -17,7 +17,7 @@ type report struct {
 	Digest  string  `json:"digest"`
 	OK      bool    `json:"ok"`
 	Clients []*pull `json:"clients"`
-	// Fleet and Blocked are pulled after the clients.
+	// Fleet and Blocked are played after the clients' pulls.
 	Fleet   *fleet   `json:"fleet,omitempty"`
 	Blocked *blocked `json:"blocked,omitempty"`
 }
@@ -28,9 +28,9 @@ type pull struct {
 
 	Client   string `json:"client"`
 	Address  string `json:"address"`
-	Claims   string `json:"claims,omitempty"` // the address a spoofer put into the header
+	Claims   string `json:"claims,omitempty"` // the address that a spoofer put into the header
 	Platform string `json:"platform"`
-	// Place is where the proxy thinks the client is; "" for unknown.
+	// Place is where the proxy locates the client; "" for unknown.
 	Place    string   `json:"place"`
 	OK       bool     `json:"ok"`
 	Problems []string `json:"problems,omitempty"`
@@ -41,18 +41,18 @@ type pull struct {
 type piece struct {
 	Name   string `json:"name"` // index, manifest, config or the name of a layer
 	Digest string `json:"digest"`
-	// WentTo is the name of the upstream or store that sent it.
+	// WentTo is the name of the upstream or store that sent the piece.
 	WentTo   string `json:"wentTo"`
 	Location string `json:"location"`
-	// Reason is the proxy's reason for it, as in metrics and logs.
+	// Reason is the proxy's reason for its decision, as in metrics and logs.
 	Reason string `json:"reason"`
-	// PassedBy are the candidates that looked better but do not hold it.
+	// PassedBy are the candidates that ranked better but do not hold the piece.
 	PassedBy []string `json:"passedBy,omitempty"`
 	Bytes    int64    `json:"bytes"`
 	DigestOK bool     `json:"digestOK"`
 }
 
-// why tells a piece's reason to a person.
+// why returns the reason in words for a person.
 func (s *piece) why() string {
 	if len(s.PassedBy) > 0 {
 		return "not in " + strings.Join(s.PassedBy, ", ")
@@ -60,7 +60,7 @@ func (s *piece) why() string {
 	return s.Reason
 }
 
-// row is a line of the table: the pieces of one client that went to one place
+// row is a line of the table: the pieces of one client that came from one node
 // for one reason.
 type row struct {
 	wentTo, why string
@@ -69,7 +69,7 @@ type row struct {
 	good        int
 }
 
-// rows groups pieces, in the order they were pulled.
+// rows groups the pieces, in the order in which they were pulled.
 func (p *pull) rows() []row {
 	var rows []row
 	for _, s := range p.Pieces {
@@ -87,7 +87,7 @@ func (p *pull) rows() []row {
 	return rows
 }
 
-// writeText writes the report as a table, and below it what went wrong.
+// writeText writes the report as a table, followed by the problems.
 func (r *report) writeText(w io.Writer, color bool) error {
 	if _, err := fmt.Fprintf(w, "%s  %s\n\n", r.Image, r.Digest); err != nil {
 		return err
@@ -157,7 +157,7 @@ func (r *report) writeScenes(w io.Writer) error {
 	return r.Blocked.writeText(w)
 }
 
-// where is the client's place and, for a liar, the address it claims.
+// where returns the client's place and, for a spoofer, the address it claims.
 func (p *pull) where() string {
 	where := p.Place
 	if where == "" {
@@ -176,7 +176,7 @@ func (r row) verdict() string {
 	return fmt.Sprintf("no %d/%d", r.good, len(r.pieces))
 }
 
-// failed counts the clients for which something was not as it should be.
+// failed counts the clients that have problems.
 func (r *report) failed() int {
 	n := 0
 	for _, p := range r.Clients {

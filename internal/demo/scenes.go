@@ -17,31 +17,31 @@ import (
 	"ociproxy/internal/wait"
 )
 
-// Two scenes that no single pull shows: machines that look like retries and are none, and a client whose retries
-// are the only thing that tells of its trouble.
+// Two scenes that a single pull cannot show: machines that look like retries but are not, and a client whose problem
+// shows only in its retries.
 
-// fleet is many machines behind one address that pull the same image: they must stay at their store.
+// fleet is a group of machines behind one address that pull the same image. They must keep using their store.
 type fleet struct {
 	Address  string `json:"address"`
 	Machines int    `json:"machines"`
 	Store    string `json:"store"`
-	// Requests for blobs, and how many of them were sent past the store.
+	// Requests counts the requests for blobs. Past counts those that were not sent to the store.
 	Requests int  `json:"requests"`
 	Past     int  `json:"past"`
 	OK       bool `json:"ok"`
-	// Problem says why it is not.
+	// Problem says why OK is false.
 	Problem string `json:"problem,omitempty"`
 }
 
-// blocked is a client that the network keeps from its nearest store.
+// blocked is a client whose network does not let it reach its nearest store.
 type blocked struct {
 	Address string `json:"address"`
-	Store   string `json:"store"` // that it cannot reach
-	// Pulls it took, and where its blobs came from in the last one.
+	Store   string `json:"store"` // the store that the client cannot reach
+	// Pulls is how many pulls it needed. From says where the blobs of the last pull came from.
 	Pulls int            `json:"pulls"`
 	From  map[string]int `json:"from"`
 	OK    bool           `json:"ok"`
-	// Problem says why it is not.
+	// Problem says why OK is false.
 	Problem string `json:"problem,omitempty"`
 }
 
@@ -49,13 +49,13 @@ const (
 	fleetAddress   = "192.0.2.10"
 	fleetMachines  = 100
 	fleetParallel  = 10
-	fleetMostPast  = 20 // of 500: what it costs to find out that these are machines
+	fleetMostPast  = 20 // of 500: until the proxy recognises that these are many machines
 	blockedAddress = "192.0.2.20"
 	blockedPulls   = 3
 	blockedPause   = 100 * time.Millisecond
 )
 
-// playScenes plays both, and reports in r what came of them.
+// playScenes plays both scenes and puts the results into r.
 func (c *checker) playScenes(ctx context.Context, r *report) {
 	var err error
 	if r.Fleet, err = c.roll(ctx); err != nil {
@@ -94,10 +94,10 @@ func (c *checker) roll(ctx context.Context) (*fleet, error) {
 	return f, err
 }
 
-// errRefused is what a firewall makes of a connection.
+// errRefused is the error of a connection that a firewall blocks.
 var errRefused = errors.New("the network lets nothing through")
 
-// wall is a network that lets nothing through to one host.
+// wall is a network that blocks all traffic to one host.
 type wall struct {
 	http.RoundTripper
 	host string
@@ -110,7 +110,7 @@ func (w wall) RoundTrip(r *http.Request) (*http.Response, error) {
 	return w.RoundTripper.RoundTrip(r)
 }
 
-// detour pulls as a client that cannot reach its nearest store, and begins again when a blob fails.
+// detour pulls as a client that cannot reach its nearest store, and starts again when a blob fails.
 func (c *checker) detour(ctx context.Context) *blocked {
 	b := &blocked{Address: blockedAddress, Store: nodeVirginia}
 	store := c.world.node(b.Store)
@@ -131,7 +131,7 @@ func (c *checker) detour(ctx context.Context) *blocked {
 	return b
 }
 
-// sceneBlobs are the blobs of the image in one order, as a runtime takes them from the manifest.
+// sceneBlobs returns the blobs of the image in a fixed order, as a runtime gets them from the manifest.
 func (c *checker) sceneBlobs() []string {
 	return slices.Sorted(maps.Values(c.world.image.platforms["linux/amd64"].blobs))
 }
@@ -152,7 +152,7 @@ func (c *checker) pullBlobs(ctx context.Context, p *puller, from map[string]int)
 	return nil
 }
 
-// writeText tells both to a person.
+// writeText describes the fleet for a person.
 func (f *fleet) writeText(w io.Writer) error {
 	if f.Problem != "" {
 		_, err := fmt.Fprintf(w, "%d machines behind %s: %s.\n", f.Machines, f.Address, f.Problem)
@@ -160,7 +160,7 @@ func (f *fleet) writeText(w io.Writer) error {
 	}
 	stayed := fmt.Sprint(f.Requests - f.Past)
 	if f.OK {
-		// How many exactly depends on which machine asks first, and people compare this with the README.
+		// The exact number depends on which machine asks first, but users compare this output with the README.
 		stayed = fmt.Sprint("at least ", f.Requests-fleetMostPast)
 	}
 	_, err := fmt.Fprintf(w, "%d machines behind %s pulled the image too: %s of %d requests for blobs stayed at %s.\n",
@@ -173,6 +173,6 @@ func (b *blocked) writeText(w io.Writer) error {
 		_, err := fmt.Fprintf(w, "A client at %s that cannot reach %s: %s.\n", b.Address, b.Store, b.Problem)
 		return err
 	}
-	_, err := fmt.Fprintf(w, "A client at %s that cannot reach %s was complete at pull %d, from %s.\n", b.Address, b.Store, b.Pulls, strings.Join(slices.Sorted(maps.Keys(b.From)), ", "))
+	_, err := fmt.Fprintf(w, "A client at %s that cannot reach %s got everything with pull %d, from %s.\n", b.Address, b.Store, b.Pulls, strings.Join(slices.Sorted(maps.Keys(b.From)), ", "))
 	return err
 }

@@ -12,11 +12,11 @@ import (
 	"ociproxy/internal/route"
 )
 
-// server is the real proxy, run by the config file that was written for this world.
+// server is the real proxy. It runs with the config file that was written for this world.
 type server struct{ proxy *proxy.Server }
 
-// newServer loads the config. The environment is not consulted: a PORT meant for
-// something else must not move the demo.
+// newServer loads the config. It ignores the environment, so that a PORT
+// variable for another program does not move the demo.
 func newServer(config string, log *slog.Logger) (*server, error) {
 	p, err := proxy.New(proxy.Options{
 		File: config, Logger: log, Version: "demo",
@@ -28,8 +28,8 @@ func newServer(config string, log *slog.Logger) (*server, error) {
 	return &server{p}, nil
 }
 
-// serve loads the address ranges, so that the first client is already known, and
-// serves until ctx is done. It closes the listeners.
+// serve loads the address ranges first, so that the proxy can locate the first
+// client. Then it serves until ctx is done. It closes the listeners.
 func (s *server) serve(ctx context.Context, public, admin net.Listener) error {
 	if err := s.proxy.Prepare(ctx); err != nil && ctx.Err() == nil {
 		_ = public.Close()
@@ -40,7 +40,7 @@ func (s *server) serve(ctx context.Context, public, admin net.Listener) error {
 	return s.proxy.Serve(ctx, nil, public, admin)
 }
 
-// explain is an explainer.
+// explain implements explainer.
 func (s *server) explain(ctx context.Context, addr netip.Addr, path string) (explanation, error) {
 	e, err := s.proxy.Explain(ctx, addr, path)
 	if err != nil {

@@ -8,16 +8,17 @@ import (
 	"time"
 )
 
-// blobRoot is where stores keep blobs (the layout existing mirrors use).
+// blobRoot is the path of blobs in the stores (existing mirrors use this
+// layout).
 const blobRoot = "/containers/images/"
 
-// store behaves like a public bucket of blobs read over HTTPS without the right
-// to list: a missing key is absent (403 in S3), never 404, and a Range is
-// answered. It never changes once it serves.
+// store works like a public bucket of blobs, read over HTTPS without the right
+// to list. A missing key gives the status absent (403 in S3, 404 in Azure).
+// Range requests work. A store never changes after it starts to serve.
 type store struct {
 	blobs     map[string]content
-	inventory *published // nil: it publishes none
-	absent    int        // status for a missing key: 403 as S3 without list rights, 404 as Azure
+	inventory *published // nil: the store publishes no inventory
+	absent    int        // status for a missing key: 403 like S3 without list rights, 404 like Azure
 }
 
 // serve answers GET and HEAD of blobs and of the inventory.
@@ -53,12 +54,12 @@ func (s *store) serve(w http.ResponseWriter, r *http.Request) string {
 	return digest
 }
 
-// storeError writes an error as S3 and Azure do. ServeMux and ServeContent do
-// not apply to it: there is no content.
+// storeError writes an error as S3 and Azure do. It does not use ServeContent,
+// because there is no content.
 func storeError(w http.ResponseWriter, status int, code string) {
 	w.Header().Set("Content-Type", "application/xml")
 	w.WriteHeader(status)
-	// The server drops the body of a HEAD by itself; a client that went away
-	// cannot be told.
+	// The server discards the body of a HEAD. The error is ignored: a client
+	// that disconnected cannot be informed.
 	_, _ = fmt.Fprintf(w, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>%s</Code></Error>\n", code)
 }

@@ -13,11 +13,11 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// upstreamPrefix stands for the project and repository that upstreams put before
-// every image name and that clients never see.
+// upstreamPrefix stands for the project and repository that upstreams put
+// before every image name. Clients never see it.
 const upstreamPrefix = "sample-project/images"
 
-// world is the two upstreams and five stores, each on a port of its own.
+// world is the two upstreams and five stores, each on its own port.
 type world struct {
 	image *image
 	nodes []*node // upstreams first
@@ -29,14 +29,14 @@ type node struct {
 	place     string // where its bytes come from; "" for the CDN
 	upstream  bool
 	canonical bool
-	serves    string // whom a store serves, as the config spells it
+	serves    string // the clients that a store serves, as written in the config
 	url       string // http://127.0.0.1:port
 	handler   keeps
 	ledger    *ledger
 	listener  *outlet
 }
 
-// The nodes, by the names the config and the scenario use.
+// The names of the nodes in the config and the scenario.
 const (
 	nodeUS        = "us"
 	nodeEU        = "eu"
@@ -47,20 +47,21 @@ const (
 	nodeCDN       = "cdn"
 )
 
-// Stores are the names of the stores.
+// Stores returns the names of the stores.
 func Stores() []string {
 	return []string{nodeVirginia, nodeFrankfurt, nodeSingapore, nodeAzure, nodeCDN}
 }
 
-// What is missing where, on purpose: the layer that the store in Singapore never
-// got, and the one that the European replica has not caught up with.
+// The blobs that are missing on purpose: the layer that the store in Singapore
+// never got, and the layer that the European replica does not have yet.
 const (
 	missingInSingapore = "data"
 	missingInEU        = "runtime"
 )
 
-// newWorld builds the nodes and opens their ports on loopback. notify, when not
-// nil, is called for every request a node has answered, from many goroutines.
+// newWorld builds the nodes and opens their ports on loopback. If notify is not
+// nil, it is called for every request that a node has answered, from many
+// goroutines.
 func newWorld(ctx context.Context, notify func(entry)) (*world, error) {
 	img, err := newImage()
 	if err != nil {
@@ -89,7 +90,7 @@ func newWorld(ctx context.Context, notify func(entry)) (*world, error) {
 	return w, nil
 }
 
-// registry is the upstream that has everything.
+// registry returns the upstream that has everything.
 func (img *image) registry() *registry {
 	g := &registry{
 		name:      upstreamPrefix + "/" + imageName,
@@ -103,8 +104,8 @@ func (img *image) registry() *registry {
 	return g
 }
 
-// replica is an upstream that replication has not finished for: one layer and
-// all of arm64 are not there yet.
+// replica returns an upstream whose replication is not finished: one layer and
+// all of arm64 are missing.
 func (img *image) replica() *registry {
 	g := img.registry()
 	g.blobs = img.without(missingInEU)
@@ -120,13 +121,14 @@ func (img *image) replica() *registry {
 	return g
 }
 
-// store is a bucket that lacks the named blobs and says so in its inventory.
+// store returns a bucket without the named blobs. Its inventory does not list
+// them.
 func (img *image) store(name string, absent int, missing ...string) *store {
 	blobs := img.without(missing...)
 	return &store{blobs: blobs, inventory: publish(name, blobs), absent: absent}
 }
 
-// without returns the blobs except the named ones of every platform.
+// without returns the blobs without the named ones of every platform.
 func (img *image) without(names ...string) map[string]content {
 	blobs := maps.Clone(img.blobs)
 	for _, v := range img.platforms {
@@ -137,7 +139,7 @@ func (img *image) without(names ...string) map[string]content {
 	return blobs
 }
 
-// serve answers on all ports until ctx is done.
+// serve answers requests on all ports until ctx is done.
 func (w *world) serve(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for _, n := range w.nodes {
@@ -150,7 +152,7 @@ func (w *world) serve(ctx context.Context) error {
 func (w *world) close() {
 	for _, n := range w.nodes {
 		if n.listener != nil {
-			_ = n.listener.Close() // it is only a port
+			_ = n.listener.Close() // only a port, so an error does not matter
 		}
 	}
 }
@@ -166,7 +168,7 @@ func (w *world) at(host string) (*node, bool) {
 
 func (w *world) node(name string) *node {
 	i := slices.IndexFunc(w.nodes, func(n *node) bool { return n.name == name })
-	return w.nodes[i] // names are the constants above
+	return w.nodes[i] // always found: names are the constants above
 }
 
 // listenLoopback opens a free port on loopback.
@@ -175,7 +177,8 @@ func listenLoopback(ctx context.Context) (net.Listener, error) {
 	return lc.Listen(ctx, "tcp4", "127.0.0.1:0")
 }
 
-// stopTimeout is how long a piece under way may go on after the demo was stopped.
+// stopTimeout is how long a request under way may continue after the demo was
+// stopped.
 const stopTimeout = 2 * time.Second
 
 // serveHTTP serves until ctx is done. It returns when all connections are closed.

@@ -50,7 +50,7 @@ func (c *Checker) head(o *origin, t *Target, url string) (Answer, error) {
 	// up.
 	ctx, cancel := context.WithTimeout(context.Background(), c.opt.Timeout)
 	defer cancel()
-	var setup time.Duration // of a new connection
+	var setup time.Duration // time to make a new connection
 	began := time.Now()
 	sought := began
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
@@ -96,7 +96,7 @@ func judge(t *Target, resp *http.Response) (Answer, error) {
 		return Answer{}, fmt.Errorf("%w: redirects", errUseless)
 	case status == http.StatusUnauthorized, status == http.StatusRequestTimeout,
 		status == http.StatusTooManyRequests, status/100 != 4:
-		return Answer{}, fmt.Errorf("status %d", status) // 5xx, and what says "not you" or "not now"
+		return Answer{}, fmt.Errorf("status %d", status) // 5xx, and answers that mean "not you" or "not now"
 	default:
 		return Answer{}, fmt.Errorf("%w: status %d", errUseless, status)
 	}
@@ -111,7 +111,7 @@ func judgeHeld(t *Target, resp *http.Response) (Answer, error) {
 	named := resp.Header.Get("Docker-Content-Digest")
 	switch t.Key.Kind {
 	case oci.KindBlob:
-		// There is an object, but a client that is sent there gets other bytes than the digest's.
+		// There is an object, but a client that is sent there gets bytes that do not match the digest.
 		if coding := outbound.Encoding(resp.Header); coding != "" {
 			return Answer{}, fmt.Errorf("%w: encoded as %.40q", errAbsent, coding)
 		}
@@ -132,14 +132,14 @@ func judgeHeld(t *Target, resp *http.Response) (Answer, error) {
 	default:
 	}
 	if a.Size > oci.MaxBlob {
-		a.Size = -1 // as good as no word: nobody holds that
+		a.Size = -1 // unknown: no blob is that large
 	}
 	return a, nil
 }
 
 var contentSeed = maphash.MakeSeed()
 
-// empty are the digests of no bytes.
+// empty has the digests of empty content.
 var empty = map[string]bool{
 	"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855":                                                                 true,
 	"sha512:cf83e1357eefb8bdf1542850d66d8007d620e4050b5715dc83f4a921d36ce9ce47d0d13c5d85f2b0ff8318d2877eec2f63b931bd47417a81a538327af927da3e": true,

@@ -28,10 +28,10 @@ type Key struct {
 
 // Answer is what is known about a key.
 type Answer struct {
-	// Held: the candidate has it.
+	// Held says that the candidate has it.
 	Held bool
-	// Failed: the candidate gave no usable answer; Held is false. This is remembered briefly, so that a silent
-	// candidate does not cost every request the whole budget.
+	// Failed says that the candidate gave no usable answer; Held is false. The checker remembers this briefly, so that
+	// a silent candidate does not cost every request the complete budget.
 	Failed bool
 	// Size is in bytes, at most [oci.MaxBlob]; -1 when the candidate did not report one, or reported more. Only this
 	// candidate said it, so it counts for no other.
@@ -45,8 +45,8 @@ type Target struct {
 	Key       Key
 	URL       string
 	Candidate string
-	// RedirectIsHeld: a redirect says that the thing is there (a registry that keeps its blobs in object storage).
-	// The checker does not follow it; see proof.go for when it believes it.
+	// RedirectIsHeld says that a redirect means that the thing is there (a registry that keeps its blobs in object
+	// storage). The checker does not follow the redirect; proof.go says when the checker believes it.
 	RedirectIsHeld bool
 	// Size is the thing's known size in bytes; 0: not known. A candidate that reports another size holds another
 	// thing.
@@ -89,7 +89,7 @@ const (
 	ResultHeld   = "held"
 	ResultAbsent = "absent"
 	ResultFailed = "failed"
-	ResultShed   = "shed" // not made: a bound was reached
+	ResultShed   = "shed" // not made: a limit was reached
 	// ResultDisbelieved: it said yes, and its yes proves nothing.
 	ResultDisbelieved = "disbelieved"
 )
@@ -107,21 +107,21 @@ type Checker struct {
 	slots  chan struct{}
 
 	forgets *rate.Limiter
-	waiting chan struct{} // rechecks under way: several may wait for one check
+	waiting chan struct{} // running rechecks: several may wait for one check
 
-	rates [rateBuckets]*rate.Limiter // by hash of the client network; strangers may share one
+	rates [rateBuckets]*rate.Limiter // by hash of the client network; unrelated networks may share one
 
 	mu      sync.Mutex
-	flights map[string]*flight   // checks under way by URL; at most InFlight entries
-	shares  map[netip.Prefix]int // checks under way by client network; at most InFlight entries
-	origins map[string]*origin   // every one that was ever asked: as many as the configurations had
+	flights map[string]*flight   // running checks by URL; at most InFlight entries
+	shares  map[netip.Prefix]int // running checks by client network; at most InFlight entries
+	origins map[string]*origin   // every origin that was ever asked: as many as the configs had
 }
 
-// origin is the load on one origin, and what is known of it. The checker's lock guards it.
+// origin is the load on one origin, and what is known about it. The checker's lock guards it.
 type origin struct {
 	underWay int
 	rate     *rate.Limiter
-	used     time.Time // when it was last asked something
+	used     time.Time // when the last request was sent to it
 	pace     pace
 	proofs   [numSubjects]proof
 }
@@ -152,7 +152,7 @@ func New(opt Options) (*Checker, error) {
 	if opt.Client != nil {
 		client = *opt.Client
 	}
-	client.Timeout = 0 // the context bounds it
+	client.Timeout = 0 // the context limits the time
 	client.CheckRedirect = outbound.NoRedirect
 	cache, err := otter.New(&otter.Options[Key, Answer]{
 		MaximumSize: opt.Entries,
@@ -227,10 +227,10 @@ func (c *Checker) Check(ctx context.Context, client netip.Prefix, targets []Targ
 	}
 }
 
-// CheckAnew asks about t even if an answer is remembered, and waits as [Checker.Check] does. The check counts against
+// CheckAgain asks about t even if an answer is remembered, and waits as [Checker.Check] does. The check counts against
 // client's limits. ok is false when the answer did not come in time, or a bound was reached.
-func (c *Checker) CheckAnew(ctx context.Context, client netip.Prefix, t Target) (a Answer, ok bool) {
-	f := c.start(client, t, toKnowAnew)
+func (c *Checker) CheckAgain(ctx context.Context, client netip.Prefix, t Target) (a Answer, ok bool) {
+	f := c.start(client, t, toKnowAgain)
 	if f == nil || !c.wait(ctx, f) {
 		return Answer{}, false
 	}
@@ -243,9 +243,9 @@ func (c *Checker) Recheck(client netip.Prefix, t Target, then func(Answer)) {
 	select {
 	case c.waiting <- struct{}{}:
 	default:
-		return // so many are under way that this one will not be missed
+		return // so many run already that this one does not matter
 	}
-	f := c.start(client, t, toKnowAnew)
+	f := c.start(client, t, toKnowAgain)
 	if f == nil {
 		<-c.waiting
 		return
@@ -306,7 +306,7 @@ var rateSeed = maphash.MakeSeed()
 // release gives back what acquire took; c.mu is held.
 func (c *Checker) release(client netip.Prefix, o *origin) {
 	if c.shares[client]--; c.shares[client] <= 0 {
-		delete(c.shares, client) // the map is as small as what is under way
+		delete(c.shares, client) // the map is as small as the number of running checks
 	}
 	c.leave(o)
 }

@@ -33,7 +33,7 @@ func newOrigin(t *testing.T, h http.HandlerFunc) *server {
 	o := &server{}
 	o.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.URL.Path, Nowhere) {
-			w.WriteHeader(http.StatusNotFound) // not counted: what tells of what is asked before it is believed is in proof_test.go
+			w.WriteHeader(http.StatusNotFound) // not counted: proof_test.go tests the requests that test belief
 			return
 		}
 		o.hits.Add(1)
@@ -59,7 +59,7 @@ func target(o *server, ref string) Target {
 	return Target{Key: Key{Origin: o.URL, Kind: oci.KindBlob, Ref: ref}, URL: o.URL + "/" + ref, Candidate: "s"}
 }
 
-// TestOtherSize: what has another size than it should lies under the name of something else, and is a no that is remembered as one.
+// TestOtherSize: an object of a wrong size under the name is another object. The checker remembers it as a no.
 func TestOtherSize(t *testing.T) {
 	o := newOrigin(t, func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", "42") })
 	c := newChecker(t, Options{Budget: 5 * time.Second})
@@ -136,7 +136,7 @@ func TestARegistryThatRedirectsHoldsIt(t *testing.T) {
 	}
 }
 
-// One origin that hangs leaves room for the checks of others.
+// An origin that hangs leaves room for checks of other origins.
 func TestAnOriginHasAShare(t *testing.T) {
 	release := make(chan struct{})
 	hung := newOrigin(t, func(http.ResponseWriter, *http.Request) { <-release })
@@ -152,7 +152,7 @@ func TestAnOriginHasAShare(t *testing.T) {
 	close(release)
 }
 
-// However many ask for the same, few wait for the answer.
+// However many requests ask for the same thing, only a few wait for the answer.
 func TestRechecksAreBounded(t *testing.T) {
 	release := make(chan struct{})
 	o := newOrigin(t, func(http.ResponseWriter, *http.Request) { <-release })
@@ -243,7 +243,7 @@ func TestTheBestThatHoldsEndsTheWait(t *testing.T) {
 	fast := newOrigin(t, func(http.ResponseWriter, *http.Request) {})
 	c := newChecker(t, Options{Budget: time.Hour})
 	best, next := target(fast, "d"), target(slow, "d")
-	c.Check(t.Context(), home, []Target{best, next}) // would hang for an hour
+	c.Check(t.Context(), home, []Target{best, next}) // a wait for next would take an hour
 	if a, _ := c.Lookup(best.Key); !a.Held {
 		t.Error("the best is not known to hold it")
 	}

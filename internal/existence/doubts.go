@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	doubtWindow = 50 // checks of one store that are looked back on
-	doubtAbsent = 3  // so many absent among them and its inventory is no longer believed
+	doubtWindow = 50 // number of recent checks of one store that are examined
+	doubtAbsent = 3  // this many absent among them: the inventory is no longer believed
 	// maxDenied bounds the remembered digests that a store does not hold against its inventory, over all stores.
 	maxDenied = 10_000
 )
@@ -19,11 +19,11 @@ const (
 // is wrong too often to be believed. It belongs to the candidates of one list of indices. Safe for concurrent use.
 type Doubts struct {
 	demoted atomic.Pointer[set.Set]
-	some    atomic.Bool // anything was ever denied
+	some    atomic.Bool // something was denied at some time
 
 	mu     sync.Mutex
 	denied map[denial]struct{}
-	order  []denial // of denied, as a ring once it is full
+	order  []denial // entries of denied, as a ring once it is full
 	at     int
 	stores map[int]*doubtedStore
 }
@@ -34,9 +34,9 @@ type denial struct {
 }
 
 type doubtedStore struct {
-	recent  [doubtWindow]bool // absent
+	recent  [doubtWindow]bool // true: absent
 	n, at   int
-	content uint64 // what its inventory lists; 0: not known yet
+	content uint64 // identifies what its inventory lists; 0: not known yet
 }
 
 // NewDoubts returns an empty Doubts.
@@ -60,7 +60,7 @@ func (d *Doubts) Denies(store int, digest oci.Digest) bool {
 	return ok
 }
 
-// Observe notes a store's answer for a digest that its inventory lists. It reports whether that was one absence too
+// Observe records a store's answer for a digest that its inventory lists. It reports whether that was one absence too
 // many: from now on the store is demoted.
 func (d *Doubts) Observe(store int, digest oci.Digest, held bool) (demoted bool) {
 	d.mu.Lock()
@@ -68,7 +68,7 @@ func (d *Doubts) Observe(store int, digest oci.Digest, held bool) (demoted bool)
 	if held {
 		delete(d.denied, denial{store, digest})
 	} else if !d.deny(denial{store, digest}) {
-		return false // known: one lost object is not three
+		return false // known already: one lost object does not count three times
 	}
 	st := d.store(store)
 	st.recent[st.at] = !held

@@ -77,7 +77,7 @@ func TestARewrittenInventoryIsBelievedAgain(t *testing.T) {
 	}
 }
 
-// One digest that was missing is not missing forever.
+// A digest that was missing once is not missing forever.
 func TestARewrittenInventoryEndsDenials(t *testing.T) {
 	d := NewDoubts()
 	d.Rewritten(7, 5)

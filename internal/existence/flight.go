@@ -7,17 +7,18 @@ import (
 	"time"
 )
 
-// flight is one check under way, for all requests that ask the same.
+// flight is one running check, for all requests that ask for the same thing.
 type flight struct {
 	target Target
 	origin *origin
 	began  time.Time
-	done   chan struct{} // closed when answer is there, and in the cache
+	done   chan struct{} // closed when answer is set and in the cache
 	answer Answer
 	why    purpose
-	// late: its time is over without an answer, so no request waits for it any more. The checker's lock guards it.
+	// late says that its time is over without an answer, so that no request waits for it any more. The checker's lock
+	// guards it.
 	late bool
-	// refuted: meanwhile a yes was found to be untrue. The checker's lock guards it.
+	// refuted says that a yes was found to be wrong meanwhile. The checker's lock guards it.
 	refuted bool
 }
 
@@ -25,11 +26,11 @@ type flight struct {
 type purpose uint8
 
 const (
-	// toKnow: a remembered answer is good enough.
+	// toKnow accepts a remembered answer.
 	toKnow purpose = iota
-	// toKnowAnew: a remembered answer is not good enough.
-	toKnowAnew
-	// toKeep: no request asks for it now, so a failure does not remove an answer that is still valid.
+	// toKnowAgain does not accept a remembered answer.
+	toKnowAgain
+	// toKeep is for checks that no request needs now. So a failure does not remove an answer that is still valid.
 	toKeep
 )
 
@@ -51,7 +52,7 @@ func (c *Checker) start(client netip.Prefix, t Target, why purpose) *flight {
 	if !c.acquire(client, o) {
 		c.mu.Unlock()
 		c.opt.Observe(t, ResultShed, Answer{Size: -1}, 0)
-		return nil // stays unknown
+		return nil // the answer stays unknown
 	}
 	// The request's strings are parts of a larger buffer: keep copies.
 	t.Key.Name, t.Key.Ref = strings.Clone(t.Key.Name), strings.Clone(t.Key.Ref)
@@ -94,7 +95,7 @@ func (c *Checker) fly(f *flight, client netip.Prefix, doubt *attempt) {
 	if lost {
 		c.lost(t.Key)
 	}
-	if f.why != toKeep || result != ResultHeld { // what is known is no news
+	if f.why != toKeep || result != ResultHeld { // a confirmed answer is no news
 		c.opt.Observe(*t, result, a, took)
 	}
 	close(f.done)
@@ -114,7 +115,7 @@ func (c *Checker) wait(ctx context.Context, f *flight) bool {
 		if left <= 0 {
 			return false
 		}
-		// What is known of the origin may have changed when the time is over.
+		// What is known about the origin may have changed when the time is over.
 		if timer == nil {
 			timer = time.NewTimer(left)
 			defer timer.Stop()

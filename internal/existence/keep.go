@@ -19,7 +19,7 @@ func (c *Checker) Keep(t Target, allow func() bool) {
 	for i := range o.proofs {
 		p, at := &o.proofs[i], o.proofs[i].yes
 		if at.URL == "" && t.Key.Name == "" && subjectOf(t.Key.Kind) == subject(i) {
-			at = t // a store's no counts though it never said yes
+			at = t // a store's no counts even if it never said yes
 		}
 		if at.URL != "" && p.running == nil && !now.Before(p.next) && allow() {
 			c.try(o, p, at, true)
@@ -32,7 +32,7 @@ func (c *Checker) Keep(t Target, allow func() bool) {
 	for i := range o.proofs {
 		if known := o.proofs[i].yes; known.URL != "" {
 			c.mu.Unlock()
-			c.start(netip.Prefix{}, known, toKeep) // a yes is no error in the store's own statistics
+			c.start(netip.Prefix{}, known, toKeep) // a yes does not appear as an error in the store's own statistics
 			return
 		}
 	}

@@ -10,14 +10,13 @@ import (
 	"time"
 )
 
-// far is a store a round trip away that closes connections which are idle for a minute, over a
-// transport as net/http's: each request takes an idle connection or makes one, which takes three
-// round trips.
+// far is a store one round trip away that closes connections after a minute without use. Its transport works like
+// net/http's: each request takes an idle connection, or makes one, which takes three round trips.
 type far struct {
 	trip time.Duration
 
 	mu    sync.Mutex
-	idle  []time.Time // since when
+	idle  []time.Time // idle connections, by the time since when they are idle
 	made  int
 	asked int
 }
@@ -66,7 +65,7 @@ func farWorld(t *testing.T, trip time.Duration, f func(t *testing.T, c *Checker,
 	})
 }
 
-// Any of many requests at once may need a connection of its own: that time is allowed too.
+// Any of several concurrent requests may need its own connection. The wait allows for that time too.
 func TestNewConnectionsAreAllowedFor(t *testing.T) {
 	farWorld(t, 100*time.Millisecond, func(t *testing.T, c *Checker, _ *far, keep func(time.Duration)) {
 		keep(20 * time.Minute)
@@ -95,11 +94,11 @@ func TestConnectionsAreKeptWarm(t *testing.T) {
 		if s.made > 1 {
 			t.Errorf("%d connections made, want 1", s.made)
 		}
-		if s.asked > 4*60+20 { // and a proof every five minutes
+		if s.asked > 4*60+20 { // plus a proof every five minutes
 			t.Errorf("%d requests in an hour", s.asked)
 		}
 		asked := s.asked
-		for range 100 { // while it is used, nothing is added
+		for range 100 { // while the origin is in use, nothing is added
 			keep(time.Second)
 			first(c, home, fmt.Sprint("sha256:b", s.asked))
 		}

@@ -6,7 +6,7 @@ import (
 )
 
 const (
-	// paceSamples is how many answers of an origin, of each kind, are kept for at most paceLasts.
+	// paceSamples is how many answers of an origin are kept, for each kind. They are kept for at most paceLasts.
 	paceSamples = 64
 	paceLasts   = 10 * time.Minute
 	// leastWait is the shortest wait: a store that answers in 20 ms may need a new connection, or a short pause. The
@@ -36,7 +36,7 @@ type pace struct {
 	overdueAt time.Time
 }
 
-// answered notes an answer: how long the connection took to make (0: it was already open), and how long the request
+// answered records an answer: how long the connection took to make (0: it was already open), and how long the request
 // itself took.
 func (p *pace) answered(held bool, setup, took time.Duration, now time.Time) {
 	p.overdue = 0
@@ -50,7 +50,7 @@ func (p *pace) answered(held bool, setup, took time.Duration, now time.Time) {
 	}
 }
 
-// missed notes an answer that came late.
+// missed records an answer that came late.
 func (p *pace) missed(took time.Duration, now time.Time) {
 	if now.Sub(p.lateAt) > paceLasts {
 		p.late = 0
@@ -58,7 +58,7 @@ func (p *pace) missed(took time.Duration, now time.Time) {
 	p.late, p.lateAt = max(p.late, took), now
 }
 
-// gaveUp notes a check whose time was over without an answer.
+// gaveUp records a check whose time was over without an answer.
 func (p *pace) gaveUp(now time.Time) {
 	if now.Sub(p.overdueAt) > silentFor {
 		p.overdue = 0

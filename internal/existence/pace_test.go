@@ -16,11 +16,11 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// paced is a store in virtual time: it has what begins with "sha256:b", and answers after as long
-// as is said.
+// paced is a store in virtual time. It has everything that begins with "sha256:b", and answers with the given
+// latencies.
 type paced struct {
 	held, absent atomic.Int64 // latencies
-	dead         atomic.Bool  // answers nothing
+	dead         atomic.Bool  // never answers
 	asked        atomic.Int64
 }
 
@@ -41,8 +41,7 @@ func (s *paced) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: status, Header: http.Header{}, Body: http.NoBody, ContentLength: 9, Request: r}, nil
 }
 
-// pacedWorld runs f in virtual time with a store that answers after a latency, and a checker for
-// it.
+// pacedWorld runs f in virtual time with a store that answers after a latency, and a checker for it.
 func pacedWorld(t *testing.T, latency time.Duration, f func(t *testing.T, c *Checker, s *paced)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -53,7 +52,7 @@ func pacedWorld(t *testing.T, latency time.Duration, f func(t *testing.T, c *Che
 			t.Fatal(err)
 		}
 		f(t, c, s)
-		<-time.After(20 * time.Second) // checks under way end
+		<-time.After(20 * time.Second) // checks that are running end
 		c.Close()
 	})
 }
@@ -67,8 +66,8 @@ func pacedTarget(ref string) Target {
 	return Target{Key: Key{Origin: "s", Kind: oci.KindBlob, Ref: ref}, URL: "http://store/" + ref, Candidate: "s"}
 }
 
-// first asks for a blob for the first time, and says whether it is known to be held when the wait
-// is over, and how long that was.
+// first checks a blob for the first time. It returns whether the blob is known to be held when the wait is over, and
+// how long the wait was.
 func first(c *Checker, client netip.Prefix, ref string) (held bool, waited time.Duration) {
 	begin := time.Now()
 	tg := pacedTarget(ref)
@@ -77,7 +76,7 @@ func first(c *Checker, client netip.Prefix, ref string) (held bool, waited time.
 	return a.Held, time.Since(begin)
 }
 
-// firsts asks for n blobs one after the other, and counts those that would be sent elsewhere.
+// firsts checks n blobs one after the other, and counts those for which clients would be sent elsewhere.
 func firsts(c *Checker, what string, n int) (lost int, waited time.Duration) {
 	for i := range n {
 		held, took := first(c, home, fmt.Sprintf("sha256:b%s%d", what, i))
@@ -89,8 +88,7 @@ func firsts(c *Checker, what string, n int) (lost int, waited time.Duration) {
 	return lost, waited
 }
 
-// A store without inventory whose HEAD took over 300 ms lost every first blob, after making the
-// client wait.
+// A store without an inventory whose HEAD took over 300 ms lost every first blob, after the client had waited.
 func TestFirstBlobsGoToASlowStore(t *testing.T) {
 	for _, ms := range []int{1, 20, 150, 299, 301, 350, 400, 600, 900} {
 		t.Run(fmt.Sprintf("%d ms", ms), func(t *testing.T) {
@@ -151,7 +149,7 @@ func TestADeadStoreCostsNoMoreThanItDid(t *testing.T) {
 	for _, known := range []time.Duration{0, 20 * time.Millisecond, 400 * time.Millisecond, 900 * time.Millisecond} {
 		t.Run(known.String(), func(t *testing.T) {
 			pacedWorld(t, known, func(t *testing.T, c *Checker, s *paced) {
-				if known > 0 { // it was alive
+				if known > 0 { // it was alive before
 					firsts(c, "alive", 30)
 				}
 				s.dead.Store(true)
@@ -198,7 +196,7 @@ func TestADigestIsWaitedForOnce(t *testing.T) {
 	})
 }
 
-// The second candidate has its own time, and both together no more than the budget.
+// The second candidate has its own time, and both together wait no longer than the budget.
 func TestTwoCandidatesAreWaitedForAtOnce(t *testing.T) {
 	pacedWorld(t, 900*time.Millisecond, func(t *testing.T, c *Checker, _ *paced) {
 		lacks, has := pacedTarget("sha256:c"), pacedTarget("sha256:b")
@@ -211,8 +209,7 @@ func TestTwoCandidatesAreWaitedForAtOnce(t *testing.T) {
 	})
 }
 
-// A burst of slow answers, or a flood of fast ones about what is not there, decides nothing for
-// long.
+// A burst of slow answers, or a flood of fast answers about missing blobs, has no lasting effect.
 func TestBurstsDoNotMoveThePace(t *testing.T) {
 	pacedWorld(t, 20*time.Millisecond, func(t *testing.T, c *Checker, s *paced) {
 		s.slow(4 * time.Second)

@@ -32,7 +32,7 @@ func subjectOf(k oci.Kind) subject {
 	return aboutManifests
 }
 
-// standing is what is known about the yes of an origin.
+// standing is what is known about an origin's yes.
 type standing uint8
 
 const (
@@ -52,23 +52,23 @@ const (
 	maxStrangers = 3
 )
 
-// proof is what is known of one subject of an origin. The checker's lock guards it.
+// proof is what is known about one subject of an origin. The checker's lock guards it.
 type proof struct {
 	state   standing
 	tried   time.Time // when an attempt last began
-	next    time.Time // none before
+	next    time.Time // no attempt before this time
 	running *attempt
-	yes     Target // the last it said yes to, believed or not: where to ask again; no URL: none
+	yes     Target // the last target to which it said yes, believed or not: where to ask again; no URL: none
 }
 
 // attempt asks an origin for Nowhere.
 type attempt struct {
 	target Target
-	// counts: a no proves something whatever else is known. A store has one name space for everything. A registry
-	// must have said yes in the same repository, because it says no to everything in a repository that it does not
-	// know.
+	// counts says that a no proves something, whatever else is known. A store has one name space for everything. A
+	// registry must have said yes in the same repository, because it says no to everything in a repository that it does
+	// not know.
 	counts bool
-	done   chan struct{} // closed when said is there
+	done   chan struct{} // closed when said is set
 	said   said
 }
 
@@ -109,7 +109,7 @@ func (c *Checker) try(o *origin, p *proof, t Target, counts bool) {
 		case err == nil, errors.Is(err, errRedirects):
 			a.said = yes
 		case errors.Is(err, errAbsent), errors.Is(err, errUseless):
-			// An answer that never counts as a yes is as good as a no.
+			// An answer that never counts as a yes is equivalent to a no.
 			a.said = no
 		}
 		c.mu.Lock()
@@ -140,7 +140,7 @@ func (c *Checker) settle(p *proof, a *attempt) (turned bool) {
 		return was == refuted
 	case a.said == nothing && was == unproven:
 		p.next = now.Add(inconclusiveFor)
-	case a.said == nothing: // what was known stays
+	case a.said == nothing: // the earlier result stays
 		p.next = now.Add(renewalFor)
 	}
 	return false
@@ -182,7 +182,7 @@ func (c *Checker) prove(f *flight, doubt *attempt) {
 	}
 }
 
-// count notes that the registry said yes to something in the repository of a: so its no there means something.
+// count records that the registry said yes to something in the repository of a. So its no there means something.
 func (c *Checker) count(p *proof, a *attempt) {
 	c.mu.Lock()
 	a.counts = true

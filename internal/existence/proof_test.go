@@ -16,7 +16,7 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// origins in virtual time answer at once, by a function of method and path; 3xx have a location.
+// answers are origins in virtual time. They answer at once, with the status for the path. 3xx answers have a Location.
 type answers struct {
 	mu      sync.Mutex
 	status  func(path string) int
@@ -46,10 +46,10 @@ func (s *answers) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// always answers everything alike.
+// always answers every request with the same status.
 func always(status int) func(string) int { return func(string) int { return status } }
 
-// honest answers what it has by status, and 404 to what it has not.
+// honest answers status for what it has, and 404 for everything else.
 func honest(status int) func(string) int {
 	return func(path string) int {
 		if strings.Contains(path, "sha256:b") || strings.HasSuffix(path, "/v1") {
@@ -61,7 +61,7 @@ func honest(status int) func(string) int {
 
 func allowed() bool { return true }
 
-// butNowhere answers what cannot exist by other.
+// butNowhere answers other for what cannot exist, and status for everything else.
 func butNowhere(status, other int) func(string) int {
 	return func(path string) int {
 		if strings.Contains(path, Nowhere) {
@@ -80,7 +80,7 @@ func proofWorld(t *testing.T, status func(string) int, f func(t *testing.T, c *C
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		s := &answers{status: status}
-		var mu sync.Mutex // proofs of several subjects may end at the same moment
+		var mu sync.Mutex // proofs of several subjects may end at the same time
 		var turns []turn
 		c, err := New(Options{Client: &http.Client{Transport: s}, Turned: func(tg Target, believed bool) {
 			mu.Lock()
@@ -120,7 +120,7 @@ var (
 	failed = Answer{Failed: true, Size: -1}
 )
 
-// A replica that redirected any blob was believed for 24 hours: 404 200 404 404 404 404.
+// The proxy believed a replica that redirected any blob for 24 hours: 404 200 404 404 404 404.
 func TestWhoSaysYesToEverythingIsNotBelieved(t *testing.T) {
 	blob, manifest, tag := replicaTarget(oci.KindBlob, "a", "sha256:b1"), replicaTarget(oci.KindManifest, "a", "sha256:b2"), replicaTarget(oci.KindTag, "a", "v1")
 	store := pacedTarget("sha256:b1")
@@ -160,16 +160,16 @@ func TestWhoSaysYesToEverythingIsNotBelieved(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			proofWorld(t, tt.status, func(t *testing.T, c *Checker, s *answers, _ *[]turn) {
-				stranger := tt.target
-				if stranger.Key.Name != "" { // a repository that the registry does not know proves nothing about others
+				other := tt.target
+				if other.Key.Name != "" { // a repository that the registry does not know proves nothing about others
 					check(t, c, replicaTarget(tt.target.Key.Kind, "unknown", "sha256:c"))
 				}
 				for i := range 3 {
 					got := check(t, c, tt.target)
-					if got != tt.want && !(i == 0 && got == held) { // a 200 is believed for the second it takes to look
+					if got != tt.want && !(i == 0 && got == held) { // a 200 is believed during the attempt
 						t.Errorf("answer = %+v, want %+v", got, tt.want)
 					}
-					for range 6 { // failures are forgotten, and asked again
+					for range 6 { // failures are forgotten, and the checker asks again
 						c.Keep(tt.target, allowed)
 						<-time.After(time.Second)
 					}
@@ -203,7 +203,7 @@ func TestOneProofServesAll(t *testing.T) {
 	})
 }
 
-// Strangers who make things up cause few attempts, and keep nobody from being believed.
+// Clients that make things up cause few attempts, and do not keep an origin from being believed.
 func TestAFloodDoesNotKeepAnybodyFromProof(t *testing.T) {
 	proofWorld(t, honest(http.StatusTemporaryRedirect), func(t *testing.T, c *Checker, s *answers, _ *[]turn) {
 		for i := range 400 {
@@ -220,8 +220,8 @@ func TestAFloodDoesNotKeepAnybodyFromProof(t *testing.T) {
 	})
 }
 
-// A proof is made again and again. What was believed wrongly meanwhile is forgotten, and a replica
-// that was repaired is believed again.
+// A proof is renewed regularly. What was wrongly believed meanwhile is forgotten, and a repaired replica is believed
+// again.
 func TestAProofIsRenewed(t *testing.T) {
 	proofWorld(t, honest(http.StatusTemporaryRedirect), func(t *testing.T, c *Checker, s *answers, turns *[]turn) {
 		keep := func(d time.Duration) {

@@ -7,7 +7,7 @@ import "ociproxy/internal/oci"
 func (c *Checker) Refute(k Key) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, f := range c.flights { // Options.InFlight at most
+	for _, f := range c.flights { // at most Options.InFlight
 		if f.target.Key == k {
 			f.refuted = true
 		}
@@ -25,7 +25,7 @@ func (c *Checker) lost(k Key) {
 	}
 }
 
-// forget drops the positive answers for the chosen keys. It reads the whole cache, which takes some milliseconds.
+// forget drops the positive answers for the chosen keys. It reads the complete cache, which takes some milliseconds.
 func (c *Checker) forget(chosen func(Key) bool) {
 	for k, a := range c.cache.All() {
 		if a.Held && chosen(k) {

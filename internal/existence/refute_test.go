@@ -31,14 +31,14 @@ func TestWhatIsLostTakesItsRepositoryWithIt(t *testing.T) {
 		a, ok := c.Lookup(tg.Key)
 		return ok && a.Held
 	}
-	if a, ok := c.CheckAnew(t.Context(), home, index); !ok || !a.Held || !known(image) {
+	if a, ok := c.CheckAgain(t.Context(), home, index); !ok || !a.Held || !known(image) {
 		t.Fatalf("while it is there: %+v, %v", a, ok)
 	}
 	lost.Store(true)
-	if a, ok := c.CheckAnew(t.Context(), home, blob); !ok || a.Held || !known(image) {
+	if a, ok := c.CheckAgain(t.Context(), home, blob); !ok || a.Held || !known(image) {
 		t.Errorf("after a blob was lost: %+v, %v; the image is known: %v", a, ok, known(image))
 	}
-	if a, ok := c.CheckAnew(t.Context(), home, index); !ok || a.Held {
+	if a, ok := c.CheckAgain(t.Context(), home, index); !ok || a.Held {
 		t.Errorf("after the index was lost: %+v, %v", a, ok)
 	}
 	for what, tt := range map[string]struct {
@@ -51,14 +51,14 @@ func TestWhatIsLostTakesItsRepositoryWithIt(t *testing.T) {
 	}
 }
 
-// An answer that does not come in time is none.
-func TestCheckAnewHasATime(t *testing.T) {
+// An answer that does not come in time counts as no answer.
+func TestCheckAgainHasATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newChecker(t, Options{Budget: time.Second})
 		c.client.Transport = silent{}
 		tg := Target{Key: Key{Origin: "o", Ref: "r"}, URL: "http://o.example/r"}
 		begin := time.Now()
-		if a, ok := c.CheckAnew(t.Context(), home, tg); ok {
+		if a, ok := c.CheckAgain(t.Context(), home, tg); ok {
 			t.Errorf("%+v", a)
 		}
 		if took := time.Since(begin); took != time.Second {
@@ -76,7 +76,8 @@ func (silent) RoundTrip(r *http.Request) (*http.Response, error) {
 	return nil, r.Context().Err()
 }
 
-// A no that somebody found out is remembered as if the origin had said it: whatever it says, and as long.
+// A no that another source found out is remembered as if the origin had said it: whatever the origin says, and for as
+// long.
 func TestARefutationEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, err := New(Options{Client: &http.Client{Transport: &answers{status: func(string) int { return http.StatusOK }}}})
@@ -99,7 +100,7 @@ func TestARefutationEnds(t *testing.T) {
 	})
 }
 
-// What is found out while a check is under way outlives its answer, which is of before.
+// A refutation during a check outlives the check's answer, because that answer is older.
 func TestARefutationOutlivesACheck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, status := range []int{http.StatusOK, http.StatusBadGateway} {
@@ -111,10 +112,10 @@ func TestARefutationOutlivesACheck(t *testing.T) {
 			tg := Target{Key: Key{Origin: "o", Kind: oci.KindBlob, Ref: "layer"}, URL: "https://o/layer", Candidate: "o"}
 			var told Answer
 			c.Recheck(netip.Prefix{}, tg, func(a Answer) { told = a })
-			synctest.Wait() // it is under way
+			synctest.Wait() // the check is running
 			c.Refute(tg.Key)
 			<-time.After(time.Second)
-			synctest.Wait() // told was written
+			synctest.Wait() // told is set
 			if a, known := c.Lookup(tg.Key); !known || a.Held || a.Failed || told != a {
 				t.Errorf("after %d: %+v, known %v; told %+v", status, a, known, told)
 			}

@@ -24,7 +24,7 @@ func (c *Checker) Compare(client netip.Prefix, a, b Target, then func(time.Time,
 	default:
 		return
 	}
-	first, second := c.start(client, a, toKnowAnew), c.start(client, b, toKnowAnew)
+	first, second := c.start(client, a, toKnowAgain), c.start(client, b, toKnowAgain)
 	if first == nil || second == nil {
 		<-c.waiting
 		return

@@ -15,20 +15,20 @@ import (
 	"time"
 )
 
-// answer is what a source says. A nil body means: as it was.
+// answer is the answer of a source. A nil body means that the document is unchanged.
 type answer struct {
 	body  []byte
 	meta  meta
 	stamp stamp
 }
 
-// stamp tells cheaply that a local file may have changed.
+// stamp shows cheaply whether a local file may have changed.
 type stamp struct {
 	modified time.Time
 	size     int64
 }
 
-// ask asks the source; have describes the body that is already there.
+// ask asks the source. have describes the body that the caller already has.
 func (f *Fetcher) ask(ctx context.Context, have meta) (answer, error) {
 	if f.src.File != "" {
 		return f.askFile(have)
@@ -70,7 +70,7 @@ func (f *Fetcher) askURL(ctx context.Context, have meta) (answer, error) {
 	resp, err := f.src.client().Do(req)
 	if err != nil {
 		if u, ok := errors.AsType[*url.Error](err); ok {
-			err = u.Err // the caller names the URL already
+			err = u.Err // the caller already names the URL
 		}
 		return answer{}, err
 	}
@@ -118,7 +118,7 @@ func (f *Fetcher) headers(h http.Header, have meta) {
 	}
 }
 
-// readAll reads at most limit bytes. The transport has decompressed already: the cap is on what lands in memory.
+// readAll reads at most limit bytes. The transport has already decompressed them: the limit is on the bytes in memory.
 func readAll(r io.Reader, limit int64) ([]byte, error) {
 	body, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if err != nil {
@@ -137,7 +137,7 @@ func looksHTML(body []byte) bool {
 	return bytes.HasPrefix(head, []byte("<!doctype html")) || bytes.HasPrefix(head, []byte("<html"))
 }
 
-// trimPath drops the path from a file error: the caller names it already.
+// trimPath drops the path from a file error, because the caller already names it.
 func trimPath(err error) error {
 	if p, ok := errors.AsType[*os.PathError](err); ok {
 		return p.Err

@@ -10,8 +10,8 @@ import (
 	"ociproxy/internal/atomicfile"
 )
 
-// meta describes the last good body: where it came from, how to ask whether it is still current,
-// and its hash, which ties it to the file it lies beside.
+// meta describes the last good body: where it came from, how to ask whether it is still current, and its hash, which
+// ties it to the file beside it.
 type meta struct {
 	Key          string    `json:"key"`
 	From         string    `json:"from"`
@@ -23,13 +23,13 @@ type meta struct {
 
 func (m meta) validators() bool { return m.ETag != "" || m.LastModified != "" }
 
-// metaLimit is far above any URL and validators.
+// metaLimit is far above the size of any URL with validators.
 const metaLimit = 64 << 10
 
 func metaPath(cache string) string { return cache + ".meta" }
 
-// readCopy reads a copy and its meta. Both must be there, and the hash must match: after a crash between
-// the two writes, or with a damaged disk, the copy counts as absent.
+// readCopy reads a copy and its meta. Both must exist, and the hash must match. After a crash between the two writes,
+// or with a damaged disk, the copy counts as absent.
 func readCopy(cache string, limit int64) ([]byte, meta, error) {
 	raw, err := readFile(metaPath(cache), metaLimit)
 	if err != nil {
@@ -49,7 +49,7 @@ func readCopy(cache string, limit int64) ([]byte, meta, error) {
 	return body, m, nil
 }
 
-// writeCopy writes body and meta, each atomically; the body first.
+// writeCopy writes body and meta, each atomically, and the body first.
 func writeCopy(cache string, body []byte, m meta) error {
 	if err := writeAtomic(cache, body); err != nil {
 		return err
@@ -78,8 +78,8 @@ func readFile(name string, limit int64) ([]byte, error) {
 	return body, nil
 }
 
-// writeAtomic makes name hold data, or leaves it as it was. The file is readable by the owner only; missing directories
-// are made.
+// writeAtomic makes name hold data, or leaves it unchanged. Only the owner can read the file. Missing directories are
+// created.
 func writeAtomic(name string, data []byte) error {
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return err

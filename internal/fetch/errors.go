@@ -6,7 +6,7 @@ import (
 	"net/http"
 )
 
-// What can be wrong with a document before its meaning is looked at.
+// These are the faults of a document that are found before its meaning is checked.
 var (
 	ErrTooLarge = errors.New("larger than allowed")
 	ErrHTML     = errors.New("is an HTML page, not the document")
@@ -28,15 +28,15 @@ type InvalidError struct{ Err error }
 func (e *InvalidError) Error() string { return e.Err.Error() }
 func (e *InvalidError) Unwrap() error { return e.Err }
 
-// CacheError says that the last good copy could not be written to disk. The document itself is fine:
-// Get returns it together with this error, once, until writing works again.
+// CacheError says that the last good copy could not be written to disk. The document itself is valid: Get returns it
+// together with this error, once, until writing works again.
 type CacheError struct{ Err error }
 
 func (e *CacheError) Error() string { return "keep last good copy: " + e.Err.Error() }
 func (e *CacheError) Unwrap() error { return e.Err }
 
-// Temporary reports whether asking again soon may help: network faults, time-outs, 429 and 5xx.
-// Rejected documents and other statuses stay as they are until somebody changes something.
+// Temporary reports whether asking again soon may help: network faults, time-outs, 429 and 5xx. Rejected documents and
+// other statuses stay the same until an operator changes something.
 func Temporary(err error) bool {
 	if err == nil {
 		return false

@@ -8,15 +8,15 @@ import (
 	"time"
 )
 
-// Fetcher follows one document. It is safe for concurrent use; calls are made one after the other.
+// Fetcher keeps one document up to date. It is safe for concurrent use; calls run one after the other.
 type Fetcher struct {
 	src Source
 
 	mu        sync.Mutex
 	delivered bool      // the caller has seen the body that meta describes
-	meta      meta      // of the last good body; zero: none
+	meta      meta      // of the last good body; zero when there is none
 	stamp     stamp     // of the local file at its last good read
-	cacheBad  bool      // a CacheError was returned and writing has not worked since
+	cacheBad  bool      // a CacheError was returned, and writing has not worked since
 	checked   time.Time // when the last good body was last known to be current
 }
 
@@ -31,9 +31,9 @@ func New(src Source) *Fetcher {
 	return &Fetcher{src: src}
 }
 
-// Load returns the last good copy from disk and when it was last known to be current, without asking the source.
-// A copy that is absent, damaged, made from another source or rejected by Validate is an error.
-// After a nil error the next Get reports only what is newer than this copy.
+// Load returns the last good copy from disk, and when it was last known to be current, without asking the source. It is
+// an error when the copy is absent, damaged, made from another source or rejected by Validate. After a nil error, the
+// next Get reports only what is newer than this copy.
 func (f *Fetcher) Load() (body []byte, checked time.Time, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -45,18 +45,18 @@ func (f *Fetcher) Load() (body []byte, checked time.Time, err error) {
 	return body, m.Checked, nil
 }
 
-// Get asks the source. When changed is true, body is the document as it now is, and it is good.
-// When changed is false, body is nil: what an earlier Get or Load returned is still the best there is.
+// Get asks the source. When changed is true, body is the current document, and it is valid. When changed is false, body
+// is nil: the body that an earlier Get or Load returned is still the best one.
 //
-// err and changed are independent: a *CacheError comes with a good body, and when the source fails
-// before any body was ever returned, the last good copy from disk comes together with the reason.
+// err and changed are independent. A *CacheError comes with a valid body. When the source fails before any body was
+// returned, Get returns the last good copy from disk together with the reason.
 func (f *Fetcher) Get(ctx context.Context) (body []byte, changed bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, f.src.Timeout)
 	defer cancel()
 
-	var stored []byte // the copy on disk, when the caller has not seen it yet
+	var stored []byte // the copy on disk, if the caller has not seen it yet
 	have := f.meta
 	if !f.delivered {
 		if b, m, err := f.load(); err == nil {
@@ -68,7 +68,7 @@ func (f *Fetcher) Get(ctx context.Context) (body []byte, changed bool, err error
 		if len(r.body) == 0 {
 			err = ErrEmpty
 		} else if r.meta.SHA256 == have.SHA256 {
-			r.body = stored // same bytes under new validators; nil when the caller has them
+			r.body = stored // the same bytes with new validators; nil when the caller has them
 		} else if verr := f.validate(r.body); verr != nil {
 			err = &InvalidError{verr}
 		} else {
@@ -92,8 +92,8 @@ func (f *Fetcher) Get(ctx context.Context) (body []byte, changed bool, err error
 	return r.body, r.body != nil, err
 }
 
-// Checked is when the last good body was last known to be current: the time of the last 200 or 304,
-// or the modification time of a local file. Zero when there is none.
+// Checked returns when the last good body was last known to be current: the time of the last 200 or 304, or the
+// modification time of a local file. It is zero when there is none.
 func (f *Fetcher) Checked() time.Time {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -132,7 +132,7 @@ func (f *Fetcher) load() ([]byte, meta, error) {
 	return body, m, nil
 }
 
-// store writes the last good copy; onDisk says that the body itself lies there already.
+// store writes the last good copy. onDisk says that the body itself is already on disk.
 func (f *Fetcher) store(m meta, body []byte, onDisk bool) error {
 	if f.src.Cache == "" {
 		return nil
@@ -154,7 +154,7 @@ func (f *Fetcher) store(m meta, body []byte, onDisk bool) error {
 	return &CacheError{err}
 }
 
-// Discard tells that the caller has something better than the copy on disk: the next Get asks unconditionally.
+// Discard says that the caller has something better than the copy on disk. The next Get asks unconditionally.
 func (f *Fetcher) Discard() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -162,20 +162,20 @@ func (f *Fetcher) Discard() {
 	f.stamp = stamp{}
 }
 
-// State is what a Fetcher knows of its last good body besides the body: validators, hash and age. The zero State knows
-// nothing.
+// State is what a Fetcher knows about its last good body besides the body: validators, hash and age. The zero State is
+// empty.
 type State struct{ meta meta }
 
-// State returns what another Fetcher of the same document needs to go on from here; see Resume.
+// State returns what another Fetcher of the same document needs to continue from here; see Resume.
 func (f *Fetcher) State() State {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return State{f.meta}
 }
 
-// Resume makes f, which has not been used, go on where another Fetcher of the same document stopped: the caller has body,
-// and the next Get reports only what is newer. A copy of body is kept on disk unless it lies there already; that this
-// did not work is a *CacheError, and f has resumed all the same. With a zero State it is Discard.
+// Resume makes f, which must be unused, continue where another Fetcher of the same document stopped. The caller has
+// body, and the next Get reports only what is newer. Resume writes body to disk unless it is already there. If that
+// fails, the error is a *CacheError, and f has resumed nevertheless. With a zero State, Resume is Discard.
 func (f *Fetcher) Resume(s State, body []byte) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

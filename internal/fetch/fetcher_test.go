@@ -62,7 +62,7 @@ func newOrigin(t *testing.T, h http.HandlerFunc) *origin {
 	return o
 }
 
-// serve answers with body under a strong validator, and 304 to who has it.
+// serve answers with body and a strong validator, and with 304 when the client has that body.
 func serve(body, etag string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("ETag", etag)
@@ -79,7 +79,7 @@ func (o *origin) source(t *testing.T) Source {
 	return Source{URL: o.URL + "/doc", Cache: filepath.Join(t.TempDir(), "a", "doc"), Client: o.Client(), Timeout: time.Minute}
 }
 
-// get expects a body ("" for unchanged) and an error that contains a text ("" for none).
+// get expects a body ("" means unchanged) and an error that contains fault ("" means no error).
 func get(t *testing.T, f *Fetcher, body, fault string) error {
 	t.Helper()
 	b, changed, err := f.Get(t.Context())
@@ -112,7 +112,7 @@ func TestConditional(t *testing.T) {
 
 	t.Run("restart", func(t *testing.T) {
 		g := New(src)
-		get(t, g, "two", "") // by 304 from disk
+		get(t, g, "two", "") // from disk, after 304
 		get(t, g, "", "")
 		if all := o.seen(); all[len(all)-2].Get("If-None-Match") != `"3"` {
 			t.Errorf("first request after a restart: If-None-Match %q", all[len(all)-2].Get("If-None-Match"))
@@ -170,7 +170,7 @@ func TestLastModified(t *testing.T) {
 	get(t, f, "", "")
 }
 
-// TestFaults: whatever goes wrong, the last good copy stays, before and after a restart.
+// TestFaults shows that the last good copy stays after any fault, before and after a restart.
 func TestFaults(t *testing.T) {
 	text := func(status int, contentType, body string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
@@ -327,13 +327,13 @@ func TestUnwritableCache(t *testing.T) {
 	if err := os.WriteFile(blocker, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	src.Cache = filepath.Join(blocker, "doc") // below a file: not even root can write there
+	src.Cache = filepath.Join(blocker, "doc") // below a file, where not even root can write
 	f := New(src)
 	var unkept *CacheError
 	if err := get(t, f, "one", "keep last good copy"); !errors.As(err, &unkept) || Temporary(err) {
 		t.Errorf("error %v (%T)", err, err)
 	}
-	get(t, f, "", "") // 304, and said once
+	get(t, f, "", "") // 304; the error is returned once
 	o.set(serve("two", `"2"`))
 	get(t, f, "two", "")
 	if err := os.Remove(blocker); err != nil {
@@ -436,7 +436,7 @@ func ExampleFetcher_Get() {
 	// "" false <nil>
 }
 
-// Why a feed cannot be had is told with what is to be done.
+// The error for a document that cannot be read says how to fix it.
 func TestExplains(t *testing.T) {
 	secure := httptest.NewTLSServer(http.NotFoundHandler())
 	defer secure.Close()

@@ -7,7 +7,7 @@ import (
 	"ociproxy/internal/outbound"
 )
 
-// Defaults of a [Source] whose fields are zero.
+// These are the defaults for zero fields of a [Source].
 const (
 	DefaultTimeout  = 30 * time.Second
 	DefaultMaxBytes = 32 << 20
@@ -16,30 +16,30 @@ const (
 // maxRedirects is how many redirects are followed. Download pages of providers need one or two.
 const maxRedirects = 5
 
-// Source says where a document comes from and what is acceptable. Exactly one of URL and File is set.
+// Source says where a document comes from and which documents are acceptable. Exactly one of URL and File is set.
 type Source struct {
 	URL  string // where to GET it
-	File string // or: where it lies on local disk
+	File string // or the path of a local file
 
-	// Cache is the file for the last good copy; "" keeps none. Its validators lie beside it in Cache + ".meta".
+	// Cache is the file for the last good copy. "" keeps none. Its validators are beside it in Cache + ".meta".
 	Cache string
-	// Key is what the copy in Cache is a copy of. A copy with another key is not used.
-	// The default is URL or File. Set it when the same document moves from URL to URL.
+	// Key is the identity of the copy in Cache. A copy with another key is not used. The default is URL or File. Set it
+	// when the same document moves from URL to URL.
 	Key string
 
-	Timeout  time.Duration // for the whole exchange, body included; default DefaultTimeout
+	Timeout  time.Duration // of the complete exchange, with the body; default DefaultTimeout
 	MaxBytes int64         // of the decompressed body; default DefaultMaxBytes
 
-	// Client is used for the exchange, except that redirects are bounded and never go from https to http.
-	// nil means http.DefaultClient.
+	// Client is used for the exchange, but the number of redirects is limited, and redirects never lead from https to
+	// http. nil means http.DefaultClient.
 	Client *http.Client
 	// Accept is the Accept header; "" sends "*/*".
 	Accept string
 	// UserAgent is the User-Agent header; "" sends "oci-proxy".
 	UserAgent string
 
-	// Validate decides whether a body is good. A body that fails is not returned and not kept.
-	// It is called from Get and Load with a body nobody else holds. nil accepts all.
+	// Validate decides whether a body is valid. An invalid body is neither returned nor kept. Get and Load call
+	// Validate with a body that no other code holds. nil accepts all.
 	Validate func([]byte) error
 }
 
@@ -51,7 +51,7 @@ func (s *Source) key() string {
 	return s.from()
 }
 
-// from is where the document is looked for now; validators hold only there.
+// from returns where the document is now. Validators are valid only there.
 func (s *Source) from() string {
 	if s.File != "" {
 		return s.File
@@ -71,8 +71,8 @@ func (s *Source) client() *http.Client {
 	return &c
 }
 
-// CheckRedirect is the policy of readers ([http.Client.CheckRedirect]): it bounds redirects and refuses to leave https. The error is
-// [ErrRedirect].
+// CheckRedirect is the policy of readers ([http.Client.CheckRedirect]). It limits the number of redirects and refuses a
+// redirect from https to another scheme. The error is [ErrRedirect].
 func CheckRedirect(req *http.Request, via []*http.Request) error {
 	if len(via) > maxRedirects {
 		return ErrRedirect

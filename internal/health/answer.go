@@ -45,7 +45,7 @@ func (q *query) statusText(resp *http.Response) string {
 	return fmt.Sprintf("status %d", resp.StatusCode)
 }
 
-// checkRange is for a 206.
+// checkRange checks a 206.
 func (q *query) checkRange(resp *http.Response) error {
 	field := resp.Header.Get("Content-Range")
 	first, last, total, ok := parseContentRange(field)
@@ -88,7 +88,7 @@ func (q *query) checkIgnored(t *Target, resp *http.Response) error {
 	return whether(n, want, err)
 }
 
-// checkWhole is for a 200: the length and, for algorithms we know, the digest.
+// checkWhole checks a 200: the length and, for algorithms that we know, the digest.
 func (q *query) checkWhole(resp *http.Response) error {
 	want := q.object.Size
 	if want < 0 {
@@ -98,7 +98,7 @@ func (q *query) checkWhole(resp *http.Response) error {
 		return fmt.Errorf("%d bytes to be read whole, more than %d", want, maxManifest)
 	}
 	h := q.object.Digest.Hash()
-	if want < 0 { // neither side knows the size
+	if want < 0 { // the size is unknown
 		n, err := io.Copy(h, io.LimitReader(resp.Body, maxManifest+1))
 		if err != nil || n > maxManifest {
 			return whether(n, maxManifest, err)
@@ -114,7 +114,7 @@ func (q *query) checkWhole(resp *http.Response) error {
 		return nil
 	case isHTML(resp.Header):
 		return errHTML
-	case !q.object.Digest.InStores(): // of an algorithm we do not know
+	case !q.object.Digest.InStores(): // an unknown algorithm
 		return nil
 	}
 	return errors.New("wrong bytes: the digest does not match")
@@ -129,7 +129,7 @@ func copyExactly(w io.Writer, resp *http.Response, want int64) error {
 	return whether(n, want, err)
 }
 
-// whether checks that n bytes and an error are want bytes.
+// whether checks that n bytes with an error are exactly want bytes.
 func whether(n, want int64, err error) error {
 	switch {
 	case err != nil:

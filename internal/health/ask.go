@@ -14,7 +14,7 @@ import (
 	"ociproxy/internal/outbound"
 )
 
-// maxRedirects is how many redirects of a registry to its storage are followed.
+// maxRedirects is how many redirects of a registry to its storage the probe follows.
 const maxRedirects = 3
 
 // probeClient returns c with connections of its own that are never reused: a probe must meet what a new client meets.
@@ -29,7 +29,7 @@ func probeClient(c *http.Client) *http.Client {
 		rt = t
 	}
 	return &http.Client{
-		Transport:     outbound.Explaining(rt), // what a proxy says must not be taken for the store's word
+		Transport:     outbound.Explaining(rt), // a proxy's answer must not count as the store's
 		CheckRedirect: outbound.NoRedirect,
 	}
 }
@@ -80,14 +80,14 @@ func (m *Monitor) send(ctx context.Context, t *Target, q *query, target string) 
 	req.Close = true
 	req.Header.Set("User-Agent", "oci-proxy")
 	req.Header.Set("Accept", cmp.Or(t.Accept, "*/*"))
-	req.Header.Set("Accept-Encoding", "identity") // bytes are compared as stored
+	req.Header.Set("Accept-Encoding", "identity") // compare the bytes as stored
 	if q.kind == byteRange {
 		req.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", q.start, q.end()))
 	}
 	return m.client.Do(req)
 }
 
-// redirect returns where resp leads to, nil when it is not a redirect.
+// redirect returns where resp leads to; nil: it is not a redirect.
 func redirect(t *Target, resp *http.Response, hops int) (*url.URL, error) {
 	if resp.StatusCode/100 != 3 {
 		return nil, nil
@@ -106,7 +106,7 @@ func redirect(t *Target, resp *http.Response, hops int) (*url.URL, error) {
 	return to, nil
 }
 
-// plain takes the URL out of an error of net/http and puts time-outs into words.
+// plain removes the URL from an error of net/http, and describes time-outs in words.
 func plain(ctx context.Context, err error) error {
 	if err == nil {
 		return nil

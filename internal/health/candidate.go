@@ -14,7 +14,7 @@ type standing uint8
 const (
 	inService standing = iota
 	ejected
-	// joining: added by a reload, not yet seen to work.
+	// joining says that a reload added the candidate, and that it was not yet seen to work.
 	joining
 )
 
@@ -27,37 +27,37 @@ type candidate struct {
 	Target
 
 	standing standing
-	since    time.Time // of the standing; for people only
+	since    time.Time // of the standing; only for people
 	ejected  moment    // when it was ejected
 
 	// These are the results of its probes. Neutral results change none of them.
-	heard     bool // it had its turn, whatever came of it
+	heard     bool // it was probed, or its turn passed without an object
 	probed    bool // there was a verdict
 	failing   bool // the last verdict was a failure
 	failures  int  // in a row
 	successes int  // in a row
 	proof     int  // successes in a row since trouble began
 
-	// These say when it is probed.
-	asked   bool   // a probe was made, and no gap since
+	// These say when it is next probed.
+	asked   bool   // a probe was made, and no gap came since
 	running bool   // a probe is under way
-	prompt  bool   // probe as soon as possible: who else fails?
+	prompt  bool   // probe as soon as possible, to see who else fails
 	neutral bool   // the last probe gave no signal
 	last    moment // end of the last probe
 	verdict moment // time of the last verdict
 	failed  moment // when it began to fail
 	jitter  float64
-	sterile int  // turns without anything to probe with, in a row
-	whole   bool // next: a whole object; else a range
+	sterile int  // turns in a row without an object to probe with
+	whole   bool // the next probe reads a complete object; false: a range
 	kept    Object
 	hasKept bool
-	denied  bool // it did not have what the last probe asked for
+	denied  bool // it did not have the object of the last probe
 
-	lastProbe   time.Time // for people only
+	lastProbe   time.Time // only for people
 	lastErr     string
 	lastErrTime time.Time
 
-	seen    atomic.Int64 // moment when clients were last sent here; negative: never
+	seen    atomic.Int64 // moment when clients were last sent there; negative: never
 	suspect atomic.Bool  // a client or check met an error
 }
 
@@ -68,6 +68,6 @@ const (
 	pass outcome = iota
 	fail
 	neutral
-	// barren: there was nothing to probe with.
+	// barren says that there was nothing to probe with.
 	barren
 )

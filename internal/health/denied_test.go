@@ -12,7 +12,7 @@ import (
 	"ociproxy/internal/wait"
 )
 
-// Somebody who asks for made-up things decides what a registry is probed with. It must not stay unjudged for that.
+// A client that asks for made-up things decides what a registry is probed with. The registry must still be judged.
 func TestMadeUpSamplesDoNotHideADeadRegistry(t *testing.T) {
 	dead := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "/made-up") {
@@ -48,7 +48,7 @@ func TestMadeUpSamplesDoNotHideADeadRegistry(t *testing.T) {
 	}
 }
 
-// What a proxy on the way says is not taken for the store's word.
+// The answer of a proxy on the way does not count as the store's.
 func TestProxyIsNamed(t *testing.T) {
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusProxyAuthRequired) }))
 	defer proxy.Close()

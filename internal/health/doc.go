@@ -14,10 +14,10 @@
 //     are three in a row.
 //   - When more than half of the candidates in service fail together, the state is frozen: no candidate is ejected, and
 //     the candidates that were ejected in the last 30 s come back. The state thaws when fewer than half fail. It also
-//     thaws when a candidate has passed 5 probes in a row since the freeze: then our network works, and a candidate that
-//     fails twice more is really down.
+//     thaws when a candidate has passed 5 probes in a row since the freeze: then our network works, and a candidate
+//     that fails twice more is really down.
 //   - When this process did not run for 2 s (twice the shortest interval), it discards the probes that were under way,
 //     and all failure counts start again. Only the monotonic clock is used.
-//   - At process start all candidates are usable. A candidate that a reload adds is usable after its first good probe, or
-//     after some ten seconds in which there was nothing to probe it with.
+//   - At process start all candidates are usable. A candidate that a reload adds is usable after its first good probe,
+//     or after some ten seconds in which there was nothing to probe it with.
 package health

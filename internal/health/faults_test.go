@@ -12,13 +12,13 @@ import (
 	"time"
 )
 
-// serve answers as a good store does.
+// serve answers as a working store does.
 func serve(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/octet-stream")
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(blob))
 }
 
-// part answers with the range asked for, changed by edit.
+// part answers with the requested range, changed by edit.
 func part(edit func(first, last, total *int64, body *[]byte)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var first, last int64
@@ -50,7 +50,7 @@ func reset(w http.ResponseWriter, _ *http.Request) {
 	if err != nil {
 		panic(err)
 	}
-	conn.(*net.TCPConn).SetLinger(0) // RST, not FIN
+	conn.(*net.TCPConn).SetLinger(0) // RST instead of FIN
 	conn.Close()
 }
 
@@ -72,7 +72,7 @@ func status(code int) http.HandlerFunc {
 
 func hang(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
-// Every fault a store can have, for both kinds of probe.
+// The test has every fault of a store, for both kinds of probe.
 func TestFaults(t *testing.T) {
 	both := []queryKind{wholeObject, byteRange}
 	whole, ranged := both[:1], both[1:]
@@ -159,12 +159,12 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// quick is a monitor for single probes. It is patient: the machine may be busy.
+// quick returns a monitor for single probes. Its time limits are long, because the machine may be busy.
 func quick(c *http.Client) *Monitor {
 	return New(Options{Client: c, FirstByte: time.Minute, Timeout: time.Minute})
 }
 
-// store is a target that holds blob at url.
+// store returns a target that holds blob at url.
 func store(url string) *Target {
 	return &Target{Name: "s", Sample: func(int64) (Object, bool) {
 		return Object{URL: url + "/blob", Digest: sum(blob), Size: int64(len(blob))}, true

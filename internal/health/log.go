@@ -2,7 +2,7 @@ package health
 
 import "time"
 
-// line is a transition for the log: noted under the lock, logged after it.
+// line is a transition to log: recorded under the lock, logged after it.
 type line struct {
 	kind                changeKind
 	name, err           string

@@ -21,15 +21,15 @@ type Monitor struct {
 	client *http.Client
 	start  time.Time
 	now    func() moment
-	pulse  atomic.Int64 // moment of the last beat: a clock that costs a load
+	pulse  atomic.Int64 // moment of the last beat: a clock that costs one load
 
 	mu      sync.Mutex
 	roster  roster
 	started bool // there was a first list of targets
 	view    *View
-	flying  int    // probes under way
-	epoch   int    // counts the gaps
-	beat    moment // when somebody last looked at the clock
+	flying  int    // running probes
+	epoch   int    // number of gaps so far
+	beat    moment // when the clock was last read
 	wg      sync.WaitGroup
 
 	names atomic.Pointer[map[string]*candidate]
@@ -125,7 +125,7 @@ func (c *candidate) touch(now int64) {
 	}
 }
 
-// Suspect is [View.Suspect] by name; it ignores an unknown name.
+// Suspect does what [View.Suspect] does, by name. It ignores an unknown name.
 func (m *Monitor) Suspect(name string) {
 	if c := (*m.names.Load())[name]; c != nil {
 		c.suspect.Store(true)
@@ -184,8 +184,8 @@ func (m *Monitor) turn(ctx context.Context) {
 	m.log(lines)
 }
 
-// look notices that the process did not run for a while. Both the loop and each finished probe call it first, since
-// after a stop either may be the first to run. The lock is held.
+// look notices that the process did not run for a while. The loop and each finished probe call it first, because either
+// may be the first to run after a stop. The lock is held.
 func (m *Monitor) look(now moment) []change {
 	stopped := now - m.beat
 	m.beat = now
@@ -222,8 +222,8 @@ func (m *Monitor) launch(ctx context.Context, c *candidate) {
 	m.flying++
 	epoch, target, whole, kept, hasKept := m.epoch, c.Target, c.whole, c.kept, c.hasKept
 	if c.denied && (hasKept || target.Ping != "") {
-		// What clients ask for need not exist. A client that asks for made-up objects must not decide forever what
-		// this candidate is probed with.
+		// Objects that clients ask for need not exist. A client that asks for made-up objects must not permanently
+		// decide what this candidate is probed with.
 		target.Sample = nil
 	}
 	m.wg.Go(func() {
@@ -236,7 +236,7 @@ func (m *Monitor) launch(ctx context.Context, c *candidate) {
 	})
 }
 
-// finish takes the result of a probe that began in an epoch.
+// finish handles the result of a probe that began in epoch.
 func (m *Monitor) finish(ctx context.Context, c *candidate, epoch int, r result, begin time.Time) {
 	took := time.Since(begin)
 	m.mu.Lock()

@@ -14,12 +14,13 @@ import (
 	"ociproxy/internal/set"
 )
 
-// From a fault to ejection, with and without a passive signal, and from the cure to re-admission.
+// The test measures the time from a fault to ejection, with and without a passive signal, and from the repair to
+// re-admission.
 func TestEjectAndReadmit(t *testing.T) {
 	tests := []struct {
 		fault         string
 		suspect, busy bool
-		within        time.Duration // of the fault
+		within        time.Duration // after the fault
 	}{
 		{"refused", true, false, 4 * time.Second},
 		{"500", true, false, 4 * time.Second},
@@ -43,7 +44,7 @@ func TestEjectAndReadmit(t *testing.T) {
 					v.Suspect(0)
 				}
 				took := until(t, tt.within, func() bool { return v.String() == "-++++" })
-				if n := len(w.probes("s0")); n < 2 || n > 3 { // one may have been under way
+				if n := len(w.probes("s0")); n < 2 || n > 3 { // one probe may have been running
 					t.Errorf("ejected after %d probes, want 3", n)
 				}
 				t.Logf("ejected after %v", took)
@@ -53,7 +54,7 @@ func TestEjectAndReadmit(t *testing.T) {
 				}
 				w.set("", "s0")
 				back := until(t, 80*time.Second, func() bool { return v.String() == "+++++" })
-				if n := len(w.probes("s0")); n < 4 || n > 6 { // one may have been under way
+				if n := len(w.probes("s0")); n < 4 || n > 6 { // one probe may have been running
 					t.Errorf("re-admitted after %d probes, want 5", n)
 				}
 				t.Logf("re-admitted after %v", back)
@@ -112,7 +113,7 @@ func TestFlappingIsNotEjectedBetweenFailures(t *testing.T) {
 	})
 }
 
-// Storms of passive signals cause one probe every two seconds at most.
+// Storms of passive signals cause at most one probe every two seconds.
 func TestSuspectIsBounded(t *testing.T) {
 	virtual(t, 3, func(t *testing.T, w *world, m *Monitor, v *View) {
 		elapse(10 * time.Second)
@@ -168,7 +169,7 @@ func TestFreeze(t *testing.T) {
 	}
 }
 
-// Three are refused at once and ejected before the others have timed out: they come back.
+// Three candidates are refused at once and ejected before the others have timed out. They come back.
 func TestEjectedInTheBurstReturn(t *testing.T) {
 	virtual(t, 9, func(t *testing.T, w *world, m *Monitor, v *View) {
 		elapse(time.Minute)
@@ -182,7 +183,7 @@ func TestEjectedInTheBurstReturn(t *testing.T) {
 	})
 }
 
-// All but one of the stores die at once: after a short freeze the survivors prove that it is not our network.
+// All stores but one die at once. After a short freeze, the survivors prove that our network works.
 func TestSurvivorsProveOurNetwork(t *testing.T) {
 	virtual(t, 6, func(t *testing.T, w *world, m *Monitor, v *View) {
 		elapse(time.Minute)
@@ -197,7 +198,7 @@ func TestSurvivorsProveOurNetwork(t *testing.T) {
 		if got := v.String(); got != "----++" {
 			t.Errorf("usable %s", got)
 		}
-		// Frozen, thawed, four ejected; at most three of them had been before the freeze, and returned.
+		// Frozen, thawed, four ejected. At most three of these had been ejected before the freeze and had returned.
 		if n := strings.Count(w.logged(), "\n"); n < 6 || n > 12 {
 			t.Errorf("%d log lines, want 6 to 12", n)
 		}
@@ -226,7 +227,7 @@ func TestDeadAtStart(t *testing.T) {
 	})
 }
 
-// The process is stopped while probes are under way: what they say afterwards is discarded.
+// The process is stopped while probes are running. Their later results are discarded.
 func TestStoppedProcess(t *testing.T) {
 	for _, late := range []time.Duration{1500 * time.Millisecond, 3 * time.Second, 30 * time.Second, time.Hour} {
 		t.Run(late.String(), func(t *testing.T) {
@@ -239,7 +240,7 @@ func TestStoppedProcess(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				go m.Run(ctx)
 				elapse(time.Minute)
-				// Two failures already, the third is under way when everything stops.
+				// There were two failures already, and the third probe is running when everything stops.
 				w.set("hung", "s0", "s1")
 				v.Suspect(0)
 				v.Suspect(1)
@@ -261,7 +262,7 @@ func TestStoppedProcess(t *testing.T) {
 					t.Errorf("usable %s, %d discarded, want %s, %d", got, discarded, want, wantDiscarded)
 				}
 				if wantDiscarded > 0 {
-					// It is not forgotten: who is really dead is found out again.
+					// Nothing is lost: a candidate that is really dead is found again.
 					until(t, 20*time.Second, func() bool { return v.String() == "--+++" })
 				}
 				cancel()
@@ -300,7 +301,7 @@ func TestSchedule(t *testing.T) {
 		if len(offsets) < 25 {
 			t.Errorf("probes fall into %d of 30 slots of 10 s: they march in step", len(offsets))
 		}
-		// An idle one that becomes busy does not wait for the end of its long interval.
+		// An idle candidate that becomes busy does not wait for the end of its long interval.
 		var set set.Set
 		set.Add(59)
 		v.Busy(set)
@@ -322,7 +323,7 @@ func TestReload(t *testing.T) {
 		v.Suspect(1)
 		until(t, 10*time.Second, func() bool { return v.String() == "+-++" })
 
-		// s0 leaves, s3 gets another origin, s4 and s5 are new, s5 with nothing to be probed with, s6 is dead.
+		// s0 leaves. s3 gets another origin. s4 and s5 are new; s5 has nothing to probe it with. s6 is dead.
 		list := targets(7)[1:]
 		list[2].Origin = "https://elsewhere/"
 		list[4].Sample = func(int64) (Object, bool) { return Object{}, false }
@@ -347,7 +348,7 @@ func TestReload(t *testing.T) {
 		if n := len(w.probes("s0")); n != 0 {
 			t.Errorf("%d probes of a store that left", n)
 		}
-		v.Suspect(0) // by a request that began before the reload
+		v.Suspect(0) // from a request that began before the reload
 		v.Busy(set.Full(4))
 		w.set("", "s1", "s6")
 		until(t, 2*time.Minute, func() bool { return next.String() == "++++++" })
@@ -363,7 +364,7 @@ func TestReload(t *testing.T) {
 	})
 }
 
-// A probe that was under way when its target was replaced changes nothing.
+// A probe that was running when its target was replaced changes nothing.
 func TestReloadDuringAProbe(t *testing.T) {
 	virtual(t, 2, func(t *testing.T, w *world, m *Monitor, v *View) {
 		elapse(time.Minute)
@@ -382,7 +383,7 @@ func TestReloadDuringAProbe(t *testing.T) {
 	})
 }
 
-// When nothing is known to be held any more, what was read last is read again; an upstream is pinged.
+// When no object is known any more, the monitor reads the last object again. It pings an upstream.
 func TestWithoutASample(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
@@ -410,7 +411,7 @@ func TestWithoutASample(t *testing.T) {
 		until(t, 10*time.Second, func() bool { return v.String() == "-+-+" })
 		w.set("", "s0", "s2")
 		until(t, 2*time.Minute, func() bool { return v.String() == "++++" })
-		// It denies having the kept object: there is nothing left to probe with.
+		// It denies having the kept object, so there is nothing left to probe with.
 		w.set("404", "s1")
 		v.Suspect(1)
 		elapse(10 * time.Second)
@@ -441,7 +442,7 @@ func TestProbesUnderWayAreBounded(t *testing.T) {
 	})
 }
 
-// virtual fails when Run does not end, or leaves a goroutine.
+// virtual fails the test if Run does not end, or leaves a goroutine.
 func TestRunEndsWithProbesUnderWay(t *testing.T) {
 	virtual(t, 3, func(_ *testing.T, w *world, _ *Monitor, _ *View) {
 		w.set("hung", names(0, 3)...)

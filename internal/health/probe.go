@@ -10,20 +10,20 @@ import (
 )
 
 const (
-	// maxWhole bounds the objects that are read as a whole, and the ranges.
+	// maxWhole bounds the objects that are read completely, and the ranges.
 	maxWhole = 64 << 10
-	// maxManifest bounds objects that can only be read as a whole; registries accept manifests of 4 MiB.
+	// maxManifest bounds objects that can only be read completely. Registries accept manifests of 4 MiB.
 	maxManifest = 4 << 20
 )
 
 // result is the result of one probe.
 type result struct {
 	outcome outcome
-	err     error // why it failed, or why it says nothing
+	err     error // why it failed, or why it gives no signal
 	object  Object
-	// missing: the target denies having the object.
+	// missing says that the target denies having the object.
 	missing bool
-	// requested: something was sent.
+	// requested says that a request was sent.
 	requested bool
 }
 
@@ -46,7 +46,7 @@ func (m *Monitor) probe(ctx context.Context, t *Target, whole bool, kept Object)
 		r.outcome = status.outcome()
 		r.missing = status.missing() && !q.object.Digest.IsZero()
 		if q.kind == ping && status.code == http.StatusUnauthorized {
-			// A registry that wants a token is alive.
+			// A registry that asks for a token is alive.
 			r.outcome, r.err = pass, nil
 		}
 	case ours(err):
@@ -62,7 +62,7 @@ func (m *Monitor) probe(ctx context.Context, t *Target, whole bool, kept Object)
 
 var errBudget = errors.New("the target's request quota is used up")
 
-// query is what one probe asks for.
+// query is the request of one probe.
 type query struct {
 	kind   queryKind
 	object Object
@@ -78,7 +78,7 @@ const (
 	ping
 )
 
-// String says what was asked, for errors. Digests are public; URLs may not be.
+// String returns what was asked, for errors. Digests are public; URLs may not be.
 func (q *query) String() string {
 	switch q.kind {
 	case byteRange:
@@ -90,18 +90,18 @@ func (q *query) String() string {
 	}
 }
 
-// end is the last byte of the range, as the Range header counts.
+// end returns the last byte of the range, counted as in the Range header.
 func (q *query) end() int64 { return q.start + q.length - 1 }
 
-// choose selects what to ask t for: a small object as a whole, or a random range of any object. When no object is
-// known any more, it reads the last one again. Without one, it pings the target.
+// choose selects what to ask t for: a complete small object, or a random range of any object. When no object is known
+// any more, it reads the last one again. Without one, it pings the target.
 func choose(t *Target, whole bool, kept Object) (query, bool) {
 	var o Object
 	ok := false
 	if t.Sample != nil {
 		if whole {
 			o, ok = t.Sample(maxWhole)
-			ok = ok && o.Size <= maxWhole // a source that does not know sizes
+			ok = ok && o.Size <= maxWhole // the source may not know sizes
 		}
 		if !ok {
 			o, ok = t.Sample(0)
@@ -121,7 +121,7 @@ func choose(t *Target, whole bool, kept Object) (query, bool) {
 	return query{}, false
 }
 
-// rangeOf is a range of o at a random offset.
+// rangeOf returns a range of o at a random offset.
 func rangeOf(o Object) query {
 	q := query{kind: byteRange, object: o, length: maxWhole}
 	if o.Size > 0 {
@@ -139,7 +139,8 @@ type statusError struct {
 
 func (e *statusError) Error() string { return e.text }
 
-// outcome: a status that means "not you", "not this" or "not now" says nothing about the target's health.
+// outcome returns the outcome of a status. One that means "not you", "not this" or "not now" says nothing about the
+// target's health.
 func (e *statusError) outcome() outcome {
 	switch e.code {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusGone,
@@ -149,7 +150,8 @@ func (e *statusError) outcome() outcome {
 	return fail
 }
 
-// missing: S3 answers 403 for an object that does not exist when the caller may not list.
+// missing reports whether the target denies having the object. S3 answers 403 for a missing object if the caller may
+// not list.
 func (e *statusError) missing() bool {
 	return e.code == http.StatusNotFound || e.code == http.StatusForbidden || e.code == http.StatusGone
 }

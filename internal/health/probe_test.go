@@ -75,10 +75,10 @@ func TestConnectionFaults(t *testing.T) {
 	})
 }
 
-// quiet swallows the handshake errors that a server would print.
+// quiet discards the handshake errors that a server would print.
 var quiet = slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo)
 
-// expired is a server whose certificate, of an authority that the client trusts, has run out.
+// expired returns a server with an expired certificate, and a client that trusts the certificate's authority.
 func expired(t *testing.T) (*httptest.Server, *http.Client) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -106,7 +106,7 @@ func expired(t *testing.T) (*httptest.Server, *http.Client) {
 	return srv, &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}}
 }
 
-// What a registry may do and a store may not.
+// The test has what a registry may do and a store may not.
 func TestRegistries(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/storage", serve)
@@ -192,7 +192,7 @@ func TestRegistries(t *testing.T) {
 	}
 }
 
-// Nothing of a client is sent, what is asked for is bounded, and each probe connects again.
+// A probe sends nothing about a client, requests a bounded number of bytes, and makes a new connection.
 func TestWhatIsAsked(t *testing.T) {
 	var seen []http.Header
 	var conns atomic.Int64
@@ -282,7 +282,7 @@ func TestChoose(t *testing.T) {
 	}
 }
 
-// Objects whose size or algorithm is not the usual one.
+// The test has objects with an unusual size or algorithm.
 func TestUnusualObjects(t *testing.T) {
 	sum512 := sha512.Sum512(blob)
 	d512, err := oci.ParseDigest("sha512:" + hex.EncodeToString(sum512[:]))

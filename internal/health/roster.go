@@ -10,8 +10,8 @@ type roster struct {
 	patience              int // barren turns after which a joining candidate is usable
 
 	all     []*candidate
-	trouble bool // more than half of those in service fail together
-	frozen  bool // trouble, and nothing shows that it is not our own
+	trouble bool // more than half of the candidates in service fail together
+	frozen  bool // trouble, and no proof that our network works
 }
 
 // change is a transition of one candidate, or of the roster when c is nil.
@@ -26,14 +26,14 @@ const (
 	changeEjected changeKind = iota
 	changeReadmitted
 	changeJoined
-	changeReturned // ejected in the burst that turned out to be our own network
+	changeReturned // ejected in a burst that turned out to be our own network
 	changeFrozen
 	changeThawed
-	changeProven // the others are really down
+	changeProven // the others really are down
 	changeGap    // this process did not run for a while
 )
 
-// record takes the result of a probe of c at a moment, and returns what changes.
+// record handles the result of a probe of c at a moment, and returns what changes.
 func (r *roster) record(c *candidate, o outcome, now moment) []change {
 	c.heard, c.neutral = true, o == neutral
 	if o != barren {
@@ -68,8 +68,8 @@ func (r *roster) record(c *candidate, o outcome, now moment) []change {
 // not cause probes of all others all the time.
 const fresh = 5 * time.Second
 
-// callRoll asks for a probe of the others that had none since a moment, when c begins to fail and when it is ejected:
-// only together they show whether our own network is at fault.
+// callRoll requests a probe of all others that had none since a moment, when c begins to fail and when it is ejected.
+// Only all of them together show whether our own network is at fault.
 func (r *roster) callRoll(c *candidate, since moment) {
 	for _, o := range r.all {
 		if o != c && o.standing == inService && o.verdict < since {

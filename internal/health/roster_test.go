@@ -29,8 +29,8 @@ func (r *roster) usable() string {
 	return b.String()
 }
 
-// One candidate among healthy ones: + pass, x fail, . neutral, 0 nothing to probe with. The second line is what it
-// is after each.
+// The test has one candidate. The first line has the outcomes of its probes: + pass, x fail, . neutral, 0 nothing to
+// probe with. The second line has its state after each.
 func TestOneCandidate(t *testing.T) {
 	tests := []struct{ name, probes, want string }{
 		{"three in a row eject", "xxx", "++-"},
@@ -64,7 +64,7 @@ func TestOneCandidate(t *testing.T) {
 
 var outcomes = map[rune]outcome{'+': pass, 'x': fail, '.': neutral, '0': barren}
 
-// Many candidates: each word is "candidate outcome…", one probe a second.
+// The test has many candidates. Each word is "candidate outcome…", with one probe a second.
 func TestFleetRules(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -129,22 +129,22 @@ func TestRollCall(t *testing.T) {
 	for _, c := range r.all {
 		got = append(got, c.prompt)
 	}
-	// 0 failed itself, 1 has just answered, 3 is out.
+	// 0 failed itself, 1 has just answered, 3 is out of service.
 	if diff := cmp.Diff([]bool{false, false, true, false}, got); diff != "" {
 		t.Errorf("prompted (-want +got):\n%s", diff)
 	}
 }
 
-// naive is the same rules told from the whole history: every count is found by reading it backwards.
+// naive has the same rules, derived from the complete history: it finds every count by reading the history backwards.
 type naive struct {
 	n                int
 	history          []entry
 	standing         []standing
 	ejectedAt        []moment
-	forgiven         []int // index into history before which failures do not count
+	forgiven         []int // index into history; failures before it do not count
 	trouble, frozen  bool
 	troubleSince     int
-	readmittedBarren []int // index into history before which barren turns do not count
+	readmittedBarren []int // index into history; barren turns before it do not count
 }
 
 type entry struct {
@@ -156,7 +156,8 @@ func newNaive(n int) *naive {
 	return &naive{n: n, standing: make([]standing, n), ejectedAt: make([]moment, n), forgiven: make([]int, n), readmittedBarren: make([]int, n)}
 }
 
-// streak counts who's outcomes o from the end back to index from, passing over those in skip, until another.
+// streak counts who's outcomes o from the end back to index from. It passes over the outcomes in skip, and stops at any
+// other.
 func (m *naive) streak(who int, o outcome, from int, skip ...outcome) int {
 	n := 0
 	for i := len(m.history) - 1; i >= from; i-- {
@@ -261,7 +262,7 @@ func (m *naive) usable() string {
 	return b.String()
 }
 
-// Random histories, with phases in which one candidate, some or all of them fail, against the naive model.
+// Random histories, with phases in which one candidate, some or all of them fail, are compared with the naive model.
 func TestRandomHistories(t *testing.T) {
 	runs := 400
 	if testing.Short() {
@@ -273,7 +274,7 @@ func TestRandomHistories(t *testing.T) {
 		n := 1 + rng.IntN(8)
 		r, m := newRoster(n), newNaive(n)
 		now := moment(0)
-		chance := make([]float64, n) // of failing
+		chance := make([]float64, n) // chance to fail
 		var trace strings.Builder
 		for range 400 {
 			if rng.IntN(25) == 0 { // a new phase

@@ -8,7 +8,8 @@ func (c *candidate) busyAt(now moment, recent time.Duration) bool {
 	return seen >= 0 && now-seen <= recent
 }
 
-// urgency orders candidates that are due: first those that decide a freeze, then those that decide an ejection.
+// urgency orders candidates that are due: first those that decide about a freeze, then those that decide about an
+// ejection.
 func (c *candidate) urgency(frozen bool) int {
 	switch {
 	case frozen && c.standing == inService && !c.failing:

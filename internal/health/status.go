@@ -50,7 +50,7 @@ func (m *Monitor) Frozen() bool {
 	return m.roster.frozen
 }
 
-// String is the metric label.
+// String returns the metric label.
 func (o outcome) String() string {
 	switch o {
 	case pass:
@@ -82,6 +82,6 @@ func (c *candidate) note(r result) {
 		c.kept, c.hasKept = r.object, true
 	}
 	if r.outcome != fail {
-		c.whole = !c.whole // what failed is asked again in the same way
+		c.whole = !c.whole // a failed probe is repeated in the same way
 	}
 }

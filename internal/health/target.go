@@ -10,7 +10,7 @@ type Object struct {
 	Digest oci.Digest
 	// Size in bytes; negative: unknown.
 	Size int64
-	// Whole says that the object is only read as a whole (a manifest: registries need not serve parts of one).
+	// Whole says that the object is only read completely (a manifest: registries need not serve parts of one).
 	Whole bool
 }
 
@@ -32,7 +32,7 @@ type Target struct {
 	// FollowRedirects follows up to three redirects, never from https to http. It is for registries, which send
 	// clients to their storage for blobs; a store answers itself.
 	FollowRedirects bool
-	// RangeOptional accepts a 200 with the whole object as an answer to a Range request. It is for registries, where
+	// RangeOptional accepts a 200 with the complete object as an answer to a Range request. It is for registries, where
 	// the specification leaves ranges optional.
 	RangeOptional bool
 	// Allow takes one request of the target's quota; a refusal is no signal. Nil: no quota.
@@ -43,7 +43,7 @@ type Target struct {
 const (
 	ResultOK        = "ok"
 	ResultFailed    = "failed"
-	ResultNeutral   = "neutral"   // no signal: 401, 403, 404, 410, 429, 451, limits of our own
+	ResultNeutral   = "neutral"   // no signal: 401, 403, 404, 410, 429, 451, our own limits
 	ResultDiscarded = "discarded" // this process did not run for a while
 )
 

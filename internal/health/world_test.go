@@ -22,7 +22,7 @@ import (
 // world is a set of stores s0, s1, … in memory, for tests in virtual time. It is the transport of the monitor.
 type world struct {
 	mu      sync.Mutex
-	fault   map[string]string // by host; "" works
+	fault   map[string]string // by host; "": it works
 	asked   map[string][]time.Duration
 	results map[string]int // by result
 	missing map[string]int // by name
@@ -82,7 +82,7 @@ func (w *world) set(fault string, hosts ...string) {
 	}
 }
 
-// probes says when a host got its requests, and forgets them.
+// probes returns when a host got its requests, and forgets these.
 func (w *world) probes(host string) []time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -97,7 +97,7 @@ func (w *world) logged() string {
 	return w.log.String()
 }
 
-// RoundTrip answers as the host's fault says.
+// RoundTrip answers according to the host's fault.
 func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
 	w.mu.Lock()
 	w.asked[r.URL.Host] = append(w.asked[r.URL.Host], time.Since(w.begin))
@@ -176,7 +176,7 @@ func elapse(d time.Duration) {
 	synctest.Wait()
 }
 
-// until lets time pass until cond, at most limit, and returns how long it took.
+// until lets time pass until cond is true, at most limit, and returns how long that took.
 func until(t *testing.T, limit time.Duration, cond func() bool) time.Duration {
 	t.Helper()
 	begin := time.Now()

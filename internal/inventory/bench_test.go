@@ -110,7 +110,7 @@ func BenchmarkLookupCold(b *testing.B) {
 		all = append(all, d)
 	}
 	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-	// One after the other in memory: the digest of a request is warm, the table is not.
+	// The digests are one after the other in memory: the digest of a request is in the cache, the table is not.
 	var text strings.Builder
 	for _, d := range all {
 		text.WriteString(d.String())

@@ -21,17 +21,17 @@ type Change struct {
 // buildInput is what a table is built from: what stays of the old one, and the segments that are new.
 type buildInput struct {
 	old  *Table
-	keep [set.Max]int16 // by index in old: the store's index in the new table, or -1 when nothing of it stays
-	// changes are read on top of what stays: a store whose old membership is replaced is not in keep, one that only
+	keep [set.Max]int16 // by index in old: the store's index in the new table, or -1: drop it
+	// changes are read on top of what stays. A store whose old membership is replaced is not in keep. A store that only
 	// got further segments is.
 	changes []Change
-	limit   int  // of digests in the table; 0: what numbers have room for
-	images  bool // the table is one of images, else of blobs; the changes have segments of both
+	limit   int  // of digests in the table; 0: as many as record numbers allow
+	images  bool // the table is for images, not blobs; the changes have segments of both
 	open    func(SegmentRef) (io.ReadCloser, error)
-	dir     string // for the table's memory; "" is anonymous memory
+	dir     string // for the table's memory; "": anonymous memory
 }
 
-// keepNone is a keep that leaves everything out.
+// keepNone returns a keep that leaves everything out.
 func keepNone() (k [set.Max]int16) {
 	for i := range k {
 		k[i] = -1
@@ -44,7 +44,7 @@ type source struct {
 	ref    SegmentRef
 	form   Form
 	stores set.Set
-	rank   [set.Max]uint16 // its place among the store's segments, from 1
+	rank   [set.Max]uint16 // place among the store's segments, from 1
 }
 
 // openAtOnce bounds the segments open at once, hence files and buffers: 256 × 32 KiB. More are read in turns.
@@ -161,11 +161,11 @@ type builder struct {
 	sources []*source
 
 	oldCursor *cursor
-	kept      []set.Set // by old set id: what stays of it
+	kept      []set.Set // by old set id: the stores of it that stay
 	out       io.Writer
 	block     []byte
 	n         int
-	limit     int // of n
+	limit     int // upper bound of n
 	sets      setTable
 	ids       map[set.Set]uint16
 	members   []int // by set id: digests
@@ -184,7 +184,7 @@ func (b *builder) run(in buildInput) (_ *part, err error) {
 	for _, c := range cursors {
 		limit += int(c.count)
 	}
-	limit = min(limit, b.limit) // what segments say together must not ask for more than they may have
+	limit = min(limit, b.limit) // together, the segments must not get more space than is allowed
 	limit = b.alg.entryLen()*limit + 4<<indexBits(limit) + 4
 	r, err := newRegion(in.dir, limit)
 	if err != nil {
@@ -197,7 +197,7 @@ func (b *builder) run(in buildInput) (_ *part, err error) {
 	}()
 	b.out, b.ids, b.lastID = r, map[set.Set]uint16{}, noID
 	err = b.merge(cursors)
-	runtime.KeepAlive(b.old) // its records were read to here
+	runtime.KeepAlive(b.old) // until here its records were read
 	if err != nil {
 		return nil, err
 	}
@@ -209,7 +209,7 @@ func (b *builder) open(open func(SegmentRef) (io.ReadCloser, error)) (cursors []
 	var files []io.Closer
 	closeAll = func() {
 		for _, f := range files {
-			_ = f.Close() // only read
+			_ = f.Close() // it was only read
 		}
 	}
 	if c, ok := tableCursor(b.old); ok {
@@ -311,10 +311,10 @@ func (b *builder) resolve(group []*cursor) (held set.Set, size int64) {
 	return held, size
 }
 
-// Sizes that are none.
+// Special values of sizes.
 const (
-	noSize      int64 = -1      // nobody has said anything yet
-	unknownSize int64 = MaxSize // as a table stores it: those that hold a digest do not agree
+	noSize      int64 = -1      // not known yet
+	unknownSize int64 = MaxSize // as a table stores it: the holders of a digest disagree
 )
 
 func agreed(a, b int64) int64 {
@@ -326,7 +326,7 @@ func agreed(a, b int64) int64 {
 	}
 }
 
-// stays is the set of an old record's stores in the new table.
+// stays returns the set of an old record's stores in the new table.
 func (b *builder) stays(c *cursor) set.Set {
 	id := binary.LittleEndian.Uint16(c.rec[b.alg.recordLen():])
 	if id != noID {
@@ -346,7 +346,7 @@ func remap(s *set.Set, to *[set.Max]int16) (out set.Set) {
 	return out
 }
 
-// latest decides store by store.
+// latest decides for each store separately.
 func latest(group []*cursor, touched *set.Set, digestLen int) (held set.Set, size int64) {
 	size = noSize
 	touched.Each(func(i int) {
@@ -367,7 +367,7 @@ func latest(group []*cursor, touched *set.Set, digestLen int) (held set.Set, siz
 // blockLen is how many bytes are written at once.
 const blockLen = 64 << 10
 
-// emit writes the digest that c is on; a table's record begins as that of a segment of blobs does.
+// emit writes the digest that c is on. A table's record begins like a record of a segment of blobs.
 func (b *builder) emit(c *cursor, size int64, stores *set.Set) error {
 	if stores.Empty() {
 		return nil
@@ -376,7 +376,7 @@ func (b *builder) emit(c *cursor, size int64, stores *set.Set) error {
 		return fmt.Errorf("%w: the inventories of all stores name more digests than are allowed: "+
 			"find out who lists them, or raise limits.digests", ErrTooMany)
 	}
-	at, n := len(b.block), b.alg.recordLen() // without the last byte of an image
+	at, n := len(b.block), b.alg.recordLen() // without the last byte of an image's record
 	b.block = append(b.block, c.rec[:n]...)
 	tail := b.block[at+b.alg.digestLen():]
 	putSize(tail, size)
@@ -398,7 +398,7 @@ func (b *builder) flush() error {
 	return err
 }
 
-// id names a set. Neighbours mostly have the same one.
+// id returns the id of a set. Neighbours mostly have the same set.
 func (b *builder) id(stores *set.Set) uint16 {
 	if b.lastID != noID && *stores == b.lastSet {
 		b.members[b.lastID]++
@@ -446,7 +446,7 @@ func (b *builder) finish(r *region) (*part, error) {
 	return p, nil
 }
 
-// indexBits is such that a bucket has eight to sixteen of n records.
+// indexBits returns the bits of an index in which a bucket has eight to sixteen of n records.
 func indexBits(n int) uint { return uint(bits.Len(uint(n / 8))) }
 
 func writeIndex(w io.Writer, records []byte, width int, bits uint) error {
@@ -460,7 +460,7 @@ func writeIndex(w io.Writer, records []byte, width int, bits uint) error {
 		block = block[:0]
 		return err
 	}
-	next := uint64(0) // the bucket whose first record is looked for
+	next := uint64(0) // the bucket whose first record comes next
 	n := len(records) / width
 	for i := range n {
 		bucket := binary.BigEndian.Uint64(records[i*width:]) >> (64 - bits)

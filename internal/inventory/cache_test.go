@@ -12,7 +12,7 @@ import (
 	"ociproxy/internal/inventory/inventorytest"
 )
 
-// What lies on disk and is damaged counts as absent, and is fetched again.
+// Damaged files on disk count as missing, and are fetched again.
 func TestDamagedCache(t *testing.T) {
 	for name, damage := range map[string]func(name string, info os.FileInfo) error{
 		"emptied":   func(name string, _ os.FileInfo) error { return os.Truncate(name, 0) },
@@ -49,7 +49,7 @@ func TestDamagedCache(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				// While it runs, nothing is lost.
+				// While the process runs, nothing is lost.
 				if err := f.Refresh(t.Context()); err != nil {
 					t.Error(err)
 				}
@@ -72,7 +72,7 @@ func TestDamagedCache(t *testing.T) {
 	}
 }
 
-// A directory that cannot be written costs the copy on disk, nothing else.
+// If the directory cannot be written, only the copy on disk is missing.
 func TestUnwritableDir(t *testing.T) {
 	w := newWorld(t, unwritable(t))
 	w.write("a", inventorytest.Blob(1), inventorytest.Blob(2))
@@ -90,7 +90,7 @@ func TestUnwritableDir(t *testing.T) {
 	w.expect(live, "a", "b")
 }
 
-// Without a disk that works, what the table has is not fetched again with each pass of the mirror.
+// Without a working disk, segments that the table has are not fetched again at every pass of the mirror.
 func TestUnwritableDirRefetch(t *testing.T) {
 	w := newWorld(t, unwritable(t))
 	w.write("a", inventorytest.Blob(1), inventorytest.Blob(2))
@@ -109,7 +109,7 @@ func TestUnwritableDirRefetch(t *testing.T) {
 	}
 }
 
-// A store that moves to another bucket does not get the old one's inventory from disk.
+// A store that moves to another bucket does not get the old bucket's inventory from disk.
 func TestMovedStore(t *testing.T) {
 	w := newWorld(t, t.TempDir())
 	w.write("a", inventorytest.Blob(1), inventorytest.Blob(2))

@@ -14,16 +14,16 @@ type cursor struct {
 	Form
 	rec  []byte // the current record; valid until the next advance
 	key  uint64 // the first eight bytes of its digest
-	done bool   // behind the last record
+	done bool   // past the last record
 
 	width  int
 	buf    []byte
-	pos    int       // of rec in buf
-	r      io.Reader // nil: all there is lies in buf
+	pos    int       // offset of rec in buf
+	r      io.Reader // nil: everything is in buf
 	left   uint64    // records not yet read into buf
 	count  uint64
-	number int     // of the current record
-	source *source // whose records these are, for a merge
+	number int     // number of the current record
+	source *source // whose records these are; for a merge
 }
 
 // openCursor reads a segment's header and first record. size is the length of its buffer, 0 the default.
@@ -42,7 +42,7 @@ func openCursor(r io.Reader, size int) (*cursor, error) {
 		size = cursorBuffer
 	}
 	c := &cursor{Form: h.Form, width: h.recordLen(), r: r, left: h.Count, count: h.Count, number: -1}
-	// One record more than fits, for the one that was current before.
+	// Room for one more record: the current one, which stays in the buffer.
 	room := min(uint64(size/c.width), h.Count) + 1
 	c.buf = make([]byte, 0, int(room)*c.width)
 	if err := c.advance(); err != nil {
@@ -61,7 +61,7 @@ func tableCursor(p *part) (c *cursor, ok bool) {
 	return c, true
 }
 
-// kind is that of the current record.
+// kind returns the kind of the current record.
 func (c *cursor) kind() Kind { return Kind(c.rec[c.alg.digestLen()+5]) }
 
 func (c *cursor) set(pos int) {
@@ -70,7 +70,7 @@ func (c *cursor) set(pos int) {
 	c.key = binary.BigEndian.Uint64(c.rec)
 }
 
-// advance goes to the next record; behind the last one it sets done.
+// advance goes to the next record. After the last one it sets done.
 func (c *cursor) advance() error {
 	c.number++
 	next := c.pos + c.width
@@ -103,7 +103,7 @@ func (c *cursor) advance() error {
 	return nil
 }
 
-// fill replaces what is in the buffer; the current record stays, as its first.
+// fill refills the buffer. The current record stays, as the first.
 func (c *cursor) fill() error {
 	keep := 0
 	if c.rec != nil {
@@ -121,7 +121,7 @@ func (c *cursor) fill() error {
 	return nil
 }
 
-// finish makes sure that nothing follows the last record.
+// finish checks that nothing follows the last record.
 func (c *cursor) finish() error {
 	c.done = true
 	if c.r == nil {

@@ -1,7 +1,7 @@
 // Package inventory knows the published list of what a store holds. It defines the format of the head and the
 // segments, reads them over HTTPS, and builds the union table that says for every digest which stores hold it.
 //
-// A store's inventory lies beside its blobs:
+// A store's inventory is next to its blobs:
 //
 //	inventory/head.json      the only mutable object: generation, time, ordered list of segments
 //	inventory/seg/<sha256>   immutable: ascending records of digest, size, kind; named by the hash of its bytes

@@ -24,8 +24,8 @@ type Origin interface {
 	Where(ref SegmentRef) string
 }
 
-// site is the published side of an inventory. It is not a [fetch.Fetcher], which has its document in memory: a segment may be
-// larger than what a proxy may use.
+// site is the published side of an inventory. It does not use [fetch.Fetcher], which keeps its document in memory: a
+// segment may be larger than the memory that a proxy may use.
 type site struct {
 	client *http.Client
 	base   string
@@ -56,7 +56,7 @@ func (s site) Open(ctx context.Context, ref SegmentRef) (io.ReadCloser, error) {
 	return resp.Body, nil
 }
 
-// usable says why a response cannot be the segment.
+// usable returns why a response cannot be the segment.
 func usable(resp *http.Response, ref SegmentRef) error {
 	if resp.StatusCode != http.StatusOK {
 		return &fetch.StatusError{Code: resp.StatusCode}
@@ -103,7 +103,7 @@ type watched struct {
 
 func (w *watched) Read(b []byte) (int, error) { return w.watch.Read(w.Reader, b) }
 
-// downloadTime is how long a segment of n bytes may take: a minute, plus a second for each further MB.
+// downloadTime returns how long a segment of n bytes may take: a minute, plus a second for each further MB.
 func downloadTime(n int64) time.Duration {
 	return time.Minute + time.Duration(n>>20)*time.Second
 }
@@ -115,7 +115,7 @@ var (
 	errSlow = least.Err()
 )
 
-// sink remembers that writing failed, so that it is not taken for a fault of the sender.
+// sink remembers a failed write, so that the failure is not attributed to the sender.
 type sink struct {
 	w   io.Writer
 	err error
@@ -129,13 +129,13 @@ func (s *sink) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// writeError is a fault of our disk.
+// writeError is a fault of our own disk.
 type writeError struct{ err error }
 
 func (e *writeError) Error() string { return fmt.Sprintf("keep segment: %v", e.err) }
 func (e *writeError) Unwrap() error { return e.err }
 
-// downloadClient is c with bounded redirects that never leave https.
+// downloadClient returns c with bounded redirects that never leave https.
 func downloadClient(c *http.Client) *http.Client {
 	client := http.Client{}
 	if c != nil {
@@ -145,7 +145,7 @@ func downloadClient(c *http.Client) *http.Client {
 		client.Transport = http.DefaultTransport
 	}
 	client.Transport = outbound.Explaining(client.Transport)
-	client.Timeout = 0 // the context bounds it
+	client.Timeout = 0 // the context limits the time
 	client.CheckRedirect = fetch.CheckRedirect
 	return &client
 }

@@ -32,7 +32,8 @@ type answers func(*http.Request) (*http.Response, error)
 
 func (a answers) RoundTrip(r *http.Request) (*http.Response, error) { return a(r) }
 
-// A store that drips, or is silent, gives its download up within half a minute; a slow one does not.
+// The download from a store that drips or is silent is given up within half a minute. The download from a slow store is
+// not.
 func TestPace(t *testing.T) {
 	var batch []Record
 	for i := range 80_000 {

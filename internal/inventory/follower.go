@@ -25,8 +25,8 @@ type Follower struct {
 	opt      Options
 	log      *slog.Logger
 	segments *Segments
-	memory   chan struct{} // has one element while somebody has segments in memory, from fetching to building
-	waiting  atomic.Int32  // for memory
+	memory   chan struct{} // holds one element while a store has segments in memory, from fetching to building
+	waiting  atomic.Int32  // stores that wait for memory
 	news     chan struct{} // Follow was called
 
 	building sync.Mutex // held while the table or the list of stores changes
@@ -41,7 +41,7 @@ type Follower struct {
 type followed struct {
 	Store
 	reader *Reader
-	loaded bool     // from disk, or that was tried
+	loaded bool     // read from disk, or that was tried
 	full   *refusal // guarded by building
 
 	// What was logged last.
@@ -101,7 +101,7 @@ func (f *Follower) Follow(stores []Store) (*Live, error) {
 	}
 	for i, s := range stores {
 		next[i].reader.configure(s)
-		next[i].Index = s.Index // all that can differ and is read here: others read id and URL without a lock
+		next[i].Index = s.Index // only the index can differ here; others read id and URL without a lock
 	}
 	f.stores = next
 	f.live = newLive(f.view())
@@ -226,7 +226,7 @@ func (f *Follower) refresh(ctx context.Context, s *followed) error {
 	defer s.reader.turn.Unlock()
 	head, err := s.reader.ask(ctx)
 	if ctx.Err() != nil {
-		return ctx.Err() // we gave up, nothing is known about the store
+		return ctx.Err() // we gave up: nothing is known about the store
 	}
 	if head != nil {
 		held := f.segments.hold(f.takeMemory)
@@ -234,7 +234,7 @@ func (f *Follower) refresh(ctx context.Context, s *followed) error {
 		_, err = s.reader.take(ctx, head, held)
 	}
 	if err != nil {
-		f.clean() // segments may have been fetched without success
+		f.clean() // segments of a failed refresh may be left
 	}
 	return errors.Join(err, f.update())
 }
@@ -248,7 +248,7 @@ func (f *Follower) takeMemory(ctx context.Context) (give func(), err error) {
 	f.waiting.Add(1)
 	defer func() {
 		if f.waiting.Add(-1) == 0 && err != nil {
-			f.segments.DropMemory() // it was kept for this one
+			f.segments.DropMemory() // it was kept only for this store
 		}
 	}()
 	select {

@@ -21,7 +21,7 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// deaf is a client that reaches nobody.
+// deaf is a transport that reaches no host.
 type deaf struct{}
 
 func (deaf) RoundTrip(*http.Request) (*http.Response, error) {
@@ -49,7 +49,7 @@ func TestRestartWithEverythingDown(t *testing.T) {
 	}
 }
 
-// Gone, back as it was, gone over a restart, back made again with a lower generation.
+// The inventory is gone, comes back unchanged, is gone over a restart, and is made again with a lower generation.
 func TestGone(t *testing.T) {
 	for _, status := range []int{403, 404} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
@@ -67,7 +67,7 @@ func TestGone(t *testing.T) {
 			refresh(inventory.Current, "")
 			w.set(absent)
 			refresh(inventory.Gone, fmt.Sprint("status ", status))
-			w.expect(live, "a") // sizes are still good for something
+			w.expect(live, "a") // its sizes can still be used
 			w.set(nil)
 			refresh(inventory.Current, "") // by 304
 			w.set(absent)
@@ -79,7 +79,7 @@ func TestGone(t *testing.T) {
 
 			w.b["a"].Wipe()
 			w.held["a"] = inventorytest.Holding{}
-			w.now = time.Now().Add(-time.Hour) // the writer's clock is behind: a lower generation
+			w.now = time.Now().Add(-time.Hour) // the writer's clock is slow: a lower generation
 			w.write("a", inventorytest.Blob(7))
 			w.now = time.Time{}
 			w.set(nil)
@@ -114,7 +114,7 @@ func TestStale(t *testing.T) {
 	at(start, inventory.Current)
 	at(start.Add(23*time.Hour), inventory.Current)
 	at(start.Add(25*time.Hour), inventory.Stale)
-	at(start.Add(-25*time.Hour), inventory.Stale) // our clock, or the writer's, is wrong
+	at(start.Add(-25*time.Hour), inventory.Stale) // our clock or the writer's is wrong
 	at(start.Add(time.Minute), inventory.Current)
 	at(start.Add(48*time.Hour), inventory.Stale)
 	w.write("a") // a pass without changes
@@ -122,7 +122,7 @@ func TestStale(t *testing.T) {
 	w.expect(live, "a")
 }
 
-// One segment that all stores list is fetched once; also without a disk, when all stores wait for it.
+// One segment that all stores list is fetched once, even without a disk, when all stores wait for it.
 func TestSharedSegment(t *testing.T) {
 	for name, dir := range map[string]string{"disk": t.TempDir(), "memory": "", "unwritable": unwritable(t)} {
 		t.Run(name, func(t *testing.T) {
@@ -142,7 +142,7 @@ func sharedSegment(t *testing.T, dir string, writable bool) {
 	}
 	w.set(func(_ http.ResponseWriter, r *http.Request) bool {
 		if strings.Contains(r.URL.Path, "/seg/") {
-			<-time.After(time.Second) // meanwhile all others come as far as they can
+			<-time.After(time.Second) // meanwhile all others go as far as they can
 		}
 		return false
 	})
@@ -156,14 +156,14 @@ func sharedSegment(t *testing.T, dir string, writable bool) {
 			t.Errorf("%s was fetched %d times", path, n)
 		}
 	}
-	// Once more: nothing but heads.
+	// The next refresh fetches only heads.
 	w.set(on("/seg/", text(500, "text/plain", "not again")))
 	if err := f.Refresh(t.Context()); err != nil {
 		t.Error(err)
 	}
 }
 
-// A store that cannot deliver a segment that others share does not keep them from getting it.
+// If a store cannot deliver a shared segment, the other stores still get it from elsewhere.
 func TestSharedSegmentFromAnother(t *testing.T) {
 	w := newWorld(t, t.TempDir())
 	for _, name := range []string{"a", "b", "c"} {
@@ -187,7 +187,7 @@ func TestSharedSegmentFromAnother(t *testing.T) {
 	w.expect(live, "a", "b", "c")
 }
 
-// Content tells a head that lists something else from one that was only rewritten, over a restart too.
+// Content distinguishes a head that lists something else from one that was only rewritten, over a restart too.
 func TestContent(t *testing.T) {
 	w := newWorld(t, t.TempDir())
 	w.write("a")
@@ -217,7 +217,7 @@ func TestContent(t *testing.T) {
 	}
 }
 
-// TestFollowerAgainstMap lets stores change, come, go and change places at random.
+// TestFollowerAgainstMap changes stores at random: they come, go and change places.
 func TestFollowerAgainstMap(t *testing.T) {
 	for seed := range uint64(4) {
 		for name, dir := range map[string]string{"disk": t.TempDir(), "memory": ""} {
@@ -268,7 +268,7 @@ func TestFollowerAgainstMap(t *testing.T) {
 	}
 }
 
-// A reload keeps what is known about the stores that stay, before anything is read again.
+// A reload keeps what is known about the stores that stay, before it reads anything again.
 func TestFollowKeeps(t *testing.T) {
 	w := newWorld(t, t.TempDir())
 	for i, name := range []string{"a", "b", "c"} {
@@ -304,12 +304,12 @@ func TestFollowKeeps(t *testing.T) {
 	}
 }
 
-// Reloads and loads meet.
+// Reloads and loads run at the same time.
 func TestFollowWhileLoading(t *testing.T) {
 	w := newWorld(t, t.TempDir())
 	w.write("a", inventorytest.Blob(1))
 	for range 50 {
-		f, _ := w.follow("a") // nothing is on disk: its name is logged
+		f, _ := w.follow("a") // nothing is on disk: the log names the store
 		var both sync.WaitGroup
 		both.Go(f.Load)
 		both.Go(func() {
@@ -321,7 +321,7 @@ func TestFollowWhileLoading(t *testing.T) {
 	}
 }
 
-// Run reads by itself, each store at its own pace, and takes a new list while running.
+// Run reads by itself, each store at its own pace. It accepts a new list while it runs.
 func TestRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "")
@@ -361,7 +361,7 @@ func TestRun(t *testing.T) {
 	})
 }
 
-// Large enough that nothing stays in one buffer: spooled to a file, merged from files, compacted.
+// Large enough that nothing fits in one buffer: it is spooled to a file, merged from files, and compacted.
 func TestLarge(t *testing.T) {
 	w := newWorld(t, t.TempDir())
 	for round := range 10 {

@@ -16,7 +16,7 @@ import (
 	"ociproxy/internal/inventory/inventorytest"
 )
 
-// fullDisk lets every write to a file fail until the returned function is called; files can still be made.
+// fullDisk makes every write to a file fail until the returned function is called. Files can still be created.
 func fullDisk(t *testing.T) (freed func()) {
 	t.Helper()
 	var was syscall.Rlimit
@@ -39,10 +39,10 @@ func fullDisk(t *testing.T) (freed func()) {
 	return freed
 }
 
-// A full disk stops neither a refresh nor a reload, and what the table says of each store stays that store's.
+// A full disk stops neither a refresh nor a reload, and the table does not mix up the stores.
 //
-// The limit holds for a whole process, and so also for what the go command lets a test binary write of itself: the test
-// runs in a process of its own.
+// The limit holds for a complete process, also for what the go command makes a test binary write. So the test runs in a
+// process of its own.
 func TestFullDisk(t *testing.T) {
 	const alone = "OCIPROXY_TEST_FULL_DISK"
 	if os.Getenv(alone) == "" {

@@ -2,7 +2,7 @@ package inventory
 
 import "testing"
 
-// What a head says of a segment's size makes no room: that follows the bytes that are there.
+// The size that a head states reserves no memory: memory grows with the bytes that arrive.
 func TestRoomFollowsBytes(t *testing.T) {
 	const stated = 200 << 20
 	g := growing{most: stated}

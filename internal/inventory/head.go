@@ -27,7 +27,7 @@ const (
 	MaxHeadBytes    = 64 << 10
 	MaxSegments     = 64
 	MaxSegmentBytes = 4 << 30
-	MaxMerged       = 64        // hashes in a head's list of segments merged lately
+	MaxMerged       = 64        // hashes in a head's list of recently merged segments
 	maxCount        = 1<<32 - 2 // record numbers have four bytes in a table
 )
 
@@ -177,7 +177,7 @@ func (h *Head) Encode() ([]byte, error) {
 	return append(body, '\n'), nil
 }
 
-// bytes adds up the blobs' segments.
+// bytes returns the bytes of all segments of blobs.
 func (h *Head) bytes() (n int64) {
 	for _, s := range h.blobs() {
 		n += s.Bytes
@@ -185,7 +185,7 @@ func (h *Head) bytes() (n int64) {
 	return n
 }
 
-// records adds up those of the blobs' segments.
+// records returns the records of all segments of blobs.
 func (h *Head) records() (n int64) {
 	for _, s := range h.blobs() {
 		n += int64(s.Count)
@@ -193,14 +193,14 @@ func (h *Head) records() (n int64) {
 	return n
 }
 
-// content is a fingerprint of the list of blobs' segments; 0: there is no head.
+// content returns a fingerprint of the list of blobs' segments; 0: there is no head.
 func (h *Head) content() uint64 {
 	if h == nil {
 		return 0
 	}
 	sum := fnv.New64a()
 	for _, s := range h.blobs() {
-		_, _ = io.WriteString(sum, s.SHA256) // a hash takes everything
+		_, _ = io.WriteString(sum, s.SHA256) // a hash accepts everything
 	}
 	return sum.Sum64()
 }
@@ -218,7 +218,8 @@ func (h *Head) Has(sha256 string) bool {
 // Had reports whether the head lists the segment, or a recent compaction has merged it.
 func (h *Head) Had(sha256 string) bool { return h.Has(sha256) || slices.Contains(h.Merged, sha256) }
 
-// age is how far the head's time is from now, in either direction: a clock that jumped makes an inventory doubtful.
+// age returns how far the head's time is from now, in either direction: a clock that jumped makes an inventory
+// doubtful.
 func (h *Head) age(now time.Time) time.Duration { return now.Sub(h.WrittenAt).Abs() }
 
 // IsHash reports whether s can be the name of a segment: 64 lower-case hexadecimal digits.

@@ -40,7 +40,7 @@ func FuzzHead(f *testing.F) {
 	f.Add([]byte(goodHead))
 	f.Add([]byte(`{"version":1,"store":"a","generation":1,"writtenAt":"1970-01-01T00:00:01Z","segments":[]}`))
 	f.Add([]byte(strings.Replace(goodHead, `"version":1`, `"version":1,"merged":["`+goodHash+`"],"imagesDropped":7`, 1)))
-	f.Add([]byte(strings.Replace(goodHead, `"version":1`, `"version":1,"merged":[]`, 1))) // as good as none
+	f.Add([]byte(strings.Replace(goodHead, `"version":1`, `"version":1,"merged":[]`, 1))) // means none
 	f.Add([]byte(`{"version":2}`))
 	f.Add([]byte("<!doctype html>"))
 	f.Fuzz(func(t *testing.T, body []byte) {
@@ -55,7 +55,7 @@ func FuzzHead(f *testing.F) {
 		if err != nil {
 			t.Fatalf("what was read cannot be written: %v", err)
 		}
-		// No merged and an empty list of them mean the same.
+		// No merged list and an empty one mean the same.
 		if got, err := ParseHead(again); err != nil && len(again) <= MaxHeadBytes || err == nil && !cmp.Equal(h, got, cmpopts.EquateEmpty()) {
 			t.Errorf("read %v, wrote %s, read %v, %v", h, again, got, err)
 		}

@@ -28,7 +28,7 @@ func (s shelf) open(ref SegmentRef) (io.ReadCloser, error) {
 	return io.NopCloser(bytes.NewReader(b)), nil
 }
 
-// add writes records as segments, one for each form. It sorts them, and drops what a later one overrides.
+// add writes records as segments, one per form. It sorts them and drops records that later ones override.
 func (s shelf) add(t testing.TB, records ...Record) (refs []SegmentRef) {
 	t.Helper()
 	for _, f := range Forms() {
@@ -51,7 +51,7 @@ func (s shelf) add(t testing.TB, records ...Record) (refs []SegmentRef) {
 	return refs
 }
 
-// put writes a segment as it is told to.
+// put writes a segment exactly as given.
 func (s shelf) put(h Header, records []Record) SegmentRef {
 	h.Count = uint64(len(records))
 	body := h.Append(nil)
@@ -64,7 +64,7 @@ func (s shelf) put(h Header, records []Record) SegmentRef {
 	return ref
 }
 
-// digestOf makes digest i; each fifth is sha512, and some share their first eight bytes.
+// digestOf makes digest i. Every fifth is sha512, and some share their first eight bytes.
 func digestOf(i int) oci.Digest {
 	alg := sha256Digests
 	if i%5 == 4 {

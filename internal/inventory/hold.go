@@ -11,10 +11,10 @@ import (
 // [Segments.Hold] at once.
 type Hold struct {
 	cache *Segments
-	// turn waits until this hold may have segments in memory, and returns what ends that. nil: it may
-	// at once.
+	// turn waits until this hold may have segments in memory, and returns a function that ends that. nil: it may at
+	// once.
 	turn func(ctx context.Context) (end func(), err error)
-	end  func() // of its turn; nil: it has none
+	end  func() // ends its turn; nil: it has none
 
 	names []string // hashes, each counted in the cache's held; guarded by its lock
 }
@@ -62,7 +62,7 @@ func (h *Hold) has(ref SegmentRef) bool {
 func (h *Hold) Fetch(ctx context.Context, from Origin, ref SegmentRef) error {
 	c := h.cache
 	if onDisk, _ := c.find(ref); !onDisk && !c.onDisk() {
-		// It waits before it holds anything: a hold that waits must not keep memory from the one that has the turn.
+		// Wait before holding anything: a waiting hold must not take memory from the hold that has the turn.
 		if _, err := h.takeTurn(ctx); err != nil {
 			return err
 		}
@@ -70,7 +70,7 @@ func (h *Hold) Fetch(ctx context.Context, from Origin, ref SegmentRef) error {
 	h.add(ref)
 	for {
 		onDisk, inMemory := c.find(ref)
-		// A hold without the turn may not use what another one has put into memory, either.
+		// Without the turn, a hold must not use what another one has put into memory either.
 		if !onDisk && (inMemory || !c.onDisk()) {
 			if waited, err := h.takeTurn(ctx); err != nil {
 				return err
@@ -91,7 +91,7 @@ func (h *Hold) Fetch(ctx context.Context, from Origin, ref SegmentRef) error {
 			return ctx.Err()
 		case r := <-ch:
 			if r.Err == nil || !mine {
-				// Look again, it may be in memory. That another store could not deliver it says nothing about this one.
+				// Look again: it may be in memory. Another store's failure says nothing about this one.
 				continue
 			}
 			if _, full := errors.AsType[*writeError](r.Err); !full || memory {

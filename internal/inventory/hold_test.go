@@ -14,7 +14,7 @@ import (
 	"ociproxy/internal/inventory/inventorytest"
 )
 
-// unwritable is a directory that cannot be made.
+// unwritable returns a directory that cannot be made.
 func unwritable(t *testing.T) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "file")
@@ -24,8 +24,8 @@ func unwritable(t *testing.T) string {
 	return filepath.Join(file, "below")
 }
 
-// What one store's refresh has brought stays until it is in the table, whatever another's refresh
-// cleans meanwhile: it was gone from memory, and from disk when the download took long.
+// The segments of one store's refresh stay until they are in the table, whatever another store's refresh cleans
+// meanwhile. They used to be removed from memory, and from disk if the download took long.
 func TestRefreshKeepsItsSegments(t *testing.T) {
 	for name, dir := range map[string]string{"disk": t.TempDir(), "memory": "", "unwritable": unwritable(t)} {
 		t.Run(name, func(t *testing.T) {
@@ -39,7 +39,7 @@ func TestRefreshKeepsItsSegments(t *testing.T) {
 				halfway := sync.OnceFunc(func() {
 					old(t, dir)
 					close(half)
-					<-time.After(time.Minute) // whatever b can do now, it does
+					<-time.After(time.Minute) // b does everything that it can do now
 				})
 				w.set(func(_ http.ResponseWriter, r *http.Request) bool {
 					switch {
@@ -60,7 +60,7 @@ func TestRefreshKeepsItsSegments(t *testing.T) {
 	}
 }
 
-// written are the keys of the segments in a bucket.
+// written returns the keys of the segments in a bucket.
 func (w *world) written(name string) map[string]bool {
 	keys := map[string]bool{}
 	for _, key := range w.b[name].Keys(inventory.SegmentPrefix) {
@@ -69,7 +69,7 @@ func (w *world) written(name string) map[string]bool {
 	return keys
 }
 
-// old lets everything in the cache look as if nobody had used it for an hour.
+// old makes everything in the cache look unused for an hour.
 func old(t *testing.T, dir string) {
 	files, err := filepath.Glob(filepath.Join(dir, "seg", "*"))
 	if err != nil {

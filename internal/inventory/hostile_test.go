@@ -13,14 +13,14 @@ import (
 	"ociproxy/internal/inventory/inventorytest"
 )
 
-// bounds of the tests below, and what a proxy must not exceed with them.
+// The bounds of the tests below, which a proxy must not exceed.
 const (
 	ownRecords = 1000
 	allDigests = 1500
 	listBytes  = 70*ownRecords + 64*24 // of one list by sha512
 )
 
-// hostile is a world with a store "good" and one that its owner has no more control of, "bad".
+// hostile returns a world with a store "good", and a store "bad" that its owner no longer controls.
 func hostile(t *testing.T, dir string) *world {
 	w := newWorld(t, dir)
 	w.now = time.Now().Truncate(time.Second)
@@ -37,8 +37,8 @@ func fresh(from, n int) (records []inventory.Record) {
 	return records
 }
 
-// A store that lists ever more grows the table up to its bound and no further; its last good list stays, the other store's news are
-// taken all the time, and when it lists less again, so are its own.
+// A store that lists more and more grows the table up to its bound, and no further. Its last good list stays. News of
+// the other store is always accepted. When the bad store lists less again, its news is accepted too.
 func TestStoreThatGrows(t *testing.T) {
 	for name, dir := range map[string]string{"disk": t.TempDir(), "memory": ""} {
 		t.Run(name, func(t *testing.T) {
@@ -67,7 +67,7 @@ func TestStoreThatGrows(t *testing.T) {
 			if bad := f.Statuses()[1]; !refused || bad.Held != 902 {
 				t.Errorf("bad was refused %v, holds %d", refused, bad.Held)
 			}
-			if dir != "" { // what an older version left on disk, or another limit
+			if dir != "" { // left by an older version, or under another limit
 				w.opt.MaxStoreRecords = 500
 				f, _ := w.follow("good", "bad")
 				f.Load()
@@ -84,8 +84,8 @@ func TestStoreThatGrows(t *testing.T) {
 	}
 }
 
-// Stores that list more than there is room for, each within its own bound: the largest news wait, what there is stays, and it is
-// not tried again with each refresh.
+// Several stores together list more than there is room for, each within its own bound. The largest news waits, what is
+// there stays, and not every refresh tries again.
 func TestStoresThatGrowTogether(t *testing.T) {
 	for name, dir := range map[string]string{"disk": t.TempDir(), "memory": ""} {
 		t.Run(name, func(t *testing.T) {
@@ -112,9 +112,10 @@ func TestStoresThatGrowTogether(t *testing.T) {
 				}
 			}
 			w.now = w.now.Add(time.Hour)
-			w.restart("bad", fresh(1, 2)...) // there is room again
+			w.restart("bad", fresh(1, 2)...) // now there is room again
 			w.restart("worse", fresh(3000, 910)...)
-			// Without a disk, what was refused is fetched again, as far as an hour's bytes go; which store comes first is chance.
+			// Without a disk, refused segments are fetched again, as far as an hour's bytes allow. Which store comes
+			// first is random.
 			err := f.Refresh(t.Context())
 			for range 4 {
 				if err == nil {
@@ -134,8 +135,8 @@ func TestStoresThatGrowTogether(t *testing.T) {
 	}
 }
 
-// A store whose lists are others with each look brings as many bytes an hour as one list may have, and what it brought without success
-// does not stay on disk.
+// A store whose lists change at every look can send as many bytes an hour as one list may have. Segments of failed
+// refreshes do not stay on disk.
 func TestStoreThatChanges(t *testing.T) {
 	for name, dir := range map[string]string{"disk": t.TempDir(), "memory": ""} {
 		for _, broken := range []bool{false, true} {
@@ -170,7 +171,7 @@ func TestStoreThatChanges(t *testing.T) {
 				if dir == "" {
 					return
 				}
-				// By the clock of the disk, everything has lain there for an hour.
+				// Make all files on disk look an hour old.
 				old(t, dir)
 				_ = f.Refresh(t.Context())
 				left := 0

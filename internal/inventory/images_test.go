@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// An image is as long as its form says, and nothing else is among images.
+// An image record has the length of its form, and a segment of images has nothing else.
 func TestImageSegments(t *testing.T) {
 	all := shelf{}
 	ref := all.add(t, Record{sha256Of(1), 7, Image}, Record{sha256Of(2), 8, Image})[0]
@@ -24,7 +24,7 @@ func TestImageSegments(t *testing.T) {
 			t.Errorf("%s: error %v", name, err)
 		}
 	}
-	// Among blobs there is no image.
+	// A segment of blobs has no images.
 	ref = all.add(t, Record{sha256Of(1), 7, Blob})[0]
 	body := slices.Clone(all[ref.SHA256])
 	body[HeaderLen+37] = byte(Image)

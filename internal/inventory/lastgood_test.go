@@ -13,8 +13,8 @@ import (
 	"ociproxy/internal/inventory/inventorytest"
 )
 
-// TestLastGood: whatever a store answers, the last good inventory stays, before and after a restart, and the newest one comes when the
-// fault is over.
+// TestLastGood: whatever a store answers, the last good inventory stays, before and after a restart. When the fault is
+// over, the reader reads the newest inventory.
 func TestLastGood(t *testing.T) {
 	head := func(generation int, id, segments string) http.HandlerFunc {
 		return text(200, "application/json", fmt.Sprintf(

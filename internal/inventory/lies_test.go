@@ -16,7 +16,7 @@ import (
 	"ociproxy/internal/inventory/write"
 )
 
-// liar is a world whose store "a" has one segment of two blobs, at a time without fractions of a second.
+// liar returns a world whose store "a" has one segment of two blobs. Its time has no fractions of a second.
 func liar(t *testing.T) (w *world, segment string) {
 	w = newWorld(t, t.TempDir())
 	w.now = time.Now().Truncate(time.Second)
@@ -28,7 +28,7 @@ func liar(t *testing.T) (w *world, segment string) {
 	return w, strings.TrimPrefix(keys[0], inventory.SegmentPrefix)
 }
 
-// The table of lies is one of lies alone: without them the head is good.
+// The table of lies contains only lies: without them, the head is valid.
 func TestTruth(t *testing.T) {
 	w, segment := liar(t)
 	truth := []byte(inventorytest.Truth("a", segment, w.now))
@@ -48,8 +48,8 @@ func TestTruth(t *testing.T) {
 	w.expect(live, "a")
 }
 
-// Whatever a head says that cannot be true: a running reader keeps what it has, the next start too, and what the owner writes in its
-// place is taken at once.
+// Whatever impossible thing a head says, a running reader keeps what it has, and so does the next start. What the owner
+// then writes in its place is accepted at once.
 func TestReaderRefusesLies(t *testing.T) {
 	_, segment := liar(t)
 	for _, lie := range inventorytest.Lies("a", segment, time.Now()) {
@@ -87,7 +87,7 @@ func TestReaderRefusesLies(t *testing.T) {
 	}
 }
 
-// What lies on disk is believed no more than what a store says: an older version may have written it.
+// A head on disk is not trusted more than a store's: an older version may have written it.
 func TestDiskCacheRefusesLies(t *testing.T) {
 	_, segment := liar(t)
 	for _, lie := range inventorytest.Lies("a", segment, time.Now()) {
@@ -124,7 +124,7 @@ func TestDiskCacheRefusesLies(t *testing.T) {
 	}
 }
 
-// again is the same lie about another segment and time.
+// again returns the same lie about another segment and time.
 func again(t *testing.T, lie inventorytest.Lie, segment string, now time.Time) inventorytest.Lie {
 	t.Helper()
 	lies := inventorytest.Lies("a", segment, now)
@@ -142,8 +142,8 @@ func (w *world) restart(name string, records ...inventory.Record) {
 	w.held[name].Apply(records...)
 }
 
-// The worst head that can be true is taken, and outlives its repair by minutes only: the owner writes as before, and readers follow as
-// soon as clocks that are apart cannot be why.
+// The worst head that is still possible is accepted, and outlives its repair only by minutes. The owner writes as
+// before, and readers follow as soon as different clocks cannot be the cause.
 func TestWorstHead(t *testing.T) {
 	for name, repair := range map[string]func(*world){
 		"rebuild": func(w *world) { w.restart("a", inventorytest.Blob(7)) },
@@ -186,7 +186,7 @@ func TestWorstHead(t *testing.T) {
 	}
 }
 
-// A proxy that was off for a month takes what a busy mirror has written meanwhile; so does one that never saw a head.
+// A proxy that was off for a month accepts what a busy mirror has written meanwhile. So does one that never saw a head.
 func TestLongAway(t *testing.T) {
 	w, segment := liar(t)
 	f, _ := w.follow("a")
@@ -195,7 +195,7 @@ func TestLongAway(t *testing.T) {
 	}
 	began := w.now
 	w.now = w.now.AddDate(0, 1, 0)
-	// One write a second since, and a burst of a million.
+	// One write per second since then, and a burst of a million.
 	busy := strings.Replace(inventorytest.Truth("a", segment, w.now), fmt.Sprintf(`"generation":%d`, w.now.Unix()),
 		fmt.Sprintf(`"generation":%d`, began.Unix()+int64(w.now.Sub(began).Seconds())+1_000_000), 1)
 	w.b["a"].Set(inventory.HeadName, []byte(busy))
@@ -214,7 +214,8 @@ func TestLongAway(t *testing.T) {
 	state(t, never, fresh, inventory.Current, "")
 }
 
-// A head that our clock, having jumped back, finds in the future is a fault that is told, not a fresh head; any head of now takes its place.
+// If our clock jumps back, a head can be in the future. That is a reported fault, not a fresh head. Any head with the
+// current time replaces it.
 func TestClockBack(t *testing.T) {
 	w, _ := liar(t)
 	before := w.now
@@ -228,7 +229,7 @@ func TestClockBack(t *testing.T) {
 	if err := f.Refresh(t.Context()); !errors.Is(err, inventory.ErrHead) {
 		t.Errorf("error %v", err)
 	}
-	state(t, f, live, inventory.Current, "in the future") // fail static
+	state(t, f, live, inventory.Current, "in the future") // fail static: the old state stays
 	w.expect(live, "a")
 	was := maps.Clone(w.held["a"])
 	w.restart("a", inventorytest.Blob(9))

@@ -11,7 +11,7 @@ import (
 	"ociproxy/internal/atomicfile"
 )
 
-// mapping is memory outside the Go heap. It is given back once, by release or when its owner is collected.
+// mapping is memory outside the Go heap. It is freed once: by release, or when its owner is collected.
 type mapping struct {
 	bytes    []byte
 	released atomic.Bool
@@ -19,15 +19,15 @@ type mapping struct {
 
 func (m *mapping) release() {
 	if m != nil && m.released.CompareAndSwap(false, true) {
-		_ = unmap(m.bytes) // fails only for what was never mapped
+		_ = unmap(m.bytes) // fails only if nothing was mapped
 	}
 }
 
-// tieTo gives the memory back when p is unreachable. Who reads the memory must keep p alive until then.
+// tieTo frees the memory when p is unreachable. A reader of the memory must keep p alive until it is done.
 func (m *mapping) tieTo(p *part) { runtime.AddCleanup(p, (*mapping).release, m) }
 
-// region is memory that is written once from start to end, then only read: a file where there is a disk, since its pages
-// can be dropped under memory pressure, else anonymous memory.
+// region is memory that is written once from start to end, then only read. If there is a disk, it is a file, because
+// the system can drop a file's pages under memory pressure. Otherwise it is anonymous memory.
 type region struct {
 	file *os.File      // nil: anonymous
 	w    *bufio.Writer // of file
@@ -35,8 +35,8 @@ type region struct {
 	n    int           // bytes written
 }
 
-// newRegion makes a region for at most limit bytes, with a file in dir that has no name: nobody else can change
-// it, and it goes with its last user. dir "" makes anonymous memory.
+// newRegion makes a region for at most limit bytes. Its file in dir has no name: no other process can change it, and it
+// is freed with its last user. dir "" makes anonymous memory.
 func newRegion(dir string, limit int) (*region, error) {
 	if dir == "" {
 		mem, err := reserve(max(limit, 1))
@@ -105,7 +105,7 @@ func (r *region) close() {
 	}
 }
 
-// abandon gives everything back.
+// abandon frees everything.
 func (r *region) abandon() {
 	r.close()
 	if r.mem != nil {

@@ -3,12 +3,13 @@ package inventory
 import "bytes"
 
 // merger walks through many cursors at once: digest by digest, with all the cursors that have it. It is a binary heap
-// by the first eight bytes of the digest, which lie beside the cursors: nothing else is looked at until two are equal.
+// by the first eight bytes of the digest, which are stored next to the cursors. It reads nothing else until two of them
+// are equal.
 type merger struct {
 	heap      []mergeItem
-	group     []*cursor // what the last call of next returned
-	mixed     bool      // the group is not all that have its key
-	moved     bool      // alone has advanced the only cursor of the group already
+	group     []*cursor // the result of the last call of next
+	mixed     bool      // other cursors have the same key as the group
+	moved     bool      // alone has already advanced the group's only cursor
 	digestLen int
 }
 
@@ -27,8 +28,8 @@ func newMerger(alg algorithm, cursors []*cursor) *merger {
 	return m
 }
 
-// next returns the cursors that are on the lowest digest not yet returned, in no particular order; none at the end. They
-// stay on it until the next call.
+// next returns the cursors that are on the lowest digest not yet returned, in no particular order; none at the end.
+// They stay on it until the next call of next.
 func (m *merger) next() ([]*cursor, error) {
 	if err := m.step(); err != nil {
 		return nil, err
@@ -41,8 +42,8 @@ func (m *merger) next() ([]*cursor, error) {
 	return m.group, nil
 }
 
-// alone advances the only cursor of the last group and reports whether it is on the lowest digest again, with nobody else: in
-// long stretches of the largest segment nothing has to be put in order.
+// alone advances the only cursor of the last group. It reports whether that cursor alone is on the lowest digest again.
+// So long stretches of the largest segment need no reordering.
 func (m *merger) alone() (bool, error) {
 	c := m.group[0]
 	if len(m.group) > 1 || m.mixed {
@@ -73,7 +74,7 @@ func (m *merger) step() error {
 		}
 		again = again || c.key == key && !c.done
 	}
-	if again { // digests that share eight bytes and differ later: made by somebody, not by hashing
+	if again { // digests with equal first eight bytes: these are chosen, not hashed
 		kept := m.heap[:0]
 		for _, i := range m.heap {
 			if !i.c.done {
@@ -84,13 +85,13 @@ func (m *merger) step() error {
 		m.order()
 		return nil
 	}
-	for range m.group { // one after the other they are at the top: they had the lowest key
+	for range m.group { // they had the lowest key, so each comes to the top in turn
 		m.sink()
 	}
 	return nil
 }
 
-// sink gives the cursor at the top, which has advanced, its place.
+// sink moves the cursor at the top, which has advanced, to its place.
 func (m *merger) sink() {
 	if top := &m.heap[0]; top.c.done {
 		last := len(m.heap) - 1
@@ -102,7 +103,7 @@ func (m *merger) sink() {
 	m.down(0)
 }
 
-// collect gathers the cursors with the lowest key from item i downward.
+// collect gathers the cursors with the lowest key, from item i downwards.
 func (m *merger) collect(i int) {
 	if i < len(m.heap) && m.heap[i].key == m.heap[0].key {
 		m.group = append(m.group, m.heap[i].c)
@@ -111,7 +112,7 @@ func (m *merger) collect(i int) {
 	}
 }
 
-// lowest leaves those with the lowest digest in the group.
+// lowest keeps only the cursors with the lowest digest in the group.
 func (m *merger) lowest() {
 	least := m.group[0].rec[:m.digestLen]
 	for _, c := range m.group[1:] {
@@ -163,7 +164,7 @@ func (m *merger) down(i int) {
 	h[i] = item
 }
 
-// sourceError says whose records could not be read.
+// sourceError says which source's records could not be read.
 type sourceError struct {
 	source *source
 	err    error

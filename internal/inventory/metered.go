@@ -18,14 +18,14 @@ type metered struct {
 
 	mu   sync.Mutex
 	left int64
-	at   time.Time // when left was true
+	at   time.Time // the time of left
 }
 
 func newMetered(o Origin, hourly int64, now func() time.Time) *metered {
 	return &metered{Origin: o, hourly: hourly, now: now, left: hourly}
 }
 
-// hourly is the number of bytes an hour for a store that may list so many records: one complete list, by sha512.
+// hourly returns the bytes per hour for a store that may list that many records: one complete list, by sha512.
 func hourly(records int64) int64 {
 	return records*int64(sha512Digests.recordLen()) + MaxSegments*HeaderLen
 }
@@ -50,7 +50,7 @@ func (m *metered) take(n int64) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.now()
-	if passed := min(now.Sub(m.at), time.Hour); passed > 0 { // a clock that jumps back brings nothing
+	if passed := min(now.Sub(m.at), time.Hour); passed > 0 { // a clock that jumps back adds nothing
 		m.left = min(m.hourly, m.left+int64(passed.Seconds()*float64(m.hourly)/time.Hour.Seconds()))
 	}
 	m.at = now

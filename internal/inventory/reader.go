@@ -52,22 +52,22 @@ type Reader struct {
 	store    Store
 	segments *Segments
 	site     Origin
-	records  int64 // that the inventory may list
+	records  int64 // how many the inventory may list
 	fetcher  *fetch.Fetcher
-	file     string // last good head on disk; "": none
+	file     string // the last good head on disk; "": none
 	now      func() time.Time
 
-	turn sync.Mutex // held for a refresh
+	turn sync.Mutex // held during a refresh
 
 	mu      sync.Mutex
-	built   *Head // the newest one whose segments a table has; nil: none
+	built   *Head // the newest head whose segments a table has; nil: none
 	head    *Head // last good; nil: none
-	wanted  *Head // whose segments were fetched last
+	wanted  *Head // the head whose segments were fetched last
 	content uint64
 	gone    bool
 	checked time.Time
 	reading fault // why the last refresh did not bring the newest inventory
-	lagging fault // why a table has not what head lists
+	lagging fault // why a table does not have what head lists
 }
 
 // Options of a [Reader] and a [Follower].
@@ -147,7 +147,7 @@ func (r *Reader) configure(s Store) {
 	r.store.Refresh, r.store.StaleAfter = s.withDefaults().Refresh, s.withDefaults().StaleAfter
 }
 
-// interval is how often the store is asked.
+// interval returns how often the store is asked.
 func (r *Reader) interval() time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -187,14 +187,14 @@ func (r *Reader) Load() error {
 	if err != nil {
 		return fmt.Errorf("read %s: %w", r.file, err)
 	}
-	if saved.URL != r.store.URL { // the store has moved: what another bucket held says nothing about this one
+	if saved.URL != r.store.URL { // the store has moved: another bucket's inventory does not apply
 		return fmt.Errorf("read %s: it is of another URL", r.file)
 	}
 	if err := r.bounded(h); err != nil {
 		return fmt.Errorf("read %s: %w", r.file, err)
 	}
 	held := r.segments.Hold()
-	defer held.Release() // then the head has them
+	defer held.Release() // after that, the head keeps them
 	for _, ref := range h.blobs() {
 		if !held.has(ref) {
 			return fmt.Errorf("read %s: segment %s is missing or damaged", r.file, ref.SHA256)
@@ -237,7 +237,7 @@ func (r *Reader) ask(ctx context.Context) (_ *Head, err error) {
 	if !changed {
 		last := r.Head()
 		err := r.save(last, false)
-		if last != nil { // what was taken by a clock that has jumped back since is no fresh one
+		if last != nil { // after a clock has jumped back, the head may not be fresh
 			err = errors.Join(err, last.CheckTime(r.now()))
 		}
 		return nil, err
@@ -247,7 +247,7 @@ func (r *Reader) ask(ctx context.Context) (_ *Head, err error) {
 		err = r.newer(h)
 	}
 	if err != nil {
-		r.fetcher.Discard() // it would answer 304 from now on
+		r.fetcher.Discard() // otherwise it would answer 304 from now on
 		return nil, err
 	}
 	return h, nil
@@ -273,7 +273,7 @@ func (r *Reader) take(ctx context.Context, h *Head, held *Hold) (changed bool, e
 	r.want(h)
 	need := h.blobs()
 	if built := r.builtSegments(); !r.segments.onDisk() && isPrefix(built, need) {
-		need = need[len(built):] // without a disk nothing is kept that a table has
+		need = need[len(built):] // without a disk, segments that are in a table are not kept
 	}
 	for _, ref := range need {
 		if err := held.Fetch(ctx, r.site, ref); err != nil {
@@ -297,7 +297,7 @@ func (r *Reader) bounded(h *Head) error {
 	return nil
 }
 
-// want notes the head whose segments are about to be fetched: those that arrive stay on disk for the next try.
+// want records the head whose segments are about to be fetched. Segments that arrive stay on disk for the next try.
 func (r *Reader) want(h *Head) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -323,7 +323,7 @@ func (r *Reader) save(h *Head, gone bool) error {
 	r.setHead(h)
 	checked := r.checked
 	r.mu.Unlock()
-	// It does not write every minute in which nothing happened.
+	// Do not write every minute if nothing has changed.
 	if r.file == "" || h == nil || unchanged {
 		return nil
 	}
@@ -348,7 +348,7 @@ func (r *Reader) setHead(h *Head) {
 	}
 }
 
-// builtSegments are those that a table has; nil: there is none.
+// builtSegments returns the segments that a table has; nil: there is no table.
 func (r *Reader) builtSegments() []SegmentRef {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -358,7 +358,7 @@ func (r *Reader) builtSegments() []SegmentRef {
 	return r.built.blobs()
 }
 
-// setBuilt notes that a table has what h lists.
+// setBuilt records that a table has what h lists.
 func (r *Reader) setBuilt(h *Head) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -368,7 +368,7 @@ func (r *Reader) setBuilt(h *Head) {
 	}
 }
 
-// setLagging notes why a table does not have what the head lists; nil: it has.
+// setLagging records why a table does not have what the head lists; nil: it has.
 func (r *Reader) setLagging(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -417,14 +417,14 @@ func (r *Reader) Head() *Head {
 	return r.head
 }
 
-// State says whether the inventory counts now.
+// State returns whether the inventory counts now.
 func (r *Reader) State() State {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.stateOf(r.head)
 }
 
-// stateOf is the state if h is what is known. r.mu is held.
+// stateOf returns the state if h is the known head. r.mu is held.
 func (r *Reader) stateOf(h *Head) State {
 	switch {
 	case r.gone:

@@ -9,12 +9,12 @@ import (
 	"ociproxy/internal/inventory/write"
 )
 
-// Servers neither fetch images nor see them, whatever becomes of their segments.
+// Servers do not fetch images and do not see them, whatever happens to their segments.
 func TestReaderLeavesImages(t *testing.T) {
 	w := newWorld(t, t.TempDir())
 	w.write("a", inventorytest.Blob(1), inventorytest.Blob(3))
 	f, live := w.follow("a")
-	for i := range 25 { // over a compaction of images
+	for i := range 25 { // enough for a compaction of images
 		image := inventory.Record{Digest: inventorytest.Digest(1), Size: 9, Kind: inventory.Image}
 		if i%5 == 4 {
 			image.Digest = inventorytest.Digest(300 + i)
@@ -40,7 +40,7 @@ func TestReaderLeavesImages(t *testing.T) {
 	if segments != 2 {
 		t.Errorf("%d segments were fetched, 2 have blobs", segments)
 	}
-	// Blobs after it come through.
+	// Later changes of blobs still arrive.
 	w.write("a", inventorytest.Blob(7), inventorytest.Gone(1))
 	if err := f.Refresh(t.Context()); err != nil {
 		t.Fatal(err)

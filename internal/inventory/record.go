@@ -16,8 +16,8 @@ type Kind uint8
 
 const (
 	Blob      Kind = 1 // the store holds this content
-	Tombstone Kind = 2 // the store holds it no longer, whatever earlier segments say
-	Image     Kind = 3 // the store holds every blob of the image with this manifest; a note among writers, see Writer.Remove of package write
+	Tombstone Kind = 2 // the store no longer holds it, whatever earlier segments say
+	Image     Kind = 3 // the store holds all blobs of this manifest's image; a note for writers, see write.Writer.Remove
 )
 
 // String names the kind in messages and exports.
@@ -83,10 +83,10 @@ type Form struct {
 	images bool
 }
 
-// forms are all there are; a head's order among segments matters only within one of them.
+// forms are all forms. The order of a head's segments matters only within one form.
 var forms = [...]Form{{sha256Digests, false}, {sha512Digests, false}, {sha256Digests, true}, {sha512Digests, true}}
 
-// recordLen is that of a segment's record; that of an image has one byte more, which is 0.
+// recordLen returns the length of a segment's record. An image's record has one byte more, which is 0.
 func (f Form) recordLen() int {
 	if f.images {
 		return f.alg.recordLen() + 1
@@ -129,7 +129,7 @@ func (a algorithm) digest(raw []byte) oci.Digest {
 	return d
 }
 
-// algorithmOf says which algorithm a digest has; only for digests that stores hold.
+// algorithmOf returns the algorithm of a digest. It works only for digests that stores hold.
 func algorithmOf(d oci.Digest) algorithm {
 	if len(d.String()) == len("sha512:")+128 {
 		return sha512Digests
@@ -137,8 +137,8 @@ func algorithmOf(d oci.Digest) algorithm {
 	return sha256Digests
 }
 
-// unhex decodes lower-case hexadecimal, eight digits at a time, into dst; text has 2×len(dst) digits, and that they
-// are digits the parser of [oci.Digest] has made sure.
+// unhex decodes lower-case hexadecimal into dst, eight digits at a time. text has 2×len(dst) digits. The parser of
+// [oci.Digest] has checked that they are digits.
 func unhex(dst []byte, text string) {
 	for i := 0; i+4 <= len(dst); i += 4 {
 		s := text[2*i : 2*i+8]

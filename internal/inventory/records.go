@@ -8,8 +8,8 @@ import (
 	"os"
 )
 
-// Records returns what the store holds by its last good inventory: sha256 first, each algorithm ascending, no tombstones.
-// The last pair may be an error.
+// Records yields what the store holds according to its last good inventory: sha256 first, each algorithm ascending, no
+// tombstones. The last pair may be an error.
 func (r *Reader) Records() iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
 		h := r.Head()
@@ -26,7 +26,7 @@ func (r *Reader) Records() iter.Seq2[Record, error] {
 	}
 }
 
-// records yields what one store holds of one algorithm; false means stop.
+// records yields what one store holds of one algorithm. false means stop.
 func records(alg algorithm, in buildInput, yield func(Record, error) bool) bool {
 	err := mergeStore(Form{alg: alg}, in.changes[0].Segments, in.open, func(c *cursor) error {
 		n := alg.digestLen()
@@ -43,8 +43,9 @@ func records(alg algorithm, in buildInput, yield func(Record, error) bool) bool 
 
 var errStop = errors.New("stop")
 
-// Latest calls f with the latest record of each digest of one form, ascending, as a segment writes it; segments of other forms do
-// not count. They are in a head's order. The record is valid during the call. The error is that of f, or that a segment cannot be read.
+// Latest calls f with the latest record of each digest of one form, ascending, as a segment writes it. segments are in
+// a head's order; segments of other forms do not count. The record is valid during the call. The error is f's, or says
+// that a segment cannot be read.
 func Latest(
 	what Form, segments []SegmentRef, open func(SegmentRef) (io.ReadCloser, error), f func(record []byte, kind Kind) error,
 ) error {

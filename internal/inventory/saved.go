@@ -36,7 +36,7 @@ func readSaved(name string) (s saved, err error) {
 	return s, nil
 }
 
-// writeSaved replaces the file whole or not at all.
+// writeSaved replaces the complete file or nothing.
 func writeSaved(name string, s saved) error {
 	body, err := json.Marshal(s)
 	if err != nil {

@@ -31,7 +31,7 @@ const HeaderLen = 24
 // Header is what precedes the records of a segment.
 type Header struct {
 	Form
-	Nonce uint32 // whatever its writer likes
+	Nonce uint32 // chosen by the writer
 	Count uint64 // of records
 }
 
@@ -44,7 +44,7 @@ func (h Header) Append(b []byte) []byte {
 	return binary.BigEndian.AppendUint64(b, h.Count)
 }
 
-// Bytes is the length of the whole segment.
+// Bytes returns the length of the complete segment.
 func (h Header) Bytes() int64 { return HeaderLen + int64(h.Count)*int64(h.recordLen()) }
 
 // ErrSegment is wrapped by every error about the content of a segment.
@@ -90,7 +90,8 @@ func parseHeader(b []byte) (Header, error) {
 	return h, nil
 }
 
-// checkRecord says what is wrong with what follows a record's digest: size and kind, and the last byte of an image.
+// checkRecord returns what is wrong with the bytes after a record's digest: size and kind, and the last byte of an
+// image.
 func checkRecord(tail []byte, images bool) error {
 	switch k := Kind(tail[5]); {
 	case images:
@@ -159,5 +160,5 @@ func Verify(r io.Reader, ref SegmentRef) error {
 	return nil
 }
 
-// below reports whether digest a comes before b; both of one length.
+// below reports whether digest a comes before b. Both have the same length.
 func below(a, b []byte) bool { return bytes.Compare(a, b) < 0 }

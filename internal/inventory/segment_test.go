@@ -38,7 +38,7 @@ func readAll(r io.Reader) (out []Record, err error) {
 
 func TestSegment(t *testing.T) {
 	var many []Record
-	for i := range 3000 { // several buffers
+	for i := range 3000 { // more than one buffer
 		many = append(many, Record{sha256Of(i), int64(i) << 20, Blob})
 	}
 	for name, want := range map[string][]Record{
@@ -135,7 +135,7 @@ func FuzzSegment(f *testing.F) {
 			}
 			return
 		}
-		// What was read is written as it was, but for the nonce.
+		// A segment that was read is written again unchanged, with its nonce.
 		nonce, again := binary.BigEndian.Uint32(body[12:]), shelf{}
 		ref := again.put(Header{Form: records[0].Form(), Nonce: nonce}, records)
 		if !bytes.Equal(again[ref.SHA256], body) || ref.Bytes != int64(len(body)) {

@@ -30,9 +30,9 @@ type Segments struct {
 	flight    singleflight.Group
 	downloads *semaphore.Weighted
 
-	mu       sync.Mutex        // a reader's lock may be taken within
+	mu       sync.Mutex        // a reader's lock may be taken while it is held
 	held     map[string]int    // holds by hash
-	verified map[string]int64  // bytes by hash, of those on disk that this process has checked
+	verified map[string]int64  // bytes by hash: segments on disk that this process has checked
 	memory   map[string][]byte // by hash
 	diskErr  error             // why the last segment could not be kept on disk
 }
@@ -60,7 +60,7 @@ func NewSegments(dir string, limit int64, client *http.Client) *Segments {
 // errCacheFull says that keeping a segment would exceed the cache's bound.
 var errCacheFull = errors.New("segment cache is full")
 
-// find says where a segment is that this process has verified.
+// find reports where a verified segment is.
 func (c *Segments) find(ref SegmentRef) (onDisk, inMemory bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -113,7 +113,7 @@ func (c *Segments) discard(sha256 string, damaged *os.File) {
 		}
 	}
 	delete(c.verified, sha256)
-	_ = os.Remove(name) // where that fails, it fails to verify again
+	_ = os.Remove(name) // if this fails, the file fails to verify again
 }
 
 // Open reads a segment that was fetched.
@@ -130,7 +130,7 @@ func (c *Segments) Open(ref SegmentRef) (io.ReadCloser, error) {
 	return os.Open(c.path(ref.SHA256))
 }
 
-// bring downloads a segment that is not there: to disk, else, if it may be there, into memory. An error of our disk alone
+// bring downloads a segment that is not there: to disk, or, if memory allows it, into memory. An error of our own disk
 // is a *writeError.
 func (c *Segments) bring(ctx context.Context, from Origin, ref SegmentRef, memory bool) error {
 	if err := c.downloads.Acquire(ctx, 1); err != nil {
@@ -252,10 +252,10 @@ func (c *Segments) evict(sha256 string, keep func(sha256 string) bool) {
 	_ = os.Remove(c.path(sha256)) // the next pass tries again
 }
 
-// used is how many bytes lie on disk and in memory.
+// used returns how many bytes are on disk and in memory.
 func (c *Segments) used() (n int64) {
 	if c.dir != "" {
-		entries, _ := os.ReadDir(filepath.Join(c.dir, "seg")) // none: nothing is used
+		entries, _ := os.ReadDir(filepath.Join(c.dir, "seg")) // on an error, nothing counts
 		for _, e := range entries {
 			if info, err := e.Info(); err == nil {
 				n += info.Size()
@@ -274,7 +274,7 @@ func (c *Segments) inMemory() (n int64) {
 	return n
 }
 
-// onDisk reports whether segments go to disk, as far as is known.
+// onDisk reports whether segments go to disk, as far as the cache knows.
 func (c *Segments) onDisk() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// The file that was found damaged is removed, not the one that has been put in its place meanwhile.
+// The file that was found damaged is removed, but not a file that replaced it meanwhile.
 func TestDiscardReplaced(t *testing.T) {
 	all, c := shelf{}, NewSegments(t.TempDir(), 0, nil)
 	ref := all.add(t, Record{sha256Of(1), 1, Blob})[0]
@@ -29,7 +29,7 @@ func TestDiscardReplaced(t *testing.T) {
 	defer damaged.Close()
 	put(all[ref.SHA256])
 	c.discard(ref.SHA256, damaged)
-	c.discard(ref.SHA256, nil) // could not be opened: that says nothing about what it has
+	c.discard(ref.SHA256, nil) // a failure to open says nothing about the content
 	if !c.has(ref) {
 		t.Error("the good one is gone")
 	}
@@ -42,7 +42,7 @@ func TestDiscardReplaced(t *testing.T) {
 	}
 }
 
-// What a store leaves in memory for another that waits goes when that one gives up, and what is held stays.
+// What a store leaves in memory for another waiting store is removed when that one gives up. What is held stays.
 func TestMemoryForNobody(t *testing.T) {
 	f := NewFollower(Options{})
 	f.segments.memory["held"], f.segments.memory["left"] = []byte("a"), []byte("bc")

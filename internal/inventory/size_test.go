@@ -2,19 +2,20 @@ package inventory
 
 import "testing"
 
-// One store's wrong size costs the digest its size, at no store more than that; and no order of events makes it believed.
+// A wrong size from one store makes the digest's size unknown, and has no further effect at any store. No order of
+// events makes the wrong size believed.
 func TestSizes(t *testing.T) {
 	const right, wrong = 1000, 1 << 38
 	d := sha256Of(1)
 	held := func(size int64) Record { return Record{d, size, Blob} }
 	gone := Record{Digest: d, Kind: Tombstone}
 	type step struct {
-		store  int
-		anew   bool // all the store's segments are replaced, else this one is added
-		record Record
+		store   int
+		replace bool // all the store's segments are replaced; false: this one is added
+		record  Record
 	}
 	for name, tt := range map[string]struct {
-		turns [][]step // each is one table
+		turns [][]step // each makes one table
 		want  int64
 	}{
 		"agree":            {[][]step{{{0, false, held(right)}, {1, false, held(right)}}}, right},
@@ -31,10 +32,10 @@ func TestSizes(t *testing.T) {
 			{{0, false, held(wrong)}, {0, false, held(right)}, {1, false, held(right)}},
 		}, right},
 		"removed at once": {[][]step{{{0, false, held(right)}, {1, false, held(wrong)}, {1, false, gone}}}, right},
-		"wrong, then read anew": {[][]step{
+		"wrong, then read again": {[][]step{
 			{{0, false, held(right)}, {1, false, held(wrong)}}, {{0, true, held(right)}, {1, true, held(right)}},
 		}, right},
-		"wrong, then gone, then read anew": {[][]step{
+		"wrong, then gone, then read again": {[][]step{
 			{{0, false, held(right)}, {1, false, held(wrong)}}, {{1, false, gone}}, {{0, true, held(right)}},
 		}, right},
 	} {
@@ -44,7 +45,7 @@ func TestSizes(t *testing.T) {
 				in := buildInput{old: table, keep: keepNone(), open: all.open}
 				in.keep[0], in.keep[1] = 0, 1
 				for _, s := range turn {
-					if s.anew {
+					if s.replace {
 						in.keep[s.store] = -1
 					}
 					in.changes = addChange(in.changes, s.store, all.add(t, s.record))

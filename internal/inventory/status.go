@@ -6,9 +6,9 @@ import "time"
 type State uint8
 
 const (
-	Loading State = iota // none is in the table, neither from the store nor from disk: ask the store by HEAD
+	Loading State = iota // not in the table yet, neither from the store nor from disk: ask the store by HEAD
 	Current              // believed: a miss means absent
-	Stale                // nobody has rewritten it, or the table has not followed, for longer than allowed: ask the store by HEAD
+	Stale                // not rewritten, or not in the table, for longer than allowed: ask the store by HEAD
 	Gone                 // the store answers 403 or 404 for its head: ask the store by HEAD
 )
 
@@ -19,8 +19,8 @@ func (s State) String() string {
 
 // Status is what an operator wants to know about one store's inventory.
 type Status struct {
-	Store      string    // its id
-	State      State     //
+	Store      string // its id
+	State      State
 	Generation uint64    // of the last good head; 0: none
 	Content    uint64    // changes when the last good head lists other segments, not when it is only rewritten; 0: none
 	WrittenAt  time.Time // when the last good head was written, by the writer's clock
@@ -28,6 +28,6 @@ type Status struct {
 	Segments   int       // of the last good head
 	Bytes      int64     // of those segments
 	Held       int       // digests the table says the store holds
-	LastError  error     // why the last refresh did not bring the newest inventory, or the table has it not; nil: all is well
-	ErrorSince time.Time // when that began
+	LastError  error     // why the newest inventory was not read, or is not in the table; nil: no error
+	ErrorSince time.Time // since when there is an error
 }

@@ -32,25 +32,25 @@ type Entry struct {
 type Table struct {
 	parts  [algorithms]*part
 	held   [set.Max]int
-	images bool // it says who has images, not blobs
+	images bool // the table is for images, not blobs
 	took   time.Duration
 }
 
 // part is the table of one algorithm: records, then the index.
 //
 //	record: digest (32 or 64) · size (5, all ones: unknown) · kind (1) · id of the set of stores (2, little endian)
-//	index:  for every prefix of bits bits the number of the first record that is not below it (4, little endian), and the count
+//	index:  for every prefix of bits bits, the number of the first record not below it (4, little endian); the count
 type part struct {
 	alg     algorithm
 	n       int
-	bits    uint // of the digest that select a bucket
+	bits    uint // leading bits of the digest that select a bucket
 	records []byte
 	index   []byte
 	sets    setTable
 	memory  *mapping
 }
 
-// A table's record is a segment's record and the id of a set.
+// A table's record is a segment's record, then the id of a set.
 func (a algorithm) entryLen() int { return a.recordLen() + 2 }
 
 // NewImages makes an empty table of images: [Table.With] adds images to it, not blobs.
@@ -112,7 +112,7 @@ func (t *Table) Bytes() int64 {
 	return n
 }
 
-// Took is how long it took to build the table.
+// Took returns how long it took to build the table.
 func (t *Table) Took() time.Duration {
 	if t == nil {
 		return 0
@@ -142,7 +142,8 @@ func (t *Table) All() iter.Seq2[oci.Digest, Entry] {
 	}
 }
 
-// Prefix returns the digests whose text begins with prefix, an algorithm and perhaps some digits ("sha256:0a"), in ascending order.
+// Prefix returns the digests whose text begins with prefix, in ascending order. prefix is an algorithm and perhaps some
+// digits ("sha256:0a").
 func (t *Table) Prefix(prefix string) iter.Seq2[oci.Digest, Entry] {
 	return func(yield func(oci.Digest, Entry) bool) {
 		for p := range t.each() {
@@ -183,7 +184,7 @@ func (t *Table) Sample(seed uint64, accept func(Entry) bool) (oci.Digest, Entry,
 	return oci.Digest{}, Entry{}, false
 }
 
-// at returns record i of all; writing its digest out is left to the caller, since it allocates.
+// at returns record i of all. The caller makes the digest's text, if it needs it, because that allocates.
 func (t *Table) at(i int) (func() oci.Digest, Entry) {
 	for p := range t.each() {
 		if i < p.n {
@@ -207,19 +208,19 @@ func (t *Table) each() iter.Seq[*part] {
 	}
 }
 
-// release gives the table's memory back at once. Only for tables that nobody else has seen.
+// release frees the table's memory at once. Use it only for tables that no other code has seen.
 func (t *Table) release() {
 	for p := range t.each() {
 		p.memory.release()
 	}
 }
 
-// crowded is more records than a bucket of honest digests ever has: sixteen are usual.
+// crowded is more records than a bucket of real digests ever has: sixteen are usual.
 const crowded = 128
 
-// lookup finds a bucket by the index, which is small enough to stay in a near cache, and guesses the place in it from
-// the digest: hashes are spread evenly, so that the guess is a neighbour of the record and in most cases one cache line away. The function
-// must keep p alive until it has read its last byte: the memory goes with p.
+// lookup finds a bucket by the index, which is small enough to stay in a near cache. It guesses the place in the bucket
+// from the digest. Hashes are spread evenly, so the guess is close to the record, mostly one cache line away. The
+// function must keep p alive until it has read its last byte: the memory is freed with p.
 func (p *part) lookup(raw []byte) (Entry, bool) {
 	key := binary.BigEndian.Uint64(raw)
 	bucket := key >> (64 - p.bits)
@@ -250,7 +251,7 @@ func (p *part) lookup(raw []byte) (Entry, bool) {
 	return Entry{}, false
 }
 
-// key is the start of record i's digest.
+// key returns the start of record i's digest.
 func (p *part) key(i int) uint64 { return binary.BigEndian.Uint64(p.records[i*p.alg.entryLen():]) }
 
 func (p *part) digest(i int) []byte {
@@ -278,12 +279,12 @@ func (p *part) at(i int) (oci.Digest, Entry) {
 	return d, p.entry(i)
 }
 
-// setTable gives sets of stores short names. Nearly all digests share a few sets, so that two bytes do; where they
-// do not, the sets of the digests beyond are kept one by one.
+// setTable gives sets of stores short ids. Nearly all digests share a few sets, so two bytes are enough. If there are
+// more sets than ids, the remaining ones are stored for each digest.
 type setTable struct {
 	sets   []set.Set // by id
-	beyond []uint32  // numbers of the records whose set has no id, ascending
-	theirs []set.Set // their sets
+	beyond []uint32  // numbers of records whose set has no id, ascending
+	theirs []set.Set // the sets of these records
 }
 
 // noID marks a record whose set is found by the record's number.

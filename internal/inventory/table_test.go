@@ -18,10 +18,10 @@ import (
 	"ociproxy/internal/thorough"
 )
 
-// model is the oracle: by store, what it holds.
+// model is the oracle: what each store holds.
 type model []map[oci.Digest]int64
 
-// list is what a table says.
+// list returns what a table says.
 func list(t *Table) map[oci.Digest]Entry {
 	out := map[oci.Digest]Entry{}
 	for d, e := range t.All() {
@@ -43,8 +43,8 @@ func (m model) list() map[oci.Digest]Entry {
 	return out
 }
 
-// TestTableAgainstMap changes stores at random: further segments, tombstones, compaction, segments that several stores share,
-// stores that come, go and change places; and compares the table with a plain map each time.
+// TestTableAgainstMap changes stores at random: further segments, tombstones, compaction, segments that several stores
+// share, stores that come, go and change places. It compares the table with a plain map each time.
 func TestTableAgainstMap(t *testing.T) {
 	for name, dir := range map[string]string{"memory": "", "file": t.TempDir()} {
 		for seed := range thorough.Rounds[uint64](3, 20) {
@@ -68,7 +68,7 @@ func compareWithMap(t *testing.T, dir string, rng *rand.Rand) {
 		for i := range held {
 			in.keep[i] = int16(i)
 		}
-		// The same batch goes to several stores, as a mirror does it.
+		// The same batch goes to several stores, as from a mirror.
 		for range 1 + rng.IntN(3) {
 			batch := randomBatch(rng, digests)
 			refs := all.add(t, batch...)
@@ -116,7 +116,7 @@ func compareWithMap(t *testing.T, dir string, rng *rand.Rand) {
 		table = next
 		check(t, round, held, table)
 	}
-	// From nothing it must be the same.
+	// A build from nothing must give the same table.
 	in := buildInput{keep: keepNone(), open: all.open, dir: dir}
 	for i, s := range segments {
 		in.changes = append(in.changes, Change{i, dedup(s)})
@@ -204,7 +204,7 @@ func replaceChange(changes []Change, index int, refs []SegmentRef) []Change {
 	return append(out, Change{index, dedup(refs)})
 }
 
-// dedup keeps the last of each: a head lists a segment once.
+// dedup keeps the last of each segment, because a head lists a segment once.
 func dedup(refs []SegmentRef) (out []SegmentRef) {
 	for i, r := range refs {
 		last := true
@@ -218,11 +218,11 @@ func dedup(refs []SegmentRef) (out []SegmentRef) {
 	return out
 }
 
-// More sets than have short names.
+// There are more sets than ids.
 func TestManySets(t *testing.T) {
 	const n = noID + 3000
 	all := shelf{}
-	batches := make([][]Record, 75) // so many have as many sets of three stores
+	batches := make([][]Record, 75) // so many stores have enough sets of three
 	want := map[oci.Digest]set.Set{}
 	add := func(stores ...int) {
 		i := len(want) + 1
@@ -270,7 +270,7 @@ func TestManySets(t *testing.T) {
 				t.Errorf("store %d holds %d, want %d", i, table.Held(i), len(batches[i]))
 			}
 		}
-		// Once more on top of itself.
+		// Build the table once more, from itself.
 		in = buildInput{old: table, keep: keepNone(), open: all.open}
 		for i := range batches {
 			in.keep[i] = int16(i)
@@ -281,7 +281,7 @@ func TestManySets(t *testing.T) {
 	}
 }
 
-// More segments than are opened at once.
+// There are more segments than are opened at once.
 func TestManySegments(t *testing.T) {
 	all := shelf{}
 	in := buildInput{keep: keepNone(), open: all.open, dir: t.TempDir()}
@@ -406,7 +406,7 @@ func TestLookupAllocatesNothing(t *testing.T) {
 	}
 }
 
-// Look-ups go on while tables are swapped and their memory is given back.
+// Look-ups continue while tables are swapped and their memory is freed.
 func TestSwapUnderLoad(t *testing.T) {
 	dir := t.TempDir()
 	live := newLive(&View{Table: tableOf(t, dir, 500)})

@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// update builds a new table when a reader has segments that the table has not, and publishes what is known.
+// update builds a new table if a reader has segments that the table does not have, and publishes what is known.
 func (f *Follower) update() error {
 	f.building.Lock()
 	defer f.building.Unlock()
@@ -20,8 +20,8 @@ func (f *Follower) update() error {
 		f.clean()
 	}
 	if changed && news {
-		// The old table's memory goes when the collector finds that no request has it any more. Without a
-		// nudge that may take minutes on a quiet proxy, and the next table would be a third.
+		// The old table's memory is freed when the collector finds that no request uses it. On a quiet proxy that may
+		// take minutes, and the next table would be the third in memory. So run the collector now.
 		runtime.GC()
 	}
 	return err
@@ -39,7 +39,7 @@ func (f *Follower) clean() {
 // their update.
 func (f *Follower) rebuild() (changed bool, err error) {
 	var failed []error
-	without := map[string]error{} // by hash: segments that cannot be read
+	without := map[string]error{} // by hash: why segments cannot be read
 	list := f.list()
 	for {
 		in := buildInput{old: f.table, keep: keepNone(), open: f.segments.Open, dir: f.tableDir(), limit: int(f.opt.maxDigests())}
@@ -105,14 +105,14 @@ func (f *Follower) rebuild() (changed bool, err error) {
 	}
 }
 
-// refusal is why a store's update is left out until the store lists something else or the table has become smaller.
+// refusal is why a store's update is left out, until the store lists something else or the table has become smaller.
 type refusal struct {
 	content uint64
 	digests int
 	err     error
 }
 
-// of is why h is left out of a table that follows t; nil: it is not.
+// of returns why h is left out of a table that follows t; nil: it is not left out.
 func (r *refusal) of(h *Head, t *Table) error {
 	if r == nil || h.content() != r.content || t.Len() < r.digests {
 		return nil
@@ -120,7 +120,8 @@ func (r *refusal) of(h *Head, t *Table) error {
 	return r.err
 }
 
-// most returns the store with the largest changes: where there is no room for all, the others get theirs.
+// most returns the store with the largest changes. If there is no room for all, leave it out, so that the others get
+// theirs.
 func most(built map[*followed]*Head, changes []Change) *followed {
 	added := map[int]uint64{}
 	for _, c := range changes {
@@ -154,7 +155,7 @@ func lists(h *Head, without map[string]error) error {
 	return nil
 }
 
-// view is what is known now. f.building and f.mu are held.
+// view returns what is known now. f.building and f.mu are held.
 func (f *Follower) view() *View {
 	v := &View{Table: f.table}
 	for _, s := range f.stores {
@@ -165,13 +166,13 @@ func (f *Follower) view() *View {
 	return v
 }
 
-// report logs what became of each store since the last time. f.mu is held.
+// report logs the changes of each store since the last time. f.mu is held.
 func (f *Follower) report() {
 	for _, s := range f.stores {
 		st := s.status()
 		if st.State != s.state {
 			log := f.log.With("store", s.ID, "from", s.state.String(), "to", st.State.String())
-			if !st.WrittenAt.IsZero() { // else none was ever read
+			if !st.WrittenAt.IsZero() { // if zero, no inventory was ever read
 				log = log.With("generation", st.Generation, "writtenAt", st.WrittenAt)
 			}
 			log.Info("inventory changed its state")

@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// A table that does not follow the head is believed for as long as the head it has would be, and its status says why.
+// A table that does not follow the head is believed as long as its own head would be. The status says why it does not
+// follow.
 func TestTableBehind(t *testing.T) {
 	start := time.Now()
 	now := start
@@ -21,14 +22,15 @@ func TestTableBehind(t *testing.T) {
 	}
 	r, all := f.stores[0].reader, shelf{}
 	refs := all.add(t, Record{sha256Of(1), 1, Blob})
-	// rewritten sets a head written now, as a refresh does, and updates the table with those segments that can be read.
+	// rewritten sets a head written now, as a refresh does, and updates the table. Only the segments in readable can be
+	// read.
 	rewritten := func(segments []SegmentRef, readable shelf) {
 		t.Helper()
 		f.segments.memory = readable
 		if err := r.save(&Head{Version: 1, Store: "a", Generation: 1, WrittenAt: now, Segments: segments}, false); err != nil {
 			t.Fatal(err)
 		}
-		_ = f.update() // in the status
+		_ = f.update() // the status has the error
 	}
 	expect := func(want State, fault string, since time.Time) {
 		t.Helper()
@@ -70,7 +72,7 @@ func TestTableBehind(t *testing.T) {
 	}
 }
 
-// The log of a store that never had an inventory has no date of one.
+// The log of a store that never had an inventory shows no date of an inventory.
 func TestNoDateOfNothing(t *testing.T) {
 	nothing := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(nothing.Close)

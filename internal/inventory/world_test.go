@@ -25,10 +25,10 @@ type world struct {
 	mu   sync.Mutex
 	b    map[string]*inventorytest.Bucket
 	held map[string]inventorytest.Holding
-	// answer, when not nil, may answer a request instead of its bucket.
+	// answer may answer a request instead of its bucket; nil: it does not.
 	answer func(w http.ResponseWriter, r *http.Request) bool
 	seen   map[string]int // requests by path
-	now    time.Time      // zero: as it is
+	now    time.Time      // zero: the real time
 }
 
 func newWorld(t *testing.T, dir string) *world {
@@ -63,7 +63,7 @@ func (w *world) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	b.ServeHTTP(rw, r)
 }
 
-// write applies records to the inventory of a store, which is made where there is none.
+// write applies records to a store's inventory. It makes the inventory if there is none.
 func (w *world) write(name string, records ...inventory.Record) {
 	w.t.Helper()
 	w.mu.Lock()
@@ -148,7 +148,7 @@ func text(status int, contentType, body string) http.HandlerFunc {
 	}
 }
 
-// on answers requests for what ends like this.
+// on returns a function that answers requests whose path contains suffix.
 func on(suffix string, h http.HandlerFunc) func(http.ResponseWriter, *http.Request) bool {
 	return func(w http.ResponseWriter, r *http.Request) bool {
 		if !strings.Contains(r.URL.Path, suffix) {

@@ -16,31 +16,33 @@ import (
 var (
 	// ErrHeld: another run has the lease.
 	ErrHeld = errors.New("another run is at work")
-	// ErrLost: the lease could not be kept. Nothing may be written any more, for another run may have begun.
+	// ErrLost: the lease could not be kept. Its holder must not write any more, because another run may have begun.
 	ErrLost = errors.New("the lease was lost")
 )
 
-// Options of a lease. The texts are for people who find it; only Prefix and Name decide which runs exclude each other.
+// Options of a lease. The texts are for people who find the lease; only Prefix and Name decide which runs exclude each
+// other.
 type Options struct {
-	Prefix string // of its objects' keys, ending in "/"
+	Prefix string // prefix of its objects' keys; ends in "/"
 	Name   string // runs with the same name exclude each other
-	Who    string // takes it; "" is nobody by name
-	Plan   string // is carried out under it; "" is none
-	// TTL is how long a lease keeps others away after its holder died.
+	Who    string // who takes it; "" if there is no name
+	Plan   string // what is carried out under it; "" if nothing
+	// TTL is how long a lease keeps other runs away after its holder died.
 	TTL time.Duration
-	// Logger gets what goes wrong in single buckets; nil logs nothing.
+	// Logger receives problems with single buckets; nil logs nothing.
 	Logger *slog.Logger
 }
 
-// buckets is in how many the lease lies: with one, two runs of which only one reaches that bucket would not meet.
+// buckets is how many buckets have the lease. With only one, two runs would not notice each other if one of them could
+// not reach that bucket.
 const buckets = 3
 
-// Lease is one lease in several buckets. It holds while it holds in one, and nobody took it anywhere. Check may be called from
-// several goroutines, the other methods from one.
+// Lease is one lease in several buckets. It holds as long as it holds in one bucket and no other run took it in any
+// bucket. Several goroutines may call Check. Only one may call the other methods.
 type Lease struct {
 	opt    Options
 	all    []*object
-	dead   bool // somebody had it who is dead
+	dead   bool // its last holder died
 	cancel context.CancelFunc
 	work   sync.WaitGroup
 }
@@ -53,9 +55,10 @@ func New(opt Options) *Lease {
 	return &Lease{opt: opt}
 }
 
-// Take acquires the lease in the first three of the buckets, wherever it can be, at least in one. A dead run is waited for in all of
-// them at once, and nothing is written before it is over: what was taken early would have expired. What was taken has to be
-// released also after an error, which is [ErrHeld] when another run lives.
+// Take acquires the lease in the first three buckets: in all of them that work, and at least in one. If a run died,
+// Take waits until its lease expires, in all buckets at once. It writes nothing before that, because a lease taken
+// early would expire during the wait. The caller has to call Release also after an error. The error is [ErrHeld] if
+// another run is alive.
 func (l *Lease) Take(ctx context.Context, in ...store.Bucket) error {
 	var each []*object
 	for _, b := range in[:min(len(in), buckets)] {
@@ -96,10 +99,10 @@ func (l *Lease) take(ctx context.Context, each []*object) error {
 	return nil
 }
 
-// TookOver says that the lease was had by a run that died: what it was at may be half done.
+// TookOver reports whether the last holder of the lease died. Its work may be half done.
 func (l *Lease) TookOver() bool { return l.dead }
 
-// Keep renews in the background, until [Lease.Release]. lost is told when it does not hold any more.
+// Keep renews the lease in the background until [Lease.Release]. It calls lost when the lease does not hold any more.
 func (l *Lease) Keep(ctx context.Context, lost context.CancelCauseFunc) {
 	ctx, l.cancel = context.WithCancel(ctx)
 	for _, one := range l.all {
@@ -113,7 +116,7 @@ func (l *Lease) Keep(ctx context.Context, lost context.CancelCauseFunc) {
 	}
 }
 
-// Check says why nothing may be written any more: the error wraps [ErrLost]. It costs no request.
+// Check returns why the holder must not write any more; the error wraps [ErrLost]. Check makes no request.
 func (l *Lease) Check() error {
 	var last error
 	holds := false
@@ -134,10 +137,10 @@ func (l *Lease) Check() error {
 	return last
 }
 
-// releasing bounds what is done for a lease after the end.
+// releasing limits how long Release may take.
 const releasing = 5 * time.Second
 
-// Release gives everything back, even when ctx has ended. What cannot be given back expires.
+// Release gives the lease back in all buckets, even if ctx has ended. Where that fails, the lease expires.
 func (l *Lease) Release(ctx context.Context) {
 	if l.cancel != nil {
 		l.cancel()

@@ -20,7 +20,7 @@ func fileBucket(t *testing.T) store.Bucket {
 	return b
 }
 
-const ttl = time.Minute // by the clock of synctest
+const ttl = time.Minute // on the clock of synctest
 
 func options(name, who string) Options {
 	return Options{Prefix: "promote/", Name: name, Who: who, Plan: "plan", TTL: ttl}
@@ -48,7 +48,7 @@ func TestLease(t *testing.T) {
 		if err := one.check(); err != nil || lost.Load() {
 			t.Errorf("the holder: %v", err)
 		}
-		stop() // as if it were killed: it is neither renewed nor released
+		stop() // like a run that is killed: it neither renews nor releases
 		<-done
 		begun := time.Now()
 		if err := two.acquire(t.Context()); err != nil {
@@ -73,7 +73,7 @@ func TestLease(t *testing.T) {
 	})
 }
 
-// unclearBucket writes once, and says that it failed.
+// unclearBucket performs a write, but reports once that it failed.
 type unclearBucket struct {
 	store.Bucket
 	fail atomic.Bool
@@ -112,7 +112,7 @@ func TestLeases(t *testing.T) {
 		}
 		a, b := fileBucket(t), fileBucket(t)
 		first := New(options("tree", "one"))
-		if err := first.Take(t.Context(), b); err != nil { // it cannot reach a
+		if err := first.Take(t.Context(), b); err != nil { // this run cannot reach a
 			t.Fatal(err)
 		}
 		first.Keep(t.Context(), func(err error) { t.Errorf("lost: %v", err) })
@@ -132,7 +132,8 @@ func TestLeases(t *testing.T) {
 	})
 }
 
-// TestLeasesOfDeadRun: a run that was killed held its lease in three places. The next one waits for one TTL, and then holds it in all of them.
+// TestLeasesOfDeadRun: a run that was killed held its lease in three buckets. The next run waits for one TTL, and then
+// holds the lease in all of them.
 func TestLeasesOfDeadRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		buckets := []store.Bucket{fileBucket(t), fileBucket(t), fileBucket(t)}
@@ -171,7 +172,7 @@ func (readOnly) Put(context.Context, string, store.Content, store.Header, string
 	return store.Attrs{}, store.ErrDenied
 }
 
-// acquire takes the lease, perhaps that of a dead run. [ErrHeld] when its holder lives.
+// acquire takes the lease, perhaps from a dead run. It returns [ErrHeld] if the holder is alive.
 func (o *object) acquire(ctx context.Context) error {
 	version, err := o.await(ctx)
 	if err != nil {
@@ -180,8 +181,8 @@ func (o *object) acquire(ctx context.Context) error {
 	return o.claim(ctx, version)
 }
 
-// TestHeldByWhom: who reads that a lease is held learns what its object says, and nothing that it does not say: another
-// release, or a person, may have written it.
+// TestHeldByWhom: the error for a held lease contains what its object says, and nothing else. Another release, or a
+// person, may have written the object.
 func TestHeldByWhom(t *testing.T) {
 	at := time.Date(2026, 11, 29, 10, 0, 0, 0, time.UTC)
 	for _, tt := range []struct {

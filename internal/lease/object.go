@@ -17,20 +17,21 @@ import (
 	"ociproxy/internal/wait"
 )
 
-// note is what a lease says. It is for people: whether it holds is told by its being written again, not by anybody's clock.
+// note is the content of a lease. It is for people. Whether the lease holds depends only on whether the object is
+// rewritten, not on any clock.
 type note struct {
 	Name    string    `json:"name"`
-	Holder  string    `json:"holder"` // of this process
+	Holder  string    `json:"holder"` // id of this process
 	Who     string    `json:"who,omitempty"`
 	Plan    string    `json:"plan,omitempty"`
 	Since   time.Time `json:"since"`
 	Renewed time.Time `json:"renewed"`
-	Expires time.Time `json:"expires"` // unless it is written again
+	Expires time.Time `json:"expires"` // unless it is rewritten
 }
 
-// object is the lease in one bucket: its holder writes it again and again. Who wants it and finds it watches: when it was not
-// written for a whole TTL, by the watcher's clock, its holder is dead. The holder in turn stops writing anything after two thirds of a TTL
-// in which it could not renew. No two clocks are ever compared.
+// object is the lease in one bucket. Its holder rewrites it again and again. A run that wants the lease and finds it
+// watches it. If it was not rewritten for a whole TTL, by the watcher's clock, its holder is dead. A holder that could
+// not renew stops all its writes after two thirds of a TTL. The package never compares two clocks.
 type object struct {
 	bucket store.Bucket
 	key    string
@@ -40,9 +41,9 @@ type object struct {
 
 	mu      sync.Mutex
 	version string
-	renewed time.Time // when the last good renewal was begun
+	renewed time.Time // when the last successful renewal began
 	lost    error
-	failed  error // of the last renewal; nil: it was renewed
+	failed  error // by the last renewal; nil if it succeeded
 }
 
 func newObject(b store.Bucket, opt Options) *object {
@@ -53,7 +54,7 @@ func newObject(b store.Bucket, opt Options) *object {
 	}
 }
 
-// claim takes the lease that await found free. When somebody was faster it is as if await had just begun.
+// claim takes the lease that await found free. If another run was faster, claim waits again.
 func (o *object) claim(ctx context.Context, version string) error {
 	for {
 		err := o.write(ctx, version)
@@ -69,7 +70,8 @@ func (o *object) claim(ctx context.Context, version string) error {
 	}
 }
 
-// await returns when nobody holds the lease, with the version that may be written over. [ErrHeld] when its holder lives.
+// await returns when the lease is free, with the version that may be overwritten. It returns [ErrHeld] if the holder is
+// alive.
 func (o *object) await(ctx context.Context) (string, error) {
 	watched, since := "", time.Time{}
 	for {
@@ -91,7 +93,8 @@ func (o *object) await(ctx context.Context) (string, error) {
 	}
 }
 
-// describe says who holds it and since when, as far as the note tells: another release may have written it, or a person.
+// describe says who holds the lease and since when, as far as the note says it: another release, or a person, may have
+// written it.
 func (n *note) describe() string {
 	said := cmp.Or(n.Who, n.Holder, "its object does not say by whom")
 	for _, at := range []struct {
@@ -105,7 +108,7 @@ func (n *note) describe() string {
 	return said
 }
 
-// read returns what is there; version "" when there is nothing.
+// read returns the note and its version; the version is "" if there is none.
 func (o *object) read(ctx context.Context) (n note, version string, err error) {
 	body, a, err := o.bucket.Get(ctx, o.key, 0, -1)
 	if errors.Is(err, store.ErrNotFound) {
@@ -119,11 +122,11 @@ func (o *object) read(ctx context.Context) (n note, version string, err error) {
 	if err != nil {
 		return n, "", err
 	}
-	_ = json.Unmarshal(text, &n) // whatever it says, somebody holds it
+	_ = json.Unmarshal(text, &n) // whatever it says, the lease is held
 	return n, a.Version, nil
 }
 
-// write writes the lease over a version; "": there is none.
+// write writes the lease over a version; "" means that there is none.
 func (o *object) write(ctx context.Context, version string) error {
 	begun := o.now()
 	if o.note.Since.IsZero() {
@@ -144,7 +147,7 @@ func (o *object) write(ctx context.Context, version string) error {
 	return nil
 }
 
-// renew writes it again. What was written and seemed to fail is recognised.
+// renew rewrites the lease. It recognises an earlier write of its own that seemed to fail.
 func (o *object) renew(ctx context.Context) error {
 	o.mu.Lock()
 	version := o.version
@@ -165,7 +168,7 @@ func (o *object) renew(ctx context.Context) error {
 	return fmt.Errorf("%w: %s has it", ErrLost, held.describe())
 }
 
-// keep renews until ctx ends; lost is told when that is over.
+// keep renews the lease until ctx ends. It calls lost when the lease does not hold any more.
 func (o *object) keep(ctx context.Context, lost func(error)) {
 	for {
 		if wait.For(ctx, o.ttl/4) != nil {
@@ -192,7 +195,7 @@ func (o *object) keep(ctx context.Context, lost func(error)) {
 	}
 }
 
-// check says why the lease does not hold.
+// check returns why the lease does not hold, or nil.
 func (o *object) check() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -209,14 +212,14 @@ func (o *object) check() error {
 	return nil
 }
 
-// taken says that somebody else has it.
+// taken reports whether another run has the lease.
 func (o *object) taken() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.lost != nil
 }
 
-// release gives it back.
+// release gives the lease back.
 func (o *object) release(ctx context.Context) error {
 	o.mu.Lock()
 	version := o.version

@@ -269,7 +269,7 @@ func TestRemove(t *testing.T) {
 	good(t, early.Finish(t.Context()))
 	good(t, late.Finish(t.Context()))
 	want.add(blob(4))
-	same(t, "read anew", want, ask(books(t, Options{}, a), 0))
+	same(t, "read again", want, ask(books(t, Options{}, a), 0))
 	if early.Complete(0, digest(8)) {
 		t.Error("an image counts that was learnt before the removal")
 	}

@@ -41,8 +41,8 @@ type Rebuilt struct {
 	Hidden []Hidden `json:"unreadableBlobs"`
 	// Keys are the first of the unexpected objects.
 	Keys []string `json:"unexpectedKeys"`
-	// Anew says that the old inventory could not be read and was replaced.
-	Anew bool `json:"anew"`
+	// Replaces says that the old inventory could not be read and was replaced.
+	Replaces bool `json:"anew"`
 }
 
 // Hidden is an object that clients would not get unchanged, or whose content does not match its name.
@@ -77,7 +77,7 @@ func (l *Ledger) Rebuild(ctx context.Context, i int, opt RebuildOptions) (Rebuil
 	b := l.books[i]
 	r := &rebuild{l: l, b: b, opt: opt}
 	r.found.Keys, r.found.Hidden = []string{}, []Hidden{}
-	r.found.Anew = b.fault != nil
+	r.found.Replaces = b.fault != nil
 	if b.fault != nil && !opt.Force {
 		return r.found, b.fault
 	}

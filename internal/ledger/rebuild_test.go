@@ -217,7 +217,7 @@ func TestRebuildHidden(t *testing.T) {
 				t.Errorf("%+v", got)
 			}
 			if len(asked) != 4 {
-				t.Errorf("strangers asked for %v", asked)
+				t.Errorf("anonymous clients asked for %v", asked)
 			}
 		})
 	}
@@ -319,7 +319,7 @@ func TestRebuildBroken(t *testing.T) {
 				if _, err := l.Rebuild(t.Context(), 0, RebuildOptions{}); !errors.Is(err, ErrUnusable) {
 					t.Errorf("without force: %v", err)
 				}
-				if got, err := l.Rebuild(t.Context(), 0, RebuildOptions{Force: true, DryRun: true}); err != nil || !got.Anew {
+				if got, err := l.Rebuild(t.Context(), 0, RebuildOptions{Force: true, DryRun: true}); err != nil || !got.Replaces {
 					t.Errorf("dry run: %+v, %v", got, err)
 				}
 				if books(t, Options{}, b).Fault(0) == nil {

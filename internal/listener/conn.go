@@ -7,24 +7,24 @@ import (
 	"sync/atomic"
 )
 
-// Conn is one connection: it has a place in its listener until it is closed.
+// Conn is one connection. It has a slot in its listener until it is closed.
 type Conn struct {
 	net.Conn
 	pool   *pool
-	in     *bufio.Reader // holds what came with the PROXY header; nil: nothing
-	client net.Addr      // whom the PROXY header names; nil: the peer is the client
+	in     *bufio.Reader // holds what arrived together with the PROXY header; nil when empty
+	client net.Addr      // the address in the PROXY header; nil: the peer is the client
 
 	state atomic.Uint32
 
-	// Below pool.mu.
-	home  *network // nil: none yet, or none any more
-	left  bool     // it was closed
+	// Guarded by pool.mu.
+	home  *network // nil: none yet, or no longer any
+	left  bool     // closed
 	order uint64   // of arrival
 }
 
 func (c *Conn) now() state { return state(c.state.Load()) }
 
-// before reports whether c is to be closed rather than o: it does less, and came earlier.
+// before reports whether c is to be closed before o: it does less, or does the same and came earlier.
 func (c *Conn) before(o *Conn) bool {
 	if a, b := c.now(), o.now(); a != b {
 		return a < b
@@ -32,7 +32,7 @@ func (c *Conn) before(o *Conn) bool {
 	return c.order < o.order
 }
 
-// RemoteAddr is the client's address: the one that the PROXY header names, or else the peer's.
+// RemoteAddr returns the client's address: the one in the PROXY header, or otherwise the peer's.
 func (c *Conn) RemoteAddr() net.Addr {
 	if c.client != nil {
 		return c.client
@@ -51,14 +51,14 @@ func (c *Conn) Read(p []byte) (int, error) {
 	return c.Conn.Read(p)
 }
 
-// Close closes the connection and gives its place free.
+// Close closes the connection and frees its slot.
 func (c *Conn) Close() error {
 	c.pool.leave(c)
 	return c.Conn.Close()
 }
 
-// CloseWrite says that nothing more will be sent: net/http then gives the client time to read its last answer,
-// which a close with unread input would destroy.
+// CloseWrite says that nothing more will be sent. net/http then gives the client time to read its last answer, which a
+// close with unread input would destroy.
 func (c *Conn) CloseWrite() error { return closeWrite(c.Conn) }
 
 func closeWrite(c net.Conn) error {
@@ -68,7 +68,7 @@ func closeWrite(c net.Conn) error {
 	return nil
 }
 
-// State is the [http.Server.ConnState] of the server that a [Listener] is for: what is idle is closed first.
+// State is the [http.Server.ConnState] of the server that uses a [Listener]: idle connections are closed first.
 func State(c net.Conn, s http.ConnState) {
 	for {
 		switch inner := c.(type) {
@@ -78,7 +78,7 @@ func State(c net.Conn, s http.ConnState) {
 				inner.state.Store(uint32(idle))
 			case http.StateActive:
 				inner.state.Store(uint32(busy))
-			default: // new ones are waiting, closed ones leave by Close
+			default: // new ones are waiting, closed ones leave in Close
 			}
 			return
 		case interface{ NetConn() net.Conn }:

@@ -2,8 +2,8 @@ package listener
 
 import "syscall"
 
-// RaiseDescriptors raises the number of files that this process may have open to what the system allows it, and
-// returns that number. Go does so at start-up too, unless the number was lowered since; 0: unknown.
+// RaiseDescriptors raises the limit of open files of this process to the maximum that the system allows, and returns
+// that number, or 0 when it is unknown. Go does the same at start-up, unless the limit was lowered since.
 func RaiseDescriptors() int {
 	var limit syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil {
@@ -19,9 +19,9 @@ func RaiseDescriptors() int {
 	return int(min(limit.Cur, 1<<30))
 }
 
-// Bound is how many connections may be open: wanted, or as many as descriptors leave room for beside kept, those
-// of everything else. At least half of what there is stays for connections. No wanted: as many as there is room for.
-// descriptors 0: unknown, so that only wanted counts.
+// Bound returns how many connections may be open. That is wanted, or as many as the descriptors leave room for when
+// kept of them are for other purposes. At least half of the descriptors stay for connections. When wanted is 0, the
+// result is all the room there is. When descriptors is 0, their number is unknown, and only wanted counts.
 func Bound(wanted, descriptors, kept int) int {
 	if descriptors <= 0 {
 		return wanted

@@ -15,17 +15,19 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// headerTimeout is how long a peer may take to send its PROXY header. A front sends it with the first packet; a
-// lost packet or two may be sent again meanwhile.
+// headerTimeout is how long a peer may take to send its PROXY header. A front sends it in the first packet. The time is
+// enough to send one or two lost packets again.
 const headerTimeout = 5 * time.Second
 
-// headerBuffer holds what is read of a connection with its PROXY header: a whole line of version 1 at least.
+// headerBuffer is the size of the buffer for what is read together with a PROXY header. It holds at least a complete
+// line of version 1.
 const headerBuffer = 512
 
 // Event is what happened to a connection.
 type Event uint8
 
-// Every connection is Opened and Closed, or Refused. One that was closed for a newcomer is Displaced as well.
+// Every connection is Opened and later Closed, or it is Refused. A connection that was closed for a newcomer is
+// Displaced as well.
 const (
 	Opened Event = iota
 	Closed
@@ -35,32 +37,33 @@ const (
 
 // Options configure a [Listener]. Network and Logger are required.
 type Options struct {
-	// Max is how many connections may be open at once; 0: no bound.
+	// Max is how many connections may be open at once. 0 means no limit.
 	Max int
-	// Network is whose connections count together: an address's network.
+	// Network returns the network of an address. The connections of one network count together.
 	Network func(netip.Addr) netip.Prefix
-	// Front reports whether a peer is a load balancer, whose connections carry many clients' requests. They have
-	// no share, only the bound in all. Nil: nobody is.
+	// Front reports whether a peer is a load balancer, whose connections carry the requests of many clients. Such
+	// connections have no share; only the total limit applies to them. Nil means that no peer is one.
 	Front func(netip.Addr) bool
-	// Announces reports whether a peer begins each connection with a PROXY header. Nil: nobody does.
+	// Announces reports whether a peer begins each connection with a PROXY header. Nil means that no peer does.
 	Announces func(netip.Addr) bool
-	// Header reads a PROXY header. A nil address: the connection is the peer's own, its health check.
+	// Header reads a PROXY header. A nil address means that the connection is the peer's own, for its health check.
 	Header func(*bufio.Reader) (net.Addr, error)
-	// TLS, when given, is the handshake that each connection begins with, after a PROXY header.
+	// TLS, when set, makes each connection begin with a TLS handshake, after a PROXY header.
 	TLS *tls.Config
-	// Handshake is how long that may take.
+	// Handshake is how long the TLS handshake may take.
 	Handshake time.Duration
-	// Observe is told of each event, from several goroutines at once, and must not block. Nil: nobody is.
+	// Observe is called for each event, from several goroutines at once, and must not block. Nil means no calls.
 	Observe func(Event)
-	// Logger gets what accepting has to say.
+	// Logger gets the messages about accepting connections.
 	Logger *slog.Logger
 }
 
-// Single is a Network that counts each address for itself: an operator's probe is not its neighbours.
+// Single is a Network function that counts each address separately, so that an operator's probe does not share a limit
+// with its neighbours.
 func Single(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
 
-// Listener hands out connections that have a place, a client and, where it is asked for, TLS. Use [State] as the
-// server's ConnState. Safe for concurrent use.
+// Listener hands out connections that have a slot, a known client and, if configured, TLS. Use [State] as the server's
+// ConnState. It is safe for concurrent use.
 type Listener struct {
 	inner net.Listener
 	opt   Options
@@ -69,7 +72,7 @@ type Listener struct {
 	stuck rate.Sometimes
 
 	ready chan net.Conn
-	ended chan error // what Accept returns, once it is known
+	ended chan error // the error that Accept returns, once it is known
 	ctx   context.Context
 	stop  context.CancelFunc
 	done  sync.WaitGroup
@@ -111,7 +114,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 }
 
-// Addr is the address listened on.
+// Addr returns the address that the listener listens on.
 func (l *Listener) Addr() net.Addr { return l.inner.Addr() }
 
 // Close ends Accept and closes the connections that it has not returned.
@@ -133,7 +136,7 @@ func (l *Listener) accept() {
 		case l.ctx.Err() != nil || !temporary(err):
 			l.ended <- err
 			return
-		default: // no file descriptor is left, or the like: others close theirs meanwhile
+		default: // for example, no file descriptor is left: other connections close theirs meanwhile
 			l.stuck.Do(func() { l.opt.Logger.Error("accepting connections", "error", err.Error()) })
 			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
 			l.rest(pause)
@@ -141,7 +144,7 @@ func (l *Listener) accept() {
 	}
 }
 
-// temporary is net/http's own judgement, and deprecated without a successor.
+// temporary reports what net/http itself takes for temporary. The method is deprecated without a successor.
 func temporary(err error) bool {
 	var t interface{ Temporary() bool }
 	return errors.As(err, &t) && t.Temporary()
@@ -156,7 +159,7 @@ func (l *Listener) rest(d time.Duration) {
 	}
 }
 
-// take gives a new connection its place. What it still has to say for itself must not hold up the next.
+// take gives a new connection its slot. The remaining steps of the connection must not delay the next one.
 func (l *Listener) take(raw net.Conn) {
 	c := &Conn{Conn: raw, pool: l.pool}
 	c.state.Store(uint32(waiting))
@@ -175,7 +178,7 @@ func (l *Listener) take(raw net.Conn) {
 	l.done.Go(func() {
 		ready, err := l.prepare(c, peer, announces)
 		if err != nil {
-			// The client's words: they are quoted, and decide nothing.
+			// The error contains the client's words. They are quoted, and decide nothing.
 			l.opt.Logger.Debug("connection not opened", "client", c.RemoteAddr().String(), "error", err.Error())
 			_ = c.Close()
 			return
@@ -184,7 +187,7 @@ func (l *Listener) take(raw net.Conn) {
 	})
 }
 
-// enter gives c its place, or says that there is none.
+// enter gives c its slot, or returns false when there is none.
 func (l *Listener) enter(c *Conn, client netip.Addr, front bool) bool {
 	name := l.opt.Network(client)
 	if l.pool.enter(c, name, front) {
@@ -215,7 +218,7 @@ func (l *Listener) prepare(c *Conn, peer netip.Addr, announces bool) (net.Conn, 
 		}
 		client, front := addrOf(c.client), false
 		if c.client == nil {
-			client, front = peer, true // a front's own: its health check
+			client, front = peer, true // the front's own connection, for its health check
 		}
 		if !l.enter(c, client, front) {
 			return nil, errFull
@@ -232,7 +235,7 @@ func (l *Listener) prepare(c *Conn, peer netip.Addr, announces bool) (net.Conn, 
 		return nil, err
 	}
 	if t.ConnectionState().NegotiatedProtocol == "h2" {
-		return t, nil // net/http speaks HTTP/2 over a connection of this type only
+		return t, nil // net/http speaks HTTP/2 only over a connection of this type
 	}
 	return strict(t), nil
 }
@@ -251,7 +254,7 @@ func (l *Listener) header(c *Conn) error {
 	return c.SetReadDeadline(time.Time{})
 }
 
-// answerPlain tells a client that speaks HTTP where TLS is spoken, as net/http does.
+// answerPlain sends an error to a client that speaks HTTP on a TLS port, as net/http does.
 func answerPlain(err error) {
 	var head tls.RecordHeaderError
 	if !errors.As(err, &head) || head.Conn == nil {
@@ -264,7 +267,7 @@ func answerPlain(err error) {
 	}
 }
 
-// addrOf is the IP address of a; the zero Addr when it has none.
+// addrOf returns the IP address of a, or the zero Addr when it has none.
 func addrOf(a net.Addr) netip.Addr {
 	if t, ok := a.(*net.TCPAddr); ok {
 		return t.AddrPort().Addr().Unmap()

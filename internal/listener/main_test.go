@@ -19,7 +19,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// site is a server behind a [Listener] on loopback. Each address of loopback is a network of its own.
+// site is a server behind a [Listener] on loopback. Each loopback address is a separate network.
 type site struct {
 	*Listener
 	counts [Refused + 1]atomic.Int64
@@ -92,7 +92,7 @@ func (s *site) dial(t *testing.T, from string) *client {
 	return &client{c, bufio.NewReader(c)}
 }
 
-// get asks for a path over the connection and returns the answer's body; "" when there is no answer.
+// get asks for a path over the connection and returns the body of the answer, or "" when there is no answer.
 func (c *client) get(path string) string {
 	if _, err := io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
 		return ""
@@ -128,7 +128,7 @@ func (s *site) until(t *testing.T, what string, f func() bool) {
 	}
 }
 
-// settled waits until the listener says that so many connections are open, and so many of them idle.
+// settled waits until the listener has this number of open connections, and this number of idle ones among them.
 func (s *site) settled(t *testing.T, n, idles int) {
 	t.Helper()
 	s.until(t, "connections open", func() bool {

@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// state is what a connection is doing, in the order in which connections are given up.
+// state is what a connection is doing. The states are in the order in which connections are closed for others.
 type state uint32
 
 const (
@@ -15,16 +15,17 @@ const (
 	busy                 // a request is being answered
 )
 
-// sampled is how many connections of a network are looked at for the one to close: where one in a hundred is idle,
-// it is missed once in thirty thousand times, and nobody pays for a list in order.
+// sampled is how many connections of a network are examined to find the one to close. If one in a hundred is idle, the
+// sample misses it once in thirty thousand times, and no ordered list is needed.
 const sampled = 1024
 
-// Unnamed is how many connections may be open, beside those of the pool, that have yet to say whose they are.
+// Unnamed is how many connections whose client is not known yet may be open, in addition to those of the pool.
 const Unnamed = 1024
 
-// pool is a bound on connections that is shared evenly, however many networks want it: while there is room
-// everybody has as much as they like, a whole fleet behind one address included. When it is full, the network with
-// the most gives up one for each newcomer of a network with less, and for its own. Safe for concurrent use.
+// pool is a limit on connections that all networks share evenly. While there is room, each network may have as many
+// connections as it likes, even a complete fleet behind one address. When the pool is full, the network with the most
+// connections gives up one for each newcomer of a network with fewer, and for its own newcomers. It is safe for
+// concurrent use.
 type pool struct {
 	max     int
 	observe func(Event)
@@ -33,17 +34,17 @@ type pool struct {
 	open     int
 	order    uint64 // of arrival
 	networks map[netip.Prefix]*network
-	strange  greediest // networks of clients with connections
-	fronts   network   // the load balancers': never closed for somebody else's sake
-	unnamed  network   // their PROXY header is read: they are nobody's yet, and take nobody's place
+	strange  greediest // networks of clients that have connections
+	fronts   network   // of the load balancers; its connections are never closed for others
+	unnamed  network   // their PROXY header is being read; they have no network and use no slot
 }
 
-// network is whose connections stand together.
+// network has the connections that count together.
 type network struct {
 	name  netip.Prefix
 	conns map[*Conn]struct{}
-	at    int  // in pool.strange
-	apart bool // it is not there
+	at    int  // index in pool.strange
+	apart bool // not in pool.strange
 	front bool
 }
 
@@ -54,11 +55,11 @@ func newPool(most int, observe func(Event)) *pool {
 	return p
 }
 
-// enter counts c among the connections of a network, or among those of the load balancers. When the pool is full
-// and nobody else has to give up one, it returns false. Another connection may have to go: enter closes it.
+// enter counts c among the connections of a network, or among those of the load balancers. It returns false when the
+// pool is full and no other connection may be closed. Otherwise, enter closes that connection if necessary.
 func (p *pool) enter(c *Conn, name netip.Prefix, front bool) bool {
 	p.mu.Lock()
-	if c.left { // closed while it was waited for
+	if c.left { // closed while its PROXY header was being read
 		p.mu.Unlock()
 		return false
 	}
@@ -75,7 +76,7 @@ func (p *pool) enter(c *Conn, name netip.Prefix, front bool) bool {
 			return false
 		}
 		p.drop(gone)
-		n = p.network(name, front) // it may have been the last of n
+		n = p.network(name, front) // the closed connection may have been the last one of n
 	}
 	p.order++
 	c.order = p.order
@@ -90,7 +91,7 @@ func (p *pool) enter(c *Conn, name netip.Prefix, front bool) bool {
 	return true
 }
 
-// await keeps c until it is known whose it is. When too many wait, the one that waits longest is closed.
+// await keeps c until its client is known. When too many connections wait, it closes the one that has waited longest.
 func (p *pool) await(c *Conn) {
 	p.mu.Lock()
 	var gone *Conn
@@ -108,20 +109,20 @@ func (p *pool) await(c *Conn) {
 	}
 }
 
-// leave gives c's place free. Only the first call counts.
+// leave frees c's slot. Only the first call counts.
 func (p *pool) leave(c *Conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.drop(c)
 }
 
-// victim is the connection that goes so that one of n may come; nil: none must. p.mu is held.
+// victim returns the connection to close for a new one of n, or nil when none may be closed. p.mu is held.
 func (p *pool) victim(n *network) *Conn {
-	from, last := n, waiting // one's own busy connections are not closed for a new one
+	from, last := n, waiting // a network's own busy connections are not closed for a new one
 	if len(p.strange) > 0 {
 		if top := p.strange[0]; n.front || len(top.conns) > len(n.conns) {
 			from = top
-			if n.front || len(top.conns) > len(n.conns)+1 { // else it would only change sides
+			if n.front || len(top.conns) > len(n.conns)+1 { // otherwise the surplus would only change sides
 				last = busy
 			}
 		}
@@ -129,7 +130,7 @@ func (p *pool) victim(n *network) *Conn {
 	return from.pick(last)
 }
 
-// pick is the connection to close among those that do no more than last; nil: there is none.
+// pick returns the connection to close among those that do no more than last, or nil when there is none.
 func (n *network) pick(last state) (found *Conn) {
 	looked := 0
 	for c := range n.conns {
@@ -197,7 +198,7 @@ func (p *pool) forget(n *network) {
 	}
 }
 
-// greediest is a heap of networks, the one with the most connections first.
+// greediest is a heap of networks. The network with the most connections comes first.
 type greediest []*network
 
 func (g greediest) Len() int           { return len(g) }

@@ -14,7 +14,7 @@ import (
 	"ociproxy/internal/clientip"
 )
 
-// TestProxyProtocol: a header is required from trusted peers and refused from others, and is read once.
+// TestProxyProtocol: a header is required from trusted peers, refused from other peers, and read once.
 func TestProxyProtocol(t *testing.T) {
 	const v1, request = "PROXY TCP4 203.0.113.7 192.0.2.80 40000 443\r\n", "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 	const v2 = "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\xcb\x00\x71\x07\xc0\x00\x02\x50\x9c\x40\x01\xbb"
@@ -48,7 +48,7 @@ func TestProxyProtocol(t *testing.T) {
 	}
 }
 
-// A peer that may announce clients, but sends its header slowly or never, keeps its place for five seconds.
+// A peer that may announce clients, but sends its header slowly or never, keeps its slot for five seconds.
 func TestSlowProxyHeader(t *testing.T) {
 	for what, pause := range map[string]time.Duration{"silent": time.Hour, "dripping": time.Second, "in time": time.Second / 20} {
 		t.Run(what, func(t *testing.T) {

@@ -10,15 +10,15 @@ import (
 	"ociproxy/internal/clientip"
 )
 
-// TestOneNetworkLocksNobodyOut guards that the idle connections of one address locked everybody out. Whatever the
-// connections of one network do when all places are taken, another network is served; so is the same one, unless
-// all of its connections are busy.
+// TestOneNetworkLocksNobodyOut guards against an old fault: the idle connections of one address locked out all other
+// clients. Whatever the connections of one network do when all slots are taken, another network is served. The same
+// network is served too, unless all of its connections are busy.
 func TestOneNetworkLocksNobodyOut(t *testing.T) {
 	const most, greedy, other = 6, "127.0.1.1", "127.0.2.2"
 	does := map[string]struct {
 		do    func(t *testing.T, s *site, c *client)
 		idles int
-		same  bool // another connection of the same network is served
+		same  bool // whether another connection of the same network is served
 	}{
 		"idle": {func(t *testing.T, _ *site, c *client) {
 			if !served(c.get("/")) {
@@ -43,7 +43,7 @@ func TestOneNetworkLocksNobodyOut(t *testing.T) {
 				t.Errorf("the same network: served %t, want %t", got, test.same)
 			}
 			newcomer := s.dial(t, other)
-			for range 2 { // it is not the next victim either
+			for range 2 { // nor is it the next victim
 				if !served(newcomer.get("/")) {
 					t.Error("another network is not served")
 				}
@@ -55,7 +55,7 @@ func TestOneNetworkLocksNobodyOut(t *testing.T) {
 	}
 }
 
-// TestFleetBehindOneAddress: a network may have all there is, and keeps its busy connections to one less than half.
+// TestFleetBehindOneAddress: a network may have all connections, and against newcomers it keeps half of them.
 func TestFleetBehindOneAddress(t *testing.T) {
 	s := open(t, Options{Max: 8})
 	var fleet []*client
@@ -67,7 +67,7 @@ func TestFleetBehindOneAddress(t *testing.T) {
 		fleet = append(fleet, c)
 	}
 	s.settled(t, 8, 8)
-	for range 20 { // newcomers of one network get half of the places at most
+	for range 20 { // newcomers of one network get at most half of the slots
 		s.dial(t, "127.0.2.2").get("/")
 	}
 	s.until(t, "newcomers idle", func() bool { return s.counts[Displaced].Load() >= 16 })
@@ -82,10 +82,10 @@ func TestFleetBehindOneAddress(t *testing.T) {
 	}
 }
 
-// TestFrontsHaveNoShare: a load balancer's connections are all clients'. They are never closed for a stranger's sake,
-// and strangers' are for theirs.
+// TestFrontsHaveNoShare: a load balancer's connections belong to all its clients. They are never closed for another
+// client, but other clients' connections are closed for them.
 func TestFrontsHaveNoShare(t *testing.T) {
-	const front, stranger = "127.0.9.9", "127.0.2.2"
+	const front, other = "127.0.9.9", "127.0.2.2"
 	isFront := func(a netip.Addr) bool { return a.String() == front }
 	s := open(t, Options{Max: 4, Front: isFront})
 	var all []*client
@@ -95,12 +95,12 @@ func TestFrontsHaveNoShare(t *testing.T) {
 		all = append(all, c)
 	}
 	s.settled(t, 4, 4)
-	if s.dial(t, stranger).get("/") != "" {
-		t.Error("a stranger is served in place of a front")
+	if s.dial(t, other).get("/") != "" {
+		t.Error("a client is served in place of a front")
 	}
 	for _, c := range all {
 		if !served(c.get("/")) {
-			t.Error("a front's connection was closed for a stranger")
+			t.Error("a front's connection was closed for a client")
 		}
 	}
 	if !served(s.dial(t, front).get("/")) {
@@ -109,16 +109,16 @@ func TestFrontsHaveNoShare(t *testing.T) {
 
 	s = open(t, Options{Max: 2, Front: isFront})
 	for range 2 {
-		fmt.Fprint(s.dial(t, stranger), "GET /hold HTTP/1.1\r\nHost: x\r\n\r\n")
+		fmt.Fprint(s.dial(t, other), "GET /hold HTTP/1.1\r\nHost: x\r\n\r\n")
 		<-s.held
 	}
 	if !served(s.dial(t, front).get("/")) {
-		t.Error("strangers lock a front out")
+		t.Error("clients lock a front out")
 	}
 }
 
-// TestClientsBehindAProxyHeader: with the PROXY protocol all connections come from one peer, and each belongs to the
-// network of the client that its header names. Those that name nobody yet lock nobody out either.
+// TestClientsBehindAProxyHeader: with the PROXY protocol, all connections come from one peer, and each one belongs to
+// the network of the client that its header names. Connections without a named client lock out no other client either.
 func TestClientsBehindAProxyHeader(t *testing.T) {
 	announced := func(greedy func(s *site) *client, open5 func(s *site) bool) {
 		s := open(t, Options{Max: 5, Announces: func(netip.Addr) bool { return true }, Header: clientip.ReadProxyHeader})
@@ -145,7 +145,7 @@ func TestClientsBehindAProxyHeader(t *testing.T) {
 	})
 }
 
-// A network's newcomers do not close its own requests, with a PROXY header as without.
+// New connections of a network do not close its own requests, with or without a PROXY header.
 func TestNewcomersBehindAProxyHeader(t *testing.T) {
 	s := open(t, Options{Max: 4, Announces: func(netip.Addr) bool { return true }, Header: clientip.ReadProxyHeader})
 	begin := func() *client {
@@ -166,7 +166,7 @@ func TestNewcomersBehindAProxyHeader(t *testing.T) {
 	}
 }
 
-// TestPool compares the pool with what it promises, over random comings and goings.
+// TestPool checks the promises of the pool while connections come and go at random.
 func TestPool(t *testing.T) {
 	for seed := range uint64(200) {
 		random := rand.New(rand.NewPCG(seed, 7))

@@ -5,27 +5,28 @@ import (
 	"net"
 )
 
-// preface is what an HTTP/2 connection begins with (RFC 9113 §3.4).
+// preface is the beginning of an HTTP/2 connection (RFC 9113 §3.4).
 const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
-// strictConn reads HTTP/1 headers by the letter. net/http forgives a line that ends with LF alone and one that goes
-// on in the next (obs-fold, RFC 9112 §2.2 and §5.2). A front that reads them otherwise sees another header than we
-// do, and with it another end of the request: what one client sends is then taken for the next one's request.
+// strictConn reads HTTP/1 headers strictly. net/http accepts a line that ends with LF alone, and a line that continues
+// on the next one (obs-fold, RFC 9112 §2.2 and §5.2). A front may read such a line in another way. It then sees other
+// headers than we do, and another end of the request: bytes that one client sends are taken for the next client's
+// request.
 //
-// Nothing is refused here. The byte that is wrong becomes a NUL, which net/http refuses anywhere in a header, with
-// 400 and a close.
+// strictConn refuses nothing itself. It replaces the wrong byte by a NUL, which net/http refuses anywhere in a header,
+// with 400 and a close.
 type strictConn struct {
 	net.Conn
-	matched int  // bytes of the preface that came; -1: it is not HTTP/2
+	matched int  // bytes of the preface that have arrived; -1: not HTTP/2
 	length  int  // of the line so far
 	cr      bool // its last byte is a CR
-	fields  bool // the lines are a header's fields, not a request's first
-	off     bool // nothing is looked at any more
+	fields  bool // the lines are header fields, not the request line
+	off     bool // no more bytes are examined
 }
 
 func strict(c net.Conn) net.Conn { return &strictConn{Conn: c} }
 
-// NetConn is the connection below.
+// NetConn returns the underlying connection.
 func (s *strictConn) NetConn() net.Conn { return s.Conn }
 
 // CloseWrite says that nothing more will be sent.
@@ -39,14 +40,14 @@ func (s *strictConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// look takes the next bytes. A body is looked at like a header: nobody reads what is in it, and a request with a
-// body is its connection's last.
+// look examines the next bytes. It examines a body like a header, which is harmless: the content of a body is not used,
+// and a request with a body is the last one on its connection.
 func (s *strictConn) look(p []byte) {
 	for i := 0; s.matched >= 0 && i < len(p); i++ {
 		if p[i] != preface[s.matched] {
 			s.matched = -1
 		} else if s.matched++; s.matched == len(preface) {
-			s.off = true // the preface itself is all right
+			s.off = true // the preface itself is valid
 			return
 		}
 	}

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// certificate is the one of httptest, for loopback.
+// certificate returns the one of httptest, for loopback.
 func certificate() *tls.Config {
 	server := httptest.NewTLSServer(nil)
 	defer server.Close()
@@ -25,9 +25,9 @@ func pieces(c io.Writer, raw string, cut int) {
 	_, _ = io.WriteString(c, raw[cut:])
 }
 
-// TestHeadersByTheLetter guards that net/http takes headers that a front may read otherwise: each of these is refused
-// with 400, and nothing behind it on the connection is answered, however the bytes are cut, with TLS and without,
-// as the first request and as a later one.
+// TestHeadersByTheLetter guards against headers that net/http accepts and a front may read differently. Each of them is
+// refused with 400, and nothing after it on the connection is answered. That holds however the bytes are cut, with and
+// without TLS, for the first request and for later ones.
 func TestHeadersByTheLetter(t *testing.T) {
 	const good, smuggled = "GET /good HTTP/1.1\r\nHost: x\r\n\r\n", "GET /smuggled HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 	odd := map[string]string{
@@ -73,7 +73,7 @@ func TestHeadersByTheLetter(t *testing.T) {
 	}
 }
 
-// TestGoodHeadersPass: what the letter allows is read as ever, in pieces and over HTTP/2 with and without TLS.
+// TestGoodHeadersPass: valid headers are read as usual, in pieces, and over HTTP/2 with and without TLS.
 func TestGoodHeadersPass(t *testing.T) {
 	s := open(t, Options{Max: 1000})
 	const raw = "GET / HTTP/1.1\r\nHost: x\r\nA:\r\nB: \t c d \r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -109,7 +109,7 @@ func TestGoodHeadersPass(t *testing.T) {
 	}
 }
 
-// TestHTTP2IsIdleBetweenRequests: an HTTP/2 connection without streams is one of those that are closed first.
+// TestHTTP2IsIdleBetweenRequests: an HTTP/2 connection without streams counts as idle, and is closed among the first.
 func TestHTTP2IsIdleBetweenRequests(t *testing.T) {
 	for what, opt := range map[string]Options{"plain": {Max: 1}, "TLS": {Max: 1, TLS: certificate(), Handshake: time.Minute}} {
 		s := open(t, opt)
@@ -119,7 +119,7 @@ func TestHTTP2IsIdleBetweenRequests(t *testing.T) {
 			p.SetHTTP2(true)
 			url = "https://"
 		}
-		for range 3 { // each takes the only place from the one before
+		for range 3 { // each one takes the only slot from the one before
 			tr := &http.Transport{Protocols: p, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
 			r, err := (&http.Client{Transport: tr}).Get(url + s.Addr().String())
 			if err != nil {
@@ -132,7 +132,7 @@ func TestHTTP2IsIdleBetweenRequests(t *testing.T) {
 	}
 }
 
-// TestASilentHandshakeHoldsNobodyUp: what a connection has to say before it is served does not hold up the next.
+// TestASilentHandshakeHoldsNobodyUp: the steps before a connection is served do not delay the next connection.
 func TestASilentHandshakeHoldsNobodyUp(t *testing.T) {
 	s := open(t, Options{Max: 10, TLS: certificate(), Handshake: time.Minute})
 	s.dial(t, "127.0.0.1")

@@ -11,7 +11,7 @@ import (
 	"ociproxy/internal/admit"
 )
 
-// Handler answers /metrics, /-/live and /-/ready; / lists them. It is for operators, not for the public.
+// Handler serves /metrics, /-/live and /-/ready; / lists them. It is for operators, not for the public.
 func (l *Loop[R]) Handler() http.Handler {
 	r := prometheus.NewRegistry()
 	r.MustRegister(
@@ -37,7 +37,7 @@ func probe(good func() bool, bad string) http.HandlerFunc {
 	}
 }
 
-// Sink is where a collector sends metrics that are only numbers at the time.
+// Sink sends metrics that have only a value at the time of the scrape to a collector's channel.
 type Sink chan<- prometheus.Metric
 
 // Count sends the value of a counter.
@@ -50,7 +50,7 @@ func (s Sink) Gauge(d *prometheus.Desc, v float64, labels ...string) {
 	s <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 }
 
-// Flag sends 1 for yes and 0 for no.
+// Flag sends 1 for true and 0 for false.
 func (s Sink) Flag(d *prometheus.Desc, yes bool, labels ...string) {
 	v := 0.0
 	if yes {
@@ -59,7 +59,7 @@ func (s Sink) Flag(d *prometheus.Desc, yes bool, labels ...string) {
 	s.Gauge(d, v, labels...)
 }
 
-// Time sends a time in Unix seconds, 0 for none.
+// Time sends a time in Unix seconds, or 0 for the zero time.
 func (s Sink) Time(d *prometheus.Desc, t time.Time) {
 	v := 0.0
 	if !t.IsZero() {

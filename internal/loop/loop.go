@@ -13,20 +13,22 @@ import (
 
 // Options of [New].
 type Options[R any] struct {
-	// Every is the time from the start of one turn to the start of the next. A turn that takes longer is followed at once.
+	// Every is the time from the start of one turn to the start of the next. If a turn takes longer, the next one
+	// follows at once.
 	Every time.Duration
-	// Unit is what a turn is called where people read it: "pass".
+	// Unit is the name of a turn in texts for people: "pass".
 	Unit string
-	// Turn does it once. The error says that there is no report.
+	// Turn runs one turn. If it returns an error, there is no report.
 	Turn func(ctx context.Context) (R, error)
-	// Judge says of a report how its turn ended: in a word of a closed set, for it is a metric's label, and what that means.
+	// Judge says how the turn of a report ended. result is a word from a closed set, because it is a metric's label;
+	// o is the meaning of that word.
 	Judge func(R) (result string, o Outcome)
-	// Report is told how each turn ended; nil ignores it.
+	// Report is called at the end of each turn, with its result; nil: not called.
 	Report func(R, error)
-	// Mark says how far the turn has come that is under way; nil: there is none, or nobody knows. Two marks that differ, by ==,
-	// show that something moves, as [Loop.Moved] does. It may be nil itself.
+	// Mark returns the progress of the running turn; nil if there is no turn or the progress is unknown. If two marks
+	// differ, by ==, the turn is moving, as with [Loop.Moved]. Mark itself may be nil.
 	Mark func() any
-	// Metrics are the loop's own, beside those of the Go runtime and of the process.
+	// Metrics are the loop's own metrics. The handler adds those of the Go runtime and of the process.
 	Metrics prometheus.Collector
 }
 
@@ -35,49 +37,49 @@ type Outcome int
 
 // The outcomes.
 const (
-	Failed Outcome = iota // nothing is known
-	Cut                   // it was told to stop before its end
-	Ended                 // it came to its end
-	Good                  // and left nothing to be desired
+	Failed Outcome = iota // there is no report
+	Cut                   // the turn was stopped before its end
+	Ended                 // the turn finished
+	Good                  // the turn finished without any problem
 )
 
 // FailedResult is the result of a turn that has no report.
 const FailedResult = "failed"
 
-// State is what is known of a loop's turns.
+// State is what is known about a loop's turns.
 type State[R any] struct {
 	Running bool
 	Turns   map[string]int64 // by result
-	Last    R                // the report of the last turn that came to its end
-	Ended   time.Time        // when it did; zero: none has
-	Good    time.Time        // when the last one did that left nothing to be desired
+	Last    R                // the report of the last turn that finished
+	Ended   time.Time        // when it finished; zero: none has
+	Good    time.Time        // when the last turn with outcome Good finished
 }
 
-// Loop takes turns. Run may be called once; the other methods at any time, from several goroutines.
+// Loop runs turns. Run may be called once. The other methods may be called at any time, from several goroutines.
 type Loop[R any] struct {
 	opt Options[R]
 
 	mu    sync.Mutex
 	state State[R]
-	over  time.Time // when a turn came to its end, or the loop was made
-	moved time.Time // when something was seen to go on
-	mark  any       // of the running turn then
+	over  time.Time // when the last turn finished, or the loop was made
+	moved time.Time // when progress was last seen
+	mark  any       // the mark of the running turn at that time
 }
 
-// New makes a loop; nothing is done before Run.
+// New makes a loop. It starts nothing; Run does.
 func New[R any](opt Options[R]) *Loop[R] {
 	now := time.Now()
 	return &Loop[R]{opt: opt, state: State[R]{Turns: map[string]int64{}}, over: now, moved: now}
 }
 
-// Run takes turns until ctx ends. The turn that is under way then says how it ended only if it still has a report.
+// Run runs turns until ctx ends. A turn that is interrupted by this is recorded only if it still has a report.
 func (l *Loop[R]) Run(ctx context.Context) {
 	for ctx.Err() == nil {
 		start := time.Now()
 		l.running()
 		r, err := l.opt.Turn(ctx)
 		if err != nil && ctx.Err() != nil {
-			return // that is why
+			return // interrupted by ctx
 		}
 		l.ended(r, err)
 		if l.opt.Report != nil {
@@ -89,14 +91,14 @@ func (l *Loop[R]) Run(ctx context.Context) {
 	}
 }
 
-// Moved says that something of the running turn was done.
+// Moved records that the running turn made progress.
 func (l *Loop[R]) Moved() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.moved = time.Now()
 }
 
-// State says how turns went so far.
+// State returns the state of the loop's turns so far.
 func (l *Loop[R]) State() State[R] {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -129,17 +131,18 @@ func (l *Loop[R]) ended(r R, err error) {
 	}
 }
 
-// patience is how many intervals may go by without news.
+// patience is how many intervals may pass without progress.
 const patience = 3
 
-// ready reports whether a turn has come to its end within the last intervals.
+// ready reports whether a turn finished within the last patience intervals.
 func (l *Loop[R]) ready() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return time.Since(l.over) <= patience*l.opt.Every
 }
 
-// live reports whether anything went on within the last intervals: a turn may take days, and is not to be killed.
+// live reports whether there was any progress within the last patience intervals. A turn may take days and must not
+// be killed while it makes progress.
 func (l *Loop[R]) live() bool {
 	var mark any
 	if l.opt.Mark != nil {

@@ -28,7 +28,7 @@ type turn struct {
 
 var outcomes = map[string]Outcome{"good": Good, "bad": Ended, "cut": Cut}
 
-// course is a loop that takes turns as told, and then hangs until it is stopped.
+// course is a loop that runs the given turns, and then hangs until it is stopped.
 type course struct {
 	*Loop[string]
 	t        *testing.T
@@ -80,14 +80,14 @@ func (c *course) end() {
 	<-c.stopped
 }
 
-// at lets time go by, until so long after the beginning.
+// at waits until d after the beginning.
 func (c *course) at(d time.Duration) {
 	c.t.Helper()
 	<-time.After(time.Until(c.begin.Add(d)))
 	synctest.Wait()
 }
 
-// want compares what the probes answer.
+// want compares the answers of the probes.
 func (c *course) want(live, ready bool) {
 	c.t.Helper()
 	for path, want := range map[string]bool{"/-/live": live, "/-/ready": ready} {
@@ -107,7 +107,7 @@ func get(t *testing.T, l interface{ Handler() http.Handler }, path string) (int,
 	return rec.Code, rec.Body.String()
 }
 
-// A turn begins its interval after the last one began, or at once when that is over.
+// A turn begins one interval after the last one began, or at once if that time has passed.
 func TestStarts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := run(t, time.Hour, "cut", turn{time.Minute, "good"}, turn{90 * time.Minute, "bad"}, turn{time.Minute, ""}, turn{0, "good"})
@@ -124,7 +124,7 @@ func TestStarts(t *testing.T) {
 	})
 }
 
-// What the outcomes of turns mean for what is known of the loop.
+// The test checks what each outcome means for the state of the loop.
 func TestState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := run(t, time.Hour, "cut", turn{time.Minute, "bad"}, turn{time.Minute, "good"}, turn{time.Minute, ""}, turn{time.Minute, "cut"})
@@ -136,7 +136,7 @@ func TestState(t *testing.T) {
 			if !maps.Equal(got.Turns, want.Turns) {
 				t.Errorf("turns: %v, want %v", got.Turns, want.Turns)
 			}
-			got.Turns[""]++ // nobody else's
+			got.Turns[""]++ // no other results
 			if got.Running != want.Running || got.Last != want.Last || !got.Ended.Equal(want.Ended) || !got.Good.Equal(want.Good) {
 				t.Errorf("after %s: %+v, want %+v", at, got, want)
 			}
@@ -156,7 +156,8 @@ func TestState(t *testing.T) {
 	})
 }
 
-// A turn that the end of the loop breaks off has no report, and is none; one that has a report is reported.
+// A turn without a report that is interrupted by the end of the loop does not count. One that has a report is
+// reported.
 func TestStop(t *testing.T) {
 	for last, want := range map[string][]string{"": {"good<nil>"}, "cut": {"good<nil>", "cut<nil>"}} {
 		synctest.Test(t, func(t *testing.T) {
@@ -183,13 +184,13 @@ func TestStop(t *testing.T) {
 	})
 }
 
-// A loop is ready while turns come to their end, and live while anything moves: turns that end badly, marks that change, and what
-// says so itself.
+// A loop is ready while turns finish. It is live while anything moves: turns that end badly, marks that change, and
+// calls of Moved.
 func TestProbes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := run(t, time.Hour, "good", turn{time.Minute, "bad"})
 		c.want(true, true)
-		c.at(3*time.Hour + time.Minute) // since the first one's end; the second hangs
+		c.at(3*time.Hour + time.Minute) // three hours since the end of the first turn; the second hangs
 		c.want(true, true)
 		c.at(3*time.Hour + 2*time.Minute)
 		c.want(false, false)
@@ -200,11 +201,11 @@ func TestProbes(t *testing.T) {
 		c.marks = [2]int{1, 2}
 		c.want(true, false)
 		c.at(9*time.Hour + 4*time.Minute)
-		c.want(false, false) // the same mark shows nothing
+		c.want(false, false) // the same mark is not progress
 		c.marks = [2]int{1, 3}
 		c.want(true, false)
 	})
-	synctest.Test(t, func(t *testing.T) { // failures are turns that end, and no news
+	synctest.Test(t, func(t *testing.T) { // failures end turns, but do not make the loop ready
 		c := run(t, time.Hour, "good", turn{0, ""}, turn{0, "cut"}, turn{0, ""}, turn{0, ""}, turn{0, ""})
 		c.at(3 * time.Hour)
 		c.want(true, true)
@@ -236,7 +237,7 @@ func (numbers) Collect(out chan<- prometheus.Metric) {
 	to.Flag(gaugeDesc, true, "yes")
 	to.Flag(gaugeDesc, false, "no")
 	to.Time(timeDesc, time.Unix(7, 5))
-	to.Time(noneDesc, time.Time{}) // not the year 1
+	to.Time(noneDesc, time.Time{}) // must give 0, not the year 1
 }
 
 // The metrics are the loop's own, those of the Go runtime and of the process.

@@ -12,49 +12,51 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// An instance stays below maxSeries whatever the clients do: what its configuration and the fixed metrics do
-// not need is left to flows, the (cloud, region, candidate, reason) combinations. The rest is counted together.
+// An instance stays below maxSeries, whatever clients do. The configuration and the fixed metrics need a part of the
+// series. The rest is for flows: combinations of (cloud, region, candidate, reason). Flows beyond that are counted
+// together.
 const (
 	maxSeries       = 5000
 	fixedSeries     = 500 // requests, histograms, feeds, the Go runtime and the process
 	candidateSeries = 20  // checks, probes, relays and gauges of one candidate, and "other" flows
 	flowSeries      = 3
-	maxNames        = 20 // of the registry, whose limits are counted one by one
+	maxNames        = 20 // names of the registry that have their own limit counter
 )
 
-// Codes are the statuses the server answers with.
+// Codes are the status codes that the server sends.
 var Codes = []int{200, 307, 400, 403, 404, 405, 429, 500, 502, 503}
 
-// Metrics holds all metrics of one server. Safe for concurrent use.
+// Metrics holds all metrics of one server. It is safe for concurrent use.
 type Metrics struct {
 	Registry *prometheus.Registry
 
-	// Decision is how long parsing, locating and deciding took, in seconds, checks included.
+	// Decision is the time for parsing, locating and deciding, in seconds, including checks.
 	Decision prometheus.Histogram
-	// Address counts requests by where the client's address came from.
+	// Address counts requests by the source of the client's address.
 	Address *prometheus.CounterVec
 	// Checks counts existence checks by candidate and result.
 	Checks *prometheus.CounterVec
-	// CheckDuration is how long they took, in seconds.
+	// CheckDuration is the duration of the checks, in seconds.
 	CheckDuration prometheus.Histogram
-	// InventoryDigests and InventoryBytes are the size of the union table; InventoryDenied counts the digests
-	// that stores were found to lack against their inventory.
+	// InventoryDigests and InventoryBytes are the size of the union table. InventoryDenied counts the digests that a
+	// store's inventory lists but the store does not have.
 	InventoryDigests, InventoryBytes, InventoryDenied prometheus.Gauge
 	// Probes counts health probes by candidate and result.
 	Probes *prometheus.CounterVec
-	// ProbeDuration is how long they took, in seconds.
+	// ProbeDuration is the duration of the probes, in seconds.
 	ProbeDuration prometheus.Histogram
 	// Usable is 1 for each candidate in service.
 	Usable *prometheus.GaugeVec
-	// Frozen is 1 while more than half of the candidates fail together and nobody is ejected.
+	// Frozen is 1 while more than half of the candidates fail together and so none is ejected.
 	Frozen prometheus.Gauge
-	// Retries counts downloads of addresses that asked again and were sent past a candidate, by that candidate.
+	// Retries counts the downloads that an address requested again and the server sent past a candidate, by that
+	// candidate.
 	Retries *prometheus.CounterVec
-	// Paths counts what was learnt of client addresses and their ways to the nearest candidate, by event.
+	// Paths counts what the server learnt about client addresses and their paths to the nearest candidate, by event.
 	Paths *prometheus.CounterVec
-	// Unexplained is how many client addresses do not get through to a candidate that looks fine from here.
+	// Unexplained is the number of client addresses that cannot reach a candidate that looks fine to the server.
 	Unexplained *prometheus.GaugeVec
-	// ExistenceEntries is how many answers are remembered.
+	// ExistenceEntries is the number of answers in memory.
 	ExistenceEntries prometheus.Gauge
 	// Relays counts relayed tag lists by upstream and result (ok, odd-link, not-found, refused, busy, failed).
 	Relays *prometheus.CounterVec
@@ -62,13 +64,14 @@ type Metrics struct {
 	Limited *prometheus.CounterVec
 	// ConfigInfo is 1 for the hash of the configuration in use.
 	ConfigInfo *prometheus.GaugeVec
-	// ConfigLoaded is when it was loaded, in Unix seconds.
+	// ConfigLoaded is the time when it was loaded, in Unix seconds.
 	ConfigLoaded prometheus.Gauge
-	// Ready is 1 while /-/ready says 200.
+	// Ready is 1 while /-/ready answers 200.
 	Ready prometheus.Gauge
-	// Connections is the number of open client connections, MaxConnections how many there may be.
+	// Connections is the number of open client connections, MaxConnections the maximum.
 	Connections, MaxConnections prometheus.Gauge
-	// Crowded counts connections that others had to make room for (displaced) or that found none (refused).
+	// Crowded counts the connections that were closed to make room for others (displaced) and those that found no
+	// room (refused).
 	Crowded *prometheus.CounterVec
 
 	feedAge, feedRows, feedFailing, feedUnplaced                  *prometheus.GaugeVec
@@ -85,12 +88,12 @@ type Metrics struct {
 	nameLimited *prometheus.CounterVec
 
 	mu       sync.Mutex
-	names    map[string]bool // those with a series of nameLimited
+	names    map[string]bool // names that have a series of nameLimited
 	flows    map[FlowKey]*Flow
 	maxFlows int
 }
 
-// New defines the metrics on a registry of their own.
+// New defines the metrics on their own registry.
 func New(version string) *Metrics {
 	m := &Metrics{Registry: prometheus.NewRegistry(), names: map[string]bool{}, flows: map[FlowKey]*Flow{}, maxFlows: flowsBeside(0)}
 	m.Decision = prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -135,12 +138,12 @@ func New(version string) *Metrics {
 	m.ConfigInfo = m.gaugeVec("ociproxy_config_info", "1 for the SHA-256 of the configuration in use.", "hash")
 	m.ConfigLoaded = m.gauge("ociproxy_config_loaded_timestamp_seconds", "When the configuration in use was loaded.")
 	m.configReloads = m.counter("ociproxy_config_reloads_total", "Configuration reloads by result (ok, invalid).", "result")
-	for _, result := range []string{"ok", "invalid"} { // so that the first one is an increase
+	for _, result := range []string{"ok", "invalid"} { // so that the first event is an increase
 		m.configReloads.WithLabelValues(result)
 	}
 	m.configReloadGood = m.gauge("ociproxy_config_last_reload_successful",
 		"1 while the configuration on disk, as last read, is the one in use; 0 from a refused one until it is repaired.")
-	m.configReloadGood.Set(1) // nothing runs without one
+	m.configReloadGood.Set(1) // a server always starts with a valid config
 	m.Ready = m.gauge("ociproxy_ready", "1 while this instance wants traffic.")
 	m.Connections = m.gauge("ociproxy_connections", "Open client connections.")
 	m.MaxConnections = m.gauge("ociproxy_connections_max", "Client connections that may be open at once.")
@@ -177,7 +180,7 @@ func (m *Metrics) gauge(name, help string) prometheus.Gauge {
 	return v
 }
 
-// Reloaded notes how a reload of the configuration ended.
+// Reloaded records the result of a reload of the configuration.
 func (m *Metrics) Reloaded(ok bool) {
 	result := "invalid"
 	if ok {
@@ -187,7 +190,7 @@ func (m *Metrics) Reloaded(ok bool) {
 	m.configReloadGood.Set(flag(ok))
 }
 
-// flag is the value of a gauge that says yes or no.
+// flag returns the value of a yes/no gauge.
 func flag(yes bool) float64 {
 	if yes {
 		return 1
@@ -195,15 +198,15 @@ func flag(yes bool) float64 {
 	return 0
 }
 
-// ResetFeeds forgets all feeds, before those of the moment are observed.
+// ResetFeeds removes the gauges of all feeds. The caller then sets those of the current feeds.
 func (m *Metrics) ResetFeeds() {
 	for _, v := range []*prometheus.GaugeVec{m.feedAge, m.feedRows, m.feedFailing, m.feedUnplaced} {
 		v.Reset()
 	}
 }
 
-// ObserveFeed sets the gauges of one feed: the age of its data in seconds, its prefixes, those among them whose region
-// the map does not know, and whether the last refresh failed or was refused.
+// ObserveFeed sets the gauges of one feed: the age of its data in seconds, the number of its prefixes, how many of
+// them have a region that the map does not know, and whether the last refresh failed or was refused.
 func (m *Metrics) ObserveFeed(name string, age float64, rows, unplaced int, failing bool) {
 	m.feedAge.WithLabelValues(name).Set(age)
 	m.feedRows.WithLabelValues(name).Set(float64(rows))
@@ -211,14 +214,14 @@ func (m *Metrics) ObserveFeed(name string, age float64, rows, unplaced int, fail
 	m.feedFailing.WithLabelValues(name).Set(flag(failing))
 }
 
-// ResetInventories forgets all inventories, before those of the moment are observed.
+// ResetInventories removes the gauges of all inventories. The caller then sets those of the current inventories.
 func (m *Metrics) ResetInventories() {
 	for _, v := range []*prometheus.GaugeVec{m.inventoryAge, m.inventoryHeld, m.inventoryState, m.inventoryFailing} {
 		v.Reset()
 	}
 }
 
-// ObserveInventory sets the gauges of one store's inventory; age is in seconds.
+// ObserveInventory sets the gauges of one store's inventory. age is in seconds.
 func (m *Metrics) ObserveInventory(store, state string, age float64, held int, failing bool) {
 	m.inventoryAge.WithLabelValues(store).Set(age)
 	m.inventoryHeld.WithLabelValues(store).Set(float64(held))
@@ -226,8 +229,8 @@ func (m *Metrics) ObserveInventory(store, state string, age float64, held int, f
 	m.inventoryFailing.WithLabelValues(store).Set(flag(failing))
 }
 
-// Requests returns the counters of one request kind, by index into [Codes], so that the request path never
-// looks a label up.
+// Requests returns the counters of one kind of request, by index into [Codes], so that the request path never looks
+// up a label.
 func (m *Metrics) Requests(kind string) []prometheus.Counter {
 	cs := make([]prometheus.Counter, len(Codes))
 	for i, code := range Codes {
@@ -236,7 +239,7 @@ func (m *Metrics) Requests(kind string) []prometheus.Counter {
 	return cs
 }
 
-// CodeIndex is the position of code in [Codes]; a status that is none of them counts as 500.
+// CodeIndex returns the index of code in [Codes]. Other status codes count as 500.
 func CodeIndex(code int) int {
 	for i, c := range Codes {
 		if c == code {
@@ -250,21 +253,21 @@ const codeOther = 7 // 500 in Codes
 
 var flowLabels = []string{"cloud", "region", "candidate", "reason"}
 
-// FlowKey names one flow of redirects.
+// FlowKey identifies one flow of redirects.
 type FlowKey struct{ Cloud, Region, Candidate, Reason string }
 
 func flowsBeside(candidates int) int {
 	return max(0, (maxSeries-fixedSeries-candidates*candidateSeries)/flowSeries)
 }
 
-// SetCandidates makes room for the series of n candidates.
+// SetCandidates reserves room for the series of n candidates.
 func (m *Metrics) SetCandidates(n int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.maxFlows = flowsBeside(n)
 }
 
-// ForgetCandidate drops all series of a candidate that is no more.
+// ForgetCandidate drops all series of a candidate that no longer exists.
 func (m *Metrics) ForgetCandidate(name string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -281,7 +284,8 @@ func (m *Metrics) ForgetCandidate(name string) {
 	}
 }
 
-// NameLimited counts the requests that were too many for a name of the registry. Beyond a few names they are counted together.
+// NameLimited returns the counter of requests that exceeded the limit of a name of the registry. The first maxNames
+// names have their own counters; the other names share one.
 func (m *Metrics) NameLimited(name string) prometheus.Counter {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -294,7 +298,7 @@ func (m *Metrics) NameLimited(name string) prometheus.Counter {
 	return m.nameLimited.WithLabelValues(name)
 }
 
-// ForgetName drops the series of a name that is no more.
+// ForgetName drops the series of a name that no longer exists.
 func (m *Metrics) ForgetName(name string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -307,7 +311,7 @@ type Flow struct {
 	redirects, bytes, cost prometheus.Counter
 }
 
-// Flow returns the counters of k, or those of "other" once there are as many flows as may have series.
+// Flow returns the counters of k. If the maximum number of flows has series already, it returns those of "other".
 func (m *Metrics) Flow(k FlowKey) *Flow {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -315,7 +319,7 @@ func (m *Metrics) Flow(k FlowKey) *Flow {
 		return f
 	}
 	if len(m.flows) >= m.maxFlows {
-		// One row of "other" per reason: few, and known beforehand.
+		// There is one "other" row for each reason. The reasons are few, and known in advance.
 		k.Cloud, k.Region, k.Candidate = "other", "", "other"
 		if f, ok := m.flows[k]; ok {
 			return f
@@ -327,14 +331,14 @@ func (m *Metrics) Flow(k FlowKey) *Flow {
 	return f
 }
 
-// Count counts one redirect of size bytes (0: unknown, or no GET) at cents per GB.
+// Count counts one redirect of size bytes (0: unknown, or not a GET) at cents per GB.
 func (f *Flow) Count(size int64, cents float64) {
 	f.redirects.Inc()
 	f.Carry(size, cents)
 }
 
-// Carry counts the bytes of a redirect that was counted before they were known. What cannot be is not counted: a
-// counter of integers that is given too much begins again below where it was, and one of floats stands still.
+// Carry counts the bytes of a redirect that was counted before its size was known. It ignores impossible sizes: a
+// counter of integers would overflow and restart below its value, and a counter of floats would stop growing.
 func (f *Flow) Carry(size int64, cents float64) {
 	if size > 0 && size <= oci.MaxBlob {
 		f.bytes.Add(float64(size))
@@ -350,7 +354,8 @@ type FlowTable struct {
 	name                func(place, candidate, reason int) FlowKey
 }
 
-// FlowTable returns an empty table for the given numbers; name gives the labels of a flow when it first occurs.
+// FlowTable returns an empty table with the given dimensions. It calls name for the labels of a flow when the flow
+// first occurs.
 func (m *Metrics) FlowTable(places, candidates, reasons int, name func(place, candidate, reason int) FlowKey) *FlowTable {
 	return &FlowTable{
 		m: m, candidates: candidates, reasons: reasons, name: name,
@@ -358,7 +363,7 @@ func (m *Metrics) FlowTable(places, candidates, reasons int, name func(place, ca
 	}
 }
 
-// At returns the flow's counters, resolving them the first time.
+// At returns the flow's counters. It resolves them at the first call.
 func (t *FlowTable) At(place, candidate, reason int) *Flow {
 	slot := &t.flows[(place*t.candidates+candidate)*t.reasons+reason]
 	f := slot.Load()

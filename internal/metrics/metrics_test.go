@@ -11,7 +11,7 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// series is the number of series a scrape returns.
+// series returns the number of series in a scrape.
 func series(t *testing.T, m *Metrics) int {
 	t.Helper()
 	families, err := m.Registry.Gather()
@@ -30,7 +30,7 @@ func series(t *testing.T, m *Metrics) int {
 	return n
 }
 
-// Whatever the clients do, an instance of the largest configuration stays below 5 000 series.
+// An instance with the largest configuration stays below 5 000 series, whatever clients do.
 func TestSeriesAreBounded(t *testing.T) {
 	for _, candidates := range []int{2, 60, 256} {
 		t.Run(fmt.Sprint(candidates), func(t *testing.T) { testSeries(t, candidates) })
@@ -124,7 +124,7 @@ func TestARemovedCandidateIsForgotten(t *testing.T) {
 	}
 }
 
-// Names beyond the bound are counted together, and one that is no more makes room.
+// Names beyond the bound are counted together. When a name is removed, another name gets its room.
 func TestNames(t *testing.T) {
 	m := New("test")
 	for n := range maxNames + 5 {
@@ -172,7 +172,7 @@ func TestCodeIndex(t *testing.T) {
 	}
 }
 
-// Sizes that cannot be neither turn a counter back nor stop it.
+// Impossible sizes must neither decrease a counter nor stop it.
 func TestImpossibleSizes(t *testing.T) {
 	f := New("test").Flow(FlowKey{Candidate: "s"})
 	was := 0.0

@@ -51,7 +51,7 @@ var classes = []struct {
 	{registry.ErrDigest, SourceCorrupt},
 	{transfer.ErrCorrupt, SourceCorrupt},
 	{registry.ErrInvalid, SourceInvalid},
-	{registry.ErrOdd, SourceInvalid},
+	{registry.ErrUnusable, SourceInvalid},
 	{registry.ErrTooLarge, SourceInvalid},
 	{walk.ErrNested, SourceInvalid},
 	{transfer.ErrGone, SourceGone},

@@ -197,7 +197,7 @@ func (p *filler) Finished(n *walk.Node) {
 	if missing.Empty() {
 		p.complete.Add(1)
 		p.opt.Seen.forget(n)
-	} else if n.Vain() {
+	} else if n.Incomplete() {
 		p.mu.Lock()
 		p.before[walk.KeyOf(n.Digest)] = outcome{missing, n.Failed()}
 		p.mu.Unlock()

@@ -46,8 +46,7 @@ func BenchmarkParse(b *testing.B) {
 	}
 }
 
-// BenchmarkParsePatterns is the same by regular expressions, to show why they
-// are not used.
+// BenchmarkParsePatterns does the same with regular expressions, to show why they are not used.
 func BenchmarkParsePatterns(b *testing.B) {
 	for b.Loop() {
 		_ = parseOracle(paths["blob"])

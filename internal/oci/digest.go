@@ -2,18 +2,16 @@ package oci
 
 import "strings"
 
-// maxDigest bounds a digest of an algorithm we do not know. The longest one we
-// know, sha512, has 135 characters.
+// maxDigest is the maximum length of a digest with an unknown algorithm. The longest known one, sha512, has 135
+// characters.
 const maxDigest = 255
 
-// Digest is a validated content digest, "algorithm:encoded". Only [ParseDigest]
-// and [Sum] make one, so a Digest that is not zero is always well formed. It is a
-// substring of what was parsed, and is comparable.
+// Digest is a validated content digest, "algorithm:encoded". Only [ParseDigest] and [Sum] make one, so a Digest that is
+// not zero is always well formed. It is a substring of the parsed text, and is comparable.
 type Digest struct{ s string }
 
-// ParseDigest validates s. A sha256 or blake3 digest has 64 lower-case
-// hexadecimal digits, a sha512 digest 128; a digest of any other algorithm
-// needs only to match the grammar of the image specification. The error is
+// ParseDigest validates s. A sha256 or blake3 digest has 64 lower-case hexadecimal digits, and a sha512 digest has 128.
+// A digest with another algorithm only needs to match the grammar of the image specification. The error is
 // [ErrDigestInvalid].
 func ParseDigest(s string) (Digest, error) {
 	if !validDigest(s) {
@@ -22,10 +20,10 @@ func ParseDigest(s string) (Digest, error) {
 	return Digest{s}, nil
 }
 
-// String returns the digest as it is written in a path: "algorithm:encoded".
+// String returns the digest in the form that a path has: "algorithm:encoded".
 func (d Digest) String() string { return d.s }
 
-// IsZero reports whether d is no digest at all.
+// IsZero reports whether d is not a digest.
 func (d Digest) IsZero() bool { return d.s == "" }
 
 // Algorithm returns the part before the colon.
@@ -34,15 +32,15 @@ func (d Digest) Algorithm() string {
 	return algorithm
 }
 
-// Hex returns the part after the colon. It is hexadecimal for the registered
-// algorithms; others may encode differently.
+// Hex returns the part after the colon. It is hexadecimal for the registered algorithms. Other algorithms may use
+// another encoding.
 func (d Digest) Hex() string {
 	_, encoded, _ := strings.Cut(d.s, ":")
 	return encoded
 }
 
-// InStores reports whether stores can hold this digest. They hold sha256 and
-// sha512; every other algorithm is served by upstreams only.
+// InStores reports whether stores can hold this digest. They hold sha256 and sha512. Only upstreams serve other
+// algorithms.
 func (d Digest) InStores() bool {
 	return strings.HasPrefix(d.s, "sha256:") || strings.HasPrefix(d.s, "sha512:")
 }
@@ -50,7 +48,7 @@ func (d Digest) InStores() bool {
 // MarshalText implements [encoding.TextMarshaler].
 func (d Digest) MarshalText() ([]byte, error) { return []byte(d.s), nil }
 
-// UnmarshalText implements [encoding.TextUnmarshaler] by [ParseDigest].
+// UnmarshalText implements [encoding.TextUnmarshaler] with [ParseDigest].
 func (d *Digest) UnmarshalText(text []byte) (err error) {
 	*d, err = ParseDigest(string(text))
 	return err
@@ -72,8 +70,8 @@ func validDigest(s string) bool {
 		encoded != "" && all(encoded, classEncoded)
 }
 
-// validAlgorithm: component *( ("+" / "." / "_" / "-") component ), where a
-// component is lower-case letters and digits.
+// validAlgorithm reports whether s is component *( ("+" / "." / "_" / "-") component ), where a component is lower-case
+// letters and digits.
 func validAlgorithm(s string) bool {
 	after := true // a component must follow
 	for i := range len(s) {
@@ -89,7 +87,7 @@ func validAlgorithm(s string) bool {
 	return !after
 }
 
-// MaxBlob is the largest blob that anybody is believed to hold, in bytes: 200 GiB, the largest layer that a registry
-// documents that it accepts (Azure Container Registry's limits, 2025; Amazon ECR takes 52 GB). Whoever speaks of more lies
-// or errs, and sums of what it says would soon not fit a counter.
+// MaxBlob is the size of the largest plausible blob, in bytes: 200 GiB. That is the largest layer that a registry
+// documents as accepted (Azure Container Registry's limits, 2025; Amazon ECR takes 52 GB). A larger size is a lie or an
+// error, and sums of such sizes would soon overflow a counter.
 const MaxBlob = 200 << 30

@@ -5,13 +5,13 @@ import (
 	"net/http"
 )
 
-// Error is an answer in the specification's error format. The errors below are
-// shared and must not be changed: derive one with [Error.With]. They never carry
-// what a client sent, so answering hostile input allocates nothing and echoes nothing.
+// Error is an answer in the specification's error format. The errors below are shared and must not be changed: derive a
+// new one with [Error.With]. They never contain input of a client, so an answer to hostile input allocates nothing and
+// echoes nothing.
 type Error struct {
 	Status  int    // HTTP status
 	Code    string // upper-case identifier of the specification or, where it has none, of CNCF distribution
-	Message string // one sentence of the code
+	Message string // the sentence for this code
 	Detail  string // what exactly was wrong; may be empty
 
 	body []byte
@@ -23,8 +23,7 @@ func newError(status int, code, message, detail string) *Error {
 	return e
 }
 
-// The answers of the proxy, named by their code. Code and status together are
-// what [errors.Is] compares.
+// These are the answers of the proxy, named by their code. [errors.Is] compares code and status.
 var (
 	ErrNameInvalid     = newError(http.StatusBadRequest, "NAME_INVALID", "invalid repository name", "a name is at most 255 characters: lower-case letters and digits, separated by '.', '_', '__', '-' or '/'")
 	ErrDigestInvalid   = newError(http.StatusBadRequest, "DIGEST_INVALID", "provided digest is not a digest", "a digest is sha256: and 64, or sha512: and 128 lower-case hexadecimal digits, or another algorithm's 'algorithm:encoded'")
@@ -44,7 +43,7 @@ var (
 	ErrUnavailable     = newError(http.StatusServiceUnavailable, "UNAVAILABLE", "service unavailable", "")
 )
 
-// With returns a copy of e with another detail.
+// With returns a copy of e with a different detail.
 func (e *Error) With(detail string) *Error {
 	return newError(e.Status, e.Code, e.Message, detail)
 }
@@ -57,7 +56,7 @@ func (e *Error) Error() string {
 	return e.Message + ": " + e.Detail
 }
 
-// Is reports whether target is an [Error] of the same code and status.
+// Is reports whether target is an [Error] with the same code and status.
 func (e *Error) Is(target error) bool {
 	t, ok := target.(*Error)
 	return ok && t.Code == e.Code && t.Status == e.Status

@@ -12,15 +12,14 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// Every byte a request may put into a Location.
+// These are the bytes that a request may put into a Location.
 var (
 	safePath  = regexp.MustCompile(`^/v2/[A-Za-z0-9._:=+/-]*$`)
 	safeQuery = regexp.MustCompile(`^[A-Za-z0-9._=&%~-]*$`)
 )
 
-// FuzzParse: whatever is accepted consists of safe bytes only, has no dot
-// segment, is the same request when it is parsed again, and is what the
-// specification's patterns accept.
+// FuzzParse checks that an accepted request consists of safe bytes only, has no dot segment, and is the same request
+// when it is parsed again. It also checks that the specification's patterns accept the same requests.
 func FuzzParse(f *testing.F) {
 	for _, path := range []string{
 		"/v2/", "/v2/a/blobs/blobs/" + sha256, "/v2/a/manifests/sha256%3a" + hex64, "/v2/a/b/manifests/latest",

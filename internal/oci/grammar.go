@@ -1,13 +1,13 @@
 package oci
 
-// Hand-written scanners for the specification's patterns. The tests compare
-// each of them with the pattern itself as a regular expression; they are here
-// because a regular expression costs several times a whole routing decision.
+// This file has hand-written scanners for the specification's patterns, because a regular expression costs several
+// times as much as a complete routing decision. The tests compare each scanner with the pattern itself as a regular
+// expression.
 
 const (
 	// MaxName is the longest repository name that is accepted.
 	MaxName = 255
-	// MaxTag is the longest tag of the specification.
+	// MaxTag is the length of the longest tag that the specification allows.
 	MaxTag = 128
 )
 
@@ -18,10 +18,10 @@ const (
 	classLower   class = 1 << iota // [a-z0-9]
 	classHex                       // [0-9a-f]
 	classTag                       // [A-Za-z0-9._-]
-	classWord                      // [A-Za-z0-9_], how a tag starts
-	classEncoded                   // [A-Za-z0-9=_-], a digest's encoded part
+	classWord                      // [A-Za-z0-9_], the first byte of a tag
+	classEncoded                   // [A-Za-z0-9=_-], the encoded part of a digest
 	classMedia                     // RFC 6838 restricted-name-chars
-	classAlnum                     // [A-Za-z0-9], how a media type's parts start
+	classAlnum                     // [A-Za-z0-9], the first byte of both parts of a media type
 )
 
 var classes = func() (t [256]class) {

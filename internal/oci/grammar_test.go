@@ -9,7 +9,7 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// The patterns as the specifications print them.
+// These are the patterns as the specifications print them.
 var (
 	nameRE   = regexp.MustCompile(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(\/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$`)
 	tagRE    = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
@@ -29,8 +29,7 @@ func digestOracle(s string) bool {
 	return len(s) <= 255 && digestRE.MatchString(s)
 }
 
-// parseOracle reads a path the slow and obvious way: the greedy (.+) gives the
-// rightmost match.
+// parseOracle parses a path in the slow and obvious way. The greedy (.+) gives the rightmost match.
 func parseOracle(path string) bool {
 	if path == "/v2" || path == "/v2/" {
 		return true
@@ -49,8 +48,7 @@ func parseOracle(path string) bool {
 	return m[4] == "tags"
 }
 
-// pick joins up to n random pieces: strings near the edge of a grammar, which
-// random bytes never are.
+// pick joins up to n random pieces. The results are close to the edge of a grammar, which random bytes never are.
 func pick(r *rand.Rand, n int, pieces ...string) string {
 	var b strings.Builder
 	for range r.IntN(n + 1) {

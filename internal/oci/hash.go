@@ -7,9 +7,9 @@ import (
 	"hash"
 )
 
-// Hash returns a new hash by the digest's algorithm. Only those that stores may hold are known
-// ([Digest.InStores]); the hash of any other takes what it is given and has no sum, so that
-// nothing ever matches such a digest unread.
+// Hash returns a new hash with the digest's algorithm. It knows only the algorithms that stores may hold
+// ([Digest.InStores]). For any other algorithm, the hash accepts all bytes and has no sum, so no content ever matches
+// such a digest.
 func (d Digest) Hash() hash.Hash {
 	if h := newHash(d.Algorithm()); h != nil {
 		return h
@@ -17,13 +17,12 @@ func (d Digest) Hash() hash.Hash {
 	return unknown{}
 }
 
-// Matches reports whether what was written to h, which is of [Digest.Hash], has this digest.
+// Matches reports whether the bytes written to h, a hash from [Digest.Hash], have this digest.
 func (d Digest) Matches(h hash.Hash) bool {
 	return !d.IsZero() && hex.EncodeToString(h.Sum(nil)) == d.Hex()
 }
 
-// Sum returns the digest of b by an algorithm. It is zero for an algorithm other than sha256 and
-// sha512.
+// Sum returns the digest of b by an algorithm. It is zero for an algorithm other than sha256 and sha512.
 func Sum(algorithm string, b []byte) Digest {
 	h := newHash(algorithm)
 	if h == nil {
@@ -33,7 +32,7 @@ func Sum(algorithm string, b []byte) Digest {
 	return Digest{algorithm + ":" + hex.EncodeToString(h.Sum(nil))}
 }
 
-// newHash returns nil for an algorithm that is not known.
+// newHash returns nil for an unknown algorithm.
 func newHash(algorithm string) hash.Hash {
 	switch algorithm {
 	case "sha256":
@@ -44,7 +43,7 @@ func newHash(algorithm string) hash.Hash {
 	return nil
 }
 
-// unknown is the hash of an algorithm that is not known.
+// unknown is the hash of an unknown algorithm.
 type unknown struct{}
 
 func (unknown) Write(p []byte) (int, error) { return len(p), nil }

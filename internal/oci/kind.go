@@ -1,7 +1,7 @@
 package oci
 
-// Kind says which endpoint of the distribution specification a request is for.
-// There are few of them and their names are metric labels.
+// Kind says which endpoint of the distribution specification a request is for. There are few kinds, and their names are
+// metric labels.
 type Kind uint8
 
 const (
@@ -31,8 +31,7 @@ func (k Kind) String() string {
 	return kindNames[k]
 }
 
-// Kinds returns all kinds, in a fixed order, so that metrics can be prepared
-// before the first request.
+// Kinds returns all kinds in a fixed order, so that metrics can be prepared before the first request.
 func Kinds() []Kind {
 	return []Kind{KindBase, KindBlob, KindManifest, KindTag, KindReferrers, KindTags}
 }

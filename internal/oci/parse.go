@@ -2,32 +2,30 @@ package oci
 
 import "strings"
 
-// Request is a validated request for something a registry holds. Only the
-// fields of its kind are set.
+// Request is a validated request for content of a registry. Only the fields of its kind are set.
 type Request struct {
 	Kind   Kind
 	Name   string // repository; empty for KindBase
 	Tag    string // KindTag
 	Digest Digest // KindBlob, KindManifest, KindReferrers
 
-	// Query is what may be passed on, re-encoded and without '?': n and last
-	// for KindTags, artifactType for KindReferrers, else empty.
+	// Query is the query that may be passed on, re-encoded and without '?': n and last for KindTags, artifactType for
+	// KindReferrers, and otherwise empty.
 	Query string
-	// N and Last are the page asked for with KindTags. N is -1 when the client
-	// left it out; 0 is a valid request for an empty list.
+	// N and Last select the page for KindTags. N is -1 when the client left it out; 0 is a valid request for an empty
+	// list.
 	N    int
 	Last string
 }
 
-// Parse reads the escaped path of a request target (as [net/url.URL.EscapedPath]
-// returns it) and its raw query. The error is always an [*Error].
+// Parse reads the escaped path of a request target (as [net/url.URL.EscapedPath] returns it) and its raw query. The
+// error is always an [*Error].
 //
-// A name may hold any of the words of the grammar ("/v2/a/blobs/blobs/sha256:…"
-// asks for a blob of "a/blobs"), so the endpoint is matched from the right.
-// "%3A" in the last segment is a colon, because some clients escape it; no other
-// escape is ever needed, and so every other one is refused.
+// A name may contain any of the words of the grammar ("/v2/a/blobs/blobs/sha256:…" asks for a blob of "a/blobs"), so
+// Parse matches the endpoint from the right. "%3A" in the last segment is a colon, because some clients escape it. No
+// other escape is ever needed, so Parse refuses all others.
 //
-// Parse allocates nothing unless there is an escape or a query to re-encode.
+// Parse allocates nothing unless an escape or a query has to be re-encoded.
 func Parse(escapedPath, rawQuery string) (Request, error) {
 	rest, ok := strings.CutPrefix(escapedPath, "/v2")
 	if !ok {
@@ -101,8 +99,7 @@ func manifest(name, reference string) (Request, error) {
 	return Request{Kind: KindTag, Name: name, Tag: reference}, nil
 }
 
-// lastSegment undoes %3A and refuses every other escape and what is no
-// segment at all.
+// lastSegment replaces %3A by a colon. It refuses every other escape, and strings that are not a segment.
 func lastSegment(s string) (string, bool) {
 	if s == "" || s == "." || s == ".." {
 		return "", false
@@ -111,7 +108,7 @@ func lastSegment(s string) (string, bool) {
 	if at < 0 {
 		return s, true
 	}
-	// Digests have one colon: a second escape is an error anyway.
+	// A digest has one colon, so a second escape is an error anyway.
 	if escape := s[at:min(at+3, len(s))]; escape != "%3A" && escape != "%3a" {
 		return "", false
 	}
@@ -119,8 +116,8 @@ func lastSegment(s string) (string, bool) {
 	return s, strings.IndexByte(s, '%') < 0
 }
 
-// nameError tells a misspelt name, which its sender can repair, from a path that
-// is none: escapes, empty segments and dot segments are tricks or bugs.
+// nameError distinguishes a misspelt name, which the client can correct, from an invalid path: escapes, empty segments
+// and dot segments are tricks or bugs.
 func nameError(name string) *Error {
 	if strings.IndexByte(name, '%') >= 0 {
 		return ErrUnsupported
@@ -133,20 +130,17 @@ func nameError(name string) *Error {
 	return ErrNameInvalid
 }
 
-// CanonicalOnly reports whether only the canonical upstream may answer: lists
-// of referrers, and the tags that stand in for them. A replica that lacks one
-// cannot be told from an image that has none, so a stale answer would hide a
-// signature.
+// CanonicalOnly reports whether only the canonical upstream may answer. That is so for lists of referrers, and for the
+// tags that stand in for them. When a replica does not have such a list, it looks the same as for an image without
+// referrers, so a stale answer would hide a signature.
 func (r Request) CanonicalOnly() bool {
 	return r.Kind == KindReferrers || r.Kind == KindTag && StandsIn(r.Tag)
 }
 
-// StandsIn reports whether a tag is a digest's, "algorithm-encoded", also with
-// cosign's endings: the specification's referrers tag schema, which cuts the
-// encoded part after 64 characters. Nobody's list of algorithms is complete,
-// so what looks like 256 bits after a dash is taken for one too, 64
-// hexadecimal digits or 43 mixed characters of base64: a tag that is none
-// costs a longer way to its manifest, no more.
+// StandsIn reports whether a tag stands for a digest: "algorithm-encoded", also with the endings of cosign. This is the
+// specification's referrers tag schema, which cuts the encoded part after 64 characters. No list of algorithms is
+// complete, so StandsIn also accepts text after a dash that looks like 256 bits: 64 hexadecimal digits, or 43 mixed
+// characters of base64. If it is wrong about a tag, the only cost is a longer way to the manifest.
 func StandsIn(tag string) bool {
 	_, rest, ok := strings.Cut(tag, "-")
 	if !ok {
@@ -170,8 +164,8 @@ func StandsIn(tag string) bool {
 	return false
 }
 
-// digestFamilies are the names of hash functions and checksums, up to what
-// their variants add: "sha512_224", "blake2b.160".
+// digestFamilies has the names of hash functions and checksums, without the suffixes of their variants: "sha512_224",
+// "blake2b.160".
 var digestFamilies = func() map[string]bool {
 	names := map[string]bool{}
 	for _, name := range strings.Fields(`
@@ -184,20 +178,19 @@ var digestFamilies = func() map[string]bool {
 	return names
 }()
 
-// mixed reports whether s has letters of both cases and digits, as random base64 has.
+// mixed reports whether s has digits and letters of both cases, like random base64.
 func mixed(s string) bool {
 	const digits, lower, upper = "0123456789", "abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 	return strings.ContainsAny(s, digits) && strings.ContainsAny(s, lower) && strings.ContainsAny(s, upper)
 }
 
-// endpoints is what stands between a name and its digest or tag.
+// endpoints has the part of a path between the name and the digest or tag.
 var endpoints = [kinds]string{
 	KindBlob: "/blobs/", KindManifest: "/manifests/", KindTag: "/manifests/", KindReferrers: "/referrers/", KindTags: "/tags/list",
 }
 
-// AppendPath appends the request's path to b, with prefix (a repository path
-// without slashes at its ends, or "") put before the name. Every byte of it is
-// safe in a URL path; the query is not part of it.
+// AppendPath appends the request's path to b, and puts prefix before the name. prefix is a repository path without
+// slashes at its ends, or "". Every byte of the path is safe in a URL path. The query is not part of it.
 func (r Request) AppendPath(b []byte, prefix string) []byte {
 	b = append(b, "/v2/"...)
 	if r.Kind == KindBase {
@@ -209,9 +202,9 @@ func (r Request) AppendPath(b []byte, prefix string) []byte {
 	}
 	b = append(b, r.Name...)
 	b = append(b, endpoints[r.Kind]...)
-	b = append(b, r.Digest.s...) // a request has a digest, a tag, or neither
+	b = append(b, r.Digest.s...) // a request has a digest or a tag, or neither
 	return append(b, r.Tag...)
 }
 
-// Path returns the request's path in its one canonical spelling.
+// Path returns the canonical form of the request's path.
 func (r Request) Path() string { return string(r.AppendPath(nil, "")) }

@@ -53,7 +53,7 @@ func TestParse(t *testing.T) {
 		{"/v2/" + name + "/tags/list", "", oci.Request{Kind: oci.KindTags, Name: name, N: -1}},
 		{"/v2/a.b/c_d/e__f/g---h/0/manifests/x", "", oci.Request{Kind: oci.KindTag, Name: "a.b/c_d/e__f/g---h/0", Tag: "x"}},
 
-		// Names that hold the words of the grammar.
+		// These names contain words of the grammar.
 		{"/v2/a/blobs/blobs/" + sha256, "", oci.Request{Kind: oci.KindBlob, Name: "a/blobs", Digest: digest(sha256)}},
 		{"/v2/blobs/blobs/" + sha256, "", oci.Request{Kind: oci.KindBlob, Name: "blobs", Digest: digest(sha256)}},
 		{"/v2/v2/manifests/v2", "", oci.Request{Kind: oci.KindTag, Name: "v2", Tag: "v2"}},
@@ -63,11 +63,11 @@ func TestParse(t *testing.T) {
 		{"/v2/a/tags/manifests/list", "", oci.Request{Kind: oci.KindTag, Name: "a/tags", Tag: "list"}},
 		{"/v2/a/manifests/tags/list", "", oci.Request{Kind: oci.KindTags, Name: "a/manifests", N: -1}},
 
-		// An escaped colon, which some clients send.
+		// Some clients send an escaped colon.
 		{"/v2/pause/blobs/sha256%3A" + hex64, "", oci.Request{Kind: oci.KindBlob, Name: "pause", Digest: digest(sha256)}},
 		{"/v2/pause/manifests/sha256%3a" + hex64, "", oci.Request{Kind: oci.KindManifest, Name: "pause", Digest: digest(sha256)}},
 
-		// Queries: what a kind has no use for is dropped.
+		// Parameters of the query that a kind does not use are dropped.
 		{"/v2/pause/blobs/" + sha256, "ns=registry.example.org&n=x&last=../", oci.Request{Kind: oci.KindBlob, Name: "pause", Digest: digest(sha256)}},
 		{"/v2/pause/manifests/1", "ns=registry.example.org&artifactType=a/b", oci.Request{Kind: oci.KindTag, Name: "pause", Tag: "1"}},
 		{"/v2/pause/tags/list", "n=10&last=3.9&ns=x", oci.Request{Kind: oci.KindTags, Name: "pause", Query: "n=10&last=3.9", N: 10, Last: "3.9"}},
@@ -101,8 +101,8 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// Refused: misspelt names, digests and tags as the specification says, tricks as
-// paths that do not exist.
+// Misspelt names, digests and tags are refused as the specification says. Tricks are refused as paths that do not
+// exist.
 func TestParseRefuses(t *testing.T) {
 	for _, test := range []struct {
 		path, query string
@@ -169,7 +169,7 @@ func TestParseRefuses(t *testing.T) {
 		{"/v2/pause/manifests/a;b", "", oci.ErrManifestUnknown},
 		{"/v2/pause/manifests/a\x00", "", oci.ErrManifestUnknown},
 
-		// Path tricks.
+		// These are path tricks.
 		{"/v2/../../x", "", oci.ErrUnsupported},
 		{"/v2/../etc/passwd/tags/list", "", oci.ErrUnsupported},
 		{"/v2/a/../b/tags/list", "", oci.ErrUnsupported},

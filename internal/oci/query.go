@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// maxMediaPart is how long each half of a media type may be (RFC 6838 §4.2).
+// maxMediaPart is the maximum length of each half of a media type (RFC 6838 §4.2).
 const maxMediaPart = 127
 
-// bitsOfN bounds n to 2147483647, which fits every registry's integer.
+// bitsOfN limits n to 2147483647, which fits the integers of every registry.
 const bitsOfN = 31
 
-// tagsQuery takes n and last. A page that cannot be asked for is an error: were
-// it dropped, a client that follows pages would read the first one forever.
+// tagsQuery reads n and last. An invalid page is an error: if it were dropped, a client that follows pages would read
+// the first page forever.
 func tagsQuery(r Request, rawQuery string) (Request, error) {
 	r.N = -1
 	if rawQuery == "" {
@@ -24,7 +24,7 @@ func tagsQuery(r Request, rawQuery string) (Request, error) {
 		return Request{}, ErrNumberInvalid
 	}
 	if n != "" {
-		number, err := strconv.ParseUint(n, 10, bitsOfN) // takes digits only: no sign, no underscore
+		number, err := strconv.ParseUint(n, 10, bitsOfN) // accepts digits only: no sign, no underscore
 		if err != nil {
 			return Request{}, ErrNumberInvalid
 		}
@@ -41,8 +41,9 @@ func tagsQuery(r Request, rawQuery string) (Request, error) {
 	return r, nil
 }
 
-// Page is r for another page of the same tag list: at most n tags, -1 for no limit, after the pagination marker last, "" for
-// the first. ok is false when last is no marker.
+// Page returns r for another page of the same tag list. The page has at most n tags, or no limit when n is -1. It
+// begins after the pagination marker last, or at the beginning when last is "". ok is false when last is not a valid
+// marker.
 func (r Request) Page(n int, last string) (page Request, ok bool) {
 	if !validMarker(last) {
 		return Request{}, false
@@ -60,8 +61,8 @@ func (r Request) Page(n int, last string) (page Request, ok bool) {
 	return r, true
 }
 
-// NextPage is the page that the target of an upstream's link asks for, by its last and, when that is a number above zero, its n.
-// Whatever else is in it is the upstream's business. ok is false when it has no last.
+// NextPage returns the page that the target of an upstream's link asks for. It uses the target's last, and its n when
+// that is a number above zero. It ignores everything else in the target. ok is false when the target has no last.
 func (r Request) NextPage(rawQuery string) (page Request, ok bool) {
 	last, ok := value(rawQuery, "last")
 	if !ok || last == "" {
@@ -76,18 +77,18 @@ func (r Request) NextPage(rawQuery string) (page Request, ok bool) {
 	return r.Page(most, last)
 }
 
-// escaped reports whether all escapes of a query are well formed. What another one means is anybody's guess.
+// escaped reports whether all escapes of a query are well formed. The meaning of a malformed one is unknown.
 func escaped(rawQuery string) bool {
 	_, err := url.PathUnescape(rawQuery)
 	return err == nil
 }
 
-// maxMarker bounds a pagination marker, in bytes. Escaped it is three times as long: less than the 8 KiB that servers take
-// at least.
+// maxMarker is the maximum length of a pagination marker, in bytes. An escaped marker is up to three times as long,
+// which is less than the 8 KiB that every server accepts.
 const maxMarker = 2048
 
-// validMarker: anything but control characters. The specification means a tag, but registries page with tokens of their own,
-// and refusing those would end a list half way.
+// validMarker accepts everything except control characters. The specification expects a tag, but registries use tokens
+// of their own. If those were refused, a list would end half way.
 func validMarker(s string) bool {
 	if len(s) > maxMarker {
 		return false
@@ -100,9 +101,8 @@ func validMarker(s string) bool {
 	return true
 }
 
-// referrersQuery takes artifactType. One that is no media type is dropped: the
-// unfiltered list is a correct answer, since clients must filter themselves
-// when the answer does not say OCI-Filters-Applied.
+// referrersQuery reads artifactType. It drops a value that is not a media type. The unfiltered list is a correct answer
+// then, because clients must filter themselves when the answer does not say OCI-Filters-Applied.
 func referrersQuery(r Request, rawQuery string) (Request, error) {
 	if !escaped(rawQuery) {
 		return Request{}, ErrQueryInvalid
@@ -113,8 +113,9 @@ func referrersQuery(r Request, rawQuery string) (Request, error) {
 	return r, nil
 }
 
-// value returns the first value of key, unescaped, or "" if there is none; ok is false when it cannot be unescaped. '+' stays
-// '+': no value here has a space, and clients that forget to escape mean the '+' of "application/vnd.example+json".
+// value returns the first value of key, unescaped, or "" if there is none. ok is false when the value cannot be
+// unescaped. '+' stays '+': no value here has a space, and clients that forget to escape it mean the '+' of
+// "application/vnd.example+json".
 func value(rawQuery, key string) (v string, ok bool) {
 	for pair := range strings.SplitSeq(rawQuery, "&") {
 		k, v, _ := strings.Cut(pair, "=")
@@ -127,8 +128,7 @@ func value(rawQuery, key string) (v string, ok bool) {
 	return "", true
 }
 
-// validMediaType: type "/" subtype of RFC 6838 §4.2 restricted names, without
-// parameters.
+// validMediaType reports whether s is type "/" subtype, of RFC 6838 §4.2 restricted names, without parameters.
 func validMediaType(s string) bool {
 	kind, subtype, ok := strings.Cut(s, "/")
 	return ok && restrictedName(kind) && restrictedName(subtype)

@@ -10,18 +10,18 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// Request targets as they come over the wire, read by net/http: what its URL
-// parser makes of them must not open a way around Parse.
+// These are request targets as sent over the wire and read by net/http. The URL parser of net/http must not open a way
+// around Parse.
 func TestParseTargets(t *testing.T) {
 	for _, test := range []struct {
 		target string
-		want   error  // nil: accepted
-		path   string // what it was taken for
+		want   error  // nil: it is accepted
+		path   string // the path that Parse made of it
 	}{
 		{"/v2/pause/blobs/" + sha256, nil, "/v2/pause/blobs/" + sha256},
 		{"/v2/pause/blobs/sha256%3A" + hex64, nil, "/v2/pause/blobs/" + sha256},
 		{"/v2/pause/manifests/latest?ns=x#y", nil, "/v2/pause/manifests/latest"},
-		// Absolute form: the path counts, the host is the server's business.
+		// Absolute form: the path counts, and the server ignores the host.
 		{"http://evil.example.org/v2/pause/manifests/latest", nil, "/v2/pause/manifests/latest"},
 		{"http://user:password@evil.example.org/v2/pause/manifests/latest", nil, "/v2/pause/manifests/latest"},
 		{"http://evil.example.org/v2/../x", oci.ErrUnsupported, ""},
@@ -59,8 +59,7 @@ func TestParseTargets(t *testing.T) {
 	}
 }
 
-// Targets that net/http refuses by itself; should that change, Parse must be
-// shown to refuse them.
+// net/http refuses these targets itself. If that changes, this test shows whether Parse refuses them.
 func TestUnreadableTargets(t *testing.T) {
 	for _, target := range []string{
 		"/v2/pause/manifests/a\x00b",

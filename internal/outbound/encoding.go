@@ -5,8 +5,9 @@ import (
 	"strings"
 )
 
-// Encoding returns the content codings of an answer that make its bytes other than those that were stored (RFC 9110, 8.4); "" is none.
-// Google's storage unpacks what is stored in gzip for who does not take it, and says only in a header of its own what is stored.
+// Encoding returns the content codings of an answer that make its bytes differ from the stored ones (RFC 9110, 8.4), or
+// "" when there are none. Google's storage unpacks an object that is stored as gzip for clients that do not accept
+// gzip, and only a header of its own says how the object is stored.
 func Encoding(h http.Header) string {
 	if coding := Coding(strings.Join(h.Values("Content-Encoding"), ", ")); coding != "" {
 		return coding
@@ -14,7 +15,7 @@ func Encoding(h http.Header) string {
 	return Coding(h.Get("X-Goog-Stored-Content-Encoding"))
 }
 
-// Coding returns a Content-Encoding without the words that mean none: "" where nothing else is left.
+// Coding returns the codings in a Content-Encoding, without the words that mean none; "" when nothing else is left.
 func Coding(field string) string {
 	var codings []string
 	for word := range strings.SplitSeq(field, ",") {

@@ -15,12 +15,13 @@ import (
 	"strings"
 )
 
-// CAVariable names a file of certificates in PEM whose authorities are trusted beside the system's. It is Amazon's name for it;
-// here it counts for every connection.
+// CAVariable is the environment variable that names a file of certificates in PEM. Their authorities are trusted in
+// addition to those of the system. The name is Amazon's; in this program the variable applies to every connection.
 const CAVariable = "AWS_CA_BUNDLE"
 
-// Roots are the authorities that servers' certificates may be of: the system's, in whose place crypto/x509 takes those of
-// SSL_CERT_FILE and SSL_CERT_DIR, and those of [CAVariable]. nil means that there are no more than the system's.
+// Roots returns the trusted authorities for the certificates of servers: those of the system and those of [CAVariable].
+// crypto/x509 replaces the authorities of the system by those of SSL_CERT_FILE and SSL_CERT_DIR when these are set. nil
+// means that there are only the authorities of the system.
 func Roots() (*x509.CertPool, error) {
 	file := os.Getenv(CAVariable)
 	if file == "" {
@@ -32,7 +33,7 @@ func Roots() (*x509.CertPool, error) {
 	}
 	roots, err := x509.SystemCertPool()
 	if err != nil {
-		roots = x509.NewCertPool() // a system that has none
+		roots = x509.NewCertPool() // the system has none
 	}
 	if !roots.AppendCertsFromPEM(text) {
 		return nil, environmentError{fmt.Errorf("%s: %s has no certificate in PEM", CAVariable, file)}
@@ -40,9 +41,9 @@ func Roots() (*x509.CertPool, error) {
 	return roots, nil
 }
 
-// EnvironmentFaults are what is wrong with the variables of the environment that say which authorities are trusted, each with its name
-// and the file that it names. A program tells them when it starts: what is asked later fails for their sake, or, of a directory
-// more than one, nothing does.
+// EnvironmentFaults returns the faults of the environment variables that name trusted authorities. Each fault has the
+// name of the variable and the file that it names. A program reports the faults when it starts, because later requests
+// fail for these reasons. Of several directories, it is enough that one works.
 func EnvironmentFaults() []error {
 	var faults []error
 	if _, err := Roots(); err != nil {
@@ -54,13 +55,15 @@ func EnvironmentFaults() []error {
 	return faults
 }
 
-// The variables that crypto/x509 reads where it does not ask the system, and ignores where they lead to nothing.
+// crypto/x509 reads these variables where it does not ask the system, and ignores them when they lead to no
+// certificates.
 const (
 	fileVariable = "SSL_CERT_FILE"
 	dirVariable  = "SSL_CERT_DIR"
 )
 
-// badRoots says which of the variables that name the system's authorities names none, nil when both are right.
+// badRoots returns the fault of a variable that names the system's authorities but leads to none; nil when both are
+// right.
 func badRoots() error {
 	if runtime.GOOS == "windows" || runtime.GOOS == "darwin" || runtime.GOOS == "ios" {
 		return nil
@@ -89,9 +92,9 @@ func badRoots() error {
 	return fmt.Errorf("%s: %w", dirVariable, first)
 }
 
-// certificates makes sure that a file has one.
+// certificates makes sure that a file has a certificate.
 func certificates(file string) error {
-	text, err := os.ReadFile(file) //nolint:gosec // what the environment names
+	text, err := os.ReadFile(file) //nolint:gosec // the environment names it
 	if err != nil {
 		return err
 	}
@@ -101,14 +104,14 @@ func certificates(file string) error {
 	return nil
 }
 
-// fromEnvironment is what net/http finds; tests put another in its place, since it reads the environment once.
+// fromEnvironment finds the proxy as net/http does. Tests replace it, because net/http reads the environment only once.
 var fromEnvironment = http.ProxyFromEnvironment
 
-// proxy finds the proxy of a request in the environment, as [http.ProxyFromEnvironment] does: HTTPS_PROXY, HTTP_PROXY and NO_PROXY, also in
-// lower case. User and password are part of the proxy's URL. This machine itself, and link-local addresses, which are those of
-// clouds' metadata servers, are never asked through one. A variable that cannot be understood, which net/http takes for none,
-// fails each request that it is for: without the proxy it would leave by another way than was meant. Its text is in no
-// error: it may have a password.
+// proxy finds the proxy of a request in the environment, as [http.ProxyFromEnvironment] does: HTTPS_PROXY, HTTP_PROXY
+// and NO_PROXY, also in lower case. User and password are part of the proxy's URL. Requests to this machine, and to
+// link-local addresses such as those of cloud metadata servers, never use a proxy. net/http ignores a variable that it
+// cannot parse. Here, such a variable makes each request that it applies to fail: without the proxy, the request would
+// leave by an unintended way. The error does not contain the variable's text, which may have a password.
 func proxy() func(*http.Request) (*url.URL, error) {
 	bad := map[string]error{"https": badProxy("HTTPS_PROXY", "https_proxy"), "http": badProxy("HTTP_PROXY", "http_proxy")}
 	return func(r *http.Request) (*url.URL, error) {
@@ -126,10 +129,10 @@ func proxy() func(*http.Request) (*url.URL, error) {
 	}
 }
 
-// awsMetadata6 is where EC2 serves metadata over IPv6; like a link-local address it ends at the machine.
+// awsMetadata6 is where EC2 serves metadata over IPv6. Like a link-local address, it does not lead off the machine.
 var awsMetadata6 = netip.MustParseAddr("fd00:ec2::254")
 
-// environmentError is what is wrong with a variable of the environment: no request can be made as it asks.
+// environmentError is the fault of an environment variable: no request can be made in the way that it asks for.
 type environmentError struct{ error }
 
 func (e environmentError) Unwrap() error { return e.error }
@@ -137,7 +140,7 @@ func (e environmentError) Unwrap() error { return e.error }
 var errProxy = errors.New("want http://[USER:PASSWORD@]HOST:PORT (https and socks5 are known too), special characters of user " +
 	"and password written as %XX")
 
-// badProxy says what is wrong with the first variable of names that is set, read as net/http reads it.
+// badProxy returns the fault of the first variable of names that is set, read as net/http reads it.
 func badProxy(names ...string) error {
 	for _, name := range names {
 		text := os.Getenv(name)

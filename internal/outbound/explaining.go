@@ -9,13 +9,14 @@ import (
 	"sync/atomic"
 )
 
-// Explaining makes requests by next. Where a proxy of the environment stands in between, its own answers are errors, and errors name
-// it; every error tells what is to be done about it, when that can be known ([Explain]).
+// Explaining returns a transport that makes requests with next. When a proxy of the environment answers instead of the
+// host, its answers become errors, and these errors name the proxy. Every error says how to fix it, when that can be
+// known ([Explain]).
 func Explaining(next http.RoundTripper) http.RoundTripper { return explaining{next} }
 
 type explaining struct{ next http.RoundTripper }
 
-// way is what is noted of how a request left.
+// way records how a request left.
 type way struct{ proxy atomic.Pointer[string] }
 
 type wayKey struct{}
@@ -41,15 +42,16 @@ func (e explaining) RoundTrip(req *http.Request) (*http.Response, error) {
 	return nil, Explain(err)
 }
 
-// CloseIdleConnections is what [http.Client] calls it.
+// CloseIdleConnections closes the idle connections of next. [http.Client] calls it by this name.
 func (e explaining) CloseIdleConnections() {
 	if c, ok := e.next.(interface{ CloseIdleConnections() }); ok {
 		c.CloseIdleConnections()
 	}
 }
 
-// proxied returns the error of an answer that is not of the host that was asked but of a proxy for plain HTTP, which is "" where none is
-// known; nil for all others. An answer that says when to come again stays one: that is heeded, whoever says it.
+// proxied returns an error when a proxy for plain HTTP gave the answer instead of the requested host, and nil
+// otherwise. proxy is "" when no proxy is known. An answer that says when to come again is not an error: the client
+// follows it, whether it is from the host or from the proxy.
 func proxied(req *http.Request, resp *http.Response, proxy string) error {
 	own := false
 	for name := range resp.Header {

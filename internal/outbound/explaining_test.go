@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// byProxy makes all requests go through a proxy, as the environment would.
+// byProxy makes all requests use a proxy, as the environment would.
 func byProxy(t *testing.T, proxy string) {
 	t.Helper()
 	u, err := url.Parse(proxy)
@@ -25,8 +25,8 @@ func byProxy(t *testing.T, proxy string) {
 	t.Cleanup(func() { fromEnvironment = usual })
 }
 
-// What a proxy says in place of the host, in plain HTTP and by CONNECT, is told as the proxy's, with its address and without its
-// password; what nobody can tell apart is told as that.
+// When a proxy answers instead of the host, in plain HTTP and by CONNECT, the error says so, with the proxy's address
+// and without its password. When the answer may be from either, the error says that.
 func TestExplaining(t *testing.T) {
 	closed := httptest.NewServer(nil)
 	closed.Close()
@@ -35,7 +35,7 @@ func TestExplaining(t *testing.T) {
 		status int // 0: the connection is closed
 		header http.Header
 		down   bool
-		want   []string // none: an answer
+		want   []string // empty when an answer is expected
 		not    string
 	}{
 		"a password, plainly":      {"http://store.test/", 407, nil, false, []string{"the proxy {} answers 407", "HTTP_PROXY"}, "store"},
@@ -92,8 +92,8 @@ func TestExplaining(t *testing.T) {
 	}
 }
 
-// The variables that name authorities are looked at beforehand, and named with their file when it has none; an unknown authority then is
-// their fault.
+// The variables that name authorities are checked beforehand. A fault names the variable and its file. Later, an error
+// about an unknown authority names the variable too.
 func TestEnvironmentFaults(t *testing.T) {
 	s, _ := secure(t, func(http.ResponseWriter, *http.Request) {})
 	s.Config.ErrorLog = nil

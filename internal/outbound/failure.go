@@ -13,11 +13,11 @@ import (
 	"syscall"
 )
 
-// ProxyError is what a proxy answered in place of the host that was asked.
+// ProxyError is the answer of a proxy instead of the requested host.
 type ProxyError struct {
 	Proxy  string // its host and port
 	Status int
-	// Either: the host itself may have said it, to a request in plain HTTP, of which nothing tells who answered.
+	// Either means that the host itself may have answered: in plain HTTP, the answer does not show who gave it.
 	Either bool
 }
 
@@ -29,7 +29,8 @@ func (e *ProxyError) Error() string {
 	return fmt.Sprintf("the proxy %s answers %d %s", e.Proxy, e.Status, http.StatusText(e.Status))
 }
 
-// certain: a proxy that wants other credentials, or lets nobody through to there, does so again.
+// certain reports whether the proxy will give the same answer again: it wants other credentials, or lets no request
+// through to this host.
 func (e *ProxyError) certain() bool {
 	return e.Status/100 == 4 && e.Status != http.StatusTooManyRequests
 }
@@ -42,27 +43,27 @@ func throughProxy(_ context.Context, proxy *url.URL, _ *http.Request, answer *ht
 	return &ProxyError{Proxy: proxy.Host, Status: answer.StatusCode}
 }
 
-// Certain reports whether a request that failed with err, without an answer, fails again in the same way until somebody changes
-// something: a certificate that nobody trusts, a name that does not exist, a port that does not speak TLS, a proxy that
-// wants a password.
+// Certain reports whether a request that failed with err, without an answer, will fail in the same way until an
+// operator changes something: a certificate that is not trusted, a name that does not exist, a port that does not speak
+// TLS, a proxy that wants a password.
 func Certain(err error) bool {
 	_, ours := errors.AsType[environmentError](err)
 	if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {
 		return true
 	}
-	return ours || remedy(err) != "" && !Refused(err) && !atProxy(err) // a proxy may be busy, or being restarted
+	return ours || remedy(err) != "" && !Refused(err) && !atProxy(err) // a proxy may be busy or restarting
 }
 
-// atProxy reports whether no connection was made to a proxy.
+// atProxy reports whether the connection to a proxy failed.
 func atProxy(err error) bool {
 	op, ok := errors.AsType[*net.OpError](err) // the outermost
 	return ok && op.Op == "proxyconnect"
 }
 
-// Refused reports whether nobody listens where a connection was to be made. That may be a server that is being restarted.
+// Refused reports whether no server listens at the target of a connection. The server may be restarting.
 func Refused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
 
-// Explain adds to the error of a request, or of an answer's body, what is to be done about it, when that can be known.
+// Explain adds to the error of a request, or of the body of an answer, how to fix it, when that can be known.
 func Explain(err error) error {
 	var done *explained
 	if what := remedy(err); what != "" && !errors.As(err, &done) {
@@ -79,7 +80,7 @@ type explained struct {
 func (e *explained) Error() string { return e.error.Error() + " (" + e.remedy + ")" }
 func (e *explained) Unwrap() error { return e.error }
 
-// remedy is one sentence, "" when there is nothing to advise.
+// remedy returns one sentence of advice, or "" when there is none.
 func remedy(err error) string {
 	var (
 		proxy    *ProxyError
@@ -120,5 +121,5 @@ func remedy(err error) string {
 	return ""
 }
 
-// internalError is the alert of a server that has trouble of its own (RFC 8446, 6.2).
+// internalError is the alert of a server with an internal problem (RFC 8446, 6.2).
 const internalError tls.AlertError = 80

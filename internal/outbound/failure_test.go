@@ -20,7 +20,7 @@ import (
 	"time"
 )
 
-// connector is a proxy that asks for a password and makes connections to anywhere.
+// connector is a proxy that requires a password and connects to any host.
 func connector(t *testing.T, user, password string) *httptest.Server {
 	t.Helper()
 	want := "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
@@ -49,7 +49,7 @@ func connector(t *testing.T, user, password string) *httptest.Server {
 	return s
 }
 
-// through makes a transport use a proxy: that of the environment is read once a process.
+// through makes a transport use a proxy. The proxy of the environment is read only once per process.
 func through(t *testing.T, tr *http.Transport, proxy string) *http.Transport {
 	t.Helper()
 	u, err := url.Parse(proxy)
@@ -60,7 +60,7 @@ func through(t *testing.T, tr *http.Transport, proxy string) *http.Transport {
 	return tr
 }
 
-// Every way in which a request cannot succeed is told with what is to be done about it, and that there is no use in trying again.
+// Every certain failure is reported with advice on how to fix it, and as certain, so that it is not tried again.
 func TestFailures(t *testing.T) {
 	s, conf := secure(t, func(http.ResponseWriter, *http.Request) {})
 	s.Config.ErrorLog = nil
@@ -111,7 +111,7 @@ func TestFailures(t *testing.T) {
 		})
 	}
 	for _, err := range []error{nil, context.DeadlineExceeded, io.ErrUnexpectedEOF, syscall.ECONNRESET, tls.AlertError(80), &ProxyError{Status: 502}, &ProxyError{Status: 429}} {
-		if Certain(err) || Explain(err) != err { //nolint:errorlint // the very one
+		if Certain(err) || Explain(err) != err { //nolint:errorlint // the same value
 			t.Errorf("%v: certain %v, explained as %v", err, Certain(err), Explain(err))
 		}
 	}
@@ -128,8 +128,8 @@ func certFile(t *testing.T, s *httptest.Server) string {
 	return file
 }
 
-// AWS_CA_BUNDLE is trusted beside the system's authorities, by every transport that brings none of its own; one that cannot be
-// used is told by the first request.
+// The authorities of AWS_CA_BUNDLE are trusted in addition to those of the system, by every transport without roots of
+// its own. The first request reports a bundle that cannot be used.
 func TestRoots(t *testing.T) {
 	s, _ := secure(t, func(http.ResponseWriter, *http.Request) {})
 	empty := filepath.Join(t.TempDir(), "empty")
@@ -156,8 +156,8 @@ func TestRoots(t *testing.T) {
 	}
 }
 
-// A proxy's variable that net/http would take for none fails the requests that it is for, without its text; metadata servers are
-// never asked through a proxy.
+// A proxy variable that net/http would ignore makes the requests that it applies to fail, and the error does not
+// contain its text. Requests to metadata servers never use a proxy.
 func TestBadProxy(t *testing.T) {
 	for _, bad := range []string{"http://user:sec#ret@proxy:3128", "http://user:sec%ret@proxy:3128", "ftp://proxy", "http://"} {
 		t.Setenv("HTTPS_PROXY", bad)

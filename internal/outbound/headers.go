@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// MaxPause caps what a host may ask for by Retry-After.
+// MaxPause is the longest pause that a host gets when it sends Retry-After.
 const MaxPause = 5 * time.Minute
 
-// RetryAfter reads a Retry-After header, seconds or an HTTP date (RFC 9110, 10.2.3), capped at [MaxPause]. ok is false when there
-// is none that can be read.
+// RetryAfter reads a Retry-After header, seconds or an HTTP date (RFC 9110, 10.2.3), capped at [MaxPause]. ok is false
+// when there is no readable one.
 func RetryAfter(h http.Header, now time.Time) (d time.Duration, ok bool) {
 	text := strings.TrimSpace(h.Get("Retry-After"))
 	if text == "" {
@@ -30,9 +30,10 @@ func RetryAfter(h http.Header, now time.Time) (d time.Duration, ok bool) {
 
 var errLink = errors.New("link header that cannot be read")
 
-// NextLinks returns the targets, as they are written, of the links to the next page in Link headers (RFC 8288), in their order.
-// Some registries write no rel at all and mean next: such links count when no other says next. A link whose anchor names
-// another list than its target's is about that one. The error says that no link says next, and that one cannot be read.
+// NextLinks returns the targets of the links to the next page in Link headers (RFC 8288), as written and in their
+// order. Some registries write no rel and mean next: such links count when no other link says next. NextLinks skips a
+// link whose anchor names a list other than its target's. It returns an error when no link says next and one cannot be
+// read.
 func NextLinks(h http.Header) ([]string, error) {
 	var next, plain []string
 	failed := error(nil)
@@ -47,7 +48,7 @@ func NextLinks(h http.Header) ([]string, error) {
 			switch {
 			case !ok:
 				failed = errLink
-				_, after, _ = strings.Cut(rest, ",") // perhaps the one after it can be
+				_, after, _ = strings.Cut(rest, ",") // the one after it may be readable
 			case l.elsewhere():
 			case l.next:
 				next = append(next, l.target)
@@ -66,11 +67,11 @@ func NextLinks(h http.Header) ([]string, error) {
 	return plain, nil
 }
 
-// link is what is written of one.
+// link has the parts of one link.
 type link struct {
 	target    string
-	has, next bool   // rel is there; next is one of its words
-	anchor    string // of what page it speaks; "": of this one
+	has, next bool   // has: there is a rel; next: it has the word next
+	anchor    string // the page that the link is about; "" means this page
 }
 
 // read reads a link, and returns what follows it.
@@ -93,7 +94,7 @@ func (l *link) elsewhere() bool {
 	return err != nil || err2 != nil || here.Path != there.Path || here.Fragment != ""
 }
 
-// params reads parameters up to the comma after them, and returns what follows it.
+// params reads parameters up to the next comma, and returns what follows the comma.
 func (l *link) params(s string) (rest string, ok bool) {
 	for {
 		s = strings.TrimLeft(s, " \t")
@@ -121,7 +122,7 @@ func (l *link) params(s string) (rest string, ok bool) {
 	}
 }
 
-// note takes a parameter. Of several rel only the first counts (RFC 8288, 3.3).
+// note records a parameter. If there are several rel, only the first one counts (RFC 8288, 3.3).
 func (l *link) note(name, value string) {
 	switch {
 	case strings.EqualFold(name, "anchor"):

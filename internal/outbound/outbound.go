@@ -10,36 +10,36 @@ import (
 	"time"
 )
 
-// Options are what connections may cost. A zero is no bound, where nothing else is said: the request's context, or its
-// client's time-out, is then what ends it.
+// Options limit the cost of connections. A zero means no limit, unless the field says otherwise. Then the request's
+// context or the client's time-out ends the request.
 type Options struct {
-	// Direct connections use no proxy of the environment (HTTPS_PROXY and its kind, which operators of closed networks
-	// expect to be honoured otherwise).
+	// Direct makes connections without the proxy of the environment (HTTPS_PROXY and similar variables, which operators
+	// of closed networks expect to work).
 	Direct bool
-	// DialContext makes connections in its own way; Dial bounds only those made without it.
+	// DialContext makes the connections. Dial limits only connections that are made without it.
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
-	// TLS is copied. nil is Go's defaults.
+	// TLS is copied. nil means Go's defaults.
 	TLS *tls.Config
 
 	Dial      time.Duration // from the name to a connection
-	Handshake time.Duration // of TLS, after that
+	Handshake time.Duration // of the TLS handshake, after that
 	Header    time.Duration // from the end of the request to the header of its answer
-	Idle      time.Duration // for how long a connection is kept that nobody uses
+	Idle      time.Duration // how long an unused connection is kept
 
-	Connections int // to one host at once; more requests wait for one
-	Kept        int // of them, unused; 0 is Go's 2. One of HTTP/2 takes many requests
-	KeptInAll   int // unused, to all hosts
+	Connections int // to one host at once; further requests wait
+	Kept        int // unused connections kept; 0 means Go's 2. One HTTP/2 connection takes many requests
+	KeptInAll   int // unused connections kept, to all hosts
 
-	HeaderBytes int64 // of an answer; 0 is Go's 10 MiB
-	Buffer      int   // for reading, and another for writing; 0 is Go's 4 KiB
+	HeaderBytes int64 // in the header of an answer; 0 means Go's 10 MiB
+	Buffer      int   // for reading, and another for writing; 0 means Go's 4 KiB
 
-	// Decompress asks for gzip and unpacks it. Else bytes are taken as they are stored, which is what digests, sizes and
-	// ranges speak of.
+	// Decompress asks for gzip and unpacks it. Without it, bytes arrive as they are stored, and digests, sizes and
+	// ranges refer to those.
 	Decompress bool
 }
 
-// New makes a transport, which several goroutines may use. The caller closes its idle connections. It trusts [Roots], unless
-// Options.TLS has its own.
+// New makes a transport. Several goroutines may use it. The caller closes its idle connections. It trusts [Roots],
+// unless Options.TLS has roots of its own.
 func New(opt Options) *http.Transport {
 	t := &http.Transport{
 		DialContext:            opt.DialContext,
@@ -55,7 +55,7 @@ func New(opt Options) *http.Transport {
 		ReadBufferSize:         opt.Buffer,
 		WriteBufferSize:        opt.Buffer,
 		DisableCompression:     !opt.Decompress,
-		ForceAttemptHTTP2:      true, // net/http drops it for who dials, or brings a TLS config
+		ForceAttemptHTTP2:      true, // net/http turns it off for a custom dialer or TLS config
 	}
 	if !opt.Direct {
 		t.Proxy, t.OnProxyConnectResponse = proxy(), throughProxy
@@ -69,12 +69,13 @@ func New(opt Options) *http.Transport {
 	return t
 }
 
-// trust makes a transport trust the environment's authorities. When they cannot be had, each request by HTTPS says why.
+// trust makes a transport trust the environment's authorities. When they cannot be read, each HTTPS request fails with
+// the reason.
 func trust(t *http.Transport) {
 	roots, err := Roots()
 	if err != nil {
 		next := t.Proxy
-		t.Proxy = func(r *http.Request) (*url.URL, error) { // what is asked before anything else
+		t.Proxy = func(r *http.Request) (*url.URL, error) { // the transport calls it first
 			if r.URL.Scheme == "https" {
 				return nil, err
 			}
@@ -92,13 +93,12 @@ func trust(t *http.Transport) {
 	}
 }
 
-// NoRedirect is the policy of a client that is to see redirects instead of following them
-// ([http.Client.CheckRedirect]).
+// NoRedirect is the policy of a client that receives redirects instead of following them ([http.Client.CheckRedirect]).
 func NoRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
-// OneRedirect is the policy of a client that follows one redirect on the host that was asked
-// ([http.Client.CheckRedirect]): with or without a slash, another path of the same registry. Further ones and those
-// that lead elsewhere are seen instead of followed. A port that is its scheme's own may be said or left out.
+// OneRedirect is the policy of a client that follows one redirect on the requested host ([http.Client.CheckRedirect]),
+// for example to the path with a slash, or to another path of the same registry. The client receives further redirects,
+// and redirects to another host, instead of following them. The default port of a scheme may be written or left out.
 func OneRedirect(req *http.Request, via []*http.Request) error {
 	from := via[0].URL
 	sameHost := strings.EqualFold(req.URL.Hostname(), from.Hostname()) && ownPort(req.URL) == ownPort(from)
@@ -108,7 +108,7 @@ func OneRedirect(req *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// ownPort is the port of u, "" for the one that its scheme has anyway.
+// ownPort returns the port of u, or "" for the default port of its scheme.
 func ownPort(u *url.URL) string {
 	port := u.Port()
 	if u.Scheme == "https" && port == "443" || u.Scheme == "http" && port == "80" {

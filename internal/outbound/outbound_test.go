@@ -18,7 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
-// secure is a server of HTTP/2, and what it takes to trust it.
+// secure returns an HTTP/2 server, and the TLS config that trusts it.
 func secure(t *testing.T, h http.HandlerFunc) (*httptest.Server, *tls.Config) {
 	t.Helper()
 	s := httptest.NewUnstartedServer(h)
@@ -30,11 +30,11 @@ func secure(t *testing.T, h http.HandlerFunc) (*httptest.Server, *tls.Config) {
 	return s, &tls.Config{RootCAs: roots}
 }
 
-// get makes a request and reads the whole answer.
+// get makes a request and reads the complete answer.
 func get(t *testing.T, tr *http.Transport, url string) (*http.Response, string, error) {
 	t.Helper()
 	t.Cleanup(tr.CloseIdleConnections)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second) // far beyond the bounds that are tried
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second) // far beyond the limits under test
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -49,7 +49,7 @@ func get(t *testing.T, tr *http.Transport, url string) (*http.Response, string, 
 	return resp, string(body), err
 }
 
-// However a transport dials, and whatever TLS it wants, it speaks HTTP/2.
+// A transport speaks HTTP/2, whatever its dialer and TLS config are.
 func TestHTTP2(t *testing.T) {
 	s, conf := secure(t, func(http.ResponseWriter, *http.Request) {})
 	var dialled atomic.Int64
@@ -90,9 +90,9 @@ func TestProxy(t *testing.T) {
 	}
 }
 
-// A peer that keeps us waiting, or says too much, is given up after the bound of its step.
+// The transport gives up on a peer that keeps us waiting or sends too much, at the limit of the step.
 func TestBounds(t *testing.T) {
-	silent, err := net.Listen("tcp", "127.0.0.1:0") // its backlog takes connections, and nobody answers
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // its backlog accepts connections, but nothing answers
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +120,7 @@ func TestBounds(t *testing.T) {
 	}
 }
 
-// Bytes come as they are stored, unless somebody wants to read them.
+// Bytes arrive as stored, unless the caller asks to unpack them.
 func TestDecompress(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Accept-Encoding") != "gzip" {
@@ -140,7 +140,7 @@ func TestDecompress(t *testing.T) {
 	}
 }
 
-// Each number goes where it belongs, and where none is given the default is Go's.
+// Each number goes to the right field. Without a number, Go's default applies.
 func TestNumbers(t *testing.T) {
 	t.Setenv(CAVariable, "")
 	got := New(Options{Handshake: 1, Header: 2, Idle: 3, Connections: 4, Kept: 5, KeptInAll: 6, HeaderBytes: 7, Buffer: 8})

@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// credentials are what follows the name of a scheme in the header `Authorization`.
+// credentials matches what follows the name of a scheme in the header `Authorization`.
 var credentials = regexp.MustCompile(`(?i)\b(basic|bearer)(:?[\s"']+)([A-Za-z0-9+/=._~-]{6,})`)
 
-// Redact takes credentials out of a text that a server wrote: some repeat the header `Authorization` in their errors. Everything
-// of such a text that goes into an error or a log passes through it.
+// Redact removes credentials from text that a server wrote: some servers repeat the header `Authorization` in their
+// errors. All such text passes through Redact before it goes into an error or a log.
 func Redact(text string) string {
 	return credentials.ReplaceAllStringFunc(text, func(found string) string {
 		m := credentials.FindStringSubmatch(found)

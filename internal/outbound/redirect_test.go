@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// A redirect stays on its host when it says the same host and port, in whatever way.
+// A redirect stays on its host when it has the same host and port, in any spelling.
 func TestOneRedirectKnowsTheSameHost(t *testing.T) {
 	at := func(s string) *http.Request {
 		u, err := url.Parse(s)
@@ -22,7 +22,7 @@ func TestOneRedirectKnowsTheSameHost(t *testing.T) {
 		{"https://r.example/v2/a", "https://r.example/v2/a/", true},
 		{"https://r.example/", "https://r.example:443/", true},
 		{"https://r.example:443/", "https://R.Example/", true},
-		{"https://r.example/", "https://r.example:/", true}, // a port that is empty is the scheme's
+		{"https://r.example/", "https://r.example:/", true}, // an empty port is the scheme's
 		{"http://r.example/", "http://r.example:80/", true},
 		{"http://r.example:80/", "http://r.EXAMPLE/", true},
 		{"https://r.example:5000/", "https://r.example:5000/", true},

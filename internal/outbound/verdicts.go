@@ -6,49 +6,52 @@ import (
 	"time"
 )
 
-// How long a host may refuse connections until that is taken for its last word: one that never answered, and one that did and may
-// be being restarted. Failures further apart than failuresApart have nothing to do with each other.
+// These times say how long a host may refuse connections before that counts as final: refusedFirst for a host that
+// never answered, refusedRestart for a host that did, and may be restarting. Failures further apart than failuresApart
+// are unrelated.
 const (
 	refusedFirst   = time.Second
 	refusedRestart = 30 * time.Second
 	failuresApart  = time.Minute
 )
 
-// How long a host that has not answered well in this run is asked, whatever it has to say: it is more likely not what it was taken for, or
-// out of order, than busy, and somebody waits to be told. One that says at its first answer when to come again is waited
-// for, when that is soon.
+// These times limit how long a host is asked that has not answered well in this run, whatever it answers. Such a host
+// is more likely a wrong host or out of order than busy, and the operator is waiting for a result. If its first answer
+// says when to come again, the client waits for that, provided it is soon.
 const (
-	FirstContact = 10 * time.Second // from the first try on
-	FirstPause   = 30 * time.Second // the longest that such a host may ask for
-	FirstAnswer  = 30 * time.Second // the longest that one try may stand still
+	FirstContact = 10 * time.Second // from the first attempt on
+	FirstPause   = 30 * time.Second // the longest pause that such a host may ask for
+	FirstAnswer  = 30 * time.Second // the longest time that one attempt may stand still
 )
 
-// tellAfter is how long a host that has answered before is waited for in silence.
+// tellAfter is how long the client waits for a host that has answered before without logging it.
 const tellAfter = 10 * time.Second
 
-// Verdicts tells of one host whether asking it again soon can help. The zero value is ready. Its methods may be called from several
-// goroutines.
+// Verdicts decides for one host whether another attempt soon can help. The zero value is ready. Several goroutines may
+// call its methods.
 type Verdicts struct {
 	mu          sync.Mutex
-	since, last time.Time // of the failures in a row: when the first was begun, and the last had ended; zero: there are none
-	refused     time.Time // since when there were only refusals of connections
-	until       time.Time // as long it wants to be left alone
-	answered    bool      // well, once
+	since, last time.Time // of the current failures in a row: start of the first, end of the last; zero: there are none
+	refused     time.Time // start of the current refusals of connections in a row; zero: there are none
+	until       time.Time // the host asks clients to wait until then
+	answered    bool      // well, at least once
 	told        time.Time
 }
 
-// Outcome is how one try ended.
+// Outcome is how one attempt ended.
 type Outcome struct {
 	Began time.Time // zero: now
-	// Err is nil when a good answer came, be it a no. A host that says it is busy or broken has not answered well.
+	// Err is nil when a good answer came, even a negative one. A host that says it is busy or broken has not
+	// answered well.
 	Err error
-	// Asked is for how long the host asks to be left alone; 0: it does not say.
+	// Asked is how long the host asks clients to wait. 0 means that it does not say.
 	Asked time.Duration
 }
 
-// Final takes how a try ended. It reports whether there is no use in another one: at once for what is [Certain], when the host has
-// refused connections for a second, or for half a minute when it has answered before, and when it has not answered well within
-// [FirstContact], or asks for more time than is given at the first contact.
+// Final records how an attempt ended, and reports whether another attempt is useless. That is so at once for a
+// [Certain] failure. It is so when the host has refused connections for a second, or for half a minute if it has
+// answered before. It is also so when the host has not answered well within [FirstContact], or asks for more time than
+// it gets at the first contact.
 func (v *Verdicts) Final(o Outcome) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -84,15 +87,15 @@ func (v *Verdicts) Final(o Outcome) bool {
 	return now.Add(o.Asked).Sub(v.since) > FirstContact
 }
 
-// New reports that the host has not answered well yet.
+// New reports whether the host has not answered well yet.
 func (v *Verdicts) New() bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return !v.answered
 }
 
-// Pause is how long to wait before the next try, where d would be waited for: less at the first contact, whose time is short. What the
-// host asked for itself is not shortened.
+// Pause returns how long to wait before the next attempt, when d is the usual pause. At the first contact it is
+// shorter, because there is little time. Do not use it for a pause that the host itself asked for.
 func (v *Verdicts) Pause(d time.Duration) time.Duration {
 	if v.New() {
 		return min(d, FirstContact/4)
@@ -100,8 +103,8 @@ func (v *Verdicts) Pause(d time.Duration) time.Duration {
 	return d
 }
 
-// Asked is for how much longer a host that has not answered well yet has asked to be left alone: who comes back before has spoilt the
-// one chance that such a host has.
+// Asked returns how much longer a host that has not answered well yet has asked clients to wait. A client that comes
+// back earlier wastes the only chance that such a host gets.
 func (v *Verdicts) Asked() time.Duration {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -111,8 +114,9 @@ func (v *Verdicts) Asked() time.Duration {
 	return max(time.Until(v.until), 0)
 }
 
-// Tell says in the log, once, that a host is waited for after a failed try: at once when it has not answered yet, else when it takes long.
-// pause is how long until the next try; 0: that is not known.
+// Tell logs, once, that the client waits for a host after a failed attempt. It logs at once when the host has not
+// answered well yet, and otherwise when the wait is long. pause is the time until the next attempt; 0 means that it is
+// not known.
 func (v *Verdicts) Tell(log *slog.Logger, host string, why error, pause time.Duration) {
 	v.mu.Lock()
 	now := time.Now()
@@ -134,16 +138,16 @@ func (v *Verdicts) Tell(log *slog.Logger, host string, why error, pause time.Dur
 	}
 }
 
-// maxHosts bounds the hosts of which verdicts are kept.
+// maxHosts bounds the number of hosts whose verdicts are kept.
 const maxHosts = 1000
 
-// Hosts are verdicts by host. The zero value is ready. Safe for concurrent use.
+// Hosts has the verdicts of each host. The zero value is ready. It is safe for concurrent use.
 type Hosts struct {
 	mu sync.Mutex
 	of map[string]*Verdicts
 }
 
-// Of returns the verdicts of a host, as a URL names it.
+// Of returns the verdicts of a host, in the spelling of a URL.
 func (h *Hosts) Of(host string) *Verdicts {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -14,13 +14,14 @@ import (
 	"time"
 )
 
-// A host that refuses connections is given a second, one that has answered before half a minute; one that says no good word at the first
-// contact some ten seconds, or what it asks for when that is soon, and one that has answered well as much as it takes.
+// A host that refuses connections gets a second, or half a minute if it has answered before. A host that does not
+// answer well at the first contact gets ten seconds, or the time that it asks for if that is short. A host that has
+// answered well gets as much time as it needs.
 func TestVerdicts(t *testing.T) {
 	refused, busy := fmt.Errorf("dial: %w", syscall.ECONNREFUSED), errors.New("status 503")
 	for name, tt := range map[string]struct {
 		answered bool
-		takes    time.Duration // one try
+		takes    time.Duration // for one attempt
 		apart    time.Duration
 		err      error
 		asked    time.Duration
@@ -68,7 +69,8 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
-// Who waits for a host is told so once: at once when it has never answered, else when it takes long.
+// The log says once that the client waits for a host: at once when the host has never answered, otherwise when it takes
+// long.
 func TestTell(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer

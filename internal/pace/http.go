@@ -6,9 +6,9 @@ import (
 	"net/http"
 )
 
-// RoundTrip makes a request by next, and ends it when it does not keep the least pace, in either direction: then its error, or
-// that of reading the answer, is why. The time in which the caller does not read the answer, or has nothing to send yet, does
-// not count. The answer's body must be closed.
+// RoundTrip sends a request through next. If the transfer is slower than least in either direction, RoundTrip ends
+// the request. Then why is the error of RoundTrip or of reading the response. Time in which the caller does not read
+// the response, or has nothing to send yet, does not count. The caller must close the response's body.
 func RoundTrip(next http.RoundTripper, req *http.Request, least Minimum, why error) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(req.Context())
 	slow := func() { cancel(why) }
@@ -19,7 +19,7 @@ func RoundTrip(next http.RoundTripper, req *http.Request, least Minimum, why err
 	}
 	out.Wait()
 	resp, err := next.RoundTrip(req)
-	out.Stop() // from now on only reading counts
+	out.Stop() // from now on, only reading counts
 	if err != nil {
 		err = explain(ctx, err, why)
 		cancel(nil)
@@ -29,9 +29,9 @@ func RoundTrip(next http.RoundTripper, req *http.Request, least Minimum, why err
 	return resp, nil
 }
 
-// explain says why a request ended, when it was for its pace.
+// explain returns why if the request ended because it was too slow, else err.
 func explain(ctx context.Context, err, why error) error {
-	if context.Cause(ctx) == why { //nolint:errorlint // the very one
+	if context.Cause(ctx) == why { //nolint:errorlint // the same error value
 		return why
 	}
 	return err
@@ -45,11 +45,11 @@ type sent struct {
 
 func (s *sent) Read(p []byte) (int, error) { return s.watch.Send(s.ReadCloser, p) }
 
-// received is the body of an answer.
+// received is the body of a response.
 type received struct {
 	io.ReadCloser
 	watch  *Watch
-	ctx    context.Context // of the request, for the reason of its end
+	ctx    context.Context // the request's context, for the reason of its end
 	cancel context.CancelCauseFunc
 	why    error
 }

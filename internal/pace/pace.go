@@ -13,21 +13,21 @@ import (
 	"time"
 )
 
-// Minimum is the least pace that is put up with: Bytes for each Within that the peer is waited for. So an answer of n
-// bytes has Within, and as much again for each Bytes of it, and headers alone have Within.
+// Minimum is the slowest pace that is accepted: Bytes for each Within of waiting for the peer. So a response of n
+// bytes has the time Within, plus Within for each Bytes in it. Headers alone have the time Within.
 type Minimum struct {
 	Bytes  int64
 	Within time.Duration
 }
 
-// Window is what has to move within a time-out, in bytes, unless there is a reason for another number: with a time-out of a
-// minute that is 17 KiB/s, less than a satellite link gives to each of a hundred downloads.
+// Window is the default number of bytes that must move within a time-out. With a time-out of a minute that is 17
+// KiB/s, less than a satellite link gives to each of a hundred downloads.
 const Window = 1 << 20
 
-// ErrSlow is wrapped by the errors of all transfers that were given up for their pace.
+// ErrSlow is wrapped by the errors of all transfers that were ended for being too slow.
 var ErrSlow = errors.New("too slow")
 
-// Err says what a peer that is given up did; it wraps [ErrSlow].
+// Err returns the error for a peer that was too slow. It wraps [ErrSlow].
 func (m Minimum) Err() error {
 	return fmt.Errorf("%w: less than %d KiB moved within %v", ErrSlow, m.Bytes>>10, m.Within)
 }
@@ -38,21 +38,21 @@ type Watch struct {
 
 	mu      sync.Mutex
 	timer   *time.Timer
-	since   time.Time     // when the wait began; zero: nobody waits
-	spent   time.Duration // on earlier waits of this window
-	moved   int64         // in this window
+	since   time.Time     // when the wait began; zero: not waiting
+	spent   time.Duration // time spent in earlier waits of this window
+	moved   int64         // bytes moved in this window
 	stopped bool
 }
 
-// Watch makes a clock that stands. slow is called once, from a goroutine of its own, when the peer is too slow; it ends the
-// transfer.
+// Watch makes a stopped clock. When the peer is too slow, slow is called once, from its own goroutine; it must end
+// the transfer.
 func (m Minimum) Watch(slow func()) *Watch {
 	w := &Watch{min: m, timer: time.AfterFunc(m.Within, sync.OnceFunc(slow))}
 	w.timer.Stop()
 	return w
 }
 
-// Wait lets the clock run: the peer is waited for.
+// Wait starts the clock: from now on we wait for the peer.
 func (w *Watch) Wait() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -63,7 +63,7 @@ func (w *Watch) Wait() {
 	w.timer.Reset(max(w.min.Within-w.spent, 1))
 }
 
-// Moved halts the clock: n bytes have come, or gone.
+// Moved stops the clock: n bytes were received or sent.
 func (w *Watch) Moved(n int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -77,10 +77,10 @@ func (w *Watch) Moved(n int64) {
 	}
 }
 
-// Turn halts the clock, and gives what follows a whole window: the request is sent, now the answer is waited for.
+// Turn stops the clock and starts a new full window: the request is sent, and next we wait for the response.
 func (w *Watch) Turn() { w.Moved(w.min.Bytes) }
 
-// Stop ends the clock for good.
+// Stop stops the clock permanently.
 func (w *Watch) Stop() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -88,7 +88,7 @@ func (w *Watch) Stop() {
 	w.timer.Stop()
 }
 
-// Read reads from r, a peer, under the clock.
+// Read reads from r, a peer, while the clock runs.
 func (w *Watch) Read(r io.Reader, p []byte) (int, error) {
 	w.Wait()
 	n, err := r.Read(p)
@@ -96,15 +96,15 @@ func (w *Watch) Read(r io.Reader, p []byte) (int, error) {
 	return n, err
 }
 
-// Send reads from r what a peer is to be sent. The clock runs between the
-// calls: while r is read, it is us who are waited for. After an error, which may be the end, the peer's answer is waited for.
+// Send reads from r the data for a peer. The clock runs between the calls and not during a call, because then the
+// peer waits for us. After an error, which may be the end of the data, we wait for the peer's response.
 func (w *Watch) Send(r io.Reader, p []byte) (int, error) {
 	w.Moved(0)
 	n, err := r.Read(p)
 	if err != nil {
 		w.Turn()
 	}
-	w.Moved(int64(n)) // taken or not: what is handed to a socket is a few of its buffers at most
+	w.Moved(int64(n)) // counted even if the peer has not taken them: a socket holds only a few buffers
 	w.Wait()
 	return n, err
 }

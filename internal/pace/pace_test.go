@@ -37,7 +37,7 @@ func (p *peer) Read(b []byte) (int, error) {
 
 var errSlow = errors.New("slow")
 
-// read reads a peer to its end, working for a while after each piece, and says how long that took.
+// read reads a peer to its end and works for a while after each piece. It returns the total time.
 func read(t *testing.T, p peer, work time.Duration) (took time.Duration, err error) {
 	t.Helper()
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -61,7 +61,7 @@ func TestPace(t *testing.T) {
 		name string
 		peer peer
 		work time.Duration
-		took time.Duration // 0: whatever it takes
+		took time.Duration // 0: any time
 		want error
 	}{
 		{"as fast as must be", peer{pause: 59 * time.Second, n: 1000, left: 100_000}, 0, 0, nil},
@@ -87,7 +87,7 @@ func TestPace(t *testing.T) {
 	}
 }
 
-// What we send counts while the peer does not take it, not while we look for it.
+// Sending counts while the peer does not take the data, not while we prepare the data.
 func TestSend(t *testing.T) {
 	for _, tt := range []struct {
 		name       string
@@ -120,14 +120,14 @@ func TestSend(t *testing.T) {
 				if slow.Load() != tt.slow {
 					t.Errorf("slow: %v, want %v", slow.Load(), tt.slow)
 				}
-				w.Wait() // nothing any more
+				w.Wait() // has no effect any more
 				<-time.After(time.Hour)
 			})
 		})
 	}
 }
 
-// tripper answers after a while, in drips.
+// tripper answers after a pause, and then sends its body slowly.
 type tripper struct{ answer, pause time.Duration }
 
 func (r tripper) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -159,7 +159,7 @@ func TestRoundTrip(t *testing.T) {
 				if took := time.Since(begun); !errors.Is(err, ErrSlow) || took > 2*time.Minute {
 					t.Errorf("%v after %v", err, took)
 				}
-				<-time.After(time.Hour) // the pending answers
+				<-time.After(time.Hour) // let the pending answers end
 			})
 		})
 	}

@@ -11,27 +11,27 @@ import (
 const (
 	SamePlaceRTT = 1.0   // both ends in one region
 	AnycastRTT   = 15.0  // to the nearest edge of a CDN
-	UnknownRTT   = 150.0 // one end is nobody knows where
+	UnknownRTT   = 150.0 // one end is at an unknown place
 )
 
-// The line fitted to measured round trips between AWS regions: what a path
-// costs before its first kilometre, and per 1000 km of cable. Light in fibre
-// alone would take 10 ms per 1000 km there and back.
+// The line fitted to measured round trips between AWS regions: the cost of a
+// path before its first kilometre, and the cost per 1000 km of cable. Light in
+// fibre alone would take 10 ms per 1000 km there and back.
 const (
 	rttBase  = 12.0
 	rttPerMm = 13.3
 )
 
-// GreatCircleRTT is the estimate without cables, as if there were one straight
-// along the great circle. It is here to be compared with [Map.RTT].
+// GreatCircleRTT estimates the round trip without cables: it assumes one
+// straight cable along the great circle. Use it to compare with [Map.RTT].
 func GreatCircleRTT(a, b Point) float64 { return toRTT(a.Km(b)) }
 
 func toRTT(km float64) float64 { return rttBase + rttPerMm*km/1000 }
 
-// RTT estimates the round trip between two spots in milliseconds: 12 + 13.3
-// for each 1000 km of the shortest way over the cable graph. Two spots that
-// share a zone are joined by the great circle; otherwise each joins the hubs
-// of its zones. It is symmetric. An unknown spot is [UnknownRTT] away.
+// RTT estimates the round trip between two spots in milliseconds: 12 + 13.3 for
+// each 1000 km of the shortest path over the cable graph. The great circle
+// connects two spots that share a zone; otherwise each spot connects to the
+// hubs of its zones. RTT is symmetric. An unknown spot is [UnknownRTT] away.
 func (m *Map) RTT(a, b Spot) float64 {
 	a, okA := a.located()
 	b, okB := b.located()
@@ -41,8 +41,9 @@ func (m *Map) RTT(a, b Spot) float64 {
 	return toRTT(m.km(a, b))
 }
 
-// km is the length of the shortest way between two located spots. The places
-// of the map are joined already; others are here, without allocating.
+// km returns the length of the shortest path between two located spots. The
+// joints of the map's places are computed in advance; km computes the joints of
+// other spots, without allocating.
 func (m *Map) km(a, b Spot) float64 {
 	var spaceA, spaceB [64]toHub
 	var newA, newB joint
@@ -58,16 +59,16 @@ func (m *Map) km(a, b Spot) float64 {
 	return m.cables.km(ja, jb)
 }
 
-// cables is the graph of long-haul cables. It is complete after close and
-// never changes after that.
+// cables is the graph of long-haul cables. After close it is complete and never
+// changes.
 type cables struct {
 	hubs       []hub
 	byID       map[string]int
-	zoneIDs    map[string]zones // zone name → its single bit
+	zoneIDs    map[string]zones // zone name → the set with only this zone
 	links      []cable
 	countries  map[string]zones
 	continents map[string]zones
-	far        [][]float64 // km between hubs along the graph, all pairs
+	far        [][]float64 // km between all pairs of hubs along the graph
 }
 
 // zones is a set of zones, one bit each.
@@ -163,9 +164,10 @@ func (c *cables) zone(f []string, known map[string]country) error {
 	return nil
 }
 
-// close gives the countries that are not listed the zones of their continent,
-// and computes the distance between all pairs of hubs (Floyd and Warshall:
-// some fifty hubs, 0.1 ms), so that a round trip later costs a few additions.
+// close gives each country that is not listed the zones of its continent. It
+// also computes the distance between all pairs of hubs (Floyd and Warshall:
+// some fifty hubs, 0.1 ms), so that a later round trip costs only a few
+// additions.
 func (c *cables) close(known map[string]country) error {
 	for code, k := range known {
 		if c.countries[code] == 0 && c.continents[k.continent] != 0 {
@@ -204,8 +206,9 @@ func (c *cables) close(known map[string]country) error {
 	return nil
 }
 
-// zonesOf tells which zones a spot belongs to: its country's, else, where the
-// country or its continent (Antarctica) has none, that of the nearest hub.
+// zonesOf returns the zones of a spot: those of its country. If neither the
+// country nor its continent has zones (Antarctica), it returns the zone of the
+// nearest hub.
 func (c *cables) zonesOf(s Spot, at vector) zones {
 	if z := c.countries[s.Country]; z != 0 {
 		return z
@@ -219,8 +222,8 @@ func (c *cables) zonesOf(s Spot, at vector) zones {
 	return nearest
 }
 
-// joint is how a spot hangs on the graph: the hubs of its zones and how far
-// they are.
+// joint connects a spot to the graph: the hubs of its zones and their
+// distances.
 type joint struct {
 	at    vector
 	zones zones
@@ -232,7 +235,7 @@ type toHub struct {
 	km  float64
 }
 
-// join finds the joint of a spot; space is room for its hubs.
+// join computes the joint of a spot. It uses space as memory for the hubs.
 func (c *cables) join(s Spot, space []toHub) joint {
 	j := joint{at: s.vector(), hubs: space[:0]}
 	j.zones = c.zonesOf(s, j.at)
@@ -244,7 +247,7 @@ func (c *cables) join(s Spot, space []toHub) joint {
 	return j
 }
 
-// km is the length of the shortest way between two joints.
+// km returns the length of the shortest path between two joints.
 func (c *cables) km(a, b *joint) float64 {
 	if a.zones&b.zones != 0 {
 		return a.at.km(b.at)
@@ -253,7 +256,7 @@ func (c *cables) km(a, b *joint) float64 {
 	for _, ha := range a.hubs {
 		far := c.far[ha.hub]
 		for _, hb := range b.hubs {
-			// Not min(): it also looks for NaN, at twice the price.
+			// Not min(): it also checks for NaN, at twice the cost.
 			if km := ha.km + far[hb.hub] + hb.km; km < best {
 				best = km
 			}

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// naive is the model of docs/places.md taken by its word: one graph of both
-// spots and all hubs, and Dijkstra without any table.
+// naive is a literal implementation of the model in docs/places.md: one graph
+// of both spots and all hubs, and Dijkstra without any table.
 func naive(c *cables, a, b Spot) float64 {
 	type node struct {
 		at    vector
@@ -78,8 +78,8 @@ func TestRTTAgainstDijkstra(t *testing.T) {
 	}
 }
 
-// A path over cables can only be shorter than the great circle where the table
-// says that a cable is, which it does for a few.
+// A path over cables can be shorter than the great circle only where the table
+// says that a cable is shorter. This is so for a few cables.
 func TestRTTIsNotFasterThanGreatCircle(t *testing.T) {
 	m := Embedded()
 	for _, a := range m.Sites() {
@@ -137,7 +137,8 @@ func BenchmarkRTT(b *testing.B) {
 	}
 }
 
-// BenchmarkScores is what a snapshot needs: 40 stores seen from 220 places.
+// BenchmarkScores computes what a snapshot needs: 40 stores seen from 220
+// places.
 func BenchmarkScores(b *testing.B) {
 	m := Embedded()
 	sites := m.Sites()

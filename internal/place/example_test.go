@@ -2,7 +2,8 @@ package place
 
 import "fmt"
 
-// Which of two stores is better for a client, and why.
+// Example compares two stores for a client, and shows why one of them is
+// better.
 func Example() {
 	m := Embedded()
 	client, _ := m.Find(Place{Cloud: "aws", Region: "me-south-1"})
@@ -20,7 +21,7 @@ func Example() {
 	// Frankfurt: 114 ms, 2 ¢/GB (same cloud)
 }
 
-// An operator's own data centre, with what its uplink costs.
+// An operator's own data centre, with the price of its uplink.
 func ExampleMap_With() {
 	cents := 0.3
 	m, err := Embedded().With(Site{

@@ -16,7 +16,7 @@ type Map struct {
 	prices *prices
 	sites  map[Place]*Site
 	alias  map[Place]Place // other spelling → place
-	sorted []Site          // by place
+	sorted []Site          // sorted by place
 	clouds map[string][]*Site
 	joints map[Spot]*joint // of every place
 }
@@ -33,7 +33,7 @@ var embedded = sync.OnceValue(func() *Map {
 	return m
 })
 
-// newMap checks the sites and makes them findable.
+// newMap checks the sites and indexes them.
 func newMap(c *cables, p *prices, sites []Site) (*Map, error) {
 	m := &Map{cables: c, prices: p, sites: make(map[Place]*Site, len(sites)), alias: map[Place]Place{}, clouds: map[string][]*Site{}, joints: map[Spot]*joint{}}
 	m.sorted = slices.Clone(sites)
@@ -80,7 +80,7 @@ func cmpOr(a, b Place) Place {
 	return a
 }
 
-// complete checks a site and fills in what follows from the rest.
+// complete checks a site and fills in the fields that follow from the others.
 func (s *Site) complete() error {
 	wrap := func(err error) error { return fmt.Errorf("place %s: %w", s.Place, err) }
 	if err := s.check(); err != nil {
@@ -117,10 +117,10 @@ func (s *Site) complete() error {
 	return nil
 }
 
-// With returns a copy of the map with places added or corrected. A site whose
-// place is already there changes only the fields it sets; its aliases are
-// added to those there. A new one needs coordinates and a country. The error
-// joins all faults found.
+// With returns a copy of the map with places added or corrected. If a site's
+// place is already on the map, only the fields that the site sets are changed,
+// and its aliases are added to the existing ones. A new site needs coordinates
+// and a country. The error joins all faults found.
 func (m *Map) With(sites ...Site) (*Map, error) {
 	next := maps.Clone(m.sites)
 	var errs []error
@@ -156,10 +156,10 @@ func (m *Map) With(sites ...Site) (*Map, error) {
 	return newMap(m.cables, m.prices, all)
 }
 
-// over returns s with the fields it leaves empty taken from old.
+// over returns old with the fields that s sets replaced.
 func (s Site) over(old Site) Site {
 	if s.Point != (Point{}) || s.Country != "" {
-		// A moved place is no longer what the old source said.
+		// The old source does not describe a place that has moved.
 		old.Source, old.Confidence = "config", ""
 	}
 	if s.Point != (Point{}) {
@@ -188,7 +188,7 @@ func (s Site) over(old Site) Site {
 // Sites returns all places, sorted. The caller must not change the result.
 func (m *Map) Sites() []Site { return m.sorted }
 
-// Find returns what is known of a place, also under one of its aliases.
+// Find returns what the map knows about a place. It also accepts an alias.
 func (m *Map) Find(p Place) (Site, bool) {
 	if s := m.site(p); s != nil {
 		return *s, true
@@ -203,8 +203,8 @@ func (m *Map) site(p Place) *Site {
 	return m.sites[m.alias[p]]
 }
 
-// Resolve turns a cloud's spelling of a region, as its address feed has it,
-// into the place on the map.
+// Resolve finds the place on the map for a region, spelled as in the cloud's
+// address feed.
 func (m *Map) Resolve(cloud, region string) (Place, bool) {
 	if s := m.site(Place{cloud, region}); s != nil {
 		return s.Place, true
@@ -219,8 +219,8 @@ func (m *Map) HasCloud(cloud string) bool { return len(m.clouds[cloud]) > 0 }
 func (m *Map) Clouds() []string { return slices.Sorted(maps.Keys(m.clouds)) }
 
 // Nearest returns the region of a cloud that is nearest to a spot along the
-// cables: one of the spot's own country when there is any, and among those one
-// open to everybody (status ga, main partition) when there is any. Ties go by
+// cables. It prefers regions in the spot's own country, and among those,
+// regions open to all customers (status ga, main partition). Ties are broken by
 // name.
 func (m *Map) Nearest(cloud string, at Spot) (Site, bool) {
 	s := m.nearest(cloud, at, func(*Site) bool { return true })

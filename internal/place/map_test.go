@@ -137,7 +137,7 @@ func TestNearest(t *testing.T) {
 		{"digitalocean", Spot{Point{-33.9, 18.4}, "ZA"}, "digitalocean/lon1"}, // none in the country; along the cables
 		{"exoscale", Spot{Point: Point{47.4, 8.5}}, "exoscale/ch-dk-2"},       // country unknown
 		{"aws", Spot{}, ""},                                                // nothing known
-		{"onprem", Spot{Point{47.4, 8.5}, "CH"}, ""},                       // no such cloud here
+		{"onprem", Spot{Point{47.4, 8.5}, "CH"}, ""},                       // no such cloud on this map
 		{"azure", Spot{Point{47.2, -119.9}, "US"}, "azure/westus2"},        // exact
 		{"oracle", Spot{Point{1.3, 103.8}, "SG"}, "oracle/ap-singapore-1"}, // ties by name
 		{"vultr", Spot{Point{35.7, 139.7}, "JP"}, "vultr/nrt"},

@@ -11,8 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
-// The tables were made from three JSON files; these tests compare every row
-// and cell with them, where they are at hand.
+// origin reads one of the three JSON files from which the tables were made. The
+// tests compare every row and cell with these files, where they are available.
 func origin(t *testing.T, name string, into any) {
 	t.Helper()
 	body, err := os.ReadFile(filepath.Join("..", "..", "..", "shared", "data", name))
@@ -113,7 +113,7 @@ func TestCablesMatchTheirOrigin(t *testing.T) {
 	for _, l := range doc.Links {
 		a, b := c.byID[l.A], c.byID[l.B]
 		if c.hubs[a].zone == c.hubs[b].zone {
-			continue // says nothing: hubs of one zone are linked
+			continue // no information: hubs of one zone are always linked
 		}
 		want := l.Km
 		if want == 0 {

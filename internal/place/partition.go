@@ -5,8 +5,9 @@ import (
 	"strings"
 )
 
-// apart lists the partitions that the names of regions show: the cloud's
-// network, accounts and prices there are apart from the rest.
+// apart lists the partitions that can be recognised by the names of their
+// regions. The cloud's network, accounts and prices there are separate from the
+// rest.
 //
 // AWS: arn:PARTITION in docs.aws.amazon.com/whitepapers, "AWS partitions".
 // Azure: learn.microsoft.com/azure/azure-government and /azure/china.
@@ -30,11 +31,13 @@ var apart = []struct {
 	{"oracle", "uk-gov-", "oracle-uk-gov"},
 }
 
-// partition of a place by its name; the cloud's own name is the main one.
+// partition returns the partition of a place by its name. The main partition
+// has the cloud's own name.
 func partition(p Place) string {
 	for i := range apart {
 		a := &apart[i]
-		// A partition without a region is called like the region's prefix: aws/us-gov.
+		// A partition with an unknown region is named after its regions'
+		// prefix: aws/us-gov.
 		if a.cloud == p.Cloud && (strings.HasPrefix(p.Region, a.prefix) || p.Region == strings.TrimSuffix(a.prefix, "-")) {
 			return a.name
 		}
@@ -42,10 +45,11 @@ func partition(p Place) string {
 	return p.Cloud
 }
 
-// Unlisted is the place that stands for a region of cloud which is not on the
-// map: the cloud with an unknown region; or, where the region's name shows that
-// it is in a partition of its own, that partition with an unknown region, such
-// as aws/us-gov, so that nobody takes it for a client of the main one.
+// Unlisted returns the place to use for a region of cloud that is not on the
+// map. This is the cloud with an unknown region. If the region's name shows a
+// partition of its own, it is that partition with an unknown region, such as
+// aws/us-gov, so that its clients are not taken for clients of the main
+// partition.
 func (m *Map) Unlisted(cloud, region string) Place {
 	name := partition(Place{cloud, region})
 	for i := range apart {
@@ -56,7 +60,8 @@ func (m *Map) Unlisted(cloud, region string) Place {
 	return Place{Cloud: cloud}
 }
 
-// UnlistedPlaces are all that Unlisted returns for the clouds on the map, sorted.
+// UnlistedPlaces returns all places that Unlisted returns for the clouds on the
+// map, sorted.
 func (m *Map) UnlistedPlaces() []Place {
 	var all []Place
 	for cloud := range m.clouds {
@@ -71,9 +76,9 @@ func (m *Map) UnlistedPlaces() []Place {
 	return slices.Compact(all)
 }
 
-// StandIn is the region whose spot counts for clients of an unlisted place:
-// the one of the same partition that is nearest to near. The main partition of a
-// cloud is all over the world and has none.
+// StandIn returns the region whose spot is used for clients of an unlisted
+// place: the region of the same partition that is nearest to near. The main
+// partition of a cloud has no stand-in, because it is all over the world.
 func (m *Map) StandIn(unlisted Place, near Spot) (Site, bool) {
 	if unlisted.Region == "" {
 		return Site{}, false
@@ -83,16 +88,16 @@ func (m *Map) StandIn(unlisted Place, near Spot) (Site, bool) {
 	if s := m.nearest(unlisted.Cloud, near, fits); s != nil {
 		return *s, true
 	}
-	i := slices.IndexFunc(m.clouds[unlisted.Cloud], fits) // near is nowhere
+	i := slices.IndexFunc(m.clouds[unlisted.Cloud], fits) // near is unknown
 	if i < 0 {
 		return Site{}, false
 	}
 	return *m.clouds[unlisted.Cloud][i], true
 }
 
-// OneCloud reports whether both places are in one cloud and partition: bytes
-// between them have the cloud's own price. A cloud with an unknown region is
-// taken to be its main partition.
+// OneCloud reports whether both places are in one cloud and partition, so that
+// traffic between them has the cloud's own price. A cloud with an unknown
+// region counts as its main partition.
 func (m *Map) OneCloud(a, b Place) bool {
 	return a.Cloud != "" && a.Cloud == b.Cloud && m.partitionOf(a) == m.partitionOf(b)
 }

@@ -28,7 +28,7 @@ func TestUnlisted(t *testing.T) {
 		{"azure", "usdodcentral", "azure/usgov"},
 		{"oracle", "us-gov-ashburn-1", "oracle/us-gov"},
 		{"oracle", "uk-gov-london-1", "oracle/uk-gov"},
-		{"gcp", "us-gov-1", "gcp"}, // AWS's words mean nothing elsewhere
+		{"gcp", "us-gov-1", "gcp"}, // AWS's prefixes mean nothing in other clouds
 		{"linode", "cn-1", "linode"},
 	} {
 		got := m.Unlisted(tc.cloud, tc.region)
@@ -114,7 +114,8 @@ func TestOneCloud(t *testing.T) {
 	}
 }
 
-// TestUnlistedPrices: what a region that is not on the map is quoted, in every cloud and partition: its partition's price.
+// TestUnlistedPrices checks that a region that is not on the map gets its partition's price, in every cloud and
+// partition.
 func TestUnlistedPrices(t *testing.T) {
 	m := Embedded()
 	for _, from := range m.Sites() {

@@ -7,18 +7,20 @@ import (
 	"strings"
 )
 
-// Place is one region of one cloud, such as aws/us-east-1 or onprem/berlin.
-// The zero Place is an unknown one; with an empty Region the cloud is known
-// and the region is not. [Map.Unlisted] has a few more of unknown region, such
-// as aws/us-gov. Places are comparable.
+// Place is one region of one cloud, such as aws/us-east-1 or onprem/berlin. The
+// zero Place is unknown. With an empty Region, the cloud is known but the
+// region is not. [Map.Unlisted] returns a few more places with an unknown
+// region, such as aws/us-gov. Places are comparable.
 type Place struct{ Cloud, Region string }
 
-// grammar of a cloud's or a region's name: what the clouds use, and what can
-// stand in a metric label, a YAML key and a URL without quoting.
+// grammar of the name of a cloud or region: it allows the names that the clouds
+// use, and only names that need no quoting in a metric label, a YAML key or a
+// URL.
 var grammar = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$`)
 
-// Parse reads "cloud/region", both lower-case letters, digits and inner
-// hyphens, at most 63 each. It does not ask whether the place is on a map.
+// Parse reads "cloud/region". Both parts have lower-case letters, digits and
+// inner hyphens, at most 63 each. Parse does not check whether the place is on
+// a map.
 func Parse(s string) (Place, error) {
 	cloud, region, ok := strings.Cut(s, "/")
 	p := Place{cloud, region}
@@ -49,7 +51,7 @@ func (p Place) String() string {
 	return p.Cloud + "/" + p.Region
 }
 
-// IsZero reports whether nothing is known of the place.
+// IsZero reports whether nothing is known about the place.
 func (p Place) IsZero() bool { return p == Place{} }
 
 // Compare orders places by cloud, then region.

@@ -15,23 +15,25 @@ const (
 	kindCDN       = "cdn"
 )
 
-// prices is the price table. It never changes once it is read.
+// prices is the price table. It never changes after it has been read.
 type prices struct {
 	lists map[list]*priceList
 	cdns  []string
 }
 
-// list names one price list: who sells, and what.
+// list identifies one price list: the seller and the kind of price.
 type list struct{ seller, kind string }
 
-// priceList holds the cells of one list and the areas it divides the world in.
+// priceList holds the cells of one list and the areas into which it divides the
+// world.
 type priceList struct {
 	cells    map[ends]*cell
 	from, to areas
 	size     map[string]int // countries in each area of to
 }
 
-// ends of a transfer: a region, an area, or "" for any.
+// ends identifies a transfer's two ends: each is a region, an area, or "" for
+// any.
 type ends struct{ from, to string }
 
 type cell struct {
@@ -39,10 +41,10 @@ type cell struct {
 	source source
 }
 
-// tier is a price that holds from so many GB a month.
+// tier is a price that applies from a certain number of GB a month.
 type tier struct {
 	fromGB, cents float64
-	estimate      bool // nobody read it in a price list
+	estimate      bool // not taken from a price list
 }
 
 // areas maps a country to an area of a price list.
@@ -90,8 +92,8 @@ func (p *prices) row(f []string, sources map[string]source) error {
 	return nil
 }
 
-// parseTiers reads "9 10240:8.5 51200:~7", where ~ marks a tier that is an
-// estimate though the others are not.
+// parseTiers reads "9 10240:8.5 51200:~7". The mark ~ means that this tier is
+// an estimate even if the others are not.
 func parseTiers(s string) ([]tier, error) {
 	var tiers []tier
 	for i, word := range strings.Fields(s) {
@@ -121,8 +123,8 @@ func parseTiers(s string) ([]tier, error) {
 	return tiers, nil
 }
 
-// area reads a row of areas.csv. Rows may come in any order, so a country that
-// is named wins over its continent whichever comes first.
+// area reads a row of areas.csv. The order of rows does not matter: a country
+// named in one row wins over its continent named in another.
 func (p *prices) area(f []string, known map[string]country) error {
 	l := p.lists[list{f[0], f[1]}]
 	if l == nil {
@@ -156,7 +158,7 @@ func (p *prices) area(f []string, known map[string]country) error {
 	return nil
 }
 
-// of returns the area a country is in, "" when the list knows none.
+// of returns the area that contains a country, or "" when the list has none.
 func (a areas) of(country, continent string) string {
 	if area, ok := a[country]; ok {
 		return area
@@ -164,8 +166,8 @@ func (a areas) of(country, continent string) string {
 	return a["continent "+continent]
 }
 
-// find returns the cell for the first of from and to that has one, looking at
-// narrow ends before wide ones: pass regions before areas before "".
+// find returns the first cell that exists for one of from and one of to, in
+// their order. Pass narrow ends before wide ones: regions, then areas, then "".
 func (l *priceList) find(from, to []string) *cell {
 	for _, f := range from {
 		for _, t := range to {
@@ -177,9 +179,10 @@ func (l *priceList) find(from, to []string) *cell {
 	return nil
 }
 
-// usual returns the cell to count on when nobody knows which one holds, among
-// those from one of the given ends, or among all when none is: the price for
-// the area with the most countries, and where there are no areas the dearest.
+// usual returns the most likely cell when the exact one is not known. It looks at
+// the cells from one of the given ends, or at all cells if there are none. It
+// returns the cell for the area with the most countries. If there are no areas, it
+// returns the cell with the highest price.
 func (l *priceList) usual(from []string, monthlyTB float64) *cell {
 	var best *cell
 	var bestEnds ends
@@ -187,7 +190,7 @@ func (l *priceList) usual(from []string, monthlyTB float64) *cell {
 		return best == nil || cmp.Or(
 			cmp.Compare(l.size[e.to], l.size[bestEnds.to]),
 			cmp.Compare(c.cents(monthlyTB), best.cents(monthlyTB)),
-			cmp.Compare(bestEnds.from, e.from), // only so that the answer is always the same
+			cmp.Compare(bestEnds.from, e.from), // only to make the result deterministic
 			cmp.Compare(bestEnds.to, e.to),
 		) > 0
 	}
@@ -215,7 +218,8 @@ func (p *prices) close(known map[string]country) {
 	}
 }
 
-// at is the tier of the next GB when monthlyTB of 1024 GB are sent a month.
+// at returns the tier of the next GB when monthlyTB (of 1024 GB) are sent a
+// month.
 func (c *cell) at(monthlyTB float64) tier {
 	at := c.tiers[0]
 	for _, t := range c.tiers[1:] {

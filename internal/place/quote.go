@@ -2,47 +2,48 @@ package place
 
 import "slices"
 
-// Source is the sending end of a transfer, as it is billed.
+// Source is the sending end of a transfer, for billing.
 type Source struct {
 	Place    Place
 	CDN      string   // one of [CDNs] when a CDN delivers the bytes; else empty
 	Override Override // from the configuration; wins over the price table
 }
 
-// Quote is the price of sending a gigabyte, and why it is that.
+// Quote is the price of sending a gigabyte, and the reason for it.
 type Quote struct {
 	Cents    float64 // US cents per GB, the next GB of this month
 	Basis    string  // one of the Basis constants
-	Estimate bool    // nobody read this number in a price list
+	Estimate bool    // the number does not come from a price list
 	Source   string  // where the number comes from
 	Date     string  // when that source was written, as precisely as known
 }
 
-// What a price rests on.
+// The bases of a price: values of Quote.Basis.
 const (
 	BasisSamePlace = "same place" // source and client are in one region: 0
 	BasisSameCloud = "same cloud" // between regions of one cloud and partition
 	BasisInternet  = "internet"   // out of the source's cloud
-	BasisCDN       = "cdn"        // by the CDN's price for the client's area
+	BasisCDN       = "cdn"        // the CDN's price for the client's area
 	BasisOverride  = "override"   // set by the operator
 	BasisUnpriced  = "unpriced"   // no price list for this source: counted as 0
 )
 
-// CDNs lists the names [Source.CDN] may have: those with a price list, sorted,
-// and then "other", which costs nothing unless overridden.
+// CDNs lists the allowed values of [Source.CDN]: the CDNs with a price list,
+// sorted, and then "other", which costs nothing unless the price is overridden.
 func CDNs() []string { return append(slices.Sorted(slices.Values(tables().prices.cdns)), "other") }
 
-// CentsPerGB quotes the price of sending a gigabyte from src to a client in
-// the place client, standing at the spot at; either may be unknown. monthlyTB
-// (of 1024 GB) picks the tier; free allowances do not count.
+// CentsPerGB quotes the price of sending a gigabyte from src to a client in the
+// place client, at the spot at. Client and at may be unknown. monthlyTB (of
+// 1024 GB) selects the tier; free allowances are ignored.
 //
-// A CDN is billed by the client's area. Otherwise bytes within one place cost
-// nothing, bytes to another region of the same cloud and partition what the
-// source's region charges for that, all others the source's internet price. A
-// client whose region is unknown is in its cloud's main partition and never in
-// the source's place. Where several prices might hold because one end is
-// unknown, the one for the area with most countries is quoted, or without areas
-// the dearest, as an estimate.
+// A CDN is billed by the client's area. Without a CDN, there are three cases.
+// Bytes within one place cost nothing. Bytes to another region of the same
+// cloud and partition cost what the source's region charges for that. All other
+// bytes cost the source's internet price. A client whose region is unknown
+// counts as in its cloud's main partition, and never as in the source's place.
+// If one end is unknown and several prices are possible, the quote is an
+// estimate: the price for the area with most countries, or, without areas, the
+// highest price.
 func (m *Map) CentsPerGB(src Source, client Place, at Spot, monthlyTB float64) Quote {
 	to := m.end(client, at)
 	if src.CDN != "" {
@@ -73,7 +74,7 @@ func overridden(cents float64) Quote {
 	return Quote{Cents: cents, Basis: BasisOverride, Source: "config"}
 }
 
-// end is one end of a transfer with what the map knows of it.
+// end is one end of a transfer with what the map knows about it.
 type end struct {
 	place     Place
 	site      *Site // nil: not on the map
@@ -96,7 +97,7 @@ func (m *Map) end(p Place, at Spot) end {
 	return e
 }
 
-// countryAt guesses the country of a point: that of the nearest place.
+// countryAt guesses the country of a point: the country of the nearest place.
 func (m *Map) countryAt(p Point) string {
 	if p == (Point{}) {
 		return ""
@@ -114,7 +115,7 @@ func sameCloud(from, to end) bool {
 	return from.place.Cloud != "" && from.place.Cloud == to.place.Cloud && from.partition == to.partition
 }
 
-// quote looks a price up in one list.
+// quote looks up a price in one list.
 func (m *Map) quote(seller, kind, basis string, from, to end, monthlyTB float64) Quote {
 	l := m.prices.lists[list{seller, kind}]
 	if l == nil {
@@ -134,9 +135,10 @@ func (m *Map) quote(seller, kind, basis string, from, to end, monthlyTB float64)
 	}
 }
 
-// likely picks a cell where none fits exactly: for a region without prices,
-// one the provider has not yet priced or the operator added, that of the
-// nearest region that has some; else the usual one.
+// likely picks a cell when no cell fits exactly. A region may have no prices,
+// because the provider has not published them or the operator added the region.
+// For such a region it takes the cell of the nearest region with prices;
+// otherwise the usual cell.
 func (m *Map) likely(l *priceList, from end, froms, tos []string, monthlyTB float64) *cell {
 	if from.site != nil {
 		near := m.nearest(from.place.Cloud, Spot{Point: from.site.Point, Country: from.country}, func(s *Site) bool {
@@ -149,8 +151,8 @@ func (m *Map) likely(l *priceList, from end, froms, tos []string, monthlyTB floa
 	return l.usual(froms, monthlyTB)
 }
 
-// reach is how Azure's list words the other end; other lists have no such
-// cells and do not find it.
+// reach returns the name of the other end in Azure's list. Other lists have no
+// such cells, so the name matches nothing there.
 func reach(from, to end) string {
 	switch {
 	case from.continent == "" || to.continent == "":

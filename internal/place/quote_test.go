@@ -85,7 +85,7 @@ func TestCentsPerGB(t *testing.T) {
 	}
 }
 
-// loose is Parse for tests that also want unknown places.
+// loose is Parse for tests that also need unknown places.
 func loose(s string) Place {
 	cloud, region, _ := strings.Cut(s, "/")
 	return Place{cloud, region}
@@ -101,7 +101,7 @@ func TestCDN(t *testing.T) {
 		sure bool
 	}{
 		{"cloudfront", Place{}, at("US"), 0, 8.5, true},
-		{"cloudfront", Place{"aws", "us-east-1"}, Spot{}, 0, 8.5, true}, // a client in AWS pays the CDN's price too
+		{"cloudfront", Place{"aws", "us-east-1"}, Spot{}, 0, 8.5, true}, // a client in AWS also costs the CDN's price
 		{"cloudfront", Place{}, at("IL"), 0, 8.5, true},
 		{"cloudfront", Place{}, at("IN"), 0, 10.9, true},
 		{"cloudfront", Place{}, at("JP"), 12, 8.9, true},
@@ -110,7 +110,7 @@ func TestCDN(t *testing.T) {
 		{"cloudfront", Place{}, at("NA"), 0, 11, true}, // Namibia, not North America
 		{"cloudfront", Place{}, at("AF"), 0, 12, true}, // Afghanistan, not Africa
 		{"cloudfront", Place{}, at("AU"), 0, 11.4, true},
-		{"cloudfront", Place{}, Spot{}, 0, 11, false}, // nobody knows: the area with most countries
+		{"cloudfront", Place{}, Spot{}, 0, 11, false}, // unknown client: the area with most countries
 		{"fastly", Place{}, at("ZA"), 0, 28, false},
 		{"google-cloud-cdn", Place{}, at("CN"), 0, 20, true},
 		{"cloudflare-r2", Place{}, at("CN"), 0, 0, true},
@@ -161,8 +161,8 @@ func TestOverride(t *testing.T) {
 	}
 }
 
-// No client of China or GovCloud ever gets the price of its cloud from a
-// source outside its partition, nor the other way round.
+// No client of China or GovCloud ever gets its cloud's price from a source
+// outside its partition, or the other way round.
 func TestPartitionsNeverShareAPrice(t *testing.T) {
 	m := Embedded()
 	for _, from := range m.Sites() {
@@ -182,7 +182,7 @@ func TestPartitionsNeverShareAPrice(t *testing.T) {
 	}
 }
 
-// Every list has a price for every country it may be asked for.
+// Every list has a price for every country that can be looked up in it.
 func TestPricesCoverTheWorld(t *testing.T) {
 	m := Embedded()
 	for _, code := range Countries() {

@@ -2,7 +2,7 @@ package place
 
 import "fmt"
 
-// Site is a place on the map with what is known of it.
+// Site is a place on the map with what is known about it.
 type Site struct {
 	Place
 	Spot
@@ -12,24 +12,24 @@ type Site struct {
 	Continent   string   // AF AN AS EU NA OC SA
 	Partition   string   // aws, aws-cn, aws-us-gov, aws-eusc; else the cloud's name
 	Status      string   // ga, restricted, internal, unreleased
-	Confidence  string   // who put it there: provider, name, announced, state, country, guess
+	Confidence  string   // how the location is known: provider, name, announced, state, country, guess
 	Source      string   // where the row comes from, as a sentence
 	Aliases     []string // other spellings of the region in feeds
 	Note        string
 	Price       Override // replaces the price table for bytes sent from here
 }
 
-// String names the place.
+// String returns the name of the place.
 func (s Site) String() string { return s.Place.String() }
 
-// Override replaces list prices. Values are US cents per GB; nil leaves the
-// price table in force.
+// Override replaces list prices. Values are US cents per GB. nil keeps the
+// price from the price table.
 type Override struct {
 	Internet  *float64 // to anywhere outside the cloud
 	SameCloud *float64 // to another region of the same cloud and partition
 }
 
-// Over returns o with the fields it leaves open taken from below.
+// Over returns o with its nil fields taken from below.
 func (o Override) Over(below Override) Override {
 	if o.Internet == nil {
 		o.Internet = below.Internet
@@ -49,7 +49,7 @@ func (o Override) check() error {
 	return nil
 }
 
-// statuses and confidences a site may have.
+// The statuses and confidences that a site may have.
 var (
 	statuses    = []string{"ga", "restricted", "internal", "unreleased"}
 	confidences = []string{"provider", "name", "announced", "state", "country", "guess"}

@@ -8,9 +8,9 @@ import (
 // Point is a position on the globe in degrees, north and east positive.
 type Point struct{ Lat, Lon float64 }
 
-// Spot is where somebody is: a position and the country it lies in.
-// The zero Spot is unknown. A country without a position (0, 0) stands for
-// the middle of that country.
+// Spot is the location of a client, store or place: a position and its country.
+// The zero Spot is unknown. A country without a position (0, 0) means the
+// middle of that country.
 type Spot struct {
 	Point
 	Country string // ISO 3166-1 alpha-2, upper case; empty: unknown
@@ -19,8 +19,8 @@ type Spot struct {
 // IsZero reports whether neither position nor country is known.
 func (s Spot) IsZero() bool { return s == Spot{} }
 
-// located returns s with the position of its country when it has none of its
-// own. It reports false when nothing is known.
+// located returns s. If s has no position, it returns the position of its
+// country. It returns false when neither is known.
 func (s Spot) located() (Spot, bool) {
 	if s.Point != (Point{}) {
 		return s, true
@@ -44,8 +44,8 @@ func (p Point) check() error {
 
 const earthRadius = 6371.0 // km, mean
 
-// vector is a point of the unit sphere; many distances from one point cost one
-// square root and one arc sine each.
+// vector is a point of the unit sphere. With vectors, each of many distances
+// from one point costs only one square root and one arc sine.
 type vector struct{ x, y, z float64 }
 
 func (p Point) vector() vector {
@@ -54,13 +54,13 @@ func (p Point) vector() vector {
 	return vector{cosLat * cosLon, cosLat * sinLon, sinLat}
 }
 
-// km is the great-circle distance.
+// km returns the great-circle distance.
 func (v vector) km(w vector) float64 {
 	dx, dy, dz := v.x-w.x, v.y-w.y, v.z-w.z
-	// Half the chord; rounding may carry it past 1 for antipodes.
+	// Half the chord. Rounding may make it exceed 1 for antipodes.
 	half := min(1, math.Sqrt(dx*dx+dy*dy+dz*dz)/2)
 	return 2 * earthRadius * math.Asin(half)
 }
 
-// Km is the great-circle distance between two points in kilometres.
+// Km returns the great-circle distance between two points in kilometres.
 func (p Point) Km(q Point) float64 { return p.vector().km(q.vector()) }

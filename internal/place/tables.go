@@ -14,7 +14,7 @@ import (
 //go:embed data/*.csv
 var files embed.FS
 
-// rows are the embedded tables, parsed and not yet joined to a Map.
+// rows are the embedded tables, parsed but not yet joined to a Map.
 type rows struct {
 	countries map[string]country
 	sites     []Site
@@ -23,11 +23,11 @@ type rows struct {
 	cables    *cables
 }
 
-// source says where rows come from and of when they are.
+// source says where rows come from and how old they are.
 type source struct{ date, what string }
 
 // tables parses the embedded files at first use. They are part of the binary
-// and a test reads every row, so a fault here is a fault of the build.
+// and a test reads every row, so a fault here is a build fault.
 var tables = sync.OnceValue(func() *rows {
 	r, err := readTables(files.ReadFile)
 	if err != nil {
@@ -70,8 +70,8 @@ func readTables(read func(name string) ([]byte, error)) (*rows, error) {
 	return r, nil
 }
 
-// readTable hands every row below the header to row, and names the line of the
-// first one it refuses.
+// readTable passes every row below the header to row. Its error names the first
+// row that is refused.
 func readTable(body []byte, columns []string, row func(f []string) error) error {
 	cr := csv.NewReader(bytes.NewReader(body))
 	cr.Comment = '#'

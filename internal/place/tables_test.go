@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// Every row of every table is read and checked, as it is at first use.
+// The test reads and checks every row of every table, as the first use does.
 func TestEveryEmbeddedRow(t *testing.T) {
 	r, err := readTables(files.ReadFile)
 	if err != nil {
@@ -36,7 +36,7 @@ func TestEveryEmbeddedRow(t *testing.T) {
 }
 
 func TestCountries(t *testing.T) {
-	if got := len(Countries()); got != 250 { // ISO 3166-1 has 249, and Kosovo
+	if got := len(Countries()); got != 250 { // the 249 of ISO 3166-1, and Kosovo
 		t.Errorf("%d countries", got)
 	}
 	for _, code := range Countries() {
@@ -52,7 +52,7 @@ func TestCountries(t *testing.T) {
 	}
 }
 
-// Each case spoils one table; the fault must be found and the table named.
+// Each case breaks one table. The error must name the fault and the table.
 func TestSpoiledTables(t *testing.T) {
 	for _, tc := range []struct{ file, old, new, want string }{
 		{"countries", "DE,Germany,EU,51.2", "DE,Germany,EU,151.2", "latitude"},

@@ -10,11 +10,11 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// ErrBaseline: a line of a baseline is not a digest.
+// ErrBaseline says that a line of a baseline is not a digest.
 var ErrBaseline = errors.New("expected a digest")
 
-// LostDigests reads a baseline for [Options.Lost]: one digest a line, comments after #. "" is an empty one. The error
-// names file and line, and wraps [ErrBaseline] where a line is not a digest.
+// LostDigests reads a baseline for [Options.Lost]: one digest per line, comments after #. file "" is an empty baseline.
+// The error names file and line. It wraps [ErrBaseline] if a line is not a digest.
 func LostDigests(file string) (map[oci.Digest]bool, error) {
 	if file == "" {
 		return nil, nil

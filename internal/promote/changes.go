@@ -26,11 +26,11 @@ func Changes(before, now *manifest.Tree) *manifest.Tree {
 	return out
 }
 
-// changed is the changed part of a project, with the destinations together that lack the same.
+// changed returns the changed part of a project. Destinations with the same changes are grouped.
 func changed(p *manifest.Project, old map[string][]*manifest.Image) (out []*manifest.Project) {
 	parts := make([][]*manifest.Image, len(p.Destinations))
 	for _, i := range p.Images {
-		var said []*manifest.Image // by the destination before: mostly all have said the same
+		var said []*manifest.Image // of the previous destination: mostly all are the same
 		var rest *manifest.Image
 		for n, d := range p.Destinations {
 			if was := old[d.Repository(i.Name)]; n == 0 || !slices.Equal(was, said) {
@@ -63,7 +63,7 @@ func changed(p *manifest.Project, old map[string][]*manifest.Image) (out []*mani
 	return out
 }
 
-// subtract is what i says and none of was does.
+// subtract returns what i lists and none of was lists.
 func subtract(i *manifest.Image, was []*manifest.Image) *manifest.Image {
 	if len(was) == 0 {
 		return i

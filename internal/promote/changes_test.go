@@ -14,7 +14,7 @@ import (
 	"ociproxy/internal/manifest"
 )
 
-// edges are all edges of a tree.
+// edges returns all edges of a tree.
 func edges(tree *manifest.Tree) (all []string) {
 	for p, i := range tree.Images() {
 		for _, to := range p.Destinations {
@@ -91,7 +91,7 @@ func TestRevision(t *testing.T) {
 	write("sub/prod/manifests/a b/promoter-manifest.yaml", registries)
 	write("sub/prod/images/a b/images.yaml", image("v1"))
 	write("sub/other/images.yaml", ":")
-	if err := os.Symlink("a b", filepath.Join(tree, "manifests", "c")); err != nil { // a directory: not followed in a revision
+	if err := os.Symlink("a b", filepath.Join(tree, "manifests", "c")); err != nil { // a directory: not followed
 		t.Fatal(err)
 	}
 	write("sub/prod/images/d/images.yaml", "[]\n")

@@ -7,7 +7,7 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// work is the planning of one image after its destinations were surveyed.
+// work plans one image after its destinations were surveyed.
 type work struct {
 	*maker
 	project *manifest.Project
@@ -50,7 +50,8 @@ func (w *work) decide(ctx context.Context) {
 	}
 }
 
-// shortage takes what one site lacks of one digest off what is done; ok says that something is to be done about it.
+// shortage subtracts what one site does not have of one digest from what is done. ok says that there is something to do
+// about it.
 func (w *work) shortage(s *site, lack shortage) (t Target, ok bool) {
 	d := &w.image.Digests[lack.index]
 	edges := int64(max(1, len(d.Tags)))
@@ -73,15 +74,15 @@ func (w *work) shortage(s *site, lack shortage) (t Target, ok bool) {
 	return Target{Destination: s.destination, Repository: s.repository, Copy: !s.present[lack.index].has, Tags: lack.tags}, true
 }
 
-// source is what the source has of the digests that some destination lacks, or lacks tags of.
+// source is what the source has of the digests that are missing, or that have missing tags, in some destination.
 type source struct {
 	repository string
 	have       map[int]presence // by index
-	err        error            // it could not be read
+	err        error            // why it could not be read
 }
 
-// source reads the source, also where digests are in place and only tags are missing: a run may have been killed before it brought the
-// signatures, and the source is where they are.
+// source reads the source, even if digests are in place and only tags are missing. A run may have been killed before it
+// copied the signatures, and these are in the source.
 func (w *work) source(ctx context.Context, targets [][]Target) *source {
 	src := &source{repository: w.project.Source.Repository(w.image.Name), have: map[int]presence{}}
 	var wanted []int
@@ -102,7 +103,7 @@ func (w *work) source(ctx context.Context, targets [][]Target) *source {
 	ask := func(i int) {
 		d := w.image.Digests[wanted[i]].Digest
 		if found[i].has, found[i].err = v.Has(ctx, d); !found[i].has && found[i].err == nil && v.Complete() {
-			found[i].has, found[i].err = v.Holds(ctx, d) // a list that lags does not make it gone
+			found[i].has, found[i].err = v.Holds(ctx, d) // a list that lags is not proof that it is gone
 		}
 	}
 	each(len(wanted), parallelAsks, ask)
@@ -112,7 +113,7 @@ func (w *work) source(ctx context.Context, targets [][]Target) *source {
 	return src
 }
 
-// promote decides where the digest with index n is taken from.
+// promote decides from where the digest with index n is taken.
 func (w *work) promote(ctx context.Context, n int, to []Target, src *source) {
 	d := &w.image.Digests[n]
 	p := &Promotion{Project: w.project.Name, Image: w.image.Name, Digest: d.Digest, To: to, Canonical: w.sites[0].repository}
@@ -146,14 +147,14 @@ func (w *work) promote(ctx context.Context, n int, to []Target, src *source) {
 	f.Digest, f.Place = d.Digest, w.project.At(d.Pos).String()
 }
 
-// holder is a destination that has a digest; "" when there is none.
+// holder returns a destination that has a digest, or "" if there is none.
 func (w *work) holder(ctx context.Context, n int, d oci.Digest) string {
 	for i := range w.sites {
 		if s := &w.sites[i]; s.err == nil && s.present[n].has {
 			return s.repository
 		}
 	}
-	for i := range w.sites { // those that nobody had to ask yet: their tags are something else
+	for i := range w.sites { // destinations not asked yet: their tags are something else
 		s := &w.sites[i]
 		if s.err != nil || s.present[n].asked || s.nothing {
 			continue
@@ -165,7 +166,7 @@ func (w *work) holder(ctx context.Context, n int, d oci.Digest) string {
 	return ""
 }
 
-// Digests makes the set of Options.Lost.
+// Digests makes the set for Options.Lost.
 func Digests(list []oci.Digest) map[oci.Digest]bool {
 	out := make(map[oci.Digest]bool, len(list))
 	for _, d := range list {

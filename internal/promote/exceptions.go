@@ -10,16 +10,16 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// Idle is an exception of the operator that changed nothing: it is misspelt, or not needed any more.
+// Idle is an operator's exception that changed nothing: it is misspelt, or no longer needed.
 type Idle struct {
-	Exception string `json:"exception"` // the flag it was made by, without dashes
+	Exception string `json:"exception"` // the flag that made it, without dashes
 	What      string `json:"what"`
 	Why       string `json:"why"`
 }
 
-// exceptions are those of one plan, and which of them were needed.
+// exceptions are the exceptions for one plan, and which of them were needed.
 type exceptions struct {
-	moves map[string]*atomic.Bool // by REPOSITORY:TAG or IMAGE:TAG: it let a tag move
+	moves map[string]*atomic.Bool // by REPOSITORY:TAG or IMAGE:TAG; true: it let a tag move
 	lost  map[oci.Digest]*atomic.Bool
 }
 
@@ -36,7 +36,7 @@ func newExceptions(opt Options) *exceptions {
 	return e
 }
 
-// mayMove reports whether a tag may change its digest, which it has to.
+// mayMove reports whether a tag may change its digest. Call it only if the tag has to change.
 func (e *exceptions) mayMove(repository, image, tag string) bool {
 	found := false
 	for _, name := range []string{repository + ":" + tag, image + ":" + tag} {
@@ -48,7 +48,7 @@ func (e *exceptions) mayMove(repository, image, tag string) bool {
 	return found
 }
 
-// isLost reports whether a digest that nobody has is known to be gone.
+// isLost reports whether a digest that no registry has is known to be gone.
 func (e *exceptions) isLost(d oci.Digest) bool {
 	used := e.lost[d]
 	if used != nil {
@@ -57,7 +57,8 @@ func (e *exceptions) isLost(d oci.Digest) bool {
 	return used != nil
 }
 
-// idle are the exceptions that changed nothing, in order. part is what was planned, whole all that the manifests say.
+// idle returns the exceptions that changed nothing, in order. part is what was planned; whole is everything that the
+// manifests say.
 func (e *exceptions) idle(part, whole *manifest.Tree) (out []Idle) {
 	if len(e.moves)+len(e.lost) == 0 {
 		return nil
@@ -85,7 +86,7 @@ func (e *exceptions) idle(part, whole *manifest.Tree) (out []Idle) {
 	return out
 }
 
-// named are the exceptions that are about something in a tree.
+// named returns the exceptions that concern something in a tree.
 func (e *exceptions) named(t *manifest.Tree) map[string]bool {
 	out := map[string]bool{}
 	note := func(name string) {

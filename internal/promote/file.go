@@ -23,13 +23,13 @@ type Header struct {
 	Version   int       `json:"version"`
 	Made      time.Time `json:"made"`
 	By        string    `json:"by,omitempty"`    // program and version
-	Manifests string    `json:"manifests"`       // the path they were read from
-	Hash      string    `json:"hash"`            // of all that they say ([manifest.Tree.Hash])
-	Since     string    `json:"since,omitempty"` // the revision it is restricted to
+	Manifests string    `json:"manifests"`       // the path from which they were read
+	Hash      string    `json:"hash"`            // of their content ([manifest.Tree.Hash])
+	Since     string    `json:"since,omitempty"` // the revision to which it is restricted
 }
 
-// Plan files are one JSON document: {"header": …, "promotions": [one a line], "summary": …}. They are written and read as a
-// stream, since a plan can be larger than what made it.
+// A plan file is one JSON document: {"header": …, "promotions": [one per line], "summary": …}. It is written and read
+// as a stream, because a plan can be larger than the manifests that it was made from.
 
 // Writer writes a plan file.
 type Writer struct {
@@ -84,13 +84,13 @@ func (w *Writer) encode(v any) {
 	}
 }
 
-// ErrNewerPlan: the file was written by a newer release.
+// ErrNewerPlan says that a newer release wrote the file.
 var ErrNewerPlan = errors.New("this plan has a newer format")
 
 // Reader reads a plan file.
 type Reader struct {
 	Header Header
-	// Summary is set when [Reader.All] has come to the end.
+	// Summary is set when [Reader.All] has reached the end.
 	Summary *Summary
 	dec     *json.Decoder
 }
@@ -110,7 +110,7 @@ func NewReader(r io.Reader) (*Reader, error) {
 	return out, out.expect("promotions", json.Delim('['))
 }
 
-// All returns the promotions. The last pair may be an error; a file that ends too early is one.
+// All yields the promotions. The last pair may be an error, for example if the file ends too early.
 func (r *Reader) All() iter.Seq2[*Promotion, error] {
 	return func(yield func(*Promotion, error) bool) {
 		for r.dec.More() {
@@ -148,7 +148,7 @@ func (r *Reader) All() iter.Seq2[*Promotion, error] {
 	}
 }
 
-// expect reads tokens that must come next.
+// expect reads the tokens that must come next.
 func (r *Reader) expect(tokens ...json.Token) error {
 	for _, want := range tokens {
 		got, err := r.dec.Token()
@@ -165,7 +165,7 @@ func (r *Reader) expect(tokens ...json.Token) error {
 	return nil
 }
 
-// check makes sure that a promotion from a file is one that [Make] could have made: what follows trusts names.
+// check makes sure that [Make] could have made a promotion from a file, because later code trusts names.
 func (p *Promotion) check() error {
 	if p.Digest.IsZero() || len(p.To) == 0 {
 		return errors.New("a promotion without digest or destination")

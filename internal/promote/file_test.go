@@ -55,7 +55,7 @@ func TestFile(t *testing.T) {
 		if diff := cmp.Diff(header, r.Header); diff != "" {
 			t.Errorf("header (-want +got)\n%s", diff)
 		}
-		// A file cut short anywhere is no plan.
+		// A file that is cut anywhere is not a plan.
 		for cut := range len(strings.TrimRight(b.String(), "\n")) {
 			if err := readAll(b.String()[:cut]); err == nil {
 				t.Fatalf("a file cut at byte %d of %d was taken for whole", cut, b.Len())

@@ -26,7 +26,7 @@ func (r *Registries) Find(ctx context.Context, destination string) iter.Seq2[reg
 
 // below opens a part of a registry, with the budget of its host.
 func (r *Registries) below(destination string) (*registry.Registry, error) {
-	const some = "/x" // some name: the host is what matters
+	const some = "/x" // any name: only the host matters
 	host, name, ok := SplitRepository(destination + some)
 	if !ok {
 		return nil, fmt.Errorf("%q is no registry", destination)

@@ -29,13 +29,14 @@ type outcome struct {
 	edges, done, lost int64
 }
 
-// parallelAsks bounds the requests for single tags and digests of one repository; the registry has its own bound for all.
+// parallelAsks bounds the requests for single tags and digests of one repository. The registry has its own bound for
+// all.
 const parallelAsks = 16
 
-// manyDigests is from how many digests on a question more is asked that may save all others.
+// manyDigests is the number of digests from which one more request, which may save all others, is worthwhile.
 const manyDigests = 8
 
-// look reads a repository, once even when several images ask for it.
+// look reads a repository: only once, even if several images ask for it.
 func (m *maker) look(ctx context.Context, repository string) (*registry.View, error) {
 	s := m.shared[repository]
 	if s == nil {
@@ -45,7 +46,7 @@ func (m *maker) look(ctx context.Context, repository string) (*registry.View, er
 	return s.view, s.err
 }
 
-// image plans one image: what each destination lacks, then where to take that from.
+// image plans one image: what each destination does not have, then from where to take that.
 func (m *maker) image(ctx context.Context, p *manifest.Project, i *manifest.Image) *outcome {
 	w := &work{maker: m, project: p, image: i, out: new(outcome), sites: make([]site, len(p.Destinations))}
 	for _, d := range i.Digests {
@@ -58,7 +59,7 @@ func (m *maker) image(ctx context.Context, p *manifest.Project, i *manifest.Imag
 		s.repository = p.Destinations[n].Repository(i.Name)
 		g.Go(func() error { m.survey(ctx, s, i); return nil })
 	}
-	_ = g.Wait() // what fails is kept with its site
+	_ = g.Wait() // each site keeps its own failure
 	w.decide(ctx)
 	return w.out
 }
@@ -67,25 +68,25 @@ func (m *maker) image(ctx context.Context, p *manifest.Project, i *manifest.Imag
 type site struct {
 	destination, repository string
 	view                    *registry.View
-	err                     error      // it could not be read
+	err                     error      // why it could not be read
 	lacks                   []shortage // in the order of digests; none for what is in place
 	present                 []presence // by digest
 	nothing                 bool       // the registry does not know the repository
 }
 
-// presence: does a site have a digest.
+// presence says whether a site has a digest.
 type presence struct {
 	has   bool
 	err   error
-	asked bool // or told by a list that names all; not: has is false for nobody asked
+	asked bool // asked, or from a complete list; false: has is only unknown
 }
 
-// shortage is what a site lacks of the digest with an index in the image.
+// shortage is what a site does not have of the digest with an index in the image.
 type shortage struct {
 	index int
 	tags  []Tag
 	moved []movedTag
-	err   error // it could not be found out
+	err   error // why it is unknown
 }
 
 type movedTag struct {
@@ -93,21 +94,21 @@ type movedTag struct {
 	found oci.Digest
 }
 
-// survey finds out what a destination lacks.
+// survey finds out what a destination does not have.
 func (m *maker) survey(ctx context.Context, s *site, i *manifest.Image) {
 	if s.view, s.err = m.look(ctx, s.repository); s.err != nil {
 		return
 	}
 	s.present = make([]presence, len(i.Digests))
 	if s.view.Unnamed && len(i.Digests) >= manyDigests {
-		// Where not even an answer about a manifest knows the repository, one question does for all of its digests.
+		// If the registry does not know the repository at all, one request answers for all of its digests.
 		unknown, err := m.holdings.NameUnknown(ctx, s.repository, i.Digests[0].Digest)
 		s.nothing = err == nil && unknown
 	}
 	short := make([]shortage, len(i.Digests))
 	limit := parallelAsks
 	if s.view.Complete() || s.nothing {
-		limit = 1 // all is known: nothing to wait for
+		limit = 1 // all is known: no requests are needed
 	}
 	each(len(i.Digests), limit, func(n int) { m.compare(ctx, s, i, n, &short[n]) })
 	for n := range short {
@@ -119,10 +120,10 @@ func (m *maker) survey(ctx context.Context, s *site, i *manifest.Image) {
 	}
 }
 
-// compare looks at one digest and its tags at a site.
+// compare compares one digest and its tags with a site.
 func (m *maker) compare(ctx context.Context, s *site, i *manifest.Image, n int, out *shortage) {
 	want := &i.Digests[n]
-	if s.view.Unlisted { // a new repository, mostly: where the digest is not its tags are not either
+	if s.view.Unlisted { // mostly a new repository: without the digest, its tags are missing too
 		has, err := false, error(nil)
 		if !s.nothing {
 			has, err = s.view.Holds(ctx, want.Digest)
@@ -163,7 +164,8 @@ func (m *maker) compare(ctx context.Context, s *site, i *manifest.Image, n int, 
 	}
 }
 
-// fallback is the shape of tags that list what refers to a digest (distribution-spec, "Referrers Tag Schema") and of cosign's.
+// fallback matches tags that list what refers to a digest (distribution-spec, "Referrers Tag Schema"), and cosign's
+// tags.
 var fallback = regexp.MustCompile(`^sha(256-[0-9a-f]{64}|512-[0-9a-f]{128})(\.[a-z]+)?$`)
 
 // MergedTag reports whether a tag is a list of what refers to a digest: a promotion adds to it and never moves it.
@@ -171,7 +173,7 @@ func MergedTag(name string) bool {
 	return len(name) > 70 && name[0] == 's' && fallback.MatchString(name)
 }
 
-// each asks questions 0 to n-1, at most limit at once.
+// each calls ask for 0 to n-1, at most limit at once.
 func each(n, limit int, ask func(i int)) {
 	if limit = min(limit, n); limit <= 1 {
 		for i := range n {
@@ -191,7 +193,7 @@ func each(n, limit int, ask func(i int)) {
 	wg.Wait()
 }
 
-// failure is about the image as a whole until more is said.
+// failure adds a failure. It is about the complete image until more is set.
 func (w *work) failure(class Class, repository string, edges int64, format string, args ...any) *Failure {
 	f := &Failure{
 		Class: class, Project: w.project.Name, Image: w.image.Name, Repository: repository,

@@ -14,10 +14,10 @@ import (
 
 // Options of [Make].
 type Options struct {
-	// AllowMove names tags that may change their digest: REPOSITORY:TAG with the repository's full name, or IMAGE:TAG as in the
-	// manifest for all destinations.
+	// AllowMove names tags that may change their digest: REPOSITORY:TAG with the repository's full name, or IMAGE:TAG
+	// with the manifest's name, for all destinations.
 	AllowMove []string
-	// Lost are digests known to be gone forever: it is no failure that they cannot be promoted.
+	// Lost are digests known to be gone forever. It is not a failure that they cannot be promoted.
 	Lost map[oci.Digest]bool
 	// Parallel bounds the images planned at once; default 16.
 	Parallel int
@@ -28,36 +28,36 @@ type Options struct {
 
 // Summary is the total of a plan.
 type Summary struct {
-	Edges      int64                   `json:"edges"`      // that the manifests ask for
-	Done       int64                   `json:"done"`       // of them, those in place already
-	Planned    int64                   `json:"planned"`    // those that the plan brings about
-	Lost       int64                   `json:"lost"`       // those of digests known to be lost
-	Failed     int64                   `json:"failed"`     // those that failures are about
+	Edges      int64                   `json:"edges"`      // required by the manifests
+	Done       int64                   `json:"done"`       // in place already
+	Planned    int64                   `json:"planned"`    // brought about by the plan
+	Lost       int64                   `json:"lost"`       // of digests known to be lost
+	Failed     int64                   `json:"failed"`     // concerned by failures
 	Promotions int64                   `json:"promotions"` // digests with something to do
 	Failures   []*Failure              `json:"failures"`
-	Held       []*manifest.Held        `json:"held,omitempty"` // what the plan leaves out, since its manifests are faulty
+	Held       []*manifest.Held        `json:"held,omitempty"` // left out because its manifests are faulty
 	Idle       []Idle                  `json:"idle,omitempty"` // exceptions that changed nothing
-	By         map[string]*Destination `json:"destinations"`   // by the manifests' names of destinations with something to do
+	By         map[string]*Destination `json:"destinations"`   // by the manifests' names; those with something to do
 
-	Stores  map[string]*Weight `json:"stores,omitempty"`  // by name; nil when stores were not looked at
+	Stores  map[string]*Weight `json:"stores,omitempty"`  // by name; nil: stores were not examined
 	Unknown int64              `json:"unknown,omitempty"` // images that could not be weighed
-	Asked   map[string]int64   `json:"asked,omitempty"`   // requests that planning took, by host
+	Asked   map[string]int64   `json:"asked,omitempty"`   // requests for planning, by host
 }
 
-// Destination is what a plan does to one destination.
+// Destination is what a plan does at one destination.
 type Destination struct {
-	Images int64 `json:"images"` // digests to be copied there
-	Tags   int64 `json:"tags"`   // to be set
-	Moves  int64 `json:"moves"`  // of them, those that have another digest now
-	Merges int64 `json:"merges"` // of them, those that are added to
+	Images int64 `json:"images"` // digests to copy there
+	Tags   int64 `json:"tags"`   // to set
+	Moves  int64 `json:"moves"`  // of these, tags that have another digest now
+	Merges int64 `json:"merges"` // of these, tags to which the promotion adds
 
 	Weight *Weight `json:"weight,omitempty"` // nil: not weighed
 }
 
-// NothingToDo reports whether everything is in place, as opposed to: nothing can be done.
+// NothingToDo reports whether everything is in place. It returns false if something is missing and nothing can be done.
 func (s *Summary) NothingToDo() bool { return s.Planned == 0 && s.Failed == 0 }
 
-// heldBit is the part of an exit code that says: something is held back.
+// heldBit is the bit of an exit code that says that something is held back.
 const heldBit = 128
 
 // Code returns the exit code: 0 when nothing failed and nothing is held back. Otherwise the bits of the classes that
@@ -66,7 +66,8 @@ func (s *Summary) Code() int {
 	return ExitCode(s.Failures, len(s.Held) > 0, s.Planned > 0 || len(s.Failures) == 0 && s.Done > 0)
 }
 
-// ExitCode returns the exit code for some failures, by the rule of [Summary.Code]. some: not everything failed.
+// ExitCode returns the exit code for some failures, by the rule of [Summary.Code]. some says that not everything
+// failed.
 func ExitCode(failures []*Failure, held, some bool) int {
 	code := 0
 	for _, f := range failures {
@@ -94,7 +95,8 @@ func Make(ctx context.Context, tree *manifest.Tree, holdings Holdings, opt Optio
 	if opt.Parallel <= 0 {
 		opt.Parallel = 16
 	}
-	// Each image has a place in the queue of outcomes before it is begun: that bounds both, and keeps their order.
+	// Each image gets a place in the queue of outcomes before it begins. That bounds the images in work and keeps their
+	// order.
 	outcomes := make(chan chan *outcome, opt.Parallel)
 	var work sync.WaitGroup
 	work.Go(func() {
@@ -140,7 +142,7 @@ func (s *Summary) add(o *outcome) {
 	}
 }
 
-// count adds up a promotion.
+// count adds a promotion to the totals.
 func (s *Summary) count(p *Promotion) {
 	s.Promotions++
 	for _, t := range p.To {
@@ -165,10 +167,10 @@ func (s *Summary) count(p *Promotion) {
 	}
 }
 
-// Destinations are the names in By, sorted.
+// Destinations returns the names in By, sorted.
 func (s *Summary) Destinations() []string { return slices.Sorted(maps.Keys(s.By)) }
 
-// share finds the repositories that more than one image of the tree reads or writes: they are read once for all.
+// share finds the repositories that more than one image of the tree reads or writes. They are read once for all images.
 func share(tree *manifest.Tree) map[string]*shared {
 	seen, out := map[string]bool{}, map[string]*shared{}
 	note := func(repository string) {

@@ -26,16 +26,16 @@ type world struct {
 	repos  map[string]map[string]oci.Digest
 	loose  map[string][]oci.Digest // digests without a tag
 	broken map[string]error
-	stale  map[string]*registry.Listing // what a registry lists in place of what it has; nil: 404
+	stale  map[string]*registry.Listing // what a registry lists instead of what it has; nil: 404
 
-	named error // what it says in place of a list that is not there; nil: 404 without a reason
-	tells bool  // asked for a manifest it says NAME_UNKNOWN where it has nothing
-	mute  error // what comes of that question instead
+	named error // its answer instead of a missing list; nil: 404 without a reason
+	tells bool  // answers NAME_UNKNOWN to a manifest request if it has nothing
+	mute  error // the error of that request instead
 
 	mu       sync.Mutex
 	lists    map[string]int
 	resolves int
-	asked    map[string]int // questions by repository and reference
+	asked    map[string]int // requests by repository and reference
 	probes   int
 }
 
@@ -102,7 +102,7 @@ func (w *world) Resolve(_ context.Context, repository, ref string) (oci.Digest, 
 	return oci.Digest{}, fmt.Errorf("resolve: %w", registry.ErrNotFound)
 }
 
-// NameUnknown implements [Holdings]: most registries do not tell.
+// NameUnknown implements [Holdings]. Most registries do not report it.
 func (w *world) NameUnknown(_ context.Context, repository string, d oci.Digest) (bool, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -243,15 +243,15 @@ func TestMake(t *testing.T) {
 	}
 }
 
-// A list that is missing, empty or late is no proof: digests are asked for before anything is called gone, missing or
-// moved.
+// A list that is missing, empty or late is no proof. Planning asks for digests before it reports anything as gone,
+// missing or moved.
 func TestListsAreNoProof(t *testing.T) {
 	type repos = map[string]map[string]oci.Digest
 	type lists = map[string]*registry.Listing
 	a, b := dig("a"), dig("b")
 	all := map[string][]oci.Digest{"st.io/a/one": {a}, "eu.io/p/one": {a}, "us.io/p/one": {a}}
 	empty := &registry.Listing{}         // "tags": null
-	late := &registry.Listing{All: true} // Google's, before the push
+	late := &registry.Listing{All: true} // Google's list, before the push
 	before := &registry.Listing{All: true, Tags: []registry.Tag{{Name: "v1", Digest: b}}, Manifests: []registry.Listed{{Digest: b}}}
 	byDigest, tagged := `[{name: one, dmap: {$a: []}}]`, `[{name: one, dmap: {$a: [v1]}}]`
 	both := []string{"st.io/a/one@a -> eu.io/p/one copy", "st.io/a/one@a -> us.io/p/one copy"}
@@ -285,8 +285,8 @@ func TestListsAreNoProof(t *testing.T) {
 	}
 }
 
-// Exceptions that change nothing are told, each with the reason; of a part of the manifests only those that it is
-// about, or that nothing is about.
+// Exceptions that change nothing are reported, each with the reason. For a part of the manifests, only those exceptions
+// are reported that concern that part, or concern nothing.
 func TestIdle(t *testing.T) {
 	a, b, c, d := dig("a"), dig("b"), dig("c"), dig("d")
 	w := &world{repos: map[string]map[string]oci.Digest{"st.io/a/one": {"x": a, "y": b}, "eu.io/p/one": {"v1": b, "v2": b}, "us.io/p/one": {"v1": a, "v2": b}}}
@@ -320,7 +320,8 @@ func TestIdle(t *testing.T) {
 	}
 }
 
-// TestRequestsWhenDone: what is in place costs one request a destination, and without digests in lists one more a tag.
+// TestRequestsWhenDone: images in place cost one request per destination, and, if lists have no digests, one more per
+// tag.
 func TestRequestsWhenDone(t *testing.T) {
 	tree := plain(t, registries+`images: [{name: one, dmap: {$a: [v1, v2], $b: [v3]}}]`)
 	have := map[string]oci.Digest{"v1": dig("a"), "v2": dig("a"), "v3": dig("b")}
@@ -338,8 +339,8 @@ func TestRequestsWhenDone(t *testing.T) {
 	}
 }
 
-// TestMakeAgainstOracle compares random worlds with a scan of each edge on its own, and carries the plan out: a second one has
-// nothing to do.
+// TestMakeAgainstOracle compares plans for random worlds with a separate check of each edge. It then carries the plan
+// out: a second plan has nothing to do.
 func TestMakeAgainstOracle(t *testing.T) {
 	for seed := range uint64(300) {
 		r := rand.New(rand.NewPCG(seed, 7))
@@ -411,7 +412,7 @@ func TestMakeAgainstOracle(t *testing.T) {
 	}
 }
 
-// oracle looks at every edge alone.
+// oracle checks every edge separately.
 func oracle(tree *manifest.Tree, w *world) (want []string) {
 	has := func(repo string, d oci.Digest) bool {
 		for _, got := range w.repos[repo] {

@@ -25,9 +25,9 @@ type Access struct {
 	Rate     float64
 	Parallel int
 	Keychain authn.Keychain    // nil: Docker's configuration, then Google's ambient identity
-	Timeout  time.Duration     // of one answer; 0: a minute
-	Base     http.RoundTripper // nil: a transport of the registry's own
-	Logger   *slog.Logger      // told when a registry is waited for; nil: nobody is
+	Timeout  time.Duration     // for one answer; 0: a minute
+	Base     http.RoundTripper // nil: the registry's own transport
+	Logger   *slog.Logger      // logs waits for a registry; may be nil
 }
 
 // Registries are the registries that manifests name, each host opened once. It is the [Holdings] of the network. Its
@@ -63,7 +63,7 @@ func (r *Registries) At(full string) (*registry.Registry, string, error) {
 	return reg, name, nil
 }
 
-// options are those of a host, with a budget of its own.
+// options returns the options for a host, with its own budget.
 func (r *Registries) options(host string) registry.Options {
 	scheme := "https"
 	insecure := outbound.Loopback(host) || slices.Contains(r.access.PlainHTTP, host)

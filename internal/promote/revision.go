@@ -21,10 +21,10 @@ import (
 	"ociproxy/internal/manifest"
 )
 
-// gitTimeout bounds one run of git: it reads a local repository.
+// gitTimeout limits one run of git. git reads a local repository.
 const gitTimeout = 2 * time.Minute
 
-// maxRevision bounds what a tree of manifests may have in a revision, in bytes.
+// maxRevision bounds the bytes of a tree of manifests in a revision.
 const maxRevision = 1 << 30
 
 // Revision reads manifests as they were in a revision of the git repository that path lies in. path may be a thin
@@ -74,7 +74,7 @@ func Revision(ctx context.Context, dir, rev string) (*manifest.Tree, error) {
 	}
 	t, err := manifest.LoadFS(fsys, name)
 	if t != nil && len(t.Projects) == 0 {
-		return t, nil // a tree that had no project yet had no faults that matter
+		return t, nil // faults of a tree without projects do not matter
 	}
 	return t, err
 }
@@ -102,13 +102,13 @@ func (g git) run(ctx context.Context, stdin io.Reader, args ...string) ([]byte, 
 
 // object is a file of a revision.
 type object struct {
-	name string // below the directory
+	name string // relative to the directory
 	id   string
 	link bool
 	text []byte
 }
 
-// list finds the files below where that a tree of manifests can have; where may be the one file.
+// list finds the files below where that can belong to a tree of manifests. where may be a single file.
 func (g git) list(ctx context.Context, commit, where string) ([]object, error) {
 	out, err := g.run(ctx, nil, "ls-tree", "-r", "-z", "--full-tree", commit, "--", where)
 	if err != nil {
@@ -175,7 +175,8 @@ func (g git) read(ctx context.Context, objects []object) ([]object, error) {
 	return objects, nil
 }
 
-// inMemory makes a file system of files: an archive in memory is one. Links to other files are followed, others left out.
+// inMemory returns a file system of the files, as an archive in memory. It follows links to other files, and leaves out
+// all other links.
 func inMemory(files []object) (fs.FS, error) {
 	byName := map[string]object{}
 	for _, f := range files {

@@ -14,8 +14,8 @@ import (
 
 var unknownName = &registry.StatusError{Code: http.StatusNotFound, Errors: []registry.Detail{{Code: "NAME_UNKNOWN"}}}
 
-// TestUnlistedCosts: a repository without a list costs one question where the registry says that it does not know it,
-// and one for each digest where it does not; nothing is taken for absent that is there.
+// TestUnlistedCosts: a repository without a list costs one request if the registry answers that it does not know the
+// repository, and otherwise one for each digest. Nothing that is there is treated as missing.
 func TestUnlistedCosts(t *testing.T) {
 	var digests []oci.Digest
 	text := "images:\n- name: one\n  dmap:\n"
@@ -63,7 +63,7 @@ func TestUnlistedCosts(t *testing.T) {
 	}
 }
 
-// TestAskedOnce: whatever is missing where, no repository is asked twice for the same.
+// TestAskedOnce: whatever is missing where, the same question about a repository is asked only once.
 func TestAskedOnce(t *testing.T) {
 	for _, google := range []bool{false, true} {
 		w := &world{google: google, repos: map[string]map[string]oci.Digest{"eu.io/p/two": {"v1": dig("d")}, "st.io/a/two": {}},
@@ -81,7 +81,7 @@ func TestAskedOnce(t *testing.T) {
 	}
 }
 
-// TestNameUnknown: only a registry that names the repository as unknown is taken by its word.
+// TestNameUnknown: only an answer that names the repository as unknown counts.
 func TestNameUnknown(t *testing.T) {
 	const body = `{"errors":[{"code":%q}]}`
 	for name, tt := range map[string]struct {

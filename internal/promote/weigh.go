@@ -23,33 +23,33 @@ func (r *Registries) Parts(ctx context.Context, repository string, d oci.Digest)
 type Weight struct {
 	Blobs    int64 `json:"blobs"`
 	Bytes    int64 `json:"bytes"`
-	Requests int64 `json:"requests"` // about
-	// Fault is why nothing is known of a store; "" when it is.
+	Requests int64 `json:"requests"` // estimated
+	// Fault is why nothing is known about a store; "" if something is.
 	Fault string `json:"fault,omitempty"`
 }
 
 // Stores is what a [Scale] needs to know of the stores that it weighs for. It addresses them by index.
 type Stores struct {
 	Count    int
-	Lacking  func(d oci.Digest) []int          // the stores that lack a blob
-	Requests func(store int, size int64) int64 // that a store takes to get a blob of a size
+	Lacking  func(d oci.Digest) []int          // the stores that do not have a blob
+	Requests func(store int, size int64) int64 // requests to put a blob of a size into a store
 }
 
 // Scale adds up what a plan costs: by destination, and by store. Use it from one goroutine.
 type Scale struct {
 	parts func(ctx context.Context, repository string, d oci.Digest) (*walk.Parts, error)
-	of    *Stores // nil: stores are left out
+	of    *Stores // nil: without stores
 
 	Destinations map[string]*Weight // by the manifests' names
 	Stores       []Weight           // by index
 	Unknown      int64              // images that could not be read
 
-	onHost  map[string]map[oci.Digest]bool // blobs that will be on a host: they are mounted from then on
+	onHost  map[string]map[oci.Digest]bool // blobs that a host will have: they are mounted from then on
 	stored  map[oci.Digest]bool
 	pending []*Promotion
 }
 
-// NewScale weighs what parts says of images, by repository and digest; of may be nil, then stores are left out.
+// NewScale makes a scale. parts reads images, by repository and digest. of may be nil: then stores are left out.
 func NewScale(parts func(context.Context, string, oci.Digest) (*walk.Parts, error), of *Stores) *Scale {
 	s := &Scale{
 		parts: parts, of: of, Destinations: map[string]*Weight{},
@@ -64,7 +64,7 @@ func NewScale(parts func(context.Context, string, oci.Digest) (*walk.Parts, erro
 // weighAtOnce is how many images are read at once.
 const weighAtOnce = 16
 
-// Add weighs a promotion, perhaps only together with the next ones: it reads several images at once.
+// Add weighs a promotion, perhaps only together with later ones, because it reads several images at once.
 func (s *Scale) Add(ctx context.Context, p *Promotion) error {
 	if s.pending = append(s.pending, p); len(s.pending) >= weighAtOnce {
 		return s.Flush(ctx)
@@ -72,7 +72,7 @@ func (s *Scale) Add(ctx context.Context, p *Promotion) error {
 	return nil
 }
 
-// Flush weighs what is not weighed yet. An image that cannot be read is counted and costs nothing.
+// Flush weighs what is not weighed yet. An image that cannot be read is counted as unknown and costs nothing.
 func (s *Scale) Flush(ctx context.Context) error {
 	contents := make([]*walk.Parts, len(s.pending))
 	var g errgroup.Group
@@ -84,7 +84,7 @@ func (s *Scale) Flush(ctx context.Context) error {
 				mu.Lock()
 				s.Unknown++
 				mu.Unlock()
-				return nil // planning goes on: the summary says how many
+				return nil // planning continues: the summary has the number
 			}
 			contents[i] = c
 			return nil
@@ -100,7 +100,7 @@ func (s *Scale) Flush(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// Enter puts the weights into a summary. names are those of the stores.
+// Enter puts the weights into a summary. names are the names of the stores.
 func (s *Scale) Enter(sum *Summary, names []string) {
 	sum.Unknown = s.Unknown
 	for name, w := range s.Destinations {
@@ -117,7 +117,7 @@ func (s *Scale) Enter(sum *Summary, names []string) {
 	}
 }
 
-// What the steps of an application ask of a registry, at least.
+// The least number of requests to a registry for each step of an application.
 const (
 	askMount    = 1 // POST, answered 201
 	askUpload   = 2 // POST, PUT
@@ -151,7 +151,7 @@ func (s *Scale) weigh(p *Promotion, c *walk.Parts) {
 	}
 }
 
-// copy weighs an image that a destination lacks. What a host has once is mounted from there.
+// copy weighs an image that a destination does not have. A blob that a host has is mounted from there.
 func (s *Scale) copy(w *Weight, t Target, c *walk.Parts) {
 	host, _, _ := SplitRepository(t.Repository)
 	there := s.onHost[host]

@@ -10,7 +10,7 @@ import (
 	"ociproxy/internal/walk"
 )
 
-// A blob weighs once in each store that lacks it, and as many requests as that store says.
+// A blob counts once for each store that does not have it, with the requests that the store takes.
 func TestScaleStores(t *testing.T) {
 	d, err := oci.ParseDigest("sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
 	if err != nil {
@@ -24,7 +24,7 @@ func TestScaleStores(t *testing.T) {
 		Lacking:  func(oci.Digest) []int { return []int{0, 2} },
 		Requests: func(store int, size int64) int64 { return size + int64(store) },
 	})
-	for range 2 { // the second time it is there
+	for range 2 { // the second time it is already there
 		if err := s.Add(t.Context(), &Promotion{Digest: d}); err != nil {
 			t.Fatal(err)
 		}

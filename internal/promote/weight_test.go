@@ -13,7 +13,7 @@ import (
 	"ociproxy/internal/walk"
 )
 
-// A plan costs what is not there yet: each blob once for a host, where it is mounted from then on, and once for a store.
+// A plan costs what is not there yet: each blob once per host, where it is mounted from then on, and once per store.
 func TestScale(t *testing.T) {
 	const mib = 1 << 20
 	images := map[oci.Digest]*walk.Parts{
@@ -63,7 +63,7 @@ func TestScale(t *testing.T) {
 	sum := &Summary{By: map[string]*Destination{"eu": {}, "us": {}}}
 	s.Enter(sum, []string{"near", "far"})
 	want := &Summary{Unknown: 1, By: map[string]*Destination{
-		// Two tags; of a two uploads and two manifests; of c one mount, one upload and one manifest.
+		// Two tags; of image a two uploads and two manifests; of c one mount, one upload and one manifest.
 		"eu": {Weight: &Weight{Blobs: 3, Bytes: 40*mib + 7 + 160, Requests: 2*askTag + 2*askUpload + 2*askManifest + askMount + askUpload + askManifest}},
 		"us": {Weight: &Weight{Requests: askTag}},
 	}, Stores: map[string]*Weight{
@@ -75,7 +75,7 @@ func TestScale(t *testing.T) {
 	}
 }
 
-// Images are read where their names say.
+// Images are read from the repositories that their names say.
 func TestParts(t *testing.T) {
 	r := registrytest.New(t, registrytest.Options{})
 	d, err := oci.ParseDigest(string(r.Image("team/app", "v1", "layer").Digest))

@@ -20,7 +20,8 @@ import (
 	"ociproxy/internal/listener"
 )
 
-// adminServer is the operators' port. It is not for clients: bind it to loopback or a private network.
+// adminServer returns the server of the operators' port. It is not for clients: bind it to loopback or a private
+// network.
 func (s *Server) adminServer() *http.Server {
 	return &http.Server{
 		Handler:           s.guard(s.admitted().Handler(s.adminPages())),
@@ -40,7 +41,7 @@ func (s *Server) admitted() admit.Port {
 	return admit.Port{
 		Hosts:   func() []string { return s.wiring.Load().cfg.Admin.Hosts },
 		Setting: "admin.hosts of the config",
-		Costly: func(r *http.Request) bool { // profiles, and questions to stores and upstreams
+		Costly: func(r *http.Request) bool { // profiles, and requests that ask stores and upstreams
 			return strings.HasPrefix(r.URL.Path, "/debug/") || r.URL.Path == "/explain"
 		},
 		Refused: func(r *http.Request, why string) {
@@ -101,7 +102,7 @@ func (s *Server) scrapes() http.HandlerFunc {
 			return
 		}
 		defer each.give(host)
-		_ = http.NewResponseController(rw).SetWriteDeadline(time.Now().Add(scrapeTimeout)) // a recorder has none
+		_ = http.NewResponseController(rw).SetWriteDeadline(time.Now().Add(scrapeTimeout)) // test recorders have none
 		scrape.ServeHTTP(rw, r)
 	}
 }
@@ -113,7 +114,7 @@ type shares struct {
 	of   map[string]int
 }
 
-// take reports whether who may have one more. If so, it counts it until give.
+// take reports whether the client named who may have one more. If so, it counts one more until give.
 func (s *shares) take(who string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -135,7 +136,7 @@ func (s *shares) give(who string) {
 	}
 }
 
-// observeGauges copies the values that are needed only when somebody reads the metrics.
+// observeGauges copies the values that are needed only when a client reads the metrics.
 func (s *Server) observeGauges() {
 	s.metrics.ExistenceEntries.Set(float64(s.checker.Len()))
 	s.metrics.Usable.Reset()
@@ -149,7 +150,7 @@ func (s *Server) observeGauges() {
 	s.metrics.Ready.Set(boolGauge(s.ready()))
 	s.observeInventories()
 	s.metrics.Frozen.Set(boolGauge(s.health.Frozen()))
-	s.metrics.ResetFeeds() // a reload may have removed some
+	s.metrics.ResetFeeds() // a reload may have removed feeds
 	for _, f := range s.wiring.Load().ranges.Status() {
 		age := f.Age.Seconds()
 		if f.LastGood.IsZero() {

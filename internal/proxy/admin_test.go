@@ -33,8 +33,8 @@ func askPort(t *testing.T, to, request string, headers ...string) (int, string) 
 	return resp.StatusCode, string(body)
 }
 
-// TestWhoMayAskTheAdminPort guards that any web page could read the admin port in an operator's browser, by a name that
-// resolves to it, and start profiles there.
+// TestWhoMayAskTheAdminPort guards against an old fault: any web page could read the admin port in an operator's
+// browser, by a name that resolves to it, and start profiles there.
 func TestWhoMayAskTheAdminPort(t *testing.T) {
 	w := newWorld(t, "pages:", "admin: {listen: \"127.0.0.1:0\", hosts: [oci-proxy.monitoring.svc, proxy]}\npages:")
 	_, admin := w.serve(t)
@@ -96,11 +96,11 @@ func TestWhoMayAskTheAdminPort(t *testing.T) {
 	}
 }
 
-// TestSlowScrapers guards that one slow reader of /metrics held up all others, for two minutes. Each address may have
-// some, and nobody waits for anybody.
+// TestSlowScrapers guards against an old fault: one slow reader of /metrics held up all others for two minutes. Each
+// address may have some scrapes at once, and no reader waits for another.
 func TestSlowScrapers(t *testing.T) {
 	w := newWorld(t)
-	for i := range 2000 { // more than the sockets hold
+	for i := range 2000 { // more than socket buffers hold
 		w.server.metrics.Checks.WithLabelValues(fmt.Sprintf("%d-%s", i, strings.Repeat("x", 8000)), "held").Inc()
 	}
 	_, admin := w.serve(t)
@@ -119,7 +119,7 @@ func TestSlowScrapers(t *testing.T) {
 		}
 		fmt.Fprint(conn, "GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
 		var first [9]byte
-		if _, err := io.ReadFull(conn, first[:]); err != nil { // it has begun to be written
+		if _, err := io.ReadFull(conn, first[:]); err != nil { // the server has begun to write
 			t.Fatal(err)
 		}
 		return conn
@@ -138,7 +138,7 @@ func TestSlowScrapers(t *testing.T) {
 	}
 }
 
-// TestAdminPortListsItsPages: whoever opens the port sees what is there, and what is listed is there.
+// TestAdminPortListsItsPages: the first page lists the pages of the port, and every listed page exists.
 func TestAdminPortListsItsPages(t *testing.T) {
 	w := newWorld(t)
 	ask := func(method, path string) *httptest.ResponseRecorder {

@@ -17,8 +17,8 @@ import (
 // client asks again. A repeated request proves nothing (a client that waits for a tag to move asks again, too), and
 // sends the client nowhere else. It is only a reason to ask the upstream.
 
-// lookAgain asks the upstream that is to answer for a manifest once more when its client comes back, and decides
-// again with the new answer.
+// lookAgain handles a client that comes back for a manifest. It asks the upstream that is to answer once more, and
+// decides again with the new answer.
 func (s *Server) lookAgain(ctx context.Context, w *wiring, q *request, d *decision) {
 	was := d.Candidate
 	if d.refused != nil || q.Kind != oci.KindManifest && q.Kind != oci.KindTag ||
@@ -29,16 +29,16 @@ func (s *Server) lookAgain(ctx context.Context, w *wiring, q *request, d *decisi
 		return
 	}
 	if !w.allow(was) {
-		w.health.Suspect(was) // a probe has to tell instead
+		w.health.Suspect(was) // a probe must find out instead
 		return
 	}
-	// If it does not answer, health learns of it. A client that polls a tag must not have the upstream probed all the
-	// time.
+	// If the upstream does not answer, health learns of it. But a client that polls a tag must not cause a probe at
+	// every poll.
 	s.renew(ctx, w, q, d, was)
 }
 
 func (s *Server) renew(ctx context.Context, w *wiring, q *request, d *decision, i int) {
-	known, ok := s.checker.CheckAnew(ctx, route.Network(q.client.Addr), w.target(i, &q.Request))
+	known, ok := s.checker.CheckAgain(ctx, route.Network(q.client.Addr), w.target(i, &q.Request))
 	if known.Held || !ok && q.Kind == oci.KindTag {
 		return
 	}
@@ -57,7 +57,7 @@ func (s *Server) renew(ctx context.Context, w *wiring, q *request, d *decision, 
 type again struct {
 	seed         maphash.Seed
 	asks, looks  recent
-	tags, pinned *rate.Limiter // what is asked by tag and by digest
+	tags, pinned *rate.Limiter // for requests by tag and by digest
 }
 
 func newAgain() *again {
@@ -66,12 +66,12 @@ func newAgain() *again {
 		// Longer than the longest back-off of a kubelet, 5 minutes.
 		asks:  recent{start: time.Now(), unit: time.Minute, keep: 10},
 		looks: recent{start: time.Now(), unit: time.Second, keep: 3},
-		// The proxy forgets what it knows of a tag after a minute anyway, and clients poll tags.
+		// The proxy forgets what it knows about a tag after a minute anyway, and clients poll tags.
 		tags: rate.NewLimiter(5, 5), pinned: rate.NewLimiter(50, 50),
 	}
 }
 
-// asked notes a request, and reports whether the same address asked for the same a few minutes ago.
+// asked records a request, and reports whether the same address asked for the same thing a few minutes ago.
 func (s *again) asked(q *request) bool {
 	addr := q.client.Addr.As16()
 	method := http.MethodHead
@@ -116,7 +116,7 @@ const (
 	timeMask = 1<<timeBits - 1
 )
 
-// note notes h, and reports whether it was noted before, at most keep ago.
+// note records h, and reports whether it was recorded before, at most keep ago.
 func (s *recent) note(h uint64) bool {
 	now := uint32(time.Since(s.start)/s.unit) & timeMask
 	is := uint32(h)&^timeMask | now

@@ -9,8 +9,8 @@ import (
 	"ociproxy/internal/route"
 )
 
-// A replica that loses a manifest it is remembered to have would be believed for a day, a tag for a
-// minute. Who comes back has it looked at, and is moved only when it is gone.
+// The proxy would believe for a day that a replica still has a manifest that it has lost, and for a minute for a tag.
+// When a client comes back, the proxy asks the replica, and sends the client elsewhere only if the manifest is gone.
 func TestAReplicaThatLosesManifests(t *testing.T) {
 	for name, path := range map[string]string{"manifest": "/v2/a/manifests/" + digest, "tag": "/v2/a/manifests/v1"} {
 		t.Run(name, func(t *testing.T) {
@@ -40,7 +40,7 @@ func TestAReplicaThatLosesManifests(t *testing.T) {
 
 const gcpNeighbour = "198.51.100.77"
 
-// To look costs a request in three seconds, however often clients come back.
+// However often clients come back, the proxy asks once in three seconds.
 func TestThoseWhoPollCostLittle(t *testing.T) {
 	w := newWorld(t)
 	w.ask(t, gcpClient, "GET /v2/a/manifests/v1")
@@ -53,8 +53,8 @@ func TestThoseWhoPollCostLittle(t *testing.T) {
 	}
 }
 
-// That clients come back is no reason to probe a replica that answers: tags are polled. One that does not answer is
-// probed at once, and so is one that has no requests left for us.
+// Clients that come back are no reason to probe a replica that answers, because clients poll tags. The proxy probes at
+// once a replica that does not answer, and a replica whose quota for our own requests is used up.
 func TestWhoComesBackHasAReplicaProbed(t *testing.T) {
 	const tag = "GET /v2/a/manifests/v1"
 	for name, tt := range map[string]struct {
@@ -72,7 +72,7 @@ func TestWhoComesBackHasAReplicaProbed(t *testing.T) {
 			eu := wiring.index["eu"]
 			w.server.again.asked(&request{get: true, Request: mustParse(t, "/v2/a/manifests/v1"), client: route.Client{Addr: mustAddr(gcpClient)}})
 			if tt.down {
-				w.ask(t, gcpNeighbour, tag) // it is remembered to have it
+				w.ask(t, gcpNeighbour, tag) // the proxy remembers that the replica has it
 				w.eu.say(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 			}
 			for range 100 {

@@ -21,7 +21,7 @@ type response struct {
 	json     bool
 	api      bool          // carry the API version header
 	link     string        // Link of a relayed list
-	retry    bool          // ask the client to come again, in a second when after does not say
+	retry    bool          // ask the client to come again: in a second if after is 0
 	after    time.Duration // whole seconds
 	err      error         // for the log; the client reads only body
 	gone     bool          // the client went away: no error of ours
@@ -95,7 +95,7 @@ func (w *wiring) client(addr netip.Addr, at ranges.Client) route.Client {
 // never give one client another client's answer.
 func (a *response) write(rw http.ResponseWriter, body, draining bool) {
 	head := rw.Header()
-	if draining { // ends the connection in order; idle ones stay open for requests already on their way
+	if draining { // closes the connection after the answer; idle ones stay open for requests on their way
 		head["Connection"] = closing
 	}
 	head["Cache-Control"] = noStore
@@ -130,6 +130,6 @@ func (a *response) write(rw http.ResponseWriter, body, draining bool) {
 	head["Content-Length"] = []string{strconv.Itoa(len(a.body))}
 	rw.WriteHeader(a.status)
 	if body {
-		_, _ = rw.Write(a.body) // a client that has gone needs no answer
+		_, _ = rw.Write(a.body) // an error means that the client has gone
 	}
 }

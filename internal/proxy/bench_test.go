@@ -26,7 +26,7 @@ func benchWorld(tb testing.TB) *testWorld {
 	return newWorld(tb, "limits:", "log: {requests: 0}\nlimits:")
 }
 
-// settleRepeats asks until the store has been checked and repeats count as a fleet's: the usual state.
+// settleRepeats asks until the store has been checked and repeats count as a fleet's. This is the usual state.
 func (w *testWorld) settleRepeats(tb testing.TB, h http.Handler, r *http.Request) {
 	rw := &discard{http.Header{}}
 	poll(tb, "a settled fleet", func() bool {
@@ -40,7 +40,7 @@ var hotPaths = map[string]struct{ client, path string }{
 	"tag":  {awsClient, "/v2/a/b/manifests/v1.2.3"},
 }
 
-// A redirect allocates its Location and the header value that holds it, nothing else.
+// A redirect makes two allocations: its Location, and the header value that holds it.
 func TestRequestPathAllocations(t *testing.T) {
 	w := benchWorld(t)
 	h := w.server.Handler()
@@ -56,7 +56,7 @@ func TestRequestPathAllocations(t *testing.T) {
 	}
 }
 
-// BenchmarkListed is a blob that an inventory answers for, asked for by many clients.
+// BenchmarkListed measures requests of many clients for a blob that an inventory lists.
 func BenchmarkListed(b *testing.B) {
 	w, _ := listedWorld(b, digest)
 	w.server.wiring.Load().cfg.Log.Requests = 0

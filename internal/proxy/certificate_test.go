@@ -32,7 +32,7 @@ func TestHTTP2(t *testing.T) {
 	poll(t, "the renewed certificate", func() bool { _, serial := r.overTLS(); return serial == 2 })
 }
 
-// overTLS asks the running server, and says in which protocol it answered and by which certificate; 0 is no answer.
+// overTLS asks the running server. It returns the protocol and the serial number of the certificate; 0: no answer.
 func (r *running) overTLS() (proto string, serial int64) {
 	tr := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true, DisableKeepAlives: true}
 	defer tr.CloseIdleConnections()
@@ -44,8 +44,9 @@ func (r *running) overTLS() (proto string, serial int64) {
 	return resp.Proto, resp.TLS.PeerCertificates[0].SerialNumber.Int64()
 }
 
-// TestRenewedOneByOne: what writes a certificate and its key writes one first, in either order, or cuts it short for a
-// moment. The pair is in use once it fits, and until then nothing is refused, so that no alert is about a renewal.
+// TestRenewedOneByOne: a program that writes a certificate and its key writes one of them first, in either order, or
+// truncates it for a moment. The server uses the pair once it fits. Until then it refuses nothing, so that a renewal
+// raises no alert.
 func TestRenewedOneByOne(t *testing.T) {
 	for _, tt := range []struct{ name, first string }{{"key first", "key.pem"}, {"certificate first", "cert.pem"}} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -59,7 +60,7 @@ func TestRenewedOneByOne(t *testing.T) {
 			}
 			for _, name := range []string{"key.pem", "cert.pem"} {
 				if name != tt.first {
-					if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil { // as who writes in place does
+					if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil { // as a write in place
 						t.Fatal(err)
 					}
 					move(t, renewed, dir, name)
@@ -74,7 +75,8 @@ func TestRenewedOneByOne(t *testing.T) {
 	}
 }
 
-// TestAPairThatNeverFits is refused when its time is over, once, and the gauge says so until the repair.
+// TestAPairThatNeverFits: the server refuses such a pair once, when the time limit is over. The gauge shows it until
+// the repair.
 func TestAPairThatNeverFits(t *testing.T) {
 	dir, renewed := t.TempDir(), t.TempDir()
 	r := startTLS(t, dir, 50*time.Millisecond)
@@ -88,7 +90,7 @@ func TestAPairThatNeverFits(t *testing.T) {
 	r.wantReloads(t, "invalid", 1, 1)
 }
 
-// TestASignalDoesNotWait: who sends one has written everything.
+// TestASignalDoesNotWait: the sender of a signal has written everything.
 func TestASignalDoesNotWait(t *testing.T) {
 	dir, renewed := t.TempDir(), t.TempDir()
 	r := startTLS(t, dir, time.Hour)

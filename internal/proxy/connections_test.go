@@ -37,9 +37,9 @@ func dialFrom(t *testing.T, from, to, path string) (status int) {
 	return resp.StatusCode
 }
 
-// TestOneAddressLocksNobodyOut guards that one address's connections, idle or silent, took every place: then neither
-// clients nor the readiness probe got through. Clients of other networks and probes of the same are answered, and the
-// admin port is another matter altogether, whichever of the two ports is full.
+// TestOneAddressLocksNobodyOut guards against an old fault: one address's connections, idle or silent, took every
+// place, so that neither clients nor the readiness probe got through. Now the port answers clients of other networks,
+// and probes from the same network. The admin port is separate: each of the two ports works while the other is full.
 func TestOneAddressLocksNobodyOut(t *testing.T) {
 	const most, greedy, other = 10, "127.0.7.7", "127.0.8.8"
 	for _, does := range []string{"", "/v2/"} {
@@ -69,7 +69,8 @@ func TestOneAddressLocksNobodyOut(t *testing.T) {
 	}
 }
 
-// TestConnectionsFitIntoOpenFiles guards that the bound was not compared with the files that the process may open.
+// TestConnectionsFitIntoOpenFiles checks that the bound on connections fits the number of files that the process may
+// open.
 func TestConnectionsFitIntoOpenFiles(t *testing.T) {
 	for _, wanted := range []int{0, 1 << 30} {
 		w := newWorld(t, "drain: 0s", fmt.Sprintf("drain: 0s, maxConnections: %d", wanted))

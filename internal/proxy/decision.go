@@ -13,13 +13,13 @@ import (
 // decision says which candidate answers a request, and what that is based on.
 type decision struct {
 	route.Decision
-	state   route.State // of the candidates, as far as it was found out
-	refused *oci.Error  // nobody shall: their quotas are used up
-	checked bool        // the one round of checks was made
+	state   route.State // of the candidates, as far as known
+	refused *oci.Error  // no candidate may answer: their quotas are used up
+	checked bool        // the one round of checks is done
 	listing listing
-	told    bool  // somebody has said of what size the blob is
+	told    bool  // some source has reported the blob's size
 	size    int64 // of the blob in bytes, at the candidate; 0: unknown
-	rest    bool  // the client is taken to read all of the blob from its span's start on
+	rest    bool  // assume that the client reads the rest of the blob from its span's start
 }
 
 // bytes returns how many bytes of a blob the client asked for; 0: unknown.
@@ -66,7 +66,7 @@ func (s *Server) resolve(ctx context.Context, w *wiring, q *request, d *decision
 // settle decides, and decides again with what it learns or with one candidate less, until the decision stands. With
 // usable, it accepts only a usable candidate. A last resort does not count against a quota.
 func (s *Server) settle(ctx context.Context, w *wiring, q *request, d *decision, usable bool) {
-	var over set.Set // beyond their quota
+	var over set.Set // candidates over their quota
 	for {
 		d.Decision = route.Decide(&q.Request, &q.client, w.snapshot, &d.state)
 		if d.Action == route.Check {
@@ -84,7 +84,7 @@ func (s *Server) settle(ctx context.Context, w *wiring, q *request, d *decision,
 		if !over.Has(i) && w.allow(i) {
 			return
 		}
-		if over.Has(i) { // even the last resort is
+		if over.Has(i) { // even the last resort is over its quota
 			d.refused = oci.ErrTooManyRequests
 			return
 		}
@@ -184,7 +184,7 @@ func (w *wiring) key(i int, req *oci.Request) existence.Key {
 	return k
 }
 
-// target is the question whether candidate i holds what req names.
+// target returns the question whether candidate i holds what req names.
 func (w *wiring) target(i int, req *oci.Request) existence.Target {
 	c := &w.snapshot.Candidates[i]
 	return existence.Target{

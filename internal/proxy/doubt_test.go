@@ -17,8 +17,7 @@ func redirectAll(rw http.ResponseWriter, r *http.Request) {
 
 func yesToAll(rw http.ResponseWriter, _ *http.Request) { rw.Header().Set("Content-Length", "1000") }
 
-// A replica that redirected any blob was believed for 24 hours: its clients got 404 200 404 404 404
-// 404.
+// The proxy believed a replica that redirected any blob for 24 hours. Its clients got 404 200 404 404 404 404.
 func TestAReplicaThatRedirectsAnyBlob(t *testing.T) {
 	w := newWorld(t)
 	w.eu.say(redirectAll)
@@ -32,7 +31,7 @@ func TestAReplicaThatRedirectsAnyBlob(t *testing.T) {
 	if log := w.log.String(); strings.Count(log, "holds what cannot exist") != 1 || !strings.Contains(log, `"candidate":"eu"`) {
 		t.Errorf("the log does not say it once: %s", log)
 	}
-	// One that redirects only what it has is used as ever.
+	// A replica that redirects only what it has is used as before.
 	w = newWorld(t)
 	w.eu.say(func(rw http.ResponseWriter, r *http.Request) {
 		if strings.Contains(r.URL.Path, absent) {
@@ -49,7 +48,7 @@ func TestAReplicaThatRedirectsAnyBlob(t *testing.T) {
 	}
 }
 
-// Whoever says 200 to anything is found out before clients come, or within a second after.
+// The proxy detects a candidate that answers 200 to everything before clients come, or within a second after.
 func TestWhoSaysYesToAnything(t *testing.T) {
 	for name, edit := range map[string][]string{"replica": nil, "store": {"serves: [aws]", "serves: [gcp]"}} {
 		t.Run(name, func(t *testing.T) {
@@ -57,7 +56,7 @@ func TestWhoSaysYesToAnything(t *testing.T) {
 			w.eu.say(yesToAll)
 			w.va.say(yesToAll)
 			wiring := w.server.wiring.Load()
-			w.server.warm(wiring) // as each second
+			w.server.warm(wiring) // as the server does every second
 			poll(t, "both are disbelieved", func() bool { return strings.Count(w.log.String(), "holds what cannot exist") == 2 })
 			w.wants(t, gcpClient, digest, w.us.URL, "a blob")
 			if got := w.ask(t, gcpClient, "GET /v2/a/blobs/"+digestOf(1)).Header.Get("Location"); !strings.HasPrefix(got, w.us.URL) {
@@ -75,7 +74,7 @@ func TestWhoSaysYesToAnything(t *testing.T) {
 	}
 }
 
-// A store that says another size than several inventories do has something else under that name.
+// If a store reports another size than several inventories do, it has something else under that name.
 func TestAStoreWithTheWrongSize(t *testing.T) {
 	w := newWorld(t, "serves: [internet]", "serves: [all]")
 	q := &request{Request: mustParse(t, "/v2/a/blobs/"+digest)}

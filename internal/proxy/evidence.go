@@ -51,7 +51,7 @@ type inspections struct {
 	since    time.Time
 	bytes    int64
 	seen     map[inspected]sight
-	reported map[string]int // addresses, by candidate
+	reported map[string]int // number of addresses, by candidate
 }
 
 func newInspections() *inspections {
@@ -69,14 +69,14 @@ type sight struct {
 	outcome outcome
 	lacks   bool // the candidate has something else under that name, or nothing
 	at      time.Time
-	wanted  bool // somebody complains of it still
+	wanted  bool // a client still complains of it
 }
 
 // outcome is the result of a look. The larger one counts for a candidate.
 type outcome uint8
 
 const (
-	unseen outcome = iota // not looked at, or it could not be
+	unseen outcome = iota // not looked at, or the look failed
 	fine
 	wrong
 )
@@ -156,12 +156,12 @@ func networksOf(w *wiring, addrs []netip.Addr) []string {
 	return out
 }
 
-// inspect downloads some of the blobs and returns the result, of now or of the last time. alone: no other candidate
-// has this origin, under which answers are remembered.
+// inspect downloads some of the blobs and returns the result, from now or from the last look. alone says that no other
+// candidate has this origin, under which answers are remembered.
 func (s *Server) inspect(ctx context.Context, w *wiring, i int, f *reach.Finding, done *inspections, alone bool) outcome {
 	c := &w.snapshot.Candidates[i]
 	if c.Kind == route.Upstream {
-		return unseen // its blobs may need a repository and a token: its health is all that can be told
+		return unseen // its blobs may need a repository and a token: only health can judge it
 	}
 	worst := unseen
 	for n, d := range f.Digests {
@@ -171,7 +171,7 @@ func (s *Server) inspect(ctx context.Context, w *wiring, i int, f *reach.Finding
 		if n < inspectBlobs && old && done.bytes > 0 && w.spare(i) {
 			is, ok = s.inspectAgain(ctx, w, i, d, done, is)
 		} else if n >= inspectBlobs && old {
-			continue // others came to the fore
+			continue // other blobs take the looks
 		}
 		if !ok {
 			continue
@@ -204,7 +204,7 @@ func (s *Server) inspectAgain(ctx context.Context, w *wiring, i int, d oci.Diges
 			"digest", d.String(), "error", err.Error())
 		w.health.Suspect(i)
 		if now.lacks {
-			s.learn(w, i, d, existence.Answer{Size: -1}) // until the inventory changes
+			s.learn(w, i, d, existence.Answer{Size: -1}) // counts until the inventory changes
 		}
 	}
 	return now, true
@@ -254,7 +254,7 @@ func (s *Server) download(ctx context.Context, url string, d oci.Digest, limit i
 	switch {
 	case resp.StatusCode == http.StatusNotFound:
 		return 0, fmt.Errorf("%w: status %d", errAbsent, resp.StatusCode)
-	case resp.StatusCode == http.StatusForbidden: // buckets that may not be listed say so of what they lack
+	case resp.StatusCode == http.StatusForbidden: // buckets without permission to list answer 403 for missing objects
 		return 0, fmt.Errorf("%w, %w: status %d", errAbsent, errRefused, resp.StatusCode)
 	case resp.StatusCode == http.StatusUnauthorized:
 		return 0, fmt.Errorf("%w: status %d", errRefused, resp.StatusCode)

@@ -15,7 +15,7 @@ import (
 	"ociproxy/internal/reach"
 )
 
-// complain has seven addresses of as many networks ask again for what candidate name was to send them.
+// complain makes seven addresses, each of another network, ask again for a blob that candidate name was to send them.
 func (w *testWorld) complain(t *testing.T, name, digest string) oci.Digest {
 	t.Helper()
 	wiring := w.server.wiring.Load()
@@ -32,7 +32,7 @@ func (w *testWorld) complain(t *testing.T, name, digest string) oci.Digest {
 	return d
 }
 
-// told are the candidates that are said to be fine from here.
+// told returns the candidates that the metrics report as fine from here.
 func (w *testWorld) told(t *testing.T) (names string) {
 	t.Helper()
 	families, err := w.server.metrics.Registry.Gather()
@@ -55,14 +55,14 @@ func lacks(o *origin, digest string) {
 	o.mu.Unlock()
 }
 
-// whole has an origin serve the empty blob as it is.
+// whole makes an origin serve the empty blob correctly.
 func whole(o *origin) {
 	o.mu.Lock()
 	o.empty = true
 	o.mu.Unlock()
 }
 
-// The second time, nothing was downloaded: a store found wrong was said to look fine.
+// The second round downloaded nothing, so a store that had been found wrong was reported to look fine.
 func TestWhatIsWrongStaysWrong(t *testing.T) {
 	w := newWorld(t, "serves: [internet]", "serves: [all]")
 	lacks(w.va, digest)
@@ -77,7 +77,7 @@ func TestWhatIsWrongStaysWrong(t *testing.T) {
 	if n := strings.Count(strings.Join(w.va.requests(), "\n"), "GET"); n != 1 {
 		t.Errorf("downloaded %d times in a moment, want once", n)
 	}
-	// Mended, that explains the complaints that are left.
+	// Repaired, it explains the complaints that are left.
 	lacks(w.va, "none")
 	whole(w.va)
 	for k, was := range done.seen {
@@ -90,7 +90,7 @@ func TestWhatIsWrongStaysWrong(t *testing.T) {
 	}
 }
 
-// What was wrong counts when newer complaints stand before it, too.
+// A wrong blob still counts when newer complaints come before it.
 func TestWhatIsWrongStaysWrongBehindOthers(t *testing.T) {
 	w := newWorld(t, "serves: [internet]", "serves: [all]")
 	whole(w.va)
@@ -112,7 +112,7 @@ func TestWhatIsWrongStaysWrongBehindOthers(t *testing.T) {
 	}
 }
 
-// What is fine stays told while nothing more is downloaded.
+// A candidate that is fine stays reported while nothing more is downloaded.
 func TestWhatIsFineStaysTold(t *testing.T) {
 	w := newWorld(t, "serves: [internet]", "serves: [all]")
 	whole(w.va)
@@ -157,7 +157,7 @@ func TestWhatWasNotLookedAtIsNotTold(t *testing.T) {
 	}
 }
 
-// Right bytes that come with an encoding are wrong ones to clients, who undo it.
+// The right bytes with an encoding are wrong for clients, because clients decode them.
 func TestAnEncodedBlobIsWrong(t *testing.T) {
 	const empty = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 	for _, encoding := range []string{"", "gzip"} {
@@ -174,10 +174,10 @@ func TestAnEncodedBlobIsWrong(t *testing.T) {
 	}
 }
 
-// What a store without an inventory lacks is an answer that ends; a denial would not.
+// For a store without an inventory, a missing blob is an answer that expires. A denial would not expire.
 func TestADenialEnds(t *testing.T) {
 	w := newWorld(t, "serves: [internet]", "serves: [all]")
-	w.va.say(func(rw http.ResponseWriter, _ *http.Request) { // other bytes than the digest's
+	w.va.say(func(rw http.ResponseWriter, _ *http.Request) { // bytes that do not match the digest
 		rw.Header().Set("Content-Length", "1")
 		_, _ = rw.Write([]byte("x"))
 	})
@@ -188,15 +188,15 @@ func TestADenialEnds(t *testing.T) {
 	for range 2 {
 		w.server.weigh(t.Context(), wiring, done)
 		w.wants(t, another(), digest, w.cdn.URL, "what is wrong")
-		// The store itself says that it has it.
+		// The store itself reports that it has the blob.
 		req := oci.Request{Kind: oci.KindBlob, Name: "a", Digest: d}
-		w.server.checker.CheckAnew(t.Context(), netip.Prefix{}, wiring.target(wiring.index["va"], &req))
+		w.server.checker.CheckAgain(t.Context(), netip.Prefix{}, wiring.target(wiring.index["va"], &req))
 		w.wants(t, another(), digest, w.va.URL, "for a moment")
 	}
 	if n := wiring.doubts.Len(); n != 0 {
 		t.Errorf("%d denials", n)
 	}
-	// Against an inventory it is a denial, until that is rewritten.
+	// For a store with an inventory it is a denial, until the inventory is rewritten.
 	w, _ = listedWorld(t, digest)
 	lacks(w.va, digest)
 	wiring = w.server.wiring.Load()
@@ -207,7 +207,7 @@ func TestADenialEnds(t *testing.T) {
 	}
 }
 
-// A bucket may be open to a network of its own only: that it refuses us says nothing of its clients.
+// A bucket may be open only to its own network. If it refuses us, that says nothing about its clients.
 func TestARefusalOfOursAlone(t *testing.T) {
 	for _, status := range []int{http.StatusUnauthorized, http.StatusForbidden} {
 		for _, has := range []bool{true, false} {
@@ -238,7 +238,7 @@ func TestARefusalOfOursAlone(t *testing.T) {
 	}
 }
 
-// A CDN and the bucket behind it have one origin: the wrong one must not pass for the other.
+// A CDN and the bucket behind it have one origin. A fault of one must not be attributed to the other.
 func TestTwoCandidatesOfOneOrigin(t *testing.T) {
 	for name, tt := range map[string]struct{ lacks, told string }{
 		"both are fine":       {"", "cdn va "},

@@ -185,7 +185,7 @@ func (e *Explanation) WriteText(w io.Writer) error {
 			}
 			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%.1f\t%s\t%.1f\t%s (%s)\n", mark, c.Name, c.Kind, c.Place, c.RTT, price, c.printed, c.Verdict, c.PriceOf)
 		}
-		_ = t.Flush() // into memory
+		_ = t.Flush() // to memory: no error
 		fmt.Fprintln(out)
 	}
 	for _, note := range e.Notes {

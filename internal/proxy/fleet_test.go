@@ -37,7 +37,8 @@ func (s *headStores) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: status, Header: http.Header{}, Body: http.NoBody, ContentLength: 1000, Request: r}, nil
 }
 
-// serve starts a server that asks these stores, and returns how a client in Virginia asks it: where it is sent to.
+// serve starts a server that asks these stores. It returns a function that asks as a client in Virginia and returns
+// where the client is sent.
 func (s *headStores) serve(t *testing.T) (ask func(path string) string) {
 	t.Helper()
 	text := strings.NewReplacer(`"US"`, "http://us.example", `"EU"`, "http://eu.example", "VA/", "http://va.example/", "CDN/", "http://cdn.example/",
@@ -51,7 +52,7 @@ func (s *headStores) serve(t *testing.T) (ask func(path string) string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		<-time.After(20 * time.Second) // checks under way end
+		<-time.After(20 * time.Second) // checks that are running end
 		server.Close()
 	})
 	handler := server.Handler()
@@ -65,7 +66,7 @@ func (s *headStores) serve(t *testing.T) (ask func(path string) string) {
 	}
 }
 
-// A store that took more than 300 ms to answer lost every first blob, after making the client wait.
+// A store that took more than 300 ms to answer lost every first blob, after the client had waited.
 func TestAStoreThatAnswersSlowly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		stores := &headStores{takes: func() time.Duration { return 400 * time.Millisecond }}
@@ -82,7 +83,8 @@ func TestAStoreThatAnswersSlowly(t *testing.T) {
 	})
 }
 
-// A fleet behind one address whose store is asked by HEAD lost 95 of 100 blobs, most of them to the canonical registry.
+// A fleet behind one address, with a store that the proxy asks by HEAD, lost 95 of 100 blobs, most of them to the
+// canonical registry.
 func TestAFleetAndAStoreThatIsAskedByHead(t *testing.T) {
 	for _, machines := range []int{10, 20, 100} {
 		t.Run(fmt.Sprintf("%d machines", machines), func(t *testing.T) {
@@ -124,7 +126,8 @@ func headFleet(t *testing.T, machines int) {
 	share := func(n int64) float64 { return 100 * float64(n) / float64(all.Load()) }
 	t.Logf("%d of %d past the nearest (%.2f %%), %d to canonical (%.2f %%), %d checks", past.Load(), all.Load(), share(past.Load()), canonical.Load(),
 		share(canonical.Load()), stores.asked.Load())
-	// It takes some redirects to know that an address is a fleet's, and some blobs to know how fast the store answers.
+	// The proxy needs some redirects to recognize a fleet's address, and some blobs to learn how fast the store
+	// answers.
 	if past.Load() > 40 {
 		t.Error("want at most 40 past the nearest")
 	}

@@ -13,7 +13,7 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// Whatever a client sends, a Location is one of our own, followed by nothing but the grammar.
+// Whatever a client sends, a Location begins with one of our own URLs, followed only by what the grammar allows.
 func FuzzLocation(f *testing.F) {
 	for _, seed := range []string{
 		"GET /v2/a/b/blobs/" + digest, "GET /v2/a/manifests/v1?ns=x", "GET /v2/a/referrers/" + digest + "?artifactType=a/b",
@@ -47,7 +47,8 @@ func FuzzLocation(f *testing.F) {
 	})
 }
 
-// Whatever an upstream sends for a tag list, what a client gets is valid, no more than it asked for, and pages on here.
+// Whatever an upstream sends for a tag list, the client gets a valid list, no longer than it asked for, with links to
+// this server.
 func FuzzTagList(f *testing.F) {
 	for _, body := range []string{
 		`{"name":"x","tags":["v1","v2","v3"],"manifest":{"sha256:x":{"tag":["v1"]}}}`, `{"tags":null}`, `{"tags":[1]}`, `{"tags":["a","\u0062",".."]}`, `[[[[`, `{"x":{"tags":["v9"]},"tags":["v1"],"tags":["v2"]}`,

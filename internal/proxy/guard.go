@@ -26,13 +26,13 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		control := http.NewResponseController(rw)
 		if r.ProtoMajor == 1 {
 			rw.Header()["Connection"] = closing
-			_ = control.EnableFullDuplex() // the answer first, the body then; a writer that cannot reads it itself
+			_ = control.EnableFullDuplex() // answer, then read the body; if impossible, the writer reads
 		}
 		next.ServeHTTP(rw, r)
 		switch {
-		case r.ProtoMajor != 1: // HTTP/2 ends the one stream
+		case r.ProtoMajor != 1: // HTTP/2 ends only this stream
 		case control.Flush() != nil:
-		case r.Header.Get("Expect") != "": // it has not sent the body, and reading would ask for it
+		case r.Header.Get("Expect") != "": // the client has not sent the body, and a read would ask for it
 			_ = control.SetReadDeadline(time.Now())
 		default:
 			_, _ = io.CopyN(io.Discard, r.Body, drained)

@@ -31,7 +31,7 @@ func (r *running) answers(t *testing.T, raw string) []int {
 	if _, err := io.WriteString(conn, raw); err != nil {
 		t.Fatal(err)
 	}
-	if err := conn.(*net.TCPConn).CloseWrite(); err != nil { // nothing more comes: no time-out has to say so
+	if err := conn.(*net.TCPConn).CloseWrite(); err != nil { // nothing more comes, so that no time-out is needed
 		t.Fatal(err)
 	}
 	var got []int
@@ -46,9 +46,9 @@ func (r *running) answers(t *testing.T, raw string) []int {
 	}
 }
 
-// TestTwoOpinionsEndTheConnection guards that a request with both Content-Length and Transfer-Encoding left its
-// connection open. Whatever lets a front and this server disagree about where a request ends is the last thing that is
-// read of its connection, be it the first request or a later one.
+// TestTwoOpinionsEndTheConnection guards against an old fault: a request with both Content-Length and Transfer-Encoding
+// left its connection open. If a front and this server could disagree about where a request ends, the server must read
+// nothing after it from its connection, whether it is the first request or a later one.
 func TestTwoOpinionsEndTheConnection(t *testing.T) {
 	r := start(t, filepath.Join(t.TempDir(), "config.yaml"), newWorld(t))
 	poll(t, "serving", func() bool { return r.status("/-/live") == 200 })
@@ -83,7 +83,7 @@ func TestTwoOpinionsEndTheConnection(t *testing.T) {
 	}
 }
 
-// TestABodyOnARefusedMethod guards that a client that sends a body got a reset instead of its 405.
+// TestABodyOnARefusedMethod guards against an old fault: a client that sent a body got a reset instead of its 405.
 func TestABodyOnARefusedMethod(t *testing.T) {
 	dir := t.TempDir()
 	certificateFor(t, dir, 1)
@@ -93,7 +93,7 @@ func TestABodyOnARefusedMethod(t *testing.T) {
 	http2, h2c := new(http.Protocols), new(http.Protocols)
 	http2.SetHTTP2(true)
 	h2c.SetUnencryptedHTTP2(true)
-	// One each: net/http notes in it what its transport speaks.
+	// Use one config for each: net/http records in it which protocols its transport speaks.
 	trusting := func() *tls.Config { return &tls.Config{InsecureSkipVerify: true} }
 	for what, side := range map[string]struct {
 		url       string
@@ -133,7 +133,8 @@ func TestABodyOnARefusedMethod(t *testing.T) {
 	}
 }
 
-// TestAClientThatSendsBeforeItReads gets its answer as well: simple clients do not look before all is sent.
+// TestAClientThatSendsBeforeItReads checks that such a client gets its answer too. Simple clients read only when they
+// have sent everything.
 func TestAClientThatSendsBeforeItReads(t *testing.T) {
 	r := start(t, filepath.Join(t.TempDir(), "config.yaml"), newWorld(t))
 	poll(t, "serving", func() bool { return r.status("/-/live") == 200 })
@@ -147,13 +148,14 @@ func TestAClientThatSendsBeforeItReads(t *testing.T) {
 	}
 }
 
-// TestClientsWordsAreNotLoud guards that a client's ALPN name made an error of a line. Nothing that clients of either
-// port send makes a line louder than DEBUG, or two of one; a panic of ours is an error, whoever says so.
+// TestClientsWordsAreNotLoud guards against an old fault: a client's ALPN name turned a log line into an error. Nothing
+// that clients of either port send may make a line louder than DEBUG, or turn one line into two. A panic of ours is an
+// error, whatever the client sent.
 func TestClientsWordsAreNotLoud(t *testing.T) {
 	dir := t.TempDir()
 	certificateFor(t, dir, 1)
 	w := newWorld(t)
-	const few = "drain: 0s, maxConnections: 100" // no word of ours about open files
+	const few = "drain: 0s, maxConnections: 100" // avoids our warning about open files
 	r := start(t, filepath.Join(dir, "config.yaml"), w, "drain: 0s", few, "limits:", "tls: {cert: "+dir+"/cert.pem, key: "+dir+"/key.pem}\nlimits:")
 	plain := start(t, filepath.Join(t.TempDir(), "config.yaml"), w, "drain: 0s", few)
 	const words = "http: panic serving Accept error\n{\"level\":\"ERROR\",\"msg\":\"forged\"}"

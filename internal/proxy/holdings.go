@@ -104,7 +104,7 @@ func (s *Server) checkAfterwards(w *wiring, q *request, d *decision) {
 	s.checker.Recheck(netip.Prefix{}, w.askListed(q, d, i), func(known existence.Answer) { s.learn(w, i, digest, known) })
 }
 
-// askListed is the question whether candidate i holds what its inventory lists. The size must match: an object of
+// askListed returns the question whether candidate i holds what its inventory lists. The size must match: an object of
 // another size is not the blob.
 func (w *wiring) askListed(q *request, d *decision, i int) existence.Target {
 	t := w.target(i, &q.Request)

@@ -14,7 +14,7 @@ import (
 	"ociproxy/internal/route"
 )
 
-// listedWorld is a world whose store in Virginia publishes an inventory that lists the given digests.
+// listedWorld returns a world whose store in Virginia publishes an inventory that lists the given digests.
 func listedWorld(t testing.TB, digests ...string) (*testWorld, *invwrite.Writer) {
 	t.Helper()
 	bucket := &inventorytest.Bucket{}
@@ -98,7 +98,7 @@ func TestAnInventoryThatIsGoneMeansAsking(t *testing.T) {
 		t.Error("no error although it is gone")
 	}
 	w.va.forget()
-	if got := w.sentTo(t, another(), other(1)); got != "va" { // the store holds everything, whatever was listed
+	if got := w.sentTo(t, another(), other(1)); got != "va" { // the store holds everything, listed or not
 		t.Errorf("to %s, want va", got)
 	}
 	if got := w.va.requests(); len(got) != 1 || !strings.HasPrefix(got[0], "HEAD ") {
@@ -106,14 +106,15 @@ func TestAnInventoryThatIsGoneMeansAsking(t *testing.T) {
 	}
 }
 
-// A store that lacks one listed digest is found out by sampling; one that lacks three is no longer believed.
+// Checks of redirects find a store that does not have one listed digest. A store that does not have three is no longer
+// believed.
 func TestRedirectsAreCheckedAfterwards(t *testing.T) {
 	missing := []string{absent, strings.Replace(absent, "00000000", "00000001", 1), strings.Replace(absent, "00000000", "00000002", 1)}
 	w, writer := listedWorld(t, append(missing, digest)...)
 	w.va.mu.Lock()
 	w.va.lacks = missing
 	w.va.mu.Unlock()
-	w.server.noteRewritten(w.server.wiring.Load()) // as it does every moment
+	w.server.noteRewritten(w.server.wiring.Load()) // as the server does all the time
 	for i, d := range missing {
 		w.server.afterwards.token.Store(true)
 		if got := w.sentTo(t, another(), d); got != "va" {
@@ -142,7 +143,7 @@ func TestRedirectsAreCheckedAfterwards(t *testing.T) {
 	}
 }
 
-// What lies under a listed digest and gives clients other bytes is as good as nothing.
+// An object under a listed digest that gives clients other bytes counts as missing.
 func TestAnotherThingIsLacking(t *testing.T) {
 	for name, header := range map[string][2]string{
 		"an encoding": {"Content-Encoding", "gzip"}, "aws-chunked": {"Content-Encoding", "aws-chunked"}, "another size": {"Content-Length", "999"},
@@ -177,7 +178,7 @@ func TestReadinessWaitsForInventories(t *testing.T) {
 	}
 }
 
-// Whoever is ejected, the pull goes on: canonical is always the last resort.
+// Whichever candidates are ejected, pulls continue: canonical is always the last resort.
 func TestEverythingIsEjected(t *testing.T) {
 	w, _ := listedWorld(t, digest)
 	q, d := request{Request: mustParse(t, "/v2/a/blobs/"+digest)}, decision{}
@@ -202,7 +203,7 @@ func mustParse(t *testing.T, path string) oci.Request {
 
 func stateOf(w *wiring) route.State { return route.State{Usable: w.all, Holds: w.all} }
 
-// Nobody is sent to a store that is off: whether it is well is nobody's business.
+// No client is sent to a store that is off, so its health does not matter.
 func TestInactiveCandidatesAreNotProbed(t *testing.T) {
 	w := newWorld(t, "serves: [aws]}", "serves: [aws], state: off}")
 	wiring := w.server.wiring.Load()

@@ -122,8 +122,7 @@ func TestReloadOnSignal(t *testing.T) {
 	poll(t, "a reload", func() bool { return strings.Contains(r.log.String(), "configuration reloaded") })
 }
 
-// A neighbour that writes all the time must not put a reload off, and what changed before anybody watched
-// counts too.
+// A neighbour that writes all the time must not delay a reload. A change before the watch began counts too.
 func TestReloadWithABusyNeighbour(t *testing.T) {
 	dir := t.TempDir()
 	r := start(t, filepath.Join(dir, "config.yaml"), newWorld(t))

@@ -2,7 +2,7 @@ package proxy
 
 import (
 	"crypto/tls"
-	"log" //nolint:depguard // net/http takes nothing else
+	"log" //nolint:depguard // net/http accepts nothing else
 	"log/slog"
 	"net"
 	"net/http"
@@ -22,7 +22,7 @@ const (
 	candidateFiles   = outboundConnections
 )
 
-// publicServer is the server of the public port.
+// publicServer returns the server of the public port.
 func (s *Server) publicServer(cfg *config.Config) *http.Server {
 	srv := HTTPServer(cfg.Limits, s.Handler())
 	srv.ConnState = listener.State
@@ -59,8 +59,8 @@ func (s *Server) adminListener(l net.Listener) net.Listener {
 	return listener.New(l, listener.Options{Max: adminConnections, Network: listener.Single, Logger: s.log})
 }
 
-// connections is how many connections clients may have open: as the configuration says, and as the limit of open
-// files allows.
+// connections returns how many connections clients may have open, within the config's limit and the limit of open
+// files.
 func (s *Server) connections(cfg *config.Config) int {
 	files := listener.RaiseDescriptors()
 	kept := adminConnections + otherFiles + candidateFiles*(len(cfg.Upstreams)+len(cfg.Stores))

@@ -13,9 +13,9 @@ import (
 
 // registryName says how requests for one of the registry's names are served.
 type registryName struct {
-	confined *route.Confinement // nil: as all others
+	confined *route.Confinement // nil: served like all others
 	limit    *rate.Limiter      // nil: none
-	limited  prometheus.Counter // what limit refused
+	limited  prometheus.Counter // counts what limit refused
 }
 
 // compileNames fills w.names, by host. It keeps a limiter whose rate did not change, so that a reload grants no
@@ -45,8 +45,8 @@ func (s *Server) compileNames(w, old *wiring) error {
 	return nil
 }
 
-// limiter returns the limiter of a name of these hosts when its rate did not change and it is not taken, else a new
-// one.
+// limiter returns the limiter of a name of these hosts if its rate did not change and it is not taken. Otherwise it
+// returns a new one.
 func (w *wiring) limiter(hosts []string, at rate.Limit, taken map[*rate.Limiter]bool) *rate.Limiter {
 	if w != nil {
 		for _, host := range hosts {
@@ -80,6 +80,6 @@ func (w *wiring) name(host string) *registryName {
 	if n := w.names[host]; n != nil {
 		return n
 	}
-	host, _, _ = strings.Cut(host, ":") // no name has a colon: an IPv6 address is none
+	host, _, _ = strings.Cut(host, ":") // no name has a colon: an IPv6 address is never a name
 	return w.names[strings.ToLower(strings.TrimSuffix(host, "."))]
 }

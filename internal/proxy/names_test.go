@@ -12,7 +12,7 @@ import (
 	"ociproxy/internal/config"
 )
 
-// named is the configuration of a world with names.
+// named returns the config of a world with names.
 func (w *testWorld) named(t *testing.T, names string) *config.Config {
 	t.Helper()
 	cfg, err := config.Parse("test.yaml", []byte(w.config("deny:", "names: "+names+"\ndeny:")))
@@ -22,7 +22,7 @@ func (w *testWorld) named(t *testing.T, names string) *config.Config {
 	return cfg
 }
 
-// A reload grants no burst, and gives no two names one limit.
+// A reload grants no burst, and does not give two names the same limit.
 func TestLimitsOfNamesAtAReload(t *testing.T) {
 	w := newWorld(t)
 	build := func(old *wiring, names string) *wiring {
@@ -51,7 +51,7 @@ func TestLimitsOfNamesAtAReload(t *testing.T) {
 	}
 }
 
-// What was too much for a name is counted by its first host, until a reload takes that away.
+// Refused requests of a name are counted under its first host, until a reload removes the name.
 func TestLimitedNamesAreCounted(t *testing.T) {
 	w := newWorld(t)
 	publish := func(names string) {
@@ -83,7 +83,7 @@ func TestLimitedNamesAreCounted(t *testing.T) {
 	}
 }
 
-// The operators' port explains what a name's clients get, as they get it.
+// The operators' port explains what a name's clients get.
 func TestExplainOfAName(t *testing.T) {
 	w := newWorld(t, "serves: [internet]", "serves: [all]", "deny:",
 		"names: [{hosts: [direct.example], role: direct, candidates: [us]}]\ndeny:")

@@ -13,7 +13,7 @@ import (
 func (s *Server) page(w *wiring, r *http.Request, q *request) response {
 	path := r.URL.EscapedPath()
 	if page, ok := strings.CutSuffix(path, "/"); ok && len(page) > 1 {
-		path = page // people write one
+		path = page // people add a slash
 	}
 	a := refusal(oci.ErrUnsupported)
 	switch path {

@@ -16,7 +16,7 @@ import (
 // savePathsEvery is how often the proxy saves what it learned about client addresses.
 const savePathsEvery = 5 * time.Minute
 
-// pathsFile is the file for that; "" where there is no disk.
+// pathsFile returns the file for that; "" if there is no disk.
 func pathsFile(cfg *config.Config) string {
 	if cfg.Ranges.Cache == "" {
 		return ""
@@ -63,7 +63,7 @@ func (s *Server) savePaths(ctx context.Context, file string) {
 		case <-tick.C:
 		}
 		var b bytes.Buffer
-		_ = s.reach.Save(&b) // a buffer takes everything
+		_ = s.reach.Save(&b) // a buffer accepts everything
 		if err := atomicfile.Write(file, b.Bytes(), 0o600); err != nil {
 			s.log.Warn("what was learnt of client addresses is not saved", "file", file, "error", err.Error())
 		}

@@ -39,10 +39,10 @@ type origin struct {
 	inventory http.Handler
 	lacks     []string
 	instead   http.HandlerFunc // answers all but inventories
-	empty     bool             // the blob of that digest has no bytes, as it says
+	empty     bool             // the blob of the empty digest really is empty
 }
 
-// say replaces its answers; nil: its own again.
+// say replaces the origin's answers; nil restores them.
 func (o *origin) say(instead http.HandlerFunc) {
 	o.mu.Lock()
 	o.instead = instead
@@ -205,7 +205,7 @@ const (
 )
 
 // another returns an AWS client of a network that never asked before.
-func another() string { return fmt.Sprintf("2001:db8:%x::1", 0x1000+networks.Add(1)) } // tests name some below 0x1000
+func another() string { return fmt.Sprintf("2001:db8:%x::1", 0x1000+networks.Add(1)) } // tests use some below 0x1000
 
 var networks atomic.Int32
 
@@ -283,7 +283,7 @@ func TestRequests(t *testing.T) {
 	}
 }
 
-// People write a slash at the end of a page.
+// People add a slash at the end of a page.
 func TestPagesWithASlash(t *testing.T) {
 	w := newWorld(t, `pages: {home: "https://example.org/registry"}`, `pages: {home: "https://example.org/registry", privacy: "https://example.org/privacy"}`)
 	for request, want := range map[string]string{
@@ -313,7 +313,7 @@ func TestHeadEqualsGet(t *testing.T) {
 	}
 }
 
-// Nothing a client writes can steer a Location.
+// No input of a client can change where a Location leads.
 func TestTricks(t *testing.T) {
 	w := newWorld(t)
 	long := strings.Repeat("a", 8<<10)
@@ -329,7 +329,7 @@ func TestTricks(t *testing.T) {
 			t.Errorf("%.60s: %d, Location %q", request, resp.StatusCode, resp.Header.Get("Location"))
 		}
 	}
-	// Absolute form and an odd Host are legal; neither appears in what is answered.
+	// The absolute form and an unusual Host are legal. Neither appears in the answer.
 	for _, headers := range [][]string{nil, {"X-Forwarded-Host: evil.example"}, {"X-Original-URL: /v2/evil"}} {
 		resp := w.ask(t, another(), "GET http://evil.example/v2/a/blobs/"+digest, headers...)
 		if got := resp.Header.Get("Location"); got != w.va.URL+"/b/"+digest {

@@ -14,7 +14,7 @@ import (
 // that it finds out when a busy upstream is broken. Nil: no limit. Safe for concurrent use.
 type quota struct {
 	all  *rate.Limiter
-	ours *rate.Limiter // of a quota that is used up
+	ours *rate.Limiter // for our own requests when the quota is used up
 }
 
 // oursOfTen is the share of a used-up quota that this process takes for itself.
@@ -22,7 +22,7 @@ const oursOfTen = 0.1
 
 func newQuota(rps float64) *quota {
 	q := &quota{rate.NewLimiter(rate.Limit(rps), max(1, int(rps))), rate.NewLimiter(rate.Limit(rps*oursOfTen), 1)}
-	q.ours.Allow() // it is earned first: nobody's first request is refused because of a probe
+	q.ours.Allow() // it must refill first: a probe must not use up a first client's request
 	return q
 }
 
@@ -34,7 +34,7 @@ func (q *quota) spare() bool {
 	if q == nil {
 		return true
 	}
-	if q.all.Tokens() >= 2 { // one for the next client
+	if q.all.Tokens() >= 2 { // keep one for the next client
 		return q.all.Allow()
 	}
 	return q.ours.Allow() && q.all.ReserveN(time.Now(), 1).OK()

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// A probe took the only request of a small quota, and the first client was answered 429.
+// A probe took the only request of a small quota, so the first client got 429.
 func TestClientsComeFirst(t *testing.T) {
 	for _, rps := range []float64{0.01, 1, 3, 100} {
 		synctest.Test(t, func(t *testing.T) {
@@ -21,7 +21,7 @@ func TestClientsComeFirst(t *testing.T) {
 	}
 }
 
-// Whoever uses up a quota must not hide that its upstream is broken, and nothing may exceed it.
+// Clients that use up a quota must not hide that its upstream is broken, and the total must not exceed the quota.
 func TestAUsedUpQuotaIsShared(t *testing.T) {
 	for _, rps := range []float64{0.1, 1, 50} {
 		synctest.Test(t, func(t *testing.T) {
@@ -29,7 +29,7 @@ func TestAUsedUpQuotaIsShared(t *testing.T) {
 			clients, ours := 0, 0
 			const ticks = 10_000
 			for range ticks {
-				time.Sleep(time.Duration(float64(time.Second) / rps / 10)) //nolint:forbidigo // virtual time: ten of each for every one that is allowed
+				time.Sleep(time.Duration(float64(time.Second) / rps / 10)) //nolint:forbidigo // virtual time, 10 per allowed one
 				if q.client() {
 					clients++
 				}

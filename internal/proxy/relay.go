@@ -37,7 +37,7 @@ func (s *Server) relay(ctx context.Context, w *wiring, q *request, d *decision) 
 	}
 	i, why := d.Candidate, d.Reason
 	defer func() { a.by, a.why, a.done = i, why, share.release }()
-	var odd *tagList // of the near upstream
+	var odd *tagList // the near upstream's
 	for {
 		list, err := s.fetchTags(ctx, &w.snapshot.Candidates[i], q.Request, share, odd.size())
 		if err == nil && list.empty && i != w.snapshot.Canonical {
@@ -46,7 +46,7 @@ func (s *Server) relay(ctx context.Context, w *wiring, q *request, d *decision) 
 			err = &refused{answer: oci.ErrNameUnknown}
 		}
 		if ctx.Err() != nil {
-			a = refusal(oci.ErrUnavailable.With("the client went away")) // nobody's fault, and nobody reads it
+			a = refusal(oci.ErrUnavailable.With("the client went away")) // not a fault, and no client reads it
 			a.err, a.gone = nil, true
 			return a
 		}
@@ -156,13 +156,13 @@ func refusedBy(resp *http.Response, req *oci.Request) error {
 		http.StatusRequestHeaderFieldsTooLarge: oci.ErrLastInvalid,
 	}[resp.StatusCode]
 	if answer == nil && resp.StatusCode >= 400 && resp.StatusCode < 500 && resp.StatusCode != http.StatusRequestTimeout {
-		answer = oci.ErrUnsupported // it understood, and does not list tags
+		answer = oci.ErrUnsupported // it understood the request, but does not list tags
 	}
 	if answer == nil {
 		return nil
 	}
 	if answer == oci.ErrNameInvalid && req.Query != "" {
-		answer = oci.ErrNumberInvalid // the name is good: it is the page that is not
+		answer = oci.ErrNumberInvalid // the name is valid, but the page is not
 	}
 	no := &refused{answer: answer}
 	if resp.StatusCode == http.StatusTooManyRequests {

@@ -52,8 +52,8 @@ func TestTagListIsRelayedUnderTheRequestedName(t *testing.T) {
 	}
 }
 
-// What is no fault of an upstream is passed on with the specification's code, and is no reason to look at its health. All
-// that is asks canonical first.
+// Answers that are not an upstream's fault are passed on with the specification's code, and do not affect its health.
+// In all cases the proxy asks canonical first.
 func TestTagListFallsBackToCanonical(t *testing.T) {
 	status := func(code int, header ...string) http.HandlerFunc {
 		return func(rw http.ResponseWriter, _ *http.Request) {
@@ -70,10 +70,10 @@ func TestTagListFallsBackToCanonical(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		fault http.HandlerFunc
-		want  int // when both do it
+		want  int // if both upstreams do it
 		code  string
 		after string
-		well  bool // no reason to look at their health
+		well  bool // does not affect their health
 	}{
 		"400":                  {status(400), 400, "NAME_INVALID", "", true},
 		"401":                  {status(401), 401, "UNAUTHORIZED", "", true},
@@ -133,7 +133,7 @@ func TestTagListFallsBackToCanonical(t *testing.T) {
 	}
 }
 
-// A page that is asked for wrongly is not a name that is wrong.
+// A wrong page does not mean a wrong name.
 func TestTagListOfAPageThatIsRefused(t *testing.T) {
 	w := newWorld(t)
 	w.us.tags = func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(400) }
@@ -142,8 +142,8 @@ func TestTagListOfAPageThatIsRefused(t *testing.T) {
 	}
 }
 
-// Registries differ in how they page. Every way that has n and last is followed, and none goes round in a circle; what
-// cannot be followed costs the link, not the page.
+// Registries page in different ways. The proxy follows every way that has n and last, and never loops. If it cannot
+// follow a link, it drops the link and keeps the page.
 func TestTagListPages(t *testing.T) {
 	token := strings.Repeat("+/=", 682) // 2046 bytes
 	escaped := strings.ReplaceAll(strings.ReplaceAll(strings.ReplaceAll(token, "+", "%2B"), "/", "%2F"), "=", "%3D")
@@ -204,8 +204,8 @@ func TestTagListPages(t *testing.T) {
 	}
 }
 
-// A link that cannot be followed is canonical's matter: it may page in the usual way. If it does not answer, the near page is better
-// than none.
+// If the link of the near upstream cannot be followed, the proxy asks canonical, which may page in the usual way. If
+// canonical does not answer, the near page is better than none.
 func TestAnOddLinkAsksCanonical(t *testing.T) {
 	odd := tagsOf("p/i/a", `<?next_page=abc>; rel="next"`, "v1")
 	w := newWorld(t)
@@ -241,7 +241,8 @@ func TestTagListFollowsOneRedirectOnItsHost(t *testing.T) {
 	}
 }
 
-// distribution says 200 and no tags to a later page of a repository it lacks: the rest of the list would be lost.
+// distribution answers 200 without tags to a later page of a repository that it does not have. If the proxy believed
+// that, the rest of the list would be lost.
 func TestAnEmptyListOfAReplicaIsNotBelieved(t *testing.T) {
 	w := newWorld(t)
 	w.eu.tags = func(rw http.ResponseWriter, _ *http.Request) { fmt.Fprint(rw, `{"name":"p/i/a","tags":[]}`) }
@@ -251,8 +252,8 @@ func TestAnEmptyListOfAReplicaIsNotBelieved(t *testing.T) {
 	}
 }
 
-// A list stays in the bounds until it is written, however slowly the client reads, and those who take all they get leave
-// room for others.
+// A list counts until it is written, however slowly the client reads. Networks that take all they can get leave room
+// for others.
 func TestRelaysAreShared(t *testing.T) {
 	r := newRelays()
 	network := func(i int) netip.Prefix { return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i), 0, 0}), 24) }
@@ -288,7 +289,7 @@ func TestRelaysAreShared(t *testing.T) {
 	}
 }
 
-// The number of lists is bounded as well, by what each takes at least.
+// The number of lists is bounded too, because each counts for a minimum.
 func TestRelaysAreFew(t *testing.T) {
 	r, n := newRelays(), 0
 	for i := range 1000 {
@@ -313,7 +314,7 @@ func TestAClientHasFewRelays(t *testing.T) {
 	}
 }
 
-// A list for which there is no room is nobody's fault.
+// If there is no room for a list, that is no candidate's fault.
 func TestABusyRelay(t *testing.T) {
 	w := newWorld(t)
 	w.us.tags = func(rw http.ResponseWriter, _ *http.Request) {
@@ -329,8 +330,8 @@ func TestABusyRelay(t *testing.T) {
 	}
 }
 
-// A registry may page by tokens that only it knows, and ignore n: whoever asks for pages of any size gets each tag once, in order,
-// and comes to the end. What a tag means as a marker, such a registry does not know either.
+// A registry may page by tokens that only it knows, and ignore n. A client that asks for pages of any size still gets
+// each tag once, in order, and reaches the end. Such a registry also does not know a tag as a marker.
 func TestEveryTagOnce(t *testing.T) {
 	var all []string
 	for i := range 23 {
@@ -379,7 +380,7 @@ func TestEveryTagOnce(t *testing.T) {
 	}
 }
 
-// A decoder keeps the whole of a string, and its buffer doubles: one of eight megabytes took five times that.
+// A decoder keeps a complete string, and its buffer doubles: a string of eight megabytes took five times its size.
 func TestALongStringTakesNoMemory(t *testing.T) {
 	for name, list := range map[string]string{
 		"a tag": `{"tags":["` + strings.Repeat("a", maxRelayBytes-32) + `"]}`, "escapes": `{"tags":["` + strings.Repeat(`\u0061`, maxRelayBytes/6-32) + `"]}`,
@@ -396,7 +397,8 @@ func TestALongStringTakesNoMemory(t *testing.T) {
 	}
 }
 
-// What is skipped, of which gzip makes a thousandth, costs neither memory nor garbage: as much for one megabyte as for eight.
+// Skipped content costs neither memory nor garbage: as much for one megabyte as for eight. gzip compresses it to a
+// thousandth.
 func TestWhatIsSkippedTakesNoMemory(t *testing.T) {
 	for name, unit := range map[string]string{"deep": `[`, "deep objects": `{"a":`, "lists": `[],`, "numbers": `1,`, "objects": `{"a":1,"b":[2]},`, "strings": `"xyz",`} {
 		junk := `{"x":[` + strings.Repeat(unit, (1<<20)/len(unit))

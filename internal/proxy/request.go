@@ -14,10 +14,10 @@ import (
 type request struct {
 	class class
 	oci.Request
-	get    bool // or HEAD
+	get    bool // GET; false: HEAD
 	client route.Client
 	source clientip.Source
-	known  bool       // the client is: the request is one of the registry API, within its name's limit
+	known  bool       // the client is known: an API request within its name's limit
 	span   reach.Span // of a blob
 }
 

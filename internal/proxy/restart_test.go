@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Each reload names the keys that need a restart, as long as they differ from those of the start.
+// Each reload names the keys that need a restart, as long as they differ from the config at the start.
 func TestKeysThatNeedARestart(t *testing.T) {
 	w := newWorld(t)
 	file := filepath.Join(t.TempDir(), "config.yaml")
@@ -15,7 +15,7 @@ func TestKeysThatNeedARestart(t *testing.T) {
 	const limits, page = "drain: 0s", "example.org/registry"
 	for _, step := range []struct {
 		edit []string
-		want string // "" is no warning
+		want string // "": no warning
 	}{
 		{nil, ""},
 		{[]string{limits, "drain: 1s"}, `"keys":["limits"]`},

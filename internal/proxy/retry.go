@@ -15,14 +15,14 @@ import (
 func (s *Server) retry(ctx context.Context, w *wiring, q *request, d *decision) {
 	was := d.Candidate
 	if d.refused != nil || q.Kind != oci.KindBlob || was == route.NoCandidate || d.Reason == route.Pinned {
-		return // with pins the operator knows better
+		return // the operator's pins have priority
 	}
 	c := &w.snapshot.Candidates[was]
 	ask := reach.Request{
 		Addr: q.client.Addr, Digest: q.Digest, Span: q.span, Repository: q.Name, Origin: c.Origin,
 		Last: was == w.snapshot.Canonical,
 	}
-	if !q.get { // some clients ask for a blob's size again and again
+	if !q.get { // some clients ask for a blob's size many times
 		if !ask.Last {
 			s.past(ctx, w, q, d, s.reach.Level(&ask))
 		}
@@ -34,7 +34,7 @@ func (s *Server) retry(ctx context.Context, w *wiring, q *request, d *decision) 
 		s.metrics.Paths.WithLabelValues(said.Event.String()).Inc()
 	}
 	if ask.Last {
-		return // there is nowhere else to send it, and it is not canonical that it complains of
+		return // there is no other candidate, and the complaint is not about canonical
 	}
 	s.evidence.Note(s.reach, &ask, said.Event)
 	if said.Again {
@@ -85,7 +85,7 @@ func (s *Server) lookInto(w *wiring, q *request, d *decision, i int, first bool)
 	}
 	w.health.Suspect(i)
 	if !w.spare(i) {
-		return // its quota is for clients; the probe that was just asked for will tell
+		return // its quota is for clients; the suspicion above causes a probe
 	}
 	digest := q.Digest
 	s.checker.Recheck(route.Network(q.client.Addr), w.askListed(q, d, i), func(known existence.Answer) { s.learn(w, i, digest, known) })

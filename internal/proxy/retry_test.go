@@ -20,7 +20,7 @@ import (
 // digestOf makes distinct digests.
 func digestOf(n int) string { return fmt.Sprintf("sha256:%064x", n+1_000_000) }
 
-// to is the candidate that a client is sent to for a blob, by URL.
+// to returns the URL of the candidate to which a client is sent for a blob.
 func (w *testWorld) to(t *testing.T, client, digest string, headers ...string) string {
 	t.Helper()
 	u, _, _ := strings.Cut(w.ask(t, client, "GET /v2/a/blobs/"+digest, headers...).Header.Get("Location"), "/b/")
@@ -35,8 +35,9 @@ func (w *testWorld) wants(t *testing.T, client, digest, want, why string, header
 	}
 }
 
-// A client that does not get through to its nearest store is sent to another provider's with all it asks for, and to
-// the upstream that serves its manifests when it does not get through there either. Nobody else is.
+// A client cannot reach its nearest store. The proxy sends it to another provider's store for everything it asks for.
+// If the client cannot reach that one either, the proxy sends it to the upstream that serves its manifests. No other
+// client is moved.
 func TestAClientThatDoesNotGetThrough(t *testing.T) {
 	w := newWorld(t, "serves: [internet]", "serves: [all]")
 	client := another()
@@ -58,8 +59,8 @@ func TestAClientThatDoesNotGetThrough(t *testing.T) {
 	}
 }
 
-// Others found out that only canonical has the blob: the client that comes back for it is sent past the store that
-// failed it with the image's other blobs, which that store may have lost as well.
+// Requests of others showed that only canonical has the blob. The client comes back for it. For the image's other
+// blobs, the proxy avoids the store that failed the client, because that store may have lost them too.
 func TestAClientThatCanonicalServesNow(t *testing.T) {
 	w := newWorld(t, "serves: [internet]", "serves: [all]")
 	client, wiring := another(), w.server.wiring.Load()
@@ -74,8 +75,8 @@ func TestAClientThatCanonicalServesNow(t *testing.T) {
 		if i == wiring.snapshot.Canonical {
 			continue
 		}
-		poll(t, "it is known to lack the blob", func() bool { // a check that began before may be under way
-			known, ok := w.server.checker.CheckAnew(t.Context(), netip.MustParsePrefix("192.0.2.0/24"), wiring.target(i, &req))
+		poll(t, "it is known to lack the blob", func() bool { // a check that began before may still run
+			known, ok := w.server.checker.CheckAgain(t.Context(), netip.MustParsePrefix("192.0.2.0/24"), wiring.target(i, &req))
 			return ok && !known.Held && !known.Failed
 		})
 	}
@@ -84,7 +85,7 @@ func TestAClientThatCanonicalServesNow(t *testing.T) {
 	w.wants(t, another(), digestOf(1), w.va.URL, "another client")
 }
 
-// Machines behind one address ask for the same: they stay at their store.
+// Machines behind one address ask for the same blobs. They stay at their store.
 func TestAFleetBehindOneAddress(t *testing.T) {
 	w := newWorld(t, "serves: [internet]", "serves: [all]")
 	client, past := another(), 0
@@ -101,7 +102,7 @@ func TestAFleetBehindOneAddress(t *testing.T) {
 	}
 }
 
-// What is not a download, or not one that can be told to have failed, changes nothing.
+// Requests that are not downloads, or whose failure cannot be recognized, change nothing.
 func TestWhatIsNoRepeat(t *testing.T) {
 	w := newWorld(t, "serves: [internet]", "serves: [all]")
 	chunks := func(size int64, closed bool) (out []string) {
@@ -153,7 +154,7 @@ func TestWhatIsNoRepeat(t *testing.T) {
 	}
 }
 
-// What is a second try is one in any form.
+// A second try counts in every form.
 func TestWhatIsARepeat(t *testing.T) {
 	w := newWorld(t, "serves: [internet]", "serves: [all]")
 	for name, ranges := range map[string][2]string{
@@ -177,7 +178,7 @@ func TestWhatIsARepeat(t *testing.T) {
 	}
 }
 
-// Bytes are counted by what is asked for, and each byte of a download once.
+// Bytes are counted by what the client asks for, and each byte of a download once.
 func TestBytesOfRanges(t *testing.T) {
 	for name, tt := range map[string]struct {
 		ranges []string
@@ -195,7 +196,7 @@ func TestBytesOfRanges(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, "serves: [internet]", "serves: [all]")
-			w.ask(t, another(), "HEAD /v2/a/blobs/"+digest) // its size is known from now on
+			w.ask(t, another(), "HEAD /v2/a/blobs/"+digest) // from now on the proxy knows its size
 			client := another()
 			for _, h := range tt.ranges {
 				var headers []string
@@ -223,7 +224,7 @@ func TestBytesOfRanges(t *testing.T) {
 	}
 }
 
-// A second try must not lose a store that works to an upstream that is over its quota.
+// A second try must not move a client from a working store to an upstream that is over its quota.
 func TestARetryStaysWhereNothingElseServes(t *testing.T) {
 	w := newWorld(t, "canonical: true}", "canonical: true, maxRPS: 0.001}", `  - {name: eu, url: "EU", insecure: true, prefix: p/i, place: gcp/europe-west1}
 `, "")
@@ -234,7 +235,8 @@ func TestARetryStaysWhereNothingElseServes(t *testing.T) {
 	}
 }
 
-// A direct name is the sure way for those who cannot reach the stores: it is served by what it lists.
+// A direct name is the reliable way for clients that cannot reach the stores: only the candidates that it lists serve
+// it.
 func TestDirectNames(t *testing.T) {
 	w := newWorld(t, "deny:", `names:
   - {hosts: [direct.example.org, d.example.org], role: direct, candidates: [us], maxRPS: 3}
@@ -276,7 +278,7 @@ func (r *recorder) Header() http.Header         { return r.header }
 func (r *recorder) WriteHeader(status int)      { r.status = status }
 func (r *recorder) Write(b []byte) (int, error) { return len(b), nil }
 
-// What was learnt of addresses outlives a restart where there is a disk, and a damaged file costs only that.
+// Where there is a disk, what the proxy learned about addresses survives a restart. A damaged file loses only that.
 func TestPathsAreKept(t *testing.T) {
 	dir := t.TempDir()
 	edit := []string{"serves: [internet]", "serves: [all]", "ranges:\n", "ranges:\n  cache: " + dir + "\n"}
@@ -288,7 +290,7 @@ func TestPathsAreKept(t *testing.T) {
 	end()
 	file := filepath.Join(dir, "client-paths")
 	w.server.savePaths(ended, file)
-	// The stores' addresses are theirs: a world of the same ones.
+	// Stores are known by their addresses: the new world has the same ones.
 	next := w.again(t, edit...)
 	next.wants(t, client, digestOf(1), w.cdn.URL, "after a restart")
 	if err := os.WriteFile(file, []byte("oci-proxy client paths 1\n?"), 0o600); err != nil {
@@ -301,7 +303,7 @@ func TestPathsAreKept(t *testing.T) {
 	}
 }
 
-// again is a server of the same stores and upstreams.
+// again returns another server with the same stores and upstreams.
 func (w *testWorld) again(t *testing.T, edit ...string) *testWorld {
 	t.Helper()
 	next := &testWorld{us: w.us, eu: w.eu, va: w.va, cdn: w.cdn, log: &lockedBuffer{}}
@@ -316,7 +318,8 @@ func (w *testWorld) again(t *testing.T, edit ...string) *testWorld {
 	return next
 }
 
-// Five addresses of three networks complain: we look for ourselves. What is wrong is denied for all; what is fine is told.
+// Five addresses of three networks complain, so the proxy checks for itself. It denies wrong blobs to all clients, and
+// reports what is fine.
 func TestComplaintsAreLookedInto(t *testing.T) {
 	for _, lacks := range []bool{false, true} {
 		t.Run(fmt.Sprint("the store lacks it: ", lacks), func(t *testing.T) {

@@ -87,7 +87,7 @@ func (s *Server) drain(ctx context.Context, cfg *config.Config) {
 		long = min(long, platformDrain)
 	}
 	s.log.Info("draining", "for", long.String())
-	_ = wait.For(ctx, long) // ended early by a listener that fails
+	_ = wait.For(ctx, long) // ends early if a listener fails
 }
 
 func (s *Server) shutdown(servers []*http.Server) {

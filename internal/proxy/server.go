@@ -52,17 +52,17 @@ type Server struct {
 	evidence *reach.Evidence
 	stays    *stays
 	again    *again
-	repeated afterwards // hands out looks at what addresses ask for again
+	repeated afterwards // limits checks of repeated requests
 
 	inventories *inventory.Follower
 	afterwards  afterwards
 	started     time.Time
-	loaded      atomic.Bool // readiness no longer waits for inventories
+	loaded      atomic.Bool // readiness does not wait for inventories any more
 	client      *http.Client
 	relays      *relays
 
-	// Only the goroutine that loads uses these: the state of the files that were last read, and the last
-	// configuration that was parsed, in use or not.
+	// Only the loading goroutine uses these fields: the state of the files that were read last, and the last config
+	// that was parsed, in use or not.
 	seen  [sha256.Size]byte
 	tried *config.Config
 	// together is how long changed files that do not fit may wait for other files. Tests shorten it.
@@ -219,7 +219,7 @@ func (s *Server) listen(ctx context.Context) (public, admin net.Listener, err er
 	return public, admin, nil
 }
 
-// publicAddress is listen, with the port that the platform's PORT asks for.
+// publicAddress returns listen with the port that the platform's PORT asks for.
 func publicAddress(listen, port string) (string, error) {
 	if port == "" {
 		return listen, nil

@@ -66,8 +66,8 @@ func (r *relays) acquire(client netip.Prefix) (*relayShare, *oci.Error) {
 	return &relayShare{of: r, client: client, n: leastRelay}, nil
 }
 
-// busy is the answer when there is no room for a client's list. Either the client's network has other lists under
-// way, which is its own doing and raises no alert, or it has none.
+// busy returns the answer when there is no room for a client's list. If the client's network has other lists under way,
+// that is its own doing and raises no alert. Otherwise the proxy is the one that is busy.
 func busy(others int) *oci.Error {
 	if others > 0 {
 		return oci.ErrTooManyRequests.With(errBusy.Error())
@@ -75,7 +75,7 @@ func busy(others int) *oci.Error {
 	return oci.ErrUnavailable.With(errBusy.Error())
 }
 
-// busy is the answer to a client whose list does not fit beside the other lists under way.
+// busy returns the answer to a client whose list does not fit next to the other lists under way.
 func (s *relayShare) busy() *oci.Error {
 	s.of.mu.Lock()
 	defer s.of.mu.Unlock()
@@ -113,8 +113,8 @@ func (s *relayShare) release() {
 	}
 }
 
-// reader reads in, and grows the share as bytes come. It counts kept bytes that are already there, and spread bytes
-// for each byte that it reads. It fails with [errBusy] when there is no room.
+// reader returns a reader of in that grows the share as bytes come. It counts kept bytes that are already there, and
+// spread bytes for each byte that it reads. It fails with [errBusy] when there is no room.
 func (s *relayShare) reader(in io.Reader, kept int64) io.Reader {
 	return &sharedReader{in: in, share: s, kept: kept}
 }

@@ -12,13 +12,13 @@ import (
 
 // listing is what the inventories say of a blob.
 type listing struct {
-	stores set.Set // those that are believed and list it
-	size   int64   // in bytes; -1: those that list it do not agree, or lie
+	stores set.Set // stores that are believed and list it
+	size   int64   // in bytes; -1: the stores that list it disagree, or lie
 }
 
-// sizeAt is the blob's size in bytes that counts for a redirect to candidate i; 0: unknown. No single store decides
-// it for another candidate. It is what i's own inventory says, unless others contradict it; or what i answered to a
-// HEAD; or what canonical or several stores say.
+// sizeAt returns the blob's size in bytes that counts for a redirect to candidate i; 0: unknown. No single store
+// decides it for another candidate. The size is what i's own inventory says, unless others contradict it; or what i
+// answered to a HEAD; or what canonical or several stores say.
 func (s *Server) sizeAt(w *wiring, q *request, d *decision, i int) int64 {
 	if q.Kind != oci.KindBlob || i == route.NoCandidate {
 		return 0
@@ -32,7 +32,7 @@ func (s *Server) sizeAt(w *wiring, q *request, d *decision, i int) int64 {
 	return s.agreedSize(w, q, d)
 }
 
-// agreedSize is the size that no single store can have made up: canonical answered it, or several inventories agree
+// agreedSize returns a size that no single store can have made up: canonical answered it, or several inventories agree
 // on it; 0: unknown.
 func (s *Server) agreedSize(w *wiring, q *request, d *decision) int64 {
 	if q.Kind != oci.KindBlob {
@@ -47,7 +47,7 @@ func (s *Server) agreedSize(w *wiring, q *request, d *decision) int64 {
 	return 0
 }
 
-// ownSize is what candidate i answered when the proxy asked it; 0: unknown.
+// ownSize returns what candidate i answered when the proxy asked it; 0: unknown.
 func (s *Server) ownSize(w *wiring, q *request, i int) int64 {
 	if known, ok := s.checker.Lookup(w.key(i, &q.Request)); ok && known.Held {
 		return max(0, known.Size)

@@ -70,15 +70,15 @@ func lists(t *testing.T, store string, size int64) *inventorytest.Bucket {
 	return bucket
 }
 
-// Whatever the store in Virginia says of sizes, in answers and in its inventory, the numbers of the others are those
-// that they have beside an honest one.
+// Whatever the store in Virginia reports about sizes, in answers and in its inventory, the numbers of the others must
+// be the same as next to an honest store.
 func TestOneStoresLiesLeaveTheNumbersOfOthers(t *testing.T) {
 	lengths := []string{"4611686018427387904", "9223372036854775807", "1099511627775", "5000", "1", "0"}
 	sizes := []int64{1<<40 - 2, 300 << 30, 5000, 1, 0}
-	// pull is what clients near each candidate do, and returns what is counted in the end.
+	// pull makes requests of clients near each candidate and returns what is counted in the end.
 	const sum = 7400 // bytes
 	pull := func(t *testing.T, w *testWorld) (bytes, dollars map[string]float64) {
-		for range 4 { // four of the largest length are more than a counter of integers holds
+		for range 4 { // four of the largest length overflow an integer counter
 			w.ask(t, another(), "GET /v2/a/blobs/"+digest) // va
 			w.ask(t, gcpClient, "GET /v2/a/blobs/"+digest)
 			w.ask(t, homeClient, "GET /v2/a/blobs/"+digest)
@@ -116,7 +116,7 @@ func TestOneStoresLiesLeaveTheNumbersOfOthers(t *testing.T) {
 			t.Run(fmt.Sprint(name, " ", i), func(t *testing.T) {
 				var hostile map[string]*inventorytest.Bucket
 				says := lengths[i]
-				if inventories != nil { // one whose answers contradict its list is found out, and nobody is sent there any more
+				if inventories != nil { // a store that contradicts its own list gets no more clients
 					hostile, says = inventories(t, sizes[i]), fmt.Sprint(sizes[i])
 				}
 				w := twoStores(t, hostile)
@@ -139,7 +139,7 @@ func TestOneStoresLiesLeaveTheNumbersOfOthers(t *testing.T) {
 	}
 }
 
-// buckets are the inventories of va, and of cdn unless its size is negative.
+// buckets returns the inventories of va, and of cdn unless its size is negative.
 func buckets(t *testing.T, va, cdn int64) map[string]*inventorytest.Bucket {
 	t.Helper()
 	all := map[string]*inventorytest.Bucket{"va": lists(t, "va", va)}

@@ -52,12 +52,12 @@ func (s *Server) stay(ctx context.Context, w *wiring, q *request, d *decision, p
 			return
 		}
 	}
-	// The upstream where it was can no longer answer. Canonical is never behind. When canonical cannot answer either,
-	// an older image is better than none.
+	// The upstream where the network was can no longer answer. Canonical is never behind. If canonical cannot answer
+	// either, an older image is better than none.
 	p = s.plan(w, q, w.snapshot.Canonical)
 	if !s.stayAt(ctx, w, q, d, w.snapshot.Canonical) {
 		p = s.plan(w, q, want)
-		p.canonical = true // whatever was seen
+		p.canonical = true // whatever the network has seen
 	}
 	if p.peek = peek; !peek {
 		s.stays.claim(&p)
@@ -83,7 +83,7 @@ func (s *Server) stayAt(ctx context.Context, w *wiring, q *request, d *decision,
 	if !d.state.Usable.Has(i) {
 		return false
 	}
-	other := *d // a copy: the first decision stands if this one cannot
+	other := *d // a copy: if this decision fails, the first one stands
 	other.state.Usable = set.Set{}
 	other.state.Usable.Add(i)
 	s.settle(ctx, w, q, &other, true)
@@ -91,7 +91,7 @@ func (s *Server) stayAt(ctx context.Context, w *wiring, q *request, d *decision,
 		return false
 	}
 	if d.Reason == route.Pinned && other.Reason != route.Pinned {
-		return false // it is none of those that the client is confined to
+		return false // not one of the client's pinned candidates
 	}
 	other.state = d.state
 	*d = other
@@ -99,7 +99,7 @@ func (s *Server) stayAt(ctx context.Context, w *wiring, q *request, d *decision,
 	return true
 }
 
-// stayed notes, after the answer to q, that a list came from canonical because the near upstream failed.
+// stayed records, after the answer to q, that a list came from canonical because the near upstream failed.
 func (s *Server) stayed(w *wiring, q *request, a *response) {
 	canonical := a.by == w.snapshot.Canonical
 	if w.lags != nil && q.Kind == oci.KindTags && canonical {
@@ -121,7 +121,7 @@ func (s *Server) compare(w *wiring, q *request, i int, p *plan) {
 		return
 	}
 	if !w.spare(i) || !w.spare(w.snapshot.Canonical) {
-		return // their quota is for clients
+		return // the quotas are for clients
 	}
 	here, there := w.target(i, &q.Request), w.target(w.snapshot.Canonical, &q.Request)
 	there.Trusted = true

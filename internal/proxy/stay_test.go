@@ -16,8 +16,7 @@ import (
 
 func mustAddr(s string) netip.Addr { return netip.MustParseAddr(s) }
 
-// stayWorld is a world whose replica can be taken away for a moment, by its quota, and whose time
-// can pass.
+// stayWorld is a world with its own clock. Its quota can take the replica away for a moment.
 type stayWorld struct {
 	*testWorld
 	clock *clock
@@ -62,13 +61,13 @@ func TestATagDoesNotFlipBack(t *testing.T) {
 	for range 3 {
 		w.clock.pass(time.Minute)
 		w.polls(t, gcpClient, head, w.us.URL)
-		w.polls(t, "198.51.100.77", get, w.us.URL) // of the same network
+		w.polls(t, "198.51.100.77", get, w.us.URL) // in the same network
 	}
 	w.polls(t, gcpClient, "HEAD /v2/a/manifests/v2", w.eu.URL)
 	w.polls(t, gcpClient, "HEAD /v2/b/manifests/v1", w.eu.URL)
 	w.polls(t, gcpClient, "GET /v2/a/manifests/"+digest, w.eu.URL) // a digest never changes
 	wiring := w.server.wiring.Load()
-	for _, other := range []string{awsClient, "2001:db8:77::1"} { // who was never anywhere
+	for _, other := range []string{awsClient, "2001:db8:77::1"} { // never sent elsewhere before
 		q, d := &request{Request: mustParse(t, "/v2/a/manifests/v1")}, &decision{}
 		q.client = wiring.client(mustAddr(other), wiring.ranges.Locate(mustAddr(gcpClient)))
 		w.server.resolve(t.Context(), wiring, q, d)
@@ -85,7 +84,7 @@ func TestATagDoesNotFlipBack(t *testing.T) {
 	w.polls(t, gcpClient, head, w.eu.URL)
 }
 
-// The lag is the replica's own.
+// The lag belongs to the replica.
 func TestAReplicaThatIsNeverBehind(t *testing.T) {
 	w := newStayWorld(t, `place: gcp/europe-west1}
 stores`, `place: gcp/europe-west1, lag: 0s}
@@ -110,7 +109,7 @@ func TestWhoCannotStayIsServed(t *testing.T) {
 	w.polls(t, gcpClient, head, w.eu.URL)
 }
 
-// Lists of tags flipped too, when the near upstream failed now and then.
+// Lists of tags flipped too, when the near upstream sometimes failed.
 func TestAListDoesNotFlipBack(t *testing.T) {
 	w := newStayWorld(t)
 	list := func(o *origin, tag string, status int) {
@@ -140,7 +139,7 @@ func TestAListDoesNotFlipBack(t *testing.T) {
 	wants("old")
 }
 
-// Who polls all the time comes back to the replica when it has what canonical has, and not before.
+// A client that polls all the time comes back to the replica when the replica has what canonical has, and not earlier.
 func TestWhoPollsComesBack(t *testing.T) {
 	w := newStayWorld(t)
 	var old atomic.Bool
@@ -169,7 +168,7 @@ func TestWhoPollsComesBack(t *testing.T) {
 			if strings.HasPrefix(w.ask(t, gcpClient, head).Header.Get("Location"), w.eu.URL) {
 				return d
 			}
-			// What compares in the background has ended before the next poll.
+			// The background comparison must end before the next poll.
 			q := &request{Request: mustParse(t, "/v2/a/manifests/v1"), client: route.Client{Addr: mustAddr(gcpClient)}}
 			p := w.server.plan(wiring, q, wiring.index["eu"])
 			poll(t, "the comparison ends", func() bool {

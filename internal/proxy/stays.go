@@ -35,14 +35,14 @@ type moment int64
 // stay is where a network is sent for a tag.
 type stay struct {
 	key, origin uint64 // hashes; key 0: none
-	since, last moment // sent there first and last
+	since, last moment // first and last time sent there
 }
 
 // comparison is the result for a tag of a replica.
 type comparison struct {
 	key   uint64
 	tried moment // when it was last begun
-	asked moment // of the last that ended: nobody was asked before
+	asked moment // of the last that ended: neither upstream was asked earlier
 	found existence.Comparison
 }
 
@@ -64,13 +64,13 @@ func newStays() *stays {
 	return &stays{seed: maphash.MakeSeed(), now: now}
 }
 
-// key is the key of a tag, or of a list of tags, for a client network.
+// key returns the key of a tag, or of a list of tags, for a client network.
 func (s *stays) key(network netip.Prefix, req *oci.Request) uint64 {
 	a := network.Addr().As16()
 	return (maphash.Bytes(s.seed, a[:])*31 + s.tag(req)) | 1
 }
 
-// tag is a key for what req names, for any client.
+// tag returns a key for what req names, for any client.
 func (s *stays) tag(req *oci.Request) uint64 {
 	h := maphash.String(s.seed, req.Name) * 0x9e3779b97f4a7c15
 	return (h ^ maphash.String(s.seed, req.Tag)*31 + uint64(req.Kind)) | 1
@@ -82,14 +82,14 @@ func (s *stays) origin(origin string) uint64 { return maphash.String(s.seed, ori
 type plan struct {
 	key       uint64 // of the stay
 	tag       uint64
-	origin    uint64        // of the upstream it would be sent to
+	origin    uint64        // of the upstream that would get it
 	lag       time.Duration // of that upstream
 	canonical bool          // it is the canonical one
 	peek      bool          // change nothing
 }
 
-// claim says where a request is sent. Either it goes where p says, and the stay is there from now on, or it goes
-// where the network already is. compare: the replica that p names may be compared.
+// claim returns where a request is sent. Either it goes where p says, and the stay is there from now on, or it goes
+// where the network already is. compare says that the replica that p names may be compared.
 func (s *stays) claim(p *plan) (origin uint64, compare bool) {
 	set := p.key >> 8 % staySets
 	lock := &s.locks[set%stayLocks]
@@ -134,16 +134,16 @@ func find(set *[stayWays]stay, key uint64) *stay {
 func (e *stay) over(now moment, lag time.Duration, c *comparison) bool {
 	switch {
 	case now-e.last >= moment(lag):
-		return true // what was seen elsewhere is there by now
+		return true // by now it has what was seen elsewhere
 	case now-e.since < moment(lag):
 		return false
 	case c.asked >= e.last:
 		return c.found != existence.Different
 	case c.asked > e.since && c.found == existence.Different:
 		return false
-	default: // it was tried without success
-		vain := c.tried > c.asked && now-c.tried >= moment(compareEvery)
-		return vain && now-e.since >= moment(mustReturn*lag)
+	default: // tried without success
+		futile := c.tried > c.asked && now-c.tried >= moment(compareEvery)
+		return futile && now-e.since >= moment(mustReturn*lag)
 	}
 }
 
@@ -171,7 +171,7 @@ func (s *stays) begin(key uint64) bool {
 	return true
 }
 
-// end notes the result of a comparison. Neither upstream was asked before asked.
+// end records the result of a comparison. Before the moment asked, neither upstream was asked.
 func (s *stays) end(key uint64, asked moment, found existence.Comparison) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

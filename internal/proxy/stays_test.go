@@ -32,7 +32,7 @@ func tagPlan(s *stays, origin string, lag time.Duration) *plan {
 	}
 }
 
-// claim names who answers a request that would be sent to want.
+// claimed returns who answers a request that would be sent to want.
 func (s *stays) claimed(want string, lag time.Duration) string {
 	at, _ := s.claim(tagPlan(s, want, lag))
 	for _, origin := range []string{"canonical", "near", "far"} {
@@ -106,13 +106,13 @@ func TestToExplainChangesNothing(t *testing.T) {
 	}
 }
 
-// Who asks more often than the lag would stay away forever, were the replica not compared.
+// Without comparisons, a client that asks more often than the lag would stay away forever.
 func TestWhoAsksAgainAndAgainComesBack(t *testing.T) {
 	const lag = 10 * time.Minute
 	for _, tt := range []struct {
 		name  string
 		found existence.Comparison
-		never bool // there is a result
+		never bool // no comparison ends
 		back  time.Duration
 	}{
 		{"the same", existence.Same, false, lag},
@@ -157,15 +157,14 @@ func TestNobodySeesAnOlderImage(t *testing.T) {
 	}
 }
 
-// history is that of one tag at one canonical upstream and two replicas, and of a client that
-// polls.
+// history simulates one tag at one canonical upstream and two replicas, and a client that polls.
 func history(random *rand.Rand) error {
 	s, c := newTestStays()
 	lag := time.Duration(1+random.IntN(20)) * time.Minute
 	names := []string{"canonical", "near", "far"}
 	version, seen := 0, 0
-	behind := map[string][]moment{} // by replica: when it has each version
-	had := []moment{0}              // when canonical had each
+	behind := map[string][]moment{} // by replica: when it got each version
+	had := []moment{0}              // when canonical got each version
 	content := func(name string, at moment) int {
 		when := had
 		if name != "canonical" {

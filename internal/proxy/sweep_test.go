@@ -10,7 +10,8 @@ import (
 	"ociproxy/internal/atomicfile"
 )
 
-// A start removes what a killed process left in the cache, of whatever kind; what another one is writing stays.
+// A start removes files of every kind that a killed process left in the cache. It keeps what another process is
+// writing.
 func TestStartSweepsTheCache(t *testing.T) {
 	dir := t.TempDir()
 	edit := []string{"ranges:\n", "ranges:\n  cache: " + dir + "\n"}
@@ -22,7 +23,7 @@ func TestStartSweepsTheCache(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	theirs := filepath.Join(dir, "app", ".state.7") // of a program that shares the directory
+	theirs := filepath.Join(dir, "app", ".state.7") // belongs to a program that shares the directory
 	if err := errors.Join(os.MkdirAll(filepath.Dir(theirs), 0o755), os.WriteFile(theirs, nil, 0o600)); err != nil {
 		t.Fatal(err)
 	}

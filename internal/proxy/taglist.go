@@ -19,7 +19,7 @@ import (
 type tagList struct {
 	body  []byte
 	link  string
-	odd   error // why there is no link though there may be another page; nil: it is well
+	odd   error // why there is no link although there may be another page; nil: no fault
 	empty bool  // no tags, and no page after it
 }
 
@@ -45,7 +45,7 @@ func resume(req oci.Request) (asked oci.Request, skip string) {
 	if !ok || !oci.ValidTag(tag) {
 		return req, req.Last
 	}
-	asked, _ = req.Page(req.N, marker) // part of one that is well formed
+	asked, _ = req.Page(req.N, marker) // a part of a well-formed request
 	return asked, tag
 }
 
@@ -101,14 +101,14 @@ func (r *tokenReader) Read(p []byte) (int, error) {
 
 // page collects the tags that are read.
 type page struct {
-	req  oci.Request // as the upstream is asked
+	req  oci.Request // the request to the upstream
 	skip string      // the tag after which the client's page begins
-	seen bool        // it came
+	seen bool        // skip was read
 	out  bytes.Buffer
 	tags int    // in out
-	last string // of them
-	end  string // the last of all
-	cut  bool   // there were more than were asked for
+	last string // last tag in out
+	end  string // last tag of all
+	cut  bool   // there were more tags than requested
 }
 
 func (p *page) begin() {

@@ -105,7 +105,7 @@ func (s *Server) observeCheck(t existence.Target, result string, a existence.Ans
 	w := s.wiring.Load()
 	i, ok := w.index[t.Candidate]
 	if !ok || w.snapshot.Candidates[i].Origin != t.Key.Origin {
-		return // a reload removed or changed it
+		return // a reload removed or changed the candidate
 	}
 	switch result {
 	case existence.ResultFailed:
@@ -121,7 +121,7 @@ func (s *Server) observeCheck(t existence.Target, result string, a existence.Ans
 type places []atomic.Bool
 
 func (p places) note(id int) {
-	if !p[id].Load() { // a store only when it changes something: the line stays shared between cores
+	if !p[id].Load() { // write only on change: the cache line stays shared between cores
 		p[id].Store(true)
 	}
 }

@@ -32,10 +32,10 @@ const together = 10 * time.Second
 func (s *Server) watch(ctx context.Context, signal <-chan struct{}) error {
 	events, faults, follow, stop := s.events()
 	defer stop()
-	var unfit error // why the files do not fit, until they do or their time is over
+	var unfit error // why the files do not fit, until they fit or the time limit is over
 	late := time.NewTimer(s.together)
 	late.Stop()
-	quiet := time.NewTimer(settle) // also for what changed before anybody watched
+	quiet := time.NewTimer(settle) // also for changes before the watch began
 	defer quiet.Stop()
 	waiting := true
 	tick := time.NewTicker(recheck)
@@ -78,11 +78,11 @@ func (s *Server) watch(ctx context.Context, signal <-chan struct{}) error {
 				events = nil
 				continue
 			}
-			if !waiting { // a busy neighbour in the directory must not put it off forever
+			if !waiting { // a busy neighbour in the directory must not delay it forever
 				waiting = true
 				quiet.Reset(settle)
 			}
-		case err := <-faults: // the queue ran over: something happened
+		case err := <-faults: // the queue overflowed: something happened
 			s.log.Warn("watching files", "error", err)
 			compare()
 		case <-quiet.C:
@@ -91,7 +91,7 @@ func (s *Server) watch(ctx context.Context, signal <-chan struct{}) error {
 		case <-tick.C:
 			compare()
 		case <-late.C:
-			if compare(); unfit != nil { // what came in the meantime, without an event, does not fit either
+			if compare(); unfit != nil { // changes without an event do not fit either
 				s.refused(unfit)
 				unfit = nil
 			}
@@ -141,8 +141,8 @@ func (s *Server) files() []string {
 	return files
 }
 
-// fileState is a digest of the names and contents of all files. A file that cannot be read counts as empty, and the
-// reload that follows reports it. hash is the configuration file's hash, if it was already read.
+// fileState returns a digest of the names and contents of all files. A file that cannot be read counts as empty, and
+// the reload that follows reports it. hash is the config file's hash, if it was already read.
 func (s *Server) fileState(files []string, hash string) [sha256.Size]byte {
 	h := sha256.New()
 	for _, f := range files {

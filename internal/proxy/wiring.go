@@ -25,7 +25,7 @@ type wiring struct {
 	address  *clientip.Extractor
 	ranges   *ranges.Ranges
 	flows    *metrics.FlowTable
-	quotas   []*quota        // by candidate; nil: none
+	quotas   []*quota        // by candidate; nil: no limit
 	lags     []time.Duration // by candidate; nil: no replica is ever behind
 	all      set.Set
 	index    map[string]int // candidates by name
@@ -33,7 +33,7 @@ type wiring struct {
 	places   places         // by ranking
 	health   *health.View
 	live     *inventory.Live          // what the inventories say
-	doubts   *existence.Doubts        // where they were wrong
+	doubts   *existence.Doubts        // where inventories were wrong
 	certs    *certificate             // nil: no TLS
 	names    map[string]*registryName // by host
 }

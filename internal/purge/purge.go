@@ -18,17 +18,17 @@ import (
 type Store struct {
 	Name    string
 	Bucket  store.Bucket
-	URL     string        // of a blob as the public reads it, with {digest} in it
+	URL     string        // where anonymous clients read a blob, with {digest} in it
 	CDN     bool          // the URL is that of a cache in front of the bucket
-	Refresh time.Duration // how often servers ask for the inventory
-	Err     error         // why the store cannot be used; nil when it can
+	Refresh time.Duration // how often servers load the inventory
+	Err     error         // why the store cannot be used; nil if it can
 }
 
-// Ledger changes the inventories of the stores, by their numbers.
+// Ledger changes the inventories of the stores. Each store has its number in the list for [Run].
 type Ledger interface {
 	// Holds reports whether the inventory of a store lists d.
 	Holds(store int, d oci.Digest) (size int64, ok bool)
-	// Remove takes digests out of a store's inventory; durable on return.
+	// Remove removes digests from a store's inventory; durable on return.
 	Remove(ctx context.Context, store int, digests ...oci.Digest) error
 }
 
@@ -37,11 +37,11 @@ type Options struct {
 	Ledger Ledger
 	// DryRun looks and changes nothing.
 	DryRun bool
-	// Waiting is told once a second how long is left to wait; nil: nobody is told.
+	// Waiting is called once a second with the time left to wait; nil if the caller does not need it.
 	Waiting func(left time.Duration)
 }
 
-// Report is what a purge did. As JSON its fields are stable: they are only added to.
+// Report is what a purge did. Its JSON fields are stable: fields are only added.
 type Report struct {
 	Digests     []oci.Digest  `json:"digests"`
 	DryRun      bool          `json:"dryRun"`
@@ -55,7 +55,7 @@ type Report struct {
 type StoreReport struct {
 	Name  string `json:"store"`
 	Blobs []Blob `json:"blobs"`
-	Error string `json:"error,omitempty"` // why the store is not done
+	Error string `json:"error,omitempty"` // why the store is not finished
 }
 
 // Blob is one digest in one store.
@@ -64,21 +64,21 @@ type Blob struct {
 	Listed   bool       `json:"listed"`   // the inventory listed it
 	Object   bool       `json:"object"`   // there was an object
 	Size     int64      `json:"size"`     // of the object, in bytes
-	Unlisted bool       `json:"unlisted"` // it was taken out of the inventory
+	Unlisted bool       `json:"unlisted"` // it was removed from the inventory
 	Deleted  bool       `json:"deleted"`  // the object was deleted
 }
 
-// URL is an address that caches may know the blob by.
+// URL is an address under which caches may have the blob.
 type URL struct {
 	Store string `json:"store"`
 	CDN   bool   `json:"cdn"`
 	URL   string `json:"url"`
 }
 
-// ErrDeny is the reason for a purge that makes no sense: the next pass of a mirror would bring the blob back.
+// ErrDeny means that a purge would be useless: the next pass of a mirror would bring the blob back.
 var ErrDeny = errors.New("the config does not deny it")
 
-// Denied checks that all digests are denied, so that what is purged stays away. The error wraps [ErrDeny].
+// Denied checks that all digests are denied, so that purged blobs stay away. Its error wraps [ErrDeny].
 func Denied(digests, deny []oci.Digest) error {
 	denied := map[oci.Digest]bool{}
 	for _, d := range deny {
@@ -92,8 +92,8 @@ func Denied(digests, deny []oci.Digest) error {
 	return nil
 }
 
-// Run purges digests. A store that fails is reported and the others are done nevertheless; the error is only the end of
-// ctx, and the report says what was done until then.
+// Run purges digests. If a store fails, Run reports it and continues with the others. It returns an error only if ctx
+// ends; the report then says what was done before.
 func Run(ctx context.Context, digests []oci.Digest, stores []Store, opt Options) (*Report, error) {
 	p := &purge{digests: digests, stores: stores, opt: opt,
 		report: &Report{Digests: digests, DryRun: opt.DryRun, Stores: make([]StoreReport, len(stores)), URLs: []URL{}}}
@@ -119,13 +119,13 @@ func Run(ctx context.Context, digests []oci.Digest, stores []Store, opt Options)
 	return p.report, ctx.Err()
 }
 
-// Exit codes of a purge in which a store failed: as those of the other commands.
+// Exit codes of a purge in which a store failed. Other commands use the same codes.
 const (
-	codeFailed  = 1 // nothing could be done, or looked at
-	codePartial = 5 // some of it failed, the rest is done
+	codeFailed  = 1 // nothing could be done or checked
+	codePartial = 5 // a part failed, the rest is done
 )
 
-// code reports whether all stores are done, or some of it all, or nothing.
+// code returns the exit code: everything is done, a part is done, or nothing is done.
 func (p *purge) code() int {
 	failed, some := false, false
 	for _, s := range p.report.Stores {
@@ -148,7 +148,7 @@ type purge struct {
 	report  *Report
 }
 
-// each runs f for every store that has not failed, all at once.
+// each runs f for all stores that have not failed, at the same time.
 func (p *purge) each(ctx context.Context, f func(context.Context, int) error) {
 	var wg sync.WaitGroup
 	for i := range p.stores {
@@ -169,7 +169,7 @@ func (p *purge) each(ctx context.Context, f func(context.Context, int) error) {
 	wg.Wait()
 }
 
-// look learns what a store has.
+// look finds out what a store has.
 func (p *purge) look(ctx context.Context, i int) error {
 	for k, d := range p.digests {
 		b := &p.report.Stores[i].Blobs[k]
@@ -183,8 +183,8 @@ func (p *purge) look(ctx context.Context, i int) error {
 	return nil
 }
 
-// wait is how long servers may still send clients to what the inventories cease to list: two intervals, since one may have
-// begun just before. Nothing is waited for where there is no object to delete.
+// wait returns how long servers may still send clients to blobs after the inventories stopped listing them: two
+// intervals, since an interval may have begun just before. Without an object to delete, there is no wait.
 func (p *purge) wait() (longest time.Duration) {
 	for i, s := range p.report.Stores {
 		for _, b := range s.Blobs {
@@ -196,7 +196,8 @@ func (p *purge) wait() (longest time.Duration) {
 	return longest
 }
 
-// unlist takes out of the inventory what it lists, and what is there: somebody may have put that and be about to record it.
+// unlist removes from the inventory the blobs that it lists, and also those whose objects exist: another process may
+// have put an object and be about to record it.
 func (p *purge) unlist(ctx context.Context, i int) error {
 	var there []oci.Digest
 	for _, b := range p.report.Stores[i].Blobs {
@@ -217,7 +218,7 @@ func (p *purge) unlist(ctx context.Context, i int) error {
 	return nil
 }
 
-// pause waits, and tells how long is left.
+// pause waits, and reports how much time is left.
 func (p *purge) pause(ctx context.Context, d time.Duration) error {
 	end := time.Now().Add(d)
 	for left := d; left > 0; left = time.Until(end) {
@@ -231,8 +232,8 @@ func (p *purge) pause(ctx context.Context, d time.Duration) error {
 	return ctx.Err()
 }
 
-// remove deletes the objects, and makes sure that nobody has put them back. Then the inventory lets go of them again: a mirror that
-// had put one before may have recorded it while we waited.
+// remove deletes the objects, and makes sure that no writer has put them back. Then it removes them from the inventory
+// again: a mirror that had put an object before may have recorded it during the wait.
 func (p *purge) remove(ctx context.Context, i int) error {
 	var deleted []oci.Digest
 	var err error

@@ -17,7 +17,7 @@ import (
 	"ociproxy/internal/store"
 )
 
-// book is a ledger in memory that notes when something was removed.
+// book is a ledger in memory that records the time of the first removal.
 type book struct {
 	mu      sync.Mutex
 	held    []map[oci.Digest]int64
@@ -47,7 +47,7 @@ func (b *book) Remove(_ context.Context, i int, ds ...oci.Digest) error {
 	return nil
 }
 
-// watched is a bucket that notes when something was deleted, and brings back what it is told to.
+// watched is a bucket that records the time of the last deletion. If stays is set, it deletes nothing.
 type watched struct {
 	store.Bucket
 	mu      sync.Mutex
@@ -76,7 +76,7 @@ func digest(text string) oci.Digest {
 
 var bad, worse, fine = "bad content", "worse content", "fine content"
 
-// world is two stores that hold everything.
+// world returns two stores that hold everything.
 func world(t *testing.T) ([]Store, []*watched, *book) {
 	t.Helper()
 	b := &book{fail: map[int]error{}}
@@ -102,7 +102,7 @@ func world(t *testing.T) ([]Store, []*watched, *book) {
 	return stores, buckets, b
 }
 
-// has are the contents of a bucket.
+// has returns the contents that a bucket has.
 func has(t *testing.T, b store.Bucket) (out []string) {
 	t.Helper()
 	for _, text := range []string{bad, worse, fine} {
@@ -115,7 +115,8 @@ func has(t *testing.T, b store.Bucket) (out []string) {
 	return out
 }
 
-// TestRun: first the inventories, then two intervals of the slowest reader, then the objects; a second run has nothing to wait for.
+// TestRun: first the inventories change, then Run waits two intervals of the slowest reader, then it deletes the
+// objects. A second run does not have to wait.
 func TestRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		stores, buckets, b := world(t)
@@ -154,8 +155,8 @@ func TestRun(t *testing.T) {
 	})
 }
 
-// TestRecordedMeanwhile: a mirror that had put the blob before it was denied records it late. The inventory does not list it in the end,
-// whether it did at the start or not.
+// TestRecordedMeanwhile: a mirror that put the blob before it was denied records it late. In the end, the inventory
+// does not list the blob, whether or not it did at the start.
 func TestRecordedMeanwhile(t *testing.T) {
 	for name, listed := range map[string]bool{"again": true, "first": false} {
 		t.Run(name, func(t *testing.T) {
@@ -180,7 +181,8 @@ func TestRecordedMeanwhile(t *testing.T) {
 	}
 }
 
-// TestInterrupted: a purge that ends while it waits has deleted nothing; the next one waits again, and completes it.
+// TestInterrupted: a purge that ends during its wait has deleted nothing. The next purge waits again, and completes the
+// work.
 func TestInterrupted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		stores, buckets, b := world(t)
@@ -198,7 +200,7 @@ func TestInterrupted(t *testing.T) {
 	})
 }
 
-// TestPartial: a store that fails at any step is not touched further, and the other one is done.
+// TestPartial: a store that fails at any step is not touched further. The other store is finished.
 func TestPartial(t *testing.T) {
 	boom := errors.New("boom")
 	for name, harm := range map[string]func(*Store, *watched, *book){
@@ -222,8 +224,8 @@ func TestPartial(t *testing.T) {
 	}
 }
 
-// TestNothingDone: a purge that did part of its work, and be it in a store that then failed, says so by its exit code;
-// one that could do nothing does not.
+// TestNothingDone: if a purge did a part of its work, even in a store that failed later, its exit code says so. A purge
+// that could do nothing has another exit code.
 func TestNothingDone(t *testing.T) {
 	boom := errors.New("boom")
 	for name, tt := range map[string]struct {
@@ -232,7 +234,7 @@ func TestNothingDone(t *testing.T) {
 	}{
 		"unusable":  {func(s *Store, _ *watched, _ *book, _ int) { s.Err = boom }, 1},
 		"inventory": {func(_ *Store, _ *watched, b *book, i int) { b.fail[i] = boom }, 1},
-		"it stays":  {func(_ *Store, w *watched, _ *book, _ int) { w.stays = true }, 5}, // and is listed no longer
+		"it stays":  {func(_ *Store, w *watched, _ *book, _ int) { w.stays = true }, 5}, // but it is no longer listed
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

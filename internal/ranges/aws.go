@@ -1,7 +1,7 @@
 package ranges
 
-// parseAWS reads ip-ranges.json. Every service counts: a prefix listed under several services has one region in all.
-// Region GLOBAL (anycast) means that the cloud is known and the region is not.
+// parseAWS reads ip-ranges.json. It reads the rows of every service: a prefix listed under several services has the
+// same region in all of them. Region GLOBAL (anycast) means that the cloud is known but the region is not.
 //
 // https://docs.aws.amazon.com/vpc/latest/userguide/aws-ip-syntax.html
 func parseAWS(data []byte) ([]row, error) {

@@ -5,12 +5,12 @@ import (
 	"strings"
 )
 
-// azureTag precedes the region in the tags that list a region's whole address space.
+// azureTag precedes the region in the tags that list a region's complete address space.
 const azureTag = "AzureCloud."
 
-// parseAzure reads the service tags file. Only AzureCloud.<region> counts: the plain AzureCloud repeats all of them
-// without a region, and service tags (Storage.WestEurope) repeat parts. Internal spellings of regions ("germanywc")
-// are aliases on the map.
+// parseAzure reads the service tags file. It uses only AzureCloud.<region>. The plain AzureCloud repeats all prefixes
+// without a region, and service tags (Storage.WestEurope) repeat parts of them. Internal spellings of regions
+// ("germanywc") are aliases on the map.
 //
 // https://learn.microsoft.com/azure/virtual-network/service-tags-overview
 func parseAzure(data []byte) ([]row, error) {

@@ -8,7 +8,8 @@ import (
 	"ociproxy/internal/place"
 )
 
-// addresses inside random prefixes of the table, every prefix equally likely, so the small and deep ones count most.
+// addresses returns n addresses inside random prefixes of the table. Every prefix is equally likely, so small and
+// deep prefixes dominate.
 func addresses(t *Table, n int) []netip.Addr {
 	rng := rand.New(rand.NewPCG(1, 2))
 	all := make([]netip.Addr, n)
@@ -18,7 +19,7 @@ func addresses(t *Table, n int) []netip.Addr {
 	return all
 }
 
-// BenchmarkLookup is one look-up in the table of all real feeds.
+// BenchmarkLookup measures one look-up in the table of all real feeds.
 func BenchmarkLookup(b *testing.B) {
 	t := mustNew(b, realFeeds(b), Options{}).Table()
 	all := addresses(t, 1<<12)
@@ -30,7 +31,7 @@ func BenchmarkLookup(b *testing.B) {
 	}
 }
 
-// BenchmarkLocate is what a request pays: the look-up and the client made of it.
+// BenchmarkLocate measures the cost for one request: the look-up and building the client from it.
 func BenchmarkLocate(b *testing.B) {
 	r := mustNew(b, realFeeds(b), Options{})
 	all := addresses(r.Table(), 1<<12)
@@ -42,7 +43,7 @@ func BenchmarkLocate(b *testing.B) {
 	}
 }
 
-// BenchmarkBuild compiles the table of all real feeds, which happens when a feed has changed.
+// BenchmarkBuild compiles the table of all real feeds. The server does this when a feed has changed.
 func BenchmarkBuild(b *testing.B) {
 	r := mustNew(b, realFeeds(b), Options{})
 	b.ReportAllocs()

@@ -6,8 +6,9 @@ import (
 	"github.com/gaissmai/bart"
 )
 
-// The special-purpose address registries of IANA as of 2026 (RFC 6890 and its updates): nothing a cloud's customer
-// sends from. For IPv6 all of 2000::/3 is allowed but what is listed; all else is not.
+// The special-purpose address registries of IANA as of 2026 (RFC 6890 and its updates). No customer of a cloud sends
+// from these ranges. For IPv6, everything in 2000::/3 is allowed except the ranges listed here; everything outside is
+// not.
 var (
 	bogonTable = prefixSet(
 		"0.0.0.0/8",       // this network, RFC 791
@@ -48,12 +49,12 @@ func bogon(p netip.Prefix) bool {
 	return bogonTable.OverlapsPrefix(p)
 }
 
-// ownSpace reports whether p lies inside space that operators number as they like: private, shared and unique local
-// ranges, and the documentation ranges that examples use.
+// ownSpace reports whether p lies inside space that operators may number as they like: private, shared and unique
+// local ranges, and the documentation ranges that examples use.
 func ownSpace(p netip.Prefix) bool { return ownTable.LookupPrefix(p) }
 
-// idleSpace reports whether p lies inside space that no packet on the internet comes from and that some geofeeds list
-// all the same: documentation, benchmarking and protocol assignments.
+// idleSpace reports whether p lies inside documentation, benchmarking or protocol assignment space. No packet on the
+// internet comes from there, but some geofeeds list it.
 func idleSpace(p netip.Prefix) bool { return idleTable.LookupPrefix(p) }
 
 func prefixSet(cidrs ...string) *bart.Lite {

@@ -7,8 +7,8 @@ import (
 	"ociproxy/internal/place"
 )
 
-// parseCSV reads the operator's own list: prefix,place, one a line, further columns ignored, comments after '#'.
-// A first line "cidr,place" is a heading. A place without a region ("aws") is a cloud whose region is not known.
+// parseCSV reads the operator's own list, one "prefix,place" per line. It ignores further columns, and comments after
+// '#'. A first line "cidr,place" is a heading. A place without a region ("aws") is a cloud whose region is not known.
 func parseCSV(data []byte) ([]row, error) {
 	var rows []row
 	first := true

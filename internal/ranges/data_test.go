@@ -9,8 +9,8 @@ import (
 	"ociproxy/internal/place"
 )
 
-// dataDir is where the real feeds lie, beside the module. They are not part of the repository: where they are absent
-// the tests that need them skip, except in CI.
+// dataDir returns the directory of the real feeds, beside the module. They are not part of the repository. Where they
+// are absent, the tests that need them skip; in CI they fail.
 func dataDir(tb testing.TB) string {
 	tb.Helper()
 	dir, err := os.Getwd()
@@ -37,7 +37,7 @@ func dataDir(tb testing.TB) string {
 	return data
 }
 
-// realFeeds is a config with every real feed as a local file.
+// realFeeds returns a config with every real feed as a local file.
 func realFeeds(tb testing.TB) config.Ranges {
 	dir := dataDir(tb)
 	file := func(name string) string { return filepath.Join(dir, name) }

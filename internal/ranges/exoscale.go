@@ -1,6 +1,6 @@
 package ranges
 
-// parseExoscale reads exoscale_prefixes.json; a zone is what we call a region.
+// parseExoscale reads exoscale_prefixes.json. Exoscale's "zone" is our region.
 //
 // https://community.exoscale.com/platform/ip-prefixes
 func parseExoscale(data []byte) ([]row, error) {

@@ -24,23 +24,23 @@ type feed struct {
 	source  string
 
 	asking  sync.Mutex // one exchange at a time; guards pending
-	pending *parsed    // what validate, called by the fetcher, made of the last body it accepted
+	pending *parsed    // the result of validate (called by the fetcher) for the last body it accepted
 
-	mu     sync.Mutex  // guards what follows
-	good   *parsed     // in use; nil: nothing yet
-	known  fetch.State // of good, as far as the fetcher gave it
+	mu     sync.Mutex  // guards the fields below
+	good   *parsed     // in use; nil: none yet
+	known  fetch.State // the fetcher's state for good, if the copy came from the fetcher
 	status FeedStatus
 }
 
 // parsed is a feed that passed its guards.
 type parsed struct {
-	body      []byte // as published, to be read again with another map
+	body      []byte // as published, to be parsed again with another map
 	entries   []Entry
 	space     space
 	skipped   int // see FeedStatus
 	conflicts int
 	unknown   int
-	regions   []string // that are not on the map, sorted
+	regions   []string // regions that are not on the map, sorted
 }
 
 func newFeed(name string, c config.Feed, cfg config.Ranges, m *place.Map, opts Options) (*feed, error) {
@@ -74,7 +74,7 @@ func newFeed(name string, c config.Feed, cfg config.Ranges, m *place.Map, opts O
 // local reports whether the feed is a file on this machine.
 func (f *feed) local() bool { return f.config.File != "" }
 
-// validate parses a body and applies the guards; the result waits in pending.
+// validate parses a body and applies the guards. It leaves the result in pending.
 func (f *feed) validate(body []byte) error {
 	p, err := f.parse(body)
 	if err == nil {
@@ -130,7 +130,7 @@ func (f *feed) get(ctx context.Context) (changed bool, err error) {
 	from := "url"
 	switch {
 	case !isGood:
-		from = "cache" // the source failed, but there was a copy on disk that nobody had loaded
+		from = "cache" // the source failed, but a copy on disk had not been loaded yet
 	case f.local():
 		from = "file"
 	}
@@ -161,7 +161,7 @@ func (f *feed) use(p *parsed) {
 	f.status.Unknown, f.status.UnknownRegions = p.unknown, p.regions
 }
 
-// confirm notes that the copy in use is current.
+// confirm records that the copy in use is current.
 func (f *feed) confirm(from string, at time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -169,14 +169,14 @@ func (f *feed) confirm(from string, at time.Time) {
 	f.status.From, f.status.LastGood = from, at
 }
 
-// record keeps the outcome of an attempt.
+// record stores the outcome of an attempt.
 func (f *feed) record(err error, isGood bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.status.record(err, isGood)
 }
 
-// report is a copy of the feed's state, with the age as of now.
+// report returns a copy of the feed's state, with its age at now.
 func (f *feed) report(now time.Time) FeedStatus {
 	f.mu.Lock()
 	defer f.mu.Unlock()

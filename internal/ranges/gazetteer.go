@@ -9,8 +9,8 @@ import (
 	"ociproxy/internal/place"
 )
 
-// gazetteerCSV has the coordinates of subdivisions of large countries, ISO 3166-2 code,lat,lon: about where most
-// people of the subdivision live, hand-entered public geography, ± 100 km.
+// gazetteerCSV has the coordinates of the subdivisions of large countries: ISO 3166-2 code,lat,lon. Each point is
+// roughly where most people of the subdivision live. The data is public geography, entered by hand, ± 100 km.
 //
 //go:embed gazetteer.csv
 var gazetteerCSV []byte

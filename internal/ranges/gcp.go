@@ -1,6 +1,6 @@
 package ranges
 
-// parseGCP reads cloud.json, the ranges that customers' resources have. Scope "global" is no region.
+// parseGCP reads cloud.json: the ranges of customers' resources. The scope "global" is not a region.
 //
 // https://support.google.com/a/answer/10026322
 func parseGCP(data []byte) ([]row, error) {

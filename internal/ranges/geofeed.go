@@ -10,9 +10,9 @@ import (
 	"strings"
 )
 
-// parseGeofeed reads an RFC 8805 geofeed: prefix,country,subdivision,city,postal. All but the prefix may be empty or
-// left out; a bare address is a prefix of full length; a country that is no ISO code (DigitalOcean writes "None",
-// RFC 8805 reserves "ZZ") means that the feed does not say where.
+// parseGeofeed reads an RFC 8805 geofeed: prefix,country,subdivision,city,postal. All fields except the prefix may be
+// empty or left out. A bare address is a prefix of full length. A country that is not an ISO code (DigitalOcean
+// writes "None", RFC 8805 reserves "ZZ") means that the feed does not say where the prefix is.
 func parseGeofeed(data []byte) ([]row, error) {
 	var rows []row
 	err := eachRecord(data, func(rec []string) error {
@@ -27,7 +27,7 @@ func parseGeofeed(data []byte) ([]row, error) {
 	return rows, err
 }
 
-// parseVultr reads Vultr's geofeed as JSON, which has the same columns.
+// parseVultr reads Vultr's geofeed in its JSON form, which has the same columns.
 //
 // https://geofeed.constant.com/?json
 func parseVultr(data []byte) ([]row, error) {
@@ -53,7 +53,7 @@ func parseVultr(data []byte) ([]row, error) {
 	return rows, nil
 }
 
-// eachRecord calls f with the fields of each line of CSV, trimmed, comments and empty lines left out.
+// eachRecord calls f with the trimmed fields of each line of CSV. It leaves out comments and empty lines.
 func eachRecord(data []byte, f func(rec []string) error) error {
 	r := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))))
 	r.Comment = '#'
@@ -85,13 +85,13 @@ func parseHostOrPrefix(s string) (netip.Prefix, error) {
 	return parsePrefix(s)
 }
 
-// newLocality keeps what is well-formed.
+// newLocality returns a locality. If the country is not well-formed, the locality is empty.
 func newLocality(country, subdivision, city string) locality {
 	country = strings.ToUpper(country)
 	if len(country) != 2 || strings.Trim(country, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" || country == "ZZ" {
 		return locality{}
 	}
-	// Vultr repeats the country now and then: "GB-GB-MAN".
+	// Vultr sometimes repeats the country: "GB-GB-MAN".
 	subdivision = strings.ToUpper(subdivision)
 	for strings.HasPrefix(subdivision, country+"-"+country+"-") {
 		subdivision = subdivision[len(country)+1:]
@@ -99,7 +99,7 @@ func newLocality(country, subdivision, city string) locality {
 	return locality{country, subdivision, city}
 }
 
-// String is the locality as people write it.
+// String returns the locality as people write it.
 func (l locality) String() string {
 	return strings.Join(strings.Fields(or(l.subdivision, l.country)+" "+l.city), " ")
 }

@@ -17,8 +17,8 @@ import (
 	"ociproxy/internal/place"
 )
 
-// asnClouds are the AS numbers from which a cloud's customers send. AWS China (55960, 135629) is left out: it is a
-// partition of its own, and a guessed cloud must not earn the price of another one.
+// asnClouds maps AS numbers to the cloud whose customers send from them. AWS China (55960, 135629) is left out: it is
+// a partition of its own, and a guessed cloud must not get the price of another partition.
 //
 // Source: the clouds' entries in PeeringDB, 2026.
 var asnClouds = map[uint32]string{
@@ -35,14 +35,14 @@ var asnClouds = map[uint32]string{
 // maxMMDB is far above the largest city file sold (some 130 MB).
 const maxMMDB = 1 << 30
 
-// geoIP locates addresses by the operator's mmdb files. Its zero value knows nothing.
+// geoIP locates addresses by the operator's mmdb files. Its zero value knows no address.
 type geoIP struct {
 	city, asn *geoFile // nil: not configured
 	clouds    map[uint32]string
 }
 
-// newGeoIP shares the files that previous has already: they do not depend on the map, and what is good in one stays good
-// when the file breaks just before a reload.
+// newGeoIP shares the files that previous already has. The files do not depend on the map, and a good file stays in
+// use even if it breaks on disk just before a reload.
 func newGeoIP(c config.GeoIP, m *place.Map, previous *geoIP) (*geoIP, error) {
 	g := &geoIP{clouds: maps.Clone(asnClouds)}
 	for asn, cloud := range c.Clouds {
@@ -66,7 +66,7 @@ func (g *geoIP) files() []*geoFile {
 	return files
 }
 
-// spot is where the city file puts the address: its coordinates, or the middle of its country.
+// spot returns where the city file places the address: its coordinates, or the middle of its country.
 func (g *geoIP) spot(a netip.Addr) (place.Spot, bool) {
 	db := g.city.db()
 	if db == nil {
@@ -95,12 +95,12 @@ func (g *geoIP) spot(a netip.Addr) (place.Spot, bool) {
 	return place.CountrySpot(country)
 }
 
-// onGlobe rejects coordinates that make no sense, NaN included, and (0, 0), which stands for "unknown".
+// onGlobe rejects impossible coordinates, including NaN, and (0, 0), which means "unknown".
 func onGlobe(lat, lon float64) bool {
 	return lat >= -90 && lat <= 90 && lon >= -180 && lon <= 180 && (lat != 0 || lon != 0)
 }
 
-// cloud is the cloud whose AS number the address has, "" for none.
+// cloud returns the cloud that owns the address's AS number, or "" for none.
 func (g *geoIP) cloud(a netip.Addr) string {
 	db := g.asn.db()
 	if db == nil {
@@ -115,7 +115,8 @@ func (g *geoIP) cloud(a netip.Addr) string {
 	return g.clouds[rec.ASN]
 }
 
-// geoFile is one mmdb file, held in memory: a mapped file that is replaced in place would take the process down.
+// geoFile is one mmdb file, held in memory. If it were memory-mapped, replacing the file in place would crash the
+// process.
 type geoFile struct {
 	path    string
 	fetcher *fetch.Fetcher
@@ -134,7 +135,7 @@ func newGeoFile(name, path string) *geoFile {
 	return f
 }
 
-// orNew is f when it is the file of that path, else another one; nil when path is empty.
+// orNew returns f if f reads that path, else a new geoFile. It returns nil when path is empty.
 func (f *geoFile) orNew(name, path string) *geoFile {
 	switch {
 	case path == "":
@@ -145,7 +146,7 @@ func (f *geoFile) orNew(name, path string) *geoFile {
 	return newGeoFile(name, path)
 }
 
-// db is the file in use, nil when there is none.
+// db returns the file in use, or nil when there is none.
 func (f *geoFile) db() *maxminddb.Reader {
 	if f == nil {
 		return nil
@@ -153,7 +154,7 @@ func (f *geoFile) db() *maxminddb.Reader {
 	return f.reader.Load()
 }
 
-// validate opens the file and looks some addresses up, which finds truncated and foreign files.
+// validate opens the file and looks up some addresses. This finds truncated files and files of another kind.
 func (f *geoFile) validate(body []byte) error {
 	db, err := maxminddb.OpenBytes(body)
 	if err != nil {
@@ -178,7 +179,7 @@ func (f *geoFile) validate(body []byte) error {
 
 func (f *geoFile) local() bool { return true }
 
-// get reads the file when it has changed. A broken one leaves the last good one in use.
+// get reads the file when it has changed. If the new file is broken, the last good one stays in use.
 func (f *geoFile) get(ctx context.Context) (changed bool, err error) {
 	f.asking.Lock()
 	defer f.asking.Unlock()

@@ -96,7 +96,7 @@ func TestGeoIP(t *testing.T) {
 		"198.18.0.1":       {Place: place.Place{Cloud: "vultr"}, By: ByGeoIP},
 		"2001:db8::1":      {Spot: spot(1.35, 103.8, ""), HasSpot: true, By: ByGeoIP},
 		"8.8.8.8":          {},
-		// A feed comes first; where it does not know the region, the city file says where.
+		// A feed comes first. If the feed does not know the region, the city file gives the location.
 		"203.0.113.1":   {Place: place.Place{Cloud: "aws"}, Spot: spot(59.3, 18.1, "SE"), HasSpot: true, By: ByFeed},
 		"203.0.113.129": {Place: virginia.Place, Spot: virginia.Spot, HasSpot: true, By: ByFeed},
 	} {
@@ -113,7 +113,7 @@ func TestGeoIP(t *testing.T) {
 	expect(t, r, 2, "geoip-asn file rows=")
 }
 
-// TestGeoIPReplaced: a new file is taken up, a broken one is not, and both are seen without a restart.
+// TestGeoIPReplaced checks that a new file is put in use, that a broken one is not, and that neither needs a restart.
 func TestGeoIPReplaced(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "city.mmdb")
 	clock := time.Now().Add(-time.Hour)

@@ -9,33 +9,33 @@ import (
 	"slices"
 )
 
-// Limits of the guards. Measured on half-year-old copies of the feeds: AWS and GCP move by 0.5 % and 14 % of their
-// IPv4 space, so a jump beyond these limits is a fault, or news that a person should look at.
+// Limits of the guards. Measured on half-year-old copies of the feeds: the IPv4 space of AWS changes by 0.5 % and
+// that of GCP by 14 %. A jump beyond these limits is a fault, or a change that a person should look at.
 const (
 	maxShrink   = 0.25 // of the address space of the last good copy
 	maxGrow     = 0.50 // of the address space of the last good copy
-	shortestV4  = 8    // the largest IPv4 prefix that is believed, bits
-	shortestV6  = 20   // the largest IPv6 prefix that is believed, bits
+	shortestV4  = 8    // the largest IPv4 prefix that is accepted, bits
+	shortestV6  = 20   // the largest IPv6 prefix that is accepted, bits
 	maxFeedRows = 500_000
 )
 
-// ErrGuard marks a feed that was read but not believed.
+// ErrGuard marks a feed that was read but rejected by a guard.
 var ErrGuard = errors.New("guard")
 
 func guardf(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrGuard, fmt.Sprintf(format, args...))
 }
 
-// kind is how far a feed's rows are trusted.
+// kind says how far a feed's rows are trusted.
 type kind uint8
 
 const (
 	cloudList kind = iota // a cloud's list of its own ranges: every row must be public unicast space
-	geofeed               // where a network says its ranges are: rows in idle space are left out (Vultr lists some)
-	ownList               // the operator's: private and documentation ranges are welcome
+	geofeed               // a network's own list of its ranges: rows in idle space are left out (Vultr lists some)
+	ownList               // the operator's own list: private and documentation ranges are accepted
 )
 
-// check applies the guards that need no history, and returns the rows to use and how many were left out.
+// check applies the guards that need no history. It returns the rows to use and the number of rows left out.
 func (k kind) check(rows []row) (use []row, skipped int, err error) {
 	if len(rows) > maxFeedRows {
 		return nil, 0, guardf("%d prefixes, more than %d", len(rows), maxFeedRows)
@@ -73,10 +73,10 @@ func checkPrefix(p netip.Prefix) error {
 	return nil
 }
 
-// space is how many addresses a feed covers, each counted once.
+// space is the number of addresses that a feed covers. Each address counts once.
 type space struct{ v4, v6 float64 }
 
-// measure adds up the prefixes; those inside others count nothing.
+// measure adds up the prefixes. A prefix inside another one adds nothing.
 func measure(rows []row) space {
 	ps := make([]netip.Prefix, len(rows))
 	for i, r := range rows {
@@ -89,7 +89,7 @@ func measure(rows []row) space {
 	var outer netip.Prefix
 	for _, p := range ps {
 		if outer.IsValid() && outer.Overlaps(p) {
-			continue // sorted, so p is inside or equal
+			continue // the list is sorted, so p is inside outer or equal to it
 		}
 		outer = p
 		n := math.Ldexp(1, p.Addr().BitLen()-p.Bits())
@@ -102,7 +102,7 @@ func measure(rows []row) space {
 	return s
 }
 
-// checkSpace compares a new copy with the last good one. A family that was absent before is not compared.
+// checkSpace compares a new copy with the last good one. An address family that was absent before is not compared.
 func checkSpace(last, now space) error {
 	for _, f := range []struct {
 		name      string

@@ -19,7 +19,7 @@ func TestCheck(t *testing.T) {
 	const fine = "52.0.0.0/16"
 	for _, tt := range []struct {
 		prefixes string
-		kinds    [3]string // "" accepted, "-" left out, else part of the error; cloudList, geofeed, ownList
+		kinds    [3]string // for cloudList, geofeed, ownList: "" accepted, "-" left out, else part of the error
 	}{
 		{"8.0.0.0/8", [3]string{}},
 		{"8.0.0.0/7", [3]string{"shorter than /8", "shorter than /8", "shorter than /8"}},
@@ -31,7 +31,7 @@ func TestCheck(t *testing.T) {
 		{"10.0.0.0/8", [3]string{"not public", "not public", ""}},
 		{"172.31.0.0/16", [3]string{"not public", "not public", ""}},
 		{"192.168.0.0/16", [3]string{"not public", "not public", ""}},
-		{"192.160.0.0/11", [3]string{"not public", "not public", "not public"}}, // 192.168/16 and more
+		{"192.160.0.0/11", [3]string{"not public", "not public", "not public"}}, // contains 192.168/16
 		{"100.64.0.0/10", [3]string{"not public", "not public", ""}},
 		{"127.0.0.0/8", [3]string{"not public", "not public", "not public"}},
 		{"127.0.0.1/32", [3]string{"not public", "not public", "not public"}},
@@ -96,7 +96,7 @@ func TestCheckSpace(t *testing.T) {
 		{space{100, 100}, space{100, 74}, "IPv6 space shrinks by 26 %"},
 		{space{100, 100}, space{100, 151}, "IPv6 space grows by 51 %"},
 		{space{100, 100}, space{100, 0}, "IPv6 space shrinks by 100 %"},
-		{space{100, 0}, space{100, 100}, ""}, // a cloud begins with IPv6
+		{space{100, 0}, space{100, 100}, ""}, // a cloud starts to use IPv6
 	} {
 		err := checkSpace(tt.last, tt.now)
 		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {

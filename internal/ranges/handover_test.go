@@ -21,8 +21,8 @@ import (
 	"ociproxy/internal/place"
 )
 
-// TestReloadKeepsFeeds guards that a reload which changes anything under `ranges` forgot all feeds that were only in
-// memory: with the network gone it knew no client any more.
+// TestReloadKeepsFeeds guards against a bug: a reload that changed anything under `ranges` forgot all feeds that were
+// only in memory. Without the network, the server could then not locate any client.
 func TestReloadKeepsFeeds(t *testing.T) {
 	p := newProvider(t)
 	cfg := p.config(t)
@@ -59,7 +59,7 @@ func TestReloadKeepsFeeds(t *testing.T) {
 	}
 	expect(t, after, 2, "oracle none rows=0")
 
-	// The guards go on comparing with that copy, and the validators still hold.
+	// The guards still compare with that copy, and its validators are still valid.
 	p.set("/aws", static(awsFeed(5)))
 	if err := after.Refresh(t.Context()); err == nil || !strings.Contains(err.Error(), "feed aws: ") || !strings.Contains(err.Error(), "shrinks by 50 %") {
 		t.Errorf("Refresh: %v", err)
@@ -77,8 +77,8 @@ func TestReloadKeepsFeeds(t *testing.T) {
 	}
 }
 
-// TestReloadLocatesAnew: the copy taken over is read with the places of the new map.
-func TestReloadLocatesAnew(t *testing.T) {
+// TestReloadLocatesAgain checks that the copy taken over is parsed with the places of the new map.
+func TestReloadLocatesAgain(t *testing.T) {
 	p := newProvider(t)
 	cfg := p.config(t)
 	cfg.Cache = ""
@@ -105,7 +105,8 @@ func TestReloadLocatesAnew(t *testing.T) {
 	}
 }
 
-// TestReloadIntoAnotherCache: a copy taken over is kept in the new directory, so that a restart finds it.
+// TestReloadIntoAnotherCache checks that a copy taken over is written to the new directory, so that a restart finds
+// it.
 func TestReloadIntoAnotherCache(t *testing.T) {
 	p := newProvider(t)
 	cfg := p.config(t)
@@ -117,12 +118,13 @@ func TestReloadIntoAnotherCache(t *testing.T) {
 	mustNew(t, cfg, Options{Client: p.Client(), Previous: before})
 	expect(t, mustNew(t, cfg, Options{Client: p.Client()}), 0, "aws cache rows=10 failures=0")
 
-	// A directory that cannot be written is said, and takes nothing away.
+	// If the directory cannot be written, the status says so, and the copy stays in use.
 	cfg.Cache = filepath.Join(cfg.Cache, "ranges", "aws") // a file
 	expect(t, mustNew(t, cfg, Options{Client: p.Client(), Previous: before}), 0, "aws url rows=10 failures=0 rejected=0 keep last good copy: ")
 }
 
-// TestReloadKeepsFiles: a file, or a GeoIP file, that breaks just before a reload stays in use as it was.
+// TestReloadKeepsFiles checks that the good copy of a file, or of a GeoIP file, stays in use when the file breaks
+// just before a reload.
 func TestReloadKeepsFiles(t *testing.T) {
 	dir := t.TempDir()
 	own, city := filepath.Join(dir, "own.csv"), filepath.Join(dir, "city.mmdb")
@@ -147,7 +149,7 @@ func TestReloadKeepsFiles(t *testing.T) {
 	}
 }
 
-// TestReloadTakesNewerSeed: a seed renewed since the copy in use was current is read, as at a start.
+// TestReloadTakesNewerSeed checks that a reload, like a start, reads a seed that is newer than the copy in use.
 func TestReloadTakesNewerSeed(t *testing.T) {
 	p := newProvider(t)
 	cfg := p.config(t)
@@ -169,7 +171,7 @@ func TestReloadTakesNewerSeed(t *testing.T) {
 	expect(t, mustNew(t, cfg, Options{Client: p.Client(), Previous: before}), 0, "aws url rows=10")
 }
 
-// TestMissingSeed guards that a seed under a wrong name, geofeed-linode.csv, was passed over in silence.
+// TestMissingSeed guards against a bug: a seed under a wrong name, geofeed-linode.csv, was ignored without a warning.
 func TestMissingSeed(t *testing.T) {
 	p := newProvider(t)
 	cfg := p.config(t)
@@ -205,7 +207,7 @@ func TestMissingSeed(t *testing.T) {
 	}
 }
 
-// TestRefreshNamesTheLateFeed guards that a time-out was returned bare: nobody knew whose.
+// TestRefreshNamesTheLateFeed guards against a bug: a time-out was returned without the name of the feed.
 func TestRefreshNamesTheLateFeed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := &http.Client{Transport: transport(func(r *http.Request) (int, string, error) {

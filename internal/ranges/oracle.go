@@ -2,7 +2,8 @@ package ranges
 
 import "fmt"
 
-// parseOracle reads public_ip_ranges.json. All tags count: OCI (customers' machines), OSN (services), OBJECT_STORAGE.
+// parseOracle reads public_ip_ranges.json. It uses all tags: OCI (customers' machines), OSN (services),
+// OBJECT_STORAGE.
 //
 // https://docs.oracle.com/en-us/iaas/Content/General/Concepts/addressranges.htm
 func parseOracle(data []byte) ([]row, error) {

@@ -14,7 +14,7 @@ import (
 	"ociproxy/internal/place"
 )
 
-// naive is the longest-prefix look-up that nobody can get wrong: one map for each prefix length, longest first.
+// naive is a longest-prefix look-up that is too simple to be wrong: one map for each prefix length, longest first.
 type naive struct {
 	byLength map[int]map[netip.Prefix]place.Place
 	lengths  []int // descending
@@ -47,7 +47,7 @@ func (n *naive) lookup(a netip.Addr) (netip.Prefix, place.Place) {
 	return netip.Prefix{}, place.Place{}
 }
 
-// published is a row as the provider's file names it, read without the code under test.
+// published is a row as the provider's file has it, read without the code under test.
 type published struct {
 	prefix  netip.Prefix
 	cloud   string
@@ -55,7 +55,7 @@ type published struct {
 	country string // of a geofeed
 }
 
-// readPublished reads the real feeds by their generic JSON shape.
+// readPublished reads the real feeds as generic JSON.
 func readPublished(tb testing.TB) []published {
 	dir := dataDir(tb)
 	var all []published
@@ -126,7 +126,7 @@ func readPublished(tb testing.TB) []published {
 	return all
 }
 
-// regionNames maps cloud and region as a feed spells it to the region's name, by regions.json.
+// regionNames maps cloud and region, as a feed spells it, to the region's name in regions.json.
 func regionNames(tb testing.TB) map[place.Place]string {
 	raw, err := os.ReadFile(filepath.Join(dataDir(tb), "..", "regions.json"))
 	if err != nil {
@@ -153,7 +153,7 @@ func regionNames(tb testing.TB) map[place.Place]string {
 	return names
 }
 
-// inside is a random address of p.
+// inside returns a random address of p.
 func inside(rng *rand.Rand, p netip.Prefix) netip.Addr {
 	b := p.Addr().AsSlice()
 	for i := p.Bits(); i < len(b)*8; i++ {
@@ -163,7 +163,7 @@ func inside(rng *rand.Rand, p netip.Prefix) netip.Addr {
 	return a
 }
 
-// last is the highest address of p.
+// last returns the highest address of p.
 func last(p netip.Prefix) netip.Addr {
 	b := p.Addr().AsSlice()
 	for i := p.Bits(); i < len(b)*8; i++ {
@@ -173,7 +173,7 @@ func last(p netip.Prefix) netip.Addr {
 	return a
 }
 
-// anyAddr is a uniformly random address of either family.
+// anyAddr returns a uniformly random address of either family.
 func anyAddr(rng *rand.Rand) netip.Addr {
 	if rng.IntN(2) == 0 {
 		return inside(rng, netip.MustParsePrefix("0.0.0.0/0"))

@@ -10,7 +10,7 @@ import (
 	"ociproxy/internal/strictjson"
 )
 
-// row is one line of a feed as the provider wrote it, checked for form only.
+// row is one line of a feed as the provider wrote it. Only its form has been checked.
 type row struct {
 	prefix netip.Prefix
 	cloud  string   // "": the feed's own cloud
@@ -25,8 +25,8 @@ type locality struct {
 	city        string
 }
 
-// parser reads a feed. It is strict: one row it does not understand fails the whole feed, since half a feed is worse
-// than the last good one.
+// parser reads a feed. It is strict: one row that it cannot read fails the complete feed, because half a feed is
+// worse than the last good one.
 type parser func(data []byte) ([]row, error)
 
 // format describes a provider.
@@ -36,7 +36,7 @@ type format struct {
 	kind  kind
 }
 
-// formats are the providers that config.Provider lists.
+// formats has one format for each provider that config.Provider lists.
 var formats = map[config.Provider]format{
 	config.AWS:      {parse: parseAWS, cloud: "aws"},
 	config.GCP:      {parse: parseGCP, cloud: "gcp"},
@@ -65,7 +65,7 @@ func parsePrefix(s string) (netip.Prefix, error) {
 	return p, nil
 }
 
-// either returns the one of two prefixes that is written: providers have one key per family.
+// either returns whichever of the two prefixes is not empty: providers have one key per address family.
 func either(v4, v6 string) (netip.Prefix, error) {
 	switch {
 	case v4 != "" && v6 != "":
@@ -83,17 +83,18 @@ func either(v4, v6 string) (netip.Prefix, error) {
 // rowError says which element of which list is wrong.
 func rowError(list string, i int, err error) error { return fmt.Errorf("%s[%d]: %w", list, i, err) }
 
-// feedBounds are those of a feed: as long as what is fetched may be, and with a value for each 8 bytes, which is three times
-// what the densest feed has.
+// feedBounds are the limits for parsing a feed. It may be as long as a fetched file may be, and may have one value
+// per 8 bytes, which is three times as many as the densest feed has.
 var feedBounds = strictjson.Bounds{Bytes: fetch.DefaultMaxBytes, Values: fetch.DefaultMaxBytes / 8}
 
-// decode reads one JSON document and nothing after it. Unknown keys are ignored: providers add some.
+// decode reads one JSON document and allows nothing after it. It ignores unknown keys, because providers add new
+// ones.
 func decode(data []byte, v any) error {
 	return strictjson.Unmarshal(data, v, feedBounds)
 }
 
-// regional is a prefix of either family and its region: what most feeds list, each under names of its own. Their
-// items convert to it.
+// regional is a prefix of either family and its region. Most feeds list exactly this, each under its own key names.
+// The items of those feeds convert to it.
 type regional struct{ V4, V6, Region string }
 
 var errNoRegion = errors.New("no region")

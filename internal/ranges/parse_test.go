@@ -11,7 +11,7 @@ import (
 	"ociproxy/internal/config"
 )
 
-// small feeds in each provider's format, as seeds and as what a parser must read.
+// samples are small feeds in each provider's format. Tests use them as seeds and as input that a parser must read.
 var samples = []struct {
 	provider config.Provider
 	body     string
@@ -104,12 +104,12 @@ func TestParseErrors(t *testing.T) {
 	}
 }
 
-// fuzz feeds a parser with anything: it must not panic, and what it accepts must be well-formed.
+// fuzz feeds arbitrary data to a parser. The parser must not panic, and everything it accepts must be well-formed.
 func fuzz(f *testing.F, p config.Provider, files ...string) {
 	for _, s := range samples {
 		f.Add([]byte(s.body))
 	}
-	for _, name := range files { // the real file's first rows, when it is there
+	for _, name := range files { // the first rows of the real file, if it is there
 		if raw, err := os.ReadFile(filepath.Join("..", "..", "..", "shared", "data", "ranges", name)); err == nil {
 			f.Add(raw[:min(len(raw), 4096)])
 		}

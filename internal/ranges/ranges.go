@@ -15,17 +15,17 @@ import (
 	"ociproxy/internal/place"
 )
 
-// What Client.By can say.
+// Values of Client.By.
 const (
 	ByOverride = "override" // the operator's own range
 	ByFeed     = "feed"     // a provider's published range
 	ByGeoIP    = "geoip"    // the operator's mmdb files
 )
 
-// Client is what is known of an address.
+// Client is what the server knows about an address.
 type Client struct {
-	Place   place.Place // zero: unknown; cloud known and region not: as [place.Map.Unlisted] says
-	Spot    place.Spot  // where that is; the GeoIP files' opinion when the region is not known
+	Place   place.Place // zero: unknown; if only the cloud is known: see [place.Map.Unlisted]
+	Spot    place.Spot  // location of Place; the location by the GeoIP files when the region is not known
 	HasSpot bool
 	Entry   *Entry // the range that decided; nil for GeoIP and unknown addresses
 	By      string // ByOverride, ByFeed, ByGeoIP, or "" for an unknown address
@@ -37,9 +37,9 @@ type Options struct {
 	Client  *http.Client  // for feeds; default http.DefaultClient
 	Timeout time.Duration // for one exchange; default fetch.DefaultTimeout
 
-	// Previous is what a reload replaces; nil at the start. A feed that has not changed goes on with the copy that
-	// Previous has in use, located on the new map: a reload never knows less than before. So do the GeoIP files.
-	// Previous may stay in use meanwhile and afterwards.
+	// Previous is the value that a reload replaces; nil at the start. A feed whose config has not changed keeps the
+	// copy that Previous has in use, located on the new map, so a reload never knows less than before. The same is
+	// true for the GeoIP files. Previous may stay in use during and after the reload.
 	Previous *Ranges
 }
 
@@ -53,12 +53,12 @@ type Ranges struct {
 	log       *slog.Logger
 
 	building  sync.Mutex // one rebuild at a time; guards conflicts
-	conflicts []int      // for each feed, with earlier feeds, in the table in use
+	conflicts []int      // for each feed: its conflicts with earlier feeds, in the table in use
 }
 
-// New loads what is on this machine (local files, last good copies, seeds, GeoIP files) and is ready to locate.
-// It does not touch the network: call Run or Refresh. An error means that cfg does not fit the map; files that
-// cannot be read are no error here, they are in Status.
+// New loads what is on this machine (local files, last good copies, seeds, GeoIP files). The result is ready to
+// locate addresses. New does not use the network: call Run or Refresh for that. An error means that cfg does not fit
+// the map. Files that cannot be read are not an error here; Status reports them.
 func New(cfg config.Ranges, m *place.Map, opts Options) (*Ranges, error) {
 	r := &Ranges{refresh: cfg.Refresh, log: opts.Logger}
 	if r.refresh <= 0 {
@@ -110,7 +110,7 @@ func New(cfg config.Ranges, m *place.Map, opts Options) (*Ranges, error) {
 	return r, nil
 }
 
-// feed is the one that c describes, nil when there is none.
+// feed returns the feed with config c, or nil when there is none.
 func (r *Ranges) feed(c config.Feed) *feed {
 	for _, f := range r.feeds {
 		if f.config == c {
@@ -120,8 +120,9 @@ func (r *Ranges) feed(c config.Feed) *feed {
 	return nil
 }
 
-// feedName is the provider, for a geofeed its cloud; from the second of its kind on with a number: csv, csv-2.
-// It names the feed in status and metrics, and its files in cache and seed.
+// feedName returns the name of the provider, or of the cloud for a geofeed. The second feed with the same name and
+// later ones get a number: csv, csv-2. The name is used in status and metrics, and for the feed's files in cache and
+// seed.
 func feedName(c config.Feed, names map[string]int) string {
 	name := string(c.Provider)
 	if c.Provider == config.Geofeed {
@@ -150,7 +151,7 @@ func overrideEntry(o config.RangeOverride, m *place.Map) (Entry, error) {
 	return e, nil
 }
 
-// Locate says what is known of an address. It reads immutable snapshots only and allocates only for GeoIP.
+// Locate returns what is known about an address. It reads only immutable snapshots and allocates only for GeoIP.
 func (r *Ranges) Locate(a netip.Addr) Client {
 	a = a.Unmap()
 	e, ok := r.table.Load().Lookup(a)

@@ -10,7 +10,7 @@ import (
 	"ociproxy/internal/place"
 )
 
-// TestRealFeeds: every row of the clouds that name regions lands in the place that its row names.
+// TestRealFeeds checks the clouds that name regions: every row must be located in the place that it names.
 func TestRealFeeds(t *testing.T) {
 	r := mustNew(t, realFeeds(t), Options{})
 	exact := map[netip.Prefix]*Entry{}
@@ -56,7 +56,7 @@ func TestRealFeeds(t *testing.T) {
 	}
 }
 
-// TestRealGeofeeds: every row lands in its cloud, and in its country where the cloud has a region there.
+// TestRealGeofeeds checks that every row is located in its cloud, and in its country if the cloud has a region there.
 func TestRealGeofeeds(t *testing.T) {
 	r := mustNew(t, realFeeds(t), Options{})
 	countries := map[[2]string]bool{}
@@ -91,7 +91,7 @@ func TestRealGeofeeds(t *testing.T) {
 	}
 }
 
-// TestLocality pins what each kind of match gives.
+// TestLocality checks the result of each kind of match.
 func TestLocality(t *testing.T) {
 	for _, tt := range []struct {
 		cloud, country, subdivision, city string
@@ -113,7 +113,7 @@ func TestLocality(t *testing.T) {
 		{"linode", "", "", "", "linode"},
 		{"linode", "ZZ", "", "", "linode"},
 		{"linode", "None", "", "", "linode"},
-		{"linode", "QX", "", "Nowhere", "linode"}, // well-formed, no such country
+		{"linode", "QX", "", "Nowhere", "linode"}, // well-formed, but there is no such country
 	} {
 		r := resolver{feed: "test", cloud: tt.cloud, sites: place.Embedded()}
 		es, _, err := r.entries([]row{{prefix: netip.MustParsePrefix("192.0.2.0/24"), at: newLocality(tt.country, tt.subdivision, tt.city)}})
@@ -161,8 +161,8 @@ func TestNestedInGlobal(t *testing.T) {
 	}
 }
 
-// TestAgainstOracle compares the table with the naive look-up on a million addresses inside prefixes, on both sides of
-// their borders, and anywhere; every eighth written as mapped IPv6.
+// TestAgainstOracle compares the table with the naive look-up on a million addresses: inside prefixes, on both sides
+// of their borders, and anywhere. One IPv4 address in eight is written as mapped IPv6.
 func TestAgainstOracle(t *testing.T) {
 	r := mustNew(t, realFeeds(t), Options{})
 	var oracle naive

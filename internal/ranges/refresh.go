@@ -13,17 +13,17 @@ import (
 
 const (
 	defaultRefresh = 6 * time.Hour
-	filePoll       = time.Minute // how often local files are looked at; a stat, unless they changed
-	firstRetry     = time.Minute // after a refresh that failed; doubles up to the refresh interval
+	filePoll       = time.Minute // how often local files are checked; one stat call if they did not change
+	firstRetry     = time.Minute // pause after a failed refresh; doubles up to the refresh interval
 )
 
-// retries are the pauses before a refresh asks again when the fault may be gone by then.
+// retries are the pauses before a refresh asks again after a fault that may be temporary.
 var retries = []time.Duration{250 * time.Millisecond, time.Second}
 
 // source is a feed or a GeoIP file.
 type source interface {
-	// get asks once and reports whether there is something new to use. It is not called concurrently by one loop,
-	// may be called concurrently by several, and a failure changes nothing that is in use.
+	// get asks once and reports whether there is something new to use. One loop does not call it concurrently, but
+	// several loops may. A failure changes nothing that is in use.
 	get(ctx context.Context) (changed bool, err error)
 	local() bool
 	report(now time.Time) FeedStatus
@@ -40,8 +40,9 @@ func (r *Ranges) sources() []source {
 	return all
 }
 
-// Run refreshes every feed on its own until ctx is done: at once, then at the configured interval; a feed that failed
-// sooner. Local files are looked at every minute, or as often as feeds where that is more often. A slow or broken feed never holds up another.
+// Run refreshes every feed independently until ctx is done: at once, then at the configured interval. It asks a feed
+// that failed sooner. It checks local files every minute, or at the refresh interval if that is shorter. A slow or
+// broken feed never delays another.
 func (r *Ranges) Run(ctx context.Context) {
 	var wg sync.WaitGroup
 	for _, s := range r.sources() {
@@ -52,7 +53,7 @@ func (r *Ranges) Run(ctx context.Context) {
 
 // follow refreshes one source until ctx is done.
 func (r *Ranges) follow(ctx context.Context, s source) {
-	failed := 0 // refreshes in a row
+	failed := 0 // failed refreshes in a row
 	for {
 		if err := r.refreshOne(ctx, s); err != nil {
 			failed++
@@ -77,7 +78,7 @@ func (r *Ranges) Refresh(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// refreshOne asks one source, with retries, and puts what is new in use.
+// refreshOne asks one source, with retries, and puts new data in use.
 func (r *Ranges) refreshOne(ctx context.Context, s source) error {
 	changed, err := s.get(ctx)
 	for _, pause := range retries {
@@ -95,7 +96,7 @@ func (r *Ranges) refreshOne(ctx context.Context, s source) error {
 	st := s.report(time.Now())
 	switch {
 	case err != nil:
-		if ctx.Err() == nil { // else the caller gave up, which is not the feed's fault
+		if ctx.Err() == nil { // otherwise the caller gave up, which is not the feed's fault
 			r.log.Warn("refresh ranges", "feed", st.Name, "error", err, "using", or(st.From, "nothing"), "age", st.Age.Round(time.Second))
 		}
 		return fmt.Errorf("feed %s: %w", st.Name, err)
@@ -105,7 +106,7 @@ func (r *Ranges) refreshOne(ctx context.Context, s source) error {
 	return nil
 }
 
-// pause is the time until a source is asked again, after a number of refreshes in a row that failed.
+// pause returns the time until a source is asked again, given the number of failed refreshes in a row.
 func (r *Ranges) pause(s source, failed int) time.Duration {
 	switch {
 	case s.local():

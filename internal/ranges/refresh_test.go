@@ -23,7 +23,7 @@ import (
 	"ociproxy/internal/place"
 )
 
-// provider is a server of feeds whose answers a test changes.
+// provider is a server of feeds. Tests change its answers.
 type provider struct {
 	*httptest.Server
 	mu    sync.Mutex
@@ -60,7 +60,7 @@ func (p *provider) count(path string) int {
 	return p.asked[path]
 }
 
-// static answers with a body, and 304 to who has it.
+// static answers with a body, or with 304 to a client that already has it.
 func static(body string) http.HandlerFunc {
 	etag := fmt.Sprintf(`"%d"`, len(body))
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -77,7 +77,7 @@ func status(code int) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
 }
 
-// awsFeed lists n /16 in us-east-1 from 52.0.0.0 on.
+// awsFeed lists n prefixes of length /16 in us-east-1, starting at 52.0.0.0.
 func awsFeed(n int) string {
 	var b strings.Builder
 	b.WriteString(`{"prefixes":[`)
@@ -108,7 +108,7 @@ func (p *provider) config(t *testing.T) config.Ranges {
 
 func where(r *Ranges, addr string) string { return r.Locate(netip.MustParseAddr(addr)).Place.String() }
 
-// short is what a test wants to see of a status.
+// short returns the part of a status that tests compare.
 func short(s FeedStatus) string {
 	return fmt.Sprintf("%s %s rows=%d failures=%d rejected=%d %s", s.Name, or(s.From, "none"), s.Rows, s.Failures, s.Rejected, s.LastError)
 }
@@ -121,8 +121,8 @@ func expect(t *testing.T, r *Ranges, feed int, want string) {
 	}
 }
 
-// TestFaultyFeed: each fault of one feed keeps its last good copy, is reported, survives a restart, and leaves the
-// other feed alone.
+// TestFaultyFeed checks faults of one feed. With each fault, the last good copy stays in use and survives a restart,
+// the status reports the fault, and the other feed is not affected.
 func TestFaultyFeed(t *testing.T) {
 	body := func(s string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, s) }
@@ -214,7 +214,7 @@ func TestNotModified(t *testing.T) {
 	}
 }
 
-// TestStart: the copy on disk when it is newer than the seed, else the seed, else nothing.
+// TestStart checks which copy a start uses: the copy on disk if it is newer than the seed, else the seed, else none.
 func TestStart(t *testing.T) {
 	old, recent := time.Now().Add(-48*time.Hour), time.Now().Add(48*time.Hour)
 	seed := func(t *testing.T, body string, at time.Time) string {
@@ -268,12 +268,12 @@ func TestStart(t *testing.T) {
 			if err := r.Refresh(t.Context()); err != nil {
 				t.Error(err)
 			}
-			expect(t, r, 0, "aws url rows=10 failures=0") // whatever it started with
+			expect(t, r, 0, "aws url rows=10 failures=0") // whatever copy it started with
 		})
 	}
 }
 
-// TestSeedIsTheBaseline: without network the seed serves, and the guards compare with it.
+// TestSeedIsTheBaseline checks that without network the seed is in use and the guards compare with it.
 func TestSeedIsTheBaseline(t *testing.T) {
 	p := newProvider(t)
 	cfg := p.config(t)
@@ -330,7 +330,7 @@ func TestLocalFile(t *testing.T) {
 	}
 }
 
-// A file that changes is read within a minute, or as soon as feeds are fetched again when that is sooner.
+// A changed file is read within a minute, or at the next refresh if that is sooner.
 func TestLocalFilePace(t *testing.T) {
 	for refresh, want := range map[time.Duration]time.Duration{6 * time.Hour: time.Minute, time.Second: time.Second} {
 		synctest.Test(t, func(t *testing.T) {
@@ -351,7 +351,7 @@ func TestLocalFilePace(t *testing.T) {
 				passed time.Duration
 				place  string
 			}{{want * 8 / 10, "aws/us-east-1"}, {want * 4 / 10, "aws/us-west-2"}} {
-				<-time.After(at.passed) // by the clock of synctest
+				<-time.After(at.passed) // on synctest's clock
 				synctest.Wait()
 				if got := where(r, "192.0.2.1"); got != at.place {
 					t.Errorf("refresh %v: %q, want %s", refresh, got, at.place)
@@ -390,8 +390,8 @@ func (f transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: code, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
 }
 
-// TestRun: feeds are refreshed on their own schedule; one that hangs or fails holds up no other, and is asked again
-// sooner than at the next interval.
+// TestRun checks that each feed is refreshed on its own schedule. A feed that hangs or fails does not delay the
+// others, and is asked again before its next interval.
 func TestRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
@@ -428,7 +428,7 @@ func TestRun(t *testing.T) {
 		if n := len(asked["/aws"]); n < 4 || n > 5 {
 			t.Errorf("aws was asked %d times in a day, want every 6 h", n)
 		}
-		// Three attempts in a pass; passes after 1, 2, 4 … minutes up to 6 hours.
+		// Three attempts per refresh; refreshes after 1, 2, 4 … minutes up to 6 hours.
 		g := asked["/gcp"]
 		if len(g) < 30 || len(g) > 45 || g[2] > 2*time.Second || g[3] < 50*time.Second || g[3] > 70*time.Second {
 			t.Errorf("gcp was asked %d times: %v", len(g), g)

@@ -11,11 +11,11 @@ import (
 // resolver turns rows of one feed into entries.
 type resolver struct {
 	feed  string
-	cloud string // of rows that name none
+	cloud string // for rows that name no cloud
 	sites *place.Map
 }
 
-// rowKey is all that a row's place depends on: thousands of rows share some dozens of keys.
+// rowKey is everything that a row's place depends on. Thousands of rows share a few dozen keys.
 type rowKey struct {
 	cloud, region string
 	at            locality
@@ -24,7 +24,7 @@ type rowKey struct {
 // severalRegions is the Region of a prefix that its feed lists under different regions (Exoscale lists one under all).
 const severalRegions = "(several)"
 
-// entries resolves rows, each prefix once. conflicts counts the prefixes that were listed with different places.
+// entries resolves rows. Each prefix becomes one entry. conflicts counts the prefixes listed with different places.
 func (r *resolver) entries(rows []row) (entries []Entry, conflicts int, err error) {
 	known := map[rowKey]Entry{}
 	index := make(map[netip.Prefix]int, len(rows))
@@ -57,8 +57,8 @@ func (r *resolver) entries(rows []row) (entries []Entry, conflicts int, err erro
 	return entries, conflicts, nil
 }
 
-// merge applies the rule for a prefix that one feed lists twice: two regions of one cloud leave the region unknown,
-// what says more beats what says less, and of two clouds the first stays.
+// merge applies the rules for a prefix that one feed lists twice. Two regions of one cloud: the region is unknown.
+// One entry is more precise: it wins. Two clouds: the first one stays.
 func (r *resolver) merge(e, other Entry) Entry {
 	switch {
 	case e.Place == other.Place, e.Place.Cloud != other.Place.Cloud, e.Region == severalRegions, other.says() < e.says():
@@ -75,7 +75,7 @@ func (r *resolver) merge(e, other Entry) Entry {
 	return Entry{Prefix: e.Prefix, Place: at, Feed: e.Feed, Region: severalRegions}
 }
 
-// says is how much e tells of the place: 0 the cloud, 1 its partition, 2 the region.
+// says returns how precise e is about the place: 0 the cloud only, 1 its partition, 2 the region.
 func (e *Entry) says() int {
 	switch {
 	case e.HasSpot:
@@ -86,8 +86,8 @@ func (e *Entry) says() int {
 	return 0
 }
 
-// resolve finds the place of one kind of row. A region that is not on the map leaves the cloud known, and the partition
-// where the region's name shows it; a cloud that is not on the map is an error, since nothing can be said about it.
+// resolve finds the place for one rowKey. If the region is not on the map, the cloud is known, and the partition too
+// if the region's name shows it. A cloud that is not on the map is an error, because nothing can be said about it.
 func (r *resolver) resolve(k rowKey) (Entry, error) {
 	if !r.sites.HasCloud(k.cloud) {
 		return Entry{}, fmt.Errorf("cloud %q is not on the map", k.cloud)
@@ -108,8 +108,9 @@ func (r *resolver) resolve(k rowKey) (Entry, error) {
 	return e, nil
 }
 
-// locate finds the cloud's region for a geofeed's locality. Of the regions in the same country: one in the same city,
-// else one in the same subdivision; else the region nearest to the subdivision, else to the middle of the country.
+// locate finds the cloud's region for a geofeed's locality. Among the regions in the same country it prefers one in
+// the same city, then one in the same subdivision. If there is none, it takes the region nearest to the subdivision,
+// or else nearest to the middle of the country.
 func (r *resolver) locate(cloud string, at locality) (place.Site, bool) {
 	var best *place.Site
 	bestRank := 0
@@ -133,8 +134,8 @@ func (r *resolver) locate(cloud string, at locality) (place.Site, bool) {
 	return r.sites.Nearest(cloud, spot)
 }
 
-// match ranks a region of the right country: the city counts most, then the subdivision, then being open to everybody.
-// 0 means that nothing fits.
+// match ranks a region of the right country. The city counts most, then the subdivision, then whether the region is
+// open to all customers. 0 means no match.
 func (l locality) match(s *place.Site) int {
 	rank := 0
 	if city := fold(l.city); city != "" && (within(city, fold(s.City)) || within(fold(s.Name), city)) {
@@ -149,12 +150,12 @@ func (l locality) match(s *place.Site) int {
 	return rank
 }
 
-// within reports whether text has the words of name in sequence: feeds write "Toronto, ON" and "Isando Gauteng".
+// within reports whether text contains the words of name in sequence. Feeds write "Toronto, ON" and "Isando Gauteng".
 func within(text, name string) bool {
 	return name != "" && strings.Contains(" "+text+" ", " "+name+" ")
 }
 
-// fold makes names of cities comparable: lower case, ASCII letters, single spaces.
+// fold makes city names comparable: lower case, ASCII letters, single spaces.
 func fold(s string) string {
 	s = strings.Map(func(c rune) rune {
 		if base, ok := accents[c]; ok {
@@ -171,7 +172,7 @@ func fold(s string) string {
 	return strings.Join(strings.Fields(s), " ")
 }
 
-// accents are the letters that names of cities in feeds and on the map carry.
+// accents are the accented letters in city names in feeds and on the map.
 var accents = map[rune]rune{
 	'á': 'a', 'à': 'a', 'â': 'a', 'ã': 'a', 'ä': 'a', 'å': 'a', 'ç': 'c', 'é': 'e', 'è': 'e', 'ê': 'e', 'í': 'i',
 	'ñ': 'n', 'ó': 'o', 'ô': 'o', 'õ': 'o', 'ö': 'o', 'ø': 'o', 'ú': 'u', 'ü': 'u', 'ý': 'y',

@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// start loads what is on this machine: a local file itself; else the copy that previous, the same feed before a reload,
-// had in use (nil: none), or without one the copy on disk; or the seed, when it is newer than that.
-// The age of a seed is its modification time.
+// start loads what is on this machine. For a local feed, it reads the file. Otherwise it takes the copy that previous
+// had in use (previous is the same feed before a reload; nil: none), or, without one, the copy on disk. If the seed
+// is newer than that copy, start uses the seed. The age of a seed is its modification time.
 func (f *feed) start(seedDir string, previous *feed) {
 	taken := previous != nil && f.takeOver(previous)
 	if f.local() {
@@ -44,8 +44,9 @@ func (f *feed) start(seedDir string, previous *feed) {
 	}
 }
 
-// takeOver puts the copy in use that the same feed had in use before a reload, with its age, validators and failures.
-// It is read again, since the map may be another one now; when that fails the status says why and nothing is taken.
+// takeOver puts in use the copy that the same feed had in use before a reload, with its age, validators and failures.
+// It parses the copy again, because the map may have changed. If that fails, the status says why and nothing is taken
+// over.
 func (f *feed) takeOver(previous *feed) bool {
 	previous.mu.Lock()
 	good, known, status := previous.good, previous.known, previous.status
@@ -76,8 +77,8 @@ func (f *feed) lacksSeed(yes bool) {
 	f.status.NoSeed = yes
 }
 
-// readSeed reads the feed's file in the seed directory: aws, aws.json, linode.csv.
-// Without such a file the error is fs.ErrNotExist.
+// readSeed reads the feed's file in the seed directory, such as aws, aws.json or linode.csv. If there is no such
+// file, the error is fs.ErrNotExist.
 func (f *feed) readSeed(dir string) (*parsed, time.Time, error) {
 	if dir == "" {
 		return nil, time.Time{}, fs.ErrNotExist

@@ -7,7 +7,7 @@ import (
 	"ociproxy/internal/fetch"
 )
 
-// FeedStatus is how one feed, or one GeoIP file, is doing. Age is what to alert on.
+// FeedStatus is the state of one feed or GeoIP file. Alert on Age.
 type FeedStatus struct {
 	Name     string        // the provider, for a geofeed its cloud, numbered when repeated; geoip-city, geoip-asn
 	Provider string        // config.Provider, or "geoip"
@@ -17,18 +17,18 @@ type FeedStatus struct {
 	LastGood time.Time     // when the copy in use was last known to be current; zero: never
 	Age      time.Duration // since LastGood; 0 when it is zero
 
-	LastError string // why the last attempt was no success; "" when it was
-	Failures  int    // attempts without success since the last success
-	Rejected  int    // copies that were read and not believed since the start: parse errors and guards
+	LastError string // why the last attempt failed; "" if it succeeded
+	Failures  int    // failed attempts since the last success
+	Rejected  int    // copies read but rejected since the start, by the parser or by guards
 
 	Unknown        int      // prefixes whose region is not on the map: cloud known, region not
 	UnknownRegions []string // those regions, as the feed spells them
 	Conflicts      int      // prefixes listed with different places, here or in an earlier feed; see the package comment
-	NoSeed         bool     // there is a seed directory, and it has no file for this feed
+	NoSeed         bool     // there is a seed directory, but it has no file for this feed
 	Skipped        int      // rows of a geofeed left out because they are documentation or benchmarking ranges
 }
 
-// at returns s with its age as of now.
+// at returns s with its age at now.
 func (s FeedStatus) at(now time.Time) FeedStatus {
 	if !s.LastGood.IsZero() {
 		s.Age = max(0, now.Sub(s.LastGood))
@@ -36,8 +36,8 @@ func (s FeedStatus) at(now time.Time) FeedStatus {
 	return s
 }
 
-// record keeps the outcome of an attempt. good means that the source gave a good copy, or said that the one in use
-// is current; err may then still tell that it could not be kept on disk.
+// record stores the outcome of an attempt. good means that the source gave a good copy, or confirmed that the copy in
+// use is current. In that case err may still say that the copy could not be written to disk.
 func (s *FeedStatus) record(err error, good bool) {
 	s.LastError = ""
 	if err != nil {

@@ -11,14 +11,14 @@ import (
 // OverridesFeed is the Feed of entries that the operator wrote into the config.
 const OverridesFeed = "overrides"
 
-// Entry is one range and where it is. Entries are shared and must not be changed.
+// Entry is one range and its place. Entries are shared and must not be changed.
 type Entry struct {
 	Prefix netip.Prefix
-	Place  place.Place // as [place.Map.Unlisted] says when the map does not know the region
+	Place  place.Place // if the map does not know the region: see [place.Map.Unlisted]
 	Feed   string      // name of the feed, or OverridesFeed
 	Region string      // as the feed spells it: "GLOBAL", "germanywc", "US-NJ Clifton"
 
-	Spot    place.Spot // where Place is
+	Spot    place.Spot // location of Place
 	HasSpot bool       // false when the region is not known
 
 	Override bool // written by the operator in the config
@@ -30,7 +30,7 @@ type Table struct {
 	entries []Entry
 }
 
-// Lookup returns the entry with the longest prefix around a; mapped IPv6 addresses are looked up as IPv4.
+// Lookup returns the entry with the longest prefix that contains a. It looks up mapped IPv6 addresses as IPv4.
 // Overrides win over feeds. It does not allocate.
 func (t *Table) Lookup(a netip.Addr) (*Entry, bool) {
 	i, ok := t.trie.Lookup(a.Unmap())
@@ -40,15 +40,15 @@ func (t *Table) Lookup(a netip.Addr) (*Entry, bool) {
 	return &t.entries[i], true
 }
 
-// Len is the number of ranges in the table.
+// Len returns the number of ranges in the table.
 func (t *Table) Len() int { return len(t.entries) }
 
-// Entries returns all ranges, overrides first. The slice is shared: read only.
+// Entries returns all ranges, overrides first. The slice is shared: do not modify it.
 func (t *Table) Entries() []Entry { return t.entries }
 
-// newTable compiles overrides and the entries of each feed into one table. Feed prefixes inside an override are left
-// out, so that one longest-prefix look-up is enough. conflicts counts, for each feed, the rows that lost to another
-// place under the same prefix.
+// newTable compiles the overrides and the entries of each feed into one table. It leaves out feed prefixes inside an
+// override, so that one longest-prefix look-up is enough. conflicts counts, for each feed, the rows that lost against
+// another place with the same prefix.
 func newTable(overrides []Entry, feeds [][]Entry) (t *Table, conflicts []int) {
 	n := len(overrides)
 	for _, f := range feeds {
@@ -76,7 +76,8 @@ func newTable(overrides []Entry, feeds [][]Entry) (t *Table, conflicts []int) {
 	return t, conflicts
 }
 
-// add inserts e by the rule for equal prefixes of different feeds; false means that two different places met.
+// add inserts e by the rules for equal prefixes of different feeds. It returns false if the two places contradict
+// each other.
 func (t *Table) add(e Entry) bool {
 	i, dup := t.trie.Get(e.Prefix)
 	if !dup {

@@ -21,16 +21,16 @@ func TestTable(t *testing.T) {
 	table, conflicts := newTable(overrides, [][]Entry{
 		{
 			entry("203.0.112.0/22", "aws", "us-east-1"),
-			entry("203.0.113.128/25", "aws", "us-west-2"), // longer than the override, and still loses
+			entry("203.0.113.128/25", "aws", "us-west-2"), // longer than the override, but the override wins
 			entry("198.51.100.0/24", "aws", ""),
 			entry("2001:db8::/32", "aws", "us-east-1"),
 			entry("2001:db8:1::/48", "aws", "us-west-2"),
 		},
 		{
-			entry("198.51.100.0/24", "aws", "eu-west-1"),   // knows more about the same prefix
+			entry("198.51.100.0/24", "aws", "eu-west-1"),   // more precise for the same prefix
 			entry("203.0.112.0/22", "gcp", "europe-west1"), // contradicts
 			entry("2001:db8::/32", "aws", "eu-central-1"),  // contradicts
-			entry("2001:db8:1::/48", "aws", ""),            // knows less
+			entry("2001:db8:1::/48", "aws", ""),            // less precise
 			entry("203.0.113.0/24", "gcp", "europe-west1"), // hidden by an override
 			entry("2001:db8:1::/48", "aws", "us-west-2"),   // repeats
 		},
@@ -69,7 +69,7 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// TestRandomTables compares small dense tables, where everything nests, with the oracle: overrides first, then feeds.
+// TestRandomTables compares small dense tables of nested prefixes with the oracle: overrides first, then feeds.
 func TestRandomTables(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	space := netip.MustParsePrefix("10.0.0.0/24")

@@ -8,8 +8,9 @@ import (
 	"ociproxy/internal/place"
 )
 
-// TestRegionsThatTheMapLacks guards that a new region of China or GovCloud was taken for one of AWS's main partition. Per
-// provider, in the feed's own shape; a partition is also kept where a feed, or two, name several of its regions.
+// TestRegionsThatTheMapLacks guards against a bug: a new region of China or GovCloud was taken for a region of AWS's
+// main partition. It tests each provider in the format of its feed. The partition is also kept when one or two feeds
+// name several of its regions.
 func TestRegionsThatTheMapLacks(t *testing.T) {
 	aws := func(rows ...string) string {
 		text := ""

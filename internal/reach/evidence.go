@@ -14,8 +14,8 @@ import (
 const (
 	enoughAddresses = 5
 	enoughNetworks  = 3
-	maxComplaints   = 64 // remembered of one candidate
-	maxOfNetwork    = 8  // of them, those of one network (/16, /32)
+	maxComplaints   = 64 // remembered complaints about one candidate
+	maxOfNetwork    = 8  // of these, complaints of one network (/16, /32)
 	maxOrigins      = 1024
 )
 
@@ -28,11 +28,11 @@ type Evidence struct {
 type complaints struct{ list []complaint }
 
 type complaint struct {
-	addr   netip.Addr // as [one] says
+	addr   netip.Addr // as returned by [one]
 	digest oci.Digest
 	time   uint32
-	whole  bool // a network of machines by itself
-	stuck  bool // it is sent to the nearest since nothing helped
+	whole  bool // several machines behind one address
+	stuck  bool // it is sent to the nearest, because nothing helped
 }
 
 // Finding is a candidate that many addresses cannot download from.
@@ -58,7 +58,7 @@ func (e *Evidence) Note(t *Table, r *Request, ev Event) {
 	defer e.mu.Unlock()
 	of := e.origins[r.Origin]
 	if of == nil {
-		if len(e.origins) >= maxOrigins { // reloads with ever new stores
+		if len(e.origins) >= maxOrigins { // reloads may bring new stores all the time
 			return
 		}
 		of = &complaints{}
@@ -84,9 +84,9 @@ func (of *complaints) add(c *complaint, begins bool) {
 	of.list = append(of.list, *c)
 }
 
-// victim is the complaint that makes room for c, when there is no room. It is one that has expired, else the oldest
-// of c's own network when that network has its share, else the oldest of the largest network. So no network can push
-// out the complaints of others. A complaint that one address makes for many machines goes last.
+// victim returns the complaint that makes room for c, if there is no room. It is one that has expired, else the oldest
+// of c's own network if that network has its share, else the oldest of the largest network. So no network can push out
+// the complaints of others. A complaint that one address makes for many machines goes last.
 func (of *complaints) victim(c *complaint) (at int, full bool) {
 	sizes := map[netip.Prefix]int{}
 	for i := range of.list {
@@ -161,7 +161,7 @@ func (e *Evidence) Findings(t *Table) []Finding {
 
 // clone copies a digest out of the buffer of its request.
 func clone(d oci.Digest) oci.Digest {
-	d, _ = oci.ParseDigest(strings.Clone(d.String())) // it was one before
+	d, _ = oci.ParseDigest(strings.Clone(d.String())) // it was a valid digest before
 	return d
 }
 

@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// complain has an address ask again for a blob of a candidate.
+// complain makes an address ask again for a blob of a candidate.
 func complain(t *testing.T, table *Table, e *Evidence, addr netip.Addr) {
 	t.Helper()
 	r := &Request{Addr: addr, Digest: testBlob(t, 1), Repository: "a", Origin: near}
 	table.Ask(r)
 	table.Ask(r)
-	e.Note(table, r, Complained) // as when another of its /64 had not done so before
+	e.Note(table, r, Complained) // as if no other address of its /64 had complained before
 }
 
 func TestEvidence(t *testing.T) {
@@ -53,7 +53,8 @@ func TestEvidence(t *testing.T) {
 	}
 }
 
-// Machines behind one address ask again, too: when they are found to be that, their complaint is void.
+// Machines behind one address repeat requests too. When they are recognized as several machines, their complaint is
+// void.
 func TestAFleetWithdrawsItsComplaint(t *testing.T) {
 	table, _ := testTable()
 	e := NewEvidence()
@@ -71,15 +72,15 @@ func TestAFleetWithdrawsItsComplaint(t *testing.T) {
 	}
 }
 
-// A blocked network of machines behind one address is found within ten minutes, by itself.
+// A blocked network of machines behind one address is found within ten minutes, from its own requests alone.
 func TestABlockedNetworkIsFound(t *testing.T) {
 	table, c := testTable()
 	e := NewEvidence()
 	const machines = 20
-	done := map[string]int{} // blobs that a machine has of an image
+	done := map[string]int{} // number of an image's blobs that a machine has
 	for second := range 600 {
 		for m := range machines {
-			if second%(10+m%7) != 0 { // kubelets that back off
+			if second%(10+m%7) != 0 { // kubelets back off
 				continue
 			}
 			image := second / 200
@@ -101,7 +102,7 @@ func TestABlockedNetworkIsFound(t *testing.T) {
 	}
 }
 
-// One network cannot push out what others say, however much it complains.
+// One network cannot push out the complaints of others, however much it complains.
 func TestANetworkPushesOutNobodyElse(t *testing.T) {
 	table, c := testTable()
 	e := NewEvidence()
@@ -123,7 +124,7 @@ func TestANetworkPushesOutNobodyElse(t *testing.T) {
 			t.Errorf("%s was pushed out", addr)
 		}
 	}
-	// Of many networks, the largest gives way.
+	// Among many networks, the largest makes room.
 	for i := range maxComplaints {
 		complain(t, table, e, netip.AddrFrom4([4]byte{192, byte(i), 0, 1}))
 	}
@@ -135,7 +136,7 @@ func TestANetworkPushesOutNobodyElse(t *testing.T) {
 	}
 }
 
-// size counts the complaints of a network.
+// size returns the number of complaints of a network.
 func (of *complaints) size(network netip.Prefix) (n int) {
 	for _, c := range of.list {
 		if network.Contains(c.addr) {
@@ -145,7 +146,7 @@ func (of *complaints) size(network netip.Prefix) (n int) {
 	return n
 }
 
-// What one address says of many machines is not pushed out by its neighbours.
+// The complaint of one address about many machines is not pushed out by its neighbours.
 func TestABlockedNetworkIsNotPushedOut(t *testing.T) {
 	table, _ := testTable()
 	e := NewEvidence()
@@ -161,7 +162,7 @@ func TestABlockedNetworkIsNotPushedOut(t *testing.T) {
 	}
 }
 
-// One stranger who asks for the same again and again gets nowhere, and alone that is no finding. Several are one.
+// One client repeats the same request and gets nowhere. Alone that is no finding; several such clients are.
 func TestWhoIsStuckIsOneAddress(t *testing.T) {
 	for _, addresses := range []int{1, 4, 5} {
 		table, _ := testTable()

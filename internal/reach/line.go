@@ -72,7 +72,7 @@ const (
 	maxProofs = 3
 )
 
-// state is what is known of an address.
+// state is what is known about an address.
 type state uint8
 
 const (
@@ -90,38 +90,38 @@ const (
 	settled
 )
 
-// line is what is known of one address. Its table guards it.
+// line is what is known about one address. The table's lock guards it.
 type line struct {
 	used  uint32 // when it last asked
 	until uint32 // end of the verdict, or of the hold
 	since uint32 // when the state was entered, or the repository that is watched was chosen
 	probe uint32 // the blob that tests the nearest; 0: none
-	mark  uint32 // when it did, or when the last repeat was seen at the nearest
+	mark  uint32 // when it was requested, or when the last repeat was seen at the nearest
 
 	// worked is when the nearest last delivered more of an image than a runtime has under way; 0: never.
 	worked uint32
 	// watched has a bit for each blob of watch that was asked for at the nearest, by the blob's hash.
 	watched uint32
 
-	repos    [pulls]uint16 // the repositories asked last, hashed, the last one first
-	nearRepo uint16        // the one that led to the verdict
-	watch    uint16        // the one whose repeats are counted while the nearest serves all; 0: none
-	from     uint16        // the nearest candidate of what it asked for last, hashed; 0: none
+	repos    [pulls]uint16 // the repositories of the last requests, hashed, the latest first
+	nearRepo uint16        // the repository that led to the verdict
+	watch    uint16        // the repository whose repeats are counted while the nearest serves all; 0: none
+	from     uint16        // the nearest candidate of its last request, hashed; 0: none
 	avoid    uint16        // the candidate that it is sent past, hashed
 
 	state   state
 	level   Level
 	given   [pulls]uint8 // distinct blobs of each of repos at this level
-	repeats uint8        // different blobs asked again at this level; asks, in a trial
-	fresh   uint8        // new blobs of watch, in a trial
-	proofs  uint8        // how often a trial proved something, since the last progress at the nearest
-	trials  uint8        // how many proved nothing since then
-	second  bool         // it is held by its second experiment
+	repeats uint8        // different blobs repeated at this level; in a trial, requests
+	fresh   uint8        // in a trial, new blobs of watch
+	proofs  uint8        // number of trials with a proof since the last progress at the nearest
+	trials  uint8        // number of trials without a proof since then
+	second  bool         // its second experiment holds it
 	early   bool         // the second experiment may come early
 
-	noted uint8 // how many blobs were noted, modulo 256
-	run   uint8 // how many of them since the repository changed
-	mine  uint8 // which of the sample are of that run
+	noted uint8 // number of recorded blobs, modulo 256
+	run   uint8 // how many of these since the repository changed
+	mine  uint8 // which places of the sample belong to that run
 
 	// seen are fingerprints of what was asked for, with the era in the lower two bits; 0: free. First come the latest
 	// blobs, then a sample of the earlier ones. The sample keeps the blobs with the smallest hashes, so that clients
@@ -132,8 +132,8 @@ type line struct {
 
 // ask is one request of an address.
 type ask struct {
-	key    uint32 // of the blob and span; its lower two bits are ignored
-	resume uint32 // of the whole blob, when this may be its second part; 0: none
+	key    uint32 // of the blob and span; the lower two bits are ignored
+	resume uint32 // of the complete blob, if this may be its second part; 0: none
 	any    uint32 // of any part of the blob
 	kind   asked
 	repo   uint16
@@ -144,9 +144,9 @@ type ask struct {
 type asked uint8
 
 const (
-	blobAsked asked = iota // a whole blob, or its first bytes
-	partAsked              // a part of one
-	nothing                // a part that tells nothing
+	blobAsked asked = iota // a complete blob, or its first bytes
+	partAsked              // a part of a blob
+	nothing                // a part without significance
 )
 
 // bit returns the bit of the blob in watched.
@@ -208,7 +208,7 @@ func (l *line) at(origin, repo uint16) Level {
 		return Nearest
 	}
 	if l.level == Next && l.avoid != origin {
-		return Nearest // it is another candidate's turn anyway
+		return Nearest // for this request, another candidate is the nearest anyway
 	}
 	return l.level
 }
@@ -350,7 +350,7 @@ func (l *line) enter(s state, to Level, a *ask, lasts uint32) {
 	l.repeats, l.given, l.run, l.probe, l.second = 0, [pulls]uint8{}, 0, 0, false
 	if s == trial {
 		l.fresh = 0
-		return // what was asked for at the nearest stays known
+		return // what was requested at the nearest stays known
 	}
 	if s == shared {
 		// Machines that got some blobs of this image elsewhere ask for the others: that is no progress here.
@@ -367,7 +367,7 @@ func (l *line) expired(a *ask) (ended bool) {
 		l.untold(a)
 		return false
 	case l.state != held:
-		*l = line{used: l.used} // nothing was proven: the nearest gets another chance
+		*l = line{used: l.used} // nothing was proven, so the nearest gets another chance
 	case l.second:
 		// One blob proves nothing about many machines; only their progress does.
 		l.enter(shared, Nearest, a, verdict)
@@ -388,7 +388,7 @@ func (l *line) expired(a *ask) (ended bool) {
 // nearWorked reports whether the nearest delivered something shortly before the address left it.
 func (l *line) nearWorked() bool { return l.worked != 0 && l.since-l.worked <= Window }
 
-// pull makes repo the repository that was asked last.
+// pull makes repo the repository of the last request.
 func (l *line) pull(repo uint16) {
 	i := slices.Index(l.repos[:], repo)
 	given := uint8(0)

@@ -69,7 +69,7 @@ func (t *Table) learnt(set int) []byte {
 		if l.second {
 			s.Second = 1
 		}
-		_ = binary.Write(&b, binary.BigEndian, s) // a buffer takes everything
+		_ = binary.Write(&b, binary.BigEndian, s) // a buffer accepts everything
 	}
 	return b.Bytes()
 }
@@ -117,7 +117,7 @@ func (t *Table) restore(s *saved, now uint32) error {
 		return fmt.Errorf("%w: a line that cannot be", ErrSaved)
 	}
 	if s.Until <= now || s.Until-now > verdict || s.Used > now || s.Since > now {
-		return nil // over, or of another clock
+		return nil // expired, or from another clock
 	}
 	l := t.line(&where{sets: [2]int{int(s.Set), int(s.Set)}, tag: s.Tag}, now)
 	*l = line{

@@ -22,12 +22,12 @@ func saveOf(t *testing.T, table *Table) []byte {
 func TestWhatWasLearntIsSaved(t *testing.T) {
 	table, c := testTable()
 	asks(t, table, client4, 1, 1, 3)
-	asks(t, table, client4, 1, 1, 9) // sent past its nearest from now on
+	asks(t, table, client4, 1, 1, 9) // from now on it is sent past its nearest
 	shared := netip.MustParseAddr("198.51.100.1")
 	for range 9 {
 		asks(t, table, shared, 1, 1, 9)
 	}
-	asks(t, table, netip.MustParseAddr("203.0.113.1"), 1, 1, 9) // of whom nothing was learnt
+	asks(t, table, netip.MustParseAddr("203.0.113.1"), 1, 1, 9) // nothing was learned about this one
 	data := saveOf(t, table)
 	next := New()
 	next.now = table.now
@@ -49,7 +49,7 @@ func TestWhatWasLearntIsSaved(t *testing.T) {
 	all(t, "a day later", asks(t, late, client4, 2, 1, 9), Nearest)
 }
 
-// A damaged file is refused whole.
+// A damaged file is refused completely.
 func TestADamagedSaveIsRefused(t *testing.T) {
 	table, _ := testTable()
 	asks(t, table, client4, 1, 1, 3)
@@ -71,7 +71,7 @@ func TestADamagedSaveIsRefused(t *testing.T) {
 	}
 }
 
-// Whatever a file says, loading it does no harm.
+// Whatever a file contains, loading it does no harm.
 func FuzzLoad(f *testing.F) {
 	table, _ := testTable()
 	for range 3 {
@@ -85,9 +85,9 @@ func FuzzLoad(f *testing.F) {
 	}
 	f.Add(b.Bytes()[:b.Len()-4])
 	f.Add([]byte(saveMagic))
-	next := New() // one for all: to make it takes most of the time
+	next := New() // one for all inputs: to make it takes most of the time
 	f.Fuzz(func(t *testing.T, data []byte) {
-		// With the right checksum, or hardly anything would be read.
+		// Use the right checksum: otherwise hardly anything would be read.
 		data = binary.BigEndian.AppendUint32(data, crc32.ChecksumIEEE(data))
 		if err := next.Load(bytes.NewReader(data)); err != nil && !errors.Is(err, ErrSaved) {
 			t.Error(err)

@@ -10,10 +10,10 @@ const (
 	partSlots   = 3
 	blobSlots   = lastSlots + sampleSlots
 
-	pulls = 3 // how many repositories' pulls are told apart
+	pulls = 3 // how many repositories' pulls are kept apart
 
 	eraBits = 3
-	lineAge = 3 // eras after which the bits tell nothing
+	lineAge = 3 // eras after which the bits mean nothing
 )
 
 // age forgets what is too old to be asked again.
@@ -35,13 +35,13 @@ func (l *line) age(now uint32) {
 	}
 	for i, b := range l.seen {
 		if (current-b)&eraBits >= lineAge {
-			// It counts as new when it is asked for again, so earlier requests no longer count.
+			// It counts as new when it is requested again, so earlier requests no longer count.
 			l.seen[i], l.run = 0, 0
 		}
 	}
 }
 
-// asked reports whether the same was asked for before, or the whole blob of which this may be the second part.
+// asked reports whether the same was requested before, or the complete blob of which this may be the second part.
 func (l *line) asked(a *ask) bool {
 	return l.has(a.key) || a.resume != 0 && l.has(a.resume)
 }
@@ -55,7 +55,7 @@ func (l *line) has(key uint32) bool {
 	return false
 }
 
-// note remembers what was asked for, and counts the blobs.
+// note records a request, and counts the blobs.
 func (l *line) note(a *ask) {
 	switch a.kind {
 	case blobAsked:
@@ -64,7 +64,7 @@ func (l *line) note(a *ask) {
 		if !l.has(a.any) {
 			l.count(a, a.any)
 		}
-		// The first parts stay: two machines that fetch the same thousand parts both ask for them.
+		// The first parts stay: if two machines fetch the same thousand parts, both ask for these.
 		parts := l.seen[blobSlots:]
 		at := slices.Index(parts, 0)
 		if at < 0 {
@@ -75,7 +75,7 @@ func (l *line) note(a *ask) {
 	}
 }
 
-// count notes a blob that was not asked for before.
+// count records a blob that was not requested before.
 func (l *line) count(a *ask, key uint32) {
 	l.pull(a.repo)
 	if l.given[0]++; l.given[0] > parallel {

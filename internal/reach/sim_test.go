@@ -12,19 +12,19 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// The simulator: machines that pull as real clients do, through instances of the proxy, on a clock of its own. It
-// knows which of the three levels work for which machine; the tables under test know only what is asked.
+// The simulator has machines that pull as real clients do, through instances of the proxy, with its own clock. It knows
+// which of the three levels work for which machine. The tables under test know only the requests.
 
 // client is how a machine pulls.
 type client struct {
-	parallel int           // blobs at once
-	keeps    bool          // finished blobs outlive a failed pull
-	inner    int           // tries at once after a 5xx or a broken body
-	chunk    int64         // asks for parts of this size at once; 0: the whole
+	parallel int           // blobs at the same time
+	keeps    bool          // finished blobs survive a failed pull
+	inner    int           // immediate retries after a 5xx or a broken body
+	chunk    int64         // requests parts of this size in parallel; 0: complete blobs
 	closed   bool          // parts have an end
-	peeks    bool          // reads two bytes first
+	peeks    bool          // first reads two bytes
 	serial   bool          // one image after the other
-	repulls  time.Duration // pulls everything again that often; 0: never
+	repulls  time.Duration // interval at which it pulls everything again; 0: never
 	backoff  func(failures int, r *rand.Rand) time.Duration
 }
 
@@ -58,9 +58,9 @@ type fault int
 const (
 	works   fault = iota
 	refuses       // 403 at once
-	errs          // 503: clients with inner tries ask the proxy again at once
+	errs          // 503: clients with inner retries ask the proxy again at once
 	cuts          // the body ends early
-	hangs         // nothing comes, for a minute
+	hangs         // nothing arrives for a minute
 	large         // blobs over 50 MB end early
 )
 
@@ -69,25 +69,26 @@ var faultNames = []string{"works", "403", "503", "cut", "hangs", "cuts large blo
 // plan is a scenario.
 type plan struct {
 	machines  int
-	addresses int // machines share them in turn; 0: each has its own
+	addresses int // machines share them in turn; 0: one each
 	kind      string
 	spread    time.Duration // machines begin an image within this time
 	images    int
 	broken    func(machine int) (nearest, next fault)
 	instances int
 	balance   string        // address, connection, request
-	replaced  time.Duration // an instance begins empty that often
+	replaced  time.Duration // interval at which an instance is replaced by an empty one
 	long      time.Duration // 0: a day
-	boot      bool          // machines want all images when they begin, within spread
-	blobs     [2]int        // of an image, at least and at most; 0: 5 to 14
+	boot      bool          // machines request all images when they begin, within spread
+	blobs     [2]int        // blobs per image, least and most; 0: 5 to 14
 }
 
-// tally is what came out.
+// tally is the result of a simulation.
 type tally struct {
 	asked, past, upstream int
-	// pulls counts images by the pull that completed them; the last counts those that were never complete.
+	// pulls counts images by the number of the pull that completed them. The last entry counts those that were never
+	// complete.
 	pulls [5]int
-	// after: pulls that failed after the machine's first complete one.
+	// late counts pulls that failed after the machine's first complete one.
 	late   int
 	events [numEvents]int
 	first  [numEvents]time.Duration
@@ -119,7 +120,7 @@ type image struct {
 type sim struct {
 	plan
 	r      *rand.Rand
-	key    uint64 // of the tables
+	key    uint64 // the tables' key
 	clock  time.Duration
 	queue  events
 	seq    int
@@ -199,7 +200,7 @@ func simulate(p plan, seed uint64) tally {
 	return s.out
 }
 
-// decider is what is simulated.
+// decider is the object under simulation.
 type decider interface{ Ask(r *Request) Answer }
 
 func (s *sim) renew(i int) {
@@ -208,7 +209,7 @@ func (s *sim) renew(i int) {
 	s.tables[i] = newDecider(s.key, func() time.Time { return start.Add(s.clock) })
 }
 
-// newDecider is a table with a key that is known, so that a seed's outcome is always the same.
+// newDecider returns a table with a known key, so that a seed always has the same outcome.
 func newDecider(key uint64, now func() time.Time) decider {
 	t, _ := spare.Get().(*Table)
 	if t == nil {
@@ -220,7 +221,7 @@ func newDecider(key uint64, now func() time.Time) decider {
 	return t
 }
 
-// spare are empty tables: to clear 8 MiB for each instance of each hour takes most of the time.
+// spare has empty tables. To clear 8 MiB for each instance of each hour would take most of the time.
 var spare sync.Pool
 
 func (t *Table) empty() {
@@ -251,7 +252,7 @@ type node struct {
 	addr netip.Addr
 	path [3]fault // by level
 	have map[oci.Digest]bool
-	done int // complete images
+	done int // number of complete images
 	busy bool
 	wait []*pull // a kubelet pulls one image after the other
 }
@@ -278,17 +279,17 @@ func (s *sim) machine(m int) {
 	}
 }
 
-// pull is one machine's way to one image.
+// pull is one machine's attempt to get one image.
 type pull struct {
 	n        *node
 	im       *image
 	tries    int
-	again    bool // a re-pull: not counted among the first ones
+	again    bool // a re-pull: not counted among the first pulls
 	instance int
 	left     []blob
 	under    int
 	failed   bool
-	epoch    int // blobs of an earlier try that end late change nothing
+	epoch    int // blobs of an earlier try that end late have no effect
 }
 
 func (p *pull) begin() {
@@ -355,7 +356,7 @@ func (p *pull) complete() {
 	}
 }
 
-// fetch asks for a blob from a byte on, and lives with what comes.
+// fetch asks for a blob from a byte on, and simulates what happens then.
 func (p *pull) fetch(b blob, epoch, inner int, from int64) {
 	n, s := p.n, p.n.s
 	if n.c.peeks {
@@ -434,7 +435,7 @@ func (p *pull) fail() {
 	s.after(n.c.backoff(p.tries, s.r), p.begin)
 }
 
-// ask asks the proxy, and says which level it was sent to.
+// ask asks the proxy, and returns the level to which it was sent.
 func (p *pull) ask(b blob, span Span) Level {
 	n, s := p.n, p.n.s
 	at := p.instance

@@ -15,8 +15,8 @@ type result struct {
 	seeds int
 	worst tally // of the seed with the largest share past the nearest
 	late  tally // of the seed with the most images that took more than three pulls
-	// alerted counts the seeds in which it was found that the machines behind an address do not get through, at most ten
-	// minutes after the first complaint.
+	// alerted counts the seeds in which the proxy found, at most ten minutes after the first complaint, that the
+	// machines behind an address do not get through.
 	alerted int
 }
 
@@ -53,18 +53,18 @@ func over(p plan, n int) result {
 	return out
 }
 
-// slow is how many images were not complete by their third pull.
+// slow returns how many images were not complete by their third pull.
 func (t *tally) slow() int { return t.pulls[3] + t.pulls[4] }
 
-// scenario is a row of the table, and the bounds it is held to; a negative bound is none.
+// scenario is a row of the table, with its bounds. A negative bound means none.
 type scenario struct {
 	name string
 	plan
 	past     float64 // mean share of blob requests past the nearest, in percent
-	upstream float64 // mean requests to the upstream, an address and day
-	slow     int     // images not complete by the third pull, all seeds together
-	alerted  int     // at least so many seeds raise the alert in time
-	quiet    bool    // none ever does
+	upstream float64 // mean requests to the upstream, per address and day
+	slow     int     // images not complete by the third pull, for all seeds together
+	alerted  int     // at least this many seeds raise the alert in time
+	quiet    bool    // no seed ever raises it
 }
 
 func healthy(kind string, machines, addresses int, spread time.Duration) scenario {
@@ -72,7 +72,7 @@ func healthy(kind string, machines, addresses int, spread time.Duration) scenari
 		name:     fmt.Sprintf("%s, %s", plural(machines, "machine"), kind),
 		plan:     plan{machines: machines, addresses: addresses, kind: kind, spread: spread, images: 40, balance: "address"},
 		quiet:    true,
-		upstream: 15, // a wave: one image, in a fleet that pulls it at once
+		upstream: 15, // a wave: a fleet pulls one image at once
 	}
 	perAddress := machines / max(1, addresses)
 	switch {
@@ -84,7 +84,7 @@ func healthy(kind string, machines, addresses int, spread time.Duration) scenari
 		s.past = 0.5
 	}
 	if c := clients[kind]; c.chunk > 0 {
-		s.upstream = none // of a chunked layer each part is a request
+		s.upstream = none // each part of a chunked layer is a request
 	} else if c.repulls > 0 {
 		s.past, s.upstream = 5, none // it looks like two machines
 	}
@@ -98,19 +98,20 @@ func plural(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// boots are machines that want 40 images when they begin.
+// boots returns a scenario with machines that request 40 images when they begin.
 func boots(s scenario, past float64) scenario {
 	s.boot, s.past, s.upstream, s.name = true, past, none, s.name+", 40 images at once"
 	return s
 }
 
-// small are images of so many blobs: no pull of one shows that more blobs came than a runtime has under way.
+// small returns a scenario with images of so few blobs that no pull shows progress: a runtime may have all of them
+// under way.
 func small(s scenario, least, most int, past float64) scenario {
 	s.blobs, s.past, s.upstream, s.name = [2]int{least, most}, past, none, fmt.Sprintf("%s, images of %d to %d blobs", s.name, least, most)
 	return s
 }
 
-// blocked are machines behind one address that their nearest store refuses.
+// blocked returns a scenario with machines behind one address that their nearest store refuses.
 func blocked(machines int, spread time.Duration) scenario {
 	return scenario{
 		name: plural(machines, "machine") + " behind one address, nearest: 403",
@@ -120,13 +121,13 @@ func blocked(machines int, spread time.Duration) scenario {
 	}
 }
 
-// alarming says that at least so many days raise the alert.
+// alarming requires that at least that many days raise the alert.
 func alarming(s scenario, days int) scenario {
 	s.alerted = days
 	return s
 }
 
-// broken is one machine whose path to its nearest store, or to all stores, is broken.
+// broken returns a scenario with one machine whose path to its nearest store, or to all stores, is broken.
 func broken(kind string, f fault, all bool) scenario {
 	s := scenario{
 		name: fmt.Sprintf("nearest: %s, %s", f, kind),
@@ -137,7 +138,8 @@ func broken(kind string, f fault, all bool) scenario {
 		s.name = fmt.Sprintf("all stores: %s, %s", f, kind)
 		s.broken = func(int) (fault, fault) { return f, f }
 	}
-	// What looks like two machines that take turns, or like a lazy reader of parts, is not told from it: printed only.
+	// This looks like two machines that take turns, or like a lazy reader of parts. It cannot be distinguished, so it
+	// is only printed.
 	if kind == "ci" || kind == "lazy" || all && f == large {
 		s.slow = none
 	}
@@ -148,7 +150,7 @@ func (f fault) String() string { return faultNames[f] }
 
 const none = -1
 
-// check holds a scenario to its bounds and returns its row.
+// check checks the bounds of a scenario and returns its row.
 func (s *scenario) check(t *testing.T, seeds int) string {
 	t.Helper()
 	r := over(s.plan, seeds)
@@ -180,7 +182,7 @@ func (s *scenario) check(t *testing.T, seeds int) string {
 
 func pct(n, of int) float64 { return 100 * float64(n) / float64(max(1, of)) }
 
-// TestSimulator holds a few scenarios to their bounds.
+// TestSimulator checks the bounds of a few scenarios.
 func TestSimulator(t *testing.T) {
 	for _, s := range []scenario{
 		healthy("containerd", 20, 0, time.Minute),
@@ -203,8 +205,8 @@ func TestSimulator(t *testing.T) {
 	}
 }
 
-// Of 40 images at once some blobs are forgotten before they are asked for again. That is no progress, so that the
-// nearest would be believed to work: every image comes sooner or later.
+// With 40 images at once, some blobs are forgotten before they are requested again. That is not progress. If it counted
+// as progress, the nearest would be believed to work. Every image must arrive sooner or later.
 func TestNoneIsForgotten(t *testing.T) {
 	s := boots(broken("cri-o", refuses, false), none)
 	if r := over(s.plan, 100); r.sum.pulls[4] > 0 {
@@ -212,7 +214,8 @@ func TestNoneIsForgotten(t *testing.T) {
 	}
 }
 
-// TestSlowSimulator is the whole table, over 20 seeds and more where it scatters; it prints the rows that docs/client-simulation.md has.
+// TestSlowSimulator runs the complete table, with 20 seeds, and more for rows that scatter. It prints the rows of
+// docs/client-simulation.md.
 func TestSlowSimulator(t *testing.T) {
 	if os.Getenv("OCIPROXY_SLOW") == "" {
 		t.Skip("OCIPROXY_SLOW is not set")

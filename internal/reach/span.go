@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Span is the part of a blob that a request asks for. The zero Span is the whole.
+// Span is the part of a blob that a request asks for. The zero Span is the complete blob.
 type Span struct {
 	// Kind says which of the other fields count.
 	Kind SpanKind
@@ -23,8 +23,8 @@ const (
 	Whole     SpanKind = iota // no Range header
 	Open                      // bytes=N-
 	Closed                    // bytes=N-M
-	Scattered                 // the last N bytes, or several closed ranges: tells nothing
-	Other                     // what a server ignores and answers with the whole: tells nothing
+	Scattered                 // the last N bytes, or several closed ranges: not significant
+	Other                     // a server ignores it and answers with the complete blob: not significant
 )
 
 // smallest is the shortest closed range whose repetition counts as a failed download. Lazy snapshotters and format
@@ -86,7 +86,7 @@ const most = 1e18
 // position parses a byte position, at most [most].
 func position(s string) (int64, bool) {
 	for i := range len(s) {
-		if s[i] < '0' || s[i] > '9' { // ParseInt takes signs
+		if s[i] < '0' || s[i] > '9' { // ParseInt would accept signs
 			return 0, false
 		}
 	}

@@ -52,7 +52,7 @@ func TestBytesOfASpan(t *testing.T) {
 	}
 }
 
-// Whatever a client sends, no more bytes are counted than the blob has, and never fewer than none.
+// Whatever a client sends, the count of bytes is never more than the blob has, and never negative.
 func FuzzParseSpan(f *testing.F) {
 	for _, v := range []string{"bytes=0-", "bytes=5-9", "bytes=-5", "bytes=0-1,2-3", "bytes=999999999999999999-", "x"} {
 		f.Add(v, int64(1000))

@@ -21,15 +21,15 @@ const (
 	locks = 64 // an address's two sets share one
 )
 
-// Table is what is known of all addresses that asked lately. It takes 8 MiB, whatever comes. Safe for concurrent use;
-// a request costs a lock that 960 lines share, and no allocation.
+// Table is what is known about all addresses with recent requests. It takes 8 MiB, however many requests come. Safe for
+// concurrent use; a request costs a lock that 960 lines share, and no allocation.
 type Table struct {
 	secret [2]uint64           // hides which addresses share a set
-	sum    func(string) uint64 // keyed: nobody outside can choose what looks the same
+	sum    func(string) uint64 // keyed: an attacker cannot choose values that look the same
 	now    func() time.Time
 
 	locks [locks]sync.Mutex
-	tags  []uint32 // by line: which address it is; 0: none
+	tags  []uint32 // by line: the address that it belongs to; 0: none
 	lines []line
 }
 
@@ -55,8 +55,8 @@ type Request struct {
 	Repository string
 	// Origin names the candidate that the client would be sent to. It must mean the same after a restart.
 	Origin string
-	// Last: that candidate is canonical, and there is none after it. The table notes such a request only when it
-	// repeats one that was sent to a store.
+	// Last says that this candidate is canonical, and that there is none after it. The table records such a request
+	// only if it repeats one that was sent to a store.
 	Last bool
 }
 
@@ -64,15 +64,15 @@ type Request struct {
 type Answer struct {
 	// Level says where to send the request.
 	Level Level
-	// Again: it looks like another try.
+	// Again says that the request looks like another try.
 	Again bool
-	// Rest: this open span counts as the rest of the blob, because no other part of that blob was asked for.
+	// Rest says that this open span counts as the rest of the blob, because no other part of that blob was asked for.
 	Rest bool
 	// Event is what the request revealed about its address.
 	Event Event
 }
 
-// Ask notes a request and says where to send it.
+// Ask records a request and returns where to send it.
 func (t *Table) Ask(r *Request) Answer {
 	digest := t.sum(r.Digest.String())
 	a := ask{
@@ -105,7 +105,7 @@ func (t *Table) repo(r *Request) uint16 { return uint16(t.sum(r.Repository)) | 1
 // unix returns the time in seconds; a table works between 1970 and 2106.
 func (t *Table) unix() uint32 { return uint32(t.now().Unix()) }
 
-// Level says where to send a request, without noting it.
+// Level returns where to send a request, without recording it.
 func (t *Table) Level(r *Request) Level {
 	w := t.where(r.Addr)
 	lock := t.lock(&w)
@@ -148,7 +148,7 @@ func (t *Table) Skip(addr netip.Addr) {
 	lock.Unlock()
 }
 
-// of fills in what is asked: its key, and whether it is a blob's start.
+// of sets the keys of a request, and whether it asks for a blob's start.
 func (a *ask) of(digest uint64, s Span) {
 	a.any = part(digest, 0, 0)
 	switch {
@@ -193,7 +193,7 @@ func (t *Table) hash(addr netip.Addr) uint64 {
 	return mix(mix(high^t.secret[0], low^t.secret[1]), t.secret[0])
 }
 
-// where says where an address may have its line.
+// where is where an address may have its line.
 type where struct {
 	sets [2]int
 	tag  uint32
@@ -272,7 +272,7 @@ func (t *Table) oldest(w *where) (at int) {
 	return at
 }
 
-// fnv is a hash that is stable between processes and releases: FNV-1a. Its callers fold it.
+// fnv returns a hash that is stable between processes and releases: FNV-1a. Its callers fold it.
 func fnv(s string) uint64 {
 	h := uint64(14695981039346656037)
 	for i := range len(s) {

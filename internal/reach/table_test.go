@@ -83,7 +83,7 @@ func TestAClientThatReachesNoStore(t *testing.T) {
 	all(t, "another image", asks(t, table, client4, 2, 1, 9), Upstream)
 }
 
-// A candidate that was the nearest only while another was out of service is not passed over.
+// The table does not send an address past a candidate that was only its nearest while another one was out of service.
 func TestOnlyTheCandidateThatFailsIsPassedOver(t *testing.T) {
 	table, _ := testTable()
 	asks(t, table, client4, 1, 1, 3)
@@ -113,10 +113,10 @@ func TestSkip(t *testing.T) {
 	if l := table.Level(&Request{Addr: client4, Origin: near}); l != Upstream {
 		t.Errorf("level %d, want the upstream", l)
 	}
-	table.Skip(netip.MustParseAddr("203.0.113.1")) // of whom nothing is known
+	table.Skip(netip.MustParseAddr("203.0.113.1")) // nothing is known about this one
 }
 
-// The memory of all addresses is bounded, and 95 % of those that come at 50 a second are kept for the window.
+// The memory for all addresses is bounded. If 50 addresses come per second, 95 % of them are kept for the window.
 func TestMemory(t *testing.T) {
 	table, c := testTable()
 	size := unsafe.Sizeof(*table) + uintptr(len(table.tags))*unsafe.Sizeof(table.tags[0]) + uintptr(len(table.lines))*unsafe.Sizeof(line{})
@@ -130,7 +130,7 @@ func TestMemory(t *testing.T) {
 	ask := func(i int) bool {
 		return table.Ask(&Request{Addr: addr(i), Digest: testBlob(t, 1), Repository: "a", Origin: near}).Again
 	}
-	for i := range perSecond * seconds { // a window before
+	for i := range perSecond * seconds { // one window earlier
 		ask(1<<22 + i)
 		if i%perSecond == 0 {
 			c.pass(time.Second)
@@ -185,8 +185,9 @@ func BenchmarkAskOfManyAddresses(b *testing.B) {
 	}
 }
 
-// Others found out that the nearest lacks a blob before this client came back for it: it has another nearest then. The client is
-// still sent past the one that failed it, with its other blobs, which that one lacks as well.
+// Before this client came back for a blob, requests of others showed that the nearest does not have it. So the blob has
+// another nearest now. The client is still sent past the candidate that failed it, for its other blobs, which that
+// candidate does not have either.
 func TestOthersFoundOutFirst(t *testing.T) {
 	table, _ := testTable()
 	asks(t, table, client4, 1, 1, 3)
@@ -197,8 +198,9 @@ func TestOthersFoundOutFirst(t *testing.T) {
 	all(t, "the others", asks(t, table, client4, 1, 2, 6), Next)
 }
 
-// The same where nothing but canonical has it now: with its other blobs the client is not sent to the one that lacks
-// them again, a blob a try. What was never sent to a store is noted nowhere, however often it is asked for.
+// The same, if now only canonical has the blob. For its other blobs, the client is not sent again to the candidate that
+// does not have them, one blob per try. A request that was never sent to a store is not recorded, however often it is
+// repeated.
 func TestOnlyCanonicalIsLeft(t *testing.T) {
 	table, _ := testTable()
 	ask := func(n int) Answer {
@@ -219,7 +221,7 @@ func TestOnlyCanonicalIsLeft(t *testing.T) {
 	}
 }
 
-// What was learnt is about a candidate, and ends with it.
+// What the table learned belongs to a candidate, and ends with it.
 func TestKeep(t *testing.T) {
 	table, _ := testTable()
 	asks(t, table, client4, 1, 1, 3)
@@ -235,7 +237,7 @@ func TestKeep(t *testing.T) {
 	}
 }
 
-// A hold that is over is over for requests that are not noted, too.
+// A hold that is over is also over for requests that are not recorded.
 func TestLevelEnds(t *testing.T) {
 	table, c := testTable()
 	asks(t, table, client4, 1, 1, 3)

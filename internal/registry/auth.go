@@ -12,33 +12,33 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
-// maxAccesses bounds the tokens kept: one for each repository that is being walked.
+// maxAccesses bounds the number of tokens that a Registry keeps. It needs one for each repository that is being walked.
 const maxAccesses = 512
 
-// renewAfter is how long credentials are used before the keychain is asked again: credentials of clouds expire after
-// hours, and a pass may take days. Tokens that report their expiry are renewed before it.
+// renewAfter is how long the registry uses credentials before it asks the keychain again. Cloud credentials expire
+// after hours, and a pass may take days. A token that reports its expiry is renewed before that time.
 const renewAfter = 20 * time.Minute
 
-// challenge is how the registry wants to be asked; learned once.
+// challenge is how the registry wants clients to authenticate. It is learned once.
 type challenge struct {
-	turn   chan struct{} // who holds it may learn
+	turn   chan struct{} // the holder may learn
 	known  *transport.Challenge
-	failed error     // why the last try to learn it ended
-	again  time.Time // when the next may be made
+	failed error     // why the last attempt to learn it failed
+	again  time.Time // when the next attempt may be made
 }
 
-// askAgain is how long a registry is not asked again after it was impossible to learn how to authenticate to it. When
-// a registry is down, requests for a hundred repositories learn that once, not a hundred times.
+// askAgain is how long the client waits before it asks a registry again, after it could not learn how to authenticate.
+// When a registry is down, requests for a hundred repositories learn that once, not a hundred times.
 const askAgain = 5 * time.Second
 
 // access is the permission to use one repository in one way.
 type access struct {
-	turn chan struct{} // who holds it may renew
+	turn chan struct{} // the holder may renew
 	rt   http.RoundTripper
 	ends time.Time
 }
 
-// pull, push and catalog spell scopes (Docker's token specification).
+// pull, push and catalog return scopes in the spelling of Docker's token specification.
 func (r *Registry) pull(repo string) []string {
 	return []string{"repository:" + r.Path(repo) + ":pull"}
 }
@@ -53,7 +53,7 @@ func (r *Registry) access(ctx context.Context, scopes []string) (http.RoundTripp
 	key := strings.Join(scopes, " ")
 	a, ok := r.accesses.GetIfPresent(key)
 	if !ok {
-		// When two make one at the same time, the later wins and the other costs a request.
+		// When two callers create one at the same time, the later one wins, and the other costs a request.
 		a = &access{turn: make(chan struct{}, 1)}
 		a, _ = r.accesses.SetIfAbsent(key, a)
 	}
@@ -76,10 +76,10 @@ func (r *Registry) access(ctx context.Context, scopes []string) (http.RoundTripp
 	return rt, nil
 }
 
-// forget drops a permission that the registry did not accept.
+// forget drops a permission that the registry rejected.
 func (r *Registry) forget(scopes []string) { r.accesses.Invalidate(strings.Join(scopes, " ")) }
 
-// ask asks the registry, once, how it wants to be authenticated to.
+// ask asks the registry, once, which authentication it wants.
 func (r *Registry) ask(ctx context.Context) (*transport.Challenge, error) {
 	if err := acquire(ctx, r.challenge.turn); err != nil {
 		return nil, err
@@ -94,7 +94,7 @@ func (r *Registry) ask(ctx context.Context) (*transport.Challenge, error) {
 	c, err := transport.Ping(ctx, r.name, r.own)
 	if err != nil {
 		err = fmt.Errorf("ask %s for /v2/: %w", r.host, fromTransport(err))
-		if ctx.Err() == nil { // the end of who asks is nobody else's
+		if ctx.Err() == nil { // the end of this caller's context is not a failure for other callers
 			r.challenge.failed, r.challenge.again = err, time.Now().Add(askAgain)
 		}
 		return nil, err
@@ -104,8 +104,8 @@ func (r *Registry) ask(ctx context.Context) (*transport.Challenge, error) {
 	return c, nil
 }
 
-// learn takes the challenge of a refusal, when there was none before: some registries let all clients in at /v2/ and
-// ask later.
+// learn takes the challenge from a refusal when none is known yet. Some registries admit all clients at /v2/ and ask
+// for authentication later.
 func (r *Registry) learn(ctx context.Context, refusal *http.Response) bool {
 	if acquire(ctx, r.challenge.turn) != nil {
 		return false
@@ -123,7 +123,7 @@ func (r *Registry) learn(ctx context.Context, refusal *http.Response) bool {
 	return true
 }
 
-// canned answers with the headers of another answer.
+// canned answers each request with the status and headers of another answer.
 type canned struct{ resp *http.Response }
 
 // RoundTrip implements [http.RoundTripper].
@@ -162,11 +162,11 @@ func (r *Registry) authenticate(ctx context.Context, c *transport.Challenge, sco
 	return rt, lifetime, nil
 }
 
-// resource is what the keychain is asked for: the first repository of the scopes, or the registry.
+// resource returns what to ask the keychain for: the first repository of the scopes, or the registry.
 func (r *Registry) resource(scopes []string) authn.Resource {
 	reg := r.name
 	if r.host == "registry-1.docker.io" {
-		reg, _ = name.NewRegistry(name.DefaultRegistry) // where Docker keeps the credentials for it
+		reg, _ = name.NewRegistry(name.DefaultRegistry) // Docker keeps its credentials under this name
 	}
 	if part := strings.Split(scopes[0], ":"); part[0] == "repository" && len(part) == 3 {
 		return reg.Repo(part[1])

@@ -21,11 +21,11 @@ import (
 	"ociproxy/internal/wait"
 )
 
-// tokens is a registry that wants a token for each repository, and its token service.
+// tokens is a registry that requires a token for each repository. It is also its own token service.
 type tokens struct {
 	lifetime time.Duration
 	says     int  // expires_in
-	open     bool // /v2/ lets everybody in
+	open     bool // /v2/ lets all clients in
 	user     string
 
 	mu     sync.Mutex
@@ -94,8 +94,8 @@ func listAll(t *testing.T, r *Registry, repos ...string) {
 	}
 }
 
-// One token a repository; it is renewed before it ends, when it says when, and after a refusal, when it does not. Requests for tokens
-// are counted.
+// There is one token for each repository. It is renewed before it expires when it reports its lifetime, and after a
+// refusal when it does not. Requests for tokens are counted.
 func TestTokens(t *testing.T) {
 	for name, says := range map[string]int{"says": 300, "does not say": 0} {
 		t.Run(name, func(t *testing.T) {
@@ -131,7 +131,7 @@ func TestTokens(t *testing.T) {
 	}
 }
 
-// Many at once make one request for a token.
+// Many callers at once cause one request for a token.
 func TestTokenOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &tokens{lifetime: time.Hour}
@@ -151,7 +151,7 @@ func TestTokenOnce(t *testing.T) {
 	})
 }
 
-// A registry that lets everybody in at /v2/ may ask for a token later.
+// A registry that lets all clients in at /v2/ may ask for a token later.
 func TestTokenLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &tokens{lifetime: time.Hour, open: true}
@@ -168,7 +168,7 @@ func TestTokenLater(t *testing.T) {
 	})
 }
 
-// Wrong credentials are an error of permission, with no secret in it, and are not tried forever.
+// Wrong credentials are an error of permission. It contains no secret, and the client does not retry forever.
 func TestRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &tokens{lifetime: time.Hour, user: "somebody"}
@@ -193,7 +193,7 @@ func TestRefused(t *testing.T) {
 	})
 }
 
-// Basic credentials go to the registry and nowhere else: not to another port, not to a subdomain, not to storage.
+// Basic credentials go only to the registry: not to another port, not to a subdomain, not to storage.
 func TestCredentialsStay(t *testing.T) {
 	for _, target := range []string{"https://registry.test:8443/x", "https://cdn.registry.test/x", "https://storage.test/x?sig=1"} {
 		var leaked []string
@@ -234,7 +234,7 @@ func TestCredentialsStay(t *testing.T) {
 	}
 }
 
-// Storage that a registry sends us to cannot name a service that gets the registry's credentials.
+// Storage to which a registry redirects cannot name a service that gets the registry's credentials.
 func TestStorageIsNotAsked(t *testing.T) {
 	for _, scheme := range []string{`Bearer realm="https://thief.test/token",service="registry.test"`, `Basic realm="x"`} {
 		w := &world{Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -260,7 +260,7 @@ func TestStorageIsNotAsked(t *testing.T) {
 	}
 }
 
-// A registry that is to be asked by TLS is never asked without, not even on this machine, where the library would try.
+// A registry with an https URL is never asked without TLS, not even on this machine, where the library would try that.
 func TestNoDowngrade(t *testing.T) {
 	var plain atomic.Int32
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { plain.Add(1) }))

@@ -13,11 +13,11 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// OpenBlob opens a blob from byte off on, and returns its whole size, -1 when the registry does not report it.
-// Reading ends with an error when bytes are missing. The caller has to compare the digest, since only it knows the
-// bytes before off.
+// OpenBlob opens a blob from byte off on, and returns the size of the complete blob, or -1 when the registry does not
+// report it. Reading ends with an error when bytes are missing. The caller has to compare the digest, since only the
+// caller knows the bytes before off.
 //
-// It waits while as many blobs are open as the budget allows. The caller closes the body.
+// OpenBlob waits while as many blobs are open as the budget allows. The caller closes the body.
 func (r *Registry) OpenBlob(ctx context.Context, repo string, d oci.Digest, off int64) (io.ReadCloser, int64, error) {
 	body, total, err := r.openBlob(ctx, repo, d, off)
 	if err != nil {
@@ -41,10 +41,11 @@ func (r *Registry) openBlob(ctx context.Context, repo string, d oci.Digest, off 
 	}
 	resp, err := r.do(ctx, c, http.StatusOK, http.StatusPartialContent, http.StatusRequestedRangeNotSatisfiable)
 	if err == nil && resp.StatusCode == http.StatusRequestedRangeNotSatisfiable && resp.Header.Get("Content-Range") == "" {
-		// It refuses the form of the range, not its place: some understand "first-last" only. The whole, then.
+		// The registry refuses the form of the range, not its position: some understand only "first-last". Ask for the
+		// complete blob instead.
 		discard(resp)
 		c.header = nil
-		resp, err = r.do(ctx, c, http.StatusOK) //nolint:bodyclose // by the blob
+		resp, err = r.do(ctx, c, http.StatusOK) //nolint:bodyclose // the blob closes it
 	}
 	if err != nil {
 		free()
@@ -53,13 +54,13 @@ func (r *Registry) openBlob(ctx context.Context, repo string, d oci.Digest, off 
 	b := &blob{body: resp.Body, ctx: ctx, limiter: r.bandwidth, free: free}
 	total, err := b.start(resp, off)
 	if err != nil {
-		_ = b.Close() // the answer is of no use
+		_ = b.Close() // the answer is useless
 		return nil, 0, err
 	}
 	return b, total, nil
 }
 
-// StatBlob returns the size of a blob. The error is [ErrNotFound] when there is none.
+// StatBlob returns the size of a blob. The error is [ErrNotFound] when the repository does not have it.
 func (r *Registry) StatBlob(ctx context.Context, repo string, d oci.Digest) (int64, error) {
 	size, err := r.statBlob(ctx, repo, d)
 	if err != nil {
@@ -80,7 +81,8 @@ func (r *Registry) statBlob(ctx context.Context, repo string, d oci.Digest) (int
 	if resp.StatusCode == http.StatusOK && resp.ContentLength >= 0 {
 		return resp.ContentLength, nil
 	}
-	// Storage behind a redirect may have been told to accept GET only: its URL is signed with the method. One byte tells the size.
+	// Storage behind a redirect may accept only GET, because its URL is signed for one method. A request for one byte
+	// returns the size.
 	c := r.blobCall(http.MethodGet, repo, d)
 	c.header = http.Header{"Range": {"bytes=0-0"}}
 	resp, err = r.do(ctx, c, http.StatusOK, http.StatusPartialContent, http.StatusRequestedRangeNotSatisfiable)
@@ -110,17 +112,17 @@ type blob struct {
 	body    io.ReadCloser
 	ctx     context.Context
 	limiter *rate.Limiter
-	left    int64 // bytes still to come; negative: unknown
+	left    int64 // bytes still to come; negative when unknown
 	free    func()
 }
 
-// start makes sure that the answer begins at off, and returns the whole size.
+// start makes sure that the answer begins at off, and returns the size of the complete blob.
 func (b *blob) start(resp *http.Response, off int64) (int64, error) {
 	if e := resp.Header.Get("Content-Encoding"); e != "" && e != "identity" {
 		return 0, fmt.Errorf("%w: content-encoding %q", ErrBadAnswer, clean(e))
 	}
 	if resp.StatusCode == http.StatusOK {
-		// The whole, though a part was asked for: what is known already is read and thrown away.
+		// The registry sends the complete blob although a part was asked for. Read and discard the bytes before off.
 		total := resp.ContentLength
 		if total >= 0 && off > total {
 			return 0, fmt.Errorf("%w: %d bytes, wanted from %d on", ErrBadAnswer, total, off)

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Whatever a registry answers to a range, the bytes that are read are the right ones, or there is an error.
+// For any answer to a range request, the bytes that are read are the right ones, or there is an error.
 func TestOpenBlob(t *testing.T) {
 	const content = "0123456789"
 	d := sum("sha256", []byte(content))
@@ -90,7 +90,8 @@ func closedRanges(content string) http.HandlerFunc {
 	}
 }
 
-// A body that is cut, on a real connection, is an error; reading goes on where it ended. All places are given back.
+// A body that is cut off, on a real connection, is an error. Reading can continue where it ended. All slots are
+// released.
 func TestCutBody(t *testing.T) {
 	content := bytes.Repeat([]byte("0123456789"), 100_000)
 	cuts := 3
@@ -135,7 +136,7 @@ func TestCutBody(t *testing.T) {
 	}
 }
 
-// Bytes beyond the announced ones are not handed on as if they belonged to the blob.
+// Bytes beyond the announced size are not returned with the blob.
 func TestMoreThanAnnounced(t *testing.T) {
 	b := &blob{body: io.NopCloser(strings.NewReader("0123456789")), left: 4, free: func() {}}
 	if _, err := io.ReadAll(b); !errors.Is(err, ErrBadAnswer) {
@@ -143,7 +144,7 @@ func TestMoreThanAnnounced(t *testing.T) {
 	}
 }
 
-// The bandwidth is kept over all blobs.
+// The bandwidth limit applies to all blobs together.
 func TestBandwidth(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		content := bytes.Repeat([]byte("x"), 100_000)
@@ -164,7 +165,7 @@ func TestBandwidth(t *testing.T) {
 	})
 }
 
-// Storage that takes GET only, since its URL is signed for that, still tells a size.
+// The size is known even if storage accepts only GET because its URL is signed for that method.
 func TestStatBlob(t *testing.T) {
 	for name, h := range map[string]http.HandlerFunc{
 		"head":  text("0123456789", "Content-Length", "10"),

@@ -15,28 +15,28 @@ import (
 // These are the defaults of a budget.
 const (
 	DefaultRate     = 50 // requests per second
-	DefaultParallel = 16 // requests, and beside them blobs, at once
+	DefaultParallel = 16 // requests at once, and separately the same number of blobs
 )
 
-// Budget bounds the requests to one host, for all callers together: a rate of requests and a number of them at once.
-// Requests for tokens, lists and retries count like any other.
+// Budget limits the requests to one host for all callers together: their rate, and how many run at once. Requests for
+// tokens and lists count, and so do retries.
 //
-// When the host answers "too many requests", all callers pause as long as it asks, and the rate is halved. The rate
-// then rises slowly to its earlier value, in about half a minute for each halving. Safe for concurrent use.
+// When the host answers "too many requests", all callers pause for as long as it asks, and the rate is halved. The rate
+// then rises slowly to its earlier value, in about half a minute for each halving. A Budget is safe for concurrent use.
 type Budget struct {
 	most    rate.Limit
 	limiter *rate.Limiter
 	slots   chan struct{} // requests
-	streams chan struct{} // blobs; apart from requests, so that slow readers of blobs never hold up manifests
+	streams chan struct{} // blobs; separate from requests, so that slow readers of blobs never block manifests
 
 	mu      sync.Mutex
-	until   time.Time // nobody asks before
-	changed time.Time // when the rate was changed last
+	until   time.Time // no caller sends a request before this time
+	changed time.Time // when the rate last changed
 
 	requests, retries, throttled atomic.Int64
 }
 
-// NewBudget makes a budget of rps requests per second, and parallel of them at once. Values that are not positive
+// NewBudget makes a budget of rps requests per second, of which parallel may run at once. Values that are not positive
 // become [DefaultRate] and [DefaultParallel].
 func NewBudget(rps float64, parallel int) *Budget {
 	if !(rps > 0) {
@@ -53,16 +53,16 @@ func NewBudget(rps float64, parallel int) *Budget {
 	}
 }
 
-// Stats returns how many requests were made, how many of them were repetitions, and how often the host answered "too
-// many requests".
+// Stats returns how many requests were made, how many of them were retries, and how often the host answered "too many
+// requests".
 func (b *Budget) Stats() (requests, retries, throttled int64) {
 	return b.requests.Load(), b.retries.Load(), b.throttled.Load()
 }
 
-// Rate returns the requests per second that are allowed now.
+// Rate returns how many requests per second are allowed now.
 func (b *Budget) Rate() float64 { return float64(b.limiter.Limit()) }
 
-// acquire waits for a place in slots.
+// acquire waits for a free slot.
 func acquire(ctx context.Context, slots chan struct{}) error {
 	select {
 	case slots <- struct{}{}:
@@ -74,7 +74,7 @@ func acquire(ctx context.Context, slots chan struct{}) error {
 
 func release(slots chan struct{}) { <-slots }
 
-// wait waits until one more request may be made.
+// wait waits until the caller may make one more request.
 func (b *Budget) wait(ctx context.Context) error {
 	for {
 		if err := wait.For(ctx, b.pause()); err != nil {
@@ -84,9 +84,9 @@ func (b *Budget) wait(ctx context.Context) error {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-			return fmt.Errorf("%w: %w", context.DeadlineExceeded, err) // it would be too late
+			return fmt.Errorf("%w: %w", context.DeadlineExceeded, err) // the request would come too late
 		}
-		// The host may have asked for a pause while this one was queueing.
+		// The host may have asked for a pause while this request was queued.
 		if b.pause() <= 0 {
 			return nil
 		}
@@ -100,8 +100,8 @@ func (b *Budget) pause() time.Duration {
 	return time.Until(b.until)
 }
 
-// settle is the least time between two changes of the rate: the answers to requests that were on their way when it
-// was changed must not change it again.
+// settle is the shortest time between two changes of the rate. Answers to requests that were under way during a change
+// must not change the rate again.
 const settle = time.Second
 
 // throttle makes all callers pause for d, and halves the rate.
@@ -115,11 +115,11 @@ func (b *Budget) throttle(d time.Duration) {
 	}
 	if now.Sub(b.changed) >= settle {
 		b.limiter.SetLimit(max(b.limiter.Limit()/2, b.most/64))
-		b.changed = now.Add(d) // the pause is no time to creep up in
+		b.changed = now.Add(d) // the rate must not rise during the pause
 	}
 }
 
-// ease lets the rate rise slowly after an answer.
+// ease raises the rate slowly after an answer.
 func (b *Budget) ease() {
 	if b.limiter.Limit() >= b.most {
 		return

@@ -18,7 +18,7 @@ import (
 
 const tagsBody = `{"name":"app","tags":["v1"]}`
 
-// When the host asks for a pause, everybody keeps it; then the rate is half, and creeps up again.
+// When the host asks for a pause, all callers keep it. Then the rate is halved, and rises slowly again.
 func TestPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
@@ -68,7 +68,8 @@ func TestPause(t *testing.T) {
 	})
 }
 
-// A storm that never ends is given up after a bounded number of pauses, whatever they are said to be; the rate has a floor.
+// When throttling never ends, the client gives up after a bounded number of pauses, however long the host says they
+// are. The rate has a floor.
 func TestStorm(t *testing.T) {
 	for name, tt := range map[string]struct{ header, said string }{
 		"seconds": {"60", ", come again in 1m0s"}, "a year": {"31536000", ", come again in 5m0s"}, "nothing": {},
@@ -103,7 +104,7 @@ func TestStorm(t *testing.T) {
 	}
 }
 
-// A cancelled request does not sit out the pause.
+// A cancelled request does not wait for the end of the pause.
 func TestPauseCancelled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, _ := openWorld(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -122,7 +123,8 @@ func TestPauseCancelled(t *testing.T) {
 	})
 }
 
-// A 503 without a time, other 5xx and broken connections are tried again by the one who met them; nobody else waits.
+// After a 503 without a time, another 5xx or a broken connection, only the affected caller tries again; the others do
+// not wait.
 func TestPassingFailures(t *testing.T) {
 	for _, status := range []int{500, 502, 503, 504, 408, 0} {
 		synctest.Test(t, func(t *testing.T) {
@@ -155,7 +157,7 @@ func TestPassingFailures(t *testing.T) {
 	})
 }
 
-// Who cannot get a turn in time is told so at once.
+// A caller that cannot get a turn in time gets the error at once.
 func TestTooLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, _ := openWorld(t, text(tagsBody), func(o *Options) { o.Budget = NewBudget(0.01, 1) })
@@ -167,7 +169,7 @@ func TestTooLate(t *testing.T) {
 	})
 }
 
-// The rate is kept, the number at once too, and blobs that nobody reads do not hold up manifests.
+// The rate limit and the limit of requests at once are kept. Blobs that are not being read do not block manifests.
 func TestLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var now, most atomic.Int32

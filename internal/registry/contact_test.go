@@ -20,7 +20,7 @@ import (
 	"ociproxy/internal/outbound"
 )
 
-// failing is a transport of which every request fails, or is answered with a status.
+// failing is a transport on which every request fails, or gets an answer with a status.
 type failing struct {
 	err    error
 	status int
@@ -44,13 +44,13 @@ func (f *failing) RoundTrip(req *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: f.status, Header: h, Body: http.NoBody, Request: req}, nil
 }
 
-// The first contact with a registry tells why there is none: at once, when another try would end in the same way, and by the last
-// try's own error, when the time was up.
+// The error of the first contact with a registry says why it failed. It comes at once when another attempt would fail
+// in the same way. When the time is up, it is the error of the last attempt.
 func TestFirstContact(t *testing.T) {
 	dial := func(err error) error { return &net.OpError{Op: "dial", Net: "tcp", Err: err} }
 	for name, tt := range map[string]struct {
 		failing failing
-		limit   time.Duration // of the caller
+		limit   time.Duration // the caller's time limit
 		within  time.Duration
 		tries   int // at most
 		want    []string
@@ -104,7 +104,7 @@ func TestFirstContact(t *testing.T) {
 	}
 }
 
-// A registry that has answered may be being restarted: it is given as many tries as any other failure.
+// A registry that has answered before may be restarting: it gets as many attempts as for any other failure.
 func TestRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		down := false
@@ -128,8 +128,8 @@ func TestRestart(t *testing.T) {
 	})
 }
 
-// A registry that is down is learned of once by all who want something of it, and asked again a little later; who had
-// no time takes it from nobody else.
+// All callers learn from one request that a registry is down, and it is asked again a little later. A caller whose
+// context ends does not cause a failure for the others.
 func TestDownForAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &failing{err: &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "r", IsNotFound: true}}}
@@ -166,7 +166,7 @@ func TestDownForAll(t *testing.T) {
 	})
 }
 
-// A registry that has answered well may have a storm to sit out: it is given as much patience as before.
+// A registry that has answered well before may be throttling: it gets the usual number of attempts.
 func TestLaterStorm(t *testing.T) {
 	for name, tt := range map[string]struct {
 		failing failing

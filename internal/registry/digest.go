@@ -8,12 +8,12 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// matches reports whether a manifest has a digest: its bytes, or, signed in the manner of schema 1, its payload.
+// matches reports whether a manifest has a digest: that of its bytes, or that of its payload for signed schema 1.
 func (m *Manifest) matches(d oci.Digest) bool {
 	return !d.IsZero() && (m.Digest == d || oci.Sum(d.Algorithm(), m.Raw) == d || oci.Sum(d.Algorithm(), m.payload()) == d)
 }
 
-// payload returns what is signed of a schema 1 manifest, nil for any other.
+// payload returns the signed part of a schema 1 manifest, and nil for any other manifest.
 func (m *Manifest) payload() []byte {
 	var body struct {
 		FSLayers   []json.RawMessage `json:"fsLayers"`
@@ -29,8 +29,9 @@ func (m *Manifest) payload() []byte {
 	return p
 }
 
-// signedPayload undoes the "pretty" signature of schema 1: the protected header of each signature says how many bytes of the document
-// are the payload's, and which come after them. The digest of such a manifest is that of its payload.
+// signedPayload undoes the "pretty" signature of schema 1. The protected header of each signature says how many bytes
+// of the document belong to the payload, and which bytes follow them. The digest of such a manifest is that of its
+// payload.
 func signedPayload(raw []byte, signatures []json.RawMessage) ([]byte, error) {
 	bad := func(what string) ([]byte, error) { return nil, fmt.Errorf("%w: signature: %s", ErrInvalid, what) }
 	if len(signatures) == 0 {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Some servers repeat the header `Authorization` in their errors. What follows its scheme is in no error of ours.
+// Some servers repeat the header `Authorization` in their errors. Our errors do not contain what follows the scheme.
 func TestEchoedCredentials(t *testing.T) {
 	for text, want := range map[string]string{
 		"bad Basic dXNlcjpwYXNzd29yZA==": "bad Basic …",

@@ -15,19 +15,19 @@ import (
 	"ociproxy/internal/wait"
 )
 
-// What a registry answers, and what is wrong with an answer.
+// These are the errors of a registry, and the errors in its answers.
 var (
 	ErrNotFound     = errors.New("not found")                            // no such manifest, blob or repository
-	ErrUnauthorized = errors.New("not permitted")                        // credentials are missing, wrong, or not enough
-	ErrThrottled    = errors.New("the registry says: too many requests") // still, after many pauses
+	ErrUnauthorized = errors.New("not permitted")                        // credentials missing, wrong or insufficient
+	ErrThrottled    = errors.New("the registry says: too many requests") // still so after many pauses
 	ErrNoCatalog    = errors.New("the registry lists no repositories")   // neither Google's listing nor _catalog
-	ErrExists       = errors.New("it exists with another digest")        // a conditional push
-	ErrDigest       = errors.New("content does not match its digest")    // somebody changed it, or it broke on the way
-	ErrInvalid      = errors.New("invalid manifest")                     // not JSON, or not what a manifest may be
-	ErrTooLarge     = errors.New("larger than is accepted")              // a manifest, a list, too many descriptors or pages
-	ErrStalled      = errors.New("too little came within the time-out")  // of an answer, or of its body; or went, of ours
-	ErrRedirect     = errors.New("redirect refused")                     // to plain HTTP, or too many
-	ErrBadAnswer    = errors.New("the answer breaks the protocol")       // a page, a range, an upload location
+	ErrExists       = errors.New("it exists with another digest")        // from a conditional push
+	ErrDigest       = errors.New("content does not match its digest")    // changed, or damaged on the way
+	ErrInvalid      = errors.New("invalid manifest")                     // not JSON, or not allowed in a manifest
+	ErrTooLarge     = errors.New("larger than is accepted")              // manifest, list; too many entries or pages
+	ErrStalled      = errors.New("too little came within the time-out")  // too few bytes arrived, or were sent
+	ErrRedirect     = errors.New("redirect refused")                     // to plain HTTP, or too many redirects
+	ErrBadAnswer    = errors.New("the answer breaks the protocol")       // in a page, a range or an upload location
 	errLocation     = fmt.Errorf("%w: bad upload location", ErrBadAnswer)
 )
 
@@ -35,10 +35,10 @@ var (
 // (401, 403) and [ErrThrottled] (429) in it.
 type StatusError struct {
 	Code   int           // HTTP status
-	Errors []Detail      // of the body; at most 8, without control characters
-	Asked  time.Duration // for how long the host asks to be left alone; 0: it does not say
-	Home   bool          // of the registry itself, not of storage that it sends us to, whose signed URLs may have ended
-	Login  bool          // of who gives out tokens: nothing is said of what was asked for
+	Errors []Detail      // from the body; at most 8, without control characters
+	Asked  time.Duration // how long the host asks clients to wait; 0: it does not say
+	Home   bool          // the registry itself answered, not storage (there, a signed URL may have expired)
+	Login  bool          // the token service answered, which says nothing about the requested content
 }
 
 // Detail is one error of a registry's answer.
@@ -80,7 +80,7 @@ func (e *StatusError) Is(target error) bool {
 	return false
 }
 
-// has reports whether the registry named a code.
+// has reports whether the registry's answer has one of the codes.
 func (e *StatusError) has(codes ...string) bool {
 	for _, d := range e.Errors {
 		for _, code := range codes {
@@ -92,16 +92,16 @@ func (e *StatusError) has(codes ...string) bool {
 	return false
 }
 
-// Refused reports whether a registry itself, or its token service, does not let us read, and would still refuse a
-// second later.
+// Refused reports whether a registry itself, or its token service, does not let us read. It would still refuse a second
+// later.
 func Refused(err error) bool {
 	e, ok := errors.AsType[*StatusError](err)
 	return ok && e.Home && e.Is(ErrUnauthorized)
 }
 
 // Gone reports whether a registry itself answered 404 or 410: it does not have the repository, the manifest or the
-// blob. When it named no reason (told is false), the answer may come from a front of the registry, which then answers
-// so to every request.
+// blob. When the registry gives no reason, told is false: the answer may then come from a front of the registry that
+// gives the same answer to every request.
 func Gone(err error) (gone, told bool) {
 	e, ok := errors.AsType[*StatusError](err)
 	if !ok || !e.Is(ErrNotFound) {
@@ -111,7 +111,8 @@ func Gone(err error) (gone, told bool) {
 	return told || e.Home, told
 }
 
-// NameUnknown reports whether a registry answered 404 or 410 with the reason that it does not know the repository.
+// NameUnknown reports whether a registry answered 404 or 410 and gave as the reason that it does not know the
+// repository.
 func NameUnknown(err error) bool {
 	e, ok := errors.AsType[*StatusError](err)
 	return ok && e.Is(ErrNotFound) && e.has("NAME_UNKNOWN")
@@ -123,13 +124,13 @@ const (
 	maxErrorCount = 8
 )
 
-// statusError reads the body of an answer that is no success.
+// statusError reads the body of an answer that is not a success.
 func statusError(resp *http.Response) *StatusError {
 	e := &StatusError{Code: resp.StatusCode}
 	if asked, told := after(resp); told {
 		e.Asked = max(asked, 0)
 	}
-	// A body that cannot be read does not matter: the status is known.
+	// An unreadable body does not matter: the status is known.
 	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
 	var body struct {
 		Errors []struct {
@@ -145,10 +146,10 @@ func statusError(resp *http.Response) *StatusError {
 	return e
 }
 
-// fromTransport turns an error of go-containerregistry's transport into ours: it carries whole bodies.
+// fromTransport turns an error of go-containerregistry's transport, which carries complete bodies, into one of ours.
 func fromTransport(err error) error {
 	_, short := errors.AsType[*wait.CutShort](err)
-	if e, ok := errors.AsType[*StatusError](err); ok && !short { // by which of two schemes does not matter
+	if e, ok := errors.AsType[*StatusError](err); ok && !short { // it does not matter which of the two schemes it had
 		return e
 	}
 	t, ok := errors.AsType[*transport.Error](err)
@@ -162,7 +163,7 @@ func fromTransport(err error) error {
 	return fmt.Errorf("authenticate: %w", e)
 }
 
-// clean makes foreign text fit for a message: without control characters and credentials, and short.
+// clean makes text from outside fit for a message: short, without control characters and without credentials.
 func clean(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || r == unicode.ReplacementChar || unicode.Is(unicode.Cf, r) {

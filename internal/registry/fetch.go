@@ -10,8 +10,8 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// Resolve returns what a tag or digest refers to, without its content. Platform and annotations are not known. The
-// error is [ErrNotFound] when there is none.
+// Resolve returns what a tag or digest refers to, without its content. It does not report platform and annotations. The
+// error is [ErrNotFound] when the repository does not have it.
 func (r *Registry) Resolve(ctx context.Context, repo, ref string) (Descriptor, error) {
 	d, err := r.resolve(ctx, repo, ref)
 	if err != nil {
@@ -41,7 +41,7 @@ func (r *Registry) resolve(ctx context.Context, repo, ref string) (d Descriptor,
 			return Descriptor{Digest: want, MediaType: t, Size: resp.ContentLength}, nil
 		}
 	}
-	// This registry's HEAD says too little.
+	// The answer to HEAD says too little: read the manifest.
 	m, err := r.manifest(ctx, repo, ref)
 	if err != nil {
 		return d, err
@@ -49,8 +49,8 @@ func (r *Registry) resolve(ctx context.Context, repo, ref string) (d Descriptor,
 	return m.Descriptor, nil
 }
 
-// Manifest reads a manifest. Its digest is the requested one. For a tag it is the one that the registry named, when
-// the bytes match it, and otherwise their sha256. Errors wrap [ErrNotFound], [ErrDigest], [ErrInvalid],
+// Manifest reads a manifest. Its digest is the requested one. For a tag, its digest is the one that the registry
+// reported if the bytes match it, and otherwise their sha256. Errors wrap [ErrNotFound], [ErrDigest], [ErrInvalid] or
 // [ErrTooLarge].
 func (r *Registry) Manifest(ctx context.Context, repo, ref string) (*Manifest, error) {
 	m, err := r.manifest(ctx, repo, ref)
@@ -75,12 +75,12 @@ func (r *Registry) manifest(ctx context.Context, repo, ref string) (*Manifest, e
 	}
 	if want.IsZero() {
 		if want, _ = oci.ParseDigest(resp.Header.Get("Docker-Content-Digest")); !want.InStores() {
-			want = oci.Digest{} // nothing we could check
+			want = oci.Digest{} // not a digest that we can check
 		}
 	}
 	m, err := ParseManifest(raw, resp.Header.Get("Content-Type"))
 	if err != nil {
-		// Bytes that are not what was asked for are the reason, not the consequence.
+		// When the bytes are not the requested ones, report that: it is the cause of the parse error.
 		if !want.IsZero() && oci.Sum(want.Algorithm(), raw) != want {
 			return nil, fmt.Errorf("%w: %d bytes that are not %s", ErrDigest, len(raw), want)
 		}
@@ -104,11 +104,12 @@ func (r *Registry) manifest(ctx context.Context, repo, ref string) (*Manifest, e
 	return m, nil
 }
 
-// Child reads what an index refers to.
+// Child reads content that an index refers to.
 //
-// The rule for unknown kinds: content with the media type of a layer or config is a blob (caches of BuildKit are such
-// indexes). Child asks for everything else as a manifest. It is a blob when the registry has no such manifest and the
-// media type does not promise one. Then blob is true, and the manifest is nil: copy it, there is nothing to walk.
+// The rule for unknown kinds: content with the media type of a layer or config is a blob (the caches of BuildKit are
+// such indexes). Child requests everything else as a manifest. If the registry has no such manifest, and the media type
+// is not certainly one of manifests, the content is a blob. For a blob, blob is true and the manifest is nil: copy the
+// blob; there is nothing to walk.
 func (r *Registry) Child(ctx context.Context, repo string, d Descriptor) (m *Manifest, blob bool, err error) {
 	if isBlob(d.MediaType) {
 		return nil, true, nil

@@ -9,7 +9,7 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// Whatever a registry sends as a manifest, what comes out is valid, bounded, and each digest once.
+// For any manifest that a registry sends, the result is valid and bounded, and has each digest once.
 func FuzzParseManifest(f *testing.F) {
 	for _, s := range []string{
 		`{}`, `[]`, `{"manifests":[` + wire("a/b", hexA, 1) + `]}`,
@@ -47,7 +47,7 @@ func FuzzParseManifest(f *testing.F) {
 	})
 }
 
-// Headers of a hostile registry lead nowhere else, and never to a pause that has no end.
+// Headers of a hostile registry lead to no other host, and never cause an endless pause.
 func FuzzHeaders(f *testing.F) {
 	for _, s := range []string{
 		`</v2/a/tags/list?last=x>; rel="next"`, `<a>;rel=prev,<b>; title="a,b\"<"; rel="x next"`, `<//evil.test/x>`, `<https://registry.test:443/x>`,

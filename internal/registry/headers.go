@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// contentRange reads "bytes first-last/total" (RFC 9110, 14.4). An unsatisfied range, "bytes */total", has first and
-// last -1. An unknown total is an error: nobody could tell whether the answer is whole.
+// contentRange reads "bytes first-last/total" (RFC 9110, 14.4). For an unsatisfied range, "bytes */total", first and
+// last are -1. An unknown total is an error, because then the caller cannot check that the answer is complete.
 func contentRange(text string) (first, last, total int64, err error) {
 	bad := func() (int64, int64, int64, error) {
 		return 0, 0, 0, fmt.Errorf("content-range %q cannot be used", clean(text))
@@ -36,14 +36,14 @@ func contentRange(text string) (first, last, total int64, err error) {
 	return first, last, total, nil
 }
 
-// decimal reads digits and nothing else.
+// decimal reads a number that consists of digits only.
 func decimal(s string) (int64, bool) {
 	n, err := strconv.ParseUint(s, 10, 63)
 	return int64(n), err == nil
 }
 
-// follow resolves a reference that an answer to a request for base gave, for pages and uploads: it must stay on base's host.
-// The scheme stays base's: behind a proxy that ends TLS, registries write http.
+// follow resolves a reference from the answer to a request for base, for pages and uploads. The reference must stay on
+// base's host. The scheme stays that of base, because registries behind a proxy that terminates TLS write http.
 func follow(base *url.URL, ref string) (*url.URL, error) {
 	u, err := base.Parse(ref)
 	if err != nil {
@@ -59,7 +59,7 @@ func follow(base *url.URL, ref string) (*url.URL, error) {
 	return u, nil
 }
 
-// plainHost returns host and port, without the port that the scheme has anyway.
+// plainHost returns host and port, and omits the default port of the scheme.
 func plainHost(u *url.URL) string {
 	switch u.Scheme {
 	case "https":

@@ -7,14 +7,14 @@ import (
 	"ociproxy/internal/strictjson"
 )
 
-// Bounds of what registries say in JSON. Values bound the memory that a text of many empty ones becomes.
+// These are the bounds of JSON from registries. Values limits the memory for a text with many empty values.
 var (
 	manifestBounds = strictjson.Bounds{Bytes: MaxManifest, Values: 20 * maxDescriptors}
 	pageBounds     = strictjson.Bounds{Bytes: maxPage, Values: 4 * maxList}
 	errorBounds    = strictjson.Bounds{Bytes: maxErrorBody}
 )
 
-// decode reads JSON of a registry. The error wraps [ErrTooLarge] or bad, and is fit for a message.
+// decode reads JSON from a registry. The error wraps [ErrTooLarge] or bad, and is fit for a message.
 func decode(raw []byte, v any, most strictjson.Bounds, bad error) error {
 	err := strictjson.Unmarshal(raw, v, most)
 	switch {

@@ -21,67 +21,67 @@ import (
 	"ociproxy/internal/outbound"
 )
 
-// Bounds of lists.
+// These are the bounds of lists.
 const (
-	pageSize       = 1000   // entries asked for; more than 1000 is refused by some registries
-	googlePageSize = 10_000 // the most that Artifact Registry gives of a list, and it has no second page (its quotas, 2023)
+	pageSize       = 1000   // entries to ask for; some registries refuse more than 1000
+	googlePageSize = 10_000 // the most that Artifact Registry lists; there is no second page (its quotas, 2023)
 
-	maxPage  = 64 << 20  // bytes; Google sends a whole repository in one
-	maxPages = 10_000    // of one list
+	maxPage  = 64 << 20  // bytes; Google sends a complete repository in one page
+	maxPages = 10_000    // pages of one list
 	maxList  = 1_000_000 // entries of one list
 
-	maxListings = 8 // of Google's read at once: each may be large
+	maxListings = 8 // of Google's listings read at once: each may be large
 )
 
 // Listing is what a repository holds.
 type Listing struct {
 	Tags      []Tag    // by name
 	Manifests []Listed // by digest; nil unless All
-	Odd       Odd      // entries that were left out
-	All       bool     // Manifests are all there are, those without a tag too: Google's listing
-	Truncated bool     // the registry ends its lists where this one ends: there may be more
+	Unusable  Unusable // entries that were left out
+	All       bool     // Manifests has all manifests, also those without a tag: Google's listing
+	Truncated bool     // the registry cuts its lists at this length: there may be more
 }
 
 // Tag is a tag of a listing.
 type Tag struct {
 	Name   string
-	Digest oci.Digest // zero: the registry lists no digests
+	Digest oci.Digest // zero when the registry lists no digests
 }
 
 // Listed is a manifest of a listing.
 type Listed struct {
 	Digest    oci.Digest
 	MediaType string
-	Size      int64 // of the whole image, in bytes, as the registry counts
+	Size      int64 // of the complete image, in bytes, as the registry counts
 	Created   time.Time
 	Uploaded  time.Time
 	Tags      []string
 }
 
-// Found is a repository, and what it holds where finding it told that too.
+// Found is a repository. It has the listing too where the way to find the repository returned one.
 type Found struct {
 	Name    string
-	Listing *Listing // nil: ask for it
-	// Odd says that the name is none that the specification allows, and only fit for a message: there is nothing to
-	// ask for.
-	Odd bool
+	Listing *Listing // nil when the caller has to ask for it
+	// Unusable says that the specification does not allow the name, so it cannot be requested. Name is then only fit for a
+	// message.
+	Unusable bool
 }
 
 // Repositories returns the names of all repositories below the prefix, without the prefix. A repository whose name is
-// the prefix itself is not below it. Invalid names are left out. The last pair may be an error: there may be more;
-// [ErrNoCatalog] when the registry lists nothing.
+// the prefix itself is not below it. Invalid names are left out. The last pair may be an error, and then there may be
+// more repositories. The error is [ErrNoCatalog] when the registry lists no repositories.
 func (r *Registry) Repositories(ctx context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		for f, err := range r.Find(ctx) {
-			if !f.Odd && !yield(f.Name, err) {
+			if !f.Unusable && !yield(f.Name, err) {
 				return
 			}
 		}
 	}
 }
 
-// Find is Repositories, plus invalid names ([Found.Odd]), and listings where the way to find repositories (Google's)
-// returns them at no extra cost.
+// Find does what Repositories does. It also returns invalid names ([Found.Unusable]), and listings where the way to find
+// repositories (Google's) has them at no extra cost.
 func (r *Registry) Find(ctx context.Context) iter.Seq2[Found, error] {
 	return func(yield func(Found, error) bool) {
 		if r.discovery != Catalog && r.prefix != "" {
@@ -103,18 +103,18 @@ func (r *Registry) Find(ctx context.Context) iter.Seq2[Found, error] {
 	}
 }
 
-// descend walks Google's tree of repositories, several at once; the order is the same each time. A repository that
-// cannot be listed does not end the walk. descend returns it without a listing, and the error comes last, since it is
-// not known what is below it.
+// descend walks Google's tree of repositories, several at once, in the same order each time. A repository that cannot
+// be listed does not end the walk: descend returns it without a listing. The error comes last, because repositories
+// below that one may be missing.
 func (r *Registry) descend(ctx context.Context, root *Listing, names []string, yield func(Found, error) bool) {
 	type answer struct {
 		listing  *Listing
 		children []string
 		err      error
-		odd      bool // the name is none
+		unusable bool // the name is invalid
 	}
 	todo, seen := slices.Clone(names), 0
-	slices.Reverse(todo) // the next is the last
+	slices.Reverse(todo) // the next one is at the end
 	var last error
 	if root.Truncated {
 		last = errCut
@@ -130,7 +130,7 @@ func (r *Registry) descend(ctx context.Context, root *Listing, names []string, y
 			if a := &answers[i]; oci.ValidName(r.Path(name)) {
 				all.Go(func() { a.listing, a.children, a.err = r.tags(ctx, name) })
 			} else {
-				a.odd = true
+				a.unusable = true
 			}
 		}
 		all.Wait()
@@ -150,23 +150,23 @@ func (r *Registry) descend(ctx context.Context, root *Listing, names []string, y
 		for i, name := range batch {
 			a := &answers[i]
 			switch gone, _ := Gone(a.err); {
-			case gone: // since it was listed
+			case gone: // deleted since it was listed
 				*a = answer{}
 				continue
-			case a.odd:
+			case a.unusable:
 				name = clean(name)
 			case a.err != nil:
 				last = cmp.Or(last, fmt.Errorf("below %s: %w", name, a.err))
-				a.listing = nil // who asks for it is told what is wrong
+				a.listing = nil // a caller that asks for it gets the error
 			default:
 				if a.listing.Truncated && len(a.children) > 0 {
 					last = cmp.Or(last, errCut)
 				}
 				if len(a.listing.Manifests) == 0 && len(a.listing.Tags) == 0 {
-					continue // a directory that holds directories only is no repository
+					continue // a directory that contains only directories is not a repository
 				}
 			}
-			if !yield(Found{Name: name, Listing: a.listing, Odd: a.odd}, nil) {
+			if !yield(Found{Name: name, Listing: a.listing, Unusable: a.unusable}, nil) {
 				return
 			}
 			*a = answer{}
@@ -177,10 +177,10 @@ func (r *Registry) descend(ctx context.Context, root *Listing, names []string, y
 	}
 }
 
-// errCut: Google's list of repositories may go on.
+// errCut means that Google's list of repositories may be cut off.
 var errCut = fmt.Errorf("%w: the registry names at most %d", ErrTooLarge, googlePageSize)
 
-// catalog reads the names of the registry, and leaves out what is not below the prefix.
+// catalog reads the names from the registry, and leaves out names that are not below the prefix.
 func (r *Registry) catalog(ctx context.Context, yield func(Found, error) bool) {
 	c := call{method: http.MethodGet, url: r.url("_catalog", url.Values{"n": {strconv.Itoa(pageSize)}}), scopes: catalog()}
 	stop := errors.New("stop")
@@ -199,8 +199,8 @@ func (r *Registry) catalog(ctx context.Context, yield func(Found, error) bool) {
 					continue
 				}
 			}
-			f := Found{Name: short, Odd: !oci.ValidName(name)}
-			if f.Odd {
+			f := Found{Name: short, Unusable: !oci.ValidName(name)}
+			if f.Unusable {
 				f.Name = clean(short)
 			}
 			if !yield(f, nil) {
@@ -225,9 +225,9 @@ func refusesCatalog(e *StatusError) bool {
 	return false
 }
 
-// List returns the tags of a repository, with digests and untagged manifests where the registry reports them. The
-// error is [ErrNotFound] when there is no such repository; some registries answer so for an empty one. With any error
-// the listing has what came before it, nil when nothing did.
+// List returns the tags of a repository, with digests and untagged manifests where the registry reports them. The error
+// is [ErrNotFound] when the repository does not exist; some registries answer so for an empty repository. With any
+// error, the listing has what was read before it, and is nil when nothing was read.
 func (r *Registry) List(ctx context.Context, repo string) (*Listing, error) {
 	l, _, err := r.tags(ctx, repo)
 	if err != nil {
@@ -236,8 +236,8 @@ func (r *Registry) List(ctx context.Context, repo string) (*Listing, error) {
 	return l, err
 }
 
-// tags reads a list of tags. Google's extension is known by its members, whoever sends them. With an error the listing
-// is what came before it, or nil.
+// tags reads a list of tags. It recognizes Google's extension by its members, whichever host sends them. With an error,
+// the listing has what was read before it, or is nil.
 func (r *Registry) tags(ctx context.Context, repo string) (*Listing, []string, error) {
 	if err := r.checkRepo(repo); err != nil {
 		return nil, nil, err
@@ -253,7 +253,7 @@ func (r *Registry) tags(ctx context.Context, repo string) (*Listing, []string, e
 			if g.pages == 0 {
 				return nil, nil, err
 			}
-			if errors.Is(err, ErrNotFound) { // a page, not the repository
+			if errors.Is(err, ErrNotFound) { // the page is missing, not the repository
 				err = fmt.Errorf("%w: page %d: %s", ErrBadAnswer, g.pages+1, err.Error())
 			}
 			return g.listing(), g.children, err
@@ -269,12 +269,12 @@ func (r *Registry) tags(ctx context.Context, repo string) (*Listing, []string, e
 	}
 }
 
-// gathering is a list of tags as it comes in.
+// gathering collects the pages of a list of tags.
 type gathering struct {
 	tags      map[string]oci.Digest
 	manifests []Listed
 	children  []string
-	odd       Odd
+	unusable  Unusable
 	all       bool
 	pages     int
 	last      int // entries of the longest list on the last page
@@ -282,7 +282,7 @@ type gathering struct {
 
 // page takes one page, and returns how many entries are new.
 func (g *gathering) page(raw []byte) (int, error) {
-	var page struct { // as of package google, with entries of any kind
+	var page struct { // as in package google, but with entries of any kind
 		Children  texts                      `json:"child"`
 		Manifests map[string]json.RawMessage `json:"manifest"`
 		Tags      texts                      `json:"tags"`
@@ -303,7 +303,7 @@ func (g *gathering) page(raw []byte) (int, error) {
 	for text, raw := range page.Manifests {
 		d, err := oci.ParseDigest(text)
 		if err != nil {
-			g.odd.add("manifest", text)
+			g.unusable.add("manifest", text)
 			continue
 		}
 		g.manifest(d, raw)
@@ -311,28 +311,29 @@ func (g *gathering) page(raw []byte) (int, error) {
 	return g.len() - before, nil
 }
 
-func (g *gathering) len() int { return len(g.tags) + len(g.manifests) + len(g.children) + g.odd.Count }
+func (g *gathering) len() int {
+	return len(g.tags) + len(g.manifests) + len(g.children) + g.unusable.Count
+}
 
 func (g *gathering) tag(name string, d oci.Digest) {
 	if !oci.ValidTag(name) {
-		g.odd.add("tag", name)
+		g.unusable.add("tag", name)
 		return
 	}
 	g.tags[name] = d
 }
 
-// manifest takes an entry of Google's list. Its digest counts even where the description of the manifest cannot be
-// understood.
+// manifest takes an entry of Google's list. The digest counts even if the description of the manifest cannot be parsed.
 func (g *gathering) manifest(d oci.Digest, raw []byte) {
 	var info google.ManifestInfo
 	if json.Unmarshal(raw, &info) != nil {
 		info = google.ManifestInfo{}
 	}
-	if len(info.Tags) == 0 || slices.Contains(info.Tags, "") { // which null would be
+	if len(info.Tags) == 0 || slices.Contains(info.Tags, "") { // null decodes to ""
 		var some struct {
 			Tags texts `json:"tag"`
 		}
-		_ = json.Unmarshal(raw, &some) // then it has no tags that we know of
+		_ = json.Unmarshal(raw, &some) // on an error it has no tags that we know of
 		info.Tags = some.Tags
 	}
 	for _, tag := range info.Tags {
@@ -343,9 +344,9 @@ func (g *gathering) manifest(d oci.Digest, raw []byte) {
 	})
 }
 
-// listing puts in order what has come in.
+// listing sorts what has been collected.
 func (g *gathering) listing() *Listing {
-	l := &Listing{Manifests: g.manifests, Odd: g.odd, All: g.all}
+	l := &Listing{Manifests: g.manifests, Unusable: g.unusable, All: g.all}
 	for tag, d := range g.tags {
 		l.Tags = append(l.Tags, Tag{tag, d})
 	}
@@ -354,7 +355,7 @@ func (g *gathering) listing() *Listing {
 	return l
 }
 
-// pages reads a list to its end. take gets the body of each page and returns how many entries it had.
+// pages reads a list to its end. take gets the body of each page and returns how many entries the page had.
 func (r *Registry) pages(ctx context.Context, c call, take func([]byte) (int, error)) error {
 	seen, entries := map[string]bool{c.url.RequestURI(): true}, 0
 	for range maxPages {

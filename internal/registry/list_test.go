@@ -22,7 +22,7 @@ const (
 
 var compareDigests = cmp.Comparer(func(a, b oci.Digest) bool { return a == b })
 
-// Google's listing is known by what it says, on any host: digests, what has no tag, and the repositories below.
+// Google's listing is recognized by its content, on any host: digests, untagged manifests, and the repositories below.
 func TestGoogleListing(t *testing.T) {
 	r, w := openWorld(t, serve(map[string]http.HandlerFunc{
 		"/v2/project/images/tags/list": text(`{"child":["app","empty","team"],"manifest":{},"name":"project/images","tags":[]}`),
@@ -66,7 +66,8 @@ func TestGoogleListing(t *testing.T) {
 	}
 }
 
-// A repository of Google's that cannot be listed is handed on, and so are the others; that something may be missing comes last.
+// Find returns a repository of Google's that cannot be listed, and the others too. The error, which means that some may
+// be missing, comes last.
 func TestGoogleListingFails(t *testing.T) {
 	var children []string
 	for i := range 20 {
@@ -102,7 +103,7 @@ func TestGoogleListingFails(t *testing.T) {
 	}
 }
 
-// Google ends a list without a word after as many entries as were asked for, and after ten thousand whatever is asked for.
+// Google cuts a list silently after as many entries as were asked for, and after ten thousand in any case.
 func TestGoogleTruncated(t *testing.T) {
 	for _, entries := range []int{999, 1000, 9999, 10_000} {
 		r, w := openWorld(t, func(w http.ResponseWriter, req *http.Request) {
@@ -127,10 +128,10 @@ func TestGoogleTruncated(t *testing.T) {
 	}
 }
 
-// Pages are followed on the same host only, in whatever form the link comes, and not forever.
+// The client follows pages on the same host only, for every form of the link, and not forever.
 func TestPages(t *testing.T) {
 	for name, c := range map[string]struct {
-		link string // of the first page
+		link string // on the first page
 		tags int
 		err  error
 	}{
@@ -172,7 +173,7 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// A registry that never stops, or sends nonsense, costs bounded time and memory.
+// A registry whose list never ends, or that sends nonsense, costs bounded time and memory.
 func TestHostileLists(t *testing.T) {
 	page := 0
 	for name, c := range map[string]struct {
@@ -202,7 +203,7 @@ func TestHostileLists(t *testing.T) {
 	}
 }
 
-// An odd entry is left out and named; the others are read, those of the pages after it too.
+// An invalid entry is left out and named. The other entries are read, also those on later pages.
 func TestOddEntries(t *testing.T) {
 	long := strings.Repeat("x", 129)
 	odd := []string{`null`, `""`, `7`, `true`, `{"a":["b"]}`, `[]`, `"a:b"`, `"../x"`, `"` + long + `"`, `"a b"`, `".x"`, `"\u0000"`, `"ü"`}
@@ -216,13 +217,13 @@ func TestOddEntries(t *testing.T) {
 			_, _ = fmt.Fprintf(w, `{"tags":["a",%s,"b"]}`, entry)
 		})
 		l, err := r.List(t.Context(), "app")
-		if err != nil || len(l.Tags) != 3 || l.Odd.Count != 2 || !errors.Is(l.Odd.Err(), ErrOdd) {
+		if err != nil || len(l.Tags) != 3 || l.Unusable.Count != 2 || !errors.Is(l.Unusable.Err(), ErrUnusable) {
 			t.Errorf("%s: %+v, %v", entry, l, err)
 		}
 	}
 	for _, none := range []string{`{"tags":null}`, `{"tags":[]}`, `{}`} {
 		r, _ := openWorld(t, text(none))
-		if l, err := r.List(t.Context(), "app"); err != nil || len(l.Tags) != 0 || l.Odd.Err() != nil {
+		if l, err := r.List(t.Context(), "app"); err != nil || len(l.Tags) != 0 || l.Unusable.Err() != nil {
 			t.Errorf("%s: %+v, %v", none, l, err)
 		}
 	}
@@ -232,22 +233,23 @@ func TestOddEntries(t *testing.T) {
 	}
 	r, _ := openWorld(t, text(`{"tags":["a",`+strings.Join(many, ",")+`]}`))
 	l, err := r.List(t.Context(), "app")
-	if err != nil || len(l.Tags) != 1 || l.Odd.Count != 5000 || len(l.Odd.First) != maxOdd || len(l.Odd.Err().Error()) > 500 {
+	if err != nil || len(l.Tags) != 1 || l.Unusable.Count != 5000 || len(l.Unusable.First) != maxUnusable || len(l.Unusable.Err().Error()) > 500 {
 		t.Errorf("%+v, %v", l, err)
 	}
 }
 
-// Of Google's listing an odd tag, digest or detail costs no other, and no manifest whose digest is one.
+// In Google's listing, an invalid tag, digest or detail does not affect other entries. A manifest with a valid digest
+// is kept.
 func TestOddGoogleEntries(t *testing.T) {
 	r, _ := openWorld(t, text(`{"child":[],"tags":["v1",null],"manifest":{
 		"sha256:`+hexA+`":{"imageSizeBytes":{},"timeCreatedMs":[],"tag":["v1",7]}, "sha256:`+hexB+`":"?", "sha256:1":{"tag":["v2"]}}}`))
 	l, err := r.List(t.Context(), "app")
-	if err != nil || len(l.Manifests) != 2 || len(l.Tags) != 1 || l.Tags[0].Digest != digest(t, "sha256:"+hexA) || l.Odd.Count != 3 {
+	if err != nil || len(l.Manifests) != 2 || len(l.Tags) != 1 || l.Tags[0].Digest != digest(t, "sha256:"+hexA) || l.Unusable.Count != 3 {
 		t.Errorf("%+v, %v", l, err)
 	}
 }
 
-// What came before a page that cannot be read is handed on with the error.
+// What was read before an unreadable page is returned with the error.
 func TestHalfAList(t *testing.T) {
 	for _, second := range []http.HandlerFunc{text(`{"tags":7}`), http.NotFound, text("<html>")} {
 		r, _ := openWorld(t, func(w http.ResponseWriter, req *http.Request) {
@@ -269,8 +271,8 @@ func TestHalfAList(t *testing.T) {
 	}
 }
 
-// That a repository is gone is known when the registry itself says so: by a code, by 410, or at least by 404; not when
-// the service of tokens answers so, or storage behind the registry.
+// A repository counts as gone when the registry itself says so: by a code, by 410, or at least by 404. An answer of the
+// token service, or of storage behind the registry, does not count.
 func TestGone(t *testing.T) {
 	unknown := func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusNotFound)
@@ -309,7 +311,7 @@ func TestGone(t *testing.T) {
 	}
 }
 
-// A name that is none costs no other, in a catalog or in Google's tree, and nobody asks for it.
+// An invalid name does not affect other names, in a catalog or in Google's tree, and is not requested.
 func TestOddRepositories(t *testing.T) {
 	for name, h := range map[string]http.HandlerFunc{
 		"catalog": serve(map[string]http.HandlerFunc{
@@ -334,19 +336,19 @@ func TestOddRepositories(t *testing.T) {
 		}),
 	} {
 		r, w := openWorld(t, h, func(o *Options) { o.Prefix = "p" })
-		var names, odd []string
+		var names, unusable []string
 		for f, err := range r.Find(t.Context()) {
 			switch {
 			case err != nil:
 				t.Fatalf("%s: %v", name, err)
-			case f.Odd:
-				odd = append(odd, f.Name)
+			case f.Unusable:
+				unusable = append(unusable, f.Name)
 			default:
 				names = append(names, f.Name)
 			}
 		}
-		if !slices.Equal(names, []string{"a", "c"}) || !slices.Equal(odd, []string{"UPPER", "../x"}) {
-			t.Errorf("%s: %q, odd %q", name, names, odd)
+		if !slices.Equal(names, []string{"a", "c"}) || !slices.Equal(unusable, []string{"UPPER", "../x"}) {
+			t.Errorf("%s: %q, unusable %q", name, names, unusable)
 		}
 		if slices.ContainsFunc(w.paths(), func(p string) bool { return strings.Contains(p, "UPPER") || strings.Contains(p, "x/tags") }) {
 			t.Errorf("%s: asked for %q", name, w.paths())
@@ -354,7 +356,7 @@ func TestOddRepositories(t *testing.T) {
 	}
 }
 
-// The catalog is read where Google's listing is not spoken; what is outside the prefix is left out.
+// The catalog is read where Google's listing is not available. Names outside the prefix are left out.
 func TestCatalog(t *testing.T) {
 	h := serve(map[string]http.HandlerFunc{
 		"/v2/prod/tags/list": http.NotFound,
@@ -397,7 +399,7 @@ func TestCatalog(t *testing.T) {
 	}
 }
 
-// Names and references that are none reach no registry.
+// Invalid names and references are not sent to a registry.
 func TestBadNames(t *testing.T) {
 	r, w := openWorld(t, text(tagsBody))
 	for _, repo := range []string{"", "A", "a/../b", "a%2fb", "a b", "a?x=1"} {

@@ -12,53 +12,53 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// MaxManifest is the largest manifest that is read, in bytes: what registries accept.
+// MaxManifest is the size of the largest manifest that is read, in bytes. Registries accept up to this size.
 const MaxManifest = 4 << 20
 
-// maxDescriptors bounds what one manifest may refer to.
+// maxDescriptors bounds how many descriptors one manifest may have.
 const maxDescriptors = 10_000
 
-// Descriptor refers to content, as image-spec has it.
+// Descriptor refers to content, as defined by image-spec.
 type Descriptor struct {
 	Digest       oci.Digest
 	MediaType    string
-	Size         int64 // bytes; -1: unknown (the layers of schema 1)
+	Size         int64 // bytes; -1 when unknown (the layers of schema 1)
 	ArtifactType string
-	Platform     string // "linux/arm/v7"; "" where none is said
+	Platform     string // "linux/arm/v7"; "" when none is given
 	Annotations  map[string]string
-	URLs         []string // where else the content is said to be; never fetched
+	URLs         []string // other places that claim to have the content; never fetched
 }
 
-// Manifest is a manifest or an index, and what it refers to. It must not be changed.
+// Manifest is a manifest or an index, and what it refers to. Do not change it.
 type Manifest struct {
 	Descriptor        // of the manifest itself
-	Raw        []byte // as the registry sent it; for signed schema 1 with the signatures, which the digest leaves out
+	Raw        []byte // as the registry sent it; signed schema 1 includes the signatures, which the digest leaves out
 
 	children, blobs, skipped []Descriptor
 	subject                  *Descriptor
 }
 
-// Children returns the manifests of an index, once each. An index may list a blob as a manifest: see
+// Children returns the manifests of an index, each of them once. An index may list a blob as a manifest: see
 // [Registry.Child].
 func (m *Manifest) Children() []Descriptor { return m.children }
 
-// Blobs returns config, layers and blobs of every media type, once each and in their order.
+// Blobs returns the config, the layers and the blobs of every media type, each of them once and in their order.
 func (m *Manifest) Blobs() []Descriptor { return m.blobs }
 
-// Skipped returns the layers that must not be distributed and are available elsewhere, at their URLs.
+// Skipped returns the layers that must not be distributed. They are available elsewhere, at their URLs.
 func (m *Manifest) Skipped() []Descriptor { return m.skipped }
 
-// Subject returns the manifest that this one is about, nil when there is none.
+// Subject returns the manifest to which this one belongs, or nil when it has no subject.
 func (m *Manifest) Subject() *Descriptor { return m.subject }
 
-// ParseManifest reads a manifest of any kind. mediaType is what the registry says; the manifest's own value has
+// ParseManifest reads a manifest of any kind. mediaType is what the registry reports; the manifest's own value has
 // precedence.
 //
-// It finds what the manifest refers to by the members that the known formats have, not by media type: manifests;
-// config, layers, blobs and fsLayers; subject. An unknown kind is walked as far as it uses these.
+// ParseManifest finds references by the members of the known formats, not by media type: manifests; config, layers,
+// blobs and fsLayers; subject. It walks an unknown kind as far as that kind uses these members.
 //
-// The digest of the result is the sha256 of the bytes, or of the payload for signed schema 1. Errors wrap
-// [ErrInvalid], [ErrTooLarge]; where only some entries cannot be followed it is a [TornError].
+// The digest of the result is the sha256 of the bytes, or of the payload for signed schema 1. Errors wrap [ErrInvalid]
+// or [ErrTooLarge]. When only some entries cannot be followed, the error is a [TornError].
 func ParseManifest(raw []byte, mediaType string) (*Manifest, error) {
 	if len(raw) > MaxManifest {
 		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(raw), MaxManifest)
@@ -126,7 +126,7 @@ func ParseManifest(raw []byte, mediaType string) (*Manifest, error) {
 		m.MediaType = m.guess(body.Config, body.FSLayers != nil, body.Signatures != nil)
 	}
 	if m.ArtifactType == "" && body.Config != nil && isImage(m.MediaType) {
-		// Where a manifest has none, its config's media type stands for it (image-spec, "artifactType").
+		// A manifest without an artifact type takes the media type of its config (image-spec, "artifactType").
 		m.ArtifactType = clean(body.Config.MediaType)
 	}
 	if c.err != nil {
@@ -135,7 +135,7 @@ func ParseManifest(raw []byte, mediaType string) (*Manifest, error) {
 	return m, nil
 }
 
-// guess names the media type of a manifest that nobody named, by what it has.
+// guess derives a media type from the contents of a manifest when neither the manifest nor the registry names one.
 func (m *Manifest) guess(config *wireDescriptor, schema1, signed bool) string {
 	switch {
 	case schema1 && signed:
@@ -150,7 +150,7 @@ func (m *Manifest) guess(config *wireDescriptor, schema1, signed bool) string {
 	return "application/json"
 }
 
-// wireDescriptor is a descriptor as it is written. Embedded data is left alone: the blob exists beside it.
+// wireDescriptor is a descriptor in its JSON form. Embedded data is ignored: the blob exists as well.
 type wireDescriptor struct {
 	MediaType    string            `json:"mediaType"`
 	Digest       string            `json:"digest"`
@@ -172,7 +172,7 @@ func (w *wireDescriptor) descriptor() (d Descriptor, err error) {
 	if err != nil {
 		return d, fmt.Errorf("digest %q: %w", clean(w.Digest), err)
 	}
-	if w.Size < 0 && !w.unsized || w.Size > oci.MaxBlob { // sums of more would not fit
+	if w.Size < 0 && !w.unsized || w.Size > oci.MaxBlob { // sums of larger sizes would overflow
 		return d, fmt.Errorf("size %d", w.Size)
 	}
 	d = Descriptor{
@@ -185,7 +185,7 @@ func (w *wireDescriptor) descriptor() (d Descriptor, err error) {
 	return d, nil
 }
 
-// collector validates descriptors and leaves out those seen before. It keeps the first error.
+// collector validates descriptors and drops duplicates. It keeps the first error.
 type collector struct {
 	sizes map[oci.Digest]int64
 	err   error
@@ -206,7 +206,7 @@ func (c *collector) all(member string, list []wireDescriptor) (out []Descriptor)
 		}
 		size, seen := c.sizes[d.Digest]
 		if seen && size != d.Size && size >= 0 && d.Size >= 0 {
-			// One of them is a lie, and a client that checks would refuse the image.
+			// One of the sizes is wrong, and a client that checks would refuse the image.
 			c.fail(member, i, fmt.Errorf("%s has %d bytes here and %d elsewhere", d.Digest, d.Size, size))
 			continue
 		}

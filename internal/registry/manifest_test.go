@@ -24,7 +24,7 @@ func brief(list []Descriptor) (out []string) {
 	return out
 }
 
-// What a manifest refers to is found whatever kind it is.
+// The references of a manifest are found for every kind of manifest.
 func TestParseManifest(t *testing.T) {
 	const x = "application/x"
 	c := func(i int) string { return strings.Repeat(fmt.Sprintf("%x", i), 64) }
@@ -95,7 +95,7 @@ func TestParseManifest(t *testing.T) {
 	}
 }
 
-// Manifests that cannot be right are errors.
+// Manifests that cannot be valid are errors.
 func TestInvalidManifests(t *testing.T) {
 	many := strings.Repeat(wire("x/x", hexA, 1)+",", maxDescriptors) + wire("x/x", hexA, 1)
 	for name, c := range map[string]struct {
@@ -133,7 +133,7 @@ func TestInvalidManifests(t *testing.T) {
 	}
 }
 
-// Bytes are held against the digest that was asked for, or that the registry names.
+// The bytes are compared with the requested digest, or with the digest that the registry reports.
 func TestManifestDigest(t *testing.T) {
 	const body, other = `{"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}`, `{"mediaType":"a/b"}`
 	for name, c := range map[string]struct {
@@ -167,7 +167,7 @@ func TestManifestDigest(t *testing.T) {
 	}
 }
 
-// HEAD is enough where it tells what is needed; otherwise the manifest is read.
+// HEAD is enough when its answer has everything; otherwise the manifest is read.
 func TestResolve(t *testing.T) {
 	const index = "application/vnd.oci.image.index.v1+json"
 	const body = `{"mediaType":"` + index + `","manifests":[]}`
@@ -213,7 +213,7 @@ func TestResolve(t *testing.T) {
 	}
 }
 
-// The child of an index is a manifest, unless its kind or the registry says otherwise.
+// The child of an index is a manifest, unless its media type or the registry says otherwise.
 func TestChild(t *testing.T) {
 	const body = `{"mediaType":"a/b"}`
 	d := sum("sha256", []byte(body))
@@ -248,7 +248,7 @@ func TestChild(t *testing.T) {
 	}
 }
 
-// Referrers come from the API, page by page, or from the fallback tag; that there is no API is asked once.
+// Referrers come from the API, page by page, or from the fallback tag. The absence of the API is found out once.
 func TestReferrers(t *testing.T) {
 	const index = "application/vnd.oci.image.index.v1+json"
 	d := digest(t, "sha256:"+hexA)
@@ -277,7 +277,7 @@ func TestReferrers(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		api      http.HandlerFunc
-		requests int // the second time
+		requests int // in the second round
 	}{
 		"404":          {http.NotFound, 1},
 		"405":          {refused(405, ""), 1},

@@ -6,7 +6,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Docker's media types, and those that OCI had for a while.
+// These are Docker's media types, and one that OCI has withdrawn.
 const (
 	dockerSchema1       = "application/vnd.docker.distribution.manifest.v1+json"
 	dockerSchema1Signed = "application/vnd.docker.distribution.manifest.v1+prettyjws"
@@ -16,14 +16,14 @@ const (
 	ociArtifact         = "application/vnd.oci.artifact.manifest.v1+json"
 )
 
-// acceptManifest asks for manifests as they are. Without the OCI types distribution answers 404, and without schema 2 older ones
-// make a schema 1 of it; whatever else there is comes too.
+// acceptManifest asks for manifests unconverted. Without the OCI types, distribution answers 404. Without schema 2,
+// older versions of it convert the manifest to schema 1. The last entry accepts any other type.
 var acceptManifest = []string{strings.Join([]string{
 	ocispec.MediaTypeImageManifest, ocispec.MediaTypeImageIndex, dockerSchema2, dockerList, ociArtifact,
 	dockerSchema1Signed, dockerSchema1, "*/*;q=0.1",
 }, ", ")}
 
-// isManifest reports whether a media type is one of manifests or indexes for certain.
+// isManifest reports whether a media type is certainly one of manifests or indexes.
 func isManifest(t string) bool {
 	switch t {
 	case ocispec.MediaTypeImageManifest, ocispec.MediaTypeImageIndex, dockerSchema2, dockerList, ociArtifact, dockerSchema1, dockerSchema1Signed:
@@ -36,14 +36,14 @@ func isImage(t string) bool { return t == ocispec.MediaTypeImageManifest || t ==
 
 func isIndex(t string) bool { return t == ocispec.MediaTypeImageIndex || t == dockerList }
 
-// isBlob reports whether a media type is one of layers or configs for certain.
+// isBlob reports whether a media type is certainly one of layers or configs.
 func isBlob(t string) bool {
 	return strings.HasPrefix(t, "application/vnd.oci.image.layer.") || strings.HasPrefix(t, "application/vnd.docker.image.rootfs.") ||
 		t == ocispec.MediaTypeImageConfig || t == "application/vnd.docker.container.image.v1+json" ||
 		t == "application/vnd.buildkit.cacheconfig.v0"
 }
 
-// vague media types say nothing of what a manifest is.
+// vague reports whether a media type says nothing about the kind of a manifest.
 func vague(t string) bool {
 	switch t {
 	case "", "application/json", "application/octet-stream", "text/plain", "text/html":
@@ -52,8 +52,8 @@ func vague(t string) bool {
 	return false
 }
 
-// nonDistributable reports whether a layer is kept out of registries by its owner's wish. Without a URL there is nowhere else to get
-// it, and the registry may have it.
+// nonDistributable reports whether the owner of a layer wants it kept out of registries. A layer without a URL does not
+// count: no other place has it, and the registry may have it.
 func nonDistributable(d Descriptor) bool {
 	return len(d.URLs) > 0 && (strings.Contains(d.MediaType, "nondistributable") || strings.Contains(d.MediaType, ".foreign."))
 }

@@ -15,27 +15,28 @@ import (
 	"ociproxy/internal/wait"
 )
 
-// How often a request is repeated, when it can be. A throttled host is given more patience than a broken one.
+// These constants limit how often a request is repeated, when it can be repeated. A throttled host gets more attempts
+// than a broken one.
 const (
 	maxFailed    = 4
 	maxThrottled = 8
 )
 
-// meter is the transport below everything else: below authentication, so that each request for a token is counted, limited
-// and repeated like the others.
+// meter is the transport below all others. It is below authentication too, so that each request for a token is counted,
+// limited and repeated like other requests.
 type meter struct {
 	base     http.RoundTripper
 	registry *Registry
-	counts   bool // against the budget's rate; what other hosts serve is bounded in number and time only
+	counts   bool // against the budget's rate; requests to other hosts are limited only in number and time
 }
 
 type streamKey struct{}
 
-// streaming marks requests whose answer is a blob: it may take long, and holds a place among the blobs, not the requests.
+// streaming marks a request whose answer is a blob. It may take long, and takes a slot for blobs, not one for requests.
 func streaming(ctx context.Context) context.Context { return context.WithValue(ctx, streamKey{}, true) }
 
-// RoundTrip implements [http.RoundTripper]. The answer's body must be closed. When the time of req's context is up between two tries,
-// the error is the last one's.
+// RoundTrip implements [http.RoundTripper]. The caller must close the body of the answer. When the context of req ends
+// between two attempts, the error is that of the last attempt.
 func (m *meter) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx, why := wait.Noting(req.Context())
 	resp, err := m.tries(req.WithContext(ctx))
@@ -47,7 +48,7 @@ func (m *meter) RoundTrip(req *http.Request) (*http.Response, error) {
 
 func (m *meter) tries(req *http.Request) (*http.Response, error) {
 	if req.URL.Host == m.registry.host {
-		// The library asks for https first where the registry is on this machine, and may fall back to http.
+		// The library asks for https first when the registry is on this machine, and may fall back to http.
 		if req.URL.Scheme != m.registry.scheme {
 			req = req.Clone(req.Context())
 			req.URL.Scheme = m.registry.scheme
@@ -72,7 +73,7 @@ func (m *meter) tries(req *http.Request) (*http.Response, error) {
 		switch {
 		case told && !last && throttled < maxThrottled || told && !rewindable(req):
 			throttled++
-			// A host that says "at once" each time is given time nevertheless.
+			// A host that says "at once" each time gets a pause nevertheless.
 			pause = max(jittered(asked), verdicts.Pause(backoff(time.Second, throttled, time.Minute)))
 		case !told && !last && passing(resp, err) && failed < maxFailed:
 			failed++
@@ -81,7 +82,7 @@ func (m *meter) tries(req *http.Request) (*http.Response, error) {
 			if err == nil && !told && m.counts {
 				b.ease()
 			}
-			if err == nil && last { // a host that has never answered well: what it says is all that is known of it
+			if err == nil && last { // a host that has never answered well: this answer is all that is known about it
 				refusal := statusError(resp)
 				refusal.Home = m.counts
 				resp.Body.Close()
@@ -97,7 +98,7 @@ func (m *meter) tries(req *http.Request) (*http.Response, error) {
 		}
 		verdicts.Tell(m.registry.log, req.URL.Host, why, pause)
 		if told && m.counts {
-			pause = 0 // the next round waits
+			pause = 0 // the next attempt waits in the budget
 		}
 		if resp != nil {
 			discard(resp)
@@ -120,7 +121,7 @@ func (m *meter) tries(req *http.Request) (*http.Response, error) {
 	}
 }
 
-// once makes one request when the budget allows it.
+// once makes one request as soon as the budget allows it.
 func (m *meter) once(req *http.Request, verdicts *outbound.Verdicts) (resp *http.Response, err error) {
 	b := m.registry.budget
 	if err := acquire(req.Context(), b.slots); err != nil {
@@ -168,20 +169,22 @@ func (m *meter) once(req *http.Request, verdicts *outbound.Verdicts) (resp *http
 	return resp, nil
 }
 
-// after reads whether the host wants to be left alone, and for how long; negative when it does not say.
+// after reports whether the host asks clients to wait, and for how long. The time is negative when the host does not
+// say.
 func after(resp *http.Response) (d time.Duration, told bool) {
 	if resp == nil || resp.StatusCode != http.StatusTooManyRequests && resp.StatusCode != http.StatusServiceUnavailable {
 		return 0, false
 	}
 	d, ok := outbound.RetryAfter(resp.Header, time.Now())
 	if !ok {
-		// A 503 without a time may be a backend that is broken: no reason for everybody to wait.
+		// A 503 without a time may come from one broken backend. That is no reason for all callers to wait.
 		return -1, resp.StatusCode == http.StatusTooManyRequests
 	}
 	return d, true
 }
 
-// jittered adds to a time that everybody was told, so that they do not all come at once. A negative one is none.
+// jittered adds a random time to the wait that all clients got, so that they do not all return at once. It returns 0
+// for a negative time.
 func jittered(d time.Duration) time.Duration {
 	if d < 0 {
 		return 0
@@ -189,7 +192,7 @@ func jittered(d time.Duration) time.Duration {
 	return d + rand.N(time.Second/4+d/16)
 }
 
-// passing reports whether a failure may be gone next time.
+// passing reports whether a failure may be temporary.
 func passing(resp *http.Response, err error) bool {
 	if err != nil {
 		return !errors.Is(err, ErrRedirect)
@@ -201,7 +204,7 @@ func passing(resp *http.Response, err error) bool {
 	return false
 }
 
-// tried is why a try is made again, or would be; nil when there is no reason.
+// tried returns the reason for which an attempt could be repeated, or nil when there is none.
 func tried(resp *http.Response, err error) error {
 	if asked, told := after(resp); err == nil && (told || passing(resp, nil)) {
 		return &StatusError{Code: resp.StatusCode, Asked: max(asked, 0)}
@@ -209,13 +212,13 @@ func tried(resp *http.Response, err error) error {
 	return err
 }
 
-// rewindable reports whether a request can be sent again. What registries are asked for may be asked twice: an upload begun
-// twice is one that is never finished, and those they clean up.
+// rewindable reports whether a request can be sent again. Every request to a registry may be repeated: an upload that
+// was started twice leaves one that is never finished, and registries clean those up.
 func rewindable(req *http.Request) bool {
 	return req.Body == nil || req.Body == http.NoBody || req.GetBody != nil
 }
 
-// backoff doubles from first to most, with jitter: half of it is random.
+// backoff returns a pause that doubles from first up to most, with jitter: half of it is random.
 func backoff(first time.Duration, attempt int, most time.Duration) time.Duration {
 	return wait.Jitter(wait.Doubled(first, attempt-1, most))
 }
@@ -226,13 +229,13 @@ func closeBody(req *http.Request) {
 	}
 }
 
-// discard reads the rest of a short answer, so that its connection is used again, and closes it.
+// discard reads the rest of a short answer, so that its connection can be reused, and closes it.
 func discard(resp *http.Response) {
-	_, _ = io.CopyN(io.Discard, resp.Body, maxErrorBody) // an error here says no more than that it cannot be used again
+	_, _ = io.CopyN(io.Discard, resp.Body, maxErrorBody) // on an error the connection is not reused
 	resp.Body.Close()
 }
 
-// sending is the body of a request: as long as the host takes it at the minimum pace, it need not answer.
+// sending is the body of a request. The host need not answer as long as it takes the body at the minimum pace.
 type sending struct {
 	io.ReadCloser
 	watch *pace.Watch
@@ -240,7 +243,7 @@ type sending struct {
 
 func (s *sending) Read(p []byte) (int, error) { return s.watch.Send(s.ReadCloser, p) }
 
-// body is the body of an answer. Time counts while somebody waits for bytes, not while they are worked on.
+// body is the body of an answer. Time counts only while a caller waits for bytes, not while it processes them.
 type body struct {
 	io.ReadCloser
 	ctx    context.Context
@@ -249,7 +252,7 @@ type body struct {
 	free   func()
 }
 
-// expire ends reading, from any goroutine.
+// expire ends reading. Any goroutine may call it.
 func (b *body) expire() { b.cancel(ErrStalled) }
 
 func (b *body) Read(p []byte) (int, error) {

@@ -14,7 +14,7 @@ import (
 	"ociproxy/internal/wait"
 )
 
-// hang is a transport whose answers, or their bodies, never come.
+// hang is a transport whose answers, or their bodies, do not arrive.
 type hang struct {
 	world    http.RoundTripper
 	header   bool
@@ -67,7 +67,7 @@ func openHang(t *testing.T, h *hang) *Registry {
 	return r
 }
 
-// Whatever does not move is given up.
+// The client gives up when nothing moves.
 func TestTimeouts(t *testing.T) {
 	t.Run("no header", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {

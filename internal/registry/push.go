@@ -14,14 +14,14 @@ import (
 )
 
 const (
-	// maxSessions bounds the uploads that refused mounts have begun and nobody has used yet.
+	// maxSessions bounds the uploads that refused mounts have started and that are not used yet.
 	maxSessions = 256
-	// maxPushes is how often a blob is sent before giving up.
+	// maxPushes is how often a blob is sent before the client gives up.
 	maxPushes = 3
 )
 
-// Mount makes a blob of another repository of the same host appear in repo without sending its bytes. from is that
-// repository's name on the host: [Registry.Path] of the registry it belongs to. It returns false when the host wants
+// Mount makes a blob of another repository on the same host appear in repo without sending its bytes. from is that
+// repository's name on the host: [Registry.Path] of the registry it belongs to. Mount returns false when the host wants
 // the bytes instead.
 func (r *Registry) Mount(ctx context.Context, repo string, d oci.Digest, from string) (bool, error) {
 	mounted, err := r.mount(ctx, repo, d, from)
@@ -51,7 +51,7 @@ func (r *Registry) mount(ctx context.Context, repo string, d oci.Digest, from st
 		if d.Algorithm() == "sha256" {
 			return true, nil
 		}
-		// distribution keeps content by sha256, and what it mounts under another digest is a link to nothing.
+		// distribution stores content by sha256, and a mount under another digest makes a link to nothing.
 		_, err := r.statBlob(ctx, repo, d)
 		if errors.Is(err, ErrNotFound) {
 			return false, nil
@@ -64,7 +64,8 @@ func (r *Registry) mount(ctx context.Context, repo string, d oci.Digest, from st
 	return false, nil
 }
 
-// keep remembers an upload that the host has begun, for PushBlob. One too many is left to the host's own cleaning.
+// keep remembers an upload that the host has started, for PushBlob. When maxSessions are kept, it drops the upload, and
+// the host cleans it up.
 func (r *Registry) keep(repo string, d oci.Digest, session *url.URL) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -73,7 +74,7 @@ func (r *Registry) keep(repo string, d oci.Digest, session *url.URL) {
 	}
 }
 
-// kept takes an upload that a mount has begun.
+// kept takes an upload that a mount has started, or returns nil.
 func (r *Registry) kept(repo string, d oci.Digest) *url.URL {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -83,9 +84,9 @@ func (r *Registry) kept(repo string, d oci.Digest) *url.URL {
 	return session
 }
 
-// PushBlob sends a blob of size bytes; the host compares the digest. When a try fails, PushBlob reads src from the
-// beginning again. When the host answers "too many requests", it waits as for other requests. The caller has to check
-// whether the blob is there already ([Registry.StatBlob]).
+// PushBlob sends a blob of size bytes; the host compares the digest. When an attempt fails, PushBlob reads src from the
+// beginning again. When the host answers "too many requests", PushBlob waits as for other requests. The caller has to
+// check whether the registry already has the blob ([Registry.StatBlob]).
 func (r *Registry) PushBlob(ctx context.Context, repo string, d oci.Digest, size int64, src io.ReaderAt) error {
 	err := r.checkRepo(repo)
 	for failed, throttled := 0, 0; err == nil; {
@@ -108,7 +109,8 @@ func (r *Registry) PushBlob(ctx context.Context, repo string, d oci.Digest, size
 	return fmt.Errorf("push blob %s: %w", r.spell(repo, d.String()), err)
 }
 
-// worthwhile reports whether sending a blob again may help: not when the host understood it and said no.
+// worthwhile reports whether sending a blob again may help. It does not help when the host understood the request and
+// refused it.
 func worthwhile(err error) bool {
 	if errors.Is(err, errSource) || errors.Is(err, ErrBadAnswer) || errors.Is(err, ErrRedirect) {
 		return false
@@ -118,7 +120,7 @@ func worthwhile(err error) bool {
 		return true
 	}
 	switch refusal.Code {
-	// A token that ended on the way; an upload that the host has forgotten.
+	// A token may have expired on the way, or the host has forgotten the upload.
 	case http.StatusUnauthorized, http.StatusNotFound, http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusRequestedRangeNotSatisfiable:
 		return true
 	}
@@ -171,13 +173,14 @@ func (r *Registry) pushBlob(ctx context.Context, repo string, d oci.Digest, size
 }
 
 var (
-	// errSource: the bytes to be sent could not be read.
+	// errSource means that the bytes to send could not be read.
 	errSource = errors.New("read what is to be sent")
-	// errTurnedAway: the host did not take the bytes, for it has too much to do. Such a request is not repeated below.
+	// errTurnedAway means that the host is overloaded and did not take the bytes. The transport below does not repeat
+	// such a request.
 	errTurnedAway = errors.New("the upload was turned away")
 )
 
-// source keeps the error of a reader: the transport would hide it.
+// source keeps the error of a reader, because the transport would hide it.
 type source struct {
 	r   io.ReaderAt
 	err error
@@ -192,7 +195,7 @@ func (s *source) ReadAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
-// location returns where an upload goes on. It stays on the host, so the credentials do.
+// location returns the URL at which an upload continues. It stays on the host, so the credentials stay there too.
 func (r *Registry) location(base *url.URL, resp *http.Response) (*url.URL, error) {
 	text := resp.Header.Get("Location")
 	if text == "" {
@@ -205,7 +208,7 @@ func (r *Registry) location(base *url.URL, resp *http.Response) (*url.URL, error
 	return u, nil
 }
 
-// said makes sure that the digest which the host says it has taken is the one that was sent.
+// said makes sure that the digest that the host reports as taken is the one that was sent.
 func said(resp *http.Response, d oci.Digest) error {
 	got, err := oci.ParseDigest(resp.Header.Get("Docker-Content-Digest"))
 	if err == nil && got != d && got.Algorithm() == d.Algorithm() {
@@ -214,17 +217,17 @@ func said(resp *http.Response, d oci.Digest) error {
 	return nil
 }
 
-// PutOptions say how a manifest is pushed.
+// PutOptions says how to push a manifest.
 type PutOptions struct {
-	// IfNoneMatch asks the registry to leave an existing tag alone: [ErrExists], unless it has the same digest.
-	// Registries that do not support this move the tag; check first.
+	// IfNoneMatch asks the registry to leave an existing tag alone. The error is then [ErrExists], unless the tag has
+	// the same digest. Registries that do not support this move the tag, so check first.
 	IfNoneMatch bool
-	// ReadBack reads the reference again, and compares.
+	// ReadBack makes PutManifest read the reference again and compare it.
 	ReadBack bool
 }
 
-// PutManifest pushes a manifest, byte for byte, under a tag or its digest. The registry must already have what it
-// refers to.
+// PutManifest pushes a manifest, byte for byte, under a tag or its digest. The registry must already have the content
+// that the manifest refers to.
 func (r *Registry) PutManifest(ctx context.Context, repo, ref string, m *Manifest, opt PutOptions) (Descriptor, error) {
 	if err := r.putManifest(ctx, repo, ref, m, opt); err != nil {
 		return Descriptor{}, fmt.Errorf("push %s: %w", r.spell(repo, ref), err)
@@ -249,7 +252,7 @@ func (r *Registry) putManifest(ctx context.Context, repo, ref string, m *Manifes
 	}
 	resp, err := r.do(ctx, c, http.StatusCreated, http.StatusOK, http.StatusAccepted, http.StatusNoContent)
 	if refusal, ok := errors.AsType[*StatusError](err); ok && opt.IfNoneMatch && refusal.Code == http.StatusPreconditionFailed {
-		// It may be our own: an answer that was lost on the way.
+		// The existing manifest may be our own: the answer to an earlier attempt may have been lost.
 		return r.compare(ctx, repo, ref, m)
 	}
 	if err != nil {
@@ -262,7 +265,7 @@ func (r *Registry) putManifest(ctx context.Context, repo, ref string, m *Manifes
 	return r.compare(ctx, repo, ref, m)
 }
 
-// compare makes sure that a reference is a manifest.
+// compare makes sure that a reference leads to a manifest.
 func (r *Registry) compare(ctx context.Context, repo, ref string, m *Manifest) error {
 	have, err := r.manifest(ctx, repo, ref)
 	if err != nil {

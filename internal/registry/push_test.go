@@ -15,9 +15,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// uploads is a registry that takes one blob, with faults.
+// uploads is a registry that accepts one blob, with faults.
 type uploads struct {
-	location string // of an upload; "" is a right one
+	location string // of an upload; "" means a correct one
 	fails    []int  // status of the first PUTs; 0: the connection breaks
 
 	mu    sync.Mutex
@@ -61,13 +61,13 @@ func (u *uploads) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 }
 
-// A blob is sent whole, after failures once more, and to the registry only.
+// A complete blob is sent, again after failures, and to the registry only.
 func TestPushBlob(t *testing.T) {
 	content := bytes.Repeat([]byte("0123456789"), 50_000)
 	for name, c := range map[string]struct {
 		u    *uploads
 		err  error
-		want []string // requests; nil: do not look
+		want []string // requests; nil: do not compare
 	}{
 		"at once": {u: &uploads{}, want: []string{"GET registry.test/v2/", "POST registry.test/v2/app/blobs/uploads/",
 			"PUT registry.test/v2/app/blobs/uploads/1?digest=" + strings.Replace(sum("sha256", content).String(), ":", "%3A", 1) + "&state=x%2By"}},
@@ -117,7 +117,7 @@ type broken struct{}
 
 func (broken) ReadAt([]byte, int64) (int, error) { return 0, errors.New("the disk is gone") }
 
-// On real connections: a connection that breaks, a digest that is wrong, a source that cannot be read.
+// On real connections: a broken connection, a wrong digest, and an unreadable source.
 func TestPushBlobConnections(t *testing.T) {
 	content := bytes.Repeat([]byte("0123456789"), 50_000)
 	u := &uploads{fails: []int{0}}
@@ -142,7 +142,7 @@ func TestPushBlobConnections(t *testing.T) {
 	}
 }
 
-// The upload that a refused mount has begun is used, once.
+// The upload that a refused mount has started is used once.
 func TestMountRefused(t *testing.T) {
 	u := &uploads{}
 	r, w := openWorld(t, u.ServeHTTP)
@@ -167,7 +167,7 @@ func TestMountRefused(t *testing.T) {
 	}
 }
 
-// What the registry has taken is compared, and a tag that exists is left alone where the registry can do that.
+// The digest that the registry reports is compared. An existing tag is left alone where the registry supports that.
 func TestPutManifest(t *testing.T) {
 	m, err := ParseManifest([]byte(`{"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}`), "")
 	if err != nil {

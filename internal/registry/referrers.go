@@ -12,8 +12,8 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// FallbackTag returns the tag under which registries without a referrers API keep the index of what refers to d (distribution-spec,
-// "Referrers Tag Schema").
+// FallbackTag returns the tag under which registries without a referrers API keep the index of the referrers of d
+// (distribution-spec, "Referrers Tag Schema").
 func FallbackTag(d oci.Digest) string {
 	algorithm, encoded := d.Algorithm(), d.Hex()
 	tag := []byte(algorithm[:min(len(algorithm), 32)] + "-" + encoded[:min(len(encoded), 64)])
@@ -25,9 +25,9 @@ func FallbackTag(d oci.Digest) string {
 	return string(tag)
 }
 
-// Referrers returns the manifests whose subject is d, and whether the registry has an API for that. Without one it
-// returns those of the fallback tag's index. The absence of the API is remembered, and costs one request for all
-// repositories. With an error it returns those that are known all the same.
+// Referrers returns the manifests whose subject is d, and whether the registry has an API for that. Without one, it
+// returns the manifests in the index of the fallback tag. It remembers that the API is absent, so this costs one
+// request for all repositories. With an error, it returns the referrers that are known nevertheless.
 func (r *Registry) Referrers(ctx context.Context, repo string, d oci.Digest) (refs []Descriptor, api bool, err error) {
 	if !r.noReferrers.Load() {
 		if refs, api, err = r.referrers(ctx, repo, d); api || err != nil {
@@ -45,7 +45,7 @@ func (r *Registry) Referrers(ctx context.Context, repo string, d oci.Digest) (re
 		return nil, false, r.aboutReferrers(repo, d, err)
 	}
 	if !isIndex(m.MediaType) {
-		return nil, false, nil // somebody's tag that looks like one
+		return nil, false, nil // an unrelated tag with such a name
 	}
 	return m.Children(), false, nil
 }
@@ -67,12 +67,12 @@ func (r *Registry) referrers(ctx context.Context, repo string, d oci.Digest) (re
 		header: http.Header{"Accept": {ocispec.MediaTypeImageIndex}},
 	}
 	seen := map[oci.Digest]bool{}
-	var odd error // entries that cannot be followed
+	var unusable error // entries that cannot be followed
 	errNoAPI := errors.New("no API")
 	err = r.pages(ctx, c, func(raw []byte) (int, error) {
 		m, err := ParseManifest(raw, "")
 		if torn, ok := errors.AsType[*TornError](err); ok {
-			m, odd, err = torn.Rest, cmp.Or(odd, err), nil
+			m, unusable, err = torn.Rest, cmp.Or(unusable, err), nil
 		}
 		if err != nil || !isIndex(m.MediaType) {
 			if len(refs) > 0 || errors.Is(err, ErrTooLarge) {
@@ -89,7 +89,7 @@ func (r *Registry) referrers(ctx context.Context, repo string, d oci.Digest) (re
 		return len(m.Children()), nil
 	})
 	if err == nil || len(refs) > 0 {
-		return refs, true, cmp.Or(err, odd)
+		return refs, true, cmp.Or(err, unusable)
 	}
 	if errors.Is(err, errNoAPI) {
 		r.noReferrers.Store(true)
@@ -98,7 +98,8 @@ func (r *Registry) referrers(ctx context.Context, repo string, d oci.Digest) (re
 	if refusal, ok := errors.AsType[*StatusError](err); ok {
 		switch refusal.Code {
 		case http.StatusNotFound, http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusNotAcceptable, http.StatusNotImplemented:
-			// A registry may say 404 of a repository that it does not have; that says nothing about others.
+			// A registry may answer 404 for a repository that it does not have. That says nothing about other
+			// repositories.
 			if !refusal.has("NAME_UNKNOWN", "MANIFEST_UNKNOWN", "NAME_INVALID") {
 				r.noReferrers.Store(true)
 			}

@@ -22,39 +22,41 @@ import (
 	"ociproxy/internal/outbound"
 )
 
-// Discovery is how repositories are found.
+// Discovery is the way to find repositories.
 type Discovery int
 
-// The ways. Auto tries Google's listing where there is a prefix to ask for, then the catalog.
+// These are the ways to find repositories. Auto tries Google's listing if there is a prefix to ask for, then the
+// catalog.
 const (
 	Auto Discovery = iota
 	Google
 	Catalog
 )
 
-// Options of [Open].
+// Options are the options of [Open].
 type Options struct {
 	URL       string // scheme and host: "https://registry.example.org"
 	Prefix    string // of all repositories: "project/images"; may be empty
 	Insecure  bool   // plain HTTP is allowed, in URL and in redirects
 	Discovery Discovery
-	// Keychain has the credentials; nil means Docker's configuration, then Google's ambient identity for Google's hosts.
+	// Keychain has the credentials. nil means Docker's configuration, then Google's ambient identity for Google's
+	// hosts.
 	Keychain authn.Keychain
-	// Budget is the host's; nil makes a default one. Registries on one host should share theirs.
+	// Budget is the budget of the host. nil makes a default one. Registries on one host should share one budget.
 	Budget *Budget
-	// Bandwidth limits the bytes of blobs read, for all registries that share it; nil does not.
+	// Bandwidth limits the bytes of blobs read, for all registries that share it. nil means no limit.
 	Bandwidth *rate.Limiter
-	// Transport makes the requests; nil is one of this package's, which Close ends.
+	// Transport makes the requests. nil means a transport of this package, whose idle connections Close ends.
 	Transport http.RoundTripper
-	// Timeout is how long an answer may take, and the time in which a body, of theirs or ours, must move
-	// [pace.Window] bytes or end; default 60 s. So the time for a whole blob grows with its size.
+	// Timeout is how long an answer may take. It is also the time in which a body, the host's or ours, must move
+	// [pace.Window] bytes or end; so the time for a complete blob grows with its size. The default is 60 s.
 	Timeout time.Duration
-	// Logger gets a line when a host makes us wait; nil discards it.
+	// Logger gets a line when a host makes us wait. nil discards it.
 	Logger *slog.Logger
 }
 
-// Registry is one registry, or the part of it below a prefix. Names of repositories are without the prefix. Safe for
-// concurrent use.
+// Registry is one registry, or the part of it below a prefix. Its methods take and return repository names without the
+// prefix. A Registry is safe for concurrent use.
 type Registry struct {
 	scheme, host string
 	prefix       string
@@ -65,11 +67,11 @@ type Registry struct {
 	bandwidth    *rate.Limiter
 	timeout      time.Duration
 	log          *slog.Logger
-	hosts        outbound.Hosts // whom requests are sent to
+	hosts        outbound.Hosts // the hosts to which requests are sent
 
 	name    name.Registry
 	own     *meter // requests to the host and its token service
-	foreign *meter // requests to where the host redirects
+	foreign *meter // requests to the hosts to which the host redirects
 	idle    func() // closes idle connections
 
 	challenge challenge
@@ -78,7 +80,7 @@ type Registry struct {
 	noReferrers atomic.Bool // there is no referrers API
 
 	mu       sync.Mutex
-	sessions map[string]*url.URL // uploads that a refused mount has begun, by repository and digest
+	sessions map[string]*url.URL // uploads that a refused mount has started, by repository and digest
 }
 
 // Open makes a registry. It makes no request.
@@ -97,7 +99,7 @@ func Open(opt Options) (*Registry, error) {
 	if prefix != "" && !oci.ValidName(prefix) {
 		return nil, fmt.Errorf("registry %q: prefix %q is no repository name", opt.URL, opt.Prefix)
 	}
-	// Docker Hub's name is an alias of the host that speaks the protocol.
+	// Docker Hub's name is an alias of the host that serves the protocol.
 	reg, err := name.NewRegistry(strings.ToLower(u.Host))
 	if err != nil {
 		return nil, fmt.Errorf("registry %q: %w", opt.URL, err)
@@ -134,14 +136,14 @@ func Open(opt Options) (*Registry, error) {
 	return r, nil
 }
 
-// Close ends idle connections. The registry may still be used.
+// Close ends idle connections. The registry may still be used afterwards.
 func (r *Registry) Close() {
 	if r.idle != nil {
 		r.idle()
 	}
 }
 
-// String returns host and prefix, as references to images begin.
+// String returns host and prefix: the beginning of image references.
 func (r *Registry) String() string {
 	if r.prefix == "" {
 		return r.host
@@ -149,7 +151,7 @@ func (r *Registry) String() string {
 	return r.host + "/" + r.prefix
 }
 
-// Path returns the name that a repository has on the host: with the prefix.
+// Path returns the name of a repository on the host, which includes the prefix.
 func (r *Registry) Path(repo string) string {
 	if r.prefix == "" {
 		return repo
@@ -160,10 +162,11 @@ func (r *Registry) Path(repo string) string {
 	return r.prefix + "/" + repo
 }
 
-// Budget returns the budget that requests are taken from.
+// Budget returns the budget that the requests use.
 func (r *Registry) Budget() *Budget { return r.budget }
 
-// newTransport bounds what a connection may cost. Bodies are taken as they are: a blob is the bytes of its digest.
+// newTransport returns a transport that bounds the cost of a connection. It does not unpack bodies: a blob must have
+// the bytes of its digest.
 func newTransport(connections int) *http.Transport {
 	return outbound.New(outbound.Options{
 		Dial: 10 * time.Second, Handshake: 10 * time.Second, Idle: 90 * time.Second,
@@ -171,7 +174,7 @@ func newTransport(connections int) *http.Transport {
 	})
 }
 
-// checkRepo makes sure that a repository's whole name needs no escaping and is within the grammar.
+// checkRepo makes sure that the full name of a repository is within the grammar, and so needs no escaping.
 func (r *Registry) checkRepo(repo string) error {
 	if !oci.ValidName(r.Path(repo)) {
 		return fmt.Errorf("repository %q: invalid name", clean(r.Path(repo)))

@@ -24,7 +24,7 @@ func open(t *testing.T, url string, change ...func(*Options)) *Registry {
 	return r
 }
 
-// What is pushed is listed, resolved and read again.
+// Pushed content is listed, resolved and read again.
 func TestRoundTrip(t *testing.T) {
 	r := open(t, registrytest.New(t, registrytest.Options{}).URL)
 	ctx := t.Context()

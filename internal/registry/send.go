@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// maxRedirects is how often a registry may send us on.
+// maxRedirects is how many redirects of a registry the client follows in a row.
 const maxRedirects = 5
 
 // call is one request to the registry.
@@ -21,12 +21,12 @@ type call struct {
 	url    *url.URL
 	header http.Header
 	scopes []string
-	body   []byte                        // sent again as often as needed
-	stream func() (io.ReadCloser, error) // a large body, size bytes; sent once
+	body   []byte                        // may be sent again as often as needed
+	stream func() (io.ReadCloser, error) // a large body of size bytes; sent once
 	size   int64
 }
 
-// do makes a request, authenticated and following redirects, and returns the answer if its status is one of want;
+// do makes a request, with authentication, and follows redirects. It returns the answer if its status is one of want;
 // otherwise the error is a [*StatusError]. The caller closes the body.
 func (r *Registry) do(ctx context.Context, c call, want ...int) (*http.Response, error) {
 	for again := false; ; again = true {
@@ -42,8 +42,8 @@ func (r *Registry) do(ctx context.Context, c call, want ...int) (*http.Response,
 			return resp, nil
 		}
 		if resp.StatusCode == http.StatusUnauthorized {
-			// The token may have been revoked, the credentials changed, or a signed URL ended. Only the registry itself says who is to
-			// see the credentials: not storage that it sends us to.
+			// The token may have been revoked, the credentials may have changed, or a signed URL may have expired. Only
+			// the registry itself may ask for the credentials, not the storage to which it redirects.
 			if home {
 				r.learn(ctx, resp)
 				r.forget(c.scopes)
@@ -60,8 +60,8 @@ func (r *Registry) do(ctx context.Context, c call, want ...int) (*http.Response,
 	}
 }
 
-// send makes a request and follows redirects by hand: the permission is for the registry alone, whatever port or
-// subdomain of it the next hop has. home says whether the answer is the registry's own.
+// send makes a request and follows redirects itself. The permission is for the registry alone, not for the next hop,
+// even if that is another port or subdomain of it. home reports whether the registry itself answered.
 func (r *Registry) send(ctx context.Context, rt http.RoundTripper, c call) (_ *http.Response, home bool, err error) {
 	u := c.url
 	for range maxRedirects + 1 {
@@ -121,12 +121,13 @@ func (r *Registry) request(ctx context.Context, c call, u *url.URL) (*http.Reque
 	for key, values := range c.header {
 		req.Header[key] = values
 	}
-	// Bytes as they are: no transport may unpack them.
+	// No transport may unpack the bytes.
 	req.Header.Set("Accept-Encoding", "identity")
 	return req, nil
 }
 
-// whole reads a body of at most limit bytes and closes it. It must be there in a few time-outs: drops are no progress.
+// whole reads a body of at most limit bytes and closes it. It must arrive within four time-outs: a trickle of bytes
+// does not count as progress.
 func (r *Registry) whole(resp *http.Response, limit int64) ([]byte, error) {
 	defer resp.Body.Close()
 	if e := resp.Header.Get("Content-Encoding"); e != "" && e != "identity" {

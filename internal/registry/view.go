@@ -9,21 +9,22 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// View is a repository as far as it is known: its listing, and a function that asks for the rest. Several goroutines
-// may use it if Resolve allows that.
+// View is what is known of a repository: its listing, and a function that asks for the rest. Several goroutines may use
+// it if Resolve allows that.
 type View struct {
 	Listing
-	// Unlisted: the registry has no list of the repository. That does not prove that it is empty: some registries
-	// answer so where there are digests and no tags (CNCF distribution does).
+	// Unlisted says that the registry has no list of the repository. That does not prove that the repository is empty:
+	// some registries, such as CNCF distribution, answer so for a repository with digests but no tags.
 	Unlisted bool
-	// Unnamed: in addition, the registry says that it does not know the repository.
+	// Unnamed says that, in addition, the registry reports that it does not know the repository.
 	Unnamed bool
-	// Resolve asks for the digest of a tag, or for a digest itself: [ErrNotFound] when the repository has none.
+	// Resolve asks for the digest of a tag, or for a digest itself. The error is [ErrNotFound] when the repository has
+	// none.
 	Resolve func(ctx context.Context, ref string) (oci.Digest, error)
 }
 
-// NewView takes the result of listing a repository. It is no error when there is no listing: then the view asks for
-// everything.
+// NewView makes a view from the result of listing a repository. A missing listing is not an error: the view then asks
+// for everything.
 func NewView(l *Listing, err error, resolve func(context.Context, string) (oci.Digest, error)) (*View, error) {
 	v := &View{Resolve: resolve}
 	switch {
@@ -37,11 +38,11 @@ func NewView(l *Listing, err error, resolve func(context.Context, string) (oci.D
 	return v, nil
 }
 
-// Complete reports whether the listing names every manifest: then nothing needs to be asked.
+// Complete reports whether the listing names every manifest. If it does, nothing needs to be asked.
 func (l *Listing) Complete() bool { return l.All && !l.Truncated }
 
-// Tag returns the digest of a tag, zero when there is no such tag. It asks, once, where the listing does not have the
-// digest, and where it has another digest than want: lists are behind recent pushes.
+// Tag returns the digest of a tag, or zero when the tag does not exist. It asks the registry, once, when the listing
+// does not have the digest, or has a digest other than want: lists may be behind recent pushes.
 func (v *View) Tag(ctx context.Context, name string, want oci.Digest) (oci.Digest, error) {
 	d, listed := v.listed(name)
 	switch {
@@ -53,8 +54,8 @@ func (v *View) Tag(ctx context.Context, name string, want oci.Digest) (oci.Diges
 	return v.ask(ctx, name)
 }
 
-// TagIs is Tag for callers that also raise an alarm when there is no such tag: it believes a listing only when it
-// agrees.
+// TagIs is Tag for callers that also raise an alarm when the tag does not exist. It trusts a listing only when the
+// listing agrees with want.
 func (v *View) TagIs(ctx context.Context, name string, want oci.Digest) (oci.Digest, error) {
 	if d, _ := v.listed(name); d == want {
 		return d, nil
@@ -62,7 +63,7 @@ func (v *View) TagIs(ctx context.Context, name string, want oci.Digest) (oci.Dig
 	return v.ask(ctx, name)
 }
 
-// listed is what the listing says of a tag; zero: it lists no digests.
+// listed returns what the listing says about a tag. The digest is zero when the registry lists no digests.
 func (v *View) listed(name string) (d oci.Digest, ok bool) {
 	i, ok := slices.BinarySearchFunc(v.Tags, name, func(t Tag, name string) int { return strings.Compare(t.Name, name) })
 	if ok {
@@ -71,7 +72,7 @@ func (v *View) listed(name string) (d oci.Digest, ok bool) {
 	return d, ok
 }
 
-// Has reports whether the repository has a digest. It asks only where the listing does not say it.
+// Has reports whether the repository has a digest. It asks only when the listing does not say.
 func (v *View) Has(ctx context.Context, d oci.Digest) (bool, error) {
 	_, listed := slices.BinarySearchFunc(v.Manifests, d, func(m Listed, d oci.Digest) int {
 		return strings.Compare(m.Digest.String(), d.String())
@@ -82,13 +83,13 @@ func (v *View) Has(ctx context.Context, d oci.Digest) (bool, error) {
 	return v.Holds(ctx, d)
 }
 
-// Holds asks the registry whether the repository has a digest, whatever the listing says.
+// Holds asks the registry whether the repository has a digest. It ignores the listing.
 func (v *View) Holds(ctx context.Context, d oci.Digest) (bool, error) {
 	got, err := v.ask(ctx, d.String())
 	return !got.IsZero(), err
 }
 
-// Gone asks whether a listed tag leads to nothing any more: some lists keep the tags of what was deleted.
+// Gone asks whether a listed tag no longer leads to a manifest: some lists keep the tags of deleted manifests.
 func (v *View) Gone(ctx context.Context, tag string) (now oci.Digest, gone bool, err error) {
 	now, err = v.ask(ctx, tag)
 	return now, err == nil && now.IsZero(), err

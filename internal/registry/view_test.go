@@ -10,7 +10,7 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// A view asks for nothing that the listing tells, and for everything else.
+// A view asks for nothing that the listing contains, and for everything else.
 func TestView(t *testing.T) {
 	a, b := digest(t, "sha256:"+hexA), digest(t, "sha256:"+hexB)
 	down := errors.New("no answer")
@@ -66,7 +66,7 @@ func TestView(t *testing.T) {
 	}
 }
 
-// A repository without a list may have digests, and tags; one that cannot be listed is an error.
+// A repository without a list may have digests and tags. A repository that cannot be listed is an error.
 func TestViewOfNothing(t *testing.T) {
 	a, b := digest(t, "sha256:"+hexA), digest(t, "sha256:"+hexB)
 	v, err := NewView(nil, fmt.Errorf("list: %w", ErrNotFound), func(_ context.Context, ref string) (oci.Digest, error) {
@@ -88,7 +88,7 @@ func TestViewOfNothing(t *testing.T) {
 			t.Errorf("%s: %v, %v", tag, d, err)
 		}
 	}
-	// A listing is believed where it raises no alarm.
+	// A listing is trusted where it raises no alarm.
 	v.Listing, v.Unlisted = Listing{All: true, Tags: []Tag{{"late", b}, {"v1", b}}}, false
 	if d, err := v.TagIs(t.Context(), "v1", a); d != a || err != nil {
 		t.Errorf("a tag that was moved since: %v, %v", d, err)

@@ -16,7 +16,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// world answers requests without a network, so that a test may run on a clock of its own.
+// world answers requests without a network, so that a test may run on its own clock.
 type world struct {
 	http.Handler
 
@@ -24,7 +24,8 @@ type world struct {
 	seen []*http.Request // without their bodies
 }
 
-// RoundTrip implements [http.RoundTripper]. A handler that wants a body to hang waits for the request's context while it is read.
+// RoundTrip implements [http.RoundTripper]. A handler that wants the body to hang waits for the end of the request's
+// context.
 func (w *world) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := req.Context().Err(); err != nil {
 		return nil, context.Cause(req.Context())
@@ -51,7 +52,7 @@ func (w *world) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// paths returns method and path with query of the requests so far.
+// paths returns method, host, path and query of the requests so far.
 func (w *world) paths() (list []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -63,7 +64,7 @@ func (w *world) paths() (list []string) {
 
 const host = "https://registry.test"
 
-// openWorld opens a registry whose every request h answers; /v2/ asks for nothing.
+// openWorld opens a registry on which h answers every request except /v2/, which requires no authentication.
 func openWorld(t *testing.T, h http.HandlerFunc, change ...func(*Options)) (*Registry, *world) {
 	t.Helper()
 	mux := http.NewServeMux()
@@ -77,7 +78,7 @@ func openWorld(t *testing.T, h http.HandlerFunc, change ...func(*Options)) (*Reg
 	return r, w
 }
 
-// serve answers each path as told, and 404 to others.
+// serve answers each path with its handler, and other paths with 404.
 func serve(answers map[string]http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, req *http.Request) {
 		if h, ok := answers[req.URL.Path]; ok {

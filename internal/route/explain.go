@@ -137,7 +137,7 @@ var takenText = map[Reason]string{
 	Unreachable:   "taken: one before it cannot be reached by the client's IP family",
 	RollingOut:    "taken: one before it does not take this client network yet",
 	Pinned:        "taken: a pin confines this client to it",
-	Retried:       "taken: the client asked again for what one before it was to serve",
+	Retried:       "taken: a download from one before it seems to have failed for this client",
 	Stayed:        "taken: its client network was sent here for it before, and one before it may be behind",
 	CanonicalOnly: "taken: only canonical answers this kind of request",
 	LastResort:    "taken: last resort",

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// oracle is a set as anybody would write it.
+// oracle is a set in its simplest form.
 type oracle map[int]bool
 
 func (o oracle) set() Set { return Of(slices.Collect(maps.Keys(o))...) }
@@ -18,7 +18,7 @@ func (o oracle) keep(f func(i int) bool) {
 	maps.DeleteFunc(o, func(i int, _ bool) bool { return !f(i) })
 }
 
-// random favours the edges of the words.
+// random prefers numbers at the edges of the words.
 func random(rng *rand.Rand) int {
 	if rng.IntN(2) == 0 {
 		return []int{0, 1, 63, 64, 127, 128, 191, 192, 254, 255}[rng.IntN(10)]
@@ -83,7 +83,7 @@ func TestFull(t *testing.T) {
 	}
 }
 
-// A number that is none must not be taken for another.
+// A number out of range must not be taken for another number.
 func TestOutside(t *testing.T) {
 	for _, i := range []int{-1, Max} {
 		func() {
@@ -97,7 +97,7 @@ func TestOutside(t *testing.T) {
 	}
 }
 
-// Each candidate of each request goes through these: a call would cost more than what it does.
+// Every request uses these methods for every candidate. A function call would cost more than the work in it.
 func TestInlined(t *testing.T) {
 	out, err := exec.CommandContext(t.Context(), "go", "build", "-gcflags=-m", ".").CombinedOutput()
 	if err != nil {

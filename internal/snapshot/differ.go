@@ -11,9 +11,9 @@ import (
 	"ociproxy/internal/place"
 )
 
-// Differ lists the stores and upstreams that differ between two configs, by name, and in which keys of their stanzas:
-// "va: price", "cdn: new". What `places` and `route` say of a candidate's place and price counts as said in its stanza.
-// Sorted. Values are left out, but those that are safe to show.
+// Differ lists by name the stores and upstreams that differ between two configs, and which keys of their stanzas
+// differ: "va: price", "cdn: new". If `places` or `route` change a candidate's place or price, that counts as a
+// change of its stanza. The list is sorted. It contains no values, except those that are safe to show.
 func Differ(next, old *config.Config) []string {
 	is, was := stanzas(next), stanzas(old)
 	var out []string
@@ -33,9 +33,9 @@ func Differ(next, old *config.Config) []string {
 	return out
 }
 
-// stanza is what a config says of a candidate.
+// stanza is what a config says about a candidate.
 type stanza struct {
-	keys   reflect.Value // a config.Store or config.Upstream: read by reflection, so that no key is forgotten
+	keys   reflect.Value // a config.Store or config.Upstream, read by reflection so that no key is forgotten
 	cfg    *config.Config
 	source place.Source
 	site   place.Site
@@ -59,7 +59,7 @@ func stanzas(cfg *config.Config) map[string]stanza {
 	return out
 }
 
-// differs names what of s is another than in was, in the words of the config.
+// differs returns the names of the config keys in which s differs from was.
 func (s stanza) differs(was stanza) (what []string) {
 	if s.keys.Type() != was.keys.Type() {
 		return []string{"kind"}
@@ -69,7 +69,7 @@ func (s stanza) differs(was stanza) (what []string) {
 		is, before := s.keys.Field(i).Interface(), was.keys.Field(i).Interface()
 		same := reflect.DeepEqual(is, before)
 		switch key {
-		case "check": // the default follows url, which is named already
+		case "check": // the default follows url, which is reported anyway
 			same = same || s.checksURL() && was.checksURL()
 		case "place":
 			same = s.spot() == was.spot()
@@ -92,13 +92,14 @@ func (s stanza) checksURL() bool {
 	return ok && st.Check == st.URL
 }
 
-// spot is what counts of a place: another spelling of it is the same, and other coordinates are not.
+// spot is what matters about a place: another spelling is no difference, but other coordinates are.
 func (s stanza) spot() [2]any {
 	return [2]any{s.site.Spot, [2]string{s.site.Place.String(), s.site.Partition}}
 }
 
-// samePrice reports whether prices of the operator's own are the same, those of the place included, and whether the
-// price lists are read at the same tier. A candidate in another place has other list prices: that is the place's news.
+// samePrice reports whether the operator's own prices are the same, including those of the place, and whether the
+// price lists give the same prices at both tiers. If a candidate moved, it has other list prices, but that counts as
+// a difference in "place".
 func (s stanza) samePrice(was stanza) bool {
 	if !reflect.DeepEqual(s.own(), was.own()) {
 		return false
@@ -114,7 +115,7 @@ func (s stanza) samePrice(was stanza) bool {
 	return !slices.ContainsFunc(sites.Sites(), func(to place.Site) bool { return cents(to, tier) != cents(to, before) })
 }
 
-// own are the prices that replace the lists'. A CDN has none of its place.
+// own returns the prices that replace list prices. A CDN does not use the price of its place.
 func (s stanza) own() place.Override {
 	if s.source.CDN != "" {
 		return s.source.Override

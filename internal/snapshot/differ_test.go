@@ -27,7 +27,8 @@ upstreams:
   - {name: eu, url: "https://eu.example", place: gcp/europe-west1, serves: [gcp], maxRPS: 100, lag: 1m}
 `
 
-// What a file changes is said of the candidates that it changes, also where the stanza of a candidate stays as it was.
+// A change in the file must be reported for each candidate that it affects, even if the candidate's stanza is
+// unchanged.
 func TestDifferNamesWhatAFileChanged(t *testing.T) {
 	for _, test := range []struct {
 		from, to string
@@ -40,8 +41,8 @@ func TestDifferNamesWhatAFileChanged(t *testing.T) {
 		{"onprem/x: {lat: 52.5", "onprem/x: {lat: -33.9", []string{"own: place"}},
 		{"country: DE, price", "country: FR, price", []string{"own: place"}},
 		{"country: DE, price", "country: DE, partition: z, price", []string{"own: place"}},
-		{"onprem/y: {lat: 52.5", "onprem/y: {lat: -33.9", nil},                 // nobody is there
-		{"13.5, country: DE", "13.5, country: DE, price: {sameCloud: 1}", nil}, // a CDN has no price of its place
+		{"onprem/y: {lat: 52.5", "onprem/y: {lat: -33.9", nil},                 // no candidate is there
+		{"13.5, country: DE", "13.5, country: DE, price: {sameCloud: 1}", nil}, // a CDN ignores the price of its place
 		{"country: DE, price", "country: DE, name: Berlin, price", nil},
 		{"country: DE, price", "country: DE, aliases: [xx], price", nil},
 		{"example/inventory", "example/list", []string{"va: inventory"}},
@@ -55,7 +56,7 @@ func TestDifferNamesWhatAFileChanged(t *testing.T) {
 		{"place: onprem/x", "place: onprem/y", []string{"own: place, price"}},
 		{"place: aws/us-east-1", "place: aws/us-west-2", []string{"va: place"}},
 		{"name: own", "name: other", []string{"other: new", "own: removed"}},
-		// The stores at the list price; own's and cdn's prices are fixed, and gcp's are in tiers too.
+		// The stores at list price change. The prices of own and cdn are fixed; gcp's list has tiers too.
 		{"location:", "route: {monthlyTB: 1000}\nlocation:", []string{"eu: price", "us: price", "va: price"}},
 	} {
 		if !strings.Contains(owned, test.from) {
@@ -68,7 +69,7 @@ func TestDifferNamesWhatAFileChanged(t *testing.T) {
 	}
 }
 
-// A store that becomes an upstream is another thing under an old name.
+// A store that becomes an upstream is a different candidate under an old name.
 func TestDifferNamesAnotherKind(t *testing.T) {
 	old, next := parse(t, owned), parse(t, owned)
 	next.Stores = next.Stores[1:]
@@ -78,7 +79,7 @@ func TestDifferNamesAnotherKind(t *testing.T) {
 	}
 }
 
-// No key of a stanza is forgotten, whichever come to be: each is changed, and named.
+// The test changes each key of a stanza, including keys added in the future. Differ must name each of them.
 func TestDifferKnowsEachKey(t *testing.T) {
 	for what, stanza := range map[string]func(*config.Config) reflect.Value{
 		"store":    func(c *config.Config) reflect.Value { return reflect.ValueOf(&c.Stores[0]).Elem() },
@@ -104,7 +105,7 @@ func TestDifferKnowsEachKey(t *testing.T) {
 	}
 }
 
-// another gives v some other value, and reports whether it could.
+// another gives v a different value, and reports whether it could.
 func another(v reflect.Value) bool {
 	switch v.Kind() {
 	case reflect.String:

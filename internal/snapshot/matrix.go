@@ -22,7 +22,7 @@ func loadMatrix(cfg *config.Config) (route.Matrix, error) {
 	if err != nil {
 		return nil, fmt.Errorf("route.latency: %w", err)
 	}
-	defer func() { _ = f.Close() }() // only read
+	defer func() { _ = f.Close() }() // opened for reading only
 	m, err := parseMatrix(f, cfg.Map())
 	if err != nil {
 		return nil, fmt.Errorf("route.latency: %s: %w", cfg.Route.Latency, err)

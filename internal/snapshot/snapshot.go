@@ -7,9 +7,9 @@ import (
 	"ociproxy/internal/route"
 )
 
-// Of compiles the routing of cfg, which is valid. Its candidates are the stores in the file's order,
-// then the upstreams, those that are off included. The file that route.latency names is read. An error
-// says which part of the config cannot be routed by.
+// Of compiles the routing of cfg, which must be valid. The candidates are the stores in the order of the file, then
+// the upstreams, including those that are off. Of reads the file that route.latency names. The error says which part
+// of the config cannot be used for routing.
 func Of(cfg *config.Config) (*route.Snapshot, error) {
 	matrix, err := loadMatrix(cfg)
 	if err != nil {

@@ -38,7 +38,7 @@ func parse(t *testing.T, text string) *config.Config {
 	return cfg
 }
 
-// What a stanza says arrives in its candidate.
+// The keys of each stanza must appear in its candidate.
 func TestOf(t *testing.T) {
 	snap, err := Of(parse(t, text))
 	if err != nil {
@@ -68,7 +68,7 @@ func TestOf(t *testing.T) {
 	}
 }
 
-// The examples in the repository can be routed by.
+// The examples in the repository can be used for routing.
 func TestExamples(t *testing.T) {
 	files, err := filepath.Glob("../../examples/*.yaml")
 	if err != nil || len(files) == 0 {
@@ -79,14 +79,14 @@ func TestExamples(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		cfg.Route.Latency = "" // it is somewhere else
+		cfg.Route.Latency = "" // the file is not in the repository
 		if _, err := Of(cfg); err != nil {
 			t.Errorf("%s: %v", file, err)
 		}
 	}
 }
 
-// Measured round trips count in place of the estimate, in both directions.
+// Measured round trips replace the estimate, in both directions.
 func TestMatrix(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "latency.csv")
 	cfg := parse(t, text)

@@ -8,10 +8,11 @@ import (
 	"strings"
 )
 
-// onlyParams refuses parameters in a bucket's URL that mean nothing there, and user names and passwords, which do not belong there.
+// onlyParams refuses a bucket's URL with a parameter that its scheme does not know, or with a user name or password:
+// credentials do not belong in a URL.
 func onlyParams(u *url.URL, known ...string) error {
 	endpoint, err := url.Parse(u.Query().Get("endpoint"))
-	if err != nil { // the text of which has all of it
+	if err != nil { // its text would repeat the endpoint
 		return fmt.Errorf("bucket %q: endpoint: not a URL", shown(u.String()))
 	}
 	if u.User != nil || endpoint.User != nil {
@@ -25,7 +26,7 @@ func onlyParams(u *url.URL, known ...string) error {
 	return nil
 }
 
-// shown is a bucket's URL as messages have it: without user and parameters, for what should not stand there may be secret.
+// shown returns a bucket's URL for messages, without user and parameters: text in the wrong place may be secret.
 func shown(text string) string {
 	text, _, _ = strings.Cut(text, "?")
 	if scheme, rest, ok := strings.Cut(text, "://"); ok {
@@ -34,7 +35,7 @@ func shown(text string) string {
 	return text
 }
 
-// prefixOf makes what stands before every key of the path in a bucket's URL: "" or something that ends in "/".
+// prefixOf turns the path in a bucket's URL into the prefix of every key: "" or a text that ends in "/".
 func prefixOf(path string) (string, error) {
 	path = strings.Trim(path, "/")
 	if path == "" {

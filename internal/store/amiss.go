@@ -6,7 +6,7 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// Amiss returns why an object is not the blob whose name it has, as far as its attributes show it; "": no reason.
+// Amiss returns why an object is not the blob that its name says, as far as its attributes show it; "" means no reason.
 func Amiss(d oci.Digest, a Attrs) string {
 	if a.SHA256 != "" && d.Algorithm() == "sha256" && a.SHA256 != d.Hex() {
 		return "its bytes have the digest sha256:" + a.SHA256 + ", says the store"
@@ -14,8 +14,8 @@ func Amiss(d oci.Digest, a Attrs) string {
 	return SizeAmiss(d, a.Size)
 }
 
-// SizeAmiss returns why a blob cannot have a size, in bytes; "": no reason. Empty content has one digest, which no
-// other content has.
+// SizeAmiss returns why a blob cannot have this size, in bytes; "" means no reason. Empty content has one digest, and
+// no other content has that digest.
 func SizeAmiss(d oci.Digest, size int64) string {
 	switch nothing := d == oci.Sum(d.Algorithm(), nil); {
 	case size == 0 && !nothing:

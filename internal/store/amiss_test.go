@@ -19,7 +19,7 @@ func TestAmiss(t *testing.T) {
 		{oci.Sum("sha256", []byte("x")), Attrs{Size: 1, SHA256: hex("y")}, "have the digest sha256:" + hex("y")},
 		{oci.Sum("sha256", []byte("x")), Attrs{}, "is empty"},
 		{oci.Sum("sha512", []byte("x")), Attrs{}, "is empty"},
-		{oci.Sum("sha512", []byte("x")), Attrs{Size: 1, SHA256: hex("y")}, ""}, // says nothing
+		{oci.Sum("sha512", []byte("x")), Attrs{Size: 1, SHA256: hex("y")}, ""}, // no proof for sha512
 		{oci.Sum("sha256", nil), Attrs{}, ""},
 		{oci.Sum("sha512", nil), Attrs{}, ""},
 		{oci.Sum("sha256", nil), Attrs{Size: 1}, "digest of nothing"},

@@ -16,9 +16,10 @@ import (
 	"ociproxy/internal/wait"
 )
 
-// attempts makes requests, which the libraries above may repeat. It notes why one failed, for the error when there is
-// no time for another try, and marks the failures after which another try is useless. A host that has not answered
-// well yet is left alone for as long as it asks, which not all of the libraries do.
+// attempts sends requests. The libraries above it may repeat them. It notes why a request failed, so that the error can
+// say so when no time is left for another try. It marks failures for which another try is useless. If a host has not
+// yet answered well and asks for a pause, attempts waits that long before the next request; not all of the libraries
+// do.
 type attempts struct {
 	next    http.RoundTripper
 	contact *outbound.Verdicts // with the bucket's host
@@ -28,7 +29,7 @@ type attempts struct {
 func (a *attempts) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := wait.For(req.Context(), a.contact.Asked()); err != nil {
 		if req.Body != nil {
-			req.Body.Close() // as whoever makes requests must
+			req.Body.Close() // a RoundTripper must close the body
 		}
 		return nil, err
 	}
@@ -45,7 +46,7 @@ func (a *attempts) RoundTrip(req *http.Request) (*http.Response, error) {
 	case why == nil:
 	case !last:
 		a.contact.Tell(a.log, req.URL.Host, why, asked)
-	case err == nil: // a host that has never answered well: what it says is all that is known of it
+	case err == nil: // a host that has never answered well: only this answer says what is wrong
 		err = &answered{statusError(resp, words(resp))}
 		resp.Body.Close()
 	}
@@ -60,7 +61,7 @@ func (a *attempts) RoundTrip(req *http.Request) (*http.Response, error) {
 	return nil, err
 }
 
-// busy is the error of an answer after which a request is made again, as far as it is known before the body is read.
+// busy returns an error for an answer after which the request is repeated, or nil. It does not read the body.
 func busy(resp *http.Response) error {
 	switch code := resp.StatusCode; {
 	case code >= 500, code == http.StatusTooManyRequests, code == http.StatusRequestTimeout:
@@ -69,7 +70,7 @@ func busy(resp *http.Response) error {
 	return nil
 }
 
-// answered is the error of an answer of the host, in place of that answer.
+// answered is an error made from an answer of the host; it replaces that answer.
 type answered struct{ error }
 
 func (a *answered) Unwrap() error { return a.error }
@@ -83,7 +84,7 @@ func statusError(resp *http.Response, said string) error {
 	return errors.New(text)
 }
 
-// comeAgain is the end of a text about an answer that says for how long the host wants to be left alone.
+// comeAgain returns the end of an error text: how long the host asks to be left alone, or "".
 func comeAgain(h http.Header) string {
 	if asked, ok := outbound.RetryAfter(h, time.Now()); ok && asked > 0 {
 		return fmt.Sprintf(", come again in %v", asked)
@@ -91,23 +92,23 @@ func comeAgain(h http.Header) string {
 	return ""
 }
 
-// maxWords is how much is read of the text of an error.
+// maxWords is how many bytes of an error's body are read.
 const maxWords = 16 << 10
 
-// saysCode and saysMessage find what a service says in XML, or in JSON, of its error.
+// saysCode and saysMessage find the code and the message of an error that a service sends in XML or JSON.
 var (
 	saysCode    = regexp.MustCompile(`<Code>([^<]{1,80})</Code>|"reason":\s*"([^"\\]{1,80})"`)
 	saysMessage = regexp.MustCompile(`<Message>([^<]{1,300})</Message>|"message":\s*"([^"\\]{1,300})"`)
 )
 
-// words are what an answer with an error says.
+// words returns the code and message of an answer with an error.
 func words(resp *http.Response) string {
-	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxWords)) // one that cannot be read is as good as none
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxWords)) // a body that cannot be read has no words
 	code, message := wordsOf(text)
 	return strings.TrimSuffix(strings.TrimPrefix(code+": "+message, ": "), ": ")
 }
 
-// wordsOf finds code and message of an error in its text, each in one line; "" where there is none that is known.
+// wordsOf finds the code and message of an error in its text, each on one line; "" for one that is not found.
 func wordsOf(text []byte) (code, message string) {
 	said := [2]string{}
 	for i, r := range []*regexp.Regexp{saysCode, saysMessage} {
@@ -123,20 +124,21 @@ type final struct{ error }
 
 func (f final) Unwrap() error { return f.error }
 
-// NonRetriable is how Azure's library asks.
+// NonRetriable marks the error for Azure's library, which looks for this method.
 func (f final) NonRetriable() {}
 
-// isFinal is how the other libraries are told.
+// isFinal reports whether err is final; the other libraries use it.
 func isFinal(err error) bool {
 	_, ok := errors.AsType[final](err)
 	return ok
 }
 
-// soon is the error of a request that may be repeated after a moment, when the library would wait longer: a host that
-// has never answered refuses the connection, and after a second of tries that is its final answer.
+// soon is the error of a request that may be repeated after a short pause, although the library would wait longer. It
+// is for a host that has never answered and refuses the connection: after a second of tries, that refusal counts as
+// final.
 type soon struct{ error }
 
 func (s soon) Unwrap() error { return s.error }
 
-// aMoment is how long to wait after soon.
+// aMoment is the pause after soon.
 const aMoment = 300 * time.Millisecond

@@ -25,8 +25,8 @@ import (
 
 // azure is a container of an Azure storage account.
 //
-// Which region an account lies in is not to be seen where its blobs are, only in Azure's resource manager; so
-// Options.Region is not checked. It is no [Cleaner]: blocks that were never committed vanish after a week by themselves.
+// Options.Region is not checked: only Azure's resource manager knows in which region an account lies; the blob service
+// does not say. azure is no [Cleaner]: Azure itself drops uncommitted blocks after a week.
 // https://learn.microsoft.com/rest/api/storageservices/put-block
 type azure struct {
 	account, name, prefix string // the prefix is empty or ends in "/"
@@ -71,7 +71,7 @@ func (b *azure) connect(at string) error {
 		b.container, err = container.NewClientWithSharedKeyCredential(at, b.key, options)
 		return err
 	}
-	// Tokens are fetched with a client of its own: they are no requests to the store.
+	// Tokens have an HTTP client of their own, because requests for tokens are not requests to the store.
 	plain := azcore.ClientOptions{Transport: credential.Client(b.opt.timeout())}
 	found, err := azidentity.NewDefaultAzureCredential(&azidentity.DefaultAzureCredentialOptions{ClientOptions: plain})
 	if err != nil {
@@ -82,7 +82,8 @@ func (b *azure) connect(at string) error {
 	return err
 }
 
-// azureAttempts stands before the library's tries of one request: when there is no time for another, the error is that of the last.
+// azureAttempts is a policy in front of the library's retries of one request. When no time is left for another try, it
+// returns the error of the last try.
 type azureAttempts struct{}
 
 // Do implements [policy.Policy].
@@ -92,7 +93,7 @@ func (azureAttempts) Do(req *policy.Request) (*http.Response, error) {
 	return resp, why(err)
 }
 
-// azureTokens bounds all steps of obtaining a token, and reports in one line why there is none.
+// azureTokens limits the time of all steps that obtain a token, and reports in one line why there is none.
 type azureTokens struct {
 	azcore.TokenCredential
 	within time.Duration
@@ -113,14 +114,16 @@ func (t *azureTokens) GetToken(ctx context.Context, opt policy.TokenRequestOptio
 	return token, final{fmt.Errorf("%w: no token for Azure, as AZURE_CLIENT_ID or a managed identity gives it: %s", ErrDenied, text)}
 }
 
-// azureRetries of one request, after pauses that double: together some twelve seconds.
+// azureRetries is how often one request is repeated. The pauses double from azurePause; together they last some twelve
+// seconds.
 const (
 	azureRetries = 5
 	azurePause   = 200 * time.Millisecond
 )
 
-// azureKey finds the shared key of an account: AZURE_STORAGE_KEY_ACCOUNT (the account in capitals), for a machine that writes to
-// several, or the command-line tool's AZURE_STORAGE_KEY, unless AZURE_STORAGE_ACCOUNT says that it is another's.
+// azureKey finds the shared key of an account. AZURE_STORAGE_KEY_ACCOUNT (with the account in capitals) comes first; it
+// is for a machine that writes to several accounts. Otherwise it is AZURE_STORAGE_KEY, as for Azure's command-line
+// tool, unless AZURE_STORAGE_ACCOUNT names another account.
 func azureKey(getenv func(string) string, account string) string {
 	if getenv == nil {
 		getenv = os.Getenv
@@ -146,8 +149,8 @@ func (b *azure) blob(key string) (*blockblob.Client, error) {
 	return b.container.NewBlockBlobClient(b.prefix + key), nil
 }
 
-// Check implements [Bucket]. The names of accounts are unique, and another owner's account knows neither our key nor
-// our identity: so the name identifies the owner.
+// Check implements [Bucket]. The name of an account identifies its owner: names are unique, and an account of another
+// owner accepts neither our key nor our identity.
 func (b *azure) Check(ctx context.Context, probe string) error {
 	if b.opt.Owner != "" && b.opt.Owner != b.account {
 		return fmt.Errorf("%s: the account is not %s: %w", b, b.opt.Owner, ErrUnfit)
@@ -155,7 +158,8 @@ func (b *azure) Check(ctx context.Context, probe string) error {
 	return checkConditions(ctx, b, probe)
 }
 
-// azureFailure adds the sentinel that an error of the service means; version is what was required of the blob.
+// azureFailure adds the sentinel error that matches an error of the service. version is the version that the request
+// required of the blob.
 // https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes
 func azureFailure(err error, version string) error {
 	var resp *azcore.ResponseError
@@ -182,7 +186,7 @@ func azureFailure(err error, version string) error {
 	return brief
 }
 
-// azureError is an answer in one line: the library's text has some ten, with the whole body.
+// azureError gives the error of an answer in one line. The library's text has some ten lines, with the complete body.
 type azureError struct{ *azcore.ResponseError }
 
 func (e *azureError) Error() string {
@@ -198,7 +202,7 @@ func (e *azureError) Error() string {
 
 func (e *azureError) Unwrap() error { return e.ResponseError }
 
-// azureConditions makes the precondition of a write: the blob has the version, or does not exist when that is "".
+// azureConditions makes the precondition of a write: the blob has this version, or, if version is "", does not exist.
 func azureConditions(version string) *blob.AccessConditions {
 	none := azcore.ETagAny
 	if version == "" {
@@ -208,7 +212,7 @@ func azureConditions(version string) *blob.AccessConditions {
 	return &blob.AccessConditions{ModifiedAccessConditions: &blob.ModifiedAccessConditions{IfMatch: &tag}}
 }
 
-// azureVersion makes a version of an ETag: headers have it in quotes, lists without.
+// azureVersion turns an ETag into a version. ETags have quotes in headers and none in lists.
 func azureVersion(tag *azcore.ETag) string {
 	if tag == nil {
 		return ""

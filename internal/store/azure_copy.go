@@ -17,14 +17,14 @@ import (
 )
 
 const (
-	// azureCopySingle is up to which size a blob is copied by one request, and then the size of the blocks. The service takes
-	// 5000 MiB in one, but answers only when it is done.
+	// azureCopySingle is the largest blob that one request copies, and the least size of the blocks of a larger one.
+	// The service takes 5000 MiB in one request, but answers only when it is done.
 	azureCopySingle = 256 << 20
-	// azureCopyTime is how long such a request may stand still beyond the time-out.
+	// azureCopyTime is how long such a request may make no progress, beyond the time-out.
 	azureCopyTime = 10 * time.Minute
 )
 
-// azureCopies is how many requests copy a blob: one, or its blocks and one that commits them.
+// azureCopies returns how many requests copy a blob: one, or one for each block and one that commits them.
 func azureCopies(size int64) int64 {
 	if size <= azureCopySingle {
 		return 1
@@ -38,14 +38,14 @@ func (b *azure) CopiesFrom(src Bucket) bool {
 	return ok && from.cloud() == b.cloud()
 }
 
-// cloud is the endpoint without the account: the service reads from its own public one, not from another cloud's.
+// cloud returns the endpoint without the account. The service can read only from its own cloud's public endpoint.
 func (b *azure) cloud() string {
 	u := b.container.URL()
 	return strings.Replace(strings.TrimSuffix(u, "/"+b.name), b.account, "", 1)
 }
 
-// CopyFrom implements [Copier]. The service reads the source itself, by requests that end when it has (Put Blob From URL, Put Block
-// From URL): nothing has to be polled, and nothing is to be seen before the last.
+// CopyFrom implements [Copier]. The service reads the source itself (Put Blob From URL, Put Block From URL) and answers
+// when it is done, so there is nothing to poll. The copy is visible only after the last request.
 func (b *azure) CopyFrom(ctx context.Context, key string, src Bucket, from Attrs, h Header) (Attrs, error) {
 	attrs, err := Attrs{}, ErrCannotCopy
 	if b.CopiesFrom(src) {
@@ -77,7 +77,7 @@ func (b *azure) copyFrom(ctx context.Context, key string, src *azure, from Attrs
 	if err := run(patient); err != nil {
 		return Attrs{}, azureCopyFailure(err)
 	}
-	// The answers tell no size.
+	// The answers do not contain the size.
 	attrs, err := b.Head(ctx, key)
 	if err == nil && attrs.Size != from.Size {
 		err = fmt.Errorf("the copy has %d bytes, the source %d", attrs.Size, from.Size)
@@ -85,7 +85,7 @@ func (b *azure) copyFrom(ctx context.Context, key string, src *azure, from Attrs
 	return attrs, err
 }
 
-// azureCopyFailure tells what this store will not copy from what is there or fails.
+// azureCopyFailure separates what this store refuses to copy ([ErrCannotCopy]) from other failures.
 func azureCopyFailure(err error) error {
 	var resp *azcore.ResponseError
 	if !errors.As(err, &resp) {
@@ -99,7 +99,7 @@ func azureCopyFailure(err error) error {
 	return brief
 }
 
-// readable returns an address under which the service can read a blob, and the authorization to send along, if any.
+// readable returns an address at which the service can read a blob, and the authorization to send with it, if any.
 func (b *azure) readable(ctx context.Context, key string) (address string, bearer *string, err error) {
 	o, err := b.blob(key)
 	if err != nil {
@@ -117,10 +117,10 @@ func (b *azure) readable(ctx context.Context, key string) (address string, beare
 	return o.URL(), &text, nil
 }
 
-// azureSAS is how long the permission to read the source lasts: as long as a large copy may take.
+// azureSAS is how long the permission to read the source lasts. A large copy may take that long.
 const azureSAS = 12 * time.Hour
 
-// azureCopy is a CopyFrom on its way.
+// azureCopy is a CopyFrom in progress.
 type azureCopy struct {
 	blob      *blockblob.Client
 	from      Attrs
@@ -132,7 +132,7 @@ type azureCopy struct {
 }
 
 func (c *azureCopy) single(ctx context.Context) error {
-	properties := false // of the source: an encoding would come along
+	properties := false // of the source: they would include a content encoding
 	_, err := c.blob.UploadBlobFromURL(ctx, c.source, &blockblob.UploadBlobFromURLOptions{
 		HTTPHeaders: c.headers, CopySourceBlobProperties: &properties, AccessConditions: azureConditions(""),
 		SourceModifiedAccessConditions: c.unchanged, CopySourceAuthorization: c.bearer,

@@ -2,7 +2,7 @@ package store
 
 import (
 	"context"
-	"crypto/md5" //nolint:gosec // what the service checks a transfer with; the content is known by its digest
+	"crypto/md5" //nolint:gosec // the service checks a transfer with MD5; the digest identifies the content
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/binary"
@@ -22,16 +22,17 @@ import (
 )
 
 const (
-	azureSingle = 8 << 20  // up to here a blob is one request
-	azureBlock  = 16 << 20 // the least size of the blocks of a larger one
+	azureSingle = 8 << 20  // up to this size, one request sends a blob
+	azureBlock  = 16 << 20 // the least size of the blocks of a larger blob
 	azureBlocks = 9000     // the most blocks; the service takes 50000
-	azureTries  = 3        // of a whole upload, when somebody else's commit has thrown our blocks away
+	azureTries  = 3        // of a complete upload, when another writer's commit has discarded our blocks
 )
 
-// azureBlockOf is the size of a blob's blocks, but the last, when least is enough for them.
+// azureBlockOf returns the size of a blob's blocks (the last may be smaller). It is least, unless that makes too many
+// blocks.
 func azureBlockOf(least, size int64) int64 { return max(least, pieces(size, azureBlocks)) }
 
-// azurePuts is how many requests write a blob: one, or its blocks and one that commits them.
+// azurePuts returns how many requests write a blob: one, or one for each block and one that commits them.
 func azurePuts(size int64) int64 {
 	if size <= azureSingle {
 		return 1
@@ -41,8 +42,9 @@ func azurePuts(size int64) int64 {
 
 // Put implements [Bucket].
 //
-// A small blob is one request, made after the content was verified. A larger one is staged block by block as the bytes
-// arrive and committed after that. With every request goes the MD5 of its bytes, which the service compares.
+// One request sends a small blob, after the content was verified. A larger blob is staged block by block as the bytes
+// arrive, and committed after the content was verified. Every request carries the MD5 of its bytes, which the service
+// compares.
 func (b *azure) Put(ctx context.Context, key string, c Content, h Header, version string) (Attrs, error) {
 	o, err := b.blob(key)
 	if err != nil {
@@ -57,7 +59,7 @@ func (b *azure) Put(ctx context.Context, key string, c Content, h Header, versio
 		}
 		err = azureFailure(err, version)
 		if bloberror.HasCode(err, bloberror.InvalidBlockList) {
-			// A commit to this name, by whomever, throws away all other blocks that were staged for it.
+			// A commit to this name, by any writer, discards all other blocks that were staged for it.
 			if changed := b.changed(ctx, key, version); changed != nil {
 				err = changed
 			} else if try < azureTries {
@@ -68,7 +70,8 @@ func (b *azure) Put(ctx context.Context, key string, c Content, h Header, versio
 	}
 }
 
-// changed says that an object no longer has the version, or exists when version is "".
+// changed returns ErrConflict if an object no longer has the version, and ErrExists if version is "" and the object
+// exists.
 func (b *azure) changed(ctx context.Context, key, version string) error {
 	there, err := b.Head(ctx, key)
 	switch {
@@ -86,7 +89,7 @@ func (b *azure) changed(ctx context.Context, key, version string) error {
 	return nil
 }
 
-// azureUpload is a Put on its way.
+// azureUpload is a Put in progress.
 type azureUpload struct {
 	blob     *blockblob.Client
 	content  Content
@@ -95,8 +98,8 @@ type azureUpload struct {
 	parallel int
 }
 
-// run makes one try. A refusal after a lost answer may be due to what this very try has written: then it is not a
-// refusal.
+// run makes one try. If an answer was lost and the store then refuses a repeated request, that may be because of what
+// this try has already written. Such a refusal counts as success.
 func (u *azureUpload) run(ctx context.Context) (*azcore.ETag, *time.Time, error) {
 	var lost atomic.Int32
 	counted := countUnclear(ctx, &lost)
@@ -122,7 +125,8 @@ func (u *azureUpload) run(ctx context.Context) (*azcore.ETag, *time.Time, error)
 	return p.ETag, p.LastModified, nil
 }
 
-// single sends the blob by one request. The last result says whether the blob that is there is the one it sent.
+// single sends the blob in one request. The function that it returns reports whether the blob in the store is the one
+// it sent.
 func (u *azureUpload) single(ctx context.Context) (*azcore.ETag, *time.Time, func(context.Context) (bool, error), error) {
 	size := u.content.Size()
 	if err := u.content.Verified(ctx); err != nil {
@@ -144,7 +148,7 @@ func (u *azureUpload) single(ctx context.Context) (*azcore.ETag, *time.Time, fun
 	return resp.ETag, resp.LastModified, ours, err
 }
 
-// blocks stages the content as it arrives and commits it when it is verified.
+// blocks stages the content as it arrives, and commits it after it was verified.
 func (u *azureUpload) blocks(ctx context.Context) (*azcore.ETag, *time.Time, func(context.Context) (bool, error), error) {
 	size := u.content.Size()
 	length := azureBlockOf(azureBlock, size)
@@ -189,19 +193,21 @@ func (u *azureUpload) blocks(ctx context.Context) (*azcore.ETag, *time.Time, fun
 	return resp.ETag, resp.LastModified, ours, err
 }
 
-// body is a part of the content that has arrived, to be sent and, if necessary, sent again.
+// body returns a part of the content that has arrived. The library may send it several times.
 func (u *azureUpload) body(off, n int64) io.ReadSeekCloser {
 	return streaming.NopCloser(io.NewSectionReader(u.content, off, n))
 }
 
-// sum returns the MD5 of a stretch, once it is there, and the CRC32C of all up to its end.
+// sum waits for a stretch of the content. It returns the MD5 of that stretch, and the CRC32C of everything up to its
+// end.
 func (u *azureUpload) sum(ctx context.Context, off, n int64, crc uint32) ([]byte, uint32, error) {
 	h := md5.New() //nolint:gosec // see the import
 	part, err := pass(ctx, u.content, off, n, h)
 	return h.Sum(nil), joinCRC(crc, part, n), err
 }
 
-// blockNames makes the names of one upload's blocks. They are shared by all who write to a blob: chance keeps them apart.
+// blockNames makes the names of one upload's blocks. All writers of a blob share one space of names; random bytes keep
+// them apart.
 type blockNames struct {
 	bytes [16]byte
 	count uint32

@@ -16,7 +16,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 )
 
-// Head implements [Bucket]. Azure keeps no checksum of a blob that it has computed over all of it.
+// Head implements [Bucket]. Azure has no checksum of a complete blob that it computed itself.
 func (b *azure) Head(ctx context.Context, key string) (Attrs, error) {
 	o, err := b.blob(key)
 	if err != nil {
@@ -40,10 +40,11 @@ func (b *azure) Head(ctx context.Context, key string) (Attrs, error) {
 	}, nil
 }
 
-// azureOtherKey is the code of the refusal to describe what is encrypted with a customer's key.
+// azureOtherKey is the code with which Azure refuses to describe a blob that is encrypted with a customer's key.
 const azureOtherKey bloberror.Code = "BlobUsesCustomerSpecifiedEncryption"
 
-// azureArchive says why a blob of an access tier cannot be read: the archive gives nothing out, nor while it is taken out of there.
+// azureArchive returns why a blob of an access tier cannot be read, or "". A blob in the archive cannot be read, nor
+// while it is being moved out.
 func azureArchive(tier, status string) string {
 	switch {
 	case status != "":
@@ -54,7 +55,7 @@ func azureArchive(tier, status string) string {
 	return ""
 }
 
-// Get implements [Bucket]. It continues a cut answer where it ended, under the same ETag.
+// Get implements [Bucket]. If an answer is cut off, the library continues where it ended, under the same ETag.
 func (b *azure) Get(ctx context.Context, key string, off, n int64) (io.ReadCloser, Attrs, error) {
 	o, err := b.blob(key)
 	if err != nil {
@@ -63,7 +64,7 @@ func (b *azure) Get(ctx context.Context, key string, off, n int64) (io.ReadClose
 	if off < 0 {
 		return nil, Attrs{}, fmt.Errorf("get %s of %s: negative offset %d", key, b, off)
 	}
-	if n == 0 { // to Azure, a count of 0 means all
+	if n == 0 { // to Azure, a count of 0 means everything
 		attrs, err := b.Head(ctx, key)
 		return io.NopCloser(strings.NewReader("")), attrs, err
 	}
@@ -133,12 +134,12 @@ func (b *azure) List(ctx context.Context, prefix, after string) iter.Seq2[Attrs,
 	}
 }
 
-// azurePage looks at a page before its blobs are read: what is no list of this container says nothing of it.
+// azurePage checks a page before its blobs are read. A page that is no list of this container proves nothing about it.
 func azurePage(l *listing, page *container.ListBlobsFlatResponse, name string) error {
 	switch of := value(page.ContainerName); {
 	case page.Segment == nil && of == "":
 		return l.refuse("what the server sent is no list of objects")
-	case of != "" && path.Base(of) != name: // some say it with the address before it
+	case of != "" && path.Base(of) != name: // some services put the address before the name
 		return l.refuse("it is of the container %.100q, not of %q", of, name)
 	}
 	if page.Segment == nil {
@@ -147,7 +148,8 @@ func azurePage(l *listing, page *container.ListBlobsFlatResponse, name string) e
 	return nil
 }
 
-// azureUnreadable says that a document with a good status could not be read, nil when the error is another. The library has no type for it.
+// azureUnreadable returns an error if a document with a good status could not be read, and nil for any other error. The
+// library has no type for it.
 func azureUnreadable(err error) error {
 	_, why, ok := strings.Cut(err.Error(), "unmarshalling type ")
 	switch {
@@ -160,7 +162,7 @@ func azureUnreadable(err error) error {
 	return cutOff(errors.New(why))
 }
 
-// azureListed looks at one blob of a list.
+// azureListed checks one blob of a list.
 func azureListed(l *listing, item *container.BlobItem) (wanted bool, err error) {
 	if item.Name == nil || item.Properties == nil || item.Properties.ContentLength == nil {
 		return false, l.refuse("it has a blob without a name or without a size, after %.300q", l.last)
@@ -182,7 +184,7 @@ func (b *azure) listed(item *container.BlobItem) Attrs {
 	return attrs
 }
 
-// Delete implements [Bucket]. Snapshots of the blob go too.
+// Delete implements [Bucket]. It also removes snapshots of the blob.
 func (b *azure) Delete(ctx context.Context, key, version string) error {
 	o, err := b.blob(key)
 	if err != nil {
@@ -197,7 +199,7 @@ func (b *azure) Delete(ctx context.Context, key, version string) error {
 	return deleted(ctx, b, key, azureFailure(err, "any"))
 }
 
-// value is what a pointer of the library points at, or nothing.
+// value returns what a pointer of the library points at, or the zero value for nil.
 func value[T any](p *T) T {
 	if p == nil {
 		var none T

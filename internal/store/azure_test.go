@@ -11,12 +11,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// azureEnv is an environment with a key.
+// azureEnv returns the variables of an environment with a key.
 func azureEnv(name string) string {
 	return map[string]string{"AZURE_STORAGE_KEY": "c2VjcmV0"}[name]
 }
 
-// azureCode is an answer of the service without success.
+// azureCode answers with an error of the service.
 func azureCode(code int, text string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("X-Ms-Error-Code", text)
@@ -24,14 +24,14 @@ func azureCode(code int, text string) http.HandlerFunc {
 	}
 }
 
-// created is an answer to a write.
+// created answers a successful write.
 func created(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("ETag", `"0x8D"`)
 	w.Header().Set("Last-Modified", "Sun, 22 Nov 2026 17:00:00 GMT")
 	w.WriteHeader(http.StatusCreated)
 }
 
-// there is an answer to a HEAD.
+// there answers a successful HEAD.
 func there(size int64, tag string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("ETag", `"`+tag+`"`)
@@ -78,7 +78,7 @@ func TestAzureNames(t *testing.T) {
 	}
 }
 
-// The account is the owner; another is refused without a request.
+// The account is the owner. Check refuses another owner without a request.
 func TestAzureOwner(t *testing.T) {
 	s := &script{}
 	err := scripted(t, s, "azblob://acct/blobs?endpoint=%s/acct", Options{Owner: "other", Getenv: azureEnv}).Check(t.Context(), "probe/")
@@ -87,7 +87,7 @@ func TestAzureOwner(t *testing.T) {
 	}
 }
 
-// Every error of the service is one line.
+// Every error of the service fits on one line.
 func TestAzureFailures(t *testing.T) {
 	for _, c := range []struct {
 		code    int
@@ -114,7 +114,7 @@ func TestAzureFailures(t *testing.T) {
 	}
 }
 
-// Somebody else's commit throws our blocks away: then it is there, or everything is sent again.
+// A commit by another writer discards our blocks. Then the object exists, or Put sends everything again.
 func TestAzureLostBlocks(t *testing.T) {
 	content := Bytes(make([]byte, azureSingle+1))
 	gone := azureCode(http.StatusBadRequest, "InvalidBlockList")
@@ -122,7 +122,7 @@ func TestAzureLostBlocks(t *testing.T) {
 		name    string
 		head    http.HandlerFunc
 		version string
-		second  http.HandlerFunc // to the second commit
+		second  http.HandlerFunc // answer to the second commit
 		want    error
 		commits int
 	}{

@@ -7,7 +7,8 @@ import (
 	"fmt"
 )
 
-// checkConditions makes sure that a bucket may be written to and honours conditional writes, on an object below probe.
+// checkConditions makes sure that we may write to a bucket and that it honours conditional writes. It tests with an
+// object below probe.
 func checkConditions(ctx context.Context, b Bucket, probe string) error {
 	if probe == "" {
 		return nil
@@ -20,7 +21,7 @@ func checkConditions(ctx context.Context, b Bucket, probe string) error {
 	if err = probeConditions(ctx, b, key, first.Version); err != nil {
 		err = fmt.Errorf("%s: %w", b, err)
 	}
-	// Also when the caller has given up: a probe must not stay.
+	// This also happens after the caller has given up: the probe must not stay.
 	if gone := b.Delete(context.WithoutCancel(ctx), key, ""); gone != nil {
 		err = errors.Join(err, fmt.Errorf("%s: remove the probe: %w", b, gone))
 	}
@@ -44,10 +45,10 @@ func probeConditions(ctx context.Context, b Bucket, key, version string) error {
 	return nil
 }
 
-// needs is what is to be done about a bucket that cannot do what it must.
+// needs says what to do about a bucket that cannot do conditional writes.
 const needs = "a store must refuse to write what is there (If-None-Match, If-Match): take one that docs/mirroring.md lists as able"
 
-// unfit says what a bucket did instead of refusing; err is what it said, nil when it said yes.
+// unfit describes what a bucket did instead of refusing. err is the bucket's error, nil if it accepted the write.
 func unfit(did string, err error) error {
 	if err != nil {
 		return fmt.Errorf("write on a condition that does not hold: %w", unable(err))
@@ -55,7 +56,8 @@ func unfit(did string, err error) error {
 	return fmt.Errorf("%w: conditional writes: %s; %s", ErrUnfit, did, needs)
 }
 
-// unable adds to the error of a write that the store does not know what it was asked for. That is what it says of a condition too.
+// unable adds to the error of a write that the store does not support the request. A store without conditional writes
+// answers a condition in this way.
 func unable(err error) error {
 	if errors.Is(err, errors.ErrUnsupported) {
 		return fmt.Errorf("%w: conditional writes: %w; %s", ErrUnfit, err, needs)
@@ -63,8 +65,8 @@ func unable(err error) error {
 	return err
 }
 
-// deleted makes the error of [Bucket.Delete] of the store's: that there is no object is none. Stores differ in whether no object is
-// another version than the one to be deleted.
+// deleted turns the store's error into the error of [Bucket.Delete]. It is no error if there is no object. Some stores
+// report a conflict if the object is gone, so deleted asks with Head.
 func deleted(ctx context.Context, b Bucket, key string, err error) error {
 	if errors.Is(err, ErrConflict) {
 		if _, gone := b.Head(ctx, key); errors.Is(gone, ErrNotFound) {

@@ -50,7 +50,7 @@ func (tr *trip) RoundTrip(r *http.Request) (*http.Response, error) {
 		Body: io.NopCloser(strings.NewReader(tr.body)), ContentLength: int64(len(tr.body)), Request: r}, nil
 }
 
-// kindsOver are one bucket of each kind, over a transport.
+// kindsOver opens one bucket of each kind, over a transport.
 func kindsOver(t *testing.T, rt http.RoundTripper, log ...*slog.Logger) map[string]Bucket {
 	t.Helper()
 	for _, v := range os.Environ() {
@@ -76,16 +76,16 @@ func kindsOver(t *testing.T, rt http.RoundTripper, log ...*slog.Logger) map[stri
 	return all
 }
 
-// soonOver is how long a first contact may take: some ten seconds, and the pause before the last try.
+// soonOver is how long a first contact may take: some ten seconds and the pause before the last try.
 const soonOver = 15 * time.Second
 
-// The first contact with a bucket tells why there is none: at once, when another try would end in the same way, and by the last
-// try's own error, when there were many.
+// The first contact with a bucket reports why it failed. It fails at once if another try would end in the same way.
+// After several tries, it reports the error of the last one.
 func TestFirstContact(t *testing.T) {
 	dial := func(err error) error { return &net.OpError{Op: "dial", Net: "tcp", Err: err} }
 	for name, tt := range map[string]struct {
 		trip   trip
-		within time.Duration // the whole, by the test's clock
+		within time.Duration // in total, by the test's clock
 		tries  int32         // at most
 		want   []string
 	}{
@@ -138,7 +138,8 @@ func TestFirstContact(t *testing.T) {
 	}
 }
 
-// What a store asks for at its first answer is heeded, by each of the libraries, and what it says then counts.
+// Each of the libraries keeps to the pause that a store asks for in its first answer. What the store answers after that
+// counts.
 func TestFirstPause(t *testing.T) {
 	for _, kind := range []string{"s3", "gs", "azblob"} {
 		for _, asked := range []time.Duration{3 * time.Second, 20 * time.Second} {
@@ -157,7 +158,7 @@ func TestFirstPause(t *testing.T) {
 	}
 }
 
-// turns is a store that answers in one way for some time after the first request, and then in another.
+// turns is a store that answers in one way for some time after the first request, and in another way after that.
 type turns struct {
 	first, then http.RoundTripper
 	after       time.Duration
@@ -174,7 +175,7 @@ func (r *turns) RoundTrip(req *http.Request) (*http.Response, error) {
 	return r.then.RoundTrip(req)
 }
 
-// A store that has answered well is given as many tries as before.
+// A store that has answered well before gets the usual number of tries.
 func TestLaterFault(t *testing.T) {
 	for kind, least := range map[string]int32{"s3": 8, "gs": 5, "azblob": 6} {
 		synctest.Test(t, func(t *testing.T) {
@@ -191,7 +192,7 @@ func TestLaterFault(t *testing.T) {
 	}
 }
 
-// A deadline of whoever calls tells what the last try came to, whichever method it was.
+// When the caller's deadline ends, the error reports how the last try failed, for every method.
 func TestDeadlineTells(t *testing.T) {
 	for kind := range map[string]bool{"s3": true, "gs": true, "azblob": true} {
 		for name, do := range map[string]func(context.Context, Bucket) error{
@@ -224,7 +225,7 @@ func TestDeadlineTells(t *testing.T) {
 	}
 }
 
-// A store that does not list its unfinished uploads says what else can remove them.
+// If a store cannot list its unfinished uploads, the error says what else can remove them.
 func TestCannotClean(t *testing.T) {
 	b := kindsOver(t, &trip{status: 501, body: "<Error><Code>NotImplemented</Code><Message>no</Message></Error>"})["s3"]
 	n, err := b.(Cleaner).Clean(t.Context(), "x/", time.Hour)
@@ -233,7 +234,7 @@ func TestCannotClean(t *testing.T) {
 	}
 }
 
-// Only what the config expects is compared, and only with what a service of regions says.
+// Only the region that the config expects is compared, and only with the answer of a service that has regions.
 func TestRegions(t *testing.T) {
 	for _, tt := range []struct {
 		url, expected, said string

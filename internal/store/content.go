@@ -12,7 +12,7 @@ import (
 	"sync"
 )
 
-// known is a [Content] that is there and was verified.
+// known is a [Content] that is complete and verified.
 type known struct {
 	io.ReaderAt
 	size   int64
@@ -25,20 +25,20 @@ func (w *known) SHA256() string                 { return w.sha256 }
 func (w *known) Verified(context.Context) error { return nil }
 func (w *known) CRC32C() uint32                 { return w.crc }
 
-// Bytes is the content of something small. The slice must not change.
+// Bytes returns the content of a small slice. The slice must not change.
 func Bytes(b []byte) Content {
 	sum := sha256.Sum256(b)
 	return &known{ReaderAt: bytes.NewReader(b), size: int64(len(b)), sha256: hex.EncodeToString(sum[:]),
 		crc: crc32.Checksum(b, castagnoli)}
 }
 
-// FromFile is the content of something complete and verified: size bytes from the start of r, with the given SHA-256 (lower-case
-// hexadecimal, "" when not known) and CRC32C (Castagnoli).
+// FromFile returns the content of complete and verified data: size bytes from the start of r, with the given SHA-256
+// (lower-case hexadecimal, "" if not known) and CRC32C (Castagnoli).
 func FromFile(r io.ReaderAt, size int64, sha256hex string, crc uint32) Content {
 	return &known{ReaderAt: r, size: size, sha256: sha256hex, crc: crc}
 }
 
-// arrive waits until the first n bytes of c are there. A content that is no [Arriving] is waited for in its ReadAt.
+// arrive waits until the first n bytes of c are there. For a content that is not [Arriving], its ReadAt waits instead.
 func arrive(ctx context.Context, c Content, n int64) error {
 	if a, ok := c.(Arriving); ok {
 		if err := a.Wait(ctx, n); err != nil {
@@ -66,14 +66,14 @@ type sums struct {
 	crc    uint32
 }
 
-// copyBuffers are for reading. One is taken while bytes are read, never while they are waited for: of thirty stores, hundreds of
-// parts may wait at once.
+// copyBuffers are buffers for reading. A goroutine holds one only while it reads, not while it waits for bytes: with
+// thirty stores, hundreds of parts may wait at once.
 var copyBuffers = sync.Pool{New: func() any { return new([copyBuffer]byte) }}
 
 const copyBuffer = 256 << 10
 
-// sum reads n bytes of c from offset off, writes them to w as well, and returns their checksums. It waits for bytes that
-// are still to come.
+// sum reads n bytes of c from offset off, also writes them to w, and returns their checksums. It waits for bytes that
+// have not arrived yet.
 func sum(ctx context.Context, c Content, off, n int64, w io.Writer) (sums, error) {
 	h := sha256.New()
 	crc, err := pass(ctx, c, off, n, io.MultiWriter(h, w))
@@ -85,7 +85,7 @@ func sum(ctx context.Context, c Content, off, n int64, w io.Writer) (sums, error
 	return s, nil
 }
 
-// pass writes n bytes of c from offset off to w, which is near by, as they come, and returns their CRC32C.
+// pass writes n bytes of c from offset off to w as they arrive, and returns their CRC32C. w must be local.
 func pass(ctx context.Context, c Content, off, n int64, w io.Writer) (crc uint32, err error) {
 	for end := off + n; off < end; {
 		n := min(copyBuffer, end-off)
@@ -100,7 +100,7 @@ func pass(ctx context.Context, c Content, off, n int64, w io.Writer) (crc uint32
 	return crc, context.Cause(ctx)
 }
 
-// passPiece does one buffer of pass; crc is that of what came before.
+// passPiece handles one buffer of pass; crc is the checksum of the bytes before it.
 func passPiece(c Content, off, n int64, w io.Writer, crc uint32) (uint32, error) {
 	buf := copyBuffers.Get().(*[copyBuffer]byte)
 	defer copyBuffers.Put(buf)

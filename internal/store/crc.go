@@ -2,11 +2,11 @@ package store
 
 import "math/bits"
 
-// joinCRC returns the CRC32C of two stretches of bytes, one after the other, of their checksums and the length of the
-// second. So parts that were read in any order prove together that they are the whole.
+// joinCRC returns the CRC32C of two stretches of bytes, one after the other, from their checksums and the length of the
+// second. So parts that were read in any order together prove the complete content.
 //
-// Following a stretch by n zero bits multiplies its remainder by x^n modulo the polynomial; the second checksum is then added.
-// (The inversions at start and end, which the checksum's definition asks for, cancel each other.)
+// Appending n zero bits to a stretch multiplies its remainder by x^n modulo the polynomial; then the second checksum is
+// added. (The definition of the checksum inverts at start and end. These inversions cancel each other.)
 func joinCRC(a, b uint32, length int64) uint32 {
 	power := uint32(1) << 31 >> 8 // x^8: the bits are reversed, bit 31 is x^0
 	for n := uint64(length); n > 0; n >>= 1 {
@@ -18,7 +18,7 @@ func joinCRC(a, b uint32, length int64) uint32 {
 	return a ^ b
 }
 
-// multiply multiplies two polynomials of reversed bits modulo that of CRC32C.
+// multiply multiplies two polynomials with reversed bits modulo the polynomial of CRC32C.
 func multiply(a, b uint32) uint32 {
 	const polynomial = 0x82f63b78 // hash/crc32.Castagnoli
 	var product uint32

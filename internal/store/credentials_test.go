@@ -29,7 +29,7 @@ import (
 	"ociproxy/internal/wait"
 )
 
-// mute takes connections and never answers.
+// mute returns the address of a server that takes connections and never answers.
 func mute(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -40,7 +40,7 @@ func mute(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// alone takes everything out of the environment that has credentials, and sets what is given.
+// alone removes all variables with credentials from the environment, and sets the given ones.
 func alone(t *testing.T, env map[string]string) {
 	t.Helper()
 	for _, v := range os.Environ() {
@@ -58,7 +58,7 @@ func alone(t *testing.T, env map[string]string) {
 	}
 }
 
-// serviceAccount is a key of Google's with a token service of ours.
+// serviceAccount returns a key in Google's format whose token service is at the given address.
 func serviceAccount(t *testing.T, at string) string {
 	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
@@ -86,10 +86,11 @@ func file(t *testing.T, text string) string {
 	return name
 }
 
-// Whoever is asked for credentials and does not answer is given up, by name, and what was started is killed.
+// If a source of credentials does not answer, the request gives up, the error names the source, and a program that was
+// started is killed.
 func TestCredentialsThatHang(t *testing.T) {
 	pid := filepath.Join(t.TempDir(), "pid")
-	hang := fmt.Sprintf("sh -c 'echo $$ > %s; sleep 1000; true' | cat", pid) // cat ends when what holds the pipe does
+	hang := fmt.Sprintf("sh -c 'echo $$ > %s; sleep 1000; true' | cat", pid) // cat ends when the pipe is closed
 	at := mute(t)
 	const s3 = "s3://b?region=us-east-1&endpoint=http://127.0.0.1:1"
 	for name, tt := range map[string]struct {
@@ -151,7 +152,8 @@ func zombie(pid int) bool {
 	return err != nil || strings.HasPrefix(after, "Z")
 }
 
-// A program that gives credentials is used, also to take a role with; one that gives none is told without what it wrote.
+// A program that gives credentials is used, also as the source of credentials for a role. If a program gives none, the
+// error does not contain what it wrote.
 func TestCredentialProcess(t *testing.T) {
 	for name, tt := range map[string]struct{ says, want string }{
 		"good":       {`{"Version":1,"AccessKeyId":"AKID","SecretAccessKey":"SECRET","SessionToken":"SECRET","Expiration":"2999-01-01T00:00:00Z"}`, ""},
@@ -180,7 +182,7 @@ func TestCredentialProcess(t *testing.T) {
 	}
 }
 
-// What the SDK has to say is said in our log, without what is secret.
+// Messages of the SDK appear in our log, without secrets.
 func TestChatter(t *testing.T) {
 	var out bytes.Buffer
 	opt := Options{Logger: slog.New(slog.NewTextHandler(&out, nil))}
@@ -202,13 +204,12 @@ func TestChatter(t *testing.T) {
 	}
 }
 
-// trusting is a transport that can be told whom to trust.
+// trusting is a transport whose trusted authorities can be set.
 type trusting struct{ *http.Transport }
 
 func (t trusting) Trust(roots *x509.CertPool) { t.TLSClientConfig = &tls.Config{RootCAs: roots} }
 
-// The authorities of a profile's ca_bundle, and those of AWS_CA_BUNDLE, are trusted by the bucket's own transport and by one that is
-// given.
+// The bucket's own transport and a given one trust the authorities of a profile's ca_bundle and of AWS_CA_BUNDLE.
 func TestAuthorities(t *testing.T) {
 	s := httptest.NewTLSServer(http.NotFoundHandler())
 	defer s.Close()
@@ -247,7 +248,7 @@ func TestAuthorities(t *testing.T) {
 	}
 }
 
-// What was put into a bucket's URL and does not belong there may be secret: no message repeats it.
+// No message repeats the parts of a bucket's URL that do not belong there: they may be secret.
 func TestURLKeepsSecrets(t *testing.T) {
 	const secret = "topsecret99"
 	for _, text := range []string{

@@ -14,7 +14,7 @@ import (
 	"net/http"
 )
 
-// A service that repeats the header `Authorization` in its error does not get it into ours.
+// If a service repeats the header `Authorization` in its error, our error does not contain the credentials.
 func TestEchoedCredentials(t *testing.T) {
 	const secret = "ya29.Secret"
 	said := "no entry with Bearer " + secret

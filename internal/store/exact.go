@@ -2,7 +2,7 @@ package store
 
 import "io"
 
-// exact is an object's body that fails when it ends before its bytes have come.
+// exact is an object's body. Reading fails if the body ends before all its bytes have come.
 type exact struct {
 	io.ReadCloser
 	left int64

@@ -20,12 +20,12 @@ import (
 	"ociproxy/internal/atomicfile"
 )
 
-// files is a directory as a bucket: an object is a file of its key's name, which any web server can serve.
+// files is a directory as a bucket. An object is a file with the name of its key, so any web server can serve it.
 //
-// Beside the objects lies a directory of its own with locks, files on their way, and what an object's file cannot hold: its
-// headers and checksums, in a file that names the version it describes. Every change of an object happens under a lock of its key, which the
-// system drops when a process dies, so several processes on one machine may write. The version is the file's time of
-// change, which is set so that it always rises, and its size.
+// A separate directory beside the objects has locks, files in progress, and what an object's file cannot hold: its
+// headers and checksums, in a file that names the version it describes. Every change of an object happens under a lock
+// of its key. The system drops the lock when a process dies, so several processes on one machine may write. The version
+// is the file's modification time, which is set so that it always rises, and its size.
 type files struct {
 	dir string
 }
@@ -69,7 +69,7 @@ func (b *files) path(key string) (string, error) {
 
 // beside is what an object's file cannot hold.
 type beside struct {
-	Version     string `json:"version"` // it describes; of any other it says nothing
+	Version     string `json:"version"` // the version that this describes; it is not valid for any other
 	SHA256      string `json:"sha256"`
 	CRC32C      uint32 `json:"crc32c"`
 	ContentType string `json:"contentType,omitempty"`
@@ -84,12 +84,13 @@ func fileVersion(info fs.FileInfo) string {
 	return strconv.FormatInt(info.ModTime().UnixNano(), 36) + "-" + strconv.FormatInt(info.Size(), 36)
 }
 
-// listed is what the file alone tells.
+// listed returns what the file alone shows.
 func listed(key string, info fs.FileInfo) Attrs {
 	return Attrs{Key: key, Size: info.Size(), Version: fileVersion(info), Modified: info.ModTime().UTC()}
 }
 
-// attrs adds what lies beside. A file put there by somebody else has nothing beside it, and that is no error.
+// attrs adds what the file beside the object says. A file that another program put there has no such file, and that is
+// no error.
 func (b *files) attrs(key string, info fs.FileInfo) (Attrs, error) {
 	a := listed(key, info)
 	data, err := os.ReadFile(b.besidePath(key))
@@ -101,7 +102,7 @@ func (b *files) attrs(key string, info fs.FileInfo) (Attrs, error) {
 	}
 	var about beside
 	if err := json.Unmarshal(data, &about); err != nil || about.Version != a.Version {
-		return a, nil //nolint:nilerror // cut or of another version: it says nothing of this one
+		return a, nil //nolint:nilerror // cut off, or of another version: it says nothing about this one
 	}
 	a.SHA256, a.CRC32C = about.SHA256, &about.CRC32C
 	a.Header = Header{ContentType: about.ContentType, CacheControl: about.Cache}
@@ -131,14 +132,14 @@ func (b *files) Head(ctx context.Context, key string) (Attrs, error) {
 	return a, nil
 }
 
-// Get implements [Bucket]. The open file stays the version it is.
+// Get implements [Bucket]. The open file keeps its version, even if the object is replaced.
 func (b *files) Get(ctx context.Context, key string, off, n int64) (io.ReadCloser, Attrs, error) {
 	path, err := b.path(key)
 	if err != nil {
 		return nil, Attrs{}, err
 	}
 	info, err := os.Stat(path)
-	if err == nil && !info.Mode().IsRegular() { // to open a pipe waits for who writes to it
+	if err == nil && !info.Mode().IsRegular() { // opening a pipe would wait for its writer
 		err = fs.ErrNotExist
 	}
 	if err != nil {
@@ -181,7 +182,7 @@ func (b *files) open(ctx context.Context, f *os.File, key string, off, n int64) 
 type section struct {
 	io.Reader
 	io.Closer
-	ctx context.Context // that of Get, which bounds the reading too
+	ctx context.Context // the context of Get, which also limits the reading
 }
 
 func (s *section) Read(p []byte) (int, error) {
@@ -191,7 +192,7 @@ func (s *section) Read(p []byte) (int, error) {
 	return s.Reader.Read(p)
 }
 
-// failure says what was tried, with the sentinel that is meant.
+// failure adds to an error what was tried, and the matching sentinel error.
 func (b *files) failure(verb, key string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -202,7 +203,7 @@ func (b *files) failure(verb, key string, err error) error {
 	return fmt.Errorf("%s %s/%s: %w", verb, b, key, err)
 }
 
-// lock keeps every other writer of the key out, of this process and of others.
+// lock keeps all other writers of the key out, in this process and in others.
 func (b *files) lock(key string) (unlock func(), err error) {
 	h := fnv.New32a()
 	h.Write([]byte(key))
@@ -210,7 +211,7 @@ func (b *files) lock(key string) (unlock func(), err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	// A few keys share a lock: locks are held for the time of a rename.
+	// A few keys share a lock. That is fine, because a lock is held only for the time of a rename.
 	return lockedfile.MutexAt(filepath.Join(dir, fmt.Sprintf("%02x", h.Sum32()%256))).Lock()
 }
 
@@ -254,7 +255,7 @@ func (b *files) remove(path, key, version string) error {
 	return atomicfile.SyncDir(filepath.Dir(path))
 }
 
-// Clean implements [Cleaner]: it removes files on their way that nobody has written to for longer than age.
+// Clean implements [Cleaner]. It removes files in progress that were not written to for longer than age.
 func (b *files) Clean(ctx context.Context, prefix string, age time.Duration) (int, error) {
 	dir := filepath.Join(b.dir, aside, "new")
 	names, err := os.ReadDir(dir)

@@ -15,14 +15,14 @@ import (
 	"strings"
 )
 
-// listPage bounds how many names of one directory are in memory at once, one directory a level.
+// listPage is how many names of one directory are in memory at once, for one directory of each level.
 const listPage = 16384
 
-// List implements [Bucket]. A directory of more names than a page is read several times, each time for the next page: memory is bounded, and
-// nobody lists ten million files in a hurry.
+// List implements [Bucket]. It reads a directory with more names than a page several times, once for each page. That is
+// slow for ten million files, but it bounds memory.
 func (b *files) List(ctx context.Context, prefix, after string) iter.Seq2[Attrs, error] {
 	return func(yield func(Attrs, error) bool) {
-		if _, err := os.Stat(b.dir); err != nil { // not mounted, perhaps: that says nothing about what it holds
+		if _, err := os.Stat(b.dir); err != nil { // perhaps not mounted: that says nothing about what it holds
 			yield(Attrs{}, fmt.Errorf("list %s of %s: %w: %w", prefix, b, ErrUnfit, err))
 			return
 		}
@@ -40,13 +40,14 @@ type lister struct {
 	dir           string
 	prefix, after string
 	page          int
-	above         []fs.FileInfo // the directories that are walked, from the top
+	above         []fs.FileInfo // the directories being walked, from the top
 	yield         func(Attrs) bool
 }
 
-// walk visits what lies in a directory; at is its key with "/" at the end, or "".
+// walk visits everything in a directory; at is its key with "/" at the end, or "".
 //
-// A link to a directory is one, as it is for who asks for an object below it: one that leads back to where it lies has nothing of its own.
+// A link to a directory counts as a directory, because objects below it can be read by key. A link back to a directory
+// above it is skipped, since it adds no objects.
 func (l *lister) walk(at string) error {
 	info, err := os.Stat(filepath.Join(l.dir, filepath.FromSlash(at)))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -81,12 +82,12 @@ func (l *lister) visit(at, name string) error {
 	}
 	info, err := os.Stat(filepath.Join(l.dir, filepath.FromSlash(at+name)))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil // deleted meanwhile
+		return nil // deleted in the meantime
 	}
 	if err != nil {
 		return err
 	}
-	if !info.Mode().IsRegular() { // a pipe, a device: no object, says Head too
+	if !info.Mode().IsRegular() { // a pipe or a device is no object; Head agrees
 		return nil
 	}
 	if !l.yield(listed(at+name, info)) {
@@ -95,7 +96,7 @@ func (l *lister) visit(at, name string) error {
 	return nil
 }
 
-// next returns the next page of names after last, in the order of keys: a directory counts with its "/".
+// next returns the next page of names after last, in the order of keys. The name of a directory includes its "/".
 func (l *lister) next(at, last string) ([]string, error) {
 	d, err := os.Open(filepath.Join(l.dir, filepath.FromSlash(at)))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -140,7 +141,7 @@ func (l *lister) isDir(at string, e fs.DirEntry) bool {
 	return err == nil && info.IsDir()
 }
 
-// wants reports whether an object, or something below a directory, may belong to the list.
+// wants reports whether an object, or an object below a directory, may belong to the list.
 func (l *lister) wants(key string) bool {
 	if key == aside+"/" {
 		return false
@@ -152,7 +153,7 @@ func (l *lister) wants(key string) bool {
 	return inside && (key > l.after || strings.HasPrefix(l.after, key))
 }
 
-// largestFirst is a heap that gives up its largest name.
+// largestFirst is a heap that pops its largest name.
 type largestFirst []string
 
 func (h largestFirst) Len() int           { return len(h) }

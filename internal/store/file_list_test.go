@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// A directory of more names than a page is listed whole and in order.
+// A directory with more names than a page is listed completely and in order.
 func TestListerPages(t *testing.T) {
 	b := &files{dir: t.TempDir()}
 	var want []string

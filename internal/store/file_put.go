@@ -15,14 +15,14 @@ import (
 	"ociproxy/internal/atomicfile"
 )
 
-// Put implements [Bucket]. The bytes go to a file aside while they arrive; once they are verified and on the disk, the file gets
-// its name.
+// Put implements [Bucket]. The bytes go to a separate file while they arrive. When they are verified and on the disk,
+// the file gets its name.
 func (b *files) Put(ctx context.Context, key string, c Content, h Header, version string) (Attrs, error) {
 	path, err := b.path(key)
 	if err != nil {
 		return Attrs{}, err
 	}
-	// What can be refused now need not be written first. It is looked at again under the lock.
+	// A write that can be refused now does not have to be written first. The check is repeated under the lock.
 	if _, err := unchanged(path, version); err != nil {
 		return Attrs{}, b.failure("put", key, err)
 	}
@@ -38,7 +38,7 @@ func (b *files) Put(ctx context.Context, key string, c Content, h Header, versio
 	return b.Head(ctx, key)
 }
 
-// write writes verified content to a file aside that is to lie at path.
+// write writes verified content to a separate file that publish later moves to path.
 func (b *files) write(ctx context.Context, key, path string, c Content) (_ *atomicfile.File, _ beside, err error) {
 	dir := filepath.Join(b.dir, aside, "new")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -70,7 +70,8 @@ func (b *files) write(ctx context.Context, key, path string, c Content) (_ *atom
 	return f, beside{SHA256: got, CRC32C: s.crc}, f.Seal()
 }
 
-// unchanged reports whether the object still is the given version, and describes what there is.
+// unchanged checks that the object still has the given version, and returns the present file. If not, the error is
+// ErrExists or ErrConflict.
 func unchanged(path, version string) (fs.FileInfo, error) {
 	info, err := os.Stat(path)
 	switch {
@@ -88,7 +89,7 @@ func unchanged(path, version string) (fs.FileInfo, error) {
 	return info, nil
 }
 
-// publish gives a written file its name.
+// publish gives a written file its final name.
 func (b *files) publish(f *atomicfile.File, path, key string, about beside, version string) error {
 	unlock, err := b.lock(key)
 	if err != nil {
@@ -99,7 +100,7 @@ func (b *files) publish(f *atomicfile.File, path, key string, about beside, vers
 	if err != nil {
 		return err
 	}
-	// The clock of files may tick only every few milliseconds, and may be set back: two versions must differ.
+	// Two versions must differ, but the clock of files may tick only every few milliseconds, and may be set back.
 	now := time.Now()
 	if old != nil && !now.After(old.ModTime()) {
 		now = old.ModTime().Add(time.Millisecond)
@@ -121,7 +122,7 @@ func (b *files) publish(f *atomicfile.File, path, key string, about beside, vers
 	if version != "" {
 		return f.Commit()
 	}
-	// It fails where there is a file, even one put there by somebody who knows nothing of our locks.
+	// CommitNew fails if the file exists, even if another program put it there without our locks.
 	err = f.CommitNew()
 	if errors.Is(err, fs.ErrExist) {
 		return ErrExists
@@ -129,9 +130,9 @@ func (b *files) publish(f *atomicfile.File, path, key string, about beside, vers
 	return err
 }
 
-// describe writes what lies beside an object. It is written first: without its object it says nothing, and an object without it has
-// no checksums. Nor is it brought to the disk, which would take as long as the object itself: what the power leaves of it is cut, or
-// of another version, and says nothing either.
+// describe writes the file beside an object. It is written before the object: without its object it has no effect, and
+// an object without it would have no checksums. It is not synced to the disk, which would take as long as for the
+// object itself. After a power failure it may be cut off or describe another version, and then it is ignored.
 func (b *files) describe(key string, about beside) error {
 	data, err := json.Marshal(about)
 	if err != nil {
@@ -148,7 +149,7 @@ func (b *files) describe(key string, about beside) error {
 	return os.Rename(temp, path)
 }
 
-// mkdir makes a directory of objects, durably.
+// mkdir makes a directory for objects, durably.
 func (b *files) mkdir(dir string) error {
 	if _, err := os.Stat(dir); err == nil || dir == b.dir {
 		return err

@@ -30,12 +30,12 @@ import (
 // https://docs.cloud.google.com/storage/docs/resumable-uploads
 type gcs struct {
 	name, prefix string // the prefix is empty or ends in "/"
-	endpoint     string // "" is Google's own
+	endpoint     string // "" means Google's own
 	opt          Options
-	dial         context.Context // for the credentials, whose tokens are refreshed for as long as the bucket is in use
+	dial         context.Context // for the credentials: their tokens are refreshed as long as the bucket is in use
 
 	mu     sync.Mutex
-	client *storage.Client // made at the first request: finding credentials may ask the machine's metadata server
+	client *storage.Client // made at the first request, because finding credentials may ask the machine's metadata server
 }
 
 func openGCS(ctx context.Context, u *url.URL, opt Options) (Bucket, error) {
@@ -63,7 +63,7 @@ func openGCS(ctx context.Context, u *url.URL, opt Options) (Bucket, error) {
 
 func (b *gcs) String() string { return "gs://" + strings.TrimSuffix(b.name+"/"+b.prefix, "/") }
 
-// bucket returns the handle, and makes the client if there is none yet.
+// bucket returns the bucket's handle. It makes the client if there is none yet.
 func (b *gcs) bucket() (*storage.BucketHandle, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -83,7 +83,7 @@ func (b *gcs) connect() (*storage.Client, error) {
 	if b.endpoint != "" {
 		opts = append(opts, option.WithEndpoint(b.endpoint+"/storage/v1/"))
 	}
-	// A plain-text endpoint is a test's: a token must not be sent there.
+	// A plain-text endpoint belongs to a test, and must not receive a token.
 	if strings.HasPrefix(b.endpoint, "http://") {
 		opts = append(opts, option.WithHTTPClient(&http.Client{Transport: base}))
 	} else {
@@ -113,10 +113,12 @@ func gcsAgain(err error) bool {
 	return !isFinal(err) && !errors.Is(err, credential.ErrLate) && storage.ShouldRetry(err)
 }
 
-// gcsUploadAgain is gcsAgain for uploads: there a connection that ends is not tried again for as long as a chunk may take.
+// gcsUploadAgain is gcsAgain for uploads. It does not retry a connection that ended: the library would repeat that for
+// as long as a chunk may take.
 func gcsUploadAgain(err error) bool { return gcsAgain(err) && !errors.Is(err, io.EOF) }
 
-// gcsAttempts of one request; with the library's pauses (1 s, doubling, jittered) they last some eight seconds.
+// gcsAttempts is how often one request is tried. With the library's pauses (1 s, doubling, jittered) the tries last
+// some eight seconds.
 const gcsAttempts = 5
 
 // object returns the handle of a key.
@@ -150,8 +152,8 @@ func (b *gcs) Check(ctx context.Context, probe string) error {
 	return checkConditions(ctx, b, probe)
 }
 
-// gcsRegion compares a bucket's location with the region where it should be. A location spread over several regions is
-// none of them: its bytes are paid and travel as from another place than the configuration says.
+// gcsRegion compares a bucket's location with the region where it should be. A location of several regions does not
+// match any one region: its prices and distances are not those of the place in the config.
 func gcsRegion(attrs *storage.BucketAttrs, region string) error {
 	if region == "" || strings.EqualFold(attrs.Location, region) {
 		return nil
@@ -163,7 +165,8 @@ func gcsRegion(attrs *storage.BucketAttrs, region string) error {
 	return fmt.Errorf("lies in %s%s, not in region %s: %w", strings.ToLower(attrs.Location), kind, region, ErrUnfit)
 }
 
-// failure adds the sentinel that an error of the library means; version is what was required of the object.
+// failure adds the sentinel error that matches an error of the library. version is the version that the request
+// required of the object.
 func (b *gcs) failure(err error, version string) error {
 	if err != nil && uploadID.MatchString(err.Error()) {
 		err = discreet{err}
@@ -204,11 +207,12 @@ func (b *gcs) failure(err error, version string) error {
 	return said
 }
 
-// gcsError is an answer in one line: the library's text has the number of its tries, and may have the whole body.
+// gcsError gives the error of an answer in one line. The library's text has the number of its tries, and may have the
+// complete body.
 type gcsError struct{ api *googleapi.Error }
 
 func (e *gcsError) Error() string {
-	reason, message := wordsOf([]byte(e.api.Body)) // which is all there is when it was no answer in JSON
+	reason, message := wordsOf([]byte(e.api.Body)) // the body is all there is if the answer was not JSON
 	if e.api.Message != "" {
 		message = outbound.Redact(strings.Join(strings.Fields(e.api.Message), " "))
 	}
@@ -234,23 +238,23 @@ func (e *gcsError) Error() string {
 	return text
 }
 
-// missing: it is the bucket that is not there.
+// missing reports whether the bucket itself does not exist.
 func (e *gcsError) missing() bool {
 	return e.api.Code == http.StatusNotFound && strings.Contains(e.api.Message, "bucket does not exist")
 }
 
 func (e *gcsError) Unwrap() error { return e.api }
 
-// uploadID is what is secret in the address of an upload: who has it may write the object, for a week.
+// uploadID matches the secret in the address of an upload: with it, anyone may write the object for a week.
 var uploadID = regexp.MustCompile(`upload_id=[^&"\s]+`)
 
-// discreet is an error whose text does not have the ids of uploads that its cause has.
+// discreet is an error whose text leaves out the upload ids that its cause contains.
 type discreet struct{ error }
 
 func (d discreet) Error() string { return uploadID.ReplaceAllString(d.error.Error(), "upload_id=…") }
 func (d discreet) Unwrap() error { return d.error }
 
-// gcsConditions makes the precondition of a write: the object has the version, or does not exist when that is "".
+// gcsConditions makes the precondition of a write: the object has this version, or, if version is "", does not exist.
 func gcsConditions(version string) (storage.Conditions, error) {
 	if version == "" {
 		return storage.Conditions{DoesNotExist: true}, nil
@@ -259,7 +263,7 @@ func gcsConditions(version string) (storage.Conditions, error) {
 	return storage.Conditions{GenerationMatch: generation}, err
 }
 
-// generationOf reads a version. One that is none is that of no object.
+// generationOf parses a version. A version that is no generation cannot match any object, so the error is ErrConflict.
 func generationOf(version string) (int64, error) {
 	generation, err := strconv.ParseInt(version, 10, 64)
 	if err != nil || generation <= 0 {
@@ -268,10 +272,10 @@ func generationOf(version string) (int64, error) {
 	return generation, nil
 }
 
-// attrs translates what the library says of an object.
+// attrs translates the library's attributes of an object.
 func (b *gcs) attrs(o *storage.ObjectAttrs) Attrs {
 	crc, hidden := &o.CRC32C, ""
-	if o.CustomerKeySHA256 != "" { // which is told without the checksum
+	if o.CustomerKeySHA256 != "" { // the service then gives no checksum
 		crc, hidden = nil, hiddenKey
 	}
 	return Attrs{

@@ -12,11 +12,11 @@ import (
 	"ociproxy/internal/wait"
 )
 
-// gcsRewrite is how long one request of a copy may stand still beyond the time-out: the service answers after some 30 s at the latest,
-// with how far it has come.
+// gcsRewrite is how long one request of a copy may make no progress, beyond the time-out. The service answers after
+// some 30 s at the latest and reports how far it is.
 const gcsRewrite = time.Minute
 
-// gcsCopies is how many requests copy an object, if the service does it in one step.
+// gcsCopies returns how many requests copy an object, if the service does it in one step.
 func gcsCopies(int64) int64 { return 1 }
 
 // CopiesFrom implements [Copier].
@@ -25,8 +25,8 @@ func (b *gcs) CopiesFrom(src Bucket) bool {
 	return ok && from.endpoint == b.endpoint
 }
 
-// CopyFrom implements [Copier]. It rewrites the object, which takes several requests for a large one between locations; nothing is
-// to be seen before the last. What was copied has the source's CRC32C, or it is removed again.
+// CopyFrom implements [Copier]. It rewrites the object. A large object between locations takes several requests, and
+// the copy is visible only after the last one. If the copy does not have the source's CRC32C, it is removed again.
 func (b *gcs) CopyFrom(ctx context.Context, key string, src Bucket, from Attrs, h Header) (Attrs, error) {
 	if !b.CopiesFrom(src) {
 		return Attrs{}, fmt.Errorf("copy %s from %s to %s: %w", from.Key, src, b, ErrCannotCopy)
@@ -48,7 +48,8 @@ func (b *gcs) copyFrom(ctx context.Context, key string, src *gcs, from Attrs, h 
 	if err != nil {
 		return Attrs{}, err
 	}
-	// The source as this bucket's credentials see it. A generation never changes, so it needs no condition.
+	// This is the source as the credentials of this bucket see it. A generation never changes, so it needs no
+	// condition.
 	source := b.client.Bucket(src.name).Object(src.prefix + from.Key).Generation(generation)
 	var lost atomic.Int32
 	copier := object.If(storage.Conditions{DoesNotExist: true}).CopierFrom(source)

@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// gcsPages looks at the pages of a list before the library reads them: it takes whatever is JSON for a page, and that which has no objects
-// for the end of the list. One page has a thousand objects at most.
+// gcsPages checks the pages of a list before the library reads them. The library accepts any JSON as a page, and takes
+// a page without objects for the end of the list. A page has a thousand objects at most.
 type gcsPages struct{ next http.RoundTripper }
 
 const (
@@ -22,12 +22,12 @@ const (
 
 type gcsListKey struct{}
 
-// listingOf returns a context under which the answers are pages of a list of a bucket.
+// listingOf returns a context that marks the answers as pages of a list of a bucket.
 func listingOf(ctx context.Context, bucket string) context.Context {
 	return context.WithValue(ctx, gcsListKey{}, bucket)
 }
 
-// errPage is why a page is none.
+// errPage says why an answer is not a page.
 type errPage struct{ error }
 
 func (e errPage) Unwrap() error { return e.error }
@@ -38,7 +38,9 @@ func (p *gcsPages) RoundTrip(req *http.Request) (*http.Response, error) {
 	if !ok {
 		return p.next.RoundTrip(req)
 	}
-	// The library asks for some fields of the objects, and so for no others of the page. https://docs.cloud.google.com/storage/docs/json_api#partial-response
+	// The library requests certain fields of the objects, so the server leaves out all other fields of the page: add
+	// "kind".
+	// https://docs.cloud.google.com/storage/docs/json_api#partial-response
 	req = req.Clone(req.Context())
 	query := req.URL.Query()
 	if fields := query.Get("fields"); fields != "" {
@@ -63,7 +65,7 @@ func (p *gcsPages) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// gcsPage says what is wrong with a page of a list of a bucket.
+// gcsPage returns what is wrong with a page of a bucket's list, or nil.
 func gcsPage(text []byte, bucket string) error {
 	var page struct {
 		Kind  string

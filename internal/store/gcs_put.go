@@ -17,20 +17,20 @@ import (
 )
 
 const (
-	// gcsQuantum is what the library rounds the size of a chunk up to.
+	// gcsQuantum is the unit to which the library rounds up the size of a chunk.
 	gcsQuantum = 256 << 10
-	// gcsChunk is the most of a large object that is sent by one request and kept in memory until it is acknowledged. At 50 ms of
-	// round trip it allows 80 MB/s an object.
+	// gcsChunk is the most of a large object that one request sends and that stays in memory until it is acknowledged.
+	// At a round trip of 50 ms it allows 80 MB/s for each object.
 	gcsChunk = 4 << 20
-	// gcsMemory is what all chunks of this process may take, beyond one quantum each.
+	// gcsMemory limits all chunks of this process together, beyond one quantum each.
 	gcsMemory = 32 << 20
 )
 
-// gcsTaken is what is taken of gcsMemory.
+// gcsTaken is how much of gcsMemory is taken.
 var gcsTaken atomic.Int64
 
-// takeChunk returns how large the chunks of an upload of some bytes may be, and what gives them back. The more is taken, the less
-// one gets: nobody waits for others.
+// takeChunk returns how large the chunks of an upload of this many bytes may be, and a function that gives the memory
+// back. The more memory is taken, the smaller the chunks; no upload waits for others.
 func takeChunk(bytes int64) (size int, done func()) {
 	want := min(gcsChunk, (bytes/gcsQuantum+1)*gcsQuantum)
 	for {
@@ -45,9 +45,9 @@ func takeChunk(bytes int64) (size int, done func()) {
 	}
 }
 
-// gcsPuts is how many requests write an object: one, or one that begins the upload, and its chunks. The
-// library ends whole chunks with an empty one. While others take their share of the memory, chunks are
-// smaller.
+// gcsPuts returns how many requests write an object: one, or one that begins the upload and one for each chunk. If the
+// last chunk is full, the library sends an empty one after it. While other uploads take their share of the memory,
+// chunks are smaller.
 func gcsPuts(size int64) int64 {
 	if size < gcsChunk {
 		return 1
@@ -57,10 +57,10 @@ func gcsPuts(size int64) int64 {
 
 // Put implements [Bucket].
 //
-// An object of less than a chunk is sent after the content was verified, its CRC32C in front, so that the store refuses other bytes. A
-// larger one is sent as it arrives, to a resumable upload, of which nothing is visible before the last byte. That is held
-// back until the content was verified, and goes with the CRC32C of all bytes that were sent. A store might take no
-// notice of that one; so the answer's CRC32C is compared, and an object that is wrong is removed again.
+// An object smaller than a chunk is sent after the content was verified, with its CRC32C first, so that the store
+// refuses other bytes. A larger object is sent as it arrives, to a resumable upload. Nothing of it is visible before
+// the last byte. The last byte is held back until the content was verified, and sent with the CRC32C of all bytes. A
+// store might ignore that checksum, so Put also compares the CRC32C in the answer, and removes an object that is wrong.
 func (b *gcs) Put(ctx context.Context, key string, c Content, h Header, version string) (Attrs, error) {
 	ctx, why := wait.Noting(ctx)
 	attrs, err := b.put(ctx, key, c, h, version)
@@ -93,7 +93,7 @@ func (b *gcs) put(ctx context.Context, key string, c Content, h Header, version 
 		}
 		err = b.failure(err, version)
 		if sent && lost.Load() > 0 && ctx.Err() == nil {
-			// An earlier request of ours may have done it, and its answer was lost.
+			// An earlier request of ours may have written the object, and its answer was lost.
 			crc := c.CRC32C()
 			if there, asked := b.Head(ctx, key); asked == nil && there.Version != version && there.Size == c.Size() &&
 				sameCRC(there.CRC32C, &crc) && there.Header == h {
@@ -106,17 +106,18 @@ func (b *gcs) put(ctx context.Context, key string, c Content, h Header, version 
 	}
 }
 
-// gcsTries of a whole upload, when the service has forgotten it on the way, or what has become of it was wrong.
+// gcsTries is how often a complete upload is tried, if the service forgot it on the way, or wrote something wrong.
 // https://docs.cloud.google.com/storage/docs/resumable-uploads
 const gcsTries = 3
 
-// isGone reports whether an upload does not exist any more; a bucket that does not is another matter.
+// isGone reports whether an upload does not exist any more. A bucket that does not exist is another matter.
 func isGone(err error) bool {
 	var api *googleapi.Error
 	return errors.As(err, &api) && (api.Code == http.StatusNotFound || api.Code == http.StatusGone) && !errors.Is(err, ErrUnfit)
 }
 
-// whole compares what the store says it has written with what it should be, and removes what is wrong. A nil checksum is not known.
+// whole compares what the store says it wrote with what it should be, and removes an object that is wrong. A nil
+// checksum means that it is not known.
 func (b *gcs) whole(ctx context.Context, got Attrs, size int64, crc *uint32) (Attrs, error) {
 	if got.Size == size && (crc == nil || sameCRC(got.CRC32C, crc)) {
 		return got, nil
@@ -128,13 +129,14 @@ func (b *gcs) whole(ctx context.Context, got Attrs, size int64, crc *uint32) (At
 	return Attrs{}, fmt.Errorf("%w: %w", err, errRemoved)
 }
 
-// sameCRC compares two checksums of which either may not be known.
+// sameCRC reports whether two checksums are known and equal.
 func sameCRC(a, b *uint32) bool { return a != nil && b != nil && *a == *b }
 
-// errRemoved: what was written was wrong, so now there is nothing.
+// errRemoved means that the object was wrong and was removed, so now there is none.
 var errRemoved = errors.New("wrong, and removed again")
 
-// upload sends the content; sent says whether it was verified and all of it was. When it fails, a resumable upload is left to expire.
+// upload sends the content. sent reports whether the content was verified and completely sent. If upload fails, a
+// resumable upload is left to expire.
 func (b *gcs) upload(ctx context.Context, object *storage.ObjectHandle, c Content, h Header) (o *storage.ObjectAttrs, sent bool, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -151,7 +153,8 @@ func (b *gcs) upload(ctx context.Context, object *storage.ObjectHandle, c Conten
 		}
 		w.SendCRC32C, w.CRC32C = true, c.CRC32C()
 	}
-	// The library gives up neither the beginning of an upload nor one of a single request: this does.
+	// The library has no time limit for the start of an upload, nor for an upload in one request. This timer is the
+	// limit.
 	limit := (gcsPatience + 1) * b.opt.timeout()
 	quiet := time.AfterFunc(limit, func() { cancel(stalled{fmt.Errorf("%w: nothing moved within %v", pace.ErrSlow, limit)}) })
 	quiet.Stop()
@@ -168,7 +171,7 @@ func (b *gcs) upload(ctx context.Context, object *storage.ObjectHandle, c Conten
 		err = w.Close()
 	}
 	if err != nil {
-		// Not closed, for closing would end the upload as if this were all of it.
+		// Do not close the writer: that would end the upload as complete.
 		if s := (stalled{}); errors.As(context.Cause(ctx), &s) {
 			err = s
 		}
@@ -183,8 +186,8 @@ func isRefusal(err error) bool { return errors.Is(err, ErrExists) || errors.Is(e
 // gcsPatience is for how many time-outs one chunk is tried.
 const gcsPatience = 3
 
-// withhold sends the content, the last byte only after it was verified. What was sent is held against its CRC32C before: the digest
-// was compared while the bytes arrived, these were read again from where they lie.
+// withhold sends the content, and the last byte only after the content was verified. Before that it compares the CRC32C
+// of the bytes that it sent: the digest was computed while the bytes arrived, but these bytes were read again later.
 func withhold(ctx context.Context, c Content, send func([]byte) error) error {
 	var crc uint32
 	buf := make([]byte, 64<<10)
@@ -222,7 +225,8 @@ func withhold(ctx context.Context, c Content, send func([]byte) error) error {
 	return nil
 }
 
-// verified waits for the verdict on the content, and compares it with the CRC32C of the bytes as they were read to be sent.
+// verified waits until the content is verified, and compares its CRC32C with that of the bytes that were read to be
+// sent.
 func verified(ctx context.Context, c Content, crc uint32) error {
 	if err := c.Verified(ctx); err != nil {
 		return err

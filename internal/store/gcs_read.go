@@ -26,13 +26,13 @@ func (b *gcs) Head(ctx context.Context, key string) (Attrs, error) {
 	return b.attrs(attrs), nil
 }
 
-// Get implements [Bucket]. The library goes on where a cut answer ended, in the same generation.
+// Get implements [Bucket]. If an answer is cut off, the library continues where it ended, in the same generation.
 func (b *gcs) Get(ctx context.Context, key string, off, n int64) (io.ReadCloser, Attrs, error) {
 	o, err := b.object(key)
 	if err != nil {
 		return nil, Attrs{}, err
 	}
-	if off < 0 { // to the library, from the end
+	if off < 0 { // to the library, that counts from the end
 		return nil, Attrs{}, fmt.Errorf("get %s of %s: negative offset %d", key, b, off)
 	}
 	r, err := o.ReadCompressed(true).NewRangeReader(ctx, off, n)
@@ -44,7 +44,7 @@ func (b *gcs) Get(ctx context.Context, key string, off, n int64) (io.ReadCloser,
 		Header:          Header{ContentType: r.Attrs.ContentType, CacheControl: r.Attrs.CacheControl},
 		ContentEncoding: r.Attrs.ContentEncoding,
 	}
-	if crc := r.Attrs.CRC32C; crc != 0 || attrs.Size == 0 { // 0 is also what the library says when there was none
+	if crc := r.Attrs.CRC32C; crc != 0 || attrs.Size == 0 { // the library also says 0 if there was none
 		attrs.CRC32C = &crc
 	}
 	if n < 0 {
@@ -114,9 +114,9 @@ func (b *gcs) Delete(ctx context.Context, key, version string) error {
 		}
 		o = o.Generation(generation)
 	}
-	// Deleting twice is as good as once, so it may be tried again without a condition too.
+	// Deleting twice does no harm, so a delete without a condition may be retried, too.
 	err = b.failure(o.Retryer(storage.WithPolicy(storage.RetryAlways)).Delete(ctx), "any")
-	if version != "" && errors.Is(err, ErrNotFound) { // that generation
+	if version != "" && errors.Is(err, ErrNotFound) { // that generation is gone
 		err = fmt.Errorf("%w: %w", ErrConflict, err)
 	}
 	return deleted(ctx, b, key, err)

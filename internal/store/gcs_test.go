@@ -16,10 +16,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// script answers requests that start with a method and a path, one after the other, and notes all of them.
+// script answers requests by their method and the start of their path, with one answer after the other, and records all
+// requests.
 type script struct {
 	mu      sync.Mutex
-	answers map[string][]http.HandlerFunc // the last one is given again
+	answers map[string][]http.HandlerFunc // the last one is repeated
 	seen    []string                      // method, path and query
 	headers []http.Header
 }
@@ -56,7 +57,7 @@ func object(format string, args ...any) http.HandlerFunc {
 	}
 }
 
-// scripted starts a server for a script, and opens the bucket whose URL has a %s where the server's is.
+// scripted starts a server for a script, and opens the bucket; %s in its URL stands for the server's URL.
 func scripted(t *testing.T, s *script, url string, opt Options) Bucket {
 	t.Helper()
 	server := httptest.NewServer(s)
@@ -77,7 +78,7 @@ func scripted(t *testing.T, s *script, url string, opt Options) Bucket {
 func TestGCSRegion(t *testing.T) {
 	for _, c := range []struct {
 		location, kind, region string
-		want                   string // "" is right
+		want                   string // "" means no error
 	}{
 		{"US-CENTRAL1", "region", "us-central1", ""},
 		{"us-central1", "", "US-Central1", ""},
@@ -94,7 +95,7 @@ func TestGCSRegion(t *testing.T) {
 	}
 }
 
-// A bucket that is somebody else's, or may not be looked at, is refused before anything is written.
+// A bucket of another owner, or one that we may not read, is refused before anything is written.
 func TestGCSCheck(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -120,13 +121,13 @@ func TestGCSCheck(t *testing.T) {
 	}
 }
 
-// crcText is a CRC32C as the JSON API writes it.
+// crcText returns a CRC32C as the JSON API writes it.
 func crcText(crc uint32) string {
 	return base64.StdEncoding.EncodeToString(binary.BigEndian.AppendUint32(nil, crc))
 }
 
-// A store that takes the bytes but says another checksum afterwards has something wrong: it is removed, by its generation, and
-// after three times it is an error.
+// If a store takes the bytes but answers with another checksum, the object is wrong: Put removes it, by its generation,
+// and returns an error after three tries.
 func TestGCSWrongChecksum(t *testing.T) {
 	s := &script{answers: map[string][]http.HandlerFunc{
 		"POST /upload/":   {object(`{"name":"k","size":"5","generation":"77","crc32c":%q}`, crcText(1))},
@@ -228,7 +229,7 @@ func TestGCSNames(t *testing.T) {
 	}
 }
 
-// Who has the id of an upload may write the object: it is in no message.
+// Anyone with the id of an upload may write the object, so no message contains it.
 func TestGCSUploadIDStaysSecret(t *testing.T) {
 	s := &script{answers: map[string][]http.HandlerFunc{"POST /upload/": {
 		func(w http.ResponseWriter, r *http.Request) {

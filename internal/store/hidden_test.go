@@ -12,7 +12,7 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// headers is an answer to HEAD of an object of ten bytes.
+// headers answers HEAD for an object of ten bytes.
 func headers(more ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("ETag", `"e"`)
@@ -35,7 +35,7 @@ func (l listedBy) with(t *testing.T, s *script) Bucket {
 	return scripted(t, s, l.url, Options{Getenv: func(name string) string { return l.env[name] }})
 }
 
-// TestAltered: what attributes tell of an object that clients would not get as it is.
+// TestAltered tests what attributes show about an object that clients would not get unchanged.
 func TestAltered(t *testing.T) {
 	text := Header{ContentType: "text/html; charset=utf-8", CacheControl: "public, max-age=60"}
 	kept := text
@@ -56,7 +56,7 @@ func TestAltered(t *testing.T) {
 	}
 }
 
-// TestHiddenS3: what Amazon says of objects that nobody can read, by name and by list.
+// TestHiddenS3 tests what Amazon reports about objects that cannot be read, in HEAD and in a list.
 func TestHiddenS3(t *testing.T) {
 	l := listers["s3"]
 	list := func(class string) http.HandlerFunc {
@@ -64,9 +64,9 @@ func TestHiddenS3(t *testing.T) {
 	}
 	sse := xmlError(http.StatusBadRequest, "InvalidRequest", "The object was stored using a form of Server Side Encryption. The correct parameters must be provided.")
 	for what, c := range map[string]struct {
-		head, get http.HandlerFunc // get: of the object, as list is of the bucket
-		list      string           // storage class there
-		want      string           // in what is hidden
+		head, get http.HandlerFunc // get answers for the object; list for the bucket
+		list      string           // storage class in the list
+		want      string           // in Altered
 	}{
 		"standard":        {headers(), nil, "STANDARD", ""},
 		"instant":         {headers("X-Amz-Storage-Class", "GLACIER_IR"), nil, "GLACIER_IR", ""},
@@ -105,7 +105,7 @@ func TestHiddenS3(t *testing.T) {
 	}
 }
 
-// TestHiddenAzure: the same of Azure.
+// TestHiddenAzure tests the same for Azure.
 func TestHiddenAzure(t *testing.T) {
 	l := listers["azblob"]
 	list := func(properties string) http.HandlerFunc {
@@ -141,7 +141,7 @@ func TestHiddenAzure(t *testing.T) {
 	}
 }
 
-// TestHiddenGCS: the same of Google, which has no archive that is not read at once.
+// TestHiddenGCS tests the same for Google. Its archive class can be read at once.
 func TestHiddenGCS(t *testing.T) {
 	l := listers["gs"]
 	for what, c := range map[string]struct{ more, want string }{
@@ -171,7 +171,7 @@ func TestHiddenGCS(t *testing.T) {
 	}
 }
 
-// TestReplace: where nothing may be written over what lies in an archive, that is removed first; nothing else is.
+// TestReplace: an archived object that cannot be overwritten is removed first; no other object is removed.
 func TestReplace(t *testing.T) {
 	l := listers["azblob"]
 	busy := azureCode(http.StatusConflict, "BlobArchived")
@@ -204,7 +204,7 @@ func TestReplace(t *testing.T) {
 	}
 }
 
-// TestAzureCopiesNoProperties: by default the service takes the properties of the source along, its encoding too.
+// TestAzureCopiesNoProperties: by default, the service copies the properties of the source, including its encoding.
 func TestAzureCopiesNoProperties(t *testing.T) {
 	l := listers["azblob"]
 	s := &script{answers: map[string][]http.HandlerFunc{"PUT /b/k": {created}, "HEAD /b/k": {there(10, "0x8D")}}}
@@ -217,7 +217,7 @@ func TestAzureCopiesNoProperties(t *testing.T) {
 	}
 }
 
-// TestPublic: what a stranger's answer says of a blob of ten bytes.
+// TestPublic tests what an answer to an anonymous client shows about a blob of ten bytes.
 func TestPublic(t *testing.T) {
 	d, err := oci.ParseDigest("sha256:" + strings.Repeat("ab", 32))
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 // maxKey is the longest key that every provider takes (S3, GCS: 1024 bytes).
 const maxKey = 1024
 
-// checkKey accepts keys that mean the same in every store, a directory included.
+// checkKey accepts keys that mean the same in every store, including a directory.
 func checkKey(key string) error {
 	if key == "" || len(key) > maxKey {
 		return fmt.Errorf("key %q: must have 1 to %d bytes", key, maxKey)

@@ -10,18 +10,19 @@ import (
 	"sync/atomic"
 )
 
-// ErrListing is in the error of a list that contradicts itself, or the request. Draw no conclusion from such a list:
-// an object that it does not list may exist.
+// ErrListing is in the error of a list that contradicts itself or the request. Draw no conclusion from such a list: an
+// object that it does not list may exist.
 var ErrListing = errors.New("the listing cannot be believed")
 
 const (
-	// maxListed is more bytes than any provider lets an object have.
+	// maxListed is larger than any object that a provider allows.
 	maxListed = 1 << 50
-	// maxEmptyPages in a row end a list: services may answer with some, where much was deleted.
+	// maxEmptyPages in a row end a list. Services may send some empty pages where many objects were deleted.
 	maxEmptyPages = 1000
 )
 
-// listing holds what a service lists against what was asked, and against what it listed before. Its keys are those of the service.
+// listing compares what a service lists with what was requested and with what it listed before. Its keys are those of
+// the service.
 type listing struct {
 	what          string // for messages: "containers/images/ of s3://blobs"
 	prefix, after string
@@ -30,7 +31,7 @@ type listing struct {
 	empty         int
 }
 
-// newListing watches a list of the objects of b below prefix, after after; at stands before every key of b.
+// newListing checks a list of the objects of b below prefix that sort after after. at is the prefix of every key of b.
 func newListing(b Bucket, at, prefix, after string) *listing {
 	l := &listing{what: fmt.Sprintf("%s of %s", prefix, b), prefix: at + prefix}
 	if after != "" {
@@ -39,13 +40,13 @@ func newListing(b Bucket, at, prefix, after string) *listing {
 	return l
 }
 
-// refuse makes the error of a list that cannot be true.
+// refuse returns the error of a list that cannot be true.
 func (l *listing) refuse(format string, args ...any) error {
 	return fmt.Errorf("list %s: %w: %s; fix the server, or the proxy in front of it", l.what, ErrListing,
 		fmt.Sprintf(format, args...))
 }
 
-// cutOff is the error of an answer with a good status whose document cannot be read.
+// cutOff returns the error of an answer with a good status whose document cannot be read.
 func cutOff(why error) error {
 	text := why.Error()
 	if errors.Is(why, io.ErrUnexpectedEOF) || strings.Contains(text, "unexpected EOF") || strings.Contains(text, "unexpected end of JSON") {
@@ -54,8 +55,8 @@ func cutOff(why error) error {
 	return fmt.Errorf("%w: what the server sent cannot be read: %s", ErrListing, strings.Join(strings.Fields(text), " "))
 }
 
-// object looks at one object of the list. wanted is false for those that were not asked for though the order allows them: not every
-// server knows where to begin.
+// object checks one object of the list. wanted is false for an object in a correct place that was not requested: not
+// every server knows where to begin.
 func (l *listing) object(key string, size int64) (wanted bool, err error) {
 	switch {
 	case !strings.HasPrefix(key, l.prefix):
@@ -71,7 +72,7 @@ func (l *listing) object(key string, size int64) (wanted bool, err error) {
 	return key > l.after, nil
 }
 
-// page looks at the end of a page: how many objects it had, whether there is another one, and the token that this is asked for with.
+// page checks the end of a page: how many objects it had, whether another one follows, and the token that requests it.
 func (l *listing) page(objects int, more bool, token string) error {
 	switch {
 	case more && token == "":
@@ -91,14 +92,16 @@ func (l *listing) page(objects int, more bool, token string) error {
 	return nil
 }
 
-// pageLimit bounds the answers without an object that a library, which turns the pages by itself, takes for one list.
+// pageLimit limits how many pages without an object one list may have. It is for a library that requests the pages
+// itself.
 type pageLimit struct{ next http.RoundTripper }
 
 type pageKey struct{}
 
 var errPages = errors.New("too many pages without an object")
 
-// countPages returns a context under which pageLimit counts the pages of one list in n, which whoever reads it sets back with each object.
+// countPages returns a context under which pageLimit counts the pages of one list in n. The reader of the list sets n
+// back to 0 at each object.
 func countPages(ctx context.Context, n *atomic.Int32) context.Context {
 	return context.WithValue(ctx, pageKey{}, n)
 }

@@ -13,11 +13,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// listedBy is one kind of service whose lists are scripted.
+// listedBy is a kind of service with scripted lists.
 type listedBy struct {
 	url, begin string // of the bucket; of the requests
 	env        map[string]string
-	// page makes an answer of objects, and of what follows them.
+	// page makes an answer from objects and the token of the next page.
 	page func(objects []listedObject, next string) http.HandlerFunc
 	// others are answers with a good status that are no list of this bucket.
 	others map[string]string
@@ -105,7 +105,7 @@ func (l listedBy) open(t *testing.T, answers ...http.HandlerFunc) Bucket {
 	return scripted(t, &script{answers: map[string][]http.HandlerFunc{l.begin: answers}}, l.url, Options{Getenv: func(name string) string { return l.env[name] }})
 }
 
-// keysOf reads a list to its end or its error.
+// keysOf reads a list to its end or to its first error.
 func keysOf(t *testing.T, b Bucket, prefix, after string) (keys []string, err error) {
 	t.Helper()
 	for a, err := range b.List(t.Context(), prefix, after) {
@@ -120,7 +120,7 @@ func keysOf(t *testing.T, b Bucket, prefix, after string) (keys []string, err er
 	return keys, nil
 }
 
-// What cannot be true is refused, by every kind of service, before anything is concluded from it.
+// A list that cannot be true is refused, for every kind of service, before anyone draws a conclusion from it.
 func TestListingRefused(t *testing.T) {
 	for name, l := range listers {
 		for what, answers := range map[string][]http.HandlerFunc{
@@ -144,7 +144,8 @@ func TestListingRefused(t *testing.T) {
 	}
 }
 
-// What has a good status and is no list of this bucket is no empty bucket, and says what it is.
+// An answer with a good status that is no list of this bucket does not count as an empty bucket. The error says what it
+// is.
 func TestNoList(t *testing.T) {
 	for name, l := range listers {
 		for what, text := range l.others {
@@ -168,7 +169,7 @@ func TestNoList(t *testing.T) {
 	}
 }
 
-// Empty pages whose tokens differ do not go on forever.
+// A list of empty pages with ever new tokens does not go on forever.
 func TestListingEndless(t *testing.T) {
 	for name, l := range listers {
 		t.Run(name, func(t *testing.T) {
@@ -184,7 +185,7 @@ func TestListingEndless(t *testing.T) {
 	}
 }
 
-// A service that begins elsewhere than it was asked to gives more, not something wrong.
+// If a service begins elsewhere than requested, it lists more, but nothing wrong.
 func TestListingIgnoresStart(t *testing.T) {
 	for name, l := range listers {
 		t.Run(name, func(t *testing.T) {
@@ -197,7 +198,7 @@ func TestListingIgnoresStart(t *testing.T) {
 	}
 }
 
-// What only S3 says of its lists.
+// These cases exist only in lists of S3.
 func TestListingS3(t *testing.T) {
 	l := listers["s3"]
 	one := s3Objects([]listedObject{{"p/a", 1}})
@@ -227,7 +228,8 @@ func TestListingS3(t *testing.T) {
 	}
 }
 
-// What is no list at all is not an empty bucket: a web page, nothing, or an error with the status of a success.
+// An answer that is no list is not an empty bucket: a web page, an empty body, or an error with the status of a
+// success.
 func TestListingOfNothing(t *testing.T) {
 	l := listers["s3"]
 	for _, body := range []string{"<html><body>welcome</body></html>", "", "<Error><Code>InternalError</Code></Error>", "<ListBucketResult/>"} {
@@ -238,7 +240,7 @@ func TestListingOfNothing(t *testing.T) {
 	}
 }
 
-// Unfinished uploads of others are not aborted because a server takes no notice of the prefix.
+// Clean does not abort uploads of others if a server ignores the prefix.
 func TestCleanLeavesOthers(t *testing.T) {
 	upload := `<Upload><Key>others/a</Key><UploadId>u</UploadId><Initiated>2020-01-01T00:00:00.000Z</Initiated></Upload>`
 	s := &script{answers: map[string][]http.HandlerFunc{"GET /b": {func(w http.ResponseWriter, _ *http.Request) {
@@ -257,8 +259,8 @@ func TestCleanLeavesOthers(t *testing.T) {
 	}
 }
 
-// A directory is listed as objects in it are asked for by name: through links, without what is no file; and one that is not there,
-// as when it is not mounted, is no empty one.
+// The list of a directory has the objects that can be read by key: it follows links, and leaves out what is not a file.
+// A directory that does not exist, for example because it is not mounted, does not count as empty.
 func TestListingFiles(t *testing.T) {
 	dir, other := t.TempDir(), t.TempDir()
 	b := &files{dir: dir}

@@ -48,9 +48,9 @@ func TestWaitingPartsTakeNoBuffers(t *testing.T) {
 	ended.Wait()
 }
 
-// However many uploads there are, their chunks take a bounded memory, and none waits for another.
+// The chunks of any number of uploads take a limited amount of memory, and no upload waits for another.
 func TestChunks(t *testing.T) {
-	const uploads = 240 // eight to each of thirty buckets
+	const uploads = 240 // eight for each of thirty buckets
 	var sizes int
 	var give []func()
 	for range uploads {

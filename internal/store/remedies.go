@@ -23,7 +23,7 @@ const (
 	adviceGoogle = "look at the credentials: GOOGLE_APPLICATION_CREDENTIALS, or this machine's service account, and at its clock"
 )
 
-// advices say what is to be done about an answer, by the code that the service gives it.
+// advices maps the code of a service's error to what the operator has to do.
 var advices = map[string]string{
 	// S3: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 	"NoSuchBucket":                adviceBucket,
@@ -62,7 +62,7 @@ var advices = map[string]string{
 	"userProjectMissing":      "the bucket is one whose readers pay: it cannot be a store",
 }
 
-// withAdvice adds to a text what is to be done about a code, where that is known.
+// withAdvice adds to a text what the operator has to do about a code, if that is known.
 func withAdvice(text, code string) string {
 	if advice := advices[code]; advice != "" {
 		return text + " (" + advice + ")"
@@ -70,7 +70,8 @@ func withAdvice(text, code string) string {
 	return text
 }
 
-// googleToken says in one line why Google gave no token; nil when that is not what err is about. The library's text has the whole body.
+// googleToken says in one line why Google gave no token, or returns nil if err is about something else. The library's
+// text has the complete body.
 func googleToken(err error) error {
 	refused, ok := errors.AsType[*oauth2.RetrieveError](err)
 	if !ok || refused.ErrorCode == "" {
@@ -90,12 +91,12 @@ const (
 
 var (
 	saysRegion = regexp.MustCompile(`<Region>([a-z0-9-]{1,60})</Region>`)
-	// signedFor is where the region stands that a request was signed for.
+	// signedFor finds the region that a request was signed for.
 	signedFor = regexp.MustCompile(`Credential=[^/]+/[0-9]{8}/([^/]+)/`)
 )
 
-// regions puts the region that the body of an answer names into its header, where S3 mostly says it too: the SDK reads no more of the
-// body than code and message.
+// regions copies the region that the body of an answer names into its header. S3 mostly sends it in the header too, but
+// not always, and the SDK reads only code and message from the body.
 type regions struct{ next http.RoundTripper }
 
 // RoundTrip implements [http.RoundTripper].
@@ -115,7 +116,7 @@ func (r *regions) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// broken is the rest of a body; when err is not nil there is none.
+// broken is the rest of a body. If err is not nil, the rest cannot be read.
 type broken struct {
 	io.Reader
 	err error
@@ -128,12 +129,13 @@ func (b *broken) Read(p []byte) (int, error) {
 	return b.Reader.Read(p)
 }
 
-// elsewhere are the statuses by which S3 says that the bucket is in another region.
+// elsewhere reports whether S3 uses this status to say that the bucket is in another region.
 func elsewhere(status int) bool {
 	return status == http.StatusMovedPermanently || status == http.StatusTemporaryRedirect || status == http.StatusBadRequest
 }
 
-// otherRegion is the region where an answer says that the bucket lies, when that is another than the request was signed for; else "".
+// otherRegion returns the region in which the bucket lies according to an answer, and the region that the request was
+// signed for. Both are "" if they are the same.
 func otherRegion(resp *http.Response) (lies, signed string) {
 	if resp == nil || !elsewhere(resp.StatusCode) {
 		return "", ""

@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 )
 
-// bodiless leaves out what an answer to HEAD has not.
+// bodiless removes the body from an answer to HEAD.
 type bodiless struct{ *trip }
 
 func (b bodiless) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -20,7 +20,7 @@ func (b bodiless) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// uses are what commands do with a bucket first.
+// uses are the first requests that commands make of a bucket.
 var uses = map[string]func(context.Context, Bucket) error{
 	"check": func(ctx context.Context, b Bucket) error { return b.Check(ctx, "inventory/probe/") },
 	"get": func(ctx context.Context, b Bucket) error {
@@ -39,7 +39,7 @@ var uses = map[string]func(context.Context, Bucket) error{
 	},
 }
 
-// What a service refuses is told in one line, with bucket, code and what is to be done.
+// The error of a refused request has one line, with the bucket, the code and what the operator has to do.
 func TestAdvice(t *testing.T) {
 	s3 := func(code string) string {
 		return "<Error><Code>" + code + "</Code><Message>its\nown words</Message><RequestId>1</RequestId></Error>"
@@ -52,7 +52,7 @@ func TestAdvice(t *testing.T) {
 		trip trip
 		want []string
 		is   error
-		not  string // the use that is not told so
+		not  string // the use for which this does not hold
 	}{
 		"s3, no bucket":       {"s3", trip{status: 404, body: s3("NoSuchBucket")}, []string{"bucket", "create it"}, ErrUnfit, ""},
 		"s3, denied":          {"s3", trip{status: 403, body: s3("AccessDenied")}, []string{"AccessDenied", "docs/mirroring.md"}, nil, ""},
@@ -96,7 +96,7 @@ func azureTrip(status int, code string) trip {
 	return trip{status: status, header: http.Header{"X-Ms-Error-Code": {code}}, body: "<Error><Code>" + code + "</Code></Error>"}
 }
 
-// A bucket in another region is told with that region, however the service says so.
+// The error for a bucket in another region names that region, however the service reports it.
 func TestOtherRegion(t *testing.T) {
 	body := func(code, more string) string {
 		return "<Error><Code>" + code + "</Code><Message>m</Message>" + more + "</Error>"
@@ -131,7 +131,7 @@ func TestOtherRegion(t *testing.T) {
 	}
 }
 
-// Without credentials nobody was asked: whose the bucket is, is not known.
+// Without credentials no request was sent, so the owner of the bucket is not known.
 func TestUnsignedIsNotForeign(t *testing.T) {
 	b := kindsOver(t, &trip{status: 200})["s3"].(*s3Bucket)
 	err := b.explain(t.Context(), &credentialsError{errors.New("the helper hangs")})

@@ -11,12 +11,12 @@ import (
 	"testing"
 )
 
-// cloud answers as all three services do, and counts the requests that write.
+// cloud answers like all three services, and counts the write requests.
 type cloud struct {
 	mu      sync.Mutex
 	content Content
 	writes  int64
-	written bool  // the object is there
+	written bool  // the object exists
 	sent    int64 // bytes of a resumable upload
 }
 
@@ -95,7 +95,7 @@ func (c *cloud) google(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// buckets are one of each kind that asks a network.
+// buckets has one URL of each kind that uses a network.
 var buckets = []string{
 	"s3://b?region=us-east-1&endpoint=https://s3.invalid&pathStyle=true",
 	"gs://b?endpoint=http://gcs.invalid",
@@ -121,12 +121,12 @@ type sized struct {
 
 func (s sized) Size() int64 { return s.size }
 
-// The writers make as many requests as is said of them.
+// Put makes as many requests as PutRequests says.
 func TestPutRequests(t *testing.T) {
 	for _, url := range buckets {
 		for _, size := range []int64{
 			0, 1, gcsChunk - 1, gcsChunk, gcsChunk + 1, azureSingle, azureSingle + 1,
-			onePiece, onePiece + 1, 2 * minPart, 2*minPart + 1, // as are azureBlock and two of it
+			onePiece, onePiece + 1, 2 * minPart, 2*minPart + 1, // as are azureBlock and twice azureBlock
 		} {
 			c := &cloud{content: Bytes(make([]byte, size))}
 			if _, err := c.open(t, url).Put(t.Context(), "k", c.content, BlobHeader, ""); err != nil {
@@ -160,7 +160,7 @@ func TestCopyRequests(t *testing.T) {
 	}
 }
 
-// Sizes that no test can send: parts grow before there are too many.
+// For sizes that no test can send: parts grow before there are too many of them.
 func TestRequestsOfLargest(t *testing.T) {
 	const mib, tib = 1 << 20, 1 << 40
 	got := map[string][]int64{}

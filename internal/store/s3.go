@@ -24,22 +24,22 @@ import (
 	"ociproxy/internal/outbound"
 )
 
-// s3Bucket is a bucket of Amazon S3, or of a server that speaks its protocol.
+// s3Bucket is a bucket of Amazon S3, or of a server with the same protocol.
 //
-// A version is an ETag. That of the same bytes, written in the same way, is the same: a compare-and-swap does not notice that an
-// object was changed and changed back. Objects written in one piece have the SHA-256 of the whole; the store knows none of
-// those written in parts (its checksum of checksums is not reported as one).
+// A version is an ETag. The same bytes, written in the same way, have the same ETag, so a compare-and-swap does not
+// notice that an object was changed and changed back. Objects written in one request have the SHA-256 of the complete
+// object. The store knows none for objects written in parts; their checksum of checksums is not reported as one.
 type s3Bucket struct {
 	name, prefix string // the prefix is "" or ends in "/"
 	region       string // where it must lie; "" accepts any
 	owner        *string
-	endpoint     string // "" is Amazon's
+	endpoint     string // "" means Amazon's
 	profile      string
 	tries        int  // of one request
-	static       bool // its keys are those of the environment
+	static       bool // its keys come from the environment
 	opt          Options
 	client       *s3.Client
-	partSize     int64 // least
+	partSize     int64 // the least size of a part
 	*Learned
 }
 
@@ -78,7 +78,7 @@ func openS3(ctx context.Context, u *url.URL, opt Options) (Bucket, error) {
 	}
 	cfg.Region = cmp.Or(q.Get("region"), opt.Region, cfg.Region)
 	if b.region == "" && b.amazon() {
-		b.region = q.Get("region") // of other services it is a word to sign with
+		b.region = q.Get("region") // for other services, the region is only a word to sign with
 	}
 	if cfg.Region == "" {
 		return nil, fmt.Errorf("bucket %q: no region: add ?region=…, at other services than Amazon's what they sign for: auto, us-east-1", shown(u.String()))
@@ -96,8 +96,8 @@ func openS3(ctx context.Context, u *url.URL, opt Options) (Bucket, error) {
 	return b, nil
 }
 
-// config finds the credentials: keys in the environment, else the SDK's chain (profiles, web identity, the machine's role). An
-// endpoint other than Amazon's may be named by the environment too. It makes no request.
+// config finds the credentials: keys in the environment, else the SDK's chain (profiles, web identity, the machine's
+// role). The environment may also name an endpoint other than Amazon's. config makes no request.
 func (b *s3Bucket) config(ctx context.Context, profile string) (aws.Config, error) {
 	b.tries = s3Attempts
 	if text := b.opt.Getenv("AWS_MAX_ATTEMPTS"); text != "" {
@@ -111,7 +111,7 @@ func (b *s3Bucket) config(ctx context.Context, profile string) (aws.Config, erro
 		config.WithHTTPClient(b.opt.credentialClient()),
 		config.WithLogger(b.opt.sdkLog()),
 		config.WithRetryer(func() aws.Retryer { return credentialRetryer() }),
-		// Checksums of our own choice, not the SDK's default CRC32 trailers, which not every server understands.
+		// Use our own choice of checksums, not the SDK's default CRC32 trailers: not every server understands those.
 		config.WithRequestChecksumCalculation(aws.RequestChecksumCalculationWhenRequired),
 		config.WithResponseChecksumValidation(aws.ResponseChecksumValidationWhenRequired),
 	}
@@ -131,7 +131,7 @@ func (b *s3Bucket) config(ctx context.Context, profile string) (aws.Config, erro
 			credentials.NewStaticCredentialsProvider(id, secret, b.opt.Getenv("AWS_SESSION_TOKEN"))))
 	}
 	if _, err := outbound.Roots(); err != nil {
-		return aws.Config{}, err // which names the variable; the SDK does not
+		return aws.Config{}, err // this error names the variable; that of the SDK does not
 	}
 	cfg, err := config.LoadDefaultConfig(ctx, options...)
 	if err != nil {
@@ -147,7 +147,7 @@ func (b *s3Bucket) config(ctx context.Context, profile string) (aws.Config, erro
 	return cfg, nil
 }
 
-// http makes the requests, trusting what a profile's ca_bundle names besides.
+// http returns the client for requests. It also trusts the authorities that a profile's ca_bundle names.
 func (b *s3Bucket) http(cfg aws.Config) *http.Client {
 	opt := b.opt
 	found, ok := cfg.HTTPClient.(*awshttp.BuildableClient)
@@ -166,8 +166,9 @@ func (b *s3Bucket) http(cfg aws.Config) *http.Client {
 	return client
 }
 
-// newRetryer tries a request again when the connection broke or the server is busy. It never refuses to try because other
-// requests had to: how often one is tried is bound enough. Bytes that do not have their checksum are not sent again: they may be wrong here.
+// newRetryer returns a retryer that repeats a request after the connection broke or the server is busy. Repeats of
+// other requests never stop it: the limit on the tries of each request is enough. It does not send bytes again whose
+// checksum was wrong, because they may be wrong on this machine.
 func newRetryer(attempts int, contact *outbound.Verdicts) aws.Retryer {
 	return retry.NewStandard(func(o *retry.StandardOptions) {
 		o.MaxAttempts = attempts
@@ -188,7 +189,7 @@ func newRetryer(attempts int, contact *outbound.Verdicts) aws.Retryer {
 	})
 }
 
-// neverFinal says no to what would fail again, and leaves the rest to others.
+// neverFinal refuses to retry a request that would fail again, and leaves other errors to the other rules.
 func neverFinal(err error) aws.Ternary {
 	if isFinal(err) {
 		return aws.FalseTernary
@@ -198,7 +199,7 @@ func neverFinal(err error) aws.Ternary {
 
 func (b *s3Bucket) String() string { return "s3://" + strings.TrimSuffix(b.name+"/"+b.prefix, "/") }
 
-// amazon reports whether the bucket is one of Amazon's own service, whichever of its endpoints is used.
+// amazon reports whether the bucket belongs to Amazon's own service, at any of its endpoints.
 func (b *s3Bucket) amazon() bool {
 	if b.endpoint == "" {
 		return true
@@ -211,5 +212,5 @@ func (b *s3Bucket) amazon() bool {
 	return strings.HasSuffix(host, ".amazonaws.com") || strings.HasSuffix(host, ".api.aws")
 }
 
-// full is a key as the store knows it.
+// full returns a key as the store knows it.
 func (b *s3Bucket) full(key string) *string { return aws.String(b.prefix + key) }

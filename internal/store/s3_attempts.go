@@ -12,8 +12,8 @@ import (
 	"ociproxy/internal/wait"
 )
 
-// attempts tells the SDK's tries of one request apart: when there is no time for another, the error is that of the last, in the
-// store's own words.
+// attempts adds two steps to the SDK's requests, so that it sees the single tries of one request. When no time is left
+// for another try, the error is that of the last try, in the store's own words.
 func (b *s3Bucket) attempts(stack *middleware.Stack) error {
 	err := stack.Initialize.Add(middleware.InitializeMiddlewareFunc("WhyItFailed", func(
 		ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler,
@@ -36,8 +36,9 @@ func (b *s3Bucket) attempts(stack *middleware.Stack) error {
 	}), "Retry", middleware.After)
 }
 
-// attempt makes a request, and once more at once when the server, or a proxy before it, refuses Expect: 100-continue, which then is
-// sent no more. It spares sending a part to a store that will not take it, no more.
+// attempt sends a request. If the server, or a proxy before it, refuses Expect: 100-continue, it sends the request once
+// more at once without that header, and no longer uses the header. The header only saves sending a part to a store that
+// will not take it.
 func (b *s3Bucket) attempt(
 	ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler,
 ) (middleware.FinalizeOutput, middleware.Metadata, error) {
@@ -45,7 +46,7 @@ func (b *s3Bucket) attempt(
 	if !ok || req.Header.Get("Expect") == "" {
 		return next.HandleFinalize(ctx, in)
 	}
-	without := req.Clone() // what follows, the endpoint's path for one, changes the request
+	without := req.Clone() // later steps change the request, for example the endpoint's path
 	without.Header.Del("Expect")
 	if !b.noExpect.Load() {
 		out, m, err := next.HandleFinalize(ctx, in)
@@ -58,7 +59,7 @@ func (b *s3Bucket) attempt(
 	return next.HandleFinalize(ctx, in)
 }
 
-// s3Status is the status of the answer that an error is about, 0 when there was none.
+// s3Status returns the status of the answer that caused an error, 0 if there was no answer.
 func s3Status(err error) int {
 	var answer *awshttp.ResponseError
 	if !errors.As(err, &answer) {

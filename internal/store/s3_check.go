@@ -30,15 +30,15 @@ func (b *s3Bucket) Check(ctx context.Context, probe string) error {
 	return b.checkParts(ctx, probe)
 }
 
-// checkHashes finds out whether the store compares what it gets with the hash that the request was signed with. What one that does not
-// is given, is read back.
+// checkHashes finds out whether the store compares the bytes that it receives with the hash that the request was signed
+// with. If it does not, everything that is written there is read back.
 func (b *s3Bucket) checkHashes(ctx context.Context, probe string) error {
 	key, size, other := probe+rand.Text(), int64(2), Bytes([]byte("2\n")).SHA256()
 	star, _ := condition("")
 	_, err := b.client.PutObject(ctx, &s3.PutObjectInput{Bucket: &b.name, Key: b.full(key), ExpectedBucketOwner: b.owner,
 		Body: strings.NewReader("1\n"), ContentLength: &size, IfNoneMatch: star}, signed(other), func(o *s3.Options) { o.Retryer = aws.NopRetryer{} })
 	if err != nil {
-		return nil //nolint:nilerror // it was refused: as it should be
+		return nil //nolint:nilerror // the store refused it, as it should
 	}
 	if !b.blind.Swap(true) {
 		b.opt.logger().Info("the store compares no hashes: what is written is read back", "bucket", b.String())
@@ -49,7 +49,8 @@ func (b *s3Bucket) checkHashes(ctx context.Context, probe string) error {
 	return nil
 }
 
-// checkParts makes sure that the condition holds for an object in parts too: some servers know it for whole ones only.
+// checkParts makes sure that the store also honours the condition for an object in parts. Some servers do so only for
+// objects in one piece.
 func (b *s3Bucket) checkParts(ctx context.Context, probe string) error {
 	key := probe + rand.Text()
 	if _, err := b.Put(ctx, key, Bytes([]byte("1\n")), Header{}, ""); err != nil {
@@ -77,7 +78,8 @@ func (b *s3Bucket) checkParts(ctx context.Context, probe string) error {
 	return nil
 }
 
-// explain says why a bucket cannot even be looked at. The answer to HEAD has no body, so a refusal is asked for once more in words.
+// explain says why a bucket cannot even be read. The answer to HEAD has no body, so explain asks again with a request
+// whose answer has one.
 func (b *s3Bucket) explain(ctx context.Context, err error) error {
 	_, unsigned := errors.AsType[*credentialsError](err)
 	switch {
@@ -99,7 +101,7 @@ func (b *s3Bucket) explain(ctx context.Context, err error) error {
 		if why := s3Failure(list); why != nil && errors.Is(why, ErrDenied) {
 			err = why
 		}
-		if code := s3Code(list); code != "AccessDenied" && advices[code] != "" { // it is not the rights that are missing
+		if code := s3Code(list); code != "AccessDenied" && advices[code] != "" { // the reason is not missing rights
 			return fmt.Errorf("%s: %w", b, err)
 		}
 		return fmt.Errorf("%s: %w: it belongs to somebody else, or these credentials lack s3:ListBucket: %w", b, ErrUnfit, err)
@@ -107,8 +109,8 @@ func (b *s3Bucket) explain(ctx context.Context, err error) error {
 	return fmt.Errorf("%s: %w", b, err)
 }
 
-// checkRegion compares the bucket's region with the one it should lie in. Not every server tells: of other services than Amazon's a
-// location may be "", or the name that S3 began with, or one that no place has; that says nothing.
+// checkRegion compares the bucket's region with the one in which it should lie. Not every server reports it. Services
+// other than Amazon's may report "", the name that S3 began with, or a name that is no place; these prove nothing.
 func (b *s3Bucket) checkRegion(ctx context.Context, region string) error {
 	if b.region == "" {
 		return nil

@@ -17,12 +17,12 @@ import (
 )
 
 const (
-	maxCopyWhole = 5 << 30   // what S3 copies by one request
-	minCopyPart  = 256 << 20 // of a copy in parts: nothing passes here, so fewer are better
-	copySpeed    = 10 << 20  // bytes a second that a copy inside the store makes at least
+	maxCopyWhole = 5 << 30   // the most that S3 copies in one request
+	minCopyPart  = 256 << 20 // in a copy in parts: the bytes do not pass through here, so fewer parts are better
+	copySpeed    = 10 << 20  // the least speed of a copy inside the store, in bytes a second
 )
 
-// CopiesFrom implements [Copier]: regions and owners may differ, the partition of AWS may not.
+// CopiesFrom implements [Copier]. Regions and owners may differ, but the partition of AWS must be the same.
 func (b *s3Bucket) CopiesFrom(src Bucket) bool {
 	from, ok := src.(*s3Bucket)
 	return ok && from.endpoint == b.endpoint && from.profile == b.profile && partition(from) == partition(b)
@@ -40,12 +40,12 @@ func partition(b *s3Bucket) string {
 	return "aws"
 }
 
-// CopyFrom implements [Copier]. Up to Options.CopyWhole it is one request, and the store computes the SHA-256 of the whole; larger objects are
-// copied in parts, and have none.
+// CopyFrom implements [Copier]. Up to Options.CopyWhole it is one request, and the store computes the SHA-256 of the
+// complete object. Larger objects are copied in parts, and have no SHA-256.
 //
-// That there is nothing yet is asked for beforehand, and again by the request's own condition, which not every server knows on a
-// copy. Where it does not, an object that somebody else writes in between is replaced: by a blob of the same digest, if copies are made of blobs
-// only.
+// CopyFrom asks beforehand whether the object exists, and the request repeats this as its own condition. Not every
+// server knows the condition on a copy. A server that does not may replace an object that another writer makes in
+// between. If only blobs are copied, the digest of both is the same.
 func (b *s3Bucket) CopyFrom(ctx context.Context, key string, src Bucket, from Attrs, h Header) (Attrs, error) {
 	if err := checkKey(key); err != nil {
 		return Attrs{}, err
@@ -72,11 +72,11 @@ func (b *s3Bucket) CopyFrom(ctx context.Context, key string, src Bucket, from At
 	return a, err
 }
 
-// s3CopyPart is the size of the parts of a copy, when up to whole bytes are copied by one request, and a put would take parts of some
-// size.
+// s3CopyPart returns the size of the parts of a copy. whole is how many bytes one request copies at most; part is the
+// size of the parts that a put would use.
 func s3CopyPart(whole, part int64) int64 { return max(min(minCopyPart, whole), part) }
 
-// s3Copies is how many requests copy an object: one, or its parts and one before and after them.
+// s3Copies returns how many requests copy an object: one, or one for each part and one before and one after them.
 func s3Copies(size int64) int64 {
 	if size <= maxCopyWhole {
 		return 1
@@ -91,7 +91,7 @@ func (b *s3Bucket) copyWhole() int64 {
 	return maxCopyWhole
 }
 
-// escapeKey writes a key as the name of a copy's source.
+// escapeKey encodes a key for the header that names the source of a copy.
 func escapeKey(key string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(url.QueryEscape(key), "+", "%20"), "%2F", "/")
 }
@@ -122,7 +122,7 @@ func (c *s3Copy) whole(ctx context.Context) error {
 }
 
 func (c *s3Copy) parts(ctx context.Context) error {
-	// Only Amazon computes checksums of parts that it copies: they would prove nothing of the whole anyway.
+	// Only Amazon computes checksums of parts that it copies, and they would prove nothing about the complete object.
 	u, err := c.to.begin(ctx, c.key, c.attrs.Size, c.header, false)
 	if err != nil {
 		return err
@@ -158,7 +158,8 @@ func (c *s3Copy) part(ctx context.Context, u *upload, i int) error {
 	return nil
 }
 
-// explain says why a copy was not made. A condition that did not hold is one of two: something is there, or the source is another.
+// explain says why a copy failed. If a condition did not hold, there are two possible reasons: the object exists, or
+// the source has changed.
 func (c *s3Copy) explain(ctx context.Context, err error) error {
 	var answer *awshttp.ResponseError
 	status := 0

@@ -26,8 +26,9 @@ import (
 	"ociproxy/internal/outbound"
 )
 
-// credentialClient makes the SDK's requests for credentials: through the environment's proxy, with its authorities, and within a time.
-// It is of the SDK's own kind, since that adds the authorities of a profile's ca_bundle.
+// credentialClient returns the client for the SDK's requests for credentials. It uses the environment's proxy and
+// authorities, and limits the time. It has the SDK's own type, because the SDK then adds the authorities of a profile's
+// ca_bundle.
 func (o Options) credentialClient() *awshttp.BuildableClient {
 	like := outbound.New(outbound.Options{})
 	return awshttp.NewBuildableClient().WithTimeout(o.timeout()).WithTransportOptions(func(t *http.Transport) {
@@ -37,8 +38,8 @@ func (o Options) credentialClient() *awshttp.BuildableClient {
 	})
 }
 
-// credentialRetryer tries the SDK's requests for credentials again, but none that has taken its whole time: nobody waits for a
-// further one.
+// credentialRetryer retries the SDK's requests for credentials, but not one that used up its time: no caller waits for
+// another one.
 func credentialRetryer() aws.Retryer {
 	return retry.NewStandard(func(o *retry.StandardOptions) {
 		o.RateLimiter = ratelimit.None
@@ -51,7 +52,7 @@ func credentialRetryer() aws.Retryer {
 	})
 }
 
-// systemRoots are the authorities that a transport trusts, as a pool that more can be added to.
+// systemRoots returns the authorities that a transport trusts, as a pool to which the SDK can add.
 func systemRoots(t *http.Transport) *x509.CertPool {
 	if t.TLSClientConfig != nil && t.TLSClientConfig.RootCAs != nil {
 		return t.TLSClientConfig.RootCAs
@@ -63,10 +64,10 @@ func systemRoots(t *http.Transport) *x509.CertPool {
 	return roots
 }
 
-// truster is a transport that can be made to trust other authorities, before its first request.
+// truster is a transport that can be made to trust other authorities before its first request.
 type truster interface{ Trust(roots *x509.CertPool) }
 
-// profileOf is what the SDK has read of the profile.
+// profileOf returns what the SDK read from the profile.
 func profileOf(cfg aws.Config) config.SharedConfig {
 	for _, source := range cfg.ConfigSources {
 		if shared, ok := source.(config.SharedConfig); ok {
@@ -76,8 +77,8 @@ func profileOf(cfg aws.Config) config.SharedConfig {
 	return config.SharedConfig{}
 }
 
-// bounded makes the credentials of a configuration such that nobody who is asked for them is waited for without end: the SDK waits
-// for what a credential_process has started as long as that holds its output.
+// bounded limits how long the sources of credentials of a configuration may take. Without it, the SDK waits as long as
+// any process that a credential_process started keeps its output open.
 func (b *s3Bucket) bounded(cfg aws.Config) aws.CredentialsProvider {
 	shared := profileOf(cfg)
 	if own := b.fromProcess(cfg, &shared); own != nil {
@@ -86,8 +87,9 @@ func (b *s3Bucket) bounded(cfg aws.Config) aws.CredentialsProvider {
 	return &timely{cfg.Credentials, b.opt.timeout() + b.opt.timeout()/2}
 }
 
-// fromProcess are the credentials of a profile, or of that which it takes a role with, whose source is a program; nil when it is
-// another, or the environment comes first. The order of sources is the SDK's.
+// fromProcess returns credentials from a profile's credential_process, or from that of the profile with which it takes
+// a role. It returns nil if the credentials have another source, or the environment comes first. The order of sources
+// is that of the SDK.
 func (b *s3Bucket) fromProcess(cfg aws.Config, p *config.SharedConfig) aws.CredentialsProvider {
 	if b.profile == "" && (b.opt.Getenv("AWS_ACCESS_KEY_ID") != "" || b.opt.Getenv("AWS_WEB_IDENTITY_TOKEN_FILE") != "") || b.static {
 		return nil
@@ -114,8 +116,9 @@ func (b *s3Bucket) fromProcess(cfg aws.Config, p *config.SharedConfig) aws.Crede
 	})
 }
 
-// processPatience is how long a credential_process may take. It is less than what anybody who needs credentials is waited
-// for: the SDK lets the program go on when its caller gives up, and then nobody would be left to kill it and to name it.
+// processPatience is how long a credential_process may take. It is less than the limit for all steps (see timely),
+// because the SDK lets the program go on when its caller gives up. Then nothing would kill the program or name it in
+// the error.
 const processPatience = 20 * time.Second
 
 // process runs a profile's credential_process.
@@ -124,7 +127,7 @@ type process struct {
 	within        time.Duration
 }
 
-// Retrieve implements [aws.CredentialsProvider]. What the program wrote is in no error: it may have the keys.
+// Retrieve implements [aws.CredentialsProvider]. No error contains what the program wrote: it may contain the keys.
 // https://docs.aws.amazon.com/sdkref/latest/guide/feature-process-credentials.html
 func (p *process) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	shell, flag := "sh", "-c"
@@ -159,7 +162,7 @@ func (p *process) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	return c, nil
 }
 
-// timely bounds the whole of what is done for credentials, of however many steps.
+// timely limits the total time of all steps that obtain credentials.
 type timely struct {
 	aws.CredentialsProvider
 	within time.Duration
@@ -177,10 +180,10 @@ func (t *timely) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	case short.Err() != nil:
 		err = fmt.Errorf("nothing within %v", t.within)
 	}
-	return c, final{&credentialsError{err}} // what is worth another try has had it
+	return c, final{&credentialsError{err}} // failures worth another try have already been retried
 }
 
-// credentialsError is why a request was never sent.
+// credentialsError says why a request was never sent.
 type credentialsError struct{ error }
 
 func (c *credentialsError) Error() string {
@@ -189,7 +192,7 @@ func (c *credentialsError) Error() string {
 }
 func (c *credentialsError) Unwrap() []error { return []error{ErrDenied, c.error} }
 
-// sdkLog hands on what the SDK says. It says no secrets unless it is told to log requests, which it is not.
+// sdkLog passes the SDK's messages to our log. The SDK logs secrets only if it is set to log requests, and it is not.
 func (o Options) sdkLog() logging.Logger {
 	return logging.LoggerFunc(func(c logging.Classification, format string, v ...any) {
 		text := secrets.ReplaceAllString(fmt.Sprintf(format, v...), "$1…")

@@ -16,23 +16,23 @@ import (
 	"ociproxy/internal/wait"
 )
 
-// What S3 answers besides what every bucket answers.
+// Errors of S3 besides those of every bucket.
 var (
 	errPrecondition = errors.New("a condition of the request does not hold") // 412
 	errBusyKey      = errors.New("somebody else is writing the object")      // 409
 	errNoUpload     = errors.New("no such upload")
-	errMoved        = fmt.Errorf("%w: it is elsewhere", ErrUnfit) // and nothing tells where
+	errMoved        = fmt.Errorf("%w: it is elsewhere", ErrUnfit) // and the answer does not say where
 )
 
-// failure says what was tried and what the store answered, with the sentinel that is meant.
+// failure adds to an error what was tried, and the matching sentinel error. It keeps the store's answer.
 func (b *s3Bucket) failure(verb, key string, err error) error {
 	return fmt.Errorf("%s %s: %w", verb, b.object(key), s3Failure(err))
 }
 
-// object names an object in messages.
+// object names an object for messages.
 func (b *s3Bucket) object(key string) string { return "s3://" + b.name + "/" + b.prefix + key }
 
-// s3Code is the code of an answer that is an error, "" when there is none.
+// s3Code returns the code of an answer with an error, "" if there is none.
 func s3Code(err error) string {
 	if api, ok := errors.AsType[smithy.APIError](err); ok {
 		return api.ErrorCode()
@@ -40,7 +40,7 @@ func s3Code(err error) string {
 	return ""
 }
 
-// s3Failure replaces the SDK's account of an answer, which names the operation, two ids and the status, by the store's own words.
+// s3Failure replaces the SDK's error text (operation, two ids and status) by the store's own words.
 func s3Failure(err error) error {
 	if err == nil {
 		return nil
@@ -89,8 +89,9 @@ func s3Failure(err error) error {
 	return fmt.Errorf("status %d: %s", answer.HTTPStatusCode(), text)
 }
 
-// withoutCredentials tells requests that were never sent, since there is nothing to sign them with, from those without an answer: the
-// SDK has no type for that. Its account begins with the operation, and ends with the last place where it looked.
+// withoutCredentials finds requests that were never sent because there were no credentials to sign them. Without it
+// they would look like requests without an answer. The SDK has no type for that error. Its text begins with the
+// operation and ends with the last place where the SDK looked.
 func withoutCredentials(err error) error {
 	_, why, ok := strings.Cut(err.Error(), "get credentials: ")
 	if !ok || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {

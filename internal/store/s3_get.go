@@ -11,7 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
-// Get implements [Bucket]. A body that breaks off is gone on with where it broke, in the same version.
+// Get implements [Bucket]. If the body breaks off, reading continues at that point, in the same version.
 func (b *s3Bucket) Get(ctx context.Context, key string, off, n int64) (io.ReadCloser, Attrs, error) {
 	if off < 0 {
 		return nil, Attrs{}, fmt.Errorf("get %s: negative offset %d", b.object(key), off)
@@ -49,7 +49,7 @@ func (b *s3Bucket) get(ctx context.Context, key string, off, n int64, version *s
 		in.Range = aws.String(fmt.Sprintf("bytes=%d-", off))
 		err = get(false)
 	default:
-		// The SDK then compares the bytes with the store's checksum as they are read.
+		// The SDK then compares the bytes with the store's checksum while they are read.
 		err = b.withSums(get)
 	}
 	if err != nil {
@@ -65,7 +65,7 @@ func (b *s3Bucket) get(ctx context.Context, key string, off, n int64, version *s
 	if in.Range == nil {
 		return out, a, nil
 	}
-	a.SHA256 = "" // if any, of the part
+	a.SHA256 = "" // if any, that of the part
 	if a.Size, err = rangeTotal(aws.ToString(out.ContentRange), off); err != nil {
 		out.Body.Close()
 		return nil, Attrs{}, fmt.Errorf("get %s: %w", b.object(key), err)
@@ -73,7 +73,8 @@ func (b *s3Bucket) get(ctx context.Context, key string, off, n int64, version *s
 	return out, a, nil
 }
 
-// rangeTotal reads "bytes 5-9/100": that the answer starts at off, and the size of the whole.
+// rangeTotal parses "bytes 5-9/100". It checks that the answer starts at off, and returns the size of the complete
+// object.
 func rangeTotal(text string, off int64) (int64, error) {
 	rest, ok := strings.CutPrefix(text, fmt.Sprintf("bytes %d-", off))
 	_, total, ok2 := strings.Cut(rest, "/")
@@ -84,16 +85,16 @@ func rangeTotal(text string, off int64) (int64, error) {
 	return size, nil
 }
 
-// resumeTries bounds how often in a row a body is asked for again without one byte of it coming.
+// resumeTries limits how often in a row a body is requested again without receiving a byte.
 const resumeTries = 4
 
-// resumed is the body of an object that goes on where it broke.
+// resumed is the body of an object that continues after it broke off.
 type resumed struct {
 	b         *s3Bucket
-	ctx       context.Context // that of Get, which bounds the reading too
+	ctx       context.Context // the context of Get, which also limits the reading
 	key       string
 	version   *string
-	off, left int64 // of the next byte
+	off, left int64 // from the next byte on
 	body      io.ReadCloser
 	tries     int
 }
@@ -108,7 +109,7 @@ func (r *resumed) Read(p []byte) (int, error) {
 		if err == io.EOF && r.left > 0 {
 			err = io.ErrUnexpectedEOF
 		}
-		// At the end an error is one of the whole: a checksum.
+		// An error at the end is about the complete object: its checksum is wrong.
 		if err == nil || r.left == 0 {
 			return n, err
 		}
@@ -118,7 +119,7 @@ func (r *resumed) Read(p []byte) (int, error) {
 	}
 }
 
-// again asks for what is left; it returns why that is not to be had.
+// again requests the bytes that are left. It returns why they cannot be read, or nil.
 func (r *resumed) again(broke error) error {
 	if r.tries++; r.tries > resumeTries || r.left < 0 || r.ctx.Err() != nil {
 		return fmt.Errorf("read %s at %d: %w", r.b.object(r.key), r.off, broke)

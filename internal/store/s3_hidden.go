@@ -12,7 +12,8 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// s3Class says why objects of a storage class cannot be read. One that was restored is so for some days only.
+// s3Class returns why objects of a storage class cannot be read, or "". It also refuses restored objects, because they
+// can be read only for some days.
 // https://docs.aws.amazon.com/AmazonS3/latest/userguide/storage-class-intro.html
 func s3Class(class string) string {
 	switch class {
@@ -22,7 +23,7 @@ func s3Class(class string) string {
 	return ""
 }
 
-// s3Archive is that of the archives within S3 Intelligent-Tiering.
+// s3Archive does the same for the archives within S3 Intelligent-Tiering.
 func s3Archive(status string) string {
 	if status == "" {
 		return ""
@@ -30,7 +31,7 @@ func s3Archive(status string) string {
 	return "archived (" + status + "), where nothing is read"
 }
 
-// s3Moved is that of objects that stand for another page, where the bucket is served as a web site.
+// s3Moved does the same for objects that redirect to another page when the bucket is served as a web site.
 func s3Moved(location string) string {
 	if location == "" {
 		return ""
@@ -38,8 +39,8 @@ func s3Moved(location string) string {
 	return "it stands for another page (x-amz-website-redirect-location)"
 }
 
-// locked describes an object whose description S3 refuses with 400, since it is encrypted with a customer's key. An answer to HEAD has
-// no text that would tell it from other bad requests, one to GET has.
+// locked describes an object that is encrypted with a customer's key. S3 refuses to describe it, with status 400. An
+// answer to HEAD has no text that distinguishes this from other bad requests, but an answer to GET has one.
 func (b *s3Bucket) locked(ctx context.Context, key string, err error) (Attrs, bool) {
 	var answer *awshttp.ResponseError
 	if !errors.As(err, &answer) || answer.HTTPStatusCode() != http.StatusBadRequest {
@@ -60,5 +61,5 @@ func (b *s3Bucket) locked(ctx context.Context, key string, err error) (Attrs, bo
 	return a, ok
 }
 
-// hiddenKey is why nobody else reads what was encrypted with a key that comes with each request.
+// hiddenKey is why clients cannot read an object that is encrypted with a key that each request must carry.
 const hiddenKey = "encrypted with a customer's key, which clients do not have"

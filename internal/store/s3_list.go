@@ -51,7 +51,7 @@ func (b *s3Bucket) List(ctx context.Context, prefix, after string) iter.Seq2[Att
 	}
 }
 
-// aliased reports whether a name is that of an access point, whose lists may name what it leads to.
+// aliased reports whether a name is that of an access point. Lists of an access point may have the name of its target.
 // https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-points-naming.html
 func aliased(name string) bool {
 	return strings.HasSuffix(name, "-s3alias") || strings.HasSuffix(name, "--ol-s3") || strings.HasSuffix(name, "--xa-s3")
@@ -71,7 +71,7 @@ func (b *s3Bucket) listed(l *listing, encoding types.EncodingType, o *types.Obje
 		Hidden: s3Class(string(o.StorageClass))}, wanted, err
 }
 
-// s3Key undoes the encoding that a list says its keys have, asked for or not.
+// s3Key decodes a key that a list says it has encoded, even if no encoding was requested.
 func s3Key(l *listing, encoding types.EncodingType, key string) (string, error) {
 	switch encoding {
 	case "":
@@ -86,7 +86,7 @@ func s3Key(l *listing, encoding types.EncodingType, key string) (string, error) 
 	return "", l.refuse("its keys are encoded as %.40q, which nobody asked for or knows", encoding)
 }
 
-// s3Page looks at the end of a page and says whether there is another one.
+// s3Page checks the end of a page, and reports whether another one follows.
 func s3Page(l *listing, page *s3.ListObjectsV2Output) (more bool, err error) {
 	if len(page.Contents) == 0 && page.Name == nil && page.IsTruncated == nil && page.KeyCount == nil { // an error's text, or a web page
 		return false, l.refuse("what the server sent is no list of objects")
@@ -106,7 +106,7 @@ func s3Page(l *listing, page *s3.ListObjectsV2Output) (more bool, err error) {
 	return more, l.page(objects, more, token)
 }
 
-// Clean implements [Cleaner]. It compares times of the store with each other.
+// Clean implements [Cleaner]. It compares only times of the store with each other.
 func (b *s3Bucket) Clean(ctx context.Context, prefix string, age time.Duration) (int, error) {
 	n := 0
 	in := &s3.ListMultipartUploadsInput{Bucket: &b.name, Prefix: b.full(prefix), ExpectedBucketOwner: b.owner}
@@ -116,7 +116,7 @@ func (b *s3Bucket) Clean(ctx context.Context, prefix string, age time.Duration) 
 		o.StopOnDuplicateToken = true
 	}); pages.HasMorePages(); {
 		page, err := pages.NextPage(ctx)
-		if err != nil && errors.Is(s3Failure(err), errNoUpload) { // what some servers say in place of an empty list
+		if err != nil && errors.Is(s3Failure(err), errNoUpload) { // some servers say so instead of sending an empty list
 			return n, nil
 		}
 		if err != nil {
@@ -128,7 +128,7 @@ func (b *s3Bucket) Clean(ctx context.Context, prefix string, age time.Duration) 
 		now := serverTime(page.ResultMetadata)
 		for _, u := range page.Uploads {
 			key, err := s3Key(l, page.EncodingType, aws.ToString(u.Key))
-			if err == nil && !strings.HasPrefix(key, l.prefix) { // it is not ours to end
+			if err == nil && !strings.HasPrefix(key, l.prefix) { // not ours to abort
 				err = l.refuse("it has one of %.300q", key)
 			}
 			if err != nil {
@@ -147,7 +147,7 @@ func (b *s3Bucket) Clean(ctx context.Context, prefix string, age time.Duration) 
 	return n, nil
 }
 
-// cannotClean says what follows when the store cannot report which uploads were not finished.
+// cannotClean says what to do if the store cannot list unfinished uploads.
 func cannotClean(err error) error {
 	if errors.Is(err, errors.ErrUnsupported) {
 		return fmt.Errorf("the store has no ListMultipartUploads: let a life-cycle rule of the bucket abort them: %w", err)

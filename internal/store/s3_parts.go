@@ -22,7 +22,7 @@ const (
 	maxParts = 9000 // S3 takes 10 000
 )
 
-// partSizeOf is the size of an object's parts, but the last.
+// partSizeOf returns the size of an object's parts (the last may be smaller).
 func (b *s3Bucket) partSizeOf(size int64) int64 { return s3PartSize(b.partSize, size) }
 
 func s3PartSize(least, size int64) int64 {
@@ -30,7 +30,7 @@ func s3PartSize(least, size int64) int64 {
 	return max(least, pieces(pieces(size, maxParts), mib)*mib)
 }
 
-// s3Puts is how many requests write an object: one, or its parts and one before and after them.
+// s3Puts returns how many requests write an object: one, or one for each part and one before and one after them.
 func s3Puts(size int64) int64 {
 	if size <= onePiece {
 		return 1
@@ -38,7 +38,7 @@ func s3Puts(size int64) int64 {
 	return 1 + pieces(size, s3PartSize(minPart, size)) + 1
 }
 
-// upload is an object on its way in parts.
+// upload is an object that is being written in parts.
 type upload struct {
 	b        *s3Bucket
 	key      string
@@ -46,18 +46,19 @@ type upload struct {
 	size     int64
 	partSize int64
 	etags    []*string
-	// Of parts sent from here: what the store is told of each, and has to agree with; and what it is made of.
+	// For parts sent from here: the checksum of each, which the store compares; and the sums of its bytes.
 	checksums []*string
 	sums      []sums
 }
 
-// putParts sends content in parts, each as soon as its bytes are there. Nothing is visible until the last step, which is taken
-// only when the whole was verified, the parts as they were sent add up to the same CRC32C, and the condition still holds.
+// putParts sends content in parts, each as soon as its bytes are there. Nothing is visible until the last step. That
+// step happens only after the complete content was verified, the parts as sent add up to the same CRC32C, and the
+// condition still holds.
 //
-// Parts are read twice, to hash and to send: what is in the page cache need not be in this process too. The store refuses a
-// part whose bytes differ from the hash.
+// Each part is read twice, once to hash it and once to send it: it is in the page cache, so this process need not hold
+// it in memory too. The store refuses a part whose bytes do not match the hash.
 func (b *s3Bucket) putParts(ctx context.Context, key string, c Content, h Header, version string) (Attrs, error) {
-	// A look at what is there now spares sending all of it without success; the last step looks again.
+	// Check the condition now, so as not to send everything for nothing. The last step checks it again.
 	if err := b.refuseEarly(ctx, key, version); err != nil {
 		return Attrs{}, err
 	}
@@ -74,7 +75,8 @@ func (b *s3Bucket) putParts(ctx context.Context, key string, c Content, h Header
 	return a, err
 }
 
-// orAbort does the work of an upload, and aborts it when that fails: also when the caller has given up, but not for long.
+// orAbort does the work of an upload, and aborts the upload if that fails. It does so even after the caller has given
+// up, but for at most 10 s.
 func (u *upload) orAbort(ctx context.Context, work func() error) error {
 	err := work()
 	if err == nil {
@@ -101,7 +103,7 @@ func (b *s3Bucket) refuseEarly(ctx context.Context, key, version string) error {
 	return nil
 }
 
-// begin begins an upload whose parts come with their SHA-256, or one without checksums.
+// begin begins an upload. Its parts carry their SHA-256 if checksums is true.
 func (b *s3Bucket) begin(ctx context.Context, key string, size int64, h Header, checksums bool) (*upload, error) {
 	in := &s3.CreateMultipartUploadInput{Bucket: &b.name, Key: b.full(key), ExpectedBucketOwner: b.owner,
 		ContentType: some(h.ContentType), CacheControl: some(h.CacheControl)}
@@ -131,7 +133,7 @@ func (b *s3Bucket) begin(ctx context.Context, key string, size int64, h Header, 
 	return u, nil
 }
 
-// cut cuts the object into parts of a size.
+// cut divides the object into parts of a size.
 func (u *upload) cut(partSize int64) {
 	n := pieces(u.size, partSize)
 	u.partSize, u.etags, u.checksums, u.sums = partSize, make([]*string, n), make([]*string, n), make([]sums, n)
@@ -167,7 +169,7 @@ func (u *upload) run(ctx context.Context, c Content, version string) (Attrs, err
 	return u.complete(ctx, c, version)
 }
 
-// length of part i.
+// length returns the length of part i.
 func (u *upload) length(i int) int64 { return min(u.partSize, u.size-int64(i)*u.partSize) }
 
 // send hashes and sends part i.
@@ -196,7 +198,7 @@ func (u *upload) send(ctx context.Context, c Content, i int) error {
 	return nil
 }
 
-// crc is that of all parts together.
+// crc returns the CRC32C of all parts together.
 func (u *upload) crc() uint32 {
 	var crc uint32
 	for i, s := range u.sums {
@@ -205,7 +207,8 @@ func (u *upload) crc() uint32 {
 	return crc
 }
 
-// checksum is what the store calls the object's: the SHA-256 of its parts' SHA-256 (without their number).
+// checksum returns what the store keeps as the object's checksum: the SHA-256 of the SHA-256s of its parts (without
+// their number).
 func (u *upload) checksum() string {
 	h := sha256.New()
 	for _, s := range u.sums {
@@ -214,7 +217,7 @@ func (u *upload) checksum() string {
 	return base64.StdEncoding.EncodeToString(h.Sum(nil))
 }
 
-// complete makes the object of its parts; c is what they were cut from, nil when the store copied them.
+// complete makes the object from its parts. c is the content of the parts, nil if the store copied them.
 func (u *upload) complete(ctx context.Context, c Content, version string) (Attrs, error) {
 	in := &s3.CompleteMultipartUploadInput{Bucket: &u.b.name, Key: u.b.full(u.key), UploadId: u.id, ExpectedBucketOwner: u.b.owner}
 	in.IfNoneMatch, in.IfMatch = condition(version)
@@ -225,7 +228,7 @@ func (u *upload) complete(ctx context.Context, c Content, version string) (Attrs
 		if sums {
 			in.MpuObjectSize = &u.size
 		}
-		// Large objects are put together for minutes.
+		// The store may take minutes to put a large object together.
 		out, err = u.b.client.CompleteMultipartUpload(countUnclear(withPatience(ctx, time.Minute), &lost), in)
 		return err
 	})
@@ -249,7 +252,7 @@ func (u *upload) complete(ctx context.Context, c Content, version string) (Attrs
 	return Attrs{}, err
 }
 
-// completed lists the parts.
+// completed returns the list of the parts.
 func (u *upload) completed(sums bool) []types.CompletedPart {
 	parts := make([]types.CompletedPart, len(u.etags))
 	for i := range parts {
@@ -259,8 +262,8 @@ func (u *upload) completed(sums bool) []types.CompletedPart {
 	return parts
 }
 
-// isThere reports whether the object that is there is this upload's: its checksum is that of exactly these parts, or where the store
-// keeps none, its bytes are those of c.
+// isThere reports whether the object in the store is that of this upload: its checksum is that of exactly these parts,
+// or, if the store keeps none, its bytes are those of c.
 func (u *upload) isThere(ctx context.Context, c Content) (Attrs, bool) {
 	head, err := u.b.head(ctx, u.key)
 	if err != nil || head.ContentLength == nil || *head.ContentLength != u.size {

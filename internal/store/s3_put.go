@@ -19,7 +19,7 @@ import (
 	"ociproxy/internal/wait"
 )
 
-// onePiece is the size up to which an object is put by one request: the store then keeps the SHA-256 of the whole.
+// onePiece is the size up to which one request puts an object. The store then keeps the SHA-256 of the complete object.
 const onePiece = 16 << 20
 
 // Put implements [Bucket].
@@ -40,7 +40,7 @@ func (b *s3Bucket) Put(ctx context.Context, key string, c Content, h Header, ver
 	if c.Size() <= onePiece {
 		put = b.putWhole
 	}
-	// Busy means that another writer is at work; which of the two wins is known a moment later.
+	// Busy means that another writer is at work. It is soon clear which of the two wins.
 	const tries = 4
 	for try := 1; ; try++ {
 		a, err := put(ctx, key, c, h, version)
@@ -105,8 +105,8 @@ func (b *s3Bucket) putWhole(ctx context.Context, key string, c Content, h Header
 	return Attrs{}, asRefusal(err, version)
 }
 
-// met reports whether the object that is there is what was just put: its checksum is that of the content, or where the store keeps
-// none, its bytes are.
+// met reports whether the object in the store is the one that was just put: its checksum is that of the content, or, if
+// the store keeps none, its bytes are.
 func (b *s3Bucket) met(ctx context.Context, key string, c Content, digest string) (Attrs, bool) {
 	a, err := b.Head(ctx, key)
 	if err != nil || a.Size != c.Size() {
@@ -128,7 +128,8 @@ func condition(version string) (ifNoneMatch, ifMatch *string) {
 	return nil, &version
 }
 
-// refused reports whether a conditional write was refused because of its condition. To replace what is not there is answered with 404.
+// refused reports whether a conditional write was refused because of its condition. If the object to replace does not
+// exist, the answer is 404.
 func refused(err error, version string) bool {
 	return errors.Is(err, errPrecondition) || version != "" && errors.Is(err, ErrNotFound)
 }
@@ -140,7 +141,7 @@ func asRefusal(err error, version string) error {
 	return fmt.Errorf("%w: %w", ErrConflict, err)
 }
 
-// signed gives a request's body a digest that is already known, instead of reading it once more to sign it.
+// signed gives a request the digest of its body, so that the SDK does not read the body again to sign it.
 func signed(digest string) func(*s3.Options) {
 	return func(o *s3.Options) {
 		o.APIOptions = append(o.APIOptions, func(stack *middleware.Stack) error {
@@ -153,7 +154,7 @@ func signed(digest string) func(*s3.Options) {
 	}
 }
 
-// serverTime is the store's clock when it answered; ours where it does not tell.
+// serverTime returns the store's time when it answered, or our own if the answer does not contain it.
 func serverTime(m middleware.Metadata) time.Time {
 	if t, ok := awsmiddleware.GetServerTime(m); ok {
 		return t
@@ -182,5 +183,5 @@ func deref(s *string) string {
 	return *s
 }
 
-// checksumSHA256 names the algorithm in requests.
+// checksumSHA256 is the name of the algorithm in requests.
 const checksumSHA256 = types.ChecksumAlgorithmSha256

@@ -42,7 +42,7 @@ func (b *s3Bucket) head(ctx context.Context, key string) (out *s3.HeadObjectOutp
 	return out, err
 }
 
-// checksumMode asks for the checksum that the store keeps, or does not.
+// checksumMode returns the mode that requests the store's checksum, or "".
 func checksumMode(sums bool) types.ChecksumMode {
 	if sums {
 		return types.ChecksumModeEnabled
@@ -50,21 +50,21 @@ func checksumMode(sums bool) types.ChecksumMode {
 	return ""
 }
 
-// wholeSHA256 returns a checksum in hexadecimal if it is one of the object's bytes. One of an object written in parts is a
-// checksum of their checksums; it says so, or ends in "-" and their number.
+// wholeSHA256 returns a checksum in hexadecimal if it is that of the object's bytes. For an object written in parts,
+// the store has only a checksum of the parts' checksums. It is marked as such, or ends in "-" and the number of parts.
 func wholeSHA256(sum *string, kind types.ChecksumType) string {
 	if sum == nil || kind == types.ChecksumTypeComposite {
 		return ""
 	}
-	raw, err := base64.StdEncoding.DecodeString(*sum) // no "-" in it
+	raw, err := base64.StdEncoding.DecodeString(*sum) // fails if there is a "-"
 	if err != nil || len(raw) != 32 {
 		return ""
 	}
 	return hex.EncodeToString(raw)
 }
 
-// Delete implements [Bucket]. The version is also compared beforehand, for servers that do not know the condition: there remains a moment
-// in which such a server deletes what somebody else has just written.
+// Delete implements [Bucket]. It also compares the version beforehand, for servers that do not know the condition.
+// There remains a moment in which such a server deletes what another writer has just written.
 func (b *s3Bucket) Delete(ctx context.Context, key, version string) error {
 	in := &s3.DeleteObjectInput{Bucket: &b.name, Key: b.full(key), ExpectedBucketOwner: b.owner}
 	if version != "" {

@@ -13,9 +13,9 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// withSums makes a request whose headers speak of checksums, and again without them when the server refuses those: Backblaze B2 and
-// others do not know them. That is remembered. What guards the bytes then is the hash that every request is signed with
-// (x-amz-content-sha256), and that they are read back.
+// withSums makes a request with headers about checksums. If the server refuses them, it makes the request again without
+// them and remembers that: Backblaze B2 and others do not know these headers. Then two things protect the bytes: the
+// hash that every request is signed with (x-amz-content-sha256), and reading them back.
 func (b *s3Bucket) withSums(do func(sums bool) error) error {
 	if b.noSums.Load() {
 		return do(false)
@@ -26,7 +26,7 @@ func (b *s3Bucket) withSums(do func(sums bool) error) error {
 	}
 	again := do(false)
 	if refusesHeader(again) && s3Failure(again).Error() == s3Failure(err).Error() {
-		return err // it was something else
+		return err // the reason was something else
 	}
 	if !b.noSums.Swap(true) {
 		b.opt.logger().Info("the store refuses checksums of S3: what is written is read back", "bucket", b.String(), "error", s3Failure(err))
@@ -34,7 +34,7 @@ func (b *s3Bucket) withSums(do func(sums bool) error) error {
 	return again
 }
 
-// refusesHeader reports whether a request was refused because of what stands in it, not because of what is in the store.
+// refusesHeader reports whether a request was refused because of its headers, not because of what is in the store.
 func refusesHeader(err error) bool {
 	switch s3Status(err) {
 	case http.StatusNotImplemented:
@@ -54,10 +54,12 @@ func refusesHeader(err error) bool {
 	return false
 }
 
-// readsBack reports whether what is written has to be read: the server was not found to compare what comes with any checksum.
+// readsBack reports whether what is written must be read back, because the server does not compare some checksum with
+// the bytes.
 func (b *s3Bucket) readsBack() bool { return b.noSums.Load() || b.blind.Load() }
 
-// prove reads what was written, where the store proves nothing, and removes it when it has other bytes than c.
+// prove reads back what was written, if the store does not prove it. It removes an object whose bytes are not those of
+// c.
 func (b *s3Bucket) prove(ctx context.Context, a Attrs, c Content) error {
 	if !b.readsBack() {
 		return nil
@@ -75,7 +77,8 @@ func (b *s3Bucket) prove(ctx context.Context, a Attrs, c Content) error {
 	return err
 }
 
-// has reads an object, of some version if one is given, and reports whether it has the bytes of c, which was verified.
+// has reads an object, in the given version if there is one, and reports whether it has the bytes of c, which was
+// verified.
 func (b *s3Bucket) has(ctx context.Context, key, version string, c Content) (bool, error) {
 	body, a, err := b.Get(ctx, key, 0, -1)
 	if err != nil {

@@ -71,7 +71,7 @@ func TestEscapeKey(t *testing.T) {
 	}
 }
 
-// What is missing is said in words that help, and is no fault of the network.
+// If there are no credentials, the error says so, and does not look like a fault of the network.
 func TestWithoutCredentials(t *testing.T) {
 	for _, v := range os.Environ() {
 		if name, _, _ := strings.Cut(v, "="); strings.HasPrefix(name, "AWS_") {
@@ -89,7 +89,8 @@ func TestWithoutCredentials(t *testing.T) {
 	}
 }
 
-// A store that cannot be reached is said to be just that, without the SDK's account of a status that there was not.
+// The error for a store that cannot be reached says just that, without the SDK's text about a status that was never
+// received.
 func TestNoAnswer(t *testing.T) {
 	t.Setenv("AWS_MAX_ATTEMPTS", "1")
 	b, err := Open(t.Context(), "s3://b?region=us-east-1&endpoint=http://127.0.0.1:1", Options{Getenv: func(name string) string {

@@ -14,10 +14,10 @@ import (
 	"ociproxy/internal/wait"
 )
 
-// ErrHidden says that an anonymous client gets a blob's bytes changed, or not at all.
+// ErrHidden means that anonymous clients get a blob's bytes changed, or do not get them.
 var ErrHidden = errors.New("clients would not get its bytes")
 
-// Altered returns why clients would not get an object's bytes unchanged, as far as its attributes show it; "": no
+// Altered returns why clients would not get an object's bytes unchanged, as far as its attributes show it; "" means no
 // reason. Blobs that this package writes have no such reason.
 func (a Attrs) Altered() string {
 	encoding := outbound.Coding(a.ContentEncoding)
@@ -50,9 +50,9 @@ func compressible(contentType string) bool {
 	return false
 }
 
-// Replace writes an object over the one that has the given version, as [Bucket.Put] does; "": there is nothing to
-// replace. It removes an object that cannot be read where nothing may be written over it, as in Azure's archive. That
-// needs a right that writers otherwise do not need.
+// Replace writes an object over the one that has the given version, like [Bucket.Put]; "" means that there is nothing
+// to replace. If an object cannot be read or overwritten, as in Azure's archive, Replace removes it first. That needs a
+// right that writers otherwise do not need.
 func Replace(ctx context.Context, b Bucket, key string, c Content, h Header, version string) (Attrs, error) {
 	a, err := b.Put(ctx, key, c, h, version)
 	if err == nil || version == "" || errors.Is(err, ErrExists) || errors.Is(err, ErrConflict) || ctx.Err() != nil {
@@ -63,14 +63,14 @@ func Replace(ctx context.Context, b Bucket, key string, c Content, h Header, ver
 		return Attrs{}, err
 	}
 	if stays := b.Delete(ctx, key, version); stays != nil {
-		// The bucket's answer is about this object alone: others can still be written.
+		// The bucket's answer concerns only this object: other objects can still be written.
 		return Attrs{}, fmt.Errorf("%w: %s: %s, and has to be removed first, with the right to do so: %s, %s", ErrHidden, key,
 			there.Hidden, err.Error(), stays.Error())
 	}
 	return b.Put(ctx, key, c, h, "")
 }
 
-// found describes an object by a list, where the service refuses to do so by its name.
+// found describes an object by means of a list, for a service that refuses to describe it in HEAD.
 func found(ctx context.Context, b Bucket, key string) (Attrs, bool) {
 	for a, err := range b.List(ctx, key, "") {
 		return a, err == nil && a.Key == key
@@ -78,16 +78,16 @@ func found(ctx context.Context, b Bucket, key string) (Attrs, bool) {
 	return Attrs{}, false
 }
 
-// Public is a store's URL of blobs as anonymous clients read it: without credentials. Several goroutines may use it.
-// The zero value is a store without such a URL, where all is well.
+// Public is the URL at which anonymous clients read a store's blobs, without credentials. Several goroutines may use
+// it. The zero value is a store without such a URL; Look then returns nil.
 type Public struct {
 	// URL has {digest} in it, once.
 	URL string
-	// Client makes the requests. It follows no redirects, as the server of a redirected client does not.
+	// Client makes the requests. It follows no redirects, because a store must serve a blob itself.
 	Client *http.Client
 }
 
-// PublicClient makes a client for [Public] that keeps so many connections to a host. The caller closes idle
+// PublicClient makes a client for [Public] that keeps this many idle connections to a host. The caller closes idle
 // connections.
 func PublicClient(kept int) *http.Client {
 	return &http.Client{
@@ -101,14 +101,13 @@ func PublicClient(kept int) *http.Client {
 }
 
 const (
-	publicTime  = 20 * time.Second // one question
+	publicTime  = 20 * time.Second // for one request
 	publicTries = 4
-	publicPause = 100 * time.Millisecond // before the second one; doubled each time
+	publicPause = 100 * time.Millisecond // before the second try; doubled each time
 )
 
-// Look asks by HEAD, as a container runtime would by GET, whether an anonymous client gets a blob of size bytes
-// unchanged; nil: yes. An error that wraps [ErrHidden] means no. Any other error means that there was no useful
-// answer after some tries.
+// Look asks by HEAD whether an anonymous client, such as a container runtime, gets a blob of size bytes unchanged; nil
+// means yes. An error that wraps [ErrHidden] means no. Any other error means that several tries got no useful answer.
 func (p *Public) Look(ctx context.Context, d oci.Digest, size int64) error {
 	if p.URL == "" {
 		return nil
@@ -134,7 +133,7 @@ func (p *Public) look(ctx context.Context, address string, size int64) error {
 	}
 	if got.code == http.StatusMethodNotAllowed || got.code == http.StatusNotImplemented ||
 		got.code == http.StatusOK && got.length < 0 && size > 0 {
-		// Some servers do not know HEAD, or tell no length there.
+		// Some servers do not know HEAD, or do not send the length in its answer.
 		if got, err = p.ask(ctx, http.MethodGet, address, "bytes=0-0"); err != nil {
 			return err
 		}
@@ -155,29 +154,30 @@ func (p *Public) look(ctx context.Context, address string, size int64) error {
 	return nil
 }
 
-// told is what an answer says of an object before its bytes; a part of it counts as the whole.
+// told is what an answer says about an object before its bytes. An answer with a part counts as one with the complete
+// object.
 type told struct {
 	what   string // method and URL, for messages
 	code   int
 	status string
 	header http.Header
-	length int64 // of the whole; -1: not said
+	length int64 // of the complete object; -1: unknown
 }
 
-// ask makes one request, of which only the head of the answer is read.
+// ask makes one request and reads only the header of the answer.
 func (p *Public) ask(ctx context.Context, method, address, span string) (told, error) {
 	req, err := http.NewRequestWithContext(ctx, method, address, nil)
 	if err != nil {
 		return told{}, fmt.Errorf("%s %s: %w", method, address, err)
 	}
 	req.Header.Set("User-Agent", "oci-proxyctl")
-	req.Header.Set("Accept-Encoding", "gzip") // as runtimes do: who compresses on the way shows it here
+	req.Header.Set("Accept-Encoding", "gzip") // as runtimes do: a proxy that compresses shows it here
 	if span != "" {
 		req.Header.Set("Range", span)
 	}
 	resp, err := p.Client.Do(req)
 	if err != nil {
-		return told{}, err // it names the URL
+		return told{}, err // the error names the URL
 	}
 	t := told{what: method + " " + address, code: resp.StatusCode, status: resp.Status, header: resp.Header, length: resp.ContentLength}
 	if t.code == http.StatusPartialContent && span != "" {

@@ -37,7 +37,8 @@ func (o Options) logger() *slog.Logger {
 	return slog.New(slog.DiscardHandler)
 }
 
-// client makes the requests of a bucket. It follows no redirects: one means that the bucket is not where it was said to be.
+// client returns the client for a bucket's requests. It follows no redirects: a redirect means that the bucket is not
+// where the config says.
 func (o Options) client() *http.Client {
 	next := o.Transport
 	if next == nil {
@@ -53,7 +54,7 @@ func (o Options) client() *http.Client {
 	}
 }
 
-// shared is the transport of all buckets that were not given one.
+// shared returns the transport of all buckets that were not given one.
 var shared = sync.OnceValue(func() *http.Transport {
 	return outbound.New(outbound.Options{
 		Dial: 10 * time.Second, Handshake: 10 * time.Second, Idle: 60 * time.Second,
@@ -61,15 +62,15 @@ var shared = sync.OnceValue(func() *http.Transport {
 	})
 })
 
-// guard ends a request that does not keep the minimum pace, in either direction. The time in which the caller does not read
+// guard ends a request that does not keep the minimum pace, in either direction. Time in which the caller does not read
 // the answer, or has nothing to send yet, does not count.
 type guard struct {
 	next    http.RoundTripper
 	limit   time.Duration
-	contact *outbound.Verdicts // a host that has never answered well is given less
+	contact *outbound.Verdicts // a host that has never answered well gets less time
 }
 
-// stalled is the error of a request that the guard ended. Being a time-out, it is tried again.
+// stalled is the error of a request that guard ended. It is a time-out, so the request is tried again.
 type stalled struct{ error }
 
 func (e stalled) Unwrap() error   { return e.error }
@@ -78,7 +79,7 @@ func (e stalled) Temporary() bool { return true }
 
 type patience struct{}
 
-// withPatience lets the requests made under ctx stand still for d longer, as a copy inside the store does.
+// withPatience lets requests made under ctx make no progress for d longer. A copy inside the store needs that.
 func withPatience(ctx context.Context, d time.Duration) context.Context {
 	return context.WithValue(ctx, patience{}, d)
 }

@@ -15,7 +15,7 @@ import (
 	"ociproxy/internal/pace"
 )
 
-// pipes is a network inside the process, whose time is that of the test.
+// pipes is a network inside the process that runs on the test's clock.
 type pipes chan net.Conn
 
 func (p pipes) Accept() (net.Conn, error) {
@@ -37,7 +37,7 @@ func (p pipes) dial(context.Context, string, string) (net.Conn, error) {
 	return c, nil
 }
 
-// roomy is a connection that takes some MiB at once, which then stand still, as a kernel does.
+// roomy is a connection that takes some MiB at once, like a kernel's buffer, even if the other side does not read.
 type roomy struct {
 	net.Conn
 	queue  chan []byte
@@ -72,7 +72,8 @@ func (c *roomy) carry() {
 	}
 }
 
-// A request that gets on may take longer than the limit, one that stands still may not, in either direction.
+// A request that makes progress may take longer than the limit; one that makes none may not. This holds in both
+// directions.
 func TestGuard(t *testing.T) {
 	const limit = time.Minute
 	for path, c := range map[string]struct {
@@ -96,7 +97,7 @@ func TestGuard(t *testing.T) {
 						w.Write(make([]byte, 1000))
 						http.NewResponseController(w).Flush()
 						<-release
-					case "/drips": // ErrSlow though something moves all the time
+					case "/drips": // ErrSlow, although something moves all the time
 						for range 11 {
 							w.Write([]byte{1})
 							http.NewResponseController(w).Flush()
@@ -111,7 +112,7 @@ func TestGuard(t *testing.T) {
 						<-release
 					case "/slow":
 						for range 6 {
-							<-time.After(limit / 2) // by the clock of synctest
+							<-time.After(limit / 2) // on the clock of synctest
 							w.Write(make([]byte, pace.Window))
 						}
 					case "/takes":
@@ -129,7 +130,7 @@ func TestGuard(t *testing.T) {
 					close(network)
 					server.Close()
 					<-served
-					<-time.After(limit) // what it takes its time to close
+					<-time.After(limit) // time for connections that close late
 				}()
 				transport := &http.Transport{DialContext: network.dial}
 				defer transport.CloseIdleConnections()

@@ -7,8 +7,8 @@ import (
 	"sync/atomic"
 )
 
-// unclear notes, in the context's counter, that a request may have had its effect though no good answer came: a write
-// that is then refused because something is there may have met itself.
+// unclear counts, in the context's counter, requests that may have had their effect although no good answer came. If a
+// later write is refused because the object exists, that object may be its own.
 type unclear struct{ next http.RoundTripper }
 
 type unclearKey struct{}
@@ -33,7 +33,7 @@ func (u *unclear) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// counted is an answer's body that may break off.
+// counted is the body of an answer; it counts if the body breaks off.
 type counted struct {
 	io.ReadCloser
 	n *atomic.Int32

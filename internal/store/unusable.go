@@ -6,8 +6,8 @@ import (
 	"iter"
 )
 
-// Unusable is a bucket that could not be opened: every use of it fails with the reason. So a store with wrong
-// credentials is one fault among working stores.
+// Unusable returns a bucket that could not be opened: every use of it fails with the reason. So wrong credentials of
+// one store do not stop the work on the others.
 func Unusable(name string, why error) Bucket { return unusable{name, why} }
 
 type unusable struct {

@@ -9,11 +9,11 @@ import (
 // ErrBounds is wrapped by the error of a document that is too long, too deep or has too many values.
 var ErrBounds = errors.New("more JSON than is accepted")
 
-// Bounds of a document. A zero field takes its default.
+// Bounds are the limits for a document. A zero field takes its default.
 type Bounds struct {
-	Bytes  int64 // of the whole text; 0: 4 MiB
-	Depth  int   // of objects and lists in each other; 0: 64
-	Values int   // in all: members and elements of objects and lists; 0: 1 for each 16 bytes that are allowed, and 16
+	Bytes  int64 // length of the text; 0: 4 MiB
+	Depth  int   // nesting of objects and lists; 0: 64
+	Values int   // total members and elements of objects and lists; 0: 16, plus 1 for each 16 bytes that Bytes allows
 }
 
 const (
@@ -34,8 +34,8 @@ func (b Bounds) filled() Bounds {
 	return b
 }
 
-// NewReader returns a reader of r whose Read fails with [ErrBounds] before it hands on a byte beyond the bounds. It is for those
-// who read token by token, and takes no memory that grows with the text. What r sends is not checked to be JSON.
+// NewReader returns a reader of r whose Read fails with [ErrBounds] before it returns a byte beyond the bounds. Use
+// it for reading token by token. Its memory does not grow with the text. It does not check that r sends JSON.
 func NewReader(r io.Reader, most Bounds) io.Reader {
 	return &reader{r: r, meter: meter{most: most.filled()}}
 }
@@ -60,17 +60,17 @@ func (r *reader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// meter counts what goes by, without a stack.
+// meter counts bytes, depth and values, without a stack.
 type meter struct {
 	most   Bounds
 	bytes  int64
 	depth  int
 	values int
 
-	text, escaped bool // inside of a string; after a backslash there
+	text, escaped bool // inside a string; after a backslash in it
 }
 
-// take counts b, and returns how many bytes of it are within the bounds.
+// take counts b, and returns how many of its bytes are within the bounds.
 func (m *meter) take(b []byte) (int, error) {
 	for i, c := range b {
 		if m.bytes++; m.bytes > m.most.Bytes {
@@ -85,7 +85,7 @@ func (m *meter) take(b []byte) (int, error) {
 			m.text = true
 		case c == '[' || c == '{':
 			m.depth++
-			m.values++ // the first in it; a comma is the next
+			m.values++ // the first value in it; each comma counts the next one
 		case c == ']' || c == '}':
 			m.depth--
 		case c == ',':

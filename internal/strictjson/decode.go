@@ -11,19 +11,21 @@ import (
 	jsonv1 "github.com/go-json-experiment/json/v1"
 )
 
-// ErrKey is wrapped by the error of a document whose keys other readers would understand in another way.
+// ErrKey is wrapped by the error of a document whose keys other readers would understand differently.
 var ErrKey = errors.New("ambiguous key")
 
-// loose reads as encoding/json does; exact compares keys exactly and takes none twice; closed takes none that no field has.
+// loose reads as encoding/json does. exact compares keys exactly and rejects duplicates. closed also rejects keys
+// without a field.
 var (
 	loose  = jsonv1.DefaultOptionsV1()
 	exact  = json.JoinOptions(loose, json.MatchCaseInsensitiveNames(false), jsontext.AllowDuplicateNames(false), jsonv1.ReportErrorsWithLegacySemantics(false))
 	closed = json.JoinOptions(exact, json.RejectUnknownMembers(true))
 )
 
-// Unmarshal is encoding/json's Unmarshal within bounds, into the zero value that v points to. A key that comes twice, and one that
-// a reader who does not mind its case would take for a field's and so read something else, wrap [ErrKey]. Other keys
-// that no field has are ignored. The error of what is no JSON says at which byte. After an error v may be filled in part.
+// Unmarshal works like encoding/json's Unmarshal, within bounds, into the zero value that v points to. Two kinds of
+// keys give an error that wraps [ErrKey]: a duplicate key, and a key that differs from a field's name only in case,
+// if a case-insensitive reader would read another value because of it. Other keys without a field are ignored. If the
+// text is not JSON, the error says at which byte. After an error, v may be partly filled.
 func Unmarshal(text []byte, v any, most Bounds) error {
 	if err := decode(text, v, most, exact); err != nil {
 		return err
@@ -35,7 +37,7 @@ func Unmarshal(text []byte, v any, most Bounds) error {
 	return nil
 }
 
-// UnmarshalClosed is [Unmarshal] for documents that have no keys but those of fields; another one is an error.
+// UnmarshalClosed is [Unmarshal] for documents that have only the keys of fields. Any other key is an error.
 func UnmarshalClosed(text []byte, v any, most Bounds) error { return decode(text, v, most, closed) }
 
 func decode(text []byte, v any, most Bounds, how json.Options) error {
@@ -53,7 +55,7 @@ func decode(text []byte, v any, most Bounds, how json.Options) error {
 	return err
 }
 
-// Read reads all of r, and its text as [Unmarshal] does.
+// Read reads all of r, and parses its text as [Unmarshal] does.
 func Read(r io.Reader, v any, most Bounds) error {
 	text, err := io.ReadAll(NewReader(r, most))
 	if err != nil {

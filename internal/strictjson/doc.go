@@ -2,8 +2,8 @@
 // compares keys exactly.
 //
 // encoding/json alone bounds none of these well. A token reader keeps a stack as deep as the text is nested. A list
-// of a million empty objects of three bytes each becomes a hundred bytes each before anybody can count them. And it
-// takes the key "SIZE" for "size", which other readers of the same text do not do.
+// of a million empty objects of three bytes each becomes a hundred bytes each before a program can count them. And it
+// takes the key "SIZE" for "size"; other readers of the same text do not.
 //
 // It knows JSON. It must not know what a document means. It imports nothing of this module.
 package strictjson

@@ -107,7 +107,7 @@ func TestNotJSON(t *testing.T) {
 	}
 }
 
-// Nobody who reads token by token gets deep, however long the text goes on.
+// A decoder that reads token by token never nests deeply, however long the text is.
 func TestReaderIsShallow(t *testing.T) {
 	endless := io.MultiReader(strings.NewReader(`{"x":`), &repeat{"["})
 	dec := json.NewDecoder(NewReader(endless, Bounds{Bytes: 1 << 40}))
@@ -131,7 +131,7 @@ type repeat struct{ text string }
 
 func (r *repeat) Read(p []byte) (int, error) { return copy(p, strings.Repeat(r.text, len(p))), nil }
 
-// What is within the bounds goes by as it is, in pieces of any size, with the error of the source.
+// Text within the bounds passes unchanged, in pieces of any size, with the error of the source.
 func TestReaderPasses(t *testing.T) {
 	text := `{"a":["\\",{"b":"\"]]]"}]} not JSON ]]`
 	for _, r := range []io.Reader{strings.NewReader(text), iotest.OneByteReader(strings.NewReader(text)), iotest.DataErrReader(strings.NewReader(text))} {
@@ -145,7 +145,7 @@ func TestReaderPasses(t *testing.T) {
 	}
 }
 
-// Whatever is read is what encoding/json reads, and nothing is read that has a key twice.
+// Unmarshal must read the same values as encoding/json, and nothing that has a duplicate key.
 func FuzzUnmarshal(f *testing.F) {
 	f.Add([]byte(`{"name":"a","list":[{"Plain":1}],"up":{"deep":"x"}}`))
 	f.Add([]byte(`{"name":"a","NAME":"b"}`))

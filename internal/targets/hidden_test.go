@@ -20,7 +20,7 @@ func TestHidden(t *testing.T) {
 	}
 	for name, answer := range hide {
 		for _, forever := range []bool{false, true} {
-			t.Run(map[bool]string{false: "until it is written anew, ", true: "for good, "}[forever]+name, func(t *testing.T) {
+			t.Run(map[bool]string{false: "until it is written again, ", true: "for good, "}[forever]+name, func(t *testing.T) {
 				dir := mkdir(t)
 				b := blobOf(t, text)
 				bucket, err := store.Open(t.Context(), "file://"+dir, store.Options{})
@@ -60,8 +60,8 @@ func TestHidden(t *testing.T) {
 	}
 }
 
-// TestVain: what strangers do not get though it was written again is not written in each pass of a process.
-func TestVain(t *testing.T) {
+// TestStillHidden: a blob that anonymous clients do not get after it was written again is not written in each pass.
+func TestStillHidden(t *testing.T) {
 	const text = "content"
 	dir := mkdir(t)
 	b := blobOf(t, text)

@@ -41,7 +41,7 @@ type Fit struct {
 	fit map[string]bool // by name and bucket
 	of  map[string]*store.Learned
 
-	vain vain
+	hidden hidden
 }
 
 // learned is what is known of a store's server.

@@ -17,23 +17,23 @@ import (
 	"ociproxy/internal/wait"
 )
 
-// stranger asks as a client does: without credentials, and without following redirects, since the server sends
+// anonymous asks as a client does: without credentials, and without following redirects, since the server sends
 // clients to the URL itself.
-type stranger struct {
+type anonymous struct {
 	client    *http.Client
 	transport *http.Transport
 	pause     time.Duration // before it asks again; doubled each time
 }
 
-func newStranger() stranger {
+func newAnonymous() anonymous {
 	t := newTransport()
-	return stranger{transport: t, pause: lookPause, client: &http.Client{
+	return anonymous{transport: t, pause: lookPause, client: &http.Client{
 		Transport: outbound.Explaining(t), Timeout: 30 * time.Second,
 		CheckRedirect: outbound.NoRedirect,
 	}}
 }
 
-func (s stranger) close() { s.transport.CloseIdleConnections() }
+func (s anonymous) close() { s.transport.CloseIdleConnections() }
 
 // seen is what an anonymous client gets.
 type seen struct {
@@ -48,7 +48,7 @@ const (
 )
 
 // look reads at most max bytes of a URL. It repeats that a few times, until good accepts the answer.
-func (s stranger) look(ctx context.Context, address string, max int64, good func(seen) error) error {
+func (s anonymous) look(ctx context.Context, address string, max int64, good func(seen) error) error {
 	pause := s.pause
 	for try := 1; ; try++ {
 		got, err := s.once(ctx, address, max)
@@ -65,7 +65,7 @@ func (s stranger) look(ctx context.Context, address string, max int64, good func
 	}
 }
 
-func (s stranger) once(ctx context.Context, address string, max int64) (got seen, err error) {
+func (s anonymous) once(ctx context.Context, address string, max int64) (got seen, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return got, errors.New("bad URL")

@@ -80,7 +80,7 @@ type Set struct {
 	engine *transfer.Engine
 	fit    *Fit
 	log    *slog.Logger
-	anon   stranger
+	anon   anonymous
 }
 
 // Errors of [Open] and [Set.Ensure].
@@ -110,7 +110,7 @@ func Open(ctx context.Context, cfg *config.Config, opt Options) (*Set, error) {
 	if !m.Enabled() {
 		config.Fill(&m)
 	}
-	f := &Set{log: opt.Logger, fit: opt.Fit, anon: newStranger()}
+	f := &Set{log: opt.Logger, fit: opt.Fit, anon: newAnonymous()}
 	if f.fit == nil {
 		f.fit = new(Fit)
 	}
@@ -126,7 +126,7 @@ func Open(ctx context.Context, cfg *config.Config, opt Options) (*Set, error) {
 	for _, s := range f.Stores {
 		stores = append(stores, ledger.Store{Name: s.Name(), Bucket: s.Bucket, Where: s.where})
 		targets = append(targets, transfer.Target{
-			Name: s.Name(), Group: s.group, Sink: transfer.ToBucket(s.Name(), s.Bucket, f.fit.vain.look(s, f.Public(s))),
+			Name: s.Name(), Group: s.group, Sink: transfer.ToBucket(s.Name(), s.Bucket, f.fit.hidden.look(s, f.Public(s))),
 		})
 	}
 	targets = append(targets, opt.More...)

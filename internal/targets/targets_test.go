@@ -48,7 +48,7 @@ func blobOf(t testing.TB, text string) transfer.Blob {
 	return transfer.Blob{Digest: d, Size: int64(len(text)), Repository: "app"}
 }
 
-// public is the public side of a directory: wrap changes what strangers see.
+// public is the public side of a directory: wrap changes what anonymous clients see.
 func public(t testing.TB, dir string, wrap func(http.Handler) http.Handler) string {
 	t.Helper()
 	h := http.FileServer(http.Dir(dir))

@@ -7,10 +7,10 @@ package thorough
 
 import "os"
 
-// On reports whether everything is tried.
+// On reports whether tests try all cases.
 func On() bool { return os.Getenv("OCIPROXY_SLOW") == "all" }
 
-// Step is how far the cases that are tried lie apart: n, or 1 when all are.
+// Step returns the distance between the cases to try: n, or 1 to try all.
 func Step(n int) int {
 	if On() {
 		return 1
@@ -18,7 +18,7 @@ func Step(n int) int {
 	return n
 }
 
-// Rounds is how many rounds a random test makes: few, or all.
+// Rounds returns the number of rounds of a random test: few, or all.
 func Rounds[N int | uint64](few, all N) N {
 	if On() {
 		return all

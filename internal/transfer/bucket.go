@@ -100,7 +100,7 @@ func (s *bucketSink) CopyFrom(ctx context.Context, it Item, from Sink, at store.
 	return found, err
 }
 
-// existing compares the object under the blob's key. how says how it came there, if it is right.
+// existing compares the object under the blob's key with the blob. how says how the object came there, if it is right.
 //
 // It believes a SHA-256 that the store computed over the whole object: it is what the store would be asked to check
 // anyway. It believes the store's CRC32C when crc is given. Then the provider itself has just copied the object from
@@ -138,7 +138,7 @@ func (s *bucketSink) shown(ctx context.Context, it Item, how How, a store.Attrs)
 	if how == AlreadyThere && s.look != nil {
 		err := s.look(ctx, it.Digest, a.Size)
 		switch {
-		case errors.Is(err, store.ErrHidden) && !errors.Is(err, ErrVain):
+		case errors.Is(err, store.ErrHidden) && !errors.Is(err, ErrStillHidden):
 			return Found{Wrong: a.Version}, nil
 		case err != nil:
 			return Found{}, fmt.Errorf("read %s as an anonymous client: %w", s.name, err)

@@ -20,7 +20,8 @@ import (
 	"ociproxy/internal/store"
 )
 
-// TestThousand: a thousand requests for blobs that share much; each is read once, to the byte, and every store has all, in files.
+// TestThousand makes a thousand requests for blobs that share much. Each blob is read exactly once, and every store
+// gets all of them, in files.
 func TestThousand(t *testing.T) {
 	o := newOrigin()
 	var targets []Target
@@ -95,7 +96,7 @@ func TestThousand(t *testing.T) {
 	}
 }
 
-// pattern is an endless stream that is never in memory: a block with a counter in it.
+// pattern is an endless stream that is never completely in memory: a block with a counter in it.
 type pattern struct {
 	off, size int64
 	block     [64 << 10]byte
@@ -116,7 +117,7 @@ func (p *pattern) Read(b []byte) (int, error) {
 
 func (p *pattern) Close() error { return nil }
 
-// stream is a source of one such blob.
+// stream is a source of one pattern.
 type stream struct{}
 
 func (stream) Open(_ context.Context, b Blob, off int64) (io.ReadCloser, error) {
@@ -182,7 +183,8 @@ func TestMemory(t *testing.T) {
 	}
 }
 
-// TestSlowSpeed compares with the barest thing that does the same: one loop that reads, hashes, and writes three files.
+// TestSlowSpeed compares the engine with the simplest program that does the same: one loop that reads, hashes, and
+// writes three files.
 func TestSlowSpeed(t *testing.T) {
 	if os.Getenv("OCIPROXY_SLOW") == "" {
 		t.Skip("OCIPROXY_SLOW is not set")

@@ -21,39 +21,39 @@ type Engine struct {
 	dir     *folder
 	counters
 
-	ctx    context.Context // ends when running work is to be given up
+	ctx    context.Context // ends when running work must stop
 	cancel context.CancelCauseFunc
 	wg     sync.WaitGroup
 
 	mu         sync.Mutex
 	closed     bool
 	work       map[oci.Digest]*work
-	open       pool                // blobs in work
-	active     pool                // those of them that do not only wait for targets that lag behind; each has a place here until it waits for nothing else
+	open       pool                // blobs with work
+	active     pool                // of these, blobs that wait for more than lagging targets
 	slots      *semaphore.Weighted // downloads
-	fetching   atomic.Int64        // those that run
+	fetching   atomic.Int64        // running downloads
 	disk       pool                // bytes of the spool
 	memory     pool                // bytes in memory
-	events     []Event             // to be told when the lock is given back
+	events     []Event             // events to report when the lock is released
 	activeWork map[*work]bool
-	fullTill   time.Time // until when the disk of the spool is thought to be full
+	fullTill   time.Time // the spool's disk is assumed full until then
 }
 
-// target is a store with the work that waits for it. All but sink and counters is under the engine's lock.
+// target is a store with the work that waits for it. The engine's lock guards everything except sink and counters.
 type target struct {
 	Target
 	targetCounters
 	queue       []*delivery
 	running     map[*delivery]bool
-	busy        int // workers; more than running when a delivery was given up and its worker has not returned yet
-	fails       int // in a row, of those that concern the whole bucket
-	failedTries int // tries in a row that failed
+	busy        int // workers; more than running if a delivery was given up and its worker has not returned yet
+	fails       int // failures in a row that concern the whole bucket
+	failedTries int // failed tries in a row
 	tripped     error
 	moved       time.Time // last success
 	idle        time.Time // since when it could work more; zero: it is busy
 }
 
-// New makes an engine; [Engine.Close] ends it. The error is about the options or the folder of the spool.
+// New makes an engine; [Engine.Close] ends it. The error is about the options or the spool's folder.
 func New(opt Options) (*Engine, error) {
 	opt.setDefaults()
 	switch {
@@ -69,7 +69,7 @@ func New(opt Options) (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{opt: opt, dir: dir, work: map[oci.Digest]*work{}, activeWork: map[*work]bool{}}
-	e.ctx, e.cancel = context.WithCancelCause(context.Background()) // outlives every single caller: a blob may have several
+	e.ctx, e.cancel = context.WithCancelCause(context.Background()) // outlives every caller: a blob may have several
 	for _, t := range opt.Targets {
 		e.targets = append(e.targets, &target{Target: t, running: map[*delivery]bool{}, moved: time.Now(), idle: time.Now()})
 	}
@@ -83,8 +83,8 @@ func New(opt Options) (*Engine, error) {
 	return e, nil
 }
 
-// activePerDownload is how many blobs may be on their way for each download that may run. Blobs that only wait for
-// targets that lag behind do not count.
+// activePerDownload is how many blobs may be active for each download that may run. Blobs that only wait for targets
+// that lag behind do not count.
 const activePerDownload = 16
 
 func (o *Options) setDefaults() {
@@ -110,7 +110,7 @@ func fallback[T int | int64 | time.Duration](v *T, to T) {
 	}
 }
 
-// unlock gives the lock back and tells what happened while it was held.
+// unlock releases the lock and reports the events that happened while it was held.
 func (e *Engine) unlock() {
 	events := e.events
 	e.events = nil
@@ -120,13 +120,13 @@ func (e *Engine) unlock() {
 	}
 }
 
-// tell notes an event; the lock is held.
+// tell records an event; the lock is held.
 func (e *Engine) tell(kind EventKind, b Blob, target int, bytes int64, err error) {
 	e.events = append(e.events, Event{Kind: kind, Blob: b, Target: target, Bytes: bytes, Err: err})
 }
 
-// Ensure brings a blob to the targets of need. The caller says that those of have hold it: a target of the same group
-// may copy it from there, and then the engine does not read the source.
+// Ensure brings a blob to the targets of need. The caller asserts that the targets of have hold it: a target of the
+// same group may copy it from there, and then the engine does not read the source.
 //
 // It returns once the blob was admitted. That may have to wait until other blobs are finished, but not for a target
 // that lags behind. The channel gives one result for each target of need, as they come, and is closed after the last.
@@ -172,7 +172,7 @@ func (e *Engine) admit(ctx context.Context, b Blob, c *watcher, need, have set.S
 		case e.closed:
 			e.unlock()
 			return ErrClosed
-		case w != nil && (w.ending || w.blob.Size != b.Size): // ends soon; or is somebody's error, or we are
+		case w != nil && (w.ending || w.blob.Size != b.Size): // it ends soon; or one of the two sizes is wrong
 			e.unlock()
 			select {
 			case <-w.done:
@@ -203,7 +203,7 @@ func (e *Engine) admit(ctx context.Context, b Blob, c *watcher, need, have set.S
 	}
 }
 
-// Reset begins a new pass: targets that were put aside are tried again.
+// Reset begins a new pass: it allows targets that were put aside again.
 func (e *Engine) Reset() {
 	e.mu.Lock()
 	defer e.unlock()
@@ -212,7 +212,7 @@ func (e *Engine) Reset() {
 	}
 }
 
-// closing is how long work that was told to end may take.
+// closing is how long work that was asked to end may take.
 const closing = 10 * time.Second
 
 // Close ends the engine. It admits no more blobs. Running work may finish until ctx ends; then it is given up. Partly

@@ -15,7 +15,7 @@ var all3 = set.Of(0, 1, 2)
 
 func three() []*heap { return []*heap{newHeap("a"), newHeap("b"), newHeap("c")} }
 
-// TestOnce: one reading, three stores; small and large, both algorithms, and the empty blob.
+// TestOnce: one read, three stores; small and large blobs, both algorithms, and the empty blob.
 func TestOnce(t *testing.T) {
 	for name, size := range map[string]int{"empty": 0, "byte": 1, "small": 70_000, "limit": smallBlob, "large": smallBlob + 1, "larger": 5 << 20} {
 		for alg, make := range map[string]func(testing.TB, uint64, int) ([]byte, Blob){"sha256": made, "sha512": made512} {
@@ -52,7 +52,7 @@ func TestOnce(t *testing.T) {
 	}
 }
 
-// TestSourceFaults: what a source can do wrong.
+// TestSourceFaults tests what a source can do wrong.
 func TestSourceFaults(t *testing.T) {
 	cut := errors.New("connection reset")
 	tests := map[string]struct {
@@ -95,7 +95,7 @@ func TestSourceFaults(t *testing.T) {
 			return func(b Blob, off int64, r io.Reader) (io.Reader, error) { return &flip{r: r, at: n / 2}, nil }
 		}, ErrCorrupt.Error()},
 		"wrong after a cut": {func(n int) func(Blob, int64, io.Reader) (io.Reader, error) {
-			calls := 0 // as a server does that ignores the range
+			calls := 0 // like a server that ignores the range
 			return func(b Blob, off int64, r io.Reader) (io.Reader, error) {
 				switch calls++; calls {
 				case 1:
@@ -150,7 +150,7 @@ func TestSourceFaults(t *testing.T) {
 	}
 }
 
-// flip spoils one byte.
+// flip changes one byte.
 type flip struct {
 	r  io.Reader
 	at int

@@ -16,10 +16,10 @@ import (
 	"ociproxy/internal/wait"
 )
 
-// errAnew is why a spool is given up whose content came in pieces and did not match.
-var errAnew = errors.New("the download starts again")
+// errRestart is why a spool is given up: its content came in pieces and did not match.
+var errRestart = errors.New("the download starts again")
 
-// fetch gets the bytes of a blob: it waits for space and a place, downloads, and lets the deliveries that wait begin.
+// fetch gets the bytes of a blob. It waits for space and a place, downloads, and lets the waiting deliveries begin.
 func (e *Engine) fetch(w *work) {
 	err := e.reserve(w)
 	if err == nil {
@@ -64,7 +64,7 @@ func (e *Engine) reserve(w *work) error {
 			need.Add(d.target)
 		}
 	}
-	if p == &e.disk { // what an earlier process left counts as taken until here
+	if p == &e.disk { // what an earlier process left counts as used until here
 		p.put(e.dir.take(w.blob.Digest))
 	}
 	e.unlock()
@@ -81,7 +81,7 @@ func (e *Engine) reserve(w *work) error {
 	return nil
 }
 
-// place says where a blob will lie. A blob that fits in both waits for memory only where the disk cannot be used.
+// place returns the pool for a blob. A blob that fits in both waits for memory only if the disk cannot be used.
 func (e *Engine) place(b Blob) *pool {
 	switch {
 	case b.Size > e.opt.small:
@@ -143,9 +143,9 @@ func (e *Engine) download(w *work) error {
 			e.tell(Fetched, w.blob, -1, w.blob.Size, nil)
 		case again:
 			w.stage, w.spool = coming, nil
-			s.fail(errAnew)
+			s.fail(errRestart)
 			for _, d := range w.deliveries {
-				if d.step == toSend && d.state == queued { // there is nothing to begin with
+				if d.step == toSend && d.state == queued { // the old bytes are gone: it must wait
 					e.unqueue(d)
 					d.state = waiting
 				}
@@ -162,7 +162,8 @@ func (e *Engine) download(w *work) error {
 	}
 }
 
-// newSpool makes the place for a blob's bytes, and says how many are there from an earlier process. The caller leaves it when it is filled.
+// newSpool makes the place for a blob's bytes. It returns how many bytes an earlier process left there. The caller
+// calls leave when the spool is filled.
 func (e *Engine) newSpool(w *work) (*spool, int64, error) {
 	s := &spool{size: w.blob.Size}
 	if w.pool == &e.memory {
@@ -184,7 +185,7 @@ func (e *Engine) newSpool(w *work) (*spool, int64, error) {
 	return s, left, nil
 }
 
-// spaceError says when the disk is full.
+// spaceError wraps err in ErrSpace if the disk is full, else in errSpool.
 func spaceError(err error) error {
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG) {
 		return fmt.Errorf("%w: %w", ErrSpace, err)
@@ -201,7 +202,7 @@ type fetcher struct {
 	crc    uint32
 	off    int64
 	begun  bool // something was read
-	pieced bool // in more than one go
+	pieced bool // read in more than one piece
 }
 
 // run continues after the first left bytes, which are in the spool already.
@@ -212,7 +213,7 @@ func (t *fetcher) run(left int64) error {
 		}
 	}
 	size := t.w.blob.Size
-	since := t.off // where the tries were counted from
+	since := t.off // offset from which the tries are counted
 	for tries := 0; t.off < size || !t.begun; {
 		ended, err := t.piece()
 		switch {
@@ -245,7 +246,7 @@ func (t *fetcher) run(left int64) error {
 // errSpool is an error of the spool other than a full disk.
 var errSpool = errors.New("the spool cannot be used")
 
-// reread hashes what an earlier process left.
+// reread hashes the bytes that an earlier process left.
 func (t *fetcher) reread(left int64) error {
 	buf := buffers.Get().(*[256 << 10]byte)
 	defer buffers.Put(buf)
@@ -302,7 +303,7 @@ func (t *fetcher) piece() (ended bool, err error) {
 	buf := buffers.Get().(*[256 << 10]byte)
 	defer buffers.Put(buf)
 	for {
-		n, err := clock.Read(body, buf[:min(int64(len(buf)), size-t.off+1)]) // one more, to see a source that has too much
+		n, err := clock.Read(body, buf[:min(int64(len(buf)), size-t.off+1)]) // one more, to detect excess
 		t.e.sourceBytes.Add(int64(n))
 		if t.off+int64(n) > size {
 			return false, fmt.Errorf("it has more than %d bytes: %w", size, &SizeError{Said: size, Is: -1})
@@ -318,7 +319,7 @@ func (t *fetcher) piece() (ended bool, err error) {
 		}
 		switch {
 		case errors.Is(err, io.EOF):
-			if t.off < size && t.w.blob.Digest.Matches(t.hash) { // that is all of it
+			if t.off < size && t.w.blob.Digest.Matches(t.hash) { // the source has no more
 				return true, &SizeError{Said: size, Is: t.off}
 			}
 			if t.off < size {
@@ -326,7 +327,7 @@ func (t *fetcher) piece() (ended bool, err error) {
 			}
 			return true, nil
 		case err != nil && t.off == size:
-			return false, nil // all is there; the digest decides
+			return false, nil // everything is there; the digest decides
 		case err != nil:
 			return false, cause(ctx, err)
 		}

@@ -18,13 +18,13 @@ const keepFor = 72 * time.Hour
 // maxFolders bounds the processes that share one directory.
 const maxFolders = 1024
 
-// folder is where the spool's files lie: one of several numbered ones below the configured directory, locked, so that two
-// processes never write the same file. A file is named "<alg>-<hex>.part" by its blob; other names are left alone. It is under the
-// engine's lock, once made.
+// folder is where the spool keeps its files: one of several numbered folders below the configured directory. It is
+// locked, so that two processes never write the same file. A file is named "<alg>-<hex>.part" after its blob. The
+// folder leaves other files alone. Once it is made, the engine's lock guards it.
 type folder struct {
 	path string
 	lock *os.File
-	left map[oci.Digest]leftover // files that nobody works on
+	left map[oci.Digest]leftover // files without work
 }
 
 // leftover is a file of an earlier process or an earlier try.
@@ -40,7 +40,7 @@ func openFolder(dir string) (*folder, error) {
 		path := filepath.Join(dir, fmt.Sprintf("spool-%d", i))
 		if mine != nil {
 			if _, err := os.Stat(path); err != nil {
-				break // they are numbered without gaps
+				break // the numbers have no gaps
 			}
 		}
 		if err := os.MkdirAll(path, 0o700); err != nil {
@@ -70,7 +70,7 @@ func openFolder(dir string) (*folder, error) {
 	return mine, nil
 }
 
-// scan finds what is there, and removes what is old.
+// scan finds the files that are there, and removes old ones.
 func (d *folder) scan() error {
 	entries, err := os.ReadDir(d.path)
 	if err != nil {
@@ -105,7 +105,7 @@ func (d *folder) name(b oci.Digest) string {
 	return filepath.Join(d.path, b.Algorithm()+"-"+b.Hex()+".part")
 }
 
-// size is what is left in all.
+// size returns the bytes of all leftovers.
 func (d *folder) size() (n int64) {
 	for _, l := range d.left {
 		n += l.size
@@ -113,7 +113,7 @@ func (d *folder) size() (n int64) {
 	return n
 }
 
-// take marks a blob's file as in use, and returns how large it was.
+// take marks a blob's file as in use and returns its size.
 func (d *folder) take(b oci.Digest) int64 {
 	n := d.left[b].size
 	delete(d.left, b)
@@ -134,10 +134,10 @@ func (d *folder) open(b oci.Digest) (*os.File, int64, error) {
 	return f, info.Size(), nil
 }
 
-// remove removes a blob's file. One that cannot be removed is found by the next process.
+// remove removes a blob's file. If that fails, the next process finds the file.
 func (d *folder) remove(b oci.Digest) { _ = os.Remove(d.name(b)) }
 
-// keep leaves a blob's file for later, if it has at least so many bytes, and says how large it is.
+// keep leaves a blob's file for later if it has at least that many bytes, and returns its size.
 func (d *folder) keep(b oci.Digest, least int64) int64 {
 	info, err := os.Stat(d.name(b))
 	if err != nil {
@@ -152,7 +152,7 @@ func (d *folder) keep(b oci.Digest, least int64) int64 {
 	return info.Size()
 }
 
-// evict removes the oldest file that is left, and says how large it was.
+// evict removes the oldest leftover and returns its size.
 func (d *folder) evict() (n int64, found bool) {
 	var oldest oci.Digest
 	for b, l := range d.left {
@@ -168,5 +168,5 @@ func (d *folder) evict() (n int64, found bool) {
 	return n, true
 }
 
-// close gives the folder back; what is left in it stays.
+// close releases the folder. Its files stay.
 func (d *folder) close() error { return unlockFile(d.lock) }

@@ -25,12 +25,12 @@ func write(t *testing.T, name string, b []byte) string {
 	return name
 }
 
-// part is where a killed process leaves what it had of a blob.
+// part returns the file in which a killed process leaves what it had of a blob.
 func part(dir string, b Blob) string {
 	return filepath.Join(dir, "spool-0", b.Digest.Algorithm()+"-"+b.Digest.Hex()+".part")
 }
 
-// TestAfterKill: what a process left when it was killed is hashed and continued, whatever it is.
+// TestAfterKill: the engine hashes and continues what a killed process left, whatever it is.
 func TestAfterKill(t *testing.T) {
 	data, blob := made(t, 1, 5*tiny)
 	wrong := bytes.Clone(data)
@@ -42,7 +42,7 @@ func TestAfterKill(t *testing.T) {
 		"most of it":          {data[:4*tiny], tiny},
 		"all of it":           {data, 0},
 		"nothing":             {nil, 5 * tiny},
-		"something wrong":     {wrong[:4*tiny], 6 * tiny}, // what was missing, and then all of it
+		"something wrong":     {wrong[:4*tiny], 6 * tiny}, // the missing bytes, then all of them
 		"all of it, wrong":    {wrong, 5 * tiny},
 		"zeros":               {make([]byte, 3*tiny), 7 * tiny},
 		"more than there is":  {append(bytes.Clone(data), 1), 5 * tiny},
@@ -81,7 +81,8 @@ func TestAfterKill(t *testing.T) {
 	}
 }
 
-// TestFolders: processes that share a directory do not share files; who comes after a killed one goes on with its files.
+// TestFolders: processes that share a directory do not share files. The process after a killed one continues with its
+// files.
 func TestFolders(t *testing.T) {
 	dir := t.TempDir()
 	old := write(t, filepath.Join(dir, "spool-1", "sha256-"+fmt.Sprintf("%064d", 1)+".part"), []byte("old"))
@@ -130,7 +131,8 @@ func TestFolders(t *testing.T) {
 	}
 }
 
-// TestQueuedOverRefetch: an upload that waits for its turn while a spool turns out wrong and is begun again does not begin without one.
+// TestQueuedOverRefetch: an upload waits for its turn while a spool turns out wrong and starts again. The upload must
+// not begin without a spool.
 func TestQueuedOverRefetch(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		wrongData, x := made(t, 1, 5*tiny)
@@ -142,20 +144,20 @@ func TestQueuedOverRefetch(t *testing.T) {
 		o, h := newOrigin(), newHeap("one")
 		o.add(data, x)
 		o.add(yData, y)
-		both, anew := make(chan struct{}), make(chan struct{})
+		both, again := make(chan struct{}), make(chan struct{})
 		h.fault = func(_ context.Context, op, key string, _ bool) error {
 			switch {
 			case op == "head" && key == store.BlobKey(x.Digest):
 				<-both
 			case op == "head":
-				<-anew // the only worker is taken until then
+				<-again // the only worker is busy until then
 			}
 			return nil
 		}
 		e := engine(t, o, Options{Dir: dir, UploadsPerTarget: 1, Observe: func(ev Event) {
 			if ev.Kind == Refetched {
-				close(anew)
-				<-time.After(time.Second) // the worker looks for something else to do
+				close(again)
+				<-time.After(time.Second) // the worker looks for other work
 			}
 		}}, h)
 		var results []<-chan Result
@@ -175,7 +177,8 @@ func TestQueuedOverRefetch(t *testing.T) {
 	})
 }
 
-// TestLeftoverGivenUp: what an earlier process left of a blob still counts, and may give way, when the blob is given up before its download.
+// TestLeftoverGivenUp: a blob is given up before its download. What an earlier process left of it still counts, and may
+// be evicted.
 func TestLeftoverGivenUp(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		data, x := made(t, 1, 5*tiny)

@@ -17,9 +17,10 @@ import (
 	"ociproxy/internal/set"
 )
 
-// TestFullDisk: a disk that takes no more fails the blob that met it; small ones go on, and after a while large ones are tried again.
+// TestFullDisk: when the disk takes no more, the blob that met this fails. Small blobs continue, and after a while
+// large ones are tried again.
 //
-// The limit holds for a whole process: the test runs in one of its own.
+// The limit holds for a complete process, so the test runs in a process of its own.
 func TestFullDisk(t *testing.T) {
 	const alone = "OCIPROXY_TEST_FULL_DISK"
 	if os.Getenv(alone) == "" {

@@ -11,15 +11,15 @@ import (
 	"ociproxy/internal/store"
 )
 
-// stranger sees what a heap has, as far as rights let it.
-type stranger struct {
+// anonymous reads a heap as an anonymous client, as far as its rights allow.
+type anonymous struct {
 	h       *heap
-	private map[string]bool // versions that nobody may read
-	always  error           // what is seen whatever is there
+	private map[string]bool // versions that anonymous clients may not read
+	always  error           // what it gets, whatever is there
 	asked   int
 }
 
-func (s *stranger) look(_ context.Context, d oci.Digest, size int64) error {
+func (s *anonymous) look(_ context.Context, d oci.Digest, size int64) error {
 	s.asked++
 	o, ok := s.h.get(store.BlobKey(d))
 	if !ok || o.a.Size != size || s.private[o.a.Version] {
@@ -28,15 +28,15 @@ func (s *stranger) look(_ context.Context, d oci.Digest, size int64) error {
 	return s.always
 }
 
-// TestHidden: right bytes that clients do not get as they are, are no blob.
+// TestHidden: the right bytes count as missing if clients do not get them unchanged.
 func TestHidden(t *testing.T) {
-	spoils := map[string]func(*store.Attrs, *stranger){
-		"an encoding":          func(a *store.Attrs, _ *stranger) { a.ContentEncoding = "gzip" },
-		"a transfer's coding":  func(a *store.Attrs, _ *stranger) { a.ContentEncoding = "aws-chunked" },
-		"an archive":           func(a *store.Attrs, _ *stranger) { a.Hidden = "storage class GLACIER" },
-		"a text":               func(a *store.Attrs, _ *stranger) { a.ContentType = "application/json" },
-		"private":              func(a *store.Attrs, s *stranger) { s.private = map[string]bool{a.Version: true} },
-		"private, no checksum": func(a *store.Attrs, s *stranger) { a.SHA256, s.private = "", map[string]bool{a.Version: true} },
+	spoils := map[string]func(*store.Attrs, *anonymous){
+		"an encoding":          func(a *store.Attrs, _ *anonymous) { a.ContentEncoding = "gzip" },
+		"a transfer's coding":  func(a *store.Attrs, _ *anonymous) { a.ContentEncoding = "aws-chunked" },
+		"an archive":           func(a *store.Attrs, _ *anonymous) { a.Hidden = "storage class GLACIER" },
+		"a text":               func(a *store.Attrs, _ *anonymous) { a.ContentType = "application/json" },
+		"private":              func(a *store.Attrs, s *anonymous) { s.private = map[string]bool{a.Version: true} },
+		"private, no checksum": func(a *store.Attrs, s *anonymous) { a.SHA256, s.private = "", map[string]bool{a.Version: true} },
 	}
 	for name, spoil := range spoils {
 		bubble(t, name, func(t *testing.T) {
@@ -47,7 +47,7 @@ func TestHidden(t *testing.T) {
 			if _, err := h.write(key, data, ""); err != nil {
 				t.Fatal(err)
 			}
-			s := &stranger{h: h}
+			s := &anonymous{h: h}
 			there := h.objects[key]
 			spoil(&there.a, s)
 			h.objects[key] = there
@@ -61,7 +61,7 @@ func TestHidden(t *testing.T) {
 	}
 }
 
-// TestHiddenForGood: what stays hidden is no blob, and is not written again and again.
+// TestHiddenForGood: an object that stays hidden counts as missing. It is not written over and over.
 func TestHiddenForGood(t *testing.T) {
 	for name, always := range map[string]error{"hidden": fmt.Errorf("cached: %w", store.ErrHidden), "nobody answers": errors.New("no route")} {
 		bubble(t, name, func(t *testing.T) {
@@ -71,7 +71,7 @@ func TestHiddenForGood(t *testing.T) {
 			if _, err := h.write(store.BlobKey(blob.Digest), data, ""); err != nil {
 				t.Fatal(err)
 			}
-			s := &stranger{h: h, always: always}
+			s := &anonymous{h: h, always: always}
 			e := engine(t, o, Options{Targets: []Target{{Name: "a", Sink: ToBucket("a", h, s.look)}}})
 			r := ensure(t, e, blob, set.Of(0), set.Set{})[0]
 			if !errors.Is(r.Err, always) || h.count("put") > 1 || s.asked == 0 {
@@ -81,7 +81,7 @@ func TestHiddenForGood(t *testing.T) {
 	}
 }
 
-// TestHiddenOrigin: what a store lists and clients of it do not get is not copied on.
+// TestHiddenOrigin: an object that a store lists, but that its clients do not get, is not copied to other stores.
 func TestHiddenOrigin(t *testing.T) {
 	bubble(t, "copy", func(t *testing.T) {
 		o, heaps := newOrigin(), []*heap{newHeap("a"), newHeap("b")}

@@ -25,15 +25,15 @@ func after(put, look time.Duration) func(context.Context, string, string, bool) 
 	}
 }
 
-// TestMuchSlower: a target that is fifty times slower gets everything in its own time, as long as there is disk; the others are as
-// fast as without it, nothing is read twice, and memory holds no more than it may.
+// TestMuchSlower: a target that is fifty times slower gets everything in its own time, as long as there is disk space.
+// The others are as fast as without it, nothing is read twice, and memory stays within its limit.
 func TestMuchSlower(t *testing.T) {
 	n, size := thorough.Rounds(1_000, 10_000), 4<<10
 	grace := time.Duration(n) * 3 * time.Millisecond // half a minute for all
-	enough := grace * 3 / 2                          // for those that are not slow: a fifth more than they must
+	enough := grace * 3 / 2                          // for targets that are not slow: a fifth more than they need
 	for name, tt := range map[string]struct {
-		look time.Duration // of the slow one
-		need set.Set       // of half of the blobs
+		look time.Duration // of the slow target
+		need set.Set       // of half the blobs
 	}{
 		"uploads":            {10 * time.Millisecond, all3},
 		"everything":         {500 * time.Millisecond, all3},

@@ -8,7 +8,7 @@ import (
 	"os"
 )
 
-// errLocked: another process has the lock.
+// errLocked says that another process has the lock.
 var errLocked = errors.New("locked by another process")
 
 // lockFile takes a lock by creating a file. It fails when the file exists because another process has the lock.
@@ -21,7 +21,7 @@ func lockFile(name string) (*os.File, error) {
 	return f, err
 }
 
-// unlockFile gives the lock back.
+// unlockFile releases the lock.
 func unlockFile(f *os.File) error {
 	return errors.Join(f.Close(), os.Remove(f.Name()))
 }

@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// errLocked: another process has the lock.
+// errLocked says that another process has the lock.
 var errLocked = errors.New("locked by another process")
 
 // lockFile takes a lock that ends with the process, or when the file is closed.
@@ -33,5 +33,5 @@ func lockFile(name string) (*os.File, error) {
 	return f, nil
 }
 
-// unlockFile gives the lock back.
+// unlockFile releases the lock.
 func unlockFile(f *os.File) error { return f.Close() }

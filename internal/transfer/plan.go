@@ -7,9 +7,9 @@ import (
 	"ociproxy/internal/store"
 )
 
-// plan begins deliveries of one blob: it decides which are sent, and which are copied and from where.
+// plan begins deliveries of one blob. It decides which are sent, and which are copied and from where.
 func (e *Engine) plan(deliveries []*delivery) {
-	// The least busy target of a group gets the first copy, so that the uploads of many blobs are spread over the group.
+	// The least busy target of a group gets the first copy. That spreads the uploads of many blobs over the group.
 	slices.SortStableFunc(deliveries, func(a, b *delivery) int { return e.targets[a.target].load() - e.targets[b.target].load() })
 	for _, d := range deliveries {
 		switch origin, first := e.origin(d), e.firstCopy(d); {
@@ -40,7 +40,7 @@ func (e *Engine) copies(d *delivery, from int) bool {
 	return ok && c.CopiesFrom(src.Sink)
 }
 
-// origin returns a target that holds the blob already, says the caller, and can be copied from; -1: none.
+// origin returns a target that holds the blob already, as the caller asserts, and that d can copy from; -1: none.
 func (e *Engine) origin(d *delivery) int {
 	found := -1
 	d.w.have.Each(func(i int) {
@@ -51,7 +51,8 @@ func (e *Engine) origin(d *delivery) int {
 	return found
 }
 
-// firstCopy returns the delivery whose target d may copy from, now or when it has ended; nil: d brings the first copy itself.
+// firstCopy returns the delivery whose target d may copy from, now or when that delivery has ended; nil: d must bring
+// the first copy itself.
 func (e *Engine) firstCopy(d *delivery) *delivery {
 	var first *delivery
 	for _, o := range d.w.deliveries {
@@ -89,7 +90,7 @@ func (e *Engine) enqueue(d *delivery) {
 	e.dispatch(t)
 }
 
-// unqueue takes a delivery back from them.
+// unqueue takes a delivery back from the workers.
 func (e *Engine) unqueue(d *delivery) {
 	t := e.targets[d.target]
 	t.queue = slices.DeleteFunc(t.queue, func(o *delivery) bool { return o == d })
@@ -118,7 +119,7 @@ func (e *Engine) dispatch(t *target) {
 	}
 }
 
-// want has a delivery wait for the bytes that it needs, and has them downloaded.
+// want makes a delivery wait for the bytes that it needs, and starts their download.
 func (e *Engine) want(d *delivery) {
 	w := d.w
 	d.step, d.state = toSend, waiting

@@ -11,26 +11,26 @@ import (
 // pool is a limited resource: places, bytes. It serves claims in their order, so that small ones do not overtake a
 // large one forever. It is under the engine's lock.
 type pool struct {
-	cap     int64 // as configured
-	limit   int64 // as it is now; lower after the disk was full
+	cap     int64 // the configured limit
+	limit   int64 // the current limit; lower after the disk was full
 	used    int64
 	waiting []*claim
-	granted time.Time // when somebody was served last, or began to wait when nobody did
+	granted time.Time // when the last claim was served, or when the first one began to wait
 
-	making bool      // room is being made
-	looked time.Time // when it was last measured which target lags how far
+	making bool      // makeRoom is running
+	looked time.Time // when the lag of the targets was last measured
 }
 
 // claim waits for its part of a pool.
 type claim struct {
 	n     int64
-	need  set.Set       // the targets that wait for what is claimed
+	need  set.Set       // the targets that need the claim
 	ready chan struct{} // closed when it was granted
 }
 
 func (p *pool) setCap(n int64) { p.cap, p.limit = n, n }
 
-// grant serves who waits.
+// grant serves the waiting claims.
 func (p *pool) grant() {
 	for len(p.waiting) > 0 {
 		c := p.waiting[0]
@@ -46,7 +46,7 @@ func (p *pool) grant() {
 // fits reports whether n can be had at once.
 func (p *pool) fits(n int64) bool { return len(p.waiting) == 0 && p.used+n <= p.limit }
 
-// short returns how much is lacking for the first who waits.
+// short returns how much the first waiting claim still needs.
 func (p *pool) short() int64 {
 	if len(p.waiting) == 0 {
 		return 0
@@ -54,7 +54,7 @@ func (p *pool) short() int64 {
 	return p.used + p.waiting[0].n - p.limit
 }
 
-// acquire takes n of a pool, for the good of the targets of need. The error is the cause of ctx's end, or of the engine's.
+// acquire takes n of a pool for the targets of need. The error is the cause of the end of ctx or of the engine.
 func (e *Engine) acquire(ctx context.Context, p *pool, n int64, need set.Set) error {
 	e.mu.Lock()
 	c := &claim{n: n, need: need, ready: make(chan struct{})}
@@ -79,13 +79,13 @@ func (e *Engine) acquire(ctx context.Context, p *pool, n int64, need set.Set) er
 	if i := slices.Index(p.waiting, c); i >= 0 {
 		p.waiting = slices.Delete(p.waiting, i, i+1)
 	} else {
-		p.used -= n // granted in the meantime
+		p.used -= n // granted meanwhile
 	}
 	p.grant()
 	return err
 }
 
-// release gives one back.
+// release returns one place to a pool.
 func (e *Engine) release(p *pool) {
 	e.mu.Lock()
 	defer e.unlock()

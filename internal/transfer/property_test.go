@@ -16,7 +16,7 @@ import (
 	"ociproxy/internal/wait"
 )
 
-// chance makes a fault that hits any operation now and then, before it took place or after, or delays it.
+// chance makes a fault that sometimes hits an operation, before or after it took place, or delays it.
 func chance(r *rand.Rand, mu *sync.Mutex) func(context.Context, string, string, bool) error {
 	p := r.Float64() * 0.3
 	return func(ctx context.Context, op, _ string, done bool) error {
@@ -42,8 +42,9 @@ func chance(r *rand.Rand, mu *sync.Mutex) func(context.Context, string, string, 
 	}
 }
 
-// TestAnything: whatever goes wrong, a target holds a blob as it is or not at all, and the results say which. What was wrong before may
-// stay, and may be copied within its group by who is then interrupted; but then nobody was told that it is there.
+// TestAnything: whatever goes wrong, a target holds a blob exactly or not at all, and the results say which. A wrong
+// object from before may stay, and an interrupted copy may spread it within its group; but then no result says that the
+// blob is there.
 func TestAnything(t *testing.T) {
 	for seed := range uint64(40) {
 		bubble(t, fmt.Sprint(seed), func(t *testing.T) {
@@ -96,7 +97,7 @@ func TestAnything(t *testing.T) {
 			e := engine(t, o, Options{SpoolBytes: 5 * tiny, MemoryBytes: 2 * tiny, Parallel: 3, UploadsPerTarget: 2,
 				CopyWithinGroup: true, Stall: 30 * time.Second}, heaps...)
 			var wg sync.WaitGroup
-			calls := rand.New(rand.NewPCG(seed, 8)) // the other one is the faults' now
+			calls := rand.New(rand.NewPCG(seed, 8)) // the faults use the other one now
 			for range 30 {
 				blob := blobs[calls.IntN(len(blobs))]
 				var need, have set.Set

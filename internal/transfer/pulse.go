@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// pulse tells whether an upload or a copy moves. Waiting for the source is no standstill.
+// pulse records whether an upload or a copy moves. A wait for the source does not count as a standstill.
 type pulse struct {
 	last    atomic.Int64 // time of the last sign of life, Unix nanoseconds
 	resting atomic.Int32 // how many calls wait for bytes to arrive
-	reached atomic.Int64 // the highest offset that was handed out
+	reached atomic.Int64 // the highest offset handed out so far
 }
 
 func newPulse() *pulse {

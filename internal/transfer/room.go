@@ -9,20 +9,20 @@ import (
 	"ociproxy/internal/set"
 )
 
-// makeRoomEverywhere makes room in all pools that somebody waits for.
+// makeRoomEverywhere makes room in all pools that have waiting claims.
 func (e *Engine) makeRoomEverywhere() {
 	for _, p := range []*pool{&e.active, &e.open, &e.disk, &e.memory} {
 		e.makeRoom(p)
 	}
 }
 
-// makeRoom makes room in a pool that somebody waits for. Active places are given back by blobs that only wait for targets that lag
-// behind. In the other pools, first goes what is only kept in case it is useful: what earlier processes left, and spools that no
-// upload needs while copies run. Then targets lose blobs that wait for nothing else
+// makeRoom makes room in a pool that has waiting claims. Blobs that only wait for targets that lag behind give up their
+// active places. In the other pools, first goes what is only kept because it may be useful: what earlier processes
+// left, and spools that no upload needs while copies run. Then targets lose blobs that wait for nothing else
 // (docs/decisions/0025-who-loses-spooled-blobs.md).
 //
-// Waiting is the rule: when all stores are slow, the source waits for them. A target loses something only when the others wait for
-// it; see [shortage.excess].
+// As a rule, the engine waits: when all stores are slow, the source waits for them. A target loses something only when
+// others wait for it; see [shortage.excess].
 func (e *Engine) makeRoom(p *pool) {
 	if p.short() <= 0 {
 		return
@@ -40,7 +40,7 @@ func (e *Engine) makeRoom(p *pool) {
 	}
 	now := time.Now()
 	if p.short() <= 0 || p.making || now.Sub(p.looked) < e.moment()/10 {
-		return // what ends below asks again, and the watch does
+		return // the ends below and the watch call makeRoom again
 	}
 	p.looked = now
 	p.making = true
@@ -70,8 +70,9 @@ func (e *Engine) makeRoom(p *pool) {
 	}
 }
 
-// freeActive gives active places back as long as a target could work more: those of blobs that only wait for targets that have enough to
-// do. So a target that lags behind holds back no other, but when all have enough to do the source waits.
+// freeActive gives active places back as long as a target could work more. It takes the places of blobs that only wait
+// for targets that have enough to do. So a target that lags behind does not hold back others. When all targets have
+// enough to do, the source waits.
 func (e *Engine) freeActive() {
 	if !slices.ContainsFunc(e.targets, func(t *target) bool { return t.tripped == nil && !t.idle.IsZero() }) {
 		return
@@ -87,7 +88,7 @@ func (e *Engine) freeActive() {
 	}
 }
 
-// waitsForTargets reports whether work waits for nothing but targets that have enough to do, or that do not move.
+// waitsForTargets reports whether work only waits for targets that have enough to do, or that do not move.
 func (e *Engine) waitsForTargets(w *work, now time.Time) bool {
 	if w.fetching {
 		return false
@@ -103,7 +104,7 @@ func (e *Engine) waitsForTargets(w *work, now time.Time) bool {
 	return true
 }
 
-// leaveActive gives the active place of work back.
+// leaveActive gives back the active place of work.
 func (e *Engine) leaveActive(w *work) {
 	if e.activeWork[w] {
 		delete(e.activeWork, w)
@@ -111,7 +112,7 @@ func (e *Engine) leaveActive(w *work) {
 	}
 }
 
-// onlyCopies reports whether nothing that is pending reads the spool now.
+// onlyCopies reports whether no pending delivery reads the spool now.
 func (w *work) onlyCopies() bool {
 	for _, d := range w.deliveries {
 		if d.state != ended && d.step != toCopy {
@@ -121,20 +122,20 @@ func (w *work) onlyCopies() bool {
 	return true
 }
 
-// shortage is one look at who holds what of a pool that is short.
+// shortage is one measurement of which target holds what of a pool that is short.
 type shortage struct {
 	e    *Engine
 	p    *pool
 	now  time.Time
-	lags []int64 // by target: what it keeps taken, of work that has waited for nothing but targets for a moment
+	lags []int64 // by target: what it keeps, of work that has waited only for targets for a moment
 	last int     // the target that keeps most
-	base int64   // what the idle target that keeps least of all does; nobody's is as little
-	goal int64   // by how much last may be ahead of base in keeping
+	base int64   // what the idle target that keeps least keeps; 0 if no target is idle
+	goal int64   // how much more than base last may keep
 
-	ranked map[int][]*delivery // by target: what it may lose, the next one last
+	ranked map[int][]*delivery // by target: what it may lose; the next one is last
 }
 
-// held is what work takes of the pool, if it has waited for targets for a moment.
+// held returns what work takes of the pool, if it has waited only for targets for a moment.
 func (s *shortage) held(w *work) int64 {
 	switch {
 	case w.idleSince.IsZero() || s.now.Sub(w.idleSince) < s.e.moment():
@@ -147,11 +148,15 @@ func (s *shortage) held(w *work) int64 {
 	return 0
 }
 
-// measure finds out which target lags how far, and decides how far is too far. A target must be idle for want of the space, and
+// measure finds out how far each target lags, and decides how far is too far. A target is idle if only space is
+// missing for its work. There are three cases:
 //
-//   - if a target keeps half of the pool more than the idle one, it loses half of that: the others go on with what is freed;
-//   - if a target has been idle, and nothing was admitted, for a whole grace, then whatever is kept more is too much;
-//   - the same if a target has not moved at all for a grace, even if nobody is idle: it is useless to wait for it.
+//   - A target keeps more than the idle target does, by half of the pool. It loses half of that difference, and the
+//     others continue with what is freed.
+//   - A target has been idle, and nothing was admitted, for a complete grace. Then whatever another target keeps beyond
+//     the idle one is too much.
+//   - A target has not moved at all for a grace, even if no target is idle. Then whatever it keeps is too much, because
+//     it is useless to wait for it.
 func (s *shortage) measure() {
 	s.lags = make([]int64, len(s.e.targets))
 	for _, w := range s.e.work {
@@ -184,7 +189,7 @@ func (s *shortage) measure() {
 		s.base, s.goal = 0, 0
 		for i := range s.lags {
 			if i != s.last {
-				s.lags[i] = 0 // they are not meant
+				s.lags[i] = 0 // they are not affected
 			}
 		}
 	case stuck && idle >= s.e.opt.Grace:
@@ -192,11 +197,11 @@ func (s *shortage) measure() {
 	case idle >= 0 && ahead >= s.p.cap/2:
 		s.goal = s.p.cap / 4
 	default:
-		s.goal = ahead // nothing is too far
+		s.goal = ahead // nothing is too far ahead
 	}
 }
 
-// excess reports whether somebody keeps too much still.
+// excess reports whether a target still keeps too much.
 func (s *shortage) excess() bool {
 	if s.goal == 0 && s.p.short() <= 0 {
 		return false
@@ -209,8 +214,8 @@ func (s *shortage) excess() bool {
 	return s.lags[s.last]-s.base > s.goal
 }
 
-// nextToLose chooses the delivery to give up: of the target that keeps most, the one whose end frees space most surely, and has cost
-// least. nil: there is none, it is time to wait.
+// nextToLose returns the delivery to give up. It belongs to the target that keeps most. Its end frees space most
+// surely, and it has cost least. nil: there is none, so the engine waits.
 func (s *shortage) nextToLose() *delivery {
 	deliveries, ok := s.ranked[s.last]
 	if !ok {
@@ -226,12 +231,12 @@ func (s *shortage) nextToLose() *delivery {
 	return nil
 }
 
-// rank lists what a target may lose, the first to go last.
+// rank lists what a target may lose. The first to go is last.
 func (s *shortage) rank(target int) (deliveries []*delivery) {
 	for _, w := range s.e.work {
 		d := w.deliveries[target]
 		if d == nil || d.state == ended || d.first != nil || s.held(w) == 0 || d.state == running && s.now.Sub(w.idleSince) < s.e.opt.Grace {
-			continue // one that runs may be about to end
+			continue // a running delivery may be about to end
 		}
 		deliveries = append(deliveries, d)
 	}
@@ -252,11 +257,11 @@ func compareBool(a, b bool) int {
 	return -1
 }
 
-// moment is how long a target must be idle before others lose something for it, so that the end of one upload just before that of
-// another is no reason; and how often that is looked at.
+// moment returns how long a target must be idle before others lose something for it. It is also how often that is
+// checked. So two uploads that end shortly after each other cause no loss.
 func (e *Engine) moment() time.Duration { return max(e.opt.Grace/30, time.Millisecond) }
 
-// still returns for how long nothing has moved on its way to a target that has something to do.
+// still returns for how long nothing has moved towards a target that has something to do.
 func (t *target) still(now time.Time) time.Duration {
 	least := now.Sub(t.moved)
 	for d := range t.running {
@@ -265,10 +270,11 @@ func (t *target) still(now time.Time) time.Duration {
 	return least
 }
 
-// fullFor is how long less is admitted after the disk was full.
+// fullFor is how long the engine admits less after the disk was full.
 const fullFor = 30 * time.Second
 
-// full notes that the disk took no more than what is in use now without w: until it is tried again, no more is admitted.
+// full records that the disk takes no more than what is in use now without w. The engine admits no more than that until
+// it tries again.
 func (e *Engine) full(w *work, err error) {
 	e.disk.limit = max(0, min(e.disk.limit, e.disk.used-w.blob.Size))
 	e.fullTill = time.Now().Add(fullFor)

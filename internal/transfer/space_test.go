@@ -13,8 +13,9 @@ import (
 	"ociproxy/internal/wait"
 )
 
-// flood brings n blobs of a size to all targets, as fast as they are admitted, and counts the results without and with an error.
-// most is how long a target may need for all of them, 0 is forever. It fails if the spool is ever larger than it may be.
+// flood brings n blobs of a size to all targets, as fast as they are admitted. It counts the results: without an error,
+// behind, and with another error. most is how long a target may need for all of them; 0: forever. The test fails if the
+// spool ever exceeds its limit.
 func flood(t *testing.T, e *Engine, o *origin, n, size int, need set.Set, most time.Duration) (done, behind, other [set.Max]int) {
 	t.Helper()
 	limits := map[int]time.Duration{}
@@ -24,7 +25,7 @@ func flood(t *testing.T, e *Engine, o *origin, n, size int, need set.Set, most t
 	return floods(t, e, o, n, size, func(int) set.Set { return need }, limits)
 }
 
-// floods is flood with targets for each blob, and most for each target.
+// floods works like flood, but with targets for each blob, and most for each target.
 func floods(t *testing.T, e *Engine, o *origin, n, size int, need func(int) set.Set, most map[int]time.Duration) (done, behind, other [set.Max]int) {
 	t.Helper()
 	start := time.Now()
@@ -71,7 +72,7 @@ func floods(t *testing.T, e *Engine, o *origin, n, size int, need func(int) set.
 	return done, behind, other
 }
 
-// TestHungTarget: a target that never answers holds its share of the spool and no more; the others go on.
+// TestHungTarget: a target that never answers holds its share of the spool and no more. The others continue.
 func TestHungTarget(t *testing.T) {
 	for name, tt := range map[string]struct {
 		n, size int
@@ -105,7 +106,7 @@ func TestHungTarget(t *testing.T) {
 	}
 }
 
-// slow lets every upload take some time.
+// slow makes every upload take some time.
 func slow(d time.Duration) func(context.Context, string, string, bool) error {
 	return func(ctx context.Context, op, _ string, _ bool) error {
 		if op != "commit" {
@@ -115,7 +116,8 @@ func slow(d time.Duration) func(context.Context, string, string, bool) error {
 	}
 }
 
-// TestLaggingTarget: who is much slower loses what it is behind with, and keeps working; the others are as fast as without it.
+// TestLaggingTarget: a much slower target loses what it is behind with, and continues to work. The others are as fast
+// as without it.
 func TestLaggingTarget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, heaps := newOrigin(), three()
@@ -132,7 +134,7 @@ func TestLaggingTarget(t *testing.T) {
 	})
 }
 
-// TestAllSlow: when all are slow alike, the source waits, and nobody loses anything.
+// TestAllSlow: when all targets are equally slow, the source waits, and no target loses anything.
 func TestAllSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, heaps := newOrigin(), three()
@@ -148,7 +150,7 @@ func TestAllSlow(t *testing.T) {
 	})
 }
 
-// TestOnlySlow: a target that is the only one to need something is waited for.
+// TestOnlySlow: the engine waits for a target if no other target needs anything.
 func TestOnlySlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, heaps := newOrigin(), three()
@@ -160,7 +162,7 @@ func TestOnlySlow(t *testing.T) {
 	})
 }
 
-// TestTooLarge: a blob that the spool cannot hold fails by itself.
+// TestTooLarge: a blob that the spool cannot hold fails, and affects no other.
 func TestTooLarge(t *testing.T) {
 	o, heaps := newOrigin(), three()
 	e := engine(t, o, Options{SpoolBytes: 2 * tiny}, heaps...)
@@ -176,7 +178,7 @@ func TestTooLarge(t *testing.T) {
 	}
 }
 
-// TestLeftoversGiveWay: what an earlier process left does not keep blobs from their space.
+// TestLeftoversGiveWay: what an earlier process left does not take the space that blobs need.
 func TestLeftoversGiveWay(t *testing.T) {
 	dir := t.TempDir()
 	left, old := made(t, 1, 4*tiny)
@@ -193,7 +195,7 @@ func TestLeftoversGiveWay(t *testing.T) {
 	}
 }
 
-// TestHungCopy: a spool that only copies keep is given up for space, and read again if a copy fails after all.
+// TestHungCopy: a spool that only copies need is given up for space. If a copy fails after all, the blob is read again.
 func TestHungCopy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, heaps := newOrigin(), three()
@@ -232,7 +234,7 @@ func TestHungCopy(t *testing.T) {
 				t.Errorf("%+v", r)
 			}
 		}
-		if o.total() != 3*first.Size { // one was read again
+		if o.total() != 3*first.Size { // one blob was read again
 			t.Errorf("read %d bytes", o.total())
 		}
 	})

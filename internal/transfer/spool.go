@@ -9,28 +9,29 @@ import (
 	"sync"
 )
 
-// smallBlob is the largest blob that may be kept in memory, and how much a broken-off download must have brought to be worth keeping.
+// smallBlob is the largest blob that may be kept in memory. A broken-off download must also have brought this much to
+// be worth keeping.
 const smallBlob = 1 << 20
 
 // spool holds one blob while it arrives and until every target has it. One goroutine fills it; any number read.
 //
-// The last byte counts as arrived only when the digest has matched: so nobody can send the whole of something wrong.
+// The last byte counts as arrived only when the digest has matched, so that a wrong blob is never sent completely.
 type spool struct {
 	size int64
 	path string // of its file; "": in memory
 
 	mu      sync.RWMutex
-	file    *os.File // open while somebody fills it or sends it: many thousands may wait
-	users   int      // who do so
+	file    *os.File // open while a goroutine fills or sends it: many thousands of spools may wait
+	users   int      // goroutines that fill or send it
 	buf     []byte
 	arrived int64 // bytes that may be read
-	over    bool  // nothing changes any more
+	over    bool  // nothing changes after this
 	err     error // why it will never be complete; set with over
 	crc     uint32
-	moved   chan struct{} // closed at the next change; nil: nobody waits
+	moved   chan struct{} // closed at the next change; nil: no goroutine waits
 }
 
-// fill puts the next bytes in. They may be read when show was called.
+// fill puts the next bytes in. They can be read after show.
 func (s *spool) fill(b []byte, off int64) error {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -45,7 +46,7 @@ func (s *spool) fill(b []byte, off int64) error {
 	return nil
 }
 
-// show lets the first n bytes be read, the very last excepted.
+// show makes the first n bytes readable, except the very last byte of the blob.
 func (s *spool) show(n int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -55,7 +56,7 @@ func (s *spool) show(n int64) {
 	}
 }
 
-// verified ends the filling: all is there, and it is right.
+// verified ends the filling: all bytes are there and right.
 func (s *spool) verified(crc uint32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -65,7 +66,7 @@ func (s *spool) verified(crc uint32) {
 	}
 }
 
-// fail makes every reading fail, now and later, and gives the memory back. Of several causes the first is told.
+// fail makes every read fail, now and later, and frees the memory. Of several causes, the first one counts.
 func (s *spool) fail(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -77,7 +78,7 @@ func (s *spool) fail(err error) {
 	s.close()
 }
 
-// close closes the file, if it is open; a read that is under way ends first. The lock is held.
+// close closes the file, if it is open. A read that is running ends first. The lock is held.
 func (s *spool) close() {
 	if s.file != nil {
 		s.file.Close()
@@ -85,7 +86,7 @@ func (s *spool) close() {
 	}
 }
 
-// enter opens the spool for somebody who sends it.
+// enter opens the spool for a sender.
 func (s *spool) enter() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -150,27 +151,27 @@ func (s *spool) wait(ctx context.Context, n int64) error {
 	}
 }
 
-// readAt reads what is there already.
+// readAt reads bytes that are there already.
 func (s *spool) readAt(p []byte, off int64) (int, error) {
 	s.mu.RLock()
 	file, buf, err := s.file, s.buf, s.err
-	s.mu.RUnlock() // who fills it must not wait for a disk that reads
+	s.mu.RUnlock() // the filler must not wait for a slow disk read
 	switch {
 	case err != nil:
 		return 0, err
 	case s.path == "":
 		return copy(p, buf[off:]), nil
 	case file == nil:
-		return 0, os.ErrClosed // by a sender that has ended
+		return 0, os.ErrClosed // the sender has ended
 	}
 	n, err := file.ReadAt(p, off)
 	if cause := s.failure(); err != nil && cause != nil {
-		return n, cause // the file was closed under us
+		return n, cause // the file was closed during the read
 	}
 	return n, err
 }
 
-// content is a spool as one upload sees it: it ends with the upload's context, and notes what the upload does.
+// content is a spool as one upload sees it. It ends with the upload's context, and records the upload's progress.
 type content struct {
 	ctx    context.Context
 	spool  *spool
@@ -224,7 +225,7 @@ func (c *content) ReadAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
-// failure returns why the spool will never be complete, or is no more.
+// failure returns why the spool will never be complete, or is gone.
 func (s *spool) failure() error {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -234,5 +235,5 @@ func (s *spool) failure() error {
 // castagnoli is the polynomial of CRC32C.
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// buffers for reading; bounded by the downloads and the workers that run.
+// buffers for reads. Their number is bounded by the running downloads and workers.
 var buffers = sync.Pool{New: func() any { return new([256 << 10]byte) }}

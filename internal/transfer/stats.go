@@ -9,9 +9,9 @@ import (
 type Event struct {
 	Kind   EventKind
 	Blob   Blob
-	Target int   // -1 where no target is concerned
-	Bytes  int64 // at which offset a download continues; how long a leftover was
-	Err    error // the cause, where there is one
+	Target int   // -1: no target is concerned
+	Bytes  int64 // the offset at which a download continues; the size of a leftover
+	Err    error // the cause, if there is one
 }
 
 // EventKind says what happened.
@@ -20,45 +20,45 @@ type EventKind string
 // The events.
 const (
 	Began     EventKind = "began"     // a download began
-	Continued EventKind = "continued" // a download goes on where it was cut, or where an earlier process left it
-	Refetched EventKind = "refetched" // what came in pieces did not match; it is read again as a whole
-	Fetched   EventKind = "fetched"   // a download is complete and matches
+	Continued EventKind = "continued" // a download continues where it broke off, or where an earlier process left it
+	Refetched EventKind = "refetched" // content that came in pieces did not match; all of it is read again
+	Fetched   EventKind = "fetched"   // a download is complete and matches its digest
 	Finished  EventKind = "finished"  // a target holds the blob
-	Failed    EventKind = "failed"    // a target does not
+	Failed    EventKind = "failed"    // a target does not hold the blob
 	Fallback  EventKind = "fallback"  // a copy was not possible or not right; the bytes are sent instead
-	Suspect   EventKind = "suspect"   // a target holds something wrong under the blob's key
+	Suspect   EventKind = "suspect"   // a target holds a wrong object under the blob's key
 	Tripped   EventKind = "tripped"   // a target is put aside
-	Full      EventKind = "full"      // the disk of the spool is full; less is admitted for a while
+	Full      EventKind = "full"      // the spool's disk is full; less is admitted for a while
 )
 
-// Stats is what an engine did since it was made, and what it is doing.
+// Stats is what an engine has done since it was made, and what it is doing.
 type Stats struct {
 	SourceBytes int64 // read from the source
 	SourceOpens int64 // requests to the source
-	Resumed     int64 // bytes found in the spool of an earlier process, and not read again
-	Blobs       int64 // distinct blobs downloaded whole
+	Resumed     int64 // bytes that an earlier process left in the spool, and that were not read again
+	Blobs       int64 // distinct blobs downloaded completely
 
 	Open     int   // blobs in work
 	Fetching int   // downloads running
-	Disk     int64 // bytes of the spool on disk that are taken
-	Memory   int64 // and in memory
+	Disk     int64 // bytes of the spool in use on disk
+	Memory   int64 // bytes in use in memory
 
 	Targets []TargetStats
 }
 
-// TargetStats is the part of one target.
+// TargetStats is the part of [Stats] for one target.
 type TargetStats struct {
 	Uploaded  int64 // bytes of blobs that are durable
-	Copied    int64 // the same, by the cloud's own copy
+	Copied    int64 // the same, for the cloud's own copies
 	ReadBack  int64 // bytes read to compare them
 	Sending   int64 // bytes handed to uploads that still run
-	Blobs     int64 // blobs that are durable, already there included
-	There     int64 // of these already there
+	Blobs     int64 // durable blobs, with those already there
+	There     int64 // of these, already there
 	Failed    int64
-	Behind    int64 // of these because it fell behind
-	Queued    int   // blobs that wait for it
+	Behind    int64 // of these, because the target fell behind
+	Queued    int   // blobs that wait for the target
 	Running   int
-	TrippedBy error // why it is put aside; nil while it is not
+	TrippedBy error // why it is put aside; nil: it is not
 }
 
 // counters are the numbers behind [Stats] that change without the engine's lock.
@@ -66,12 +66,12 @@ type counters struct {
 	sourceBytes, sourceOpens, resumed, blobs atomic.Int64
 }
 
-// targetCounters are those of one target.
+// targetCounters are the counters of one target.
 type targetCounters struct {
 	uploaded, copied, readBack, blobs, there, failed, behind atomic.Int64
 }
 
-// count notes a result.
+// count records a result.
 func (t *targetCounters) count(b Blob, r Result) {
 	switch {
 	case r.Err != nil:

@@ -38,7 +38,7 @@ func faults(op string, times int, done bool, err error) func(context.Context, st
 	}
 }
 
-// forever is a fault that hangs.
+// forever makes a fault that hangs in the given operations.
 func forever(ops ...string) func(context.Context, string, string, bool) error {
 	return func(ctx context.Context, o, _ string, _ bool) error {
 		for _, op := range ops {
@@ -51,7 +51,7 @@ func forever(ops ...string) func(context.Context, string, string, bool) error {
 	}
 }
 
-// TestTargetFaults: what one target does wrong is its own affair.
+// TestTargetFaults: a fault of one target does not affect the others.
 func TestTargetFaults(t *testing.T) {
 	busy := errors.New("503 slow down")
 	tests := map[string]struct {
@@ -99,7 +99,8 @@ func TestTargetFaults(t *testing.T) {
 	}
 }
 
-// TestTrip: a bucket that refuses everything is left alone after a while, and tried again in the next pass.
+// TestTrip: the engine leaves a bucket that refuses everything alone after a while, and tries it again in the next
+// pass.
 func TestTrip(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, heaps := newOrigin(), three()
@@ -132,7 +133,8 @@ func TestTrip(t *testing.T) {
 	})
 }
 
-// TestTripByBlobs: a bucket that answers, but takes no blob, is left alone too; one that takes some is not.
+// TestTripByBlobs: the engine also leaves alone a bucket that answers, but accepts no blob. It continues with a bucket
+// that accepts some.
 func TestTripByBlobs(t *testing.T) {
 	busy := errors.New("500 internal error")
 	for name, every := range map[string]int{"all fail": 0, "one in five is taken": 5} {
@@ -150,7 +152,7 @@ func TestTripByBlobs(t *testing.T) {
 					failed++
 				}
 			}
-			want := 4 // the fifth puts it aside, and has that as its error or its own
+			want := 4 // the fifth puts the target aside; its error is that one or its own
 			if every > 0 {
 				want = 20
 			}
@@ -161,7 +163,8 @@ func TestTripByBlobs(t *testing.T) {
 	}
 }
 
-// TestPlaceRefuses: what one of a target's places refuses is not asked for again, and says nothing of the target.
+// TestPlaceRefuses: if one place of a target refuses a blob, the engine does not ask that place again, and draws no
+// conclusion about the target.
 func TestPlaceRefuses(t *testing.T) {
 	for _, op := range []string{"head", "put"} {
 		bubble(t, op, func(t *testing.T) {
@@ -186,7 +189,7 @@ func TestPlaceRefuses(t *testing.T) {
 	}
 }
 
-// TestThere: what lies under the key already is not trusted by its name.
+// TestThere: an object that is already under the key is not trusted by its name.
 func TestThere(t *testing.T) {
 	for _, weak := range []bool{false, true} {
 		for name, tt := range map[string]struct {
@@ -225,7 +228,7 @@ func TestThere(t *testing.T) {
 	}
 }
 
-// TestGroup: one upload for a cloud, then its own copies.
+// TestGroup: a blob is uploaded once to a cloud, which then makes its own copies.
 func TestGroup(t *testing.T) {
 	key := func(b Blob) string { return "containers/images/" + b.Digest.String() }
 	group := func() []*heap {
@@ -242,7 +245,7 @@ func TestGroup(t *testing.T) {
 		have    set.Set
 		need    set.Set
 		want    map[int]string
-		read    int // times that the source was read
+		read    int // how often the source was read
 		back    bool
 	}{
 		"first":        {nil, set.Set{}, need, copied, 1, false},

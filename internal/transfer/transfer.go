@@ -11,28 +11,28 @@ import (
 	"ociproxy/internal/store"
 )
 
-// Blob is what is brought into stores.
+// Blob is content to bring to stores.
 type Blob struct {
 	Digest     oci.Digest // sha256 or sha512
 	Size       int64      // in bytes, known beforehand
 	Repository string     // where the source has it
-	// Into says where in a sink it goes, by target, for sinks that have several places; nil for others.
+	// Into says where in a sink the blob belongs, by target, for sinks with several places; nil for others.
 	Into map[int]string
 }
 
 // Source is where blobs come from. It is called from several goroutines.
 type Source interface {
-	// Open reads a blob from offset off to its end; the caller closes it. Reading fails soon after ctx has ended. An
-	// error that wraps [ErrGone] or [ErrRefused] is final. After any other error, and when the reading breaks off,
-	// the engine asks again a few times, from where it ended.
+	// Open reads a blob from offset off to its end; the caller closes it. Reads fail soon after ctx has ended. An error
+	// that wraps [ErrGone] or [ErrRefused] is final. After any other error, and when a read breaks off, the engine asks
+	// again a few times, from where it ended.
 	Open(ctx context.Context, b Blob, off int64) (io.ReadCloser, error)
 }
 
-// Target is one store that blobs are brought to. It is known by its index in [Options.Targets].
+// Target is one store to which blobs are brought. Its index in [Options.Targets] identifies it.
 type Target struct {
 	Name string // for messages
 	Sink Sink
-	// Group names the targets that copy from each other, if their sinks can: those of one cloud. "" is none.
+	// Group names targets that copy from each other, if their sinks can: the targets of one cloud. "": none.
 	Group string
 }
 
@@ -41,12 +41,12 @@ type Options struct {
 	Source  Source
 	Targets []Target // at most 256
 
-	// Dir is where the spool lies. Processes may share it: each takes a folder of its own below it.
+	// Dir is where the spool is. Processes may share it: each takes its own folder below it.
 	Dir string
 	// SpoolBytes bounds the content of the spool; default 20 GiB. A blob larger than this cannot be transferred.
 	SpoolBytes int64
-	// MemoryBytes bounds the blobs that are kept in memory, each of at most 1 MiB; default 64 MiB. When it is used
-	// up, further ones lie in the spool like the others.
+	// MemoryBytes bounds the blobs that are kept in memory, each of at most 1 MiB; default 64 MiB. When it is used up,
+	// further blobs go to the spool on disk.
 	MemoryBytes int64
 	small       int64 // smallBlob, less in tests
 
@@ -83,8 +83,8 @@ type How uint8
 const (
 	Uploaded     How = iota + 1 // sent from the spool
 	Copied                      // from another target of its group
-	AlreadyThere                // and found to be right, for clients too
-	Repaired                    // something wrong lay there, or something that clients do not get as it is, and was replaced
+	AlreadyThere                // found there, and right for clients too
+	Repaired                    // replaced a wrong object, or one that clients do not get unchanged
 )
 
 func (h How) String() string {
@@ -116,7 +116,7 @@ type Result struct {
 // SizeError says that a blob has another size than the caller said. It is an [ErrCorrupt], and concerns the
 // reference: the blob itself may be good.
 type SizeError struct {
-	Said, Is int64 // Is -1: that is not known
+	Said, Is int64 // Is -1: unknown
 }
 
 // Error implements error.
@@ -127,7 +127,7 @@ func (e *SizeError) Error() string {
 	return fmt.Sprintf("%d bytes, the manifest says %d", e.Is, e.Said)
 }
 
-// Unwrap makes it an [ErrCorrupt].
+// Unwrap returns [ErrCorrupt].
 func (e *SizeError) Unwrap() error { return ErrCorrupt }
 
 // PlaceError is for a [Sink] with several places ([Item.Into]). It says that one of them refuses the request, and
@@ -168,9 +168,9 @@ var (
 	ErrStalled = errors.New("too little moved for too long")
 	// ErrUnverified: the target holds a wrong object, which could not be replaced.
 	ErrUnverified = errors.New("the target holds wrong bytes")
-	// ErrVain is for a look as an anonymous client ([ToBucket]) to add to [store.ErrHidden]: the blob was recently
+	// ErrStillHidden is for a look as an anonymous client ([ToBucket]) to add to [store.ErrHidden]: the blob was recently
 	// written again, and that did not help.
-	ErrVain = errors.New("writing it again did not help")
+	ErrStillHidden = errors.New("writing it again did not help")
 	// ErrClosed: the engine was closed.
 	ErrClosed = errors.New("the engine is closed")
 )

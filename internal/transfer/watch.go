@@ -7,14 +7,14 @@ import (
 	"ociproxy/internal/wait"
 )
 
-// watch looks at intervals for transfers that stand still; it ends with the engine.
+// watch checks at intervals for transfers that stand still. It ends with the engine.
 func (e *Engine) watch() {
 	for now := range wait.Every(e.ctx, max(min(e.opt.Stall/4, e.moment()), time.Millisecond)) {
 		e.round(now)
 	}
 }
 
-// round is one look.
+// round is one check.
 func (e *Engine) round(now time.Time) {
 	e.mu.Lock()
 	defer e.unlock()
@@ -30,16 +30,16 @@ func (e *Engine) round(now time.Time) {
 			}
 		}
 	}
-	if e.opt.CopyWithinGroup { // else no delivery waits for another
+	if e.opt.CopyWithinGroup { // without this, no delivery waits for another
 		e.replaceLate(now)
 	}
 	e.makeRoomEverywhere()
 }
 
-// copyRate is the slowest copy inside a provider that is waited for, in bytes a second.
+// copyRate is the slowest copy inside a provider that the engine waits for, in bytes per second.
 const copyRate = 8 << 20
 
-// patience is how long a delivery may stand still.
+// patience returns how long a delivery may stand still.
 func (e *Engine) patience(d *delivery) time.Duration {
 	long := 5 * e.opt.Stall
 	if d.step == toCopy {
@@ -60,7 +60,7 @@ func (d *delivery) late(now time.Time) time.Duration {
 	}
 }
 
-// replaceLate looks for first copies that others wait for and that do not move.
+// replaceLate finds first copies that do not move while others wait for them.
 func (e *Engine) replaceLate(now time.Time) {
 	for _, w := range e.work {
 		for _, d := range w.deliveries {
@@ -71,7 +71,7 @@ func (e *Engine) replaceLate(now time.Time) {
 	}
 }
 
-// replaceFirst lets another target of the group get the first copy in place of one that does not move.
+// replaceFirst lets another target of the group bring the first copy instead of one that does not move.
 func (e *Engine) replaceFirst(first *delivery) {
 	var next *delivery
 	for _, d := range first.w.deliveries {

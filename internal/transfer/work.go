@@ -15,45 +15,45 @@ type work struct {
 	blob   Blob
 	ctx    context.Context
 	cancel context.CancelCauseFunc
-	done   chan struct{} // closed when all is done
+	done   chan struct{} // closed when everything is done
 
-	deliveries map[int]*delivery // by target, those that ended included
+	deliveries map[int]*delivery // by target, with those that have ended
 	pending    int               // deliveries that have not ended
-	ending     bool              // no delivery is pending: no caller may join any more
-	givenUp    bool              // a caller gave up: what was read is kept for later
-	have       set.Set           // who holds it, says the caller
+	ending     bool              // no delivery is pending: no caller may join
+	givenUp    bool              // a caller gave up: keep what was read for later
+	have       set.Set           // who holds it, as the caller asserts
 
 	stage     stage
-	fetching  bool      // a goroutine downloads, or is about to
-	failure   error     // why the bytes cannot be had; stage failed
+	fetching  bool      // a goroutine downloads, or will soon
+	failure   error     // why there are no bytes; stage failed
 	spool     *spool    // stages filling and whole
-	pool      *pool     // where space was taken from; nil: none is taken
-	idleSince time.Time // since when it waits for nothing but targets; zero: it waits for its source
-	crc       *uint32   // of the blob, once it was verified
+	pool      *pool     // where space was taken; nil: none
+	idleSince time.Time // since when it only waits for targets; zero: it waits for its source
+	crc       *uint32   // of the verified blob
 }
 
 // stage is how far the bytes of a blob are.
 type stage uint8
 
 const (
-	unread  stage = iota // nobody has needed them yet, or they were given up for space
+	unread  stage = iota // no delivery has needed them yet, or they were given up for space
 	coming               // waiting for space and a place to download
-	filling              // being downloaded: who wants them may begin
-	whole                // there and verified
-	failed               // they cannot be had
+	filling              // being downloaded: uploads may begin
+	whole                // complete and verified
+	failed               // not available
 )
 
 // delivery is what is done for one blob and one target.
 type delivery struct {
 	w        *work
 	target   int
-	into     string // where in the sink
+	into     string // where in the sink it belongs
 	step     step
 	state    state
-	first    *delivery   // of the same group, which must end before; state waiting
-	origin   int         // step copy: from which target
-	from     store.Attrs // step copy: the object there; zero when it must be asked
-	version  string      // step send: of the wrong object to replace
+	first    *delivery   // of the same group, must end before; state waiting
+	origin   int         // step toCopy: the target to copy from
+	from     store.Attrs // step toCopy: the object there; zero: ask
+	version  string      // step toSend: the wrong object to replace
 	tries    int
 	cancel   context.CancelCauseFunc // state running
 	pulse    *pulse                  // state running
@@ -71,7 +71,7 @@ const (
 	toSend             // upload from the spool
 )
 
-// state is whether it does that.
+// state is how far the current step is.
 type state uint8
 
 const (
@@ -84,12 +84,12 @@ const (
 
 // watcher is one call of Ensure that waits for results.
 type watcher struct {
-	results chan Result // has room for all
+	results chan Result // has room for all results
 	left    int
 	stop    func() bool
 }
 
-// deliver gives one result.
+// deliver sends one result.
 func (c *watcher) deliver(r Result) {
 	c.results <- r
 	if c.left--; c.left == 0 {
@@ -108,7 +108,7 @@ func (e *Engine) newWork(b Blob) *work {
 	return w
 }
 
-// join lets a caller wait for the deliveries it needs, and begins those that are new.
+// join makes a caller wait for the deliveries it needs, and begins the new ones.
 func (e *Engine) join(w *work, b Blob, c *watcher, need, have set.Set) {
 	w.have.Or(&have)
 	var deliveries []*delivery
@@ -134,7 +134,7 @@ func (e *Engine) join(w *work, b Blob, c *watcher, need, have set.Set) {
 	e.conclude(w)
 }
 
-// abandon ends what one caller waits for.
+// abandon ends the wait of one caller.
 func (e *Engine) abandon(w *work, c *watcher, cause error) {
 	e.mu.Lock()
 	defer e.unlock()
@@ -152,10 +152,10 @@ func (e *Engine) abandon(w *work, c *watcher, cause error) {
 	}
 }
 
-// drop gives a delivery up.
+// drop gives up a delivery.
 func (e *Engine) drop(d *delivery, cause error) { e.finish(d, Result{Err: cause}) }
 
-// finish ends a delivery, tells those who wait for it, and begins the deliveries that waited for it.
+// finish ends a delivery, sends the result to its watchers, and begins the deliveries that waited for it.
 func (e *Engine) finish(d *delivery, r Result) {
 	if d.state == ended {
 		return
@@ -167,7 +167,7 @@ func (e *Engine) finish(d *delivery, r Result) {
 	case running:
 		d.cancel(r.Err)
 		delete(t.running, d)
-	default: // nobody works on it
+	default: // no worker has it
 	}
 	r.Target, r.Repository = d.target, d.w.blob.Repository
 	d.state, d.result, d.first = ended, r, nil
@@ -186,7 +186,7 @@ func (e *Engine) finish(d *delivery, r Result) {
 	e.conclude(d.w)
 }
 
-// conclude ends work whose deliveries have all ended.
+// conclude ends work when all its deliveries have ended.
 func (e *Engine) conclude(w *work) {
 	if w.pending > 0 {
 		return
@@ -194,7 +194,7 @@ func (e *Engine) conclude(w *work) {
 	w.ending = true
 	w.cancel(errDone)
 	if w.fetching || e.work[w.blob.Digest] != w {
-		return // the download ends first
+		return // the download must end first
 	}
 	e.dropSpool(w, w.givenUp && w.stage == whole)
 	delete(e.work, w.blob.Digest)
@@ -204,7 +204,7 @@ func (e *Engine) conclude(w *work) {
 	e.makeRoomEverywhere()
 }
 
-// dropSpool gives up the spool and its space. keep leaves the file, so that the download can be continued later.
+// dropSpool gives up the spool and its space. With keep, the file stays, so that a later download can continue it.
 func (e *Engine) dropSpool(w *work, keep bool) {
 	if w.spool != nil {
 		w.spool.fail(errDone)

@@ -32,14 +32,14 @@ func (g gate) wait(ctx context.Context) error {
 	}
 }
 
-// gated makes a source that hands nothing out until the channel is closed.
+// gated makes a source that sends nothing until the channel is closed.
 func gated(o *origin) chan struct{} {
 	open := make(chan struct{})
 	o.spoil = func(_ Blob, _ int64, r io.Reader) (io.Reader, error) { return gate{r, open}, nil }
 	return open
 }
 
-// TestJoin: a blob on its way is joined, with the targets that are new; one reading.
+// TestJoin: a call joins a blob that is already on its way, with the new targets. The blob is read once.
 func TestJoin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, heaps := newOrigin(), three()
@@ -75,7 +75,7 @@ func TestJoin(t *testing.T) {
 	})
 }
 
-// TestWrongSize: somebody's wrong size does not harm who has the right one.
+// TestWrongSize: a caller with a wrong size does not harm a caller with the right one.
 func TestWrongSize(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, heaps := newOrigin(), three()
@@ -106,7 +106,7 @@ func TestWrongSize(t *testing.T) {
 	})
 }
 
-// TestCancel: who gives up gets its results at once; the others get theirs.
+// TestCancel: a caller that gives up gets its results at once. The others get theirs.
 func TestCancel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, heaps := newOrigin(), three()
@@ -139,7 +139,7 @@ func TestCancel(t *testing.T) {
 	})
 }
 
-// TestCancelledDownload: when nobody waits any more, the download ends, and what came stays for the next time.
+// TestCancelledDownload: when no caller waits any more, the download ends, and its bytes stay for the next time.
 func TestCancelledDownload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, heaps := newOrigin(), three()
@@ -175,7 +175,7 @@ func TestCancelledDownload(t *testing.T) {
 	})
 }
 
-// stopper gives some bytes and then nothing more.
+// stopper gives some bytes, and then nothing more.
 type stopper struct {
 	r    io.Reader
 	left int
@@ -195,7 +195,7 @@ func (s *stopper) wait(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// TestStalledSource: a source that stops sending is asked again, from there.
+// TestStalledSource: the engine asks a source that stops sending again, from where it stopped.
 func TestStalledSource(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, heaps := newOrigin(), three()
@@ -233,7 +233,8 @@ func (d *dripper) Read(p []byte) (int, error) { return d.r.Read(p[:1]) }
 
 func (d *dripper) wait(ctx context.Context) error { return wait.For(ctx, 59*time.Second) }
 
-// TestDrippingSource: what a source sends a byte a minute of is given up with a clear error, and does not delay the others.
+// TestDrippingSource: a blob that the source sends at a byte a minute is given up with a clear error, and does not
+// delay the others.
 func TestDrippingSource(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, heaps := newOrigin(), three()
@@ -260,13 +261,14 @@ func TestDrippingSource(t *testing.T) {
 				t.Errorf("target %d: %v", r.Target, r.Err)
 			}
 		}
-		if d := time.Since(start); d > 5*time.Minute { // four tries of a minute
+		if d := time.Since(start); d > 5*time.Minute { // four tries of a minute each
 			t.Errorf("took %s", d)
 		}
 	})
 }
 
-// TestStreams: an upload begins before the download has ended, and gets the last byte only after it was compared.
+// TestStreams: an upload begins before the download has ended. It gets the last byte only after the digest was
+// compared.
 func TestStreams(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &spool{size: 10, buf: make([]byte, 10)}
@@ -308,7 +310,7 @@ func TestReadCancelled(t *testing.T) {
 		s := &spool{size: 10, buf: make([]byte, 10)}
 		ctx, cancel := context.WithCancel(t.Context())
 		c := &content{ctx: ctx, spool: s, pulse: newPulse()}
-		time.AfterFunc(time.Second, cancel) // it waits by then
+		time.AfterFunc(time.Second, cancel) // by then it waits
 		if _, err := c.ReadAt(make([]byte, 4), 0); !errors.Is(err, context.Canceled) {
 			t.Errorf("cancelled upload: %v", err)
 		}
@@ -325,7 +327,7 @@ func TestReadCancelled(t *testing.T) {
 	})
 }
 
-// TestClose: running work is given its time, then given up; nothing is admitted any more.
+// TestClose: running work gets some time, then the engine gives it up. The engine admits nothing more.
 func TestClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, heaps := newOrigin(), three()

@@ -12,7 +12,7 @@ import (
 	"ociproxy/internal/wait"
 )
 
-// errDone is why the context of work ends in the ordinary way.
+// errDone is the cause when the context of work ends normally.
 var errDone = errors.New("the blob is done")
 
 // begin lets a worker take a delivery.
@@ -37,7 +37,7 @@ func (e *Engine) begin(d *delivery) {
 			found, err = put(ctx, t.Sink, it, spool, pulse)
 		}
 		if err != nil && ctx.Err() != nil {
-			err = context.Cause(ctx) // says more than "context canceled"
+			err = context.Cause(ctx) // more precise than "context canceled"
 		}
 		cancel(nil)
 		e.mu.Lock()
@@ -66,7 +66,7 @@ func put(ctx context.Context, s Sink, it Item, from *spool, p *pulse) (Found, er
 	return s.Put(ctx, it, c)
 }
 
-// settle decides how a delivery goes on.
+// settle decides how a delivery continues.
 func (e *Engine) settle(d *delivery, step step, spool *spool, found Found, err error) {
 	w, t := d.w, e.targets[d.target]
 	switch {
@@ -79,13 +79,13 @@ func (e *Engine) settle(d *delivery, step step, spool *spool, found Found, err e
 	case err == nil && found.How != 0:
 		t.fails, t.failedTries, t.moved = 0, 0, time.Now()
 		e.finish(d, Result{How: found.How, Attrs: found.Attrs})
-	case err == nil && step == toSend: // something wrong is in the way, or what was in the way is gone
+	case err == nil && step == toSend: // a wrong object is in the way, or the object in the way is gone
 		d.version = found.Wrong
 		e.again(d, fmt.Errorf("put: %w", ErrUnverified))
 	case err == nil:
 		d.version = found.Wrong
 		e.want(d)
-	case spool != nil && spool.failure() != nil: // the source's fault, or the spool's
+	case spool != nil && spool.failure() != nil: // a fault of the source or the spool
 		e.want(d)
 	case step == toCopy:
 		if d.tries++; d.tries >= 2 || errors.Is(err, store.ErrCannotCopy) || errors.Is(err, store.ErrDenied) {
@@ -93,20 +93,20 @@ func (e *Engine) settle(d *delivery, step step, spool *spool, found Found, err e
 			d.tries, d.step = 0, toLook
 		}
 		e.retry(d)
-	case ofPlace(err): // nothing is known of the rest of the target
+	case ofPlace(err): // the rest of the target may work
 		e.finish(d, Result{Err: err})
 	default:
 		if wide(err) {
 			e.countFailure(t, err)
 		}
-		if d.state == ended { // with its target
+		if d.state == ended { // its target was put aside
 			return
 		}
 		if errors.Is(err, store.ErrDenied) || errors.Is(err, store.ErrUnfit) || errors.Is(err, store.ErrHidden) {
 			e.finish(d, Result{Err: err})
 			return
 		}
-		if t.failedTries++; t.failedTries >= e.opt.Trip*e.opt.Tries && !wide(err) { // of several blobs then: it is the bucket
+		if t.failedTries++; t.failedTries >= e.opt.Trip*e.opt.Tries && !wide(err) { // several blobs: it is the bucket
 			t.fails = e.opt.Trip - 1
 			e.countFailure(t, err)
 		}
@@ -116,7 +116,7 @@ func (e *Engine) settle(d *delivery, step step, spool *spool, found Found, err e
 
 // again tries a delivery once more, if it has tries left.
 func (e *Engine) again(d *delivery, cause error) {
-	if d.state == ended { // with its target
+	if d.state == ended { // its target was put aside
 		return
 	}
 	if d.tries++; d.tries >= e.opt.Tries {
@@ -126,7 +126,7 @@ func (e *Engine) again(d *delivery, cause error) {
 	e.retry(d)
 }
 
-// retry begins the step again after a pause. The worker is free meanwhile.
+// retry begins the step again after a pause. The worker is free during the pause.
 func (e *Engine) retry(d *delivery) {
 	w := d.w
 	d.state = waiting
@@ -143,7 +143,8 @@ func (e *Engine) retry(d *delivery) {
 	})
 }
 
-// pause is how long to wait before the next try: from a quarter of a second, doubling, half of it by chance.
+// pause returns how long to wait before the next try. It begins with a quarter of a second and doubles; half of it is
+// random.
 func pause(tries int) time.Duration {
 	return wait.Jitter(wait.Doubled(250*time.Millisecond, tries, 15*time.Second))
 }
@@ -161,7 +162,7 @@ func wide(err error) bool {
 		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &n)
 }
 
-// countFailure counts a failure of a whole target, and puts it aside after too many.
+// countFailure counts a failure of a whole target. After too many, it puts the target aside.
 func (e *Engine) countFailure(t *target, err error) {
 	if t.fails++; t.fails < e.opt.Trip || t.tripped != nil {
 		return

@@ -22,11 +22,11 @@ import (
 	"ociproxy/internal/store"
 )
 
-// tiny is what the engines of tests take for small, a sixteenth of what others do. What matters is how much of that, of the spool, of one
-// reading and of one writing a blob is; so those are as much less here, and the blobs too.
+// tiny is what the engines of the tests treat as small: a sixteenth of the real limit. What matters is how large a blob
+// is relative to that, to the spool, to one read and to one write. So the tests make all of these smaller.
 const (
 	tiny    = smallBlob / 16
-	reading = tiny / 4 // of a source at once
+	reading = tiny / 4 // of a source at a time
 	writing = tiny / 16
 )
 
@@ -59,12 +59,12 @@ type origin struct {
 	blobs map[oci.Digest][]byte
 	opens []int64
 	read  int64
-	spoil func(b Blob, off int64, body io.Reader) (io.Reader, error) // nil: nothing
+	spoil func(b Blob, off int64, body io.Reader) (io.Reader, error) // may be nil
 }
 
 func newOrigin() *origin { return &origin{blobs: map[oci.Digest][]byte{}} }
 
-// add puts a blob in.
+// add adds a blob.
 func (o *origin) add(b []byte, blob Blob) Blob {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -121,7 +121,7 @@ func (c *counted) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// cutAfter reads n bytes and breaks off with err.
+// cutAfter reads n bytes, then fails with err.
 func cutAfter(r io.Reader, n int64, err error) io.Reader {
 	return io.MultiReader(io.LimitReader(r, n), broken{err})
 }
@@ -130,11 +130,11 @@ type broken struct{ err error }
 
 func (b broken) Read([]byte) (int, error) { return 0, b.err }
 
-// heap is a bucket in memory. fault, where set, is asked before (done false) and after every operation took place.
+// heap is a bucket in memory. fault, if set, is called before (done false) and after every operation.
 type heap struct {
 	name   string
 	weak   bool // keeps no checksums
-	copier bool // takes copies from other heaps
+	copier bool // accepts copies from other heaps
 	fault  func(ctx context.Context, op, key string, done bool) error
 
 	mu      sync.Mutex
@@ -205,7 +205,7 @@ func (h *heap) Get(ctx context.Context, key string, off, n int64) (io.ReadCloser
 	return io.NopCloser(bytes.NewReader(o.data)), o.a, nil
 }
 
-// put writes an object as a store does: only after the content was verified.
+// Put writes an object as a store does: only after the content was verified.
 func (h *heap) Put(ctx context.Context, key string, c store.Content, hd store.Header, version string) (store.Attrs, error) {
 	if err := h.ask(ctx, "put", key, false); err != nil {
 		return store.Attrs{}, err
@@ -327,7 +327,7 @@ func ensure(t testing.TB, e *Engine, b Blob, need, have set.Set) map[int]Result 
 	return out
 }
 
-// hows returns "how" or the error's sentinel for each target.
+// hows returns, for each target, how it got the blob, or the error's sentinel.
 func hows(rs map[int]Result) map[int]string {
 	out := map[int]string{}
 	for i, r := range rs {

@@ -5,16 +5,17 @@ import (
 	"time"
 )
 
-// Doubled returns first, doubled n times, and at most most. A negative n is none.
+// Doubled returns first, doubled n times, but at most most. It treats a negative n as 0.
 func Doubled(first time.Duration, n int, most time.Duration) time.Duration {
 	n = max(n, 0)
-	if first > most>>n { // it would be more, or no longer fit
+	if first > most>>n { // it would exceed most or overflow
 		return most
 	}
 	return first << n
 }
 
-// Jitter returns from half of d up to d, by chance, so that those who failed together do not all come back together.
+// Jitter returns a random time from half of d up to d, so that clients that failed together do not all retry
+// together.
 func Jitter(d time.Duration) time.Duration {
 	if d <= 0 {
 		return d
@@ -22,7 +23,8 @@ func Jitter(d time.Duration) time.Duration {
 	return d/2 + rand.N(d-d/2)
 }
 
-// About returns d, a tenth more or less by chance: an interval, so that those who began together do not stay together.
+// About returns d, randomly changed by up to a tenth. Use it for intervals, so that tasks that began together drift
+// apart.
 func About(d time.Duration) time.Duration {
 	if d <= 0 {
 		return d

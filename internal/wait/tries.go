@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// Within calls f under a context that ends after d. When f fails because of that, the error says so, and what the last attempt
-// came to that [Failed] was told of: not that time was up, but why it was not used well.
+// Within calls f with a context that ends after d. If f fails because of that, the error says so and adds the error
+// of the last attempt, if it was recorded with [Failed]. So the error says not only that the time was up, but also
+// why the attempts failed.
 func Within(ctx context.Context, d time.Duration, f func(context.Context) error) error {
 	noting, why := Noting(ctx)
 	short, cancel := context.WithTimeout(noting, d)
@@ -21,8 +22,9 @@ func Within(ctx context.Context, d time.Duration, f func(context.Context) error)
 	return fmt.Errorf("no answer within %v: %w", d, why(err))
 }
 
-// Failed notes, for whoever waits under ctx by [Within] or [Noting], why an attempt has failed that may be made again; nil: it did
-// not, and what was noted before is no reason any more. That ctx ended is no reason.
+// Failed records, for callers that wait under ctx with [Within] or [Noting], why an attempt failed that may be
+// repeated. err nil means that the attempt did not fail; it clears the recorded error. The end of ctx is not
+// recorded.
 func Failed(ctx context.Context, err error) {
 	if ctx.Err() != nil && ended(err) {
 		return
@@ -34,8 +36,8 @@ func Failed(ctx context.Context, err error) {
 	}
 }
 
-// Noting returns a context under which attempts are noted, and a function that puts the last one's error in the place of one that
-// says no more than that the time was up, or that the caller gave up. Both stay to be found by [errors.Is].
+// Noting returns a context under which attempts are recorded, and a function why. If an error says only that the time
+// was up or that the caller gave up, why replaces it by one with the last attempt's error. [errors.Is] finds both.
 func Noting(ctx context.Context) (noting context.Context, why func(error) error) {
 	n := &note{}
 	n.above, _ = ctx.Value(noteKey{}).(*note)
@@ -52,13 +54,13 @@ func Noting(ctx context.Context) (noting context.Context, why func(error) error)
 	}
 }
 
-// CutShort is the error of something that was tried again until its time was up.
+// CutShort is the error of something that was repeated until its time was up.
 type CutShort struct {
-	Last error // of the last attempt that came to an end
-	Err  error // why there was no further one
+	Last error // of the last attempt that finished
+	Err  error // why there was no further attempt
 }
 
-// Error implements error. It tells the last attempt's error alone: who waited says for how long.
+// Error implements error. It contains only the last attempt's error: the caller that waited adds the time.
 func (e *CutShort) Error() string { return "the last attempt: " + e.Last.Error() }
 
 // Unwrap returns both errors.
@@ -66,9 +68,9 @@ func (e *CutShort) Unwrap() []error { return []error{e.Last, e.Err} }
 
 type noteKey struct{}
 
-// note is the last attempt's error.
+// note holds the last attempt's error.
 type note struct {
-	above *note // of whoever waits for more than this
+	above *note // of the next outer wait
 	mu    sync.Mutex
 	last  error
 }

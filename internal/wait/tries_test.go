@@ -10,13 +10,13 @@ import (
 	"time"
 )
 
-// What is said at the end of the time is what the last attempt came to.
+// At the end of the time, the error contains the result of the last attempt.
 func TestWithin(t *testing.T) {
 	errBusy := errors.New("status 502")
 	for name, tt := range map[string]struct {
 		fails []error // of the attempts, each after a second
-		hangs bool    // the one after them
-		own   error   // what f returns instead of its context's end
+		hangs bool    // whether the attempt after them hangs
+		own   error   // what f returns instead of its context's error
 		want  string
 	}{
 		"attempts that fail":     {fails: []error{errors.New("first"), errBusy}, want: "no answer within 3s: get: the last attempt: status 502"},
@@ -39,7 +39,7 @@ func TestWithin(t *testing.T) {
 					if tt.own != nil {
 						return fmt.Errorf("get: %w", tt.own)
 					}
-					// As a bucket's method does it, whose errors begin with what was done.
+					// Like a method of a bucket, whose errors begin with the operation.
 					_, why := Noting(ctx)
 					return fmt.Errorf("get: %w", why(ctx.Err()))
 				})
@@ -59,7 +59,7 @@ func TestWithin(t *testing.T) {
 	}
 }
 
-// An end that comes from outside is not this wait's; what was noted is told by whoever waits further out.
+// If the outer context ends, that is not this wait's time-out. The outer wait reports what was recorded.
 func TestNoting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		errBusy := errors.New("busy")
@@ -75,9 +75,9 @@ func TestNoting(t *testing.T) {
 		if err := why(err); !errors.Is(err, errBusy) || !errors.Is(err, errEnough) {
 			t.Errorf("%v, want both", err)
 		}
-		if err := why(errBusy); err != errBusy { //nolint:errorlint // the very one
+		if err := why(errBusy); err != errBusy { //nolint:errorlint // the same error value
 			t.Errorf("%v: another error is replaced", err)
 		}
 	})
-	Failed(t.Context(), errEnough) // nobody waits
+	Failed(t.Context(), errEnough) // without a waiting caller
 }

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// For waits for d. The error is the cause of ctx's end, when that comes first or has come already; so a nil error says
-// that ctx was alive. A d that is not positive takes no time.
+// For waits for d. If ctx ends first or has ended already, the error is the cause of that end. So a nil error means
+// that ctx was alive. If d is not positive, For does not wait.
 func For(ctx context.Context, d time.Duration) error {
 	if d > 0 {
 		t := time.NewTimer(d)
@@ -17,11 +17,11 @@ func For(ctx context.Context, d time.Duration) error {
 		case <-ctx.Done():
 		}
 	}
-	return context.Cause(ctx) // both may have come at once
+	return context.Cause(ctx) // the timer and ctx may end at the same time
 }
 
-// Every yields the time after each d, which must be positive, until ctx ends or the loop is left. The first comes after
-// one d. A loop whose body takes longer than d misses some, like any ticker's.
+// Every yields the time after each d, which must be positive, until ctx ends or the caller leaves the loop. The first
+// time comes after one d. If the loop's body takes longer than d, it misses some times, as with any ticker.
 func Every(ctx context.Context, d time.Duration) iter.Seq[time.Time] {
 	return func(yield func(time.Time) bool) {
 		tick := time.NewTicker(d)
@@ -31,7 +31,7 @@ func Every(ctx context.Context, d time.Duration) iter.Seq[time.Time] {
 			case <-ctx.Done():
 				return
 			case now := <-tick.C:
-				if ctx.Err() != nil || !yield(now) { // both may have come at once
+				if ctx.Err() != nil || !yield(now) { // a tick and ctx's end may come at the same time
 					return
 				}
 			}
@@ -39,8 +39,8 @@ func Every(ctx context.Context, d time.Duration) iter.Seq[time.Time] {
 	}
 }
 
-// Until asks now and then after each d whether it is done, until it is. The error is the cause of ctx's end: bound it.
-// What is done when ctx has just ended is done: done has the last word.
+// Until calls done now and then after each d, until it returns true. The error is the cause of ctx's end, so give ctx
+// a limit. When ctx ends, Until calls done a last time, and returns nil if it is true.
 func Until(ctx context.Context, d time.Duration, done func() bool) error {
 	if done() {
 		return nil

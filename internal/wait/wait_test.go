@@ -11,7 +11,7 @@ import (
 
 var errEnough = errors.New("enough")
 
-// ends makes a context that ends after d, for a reason of its own.
+// ends makes a context that ends after d, with errEnough as its cause.
 func ends(t *testing.T, d time.Duration) context.Context {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	time.AfterFunc(d, func() { cancel(errEnough) })
@@ -45,7 +45,7 @@ func TestFor(t *testing.T) {
 	}
 }
 
-// A context that has ended is seen each time, also when the time has come, or is none.
+// For must see a context that has ended every time, even if the time is up too or d is not positive.
 func TestForEnded(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errEnough)
@@ -64,7 +64,7 @@ func TestForEnded(t *testing.T) {
 	})
 }
 
-// lateContext ends at a time, but what waits for that is not woken.
+// lateContext ends at a certain time, but does not wake its waiters.
 type lateContext struct {
 	context.Context
 	at time.Time
@@ -103,7 +103,7 @@ func TestEvery(t *testing.T) {
 	})
 }
 
-// Nothing is yielded once ctx has ended, though a tick is there as well.
+// Every must yield nothing after ctx has ended, even if a tick is waiting.
 func TestEveryEnded(t *testing.T) {
 	for range 100 {
 		synctest.Test(t, func(t *testing.T) {
@@ -113,7 +113,7 @@ func TestEveryEnded(t *testing.T) {
 			for range Every(ctx, time.Second) {
 				n++
 				cancel()
-				<-time.After(time.Second) // by the clock of synctest: the next tick waits
+				<-time.After(time.Second) // on synctest's clock; the next tick waits
 			}
 			if n != 1 {
 				t.Fatalf("came %d times, want once", n)
@@ -126,7 +126,7 @@ func TestUntil(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
 		after := func(d time.Duration) func() bool { return func() bool { return time.Since(start) >= d } }
-		for _, d := range []time.Duration{0, time.Second} { // at once, and at the first look
+		for _, d := range []time.Duration{0, time.Second} { // at once, and at the second call
 			if err := Until(t.Context(), time.Second, after(d)); err != nil || time.Since(start) != d {
 				t.Errorf("done after %v: error %v after %v", d, err, time.Since(start))
 			}
@@ -198,7 +198,7 @@ func TestChance(t *testing.T) {
 			if low < tt.low || top > tt.top {
 				t.Errorf("from %v to %v, want within %v to %v", low, top, tt.low, tt.top)
 			}
-			// A thousand leave a hundredth of the range at an end with a chance of 1 in 20 000.
+			// The chance that a thousand values miss a hundredth of the range at one end is 1 in 20 000.
 			if edge := (tt.top - tt.low) / 100; tt.top > 1 && (low > tt.low+edge || top < tt.top-edge) {
 				t.Errorf("from %v to %v, want all of %v to %v", low, top, tt.low, tt.top)
 			}

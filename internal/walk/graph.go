@@ -212,7 +212,7 @@ func (g *graph) abandon(n *Node) []waiter {
 // replace puts the next reference in n's place, if n failed and there is one.
 func (g *graph) replace(k Key, n *Node) *Node {
 	next := n.next
-	if next == nil || !n.Vain() {
+	if next == nil || !n.Incomplete() {
 		return nil
 	}
 	g.queued--
@@ -238,7 +238,7 @@ func (g *graph) release(n *Node) {
 	}
 	k := KeyOf(n.Digest)
 	g.mu.Lock()
-	kept := !n.Vain() || n.void.Load() || g.try(k, n)
+	kept := !n.Incomplete() || n.void.Load() || g.try(k, n)
 	next := g.replace(k, n)
 	g.mu.Unlock()
 	if next != nil {
@@ -274,7 +274,7 @@ func (g *graph) settle(k Key, n *Node, kept bool) (waiting []waiter) {
 	if kept && !n.void.Load() || n.again {
 		g.known[k] = int32(n.Size)
 	}
-	if !n.Vain() {
+	if !n.Incomplete() {
 		g.trials -= len(g.tried[k])
 		delete(g.tried, k)
 	}

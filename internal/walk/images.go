@@ -141,11 +141,11 @@ func (c *collector) Finished(n *Node) {
 	k, image := KeyOf(n.Digest), Image{Repository: n.Repository, Digest: n.Digest, Blobs: all}
 	c.below[k] = all
 	delete(c.part, k)
-	if n.Vain() { // it may be walked again, where another repository has it
+	if n.Incomplete() { // it may be walked again, where another repository has it
 		c.part[k] = image
 	}
 	c.mu.Unlock()
-	if !n.Vain() {
+	if !n.Incomplete() {
 		c.give(found{image: image})
 	}
 }

@@ -71,9 +71,9 @@ func (n *Node) Spoil() { n.spoilt.Store(true) }
 // Again reports whether a node of the same manifest finished before, without success, as part of another repository.
 func (n *Node) Again() bool { return n.again }
 
-// Vain reports whether the reference was not enough to read all of the manifest. When another reference comes, the
+// Incomplete reports whether the reference was not enough to read all of the manifest. When another reference comes, the
 // walker walks a node of the same manifest.
-func (n *Node) Vain() bool { return n.failed.Load() || n.spoilt.Load() || n.void.Load() }
+func (n *Node) Incomplete() bool { return n.failed.Load() || n.spoilt.Load() || n.void.Load() }
 
 // covers reports whether o need not be tried when n was.
 func (n *Node) covers(o *Node) bool { return n.Repository == o.Repository && n.depth <= o.depth }

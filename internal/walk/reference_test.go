@@ -71,7 +71,7 @@ func TestLies(t *testing.T) {
 				w.Wait()
 				for _, image := range []string{"all", "amd", "arm"} {
 					n := v.nodes[image]
-					if n == nil || n.Vain() || n.Repository != "good" {
+					if n == nil || n.Incomplete() || n.Repository != "good" {
 						t.Errorf("%s: %+v; problems %q", image, n, v.problems)
 					}
 				}
@@ -119,7 +119,7 @@ func TestOtherRepository(t *testing.T) {
 			}
 			w.Wait()
 			for name := range names {
-				if n := v.nodes[name]; n == nil || n.Vain() {
+				if n := v.nodes[name]; n == nil || n.Incomplete() {
 					t.Errorf("%q, digests %t: %s: %+v; %q", order, digests, name, n, v.problems)
 				}
 			}
@@ -186,7 +186,7 @@ func TestLiesOfWhatIsKnown(t *testing.T) {
 		if _, err := v.walk(t, open(t, r, inOrder("good", "bad"))); err != nil {
 			t.Fatal(err)
 		}
-		if n := v.nodes["index"]; n == nil || !n.Vain() || len(v.problems) == 0 || !strings.HasPrefix(v.problems[0], repo+" ") {
+		if n := v.nodes["index"]; n == nil || !n.Incomplete() || len(v.problems) == 0 || !strings.HasPrefix(v.problems[0], repo+" ") {
 			t.Errorf("%s: problems %q, finished %q", name, v.problems, v.finished)
 		}
 	}

@@ -91,11 +91,11 @@ func matches(patterns []func(string) bool, name string) bool {
 
 // target is one repository to walk.
 type target struct {
-	name    string
-	odd     bool              // a list names it, and nobody can ask for it
-	found   bool              // only a list of the source names it
-	listing *registry.Listing // nil: ask for it
-	digests []oci.Digest      // walk these only; nil: all that is listed
+	name     string
+	unusable bool              // a list names it, and nobody can ask for it
+	found    bool              // only a list of the source names it
+	listing  *registry.Listing // nil: ask for it
+	digests  []oci.Digest      // walk these only; nil: all that is listed
 }
 
 // targets returns the repositories to walk, each once. A pair may be an error: the source cannot be listed, or
@@ -126,7 +126,7 @@ func (s *Selection) targets(ctx context.Context, r *registry.Registry) iter.Seq2
 					}
 					break // what is named by promoter manifests needs no list
 				}
-				if matches(s.Include, f.Name) && !take(target{name: f.Name, odd: f.Odd, found: true, listing: f.Listing}) {
+				if matches(s.Include, f.Name) && !take(target{name: f.Name, unusable: f.Unusable, found: true, listing: f.Listing}) {
 					return
 				}
 			}

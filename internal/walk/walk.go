@@ -45,7 +45,7 @@ type Walker struct {
 	hits      atomic.Int64 // tags whose manifest was known when it was looked for
 	misses    atomic.Int64
 	answers   atomic.Int64 // of the source, good ones
-	vain      atomic.Int64
+	failures  atomic.Int64
 	vanished  atomic.Int64 // repositories that are listed and gone
 	untold    atomic.Int64 // what is listed and gone, where the source named no reason
 	nameless  atomic.Int64 // tags that could not be read, so that nobody knows of which manifest they are
@@ -89,8 +89,8 @@ var ErrVanished = errors.New("the source lists repositories or tags and says of 
 // errCut says that the source may have more than it lists: Artifact Registry ends its lists without a notice.
 var errCut = fmt.Errorf("%w: the list ends where the registry ends all its lists, there may be more images: name them by promoter manifests", registry.ErrTooLarge)
 
-// maxVain is how many failures in a row, from the start on, mean that the source cannot be reached.
-const maxVain = 20
+// maxFailures is how many failures in a row, from the start on, mean that the source cannot be reached.
+const maxFailures = 20
 
 // Release ends one hold of n. After the last one n finishes, and so may the indexes that wait for it.
 func (w *Walker) Release(n *Node) { w.graph.release(n) }
@@ -184,15 +184,15 @@ func (w *Walker) heard(err error) {
 		w.answers.Add(1)
 		return
 	}
-	if n := w.vain.Add(1); n >= maxVain && w.answers.Load() == 0 {
+	if n := w.failures.Add(1); n >= maxFailures && w.answers.Load() == 0 {
 		w.stop(fmt.Errorf("%w: %w", ErrSource, err))
 	}
 }
 
 // repository lists one repository and hands what it has to roots.
 func (w *Walker) repository(ctx context.Context, t target, roots *errgroup.Group) {
-	if t.odd {
-		w.unread(ctx, t.name, "", fmt.Errorf("%w: repository %q", registry.ErrOdd, t.name))
+	if t.unusable {
+		w.unread(ctx, t.name, "", fmt.Errorf("%w: repository %q", registry.ErrUnusable, t.name))
 		return
 	}
 	l := t.listing
@@ -227,7 +227,7 @@ func (w *Walker) repository(ctx context.Context, t target, roots *errgroup.Group
 		w.promoted(ctx, t, l, start)
 		return
 	}
-	if err := l.Odd.Err(); err != nil {
+	if err := l.Unusable.Err(); err != nil {
 		w.unread(ctx, t.name, "", err)
 	}
 	if l.All {

@@ -364,7 +364,7 @@ func TestNoSource(t *testing.T) {
 		t.Errorf("nothing selected: %v", err)
 	}
 	var names []string
-	for i := range 3 * maxVain {
+	for i := range 3 * maxFailures {
 		names = append(names, fmt.Sprint("app", i))
 	}
 	r.Fail(func(rw http.ResponseWriter, req *http.Request) bool {
@@ -376,7 +376,7 @@ func TestNoSource(t *testing.T) {
 	})
 	v := record(nil)
 	_, err = v.walk(t, open(t, r, func(c *config.Config) { c.Mirror.Repositories.Include, c.Mirror.Repositories.List = nil, names }))
-	if !errors.Is(err, ErrSource) || len(v.problems) > 2*maxVain {
+	if !errors.Is(err, ErrSource) || len(v.problems) > 2*maxFailures {
 		t.Errorf("no answers: %v, %d problems", err, len(v.problems))
 	}
 }

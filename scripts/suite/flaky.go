@@ -16,7 +16,7 @@ import (
 	"ociproxy/bench/process"
 )
 
-// plan is how often tests are run.
+// plan says how often tests are run.
 type plan struct {
 	runs, rest, suites int
 	jobs, busy         int
@@ -24,7 +24,7 @@ type plan struct {
 	keep, list         string
 }
 
-// flaky runs tests again and again beside busy cores, and tells which was ever red.
+// flaky runs tests many times while the cores are busy, and reports which tests ever failed.
 func flaky(ctx context.Context, dir string, args []string) error {
 	p := plan{}
 	flags := flag.NewFlagSet("scripts/flaky.sh", flag.ContinueOnError)
@@ -65,11 +65,11 @@ red once. It first says how long it will take: hours, for all.
 	return err
 }
 
-// flakes is one run of flaky.
+// flakes is one run of the flaky command.
 type flakes struct {
 	plan
 	dir    string
-	units  []*binary // beside the code
+	units  []*binary // tests beside the code
 	suites []*binary // of the test module
 	listed []name
 
@@ -82,13 +82,13 @@ type flakes struct {
 type binary struct {
 	pkg
 	file  string
-	long  time.Duration // of a run of all tests
+	long  time.Duration // duration of one run of all tests
 	tests []timed
-	red   bool // of those were not all run
+	red   bool // a run failed, so not all tests may have run
 	env   []string
 }
 
-// name is of a test.
+// name identifies a test.
 type name struct{ pkg, test string }
 
 // row is what is known about a test.
@@ -97,7 +97,7 @@ type row struct {
 	longest        time.Duration
 }
 
-// find finds the packages; patterns as on the command line.
+// find finds the packages. patterns are as on the command line.
 func (f *flakes) find(ctx context.Context, patterns []string) error {
 	unit, suite := []string{"./..."}, []string{"./..."}
 	if len(patterns) > 0 {
@@ -119,7 +119,7 @@ func (f *flakes) find(ctx context.Context, patterns []string) error {
 		env      []string
 	}{
 		{".", unit, &f.units, []string{"TMPDIR=" + f.dir}},
-		// These have a temporary directory of their own, whose name must be short.
+		// The tests of the test module make their own temporary directory, whose name must be short.
 		{"test", suite, &f.suites, []string{"OCIPROXY_SLOW=1", "OCIPROXY_REQUIRE_PARTS=1"}},
 	} {
 		if len(part.patterns) == 0 || part.dir == "test" && f.plan.suites == 0 {
@@ -141,7 +141,8 @@ func (f *flakes) find(ctx context.Context, patterns []string) error {
 	return err
 }
 
-// readList reads the tests that ever failed by chance: lines of a package and a test, and comments.
+// readList reads the list of tests that ever failed by chance. Each line has a package and a test; comments begin
+// with #.
 func readList(file string) ([]name, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -161,7 +162,7 @@ func readList(file string) ([]name, error) {
 	return list, nil
 }
 
-// prepare installs parts, compiles everything and runs the tests beside the code once, all of it with idle cores beside.
+// prepare installs parts, compiles everything and runs the tests beside the code once. The busy loops do not run yet.
 func (f *flakes) prepare(ctx context.Context) error {
 	if len(f.suites) > 0 {
 		parts := process.Command(ctx, filepath.Join("scripts", "parts.sh"), "unit", "test", "slow")
@@ -200,7 +201,7 @@ func (f *flakes) prepare(ctx context.Context) error {
 	return f.checkList()
 }
 
-// checkList makes sure that what is listed is there: a test that was renamed would be left out in silence.
+// checkList checks that all listed tests exist. Otherwise a renamed test would be left out without notice.
 func (f *flakes) checkList() error {
 	for _, n := range f.listed {
 		for _, b := range f.units {
@@ -220,7 +221,7 @@ type batch struct {
 	long  time.Duration // of one run
 }
 
-// batches of the package: tests that run often, and the rest.
+// batches splits a package's tests into those that run often, and the rest.
 func (f *flakes) batches(b *binary) []batch {
 	often, rest := batch{binary: b, runs: f.runs}, batch{binary: b, runs: f.rest}
 	for _, t := range b.tests {
@@ -234,7 +235,7 @@ func (f *flakes) batches(b *binary) []batch {
 	return slices.DeleteFunc([]batch{often, rest}, func(b batch) bool { return len(b.names) == 0 || b.runs == 0 })
 }
 
-// run runs everything beside busy loops.
+// run runs everything beside the busy loops.
 func (f *flakes) run(ctx context.Context) error {
 	var units, suites []batch
 	var long time.Duration
@@ -246,7 +247,7 @@ func (f *flakes) run(ctx context.Context) error {
 	for _, b := range f.suites {
 		suites = append(suites, batch{binary: b, runs: f.plan.suites, long: 10 * time.Minute})
 	}
-	// The busy loops take half of each core.
+	// The busy loops take half of each core's time.
 	about := 2 * long / time.Duration(f.jobs)
 	if len(suites) > 0 {
 		about += 2 * time.Duration(f.plan.suites) * (suiteNamed("parts").expected() + suiteNamed("slow").expected())
@@ -264,7 +265,7 @@ func (f *flakes) run(ctx context.Context) error {
 		return err
 	}
 	each(f.jobs, units, func(b batch) { f.repeat(ctx, b) })
-	// The table of faults tells how long pulls take to recover: no other test runs beside it.
+	// The test of faults measures how long pulls take to recover, so no other test may run beside it.
 	isAlone := func(b batch) bool { return strings.HasSuffix(b.ImportPath, "/faults") }
 	for _, b := range suites {
 		if isAlone(b) {
@@ -278,7 +279,7 @@ func (f *flakes) run(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// spin starts the busy loops, each a process of its own. stop ends them, also after an error.
+// spin starts the busy loops, each in its own process. stop ends them, also after an error.
 func (f *flakes) spin(ctx context.Context) (stop func(), err error) {
 	var stops []func()
 	stop = func() {
@@ -298,15 +299,15 @@ func (f *flakes) spin(ctx context.Context) (stop func(), err error) {
 	return stop, err
 }
 
-// spinForever is what a busy loop's process does.
+// spinForever is the work of a busy loop's process.
 func spinForever() {
 	runtime.GOMAXPROCS(1)
 	for { //nolint:staticcheck // an empty loop is meant
 	}
 }
 
-// repeat runs a batch. Every few runs have a process of their own: what a test leaves in it could hide or make a fault, and what one ends
-// early is not all.
+// repeat runs a batch. It uses a new process for every few runs, for two reasons: what a test leaves behind in its
+// process could hide or cause a fault, and a test that ends its process early must not end all runs.
 func (f *flakes) repeat(ctx context.Context, b batch) {
 	const perProcess = 10
 	begin := time.Now()

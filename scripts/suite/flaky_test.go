@@ -16,7 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// The busy loops, and the program itself, are processes of this test binary.
+// The busy loops and the program itself run as processes of this test binary.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && (os.Args[1] == "spin" || os.Args[1] == "flaky") {
 		main()
@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run()) //nolint:forbidigo // this is a main
 }
 
-// fails in every third run, counted in a file.
+// everyThird has a test that fails in every third run; it counts the runs in a file.
 const everyThird = `import "os"
 func TestThird(t *testing.T) {
 	text, _ := os.ReadFile(FILE); os.WriteFile(FILE, append(text, 'x'), 0o600)
@@ -33,7 +33,7 @@ func TestThird(t *testing.T) {
 func TestAlways(t *testing.T) {}
 func TestSkipped(t *testing.T) { t.Skip() }`
 
-// flakyModules makes two modules in the working directory, as the project has them.
+// flakyModules makes two modules in the working directory, like those of the project.
 func flakyModules(t *testing.T) {
 	t.Helper()
 	t.Chdir(t.TempDir())
@@ -67,7 +67,7 @@ func TestFlaky(t *testing.T) {
 	for _, m := range regexp.MustCompile(`(?m)^ *(\d+) +(\d+) +[0-9.]+s +(.*)$`).FindAllSubmatch(table, -1) {
 		got[string(m[3])] = fmt.Sprintf("%s runs, %s red", m[1], m[2])
 	}
-	want := map[string]string{ // with the first run, which shows how long they take
+	want := map[string]string{ // including the first run, which measures how long tests take
 		"third TestThird":        "12 runs, 4 red",
 		"third TestAlways":       "12 runs, 0 red",
 		"third TestSkipped":      "0 runs, 0 red",
@@ -107,7 +107,7 @@ func TestFlakyGreen(t *testing.T) {
 	}
 }
 
-// An interrupt ends the busy loops and the tests, and what was run is still told.
+// An interrupt ends the busy loops and the tests. The results so far are still reported.
 func TestFlakyInterrupted(t *testing.T) {
 	flakyModules(t)
 	cmd := exec.Command(os.Args[0], "flaky", "-runs=100000", "-suites=0", "./slow")
@@ -144,7 +144,7 @@ func TestFlakyInterrupted(t *testing.T) {
 	}
 }
 
-// spinners counts the busy loops of this test binary.
+// spinners returns the number of busy loops of this test binary.
 func spinners(t *testing.T) (n int) {
 	t.Helper()
 	files, err := filepath.Glob("/proc/[0-9]*/cmdline")

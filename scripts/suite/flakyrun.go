@@ -21,14 +21,15 @@ import (
 	"ociproxy/bench/process"
 )
 
-// verdictLine is what -test.v=test2json says at the end of a test. The sign before it cannot be mistaken for what a
-// test prints.
+// verdictLine is what -test.v=test2json prints at the end of a test. The control character before it cannot occur in
+// what a test prints.
 var verdictLine = regexp.MustCompile(`\x16 *--- (PASS|FAIL|SKIP): ([^\s/]+)(/\S+)? \(([0-9.]+)s\)`)
 
-// wholePackage stands for a fault that no test has: a leak that is found at the end, a run that took too long.
+// wholePackage stands for a fault that belongs to no test: a leak found at the end, or a run that took too long.
 const wholePackage = "(the package)"
 
-// once runs tests of a package n times in one process, writes what it sees into the table, and returns it. names nil: all tests.
+// once runs tests of a package n times in one process, adds the results to the table, and returns the times. If names
+// is nil, it runs all tests.
 func (f *flakes) once(ctx context.Context, b *binary, names []string, n int, limit time.Duration) []timed {
 	args := []string{"-test.v=test2json", "-test.count=" + strconv.Itoa(n), "-test.timeout=" + limit.String()}
 	if names != nil {
@@ -40,7 +41,7 @@ func (f *flakes) once(ctx context.Context, b *binary, names []string, n int, lim
 	cmd.Stdout, cmd.Stderr = &said, &said
 	err := cmd.Run()
 	if ctx.Err() != nil {
-		return nil // it was killed: says nothing about tests
+		return nil // it was killed, which says nothing about the tests
 	}
 	seen := verdicts(&said)
 	f.mu.Lock()
@@ -85,14 +86,14 @@ type ran struct {
 	result string
 }
 
-// verdicts are those of tests that are in no other. A test whose parts run together says that it took no time: it
-// takes as long as the longest of them.
+// verdicts returns the verdicts of top-level tests. A test whose subtests run in parallel reports almost no time, so
+// verdicts uses the time of its longest subtest.
 func verdicts(said *bytes.Buffer) (seen []ran) {
 	inside := map[string]float64{}
 	for lines := bufio.NewReader(bytes.NewReader(said.Bytes())); ; {
 		line, err := lines.ReadString('\n')
 		for _, m := range verdictLine.FindAllStringSubmatch(line, -1) {
-			seconds, _ := strconv.ParseFloat(m[4], 64) // digits and a point
+			seconds, _ := strconv.ParseFloat(m[4], 64) // the pattern allows only digits and a point
 			seconds = max(seconds, inside[m[2]])
 			if m[3] != "" {
 				inside[m[2]] = seconds
@@ -114,7 +115,7 @@ func timesOf(seen []ran) (out []timed) {
 	return out
 }
 
-// keepOutput writes what a red run has said into a file.
+// keepOutput writes the output of a red run into a file.
 func (f *flakes) keepOutput(b *binary, said []byte, err error) {
 	file := filepath.Join(f.keep, fmt.Sprintf("%s.%d.txt", b.name(), len(f.kept)+1))
 	text := append(bytes.ReplaceAll(said, []byte{0x16}, nil), fmt.Sprintf("%s: %v\n", b.ImportPath, err)...)
@@ -126,7 +127,7 @@ func (f *flakes) keepOutput(b *binary, said []byte, err error) {
 	fmt.Fprintf(os.Stderr, "flaky: red: %s\n", file)
 }
 
-// print writes the table, red tests last, here and into a file. The error is that something was red.
+// print writes the table, with red tests last, to out and into a file. The error is not nil if anything was red.
 func (f *flakes) print(out io.Writer, took time.Duration) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

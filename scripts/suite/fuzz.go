@@ -23,14 +23,14 @@ import (
 type target struct {
 	pkg
 	binary string
-	fuzz   string // its name
+	fuzz   string // the target's name
 }
 
 func (t target) String() string { return strings.TrimPrefix(t.ImportPath, "ociproxy/") + " " + t.fuzz }
 
 var fuzzFunc = regexp.MustCompile(`(?m)^func (Fuzz\w+)\(\w+ \*testing\.F\)`)
 
-// fuzz runs the targets side by side. What a target found is below testdata/fuzz of its package.
+// fuzz runs the targets in parallel. The failing inputs of a target are below testdata/fuzz in its package.
 func fuzz(ctx context.Context, dir string, args []string) error {
 	flags := flag.NewFlagSet("suite fuzz", flag.ContinueOnError)
 	long := flags.Duration("time", 20*time.Second, "for each target, beyond its seeds")
@@ -81,7 +81,7 @@ func fuzz(ctx context.Context, dir string, args []string) error {
 	return ctx.Err()
 }
 
-// findTargets lists the targets of the module; names are of targets and packages, none for all.
+// findTargets lists the targets of the module. names has targets and packages; if it is empty, all are listed.
 func findTargets(ctx context.Context, names []string) ([]target, error) {
 	isTarget := func(name string) bool { return strings.HasPrefix(name, "Fuzz") }
 	patterns := slices.DeleteFunc(slices.Clone(names), isTarget)
@@ -113,7 +113,7 @@ func findTargets(ctx context.Context, names []string) ([]target, error) {
 	return out, nil
 }
 
-// compileTargets compiles each package once, with what counts coverage.
+// compileTargets compiles each package once, with instrumentation for coverage.
 func compileTargets(ctx context.Context, dir string, targets []target) error {
 	for i := range targets {
 		if i > 0 && targets[i].ImportPath == targets[i-1].ImportPath {
@@ -130,11 +130,11 @@ func compileTargets(ctx context.Context, dir string, targets []target) error {
 
 var fuzzStats = regexp.MustCompile(`^fuzz: elapsed: .* execs: (\d+) .* new interesting: (\d+) `)
 
-// run fuzzes and says how much was tried; the error has all that was printed.
+// run fuzzes and returns how much was tried. The error contains everything that was printed.
 //
-// It is ended by an interrupt and not with -test.fuzztime, whose end is red by chance before Go 1.27 (go.dev/issue/75804). Minimizing is
-// bounded because Go spends up to a minute with each new input that it finds interesting, and tries nothing else
-// meanwhile: a target with seeds of some kilobytes then comes to 16 executions a minute.
+// It ends the target by an interrupt and not with -test.fuzztime, which fails by chance at its end before Go 1.27
+// (go.dev/issue/75804). Minimizing is bounded because Go spends up to a minute with each new interesting input, and
+// tries nothing else meanwhile. A target with seeds of some kilobytes then makes only 16 executions a minute.
 func (t target) run(ctx context.Context, long time.Duration, corpus string) (string, error) {
 	cmd := process.Command(ctx, t.binary, "-test.run=^$", "-test.fuzz=^"+t.fuzz+"$", "-test.parallel=1", "-test.fuzzminimizetime=10x",
 		"-test.fuzzcachedir="+corpus)
@@ -156,7 +156,7 @@ func (t target) run(ctx context.Context, long time.Duration, corpus string) (str
 		if strings.Contains(line, "now fuzzing") {
 			ends = append(ends,
 				time.AfterFunc(long, func() { _ = cmd.Process.Signal(os.Interrupt) }),
-				time.AfterFunc(long+time.Minute, func() { _ = cmd.Cancel() })) // it hangs
+				time.AfterFunc(long+time.Minute, func() { _ = cmd.Cancel() })) // in case it hangs
 		}
 		if m := fuzzStats.FindStringSubmatch(line); m != nil {
 			execs, _ = strconv.Atoi(m[1])
@@ -178,12 +178,12 @@ func (t target) run(ctx context.Context, long time.Duration, corpus string) (str
 	if err != nil {
 		return "", fmt.Errorf("failed: %w\n%s", err, said.String())
 	}
-	// Of the processor's time: what else the machine does says nothing about the target.
+	// Use CPU time: the machine's other load says nothing about the target.
 	took := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	return fmt.Sprintf("%9d executions, %6.0f a CPU second, %5d new inputs", execs, float64(execs)/took.Seconds(), found), nil
 }
 
-// each calls do for all, n at a time.
+// each calls do for all elements, n at a time.
 func each[T any](n int, all []T, do func(T)) {
 	queue := make(chan T)
 	var wg sync.WaitGroup

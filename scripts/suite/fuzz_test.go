@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// fake is a target whose binary is a shell script, in the place of one that fuzzes.
+// fake is a target whose binary is a shell script instead of a fuzz binary.
 func fake(t *testing.T, script string) target {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "fake")
-	// Another process writes it: a child that this one starts meanwhile for another test would inherit the
-	// open file, and the kernel starts no program that is open for writing.
+	// Another process writes the script. If this process wrote it, a child that another test starts meanwhile would
+	// inherit the open file, and the kernel does not start a program that is open for writing.
 	write := exec.CommandContext(t.Context(), "bash", "-c", `cat > "$0" && chmod 700 "$0"`, binary)
 	write.Stdin = strings.NewReader("#!/bin/bash\n" + script)
 	if err := write.Run(); err != nil {

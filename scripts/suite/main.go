@@ -11,7 +11,7 @@ import (
 	"ociproxy/bench/process"
 )
 
-// commands are called with their arguments and a temporary directory.
+// commands are called with a temporary directory and their arguments.
 var commands = map[string]func(ctx context.Context, dir string, args []string) error{
 	"flaky": flaky,
 	"fuzz":  fuzz,
@@ -31,7 +31,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: suite flaky|fuzz|test [FLAG…] [ARGUMENT…]")
 		os.Exit(2) //nolint:forbidigo // this is a main
 	}
-	// What is tested is what is released.
+	// Test what is released, with the same build tags.
 	if err := os.Setenv("GOFLAGS", strings.TrimSpace(os.Getenv("GOFLAGS")+" -tags="+process.Tags)); err != nil {
 		fmt.Fprintf(os.Stderr, "suite: %v\n", err)
 		os.Exit(1) //nolint:forbidigo // this is a main

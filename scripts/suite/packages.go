@@ -21,15 +21,15 @@ type pkg struct {
 	XTestGoFiles []string
 }
 
-// tests are its test files.
+// tests returns the package's test files.
 func (p pkg) tests() []string { return append(append([]string{}, p.TestGoFiles...), p.XTestGoFiles...) }
 
-// name is short and fit for a file.
+// name returns a short name that can be used as a file name.
 func (p pkg) name() string {
 	return strings.ReplaceAll(strings.TrimPrefix(p.ImportPath, "ociproxy/"), "/", "-")
 }
 
-// packages lists those that match and have tests; dir is a module's.
+// packages lists the packages that match patterns and have tests. dir is the directory of a module.
 func packages(ctx context.Context, dir string, patterns ...string) ([]pkg, error) {
 	cmd := process.Command(ctx, "go", append([]string{"list", "-json=ImportPath,Dir,TestGoFiles,XTestGoFiles"}, patterns...)...)
 	cmd.Dir, cmd.Stderr = dir, os.Stderr

@@ -22,8 +22,8 @@ type event struct {
 	FailedBuild string
 }
 
-// report prints what go test says as it does without -json: a package that is well as one line, of one that is not what its failed tests
-// said. It remembers what failed and how long tests took.
+// report prints the events of go test as go test does without -json: one line for a package that passed, and the
+// output of the failed tests for a package that failed. It remembers what failed and how long tests took.
 type report struct {
 	out      io.Writer
 	verbose  bool // print everything at once, as with -v
@@ -32,31 +32,31 @@ type report struct {
 	failed   []string
 }
 
-// timed is a test that ran; subtests are part of it.
+// timed is a test that ran, including its subtests.
 type timed struct {
 	pkg, test string
 	seconds   float64
 }
 
-// packageLog is what a package has said until it ends.
+// packageLog is the output of a package until it ends.
 type packageLog struct {
-	text strings.Builder // of no test
-	// printed is what tests that are well have printed past the log: a data race may be told in any test's name.
+	text strings.Builder // output that belongs to no test
+	// printed is what passed tests printed outside of the log. A data race may be reported under any test's name.
 	printed strings.Builder
 	tests   map[string]*testLog
-	order   []string // of their begin
+	order   []string // in the order in which the tests began
 }
 
 type testLog struct {
 	text   strings.Builder
-	result string // pass, fail, skip; empty: it has not ended
+	result string // pass, fail, skip; empty: not ended yet
 }
 
 func newReport(out io.Writer, verbose bool) *report {
 	return &report{out: out, verbose: verbose, packages: map[string]*packageLog{}}
 }
 
-// read reads until the end. What is not an event is printed as it is.
+// read reads events until the end. It prints lines that are not events unchanged.
 func (r *report) read(in io.Reader) error {
 	failed := len(r.failed)
 	defer func() {
@@ -81,7 +81,7 @@ func (r *report) read(in io.Reader) error {
 }
 
 func (r *report) take(e event) {
-	if e.Package == "" { // of the compiler
+	if e.Package == "" { // from the compiler
 		fmt.Fprint(r.out, e.Output)
 		return
 	}
@@ -124,7 +124,7 @@ func (p *packageLog) test(name string) *testLog {
 	return t
 }
 
-// forget drops what a test that is well has logged.
+// forget drops the log of a passed test.
 func (p *packageLog) forget(name string) {
 	if t := p.tests[name]; t.result == "fail" {
 		return
@@ -139,7 +139,7 @@ func (p *packageLog) forget(name string) {
 	p.order = slices.DeleteFunc(p.order, gone)
 }
 
-// end prints the package.
+// end prints the package's result.
 func (r *report) end(e event, p *packageLog) {
 	var failed []string
 	for _, name := range p.order {
@@ -183,12 +183,12 @@ func (r *report) end(e event, p *packageLog) {
 var (
 	progress = regexp.MustCompile(`(?m)^=== (?:RUN|PAUSE|CONT|NAME) .*\n`)
 	verdict  = regexp.MustCompile(`(?m)^ *--- FAIL: .*\n`)
-	// logged is what a test that is well says without -v nothing of.
+	// logged matches what go test without -v does not print for a passed test.
 	logged   = regexp.MustCompile(`(?m)^(?:=== (?:RUN|PAUSE|CONT|NAME) | *--- (?:PASS|SKIP): |    ).*\n`)
 	indented = regexp.MustCompile(`(?m)^(?:    |--- )`)
 )
 
-// depth is how many tests a subtest is below.
+// depth returns how many parent tests a subtest has.
 func (p *packageLog) depth(name string) (n int) {
 	for i, c := range name {
 		if c == '/' && p.tests[name[:i]] != nil {
@@ -198,7 +198,8 @@ func (p *packageLog) depth(name string) (n int) {
 	return n
 }
 
-// said is what go test prints of a test that failed: the verdict, then what it said, each subtest further in.
+// said returns what go test prints for a failed test: the verdict, then its output, with each subtest indented
+// further.
 func (t *testLog) said(depth int) string {
 	return indented.ReplaceAllString(t.verdictFirst(), strings.Repeat("    ", depth)+"$0")
 }
@@ -224,7 +225,7 @@ func (r *report) slowest(n int) {
 	}
 }
 
-// err is what failed, or nil.
+// err returns an error with everything that failed, or nil.
 func (r *report) err() error {
 	if len(r.failed) == 0 {
 		return nil

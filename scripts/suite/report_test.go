@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// module has a package of each kind that go test tells of.
+// module has a package for each kind of result that go test reports.
 var module = map[string]string{
 	"go.mod":        "module ociproxy\n\ngo 1.26\n",
 	"ok/a_test.go":  `import "fmt"; func TestOK(t *testing.T) { t.Log("quiet"); fmt.Println("quiet too") }`,
@@ -36,10 +36,10 @@ func TestParallel(t *testing.T) {
 	"unfinished/a_test.go": `import ("os"; "fmt"); func TestExits(t *testing.T) { fmt.Println("loud"); os.Exit(1) }`,
 }
 
-// changing is what differs from one run to the next.
+// changing matches what differs between runs.
 var changing = regexp.MustCompile(`\d+\.\d+s|0x[0-9a-f]+|goroutine \d+|\(cached\)|\+0x\S+|in goroutine.*|\.go:\d+ .*`)
 
-// What is printed is what go test prints, but for the order of the packages.
+// report must print what go test prints, except for the order of packages.
 func TestReportIsWhatGoTestPrints(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, module)
@@ -55,7 +55,7 @@ func TestReportIsWhatGoTestPrints(t *testing.T) {
 	}
 	lines := func(s string) []string {
 		all := strings.Split(changing.ReplaceAllString(s, "…"), "\n")
-		// Which of several tests at once speaks when is a matter of chance.
+		// When several tests run at once, the order of their output is random.
 		all = slices.DeleteFunc(all, func(line string) bool {
 			return strings.HasPrefix(line, "=== NAME") || strings.HasPrefix(line, "=== CONT")
 		})

@@ -16,17 +16,17 @@ import (
 	"ociproxy/bench/process"
 )
 
-// suite is a set of tests that is run as one.
+// suite is a set of tests that run together.
 type suite struct {
 	name string
 	what string
-	// warm and cold are how long it takes on two idle cores, with what Go has built before and without.
+	// warm and cold are how long it takes on two idle cores, with and without Go's build cache.
 	warm, cold time.Duration
 	slow       string // OCIPROXY_SLOW
 	runs       []run
 }
 
-// run is a call of go test.
+// run is one call of go test.
 type run struct {
 	dir   string // of the module
 	flags []string
@@ -40,17 +40,17 @@ var suites = []suite{
 	{name: "parts", what: "the tests with real servers and clients", warm: 6 * time.Minute, cold: 10 * time.Minute,
 		runs: []run{{dir: "test", flags: []string{"-timeout=20m"}}}},
 	{name: "slow", what: "the slow ones of those", warm: 15 * time.Minute, cold: 20 * time.Minute, slow: "1", runs: []run{
-		// The table of faults tells how long pulls take to recover: nothing else may run beside it.
+		// The test of faults measures how long pulls take to recover, so nothing else may run beside it.
 		{dir: "test", flags: []string{"-timeout=30m", "-run=^TestSlow"}, only: "/faults"},
 		{dir: "test", flags: []string{"-timeout=30m", "-run=^TestSlow"}, without: "/faults"},
-		// A simulation, in one goroutine for each day.
+		// A simulation with one goroutine for each day.
 		{dir: ".", flags: []string{"-timeout=30m", "-run=^TestSlow"}, only: "/reach", plain: true},
 	}},
 	{name: "exhaustive", what: "every case of the longest tables", warm: 90 * time.Minute, cold: 95 * time.Minute, slow: "all",
 		runs: []run{{dir: ".", flags: []string{"-timeout=3h"}}, {dir: "test", flags: []string{"-timeout=3h", "-run=^TestSlow"}}}},
 }
 
-// test runs suites one after the other, all of them even when one fails, and then says what failed.
+// test runs suites one after the other, even when one fails, and then reports what failed.
 func test(ctx context.Context, _ string, args []string) error {
 	flags := flag.NewFlagSet("suite test", flag.ContinueOnError)
 	more := flags.String("flags", "", "further `flags` of go test")
@@ -68,7 +68,7 @@ func test(ctx context.Context, _ string, args []string) error {
 	if err != nil {
 		return err
 	}
-	// Go's cache of results knows where temporary files are.
+	// Go's cache of test results depends on the directory for temporary files.
 	if err := restoreTemp(); err != nil {
 		return err
 	}
@@ -95,7 +95,7 @@ func runSuites(ctx context.Context, out io.Writer, chosen []suite, more []string
 		}
 		summary = append(summary, fmt.Sprintf("%s %s in %v", s.name, result, long))
 		if len(more) == 0 {
-			took[s.name] = max(long, time.Second) // 0 would be unknown
+			took[s.name] = max(long, time.Second) // 0 would mean unknown
 		}
 	}
 	saveTimes(took)
@@ -108,7 +108,7 @@ func suiteNamed(name string) suite {
 	return suites[slices.IndexFunc(suites, func(s suite) bool { return s.name == name })]
 }
 
-// expected is how long it took the last time here, or takes elsewhere.
+// expected returns how long the suite took the last time here, or its usual time if that is unknown.
 func (s suite) expected() time.Duration { return cmp.Or(lastTimes()[s.name], s.warm) }
 
 func choose(names []string) ([]suite, error) {
@@ -128,7 +128,7 @@ func choose(names []string) ([]suite, error) {
 
 func verbose(flag string) bool { return flag == "-v" || flag == "--v" || flag == "-v=true" }
 
-// announce says before it begins how long it will take.
+// announce says in advance how long the suites will take.
 func announce(chosen []suite, took map[string]time.Duration) string {
 	var names []string
 	var last, warm, cold time.Duration
@@ -152,7 +152,7 @@ func minutes(d time.Duration) string {
 	return fmt.Sprintf("%.0f min", d.Minutes())
 }
 
-// run runs the suite. The error is that nothing could be run; what failed is in the report.
+// run runs the suite. The error means that nothing could be run. Failed tests are in the report.
 func (s suite) run(ctx context.Context, r *report, more []string) error {
 	for _, one := range s.runs {
 		args := slices.Concat([]string{"test", "-json"}, one.flags, more)
@@ -165,7 +165,7 @@ func (s suite) run(ctx context.Context, r *report, more []string) error {
 		}
 		cmd := process.Command(ctx, "go", append(args, list...)...)
 		cmd.Dir, cmd.Stderr = one.dir, os.Stderr
-		// Politely: go test then removes what it has built, and waits for the tests.
+		// Use an interrupt: go test then removes what it has built, and waits for the tests.
 		cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) }
 		cmd.Env = os.Environ()
 		if s.slow != "" {
@@ -189,7 +189,7 @@ func (s suite) run(ctx context.Context, r *report, more []string) error {
 	return nil
 }
 
-// packages are the arguments of go test.
+// packages returns the packages to pass to go test.
 func (r run) packages(ctx context.Context) ([]string, error) {
 	if r.only == "" && r.without == "" {
 		return []string{"./..."}, nil

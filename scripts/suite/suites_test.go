@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// write writes files below dir; a test file gets its package.
+// write writes files below dir. It adds the package clause to test files.
 func write(t *testing.T, dir string, files map[string]string) {
 	t.Helper()
 	for name, text := range files {
@@ -27,7 +27,7 @@ func write(t *testing.T, dir string, files map[string]string) {
 	}
 }
 
-// A suite that fails does not keep the next from running, and the end names what failed.
+// If a suite fails, the next one still runs, and the end names what failed.
 func TestSuitesGoOn(t *testing.T) {
 	t.Chdir(t.TempDir())
 	write(t, ".", map[string]string{

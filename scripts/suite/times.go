@@ -7,19 +7,19 @@ import (
 	"time"
 )
 
-// timesFile has how long each suite took the last time, on this machine in this clone.
+// timesFile has the duration of each suite's last run, on this machine in this clone.
 var timesFile = filepath.Join(".cache", "suites.json")
 
-// lastTimes is empty when nothing is known.
+// lastTimes returns an empty map when nothing is known.
 func lastTimes() map[string]time.Duration {
 	took := map[string]time.Duration{}
 	if text, err := os.ReadFile(timesFile); err == nil {
-		_ = json.Unmarshal(text, &took) // then nothing is known
+		_ = json.Unmarshal(text, &took) // on an error nothing is known
 	}
 	return took
 }
 
-// saveTimes keeps them for the next time; that it cannot is no reason to fail.
+// saveTimes stores the times for the next run. It ignores errors.
 func saveTimes(took map[string]time.Duration) {
 	text, err := json.Marshal(took)
 	if err == nil {
@@ -28,7 +28,7 @@ func saveTimes(took map[string]time.Duration) {
 	}
 }
 
-// startTemp is where temporary files were before [process.Run] changed it.
+// startTemp is the directory of temporary files before [process.Run] changed it.
 var startTemp, hadTemp = os.LookupEnv("TMPDIR")
 
 func restoreTemp() error {

@@ -1,6 +1,6 @@
-// Package azure runs Azurite, an emulator of Azure Blob Storage, with one container that anybody may read.
+// Package azure runs Azurite, an emulator of Azure Blob Storage, with one publicly readable container.
 //
-// What it cannot tell: it has one account, in no region; it copies from no URL, and compares no CRC64.
+// Limits of the emulator: it has one account, in no region; it copies from no URL; it compares no CRC64.
 package azure
 
 import (
@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// Account and Key are those that every Azurite has, as its manual says.
+	// Account and Key are the fixed credentials of every Azurite, from its manual.
 	Account = "devstoreaccount1"
 	Key     = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 	// Container is the name of the first container.
@@ -63,7 +63,7 @@ func (s *Store) Make(t testing.TB, name string) {
 	}
 }
 
-// Getenv is an environment with the account's key.
+// Getenv returns environment variables with the account's key.
 func Getenv(name string) string {
 	if name == "AZURE_STORAGE_KEY" {
 		return Key
@@ -71,12 +71,12 @@ func Getenv(name string) string {
 	return ""
 }
 
-// BucketURL is what the configuration calls a container.
+// BucketURL returns the URL of a container for the config.
 func (s *Store) BucketURL(name string) string {
 	return "azblob://" + Account + "/" + name + "?endpoint=" + s.URL
 }
 
-// BlobURL is where clients find the blobs of a container, with {digest}: what the proxy's configuration takes.
+// BlobURL returns the URL of a container's blobs for the proxy's config, with {digest}.
 func (s *Store) BlobURL(name string) string {
 	return s.URL + "/" + name + "/containers/images/{digest}"
 }

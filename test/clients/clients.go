@@ -1,4 +1,4 @@
-// Package clients runs the command line programs that people pull images with: crane, skopeo, podman, regctl, cosign.
+// Package clients runs the command line programs that pull images: crane, skopeo, podman, regctl, cosign.
 //
 // It knows their flags for registries on plain HTTP. It must not know what answers them.
 package clients
@@ -13,7 +13,7 @@ import (
 	"ociproxy/test/parts"
 )
 
-// limit is how long one command may take: podman copies every layer on the vfs driver.
+// limit is how long one command may take. It is long because podman copies every layer on the vfs driver.
 const limit = 3 * time.Minute
 
 // CranePull pulls the image of a platform into a new OCI layout.
@@ -47,7 +47,7 @@ func PodmanPull(t testing.TB, ref, arch string) string {
 	t.Helper()
 	parts.NeedRoot(t)
 	dir := parts.ShortDir(t)
-	// Nothing of the machine's own configuration is to have a say.
+	// The machine's own configuration must not matter.
 	policy, registries := filepath.Join(dir, "policy.json"), filepath.Join(dir, "registries.conf")
 	for file, text := range map[string]string{
 		policy: `{"default": [{"type": "insecureAcceptAnything"}]}`, registries: "unqualified-search-registries = []\n",
@@ -62,7 +62,7 @@ func PodmanPull(t testing.TB, ref, arch string) string {
 		"pull", "--quiet", "--tls-verify=false", "--signature-policy", policy, "--arch", arch, "--os", "linux", ref))
 }
 
-// Regctl runs regctl; host is the registry to talk to by plain HTTP.
+// Regctl runs regctl. It talks to the registry host by plain HTTP.
 func Regctl(t testing.TB, host string, args ...string) string {
 	t.Helper()
 	return parts.Run(t, limit, parts.Find(t, "regctl"), append([]string{"--host", "reg=" + host + ",tls=disabled"}, args...)...)

@@ -33,7 +33,7 @@ func (d *Daemon) PullCRI(t testing.TB, ref string) string {
 	return id
 }
 
-// RemoveCRI forgets an image that was pulled over CRI.
+// RemoveCRI removes an image that was pulled over CRI.
 func (d *Daemon) RemoveCRI(t testing.TB, ref string) {
 	t.Helper()
 	d.images(t, "removal of "+ref, func(ctx context.Context, images cri.ImageServiceClient) error {
@@ -42,7 +42,7 @@ func (d *Daemon) RemoveCRI(t testing.TB, ref string) {
 	})
 }
 
-// images calls CRI's image service within three minutes.
+// images calls CRI's image service, with a limit of three minutes.
 func (d *Daemon) images(t testing.TB, what string, call func(context.Context, cri.ImageServiceClient) error) {
 	t.Helper()
 	conn, err := grpc.NewClient("unix://"+d.Socket, grpc.WithTransportCredentials(insecure.NewCredentials()))

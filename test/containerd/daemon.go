@@ -50,7 +50,7 @@ func (d *Daemon) config(dir string) string {
 	common := fmt.Sprintf("root = %q\nstate = %q\n[grpc]\naddress = %q\n",
 		filepath.Join(dir, "root"), filepath.Join(dir, "state"), d.Socket)
 	if d.Version == 2 {
-		// Layers above a MiB are fetched in parallel pieces, each by a Range with an open end.
+		// containerd fetches layers above 1 MiB in parallel pieces, each by a Range with an open end.
 		return "version = 3\n" + common + fmt.Sprintf(`
 [plugins.'io.containerd.cri.v1.images']
 snapshotter = "native"
@@ -73,8 +73,9 @@ config_path = %q
 `, d.hostsDir)
 }
 
-// Mirror writes hosts.toml: what images of the named registry are pulled from. containerd then asks the mirror, with
-// the registry's name in the query (?ns=), and the registry itself only when that fails: it does not exist.
+// Mirror writes hosts.toml, so that containerd pulls the images of the named registry from the mirror. containerd asks
+// the mirror with the registry's name in the query (?ns=). Only if that fails does it ask the registry itself, which
+// does not exist.
 func (d *Daemon) Mirror(t testing.TB, host, mirror string) {
 	t.Helper()
 	dir := filepath.Join(d.hostsDir, host)
@@ -102,7 +103,7 @@ func (d *Daemon) Pull(t testing.TB, ref, platform string) {
 	}
 }
 
-// TryPull is Pull for one that may fail.
+// TryPull pulls like Pull, but returns the error.
 func (d *Daemon) TryPull(t testing.TB, ref, platform string) error {
 	t.Helper()
 	_, err := parts.Try(t, 3*time.Minute, d.ctr, "--address", d.Socket, "--namespace", "test",
@@ -110,7 +111,7 @@ func (d *Daemon) TryPull(t testing.TB, ref, platform string) error {
 	return err
 }
 
-// Remove forgets everything that was pulled with ctr, content too, so that the next pull starts from nothing.
+// Remove removes everything that Ctr pulled, with its content, so that the next pull starts from nothing.
 func (d *Daemon) Remove(t testing.TB, ref string) {
 	t.Helper()
 	d.Ctr(t, "images", "remove", "--sync", ref)

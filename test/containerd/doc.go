@@ -1,5 +1,5 @@
-// Package containerd runs a containerd of its own, with everything it keeps in a temporary directory, and pulls
-// images with it: by ctr, and over CRI as a kubelet does.
+// Package containerd runs its own containerd, which keeps everything in a temporary directory. It pulls images with it:
+// by ctr, and over CRI as a kubelet does.
 //
-// It knows containerd's configuration of both major versions and hosts.toml. It must not know the proxy.
+// It knows containerd's configuration of both major versions, and hosts.toml. It must not know the proxy.
 package containerd

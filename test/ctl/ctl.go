@@ -1,6 +1,6 @@
 // Package ctl builds and runs oci-proxyctl.
 //
-// It knows processes: their ends, their output, the memory they took. It must not know what commands do.
+// It knows processes: how they end, their output, the memory they took. It must not know what commands do.
 package ctl
 
 import (
@@ -18,7 +18,7 @@ import (
 	"ociproxy/test/parts"
 )
 
-// Binary is the built oci-proxyctl; $OCIPROXYCTL_BINARY names one that was built before.
+// Binary returns the path of the built oci-proxyctl. $OCIPROXYCTL_BINARY names one that was built before.
 func Binary(t testing.TB) string {
 	t.Helper()
 	return parts.Build(t, "oci-proxyctl", "OCIPROXYCTL_BINARY")
@@ -28,7 +28,7 @@ func Binary(t testing.TB) string {
 type Ran struct {
 	Code           int // -1: a signal ended it
 	Stdout, Stderr string
-	Peak           int64 // resident memory at most, in bytes, as it was seen ten times a second
+	Peak           int64 // highest resident memory in bytes, read ten times a second
 	Took           time.Duration
 }
 
@@ -41,7 +41,7 @@ func tail(text string, n int) string {
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
 
-// Limit is enough for any one command on small data.
+// Limit is long enough for any one command on small data.
 const Limit = 3 * time.Minute
 
 // Running is a program that may not have ended yet.
@@ -78,8 +78,8 @@ func Start(t testing.TB, env []string, args ...string) *Running {
 	return r
 }
 
-// watch looks at the high-water mark of the program's memory. What the kernel tells of an ended child will not do: before a child becomes
-// another program it shares our memory, and that counts.
+// watch reads the high-water mark of the program's memory. What the kernel reports about an ended child is not usable:
+// before a child becomes another program it shares our memory, and the kernel counts that.
 func (r *Running) watch(ended <-chan struct{}) {
 	status := fmt.Sprintf("/proc/%d/status", r.cmd.Process.Pid)
 	tick := time.NewTicker(100 * time.Millisecond)
@@ -103,7 +103,7 @@ func (r *Running) watch(ended <-chan struct{}) {
 	}
 }
 
-// Wait waits for its end, once.
+// Wait waits for the program's end. Call it once.
 func (r *Running) Wait(t testing.TB, limit time.Duration) Ran {
 	t.Helper()
 	select {
@@ -113,7 +113,7 @@ func (r *Running) Wait(t testing.TB, limit time.Duration) Ran {
 			t.Fatal(err)
 		}
 	case <-time.After(limit):
-		_ = r.cmd.Process.Signal(syscall.SIGQUIT) // says where it hangs
+		_ = r.cmd.Process.Signal(syscall.SIGQUIT) // it prints where it hangs
 		<-r.done
 		t.Fatalf("%s still runs after %v\n%s", strings.Join(r.cmd.Args[1:], " "), limit, tail(r.stderr.String(), 200))
 	}
@@ -121,7 +121,7 @@ func (r *Running) Wait(t testing.TB, limit time.Duration) Ran {
 		Peak: r.peak, Took: time.Since(r.began)}
 }
 
-// Signal sends a signal; a program that has ended does not get it.
+// Signal sends a signal. A program that has ended does not get it.
 func (r *Running) Signal(sig os.Signal) { _ = r.cmd.Process.Signal(sig) }
 
 // Run runs oci-proxyctl to its end.

@@ -1,7 +1,7 @@
-// Package dockerregistry runs Docker's registry 2.8 on loopback, the last one that knows schema 1 manifests.
+// Package dockerregistry runs Docker's registry 2.8 on loopback, the last version that knows schema 1 manifests.
 //
-// It knows the program's configuration and how to get a signed schema 1 manifest out of it: the registry makes one of a
-// schema 2 image for clients that know nothing newer. It must not know our own client.
+// It knows the program's configuration, and how to get a signed schema 1 manifest from it: the registry makes one from
+// a schema 2 image for clients that know nothing newer. It must not know our own client.
 package dockerregistry
 
 import (
@@ -16,7 +16,7 @@ import (
 	"ociproxy/test/parts"
 )
 
-// MediaType is that of signed schema 1 manifests.
+// MediaType is the media type of signed schema 1 manifests.
 const MediaType = "application/vnd.docker.distribution.manifest.v1+prettyjws"
 
 // Registry is a running registry.
@@ -25,21 +25,21 @@ type Registry struct {
 	URL  string // http://host:port
 }
 
-// User and Password are who may use a private registry.
+// User and Password are the credentials of a private registry.
 const (
 	User     = "robot"
 	Password = "secret"
 
-	hash = "$2a$04$1.g2dyXgl50zdYbtuTKrKe0PPrIkTtGhDC/7uKO2Wq7VaL5YhIHo." // bcrypt, at the least cost
+	hash = "$2a$04$1.g2dyXgl50zdYbtuTKrKe0PPrIkTtGhDC/7uKO2Wq7VaL5YhIHo." // bcrypt, at the lowest cost
 )
 
-// Start starts an empty registry that takes, and makes, schema 1.
+// Start starts an empty registry that accepts and makes schema 1.
 func Start(t testing.TB) *Registry {
 	t.Helper()
 	return start(t, "", http.StatusOK)
 }
 
-// StartPrivate is Start, for [User] only: basic authentication.
+// StartPrivate starts a registry like Start, but with basic authentication: only [User] may use it.
 func StartPrivate(t testing.TB) *Registry {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "htpasswd")
@@ -49,7 +49,7 @@ func StartPrivate(t testing.TB) *Registry {
 	return start(t, fmt.Sprintf("auth: {htpasswd: {realm: tests, path: %q}}\n", file), http.StatusUnauthorized)
 }
 
-// start starts a registry with more configuration, which answers a stranger with the status.
+// start starts a registry with more configuration. The registry answers anonymous clients with status.
 func start(t testing.TB, more string, status int) *Registry {
 	t.Helper()
 	addr := parts.FreeAddr(t)
@@ -71,8 +71,8 @@ http: {addr: %q, secret: for-tests}
 	return r
 }
 
-// Degrade stores, as repository:to, the signed schema 1 manifest that the registry makes of the schema 2 image
-// repository:from, and returns the digest that it has: of the payload. The registry signs it again each time it is read.
+// Degrade makes the registry convert the schema 2 image repository:from to a signed schema 1 manifest, stores that as
+// repository:to, and returns the digest of its payload. The registry signs the manifest again at each read.
 func (r *Registry) Degrade(t testing.TB, repository, from, to string) (digest string) {
 	t.Helper()
 	base := r.URL + "/v2/" + repository + "/manifests/"

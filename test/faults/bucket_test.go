@@ -20,7 +20,7 @@ const (
 	inventoryPrefix = "inventory/"
 )
 
-// bucket is one world's bucket in a store that all worlds share. It is an [write.Bucket] of its inventory.
+// bucket is one world's bucket in a store that all worlds share. It is a [write.Bucket] for its inventory.
 type bucket struct {
 	client *awss3.Client
 	name   string
@@ -97,7 +97,7 @@ func translate(err error) error {
 	return err
 }
 
-// lose deletes a blob, and nobody tells the inventory.
+// lose deletes a blob without changing the inventory.
 func (b *bucket) lose(t *testing.T, digest string) {
 	t.Helper()
 	_, err := b.client.DeleteObject(t.Context(), &awss3.DeleteObjectInput{Bucket: &b.name, Key: aws.String(blobPrefix + digest)})
@@ -123,7 +123,7 @@ func (b *bucket) wipe(t *testing.T) {
 	}
 }
 
-// read returns the head's bytes; write puts others in their place, whoever may have changed them meanwhile.
+// read returns an object's bytes.
 func (b *bucket) read(t *testing.T, key string) []byte {
 	t.Helper()
 	r, _, err := b.Get(t.Context(), key)

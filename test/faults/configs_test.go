@@ -13,10 +13,10 @@ import (
 	"ociproxy/test/proxy"
 )
 
-// refused: a configuration was not taken, and nobody was sent elsewhere.
+// refused checks that the proxy refused a config and kept the old one.
 var refused = rises("ociproxy_config_reloads_total", `result="invalid"`)
 
-// raw writes the configuration in place, as an editor without care does.
+// raw writes the config in place, as a careless editor does.
 func raw(t *testing.T, w *world, text []byte) {
 	t.Helper()
 	if err := os.WriteFile(w.file, text, 0o600); err != nil {
@@ -24,7 +24,7 @@ func raw(t *testing.T, w *world, text []byte) {
 	}
 }
 
-// without is the configuration with storeUS drained: a change with an effect.
+// without returns the config with storeUS drained: a change that has an effect.
 func (w *world) without() proxy.Config {
 	c := w.config.With(nil)
 	list := proxy.List{}
@@ -39,7 +39,7 @@ func (w *world) without() proxy.Config {
 	return c
 }
 
-// link lays the configuration out as Kubernetes does: file → ..data/file, ..data → ..version.
+// link lays the config out as Kubernetes does: file → ..data/file, ..data → ..version.
 func link(t *testing.T, w *world) {
 	dir := filepath.Dir(w.file)
 	whole, err := os.ReadFile(w.file)
@@ -69,7 +69,7 @@ func swap(t *testing.T, dir, version string, config []byte) {
 	}
 }
 
-// damage spoils every file below a directory.
+// damage applies how to every file below a directory.
 func damage(t *testing.T, dir string, how func(file string) error) {
 	t.Helper()
 	files := 0
@@ -96,7 +96,7 @@ func flipFile(file string) error {
 	return os.WriteFile(file+"~", data, 0o600)
 }
 
-// crash waits until the last good copies of all inventories are on disk, then ends the proxy at once.
+// crash waits until the last good copies of all inventories are on disk, then kills the proxy.
 func crash(t *testing.T, w *world) {
 	t.Helper()
 	parts.Poll(t, 30*time.Second, "last good copies", func() error {
@@ -209,7 +209,7 @@ func configFaults() []fault {
 				stop(storeUS, storeEU, storeAz, replica)(t, w)
 				w.start(t)
 			}},
-			// The first pulls may be sent to what the last good copies say.
+			// The proxy may send the first pulls to stores that the last good copies name.
 			sees: all(everybodyLocated, rises("ociproxy_inventory_held_digests", `candidate="`+storeUS+`"`), ejected(storeUS))},
 	}
 }

@@ -13,8 +13,9 @@ import (
 	"ociproxy/test/containerd"
 )
 
-// In each place another machine pulls every so often, whatever becomes of those before; at most so many at once, without those that wait
-// for their next try: more would only wait for this machine's processors.
+// In each place a new machine starts a pull at this pace, whether or not earlier pulls have succeeded. atOnce limits
+// the pulls at the same time, not counting those that wait for their next try. More pulls would only wait for this
+// machine's processors.
 const (
 	pace    = 250 * time.Millisecond
 	atOnce  = 5
@@ -25,13 +26,13 @@ const (
 type crowd struct {
 	stop context.CancelFunc
 	wg   sync.WaitGroup
-	next atomic.Int32 // machine
+	next atomic.Int32 // the next machine's number
 
 	mu    sync.Mutex
 	pulls []*pull
 }
 
-// gather starts a crowd. Its nodes may be changed by set.
+// gather starts a crowd. set may change its nodes.
 func (w *world) gather(t *testing.T, set func(*node)) *crowd {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -69,7 +70,7 @@ func (w *world) gather(t *testing.T, set func(*node)) *crowd {
 	return c
 }
 
-// runtime adds a containerd that pulls, too, and forgets, and pulls again.
+// runtime adds a containerd to the crowd. It pulls, removes the image, and pulls again.
 func (c *crowd) runtime(t *testing.T, d *containerd.Daemon, ref string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	stop := c.stop
@@ -84,7 +85,7 @@ func (c *crowd) runtime(t *testing.T, d *containerd.Daemon, ref string) {
 			p.try(room, func() error {
 				err := d.TryPull(t, ref, "linux/amd64")
 				if err != nil {
-					text := err.Error() // it draws progress bars
+					text := err.Error() // the rest is progress bars
 					err = errors.New(text[strings.LastIndexByte(strings.TrimSpace(text), '\n')+1:])
 				}
 				return err
@@ -114,7 +115,7 @@ func (c *crowd) count() int {
 	return len(c.pulls)
 }
 
-// since returns how many pulls have ended that began after a moment.
+// since returns how many pulls have ended that began after moment.
 func (c *crowd) since(moment time.Time) (n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -126,7 +127,7 @@ func (c *crowd) since(moment time.Time) (n int) {
 	return n
 }
 
-// leave ends the crowd, when the last pull has ended, and returns all of them.
+// leave stops the crowd, waits until the last pull has ended, and returns all pulls.
 func (c *crowd) leave() []*pull {
 	c.stop()
 	c.wg.Wait()
@@ -135,17 +136,17 @@ func (c *crowd) leave() []*pull {
 	return c.pulls
 }
 
-// tally is what became of the pulls of one fault.
+// tally sums up the pulls of one fault.
 type tally struct {
 	fault                string
-	pulls, first, second int // all; whose first try failed; whose second one failed, too
+	pulls, first, second int // all; those whose first try failed; those whose second try failed too
 	failed               []*pull
-	span                 time.Duration // from the fault to the last first try that failed
-	before               []*pull       // failed a try before the fault struck
+	span                 time.Duration // from the fault to the last failure of a first try
+	before               []*pull       // those that failed a try before the fault struck
 	slowest              time.Duration
 }
 
-// count sums up; struck is the moment of the fault.
+// sum counts the pulls of a fault. struck is when the fault struck.
 func sum(fault string, pulls []*pull, struck time.Time) tally {
 	out := tally{fault: fault}
 	for _, p := range pulls {

@@ -12,7 +12,7 @@ import (
 	"ociproxy/test/parts"
 )
 
-// Every fault has a row in docs/faults.md, and every row there a fault.
+// Every fault has a row in docs/faults.md, and every row there has a fault.
 func TestFaultsAreDocumented(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(parts.Root(), "docs", "faults.md"))
 	if err != nil {

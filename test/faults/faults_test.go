@@ -16,24 +16,27 @@ import (
 
 // fault is one row of the table.
 type fault struct {
-	// name is that of the test and of its row in docs/faults.md.
+	// name is the name of the test and of its row in docs/faults.md.
 	name string
-	// options of the world; may be zero.
+	// options are the options of the world; may be zero.
 	options
-	// strike makes it happen, after clients have pulled for a while without a failure; nil: it is there from the start.
+	// strike causes the fault, after clients have pulled for a while without a failure. If strike is nil, the fault is
+	// there from the start.
 	strike func(t *testing.T, w *world)
-	// lasts is how long clients go on pulling after that, and so many of them, at least; default 3 s, and 36 pulls.
+	// lasts is how long, at least, clients continue to pull after strike; default 3 s. pulls is how many pulls they
+	// make, at least; default 36.
 	lasts time.Duration
 	pulls int
-	// sees is what an operator can see of it, sooner or later; polled. nil: nothing to see.
+	// sees checks what an operator can see of the fault, sooner or later. It is polled. If it is nil, there is nothing
+	// to see.
 	sees func(w *world, m metrics) error
-	// after is looked at when the clients have stopped.
+	// after checks the world when the clients have stopped.
 	after func(t *testing.T, w *world)
-	// unnoticed: not even a first try may fail.
+	// unnoticed says that not even a first try may fail.
 	unnoticed bool
-	// runtime: a real containerd pulls as well.
+	// runtime says that a real containerd pulls as well.
 	runtime bool
-	// impatient clients notice by themselves that nothing comes.
+	// impatient says that clients give up soon when nothing arrives.
 	impatient bool
 }
 
@@ -41,7 +44,7 @@ func table() []fault {
 	return slices.Concat(storeFaults(), inventoryFaults(), upstreamFaults(), feedFaults(), configFaults(), processFaults())
 }
 
-// Many worlds wait at once, few work.
+// Many worlds run at the same time, because most of them only wait.
 func TestMain(m *testing.M) { parts.Together(m, 8) }
 
 func TestSlowFaults(t *testing.T) {
@@ -70,8 +73,8 @@ func TestSlowFaults(t *testing.T) {
 	}
 }
 
-// calm is how long, and how often, clients pull before the fault strikes; limit is how long that may take, and the pulls after it: an age,
-// for pulls are only as fast as the machine.
+// calm and calmPulls are how long, and how often, clients pull before the fault strikes. limit is how long these pulls,
+// and those after the fault, may take. It is generous, because pulls are only as fast as the machine.
 const (
 	calm      = time.Second
 	calmPulls = 6
@@ -142,7 +145,7 @@ func (f fault) run(t *testing.T, g *grounds, daemon func() *containerd.Daemon) t
 	return s
 }
 
-// examples are a few pulls that failed once.
+// examples returns a few pulls that failed at least once.
 func (c *crowd) examples() (list []*pull) {
 	for _, p := range c.pulls {
 		if len(p.failed) > 0 && len(list) < 5 {
@@ -152,7 +155,7 @@ func (c *crowd) examples() (list []*pull) {
 	return list
 }
 
-// told are the warnings and errors that the proxy logged, without those that say the same again.
+// told returns the warnings and errors that the proxy logged, each message once.
 func (w *world) told() (lines []string) {
 	seen := map[any]bool{}
 	for _, line := range w.proxy.Log(0) {

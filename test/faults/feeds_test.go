@@ -20,7 +20,7 @@ import (
 	"ociproxy/test/proxy"
 )
 
-// feedServer publishes which addresses are where.
+// feedServer publishes which addresses are in which place.
 type feedServer struct {
 	url     string
 	handler atomic.Pointer[http.HandlerFunc]
@@ -42,7 +42,7 @@ func (f *feedServer) publish(text string) {
 	f.answer(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, text) })
 }
 
-// goodFeed lists the places, and n /10 networks more.
+// goodFeed lists the places, and n more /10 networks.
 func goodFeed(n int) string {
 	var b strings.Builder
 	for _, p := range places {
@@ -56,7 +56,7 @@ func goodFeed(n int) string {
 	return b.String()
 }
 
-// located asks the proxy where the machines of a place are.
+// located asks the proxy for the place of a machine of p.
 func located(w *world, p place) (string, error) {
 	resp, err := scraper.Get("http://" + w.proxy.Admin + "/explain?path=&ip=" + p.machine(1).String())
 	if err != nil {
@@ -67,7 +67,7 @@ func located(w *world, p place) (string, error) {
 	return answer.Place, json.NewDecoder(resp.Body).Decode(&answer)
 }
 
-// everybodyLocated: the last good ranges are in use.
+// everybodyLocated checks that the last good ranges are in use.
 func everybodyLocated(w *world, _ metrics) error {
 	for _, p := range places {
 		if got, err := located(w, p); err != nil || got != p.at {
@@ -77,7 +77,7 @@ func everybodyLocated(w *world, _ metrics) error {
 	return nil
 }
 
-// feedFault is one whose feed turns bad after it was good.
+// feedFault returns a fault whose feed turns bad after it was good.
 func feedFault(name string, answer http.HandlerFunc) fault {
 	return fault{
 		name: "feed " + name, options: options{feed: true}, unnoticed: true,
@@ -114,7 +114,7 @@ func feedFaults() []fault {
 				c["ranges"].(proxy.Map)["refresh"] = "1s"
 			}},
 			strike: func(t *testing.T, w *world) {
-				// First badly: in place, and only half of it.
+				// First a bad replacement: in place, and only half of the file.
 				whole, err := os.ReadFile(cities)
 				if err == nil {
 					err = os.WriteFile(cities, whole[:len(whole)/2], 0o600)
@@ -132,7 +132,7 @@ func feedFaults() []fault {
 				w.poll(t, "new file taken", failing(0))
 			},
 			sees: func(w *world, _ metrics) error {
-				// A client of no cloud that moved to California is nearest to another store.
+				// A client of no cloud must be located by GeoIP.
 				resp, err := scraper.Get("http://" + w.proxy.Admin + "/explain?path=&ip=" + home.machine(1).String())
 				if err != nil {
 					return err
@@ -148,7 +148,7 @@ func feedFaults() []fault {
 	}
 }
 
-// writeCities makes a database that has the machines at home in one place, and puts it in place by renaming.
+// writeCities makes a database that locates the machines at home, and renames it into place.
 func writeCities(t *testing.T, file string, lat, lon float64, country string) {
 	t.Helper()
 	w, err := mmdbwriter.New(mmdbwriter.Options{DatabaseType: "Test-City", IncludeReservedNetworks: true, RecordSize: 24})

@@ -18,18 +18,19 @@ import (
 	"ociproxy/test/proxy"
 )
 
-// What a flood of made-up digests may cost at most. The proxy's own unit tests bound millions; here are real processes.
+// Limits of what a flood of made-up digests may cost. The proxy's own unit tests flood with millions; here are real
+// processes.
 const (
 	floodTime       = 10 * time.Second
 	floodClients    = 300                    // half of them from one network
-	floodPace       = 250 * time.Millisecond // of each: what a machine of two cores can play beside the servers
+	floodPace       = 250 * time.Millisecond // per client: what a machine of two cores can send beside the servers
 	floodGoroutines = 1500                   // of the proxy
 	floodMemory     = 160 << 10              // KiB above what it had
-	floodChecks     = 128 * 1000 / 60        // HEAD requests a second that leave it: 128 at once, each of at least 60 ms here
+	floodChecks     = 128 * 1000 / 60        // the proxy's HEAD requests a second: 128 at once, 60 ms or more each
 )
 
-// floodFault is a crowd that asks for digests that nobody has, from one network and from many, where two candidates
-// have to be asked by HEAD: a store without an inventory, and the replica.
+// floodFault returns a fault: a crowd asks for digests that no candidate has, from one network and from many. The proxy
+// has to ask two candidates by HEAD: a store without an inventory, and the replica.
 func floodFault() fault {
 	return fault{
 		name: "flood of random digests", unnoticed: true,
@@ -41,7 +42,7 @@ func floodFault() fault {
 			}
 		}},
 		strike: func(t *testing.T, w *world) {
-			// Distances of a region or two, so that checks take the time that they take.
+			// The distances are a region or two, so that checks take a realistic time.
 			for _, name := range []string{storeUS, storeEU, replica} {
 				w.gates[name].toxic(t, `{"type": "latency", "attributes": {"latency": 60}}`)
 			}
@@ -58,7 +59,7 @@ func floodFault() fault {
 			for i := range floodClients {
 				wg.Go(func() { w.flood(ctx, i%2 == 0, &sent) })
 			}
-			// The same process answers this without asking anybody: how long that takes is the machine's doing.
+			// The same process answers these requests without asking a candidate. What they take is due to the machine.
 			bare := make(chan latencies, 1)
 			wg.Go(func() { bare <- w.bare(t, floodTime) })
 			goroutines := make(chan float64, 1)
@@ -90,7 +91,7 @@ func floodFault() fault {
 	}
 }
 
-// checks counts the requests of the proxy that reached any store or upstream.
+// checks counts the proxy's requests that reached any store or upstream.
 func (w *world) checks() (n int64) {
 	for _, g := range w.gates {
 		n += g.checks.Load()
@@ -98,7 +99,7 @@ func (w *world) checks() (n int64) {
 	return n
 }
 
-// redirecting is a client that does not follow.
+// redirecting returns a client that does not follow redirects.
 func redirecting() *http.Client {
 	return &http.Client{
 		Timeout:       20 * time.Second,
@@ -121,7 +122,7 @@ func (w *world) ask(client *http.Client, digest string, by netip.Addr) (int, err
 	return resp.StatusCode, nil
 }
 
-// flood asks for one made-up digest after the other, from one network or each time from another.
+// flood asks for one made-up digest after the other: always from one network, or each time from another.
 func (w *world) flood(ctx context.Context, one bool, sent *atomic.Int64) {
 	client := redirecting()
 	defer client.CloseIdleConnections()
@@ -148,7 +149,7 @@ func (l latencies) at(percent int) time.Duration {
 	return l[min(len(l)-1, len(l)*percent/100)].Round(10 * time.Microsecond)
 }
 
-// honest measures how long the answer to a client takes that wants what is there.
+// honest measures how long clients wait for an answer about a layer that exists.
 func (w *world) honest(t *testing.T, lasts time.Duration) latencies {
 	t.Helper()
 	client := redirecting()
@@ -161,7 +162,7 @@ func (w *world) honest(t *testing.T, lasts time.Duration) latencies {
 	})
 }
 
-// bare measures how long an answer takes that needs nothing.
+// bare measures how long an answer takes that needs no decision.
 func (w *world) bare(t *testing.T, lasts time.Duration) latencies {
 	t.Helper()
 	client := redirecting()
@@ -176,7 +177,7 @@ func (w *world) bare(t *testing.T, lasts time.Duration) latencies {
 	})
 }
 
-// measure does something a hundred times a second.
+// measure calls do a hundred times a second.
 func measure(lasts time.Duration, do func(n int)) (all latencies) {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -205,7 +206,7 @@ func (w *world) mostGoroutines(ctx context.Context) (most float64) {
 	}
 }
 
-// readStatus reads what Linux tells of a process.
+// readStatus reads what Linux reports about a process.
 func readStatus(pid int) (map[string]string, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {

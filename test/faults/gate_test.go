@@ -18,11 +18,11 @@ import (
 	"ociproxy/test/parts"
 )
 
-// gate stands in front of one store or upstream: first a TCP proxy that can be told to be down, slow or mute, then an
-// HTTP reverse proxy that can be told to answer wrongly.
+// gate stands in front of one store or upstream. First comes a TCP proxy that can be down, slow or mute, then an HTTP
+// reverse proxy that can answer wrongly.
 type gate struct {
 	name string
-	addr string // host:port that clients and oci-proxy are told
+	addr string // host:port that clients and oci-proxy use
 	tcp  *toxiproxy.Proxy
 
 	fault    atomic.Pointer[misbehaviour]
@@ -30,15 +30,15 @@ type gate struct {
 	checks   atomic.Int64 // those of oci-proxy
 }
 
-// misbehaviour is what a gate does instead of passing on. The zero value does nothing.
+// misbehaviour is what a gate does instead of passing requests on. The zero value does nothing.
 type misbehaviour struct {
 	when     func(*http.Request) bool // nil: always
 	answer   http.HandlerFunc         // instead of asking the server
-	request  func(*http.Request)      // changes what the server is asked
-	response func(*http.Response)     // changes what it answered
+	request  func(*http.Request)      // changes the request to the server
+	response func(*http.Response)     // changes the server's answer
 }
 
-// newGate starts a gate in front of the server at backend; secure, when given, makes it speak TLS.
+// newGate starts a gate in front of the server at backend. If secure is not nil, the gate speaks TLS.
 func newGate(t *testing.T, toxics *toxiproxy.ApiServer, name, backend string, secure *tls.Config) *gate {
 	t.Helper()
 	g := &gate{name: name}
@@ -47,7 +47,7 @@ func newGate(t *testing.T, toxics *toxiproxy.ApiServer, name, backend string, se
 		Transport: back,
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(&url.URL{Scheme: "http", Host: backend})
-			r.Out.Host = r.In.Host // a registry makes links of it
+			r.Out.Host = r.In.Host // a registry uses the host in links
 			if f := g.misbehaves(r.In); f != nil && f.request != nil {
 				f.request(r.Out)
 			}
@@ -105,11 +105,11 @@ func (g *gate) misbehaves(r *http.Request) *misbehaviour {
 	return f
 }
 
-// strike makes it misbehave from now on; heal ends it.
+// strike makes the gate misbehave from now on; heal ends it.
 func (g *gate) strike(f misbehaviour) { g.fault.Store(&f) }
 func (g *gate) heal()                 { g.fault.Store(nil) }
 
-// toxic adds one to the TCP proxy: what the server sends is handled as the JSON says.
+// toxic adds a toxic to the TCP proxy. The JSON says how it handles what the server sends.
 func (g *gate) toxic(t *testing.T, json string) {
 	t.Helper()
 	if _, err := g.tcp.Toxics.AddToxicJson(strings.NewReader(json)); err != nil {
@@ -117,7 +117,7 @@ func (g *gate) toxic(t *testing.T, json string) {
 	}
 }
 
-// byProxy tells the requests of oci-proxy from those of clients.
+// byProxy reports whether oci-proxy, not a client, sent the request.
 func byProxy(r *http.Request) bool { return r.UserAgent() == "oci-proxy" }
 
 func isBlob(r *http.Request) bool {
@@ -130,7 +130,7 @@ func isHead(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/inven
 
 func isSegment(r *http.Request) bool { return strings.Contains(r.URL.Path, "/inventory/seg/") }
 
-// status answers with one.
+// status returns a handler that answers with a status code.
 func status(code int) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/xml")
@@ -151,7 +151,7 @@ func hangUp(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 // mute never answers.
 func mute(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
-// body replaces what an answer reads from.
+// body replaces the reader of an answer's body.
 func body(resp *http.Response, r io.Reader) {
 	resp.Body = struct {
 		io.Reader
@@ -172,7 +172,7 @@ func (f flipped) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// cut breaks an answer off after so many bytes; the reverse proxy then drops the connection.
+// cut breaks off an answer after that many bytes. The reverse proxy then drops the connection.
 func cut(resp *http.Response, after int64) {
 	body(resp, io.MultiReader(io.LimitReader(resp.Body, after), broken{}))
 }

@@ -21,7 +21,7 @@ import (
 // layer returns the digest of the app's i-th layer.
 func (w *world) layer(i int) string { return w.images[w.app()].Arch["amd64"].Blobs[i].Digest }
 
-// overwrite puts other bytes in place of an object of the inventory, as somebody without the writer would.
+// overwrite replaces an object of the inventory, as a program other than the writer would.
 func (b *bucket) overwrite(t *testing.T, key, data string) {
 	t.Helper()
 	_, err := b.client.PutObject(t.Context(), &awss3.PutObjectInput{Bucket: &b.name, Key: aws.String(inventoryPrefix + key),
@@ -31,7 +31,7 @@ func (b *bucket) overwrite(t *testing.T, key, data string) {
 	}
 }
 
-// news writes a record into storeUS's inventory, so that there is a segment to be read.
+// news writes a record into storeUS's inventory, so that there is a new segment to read.
 func (w *world) news(ctx context.Context, n int) error {
 	d, err := oci.ParseDigest(fmt.Sprintf("sha256:%x", sha256.Sum256(fmt.Append(nil, w.id, n))))
 	if err != nil {
@@ -47,20 +47,21 @@ func unconditional(r *http.Request) {
 	r.Header.Del("If-Modified-Since")
 }
 
-// length replaces an answer's body by one of known length.
+// length replaces an answer's body by data and sets its length.
 func length(resp *http.Response, data []byte) {
 	body(resp, strings.NewReader(string(data)))
 	resp.ContentLength = int64(len(data))
 	resp.Header.Set("Content-Length", fmt.Sprint(len(data)))
 }
 
-// half sends the first half as if it were all.
+// half sends only the first half of the body, with a matching length.
 func half(resp *http.Response) {
 	data, _ := io.ReadAll(resp.Body)
 	length(resp, data[:len(data)/2])
 }
 
-// rewritten publishes storeUS's inventory again as at another time; no writer would, of a bucket whose head is from its future.
+// rewritten publishes storeUS's inventory again with another time of writing. A writer would not do so: it refuses a
+// bucket whose head is from the future.
 func rewritten(shift time.Duration) func(*testing.T, *world) {
 	return func(t *testing.T, w *world) {
 		head, err := write.New(w.buckets[storeUS], write.Options{Store: storeUS, TempDir: t.TempDir()}).Head(t.Context())
@@ -134,7 +135,8 @@ func inventoryFaults() []fault {
 		{name: "inventory with a bad hash", strike: then(at(storeUS, misbehaviour{when: isSegment, response: flip}), hasNews),
 			sees: inventoryFails(storeUS), unnoticed: true},
 		{name: "inventory growing while read", strike: func(t *testing.T, w *world) {
-			// Mirrors add to it all the time; for three seconds each segment has more bytes than the head said.
+			// Mirrors add to the inventory all the time. For three seconds each segment has more bytes than the head
+			// said.
 			start := time.Now()
 			w.gates[storeUS].strike(misbehaviour{
 				when: func(r *http.Request) bool { return isSegment(r) && time.Since(start) < 3*time.Second },
@@ -157,9 +159,9 @@ func inventoryFaults() []fault {
 			sees: inventoryFails(storeUS), unnoticed: true},
 		{name: "inventory is HTML with 200", strike: at(storeUS, misbehaviour{when: isInventory, answer: page}),
 			sees: inventoryFails(storeUS), unnoticed: true},
-		// The clock of a Go program cannot be turned from outside (it does not ask libc), and the machine's is not ours. All
-		// that the proxy compares with the wall clock is when inventories were written, so that is what jumps here, by as
-		// much the other way.
+		// The clock of a Go program cannot be changed from outside (it does not ask libc), and the tests must not
+		// change the machine's clock. The proxy compares only one thing with the wall clock: when inventories were
+		// written. So the tests move that time instead, by as much in the other direction.
 		{name: "clock jumps forward", strike: rewritten(-30 * time.Hour), sees: inventoryIs(storeUS, "stale"), unnoticed: true},
 		{name: "clock jumps back", strike: rewritten(30 * time.Hour), sees: inventoryFails(storeUS), unnoticed: true},
 	}

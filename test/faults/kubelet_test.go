@@ -16,15 +16,15 @@ import (
 	"time"
 )
 
-// What a kubelet does with a pull that failed.
+// A kubelet tries a pull this often, with this pause between tries.
 const (
 	tries   = 3
 	between = 5 * time.Second
 )
 
-// How long a client waits for the next byte. containerd gives up after five minutes (its image_pull_progress_timeout); nothing depends on
-// that number but how long a hung server is noticed by one pull only. Where servers hang, clients here are impatient; anywhere else a
-// server may be as slow as a busy machine makes it.
+// How long a client waits for the next byte. containerd gives up after five minutes (its image_pull_progress_timeout).
+// That number only matters for how long it takes until a single pull notices a hung server. Where servers hang, clients
+// here are impatient. Elsewhere they are patient, because a busy machine can make a server slow.
 const (
 	patience = 2 * time.Minute
 	stall    = 10 * time.Second
@@ -37,14 +37,14 @@ type node struct {
 	http  *http.Client
 }
 
-// newNode makes one that resolves names and trusts certificates as the world says; both may be nil.
+// newNode makes a node that resolves names with dial and trusts certificates with trust. Both may be nil.
 func newNode(addr string, dial func(context.Context, string, string) (net.Conn, error), trust *tls.Config) *node {
 	return &node{base: "http://" + addr, stall: patience, http: &http.Client{Transport: &http.Transport{
 		DialContext: dial, TLSClientConfig: trust, MaxIdleConnsPerHost: 4, IdleConnTimeout: 10 * time.Second, DisableCompression: true,
 	}}}
 }
 
-// pull is what became of one.
+// pull is the record of one pull.
 type pull struct {
 	what   string
 	client string
@@ -55,7 +55,7 @@ type pull struct {
 }
 
 type failure struct {
-	at  time.Time // when it was known
+	at  time.Time // when the failure was known
 	err error
 }
 
@@ -67,13 +67,14 @@ func (p *pull) String() string {
 	return fmt.Sprintf("%s by %s: %s", p.what, p.client, strings.Join(text, "; "))
 }
 
-// content is what a node has got so far of an image.
+// content is what a node has of an image so far.
 type content struct {
 	whole map[string][]byte
-	part  map[string][]byte // of downloads that broke off
+	part  map[string][]byte // of broken downloads
 }
 
-// pull pulls an image, with all tries that a kubelet makes. It has taken its place in a room, and leaves it while it waits, and at its end.
+// pull pulls an image, with all tries that a kubelet makes. The caller has taken a place in room; pull gives it back
+// while it waits and at its end.
 func (n *node) pull(client netip.Addr, repository, tag string, room chan struct{}) *pull {
 	p := &pull{what: repository + ":" + tag, client: client.String(), began: time.Now()}
 	have := &content{whole: map[string][]byte{}, part: map[string][]byte{}}
@@ -81,7 +82,7 @@ func (n *node) pull(client netip.Addr, repository, tag string, room chan struct{
 	return p
 }
 
-// try calls once, again 5 s after each failure, three times at most.
+// try calls once, and after each failure again 5 s later, three times at most.
 func (p *pull) try(room chan struct{}, once func() error) {
 	for i := range tries {
 		if i > 0 {
@@ -102,7 +103,7 @@ func (p *pull) try(room chan struct{}, once func() error) {
 
 const accept = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json"
 
-// once is one try: HEAD of the tag for its digest, then index, manifest and blobs by digest.
+// once makes one try: HEAD of the tag for its digest, then index, manifest and blobs by digest.
 func (n *node) once(client netip.Addr, repository, tag string, have *content) error {
 	digest, err := n.resolve(client, repository, tag)
 	if err != nil {
@@ -159,7 +160,8 @@ func (n *node) resolve(client netip.Addr, repository, tag string) (string, error
 	return digest, nil
 }
 
-// get returns what a digest names. What broke off is resumed once, as containerd does, and kept for the next try.
+// get returns the content of a digest. It resumes a broken download once, as containerd does, and keeps what it has for
+// the next try.
 func (n *node) get(client netip.Addr, repository, kind, digest string, have *content) ([]byte, error) {
 	if data, ok := have.whole[digest]; ok {
 		return data, nil
@@ -183,7 +185,7 @@ func (n *node) get(client netip.Addr, repository, kind, digest string, have *con
 	return data, nil
 }
 
-// rest downloads what comes after the bytes that are there already, and returns all there is even with an error.
+// rest downloads what comes after the bytes in have. It returns all bytes, even with an error.
 func (n *node) rest(client netip.Addr, path string, have []byte) ([]byte, error) {
 	header := ""
 	if len(have) > 0 {
@@ -202,7 +204,7 @@ func (n *node) rest(client netip.Addr, path string, have []byte) ([]byte, error)
 			return have, fmt.Errorf("asked for %s, got Content-Range %q from %s", header, got, resp.Request.URL.Host)
 		}
 	case len(have) > 0 && resp.StatusCode == http.StatusOK:
-		skip = int64(len(have)) // a server without ranges: what is there already is thrown away
+		skip = int64(len(have)) // the server has no ranges: skip what have has
 	default:
 		return have, fmt.Errorf("%s by %s", resp.Status, resp.Request.URL.Host)
 	}
@@ -217,7 +219,7 @@ func (n *node) rest(client netip.Addr, path string, have []byte) ([]byte, error)
 	return append(have[:len(have):len(have)], got.Bytes()...), err
 }
 
-// do sends a request that follows redirects. It is given up when nothing comes for a while; stop ends that watch.
+// do sends a request and follows redirects. It gives up when nothing arrives for a while. stop ends that watch.
 func (n *node) do(client netip.Addr, method, path, rangeHeader string) (*http.Response, func(), error) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	watch := time.AfterFunc(n.stall, func() { cancel(fmt.Errorf("nothing for %v", n.stall)) })
@@ -254,7 +256,7 @@ func (n *node) do(client netip.Addr, method, path, rangeHeader string) (*http.Re
 	}, nil
 }
 
-// progress puts the watch off with every byte.
+// progress resets the watch at every read.
 type progress struct {
 	io.Reader
 	watch *time.Timer

@@ -12,7 +12,7 @@ import (
 	"ociproxy/test/parts"
 )
 
-// metrics is one scrape: lines of a name with labels, and a value.
+// metrics is one scrape. Each line is a name with labels, and a value.
 type metrics []string
 
 var scraper = &http.Client{Timeout: 10 * time.Second}
@@ -46,7 +46,7 @@ lines:
 	return sum
 }
 
-// want reports whether a metric has at least, and at most, a value.
+// want returns an error unless the metric is between least and most.
 func (m metrics) want(least, most float64, name string, labels ...string) error {
 	if v := m.get(name, labels...); v < least || v > most {
 		return fmt.Errorf("%s%v is %v, want %v to %v", name, labels, v, least, most)
@@ -54,7 +54,7 @@ func (m metrics) want(least, most float64, name string, labels ...string) error 
 	return nil
 }
 
-// poll waits until an operator sees something.
+// poll waits until sees returns nil.
 func (w *world) poll(t *testing.T, what string, sees func(*world, metrics) error) {
 	t.Helper()
 	parts.Poll(t, limit, what, func() error {
@@ -68,28 +68,28 @@ func (w *world) poll(t *testing.T, what string, sees func(*world, metrics) error
 
 const infinite = 1e300
 
-// ejected: the candidate is out of service.
+// ejected checks that the candidate is out of service.
 func ejected(name string) func(*world, metrics) error {
 	return func(_ *world, m metrics) error {
 		return m.want(0, 0, "ociproxy_candidate_usable", `candidate="`+name+`"`)
 	}
 }
 
-// inService: it is in service, and was probed.
+// inService checks that the candidate is in service and was probed.
 func inService(name string) func(*world, metrics) error {
 	return func(_ *world, m metrics) error {
 		return m.want(1, 1, "ociproxy_candidate_usable", `candidate="`+name+`"`)
 	}
 }
 
-// inventoryIs: the store's inventory is in a state.
+// inventoryIs checks that the store's inventory is in the state.
 func inventoryIs(name, state string) func(*world, metrics) error {
 	return func(_ *world, m metrics) error {
 		return m.want(1, 1, "ociproxy_inventory_state", `candidate="`+name+`"`, `state="`+state+`"`)
 	}
 }
 
-// notBelieved: the store has an inventory that is not.
+// notBelieved checks that the store has an inventory and that the proxy does not believe it.
 func notBelieved(name string) func(*world, metrics) error {
 	return func(_ *world, m metrics) error {
 		if err := m.want(0, 0, "ociproxy_inventory_state", `candidate="`+name+`"`, `state="current"`); err != nil {
@@ -99,19 +99,19 @@ func notBelieved(name string) func(*world, metrics) error {
 	}
 }
 
-// inventoryFails: its refresh fails, and it is believed.
+// inventoryFails checks that the refresh of the inventory fails, and that the proxy still believes it.
 func inventoryFails(name string) func(*world, metrics) error {
 	return all(inventoryIs(name, "current"), func(_ *world, m metrics) error {
 		return m.want(1, 1, "ociproxy_inventory_failing", `candidate="`+name+`"`)
 	})
 }
 
-// rises: the metric is above zero.
+// rises checks that the metric is at least 1.
 func rises(name string, labels ...string) func(*world, metrics) error {
 	return func(_ *world, m metrics) error { return m.want(1, infinite, name, labels...) }
 }
 
-// all asks one after the other.
+// all checks the list in order.
 func all(list ...func(*world, metrics) error) func(*world, metrics) error {
 	return func(w *world, m metrics) error {
 		for _, f := range list {

@@ -24,7 +24,7 @@ import (
 	"ociproxy/test/parts"
 )
 
-// certificates are a store's, by an authority of their own: a valid one, and one that has expired.
+// certificates are a store's certificates, from an authority of their own: a valid one and an expired one.
 type certificates struct {
 	authority       *x509.Certificate
 	valid, outdated *tls.Certificate
@@ -78,7 +78,7 @@ func (c *certificates) client() *tls.Config {
 	return &tls.Config{RootCAs: pool}
 }
 
-// env tells a Go program to trust the authority.
+// env returns the environment that makes a Go program trust the authority.
 func (c *certificates) env(t *testing.T, _ *world) []string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "authority.pem")
@@ -88,20 +88,20 @@ func (c *certificates) env(t *testing.T, _ *world) []string {
 	return []string{"SSL_CERT_FILE=" + file}
 }
 
-// nameserver answers every name with 127.0.0.1, until it is told to fail one.
+// nameserver answers every name with 127.0.0.1. With fail, it fails failingName.
 type nameserver struct {
-	addr string // its address, known once it serves; port 53, where resolvers look
+	addr string // address without port, known once it serves; the port is 53, where resolvers look
 	fail atomic.Bool
 }
 
-// failingName is the one that can fail.
+// failingName is the name that can fail.
 const failingName = "s3-use1.test"
 
 func (n *nameserver) serve(t *testing.T) {
 	t.Helper()
 	var conn net.PacketConn
 	for try := 0; conn == nil; try++ {
-		// An address of its own: another suite on this machine may have a name server, too.
+		// Use a random address: another suite on this machine may have a name server too.
 		n.addr = fmt.Sprintf("127.77.%d.%d", mathrand.IntN(256), 1+mathrand.IntN(254))
 		var err error
 		if conn, err = net.ListenPacket("udp", n.addr+":53"); err != nil && try == 100 {
@@ -164,7 +164,8 @@ func (n *nameserver) dial(ctx context.Context, network, addr string) (net.Conn, 
 	return d.DialContext(ctx, network, addr)
 }
 
-// command starts the proxy with a resolv.conf of its own, in a mount namespace that ends with it.
+// command returns the command that starts the proxy with its own resolv.conf, in a mount namespace that ends with the
+// proxy.
 func (n *nameserver) command(t *testing.T, w *world, binary string) []string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "resolv.conf")

@@ -63,7 +63,7 @@ func (b *balancer) ask() {
 }
 
 func (b *balancer) choose() string {
-	first := int(b.next.Add(1)) // drawn once: another request's draw in between must not bring the same one again
+	first := int(b.next.Add(1)) // draw once: concurrent draws could repeat an instance
 	for k := range b.instances {
 		i := (first + k) % len(b.instances)
 		if b.ready[i].Load() {
@@ -84,7 +84,7 @@ func pair(t *testing.T, w *world) {
 
 func processFaults() []fault {
 	return []fault{
-		// The drain is longer than a busy machine's balancer takes to notice.
+		// The drain is longer than a load balancer on a busy machine needs to notice.
 		{name: "SIGTERM under load", unnoticed: true, options: options{start: pair, configure: func(_ *testing.T, _ *world, c proxy.Config) {
 			c["limits"] = proxy.Map{"drain": "8s"}
 		}},
@@ -96,7 +96,7 @@ func processFaults() []fault {
 			}},
 		{name: "SIGHUP storm", unnoticed: true,
 			strike: func(t *testing.T, w *world) {
-				// The file changes, too, from one good content to another.
+				// The file changes too, between two good contents.
 				contents := []proxy.Config{w.without(), w.config}
 				tick := time.NewTicker(5 * time.Millisecond)
 				defer tick.Stop()
@@ -116,9 +116,9 @@ func processFaults() []fault {
 			}, func(_ *world, m metrics) error {
 				return m.want(1, 400, "go_goroutines")
 			}, inService(storeUS), inService(replica))},
-		// A request that was half read when it froze finds its read deadline over when it goes on.
+		// A request that was half read at the freeze has passed its read deadline when the process continues.
 		{name: "CPU frozen for 30 s", lasts: 8 * time.Second,
-			// No probe may time out but by the freeze.
+			// Only the freeze may make a probe time out.
 			options: options{configure: func(_ *testing.T, _ *world, c proxy.Config) { c["health"].(proxy.Map)["timeout"] = "30s" }},
 			strike: func(t *testing.T, w *world) {
 				w.proxy.Signal(t, syscall.SIGSTOP)
@@ -145,7 +145,7 @@ func processFaults() []fault {
 	}
 }
 
-// resident is a process's memory in KiB, and its peak.
+// resident returns a process's resident memory and its peak, in KiB.
 func resident(pid int) (now, peak int, err error) {
 	text, err := readStatus(pid)
 	if err != nil {

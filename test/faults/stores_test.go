@@ -10,25 +10,25 @@ import (
 	"ociproxy/test/proxy"
 )
 
-// at returns a strike that makes a gate misbehave.
+// at returns a strike that makes the named gate misbehave.
 func at(name string, f misbehaviour) func(*testing.T, *world) {
 	return func(_ *testing.T, w *world) { w.gates[name].strike(f) }
 }
 
-// toxic returns a strike by the TCP proxy.
+// toxic returns a strike that adds a toxic to the TCP proxy.
 func toxic(name, json string) func(*testing.T, *world) {
 	return func(t *testing.T, w *world) { w.gates[name].toxic(t, json) }
 }
 
-// hang returns a strike after which connections are accepted, and nothing comes through them.
+// hang returns a strike after which the gate accepts connections, but sends nothing.
 func hang(name string) func(*testing.T, *world) {
 	return then(at(name, misbehaviour{answer: mute}), toxic(name, `{"type": "timeout", "attributes": {"timeout": 0}}`))
 }
 
-// resumed marks a request whose Range was taken away.
+// resumed marks a request whose Range header was removed.
 const resumed = "X-Resumed"
 
-// defaultPace has health look as often as an operator gets it who says nothing.
+// defaultPace removes the health stanza, so that the proxy probes at its default pace.
 func defaultPace(_ *testing.T, _ *world, c proxy.Config) { delete(c, "health") }
 
 func storeFaults() []fault {
@@ -40,18 +40,19 @@ func storeFaults() []fault {
 			w.poll(t, "ejected", ejected(storeUS))
 			g.heal()
 		}, sees: all(inService(storeUS), func(w *world, m metrics) error {
-			// and clients are sent there again
+			// and the proxy sends clients there again
 			return m.want(0, 0, "ociproxy_inventory_failing", `candidate="`+storeUS+`"`)
 		})},
-		// Nothing has looked at the store for half a minute when a client does: what that client asks again for goes elsewhere.
+		// Half a minute after the last probe, a client is the first to notice. When it asks again, the proxy sends it
+		// elsewhere.
 		{name: "store down, default pace", options: options{configure: defaultPace}, strike: stop(storeUS), sees: ejected(storeUS)},
 		{name: "store hung", impatient: true, strike: hang(storeUS), sees: ejected(storeUS)},
-		// Bytes come all the time, so that no client gives up, but too few of them. Probes of small objects pass: it may take
-		// long until three in a row fail.
+		// Bytes arrive all the time, so that no client gives up, but too few. Probes of small objects pass, so it may
+		// take long until three in a row fail.
 		{name: "store slow", options: options{sizes: []int64{200 << 10, 200 << 10}},
 			strike: toxic(storeUS, `{"type": "bandwidth", "attributes": {"rate": 20}}`),
 			sees:   rises("ociproxy_health_probes_total", `candidate="`+storeUS+`"`, `result="failed"`)},
-		// One layer is large enough for containerd to fetch it in parallel parts.
+		// One layer is large enough that containerd fetches it in parallel parts.
 		{name: "store cuts", options: options{sizes: []int64{12 << 10, 70 << 10, 3 << 20}}, strike: at(storeUS, misbehaviour{when: isBlob, response: func(r *http.Response) {
 			cut(r, rand.Int64N(max(1, r.ContentLength)))
 		}}), sees: ejected(storeUS), runtime: true},

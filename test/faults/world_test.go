@@ -27,8 +27,8 @@ import (
 	"ociproxy/test/s3"
 )
 
-// Names of the sources. Clients in aws/us-east-1 are served by storeUS, others on AWS and those of no cloud by storeEU,
-// those on Azure by storeAz; what no store has comes from the nearer upstream that has it.
+// Names of the sources. storeUS serves clients in aws/us-east-1. storeEU serves other clients on AWS and those of no
+// cloud. storeAz serves clients on Azure. What no store has comes from the nearest upstream that has it.
 const (
 	canonical = "up-us"
 	replica   = "up-eu"
@@ -39,8 +39,8 @@ const (
 
 var stores = []string{storeUS, storeEU, storeAz}
 
-// grounds are the servers that all worlds share. Nobody harms them: faults happen at the gates, and in buckets and
-// repositories of one world.
+// grounds are the servers that all worlds share. No fault changes them: faults happen at the gates, and in the buckets
+// and repositories of one world.
 type grounds struct {
 	upstreams map[string]*registry.Registry
 	stores    map[string]*s3.Store
@@ -61,11 +61,12 @@ func newGrounds(t *testing.T) *grounds {
 	return g
 }
 
-// A place that clients pull from. Every pull comes from a network of its own, so that none looks like another's retry.
+// place is where clients pull from. Every pull comes from a network of its own, so that no pull looks like the retry of
+// another.
 type place struct {
 	name string
 	net  netip.Prefix
-	at   string // as the configuration says it; "": nobody knows
+	at   string // as in the config; "": the proxy does not know it
 }
 
 var (
@@ -82,21 +83,21 @@ func (p place) machine(n int) netip.Addr {
 	return netip.AddrFrom4([4]byte{a[0], a[1] + byte(n>>8), byte(n), 10})
 }
 
-// options are what a fault wants of its world, before it strikes.
+// options are what a fault needs of its world before it strikes.
 type options struct {
-	configure func(t *testing.T, w *world, c proxy.Config)            // changes the configuration
+	configure func(t *testing.T, w *world, c proxy.Config)            // changes the config
 	prepare   func(t *testing.T, w *world)                            // before the proxy starts
 	start     func(t *testing.T, w *world)                            // instead of starting the proxy
-	command   func(t *testing.T, w *world, binary string) []string    // how the proxy is started
-	feed      bool                                                    // clients are located by a feed
+	command   func(t *testing.T, w *world, binary string) []string    // the command that starts the proxy
+	feed      bool                                                    // a feed locates clients
 	sizes     []int64                                                 // of the app's layers
 	secure    *certificates                                           // the gate of storeUS speaks TLS
-	env       func(t *testing.T, w *world) []string                   // of the proxy
+	env       func(t *testing.T, w *world) []string                   // environment of the proxy
 	host      map[string]string                                       // by name, instead of 127.0.0.1
 	dial      func(context.Context, string, string) (net.Conn, error) // of the clients
 }
 
-// world is everything that one fault happens in.
+// world is everything that one fault needs.
 type world struct {
 	*grounds
 	id      string
@@ -109,13 +110,13 @@ type world struct {
 
 	config proxy.Config
 	file   string
-	cache  string // directory of last good copies
+	cache  string // directory of the last good copies
 	feed   *feedServer
 	proxy  *proxy.Proxy
-	front  string // host:port that clients are told; the proxy's unless a fault says otherwise
+	front  string // host:port that clients use: the proxy's, unless a fault changes it
 }
 
-// Repositories of each world. The stores have the blobs of app; those of rare are in the upstreams only.
+// Repositories of each world. The stores have the blobs of app. Only the upstreams have those of rare.
 func (w *world) app() string  { return w.id + "/app" }
 func (w *world) rare() string { return w.id + "/rare" }
 
@@ -141,7 +142,7 @@ func newWorld(t *testing.T, g *grounds, opt options) *world {
 	}
 	sizes := opt.sizes
 	if sizes == nil {
-		sizes = []int64{6 << 10, 30 << 10, 90 << 10} // health reads two of them whole, and parts of the third
+		sizes = []int64{6 << 10, 30 << 10, 90 << 10} // health reads two of them completely, and parts of the third
 	}
 	w.push(t, w.app(), sizes, canonical, replica)
 	w.push(t, w.rare(), []int64{5 << 10, 20 << 10}, canonical, replica)
@@ -216,7 +217,7 @@ func (b *bucket) fill(t *testing.T, digest string, data []byte) {
 	}
 }
 
-// url is the address of a store or upstream, as everybody is told.
+// url returns the base URL of a store or upstream for clients and the proxy.
 func (w *world) url(name string) string {
 	host, port, _ := strings.Cut(w.gates[name].addr, ":")
 	if h, ok := w.opt.host[name]; ok {
@@ -265,7 +266,7 @@ func (w *world) configuration() proxy.Config {
 	}
 }
 
-// start starts the proxy on the world's file.
+// start starts the proxy with the world's config file.
 func (w *world) start(t *testing.T) {
 	t.Helper()
 	var env []string
@@ -282,7 +283,7 @@ func (w *world) start(t *testing.T) {
 		Ready: parts.HTTP("http://"+w.proxy.Addr+"/-/ready", 200)})
 }
 
-// trust is what clients trust beside the usual; nil: nothing.
+// trust returns what clients trust in addition to the system's certificates; nil: nothing.
 func (w *world) trust() *tls.Config {
 	if w.opt.secure == nil {
 		return nil

@@ -1,4 +1,4 @@
-// Package gate is a reverse proxy that counts what passes and can spoil it: the faults of the ways between programs and servers.
+// Package gate is a reverse proxy between programs and servers. It counts what passes, and can spoil it.
 //
 // It knows HTTP. It must not know what the servers are.
 package gate
@@ -21,21 +21,21 @@ import (
 
 // Fault is what a gate does to one Exchange.
 type Fault struct {
-	Status    int    // answer this instead of the server's answer; 0: the server's own
+	Status    int    // replaces the server's answer; 0: the server's own
 	Retry     string // Retry-After
-	Persisted bool   // the request reaches the server all the same, whole
-	Cut       bool   // the connection is dropped in place of an answer
-	After     int64  // truncate: the body ends with a cut after so many bytes; negative: not
-	Flip      bool   // one byte of the body is another
-	Pace      int64  // bytes a second of the body; 0: at once
+	Persisted bool   // the complete request still reaches the server
+	Cut       bool   // drop the connection instead of an answer
+	After     int64  // cut the body after this many bytes; negative: do not
+	Flip      bool   // change one byte of the body
+	Pace      int64  // bytes of the body per second; 0: at once
 	Shift     time.Duration
-	Then      func() // is called when the server has answered a persisted request; nil: nothing is
+	Then      func() // called when the server has answered a persisted request; may be nil
 }
 
-// Pass is no fault.
+// Pass is the Fault that changes nothing.
 var Pass = Fault{After: -1}
 
-// Gate stands in front of a server. It counts requests and bytes, and spoils what its rule says.
+// Gate stands in front of a server. It counts requests and bytes, and spoils the requests that its rule selects.
 type Gate struct {
 	Addr string // host:port
 	URL  string
@@ -45,7 +45,7 @@ type Gate struct {
 	requests map[string]int // by method
 	log      []Exchange
 	struck   int
-	active   int // requests whose answers have not ended
+	active   int // requests whose answers have not ended yet
 }
 
 // Exchange is one request that a gate saw.
@@ -62,7 +62,7 @@ func New(t testing.TB, backend string) *Gate {
 	g := &Gate{requests: map[string]int{}}
 	transport := &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true}
 	forward := &httputil.ReverseProxy{
-		// The host is signed by clients of S3, and stays.
+		// S3 clients sign the host, so it stays.
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(&url.URL{Scheme: "http", Host: backend})
 			r.Out.Host = r.In.Host
@@ -84,21 +84,21 @@ func New(t testing.TB, backend string) *Gate {
 	return g
 }
 
-// Spoil sets the rule; nil spoils nothing.
+// Spoil sets the rule. nil spoils nothing.
 func (g *Gate) Spoil(rule func(*http.Request) (Fault, bool)) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.rule, g.struck = rule, 0
 }
 
-// Strikes is how often the rule struck.
+// Strikes returns how often the rule struck since it was set.
 func (g *Gate) Strikes() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.struck
 }
 
-// Quiet waits until no request is on its way.
+// Quiet waits until no request is in progress.
 func (g *Gate) Quiet(t testing.TB) {
 	t.Helper()
 	parts.Poll(t, time.Minute, "requests on their way", func() error {
@@ -111,7 +111,7 @@ func (g *Gate) Quiet(t testing.TB) {
 	})
 }
 
-// Take returns what passed since the last Take.
+// Take returns the exchanges since the last Take.
 func (g *Gate) Take() []Exchange {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -148,7 +148,7 @@ func (g *Gate) serve(w http.ResponseWriter, r *http.Request, forward http.Handle
 		return
 	}
 	if f.Persisted {
-		// The client's patience ends with the answer; the server's work must not end with the client.
+		// The client may give up before the answer ends. The server's work must not end with the client.
 		forward.ServeHTTP(&nowhere{header: http.Header{}}, r.WithContext(context.WithoutCancel(r.Context())))
 		if f.Then != nil {
 			f.Then()
@@ -164,7 +164,7 @@ func (g *Gate) serve(w http.ResponseWriter, r *http.Request, forward http.Handle
 	out.WriteHeader(f.Status)
 }
 
-// spoiler writes an answer as its fault has it.
+// spoiler writes an answer with its fault.
 type spoiler struct {
 	http.ResponseWriter
 	fault  Fault
@@ -216,14 +216,14 @@ func (s *spoiler) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// nowhere takes an answer that nobody gets.
+// nowhere discards an answer.
 type nowhere struct{ header http.Header }
 
 func (n *nowhere) Header() http.Header         { return n.header }
 func (n *nowhere) Write(p []byte) (int, error) { return io.Discard.Write(p) }
 func (n *nowhere) WriteHeader(int)             {}
 
-// Nth makes a rule that strikes k requests that match, from the n-th on, counted from 1.
+// Nth returns a rule that strikes k of the requests that match, from the n-th on, counted from 1.
 func Nth(n, k int, match func(*http.Request) bool, f Fault) func(*http.Request) (Fault, bool) {
 	seen := 0
 	return func(r *http.Request) (Fault, bool) {

@@ -1,7 +1,7 @@
-// Package gcs runs fake-gcs-server, an emulator of Google Cloud Storage, with one bucket that anybody may read.
+// Package gcs runs fake-gcs-server, an emulator of Google Cloud Storage, with one publicly readable bucket.
 //
-// What it cannot tell: it has no projects, all its buckets lie where it was told, it takes a wrong checksum at the end
-// of a resumable upload, and it knows no credentials.
+// Limits of the emulator: it has no projects; all its buckets are in the one configured region; it accepts a wrong
+// checksum at the end of a resumable upload; it checks no credentials.
 package gcs
 
 import (
@@ -22,7 +22,7 @@ type Store struct {
 	URL  string // http://host:port; an object is below /BUCKET/
 }
 
-// Start starts an empty store. Region is where its buckets lie: "us-central1".
+// Start starts an empty store. region is where its buckets are, such as "us-central1".
 func Start(t testing.TB, region string) *Store {
 	t.Helper()
 	s := &Store{Addr: parts.FreeAddr(t)}
@@ -60,10 +60,10 @@ func (s *Store) Make(t testing.TB, bucket string) {
 	}
 }
 
-// BucketURL is what the configuration calls a bucket.
+// BucketURL returns the URL of a bucket for the config.
 func (s *Store) BucketURL(bucket string) string { return "gs://" + bucket + "?endpoint=" + s.URL }
 
-// BlobURL is where clients find the blobs of a bucket, with {digest}: what the proxy's configuration takes.
+// BlobURL returns the URL of a bucket's blobs for the proxy's config, with {digest}.
 func (s *Store) BlobURL(bucket string) string {
 	return s.URL + "/" + bucket + "/containers/images/{digest}"
 }

@@ -1,7 +1,7 @@
-// Package hop is the load balancer of the tests: a reverse proxy that tells the server behind it a client address of
-// the test's choice, and remembers every answer that passed.
+// Package hop is the load balancer of the tests: a reverse proxy that passes a client address of the test's choice to
+// the server behind it, and records every answer.
 //
-// It knows how X-Forwarded-For is appended to. It must not know what the answers mean.
+// It knows how to append to X-Forwarded-For. It must not know what the answers mean.
 package hop
 
 import (
@@ -25,23 +25,23 @@ type Exchange struct {
 	Location string
 }
 
-// Hop is a running hop. All its clients seem to come from one address.
+// Hop is a running hop. All its clients seem to have one address.
 type Hop struct {
-	Addr string // host:port, what clients are told
+	Addr string // host:port that clients use
 
 	mu     sync.Mutex
 	client netip.Addr
 	seen   []Exchange
 }
 
-// SetClient says where clients come from, from now on.
+// SetClient sets the clients' address from now on.
 func (h *Hop) SetClient(client netip.Addr) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.client = client
 }
 
-// Client returns where clients come from.
+// Client returns the clients' address.
 func (h *Hop) Client() netip.Addr {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -60,7 +60,7 @@ func Start(t testing.TB, backend string, client netip.Addr) *Hop {
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(&url.URL{Scheme: "http", Host: backend})
 			r.Out.Host = r.In.Host
-			// What the client itself claims stays in front, as a load balancer leaves it there.
+			// Keep what the client itself claims in front, as a load balancer does.
 			for _, claimed := range r.In.Header.Values("X-Forwarded-For") {
 				r.Out.Header.Add("X-Forwarded-For", claimed)
 			}
@@ -88,7 +88,7 @@ func Start(t testing.TB, backend string, client netip.Addr) *Hop {
 	return h
 }
 
-// Take returns what passed since the last Take.
+// Take returns the exchanges since the last Take.
 func (h *Hop) Take() []Exchange {
 	h.mu.Lock()
 	defer h.mu.Unlock()

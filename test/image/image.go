@@ -56,7 +56,7 @@ func (b Blob) Read(t testing.TB) []byte {
 	return data
 }
 
-// Bytes is the size of all blobs.
+// Bytes returns the size of all blobs.
 func (a *Arch) Bytes() int64 {
 	var sum int64
 	for _, b := range a.Blobs {
@@ -65,8 +65,8 @@ func (a *Arch) Bytes() int64 {
 	return sum
 }
 
-// New makes an image whose layers are tar files of about the given sizes. The first layer is the same for both
-// architectures; arm64 has it and one more layer of 10 KiB, so that big layers are made once.
+// New makes an image whose layers are tar files of about the given sizes. Both architectures have the same first layer.
+// arm64 has that layer and one more of 10 KiB, so that big layers are made only once.
 func New(t testing.TB, seed byte, sizes ...int64) *Image {
 	t.Helper()
 	source := rand.NewChaCha8([32]byte{seed})
@@ -106,7 +106,7 @@ func (i *Image) Push(t testing.TB, addr, repository, tag string) {
 	}
 }
 
-// layer makes a plain tar with one file of random bytes: they would not shrink, and clients lose no time trying.
+// layer makes a plain tar with one file of random bytes. Random bytes do not compress, so clients lose no time trying.
 func layer(t testing.TB, source *rand.ChaCha8, size int64) v1.Layer {
 	t.Helper()
 	content := make([]byte, size)

@@ -17,7 +17,7 @@ import (
 	"ociproxy/test/source"
 )
 
-// found are the classes by store and digest or key.
+// found returns the class of each finding, by store and digest or key.
 func (r report) found() map[string]string {
 	out := map[string]string{}
 	for _, f := range r.Findings {
@@ -26,7 +26,8 @@ func (r report) found() map[string]string {
 	return out
 }
 
-// TestAudit harms stores in every way; the audit says so by class, its repair repairs what it may, and leaves the rest alone.
+// TestAudit damages stores in every way. The audit names each damage by class. Its repair fixes what it may, and leaves
+// the rest alone.
 func TestAudit(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, source.Shape{Images: 24, Repos: 3, Seed: 8, Smallest: 4 << 10, Largest: 90 << 10, Big: []int64{17 << 20}})
@@ -72,7 +73,7 @@ func TestAudit(t *testing.T) {
 		want map[string]string
 		code int
 	}{
-		{[]string{"--from", "inventory"}, nil, 0}, // inventories know nothing of it
+		{[]string{"--from", "inventory"}, nil, 0}, // inventories do not show the damage
 		{[]string{"--from", "listing"}, only("short", "lost", "unexpected"), 16 + 8 + 4},
 		{[]string{"--from", "head"}, only("short", "lost", "unreadable"), 16 + 8 + 64},
 		{[]string{"--deep"}, want, 4 + 8 + 16 + 32 + 64},
@@ -107,7 +108,7 @@ func TestAudit(t *testing.T) {
 	bad.Hide(t, "")
 	bad.Remove(t, shop.Key(stray.Digest))
 	good.Remove(t, shop.Key("notes.txt"))
-	if _, r := w.audit(t, "--deep", "--repair"); r.Code != 0 { // it is there, and not listed as long as strangers do not get it
+	if _, r := w.audit(t, "--deep", "--repair"); r.Code != 0 { // unlisted until the public can read it
 		t.Errorf("repair of what is public again: %v", r)
 	}
 	w.whole(t)
@@ -117,7 +118,8 @@ func TestAudit(t *testing.T) {
 	}
 }
 
-// TestPurge: a takedown removes a blob from every inventory, then from every bucket, and the next pass does not bring it back.
+// TestPurge: a takedown removes a blob from every inventory, then from every bucket. The next pass does not bring it
+// back.
 func TestPurge(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, small)
@@ -151,7 +153,7 @@ func TestPurge(t *testing.T) {
 	if r.Code != 0 || dry.WaitSeconds != 2 || !dry.Stores[0].Blobs[0].Object || dry.Stores[0].Blobs[0].Deleted {
 		t.Errorf("dry run: %v", r)
 	}
-	// The second store cannot be reached: the first one is done, and the next run does the second.
+	// The second store cannot be reached: this run does the first store, the next run does the second.
 	down := w.shops[1].Gate
 	down.Spoil(gate.Nth(1, 1<<30, blobPath, gate.Fault{Status: 403, After: -1}))
 	r = purge("--confirm")

@@ -17,10 +17,10 @@ import (
 	"ociproxy/test/source"
 )
 
-// step is one kind of request on the way of a blob.
+// step is one kind of request that the mirror sends to move a blob.
 type step struct {
 	name  string
-	reads bool // its answer has a body that matters
+	reads bool // the body of its answer matters
 	match func(r *http.Request) bool
 }
 
@@ -77,7 +77,8 @@ var blows = []blow{
 	{"skewed clock", gate.Fault{Shift: -26 * time.Hour, After: -1}, true},
 }
 
-// scene is what the cases of one test share: servers. Each world has buckets of its own, and gates, so that cases may run at the same time.
+// scene is the servers that the cases of one test share. Each world has its own buckets and gates, so that cases may
+// run at the same time.
 type scene struct {
 	registry *registry.Registry
 	source   *source.Source
@@ -97,30 +98,31 @@ func (s *scene) world(t *testing.T, more proxy.Map) *world {
 	return newWorld(t, s.registry, s.source, gate.New(t, s.registry.Addr), s.servers.Shops(t), more)
 }
 
-// side is one of the ways of a world, with the requests on it.
+// side is one connection of a world, with the kinds of requests on it.
 type side struct {
 	name  string
 	gate  func(*world) *gate.Gate
 	steps []step
 }
 
-// sides are the ways of the source and of the first store.
+// sides are the connections to the source and to the first store.
 var sides = []side{
 	{"source", func(w *world) *gate.Gate { return w.front }, sourceSteps},
 	{"store", func(w *world) *gate.Gate { return w.shops[0].Gate }, storeSteps},
 }
 
-// small is a source whose pass takes a fraction of a second, and still has a layer of two parts.
+// small is a source whose pass takes a fraction of a second. It still has a layer of two parts.
 var small = source.Shape{Images: 6, Repos: 2, Seed: 3, Smallest: 4 << 10, Largest: 60 << 10, Big: []int64{17 << 20}}
 
-// strike runs a pass with a fault, which may fail in part but must not end otherwise, and then one without, after which
-// everything must be whole.
+// strike runs a pass with a fault, then one without. The first may complete or fail in part, but must not end
+// otherwise. After the second, everything must be complete.
 func (s *scene) strike(t *testing.T, side side, st step, b blow, n, k int) {
 	w := s.world(t, nil)
 	at := side.gate(w)
 	at.Spoil(gate.Nth(n, k, st.match, b.fault))
 	if k > 3 {
-		// A request that fails for good is tried many times, by the bucket and by who writes inventories, with pauses: fewer will do.
+		// The bucket and the writer of inventories try a request that always fails many times, with pauses. Two tries
+		// are enough here.
 		w.env = []string{"AWS_MAX_ATTEMPTS=2"}
 	}
 	first := w.mirror(t)
@@ -147,7 +149,7 @@ func (s *scene) strike(t *testing.T, side side, st step, b blow, n, k int) {
 	w.whole(t)
 }
 
-// TestFaults strikes each step once, by turns with each kind of fault. TestSlowFaults tries them all.
+// TestFaults strikes each step once, with one kind of fault each. TestSlowFaults tries all combinations.
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, small)
@@ -164,8 +166,8 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// TestSlowFaults strikes every step with every fault: once, and some of them thrice or for a whole pass. That takes twenty minutes: a
-// twelfth of it is tried where tests are not exhaustive.
+// TestSlowFaults strikes every step with every fault: once, and for some of them three times or for the complete pass.
+// All cases take twenty minutes. If tests are not exhaustive, it tries a twelfth of them.
 func TestSlowFaults(t *testing.T) {
 	parts.Slow(t)
 	t.Parallel()
@@ -193,8 +195,9 @@ func TestSlowFaults(t *testing.T) {
 	}
 }
 
-// TestSlowDeadStore: a store that fails all writes of a kind, for good, with all the tries that buckets and inventories make, is given up
-// for the pass within minutes; the other one gets everything, and the next pass fills this one too.
+// TestSlowDeadStore: a store fails all writes of a kind, permanently. The mirror gives the store up for this pass
+// within minutes, with all the retries of buckets and inventories. The other store gets everything, and the next pass
+// fills the first one too.
 func TestSlowDeadStore(t *testing.T) {
 	parts.Slow(t)
 	t.Parallel()
@@ -218,7 +221,7 @@ func TestSlowDeadStore(t *testing.T) {
 			at := w.shops[0].Gate
 			nth := 1
 			if name == "inventories" {
-				nth = 3 // the first segment and head are part of the examination
+				nth = 3 // the first segment and head belong to the examination
 			}
 			at.Spoil(gate.Nth(nth, 1<<30, match, gate.Fault{Status: 500, After: -1}))
 			first := w.mirror(t)
@@ -238,12 +241,13 @@ func TestSlowDeadStore(t *testing.T) {
 	}
 }
 
-// TestSlowStorm: a registry that says 429 to all requests for a while is asked less, and the pass completes.
+// TestSlowStorm: a registry answers 429 to all requests for a while. The mirror asks it less often, and the pass
+// completes.
 func TestSlowStorm(t *testing.T) {
 	parts.Slow(t)
 	t.Parallel()
 	w := newScene(t, small).world(t, nil)
-	const storm = 6 * time.Second // a request that is turned away for the fourth time has waited longer
+	const storm = 6 * time.Second // longer than the waits of a request until its fourth refusal
 	n := 0
 	var over time.Time
 	w.front.Spoil(func(*http.Request) (gate.Fault, bool) {
@@ -261,7 +265,7 @@ func TestSlowStorm(t *testing.T) {
 	w.whole(t)
 }
 
-// TestSlowDiskFull: a spool whose disk is full brings through what fits, and the pass with more room brings the rest.
+// TestSlowDiskFull: with a full disk, the spool still moves what fits. The pass with more space moves the rest.
 func TestSlowDiskFull(t *testing.T) {
 	parts.Slow(t)
 	parts.NeedRoot(t)
@@ -286,7 +290,7 @@ func TestSlowDiskFull(t *testing.T) {
 	for _, shop := range w.shops {
 		shop.NothingWrong(t)
 	}
-	// A file that takes nearly all of it leaves no room even for one blob.
+	// This file takes nearly all of the space, so that not even one blob fits.
 	if err := os.WriteFile(w.spool+"/ballast", make([]byte, 20<<20), 0o600); err != nil {
 		t.Logf("ballast: %v", err)
 	}

@@ -12,8 +12,9 @@ import (
 	"ociproxy/test/shop"
 )
 
-// TestEncodedAtRest: right bytes with an encoding lie under right digests, put there by another tool. A pass takes them for nothing and
-// copies none of them on, an audit names them and repairs them, and a rebuilt inventory lists none.
+// TestEncodedAtRest: another tool has put the right bytes, but with an encoding, under the right digests. A pass treats
+// these objects as missing and copies none of them to other stores. An audit names and repairs them. A rebuilt
+// inventory lists none of them.
 func TestEncodedAtRest(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, small)
@@ -35,7 +36,7 @@ func TestEncodedAtRest(t *testing.T) {
 		}
 	}
 
-	// The store has everything already, says a listing, and nobody has recorded it.
+	// A listing says that the store has everything already, but no inventory records it.
 	spoil(bad)
 	unlist(bad)
 	if r := w.mirror(t); r.Code != 0 {
@@ -43,7 +44,7 @@ func TestEncodedAtRest(t *testing.T) {
 	}
 	w.whole(t)
 
-	// It lists them, and another store of its group lacks them.
+	// The inventory lists them, and another store of the group does not have them.
 	spoil(bad)
 	unlist(other)
 	for _, d := range encoded {

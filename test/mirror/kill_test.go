@@ -23,7 +23,7 @@ func TestKill(t *testing.T) {
 	killing(t, 6)
 }
 
-// TestSlowKill kills the mirror at random moments. At the end one pass completes everything, and nothing was read
+// TestSlowKill kills the mirror at random moments. At the end one pass completes everything, and no pass has read bytes
 // twice without cause.
 func TestSlowKill(t *testing.T) {
 	parts.Slow(t)
@@ -34,17 +34,17 @@ func TestSlowKill(t *testing.T) {
 func killing(t *testing.T, kills int) {
 	s := newScene(t, source.Shape{Images: 40, Repos: 4, Seed: 5, Smallest: 8 << 10, Largest: 600 << 10, Big: []int64{17 << 20, 9 << 20, 5 << 20}})
 	w := s.world(t, nil)
-	// So slow that it is not over before the last kill.
+	// Slow enough that the mirror does not finish before the last kill.
 	w.front.Spoil(func(r *http.Request) (gate.Fault, bool) {
 		return gate.Fault{Pace: 10 << 20 / int64(kills), After: -1}, strings.Contains(r.URL.Path, "/blobs/")
 	})
 	unique := s.source.Unique()
 	total, twice := map[string]int64{}, int64(0)
-	settled := map[string]bool{} // durable in all stores when a process was killed
+	settled := map[string]bool{} // blobs that were durable in all stores when a process was killed
 	ended := 0
 	for i := range kills {
 		r := w.startMirror(t)
-		// From before the first request to well into the copying.
+		// Kill it at a moment between before the first request and well into the copying.
 		<-time.After(time.Duration(20+rand.IntN(1000)) * time.Millisecond)
 		r.Signal(syscall.SIGKILL) // it may have ended
 		if e := r.Wait(t, time.Minute); e.Code >= 0 {
@@ -87,7 +87,8 @@ func killing(t *testing.T, kills int) {
 		twice += again
 		if s.source.Blobs[digest] > 1<<20 {
 			large += again
-			// It lies in a file, where the next run goes on: only what had not got there is read again.
+			// The blob is in a spool file, where the next run continues. It reads only the bytes again that had not
+			// reached the file.
 			if limit := int64(kills) * 256 << 10; again > limit {
 				t.Errorf("of %s, which has %d bytes, %d were read again, want at most %d", digest, s.source.Blobs[digest], again, limit)
 			}
@@ -109,7 +110,8 @@ func killing(t *testing.T, kills int) {
 	}
 }
 
-// TestTwoWriters: two mirrors at once, over the same stores, bring everything and spoil nothing.
+// TestTwoWriters: two mirrors run at the same time over the same stores. Together they copy everything and damage
+// nothing.
 func TestTwoWriters(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, source.Shape{Images: 30, Repos: 4, Seed: 6, Smallest: 8 << 10, Largest: 300 << 10, Big: []int64{17 << 20}})

@@ -24,7 +24,7 @@ import (
 	"ociproxy/test/source"
 )
 
-// liar stands before a server of S3 and changes what it lists.
+// liar stands in front of an S3 server and changes its listings.
 type liar struct {
 	*httptest.Server
 	lie atomic.Pointer[func(string) string]
@@ -37,7 +37,7 @@ func newLiar(t *testing.T, backend string) *liar {
 		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(&url.URL{Scheme: "http", Host: backend})
-			r.Out.Host = r.In.Host // it is signed
+			r.Out.Host = r.In.Host // the host is signed
 		},
 		ModifyResponse: func(resp *http.Response) error {
 			lie := l.lie.Load()
@@ -60,8 +60,8 @@ func newLiar(t *testing.T, backend string) *liar {
 	return l
 }
 
-// TestListingsThatLie: what a list of a bucket says is undone where it is declared, refused where it contradicts itself, and never
-// enough to take a blob out of an inventory.
+// TestListingsThatLie: the mirror decodes a listing that declares its encoding, and refuses a listing that contradicts
+// itself. A listing alone never takes a blob out of an inventory.
 func TestListingsThatLie(t *testing.T) {
 	t.Parallel()
 	r := registry.Start(t)
@@ -89,7 +89,7 @@ func TestListingsThatLie(t *testing.T) {
 	counted := regexp.MustCompile(`<KeyCount>\d+</KeyCount>`)
 	for name, c := range map[string]struct {
 		lie func(string) string
-		// refused: the list is not believed, for this reason; "": nothing is wrong.
+		// refused is the reason why the list is not believed; "": the list is accepted.
 		refused string
 	}{
 		"true": {func(s string) string { return s }, ""},
@@ -126,7 +126,8 @@ func TestListingsThatLie(t *testing.T) {
 			if c.refused != "" {
 				code = 1
 			}
-			// Encoded names are names to who asked for all: those of nobody's blobs, whose own are then asked for one by one.
+			// The audit asked for all names, and encoded names look like foreign objects. It then asks for the real
+			// blobs one by one.
 			foreign := name == "encoded, not declared"
 			found, audit := w.audit(t, "--from", "listing", "--repair")
 			if diff := cmp.Diff(map[string]string{}, found.found()); diff != "" && c.refused == "" || audit.Code != code && !(foreign && audit.Code == 4) {

@@ -6,5 +6,5 @@ import (
 	"ociproxy/test/parts"
 )
 
-// Cases wait more than they work.
+// Cases wait more than they compute.
 func TestMain(m *testing.M) { parts.Together(m, 6) }

@@ -9,7 +9,8 @@ import (
 	"ociproxy/test/source"
 )
 
-// TestOnePass fills three regions of S3 from distribution in one pass, reading each blob once; the second pass moves nothing.
+// TestOnePass fills three S3 regions from distribution in one pass, which reads each blob once. The second pass moves
+// nothing.
 func TestOnePass(t *testing.T) {
 	t.Parallel()
 	r := registry.Start(t)

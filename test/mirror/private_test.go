@@ -35,8 +35,8 @@ import (
 	"ociproxy/test/source"
 )
 
-// closed is a closed network: everything has a name that only its proxy knows, certificates are of its own authority, and the proxy
-// wants a password.
+// closed is a closed network. Only its proxy knows the names of its hosts, certificates come from its own authority,
+// and the proxy asks for a password.
 type closed struct {
 	authority string // a file
 	proxy     string // host:port
@@ -53,7 +53,7 @@ func newClosed(t *testing.T, hosts map[string]string) *closed {
 	front := httptest.NewUnstartedServer(&httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(&url.URL{Scheme: "http", Host: hosts[r.In.Host]})
-			r.Out.Host = r.In.Host // which is signed
+			r.Out.Host = r.In.Host // the host is signed
 			r.SetXForwarded()
 		},
 		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
@@ -83,8 +83,8 @@ func newClosed(t *testing.T, hosts map[string]string) *closed {
 	return c
 }
 
-// connect carries bytes both ways.
-func (c *closed) connect(w http.ResponseWriter, ctx context.Context, to string) { //nolint:revive // as handlers have them
+// connect copies bytes in both directions.
+func (c *closed) connect(w http.ResponseWriter, ctx context.Context, to string) { //nolint:revive // as in handlers
 	there, err := new(net.Dialer).DialContext(ctx, "tcp", to)
 	if err != nil {
 		w.WriteHeader(http.StatusBadGateway)
@@ -99,13 +99,13 @@ func (c *closed) connect(w http.ResponseWriter, ctx context.Context, to string) 
 	}
 	defer here.Close()
 	go func() {
-		_, _ = io.Copy(there, begun) // the server may have read the first byte already
+		_, _ = io.Copy(there, begun) // the server may have read the first bytes already
 		there.Close()
 	}()
 	_, _ = io.Copy(here, there)
 }
 
-// issue makes an authority, and a certificate of it for all hosts.
+// issue makes an authority, and a certificate from it for all hosts.
 func (c *closed) issue(t *testing.T, hosts map[string]string) tls.Certificate {
 	t.Helper()
 	must := func(err error) {
@@ -132,14 +132,14 @@ func (c *closed) issue(t *testing.T, hosts map[string]string) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{raw}, PrivateKey: key}
 }
 
-// env sets all that a program needs there.
+// env returns the environment that a program needs in this network.
 func (c *closed) env(more ...string) []string {
 	u := url.URL{Scheme: "http", User: url.UserPassword(proxyUser, proxyPassword), Host: c.proxy}
 	return append([]string{"NO_PROXY=", "HTTPS_PROXY=" + u.String(), "SSL_CERT_FILE=/dev/null", "SSL_CERT_DIR=" + c.nothing}, more...)
 }
 
-// TestClosedNetwork mirrors, and serves, where every name leads through a proxy with a password and every certificate is of a private
-// authority, which is named in each of the ways that are documented.
+// TestClosedNetwork mirrors and serves where every name leads through a proxy with a password, and a private authority
+// issues every certificate. It names the authority in each of the documented ways.
 func TestClosedNetwork(t *testing.T) {
 	t.Parallel()
 	r := registry.Start(t)
@@ -162,7 +162,7 @@ func TestClosedNetwork(t *testing.T) {
 	wrong := "HTTPS_PROXY=http://user:wrong@" + c.proxy
 	for name, tt := range map[string]struct {
 		env  []string
-		want []string // of the failure; none: it works
+		want []string // parts of the error text; nil: the mirror succeeds
 	}{
 		"SSL_CERT_FILE":    {c.env("SSL_CERT_FILE=" + c.authority), nil},
 		"SSL_CERT_DIR":     {c.env("SSL_CERT_DIR=" + dir), nil},

@@ -12,8 +12,9 @@ import (
 	"ociproxy/test/shop"
 )
 
-// TestRebuildOfDamaged: an inventory is damaged on the server's disk, so that the server's own checksums contradict what it sends, or
-// none of it can be read. Without --force nothing is changed; with it a new one is begun.
+// TestRebuildOfDamaged: an inventory is damaged on the server's disk. Either the server's own checksums contradict what
+// it sends, or the server cannot read it at all. Without --force, the rebuild changes nothing. With it, the rebuild
+// writes a new inventory.
 func TestRebuildOfDamaged(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, small)
@@ -53,7 +54,7 @@ func TestRebuildOfDamaged(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := os.WriteFile(file, damage(whole), 0o600); err != nil { // in place: the attributes stay
+			if err := os.WriteFile(file, damage(whole), 0o600); err != nil { // in place, to keep its attributes
 				t.Fatal(err)
 			}
 			if r := rebuild(); r.Code != 1 || !strings.Contains(r.Stderr, "--force") {
@@ -70,8 +71,8 @@ func TestRebuildOfDamaged(t *testing.T) {
 	w.whole(t)
 }
 
-// TestRebuildListsNothingImpossible: what lies under a digest that it cannot have is not listed, and is named; what is listed of that
-// kind is taken out.
+// TestRebuildListsNothingImpossible: an object whose content cannot have its digest is named and is not listed. If it
+// was listed already, the rebuild removes it from the list.
 func TestRebuildListsNothingImpossible(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, small)

@@ -12,9 +12,9 @@ import (
 	"ociproxy/test/source"
 )
 
-// TestBadReference: an image that states a wrong size of a layer, and a repository that does not give it, keep it from
-// no image of another one. They are named, by the mirror and by the audit, and a repair withdraws nothing because of
-// them.
+// TestBadReference: one image states a wrong size of a layer, and one repository does not serve the layer. Images of
+// other repositories still get the layer. The mirror and the audit name the bad image, and a repair withdraws nothing
+// because of it.
 func TestBadReference(t *testing.T) {
 	t.Parallel()
 	r := registry.Start(t)

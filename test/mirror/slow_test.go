@@ -19,8 +19,8 @@ import (
 	"ociproxy/test/source"
 )
 
-// TestSlowOnePass fills three versitygw, SeaweedFS, fake-gcs-server and Azurite from 300 images in one pass; then the proxy
-// routes by their inventories, and containerd pulls.
+// TestSlowOnePass fills three versitygw, SeaweedFS, fake-gcs-server and Azurite from 300 images in one pass. Then the
+// proxy routes by their inventories, and containerd pulls.
 func TestSlowOnePass(t *testing.T) {
 	parts.Slow(t)
 	t.Parallel()
@@ -51,7 +51,7 @@ func TestSlowOnePass(t *testing.T) {
 	if first.Peak > 256<<20 {
 		t.Errorf("peak of resident memory %d MiB, want at most 256", first.Peak>>20)
 	}
-	want := unique - src.Blobs[shop.EmptyObject] // the stores have that from their examination, without the source
+	want := unique - src.Blobs[shop.EmptyObject] // the examination wrote it, not the source
 	if first.Code != 0 || sum(read) != want {
 		t.Errorf("mirror: the source sent %d bytes, want %d: %v", sum(read), want, first)
 	}
@@ -69,8 +69,8 @@ func TestSlowOnePass(t *testing.T) {
 // nowhere is a digest that cannot exist.
 var nowhere = strings.Repeat("0", 64)
 
-// pulls starts the proxy over the stores and pulls an image from several places: its blobs come from the stores, and the proxy asks
-// nobody anything but by probes and for inventories.
+// pulls starts the proxy over the stores and pulls an image from several places. The blobs must come from the stores,
+// and the proxy may only probe and read inventories.
 func (w *world) pulls(t *testing.T, img *image.Image) {
 	t.Helper()
 	clients := map[string]netip.Prefix{"aws/us-east-1": netip.MustParsePrefix("198.18.0.0/18"),
@@ -119,22 +119,23 @@ func (w *world) pulls(t *testing.T, img *image.Image) {
 			switch inventory := strings.Contains(e.Path, "/inventory/"); {
 			case !strings.HasPrefix(e.Agent, "oci-proxy") || inventory:
 			case e.Method == http.MethodGet: // a probe
-			case strings.HasSuffix(e.Path, nowhere): // whether it says yes to everything, until its inventory is read
-			case e.Method == http.MethodHead && redirected[s.Gate.URL+e.Path]: // a redirect that is looked at afterwards: five a second at most
+			case strings.HasSuffix(e.Path, nowhere): // before the inventory is read: a test for false yes
+			case e.Method == http.MethodHead && redirected[s.Gate.URL+e.Path]: // a later check: at most five a second
 			default:
 				t.Errorf("the proxy asked %s for %s %s", s.Name, e.Method, e.Path)
 			}
 		}
 	}
 	for _, e := range w.front.Take() {
-		// Probes read manifests and blobs by digest; nothing else is asked, and nobody whether he holds something.
+		// Probes read manifests and blobs by digest. The proxy asks for nothing else, and sends no HEAD to ask who has
+		// something.
 		if strings.HasPrefix(e.Agent, "oci-proxy") && (e.Method != http.MethodGet || !strings.Contains(e.Path, "sha256:") && e.Path != "/v2/") {
 			t.Errorf("the proxy asked the registry for %s %s", e.Method, e.Path)
 		}
 	}
 }
 
-// TestSlowHuge brings one blob of 6 GiB through a multipart upload, in little memory.
+// TestSlowHuge copies one blob of 6 GiB by a multipart upload, in little memory.
 func TestSlowHuge(t *testing.T) {
 	parts.Slow(t)
 	t.Parallel()
@@ -165,7 +166,7 @@ func TestSlowHuge(t *testing.T) {
 	w.whole(t)
 }
 
-// TestSchema1 mirrors the blobs of an image that docker-registry 2.8 has as schema 1.
+// TestSchema1 mirrors the blobs of an image that docker-registry 2.8 serves as schema 1.
 func TestSchema1(t *testing.T) {
 	t.Parallel()
 	r := dockerregistry.Start(t)

@@ -19,22 +19,22 @@ import (
 	"ociproxy/test/source"
 )
 
-// prefix is what the source puts before the repositories' names.
+// prefix is the prefix of repository names at the source.
 const prefix = "project/images/"
 
-// world is a source, some stores and a configuration.
+// world is a source, some stores and a config.
 type world struct {
 	registry *registry.Registry
-	front    *gate.Gate // of the registry
+	front    *gate.Gate // in front of the registry
 	source   *source.Source
 	shops    []*shop.Shop
 	config   proxy.Config
 	file     string
 	spool    string
-	env      []string // for the mirror, beside the credentials
+	env      []string // for the mirror, in addition to the credentials
 }
 
-// newWorld makes a world of a registry that may be shared, and shops. More keys of the mirror stanza may be set.
+// newWorld makes a world from a registry (which worlds may share) and shops. more adds keys to the mirror stanza.
 func newWorld(t testing.TB, r *registry.Registry, src *source.Source, front *gate.Gate, shops []*shop.Shop, more proxy.Map) *world {
 	t.Helper()
 	w := &world{registry: r, front: front, source: src, shops: shops, file: filepath.Join(t.TempDir(), "config.yaml"), spool: t.TempDir()}
@@ -54,22 +54,22 @@ func newWorld(t testing.TB, r *registry.Registry, src *source.Source, front *gat
 	return w
 }
 
-// mirror makes one pass.
+// mirror runs one pass.
 func (w *world) mirror(t testing.TB, args ...string) ctl.Ran {
 	t.Helper()
 	return ctl.Run(t, 20*time.Minute, w.environment(), append([]string{"mirror", "--config", w.file, "--once", "--output", "json"}, args...)...)
 }
 
-// environment has the credentials of all stores, and what the test adds.
+// environment returns the credentials of all stores, and what the test adds.
 func (w *world) environment() []string { return slices.Concat(shop.Environment, w.env) }
 
-// startMirror begins one pass.
+// startMirror starts one pass.
 func (w *world) startMirror(t testing.TB, args ...string) *ctl.Running {
 	t.Helper()
 	return ctl.Start(t, shop.Environment, append([]string{"mirror", "--config", w.file, "--once", "--output", "json"}, args...)...)
 }
 
-// report is what the tests read of an audit's JSON document.
+// report is the part of an audit's JSON document that the tests read.
 type report struct {
 	Source struct {
 		Repositories, Images, Failed int
@@ -107,8 +107,8 @@ func (w *world) audit(t testing.TB, args ...string) (report, ctl.Ran) {
 	return out, r
 }
 
-// whole fails unless every blob of the source is in every store and in its inventory, by an audit that reads all, and
-// by what the public gets.
+// whole fails the test unless every blob of the source is in every store and in its inventory. It checks with an audit
+// that reads everything, and with what the public can read.
 func (w *world) whole(t testing.TB) {
 	t.Helper()
 	found, ended := w.audit(t, "--deep")
@@ -150,7 +150,8 @@ func (w *world) oracle(t testing.TB, blobs map[string]int64) {
 	}
 }
 
-// reads are the bytes of blobs that the source sent, by digest, since the last call: what the gate before it let pass.
+// reads returns the bytes of blobs that the source sent since the last call, by digest, and the number of requests. It
+// takes both from the gate in front of the source.
 func (w *world) reads() (bytes map[string]int64, requests int) {
 	bytes = map[string]int64{}
 	for _, e := range w.front.Take() {

@@ -12,11 +12,12 @@ import (
 	"ociproxy/bench/process"
 )
 
-// Build builds a command of the main module, once for all the processes that test it, and returns the path of the
-// program. When variable is set in the environment it names one that was built before (for a release, or with coverage).
+// Build builds a command of the main module and returns the path of the program. All processes that test it share one
+// build. If variable is set in the environment, it names a program that was built before (for a release, or with
+// coverage).
 //
-// The program lies in the main module's own .bin/test, where `go build` finds it up to date: installed parts may be
-// shared by several working copies, whose programs differ.
+// The program is in the main module's own .bin/test, so that `go build` can find it up to date. Several working copies
+// may share the installed parts, but their programs differ.
 func Build(t testing.TB, name, variable string) string {
 	t.Helper()
 	if file := os.Getenv(variable); file != "" {
@@ -40,7 +41,7 @@ var built = struct {
 	files map[string]string // by name
 }{files: map[string]string{}}
 
-// build writes file, one process at a time: nobody may start a program that another is writing.
+// build writes file, one process at a time: a process must not start a program that another one is writing.
 func build(file, command string) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return err

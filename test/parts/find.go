@@ -27,11 +27,11 @@ func Dir() string {
 	return filepath.Join(Root(), ".bin")
 }
 
-// Find returns the path of a program. A name with a slash (containerd2/ctr) or one that is installed in Dir is taken
-// from there, any other from PATH.
+// Find returns the path of a program. It takes a name with a slash (containerd2/ctr), or a program that is installed in
+// Dir, from Dir. It takes any other program from PATH.
 //
-// When there is none, the test is skipped; it fails when OCIPROXY_REQUIRE_PARTS is set, so that a run which is meant
-// to be complete cannot pass by testing nothing.
+// If there is no such program, Find skips the test. If OCIPROXY_REQUIRE_PARTS is set, Find fails the test, so that a
+// run that must be complete cannot pass by testing nothing.
 func Find(t testing.TB, name string) string {
 	t.Helper()
 	if file := filepath.Join(Dir(), name); executable(file) {
@@ -50,8 +50,8 @@ func Find(t testing.TB, name string) string {
 	return ""
 }
 
-// ShortDir is a temporary directory with a short name. That of t.TempDir carries the test's, and a socket's path has at
-// most 107 bytes; podman wants less than 50.
+// ShortDir returns a temporary directory with a short name. The name from t.TempDir includes the test's name, and a
+// socket's path has at most 107 bytes; podman wants less than 50.
 func ShortDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "part")
@@ -66,7 +66,8 @@ func ShortDir(t testing.TB) string {
 	return dir
 }
 
-// NeedRoot skips (or, when parts are required, fails) a test that only root can run: containerd mounts file systems.
+// NeedRoot skips a test that only root can run, because containerd mounts file systems. If parts are required, it fails
+// the test.
 func NeedRoot(t testing.TB) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -82,7 +83,8 @@ func Slow(t testing.TB) {
 	}
 }
 
-// Together runs a package's tests so many at a time, unless -parallel says otherwise: those that wait more than they work.
+// Together runs n tests of a package at a time, unless -parallel says otherwise. It is for tests that wait more than
+// they compute.
 func Together(m *testing.M, n int) {
 	flag.Parse()
 	set := false
@@ -95,10 +97,11 @@ func Together(m *testing.M, n int) {
 	m.Run()
 }
 
-// Exhaustive says that long tests try everything (OCIPROXY_SLOW=all, `make test-exhaustive`); else they try some of it.
+// Exhaustive reports whether long tests try everything (OCIPROXY_SLOW=all, `make test-exhaustive`). If not, they try a
+// part of it.
 func Exhaustive() bool { return os.Getenv("OCIPROXY_SLOW") == "all" }
 
-// OneIn passes one case in n, always the same ones, and all of them when tests are [Exhaustive].
+// OneIn returns a function that selects one case in n, always the same ones. If tests are [Exhaustive], it selects all.
 func OneIn(n int) (takes func() bool) {
 	i := -1
 	return func() bool { i++; return Exhaustive() || i%n == 0 }

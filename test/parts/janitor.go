@@ -9,14 +9,16 @@ import (
 	"syscall"
 )
 
-// janitor is a shell that outlives this process by a moment and ends what it left: programs with their children,
-// mounts, directories. A test process that is killed, that panics or is over its time runs no cleanups.
+// janitor is a shell that outlives this process by a moment and cleans up after it: programs with their children,
+// mounts, directories. It is needed because a test process runs no cleanups if it is killed, panics or exceeds its time
+// limit.
 type janitor struct {
 	mu   sync.Mutex
-	pipe *os.File // its standard input; the kernel closes our end, whatever we die of
+	pipe *os.File // the shell's standard input; the kernel closes our end, however we die
 }
 
-// sweep reads `start GROUP` and `end GROUP` of process groups; at the end of its input it sweeps, below $1 too.
+// sweep reads `start GROUP` and `end GROUP` for process groups. At the end of its input it kills the remaining groups,
+// and removes all mounts and files below $1.
 const sweep = `
 trap '' HUP INT QUIT TERM
 groups=
@@ -33,8 +35,8 @@ done </proc/self/mounts
 rm -rf "$1" || { sleep 1; rm -rf "$1"; }
 `
 
-// sweeper is the janitor of this process. All temporary directories of its tests lie in one: that of [testing.T.TempDir]
-// and those of the programs.
+// sweeper is the janitor of this process. All temporary directories of its tests, from [testing.T.TempDir] and of the
+// programs, are in one directory.
 var sweeper = func() *janitor {
 	j, err := hire()
 	if err != nil {
@@ -57,14 +59,15 @@ func hire() (*janitor, error) {
 	defer read.Close()
 	cmd := exec.Command("/bin/sh", "-c", sweep, "sh", dir)
 	cmd.Dir, cmd.Stdin = "/", read
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // what ends us by our group must not end it
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // a kill of our group must not end it
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
 	return &janitor{pipe: write}, os.Setenv("TMPDIR", dir)
 }
 
-// dieWithGo lets the kernel end this process with the go command that started it: killed, that leaves its tests running.
+// dieWithGo makes the kernel end this process with the go command that started it. A killed go command leaves its tests
+// running.
 func dieWithGo() {
 	parent := os.Getppid()
 	comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", parent))
@@ -77,7 +80,7 @@ func dieWithGo() {
 	}
 }
 
-// started and ended tell of a process group.
+// started and ended report a process group to the janitor.
 func (j *janitor) started(group int) { j.tell("start", group) }
 func (j *janitor) ended(group int)   { j.tell("end", group) }
 

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// A test process that is killed leaves neither programs nor their children, nor directories, nor mounts.
+// A test process that is killed leaves no programs, no children of programs, no directories and no mounts.
 func TestKilled(t *testing.T) {
 	if os.Getenv("PARTS_VICTIM") != "" {
 		victim(t)
@@ -52,13 +52,13 @@ func TestKilled(t *testing.T) {
 	})
 }
 
-// zombie: nobody has taken note of the end of an orphan yet.
+// zombie reports whether the process has ended but was not reaped yet.
 func zombie(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	return err != nil || strings.Contains(string(stat), ") Z ")
 }
 
-// victim starts a program that starts another one, says so, and waits for its death.
+// victim starts a program that starts another one, prints both, and waits to be killed.
 func victim(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "child")
 	Start(t, Spec{
@@ -70,7 +70,7 @@ func victim(t *testing.T) {
 		t.Fatal(err)
 	}
 	if os.Geteuid() == 0 {
-		_ = exec.Command("mount", "-t", "tmpfs", "tmpfs", t.TempDir()).Run() // where that is forbidden there is none to leave
+		_ = exec.Command("mount", "-t", "tmpfs", "tmpfs", t.TempDir()).Run() // no mount without permission
 	}
 	fmt.Printf("left %s %s", os.Getenv("TMPDIR"), child)
 	<-time.After(Ready)

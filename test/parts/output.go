@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// Output keeps what a process writes, whole. Safe for concurrent use.
+// Output keeps everything that a process writes. Safe for concurrent use.
 type Output struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -19,7 +19,7 @@ func (o *Output) Write(p []byte) (int, error) {
 	return o.buf.Write(p)
 }
 
-// Mark returns the present length, for a later Since.
+// Mark returns the current length, for a later Since.
 func (o *Output) Mark() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -38,7 +38,7 @@ func (o *Output) Since(mark int) []string {
 	return strings.FieldsFunc(text[:end], func(r rune) bool { return r == '\n' || r == '\r' })
 }
 
-// String returns all that was written.
+// String returns everything that was written.
 func (o *Output) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()

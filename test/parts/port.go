@@ -9,13 +9,12 @@ import (
 	"testing"
 )
 
-// Ports are drawn below the kernel's ephemeral range (32768 and up), so that no outgoing connection of another
-// process takes one between the moment it is found free and the moment a server listens on it.
+// Ports are drawn below the kernel's ephemeral range (32768 and up). So no outgoing connection of another process takes
+// a port between the moment it is found free and the moment a server listens on it.
 const firstPort, lastPort = 20000, 32000
 
-// FreeAddr returns a loopback address host:port on which nothing listens and which no test on this machine has been
-// given, in this process or another one that still runs. Always 127.0.0.1: clients refuse redirects between spellings
-// of the same host.
+// FreeAddr returns a loopback address host:port that is free and that no running test process on this machine has been
+// given, this one included. The host is always 127.0.0.1: clients refuse redirects between spellings of the same host.
 func FreeAddr(t testing.TB) string {
 	t.Helper()
 	for range 1000 {
@@ -37,8 +36,9 @@ func FreeAddr(t testing.TB) string {
 	return ""
 }
 
-// claim takes a name for this process, until it ends, however it ends; false when it is taken, here or in another
-// process. The claim is a socket without a file (Linux's abstract names): the kernel gives it back by itself.
+// claim takes a name for this process until the process ends, however it ends. It reports whether the name was free in
+// this and all other processes. The claim is a socket without a file (Linux's abstract names), so the kernel releases
+// it.
 func claim(name string) bool {
 	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -48,5 +48,5 @@ func claim(name string) bool {
 		_ = syscall.Close(fd)
 		return false
 	}
-	return true // and fd stays open
+	return true // fd stays open
 }

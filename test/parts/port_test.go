@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// What one process was given no other gets, though nothing listens there yet; when the process has ended, it is free.
+// An address that one process has been given is not given to another, even if nothing listens there yet. When the
+// process has ended, the address is free.
 func TestFreeAddrAcrossProcesses(t *testing.T) {
 	if os.Getenv("PARTS_HOLD") != "" {
 		_, _ = os.Stdout.WriteString("addr " + FreeAddr(t) + "\n")

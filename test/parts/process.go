@@ -23,22 +23,22 @@ type Spec struct {
 	Ready func() error
 	// Quiet keeps the output out of a failing test's log.
 	Quiet bool
-	// Abrupt ends the program by SIGKILL, for one that takes its time over SIGTERM on purpose.
+	// Abrupt ends the program by SIGKILL. Use it for a program that is slow to end after SIGTERM.
 	Abrupt bool
 }
 
-// Process is a running program. It is ended with its whole process group when the test ends.
+// Process is a running program. At the end of the test it is ended with its complete process group.
 type Process struct {
 	Name   string
 	Output *Output // standard output and error, interleaved
 
 	cmd  *exec.Cmd
-	done chan struct{} // closed when the process was reaped
-	err  error         // of Wait; read after done
+	done chan struct{} // closed when the process has been reaped
+	err  error         // from Wait; read it after done
 }
 
-// Start starts the program and waits until it is ready. A program that exits before it is ready fails the test, with
-// its output.
+// Start starts the program and waits until it is ready. If a program exits before it is ready, the test fails and shows
+// the program's output.
 func Start(t testing.TB, s Spec) *Process {
 	t.Helper()
 	p, err := start(t, s)
@@ -55,11 +55,12 @@ func start(t testing.TB, s Spec) (*Process, error) {
 		cmd.Dir = t.TempDir()
 	}
 	cmd.Env = append(Env(t), s.Env...)
-	// A group of its own, to end its children too; and should the test binary be killed, the kernel ends the program.
+	// The program has its own group, so that its children can be ended too. If the test binary is killed, the kernel
+	// ends the program.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	p := &Process{Name: filepath.Base(s.Path), Output: &Output{}, cmd: cmd, done: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = p.Output, p.Output
-	// Children that outlive the program must not keep Wait from returning.
+	// A child that outlives the program must not keep Wait from returning.
 	cmd.WaitDelay = 5 * time.Second
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", p.Name, err)
@@ -81,7 +82,7 @@ func start(t testing.TB, s Spec) (*Process, error) {
 	err := poll(t.Context(), Ready, func() error {
 		select {
 		case <-p.done:
-			return nil // looked at below: no need to ask further
+			return nil // checked below: stop polling
 		default:
 			return s.Ready()
 		}
@@ -116,7 +117,7 @@ func (p *Process) Signal(t testing.TB, sig os.Signal) {
 	}
 }
 
-// Wait waits until the program has exited and returns its exit code; -1 when a signal ended it.
+// Wait waits until the program has exited and returns its exit code: -1 if a signal ended it.
 func (p *Process) Wait(t testing.TB, limit time.Duration) int {
 	t.Helper()
 	select {
@@ -128,7 +129,7 @@ func (p *Process) Wait(t testing.TB, limit time.Duration) int {
 	}
 }
 
-// kill ends the whole group: politely, and after five seconds for certain.
+// kill ends the complete group: by SIGTERM, and after five seconds by SIGKILL.
 func (p *Process) kill(abrupt bool) {
 	group := -p.cmd.Process.Pid
 	if !abrupt {
@@ -143,8 +144,8 @@ func (p *Process) kill(abrupt bool) {
 	sweeper.ended(p.cmd.Process.Pid)
 }
 
-// Run runs a program to its end within the limit and returns its standard output. A failure fails the test, with
-// all that the program said.
+// Run runs a program to its end within the limit and returns its standard output. If it fails, the test fails and shows
+// all that the program printed.
 func Run(t testing.TB, limit time.Duration, path string, args ...string) string {
 	t.Helper()
 	out, err := Try(t, limit, path, args...)
@@ -154,7 +155,7 @@ func Run(t testing.TB, limit time.Duration, path string, args ...string) string 
 	return out
 }
 
-// Try is Run, but hands the failure to the caller.
+// Try runs a program like Run, but returns the failure to the caller.
 func Try(t testing.TB, limit time.Duration, path string, args ...string) (string, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
@@ -177,7 +178,7 @@ func Try(t testing.TB, limit time.Duration, path string, args ...string) (string
 	return stdout.String(), nil
 }
 
-// Env is the environment of every program: what it needs to run and nothing of the developer's own settings.
+// Env returns the environment of every program: what it needs to run, and none of the developer's own settings.
 func Env(t testing.TB) []string {
 	return []string{"PATH=" + os.Getenv("PATH") + ":/usr/sbin:/sbin", "HOME=" + t.TempDir(), "TMPDIR=" + t.TempDir(),
 		"OTEL_TRACES_EXPORTER=none", "NO_PROXY=*", "LANG=C.UTF-8"}

@@ -12,7 +12,8 @@ import (
 	"ociproxy/internal/wait"
 )
 
-// Ready is how long a program may take until it serves. Generous: a loaded machine starts a registry in seconds.
+// Ready is how long a program may take until it serves. It is generous: a loaded machine takes seconds to start a
+// registry.
 const Ready = 60 * time.Second
 
 // Poll calls check until it returns nil. It fails the test with check's last error when the deadline passes.
@@ -23,7 +24,7 @@ func Poll(t testing.TB, limit time.Duration, what string, check func() error) {
 	}
 }
 
-// poll asks every 20 ms at first, then less and less often, four times a second at last.
+// poll calls check every 20 ms at first, then less and less often, down to four times a second.
 func poll(ctx context.Context, limit time.Duration, check func() error) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()

@@ -18,18 +18,18 @@ import (
 	"ociproxy/test/source"
 )
 
-// tiny is enough for a fault to have company.
+// tiny is a source of a few images, so that a fault strikes one among others.
 var tiny = source.Shape{Images: 5, Repos: 2, Seed: 80, Smallest: 1 << 10, Largest: 20 << 10}
 
 // all matches every request.
 func all(*http.Request) bool { return true }
 
-// always spoils every request that matches.
+// always returns a rule that spoils every request that matches.
 func always(match func(*http.Request) bool, f gate.Fault) func(*http.Request) (gate.Fault, bool) {
 	return gate.Nth(1, 1<<30, match, f)
 }
 
-// rule makes rules that strike always: one for each world.
+// rule returns a function that makes a new rule of always, one for each world.
 func rule(match func(*http.Request) bool, f gate.Fault) func() func(*http.Request) (gate.Fault, bool) {
 	return func() func(*http.Request) (gate.Fault, bool) { return always(match, f) }
 }
@@ -40,7 +40,7 @@ var (
 	sick = gate.Fault{Status: http.StatusInternalServerError, After: -1}
 )
 
-// class fails unless a command failed for the wanted reasons only.
+// class fails the test unless a command ended with the wanted exit code.
 func class(t testing.TB, what string, r ctl.Ran, code int) {
 	t.Helper()
 	if r.Code != code {
@@ -48,7 +48,8 @@ func class(t testing.TB, what string, r ctl.Ran, code int) {
 	}
 }
 
-// TestSlowDestinationDown: a destination that cannot be reached holds back no other, and gets everything in the next run.
+// TestSlowDestinationDown: a destination that cannot be reached does not hold back others, and gets everything in the
+// next run.
 func TestSlowDestinationDown(t *testing.T) {
 	parts.Slow(t)
 	t.Parallel()
@@ -83,7 +84,8 @@ func TestSlowDestinationDown(t *testing.T) {
 	}
 }
 
-// TestSlowStoreDown: what each policy makes of a store that cannot be reached. What was promoted without it, a pass of the mirror brings.
+// TestSlowStoreDown checks what each policy does about a store that cannot be reached. A pass of the mirror later
+// copies what was promoted without it.
 func TestSlowStoreDown(t *testing.T) {
 	parts.Slow(t)
 	t.Parallel()
@@ -91,7 +93,7 @@ func TestSlowStoreDown(t *testing.T) {
 	for _, down := range []struct {
 		name     string
 		rule     func() func(*http.Request) (gate.Fault, bool)
-		policies map[string]int // and how the run ends
+		policies map[string]int // the policies, and the exit code of the run for each
 	}{
 		{"dead", rule(all, dead), map[string]int{"healthy": 0, "all": nothingDone | badStore}},
 		{"takes no blobs", rule(is("PUT", "/containers/images/"), sick), map[string]int{"2": 0, "3": nothingDone | badStore}},
@@ -101,7 +103,8 @@ func TestSlowStoreDown(t *testing.T) {
 			t.Run(down.name+"/"+require, func(t *testing.T) {
 				t.Parallel()
 				w := s.world(t, tiny)
-				// Fewer tries than usual of each request. The time that good stores have is one that a busy machine does not reach.
+				// Each request is tried less often than usual. The timeout for good stores is one that even a busy
+				// machine does not reach.
 				w.env = append([]string{"AWS_MAX_ATTEMPTS=2"}, w.env...)
 				o := w.observe(t, w.shops[:2]...)
 				w.shops[2].Gate.Spoil(down.rule())
@@ -130,7 +133,7 @@ func TestSlowStoreDown(t *testing.T) {
 	}
 }
 
-// TestSlowStorm: registries that turn away most requests for a while are asked less, and all is promoted.
+// TestSlowStorm: registries refuse most requests for a while. The run asks them less often, and everything is promoted.
 func TestSlowStorm(t *testing.T) {
 	parts.Slow(t)
 	t.Parallel()
@@ -157,7 +160,7 @@ func TestSlowStorm(t *testing.T) {
 			_, r := w.run(t)
 			class(t, "run", r, 0)
 			t.Logf("%d of %d requests were turned away, of %d in the storm; %v", g.Strikes(), n, during, r.Took)
-			// Each of 16 requests and 16 blobs at once waits a second at least, then twice as long.
+			// 16 requests and 16 blobs at once wait at least a second each, then twice as long.
 			if most := 32 * int(storm/time.Second); g.Strikes() == 0 || during > most {
 				t.Errorf("%d requests in %v, want at most %d; %d were turned away", during, storm, most, g.Strikes())
 			}
@@ -166,7 +169,7 @@ func TestSlowStorm(t *testing.T) {
 	}
 }
 
-// TestSlowTurnedAway: what a registry turns away forever waits for the next run, and holds back nothing else.
+// TestSlowTurnedAway: an image that a registry always refuses waits for the next run, and does not hold back others.
 func TestSlowTurnedAway(t *testing.T) {
 	parts.Slow(t)
 	t.Parallel()
@@ -187,7 +190,8 @@ func TestSlowTurnedAway(t *testing.T) {
 	w.finish(t)
 }
 
-// TestTagMoved, and TestSlowTagMoved: a tag that somebody else sets after the plan was made stays as it is, whenever that happens; everything else is promoted.
+// TestTagMoved and TestSlowTagMoved: another client sets a tag after the plan was made. The run leaves the tag as it
+// is, at whatever moment that happens, and promotes everything else.
 func TestTagMoved(t *testing.T) {
 	t.Parallel()
 	moving(t, "before apply")
@@ -239,8 +243,8 @@ func moving(t *testing.T, whens ...string) {
 	}
 }
 
-// whenRecorded does something when the image is in a destination by its digest, right before the inventory tells of its blobs: its tags
-// wait until then, and longer.
+// whenRecorded calls do when the image is in a destination by its digest, right before the inventory lists its blobs.
+// The image's tags wait at least until then.
 func (w *world) whenRecorded(d destination, e entry, do func()) {
 	var there atomic.Bool
 	put, record := is("PUT", w.repository(e, d)+"/manifests/"+e.digest), is("PUT", "/inventory/head.json")
@@ -258,8 +262,8 @@ func (w *world) whenRecorded(d destination, e entry, do func()) {
 	})
 }
 
-// TestSourceGone: images whose manifest or layers are deleted in staging after the plan was made are not promoted, in no part that is visible;
-// everything else is. When they are back, the next run promotes them.
+// TestSourceGone: the manifest or layers of some images are deleted in staging after the plan was made. No visible part
+// of these images is promoted; everything else is. When they are back, the next run promotes them.
 func TestSourceGone(t *testing.T) {
 	t.Parallel()
 	w := newScene(t).world(t, tiny)
@@ -331,11 +335,11 @@ func TestSourceGone(t *testing.T) {
 	w.finish(t)
 }
 
-// TestTwoRuns: of two runs at once one works at a time, and one that meets the other says so.
+// TestTwoRuns: if runs start at the same time, only one works at a time. A run that meets another one reports it.
 func TestTwoRuns(t *testing.T) {
 	t.Parallel()
 	w := newScene(t).world(t, tiny)
-	w.ttl = "20s" // who waits looks twice in 4 s whether the lease was renewed
+	w.ttl = "20s" // a waiting run checks twice in 4 s whether the lease was renewed
 	w.observe(t)
 	var wg sync.WaitGroup
 	ended := make([]ctl.Ran, 3)
@@ -360,7 +364,7 @@ func TestTwoRuns(t *testing.T) {
 	w.finish(t)
 }
 
-// apart fails when the audit log says that two runs wrote by turns.
+// apart fails the test if the audit log shows that two runs wrote alternately.
 func (w *world) apart(t *testing.T) {
 	t.Helper()
 	text, err := os.ReadFile(w.log)

@@ -15,7 +15,7 @@ import (
 	"ociproxy/test/source"
 )
 
-// step is one kind of request of an application, in the order of its steps.
+// step is one kind of request that an application makes.
 type step struct {
 	name  string
 	at    func(w *world) *gate.Gate
@@ -32,7 +32,7 @@ func is(method, part string) func(*http.Request) bool {
 	return func(r *http.Request) bool { return r.Method == method && strings.Contains(r.URL.Path, part) }
 }
 
-// named matches a manifest by a kind of name: "digest", "about" (a tag about a digest) or "tag".
+// named matches requests for manifests by the kind of name: "digest", "about" (a tag about a digest) or "tag".
 func named(method, kind string) func(*http.Request) bool {
 	return func(r *http.Request) bool {
 		_, ref, ok := strings.Cut(r.URL.Path, "/manifests/")
@@ -47,7 +47,7 @@ func named(method, kind string) func(*http.Request) bool {
 	}
 }
 
-// readBack matches the reading of what was just written.
+// readBack matches a read of what was just written.
 func readBack(kind string) func(*http.Request) bool {
 	put, got := named(http.MethodPut, kind), named(http.MethodGet, kind)
 	head := named(http.MethodHead, kind)
@@ -60,8 +60,8 @@ func readBack(kind string) func(*http.Request) bool {
 	}
 }
 
-// steps are those of an application: the lease, (1) blobs into stores and inventories, (2) blobs and manifests into destinations, (3)
-// read back, (5) tags.
+// steps returns the steps of an application in order: the lease, (1) blobs to stores and inventories, (2) blobs and
+// manifests to destinations, (3) read back, (5) tags.
 func steps() []step {
 	return []step{
 		{"read a manifest", staging, named("GET", "digest")},
@@ -82,8 +82,8 @@ func steps() []step {
 	}
 }
 
-// TestKill kills a few runs at steps in the middle; TestSlowKill kills at every step, before and after the server did its work, and then at
-// random moments.
+// TestKill kills a few runs at steps in the middle. TestSlowKill kills at every step, before and after the server did
+// its work, and then at random moments.
 func TestKill(t *testing.T) {
 	t.Parallel()
 	all := steps()
@@ -100,14 +100,14 @@ func TestSlowKill(t *testing.T) {
 	killing(t, steps(), atRandom)
 }
 
-// TestDeadRun: the next run waits until the lease of one that was killed has expired, and does its work.
+// TestDeadRun: after a run was killed, the next run waits until the dead run's lease has expired, then does its work.
 func TestDeadRun(t *testing.T) {
 	t.Parallel()
 	w := newScene(t).world(t, tiny)
 	o := w.observe(t)
 	w.ttl = "15s"
-	begun := time.Now()                        // before the lease that the dead run leaves behind
-	if !w.killedAt(t, steps()[12], false, 1) { // it sets tags: it has the lease
+	begun := time.Now()                        // before the dead run takes its lease
+	if !w.killedAt(t, steps()[12], false, 1) { // when it sets tags, it has the lease
 		t.Fatal("the run was not killed")
 	}
 	if _, r := w.run(t); r.Code != 0 || time.Since(begun) < 15*time.Second {
@@ -117,13 +117,13 @@ func TestDeadRun(t *testing.T) {
 	w.finish(t)
 }
 
-// tries is how many runs may end before one makes the request that it is to be killed at.
+// tries is how many runs may end without the request that they are to be killed at.
 const tries = 12
 
-// killing lets each run find more to do than the one before, and kills it. What is visible is watched all the while; in the end one run
-// makes production what the tree says.
+// killing gives each run more to do than the one before, and kills it. The observer watches what is visible all the
+// time. In the end one run makes production match the tree.
 func killing(t *testing.T, each []step, atRandom int) {
-	runs := 2*2*len(each) + 2*tries + atRandom // at most, nearly always
+	runs := 2*2*len(each) + 2*tries + atRandom // an upper limit, nearly always
 	w := newScene(t).world(t, source.Shape{Images: runs, Repos: 4, Seed: 60, Smallest: 600, Largest: 6 << 10})
 	run := -1
 	more := func() {
@@ -134,7 +134,8 @@ func killing(t *testing.T, each []step, atRandom int) {
 	o := w.observe(t)
 	for _, st := range each {
 		for _, persisted := range []bool{false, true} {
-			// Not always the first request of a kind. Where there is only one, that one; and not every image has signatures.
+			// Do not always kill at the first request of a kind, unless there is only one. Not every image has
+			// signatures.
 			killed := false
 			for try := 0; try < tries && !killed; try++ {
 				more()
@@ -172,8 +173,8 @@ func killing(t *testing.T, each []step, atRandom int) {
 	w.finish(t)
 }
 
-// killedAt runs, and kills the run when it makes the nth request of a kind, before or after the server did its work. It is false when
-// there was no such request.
+// killedAt starts a run and kills it when it makes the nth request of a kind, before or after the server did its work.
+// It reports whether there was such a request.
 func (w *world) killedAt(t *testing.T, st step, persisted bool, nth int) bool {
 	t.Helper()
 	var mu sync.Mutex
@@ -185,7 +186,7 @@ func (w *world) killedAt(t *testing.T, st step, persisted bool, nth int) bool {
 		if nth--; nth != 0 {
 			return gate.Pass, false
 		}
-		if persisted { // a client that is dead has nothing to send any more: what it sent is to arrive
+		if persisted { // a dead client sends nothing more, so what it sent must arrive
 			return gate.Fault{Cut: true, Persisted: true, After: -1, Then: func() { kill(&mu, &victim) }}, true
 		}
 		kill(&mu, &victim)
@@ -202,7 +203,7 @@ func (w *world) killedAt(t *testing.T, st step, persisted bool, nth int) bool {
 	return e.Code < 0
 }
 
-// bury removes the leases of a run that is known to be dead, so that the next one need not wait until they expire.
+// bury removes the leases of a run that is known to be dead, so that the next run does not wait until they expire.
 func (w *world) bury(t *testing.T) {
 	t.Helper()
 	w.quietly(t)
@@ -219,7 +220,7 @@ func kill(mu *sync.Mutex, victim **ctl.Running) {
 	(*victim).Signal(syscall.SIGKILL)
 }
 
-// quietly ends all faults, and waits until no request of a dead client is on its way.
+// quietly ends all faults and waits until no request of a dead client is in progress.
 func (w *world) quietly(t *testing.T) {
 	t.Helper()
 	w.quiet()

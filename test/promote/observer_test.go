@@ -15,8 +15,9 @@ import (
 	"ociproxy/test/shop"
 )
 
-// observer watches production: whatever tag it sees, all that the tag leads to must be in that registry, in every store that has to
-// have it, and in their inventories — in those that were read before the tags were, for a tag waits until proxies know.
+// observer watches production. When it sees a tag, everything that the tag leads to must be in that registry, in every
+// required store, and in the stores' inventories: in those that it read before the tags, because a tag waits until
+// proxies know.
 type observer struct {
 	world *world
 	prod  []*api
@@ -24,23 +25,24 @@ type observer struct {
 
 	mu       sync.Mutex
 	must     []*shop.Shop
-	signs    bool                        // signatures are made in production: until a mirror brings them, proxies know that no store has them
+	signs    bool                        // production signs: no store has signatures until a mirror copies them
 	seen     map[string]string           // digest by registry, repository and tag
 	whole    map[string]map[string]int64 // blobs by registry, repository and digest
 	readers  map[*shop.Shop]*inventory.Reader
 	problems []string
 	rounds   int
-	unripe   int // tags whose inventories were read too long before them to tell
+	unripe   int // tags whose inventories were read too early to judge
 	longest  time.Duration
 }
 
-// repository is one of production.
+// repository is a repository of production.
 type repository struct {
 	prod int
 	name string
 }
 
-// observe begins to watch; the test fails at its end if the observer saw something wrong. must are the stores that have to have all.
+// observe begins to watch. At its end the test fails if the observer saw something wrong. must are the stores that must
+// have everything.
 func (w *world) observe(t testing.TB, must ...*shop.Shop) *observer {
 	t.Helper()
 	if must == nil {
@@ -61,7 +63,7 @@ func (w *world) observe(t testing.TB, must ...*shop.Shop) *observer {
 	}
 	client := &http.Client{Timeout: 20 * time.Second}
 	for _, s := range w.shops {
-		url := "http://" + s.Server.Backend() + "/" + s.S3Bucket + "/inventory/" // past the gate
+		url := "http://" + s.Server.Backend() + "/" + s.S3Bucket + "/inventory/" // not through the gate
 		o.readers[s] = inventory.NewReader(inventory.Store{ID: s.Name, URL: url}, inventory.NewSegments(t.TempDir(), 1<<30, client), inventory.Options{Client: client})
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -88,7 +90,7 @@ func (w *world) observe(t testing.TB, must ...*shop.Shop) *observer {
 	return o
 }
 
-// look makes a round at once, and fails the test if it, or one before, found something.
+// look makes a round at once. It fails the test if this round or an earlier one found a problem.
 func (o *observer) look(t testing.TB) {
 	t.Helper()
 	o.round(t.Context(), true)
@@ -113,10 +115,12 @@ func (o *observer) problem(format string, args ...any) {
 	}
 }
 
-// everyTag is in which round all tags are looked at: one that was moved stays so. New ones are looked at in every round.
+// everyTag: in each round of this number, the observer reads all tags, because a tag that was moved stays moved. It
+// reads new tags in every round.
 const everyTag = 8
 
-// round reads inventories, then tags, and looks at those it had not seen; with all, and now and then, also whether one was moved.
+// round reads inventories, then tags, and checks new tags. With all, and in every everyTag-th round, it also checks
+// whether a tag was moved.
 func (o *observer) round(ctx context.Context, all bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -129,7 +133,7 @@ func (o *observer) round(ctx context.Context, all bool) {
 	type sight struct {
 		repository
 		tag, digest string
-		at          time.Time // by then the tag was seen
+		at          time.Time // the tag was seen by then
 	}
 	var news []sight
 	for _, r := range o.repos {
@@ -141,7 +145,7 @@ func (o *observer) round(ctx context.Context, all bool) {
 		for _, tag := range tags {
 			key := fmt.Sprintf("%d/%s:%s", r.prod, r.name, tag)
 			was := o.seen[key]
-			if was != "" && !all && !strings.HasPrefix(tag, "sha256-") { // lists about an image grow
+			if was != "" && !all && !strings.HasPrefix(tag, "sha256-") { // lists about an image may grow
 				continue
 			}
 			digest, err := o.prod[r.prod].digest(r.name, tag)
@@ -149,7 +153,7 @@ func (o *observer) round(ctx context.Context, all bool) {
 				o.problem("%s:%s: %v", r.name, tag, err)
 				continue
 			}
-			if digest == "" { // removed by the test since it was listed
+			if digest == "" { // the test removed it since the listing
 				continue
 			}
 			if was == digest {
@@ -182,8 +186,8 @@ func (o *observer) round(ctx context.Context, all bool) {
 	o.longest = max(o.longest, time.Since(began))
 }
 
-// stored looks for the blobs of a visible tag in all stores and their inventories. ripe: the inventories were read so shortly before the
-// tag was seen that they must have told of it.
+// stored checks that the blobs of a visible tag are in all required stores and their inventories. ripe says that the
+// inventories were read so shortly before the tag was seen that they must have listed the blobs already.
 func (o *observer) stored(ctx context.Context, tag string, blobs map[string]int64, before map[*shop.Shop]map[string]int64, ripe bool) {
 	for _, s := range o.must {
 		held := before[s]
@@ -202,7 +206,7 @@ func (o *observer) stored(ctx context.Context, tag string, blobs map[string]int6
 	}
 }
 
-// now says what the head of an inventory is at this moment.
+// now describes the current head of an inventory.
 func (o *observer) now(ctx context.Context, s *shop.Shop) string {
 	held := o.inventory(ctx, s)
 	if h := o.readers[s].Head(); h != nil {
@@ -220,7 +224,7 @@ func covers(held, blobs map[string]int64) bool {
 	return true
 }
 
-// inventory reads what a store publishes; nothing while there is none.
+// inventory returns what a store's inventory lists: nothing while there is none.
 func (o *observer) inventory(ctx context.Context, s *shop.Shop) map[string]int64 {
 	held := map[string]int64{}
 	r := o.readers[s]

@@ -22,7 +22,7 @@ import (
 	"ociproxy/test/source"
 )
 
-// api reads a registry, past its gate.
+// api reads a registry directly, not through its gate.
 type api struct {
 	base   string // http://host:port/v2/
 	client *http.Client
@@ -34,7 +34,7 @@ func newAPI(addr string) *api {
 
 const accept = source.OCIManifest + ", " + source.OCIIndex + ", application/vnd.docker.distribution.manifest.v2+json, application/vnd.docker.distribution.manifest.list.v2+json"
 
-// do makes a request; 404 is none: found is false.
+// do makes a request. For 404, found is false and err is nil.
 func (a *api) do(method, path string) (header http.Header, body []byte, found bool, err error) {
 	req, err := http.NewRequest(method, a.base+path, nil)
 	if err != nil {
@@ -57,7 +57,7 @@ func (a *api) do(method, path string) (header http.Header, body []byte, found bo
 	return resp.Header, body, err == nil, err
 }
 
-// digest is what a tag is; "" when there is none.
+// digest returns the digest of a tag, or "" if there is no such tag.
 func (a *api) digest(repo, ref string) (string, error) {
 	h, _, found, err := a.do(http.MethodHead, repo+"/manifests/"+ref)
 	if !found {
@@ -99,8 +99,8 @@ type document struct {
 	Manifests []source.Descriptor
 }
 
-// closure reads a manifest with its children, all from one repository, and asks that repository for every blob. Whatever is
-// missing is an error. It returns the blobs.
+// closure reads a manifest with its children, all from one repository, and asks that repository for every blob. It
+// returns the blobs. Anything that is missing is an error.
 func (a *api) closure(repo, digest string) (map[string]int64, error) {
 	blobs := map[string]int64{}
 	todo := []string{digest}
@@ -144,7 +144,7 @@ func (a *api) closure(repo, digest string) (map[string]int64, error) {
 	return blobs, nil
 }
 
-// includes compares lists of what refers to an image: all that theirs has must be in one of ours.
+// includes compares two lists of what refers to an image: everything in theirs must also be in a's.
 func (a *api) includes(repo, digest string, theirs *api, from, want string) error {
 	var lists [2]document
 	for i, at := range []struct {
@@ -172,14 +172,14 @@ func (a *api) includes(repo, digest string, theirs *api, from, want string) erro
 	return nil
 }
 
-// whole fails unless production and all stores are what the entries say: tags, digests, what is about them, every blob, by what
-// registries answer, by the bytes that stores send, and by their inventories.
+// whole fails the test unless production and all stores match the entries: tags, digests, what is about them, and every
+// blob. It checks what registries answer, the bytes that stores send, and their inventories.
 func (w *world) whole(t testing.TB, all []entry) {
 	t.Helper()
 	w.wholeIn(t, all, []int{0, 1}, w.shops)
 }
 
-// wholeIn looks at some registries and some stores only.
+// wholeIn checks like whole, but only some registries and some stores.
 func (w *world) wholeIn(t testing.TB, all []entry, prod []int, shops []*shop.Shop) {
 	t.Helper()
 	staging := newAPI(w.staging.Addr)
@@ -233,7 +233,7 @@ func (w *world) wholeIn(t testing.TB, all []entry, prod []int, shops []*shop.Sho
 
 var errOther = errors.New("it is another one")
 
-// check looks at one digest at one destination.
+// check checks one digest at one destination and returns its blobs.
 func (w *world) check(a, staging *api, e entry, d destination) (map[string]int64, error) {
 	repo := w.repository(e, d)
 	for _, tag := range e.tags {
@@ -273,7 +273,7 @@ func (w *world) check(a, staging *api, e entry, d destination) (map[string]int64
 	return blobs, nil
 }
 
-// history logs what the audit log says of the digests in a text.
+// history logs the audit log's lines about the digests in text.
 func (w *world) history(t testing.TB, text string) {
 	t.Helper()
 	log, _ := os.ReadFile(w.log)

@@ -11,10 +11,11 @@ import (
 	"ociproxy/test/source"
 )
 
-// small is a source of two projects with every kind of image, which is promoted in seconds.
+// small is a source of two projects with every kind of image. It is promoted in seconds.
 var small = source.Shape{Images: 11, Repos: 3, Seed: 40, Smallest: 2 << 10, Largest: 60 << 10}
 
-// TestPromote goes the whole way: check, plan, apply, verify; then images are pulled through the proxy from several places.
+// TestPromote tests a complete promotion: check, plan, apply, verify. Then it pulls images through the proxy from
+// several places.
 func TestPromote(t *testing.T) {
 	t.Parallel()
 	shape := small
@@ -47,7 +48,8 @@ func TestPromote(t *testing.T) {
 	w.readOnce(t)
 	t.Logf("apply: %v, peak %d MiB; %+v", r.Took, r.Peak>>20, applied.Registries)
 
-	// Everything is promoted: the same plan does nothing, and neither does a new one, which asks for each repository once and for each tag.
+	// Everything is promoted. The same plan does nothing, and neither does a new one, which asks once for each
+	// repository and each tag.
 	for _, g := range w.gates {
 		g.Take()
 	}
@@ -78,7 +80,7 @@ func TestPromote(t *testing.T) {
 	w.pulls(t, all)
 }
 
-// readOnce fails when a blob was read from staging more often than once.
+// readOnce fails the test if a blob was read from staging more than once.
 func (w *world) readOnce(t *testing.T) {
 	t.Helper()
 	sent := map[string]int64{}
@@ -94,11 +96,11 @@ func (w *world) readOnce(t *testing.T) {
 	}
 }
 
-// places are where clients of the proxy sit.
+// places are where the proxy's clients are.
 var places = map[string]netip.Prefix{"aws/us-east-1": netip.MustParsePrefix("198.18.0.0/18"),
 	"aws/eu-central-1": netip.MustParsePrefix("198.18.64.0/18"), "gcp/europe-west1": netip.MustParsePrefix("198.18.128.0/18")}
 
-// proxies starts the proxy over production, and a hop before it for each place.
+// proxies starts the proxy over production, and a hop in front of it for each place.
 func (w *world) proxies(t *testing.T) map[string]*hop.Hop {
 	t.Helper()
 	overrides := proxy.List{}
@@ -113,12 +115,14 @@ func (w *world) proxies(t *testing.T) map[string]*hop.Hop {
 	return out
 }
 
-// pulls pulls images with crane through the proxy from each place, by tag; clients in AWS get every layer from a store.
+// pulls pulls images with crane through the proxy from each place, by tag. Clients in AWS must get every layer from a
+// store.
 func (w *world) pulls(t *testing.T, all []entry) {
 	t.Helper()
 	for place, h := range w.proxies(t) {
 		for n, e := range all[:2] {
-			// A client that asks twice for a blob is taken for one whose download failed: another network for each pull.
+			// If a client asks twice for a blob, the proxy assumes that its download failed. So each pull uses another
+			// network.
 			network := places[place].Addr().As4()
 			network[2] += byte(n)
 			h.SetClient(netip.AddrFrom4(network).Next())

@@ -20,8 +20,8 @@ import (
 // insecure are cosign's flags for registries on plain HTTP.
 var insecure = []string{"--allow-http-registry", "--allow-insecure-registry"}
 
-// TestSlowSigned promotes multi-arch images that cosign signed in staging, and only those, signs them in production with another key, and
-// lets cosign verify them and containerd pull them through the proxy from several places.
+// TestSlowSigned promotes multi-arch images that cosign signed in staging, and only those. It signs them in production
+// with another key. Then cosign verifies them and containerd pulls them, through the proxy from several places.
 func TestSlowSigned(t *testing.T) {
 	parts.Slow(t)
 	parts.NeedRoot(t)
@@ -40,7 +40,7 @@ func TestSlowSigned(t *testing.T) {
 		img.Push(t, w.staging.Addr, repo, "v1")
 		apps.images = append(apps.images, source.Pushed{Repo: "library/" + name, Tag: "v1", Digest: img.Digest})
 		if name == "signed" {
-			// By the name that the manifests have: a signature says which image it is of.
+			// Use the name that the manifests have: a signature says which image it is for.
 			clients.Cosign(t, keys, append(sign, w.front.Addr+"/"+repo+"@"+img.Digest)...)
 		}
 	}
@@ -76,7 +76,8 @@ func TestSlowSigned(t *testing.T) {
 	daemon := containerd.Start(t, 1)
 	for place, h := range hops {
 		at := h.Addr + "/" + signed.image + "@" + signed.digest
-		// cosign 3 has signed in its new form in staging. Where it finds that, it only looks at the old one, which ours have, when it is told to.
+		// In staging, cosign 3 has signed in its new format. Where cosign finds that format, it reads the old one,
+		// which our signatures have, only with a flag.
 		for _, which := range [][]string{{"--key", "build.pub"}, {"--key", "release.pub", "--new-bundle-format=false"}} {
 			if out := clients.Cosign(t, keys, append(append(slices.Clone(verify), which...), at)...); !strings.Contains(out, signed.digest) {
 				t.Errorf("%s: cosign verify %v printed %s", place, which, out)

@@ -13,9 +13,9 @@ import (
 	"ociproxy/test/source"
 )
 
-// TestUntagged: CNCF distribution has no list of a repository without tags: it answers 404, as if there were none.
-// Images that are promoted by their digest alone are found in such a repository of staging, and of production, by
-// verify too.
+// TestUntagged: CNCF distribution does not list a repository without tags. It answers 404, the same answer as for a
+// repository that does not exist. The run still finds images that are promoted by their digest alone in such a
+// repository, in staging and in production. So does verify.
 func TestUntagged(t *testing.T) {
 	t.Parallel()
 	staging, prod := registry.Start(t), registry.Start(t)
@@ -55,7 +55,7 @@ func TestUntagged(t *testing.T) {
 	if r := promote("run", file, "--confirm", "--progress", "none"); r.Code != 0 || !strings.Contains(r.Stdout, "Nothing to do: 6 promotions of 6 in place.") {
 		t.Errorf("the same again: %v", r)
 	}
-	// What is gone from one destination is missing there, and comes back.
+	// An image that is deleted from one destination is reported missing there, and the next run restores it.
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, prod.URL+"/v2/mirror/app1/manifests/"+digests[1], http.NoBody)
 	if err != nil {
 		t.Fatal(err)
@@ -70,7 +70,7 @@ func TestUntagged(t *testing.T) {
 	if r := promote("run", file, "--confirm", "--progress", "none"); r.Code != 0 || !strings.Contains(r.Stdout, ": 1 promotion, ") && !strings.Contains(r.Stdout, ": 1 promotion.") {
 		t.Errorf("run: %v", r)
 	}
-	// A snapshot names what it cannot list, rather than leave it out.
+	// A snapshot names the repositories that it cannot list. It does not silently leave them out.
 	r := promote("snapshot", prod.Addr+"/prod")
 	if r.Code != 1 || !strings.Contains(r.Stderr, "3 repositories without a tag: ") || r.Stdout != "" {
 		t.Errorf("snapshot: %v", r)

@@ -20,11 +20,11 @@ import (
 	"ociproxy/test/source"
 )
 
-// settle is how long the tests' tags wait: two refreshes of a test's proxy would be 2 s.
+// settle is how long tags wait in these tests. Two refreshes of a test's proxy would take 2 s.
 const settle = time.Second
 
-// scene is what the cases of one test share: servers. Each world has repositories and buckets of its own in them, and gates of its own
-// before them, so that cases may run at the same time.
+// scene is the servers that the cases of one test share. Each world has its own repositories and buckets in them, and
+// its own gates in front of them, so that cases may run at the same time.
 type scene struct {
 	staging *registry.Registry
 	prod    []*registry.Registry
@@ -41,7 +41,7 @@ func newScene(t testing.TB) *scene {
 	return s
 }
 
-// all are all gates.
+// all returns all gates.
 func (w *world) all() []*gate.Gate {
 	out := append([]*gate.Gate{w.front}, w.gates...)
 	for _, s := range w.shops {
@@ -60,35 +60,35 @@ func (w *world) quiet() {
 // project is one project of a tree.
 type project struct {
 	name   string
-	folder string // of staging
+	folder string // in staging
 	to     []destination
 	images []source.Pushed
 }
 
 // destination is where a project is promoted to.
 type destination struct {
-	prod int    // which registry
-	path string // there
+	prod int    // index of the registry
+	path string // in that registry
 }
 
 // world is some images in staging, a tree that promotes them, and stores.
 type world struct {
 	*scene
 	name     string
-	front    *gate.Gate   // before staging
-	gates    []*gate.Gate // before prod
+	front    *gate.Gate   // in front of staging
+	gates    []*gate.Gate // in front of prod
 	source   *source.Source
 	projects []*project
 	shops    []*shop.Shop
-	dir      string // of the tree
+	dir      string // the tree's
 	config   proxy.Config
-	file     string // of config
-	log      string // of what was written
+	file     string // the config's
+	log      string // the audit log's
 	ttl      string // of leases
 	env      []string
 }
 
-// world fills staging and writes a tree of two projects, whose destinations are nested.
+// world fills staging and writes a tree of two projects with nested destinations.
 func (s *scene) world(t testing.TB, shape source.Shape) *world {
 	t.Helper()
 	w := &world{scene: s, name: fmt.Sprintf("w%d", s.n.Add(1)), front: gate.New(t, s.staging.Addr), shops: s.stores.Shops(t),
@@ -127,15 +127,15 @@ func (s *scene) world(t testing.TB, shape source.Shape) *world {
 	return w
 }
 
-// entry is what a tree asks for of one digest.
+// entry is what a tree requires for one digest.
 type entry struct {
 	project *project
-	image   string // its name below the project
+	image   string // name below the project
 	digest  string
 	tags    []string
 }
 
-// entries are those of all images for which keep is true; nil keeps all. Some have two tags, some none.
+// entries returns the entries of all images for which keep returns true; nil keeps all. Some have two tags, some none.
 func (w *world) entries(keep func(n int, i source.Pushed) bool) []entry {
 	var out []entry
 	n := 0
@@ -158,7 +158,7 @@ func (w *world) entries(keep func(n int, i source.Pushed) bool) []entry {
 	return out
 }
 
-// writeTree writes the manifests of what is kept.
+// writeTree writes the manifests of the entries that keep selects, and returns these entries.
 func (w *world) writeTree(t testing.TB, keep func(n int, i source.Pushed) bool) []entry {
 	t.Helper()
 	all := w.entries(keep)
@@ -188,7 +188,7 @@ func (w *world) writeTree(t testing.TB, keep func(n int, i source.Pushed) bool) 
 			text += "- name: " + name + "\n  dmap:\n"
 			for _, e := range images[name] {
 				text += fmt.Sprintf("    %q: [", e.digest)
-				for i, tag := range e.tags { // in quotes: 1.30 is a number without
+				for i, tag := range e.tags { // quoted: unquoted, 1.30 is a number
 					text += strings.Repeat(", ", min(i, 1)) + strconv.Quote(tag)
 				}
 				text += "]\n"
@@ -202,23 +202,23 @@ func (w *world) writeTree(t testing.TB, keep func(n int, i source.Pushed) bool) 
 	return all
 }
 
-// promote runs one of promote's commands to its end.
+// promote runs one of the promote commands to its end.
 func (w *world) promote(t testing.TB, args ...string) ctl.Ran {
 	t.Helper()
 	return ctl.Run(t, ctl.Limit, w.env, append([]string{"promote"}, args...)...)
 }
 
-// flags are those of plan, apply and run.
+// flags returns the flags of plan, apply and run.
 func (w *world) flags(more ...string) []string {
 	return append([]string{"--config", w.file, "--rate", "5000"}, more...)
 }
 
-// runFlags are those of apply and run.
+// runFlags returns the flags of apply and run.
 func (w *world) runFlags(more ...string) []string {
 	return w.flags(append([]string{"--settle", settle.String(), "--lease-ttl", w.ttl, "--audit-log", w.log, "--output", "json"}, more...)...)
 }
 
-// plan writes a plan, and returns its file.
+// plan writes a plan and returns its file.
 func (w *world) plan(t testing.TB, more ...string) (string, ctl.Ran) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "plan.json")
@@ -237,16 +237,16 @@ func (w *world) run(t testing.TB, more ...string) (report, ctl.Ran) {
 	return decodeRun(t, w.promote(t, append([]string{"run", w.dir, "--confirm"}, w.runFlags(more...)...)...))
 }
 
-// start is run, without waiting for its end.
+// start starts what run runs, without waiting for its end.
 func (w *world) start(t testing.TB, more ...string) *ctl.Running {
 	t.Helper()
 	return ctl.Start(t, w.env, append([]string{"promote", "run", w.dir, "--confirm"}, w.runFlags(more...)...)...)
 }
 
-// failure is one of a report or a plan.
+// failure is one failure of a report or a plan.
 type failure struct{ Class, Repository, Tag, Digest, Message string }
 
-// report is what the tests read of a run's JSON document.
+// report is the part of a run's JSON document that the tests read.
 type report struct {
 	Result                    string
 	Promotions, Done, InPlace int64
@@ -275,7 +275,7 @@ func decode(t testing.TB, r ctl.Ran) (report, ctl.Ran) {
 	return ctl.Decode[report](t, r.Stdout), r
 }
 
-// decodeRun reads what run prints; a run with nothing to do has no report.
+// decodeRun parses what run prints. A run with nothing to do has no report.
 func decodeRun(t testing.TB, r ctl.Ran) (report, ctl.Ran) {
 	t.Helper()
 	if strings.TrimSpace(r.Stdout) == "" {
@@ -292,7 +292,7 @@ func decodeRun(t testing.TB, r ctl.Ran) (report, ctl.Ran) {
 	return *doc.Report, r
 }
 
-// Exit codes: bits of classes, and whether something else is in place.
+// Bits of exit codes: classes of failures, and whether something else is in place.
 const (
 	tagMoved    = 1
 	sourceGone  = 2
@@ -302,7 +302,7 @@ const (
 	nothingDone = 64
 )
 
-// finish makes a last run without faults, after which all must be as the tree says.
+// finish makes a last run without faults. After that, everything must match the tree.
 func (w *world) finish(t testing.TB) {
 	t.Helper()
 	w.quiet()
@@ -313,7 +313,7 @@ func (w *world) finish(t testing.TB) {
 	w.verified(t)
 }
 
-// verified asks the program itself.
+// verified checks with the program's own verify.
 func (w *world) verified(t testing.TB) {
 	t.Helper()
 	if r := w.promote(t, "verify", w.dir, "--config", w.file, "--rate", "5000"); r.Code != 0 {
@@ -321,7 +321,7 @@ func (w *world) verified(t testing.TB) {
 	}
 }
 
-// repository is the name of an entry's repository at a destination.
+// repository returns the name of an entry's repository at a destination.
 func (w *world) repository(e entry, d destination) string {
 	return w.name + "/" + d.path + "/" + e.image
 }

@@ -1,2 +1,3 @@
-// Package promotesign tests, with cosign itself, that what oci-proxyctl signs verifies, and that what cosign signs counts.
+// Package promotesign tests, with cosign itself, that cosign verifies what oci-proxyctl signs, and that oci-proxyctl
+// accepts what cosign signs.
 package promotesign

@@ -17,7 +17,8 @@ import (
 // insecure are cosign's flags for registries on plain HTTP.
 var insecure = []string{"--allow-http-registry", "--allow-insecure-registry"}
 
-// TestSlowCosign signs an image with oci-proxyctl and with cosign, in either order, and lets each verify what the other made.
+// TestSlowCosign signs an image with oci-proxyctl and with cosign, in either order. Each must verify what the other
+// signed.
 func TestSlowCosign(t *testing.T) {
 	parts.Slow(t)
 	reg := registry.Start(t)
@@ -59,7 +60,7 @@ func TestSlowCosign(t *testing.T) {
 				theirs()
 			}
 			signOurs(t, tree, dir, 0)
-			// With a bundle there, cosign 3 looks at nothing else.
+			// If there is a bundle, cosign 3 reads nothing else.
 			if c.classic {
 				verify(t, "ours", ref)
 			}
@@ -74,7 +75,7 @@ func TestSlowCosign(t *testing.T) {
 	}
 }
 
-// plain is a manifest of one image that is in place.
+// plain writes a manifest of one image that is in place.
 func plain(t *testing.T, host, repo, digest string) string {
 	t.Helper()
 	dir, name := filepath.Split(repo)
@@ -87,7 +88,7 @@ func plain(t *testing.T, host, repo, digest string) string {
 	return file
 }
 
-// signOurs signs with oci-proxyctl, and wants so many new signatures.
+// signOurs signs with oci-proxyctl and expects want new signatures.
 func signOurs(t *testing.T, tree, dir string, want int) {
 	t.Helper()
 	r := ctl.Run(t, ctl.Limit, []string{"COSIGN_PASSWORD="}, "promote", "sign", tree, "--sign-key", filepath.Join(dir, "ours.key"), "-o", "json")

@@ -1,7 +1,7 @@
 // Package proxy builds and runs the oci-proxy binary.
 //
-// It knows the command line, the configuration file's form and the admin port. It must not know how the program works
-// inside: what a test learns, it learns as an operator would.
+// It knows the command line, the form of the config file and the admin port. It must not know how the program works
+// inside: a test learns only what an operator could learn.
 package proxy
 
 import (
@@ -21,10 +21,10 @@ import (
 	"ociproxy/test/parts"
 )
 
-// Config is the content of a configuration file: plain maps, so that the tests state the file's form on their own.
+// Config is the content of a config file. It is plain maps, so that the tests state the file's form independently.
 type Config map[string]any
 
-// Map and List keep configurations in tests short.
+// Map and List keep configs in tests short.
 type (
 	Map  = map[string]any
 	List = []any
@@ -34,19 +34,19 @@ type (
 type Proxy struct {
 	Addr  string // host:port for clients
 	Admin string // host:port for operators
-	File  string // its configuration
+	File  string // its config file
 
 	*parts.Process
 }
 
-// Binary returns the path of the built program; $OCIPROXY_BINARY names one that was built before (for a release, or
+// Binary returns the path of the built program. $OCIPROXY_BINARY names one that was built before (for a release, or
 // with coverage).
 func Binary(t testing.TB) string {
 	t.Helper()
 	return parts.Build(t, "oci-proxy", "OCIPROXY_BINARY")
 }
 
-// Write writes a configuration file, in place of one that is there by renaming.
+// Write writes a config file. It replaces an existing file by renaming.
 func (c Config) Write(t testing.TB, file string) {
 	t.Helper()
 	data, err := yaml.Marshal(map[string]any(c))
@@ -61,7 +61,7 @@ func (c Config) Write(t testing.TB, file string) {
 	}
 }
 
-// With returns a copy with some keys set.
+// With returns a copy of c with the keys of more set.
 func (c Config) With(more Map) Config {
 	out := Config{}
 	for _, from := range []map[string]any{c, more} {
@@ -72,8 +72,8 @@ func (c Config) With(more Map) Config {
 	return out
 }
 
-// Start starts the program with the configuration and waits until it says that it is ready. The keys version, listen
-// and admin are filled in when absent.
+// Start starts the program with the config and waits until it is ready. It fills in the keys version, listen and admin
+// if they are absent.
 func Start(t testing.TB, c Config, env ...string) *Proxy {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "oci-proxy.yaml")
@@ -89,13 +89,13 @@ func (c Config) Defaults(t testing.TB) Config {
 	return out.With(Map(c))
 }
 
-// StartFile starts the program on a file that was written from c.
+// StartFile starts the program with a file that was written from c.
 func StartFile(t testing.TB, file string, c Config, env ...string) *Proxy {
 	t.Helper()
 	p := &Proxy{Addr: c["listen"].(string), Admin: c["admin"].(string), File: file}
 	ready := parts.HTTP("http://"+p.Addr+"/-/ready", http.StatusOK)
 	if c["tls"] != nil || strings.Contains(fmt.Sprint(c["client"]), "proxyProtocol") {
-		// A plain request is none that this public port answers.
+		// This public port does not answer a plain request.
 		ready = func() error {
 			if err := parts.HTTP("http://"+p.Admin+"/metrics", http.StatusOK)(); err != nil {
 				return err
@@ -109,10 +109,10 @@ func StartFile(t testing.TB, file string, c Config, env ...string) *Proxy {
 	return p
 }
 
-// URL returns the address of a path, for clients.
+// URL returns the URL of a path for clients.
 func (p *Proxy) URL(path string) string { return "http://" + p.Addr + path }
 
-// Log returns the lines of the log that were written as JSON after the mark.
+// Log returns the log lines after the mark that are JSON.
 func (p *Proxy) Log(mark int) []Map {
 	var list []Map
 	for _, line := range p.Output.Since(mark) {

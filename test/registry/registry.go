@@ -1,7 +1,7 @@
-// Package registry runs CNCF distribution, the registry that plays an upstream, on loopback.
+// Package registry runs CNCF distribution on loopback. The registry plays an upstream.
 //
-// It knows distribution's configuration, its storage layout (to lose a blob on purpose) and its access log. It must
-// not know the proxy.
+// It knows distribution's configuration, its storage layout (to lose a blob on purpose) and its access log. It must not
+// know the proxy.
 package registry
 
 import (
@@ -29,7 +29,7 @@ type Registry struct {
 func Start(t testing.TB) *Registry {
 	t.Helper()
 	addr, root := parts.FreeAddr(t), t.TempDir()
-	// Tags a page at most 100 by default; the limit is raised for nobody, so that clients have to follow links.
+	// By default a page has at most 100 tags. A limit of 50 makes clients follow links.
 	config := fmt.Sprintf(`version: 0.1
 log: {level: warn, accesslog: {disabled: false}}
 storage: {filesystem: {rootdirectory: %q}, delete: {enabled: true}, tag: {concurrencylimit: 4}}
@@ -51,15 +51,15 @@ tags: {maxtags: 50}
 // Access is one line of the access log.
 type Access struct {
 	Method string
-	Path   string // with its query
+	Path   string // with query
 	Status int
-	Bytes  int64 // of the body that was sent
+	Bytes  int64 // of the body sent
 	Agent  string
 }
 
 var accessLine = regexp.MustCompile(`^\S+ - - \[[^]]+\] "(\S+) (\S+) [^"]*" (\d+) (\d+) "[^"]*" "([^"]*)"`)
 
-// Mark returns the present end of the access log, for Since.
+// Mark returns the current end of the access log, for Since.
 func (r *Registry) Mark() int { return r.process.Output.Mark() }
 
 // Since returns the requests answered after the mark.
@@ -77,7 +77,7 @@ func (r *Registry) Since(mark int) []Access {
 	return list
 }
 
-// Lose removes a blob from the registry's disk: an incomplete replica.
+// Lose removes a blob from the registry's disk, which makes an incomplete replica.
 func (r *Registry) Lose(t testing.TB, repository, digest string) {
 	t.Helper()
 	algorithm, hex, _ := strings.Cut(digest, ":")

@@ -12,13 +12,13 @@ import (
 	"testing"
 )
 
-// meter stands between clients and the server and counts what each answer sends: versitygw's access log has the
-// request's id, but 0 for the bytes of a GET.
+// meter stands between clients and the server, and counts what each answer sends. It is needed because versitygw's
+// access log has the request's id, but 0 for the bytes of a GET.
 type meter struct {
 	*httptest.Server
 
 	mu    sync.Mutex
-	bytes map[string]int64 // by request id, of answers that have ended
+	bytes map[string]int64 // by request id, for answers that have ended
 	cuts  map[string]int64 // by path: where to cut the next answer
 }
 
@@ -31,7 +31,7 @@ func newMeter(t testing.TB, backend string) *meter {
 			resp.Body = &metered{ReadCloser: resp.Body, meter: m, id: resp.Header.Get("X-Amz-Request-Id"), left: m.cut(resp.Request)}
 			return nil
 		},
-		// A client that hangs up is a client's right.
+		// A client may hang up: log nothing.
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
 		ErrorLog:     slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 	}
@@ -40,7 +40,7 @@ func newMeter(t testing.TB, backend string) *meter {
 	return m
 }
 
-// cut returns how many bytes of the answer may pass. A cut is made once.
+// cut returns how many bytes of the answer may pass. Each cut is made once.
 func (m *meter) cut(r *http.Request) int64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -52,7 +52,7 @@ func (m *meter) cut(r *http.Request) int64 {
 	return after
 }
 
-// sent returns the bytes of an answer, and whether it has ended.
+// sent returns the bytes of an answer and whether the answer has ended.
 func (m *meter) sent(id string) (int64, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -68,7 +68,7 @@ type metered struct {
 	left  int64 // until the cut
 }
 
-// Read fails where the answer is to be cut; the reverse proxy then drops the connection.
+// Read fails where the answer must be cut. The reverse proxy then drops the connection.
 func (b *metered) Read(p []byte) (int, error) {
 	if b.left <= 0 {
 		return 0, io.ErrUnexpectedEOF

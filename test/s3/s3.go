@@ -1,4 +1,4 @@
-// Package s3 runs versitygw, an S3 server over a directory, as a "region" with one bucket that anybody may read.
+// Package s3 runs versitygw, an S3 server over a directory, as a "region" with one publicly readable bucket.
 //
 // It knows the bucket's policy, the layout of blobs (store.BlobKey) and the access log. It must not know the proxy.
 package s3
@@ -34,7 +34,7 @@ const (
 type Store struct {
 	Region string
 	Addr   string // host:port, of the meter in front of it
-	URL    string // of a blob, with {digest}: what the proxy's configuration takes
+	URL    string // of a blob, with {digest}, for the proxy's config
 
 	client *awss3.Client
 	meter  *meter
@@ -55,7 +55,7 @@ func Start(t testing.TB, region string) *Store {
 			"posix", s.root},
 		Env:   []string{"ROOT_ACCESS_KEY=" + accessKey, "ROOT_SECRET_KEY=" + secretKey},
 		Ready: parts.HTTP("http://"+addr+"/-/health", 200),
-		// At SIGTERM it waits for idle connections.
+		// After SIGTERM it waits for idle connections.
 		Abrupt: true,
 	})
 	s.client = awss3.New(awss3.Options{
@@ -66,14 +66,14 @@ func Start(t testing.TB, region string) *Store {
 	return s
 }
 
-// Make makes another bucket, of the same rights.
+// Make makes another bucket with the same rights.
 func (s *Store) Make(t testing.TB, bucket string) {
 	t.Helper()
 	_, err := s.client.CreateBucket(t.Context(), &awss3.CreateBucketInput{Bucket: aws.String(bucket)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Objects may be read by anybody and listed by nobody, as in production.
+	// As in production, anonymous clients may read objects, but not list them.
 	policy := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:GetObject",` +
 		`"Resource":"arn:aws:s3:::` + bucket + `/*"}]}`
 	_, err = s.client.PutBucketPolicy(t.Context(), &awss3.PutBucketPolicyInput{Bucket: aws.String(bucket), Policy: &policy})
@@ -82,13 +82,13 @@ func (s *Store) Make(t testing.TB, bucket string) {
 	}
 }
 
-// Client has the rights of the owner and talks to the server itself, past the meter.
+// Client returns a client with the owner's rights. It talks to the server directly, not through the meter.
 func (s *Store) Client() *awss3.Client { return s.client }
 
-// File is where the server keeps an object, for a test that spoils it behind the server's back.
+// File returns the file in which the server keeps an object, for tests that damage it without the server noticing.
 func (s *Store) File(bucket, key string) string { return filepath.Join(s.root, bucket, key) }
 
-// Backend is the server itself (host:port), past the meter.
+// Backend returns the address (host:port) of the server itself, not of the meter.
 func (s *Store) Backend() string {
 	return strings.TrimPrefix(*s.client.Options().BaseEndpoint, "http://")
 }
@@ -96,8 +96,8 @@ func (s *Store) Backend() string {
 // BlobURL returns the address of a blob.
 func (s *Store) BlobURL(digest string) string { return strings.Replace(s.URL, "{digest}", digest, 1) }
 
-// Put stores a blob as the mirror does (docs/mirroring.md): under its digest, unless it is there, immutable for caches. The
-// bytes are put as they are, so a test can store wrong ones.
+// Put stores a blob as the mirror does (docs/mirroring.md): under its digest, unless it is there already, immutable for
+// caches. It does not check the digest, so a test can store wrong bytes.
 func (s *Store) Put(t testing.TB, digest string, blob []byte) {
 	t.Helper()
 	sum := sha256.Sum256(blob)
@@ -112,7 +112,7 @@ func (s *Store) Put(t testing.TB, digest string, blob []byte) {
 	}
 }
 
-// PutFrom stores a blob read to its end.
+// PutFrom stores a blob that it reads from from, to the end.
 func (s *Store) PutFrom(t testing.TB, digest string, from io.Reader) {
 	t.Helper()
 	blob, err := io.ReadAll(from)
@@ -122,7 +122,7 @@ func (s *Store) PutFrom(t testing.TB, digest string, from io.Reader) {
 	s.Put(t, digest, blob)
 }
 
-// Cut breaks the connection of the next GET of the blob after so many bytes.
+// Cut breaks the connection of the next GET of the blob after that many bytes.
 func (s *Store) Cut(digest string, after int64) {
 	s.meter.mu.Lock()
 	defer s.meter.mu.Unlock()
@@ -132,19 +132,19 @@ func (s *Store) Cut(digest string, after int64) {
 // Access is one line of the access log.
 type Access struct {
 	Operation string // GetObject, HeadObject, …
-	Digest    string // of the blob asked for; empty when the key is none
+	Digest    string // of the blob; the complete key if it is not below the prefix
 	Status    int
 	Bytes     int64  // sent
 	Requester string // "-" is anonymous
-	Agent     string // the first word of it
+	Agent     string // its first word
 
 	id string // of the request
 }
 
-// Mark returns the present end of the access log, for Since.
+// Mark returns the current end of the access log, for Since.
 func (s *Store) Mark() int { return len(s.read()) }
 
-// Since returns the requests answered whole after the mark.
+// Since returns the requests after the mark whose answers have ended.
 func (s *Store) Since(mark int) []Access {
 	var list []Access
 	for line := range strings.Lines(string(s.read()[mark:])) {

@@ -1,5 +1,5 @@
-// Package script runs oci-proxy against scripts: a configuration, requests byte by byte as they go over the wire, and
-// what the answers must be.
+// Package script runs oci-proxy with scripts. A script has a config, requests as they go over the wire, byte by byte,
+// and the answers that are expected.
 //
 // It knows the commands of a script (http, status, header, body, asked) and the origins that scripts may name: two
 // registries and a store that answer from a list. It must not know what the right answers are.
@@ -15,7 +15,7 @@ import (
 	"testing"
 )
 
-// origin is a registry or a store that answers from a list and remembers what it was asked.
+// origin is a registry or a store that answers from a list and records the requests.
 type origin struct {
 	*httptest.Server
 
@@ -24,7 +24,7 @@ type origin struct {
 	asked []string        // "METHOD target"
 }
 
-// nowhere is the digest that cannot exist. It is asked for in the background, whatever clients do.
+// nowhere is a digest that cannot exist. The proxy asks for it in the background, whatever clients do.
 var nowhere = strings.Repeat("0", 64)
 
 func newOrigin(t testing.TB, serve func(*origin, http.ResponseWriter, *http.Request)) *origin {
@@ -42,7 +42,7 @@ func newOrigin(t testing.TB, serve func(*origin, http.ResponseWriter, *http.Requ
 	return o
 }
 
-// take returns what was asked since the last take.
+// take returns the requests since the last take.
 func (o *origin) take() []string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -57,7 +57,8 @@ func (o *origin) holds(path string) bool {
 	return o.has[path]
 }
 
-// serveHeld answers 200 for what the origin has. Otherwise a store says 403, as S3 does to those who may not list.
+// serveHeld returns a handler that answers 200 for what the origin has, and missing otherwise. For a store missing is
+// 403, as S3 answers clients that may not list.
 func serveHeld(missing int) func(*origin, http.ResponseWriter, *http.Request) {
 	return func(o *origin, w http.ResponseWriter, r *http.Request) {
 		if !o.holds(r.URL.Path) {
@@ -71,7 +72,7 @@ func serveHeld(missing int) func(*origin, http.ResponseWriter, *http.Request) {
 	}
 }
 
-// serveRegistry answers tag lists by the repository's last word, and else what it has.
+// serveRegistry answers tag lists by the last word of the repository's name. Otherwise it serves what the origin has.
 func serveRegistry(o *origin, w http.ResponseWriter, r *http.Request) {
 	name, ok := strings.CutSuffix(strings.TrimPrefix(r.URL.Path, "/v2/"), "/tags/list")
 	if !ok {
@@ -86,7 +87,7 @@ func serveRegistry(o *origin, w http.ResponseWriter, r *http.Request) {
 		next := url.Values{"last": {"b"}, "n": {"2"}}
 		w.Header().Set("Link", fmt.Sprintf(`</v2/%s/tags/list?%s>; rel="next"`, name, next.Encode()))
 		fmt.Fprintf(w, `{"name":%q,"tags":["a","b"]}`, name)
-	case "absolute": // some registries write the whole address, with parameters of their own
+	case "absolute": // some registries write an absolute URL with their own parameters
 		w.Header().Set("Link", fmt.Sprintf(`<%s/v2/%s/tags/list?last=b&n=2&service=secret>; rel="next"`, o.URL, name))
 		fmt.Fprintf(w, `{"name":%q,"tags":["a","b"]}`, name)
 	case "evil":

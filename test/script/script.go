@@ -37,15 +37,16 @@ type answer struct {
 	body   string
 }
 
-// Run runs a script file: a txtar archive with the script first and the configuration in config.yaml; without that, the
-// file config.yaml beside the script is used. In both, ${NAME} stands for an address or a digest, see newRunner.
+// Run runs a script file: a txtar archive with the script first and the config in config.yaml. If the archive has no
+// config.yaml, Run uses the file config.yaml next to the script. In both, ${NAME} stands for an address or a digest:
+// see newRunner.
 //
-//	http METHOD TARGET [NAME: VALUE]…   send a request, exactly as written; \xNN, \r, \n in it are bytes
-//	status CODE                         of the answer
+//	http METHOD TARGET [NAME: VALUE]…   send a request exactly as written; \xNN, \r, \n in it are bytes
+//	status CODE                         check the status of the answer
 //	header NAME == VALUE                or ~ REGEXP, or absent
 //	body == TEXT                        or ~ REGEXP, or empty
 //	error CODE                          the body is this OCI error
-//	asked ORIGIN [METHOD TARGET]…       what the origin was asked since the last `asked` of it: exactly this
+//	asked ORIGIN [METHOD TARGET]…       the origin got exactly these requests since its last `asked`
 func Run(t *testing.T, file string) {
 	archive, err := txtar.ParseFile(file)
 	if err != nil {
@@ -78,9 +79,9 @@ func Run(t *testing.T, file string) {
 	})
 }
 
-// newRunner starts the origins. Variables: CANONICAL, REPLICA, STORE are their addresses (with http://), DEAD one where
-// nothing listens; D1 is a digest that all have, D2 one that only the registries, D3 one that only canonical has, D512
-// one of sha512 that all have.
+// newRunner starts the origins. Variables: CANONICAL, REPLICA, STORE are their addresses (with http://); DEAD is an
+// address where nothing listens. All origins have D1. Only the registries have D2. Only canonical has D3. D512 is a
+// sha512 digest that all have.
 func newRunner(t *testing.T) *runner {
 	t.Helper()
 	r := &runner{origins: map[string]*origin{
@@ -177,7 +178,7 @@ func (r *runner) body(ts *testscript.TestScript, neg bool, args []string) {
 	r.compare(ts, neg, "body", strings.TrimSpace(r.answer.body), args)
 }
 
-// error checks the whole form of an OCI error answer, of a HEAD too: same status and headers, no body.
+// error checks the complete form of an OCI error answer. For HEAD too: same status and headers, no body.
 func (r *runner) error(ts *testscript.TestScript, neg bool, args []string) {
 	r.need(ts, len(args) == 1 && !neg, "error CODE")
 	if got := r.answer.header.Get("Content-Type"); !strings.HasPrefix(got, "application/json") {
@@ -199,7 +200,7 @@ func (r *runner) asked(ts *testscript.TestScript, neg bool, args []string) {
 	for pair := range slices.Chunk(args[1:], 2) {
 		want = append(want, pair[0]+" "+pair[1])
 	}
-	// Health probes an upstream when it likes, by a path that no client's request leads to.
+	// Health may probe an upstream at any time. No client's request leads to this path.
 	got := slices.DeleteFunc(o.take(), func(line string) bool { return line == "GET /v2/" })
 	slices.Sort(got)
 	slices.Sort(want)
@@ -237,7 +238,7 @@ func (r *runner) compare(ts *testscript.TestScript, neg bool, what, got string, 
 	}
 }
 
-// unescape makes bytes of Go's escapes, so that a script can hold what no line of text can.
+// unescape turns Go's escapes into bytes, so that a script can hold bytes that a line of text cannot.
 func unescape(ts *testscript.TestScript, s string) string {
 	if !strings.Contains(s, `\`) {
 		return s

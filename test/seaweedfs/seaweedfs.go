@@ -1,9 +1,9 @@
-// Package seaweedfs runs SeaweedFS, the second implementation of S3 the tests meet, with one bucket that anybody may read.
+// Package seaweedfs runs SeaweedFS, the second implementation of S3 in these tests, with one publicly readable bucket.
 //
-// What it does otherwise than Amazon: it tells no region and knows no expected owner. So a bucket in a wrong region or of
-// somebody else is not refused there; versitygw tests that.
+// Differences from Amazon: it reports no region and does not know an expected owner. So it does not refuse a bucket in
+// a wrong region or of another owner; versitygw tests that.
 //
-// It also listens on sockets in /tmp, whatever it is told.
+// It also always listens on sockets in /tmp. No option prevents that.
 package seaweedfs
 
 import (
@@ -69,13 +69,13 @@ func Start(t testing.TB, region string) *Store {
 	}
 	s.Addr = addr["s3.port"]
 	s.URL = "http://" + s.Addr
-	// The gateway answers before there is room to write to.
+	// The gateway answers before there is space to write to.
 	gateway, room := parts.HTTP(s.URL+"/status", 200), parts.HTTP("http://"+addr["master.port"]+"/dir/assign", 200)
 	parts.Start(t, parts.Spec{
 		Path:  parts.Find(t, "weed"),
 		Args:  args,
 		Ready: func() error { return errors.Join(gateway(), room()) },
-		// At SIGTERM its servers wait for each other.
+		// After SIGTERM its servers wait for each other.
 		Abrupt: true,
 	})
 	s.client = awss3.New(awss3.Options{BaseEndpoint: &s.URL, Region: region, UsePathStyle: true,
@@ -84,7 +84,7 @@ func Start(t testing.TB, region string) *Store {
 	return s
 }
 
-// removeSockets removes those that are named after a port.
+// removeSockets removes the sockets that are named after a port.
 func removeSockets(t testing.TB, port string) {
 	t.Helper()
 	sockets, err := filepath.Glob("/tmp/seaweedfs-*-" + port + ".sock")
@@ -98,7 +98,7 @@ func removeSockets(t testing.TB, port string) {
 	}
 }
 
-// Make makes another bucket, whose objects may be read by anybody and listed by nobody.
+// Make makes another bucket. Anonymous clients may read its objects, but not list them.
 func (s *Store) Make(t testing.TB, bucket string) {
 	t.Helper()
 	if _, err := s.client.CreateBucket(t.Context(), &awss3.CreateBucketInput{Bucket: &bucket}); err != nil {
@@ -112,20 +112,20 @@ func (s *Store) Make(t testing.TB, bucket string) {
 	}
 }
 
-// Client has the rights of the owner.
+// Client returns a client with the owner's rights.
 func (s *Store) Client() *awss3.Client { return s.client }
 
-// BucketURL is what the configuration calls a bucket.
+// BucketURL returns the URL of a bucket for the config.
 func (s *Store) BucketURL(bucket string) string {
 	return "s3://" + bucket + "?region=" + s.Region + "&endpoint=" + s.URL + "&pathStyle=true"
 }
 
-// BlobURL is where clients find the blobs of a bucket, with {digest}: what the proxy's configuration takes.
+// BlobURL returns the URL of a bucket's blobs for the proxy's config, with {digest}.
 func (s *Store) BlobURL(bucket string) string {
 	return s.URL + "/" + bucket + "/containers/images/{digest}"
 }
 
-// Getenv is an environment with the credentials of the owner.
+// Getenv returns environment variables with the owner's credentials.
 func (s *Store) Getenv(name string) string {
 	return map[string]string{"AWS_ACCESS_KEY_ID": accessKey, "AWS_SECRET_ACCESS_KEY": secretKey}[name]
 }

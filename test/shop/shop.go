@@ -1,6 +1,8 @@
-// Package shop is object stores for tests that write to them: several on loopback, each with what a configuration says of it.
+// Package shop provides object stores for tests that write to them: several on loopback, each with its entry for a
+// config.
 //
-// It knows the layout of a store (docs/inventory.md) and how the public reads it. It must not know who writes.
+// It knows the layout of a store (docs/inventory.md) and how the public reads it. It must not know which program
+// writes.
 package shop
 
 import (
@@ -26,10 +28,10 @@ import (
 	"ociproxy/test/source"
 )
 
-// EmptyObject is the blob that writers probe stores with.
+// EmptyObject is the blob with which writers test stores.
 const EmptyObject = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
 
-// Nothing is the digest of no bytes.
+// Nothing is the digest of empty content.
 const Nothing = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 // Environment has the credentials of all stores.
@@ -39,7 +41,7 @@ var Environment = []string{"AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test
 type Shop struct {
 	Name, Place string
 	Serves      []string
-	Bucket      string     // as the configuration names it
+	Bucket      string     // its URL in the config
 	Base        string     // of its public URLs; ends in "/"
 	Gate        *gate.Gate // nil: none
 
@@ -47,19 +49,19 @@ type Shop struct {
 	S3Bucket string
 }
 
-// Key is where a store has a blob.
+// Key returns the key of a blob in a store.
 func Key(digest string) string { return "containers/images/" + digest }
 
-// URL is the public address of a blob.
+// URL returns the public URL of a blob.
 func (s *Shop) URL(digest string) string { return s.Base + Key(digest) }
 
-// Config is its entry in the configuration's stores.
+// Config returns the shop's entry in the config's stores.
 func (s *Shop) Config() proxy.Map {
 	return proxy.Map{"name": s.Name, "place": s.Place, "url": s.URL("{digest}"), "serves": s.Serves, "insecure": true,
 		"inventory": proxy.Map{"url": s.Base + "inventory/", "refresh": "1s"}, "bucket": s.Bucket}
 }
 
-// Configs are the entries of all.
+// Configs returns the entries of all shops.
 func Configs(shops []*Shop) proxy.List {
 	var out proxy.List
 	for _, s := range shops {
@@ -68,7 +70,7 @@ func Configs(shops []*Shop) proxy.List {
 	return out
 }
 
-// Names are theirs, sorted.
+// Names returns the names of the shops, sorted.
 func Names(shops []*Shop) []string {
 	var out []string
 	for _, s := range shops {
@@ -78,7 +80,8 @@ func Names(shops []*Shop) []string {
 	return out
 }
 
-// Servers are shared by the worlds of one test; each world has buckets of its own, behind gates of its own. Safe for concurrent use.
+// Servers are the S3 servers that the worlds of one test share. Each world has its own buckets behind its own gates.
+// Safe for concurrent use.
 type Servers struct {
 	S3 []*s3.Store
 	n  atomic.Int32
@@ -94,7 +97,7 @@ func StartS3(t testing.TB, regions ...string) *Servers {
 	return g
 }
 
-// Shops makes a new bucket in each server, and a gate before it.
+// Shops makes a new bucket in each server, and a gate in front of it.
 func (g *Servers) Shops(t testing.TB) []*Shop {
 	t.Helper()
 	name := fmt.Sprintf("bucket-%d", g.n.Add(1))
@@ -136,7 +139,7 @@ func (s *Shop) Holds(digest string) bool {
 	return err == nil
 }
 
-// Check reads a blob as the public does.
+// Check reads a blob as the public does, and checks its size and digest.
 func (s *Shop) Check(client *http.Client, digest string, size int64) error {
 	resp, err := client.Get(s.URL(digest))
 	if err != nil {
@@ -158,7 +161,7 @@ func (s *Shop) Check(client *http.Client, digest string, size int64) error {
 	return nil
 }
 
-// Inventory is what a store publishes: sizes by digest.
+// Inventory returns what a store's inventory lists: sizes by digest.
 func (s *Shop) Inventory(t testing.TB) map[string]int64 {
 	t.Helper()
 	r := ctl.Run(t, time.Minute, nil, "inventory", "export", s.Base+"inventory/")

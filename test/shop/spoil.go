@@ -12,7 +12,7 @@ import (
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
-// Rot changes one byte of an object on the server's disk, whose own checksums do not learn of it.
+// Rot changes one byte of an object on the server's disk. The server's own checksums stay the same.
 func (s *Shop) Rot(t testing.TB, digest string) {
 	t.Helper()
 	f, err := os.OpenFile(s.Server.File(s.S3Bucket, Key(digest)), os.O_RDWR, 0)
@@ -30,7 +30,7 @@ func (s *Shop) Rot(t testing.TB, digest string) {
 	}
 }
 
-// Put writes an object past everything.
+// Put writes an object directly to the server.
 func (s *Shop) Put(t testing.TB, key string, content []byte) {
 	t.Helper()
 	_, err := s.Server.Client().PutObject(t.Context(), &awss3.PutObjectInput{Bucket: &s.S3Bucket, Key: &key, Body: bytes.NewReader(content)})
@@ -39,7 +39,7 @@ func (s *Shop) Put(t testing.TB, key string, content []byte) {
 	}
 }
 
-// Encode gives an object a Content-Encoding past everything; its bytes stay as they are.
+// Encode gives an object a Content-Encoding, directly at the server. The object's bytes stay as they are.
 func (s *Shop) Encode(t testing.TB, digest, encoding string) {
 	t.Helper()
 	key := Key(digest)
@@ -58,7 +58,7 @@ func (s *Shop) Encode(t testing.TB, digest, encoding string) {
 	}
 }
 
-// Remove deletes an object past everything.
+// Remove deletes an object directly at the server.
 func (s *Shop) Remove(t testing.TB, key string) {
 	t.Helper()
 	if _, err := s.Server.Client().DeleteObject(t.Context(), &awss3.DeleteObjectInput{Bucket: &s.S3Bucket, Key: &key}); err != nil {
@@ -66,7 +66,7 @@ func (s *Shop) Remove(t testing.TB, key string) {
 	}
 }
 
-// List returns the keys that begin with a prefix, past everything.
+// List returns the keys that begin with a prefix, read directly from the server.
 func (s *Shop) List(t testing.TB, prefix string) (keys []string) {
 	t.Helper()
 	pages := awss3.NewListObjectsV2Paginator(s.Server.Client(), &awss3.ListObjectsV2Input{Bucket: &s.S3Bucket, Prefix: &prefix})
@@ -82,7 +82,7 @@ func (s *Shop) List(t testing.TB, prefix string) (keys []string) {
 	return keys
 }
 
-// Hide takes one object from the public, or gives all back.
+// Hide hides one object from the public. With key "", it makes all objects public again.
 func (s *Shop) Hide(t testing.TB, key string) {
 	t.Helper()
 	arn := "arn:aws:s3:::" + s.S3Bucket + "/"
@@ -97,7 +97,8 @@ func (s *Shop) Hide(t testing.TB, key string) {
 	}
 }
 
-// NothingWrong fails when an object that is there is not what its name says, or is listed and not there.
+// NothingWrong fails the test if the inventory lists an object that is missing, or whose content does not match its
+// digest.
 func (s *Shop) NothingWrong(t testing.TB) {
 	t.Helper()
 	client := &http.Client{Timeout: time.Minute}

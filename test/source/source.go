@@ -1,7 +1,7 @@
-// Package source fills registries with images of every kind: shared layers, indexes, Docker's types, signatures, referrers, artifacts
-// that nobody has heard of, digests of two algorithms.
+// Package source fills registries with images of every kind: shared layers, indexes, Docker's types, signatures,
+// referrers, artifacts of unknown types, digests of two algorithms.
 //
-// It knows the push half of the distribution specification, and keeps the books of what was pushed.
+// It knows the push half of the distribution specification, and records what was pushed.
 package source
 
 import (
@@ -43,14 +43,14 @@ const (
 	emptyConfig    = "application/vnd.oci.empty.v1+json"
 )
 
-// Blob is content that can be made again from its seed.
+// Blob is content that its seed can make again.
 type Blob struct {
 	Digest string
 	Size   int64
 	Open   func() io.Reader
 }
 
-// NewBlob makes size random bytes. With sha512 its digest is one of that kind.
+// NewBlob makes size random bytes, with a digest of the algorithm: sha256 or sha512.
 func NewBlob(seed uint64, size int64, algorithm string) Blob {
 	b := Blob{Size: size, Open: func() io.Reader {
 		var key [32]byte
@@ -63,7 +63,7 @@ func NewBlob(seed uint64, size int64, algorithm string) Blob {
 	return b
 }
 
-// BytesBlob is a blob of given content.
+// BytesBlob returns a blob of the given content.
 func BytesBlob(text []byte) Blob {
 	return Blob{Digest: DigestOf("sha256", bytes.NewReader(text)), Size: int64(len(text)),
 		Open: func() io.Reader { return bytes.NewReader(text) }}
@@ -72,7 +72,7 @@ func BytesBlob(text []byte) Blob {
 func DigestOf(algorithm string, r io.Reader) string {
 	h := Hasher(algorithm)
 	if _, err := io.Copy(h, r); err != nil {
-		panic(err) // of a hash and a generator
+		panic(err) // cannot happen with a hash and a generator
 	}
 	return algorithm + ":" + hex.EncodeToString(h.Sum(nil))
 }
@@ -84,7 +84,7 @@ func Hasher(algorithm string) hash.Hash {
 	return sha256.New()
 }
 
-// Descriptor is one of the image specification.
+// Descriptor is a descriptor of the image specification.
 type Descriptor struct {
 	MediaType    string            `json:"mediaType"`
 	Digest       string            `json:"digest"`
@@ -94,37 +94,37 @@ type Descriptor struct {
 	ArtifactType string            `json:"artifactType,omitempty"`
 }
 
-// Source is a registry with what was pushed into it. Safe for concurrent use.
+// Source is a registry, and a record of what was pushed to it. Safe for concurrent use.
 type Source struct {
 	base   string // http://host:port/v2/
 	prefix string // of repositories, with its slash
 	Client *http.Client
 
 	mu        sync.Mutex
-	Blobs     map[string]int64  // sizes of all that was pushed; to be read when nothing is pushed any more
+	Blobs     map[string]int64  // sizes of all that was pushed; read it when all pushes are done
 	where     map[string]string // a repository that has the blob
-	pushed    map[string]bool   // repository and blob
+	pushed    map[string]bool   // repository@digest
 	manifests int
 	images    []Pushed
 }
 
-// New makes no request. prefix, which ends in a slash, stands before all names of repositories.
+// New makes no request. prefix ends in a slash and comes before all names of repositories.
 func New(addr, prefix string) *Source {
 	return &Source{base: "http://" + addr + "/v2/", prefix: prefix, Client: &http.Client{Timeout: 5 * time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 8}},
 		Blobs: map[string]int64{}, where: map[string]string{}, pushed: map[string]bool{}}
 }
 
-// Pushed is an image that people pull by its tag.
+// Pushed is an image that clients pull by its tag.
 type Pushed struct{ Repo, Tag, Digest string }
 
-// Images are those that were filled in, by repository and tag.
+// Images returns the images that were filled in, by repository and tag.
 func (s *Source) Images() []Pushed {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.images)
 }
 
-// Unique adds up the blobs.
+// Unique returns the total size of all blobs.
 func (s *Source) Unique() (n int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -134,7 +134,7 @@ func (s *Source) Unique() (n int64) {
 	return n
 }
 
-// request sends one request and wants one of the statuses.
+// request sends one request and expects one of the statuses.
 func (s *Source) request(method, address, mediaType string, body io.Reader, size int64, want ...int) (*http.Response, error) {
 	req, err := http.NewRequest(method, address, body)
 	if err != nil {
@@ -161,7 +161,7 @@ func (s *Source) request(method, address, mediaType string, body io.Reader, size
 	return nil, fmt.Errorf("%s %s: %s: %s", method, address, resp.Status, text)
 }
 
-// Push brings a blob into a repository, by mounting where another has it.
+// Push puts a blob into a repository. If another repository has the blob, Push mounts it from there.
 func (s *Source) Push(repo string, b Blob, mediaType string) (Descriptor, error) {
 	d := Descriptor{MediaType: mediaType, Digest: b.Digest, Size: b.Size}
 	repo = s.prefix + repo
@@ -173,7 +173,7 @@ func (s *Source) Push(repo string, b Blob, mediaType string) (Descriptor, error)
 		return d, nil
 	}
 	begin := s.base + repo + "/blobs/uploads/"
-	if from != "" && !strings.HasPrefix(b.Digest, "sha512:") { // distribution loses those when it mounts them
+	if from != "" && !strings.HasPrefix(b.Digest, "sha512:") { // distribution loses sha512 blobs when it mounts them
 		begin += "?mount=" + url.QueryEscape(b.Digest) + "&from=" + url.QueryEscape(from)
 	}
 	resp, err := s.request(http.MethodPost, begin, "", nil, 0, http.StatusAccepted, http.StatusCreated)
@@ -198,7 +198,7 @@ func (s *Source) Push(repo string, b Blob, mediaType string) (Descriptor, error)
 	return d, nil
 }
 
-// Manifest pushes a manifest by a tag, or by its digest when ref is empty.
+// Manifest pushes a manifest by a tag, or by its digest if ref is empty.
 func (s *Source) Manifest(repo, ref, mediaType string, doc any) (Descriptor, error) {
 	body, err := json.Marshal(doc)
 	if err != nil {
@@ -215,7 +215,7 @@ func (s *Source) Manifest(repo, ref, mediaType string, doc any) (Descriptor, err
 	return d, err
 }
 
-// Image pushes an image of layers; its config is made of the seed.
+// Image pushes an image of layers. Its config is made from the seed.
 func (s *Source) Image(repo, ref string, seed uint64, docker bool, layers ...Blob) (Descriptor, error) {
 	types := [3]string{OCIManifest, ociConfig, ociLayer}
 	if docker {
@@ -241,15 +241,15 @@ func (s *Source) Image(repo, ref string, seed uint64, docker bool, layers ...Blo
 	return s.Manifest(repo, ref, types[0], map[string]any{"schemaVersion": 2, "mediaType": types[0], "config": config, "layers": list})
 }
 
-// Shape is what a source is filled with.
+// Shape describes what a source is filled with.
 type Shape struct {
-	Images   int    // tags that people pull
-	Repos    int    //
+	Images   int // tags that clients pull
+	Repos    int
 	Folder   string // of the repositories; default "library"
 	Seed     uint64 // of all content
-	Smallest int64  // layers are of log-uniform sizes between these
+	Smallest int64  // sizes of layers are log-uniform between these two
 	Largest  int64
-	Big      []int64 // and these, one in one image each
+	Big      []int64 // sizes of more layers, each in a different image
 }
 
 // Fill pushes images with shared layers, and everything that refers to them: indexes, artifacts, signatures, referrers.
@@ -303,12 +303,12 @@ func (s *Source) Fill(t testing.TB, p Shape) {
 	slices.SortFunc(s.images, func(a, b Pushed) int { return cmp.Or(strings.Compare(a.Repo, b.Repo), strings.Compare(a.Tag, b.Tag)) })
 }
 
-// pushJob pushes one image with all that belongs to it. Which kind it is, its number says.
+// pushJob pushes one image with all that belongs to it. The number n selects the kind of the image.
 func (s *Source) pushJob(repo, tag string, n int, seed uint64, layers, extra []Blob) error {
 	var image Descriptor
 	var err error
 	switch n % 5 {
-	case 1, 4: // an index of two platforms, which share a layer
+	case 1, 4: // an index of two platforms that share a layer
 		docker := n%5 == 4
 		index := OCIIndex
 		if docker {
@@ -353,7 +353,7 @@ func (s *Source) pushJob(repo, tag string, n int, seed uint64, layers, extra []B
 	return nil
 }
 
-// Signature is what cosign writes: an image under a tag made of the digest.
+// Signature pushes what cosign writes: an image under a tag made from the digest.
 func (s *Source) Signature(repo string, of Descriptor, seed uint64, payload Blob) error {
 	layer, err := s.Push(repo, payload, simpleSigning)
 	if err != nil {
@@ -368,7 +368,8 @@ func (s *Source) Signature(repo string, of Descriptor, seed uint64, payload Blob
 	return err
 }
 
-// Referrer is a manifest with a subject, found by the fallback tag: distribution has no referrers API.
+// Referrer pushes a manifest with a subject. Clients find it by the fallback tag, because distribution has no referrers
+// API.
 func (s *Source) Referrer(repo string, of Descriptor, seed uint64, content Blob) error {
 	layer, err := s.Push(repo, content, "application/spdx+json")
 	if err != nil {
@@ -391,7 +392,7 @@ func (s *Source) Referrer(repo string, of Descriptor, seed uint64, content Blob)
 	return err
 }
 
-// artifact is a manifest of media types that nobody has heard of.
+// artifact pushes a manifest of unknown media types.
 func (s *Source) artifact(repo, tag string, content Blob) error {
 	config, err := s.Push(repo, BytesBlob([]byte("{}")), emptyConfig)
 	if err != nil {

@@ -1,2 +1,3 @@
-// Package storeconform runs the conformance suite of internal/store over the real servers, one file a provider, with what is special to it.
+// Package storeconform runs the conformance suite of internal/store with the real servers: one file per provider, with
+// tests for its peculiarities.
 package storeconform

@@ -22,17 +22,17 @@ import (
 type fault string
 
 const (
-	failed    fault = "failed"         // it never arrives
-	lost      fault = "lost"           // it is done, the answer is lost
-	busy      fault = "busy"           // it is refused with 503
-	busyDone  fault = "busy, but done" // it is done, and then 503
+	failed    fault = "failed"         // the request never arrives
+	lost      fault = "lost"           // the request is done, but the answer is lost
+	busy      fault = "busy"           // the server refuses with 503
+	busyDone  fault = "busy, but done" // the request is done, then answered with 503
 	truncated fault = "truncated"      // the answer's body is cut
-	flipped   fault = "flipped"        // a bit of the request's body changes on the way
+	flipped   fault = "flipped"        // a bit of the request's body changes in transit
 )
 
 var faults = []fault{failed, lost, busy, busyDone, truncated, flipped}
 
-// faulty makes the nth request meet a fault; 0 none.
+// faulty makes the request number at meet a fault; 0: none.
 type faulty struct {
 	next  http.RoundTripper
 	kind  fault
@@ -81,7 +81,7 @@ func unavailable(req *http.Request) *http.Response {
 		Header: http.Header{}, Body: http.NoBody, Request: req}
 }
 
-// flip changes a bit of the byte at an offset.
+// flip flips a bit of the byte at an offset.
 type flip struct {
 	io.ReadCloser
 	at int64
@@ -112,8 +112,9 @@ func (c *cut) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// meetFaults does everything that a bucket can with every kind of fault at every request, one at a time. What a retry can repair must go
-// well; and never may there be something else than what was there before or what was written.
+// meetFaults tries every operation of a bucket with every kind of fault at every request, one at a time. If a retry can
+// repair the fault, the operation must succeed. In every case, the object must be either what was there before or what
+// was written.
 func meetFaults(t *testing.T, open func(t *testing.T, transport http.RoundTripper) store.Bucket) {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.DisableCompression = true
@@ -122,8 +123,8 @@ func meetFaults(t *testing.T, open func(t *testing.T, transport http.RoundTrippe
 	before, small, large := []byte("before"), noise(100_000), noise(20<<20)
 	for _, op := range []struct {
 		name   string
-		before []byte // what is there; nil is nothing
-		after  []byte // what is there when it went well
+		before []byte // content before; nil: no object
+		after  []byte // content after success
 		do     func(t *testing.T, b store.Bucket, key, version string) error
 	}{
 		{"put small", nil, small, put(small)},
@@ -208,7 +209,7 @@ func put(data []byte) func(t *testing.T, b store.Bucket, key, version string) er
 	}
 }
 
-// same compares what is there with what should be; nil is nothing.
+// same compares an object's content with want; nil means no object.
 func same(t *testing.T, b store.Bucket, key string, want []byte) error {
 	body, _, err := b.Get(t.Context(), key, 0, -1)
 	if errors.Is(err, store.ErrNotFound) && want == nil {

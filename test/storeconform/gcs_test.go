@@ -20,7 +20,7 @@ func openGCS(t *testing.T, url string, opt store.Options) store.Bucket {
 	return open(t, url, opt)
 }
 
-// open opens a bucket whose connections end with the test.
+// open opens a bucket. Its connections end with the test.
 func open(t *testing.T, url string, opt store.Options) store.Bucket {
 	t.Helper()
 	if opt.Transport == nil {
@@ -36,8 +36,8 @@ func open(t *testing.T, url string, opt store.Options) store.Bucket {
 	return b
 }
 
-// noCopier is a bucket without its own copy, which the emulators do not do as they should: fake-gcs-server copies onto what is there,
-// Azurite copies from no URL. The package's own tests have that.
+// noCopier is a bucket without its own copy, because the emulators do not copy correctly: fake-gcs-server overwrites an
+// existing object, Azurite does not copy from a URL. The package's own tests cover copies.
 type noCopier struct{ store.Bucket }
 
 func TestSlowGCS(t *testing.T) {
@@ -68,7 +68,7 @@ func TestSlowGCS(t *testing.T) {
 	})
 }
 
-// copyAcross copies an object of several parts, named differently, from one bucket to another.
+// copyAcross copies an object of several parts from one bucket to another, under another name.
 func copyAcross(t *testing.T, from, to store.Bucket) {
 	data := make([]byte, 20<<20)
 	put, err := from.Put(t.Context(), "copied/from", store.Bytes(data), store.Header{ContentType: "text/plain"}, "")

@@ -3,7 +3,7 @@ package storeconform
 import (
 	"bytes"
 	"context"
-	"crypto/md5" //nolint:gosec // what the protocol sends beside a key
+	"crypto/md5" //nolint:gosec // the protocol sends it with a key
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
@@ -28,17 +28,18 @@ import (
 	"ociproxy/test/seaweedfs"
 )
 
-// spoiler puts an object as another tool does: right bytes, with headers of its own. address is where strangers find the object of a key.
+// spoiler puts an object as another tool does: the right bytes, with other headers.
 type spoiler struct {
 	bucket  store.Bucket
-	address string // of a blob, with {digest}
+	address string // public URL of a blob, with {digest}
 	put     func(t *testing.T, key string, data []byte, contentType, encoding string)
 	// more are spoilers of other kinds, by what they do.
 	more map[string]func(t *testing.T, key string, data []byte)
 }
 
-// repairs makes sure that an object of another tool's making is told from one of ours, by name and by list, that strangers are told the same,
-// that it can be written again, and that a copy of it has nothing of it.
+// mends makes sure that the bucket distinguishes an object that another tool made from one of ours, by name and in
+// lists; that anonymous clients see the difference too; that the object can be written again; and that a copy of the
+// object does not keep the difference.
 func (s spoiler) mends(t *testing.T) {
 	client := store.PublicClient(1)
 	t.Cleanup(client.CloseIdleConnections)
@@ -70,7 +71,7 @@ func (s spoiler) mends(t *testing.T) {
 				t.Fatalf("%+v, %v", there, err)
 			}
 			if err := public.Look(t.Context(), d, there.Size); (what == "gzip" || what == "aws-chunked") && err == nil {
-				t.Error("strangers are told nothing of it")
+				t.Error("anonymous clients get no error")
 			}
 			if copier, ok := s.bucket.(store.Copier); ok && there.Hidden == "" {
 				if _, err := copier.CopyFrom(t.Context(), "copied/"+what, s.bucket, there, store.BlobHeader); err != nil {
@@ -85,7 +86,7 @@ func (s spoiler) mends(t *testing.T) {
 			}
 			now, err := s.bucket.Head(t.Context(), key)
 			if err != nil || now.Altered() != "" || now.Header != store.BlobHeader {
-				t.Errorf("written anew: %+v, %v", now, err)
+				t.Errorf("written again: %+v, %v", now, err)
 			}
 			for a, err := range s.bucket.List(t.Context(), key, "") {
 				if err != nil || a.Altered() != "" {
@@ -99,7 +100,7 @@ func (s spoiler) mends(t *testing.T) {
 	}
 }
 
-// s3Spoiler speaks S3 past our own code.
+// s3Spoiler writes by S3 without our own code.
 func s3Spoiler(b store.Bucket, client *awss3.Client, bucket, address string) spoiler {
 	return spoiler{bucket: b, address: address, put: func(t *testing.T, key string, data []byte, contentType, encoding string) {
 		in := &awss3.PutObjectInput{Bucket: &bucket, Key: &key, Body: bytes.NewReader(data), ContentType: &contentType}
@@ -205,7 +206,7 @@ func TestSlowHiddenAzure(t *testing.T) {
 		}}}.mends(t)
 }
 
-// readSeek is a body that may be sent again.
+// readSeek returns a body that can be sent again.
 func readSeek(data []byte) io.ReadSeekCloser {
 	return struct {
 		io.ReadSeeker

@@ -15,7 +15,7 @@ import (
 	"ociproxy/test/parts"
 )
 
-// able is what a server was found to be able to do, in the words of the table in docs/mirroring.md.
+// able is what a server can do, in the words of the table in docs/mirroring.md.
 type able struct{ conditions, sums, hashes, lists, copies string }
 
 func yes(is bool) string {
@@ -25,7 +25,7 @@ func yes(is bool) string {
 	return "no"
 }
 
-// try finds out what a server can do, by what the store says and does.
+// try finds out what a server can do, from what the store logs and does.
 func (s server) try(t *testing.T) able {
 	t.Helper()
 	var said bytes.Buffer
@@ -48,7 +48,7 @@ func (s server) try(t *testing.T) able {
 	return a
 }
 
-// documented is the row of a server.
+// documented returns the server's row of the table.
 func documented(t *testing.T, name string) able {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(parts.Root(), "docs", "mirroring.md"))
@@ -64,7 +64,7 @@ func documented(t *testing.T, name string) able {
 	return able{word(2), word(3), word(4), word(5), word(6)}
 }
 
-// What the documentation says of the servers that run here is what they do.
+// The servers that run here can do what the documentation says about them.
 func TestDocumentedServers(t *testing.T) {
 	for name, start := range map[string]func(*testing.T) server{"versitygw": versitygw, "SeaweedFS": seaweedfsServer} {
 		t.Run(name, func(t *testing.T) {
@@ -78,7 +78,7 @@ func TestDocumentedServers(t *testing.T) {
 	}
 }
 
-// TestServer tries a server that OCIPROXY_TRY_S3 names as the configuration does, for a row of the table.
+// TestServer tries the server that OCIPROXY_TRY_S3 names, in the form of the config, for a row of the table.
 func TestServer(t *testing.T) {
 	url := os.Getenv("OCIPROXY_TRY_S3")
 	if url == "" {

@@ -50,7 +50,7 @@ func stepOf(r *http.Request) step {
 	return ""
 }
 
-// storm lets every request of one kind meet the same fault, so many times.
+// storm makes requests of one kind meet the same fault, a number of times.
 type storm struct {
 	next http.RoundTripper
 	step step
@@ -75,8 +75,9 @@ func (s *storm) RoundTrip(r *http.Request) (*http.Response, error) {
 	return (&faulty{next: s.next, kind: s.kind, at: 1}).RoundTrip(r)
 }
 
-// A fault that comes twice is got over. One that stays ends in an error: then nothing wrong or short is visible, nobody
-// else is blamed, and the next put, when the fault is over, ends with the object there.
+// A put survives a fault that occurs twice. A fault that stays ends in an error: then nothing wrong or short is
+// visible, and the error does not blame another writer. When the fault is over, the next put ends with the object in
+// place.
 func TestSlowS3Storms(t *testing.T) {
 	parts.Slow(t)
 	s := versitygw(t)
@@ -155,7 +156,7 @@ func (s *storm) rage(t *testing.T, good, bad store.Bucket, data []byte, before s
 	}
 }
 
-// content is what is there; nil is nothing.
+// content returns an object's content; nil means no object.
 func content(t *testing.T, b store.Bucket, key string) []byte {
 	t.Helper()
 	body, _, err := b.Get(t.Context(), key, 0, -1)

@@ -14,11 +14,11 @@ import (
 	"ociproxy/internal/store/storetest"
 )
 
-// picky stands before a server and refuses, or leaves out, what some services of S3's protocol do not know.
+// picky stands in front of a server. It refuses, or ignores, what some S3-compatible services do not know.
 type picky struct {
 	next    http.RoundTripper
-	refuses func(*http.Request) (status int, code, message string) // 0: nothing
-	clears  store.Bucket                                           // in which what is there goes before a PUT that is for what is not there
+	refuses func(*http.Request) (status int, code, message string) // status 0: refuse nothing
+	clears  store.Bucket                                           // a PUT with If-None-Match first deletes here
 	refused atomic.Int32
 }
 
@@ -66,7 +66,7 @@ func (s server) picky(t *testing.T, p *picky, opt store.Options) store.Bucket {
 	return s.open(t, s.url, opt)
 }
 
-// A server that refuses every header about checksums is a store like any other: what is written is read back.
+// A server that refuses every checksum header is still a usable store: the client reads back what it writes.
 func TestWithoutSums(t *testing.T) {
 	s := versitygw(t)
 	storetest.Conform(t, func(t *testing.T) store.Bucket { return s.picky(t, &picky{refuses: noSums}, store.Options{}) })
@@ -86,7 +86,7 @@ func TestWithoutSums(t *testing.T) {
 	t.Run("CopyInParts", s.copyInParts)
 }
 
-// A server, or a proxy before it, that refuses Expect: 100-continue gets parts without it.
+// A server, or a proxy in front of it, that refuses Expect: 100-continue gets parts without it.
 func TestWithoutExpect(t *testing.T) {
 	s := versitygw(t)
 	for name, attempts := range map[string]string{"as usual": "", "one attempt": "1"} {
@@ -121,7 +121,7 @@ func TestWithoutExpect(t *testing.T) {
 	}
 }
 
-// What a bucket cannot do is named, with what is to be done.
+// The check names what a bucket cannot do, and what the operator has to do.
 func TestUnable(t *testing.T) {
 	s := versitygw(t)
 	none := func(*http.Request) (int, string, string) { return 0, "", "" }
@@ -152,7 +152,7 @@ func TestUnable(t *testing.T) {
 	}
 }
 
-// liar gives other bytes than it was given, once.
+// liar returns wrong bytes once.
 type liar struct {
 	picky
 	lies atomic.Int32
@@ -169,7 +169,7 @@ func (l *liar) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// Where the store proves nothing, other bytes than were sent are found, and do not stay.
+// If the store proves nothing, the put notices wrong bytes and removes the object.
 func TestReadBack(t *testing.T) {
 	s := versitygw(t)
 	for name, size := range map[string]int{"whole": 1000, "parts": 17 << 20} {
@@ -192,7 +192,7 @@ func TestReadBack(t *testing.T) {
 	}
 }
 
-// A server that lists no unfinished uploads is used all the same.
+// A server that does not list unfinished uploads is usable too.
 func TestWithoutUploads(t *testing.T) {
 	s := versitygw(t)
 	b := s.picky(t, &picky{refuses: func(r *http.Request) (int, string, string) {
@@ -209,7 +209,7 @@ func TestWithoutUploads(t *testing.T) {
 	}
 }
 
-// counting counts what is read.
+// counting counts reads.
 type counting struct {
 	picky
 	reads atomic.Int32
@@ -222,8 +222,8 @@ func (c *counting) RoundTrip(r *http.Request) (*http.Response, error) {
 	return c.picky.RoundTrip(r)
 }
 
-// A server that takes bytes of another hash than was signed is found out, and what is written to it is read back, also by who opens
-// the bucket later.
+// A server that accepts bytes with another hash than the signed one is detected. From then on, what is written to it is
+// read back, also by clients that open the bucket later.
 func TestBlind(t *testing.T) {
 	s := versitygw(t)
 	learned := new(store.Learned)
@@ -237,7 +237,7 @@ func TestBlind(t *testing.T) {
 			body, _ := io.ReadAll(r.Body)
 			r.Body = io.NopCloser(bytes.NewReader(body))
 			if storetest.Whole(body).SHA256() != r.Header.Get("X-Amz-Content-Sha256") {
-				return http.StatusOK, "", "" // it is taken
+				return http.StatusOK, "", "" // the server accepts it
 			}
 			return 0, "", ""
 		}}}

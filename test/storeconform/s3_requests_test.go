@@ -14,14 +14,14 @@ import (
 	"ociproxy/internal/store/storetest"
 )
 
-// trace notes the steps of puts, and what goes along with them; it answers some of them itself.
+// trace records the steps of puts and their headers. It answers some requests itself.
 type trace struct {
 	next http.RoundTripper
 
 	mu     sync.Mutex
 	steps  []step
 	heads  map[step]http.Header
-	refuse int // so many Completes are answered with 409
+	refuse int // how many Completes it answers with 409
 }
 
 func (tr *trace) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -62,7 +62,7 @@ func traced(t *testing.T, s server, opt store.Options) (*trace, store.Bucket) {
 	return tr, s.open(t, s.url, opt)
 }
 
-// What goes along with each request is what docs/mirroring.md says.
+// Each request has the headers that docs/mirroring.md lists.
 func TestS3Requests(t *testing.T) {
 	s := versitygw(t)
 	tr, b := traced(t, s, store.Options{Owner: "test", Parallel: 1})
@@ -95,7 +95,7 @@ func TestS3Requests(t *testing.T) {
 	}
 }
 
-// An upload whose last step meets another writer (409) is begun again, and none is left behind.
+// An upload whose last step conflicts with another writer (409) is begun again, and no upload is left behind.
 func TestS3Conflict(t *testing.T) {
 	s := versitygw(t)
 	tr, b := traced(t, s, store.Options{Parallel: 1})
@@ -114,7 +114,7 @@ func TestS3Conflict(t *testing.T) {
 	}
 }
 
-// Parts go up before the content has arrived, and not one byte before its time.
+// Parts are uploaded before the complete content has arrived, but only bytes that have arrived.
 func TestS3EarlyParts(t *testing.T) {
 	s := versitygw(t)
 	tr, b := traced(t, s, store.Options{Parallel: 3})

@@ -22,7 +22,7 @@ const region = "us-east-2"
 type server struct {
 	url    string // the bucket's
 	getenv func(string) string
-	// regionless is one that tells no region, so that none can be wrong.
+	// regionless says that the server reports no region, so that no region can be wrong.
 	regionless bool
 }
 
@@ -81,7 +81,7 @@ func TestSlowSeaweedFS(t *testing.T) {
 	t.Run("Unfit", s.unfit)
 }
 
-// A copy in parts ends in the same bytes; the store then knows no checksum of the whole.
+// A copy in parts has the same bytes. The store then has no checksum of the complete object.
 func (s server) copyInParts(t *testing.T) {
 	b := s.open(t, s.url, store.Options{CopyWhole: 17 << 20})
 	data := make([]byte, 40<<20+1)
@@ -112,7 +112,7 @@ func (s server) copyInParts(t *testing.T) {
 	}
 }
 
-// Every request says who must own the bucket.
+// Every request names the required owner of the bucket.
 func (s server) owner(t *testing.T) {
 	b := s.open(t, s.url, store.Options{Owner: "test"})
 	if err := b.Check(t.Context(), "inventory/probe/"); err != nil {
@@ -143,7 +143,7 @@ func (s server) owner(t *testing.T) {
 
 func second[T any](_ T, err error) error { return err }
 
-// first is the error of a list's first pair.
+// first returns the error of a list's first pair.
 func first(list iter.Seq2[store.Attrs, error]) error {
 	for _, err := range list {
 		return err
@@ -151,7 +151,7 @@ func first(list iter.Seq2[store.Attrs, error]) error {
 	return nil
 }
 
-// A bucket that must not be written to is refused with the reason.
+// The check refuses a bucket that must not be written to, and gives the reason.
 func (s server) unfit(t *testing.T) {
 	for _, c := range []struct {
 		name, url string

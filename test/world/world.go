@@ -1,8 +1,8 @@
-// Package world is a small copy of production on loopback: two upstreams of which one is incomplete, stores in three
-// places of two clouds, oci-proxy, and a hop in front of it for the clients of each place.
+// Package world is a small copy of production on loopback: two upstreams (one is incomplete), stores in three places of
+// two clouds, oci-proxy, and a hop in front of it for the clients of each place.
 //
-// It knows who should be served by whom only in so far as it keeps the books: which server sent how many bytes of which
-// blob. What is right is for the tests to say.
+// It records which server sent how many bytes of which blob. It does not know which server should have: the tests say
+// what is right.
 package world
 
 import (
@@ -22,16 +22,16 @@ import (
 // Places that clients pull from.
 const (
 	Virginia   = "virginia"    // aws/us-east-1: has a store
-	VirginiaV6 = "virginia-v6" // the same by IPv6
+	VirginiaV6 = "virginia-v6" // the same place by IPv6
 	Frankfurt  = "frankfurt"   // aws/eu-central-1: has a store that serves the internet too
 	Ireland    = "ireland"     // aws/eu-west-1: no store
 	Amsterdam  = "amsterdam"   // azure/westeurope: has a store
-	Belgium    = "belgium"     // gcp/europe-west1: an upstream lives there
+	Belgium    = "belgium"     // gcp/europe-west1: has an upstream
 	Home       = "home"        // no cloud
 )
 
-// Their ranges are of the prefixes for benchmarks (RFC 2544) and for documentation (RFC 3849): wide enough for many
-// client networks (/24 and /48) in each place.
+// The ranges are from the prefixes for benchmarks (RFC 2544) and for documentation (RFC 3849). They are wide enough for
+// many client networks (/24 and /48) in each place.
 var clients = []struct {
 	name   string
 	prefix netip.Prefix
@@ -46,7 +46,7 @@ var clients = []struct {
 	{Home, netip.MustParsePrefix("198.19.64.0/18"), ""},
 }
 
-// Places lists them all.
+// Places lists all places.
 func Places() []string {
 	names := make([]string, len(clients))
 	for i, c := range clients {
@@ -55,7 +55,7 @@ func Places() []string {
 	return names
 }
 
-// Names of the sources, as the configuration calls them.
+// Names of the sources in the config.
 const (
 	Canonical = "up-us"
 	Replica   = "up-eu"
@@ -64,10 +64,10 @@ const (
 	StoreAz   = "az-we"
 )
 
-// Prefix is what the upstreams put before the repositories' names.
+// Prefix is the prefix of repository names at the upstreams.
 const Prefix = "project/images"
 
-// World is the whole of it, running.
+// World is a running world.
 type World struct {
 	Canonical, Replica *registry.Registry
 	Stores             map[string]*s3.Store // by name
@@ -76,7 +76,7 @@ type World struct {
 	hops               map[string]*hop.Hop
 }
 
-// Start starts it all, with nothing in it. More keys of the configuration may be set.
+// Start starts a world without content. more adds keys to the config.
 func Start(t testing.TB, more proxy.Map) *World {
 	t.Helper()
 	w := &World{Canonical: registry.Start(t), Replica: registry.Start(t), hops: map[string]*hop.Hop{}}
@@ -114,7 +114,7 @@ func (w *World) config() proxy.Config {
 			store(StoreEU, "aws/eu-central-1", "aws", "internet"),
 			store(StoreAz, "azure/westeurope", "azure"),
 		},
-		// Patient: the machine that runs the tests does much at once, and a check given up sends a client elsewhere.
+		// A long timeout: the machine that runs the tests is busy, and a check that times out sends a client elsewhere.
 		"limits": proxy.Map{"checkTimeout": "5s"},
 		"log":    proxy.Map{"requests": 1, "client": "full"},
 	}
@@ -123,7 +123,7 @@ func (w *World) config() proxy.Config {
 // At returns the address (host:port) where a client of the place reaches the registry.
 func (w *World) At(place string) string { return w.Hop(place).Addr }
 
-// Hop returns the hop in front of the clients of a place.
+// Hop returns the hop for the clients of a place.
 func (w *World) Hop(place string) *hop.Hop {
 	h := w.hops[place]
 	if h == nil {
@@ -132,8 +132,8 @@ func (w *World) Hop(place string) *hop.Hop {
 	return h
 }
 
-// NewClient moves the clients of a place to a network that no client came from before: one that asks again for the
-// same blob would be taken for one whose download failed. What its hop saw until now is forgotten.
+// NewClient moves the clients of a place to a network that no client has used before. If a client asks again for the
+// same blob, the proxy assumes that its download failed. NewClient also discards what the hop recorded until now.
 func (w *World) NewClient(place string) {
 	h := w.Hop(place)
 	addr := h.Client().As16()
@@ -202,7 +202,7 @@ func (w *World) Source(location string) (string, error) {
 // Books says how many bytes of which blob each source sent: books[source][digest].
 type Books map[string]map[string]int64
 
-// Add books bytes.
+// Add adds bytes to what source sent of a blob.
 func (b Books) Add(source, digest string, bytes int64) {
 	if b[source] == nil {
 		b[source] = map[string]int64{}
@@ -213,7 +213,7 @@ func (b Books) Add(source, digest string, bytes int64) {
 // Marks is a moment in all access logs.
 type Marks map[string]int
 
-// Mark returns the present moment.
+// Mark returns the current moment.
 func (w *World) Mark() Marks {
 	marks := Marks{}
 	for name, store := range w.Stores {
@@ -225,8 +225,8 @@ func (w *World) Mark() Marks {
 	return marks
 }
 
-// Sent reads from the access logs what each source has sent to clients since the moment: what the proxy's own probes
-// fetch is not counted.
+// Sent reads from the access logs what each source has sent to clients since the moment. It does not count what the
+// proxy's own probes fetch.
 func (w *World) Sent(since Marks) Books {
 	books := Books{}
 	for name, store := range w.Stores {
@@ -249,7 +249,7 @@ func (w *World) Sent(since Marks) Books {
 
 func probe(agent string) bool { return strings.HasPrefix(agent, "oci-proxy") }
 
-// Logged reads from the proxy's request log, from the mark on, what it decided: the source of each blob, by digest.
+// Logged reads the proxy's decisions from its request log, from the mark on: the source of each blob, by digest.
 func (w *World) Logged(mark int) map[string]string {
 	logged := map[string]string{}
 	for _, line := range w.Proxy.Log(mark) {
@@ -260,8 +260,8 @@ func (w *World) Logged(mark int) map[string]string {
 	return logged
 }
 
-// Decided reads from a place's hop what the answers since the last call told clients: the source of each blob, by
-// digest. A blob that was sent to two sources is an error.
+// Decided reads the proxy's decisions from a place's hop, since the last call: the source of each blob, by digest. A
+// blob that was sent to two sources is an error.
 func (w *World) Decided(place string) (map[string]string, error) {
 	decided := map[string]string{}
 	for _, e := range w.Hop(place).Take() {

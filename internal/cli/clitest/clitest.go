@@ -18,11 +18,11 @@ import (
 	"ociproxy/internal/cli"
 )
 
-// Run is a program: it returns the exit code.
+// Run runs a program and returns its exit code.
 type Run func(ctx context.Context, args []string, env func(string) string, stdin io.Reader, stdout, stderr io.Writer) int
 
-// Root fails for exit codes that are not of the scheme, for flags that mean two things, and for what both programs must
-// have.
+// Root fails when exit codes are outside the scheme, when a flag has two meanings, or when a required part of both
+// programs is missing.
 func Root(t *testing.T, root *cobra.Command) {
 	t.Helper()
 	for _, fault := range append(cli.ExitFaults(root), cli.FlagFaults(root)...) {
@@ -60,18 +60,18 @@ func help(cmd *cobra.Command) string {
 	return out.String()
 }
 
-// Program is what [ExitCodes] needs to know of a program.
+// Program describes a program for [ExitCodes].
 type Program struct {
 	Name string
-	// Config is a valid config, whose stores and registries need not answer.
+	// Config is a valid config. Its stores and registries need not answer.
 	Config string
-	// Commands are the commands that have --config, each with the arguments that it cannot do without.
+	// Commands are the commands that have --config, each with its required arguments.
 	Commands map[string][]string
-	// Lasting are those of them that serve until they are told to stop, which is then no failure.
+	// Lasting has those of Commands that serve until they are told to stop, which is not a failure.
 	Lasting map[string]bool
 }
 
-// ExitCodes runs a program the wrong way in each manner that both programs know.
+// ExitCodes runs a program in each of the wrong ways that both programs know.
 func ExitCodes(t *testing.T, run Run, root *cobra.Command, p Program) {
 	t.Helper()
 	dir := t.TempDir()
@@ -119,13 +119,13 @@ func ExitCodes(t *testing.T, run Run, root *cobra.Command, p Program) {
 			code, says = cli.CodeOK, ""
 		}
 		try(path+" interrupted", ended, "", code, says, with(good)...)
-		if _, err := os.Stat(cli.DefaultConfig); errors.Is(err, fs.ErrNotExist) && cmd.PreRun == nil { // not an optional one
+		if _, err := os.Stat(cli.DefaultConfig); errors.Is(err, fs.ErrNotExist) && cmd.PreRun == nil { // required
 			try(path+" with the default file", t.Context(), "", cli.CodeFailure, cli.DefaultConfig, args...)
 		}
 	}
 }
 
-// configured are the commands below root that have --config, by their words.
+// configured returns the commands below root that have --config, by their words.
 func configured(root *cobra.Command) map[string]*cobra.Command {
 	out := map[string]*cobra.Command{}
 	var walk func(*cobra.Command)
@@ -142,7 +142,7 @@ func configured(root *cobra.Command) map[string]*cobra.Command {
 	return out
 }
 
-// versions wants --version and version to say the same.
+// versions requires that --version and version print the same.
 func versions(t *testing.T, run Run) {
 	t.Helper()
 	said := map[string]string{}

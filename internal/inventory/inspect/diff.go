@@ -8,28 +8,29 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// Absent is the size of a blob that is not held.
+// Absent is the size for a blob that the store does not hold.
 const Absent int64 = -1
 
-// Difference is a digest that one of two stores holds and the other does not, or with another size.
+// Difference is a digest that only one of two stores holds, or that they hold with different sizes.
 type Difference struct {
 	Digest oci.Digest
-	A, B   int64 // sizes in bytes; Absent
+	A, B   int64 // sizes in bytes, or Absent
 }
 
 // Comparison adds up what two stores hold.
 type Comparison struct {
 	OnlyA, OnlyB Totals
-	Both         Totals // of one size; bytes once
-	Resized      Totals // held by both with different sizes, so at least one inventory is wrong; bytes as A says
+	Both         Totals // with the same size; bytes counted once
+	Resized      Totals // held by both with different sizes, so at least one inventory is wrong; bytes of A
 }
 
-// Same reports that there was no difference.
+// Same reports whether there was no difference.
 func (c Comparison) Same() bool {
 	return c.OnlyA == Totals{} && c.OnlyB == Totals{} && c.Resized == Totals{}
 }
 
-// Compare calls f with every difference between a and b, in the order of the digests, and adds up. An error of f ends it.
+// Compare calls f with every difference between a and b, in the order of the digests, and returns the totals. An error
+// of f ends it.
 func Compare(a, b *Inventory, f func(Difference) error) (Comparison, error) {
 	return compare(a.Records(), b.Records(), f)
 }

@@ -19,7 +19,7 @@ import (
 // held is what a store holds, by digest.
 type held map[string]int64
 
-// records yields h as an inventory does.
+// records yields h in the way an inventory does.
 func (h held) records(t *testing.T) iter.Seq2[inventory.Record, error] {
 	t.Helper()
 	var all []inventory.Record
@@ -47,7 +47,7 @@ func sized(h held, digest string) int64 {
 	return Absent
 }
 
-// TestCompare holds the merge of two ascending lists against two maps.
+// TestCompare compares the merge of two ascending lists with two maps.
 func TestCompare(t *testing.T) {
 	for seed := range uint64(200) {
 		rng := rand.New(rand.NewPCG(seed, 1))
@@ -108,7 +108,7 @@ func TestCompare(t *testing.T) {
 	}
 }
 
-// TestCompareFails: an inventory that breaks off, and a reader that has had enough, end the comparison with that error.
+// TestCompareFails: an inventory that breaks off, and a reader that stops, end the comparison with their error.
 func TestCompareFails(t *testing.T) {
 	broken := errors.New("broken")
 	one := held{fmt.Sprintf("sha256:%064x", 1): 1, fmt.Sprintf("sha256:%064x", 3): 1}.records(t)

@@ -19,14 +19,15 @@ import (
 // headTimeout bounds the request for a head, as the server's does.
 const headTimeout = 10 * time.Second
 
-// Inventory is an inventory that was read whole: every segment has the hash, the order and the count that the head says.
+// Inventory is an inventory that was read completely: every segment has the hash, the order and the count that the head
+// says.
 type Inventory struct {
 	Source Source
 	reader *inventory.Reader
 	dir    *atomicfile.ScratchDir
 }
 
-// Open reads the inventory of src. Its segments lie in a temporary directory until [Inventory.Close].
+// Open reads the inventory of src. Its segments are in a temporary directory until [Inventory.Close].
 func Open(ctx context.Context, src Source, opt Options) (*Inventory, error) {
 	l := newLine(opt)
 	defer l.close()
@@ -61,19 +62,19 @@ func (l *line) open(ctx context.Context, src Source, head *inventory.Head) (_ *I
 	return s, err
 }
 
-// Close removes what was downloaded. What cannot be removed is in the system's directory for such files anyway.
+// Close removes the downloads. What it cannot remove is in the system's directory for temporary files anyway.
 func (s *Inventory) Close() { _ = s.dir.Remove() }
 
-// Head is the list of segments. Do not change it.
+// Head returns the list of segments. Do not change it.
 func (s *Inventory) Head() *inventory.Head { return s.reader.Head() }
 
 // State reports whether readers believe the inventory now.
 func (s *Inventory) State() inventory.State { return s.reader.State() }
 
-// Records are what the store holds: sha256 first, each algorithm ascending. The last pair may be an error.
+// Records yields what the store holds: sha256 first, each algorithm ascending. The last pair may be an error.
 func (s *Inventory) Records() iter.Seq2[inventory.Record, error] { return s.reader.Records() }
 
-// Totals add up blobs.
+// Totals are sums over blobs.
 type Totals struct {
 	Blobs int64 `json:"blobs"`
 	Bytes int64 `json:"bytes"`
@@ -89,14 +90,14 @@ func foreign(src Source, head *inventory.Head) error {
 	return fmt.Errorf("get %s%s: %w: it says %.80q, expected %q", src.URL, inventory.HeadName, inventory.ErrForeign, head.Store, src.Store)
 }
 
-// line is the way to the stores: a transport that counts what arrives of segments.
+// line connects to the stores. It is a transport that counts the bytes that arrive of segments.
 type line struct {
 	opt       Options
 	transport http.RoundTripper
-	own       *http.Transport // to be closed; nil: the caller's
+	own       *http.Transport // our own, to close; nil: the caller's
 
-	following *http.Client // for what readers follow redirects for
-	straight  *http.Client // for blobs: a store answers itself
+	following *http.Client // for inventories: follows redirects
+	straight  *http.Client // for blobs: the store itself must answer
 
 	received, of atomic.Int64
 }
@@ -122,12 +123,12 @@ func (l *line) close() {
 	}
 }
 
-// head reads and checks the head; that it is the right store's is left to the caller.
+// head reads and checks the head. The caller checks that it is the right store's.
 func (l *line) head(ctx context.Context, src Source) (*inventory.Head, error) {
 	var head *inventory.Head
 	f := fetch.New(fetch.Source{
 		URL: src.URL + inventory.HeadName, Timeout: headTimeout, MaxBytes: inventory.MaxHeadBytes,
-		Client: &http.Client{Transport: l.transport}, // a head is no progress
+		Client: &http.Client{Transport: l.transport}, // a head does not count as progress
 		Accept: "application/json", UserAgent: userAgent,
 		Validate: func(body []byte) (err error) {
 			head, err = inventory.ParseHead(body)

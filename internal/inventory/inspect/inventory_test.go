@@ -20,7 +20,7 @@ import (
 
 const base = "https://a.example/inventory/"
 
-// publish makes a bucket whose inventory lists n blobs, and the transport to read it by.
+// publish makes a bucket whose inventory lists n blobs, and the transport to read it.
 func publish(t *testing.T, n int) (*inventorytest.Bucket, http.RoundTripper) {
 	t.Helper()
 	b := &inventorytest.Bucket{}
@@ -93,7 +93,7 @@ func TestOpenFails(t *testing.T) {
 	nothingLeft(t)
 }
 
-// stuck answers the head, and cancels when it is asked for anything else.
+// stuck answers the head, and cancels at any other request.
 type stuck struct {
 	http.RoundTripper
 	cancel context.CancelFunc
@@ -110,7 +110,7 @@ func (s *stuck) RoundTrip(r *http.Request) (*http.Response, error) {
 	return nil, r.Context().Err()
 }
 
-// TestInterrupted: Ctrl-C in the middle of a segment ends it at once, and leaves nothing behind.
+// TestInterrupted: Ctrl-C in the middle of a segment ends the command at once, and leaves nothing behind.
 func TestInterrupted(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	_, transport := publish(t, 10)
@@ -137,7 +137,7 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-// TestRewrittenMeanwhile: a mirror at work is no fault.
+// TestRewrittenMeanwhile: a mirror that writes at the same time is not a fault.
 func TestRewrittenMeanwhile(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	b, transport := publish(t, 10)

@@ -17,11 +17,11 @@ type Result string
 const (
 	OK       Result = "ok"
 	Fault    Result = "fault"     // readers do not believe the inventory, or it is wrong
-	Unknown  Result = "unknown"   // no answer that would say: the network, an overload
-	NotAsked Result = "not asked" // something before it was at fault
+	Unknown  Result = "unknown"   // no conclusive answer: the network, an overload
+	NotAsked Result = "not asked" // an earlier check failed
 )
 
-// Finding is one thing that was looked at. Names of checks are stable.
+// Finding is the result of one check. Names of checks are stable.
 type Finding struct {
 	Check  string `json:"check"` // "head", "store", "age", "segment", "contents", "blobs", "blob"
 	Result Result `json:"result"`
@@ -32,10 +32,10 @@ type Finding struct {
 // Report is the outcome of [Verify].
 type Report struct {
 	URL        string     `json:"url"`
-	Store      string     `json:"store,omitempty"` // as the head says
+	Store      string     `json:"store,omitempty"` // from the head
 	Generation uint64     `json:"generation,omitempty"`
 	WrittenAt  *time.Time `json:"writtenAt,omitempty"`
-	Held       *Totals    `json:"held,omitempty"` // when all segments are good
+	Held       *Totals    `json:"held,omitempty"` // if all segments are good
 	Findings   []Finding  `json:"findings"`
 	Faults     int        `json:"faults"`
 	Unknown    int        `json:"unknown"`
@@ -52,10 +52,10 @@ func (r *Report) add(check string, result Result, object, format string, args ..
 	r.Findings = append(r.Findings, Finding{Check: check, Result: result, Object: object, Detail: fmt.Sprintf(format, args...)})
 }
 
-// OK reports that everything that was asked for was looked at and is right.
+// OK reports whether all requested checks were made and found nothing wrong.
 func (r *Report) OK() bool { return r.Faults == 0 && r.Unknown == 0 }
 
-// judge reports whether an error is about what the store has, or about the way there.
+// judge decides whether an error is about what the store has, or about the way there.
 func judge(err error) Result {
 	if errors.Is(err, inventory.ErrHead) || errors.Is(err, inventory.ErrSegment) || errors.Is(err, inventory.ErrForeign) ||
 		errors.Is(err, fetch.ErrTooLarge) || errors.Is(err, fetch.ErrHTML) || errors.Is(err, fetch.ErrEmpty) ||
@@ -68,7 +68,7 @@ func judge(err error) Result {
 	return Unknown
 }
 
-// judgeStatus is for an answer that is not 200.
+// judgeStatus decides that for a status that is not 200.
 func judgeStatus(code int) Result {
 	if code == http.StatusTooManyRequests || code == http.StatusRequestTimeout || code >= 500 {
 		return Unknown

@@ -17,13 +17,13 @@ import (
 	"ociproxy/internal/outbound"
 )
 
-// sampleAtOnce is how many blobs are asked for at once.
+// sampleAtOnce is how many blobs are requested at once.
 const sampleAtOnce = 8
 
-// askTime bounds the question for one blob's size.
+// askTime limits the request for one blob's size.
 const askTime = 20 * time.Second
 
-// count adds up what s holds, and picks n random blobs of it.
+// count adds up what s holds, and picks n of its blobs at random.
 func (r *Report) count(s *Inventory, n int) (sampled []inventory.Record, err error) {
 	var held Totals
 	for rec, err := range s.Records() {
@@ -31,7 +31,7 @@ func (r *Report) count(s *Inventory, n int) (sampled []inventory.Record, err err
 			return nil, err
 		}
 		held.Add(rec.Size)
-		// Each of the blobs so far is in the sample with the same probability (Vitter's algorithm R).
+		// Each blob so far is in the sample with the same probability (Vitter's algorithm R).
 		if len(sampled) < n {
 			sampled = append(sampled, rec)
 		} else if i := rand.Int64N(held.Blobs); i < int64(n) {
@@ -77,7 +77,7 @@ func (l *line) sample(ctx context.Context, src Source, v Verification, blobs []i
 	}
 }
 
-// wrongBlob says that the store has something else, or nothing.
+// wrongBlob says that the store has something else under the digest, or nothing.
 type wrongBlob struct{ text string }
 
 func (e *wrongBlob) Error() string { return e.text }
@@ -89,7 +89,7 @@ func judgeBlob(err error) Result {
 	return judge(err)
 }
 
-// blob asks for one blob: its size by HEAD, or all of it.
+// blob requests one blob: its size by HEAD, or all of it.
 func (l *line) blob(ctx context.Context, address string, rec inventory.Record, whole bool) error {
 	method, limit := http.MethodHead, askTime
 	if whole {

@@ -12,15 +12,15 @@ import (
 	"ociproxy/internal/outbound"
 )
 
-// Source says where an inventory is published and what it should be.
+// Source says where an inventory is published and what to expect of it.
 type Source struct {
 	// URL is the directory that has head.json; it ends in "/".
 	URL string
-	// Store is whose inventory the head must say it is; "" accepts anybody's.
+	// Store is the store that the head must name; "" accepts any.
 	Store string
 	// StaleAfter is the age at which readers stop believing a head; 0 is [inventory.DefaultStaleAfter].
 	StaleAfter time.Duration
-	// Blobs is the URL of a blob with {digest} in it; "" when it is not known.
+	// Blobs is the URL of a blob with {digest} in it; "" if unknown.
 	Blobs string
 }
 
@@ -31,17 +31,17 @@ func (s Source) staleAfter() time.Duration {
 	return s.StaleAfter
 }
 
-// digestMark is where a template has the digest.
+// digestMark is the placeholder for the digest in a template.
 const digestMark = "{digest}"
 
-// What is wrong with an address.
+// Errors of addresses.
 var (
 	ErrAddress   = errors.New("no URL of the form https://host/path")
 	ErrPlainHTTP = errors.New("plain http is for loopback only: anyone on the network path can change what is sent")
 	ErrTemplate  = errors.New("needs {digest} exactly once")
 )
 
-// ParseURL reads the address of an inventory as a person writes it: of the directory, with or without the last slash, or of
+// ParseURL reads the address of an inventory as a person writes it: the directory, with or without the last slash, or
 // its head.json. The error wraps [ErrAddress] or [ErrPlainHTTP].
 func ParseURL(text string) (string, error) {
 	if strings.ContainsAny(text, "?#{}") {
@@ -54,7 +54,8 @@ func ParseURL(text string) (string, error) {
 	return strings.TrimRight(text, "/") + "/", nil
 }
 
-// ParseTemplate checks the URL of a blob with {digest} in it. The error wraps [ErrAddress], [ErrPlainHTTP] or [ErrTemplate].
+// ParseTemplate checks the URL of a blob with {digest} in it. The error wraps [ErrAddress], [ErrPlainHTTP] or
+// [ErrTemplate].
 func ParseTemplate(text string) (string, error) {
 	if strings.Count(text, digestMark) != 1 {
 		return "", fmt.Errorf("%q: %w", text, ErrTemplate)
@@ -73,14 +74,14 @@ func checkAddress(text string) error {
 	return nil
 }
 
-// Options are how to ask.
+// Options say how to read inventories.
 type Options struct {
-	// Transport makes the requests; nil is one with sane bounds.
+	// Transport makes the requests; nil means one with sensible limits.
 	Transport http.RoundTripper
-	// Progress is told of bytes as they arrive; of is how many the segments have, 0 before the head was read. It is called from the
-	// goroutine that reads, from several at once while blobs are read. nil: nobody is told.
+	// Progress is called as bytes arrive. of is the total of the segments; 0 before the head was read. The goroutine
+	// that reads calls Progress; while blobs are read, several do at once. nil: no calls.
 	Progress func(received, of int64)
-	// Now tells the time; nil is [time.Now].
+	// Now returns the time; nil means [time.Now].
 	Now func() time.Time
 }
 
@@ -91,7 +92,7 @@ func (o Options) now() time.Time {
 	return time.Now()
 }
 
-// NewTransport is an HTTP transport whose every step is bounded. The caller closes its idle connections.
+// NewTransport returns an HTTP transport with a limit for every step. The caller closes its idle connections.
 func NewTransport() *http.Transport {
 	return outbound.New(outbound.Options{
 		Dial: 5 * time.Second, Handshake: 5 * time.Second, Header: 20 * time.Second, Idle: 30 * time.Second,

@@ -65,7 +65,7 @@ func TestParseTemplate(t *testing.T) {
 	}
 }
 
-// Why an inventory cannot be read is told with what is to be done.
+// The error says why an inventory cannot be read, and what to do about it.
 func TestExplains(t *testing.T) {
 	secure := httptest.NewTLSServer(http.NotFoundHandler())
 	defer secure.Close()

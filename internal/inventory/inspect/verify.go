@@ -16,16 +16,16 @@ import (
 	"ociproxy/internal/inventory"
 )
 
-// Verification is what to look at.
+// Verification says what to check.
 type Verification struct {
-	// Sample is how many random blobs to ask the store for; Source.Blobs says where. 0: none.
+	// Sample is how many random blobs to request from the store at Source.Blobs. 0: none.
 	Sample int
-	// Whole reads the sampled blobs and hashes them. Without it only their size is asked for.
+	// Whole makes Verify read and hash the sampled blobs. Without it, Verify only asks for their size.
 	Whole bool
 }
 
-// Verify looks at an inventory as a reader that does not believe it yet: head, age, every segment, and a sample of blobs. What
-// is wrong with it is in the report; the error is for what has nothing to do with it: ctx, the local disk.
+// Verify checks an inventory as a reader does that does not believe it yet: head, age, every segment, and a sample of
+// blobs. The report says what is wrong with the inventory. The error is for other causes: ctx, the local disk.
 func Verify(ctx context.Context, src Source, v Verification, opt Options) (*Report, error) {
 	l := newLine(opt)
 	defer l.close()
@@ -69,7 +69,7 @@ func Verify(ctx context.Context, src Source, v Verification, opt Options) (*Repo
 	return r, ctx.Err()
 }
 
-// describe looks at what the head says.
+// describe checks what the head says.
 func (r *Report) describe(src Source, head *inventory.Head, now time.Time) {
 	r.Store, r.Generation, r.WrittenAt = head.Store, head.Generation, &head.WrittenAt
 	r.add("head", OK, "", "generation %d, segments: %d", head.Generation, len(head.Segments))
@@ -92,7 +92,7 @@ func (r *Report) describe(src Source, head *inventory.Head, now time.Time) {
 	}
 }
 
-// segments finds out which segments are at fault when the inventory could not be read; why is what the reader said.
+// segments finds out which segments are at fault when the inventory could not be read. why is the reader's error.
 func (l *line) segments(ctx context.Context, src Source, head *inventory.Head, r *Report, why error) error {
 	before := r.Faults + r.Unknown
 	for _, ref := range head.Segments {
@@ -100,7 +100,7 @@ func (l *line) segments(ctx context.Context, src Source, head *inventory.Head, r
 			return err
 		}
 	}
-	if r.Faults+r.Unknown == before { // it was written again meanwhile, or the network is unsteady
+	if r.Faults+r.Unknown == before { // it was rewritten meanwhile, or the network is unreliable
 		r.add("contents", Unknown, "", "%v", why)
 	} else {
 		r.add("contents", NotAsked, "", "not every segment could be read")
@@ -108,7 +108,7 @@ func (l *line) segments(ctx context.Context, src Source, head *inventory.Head, r
 	return nil
 }
 
-// check reads one segment and adds what was found. The error is ctx's.
+// check reads one segment and adds a finding. The error is ctx's.
 func (l *line) check(ctx context.Context, src Source, ref inventory.SegmentRef, r *Report) error {
 	err := l.segment(ctx, src.URL+inventory.SegmentPrefix+ref.SHA256, ref)
 	switch {
@@ -124,7 +124,7 @@ func (l *line) check(ctx context.Context, src Source, ref inventory.SegmentRef, 
 	return nil
 }
 
-// segment reads one segment and says what is wrong with it.
+// segment reads one segment and returns what is wrong with it.
 func (l *line) segment(ctx context.Context, address string, ref inventory.SegmentRef) error {
 	ctx, cancel := context.WithTimeout(ctx, readTime(ref.Bytes))
 	defer cancel()
@@ -142,7 +142,7 @@ func (l *line) segment(ctx context.Context, address string, ref inventory.Segmen
 	return inventory.Verify(io.LimitReader(resp.Body, ref.Bytes+1), ref)
 }
 
-// get makes a request and wants 200. The caller closes the body.
+// get makes a request and expects 200. The caller closes the body.
 func (l *line) get(ctx context.Context, client *http.Client, method, address string) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, address, nil)
 	if err != nil {
@@ -164,5 +164,5 @@ func (l *line) get(ctx context.Context, client *http.Client, method, address str
 	return resp, nil
 }
 
-// readTime is how long n bytes may take: a minute, and a second for each further MB.
+// readTime is how long n bytes may take: a minute, plus a second for each further MB.
 func readTime(n int64) time.Duration { return time.Minute + time.Duration(n>>20)*time.Second }

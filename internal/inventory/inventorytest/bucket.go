@@ -40,13 +40,15 @@ const (
 // ErrFault is what a failed operation returns.
 var ErrFault = errors.New("the bucket does not answer")
 
-// Bucket is a [write.Bucket] in memory. It serves its objects over HTTP too. The zero value is empty and works.
+// Bucket is a [write.Bucket] in memory. It also serves its objects over HTTP. The zero value is an empty bucket, ready
+// to use.
 type Bucket struct {
-	// Inject decides about each operation; nil: none fails. It may use the bucket, and may be called from several goroutines.
+	// Inject decides whether an operation fails; nil: none fails. It may use the bucket, and several goroutines may
+	// call it.
 	Inject func(op Op, key string) Fault
 	// Now is the bucket's clock; nil is time.Now.
 	Now func() time.Time
-	// Watch is called after each change, under the bucket's lock; nil: not called. objects must not be changed or kept.
+	// Watch is called after each change, under the bucket's lock; nil: not called. It must not change or keep objects.
 	Watch func(op Op, key string, objects map[string]Stored)
 
 	mu      sync.Mutex
@@ -59,7 +61,7 @@ type Stored struct {
 	Body     []byte
 	Version  string
 	Modified time.Time
-	Object   write.Object // as it was put, without its body
+	Object   write.Object // as it was put, without body
 }
 
 func (b *Bucket) fault(op Op, key string) Fault {
@@ -120,7 +122,7 @@ func (b *Bucket) Put(ctx context.Context, key string, o write.Object, version st
 	return b.objects[key].Version, nil
 }
 
-// set writes an object whatever was there. The lock is held.
+// set writes an object without any condition. The lock is held.
 func (b *Bucket) set(key string, s Stored) {
 	if b.objects == nil {
 		b.objects = map[string]Stored{}
@@ -130,7 +132,7 @@ func (b *Bucket) set(key string, s Stored) {
 	b.objects[key] = s
 }
 
-// Set writes an object whatever was there: for tests that break something.
+// Set writes an object without any condition, for tests that break something.
 func (b *Bucket) Set(key string, body []byte) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -227,7 +229,7 @@ func (b *Bucket) now() time.Time {
 	return time.Now()
 }
 
-// ServeHTTP serves objects by key, with ETag and conditional GET, 404 for what is not there.
+// ServeHTTP serves objects by key, with ETag and conditional GET. It answers 404 for missing objects.
 func (b *Bucket) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	o, ok := b.Object(strings.TrimPrefix(r.URL.Path, "/"))
 	if !ok {

@@ -180,7 +180,7 @@ func (s suite) list(prefix string) (lines []string) {
 	return lines
 }
 
-// race puts at once n times and returns what the only one who succeeded has put.
+// race makes n puts at once, checks that exactly one succeeds, and returns what that one has put.
 func (s suite) race(n int, key, version string, others error) (won string) {
 	s.t.Helper()
 	errs := make([]error, n)

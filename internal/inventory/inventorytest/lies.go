@@ -12,17 +12,18 @@ import (
 type Lie struct {
 	Name string
 	Head string
-	Want string // what its refusal says
+	Want string // part of the error that refuses it
 }
 
-// Truth is a good head of one segment of two blobs by sha256, as text.
+// Truth returns a valid head as text: one segment of two blobs by sha256.
 func Truth(store, segment string, now time.Time) string {
 	return fmt.Sprintf(`{"version":1,"store":%q,"generation":%d,"writtenAt":%q,"segments":[{"sha256":%q,"count":2,"bytes":100}]}`,
 		store, now.Unix(), now.UTC().Format(time.RFC3339), segment)
 }
 
-// Lies are all ways in which a head can be wrong by itself: whoever reads one, from a store, from disk or from a bucket, refuses it
-// with an error that wraps [inventory.ErrHead], and is none the worse for it. But for the lie, each is newer than [Truth].
+// Lies returns all ways in which a head can be wrong by itself. Every reader, whether it reads from a store, from disk
+// or from a bucket, refuses such a head with an error that wraps [inventory.ErrHead], and continues unharmed. Apart
+// from the lie, each head is newer than [Truth].
 func Lies(store, segment string, now time.Time) (lies []Lie) {
 	good := Truth(store, segment, now.Add(time.Second))
 	replace := func(old, new string) string {

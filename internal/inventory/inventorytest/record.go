@@ -7,7 +7,7 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// Digest makes digest i; each third is sha512.
+// Digest makes digest i. Every third is sha512.
 func Digest(i int) oci.Digest {
 	text := fmt.Sprintf("sha256:%064x", i)
 	if i%3 == 0 {
@@ -20,12 +20,12 @@ func Digest(i int) oci.Digest {
 	return d
 }
 
-// Blob says that blob i is held.
+// Blob returns a record that blob i is held.
 func Blob(i int) inventory.Record {
 	return inventory.Record{Digest: Digest(i), Size: int64(i), Kind: inventory.Blob}
 }
 
-// Gone says that blob i is held no longer.
+// Gone returns a record that blob i is no longer held.
 func Gone(i int) inventory.Record {
 	return inventory.Record{Digest: Digest(i), Kind: inventory.Tombstone}
 }
@@ -33,7 +33,7 @@ func Gone(i int) inventory.Record {
 // Holding is the oracle of one store: the size of each blob that it holds.
 type Holding map[oci.Digest]int64
 
-// Apply does what a writer's Apply says.
+// Apply does what a writer's Apply does.
 func (h Holding) Apply(records ...inventory.Record) {
 	for _, r := range records {
 		if delete(h, r.Digest); r.Kind == inventory.Blob {

@@ -14,16 +14,16 @@ import (
 // appending is the edit of Apply, Remove and Restart.
 type appending struct {
 	w       *Writer
-	drop    bool      // all images go
-	anew    bool      // everything goes
-	began   time.Time // by the clock that heads are written by
+	drop    bool      // remove all images
+	all     bool      // remove everything
+	began   time.Time // by the clock that writes heads
 	spools  []*spool
-	sent    []*spool               // those of the last attempt
+	sent    []*spool               // spools of the last attempt
 	there   map[string]bool        // segments that this edit has uploaded
-	dropped []inventory.SegmentRef // that the last attempt left out
+	dropped []inventory.SegmentRef // segments that the last attempt left out
 }
 
-func (a *appending) replaces() bool { return a.anew }
+func (a *appending) replaces() bool { return a.all }
 
 // done: the swap was one step, so any new segment that was not in the head before proves it. It is not enough to look
 // whether h lists the segment: a compaction may have merged it since, and appending it again would override later
@@ -35,11 +35,11 @@ func (a *appending) done(tried, h *inventory.Head) bool {
 		}
 	}
 	switch {
-	case len(a.spools) > 0 || a.anew:
+	case len(a.spools) > 0 || a.all:
 		return false
 	case a.drop:
 		return h.ImagesDropped > tried.ImagesDropped
-	default: // somebody has rewritten the head meanwhile: that is all an Apply without records wants
+	default: // another writer has rewritten the head: that is all that an Apply without records needs
 		return h.Generation > tried.Generation && !h.WrittenAt.Before(a.began)
 	}
 }
@@ -51,7 +51,7 @@ func (a *appending) next(ctx context.Context, h, next *inventory.Head) error {
 		if s.header.Images() && outdated {
 			continue
 		}
-		if a.anew || !h.Has(s.ref.SHA256) {
+		if a.all || !h.Has(s.ref.SHA256) {
 			if err := a.upload(ctx, s); err != nil {
 				return err
 			}
@@ -65,8 +65,8 @@ func (a *appending) next(ctx context.Context, h, next *inventory.Head) error {
 	for _, ref := range h.Segments {
 		switch {
 		case mine.Has(ref.SHA256):
-			// It moves to the end: there it overrides what came in between.
-		case a.anew || a.drop && ref.Images():
+			// It moves to the end, where it overrides what came in between.
+		case a.all || a.drop && ref.Images():
 			a.dropped = append(a.dropped, ref)
 		default:
 			next.Segments = append(next.Segments, ref)
@@ -82,7 +82,7 @@ func (a *appending) next(ctx context.Context, h, next *inventory.Head) error {
 	return nil
 }
 
-// retire marks what the edit took out of the head.
+// retire marks the segments that the edit took out of the head.
 func (a *appending) retire(ctx context.Context, h *inventory.Head) {
 	for _, ref := range a.dropped {
 		if !h.Has(ref.SHA256) {

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Bucket is the part of an object store that a [Writer] needs: the objects below one inventory's prefix, by key ("head.json",
-// "seg/…"). It is used from several goroutines and several processes at once.
+// Bucket is the part of an object store that a [Writer] needs: the objects below one inventory's prefix, by key
+// ("head.json", "seg/…"). Several goroutines and several processes use it at once.
 //
 // Reading after writing is consistent, lists too. A write that returns nil is durable. A write that returns an error
 // may have happened, or may happen later.
@@ -24,15 +24,15 @@ type Bucket interface {
 	Put(ctx context.Context, key string, o Object, version string) (now string, err error)
 	// List returns the objects whose key starts with prefix, in any order. The last pair may be an error.
 	List(ctx context.Context, prefix string) iter.Seq2[Listed, error]
-	// Delete removes an object. It is no error when there is none.
+	// Delete removes an object. A missing object is not an error.
 	Delete(ctx context.Context, key string) error
 }
 
-// Object is what is put.
+// Object is an object to put.
 type Object struct {
 	Body         io.ReadSeeker // from its start
 	Size         int64
-	SHA256       string // lower-case hexadecimal; "" when not known
+	SHA256       string // lower-case hexadecimal; "" if unknown
 	ContentType  string
 	CacheControl string
 }

@@ -11,10 +11,10 @@ import (
 	"ociproxy/internal/inventory"
 )
 
-// How long segments stay that are in no head.
+// How long segments stay that no head lists.
 const (
-	keepRetired = 24 * time.Hour     // readers may still follow the head before
-	keepOrphans = 7 * 24 * time.Hour // their writer may still be at work
+	keepRetired = 24 * time.Hour     // readers may still follow the previous head
+	keepOrphans = 7 * 24 * time.Hour // their writer may still work
 )
 
 // Clean removes segments that have been in no head for long: 24 hours after a compaction replaced them. It removes
@@ -29,10 +29,10 @@ func (w *Writer) Clean(ctx context.Context) (removed []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	// This comes after the lists: what a head names by now must not be touched.
+	// Read the head after the lists: segments that it names by now must stay.
 	h, err := w.Head(ctx)
 	if err != nil {
-		return nil, err // no head: nobody knows what is in use
+		return nil, err // without a head it is unknown what is in use
 	}
 	var failed []error
 	now := w.opt.Now()
@@ -43,7 +43,7 @@ func (w *Writer) Clean(ctx context.Context) (removed []string, err error) {
 			if ok {
 				failed = append(failed, w.bucket.Delete(ctx, retiredPrefix+sha256))
 			}
-		case !ok || marked.Before(modified): // a mark of an earlier object says nothing about this one
+		case !ok || marked.Before(modified): // an older mark says nothing about this object
 			if now.Sub(modified) >= keepOrphans {
 				w.retire(ctx, sha256)
 			}
@@ -84,7 +84,7 @@ func (w *Writer) remove(ctx context.Context, sha256 string, marked time.Time) (b
 		return false, err
 	}
 	if err := w.bucket.Delete(ctx, inventory.SegmentPrefix+sha256); err != nil {
-		return false, err // may have happened; the mark stays, and the next pass after a day looks again
+		return false, err // it may have happened; the mark stays, and a pass a day later checks again
 	}
 	return true, w.bucket.Delete(ctx, retiredPrefix+sha256)
 }
@@ -99,7 +99,7 @@ func (w *Writer) list(ctx context.Context, prefix string) (map[string]time.Time,
 		}
 		dir, hash := path.Split(o.Key)
 		if inventory.IsHash(hash) && dir != "" && strings.HasPrefix(prefix, dir) {
-			if o.Modified.IsZero() { // as if it were ages old
+			if o.Modified.IsZero() { // a zero time would look very old
 				return nil, fmt.Errorf("list %s: it gives no time for %s: nothing is removed", prefix, o.Key)
 			}
 			found[hash] = o.Modified

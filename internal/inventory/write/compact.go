@@ -15,7 +15,8 @@ import (
 	"ociproxy/internal/inventory"
 )
 
-// compactAbove is how many segments a head may have before some are merged: each is a request for a reader that starts.
+// compactAbove is how many segments a head may have before some are merged. Each segment is a request for a reader that
+// starts.
 const compactAbove = 16
 
 // Compact merges segments when the head has more than sixteen. It merges the newest ones, back to the first that is
@@ -42,7 +43,7 @@ type compacting struct {
 	form    inventory.Form
 	inputs  []inventory.SegmentRef // a run of the form's segments
 	oldest  bool                   // the run began with the first: tombstones were dropped
-	output  *spool                 // nil: nothing is left of them
+	output  *spool                 // nil: no records are left
 	there   map[string]bool
 	planned bool
 }
@@ -92,7 +93,7 @@ func (c *compacting) next(ctx context.Context, h, next *inventory.Head) error {
 	return nil
 }
 
-// fits reports whether what was merged for an earlier head can replace the same segments of h.
+// fits reports whether the output that was merged for an earlier head can replace the same segments of h.
 func (c *compacting) fits(h *inventory.Head) bool {
 	if !c.planned {
 		return false
@@ -184,7 +185,7 @@ const retiredPrefix = "retired/"
 // stays longer.
 func (w *Writer) retire(ctx context.Context, sha256 string) {
 	err := w.mark(ctx, sha256, "")
-	if errors.Is(err, ErrExists) { // of an earlier time in no head
+	if errors.Is(err, ErrExists) { // a mark from an earlier time
 		if body, version, gerr := w.bucket.Get(ctx, retiredPrefix+sha256); gerr == nil {
 			_ = body.Close()
 			_ = w.mark(ctx, sha256, version)
@@ -193,7 +194,7 @@ func (w *Writer) retire(ctx context.Context, sha256 string) {
 }
 
 func (w *Writer) mark(ctx context.Context, sha256, version string) error {
-	// The nonce makes each mark another object: a bucket's versions may follow from the bytes.
+	// The nonce makes each mark a different object: a bucket may derive its versions from the bytes.
 	text := fmt.Sprintf("in no head since this was written, %016x\n", rand.Uint64())
 	_, err := w.bucket.Put(ctx, retiredPrefix+sha256, Object{
 		Body: strings.NewReader(text), Size: int64(len(text)), ContentType: "text/plain", CacheControl: "no-cache",

@@ -11,7 +11,8 @@ import (
 	"ociproxy/internal/inventory/write"
 )
 
-// A large old segment stays when the small ones after it are merged, and what they say about its digests keeps counting.
+// A large old segment stays when the small ones after it are merged. What the small ones say about its digests still
+// counts.
 func TestCompactKeepsBase(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := guarded(t)
@@ -42,7 +43,7 @@ func TestCompactKeepsBase(t *testing.T) {
 		}
 		same(t, want, held(t, b))
 
-		// In the end everything is gone.
+		// In the end every digest is removed.
 		var all []inventory.Record
 		for d := range want {
 			all = append(all, inventory.Record{Digest: d, Kind: inventory.Tombstone})
@@ -62,7 +63,8 @@ func TestCompactKeepsBase(t *testing.T) {
 	})
 }
 
-// A segment in no head stays for a week and a day, for its writer may still be at work; one that was replaced, for a day.
+// A segment in no head stays for a week and a day, because its writer may still work. A segment that was replaced stays
+// for a day.
 func TestCleanTimes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := guarded(t)
@@ -85,7 +87,7 @@ func TestCleanTimes(t *testing.T) {
 			}
 		}
 		const day = 24 * time.Hour
-		clean(0, 19) // 17, what they were merged to, and the orphan
+		clean(0, 19) // 17, the segment that they were merged into, and the orphan
 		clean(day-time.Minute, 19)
 		clean(2*time.Minute, 2)
 		clean(5*day, 2)

@@ -9,8 +9,8 @@ import (
 	"ociproxy/internal/inventory/write"
 )
 
-// A writer's swap happens but nobody tells it; before it looks again, another writer removes the blob and merges both changes. The first one must
-// see that it was done, not bring the blob back.
+// A writer's swap succeeds, but the answer is lost. Before the writer looks again, another writer removes the blob and
+// merges both changes. The first writer must see that its change was made, and must not bring the blob back.
 func TestDoubtAfterCompaction(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &inventorytest.Bucket{}

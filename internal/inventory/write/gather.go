@@ -22,7 +22,7 @@ type Holder struct {
 // Gathered is what the inventories of several stores say.
 type Gathered struct {
 	Blobs  *inventory.Table
-	Images *inventory.Table // by manifest: the stores that have all of the image; the sizes are those of the manifests
+	Images *inventory.Table // by manifest: the stores that have all of the image; sizes are the manifests'
 	// Heads are by the position of the holder; nil where there is no inventory yet, or none that can be read.
 	Heads []*inventory.Head
 	// Faults are by the position of the holder; nil: its inventory is completely in the tables. A store with a fault
@@ -41,7 +41,7 @@ func Gather(ctx context.Context, segments *inventory.Segments, holders []Holder,
 	var wg sync.WaitGroup
 	limit := make(chan struct{}, headsAtOnce)
 	held := segments.Hold()
-	defer segments.DropMemory() // the tables have it
+	defer segments.DropMemory() // the tables have the content
 	defer held.Release()
 	for i, h := range holders {
 		wg.Go(func() {
@@ -118,7 +118,7 @@ func (g *Gathered) build(segments *inventory.Segments, holders []Holder, dir str
 	return err
 }
 
-// ownSite is the side of an inventory that only its owner sees.
+// ownSite is the side of an inventory that only its owner can read.
 type ownSite struct{ bucket Bucket }
 
 // Where implements [inventory.Origin].
@@ -136,7 +136,7 @@ func (s ownSite) Open(ctx context.Context, ref inventory.SegmentRef) (io.ReadClo
 func Extend(
 	t *inventory.Table, dir string, without set.Set, more map[int][]inventory.Record,
 ) (*inventory.Table, error) {
-	made := map[string]*spool{} // stores that get the same share one
+	made := map[string]*spool{} // stores that get the same records share a spool
 	defer func() {
 		for _, s := range made {
 			s.close()

@@ -13,7 +13,7 @@ import (
 	. "ociproxy/internal/inventory/write"
 )
 
-// frozen is a bucket that takes requests and never answers.
+// frozen is a bucket that accepts requests and never answers.
 type frozen struct{ Bucket }
 
 func (frozen) Get(ctx context.Context, _ string) (io.ReadCloser, string, error) {
@@ -21,8 +21,8 @@ func (frozen) Get(ctx context.Context, _ string) (io.ReadCloser, string, error) 
 	return nil, "", ctx.Err()
 }
 
-// A store that does not answer holds up the others for half a minute, or as long as somebody wants to wait, not for
-// all the tries of its client.
+// A store that does not answer delays the others by half a minute, or as long as the caller wants to wait, but not by
+// all retries of its client.
 func TestGatherFrozen(t *testing.T) {
 	for patience, want := range map[time.Duration]time.Duration{0: 30 * time.Second, 3 * time.Second: 3 * time.Second, time.Hour: 30 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {

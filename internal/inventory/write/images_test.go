@@ -19,8 +19,9 @@ import (
 	"ociproxy/internal/set"
 )
 
-// TestImagesAgainstMap writes blobs, tombstones and images of the same digests through writers of several stores, removes at
-// random, lets inventories be compacted, and compares both tables with maps each time, read again and grown by [write.Extend].
+// TestImagesAgainstMap writes blobs, tombstones and images of the same digests through writers of several stores. It
+// removes some at random and lets inventories be compacted. Each time it compares both tables with maps: tables that
+// were read again, and tables that [write.Extend] extended.
 func TestImagesAgainstMap(t *testing.T) {
 	for name, dir := range map[string]string{"memory": "", "file": t.TempDir()} {
 		for seed := range uint64(2) {
@@ -29,7 +30,7 @@ func TestImagesAgainstMap(t *testing.T) {
 	}
 }
 
-// digestOf makes digest i; each fifth is sha512, and some share their first eight bytes.
+// digestOf makes digest i. Every fifth is sha512, and some share their first eight bytes.
 func digestOf(i int) oci.Digest {
 	name, raw := "sha256:", make([]byte, 32)
 	if i%5 == 4 {
@@ -128,7 +129,7 @@ func imagesAgainstMap(t *testing.T, dir string, rng *rand.Rand) {
 	}
 }
 
-// compareTable expects the stores' indices to be three times their number.
+// compareTable compares a table with the stores' holdings. A store's index is three times its number.
 func compareTable(t *testing.T, what string, held []inventorytest.Holding, kind inventory.Kind, table *inventory.Table) {
 	t.Helper()
 	want := map[oci.Digest]inventory.Entry{}

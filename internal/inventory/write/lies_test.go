@@ -15,8 +15,8 @@ import (
 	"ociproxy/internal/inventory/write"
 )
 
-// A writer goes on from no head that cannot be true; it says so at once and leaves the bucket as it is. Whoever begins again can
-// always write, and after that so can everybody.
+// A writer does not continue from a head that cannot be true. It reports that at once and leaves the bucket unchanged.
+// A writer that begins the inventory again can always write, and after that all writers can.
 func TestWriterRefusesLies(t *testing.T) {
 	segment := strings.Repeat("ab", 32)
 	for _, lie := range inventorytest.Lies(store, segment, time.Now()) {
@@ -28,7 +28,7 @@ func TestWriterRefusesLies(t *testing.T) {
 					t.Fatal(err)
 				}
 				head := lie.Head
-				for _, l := range inventorytest.Lies(store, segment, time.Now()) { // by the clock of synctest
+				for _, l := range inventorytest.Lies(store, segment, time.Now()) { // in synctest's time
 					if l.Name == lie.Name {
 						head = l.Head
 					}
@@ -64,8 +64,9 @@ func TestWriterRefusesLies(t *testing.T) {
 	}
 }
 
-// What a writer learnt about images counts no longer after an inventory was begun again, though generations are lower since.
-func TestImagesAfterAnew(t *testing.T) {
+// What a writer learned about images no longer counts after an inventory was begun again, although generations are
+// lower since.
+func TestImagesAfterReplacing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &inventorytest.Bucket{}
 		opt := write.Options{Store: store, TempDir: t.TempDir()}
@@ -85,7 +86,7 @@ func TestImagesAfterAnew(t *testing.T) {
 			t.Fatal(err)
 		}
 		image := inventory.Record{Digest: inventorytest.Digest(5), Size: 5, Kind: inventory.Image}
-		h, err := w.Apply(t.Context(), image) // from what it knows: refused by the bucket, read again
+		h, err := w.Apply(t.Context(), image) // from its own knowledge: the bucket refuses, and it reads again
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -97,14 +98,14 @@ func TestImagesAfterAnew(t *testing.T) {
 	})
 }
 
-// An object that only ends like a segment is left alone, and so is the segment whose name it takes.
+// An object whose name only ends like a segment's stays, and so does the segment with that name.
 func TestCleanOnlySegments(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &inventorytest.Bucket{}
 		orphan := strings.Repeat("ab", 32)
 		b.Set("seg/elsewhere/"+orphan, []byte("x"))
 		<-time.After(10 * 24 * time.Hour)
-		b.Set("seg/"+orphan, []byte("x")) // somebody is about to list it
+		b.Set("seg/"+orphan, []byte("x")) // its writer is about to list it
 		w := write.New(b, write.Options{Store: store, TempDir: t.TempDir()})
 		if _, err := w.Apply(t.Context(), inventorytest.Blob(1)); err != nil {
 			t.Fatal(err)
@@ -123,7 +124,7 @@ func TestCleanOnlySegments(t *testing.T) {
 	})
 }
 
-// timeless is a bucket whose lists tell no times.
+// timeless is a bucket whose lists have no times.
 type timeless struct{ *inventorytest.Bucket }
 
 func (b timeless) List(ctx context.Context, prefix string) iter.Seq2[write.Listed, error] {
@@ -137,7 +138,7 @@ func (b timeless) List(ctx context.Context, prefix string) iter.Seq2[write.Liste
 	}
 }
 
-// An object without a time is not old: a segment that its writer has just put is in no head yet.
+// An object without a time does not count as old: a segment that its writer has just put is in no head yet.
 func TestCleanWithoutTimes(t *testing.T) {
 	b := &inventorytest.Bucket{}
 	opt := write.Options{Store: store, TempDir: t.TempDir()}

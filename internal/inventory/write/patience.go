@@ -12,7 +12,7 @@ func WithPatience(ctx context.Context, d time.Duration) context.Context {
 	return context.WithValue(ctx, patienceKey{}, d)
 }
 
-// patience is how long a head is waited for.
+// patience returns how long Gather waits for a head.
 func patience(ctx context.Context) time.Duration {
 	if d, ok := ctx.Value(patienceKey{}).(time.Duration); ok && d > 0 {
 		return min(headPatience, d)

@@ -14,11 +14,11 @@ import (
 	"ociproxy/internal/inventory"
 )
 
-// spool is a segment on its way to a bucket: in memory while it is small, else a temporary file.
+// spool is a segment on its way to a bucket: in memory while it is small, then in a temporary file.
 type spool struct {
 	dir    string
-	memory []byte   // until file is made; begins with room for the header
-	file   *os.File // nil: all is in memory
+	memory []byte   // until file is made; starts with room for the header
+	file   *os.File // nil: everything is in memory
 	w      *bufio.Writer
 	header inventory.Header
 	ref    inventory.SegmentRef // after seal
@@ -30,7 +30,7 @@ const spoolMemory = 1 << 20
 // blockLen is how many bytes are written to a file at once.
 const blockLen = 64 << 10
 
-// newSpool makes an empty one; dir is for its file, "" the system's directory for such files.
+// newSpool makes an empty spool. dir is for its file; "" is the system's directory for temporary files.
 func newSpool(dir string, f inventory.Form) *spool {
 	return &spool{dir: dir, memory: make([]byte, inventory.HeaderLen), header: inventory.Header{Form: f}}
 }
@@ -90,7 +90,7 @@ func (s *spool) body() io.ReadSeeker {
 	return io.NewSectionReader(s.file, 0, s.header.Bytes())
 }
 
-// object is what to put into a bucket.
+// object returns the object to put into a bucket.
 func (s *spool) object() Object {
 	return Object{
 		Body: s.body(), Size: s.ref.Bytes, SHA256: s.ref.SHA256,
@@ -104,7 +104,7 @@ func (s *spool) close() {
 	}
 }
 
-// spoolRecords makes one spool for each form that records has: sorted, and of several records of one digest the last.
+// spoolRecords makes one sorted spool for each form in records. Of several records of one digest it keeps the last.
 func spoolRecords(dir string, records []inventory.Record) (spools []*spool, err error) {
 	defer func() {
 		if err != nil {
@@ -143,7 +143,7 @@ func closeSpools(spools []*spool) {
 	}
 }
 
-// compareRecords orders by form, then digest: the text of a digest has its algorithm first.
+// compareRecords orders by form, then by digest. The text of a digest begins with its algorithm.
 func compareRecords(a, b inventory.Record) int {
 	if x, y := a.Kind == inventory.Image, b.Kind == inventory.Image; x != y {
 		if y {

@@ -66,7 +66,7 @@ func TestSpoolOrder(t *testing.T) {
 	}
 }
 
-// A spool in memory and one that has outgrown it write what the format says, under the name of its hash.
+// A spool in memory, and one that has outgrown memory, write what the format says, under the name of its hash.
 func TestSpool(t *testing.T) {
 	for _, n := range []int{1, 3000, spoolMemory / 38, spoolMemory/38 + 1} {
 		var records []inventory.Record

@@ -23,7 +23,7 @@ type Writer struct {
 
 	mu    sync.Mutex
 	known known
-	since *uint64 // generation of the head that the caller has seen; nil: it has not asked
+	since *uint64 // generation of the head that the caller has seen; nil: none
 }
 
 // Options configure a [Writer].
@@ -34,7 +34,7 @@ type Options struct {
 	// Attempts bounds how often a change is tried when other writers interfere; default 10. A bucket that fails three
 	// times in a row ends it earlier: the bucket has already tried each request several times itself.
 	Attempts int
-	// Now tells the time; default [time.Now].
+	// Now returns the time; default [time.Now].
 	Now func() time.Time
 }
 
@@ -78,7 +78,7 @@ func (w *Writer) Remove(ctx context.Context, digests ...oci.Digest) (*inventory.
 // Restart writes records in place of whatever is there: a head that cannot be read, another store's head, or a head
 // whose segments are damaged.
 func (w *Writer) Restart(ctx context.Context, records ...inventory.Record) (*inventory.Head, error) {
-	h, err := w.write(ctx, &appending{w: w, drop: true, anew: true}, records)
+	h, err := w.write(ctx, &appending{w: w, drop: true, all: true}, records)
 	if err == nil {
 		w.learnt(h)
 	}
@@ -105,7 +105,7 @@ func (w *Writer) write(ctx context.Context, a *appending, records []inventory.Re
 		h, err = w.change(ctx, a)
 	}
 	if err == nil && len(h.Segments) > compactAbove {
-		if c, err := w.Compact(ctx); err == nil { // else the next change tries again, long before the head is full
+		if c, err := w.Compact(ctx); err == nil { // on an error, a later change tries again, before the head is full
 			h = c
 		}
 	}
@@ -135,8 +135,8 @@ type edit interface {
 	// done reports whether h, read after an attempt whose outcome is unknown, has the change; tried is what
 	// the attempt started from.
 	done(tried, h *inventory.Head) bool
-	// next sets the segments of the head that follows h; all else that matters to the edit has been copied from h. It uploads
-	// what is missing. errNothing: there is nothing to do.
+	// next sets the segments of the head that follows h, and uploads what is missing. The rest of next is already
+	// copied from h. errNothing: there is nothing to do.
 	next(ctx context.Context, h, next *inventory.Head) error
 	// replaces reports whether a head that is broken or another store's may be written over.
 	replaces() bool
@@ -144,17 +144,17 @@ type edit interface {
 
 var errNothing = errors.New("nothing to do")
 
-// changeTime bounds one change. A segment that is in no head is removed after days: by then its writer has given up.
+// changeTime limits one change. A segment that is in no head is removed after days; by then its writer has given up.
 const changeTime = 12 * time.Hour
 
-// maxFailures in a row that are not the doing of other writers end a change.
+// maxFailures is how many failures in a row, not caused by other writers, end a change.
 const maxFailures = 3
 
 // change applies e to the head, and repeats that until its own swap succeeds.
 func (w *Writer) change(ctx context.Context, e edit) (*inventory.Head, error) {
 	ctx, cancel := context.WithTimeout(ctx, changeTime)
 	defer cancel()
-	var tried *inventory.Head // the head that the last attempt started from; its outcome is unknown
+	var tried *inventory.Head // the head of the last attempt, whose outcome is unknown
 	var last error
 	attempts, failures := 0, 0
 	for attempts < w.opt.Attempts && failures < maxFailures {
@@ -167,7 +167,7 @@ func (w *Writer) change(ctx context.Context, e edit) (*inventory.Head, error) {
 		h, version, err := w.current(ctx, e.replaces(), failures == maxFailures-1)
 		if err != nil {
 			if errors.Is(err, inventory.ErrForeign) || errors.Is(err, inventory.ErrHead) {
-				return nil, err // trying again does not help
+				return nil, err // another try would not help
 			}
 			last = err
 			failures++
@@ -185,7 +185,7 @@ func (w *Writer) change(ctx context.Context, e edit) (*inventory.Head, error) {
 		case errors.Is(err, inventory.ErrSegment) || errors.Is(err, inventory.ErrHead) || errors.Is(err, errFull):
 			return nil, err
 		}
-		// Even a conflict may be one with an earlier try of ours, made again below the bucket's interface.
+		// Even a conflict may be with an earlier try of ours, repeated below the bucket's interface.
 		tried, last = h, err
 		if failures++; errors.Is(err, ErrConflict) || errors.Is(err, ErrExists) {
 			failures = 0
@@ -236,7 +236,7 @@ func (w *Writer) remember(h *inventory.Head, version string) {
 
 func (w *Writer) forget() { w.remember(nil, "") }
 
-// learnt notes that the caller knows what it says about images from h or a later head.
+// learnt records that the caller's knowledge about images is from h or a later head.
 func (w *Writer) learnt(h *inventory.Head) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -251,7 +251,7 @@ func (w *Writer) outdated(h *inventory.Head) bool {
 	return w.since != nil && (h.ImagesDropped > *w.since || h.Generation < *w.since)
 }
 
-// errUnread says that a head is there, and cannot be read to its end: the store's own checksum may contradict it.
+// errUnread says that there is a head that cannot be read to its end: the store's own checksum may contradict it.
 var errUnread = errors.New("it is there and cannot be read")
 
 // current returns the head to start from: the known one, or one read again. Where there is none, or one that may be
@@ -273,7 +273,7 @@ func (w *Writer) current(ctx context.Context, replaces, last bool) (*inventory.H
 	return h, version, err
 }
 
-// read returns the version also of a head that is broken or another store's.
+// read also returns the version of a head that is broken or another store's.
 func (w *Writer) read(ctx context.Context) (*inventory.Head, string, error) {
 	w.forget()
 	body, version, err := w.bucket.Get(ctx, inventory.HeadName)

@@ -26,7 +26,7 @@ import (
 
 const store = "s3-use1"
 
-// held reads what the inventory in a bucket says, as a proxy does.
+// held reads the inventory in a bucket as a proxy does.
 func held(t *testing.T, b *inventorytest.Bucket) inventorytest.Holding {
 	t.Helper()
 	client := inventorytest.Client(b)
@@ -92,7 +92,7 @@ func (g *guard) watch(op inventorytest.Op, key string, objects map[string]invent
 	}
 }
 
-// named reads a head that was put.
+// named checks a head that was put.
 func (g *guard) named(body []byte) {
 	h, err := inventory.ParseHead(body)
 	if err != nil {
@@ -105,7 +105,7 @@ func (g *guard) named(body []byte) {
 	g.generation, g.segments = h.Generation, h.Segments
 }
 
-// steps is a life of a bucket: enough changes to be compacted, tombstones, a day and a week passing.
+// steps returns the life of a bucket: enough changes for a compaction, tombstones, and the passing of a day and a week.
 func steps() (list []func(context.Context, *write.Writer, inventorytest.Holding) error) {
 	apply := func(records ...inventory.Record) {
 		list = append(list, func(ctx context.Context, w *write.Writer, h inventorytest.Holding) error {
@@ -120,7 +120,7 @@ func steps() (list []func(context.Context, *write.Writer, inventorytest.Holding)
 		passed := false
 		list = append(list, func(ctx context.Context, w *write.Writer, _ inventorytest.Holding) error {
 			if !passed {
-				<-time.After(after) // by the clock of synctest
+				<-time.After(after) // in synctest's time
 				passed = true
 			}
 			_, err := w.Clean(ctx)
@@ -135,14 +135,15 @@ func steps() (list []func(context.Context, *write.Writer, inventorytest.Holding)
 	apply()
 	clean(25 * time.Hour)
 	apply(inventorytest.Blob(7), inventorytest.Gone(1), inventorytest.Gone(11))
-	apply(inventorytest.Blob(7), inventorytest.Gone(1), inventorytest.Gone(11)) // the same again
+	apply(inventorytest.Blob(7), inventorytest.Gone(1), inventorytest.Gone(11)) // the same changes again
 	clean(8 * 24 * time.Hour)
 	clean(25 * time.Hour)
 	return list
 }
 
-// eachFault runs one test for each operation on a bucket, and each way in which that can fail: nothing happened, and it happened but
-// nobody was told. Unless all are tried, the two ways take turns. run reports whether there were more operations than at.
+// eachFault runs one test for each operation on a bucket, and for each way in which it can fail: nothing happened, or
+// it happened and the answer was lost. If not all combinations are tried, the two ways take turns. run reports whether
+// there were more operations than at.
 func eachFault(t *testing.T, run func(t *testing.T, fault inventorytest.Fault, at int) (more bool)) {
 	step := thorough.Step(2)
 	for i, fault := range []inventorytest.Fault{inventorytest.Failed, inventorytest.Persisted} {
@@ -170,7 +171,7 @@ func TestWriterFaults(t *testing.T) {
 		w := write.New(b, write.Options{Store: store, TempDir: t.TempDir()})
 		for i, step := range steps() {
 			err := step(t.Context(), w, want)
-			if errors.Is(err, inventorytest.ErrFault) { // cleaning does not try again by itself
+			if errors.Is(err, inventorytest.ErrFault) { // Clean does not retry by itself
 				err = step(t.Context(), w, want)
 			}
 			if err != nil {
@@ -187,7 +188,7 @@ func TestWriterFaults(t *testing.T) {
 	})
 }
 
-// tidy: after the last cleaning hardly more is left than the head names.
+// tidy checks that after the last Clean little more is left than the head names.
 func tidy(t *testing.T, b *inventorytest.Bucket) {
 	t.Helper()
 	o, _ := b.Object(inventory.HeadName)
@@ -200,8 +201,8 @@ func tidy(t *testing.T, b *inventorytest.Bucket) {
 	}
 }
 
-// TestWriterGivesUp: a bucket that fails for good is asked three times for what does not succeed, not ten; other writers' changes in
-// between are not counted.
+// TestWriterGivesUp: a bucket that always fails is asked three times for what fails, not ten times. Conflicts with
+// other writers in between do not count.
 func TestWriterGivesUp(t *testing.T) {
 	for name, tt := range map[string]struct {
 		fails func(op inventorytest.Op, key string) bool
@@ -265,7 +266,7 @@ func TestWriterGivesUp(t *testing.T) {
 	})
 }
 
-// TestWriterCrash kills the writer at every operation, and lets another one begin with the interrupted step.
+// TestWriterCrash kills the writer at every operation. Another writer then repeats the interrupted step.
 func TestWriterCrash(t *testing.T) {
 	eachFault(t, func(t *testing.T, fault inventorytest.Fault, at int) bool {
 		b := guarded(t)
@@ -298,7 +299,7 @@ func TestWriterCrash(t *testing.T) {
 	})
 }
 
-// TestWritersAtOnce lets several writers and cleaners work on one bucket that fails often, over days.
+// TestWritersAtOnce lets several writers and cleaners work for days on one bucket that fails often.
 func TestWritersAtOnce(t *testing.T) {
 	for seed := range thorough.Rounds[uint64](2, 8) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -315,7 +316,7 @@ func writeAtOnce(t *testing.T, seed uint64) {
 	b.Inject = func(inventorytest.Op, string) inventorytest.Fault {
 		mu.Lock()
 		defer mu.Unlock()
-		return inventorytest.Fault(max(0, faults.IntN(20)-17)) // a tenth fails, in either way
+		return inventorytest.Fault(max(0, faults.IntN(20)-17)) // a tenth of the operations fails, in either way
 	}
 	want := make([]inventorytest.Holding, writers)
 	opt := write.Options{Store: store, TempDir: t.TempDir(), Attempts: 50}
@@ -327,13 +328,13 @@ func writeAtOnce(t *testing.T, seed uint64) {
 			w := write.New(b, opt)
 			for range changes {
 				var batch []inventory.Record
-				for range rng.IntN(5) { // its own digests, which it adds and removes
+				for range rng.IntN(5) { // digests of its own, which it adds and removes
 					n := 1000*(i+1) + rng.IntN(40)
 					if batch = append(batch, inventorytest.Blob(n)); rng.IntN(3) == 0 {
 						batch = append(batch, inventorytest.Gone(n))
 					}
 				}
-				if rng.IntN(3) == 0 { // and some that everybody adds, so that segments are alike
+				if rng.IntN(3) == 0 { // and some that all writers add, so that segments are the same
 					batch = []inventory.Record{inventorytest.Blob(rng.IntN(4))}
 				}
 				_, err := w.Apply(t.Context(), batch...)
@@ -346,9 +347,9 @@ func writeAtOnce(t *testing.T, seed uint64) {
 				}
 				want[i].Apply(batch...)
 				if rng.IntN(4) == 0 {
-					_, _ = w.Clean(t.Context()) // what fails is done by the next one
+					_, _ = w.Clean(t.Context()) // the next Clean does what failed
 				}
-				<-time.After(rand.N(6 * time.Hour)) // by the clock of synctest
+				<-time.After(rand.N(6 * time.Hour)) // in synctest's time
 			}
 		})
 	}
@@ -381,14 +382,14 @@ func TestWriterRefuses(t *testing.T) {
 	}
 }
 
-// An inventory made again in an emptied bucket is above the one that was there.
+// An inventory that is made again in an emptied bucket has a higher generation than the old one.
 func TestGenerationAfterWipe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &inventorytest.Bucket{}
 		w := write.New(b, write.Options{Store: store, TempDir: t.TempDir()})
 		var last *inventory.Head
 		for range 5 {
-			<-time.After(time.Minute) // by the clock of synctest
+			<-time.After(time.Minute) // in synctest's time
 			h, err := w.Apply(t.Context())
 			if err != nil {
 				t.Fatal(err)
@@ -403,7 +404,7 @@ func TestGenerationAfterWipe(t *testing.T) {
 	})
 }
 
-// A segment that turned bad in the bucket is not merged into another one.
+// A segment that was damaged in the bucket is not merged into another one.
 func TestCompactBadSegment(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &inventorytest.Bucket{}

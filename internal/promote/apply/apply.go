@@ -23,7 +23,7 @@ func (r *Run) Apply(ctx context.Context) (*Report, error) {
 		return r.report(nil), nil
 	}
 	r.examine(ctx)
-	defer r.lease.Release(ctx) // also of what was taken before it failed in another place
+	defer r.lease.Release(ctx) // also if the lease was taken in some places and not in others
 	if err := r.takeLease(ctx); err != nil {
 		return nil, err
 	}
@@ -40,15 +40,15 @@ func (r *Run) Apply(ctx context.Context) (*Report, error) {
 	return report, nil
 }
 
-// pipeline leads images through their steps: several are copied at once, their inventories are written together, all wait beside each
-// other, and several are tagged at once.
+// pipeline leads images through their steps. It copies several images at once, writes their inventories together, lets
+// all wait at the same time, and tags several at once.
 type pipeline struct {
 	run      *Run
-	settling chan struct{} // a token for each image that is copied and not tagged
-	tagging  chan struct{} // a token for each image that is being tagged
+	settling chan struct{} // one token for each image that is copied and not tagged
+	tagging  chan struct{} // one token for each image that is being tagged
 
 	mu     sync.Mutex
-	copied []*item // since inventories were written
+	copied []*item // images copied since the last write of inventories
 	first  time.Time
 	work   sync.WaitGroup
 }
@@ -92,7 +92,7 @@ func (p *pipeline) all(ctx context.Context) error {
 	return nil
 }
 
-// add lets a copied image wait for the inventories to be written.
+// add makes a copied image wait for the next write of the inventories.
 func (p *pipeline) add(it *item) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -104,12 +104,13 @@ func (p *pipeline) add(it *item) {
 }
 
 const (
-	// together is how long an image may wait for others, so that inventories are written once for all of them.
+	// together is how long an image may wait for others, so that one write of the inventories serves all of them.
 	together = 2 * time.Second
 	look     = 50 * time.Millisecond
 )
 
-// record writes inventories, again and again, for the images that were copied since. It ends with what is left when quit is closed.
+// record repeatedly writes inventories for the images that were copied since the last time. When quit is closed, it
+// writes what is left and ends.
 func (p *pipeline) record(ctx context.Context, quit <-chan struct{}) {
 	tick := time.NewTicker(look)
 	defer tick.Stop()
@@ -135,7 +136,7 @@ func (p *pipeline) record(ctx context.Context, quit <-chan struct{}) {
 	}
 }
 
-// flush writes the inventories, and lets each image of the batch wait until its time has come.
+// flush writes the inventories. Then each image of the batch waits until its tags are due.
 func (p *pipeline) flush(ctx context.Context, batch []*item) {
 	r := p.run
 	lost := r.flush(ctx)
@@ -163,8 +164,8 @@ func (p *pipeline) flush(ctx context.Context, batch []*item) {
 	}
 }
 
-// told is when the inventories, as this run read them, were last added to, when that was by a run that died before it
-// had waited: proxies may not have learnt it yet. Zero: nobody has to wait for what others wrote.
+// told returns when the inventories that this run read were last added to, if a run wrote them that died before it had
+// waited: proxies may not know these records yet. Zero: no image needs to wait for what others wrote.
 func (r *Run) told(ctx context.Context) time.Time {
 	r.oldNews.once.Do(func() {
 		if r.settle == 0 || !r.lease.TookOver() {
@@ -185,7 +186,7 @@ func (r *Run) told(ctx context.Context) time.Time {
 				r.oldNews.at = at
 			}
 		}
-		if r.oldNews.at.After(r.read) { // by a clock that is fast
+		if r.oldNews.at.After(r.read) { // that clock is fast
 			r.oldNews.at = r.read
 		}
 	})
@@ -197,8 +198,8 @@ const (
 	flushPause = time.Second
 )
 
-// flush writes the inventories, and returns which could not be written, and why. Stores have the time of [Options.StoreTimeout]; those that
-// get nothing more are not waited for.
+// flush writes the inventories. It returns which could not be written, and why. Stores have the time of
+// [Options.StoreTimeout]. Flush does not wait for stores that get nothing more.
 func (r *Run) flush(ctx context.Context) map[int]error {
 	limit, cancel := context.WithTimeoutCause(ctx, r.opt.StoreTimeout, errLate)
 	defer cancel()

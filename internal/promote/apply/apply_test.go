@@ -19,7 +19,7 @@ import (
 	"ociproxy/internal/registry/registrytest"
 )
 
-// count counts the requests that begin with a method and hold a text.
+// count counts the requests that begin with a method and contain a text.
 func count(log []string, method, text string) (n int) {
 	for _, line := range log {
 		if strings.HasPrefix(line, method+" ") && strings.Contains(line, text) {
@@ -61,7 +61,7 @@ func TestApply(t *testing.T) {
 	if w.hosts[0].has("prod/one:v1") != w.source.has("st/one:v1") {
 		t.Error("v1 is not what the source has")
 	}
-	// Signatures came along: cosign's by its tag, the referrer in the list of one that has no API.
+	// Signatures were copied too: cosign's by its tag, the referrer in the list of a host without an API.
 	one := digestOf(t, w.source.has("st/one:v1"))
 	if w.hosts[1].has("prod/one:"+registry.FallbackTag(one)+".sig") == "" {
 		t.Error("cosign's tag is missing")
@@ -70,11 +70,11 @@ func TestApply(t *testing.T) {
 	if r := w.must(w.plan(tree), Nothing); r.InPlace != 0 {
 		t.Errorf("the second run: %+v", r)
 	}
-	// The same plan again: all is in place.
+	// The same plan again: everything is in place.
 	w.must(plan, Done) // the image without a tag is put again
 }
 
-// TestReferrers: the destinations have no API for referrers here, and what they listed before stays.
+// TestReferrers: the destinations here have no referrers API, and what they listed before stays.
 func TestReferrers(t *testing.T) {
 	w := newWorld(t, 1, 0)
 	one := w.image("st/one", "v1", nil, "one")
@@ -116,7 +116,7 @@ func TestTagMoved(t *testing.T) {
 	if got := w.hosts[0].has("prod/one:v1"); got != sum(raw) {
 		t.Errorf("the tag was moved to %s", got)
 	}
-	// The same where the run began right after the plan: the tag is looked at before it is set, too.
+	// The same if the run began right after the plan: it also reads the tag before it sets it.
 	w2 := newWorld(t, 1, 0)
 	one = w2.image("st/one", "v1", nil, "one")
 	plan = w2.plan(w2.tree(fmt.Sprintf("- {name: one, dmap: {%q: [v1]}}\n", one.Digest), w2.hosts[0].Host+"/prod"))
@@ -130,7 +130,7 @@ func TestTagMoved(t *testing.T) {
 	if r.Code(nil) != 64|1 || r.Failed != 1 {
 		t.Errorf("report %+v", r)
 	}
-	// A move that the plan has is made.
+	// The run makes a move that is in the plan.
 	w2.faults(nil)
 	tree = w2.tree(fmt.Sprintf("- {name: one, dmap: {%q: [v1]}}\n", one.Digest), w2.hosts[0].Host+"/prod")
 	w2.must(w2.plan(tree, "one:v1"), Done)
@@ -178,8 +178,8 @@ func TestDestinationDown(t *testing.T) {
 	w.same()
 }
 
-// What a destination refuses in some repositories holds back no other of the same registry, however many they are, and is not taken for
-// a source that is gone.
+// If a destination refuses some repositories, however many, the run does not hold back others of the same registry, and
+// does not conclude that the source is gone.
 func TestRepositoriesRefuse(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -249,7 +249,7 @@ func TestStoreDown(t *testing.T) {
 	}
 }
 
-// usual is how long a run takes here, on this machine, now.
+// usual returns how long a run takes on this machine now.
 func usual(t *testing.T) time.Duration {
 	w, tree := release(t)
 	begun := time.Now()
@@ -257,7 +257,7 @@ func usual(t *testing.T) time.Duration {
 	return time.Since(begun)
 }
 
-// TestStoreSlow: a store that takes forever is waited for once.
+// TestStoreSlow: the run waits only once for a store that takes forever.
 func TestStoreSlow(t *testing.T) {
 	t.Parallel()
 	w, tree := release(t)
@@ -268,7 +268,7 @@ func TestStoreSlow(t *testing.T) {
 		}
 		return fine
 	})
-	const patience = 5 * time.Second // enough for the other store
+	const patience = 5 * time.Second // long enough for the other store
 	usual, begun := usual(t), time.Now()
 	r := w.must(w.plan(tree), Done, func(o *Options) { o.StoreTimeout = patience })
 	if took := time.Since(begun); took > 3*patience+4*usual {
@@ -279,7 +279,7 @@ func TestStoreSlow(t *testing.T) {
 	}
 }
 
-// TestNoMounts: a host that mounts nothing gets each blob from the source once all the same.
+// TestNoMounts: a host that mounts nothing still gets each blob from the source only once.
 func TestNoMounts(t *testing.T) {
 	w, tree := release(t)
 	for _, h := range w.hosts {
@@ -294,7 +294,7 @@ func TestNoMounts(t *testing.T) {
 	w.same()
 }
 
-// TestRequests: what one image costs at forty repositories of one host.
+// TestRequests counts the requests for one image at forty repositories of one host.
 func TestRequests(t *testing.T) {
 	w2 := newWorld(t, 1, 0)
 	one := w2.source.Index("st/one", "v1", w2.image("st/one", "", nil, "base", "a"), w2.image("st/one", "", nil, "base", "b"), w2.image("st/one", "", nil, "base", "c"), w2.image("st/one", "", nil, "base", "d"))

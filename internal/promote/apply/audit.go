@@ -16,21 +16,21 @@ type Action string
 
 // The actions.
 const (
-	Begin    Action = "begin"    // of a run; nothing was written yet
+	Begin    Action = "begin"    // a run began; nothing was written yet
 	Blob     Action = "blob"     // a blob was sent to a destination
 	Mount    Action = "mount"    // a blob was mounted from another repository of the host
-	Stored   Action = "store"    // a blob was brought into a store
+	Stored   Action = "store"    // a blob was copied to a store
 	Manifest Action = "manifest" // a manifest was pushed by digest
 	SetTag   Action = "tag"      // a tag was set
-	Merge    Action = "merge"    // a list of what refers to a digest was added to
+	Merge    Action = "merge"    // a list of what refers to a digest was extended
 	Signed   Action = "sign"     // an image got a signature
-	End      Action = "end"      // of a run
+	End      Action = "end"      // a run ended
 )
 
 // Entry is one line of the audit log. Fields are only added.
 type Entry struct {
 	Time       time.Time  `json:"time"`
-	Run        string     `json:"run,omitempty"` // of this process
+	Run        string     `json:"run,omitempty"` // id of the run of this process
 	Who        string     `json:"who,omitempty"`
 	Plan       string     `json:"plan,omitempty"` // its SHA-256
 	Action     Action     `json:"action"`
@@ -38,9 +38,9 @@ type Entry struct {
 	Store      string     `json:"store,omitempty"`
 	Tag        string     `json:"tag,omitempty"`
 	Digest     oci.Digest `json:"digest,omitzero"`
-	Was        oci.Digest `json:"was,omitzero"` // what the tag was before
+	Was        oci.Digest `json:"was,omitzero"` // the tag's digest before
 	From       string     `json:"from,omitempty"`
-	Result     string     `json:"result"` // "ok", how it came there, or "failed": whether it was written is not known
+	Result     string     `json:"result"` // "ok", how it came there, or "failed": the outcome is unknown
 	Error      string     `json:"error,omitempty"`
 }
 
@@ -53,7 +53,7 @@ type journal struct {
 	w  io.Writer
 }
 
-// add logs a write that was tried.
+// add logs an attempted write.
 func (j *journal) add(e Entry, err error) {
 	if j.w == nil {
 		return
@@ -72,7 +72,7 @@ func (j *journal) add(e Entry, err error) {
 	}
 }
 
-// Append writes the entry as a line.
+// Append writes the entry as one line.
 func (e Entry) Append(w io.Writer) error {
 	line, err := json.Marshal(e)
 	if err == nil {

@@ -18,10 +18,10 @@ import (
 	"ociproxy/internal/transfer"
 )
 
-// parallelBlobs bounds the blobs of one image in work at once; the engine has a bound for all.
+// parallelBlobs bounds the blobs of one image in work at once. The engine has its own bound for all images.
 const parallelBlobs = 16
 
-// blobs brings the blobs of an image into stores and destinations.
+// blobs brings the blobs of an image to stores and destinations.
 func (it *item) blobs(ctx context.Context) {
 	var g errgroup.Group
 	g.SetLimit(parallelBlobs)
@@ -39,7 +39,7 @@ func (it *item) blobs(ctx context.Context) {
 	}
 }
 
-// blob brings one blob wherever it is missing. Of a host it goes to one repository, and from there into the others.
+// blob brings one blob wherever it is missing. It goes to one repository of each host, and from there to the others.
 func (it *item) blob(ctx context.Context, d registry.Descriptor) {
 	r := it.run
 	done, err := r.turns.take(ctx, d.Digest.String())
@@ -57,7 +57,7 @@ func (it *item) blob(ctx context.Context, d registry.Descriptor) {
 	all := it.carriers(b)
 	for _, c := range all {
 		if c.mount(ctx); c.home != "" && c.host.full(c.home) != it.From {
-			c.relay(ctx) // rather than reading the source again
+			c.relay(ctx) // so that the source is not read again
 		}
 	}
 	var stores set.Set
@@ -92,7 +92,7 @@ func (it *item) blob(ctx context.Context, d registry.Descriptor) {
 	}
 }
 
-// size asks the source how large a blob is of which no manifest says so.
+// size asks the source for the size of a blob that no manifest states.
 func (r *Run) size(ctx context.Context, b transfer.Blob) (int64, error) {
 	reg, repo, err := r.opt.Registries.At(b.Repository)
 	if err != nil {
@@ -101,12 +101,12 @@ func (r *Run) size(ctx context.Context, b transfer.Blob) (int64, error) {
 	return reg.StatBlob(ctx, repo, b.Digest)
 }
 
-// ensure brings a blob to stores and hosts, and returns when it is there or cannot be brought, with what came of it in hosts. Stores
-// have their time; hosts have as much as the engine gives them.
+// ensure brings a blob to stores and hosts. It returns when the blob is there or cannot be brought, with the result for
+// each host. Stores have a time limit. Hosts have as much time as the engine gives them.
 func (r *Run) ensure(ctx context.Context, b transfer.Blob, need set.Set) map[int]error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	var expired, waived atomic.Bool // the stores' time is over; no host is waited for
+	var expired, waived atomic.Bool // the stores' time is over; no host needs to be waited for
 	waived.Store(len(b.Into) == 0)
 	late := time.AfterFunc(r.opt.StoreTimeout, func() {
 		if expired.Store(true); waived.Load() {
@@ -128,7 +128,7 @@ func (r *Run) ensure(ctx context.Context, b transfer.Blob, need set.Set) map[int
 	return hosts
 }
 
-// kept takes what came of a blob in a store.
+// kept handles the result of a blob in a store.
 func (r *Run) kept(ctx context.Context, b transfer.Blob, res targets.Result, expired bool) {
 	name := r.targets.Stores[res.Target].Name()
 	late := errors.Is(res.Err, errLate)
@@ -156,17 +156,17 @@ func (r *Run) kept(ctx context.Context, b transfer.Blob, res targets.Result, exp
 	}
 }
 
-// carrier brings one blob into the repositories of one host that an image goes to.
+// carrier brings one blob to the repositories of one host that an image goes to.
 type carrier struct {
 	it   *item
 	blob transfer.Blob
 	host *host
-	home string  // a repository of the host that has the blob; "" while none is known
-	todo []*site // that lack it, or may
-	now  *site   // the one that the engine brings it to
+	home string  // a repository of the host that has the blob; "": none is known
+	todo []*site // sites that do not have it, or may not
+	now  *site   // the site to which the engine brings it
 }
 
-// carriers are those of the hosts that a blob has to be brought to.
+// carriers returns a carrier for each host that needs the blob.
 func (it *item) carriers(b transfer.Blob) (out []*carrier) {
 	from, repo, _ := promote.SplitRepository(it.From)
 	for _, s := range it.living() {
@@ -190,7 +190,7 @@ func (it *item) carriers(b transfer.Blob) (out []*carrier) {
 	return out
 }
 
-// mount mounts the blob wherever it can be mounted.
+// mount mounts the blob wherever that works.
 func (c *carrier) mount(ctx context.Context) {
 	if c.home == "" || len(c.todo) == 0 {
 		return
@@ -209,7 +209,8 @@ func (c *carrier) mount(ctx context.Context) {
 				c.it.fail(ctx, s, promote.Registry, err)
 				return nil
 			}
-			// A mount that fails is no reason to give up: who may not read the one repository may well write the other.
+			// A failed mount is no reason to give up: without permission to read the one repository, we may still write
+			// the other.
 			if ok, err := c.host.mount(ctx, s.repo, c.blob.Digest, c.home); ok && err == nil {
 				c.holds(s)
 				return nil
@@ -220,19 +221,19 @@ func (c *carrier) mount(ctx context.Context) {
 			return nil
 		})
 	}
-	_ = g.Wait() // the functions return none
+	_ = g.Wait() // the functions return no errors
 	slices.SortFunc(rest, func(a, b *site) int { return slices.Index(c.todo, a) - slices.Index(c.todo, b) })
 	c.todo = rest
 }
 
-// holds notes that a site has the blob.
+// holds records that a site has the blob.
 func (c *carrier) holds(s *site) {
 	d := c.blob.Digest.String()
 	c.it.run.held.Set(s.Repository+"@"+d, struct{}{})
 	c.it.run.homes.Set(c.host.name+"@"+d, s.repo)
 }
 
-// begin chooses where the engine brings the blob next; false: nowhere.
+// begin chooses the site to which the engine brings the blob next. It reports whether there is one.
 func (c *carrier) begin() bool {
 	c.now = nil
 	for len(c.todo) > 0 && c.now == nil {
@@ -244,7 +245,7 @@ func (c *carrier) begin() bool {
 	return c.now != nil
 }
 
-// end takes what the engine says.
+// end handles the engine's result.
 func (c *carrier) end(ctx context.Context, err error) {
 	s := c.now
 	if err == nil {
@@ -255,20 +256,22 @@ func (c *carrier) end(ctx context.Context, err error) {
 	c.it.fail(ctx, s, c.it.classOf(err), fmt.Errorf("blob %s: %w", c.blob.Digest, err))
 }
 
-// spread brings the blob from the repository that just got it into the others: without bytes, or with those that the host itself has.
+// spread brings the blob from the repository that just got it to the others: without bytes, or with bytes that the host
+// itself has.
 func (c *carrier) spread(ctx context.Context) {
 	if c.now == nil || c.now.failed() != nil {
-		return // the next one is tried
+		return // the next site is tried
 	}
 	c.mount(ctx)
 	c.relay(ctx)
-	for _, s := range c.todo { // what was there just now cannot be read back
+	for _, s := range c.todo { // the blob was there just now, but cannot be read back
 		c.it.fail(ctx, s, promote.Registry, fmt.Errorf("blob %s: it cannot be read from %s", c.blob.Digest, c.host.full(c.home)))
 	}
 	c.todo = nil
 }
 
-// relay sends the blob, as the host itself has it, where it could not be mounted. When it cannot be read nothing changes.
+// relay sends the blob, read from the host itself, where it could not be mounted. If the blob cannot be read, nothing
+// changes.
 func (c *carrier) relay(ctx context.Context) {
 	if len(c.todo) == 0 {
 		return
@@ -288,7 +291,7 @@ func (c *carrier) relay(ctx context.Context) {
 	c.todo = nil
 }
 
-// classOf is the class of an error of a transfer. A destination that says 404 tells nothing of the source.
+// classOf returns the class of an error of a transfer. A 404 from a destination says nothing about the source.
 func (it *item) classOf(err error) promote.Class {
 	_, there := errors.AsType[*transfer.PlaceError](err)
 	if !there && (errors.Is(err, transfer.ErrGone) || errors.Is(err, registry.ErrNotFound)) {

@@ -10,7 +10,7 @@ import (
 	"ociproxy/internal/store"
 )
 
-// bucket is a store whose writes are watched.
+// bucket is a store whose writes the world watches.
 type bucket struct {
 	store.Bucket
 	w *world
@@ -22,7 +22,7 @@ func (b bucket) Put(ctx context.Context, key string, c store.Content, h store.He
 	}
 	what := b.w.write(ctx, "PUT "+b.String()+"/"+key)
 	if what == failed {
-		if ctx.Err() != nil || b.w.killed() { // the inventory's writer does not try again
+		if ctx.Err() != nil || b.w.killed() { // the inventory's writer must not retry
 			return store.Attrs{}, inventory.ErrSegment
 		}
 		return store.Attrs{}, errors.New("injected")

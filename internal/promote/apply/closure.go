@@ -12,7 +12,7 @@ import (
 	"ociproxy/internal/walk"
 )
 
-// listing is what a source repository's tags say about digests, asked once.
+// listing is what a source repository's tags say about digests. The run asks once.
 type listing struct {
 	once sync.Once
 	tags map[string][]registry.Tag
@@ -20,7 +20,7 @@ type listing struct {
 	err  error
 }
 
-// maxListings bounds the repositories whose tags are remembered. Plans have the images of one repository together.
+// maxListings bounds the repositories whose tags are remembered. In plans, the images of one repository are together.
 const maxListings = 256
 
 // closureOf finds out what belongs to an image of a source repository.
@@ -55,7 +55,7 @@ func (r *Run) closureOf(ctx context.Context, from string, d oci.Digest) (*walk.C
 		return nil, l.err
 	}
 	tags := l.tags
-	if l.cut { // the image's own are asked for by name
+	if l.cut { // ask for the image's own tags by name
 		key := registry.FallbackTag(d)
 		tags = maps.Clone(tags)
 		tags[key] = nil

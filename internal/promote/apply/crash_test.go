@@ -14,8 +14,8 @@ import (
 	"ociproxy/internal/thorough"
 )
 
-// release is a world with what real releases have: an index whose images share a layer, a signature under cosign's tag, a referrer, an
-// image by digest only, and nested destinations.
+// release returns a world with what real releases have: an index whose images share a layer, a signature under cosign's
+// tag, a referrer, an image without a tag, and nested destinations.
 func release(t testing.TB) (*world, *manifest.Tree) {
 	w := newWorld(t, 2, 2)
 	one := w.source.Index("st/one", "v1", w.image("st/one", "", nil, "base", "amd"), w.image("st/one", "", nil, "base", "arm"))
@@ -26,7 +26,7 @@ func release(t testing.TB) (*world, *manifest.Tree) {
 	return w, w.tree(images, w.hosts[0].Host+"/prod", w.hosts[0].Host+"/prod/nested", w.hosts[1].Host+"/prod")
 }
 
-// finished checks that nothing is left to be done, and that all destinations have the same.
+// finished checks that there is nothing left to do, and that all destinations are equal.
 func (w *world) finished(tree *manifest.Tree) {
 	w.t.Helper()
 	regs := registries()
@@ -40,8 +40,8 @@ func (w *world) finished(tree *manifest.Tree) {
 	}
 }
 
-// TestCrash lets a run die at each of its writes, before and after it takes effect, and runs again. The world watches every write of both
-// runs; the end is that of a run that did not die.
+// TestCrash lets a run die at each of its writes, before and after the write takes effect, and runs again. The world
+// watches every write of both runs. The result must be that of a run that did not die.
 func TestCrash(t *testing.T) {
 	w, tree := release(t)
 	w.must(w.plan(tree), Done)
@@ -84,7 +84,7 @@ func crash(t *testing.T, n int, kind fault) {
 		t.Errorf("the run that died ended with %q: %v", r.Result, r.Failures)
 	}
 	w.faults(nil)
-	// The same plan goes on, and a new one finds what is left.
+	// The same plan continues, and a new plan finds what is left.
 	if r := w.must(plan, anyOf(w, plan)); len(r.Failures) > 0 {
 		t.Errorf("the second run: %v", r.Failures)
 	}
@@ -92,7 +92,7 @@ func crash(t *testing.T, n int, kind fault) {
 	w.same()
 }
 
-// anyOf is how the second run of a plan may end: it may find everything done.
+// anyOf returns how the second run of a plan may end: everything may be done already.
 func anyOf(w *world, p *Plan) Result {
 	for one := range p.All() {
 		for _, to := range one.To {
@@ -122,7 +122,7 @@ func (w *world) host(repository string) *place {
 	return nil
 }
 
-// same compares the destinations with each other: each has all of everything.
+// same compares the destinations: each must have everything.
 func (w *world) same() {
 	w.t.Helper()
 	a, b := w.hosts[0], w.hosts[1]
@@ -140,14 +140,15 @@ func (w *world) same() {
 	}
 }
 
-// TestFaultsPass lets single writes fail, the run going on: it may end partly done, and the next one finishes.
+// TestFaultsPass lets single writes fail while the run continues. The run may end partly done, and the next one
+// finishes.
 func TestFaultsPass(t *testing.T) {
 	for _, kind := range []fault{failed, unclear} {
 		for n := 1; n <= 130; n += thorough.Step(17) {
 			t.Run(fmt.Sprintf("%d/%d", kind, n), func(t *testing.T) {
 				t.Parallel()
 				w, tree := release(t)
-				w.lax = true // healthy stores are enough, and a store whose inventory cannot be written is not one
+				w.lax = true // healthy stores are enough, and a store whose inventory cannot be written is not healthy
 				w.faults(func(i int, _ string) fault {
 					if i == n {
 						return kind

@@ -16,13 +16,14 @@ import (
 	"ociproxy/internal/transfer"
 )
 
-// host is one registry that is promoted to. It is a sink of the engine that fills stores, so that a blob which stores and registries
-// lack is read once for all of them. Of one blob it takes one repository at a time from the engine.
+// host is one registry to which images are promoted. It is a sink of the engine that fills stores, so that a blob that
+// is missing in stores and registries is read once for all of them. For one blob, the engine serves one repository of
+// the host at a time.
 type host struct {
 	name    string
 	reg     *registry.Registry
 	log     *journal
-	may     func(context.Context) error // nil while writing is permitted
+	may     func(context.Context) error // returns nil while writing is permitted
 	answers availability
 
 	pushed, mounted, tags, manifests atomic.Int64
@@ -56,8 +57,8 @@ func (h *host) Put(ctx context.Context, it transfer.Item, c store.Content) (tran
 	return transfer.Found{How: transfer.Uploaded}, nil
 }
 
-// ofRepository marks what a registry refuses, and would refuse a second later, as the repository's: who may not write there, or finds none,
-// may write to the others.
+// ofRepository marks a refusal of the registry that would still hold a second later as the repository's own. Other
+// repositories may accept a client that may not write to this one, or does not find it.
 func ofRepository(err error) error {
 	refusal, ok := errors.AsType[*registry.StatusError](err)
 	if !ok || refusal.Code/100 != 4 || refusal.Code == http.StatusTooManyRequests || refusal.Code == http.StatusRequestTimeout {
@@ -84,7 +85,7 @@ func (h *host) push(ctx context.Context, repo string, d oci.Digest, size int64, 
 	return err
 }
 
-// mount makes a blob appear in repo that from has. It is false when the host would not; then the bytes must be sent.
+// mount makes a blob of from appear in repo. It returns false if the host refuses; then the bytes must be sent.
 func (h *host) mount(ctx context.Context, repo string, d oci.Digest, from string) (bool, error) {
 	if err := h.may(ctx); err != nil {
 		return false, err
@@ -102,20 +103,20 @@ func (h *host) mount(ctx context.Context, repo string, d oci.Digest, from string
 
 func (h *host) full(repo string) string { return h.name + "/" + repo }
 
-// maxFailures in a row, all without an answer, mean that a host is down.
+// maxFailures is how many failures in a row, all without an answer, mean that a host is down.
 const maxFailures = 5
 
-// availability is whether a host answers.
+// availability records whether a host answers.
 type availability struct {
 	mu   sync.Mutex
 	row  int
 	down error
 }
 
-// ErrDown: the run leaves the host alone until it ends.
+// ErrDown says that the run leaves the host alone until it ends.
 var ErrDown = errors.New("the registry does not answer, and is left alone for the rest of this run")
 
-// note takes what came of a request.
+// note records the result of a request.
 func (h *availability) note(err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -131,14 +132,14 @@ func (h *availability) note(err error) {
 	}
 }
 
-// err is why the host is left alone; nil while it is not.
+// err returns why the host is left alone; nil: it is not.
 func (h *availability) err() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.down
 }
 
-// silent reports whether an error means that nobody answered who could.
+// silent reports whether an error means that the host did not answer.
 func silent(err error) bool {
 	if refusal, ok := errors.AsType[*registry.StatusError](err); ok {
 		return refusal.Code >= 500

@@ -16,13 +16,13 @@ import (
 	"ociproxy/internal/walk"
 )
 
-// item is one promotion on its way.
+// item is one promotion in work.
 type item struct {
 	*promote.Promotion
 	run     *Run
 	sites   []*site
 	closure *walk.Closure
-	fresh   bool // a store got something of it in this run
+	fresh   bool // a store got a part of it in this run
 }
 
 // site is one destination of an item.
@@ -33,10 +33,10 @@ type site struct {
 
 	mu   sync.Mutex
 	err  error         // nothing more is done here
-	tags []promote.Tag // still to be set
+	tags []promote.Tag // still to set
 }
 
-// parallelSites bounds the destinations of one image that are worked on at once; budgets bound the requests.
+// parallelSites bounds the destinations of one image that are in work at once. Budgets bound the requests.
 const parallelSites = 32
 
 func (r *Run) newItem(p *promote.Promotion) *item {
@@ -52,7 +52,7 @@ func (r *Run) newItem(p *promote.Promotion) *item {
 // end is called once for each item.
 func (it *item) end() { it.run.tally.add(&it.run.tally.ended, 1) }
 
-// copy brings all but the tags where it belongs. It is false when nothing is left to be tagged.
+// copy brings everything except the tags where it belongs. It reports whether there is still something to tag.
 func (it *item) copy(ctx context.Context) bool {
 	if it.run.opt.Before != nil {
 		if err := it.run.opt.Before(ctx, it.Promotion); err != nil {
@@ -93,7 +93,7 @@ func (it *item) copy(ctx context.Context) bool {
 	return true
 }
 
-// living are the sites that nothing went wrong with.
+// living returns the sites without a failure.
 func (it *item) living() (out []*site) {
 	for _, s := range it.sites {
 		if s.failed() == nil {
@@ -111,7 +111,7 @@ func (s *site) failed() error {
 	return s.err
 }
 
-// each works on all sites that live, several at once.
+// each calls work for all living sites, several at once.
 func (it *item) each(ctx context.Context, work func(context.Context, *site)) {
 	var g errgroup.Group
 	g.SetLimit(parallelSites)
@@ -128,7 +128,7 @@ func (it *item) each(ctx context.Context, work func(context.Context, *site)) {
 	_ = g.Wait() // each site keeps its own error
 }
 
-// fail ends the work on one site. The end of the run is no failure of anything.
+// fail ends the work on one site. The end of the run is not a failure.
 func (it *item) fail(ctx context.Context, s *site, class promote.Class, err error) {
 	s.mu.Lock()
 	if s.err != nil {
@@ -153,7 +153,7 @@ func (it *item) failure(class promote.Class, repository string, edges int64, err
 	}
 }
 
-// failAll ends the work on all sites for one reason that lies elsewhere.
+// failAll ends the work on all sites for one common reason.
 func (it *item) failAll(ctx context.Context, class promote.Class, where string, err error) {
 	var left int64
 	for _, s := range it.living() {
@@ -170,7 +170,8 @@ func (it *item) failAll(ctx context.Context, class promote.Class, where string, 
 	}
 }
 
-// compare makes sure that tags are what the plan saw: otherwise nothing is written for them. Those that are in place need nothing.
+// compare checks that tags are still what the plan saw; for others it writes nothing. Tags that are in place need
+// nothing.
 func (it *item) compare(ctx context.Context, s *site) {
 	var keep []promote.Tag
 	for _, t := range s.tags {
@@ -179,7 +180,7 @@ func (it *item) compare(ctx context.Context, s *site) {
 		case err != nil:
 			it.fail(ctx, s, promote.Registry, err)
 			return
-		case found == it.Digest: // by a run before this one, which had done all else before it
+		case found == it.Digest: // set by an earlier run, which had done everything else before
 			it.run.tally.inPlace(1)
 		case t.Merge, found == t.Was, promote.MergedTag(t.Name):
 			keep = append(keep, t)
@@ -195,10 +196,10 @@ func (it *item) compare(ctx context.Context, s *site) {
 	}
 }
 
-// errNothingLeft: all tags of a site are in place, or were changed since the plan was made.
+// errNothingLeft says that all tags of a site are in place, or were changed since the plan was made.
 var errNothingLeft = errors.New("no tag is left to be set")
 
-// moved notes that one tag is something else than the plan says.
+// moved records that one tag is not what the plan says.
 func (it *item) moved(s *site, t promote.Tag, found oci.Digest) {
 	was := "did not exist"
 	if !t.Was.IsZero() {
@@ -213,7 +214,7 @@ func (it *item) moved(s *site, t promote.Tag, found oci.Digest) {
 	it.run.tally.fail(f)
 }
 
-// resolve returns what a tag is at a site; zero: there is none.
+// resolve returns the digest of a tag at a site; zero: there is no such tag.
 func (it *item) resolve(ctx context.Context, s *site, tag string) (oci.Digest, error) {
 	d, err := s.host.reg.Resolve(ctx, s.repo, tag)
 	s.host.answers.note(err)
@@ -240,8 +241,8 @@ func (it *item) read(ctx context.Context) bool {
 	return false
 }
 
-// complete looks whether a site that has the image has all that refers to it, which may have come later. Where something is missing all of
-// it is copied again: what is there already costs a request each.
+// complete checks whether a site that has the image also has everything that refers to it, which may have come later.
+// If something is missing, the run copies all of it again: what is there already costs a request each.
 func (it *item) complete(ctx context.Context, s *site) {
 	if s.Copy {
 		return
@@ -260,7 +261,7 @@ func (it *item) complete(ctx context.Context, s *site) {
 	}
 }
 
-// stored decides whether enough stores hold the image. lost are those whose inventories could not be written.
+// stored decides whether enough stores hold the image. lost says which inventories could not be written.
 func (it *item) stored(ctx context.Context, lost map[int]error) bool {
 	r := it.run
 	all := len(r.targets.Stores)
@@ -284,7 +285,7 @@ func (it *item) stored(ctx context.Context, lost map[int]error) bool {
 	missing.Each(func(i int) {
 		have--
 		if err := r.storeError(i); err != nil {
-			if !errors.Is(err, ledger.ErrUnusable) { // which names the store
+			if !errors.Is(err, ledger.ErrUnusable) { // which names the store already
 				err = fmt.Errorf("store %s: %w", r.targets.Stores[i].Name(), err)
 			}
 			why = errors.Join(why, err)
@@ -298,7 +299,7 @@ func (it *item) stored(ctx context.Context, lost map[int]error) bool {
 		it.failAll(ctx, promote.Store, it.From, err)
 		return false
 	}
-	if lost != nil { // for the second time: now it counts
+	if lost != nil { // the second call: now it counts
 		r.behind(&missing)
 	}
 	return true
@@ -311,7 +312,7 @@ func (r *Run) behind(missing *set.Set) {
 	missing.Each(func(i int) { r.tally.behind[i]++ })
 }
 
-// storeError is what is wrong with a store; nil when nothing is known.
+// storeError returns what is wrong with a store; nil: nothing is known.
 func (r *Run) storeError(i int) error {
 	if err := r.aside.err(i); err != nil {
 		return err

@@ -12,7 +12,7 @@ import (
 	"ociproxy/internal/store"
 )
 
-// held is a bucket where somebody is always faster.
+// held is a bucket in which another run always holds the lease.
 type held struct{ store.Bucket }
 
 func (b held) Put(ctx context.Context, key string, c store.Content, h store.Header, version string) (store.Attrs, error) {
@@ -45,7 +45,7 @@ func TestLeaseNotLeft(t *testing.T) {
 	}
 }
 
-// TestTwoRuns: the second of two runs does not begin; one whose lease is taken away stops before its next write.
+// TestTwoRuns: the second of two runs does not begin. A run whose lease is taken away stops before its next write.
 func TestTwoRuns(t *testing.T) {
 	t.Parallel()
 	w, tree := release(t)
@@ -53,7 +53,7 @@ func TestTwoRuns(t *testing.T) {
 	var second error
 	var once atomic.Bool
 	w.faults(func(_ int, what string) fault {
-		if strings.Contains(what, "/v2/") && once.CompareAndSwap(false, true) { // the lease is taken before that
+		if strings.Contains(what, "/v2/") && once.CompareAndSwap(false, true) { // by then the run has the lease
 			w.mu.Unlock()
 			_, second = w.apply(t.Context(), plan, func(o *Options) { o.TTL = 10 * time.Second })
 			w.mu.Lock()
@@ -66,7 +66,7 @@ func TestTwoRuns(t *testing.T) {
 	}
 }
 
-// steal writes over the lease in a bucket, as another run does that took its holder for dead.
+// steal overwrites the lease in a bucket, as another run does that assumes its holder is dead.
 func steal(b store.Bucket) error {
 	ctx, found := context.Background(), false
 	for o, err := range b.List(ctx, leasePrefix, "") {
@@ -105,7 +105,7 @@ func TestLeaseTaken(t *testing.T) {
 					t.Error(err)
 				}
 			}
-			return hangs // the holder looks now and then
+			return hangs // the holder checks its lease from time to time
 		}
 		return fine
 	})

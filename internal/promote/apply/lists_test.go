@@ -14,7 +14,8 @@ import (
 	"ociproxy/internal/registry/registrytest"
 )
 
-// TestListFails: no tag of an image is set where the list of what refers to it could not be, and the next run brings both.
+// TestListFails: if the list of what refers to an image could not be set, the run sets no tag of the image. The next
+// run sets both.
 func TestListFails(t *testing.T) {
 	for _, which := range []string{"", ".sig"} {
 		w, tree := release(t)
@@ -42,8 +43,8 @@ func TestListFails(t *testing.T) {
 	}
 }
 
-// TestListAppears: a tag of the kind "sha256-…" that the manifests name came into being since the plan, as when the image was signed by
-// this very run. It is added to.
+// TestListAppears: since the plan was made, a tag of the kind "sha256-…" that the manifests name has been created, for
+// example when this run itself signed the image. The run adds to it.
 func TestListAppears(t *testing.T) {
 	for _, fresh := range []bool{true, false} {
 		w := newWorld(t, 1, 1)
@@ -59,7 +60,7 @@ func TestListAppears(t *testing.T) {
 			}
 			w.hosts[0].PutRaw("prod/one", list, raw)
 		}
-		w.lax = true // what somebody else put there is in no store
+		w.lax = true // what another client put there is in no store
 		plan := w.plan(tree)
 		if !fresh {
 			appear()
@@ -82,7 +83,7 @@ func TestListAppears(t *testing.T) {
 	}
 }
 
-// TestAuditSigned: that an image was signed is a write.
+// TestAuditSigned: a new signature is logged as a write.
 func TestAuditSigned(t *testing.T) {
 	w, tree := release(t)
 	var log bytes.Buffer
@@ -105,7 +106,8 @@ func TestAuditSigned(t *testing.T) {
 	}
 }
 
-// TestLate: what refers to an image and came after the image was promoted is promoted when manifests list it, and joins what is there.
+// TestLate: an artifact that refers to an image came after the image was promoted. It is promoted when manifests list
+// it, and is added to the existing list.
 func TestLate(t *testing.T) {
 	w := newWorld(t, 1, 0)
 	one := w.image("st/one", "v1", nil, "one")
@@ -131,7 +133,8 @@ func TestLate(t *testing.T) {
 	}
 }
 
-// TestListingCut: a registry that ends its list of tags after ten thousand may have signatures that it does not show.
+// TestListingCut: a registry that ends its list of tags after ten thousand may have signatures that the list does not
+// show.
 func TestListingCut(t *testing.T) {
 	w := newWorld(t, 1, 1)
 	one := w.image("st/one", "v1", nil, "one")

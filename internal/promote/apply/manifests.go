@@ -9,8 +9,9 @@ import (
 	"ociproxy/internal/registry"
 )
 
-// manifests pushes what a destination lacks, by digest, and reads it back. The image itself comes last, so that where it is, all of it is; where
-// it gets no tag it waits for the time of tags, since it is by the digest that a plan sees it.
+// manifests pushes by digest what a destination does not have, and reads it back. The image itself comes last, so that
+// a destination with the image has all of it. An image without tags waits until tags are due, because a plan recognizes
+// it by its digest.
 func (it *item) manifests(ctx context.Context, s *site) {
 	if !s.Copy {
 		return
@@ -40,7 +41,7 @@ func (it *item) put(ctx context.Context, s *site, m *registry.Manifest) error {
 	return err
 }
 
-// trim drops the manifests that tags do not need: thousands of images may wait for theirs.
+// trim drops the manifests that tags do not need: thousands of images may wait for their tags.
 func (it *item) trim() {
 	named := it.aside()
 	it.closure.Manifests = slices.DeleteFunc(slices.Clone(it.closure.Manifests), func(m *registry.Manifest) bool {
@@ -48,7 +49,7 @@ func (it *item) trim() {
 	})
 }
 
-// aside are the manifests that refer to the image, or to what refers to it, by a tag or as their subject.
+// aside returns the manifests that refer to the image, or to what refers to it, by a tag or as their subject.
 func (it *item) aside() (out []oci.Digest) {
 	for _, d := range it.closure.Tags {
 		out = append(out, d)
@@ -61,7 +62,7 @@ func (it *item) aside() (out []oci.Digest) {
 	return out
 }
 
-// referrers are the manifests of the closure that are about another.
+// referrers returns the manifests of the closure that have a subject.
 func (it *item) referrers() (out []*registry.Manifest) {
 	for _, m := range it.closure.Manifests {
 		if m.Subject() != nil {

@@ -16,13 +16,13 @@ import (
 	"ociproxy/internal/registry"
 )
 
-// mergeTries is how often somebody else may change a list while we add to it.
+// mergeTries is how often other writers may change a list while we add to it.
 const mergeTries = 5
 
-// merge makes a tag of the kind "sha256-…" tell of what m tells of, and of what it told before. A list of referrers becomes the union of both,
-// where the registry has no API that lists them itself.
+// merge makes a tag of the kind "sha256-…" list what m lists, in addition to what it lists already. A list of referrers
+// becomes the union of both, if the registry has no API that lists referrers.
 func (it *item) merge(ctx context.Context, s *site, tag string, m *registry.Manifest) (wrote bool, err error) {
-	done, err := it.run.turns.take(ctx, s.Repository+":"+tag) // another image of this run may be about the same
+	done, err := it.run.turns.take(ctx, s.Repository+":"+tag) // another image of this run may use the same tag
 	if err != nil {
 		return false, err
 	}
@@ -41,15 +41,16 @@ func (it *item) merge(ctx context.Context, s *site, tag string, m *registry.Mani
 	})
 }
 
-// signature makes a tag whose manifest has its content as layers, as cosign's have, hold what m holds, and what it held before.
+// signature handles a tag whose manifest has its content as layers, as cosign's have. It makes the tag hold what m
+// holds, in addition to what it holds already.
 func (it *item) signature(ctx context.Context, s *site, tag string, m *registry.Manifest) (wrote bool, err error) {
 	return it.grow(ctx, s, tag, m, func(have *registry.Manifest) (*registry.Manifest, []byte, error) {
 		return sign.Union(have, m)
 	})
 }
 
-// grow makes a tag m where there is none, and otherwise what add makes of what it is: that itself when nothing is lacking, or
-// else a manifest and, if it needs a new one, its config.
+// grow sets a tag to m if there is none. Otherwise it sets the tag to the result of add: have itself if nothing is
+// missing, or else a manifest and, if that needs a new one, its config.
 func (it *item) grow(
 	ctx context.Context, s *site, tag string, m *registry.Manifest, add func(have *registry.Manifest) (*registry.Manifest, []byte, error),
 ) (wrote bool, err error) {
@@ -76,7 +77,7 @@ func (it *item) grow(
 		}
 		switch err = it.write(ctx, s, Merge, tag, was, next); {
 		case err == nil:
-			wrote = true // and once more: somebody may have written between the look and the write
+			wrote = true // check once more: another writer may have written between the read and the write
 		case !errors.Is(err, registry.ErrExists):
 			return wrote, err
 		}
@@ -84,8 +85,9 @@ func (it *item) grow(
 	return wrote, fmt.Errorf("tag %s: it changes all the time", tag)
 }
 
-// config sends the config of a list that was made here; nil: there is none. It goes to no store: their inventories do not have it, so
-// proxies send readers to the registry for it, until the next mirror pass brings it like any other blob.
+// config sends the config of a list that was made here; nil: there is none. The config goes to no store. The stores'
+// inventories do not list it, so proxies send readers to the registry, until the next mirror pass copies it like any
+// other blob.
 func (it *item) config(ctx context.Context, s *site, raw []byte) error {
 	if raw == nil {
 		return nil
@@ -93,7 +95,7 @@ func (it *item) config(ctx context.Context, s *site, raw []byte) error {
 	return s.host.push(ctx, s.repo, oci.Sum("sha256", raw), int64(len(raw)), bytes.NewReader(raw))
 }
 
-// beside is signature for a tag that the plan does not name.
+// beside does what signature does, for a tag that the plan does not name.
 func (it *item) beside(ctx context.Context, s *site, tag string, m *registry.Manifest) error {
 	if m == nil {
 		return fmt.Errorf("tag %s: its manifest was not read", tag)
@@ -111,7 +113,8 @@ func (it *item) beside(ctx context.Context, s *site, tag string, m *registry.Man
 	return err
 }
 
-// union adds to an index what another lists and it does not. It is have itself when that is nothing.
+// union returns an index with the entries of have, and those of add that have does not have. It returns have itself if
+// nothing is missing.
 func union(have, add *registry.Manifest) (*registry.Manifest, error) {
 	var whole map[string]json.RawMessage
 	var entries []json.RawMessage
@@ -151,7 +154,7 @@ func union(have, add *registry.Manifest) (*registry.Manifest, error) {
 	return registry.ParseManifest(raw, have.MediaType)
 }
 
-// entry is one line of an index, as it stands there.
+// entry is one entry of an index, in its original text.
 type entry struct {
 	raw    json.RawMessage
 	digest oci.Digest
@@ -177,8 +180,8 @@ func entriesOf(index []byte) ([]entry, error) {
 	return out, nil
 }
 
-// lists are the indexes of referrers that a destination without an API for them needs, by their tags: of what the source lists, by its
-// tags or by its API, all that was copied.
+// lists returns the indexes of referrers that a destination without a referrers API needs, by their tags. They have all
+// that was copied of what the source lists, by its tags or by its API.
 func (it *item) lists() (map[string]*registry.Manifest, error) {
 	copied := map[oci.Digest]bool{}
 	for _, m := range it.referrers() {
@@ -187,7 +190,7 @@ func (it *item) lists() (map[string]*registry.Manifest, error) {
 	lists := map[string][]json.RawMessage{}
 	listed := map[string]bool{} // tag@digest
 	for tag, index := range it.closure.Indexes {
-		entries, err := entriesOf(index.Raw) // in the words of the source
+		entries, err := entriesOf(index.Raw) // in the source's own text
 		if err != nil {
 			return nil, err
 		}

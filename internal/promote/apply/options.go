@@ -118,7 +118,7 @@ func (r Require) String() string {
 	return "healthy"
 }
 
-// least is how many of all stores must hold an image.
+// least returns how many of all stores must hold an image.
 func (r Require) least(all int) int {
 	switch {
 	case r.all:
@@ -129,8 +129,8 @@ func (r Require) least(all int) int {
 	return min(all, 1)
 }
 
-// DefaultSettle is twice the longest interval at which a proxy reads the inventory of a store that is written to: one
-// reading may have come just before, and the next may fail once.
+// DefaultSettle returns twice the longest interval at which a proxy reads the inventory of a store that is written to.
+// One reading may have come just before, and the next may fail once.
 func DefaultSettle(cfg *config.Config) time.Duration {
 	var longest time.Duration
 	for i := range cfg.Stores {

@@ -10,10 +10,10 @@ import (
 	"ociproxy/internal/targets"
 )
 
-// Weigh says what a plan is weighed for.
+// Weigh says for what a plan is weighed.
 type Weigh struct {
 	Sizes  bool         // read the manifests of missing images, to know their sizes
-	Stores *targets.Set // nil: no stores
+	Stores *targets.Set // nil: without stores
 }
 
 // MakePlan compares a tree with what registries hold ([promote.Make]) and weighs the work: by destination, and by
@@ -45,7 +45,7 @@ func MakePlan(ctx context.Context, tree *manifest.Tree, regs *promote.Registries
 	return sum, nil
 }
 
-// storesOf is what a plan asks of the stores of a config.
+// storesOf returns what a plan needs to know about the stores of a config.
 func storesOf(f *targets.Set) (names []string, stores *promote.Stores) {
 	if f == nil {
 		return nil, nil

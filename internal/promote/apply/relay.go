@@ -14,8 +14,8 @@ import (
 	"ociproxy/internal/transfer"
 )
 
-// relay sends a blob from one repository of a host into others of the same host that would not mount it. It lies in a file on its way. The
-// errors are by destination; err is that it could not be read.
+// relay sends a blob from one repository of a host to others of the same host that would not mount it, by way of a
+// local file. errs are by destination. err says that the blob could not be read.
 func (r *Run) relay(ctx context.Context, h *host, b transfer.Blob, home string, to []*site) (errs []error, err error) {
 	f, err := atomicfile.Scratch(targets.Dir(r.opt.Config), "relay")
 	if err != nil {
@@ -34,11 +34,11 @@ func (r *Run) relay(ctx context.Context, h *host, b transfer.Blob, home string, 
 			return nil
 		})
 	}
-	_ = g.Wait() // kept one by one
+	_ = g.Wait() // errs has the errors
 	return errs, nil
 }
 
-// fetchTries is how often a download may break off.
+// fetchTries is how often a download is tried.
 const fetchTries = 4
 
 // fetch reads a blob into a file and compares its digest.

@@ -14,65 +14,65 @@ type Result string
 
 // The results.
 const (
-	Nothing     Result = "nothing to do"    // the plan has nothing, or all of it was in place
-	Done        Result = "done"             // all that the plan has
+	Nothing     Result = "nothing to do"    // the plan is empty, or everything was in place
+	Done        Result = "done"             // everything in the plan is done
 	Partial     Result = "partial"          // something failed; the rest is done
-	Failed      Result = "nothing was done" // for everything failed
-	Interrupted Result = "interrupted"      // what was done until then is kept; the same plan may be applied again
+	Failed      Result = "nothing was done" // everything failed
+	Interrupted Result = "interrupted"      // what was done before is kept; the same plan may be applied again
 )
 
 // Report is what a run did. Fields are only added.
 type Report struct {
 	Result     Result    `json:"result"`
-	Error      string    `json:"error,omitempty"` // why it was interrupted
+	Error      string    `json:"error,omitempty"` // why the run was interrupted
 	Plan       string    `json:"plan"`            // SHA-256 of its file
-	Manifests  string    `json:"manifests"`       // the path they were read from
+	Manifests  string    `json:"manifests"`       // the path from which they were read
 	StartedAt  time.Time `json:"startedAt"`
 	DurationMs int64     `json:"durationMs"`
-	SettleMs   int64     `json:"settleMs"` // how long a tag waits after its layers were entered into an inventory
+	SettleMs   int64     `json:"settleMs"` // how long a tag waits after an inventory lists its layers
 
 	Promotions int64 `json:"promotions"` // digests in the plan
 	Edges      int64 `json:"edges"`      // tags, and digests without one, in the plan
-	Done       int64 `json:"done"`       // of them, those brought about
-	InPlace    int64 `json:"inPlace"`    // those that were so already
-	Failed     int64 `json:"failed"`     // those that failures are about
+	Done       int64 `json:"done"`       // edges that this run brought about
+	InPlace    int64 `json:"inPlace"`    // edges that were in place already
+	Failed     int64 `json:"failed"`     // edges that failed
 
-	Read    int64         `json:"bytesRead"` // of blobs, from sources
+	Read    int64         `json:"bytesRead"` // bytes of blobs, from sources
 	Stores  []StoreReport `json:"stores"`
 	Hosts   []HostReport  `json:"registries"`
-	Notices []string      `json:"notices"` // the first ones
-	// Held is what the plan left out, since its manifests were faulty.
+	Notices []string      `json:"notices"` // the first 100
+	// Held is what the plan left out because its manifests are faulty.
 	Held []*manifest.Held `json:"held,omitempty"`
-	// Failures are those of the items; Classes count them.
+	// Failures are the failed items; Classes counts them.
 	Failures []*promote.Failure      `json:"failures"`
 	Classes  map[promote.Class]int64 `json:"classes"`
 }
 
-// StoreReport is the part of one store.
+// StoreReport is the part of [Report] for one store.
 type StoreReport struct {
 	Name   string `json:"name"`
-	Blobs  int64  `json:"blobs"` // brought there
+	Blobs  int64  `json:"blobs"` // brought to the store
 	Bytes  int64  `json:"bytes"`
-	Behind int64  `json:"behind"` // images that were promoted without it: the next mirror pass brings them
+	Behind int64  `json:"behind"` // images promoted without it: the next mirror pass copies them
 	Error  string `json:"error,omitempty"`
 }
 
-// HostReport is the part of one registry.
+// HostReport is the part of [Report] for one registry.
 type HostReport struct {
 	Name      string `json:"name"`
 	Requests  int64  `json:"requests"`
 	Throttled int64  `json:"throttled"`
 	Pushed    int64  `json:"pushed"` // blobs
-	Bytes     int64  `json:"bytes"`  // of those
+	Bytes     int64  `json:"bytes"`  // of these blobs
 	Mounted   int64  `json:"mounted"`
 	Manifests int64  `json:"manifests"`
-	Tags      int64  `json:"tags"` // set or merged, those about signatures included
+	Tags      int64  `json:"tags"` // set or merged, with those of signatures
 	Error     string `json:"error,omitempty"`
 }
 
-// Code is the exit code of the run together with that of the plan it was made of, which may be nil, by the rule of
-// [promote.Summary.Code]: 0 when nothing failed and nothing is held back; otherwise the bits of the classes that
-// occurred, 128 when projects are held back, and 32 when something else was done or was in place, 64 when nothing was.
+// Code returns the exit code of the run together with that of its plan, which may be nil. The rule is that of
+// [promote.Summary.Code]: 0 if nothing failed and nothing is held back. Otherwise it has the bits of the classes that
+// occurred, 128 if projects are held back, and 32 if something else was done or was in place, or 64 if nothing was.
 func (r *Report) Code(plan *promote.Summary) int {
 	failures := r.Failures
 	if plan != nil {
@@ -87,7 +87,7 @@ type Progress struct {
 	Promotions int64 // in the plan
 	Begun      int64
 	Copied     int64 // in their stores and destinations
-	Settling   int64 // wait
+	Settling   int64 // waiting until their tags are due
 	Finished   int64 // tagged, or failed
 	Failures   int64
 	Read       int64 // bytes
@@ -107,7 +107,7 @@ type tally struct {
 	bytes   []int64
 }
 
-// maxNotices bounds what a report says beside failures.
+// maxNotices bounds the notices of a report.
 const maxNotices = 100
 
 func (t *tally) notice(text string) {
@@ -135,7 +135,7 @@ func (t *tally) add(n *int64, by int64) {
 	*n += by
 }
 
-// result says how it ended.
+// result sets how the run ended.
 func (t *tally) result(cause error) {
 	r := &t.report
 	switch {
@@ -163,7 +163,7 @@ func (t *tally) begin(r *Run) {
 	}
 }
 
-// report is what was done until now; cause is why it ends early.
+// report returns what was done so far; cause is why it ends early.
 func (r *Run) report(cause error) *Report {
 	t := &r.tally
 	t.mu.Lock()

@@ -28,15 +28,15 @@ type Run struct {
 	plan    *Plan
 	targets *targets.Set
 	hosts   map[string]*host
-	index   map[string]int // of hosts, among the engine's targets
-	read    time.Time      // when all that the inventories said had been written
+	index   map[string]int // of hosts, in the engine's list of targets
+	read    time.Time      // everything in the inventories was written before this
 	settle  time.Duration
 	log     *journal
 	lease   *lease.Lease
 	stop    context.CancelCauseFunc
 	tally   tally
 
-	aside asides // stores that get nothing
+	aside asides // stores that get nothing more
 	turns turns  // blobs in work
 	news  news   // blobs that stores got in this run
 
@@ -46,14 +46,14 @@ type Run struct {
 	}
 
 	homes *otter.Cache[string, string]   // host@digest: a repository that has it
-	held  *otter.Cache[string, struct{}] // repository@digest: it has it
+	held  *otter.Cache[string, struct{}] // repository@digest: the repository has it
 
 	mu      sync.Mutex
 	closers map[string]*walk.Closer // by host of the source
 	tags    map[string]*listing     // tags about digests, by repository of the source
 }
 
-// remembered bounds what a run remembers of where blobs are; what it forgot it asks again.
+// remembered bounds what a run remembers about where blobs are. It asks again for what it forgot.
 const remembered = 200_000
 
 // Open opens the stores and the registries that a plan is about. Close ends it.
@@ -92,7 +92,7 @@ func Open(ctx context.Context, p *Plan, opt Options) (*Run, error) {
 		Source: walk.Blobs(opt.Registries.At), More: more, Wrap: opt.Wrap, Logger: opt.Logger, Getenv: opt.Getenv,
 	})
 	if errors.Is(err, targets.ErrNoStores) {
-		return r, nil // and no destinations: the plan is empty
+		return r, nil // there are no destinations either: the plan is empty
 	}
 	if err != nil {
 		return nil, err
@@ -106,7 +106,7 @@ func Open(ctx context.Context, p *Plan, opt Options) (*Run, error) {
 	return r, nil
 }
 
-// Close ends what is under way, and writes what is not yet recorded.
+// Close ends running work, and writes what is not recorded yet.
 func (r *Run) Close(ctx context.Context) error {
 	if r.targets == nil {
 		return nil
@@ -114,7 +114,7 @@ func (r *Run) Close(ctx context.Context) error {
 	return r.targets.Close(ctx)
 }
 
-// may says why nothing may be written: the run ends, or its lease is in doubt.
+// may returns why nothing may be written: the run ends, or its lease is in doubt.
 func (r *Run) may(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -126,7 +126,7 @@ func (r *Run) may(ctx context.Context) error {
 	return nil
 }
 
-// asides are the stores that get nothing (more) in a run, and why.
+// asides are the stores that get nothing, or nothing more, in a run, and why.
 type asides struct {
 	mu  sync.Mutex
 	out set.Set
@@ -156,7 +156,7 @@ func (a *asides) err(i int) error {
 	return a.why[i]
 }
 
-// news are the blobs that some store got in this run: proxies may not know of them yet.
+// news are the blobs that some store got in this run. Proxies may not know them yet.
 type news struct {
 	mu    sync.Mutex
 	blobs map[oci.Digest]struct{}
@@ -178,10 +178,10 @@ func (n *news) has(d oci.Digest) bool {
 	return ok
 }
 
-// examination bounds how long a store may take to show that it can be written.
+// examination limits how long a store may take to show that it can be written.
 const examination = 2 * time.Minute
 
-// examine finds out which stores can be written, all at the same time.
+// examine finds out which stores can be written, all at once.
 func (r *Run) examine(ctx context.Context) {
 	var work sync.WaitGroup
 	for i := range r.targets.Stores {
@@ -196,14 +196,14 @@ func (r *Run) examine(ctx context.Context) {
 	work.Wait()
 }
 
-// errLate: a store was waited for long enough.
+// errLate says that the run waited long enough for a store.
 var errLate = errors.New("it took too long")
 
-// leasePrefix is where leases lie in a store, beside the inventory.
+// leasePrefix is the prefix of leases in a store, next to the inventory.
 const leasePrefix = "promote/"
 
-// takeLease keeps other runs away, by objects in the first stores, or, where there is none, by a file on this machine: that keeps apart
-// only runs that share it.
+// takeLease keeps other runs away: by objects in the first stores, or, if there are no stores, by a file on this
+// machine. The file only separates runs on the same machine.
 func (r *Run) takeLease(ctx context.Context) error {
 	var all []store.Bucket
 	for i, s := range r.targets.Stores {

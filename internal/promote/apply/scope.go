@@ -13,7 +13,7 @@ import (
 	"ociproxy/internal/promote"
 )
 
-// Plan is a plan file that was read to its end and found whole, and may be read again.
+// Plan is a plan file that was read to its end and found complete. It can be read again.
 type Plan struct {
 	promote.Header
 	Summary    *promote.Summary
@@ -25,10 +25,10 @@ type Plan struct {
 	file io.ReadSeeker
 }
 
-// ErrChanged: the plan file is not the one that was read at first.
+// ErrChanged says that the plan file has changed since it was first read.
 var ErrChanged = errors.New("the plan file was changed meanwhile")
 
-// ReadPlan reads a plan file from its beginning and believes nothing of it before its end.
+// ReadPlan reads a plan file from its beginning. It accepts nothing of it before its end.
 func ReadPlan(file io.ReadSeeker) (*Plan, error) {
 	p := &Plan{file: file}
 	hosts := map[string]bool{}
@@ -50,7 +50,7 @@ func ReadPlan(file io.ReadSeeker) (*Plan, error) {
 	return p, nil
 }
 
-// each reads the file, and returns the hash of all its bytes.
+// each reads the file and returns the hash of all its bytes.
 func (p *Plan) each(one func(promote.Header, *promote.Promotion) bool, end func(*promote.Reader)) (string, error) {
 	if _, err := p.file.Seek(0, io.SeekStart); err != nil {
 		return "", fmt.Errorf("read plan: %w", err)
@@ -95,5 +95,5 @@ func (p *Plan) All() iter.Seq2[*promote.Promotion, error] {
 	}
 }
 
-// edges are the promotions of one target: its tags, or the digest.
+// edges returns the number of promotions of one target: one for each tag, or one for the digest.
 func edges(t *promote.Target) int64 { return int64(max(1, len(t.Tags))) }

@@ -19,8 +19,8 @@ import (
 	"ociproxy/internal/store"
 )
 
-// TestSettle: tags come after the stores' inventories by the time to settle, of all images at once; and at once where
-// stores had it all.
+// TestSettle: the tags of all images come after the stores' inventories, by the settle time. If stores had everything
+// already, tags come at once.
 func TestSettle(t *testing.T) {
 	w, tree := release(t)
 	settle := 1500 * time.Millisecond
@@ -36,7 +36,7 @@ func TestSettle(t *testing.T) {
 	if first < settle {
 		t.Errorf("the first tag was set after %s", first)
 	}
-	if took := time.Since(begun); took > 3*settle+4*usual { // each by itself would settle nine times
+	if took := time.Since(begun); took > 3*settle+4*usual { // one image after the other would settle nine times
 		t.Errorf("it took %s, and %s without a time to settle", took, usual)
 	}
 	cfg := w.config()
@@ -49,12 +49,12 @@ func TestSettle(t *testing.T) {
 	}
 }
 
-// raced is a bucket whose inventory another writer adds to right before it is read first.
+// raced is a bucket to whose inventory another writer adds right before it is first read.
 type raced struct {
 	store.Bucket
 	once  sync.Once
 	add   func()
-	added *atomic.Int64 // when the last was added
+	added *atomic.Int64 // when the last blob was added
 }
 
 func (l *raced) Get(ctx context.Context, key string, off, n int64) (io.ReadCloser, store.Attrs, error) {
@@ -67,7 +67,7 @@ func (l *raced) Get(ctx context.Context, key string, off, n int64) (io.ReadClose
 	return l.Bucket.Get(ctx, key, off, n)
 }
 
-// TestSettleAfterDeath: what a run told the inventories that died before it had waited, the next one waits for.
+// TestSettleAfterDeath: a run died after it wrote inventories and before it had waited. The next run waits for that.
 func TestSettleAfterDeath(t *testing.T) {
 	w, tree := release(t)
 	w.must(w.plan(tree), Done)
@@ -94,18 +94,19 @@ func TestSettleAfterDeath(t *testing.T) {
 			return &raced{Bucket: bucket{b, w}, added: &added, add: w.addSomething}
 		}
 	})
-	if waited := time.Duration(tagged.Load() - added.Load()); added.Load() == 0 || waited < settle-100*time.Millisecond { // clocks of files are coarse
+	// The times of files are coarse, so 100 ms may be missing.
+	if waited := time.Duration(tagged.Load() - added.Load()); added.Load() == 0 || waited < settle-100*time.Millisecond {
 		t.Errorf("the tag was set %s after the last inventory was added to", waited)
 	}
 }
 
-// again is a tree that gives an image of [release] that is in place one more tag.
+// again returns a tree that gives an image of [release], which is in place, one more tag.
 func (w *world) again() *manifest.Tree {
 	w.t.Helper()
 	return w.tree(fmt.Sprintf("- {name: one, dmap: {%q: [v1, again]}}\n", w.hosts[0].has("prod/one:v1")), w.hosts[0].Host+"/prod")
 }
 
-// addSomething adds a blob to each inventory, as another writer would.
+// addSomething adds a blob to each inventory, as another writer does.
 func (w *world) addSomething() {
 	l := w.ledger()
 	defer l.Close()
@@ -118,8 +119,8 @@ func (w *world) addSomething() {
 	}
 }
 
-// TestSettleNothing: tags do not wait when the run brought nothing of their images into a store: no proxy has
-// anything to learn. Nor do they where there is no store.
+// TestSettleNothing: tags do not wait if the run brought nothing of their images to a store, because proxies have
+// nothing to learn. Without stores, they do not wait either.
 func TestSettleNothing(t *testing.T) {
 	w, tree := release(t)
 	w.must(w.plan(tree), Done)

@@ -19,20 +19,20 @@ import (
 // SignOptions of [SignAll].
 type SignOptions struct {
 	Exact bool                           // ask for each image's signatures
-	Skip  func(oci.Digest) bool          // what is not to be signed; nil: nothing
-	Log   func(string, oci.Digest) error // is told of each new signature, by repository, one at a time; nil: nobody is
+	Skip  func(oci.Digest) bool          // digests not to sign; nil: none
+	Log   func(string, oci.Digest) error // called with each new signature, one call at a time; may be nil
 }
 
-// Signatures is what came of [SignAll].
+// Signatures is the result of [SignAll].
 type Signatures struct {
-	Images   int64    `json:"images"` // that are in place
-	Signed   int64    `json:"signed"` // of them, those that did not have our signature
-	Absent   int64    `json:"absent"` // that are not there yet
+	Images   int64    `json:"images"` // images in place
+	Signed   int64    `json:"signed"` // images that did not have our signature before
+	Absent   int64    `json:"absent"` // images that are not there yet
 	Failures []string `json:"failures"`
-	// Held is what was not looked at, since its manifests are faulty.
+	// Held is what was not examined because its manifests are faulty.
 	Held []*manifest.Held `json:"held,omitempty"`
 
-	// Cause is one of the failures, or why it was interrupted; nil: there was none.
+	// Cause is one of the failures, or why SignAll was interrupted; nil: neither.
 	Cause error `json:"-"`
 
 	opt SignOptions

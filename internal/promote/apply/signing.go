@@ -9,18 +9,18 @@ import (
 	"ociproxy/internal/promote/sign"
 )
 
-// Signing is what a run does about signatures: what staging images must carry, and what images in
-// production get. It remembers which images the policy refused: nothing of them is signed, wherever
-// else they may be. Its methods may be called from several goroutines.
+// Signing says what a run does about signatures: what staging images must carry, and what images in production get. It
+// remembers which images the policy refused. None of these images is signed, in whatever repository it is. Several
+// goroutines may call its methods.
 type Signing struct {
 	Policy *sign.Policy
-	Signer *sign.Signer // nil: nothing is signed
+	Signer *sign.Signer // nil: sign nothing
 
 	mu      sync.Mutex
 	refused map[oci.Digest]bool
 }
 
-// Enter has a run with these options, whose registries are set, ask the policy and sign.
+// Enter makes a run with these options check the policy and sign. The options' registries must be set.
 func (s *Signing) Enter(opt *Options) {
 	regs := opt.Registries
 	if s.Policy.Mode == sign.Warn || s.Policy.Mode == sign.Require {
@@ -36,7 +36,7 @@ func (s *Signing) Enter(opt *Options) {
 		}
 	}
 	if s.Signer != nil {
-		// Also when the image was there before: no tag without a signature.
+		// Sign even if the image was there before: no tag without a signature.
 		opt.Placed = func(ctx context.Context, p *promote.Promotion, _ []string) (bool, error) {
 			return signOne(ctx, regs, s.Signer, p.Canonical, p.Digest)
 		}
@@ -52,7 +52,7 @@ func (s *Signing) refuse(d oci.Digest) {
 	s.refused[d] = true
 }
 
-// Refused reports whether the policy kept an image from being promoted.
+// Refused reports whether the policy refused an image.
 func (s *Signing) Refused(d oci.Digest) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

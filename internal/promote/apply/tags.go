@@ -12,18 +12,19 @@ import (
 	"ociproxy/internal/registry"
 )
 
-// tag sets the tags of an image at all its destinations, close together: first those that lead to its signatures, then its own.
+// tag sets the tags of an image at all its destinations, close together: first the tags of its signatures, then its
+// own.
 func (it *item) tag(ctx context.Context) {
 	it.each(ctx, it.about)
 	it.each(ctx, it.commit)
 }
 
-// about sets what tells of the image's signatures and the like. One that a destination has otherwise stays as it is, and holds back
-// nothing.
+// about sets the tags of the image's signatures and the like. If a destination already has another manifest under such
+// a tag, it stays, and holds back nothing.
 func (it *item) about(ctx context.Context, s *site) {
 	for _, name := range slices.Sorted(maps.Keys(it.closure.Tags)) {
 		if slices.ContainsFunc(s.Tags, func(t promote.Tag) bool { return t.Name == name }) {
-			continue // promoted by its own name
+			continue // promoted under its own name
 		}
 		m := it.closure.Manifest(it.closure.Tags[name])
 		if err := it.beside(ctx, s, name, m); err != nil {
@@ -33,7 +34,7 @@ func (it *item) about(ctx context.Context, s *site) {
 	}
 	lists, err := it.lists()
 	if root := it.closure.Root(); err == nil && s.Copy && len(s.Tags) == 0 && root.Subject() != nil {
-		err = it.put(ctx, s, root) // registries take no list of what they lack
+		err = it.put(ctx, s, root) // registries do not accept a list of manifests that they do not have
 	}
 	if err != nil {
 		it.fail(ctx, s, promote.Registry, err)
@@ -47,8 +48,8 @@ func (it *item) about(ctx context.Context, s *site) {
 	}
 }
 
-// aboutFailed decides what a signature that cannot be set means: one that is in the way is reported; anything else ends the work on the
-// site, for the image would be without it.
+// aboutFailed decides what a signature that cannot be set means. If another manifest is under its tag, the failure is
+// reported. Any other error ends the work on the site, because the image would be without the signature.
 func (it *item) aboutFailed(ctx context.Context, s *site, tag string, err error) {
 	if !errors.Is(err, errOther) {
 		it.fail(ctx, s, promote.Registry, err)
@@ -59,7 +60,7 @@ func (it *item) aboutFailed(ctx context.Context, s *site, tag string, err error)
 	it.run.tally.fail(f)
 }
 
-// commit is what makes the image promoted at a site: its tags, or, where it gets none, its manifest.
+// commit makes the image promoted at a site: it sets the image's tags, or, if it has none, pushes its manifest.
 func (it *item) commit(ctx context.Context, s *site) {
 	r := it.run
 	if len(s.Tags) == 0 {
@@ -68,7 +69,7 @@ func (it *item) commit(ctx context.Context, s *site) {
 			return
 		}
 		root := it.closure.Root()
-		if root.Subject() == nil { // others are there already, for the lists that have them
+		if root.Subject() == nil { // with a subject, it is there already, for the lists that name it
 			if err := it.put(ctx, s, root); err != nil {
 				it.fail(ctx, s, promote.Registry, err)
 				return
@@ -104,10 +105,11 @@ func (it *item) commit(ctx context.Context, s *site) {
 	}
 }
 
-// errOther: a tag is something else than it may be.
+// errOther says that a tag has an unexpected digest.
 var errOther = errors.New("the tag is something else")
 
-// set sets one tag. It looks at it immediately before, asks the registry not to replace one where it can, and reads it back.
+// set sets one tag. It reads the tag immediately before, asks the registry not to replace a tag if the registry
+// supports that, and reads the tag back.
 func (it *item) set(ctx context.Context, s *site, t promote.Tag) (wrote bool, err error) {
 	if t.Merge {
 		return it.add(ctx, s, t)
@@ -119,7 +121,7 @@ func (it *item) set(ctx context.Context, s *site, t promote.Tag) (wrote bool, er
 		return false, err
 	case found == it.Digest:
 		return false, nil
-	case found != t.Was && promote.MergedTag(t.Name): // as when the image was signed since
+	case found != t.Was && promote.MergedTag(t.Name): // for example, the image was signed since
 		return it.add(ctx, s, t)
 	case found != t.Was:
 		it.moved(s, t, found)
@@ -151,7 +153,8 @@ func (it *item) add(ctx context.Context, s *site, t promote.Tag) (wrote bool, er
 	return wrote, err
 }
 
-// write puts a manifest under a tag that is was, and reads it back. What failed and happened all the same counts as done.
+// write puts a manifest under a tag whose digest is was, and reads it back. A write that failed but took effect counts
+// as done.
 func (it *item) write(ctx context.Context, s *site, a Action, tag string, was oci.Digest, m *registry.Manifest) error {
 	if err := it.run.may(ctx); err != nil {
 		return err

@@ -5,18 +5,18 @@ import (
 	"sync"
 )
 
-// turns lets one at a time work on each key.
+// turns lets one goroutine at a time work on each key.
 type turns struct {
 	mu   sync.Mutex
 	keys map[string]*turn
 }
 
 type turn struct {
-	free chan struct{} // holds one token while nobody has it
+	free chan struct{} // holds one token while the turn is free
 	refs int
 }
 
-// take waits for the turn. The caller calls done when it got it.
+// take waits for the turn. If take succeeds, the caller must call done.
 func (t *turns) take(ctx context.Context, key string) (done func(), err error) {
 	t.mu.Lock()
 	k := t.keys[key]

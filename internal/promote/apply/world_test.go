@@ -26,31 +26,31 @@ import (
 	"ociproxy/internal/store"
 )
 
-// world is a source, some destinations and some stores, all on loopback. It watches every write: no tag may become visible before all
-// of its image is in its repository and in every store.
+// world is a source, some destinations and some stores, all on loopback. It watches every write: no tag may become
+// visible before all of its image is in its repository and in every store.
 type world struct {
 	t      testing.TB
 	source *place
 	hosts  []*place
 	stores []string // directories
 	urls   []string
-	extra  string // of the config
+	extra  string // text for the config
 
 	mu     sync.Mutex
 	writes int                            // to destinations and stores
-	fault  func(n int, what string) fault // is asked before each write
-	dead   bool                           // no write succeeds any more
-	lax    bool                           // stores may lack what tags need
+	fault  func(n int, what string) fault // called before each write
+	dead   bool                           // every further write fails
+	lax    bool                           // stores may be without what tags need
 }
 
-// fault is what becomes of a write.
+// fault is what happens to a write.
 type fault int
 
 const (
 	fine    fault = iota
-	failed        // it fails, and nothing happens
-	unclear       // it happens, and seems to fail
-	hangs         // it fails when nobody waits for it any more
+	failed        // it fails without effect
+	unclear       // it takes effect, but seems to fail
+	hangs         // it fails when no caller waits for it any more
 )
 
 // place is one registry.
@@ -81,7 +81,7 @@ func (w *world) addStore() {
 	w.stores, w.urls = append(w.stores, dir), append(w.urls, s.URL)
 }
 
-// newPlace is a registry to write to.
+// newPlace returns a registry to write to.
 func (w *world) newPlace() *place {
 	p := &place{w: w}
 	p.Registry = registrytest.New(w.t, registrytest.Options{Around: func(next http.Handler) http.Handler {
@@ -90,7 +90,7 @@ func (w *world) newPlace() *place {
 	return p
 }
 
-// watch looks at what is written, and decides what becomes of it.
+// watch checks each write, and decides what happens to it.
 func (p *place) watch(next http.Handler, rw http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {
 		next.ServeHTTP(rw, r)
@@ -120,7 +120,7 @@ func (p *place) watch(next http.Handler, rw http.ResponseWriter, r *http.Request
 	_, _ = rw.Write(answer.Body.Bytes())
 }
 
-// write counts a write and says what becomes of it. It waits for the end of one that hangs.
+// write counts a write and returns what happens to it. If it hangs, write waits for the end of ctx.
 func (w *world) write(ctx context.Context, what string) fault {
 	f := w.decide(what)
 	if f == hangs {
@@ -140,7 +140,7 @@ func (w *world) decide(what string) fault {
 	return w.fault(w.writes, what)
 }
 
-// look is the promise: what is about to be visible under a tag is whole.
+// look checks the promise: what becomes visible under a tag is complete.
 func (w *world) look(p *place, repo, ref string, body []byte) {
 	m, err := registry.ParseManifest(body, "")
 	if err != nil {
@@ -152,7 +152,7 @@ func (w *world) look(p *place, repo, ref string, body []byte) {
 	}
 }
 
-// lacks says what is missing of a manifest in its repository, and, when stores are to have it, there.
+// lacks returns what a manifest's repository does not have of it, and, with stores, what the stores do not have.
 func (w *world) lacks(p *place, repo string, m *registry.Manifest, stores bool) (out []string) {
 	var blobs []oci.Digest
 	todo := []*registry.Manifest{m}
@@ -191,7 +191,7 @@ func (w *world) lacks(p *place, repo string, m *registry.Manifest, stores bool) 
 	return out
 }
 
-// ledger reads the inventories as they are.
+// ledger reads the current inventories.
 func (w *world) ledger() *ledger.Ledger {
 	var all []ledger.Store
 	for i, dir := range w.stores {
@@ -208,14 +208,14 @@ func (w *world) ledger() *ledger.Ledger {
 	return l
 }
 
-// faults decides what becomes of writes from now on; nil: they are fine.
+// faults sets what happens to writes from now on; nil: they succeed.
 func (w *world) faults(f func(n int, what string) fault) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.fault, w.dead = f, false
 }
 
-// killed says that no write will succeed any more.
+// killed reports whether every further write fails.
 func (w *world) killed() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -224,7 +224,7 @@ func (w *world) killed() bool {
 
 func sum(b []byte) string { return registrytest.Sum(b) }
 
-// config has the stores; nil when there are none.
+// config returns a config with the stores; nil: there are no stores.
 func (w *world) config() *config.Config {
 	if len(w.stores) == 0 {
 		return nil
@@ -254,7 +254,7 @@ func (w *world) image(repo, tag string, about *ocispec.Descriptor, texts ...stri
 	return w.source.Image(repo, tag, texts...)
 }
 
-// tree is a plain manifest: images is the text below "images:".
+// tree returns a plain manifest. images is the text below "images:".
 func (w *world) tree(images string, destinations ...string) *manifest.Tree {
 	w.t.Helper()
 	text := fmt.Sprintf("registries:\n- {name: %s/st, src: true}\n", w.source.Host)
@@ -268,7 +268,7 @@ func (w *world) tree(images string, destinations ...string) *manifest.Tree {
 	return tree
 }
 
-// registries reach everything.
+// registries returns registries with generous limits.
 func registries() *promote.Registries {
 	return promote.NewRegistries(promote.Access{Rate: 100_000, Parallel: 64, Timeout: time.Minute})
 }
@@ -294,7 +294,7 @@ func (w *world) plan(tree *manifest.Tree, moves ...string) *Plan {
 	return p
 }
 
-// apply applies a plan. Options may be changed by with.
+// apply applies a plan. with may change options.
 func (w *world) apply(ctx context.Context, p *Plan, with ...func(*Options)) (*Report, error) {
 	w.t.Helper()
 	zero := time.Duration(0)
@@ -321,7 +321,7 @@ func (w *world) apply(ctx context.Context, p *Plan, with ...func(*Options)) (*Re
 	return r, err
 }
 
-// must applies a plan and wants a result.
+// must applies a plan and expects a result.
 func (w *world) must(p *Plan, want Result, with ...func(*Options)) *Report {
 	w.t.Helper()
 	r, err := w.apply(w.t.Context(), p, with...)
@@ -334,7 +334,7 @@ func (w *world) must(p *Plan, want Result, with ...func(*Options)) *Report {
 	return r
 }
 
-// has is the digest of repository:tag or repository@digest, "" when there is none.
+// has returns the digest of repository:tag or repository@digest, or "" if there is none.
 func (p *place) has(ref string) string {
 	at := strings.IndexAny(ref, ":@")
 	return p.Digest(ref[:at], ref[at+1:])

@@ -21,9 +21,9 @@ type pattern struct {
 	used        atomic.Bool // it allowed something
 }
 
-// ParseAllow reads patterns, one a line, comments after "#": REPOSITORY, which allows everything in it,
-// REPOSITORY:TAG, or REPOSITORY@DIGEST, with the repository's full name. "*" is anything but a slash, "**" anything.
-// name is the text's name in errors.
+// ParseAllow reads patterns, one per line, comments after "#": REPOSITORY, which allows everything in it,
+// REPOSITORY:TAG, or REPOSITORY@DIGEST, with the repository's full name. "*" matches anything except a slash, "**"
+// matches anything. name is the text's name in errors.
 func ParseAllow(name string, r io.Reader) (*Allow, error) {
 	a := new(Allow)
 	lines := bufio.NewScanner(r)
@@ -36,7 +36,7 @@ func ParseAllow(name string, r io.Reader) (*Allow, error) {
 			return nil, fmt.Errorf("%s:%d: expected REPOSITORY, REPOSITORY:TAG or REPOSITORY@DIGEST, found %q", name, n, text)
 		}
 		p := &pattern{text: text, place: fmt.Sprintf("%s:%d", name, n)}
-		any, part := "\x00", "\x01" // placeholders that QuoteMeta leaves alone
+		any, part := "\x00", "\x01" // placeholders that QuoteMeta does not change
 		text = strings.ReplaceAll(strings.ReplaceAll(text, "**", any), "*", part)
 		text = strings.ReplaceAll(strings.ReplaceAll(regexp.QuoteMeta(text), any, ".*"), part, "[^/]*")
 		p.Regexp = regexp.MustCompile("^" + text + "([:@][^/]*)?$")
@@ -48,13 +48,13 @@ func ParseAllow(name string, r io.Reader) (*Allow, error) {
 	return a, nil
 }
 
-// allows reports whether something is expected to be there: a repository, repository:tag or repository@digest.
+// allows reports whether a repository, repository:tag or repository@digest is expected.
 func (a *Allow) allows(what string) bool {
 	if a == nil {
 		return false
 	}
 	allowed := false
-	for _, p := range a.patterns { // all of them: each is told that allows nothing
+	for _, p := range a.patterns { // check all of them, so that each is marked as used
 		if p.MatchString(what) {
 			p.used.Store(true)
 			allowed = true
@@ -63,7 +63,7 @@ func (a *Allow) allows(what string) bool {
 	return allowed
 }
 
-// idle are the patterns that allowed nothing.
+// idle returns the patterns that allowed nothing.
 func (a *Allow) idle() (out []promote.Idle) {
 	if a == nil {
 		return nil

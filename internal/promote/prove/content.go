@@ -17,7 +17,7 @@ import (
 	"ociproxy/internal/walk"
 )
 
-// content reads an image as deep as is asked for, and compares it with the stores.
+// content reads an image as deep as requested, and compares it with the stores.
 func (v *view) content(ctx context.Context, w *wanted, f Finding) {
 	var incomplete set.Set
 	if v.opt.Stores != nil && w.digest.InStores() {
@@ -37,7 +37,7 @@ func (v *view) content(ctx context.Context, w *wanted, f Finding) {
 	}
 	v.mu.Unlock()
 	about := f
-	about.Repository = w.project.Destinations[0].Repository(w.image.Name) // the same name each time, whichever was read first
+	about.Repository = w.project.Destinations[0].Repository(w.image.Name) // always the same name
 	v.stored(c, about)
 	if v.opt.Read == Blobs {
 		for _, b := range c.Blobs {
@@ -46,7 +46,7 @@ func (v *view) content(ctx context.Context, w *wanted, f Finding) {
 	}
 }
 
-// broken notes why an image cannot be read to its end.
+// broken records why an image cannot be read to its end.
 func (v *view) broken(ctx context.Context, f Finding, err error) {
 	switch {
 	case errors.Is(err, registry.ErrDigest), errors.Is(err, registry.ErrInvalid),
@@ -63,10 +63,10 @@ func (v *view) broken(ctx context.Context, f Finding, err error) {
 	}
 }
 
-// stored finds the stores that lack blobs of an image.
+// stored finds the stores that do not have all blobs of an image.
 func (v *view) stored(c *walk.Parts, f Finding) {
 	if v.opt.Stores == nil || !v.read.first("", f.Digest) {
-		return // an image is the same wherever it lies
+		return // an image is the same in every repository
 	}
 	lacks := make([][]string, len(v.r.Stores))
 	for _, b := range c.Blobs {
@@ -84,13 +84,13 @@ func (v *view) stored(c *walk.Parts, f Finding) {
 	}
 }
 
-// blobsRead remembers what was read where.
+// blobsRead remembers which digests were read at which host.
 type blobsRead struct {
 	mu   sync.Mutex
 	seen map[string]map[oci.Digest]bool // by host; "": images compared with the stores
 }
 
-// first reports whether a digest is met for the first time.
+// first reports whether a digest occurs for the first time.
 func (b *blobsRead) first(host string, d oci.Digest) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -105,7 +105,7 @@ func (b *blobsRead) first(host string, d oci.Digest) bool {
 	return !was
 }
 
-// blob reads a blob, or asks whether this repository has it too when it was read from the same host before.
+// blob reads a blob. If the blob was read from the same host before, it only asks whether this repository has it too.
 func (v *view) blob(ctx context.Context, b walk.Blob, f Finding) {
 	reg, name, err := v.regs.At(v.full)
 	if err != nil {
@@ -123,7 +123,7 @@ func (v *view) blob(ctx context.Context, b walk.Blob, f Finding) {
 	}
 }
 
-// hash reads a blob from beginning to end. It does not resume: what breaks off is read by the next look.
+// hash reads a blob from beginning to end. It does not resume: after an interruption, the next look reads the blob.
 func (v *view) hash(ctx context.Context, reg *registry.Registry, name string, b walk.Blob) error {
 	body, _, err := reg.OpenBlob(ctx, name, b.Digest, 0)
 	if err != nil {

@@ -40,8 +40,8 @@ type Result string
 // The results.
 const (
 	Clean  Result = "clean"  // production is what the manifests say
-	Faulty Result = "faulty" // something was found
-	Failed Result = "failed" // nothing can be said
+	Faulty Result = "faulty" // there are findings
+	Failed Result = "failed" // no result
 )
 
 func judge(r *Report) (string, loop.Outcome) {

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// A loop looks at its interval, counts how looks end, and says when nothing ends any more.
+// A loop looks at its interval, counts how looks end, and reports when looks do not end any more.
 func TestLoop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var looks int

@@ -23,7 +23,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("ociproxy_promote_verify_"+name, help, labels, nil)
 }
 
-// Metrics are the metrics of a loop.
+// Metrics returns the metrics of a loop.
 func Metrics() []*prometheus.Desc {
 	return []*prometheus.Desc{looksDesc, findingsDesc, askedDesc, reposDesc, digestsDesc, tookDesc, endedDesc, goodDesc, busyDesc}
 }

@@ -15,40 +15,40 @@ type Class string
 
 // The classes.
 const (
-	Missing    Class = "missing"    // a digest or tag of the manifests, or a part of an image, is not in the destination
+	Missing    Class = "missing"    // a digest, a tag or a part of an image is not in the destination
 	Moved      Class = "moved"      // the tag has another digest
-	Altered    Class = "altered"    // what the registry sends is not what the digest says
+	Altered    Class = "altered"    // the registry's content does not match the digest
 	Unsigned   Class = "unsigned"   // no signature of a trusted key in the canonical destination
-	Unstored   Class = "unstored"   // a store's inventory lacks blobs of the image
+	Unstored   Class = "unstored"   // a store's inventory does not list blobs of the image
 	Unexpected Class = "unexpected" // a repository, tag or manifest in a destination that no manifest lists
-	Unreadable Class = "unreadable" // a registry or store did not answer, or a project's manifests are faulty: nobody knows
+	Unreadable Class = "unreadable" // unknown: a registry or store did not answer, or a project's manifests are faulty
 )
 
-// bits are the classes' parts of an exit code. 1 is any failure; 2 and 3 are wrong usage and invalid manifests.
+// bits are the classes' bits in an exit code. 1 is any failure; 2 and 3 are wrong usage and invalid manifests.
 var bits = map[Class]int{Unreadable: 1, Unexpected: 4, Missing: 8, Moved: 16, Altered: 32, Unsigned: 64, Unstored: 128}
 
-// Classes are all classes.
+// Classes returns all classes.
 func Classes() []Class {
 	return []Class{Missing, Moved, Altered, Unsigned, Unstored, Unexpected, Unreadable}
 }
 
-// Bit is the class's part of an exit code.
+// Bit returns the class's bit in an exit code.
 func (c Class) Bit() int { return bits[c] }
 
 // Finding is one difference between production and its manifests.
 type Finding struct {
 	Class      Class      `json:"class"`
-	Project    string     `json:"project,omitempty"`    // that is held back, since its manifests are faulty
-	Repository string     `json:"repository,omitempty"` // in full
-	Digest     oci.Digest `json:"digest,omitzero"`      // as promoted; of what is unexpected, what is there
+	Project    string     `json:"project,omitempty"`    // held back because its manifests are faulty
+	Repository string     `json:"repository,omitempty"` // full name
+	Digest     oci.Digest `json:"digest,omitzero"`      // the promoted digest; for an unexpected object, its own
 	Tag        string     `json:"tag,omitempty"`
-	Found      oci.Digest `json:"found,omitzero"`  // what the tag is instead
-	Store      string     `json:"store,omitempty"` // that lacks it
-	Place      string     `json:"place,omitempty"` // file:line:column of who asked for it
+	Found      oci.Digest `json:"found,omitzero"`  // the tag's actual digest
+	Store      string     `json:"store,omitempty"` // the store that does not have it
+	Place      string     `json:"place,omitempty"` // file:line:column of the request in the manifests
 	Detail     string     `json:"detail"`
 }
 
-// Subject is what a finding is about, in a word.
+// Subject returns what a finding is about, in one word.
 func (f *Finding) Subject() string {
 	switch {
 	case f.Tag != "":
@@ -63,40 +63,40 @@ func (f *Finding) Subject() string {
 	return f.Repository
 }
 
-// Report is the outcome of one look: the JSON document of `oci-proxyctl promote verify`. Fields are only added.
+// Report is the result of one look: the JSON document of `oci-proxyctl promote verify`. Fields are only added.
 type Report struct {
-	Manifests    string           `json:"manifests"` // the path they were read from
-	Hash         string           `json:"hash"`      // of all that they say
+	Manifests    string           `json:"manifests"` // the path from which they were read
+	Hash         string           `json:"hash"`      // of their content
 	StartedAt    time.Time        `json:"startedAt"`
 	DurationMs   int64            `json:"durationMs"`
-	Read         Depth            `json:"read"`         // how much was read
-	Repositories int64            `json:"repositories"` // of destinations, that were looked at
-	Digests      int64            `json:"digests"`      // promoted ones, each destination counted
+	Read         Depth            `json:"read"`         // depth of reading
+	Repositories int64            `json:"repositories"` // destination repositories that were examined
+	Digests      int64            `json:"digests"`      // promoted digests, counted per destination
 	Tags         int64            `json:"tags"`
-	Lost         int64            `json:"lost"` // digests known to be lost, which are not missed
+	Lost         int64            `json:"lost"` // digests known to be lost; they are not reported as missing
 	BlobsRead    int64            `json:"blobsRead"`
 	BytesRead    int64            `json:"bytesRead"`
-	Stores       []string         `json:"stores"`             // that were looked at
-	Unlisted     []string         `json:"unlisted"`           // destinations that list no repositories: unexpected ones are not known
-	Unjudged     []string         `json:"unjudged,omitempty"` // projects that lack a file: what they have is not unexpected
-	Held         []*manifest.Held `json:"held,omitempty"`     // projects whose manifests are faulty: each is a finding, too
-	Found        map[Class]int64  `json:"found"`              // all findings, by class; classes without any are left out
-	Findings     []Finding        `json:"findings"`           // the first ones of each class
-	Omitted      int64            `json:"omitted"`            // findings that are counted and not listed
+	Stores       []string         `json:"stores"`             // stores that were examined
+	Unlisted     []string         `json:"unlisted"`           // destinations whose repositories cannot be listed
+	Unjudged     []string         `json:"unjudged,omitempty"` // projects without a file: what they have is not unexpected
+	Held         []*manifest.Held `json:"held,omitempty"`     // projects with faulty manifests: each is a finding too
+	Found        map[Class]int64  `json:"found"`              // number of all findings by class, without empty classes
+	Findings     []Finding        `json:"findings"`           // the first findings of each class
+	Omitted      int64            `json:"omitted"`            // findings that are counted but not listed
 	Idle         []promote.Idle   `json:"idle,omitempty"`     // exceptions that changed nothing
-	Asked        map[string]int64 `json:"asked"`              // requests, by host
+	Asked        map[string]int64 `json:"asked"`              // requests by host
 	ExitCode     int              `json:"exitCode"`
 }
 
-// Clean reports whether production is what the manifests say, as far as it was examined.
+// Clean reports whether production matches the manifests, as far as it was examined.
 func (r *Report) Clean() bool { return len(r.Found) == 0 }
 
-// results gathers a report from several goroutines.
+// results collects a report from several goroutines.
 type results struct {
 	mu    sync.Mutex
 	r     *Report
 	limit int
-	lost  map[oci.Digest]bool // those that are not missed
+	lost  map[oci.Digest]bool // not reported as missing
 }
 
 func (c *results) find(f Finding) {
@@ -116,7 +116,7 @@ func (c *results) change(f func(*Report)) {
 	f(c.r)
 }
 
-// finish puts the findings in an order that is the same each time.
+// finish sorts the findings, so that their order is always the same.
 func (c *results) finish() *Report {
 	slices.SortStableFunc(c.r.Findings, compareFindings)
 	slices.Sort(c.r.Unlisted)

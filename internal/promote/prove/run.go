@@ -19,62 +19,62 @@ import (
 	"ociproxy/internal/set"
 )
 
-// Depth says how much is read of each image.
+// Depth says how much of each image is read.
 type Depth string
 
 // The depths.
 const (
-	Lists     Depth = "lists"     // the repositories' lists only; what is altered is not seen, nor manifests without a tag
+	Lists     Depth = "lists"     // only lists of repositories; misses altered content and untagged manifests
 	Manifests Depth = "manifests" // every promoted manifest too, with the manifests of an index
-	Blobs     Depth = "blobs"     // every blob too, once for each host
+	Blobs     Depth = "blobs"     // every blob too, once per host
 )
 
-// Depths are all depths.
+// Depths returns all depths.
 func Depths() []string { return []string{string(Lists), string(Manifests), string(Blobs)} }
 
 // Stores is what the inventories of stores say.
 type Stores interface {
-	// Names are the stores, by index.
+	// Names returns the names of the stores, by index.
 	Names() []string
-	// Fault says why a store's inventory cannot be read; nil: it can.
+	// Fault returns why a store's inventory cannot be read; nil: it can.
 	Fault(i int) error
-	// Incomplete are the stores without a fault of which it is not known that they have all of an image.
+	// Incomplete returns the stores without a fault that are not known to have all of an image.
 	Incomplete(image oci.Digest) set.Set
-	// Lacking are the stores without a fault that lack a blob.
+	// Lacking returns the stores without a fault that do not have a blob.
 	Lacking(blob oci.Digest) set.Set
 }
 
 // Options of [Run].
 type Options struct {
 	Read     Depth  // default: Manifests
-	Allow    *Allow // nothing else is expected but what manifests list
+	Allow    *Allow // expected in addition to what manifests list
 	Keys     sign.Keys
-	Identity sign.Identity // what signatures call an image; nil: where it lies
-	Stores   Stores        // nil: none is looked at
+	Identity sign.Identity // what signatures call an image; nil: its repository's name
+	Stores   Stores        // nil: examine no stores
 	Lost     map[oci.Digest]bool
-	Parallel int // repositories, and images, looked at at once; default 8
-	Limit    int // findings of each class that are kept; 0: all
+	Parallel int // repositories and images examined at once; default 8
+	Limit    int // findings to keep of each class; 0: all
 	// Progress receives how many repositories were examined, of how many that manifests name. nil: it is not called.
 	Progress func(done, of int64)
 }
 
 const defaultParallel = 8
 
-// run is one look at everything.
+// run is one look at all destinations.
 type run struct {
 	*results
 	tree  *manifest.Tree
 	regs  *promote.Registries
 	opt   Options
-	wants map[string][]want // by repository in full
+	wants map[string][]want // by full repository name
 	read  blobsRead
 }
 
-// want is what one project wants of one repository.
+// want is what one project requires of one repository.
 type want struct {
 	project *manifest.Project
 	image   *manifest.Image
-	// canonical: this is where the image is signed.
+	// canonical says that the image is signed here.
 	canonical bool
 }
 
@@ -110,7 +110,7 @@ func Run(ctx context.Context, tree *manifest.Tree, regs *promote.Registries, opt
 	return r.finish(), err
 }
 
-// idleLost are the digests known to be lost that nobody misses, or that are there.
+// idleLost returns the digests known to be lost that are not missing anywhere, or that are there.
 func (r *run) idleLost() (out []promote.Idle) {
 	if len(r.opt.Lost) == 0 {
 		return nil
@@ -134,7 +134,7 @@ func (r *run) idleLost() (out []promote.Idle) {
 	return out
 }
 
-// all looks at what destinations have, and then at what manifests want and was not come across.
+// all examines what destinations have, and then what manifests require and was not found before.
 func (r *run) all(ctx context.Context) error {
 	g, inner := errgroup.WithContext(ctx)
 	g.SetLimit(r.opt.Parallel)
@@ -152,7 +152,7 @@ func (r *run) all(ctx context.Context) error {
 			if seen[full] || inner.Err() != nil {
 				continue
 			}
-			if !promote.ValidRepository(full) { // nobody can ask for it
+			if !promote.ValidRepository(full) { // no client can ask for it
 				if !r.opt.Allow.allows(full) {
 					r.find(Finding{Class: Unexpected, Repository: full, Detail: "the registry lists a repository by a name that is none"})
 				}
@@ -172,7 +172,7 @@ func (r *run) all(ctx context.Context) error {
 	return cmp.Or(g.Wait(), context.Cause(ctx))
 }
 
-// roots are the destinations that lie below no other.
+// roots returns the destinations that are not below another one.
 func (r *run) roots() (out []string) {
 	all := map[string]bool{}
 	for _, p := range r.tree.Projects {
@@ -188,7 +188,7 @@ func (r *run) roots() (out []string) {
 	return out
 }
 
-// unlisted notes that it is not known which repositories a destination has.
+// unlisted records that it is unknown which repositories a destination has.
 func (r *run) unlisted(root string, err error) {
 	if errors.Is(err, registry.ErrNoCatalog) {
 		r.change(func(rep *Report) { rep.Unlisted = append(rep.Unlisted, root) })
@@ -197,7 +197,7 @@ func (r *run) unlisted(root string, err error) {
 	r.find(Finding{Class: Unreadable, Repository: root, Detail: err.Error()})
 }
 
-// repository looks at one repository. The error is that of ctx: all else is a finding.
+// repository examines one repository. The error is ctx's: everything else is a finding.
 func (r *run) repository(ctx context.Context, full string, list *registry.Listing) error {
 	wants := r.wants[full]
 	if len(wants) == 0 && (r.opt.Allow.allows(full) || r.tree.Doubtful(full, false)) {
@@ -217,11 +217,11 @@ func (r *run) repository(ctx context.Context, full string, list *registry.Listin
 		r.find(Finding{Class: Unreadable, Repository: full, Detail: err.Error()})
 		return nil
 	}
-	if err := known.Odd.Err(); err != nil && !r.opt.Allow.allows(full) {
+	if err := known.Unusable.Err(); err != nil && !r.opt.Allow.allows(full) {
 		r.find(Finding{Class: Unexpected, Repository: full, Detail: err.Error()})
 	}
 	if len(wants) == 0 {
-		return r.stranger(ctx, full, known)
+		return r.unnamed(ctx, full, known)
 	}
 	v := newView(r, full, known, wants)
 	if err := v.compare(ctx); err != nil {
@@ -238,24 +238,24 @@ func (r *run) repository(ctx context.Context, full string, list *registry.Listin
 	return ctx.Err()
 }
 
-// strangerAsks bounds the tags of a repository nobody names that are asked for: one that leads somewhere is enough.
-const strangerAsks = 100
+// unnamedAsks bounds the requests for tags of a repository that no manifest names. One tag that exists is enough.
+const unnamedAsks = 100
 
-// stranger is a repository that no manifest names. The error is that of ctx.
-func (r *run) stranger(ctx context.Context, full string, list *registry.View) error {
+// unnamed examines a repository that no manifest names. The error is ctx's.
+func (r *run) unnamed(ctx context.Context, full string, list *registry.View) error {
 	var tags []string
 	sure := false
 	for _, t := range list.Tags {
 		if r.opt.Allow.allows(full + ":" + t.Name) {
 			continue
 		}
-		if !sure && len(tags) < strangerAsks {
+		if !sure && len(tags) < unnamedAsks {
 			_, gone, _ := list.Gone(ctx, t.Name)
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
 			if gone {
-				continue // some registries list tags of what was deleted
+				continue // some registries list tags of deleted images
 			}
 			sure = true
 		}

@@ -13,7 +13,7 @@ import (
 	"ociproxy/internal/set"
 )
 
-// What is as the manifests say is found so, with one request for each list and each manifest.
+// If everything matches the manifests, Run finds nothing, with one request for each list and each manifest.
 func TestClean(t *testing.T) {
 	w := newWorld(t)
 	a := w.image("prod/app", "one", "v1", "latest")
@@ -43,7 +43,7 @@ func TestClean(t *testing.T) {
 	}
 }
 
-// Each class of finding.
+// The test has each class of finding.
 func TestFindings(t *testing.T) {
 	gone, err := oci.ParseDigest("sha256:" + strings.Repeat("e", 64))
 	if err != nil {
@@ -176,7 +176,7 @@ func TestFindings(t *testing.T) {
 				w.Fail(c.answer(w))
 			}
 			r, got := w.run(tree, c.opt)
-			for i := range got { // digests of images that were made here
+			for i := range got { // digests of images that the test made
 				if i < len(c.want) && strings.HasSuffix(c.want[i], "@") && strings.HasPrefix(got[i], c.want[i]) {
 					got[i] = c.want[i]
 				}
@@ -200,7 +200,7 @@ func allow(t *testing.T, text string) *Allow {
 	return a
 }
 
-// Where a registry lists manifests without a tag, the platforms of an index belong to it, and others are found.
+// If a registry lists manifests without a tag, the platforms of an index belong to the index, and others are found.
 func TestUntagged(t *testing.T) {
 	w := newWorld(t)
 	idx := w.index("prod/app", "v1")
@@ -216,12 +216,12 @@ func TestUntagged(t *testing.T) {
 	}
 }
 
-// stores have what they have.
+// stores is a fixed set of stores.
 type stores struct {
 	names  []string
-	fault  error // of the last one
+	fault  error // of the last store
 	lacks  map[oci.Digest]int
-	images map[oci.Digest]bool // complete in all
+	images map[oci.Digest]bool // complete in all stores
 }
 
 func (s *stores) Names() []string { return s.names }
@@ -262,7 +262,7 @@ func TestStores(t *testing.T) {
 			t.Errorf("code %d, (-want +got):\n%s", r.ExitCode, diff)
 		}
 	}
-	// What the inventory has whole is not even read, when only lists are.
+	// With depth Lists, an image that the inventory has completely is not even read.
 	s = &stores{names: []string{"a"}, images: map[oci.Digest]bool{d: true}}
 	w.Asked()
 	if _, got := w.run(tree, Options{Stores: s, Read: Lists}); got != nil {
@@ -275,7 +275,7 @@ func TestStores(t *testing.T) {
 	}
 }
 
-// Findings are counted beyond those that are kept.
+// Findings beyond the limit are still counted.
 func TestLimit(t *testing.T) {
 	w := newWorld(t)
 	d := w.image("prod/app", "one", "v1", "x1", "x2", "x3")
@@ -303,8 +303,8 @@ func TestAllow(t *testing.T) {
 	}
 }
 
-// Lists are no proof: what a repository without a list has is asked for, what was pushed a moment ago is not missed,
-// and what was deleted is not found, though it is listed.
+// Lists are no proof. Run asks for the digests of a repository without a list. It does not miss what was pushed a
+// moment ago. It does not report what was deleted, although it is listed.
 func TestListsAreNoProof(t *testing.T) {
 	answers := func(path, body string, status int) func(http.ResponseWriter, *http.Request) bool {
 		return func(rw http.ResponseWriter, r *http.Request) bool {

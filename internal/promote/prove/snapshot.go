@@ -19,14 +19,14 @@ import (
 // Snap is one image of a snapshot.
 type Snap struct {
 	Name    string
-	Digests []SnapDigest // by their first tag; those without one last, by digest
-	// Untagged: the registry reported the manifests without a tag. Where it did not, and there is no tag, Digests is
-	// empty: the repository has nothing, or digests that cannot be listed.
+	Digests []SnapDigest // by their first tag; digests without a tag come last, by digest
+	// Untagged says that the registry reported the manifests without a tag. If it did not, and there is no tag, Digests
+	// is empty: the repository has nothing, or has digests that cannot be listed.
 	Untagged bool
-	// Odd: the registry lists an invalid name, about which nothing can be asked.
-	Odd bool
+	// Unusable says that the registry lists an invalid name, for which no client can ask.
+	Unusable bool
 	// Left are the tags and manifests that the registry lists and that cannot be requested.
-	Left registry.Odd
+	Left registry.Unusable
 }
 
 // SnapDigest is a digest with its tags, by name.
@@ -37,11 +37,11 @@ type SnapDigest struct {
 
 // SnapOptions of [Snapshot].
 type SnapOptions struct {
-	Untagged bool // manifests without a tag too, where the registry lists them
+	Untagged bool // include manifests without a tag, if the registry lists them
 	Parallel int  // repositories read at once; default 8
 }
 
-// ErrNothing: there is no repository where a snapshot was asked for.
+// ErrNothing says that there is no repository where a snapshot was requested.
 var ErrNothing = errors.New("no repository is there")
 
 // Snapshot reads what is below a registry, host[:port][/path], and passes on the images in the order of their names,
@@ -54,7 +54,7 @@ func Snapshot(ctx context.Context, regs *promote.Registries, root string, opt Sn
 			return err
 		}
 		if f.Listing != nil && !opt.Untagged {
-			f.Listing.Manifests = nil // the tags say it all, and there may be many
+			f.Listing.Manifests = nil // the tags are enough, and there may be many manifests
 		}
 		found = append(found, f)
 	}
@@ -63,7 +63,7 @@ func Snapshot(ctx context.Context, regs *promote.Registries, root string, opt Sn
 	}
 	slices.SortFunc(found, func(a, b registry.Found) int { return strings.Compare(a.Name, b.Name) })
 	g, inner := errgroup.WithContext(ctx)
-	g.SetLimit(cmp.Or(opt.Parallel, defaultParallel) + 1) // one of them hands on
+	g.SetLimit(cmp.Or(opt.Parallel, defaultParallel) + 1) // one of them emits
 	ready := make(chan chan *Snap, cmp.Or(opt.Parallel, defaultParallel))
 	g.Go(func() error {
 		for c := range ready {
@@ -80,7 +80,7 @@ func Snapshot(ctx context.Context, regs *promote.Registries, root string, opt Sn
 	})
 	for i := range found {
 		f := found[i]
-		found[i] = registry.Found{} // lists are let go as they are handed on
+		found[i] = registry.Found{} // lists are freed as they are passed on
 		c := make(chan *Snap, 1)
 		select {
 		case ready <- c:
@@ -104,13 +104,13 @@ func Snapshot(ctx context.Context, regs *promote.Registries, root string, opt Sn
 // snap reads one repository.
 func snap(ctx context.Context, regs *promote.Registries, full string, f registry.Found, opt SnapOptions) (*Snap, error) {
 	list := f.Listing
-	if !promote.ValidRepository(full) { // nobody can ask for it
-		return &Snap{Name: f.Name, Odd: true}, nil
+	if !promote.ValidRepository(full) { // no client can ask for it
+		return &Snap{Name: f.Name, Unusable: true}, nil
 	}
 	if list == nil {
 		var err error
 		if list, err = regs.List(ctx, full); errors.Is(err, registry.ErrNotFound) {
-			return &Snap{Name: f.Name}, nil // it went while we looked, is empty, or has digests only
+			return &Snap{Name: f.Name}, nil // deleted meanwhile, empty, or only digests
 		} else if err != nil {
 			return nil, err
 		}
@@ -122,7 +122,7 @@ func snap(ctx context.Context, regs *promote.Registries, full string, f registry
 	if err != nil {
 		return nil, err
 	}
-	s := &Snap{Name: f.Name, Untagged: list.All, Left: list.Odd}
+	s := &Snap{Name: f.Name, Untagged: list.All, Left: list.Unusable}
 	index := map[oci.Digest]int{}
 	for _, t := range tags {
 		if t.Digest.IsZero() {
@@ -146,7 +146,7 @@ func snap(ctx context.Context, regs *promote.Registries, full string, f registry
 	return s, nil
 }
 
-// resolved asks for the tags whose digest is not known. One that is gone meanwhile stays without.
+// resolved asks for the digests of tags that are not known. A tag that is gone meanwhile gets none.
 func resolved(ctx context.Context, regs *promote.Registries, full string, tags []registry.Tag) ([]registry.Tag, error) {
 	out := slices.Clone(tags)
 	var g errgroup.Group
@@ -169,6 +169,6 @@ func resolved(ctx context.Context, regs *promote.Registries, full string, tags [
 			return nil
 		})
 	}
-	_ = g.Wait() // the error is in failed
+	_ = g.Wait() // failed has the error
 	return out, failed
 }

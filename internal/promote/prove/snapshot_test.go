@@ -11,7 +11,7 @@ import (
 	"ociproxy/internal/registry"
 )
 
-// A snapshot has what is there, in an order that does not change.
+// A snapshot has what is there, always in the same order.
 func TestSnapshot(t *testing.T) {
 	w := newWorld(t)
 	a := w.image("prod/b/app", "one", "v1", "latest")
@@ -47,7 +47,7 @@ func TestSnapshot(t *testing.T) {
 	}
 }
 
-// An error of the registry, or of who takes the images, ends a snapshot.
+// An error of the registry, or of emit, ends a snapshot.
 func TestSnapshotFails(t *testing.T) {
 	w := newWorld(t)
 	for _, name := range []string{"a", "b", "c", "d"} {

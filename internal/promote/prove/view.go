@@ -24,10 +24,10 @@ type view struct {
 	tags   map[string]oci.Digest
 
 	mu    sync.Mutex
-	known map[oci.Digest]bool // promoted, or part of what is
+	known map[oci.Digest]bool // promoted, or part of something promoted
 }
 
-// wanted is a digest that manifests want here.
+// wanted is a digest that manifests require here.
 type wanted struct {
 	want
 	digest oci.Digest
@@ -60,7 +60,7 @@ func newView(r *run, full string, list *registry.View, wants []want) *view {
 	return v
 }
 
-// compare looks at everything in the repository. The error is that of ctx.
+// compare examines everything in the repository. The error is ctx's.
 func (v *view) compare(ctx context.Context) error {
 	g, inner := errgroup.WithContext(ctx)
 	g.SetLimit(v.opt.Parallel)
@@ -80,7 +80,7 @@ func (v *view) compare(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// one looks at a promoted digest and its tags.
+// one examines a promoted digest and its tags.
 func (v *view) one(ctx context.Context, w *wanted) {
 	f := Finding{Repository: v.full, Digest: w.digest, Place: w.place}
 	has := false
@@ -94,7 +94,7 @@ func (v *view) one(ctx context.Context, w *wanted) {
 			gone = append(gone, tag)
 		case got == w.digest:
 			has = true
-		case !referrersTag.MatchString(tag): // lists of what refers to an image are added to by others
+		case !referrersTag.MatchString(tag): // others may add to lists of referrers
 			f := f
 			f.Class, f.Tag, f.Found, f.Detail = Moved, tag, got, fmt.Sprintf("the tag is %s, not %s", got, w.digest)
 			v.find(f)
@@ -103,7 +103,7 @@ func (v *view) one(ctx context.Context, w *wanted) {
 	if !has {
 		var err error
 		if has, err = v.Has(ctx, w.digest); err == nil && !has && v.Complete() {
-			has, err = v.Holds(ctx, w.digest) // lists lag behind what was just pushed
+			has, err = v.Holds(ctx, w.digest) // lists lag behind recent pushes
 		}
 		if err != nil {
 			v.unknown(ctx, f, "", err)
@@ -147,7 +147,7 @@ func someTags(tags []string) string {
 	return text
 }
 
-// unknown notes what could not be read, unless it was the end of ctx.
+// unknown records what could not be read, unless ctx has ended.
 func (v *view) unknown(ctx context.Context, f Finding, tag string, err error) {
 	if ctx.Err() == nil {
 		f.Class, f.Tag, f.Detail = Unreadable, tag, err.Error()
@@ -155,11 +155,11 @@ func (v *view) unknown(ctx context.Context, f Finding, tag string, err error) {
 	}
 }
 
-// referrersTag is the shape of tags that list what refers to a digest: the fallback of the referrers API, and cosign's.
+// referrersTag matches tags that list what refers to a digest: the fallback of the referrers API, and cosign's.
 var referrersTag = regexp.MustCompile(`^(sha256)-([0-9a-f]{64})(\.[a-z]+)?$|^(sha512)-([0-9a-f]{64,128})(\.[a-z]+)?$`)
 
-// unexpectedTags finds tags that no manifest lists. Lists of what refers to a promoted image belong to it. Each is
-// asked for: some registries list tags of what was deleted.
+// unexpectedTags finds tags that no manifest lists. Lists of what refers to a promoted image belong to that image. It
+// asks for each tag, because some registries list tags of deleted images.
 func (v *view) unexpectedTags(ctx context.Context) {
 	var g errgroup.Group
 	g.SetLimit(v.opt.Parallel)
@@ -170,7 +170,7 @@ func (v *view) unexpectedTags(ctx context.Context) {
 		g.Go(func() error {
 			now, gone, err := v.Gone(ctx, t.Name)
 			if err != nil {
-				now = t.Digest // what the list says
+				now = t.Digest // the list's digest
 			}
 			if !gone && ctx.Err() == nil {
 				v.find(Finding{Class: Unexpected, Repository: v.full, Tag: t.Name, Found: now, Detail: "no manifest lists this tag"})
@@ -178,7 +178,7 @@ func (v *view) unexpectedTags(ctx context.Context) {
 			return nil
 		})
 	}
-	_ = g.Wait() // what is found is kept
+	_ = g.Wait() // findings are kept in v
 }
 
 func (v *view) belongs(tag string) bool {
@@ -187,14 +187,14 @@ func (v *view) belongs(tag string) bool {
 		return false
 	}
 	if v.opt.Read == Lists || m[4] != "" {
-		return true // the parts of indexes are not known; tags made of SHA-512 may be cut short
+		return true // the parts of indexes are unknown; tags made from SHA-512 may be truncated
 	}
 	d, err := oci.ParseDigest(m[1] + ":" + m[2])
 	return err == nil && v.known[d]
 }
 
-// unexpectedManifests finds manifests without a tag that no manifest lists, where the registry tells which there are: neither a part of
-// what is promoted, nor about it.
+// unexpectedManifests finds manifests without a tag that no manifest lists, if the registry lists its manifests. They
+// are neither a part of what is promoted, nor about it.
 func (v *view) unexpectedManifests(ctx context.Context) {
 	if v.opt.Read == Lists || !v.All {
 		return
@@ -208,7 +208,7 @@ func (v *view) unexpectedManifests(ctx context.Context) {
 		}
 		subject, err := v.subject(ctx, m.Digest)
 		if errors.Is(err, registry.ErrNotFound) {
-			continue // it is listed, and was deleted
+			continue // listed, but deleted
 		}
 		if err != nil {
 			v.unknown(ctx, Finding{Repository: v.full, Digest: m.Digest}, "", err)
@@ -217,7 +217,7 @@ func (v *view) unexpectedManifests(ctx context.Context) {
 		subjects[m.Digest] = subject
 		left = append(left, m.Digest)
 	}
-	for again := true; again; { // what refers to what refers to an image
+	for again := true; again; { // also referrers of referrers
 		again = false
 		left = slices.DeleteFunc(left, func(d oci.Digest) bool {
 			if v.known[subjects[d]] {
@@ -231,7 +231,7 @@ func (v *view) unexpectedManifests(ctx context.Context) {
 	}
 }
 
-// subject is what a manifest is about; zero: nothing. The errors are the registry's.
+// subject returns what a manifest is about; zero: nothing. The errors are the registry's.
 func (v *view) subject(ctx context.Context, d oci.Digest) (oci.Digest, error) {
 	reg, name, err := v.regs.At(v.full)
 	if err != nil {

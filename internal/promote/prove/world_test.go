@@ -31,7 +31,7 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// image pushes an image that is made of a text, under tags.
+// image pushes an image made from a text, under tags.
 func (w *world) image(repo, text string, tags ...string) oci.Digest {
 	w.t.Helper()
 	return w.push(tags, func(tag string) ocispec.Descriptor { return w.Image(repo, tag, text) })
@@ -57,7 +57,7 @@ func (w *world) push(tags []string, push func(tag string) ocispec.Descriptor) oc
 	return d
 }
 
-// tree is a plain manifest with images; destinations are below the host.
+// tree returns a plain manifest with images. Destinations are below the host.
 func (w *world) tree(destinations []string, images string) *manifest.Tree {
 	w.t.Helper()
 	text := "registries:\n- {name: " + w.Host + "/staging, src: true}\n"
@@ -71,7 +71,7 @@ func (w *world) tree(destinations []string, images string) *manifest.Tree {
 	return tree
 }
 
-// entry is a line of an image.
+// entry returns a digest's line in an image.
 func entry(d oci.Digest, tags ...string) string {
 	return fmt.Sprintf("    %q: [%s]\n", d, strings.Join(tags, ", "))
 }
@@ -80,12 +80,12 @@ func imageOf(name string, entries ...string) string {
 	return "- name: " + name + "\n  dmap:\n" + strings.Join(entries, "")
 }
 
-// listDigests makes a repository's list say which manifests there are.
+// listDigests makes a repository's list include its manifests.
 func (w *world) listDigests(repo string) {
 	w.Change(func(o *registrytest.Options) { o.Digests = func(name string) bool { return name == repo } })
 }
 
-// run looks, and returns findings as CLASS SUBJECT below the host.
+// run runs [Run] and returns findings as CLASS SUBJECT below the host.
 func (w *world) run(tree *manifest.Tree, opt Options) (*Report, []string) {
 	w.t.Helper()
 	r, err := Run(w.t.Context(), tree, w.regs, opt)

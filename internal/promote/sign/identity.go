@@ -6,12 +6,13 @@ import (
 	"ociproxy/internal/registry"
 )
 
-// Identity is the name that a signature gives the image in a repository, which is known by its full name: host[:port]/path/image.
-// It is what people call the image, and so may differ from where it lies. nil is the full name itself.
+// Identity returns the name that a signature gives the image in a repository. repository is the full name:
+// host[:port]/path/image. The identity is what people call the image, so it may differ from its repository's name. nil
+// is the full name itself.
 type Identity func(repository string) string
 
-// Renamed is the identity of registries that are known by another name, such as a proxy's: what begins with from begins with to
-// instead. Other names stay.
+// Renamed returns the identity for registries that are known by another name, such as a proxy's. It replaces from at
+// the beginning of a name by to. Other names stay.
 func Renamed(from, to string) Identity {
 	return func(repository string) string {
 		if rest, ok := strings.CutPrefix(repository, from+"/"); ok {

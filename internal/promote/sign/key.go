@@ -14,17 +14,17 @@ import (
 	"github.com/sigstore/sigstore/pkg/signature"
 )
 
-// maxKeyFile bounds what is read of a key file, in bytes.
+// maxKeyFile bounds the bytes read of a key file.
 const maxKeyFile = 1 << 20
 
-// PasswordVariable is where cosign and we look for the password of a private key. An empty password is one.
+// PasswordVariable is where cosign and we look for the password of a private key. An empty password is a valid one.
 const PasswordVariable = "COSIGN_PASSWORD"
 
 // PrivateKey signs. It may be used by several goroutines.
 type PrivateKey struct{ signer signature.SignerVerifier }
 
-// LoadPrivateKey reads a private key as cosign generate-key-pair writes it, encrypted with the password in COSIGN_PASSWORD, or in
-// plain PKCS #8. The error wraps [ErrKey] when the file is there and is no such key.
+// LoadPrivateKey reads a private key as cosign generate-key-pair writes it, encrypted with the password in
+// COSIGN_PASSWORD, or in plain PKCS #8. The error wraps [ErrKey] if the file exists and is not such a key.
 func LoadPrivateKey(file string, getenv func(string) string) (*PrivateKey, error) {
 	raw, err := readKeyFile(file)
 	if err != nil {
@@ -37,7 +37,7 @@ func LoadPrivateKey(file string, getenv func(string) string) (*PrivateKey, error
 	return k, nil
 }
 
-// ParsePrivateKey is [LoadPrivateKey] for the text of a file.
+// ParsePrivateKey does what [LoadPrivateKey] does, for the text of a file.
 func ParsePrivateKey(text, password []byte) (*PrivateKey, error) {
 	block, _ := pem.Decode(text)
 	if block == nil {
@@ -46,7 +46,7 @@ func ParsePrivateKey(text, password []byte) (*PrivateKey, error) {
 	der := block.Bytes
 	switch block.Type {
 	case string(cryptoutils.PrivateKeyPEMType):
-	case string(cryptoutils.EncryptedSigstorePrivateKeyPEMType), "ENCRYPTED COSIGN PRIVATE KEY": // the second of cosign 1
+	case string(cryptoutils.EncryptedSigstorePrivateKeyPEMType), "ENCRYPTED COSIGN PRIVATE KEY": // cosign 1: the second
 		var err error
 		if der, err = encrypted.Decrypt(block.Bytes, password); err != nil {
 			return nil, fmt.Errorf("%w: with the password in %s: %w", ErrKey, PasswordVariable, err)
@@ -65,7 +65,7 @@ func ParsePrivateKey(text, password []byte) (*PrivateKey, error) {
 	return &PrivateKey{s}, nil
 }
 
-// Public is the key that verifies what k signs.
+// Public returns the key that verifies what k signs.
 func (k *PrivateKey) Public() Keys { return Keys{k.signer} }
 
 // sign returns the signature of a message.
@@ -73,11 +73,11 @@ func (k *PrivateKey) sign(message []byte) ([]byte, error) {
 	return k.signer.SignMessage(bytes.NewReader(message))
 }
 
-// Keys are public keys, any of which is trusted. They may be used by several goroutines.
+// Keys are trusted public keys; any of them counts. Several goroutines may use them.
 type Keys []signature.Verifier
 
-// LoadKeys reads files with public keys in PEM, one or more in each. The error wraps [ErrKey] when a file is there and is no such
-// key.
+// LoadKeys reads files with one or more public keys in PEM each. The error wraps [ErrKey] if a file exists and is not
+// such a key.
 func LoadKeys(files ...string) (keys Keys, err error) {
 	for _, file := range files {
 		raw, err := readKeyFile(file)
@@ -93,7 +93,7 @@ func LoadKeys(files ...string) (keys Keys, err error) {
 	return keys, nil
 }
 
-// ParseKeys is [LoadKeys] for the text of a file.
+// ParseKeys does what [LoadKeys] does, for the text of a file.
 func ParseKeys(text []byte) (keys Keys, err error) {
 	for rest := bytes.TrimSpace(text); len(rest) > 0; rest = bytes.TrimSpace(rest) {
 		var block *pem.Block

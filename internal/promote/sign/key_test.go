@@ -15,7 +15,7 @@ import (
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
 )
 
-// The files that cosign generate-key-pair writes.
+// The test uses the kinds of files that cosign generate-key-pair writes.
 func TestKeys(t *testing.T) {
 	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -15,12 +15,12 @@ import (
 const (
 	simpleSigning = "application/vnd.dev.cosign.simplesigning.v1+json"
 	sigAnnotation = "dev.cosignproject.cosign/signature"
-	dsseEnvelope  = "application/vnd.dsse.envelope.v1+json" // a layer of attestations
-	bundlePrefix  = "application/vnd.dev.sigstore.bundle."  // v0.3+json and later ones
+	dsseEnvelope  = "application/vnd.dsse.envelope.v1+json" // a layer of an attestation
+	bundlePrefix  = "application/vnd.dev.sigstore.bundle."  // v0.3+json and later
 	inToto        = "application/vnd.in-toto+json"
 )
 
-// simple is the text that is signed: its bytes depend on nothing else, and are those that cosign writes.
+// simple returns the text to sign. Its bytes depend only on the arguments, and are those that cosign writes.
 func simple(identity string, d oci.Digest) ([]byte, error) {
 	return json.Marshal(payload.SimpleContainerImage{
 		Critical: payload.Critical{
@@ -31,7 +31,7 @@ func simple(identity string, d oci.Digest) ([]byte, error) {
 	})
 }
 
-// errOther: what was signed is about something else.
+// errOther says that what was signed is about something else.
 var errOther = errors.New("it is about another image")
 
 // aboutSimple reports whether a signed text is about an image under exactly this identity.
@@ -47,7 +47,7 @@ func aboutSimple(text []byte, identity string, d oci.Digest) error {
 	return nil
 }
 
-// statement is what matters of an in-toto statement.
+// statement is the part of an in-toto statement that matters here.
 type statement struct {
 	Type    string `json:"_type"`
 	Subject []struct {
@@ -56,15 +56,15 @@ type statement struct {
 	PredicateType string `json:"predicateType"`
 }
 
-// vouches are the predicates that say where an image comes from. Others, a list of its faults for example, may be signed by a
-// trusted key without anybody having approved the image.
+// vouches are the predicates that say where an image comes from. A trusted key may sign others, such as a list of the
+// image's faults, without any approval of the image.
 var vouches = map[string]bool{
 	"https://sigstore.dev/cosign/sign/v1": true, // a plain signature
 	"https://slsa.dev/provenance/v0.2":    true,
 	"https://slsa.dev/provenance/v1":      true,
 }
 
-// aboutStatement reports whether a signed text vouches for an image. It names no repository: the digest alone counts.
+// aboutStatement reports whether a signed text vouches for an image. It names no repository: only the digest counts.
 func aboutStatement(text []byte, d oci.Digest) error {
 	var s statement
 	if err := json.Unmarshal(text, &s); err != nil {
@@ -91,7 +91,7 @@ func (k Keys) opened(envelope []byte) (text []byte, ok bool) {
 	return nil, false
 }
 
-// bundle is what matters of a sigstore bundle.
+// bundle is the part of a sigstore bundle that matters here.
 type bundle struct {
 	MediaType string          `json:"mediaType"`
 	Envelope  json.RawMessage `json:"dsseEnvelope"`

@@ -14,12 +14,12 @@ type Mode string
 
 // The modes. The zero value is Off.
 const (
-	Off     Mode = "off"     // nothing is asked
-	Warn    Mode = "warn"    // it is told, and the image is promoted
-	Require Mode = "require" // it is not promoted
+	Off     Mode = "off"     // check nothing
+	Warn    Mode = "warn"    // report it, and promote the image
+	Require Mode = "require" // do not promote it
 )
 
-// Modes are all modes.
+// Modes returns all modes.
 func Modes() []string { return []string{string(Off), string(Warn), string(Require)} }
 
 // String implements the flags' interface.
@@ -47,8 +47,8 @@ func (m *Mode) Type() string { return "off|warn|require" }
 // requires nothing.
 type Policy struct {
 	Mode     Mode
-	Keys     Keys     // whose signature counts; required unless the mode is Off
-	Identity Identity // what signatures call the image; nil: where it lies
+	Keys     Keys     // keys whose signatures count; required unless the mode is Off
+	Identity Identity // what signatures call the image; nil: its repository's name
 	// Warn receives, in mode Warn, the errors with which Require would have refused. It is called from several
 	// goroutines.
 	Warn func(error)

@@ -14,7 +14,7 @@ import (
 	"ociproxy/internal/registry"
 )
 
-// What is signed verifies, once is enough, and the signatures of others stay.
+// What Ensure signs verifies, one signature is enough, and the signatures of others stay.
 func TestEnsure(t *testing.T) {
 	w := newWorld(t)
 	ours, theirs := newKey(t), newKey(t)
@@ -40,7 +40,7 @@ func TestEnsure(t *testing.T) {
 	}
 }
 
-// A signature that is there already costs one request.
+// For a signature that is there already, Ensure makes one request.
 func TestEnsureRequests(t *testing.T) {
 	w := newWorld(t)
 	s := &Signer{Key: newKey(t)}
@@ -56,7 +56,7 @@ func TestEnsureRequests(t *testing.T) {
 	}
 }
 
-// Many sign at once: each one's signature is there in the end, for each looks again.
+// Several signers sign at once. In the end each signature is there, because each signer checks again.
 func TestEnsureConcurrently(t *testing.T) {
 	w := newWorld(t)
 	var all sync.WaitGroup
@@ -70,7 +70,7 @@ func TestEnsureConcurrently(t *testing.T) {
 		if errs[i] != nil && !errors.Is(errs[i], ErrContended) {
 			t.Error(errs[i])
 		}
-		if _, err := (&Signer{Key: k}).Ensure(t.Context(), w.reg, repo, w.d); err != nil { // the next run repairs what was lost
+		if _, err := (&Signer{Key: k}).Ensure(t.Context(), w.reg, repo, w.d); err != nil { // repairs what was lost
 			t.Error(err)
 		}
 	}
@@ -81,7 +81,7 @@ func TestEnsureConcurrently(t *testing.T) {
 	}
 }
 
-// Somebody who writes the same list again and again, without ours, is told from success.
+// Another client that writes the same list repeatedly, without our signature, must not look like success.
 func TestEnsureContended(t *testing.T) {
 	w := newWorld(t)
 	s := &Signer{Key: newKey(t)}
@@ -113,7 +113,7 @@ func TestEnsureRefuses(t *testing.T) {
 	}
 }
 
-// What a signature must say: this digest, and this name to the letter.
+// A signature must name this digest, and exactly this name.
 func TestVerifyIdentity(t *testing.T) {
 	w := newWorld(t)
 	k := newKey(t)
@@ -131,7 +131,7 @@ func TestVerifyIdentity(t *testing.T) {
 	if err := w.verify(newKey(t), named); !errors.Is(err, ErrUntrusted) || !strings.Contains(err.Error(), "1 of other keys") {
 		t.Errorf("another key: %v", err)
 	}
-	// The signature of one image under the tag of another.
+	// Put the signature of one image under the tag of another.
 	other := w.manifest("v2", ocispec.Manifest{Config: w.blob("application/vnd.oci.image.config.v1+json", []byte("{ }"))})
 	w.manifest(SignatureTag(parse(t, other.Digest)), ocispec.Manifest{Config: w.blob("application/x", []byte("{}")), Layers: w.list()})
 	if err := Verify(t.Context(), w.reg, repo, parse(t, other.Digest), k.Public(), named); !errors.Is(err, ErrUntrusted) {
@@ -139,7 +139,7 @@ func TestVerifyIdentity(t *testing.T) {
 	}
 }
 
-// Bundles and attestations vouch for an image when they are about it and say where it comes from.
+// Bundles and attestations vouch for an image if they are about it and say where it comes from.
 func TestVerifyStatements(t *testing.T) {
 	k := newKey(t)
 	for name, c := range map[string]struct {
@@ -169,7 +169,7 @@ func TestVerifyStatements(t *testing.T) {
 	}
 }
 
-// A registry that fails is not the same as an image that is not signed.
+// A failing registry is not the same as an unsigned image.
 func TestVerifyFailure(t *testing.T) {
 	w := newWorld(t)
 	w.Fail(func(rw http.ResponseWriter, r *http.Request) bool {
@@ -212,7 +212,7 @@ func TestPolicy(t *testing.T) {
 	}
 }
 
-// Lists of signatures are joined: nothing is lost, and what needs no new list gets none.
+// Lists of signatures are joined: nothing is lost, and no new list is made if none is needed.
 func TestUnion(t *testing.T) {
 	w := newWorld(t)
 	ours, theirs := newKey(t), newKey(t)

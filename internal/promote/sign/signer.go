@@ -16,13 +16,13 @@ import (
 	"ociproxy/internal/registry"
 )
 
-// tries bounds how often a list of signatures is changed again because somebody else did at the same time.
+// tries bounds how often a list of signatures is changed again because another client changed it at the same time.
 const tries = 4
 
-// Signer signs images with one key. It may be used by several goroutines, and by several machines at once.
+// Signer signs images with one key. Several goroutines, and several machines, may use the key at once.
 type Signer struct {
 	Key      *PrivateKey
-	Identity Identity // what signatures call the image; nil: where it lies
+	Identity Identity // what signatures call the image; nil: its repository's name
 }
 
 // Ensure is an [Ensure]. It leaves an image alone that has a signature of this key with the same text: that takes one
@@ -64,7 +64,7 @@ func (s *Signer) Ensure(ctx context.Context, reg *registry.Registry, repo string
 		if err := list.add(ctx, reg, repo, SignatureTag(d), layer); err != nil && !errors.Is(err, registry.ErrExists) {
 			return false, err
 		}
-		// Registries have no compare-and-swap for tags: what is there now is looked at again.
+		// Registries have no compare-and-swap for tags, so the loop reads the list again.
 	}
 	return false, ErrContended
 }
@@ -82,7 +82,7 @@ func (s *Signer) in(list *list, of digest.Digest, text []byte) bool {
 	return false
 }
 
-// list is the image whose layers are signatures.
+// list is the manifest whose layers are signatures.
 type list struct {
 	manifest ocispec.Manifest
 	exists   bool
@@ -106,7 +106,8 @@ func readList(ctx context.Context, reg *registry.Registry, repo, tag string) (*l
 	return l, nil
 }
 
-// add puts the list with one more layer under its tag. What it refers to must be there, but for the config, which lists the layers.
+// add puts the list with one more layer under its tag. Everything it refers to must be there, except the config, which
+// lists the layers.
 func (l *list) add(ctx context.Context, reg *registry.Registry, repo, tag string, layer ocispec.Descriptor) error {
 	m, config, err := extended(l.manifest, []ocispec.Descriptor{layer})
 	if err != nil {
@@ -119,7 +120,7 @@ func (l *list) add(ctx context.Context, reg *registry.Registry, repo, tag string
 	return err
 }
 
-// push sends a small blob that is not there yet.
+// push sends a small blob, unless it is there already.
 func push(ctx context.Context, reg *registry.Registry, repo string, raw []byte) error {
 	d := oci.Sum("sha256", raw)
 	_, err := reg.StatBlob(ctx, repo, d)

@@ -36,7 +36,7 @@ func Union(have, add *registry.Manifest) (out *registry.Manifest, config []byte,
 	return extended(a, missing)
 }
 
-// without are the layers of a list that another one has not.
+// without returns the layers of list that other does not have.
 func without(list, other []ocispec.Descriptor) (out []ocispec.Descriptor) {
 	has := map[string]bool{}
 	for _, l := range other {
@@ -50,7 +50,7 @@ func without(list, other []ocispec.Descriptor) (out []ocispec.Descriptor) {
 	return out
 }
 
-// extended is a list with more layers, and its config, which names them all.
+// extended returns a list with more layers, and its config, which names them all.
 func extended(m ocispec.Manifest, more []ocispec.Descriptor) (out *registry.Manifest, config []byte, err error) {
 	m.Layers = append(m.Layers[:len(m.Layers):len(m.Layers)], more...)
 	image := ocispec.Image{RootFS: ocispec.RootFS{Type: "layers"}}

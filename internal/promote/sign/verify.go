@@ -17,16 +17,16 @@ import (
 	"ociproxy/internal/registry"
 )
 
-// Bounds of what others may have put beside an image.
+// Bounds of what others may have put next to an image.
 const (
 	maxText       = 1 << 20 // bytes of a payload, envelope or bundle
-	maxSignatures = 256     // of one list that are looked at
+	maxSignatures = 256     // how many of one list are examined
 )
 
-// SignatureTag is the tag under which cosign keeps the signatures of an image. The digest must be SHA-256.
+// SignatureTag returns the tag under which cosign keeps the signatures of an image. The digest must be SHA-256.
 func SignatureTag(d oci.Digest) string { return registry.FallbackTag(d) + ".sig" }
 
-// attestationTag is the tag of cosign's attestations.
+// attestationTag returns the tag of cosign's attestations.
 func attestationTag(d oci.Digest) string { return registry.FallbackTag(d) + ".att" }
 
 // Verify looks for a signature or a provenance statement of one of the keys about the image, and returns nil when
@@ -62,7 +62,7 @@ func Verify(ctx context.Context, reg *registry.Registry, repo string, d oci.Dige
 	return &Untrusted{Image: c.String(), Found: c.seen()}
 }
 
-// Untrusted is an [ErrUntrusted] with what was found instead of a good signature.
+// Untrusted is an [ErrUntrusted] that says what was found instead of a good signature.
 type Untrusted struct{ Image, Found string }
 
 // Error implements error.
@@ -82,12 +82,12 @@ type check struct {
 	identity string
 
 	looked int // signatures seen
-	other  int // of them, by a trusted key about something else
+	other  int // of these, signed by a trusted key, but about something else
 }
 
 func (c *check) String() string { return c.reg.String() + "/" + c.repo + "@" + c.d.String() }
 
-// seen says what was found instead.
+// seen describes what was found instead.
 func (c *check) seen() string {
 	switch {
 	case c.looked == 0:
@@ -98,7 +98,8 @@ func (c *check) seen() string {
 	return fmt.Sprintf("%d of other keys", c.looked)
 }
 
-// any looks at a list until something is good. What somebody else put there and cannot be read is no error: it is no signature.
+// any examines a list until it finds a good signature. Unreadable objects of other clients are no error: they are no
+// signatures.
 func (c *check) any(ctx context.Context, list []registry.Descriptor, look func(context.Context, registry.Descriptor) (bool, error)) (bool, error) {
 	for _, desc := range list[:min(len(list), maxSignatures)] {
 		ok, err := look(ctx, desc)
@@ -113,7 +114,7 @@ func (c *check) any(ctx context.Context, list []registry.Descriptor, look func(c
 	return false, nil
 }
 
-// simple looks at a layer of a list of signatures.
+// simple examines a layer of a list of signatures.
 func (c *check) simple(ctx context.Context, layer registry.Descriptor) (bool, error) {
 	sig, err := base64.StdEncoding.DecodeString(layer.Annotations[sigAnnotation])
 	if layer.MediaType != simpleSigning || err != nil || len(sig) == 0 {
@@ -127,7 +128,7 @@ func (c *check) simple(ctx context.Context, layer registry.Descriptor) (bool, er
 	return c.about(aboutSimple(text, c.identity, c.d)), nil
 }
 
-// attestation looks at a layer of a list of attestations.
+// attestation examines a layer of a list of attestations.
 func (c *check) attestation(ctx context.Context, layer registry.Descriptor) (bool, error) {
 	if layer.MediaType != dsseEnvelope {
 		return false, nil
@@ -139,9 +140,9 @@ func (c *check) attestation(ctx context.Context, layer registry.Descriptor) (boo
 	return c.envelope(raw), nil
 }
 
-// referrer looks at a manifest that refers to the image.
+// referrer examines a manifest that refers to the image.
 func (c *check) referrer(ctx context.Context, ref registry.Descriptor) (bool, error) {
-	// Some registries say the type of the config instead, which is empty, or nothing.
+	// Some registries report the type of the config instead, which is empty, or nothing.
 	if t := ref.ArtifactType; !strings.HasPrefix(t, bundlePrefix) && t != ocispec.MediaTypeEmptyJSON && t != "" {
 		return false, nil
 	}
@@ -179,11 +180,12 @@ func (c *check) about(err error) bool {
 	return err == nil
 }
 
-// layers are those of a manifest, each as often as it is there: two signatures of one text differ in their annotations only.
+// layers returns the layers of a manifest, each as often as it occurs: two signatures of one text differ only in their
+// annotations.
 func layers(m *registry.Manifest) (out []registry.Descriptor) {
 	var parsed ocispec.Manifest
 	if json.Unmarshal(m.Raw, &parsed) != nil {
-		return nil // not the kind of manifest that has signatures
+		return nil // not a kind of manifest that has signatures
 	}
 	for _, l := range parsed.Layers {
 		if d, err := oci.ParseDigest(l.Digest.String()); err == nil {

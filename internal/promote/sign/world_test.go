@@ -63,7 +63,7 @@ func (w *world) blob(mediaType string, raw []byte) ocispec.Descriptor {
 	return ocispec.Descriptor{MediaType: mediaType, Digest: d, Size: int64(len(raw))}
 }
 
-// manifest pushes one under a tag, or its digest when there is none.
+// manifest pushes a manifest under a tag, or by its digest if tag is "".
 func (w *world) manifest(tag string, m ocispec.Manifest) ocispec.Descriptor {
 	w.t.Helper()
 	m.Versioned, m.MediaType = specs.Versioned{SchemaVersion: 2}, ocispec.MediaTypeImageManifest
@@ -94,7 +94,7 @@ func (w *world) list() []ocispec.Descriptor {
 	return l.manifest.Layers
 }
 
-// bundled refers to an image with a sigstore bundle.
+// bundled pushes a sigstore bundle that refers to an image.
 func (w *world) bundled(k *PrivateKey, to ocispec.Descriptor, predicate string) {
 	w.t.Helper()
 	raw, err := json.Marshal(map[string]any{

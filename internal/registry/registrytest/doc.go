@@ -1,7 +1,7 @@
-// Package registrytest is an OCI registry in memory, for the tests beside the code. It follows the distribution
-// specification, shows which requests it got and what it holds, and misbehaves when a test asks for it.
+// Package registrytest is an OCI registry in memory, for Go tests. It follows the distribution specification, records
+// its requests, shows what it holds, and misbehaves when a test asks for it.
 //
-// It knows the specification, the listing of Google's registries, and nothing of the package that it tests: it shares
-// no code with [ociproxy/internal/registry] but the grammar. Where real registries run (test/), it does not replace
-// them.
+// It knows the specification and the listing of Google's registries, and nothing of the package that it tests: it
+// shares only the grammar with [ociproxy/internal/registry]. It does not replace the tests with real registries
+// (test/).
 package registrytest

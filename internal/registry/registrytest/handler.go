@@ -17,7 +17,7 @@ import (
 	"ociproxy/internal/oci"
 )
 
-// refusal is an answer that is an error.
+// refusal is an error answer.
 type refusal struct {
 	status int
 	code   string // of the specification
@@ -39,7 +39,7 @@ var (
 	errNoSuchPath = refusal{http.StatusNotFound, "UNSUPPORTED"}
 )
 
-// routes answers requests for one resource each: a name, the kind of thing, and which one.
+// routes handles requests. Each one is for one resource: a repository name, the kind of resource, and which one.
 func (r *Registry) routes() http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
 		err := r.route(rw, req)
@@ -48,7 +48,7 @@ func (r *Registry) routes() http.Handler {
 		}
 		refused, ok := errors.AsType[refusal](err)
 		if !ok {
-			panic(http.ErrAbortHandler) // the request's body broke off
+			panic(http.ErrAbortHandler) // the request's body was cut off
 		}
 		rw.Header().Set("Content-Type", "application/json")
 		rw.WriteHeader(refused.status)
@@ -124,7 +124,7 @@ func (r *Registry) manifest(rw http.ResponseWriter, req *http.Request, repo, ref
 	return nil
 }
 
-// body is what a test or a client may put into a manifest and a registry looks at.
+// body has the members of a manifest that the registry looks at.
 type body struct {
 	MediaType    string               `json:"mediaType"`
 	ArtifactType string               `json:"artifactType"`
@@ -171,8 +171,8 @@ func (r *Registry) putManifest(rw http.ResponseWriter, req *http.Request, repo, 
 	return nil
 }
 
-// whole reports whether a repository has all that a manifest needs. What an index lists may be a blob; what is to be had elsewhere,
-// and what a manifest is about, need not be there.
+// whole reports whether a repository has all that a manifest needs. An index may list a blob. Layers with URLs and the
+// subject of a manifest need not be there.
 func (r *repository) whole(b *body) bool {
 	layers := b.Layers
 	if b.Config != nil {
@@ -193,7 +193,7 @@ func (r *repository) whole(b *body) bool {
 	return true
 }
 
-// upload is a blob on its way.
+// upload is a blob that is being uploaded.
 type upload struct {
 	repo    string
 	content []byte
@@ -255,7 +255,7 @@ func underWay(rw http.ResponseWriter, repo, id string, n int) error {
 	return nil
 }
 
-// taken makes content a blob, if its digest is right. The lock is held.
+// taken stores content as a blob if its digest is right. The caller holds the lock.
 func (r *Registry) taken(rw http.ResponseWriter, repo, of string, content []byte) error {
 	if sum(content, of) != of {
 		return errBadDigest

@@ -41,7 +41,7 @@ func (r *Registry) tags(rw http.ResponseWriter, req *http.Request, repo, rest st
 	return show(rw, map[string]any{"name": repo, "tags": r.page(rw, req, slices.Sorted(maps.Keys(from.tags)))})
 }
 
-// digests is the listing of Google's registries: all in one page, and with the names below.
+// digests sends the listing of Google's registries: all on one page, with the names below.
 func (r *Registry) digests(rw http.ResponseWriter, repo string) error {
 	children := map[string]bool{}
 	for name := range r.repos {
@@ -78,7 +78,7 @@ func (r *Registry) digests(rw http.ResponseWriter, repo string) error {
 	})
 }
 
-// page returns the part of a list that is asked for, and says where the next one is.
+// page returns the requested part of a list, and sets the link to the next page.
 func (r *Registry) page(rw http.ResponseWriter, req *http.Request, all []string) []string {
 	query := req.URL.Query()
 	if last := query.Get("last"); last != "" {
@@ -131,7 +131,7 @@ func (r *Registry) referrers(rw http.ResponseWriter, req *http.Request, repo, to
 	return show(rw, index)
 }
 
-// list keeps an empty one from being null.
+// list makes sure that an empty list is not null in JSON.
 func list(all []string) []string { return append([]string{}, all...) }
 
 func show(rw http.ResponseWriter, v any) error {

@@ -12,7 +12,7 @@ import (
 // Layer is the media type of blobs that [Registry.Blob] pushes.
 const Layer = "application/vnd.oci.image.layer.v1.tar"
 
-// Describe describes content; a test may say other things of it than are true.
+// Describe describes content. A test may pass values that are not true.
 func Describe(mediaType, of string, size int) ocispec.Descriptor {
 	return ocispec.Descriptor{MediaType: mediaType, Digest: digest.Digest(of), Size: int64(size)}
 }
@@ -22,7 +22,7 @@ func (r *Registry) Blob(repo, text string) ocispec.Descriptor {
 	return r.BlobAs(repo, text, Sum([]byte(text)))
 }
 
-// BlobAs pushes a blob under a digest, be it right or wrong.
+// BlobAs pushes a blob under any digest, right or wrong.
 func (r *Registry) BlobAs(repo, text, of string) ocispec.Descriptor {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -30,8 +30,8 @@ func (r *Registry) BlobAs(repo, text, of string) ocispec.Descriptor {
 	return Describe(Layer, of, len(text))
 }
 
-// Put pushes a manifest, marshalled, under its digest and, unless it is "", a tag. It panics when m is nothing that JSON can
-// express.
+// Put marshals a manifest and pushes it under its digest and, unless tag is "", under a tag. It panics when JSON cannot
+// express m.
 func (r *Registry) Put(repo, tag string, m any) ocispec.Descriptor {
 	raw, err := json.Marshal(m)
 	if err != nil {
@@ -45,7 +45,7 @@ func (r *Registry) PutRaw(repo, tag string, raw []byte) ocispec.Descriptor {
 	var head struct {
 		MediaType string `json:"mediaType"`
 	}
-	_ = json.Unmarshal(raw, &head) // a test may want it broken
+	_ = json.Unmarshal(raw, &head) // a test may want a broken manifest
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	d := Sum(raw)
@@ -57,19 +57,19 @@ func (r *Registry) PutRaw(repo, tag string, raw []byte) ocispec.Descriptor {
 	return Describe(head.MediaType, d, len(raw))
 }
 
-// Image pushes an image whose layers are texts, with a config that tells which.
+// Image pushes an image whose layers have the given texts. Its config names the texts.
 func (r *Registry) Image(repo, tag string, texts ...string) ocispec.Descriptor {
 	return r.Put(repo, tag, r.ImageManifest(repo, texts...))
 }
 
-// Artifact pushes an image that is about another manifest, and so refers to it.
+// Artifact pushes an image whose subject is another manifest.
 func (r *Registry) Artifact(repo, tag string, about ocispec.Descriptor, texts ...string) ocispec.Descriptor {
 	m := r.ImageManifest(repo, texts...)
 	m.Subject = &about
 	return r.Put(repo, tag, m)
 }
 
-// ImageManifest pushes the blobs of an image, and returns its manifest, which is not pushed.
+// ImageManifest pushes the blobs of an image and returns its manifest, which it does not push.
 func (r *Registry) ImageManifest(repo string, texts ...string) ocispec.Manifest {
 	m := ocispec.Manifest{MediaType: ocispec.MediaTypeImageManifest, Config: r.Blob(repo, Config(texts...))}
 	m.SchemaVersion = 2
@@ -80,7 +80,7 @@ func (r *Registry) ImageManifest(repo string, texts ...string) ocispec.Manifest 
 	return m
 }
 
-// Config is the config of an image whose layers are texts.
+// Config returns the config of an image whose layers have the given texts.
 func Config(texts ...string) string { return fmt.Sprintf(`{"of":%q}`, texts) }
 
 // Index pushes an index.
@@ -90,7 +90,7 @@ func (r *Registry) Index(repo, tag string, children ...ocispec.Descriptor) ocisp
 	return r.Put(repo, tag, m)
 }
 
-// Remove takes a tag, a manifest or a blob away; a manifest loses its tags.
+// Remove deletes a tag, a manifest or a blob. The tags of a deleted manifest are deleted too.
 func (r *Registry) Remove(repo, ref string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

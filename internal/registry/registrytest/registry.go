@@ -13,25 +13,25 @@ import (
 	"time"
 )
 
-// Options of [New].
+// Options are the options of [New].
 type Options struct {
-	// Referrers: it has the API that lists what refers to a manifest.
+	// Referrers makes the registry have the API that lists the referrers of a manifest.
 	Referrers bool
-	// Digests says which repositories are listed as Google's registries do it: with digests, and with what lies below them. nil:
-	// none is.
+	// Digests says which repositories are listed as on Google's registries: with digests, and with the names below
+	// them. nil means none.
 	Digests func(repo string) bool
-	// NoMounts: it refuses to mount blobs, and begins an upload.
+	// NoMounts makes the registry refuse to mount blobs and start an upload instead.
 	NoMounts bool
-	// PerPage bounds the entries of each page of a list; 0 does not.
+	// PerPage limits the entries on each page of a list. 0 means no limit.
 	PerPage int
-	// Around is put around the registry, inside of faults and of the log; nil is nothing.
+	// Around wraps the registry. Faults and the log come before it. nil means no wrapper.
 	Around func(http.Handler) http.Handler
-	// Now is when things are pushed; nil is the real time.
+	// Now returns the time of a push. nil means the real time.
 	Now func() time.Time
 }
 
-// Registry is a registry, and the server that speaks for it. Its methods may be called from several goroutines. Those that push
-// ask nobody: what they push need not be whole.
+// Registry is a registry and its server. Several goroutines may call its methods. The methods that push check nothing:
+// the content need not be complete.
 type Registry struct {
 	URL  string // http://127.0.0.1:PORT
 	Host string // 127.0.0.1:PORT
@@ -47,10 +47,10 @@ type Registry struct {
 	fault   Fault
 }
 
-// Fault is asked before each request is answered. Where it is true it has answered itself.
+// Fault is called before each request is answered. When it returns true, it has answered the request itself.
 type Fault func(http.ResponseWriter, *http.Request) bool
 
-// repository is what one name has. Blobs are kept apart by repository, as the specification has it.
+// repository is the content under one name. Each repository has its own blobs, as the specification requires.
 type repository struct {
 	blobs     map[string][]byte   // by digest
 	manifests map[string]manifest // by digest
@@ -83,7 +83,7 @@ func Start(opt Options) *Registry {
 	return r
 }
 
-// Close ends the server, and may be called again.
+// Close stops the server. It may be called more than once.
 func (r *Registry) Close() { r.server.Close() }
 
 // ServeHTTP implements [http.Handler].
@@ -98,21 +98,21 @@ func (r *Registry) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	r.inner.ServeHTTP(rw, req)
 }
 
-// Fail makes f answer from now on, where it does; nil: the registry is well.
+// Fail makes f the fault from now on. nil makes the registry healthy again.
 func (r *Registry) Fail(f Fault) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.fault = f
 }
 
-// Change changes the options; Around is as it was at the beginning.
+// Change changes the options. A change of Around has no effect.
 func (r *Registry) Change(f func(*Options)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	f(&r.opt)
 }
 
-// Asked returns the requests since the last call, as "GET /v2/app/tags/list".
+// Asked returns the requests since the last call, in the form "GET /v2/app/tags/list".
 func (r *Registry) Asked() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -129,14 +129,14 @@ func (r *Registry) HasBlob(repo, digest string) bool {
 	return ok
 }
 
-// BlobOf returns a blob of a repository, nil when there is none. It must not be changed.
+// BlobOf returns a blob of a repository, or nil when there is none. The caller must not change it.
 func (r *Registry) BlobOf(repo, digest string) []byte {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.at(repo).blobs[digest]
 }
 
-// Digest returns the digest of a tag, or of a digest that a repository has; "" when it has none.
+// Digest returns the digest of a tag, or a digest that the repository has; "" when there is no such manifest.
 func (r *Registry) Digest(repo, ref string) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -144,7 +144,7 @@ func (r *Registry) Digest(repo, ref string) string {
 	return digest
 }
 
-// Manifest returns the manifest of a tag or digest, nil when there is none. It must not be changed.
+// Manifest returns the manifest of a tag or digest, or nil when there is none. The caller must not change it.
 func (r *Registry) Manifest(repo, ref string) []byte {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -152,8 +152,8 @@ func (r *Registry) Manifest(repo, ref string) []byte {
 	return m.raw
 }
 
-// Content returns all tags and digests, in order, as "app:v1 0123abcd" and "app@sha256:… 0123abcd", with the beginning of the
-// digest.
+// Content returns all tags and digests, in order, as "app:v1 0123abcd" and "app@sha256:… 0123abcd", where the last part
+// is the beginning of the digest.
 func (r *Registry) Content() (out []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -173,7 +173,7 @@ func (r *Registry) Content() (out []string) {
 	return out
 }
 
-// at is a repository to look at: an empty one where there is none. The lock is held.
+// at returns a repository to read, empty when it does not exist. The caller holds the lock.
 func (r *Registry) at(repo string) *repository {
 	if found := r.repos[repo]; found != nil {
 		return found
@@ -181,7 +181,7 @@ func (r *Registry) at(repo string) *repository {
 	return new(repository)
 }
 
-// make is a repository to write to. The lock is held.
+// make returns a repository to write to. The caller holds the lock.
 func (r *Registry) make(repo string) *repository {
 	found := r.repos[repo]
 	if found == nil {
@@ -191,7 +191,7 @@ func (r *Registry) make(repo string) *repository {
 	return found
 }
 
-// find returns the digest of a reference and what has it.
+// find returns the digest of a reference, and its manifest.
 func (r *repository) find(ref string) (string, manifest) {
 	if !strings.Contains(ref, ":") {
 		ref = r.tags[ref]
@@ -213,7 +213,7 @@ func (r *Registry) now() time.Time {
 // Sum returns the sha256 digest of content.
 func Sum(content []byte) string { return fmt.Sprintf("sha256:%x", sha256.Sum256(content)) }
 
-// sum returns the digest of content by the algorithm of like, "" for an algorithm that registries need not know.
+// sum returns the digest of content by the algorithm of like, or "" for an algorithm that registries need not support.
 func sum(content []byte, like string) string {
 	switch algorithm, _, _ := strings.Cut(like, ":"); algorithm {
 	case "sha256":

@@ -49,7 +49,7 @@ func parse(t *testing.T, d string) oci.Digest {
 	return out
 }
 
-// A client that is not ours pushes an index, lists, and reads all of it again.
+// Another client pushes an index, lists, and reads everything again.
 func TestOtherClient(t *testing.T) {
 	r := registrytest.New(t, registrytest.Options{PerPage: 1})
 	idx, err := random.Index(1000, 2, 2)
@@ -111,7 +111,7 @@ func TestOtherClient(t *testing.T) {
 	}
 }
 
-// What a test pushes past the server is what clients find, with referrers, and as Google's registries list it.
+// Clients find what a test pushes directly, also its referrers, and also in the listing of Google's registries.
 func TestPushed(t *testing.T) {
 	at := time.UnixMilli(1_600_000_000_000)
 	r := registrytest.New(t, registrytest.Options{Referrers: true, Now: func() time.Time { return at }})
@@ -168,7 +168,7 @@ func TestPushed(t *testing.T) {
 			t.Errorf("%+v", f.Listing)
 		}
 	}
-	if diff := cmp.Diff([]string{"app 5"}, found); diff != "" { // without anything to pull, deep is no repository to the client
+	if diff := cmp.Diff([]string{"app 5"}, found); diff != "" { // deep has nothing to pull
 		t.Errorf("found (-want +got)\n%s", diff)
 	}
 
@@ -179,7 +179,7 @@ func TestPushed(t *testing.T) {
 	}
 }
 
-// Blobs belong to repositories: another one has them by a mount, where that is allowed, or by sending them.
+// Blobs belong to repositories. Another repository gets a blob by a mount, where that is allowed, or by an upload.
 func TestMounts(t *testing.T) {
 	r := registrytest.New(t, registrytest.Options{})
 	text := "layer"
@@ -203,7 +203,7 @@ func TestMounts(t *testing.T) {
 	}
 }
 
-// Requests one by one, good ones and bad ones, as the specification has it.
+// These are single requests, good ones and bad ones, answered as the specification requires.
 func TestRequests(t *testing.T) {
 	r := registrytest.New(t, registrytest.Options{})
 	img := r.Image("app", "v1", "layer")
@@ -270,7 +270,7 @@ func TestRequests(t *testing.T) {
 	}
 }
 
-// An upload in pieces, and what becomes of pieces that do not fit.
+// An upload arrives in pieces, and pieces that do not fit are refused.
 func TestChunks(t *testing.T) {
 	r := registrytest.New(t, registrytest.Options{})
 	resp, _ := ask(t, r, http.MethodPost, "/v2/app/blobs/uploads/", "")
@@ -307,7 +307,7 @@ func TestChunks(t *testing.T) {
 	}
 }
 
-// Faults come before the registry, what is put around it comes after; the log has both.
+// Faults come before the registry and before its wrapper. The log has all requests.
 func TestFaults(t *testing.T) {
 	r := registrytest.New(t, registrytest.Options{Around: func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {

@@ -37,7 +37,7 @@ func large(t *testing.T, b bucket) {
 	b.want(t, "k", other)
 }
 
-// poll waits until f says true.
+// poll waits until f returns true.
 func poll(t *testing.T, what string, f func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -47,7 +47,7 @@ func poll(t *testing.T, what string, f func() bool) {
 	}
 }
 
-// start puts in the background; the returned function waits for the result, not for long.
+// start begins a Put in the background. The function that it returns waits for the result, for at most three minutes.
 func (b bucket) start(t *testing.T, ctx context.Context, key string, c store.Content) (wait func() error) {
 	t.Helper()
 	done := make(chan error, 1)
@@ -60,14 +60,14 @@ func (b bucket) start(t *testing.T, ctx context.Context, key string, c store.Con
 		select {
 		case err := <-done:
 			return err
-		case <-time.After(3 * time.Minute): // a busy server says 500 of what was cleaned away, and is asked again
+		case <-time.After(3 * time.Minute): // a busy server answers 500 for a cleaned upload, so Put tries again
 			t.Fatal("Put does not return")
 			return nil
 		}
 	}
 }
 
-// What has arrived is taken before the rest has, and nothing is visible until all has.
+// slow tests that the store takes bytes as they arrive, and that nothing is visible until all bytes have arrived.
 func slow(t *testing.T, b bucket) {
 	data := big()
 	c := NewStream(data)
@@ -107,13 +107,13 @@ func cut(t *testing.T, b bucket) {
 			b.wantErr(t, "put of cut content", wait(), broken)
 			b.absent(t, name)
 		}
-		// The same again, whole.
+		// The same content again, this time complete.
 		b.put(t, name, Whole(data), "")
 		b.want(t, name, data)
 	}
 }
 
-// A store is not given bytes other than those that were verified, or notices.
+// wrongBytes tests that a store does not receive bytes other than the verified ones, or notices.
 func wrongBytes(t *testing.T, b bucket) {
 	for name, data := range map[string][]byte{"small": random(8, 70_000), "big": big()} {
 		for _, at := range []int{0, len(data) / 2, len(data) - 1} {

@@ -15,8 +15,8 @@ import (
 	"ociproxy/internal/store"
 )
 
-// Conform tests that a bucket keeps its promises. Every test has keys of its own, so open may return the same bucket, or one that is
-// in use, each time. It needs some 200 MiB of room.
+// Conform tests that a bucket keeps its promises. Every test has its own keys, so open may return the same bucket each
+// time, or one that is in use. Conform needs some 200 MiB of space.
 func Conform(t *testing.T, open func(t *testing.T) store.Bucket) {
 	for _, c := range []struct {
 		name string
@@ -48,16 +48,16 @@ func Conform(t *testing.T, open func(t *testing.T) store.Bucket) {
 	}
 }
 
-// header is that of blobs, which nothing may change.
+// header is the header of blobs. A store must not change it.
 var header = store.BlobHeader
 
-// bucket is one under test.
+// bucket is the bucket under test.
 type bucket struct {
 	store.Bucket
 	dir string // every key of the test starts with it
 }
 
-// put puts what must be taken.
+// put puts content that the store must take.
 func (b bucket) put(t *testing.T, key string, c store.Content, version string) store.Attrs {
 	t.Helper()
 	a, err := b.Put(t.Context(), b.dir+key, c, header, version)
@@ -67,7 +67,7 @@ func (b bucket) put(t *testing.T, key string, c store.Content, version string) s
 	return a
 }
 
-// want reads an object whole and compares it.
+// want reads a complete object and compares it.
 func (b bucket) want(t *testing.T, key string, data []byte) store.Attrs {
 	t.Helper()
 	body, a, err := b.Get(t.Context(), b.dir+key, 0, -1)
@@ -88,7 +88,7 @@ func (b bucket) want(t *testing.T, key string, data []byte) store.Attrs {
 	return a
 }
 
-// absent makes sure that nothing is there, by name and in a list.
+// absent makes sure that an object does not exist, by Head and in a list.
 func (b bucket) absent(t *testing.T, key string) {
 	t.Helper()
 	if a, err := b.Head(t.Context(), b.dir+key); !errors.Is(err, store.ErrNotFound) {
@@ -111,14 +111,14 @@ func (b bucket) wantErr(t *testing.T, what string, err, want error) {
 	}
 }
 
-// random is reproducible noise.
+// random returns reproducible noise.
 func random(seed byte, n int) []byte {
 	data := make([]byte, n)
 	_, _ = mathrand.NewChaCha8([32]byte{seed}).Read(data) // never fails
 	return data
 }
 
-// big is an object that stores take in parts: more than two of S3's.
+// big returns an object that stores take in parts: more than two parts of S3.
 var big = sync.OnceValue(func() []byte { return random(1, 40<<20+12345) })
 
 func check(t *testing.T, b bucket) {
@@ -169,7 +169,7 @@ func roundTrip(t *testing.T, b bucket) {
 	}
 }
 
-// checksums that a store keeps must be right.
+// checksums tests that the checksums a store keeps are right.
 func checksums(t *testing.T, a store.Attrs, sha256 string, crc uint32) {
 	t.Helper()
 	if a.SHA256 != "" && a.SHA256 != sha256 {

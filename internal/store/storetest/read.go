@@ -51,7 +51,7 @@ func ranges(t *testing.T, b bucket) {
 	}
 }
 
-// A reader that began before an object was replaced reads the old one to its end, or fails.
+// versions tests that a reader that began before an object was replaced reads the old object to its end, or fails.
 func versions(t *testing.T, b bucket) {
 	one, two := random(4, 12<<20), random(5, 12<<20)
 	a := b.put(t, "k", Whole(one), "")
@@ -64,7 +64,7 @@ func versions(t *testing.T, b bucket) {
 	if _, err := io.ReadFull(body, head); err != nil {
 		t.Fatal(err)
 	}
-	b.put(t, "k", Whole(two), a.Version) // no store lets a writer wait for readers
+	b.put(t, "k", Whole(two), a.Version) // no store makes a writer wait for readers
 	rest, err := io.ReadAll(body)
 	if err == nil && !bytes.Equal(slices.Concat(head, rest), one) {
 		t.Error("read a mix of two versions")
@@ -115,7 +115,7 @@ func list(t *testing.T, b bucket) {
 			t.Errorf("list of %q after %q (-want +got):\n%s", c.prefix, c.after, diff)
 		}
 	}
-	// What a list calls a version is one.
+	// The version in a list is one that Put accepts.
 	for a, err := range b.List(t.Context(), b.dir+"z", "") {
 		if err != nil {
 			t.Fatal(err)

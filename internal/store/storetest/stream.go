@@ -24,20 +24,20 @@ type Stream struct {
 	reached int64 // the end of the furthest read
 }
 
-// NewStream makes the content of data, of which nothing has arrived.
+// NewStream returns the content of data. Nothing of it has arrived yet.
 func NewStream(data []byte) *Stream {
 	sum := sha256.Sum256(data)
 	return &Stream{data: data, sha256: hex.EncodeToString(sum[:]), changed: make(chan struct{})}
 }
 
-// Whole is a stream that has arrived and was verified.
+// Whole returns a stream that has arrived completely and was verified.
 func Whole(data []byte) *Stream {
 	s := NewStream(data)
 	s.Arrive(int64(len(data)))
 	return s
 }
 
-// Nameless takes the SHA-256 away, as from a blob named by its SHA-512.
+// Nameless removes the SHA-256, as for a blob that is named by its SHA-512.
 func (s *Stream) Nameless() *Stream {
 	s.sha256 = ""
 	return s
@@ -48,12 +48,12 @@ func (s *Stream) Arrive(n int64) {
 	s.change(func() { s.arrived = n })
 }
 
-// Break lets nothing more arrive.
+// Break stops the arrival of bytes: waiting for more fails with err.
 func (s *Stream) Break(err error) {
 	s.change(func() { s.failed = err })
 }
 
-// Refuse makes the content fail its verification.
+// Refuse makes the verification of the content fail.
 func (s *Stream) Refuse(err error) *Stream {
 	s.change(func() { s.wrong = err })
 	return s
@@ -67,7 +67,7 @@ func (s *Stream) change(f func()) {
 	s.changed = make(chan struct{})
 }
 
-// Reached is the end of the furthest read that was answered.
+// Reached returns the end of the furthest read that was answered.
 func (s *Stream) Reached() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -129,13 +129,13 @@ func (s *Stream) Verified(ctx context.Context) error {
 // CRC32C implements store.Content.
 func (s *Stream) CRC32C() uint32 { return crc32.Checksum(s.data, crc32.MakeTable(crc32.Castagnoli)) }
 
-// spoilt has the checksums of one content and the bytes of another, as a disk that forgets.
+// spoilt has the checksums of one content and the bytes of another, like a disk that lost data.
 type spoilt struct {
 	*Stream
 	bytes []byte
 }
 
-// Spoilt is verified content of which one byte changed afterwards.
+// Spoilt returns verified content in which one byte changed afterwards.
 func Spoilt(data []byte, at int) interface {
 	io.ReaderAt
 	Size() int64
@@ -152,5 +152,5 @@ func (s *spoilt) ReadAt(p []byte, off int64) (int, error) {
 	return bytes.NewReader(s.bytes).ReadAt(p, off)
 }
 
-// ErrWrong is what a refused content is refused with, in this suite.
+// ErrWrong is the error with which this suite refuses content.
 var ErrWrong = errors.New("the digest is another")

@@ -13,16 +13,16 @@ import (
 )
 
 const (
-	// vainFor is how long a blob is not written again when anonymous clients did not get it, neither before nor after
+	// hiddenFor is how long a blob is not written again when anonymous clients did not get it, neither before nor after
 	// it was written. What keeps it from them, a cache or a rule, is not in the object, and each try costs all its
 	// bytes.
-	vainFor = 6 * time.Hour
-	// maxVain bounds what is remembered of that.
-	maxVain = 10_000
+	hiddenFor = 6 * time.Hour
+	// maxHidden bounds what is remembered of that.
+	maxHidden = 10_000
 )
 
-// vain remembers which blobs anonymous clients do not get, by store and digest. The zero value is empty.
-type vain struct {
+// hidden remembers which blobs anonymous clients do not get, by store and digest. The zero value is empty.
+type hidden struct {
 	mu   sync.Mutex
 	seen map[string]hiding
 }
@@ -33,9 +33,9 @@ type hiding struct {
 	since time.Time
 }
 
-// look is the question that a transfer asks. It adds [transfer.ErrVain] when writing the blob again did not help
+// look is the question that a transfer asks. It adds [transfer.ErrStillHidden] when writing the blob again did not help
 // recently.
-func (v *vain) look(s *Store, public *store.Public) func(context.Context, oci.Digest, int64) error {
+func (v *hidden) look(s *Store, public *store.Public) func(context.Context, oci.Digest, int64) error {
 	return func(ctx context.Context, d oci.Digest, size int64) error {
 		err := public.Look(ctx, d, size)
 		key := s.Name() + " " + s.Config.URL + " " + d.String()
@@ -45,8 +45,8 @@ func (v *vain) look(s *Store, public *store.Public) func(context.Context, oci.Di
 		case err == nil:
 			delete(v.seen, key)
 		case !errors.Is(err, store.ErrHidden):
-		case known && h.times >= 2 && time.Since(h.since) < vainFor:
-			return fmt.Errorf("%w: %w", transfer.ErrVain, err)
+		case known && h.times >= 2 && time.Since(h.since) < hiddenFor:
+			return fmt.Errorf("%w: %w", transfer.ErrStillHidden, err)
 		default:
 			v.note(key, h, known)
 		}
@@ -55,11 +55,11 @@ func (v *vain) look(s *Store, public *store.Public) func(context.Context, oci.Di
 }
 
 // note counts once more. The lock is held.
-func (v *vain) note(key string, h hiding, known bool) {
-	if v.seen == nil || len(v.seen) >= maxVain {
+func (v *hidden) note(key string, h hiding, known bool) {
+	if v.seen == nil || len(v.seen) >= maxHidden {
 		v.seen = map[string]hiding{}
 	}
-	if !known || time.Since(h.since) >= vainFor {
+	if !known || time.Since(h.since) >= hiddenFor {
 		h = hiding{since: time.Now()}
 	}
 	h.times++

@@ -8,8 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// A tag that is none is unexpected, told beside a snapshot, and in nobody's way; a repository that may have anything may
-// have that too.
+// An invalid tag is unexpected, is reported next to a snapshot, and does no harm. In a repository that may have
+// anything, it is allowed too.
 func TestOddTags(t *testing.T) {
 	w := newWorld(t)
 	d := w.image("prod/app", "one", "v1")
@@ -37,7 +37,7 @@ func TestOddTags(t *testing.T) {
 	}
 }
 
-// A name that is none, in a registry's list, is unexpected, left out of a snapshot, and in nobody's way.
+// An invalid repository name in a registry's list is unexpected, is left out of a snapshot, and does no harm.
 func TestOddNames(t *testing.T) {
 	w := newWorld(t)
 	d := w.image("prod/app", "one", "v1")
@@ -52,16 +52,16 @@ func TestOddNames(t *testing.T) {
 	if diff := cmp.Diff([]string{"unexpected prod/../x", "unexpected prod/App"}, got); diff != "" || r.ExitCode != 4 {
 		t.Errorf("code %d (-want +got):\n%s", r.ExitCode, diff)
 	}
-	var odd, images []string
+	var unusable, images []string
 	err := Snapshot(t.Context(), w.regs, w.Host+"/prod", SnapOptions{}, func(s *Snap) error {
-		if s.Odd {
-			odd = append(odd, s.Name)
+		if s.Unusable {
+			unusable = append(unusable, s.Name)
 		} else {
 			images = append(images, s.Name)
 		}
 		return nil
 	})
-	if diff := cmp.Diff([][]string{{"../x", "App"}, {"app"}}, [][]string{odd, images}); err != nil || diff != "" {
+	if diff := cmp.Diff([][]string{{"../x", "App"}, {"app"}}, [][]string{unusable, images}); err != nil || diff != "" {
 		t.Errorf("snapshot: %v (-want +got):\n%s", err, diff)
 	}
 }
