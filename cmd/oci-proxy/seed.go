@@ -13,7 +13,8 @@ import (
 	"ociproxy/internal/ranges"
 )
 
-// seeded adds to doc what the directory ranges.seed has of each feed, and warns of feeds that it cannot give.
+// seeded adds to doc what the directory ranges.seed has of each feed. It warns of each feed that the directory cannot
+// give.
 func seeded(doc *checked, cfg *config.Config) error {
 	if cfg.Ranges.Seed == "" {
 		return nil
@@ -41,7 +42,7 @@ func seeded(doc *checked, cfg *config.Config) error {
 	return nil
 }
 
-// writeSeed is the text for it.
+// writeSeed writes the seed as text.
 func writeSeed(w io.Writer, list []ranges.Seeded) error {
 	t := cli.Table{Header: []string{"SEED OF FEED", "FETCHED", "PREFIXES", "FROM"}}
 	for _, s := range list {

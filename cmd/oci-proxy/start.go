@@ -18,24 +18,24 @@ import (
 	"ociproxy/internal/systemd"
 )
 
-// The names of passed sockets (FileDescriptorName= of a socket unit). A single one without a name is of clients.
+// The names of passed sockets (FileDescriptorName= of a socket unit). A single socket without a name is for clients.
 const clientsSocket, adminSocket = "clients", "admin"
 
-// starting is how serve was called, and what this process inherited.
+// starting says how serve was called, and what this process inherited.
 type starting struct {
 	file, level        string
-	lastGood, fallback string // "" is none
+	lastGood, fallback string // "" means none
 	sockets            systemd.Sockets
 	missed             string // why passed sockets are not for this process
 	manager            *systemd.Notifier
-	logger             *slog.Logger // of the server that is made
+	logger             *slog.Logger // of the server that start made
 }
 
-// falls reports whether there may be something to start on when the config file cannot be used.
+// falls reports whether there may be a fallback to start on when the config file cannot be used.
 func (how *starting) falls() bool { return how.lastGood != "" || how.fallback != "" }
 
-// start makes a server that listens. It uses the config file, or from, because of why. The error of a config with
-// faults is a *config.Errors.
+// start makes a server that listens. It uses the config file. When from is given, it uses from instead, and why is the
+// reason. The error of a config with faults is a *config.Errors.
 func (a *app) start(ctx context.Context, how *starting, from *proxy.Fallback, why error) (*proxy.Server, error) {
 	var cfg *config.Config
 	var err error
@@ -76,7 +76,7 @@ func (a *app) start(ctx context.Context, how *starting, from *proxy.Fallback, wh
 	return server, nil
 }
 
-// greet logs what the operator has to know about the start.
+// greet logs what the operator must know about the start.
 func greet(logger *slog.Logger, how *starting, cfg *config.Config, from *proxy.Fallback, why error) {
 	if how.missed != "" {
 		logger.Warn("the service manager's sockets are for another process, the server opens its own", "why", how.missed,
@@ -95,7 +95,8 @@ func greet(logger *slog.Logger, how *starting, cfg *config.Config, from *proxy.F
 	}
 }
 
-// fallBack starts on the first fallback that can be used, because of why. The error says why none can be.
+// fallBack starts on the first fallback that can be used. why is the reason why the config file was not used. The error
+// says why no fallback can be used.
 func (a *app) fallBack(ctx context.Context, how *starting, why error) (*proxy.Server, error) {
 	var faults []error
 	if how.lastGood != "" {
@@ -107,7 +108,7 @@ func (a *app) fallBack(ctx context.Context, how *starting, why error) (*proxy.Se
 			faults = append(faults, fmt.Errorf("%s: it has no copy yet", how.lastGood))
 		}
 		for _, c := range copies {
-			// The copy stands for the config: relative names in it are seen from there.
+			// The copy takes the place of the config: its relative file names start at the config's directory.
 			cfg, err := config.ParseIn(filepath.Dir(how.file), c.File, c.Text)
 			if err == nil {
 				var server *proxy.Server
@@ -131,10 +132,10 @@ func (a *app) fallBack(ctx context.Context, how *starting, why error) (*proxy.Se
 	return nil, errors.Join(faults...)
 }
 
-// named is err in one line that names file.
+// named returns err in one line that names file.
 func named(file string, err error) error {
 	if faults, bad := errors.AsType[*config.Errors](err); bad {
-		err = faults.List[0] // it names the file; check tells the others
+		err = faults.List[0] // it names the file; check reports the others
 	}
 	if strings.Contains(err.Error(), file) {
 		return err
@@ -142,7 +143,7 @@ func named(file string, err error) error {
 	return fmt.Errorf("%s: %w", file, err)
 }
 
-// unstarted gives the error of a start that failed its hint.
+// unstarted adds a hint to the error of a start that failed.
 func (a *app) unstarted(how *starting, err error) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE) && how.missed != "":

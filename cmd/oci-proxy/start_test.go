@@ -15,7 +15,7 @@ import (
 // instance is a run of serve in this process.
 type instance struct {
 	log           *lines
-	public, admin string // once it serves
+	public, admin string // set when it serves
 	done          chan int
 	stop          context.CancelFunc
 }
@@ -30,7 +30,7 @@ func serveWith(t *testing.T, args ...string) *instance {
 	return i
 }
 
-// end ends it, and returns its exit code.
+// end ends the instance and returns its exit code.
 func (i *instance) end(t *testing.T) int {
 	t.Helper()
 	i.stop()
@@ -39,7 +39,7 @@ func (i *instance) end(t *testing.T) int {
 	return code
 }
 
-// serving waits until it serves.
+// serving waits until the instance serves.
 func (i *instance) serving(t *testing.T) *instance {
 	t.Helper()
 	eventually(t, "serving", i.log, func() bool {
@@ -87,7 +87,7 @@ func (i *instance) status(t *testing.T, addr, path string) int {
 	return code
 }
 
-// upstream is the host that it sends clients to.
+// upstream returns the host to which the instance sends clients.
 func (i *instance) upstream(t *testing.T) string {
 	t.Helper()
 	_, header, _ := i.ask(t, i.public, "/v2/app/manifests/1")
@@ -95,7 +95,7 @@ func (i *instance) upstream(t *testing.T) string {
 	return host
 }
 
-// figure is the value of a metric without labels.
+// figure returns the value of a metric without labels.
 func (i *instance) figure(t *testing.T, name string) string {
 	t.Helper()
 	_, _, body := i.ask(t, i.admin, "/metrics")
@@ -107,7 +107,7 @@ func (i *instance) figure(t *testing.T, name string) string {
 	return value
 }
 
-// configOf is a config with that upstream.
+// configOf returns a config with that upstream.
 func configOf(host string) string {
 	return strings.NewReplacer("us.example.test", host, `"127.0.0.1:1"`, `"127.0.0.1:0"`, `admin: ""`, `admin: "127.0.0.1:0"`).Replace(fmt.Sprintf(serveConfig, "us"))
 }
@@ -125,7 +125,7 @@ func put(t *testing.T, file, text string) {
 	}
 }
 
-// broken are the kinds of configs that a server cannot start on, and what the log says of each.
+// broken has the kinds of configs that a server cannot start on, and what the log says of each.
 var broken = map[string]struct {
 	spoil func(t *testing.T, file string)
 	says  string
@@ -151,12 +151,13 @@ func writes(text string) func(*testing.T, string) {
 	return func(t *testing.T, file string) { t.Helper(); put(t, file, text) }
 }
 
-// TestStartOnAFallback guards that a pod with a bad config did not start, when a config that had worked was at hand. It
-// starts on that, is ready, says so in the log, the metrics and explain, and takes the config when it is repaired.
+// TestStartOnAFallback: a pod with a bad config did not start before, although a config that had worked was there. The
+// server starts on that config and is ready. It reports this in the log, the metrics and explain. It takes the config
+// when it is repaired.
 func TestStartOnAFallback(t *testing.T) {
 	sources := map[string]func(t *testing.T, dir string) (args []string){
 		"copy": func(t *testing.T, dir string) []string {
-			// What an earlier run has kept.
+			// What an earlier run kept.
 			file, copies := filepath.Join(dir, "config.yaml"), filepath.Join(dir, "copies")
 			put(t, file, configOf("old.test"))
 			first := serveWith(t, "--config", file, "--last-good", copies).serving(t)
@@ -206,7 +207,7 @@ func TestStartOnAFallback(t *testing.T) {
 				if _, _, body := i.ask(t, i.admin, "/explain?ip=192.0.2.7"); !strings.Contains(body, "started on the fallback") {
 					t.Errorf("explain: %s", body)
 				}
-				if what != "address not here" { // the file itself is good, but for the next start
+				if what != "address not here" { // the file itself is good, but only for the next start
 					if got := i.figure(t, "ociproxy_config_last_reload_successful"); got != "0" {
 						t.Errorf("last reload successful: %q", got)
 					}
@@ -227,8 +228,8 @@ func TestStartOnAFallback(t *testing.T) {
 	}
 }
 
-// TestAFallbackEndsWithTheMissingFile: the config is good and names a file that comes later. The server takes both then,
-// without a change of the config.
+// TestAFallbackEndsWithTheMissingFile: the config is good, but names a file that appears later. When the file appears,
+// the server takes both, without a change of the config.
 func TestAFallbackEndsWithTheMissingFile(t *testing.T) {
 	dir := t.TempDir()
 	file, other := filepath.Join(dir, "config.yaml"), filepath.Join(dir, "previous.yaml")
@@ -244,7 +245,7 @@ func TestAFallbackEndsWithTheMissingFile(t *testing.T) {
 	})
 }
 
-// TestNoFallback: without one, and when none can be used, the start fails as it always did, and names everything.
+// TestNoFallback: without a usable fallback the start fails as before, and the error names everything that was tried.
 func TestNoFallback(t *testing.T) {
 	dir := t.TempDir()
 	file, other, copies := filepath.Join(dir, "config.yaml"), filepath.Join(dir, "previous.yaml"), filepath.Join(dir, "copies")
@@ -254,7 +255,7 @@ func TestNoFallback(t *testing.T) {
 	for what, tt := range map[string]struct {
 		args []string
 		keep string // a copy
-		cut  bool   // that is damaged
+		cut  bool   // damages the copy
 		says []string
 	}{
 		"no option":               {},
@@ -301,8 +302,8 @@ func TestNoFallback(t *testing.T) {
 	}
 }
 
-// TestAfterARollBack: when the program is rolled back and the config is not, neither the config nor its copy is known to
-// the older program. The copy before them is.
+// TestAfterARollBack: the program is rolled back and the config is not. The older program knows neither the config nor
+// its copy, but it can use the copy before them.
 func TestAfterARollBack(t *testing.T) {
 	dir := t.TempDir()
 	file, copies := filepath.Join(dir, "config.yaml"), filepath.Join(dir, "copies")
@@ -319,7 +320,7 @@ func TestAfterARollBack(t *testing.T) {
 	}
 }
 
-// TestACopyIsSeenFromTheConfig: a file that a copy names is where the config's own would be.
+// TestACopyIsSeenFromTheConfig: the relative file names in a copy start at the directory of the config.
 func TestACopyIsSeenFromTheConfig(t *testing.T) {
 	dir := t.TempDir()
 	file, copies := filepath.Join(dir, "config.yaml"), filepath.Join(dir, "copies")
@@ -335,8 +336,8 @@ func TestACopyIsSeenFromTheConfig(t *testing.T) {
 	}
 }
 
-// TestWhatIsKept: what it started with and each config that it reloaded, byte by byte. A config that has faults, or an
-// address that only a restart would try, is not kept.
+// TestWhatIsKept: the server keeps the config on which it started and each config that it reloaded, byte by byte. It
+// does not keep a config that has faults, or one with a new address that only a restart would try.
 func TestWhatIsKept(t *testing.T) {
 	dir := t.TempDir()
 	file, copies := filepath.Join(dir, "config.yaml"), lastgood.Dir(filepath.Join(dir, "copies"))
@@ -372,7 +373,7 @@ func TestWhatIsKept(t *testing.T) {
 	}
 }
 
-// TestCopyCannotBeWritten: that stops nothing, and shows in the log and in the metrics.
+// TestCopyCannotBeWritten: a copy that cannot be written stops nothing. The log and the metrics show it.
 func TestCopyCannotBeWritten(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "config.yaml")
@@ -384,7 +385,8 @@ func TestCopyCannotBeWritten(t *testing.T) {
 	}
 }
 
-// TestThePortIsTaken: another process on the port is no fault of the config, so that no fallback may hide it.
+// TestThePortIsTaken: when another process has the port, the config has no fault, so the server must not start on a
+// fallback.
 func TestThePortIsTaken(t *testing.T) {
 	dir := t.TempDir()
 	first := filepath.Join(dir, "first.yaml")
@@ -400,8 +402,8 @@ func TestThePortIsTaken(t *testing.T) {
 	}
 }
 
-// TestSocketsOfAnotherProcess: a script that starts the server without exec leaves it without the sockets. That is a
-// warning, and the remedy when the port is taken.
+// TestSocketsOfAnotherProcess: a script that starts the server without exec leaves it without the sockets. The server
+// warns of that. When the port is taken, the hint of the error says it too.
 func TestSocketsOfAnotherProcess(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "config.yaml")
 	put(t, file, configOf("one.test"))

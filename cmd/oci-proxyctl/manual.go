@@ -8,8 +8,8 @@ import (
 	"ociproxy/internal/cli/manual"
 )
 
-// Built with the tag manual, the program writes its manual pages and completions into a directory and ends. The
-// program that is released links nothing for that.
+// A build with the tag manual makes the program write its manual pages and completions into a directory and end. The
+// released program links nothing for that.
 func init() {
 	os.Exit(manual.Main((&app{env: os.Getenv}).root(), os.Args[1:], os.Getenv, os.Stderr))
 }

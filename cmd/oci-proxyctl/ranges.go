@@ -27,7 +27,7 @@ client is. The commands of ranges prepare them for servers that cannot fetch the
 	}, a.rangesFetch())
 }
 
-// fetching are the flags of ranges fetch.
+// fetching has the flags of ranges fetch.
 type fetching struct {
 	config  string
 	dry     bool
@@ -74,7 +74,7 @@ servers without a network, or put it into an image.`,
 	return cmd
 }
 
-// renewed is the JSON document of ranges fetch: fields are only added.
+// renewed is the JSON document of ranges fetch. New versions only add fields.
 type renewed struct {
 	Directory string           `json:"directory"`
 	DryRun    bool             `json:"dryRun"`
@@ -147,7 +147,7 @@ func (d *renewed) writeText(w io.Writer) error {
 	return err
 }
 
-// fetched tells why feeds failed, and gives the exit code. With JSON the document on stdout says it all.
+// fetched reports why feeds failed, and gives the exit code. With JSON, the document on stdout says everything.
 func (a *app) fetched(d renewed) error {
 	if d.Failed == 0 {
 		return nil

@@ -14,8 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// feedServer serves the real feeds, which are not part of the project. Without them a test is skipped, but never where
-// CI runs.
+// feedServer serves the real feeds, which are not part of the project. Without them the test is skipped; in CI it fails
+// instead.
 func feedServer(t *testing.T) *httptest.Server {
 	t.Helper()
 	dir := "../../../shared/data/ranges"
@@ -38,7 +38,7 @@ func fetchRanges(t *testing.T, args ...string) (code int, stdout, stderr string)
 	return code, out.String(), errs.String()
 }
 
-// rangesConfig writes a config with feeds of the server: provider and file each.
+// rangesConfig writes a config with feeds of the server. Each feed is a provider and a file.
 func rangesConfig(t *testing.T, server string, feeds ...[2]string) string {
 	t.Helper()
 	text := "version: 1\nlocation: aws/us-east-1\nupstreams: [{name: main, url: \"https://registry.example.org\", place: aws/us-east-1, canonical: true}]\n" +
@@ -77,7 +77,7 @@ func TestRangesFetch(t *testing.T) {
 		}
 	}
 
-	// One feed is gone, one is another provider's: the others are fetched.
+	// One feed is missing, and one belongs to another provider: the others are fetched.
 	some := rangesConfig(t, server.URL, [2]string{"aws", "gone.json"}, [2]string{"gcp", "azure-servicetags.json"}, azure, geofeed)
 	code, out, errs = fetchRanges(t, dir, "--config", some)
 	want := fmt.Sprintf(`oci-proxyctl: feed aws: get %[1]s/gone.json: status 404 Not Found
@@ -89,7 +89,7 @@ hint: the same command fetches them again
 		t.Errorf("%d\n%s\n%s", code, out, diff)
 	}
 
-	// A copy that differs too much is named, so that one can remove it.
+	// The error names a copy that differs too much, so that the operator can remove it.
 	if err := os.WriteFile(filepath.Join(dir, "gcp.json"), []byte(`{"prefixes":[{"ipv4Prefix":"34.1.208.0/20","scope":"africa-south1"}]}`), 0o600); err != nil {
 		t.Fatal(err)
 	}

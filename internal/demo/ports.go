@@ -18,14 +18,15 @@ func listenLoopback(ctx context.Context) (net.Listener, error) {
 	return lc.Listen(ctx, "tcp4", "127.0.0.1:0")
 }
 
-// publishedPorts is how many ports a published demo has: proxy, front, admin port, two upstreams, five stores.
+// publishedPorts is how many ports a published demo needs: proxy, front, admin port, two upstreams, five stores.
 const publishedPorts = 10
 
 // inARow opens one port after the other from first on, on every address of this machine.
 //
-// It is for a container. Its loopback is not that of its host, where clients are, so it listens everywhere, and the
-// host publishes each port under the same number on its own loopback. All addresses that the demo tells are of
-// loopback: they hold for clients on the host, and in the container for the proxy.
+// It is for a container. The clients are on the container's host, and the container has a loopback of its own. So the
+// demo listens on every address, and the host publishes each port under the same number on its own loopback. All
+// addresses that the demo prints are on loopback: they work for clients on the host, and inside the container for the
+// proxy.
 func inARow(first uint16) opener {
 	next := first
 	return func(ctx context.Context) (net.Listener, error) {
@@ -41,7 +42,7 @@ func inARow(first uint16) opener {
 	}
 }
 
-// told is a listener that is reached under another address than its own.
+// told is a listener that clients reach under another address than its own.
 type told struct {
 	net.Listener
 	addr net.Addr
@@ -50,7 +51,7 @@ type told struct {
 // Addr implements [net.Listener].
 func (t told) Addr() net.Addr { return t.addr }
 
-// firstPort is the first port of a published demo.
+// firstPort returns the first port of a published demo.
 func firstPort(address string) (uint16, error) {
 	addr, err := netip.ParseAddrPort(address)
 	if err != nil || !addr.Addr().IsLoopback() || addr.Port() == 0 || int(addr.Port())+publishedPorts > 1<<16 {

@@ -17,7 +17,7 @@ import (
 	"ociproxy/internal/cli"
 )
 
-// freePorts are ten ports in a row that were free a moment ago; it returns the first.
+// freePorts returns the first of ten ports in a row that were free a moment ago.
 func freePorts(t *testing.T) int {
 	t.Helper()
 next:
@@ -52,8 +52,9 @@ next:
 	return 0
 }
 
-// TestPublished: what a container's host publishes on its loopback is all that a client there needs: no address that
-// the demo tells is on another port, and what is inside the container only is not told to people.
+// TestPublished: a client on the container's host needs only the ports that the host publishes on its loopback. No
+// address that the demo prints is on another port. The demo does not print addresses that work only inside the
+// container.
 func TestPublished(t *testing.T) {
 	for _, format := range []string{"json", "text"} {
 		t.Run(format, func(t *testing.T) {
@@ -90,7 +91,7 @@ func TestPublished(t *testing.T) {
 				}
 			}
 			cancel()
-			for lines.Scan() { // or the demo would wait for its reader
+			for lines.Scan() { // the demo would wait if this did not read its output
 			}
 			if err := <-done; err != nil {
 				t.Error(err)
@@ -99,8 +100,8 @@ func TestPublished(t *testing.T) {
 	}
 }
 
-// anyAddress is an address of this machine that is not of loopback, as that of a container is; on loopback where there
-// is none.
+// anyAddress returns an address of this machine that is not on loopback, as a container's address is. Where there is
+// none, it returns one on loopback.
 func anyAddress(t *testing.T) string {
 	t.Helper()
 	all, err := net.InterfaceAddrs()

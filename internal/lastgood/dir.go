@@ -16,33 +16,33 @@ import (
 	"ociproxy/internal/atomicfile"
 )
 
-// Most is how many copies a directory keeps. An older one helps after a roll-back: the older program may not know what
-// the newest copy says.
+// Most is how many copies a directory keeps. An older copy helps after a roll-back: the older program may not know
+// something in the newest copy.
 const Most = 3
 
 // Dir is a directory of copies. One goroutine of one process writes to it.
 //
 // The name of a copy is config-NUMBER-HASH.yaml. The number grows with each copy. The hash is the SHA-256 of the
-// content, so a copy that was cut or changed is noticed. Other files in the directory are left alone.
+// content, so a cut or changed copy is noticed. The directory may have other files; nothing here touches them.
 type Dir string
 
 // Copy is a configuration that worked.
 type Copy struct {
 	File  string    // its path
-	Text  []byte    // what the original said, byte by byte
+	Text  []byte    // the content of the original, byte by byte
 	Saved time.Time // when it was written
 
 	number int
 	hash   string
 }
 
-// ErrDamaged is the error of a copy whose content is not what was written.
+// ErrDamaged says that the content of a copy is not what was written.
 var ErrDamaged = errors.New("the copy is damaged: its content does not have the hash in its name")
 
 var named = regexp.MustCompile(`^config-(\d{6,18})-([0-9a-f]{64})\.yaml$`)
 
-// Keep adds a copy of text and removes the oldest ones beyond [Most]. It creates the directory. Text that is already
-// the newest copy changes nothing. With an error the copies that were there before are still there.
+// Keep adds a copy of text and removes the oldest copies, so that at most [Most] stay. It creates the directory. When
+// the newest copy has the same text, Keep changes nothing. After an error, the earlier copies are still there.
 func (d Dir) Keep(text []byte) error {
 	if err := os.MkdirAll(string(d), 0o700); err != nil {
 		return err
@@ -74,11 +74,11 @@ func (d Dir) Keep(text []byte) error {
 	return nil
 }
 
-// Sweep removes what a killed process left of a copy.
+// Sweep removes the partial copy that a killed process left.
 func (d Dir) Sweep() { atomicfile.SweepTree(string(d)) }
 
-// Copies returns the copies, the newest first. A directory that does not exist has none. The error joins those of the
-// copies that could not be read or are damaged; it names each.
+// Copies returns the copies, the newest first. A directory that does not exist has none. Copies leaves out each copy
+// that it cannot read or that is damaged. The error joins the errors of those copies; each error names its copy.
 func (d Dir) Copies() ([]Copy, error) {
 	found, err := d.list()
 	if err != nil {
@@ -113,7 +113,7 @@ func (d Dir) list() ([]Copy, error) {
 		}
 		n, err := strconv.Atoi(m[1])
 		if err != nil {
-			continue // no number that Keep wrote
+			continue // Keep did not write this number
 		}
 		all = append(all, Copy{File: filepath.Join(string(d), e.Name()), number: n, hash: m[2]})
 	}
@@ -121,7 +121,7 @@ func (d Dir) list() ([]Copy, error) {
 	return all, nil
 }
 
-// read fills in the content and when it was written.
+// read fills in the content and the time when it was written.
 func (c *Copy) read() error {
 	info, err := os.Stat(c.File)
 	if err != nil {

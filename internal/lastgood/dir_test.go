@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// texts are the contents of the copies, the newest first.
+// texts returns the contents of the copies, the newest first.
 func texts(t *testing.T, d Dir) []string {
 	t.Helper()
 	copies, err := d.Copies()
@@ -37,7 +37,7 @@ func keep(t *testing.T, d Dir, all ...string) {
 	}
 }
 
-// TestKeep: the newest is first, each content is there once, and the oldest go.
+// TestKeep: the newest copy is first, each content is there once, and the oldest copies go.
 func TestKeep(t *testing.T) {
 	for _, tt := range []struct{ keep, want []string }{
 		{nil, nil},
@@ -81,7 +81,7 @@ func TestCopiesAreExactAndPrivate(t *testing.T) {
 	}
 }
 
-// TestDamage: a copy that was cut, changed or emptied is not used, its error names it, and the older one is.
+// TestDamage: a copy that was cut, changed or emptied is not used. The error names it, and the older copy is used.
 func TestDamage(t *testing.T) {
 	for what, damage := range map[string]func(string) error{
 		"cut":        func(file string) error { return os.Truncate(file, 3) },
@@ -108,7 +108,7 @@ func TestDamage(t *testing.T) {
 			if len(left) != 1 || string(left[0].Text) != "old text" {
 				t.Errorf("left: %v", left)
 			}
-			// The next good one takes its place.
+			// The next good copy takes its place.
 			if what != "directory" {
 				keep(t, d, "newest text")
 				if diff := cmp.Diff("newest text", texts2(d)[0]); diff != "" {
@@ -128,7 +128,7 @@ func texts2(d Dir) []string {
 	return all
 }
 
-// TestOtherFilesStay: what is not a copy is neither read nor removed.
+// TestOtherFilesStay: files that are not copies are neither read nor removed.
 func TestOtherFilesStay(t *testing.T) {
 	d := Dir(t.TempDir())
 	var others []string
@@ -151,7 +151,7 @@ func TestOtherFilesStay(t *testing.T) {
 	}
 }
 
-// TestKeepFails: without a place to write, the error names it, and the copies that are there stay.
+// TestKeepFails: when Keep cannot write, the error names the place, and the earlier copies stay.
 func TestKeepFails(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {

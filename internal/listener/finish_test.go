@@ -12,7 +12,8 @@ import (
 	"ociproxy/internal/clientip"
 )
 
-// end ends the server as a program does: it answers what came, then closes the idle connections.
+// end ends the server as a program does: it first answers the requests of accepted connections, then it closes the idle
+// connections.
 func (s *site) end(t *testing.T) (done chan struct{}) {
 	t.Helper()
 	done = make(chan struct{})
@@ -30,7 +31,7 @@ func (s *site) end(t *testing.T) (done chan struct{}) {
 	return done
 }
 
-// accepted waits until n connections are accepted, whatever they have said.
+// accepted waits until n connections are accepted. They need not have sent anything.
 func (s *site) accepted(t *testing.T, n int) {
 	t.Helper()
 	s.until(t, "connections accepted", func() bool {
@@ -40,8 +41,8 @@ func (s *site) accepted(t *testing.T, n int) {
 	})
 }
 
-// TestFinishAnswersWhatWasAccepted guards that a restart lost requests. A connection that was accepted, and whose PROXY
-// header, handshake or first request came after the end began, was closed without an answer.
+// TestFinishAnswersWhatWasAccepted: a restart lost requests before. The server closed an accepted connection without an
+// answer when its PROXY header, handshake or first request came after the end began.
 func TestFinishAnswersWhatWasAccepted(t *testing.T) {
 	e, err := clientip.New(clientip.Rule{ProxyProtocol: true, Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
 	if err != nil {
@@ -126,7 +127,7 @@ func TestFinishIsBounded(t *testing.T) {
 }
 
 // TestTheNextProcessAcceptsTheQueue: while another process has the socket too, connections that come after Finish wait
-// in the kernel for whoever accepts next.
+// in the kernel. The next process that accepts gets them.
 func TestTheNextProcessAcceptsTheQueue(t *testing.T) {
 	held, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

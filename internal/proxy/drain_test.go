@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// TestDrainEndsConnections: while the server drains it answers over connections that clients keep, and each answer ends
-// its connection in order: HTTP/1 by Connection: close, HTTP/2 by GOAWAY. So no client is left on a connection that is
-// closed at the end of the drain.
+// TestDrainEndsConnections: while the server drains, it still answers over connections that clients keep. Each answer
+// also ends its connection properly: HTTP/1 by Connection: close, HTTP/2 by GOAWAY. So no client uses a connection that
+// is closed at the end of the drain.
 func TestDrainEndsConnections(t *testing.T) {
 	one, two := new(http.Protocols), new(http.Protocols)
 	one.SetHTTP1(true)
@@ -39,7 +39,7 @@ func TestDrainEndsConnections(t *testing.T) {
 			}
 			poll(t, "serving", func() bool { return r.status("/-/live") == http.StatusOK })
 			get()
-			poll(t, "a kept connection", get) // HTTP/1 gives it back a moment after the answer
+			poll(t, "a kept connection", get) // a moment after the answer, HTTP/1 makes the connection free again
 			r.server.draining.Store(true)
 			if !get() {
 				t.Error("the server closed an idle connection at the begin of the drain")

@@ -9,15 +9,15 @@ import (
 	"ociproxy/internal/wait"
 )
 
-// Supervisor is told what the server does, such as a service manager. Each status is one line for people. The methods
-// are called from several goroutines at once, and must not block for long.
+// Supervisor gets reports of what the server does. A service manager is an example. Each status is one line for people.
+// Several goroutines call the methods at once, so the methods must not block for long.
 type Supervisor interface {
-	// Ready is called once, when the server wants traffic.
+	// The server calls Ready once, when it wants traffic.
 	Ready(status string)
-	// Reloading is called before each reload, and Reloaded after it, whatever its result.
+	// The server calls Reloading before each reload, and Reloaded after it, whatever the result is.
 	Reloading()
 	Reloaded(status string)
-	// Stopping is called when the server begins to drain.
+	// The server calls Stopping when it begins to drain.
 	Stopping(status string)
 }
 
@@ -29,11 +29,11 @@ func (nobody) Reloading()      {}
 func (nobody) Reloaded(string) {}
 func (nobody) Stopping(string) {}
 
-// readyEvery is how often the server looks whether it has become ready.
+// readyEvery is how often the server checks whether it is ready.
 const readyEvery = 50 * time.Millisecond
 
-// announce tells the supervisor that the server is ready, once it is. That takes 10 s at most, because ready waits no
-// longer for inventories.
+// announce reports to the supervisor that the server is ready, as soon as it is. That takes 10 s at most, because ready
+// waits no longer for inventories.
 func (s *Server) announce(ctx context.Context) {
 	if wait.Until(ctx, readyEvery, s.ready) == nil && !s.draining.Load() {
 		s.opt.Supervisor.Ready(s.status())
@@ -59,7 +59,7 @@ type Fallback struct {
 	File   string // where it was read from
 }
 
-// needRestart returns the keys of cfg that count only after a restart.
+// needRestart returns the keys whose new values in cfg need a restart.
 func (s *Server) needRestart(cfg *config.Config) []string {
 	return slices.DeleteFunc(restartKeys(s.began, cfg), func(key string) bool {
 		// Passed sockets have their own addresses.
@@ -67,8 +67,8 @@ func (s *Server) needRestart(cfg *config.Config) []string {
 	})
 }
 
-// settled notes that cfg, from the file, is in use. If no restart is needed to prove that the server can listen on its
-// addresses, cfg is a good one: a fallback is over, and a copy of cfg may be kept.
+// settled notes that cfg, from the file, is in use. When a restart must still prove that the server can listen on new
+// addresses of cfg, settled does nothing. Otherwise cfg is good: a fallback is over, and a copy of cfg may be kept.
 func (s *Server) settled(cfg *config.Config) {
 	if keys := s.needRestart(cfg); slices.Contains(keys, keyListen) || slices.Contains(keys, keyAdmin) {
 		return

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// record is a supervisor that writes down what it is told.
+// record is a supervisor that notes the calls that it gets.
 type record struct {
 	mu   sync.Mutex
 	said []string
@@ -30,8 +30,8 @@ func (r *record) String() string {
 	return strings.Join(r.said, "\n")
 }
 
-// TestReadyIsToldWhenItIsReady: a service manager that restarts one instance after the other may rely on it. A server that
-// drains before it was ready never says so.
+// TestReadyIsToldWhenItIsReady: the server reports that it is ready only when it is. A service manager that restarts
+// one instance after the other may rely on that. A server that drains before it was ready never reports it.
 func TestReadyIsToldWhenItIsReady(t *testing.T) {
 	for _, drains := range []bool{false, true} {
 		w := newWorld(t, `place: aws/us-east-1, serves: [aws]`, `place: aws/us-east-1, inventory: {url: "VA/inventory/"}, serves: [aws]`)

@@ -15,8 +15,8 @@ import (
 	"ociproxy/internal/cli/manual"
 )
 
-// Manual fails when a command or flag of the program that root makes has no place in the manual pages, when the pages
-// depend on more than the commands and a date, or when a shell does not accept the completions.
+// Manual fails in three cases: a command or flag of the program that root makes is not in the manual pages; the pages
+// depend on more than the commands and a date; a shell does not accept the completions.
 func Manual(t *testing.T, root func() *cobra.Command) {
 	t.Helper()
 	dir := written(t, root())
@@ -56,7 +56,7 @@ func Manual(t *testing.T, root func() *cobra.Command) {
 	accepted(t, program.Name(), dir)
 }
 
-// written are the files that manual.Write writes, by name.
+// written returns the files that manual.Write writes, by name.
 func written(t *testing.T, root *cobra.Command) map[string]string {
 	t.Helper()
 	dir := t.TempDir()
@@ -82,7 +82,7 @@ func written(t *testing.T, root *cobra.Command) map[string]string {
 	return files
 }
 
-// accepted lets each shell that is here read its completions.
+// accepted has each shell that is installed here read its completions.
 func accepted(t *testing.T, program string, files map[string]string) {
 	t.Helper()
 	for shell, name := range map[string]string{
@@ -95,7 +95,7 @@ func accepted(t *testing.T, program string, files map[string]string) {
 		}
 		path, err := exec.LookPath(shell)
 		if err != nil {
-			continue // bash is everywhere, the others are not
+			continue // bash is everywhere, the other shells are not
 		}
 		cmd := exec.CommandContext(t.Context(), path, "-n")
 		cmd.Stdin = strings.NewReader(files[name])

@@ -29,15 +29,15 @@ const (
 	Fish  = "fish" // PROGRAM.fish
 )
 
-// Write writes below dir a manual page for root and each command below it, and completions for bash, zsh and fish.
-// date stands in the pages; the same commands and date give the same bytes.
+// Write writes below dir a manual page for root and for each command below it, and completions for bash, zsh and fish.
+// The pages carry date. The same commands and date give the same bytes.
 func Write(root *cobra.Command, dir string, date time.Time) error {
 	for _, sub := range []string{Pages, Bash, Zsh, Fish} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
 			return err
 		}
 	}
-	root.DisableAutoGenTag = true // it has the time of the build
+	root.DisableAutoGenTag = true // that tag has the time of the build
 	if err := pages(root, filepath.Join(dir, Pages), date); err != nil {
 		return err
 	}
@@ -76,18 +76,18 @@ func pages(cmd *cobra.Command, dir string, date time.Time) error {
 	return write(filepath.Join(dir, Page(cmd)), text.Bytes())
 }
 
-// Page is the name of the file with the page of cmd.
+// Page returns the name of the file with the page of cmd.
 func Page(cmd *cobra.Command) string {
 	return strings.ReplaceAll(cmd.CommandPath(), " ", "-") + ".1"
 }
 
-// exits is the section with the exit codes, which cobra does not know.
+// exits returns the section with the exit codes, which cobra does not know.
 func exits(cmd *cobra.Command) string {
 	text := cmd.Annotations["exits"]
 	if text == "" {
 		return ""
 	}
-	_, text, _ = strings.Cut(text, "\n") // "Exit codes:", the heading here
+	_, text, _ = strings.Cut(text, "\n") // "Exit codes:" is the heading of the section
 	text = strings.NewReplacer(`\`, `\e`, "-", `\-`, "\n.", "\n\\&.", "\n'", "\n\\&'").Replace(text)
 	return ".SH EXIT STATUS\n.nf\n" + text + "\n.fi\n"
 }
@@ -97,7 +97,7 @@ func write(file string, text []byte) error {
 }
 
 // Main is a program that writes the files of root into the directory that args names, and returns its exit code. The
-// date of the pages is the environment's SOURCE_DATE_EPOCH, in seconds since 1970.
+// date of the pages is SOURCE_DATE_EPOCH from the environment, in seconds since 1970.
 func Main(root *cobra.Command, args []string, getenv func(string) string, stderr io.Writer) int {
 	if err := run(root, args, getenv); err != nil {
 		fmt.Fprintf(stderr, "%s: manual: %v\n", root.Name(), err)

@@ -21,7 +21,8 @@ func program() *cobra.Command {
 	return root
 }
 
-// The program of the release build takes a directory and a date from the environment, and says what is missing.
+// The program of the release build takes a directory from its arguments and a date from the environment. Its error says
+// what is missing.
 func TestMainProgram(t *testing.T) {
 	dir := t.TempDir()
 	for _, tt := range []struct {
