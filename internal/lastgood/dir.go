@@ -41,8 +41,9 @@ var ErrDamaged = errors.New("the copy is damaged: its content does not have the 
 
 var named = regexp.MustCompile(`^config-(\d{6,18})-([0-9a-f]{64})\.yaml$`)
 
-// Keep adds a copy of text and removes the oldest copies, so that at most [Most] stay. It creates the directory. When
-// the newest copy has the same text, Keep changes nothing. After an error, the earlier copies are still there.
+// Keep adds a copy of text. It removes an older copy of the same text, and the oldest copies, so that at most [Most]
+// stay. It creates the directory. When the newest copy has this text already, Keep changes nothing. After an error, the
+// earlier copies are still there.
 func (d Dir) Keep(text []byte) error {
 	if err := os.MkdirAll(string(d), 0o700); err != nil {
 		return err

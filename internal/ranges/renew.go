@@ -20,26 +20,26 @@ import (
 	"ociproxy/internal/place"
 )
 
-// What Renewed.State can say.
+// The values of Renewed.State.
 const (
 	Added     = "new"       // there was no copy that a server could use
 	Changed   = "changed"   // the copy was replaced
-	Unchanged = "unchanged" // the source has what is there already; only the date is new
-	Failed    = "failed"    // see Renewed.Error; what was there stays
+	Unchanged = "unchanged" // the source has the same content as the copy; only the date is new
+	Failed    = "failed"    // see Renewed.Error; the old copy stays
 )
 
-// Renewed is what became of one feed.
+// Renewed is the result for one feed.
 type Renewed struct {
 	Feed    string    `json:"feed"`
 	Source  string    `json:"source"` // URL or file
 	State   string    `json:"state"`
 	File    string    `json:"file,omitempty"`         // its name in the directory
 	Fetched time.Time `json:"fetched,omitzero"`       // of the copy that is there now, or would be after a dry run
-	Before  time.Time `json:"before,omitzero"`        // of the copy that was there
-	Rows    int       `json:"prefixes"`               // that the server uses of it
-	Unknown int       `json:"unplaced"`               // those of them whose region is not on the map
+	Before  time.Time `json:"before,omitzero"`        // of the copy that was there before
+	Rows    int       `json:"prefixes"`               // how many the server uses
+	Unknown int       `json:"unplaced"`               // how many of them have a region that is not on the map
 	Error   string    `json:"error,omitempty"`        // why it failed
-	Guarded bool      `json:"tooDifferent,omitempty"` // a guard refused it because of the copy that is there
+	Guarded bool      `json:"tooDifferent,omitempty"` // a guard refused it: too different from the copy
 }
 
 // RenewOptions are what [Renew] takes besides the config. All fields may be zero.
@@ -51,10 +51,10 @@ type RenewOptions struct {
 	Done func(Renewed)
 }
 
-// Renew fetches every feed of cfg into a directory that can be cfg.Seed: all at once, each checked as the server checks
-// it, against the copy that is there too. A feed that fails leaves the others alone, and its own copy. Files are
-// replaced atomically. The result has all feeds in the order of the config. An error means that cfg does not fit the
-// map, or that the directory cannot be used.
+// Renew fetches every feed of cfg, all at once, into a directory that can be cfg.Seed. It checks each feed as the
+// server does, also against the copy that is there. When a feed fails, its copy stays, and the other feeds go on. Files
+// are replaced atomically. The result has all feeds in the order of the config. An error means that cfg does not fit
+// the map, or that the directory cannot be used.
 func Renew(ctx context.Context, cfg config.Ranges, m *place.Map, dir string, opts RenewOptions) ([]Renewed, error) {
 	cfg.Cache, cfg.Seed = "", ""
 	feeds, err := newFeeds(cfg, m, Options{Client: opts.Client, Timeout: opts.Timeout})
@@ -92,14 +92,14 @@ type renewal struct {
 	seed seed
 	dry  bool
 
-	mu sync.Mutex // guards seed.record while feeds are under way
+	mu sync.Mutex // guards seed.record while the feeds are fetched
 }
 
 func (r *renewal) feed(ctx context.Context, f *feed) Renewed {
 	old, oldErr := r.read(f)
 	out := Renewed{Feed: f.name, Source: told(f.source), File: old.file, Before: old.fetched.UTC(), State: Failed}
 	if oldErr == nil {
-		f.adopt(old.parsed, "seed", old.fetched) // what the guards compare with
+		f.adopt(old.parsed, "seed", old.fetched) // the guards compare with this copy
 	}
 	_, err := ask(ctx, f)
 	if err == nil {
@@ -115,7 +115,8 @@ func (r *renewal) feed(ctx context.Context, f *feed) Renewed {
 	return out
 }
 
-// read reads the copy that is there; a file that no server could use counts as none, but for its name.
+// read reads the copy that is there. A file that no server could use counts as no copy, but read still returns its
+// name.
 func (r *renewal) read(f *feed) (seeded, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -126,7 +127,8 @@ func (r *renewal) read(f *feed) (seeded, error) {
 	return old, nil
 }
 
-// keep writes what was fetched, unless it is there already, and its date.
+// keep writes what was fetched, unless the copy has the same content. It writes the date in both cases. In a dry run it
+// writes nothing.
 func (r *renewal) keep(f *feed, old seeded, file string) (state string, fetched time.Time, err error) {
 	body, fetched := f.current().body, f.report(time.Now()).LastGood.UTC().Truncate(time.Second)
 	sum := digest(body)
@@ -134,7 +136,7 @@ func (r *renewal) keep(f *feed, old seeded, file string) (state string, fetched 
 	switch {
 	case old.parsed != nil && digest(old.parsed.body) == sum:
 		state = Unchanged
-		if old.fetched.After(fetched) { // a file that was copied before
+		if old.fetched.After(fetched) { // the feed is a file that was copied before
 			fetched = old.fetched.UTC()
 		}
 	case old.parsed != nil:
@@ -150,7 +152,7 @@ func (r *renewal) keep(f *feed, old seeded, file string) (state string, fetched 
 			return "", time.Time{}, err
 		}
 	}
-	// For programs that read no record: the age of a file is its modification time.
+	// For programs that do not read the record: the age of a file is its modification time.
 	if err := os.Chtimes(path, fetched, fetched); err != nil {
 		return "", time.Time{}, err
 	}
@@ -158,8 +160,8 @@ func (r *renewal) keep(f *feed, old seeded, file string) (state string, fetched 
 	return state, fetched, r.note(is)
 }
 
-// told is a source without what may be a credential, and of a file the name without the directory: it is written into a
-// record that goes into public images, which do not depend on the machine that makes them.
+// told returns a source without the parts that may be a credential, and of a file only the name without the directory.
+// The result goes into a record in public images. Such an image must not depend on the machine that makes it.
 func told(source string) string {
 	u, err := url.Parse(source)
 	if err != nil || u.Host == "" {
@@ -172,7 +174,7 @@ func told(source string) string {
 	return u.String()
 }
 
-// note writes the record with one entry set. What it says of files that are gone is dropped.
+// note sets one entry of the record and writes the record. It drops the entries of files that do not exist any more.
 func (r *renewal) note(is recorded) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -32,7 +32,7 @@ func renew(t *testing.T, cfg config.Ranges, dir string, opts RenewOptions) []Ren
 	return list
 }
 
-// outcome is what a test wants to see of a result.
+// outcome returns the parts of a result that a test compares.
 func outcome(list []Renewed) string {
 	var b strings.Builder
 	for _, r := range list {
@@ -41,8 +41,8 @@ func outcome(list []Renewed) string {
 	return b.String()
 }
 
-// A server without network and without cache that begins with the directory knows what one that read the feeds
-// themselves knows, and how old it is.
+// A server without network and cache starts with the directory. It knows the same as a server that read the feeds
+// themselves, and it knows how old that is.
 func TestRenewRealFeeds(t *testing.T) {
 	p := newProvider(t)
 	files := realFeeds(t)
@@ -81,8 +81,8 @@ func TestRenewRealFeeds(t *testing.T) {
 	}
 }
 
-// Whatever a source does wrong, the copy that is there stays byte by byte with its date, the others are fetched, and
-// the error says why.
+// One source does something wrong. Its copy stays byte by byte with its date, the other feeds are fetched, and the
+// error gives the reason.
 func TestRenewFaults(t *testing.T) {
 	big := awsFeed(10)
 	tests := []struct {
@@ -124,7 +124,7 @@ func TestRenewFaults(t *testing.T) {
 	}
 }
 
-// snapshotOf is the content of a directory.
+// snapshotOf returns the content of a directory.
 func snapshotOf(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -142,8 +142,8 @@ func snapshotOf(t *testing.T, dir string) map[string]string {
 	return all
 }
 
-// The copy keeps the name by which a server finds it: a second file of the feed would not be read. A damaged copy is
-// replaced, and nothing is compared with it.
+// The copy keeps the name by which a server finds it, because the server would not read a second file of the feed. A
+// damaged copy is replaced, and nothing is compared with it.
 func TestRenewReplacesWhatTheServerReads(t *testing.T) {
 	for _, was := range []string{"aws", "aws.json", "aws.csv"} {
 		for _, content := range []string{awsFeed(9), "damaged"} {
@@ -173,7 +173,7 @@ func TestRenewUnchanged(t *testing.T) {
 	p := newProvider(t)
 	cfg, dir := p.config(t), t.TempDir()
 	renew(t, cfg, dir, RenewOptions{})
-	// As if both were fetched long ago.
+	// As if both feeds were fetched long ago.
 	old := time.Date(2025, 1, 2, 3, 4, 5, 0, time.UTC)
 	redate(t, dir, old)
 	if s := seedOf(t, cfg, dir)[0]; !s.Fetched.Equal(old) || s.Source != p.URL+"/aws" {
@@ -197,7 +197,7 @@ func TestRenewUnchanged(t *testing.T) {
 	}
 }
 
-// redate makes all that lies in a seed directory as old as at.
+// redate gives every feed in a seed directory the date at.
 func redate(t *testing.T, dir string, at time.Time) {
 	t.Helper()
 	file := filepath.Join(dir, RecordFile)
@@ -226,8 +226,8 @@ func seedOf(t *testing.T, cfg config.Ranges, dir string) []Seeded {
 	return list
 }
 
-// A feed that is a file in the config is copied: the other machine may not have that file. Its date is that of the
-// file.
+// A feed that is a file in the config is copied, because the other machine may not have that file. Its date is the date
+// of the file.
 func TestRenewFiles(t *testing.T) {
 	from, dir := t.TempDir(), t.TempDir()
 	file := filepath.Join(from, "own.txt")
@@ -260,8 +260,8 @@ func TestRenewFiles(t *testing.T) {
 	}
 }
 
-// A file whose content is not the recorded one, and a record that cannot be read, cost only the date: it is the
-// modification time then.
+// When a file does not have the recorded content, or the record cannot be read, only the date is lost. The server uses
+// the modification time instead.
 func TestSeedWithoutItsRecord(t *testing.T) {
 	at := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
 	for name, spoil := range map[string]func(dir string) error{
@@ -304,7 +304,7 @@ func TestSeedWithoutItsRecord(t *testing.T) {
 	}
 }
 
-// What is recorded goes into public images.
+// The record goes into public images.
 func TestRenewRecordsNoCredentials(t *testing.T) {
 	p := newProvider(t)
 	cfg, dir := p.config(t), t.TempDir()
@@ -347,7 +347,8 @@ func (hanging) RoundTrip(r *http.Request) (*http.Response, error) {
 	return nil, r.Context().Err()
 }
 
-// A source that hangs holds nothing up for longer than its attempts may take; the end of the context ends it at once.
+// A source that hangs delays Renew only for the time that its attempts may take. The end of the context ends it at
+// once.
 func TestRenewTimeout(t *testing.T) {
 	dir := t.TempDir()
 	cfg := config.Ranges{Feeds: []config.Feed{{Provider: config.AWS, URL: "https://feeds.example/aws"}}}
@@ -368,7 +369,7 @@ func TestRenewTimeout(t *testing.T) {
 	})
 }
 
-// Every feed is told once, and the results are in the order of the config.
+// Renew reports every feed once, and the results are in the order of the config.
 func TestRenewTells(t *testing.T) {
 	p := newProvider(t)
 	var told []string

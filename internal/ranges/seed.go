@@ -15,14 +15,14 @@ import (
 	"ociproxy/internal/strictjson"
 )
 
-// RecordFile is the file of a seed directory that says when each feed there was fetched, and from where. No feed can
-// have this name: names of providers and clouds have no underscore.
+// RecordFile is the file of a seed directory that says when each feed in it was fetched, and from where. No feed can
+// have this name, because names of providers and clouds have no underscore.
 const RecordFile = "_fetched.json"
 
-// maxRecord is far above the record of a hundred feeds.
+// maxRecord is much more than the record of a hundred feeds needs.
 const maxRecord = 1 << 20
 
-// record is the content of [RecordFile]. Fields are only added.
+// record is the content of [RecordFile]. New versions only add fields.
 type record struct {
 	Feeds []recorded `json:"feeds"`
 }
@@ -32,19 +32,19 @@ type recorded struct {
 	Feed    string    `json:"feed"`
 	File    string    `json:"file"`
 	Source  string    `json:"source"`  // URL, or the file it was copied from
-	Fetched time.Time `json:"fetched"` // when the source was last known to have it
-	SHA256  string    `json:"sha256"`  // ties the rest to the content
+	Fetched time.Time `json:"fetched"` // the last time when the source was known to have it
+	SHA256  string    `json:"sha256"`  // of the content that the other fields describe
 }
 
-// seed is a directory of feed files, each with the name of its feed: aws, aws.json, linode.csv. The zero seed is no
-// directory.
+// seed is a directory of feed files. The name of a file begins with the name of its feed: aws, aws.json, linode.csv.
+// The zero seed has no directory.
 type seed struct {
 	dir    string
 	record map[string]recorded // by file
-	fault  error               // why there is no record although there is a file of it
+	fault  error               // why the record cannot be used, although its file exists
 }
 
-// openSeed reads the record of a seed directory. "" is no directory.
+// openSeed reads the record of a seed directory. With "" there is no directory.
 func openSeed(dir string) seed {
 	s := seed{dir: dir, record: map[string]recorded{}}
 	if dir == "" {
@@ -77,13 +77,13 @@ type seeded struct {
 	parsed  *parsed
 	file    string    // its name in the directory
 	source  string    // where it was fetched from; "" when there is no record of it
-	fetched time.Time // as recorded; without a record of this content the file's modification time
+	fetched time.Time // as recorded; when the record is not of this content, the file's modification time
 }
 
-// suffixes are what a feed's file may have behind the feed's name. The first that exists counts.
+// suffixes are the endings that a feed's file may have after the feed's name. The first file that exists counts.
 var suffixes = []string{"", ".json", ".csv"}
 
-// find is the name of the feed's file in the directory; without one the error is fs.ErrNotExist.
+// find returns the name of the feed's file in the directory. Without such a file the error is fs.ErrNotExist.
 func (s seed) find(feed string) (file string, err error) {
 	if s.dir == "" {
 		return "", fs.ErrNotExist
@@ -130,15 +130,15 @@ func digest(body []byte) string {
 type Seeded struct {
 	Feed    string    `json:"feed"`
 	File    string    `json:"file,omitempty"`    // its name in the directory
-	Source  string    `json:"source,omitempty"`  // where it was fetched from, when that is recorded
-	Fetched time.Time `json:"fetched,omitzero"`  // when its source was last known to have it
-	Rows    int       `json:"prefixes"`          // that the server would use
-	Missing bool      `json:"missing,omitempty"` // there is no file, and the feed is not a file elsewhere either
+	Source  string    `json:"source,omitempty"`  // where it was fetched from, when the record says it
+	Fetched time.Time `json:"fetched,omitzero"`  // the last time when its source was known to have it
+	Rows    int       `json:"prefixes"`          // how many the server would use
+	Missing bool      `json:"missing,omitempty"` // there is no file here, and the config names none for the feed
 	Error   string    `json:"error,omitempty"`   // why the server cannot use the file
 }
 
-// Seed says what the directory cfg.Seed has of each feed, in the order of the config. fault is what is wrong with the
-// directory's record of when it was fetched; then dates are modification times. An err means that cfg does not fit the
+// Seed says what the directory cfg.Seed has of each feed, in the order of the config. fault says why the directory's
+// record of the dates cannot be used; the dates are modification times then. An err means that cfg does not fit the
 // map.
 func Seed(cfg config.Ranges, m *place.Map) (list []Seeded, fault, err error) {
 	s := openSeed(cfg.Seed)

@@ -12,12 +12,12 @@ import (
 // text. The rest of the list is valid.
 var ErrUnusable = errors.New("the registry lists a name, tag or digest that is not valid")
 
-// maxUnusable bounds how many invalid entries of a list are kept. The others are only counted.
+// maxUnusable bounds how many invalid entries of a list are kept. The other invalid entries are only counted.
 const maxUnusable = 10
 
-// Odd has the entries of a list that cannot be requested.
+// Unusable has the entries of a list that cannot be requested.
 type Unusable struct {
-	First []string // fit for a message
+	First []string // ready for a message
 	Count int      // of all such entries
 }
 
@@ -29,7 +29,7 @@ func (o *Unusable) Err() error {
 	return fmt.Errorf("%w: %s", ErrUnusable, o)
 }
 
-// String names the first entries, and counts the others.
+// String names the first entries, and gives the number of the others.
 func (o *Unusable) String() string {
 	text := strings.Join(o.First, ", ")
 	if more := o.Count - len(o.First); more > 0 {

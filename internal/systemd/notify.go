@@ -16,7 +16,7 @@ const notifyVariable = "NOTIFY_SOCKET"
 // notifyTimeout is how long a manager may take to receive a message.
 const notifyTimeout = time.Second
 
-// Notifier tells the service manager what the process does. The zero value tells nobody. Safe for concurrent use.
+// Notifier tells the service manager what the process does. The zero value sends nothing. Safe for concurrent use.
 type Notifier struct {
 	socket string
 	failed func(error)
@@ -26,16 +26,16 @@ type Notifier struct {
 	stopping bool
 }
 
-// NewNotifier returns a notifier for the manager that the environment names, if it names one. The environment no
-// longer names it afterwards, so that no child process speaks for this one. failed is told of each message that the
+// NewNotifier returns a notifier for the manager that the environment names, if it names one. NewNotifier removes that
+// name from the environment, so that no child process speaks for this one. It calls failed for each message that the
 // manager did not get.
 func NewNotifier(env func(string) string, failed func(error)) *Notifier {
 	n := &Notifier{socket: env(notifyVariable), failed: failed}
-	_ = os.Unsetenv(notifyVariable) // the name is right
+	_ = os.Unsetenv(notifyVariable) // the name is valid, so there is no error
 	return n
 }
 
-// Ready says that the process is ready, at the start and after each reload, and what it does, in one line.
+// Ready says that the process is ready, and in one line what it does. Call it at the start and after each reload.
 func (n *Notifier) Ready(status string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -93,7 +93,7 @@ func (n *Notifier) write(message string) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = conn.Close() }() // a datagram is sent or not
+	defer func() { _ = conn.Close() }() // a datagram is sent completely or not at all
 	if err := conn.SetWriteDeadline(time.Now().Add(notifyTimeout)); err != nil {
 		return err
 	}

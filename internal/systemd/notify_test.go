@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// manager is what receives messages.
+// manager receives messages as a service manager does.
 type manager struct{ *net.UnixConn }
 
 func manage(t *testing.T, address string) manager {
@@ -27,7 +27,7 @@ func manage(t *testing.T, address string) manager {
 
 var clock = regexp.MustCompile(`MONOTONIC_USEC=[1-9][0-9]+`)
 
-// next is the next message, without the time; "" when none has come.
+// next returns the next message, without the time. It returns "" when no message has come.
 func (m manager) next(t *testing.T) string {
 	t.Helper()
 	buf := make([]byte, 4096)
@@ -77,7 +77,8 @@ func TestNotifier(t *testing.T) {
 	}
 }
 
-// TestNoManager: without a manager nothing happens, and one that does not answer is an error and no end.
+// TestNoManager: without a manager nothing happens. A manager that is gone gives an error for each message, and the
+// process goes on.
 func TestNoManager(t *testing.T) {
 	var faults int
 	say := func(n *Notifier) {

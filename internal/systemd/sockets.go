@@ -19,11 +19,12 @@ const first = 3
 // Sockets are the listening TCP sockets that the manager passed, by name.
 type Sockets map[string]net.Listener
 
-// Inherit takes the sockets that were passed to this process. It takes each of names once at most; a single socket
-// without a name is names[0]. Without passed sockets it returns none. The environment no longer names the sockets
-// afterwards, so that no child process takes them for its own: call Inherit once.
+// Inherit takes the sockets that were passed to this process. It takes at most one socket for each of names. A single
+// socket without a name gets names[0]. Without passed sockets it returns none. It removes the sockets from the
+// environment, so that no child process takes them as its own: call Inherit once.
 //
-// A socket that cannot be used is an error that says what to change in the socket unit. Then all sockets are closed.
+// A socket that cannot be used gives an error that says what to change in the socket unit. Inherit closes all sockets
+// then.
 func Inherit(names ...string) (Sockets, error) {
 	return listeners(activation.Files(true), names)
 }
@@ -69,21 +70,21 @@ func listeners(files []*os.File, names []string) (Sockets, error) {
 	return all, nil
 }
 
-// Close closes the sockets here. The manager keeps its own.
+// Close closes the sockets in this process. The manager keeps its own.
 func (s Sockets) Close() {
 	for _, l := range s {
 		_ = l.Close()
 	}
 }
 
-// unnamed reports whether a socket has the name that systemd, systemd-socket-activate or package activation gives to
-// one whose unit has no FileDescriptorName=.
+// unnamed reports whether a socket has the name that systemd, systemd-socket-activate or package activation gives to a
+// socket whose unit has no FileDescriptorName=.
 func unnamed(name string) bool {
 	return strings.HasSuffix(name, ".socket") || name == "unknown" || strings.HasPrefix(name, "LISTEN_FD_")
 }
 
-// backlog is how many connections may wait in the kernel, as for a socket that Go opens. The kernel takes less when
-// net.core.somaxconn says so.
+// backlog is how many connections may wait in the kernel. A socket that Go opens has the same number. The kernel takes
+// fewer when net.core.somaxconn is lower.
 const backlog = 1<<16 - 1
 
 // listen makes a listener of a passed file.
@@ -91,7 +92,7 @@ func listen(f *os.File, name string, names []string) (net.Listener, error) {
 	if !slices.Contains(names, name) {
 		return nil, fmt.Errorf("unknown name: write FileDescriptorName=%s into its unit", strings.Join(names, " or "))
 	}
-	raw, err := f.SyscallConn() // f.Fd would make it blocking, for other processes too
+	raw, err := f.SyscallConn() // f.Fd would make it blocking, also for other processes
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +106,8 @@ func listen(f *os.File, name string, names []string) (net.Listener, error) {
 	return net.FileListener(f)
 }
 
-// usable says why a server cannot accept TCP connections from fd, and gives it the backlog of sockets that Go opens.
+// usable says why a server cannot accept TCP connections from fd. It also gives fd the backlog of sockets that Go
+// opens.
 func usable(fd int) error {
 	kind, err := syscall.GetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_TYPE)
 	switch {

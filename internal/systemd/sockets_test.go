@@ -23,7 +23,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// child is a process that inherits sockets, and says which, and what its own children would see of them.
+// child is a process that inherits sockets. It prints which sockets it got, and what its own children would see of
+// them.
 func child() {
 	sockets, err := Inherit("clients", "admin")
 	if err != nil {
@@ -42,8 +43,8 @@ func child() {
 	fmt.Printf("%s%v\n", out, err)
 }
 
-// run runs this program as a service manager does, with files from number 3 on. pid is what it says to be the process of
-// the sockets: "$$" is right.
+// run runs this program as a service manager does, with files from number 3 on. pid becomes LISTEN_PID, the process
+// that the sockets are for; "$$" is the right one.
 func run(t *testing.T, pid, names string, files ...*os.File) string {
 	t.Helper()
 	self, err := os.Executable()
@@ -120,13 +121,14 @@ func TestInherit(t *testing.T) {
 	}
 }
 
-// TestWrongSockets: each kind of socket that a server cannot accept TCP connections from is refused, with what to do.
+// TestWrongSockets: a server refuses each kind of socket from which it cannot accept TCP connections, and says what to
+// do.
 func TestWrongSockets(t *testing.T) {
 	udp, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A short name: t.TempDir may be too long for a socket.
+	// A short name, because t.TempDir may be too long for a socket.
 	local, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(short(t), "s"), Net: "unix"})
 	if err != nil {
 		t.Fatal(err)
@@ -173,7 +175,7 @@ func short(t *testing.T) string {
 	return dir
 }
 
-// bound is a TCP socket with an address that does not listen.
+// bound returns a TCP socket that has an address but does not listen.
 func bound(t *testing.T) *os.File {
 	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
@@ -188,8 +190,8 @@ func bound(t *testing.T) *os.File {
 	return f
 }
 
-// TestBacklog: a passed socket lets as many connections wait as one that Go opens, whatever it was made with. With a
-// queue for one the kernel would drop the handshakes of the others.
+// TestBacklog: as many connections may wait at a passed socket as at one that Go opens, whatever backlog it was made
+// with. With a queue for one, the kernel would drop the handshakes of the others.
 func TestBacklog(t *testing.T) {
 	f := bound(t)
 	if err := syscall.Listen(int(f.Fd()), 1); err != nil {
@@ -213,7 +215,7 @@ func TestBacklog(t *testing.T) {
 	}
 }
 
-// TestMissed: sockets for another process are ignored, as sd_listen_fds(3) wants it, but not in silence.
+// TestMissed: sockets for another process are ignored, as sd_listen_fds(3) wants it, but the process says so.
 func TestMissed(t *testing.T) {
 	for pid, missed := range map[string]bool{"": false, fmt.Sprint(os.Getpid()): false, "1": true, "nonsense": true} {
 		if got := Missed(func(string) string { return pid }); (got != "") != missed || missed && !strings.Contains(got, pid) {

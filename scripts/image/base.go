@@ -10,8 +10,8 @@ import (
 	"golang.org/x/crypto/x509roots/fallback/bundle"
 )
 
-// base are the files of every image: who runs it, the licence, and directories to mount things on. A container with a
-// read-only root has no other place for temporary files than what is mounted on /tmp.
+// base returns the files that every image has: the users, the licence, and directories for mounts. A container with a
+// read-only root can write temporary files only to a mount at /tmp.
 func base(license string, at time.Time) ([]file, error) {
 	text, err := os.ReadFile(license)
 	if err != nil {
@@ -28,11 +28,12 @@ func base(license string, at time.Time) ([]file, error) {
 	}, nil
 }
 
-// authorities is where Go's crypto/x509 looks first.
+// authorities is the file where Go's crypto/x509 looks first.
 const authorities = "etc/ssl/certs/ca-certificates.crt"
 
-// certificates are Mozilla's authorities for TLS, as pinned in go.mod. An authority that Mozilla trusts for
-// certificates of before some date only is among them, as in Debian's ca-certificates: a file cannot say more.
+// certificates returns Mozilla's authorities for TLS, as pinned in go.mod. Mozilla trusts some authorities only for
+// certificates from before a certain date. They are included too, as in Debian's ca-certificates, because a file cannot
+// express that date.
 func certificates(at time.Time) file {
 	var text bytes.Buffer
 	for root := range bundle.Roots() {

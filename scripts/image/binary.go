@@ -9,8 +9,8 @@ import (
 
 var machines = map[string]elf.Machine{"linux/amd64": elf.EM_X86_64, "linux/arm64": elf.EM_AARCH64}
 
-// readBinary reads a program and refuses one that cannot run in an image without anything else: for another platform,
-// or one that needs a dynamic linker.
+// readBinary reads a program. It refuses a program that cannot run in an image without anything else: one for another
+// platform, or one that needs a dynamic linker.
 func readBinary(dir, platform, name string) ([]byte, error) {
 	path := filepath.Join(dir, platform, name)
 	want, known := machines[platform]
@@ -25,7 +25,7 @@ func readBinary(dir, platform, name string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s is no program for Linux: %w", path, err)
 	}
-	defer func() { _ = program.Close() }() // it was only read
+	defer func() { _ = program.Close() }() // it was only read, so an error does not matter
 	if program.Machine != want {
 		return nil, fmt.Errorf("%s is for %v, not for %s", path, program.Machine, platform)
 	}

@@ -14,15 +14,15 @@ import (
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// program is what is particular to the image of a program.
+// program has what is special about the image of one program.
 type program struct {
 	title       string
-	args        []string // after the program's name, unless the caller gives others
+	args        []string // arguments after the program's name, unless the user gives others
 	ports       []string
 	directories []string // for volumes, owned by the user
 	authorities bool     // it makes TLS connections
 	feeds       bool
-	limit       int64 // of the layers of one platform, in bytes
+	limit       int64 // most bytes of the layers of one platform
 }
 
 var known = map[string]program{
@@ -40,7 +40,7 @@ var known = map[string]program{
 	},
 }
 
-// built is the index of a program with all that it refers to.
+// built is the index of a program, with everything that it refers to.
 type built struct {
 	program string
 	index   blob
@@ -53,7 +53,7 @@ type image struct {
 	layers           []layer
 }
 
-// size is how much a client downloads.
+// size returns how many bytes a client downloads.
 func (m *image) size() (total int64) {
 	for _, l := range m.layers {
 		total += l.Size
@@ -123,7 +123,8 @@ func (opt *options) one(name string, p program) (*built, error) {
 	return out, err
 }
 
-// layers are those of one platform: what changes least comes first, so that clients have it already.
+// layers returns the layers of one platform. Layers that change least come first, so that clients often have them
+// already.
 func (opt *options) layers(name string, p program, bin []byte) (list []layer, labels map[string]string, err error) {
 	labels = map[string]string{
 		oci.AnnotationTitle: name, oci.AnnotationDescription: p.title, oci.AnnotationLicenses: "Apache-2.0",
@@ -168,7 +169,7 @@ func (opt *options) layers(name string, p program, bin []byte) (list []layer, la
 	return list, labels, err
 }
 
-// noSeed is how one says that an image is to have no feeds.
+// noSeed is the value of -seed for an image without feeds.
 const noSeed = "none"
 
 func (opt *options) seeded(at time.Time) (feeds, error) {

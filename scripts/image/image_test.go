@@ -16,7 +16,7 @@ import (
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// writeProgram writes the header of a program for Linux: enough to be told apart.
+// writeProgram writes the header of a program for Linux. That is enough to distinguish programs.
 func writeProgram(t *testing.T, file string, machine elf.Machine, dynamic bool) {
 	t.Helper()
 	h := elf.Header64{
@@ -47,7 +47,7 @@ func write(t *testing.T, file, text string) {
 	}
 }
 
-// random is text that does not shrink.
+// random returns text that does not compress.
 func random(n int) string {
 	b := make([]byte, n)
 	_, _ = rand.NewChaCha8([32]byte{1}).Read(b)
@@ -56,7 +56,7 @@ func random(n int) string {
 
 const gcpFeed = `{"prefixes":[{"ipv4Prefix":"34.1.208.0/20","scope":"africa-south1"}]}`
 
-// world are binaries and feeds, and options that make images of them.
+// world makes binaries and feeds, and options that make images of them.
 func world(t *testing.T) (dir string, opt options) {
 	t.Helper()
 	dir = t.TempDir()
@@ -73,7 +73,7 @@ func world(t *testing.T) (dir string, opt options) {
 	}
 }
 
-// What would not run, or would not be what it says, is no image.
+// build refuses a program that would not run in its image, and input that is missing or damaged.
 func TestRefused(t *testing.T) {
 	tests := []struct {
 		name  string
@@ -125,8 +125,8 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// Feeds that the server knows and nothing else of the directory go into the image, with their dates; without feeds the
-// image does not say that it has some.
+// Only the feeds that the server knows go into the image, with their dates, and nothing else of the directory. An image
+// without feeds does not say that it has some.
 func TestFeeds(t *testing.T) {
 	dir, opt := world(t)
 	at := time.Date(2025, 5, 6, 7, 8, 9, 0, time.UTC)
@@ -168,7 +168,7 @@ func TestTargets(t *testing.T) {
 	tests := []struct {
 		image    string
 		programs []string
-		want     []string // or, with one that is no name, the error
+		want     []string // or, for an image name that is refused, the error
 	}{
 		{"", three, nil},
 		{"reg.example/oci-proxy:v1", three, []string{"reg.example/oci-proxy:v1", "reg.example/oci-proxyctl:v1", "reg.example/oci-proxy-demo:v1"}},
@@ -196,7 +196,7 @@ func TestTargets(t *testing.T) {
 	}
 }
 
-// A layout replaces the one that was there, and no blob of it stays.
+// A layout replaces the one that was there. None of the old blobs stays.
 func TestLayoutIsReplaced(t *testing.T) {
 	dir, opt := world(t)
 	out := filepath.Join(dir, "out", "oci-proxy")
@@ -220,7 +220,7 @@ func TestLayoutIsReplaced(t *testing.T) {
 			t.Errorf("%s: %v %s", version, err, text)
 		}
 	}
-	// Index; two manifests and configs; the layers of both platforms, of which two are the same.
+	// The index; two manifests and two configs; the layers of both platforms, of which two are the same.
 	if diff := cmp.Diff([]int{9, 9}, counts); diff != "" {
 		t.Error(diff)
 	}

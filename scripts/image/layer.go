@@ -15,12 +15,13 @@ import (
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// user is who the programs run as: not root, and not an account of the host. Distroless images have the same number.
+// user is the user that the programs run as: not root, and not an account of the host. Distroless images use the same
+// number.
 const user = 65532
 
-// file is an entry of a layer. Its owner is root unless the user of the image has to write there.
+// file is an entry of a layer. Root owns it, unless the user of the image must write there.
 type file struct {
-	name string // without a slash in front; that of a directory ends in one
+	name string // without a slash at the begin; the name of a directory ends in one
 	mode int64
 	own  bool // it belongs to the user of the image
 	at   time.Time
@@ -40,12 +41,12 @@ func newBlob(mediaType string, data []byte) blob {
 // layer is a packed set of files.
 type layer struct {
 	blob
-	what string        // for the history of the image
+	what string        // goes into the history of the image
 	diff digest.Digest // of the tar archive
 }
 
-// newLayer packs files, and the directories above them that are not among them. The bytes are a function of the files
-// only.
+// newLayer packs files, and the directories above them that files does not have. The bytes depend only on the files and
+// on at.
 func newLayer(what string, at time.Time, files ...file) (layer, error) {
 	known := map[string]bool{}
 	for _, f := range files {
@@ -65,7 +66,7 @@ func newLayer(what string, at time.Time, files ...file) (layer, error) {
 	for _, f := range files {
 		h := &tar.Header{
 			Typeflag: tar.TypeReg, Name: f.name, Mode: f.mode, Size: int64(len(f.data)),
-			ModTime: f.at.Truncate(time.Second), Format: tar.FormatUSTAR, // no field that depends on who packs
+			ModTime: f.at.Truncate(time.Second), Format: tar.FormatUSTAR, // no field depends on who packs
 		}
 		if strings.HasSuffix(f.name, "/") {
 			h.Typeflag = tar.TypeDir

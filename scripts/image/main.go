@@ -13,14 +13,14 @@ import (
 	"ociproxy/bench/process"
 )
 
-// options are the flags.
+// options has the flags.
 type options struct {
 	programs, platforms string
 	binaries            string
 	seed                string
 	image, version      string
 	revision, created   string
-	at                  time.Time // created
+	at                  time.Time // created, parsed
 	source              string
 	license             string
 	out                 string

@@ -18,7 +18,7 @@ import (
 	"ociproxy/internal/registry"
 )
 
-// blobs are all that the index refers to, but for manifests.
+// blobs returns everything that the manifest refers to.
 func (m *image) blobs() []blob {
 	all := []blob{m.config}
 	for _, l := range m.layers {
@@ -27,7 +27,7 @@ func (m *image) blobs() []blob {
 	return all
 }
 
-// writeLayout writes an OCI image layout in place of what is at dir.
+// writeLayout writes an OCI image layout. It replaces what is at dir.
 func writeLayout(b *built, dir, version string) error {
 	fresh := dir + ".new"
 	if err := os.RemoveAll(fresh); err != nil {
@@ -67,8 +67,8 @@ func writeLayout(b *built, dir, version string) error {
 	return os.Rename(fresh, dir)
 }
 
-// targets are the names to push to. The one that is given is that of the server, or of the only program; the others lie
-// beside the server's.
+// targets returns the names to push to. The name in image is that of the server, or of the only program. The other
+// programs lie beside the server.
 func targets(image string, programs []string) ([]name.Tag, error) {
 	if image == "" {
 		return nil, nil
@@ -92,8 +92,8 @@ func targets(image string, programs []string) ([]name.Tag, error) {
 	return all, nil
 }
 
-// push sends what the registry does not have, with the credentials of Docker's configuration. The tag comes last:
-// whoever pulls it gets a whole image.
+// push sends what the registry does not have, with the credentials of Docker's configuration. It sends the tag last, so
+// that a client that pulls the tag gets a complete image.
 func push(ctx context.Context, b *built, to name.Tag) error {
 	scheme := to.Registry.Scheme()
 	r, err := registry.Open(registry.Options{URL: scheme + "://" + to.RegistryStr(), Insecure: scheme == "http"})

@@ -13,21 +13,21 @@ import (
 	"ociproxy/internal/ranges"
 )
 
-// seedDir is where the server's image has its feeds; the environment of the image makes it the default of ranges.seed.
+// seedDir is where the server's image has its feeds. The environment of the image makes it the default of ranges.seed.
 const seedDir = "var/lib/oci-proxy/seed"
 
-// feeds are what the server's image knows without a network.
+// feeds is what the server's image knows without a network.
 type feeds struct {
 	files  []file
 	labels map[string]string
 }
 
-// readSeed reads the feeds of a seed directory, and nothing else in it: an image may be public. It refuses a feed that
-// the server would refuse, and a directory without any.
+// readSeed reads the feeds of a seed directory, and nothing else in it, because an image may be public. It refuses a
+// feed that the server would refuse, and a directory without feeds.
 func readSeed(dir string, at time.Time) (feeds, error) {
 	cfg := config.Default().Ranges
 	cfg.Seed = dir
-	// A source is needed, and never asked.
+	// Each feed needs a source here, but the source is never asked.
 	cfg.Feeds = append(config.UsualFeeds(), config.Feed{Provider: config.Azure, URL: "https://azure.invalid/"},
 		config.Feed{Provider: config.CSV, URL: "https://csv.invalid/"})
 	list, fault, err := ranges.Seed(cfg, config.Default().Map())
@@ -60,7 +60,7 @@ func readSeed(dir string, at time.Time) (feeds, error) {
 	out.labels["oci-proxy.feeds.fetched"] = oldest.Format(time.RFC3339)
 	record, err := seedFile(dir, ranges.RecordFile, at)
 	switch {
-	case errors.Is(err, fs.ErrNotExist): // the dates are in the archive
+	case errors.Is(err, fs.ErrNotExist): // the archive has the dates of the files
 	case err != nil:
 		return feeds{}, err
 	case bytes.Contains(record.data, []byte(`"file"`)):

@@ -1,5 +1,6 @@
-// Command provenance writes what a release was built from, as an in-toto statement with a SLSA provenance predicate:
-// the digests of all its files, the commit, the toolchain and who built it. `make release` signs it (scripts/sign.sh).
+// Command provenance writes an in-toto statement with a SLSA provenance predicate. It says what a release was built
+// from: the digests of all its files, the commit, the toolchain and who built it. `make release` signs it
+// (scripts/sign.sh).
 //
 //	provenance -checksums dist/checksums.txt -version v1.2.3 -out dist/provenance.json
 package main
@@ -57,7 +58,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stderr 
 	return os.WriteFile(*out, append(data, '\n'), 0o644)
 }
 
-// source is what the release is built from.
+// source is the input of the release.
 type source struct {
 	commit, remote string
 	modules        string // SHA-256 of go.sum, which pins every module
@@ -81,7 +82,7 @@ func output(ctx context.Context, name string, args ...string) (string, error) {
 	return strings.TrimSpace(string(out)), nil
 }
 
-// builder is who built it: a workflow of GitHub by its name and ref, else some machine.
+// builder returns who built the release: a workflow of GitHub by its name and ref, or otherwise some machine.
 func builder(getenv func(string) string) (id, invocation string) {
 	server, workflow := getenv("GITHUB_SERVER_URL"), getenv("GITHUB_WORKFLOW_REF")
 	if server == "" || workflow == "" {

@@ -11,7 +11,8 @@ import (
 
 const digest = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
-// The statement names every file of the checksums, the commit and the builder; what is no list of checksums is refused.
+// The statement names every file of the checksums, the commit and the builder. A text that is not a list of checksums
+// is refused.
 func TestProvenance(t *testing.T) {
 	t.Chdir("../..")
 	dir := t.TempDir()

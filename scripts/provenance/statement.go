@@ -56,7 +56,7 @@ type metadata struct {
 	FinishedOn   time.Time `json:"finishedOn"`
 }
 
-// parse reads lines of sha256sum.
+// parse reads the lines that sha256sum prints.
 func parse(text string) ([]subject, error) {
 	var all []subject
 	for line := range strings.Lines(text) {
