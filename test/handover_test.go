@@ -23,27 +23,28 @@ import (
 	"ociproxy/test/proxy"
 )
 
-// crowd are clients that ask all the time: some over a new connection each time, some over one that they keep.
+// crowd has clients that ask all the time: some open a new connection each time, some keep theirs.
 type crowd struct {
 	answers, lost atomic.Int64
-	protocols     sync.Map // that answers came by
+	protocols     sync.Map // of the answers
 
 	mu    sync.Mutex
-	first error // that a client got
+	first error // the first that a client got
 
 	stop context.CancelFunc
 	done sync.WaitGroup
 }
 
-// The paths that clients ask for, and the status of each.
+// asked has the paths that clients ask for, and the status of each.
 var asked = map[string]int{
 	"/v2/":                                 http.StatusOK,
 	"/v2/library/app/manifests/v1":         http.StatusTemporaryRedirect,
 	"/v2/library/app/tags/list?n=nonsense": http.StatusBadRequest,
 }
 
-// ask starts n clients of each kind on base. They try nothing again themselves; net/http does for a kept connection that
-// the server closed before a byte of the answer, as RFC 9110 §9.2.2 lets it, and never for a new one.
+// ask starts n clients of each kind that ask base. The clients repeat no request. net/http repeats one on a kept
+// connection, when the server closed it before the first byte of the answer, as RFC 9110 §9.2.2 allows. It never does
+// so on a new connection.
 func ask(t *testing.T, base string, pool *x509.CertPool, n int) *crowd {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
@@ -103,7 +104,7 @@ func (c *crowd) end() {
 	c.done.Wait()
 }
 
-// more waits until the clients have got some hundred answers more.
+// more waits until the clients have received 300 more answers.
 func (c *crowd) more(t *testing.T) {
 	t.Helper()
 	want := c.answers.Load() + 300
@@ -115,9 +116,9 @@ func (c *crowd) more(t *testing.T) {
 	})
 }
 
-// TestRestartLosesNothing guards that a restart refused connections for as long as it took (118 in 2.5 s), and closed
-// some that it had accepted without an answer. With a socket that another process holds, every request of every client
-// gets its answer: over new and kept connections, HTTP/1 and HTTP/2, with and without TLS, whatever the drain.
+// TestRestartLosesNothing: a restart refused connections before for as long as it took (118 in 2.5 s), and closed some
+// that it had accepted without an answer. Now another process holds the socket, and every request of every client gets
+// its answer: over new and kept connections, HTTP/1 and HTTP/2, with and without TLS, with and without a drain.
 func TestRestartLosesNothing(t *testing.T) {
 	const restarts = 3
 	for what, tt := range map[string]struct {
@@ -176,8 +177,8 @@ func TestRestartLosesNothing(t *testing.T) {
 	}
 }
 
-// TestSocketActivate: the program takes the sockets of the real systemd-socket-activate, for clients and operators, in
-// place of those of the config, and says which it uses.
+// TestSocketActivate: the program takes the sockets of the real systemd-socket-activate, for clients and operators,
+// instead of those of the config. It says which it uses.
 func TestSocketActivate(t *testing.T) {
 	program := parts.Find(t, "systemd-socket-activate")
 	config := lone("https://example.org/").Defaults(t)
@@ -207,7 +208,8 @@ func TestSocketActivate(t *testing.T) {
 	p.Signal(t, syscall.SIGTERM)
 }
 
-// TestSocketActivateWrongly: sockets that cannot be used end the start with what to change, and exit code 1.
+// TestSocketActivateWrongly: with sockets that cannot be used, the start fails with exit code 1, and the error says
+// what to change.
 func TestSocketActivateWrongly(t *testing.T) {
 	program := parts.Find(t, "systemd-socket-activate")
 	file := filepath.Join(t.TempDir(), "config.yaml")
@@ -229,7 +231,7 @@ func TestSocketActivateWrongly(t *testing.T) {
 			p := parts.Start(t, parts.Spec{
 				Path: program, Args: append(append([]string{"-l", addr}, tt.args...), proxy.Binary(t), "serve", "--config", file), Quiet: true,
 			})
-			// It starts the server when a client comes.
+			// systemd-socket-activate starts the server when a client comes.
 			parts.Poll(t, 30*time.Second, "the end", func() error {
 				if !p.Running() {
 					return nil

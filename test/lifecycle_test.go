@@ -93,7 +93,8 @@ func TestReloadOnHangup(t *testing.T) {
 	}
 }
 
-// configMap is a directory as Kubernetes mounts a ConfigMap: a swap replaces a symbolic link two levels up.
+// configMap is a directory in the form in which Kubernetes mounts a ConfigMap: a swap replaces a symbolic link two
+// levels up.
 type configMap struct {
 	dir     string
 	version int
@@ -111,7 +112,7 @@ func mount(t *testing.T, c proxy.Config) (m *configMap, file string) {
 	return m, file
 }
 
-// swap puts c into the place of the config that is there, as the kubelet does.
+// swap replaces the config with c, as the kubelet does.
 func (m *configMap) swap(t *testing.T, c proxy.Config) {
 	t.Helper()
 	old := filepath.Join(m.dir, fmt.Sprintf("..v%d", m.version))
@@ -145,8 +146,9 @@ func TestReloadOnConfigMapSwap(t *testing.T) {
 	}
 }
 
-// A new pod, whose node has nothing of the pods before it, starts on the ConfigMap of the release before when its own is
-// bad. It is ready, an operator sees it, and it takes the ConfigMap when that is repaired.
+// A new pod has a bad ConfigMap, and its node has nothing of earlier pods. The pod starts on the ConfigMap of the
+// release before. It is ready, and the metrics show the fallback to the operator. It takes its own ConfigMap when that
+// is repaired.
 func TestNewPodWithABadConfigMap(t *testing.T) {
 	config := lone("https://example.org/old").Defaults(t)
 	bad, file := mount(t, config.With(proxy.Map{"pages": proxy.Map{"home": "https://example.org/new"}, "upstreams": proxy.List{}}))

@@ -16,7 +16,7 @@ import (
 	"ociproxy/test/proxy"
 )
 
-// manager receives what a service tells it.
+// manager receives the messages that a service sends.
 type manager struct {
 	*net.UnixConn
 	path string
@@ -33,7 +33,7 @@ func newManager(t *testing.T) *manager {
 	return &manager{conn, path}
 }
 
-// next waits for the next message, and wants its first line and a word of its status.
+// next waits for the next message. It checks the first line and one word of the status.
 func (m *manager) next(t *testing.T, first, status string) string {
 	t.Helper()
 	if err := m.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
@@ -52,7 +52,7 @@ func (m *manager) next(t *testing.T, first, status string) string {
 	return message
 }
 
-// uptime is the monotonic clock of the kernel, in microseconds.
+// uptime returns the monotonic clock of the kernel, in microseconds.
 func uptime(t *testing.T) int64 {
 	t.Helper()
 	text, err := os.ReadFile("/proc/uptime")
@@ -67,8 +67,8 @@ func uptime(t *testing.T) int64 {
 	return int64(seconds * 1e6)
 }
 
-// TestNotify: the service manager learns when the server is ready, reloads and stops, as Type=notify-reload wants it: the
-// reload with a time after that of the signal, and every reload has an end, also one of a bad config.
+// TestNotify: the service manager learns when the server is ready, reloads and stops, as Type=notify-reload wants it.
+// The time of a reload is after that of the signal. Every reload has an end, also that of a bad config.
 func TestNotify(t *testing.T) {
 	m := newManager(t)
 	config := lone("https://example.org/1").Defaults(t).With(proxy.Map{"limits": proxy.Map{"drain": "0s"}})
@@ -91,7 +91,7 @@ func TestNotify(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// /proc/uptime has hundredths of a second.
+		// /proc/uptime counts in hundredths of a second.
 		if now := uptime(t) + 20_000; at < sent-20_000 || at > now {
 			t.Errorf("the reload was at %d, between %d and %d", at, sent, now)
 		}
@@ -101,7 +101,7 @@ func TestNotify(t *testing.T) {
 	if err := os.Remove(p.File); err != nil {
 		t.Fatal(err)
 	}
-	m.next(t, "RELOADING=1", "reading the config") // by itself: it watches the file
+	m.next(t, "RELOADING=1", "reading the config") // without a signal: the server watches the file
 	m.next(t, "READY=1", "the config on disk is refused")
 	reload("the config on disk is refused")
 	config.Write(t, p.File)

@@ -95,7 +95,7 @@ func (a *app) runServe(ctx context.Context, how *starting) error {
 		lastgood.Dir(how.lastGood).Sweep()
 	}
 	server, err := a.start(ctx, how, nil, nil)
-	if err != nil && how.falls() && !errors.Is(err, syscall.EADDRINUSE) { // which is no fault of the config
+	if err != nil && how.falls() && !errors.Is(err, syscall.EADDRINUSE) { // a port in use is no fault of the config
 		var none error
 		if server, none = a.fallBack(ctx, how, err); none != nil {
 			fmt.Fprintf(a.stderr, "oci-proxy: no fallback can be used either:\n%s\n", none)

@@ -19,12 +19,12 @@ type Build struct {
 	Platform string `json:"platform"`
 }
 
-// commit and commitTime are set by `make build` and by the release build. The Go tool stamps them too, but not in a
-// worktree of git, and then what it stamps depends on the tags that a clone has.
+// commit and commitTime are set by `make build` and by the release build. The Go tool stamps them too, but not in a git
+// worktree. What it stamps also depends on the tags of the clone.
 var commit, commitTime string
 
-// ThisBuild reads what the release build set, or else what the Go tool stamped into the binary. version is the value that
-// a release build sets; "" means the version of the module.
+// ThisBuild returns what the release build set, or otherwise what the Go tool stamped into the binary. version is the
+// value that a release build sets; "" means the version of the module.
 func ThisBuild(version string) Build {
 	b := Build{Version: version, Commit: commit, Time: commitTime, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
 	info, ok := debug.ReadBuildInfo()
@@ -36,7 +36,7 @@ func ThisBuild(version string) Build {
 			switch {
 			case s.Key == "vcs.modified":
 				b.Modified = s.Value == "true"
-			case commit != "": // known
+			case commit != "": // the build has set both
 			case s.Key == "vcs.revision":
 				b.Commit = s.Value
 			case s.Key == "vcs.time":
@@ -59,7 +59,7 @@ func (b Build) Write(w io.Writer, program string, format Format) error {
 	return err
 }
 
-// line is what --version prints. It says which commit was built, and when that commit was made, where the Go tool knew.
+// line returns what --version prints. It says which commit was built, and when that commit was made, if both are known.
 func (b Build) line(program string) string {
 	line := fmt.Sprintf("%s %s %s %s", program, b.Version, b.Platform, b.Go)
 	if b.Commit != "" {
@@ -71,7 +71,7 @@ func (b Build) line(program string) string {
 	return line + "\n"
 }
 
-// VersionFlag gives cmd, the root of a program, the flag --version.
+// VersionFlag adds the flag --version to cmd, the root of a program.
 func VersionFlag(cmd *cobra.Command, build Build) {
 	cmd.Version = build.Version
 	cmd.SetVersionTemplate(build.line(cmd.Name()))

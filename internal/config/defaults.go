@@ -109,8 +109,8 @@ var feedURLs = map[Provider]string{
 	Vultr:    "https://geofeed.constant.com/?json",
 }
 
-// UsualFeeds are the feeds that can be fetched without a config: those of the built-in clouds that have a stable address.
-// Azure's has none.
+// UsualFeeds returns the feeds that can be fetched without a config: those of the built-in clouds whose address is
+// stable. The address of Azure's feed is not stable.
 func UsualFeeds() []Feed {
 	var feeds []Feed
 	for _, p := range []Provider{AWS, GCP, Oracle, Exoscale, Vultr} {
@@ -121,10 +121,10 @@ func UsualFeeds() []Feed {
 		Feed{Provider: Geofeed, Cloud: "linode", URL: "https://geoip.linode.com/"})
 }
 
-// SeedVariable in the environment names the seed of configs that name none. Images that bring feeds set it.
+// SeedVariable is the environment variable with the seed of configs that name none. Images with feeds set it.
 const SeedVariable = "OCI_PROXY_SEED"
 
-// DefaultSeed makes dir `ranges.seed` of a config that has none. "" changes nothing.
+// DefaultSeed sets `ranges.seed` to dir in a config that has none. "" changes nothing.
 func (c *Config) DefaultSeed(dir string) {
 	if dir == "" || c.Ranges.Seed != "" {
 		return

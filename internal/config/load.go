@@ -38,7 +38,7 @@ func Load(file string) (*Config, error) {
 	return ParseIn(filepath.Dir(file), file, data)
 }
 
-// ParseIn is [Parse] for a file that belongs into dir: relative file names in it are seen from there.
+// ParseIn is [Parse] for a file that belongs into dir: relative file names in it start at dir.
 func ParseIn(dir, name string, data []byte) (*Config, error) {
 	c, err := Parse(name, data)
 	if err != nil {

@@ -64,7 +64,7 @@ func (v *validator) warnRegion(at, raw, cloud, region string) {
 	}
 }
 
-// warnAdmin finds an operators' port that anyone may reach.
+// warnAdmin warns of an operators' port that anyone may reach.
 func (v *validator) warnAdmin() {
 	host, _, err := net.SplitHostPort(v.c.Admin.Listen)
 	if err != nil {
@@ -93,7 +93,7 @@ func (v *validator) warnFront() {
 	}
 }
 
-// noCopies is the warning of a config that keeps no copies of feeds.
+// noCopies is the warning for a config that keeps no copies of feeds.
 const noCopies = "neither cache nor seed is set: after a restart without network the server knows the place of no client"
 
 // warnFeeds names the clouds that the file speaks of and whose clients it cannot recognise.

@@ -38,9 +38,8 @@ type configNode struct {
 	Canonical                bool
 }
 
-// writeConfig writes the proxy's config and the address ranges into dir, and
-// returns the path of the config. A published demo gets its requests from the
-// network of its container. They are files, not values, so that users of the
+// writeConfig writes the proxy's config and the address ranges into dir, and returns the path of the config. A
+// published demo gets its requests from the network of its container. Both are files, not values, so that users of the
 // demo can read and edit them and watch the proxy reload them.
 func (w *world) writeConfig(dir, listen, admin string, published bool) (string, error) {
 	in := configInput{Listen: listen, Admin: admin, Published: published, Prefix: upstreamPrefix, Blobs: blobRoot + "{digest}", Inventory: inventoryRoot}

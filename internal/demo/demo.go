@@ -41,9 +41,9 @@ type Options struct {
 	// DefaultListen, or any free port if that one is in use or Once or Fail is
 	// set.
 	Listen string
-	// Published is for a container: the demo listens on every address, on fixed ports from that of Listen on. The
-	// container's host publishes them on its loopback under the same numbers. Published excludes Once and Fail, which
-	// need no ports outside.
+	// Published is for a container. The demo listens on every address, on fixed ports that start at the port of Listen.
+	// The container's host publishes them on its loopback under the same numbers. Published excludes Once and Fail,
+	// which need no ports outside.
 	Published bool
 	// Stdout gets the report. A serving demo writes what to try, and then a
 	// line for each piece that an upstream or store has sent. Default: nowhere.

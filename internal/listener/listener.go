@@ -73,7 +73,7 @@ type Listener struct {
 	stuck rate.Sometimes
 
 	ready chan net.Conn
-	ended chan error  // the error that Accept returns, once it is known
+	ended chan error  // the error that Accept returns, when it is known
 	last  atomic.Bool // no further connection is accepted
 	ctx   context.Context
 	stop  context.CancelFunc
@@ -127,7 +127,7 @@ func (l *Listener) Close() error {
 	err := l.inner.Close()
 	l.done.Wait()
 	if l.last.Load() {
-		return nil // Finish has closed it
+		return nil // Finish has closed inner
 	}
 	return err
 }

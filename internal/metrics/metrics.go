@@ -68,7 +68,7 @@ type Metrics struct {
 	// ConfigLoaded is the time when it was loaded, in Unix seconds.
 	ConfigLoaded prometheus.Gauge
 	// ConfigFallback is when this process started on another configuration because it could not use the file, in Unix
-	// seconds; 0: it uses the file.
+	// seconds. 0 means that it uses the file.
 	ConfigFallback prometheus.Gauge
 	// ConfigCopyFailing is 1 while the last attempt to keep a copy of a good configuration failed.
 	ConfigCopyFailing prometheus.Gauge

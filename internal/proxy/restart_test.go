@@ -38,7 +38,8 @@ func TestKeysThatNeedARestart(t *testing.T) {
 	}
 }
 
-// With sockets of a service manager, the addresses of the configuration are not used: to change them needs no restart.
+// With sockets of a service manager, the server does not use the addresses of the configuration. So a change of them
+// needs no restart.
 func TestPassedSocketsNeedNoRestart(t *testing.T) {
 	w := newWorld(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -53,7 +53,7 @@ func (s *Server) Serve(ctx context.Context, reload <-chan struct{}, public, admi
 	g.Go(func() error { s.savePaths(work, pathsFile(s.wiring.Load().cfg)); return nil })
 	g.Go(func() error {
 		if s.fallback.Load() == nil {
-			s.settled(w.cfg) // it writes to a disk, which must not delay the end
+			s.settled(w.cfg) // it writes to a disk; that must not delay the end of the server
 		}
 		return s.watch(work, reload)
 	})
@@ -98,8 +98,8 @@ func (s *Server) drain(ctx context.Context, cfg *config.Config) {
 	_ = wait.For(ctx, long) // ends early if a listener fails
 }
 
-// shutdown ends the servers: first it answers every request of the connections that were accepted, then it closes the
-// idle ones.
+// shutdown ends the servers. First it answers every request of the accepted connections, then it closes the idle
+// connections.
 func (s *Server) shutdown(servers []*http.Server, listeners []*listener.Listener) {
 	limit := closeTimeout
 	if s.opt.Env("PORT") != "" {
@@ -107,7 +107,7 @@ func (s *Server) shutdown(servers []*http.Server, listeners []*listener.Listener
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	answered, enough := context.WithTimeout(ctx, limit*3/5) // the rest is for HTTP/2, which says goodbye by a frame
+	answered, enough := context.WithTimeout(ctx, limit*3/5) // HTTP/2 needs the rest to say goodbye by a frame
 	defer enough()
 	for _, l := range listeners {
 		l.Finish(answered)

@@ -39,13 +39,15 @@ type Options struct {
 	Client *http.Client
 	// Modify, when given, changes each configuration after it is loaded (flags of a command line).
 	Modify func(*config.Config)
-	// Fallback, when given, is what the server starts on, because File cannot be used. It takes File as soon as it can.
+	// Fallback, when given, is the configuration to start on, because File cannot be used. The server takes File as
+	// soon as it can.
 	Fallback *Fallback
-	// Good, when given, gets each configuration from File that the server has listened and served with, to keep it.
+	// Good, when given, gets each configuration from File with which the server has listened and served. It keeps a
+	// copy.
 	Good func(*config.Config) error
-	// Clients and Admin, when given, are used in place of sockets on the addresses of the configuration.
+	// Clients and Admin, when given, replace the sockets on the addresses of the configuration.
 	Clients, Admin net.Listener
-	// Supervisor, when given, is told what the server does.
+	// Supervisor, when given, gets reports of what the server does.
 	Supervisor Supervisor
 }
 
@@ -79,10 +81,10 @@ type Server struct {
 	began    *config.Config // the configuration of the start
 	wiring   atomic.Pointer[wiring]
 	draining atomic.Bool
-	fallback atomic.Pointer[Fallback] // what it started on in place of File, until File is good
+	fallback atomic.Pointer[Fallback] // the server started on it instead of File; nil when File is good
 	refusing atomic.Bool              // File has faults, and another configuration is in use
 
-	public, admin net.Listener // once Listen has returned
+	public, admin net.Listener // set when Listen has returned
 }
 
 // New loads the configuration and builds the first wiring. It makes no outbound request.
@@ -148,7 +150,7 @@ func newClient() *http.Client {
 	}
 }
 
-// first returns the configuration to start on. A fallback leaves the state of the files unknown, so that the server
+// first returns the configuration to start on. With a fallback it does not record the state of the files, so the server
 // reads File again as soon as it watches it.
 func (s *Server) first() (*config.Config, error) {
 	from := s.opt.Fallback
@@ -221,8 +223,8 @@ func (s *Server) Close() {
 	s.client.CloseIdleConnections()
 }
 
-// Run listens on the configured addresses unless Listen has, serves until ctx is done, and then drains. A value on
-// reload loads the configuration again.
+// Run listens on the configured addresses unless Listen was called before, serves until ctx is done, and then drains. A
+// value on reload loads the configuration again.
 func (s *Server) Run(ctx context.Context, reload <-chan struct{}) error {
 	if s.public == nil {
 		if err := s.Listen(ctx); err != nil {
@@ -233,8 +235,7 @@ func (s *Server) Run(ctx context.Context, reload <-chan struct{}) error {
 	return s.Serve(ctx, reload, s.public, s.admin)
 }
 
-// Listen opens the ports, so that an address that cannot be used is known before Run. Call Run afterwards, which closes
-// them.
+// Listen opens the ports, so that an error of an address shows before Run. Call Run afterwards; it closes the ports.
 func (s *Server) Listen(ctx context.Context) error {
 	cfg := s.wiring.Load().cfg
 	addr, err := publicAddress(cfg.Listen, s.opt.Env("PORT"))
@@ -257,7 +258,7 @@ func (s *Server) Listen(ctx context.Context) error {
 	return nil
 }
 
-// open returns the passed socket of a port, or else opens one.
+// open returns the passed socket of a port. Without one, it opens a socket.
 func (s *Server) open(ctx context.Context, port, key, addr string, passed net.Listener) (net.Listener, error) {
 	if passed != nil {
 		s.log.Info("the service manager's socket is used, and not the address of the config", "port", port,

@@ -33,7 +33,8 @@ func (w *testWorld) counted(t *testing.T) (bytes, dollars map[string]float64) {
 	return bytes, dollars
 }
 
-// twoStores makes a world of two stores for all, va and cdn, that publish inventories if they have one.
+// twoStores makes a world with two stores for all clients, va and cdn. Each publishes its inventory if inventories has
+// one.
 func twoStores(t *testing.T, inventories map[string]*inventorytest.Bucket) *testWorld {
 	t.Helper()
 	all := func(name string, rest string) string {

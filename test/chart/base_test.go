@@ -14,7 +14,7 @@ import (
 	"ociproxy/test/parts"
 )
 
-// baseDir is the base for kustomize, and baseRelease the name and namespace in it.
+// baseDir is the base for kustomize. baseRelease is the name and the namespace in it.
 var baseDir = filepath.Join(parts.Root(), "deploy", "kustomize", "base")
 
 const baseRelease = "oci-proxy"
@@ -57,7 +57,8 @@ func TestBase(t *testing.T) {
 	}
 }
 
-// TestSlowBase: kustomize makes of the base what the chart renders, and the overlay of the docs replaces the image and the config.
+// TestSlowBase: kustomize builds from the base what the chart renders. The overlay of the docs replaces the image and
+// the config.
 func TestSlowBase(t *testing.T) {
 	parts.Slow(t)
 	manifests, config := rendered(t)
@@ -112,7 +113,7 @@ func documented(t *testing.T) string {
 	return ""
 }
 
-// built returns what kustomize makes of a directory, by kind and name.
+// built returns what kustomize builds from a directory, by kind and name.
 func built(t *testing.T, dir string) map[string]Object {
 	t.Helper()
 	cmd := exec.Command(parts.Find(t, "kustomize"), "build", dir)
@@ -128,7 +129,7 @@ func built(t *testing.T, dir string) map[string]Object {
 	return all
 }
 
-// base creates what kustomize makes of the base.
+// base creates in the cluster what kustomize builds from the base.
 func base(t *testing.T, c *kube.Cluster) {
 	c.Namespace(t, baseRelease)
 	for name, o := range built(t, baseDir) {
@@ -139,8 +140,8 @@ func base(t *testing.T, c *kube.Cluster) {
 	pods(t, c, baseRelease)
 }
 
-// TestEveryValueIsInValues: every value that the schema knows is in values.yaml, where a person finds it. (The other way
-// round, helm itself holds values.yaml against the schema.)
+// TestEveryValueIsInValues: every value in the schema is in values.yaml, where a person finds it. (helm itself does the
+// other direction: it checks values.yaml against the schema.)
 func TestEveryValueIsInValues(t *testing.T) {
 	var values, schema map[string]any
 	for file, into := range map[string]*map[string]any{"values.yaml": &values, "values.schema.json": &schema} {
@@ -155,7 +156,7 @@ func TestEveryValueIsInValues(t *testing.T) {
 	var walk func(path string, values, schema any)
 	walk = func(path string, values, schema any) {
 		if ref := asObject(schema).Text("$ref"); ref != "" {
-			return // used for more than one value, so it has all keys, not only those of values.yaml
+			return // more than one value uses it, so it has all keys, not only those of values.yaml
 		}
 		for key := range asObject(Get(schema, "properties")) {
 			if path == "" && key == "global" {

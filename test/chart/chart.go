@@ -1,7 +1,7 @@
-// Package chart tests the Helm chart of deploy/helm and the base of deploy/kustomize that is made from it.
+// Package chart tests the Helm chart of deploy/helm, and the base of deploy/kustomize that is made from it.
 //
-// It knows how to render the chart and what every manifest of it must be like. It must not know how the programs work:
-// whether a config and arguments are right, the programs themselves say.
+// It knows how to render the chart, and what every manifest of it must look like. It must not know how the programs
+// work: the programs themselves say whether a config and arguments are right.
 package chart
 
 import (
@@ -20,7 +20,7 @@ import (
 	"ociproxy/test/parts"
 )
 
-// Release and Namespace are what the tests install as.
+// Release and Namespace are the names under which the tests install the chart.
 const (
 	Release   = "registry"
 	Namespace = "images"
@@ -29,7 +29,7 @@ const (
 // Dir returns the chart's directory.
 func Dir() string { return filepath.Join(parts.Root(), "deploy", "helm", "oci-proxy") }
 
-// Examples returns the files of example values by name, without .yaml, and those of values that no example sets.
+// Examples returns the files with example values, by name without .yaml. Other files have values that no example sets.
 func Examples(t testing.TB) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -60,10 +60,10 @@ func Helm(t testing.TB, env []string, args ...string) (string, error) {
 	return stdout.String(), err
 }
 
-// Values are values of the chart in a test.
+// Values has values of the chart for a test.
 type Values = map[string]any
 
-// Template renders the chart with a file of values and further values over it, either of which may be empty.
+// Template renders the chart with a file of values, and with more values that override it. Both may be empty.
 func Template(t testing.TB, file string, more Values, flags ...string) (string, error) {
 	t.Helper()
 	args := append([]string{"template", Release, Dir(), "--namespace", Namespace}, flags...)
@@ -83,7 +83,7 @@ func WriteValues(t testing.TB, v Values) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// helm takes a comma for the end of a name, and t.TempDir has the test's name in its own.
+	// For helm a comma ends a name, and t.TempDir has the test's name in the path.
 	file := filepath.Join(parts.ShortDir(t), "values.yaml")
 	if err := os.WriteFile(file, data, 0o600); err != nil {
 		t.Fatal(err)
@@ -114,7 +114,7 @@ func Objects(t testing.TB, text string) []Object {
 	}
 }
 
-// Get returns what is at a path of keys and indexes, nil when there is nothing.
+// Get returns what is at a path of keys and indexes. It returns nil when nothing is there.
 func Get(from any, path ...any) any {
 	for _, step := range path {
 		switch at := from.(type) {
@@ -135,7 +135,7 @@ func Get(from any, path ...any) any {
 	return from
 }
 
-// Text is [Get] of a text, "" when it is none.
+// Text is [Get] for a text. It returns "" when the value is not a text.
 func (o Object) Text(path ...any) string {
 	text, _ := Get(o, path...).(string)
 	return text
@@ -150,10 +150,10 @@ func (o Object) Name() string { return o.Text("metadata", "name") }
 // String names the object in messages.
 func (o Object) String() string { return o.Kind() + "/" + o.Name() }
 
-// Hook returns what hook of helm the object is, "" for none.
+// Hook returns which hook of helm the object is. It returns "" when it is none.
 func (o Object) Hook() string { return o.Text("metadata", "annotations", "helm.sh/hook") }
 
-// Pod returns the pod's specification and metadata in an object that makes pods.
+// Pod returns the pod's specification and metadata from an object that makes pods.
 func (o Object) Pod() (spec, metadata Object) {
 	var template any
 	switch o.Kind() {

@@ -19,7 +19,7 @@ import (
 	"ociproxy/test/proxy"
 )
 
-// cluster starts an API server that knows the kinds of the examples.
+// cluster starts an API server that has the kinds of the examples.
 func cluster(t *testing.T) *kube.Cluster {
 	t.Helper()
 	c := kube.Start(t)
@@ -27,7 +27,7 @@ func cluster(t *testing.T) *kube.Cluster {
 	c.Define(t, "prometheus-operator", "example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml",
 		"example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml",
 		"example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml")
-	// Google does not publish these as a module: the server then only stores them.
+	// Google does not publish these kinds as a module, so the server only stores them.
 	for _, k := range []string{"HealthCheckPolicy", "GCPBackendPolicy"} {
 		plural := strings.TrimSuffix(strings.ToLower(k), "y") + "ies"
 		c.DefineKind(t, map[string]any{
@@ -44,8 +44,8 @@ func cluster(t *testing.T) *kube.Cluster {
 	return c
 }
 
-// TestKubeCluster: a real API server takes every manifest; install, upgrade, rollback and uninstall work on it. There is no
-// kubelet: the test runs the command of the hook's Job itself, on the ConfigMap that the Job mounts.
+// TestKubeCluster: a real API server accepts every manifest, and install, upgrade, rollback and uninstall work on it.
+// There is no kubelet, so the test runs the command of the hook's Job itself, on the ConfigMap that the Job mounts.
 func TestKubeCluster(t *testing.T) {
 	parts.Slow(t)
 	parts.Find(t, "helm")
@@ -58,7 +58,7 @@ func TestKubeCluster(t *testing.T) {
 	t.Run("base", func(t *testing.T) { base(t, c) })
 }
 
-// lifecycle installs an example, changes its config, goes back, and takes it away.
+// lifecycle installs an example, changes its config, rolls back, and uninstalls it.
 func lifecycle(t *testing.T, c *kube.Cluster, namespace, file string) {
 	c.Namespace(t, namespace)
 	text, err := Template(t, file, nil)
@@ -93,7 +93,7 @@ func lifecycle(t *testing.T, c *kube.Cluster, namespace, file string) {
 	if got := liveConfig(t, c, namespace, "-fallback"); got != first {
 		t.Errorf("the fallback is not the config before (-want +got):\n%s", cmp.Diff(first, got))
 	}
-	// An upgrade of something else keeps the fallback.
+	// An upgrade that changes something else keeps the fallback.
 	helm("upgrade", Release, Dir(), "--values", file, "--values", second, "--set", "podAnnotations.again=yes")
 	if got := liveConfig(t, c, namespace, "-fallback"); got != first {
 		t.Errorf("the fallback is not the config before any more (-want +got):\n%s", cmp.Diff(first, got))
@@ -111,11 +111,11 @@ func lifecycle(t *testing.T, c *kube.Cluster, namespace, file string) {
 	}
 }
 
-// admin is the environment in which helm uses the cluster.
+// admin returns the environment with which helm uses the cluster.
 func admin(c *kube.Cluster) []string { return []string{"KUBECONFIG=" + c.Kubeconfig} }
 
-// pods has the server validate the pods themselves, in a namespace of the "restricted" policy; a Deployment with pods that no
-// namespace takes is valid all the same.
+// pods has the server validate the pods themselves, in a namespace with the "restricted" policy. The server accepts a
+// Deployment even when no namespace accepts its pods.
 func pods(t *testing.T, c *kube.Cluster, namespace string) {
 	t.Helper()
 	for _, kind := range [][2]string{{"apps/v1", "Deployment"}, {"batch/v1", "Job"}, {"batch/v1", "CronJob"}} {
@@ -140,8 +140,8 @@ func pods(t *testing.T, c *kube.Cluster, namespace string) {
 	}
 }
 
-// refused: a config with a fault that only the program finds stops an upgrade, and the config in use stays. So does it an
-// install.
+// refused: when a config has a fault that only the program finds, an upgrade fails and the config in use stays. An
+// install fails too.
 func refused(t *testing.T, c *kube.Cluster) {
 	const namespace = "refused"
 	c.Namespace(t, namespace)
@@ -169,7 +169,7 @@ func refused(t *testing.T, c *kube.Cluster) {
 	if diff := cmp.Diff(before, liveConfig(t, c, namespace, "")); diff != "" {
 		t.Errorf("the refused upgrade changed the config (-want +got):\n%s", diff)
 	}
-	// Whoever edits the ConfigMap past Helm has not had it checked: it is no fallback.
+	// An operator who edits the ConfigMap without Helm skips the check, so that config does not become the fallback.
 	path, err := c.Path("v1", "ConfigMap", namespace)
 	if err != nil {
 		t.Fatal(err)
@@ -186,7 +186,7 @@ func refused(t *testing.T, c *kube.Cluster) {
 	}
 }
 
-// fromFirst upgrades from the first chart, as it was released.
+// fromFirst upgrades from the first chart, in the form in which it was released.
 func fromFirst(t *testing.T, c *kube.Cluster) {
 	const namespace = "first"
 	c.Namespace(t, namespace)
@@ -236,7 +236,7 @@ type kubelet struct {
 	done chan struct{}
 
 	mu   sync.Mutex
-	runs []string // output of each
+	runs []string // output of each Job
 }
 
 func startKubelet(t *testing.T, c *kube.Cluster, namespace string) *kubelet {
@@ -277,7 +277,7 @@ func (k *kubelet) last() string {
 	return k.runs[len(k.runs)-1]
 }
 
-// turn runs each new Job of a hook.
+// turn runs each new Job that belongs to a hook.
 func (k *kubelet) turn() error {
 	path, err := k.c.Path("batch/v1", "Job", k.namespace)
 	if err != nil {
@@ -289,7 +289,7 @@ func (k *kubelet) turn() error {
 	}
 	for _, item := range list["items"].([]any) {
 		job := asObject(item)
-		job["kind"] = "Job" // lists do not say it of each item
+		job["kind"] = "Job" // lists do not give the kind of each item
 		if job.Hook() == "" || Get(job, "status", "conditions") != nil {
 			continue
 		}
@@ -307,7 +307,7 @@ func (k *kubelet) turn() error {
 	return nil
 }
 
-// run runs the command of a Job's container, with its ConfigMaps as directories.
+// run runs the command of a Job's container. Directories take the place of its ConfigMaps.
 func (k *kubelet) run(job Object) (string, int, error) {
 	pod, _ := job.Pod()
 	list, _ := Get(pod, "containers", 0, "args").([]any)
@@ -325,7 +325,7 @@ func (k *kubelet) run(job Object) (string, int, error) {
 		volume := asObject(v)
 		at := slices.IndexFunc(mounts, func(m any) bool { return asObject(m).Text("name") == volume.Text("name") })
 		if volume.Text("secret", "secretName") != "" {
-			args = append(args, "--no-files") // there is no certificate here
+			args = append(args, "--no-files") // the test has no certificate
 			continue
 		}
 		data, err := k.c.Do(http.MethodGet, path+"/"+volume.Text("configMap", "name"), nil)
@@ -352,7 +352,7 @@ func (k *kubelet) run(job Object) (string, int, error) {
 	return out, code, nil
 }
 
-// status is what the Job controller says of a Job whose only pod ended with an exit code.
+// status returns the status that the Job controller gives a Job whose only pod ended with an exit code.
 func status(code int) map[string]any {
 	now := time.Now().UTC().Format(time.RFC3339)
 	condition := func(kind string) map[string]any {

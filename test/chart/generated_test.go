@@ -15,10 +15,10 @@ import (
 	"ociproxy/test/parts"
 )
 
-// update writes the generated files and the goldens: `make manifests`.
+// update makes the tests write the generated files and the goldens: `make manifests`.
 var update = flag.Bool("update", false, "write the generated manifests and the expected output of the tests")
 
-// generated compares a file with what it is generated from.
+// generated compares a file with the text that the generator gives.
 func generated(t *testing.T, file, want string) {
 	t.Helper()
 	if *update {
@@ -39,7 +39,8 @@ func generated(t *testing.T, file, want string) {
 	}
 }
 
-// The alerts of the chart are the shipped ones: Helm reads no file outside of a chart.
+// The alerts of the chart are the same as the shipped ones. The chart needs a copy, because Helm reads no file outside
+// of a chart.
 func TestAlertsAreTheShippedOnes(t *testing.T) {
 	shipped, err := os.ReadFile(filepath.Join(parts.Root(), "deploy", "prometheus", "alerts.yaml"))
 	if err != nil {
@@ -48,7 +49,8 @@ func TestAlertsAreTheShippedOnes(t *testing.T) {
 	generated(t, filepath.Join(Dir(), "files", "alerts.yaml"), string(shipped))
 }
 
-// The schema of the values has the schema of the config in it: helm then finds a misspelt key of the config before any pod does.
+// The schema of the values includes the schema of the config, so helm finds a misspelt key of the config before any pod
+// does.
 func TestSchemaHasTheConfig(t *testing.T) {
 	source, err := os.ReadFile(filepath.Join(parts.Root(), "deploy", "helm", "values.schema.yaml"))
 	if err != nil {
@@ -76,7 +78,7 @@ func TestSchemaHasTheConfig(t *testing.T) {
 	delete(app, "$defs")
 	delete(app, "$schema")
 	defs["app"] = app
-	// The texts are in docs/config.md; without them this file changes only when a value's form does.
+	// The texts are in docs/config.md. Without them, this file changes only when the form of a value changes.
 	withoutTexts(defs)
 	out, err := json.MarshalIndent(schema, "", "  ")
 	if err != nil {
@@ -85,7 +87,7 @@ func TestSchemaHasTheConfig(t *testing.T) {
 	generated(t, filepath.Join(Dir(), "values.schema.json"), string(out)+"\n")
 }
 
-// withoutTexts removes the keyword `description` from schemas, and no property of that name.
+// withoutTexts removes the keyword `description` from schemas. A property with that name stays.
 func withoutTexts(schema any) {
 	switch s := schema.(type) {
 	case map[string]any:
@@ -102,7 +104,7 @@ func withoutTexts(schema any) {
 	}
 }
 
-// TestGoldens shows in a review what a change of the chart does to each example.
+// TestGoldens shows the reviewer how a change of the chart changes each example.
 func TestGoldens(t *testing.T) {
 	examples := Examples(t)
 	for _, name := range slices.Sorted(maps.Keys(examples)) {
@@ -116,7 +118,7 @@ func TestGoldens(t *testing.T) {
 	}
 }
 
-// TestLint: helm's own linter, its warnings too.
+// TestLint runs helm's own linter. Warnings fail the test too.
 func TestLint(t *testing.T) {
 	for name, file := range Examples(t) {
 		t.Run(name, func(t *testing.T) {

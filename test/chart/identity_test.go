@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestIdentities: what the environment tells the clouds' libraries fits the files of the pod, for all three clouds at once and for
-// each alone, and in each kind of job.
+// TestIdentities: the environment for the clouds' libraries fits the files of the pod. The test does this for all three
+// clouds at once and for each alone, and in each kind of job.
 func TestIdentities(t *testing.T) {
 	const provider = "projects/1/locations/global/workloadIdentityPools/p/providers/k"
 	clouds := map[string]Values{
@@ -41,7 +41,8 @@ func TestIdentities(t *testing.T) {
 	}
 }
 
-// identities returns the clouds that a component's pod has tokens for, after it held the parts against each other.
+// identities returns the clouds for which a component's pod has tokens. It checks first that the parts of the pod fit
+// together.
 func identities(t *testing.T, v Values, component string) []string {
 	t.Helper()
 	text, err := Template(t, "", v)
@@ -54,7 +55,7 @@ func identities(t *testing.T, v Values, component string) []string {
 		return pod != nil && Get(metadata, "labels", "app.kubernetes.io/component") == component
 	})
 	pod, _ := all[at].Pod()
-	tokens := map[string]string{} // audiences by path of the file
+	tokens := map[string]string{} // audiences by the path of the file
 	var files []string
 	volumes, _ := pod["volumes"].([]any)
 	mounts, _ := Get(pod, "containers", 0, "volumeMounts").([]any)
@@ -100,7 +101,7 @@ func identities(t *testing.T, v Values, component string) []string {
 	return found
 }
 
-// google holds the configuration of a federated identity against the tokens.
+// google checks that the configuration of a federated identity fits the tokens.
 func google(t *testing.T, text string, tokens map[string]string) {
 	t.Helper()
 	var account struct {

@@ -14,7 +14,7 @@ import (
 	"ociproxy/test/proxy"
 )
 
-// everyPod calls check with each pod of each example. The examples have all forms of the mirror.
+// everyPod calls check for each pod of each example. The examples have all forms of the mirror.
 func everyPod(t *testing.T, check func(t *testing.T, o, pod, metadata Object)) {
 	t.Helper()
 	for name, file := range Examples(t) {
@@ -37,7 +37,8 @@ func everyPod(t *testing.T, check func(t *testing.T, o, pod, metadata Object)) {
 	}
 }
 
-// TestOnlyClientsPortIsExposed: nothing leads from outside of the cluster to the admin port, and the client's address arrives.
+// TestOnlyClientsPortIsExposed: no way leads from outside of the cluster to the admin port, and the server learns the
+// client's address.
 func TestOnlyClientsPortIsExposed(t *testing.T) {
 	exposed := with(Values{"exposure": Values{"type": "ingress", "hosts": []any{"a.example.org"}, "ingress": Values{"className": "nginx"}}})
 	cases := map[string]func() (string, error){"ingress": func() (string, error) { return Template(t, "", exposed) }}
@@ -81,7 +82,7 @@ func TestOnlyClientsPortIsExposed(t *testing.T) {
 
 var plainImage = regexp.MustCompile(`^[^\s:@]+(:\d+)?(/[^\s:@]+)*(:[\w.-]+|@sha256:[0-9a-f]{64})$`)
 
-// TestPods holds each pod against the "restricted" policy of Kubernetes, and against what on-call people need.
+// TestPods checks each pod against the "restricted" policy of Kubernetes, and for what an operator on call needs.
 func TestPods(t *testing.T) {
 	everyPod(t, func(t *testing.T, o, pod, metadata Object) {
 		want := func(value any, path ...any) {
@@ -112,7 +113,7 @@ func TestPods(t *testing.T) {
 				t.Errorf("no %v", path)
 			}
 		}
-		// A limit of CPU makes a server slow that has CPU to spare.
+		// A CPU limit would slow the server down while the node still has free CPU.
 		want(nil, "containers", 0, "resources", "limits", "cpu")
 		if o.Kind() == "Deployment" {
 			for _, probe := range []string{"livenessProbe", "readinessProbe"} {
@@ -130,7 +131,7 @@ func TestPods(t *testing.T) {
 	})
 }
 
-// mounted checks that volumes and their uses fit, and that nothing but volumes is written to.
+// mounted checks that the volumes fit their mounts, and that programs write only to volumes.
 func mounted(t *testing.T, pod Object) {
 	t.Helper()
 	var volumes, used []string
@@ -159,7 +160,7 @@ func mounted(t *testing.T, pod Object) {
 	}
 }
 
-// TestArguments: the programs know every command and flag of the manifests.
+// TestArguments: the programs have every command and flag that the manifests use.
 func TestArguments(t *testing.T) {
 	everyPod(t, func(t *testing.T, o, pod, _ Object) {
 		program := ctl.Binary(t)
@@ -178,8 +179,8 @@ func TestArguments(t *testing.T) {
 	})
 }
 
-// TestConfigsPass: what the check before an upgrade says of each example's config. The chart's own keys in it are as the
-// server wants them too: it warns of nothing but what is meant.
+// TestConfigsPass: the check before an upgrade accepts each example's config. The server accepts the keys that the
+// chart adds too: it gives only the warnings that are meant.
 func TestConfigsPass(t *testing.T) {
 	meant := []string{"operators' port listens on all interfaces", "which clients are in azure"}
 	for name, file := range Examples(t) {
@@ -206,7 +207,8 @@ func TestConfigsPass(t *testing.T) {
 	}
 }
 
-// check runs the check of a config, as the hook does. Certificates are in Secrets, which there are none of here.
+// check runs the check of a config, as the hook does. It does not read certificates, because they are in Secrets, and
+// the test has none.
 func check(t testing.TB, config string) (string, int) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "config.yaml")

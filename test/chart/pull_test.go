@@ -12,8 +12,9 @@ import (
 	"ociproxy/test/registry"
 )
 
-// TestHelmTestPulls: the pod of `helm test` pulls an image through the server that the chart configures, and fails when it
-// cannot. Both run here as processes, with the arguments and the files of their pods; only addresses and directories differ.
+// TestHelmTestPulls: the pod of `helm test` pulls an image through the server that the chart configures, and fails when
+// it cannot. Both run here as processes, with the arguments and files of their pods. Only addresses and directories
+// differ.
 func TestHelmTestPulls(t *testing.T) {
 	reg := registry.Start(t)
 	image.New(t, 1, 10<<10, 1<<20).Push(t, reg.Addr, "team/app", "v1")
@@ -50,7 +51,7 @@ func TestHelmTestPulls(t *testing.T) {
 	}
 }
 
-// TestBrokenConfigMap: a pod that starts when somebody has broken the ConfigMap serves on the config of the release before.
+// TestBrokenConfigMap: a pod starts after a person broke the ConfigMap. It serves on the config of the release before.
 func TestBrokenConfigMap(t *testing.T) {
 	text, err := Template(t, "", with(nil))
 	if err != nil {
@@ -67,8 +68,8 @@ func TestBrokenConfigMap(t *testing.T) {
 	}
 }
 
-// start starts the program of an object's pod, with its ConfigMaps as directories. replace has pairs of texts, for the files
-// and the environment.
+// start starts the program of an object's pod. Directories take the place of its ConfigMaps. replace has pairs of
+// texts: in the files and the environment, the second replaces the first.
 func start(t *testing.T, o Object, all []Object, replace ...string) *parts.Process {
 	t.Helper()
 	pod, _ := o.Pod()

@@ -9,7 +9,7 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// app is the smallest config.
+// app returns the smallest config.
 func app() Values {
 	return Values{
 		"version":   1,
@@ -17,17 +17,18 @@ func app() Values {
 	}
 }
 
-// with returns values that can be installed, with more over them.
+// with returns values that can be installed; more overrides them.
 func with(more Values) Values {
 	return merge(Values{"image": Values{"repository": "registry.example.org/oci-proxy"}, "config": app()}, more)
 }
 
-// withConfig returns values whose config has more over the smallest one.
+// withConfig returns values with the smallest config; more overrides it.
 func withConfig(more Values) Values {
 	return with(Values{"config": merge(app(), more)})
 }
 
-// TestRefusedValues: a wrong value is refused before anything reaches the cluster, with its name and what to do.
+// TestRefusedValues: helm refuses a wrong value before anything reaches the cluster. The message names the value and
+// says what to do.
 func TestRefusedValues(t *testing.T) {
 	for name, c := range map[string]struct {
 		values Values
@@ -83,19 +84,19 @@ func TestRefusedValues(t *testing.T) {
 	}
 }
 
-// merge returns the values of both; b wins.
+// merge returns the values of both. b overrides a.
 func merge(a, b Values) Values {
 	all := maps.Clone(a)
 	maps.Copy(all, b)
 	return all
 }
 
-// writer returns values with all that the jobs need.
+// writer returns values with everything that the jobs need.
 func writer(more Values) Values {
 	return with(merge(Values{"tools": Values{"repository": "registry.example.org/oci-proxyctl"}, "mirror": Values{"kind": "Deployment"}}, more))
 }
 
-// TestBehind: the rule for the client's address follows from what stands in front, and nothing else is accepted.
+// TestBehind: the rule for the client's address follows from the front. The chart refuses every other rule.
 func TestBehind(t *testing.T) {
 	lastEntry := Values{"header": "X-Forwarded-For", "entry": 1}
 	front := func(kind string, more Values) Values {
@@ -172,7 +173,7 @@ func Config(t testing.TB, all []Object) Values {
 	return config
 }
 
-// TestDerived: what the pod's specification has to repeat of the config follows it.
+// TestDerived: some fields of the pod's specification follow from the config.
 func TestDerived(t *testing.T) {
 	for name, c := range map[string]struct {
 		values Values
@@ -200,8 +201,8 @@ func TestDerived(t *testing.T) {
 	}
 }
 
-// TestReloadInsteadOfRestart: a change of the config leaves the server's pods as they are, unless one asks for a restart. The
-// mirror does not reload, so its pod changes.
+// TestReloadInsteadOfRestart: a change of the config does not change the server's pods, unless the values ask for a
+// restart. The mirror does not reload, so its pod changes.
 func TestReloadInsteadOfRestart(t *testing.T) {
 	pods := func(name string, restart bool, drain string) string {
 		v := writer(Values{"restartOnConfigChange": restart, "config": merge(app(), Values{"deny": Values{"repositories": []any{drain}}})})

@@ -13,22 +13,22 @@ import (
 
 // Container says how an image is run. Its root is read-only, it has no capability, and it cannot gain privileges.
 type Container struct {
-	Image   string   // as it was pulled
-	Command []string // in place of the image's own; ctr puts no entry point before it
-	Mounts  []string // as ctr writes them: type=bind,src=…,dst=…,options=rbind:ro
+	Image   string   // the name with which it was pulled
+	Command []string // replaces the image's own command; ctr puts no entry point before it
+	Mounts  []string // in the form of ctr: type=bind,src=…,dst=…,options=rbind:ro
 	Env     []string
 	HostNet bool
 	Ready   func() error
 }
 
-// Running is a running container; its process is that of ctr, which hands on signals and the exit code.
+// Running is a running container. Its process is ctr, which passes on signals and the exit code.
 type Running struct {
 	*parts.Process
 	t    testing.TB
 	file string // with the id of the container's first process
 }
 
-// capabilities are those that ctr gives a container.
+// capabilities are the capabilities that ctr gives a container.
 var capabilities = strings.Fields(`CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP
 	NET_BIND_SERVICE SYS_CHROOT KILL AUDIT_WRITE`)
 
@@ -57,7 +57,7 @@ func (d *Daemon) Run(t testing.TB, id string, c Container) *Running {
 	return r
 }
 
-// Inside returns the id of the container's first process, once there is one.
+// Inside returns the id of the container's first process, when there is one.
 func (r *Running) Inside() (pid int, err error) {
 	text, err := os.ReadFile(r.file)
 	if err != nil {

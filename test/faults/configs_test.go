@@ -96,7 +96,7 @@ func flipFile(file string) error {
 	return os.WriteFile(file+"~", data, 0o600)
 }
 
-// copies is the directory for copies of the configuration.
+// copies returns the directory for copies of the configuration.
 func (w *world) copies() string { return filepath.Join(filepath.Dir(w.cache), "copies") }
 
 // crash waits until the last good copies of all inventories are on disk, then kills the proxy.

@@ -83,7 +83,7 @@ func pair(t *testing.T, w *world) {
 	w.front = newBalancer(t, w.proxy, proxy.Start(t, second))
 }
 
-// restartOnHeldSocket is a restart by a service manager that holds the socket: no load balancer, no drain.
+// restartOnHeldSocket is a restart by a service manager that holds the socket. There is no load balancer and no drain.
 func restartOnHeldSocket() fault {
 	var sockets []*os.File
 	start := func(t *testing.T, w *world) {

@@ -21,7 +21,7 @@ import (
 	"ociproxy/test/parts"
 )
 
-// loadCompose reads compose.yaml as Docker Compose does, whose library this is: strictly, against the schema.
+// loadCompose reads compose.yaml with the library of Docker Compose: strictly, against the schema.
 func loadCompose(ctx context.Context, env ...string) (*types.Project, error) {
 	opts, err := cli.NewProjectOptions([]string{filepath.Join(parts.Root(), "compose.yaml")}, cli.WithEnv(env))
 	if err != nil {
@@ -30,8 +30,8 @@ func loadCompose(ctx context.Context, env ...string) (*types.Project, error) {
 	return opts.LoadProject(ctx)
 }
 
-// demoService is the one service of compose.yaml, with what it must say so that no one else on the network reaches the
-// demo.
+// demoService returns the one service of compose.yaml. It checks the settings that keep other machines on the network
+// away from the demo.
 func demoService(t *testing.T, image string) types.ServiceConfig {
 	t.Helper()
 	project, err := loadCompose(t.Context(), "DEMO_IMAGE="+image)
@@ -51,7 +51,7 @@ func demoService(t *testing.T, image string) types.ServiceConfig {
 	return s
 }
 
-// TestCompose: the file is right, and says what is missing when the image is not named.
+// TestCompose: the file is right, and the error says what is missing when the environment names no image.
 func TestCompose(t *testing.T) {
 	s := demoService(t, "registry.example/oci-proxy-demo:v1")
 	if len(s.Ports) != 10 || s.Ports[0].Target != 5050 || s.Ports[9].Target != 5059 {
@@ -62,7 +62,7 @@ func TestCompose(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// The image's own arguments are those of compose.yaml (TestSlowImages).
+		// The image's own arguments are the same as in compose.yaml (TestSlowImages).
 		if line := "\n$ docker run --rm -p 127.0.0.1:5050-5059:5050-5059 REGISTRY/oci-proxy-demo:VERSION\n"; !strings.Contains(string(text), line) {
 			t.Errorf("%s does not have the line %q", page, line)
 		}
@@ -72,8 +72,8 @@ func TestCompose(t *testing.T) {
 	}
 }
 
-// compose runs the image with what compose.yaml says, in a network of its own, as Compose does. The container listens
-// on the published ports and on no others, and a client that has these ports on its loopback pulls.
+// compose runs the image with the settings of compose.yaml, in a network of its own, as Compose does. The container
+// listens on the published ports and on no others. A client that has these ports on its loopback can pull.
 func (m made) compose(t *testing.T) {
 	d, ref := m.daemon, m.pulled(t, "oci-proxy-demo")
 	s := demoService(t, ref)
@@ -104,12 +104,12 @@ func (m made) compose(t *testing.T) {
 	}
 }
 
-// listening are the IPv4 addresses on which something listens, of /proc/net/tcp.
+// listening returns the IPv4 addresses on which a process listens, from /proc/net/tcp.
 func listening(t *testing.T, table string) (all []string) {
 	t.Helper()
 	for line := range strings.Lines(table) {
 		f := strings.Fields(line)
-		if len(f) < 4 || f[3] != "0A" { // TCP_LISTEN
+		if len(f) < 4 || f[3] != "0A" { // 0A is TCP_LISTEN
 			continue
 		}
 		addr, port, _ := strings.Cut(f[1], ":")

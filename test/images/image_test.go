@@ -25,11 +25,11 @@ import (
 	"ociproxy/test/registry"
 )
 
-// programs are those whose images the tests make for both architectures. That of oci-proxyctl takes minutes to compile
-// for a second architecture, and is made for one, in TestSlowToolImage.
+// programs are the programs whose images the tests make for both architectures. oci-proxyctl is not one of them,
+// because it takes minutes to compile for a second architecture. TestSlowToolImage makes its image for one.
 const programs = "oci-proxy oci-proxy-demo"
 
-// TestSlowImages makes the images once and looks at them from all sides.
+// TestSlowImages makes the images once and runs all checks on them.
 func TestSlowImages(t *testing.T) {
 	parts.Slow(t)
 	m := made{dist: t.TempDir(), seed: fetchSeed(t), registry: registry.Start(t).Addr, daemon: containerd.Start(t, 1)}
@@ -42,7 +42,7 @@ func TestSlowImages(t *testing.T) {
 	t.Run("Compose", m.compose)
 }
 
-// The image of the operators' tool runs it without root and without a place to write, but for what is mounted.
+// The image of the operators' tool runs without root. It can write only to mounts.
 func TestSlowToolImage(t *testing.T) {
 	parts.Slow(t)
 	m := made{dist: t.TempDir(), registry: registry.Start(t).Addr, daemon: containerd.Start(t, 1)}
@@ -77,14 +77,14 @@ ranges: {feeds: [{provider: csv, file: own.csv}]}
 	}
 }
 
-// maxServer is the most that a node downloads for the server.
+// maxServer is how many bytes a node may download for the server.
 const maxServer = 25 << 20
 
 func (m made) content(t *testing.T) {
 	for program, wants := range map[string]struct {
 		args  []string
 		ports []string
-		files []string // beside those of all images
+		files []string // besides the files that all images have
 	}{
 		"oci-proxy": {args: []string{"serve"}, ports: []string{"8080/tcp"}, files: []string{
 			"etc/ssl/certs/ca-certificates.crt", "var/cache/oci-proxy/", "var/lib/oci-proxy/seed/_fetched.json", "var/lib/oci-proxy/seed/aws.json",
@@ -150,7 +150,7 @@ func (m made) labels(t *testing.T, program string, config oci.Image) {
 	}
 }
 
-// unpack lists a layer's files, and checks that no one but root can change what is not meant to be written.
+// unpack lists a layer's files. It checks that only root can change the files that the programs need not write.
 func (l layout) unpack(d oci.Descriptor, diff string) (files []string) {
 	l.t.Helper()
 	z, err := gzip.NewReader(bytes.NewReader(l.blob(d)))
@@ -180,7 +180,7 @@ func (l layout) unpack(d oci.Descriptor, diff string) (files []string) {
 	}
 }
 
-// A registry that asks for a login gets that of Docker's configuration, and the images only with it.
+// When a registry asks for a login, it gets the login of Docker's configuration. Without that login it gets no images.
 func (m made) pushPrivately(t *testing.T) {
 	r := registry.StartPrivate(t)
 	docker, name := t.TempDir(), "IMAGE="+r.Addr+"/any/name:"+version
@@ -202,7 +202,7 @@ func (m made) pushPrivately(t *testing.T) {
 	}
 }
 
-// A second build, in another place, pushes images of the same digests to a registry; a dry run pushes nothing.
+// A second build, in another place, pushes images with the same digests to a registry. A dry run pushes nothing.
 func (m made) push(t *testing.T) {
 	name := m.registry + "/tools/oci-proxy:" + version
 	dry := makeImages(t, m.dist, m.seed, "PROGRAMS="+programs, "IMAGE="+name, "IMAGE_FLAGS=-dry-run")

@@ -17,19 +17,19 @@ import (
 	"ociproxy/test/parts"
 )
 
-// version is that of the images that the tests make.
+// version is the version of the images that the tests make.
 const version = "v1.2.3-test"
 
-// made is what `make image` has made.
+// made is the output of `make image`.
 type made struct {
 	dist string // its DIST
 	seed string
 
-	registry string // where it was pushed to: host:port
+	registry string // host:port to which the images were pushed
 	daemon   *containerd.Daemon
 }
 
-// makeImages runs make image with more variables. Programs are built as always, so Go's cache has most of them.
+// makeImages runs make image with more variables. The programs are built as always, so Go's cache has most of the code.
 func makeImages(t *testing.T, dist, seed string, variables ...string) string {
 	t.Helper()
 	out, err := tryImages(t, dist, seed, t.TempDir(), variables...)
@@ -39,7 +39,7 @@ func makeImages(t *testing.T, dist, seed string, variables ...string) string {
 	return out
 }
 
-// tryImages is makeImages with a directory of Docker's configuration, and returns the failure.
+// tryImages is makeImages with a directory of Docker's configuration. It returns the error.
 func tryImages(t *testing.T, dist, seed, docker string, variables ...string) (string, error) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "make", append([]string{"image", "DIST=" + dist, "SEED=" + seed, "VERSION=" + version}, variables...)...)
@@ -49,7 +49,7 @@ func tryImages(t *testing.T, dist, seed, docker string, variables ...string) (st
 	return string(out), err
 }
 
-// fetchSeed fills a directory with the real feeds by oci-proxyctl ranges fetch.
+// fetchSeed fills a directory with the real feeds. It uses oci-proxyctl ranges fetch.
 func fetchSeed(t *testing.T) string {
 	t.Helper()
 	data := filepath.Join(parts.Root(), "..", "shared", "data", "ranges")
@@ -93,7 +93,7 @@ func (m made) layout(t *testing.T, program string) layout {
 	return layout{t, filepath.Join(m.dist, "image", program)}
 }
 
-// read reads a document, and checks that it is what its digest says.
+// read reads a document, and checks that the content has its digest.
 func (l layout) read(d oci.Descriptor, v any) {
 	l.t.Helper()
 	text := l.blob(d)
@@ -114,7 +114,7 @@ func (l layout) blob(d oci.Descriptor) []byte {
 	return data
 }
 
-// index is the index of the program, and its descriptor.
+// index returns the index of the program, and its descriptor.
 func (l layout) index() (oci.Descriptor, oci.Index) {
 	l.t.Helper()
 	var top, index oci.Index
@@ -132,7 +132,7 @@ func (l layout) index() (oci.Descriptor, oci.Index) {
 	return top.Manifests[0], index
 }
 
-// revision is the commit that the working copy is at.
+// revision returns the commit of the working copy.
 func revision(t *testing.T) string {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), "git", "-C", parts.Root(), "rev-parse", "HEAD").Output()

@@ -33,8 +33,8 @@ func (m made) pulled(t *testing.T, program string) (ref string) {
 	return ref
 }
 
-// pull runs the server from its image with a config that is mounted, and pulls an image through it: from the store that
-// the server chooses by where the client is. The server knows the feeds of its image, and no others.
+// pull runs the server from its image with a mounted config, and pulls an image through it. The blobs come from the
+// store that the server chooses for the client's place. The server knows the feeds of its image, and no others.
 func (m made) pull(t *testing.T) {
 	d, ref := m.daemon, m.pulled(t, "oci-proxy")
 	upstream, store := registry.Start(t), s3.Start(t, "us-east-1")
@@ -54,7 +54,7 @@ func (m made) pull(t *testing.T) {
 		"limits":    proxy.Map{"checkTimeout": "5s", "drain": "1s"},
 	}.Defaults(t)
 	dir := t.TempDir()
-	if err := os.Chmod(dir, 0o755); err != nil { // it is another user who reads it
+	if err := os.Chmod(dir, 0o755); err != nil { // another user reads it
 		t.Fatal(err)
 	}
 	file := filepath.Join(dir, "config.yaml")
@@ -130,12 +130,12 @@ func get(t *testing.T, url string) string {
 	return string(text)
 }
 
-// bin is where the images have their program.
+// bin is the directory of the program in the images.
 const bin = "/usr/local/bin/"
 
 const scratch = "type=tmpfs,src=tmpfs,dst=/tmp,options=rw:nosuid:nodev:size=16m"
 
-// demo does what `make demo` does, in a container without a network.
+// demo does the same as `make demo`, in a container without a network.
 func (m made) demo(t *testing.T) {
 	d, ref := m.daemon, m.pulled(t, "oci-proxy-demo")
 	once := d.Run(t, "once", containerd.Container{Image: ref, Command: []string{bin + "oci-proxy-demo", "--once"}, Mounts: []string{scratch}})
@@ -143,7 +143,7 @@ func (m made) demo(t *testing.T) {
 	if code := once.Wait(t, 2*time.Minute); code != 0 || !strings.Contains(once.Output.String(), fine) {
 		t.Errorf("--once: exit code %d\n%s", code, once.Output.Tail(60))
 	}
-	// As the one-liner of the README runs it, but on other ports.
+	// The command of the README, on other ports.
 	first := parts.FreePorts(t, 10)
 	proxy := fmt.Sprintf("127.0.0.1:%d", first)
 	served := d.Run(t, "published", containerd.Container{

@@ -15,16 +15,16 @@ import (
 	"ociproxy/test/parts"
 )
 
-type kind struct{ version, kind string } // version with the group: apps/v1
+type kind struct{ version, kind string } // version includes the group: apps/v1
 
 type resource struct {
 	path       string // of the version
-	name       string // in paths: deployments
+	name       string // as in paths: deployments
 	namespaced bool
 	lists      bool
 }
 
-// discover learns which kinds the server has.
+// discover asks the server which kinds it has.
 func (c *Cluster) discover() error {
 	paths := map[string]string{"v1": "/api/v1"}
 	groups, err := c.Do(http.MethodGet, "/apis", nil)
@@ -83,7 +83,8 @@ func (r resource) in(namespace string) string {
 	return r.path + "/namespaces/" + namespace + "/" + r.name
 }
 
-// Create creates an object. dry only has the server validate it. Either way it refuses unknown and doubled fields.
+// Create creates an object. With dry, the server only validates it. In both cases the server refuses unknown and
+// duplicate fields.
 func (c *Cluster) Create(object map[string]any, namespace string, dry bool) error {
 	version, _ := object["apiVersion"].(string)
 	name, _ := object["kind"].(string)
@@ -99,7 +100,7 @@ func (c *Cluster) Create(object map[string]any, namespace string, dry bool) erro
 	return err
 }
 
-// All names everything in a namespace, and what is in none, as kind/name.
+// All returns everything in a namespace, and everything that belongs to no namespace, as kind/name.
 func (c *Cluster) All(t testing.TB, namespace string) []string {
 	t.Helper()
 	found := map[string]bool{}
@@ -119,8 +120,8 @@ func (c *Cluster) All(t testing.TB, namespace string) []string {
 	return slices.Sorted(maps.Keys(found))
 }
 
-// Namespace makes a namespace in which pods have to keep to the "restricted" policy, with the account that a controller would
-// make.
+// Namespace makes a namespace whose pods must follow the "restricted" policy. It also makes the account that a
+// controller would make.
 func (c *Cluster) Namespace(t testing.TB, name string) {
 	t.Helper()
 	for _, o := range []map[string]any{
@@ -135,7 +136,7 @@ func (c *Cluster) Namespace(t testing.TB, name string) {
 	}
 }
 
-// Define creates the custom kinds of the files that match patterns below the source of a module.
+// Define creates the custom kinds from the files that match patterns below the source of a module.
 func (c *Cluster) Define(t testing.TB, module string, patterns ...string) {
 	t.Helper()
 	for _, pattern := range patterns {
@@ -167,7 +168,7 @@ func (c *Cluster) DefineKind(t testing.TB, definition map[string]any) {
 	name, _ := spec["names"].(map[string]any)["kind"].(string)
 	parts.Poll(t, parts.Ready, "a new kind", func() error {
 		if err := c.discover(); err != nil {
-			return err // a version is named a moment before it is served
+			return err // the server names a version a moment before it serves it
 		}
 		for k := range c.kinds {
 			if k.kind == name {

@@ -1,5 +1,5 @@
-// Package kube runs a real kube-apiserver on an etcd, on loopback, without any controller: what it is asked to store, it
-// validates and stores, and nothing comes of it. So a test plays the controllers, as far as it needs them.
+// Package kube runs a real kube-apiserver on an etcd, on loopback, without any controller. The server validates and
+// stores objects, and does nothing more with them. So a test does the work of the controllers that it needs.
 //
 // It knows the API's paths and how the server is started. It must not know what is stored.
 package kube
@@ -23,7 +23,7 @@ import (
 	"ociproxy/test/parts"
 )
 
-// token is the administrator's.
+// token is the token of the administrator.
 const token = "for-tests"
 
 // Cluster is a running kube-apiserver.
@@ -89,7 +89,7 @@ func write(t testing.TB, file string, data []byte) {
 	}
 }
 
-// ready asks the server, once it has made the certificate that is trusted then.
+// ready asks the server whether it is ready. The client trusts the certificate that the server makes at its start.
 func (c *Cluster) ready(authority string) error {
 	trusted, err := os.ReadFile(authority)
 	if err != nil {
@@ -126,7 +126,7 @@ func (c *Cluster) do(method, path, contentType string, body []byte) (int, []byte
 	return resp.StatusCode, out, err
 }
 
-// Do sends an object, nil for none, to a path of the API. The error has the server's words.
+// Do sends an object to a path of the API; nil sends none. The error has the server's text.
 func (c *Cluster) Do(method, path string, body any) (map[string]any, error) {
 	var data []byte
 	if body != nil {

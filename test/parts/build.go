@@ -54,7 +54,7 @@ func build(file, command string) error {
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
 		return fmt.Errorf("lock %s: %w", lock.Name(), err)
 	}
-	// As `make build` does: what is tested is what is shipped, and it is compiled once.
+	// Build as `make build` does, so that the tests use the code that is shipped, and Go compiles it only once.
 	cmd := exec.Command("go", "build", "-tags", process.Tags, "-trimpath", "-o", file, command)
 	cmd.Dir, cmd.Env = Root(), append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -120,8 +120,8 @@ func executable(file string) bool {
 	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
 }
 
-// Source returns the directory of a module's source, which scripts/parts.sh links. Without it the test is skipped, or fails, as
-// with [Find].
+// Source returns the directory of a module's source, which scripts/parts.sh links. Without it the test is skipped, or
+// fails, as with [Find].
 func Source(t testing.TB, name string) string {
 	t.Helper()
 	dir := filepath.Join(Dir(), name)

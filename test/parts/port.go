@@ -51,7 +51,7 @@ func free(t testing.TB, port int) bool {
 	return true
 }
 
-// Hold opens a listening socket on the address and keeps it for the length of the test, as a service manager does.
+// Hold opens a listening socket on the address and keeps it until the test ends, as a service manager does.
 func Hold(t testing.TB, addr string) *os.File {
 	t.Helper()
 	l, err := net.Listen("tcp", addr)

@@ -19,7 +19,7 @@ type Spec struct {
 	Args []string // its arguments, without the name
 	Env  []string // added to a minimal environment: PATH, HOME (a temporary directory), no proxies
 	Dir  string   // working directory; a temporary one when empty
-	// Files are open in the program, from number 3 on.
+	// Files are the files that are open in the program, from number 3 on.
 	Files []*os.File
 	// Ready is polled until it returns nil. Nil: do not wait.
 	Ready func() error

@@ -109,13 +109,13 @@ func StartFile(t testing.TB, file string, c Config, env ...string) *Proxy {
 	return p
 }
 
-// Inherit starts the program on a file that was written from c, with listening sockets of this process: names are what
-// systemd would call them, such as "clients:admin". It waits until the program is ready.
+// Inherit starts the program on a file that was written from c, with listening sockets of this process. names are the
+// names that systemd would give them, such as "clients:admin". Inherit waits until the program is ready.
 func Inherit(t testing.TB, file string, c Config, names string, sockets []*os.File, env ...string) *Proxy {
 	t.Helper()
 	p := &Proxy{Addr: c["listen"].(string), Admin: c["admin"].(string), File: file}
 	p.Process = parts.Start(t, parts.Spec{
-		// The process must know its own number, and exec keeps it.
+		// LISTEN_PID must be the number of the process, and exec keeps that number.
 		Path: "/bin/sh", Args: []string{"-c", `LISTEN_PID=$$ exec "$0" "$@"`, Binary(t), "serve", "--config", file},
 		Env:   append(env, fmt.Sprintf("LISTEN_FDS=%d", len(sockets)), "LISTEN_FDNAMES="+names),
 		Files: sockets, Ready: parts.HTTP("http://"+p.Admin+"/-/ready", http.StatusOK), Abrupt: true,

@@ -31,14 +31,14 @@ func Start(t testing.TB) *Registry {
 	return start(t, "", 200)
 }
 
-// The login of a private registry, and the line of an htpasswd file for it.
+// The login of a private registry, and its line in an htpasswd file.
 const (
 	User, Password = "pusher", "secret"
 
 	htpasswd = User + ":$2a$04$OpnR6bmCSfNjDj80AC9H6uzBGuEoVGWoN.8yetK2bKHXfhYGDNuoe\n"
 )
 
-// StartPrivate starts an empty registry that asks for a login, by HTTP's basic authentication.
+// StartPrivate starts an empty registry that asks for a login by HTTP's basic authentication.
 func StartPrivate(t testing.TB) *Registry {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "htpasswd")
@@ -48,7 +48,7 @@ func StartPrivate(t testing.TB) *Registry {
 	return start(t, fmt.Sprintf("auth: {htpasswd: {realm: test, path: %q}}\n", file), 401)
 }
 
-// start starts a registry that answers with a status to who has no login.
+// start starts a registry. status is its answer to a client without a login.
 func start(t testing.TB, more string, status int) *Registry {
 	t.Helper()
 	addr, root := parts.FreeAddr(t), t.TempDir()

@@ -14,13 +14,14 @@ import (
 	"ociproxy/test/parts"
 )
 
-// largest is how many bytes each program for linux/amd64 may have. It is a promise: raise no number without a reason.
+// largest is how many bytes each program for linux/amd64 may have. The project promises that: raise no number without a
+// reason.
 var largest = map[string]int64{"oci-proxy": 20e6, "oci-proxyctl": 60e6}
 
 var programs = []string{"oci-proxy", "oci-proxyctl", "oci-proxy-demo"}
 
-// TestReproducible builds in two clones that lie in different directories: the bytes are the same, need no library, and
-// are not more than promised.
+// TestReproducible builds in two clones in different directories. The bytes are the same, the programs need no library,
+// and they are not larger than promised.
 func TestReproducible(t *testing.T) {
 	temp := t.TempDir()
 	first, second := filepath.Join(temp, "a"), filepath.Join(temp, "another", "much-longer", "directory")
@@ -47,8 +48,8 @@ func TestReproducible(t *testing.T) {
 	}
 }
 
-// TestSlowReproducible compiles everything again, on a machine that has built nothing yet as it were: the bytes do not
-// come from a cache.
+// TestSlowReproducible compiles everything again with an empty cache, as on a new machine: the bytes do not come from a
+// cache.
 func TestSlowReproducible(t *testing.T) {
 	parts.Slow(t)
 	temp := t.TempDir()
@@ -71,7 +72,7 @@ func digest(t *testing.T, file string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// static fails for a program that needs a loader or a library, or that has symbols for a debugger.
+// static fails when a program needs a loader or a library, or has symbols for a debugger.
 func static(t *testing.T, file string) {
 	t.Helper()
 	program, err := elf.Open(file)
@@ -89,7 +90,7 @@ func static(t *testing.T, file string) {
 	}
 }
 
-// stamped fails for a program that does not say from which commit it was built, and when that was made.
+// stamped fails when a program does not say from which commit it was built, and when that commit was made.
 func stamped(t *testing.T, dir, file string) {
 	t.Helper()
 	commit := strings.TrimSpace(command(t, dir, nil, "git", "rev-parse", "HEAD"))
@@ -103,7 +104,7 @@ func stamped(t *testing.T, dir, file string) {
 		}
 	}
 	if strings.Contains(file, "demo") {
-		return // it has no other commands
+		return // the demo has no other commands
 	}
 	var build struct{ Version, Commit, Time string }
 	if err := json.Unmarshal([]byte(command(t, dir, nil, file, "version", "--output", "json")), &build); err != nil {

@@ -10,7 +10,7 @@ import (
 	"ociproxy/test/parts"
 )
 
-// command runs a program in dir and returns what it printed on stdout. env is added to ours.
+// command runs a program in dir and returns what it printed on stdout. It adds env to the environment of the test.
 func command(t *testing.T, dir string, env []string, name string, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), name, args...)
@@ -27,8 +27,8 @@ func lines(text string) []string {
 	return strings.FieldsFunc(text, func(r rune) bool { return r == '\n' })
 }
 
-// clone makes copies of the working tree: the commit, and what is not committed yet. All of them before any is used, so
-// that they are the same while somebody works in the tree.
+// clone makes copies of the working tree: the commit, and what is not committed yet. Call it once for all copies,
+// before any is used, so that they are the same although a person works in the tree.
 func clone(t *testing.T, dirs ...string) {
 	t.Helper()
 	for _, dir := range dirs {

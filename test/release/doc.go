@@ -1,3 +1,3 @@
-// Package release tests what is shipped: that the programs are static, small and reproducible, that systemd accepts the
-// units, and that archives, packages and signatures are what the pages say.
+// Package release tests the files of a release: the programs are static, small and reproducible, systemd accepts the
+// units, and archives, packages and signatures are as the pages say.
 package release

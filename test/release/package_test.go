@@ -13,8 +13,9 @@ import (
 	"ociproxy/test/parts"
 )
 
-// TestSlowPackage makes the packages with nfpm alone, from what .goreleaser.yaml says of them: goreleaser takes minutes
-// to build and packs with the same code. It installs the one for Debian into a directory and asks rpm about the other.
+// TestSlowPackage makes the packages with nfpm alone, from their description in .goreleaser.yaml, because goreleaser
+// takes minutes to build and packs with the same code. It installs the Debian package into a directory, and asks rpm
+// about the other.
 func TestSlowPackage(t *testing.T) {
 	parts.Slow(t)
 	nfpm := parts.Find(t, "nfpm")
@@ -37,7 +38,8 @@ func TestSlowPackage(t *testing.T) {
 	t.Run("rpm", func(t *testing.T) { readsRPM(t, pack("rpm")) })
 }
 
-// nfpmConfig is the package of .goreleaser.yaml as nfpm wants it, with the programs, which goreleaser adds by itself.
+// nfpmConfig returns the package of .goreleaser.yaml in the form of nfpm, with the programs, which goreleaser adds by
+// itself.
 func nfpmConfig(t *testing.T, dir string) []byte {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(dir, ".goreleaser.yaml"))
@@ -126,7 +128,8 @@ func installsDeb(t *testing.T, deb string) {
 	}
 }
 
-// readsRPM asks rpm what the package has: the same files, a config that an upgrade does not replace, the scripts.
+// readsRPM asks rpm for the content of the package: the same files, a config that an upgrade does not replace, the
+// scripts.
 func readsRPM(t *testing.T, file string) {
 	t.Helper()
 	listed := lines(command(t, "/", nil, "rpm", "-qpl", file))

@@ -16,8 +16,8 @@ import (
 	"ociproxy/test/parts"
 )
 
-// TestSlowRelease makes a release as `make release-snapshot` does, verifies it as SECURITY.md says, and installs the
-// package of this machine into a directory.
+// TestSlowRelease makes a release as `make release-snapshot` does. It verifies the release as SECURITY.md says, and
+// installs the package of this machine into a directory.
 func TestSlowRelease(t *testing.T) {
 	parts.Slow(t)
 	if !parts.Exhaustive() {
@@ -29,7 +29,7 @@ func TestSlowRelease(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "oci-proxy")
 	clone(t, dir)
 	env := []string{"OCIPROXY_PARTS=" + parts.Dir(), "HOME=" + t.TempDir()}
-	for _, name := range []string{"GOCACHE", "GOMODCACHE"} { // which lie below HOME otherwise
+	for _, name := range []string{"GOCACHE", "GOMODCACHE"} { // without these variables they lie below HOME
 		env = append(env, name+"="+strings.TrimSpace(command(t, dir, nil, "go", "env", name)))
 	}
 	command(t, dir, env, "scripts/release.sh", "snapshot")
@@ -55,7 +55,7 @@ func TestSlowRelease(t *testing.T) {
 			"deploy/package/config.yaml", "man/man1/oci-proxyctl-mirror.1", "completions/bash/oci-proxy",
 			"completions/zsh/_oci-proxyctl", "oci-proxy",
 		} {
-			// The time is that of the commit: the archive does not depend on when it was made.
+			// The time is that of the commit, so the archive does not depend on when it was made.
 			if info, err := os.Stat(filepath.Join(archive, name)); err != nil {
 				t.Error(err)
 			} else if strconv.FormatInt(info.ModTime().Unix(), 10) != made {
@@ -67,7 +67,7 @@ func TestSlowRelease(t *testing.T) {
 	t.Run("rpm", func(t *testing.T) { readsRPM(t, one(t, dist, "oci-proxy-*.x86_64.rpm")) })
 }
 
-// one is the only file of dir with a name like pattern.
+// one returns the only file of dir with a name like pattern.
 func one(t *testing.T, dir, pattern string) string {
 	t.Helper()
 	all, err := filepath.Glob(filepath.Join(dir, pattern))
@@ -84,7 +84,7 @@ func unpacked(t *testing.T, dist, version string) string {
 	return filepath.Join(dir, name)
 }
 
-// releaseFiles holds the files that are published against what a release has.
+// releaseFiles compares the published files with the list that a release must have.
 func releaseFiles(t *testing.T, dist, version string) {
 	t.Helper()
 	want := []string{"checksums.txt", "checksums.txt.sigstore.json", "cosign.pub", "provenance.sigstore.json"}
@@ -102,7 +102,7 @@ func releaseFiles(t *testing.T, dist, version string) {
 	}
 	var got []string
 	for _, e := range entries {
-		// What goreleaser keeps for itself: its view of the config and of the artifacts.
+		// goreleaser keeps these files for itself: its view of the config and of the artifacts.
 		if !e.IsDir() && !slices.Contains([]string{"config.yaml", "artifacts.json", "metadata.json"}, e.Name()) {
 			got = append(got, e.Name())
 		}
@@ -119,7 +119,7 @@ func releaseFiles(t *testing.T, dist, version string) {
 	}
 }
 
-// verified runs each command of the section of SECURITY.md, on the release and on one that was tampered with.
+// verified runs each command of the section of SECURITY.md: on the release, and on a copy that was changed.
 func verified(t *testing.T, dist string) {
 	t.Helper()
 	page, err := os.ReadFile(filepath.Join(parts.Root(), "SECURITY.md"))

@@ -12,9 +12,9 @@ import (
 	"ociproxy/test/parts"
 )
 
-// TestPackageScripts runs the scripts of the packages as dpkg and rpm call them, beside a systemctl that writes down
-// what it is asked: an install starts and enables nothing; an upgrade restarts a server that runs, unless the new version
-// refuses its config; only a removal stops it.
+// TestPackageScripts runs the scripts of the packages as dpkg and rpm call them, with a systemctl that records its
+// calls. An install starts and enables nothing. An upgrade restarts a running server, unless the new version refuses
+// its config. Only a removal stops it.
 func TestPackageScripts(t *testing.T) {
 	program := parts.Build(t, "oci-proxy", "OCIPROXY_BINARY")
 	good := string(sample(t))
@@ -27,10 +27,10 @@ func TestPackageScripts(t *testing.T) {
 		script  string
 		args    []string
 		booted  bool // systemd runs
-		stopped bool // the server does not
+		stopped bool // the server does not run
 		config  string
 		calls   []string
-		said    string // contained in what is printed
+		said    string // the output contains it
 		purged  bool
 	}{
 		"deb install": {script: "postinstall", args: []string{"configure", ""}, booted: true,

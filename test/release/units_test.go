@@ -14,12 +14,12 @@ import (
 	"ociproxy/test/parts"
 )
 
-// exposed is the most that `systemd-analyze security` may say of a service, of 10.
+// exposed is the highest exposure, on a scale to 10, that `systemd-analyze security` may give a service.
 const exposed = 2.0
 
 var units = []string{"oci-proxy.socket", "oci-proxy.service", "oci-proxy-mirror.timer", "oci-proxy-mirror.service"}
 
-// systemd lays out a file system with the units, and with the programs that they start.
+// systemd makes a file system with the units, and with the programs that they start.
 func systemd(t *testing.T) (root string) {
 	t.Helper()
 	root = t.TempDir()
@@ -32,7 +32,7 @@ func systemd(t *testing.T) (root string) {
 	for _, name := range units {
 		install(t, filepath.Join(parts.Root(), "deploy/systemd", name), filepath.Join(lib, name), 0o644)
 	}
-	// verify wants these to be there, and the units of systemd that ours name.
+	// systemd-analyze verify needs these files, and the units of systemd that ours name.
 	install(t, "/bin/kill", filepath.Join(root, "bin/kill"), 0o755)
 	for _, name := range []string{"oci-proxy", "oci-proxyctl"} {
 		install(t, "/bin/true", filepath.Join(root, "usr/bin", name), 0o755)
@@ -58,7 +58,7 @@ func install(t *testing.T, from, to string, mode os.FileMode) {
 	}
 }
 
-// TestUnits: systemd accepts the units without a warning, and the services are shut in.
+// TestUnits: systemd accepts the units without a warning, and the services are confined.
 func TestUnits(t *testing.T) {
 	analyze := parts.Find(t, "systemd-analyze")
 	root := systemd(t)
@@ -86,7 +86,7 @@ func TestUnits(t *testing.T) {
 	}
 }
 
-// setting is the last value of a key in a unit.
+// setting returns the last value of a key in a unit.
 func setting(t *testing.T, unit, key string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(parts.Root(), "deploy/systemd", unit))
@@ -100,7 +100,8 @@ func setting(t *testing.T, unit, key string) string {
 	return all[len(all)-1][1]
 }
 
-// TestUnitsFitTheConfig: what units and the sample config both say is the same, and systemd waits for the drain.
+// TestUnitsFitTheConfig: a value that is both in the units and in the sample config is the same in both. systemd waits
+// for the drain.
 func TestUnitsFitTheConfig(t *testing.T) {
 	cfg, err := config.Load(filepath.Join(parts.Root(), "deploy/package/config.yaml"))
 	if err != nil {
