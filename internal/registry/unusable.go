@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// ErrUnusable says that a list has entries that cannot be requested: invalid names, tags or digests, or entries that are not
-// text. The rest of the list is valid.
+// ErrUnusable says that a list has entries that cannot be requested: invalid names, tags or digests, or entries that
+// are not text. The rest of the list is valid.
 var ErrUnusable = errors.New("the registry lists a name, tag or digest that is not valid")
 
 // maxUnusable bounds how many invalid entries of a list are kept. The other invalid entries are only counted.
