@@ -42,8 +42,8 @@ var ErrDamaged = errors.New("the copy is damaged: its content does not have the 
 var named = regexp.MustCompile(`^config-(\d{6,18})-([0-9a-f]{64})\.yaml$`)
 
 // Keep adds a copy of text. It removes an older copy of the same text, and the oldest copies, so that at most [Most]
-// stay. It creates the directory. When the newest copy has this text already, Keep changes nothing. After an error, the
-// earlier copies are still there.
+// stay. It creates the directory. When the newest copy has this text already, Keep changes nothing. It removes no
+// earlier copy before the new one is written.
 func (d Dir) Keep(text []byte) error {
 	if err := os.MkdirAll(string(d), 0o700); err != nil {
 		return err
