@@ -123,11 +123,16 @@ const tries = 12
 // killing gives each run more to do than the one before, and kills it. The observer watches what is visible all the
 // time. In the end one run makes production match the tree.
 func killing(t *testing.T, each []step, atRandom int) {
+	const repos = 4
 	runs := 2*2*len(each) + 2*tries + atRandom // an upper limit, nearly always
-	w := newScene(t).world(t, source.Shape{Images: runs, Repos: 4, Seed: 60, Smallest: 600, Largest: 6 << 10})
+	w := newScene(t).world(t, source.Shape{Images: runs, Repos: repos, Seed: 60, Smallest: 600, Largest: 6 << 10})
+	// The images of a project are sorted by repository, and only one repository has signatures. The runs take the
+	// repositories in turn, so that there are new signatures until the end.
+	inEach := (runs + repos - 1) / repos
+	turn := func(image int) int { return image%inEach*repos + image/inEach }
 	run := -1
 	more := func() {
-		w.writeTree(t, func(n int, _ source.Pushed) bool { return n%runs <= run })
+		w.writeTree(t, func(n int, _ source.Pushed) bool { return turn(n%runs) <= run })
 		run++
 	}
 	more()
