@@ -69,7 +69,7 @@ says so in the log and in the metrics. It takes the config file as soon as that 
 	f.StringVar(&how.level, "log-level", "",
 		"lowest `level` that is logged: debug, info, warn or error; default: log.level of the config")
 	_ = cmd.RegisterFlagCompletionFunc("log-level", cobra.FixedCompletions(levels(), cobra.ShellCompDirectiveNoFileComp))
-	cli.Exits(cmd, cli.ExitCode{Code: cli.CodeOK, Means: "stopped by a signal, in order"}, cli.Invalid)
+	cli.Exits(cmd, cli.ExitCode{Code: cli.CodeOK, Means: "stopped cleanly by a signal"}, cli.Invalid)
 	return cmd
 }
 
