@@ -57,6 +57,9 @@ func cloneInto(t *testing.T, dir string) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if info.IsDir() {
+			continue // a link to a directory, such as a .bin that several worktrees share
+		}
 		data, err := os.ReadFile(from)
 		if err == nil {
 			err = os.MkdirAll(filepath.Dir(to), 0o755)
