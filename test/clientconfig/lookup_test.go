@@ -246,4 +246,3 @@ func imported(file *ast.File, name string) string {
 	}
 	return ""
 }
-

@@ -26,7 +26,7 @@ var marked = regexp.MustCompile("(?m)^<!-- block: (\\S+) -->\n```[a-z]+\n((?s:.*
 
 func page(t testing.TB) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(parts.Root(), "docs", "clients.md"))
+	text, err := os.ReadFile(filepath.Join(parts.Root(), "docs", "client-configs.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +81,7 @@ func TestPageSaysWhatIsTested(t *testing.T) {
 		}
 	}
 	if diff := cmp.Diff(rows, got); diff != "" {
-		t.Errorf("the table of docs/clients.md is not what the tests do (-tests +page):\n%s\nIt should be:\n%s", diff, strings.Join(rows, "\n"))
+		t.Errorf("the table of docs/client-configs.md is not what the tests do (-tests +page):\n%s\nIt should be:\n%s", diff, strings.Join(rows, "\n"))
 	}
 }
 

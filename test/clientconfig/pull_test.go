@@ -46,6 +46,7 @@ var pulls = slices.Concat(
 		{client: skopeo1, situation: "B", blocks: []string{"registries-digest"}, digest: true},
 		{client: crane, situation: "A", blocks: []string{"crane"}},
 		{client: crane, situation: "A", blocks: []string{"crane-http"}, speaks: plain},
+		{client: buildkit0, situation: "B", blocks: []string{"ca-buildkit", "buildkit"}, speaks: privateTLS, slow: true},
 		{client: regctl, situation: "A", blocks: []string{"regctl"}, slow: true},
 		{client: regctl, situation: "A", blocks: []string{"regctl-http"}, speaks: plain, slow: true},
 	},
@@ -143,7 +144,7 @@ func (c pull) room(t *testing.T, s *site, p *proxy.Proxy, all map[string]block) 
 	for _, name := range c.blocks {
 		b, ok := all[name]
 		if !ok {
-			t.Fatalf("docs/clients.md has no block %s", name)
+			t.Fatalf("docs/client-configs.md has no block %s", name)
 		}
 		b.text, b.path = c.localise(s, p, r.dir, b.text), c.localise(s, p, r.dir, b.path)
 		r.blocks = append(r.blocks, b)

@@ -153,7 +153,7 @@ func (s *site) mark(p *proxy.Proxy) marks {
 
 // authority is a certificate authority, with a certificate for 127.0.0.1 and its key as files.
 type authority struct {
-	authority      *x509.Certificate
+	authority     *x509.Certificate
 	ca, cert, key string
 }
 
