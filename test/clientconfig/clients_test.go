@@ -123,28 +123,6 @@ func engine(program string, flags ...string) func(*testing.T, *room) func(string
 	}
 }
 
-// buildkit pulls for a build that only exports what it got.
-func buildkit(t *testing.T, r *room) func(string) error {
-	parts.NeedRoot(t)
-	addr := "unix://" + filepath.Join(r.dir, "b.sock")
-	buildctl := parts.Find(t, "buildctl")
-	parts.Start(t, parts.Spec{
-		Path: parts.Find(t, "buildkitd"),
-		Args: []string{"--config", r.file(t, "/buildkitd.toml"), "--addr", addr, "--root", filepath.Join(r.dir, "root"),
-			"--oci-worker-snapshotter", "native", "--oci-worker-binary", parts.Find(t, "runc"), "--containerd-worker=false"},
-		Env: r.env,
-		Ready: func() error {
-			_, err := parts.Try(t, 5*time.Second, buildctl, "--addr", addr, "debug", "workers")
-			return err
-		},
-	})
-	return func(ref string) error {
-		write(t, filepath.Join(r.dir, "Dockerfile"), "FROM "+ref+"\n")
-		return r.sh(t, buildctl+" --addr "+addr+" build --frontend dockerfile.v0 --opt platform=linux/amd64"+
-			" --local context=. --local dockerfile=. --output type=oci,dest=image.tar")
-	}
-}
-
 // command runs the command of the page, a program of .bin.
 func command(t *testing.T, r *room) func(string) error {
 	return func(string) error {
@@ -160,7 +138,6 @@ var (
 	podman      = client{"podman 4.3", []string{"podman", "--version"}, engine("podman", "--cgroup-manager", "cgroupfs", "--events-backend", "file")}
 	buildah     = client{"buildah 1.28", []string{"buildah", "--version"}, engine("buildah")}
 	skopeo1     = client{"skopeo 1.9", []string{"skopeo", "--version"}, skopeo}
-	buildkit0   = client{"BuildKit 0.34", []string{"buildkitd", "--version"}, buildkit}
 	crane       = client{"crane 0.22", []string{"crane", "version"}, command}
 	regctl      = client{"regctl 0.11", []string{"regctl", "version"}, command}
 )

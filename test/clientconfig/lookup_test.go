@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pelletier/go-toml/v2"
 	"go.yaml.in/yaml/v4"
 
 	"ociproxy/test/parts"
@@ -21,7 +22,7 @@ import (
 // lookup says which struct in the source of a client that does not run here a block fills.
 type lookup struct {
 	source    string // a part of scripts/parts.txt
-	tag       string // of the struct's fields: json or yaml
+	tag       string // of the struct's fields, and the language of the block: json, yaml or toml
 	types     []typeName
 	situation string
 }
@@ -30,6 +31,7 @@ type lookup struct {
 type typeName struct{ dir, name string }
 
 var lookups = map[string]lookup{
+	"buildkit":    {"buildkit", "toml", []typeName{{"cmd/buildkitd/config", "Config"}}, "B"},
 	"docker":      {"moby", "json", []typeName{{"daemon/config", "CommonConfig"}}, "B"},
 	"kubelet":     {"kubelet", "json", []typeName{{"config/v1beta1", "KubeletConfiguration"}}, "A, B"},
 	"k3s":         {"wharfie", "yaml", []typeName{{"pkg/registries", "Registry"}}, "B"},
@@ -52,11 +54,7 @@ func TestKeysAreKnown(t *testing.T) {
 				t.Fatalf("%d documents, want %d", len(documents), len(l.types))
 			}
 			for i, document := range documents {
-				var value any // JSON is YAML
-				if err := yaml.Unmarshal([]byte(document), &value); err != nil {
-					t.Fatal(err)
-				}
-				for _, fault := range src.faults(l.types[i].dir, ast.NewIdent(l.types[i].name), nil, value, "") {
+				for _, fault := range src.faults(l.types[i].dir, ast.NewIdent(l.types[i].name), nil, decode(t, l.tag, document), "") {
 					t.Error(fault)
 				}
 			}
@@ -77,14 +75,25 @@ func TestWrongKeysAreFound(t *testing.T) {
 		"hidden: a":           1,
 		"nam: a\nother: [{}]": 2,
 	} {
-		var value any
-		if err := yaml.Unmarshal([]byte(text), &value); err != nil {
-			t.Fatal(err)
-		}
-		if faults := src.faults("top", ast.NewIdent("Top"), nil, value, ""); len(faults) != want {
+		if faults := src.faults("top", ast.NewIdent("Top"), nil, decode(t, "yaml", text), ""); len(faults) != want {
 			t.Errorf("%q: faults %q, want %d", text, faults, want)
 		}
 	}
+}
+
+// decode reads a document in a language.
+func decode(t *testing.T, language, text string) (value any) {
+	t.Helper()
+	var err error
+	if language == "toml" {
+		err = toml.Unmarshal([]byte(text), &value)
+	} else {
+		err = yaml.Unmarshal([]byte(text), &value) // JSON is YAML
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return value
 }
 
 // source reads types of a module from its Go files.

@@ -46,7 +46,6 @@ var pulls = slices.Concat(
 		{client: skopeo1, situation: "B", blocks: []string{"registries-digest"}, digest: true},
 		{client: crane, situation: "A", blocks: []string{"crane"}},
 		{client: crane, situation: "A", blocks: []string{"crane-http"}, speaks: plain},
-		{client: buildkit0, situation: "B", blocks: []string{"ca-buildkit", "buildkit"}, speaks: privateTLS, slow: true},
 		{client: regctl, situation: "A", blocks: []string{"regctl"}, slow: true},
 		{client: regctl, situation: "A", blocks: []string{"regctl-http"}, speaks: plain, slow: true},
 	},
