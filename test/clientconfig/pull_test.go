@@ -3,7 +3,6 @@ package clientconfig
 import (
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -31,33 +30,29 @@ const (
 	plain                    // HTTP
 )
 
-var pulls = slices.Concat(
-	[]pull{
-		{client: containerd1, situation: "B", blocks: []string{"containerd-1", "hosts"}},
-		{client: containerd1, situation: "B", blocks: []string{"containerd-1", "ca-containerd", "hosts-ca"}, speaks: privateTLS},
-		{client: containerd1, situation: "B", blocks: []string{"containerd-1", "hosts-http"}, speaks: plain},
-		{client: containerd1, situation: "A", blocks: []string{"containerd-1", "ca-containerd", "hosts-own"}, speaks: privateTLS},
-		{client: ctr1, situation: "B", blocks: []string{"ctr", "hosts"}},
-		{client: containerd2, situation: "B", blocks: []string{"containerd-2", "hosts"}, slow: true},
-		{client: containerd2, situation: "B", blocks: []string{"containerd-2", "ca-containerd", "hosts-ca"}, speaks: privateTLS, slow: true},
-		{client: containerd2, situation: "B", blocks: []string{"containerd-2", "hosts-http"}, speaks: plain, slow: true},
-		{client: containerd2, situation: "A", blocks: []string{"containerd-2", "ca-containerd", "hosts-own"}, speaks: privateTLS, slow: true},
-		{client: ctr2, situation: "B", blocks: []string{"ctr", "hosts"}, slow: true},
-		{client: skopeo1, situation: "B", blocks: []string{"registries-digest"}, digest: true},
-		{client: crane, situation: "A", blocks: []string{"crane"}},
-		{client: crane, situation: "A", blocks: []string{"crane-http"}, speaks: plain},
-		{client: regctl, situation: "A", blocks: []string{"regctl"}, slow: true},
-		{client: regctl, situation: "A", blocks: []string{"regctl-http"}, speaks: plain, slow: true},
-	},
-	containersPulls(podman), containersPulls(buildah), containersPulls(skopeo1),
-)
-
-func containersPulls(c client) []pull {
-	return []pull{
-		{client: c, situation: "B", blocks: []string{"registries"}},
-		{client: c, situation: "B", blocks: []string{"registries-http"}, speaks: plain},
-		{client: c, situation: "A", blocks: []string{"ca-containers"}, speaks: privateTLS},
-	}
+var pulls = []pull{
+	{client: containerd1, situation: "B", blocks: []string{"containerd-1", "hosts"}},
+	{client: containerd1, situation: "B", blocks: []string{"containerd-1", "ca-containerd", "hosts-ca"}, speaks: privateTLS},
+	{client: containerd1, situation: "B", blocks: []string{"containerd-1", "hosts-http"}, speaks: plain},
+	{client: containerd1, situation: "A", blocks: []string{"containerd-1", "ca-containerd", "hosts-own"}, speaks: privateTLS},
+	{client: ctr1, situation: "B", blocks: []string{"ctr", "hosts"}},
+	{client: containerd2, situation: "B", blocks: []string{"containerd-2", "hosts"}, slow: true},
+	{client: containerd2, situation: "B", blocks: []string{"containerd-2", "ca-containerd", "hosts-ca"}, speaks: privateTLS, slow: true},
+	{client: containerd2, situation: "B", blocks: []string{"containerd-2", "hosts-http"}, speaks: plain, slow: true},
+	{client: containerd2, situation: "A", blocks: []string{"containerd-2", "ca-containerd", "hosts-own"}, speaks: privateTLS, slow: true},
+	{client: ctr2, situation: "B", blocks: []string{"ctr", "hosts"}, slow: true},
+	{client: skopeo1, situation: "B", blocks: []string{"registries-digest"}, digest: true},
+	{client: crane, situation: "A", blocks: []string{"crane"}},
+	{client: crane, situation: "A", blocks: []string{"crane-http"}, speaks: plain},
+	{client: regctl, situation: "A", blocks: []string{"regctl"}, slow: true},
+	{client: regctl, situation: "A", blocks: []string{"regctl-http"}, speaks: plain, slow: true},
+	// One library for all three: skopeo, which is the fastest, reads each block.
+	{client: skopeo1, situation: "B", blocks: []string{"registries"}},
+	{client: podman, situation: "B", blocks: []string{"registries"}},
+	{client: buildah, situation: "B", blocks: []string{"registries"}},
+	{client: skopeo1, situation: "B", blocks: []string{"registries-http"}, speaks: plain},
+	{client: skopeo1, situation: "A", blocks: []string{"ca-containers"}, speaks: privateTLS},
+	{client: podman, situation: "A", blocks: []string{"ca-containers"}, speaks: privateTLS},
 }
 
 func TestPulls(t *testing.T) { runPulls(t, false) }
