@@ -107,8 +107,12 @@ func (s *site) fromStore(t *testing.T, p *proxy.Proxy, tag string, since marks) 
 		}
 		return s.complete("store", sent, tag)
 	})
-	if sent := s.sent(since); len(sent) > 0 {
-		t.Errorf("the registry sent blobs too: %v", sent)
+	// containerd 2 also reads the config of the image for the other architecture, which the store does not have.
+	sent := s.sent(since)
+	for _, b := range s.images[tag].Arch["amd64"].Blobs {
+		if sent[b.Digest] > 0 {
+			t.Errorf("the registry sent %s too", b.Digest)
+		}
 	}
 }
 
