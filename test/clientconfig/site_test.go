@@ -28,7 +28,7 @@ import (
 	"ociproxy/test/s3"
 )
 
-// site is what stands behind the proxy: a registry by HTTPS, and a store for clients of this machine. It has the images
+// site is what stands behind the proxy: a registry and a store for clients of this machine, both by HTTPS. It has the images
 // sample/app:1.0 and sample/app:2.0, without a common blob.
 type site struct {
 	registry *registry.Registry
@@ -43,7 +43,8 @@ const repository = "sample/app"
 
 func newSite(t *testing.T) *site {
 	t.Helper()
-	s := &site{public: newAuthority(t), private: newAuthority(t), store: s3.Start(t, "us-east-1"), images: map[string]*image.Image{}}
+	s := &site{public: newAuthority(t), private: newAuthority(t), images: map[string]*image.Image{}}
+	s.store = s3.StartTLS(t, "us-east-1", s.public.cert, s.public.key)
 	s.registry = registry.StartTLS(t, s.public.cert, s.public.key)
 	pool := x509.NewCertPool()
 	pool.AddCert(s.public.authority)
@@ -76,7 +77,7 @@ func (s *site) start(t *testing.T, a *authority) *proxy.Proxy {
 			proxy.Map{"name": "main", "url": s.registry.URL, "place": "gcp/us-central1", "canonical": true},
 		},
 		"stores": proxy.List{
-			proxy.Map{"name": "s3-use1", "url": s.store.URL, "place": "aws/us-east-1", "serves": proxy.List{"aws"}, "insecure": true},
+			proxy.Map{"name": "s3-use1", "url": s.store.URL, "place": "aws/us-east-1", "serves": proxy.List{"aws"}},
 		},
 		"limits": proxy.Map{"checkTimeout": "5s"},
 	}
