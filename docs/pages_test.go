@@ -10,7 +10,7 @@ import (
 
 // tasks are the operators' pages, by task.
 var tasks = []string{
-	"docs/operations.md", "docs/install.md", "docs/images.md", "docs/kubernetes.md", "docs/sizing.md", "docs/upgrade.md", "docs/monitor.md",
+	"docs/operations.md", "docs/install.md", "docs/images.md", "docs/kubernetes.md", "docs/sizing.md", "docs/clients.md", "docs/client-configs.md", "docs/upgrade.md", "docs/monitor.md",
 	"docs/how-it-works.md", "docs/client-simulation.md", "docs/troubleshoot.md", "docs/faults.md", "docs/runbook.md",
 	"docs/runbook-config.md", "docs/runbook-mirror.md", "docs/glossary.md",
 }
@@ -53,7 +53,7 @@ func TestPagesAreListed(t *testing.T) {
 func TestPagesQuoteTheCode(t *testing.T) {
 	code := source(t)
 	quoted := regexp.MustCompile("`((?:a|an|[a-z]{3,}) [a-z][a-z,:' …-]*)`")
-	command := regexp.MustCompile(` -|^(make|systemctl|helm|kubectl) |^(check|inventory) (ls|diff|verify|rebuild)|^(promote|audit|mirror) `)
+	command := regexp.MustCompile(` -|^(make|systemctl|helm|kubectl|docker) |^(check|inventory) (ls|diff|verify|rebuild)|^(promote|audit|mirror) `)
 	found := 0
 	for _, name := range tasks {
 		for _, m := range quoted.FindAllStringSubmatch(read(t, name), -1) {

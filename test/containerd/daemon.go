@@ -24,34 +24,48 @@ type Daemon struct {
 // Start starts the distribution's containerd (version 1) or the one in containerd2/ (version 2).
 func Start(t testing.TB, version int) *Daemon {
 	t.Helper()
-	parts.NeedRoot(t)
-	folder := ""
-	if version == 2 {
-		folder = "containerd2/"
-	}
 	dir := parts.ShortDir(t)
-	d := &Daemon{Version: version, Socket: filepath.Join(dir, "c.sock"), hostsDir: filepath.Join(dir, "certs.d"),
-		ctr: parts.Find(t, folder+"ctr")}
 	file := filepath.Join(dir, "config.toml")
-	if err := os.WriteFile(file, []byte(d.config(dir)), 0o600); err != nil {
+	d := &Daemon{Version: version, hostsDir: filepath.Join(dir, "certs.d")}
+	if err := os.WriteFile(file, []byte(d.config()), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	d.start(t, dir, file)
+	return d
+}
+
+// StartFile starts containerd as [Start] does, but with a config file of the caller's.
+func StartFile(t testing.TB, version int, file string, env ...string) *Daemon {
+	t.Helper()
+	d := &Daemon{Version: version}
+	d.start(t, parts.ShortDir(t), file, env...)
+	return d
+}
+
+func (d *Daemon) start(t testing.TB, dir, file string, env ...string) {
+	t.Helper()
+	parts.NeedRoot(t)
+	folder := ""
+	if d.Version == 2 {
+		folder = "containerd2/"
+	}
+	d.Socket, d.ctr = filepath.Join(dir, "c.sock"), parts.Find(t, folder+"ctr")
 	d.process = parts.Start(t, parts.Spec{
-		Path: parts.Find(t, folder+"containerd"), Args: []string{"--config", file, "--log-level", "warn"}, Dir: dir,
+		Path: parts.Find(t, folder+"containerd"),
+		Args: []string{"--config", file, "--log-level", "warn", "--address", d.Socket,
+			"--root", filepath.Join(dir, "root"), "--state", filepath.Join(dir, "state")},
+		Env: env, Dir: dir,
 		Ready: func() error {
 			_, err := parts.Try(t, 5*time.Second, d.ctr, "--address", d.Socket, "version")
 			return err
 		},
 	})
-	return d
 }
 
-func (d *Daemon) config(dir string) string {
-	common := fmt.Sprintf("root = %q\nstate = %q\n[grpc]\naddress = %q\n",
-		filepath.Join(dir, "root"), filepath.Join(dir, "state"), d.Socket)
+func (d *Daemon) config() string {
 	if d.Version == 2 {
 		// containerd fetches layers above 1 MiB in parallel pieces, each by a Range with an open end.
-		return "version = 3\n" + common + fmt.Sprintf(`
+		return fmt.Sprintf(`version = 3
 [plugins.'io.containerd.cri.v1.images']
 snapshotter = "native"
 [plugins.'io.containerd.cri.v1.images'.registry]
@@ -65,7 +79,7 @@ platform = "linux/amd64"
 snapshotter = "native"
 `, d.hostsDir, d.hostsDir)
 	}
-	return "version = 2\n" + common + fmt.Sprintf(`
+	return fmt.Sprintf(`version = 2
 [plugins."io.containerd.grpc.v1.cri".containerd]
 snapshotter = "native"
 [plugins."io.containerd.grpc.v1.cri".registry]

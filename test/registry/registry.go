@@ -19,7 +19,7 @@ import (
 // Registry is a running registry.
 type Registry struct {
 	Addr string // host:port
-	URL  string // http://host:port
+	URL  string // http://host:port, or https://
 
 	process *parts.Process
 	root    string
@@ -28,7 +28,13 @@ type Registry struct {
 // Start starts an empty registry.
 func Start(t testing.TB) *Registry {
 	t.Helper()
-	return start(t, "", 200)
+	return start(t, options{status: 200})
+}
+
+// StartTLS starts an empty registry that speaks HTTPS with a certificate and its key, both files.
+func StartTLS(t testing.TB, cert, key string) *Registry {
+	t.Helper()
+	return start(t, options{tls: fmt.Sprintf(", tls: {certificate: %q, key: %q}", cert, key)})
 }
 
 // The login of a private registry, and its line in an htpasswd file.
@@ -45,29 +51,36 @@ func StartPrivate(t testing.TB) *Registry {
 	if err := os.WriteFile(file, []byte(htpasswd), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return start(t, fmt.Sprintf("auth: {htpasswd: {realm: test, path: %q}}\n", file), 401)
+	return start(t, options{more: fmt.Sprintf("auth: {htpasswd: {realm: test, path: %q}}\n", file), status: 401})
 }
 
-// start starts a registry. status is its answer to a client without a login.
-func start(t testing.TB, more string, status int) *Registry {
+type options struct {
+	more   string // lines of the config
+	tls    string // key of the config's http
+	status int    // of the answer to a client without a login
+}
+
+func start(t testing.TB, o options) *Registry {
 	t.Helper()
 	addr, root := parts.FreeAddr(t), t.TempDir()
 	// By default a page has at most 100 tags. A limit of 50 makes clients follow links.
 	config := fmt.Sprintf(`version: 0.1
 log: {level: warn, accesslog: {disabled: false}}
 storage: {filesystem: {rootdirectory: %q}, delete: {enabled: true}, tag: {concurrencylimit: 4}}
-http: {addr: %q, secret: for-tests}
+http: {addr: %q, secret: for-tests%s}
 tags: {maxtags: 50}
-`, root, addr) + more
+`, root, addr, o.tls) + o.more
 	file := filepath.Join(t.TempDir(), "registry.yml")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	r := &Registry{Addr: addr, URL: "http://" + addr, root: root}
-	r.process = parts.Start(t, parts.Spec{
-		Path: parts.Find(t, "registry"), Args: []string{"serve", file},
-		Ready: parts.HTTP(r.URL+"/v2/", status),
-	})
+	ready := parts.HTTP(r.URL+"/v2/", o.status)
+	if o.tls != "" {
+		r.URL = "https://" + addr
+		ready = parts.Dial("tcp", addr) // a plain request would not tell
+	}
+	r.process = parts.Start(t, parts.Spec{Path: parts.Find(t, "registry"), Args: []string{"serve", file}, Ready: ready})
 	return r
 }
 

@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"crypto/tls"
 	"io"
 	"log/slog"
 	"math"
@@ -22,7 +23,8 @@ type meter struct {
 	cuts  map[string]int64 // by path: where to cut the next answer
 }
 
-func newMeter(t testing.TB, backend string) *meter {
+// newMeter starts a meter, which speaks HTTPS with the certificate if there is one.
+func newMeter(t testing.TB, backend string, certificates ...tls.Certificate) *meter {
 	t.Helper()
 	m := &meter{bytes: map[string]int64{}, cuts: map[string]int64{}}
 	proxy := &httputil.ReverseProxy{
@@ -35,7 +37,13 @@ func newMeter(t testing.TB, backend string) *meter {
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
 		ErrorLog:     slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 	}
-	m.Server = httptest.NewServer(proxy)
+	m.Server = httptest.NewUnstartedServer(proxy)
+	if len(certificates) > 0 {
+		m.TLS = &tls.Config{Certificates: certificates}
+		m.StartTLS()
+	} else {
+		m.Start()
+	}
 	t.Cleanup(m.Close)
 	return m
 }

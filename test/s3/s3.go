@@ -6,6 +6,7 @@ package s3
 import (
 	"bytes"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -45,8 +46,23 @@ type Store struct {
 // Start starts an empty store.
 func Start(t testing.TB, region string) *Store {
 	t.Helper()
+	return start(t, region)
+}
+
+// StartTLS starts an empty store that clients reach by HTTPS, with a certificate and its key, both files.
+func StartTLS(t testing.TB, region, cert, key string) *Store {
+	t.Helper()
+	certificate, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return start(t, region, certificate)
+}
+
+func start(t testing.TB, region string, certificates ...tls.Certificate) *Store {
+	t.Helper()
 	addr := parts.FreeAddr(t)
-	m := newMeter(t, addr)
+	m := newMeter(t, addr, certificates...)
 	s := &Store{Region: region, Addr: m.Listener.Addr().String(), URL: m.URL + "/" + bucket + "/" + prefix + "{digest}",
 		meter: m, log: filepath.Join(t.TempDir(), "access.log"), root: t.TempDir()}
 	parts.Start(t, parts.Spec{
