@@ -24,6 +24,33 @@ type Daemon struct {
 // Start starts the distribution's containerd (version 1) or the one in containerd2/ (version 2).
 func Start(t testing.TB, version int) *Daemon {
 	t.Helper()
+	return start(t, version, "")
+}
+
+// StartForPods starts the distribution's containerd for a kubelet. Each pod gets an address of the subnet and a network
+// of its own, in which sandbox, the name of an image, holds the place. It makes namespaces, so call it inside of
+// [parts.Apart].
+func StartForPods(t testing.TB, subnet, sandbox string) *Daemon {
+	t.Helper()
+	dir, plugins := t.TempDir(), filepath.Dir(parts.Find(t, "ptp"))
+	network := fmt.Sprintf(`{"cniVersion": "1.0.0", "name": "pods", "plugins": [{"type": "ptp", "ipam": {
+		"type": "host-local", "ranges": [[{"subnet": %q}]], "routes": [{"dst": "0.0.0.0/0"}], "dataDir": %q}}]}
+`, subnet, filepath.Join(dir, "addresses"))
+	if err := os.WriteFile(filepath.Join(dir, "pods.conflist"), []byte(network), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return start(t, 1, fmt.Sprintf(`
+[plugins."io.containerd.grpc.v1.cri"]
+sandbox_image = %q
+[plugins."io.containerd.grpc.v1.cri".cni]
+bin_dir = %q
+conf_dir = %q
+`, sandbox, plugins, dir))
+}
+
+// start starts a daemon. more is added to its configuration.
+func start(t testing.TB, version int, more string) *Daemon {
+	t.Helper()
 	parts.NeedRoot(t)
 	folder := ""
 	if version == 2 {
@@ -33,7 +60,7 @@ func Start(t testing.TB, version int) *Daemon {
 	d := &Daemon{Version: version, Socket: filepath.Join(dir, "c.sock"), hostsDir: filepath.Join(dir, "certs.d"),
 		ctr: parts.Find(t, folder+"ctr")}
 	file := filepath.Join(dir, "config.toml")
-	if err := os.WriteFile(file, []byte(d.config(dir)), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(d.config(dir)+more), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	d.process = parts.Start(t, parts.Spec{

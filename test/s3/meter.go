@@ -4,12 +4,15 @@ import (
 	"io"
 	"log/slog"
 	"math"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
 	"sync"
 	"testing"
+
+	"ociproxy/test/parts"
 )
 
 // meter stands between clients and the server, and counts what each answer sends. It is needed because versitygw's
@@ -35,7 +38,13 @@ func newMeter(t testing.TB, backend string) *meter {
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
 		ErrorLog:     slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 	}
-	m.Server = httptest.NewServer(proxy)
+	m.Server = httptest.NewUnstartedServer(proxy)
+	_ = m.Listener.Close() // on loopback, where not all tests listen
+	var err error
+	if m.Listener, err = net.Listen("tcp", net.JoinHostPort(parts.Host(), "0")); err != nil {
+		t.Fatal(err)
+	}
+	m.Start()
 	t.Cleanup(m.Close)
 	return m
 }
