@@ -12,11 +12,12 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
-	"slices"
+	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
+
+	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"ociproxy/test/clients"
 	"ociproxy/test/containerd"
@@ -27,60 +28,61 @@ import (
 	"ociproxy/test/s3"
 )
 
-// TestKubePod installs the chart on a whole cluster of one node: API server, controllers, scheduler, kube-proxy, and a
-// kubelet with containerd and runc. The kubelet runs the project's image, with the chart's probes.
-func TestKubePod(t *testing.T) {
+// TestSlowPod runs the pods of the chart from the project's image, over CRI on containerd and runc. The test does the
+// work of a kubelet: it writes the volumes and asks what the probes ask.
+func TestSlowPod(t *testing.T) {
 	parts.Slow(t)
-	for _, name := range []string{"kube-apiserver", "etcd", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet",
-		"containerd", "runc", "ptp", "nft", "dnsmasq", "registry", "versitygw", "crane", "helm"} {
+	for _, name := range []string{"containerd", "runc", "ptp", "ip", "registry", "versitygw", "crane", "helm"} {
 		parts.Find(t, name)
 	}
-	if !parts.Apart(t, 10*time.Minute, func() []string {
-		return []string{"POD_IMAGE=" + buildImage(t), "POD_PAUSE=" + kube.BuildPause(t)}
-	}) {
+	if !parts.Apart(t, 5*time.Minute, podEnv(t)) {
 		return
 	}
 	w := newPodWorld(t)
-	for _, step := range []struct {
-		name string
-		run  func(*testing.T)
-	}{
-		{"install", w.install}, {"confined", w.confined}, {"pull", w.pull}, {"helm test", w.helmTest}, {"reload", w.reload},
-		{"refused", w.refused}, {"drain", w.drain}, {"restart", w.restart}, {"uninstall", w.uninstall},
-	} {
-		if !t.Run(step.name, step.run) {
-			return // the next ones need it
-		}
+	p := &criPods{podWorld: w, objects: w.template(t, w.values)}
+	check := p.run(t, "Job", "-check")
+	if code := check.exit(t); code != 0 {
+		t.Fatalf("the check of the config: exit code %d\n%s", code, check.Log())
 	}
-}
-
-// buildImage makes the server's image for this machine and returns its OCI layout.
-func buildImage(t *testing.T) string {
-	t.Helper()
-	dist := t.TempDir()
-	cmd := exec.CommandContext(t.Context(), "make", "image", "DIST="+dist, "SEED=none", "PROGRAMS=oci-proxy", "VERSION="+podVersion,
-		"PLATFORMS=linux/"+runtime.GOARCH)
-	cmd.Dir = parts.Root()
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("make image: %v\n%s", err, out)
-	}
-	return filepath.Join(dist, "image", "oci-proxy")
+	server := p.run(t, "Deployment", "")
+	server.probe(t, "startupProbe")
+	server.probe(t, "readinessProbe")
+	server.probe(t, "livenessProbe")
+	t.Run("confined", func(t *testing.T) { confinedPod(t, server.Proc(t)) })
+	t.Run("pull", func(t *testing.T) { w.pull(t, net.JoinHostPort(server.IP, "8080")) })
+	t.Run("helm test", func(t *testing.T) { p.helmTest(t, server) })
+	t.Run("reload", func(t *testing.T) { p.reload(t, server) })
+	t.Run("drain", func(t *testing.T) { p.drain(t, server) })
 }
 
 const (
 	podVersion = "v1.2.3-pod"
 	podDrain   = 5 * time.Second
-	podGrace   = podDrain + 10*time.Second
+	podGrace   = podDrain + 10*time.Second // as the chart sets it
 )
 
-// podWorld is a cluster of one node with what its pods need. All of it listens on an address that pods reach.
+// podEnv returns what makes the images of pods: the server's, in an OCI layout, and the program that holds the
+// namespaces of a pod.
+func podEnv(t *testing.T) func() []string {
+	return func() []string {
+		dist := t.TempDir()
+		cmd := exec.CommandContext(t.Context(), "make", "image", "DIST="+dist, "SEED=none", "PROGRAMS=oci-proxy", "VERSION="+podVersion,
+			"PLATFORMS=linux/"+runtime.GOARCH)
+		cmd.Dir = parts.Root()
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("make image: %v\n%s", err, out)
+		}
+		return []string{"POD_IMAGE=" + filepath.Join(dist, "image", "oci-proxy"), "POD_PAUSE=" + kube.BuildPause(t)}
+	}
+}
+
+// podWorld is what pods of the chart need. All of it listens on an address that pods reach.
 type podWorld struct {
-	c        *kube.Cluster
 	upstream *registry.Registry
 	store    *s3.Store
 	img      *image.Image
+	daemon   *containerd.Daemon
 	values   Values
-	service  string // address of the Service
 }
 
 func newPodWorld(t *testing.T) *podWorld {
@@ -93,12 +95,8 @@ func newPodWorld(t *testing.T) *podWorld {
 	clients.Crane(t, "push", os.Getenv("POD_IMAGE"), w.upstream.Addr+"/tools/oci-proxy:"+podVersion)
 	pause := w.upstream.Addr + "/tools/pause:v1"
 	image.PushProgram(t, pause, os.Getenv("POD_PAUSE"))
-	d := containerd.StartForPods(t, kube.Subnet, pause)
-	d.Mirror(t, w.upstream.Addr, w.upstream.Addr)
-	w.c = kube.Start(t)
-	w.c.Controllers(t)
-	w.c.Node(t, d.Socket)
-	w.c.Namespace(t, Namespace)
+	w.daemon = containerd.StartForPods(t, kube.Subnet, pause)
+	w.daemon.Mirror(t, w.upstream.Addr, w.upstream.Addr)
 	w.values = Values{
 		"image": Values{"repository": w.upstream.Addr + "/tools/oci-proxy", "tag": podVersion},
 		"config": Values{
@@ -113,129 +111,20 @@ func newPodWorld(t *testing.T) *podWorld {
 	return w
 }
 
-// helm runs a command on the release, with the values and more ones of the config.
-func (w *podWorld) helm(t *testing.T, command string, more Values) (string, error) {
+func (w *podWorld) template(t *testing.T, values Values) []Object {
 	t.Helper()
-	args := []string{command, Release}
-	if command == "install" || command == "upgrade" {
-		args = append(args, Dir(), "--values", WriteValues(t, w.values), "--values", WriteValues(t, Values{"config": more}), "--wait")
-	}
-	return Helm(t, admin(w.c), append(args, "--namespace", Namespace, "--timeout", "3m")...)
-}
-
-func (w *podWorld) get(t *testing.T, version, kind, name string) Object {
-	t.Helper()
-	path, err := w.c.Path(version, kind, Namespace)
+	text, err := Template(t, "", values)
 	if err != nil {
 		t.Fatal(err)
 	}
-	o, err := w.c.Do(http.MethodGet, path+name, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return o
+	return Objects(t, text)
 }
 
-// pods returns the server's pods that are not being deleted, in the order of their names.
-func (w *podWorld) pods(t *testing.T) []Object {
+// pull: crane pulls through the server at addr, and gets the blobs from the store.
+func (w *podWorld) pull(t *testing.T, addr string) {
 	t.Helper()
-	var all []Object
-	list := w.get(t, "v1", "Pod", "?labelSelector=app.kubernetes.io/component=server")
-	for _, item := range list["items"].([]any) {
-		if o := asObject(item); o.Text("metadata", "deletionTimestamp") == "" {
-			all = append(all, o)
-		}
-	}
-	return all
-}
-
-// install: the check of the config runs as a Job, then the kubelet pulls the image and finds both pods ready.
-func (w *podWorld) install(t *testing.T) {
-	if out, err := w.helm(t, "install", nil); err != nil {
-		t.Fatal(err, out, w.describe(t))
-	}
-	pods := w.pods(t)
-	if len(pods) != 2 {
-		t.Fatalf("%d pods", len(pods))
-	}
-	for _, pod := range pods {
-		ready := false
-		conditions, _ := Get(pod, "status", "conditions").([]any)
-		for _, c := range conditions {
-			ready = ready || asObject(c).Text("type") == "Ready" && asObject(c).Text("status") == "True"
-		}
-		if !ready || Get(pod, "status", "containerStatuses", 0, "restartCount") != 0. {
-			t.Errorf("%s: %v", pod.Name(), pod["status"])
-		}
-	}
-	w.service = w.get(t, "v1", "Service", "/"+Release+"-oci-proxy").Text("spec", "clusterIP")
-}
-
-// describe says how the pods are and what happened to them.
-func (w *podWorld) describe(t *testing.T) string {
-	t.Helper()
-	var all []string
-	for _, item := range w.get(t, "v1", "Pod", "")["items"].([]any) {
-		all = append(all, fmt.Sprint(asObject(item).Name(), ": ", asObject(item)["status"]))
-	}
-	for _, item := range w.get(t, "v1", "Event", "")["items"].([]any) {
-		all = append(all, asObject(item).Text("involvedObject", "name")+": "+asObject(item).Text("message"))
-	}
-	return strings.Join(all, "\n")
-}
-
-// confined: the process of each pod has no rights, a filter of system calls, a read-only root, and no token.
-func (w *podWorld) confined(t *testing.T) {
-	for _, pod := range w.pods(t) {
-		dir := process(t, pod)
-		status, err := os.ReadFile(filepath.Join(dir, "status"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, want := range []string{
-			`Uid:\t65532\t65532\t65532\t65532`, `Gid:\t65532\t65532\t65532\t65532`, `CapPrm:\t0+`, `CapEff:\t0+`, `CapBnd:\t0+`,
-			`NoNewPrivs:\t1`, `Seccomp:\t2`,
-		} {
-			if !regexp.MustCompile(`(?m)^` + want + `$`).Match(status) {
-				t.Errorf("%s: the process lacks %q:\n%s", pod.Name(), want, status)
-			}
-		}
-		mounts, err := os.ReadFile(filepath.Join(dir, "mountinfo"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !regexp.MustCompile(`(?m)^\d+ \d+ \S+ \S+ / ro,`).Match(mounts) {
-			t.Errorf("%s: the root is not read-only:\n%s", pod.Name(), mounts)
-		}
-		if strings.Contains(string(mounts), "serviceaccount") {
-			t.Errorf("%s: it has a token:\n%s", pod.Name(), mounts)
-		}
-	}
-}
-
-// process returns the directory below /proc of the server of a pod.
-func process(t *testing.T, pod Object) string {
-	t.Helper()
-	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, file := range lines {
-		line, err := os.ReadFile(file)
-		groups, err2 := os.ReadFile(filepath.Join(filepath.Dir(file), "cgroup"))
-		if err == nil && err2 == nil && strings.HasPrefix(string(line), "/usr/local/bin/oci-proxy\x00serve") &&
-			strings.Contains(string(groups), "pod"+pod.Text("metadata", "uid")) {
-			return filepath.Dir(file)
-		}
-	}
-	t.Fatalf("%s has no process", pod.Name())
-	return ""
-}
-
-// pull: crane pulls through the Service, and gets the blobs from the store.
-func (w *podWorld) pull(t *testing.T) {
 	mark := w.store.Mark()
-	clients.CranePull(t, w.service+":80/library/app:v1", "linux/amd64")
+	clients.CranePull(t, addr+"/library/app:v1", "linux/amd64")
 	got := map[string]bool{}
 	for _, a := range w.store.Since(mark) {
 		if a.Operation == "GetObject" && a.Status < 300 && !strings.HasPrefix(a.Agent, "oci-proxy") {
@@ -247,53 +136,32 @@ func (w *podWorld) pull(t *testing.T) {
 	}
 }
 
-// helmTest: the pod of `helm test` finds the Service by its name, and pulls through it. dnsmasq stands in for the DNS of a
-// cluster.
-func (w *podWorld) helmTest(t *testing.T) {
-	name := Release + "-oci-proxy." + Namespace + ".svc.cluster.local"
-	parts.Start(t, parts.Spec{Path: parts.Find(t, "dnsmasq"), Args: []string{"--keep-in-foreground", "--conf-file=/dev/null", "--pid-file=",
-		"--user=root", "--no-resolv", "--no-hosts", "--bind-interfaces", "--listen-address=" + parts.Host(), "--host-record=" + name + "," + w.service},
-		Ready: parts.Dial("tcp", net.JoinHostPort(parts.Host(), "53"))})
-	mark := w.upstream.Mark()
-	if out, err := w.helm(t, "test", nil); err != nil {
-		t.Fatal(err, out, w.describe(t))
+// confinedPod checks by the server's directory below /proc that it has no rights, a filter of system calls, a read-only
+// root, and no token.
+func confinedPod(t *testing.T, dir string) {
+	t.Helper()
+	status, err := os.ReadFile(filepath.Join(dir, "status"))
+	if err != nil {
+		t.Fatal(err)
 	}
-	if !slices.ContainsFunc(w.upstream.Since(mark), func(a registry.Access) bool { return strings.Contains(a.Path, "/library/app/manifests/") }) {
-		t.Errorf("the upstream was not asked: %v", w.upstream.Since(mark))
-	}
-}
-
-// denied has another value in the config than the first release.
-var denied = Values{"deny": Values{"repositories": []any{"forbidden"}}}
-
-// reload: an upgrade that changes the config reaches the pods, which neither restart nor are replaced.
-func (w *podWorld) reload(t *testing.T) {
-	before := w.pods(t)
-	if out, err := w.helm(t, "upgrade", denied); err != nil {
-		t.Fatal(err, out, w.describe(t))
-	}
-	hash := w.get(t, "v1", "ConfigMap", "/"+Release+"-oci-proxy").Text("metadata", "annotations", "oci-proxy/sha256")
-	for _, pod := range before {
-		parts.Poll(t, 3*time.Minute, pod.Name()+" has the new config", func() error {
-			_, text, err := fetch(t.Context(), "http://"+net.JoinHostPort(pod.Text("status", "podIP"), "9090")+"/metrics")
-			if err == nil && !regexp.MustCompile(`(?m)^ociproxy_config_info\{.*hash="`+hash).MatchString(text) {
-				err = fmt.Errorf("no hash %s in %q", hash, regexp.MustCompile(`(?m)^ociproxy_config_info.*`).FindString(text))
-			}
-			return err
-		})
-		if status, _, err := fetch(t.Context(), podURL(pod, "/v2/forbidden/manifests/v1")); status != http.StatusForbidden {
-			t.Errorf("%s: a denied repository: %d, %v", pod.Name(), status, err)
+	for _, want := range []string{
+		`Uid:\t65532\t65532\t65532\t65532`, `Gid:\t65532\t65532\t65532\t65532`, `CapPrm:\t0+`, `CapEff:\t0+`, `CapBnd:\t0+`,
+		`NoNewPrivs:\t1`, `Seccomp:\t2`,
+	} {
+		if !regexp.MustCompile(`(?m)^` + want + `$`).Match(status) {
+			t.Errorf("the process lacks %q:\n%s", want, status)
 		}
 	}
-	for i, pod := range w.pods(t) {
-		if pod.Text("metadata", "uid") != before[i].Text("metadata", "uid") || Get(pod, "status", "containerStatuses", 0, "restartCount") != 0. {
-			t.Errorf("%s restarted: %v", pod.Name(), pod["status"])
-		}
+	mounts, err := os.ReadFile(filepath.Join(dir, "mountinfo"))
+	if err != nil {
+		t.Fatal(err)
 	}
-}
-
-func podURL(pod Object, path string) string {
-	return "http://" + net.JoinHostPort(pod.Text("status", "podIP"), "8080") + path
+	if !regexp.MustCompile(`(?m)^\d+ \d+ \S+ \S+ / ro,`).Match(mounts) {
+		t.Errorf("the root is not read-only:\n%s", mounts)
+	}
+	if strings.Contains(string(mounts), "serviceaccount") {
+		t.Errorf("it has a token:\n%s", mounts)
+	}
 }
 
 // fetch sends a request on a connection of its own.
@@ -312,116 +180,232 @@ func fetch(ctx context.Context, url string) (status int, text string, err error)
 	return resp.StatusCode, string(data), err
 }
 
-// refused: an upgrade to a config with a fault fails, and helm prints what the check's pod said.
-func (w *podWorld) refused(t *testing.T) {
-	bad := Values{"route": Values{"pin": []any{Values{"cidr": "192.0.2.0/24", "to": []any{"nowhere"}}}}}
-	out, err := w.helm(t, "upgrade", bad)
-	if err == nil || !strings.Contains(out+err.Error(), "nowhere") {
-		t.Errorf("it says %v\n%s", err, out)
-	}
+// criPods runs the pods of rendered manifests.
+type criPods struct {
+	*podWorld
+	objects []Object
 }
 
-// drain: a pod that is deleted says at once that it is not ready, answers until its drain is over, and ends by itself.
-func (w *podWorld) drain(t *testing.T) {
-	pod := w.pods(t)[0]
-	path, err := w.c.Path("v1", "Pod", Namespace)
+// criPod is a pod that runs.
+type criPod struct {
+	*containerd.Pod
+	spec    Object
+	volumes map[string]string // directories by name
+}
+
+// run runs the pod of an object. suffix ends its name.
+func (p *criPods) run(t *testing.T, kind, suffix string) *criPod {
+	t.Helper()
+	spec, _ := Find(t, p.objects, kind, Release+"-oci-proxy"+suffix).Pod()
+	pod := &criPod{spec: spec, volumes: map[string]string{}}
+	volumes, _ := spec["volumes"].([]any)
+	for _, v := range volumes {
+		dir := t.TempDir()
+		if err := errors.Join(os.Chmod(dir, 0o2777), os.Chown(dir, -1, number(Get(spec, "securityContext", "fsGroup")))); err != nil {
+			t.Fatal(err)
+		}
+		pod.volumes[asObject(v).Text("name")] = dir
+		if name := asObject(v).Text("configMap", "name"); name != "" {
+			writeVolume(t, dir, Find(t, p.objects, "ConfigMap", name))
+		}
+	}
+	container := asObject(Get(spec, "containers", 0))
+	config := &cri.ContainerConfig{Image: &cri.ImageSpec{Image: container.Text("image")}, Args: texts(container["args"])}
+	envs, _ := container["env"].([]any)
+	for _, e := range envs {
+		config.Envs = append(config.Envs, &cri.KeyValue{Key: asObject(e).Text("name"), Value: []byte(asObject(e).Text("value"))})
+	}
+	mounts, _ := container["volumeMounts"].([]any)
+	for _, m := range mounts {
+		config.Mounts = append(config.Mounts, &cri.Mount{ContainerPath: asObject(m).Text("mountPath"),
+			HostPath: pod.volumes[asObject(m).Text("name")], Readonly: asObject(m)["readOnly"] == true})
+	}
+	if Get(spec, "securityContext", "seccompProfile", "type") != "RuntimeDefault" {
+		t.Errorf("%s%s: another profile of system calls", kind, suffix)
+	}
+	user := &cri.Int64Value{Value: int64(number(Get(spec, "securityContext", "runAsUser")))}
+	group := &cri.Int64Value{Value: int64(number(Get(spec, "securityContext", "runAsGroup")))}
+	namespaces := &cri.NamespaceOption{Pid: cri.NamespaceMode_CONTAINER}
+	seccomp := &cri.SecurityProfile{ProfileType: cri.SecurityProfile_RuntimeDefault}
+	config.Linux = &cri.LinuxContainerConfig{
+		Resources: &cri.LinuxContainerResources{MemoryLimitInBytes: memory(t, Object(container).Text("resources", "limits", "memory"))},
+		SecurityContext: &cri.LinuxContainerSecurityContext{
+			RunAsUser: user, RunAsGroup: group, NamespaceOptions: namespaces, Seccomp: seccomp,
+			SupplementalGroups: []int64{int64(number(Get(spec, "securityContext", "fsGroup")))},
+			ReadonlyRootfs:     Get(container, "securityContext", "readOnlyRootFilesystem") == true,
+			NoNewPrivs:         Get(container, "securityContext", "allowPrivilegeEscalation") == false,
+			Capabilities:       &cri.Capability{DropCapabilities: texts(Get(container, "securityContext", "capabilities", "drop"))},
+		},
+	}
+	sandbox := &cri.PodSandboxConfig{Linux: &cri.LinuxPodSandboxConfig{CgroupParent: parts.Cgroup() + "/" + strings.ToLower(kind) + suffix,
+		SecurityContext: &cri.LinuxSandboxSecurityContext{RunAsUser: user, RunAsGroup: group, NamespaceOptions: namespaces, Seccomp: seccomp}}}
+	pod.Pod = p.daemon.RunPod(t, strings.ToLower(kind)+suffix, sandbox, config)
+	return pod
+}
+
+// writeVolume writes a ConfigMap's files as a kubelet does: into a new directory, to which a link then leads.
+func writeVolume(t *testing.T, dir string, configMap Object) {
+	t.Helper()
+	version, err := os.MkdirTemp(dir, "..")
+	if err == nil {
+		err = os.Chmod(version, 0o755)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	path += "/" + pod.Name()
-	// With a finalizer the API server keeps the pod, with how it ended.
-	finalizers := func(list ...any) {
-		t.Helper()
-		if _, err := w.c.Do(http.MethodPatch, path, map[string]any{"metadata": map[string]any{"finalizers": list}}); err != nil {
+	for name, text := range asObject(configMap["data"]) {
+		if err := os.WriteFile(filepath.Join(version, name), []byte(text.(string)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		link := filepath.Join(dir, name)
+		if _, err := os.Lstat(link); err == nil {
+			continue
+		}
+		if err := os.Symlink(filepath.Join("..data", name), link); err != nil {
 			t.Fatal(err)
 		}
 	}
-	finalizers("example.org/look")
-	defer finalizers()
-	if _, err := w.c.Do(http.MethodDelete, path, nil); err != nil {
+	next := filepath.Join(dir, "..data_tmp")
+	if err := errors.Join(os.Symlink(filepath.Base(version), next), os.Rename(next, filepath.Join(dir, "..data"))); err != nil {
 		t.Fatal(err)
 	}
-	answers := func() error {
-		if status, _, err := fetch(t.Context(), podURL(pod, "/v2/library/app/manifests/v1")); status != http.StatusOK {
+}
+
+func texts(list any) []string {
+	all, _ := list.([]any)
+	texts := make([]string, len(all))
+	for i, text := range all {
+		texts[i], _ = text.(string)
+	}
+	return texts
+}
+
+func number(v any) int {
+	n, _ := strconv.Atoi(fmt.Sprint(v))
+	return n
+}
+
+// memory returns the bytes of a quantity in Mi or Gi.
+func memory(t *testing.T, quantity string) int64 {
+	t.Helper()
+	var n int64
+	var unit string
+	if _, err := fmt.Sscanf(quantity, "%d%s", &n, &unit); err != nil {
+		t.Fatalf("memory %q: %v", quantity, err)
+	}
+	return n * map[string]int64{"Mi": 1 << 20, "Gi": 1 << 30}[unit]
+}
+
+// exit waits until the container has ended and returns its exit code.
+func (p *criPod) exit(t *testing.T) int {
+	t.Helper()
+	var code int
+	parts.Poll(t, parts.Ready, "the end", func() error {
+		status := p.Status(t)
+		if status.State != cri.ContainerState_CONTAINER_EXITED {
+			return fmt.Errorf("%v", status.State)
+		}
+		code = int(status.ExitCode)
+		return nil
+	})
+	return code
+}
+
+// url returns the address of a path at a port, which has a name.
+func (p *criPod) url(t *testing.T, port, path string) string {
+	t.Helper()
+	ports, _ := Get(p.spec, "containers", 0, "ports").([]any)
+	for _, o := range ports {
+		if asObject(o).Text("name") == port {
+			return "http://" + net.JoinHostPort(p.IP, strconv.Itoa(number(asObject(o)["containerPort"]))) + path
+		}
+	}
+	t.Fatalf("no port %q", port)
+	return ""
+}
+
+// probe waits until a probe of the pod succeeds.
+func (p *criPod) probe(t *testing.T, name string) {
+	t.Helper()
+	get := asObject(Get(p.spec, "containers", 0, name, "httpGet"))
+	if get.Text("scheme") != "HTTP" {
+		t.Fatalf("%s: %v", name, get)
+	}
+	url := p.url(t, get.Text("port"), get.Text("path"))
+	parts.Poll(t, parts.Ready, name, func() error {
+		if status := p.Status(t); status.State != cri.ContainerState_CONTAINER_RUNNING {
+			t.Fatalf("%s: it ended: %v\n%s", name, status, p.Log())
+		}
+		return parts.HTTP(url, http.StatusOK)()
+	})
+}
+
+// helmTest: the pod of `helm test` pulls through the server.
+func (p *criPods) helmTest(t *testing.T, server *criPod) {
+	values := merge(p.values, Values{"test": Values{"image": "library/app:v1", "url": server.url(t, "clients", "")}})
+	test := (&criPods{p.podWorld, p.template(t, values)}).run(t, "Pod", "-test")
+	if code := test.exit(t); code != 0 {
+		t.Errorf("exit code %d\n%s", code, test.Log())
+	}
+}
+
+// reload: a changed ConfigMap reaches the server, which does not restart.
+func (p *criPods) reload(t *testing.T, server *criPod) {
+	config := merge(p.values["config"].(Values), Values{"deny": Values{"repositories": []any{"forbidden"}}})
+	changed := Find(t, p.template(t, merge(p.values, Values{"config": config})), "ConfigMap", Release+"-oci-proxy")
+	writeVolume(t, server.volumes["config"], changed)
+	parts.Poll(t, parts.Ready, "the new config", func() error {
+		return configHash(t.Context(), server.url(t, "admin", "/metrics"), changed.Text("metadata", "annotations", "oci-proxy/sha256"))
+	})
+	if status, _, err := fetch(t.Context(), server.url(t, "clients", "/v2/forbidden/manifests/v1")); status != http.StatusForbidden {
+		t.Errorf("a denied repository: %d, %v", status, err)
+	}
+	if status := server.Status(t); status.State != cri.ContainerState_CONTAINER_RUNNING {
+		t.Errorf("it is %v\n%s", status, server.Log())
+	}
+}
+
+// configHash reports whether the metrics have the hash of a config.
+func configHash(ctx context.Context, url, hash string) error {
+	_, text, err := fetch(ctx, url)
+	if err == nil && !regexp.MustCompile(`(?m)^ociproxy_config_info\{.*hash="`+hash).MatchString(text) {
+		err = fmt.Errorf("no hash %s in %q", hash, regexp.MustCompile(`(?m)^ociproxy_config_info.*`).FindString(text))
+	}
+	return err
+}
+
+// drain: SIGTERM makes the readiness probe fail at once. The server answers until its drain is over, and ends by itself.
+func (p *criPods) drain(t *testing.T, server *criPod) {
+	grace := time.Duration(number(server.spec["terminationGracePeriodSeconds"])) * time.Second
+	if grace != podGrace {
+		t.Errorf("a grace period of %v, want %v", grace, podGrace)
+	}
+	stopped := make(chan error, 1)
+	go func() { stopped <- server.Stop(t.Context(), grace) }()
+	drains(t, server.url(t, "clients", ""))
+	if err := <-stopped; err != nil {
+		t.Fatal(err)
+	}
+	status := server.Status(t)
+	if status.ExitCode != 0 || status.Reason != "Completed" {
+		t.Errorf("it ended with %v\n%s", status, server.Log())
+	}
+}
+
+// drains waits until the server says that it is not ready. Until then and for a while longer it must answer.
+func drains(t *testing.T, url string) {
+	t.Helper()
+	answers := func() {
+		t.Helper()
+		if status, _, err := fetch(t.Context(), url+"/v2/library/app/manifests/v1"); status != http.StatusOK {
 			t.Fatalf("during the drain: %d, %v", status, err)
 		}
-		return nil
 	}
 	parts.Poll(t, parts.Ready, "not ready", func() error {
-		status, _, err := fetch(t.Context(), podURL(pod, "/-/ready"))
-		if status != http.StatusServiceUnavailable {
-			return errors.Join(answers(), fmt.Errorf("%d: %w", status, err))
-		}
-		return nil
+		answers()
+		return parts.HTTP(url+"/-/ready", http.StatusServiceUnavailable)()
 	})
 	for range 20 {
-		_ = answers()
+		answers()
 	}
-	parts.Poll(t, 2*podGrace, "the end", func() error {
-		ended := asObject(Get(w.get(t, "v1", "Pod", "/"+pod.Name()), "status", "containerStatuses", 0, "state", "terminated"))
-		if ended == nil {
-			return errors.New("it runs")
-		}
-		if ended["exitCode"] != 0. || ended.Text("reason") != "Completed" {
-			t.Errorf("it ended with %v", ended)
-		}
-		return nil
-	})
-}
-
-// restart: all pods are replaced while clients send requests to the Service. None of the requests fails.
-func (w *podWorld) restart(t *testing.T) {
-	before := w.pods(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	var clients sync.WaitGroup
-	var sent [4]int
-	for i := range sent {
-		clients.Go(func() {
-			for ctx.Err() == nil {
-				status, _, err := fetch(ctx, "http://"+w.service+"/v2/library/app/manifests/v1")
-				if ctx.Err() == nil && status != http.StatusOK {
-					t.Errorf("request %d: %d, %v", sent[i], status, err)
-					return
-				}
-				sent[i]++
-			}
-		})
-	}
-	path, err := w.c.Path("apps/v1", "Deployment", Namespace)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := map[string]any{"metadata": map[string]any{"annotations": map[string]any{"kubectl.kubernetes.io/restartedAt": "now"}}}
-	if _, err := w.c.Do(http.MethodPatch, path+"/"+Release+"-oci-proxy", map[string]any{"spec": map[string]any{"template": template}}); err != nil {
-		t.Fatal(err)
-	}
-	parts.Poll(t, 3*time.Minute, "new pods", func() error {
-		list := w.get(t, "v1", "Pod", "?labelSelector=app.kubernetes.io/component=server")["items"].([]any)
-		for _, item := range list {
-			if slices.ContainsFunc(before, func(o Object) bool { return o.Name() == asObject(item).Name() }) {
-				return fmt.Errorf("%s is there", asObject(item).Name())
-			}
-		}
-		return nil
-	})
-	cancel()
-	clients.Wait()
-	t.Log("requests:", sent)
-	if slices.Min(sent[:]) < 10 {
-		t.Error("too few requests")
-	}
-}
-
-// uninstall: the pods drain and end.
-func (w *podWorld) uninstall(t *testing.T) {
-	if out, err := w.helm(t, "uninstall", nil); err != nil {
-		t.Fatal(err, out)
-	}
-	parts.Poll(t, 2*podGrace, "the end of the pods", func() error {
-		for _, item := range w.get(t, "v1", "Pod", "?labelSelector=app.kubernetes.io/component=server")["items"].([]any) {
-			return fmt.Errorf("%s is there", asObject(item).Name())
-		}
-		return nil
-	})
 }
