@@ -101,7 +101,9 @@ func newPodWorld(t *testing.T) *podWorld {
 		"image": Values{"repository": w.upstream.Addr + "/tools/oci-proxy", "tag": podVersion},
 		"config": Values{
 			"version": 1, "location": "aws/us-east-1",
-			"ranges":    Values{"overrides": []any{Values{"cidr": "10.0.0.0/8", "place": "aws/us-east-1"}}},
+			"ranges": Values{"overrides": []any{
+				Values{"cidr": kube.Subnet, "place": "aws/us-east-1"}, Values{"cidr": parts.Host() + "/32", "place": "aws/us-east-1"},
+			}},
 			"upstreams": []any{Values{"name": "main", "url": w.upstream.URL, "place": "gcp/us-central1", "canonical": true, "insecure": true}},
 			"stores":    []any{Values{"name": "s3", "place": "aws/us-east-1", "url": w.store.URL, "serves": []any{"aws"}, "insecure": true}},
 			"limits":    Values{"drain": podDrain.String(), "checkTimeout": "5s"},

@@ -42,6 +42,8 @@ func StartForPods(t testing.TB, subnet, sandbox string) *Daemon {
 	return start(t, 1, fmt.Sprintf(`
 [plugins."io.containerd.grpc.v1.cri"]
 sandbox_image = %q
+# In many containers root may not protect processes from the kernel when memory is short.
+restrict_oom_score_adj = true
 [plugins."io.containerd.grpc.v1.cri".cni]
 bin_dir = %q
 conf_dir = %q

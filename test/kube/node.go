@@ -12,7 +12,7 @@ import (
 
 // Subnet has the addresses of pods, services those of Services.
 const (
-	Subnet   = "10.88.0.0/16"
+	Subnet   = "198.51.100.0/24"
 	services = "10.0.0.0/16"
 )
 
