@@ -37,7 +37,7 @@ func (c *Cluster) component(t testing.TB, name string, args ...string) {
 		t.Fatal(err)
 	}
 	parts.Start(t, parts.Spec{
-		Path: parts.Find(t, name), Quiet: true, Abrupt: true, Ready: parts.Dial("tcp", addr),
+		Path: parts.Find(t, "kubernetes/"+name), Quiet: true, Abrupt: true, Ready: parts.Dial("tcp", addr),
 		Args: append([]string{"--kubeconfig=" + c.Kubeconfig, "--bind-address=" + host, "--secure-port=" + port,
 			"--cert-dir=" + t.TempDir()}, args...),
 	})
@@ -68,11 +68,12 @@ clusterDomain: cluster.local
 resolvConf: ""
 podLogsDir: %[4]s/logs
 volumePluginDir: %[4]s/plugins
+oomScoreAdj: 0 # root may not change it in many containers
 syncFrequency: 2s # by default a changed ConfigMap reaches a pod within a minute or two
 evictionHard: {memory.available: "0%%", nodefs.available: "0%%", nodefs.inodesFree: "0%%", imagefs.available: "0%%"}
 `, parts.Host(), parts.Cgroup(), socket, dir))
 	kubelet := parts.Start(t, parts.Spec{
-		Path: parts.Find(t, "kubelet"), Quiet: true, Abrupt: true,
+		Path: parts.Find(t, "kubernetes/kubelet"), Quiet: true, Abrupt: true,
 		Args: []string{"--config=" + config, "--kubeconfig=" + c.Kubeconfig, "--root-dir=" + filepath.Join(dir, "kubelet"),
 			"--cert-dir=" + filepath.Join(dir, "certs"), "--hostname-override=" + parts.Node, "--node-ip=" + parts.Host()},
 		Ready: c.nodeReady,
@@ -88,7 +89,7 @@ clusterCIDR: %q
 bindAddress: %q
 conntrack: {maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeout: 0s}
 `, c.Kubeconfig, parts.Node, Subnet, parts.Host()))
-	parts.Start(t, parts.Spec{Path: parts.Find(t, "kube-proxy"), Args: []string{"--config=" + proxy}, Quiet: true, Abrupt: true,
+	parts.Start(t, parts.Spec{Path: parts.Find(t, "kubernetes/kube-proxy"), Args: []string{"--config=" + proxy}, Quiet: true, Abrupt: true,
 		Ready: parts.HTTP("http://"+net.JoinHostPort(parts.Host(), "10256")+"/healthz", 200)})
 	return kubelet
 }
