@@ -230,7 +230,7 @@ func (p *criPods) run(t *testing.T, kind, suffix string) *criPod {
 	namespaces := &cri.NamespaceOption{Pid: cri.NamespaceMode_CONTAINER}
 	seccomp := &cri.SecurityProfile{ProfileType: cri.SecurityProfile_RuntimeDefault}
 	config.Linux = &cri.LinuxContainerConfig{
-		Resources: &cri.LinuxContainerResources{MemoryLimitInBytes: memory(t, Object(container).Text("resources", "limits", "memory"))},
+		Resources: &cri.LinuxContainerResources{MemoryLimitInBytes: memory(t, container.Text("resources", "limits", "memory"))},
 		SecurityContext: &cri.LinuxContainerSecurityContext{
 			RunAsUser: user, RunAsGroup: group, NamespaceOptions: namespaces, Seccomp: seccomp,
 			SupplementalGroups: []int64{int64(number(Get(spec, "securityContext", "fsGroup")))},

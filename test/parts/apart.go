@@ -33,14 +33,14 @@ shift 2
 "$@"
 `
 
-// Apart runs the test again as on a machine of its own: with its own process ids, mounts, network, host name, and empty
-// /run. Its changes to /var are not seen outside. The address of that machine is [Host]. Apart returns true inside, where the caller then tests.
-// Outside it returns false after the test ended inside, and fails or passes as it did.
+// Apart runs the test again as on a machine of its own: with its own process ids, mounts, network, host name, and an empty
+// /run. Changes of /var are not seen outside. The address of that machine is [Host]. Apart returns true inside, where the
+// caller then tests. Outside it returns false after the test has ended inside. The test fails outside when it failed inside.
 //
 // It is for programs that use fixed paths, firewall rules and namespaces, such as a kubelet. The kernel removes all of
 // that together with the first process, however the test ends.
 //
-// env is added to the environment inside.
+// env returns what is added to the environment inside. It is called outside, where it can build what the test needs.
 func Apart(t *testing.T, limit time.Duration, env func() []string) bool {
 	t.Helper()
 	if inside() {
@@ -74,28 +74,13 @@ func inside() bool { return os.Getenv(apartVariable) != "" }
 // Cgroup returns the path of the control group for what a test starts inside of [Apart], in all hierarchies.
 func Cgroup() string { return os.Getenv(apartVariable) }
 
-// cgroup makes a control group in all hierarchies. It is removed with all those below it after the test. Should this
-// process be killed, the janitor does that, so the group has the name of the janitor's directory.
+// cgroup makes the control group of a test. It is removed with all those below it after the test. Should this process be
+// killed, the janitor does that, so the group has the name of the janitor's directory.
 func cgroup(t *testing.T) string {
 	t.Helper()
 	name := filepath.Base(os.Getenv("TMPDIR"))
-	dirs := []string{filepath.Join("/sys/fs/cgroup", name)} // of version 2
-	if _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); err != nil {
-		hierarchies, err := filepath.Glob("/sys/fs/cgroup/*/cgroup.procs")
-		if err != nil || len(hierarchies) == 0 {
-			missing(t, "no control groups in /sys/fs/cgroup: %v", err)
-		}
-		dirs = nil
-		for _, h := range hierarchies {
-			dirs = append(dirs, filepath.Join(filepath.Dir(h), name))
-		}
-	}
+	dirs, err := makeGroups(name)
 	for _, dir := range dirs {
-		if err := os.Mkdir(dir, 0o755); errors.Is(err, fs.ErrExist) {
-			continue // a link: two controllers share a hierarchy
-		} else if err != nil {
-			missing(t, "no control group: %v", err)
-		}
 		t.Cleanup(func() {
 			// Not t's context, which has ended.
 			if err := poll(context.Background(), Ready, func() error { return removeGroup(dir) }); err != nil {
@@ -103,7 +88,37 @@ func cgroup(t *testing.T) string {
 			}
 		})
 	}
+	if err != nil {
+		missing(t, "no control group: %v", err)
+	}
 	return "/" + name
+}
+
+// makeGroups makes a control group in all hierarchies and returns the directories that it made.
+func makeGroups(name string) (made []string, err error) {
+	parents := []string{"/sys/fs/cgroup"} // of version 2
+	if _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); err != nil {
+		files, err := filepath.Glob("/sys/fs/cgroup/*/cgroup.procs")
+		if err != nil || len(files) == 0 {
+			return nil, errors.Join(errors.New("nothing in /sys/fs/cgroup"), err)
+		}
+		parents = nil
+		for _, file := range files {
+			parents = append(parents, filepath.Dir(file))
+		}
+	}
+	for _, parent := range parents {
+		dir := filepath.Join(parent, name)
+		err := os.Mkdir(dir, 0o755)
+		if errors.Is(err, fs.ErrExist) {
+			continue // parent is a link to another one: two controllers share a hierarchy
+		}
+		if err != nil {
+			return made, err
+		}
+		made = append(made, dir)
+	}
+	return made, nil
 }
 
 // removeGroup removes a control group with those below it. Processes that were killed leave them a moment later.
