@@ -105,7 +105,7 @@ test-slow: ## only the slow tests with real parts: containerd 2, regctl, signed 
 	scripts/parts.sh unit test slow
 	$(SUITE) slow
 
-test-kube: ## the Helm chart on a real Kubernetes cluster of one node, which takes some ten minutes to build
+test-kube: ## the Helm chart on a real Kubernetes API server, which takes some five minutes to build
 	scripts/parts.sh unit test slow kube
 	$(SUITE) kube
 

@@ -51,7 +51,6 @@ install_module() {
       grep '^replace [^(]' "$gomod" || true
       awk -v "v=v0.${version#v1.}" '/^replace \(/ { block = 1 } /^\)/ { block = 0 } block && $3 ~ /^\.\// { print "replace", $1, "=>", $1, v }' "$gomod"
     } >go.mod
-    mkdir -p "$(dirname "$bin/$file")"
     GOFLAGS='-mod=mod -buildvcs=false' CGO_ENABLED=0 go build -ldflags "$ldflags" -o "$bin/$file" "$package"
   ) || status=$?
   rm -rf "$dir"

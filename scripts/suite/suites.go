@@ -46,7 +46,7 @@ var suites = []suite{
 		// A simulation with one goroutine for each day.
 		{dir: ".", flags: []string{"-timeout=30m", "-run=^TestSlow"}, only: "/reach", plain: true},
 	}},
-	{name: "kube", what: "the chart on a real Kubernetes cluster of one node", warm: 4 * time.Minute, cold: 10 * time.Minute, slow: "1", runs: []run{
+	{name: "kube", what: "the chart on a real Kubernetes API server", warm: time.Minute, cold: 7 * time.Minute, slow: "1", runs: []run{
 		{dir: "test", flags: []string{"-timeout=20m", "-run=^TestKube"}, only: "/chart"},
 	}},
 	{name: "exhaustive", what: "every case of the longest tables", warm: 90 * time.Minute, cold: 95 * time.Minute, slow: "all",

@@ -22,7 +22,6 @@ import (
 	"ociproxy/test/clients"
 	"ociproxy/test/containerd"
 	"ociproxy/test/image"
-	"ociproxy/test/kube"
 	"ociproxy/test/parts"
 	"ociproxy/test/registry"
 	"ociproxy/test/s3"
@@ -72,7 +71,7 @@ func podEnv(t *testing.T) func() []string {
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("make image: %v\n%s", err, out)
 		}
-		return []string{"POD_IMAGE=" + filepath.Join(dist, "image", "oci-proxy"), "POD_PAUSE=" + kube.BuildPause(t)}
+		return []string{"POD_IMAGE=" + filepath.Join(dist, "image", "oci-proxy"), "POD_PAUSE=" + containerd.BuildPause(t)}
 	}
 }
 
@@ -95,14 +94,14 @@ func newPodWorld(t *testing.T) *podWorld {
 	clients.Crane(t, "push", os.Getenv("POD_IMAGE"), w.upstream.Addr+"/tools/oci-proxy:"+podVersion)
 	pause := w.upstream.Addr + "/tools/pause:v1"
 	image.PushProgram(t, pause, os.Getenv("POD_PAUSE"))
-	w.daemon = containerd.StartForPods(t, kube.Subnet, pause)
+	w.daemon = containerd.StartForPods(t, pause)
 	w.daemon.Mirror(t, w.upstream.Addr, w.upstream.Addr)
 	w.values = Values{
 		"image": Values{"repository": w.upstream.Addr + "/tools/oci-proxy", "tag": podVersion},
 		"config": Values{
 			"version": 1, "location": "aws/us-east-1",
 			"ranges": Values{"overrides": []any{
-				Values{"cidr": kube.Subnet, "place": "aws/us-east-1"}, Values{"cidr": parts.Host() + "/32", "place": "aws/us-east-1"},
+				Values{"cidr": containerd.PodSubnet, "place": "aws/us-east-1"}, Values{"cidr": parts.Host() + "/32", "place": "aws/us-east-1"},
 			}},
 			"upstreams": []any{Values{"name": "main", "url": w.upstream.URL, "place": "gcp/us-central1", "canonical": true, "insecure": true}},
 			"stores":    []any{Values{"name": "s3", "place": "aws/us-east-1", "url": w.store.URL, "serves": []any{"aws"}, "insecure": true}},

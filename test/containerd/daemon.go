@@ -27,15 +27,18 @@ func Start(t testing.TB, version int) *Daemon {
 	return start(t, version, "")
 }
 
-// StartForPods starts the distribution's containerd for a kubelet. Each pod gets an address of the subnet and a network
-// of its own, in which sandbox, the name of an image, holds the place. It makes namespaces, so call it inside of
-// [parts.Apart].
-func StartForPods(t testing.TB, subnet, sandbox string) *Daemon {
+// PodSubnet has the addresses of pods. They are addresses of documentation (RFC 5737), because crane follows no redirect to
+// a private address.
+const PodSubnet = "198.51.100.0/24"
+
+// StartForPods starts the distribution's containerd for [Daemon.RunPod]. pause is the name of an image with the program of
+// [BuildPause]. The daemon makes networks, so call it inside of [parts.Apart].
+func StartForPods(t testing.TB, pause string) *Daemon {
 	t.Helper()
 	dir, plugins := t.TempDir(), filepath.Dir(parts.Find(t, "ptp"))
 	network := fmt.Sprintf(`{"cniVersion": "1.0.0", "name": "pods", "plugins": [{"type": "ptp", "ipam": {
 		"type": "host-local", "ranges": [[{"subnet": %q}]], "routes": [{"dst": "0.0.0.0/0"}], "dataDir": %q}}]}
-`, subnet, filepath.Join(dir, "addresses"))
+`, PodSubnet, filepath.Join(dir, "addresses"))
 	if err := os.WriteFile(filepath.Join(dir, "pods.conflist"), []byte(network), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +50,7 @@ restrict_oom_score_adj = true
 [plugins."io.containerd.grpc.v1.cri".cni]
 bin_dir = %q
 conf_dir = %q
-`, sandbox, plugins, dir))
+`, pause, plugins, dir))
 }
 
 // start starts a daemon. more is added to its configuration.

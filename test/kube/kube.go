@@ -14,7 +14,6 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -53,17 +52,14 @@ func Start(t testing.TB) *Cluster {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(dir, "sa.key"), pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}))
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, port, _ := cut(addr)
 	c := &Cluster{URL: "https://" + addr, Kubeconfig: filepath.Join(dir, "kubeconfig")}
 	authority := filepath.Join(dir, "certs", "apiserver.crt")
 	parts.Start(t, parts.Spec{
 		Path: server, Quiet: true, Abrupt: true,
-		Args: []string{"--etcd-servers=" + store, "--bind-address=" + host, "--advertise-address=" + host, "--secure-port=" + port,
+		Args: []string{"--etcd-servers=" + store, "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", "--secure-port=" + port,
 			"--cert-dir=" + filepath.Dir(authority), "--token-auth-file=" + filepath.Join(dir, "tokens.csv"),
-			"--authorization-mode=RBAC", "--endpoint-reconciler-type=none", "--service-cluster-ip-range=" + services,
+			"--authorization-mode=RBAC", "--endpoint-reconciler-type=none", "--service-cluster-ip-range=10.0.0.0/16",
 			"--service-account-issuer=https://kubernetes.default.svc", "--service-account-signing-key-file=" + filepath.Join(dir, "sa.key"),
 			"--service-account-key-file=" + filepath.Join(dir, "sa.key")},
 		Ready: func() error { return c.ready(authority) },
@@ -79,6 +75,11 @@ current-context: test
 		t.Fatal(err)
 	}
 	return c
+}
+
+func cut(addr string) (host, port string, ok bool) {
+	i := bytes.LastIndexByte([]byte(addr), ':')
+	return addr[:i], addr[i+1:], true
 }
 
 func write(t testing.TB, file string, data []byte) {
