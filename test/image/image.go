@@ -108,7 +108,7 @@ func (i *Image) Push(t testing.TB, addr, repository, tag string) {
 	}
 }
 
-// PushProgram pushes an image for this machine that has a program and nothing else, and runs it.
+// PushProgram pushes an image for this machine. It has the program, which it runs, and nothing else.
 func PushProgram(t testing.TB, ref, program string) {
 	t.Helper()
 	content, err := os.ReadFile(program)

@@ -37,7 +37,7 @@ shift 2
 // /run. Changes of /var are not seen outside. The address of that machine is [Host]. Apart returns true inside, where the
 // caller then tests. Outside it returns false after the test has ended inside. The test fails outside when it failed inside.
 //
-// It is for programs that use fixed paths, firewall rules and namespaces, such as a kubelet. The kernel removes all of
+// It is for programs that use fixed paths, firewall rules and namespaces, such as a container runtime. The kernel removes all of
 // that together with the first process, however the test ends.
 //
 // env returns what is added to the environment inside. It is called outside, where it can build what the test needs.

@@ -10,8 +10,8 @@ import (
 )
 
 // janitor is a shell that outlives this process by a moment and cleans up after it: programs with their children,
-// mounts, directories, control groups. It is needed because a test process runs no cleanups if it is killed, panics or exceeds its time
-// limit.
+// mounts, directories, control groups. It is needed because a test process runs no cleanups if it is killed, panics or
+// exceeds its time limit.
 type janitor struct {
 	mu   sync.Mutex
 	pipe *os.File // the shell's standard input; the kernel closes our end, however we die
