@@ -92,7 +92,7 @@ apt_missing=()
 want_apt() {
   local packages
   read -ra packages <<<"$2"
-  PATH=$PATH:/usr/sbin:/sbin command -v "$1" >/dev/null || apt_missing+=("${packages[@]}")
+  PATH=$PATH:/usr/sbin:/sbin:/usr/lib/cni command -v "$1" >/dev/null || apt_missing+=("${packages[@]}")
 }
 
 install_apt() {

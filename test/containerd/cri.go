@@ -42,17 +42,32 @@ func (d *Daemon) RemoveCRI(t testing.TB, ref string) {
 	})
 }
 
-// images calls CRI's image service, with a limit of three minutes.
+// images calls CRI's image service.
 func (d *Daemon) images(t testing.TB, what string, call func(context.Context, cri.ImageServiceClient) error) {
 	t.Helper()
-	conn, err := grpc.NewClient("unix://"+d.Socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	err := d.call(t.Context(), func(ctx context.Context, conn *grpc.ClientConn) error {
+		return call(ctx, cri.NewImageServiceClient(conn))
+	})
 	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
-	defer cancel()
-	if err := call(ctx, cri.NewImageServiceClient(conn)); err != nil {
 		t.Fatalf("CRI %s: %v", what, err)
 	}
+}
+
+// runtime calls CRI's runtime service.
+func (d *Daemon) runtime(ctx context.Context, call func(context.Context, cri.RuntimeServiceClient) error) error {
+	return d.call(ctx, func(ctx context.Context, conn *grpc.ClientConn) error {
+		return call(ctx, cri.NewRuntimeServiceClient(conn))
+	})
+}
+
+// call calls with a limit of three minutes.
+func (d *Daemon) call(ctx context.Context, call func(context.Context, *grpc.ClientConn) error) error {
+	conn, err := grpc.NewClient("unix://"+d.Socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
+	defer cancel()
+	return call(ctx, conn)
 }

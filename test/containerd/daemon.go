@@ -24,10 +24,42 @@ type Daemon struct {
 // Start starts the distribution's containerd (version 1) or the one in containerd2/ (version 2).
 func Start(t testing.TB, version int) *Daemon {
 	t.Helper()
+	return start(t, version, "")
+}
+
+// PodSubnet has the addresses of pods. They are addresses of documentation (RFC 5737), because crane follows no redirect to
+// a private address.
+const PodSubnet = "198.51.100.0/24"
+
+// StartForPods starts the distribution's containerd for [Daemon.RunPod]. pause is the name of an image with the program of
+// [BuildPause]. The daemon makes networks, so call it inside of [parts.Apart].
+func StartForPods(t testing.TB, pause string) *Daemon {
+	t.Helper()
+	dir, plugins := t.TempDir(), filepath.Dir(parts.Find(t, "ptp"))
+	network := fmt.Sprintf(`{"cniVersion": "1.0.0", "name": "pods", "plugins": [{"type": "ptp", "ipam": {
+		"type": "host-local", "ranges": [[{"subnet": %q}]], "routes": [{"dst": "0.0.0.0/0"}], "dataDir": %q}}]}
+`, PodSubnet, filepath.Join(dir, "addresses"))
+	if err := os.WriteFile(filepath.Join(dir, "pods.conflist"), []byte(network), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return start(t, 1, fmt.Sprintf(`
+[plugins."io.containerd.grpc.v1.cri"]
+sandbox_image = %q
+# In many containers root may not protect processes from the kernel when memory is short.
+restrict_oom_score_adj = true
+[plugins."io.containerd.grpc.v1.cri".cni]
+bin_dir = %q
+conf_dir = %q
+`, pause, plugins, dir))
+}
+
+// start starts a daemon. more is added to its configuration.
+func start(t testing.TB, version int, more string) *Daemon {
+	t.Helper()
 	dir := parts.ShortDir(t)
 	file := filepath.Join(dir, "config.toml")
 	d := &Daemon{Version: version, hostsDir: filepath.Join(dir, "certs.d")}
-	if err := os.WriteFile(file, []byte(d.config()), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(d.config()+more), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	d.start(t, dir, file)

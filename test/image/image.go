@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
+	"runtime"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -106,14 +108,41 @@ func (i *Image) Push(t testing.TB, addr, repository, tag string) {
 	}
 }
 
+// PushProgram pushes an image for this machine. It has the program, which it runs, and nothing else.
+func PushProgram(t testing.TB, ref, program string) {
+	t.Helper()
+	content, err := os.ReadFile(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	img := build(t, runtime.GOARCH, []v1.Layer{file(t, "program", 0o755, content)})
+	img, err = mutate.Config(img, v1.Config{Entrypoint: []string{"/program"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	to, err := name.ParseReference(ref, name.Insecure)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := remote.Write(to, img, remote.WithContext(t.Context())); err != nil {
+		t.Fatalf("push %s: %v", to, err)
+	}
+}
+
 // layer makes a plain tar with one file of random bytes. Random bytes do not compress, so clients lose no time trying.
 func layer(t testing.TB, source *rand.ChaCha8, size int64) v1.Layer {
 	t.Helper()
 	content := make([]byte, size)
 	_, _ = source.Read(content)
+	return file(t, fmt.Sprintf("file-%x", content[:4]), 0o644, content)
+}
+
+// file makes a plain tar with one file.
+func file(t testing.TB, name string, mode int64, content []byte) v1.Layer {
+	t.Helper()
 	var buf bytes.Buffer
 	w := tar.NewWriter(&buf)
-	header := &tar.Header{Name: fmt.Sprintf("file-%x", content[:4]), Mode: 0o644, Size: size, Typeflag: tar.TypeReg}
+	header := &tar.Header{Name: name, Mode: mode, Size: int64(len(content)), Typeflag: tar.TypeReg}
 	if err := w.WriteHeader(header); err != nil {
 		t.Fatal(err)
 	}

@@ -41,9 +41,11 @@ func Find(t testing.TB, name string) string {
 		if file, err := exec.LookPath(name); err == nil {
 			return file
 		}
-		// Debian keeps daemons out of a user's PATH.
-		if file := filepath.Join("/usr/sbin", name); executable(file) {
-			return file
+		// Debian keeps daemons out of a user's PATH, and the plugins for the networks of pods too.
+		for _, dir := range []string{"/usr/sbin", "/usr/lib/cni"} {
+			if file := filepath.Join(dir, name); executable(file) {
+				return file
+			}
 		}
 	}
 	missing(t, "no %s: `make parts` installs it", name)

@@ -10,15 +10,15 @@ import (
 )
 
 // janitor is a shell that outlives this process by a moment and cleans up after it: programs with their children,
-// mounts, directories. It is needed because a test process runs no cleanups if it is killed, panics or exceeds its time
-// limit.
+// mounts, directories, control groups. It is needed because a test process runs no cleanups if it is killed, panics or
+// exceeds its time limit.
 type janitor struct {
 	mu   sync.Mutex
 	pipe *os.File // the shell's standard input; the kernel closes our end, however we die
 }
 
 // sweep reads `start GROUP` and `end GROUP` for process groups. At the end of its input it kills the remaining groups,
-// and removes all mounts and files below $1.
+// and removes all mounts and files below $1, and the control groups that have its name (see [Cgroup]).
 const sweep = `
 trap '' HUP INT QUIT TERM
 groups=
@@ -33,6 +33,9 @@ while read -r _ at _; do
   case $at in "$1"/*) umount -l "$at" ;; esac
 done </proc/self/mounts
 rm -rf "$1" || { sleep 1; rm -rf "$1"; }
+for group in /sys/fs/cgroup/"${1##*/}" /sys/fs/cgroup/*/"${1##*/}"; do
+  [ ! -d "$group" ] || find "$group" -depth -type d -exec rmdir {} + || { sleep 1; find "$group" -depth -type d -exec rmdir {} +; }
+done
 `
 
 // sweeper is the janitor of this process. All temporary directories of its tests, from [testing.T.TempDir] and of the

@@ -13,7 +13,8 @@ import (
 	"time"
 )
 
-// A test process that is killed leaves no programs, no children of programs, no directories and no mounts.
+// A test process that is killed leaves no programs, no children of programs, no directories, no mounts and no control
+// groups.
 func TestKilled(t *testing.T) {
 	if os.Getenv("PARTS_VICTIM") != "" {
 		victim(t)
@@ -48,6 +49,9 @@ func TestKilled(t *testing.T) {
 		if strings.Contains(string(mounts), dir) {
 			err = errors.New("a mount is left")
 		}
+		if groups, _ := filepath.Glob("/sys/fs/cgroup/*/" + filepath.Base(dir)); len(groups) > 0 {
+			err = errors.Join(err, fmt.Errorf("left: %v", groups))
+		}
 		return err
 	})
 }
@@ -70,7 +74,12 @@ func victim(t *testing.T) {
 		t.Fatal(err)
 	}
 	if os.Geteuid() == 0 {
-		_ = exec.Command("mount", "-t", "tmpfs", "tmpfs", t.TempDir()).Run() // no mount without permission
+		// Nothing of this without permission.
+		_ = exec.Command("mount", "-t", "tmpfs", "tmpfs", t.TempDir()).Run()
+		groups, _ := makeGroups(filepath.Base(os.Getenv("TMPDIR")))
+		for _, group := range groups {
+			_ = os.Mkdir(filepath.Join(group, "below"), 0o700)
+		}
 	}
 	fmt.Printf("left %s %s", os.Getenv("TMPDIR"), child)
 	<-time.After(Ready)

@@ -14,11 +14,20 @@ import (
 // a port between the moment it is found free and the moment a server listens on it.
 const firstPort, lastPort = 20000, 32000
 
-// FreeAddr returns a loopback address host:port that is free and that no running test process on this machine has been
-// given, this one included. The host is always 127.0.0.1: clients refuse redirects between spellings of the same host.
+// Host is the IP address on which the servers of the tests listen. It is always the same one, because clients refuse
+// redirects between spellings of the same host.
+func Host() string {
+	if inside() {
+		return apartHost
+	}
+	return "127.0.0.1"
+}
+
+// FreeAddr returns an address host:port on [Host] that is free and that no running test process on this machine has been
+// given, this one included.
 func FreeAddr(t testing.TB) string {
 	t.Helper()
-	return net.JoinHostPort("127.0.0.1", strconv.Itoa(FreePorts(t, 1)))
+	return net.JoinHostPort(Host(), strconv.Itoa(FreePorts(t, 1)))
 }
 
 // FreePorts is FreeAddr for n ports in a row. It returns the first.
@@ -41,7 +50,7 @@ func free(t testing.TB, port int) bool {
 	if !claim(fmt.Sprintf("port/%d", port)) {
 		return false
 	}
-	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	l, err := net.Listen("tcp", net.JoinHostPort(Host(), strconv.Itoa(port)))
 	if err != nil {
 		return false
 	}

@@ -5,12 +5,15 @@ import (
 	"io"
 	"log/slog"
 	"math"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
 	"sync"
 	"testing"
+
+	"ociproxy/test/parts"
 )
 
 // meter stands between clients and the server, and counts what each answer sends. It is needed because versitygw's
@@ -38,6 +41,11 @@ func newMeter(t testing.TB, backend string, certificates ...tls.Certificate) *me
 		ErrorLog:     slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 	}
 	m.Server = httptest.NewUnstartedServer(proxy)
+	_ = m.Listener.Close() // on loopback, where not all tests listen
+	var err error
+	if m.Listener, err = net.Listen("tcp", net.JoinHostPort(parts.Host(), "0")); err != nil {
+		t.Fatal(err)
+	}
 	if len(certificates) > 0 {
 		m.TLS = &tls.Config{Certificates: certificates}
 		m.StartTLS()
