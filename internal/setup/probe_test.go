@@ -106,7 +106,7 @@ func TestTalk(t *testing.T) {
 	if diff := cmp.Diff(want, digest(parsed(t, d))); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
-	for _, reason := range []string{`place "berlin": want cloud/region`, "not the URL of a registry", "418 for /v2/", "?region=us-east-1",
+	for _, reason := range []string{`place "berlin": want cloud/region`, "not the URL of a registry", "418 for a digest that does not exist", "?region=us-east-1",
 		`did you mean "google-lb"?`, "port \"99999\" is not between"} {
 		if !strings.Contains(out, reason) {
 			t.Errorf("the conversation has no %q", reason)
