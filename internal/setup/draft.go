@@ -1,6 +1,7 @@
 package setup
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -97,7 +98,7 @@ func (d *Draft) change(answer string, f func(*Draft) error) error {
 
 // refused is the first fault of a config as the answer to the person who caused it.
 func refused(err error) error {
-	if faults, ok := err.(*config.Errors); ok {
+	if faults, ok := errors.AsType[*config.Errors](err); ok {
 		return cli.Usage(faults.List[0].Hint, "%s", faults.List[0].Message)
 	}
 	return err
