@@ -235,12 +235,6 @@ func (d *Draft) SetListen(answer string) error {
 	})
 }
 
-// Complete reports whether the draft has the answers that have no default.
-func (d *Draft) Complete() bool { return !d.location.IsZero() && len(d.registries) > 0 }
-
-// Images returns the images to ask for.
-func (d *Draft) Images() []string { return d.images }
-
 // Fronts returns the fronts that have a name.
 func Fronts() []string { return clientip.Presets() }
 
