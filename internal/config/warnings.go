@@ -59,7 +59,7 @@ func (v *validator) warnRegion(at, raw, cloud, region string) {
 	if err != nil {
 		return
 	}
-	if hostCloud, host := hostRegion(u.Hostname()); host != "" && (hostCloud != cloud || host != region) {
+	if hostCloud, host := HostRegion(u.Hostname()); host != "" && (hostCloud != cloud || host != region) {
 		v.warn(at, "one of the two is wrong", "the host is in %s/%s, the place is %s/%s", hostCloud, host, cloud, region)
 	}
 }
@@ -213,6 +213,11 @@ func (c *Config) InternetStores() []string {
 
 func (v *validator) warnUnserved() {
 	clouds, stores := v.c.Unserved(), v.c.InternetStores()
+	for _, s := range v.c.Stores {
+		if s.State == Filling { // it will serve them
+			clouds = slices.DeleteFunc(clouds, func(cloud string) bool { return slices.Contains(s.Serves.Clouds, cloud) })
+		}
+	}
 	if len(clouds) == 0 || len(v.c.Stores) == 0 {
 		return
 	}
