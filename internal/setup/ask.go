@@ -77,7 +77,7 @@ func (t *Talk) questions(d *Draft, given Given) []question {
 			why: "Which of its images may be asked for in tests? For example team/app:1.0."},
 		{given: given.Bucket, label: "bucket", optional: true, many: true, set: d.AddBucket,
 			why: "Which bucket gets copies of the layers? s3://NAME?region=…, gs://NAME or azblob://ACCOUNT/CONTAINER."},
-		{given: given.Clients, label: "clients", optional: true, none: d.noClients(), many: true, set: d.AddClients, when: d.unrecognised,
+		{given: given.Clients, label: "network", optional: true, none: d.noClients(), many: true, set: d.AddClients, when: d.unrecognised,
 			why: "Which networks are your clients in? CIDR=PLACE, for example 10.20.0.0/16=onprem/berlin."},
 		{given: given.Front, label: "front", preset: d.front, set: d.SetFront,
 			why: "What stands in front of the server? " + strings.Join(Fronts(), ", ") + "."},
