@@ -10,7 +10,7 @@ import (
 
 // tasks are the operators' pages, by task.
 var tasks = []string{
-	"docs/operations.md", "docs/install.md", "docs/images.md", "docs/kubernetes.md", "docs/sizing.md", "docs/upgrade.md", "docs/monitor.md",
+	"docs/tutorial.md", "docs/s3-compatible.md", "docs/operations.md", "docs/install.md", "docs/images.md", "docs/kubernetes.md", "docs/sizing.md", "docs/upgrade.md", "docs/monitor.md",
 	"docs/how-it-works.md", "docs/client-simulation.md", "docs/troubleshoot.md", "docs/faults.md", "docs/runbook.md",
 	"docs/runbook-config.md", "docs/runbook-mirror.md", "docs/glossary.md",
 }
