@@ -85,12 +85,18 @@ old it is, and whether the server would believe it. Name an image that the store
 	f.BoolVar(&how.print, "print", false, "print the config as the server reads it, with all defaults, as YAML")
 	f.BoolVar(&how.live, "live", false, "test the stores and upstreams with requests")
 	f.BoolVar(&how.noFiles, "no-files", false, "do not open the files that the config names")
-	f.StringArrayVar(&opts.Images, "image", nil, "`image` NAME[:TAG] or NAME@DIGEST to request, without a host; may be repeated")
-	f.DurationVar(&opts.Timeout, "timeout", 10*time.Second, "`time` for each request of --live")
+	liveFlags(cmd, &opts)
 	f.IntVar(&opts.Concurrency, "concurrency", 8, "`number` of stores and upstreams that --live tests at once")
 	cli.OutputFlag(cmd, &a.format)
 	cli.Exits(cmd, cli.ExitCode{Code: cli.CodeFailure, Means: "--live found a failure, or could not test something"}, cli.Invalid)
 	return cmd
+}
+
+// liveFlags adds the flags of commands that ask stores and upstreams.
+func liveFlags(cmd *cobra.Command, opts *check.Options) {
+	f := cmd.Flags()
+	f.StringArrayVar(&opts.Images, "image", nil, "`image` NAME[:TAG] or NAME@DIGEST to request, without a host; may be repeated")
+	f.DurationVar(&opts.Timeout, "timeout", 10*time.Second, "`time` for each request to a store or upstream")
 }
 
 // checking holds the flags of check that select what it does.
@@ -121,19 +127,10 @@ func (a *app) runCheck(ctx context.Context, file string, how checking, opts chec
 		_, err = a.stdout.Write(text)
 		return err
 	}
-	doc := checked{
-		File: file, Valid: true, Errors: []*config.Error{}, Warnings: cfg.Warnings, Hash: cfg.Hash,
-		Stores: len(cfg.Stores), Upstreams: len(cfg.Upstreams), Serving: check.ServingOf(cfg),
+	doc, err := examined(file, cfg, snap, !how.noFiles)
+	if err != nil {
+		return err
 	}
-	if doc.Warnings == nil {
-		doc.Warnings = []*config.Error{}
-	}
-	if !how.noFiles {
-		if err := seeded(&doc, cfg); err != nil {
-			return err
-		}
-	}
-	routed(&doc, cfg, snap)
 	if a.format != cli.JSON {
 		if err := a.writeChecked(doc); err != nil {
 			return err
@@ -150,6 +147,24 @@ func (a *app) runCheck(ctx context.Context, file string, how checking, opts chec
 		}
 	}
 	return a.finishCheck(doc)
+}
+
+// examined returns what check says about a config that can be used, without asking anybody.
+func examined(file string, cfg *config.Config, snap *route.Snapshot, files bool) (checked, error) {
+	doc := checked{
+		File: file, Valid: true, Errors: []*config.Error{}, Warnings: cfg.Warnings, Hash: cfg.Hash,
+		Stores: len(cfg.Stores), Upstreams: len(cfg.Upstreams), Serving: check.ServingOf(cfg),
+	}
+	if doc.Warnings == nil {
+		doc.Warnings = []*config.Error{}
+	}
+	if files {
+		if err := seeded(&doc, cfg); err != nil {
+			return doc, err
+		}
+	}
+	routed(&doc, cfg, snap)
+	return doc, nil
 }
 
 // writeChecked writes the text for a valid file.

@@ -29,10 +29,11 @@ func (a *app) root() *cobra.Command {
 		Long: `oci-proxy stands behind a registry's name. For each pull it finds out the client's cloud and
 region, and redirects the client to the nearest, cheapest, healthy copy of each layer. It stores no
 images and moves no layer bytes itself.`,
-		Example: `  oci-proxy check config.yaml                             # is the config right?
+		Example: `  oci-proxy init config.yaml                              # a first config from a few answers
+  oci-proxy check config.yaml                             # is the config right?
   oci-proxy explain --config config.yaml --ip 192.0.2.7   # why would this client go there?
   oci-proxy serve --config config.yaml`,
-	}, thisBuild(), a.serve(), a.check(), a.explain(), a.schema(), cli.VersionCommand(thisBuild(), &a.format))
+	}, thisBuild(), a.initConfig(), a.serve(), a.check(), a.explain(), a.schema(), cli.VersionCommand(thisBuild(), &a.format))
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)

@@ -143,10 +143,12 @@ func (p *probe) ranges(ctx context.Context, url string, b blob, content []byte, 
 
 // read reports the verdict of a read check.
 func (p *probe) read(check string, v verdict) {
-	if p.lenient && v.result == Failed {
+	excused := p.lenient && v.result == Failed
+	if excused {
 		v.result = Warning
 	}
 	p.say(check, v)
+	p.findings[len(p.findings)-1].excused = excused
 }
 
 func hostOf(rawURL string) string {

@@ -22,6 +22,9 @@ const (
 	Failed  Result = "error"   // clients would be harmed: do not send it traffic
 )
 
+// These are the kinds of targets.
+const kindStore, kindUpstream = "store", "upstream"
+
 // Finding is the result of one check of one store or upstream. Names of checks are stable.
 type Finding struct {
 	Target string `json:"target"`         // name in the config
@@ -30,6 +33,8 @@ type Finding struct {
 	Result Result `json:"result"`         //
 	Detail string `json:"detail"`         // what the check saw
 	Hint   string `json:"hint,omitempty"` // what to do about it
+
+	excused bool // it would be an error if the target were not being filled
 }
 
 // Report is the outcome of Live: all findings, grouped by target in the order of the config.
@@ -56,6 +61,35 @@ func (r *Report) add(fs ...Finding) {
 		}
 		r.Findings = append(r.Findings, f)
 	}
+}
+
+// Ready reports whether a store that is being filled could take traffic: it holds blobs of the images that were asked
+// for, or lists some in its inventory, and nothing was found that would harm a client.
+func (r *Report) Ready(store string) bool {
+	holds := slices.ContainsFunc(r.Inventories, func(i Inventory) bool {
+		return i.Store == store && i.Believed && i.Records > 0
+	})
+	for _, f := range r.Findings {
+		if f.Kind != kindStore || f.Target != store {
+			continue
+		}
+		if f.Result == Failed || f.excused {
+			return false
+		}
+		holds = holds || f.Result == OK && (f.Check == "get" || f.Check == "head")
+	}
+	return holds
+}
+
+// Failure returns the first finding that would harm the clients of an upstream; false means that there is none.
+func (r *Report) Failure(upstream string) (Finding, bool) {
+	i := slices.IndexFunc(r.Findings, func(f Finding) bool {
+		return f.Kind == kindUpstream && f.Target == upstream && (f.Result == Failed || f.excused)
+	})
+	if i < 0 {
+		return Finding{}, false
+	}
+	return r.Findings[i], true
 }
 
 // Passed reports whether nothing was found that would harm a client.

@@ -24,7 +24,7 @@ type storeProbe struct {
 
 func newStoreProbe(s config.Store, opts *Options) *storeProbe {
 	p := &storeProbe{
-		probe: probe{kind: "store", name: s.Name, opts: opts, families: families(s.Families),
+		probe: probe{kind: kindStore, name: s.Name, opts: opts, families: families(s.Families),
 			lenient: s.State == config.Filling},
 		url: s.URL, state: s.State,
 	}
@@ -47,7 +47,12 @@ func (p *storeProbe) store(ctx context.Context, samples []sample) bool {
 	if !p.connect(ctx, at(p.url, nowhere)) {
 		return false
 	}
-	p.say("absent.get", absent(p.get(ctx, at(p.url, nowhere), 4096, 0, nil)))
+	ans := p.get(ctx, at(p.url, nowhere), 4096, 0, nil)
+	if v, none := noBucket(ans); none {
+		p.say("absent.get", v)
+		return false
+	}
+	p.say("absent.get", absent(ans))
 	p.say("absent.head", absent(p.head(ctx, at(p.url, nowhere), 0, nil)))
 	if p.check != "" {
 		p.say("check.absent", absent(p.head(ctx, at(p.check, nowhere), 0, nil)))

@@ -17,6 +17,7 @@ const (
 	// maxRedirects is how far clients follow a registry to its own blob storage.
 	maxRedirects = 5
 
+	hintRegistry   = "check scheme, host and port of the URL; a path belongs into prefix"
 	hintManifest   = "the upstream must give image manifests and indexes to anyone who names one; check url and prefix"
 	hintImage      = "name an image that exists with --image NAME[:TAG]; the upstream's prefix is put before the name"
 	hintRedirector = "put the registries and stores that it redirects to into the config, in its place; or let it answer 404 for what it does not hold"
@@ -34,6 +35,7 @@ type sample struct {
 type upstreamProbe struct {
 	probe
 	base  string // URL with the prefix, without a slash at the end
+	root  string // URL of the registry's API
 	state config.State
 	// hops is how many redirects are followed in requests for content that does not exist. The canonical upstream has
 	// everything, so its redirects are followed. Any other upstream is asked what it has, and a redirect to a place
@@ -42,7 +44,8 @@ type upstreamProbe struct {
 }
 
 func newUpstreamProbe(u config.Upstream, opts *Options) *upstreamProbe {
-	base := strings.TrimSuffix(u.URL, "/") + "/v2"
+	root := strings.TrimSuffix(u.URL, "/") + "/v2/"
+	base := strings.TrimSuffix(root, "/")
 	if u.Prefix != "" {
 		base += "/" + u.Prefix
 	}
@@ -52,9 +55,9 @@ func newUpstreamProbe(u config.Upstream, opts *Options) *upstreamProbe {
 	}
 	return &upstreamProbe{
 		hops: hops,
-		probe: probe{kind: "upstream", name: u.Name, opts: opts, families: families(u.Families),
+		probe: probe{kind: kindUpstream, name: u.Name, opts: opts, families: families(u.Families),
 			lenient: u.State == config.Filling},
-		base: base, state: u.State,
+		base: base, root: root, state: u.State,
 	}
 }
 
@@ -86,6 +89,22 @@ func (p *upstreamProbe) open(ctx context.Context, name string) bool {
 	return true
 }
 
+// registry judges the answer to a request for the root of the API. Without an image to ask for, nothing else shows
+// whether a registry answers: any web server says 404. A registry may want a login for the root although images need
+// none.
+func (p *upstreamProbe) registry(ans answer) verdict {
+	switch {
+	case ans.err == nil && ans.status == http.StatusOK && !ans.isHTML():
+		return ok("200 for /v2/")
+	case ans.err == nil && ans.status == http.StatusUnauthorized:
+		return ok("401 for /v2/: the registry wants a login there; whether images need one shows with --image")
+	}
+	if v, bad := trouble(ans); bad {
+		return v
+	}
+	return verdict{Failed, fmt.Sprintf("%d for /v2/: this is no registry", ans.status), hintRegistry}
+}
+
 // redirector words the verdict on a replica that redirects requests for content that does not exist.
 func (p *upstreamProbe) redirector(v verdict) verdict {
 	if v.hint == hintRedirect && p.hops == 0 {
@@ -111,6 +130,9 @@ func (p *upstreamProbe) canonical(ctx context.Context, refs []ref) []sample {
 	}
 	if !p.open(ctx, name) {
 		return nil
+	}
+	if len(refs) == 0 {
+		p.say("api", p.registry(p.get(ctx, p.root, 4096, p.hops, nil)))
 	}
 	var samples []sample
 	for _, r := range refs {

@@ -3,6 +3,7 @@ package check
 import (
 	"fmt"
 	"net/http"
+	"strings"
 )
 
 // verdict is the result of a check for one answer.
@@ -26,6 +27,7 @@ const (
 	hintNetwork   = "check name, port, firewall, and that this machine may reach it"
 	hintMethod    = "allow GET and HEAD for anyone: the proxy asks with HEAD and clients read with GET"
 	hintReplace   = "a client would get the same 200 for any digest: the server must answer 403 or 404 for what it does not hold"
+	hintNoBucket  = "check the name and the region in the URL; make the bucket, and let anyone read its objects (and only those)"
 	hintAbsent    = "the server must answer 403 or 404 for what it does not hold: check bucket, path and {digest} in the URL"
 )
 
@@ -58,6 +60,25 @@ func trouble(ans answer) (verdict, bool) {
 			return failed(hintAnonymous, "%d redirected to a login page, %s", ans.status, shown(ans.hops[n-1].to))
 		}
 		return failed(hintPage, "%d with an HTML page", ans.status)
+	}
+	return verdict{}, false
+}
+
+// noBucket recognises the answers by which object stores say that the bucket itself is not there, or closed to all. Their
+// status alone is that of an object that is not there.
+func noBucket(ans answer) (verdict, bool) {
+	if ans.err != nil || ans.status/100 != 4 {
+		return verdict{}, false
+	}
+	code := ans.header.Get("X-Ms-Error-Code")
+	if _, after, found := strings.Cut(string(ans.body), "<Code>"); found && code == "" {
+		code, _, _ = strings.Cut(after, "</Code>")
+	}
+	switch code {
+	case "NoSuchBucket", "ContainerNotFound", "ResourceNotFound": // Azure says the last also of a private container
+		return verdict{Failed, fmt.Sprintf("%d %s: the bucket is not there, or not public", ans.status, code), hintNoBucket}, true
+	case "AllAccessDisabled", "PublicAccessNotPermitted", "UserProjectMissing", "UserProjectAccountProblem":
+		return verdict{Failed, fmt.Sprintf("%d %s: the bucket is closed to anonymous clients", ans.status, code), hintAnonymous}, true
 	}
 	return verdict{}, false
 }

@@ -33,6 +33,18 @@ func UseColor(w io.Writer, getenv func(string) string) bool {
 	return IsTerminal(w) && getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
 }
 
+// IsInteractive reports whether a person can type at r: it is a terminal. Unlike for [IsTerminal], the null device is none:
+// it is what services and schedulers give a program to read.
+func IsInteractive(r io.Reader) bool {
+	f, ok := r.(*os.File)
+	if !ok {
+		return false
+	}
+	st, err := f.Stat()
+	null, errNull := os.Stat(os.DevNull)
+	return err == nil && errNull == nil && st.Mode()&os.ModeCharDevice != 0 && !os.SameFile(st, null)
+}
+
 // IsTerminal reports whether w is a character device, which is a good enough test for a terminal. /dev/null is one too,
 // but its output does not matter.
 func IsTerminal(w io.Writer) bool {

@@ -136,7 +136,7 @@ func (v *validator) cdn(at string, s *Store) {
 	known := place.CDNs()
 	if !slices.Contains(known, s.CDN) {
 		hint := "known: " + strings.Join(known, ", ")
-		if n := suggest(s.CDN, known); n != "" {
+		if n := Suggest(s.CDN, known); n != "" {
 			hint = fmt.Sprintf("did you mean %q?", n)
 		}
 		v.fail(at+".cdn", hint, "unknown CDN %q", shorten(s.CDN))

@@ -291,7 +291,7 @@ func unknownKey(name string, fields []field) (meant, hint string) {
 	for i, f := range fields {
 		keys[i] = f.key
 	}
-	if s := suggest(name, keys); s != "" {
+	if s := Suggest(name, keys); s != "" {
 		return s, fmt.Sprintf("did you mean %q?", s)
 	}
 	return "", "known keys here: " + strings.Join(keys, ", ")

@@ -34,7 +34,7 @@ func TestKubernetesExample(t *testing.T) {
 	}
 	s3 := 0
 	for _, s := range c.Stores {
-		cloud, region := hostRegion(strings.Split(strings.TrimPrefix(s.URL, "https://"), "/")[0])
+		cloud, region := HostRegion(strings.Split(strings.TrimPrefix(s.URL, "https://"), "/")[0])
 		if s.CDN == "" && (cloud != s.Place.Cloud || region != s.Place.Region || !strings.Contains(s.URL, ".s3.dualstack.")) {
 			t.Errorf("%s: %s is not the dual-stack host of %s", s.Name, s.URL, s.Place)
 		}

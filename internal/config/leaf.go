@@ -82,7 +82,7 @@ func enumLeaf(values []string) leaf {
 				}
 			}
 			hint := "one of " + strings.Join(values, ", ")
-			if s := suggest(words[0], values); s != "" {
+			if s := Suggest(words[0], values); s != "" {
 				hint = fmt.Sprintf("did you mean %q? %s", s, hint)
 			}
 			return reflect.Value{}, hint, fmt.Errorf("unknown value %q", shorten(words[0]))

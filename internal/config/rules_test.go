@@ -275,8 +275,8 @@ func TestSuggest(t *testing.T) {
 		"serve": "serves", "Serves": "serves", "stat": "state", "max_rps": "maxRPS", "idle-timeout": "idleTimeout",
 		"rolluot": "rollout", "zebra": "", "": "", strings.Repeat("x", 100): "",
 	} {
-		if got := suggest(word, known); got != want {
-			t.Errorf("suggest(%q) = %q, want %q", word, got, want)
+		if got := Suggest(word, known); got != want {
+			t.Errorf("Suggest(%q) = %q, want %q", word, got, want)
 		}
 	}
 }

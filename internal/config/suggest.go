@@ -2,9 +2,9 @@ package config
 
 import "strings"
 
-// suggest is the known word nearest to what was written, or "" when none is near enough to be meant. Case, `-`, `_` and
+// Suggest is the known word nearest to what was written, or "" when none is near enough to be meant. Case, `-`, `_` and
 // a plural s cost nothing much: those are the usual slips.
-func suggest(word string, known []string) string {
+func Suggest(word string, known []string) string {
 	best, bound := "", 1+len(word)/3
 	for _, k := range known {
 		if d := distance(fold(word), fold(k)); d < bound || d == bound && best == "" {

@@ -152,8 +152,8 @@ var regionHosts = []struct {
 	{"gcp", regexp.MustCompile(`^([a-z]+-[a-z]+\d+)-docker\.pkg\.dev$`)},
 }
 
-// hostRegion is the region that a provider's host name tells, "" when it tells none.
-func hostRegion(host string) (cloud, region string) {
+// HostRegion is the region that the host name of a provider tells; "" means that it tells none.
+func HostRegion(host string) (cloud, region string) {
 	for _, r := range regionHosts {
 		if m := r.host.FindStringSubmatch(strings.ToLower(host)); m != nil {
 			return r.cloud, m[1]

@@ -102,7 +102,7 @@ func (v *validator) place(path string, p *place.Place) {
 		known = append(known, s.Place.String())
 	}
 	hint := "add it under `places:` with lat, lon and country"
-	if s := suggest(p.String(), known); s != "" {
+	if s := Suggest(p.String(), known); s != "" {
 		hint = fmt.Sprintf("did you mean %s? If not, %s", s, hint)
 	}
 	v.fail(path, hint, "unknown place %s", p)
@@ -114,7 +114,7 @@ func (v *validator) cloud(path, name string, others ...string) {
 		return
 	}
 	hint := "clouds: " + strings.Join(v.m.Clouds(), ", ") + "; add places of your own under `places:`"
-	if s := suggest(name, append(others, v.m.Clouds()...)); s != "" {
+	if s := Suggest(name, append(others, v.m.Clouds()...)); s != "" {
 		hint = fmt.Sprintf("did you mean %q?", s)
 	}
 	v.fail(path, hint, "unknown cloud %q", shorten(name))
@@ -168,7 +168,7 @@ func (v *validator) client() {
 	const at = "client.behind"
 	if _, ok := clientip.Preset(b.Preset); b.Preset != "" && !ok {
 		hint := "known: " + strings.Join(clientip.Presets(), ", ") + "; or spell it out: {header: X-Forwarded-For, entry: 2, trusted: […]}"
-		if s := suggest(b.Preset, clientip.Presets()); s != "" {
+		if s := Suggest(b.Preset, clientip.Presets()); s != "" {
 			hint = fmt.Sprintf("did you mean %q?", s)
 		}
 		v.fail(at, hint, "unknown front %q", shorten(b.Preset))
@@ -271,7 +271,7 @@ func (v *validator) log() {
 
 // suggestion is a hint for a name that is not one of the known.
 func suggestion(name string, known []string, what string) string {
-	if s := suggest(name, known); s != "" {
+	if s := Suggest(name, known); s != "" {
 		return fmt.Sprintf("did you mean %q?", s)
 	}
 	if len(known) == 0 {

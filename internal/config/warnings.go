@@ -59,7 +59,7 @@ func (v *validator) warnRegion(at, raw, cloud, region string) {
 	if err != nil {
 		return
 	}
-	if hostCloud, host := hostRegion(u.Hostname()); host != "" && (hostCloud != cloud || host != region) {
+	if hostCloud, host := HostRegion(u.Hostname()); host != "" && (hostCloud != cloud || host != region) {
 		v.warn(at, "one of the two is wrong", "the host is in %s/%s, the place is %s/%s", hostCloud, host, cloud, region)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -20,6 +19,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 
 	"ociproxy/internal/credential"
+	"ociproxy/internal/store/address"
 	"ociproxy/internal/wait"
 )
 
@@ -36,22 +36,11 @@ type azure struct {
 	token                 azcore.TokenCredential         // or this
 }
 
-func openAzure(_ context.Context, u *url.URL, opt Options) (Bucket, error) {
-	if err := onlyParams(u, "endpoint"); err != nil {
-		return nil, err
-	}
-	name, rest, _ := strings.Cut(strings.TrimPrefix(u.Path, "/"), "/")
-	if u.Host == "" || name == "" {
-		return nil, fmt.Errorf("bucket %q: want azblob://ACCOUNT/CONTAINER[/PREFIX]", shown(u.String()))
-	}
-	prefix, err := prefixOf(rest)
-	if err != nil {
-		return nil, fmt.Errorf("bucket %q: %w", shown(u.String()), err)
-	}
-	b := &azure{account: u.Host, name: name, prefix: prefix, opt: opt}
-	endpoint := strings.TrimSuffix(cmp.Or(u.Query().Get("endpoint"), "https://"+u.Host+".blob.core.windows.net"), "/")
-	if err := b.connect(endpoint + "/" + name); err != nil {
-		return nil, fmt.Errorf("bucket %q: credentials: %w", shown(u.String()), err)
+func openAzure(_ context.Context, at address.Bucket, opt Options) (Bucket, error) {
+	b := &azure{account: at.Name, name: at.Container, prefix: at.Prefix, opt: opt}
+	endpoint := cmp.Or(at.Endpoint, address.AzureEndpoint(at.Name))
+	if err := b.connect(endpoint + "/" + at.Container); err != nil {
+		return nil, fmt.Errorf("bucket %q: credentials: %w", at.Shown(), err)
 	}
 	return b, nil
 }
@@ -143,7 +132,7 @@ func (b *azure) String() string {
 
 // blob returns the client of a key.
 func (b *azure) blob(key string) (*blockblob.Client, error) {
-	if err := checkKey(key); err != nil {
+	if err := address.CheckKey(key); err != nil {
 		return nil, err
 	}
 	return b.container.NewBlockBlobClient(b.prefix + key), nil

@@ -18,6 +18,7 @@ import (
 	"github.com/rogpeppe/go-internal/lockedfile"
 
 	"ociproxy/internal/atomicfile"
+	"ociproxy/internal/store/address"
 )
 
 // files is a directory as a bucket. An object is a file with the name of its key, so any web server can serve it.
@@ -33,14 +34,8 @@ type files struct {
 // aside is the directory beside the objects; no key lies below it.
 const aside = ".oci-proxy"
 
-func openFile(_ context.Context, u *url.URL, _ Options) (Bucket, error) {
-	if err := onlyParams(u); err != nil {
-		return nil, err
-	}
-	if u.Host != "" || u.Path == "" || u.Path == "/" {
-		return nil, fmt.Errorf("bucket %q: want file:///DIR, an absolute path", shown(u.String()))
-	}
-	return &files{dir: filepath.Clean(filepath.FromSlash(u.Path))}, nil
+func openFile(_ context.Context, at address.Bucket, _ Options) (Bucket, error) {
+	return &files{dir: at.Dir}, nil
 }
 
 func (b *files) String() string { return "file://" + filepath.ToSlash(b.dir) }
@@ -58,7 +53,7 @@ func (b *files) Check(ctx context.Context, probe string) error {
 }
 
 func (b *files) path(key string) (string, error) {
-	if err := checkKey(key); err != nil {
+	if err := address.CheckKey(key); err != nil {
 		return "", err
 	}
 	if first, _, _ := strings.Cut(key, "/"); first == aside {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"os"
 	"regexp"
 	"strconv"
@@ -22,6 +21,7 @@ import (
 
 	"ociproxy/internal/credential"
 	"ociproxy/internal/outbound"
+	"ociproxy/internal/store/address"
 )
 
 // gcs is a bucket of Google Cloud Storage, over its JSON API.
@@ -38,26 +38,16 @@ type gcs struct {
 	client *storage.Client // made at the first request, because finding credentials may ask the machine's metadata server
 }
 
-func openGCS(ctx context.Context, u *url.URL, opt Options) (Bucket, error) {
-	if err := onlyParams(u, "endpoint"); err != nil {
-		return nil, err
-	}
-	if u.Host == "" {
-		return nil, fmt.Errorf("bucket %q: want gs://NAME[/PREFIX]", shown(u.String()))
-	}
+func openGCS(ctx context.Context, at address.Bucket, opt Options) (Bucket, error) {
 	getenv := opt.Getenv
 	if getenv == nil {
 		getenv = os.Getenv
 	}
-	prefix, err := prefixOf(u.Path)
-	if err != nil {
-		return nil, fmt.Errorf("bucket %q: %w", shown(u.String()), err)
-	}
-	endpoint := cmp.Or(u.Query().Get("endpoint"), getenv("STORAGE_EMULATOR_HOST"))
+	endpoint := cmp.Or(at.Endpoint, getenv("STORAGE_EMULATOR_HOST"))
 	if endpoint != "" && !strings.Contains(endpoint, "://") {
 		endpoint = "http://" + endpoint
 	}
-	return &gcs{name: u.Host, prefix: prefix, endpoint: strings.TrimSuffix(endpoint, "/"), opt: opt,
+	return &gcs{name: at.Name, prefix: at.Prefix, endpoint: strings.TrimSuffix(endpoint, "/"), opt: opt,
 		dial: context.WithoutCancel(ctx)}, nil
 }
 
@@ -123,7 +113,7 @@ const gcsAttempts = 5
 
 // object returns the handle of a key.
 func (b *gcs) object(key string) (*storage.ObjectHandle, error) {
-	if err := checkKey(key); err != nil {
+	if err := address.CheckKey(key); err != nil {
 		return nil, err
 	}
 	bucket, err := b.bucket()

@@ -1,11 +1,14 @@
 package store
 
-import "ociproxy/internal/oci"
+import (
+	"ociproxy/internal/oci"
+	"ociproxy/internal/store/address"
+)
 
-// Where things lie in a store, below the prefix of the bucket's URL (docs/inventory.md, docs/mirroring.md).
+// Where things lie in a store, below the prefix of the bucket's URL.
 const (
-	BlobPrefix      = "containers/images/" // one object for each blob, named by its digest
-	InventoryPrefix = "inventory/"         // what the store holds, beside the blobs
+	BlobPrefix      = address.BlobPrefix
+	InventoryPrefix = address.InventoryPrefix
 )
 
 // BlobKey is the key of a blob: "containers/images/sha256:…".

@@ -2,16 +2,13 @@ package store
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"ociproxy/internal/outbound"
+	"ociproxy/internal/store/address"
 )
 
 // Options of [Open].
@@ -54,37 +51,22 @@ type Learned struct {
 	blind    atomic.Bool // it accepts bytes that do not match the hash that they were signed with
 }
 
-// Open makes a bucket from its URL in the configuration. It makes no request. Credentials come from the environment or
-// from the cloud's identity, never from the URL.
-//
-//	s3://NAME[/PREFIX]?region=…[&endpoint=URL][&pathStyle=true][&profile=…]
-//	gs://NAME[/PREFIX][?endpoint=URL]
-//	azblob://ACCOUNT/CONTAINER[/PREFIX][?endpoint=URL]
-//	file:///DIR
+// Open makes a bucket from its URL in the configuration (see [address.Bucket]). It makes no request. Credentials come
+// from the environment or from the cloud's identity, never from the URL.
 func Open(ctx context.Context, text string, opt Options) (Bucket, error) {
-	u, err := url.Parse(text)
+	at, err := address.Parse(text)
 	if err != nil {
-		if strings.Contains(text, "@") { // the reason may be a piece of a password
-			return nil, fmt.Errorf("bucket %q: not a URL, and credentials do not belong in it", shown(text))
-		}
-		if at, ok := errors.AsType[*url.Error](err); ok {
-			err = at.Err
-		}
-		return nil, fmt.Errorf("bucket %q: not a URL: %w", shown(text), err)
-	}
-	k, ok := kinds[u.Scheme]
-	if !ok {
-		return nil, fmt.Errorf("bucket %q: unknown scheme %q: s3, gs, azblob and file are known", shown(text), u.Scheme)
+		return nil, err
 	}
 	if opt.Learned == nil {
 		opt.Learned = new(Learned)
 	}
-	return k.open(ctx, u, opt)
+	return kinds[at.Scheme].open(ctx, at, opt)
 }
 
 // kind is a kind of store.
 type kind struct {
-	open func(context.Context, *url.URL, Options) (Bucket, error)
+	open func(context.Context, address.Bucket, Options) (Bucket, error)
 	// puts and copies return how many write requests it takes to put or copy an object of this size.
 	puts, copies func(size int64) int64
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -22,6 +21,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"ociproxy/internal/outbound"
+	"ociproxy/internal/store/address"
 )
 
 // s3Bucket is a bucket of Amazon S3, or of a server with the same protocol.
@@ -48,43 +48,28 @@ const (
 	s3MaxBackoff = 10 * time.Second // between two of them
 )
 
-func openS3(ctx context.Context, u *url.URL, opt Options) (Bucket, error) {
-	if err := onlyParams(u, "region", "endpoint", "pathStyle", "profile"); err != nil {
-		return nil, err
-	}
-	if u.Host == "" {
-		return nil, fmt.Errorf("bucket %q: want s3://NAME[/PREFIX]?region=…", shown(u.String()))
-	}
-	prefix, err := prefixOf(u.Path)
-	if err != nil {
-		return nil, fmt.Errorf("bucket %q: %w", shown(u.String()), err)
-	}
-	q := u.Query()
-	pathStyle, err := strconv.ParseBool(cmp.Or(q.Get("pathStyle"), "false"))
-	if err != nil {
-		return nil, fmt.Errorf("bucket %q: pathStyle: want true or false", shown(u.String()))
-	}
+func openS3(ctx context.Context, at address.Bucket, opt Options) (Bucket, error) {
 	if opt.Getenv == nil {
 		opt.Getenv = os.Getenv
 	}
-	b := &s3Bucket{name: u.Host, prefix: prefix, region: opt.Region, endpoint: q.Get("endpoint"),
-		profile: cmp.Or(q.Get("profile"), opt.Getenv("AWS_PROFILE")), opt: opt, partSize: minPart, Learned: opt.Learned}
+	b := &s3Bucket{name: at.Name, prefix: at.Prefix, region: opt.Region, endpoint: at.Endpoint,
+		profile: cmp.Or(at.Profile, opt.Getenv("AWS_PROFILE")), opt: opt, partSize: minPart, Learned: opt.Learned}
 	if opt.Owner != "" {
 		b.owner = &opt.Owner
 	}
-	cfg, err := b.config(ctx, q.Get("profile"))
+	cfg, err := b.config(ctx, at.Profile)
 	if err != nil {
-		return nil, fmt.Errorf("bucket %q: %w", shown(u.String()), err)
+		return nil, fmt.Errorf("bucket %q: %w", at.Shown(), err)
 	}
-	cfg.Region = cmp.Or(q.Get("region"), opt.Region, cfg.Region)
+	cfg.Region = cmp.Or(at.Region, opt.Region, cfg.Region)
 	if b.region == "" && b.amazon() {
-		b.region = q.Get("region") // for other services, the region is only a word to sign with
+		b.region = at.Region // for other services, the region is only a word to sign with
 	}
 	if cfg.Region == "" {
-		return nil, fmt.Errorf("bucket %q: no region: add ?region=…, at other services than Amazon's what they sign for: auto, us-east-1", shown(u.String()))
+		return nil, fmt.Errorf("bucket %q: no region: add ?region=…, at other services than Amazon's what they sign for: auto, us-east-1", at.Shown())
 	}
 	b.client = s3.NewFromConfig(cfg, func(o *s3.Options) {
-		o.UsePathStyle = pathStyle
+		o.UsePathStyle = at.PathStyle
 		o.DisableLogOutputChecksumValidationSkipped = true
 		o.HTTPClient = b.http(cfg)
 		o.Retryer = newRetryer(b.tries, &b.contact)
@@ -199,18 +184,9 @@ func neverFinal(err error) aws.Ternary {
 
 func (b *s3Bucket) String() string { return "s3://" + strings.TrimSuffix(b.name+"/"+b.prefix, "/") }
 
-// amazon reports whether the bucket belongs to Amazon's own service, at any of its endpoints.
-func (b *s3Bucket) amazon() bool {
-	if b.endpoint == "" {
-		return true
-	}
-	u, err := url.Parse(b.endpoint)
-	if err != nil {
-		return false
-	}
-	host := strings.TrimSuffix(strings.ToLower(u.Hostname()), ".cn")
-	return strings.HasSuffix(host, ".amazonaws.com") || strings.HasSuffix(host, ".api.aws")
-}
+// amazon reports whether the bucket belongs to Amazon's own service, at any of its endpoints. b.endpoint may come from
+// the environment.
+func (b *s3Bucket) amazon() bool { return address.Bucket{Scheme: "s3", Endpoint: b.endpoint}.Amazon() }
 
 // full returns a key as the store knows it.
 func (b *s3Bucket) full(key string) *string { return aws.String(b.prefix + key) }

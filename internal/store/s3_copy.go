@@ -14,6 +14,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"golang.org/x/sync/errgroup"
+
+	"ociproxy/internal/store/address"
 )
 
 const (
@@ -47,7 +49,7 @@ func partition(b *s3Bucket) string {
 // server knows the condition on a copy. A server that does not may replace an object that another writer makes in
 // between. If only blobs are copied, the digest of both is the same.
 func (b *s3Bucket) CopyFrom(ctx context.Context, key string, src Bucket, from Attrs, h Header) (Attrs, error) {
-	if err := checkKey(key); err != nil {
+	if err := address.CheckKey(key); err != nil {
 		return Attrs{}, err
 	}
 	if !b.CopiesFrom(src) {

@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go/middleware"
 
+	"ociproxy/internal/store/address"
 	"ociproxy/internal/wait"
 )
 
@@ -33,7 +34,7 @@ const onePiece = 16 << 20
 // something unique into the bytes. When the first request is refused, Put believes that: ErrExists, even if the same
 // bytes are there.
 func (b *s3Bucket) Put(ctx context.Context, key string, c Content, h Header, version string) (Attrs, error) {
-	if err := checkKey(key); err != nil {
+	if err := address.CheckKey(key); err != nil {
 		return Attrs{}, err
 	}
 	put := b.putParts
