@@ -91,6 +91,9 @@ func (a *app) runInit(ctx context.Context, in initial, given setup.Given) error 
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if !(given.Location && given.Registry) && !a.canAsk() {
+		return incomplete(given)
+	}
 	if !in.dryRun {
 		var err error
 		if in.file, err = writable(in.file, in.force); err != nil {
@@ -118,16 +121,6 @@ func (a *app) answers(ctx context.Context, in initial, draft *setup.Draft, given
 	if given.Location && given.Registry {
 		return in.flags(draft, given)
 	}
-	if !a.canAsk() {
-		var missing []string
-		if !given.Location {
-			missing = append(missing, "--location PLACE")
-		}
-		if !given.Registry {
-			missing = append(missing, "--registry URL")
-		}
-		return cli.Usage("oci-proxy init --help has examples; on a terminal init asks for them", "missing: %s", strings.Join(missing, " and "))
-	}
 	if in.dryRun {
 		fmt.Fprintln(a.stderr, "This prints a config to stdout.")
 	} else {
@@ -152,6 +145,19 @@ func (a *app) answers(ctx context.Context, in initial, draft *setup.Draft, given
 	}
 	fmt.Fprintln(a.stderr)
 	return nil
+}
+
+// incomplete is the error about required flags where nobody can be asked.
+func incomplete(given setup.Given) error {
+	var missing []string
+	if !given.Location {
+		missing = append(missing, "--location PLACE")
+	}
+	if !given.Registry {
+		missing = append(missing, "--registry URL")
+	}
+	return cli.Usage("oci-proxy init --help has examples; on a terminal init asks for what is missing",
+		"missing: %s", strings.Join(missing, ", "))
 }
 
 // canAsk reports whether a person sits at both ends.

@@ -213,6 +213,11 @@ func (c *Config) InternetStores() []string {
 
 func (v *validator) warnUnserved() {
 	clouds, stores := v.c.Unserved(), v.c.InternetStores()
+	for _, s := range v.c.Stores {
+		if s.State == Filling { // it will serve them
+			clouds = slices.DeleteFunc(clouds, func(cloud string) bool { return slices.Contains(s.Serves.Clouds, cloud) })
+		}
+	}
 	if len(clouds) == 0 || len(v.c.Stores) == 0 {
 		return
 	}

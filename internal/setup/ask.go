@@ -2,6 +2,7 @@ package setup
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -63,6 +64,7 @@ type question struct {
 	label    string
 	preset   string // what an empty answer stands for; "" with optional: nothing
 	optional bool
+	none     string // what an empty answer to an optional question means; "" is "none"
 	many     bool // ask again until the answer is empty
 	set      func(answer string) error
 }
@@ -75,13 +77,21 @@ func (t *Talk) questions(d *Draft, given Given) []question {
 			why: "Which of its images may be asked for in tests? For example team/app:1.0."},
 		{given: given.Bucket, label: "bucket", optional: true, many: true, set: d.AddBucket,
 			why: "Which bucket gets copies of the layers? s3://NAME?region=…, gs://NAME or azblob://ACCOUNT/CONTAINER."},
-		{given: given.Clients, label: "clients", optional: true, many: true, set: d.AddClients, when: d.unrecognised,
+		{given: given.Clients, label: "clients", optional: true, none: d.noClients(), many: true, set: d.AddClients, when: d.unrecognised,
 			why: "Which networks are your clients in? CIDR=PLACE, for example 10.20.0.0/16=onprem/berlin."},
 		{given: given.Front, label: "front", preset: d.front, set: d.SetFront,
 			why: "What stands in front of the server? " + strings.Join(Fronts(), ", ") + "."},
 		{given: given.Listen, label: "listen", preset: d.listen, set: d.SetListen,
 			why: "At which address does the server listen for clients?"},
 	}
+}
+
+// noClients says what it means when no network is named.
+func (d *Draft) noClients() string {
+	if list, assumed := d.clients(); assumed {
+		return "private addresses are in " + list[0].place.String()
+	}
+	return ""
 }
 
 // unrecognised reports whether no feed tells the clients of some cloud.
@@ -129,7 +139,7 @@ func (t *Talk) ask(q question) error {
 		case again && q.many:
 			label = "another " + label + " [none]"
 		case q.optional:
-			label += " [none]"
+			label += " [" + cmp.Or(q.none, "none") + "]"
 		}
 		fmt.Fprintf(t.out, "%s: ", label)
 		answer, err := t.line()

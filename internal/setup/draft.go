@@ -147,8 +147,11 @@ func (d *Draft) AddBucket(answer string) error {
 			return cli.Usage("s3://NAME?region=…, gs://NAME or azblob://ACCOUNT/CONTAINER, without keys or passwords", "%w", err)
 		}
 		b := bucket{bucket: text, azure: a.Scheme == "azblob"}
-		if b.base, err = a.Public(); err != nil {
-			return cli.Usage("give such a store by hand, with its `url`: examples/multicloud.yaml has some", "%w", err)
+		switch b.base, err = a.Public(); {
+		case err != nil && a.Scheme == "s3" && a.Endpoint == "" && a.Region == "":
+			return cli.Usage("for example s3://NAME?region=us-east-1", "%w", err)
+		case err != nil:
+			return cli.Usage("write such a store into the file by hand, with its `url`: examples/multicloud.yaml has some", "%w", err)
 		}
 		cloud := map[string]string{"s3": "aws", "gs": "gcp", "azblob": "azure"}[a.Scheme]
 		own := a.Endpoint != "" && !a.Amazon() // somebody's own server, which may be anywhere

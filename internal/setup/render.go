@@ -82,9 +82,9 @@ type storeSheet struct {
 
 func (d *Draft) sheet() sheet {
 	s := sheet{Location: d.location.String(), Listen: d.listen, Admin: "127.0.0.1:9090", Front: d.front, Cache: d.cache,
-		FrontNote: "docs/client-address.md says what it needs from you."}
+		FrontNote: "See docs/client-address.md."}
 	if d.front == "direct" {
-		s.FrontNote = "direct: nothing, clients connect themselves. See docs/client-address.md."
+		s.FrontNote = "direct: nothing (docs/client-address.md)."
 	}
 	if _, port, _ := net.SplitHostPort(d.listen); port == "9090" {
 		s.Admin = "127.0.0.1:9091"
