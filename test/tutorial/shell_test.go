@@ -22,6 +22,7 @@ var update = flag.Bool("update", false, "write what the commands print into the 
 type shell struct {
 	*parts.Process
 	input *os.File
+	home  string
 	n     int // of commands so far
 }
 
@@ -33,7 +34,7 @@ type shellOptions struct {
 	dir   string
 	path  string // a directory before all others in PATH
 	env   []string
-	alone bool // gives the shell a loopback network of its own, in which no other program has taken a port
+	alone bool // a plain user, who has a loopback network in which no other program has taken a port
 }
 
 // newShell starts bash.
@@ -56,9 +57,12 @@ func newShell(t *testing.T, o shellOptions) *shell {
 	if o.alone {
 		parts.NeedRoot(t)
 		spec.Path = parts.Find(t, "unshare")
-		spec.Args = []string{"--net", "sh", "-c", parts.Find(t, "ip") + " link set lo up && exec bash --norc <&3 3<&-"}
+		// The user namespace inside makes root a plain user, who can still read the programs of the tests. Root would get
+		// other defaults than a newcomer, in /var/cache.
+		spec.Args = []string{"--net", "--mount", "sh", "-c", parts.Find(t, "ip") + " link set lo up && mount -t tmpfs -o ro tmpfs /var/cache && " +
+			"exec unshare --user --map-user=1000 --map-group=1000 bash --norc <&3 3<&-"}
 	}
-	return &shell{input: write, Process: parts.Start(t, spec)}
+	return &shell{input: write, home: home, Process: parts.Start(t, spec)}
 }
 
 // check runs a step. The test ends when the command fails. If the command prints something else than the page says, the
@@ -93,7 +97,8 @@ func (s *shell) run(t *testing.T, command string) (printed []string, code int) {
 		default:
 			var err error
 			code, err = strconv.Atoi(status)
-			printed = strings.Split(strings.Trim(strings.ReplaceAll(text, "\r", ""), "\n"), "\n")
+			text = strings.NewReplacer("\r", "", s.home, "/home/you").Replace(text)
+			printed = strings.Split(strings.Trim(text, "\n"), "\n")
 			return err
 		}
 	})

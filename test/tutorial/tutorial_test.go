@@ -18,19 +18,12 @@ func TestTutorial(t *testing.T) {
 		t.Fatalf("only %d commands found: is the pattern still right?", len(all))
 	}
 	for i := range all {
-		if strings.HasPrefix(all[i].command, "oci-proxy init ") && !hasInit {
-			config := strings.Join(all[i+1].prints, "\n") + "\n"
-			s.run(t, "cat >config.yaml <<'END'\n"+config+"END\n")
-			continue
-		}
 		s.check(t, &all[i])
 	}
 	if *update {
 		write(t, name, all)
 	}
 }
-
-const hasInit = false
 
 // write writes the steps back into the console blocks of a page.
 func write(t *testing.T, name string, all []step) {
