@@ -19,22 +19,27 @@ type step struct {
 var console = regexp.MustCompile("(?ms)^ *```console\n(.*?)^ *```$")
 
 // steps returns the commands in the console blocks of a page, in order. A command begins with "$ ". It ends at the end
-// of its line, or at the END of its here-document.
+// of its line, unless there is a backslash, or at the END of its here-document.
 func steps(t *testing.T, name string) []step {
 	t.Helper()
 	var all []step
 	for _, block := range console.FindAllStringSubmatch(page(t, name), -1) {
-		inside := false
+		inside, document := false, false // of a command, of its here-document
 		for line := range strings.Lines(dedent(block[1])) {
 			line = strings.TrimSuffix(line, "\n")
 			last := len(all) - 1
 			switch command, isCommand := strings.CutPrefix(line, "$ "); {
 			case inside:
 				all[last].command += "\n" + line
-				inside = line != "END"
+				if document {
+					inside = line != "END"
+				} else {
+					inside = strings.HasSuffix(line, "\\")
+				}
 			case isCommand:
 				all = append(all, step{command: command})
-				inside = strings.Contains(command, "<<'END'")
+				document = strings.Contains(command, "<<'END'")
+				inside = document || strings.HasSuffix(command, "\\")
 			case last < 0:
 				t.Fatalf("%s: a block begins with output: %q", name, line)
 			default:
@@ -42,7 +47,7 @@ func steps(t *testing.T, name string) []step {
 			}
 		}
 		if inside {
-			t.Fatalf("%s: a here-document has no END:\n%s", name, block[1])
+			t.Fatalf("%s: a command has no end:\n%s", name, block[1])
 		}
 	}
 	return all
@@ -78,7 +83,9 @@ var varying = []struct {
 	{regexp.MustCompile(`\d{4}[-/]\d\d[-/]\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?Z?`), "DATE"},
 	{regexp.MustCompile(`\b\d+(\.\d+)?(h\d+m\d+s|m\d+s|ms|s|µs)\b`), "TIME"},
 	{regexp.MustCompile(`\b\d+(\.\d+)? (ms|s)\b`), "TIME"},
-	{regexp.MustCompile(` +`), " "}, // the columns of a table are as wide as what is in them
+	{regexp.MustCompile(`\b\d+ segments?\b`), "SEGMENTS"},                  // of an inventory: how many depends on the time of its writes
+	{regexp.MustCompile(`(?m)^(s3-laptop .* MiB +)\d+( +\d+)?$`), "${1}N"}, // the mirror's requests, which depend on that too
+	{regexp.MustCompile(` +`), " "},                                        // the columns of a table are as wide as what is in them
 }
 
 // alike returns lines of output in the form in which they are compared.
