@@ -36,6 +36,7 @@ func world(ts *testscript.TestScript, _ bool, _ []string) {
 		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
 	}
 	registry := http.NewServeMux()
+	registry.HandleFunc("/v2/{$}", func(http.ResponseWriter, *http.Request) {})
 	registry.HandleFunc("/v2/app/blobs/", blob)
 	registry.HandleFunc("/v2/app/manifests/{ref}", func(w http.ResponseWriter, r *http.Request) {
 		if ref := r.PathValue("ref"); ref != "1" && ref != digestOf(manifest) {
