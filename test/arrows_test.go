@@ -20,8 +20,8 @@ import (
 // list of docs/architecture.md, and must not give a package knowledge that the list forbids. Remove an import that is
 // no longer used.
 const arrows = `
-cmd/oci-proxy: check cli cli/manual clientip config docs lastgood outbound proxy ranges route
-	snapshot systemd
+cmd/oci-proxy: atomicfile check cli cli/manual clientip config docs lastgood outbound proxy ranges
+	route setup snapshot systemd
 cmd/oci-proxyctl: admit atomicfile audit cli cli/manual config docs inventory inventory/inspect
 	inventory/write lease ledger listener manifest mirror oci outbound promote promote/apply
 	promote/prove promote/sign purge ranges registry set store targets wait walk
@@ -30,6 +30,7 @@ demo: atomicfile cli inventory oci outbound proxy route wait
 proxy: admit atomicfile clientip config existence health inventory listener metrics oci outbound
 	ranges reach route set snapshot wait
 snapshot: config place route
+setup: check cli clientip config place store/address
 mirror: config inventory ledger loop oci place registry set store targets transfer walk
 audit: atomicfile inventory oci store walk
 purge: oci store wait
@@ -46,7 +47,7 @@ transfer: oci pace set store wait
 ledger: atomicfile inventory inventory/write oci set store wait
 lease: store wait
 registry: credential oci outbound pace strictjson wait
-store: atomicfile command credential oci outbound pace wait
+store: atomicfile command credential oci outbound pace store/address wait
 manifest: oci
 credential: command outbound
 command:
@@ -72,6 +73,7 @@ loop: admit wait
 set:
 cli/manual: atomicfile
 cli:
+store/address:
 outbound:
 atomicfile:
 admit:

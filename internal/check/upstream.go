@@ -114,10 +114,13 @@ func (p *upstreamProbe) redirector(v verdict) verdict {
 	return v
 }
 
-// anonymous words the hint on a required login for a registry.
+// anonymous words the hints on a required login, and on the URL, for a registry.
 func (p *upstreamProbe) anonymous(v verdict) verdict {
-	if v.hint == hintAnonymous {
+	switch v.hint {
+	case hintAnonymous:
 		v.hint = "clients have no credentials, and the proxy asks for no token for them: make the repositories readable by anyone"
+	case hintAbsent:
+		v.hint = hintRegistry
 	}
 	return v
 }

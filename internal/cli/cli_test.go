@@ -143,6 +143,9 @@ func TestColor(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer null.Close()
+	if IsInteractive(null) || IsInteractive(file) || IsInteractive(strings.NewReader("")) {
+		t.Error("nobody types at the null device, a file or a reader")
+	}
 	// The null device replaces a terminal here: both are character devices.
 	if UseColor(null, func(k string) string { return map[string]string{"NO_COLOR": "1"}[k] }) {
 		t.Error("NO_COLOR is not honoured")

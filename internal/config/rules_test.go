@@ -223,6 +223,24 @@ stores:
 	}
 }
 
+// A store that is being filled will serve its clouds: there is no warning that no store names them.
+func TestFillingNames(t *testing.T) {
+	for state, want := range map[State]int{Filling: 0, Off: 1} {
+		c, err := Parse("f", []byte(`version: 1
+location: gcp/us-central1
+ranges: {seed: x, feeds: [{provider: aws}, {provider: gcp}]}
+upstreams: [{name: main, url: 'https://r.example', place: gcp/us-central1, canonical: true}]
+stores: [{name: new, place: aws/us-east-1, serves: [aws], url: 'https://a.example/{digest}', state: `+string(state)+`}]
+`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(c.Warnings) != want {
+			t.Errorf("%s: %v, want %d warnings", state, c.Warnings, want)
+		}
+	}
+}
+
 func TestFault(t *testing.T) {
 	c, err := Parse("f", []byte("version: 1\n"+upstream+"tls: {cert: a, key: b}\n"))
 	if err != nil {

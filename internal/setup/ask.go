@@ -65,7 +65,7 @@ type question struct {
 	preset   string // what an empty answer stands for; "" with optional: nothing
 	optional bool
 	none     string // what an empty answer to an optional question means; "" is "none"
-	many     bool // ask again until the answer is empty
+	many     bool   // ask again until the answer is empty
 	set      func(answer string) error
 }
 
