@@ -1,7 +1,6 @@
 package tutorial
 
 import (
-	"cmp"
 	"flag"
 	"fmt"
 	"os"
@@ -11,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	diff "github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp"
 
 	"ociproxy/test/parts"
 )
@@ -29,12 +28,12 @@ type shell struct {
 // ended is the beginning of the line that the shell prints after each command.
 const ended = "@ended"
 
-// shellOptions say where a shell runs. The zero value is a temporary directory and this machine's network.
+// shellOptions say where a shell runs. The zero value is an empty home directory and this machine's network.
 type shellOptions struct {
 	dir   string
 	path  string // a directory before all others in PATH
 	env   []string
-	alone bool // a plain user, who has a loopback network in which no other program has taken a port
+	alone bool // as a plain user, who has a loopback network in which no other program has taken a port
 }
 
 // newShell starts bash.
@@ -49,7 +48,10 @@ func newShell(t *testing.T, o shellOptions) *shell {
 	home := t.TempDir()
 	spec := parts.Spec{
 		Path: "/bin/sh", Args: []string{"-c", "exec bash --norc <&3 3<&-"},
-		Env: slices.Concat(o.env, []string{"HOME=" + home}), Dir: cmp.Or(o.dir, home), Files: []*os.File{read},
+		Env: slices.Concat(o.env, []string{"HOME=" + home}), Dir: o.dir, Files: []*os.File{read},
+	}
+	if o.dir == "" {
+		spec.Dir = home
 	}
 	if o.path != "" {
 		spec.Env = append(spec.Env, "PATH="+o.path+":"+os.Getenv("PATH"))
@@ -73,7 +75,7 @@ func (s *shell) check(t *testing.T, one *step) {
 	if code != 0 {
 		t.Fatalf("%s: exit code %d\n%s", one.command, code, strings.Join(printed, "\n"))
 	}
-	if diff := diff.Diff(alike(one.prints), alike(printed)); diff != "" {
+	if diff := cmp.Diff(alike(one.prints), alike(printed)); diff != "" {
 		if one.prints = printed; !*update {
 			t.Errorf("%s (-page +printed)\n%s", one.command, diff)
 		}
