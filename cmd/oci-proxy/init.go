@@ -165,18 +165,17 @@ func (a *app) canAsk() bool { return cli.IsTerminal(a.stderr) && cli.IsInteracti
 
 // flags puts the answers of the flags into draft.
 func (in *initial) flags(draft *setup.Draft, given setup.Given) error {
-	type answer struct {
-		flag   string
-		set    func(string) error
-		values []string
-	}
 	one := func(has bool, value string) []string {
 		if has {
 			return []string{value}
 		}
 		return nil
 	}
-	for _, v := range []answer{
+	for _, v := range []struct {
+		flag   string
+		set    func(string) error
+		values []string
+	}{
 		{"location", draft.SetLocation, one(given.Location, in.location)},
 		{"registry", draft.AddRegistry, in.registries},
 		{"bucket", draft.AddBucket, in.buckets},
@@ -191,8 +190,11 @@ func (in *initial) flags(draft *setup.Draft, given setup.Given) error {
 				if len(v.values) > 1 {
 					which += fmt.Sprintf(" (number %d)", i+1)
 				}
-				e, _ := errors.AsType[*cli.Error](err)
-				return cli.Usage(e.Hint, "%s: %w", which, err)
+				hint := ""
+				if e, ok := errors.AsType[*cli.Error](err); ok {
+					hint = e.Hint
+				}
+				return cli.Usage(hint, "%s: %w", which, err)
 			}
 		}
 	}

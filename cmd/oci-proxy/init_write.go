@@ -52,13 +52,13 @@ func (a *app) finishInit(in initial, doc started) error {
 	for _, w := range faults {
 		doc.Warnings = append(doc.Warnings, w.Error())
 	}
-	if !in.dryRun {
+	if in.dryRun {
+		doc.File = ""
+	} else {
 		if err := write(in.file, text, in.force); err != nil {
 			return err
 		}
 		doc.Next = doc.draft.Next(in.file)
-	} else {
-		doc.File = ""
 	}
 	if a.format == cli.JSON {
 		return cli.WriteJSON(a.stdout, doc)

@@ -1,6 +1,7 @@
 package setup
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -97,7 +98,7 @@ func (d *Draft) change(answer string, f func(*Draft) error) error {
 
 // refused is the first fault of a config as the answer to the person who caused it.
 func refused(err error) error {
-	if faults, ok := err.(*config.Errors); ok {
+	if faults, ok := errors.AsType[*config.Errors](err); ok {
 		return cli.Usage(faults.List[0].Hint, "%s", faults.List[0].Message)
 	}
 	return err
@@ -233,12 +234,6 @@ func (d *Draft) SetListen(answer string) error {
 		return nil
 	})
 }
-
-// Complete reports whether the draft has the answers that have no default.
-func (d *Draft) Complete() bool { return !d.location.IsZero() && len(d.registries) > 0 }
-
-// Images returns the images to ask for.
-func (d *Draft) Images() []string { return d.images }
 
 // Fronts returns the fronts that have a name.
 func Fronts() []string { return clientip.Presets() }
