@@ -8,7 +8,7 @@ import (
 
 func TestExamples(t *testing.T) {
 	for name, want := range map[string]struct{ stores, upstreams int }{
-		"minimal": {1, 1}, "kubernetes": {34, 22}, "on-prem": {2, 1}, "multicloud": {5, 1},
+		"minimal": {1, 1}, "kubernetes": {34, 22}, "on-prem": {2, 1}, "multicloud": {5, 1}, "s3-compatible": {3, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, err := Load(filepath.Join("../../examples", name+".yaml"))
