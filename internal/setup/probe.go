@@ -2,6 +2,8 @@ package setup
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strings"
 
 	"ociproxy/internal/check"
@@ -75,7 +77,7 @@ func (d *Draft) tryRegistry(ctx context.Context, opts check.Options) error {
 	return one.Refusal(report)
 }
 
-// Next returns the commands to run next, for the config in file. Each is a line of a shell, with a comment.
+// Next returns the commands to run next, for the config in file. Each is a line of a shell: a command, or a comment.
 func (d *Draft) Next(file string) []string {
 	file = shell(file)
 	image := ""
@@ -89,6 +91,9 @@ func (d *Draft) Next(file string) []string {
 			mirror += "   # first name the repositories under mirror:"
 		}
 		next = append(next, mirror)
+		if slices.Contains(slices.Collect(maps.Values(d.States())), config.Filling) {
+			next = append(next, "# mirror without --dry-run fills the stores; then write state: active in "+file)
+		}
 	}
 	return append(next, "oci-proxy serve --config "+file, "oci-proxy explain --config "+file+" --ip 192.0.2.7")
 }

@@ -147,6 +147,7 @@ func TestNext(t *testing.T) {
 	}
 	want := []string{"oci-proxy check 'my config.yaml' --live",
 		"oci-proxyctl mirror --config 'my config.yaml' --dry-run   # first name the repositories under mirror:",
+		"# mirror without --dry-run fills the stores; then write state: active in 'my config.yaml'",
 		"oci-proxy serve --config 'my config.yaml'", "oci-proxy explain --config 'my config.yaml' --ip 192.0.2.7"}
 	if diff := cmp.Diff(want, d.Next("my config.yaml")); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
