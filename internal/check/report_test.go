@@ -93,6 +93,7 @@ stores:
 	}
 	for _, want := range []string{
 		"gcp ", "1 store (any), 1 upstream (us) in it\n",
+		"azure ", "2 stores (cdn, any) (the `internet` stores: no store names the cloud, no upstream is in it); being filled: 1 store (idle)\n",
 		"unknown ", "2 stores (cdn, any) (the `internet` stores: ",
 	} {
 		if !strings.Contains(b.String(), want) {

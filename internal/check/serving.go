@@ -23,6 +23,8 @@ type Serving struct {
 	Stores []string `json:"stores"`
 	// Upstreams has the upstreams in the cloud.
 	Upstreams []string `json:"upstreams"`
+	// Filling has the stores that will serve the cloud when they are active.
+	Filling []string `json:"filling,omitempty"`
 	// Internet says that no store or upstream names the cloud and no upstream is in it, so the `internet` stores serve
 	// its clients.
 	Internet bool `json:"internet"`
@@ -62,8 +64,12 @@ func servingOf(cfg *config.Config, cloud string, served bool) Serving {
 	}
 	for _, s := range cfg.Stores {
 		serves := s.Serves
-		if active(s.State) && (serves.All || slices.Contains(serves.Clouds, cloud) || sv.Internet && serves.Internet) {
+		named := slices.Contains(serves.Clouds, cloud)
+		switch {
+		case active(s.State) && (serves.All || named || sv.Internet && serves.Internet):
 			sv.Stores = append(sv.Stores, s.Name)
+		case s.State == config.Filling && named:
+			sv.Filling = append(sv.Filling, s.Name)
 		}
 	}
 	return sv
@@ -78,7 +84,7 @@ func WriteServing(w io.Writer, list []Serving) error {
 	var fallen Serving
 	internet := slices.ContainsFunc(list, func(s Serving) bool { return s.Internet && len(s.Stores) > 0 })
 	for _, s := range list {
-		if s.Internet {
+		if s.Internet && len(s.Filling) == 0 {
 			rest = append(rest, s.Cloud)
 			fallen = s
 			continue
@@ -96,6 +102,11 @@ func WriteServing(w io.Writer, list []Serving) error {
 }
 
 func (s Serving) describe() string {
+	if len(s.Filling) > 0 {
+		now := s
+		now.Filling = nil
+		return now.describe() + "; being filled: " + few("store", s.Filling)
+	}
 	var parts []string
 	if len(s.Stores) > 0 {
 		parts = append(parts, few("store", s.Stores))

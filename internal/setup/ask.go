@@ -76,7 +76,8 @@ func (t *Talk) questions(d *Draft, given Given) []question {
 		{given: given.Image, label: "image", optional: true, set: t.tried(d, (*Draft).AddImage),
 			why: "Which of its images may be asked for in tests? For example team/app:1.0."},
 		{given: given.Bucket, label: "bucket", optional: true, many: true, set: d.AddBucket,
-			why: "Which bucket gets copies of the layers? s3://NAME?region=…, gs://NAME or azblob://ACCOUNT/CONTAINER."},
+			why: "Which bucket gets copies of the layers? s3://NAME?region=…, gs://NAME or azblob://ACCOUNT/CONTAINER. " +
+				"For a server of your own s3://NAME?region=…&endpoint=https://HOST."},
 		{given: given.Clients, label: "network", optional: true, none: d.noClients(), many: true, set: d.AddClients, when: d.unrecognised,
 			why: "Which networks are your clients in? CIDR=PLACE, for example 10.20.0.0/16=onprem/berlin."},
 		{given: given.Front, label: "front", preset: d.front, set: d.SetFront,
@@ -123,6 +124,7 @@ func (t *Talk) tried(d *Draft, set func(*Draft, string) error) func(string) erro
 			if err := next.tryRegistry(t.ctx, *t.probe); err != nil {
 				return err
 			}
+			fmt.Fprintln(t.out, "  it works for clients")
 		}
 		*d = *next
 		return nil
@@ -147,7 +149,7 @@ func (t *Talk) ask(q question) error {
 			fmt.Fprintln(t.out)
 			return err
 		}
-		if answer == "" {
+		if answer == "" || q.optional && answer == "none" {
 			if q.optional {
 				return nil
 			}

@@ -95,7 +95,11 @@ func (d *Draft) Next(file string) []string {
 			next = append(next, "# mirror without --dry-run fills the stores; then write state: active in "+file)
 		}
 	}
-	return append(next, "oci-proxy serve --config "+file, "oci-proxy explain --config "+file+" --ip 192.0.2.7")
+	client := "192.0.2.7"
+	if len(d.networks) > 0 {
+		client = d.networks[0].cidr.Addr().Next().String()
+	}
+	return append(next, "oci-proxy serve --config "+file, "oci-proxy explain --config "+file+" --ip "+client)
 }
 
 // shell quotes a word for a shell where it needs that.
