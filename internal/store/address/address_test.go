@@ -74,10 +74,11 @@ func TestParseRefuses(t *testing.T) {
 		"s3://user:SECRET@b:port":                   "credentials do not belong in it",
 		"s3://b?endpoint=https://host:SECRET":       "endpoint: not a URL",
 		"s3://b?region=us-east-1&pathStyle=SECRET1": "want true or false",
-		"gs://b#1":                     "has a fragment",
-		"s3://b?region=x&region=y":     `the parameter "region" stands twice`,
-		"s3://b:8080?region=x":         "has a port",
-		"azblob://account:1/container": "has a port",
+		"gs://b#1":                       "has a fragment",
+		"s3://b?region=us-east-1#SECRET": "has a fragment",
+		"s3://b?region=x&region=y":       `the parameter "region" stands twice`,
+		"s3://b:8080?region=x":           "has a port",
+		"azblob://account:1/container":   "has a port",
 	} {
 		_, err := Parse(text)
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -57,7 +57,6 @@ func (b Bucket) Public() (string, error) {
 var hostLabel = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]{1,61}[a-z0-9])$`)
 
 // region is the name of a region of Amazon. otherHosts are those in partitions whose hosts do not end in amazonaws.com.
-// https://docs.aws.amazon.com/whitepapers/latest/aws-fault-isolation-boundaries/partitions.html
 var (
 	region     = regexp.MustCompile(`^[a-z0-9-]+$`)
 	otherHosts = regexp.MustCompile(`^(?:[a-z]+-iso[a-z]?|eusc)-`)
