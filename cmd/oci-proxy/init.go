@@ -29,9 +29,9 @@ func (a *app) initConfig() *cobra.Command {
 		Short: "Write a first config from a few answers, and test what it names",
 		Long: `init writes a config with comments. It asks for the place of this instance, the registry that has
 all images, the buckets for layers, and what stands in front of the server. Then it asks the
-registry and the buckets, as clients will, and shows what it found. A bucket that holds no layers
-yet gets the state filling: fill it with oci-proxyctl mirror. When the registry fails, init writes
-nothing; --no-probe leaves the tests out.
+registry and the buckets, as clients will, and shows what it found. A bucket from which it can read
+layers of the image gets the state active; any other one gets filling: fill it with oci-proxyctl
+mirror. When the registry fails, init writes nothing; --no-probe leaves the tests out.
 
 On a terminal init asks for what the flags do not say, unless both --location and --registry are
 given. Otherwise it asks nothing, and what is not given has its default. Ctrl-C writes nothing.

@@ -102,6 +102,9 @@ func writable(file string, force bool) (string, error) {
 	if _, err := os.Lstat(file); err == nil && !force {
 		return "", exists(file)
 	}
+	if info, err := os.Stat(file); err == nil && !info.Mode().IsRegular() { // a file would take the place of a device
+		return "", cli.Fail("name a file that you may write: oci-proxy init config.yaml", "%s is not a file", file)
+	}
 	if real, err := filepath.EvalSymlinks(file); err == nil {
 		file = real
 	}

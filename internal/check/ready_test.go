@@ -5,8 +5,10 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"ociproxy/internal/config"
+	"ociproxy/internal/inventory/inventorytest"
 )
 
 // A store that is being filled may take traffic when it holds blobs of the images and has no fault.
@@ -35,6 +37,33 @@ func TestReady(t *testing.T) {
 	}
 	if f, bad := r.Failure("canon"); bad {
 		t.Errorf("the registry failed: %+v", f)
+	}
+}
+
+// An inventory says what is in a bucket, not that clients may read it: a policy may open the inventory alone.
+func TestReadyNeedsLayer(t *testing.T) {
+	im := newImage()
+	w := newWorld(t, im.registry())
+	segment := strings.Repeat("ab", 32)
+	s := w.store("s3", http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/inventory/head.json":
+			_, _ = fmt.Fprint(rw, inventorytest.Truth("s3", segment, time.Now()))
+		case "/inventory/seg/" + segment:
+			rw.Header().Set("Content-Length", "100")
+		default:
+			rw.WriteHeader(http.StatusForbidden)
+		}
+	}))
+	s.State = config.Filling
+	s.Inventory = config.Inventory{URL: strings.TrimSuffix(s.URL, "images/{digest}") + "inventory/", StaleAfter: 24 * time.Hour}
+	w.opts.Images = nil
+	r := w.live()
+	if len(r.Inventories) != 1 || !r.Inventories[0].Believed || r.Inventories[0].Records == 0 {
+		t.Fatalf("inventories %+v", r.Inventories)
+	}
+	if r.Ready("s3") {
+		t.Error("a store of which no layer was read is ready")
 	}
 }
 

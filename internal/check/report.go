@@ -64,11 +64,10 @@ func (r *Report) add(fs ...Finding) {
 }
 
 // Ready reports whether a store that is being filled could take traffic: it holds blobs of the images that were asked
-// for, or lists some in its inventory, and nothing was found that would harm a client.
+// for, and nothing was found that would harm a client. An inventory is not enough: it does not show that clients may
+// read the blobs.
 func (r *Report) Ready(store string) bool {
-	holds := slices.ContainsFunc(r.Inventories, func(i Inventory) bool {
-		return i.Store == store && i.Believed && i.Records > 0
-	})
+	holds := false
 	for _, f := range r.Findings {
 		if f.Kind != kindStore || f.Target != store {
 			continue

@@ -12,8 +12,8 @@ import (
 )
 
 // Probe asks the registries and the buckets of a complete draft, as clients will, and notes in the draft which stores can
-// take traffic: only those that hold layers of the images, or list some in an inventory. A canonical registry that fails
-// is not an error here: see [Draft.Refusal].
+// take traffic: only those that gave layers of the images. A canonical registry that fails is not an error here: see
+// [Draft.Refusal].
 func (d *Draft) Probe(ctx context.Context, opts check.Options) (*check.Report, error) {
 	d.states = nil // every store is being filled until the probe shows more
 	cfg, err := d.parse("init")

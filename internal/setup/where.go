@@ -83,6 +83,8 @@ func (d *Draft) where(answer string) (place.Place, error) {
 	}
 	known := d.known(p)
 	switch {
+	case p.Cloud == "internet" || p.Cloud == "all": // a store in it would serve everybody: see d.sheet
+		return p, cli.Usage("choose another name, such as onprem/"+p.Region, "%q means clients, and is no cloud", p.Cloud)
 	case known && !given:
 		return d.spelled(p), nil
 	case !given:

@@ -54,6 +54,9 @@ func TestKeysAreKnown(t *testing.T) {
 				t.Fatalf("%d documents, want %d", len(documents), len(l.types))
 			}
 			for i, document := range documents {
+				if spec, _ := src.find(l.types[i].dir, l.types[i].name); spec == nil { // any key would be known
+					t.Fatalf("%s has no type %s in %s", l.source, l.types[i].name, l.types[i].dir)
+				}
 				for _, fault := range src.faults(l.types[i].dir, ast.NewIdent(l.types[i].name), nil, decode(t, l.tag, document), "") {
 					t.Error(fault)
 				}

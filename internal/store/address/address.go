@@ -97,12 +97,20 @@ func onlyParams(u *url.URL, known []string) error {
 	if err != nil { // its text would repeat the endpoint
 		return fmt.Errorf("bucket %q: endpoint: not a URL", shown(u.String()))
 	}
-	if u.User != nil || endpoint.User != nil {
+	switch {
+	case u.User != nil || endpoint.User != nil:
 		return fmt.Errorf("bucket %q: credentials do not belong in the URL", shown(u.String()))
+	case u.Fragment != "": // what follows would count for nothing
+		return fmt.Errorf("bucket %q: the URL has a fragment: remove the # and what follows", shown(u.String()))
+	case u.Port() != "":
+		return fmt.Errorf("bucket %q: the name has a port: a server of your own belongs into ?endpoint=", shown(u.String()))
 	}
 	for _, name := range slices.Sorted(maps.Keys(u.Query())) {
 		if !slices.Contains(known, name) {
 			return fmt.Errorf("bucket %q: unknown parameter %q: %s may be given", shown(u.String()), name, strings.Join(known, ", "))
+		}
+		if len(u.Query()[name]) > 1 {
+			return fmt.Errorf("bucket %q: the parameter %q stands twice", shown(u.String()), name)
 		}
 	}
 	return nil
@@ -110,6 +118,7 @@ func onlyParams(u *url.URL, known []string) error {
 
 // shown returns a bucket's URL for messages, without user and parameters: text in the wrong place may be secret.
 func shown(text string) string {
+	text, _, _ = strings.Cut(text, "#")
 	text, _, _ = strings.Cut(text, "?")
 	if scheme, rest, ok := strings.Cut(text, "://"); ok {
 		return scheme + "://" + rest[strings.LastIndex(rest, "@")+1:]

@@ -40,7 +40,11 @@ func TestNotPublic(t *testing.T) {
 		"s3://layers": "the URL has no region",
 		"s3://layers?region=auto&endpoint=https://0123.r2.cloudflarestorage.com": "only under a domain of yours",
 		"s3://layers?region=x&endpoint=objects.example.org":                      "want https://HOST",
-		"file:///srv/layers": "it has no URL",
+		"file:///srv/layers":                 "it has no URL",
+		"s3://layers?region=host.example%2F": "no region whose hosts are known",
+		"s3://layers?region=US-EAST-1":       "no region whose hosts are known",
+		"s3://layers?region=us-iso-east-1":   "no region whose hosts are known",
+		"s3://layers?region=eusc-de-east-1":  "no region whose hosts are known",
 	} {
 		b, err := Parse(text)
 		if err != nil {
@@ -70,6 +74,11 @@ func TestParseRefuses(t *testing.T) {
 		"s3://user:SECRET@b:port":                   "credentials do not belong in it",
 		"s3://b?endpoint=https://host:SECRET":       "endpoint: not a URL",
 		"s3://b?region=us-east-1&pathStyle=SECRET1": "want true or false",
+		"gs://b#1":                       "has a fragment",
+		"s3://b?region=us-east-1#SECRET": "has a fragment",
+		"s3://b?region=x&region=y":       `the parameter "region" stands twice`,
+		"s3://b:8080?region=x":           "has a port",
+		"azblob://account:1/container":   "has a port",
 	} {
 		_, err := Parse(text)
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -56,11 +56,20 @@ func (b Bucket) Public() (string, error) {
 // certificates.
 var hostLabel = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]{1,61}[a-z0-9])$`)
 
+// region is the name of a region of Amazon. otherHosts are those in partitions whose hosts do not end in amazonaws.com.
+var (
+	region     = regexp.MustCompile(`^[a-z0-9-]+$`)
+	otherHosts = regexp.MustCompile(`^(?:[a-z]+-iso[a-z]?|eusc)-`)
+)
+
 func (b Bucket) publicS3() (string, error) {
 	endpoint := b.Endpoint
 	if endpoint == "" {
 		if b.Region == "" {
 			return "", fmt.Errorf("bucket %q: the URL has no region: add ?region=…", b.text)
+		}
+		if !region.MatchString(b.Region) || otherHosts.MatchString(b.Region) { // it becomes a part of the host
+			return "", fmt.Errorf("bucket %q: %.40q is no region whose hosts are known", b.text, b.Region)
 		}
 		endpoint = "https://s3.dualstack." + b.Region + ".amazonaws.com" // IPv4 and IPv6
 		if strings.HasPrefix(b.Region, "cn-") {
