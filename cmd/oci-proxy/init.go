@@ -17,6 +17,7 @@ import (
 type initial struct {
 	file                         string
 	location, front, listen      string
+	cache                        string
 	registries, buckets, clients []string
 	check.Options
 	noProbe, force, dryRun bool
@@ -69,6 +70,7 @@ server of your own), gs://NAME or azblob://ACCOUNT/CONTAINER. Quote it for your 
 	f.StringVar(&in.front, "front", "direct", "`preset` of what stands in front: "+strings.Join(setup.Fronts(), ", "))
 	f.StringArrayVar(&in.clients, "clients", nil, "`CIDR=PLACE` of your own networks; may be repeated")
 	f.StringVar(&in.listen, "listen", ":8080", "`address` that clients connect to")
+	f.StringVar(&in.cache, "cache", "", "`directory` for what the server keeps across restarts (default "+setup.ServiceCache+" where you may write to it, else one below your own caches)")
 	f.BoolVar(&in.noProbe, "no-probe", false, "do not ask the registry and the buckets")
 	f.BoolVar(&in.force, "force", false, "overwrite FILE")
 	f.BoolVar(&in.dryRun, "dry-run", false, "print the config to stdout and write nothing")
@@ -183,6 +185,7 @@ func (in *initial) flags(draft *setup.Draft, given setup.Given) error {
 		{"image", draft.AddImage, in.Images},
 		{"front", draft.SetFront, one(given.Front, in.front)},
 		{"listen", draft.SetListen, one(given.Listen, in.listen)},
+		{"cache", draft.SetCache, one(in.cache != "", in.cache)},
 	} {
 		for i, value := range v.values {
 			if err := v.set(value); err != nil {

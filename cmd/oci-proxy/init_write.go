@@ -150,18 +150,15 @@ func unwritable(file string, err error) error {
 	return cli.Fail(hint, "write %s: %w", file, err)
 }
 
-// serviceCache is where the systemd units of the package let the server keep its copies.
-const serviceCache = "/var/cache/oci-proxy"
-
 // cacheDir returns the directory for ranges.cache: that of the service for root and whoever may write there, else one
 // below the user's own directory for caches, so that the user can run the server at once. "" means that there is none.
 func (a *app) cacheDir() string {
 	if os.Geteuid() == 0 {
-		return serviceCache
+		return setup.ServiceCache
 	}
-	if f, err := atomicfile.Create(filepath.Join(serviceCache, "init"), fileMode); err == nil {
+	if f, err := atomicfile.Create(filepath.Join(setup.ServiceCache, "init"), fileMode); err == nil {
 		_ = f.Abort() // nothing was written
-		return serviceCache
+		return setup.ServiceCache
 	}
 	for _, dir := range []string{a.env("XDG_CACHE_HOME"), filepath.Join(a.env("HOME"), ".cache")} {
 		if filepath.IsAbs(dir) {

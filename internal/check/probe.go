@@ -62,6 +62,7 @@ func (p *probe) connect(ctx context.Context, rawURL string) bool {
 		ans := p.newAsker(tr).ask(ctx, query{method: http.MethodHead, url: rawURL})
 		tr.CloseIdleConnections()
 		p.say(f.String(), reached(ans, f, host))
+		_, p.findings[len(p.findings)-1].noAddress = errors.AsType[*noAddress](ans.err)
 		if ans.err == nil {
 			works = append(works, f)
 			expires = ans.expires

@@ -34,7 +34,8 @@ type Finding struct {
 	Detail string `json:"detail"`         // what the check saw
 	Hint   string `json:"hint,omitempty"` // what to do about it
 
-	excused bool // it would be an error if the target were not being filled
+	excused   bool // it would be an error if the target were not being filled
+	noAddress bool // the host has no address of the IP family that Check names
 }
 
 // Report is the outcome of Live: all findings, grouped by target in the order of the config.
@@ -78,6 +79,16 @@ func (r *Report) Ready(store string) bool {
 		holds = holds || f.Result == OK && (f.Check == "get" || f.Check == "head")
 	}
 	return holds
+}
+
+// NoAddress returns the IP families of which the host of a store has no address, as the config names them.
+func (r *Report) NoAddress(store string) (families []string) {
+	for _, f := range r.Findings {
+		if f.Kind == kindStore && f.Target == store && f.noAddress {
+			families = append(families, f.Check)
+		}
+	}
+	return families
 }
 
 // Failure returns the first finding that would harm the clients of an upstream; false means that there is none.

@@ -25,12 +25,12 @@ import (
 func TestReportText(t *testing.T) {
 	r := &Report{Notes: []string{"the read checks were not made"}}
 	r.add(
-		Finding{"us", "upstream", "ipv4", OK, "answered in 3ms", "", false},
-		Finding{"us", "upstream", "ipv6", OK, "answered in 3ms", "", false},
-		Finding{"s3-a", "store", "ipv4", OK, "", "", false},
-		Finding{"s3-a", "store", "ipv6", Warning, "a.test has no AAAA record", "add one", false},
-		Finding{"s3-a", "store", "get", Failed, "401: asks for a login", "allow anonymous reads", false},
-		Finding{"s3-b", "store", "ipv6", Warning, "b.test has no AAAA record", "add one", false},
+		Finding{"us", "upstream", "ipv4", OK, "answered in 3ms", "", false, false},
+		Finding{"us", "upstream", "ipv6", OK, "answered in 3ms", "", false, false},
+		Finding{"s3-a", "store", "ipv4", OK, "", "", false, false},
+		Finding{"s3-a", "store", "ipv6", Warning, "a.test has no AAAA record", "add one", false, false},
+		Finding{"s3-a", "store", "get", Failed, "401: asks for a login", "allow anonymous reads", false, false},
+		Finding{"s3-b", "store", "ipv6", Warning, "b.test has no AAAA record", "add one", false, false},
 	)
 	var b bytes.Buffer
 	if err := r.WriteText(&b, false); err != nil {

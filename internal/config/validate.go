@@ -167,7 +167,7 @@ func (v *validator) client() {
 	b := v.c.Client.Behind
 	const at = "client.behind"
 	if _, ok := clientip.Preset(b.Preset); b.Preset != "" && !ok {
-		hint := "known: " + strings.Join(clientip.Presets(), ", ") + "; or spell it out: {header: X-Forwarded-For, entry: 2, trusted: […]}"
+		hint := "known: " + strings.Join(clientip.Presets(), ", ") + "; or, in the file, spell it out, as for nginx, HAProxy or Traefik: {header: X-Forwarded-For, entry: 1, trusted: […]}"
 		if s := Suggest(b.Preset, clientip.Presets()); s != "" {
 			hint = fmt.Sprintf("did you mean %q?", s)
 		}

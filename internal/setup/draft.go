@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -35,6 +36,7 @@ type Draft struct {
 	listen     string
 	cache      string
 	states     map[string]config.State // what the probe found out; nothing: filling
+	lacks      map[string]string       // by store, the IP family of which the probe found no address
 }
 
 // site is a place that is not on the map.
@@ -64,6 +66,9 @@ type network struct {
 	cidr  netip.Prefix
 	place place.Place
 }
+
+// ServiceCache is where the systemd units of the package let the server keep its copies.
+const ServiceCache = "/var/cache/oci-proxy"
 
 // New returns a draft that says nothing yet. cache is the directory for `ranges.cache`; "" means none.
 func New(cache string) *Draft {
@@ -235,6 +240,15 @@ func (d *Draft) SetListen(answer string) error {
 	})
 }
 
+// SetCache sets the directory of `ranges.cache`, an absolute path.
+func (d *Draft) SetCache(answer string) error {
+	if !filepath.IsAbs(answer) || strings.ContainsFunc(answer, unicode.IsControl) || !utf8.ValidString(answer) {
+		return cli.Usage("for example /var/cache/oci-proxy", "%.60q is not an absolute path of a directory", answer)
+	}
+	d.cache = answer
+	return nil
+}
+
 // Fronts returns the fronts that have a name.
 func Fronts() []string { return clientip.Presets() }
 
@@ -243,7 +257,11 @@ func web(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "":
-		return nil, cli.Usage("write https://HOST or https://HOST/PATH, without a user name and password", "not the URL of a registry")
+		hint := "write https://HOST or https://HOST/PATH, without a user name and password"
+		if !strings.Contains(text, "://") && !strings.Contains(text, "@") {
+			hint = "write https://HOST or https://HOST/PATH, or http:// if the registry has no TLS"
+		}
+		return nil, cli.Usage(hint, "not the URL of a registry")
 	case u.User != nil:
 		return nil, cli.Usage("leave them out: clients pull without a login", "the URL contains a user name or password")
 	}

@@ -15,7 +15,7 @@ import (
 // take traffic: only those that gave layers of the images. A canonical registry that fails is not an error here: see
 // [Draft.Refusal].
 func (d *Draft) Probe(ctx context.Context, opts check.Options) (*check.Report, error) {
-	d.states = nil // every store is being filled until the probe shows more
+	d.states, d.lacks = nil, nil // every store is being filled, for clients of both families, until the probe shows more
 	cfg, err := d.parse("init")
 	if err != nil {
 		return nil, refused(err)
@@ -25,8 +25,11 @@ func (d *Draft) Probe(ctx context.Context, opts check.Options) (*check.Report, e
 	if err != nil {
 		return nil, err
 	}
-	d.states = map[string]config.State{}
+	d.states, d.lacks = map[string]config.State{}, map[string]string{}
 	for _, b := range d.buckets {
+		if none := report.NoAddress(b.name); len(none) == 1 {
+			d.lacks[b.name] = none[0]
+		}
 		if report.Ready(b.name) {
 			d.states[b.name] = config.Active
 		}

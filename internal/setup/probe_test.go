@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -140,6 +142,31 @@ func TestTalkEnds(t *testing.T) {
 	_ = w.Close()
 }
 
+// A store whose host has no address of a family must not get clients of that family.
+func TestFamilies(t *testing.T) {
+	store := server(t, 404, "")
+	lookup := func(_ context.Context, network, _ string) ([]netip.Addr, error) {
+		if network == "ip6" {
+			return nil, &net.DNSError{IsNotFound: true}
+		}
+		return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil
+	}
+	d, err := answers{location: "onprem/berlin@52.5,13.4,DE", registries: []string{server(t, 404, "")},
+		buckets: []string{bucketAt(strings.Replace(store, "127.0.0.1", "objects.test", 1))}}.give()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f := parsed(t, d).Stores[0].Families; !f.IPv4 || !f.IPv6 {
+		t.Errorf("before the probe: %+v", f)
+	}
+	if _, err := d.Probe(t.Context(), check.Options{Lookup: lookup}); err != nil {
+		t.Fatal(err)
+	}
+	if f := parsed(t, d).Stores[0].Families; !f.IPv4 || f.IPv6 {
+		t.Errorf("after the probe: %+v", f)
+	}
+}
+
 func TestNext(t *testing.T) {
 	d, err := answers{location: "aws/us-east-1", registries: []string{"https://r.example.org"}, buckets: []string{"s3://b-1?region=us-east-1"}}.give()
 	if err != nil {
@@ -160,6 +187,8 @@ func TestWarnings(t *testing.T) {
 		"http://registry.example.org": true, "http://203.0.113.7:5000": true, "http://[2001:db8::1]": true,
 		"https://registry.example.org": false, "http://10.1.2.3:5000": false, "http://[::1]:5000": false, "http://localhost:5000": false,
 		"http://harbor": false, "http://harbor.internal": false,
+		// Nobody has looked below the path.
+		"https://registry.example.org/team": true,
 	} {
 		d, err := answers{location: "aws/us-east-1", registries: []string{url}}.give()
 		if err != nil {

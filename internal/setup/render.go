@@ -77,7 +77,7 @@ type upstreamSheet struct {
 
 type storeSheet struct {
 	Name, Place, URL, Inventory, Bucket, Families, Serves string
-	Insecure, Azure, Active                               bool
+	Insecure, Azure, Lacks, Active                        bool
 }
 
 func (d *Draft) sheet() sheet {
@@ -114,6 +114,9 @@ func (d *Draft) sheet() sheet {
 		store := storeSheet{Name: b.name, Place: b.place.String(), URL: b.base + address.BlobPrefix + "{digest}",
 			Inventory: b.base + address.InventoryPrefix, Bucket: b.bucket, Families: family(b.base), Serves: b.place.Cloud,
 			Insecure: plain(b.base), Azure: b.azure, Active: d.states[b.name] == config.Active}
+		if store.Families == "" && d.lacks[b.name] != "" {
+			store.Families, store.Lacks = map[string]string{"ipv4": "ipv6", "ipv6": "ipv4"}[d.lacks[b.name]], true
+		}
 		if b.azure && store.Families == "" {
 			store.Families = "ipv4"
 		}

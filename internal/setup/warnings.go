@@ -20,6 +20,9 @@ func (d *Draft) Warnings() (list []string) {
 			add("the registry %s is asked without TLS: anyone on the network path can change what is sent", r.name)
 		}
 	}
+	if r := d.registries; len(r) > 0 && r[0].prefix != "" && len(d.images) == 0 {
+		add("nothing shows that the registry has repositories below the path /%s: name an image with --image to find out", r[0].prefix)
+	}
 	for _, b := range d.buckets {
 		if exposed(b.base) {
 			add("the bucket %s is read without TLS: anyone on the network path can change what is sent", b.name)

@@ -56,7 +56,7 @@ func TestSlowPod(t *testing.T) {
 
 const (
 	podVersion = "v1.2.3-pod"
-	podDrain   = 5 * time.Second
+	podDrain   = 15 * time.Second
 	podGrace   = podDrain + 10*time.Second // as the chart sets it
 )
 
@@ -294,7 +294,11 @@ func memory(t *testing.T, quantity string) int64 {
 	if _, err := fmt.Sscanf(quantity, "%d%s", &n, &unit); err != nil {
 		t.Fatalf("memory %q: %v", quantity, err)
 	}
-	return n * map[string]int64{"Mi": 1 << 20, "Gi": 1 << 30}[unit]
+	factor := map[string]int64{"Mi": 1 << 20, "Gi": 1 << 30}[unit]
+	if factor == 0 {
+		t.Fatalf("memory %q: unknown unit", quantity)
+	}
+	return n * factor
 }
 
 // exit waits until the container has ended and returns its exit code.
