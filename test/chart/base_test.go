@@ -89,7 +89,7 @@ func TestSlowBase(t *testing.T) {
 	}
 	got = built(t, overlay)
 	pod, _ := got["Deployment/oci-proxy"].Pod()
-	if image := pod.Text("containers", 0, "image"); image != "registry.example.org/oci-proxy:v1.0.0" {
+	if image := pod.Text("containers", 0, "image"); image != "registry.example.org/oci-proxy:0.1.0" {
 		t.Errorf("image %s", image)
 	}
 	if text := got["ConfigMap/oci-proxy"].Text("data", "config.yaml"); text != "version: 1\n" {

@@ -31,11 +31,12 @@ type lookup struct {
 type typeName struct{ dir, name string }
 
 var lookups = map[string]lookup{
-	"buildkit":    {"buildkit", "toml", []typeName{{"cmd/buildkitd/config", "Config"}}, "B"},
-	"docker":      {"moby", "json", []typeName{{"daemon/config", "CommonConfig"}}, "B"},
-	"kubelet":     {"kubelet", "json", []typeName{{"config/v1beta1", "KubeletConfiguration"}}, "A, B"},
-	"k3s":         {"wharfie", "yaml", []typeName{{"pkg/registries", "Registry"}}, "B"},
-	"k3s-rewrite": {"wharfie", "yaml", []typeName{{"pkg/registries", "Registry"}}, "B"},
+	"buildkit":     {"buildkit", "toml", []typeName{{"cmd/buildkitd/config", "Config"}}, "B"},
+	"docker":       {"moby", "json", []typeName{{"daemon/config", "CommonConfig"}}, "B"},
+	"kubelet":      {"kubelet", "json", []typeName{{"config/v1beta1", "KubeletConfiguration"}}, "A, B"},
+	"k3s":          {"wharfie", "yaml", []typeName{{"pkg/registries", "Registry"}}, "B"},
+	"k3s-own-http": {"wharfie", "yaml", []typeName{{"pkg/registries", "Registry"}}, "A"},
+	"k3s-rewrite":  {"wharfie", "yaml", []typeName{{"pkg/registries", "Registry"}}, "B"},
 	"talos": {"talos", "yaml", []typeName{
 		{"config/types/cri", "RegistryMirrorConfigV1Alpha1"}, {"config/types/cri", "RegistryTLSConfigV1Alpha1"},
 	}, "B"},
