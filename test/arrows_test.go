@@ -73,6 +73,7 @@ loop: admit wait
 set:
 cli/manual: atomicfile
 cli:
+key: atomicfile
 store/address:
 outbound:
 atomicfile:
