@@ -9,6 +9,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"ociproxy/internal/check/judge"
 	"ociproxy/internal/cli"
 	"ociproxy/internal/config"
 	"ociproxy/internal/inventory"
@@ -60,47 +61,47 @@ func (p *storeProbe) inventory(ctx context.Context, s config.Store, most int) *I
 	inv := &Inventory{Store: s.Name, URL: s.Inventory.URL}
 	v := p.readInventory(ctx, s, most, inv)
 	inv.Believed = inv.State == InventoryCurrent
-	if v.result == Failed || inv.State == InventoryMissing {
-		inv.Error = v.detail
+	if v.Result == Failed || inv.State == InventoryMissing {
+		inv.Error = v.Detail
 	}
 	p.read("inventory", v)
 	return inv
 }
 
-func (p *storeProbe) readInventory(ctx context.Context, s config.Store, most int, inv *Inventory) verdict {
+func (p *storeProbe) readInventory(ctx context.Context, s config.Store, most int, inv *Inventory) judge.Verdict {
 	inv.State = InventoryUnread
 	ans := p.get(ctx, s.Inventory.URL+inventory.HeadName, inventory.MaxHeadBytes, maxRedirects, nil)
-	if ans.err == nil && (ans.status == http.StatusNotFound || ans.status == http.StatusForbidden || ans.status == http.StatusGone) {
+	if ans.Err == nil && (ans.Status == http.StatusNotFound || ans.Status == http.StatusForbidden || ans.Status == http.StatusGone) {
 		inv.State = InventoryMissing
-		return verdict{Warning, fmt.Sprintf("%d for %s: there is no inventory", ans.status, inventory.HeadName), hintNoInventory}
+		return judge.Warn(hintNoInventory, "%d for %s: there is no inventory", ans.Status, inventory.HeadName)
 	}
-	if v, bad := trouble(ans); bad {
+	if v, bad := judge.Trouble(ans); bad {
 		return v
 	}
-	if ans.status != http.StatusOK {
-		return verdict{Failed, fmt.Sprintf("%d for %s, want 200", ans.status, inventory.HeadName), hintRefused}
+	if ans.Status != http.StatusOK {
+		return judge.Fail(hintRefused, "%d for %s, want 200", ans.Status, inventory.HeadName)
 	}
 	inv.State = InventoryRefused
-	if ans.truncated {
-		return verdict{Failed, fmt.Sprintf("refused: %s has more than %s", inventory.HeadName, size(inventory.MaxHeadBytes)), hintRefused}
+	if ans.Truncated {
+		return judge.Fail(hintRefused, "refused: %s has more than %s", inventory.HeadName, judge.Size(inventory.MaxHeadBytes))
 	}
-	h, err := inventory.ParseHead(ans.body)
+	h, err := inventory.ParseHead(ans.Body)
 	if err != nil {
-		return verdict{Failed, "refused: " + err.Error(), hintRefused}
+		return judge.Verdict{Result: Failed, Detail: "refused: " + err.Error(), Hint: hintRefused}
 	}
 	now := time.Now()
 	inv.describe(h, now)
 	switch err := h.CheckTime(now); {
 	case h.Store != s.Name:
 		inv.State = InventoryForeign
-		return verdict{Failed, fmt.Sprintf("refused: %s: it says %.80q", inventory.ErrForeign, h.Store), hintForeign}
+		return judge.Fail(hintForeign, "refused: %s: it says %.80q", inventory.ErrForeign, h.Store)
 	case err != nil:
-		return verdict{Failed, "refused: " + err.Error(), hintRefused}
+		return judge.Verdict{Result: Failed, Detail: "refused: " + err.Error(), Hint: hintRefused}
 	case most > 0 && inv.Records > uint64(most):
-		return verdict{Failed, fmt.Sprintf("refused: %s, more than limits.storeRecords, %s", inv.content(), humanize.Comma(int64(most))), hintStoreRecords}
+		return judge.Fail(hintStoreRecords, "refused: %s, more than limits.storeRecords, %s", inv.content(), humanize.Comma(int64(most)))
 	}
 	if err := p.segments(ctx, s, h); err != nil {
-		return verdict{Failed, "refused: " + err.Error(), hintRefused}
+		return judge.Verdict{Result: Failed, Detail: "refused: " + err.Error(), Hint: hintRefused}
 	}
 	stale := s.Inventory.StaleAfter
 	if stale <= 0 {
@@ -108,10 +109,10 @@ func (p *storeProbe) readInventory(ctx context.Context, s config.Store, most int
 	}
 	if age := now.Sub(h.WrittenAt); age > stale {
 		inv.State = InventoryStale
-		return verdict{Warning, fmt.Sprintf("stale: %s; not believed after %s", inv.content(), stale), hintStale}
+		return judge.Warn(hintStale, "stale: %s; not believed after %s", inv.content(), stale)
 	}
 	inv.State = InventoryCurrent
-	return verdict{Info, inv.content() + ": believed", ""}
+	return judge.Verdict{Result: Info, Detail: inv.content() + ": believed"}
 }
 
 // describe takes over the values of a head.
@@ -144,13 +145,13 @@ func (p *storeProbe) segments(ctx context.Context, s config.Store, h *inventory.
 		}
 		ans := p.head(ctx, s.Inventory.URL+inventory.SegmentPrefix+ref.SHA256, maxRedirects, nil)
 		switch {
-		case ans.err != nil:
-			return fmt.Errorf("segment %.12s…: %w", ref.SHA256, ans.err)
-		case ans.status == http.StatusMethodNotAllowed || ans.status == http.StatusNotImplemented: // servers read it with GET
-		case ans.status != http.StatusOK:
-			return fmt.Errorf("%w: %d for %.12s…", errSegment, ans.status, ref.SHA256)
-		case ans.length >= 0 && ans.length != ref.Bytes:
-			return fmt.Errorf("%w: %.12s… has %d bytes, not %d", errSegment, ref.SHA256, ans.length, ref.Bytes)
+		case ans.Err != nil:
+			return fmt.Errorf("segment %.12s…: %w", ref.SHA256, ans.Err)
+		case ans.Status == http.StatusMethodNotAllowed || ans.Status == http.StatusNotImplemented: // servers read it with GET
+		case ans.Status != http.StatusOK:
+			return fmt.Errorf("%w: %d for %.12s…", errSegment, ans.Status, ref.SHA256)
+		case ans.Length >= 0 && ans.Length != ref.Bytes:
+			return fmt.Errorf("%w: %.12s… has %d bytes, not %d", errSegment, ref.SHA256, ans.Length, ref.Bytes)
 		}
 	}
 	return nil

@@ -2,10 +2,7 @@ package check
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/tls"
-	"encoding/hex"
-	"fmt"
 	"net"
 	"net/netip"
 	"strings"
@@ -14,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"ociproxy/internal/check/judge"
 	"ociproxy/internal/config"
 )
 
@@ -134,7 +132,7 @@ func Live(ctx context.Context, cfg *config.Config, opts Options) (*Report, error
 	return r, nil
 }
 
-func noSamples(refs []ref) string {
+func noSamples(refs []judge.Ref) string {
 	if len(refs) == 0 {
 		return "the read checks were not made: name an image with --image NAME[:TAG], or fill mirror.repositories.list"
 	}
@@ -142,17 +140,17 @@ func noSamples(refs []ref) string {
 }
 
 // wanted returns the images to ask for: the named ones, otherwise the first ones of the mirror's list.
-func wanted(cfg *config.Config, images []string) ([]ref, error) {
+func wanted(cfg *config.Config, images []string) ([]judge.Ref, error) {
 	named := len(images) > 0
 	if !named {
 		images = cfg.Mirror.Repositories.List
 	}
-	var refs []ref
+	var refs []judge.Ref
 	for _, s := range images {
 		if !named && (len(refs) == mirrorImages || strings.Contains(s, "*")) {
 			continue
 		}
-		r, err := parseRef(s)
+		r, err := judge.ParseRef(s)
 		if err != nil {
 			return nil, err
 		}
@@ -163,15 +161,8 @@ func wanted(cfg *config.Config, images []string) ([]ref, error) {
 
 // ValidImage returns what is wrong with an element of Options.Images.
 func ValidImage(s string) error {
-	_, err := parseRef(s)
+	_, err := judge.ParseRef(s)
 	return err
-}
-
-// madeUp returns a random digest that no store or registry holds.
-func madeUp() string {
-	var b [32]byte
-	_, _ = rand.Read(b[:]) // never fails
-	return "sha256:" + hex.EncodeToString(b[:])
 }
 
 func counter(f func(done, total int, name string), total int) func(name string) {
@@ -188,18 +179,18 @@ func counter(f func(done, total int, name string), total int) func(name string) 
 }
 
 // families translates the words of the config. A config that was built by hand without families means both.
-func families(f config.Families) []family {
-	var out []family
+func families(f config.Families) []judge.Family {
+	var out []judge.Family
 	if f.IPv4 || !f.IPv6 {
-		out = append(out, ipv4)
+		out = append(out, judge.IPv4)
 	}
 	if f.IPv6 || !f.IPv4 {
-		out = append(out, ipv6)
+		out = append(out, judge.IPv6)
 	}
 	return out
 }
 
 // stateNote explains what the state of a candidate means for the run.
-func stateNote(s config.State) verdict {
-	return verdict{Info, fmt.Sprintf("state is %s: not asked", s), ""}
+func stateNote(s config.State) judge.Verdict {
+	return judge.Note("state is %s: not asked", s)
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"ociproxy/internal/check/judge"
 	"ociproxy/internal/outbound"
 )
 
@@ -24,129 +25,129 @@ const expiresSoon = 14 * 24 * time.Hour
 type probe struct {
 	kind, name string
 	opts       *Options
-	families   []family // the families that the config lists for the target
+	families   []judge.Family // the families that the config lists for the target
 	findings   []Finding
-	asker      *asker
+	asker      *judge.Asker
 	// lenient turns errors of the read checks into warnings, because the store is being filled.
 	lenient    bool
 	askedMulti bool
 }
 
-func (p *probe) say(check string, v verdict) {
+func (p *probe) say(check string, v judge.Verdict) {
 	p.findings = append(p.findings, Finding{
-		Target: p.name, Kind: p.kind, Check: check, Result: v.result, Detail: v.detail, Hint: v.hint,
+		Target: p.name, Kind: p.kind, Check: check, Result: v.Result, Detail: v.Detail, Hint: v.Hint,
 	})
 }
 
 // get and head each make one request with the target's asker.
-func (p *probe) get(ctx context.Context, url string, limit int64, redirects int, header map[string]string) answer {
-	return p.asker.ask(ctx, query{http.MethodGet, url, header, limit, redirects})
+func (p *probe) get(ctx context.Context, url string, limit int64, redirects int, header map[string]string) judge.Answer {
+	return p.asker.Ask(ctx, judge.Query{Method: http.MethodGet, URL: url, Header: header, Max: limit, Redirects: redirects})
 }
 
-func (p *probe) head(ctx context.Context, url string, redirects int, header map[string]string) answer {
-	return p.asker.ask(ctx, query{http.MethodHead, url, header, 0, redirects})
+func (p *probe) head(ctx context.Context, url string, redirects int, header map[string]string) judge.Answer {
+	return p.asker.Ask(ctx, judge.Query{Method: http.MethodHead, URL: url, Header: header, Max: 0, Redirects: redirects})
 }
 
 // connect asks rawURL over each family separately, and prepares the asker with a family that works. It returns false
 // when none works and nothing else can be asked.
 func (p *probe) connect(ctx context.Context, rawURL string) bool {
 	host := hostOf(rawURL)
-	var works []family
+	var works []judge.Family
 	var expires time.Time
-	for _, f := range []family{ipv4, ipv6} {
+	for _, f := range []judge.Family{judge.IPv4, judge.IPv6} {
 		if !slices.Contains(p.families, f) {
-			p.say(f.String(), verdict{Info, "not in families: clients of that family are sent elsewhere", ""})
+			p.say(f.String(), judge.Note("not in families: clients of that family are sent elsewhere"))
 			continue
 		}
-		tr := transport(p.opts.Lookup, p.opts.TLS, p.opts.Timeout, f)
-		ans := p.newAsker(tr).ask(ctx, query{method: http.MethodHead, url: rawURL})
+		tr := judge.Transport(p.opts.Lookup, p.opts.TLS, p.opts.Timeout, f)
+		ans := p.newAsker(tr).Ask(ctx, judge.Query{Method: http.MethodHead, URL: rawURL})
 		tr.CloseIdleConnections()
 		p.say(f.String(), reached(ans, f, host))
-		_, p.findings[len(p.findings)-1].noAddress = errors.AsType[*noAddress](ans.err)
-		if ans.err == nil {
+		_, p.findings[len(p.findings)-1].noAddress = errors.AsType[*judge.NoAddress](ans.Err)
+		if ans.Err == nil {
 			works = append(works, f)
-			expires = ans.expires
+			expires = ans.Expires
 		}
 	}
 	if len(works) == 0 {
-		p.say("connect", verdict{Failed, "no connection to " + host + ": nothing else was asked", hintNetwork})
+		p.say("connect", judge.Fail(judge.HintNetwork, "no connection to %s: nothing else was asked", host))
 		return false
 	}
 	if !expires.IsZero() && time.Until(expires) < expiresSoon {
-		p.say("certificate", verdict{Warning, "the certificate ends on " + expires.UTC().Format(time.DateOnly), "renew the certificate"})
+		p.say("certificate", judge.Verdict{Result: Warning, Detail: "the certificate ends on " + expires.UTC().Format(time.DateOnly), Hint: "renew the certificate"})
 	}
-	p.asker = p.newAsker(transport(p.opts.Lookup, p.opts.TLS, p.opts.Timeout, works[0], works[0].other()))
+	p.asker = p.newAsker(judge.Transport(p.opts.Lookup, p.opts.TLS, p.opts.Timeout, works[0], works[0].Other()))
 	return true
 }
 
-func (p *probe) newAsker(tr *http.Transport) *asker {
-	return &asker{
-		client:  &http.Client{Transport: tr, CheckRedirect: outbound.NoRedirect},
-		timeout: p.opts.Timeout, userAgent: p.opts.UserAgent,
+func (p *probe) newAsker(tr *http.Transport) *judge.Asker {
+	return &judge.Asker{
+		Client:  &http.Client{Transport: tr, CheckRedirect: outbound.NoRedirect},
+		Timeout: p.opts.Timeout, UserAgent: p.opts.UserAgent,
 	}
 }
 
 func (p *probe) close() {
 	if p.asker != nil {
-		p.asker.client.CloseIdleConnections()
+		p.asker.Client.CloseIdleConnections()
 	}
 }
 
 // reached judges a connection over one family. Any HTTP answer is good enough.
-func reached(ans answer, f family, host string) verdict {
-	var none *noAddress
+func reached(ans judge.Answer, f judge.Family, host string) judge.Verdict {
+	var none *judge.NoAddress
 	switch {
-	case ans.err == nil:
-		return ok("answered in %s", ans.took.Round(time.Millisecond))
-	case errors.As(ans.err, &none):
-		return verdict{Warning, none.Error(), familyHint(f, host)}
-	case noRoute(ans.err):
-		return verdict{Info, fmt.Sprintf("not tested: this machine has no %s network", f), ""}
+	case ans.Err == nil:
+		return judge.Good("answered in %s", ans.Took.Round(time.Millisecond))
+	case errors.As(ans.Err, &none):
+		return judge.Verdict{Result: Warning, Detail: none.Error(), Hint: familyHint(f, host)}
+	case judge.NoRoute(ans.Err):
+		return judge.Note("not tested: this machine has no %s network", f)
 	}
-	v, _ := trouble(ans)
+	v, _ := judge.Trouble(ans)
 	return v
 }
 
 // familyHint says how to serve a family for which a host has no address.
-func familyHint(f family, host string) string {
-	other := f.other()
+func familyHint(f judge.Family, host string) string {
+	other := f.Other()
 	if _, err := netip.ParseAddr(host); err == nil {
 		return fmt.Sprintf("say families: [%s], so that other clients are sent elsewhere", other)
 	}
 	fallBack := fmt.Sprintf("or say families: [%s], so that other clients are sent elsewhere", other)
-	if f == ipv6 && strings.HasSuffix(host, ".amazonaws.com") && !strings.Contains(host, ".dualstack.") {
+	if f == judge.IPv6 && strings.HasSuffix(host, ".amazonaws.com") && !strings.Contains(host, ".dualstack.") {
 		return "use the dualstack name, BUCKET.s3.dualstack.REGION.amazonaws.com, " + fallBack
 	}
-	if f == ipv6 {
+	if f == judge.IPv6 {
 		return "add an AAAA record (S3 has dualstack names for it), " + fallBack
 	}
 	return "add an A record, " + fallBack
 }
 
 // ranges makes the range checks on a blob that exists.
-func (p *probe) ranges(ctx context.Context, url string, b blob, content []byte, redirects int) {
-	ask := func(header string) answer {
+func (p *probe) ranges(ctx context.Context, url string, b judge.Blob, content []byte, redirects int) {
+	ask := func(header string) judge.Answer {
 		return p.get(ctx, url, tailSize, redirects, map[string]string{"Range": header})
 	}
-	if b.size < 2 {
+	if b.Size < 2 {
 		return
 	}
-	closed := span{b.size / 3, min(b.size/3+1023, b.size-1)}
-	p.read("range", ranged(ask(closed.header(false)), b, closed, content))
-	tail := span{max(b.size-tailSize, 1), b.size - 1}
-	p.read("range.open", ranged(ask(tail.header(true)), b, tail, content))
-	p.read("range.past-end", pastEnd(ask(fmt.Sprintf("bytes=%d-", b.size)), b))
+	closed := judge.Span{From: b.Size / 3, To: min(b.Size/3+1023, b.Size-1)}
+	p.read("range", judge.Ranged(ask(closed.Header(false)), b, closed, content))
+	tail := judge.Span{From: max(b.Size-tailSize, 1), To: b.Size - 1}
+	p.read("range.open", judge.Ranged(ask(tail.Header(true)), b, tail, content))
+	p.read("range.past-end", judge.PastEnd(ask(fmt.Sprintf("bytes=%d-", b.Size)), b))
 	if !p.askedMulti { // one blob is enough
 		p.askedMulti = true
-		p.read("range.multi", multi(ask("bytes=0-0,-1"), b))
+		p.read("range.multi", judge.Multi(ask("bytes=0-0,-1"), b))
 	}
 }
 
 // read reports the verdict of a read check.
-func (p *probe) read(check string, v verdict) {
-	excused := p.lenient && v.result == Failed
+func (p *probe) read(check string, v judge.Verdict) {
+	excused := p.lenient && v.Result == Failed
 	if excused {
-		v.result = Warning
+		v.Result = Warning
 	}
 	p.say(check, v)
 	p.findings[len(p.findings)-1].excused = excused

@@ -8,18 +8,19 @@ import (
 
 	"github.com/dustin/go-humanize/english"
 
+	"ociproxy/internal/check/judge"
 	"ociproxy/internal/cli"
 )
 
 // Result is what a finding means for the operator.
-type Result string
+type Result = judge.Result
 
 // These are the results, by rising severity.
 const (
-	OK      Result = "ok"
-	Info    Result = "info"    // worth knowing; nothing to do
-	Warning Result = "warning" // works, with a disadvantage: IPv6 clients, cache, resumed pulls
-	Failed  Result = "error"   // clients would be harmed: do not send it traffic
+	OK      = judge.OK
+	Info    = judge.Info
+	Warning = judge.Warning
+	Failed  = judge.Failed
 )
 
 // These are the kinds of targets.
@@ -110,7 +111,7 @@ func (r *Report) Passed() bool { return r.Errors == 0 }
 func (r *Report) WriteText(w io.Writer, color bool) error {
 	table := cli.Table{
 		Header: []string{"TARGET", "CHECK", "RESULT", "DETAIL"},
-		Color:  color, Painted: 2, Paint: paint,
+		Color:  color, Painted: 2, Paint: judge.Paint,
 	}
 	for _, group := range r.groups() {
 		var fine []string
@@ -193,18 +194,4 @@ func (r *Report) hints() []string {
 		out[i] = strings.Join(who, ", ") + more + ": " + e.hint
 	}
 	return out
-}
-
-func paint(cell string) cli.Color {
-	switch Result(cell) {
-	case OK:
-		return cli.Green
-	case Warning:
-		return cli.Yellow
-	case Failed:
-		return cli.Red
-	case Info:
-		return cli.Blue
-	}
-	return cli.Plain
 }

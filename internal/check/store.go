@@ -2,12 +2,12 @@ package check
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"strings"
 
 	"github.com/dustin/go-humanize/english"
 
+	"ociproxy/internal/check/judge"
 	"ociproxy/internal/config"
 )
 
@@ -43,19 +43,19 @@ func (p *storeProbe) store(ctx context.Context, samples []sample) bool {
 		p.say("state", stateNote(p.state))
 		return false
 	}
-	nowhere := madeUp()
+	nowhere := judge.MadeUp()
 	if !p.connect(ctx, at(p.url, nowhere)) {
 		return false
 	}
 	ans := p.get(ctx, at(p.url, nowhere), 4096, 0, nil)
-	if v, none := noBucket(ans); none {
+	if v, none := judge.NoBucket(ans); none {
 		p.say("absent.get", v)
 		return false
 	}
-	p.say("absent.get", absent(ans))
-	p.say("absent.head", absent(p.head(ctx, at(p.url, nowhere), 0, nil)))
+	p.say("absent.get", judge.Absent(ans))
+	p.say("absent.head", judge.Absent(p.head(ctx, at(p.url, nowhere), 0, nil)))
 	if p.check != "" {
-		p.say("check.absent", absent(p.head(ctx, at(p.check, nowhere), 0, nil)))
+		p.say("check.absent", judge.Absent(p.head(ctx, at(p.check, nowhere), 0, nil)))
 	}
 	if len(samples) > 0 {
 		p.images(ctx, samples)
@@ -66,7 +66,7 @@ func (p *storeProbe) store(ctx context.Context, samples []sample) bool {
 // images reads blobs of images that the canonical upstream has.
 func (p *storeProbe) images(ctx context.Context, samples []sample) {
 	small, big := p.find(ctx, samples)
-	if small.digest.IsZero() {
+	if small.Digest.IsZero() {
 		return
 	}
 	p.reads(ctx, small)
@@ -74,15 +74,15 @@ func (p *storeProbe) images(ctx context.Context, samples []sample) {
 		p.reads(ctx, big)
 	}
 	if p.check != "" {
-		p.read("check.head", head(p.head(ctx, at(p.check, small.digest.String()), 0, nil), small))
+		p.read("check.head", judge.Head(p.head(ctx, at(p.check, small.Digest.String()), 0, nil), small))
 	}
 }
 
 // find asks by HEAD which blobs of the samples the store holds, and returns the smallest and the biggest of them. Both
 // are zero when there is none, and find has reported that.
-func (p *storeProbe) find(ctx context.Context, samples []sample) (small, big blob) {
+func (p *storeProbe) find(ctx context.Context, samples []sample) (small, big judge.Blob) {
 	var missing []int
-	var nearMiss verdict
+	var nearMiss judge.Verdict
 	tries := 0
 	for _, s := range samples {
 		for _, b := range s.blobs {
@@ -90,13 +90,13 @@ func (p *storeProbe) find(ctx context.Context, samples []sample) (small, big blo
 				break
 			}
 			tries++
-			ans := p.head(ctx, at(p.url, b.digest.String()), 0, nil)
-			if ans.err == nil && (ans.status == http.StatusNotFound || ans.status == http.StatusForbidden) {
-				missing = append(missing, ans.status)
+			ans := p.head(ctx, at(p.url, b.Digest.String()), 0, nil)
+			if ans.Err == nil && (ans.Status == http.StatusNotFound || ans.Status == http.StatusForbidden) {
+				missing = append(missing, ans.Status)
 				continue
 			}
-			v := head(ans, b)
-			if v.result == Failed && ans.status != http.StatusOK {
+			v := judge.Head(ans, b)
+			if v.Result == Failed && ans.Status != http.StatusOK {
 				// HEAD does not work here. GET may work: the read checks find out.
 				p.read("head", v)
 				return b, b
@@ -112,23 +112,24 @@ func (p *storeProbe) find(ctx context.Context, samples []sample) (small, big blo
 		}
 	}
 	if n403 == 0 {
-		nearMiss = verdict{Warning, "404 for " + english.Plural(len(missing), "blob", "") + ", all that were asked for: the read checks were not made", hintMirror}
+		nearMiss = judge.Warn(judge.HintMirror, "404 for %s, all that were asked for: the read checks were not made",
+			english.Plural(len(missing), "blob", ""))
 	} else {
-		nearMiss = verdict{Failed, fmt.Sprintf("403 for %d of %s that the canonical upstream has", n403, english.Plural(len(missing), "blob", "")), hintMissing}
+		nearMiss = judge.Fail(judge.HintMissing, "403 for %d of %s that the canonical upstream has", n403, english.Plural(len(missing), "blob", ""))
 	}
 	p.read("head", nearMiss)
-	return blob{}, blob{}
+	return judge.Blob{}, judge.Blob{}
 }
 
 // biggest returns the biggest blob of s that the store holds, or small if it finds no bigger one.
-func (p *storeProbe) biggest(ctx context.Context, s sample, small blob) blob {
+func (p *storeProbe) biggest(ctx context.Context, s sample, small judge.Blob) judge.Blob {
 	for i := len(s.blobs) - 1; i >= max(0, len(s.blobs)-3); i-- {
 		b := s.blobs[i]
 		if b == small {
 			break
 		}
-		if ans := p.head(ctx, at(p.url, b.digest.String()), 0, nil); ans.err == nil && ans.status == http.StatusOK {
-			p.read("head", head(ans, b))
+		if ans := p.head(ctx, at(p.url, b.Digest.String()), 0, nil); ans.Err == nil && ans.Status == http.StatusOK {
+			p.read("head", judge.Head(ans, b))
 			return b
 		}
 	}
@@ -136,20 +137,20 @@ func (p *storeProbe) biggest(ctx context.Context, s sample, small blob) blob {
 }
 
 // reads makes the checks on a blob that the store holds.
-func (p *storeProbe) reads(ctx context.Context, b blob) {
-	url := at(p.url, b.digest.String())
+func (p *storeProbe) reads(ctx context.Context, b judge.Blob) {
+	url := at(p.url, b.Digest.String())
 	var content []byte
-	if b.size <= p.opts.MaxBlob {
+	if b.Size <= p.opts.MaxBlob {
 		// The request is that of a runtime: a server that compresses on the fly does it here.
-		ans := p.get(ctx, url, b.size, 0, map[string]string{"Accept-Encoding": "gzip"})
-		v := whole(ans, b)
+		ans := p.get(ctx, url, b.Size, 0, map[string]string{"Accept-Encoding": "gzip"})
+		v := judge.Whole(ans, b)
 		p.read("get", v)
-		if ans.status != http.StatusOK || ans.err != nil {
+		if ans.Status != http.StatusOK || ans.Err != nil {
 			return // range checks would give the same result
 		}
-		if v.result != Failed {
-			content = ans.body
-			p.say("cache-control", caching(ans))
+		if v.Result != Failed {
+			content = ans.Body
+			p.say("cache-control", judge.Caching(ans))
 		}
 	}
 	p.ranges(ctx, url, b, content, 0)

@@ -7,13 +7,13 @@ import (
 	"slices"
 	"strings"
 
+	"ociproxy/internal/check/judge"
 	"ociproxy/internal/config"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/strictjson"
 )
 
 const (
-	maxManifest = 8 << 20 // the limit of the proxy's own relay
 	// maxRedirects is how far clients follow a registry to its own blob storage.
 	maxRedirects = 5
 
@@ -21,14 +21,13 @@ const (
 	hintManifest   = "the upstream must give image manifests and indexes to anyone who names one; check url and prefix"
 	hintImage      = "name an image that exists with --image NAME[:TAG]; the upstream's prefix is put before the name"
 	hintRedirector = "put the registries and stores that it redirects to into the config, in its place; or let it answer 404 for what it does not hold"
-	hintDigest     = "a registry that changes manifests on the way cannot be used: runtimes check the digest"
 )
 
 // sample is an image that the canonical upstream has, and that other targets are asked for.
 type sample struct {
-	ref    ref
-	digest oci.Digest // of the image manifest (of the index's child, if there was an index)
-	blobs  []blob     // smallest first, never empty
+	ref    judge.Ref
+	digest oci.Digest   // of the image manifest (of the index's child, if there was an index)
+	blobs  []judge.Blob // smallest first, never empty
 }
 
 // upstreamProbe asks one upstream.
@@ -69,7 +68,7 @@ func (p *upstreamProbe) blobURL(name, digest string) string {
 	return p.base + "/" + name + "/blobs/" + digest
 }
 
-var acceptHeader = map[string]string{"Accept": accept}
+var acceptHeader = map[string]string{"Accept": judge.Accept}
 
 // open connects, and asks for content that does not exist, in repository name (a made-up one when name is "").
 func (p *upstreamProbe) open(ctx context.Context, name string) bool {
@@ -78,58 +77,58 @@ func (p *upstreamProbe) open(ctx context.Context, name string) bool {
 		return false
 	}
 	if name == "" {
-		name = "oci-proxy-check/" + madeUp()[len("sha256:"):][:12]
+		name = "oci-proxy-check/" + judge.MadeUp()[len("sha256:"):][:12]
 	}
-	nowhere := madeUp()
+	nowhere := judge.MadeUp()
 	if !p.connect(ctx, p.manifestURL(name, nowhere)) {
 		return false
 	}
-	p.say("absent.manifest", p.anonymous(p.redirector(absent(p.get(ctx, p.manifestURL(name, nowhere), 4096, p.hops, acceptHeader)))))
-	p.say("absent.blob", p.anonymous(p.redirector(absent(p.head(ctx, p.blobURL(name, nowhere), p.hops, nil)))))
+	p.say("absent.manifest", p.anonymous(p.redirector(judge.Absent(p.get(ctx, p.manifestURL(name, nowhere), 4096, p.hops, acceptHeader)))))
+	p.say("absent.blob", p.anonymous(p.redirector(judge.Absent(p.head(ctx, p.blobURL(name, nowhere), p.hops, nil)))))
 	return true
 }
 
 // registry judges the answer to a request for the root of the API. Without an image to ask for, nothing else shows
 // whether a registry answers: any web server says 404. A registry may want a login for the root although images need
 // none.
-func (p *upstreamProbe) registry(ans answer) verdict {
+func (p *upstreamProbe) registry(ans judge.Answer) judge.Verdict {
 	switch {
-	case ans.err == nil && ans.status == http.StatusOK && !ans.isHTML():
-		return ok("200 for /v2/")
-	case ans.err == nil && ans.status == http.StatusUnauthorized:
-		return ok("401 for /v2/: the registry wants a login there; whether images need one shows with --image")
+	case ans.Err == nil && ans.Status == http.StatusOK && !ans.IsHTML():
+		return judge.Good("200 for /v2/")
+	case ans.Err == nil && ans.Status == http.StatusUnauthorized:
+		return judge.Good("401 for /v2/: the registry wants a login there; whether images need one shows with --image")
 	}
-	if v, bad := trouble(ans); bad {
+	if v, bad := judge.Trouble(ans); bad {
 		return v
 	}
-	return verdict{Failed, fmt.Sprintf("%d for /v2/: this is no registry", ans.status), hintRegistry}
+	return judge.Fail(hintRegistry, "%d for /v2/: this is no registry", ans.Status)
 }
 
 // redirector words the verdict on a replica that redirects requests for content that does not exist.
-func (p *upstreamProbe) redirector(v verdict) verdict {
-	if v.hint == hintRedirect && p.hops == 0 {
-		v.detail += " for a digest that does not exist: it redirects whatever is asked for, so the proxy trusts none of its redirects"
-		v.hint = hintRedirector
+func (p *upstreamProbe) redirector(v judge.Verdict) judge.Verdict {
+	if v.Hint == judge.HintRedirect && p.hops == 0 {
+		v.Detail += " for a digest that does not exist: it redirects whatever is asked for, so the proxy trusts none of its redirects"
+		v.Hint = hintRedirector
 	}
 	return v
 }
 
 // anonymous words the hints on a required login, and on the URL, for a registry.
-func (p *upstreamProbe) anonymous(v verdict) verdict {
-	switch v.hint {
-	case hintAnonymous:
-		v.hint = "clients have no credentials, and the proxy asks for no token for them: make the repositories readable by anyone"
-	case hintAbsent:
-		v.hint = hintRegistry
+func (p *upstreamProbe) anonymous(v judge.Verdict) judge.Verdict {
+	switch v.Hint {
+	case judge.HintAnonymous:
+		v.Hint = "clients have no credentials, and the proxy asks for no token for them: make the repositories readable by anyone"
+	case judge.HintAbsent:
+		v.Hint = hintRegistry
 	}
 	return v
 }
 
 // canonical makes all checks, and returns the images whose blobs could be found.
-func (p *upstreamProbe) canonical(ctx context.Context, refs []ref) []sample {
+func (p *upstreamProbe) canonical(ctx context.Context, refs []judge.Ref) []sample {
 	name := ""
 	if len(refs) > 0 {
-		name = refs[0].name
+		name = refs[0].Name
 	}
 	if !p.open(ctx, name) {
 		return nil
@@ -139,8 +138,8 @@ func (p *upstreamProbe) canonical(ctx context.Context, refs []ref) []sample {
 	}
 	var samples []sample
 	for _, r := range refs {
-		if r.tag == "" && r.digest.IsZero() {
-			r.tag = p.someTag(ctx, r.name)
+		if r.Tag == "" && r.Digest.IsZero() {
+			r.Tag = p.someTag(ctx, r.Name)
 		}
 		if s, found := p.walk(ctx, r); found {
 			samples = append(samples, s)
@@ -155,24 +154,24 @@ func (p *upstreamProbe) canonical(ctx context.Context, refs []ref) []sample {
 func (p *upstreamProbe) replica(ctx context.Context, samples []sample) {
 	name := ""
 	if len(samples) > 0 {
-		name = samples[0].ref.name
+		name = samples[0].ref.Name
 	}
 	if !p.open(ctx, name) {
 		return
 	}
 	for _, s := range samples {
-		url := p.manifestURL(s.ref.name, s.digest.String())
-		ans := p.get(ctx, url, maxManifest, maxRedirects, acceptHeader)
-		if ans.err == nil && (ans.status == http.StatusNotFound || ans.status == http.StatusForbidden) {
-			p.say("manifest", verdict{Info, fmt.Sprintf("%d for %s: it is not here", ans.status, s.ref), ""})
+		url := p.manifestURL(s.ref.Name, s.digest.String())
+		ans := p.get(ctx, url, judge.MaxManifest, maxRedirects, acceptHeader)
+		if ans.Err == nil && (ans.Status == http.StatusNotFound || ans.Status == http.StatusForbidden) {
+			p.say("manifest", judge.Note("%d for %s: it is not here", ans.Status, s.ref))
 			continue
 		}
 		if _, ok := p.manifest(ans, s.ref.String(), s.digest); !ok {
 			continue
 		}
-		v := p.anonymous(manifestHead(p.head(ctx, url, 0, acceptHeader), s.digest))
-		if v.hint == hintRedirect {
-			v = verdict{Warning, v.detail + ": the proxy accepts no redirect for a manifest, and sends no client here for one", hintRedirector}
+		v := p.anonymous(judge.ManifestHead(p.head(ctx, url, 0, acceptHeader), s.digest))
+		if v.Hint == judge.HintRedirect {
+			v = judge.Verdict{Result: Warning, Detail: v.Detail + ": the proxy accepts no redirect for a manifest, and sends no client here for one", Hint: hintRedirector}
 		}
 		p.read("manifest.head", v)
 		p.blobs(ctx, s, false)
@@ -180,87 +179,71 @@ func (p *upstreamProbe) replica(ctx context.Context, samples []sample) {
 }
 
 // manifest judges the answer to a request for a manifest and reports it. want may be zero.
-func (p *upstreamProbe) manifest(ans answer, what string, want oci.Digest) (document, bool) {
-	fail := func(hint, format string, args ...any) (document, bool) {
-		p.read("manifest", verdict{Failed, fmt.Sprintf(format, args...), hint})
-		return document{}, false
+func (p *upstreamProbe) manifest(ans judge.Answer, what string, want oci.Digest) (judge.Document, bool) {
+	fail := func(hint, format string, args ...any) (judge.Document, bool) {
+		p.read("manifest", judge.Fail(hint, format, args...))
+		return judge.Document{}, false
 	}
-	if v, bad := trouble(ans); bad {
+	if v, bad := judge.Trouble(ans); bad {
 		v = p.anonymous(v)
-		v.detail += " (manifest of " + what + ")"
+		v.Detail += " (manifest of " + what + ")"
 		p.read("manifest", v)
-		return document{}, false
+		return judge.Document{}, false
 	}
-	if ans.status != http.StatusOK {
-		return fail(hintImage, "%d for the manifest of %s", ans.status, what)
+	if ans.Status != http.StatusOK {
+		return fail(hintImage, "%d for the manifest of %s", ans.Status, what)
 	}
-	if ans.truncated {
-		return fail(hintManifest, "the manifest of %s is bigger than %s", what, size(maxManifest))
+	if ans.Truncated {
+		return fail(hintManifest, "the manifest of %s is bigger than %s", what, judge.Size(judge.MaxManifest))
 	}
-	doc, err := parseManifest(ans.body)
+	doc, err := judge.ParseManifest(ans.Body)
 	if err != nil {
-		return fail(hintManifest, "%s: %v (%s)", what, err, ans.header.Get("Content-Type"))
+		return fail(hintManifest, "%s: %v (%s)", what, err, ans.Header.Get("Content-Type"))
 	}
-	if !want.IsZero() && sum(want, ans.body) != want {
-		return fail(hintDigest, "the manifest of %s hashes to another digest", what)
+	if !want.IsZero() && judge.Sum(want, ans.Body) != want {
+		return fail(judge.HintDigest, "the manifest of %s hashes to another digest", what)
 	}
-	got := ans.header.Get("Docker-Content-Digest")
-	if d, err := oci.ParseDigest(got); err == nil && sum(d, ans.body) != d {
-		return fail(hintDigest, "Docker-Content-Digest does not fit the manifest of %s", what)
+	got := ans.Header.Get("Docker-Content-Digest")
+	if d, err := oci.ParseDigest(got); err == nil && judge.Sum(d, ans.Body) != d {
+		return fail(judge.HintDigest, "Docker-Content-Digest does not fit the manifest of %s", what)
 	}
-	p.read("manifest", ok("%s", what))
+	p.read("manifest", judge.Good("%s", what))
 	return doc, true
 }
 
-// manifestHead judges the answer to a HEAD of a manifest. Runtimes get the digest of a tag from it.
-func manifestHead(ans answer, want oci.Digest) verdict {
-	if v, bad := trouble(ans); bad {
-		return v
-	}
-	switch got := ans.header.Get("Docker-Content-Digest"); {
-	case ans.status != http.StatusOK:
-		return verdict{Failed, fmt.Sprintf("HEAD answers %d for a manifest that GET gives", ans.status), hintMethod}
-	case got == "":
-		return verdict{Warning, "no Docker-Content-Digest", "runtimes then read each manifest twice: have the registry send the header"}
-	case !want.IsZero() && got != want.String():
-		return verdict{Failed, "Docker-Content-Digest names another manifest", hintDigest}
-	}
-	return ok("200")
-}
-
 // walk follows r from its manifest, through indexes, to blobs.
-func (p *upstreamProbe) walk(ctx context.Context, r ref) (sample, bool) {
-	url := p.manifestURL(r.name, r.reference())
-	ans := p.get(ctx, url, maxManifest, maxRedirects, acceptHeader)
-	doc, found := p.manifest(ans, r.String(), r.digest)
+func (p *upstreamProbe) walk(ctx context.Context, r judge.Ref) (sample, bool) {
+	url := p.manifestURL(r.Name, r.Reference())
+	ans := p.get(ctx, url, judge.MaxManifest, maxRedirects, acceptHeader)
+	doc, found := p.manifest(ans, r.String(), r.Digest)
 	if !found {
 		return sample{}, false
 	}
-	p.read("manifest.head", p.anonymous(manifestHead(p.head(ctx, url, maxRedirects, acceptHeader), r.digest)))
-	digest := r.digest
+	p.read("manifest.head", p.anonymous(judge.ManifestHead(p.head(ctx, url, maxRedirects, acceptHeader), r.Digest)))
+	digest := r.Digest
 	if digest.IsZero() {
-		digest = sum(digest, ans.body)
+		digest = judge.Sum(digest, ans.Body)
 	}
 	for depth := 0; len(doc.Manifests) > 0; depth++ {
-		child, err := doc.child()
+		child, err := doc.Child()
 		if err != nil || depth == 3 {
-			p.read("manifest", verdict{Failed, fmt.Sprintf("%s: the index leads to no image", r), hintImage})
+			p.read("manifest", judge.Fail(hintImage, "%s: the index leads to no image", r))
 			return sample{}, false
 		}
 		what := fmt.Sprintf("%s, child %.19s…", r, child)
-		ans := p.get(ctx, p.manifestURL(r.name, child.String()), maxManifest, maxRedirects, acceptHeader)
+		ans := p.get(ctx, p.manifestURL(r.Name, child.String()), judge.MaxManifest, maxRedirects, acceptHeader)
 		if doc, found = p.manifest(ans, what, child); !found {
 			return sample{}, false
 		}
 		digest = child
 	}
 	if doc.Config == nil {
-		p.read("manifest", verdict{Failed, fmt.Sprintf("%s: an empty index", r), hintImage})
+		p.read("manifest", judge.Fail(hintImage, "%s: an empty index", r))
 		return sample{}, false
 	}
-	s := sample{ref: r, digest: digest, blobs: doc.blobs()}
+	s := sample{ref: r, digest: digest, blobs: doc.Blobs()}
 	if len(s.blobs) == 0 {
-		p.read("manifest", verdict{Warning, fmt.Sprintf("%s has no blobs that a store could hold", r), hintImage})
+		p.read("manifest", judge.Warn(hintImage, "%s has no blobs that a store could hold", r))
 		return sample{}, false
 	}
 	return s, true
@@ -268,28 +251,28 @@ func (p *upstreamProbe) walk(ctx context.Context, r ref) (sample, bool) {
 
 // blobs checks the smallest and the biggest blob of s.
 func (p *upstreamProbe) blobs(ctx context.Context, s sample, required bool) {
-	picked := []blob{s.blobs[0]}
+	picked := []judge.Blob{s.blobs[0]}
 	if last := s.blobs[len(s.blobs)-1]; last != picked[0] {
 		picked = append(picked, last)
 	}
 	for _, b := range picked {
-		url := p.blobURL(s.ref.name, b.digest.String())
+		url := p.blobURL(s.ref.Name, b.Digest.String())
 		ans := p.head(ctx, url, maxRedirects, nil)
-		if !required && ans.err == nil && (ans.status == http.StatusNotFound || ans.status == http.StatusForbidden) {
-			p.say("head", verdict{Info, fmt.Sprintf("%d for %s: it is not here", ans.status, b), ""})
+		if !required && ans.Err == nil && (ans.Status == http.StatusNotFound || ans.Status == http.StatusForbidden) {
+			p.say("head", judge.Note("%d for %s: it is not here", ans.Status, b))
 			continue
 		}
-		p.read("head", p.anonymous(head(ans, b)))
+		p.read("head", p.anonymous(judge.Head(ans, b)))
 		var content []byte
-		if b.size <= p.opts.MaxBlob {
-			ans := p.get(ctx, url, b.size, maxRedirects, map[string]string{"Accept-Encoding": "gzip"})
-			v := p.anonymous(whole(ans, b))
+		if b.Size <= p.opts.MaxBlob {
+			ans := p.get(ctx, url, b.Size, maxRedirects, map[string]string{"Accept-Encoding": "gzip"})
+			v := p.anonymous(judge.Whole(ans, b))
 			p.read("get", v)
-			if ans.status != http.StatusOK || ans.err != nil {
+			if ans.Status != http.StatusOK || ans.Err != nil {
 				continue // range checks would give the same result
 			}
-			if v.result != Failed {
-				content = ans.body
+			if v.Result != Failed {
+				content = ans.Body
 			}
 		}
 		p.ranges(ctx, url, b, content, maxRedirects)
@@ -298,11 +281,11 @@ func (p *upstreamProbe) blobs(ctx context.Context, s sample, required bool) {
 
 // someTag picks a tag of a repository: latest if it exists, otherwise the last one on the first page.
 func (p *upstreamProbe) someTag(ctx context.Context, name string) string {
-	ans := p.get(ctx, p.base+"/"+name+"/tags/list", maxManifest, maxRedirects, nil)
+	ans := p.get(ctx, p.base+"/"+name+"/tags/list", judge.MaxManifest, maxRedirects, nil)
 	var list struct {
 		Tags []string `json:"tags"`
 	}
-	if ans.err != nil || ans.status != http.StatusOK || strictjson.Unmarshal(ans.body, &list, strictjson.Bounds{}) != nil {
+	if ans.Err != nil || ans.Status != http.StatusOK || strictjson.Unmarshal(ans.Body, &list, strictjson.Bounds{}) != nil {
 		return "latest"
 	}
 	tags := slices.DeleteFunc(list.Tags, func(t string) bool {

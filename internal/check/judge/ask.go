@@ -1,4 +1,4 @@
-package check
+package judge
 
 import (
 	"context"
@@ -15,28 +15,28 @@ import (
 	"time"
 )
 
-// answer is the outcome of one request.
-type answer struct {
-	err       error
-	status    int
-	header    http.Header
-	length    int64  // Content-Length; -1 when it is not given
-	body      []byte // up to the cap
-	truncated bool   // the body was longer than the cap
-	hops      []hop  // redirects followed
-	location  *url.URL
-	took      time.Duration
-	expires   time.Time // of the certificate; zero without TLS
+// Answer is the outcome of one request.
+type Answer struct {
+	Err       error
+	Status    int
+	Header    http.Header
+	Length    int64  // Content-Length; -1 when it is not given
+	Body      []byte // up to the cap
+	Truncated bool   // the body was longer than the cap
+	Hops      []Hop  // redirects followed
+	Location  *url.URL
+	Took      time.Duration
+	Expires   time.Time // of the certificate; zero without TLS
 }
 
-// hop is a redirect.
-type hop struct{ to *url.URL }
+// Hop is a redirect.
+type Hop struct{ To *url.URL }
 
-// asker makes requests one at a time, with a time-out, a body cap and no credentials.
-type asker struct {
-	client    *http.Client
-	timeout   time.Duration
-	userAgent string
+// Asker makes requests one at a time, with a time-out, a body cap and no credentials.
+type Asker struct {
+	Client    *http.Client
+	Timeout   time.Duration
+	UserAgent string
 	late      int // requests without an answer in time
 }
 
@@ -45,89 +45,90 @@ const maxLate = 3
 
 var errGivenUp = fmt.Errorf("not asked: %d requests before got no answer in time", maxLate)
 
-// query is one request. redirects is how many redirects are followed; 0 means that the redirect is reported.
-type query struct {
-	method    string
-	url       string
-	header    map[string]string
-	max       int64
-	redirects int
+// Query is one request.
+type Query struct {
+	Method    string
+	URL       string
+	Header    map[string]string
+	Max       int64 // bytes of the body that are kept
+	Redirects int   // how many redirects are followed; 0: the redirect itself is the answer
 }
 
-func (a *asker) ask(ctx context.Context, q query) answer {
+// Ask makes one request, and follows its redirects. After maxLate requests without an answer in time, it makes no more.
+func (a *Asker) Ask(ctx context.Context, q Query) Answer {
 	if a.late >= maxLate {
-		return answer{err: errGivenUp, length: -1}
+		return Answer{Err: errGivenUp, Length: -1}
 	}
 	ans := a.do(ctx, q)
-	if _, late := errors.AsType[*slow](ans.err); late {
+	if _, late := errors.AsType[*slow](ans.Err); late {
 		a.late++
 	}
 	return ans
 }
 
-func (a *asker) do(ctx context.Context, q query) answer {
-	ctx, cancel := context.WithTimeoutCause(ctx, a.timeout, &slow{a.timeout})
+func (a *Asker) do(ctx context.Context, q Query) Answer {
+	ctx, cancel := context.WithTimeoutCause(ctx, a.Timeout, &slow{a.Timeout})
 	defer cancel()
 	start := time.Now()
-	ans := answer{length: -1}
-	target := q.url
+	ans := Answer{Length: -1}
+	target := q.URL
 	for {
-		req, err := http.NewRequestWithContext(ctx, q.method, target, nil)
+		req, err := http.NewRequestWithContext(ctx, q.Method, target, nil)
 		if err != nil {
-			ans.err = errors.New("bad URL")
+			ans.Err = errors.New("bad URL")
 			return ans
 		}
-		req.Header.Set("User-Agent", a.userAgent)
-		for k, v := range q.header {
+		req.Header.Set("User-Agent", a.UserAgent)
+		for k, v := range q.Header {
 			req.Header.Set(k, v)
 		}
-		resp, err := a.client.Do(req)
+		resp, err := a.Client.Do(req)
 		if err != nil {
-			ans.err = plain(ctx, err)
+			ans.Err = plain(ctx, err)
 			return ans
 		}
-		ans.read(ctx, resp, q.max)
-		ans.took = time.Since(start)
-		if ans.err != nil || ans.location == nil || len(ans.hops) >= q.redirects {
+		ans.read(ctx, resp, q.Max)
+		ans.Took = time.Since(start)
+		if ans.Err != nil || ans.Location == nil || len(ans.Hops) >= q.Redirects {
 			return ans
 		}
-		if req.URL.Scheme == "https" && ans.location.Scheme != "https" {
-			ans.err = fmt.Errorf("redirects from https to %s", shown(ans.location))
+		if req.URL.Scheme == "https" && ans.Location.Scheme != "https" {
+			ans.Err = fmt.Errorf("redirects from https to %s", shown(ans.Location))
 			return ans
 		}
-		ans.hops = append(ans.hops, hop{ans.location})
-		target = ans.location.String()
+		ans.Hops = append(ans.Hops, Hop{ans.Location})
+		target = ans.Location.String()
 	}
 }
 
-func (ans *answer) read(ctx context.Context, resp *http.Response, limit int64) {
+func (ans *Answer) read(ctx context.Context, resp *http.Response, limit int64) {
 	defer resp.Body.Close()
-	ans.status, ans.header, ans.length = resp.StatusCode, resp.Header, resp.ContentLength
-	ans.location, ans.truncated = nil, false
+	ans.Status, ans.Header, ans.Length = resp.StatusCode, resp.Header, resp.ContentLength
+	ans.Location, ans.Truncated = nil, false
 	if resp.TLS != nil && len(resp.TLS.PeerCertificates) > 0 {
-		ans.expires = resp.TLS.PeerCertificates[0].NotAfter
+		ans.Expires = resp.TLS.PeerCertificates[0].NotAfter
 	}
 	if resp.StatusCode/100 == 3 && resp.StatusCode != http.StatusNotModified {
 		if to, err := resp.Location(); err == nil {
-			ans.location = to
+			ans.Location = to
 		}
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	if int64(len(body)) > limit {
-		body, ans.truncated = body[:limit], true
+		body, ans.Truncated = body[:limit], true
 	}
-	ans.body = body
+	ans.Body = body
 	if err != nil {
-		ans.err = fmt.Errorf("body breaks off after %d bytes: %w", len(body), plain(ctx, err))
+		ans.Err = fmt.Errorf("body breaks off after %d bytes: %w", len(body), plain(ctx, err))
 	}
 }
 
-// isHTML reports whether the answer is a web page, whatever its status.
-func (ans *answer) isHTML() bool {
-	if strings.HasPrefix(strings.ToLower(ans.header.Get("Content-Type")), "text/html") {
+// IsHTML reports whether the answer is a web page, whatever its status.
+func (ans *Answer) IsHTML() bool {
+	if strings.HasPrefix(strings.ToLower(ans.Header.Get("Content-Type")), "text/html") {
 		return true
 	}
-	head := strings.ToLower(strings.TrimSpace(string(ans.body[:min(len(ans.body), 64)])))
+	head := strings.ToLower(strings.TrimSpace(string(ans.Body[:min(len(ans.Body), 64)])))
 	return strings.HasPrefix(head, "<!doctype html") || strings.HasPrefix(head, "<html")
 }
 

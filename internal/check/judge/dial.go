@@ -1,0 +1,110 @@
+package judge
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
+	"syscall"
+	"time"
+
+	"ociproxy/internal/outbound"
+)
+
+// Family is an IP family in the spelling of the Resolver.
+type Family string
+
+const (
+	IPv4 Family = "ip4"
+	IPv6 Family = "ip6"
+)
+
+// String returns the name that the config uses.
+func (f Family) String() string { return "ipv" + string(f[2:]) }
+
+func (f Family) Other() Family {
+	if f == IPv4 {
+		return IPv6
+	}
+	return IPv4
+}
+
+// NoAddress says that a host has no address of a family. That is an answer, not a network fault.
+type NoAddress struct {
+	Host    string
+	F       Family
+	Literal bool // the host is an address of the other family: no DNS record can change that
+}
+
+func (e *NoAddress) Error() string {
+	if e.Literal {
+		return e.Host + " is an address of the other family"
+	}
+	record := "AAAA"
+	if e.F == IPv4 {
+		record = "A"
+	}
+	return e.Host + " has no " + record + " record"
+}
+
+// Resolver finds the addresses of a host in one family.
+type Resolver func(ctx context.Context, network, host string) ([]netip.Addr, error)
+
+// lookup returns at least one address, or *noAddress, or the Resolver's error.
+func (r Resolver) lookup(ctx context.Context, f Family, host string) ([]netip.Addr, error) {
+	if a, err := netip.ParseAddr(host); err == nil {
+		if a.Unmap().Is4() == (f == IPv4) {
+			return []netip.Addr{a}, nil
+		}
+		return nil, &NoAddress{host, f, true}
+	}
+	addrs, err := r(ctx, string(f), host)
+	var dns *net.DNSError
+	switch {
+	case errors.As(err, &dns) && dns.IsNotFound, err == nil && len(addrs) == 0:
+		return nil, &NoAddress{host, f, false}
+	case err != nil:
+		return nil, err
+	}
+	return addrs, nil
+}
+
+// Transport makes connections in the given families only, tried in that order. It uses no proxy of the environment: the
+// checks must see what clients see.
+func Transport(r Resolver, tlsConf *tls.Config, timeout time.Duration, families ...Family) *http.Transport {
+	dialer := &net.Dialer{Timeout: timeout}
+	dial := func(ctx context.Context, _, addr string) (net.Conn, error) {
+		host, port, err := net.SplitHostPort(addr)
+		if err != nil {
+			return nil, err
+		}
+		var first error
+		for _, f := range families {
+			addrs, err := r.lookup(ctx, f, host)
+			if err != nil {
+				first = errors.Join(first, err)
+				continue
+			}
+			for _, a := range addrs[:min(len(addrs), 2)] {
+				conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(a.Unmap().String(), port))
+				if err == nil {
+					return conn, nil
+				}
+				first = errors.Join(first, err)
+			}
+		}
+		return nil, first
+	}
+	return outbound.New(outbound.Options{
+		Direct: true, DialContext: dial, TLS: tlsConf, Handshake: timeout, Kept: 1, HeaderBytes: 64 << 10,
+	})
+}
+
+// NoRoute reports whether err means that this machine has no network of that family, which says nothing about the
+// server.
+func NoRoute(err error) bool {
+	return errors.Is(err, syscall.ENETUNREACH) || errors.Is(err, syscall.EADDRNOTAVAIL) ||
+		errors.Is(err, syscall.EAFNOSUPPORT)
+}
