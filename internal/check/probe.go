@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"ociproxy/internal/check/judge"
@@ -62,7 +60,7 @@ func (p *probe) connect(ctx context.Context, rawURL string) bool {
 		tr := judge.Transport(p.opts.Lookup, p.opts.TLS, p.opts.Timeout, f)
 		ans := p.newAsker(tr).Ask(ctx, judge.Query{Method: http.MethodHead, URL: rawURL})
 		tr.CloseIdleConnections()
-		p.say(f.String(), reached(ans, f, host))
+		p.say(f.String(), judge.Reached(ans, f, host))
 		_, p.findings[len(p.findings)-1].noAddress = errors.AsType[*judge.NoAddress](ans.Err)
 		if ans.Err == nil {
 			works = append(works, f)
@@ -91,37 +89,6 @@ func (p *probe) close() {
 	if p.asker != nil {
 		p.asker.Client.CloseIdleConnections()
 	}
-}
-
-// reached judges a connection over one family. Any HTTP answer is good enough.
-func reached(ans judge.Answer, f judge.Family, host string) judge.Verdict {
-	var none *judge.NoAddress
-	switch {
-	case ans.Err == nil:
-		return judge.Good("answered in %s", ans.Took.Round(time.Millisecond))
-	case errors.As(ans.Err, &none):
-		return judge.Verdict{Result: Warning, Detail: none.Error(), Hint: familyHint(f, host)}
-	case judge.NoRoute(ans.Err):
-		return judge.Note("not tested: this machine has no %s network", f)
-	}
-	v, _ := judge.Trouble(ans)
-	return v
-}
-
-// familyHint says how to serve a family for which a host has no address.
-func familyHint(f judge.Family, host string) string {
-	other := f.Other()
-	if _, err := netip.ParseAddr(host); err == nil {
-		return fmt.Sprintf("say families: [%s], so that other clients are sent elsewhere", other)
-	}
-	fallBack := fmt.Sprintf("or say families: [%s], so that other clients are sent elsewhere", other)
-	if f == judge.IPv6 && strings.HasSuffix(host, ".amazonaws.com") && !strings.Contains(host, ".dualstack.") {
-		return "use the dualstack name, BUCKET.s3.dualstack.REGION.amazonaws.com, " + fallBack
-	}
-	if f == judge.IPv6 {
-		return "add an AAAA record (S3 has dualstack names for it), " + fallBack
-	}
-	return "add an A record, " + fallBack
 }
 
 // ranges makes the range checks on a blob that exists.

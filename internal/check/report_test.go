@@ -19,7 +19,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"ociproxy/internal/check/judge"
 	"ociproxy/internal/config"
 )
 
@@ -99,25 +98,6 @@ stores:
 	} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("%q is not in\n%s", want, b.String())
-		}
-	}
-}
-
-func TestFamilyHint(t *testing.T) {
-	for _, tt := range []struct {
-		f    judge.Family
-		host string
-		want string
-	}{
-		{judge.IPv6, "b.s3.us-east-1.amazonaws.com", "s3.dualstack.REGION.amazonaws.com, or say families: [ipv4]"},
-		{judge.IPv6, "b.s3.dualstack.us-east-1.amazonaws.com", "add an AAAA record"},
-		{judge.IPv6, "example.test", "families: [ipv4]"},
-		{judge.IPv6, "192.0.2.7", "say families: [ipv4], so that"},
-		{judge.IPv4, "2001:db8::7", "say families: [ipv6], so that"},
-		{judge.IPv4, "example.test", "families: [ipv6]"},
-	} {
-		if got := familyHint(tt.f, tt.host); !strings.Contains(got, tt.want) {
-			t.Errorf("%s %s: %q lacks %q", tt.f, tt.host, got, tt.want)
 		}
 	}
 }

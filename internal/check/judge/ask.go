@@ -27,6 +27,7 @@ type Answer struct {
 	Location  *url.URL
 	Took      time.Duration
 	Expires   time.Time // of the certificate; zero without TLS
+	Proto     int       // the major version of HTTP
 }
 
 // Hop is a redirect.
@@ -104,7 +105,7 @@ func (a *Asker) do(ctx context.Context, q Query) Answer {
 func (ans *Answer) read(ctx context.Context, resp *http.Response, limit int64) {
 	defer resp.Body.Close()
 	ans.Status, ans.Header, ans.Length = resp.StatusCode, resp.Header, resp.ContentLength
-	ans.Location, ans.Truncated = nil, false
+	ans.Location, ans.Truncated, ans.Proto = nil, false, resp.ProtoMajor
 	if resp.TLS != nil && len(resp.TLS.PeerCertificates) > 0 {
 		ans.Expires = resp.TLS.PeerCertificates[0].NotAfter
 	}
@@ -168,8 +169,8 @@ func looksLikeLogin(u *url.URL) bool {
 	return false
 }
 
-// tlsHint returns advice on a TLS error, or "" when err is not one.
-func tlsHint(err error) string {
+// TLSHint returns advice on a TLS error, or "" when err is not one.
+func TLSHint(err error) string {
 	var (
 		unknown  x509.UnknownAuthorityError
 		hostname x509.HostnameError

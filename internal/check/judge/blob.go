@@ -38,9 +38,9 @@ func Sum(want oci.Digest, body []byte) oci.Digest {
 
 const (
 	hintEncoding = "turn off compression for these objects (Cache-Control: no-transform, no Content-Encoding): the bytes must be those the digest names"
-	hintBytes    = "the object is not what its name says: delete it and mirror it again"
+	HintBytes    = "the object is not what its name says: delete it and mirror it again"
 	hintLength   = "send Content-Length: clients resume by it and the proxy counts by it"
-	hintRange    = "answer ranges as RFC 9110 section 14 says: runtimes resume broken pulls with bytes=N-, and health probes ask for ranges"
+	HintRange    = "answer ranges as RFC 9110 section 14 says: runtimes resume broken pulls with bytes=N-, and health probes ask for ranges"
 	hintEndBreak = "distribution 2.x answers so: its 416 keeps the blob's Content-Length. A client that resumes a finished download loses its connection and asks again; distribution 3 does not do it"
 	hintCache    = "set Cache-Control: public, max-age=31536000, immutable, no-transform on the objects"
 	HintMissing  = "403 may mean a private bucket or an object that is not there: allow anonymous reads, and mirror the image first"
@@ -60,10 +60,10 @@ func Whole(ans Answer, b Blob) Verdict {
 		return v
 	}
 	if ans.Truncated || int64(len(ans.Body)) != b.Size {
-		return Verdict{Failed, fmt.Sprintf("%d bytes came for %s", len(ans.Body), b), hintBytes}
+		return Verdict{Failed, fmt.Sprintf("%d bytes came for %s", len(ans.Body), b), HintBytes}
 	}
 	if got := Sum(b.Digest, ans.Body); got != b.Digest {
-		return Verdict{Failed, fmt.Sprintf("the bytes of %s hash to %.19s…", b, got), hintBytes}
+		return Verdict{Failed, fmt.Sprintf("the bytes of %s hash to %.19s…", b, got), HintBytes}
 	}
 	if ans.Length < 0 {
 		return Verdict{Warning, "no Content-Length for " + b.String(), hintLength}
@@ -105,7 +105,7 @@ func headers(ans Answer, b Blob) (Verdict, bool) {
 		return Verdict{Failed, fmt.Sprintf("Content-Encoding: %s", enc), hintEncoding}, true
 	}
 	if ans.Length >= 0 && ans.Length != b.Size {
-		return Verdict{Failed, fmt.Sprintf("Content-Length %d for a blob of %d bytes", ans.Length, b.Size), hintBytes}, true
+		return Verdict{Failed, fmt.Sprintf("Content-Length %d for a blob of %d bytes", ans.Length, b.Size), HintBytes}, true
 	}
 	return Verdict{}, false
 }
@@ -140,7 +140,7 @@ func Ranged(ans Answer, b Blob, s Span, content []byte) Verdict {
 		return v
 	}
 	bad := func(format string, args ...any) Verdict {
-		return Verdict{Failed, fmt.Sprintf(format, args...), hintRange}
+		return Verdict{Failed, fmt.Sprintf(format, args...), HintRange}
 	}
 	if ans.Status == http.StatusOK {
 		return bad("200 to a range request for %s: a resumed pull starts again from the first byte", b)
@@ -181,7 +181,7 @@ func PastEnd(ans Answer, b Blob) Verdict {
 	case http.StatusOK:
 		return Verdict{Info, "200 to a range past the end (416 is usual)", ""}
 	}
-	return Verdict{Warning, fmt.Sprintf("%d to a range past the end of %s, want 416", ans.Status, b), hintRange}
+	return Verdict{Warning, fmt.Sprintf("%d to a range past the end of %s, want 416", ans.Status, b), HintRange}
 }
 
 // Multi reports on several ranges in one request. No runtime sends such a request, and RFC 9110 lets a server ignore or
@@ -203,7 +203,7 @@ func Multi(ans Answer, b Blob) Verdict {
 	case ans.Status == http.StatusRequestedRangeNotSatisfiable, ans.Status == http.StatusBadRequest:
 		return info("%d: several ranges in one request are refused", ans.Status)
 	}
-	return Verdict{Warning, fmt.Sprintf("%d to several ranges of %s, want 206 or 200", ans.Status, b), hintRange}
+	return Verdict{Warning, fmt.Sprintf("%d to several ranges of %s, want 206 or 200", ans.Status, b), HintRange}
 }
 
 // MadeUp returns a random digest that no store or registry holds.

@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"syscall"
 	"time"
 
@@ -107,4 +109,35 @@ func Transport(r Resolver, tlsConf *tls.Config, timeout time.Duration, families 
 func NoRoute(err error) bool {
 	return errors.Is(err, syscall.ENETUNREACH) || errors.Is(err, syscall.EADDRNOTAVAIL) ||
 		errors.Is(err, syscall.EAFNOSUPPORT)
+}
+
+// Reached judges a connection over one family. Any HTTP answer is good enough.
+func Reached(ans Answer, f Family, host string) Verdict {
+	var none *NoAddress
+	switch {
+	case ans.Err == nil:
+		return Good("answered in %s", ans.Took.Round(time.Millisecond))
+	case errors.As(ans.Err, &none):
+		return Verdict{Result: Warning, Detail: none.Error(), Hint: familyHint(f, host)}
+	case NoRoute(ans.Err):
+		return Note("not tested: this machine has no %s network", f)
+	}
+	v, _ := Trouble(ans)
+	return v
+}
+
+// familyHint says how to serve a family for which a host has no address.
+func familyHint(f Family, host string) string {
+	other := f.Other()
+	if _, err := netip.ParseAddr(host); err == nil {
+		return fmt.Sprintf("say families: [%s], so that other clients are sent elsewhere", other)
+	}
+	fallBack := fmt.Sprintf("or say families: [%s], so that other clients are sent elsewhere", other)
+	if f == IPv6 && strings.HasSuffix(host, ".amazonaws.com") && !strings.Contains(host, ".dualstack.") {
+		return "use the dualstack name, BUCKET.s3.dualstack.REGION.amazonaws.com, " + fallBack
+	}
+	if f == IPv6 {
+		return "add an AAAA record (S3 has dualstack names for it), " + fallBack
+	}
+	return "add an A record, " + fallBack
 }

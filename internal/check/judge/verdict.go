@@ -55,7 +55,7 @@ func Trouble(ans Answer) (Verdict, bool) {
 	}
 	switch {
 	case ans.Err != nil:
-		if hint := tlsHint(ans.Err); hint != "" {
+		if hint := TLSHint(ans.Err); hint != "" {
 			return failed(hint, "%v", ans.Err)
 		}
 		return failed(HintNetwork, "%v", ans.Err)
