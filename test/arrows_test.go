@@ -31,6 +31,8 @@ proxy: admit atomicfile clientip config existence health inventory listener metr
 	ranges reach route set snapshot wait
 snapshot: config place route
 setup: check cli clientip config place store/address
+probe/classes: config place probe proxy
+probe: check/judge oci outbound strictjson
 mirror: config inventory ledger loop oci place registry set store targets transfer walk
 audit: atomicfile inventory oci store walk
 purge: oci store wait
@@ -93,7 +95,7 @@ var forTests = []string{
 // package knows about the outside world.
 var outside = []struct{ imported, by string }{
 	{`net/http`, `^internal/(admit|audit|check|check/judge|clientip|credential|demo|existence|fetch|health|inventory|` +
-		`inventory/inspect|listener|loop|oci|outbound|pace|promote|promote/apply|proxy|ranges|registry|store|targets)$|^cmd/oci-proxyctl$`},
+		`inventory/inspect|listener|loop|oci|outbound|pace|probe|promote|promote/apply|proxy|ranges|registry|store|targets)$|^cmd/oci-proxyctl$`},
 	{`os/exec`, `^internal/(command|credential|promote)$`},
 	{`github\.com/(aws|Azure)/.*|cloud\.google\.com/.*|google\.golang\.org/.*`, `^internal/store$`},
 	{`github\.com/(google/go-containerregistry|docker)/.*`, `^(internal/(credential|promote|registry)|cmd/oci-proxyctl)$`},

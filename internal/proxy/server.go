@@ -18,6 +18,7 @@ import (
 	"ociproxy/internal/inventory"
 	"ociproxy/internal/metrics"
 	"ociproxy/internal/outbound"
+	"ociproxy/internal/ranges"
 	"ociproxy/internal/reach"
 )
 
@@ -216,6 +217,9 @@ func (s *Server) Metrics() *metrics.Metrics { return s.metrics }
 // Prepare makes one pass over the feeds without serving, for `explain` on the command line. The error lists the feeds
 // that it could not refresh; the others are in use.
 func (s *Server) Prepare(ctx context.Context) error { return s.wiring.Load().ranges.Refresh(ctx) }
+
+// Table returns the address ranges in use.
+func (s *Server) Table() *ranges.Table { return s.wiring.Load().ranges.Table() }
 
 // Close frees what New took, for a server that does not run.
 func (s *Server) Close() {
