@@ -40,7 +40,7 @@ func New(name string) (ed25519.PrivateKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Abort()
+	defer func() { _ = f.Abort() }()
 	if err := pem.Encode(f, &pem.Block{Type: pemType, Bytes: der}); err != nil {
 		return nil, err
 	}

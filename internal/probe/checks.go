@@ -25,7 +25,6 @@ func Anchor(id string) string { return strings.ReplaceAll(id, ".", "") }
 // These are the ids that the code names more than once.
 const (
 	idBudget   = "budget"
-	idPlain    = "plain-http"
 	idRedirect = "redirect"
 	idLayer    = "layer"
 	idCoherent = "coherence"
@@ -41,7 +40,6 @@ func Checks() []Check {
 		{"ipv6", "the host answers over IPv6", judge.Failed, false},
 		{"tls", "the certificate is for the host and from an authority that clients trust", judge.Failed, false},
 		{"tls.expiry", "the certificate lasts for 14 more days", judge.Warning, false},
-		{idPlain, "the host speaks HTTPS", judge.Failed, false},
 		{"http1", "the host speaks HTTP/1.1", judge.Failed, false},
 		{"h2", "the host speaks HTTP/2", judge.Warning, false},
 		{"clock", "the host's clock differs by less than a minute", judge.Warning, false},
@@ -70,6 +68,7 @@ func Checks() []Check {
 		{"method", "POST is refused", judge.Failed, false},
 		{"catalog", "the catalog is refused", judge.Warning, false},
 		{"path", "paths outside the specification are refused", judge.Failed, false},
+		{"address", "the server sees the machine of the probe at its own address", judge.Failed, false},
 		{"near", "twenty machines of one network stay at one host", judge.Failed, false},
 		{"speed", "the first byte comes within a second", judge.Warning, true},
 		{idBudget, "the run stayed within its bounds", judge.Warning, false},

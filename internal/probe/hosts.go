@@ -68,10 +68,8 @@ func (s *session) over(ctx context.Context, at *url.URL, only1 bool, families ..
 func (s *session) secure(at *url.URL, good judge.Answer, fault error) {
 	now := time.Now()
 	switch {
-	case at.Scheme != "https" && s.plain(at.Host):
-		s.say(idPlain, "", at, now, judge.Note("plain HTTP, as the command permits"))
-	case at.Scheme != "https":
-		s.say(idPlain, "", at, now, judge.Fail("serve HTTPS: runtimes refuse plain HTTP", "plain HTTP"))
+	case at.Scheme != "https": // other hosts than those that the command permits were refused before
+		s.say("tls", "", at, now, judge.Note("plain HTTP, as the command permits"))
 	case fault != nil:
 		s.say("tls", "", at, now, judge.Fail(judge.TLSHint(fault), "%v", fault))
 	case good.Status != 0:

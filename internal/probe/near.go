@@ -2,6 +2,7 @@ package probe
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/netip"
 	"time"
@@ -42,6 +43,36 @@ func (s *session) near(ctx context.Context, im *image, b judge.Blob) {
 			"%d of %d machines of one network are sent elsewhere than to %s", machines-n, machines, first)
 	}
 	s.say("near", im.ref.String(), s.base, began, v)
+}
+
+// address finds out whether the server sees this machine at its own address: it must decide the same for a client there
+// as for this machine without an identity. Behind a front, a wrong rule for the client's address shows here.
+func (s *session) address(ctx context.Context, im *image) {
+	all := blobs(im.pulled)
+	if len(all) == 0 {
+		return
+	}
+	began := time.Now()
+	path := blobPath(im.ref.Name, all[len(all)-1].Digest)
+	plain, claims := s.prober.session(Self), s.prober.session(Class{Name: Self.Name, Addr: s.opt.Self})
+	is := plain.registry(ctx, http.MethodGet, path, 4096, nil)
+	should := claims.registry(ctx, http.MethodGet, path, 4096, nil)
+	if s.spent(ctx, "address", im.ref.String(), s.base, errors.Join(is.Err, should.Err)) {
+		return
+	}
+	a, va := plain.target(is, path)
+	b, vb := claims.target(should, path)
+	v := judge.Good("as %s", s.opt.Self)
+	switch {
+	case a == nil:
+		v = va
+	case b == nil:
+		v = vb
+	case a.Host != b.Host:
+		v = judge.Fail("correct client.behind in the config, or the front's rule for the header with the client's address; /-/whoami shows what the server sees",
+			"this machine is sent to %s, a client at its address %s to %s: the server sees it at another address", a.Host, s.opt.Self, b.Host)
+	}
+	s.say("address", im.ref.String(), a, began, v)
 }
 
 // neighbour returns the ith address of the network of a, which is a /24 or a /64.

@@ -259,7 +259,7 @@ func (s *session) whole(ctx context.Context, im *image, at *url.URL, b judge.Blo
 	resp, cancel, err := s.open(ctx, at, nil, b.Size)
 	var n int64
 	var first time.Duration
-	v := judge.Verdict{}
+	var v judge.Verdict
 	switch {
 	case s.spent(ctx, idLayer, im.ref.String(), at, err):
 		return false

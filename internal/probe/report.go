@@ -69,7 +69,7 @@ type Report struct {
 	Passed   int          `json:"passed"`
 }
 
-// sort orders findings by check, then class, image and host, and counts them.
+// finish orders findings by check, then class, image and host, and counts them.
 func (r *Report) finish() {
 	order := map[string]int{}
 	for i, c := range Checks() {
@@ -88,6 +88,7 @@ func (r *Report) finish() {
 			r.Skipped++
 		case judge.OK:
 			r.Passed++
+		case judge.Info:
 		}
 	}
 }

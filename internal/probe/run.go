@@ -27,12 +27,17 @@ type Options struct {
 	Images []judge.Ref
 	// Classes are asked for in addition to Self. They need Sign.
 	Classes []Class
-	// Sign returns the header that makes the server take a request for one of addr. It is sent to the name only.
+	// Sign returns the header that makes the server take a request for one of addr, or, if addr is invalid, for a
+	// probe's own. It is sent to the name only.
 	Sign func(method, host, pathAndQuery string, addr netip.Addr) (header, value string)
 	// Listed reports whether clients were told of a host that blobs come from. nil: not known.
 	Listed func(host string) bool
 	// Explain says where the config sends a client. nil: not known.
 	Explain func(ctx context.Context, addr netip.Addr, host, pathAndQuery string) (Expected, error)
+
+	// Self is the address at which servers should see the machine of the probe. With Sign, the probe then finds out
+	// whether they do.
+	Self netip.Addr
 
 	Platforms []string // os/architecture; empty: all
 	Signed    bool     // an image without a signature is an error
@@ -92,12 +97,20 @@ func Run(ctx context.Context, opt Options) (*Report, error) {
 	within, cancel := context.WithTimeout(ctx, opt.Limits.Time)
 	defer cancel()
 	self := p.session(Self)
+	self.host(within, p.base.JoinPath("/v2/"))
 	if self.ping(within) {
 		p.name(within, self)
 	}
 	p.blobHosts(within)
 	if err := ctx.Err(); err != nil {
 		return nil, err
+	}
+	if p.meter.spent.Load() || within.Err() != nil {
+		l := opt.Limits
+		self.say(idBudget, "", nil, began, judge.Warn("raise the bounds, or ask for fewer images and classes",
+			"the run ended at its bounds of %d requests, %s and %s: some checks were not made", l.Requests, judge.Size(l.Bytes), l.Time))
+	} else {
+		self.say(idBudget, "", nil, began, judge.Good("%d requests, %s", p.meter.made(), judge.Size(p.meter.bytes.Load())))
 	}
 	return p.report(began), nil
 }
@@ -134,7 +147,10 @@ func Base(name string, plainHTTP []string) (*url.URL, error) {
 
 // name asks everything that begins at the registry's name.
 func (p *prober) name(ctx context.Context, self *session) {
-	self.host(ctx, p.base.JoinPath("/v2/"))
+	if p.opt.Sign != nil {
+		self.signed = true
+		self.signed = self.accepted(ctx)
+	}
 	self.refusals(ctx, p.opt.Images[0].Name)
 	for i, ref := range p.opt.Images {
 		im, ok := self.resolve(ctx, ref)
@@ -145,6 +161,9 @@ func (p *prober) name(ctx context.Context, self *session) {
 			self.tags(ctx, ref)
 		}
 		self.pull(ctx, im)
+		if i == 0 && p.opt.Self.IsValid() && self.signed {
+			self.address(ctx, im)
+		}
 		self.coherent(ctx, im)
 		self.signatures(ctx, im)
 	}
@@ -242,7 +261,7 @@ func (s *session) accepted(ctx context.Context) bool {
 		return false
 	}
 	name, _ := s.opt.Sign(http.MethodHead, s.base.Host, "/", s.as.Addr)
-	v := judge.Good("accepted as %s", s.as.Addr)
+	v := judge.Good("accepted as %s", s.as.Name)
 	if trouble, bad := judge.Trouble(ans); bad && ans.Location == nil {
 		v = trouble
 	} else if got := ans.Header.Get(name); got != "accepted" {

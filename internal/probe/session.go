@@ -19,7 +19,7 @@ import (
 // Class is a kind of client, as which the probe asks.
 type Class struct {
 	Name string     // for people and labels: "aws/us-east-1 ipv4"
-	Addr netip.Addr // that the probe claims; invalid: none, so the server sees the machine of the probe
+	Addr netip.Addr // that the probe claims to have; invalid: its own, as the server sees it
 }
 
 // Self is the machine of the probe.
@@ -59,11 +59,14 @@ type session struct {
 	as     Class
 	client *http.Client
 	askers map[string]*judge.Asker // by host, because each gives up a dead host
+	// signed sends the probe identity to the registry's name. The server then learns nothing from the repeats that a
+	// probe makes.
+	signed bool
 }
 
 func (p *prober) session(as Class) *session {
 	return &session{
-		prober: p, as: as, askers: map[string]*judge.Asker{},
+		prober: p, as: as, signed: p.opt.Sign != nil && as.Addr.IsValid(), askers: map[string]*judge.Asker{},
 		client: &http.Client{Transport: p.via, CheckRedirect: outbound.NoRedirect},
 	}
 }
@@ -84,7 +87,7 @@ func (s *session) registry(ctx context.Context, method, pathAndQuery string, lim
 	for k, v := range header {
 		all[k] = v
 	}
-	if s.opt.Sign != nil && s.as.Addr.IsValid() {
+	if s.signed {
 		k, v := s.opt.Sign(method, s.base.Host, pathAndQuery, s.as.Addr)
 		all[k] = v
 	}
@@ -138,7 +141,7 @@ func (s *session) record(id, image string, at *url.URL, began time.Time, bytes i
 	}
 	switch {
 	case image == "":
-	case c.Paths:
+	case c.Paths && s.as == Self:
 		f.Proof = Path
 	default:
 		f.Proof = Decision
