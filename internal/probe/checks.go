@@ -44,6 +44,7 @@ func Checks() []Check {
 		{"h2", "the host speaks HTTP/2", judge.Warning, false},
 		{"clock", "the host's clock differs by less than a minute", judge.Warning, false},
 		{"tag", "the tag leads to a manifest", judge.Failed, false},
+		{"tag.same", "the tag leads to the same digest for all clients", judge.Warning, false},
 		{"manifest", "the manifest has the digest that names it", judge.Failed, false},
 		{"head", "HEAD says what GET gives", judge.Failed, false},
 		{idRedirect, "a blob's redirect leads to one HTTPS host that answers itself", judge.Failed, false},

@@ -80,6 +80,13 @@ func TestFaults(t *testing.T) {
 		{name: "HEAD of a tag gives no digest", check: "tag", detail: "no digest", also: []string{"identity"}, change: func(w *world) {
 			w.faults["name"] = on(path("/manifests/1.0"), func(rw http.ResponseWriter, _ *http.Request) bool { rw.WriteHeader(200); return true })
 		}},
+		{name: "a replica is behind", check: "tag.same", as: nowhere.Name, detail: "for self", change: func(w *world) {
+			for _, m := range w.manifests {
+				if bytes.Contains(m, []byte(w.big)) {
+					w.old = digestOf(m)
+				}
+			}
+		}},
 		{name: "a manifest has other bytes", check: "manifest", detail: "are others", change: func(w *world) {
 			w.manifests[w.index] = bytes.Replace(w.manifests[w.index], []byte("amd64"), []byte("amd65"), 1)
 		}, also: []string{"tag", "head"}},

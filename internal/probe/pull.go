@@ -76,6 +76,7 @@ func (s *session) resolve(ctx context.Context, ref judge.Ref) (*image, bool) {
 			return nil, false
 		}
 		im.digest = d
+		s.agrees(what, began, d)
 	}
 	root, ok := s.manifest(ctx, what, ref.Name, im.digest)
 	if !ok {
@@ -88,6 +89,25 @@ func (s *session) resolve(ctx context.Context, ref judge.Ref) (*image, bool) {
 		im.pulled = im.manifests[:1]
 	}
 	return im, true
+}
+
+// agrees compares what a tag leads to for this class with what it led to for the first.
+func (s *session) agrees(image string, began time.Time, d oci.Digest) {
+	s.mu.Lock()
+	first, known := s.digests[image]
+	if !known {
+		s.digests[image] = d
+	}
+	s.mu.Unlock()
+	if !known {
+		return
+	}
+	v := judge.Good("the same digest as for %s", Self.Name)
+	if first != d {
+		v = judge.Fail("wait for the replication of the registries behind the name, or set lag: of the upstream that is behind",
+			"the tag leads to %.19s…, but to %.19s… for %s", d, first, Self.Name)
+	}
+	s.say("tag.same", image, s.base, began, v)
 }
 
 // children reads the manifests of an index: those of the wanted platforms, which are pulled, and the others, which must

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"ociproxy/internal/check/judge"
+	"ociproxy/internal/oci"
 )
 
 // Expected is where the config sends a client.
@@ -127,19 +128,20 @@ func begin(opt *Options) (p *prober, done func(), err error) {
 	}
 	tr := judge.Transport(opt.Lookup, opt.TLS, opt.Timeout, judge.IPv4, judge.IPv6)
 	tr.MaxIdleConnsPerHost = parallelRanges
-	p = &prober{opt: opt, base: base, meter: newMeter(opt.Limits), tally: &tally{told: opt.Progress}, hosts: map[string]*host{}}
+	p = &prober{opt: opt, base: base, meter: newMeter(opt.Limits), tally: &tally{told: opt.Progress}, hosts: map[string]*host{}, digests: map[string]oci.Digest{}}
 	p.via = p.meter.over(tr)
 	return p, tr.CloseIdleConnections, nil
 }
 
-// Base returns the URL of a registry's name: HTTPS, except for loopback and the hosts of plainHTTP.
+// Base returns the URL of a registry's name: HTTPS, except for loopback and the hosts of plainHTTP. A name that begins
+// with https:// is always HTTPS.
 func Base(name string, plainHTTP []string) (*url.URL, error) {
-	name = strings.TrimSuffix(strings.TrimPrefix(name, "https://"), "/")
-	u, err := url.Parse("https://" + name)
-	if err != nil || u.Host != name || u.Hostname() == "" || u.User != nil {
+	host, secure := strings.CutPrefix(strings.TrimSuffix(name, "/"), "https://")
+	u, err := url.Parse("https://" + host)
+	if err != nil || u.Host != host || u.Hostname() == "" || u.User != nil {
 		return nil, fmt.Errorf("%q is not the name of a registry: want HOST or HOST:PORT", name)
 	}
-	if (&prober{opt: &Options{PlainHTTP: plainHTTP}}).plain(u.Host) {
+	if !secure && (&prober{opt: &Options{PlainHTTP: plainHTTP}}).plain(u.Host) {
 		u.Scheme = "http"
 	}
 	return u, nil

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"ociproxy/internal/check/judge"
+	"ociproxy/internal/oci"
 	"ociproxy/internal/outbound"
 )
 
@@ -37,8 +38,9 @@ type prober struct {
 	via   http.RoundTripper // counts in meter
 	tally *tally
 
-	mu    sync.Mutex
-	hosts map[string]*host // blob hosts seen, by host
+	mu      sync.Mutex
+	hosts   map[string]*host      // blob hosts seen, by host
+	digests map[string]oci.Digest // of the tags, as the first class saw them
 }
 
 // host is what a run has seen of a host.

@@ -109,6 +109,7 @@ type world struct {
 	until map[string]time.Time // ends of certificates
 	plain map[string]bool
 	only1 map[string]bool
+	old   string // digest that 1.0 still has for clients of nowhere; "": the same as for all
 }
 
 const identityHeader = "Test-Identity"
@@ -293,7 +294,9 @@ func (w *world) registry(rw http.ResponseWriter, r *http.Request) {
 			body = marshal(map[string]any{"schemaVersion": 2, "manifests": []any{map[string]any{"digest": w.signature, "size": 1}}})
 		}
 	case oci.KindTag:
-		body = w.manifests[req.Tag]
+		if body = w.manifests[req.Tag]; w.old != "" && req.Tag == "1.0" && network(addr) == network(nowhere.Addr.String()) {
+			body = w.manifests[w.old]
+		}
 	default:
 		body = w.manifests[req.Digest.String()]
 	}

@@ -79,7 +79,7 @@ func (c pull) run(t *testing.T, s *site, all map[string]block) {
 	if c.slow {
 		c.client.check(t)
 	}
-	p := s.start(t, map[speech]*authority{publicTLS: s.public, privateTLS: s.private}[c.speaks])
+	p := s.start(t, map[speech]*authorities{publicTLS: s.public, privateTLS: s.private}[c.speaks])
 	r := c.room(t, s, p, all)
 	open := c.client.open(t, r)
 	ref := func(tag string) string {
@@ -137,7 +137,7 @@ func (c pull) localise(s *site, p *proxy.Proxy, dir, text string) string {
 func (c pull) room(t *testing.T, s *site, p *proxy.Proxy, all map[string]block) *room {
 	t.Helper()
 	r := &room{dir: parts.ShortDir(t)}
-	r.env = []string{s.public.trust(), "HOME=" + r.dir}
+	r.env = []string{s.public.Trust(), "HOME=" + r.dir}
 	var install []block
 	for _, name := range c.blocks {
 		b, ok := all[name]
@@ -153,11 +153,11 @@ func (c pull) room(t *testing.T, s *site, p *proxy.Proxy, all map[string]block) 
 			install = append(install, b)
 		}
 	}
-	authority, err := os.ReadFile(s.private.ca)
+	ca, err := os.ReadFile(s.private.File)
 	if err != nil {
 		t.Fatal(err)
 	}
-	write(t, filepath.Join(r.dir, "ca.crt"), string(authority))
+	write(t, filepath.Join(r.dir, "ca.crt"), string(ca))
 	for _, b := range install {
 		if err := r.sh(t, commandOf(b)); err != nil {
 			t.Fatal(err)

@@ -1,16 +1,9 @@
 package clientconfig
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"fmt"
-	"math/big"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -21,6 +14,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
+	"ociproxy/test/authority"
 	"ociproxy/test/image"
 	"ociproxy/test/parts"
 	"ociproxy/test/proxy"
@@ -36,18 +30,18 @@ type site struct {
 	images   map[string]*image.Image // by tag
 
 	// Two authorities: what the system trusts, and what only the configuration of a client can make it trust.
-	public, private *authority
+	public, private *authorities
 }
 
 const repository = "sample/app"
 
 func newSite(t *testing.T) *site {
 	t.Helper()
-	s := &site{public: newAuthority(t), private: newAuthority(t), images: map[string]*image.Image{}}
-	s.store = s3.StartTLS(t, "us-east-1", s.public.cert, s.public.key)
-	s.registry = registry.StartTLS(t, s.public.cert, s.public.key)
+	s := &site{public: newAuthorities(t), private: newAuthorities(t), images: map[string]*image.Image{}}
+	s.store = s3.StartTLS(t, "us-east-1", s.public.Cert, s.public.Key)
+	s.registry = registry.StartTLS(t, s.public.Cert, s.public.Key)
 	pool := x509.NewCertPool()
-	pool.AddCert(s.public.authority)
+	pool.AddCert(s.public.Root)
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}
 	t.Cleanup(transport.CloseIdleConnections)
 	for i, tag := range []string{"1.0", "2.0"} {
@@ -68,7 +62,7 @@ func newSite(t *testing.T) *site {
 }
 
 // start starts a proxy before the site: by HTTPS with a certificate of the authority, or by HTTP without one.
-func (s *site) start(t *testing.T, a *authority) *proxy.Proxy {
+func (s *site) start(t *testing.T, a *authorities) *proxy.Proxy {
 	t.Helper()
 	config := proxy.Config{
 		"location": "aws/us-east-1",
@@ -82,9 +76,9 @@ func (s *site) start(t *testing.T, a *authority) *proxy.Proxy {
 		"limits": proxy.Map{"checkTimeout": "5s"},
 	}
 	if a != nil {
-		config["tls"] = proxy.Map{"cert": a.cert, "key": a.key}
+		config["tls"] = proxy.Map{"cert": a.Cert, "key": a.Key}
 	}
-	return proxy.Start(t, config, s.public.trust())
+	return proxy.Start(t, config, s.public.Trust())
 }
 
 // fromStore checks that the client asked the proxy for the manifest of a tag, and got all layers from the store.
@@ -156,62 +150,16 @@ func (s *site) mark(p *proxy.Proxy) marks {
 	return marks{p.Output.Mark(), s.store.Mark(), s.registry.Mark()}
 }
 
-// authority is a certificate authority, with a certificate for 127.0.0.1 and its key as files.
-type authority struct {
-	authority     *x509.Certificate
-	ca, cert, key string
+// authorities is an authority with a certificate for 127.0.0.1.
+type authorities struct {
+	*authority.Authority
+	authority.Issued
 }
 
-func newAuthority(t *testing.T) *authority {
+func newAuthorities(t *testing.T) *authorities {
 	t.Helper()
-	dir := t.TempDir()
-	a := &authority{ca: filepath.Join(dir, "ca.crt"), cert: filepath.Join(dir, "tls.crt"), key: filepath.Join(dir, "tls.key")}
-	caKey, serial := newKey(t), int64(1)
-	template := func() *x509.Certificate {
-		serial++
-		return &x509.Certificate{
-			SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: dir}, NotBefore: time.Now().Add(-time.Hour),
-			NotAfter: time.Now().Add(time.Hour),
-		}
-	}
-	root := template()
-	root.IsCA, root.BasicConstraintsValid, root.KeyUsage = true, true, x509.KeyUsageCertSign
-	a.authority = issue(t, a.ca, root, root, &caKey.PublicKey, caKey)
-	leaf, leafKey := template(), newKey(t)
-	leaf.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1)}
-	issue(t, a.cert, leaf, a.authority, &leafKey.PublicKey, caKey)
-	der, err := x509.MarshalPKCS8PrivateKey(leafKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	write(t, a.key, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})))
-	return a
-}
-
-// trust returns the variable that makes this authority the system's, for Go programs.
-func (a *authority) trust() string { return "SSL_CERT_FILE=" + a.ca }
-
-func newKey(t *testing.T) *ecdsa.PrivateKey {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
-}
-
-func issue(t *testing.T, file string, template, parent *x509.Certificate, public *ecdsa.PublicKey, key *ecdsa.PrivateKey) *x509.Certificate {
-	t.Helper()
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, public, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	write(t, file, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
-	return cert
+	a := authority.New(t)
+	return &authorities{a, a.Issue(t, time.Hour, "127.0.0.1")}
 }
 
 // write writes a file, and its directory if there is none.
