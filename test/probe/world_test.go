@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -102,7 +103,7 @@ func newWorld(t *testing.T) *world {
 		w.certs[h] = w.authority.Issue(t, 90*24*time.Hour, h, name).Together
 	}
 	w.key = filepath.Join(t.TempDir(), "probe.key")
-	made := ctl.Run(t, nil, "key", "new", w.key, "--output", "json")
+	made := ctl.Run(t, ctl.Limit, nil, "key", "new", w.key, "--output", "json")
 	var key struct {
 		Public string `json:"public"`
 	}
@@ -193,7 +194,8 @@ func (w *world) haproxy(t *testing.T, f *fault) {
 		t.Fatal(err)
 	}
 	if w.front != nil {
-		w.front.Kill(t)
+		w.front.Signal(t, syscall.SIGKILL)
+		w.front.Wait(t, time.Minute)
 	}
 	w.front = parts.Start(t, parts.Spec{
 		Path: parts.Find(t, "haproxy"), Args: []string{"-db", "-f", w.file}, Ready: parts.Dial("tcp", "127.0.0.1:"+w.ports[farHost]), Abrupt: true,
@@ -220,7 +222,7 @@ func (w *world) probe(t *testing.T, args ...string) (report, ctl.Ran) {
 		"probe", w.at(name), "--config", w.proxy.File, "--image", "app:1.0", "--identity", w.key, "--self", self,
 		"--ca", w.authority.File, "--rate", "1000", "--output", "json",
 	}, args...)
-	ran := ctl.Run(t, []string{w.authority.Trust()}, all...)
+	ran := ctl.Run(t, ctl.Limit, []string{w.authority.Trust()}, all...)
 	var r report
 	if err := json.Unmarshal([]byte(ran.Stdout), &r); err != nil {
 		t.Fatalf("%v\n%s", err, ran)
