@@ -46,7 +46,7 @@ func parseEntry(s string, port bool) (netip.Addr, bool) {
 		return withoutPort()
 	}
 	if addr, ok := parseAddr(s); ok {
-		return addr, possible(addr)
+		return addr, Possible(addr)
 	}
 	return withoutPort()
 }
@@ -67,15 +67,15 @@ func validPort(s string) bool {
 
 var reserved = netip.MustParsePrefix("240.0.0.0/4")
 
-// possible reports whether a client can have an address. It refuses the unspecified address, multicast, and
-// 240.0.0.0/4, from which Cloudflare's "Pseudo IPv4" invents addresses.
-func possible(addr netip.Addr) bool {
+// Possible reports whether a client can have an address that is unmapped. It refuses the unspecified address, multicast,
+// and 240.0.0.0/4, from which Cloudflare's "Pseudo IPv4" invents addresses.
+func Possible(addr netip.Addr) bool {
 	return !addr.IsUnspecified() && !addr.IsMulticast() && !reserved.Contains(addr)
 }
 
 func parseClient(s string) (netip.Addr, bool) {
 	addr, ok := parseAddr(s)
-	return addr, ok && possible(addr)
+	return addr, ok && Possible(addr)
 }
 
 // parseAddr parses an address, drops an IPv6 zone and unmaps IPv4.

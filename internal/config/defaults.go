@@ -23,6 +23,7 @@ func Fill(v any) {
 		v.Listen = ":8080"
 		Fill(&v.Admin)
 		Fill(&v.Client)
+		Fill(&v.Probe)
 		Fill(&v.TLS)
 		Fill(&v.Limits)
 		Fill(&v.Ranges)
@@ -35,6 +36,8 @@ func Fill(v any) {
 		v.Role = Primary
 	case *Client:
 		v.Behind.Preset = "direct"
+	case *Probe:
+		v.MaxRPS = 50
 	case *TLS:
 		v.MinVersion = "1.2"
 	case *Limits:

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"math"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"ociproxy/internal/key"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/place"
 )
@@ -56,6 +58,7 @@ var leaves = map[reflect.Type]leaf{
 	reflect.TypeFor[netip.Prefix]():  word("a CIDR range", "string", parsePrefix, netip.Prefix.String),
 	reflect.TypeFor[place.Place]():   word("a place", "string", parsePlace, place.Place.String),
 	reflect.TypeFor[oci.Digest]():    word("a digest", "string", parseDigest, oci.Digest.String),
+	reflect.TypeFor[ed25519.PublicKey](): word("a public key", "string", parseKey, key.Format),
 	reflect.TypeFor[Serves]():        words("a list of clouds, `internet` or `all`", parseServes, Serves.Names),
 	reflect.TypeFor[Families]():      words("a list of ipv4 and ipv6", parseFamilies, Families.Names),
 }
@@ -189,4 +192,10 @@ func parseDigest(s string) (oci.Digest, string, error) {
 		return d, "a digest is sha256: and 64 lower-case hexadecimal digits", fmt.Errorf("expected a digest, found %q", shorten(s))
 	}
 	return d, "", nil
+}
+
+// parseKey never shows what it refuses: it may be the private key.
+func parseKey(s string) (ed25519.PublicKey, string, error) {
+	k, err := key.Parse(s)
+	return k, "oci-proxyctl key show FILE prints the public half of a key", err
 }

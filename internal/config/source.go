@@ -32,14 +32,15 @@ func (s *source) locate(e *Error) *Error {
 	return e
 }
 
-// secret finds what may be a password or a signature inside a URL.
-var secret = regexp.MustCompile(`(?i)(://)([^/\s"']*)(@)|([?&](?:` + strings.Join(secretParameters, "|") + `)=)([^&\s"']*)()`)
+// secret finds what may be a password or a signature inside a URL, and an ed25519 private key in PKCS #8.
+var secret = regexp.MustCompile(`(?i)(://)([^/\s"']*)(@)|([?&](?:` + strings.Join(secretParameters, "|") + `)=)([^&\s"']*)()` +
+	`|(MC4CAQAwBQYDK2Vw)([^\s"'}]*)`)
 
 // mask blots secrets out, character by character: faults are logged, and columns must stay.
 func mask(line string) string {
 	return secret.ReplaceAllStringFunc(line, func(m string) string {
 		g := secret.FindStringSubmatch(m)
-		return g[1] + g[4] + strings.Repeat("*", utf8.RuneCountInString(g[2]+g[5])) + g[3]
+		return g[1] + g[4] + g[7] + strings.Repeat("*", utf8.RuneCountInString(g[2]+g[5]+g[8])) + g[3]
 	})
 }
 

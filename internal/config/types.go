@@ -1,6 +1,7 @@
 package config
 
 import (
+	"crypto/ed25519"
 	"net/netip"
 	"time"
 
@@ -30,6 +31,8 @@ type Config struct {
 	// Names are the names that clients know this registry by. You need them only if the names differ in what they
 	// serve. A host that is not in any list is treated as `primary`.
 	Names []Name `yaml:"names"`
+	// Probe says who may ask this server as a client at any address.
+	Probe Probe `yaml:"probe"`
 	// Pages are web pages for people who open the registry's name in a browser.
 	Pages Pages `yaml:"pages"`
 	// TLS makes the public port speak HTTPS. Leave it out behind a load balancer that ends TLS.
@@ -111,6 +114,29 @@ type Behind struct {
 	RequireValue string `yaml:"requireValue"`
 	// ProxyProtocol requires a PROXY protocol header (v1 or v2) from trusted peers and refuses it from others.
 	ProxyProtocol bool `yaml:"proxyProtocol"`
+}
+
+// Probe accepts the probe identity: `oci-proxyctl probe` asks as clients of every place, and the answer is the one that
+// these clients get. It changes nothing that the server knows about clients, stores and upstreams. The page
+// client-address.md explains it.
+type Probe struct {
+	// Keys are the keys whose identities count, at most 16. Without keys, the server ignores the header.
+	Keys []ProbeKey `yaml:"keys"`
+	// MaxRPS is the highest number of requests per second with such an identity on each instance, more than 0 and at
+	// most 200. More requests get `429` with `Retry-After`. They do not count against the `maxRPS` of names and
+	// upstreams.
+	MaxRPS float64 `yaml:"maxRPS"`
+}
+
+// Enabled reports whether any identity can be accepted.
+func (p Probe) Enabled() bool { return len(p.Keys) > 0 }
+
+// ProbeKey is a key that signs probe identities.
+type ProbeKey struct {
+	// Name is the name of the key in the log: the team or machine that has the private key.
+	Name string `yaml:"name" rule:"required"`
+	// Key is the public key, 44 characters of base64. `oci-proxyctl key show` prints it.
+	Key ed25519.PublicKey `yaml:"key" rule:"required" hint:"oci-proxyctl key new makes a key, and oci-proxyctl key show prints its public half"`
 }
 
 // Name is a group of host names of this registry that are treated alike.

@@ -32,6 +32,7 @@ func validate(d *decoder, c *Config) {
 	v.listeners()
 	v.place("location", &c.Location)
 	v.client()
+	v.probe()
 	v.limits()
 	v.health()
 	v.ranges()

@@ -53,6 +53,8 @@ type Target struct {
 	Size int64
 	// Trusted answers are believed without proof: the candidate has everything by definition.
 	Trusted bool
+	// Unobserved says that Observe must not hear of this check: it was not made for a client.
+	Unobserved bool
 }
 
 // Options bound a [Checker]. Zero fields take the documented defaults.

@@ -51,7 +51,7 @@ func (c *Checker) start(client netip.Prefix, t Target, why purpose) *flight {
 	o := c.origin(t.Key.Origin)
 	if !c.acquire(client, o) {
 		c.mu.Unlock()
-		c.opt.Observe(t, ResultShed, Answer{Size: -1}, 0)
+		c.observe(&t, ResultShed, Answer{Size: -1}, 0)
 		return nil // the answer stays unknown
 	}
 	// The request's strings are parts of a larger buffer: keep copies.
@@ -96,9 +96,15 @@ func (c *Checker) fly(f *flight, client netip.Prefix, doubt *attempt) {
 		c.lost(t.Key)
 	}
 	if f.why != toKeep || result != ResultHeld { // a confirmed answer is no news
-		c.opt.Observe(*t, result, a, took)
+		c.observe(t, result, a, took)
 	}
 	close(f.done)
+}
+
+func (c *Checker) observe(t *Target, result string, a Answer, took time.Duration) {
+	if !t.Unobserved {
+		c.opt.Observe(*t, result, a, took)
+	}
 }
 
 // wait returns true when f has its answer, and false when its time is over or ctx is done. For all waiting requests,

@@ -76,6 +76,8 @@ type Metrics struct {
 	Ready prometheus.Gauge
 	// Connections is the number of open client connections, MaxConnections the maximum.
 	Connections, MaxConnections prometheus.Gauge
+	// ProbeRequests counts the requests with a probe identity by outcome. No other metric counts them.
+	ProbeRequests *prometheus.CounterVec
 	// Crowded counts the connections that were closed to make room for others (displaced) and those that found no
 	// room (refused).
 	Crowded *prometheus.CounterVec
@@ -162,6 +164,7 @@ func New(version string) *Metrics {
 	for _, result := range []string{"displaced", "refused"} {
 		m.Crowded.WithLabelValues(result)
 	}
+	m.ProbeRequests = m.counter("ociproxy_probe_requests_total", "Requests with a probe identity by its outcome; no other metric counts them.", "outcome")
 	info := m.gaugeVec("ociproxy_build_info", "1 for the build in use.", "version", "goversion")
 	goversion := ""
 	if bi, ok := debug.ReadBuildInfo(); ok {

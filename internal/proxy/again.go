@@ -21,14 +21,14 @@ import (
 // decides again with the new answer.
 func (s *Server) lookAgain(ctx context.Context, w *wiring, q *request, d *decision) {
 	was := d.Candidate
-	if d.refused != nil || q.Kind != oci.KindManifest && q.Kind != oci.KindTag ||
+	if d.refused != nil || q.peek || q.Kind != oci.KindManifest && q.Kind != oci.KindTag ||
 		was == route.NoCandidate || was == w.snapshot.Canonical || !s.again.asked(q) {
 		return
 	}
 	if !s.again.mayAsk(w.snapshot.Candidates[was].Origin, q) {
 		return
 	}
-	if !w.allow(was) {
+	if !w.allow(q, was) {
 		w.health.Suspect(was) // a probe must find out instead
 		return
 	}
@@ -38,7 +38,7 @@ func (s *Server) lookAgain(ctx context.Context, w *wiring, q *request, d *decisi
 }
 
 func (s *Server) renew(ctx context.Context, w *wiring, q *request, d *decision, i int) {
-	known, ok := s.checker.CheckAgain(ctx, route.Network(q.client.Addr), w.target(i, &q.Request))
+	known, ok := s.checker.CheckAgain(ctx, q.network(), w.target(i, &q.Request))
 	if known.Held || !ok && q.Kind == oci.KindTag {
 		return
 	}

@@ -35,6 +35,10 @@ type response struct {
 // answer parses r, decides and makes the response. It writes nothing.
 func (s *Server) answer(w *wiring, r *http.Request, q *request, d *decision) response {
 	d.Candidate = route.NoCandidate
+	if no := w.identify(r, q); no != nil {
+		q.class = classInvalid
+		return refusal(no)
+	}
 	if err := w.parse(r, q); err != nil {
 		return refusal(err)
 	}
@@ -44,9 +48,12 @@ func (s *Server) answer(w *wiring, r *http.Request, q *request, d *decision) res
 	case q.Kind == oci.KindBase:
 		return response{status: http.StatusOK, body: emptyObject, json: true, api: true, by: route.NoCandidate}
 	}
-	w.places.note(q.client.Ranking.ID)
 	s.decide(r.Context(), w, q, d)
 	a := s.respond(r.Context(), w, q, d)
+	if q.peek {
+		return a
+	}
+	w.places.note(q.client.Ranking.ID)
 	s.stayed(w, q, &a)
 	w.sampleManifest(q, d)
 	s.checkAfterwards(w, q, d)

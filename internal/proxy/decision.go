@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"time"
 
 	"ociproxy/internal/existence"
 	"ociproxy/internal/oci"
@@ -20,6 +21,11 @@ type decision struct {
 	told    bool  // some source has reported the blob's size
 	size    int64 // of the blob in bytes, at the candidate; 0: unknown
 	rest    bool  // assume that the client reads the rest of the blob from its span's start
+
+	// Of a request that only peeks and is sent past its nearest candidate: which one that is, and when the address
+	// gets another chance there.
+	past  int
+	until time.Time
 }
 
 // bytes returns how many bytes of a blob the client asked for; 0: unknown.
@@ -47,7 +53,7 @@ func (s *Server) decide(ctx context.Context, w *wiring, q *request, d *decision)
 	s.resolve(ctx, w, q, d)
 	s.lookAgain(ctx, w, q, d)
 	s.retry(ctx, w, q, d)
-	s.stay(ctx, w, q, d, false)
+	s.stay(ctx, w, q, d)
 	d.size = s.sizeAt(w, q, d, d.Candidate)
 }
 
@@ -81,7 +87,7 @@ func (s *Server) settle(ctx context.Context, w *wiring, q *request, d *decision,
 			d.state.Holds.Remove(i)
 			continue
 		}
-		if !over.Has(i) && w.allow(i) {
+		if !over.Has(i) && w.allow(q, i) {
 			return
 		}
 		if over.Has(i) { // even the last resort is over its quota
@@ -118,13 +124,13 @@ func (s *Server) fill(ctx context.Context, w *wiring, q *request, d *decision) {
 	targets := make([]existence.Target, 0, route.MaxChecks)
 	size := s.agreedSize(w, q, d)
 	for _, i := range need {
-		if i != route.NoCandidate && d.state.Unknown.Has(i) && w.allow(i) {
+		if i != route.NoCandidate && d.state.Unknown.Has(i) && w.allow(q, i) {
 			t := w.target(i, &q.Request)
-			t.Size = size
+			t.Size, t.Unobserved = size, q.probed()
 			targets = append(targets, t)
 		}
 	}
-	s.checker.Check(ctx, route.Network(q.client.Addr), targets)
+	s.checker.Check(ctx, q.network(), targets)
 }
 
 // recall moves candidate i from unknown to what the proxy remembers about it, and reports whether it remembers
@@ -166,6 +172,7 @@ func (s *Server) instead(ctx context.Context, w *wiring, q *request, d *decision
 	if i := other.Candidate; other.refused != nil || i == route.NoCandidate || !other.state.Usable.Has(i) {
 		return false
 	}
+	other.state.Usable = d.state.Usable // the others are not out of service
 	*d = other
 	d.Reason = route.Retried
 	return true
@@ -193,8 +200,9 @@ func (w *wiring) target(i int, req *oci.Request) existence.Target {
 	}
 }
 
-// allow takes one request from candidate i's quota for a client. It reports whether there was one.
-func (w *wiring) allow(i int) bool { return w.quotas[i].client() }
+// allow takes one request from candidate i's quota for q. It reports whether there was one. The quotas are for clients,
+// and a probe has its own limit.
+func (w *wiring) allow(q *request, i int) bool { return q.probed() || w.quotas[i].client() }
 
 // spare takes one request from candidate i's quota for work that no client waits for. It reports whether there was
 // one.

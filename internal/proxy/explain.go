@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"text/tabwriter"
+	"time"
 
 	"ociproxy/internal/oci"
 	"ociproxy/internal/route"
@@ -31,7 +32,7 @@ type Explanation struct {
 	// Path is what was asked for; "" when only the ranking for a blob was. Then every candidate counts as holding it.
 	Path       string               `json:"path"`
 	Candidates []ExplainedCandidate `json:"candidates"`
-	// Notes say what is special about the candidates that may answer.
+	// Notes say what is special about the client, and about the candidates that may answer it.
 	Notes  []string        `json:"notes,omitempty"`
 	Answer ExplainedAnswer `json:"answer"`
 }
@@ -59,7 +60,10 @@ type ExplainedAnswer struct {
 	Candidate string `json:"candidate,omitempty"`
 	Location  string `json:"location,omitempty"`
 	Reason    string `json:"reason,omitempty"`
-	Error     string `json:"error,omitempty"`
+	// Until is with the reason `retried`: when the candidate that failed gets another chance with this address, in
+	// UTC. What the address asks for until then may change it.
+	Until time.Time `json:"until,omitzero"`
+	Error string    `json:"error,omitempty"`
 }
 
 // anyBlob stands for "some blob that every candidate holds".
@@ -88,7 +92,7 @@ func (s *Server) ExplainHost(ctx context.Context, addr netip.Addr, host, path st
 	if from := s.fallback.Load(); from != nil {
 		e.Notes = append(e.Notes, "this server started on the fallback "+from.File+", because it could not use "+s.opt.File)
 	}
-	q := request{client: w.client(addr, at), get: true}
+	q := request{client: w.client(addr, at), get: true, peer: addr, peek: true}
 	if host != "" {
 		n := w.name(host)
 		if n != nil {
@@ -114,9 +118,9 @@ func (s *Server) ExplainHost(ctx context.Context, addr netip.Addr, host, path st
 	}
 	if path == "" {
 		d.Decision = route.Decide(&q.Request, &q.client, w.snapshot, &d.state)
+		s.retry(ctx, w, &q, &d)
 	} else {
-		s.resolve(ctx, w, &q, &d)
-		s.stay(ctx, w, &q, &d, true)
+		s.decide(ctx, w, &q, &d)
 	}
 	e.fill(w, &q, &d)
 	return e, nil
@@ -138,6 +142,9 @@ func (e *Explanation) fill(w *wiring, q *request, d *decision) {
 	if note := w.snapshot.Note(&q.Request, &q.client); note != "" {
 		e.Notes = append(e.Notes, note)
 	}
+	if d.Reason == route.Retried {
+		e.retried(w.snapshot.Candidates[d.past].Name, d.until)
+	}
 	e.Answer.Reason = d.Reason.String()
 	switch {
 	case d.Action == route.Deny:
@@ -156,6 +163,13 @@ func (e *Explanation) fill(w *wiring, q *request, d *decision) {
 	if e.Path != "" {
 		e.Answer.Location = c.Location(q.Request)
 	}
+}
+
+// retried explains that the address is sent past a candidate because of what it asked for before.
+func (e *Explanation) retried(past string, until time.Time) {
+	e.Answer.Until = until.UTC()
+	e.Notes = append(e.Notes, fmt.Sprintf("this address asked again for what %s was to deliver, so it is sent past %s: "+
+		"until %s, or longer if it keeps asking. No other address is affected", past, past, e.Answer.Until.Format(time.RFC3339)))
 }
 
 // WriteText writes e as text for operators. The error is w's.

@@ -9,6 +9,7 @@ import (
 
 	"ociproxy/internal/clientip"
 	"ociproxy/internal/metrics"
+	"ociproxy/internal/probeid"
 )
 
 // Header values are shared slices. net/http only reads them, so a request allocates none.
@@ -27,6 +28,7 @@ type handler struct {
 	s        *Server
 	requests [numClasses][]prometheus.Counter
 	sources  []prometheus.Counter
+	probes   []prometheus.Counter // by outcome
 }
 
 func newHandler(s *Server) *handler {
@@ -36,6 +38,10 @@ func newHandler(s *Server) *handler {
 	}
 	for _, source := range clientip.Sources() {
 		h.sources = append(h.sources, s.metrics.Address.WithLabelValues(source.String()))
+	}
+	h.probes = make([]prometheus.Counter, len(probeid.Outcomes())+1)
+	for _, outcome := range probeid.Outcomes() {
+		h.probes[outcome] = s.metrics.ProbeRequests.WithLabelValues(outcome.String())
 	}
 	return h
 }
@@ -54,7 +60,9 @@ func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	if rand.Uint32()%timedEvery == 0 {
 		begin := time.Now()
 		a = h.s.answer(w, r, &q, &d)
-		h.s.metrics.Decision.Observe(time.Since(begin).Seconds())
+		if !q.probed() {
+			h.s.metrics.Decision.Observe(time.Since(begin).Seconds())
+		}
 	} else {
 		a = h.s.answer(w, r, &q, &d)
 	}
@@ -67,6 +75,10 @@ func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 }
 
 func (h *handler) count(w *wiring, q *request, d *decision, a *response) {
+	if q.probed() {
+		h.probes[q.probe.Outcome].Inc()
+		return
+	}
 	h.requests[q.class][metrics.CodeIndex(a.status)].Inc()
 	if !q.known {
 		return

@@ -9,6 +9,7 @@ import (
 
 	"ociproxy/internal/config"
 	"ociproxy/internal/oci"
+	"ociproxy/internal/probeid"
 	"ociproxy/internal/route"
 )
 
@@ -37,11 +38,14 @@ func (s *Server) logRequest(w *wiring, r *http.Request, q *request, d *decision,
 		slog.String("kind", classNames[q.class]),
 		slog.Int("status", a.status),
 		slog.Float64("weight", weight))
+	if q.probed() {
+		attrs = append(attrs, q.probeAttrs(w, r)...)
+	}
 	if q.known {
 		attrs = append(attrs,
 			slog.String("name", q.Name),
 			slog.String("reference", reference(&q.Request)),
-			slog.String("client", logAddress(q.client.Addr, w.cfg.Log.Client)),
+			slog.String("client", logAddress(q.peer, w.cfg.Log.Client)),
 			slog.String("address_source", q.source.String()),
 			slog.String("place", q.client.Place.String()))
 		if i := a.by; i >= 0 {
@@ -49,7 +53,7 @@ func (s *Server) logRequest(w *wiring, r *http.Request, q *request, d *decision,
 				slog.String("candidate", w.snapshot.Candidates[i].Name),
 				slog.String("reason", a.why.String()))
 		}
-		if d.size > 0 {
+		if d.size > 0 && !q.probed() {
 			attrs = append(attrs, slog.Int64("bytes", d.size))
 		}
 	}
@@ -64,6 +68,19 @@ func (s *Server) logRequest(w *wiring, r *http.Request, q *request, d *decision,
 		}
 	}
 	s.log.LogAttrs(context.Background(), level, "request", attrs...)
+}
+
+// probeAttrs returns what marks a line as a probe's. Its `client` is who sent it, never the client that it claims to be.
+func (q *request) probeAttrs(w *wiring, r *http.Request) []slog.Attr {
+	out := []slog.Attr{slog.String("probe", q.probe.Outcome.String())}
+	if q.probe.Key != "" {
+		out = append(out, slog.String("probe_key", q.probe.Key))
+	}
+	if q.probe.Outcome == probeid.Accepted {
+		return append(out, slog.String("probe_client", logAddress(q.probe.Client, w.cfg.Log.Client)))
+	}
+	// What this server got tells what a front changed.
+	return append(out, slog.String("client", logAddress(q.peer, w.cfg.Log.Client)), slog.String("host", r.Host[:min(len(r.Host), 255)]))
 }
 
 func reference(req *oci.Request) string {

@@ -29,7 +29,7 @@ func (r *refused) Error() string { return r.answer.Error() }
 // the link to the next page cannot be followed and there is no better list, relay passes the list on without the
 // link.
 func (s *Server) relay(ctx context.Context, w *wiring, q *request, d *decision) (a response) {
-	share, full := s.relays.acquire(route.Network(q.client.Addr))
+	share, full := s.relays.acquire(q.network())
 	if full != nil {
 		a = refusal(full)
 		a.by, a.why = d.Candidate, d.Reason
@@ -50,10 +50,12 @@ func (s *Server) relay(ctx context.Context, w *wiring, q *request, d *decision) 
 			a.err, a.gone = nil, true
 			return a
 		}
-		s.metrics.Relays.WithLabelValues(w.snapshot.Candidates[i].Name, relayResult(&list, err)).Inc()
 		no, isRefused := errors.AsType[*refused](err)
-		if err != nil && !isRefused && !errors.Is(err, errBusy) {
-			w.health.Suspect(i)
+		if !q.probed() {
+			s.metrics.Relays.WithLabelValues(w.snapshot.Candidates[i].Name, relayResult(&list, err)).Inc()
+			if err != nil && !isRefused && !errors.Is(err, errBusy) {
+				w.health.Suspect(i)
+			}
 		}
 		last := i == w.snapshot.Canonical
 		switch {
@@ -75,7 +77,7 @@ func (s *Server) relay(ctx context.Context, w *wiring, q *request, d *decision) 
 			return a
 		}
 		i, why = w.snapshot.Canonical, route.LastResort
-		if !w.allow(i) {
+		if !w.allow(q, i) {
 			if odd != nil {
 				return odd.response(share)
 			}

@@ -2,15 +2,18 @@ package proxy
 
 import (
 	"net/http"
+	"net/netip"
 	"strings"
 
 	"ociproxy/internal/clientip"
 	"ociproxy/internal/oci"
+	"ociproxy/internal/probeid"
 	"ociproxy/internal/reach"
 	"ociproxy/internal/route"
 )
 
-// request is what a client asks for, and which client it is. Nothing in it changes after parsing.
+// request is what a client asks for, and which client it is. Nothing in it changes after parsing. A probe's client is
+// the one that it claims to be.
 type request struct {
 	class class
 	oci.Request
@@ -18,6 +21,10 @@ type request struct {
 	client route.Client
 	source clientip.Source
 	known  bool       // the client is known: an API request within its name's limit
+	peer   netip.Addr // who sent it, and pays for what it costs; the client, unless this is a probe
+	probe  probeid.Verdict
+	// peek: the request is a question and no download. It changes nothing that is known about clients.
+	peek bool
 	span   reach.Span // of a blob
 }
 
@@ -60,7 +67,10 @@ func (w *wiring) parse(r *http.Request, q *request) error {
 	}
 	q.Request, q.class = req, classOf(req.Kind)
 	addr, source := w.address.From(r.RemoteAddr, r.Header)
-	q.source = source
+	q.source, q.peer = source, addr
+	if q.probed() {
+		addr = q.probe.Client
+	}
 	if req.Kind == oci.KindBase {
 		q.client.Addr, q.known = addr, true
 		return nil
@@ -68,7 +78,7 @@ func (w *wiring) parse(r *http.Request, q *request) error {
 	q.client = w.client(addr, w.ranges.Locate(addr))
 	if n := w.name(r.Host); n != nil {
 		q.client.Confined = n.confined
-		if n.limit != nil && !n.limit.Allow() {
+		if n.limit != nil && !q.probed() && !n.limit.Allow() {
 			n.limited.Inc()
 			return oci.ErrTooManyRequests
 		}

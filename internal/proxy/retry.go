@@ -22,9 +22,10 @@ func (s *Server) retry(ctx context.Context, w *wiring, q *request, d *decision) 
 		Addr: q.client.Addr, Digest: q.Digest, Span: q.span, Repository: q.Name, Origin: c.Origin,
 		Last: was == w.snapshot.Canonical,
 	}
-	if !q.get { // some clients ask for a blob's size many times
-		if !ask.Last {
-			s.past(ctx, w, q, d, s.reach.Level(&ask))
+	if q.peek || !q.get { // some clients ask for a blob's size many times
+		level, until := s.reach.Look(&ask)
+		if !ask.Last && s.past(ctx, w, q, d, level) {
+			d.past, d.until = was, until
 		}
 		return
 	}
@@ -68,7 +69,9 @@ func (s *Server) next(ctx context.Context, w *wiring, q *request, d *decision) b
 	if !slices.ContainsFunc(q.client.Ranking.All, func(e route.Ranked) bool {
 		return d.state.Usable.Has(e.Candidate) && elsewhere(&w.snapshot.Candidates[e.Candidate])
 	}) {
-		s.reach.Skip(q.client.Addr)
+		if !q.peek {
+			s.reach.Skip(q.client.Addr)
+		}
 		return false
 	}
 	limit := q.client.Ranking.Cents(w.snapshot.Canonical)
@@ -88,5 +91,5 @@ func (s *Server) lookInto(w *wiring, q *request, d *decision, i int, first bool)
 		return // its quota is for clients; the suspicion above causes a probe
 	}
 	digest := q.Digest
-	s.checker.Recheck(route.Network(q.client.Addr), w.askListed(q, d, i), func(known existence.Answer) { s.learn(w, i, digest, known) })
+	s.checker.Recheck(q.network(), w.askListed(q, d, i), func(known existence.Answer) { s.learn(w, i, digest, known) })
 }

@@ -30,19 +30,18 @@ func lags(cfg *config.Config, snap *route.Snapshot) []time.Duration {
 }
 
 // stay keeps a client network at the upstream that answered it before for a tag or a list of tags, where a change
-// could show it an older one. peek: only explain, and change nothing.
-func (s *Server) stay(ctx context.Context, w *wiring, q *request, d *decision, peek bool) {
+// could show it an older one.
+func (s *Server) stay(ctx context.Context, w *wiring, q *request, d *decision) {
 	want := d.Candidate
 	if w.lags == nil || d.refused != nil || want == route.NoCandidate || !moves(&q.Request) {
 		return
 	}
 	p := s.plan(w, q, want)
-	p.peek = peek
 	at, compare := s.stays.claim(&p)
 	if at == p.origin {
 		return
 	}
-	if compare && !peek {
+	if compare && !q.peek {
 		s.compare(w, q, want, &p)
 	}
 	upstreams := w.snapshot.Upstreams()
@@ -59,9 +58,7 @@ func (s *Server) stay(ctx context.Context, w *wiring, q *request, d *decision, p
 		p = s.plan(w, q, want)
 		p.canonical = true // whatever the network has seen
 	}
-	if p.peek = peek; !peek {
-		s.stays.claim(&p)
-	}
+	s.stays.claim(&p)
 }
 
 // moves reports whether the answer to req changes with time.
@@ -74,7 +71,7 @@ func (s *Server) plan(w *wiring, q *request, i int) plan {
 	return plan{
 		key: s.stays.key(route.Network(q.client.Addr), &q.Request), tag: s.stays.tag(&q.Request),
 		origin: s.stays.origin(w.snapshot.Candidates[i].Origin), lag: w.lags[i],
-		canonical: i == w.snapshot.Canonical,
+		canonical: i == w.snapshot.Canonical, peek: q.peek,
 	}
 }
 
@@ -126,8 +123,7 @@ func (s *Server) compare(w *wiring, q *request, i int, p *plan) {
 	here, there := w.target(i, &q.Request), w.target(w.snapshot.Canonical, &q.Request)
 	there.Trusted = true
 	start := time.Now()
-	network := route.Network(q.client.Addr)
-	s.checker.Compare(network, here, there, func(asked time.Time, found existence.Comparison) {
+	s.checker.Compare(q.network(), here, there, func(asked time.Time, found existence.Comparison) {
 		s.stays.end(key, begun-max(0, moment(start.Sub(asked))), found)
 	})
 }

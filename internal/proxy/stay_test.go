@@ -71,7 +71,7 @@ func TestATagDoesNotFlipBack(t *testing.T) {
 		q, d := &request{Request: mustParse(t, "/v2/a/manifests/v1")}, &decision{}
 		q.client = wiring.client(mustAddr(other), wiring.ranges.Locate(mustAddr(gcpClient)))
 		w.server.resolve(t.Context(), wiring, q, d)
-		w.server.stay(t.Context(), wiring, q, d, false)
+		w.server.stay(t.Context(), wiring, q, d)
 		if got := wiring.snapshot.Candidates[d.Candidate].Name; got != "eu" {
 			t.Errorf("%s to %s", other, got)
 		}

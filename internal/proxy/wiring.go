@@ -12,6 +12,7 @@ import (
 	"ociproxy/internal/health"
 	"ociproxy/internal/inventory"
 	"ociproxy/internal/metrics"
+	"ociproxy/internal/probeid"
 	"ociproxy/internal/ranges"
 	"ociproxy/internal/route"
 	"ociproxy/internal/set"
@@ -36,6 +37,7 @@ type wiring struct {
 	doubts   *existence.Doubts        // where inventories were wrong
 	certs    *certificate             // nil: no TLS
 	names    map[string]*registryName // by host
+	probes   *probeid.Keys            // nil: probe identities are ignored
 }
 
 // build makes a wiring of cfg. It carries over what did not change since old (address ranges, quotas).
@@ -65,6 +67,7 @@ func (s *Server) build(cfg *config.Config, old *wiring) (*wiring, error) {
 	} else if w.ranges, err = ranges.New(cfg.Ranges, cfg.Map(), located); err != nil {
 		return nil, err
 	}
+	w.probes = probeKeys(cfg, old)
 	w.all = w.snapshot.All()
 	w.index = make(map[string]int, len(w.snapshot.Candidates))
 	for i, c := range w.snapshot.Candidates {

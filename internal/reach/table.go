@@ -107,15 +107,22 @@ func (t *Table) unix() uint32 { return uint32(t.now().Unix()) }
 
 // Level returns where to send a request, without recording it.
 func (t *Table) Level(r *Request) Level {
+	to, _ := t.Look(r)
+	return to
+}
+
+// Look is [Table.Level], and returns when the nearest candidate gets another chance. Later requests may change that
+// time; it means nothing with [Nearest].
+func (t *Table) Look(r *Request) (to Level, until time.Time) {
 	w := t.where(r.Addr)
 	lock := t.lock(&w)
 	lock.Lock()
 	defer lock.Unlock()
 	l := t.find(&w)
 	if l == nil || l.state != open && t.unix() >= l.until {
-		return Nearest
+		return Nearest, time.Time{}
 	}
-	return l.at(uint16(fnv(r.Origin)), t.repo(r))
+	return l.at(uint16(fnv(r.Origin)), t.repo(r)), time.Unix(int64(l.until), 0)
 }
 
 // Keep forgets what the table learned about candidates that are not among origins. Call it after loading a

@@ -91,6 +91,8 @@ func (e *explainer) passed(r *Ranked) string {
 		return "could answer"
 	}
 	switch c, by := e.s.compare(e.ranking.lots, e.taken, r); {
+	case c > 0 && e.d.Reason == Retried:
+		return "could answer, but this address is sent past it because of what it asked for again"
 	case c >= 0:
 		return "could answer"
 	case by == byScore:
