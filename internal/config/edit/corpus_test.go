@@ -167,9 +167,9 @@ func FuzzApply(f *testing.F) {
 		s := list[int(which)%len(list)]
 		onlyOne(t, "c.yaml", text, s)
 		if i := index(cfg, s); s.List == "stores" {
-			first, last := Lines([]byte(text), s.List, i)
-			if n := len(lineStarts(text)); first < 0 || last < first || last > n {
-				t.Errorf("lines %d to %d of %d", first, last, n)
+			first, lines := Lines([]byte(text), s.List, i)
+			if n := len(lineStarts(text)); first < 0 || (first == 0) != (lines == nil) || first-1+len(lines) > n {
+				t.Errorf("%d lines from %d of %d", len(lines), first, n)
 			}
 		}
 	})
@@ -178,11 +178,13 @@ func FuzzApply(f *testing.F) {
 // TestLines reads the lines of stanzas, without the comments and blank lines around them.
 func TestLines(t *testing.T) {
 	text := around("  # about a\n  - name: a # 1\n    url: x\n\n    # in it\n    cdn: y\n\n  # about b\n  - {name: b,\n     url: x}\n\n# about the log\n")
-	lines := strings.Split(text, "\n")
-	for i, want := range []string{"  - name: a # 1|    url: x||    # in it|    cdn: y", "  - {name: b,|     url: x}"} {
-		first, last := Lines([]byte(text), "stores", i)
-		if got := strings.Join(lines[first-1:last], "|"); got != want {
-			t.Errorf("%d: %q, want %q", i, got, want)
+	for i, want := range []struct {
+		first int
+		text  string
+	}{{11, "  - name: a # 1|    url: x||    # in it|    cdn: y"}, {18, "  - {name: b,|     url: x}"}} {
+		first, lines := Lines([]byte(text), "stores", i)
+		if got := strings.Join(lines, "|"); first != want.first || got != want.text {
+			t.Errorf("%d: %d %q, want %d %q", i, first, got, want.first, want.text)
 		}
 	}
 	for i, want := range []int{5, 6} {
@@ -190,12 +192,11 @@ func TestLines(t *testing.T) {
 			t.Errorf("upstream %d: line %d", i, first)
 		}
 	}
-	if first, last := Lines([]byte(text), "stores", 2); first != 0 || last != 0 {
-		t.Error(first, last)
+	if first, lines := Lines([]byte(text), "stores", 2); first != 0 || lines != nil {
+		t.Error(first, lines)
 	}
-	last := "version: 1\nstores:\n- name: a\n  url: x"
-	if first, end := Lines([]byte(last), "stores", 0); first != 3 || end != 4 {
-		t.Error(first, end)
+	if first, lines := Lines([]byte("version: 1\r\nstores:\r\n- name: a\r\n  url: x"), "stores", 0); first != 3 || !slices.Equal(lines, []string{"- name: a", "  url: x"}) {
+		t.Errorf("%d %q", first, lines)
 	}
 	if keys := keyOrder("stores"); !slices.Contains(keys, "state") || keys[0] != "name" {
 		t.Errorf("keys %q", keys)

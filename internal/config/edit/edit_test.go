@@ -55,14 +55,16 @@ func TestStyles(t *testing.T) {
 		{"the second stanza", state, "  - {name: b, cdn: fastly, url: \"https://b.example/{digest}\", serves: all}\n  - name: a\n    state: off\n" + block, "  - {name: b, cdn: fastly, url: \"https://b.example/{digest}\", serves: all}\n  - name: a\n    state: draining\n" + block},
 		{"key that a merge overrides", state, "  - &base {name: b, cdn: fastly, state: off, url: \"https://b.example/{digest}\", serves: all}\n  - <<: *base\n    name: a\n    url: https://a.example/{digest}\n    state: filling\n", "  - &base {name: b, cdn: fastly, state: off, url: \"https://b.example/{digest}\", serves: all}\n  - <<: *base\n    name: a\n    url: https://a.example/{digest}\n    state: draining\n"},
 
-		{"insert", state, "  - name: a\n" + block, "  - name: a\n    place: aws/us-east-1\n    url: https://a.example/{digest}\n    state: draining\n    serves: [aws]\n"},
-		{"insert, name last", state, "  - serves: [aws]\n    cdn: fastly\n    url: https://a.example/{digest}\n    name: a\n", "  - serves: [aws]\n    cdn: fastly\n    url: https://a.example/{digest}\n    state: draining\n    name: a\n"},
+		{"insert", state, "  - name: a\n" + block, "  - name: a\n    place: aws/us-east-1\n    url: https://a.example/{digest}\n    serves: [aws]\n    state: draining\n"},
+		{"insert, name last", state, "  - serves: [aws]\n    cdn: fastly\n    url: https://a.example/{digest}\n    name: a\n", "  - serves: [aws]\n    state: draining\n    cdn: fastly\n    url: https://a.example/{digest}\n    name: a\n"},
 		{"insert behind a word of the list", state, "  - name: a\n    cdn: fastly\n    url: https://a.example/{digest}\n    serves: all\n", "  - name: a\n    cdn: fastly\n    url: https://a.example/{digest}\n    serves: all\n    state: draining\n"},
 		{"insert behind the state", Set{"stores", "a", "rollout", "5"}, "  - name: a\n    state: active\n" + block, "  - name: a\n    state: active\n    rollout: 5\n" + block},
 		{"insert before all others", Set{"stores", "a", "place", "aws/us-west-2"}, "  - url: https://a.example/{digest}\n    name: a\n    cdn: fastly\n    serves: all\n", "  - url: https://a.example/{digest}\n    name: a\n    place: aws/us-west-2\n    cdn: fastly\n    serves: all\n"},
-		{"insert behind a comment of several lines", state, "  - name: a\n    cdn: fastly\n    url: https://a.example/{digest} # who\n                                     # pays\n    # for clouds\n    serves: [aws]\n", "  - name: a\n    cdn: fastly\n    url: https://a.example/{digest} # who\n                                     # pays\n    state: draining\n    # for clouds\n    serves: [aws]\n"},
-		{"insert, first line is the dash's", state, "  -   name: a\n      cdn: fastly\n      serves: [all]\n      url: >-\n        https://a.example/{digest}\n", "  -   name: a\n      cdn: fastly\n      state: draining\n      serves: [all]\n      url: >-\n        https://a.example/{digest}\n"},
-		{"insert, dash on a line of its own", state, "  -\n    name: a\n" + block, "  -\n    name: a\n    place: aws/us-east-1\n    url: https://a.example/{digest}\n    state: draining\n    serves: [aws]\n"},
+		{"insert behind a comment of several lines", state, "  - name: a\n    cdn: fastly\n    url: https://a.example/{digest}\n    serves: [all] # who\n                  # pays\n    # for IPv4\n    families: [ipv4]\n", "  - name: a\n    cdn: fastly\n    url: https://a.example/{digest}\n    serves: [all] # who\n                  # pays\n    state: draining\n    # for IPv4\n    families: [ipv4]\n"},
+		{"insert before a list of lines", state, "  - name: a\n    cdn: fastly\n    url: https://a.example/{digest} # where\n    serves:\n      - all\n", "  - name: a\n    cdn: fastly\n    url: https://a.example/{digest} # where\n    state: draining\n    serves:\n      - all\n"},
+		{"insert before a list of several lines", state, "  - name: a\n    cdn: fastly\n    url: https://a.example/{digest}\n    serves: [aws,\n      gcp]\n", "  - name: a\n    cdn: fastly\n    url: https://a.example/{digest}\n    state: draining\n    serves: [aws,\n      gcp]\n"},
+		{"insert, first line is the dash's", state, "  -   name: a\n      cdn: fastly\n      serves: [all]\n      url: >-\n        https://a.example/{digest}\n", "  -   name: a\n      cdn: fastly\n      serves: [all]\n      state: draining\n      url: >-\n        https://a.example/{digest}\n"},
+		{"insert, dash on a line of its own", state, "  -\n    name: a\n" + block, "  -\n    name: a\n    place: aws/us-east-1\n    url: https://a.example/{digest}\n    serves: [aws]\n    state: draining\n"},
 		{"insert in flow", state, "  - {name: a, " + keys + "}\n", "  - {name: a, " + strings.Replace(keys, ", serves", ", state: draining, serves", 1) + "}\n"},
 		{"insert in flow, several lines", state, "  - {name: a, cdn: fastly, serves: [all],\n     url: 'https://a.example/{digest}' # here\n    }\n", "  - {name: a, cdn: fastly, serves: [all],\n     url: 'https://a.example/{digest}', state: draining # here\n    }\n"},
 		{"insert in JSON", state, "  [{\"name\": \"a\", \"cdn\": \"fastly\", \"serves\": [\"all\"], \"url\": \"https://a.example/{digest}\"}]\n", "  [{\"name\": \"a\", \"cdn\": \"fastly\", \"serves\": [\"all\"], \"url\": \"https://a.example/{digest}\", \"state\": \"draining\"}]\n"},
@@ -98,7 +100,7 @@ func TestStyles(t *testing.T) {
 
 // The last line of a file needs no line end.
 func TestEndOfFile(t *testing.T) {
-	const from = "version: 1\nupstreams: [{name: main, url: \"https://m.example\", place: aws/us-east-1, canonical: true}]\nstores:\n- serves: [all]\n  cdn: fastly\n  name: a\n  url: https://a.example/{digest}"
+	const from = "version: 1\nupstreams: [{name: main, url: \"https://m.example\", place: aws/us-east-1, canonical: true}]\nstores:\n- cdn: fastly\n  name: a\n  url: https://a.example/{digest}\n  serves: [all]"
 	for _, end := range []string{"\n", "\r\n"} {
 		text := strings.ReplaceAll(from, "\n", end)
 		r, err := Apply("c.yaml", []byte(text), Set{"stores", "a", "state", "off"}, Set{"stores", "a", "rollout", "7"})
@@ -144,7 +146,7 @@ func TestRefusals(t *testing.T) {
 		"the stanza is an alias": {"  - *a\n", "c.yaml:11: the stanza of a is an alias"},
 		"the list is an alias":   {"  *list\n", "c.yaml:11: stores is an alias"},
 		"the list is merged":     {"", "stores is not a key of its own in the file"},
-		"nothing to stand after": {"  - ? name\n    : a\n    ? cdn\n    : fastly\n    ? url\n    : https://a.example/{digest}\n    serves: [all]\n", "c.yaml:10: the stanza of a has no line after which the key could stand"},
+		"nothing to stand after": {"  - ? name\n    : a\n    ? cdn\n    : fastly\n    ? url\n    : https://a.example/{digest}\n    serves:\n      - all\n", "c.yaml:10: the stanza of a has no line after which the key could stand"},
 		"no such name":           {b + "off}\n", `c.yaml: cannot set state of "a" in stores to "draining"`},
 	} {
 		t.Run(name, func(t *testing.T) {

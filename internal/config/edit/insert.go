@@ -1,6 +1,7 @@
 package edit
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 
@@ -87,39 +88,35 @@ func (s *sibling) quoted(set Set, number bool) string {
 	return set.Key + ": " + set.Value
 }
 
-// sibling returns where a key can be inserted after k and v. ok is false when that is not certain.
+// These match what may come after the last word of a value that has one line: a comment, or also the end of a list.
+var (
+	endOfLine = regexp.MustCompile(`^[ \t]*(#.*)?$`)
+	bracket   = regexp.MustCompile(`^[ \t]*,?[ \t]*[\]}][ \t]*(#.*)?$`)
+)
+
+// sibling returns where a key can be inserted after k and its value v. ok is false when that is not certain.
 func (e *editor) sibling(stanza, k, v *yaml.Node) (s *sibling, ok bool) {
 	key, _, ok := e.scalar(k)
 	if !ok {
 		return nil, false
 	}
-	_, end, ok := e.scalar(v)
-	if !ok {
-		return nil, false
+	last, tail := v, endOfLine
+	if stanza.Style&yaml.FlowStyle == 0 && v.Style&yaml.FlowStyle != 0 && len(v.Content) > 0 { // [aws, gcp]
+		last, tail = v.Content[len(v.Content)-1], bracket
 	}
+	_, end, ok := e.scalar(last)
 	s = &sibling{end: end, json: k.Style&yaml.DoubleQuotedStyle != 0}
-	if stanza.Style&yaml.FlowStyle != 0 {
-		return s, true
+	if stanza.Style&yaml.FlowStyle != 0 || !ok {
+		return s, ok
 	}
-	if k.Line != v.Line {
+	start := e.lines[k.Line-1]
+	line, before := e.rest(start), e.text[start:key]
+	if k.Line != last.Line || !tail.MatchString(e.rest(end)) || strings.Trim(before, " -") != "" {
 		return nil, false
 	}
-	before := e.text[e.lines[k.Line-1]:key]
-	after, comment, _ := strings.Cut(e.rest(end), "#")
-	if strings.Trim(before, " -\ufeff") != "" || strings.Trim(after, " \t") != "" {
-		return nil, false
-	}
-	s.indent = strings.Map(func(r rune) rune {
-		switch r {
-		case '\ufeff':
-			return -1
-		case '-':
-			return ' '
-		}
-		return r
-	}, before)
-	s.end += len(e.rest(end))
-	if comment != "" {
+	s.indent = strings.ReplaceAll(before, "-", " ")
+	s.end = start + len(line)
+	if strings.Contains(line, "#") {
 		s.end = e.comments(k.Line, len(s.indent), s.end)
 	}
 	return s, true

@@ -60,37 +60,47 @@ func (e *editor) lineEnd(at int) string {
 	return "\n"
 }
 
-// Lines returns the lines of a valid config file that have stanza i of a list, both counted from 1. Comments above the
-// stanza are not part of it, and neither are blank lines and comments below it. It returns 0, 0 when the stanza has no
-// lines of its own.
-func Lines(text []byte, list string, i int) (first, last int) {
+// Lines returns the lines of a valid config file that have stanza i of a list, and the number of the first one, from 1.
+// Comments above the stanza are not part of it, and neither are blank lines and comments below it. It returns 0, nil
+// when the stanza has no lines of its own.
+func Lines(text []byte, list string, i int) (first int, lines []string) {
 	e := editor{text: string(text)}
 	var doc yaml.Node
 	if err := yaml.Load(text, &doc); err != nil || doc.Kind != yaml.DocumentNode || len(doc.Content) == 0 {
-		return 0, 0
+		return 0, nil
 	}
 	stanzas := own(doc.Content[0], list)
-	if stanzas == nil || i >= len(stanzas.Content) || stanzas.Kind != yaml.SequenceNode {
-		return 0, 0
+	if stanzas == nil || stanzas.Kind != yaml.SequenceNode || i >= len(stanzas.Content) {
+		return 0, nil
 	}
 	e.lines = lineStarts(e.text)
-	first, last = stanzas.Content[i].Line, len(e.lines)
+	first, last := stanzas.Content[i].Line, len(e.lines)
 	if i+1 < len(stanzas.Content) {
 		last = stanzas.Content[i+1].Line - 1
-	} else {
-		found := false
-		for k, v := range pairs(doc.Content[0]) {
-			if found {
-				last = k.Line - 1
-				break
-			}
-			found = v == stanzas
-		}
+	} else if next := after(doc.Content[0], stanzas); next != nil {
+		last = next.Line - 1
 	}
-	for ; last > first; last-- {
-		if line := strings.TrimSpace(e.rest(e.lines[last-1])); line != "" && line[0] != '#' && line != "---" && line != "..." {
+	for n := first; n <= max(first, last) && n <= len(e.lines); n++ {
+		lines = append(lines, e.rest(e.lines[n-1]))
+	}
+	for len(lines) > 1 {
+		line := strings.TrimSpace(lines[len(lines)-1])
+		if line != "" && line[0] != '#' && line != "---" && line != "..." {
 			break
 		}
+		lines = lines[:len(lines)-1]
 	}
-	return first, max(first, last)
+	return first, lines
+}
+
+// after returns the key behind a value of a mapping; nil: it is the last one.
+func after(mapping, value *yaml.Node) (next *yaml.Node) {
+	found := false
+	for k, v := range pairs(mapping) {
+		if found {
+			return k
+		}
+		found = v == value
+	}
+	return nil
 }
