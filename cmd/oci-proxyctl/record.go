@@ -124,6 +124,9 @@ func (a *app) runRecordShow(file string) error {
 	if err != nil {
 		return err
 	}
+	if !json.Valid(about.Payload) {
+		return cli.Fail("a record is what commands such as store admit write", "%s: the content is not JSON", file)
+	}
 	says := "not signed"
 	if about.KeyIDs != nil {
 		says = "not verified; it says that it is signed by " + cli.OneLine(strings.Join(about.KeyIDs, ", "))
@@ -149,9 +152,6 @@ func (a *app) readRecord(file string) ([]byte, *envelope.Content, error) {
 	about, err := envelope.Peek(data)
 	if err != nil {
 		return nil, nil, cli.Fail("a record is what commands such as store admit write", "%s: %w", file, err)
-	}
-	if !json.Valid(about.Payload) {
-		return nil, nil, cli.Fail("a record is what commands such as store admit write", "%s: the signed content is not JSON", file)
 	}
 	return data, about, nil
 }

@@ -1,10 +1,15 @@
 package main
 
 import (
+	"cmp"
+	"fmt"
+	"io"
+	"maps"
 	"math"
 	"slices"
 	"strings"
 
+	"ociproxy/internal/cli"
 	"ociproxy/internal/config"
 	"ociproxy/internal/route"
 	"ociproxy/internal/snapshot"
@@ -80,4 +85,38 @@ func spread(s *route.Snapshot, r *route.Ranking) shares {
 		left -= takes
 	}
 	return out
+}
+
+// maxMoves is how many kinds of moves are listed, and maxPlaces how many places of each.
+const maxMoves, maxPlaces = 10, 3
+
+// writeText writes how many places move, and together those that move alike.
+func (m *moves) writeText(w io.Writer) error {
+	fmt.Fprintf(w, "At %d of %d places this moves clients.\n", len(m.Moved), m.Places)
+	places := map[move][]string{}
+	for _, v := range m.Moved {
+		alike := v
+		alike.Place = ""
+		places[alike] = append(places[alike], v.Place)
+	}
+	kinds := slices.SortedFunc(maps.Keys(places), func(a, b move) int {
+		return cmp.Or(len(places[b])-len(places[a]), strings.Compare(places[a][0], places[b][0]))
+	})
+	t := cli.Table{}
+	for _, k := range kinds[:min(maxMoves, len(kinds))] {
+		to := k.Was + " → " + k.Is
+		if k.Was == k.Is {
+			to = k.Is + " stays first"
+		}
+		at := strings.Join(places[k][:min(maxPlaces, len(places[k]))], ", ")
+		if more := len(places[k]) - maxPlaces; more > 0 {
+			at += fmt.Sprintf(" and %d more", more)
+		}
+		t.Row("  "+to, fmt.Sprintf("%d%% of the client networks", k.Share), at)
+	}
+	_, err := t.WriteTo(w)
+	if more := len(kinds) - maxMoves; more > 0 && err == nil {
+		_, err = fmt.Fprintf(w, "  and %d more: --output json lists all\n", more)
+	}
+	return err
 }

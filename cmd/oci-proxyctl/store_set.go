@@ -202,9 +202,6 @@ func (a *app) warnSet(r *edit.Result, m *moves) {
 	}
 }
 
-// maxMoves is how many places are listed.
-const maxMoves = 10
-
 func (a *app) writeStored(doc *stored, sets []edit.Set) error {
 	var b strings.Builder
 	if len(doc.Changes) == 0 {
@@ -218,21 +215,9 @@ func (a *app) writeStored(doc *stored, sets []edit.Set) error {
 	for _, c := range doc.Changes {
 		fmt.Fprintf(&b, "%s: %s %s → %s\n", doc.Name, c.Key[strings.LastIndexByte(c.Key, '.')+1:], c.Was, c.Is)
 	}
-	if m := doc.Clients; m != nil {
-		fmt.Fprintf(&b, "At %d of %d places this moves clients.\n", len(m.Moved), m.Places)
-		t := cli.Table{}
-		for _, v := range m.Moved[:min(maxMoves, len(m.Moved))] {
-			to := v.Was + " → " + v.Is
-			if v.Was == v.Is {
-				to = v.Is + " stays first"
-			}
-			t.Row("  "+v.Place, to, fmt.Sprintf("%d%% of the client networks", v.Share))
-		}
-		if _, err := t.WriteTo(&b); err != nil {
+	if doc.Clients != nil {
+		if err := doc.Clients.writeText(&b); err != nil {
 			return err
-		}
-		if more := len(m.Moved) - maxMoves; more > 0 {
-			fmt.Fprintf(&b, "  and %d more: --output json lists all\n", more)
 		}
 	}
 	if doc.DryRun {

@@ -33,7 +33,7 @@ func Read(name string) (*File, error) {
 	// behind /etc, the next instance) would keep the old text, and so would the place where people look for it.
 	real, err := filepath.EvalSymlinks(name)
 	if err != nil {
-		return nil, fmt.Errorf("read config: %w", err)
+		return nil, fmt.Errorf("read config %s: %w", name, err)
 	}
 	f, err := os.Open(real)
 	if err != nil {
