@@ -54,7 +54,8 @@ func (a *app) keyShow() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "show FILE",
 		Short:   "Print the public key and the id of a private key",
-		Long:    `show reads the private key in FILE and prints its public key and its id. It never prints the private key.`,
+		Long: `show reads the private key in FILE, and prints its public key and its id. It never prints the
+private key.`,
 		Example: `  oci-proxyctl key show probe.key`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {

@@ -9,7 +9,7 @@ import (
 )
 
 // keepOwner gives the new file the owner and group of the old one. Otherwise the server, which may run as another user,
-// could not read it. An error means that only the superuser, or the owner, may write this file anew.
+// could not read it. An error means that only the owner or the superuser may replace the file.
 func keepOwner(name string, old fs.FileInfo) error {
 	was, ok := old.Sys().(*syscall.Stat_t)
 	info, err := os.Stat(name)
