@@ -22,9 +22,10 @@ import (
 const arrows = `
 cmd/oci-proxy: atomicfile check cli cli/manual clientip config docs lastgood outbound proxy ranges
 	route setup snapshot systemd
-cmd/oci-proxyctl: admit atomicfile audit cli cli/manual config docs inventory inventory/inspect
-	inventory/write lease ledger listener manifest mirror oci outbound promote promote/apply
-	promote/prove promote/sign purge ranges registry set store targets wait walk
+cmd/oci-proxyctl: admit atomicfile audit cli cli/manual config config/edit docs envelope inventory
+	inventory/inspect inventory/write key lease ledger listener manifest mirror oci outbound promote
+	promote/apply promote/prove promote/sign purge ranges registry route set snapshot store targets
+	wait walk
 cmd/oci-proxy-demo: cli cli/manual demo
 demo: atomicfile cli inventory oci outbound proxy route wait
 proxy: admit atomicfile clientip config existence health inventory listener metrics oci outbound
@@ -61,6 +62,7 @@ inventory: atomicfile fetch oci outbound pace set strictjson wait
 ranges: atomicfile config fetch place strictjson wait
 reach: oci
 route: oci place set
+config/edit: atomicfile config
 config/gen: config
 config: clientip oci place
 clientip:
@@ -76,6 +78,7 @@ loop: admit wait
 set:
 cli/manual: atomicfile
 cli:
+envelope: key strictjson
 key: atomicfile
 store/address:
 outbound:
@@ -103,7 +106,7 @@ var outside = []struct{ imported, by string }{
 	{`github\.com/prometheus/.*`, `^(internal/(loop|metrics|mirror|promote/prove|proxy)|cmd/oci-proxyctl)$`},
 	{`github\.com/spf13/.*`, `^(internal/cli(/manual)?|cmd/.*)$`},
 	{`github\.com/coreos/.*`, `^internal/systemd$`},
-	{`go\.yaml\.in/.*`, `^internal/(config|manifest)$`},
+	{`go\.yaml\.in/.*`, `^internal/(config(/edit)?|manifest)$`},
 }
 
 // TestArrows checks that docs/architecture.md lists every package, that imports go downward in it, and that there are

@@ -19,8 +19,8 @@ import (
 // Version is the newest format of the file that this release reads.
 const Version = 1
 
-// maxBytes is far above any real file (one of 400 stores is 150 KB).
-const maxBytes = 8 << 20
+// MaxBytes is the largest file that is read, far above any real file (one of 400 stores is 150 KB).
+const MaxBytes = 8 << 20
 
 // Load reads a file. Relative file names in it are made absolute, seen from the directory of the file as it is named
 // (a symbolic link is not followed: beside a ConfigMap's link lie its other keys). The error is an *Errors when the file
@@ -31,7 +31,7 @@ func Load(file string) (*Config, error) {
 		return nil, fmt.Errorf("read config: %w", err)
 	}
 	defer func() { _ = f.Close() }() // it was only read
-	data, err := io.ReadAll(io.LimitReader(f, maxBytes+1))
+	data, err := io.ReadAll(io.LimitReader(f, MaxBytes+1))
 	if err != nil {
 		return nil, fmt.Errorf("read config %s: %w", file, err)
 	}
@@ -105,8 +105,8 @@ func (c *Config) Where(path string) string {
 }
 
 func (d *decoder) read(data []byte) *Config {
-	if len(data) > maxBytes {
-		d.add(&Error{Message: fmt.Sprintf("the file is larger than %d MiB", maxBytes>>20)})
+	if len(data) > MaxBytes {
+		d.add(&Error{Message: fmt.Sprintf("the file is larger than %d MiB", MaxBytes>>20)})
 		return nil
 	}
 	root, partial := d.parse(data)

@@ -24,7 +24,7 @@ func TestOneFault(t *testing.T) {
 		{"two documents", "version: 1\n" + upstream + "---\nversion: 1\n", "f:3:1: a second document begins here"},
 		{"unfinished", "version: 1\nlisten: \"x\n", "f:3:1: not YAML: found unexpected end of stream (while scanning a quoted scalar that begins in line 2)"},
 		{"unknown anchor", "version: 1\nlisten: *here\n", "f:2:9: not YAML: unknown anchor 'here' referenced"},
-		{"too large", strings.Repeat("# x\n", maxBytes/4+1), "f:1:1: the file is larger than 8 MiB"},
+		{"too large", strings.Repeat("# x\n", MaxBytes/4+1), "f:1:1: the file is larger than 8 MiB"},
 		{"newer", "version: 7\nnews: 1\n", "f:1:10: version: this file has format version 7; this release reads version 1"},
 		{"older", "version: 0\n" + upstream, "f:1:10: version: unknown format version 0"},
 		{"no version", upstream, `f:1:1: missing key "version"`},

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"ociproxy/internal/cli"
+	"ociproxy/internal/config"
+)
+
+func (a *app) store() *cobra.Command {
+	return cli.Group(&cobra.Command{
+		Use:   "store",
+		Short: "List stores and upstreams, and change how much traffic they get",
+		Long: `store shows the stores and upstreams of the config, and edits their state and rollout in the file.
+Comments, order and every other line of the file stay as they are.`,
+		Example: `  oci-proxyctl store ls
+  oci-proxyctl store show s3-use1
+  oci-proxyctl store set s3-use1 --state active --rollout 5 --dry-run
+  oci-proxyctl store set s3-use1 --state off`,
+	},
+		a.storeLs(),
+		a.storeShow(),
+		a.storeSet(),
+	)
+}
+
+// candidate is a store or upstream of a config, as store ls shows it. Only add fields; never remove one.
+type candidate struct {
+	Name      string   `json:"name"`
+	Kind      string   `json:"kind"` // "store" or "upstream"
+	Canonical bool     `json:"canonical,omitempty"`
+	Place     string   `json:"place,omitempty"`
+	CDN       string   `json:"cdn,omitempty"`
+	State     string   `json:"state"`
+	Rollout   *int     `json:"rollout,omitempty"` // percent; of stores
+	Serves    []string `json:"serves"`
+	Families  []string `json:"families"`
+	Bucket    string   `json:"bucket,omitempty"`
+	URL       string   `json:"url"`
+
+	list   string // of the config: "stores" or "upstreams"
+	index  int
+	stanza any // *config.Store or *config.Upstream
+}
+
+// candidates lists the stores and then the upstreams of a config, in the order of the file.
+func candidates(cfg *config.Config) []candidate {
+	var out []candidate
+	for i := range cfg.Stores {
+		s := &cfg.Stores[i]
+		out = append(out, candidate{
+			Name: s.Name, Kind: "store", Place: s.Place.String(), CDN: s.CDN, State: string(s.State), Rollout: &s.Rollout,
+			Serves: s.Serves.Names(), Families: s.Families.Names(), Bucket: s.Bucket, URL: s.URL,
+			list: "stores", index: i, stanza: s,
+		})
+	}
+	for i := range cfg.Upstreams {
+		u := &cfg.Upstreams[i]
+		out = append(out, candidate{
+			Name: u.Name, Kind: "upstream", Canonical: u.Canonical, Place: u.Place.String(), State: string(u.State),
+			Serves: u.Serves.Names(), Families: u.Families.Names(), URL: u.URL,
+			list: "upstreams", index: i, stanza: u,
+		})
+	}
+	return out
+}
+
+// candidateOf returns the store or upstream with a name.
+func candidateOf(cfg *config.Config, name string) (candidate, error) {
+	all := candidates(cfg)
+	if i := slices.IndexFunc(all, func(c candidate) bool { return c.Name == name }); i >= 0 {
+		return all[i], nil
+	}
+	names := make([]string, len(all))
+	for i := range all {
+		names[i] = all[i].Name
+	}
+	hint := "store ls lists the names"
+	if near := config.Suggest(name, names); near != "" {
+		hint = fmt.Sprintf("did you mean %q?", near)
+	}
+	return candidate{}, cli.Usage(hint, "no store or upstream %q in the config", name)
+}
+
+// loaded reads the config for a command that does nothing else.
+func (a *app) loaded(ctx context.Context, file string) (*config.Config, error) {
+	cfg, err := a.load(file)
+	if err != nil {
+		return nil, a.invalid(err)
+	}
+	return cfg, ctx.Err()
+}
+
+// completeCandidates completes the one argument of cmd with the names of stores and upstreams.
+func (a *app) completeCandidates(cmd *cobra.Command, file *string) {
+	cmd.ValidArgsFunction = func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		cfg, err := a.load(*file)
+		if err != nil || len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		var names []string
+		for _, c := range candidates(cfg) {
+			names = append(names, c.Name)
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	}
+}

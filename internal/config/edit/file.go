@@ -1,0 +1,115 @@
+package edit
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/rogpeppe/go-internal/lockedfile"
+
+	"ociproxy/internal/atomicfile"
+	"ociproxy/internal/config"
+)
+
+// ErrChanged is wrapped by the error of [File.Write] when somebody else has changed the file since it was read.
+var ErrChanged = errors.New("the file was changed by somebody else in the meantime")
+
+// File is a config file as it was when it was read.
+type File struct {
+	Name string // as the caller spelt it
+	Text []byte
+
+	real string // without symbolic links
+	info fs.FileInfo
+}
+
+// Read reads a file that [File.Write] will change.
+func Read(name string) (*File, error) {
+	// The real file is replaced, not a link to it. With the link replaced, other names of the file (a checkout of git
+	// behind /etc, the next instance) would keep the old text, and so would the place where people look for it.
+	real, err := filepath.EvalSymlinks(name)
+	if err != nil {
+		return nil, fmt.Errorf("read config %s: %w", name, err)
+	}
+	f, err := os.Open(real)
+	if err != nil {
+		return nil, fmt.Errorf("read config: %w", err)
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	return read(name, real, f)
+}
+
+func read(name, real string, f interface {
+	io.Reader
+	Stat() (fs.FileInfo, error)
+},
+) (*File, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("read config: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("read config: %s is not a regular file", name)
+	}
+	text, err := io.ReadAll(io.LimitReader(f, config.MaxBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("read config %s: %w", name, err)
+	}
+	return &File{Name: name, Text: text, real: real, info: info}, nil
+}
+
+// Write replaces the text of the file completely or not at all, and keeps its mode and owner. If the file is not the
+// one that was read, the error wraps [ErrChanged] and nothing is written. Two processes that use this package exclude
+// each other with a lock. An editor that saves within the same instant does not.
+func (f *File) Write(text []byte) error {
+	locked, err := f.lock()
+	if err != nil {
+		return fmt.Errorf("write config: %w", err)
+	}
+	defer func() { _ = locked.Close() }()
+	is, err := read(f.Name, f.real, locked)
+	if err != nil {
+		return err
+	}
+	// The process that had the lock before has put another file in place of the one that is locked now.
+	now, err := os.Stat(f.Name)
+	if err != nil || !os.SameFile(now, is.info) || !bytes.Equal(f.Text, is.Text) {
+		return fmt.Errorf("write config %s: %w", f.Name, ErrChanged)
+	}
+	atomicfile.SweepFor(f.real)
+	next, err := atomicfile.Create(f.real, is.info.Mode().Perm())
+	if err != nil {
+		return fmt.Errorf("write config: %w", err)
+	}
+	defer func() { _ = next.Abort() }() // does nothing after the commit
+	if _, err := next.Write(text); err != nil {
+		return fmt.Errorf("write config: %w", err)
+	}
+	if err := next.Seal(); err != nil {
+		return fmt.Errorf("write config: %w", err)
+	}
+	if err := keepOwner(next.Temp(), is.info); err != nil {
+		return fmt.Errorf("write config %s: keep its owner: %w", f.Name, err)
+	}
+	if err := next.Commit(); err != nil {
+		return fmt.Errorf("write config: %w", err)
+	}
+	return nil
+}
+
+// lock opens the file with a lock on it, where the file system has locks.
+func (f *File) lock() (interface {
+	io.ReadCloser
+	Stat() (fs.FileInfo, error)
+}, error,
+) {
+	locked, err := lockedfile.OpenFile(f.real, os.O_RDWR, 0)
+	if errors.Is(err, errors.ErrUnsupported) {
+		return os.OpenFile(f.real, os.O_RDWR, 0)
+	}
+	return locked, err
+}

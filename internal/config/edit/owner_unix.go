@@ -1,0 +1,24 @@
+//go:build unix
+
+package edit
+
+import (
+	"io/fs"
+	"os"
+	"syscall"
+)
+
+// keepOwner gives the new file the owner and group of the old one. Otherwise the server, which may run as another user,
+// could not read it. An error means that only the owner or the superuser may replace the file.
+func keepOwner(name string, old fs.FileInfo) error {
+	was, ok := old.Sys().(*syscall.Stat_t)
+	info, err := os.Stat(name)
+	if err != nil {
+		return err
+	}
+	is, same := info.Sys().(*syscall.Stat_t)
+	if !ok || !same || was.Uid == is.Uid && was.Gid == is.Gid {
+		return nil
+	}
+	return os.Chown(name, int(was.Uid), int(was.Gid))
+}

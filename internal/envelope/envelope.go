@@ -1,0 +1,193 @@
+package envelope
+
+import (
+	"context"
+	"crypto"
+	"crypto/ed25519"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/secure-systems-lab/go-securesystemslib/dsse"
+
+	"ociproxy/internal/key"
+	"ociproxy/internal/strictjson"
+)
+
+// MaxBytes is the largest envelope, and the largest record without one. A record with thousands of findings has some
+// 100 KB.
+const MaxBytes = 1 << 20
+
+// maxSignatures bounds the work for one envelope: each signature may be tried with each trusted key.
+const maxSignatures = 16
+
+// These are the reasons for which an envelope is not opened. Errors wrap them.
+var (
+	// ErrFormat says that the text is no envelope.
+	ErrFormat = errors.New("not a signed record")
+	// ErrType says that the envelope has a payload of another type than the reader wants.
+	ErrType = errors.New("a record of another type")
+	// ErrUntrusted says that no signature is a valid one by a trusted key.
+	ErrUntrusted = errors.New("no valid signature by a trusted key")
+	// ErrNoKey says that the reader trusts no key at all. This is never taken for "trust everything".
+	ErrNoKey = errors.New("no trusted key was given")
+)
+
+// Sign returns an envelope with the payload, as indented JSON with a final newline.
+func Sign(private ed25519.PrivateKey, payloadType string, payload []byte) ([]byte, error) {
+	if payloadType == "" {
+		return nil, errors.New("sign: the payload has no type")
+	}
+	signer, err := dsse.NewEnvelopeSigner(signer(private))
+	if err != nil {
+		return nil, fmt.Errorf("sign: %w", err)
+	}
+	e, err := signer.SignPayload(context.Background(), payloadType, payload) // a key in memory: nothing waits
+	if err != nil {
+		return nil, fmt.Errorf("sign: %w", err)
+	}
+	text, err := json.MarshalIndent(e, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("sign: %w", err)
+	}
+	if text = append(text, '\n'); len(text) > MaxBytes {
+		return nil, fmt.Errorf("sign: the envelope has %d bytes, readers accept %d", len(text), MaxBytes)
+	}
+	return text, nil
+}
+
+// Open returns the payload of an envelope that has exactly this type and a valid signature by at least one of the
+// trusted keys, and that key's id. Other signatures do not matter. The error wraps one of this package's.
+func Open(data []byte, payloadType string, trusted ...ed25519.PublicKey) (payload []byte, keyID string, err error) {
+	if len(trusted) == 0 {
+		return nil, "", ErrNoKey
+	}
+	e, _, err := parse(data)
+	if err != nil {
+		return nil, "", err
+	}
+	if e.PayloadType != payloadType {
+		return nil, "", fmt.Errorf("%w: %.100q, want %q", ErrType, e.PayloadType, payloadType)
+	}
+	verifier, err := dsse.NewEnvelopeVerifier(verifiers(trusted)...)
+	if err != nil {
+		return nil, "", err
+	}
+	// The payload that is returned is the one whose bytes were verified.
+	accepted, payload, err := verifier.VerifyAndDecode(context.Background(), e)
+	if err != nil || len(accepted) == 0 {
+		return nil, "", fmt.Errorf("%w: it is signed by %s", ErrUntrusted, names(e))
+	}
+	return payload, accepted[0].KeyID, nil
+}
+
+// Content is what a file says about itself. Nobody has verified it.
+type Content struct {
+	// Type is the type of the payload.
+	Type string
+	// Payload is the record.
+	Payload []byte
+	// KeyIDs are the names of the keys that the envelope says it is signed with; nil for a record without an envelope.
+	KeyIDs []string
+}
+
+// Peek reads an envelope, or a record without one, and verifies no signature. Use the content only to show it to a
+// person, and to find out which type to [Open].
+func Peek(data []byte) (*Content, error) {
+	if record, err := ParseRecord(data); err == nil {
+		return &Content{Payload: data, Type: record.Type()}, nil
+	}
+	e, payload, err := parse(data)
+	if err != nil {
+		return nil, err
+	}
+	c := &Content{Type: e.PayloadType, Payload: payload, KeyIDs: []string{}}
+	for _, s := range e.Signatures {
+		c.KeyIDs = append(c.KeyIDs, s.KeyID)
+	}
+	return c, nil
+}
+
+// parse reads the form of an envelope. It is stricter than the specification, which allows unknown keys and a second
+// alphabet of base64: our own writer needs neither, and what has one reading cannot be read in two ways.
+func parse(data []byte) (*dsse.Envelope, []byte, error) {
+	var e dsse.Envelope
+	if err := strictjson.UnmarshalClosed(data, &e, strictjson.Bounds{Bytes: MaxBytes, Depth: 4, Values: 4 * maxSignatures}); err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", ErrFormat, err)
+	}
+	switch n := len(e.Signatures); {
+	case e.PayloadType == "":
+		return nil, nil, fmt.Errorf("%w: it has no payloadType", ErrFormat)
+	case n == 0:
+		return nil, nil, fmt.Errorf("%w: it has no signature", ErrFormat)
+	case n > maxSignatures:
+		return nil, nil, fmt.Errorf("%w: %d signatures are more than %d", ErrFormat, n, maxSignatures)
+	}
+	payload, err := base64.StdEncoding.Strict().DecodeString(e.Payload)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: payload: %w", ErrFormat, err)
+	}
+	for i := range e.Signatures {
+		if _, err := base64.StdEncoding.Strict().DecodeString(e.Signatures[i].Sig); err != nil {
+			return nil, nil, fmt.Errorf("%w: signature %d: %w", ErrFormat, i+1, err)
+		}
+	}
+	return &e, payload, nil
+}
+
+// names lists the ids of the keys that an envelope names. They may be wrong: the signature does not cover them.
+func names(e *dsse.Envelope) string {
+	list := ""
+	for i := range e.Signatures {
+		id := e.Signatures[i].KeyID
+		if id == "" {
+			id = "a key without a name"
+		}
+		if i > 0 {
+			list += ", "
+		}
+		list += fmt.Sprintf("%.64q", id)
+	}
+	return list
+}
+
+// signer is a private key in the form that the library wants.
+type signer ed25519.PrivateKey
+
+// Sign implements [dsse.Signer].
+func (s signer) Sign(_ context.Context, data []byte) ([]byte, error) {
+	return ed25519.Sign(ed25519.PrivateKey(s), data), nil
+}
+
+// KeyID implements [dsse.Signer].
+func (s signer) KeyID() (string, error) { return key.ID(key.Public(ed25519.PrivateKey(s))), nil }
+
+// verifiers returns the keys in the form that the library wants, each once: it prints a line to stdout about a second
+// one with the same id.
+func verifiers(trusted []ed25519.PublicKey) []dsse.Verifier {
+	var out []dsse.Verifier
+	for i, public := range trusted {
+		if !slices.ContainsFunc(trusted[:i], func(k ed25519.PublicKey) bool { return k.Equal(public) }) {
+			out = append(out, verifier(public))
+		}
+	}
+	return out
+}
+
+type verifier ed25519.PublicKey
+
+// Verify implements [dsse.Verifier].
+func (v verifier) Verify(_ context.Context, data, sig []byte) error {
+	if len(v) != ed25519.PublicKeySize || !ed25519.Verify(ed25519.PublicKey(v), data, sig) {
+		return errors.New("another signature")
+	}
+	return nil
+}
+
+// KeyID implements [dsse.Verifier].
+func (v verifier) KeyID() (string, error) { return key.ID(ed25519.PublicKey(v)), nil }
+
+// Public implements [dsse.Verifier].
+func (v verifier) Public() crypto.PublicKey { return ed25519.PublicKey(v) }
