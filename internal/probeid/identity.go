@@ -29,7 +29,7 @@ type Claim struct {
 	// Path is the request's target as it is sent: the escaped path, and `?` with the query if there is one. Of a
 	// [net/url.URL] it is RequestURI.
 	Path string
-	// Address is the client that the prober claims to be.
+	// Address is the client that the prober claims to be. Invalid: the prober itself, as the server sees it.
 	Address netip.Addr
 	// Time is when the request is made, in milliseconds.
 	Time time.Time
@@ -40,8 +40,11 @@ func Sign(private ed25519.PrivateKey, c Claim) string {
 	var random [nonceBytes]byte
 	_, _ = rand.Read(random[:]) // it never fails
 	id := identity{
-		key: key.ID(key.Public(private)), address: c.Address.Unmap().WithZone("").String(),
+		key: key.ID(key.Public(private)), address: peer,
 		time: strconv.FormatInt(c.Time.UnixMilli(), 10), nonce: encoding.EncodeToString(random[:]),
+	}
+	if c.Address.IsValid() {
+		id.address = c.Address.Unmap().WithZone("").String()
 	}
 	copy(id.signature[:], ed25519.Sign(private, id.text(nil, c.Method, c.Host, c.Path)))
 	return id.String()
@@ -52,12 +55,14 @@ type identity struct {
 	key, address, time, nonce string
 	signature                 [ed25519.SignatureSize]byte
 
-	client netip.Addr // what address says
+	client netip.Addr // what address says; invalid: the prober's own
 	at     time.Time  // what time says
 }
 
 const (
-	version    = "v1"
+	version = "v1"
+	// peer stands for the address of the prober, which it need not know.
+	peer       = "peer"
 	nonceBytes = 12
 	// nonceText and signatureText are lengths in base64 without padding.
 	nonceText, signatureText = 16, 86
@@ -114,6 +119,9 @@ func (id *identity) parseTime() bool {
 }
 
 func (id *identity) parseAddress() bool {
+	if id.address == peer {
+		return true
+	}
 	if strings.IndexByte(id.address, '%') >= 0 { // a parsed zone is interned: a stranger's text must not be kept
 		return false
 	}

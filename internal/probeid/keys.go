@@ -58,7 +58,7 @@ type Request struct {
 // Verdict is what is known of an identity.
 type Verdict struct {
 	Outcome Outcome
-	// Client is the claimed address of an accepted identity.
+	// Client is the claimed address of an accepted identity. Invalid: the prober claims no other than its own.
 	Client netip.Addr
 	// Key is the name of the key that an identity names; "" unless the config has it. Only if the identity is accepted
 	// or replayed is it known who signed it.

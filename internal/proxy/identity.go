@@ -48,6 +48,9 @@ func (w *wiring) identify(r *http.Request, q *request) *oci.Error {
 	q.probe = w.probes.Verify(values, &probeid.Request{
 		Method: r.Method, Host: r.Host, Path: target(r), Network: q.network(), Now: time.Now(),
 	})
+	if !q.probe.Client.IsValid() {
+		q.probe.Client = q.peer
+	}
 	q.peek = true
 	if q.probe.Outcome == probeid.Expired {
 		return identityErrors[probeid.Expired].With(clocksDiffer(q.probe.Ahead))

@@ -85,7 +85,9 @@ func TestAProbeIsAnsweredAsTheClient(t *testing.T) {
 func (w *testWorld) refused(t *testing.T, request string, headers ...string) (status int, detail string, r *http.Response) {
 	t.Helper()
 	r = w.ask(t, prober, request, headers...)
-	var said struct{ Errors []struct{ Code, Detail string } }
+	var said struct {
+		Errors []struct{ Code, Detail string }
+	}
 	if text := body(t, r); r.StatusCode >= 400 {
 		if err := json.Unmarshal([]byte(text), &said); err != nil || len(said.Errors) != 1 {
 			t.Fatalf("%s: %v %s", request, err, text)
@@ -287,5 +289,28 @@ func TestClientsDoNotPayForProbes(t *testing.T) {
 		if n := testing.AllocsPerRun(1000, func() { h.ServeHTTP(rw, r) }); n > 2 {
 			t.Errorf("%s: %v allocations, want at most 2", name, n)
 		}
+	}
+}
+
+// A prober that claims no address is a client at its own. The answer says that the identity counted.
+func TestAProberAsItself(t *testing.T) {
+	w := newWorld(t, "deny:", probeConfig("deny:"))
+	const request = "GET /v2/a/blobs/" + digest
+	own := probeid.Header + ": " + probeid.Sign(probeKey, probeid.Claim{
+		Method: "GET", Host: "registry.example", Path: "/v2/a/blobs/" + digest, Time: time.Now(),
+	})
+	r := w.ask(t, awsClient, request, own)
+	if got := r.Header.Get(probeid.Header); got != "accepted" {
+		t.Errorf("%s: %q", probeid.Header, got)
+	}
+	plain := w.ask(t, awsClient, request)
+	if got := plain.Header.Get(probeid.Header); got != "" {
+		t.Errorf("without an identity: %s: %q", probeid.Header, got)
+	}
+	if got, want := answered(t, r), answered(t, plain); got != want {
+		t.Errorf("%s, a client at that address gets %s", got, want)
+	}
+	if r := w.ask(t, awsClient, request, own); r.StatusCode != http.StatusForbidden || r.Header.Get(probeid.Header) != "" {
+		t.Errorf("used again: %d %q", r.StatusCode, r.Header.Get(probeid.Header))
 	}
 }
