@@ -95,7 +95,7 @@ const (
 
 // name counts what does not depend on images.
 func (e *estimate) name() {
-	e.add(1+hostRequests+refusalRequests, 0)
+	e.add(1+hostRequests+refusalRequests, 8<<10) // errors have bodies
 	e.add(int64(len(e.opt.Classes)), 0)
 }
 

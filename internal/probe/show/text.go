@@ -156,3 +156,26 @@ func title(id string) string {
 	}
 	return strings.ReplaceAll(id, ".", " ")
 }
+
+// maxBrief is how many faults of a run Brief names.
+const maxBrief = 10
+
+// Brief writes a report as one line, and one more for each distinct fault. It is for runs that repeat.
+func Brief(w io.Writer, r *probe.Report, now time.Time) error {
+	out := &printer{w: w}
+	out.line("%s  %s; %s, %s, %s", now.UTC().Format(time.DateTime), verdict(r),
+		cli.Count(r.Cost.Requests, "request"), judge.Size(r.Cost.Bytes), seconds(r.Cost.Seconds))
+	all := faults(r)
+	for i, f := range all {
+		if i == maxBrief {
+			out.line("  and %s", cli.Count(int64(len(all)-i), "other fault"))
+			break
+		}
+		line := fmt.Sprintf("  %s  %s: %s", f.Result, f.Check, cli.OneLine(f.Detail))
+		if who := f.who(r); who != "" {
+			line += " (" + who + ")"
+		}
+		out.line("%s", line)
+	}
+	return out.err
+}
