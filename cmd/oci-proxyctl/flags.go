@@ -2,6 +2,7 @@ package main
 
 import (
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -46,10 +47,18 @@ func strictFlag(cmd *cobra.Command, strict *bool) {
 // hostFlags adds the flags for requests to registries.
 func hostFlags(cmd *cobra.Command, plainHTTP *[]string, rate *float64, parallel *int) {
 	f := cmd.Flags()
-	f.StringArrayVar(plainHTTP, "plain-http", nil, "`host` to reach over plain HTTP, as loopback always is; may be repeated")
+	plainHTTPFlag(cmd, plainHTTP)
 	f.Float64Var(rate, "rate", 0, "at most this many `requests` a second to each host; 0: as the config says, or 50")
 	parallelFlag(cmd, parallel)
 	notNegative(cmd, "rate")
+}
+
+func plainHTTPFlag(cmd *cobra.Command, hosts *[]string) {
+	cmd.Flags().StringArrayVar(hosts, "plain-http", nil, "`host` to reach over plain HTTP, as loopback always is; may be repeated")
+}
+
+func everyFlag(cmd *cobra.Command, every *time.Duration) {
+	cmd.Flags().DurationVar(every, "every", 0, "make a pass every `interval` until stopped")
 }
 
 // auditParallel is how many blobs of one store an audit checks at once by default.

@@ -58,7 +58,7 @@ _COUNT) need no flag.`,
 	storeFlag(cmd, &f.stores)
 	repositoryFlag(cmd, &f.repositories)
 	fl.BoolVar(&f.once, "once", false, "make one pass and end (the default)")
-	fl.DurationVar(&f.every, "every", 0, "make a pass every `interval` until stopped")
+	everyFlag(cmd, &f.every)
 	dryRunFlag(cmd, &f.dry)
 	fl.BoolVar(&f.full, "full", false, "also read the images that are complete")
 	fl.StringVar(&f.shard, "shard", "", "copy `part` I/N of the blobs: for N = 4, 0/4 to 3/4")

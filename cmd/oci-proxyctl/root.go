@@ -34,6 +34,7 @@ config file as the server.`,
 		Example: `  oci-proxyctl mirror --config config.yaml --dry-run       # what would be copied, and what it costs
   oci-proxyctl mirror --config config.yaml                 # fill the stores
   oci-proxyctl audit --config config.yaml                  # does every store have every blob?
+  oci-proxyctl probe registry.example.org --image pause:3.9 # would every client get it?
   oci-proxyctl promote plan registry.example.org/ --out plan.json
   oci-proxyctl inventory verify --config config.yaml --store s3-use1 --random 20`,
 		PersistentPreRun: func(cmd *cobra.Command, _ []string) {
@@ -44,7 +45,8 @@ config file as the server.`,
 				fmt.Fprintf(a.stderr, "warning: %v\n", fault)
 			}
 		},
-	}, build, a.inventory(), a.audit(), a.mirror(), a.promote(), a.purge(), a.ranges(), a.store(), a.key(), a.record(), cli.VersionCommand(build, &a.format))
+	}, build, a.inventory(), a.audit(), a.mirror(), a.probe(), a.promote(), a.purge(), a.ranges(), a.store(), a.key(), a.record(),
+		cli.VersionCommand(build, &a.format))
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)

@@ -49,10 +49,20 @@ func missing(file string) bool {
 	return errors.Is(err, fs.ErrNotExist)
 }
 
-// OutputFlag adds --output to cmd.
-func OutputFlag(cmd *cobra.Command, format *Format) {
-	cmd.Flags().VarP(format, "output", "o", "`format` of the output: text or json")
-	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(Formats(), cobra.ShellCompDirectiveNoFileComp))
+const outputUsage = "`format` of the output: text or json"
+
+// OutputFlag adds --output to cmd. more are formats that this command has besides those of every command.
+func OutputFlag(cmd *cobra.Command, format *Format, more ...Format) {
+	w := wider{Format: format}
+	for _, m := range more {
+		w.more = append(w.more, string(m))
+	}
+	var value pflag.Value = format
+	if len(more) > 0 {
+		value = w
+	}
+	cmd.Flags().VarP(value, "output", "o", w.usage())
+	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(append(Formats(), w.more...), cobra.ShellCompDirectiveNoFileComp))
 }
 
 // FormerFlag lets cmd accept a flag by its former name, which help does not list.
@@ -69,7 +79,7 @@ func FormerFlag(cmd *cobra.Command, former, name string) {
 
 // FlagFaults returns the flags of the commands of root that differ from a flag of another command with the same name or
 // letter. One name must have one meaning, one help text, one default and one type. Tests of both programs require it to
-// be empty.
+// be empty. --output may have more formats in one command than in another: it still means the same.
 func FlagFaults(root *cobra.Command) (faults []string) {
 	names, letters := map[string]string{}, map[string]string{}
 	var walk func(*cobra.Command)
@@ -79,7 +89,11 @@ func FlagFaults(root *cobra.Command) (faults []string) {
 				return // former names, and cobra's own flags, whose text has the command's name
 			}
 			letter := f.Shorthand
-			is := fmt.Sprintf("-%s %s (%s) %q", letter, f.Value.Type(), f.DefValue, f.Usage)
+			usage := f.Usage
+			if w, ok := f.Value.(wider); ok && usage == w.usage() {
+				usage = outputUsage
+			}
+			is := fmt.Sprintf("-%s %s (%s) %q", letter, f.Value.Type(), f.DefValue, usage)
 			if was, known := names[f.Name]; known && was != is {
 				faults = append(faults, fmt.Sprintf("%s --%s is %s, elsewhere %s", cmd.CommandPath(), f.Name, is, was))
 			}

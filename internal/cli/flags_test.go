@@ -55,6 +55,33 @@ func TestFlagFaults(t *testing.T) {
 	}
 }
 
+// A command may have more formats than the others: --output still means the same there. Another text does not.
+func TestMoreFormats(t *testing.T) {
+	var plain, more Format
+	root := &cobra.Command{Use: "x"}
+	wide := command("b", func(c *cobra.Command) { OutputFlag(c, &more, JUnit, Markdown) })
+	root.AddCommand(command("a", func(c *cobra.Command) { OutputFlag(c, &plain) }), wide)
+	if faults := FlagFaults(root); faults != nil {
+		t.Errorf("faults: %q", faults)
+	}
+	if usage := wide.Flag("output").Usage; usage != "`format` of the output: text, json, junit or markdown" {
+		t.Errorf("usage: %s", usage)
+	}
+	if err := wide.Flag("output").Value.Set("junit"); err != nil || more != JUnit {
+		t.Errorf("junit: %v, %q", err, more)
+	}
+	if err := wide.Flag("output").Value.Set("yaml"); err == nil || err.Error() != "want text, json, junit or markdown" {
+		t.Errorf("yaml: %v", err)
+	}
+	if err := root.Commands()[0].Flag("output").Value.Set("junit"); err == nil || err.Error() != "want text or json" {
+		t.Errorf("junit for a command that does not have it: %v", err)
+	}
+	wide.Flag("output").Usage = "`file` for the output"
+	if faults := FlagFaults(root); len(faults) != 1 {
+		t.Errorf("another meaning: %q", faults)
+	}
+}
+
 func TestExitFaults(t *testing.T) {
 	bits := func(codes ...int) (out []ExitCode) {
 		for _, c := range codes {

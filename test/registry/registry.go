@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"ociproxy/test/parts"
 )
@@ -84,6 +85,13 @@ tags: {maxtags: 50}
 	return r
 }
 
+// Stop kills the registry. Nothing answers at its address any more.
+func (r *Registry) Stop(t testing.TB) {
+	t.Helper()
+	r.process.Signal(t, os.Kill)
+	r.process.Wait(t, 10*time.Second)
+}
+
 // Access is one line of the access log.
 type Access struct {
 	Method string
@@ -128,5 +136,18 @@ func (r *Registry) Lose(t testing.TB, repository, digest string) {
 		if err := os.RemoveAll(dir); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// LoseManifest removes the bytes of a manifest from the registry's disk. Tags still name it.
+func (r *Registry) LoseManifest(t testing.TB, digest string) {
+	t.Helper()
+	algorithm, hex, _ := strings.Cut(digest, ":")
+	dir := filepath.Join(r.root, "docker", "registry", "v2", "blobs", algorithm, hex[:2], hex)
+	if _, err := os.Stat(dir); err != nil {
+		t.Fatalf("lose %s: %v", digest, err)
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
 	}
 }

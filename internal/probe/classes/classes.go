@@ -69,10 +69,26 @@ func (s *Source) All(every bool) []probe.Class {
 		}
 		out = append(out, probe.Class{Name: k.String(), Addr: first[k]})
 	}
+	return append(out, OfUnknown()...)
+}
+
+// OfUnknown returns the classes of clients that are in no range.
+func OfUnknown() (out []probe.Class) {
 	for _, a := range unknown {
 		out = append(out, probe.Class{Name: Unknown + " " + familyOf(a), Addr: a})
 	}
 	return out
+}
+
+// Places returns the names that Named knows, besides addresses.
+func (s *Source) Places() (out []string) {
+	for _, c := range s.All(true) {
+		is, _, _ := strings.Cut(c.Name, " ")
+		cloud, _, _ := strings.Cut(is, "/")
+		out = append(out, is, cloud)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // Named returns the classes of a place, a cloud, "unknown", or an address.
