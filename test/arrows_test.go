@@ -33,7 +33,7 @@ proxy: admit atomicfile clientip config existence health inventory listener metr
 snapshot: config place route
 setup: check cli clientip config place store/address
 probe/classes: config place probe proxy
-probe: check/judge oci outbound strictjson
+probe: check/judge oci outbound strictjson wait
 mirror: config inventory ledger loop oci place registry set store targets transfer walk
 audit: atomicfile inventory oci store walk
 purge: oci store wait

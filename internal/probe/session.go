@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -15,6 +16,7 @@ import (
 	"ociproxy/internal/check/judge"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/outbound"
+	"ociproxy/internal/wait"
 )
 
 // Class is a kind of client, as which the probe asks.
@@ -83,12 +85,23 @@ func (s *session) asker(u *url.URL) *judge.Asker {
 	return a
 }
 
-// registry sends one request to the registry's name, and follows no redirect. pathAndQuery begins with /.
+// registry sends one request to the registry's name, and follows no redirect. pathAndQuery begins with /. Servers accept
+// so many probes a second, of all probers together: then it waits and asks again.
 func (s *session) registry(ctx context.Context, method, pathAndQuery string, limit int64, header map[string]string) judge.Answer {
-	all := map[string]string{}
-	for k, v := range header {
-		all[k] = v
+	for tries := 1; ; tries++ {
+		ans := s.once(ctx, method, pathAndQuery, limit, header)
+		if !s.signed || ans.Err != nil || ans.Status != http.StatusTooManyRequests || tries == 3 {
+			return ans
+		}
+		if wait.For(ctx, time.Second) != nil {
+			return ans
+		}
 	}
+}
+
+func (s *session) once(ctx context.Context, method, pathAndQuery string, limit int64, header map[string]string) judge.Answer {
+	all := map[string]string{}
+	maps.Copy(all, header)
 	if s.signed {
 		k, v := s.opt.Sign(method, s.base.Host, pathAndQuery, s.as.Addr)
 		all[k] = v

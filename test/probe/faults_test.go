@@ -10,12 +10,20 @@ import (
 	"ociproxy/test/proxy"
 )
 
+// ownPage is a line of haproxy that replaces a registry's errors.
+const ownPage = `http-response return status 404 content-type text/plain string "not here" if { status 404 }`
+
 // faults are what operators get wrong in a front, a store or a registry, as far as real programs can be made to do it.
 func faults(t *testing.T, w *world) []broken {
 	t.Helper()
 	lines := func(host string, lines ...string) *fault { return &fault{lines: map[string][]string{host: lines}} }
 	json := `content-type application/json string`
 	layer := w.image.Arch["amd64"].Blobs[0]
+	for _, b := range w.image.Arch["amd64"].Blobs {
+		if b.Size > layer.Size {
+			layer = b // the biggest: as other clients than itself, the probe asks for that and the smallest
+		}
+	}
 	return []broken{
 		{name: "certificate ends soon", check: "tls.expiry", detail: "in 3.0 days",
 			front: &fault{certs: map[string]string{farHost: w.authority.Issue(t, 72*time.Hour, farHost).Together}}},
@@ -24,7 +32,8 @@ func faults(t *testing.T, w *world) []broken {
 		{name: "certificate of another name", check: "tls", detail: "not " + name,
 			front: &fault{certs: map[string]string{name: w.authority.Issue(t, time.Hour, "other.example.test").Together}}},
 		{name: "no HTTP/2", check: "h2", detail: "no HTTP/2", front: &fault{options: map[string]string{name: "alpn http/1.1"}}},
-		{name: "no HTTP/1.1", check: "http1", detail: "", front: lines(farHost, "http-request silent-drop if HTTP_1.1")},
+		{name: "no HTTP/1.1", check: "http1", detail: "", front: lines(farHost, "http-request silent-drop if HTTP_1.1"),
+			args: []string{"--request-timeout", "2s"}},
 		{name: "IPv6 of the name is broken", check: "ipv6", detail: "refused", front: &fault{binds: map[string][]string{name: {"127.0.0.1"}}}},
 		{name: "IPv6 of a store is broken", check: "ipv6", detail: "refused", front: &fault{binds: map[string][]string{farHost: {"127.0.0.1"}}}},
 		{name: "IPv4 of a store is broken", check: "ipv4", detail: "refused", front: &fault{binds: map[string][]string{farHost: {"[::1]"}}}},
@@ -43,7 +52,7 @@ func faults(t *testing.T, w *world) []broken {
 			front: lines(name, `http-request return status 200 `+json+` "{}" if { path /v2/_catalog }`)},
 		{name: "the front breaks on odd paths", check: "path", detail: "502", front: lines(name, "http-request return status 502 if { path_sub etc/passwd }")},
 		{name: "the front has its own error pages", check: "unknown.tag", detail: "not an error of the specification",
-			front: lines(name, `http-response return status 404 content-type text/plain string "not here" if { status 404 }`)},
+			front: &fault{lines: map[string][]string{"canonical": {ownPage}, "replica": {ownPage}}}},
 		{name: "the front fails for what is not there", check: "unknown.repository", detail: "503",
 			front: lines(name, "http-request return status 503 if { path_sub /oci-proxy-probe/ }")},
 		{name: "a list of tags that loops", check: "tags", detail: "loops",
@@ -59,18 +68,18 @@ func faults(t *testing.T, w *world) []broken {
 		{name: "a store answers 400 to ranges", check: "blob", detail: "400",
 			front: lines(farHost, "http-request return status 400 if { req.hdr(range) -m found }")},
 		{name: "a store starts again at a resumed pull", check: "resume", detail: "200, want 206",
-			front: lines(nearHost, "http-request del-header Range if { req.hdr(range) -m end - }")},
+			front: lines(nearHost, "http-request del-header Range if { req.hdr(range) -m end -- - }")},
 		{name: "a store has no open range", check: "range.open", detail: "200",
-			front: lines(nearHost, "http-request del-header Range if { req.hdr(range) -m end - }")},
+			front: lines(nearHost, "http-request del-header Range if { req.hdr(range) -m end -- - }")},
 		{name: "a store has no first byte", check: "range.first", detail: "403", front: lines(nearHost, `http-request return status 403 if { req.hdr(range) -m str "bytes=0-0" }`)},
 		{name: "a store has no last bytes", check: "range.suffix", detail: "400", front: lines(nearHost, `http-request return status 400 if { req.hdr(range) -m beg "bytes=-" }`)},
 		{name: "a web page instead of blobs", check: "blob", detail: "HTML",
 			front: lines(farHost, `http-request return status 200 content-type text/html string "<html></html>"`)},
 		{name: "a store redirects to plain HTTP", check: "blob", detail: "redirects from https",
 			front: lines(farHost, "http-request redirect code 302 location http://"+farHost+"/x")},
-		{name: "a blob is missing in a store", check: "blob", detail: "404", front: lines(farHost, "http-request return status 404 if { path_end "+layer.Digest+" }")},
+		{name: "a blob is missing in a store", check: "blob", detail: "404", front: lines(farHost, "http-request return status 404 if METH_GET { path_end "+layer.Digest+" }")},
 		{name: "made-up digests get 200", check: "unknown.digest", detail: "200",
-			front: lines(nearHost, "http-response return status 200 if { status 403:404 }")},
+			front: lines("canonical", "http-response return status 200 if { status 404 }")},
 		{name: "a blob has other bytes", check: "layer", detail: "are others", change: func(t *testing.T) func() {
 			file := w.near.File("blobs", "containers/images/"+layer.Digest)
 			good, err := os.ReadFile(file)

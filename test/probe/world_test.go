@@ -87,8 +87,13 @@ func newWorld(t *testing.T) *world {
 		w.image.Push(t, r.Addr, "app", "1.0")
 		w.image.Push(t, r.Addr, "app", "1.1")
 	}
+	put := map[string]bool{} // platforms share layers
 	for _, arch := range w.image.Arch {
 		for _, b := range arch.Blobs {
+			if put[b.Digest] {
+				continue
+			}
+			put[b.Digest] = true
 			for _, s := range []*s3.Store{w.near, w.far} {
 				s.Put(t, b.Digest, b.Read(t))
 			}
@@ -125,7 +130,7 @@ func (w *world) configure(public string) proxy.Config {
 	}
 	return proxy.Config{
 		"location": "gcp/europe-west1",
-		"client":   proxy.Map{"behind": proxy.Map{"header": "X-Forwarded-For", "entry": 1, "trusted": proxy.List{"127.0.0.0/8"}}},
+		"client":   proxy.Map{"behind": proxy.Map{"header": "X-Forwarded-For", "entry": 1, "trusted": proxy.List{"127.0.0.0/8", parts.Host() + "/32"}}},
 		"ranges": proxy.Map{"overrides": proxy.List{
 			proxy.Map{"cidr": virginia, "place": "aws/us-east-1"}, proxy.Map{"cidr": v6, "place": "aws/us-east-1"},
 			proxy.Map{"cidr": frankfurt, "place": "aws/eu-central-1"}, proxy.Map{"cidr": ireland, "place": "aws/eu-west-1"},
@@ -138,9 +143,8 @@ func (w *world) configure(public string) proxy.Config {
 			store("s3-use1", "aws/us-east-1", nearHost, w.near, "aws"),
 			store("s3-euc1", "aws/eu-central-1", farHost, w.far, "aws", "internet"),
 		},
-		"probe":  proxy.Map{"keys": proxy.List{proxy.Map{"name": "test", "key": public}}},
+		"probe":  proxy.Map{"maxRPS": 200, "keys": proxy.List{proxy.Map{"name": "test", "key": public}}},
 		"limits": proxy.Map{"checkTimeout": "5s"},
-		"mirror": proxy.Map{"repositories": proxy.Map{"list": proxy.List{"app:1.0"}}},
 	}
 }
 
@@ -193,12 +197,12 @@ func (w *world) haproxy(t *testing.T, f *fault) {
 	if err := os.WriteFile(w.file, []byte(b.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if w.front != nil {
+	if w.front != nil && w.front.Running() {
 		w.front.Signal(t, syscall.SIGKILL)
 		w.front.Wait(t, time.Minute)
 	}
 	w.front = parts.Start(t, parts.Spec{
-		Path: parts.Find(t, "haproxy"), Args: []string{"-db", "-f", w.file}, Ready: parts.Dial("tcp", "127.0.0.1:"+w.ports[farHost]), Abrupt: true,
+		Path: parts.Find(t, "haproxy"), Args: []string{"-db", "-f", w.file}, Ready: parts.Dial("tcp", "127.0.0.1:"+w.ports[nearHost]), Abrupt: true,
 	})
 }
 
@@ -220,7 +224,7 @@ func (w *world) probe(t *testing.T, args ...string) (report, ctl.Ran) {
 	t.Helper()
 	all := append([]string{
 		"probe", w.at(name), "--config", w.proxy.File, "--image", "app:1.0", "--identity", w.key, "--self", self,
-		"--ca", w.authority.File, "--rate", "1000", "--output", "json",
+		"--ca", w.authority.File, "--max-rate", "150", "--output", "json",
 	}, args...)
 	ran := ctl.Run(t, ctl.Limit, []string{w.authority.Trust()}, all...)
 	var r report
