@@ -49,18 +49,18 @@ func words[T any](want string, parse func([]string) (T, error), write func(T) []
 }
 
 var leaves = map[reflect.Type]leaf{
-	reflect.TypeFor[string]():        word("a text", "string", func(s string) (string, string, error) { return s, "", nil }, func(s string) string { return s }),
-	reflect.TypeFor[bool]():          word("true or false", "boolean", parseBool, strconv.FormatBool),
-	reflect.TypeFor[int]():           word("a whole number", "integer", parseInt, strconv.Itoa),
-	reflect.TypeFor[uint32]():        word("a whole number", "integer", parseUint32, func(n uint32) string { return strconv.FormatUint(uint64(n), 10) }),
-	reflect.TypeFor[float64]():       word("a number", "number", parseFloat, func(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }),
-	reflect.TypeFor[time.Duration](): word("a duration", "string", parseDuration, formatDuration),
-	reflect.TypeFor[netip.Prefix]():  word("a CIDR range", "string", parsePrefix, netip.Prefix.String),
-	reflect.TypeFor[place.Place]():   word("a place", "string", parsePlace, place.Place.String),
-	reflect.TypeFor[oci.Digest]():    word("a digest", "string", parseDigest, oci.Digest.String),
+	reflect.TypeFor[string]():            word("a text", "string", func(s string) (string, string, error) { return s, "", nil }, func(s string) string { return s }),
+	reflect.TypeFor[bool]():              word("true or false", "boolean", parseBool, strconv.FormatBool),
+	reflect.TypeFor[int]():               word("a whole number", "integer", parseInt, strconv.Itoa),
+	reflect.TypeFor[uint32]():            word("a whole number", "integer", parseUint32, func(n uint32) string { return strconv.FormatUint(uint64(n), 10) }),
+	reflect.TypeFor[float64]():           word("a number", "number", parseFloat, func(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }),
+	reflect.TypeFor[time.Duration]():     word("a duration", "string", parseDuration, formatDuration),
+	reflect.TypeFor[netip.Prefix]():      word("a CIDR range", "string", parsePrefix, netip.Prefix.String),
+	reflect.TypeFor[place.Place]():       word("a place", "string", parsePlace, place.Place.String),
+	reflect.TypeFor[oci.Digest]():        word("a digest", "string", parseDigest, oci.Digest.String),
 	reflect.TypeFor[ed25519.PublicKey](): word("a public key", "string", parseKey, key.Format),
-	reflect.TypeFor[Serves]():        words("a list of clouds, `internet` or `all`", parseServes, Serves.Names),
-	reflect.TypeFor[Families]():      words("a list of ipv4 and ipv6", parseFamilies, Families.Names),
+	reflect.TypeFor[Serves]():            words("a list of clouds, `internet` or `all`", parseServes, Serves.Names),
+	reflect.TypeFor[Families]():          words("a list of ipv4 and ipv6", parseFamilies, Families.Names),
 }
 
 // enum is a string type that knows its values.

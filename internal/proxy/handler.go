@@ -66,6 +66,9 @@ func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	} else {
 		a = h.s.answer(w, r, &q, &d)
 	}
+	if q.probed() {
+		a.probe = w.report(&q, &a)
+	}
 	a.write(rw, r.Method != http.MethodHead, h.s.draining.Load())
 	if a.done != nil {
 		a.done()

@@ -87,6 +87,19 @@ func clocksDiffer(ahead time.Duration) string {
 		"set the clocks, and send each request as soon as it is signed", ahead.Abs().Seconds(), which, probeid.Life.Seconds())
 }
 
+// report returns what a prober learns beside the answer: the outcome, and the decision if there is one. Without it, a
+// prober could not tell that a front has removed its identity, or that another 403 is meant.
+func (w *wiring) report(q *request, a *response) string {
+	out := q.probe.Outcome.String()
+	if q.client.Ranking != nil { // the client was located: /v2/ and pages do not need it
+		out += "; place=" + q.client.Place.String()
+		if a.by >= 0 {
+			out += "; candidate=" + w.snapshot.Candidates[a.by].Name + "; reason=" + a.why.String()
+		}
+	}
+	return out
+}
+
 // probed reports whether the request has a probe identity, accepted or not.
 func (q *request) probed() bool { return q.probe.Outcome != probeid.Absent }
 

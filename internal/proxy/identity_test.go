@@ -81,11 +81,36 @@ func TestAProbeIsAnsweredAsTheClient(t *testing.T) {
 	}
 }
 
+// The answer says what became of the identity, and how the proxy decided.
+func TestTheReportToAProbe(t *testing.T) {
+	w := newWorld(t, "deny:", probeConfig("deny:"))
+	w.eu.tags = tagsOf("p/i/a", "", "v1")
+	for request, want := range map[string]string{
+		"GET /v2/":                                 "accepted",
+		"GET /":                                    "accepted",
+		"POST /v2/a/blobs/uploads/":                "accepted",
+		"GET /v2/secret/manifests/v1":              "accepted; place=gcp/europe-west1",
+		"GET /v2/a/tags/list":                      "accepted; place=gcp/europe-west1; candidate=eu; reason=nearest",
+		"GET /v2/a/blobs/" + absent:                "accepted; place=gcp/europe-west1; candidate=us; reason=absent",
+		"HEAD /v2/a/manifests/v1":                  "accepted; place=gcp/europe-west1; candidate=eu; reason=nearest",
+		"GET /v2/a/manifests/sha256-" + digest[7:]: "accepted; place=gcp/europe-west1; candidate=us; reason=canonical-only",
+	} {
+		if got := w.probe(t, gcpClient, request).Header.Get(probeid.Header); got != want {
+			t.Errorf("%s: %q, want %q", request, got, want)
+		}
+	}
+	if r := w.ask(t, gcpClient, "GET /v2/"); r.Header.Values(probeid.Header) != nil {
+		t.Errorf("a client gets %q", r.Header.Values(probeid.Header))
+	}
+}
+
 // refused sends an identity and returns status and detail of the answer.
 func (w *testWorld) refused(t *testing.T, request string, headers ...string) (status int, detail string, r *http.Response) {
 	t.Helper()
 	r = w.ask(t, prober, request, headers...)
-	var said struct{ Errors []struct{ Code, Detail string } }
+	var said struct {
+		Errors []struct{ Code, Detail string }
+	}
 	if text := body(t, r); r.StatusCode >= 400 {
 		if err := json.Unmarshal([]byte(text), &said); err != nil || len(said.Errors) != 1 {
 			t.Fatalf("%s: %v %s", request, err, text)
@@ -130,7 +155,7 @@ func TestRefusedIdentities(t *testing.T) {
 		if status != http.StatusForbidden || !strings.HasPrefix(detail, "DENIED ") || !strings.Contains(detail, test.says) {
 			t.Errorf("%v: %d %s, want 403 and %q", test.want, status, detail, test.says)
 		}
-		if r.Header.Get("Location") != "" || r.Header.Get("Cache-Control") != "no-store" {
+		if r.Header.Get("Location") != "" || r.Header.Get("Cache-Control") != "no-store" || r.Header.Get(probeid.Header) != test.want.String() {
 			t.Errorf("%v: %v", test.want, r.Header)
 		}
 		if n := w.outcomes(test.want); n != counted+1 {

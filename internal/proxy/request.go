@@ -25,7 +25,7 @@ type request struct {
 	probe  probeid.Verdict
 	// peek: the request is a question and no download. It changes nothing that is known about clients.
 	peek bool
-	span   reach.Span // of a blob
+	span reach.Span // of a blob
 }
 
 // class is the metric label of a request.
