@@ -28,7 +28,7 @@ cmd/oci-proxyctl: admit atomicfile audit cli cli/manual config docs inventory in
 cmd/oci-proxy-demo: cli cli/manual demo
 demo: atomicfile cli inventory oci outbound proxy route wait
 proxy: admit atomicfile clientip config existence health inventory listener metrics oci outbound
-	ranges reach route set snapshot wait
+	probeid ranges reach route set snapshot wait
 snapshot: config place route
 setup: check cli clientip config place store/address
 mirror: config inventory ledger loop oci place registry set store targets transfer walk
@@ -58,8 +58,9 @@ inventory: atomicfile fetch oci outbound pace set strictjson wait
 ranges: atomicfile config fetch place strictjson wait
 reach: oci
 route: oci place set
+probeid: clientip key
 config/gen: config
-config: clientip oci place
+config: clientip key oci place
 clientip:
 listener: wait
 place:
