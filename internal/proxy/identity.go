@@ -72,7 +72,7 @@ var identityErrors = map[probeid.Outcome]*oci.Error{
 		"add the public key to `probe.keys` of its config, or sign with another key"),
 	probeid.Forged: oci.ErrDenied.With("the signature of the probe identity does not fit this request: " +
 		"sign the method, host and path of each request; a front must pass Host and path as they were sent"),
-	probeid.Replayed: oci.ErrDenied.With("the probe identity was used before: sign each request anew; " +
+	probeid.Replayed: oci.ErrDenied.With("the probe identity was used before: sign each request again; " +
 		"a front that repeats requests by itself causes this too"),
 	probeid.Limited: oci.ErrTooManyRequests.With("too many probe requests: come again later, " +
 		"or raise `probe.maxRPS` of the server's config"),

@@ -140,7 +140,7 @@ func TestRefusedIdentities(t *testing.T) {
 		want    probeid.Outcome
 		says    string
 	}{
-		{[]string{used}, probeid.Replayed, "sign each request anew"},
+		{[]string{used}, probeid.Replayed, "sign each request again"},
 		{[]string{claim(awsClient, other)}, probeid.Forged, "does not fit this request"},
 		{[]string{signed(probeKey, -2*time.Minute)}, probeid.Expired, "the clock that signed it is 120 s behind this server's, and 60 s are allowed"},
 		{[]string{signed(probeKey, time.Hour)}, probeid.Expired, "s ahead of this server's"},
