@@ -24,7 +24,7 @@ var probeKey = ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, ed25519.SeedSize))
 
 // probeConfig is the edit of a world that accepts probeKey.
 func probeConfig(more string) string {
-	return "probe: {maxRPS: 200, keys: [{name: ops, key: " + key.Format(key.Public(probeKey)) + "}]}\n" + more
+	return fmt.Sprintf("probe: {maxRPS: %d, keys: [{name: ops, key: ", probeid.MaxRPS) + key.Format(key.Public(probeKey)) + "}]}\n" + more
 }
 
 // prober is who sends the probes of the tests.
@@ -312,5 +312,18 @@ func TestClientsDoNotPayForProbes(t *testing.T) {
 		if n := testing.AllocsPerRun(1000, func() { h.ServeHTTP(rw, r) }); n > 2 {
 			t.Errorf("%s: %v allocations, want at most 2", name, n)
 		}
+	}
+}
+
+// The config accepts what one network can get verified, and no more.
+func TestTheHighestLimitOfProbes(t *testing.T) {
+	w := newWorld(t)
+	text := w.config("deny:", probeConfig("deny:"))
+	if _, err := config.Parse("test.yaml", []byte(text)); err != nil {
+		t.Error(err)
+	}
+	over := strings.Replace(text, fmt.Sprintf("probe: {maxRPS: %d", probeid.MaxRPS), fmt.Sprintf("probe: {maxRPS: %d", probeid.MaxRPS+1), 1)
+	if _, err := config.Parse("test.yaml", []byte(over)); err == nil || !strings.Contains(err.Error(), "probe.maxRPS") {
+		t.Errorf("one more: %v", err)
 	}
 }
