@@ -29,7 +29,7 @@ cmd/oci-proxyctl: admit atomicfile audit cli cli/manual config config/edit docs 
 cmd/oci-proxy-demo: cli cli/manual demo
 demo: atomicfile cli inventory oci outbound proxy route wait
 proxy: admit atomicfile clientip config existence health inventory listener metrics oci outbound
-	ranges reach route set snapshot wait
+	probeid ranges reach route set snapshot wait
 snapshot: config place route
 setup: check cli clientip config place store/address
 probe/classes: config place probe proxy
@@ -63,8 +63,9 @@ ranges: atomicfile config fetch place strictjson wait
 reach: oci
 route: oci place set
 config/edit: atomicfile config
+probeid: clientip key
 config/gen: config
-config: clientip oci place
+config: clientip key oci place
 clientip:
 listener: wait
 place:

@@ -38,7 +38,11 @@ name of the registry the client uses.
 --ip - reads addresses from stdin, one a line. With --output json each address gives one line.
 explain fetches the feeds of the config. With --feed it reads a feed from a file instead: the
 config's feed of that provider (for a geofeed: of that cloud). It adds the feed when the config has
-none. When it cannot get a feed in time, it says so and answers without that feed.`,
+none. When it cannot get a feed in time, it says so and answers without that feed.
+
+A running server sends an address past its nearest candidate when the address asks for a blob again.
+explain knows of that only what the server has saved in ranges.cache. /explain on the server's admin
+port knows all of it.`,
 		Example: `  oci-proxy explain --config config.yaml --ip 192.0.2.7
   oci-proxy explain --config config.yaml --ip 2001:db8::7 /v2/pause/manifests/3.10
   oci-proxy explain --config config.yaml --ip 192.0.2.7 --host direct.registry.example.org

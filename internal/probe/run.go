@@ -266,7 +266,7 @@ func (s *session) accepted(ctx context.Context) bool {
 	v := judge.Good("accepted as %s", s.as.Name)
 	if trouble, bad := judge.Trouble(ans); bad && ans.Location == nil {
 		v = trouble
-	} else if got := ans.Header.Get(name); got != "accepted" {
+	} else if got, _, _ := strings.Cut(ans.Header.Get(name), ";"); got != "accepted" {
 		v = judge.Fail("put the public key under probe.keys in the config of every instance, let the front pass the header on, and set the clock by NTP",
 			"the server does not take the probe identity (%d)", ans.Status)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ociproxy/internal/oci"
+	"ociproxy/internal/probeid"
 	"ociproxy/internal/ranges"
 	"ociproxy/internal/route"
 )
@@ -21,6 +22,7 @@ type response struct {
 	json     bool
 	api      bool          // carry the API version header
 	link     string        // Link of a relayed list
+	probe    string        // to a probe: what became of its identity
 	retry    bool          // ask the client to come again: in a second if after is 0
 	after    time.Duration // whole seconds
 	err      error         // for the log; the client reads only body
@@ -114,6 +116,9 @@ func (a *response) write(rw http.ResponseWriter, body, draining bool) {
 	}
 	if a.link != "" {
 		head["Link"] = []string{a.link}
+	}
+	if a.probe != "" {
+		head[probeid.Header] = []string{a.probe}
 	}
 	if a.retry {
 		head["Retry-After"] = retrySecond

@@ -21,7 +21,6 @@ var (
 	allowed     = []string{"GET, HEAD"}
 	retrySecond = []string{"1"}
 	closing     = []string{"close"}
-	accepted    = []string{"accepted"}
 )
 
 // handler is the public port: one wrapper that owns status, headers, metrics and the log line.
@@ -67,8 +66,8 @@ func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	} else {
 		a = h.s.answer(w, r, &q, &d)
 	}
-	if q.probe.Outcome == probeid.Accepted {
-		rw.Header()[probeid.Header] = accepted // so that a probe knows for whom it got the answer
+	if q.probed() {
+		a.probe = w.report(&q, &a)
 	}
 	a.write(rw, r.Method != http.MethodHead, h.s.draining.Load())
 	if a.done != nil {

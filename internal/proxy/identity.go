@@ -75,7 +75,7 @@ var identityErrors = map[probeid.Outcome]*oci.Error{
 		"add the public key to `probe.keys` of its config, or sign with another key"),
 	probeid.Forged: oci.ErrDenied.With("the signature of the probe identity does not fit this request: " +
 		"sign the method, host and path of each request; a front must pass Host and path as they were sent"),
-	probeid.Replayed: oci.ErrDenied.With("the probe identity was used before: sign each request anew; " +
+	probeid.Replayed: oci.ErrDenied.With("the probe identity was used before: sign each request again; " +
 		"a front that repeats requests by itself causes this too"),
 	probeid.Limited: oci.ErrTooManyRequests.With("too many probe requests: come again later, " +
 		"or raise `probe.maxRPS` of the server's config"),
@@ -88,6 +88,19 @@ func clocksDiffer(ahead time.Duration) string {
 	}
 	return fmt.Sprintf("the probe identity has expired: the clock that signed it is %.0f s %s this server's, and %.0f s are allowed: "+
 		"set the clocks, and send each request as soon as it is signed", ahead.Abs().Seconds(), which, probeid.Life.Seconds())
+}
+
+// report returns what a prober learns beside the answer: the outcome, and the decision if there is one. Without it, a
+// prober could not tell that a front has removed its identity, or that another 403 is meant.
+func (w *wiring) report(q *request, a *response) string {
+	out := q.probe.Outcome.String()
+	if q.client.Ranking != nil { // the client was located: /v2/ and pages do not need it
+		out += "; place=" + q.client.Place.String()
+		if a.by >= 0 {
+			out += "; candidate=" + w.snapshot.Candidates[a.by].Name + "; reason=" + a.why.String()
+		}
+	}
+	return out
 }
 
 // probed reports whether the request has a probe identity, accepted or not.

@@ -24,7 +24,7 @@ var probeKey = ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, ed25519.SeedSize))
 
 // probeConfig is the edit of a world that accepts probeKey.
 func probeConfig(more string) string {
-	return "probe: {maxRPS: 200, keys: [{name: ops, key: " + key.Format(key.Public(probeKey)) + "}]}\n" + more
+	return fmt.Sprintf("probe: {maxRPS: %d, keys: [{name: ops, key: ", probeid.MaxRPS) + key.Format(key.Public(probeKey)) + "}]}\n" + more
 }
 
 // prober is who sends the probes of the tests.
@@ -81,6 +81,29 @@ func TestAProbeIsAnsweredAsTheClient(t *testing.T) {
 	}
 }
 
+// The answer says what became of the identity, and how the proxy decided.
+func TestTheReportToAProbe(t *testing.T) {
+	w := newWorld(t, "deny:", probeConfig("deny:"))
+	w.eu.tags = tagsOf("p/i/a", "", "v1")
+	for request, want := range map[string]string{
+		"GET /v2/":                                 "accepted",
+		"GET /":                                    "accepted",
+		"POST /v2/a/blobs/uploads/":                "accepted",
+		"GET /v2/secret/manifests/v1":              "accepted; place=gcp/europe-west1",
+		"GET /v2/a/tags/list":                      "accepted; place=gcp/europe-west1; candidate=eu; reason=nearest",
+		"GET /v2/a/blobs/" + absent:                "accepted; place=gcp/europe-west1; candidate=us; reason=absent",
+		"HEAD /v2/a/manifests/v1":                  "accepted; place=gcp/europe-west1; candidate=eu; reason=nearest",
+		"GET /v2/a/manifests/sha256-" + digest[7:]: "accepted; place=gcp/europe-west1; candidate=us; reason=canonical-only",
+	} {
+		if got := w.probe(t, gcpClient, request).Header.Get(probeid.Header); got != want {
+			t.Errorf("%s: %q, want %q", request, got, want)
+		}
+	}
+	if r := w.ask(t, gcpClient, "GET /v2/"); r.Header.Values(probeid.Header) != nil {
+		t.Errorf("a client gets %q", r.Header.Values(probeid.Header))
+	}
+}
+
 // refused sends an identity and returns status and detail of the answer.
 func (w *testWorld) refused(t *testing.T, request string, headers ...string) (status int, detail string, r *http.Response) {
 	t.Helper()
@@ -117,7 +140,7 @@ func TestRefusedIdentities(t *testing.T) {
 		want    probeid.Outcome
 		says    string
 	}{
-		{[]string{used}, probeid.Replayed, "sign each request anew"},
+		{[]string{used}, probeid.Replayed, "sign each request again"},
 		{[]string{claim(awsClient, other)}, probeid.Forged, "does not fit this request"},
 		{[]string{signed(probeKey, -2*time.Minute)}, probeid.Expired, "the clock that signed it is 120 s behind this server's, and 60 s are allowed"},
 		{[]string{signed(probeKey, time.Hour)}, probeid.Expired, "s ahead of this server's"},
@@ -132,7 +155,7 @@ func TestRefusedIdentities(t *testing.T) {
 		if status != http.StatusForbidden || !strings.HasPrefix(detail, "DENIED ") || !strings.Contains(detail, test.says) {
 			t.Errorf("%v: %d %s, want 403 and %q", test.want, status, detail, test.says)
 		}
-		if r.Header.Get("Location") != "" || r.Header.Get("Cache-Control") != "no-store" {
+		if r.Header.Get("Location") != "" || r.Header.Get("Cache-Control") != "no-store" || r.Header.Get(probeid.Header) != test.want.String() {
 			t.Errorf("%v: %v", test.want, r.Header)
 		}
 		if n := w.outcomes(test.want); n != counted+1 {
@@ -292,6 +315,19 @@ func TestClientsDoNotPayForProbes(t *testing.T) {
 	}
 }
 
+// The config accepts what one network can get verified, and no more.
+func TestTheHighestLimitOfProbes(t *testing.T) {
+	w := newWorld(t)
+	text := w.config("deny:", probeConfig("deny:"))
+	if _, err := config.Parse("test.yaml", []byte(text)); err != nil {
+		t.Error(err)
+	}
+	over := strings.Replace(text, fmt.Sprintf("probe: {maxRPS: %d", probeid.MaxRPS), fmt.Sprintf("probe: {maxRPS: %d", probeid.MaxRPS+1), 1)
+	if _, err := config.Parse("test.yaml", []byte(over)); err == nil || !strings.Contains(err.Error(), "probe.maxRPS") {
+		t.Errorf("one more: %v", err)
+	}
+}
+
 // A prober that claims no address is a client at its own. The answer says that the identity counted.
 func TestAProberAsItself(t *testing.T) {
 	w := newWorld(t, "deny:", probeConfig("deny:"))
@@ -300,7 +336,7 @@ func TestAProberAsItself(t *testing.T) {
 		Method: "GET", Host: "registry.example", Path: "/v2/a/blobs/" + digest, Time: time.Now(),
 	})
 	r := w.ask(t, awsClient, request, own)
-	if got := r.Header.Get(probeid.Header); got != "accepted" {
+	if got := r.Header.Get(probeid.Header); !strings.HasPrefix(got, "accepted; place=") {
 		t.Errorf("%s: %q", probeid.Header, got)
 	}
 	plain := w.ask(t, awsClient, request)
@@ -310,7 +346,7 @@ func TestAProberAsItself(t *testing.T) {
 	if got, want := answered(t, r), answered(t, plain); got != want {
 		t.Errorf("%s, a client at that address gets %s", got, want)
 	}
-	if r := w.ask(t, awsClient, request, own); r.StatusCode != http.StatusForbidden || r.Header.Get(probeid.Header) != "" {
+	if r := w.ask(t, awsClient, request, own); r.StatusCode != http.StatusForbidden || r.Header.Get(probeid.Header) != "replayed" {
 		t.Errorf("used again: %d %q", r.StatusCode, r.Header.Get(probeid.Header))
 	}
 }

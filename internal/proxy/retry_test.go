@@ -292,6 +292,9 @@ func TestPathsAreKept(t *testing.T) {
 	w.server.savePaths(ended, file)
 	// Stores are known by their addresses: the new world has the same ones.
 	next := w.again(t, edit...)
+	if e, err := next.server.Explain(t.Context(), mustAddr(client), ""); err != nil || e.Answer.Reason != "retried" { // as a command
+		t.Errorf("explain: %v, %+v", err, e)
+	}
 	next.wants(t, client, digestOf(1), w.cdn.URL, "after a restart")
 	if err := os.WriteFile(file, []byte("oci-proxy client paths 1\n?"), 0o600); err != nil {
 		t.Fatal(err)

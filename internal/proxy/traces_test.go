@@ -157,6 +157,17 @@ func TestAProbeAsAClientThatDoesNotGetThrough(t *testing.T) {
 		if err != nil || e.Answer.Candidate != "us" || e.Answer.Reason != "retried" {
 			t.Errorf("explain %q: %v, %+v", path, err, e.Answer)
 		}
+		var text strings.Builder
+		_ = e.WriteText(&text)
+		until := e.Answer.Until.Format(time.RFC3339)
+		for _, want := range []string{
+			"could answer, but this address is sent past it because of what it asked for again", "answer   307 us (retried)",
+			"note     this address asked again for what va was to deliver, so it is sent past va: until " + until,
+		} {
+			if !strings.Contains(text.String(), want) || !time.Now().Before(e.Answer.Until) {
+				t.Errorf("explain %q lacks %q:\n%s", path, want, text.String())
+			}
+		}
 	}
 	if after := w.traces(t)["addresses"]; after != before {
 		t.Error("what is known about the address has changed")
