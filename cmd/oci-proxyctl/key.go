@@ -52,8 +52,8 @@ It never replaces a file. The file has the format that openssl genpkey -algorith
 
 func (a *app) keyShow() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "show FILE",
-		Short:   "Print the public key and the id of a private key",
+		Use:   "show FILE",
+		Short: "Print the public key and the id of a private key",
 		Long: `show reads the private key in FILE, and prints its public key and its id. It never prints the
 private key.`,
 		Example: `  oci-proxyctl key show probe.key`,

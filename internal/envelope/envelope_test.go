@@ -99,6 +99,7 @@ func TestOpenRefuses(t *testing.T) {
 		"no key":                     {good, nil, ErrNoKey},
 		"another key":                {good, []ed25519.PublicKey{other}, ErrUntrusted},
 		"an empty key":               {good, []ed25519.PublicKey{{}}, ErrUntrusted},
+		"no name and an empty key":   {swap(key.ID(public), ""), []ed25519.PublicKey{{}}, ErrUntrusted},
 		"another key under our name": {strings.Replace(theirs, key.ID(other), key.ID(public), 1), []ed25519.PublicKey{public}, ErrUntrusted},
 		"another payload":            {swap(encode([]byte(payload)), encode([]byte(`{"verdict":"fail"}`))), []ed25519.PublicKey{public}, ErrUntrusted},
 		"another type":               {swap("admission", "rollout"), []ed25519.PublicKey{public}, ErrType},

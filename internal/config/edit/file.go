@@ -35,6 +35,13 @@ func Read(name string) (*File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read config %s: %w", name, err)
 	}
+	info, err := os.Stat(real) // first: to open a pipe could wait forever
+	if err != nil {
+		return nil, fmt.Errorf("read config: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("read config: %s is not a regular file", name)
+	}
 	f, err := os.Open(real)
 	if err != nil {
 		return nil, fmt.Errorf("read config: %w", err)
@@ -51,9 +58,6 @@ func read(name, real string, f interface {
 	info, err := f.Stat()
 	if err != nil {
 		return nil, fmt.Errorf("read config: %w", err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("read config: %s is not a regular file", name)
 	}
 	text, err := io.ReadAll(io.LimitReader(f, config.MaxBytes+1))
 	if err != nil {
