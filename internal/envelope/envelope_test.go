@@ -96,6 +96,7 @@ func TestOpenRefuses(t *testing.T) {
 	}{
 		"good":                       {good, []ed25519.PublicKey{public}, nil},
 		"no name of a key":           {swap(key.ID(public), ""), []ed25519.PublicKey{public}, nil},
+		"a wrong name of a key":      {swap(key.ID(public), key.ID(other)), []ed25519.PublicKey{public}, nil},
 		"no key":                     {good, nil, ErrNoKey},
 		"another key":                {good, []ed25519.PublicKey{other}, ErrUntrusted},
 		"an empty key":               {good, []ed25519.PublicKey{{}}, ErrUntrusted},
