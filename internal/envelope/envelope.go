@@ -60,7 +60,8 @@ func Sign(private ed25519.PrivateKey, payloadType string, payload []byte) ([]byt
 // trusted keys, and that key's id. Other signatures do not matter, and neither do the names of keys in the envelope,
 // which nobody signs. The error wraps one of this package's.
 //
-// It does not use the library's verifier, which skips keys by those names, prints to stdout, and links an SSH client.
+// It does not use the library's verifier, which skips keys by those names, prints to stdout, and makes the program
+// larger by the key formats of SSH.
 func Open(data []byte, payloadType string, trusted ...ed25519.PublicKey) (payload []byte, keyID string, err error) {
 	if len(trusted) == 0 {
 		return nil, "", ErrNoKey
