@@ -177,8 +177,11 @@ func (a *app) warn(format string, args ...any) {
 	fmt.Fprintf(a.stderr, "warning: "+format+"\n", args...)
 }
 
-// manyMoved is the share of all places from which a change is worth a warning.
-const manyMoved = 0.1
+// A change is worth a warning when it moves most clients of this share of all places, and of this many.
+const (
+	manyMoved    = 0.1
+	manyOfPlaces = 10
+)
 
 // warnSet warns of what the person may not have meant: many clients that move at once, and what the new config has
 // warnings about that the old one had not.
@@ -197,7 +200,7 @@ func (a *app) warnSet(r *edit.Result, m *moves) {
 			half++
 		}
 	}
-	if half > 1 && float64(half) > manyMoved*float64(m.Places) {
+	if half >= manyOfPlaces && float64(half) > manyMoved*float64(m.Places) {
 		a.warn("half of the client networks or more move at once at %d of %d places; the rollout of a store moves them in steps", half, m.Places)
 	}
 }

@@ -96,9 +96,11 @@ func TestOpenRefuses(t *testing.T) {
 	}{
 		"good":                       {good, []ed25519.PublicKey{public}, nil},
 		"no name of a key":           {swap(key.ID(public), ""), []ed25519.PublicKey{public}, nil},
+		"a wrong name of a key":      {swap(key.ID(public), key.ID(other)), []ed25519.PublicKey{public}, nil},
 		"no key":                     {good, nil, ErrNoKey},
 		"another key":                {good, []ed25519.PublicKey{other}, ErrUntrusted},
 		"an empty key":               {good, []ed25519.PublicKey{{}}, ErrUntrusted},
+		"no name and an empty key":   {swap(key.ID(public), ""), []ed25519.PublicKey{{}}, ErrUntrusted},
 		"another key under our name": {strings.Replace(theirs, key.ID(other), key.ID(public), 1), []ed25519.PublicKey{public}, ErrUntrusted},
 		"another payload":            {swap(encode([]byte(payload)), encode([]byte(`{"verdict":"fail"}`))), []ed25519.PublicKey{public}, ErrUntrusted},
 		"another type":               {swap("admission", "rollout"), []ed25519.PublicKey{public}, ErrType},

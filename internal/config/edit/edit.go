@@ -206,7 +206,7 @@ func pairs(mapping *yaml.Node) func(yield func(k, v *yaml.Node) bool) {
 // scalar returns where the text of a scalar begins and ends, with its quotes. ok is false when that is not certain:
 // the scalar has an anchor or a tag before it, has escapes, or has more than one line.
 func (e *editor) scalar(n *yaml.Node) (from, to int, ok bool) {
-	if n.Kind != yaml.ScalarNode || n.Anchor != "" || n.Value == "" {
+	if n.Kind != yaml.ScalarNode || n.Value == "" {
 		return 0, 0, false
 	}
 	raw := n.Value
@@ -219,6 +219,7 @@ func (e *editor) scalar(n *yaml.Node) (from, to int, ok bool) {
 	default: // tagged, literal, folded
 		return 0, 0, false
 	}
+	// A node with an anchor begins at the anchor, so its text is not there.
 	from = e.offset(n)
 	if from < 0 || !strings.HasPrefix(e.text[from:], raw) {
 		return 0, 0, false

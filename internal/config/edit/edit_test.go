@@ -60,6 +60,8 @@ func TestStyles(t *testing.T) {
 		{"insert behind a word of the list", state, "  - name: a\n    cdn: fastly\n    url: https://a.example/{digest}\n    serves: all\n", "  - name: a\n    cdn: fastly\n    url: https://a.example/{digest}\n    serves: all\n    state: draining\n"},
 		{"insert behind the state", Set{"stores", "a", "rollout", "5"}, "  - name: a\n    state: active\n" + block, "  - name: a\n    state: active\n    rollout: 5\n" + block},
 		{"insert before all others", Set{"stores", "a", "place", "aws/us-west-2"}, "  - url: https://a.example/{digest}\n    name: a\n    cdn: fastly\n    serves: all\n", "  - url: https://a.example/{digest}\n    name: a\n    place: aws/us-west-2\n    cdn: fastly\n    serves: all\n"},
+		{"insert where all other keys come later", Set{"stores", "a", "place", "aws/us-west-2"}, "  - serves: [all]\n    url: https://a.example/{digest}\n    cdn: fastly\n    state: off\n    ? name\n    : a\n", "  - serves: [all]\n    url: https://a.example/{digest}\n    cdn: fastly\n    place: aws/us-west-2\n    state: off\n    ? name\n    : a\n"},
+		{"insert before a bracket below", state, "  - name: a\n    cdn: fastly\n    url: https://a.example/{digest}\n    serves: [aws\n      ]\n", "  - name: a\n    cdn: fastly\n    url: https://a.example/{digest}\n    state: draining\n    serves: [aws\n      ]\n"},
 		{"insert behind a comment of several lines", state, "  - name: a\n    cdn: fastly\n    url: https://a.example/{digest}\n    serves: [all] # who\n                  # pays\n    # for IPv4\n    families: [ipv4]\n", "  - name: a\n    cdn: fastly\n    url: https://a.example/{digest}\n    serves: [all] # who\n                  # pays\n    state: draining\n    # for IPv4\n    families: [ipv4]\n"},
 		{"insert before a list of lines", state, "  - name: a\n    cdn: fastly\n    url: https://a.example/{digest} # where\n    serves:\n      - all\n", "  - name: a\n    cdn: fastly\n    url: https://a.example/{digest} # where\n    state: draining\n    serves:\n      - all\n"},
 		{"insert before a list of several lines", state, "  - name: a\n    cdn: fastly\n    url: https://a.example/{digest}\n    serves: [aws,\n      gcp]\n", "  - name: a\n    cdn: fastly\n    url: https://a.example/{digest}\n    state: draining\n    serves: [aws,\n      gcp]\n"},
@@ -113,6 +115,19 @@ func TestEndOfFile(t *testing.T) {
 		if want := []config.Difference{{Key: "stores[0].state", Was: "active", Is: "off"}, {Key: "stores[0].rollout", Was: "100", Is: "7"}}; !cmp.Equal(want, r.Changes) {
 			t.Error(r.Changes)
 		}
+	}
+}
+
+// A byte-order mark is no column of the first line.
+func TestOneLine(t *testing.T) {
+	text := "\ufeff" + `{"version": 1, "stores": [{"owner": "é", "name": "a", "cdn": "fastly", "url": "https://a.example/{digest}", "serves": ["all"], "rollout": 9}], ` +
+		`"upstreams": [{"name": "main", "url": "https://m.example", "place": "aws/us-east-1", "canonical": true}]}`
+	r, err := Apply("c.yaml", []byte(text), Set{"stores", "a", "rollout", "10"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := strings.Replace(text, `"rollout": 9`, `"rollout": 10`, 1); string(r.Text) != want {
+		t.Errorf("%q, want %q", r.Text, want)
 	}
 }
 

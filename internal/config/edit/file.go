@@ -24,75 +24,68 @@ type File struct {
 	Text []byte
 
 	real string // without symbolic links
-	info fs.FileInfo
+}
+
+// handle is an open file.
+type handle interface {
+	io.ReadCloser
+	Stat() (fs.FileInfo, error)
 }
 
 // Read reads a file that [File.Write] will change.
 func Read(name string) (*File, error) {
 	// The real file is replaced, not a link to it. With the link replaced, other names of the file (a checkout of git
 	// behind /etc, the next instance) would keep the old text, and so would the place where people look for it.
-	real, err := filepath.EvalSymlinks(name)
+	path, err := filepath.EvalSymlinks(name)
 	if err != nil {
 		return nil, fmt.Errorf("read config %s: %w", name, err)
 	}
-	f, err := os.Open(real)
-	if err != nil {
-		return nil, fmt.Errorf("read config: %w", err)
-	}
-	defer func() { _ = f.Close() }() // it was only read
-	return read(name, real, f)
-}
-
-func read(name, real string, f interface {
-	io.Reader
-	Stat() (fs.FileInfo, error)
-},
-) (*File, error) {
-	info, err := f.Stat()
+	info, err := os.Stat(path) // first: to open a pipe could wait forever
 	if err != nil {
 		return nil, fmt.Errorf("read config: %w", err)
 	}
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("read config: %s is not a regular file", name)
 	}
-	text, err := io.ReadAll(io.LimitReader(f, config.MaxBytes+1))
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read config: %w", err)
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	text, err := textOf(f)
 	if err != nil {
 		return nil, fmt.Errorf("read config %s: %w", name, err)
 	}
-	return &File{Name: name, Text: text, real: real, info: info}, nil
+	return &File{Name: name, Text: text, real: path}, nil
 }
 
-// Write replaces the text of the file completely or not at all, and keeps its mode and owner. If the file is not the
-// one that was read, the error wraps [ErrChanged] and nothing is written. Two processes that use this package exclude
-// each other with a lock. An editor that saves within the same instant does not.
+// textOf reads one byte more than a config may have, which is enough to refuse it.
+func textOf(f handle) ([]byte, error) { return io.ReadAll(io.LimitReader(f, config.MaxBytes+1)) }
+
+// Write replaces the text of the file completely or not at all, and keeps its mode and owner. If the file is not as it
+// was read, the error wraps [ErrChanged] and nothing is written. Two processes that use this package exclude each
+// other with a lock. Editors do not know that lock: one that saves within the same instant can still lose its text.
 func (f *File) Write(text []byte) error {
 	locked, err := f.lock()
 	if err != nil {
 		return fmt.Errorf("write config: %w", err)
 	}
 	defer func() { _ = locked.Close() }()
-	is, err := read(f.Name, f.real, locked)
+	info, err := f.same(locked)
 	if err != nil {
-		return err
-	}
-	// The process that had the lock before has put another file in place of the one that is locked now.
-	now, err := os.Stat(f.Name)
-	if err != nil || !os.SameFile(now, is.info) || !bytes.Equal(f.Text, is.Text) {
-		return fmt.Errorf("write config %s: %w", f.Name, ErrChanged)
+		return fmt.Errorf("write config %s: %w", f.Name, err)
 	}
 	atomicfile.SweepFor(f.real)
-	next, err := atomicfile.Create(f.real, is.info.Mode().Perm())
+	next, err := atomicfile.Create(f.real, info.Mode().Perm())
 	if err != nil {
 		return fmt.Errorf("write config: %w", err)
 	}
 	defer func() { _ = next.Abort() }() // does nothing after the commit
-	if _, err := next.Write(text); err != nil {
-		return fmt.Errorf("write config: %w", err)
-	}
+	_, _ = next.Write(text)             // Seal returns this error
 	if err := next.Seal(); err != nil {
 		return fmt.Errorf("write config: %w", err)
 	}
-	if err := keepOwner(next.Temp(), is.info); err != nil {
+	if err := keepOwner(next.Temp(), info); err != nil {
 		return fmt.Errorf("write config %s: keep its owner: %w", f.Name, err)
 	}
 	if err := next.Commit(); err != nil {
@@ -101,12 +94,26 @@ func (f *File) Write(text []byte) error {
 	return nil
 }
 
+// same requires that the locked file has the text that was read, and that its name still leads to it: the process that
+// had the lock before has put another file in its place.
+func (f *File) same(locked handle) (fs.FileInfo, error) {
+	info, err := locked.Stat()
+	if err != nil {
+		return nil, err
+	}
+	text, err := textOf(locked)
+	if err != nil {
+		return nil, err
+	}
+	now, err := os.Stat(f.Name)
+	if err != nil || !os.SameFile(now, info) || !bytes.Equal(f.Text, text) {
+		return nil, ErrChanged
+	}
+	return info, nil
+}
+
 // lock opens the file with a lock on it, where the file system has locks.
-func (f *File) lock() (interface {
-	io.ReadCloser
-	Stat() (fs.FileInfo, error)
-}, error,
-) {
+func (f *File) lock() (handle, error) {
 	locked, err := lockedfile.OpenFile(f.real, os.O_RDWR, 0)
 	if errors.Is(err, errors.ErrUnsupported) {
 		return os.OpenFile(f.real, os.O_RDWR, 0)

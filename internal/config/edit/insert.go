@@ -96,8 +96,7 @@ var (
 
 // sibling returns where a key can be inserted after k and its value v. ok is false when that is not certain.
 func (e *editor) sibling(stanza, k, v *yaml.Node) (s *sibling, ok bool) {
-	key, _, ok := e.scalar(k)
-	if !ok {
+	if _, _, ok := e.scalar(k); !ok {
 		return nil, false
 	}
 	last, tail := v, endOfLine
@@ -109,14 +108,13 @@ func (e *editor) sibling(stanza, k, v *yaml.Node) (s *sibling, ok bool) {
 	if stanza.Style&yaml.FlowStyle != 0 || !ok {
 		return s, ok
 	}
-	start := e.lines[k.Line-1]
-	line, before := e.rest(start), e.text[start:key]
-	if k.Line != last.Line || !tail.MatchString(e.rest(end)) || strings.Trim(before, " -") != "" {
+	if k.Line != last.Line || !tail.MatchString(e.rest(end)) {
 		return nil, false
 	}
-	s.indent = strings.ReplaceAll(before, "-", " ")
-	s.end = start + len(line)
-	if strings.Contains(line, "#") {
+	s.indent = strings.Repeat(" ", k.Column-1)
+	rest := e.rest(end)
+	s.end += len(rest)
+	if strings.Contains(rest, "#") {
 		s.end = e.comments(k.Line, len(s.indent), s.end)
 	}
 	return s, true
