@@ -27,7 +27,7 @@ cmd/oci-proxyctl: admit atomicfile audit cli cli/manual config config/edit docs 
 	promote/apply promote/prove promote/sign purge ranges registry route set snapshot store targets
 	wait walk
 cmd/oci-proxy-demo: cli cli/manual demo
-demo: atomicfile cli inventory oci outbound proxy route wait
+demo: atomicfile cli inventory key oci outbound proxy route wait
 proxy: admit atomicfile clientip config existence health inventory listener metrics oci outbound
 	probeid ranges reach route set snapshot wait
 snapshot: config place route

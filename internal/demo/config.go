@@ -7,11 +7,14 @@ import (
 	"os"
 	"path/filepath"
 	"text/template"
+
+	"ociproxy/internal/key"
 )
 
 // The names of the files in the demo's directory.
 const (
 	configFile = "oci-proxy.yaml"
+	keyFile    = "probe.key"
 	rangesFile = "ranges.csv"
 	hostsDir   = "certs.d"
 )
@@ -29,6 +32,7 @@ var (
 type configInput struct {
 	Listen, Admin, Prefix, Blobs, Inventory string
 	Published                               bool
+	ProbeKey                                string // whose identities the proxy accepts; "": none
 	Upstreams, Stores                       []configNode
 }
 
@@ -38,11 +42,19 @@ type configNode struct {
 	Canonical                bool
 }
 
-// writeConfig writes the proxy's config and the address ranges into dir, and returns the path of the config. A
+// writeConfig writes the proxy's config, the address ranges and a key for probes into dir, and returns the path of the
+// config. A
 // published demo gets its requests from the network of its container. Both are files, not values, so that users of the
 // demo can read and edit them and watch the proxy reload them.
 func (w *world) writeConfig(dir, listen, admin string, published bool) (string, error) {
 	in := configInput{Listen: listen, Admin: admin, Published: published, Prefix: upstreamPrefix, Blobs: blobRoot + "{digest}", Inventory: inventoryRoot}
+	if !published { // nobody outside a container could read the key
+		private, err := key.New(filepath.Join(dir, keyFile))
+		if err != nil {
+			return "", fmt.Errorf("write key: %w", err)
+		}
+		in.ProbeKey = key.Format(key.Public(private))
+	}
 	for _, n := range w.nodes {
 		c := configNode{Name: n.name, URL: n.url, Place: n.place, Serves: n.serves, Canonical: n.canonical}
 		if n.upstream {

@@ -231,7 +231,7 @@ func try(t *testing.T, lines *bufio.Scanner) {
 	if err := json.Unmarshal(lines.Bytes(), &g); err != nil {
 		t.Fatal(err)
 	}
-	for _, file := range []string{g.Config, g.Hosts} {
+	for _, file := range []string{g.Config, g.Hosts, g.Key} {
 		if _, err := os.Stat(file); err != nil {
 			t.Error(err)
 		}

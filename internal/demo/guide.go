@@ -2,6 +2,7 @@ package demo
 
 import (
 	_ "embed"
+	"path/filepath"
 	"text/template"
 )
 
@@ -25,6 +26,7 @@ type guide struct {
 	Front  string `json:"front"`  // the same, through a hop that appends the client's real address
 	Admin  string `json:"admin"`  // metrics, explain
 	Config string `json:"config"` // path of the config file
+	Key    string `json:"key"`    // path of the private key for probes; "" when published
 	Hosts  string `json:"hosts"`  // for containerd's --hosts-dir
 	Image  string `json:"image"`  // 127.0.0.1:5050/sample/app:1.0
 	Digest string `json:"digest"` // of the image
@@ -32,6 +34,8 @@ type guide struct {
 	// Places are addresses that the user can put into X-Forwarded-For.
 	Places []guidePlace `json:"places"`
 
+	Name        string `json:"-"` // host:port of the proxy
+	Repository  string `json:"-"` // and tag
 	Published   bool   `json:"-"`
 	Sample      string `json:"-"`
 	SamplePlace string `json:"-"`
@@ -48,12 +52,15 @@ func (d *demo) guide() *guide {
 	img := d.world.image
 	g := &guide{
 		Proxy: d.url(d.public), Front: d.url(d.front), Admin: d.url(d.admin),
-		Config: d.config, Hosts: d.hosts,
+		Config: d.config, Hosts: d.hosts, Name: d.public.Addr().String(), Repository: imageName + ":" + imageTag,
 		Image:     d.public.Addr().String() + "/" + imageName + ":" + imageTag,
 		Digest:    img.index,
 		Layer:     blobPath(img.platforms["linux/amd64"].blobs[missingInSingapore]),
 		Published: d.published,
 		Sample:    sampleAddress, SamplePlace: samplePlace, SampleStore: nodeVirginia,
+	}
+	if !d.published {
+		g.Key = filepath.Join(d.dir, keyFile)
 	}
 	for _, c := range clients() {
 		if c.Claims != "" {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"time"
 
@@ -24,6 +25,10 @@ func (s *session) host(ctx context.Context, at *url.URL) {
 	var certificate error
 	for _, f := range []judge.Family{judge.IPv4, judge.IPv6} {
 		began := time.Now()
+		if a, err := netip.ParseAddr(at.Hostname()); err == nil && a.Unmap().Is4() != (f == judge.IPv4) {
+			s.say(f.String(), "", at, began, judge.Note("the host is an address of the other family"))
+			continue
+		}
 		ans := s.over(ctx, at, false, f)
 		id := f.String()
 		if s.spent(ctx, id, "", at, ans.Err) {
