@@ -53,6 +53,7 @@ var leaves = map[reflect.Type]leaf{
 	reflect.TypeFor[uint32]():        word("a whole number", "integer", parseUint32, func(n uint32) string { return strconv.FormatUint(uint64(n), 10) }),
 	reflect.TypeFor[float64]():       word("a number", "number", parseFloat, func(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }),
 	reflect.TypeFor[time.Duration](): word("a duration", "string", parseDuration, formatDuration),
+	reflect.TypeFor[time.Time]():     word("a date", "string", parseDate, formatDate),
 	reflect.TypeFor[netip.Prefix]():  word("a CIDR range", "string", parsePrefix, netip.Prefix.String),
 	reflect.TypeFor[place.Place]():   word("a place", "string", parsePlace, place.Place.String),
 	reflect.TypeFor[oci.Digest]():    word("a digest", "string", parseDigest, oci.Digest.String),
@@ -153,6 +154,26 @@ func formatDuration(d time.Duration) string {
 		s = strings.TrimSuffix(s, "0m")
 	}
 	return s
+}
+
+// parseDate reads a date, which begins at 00:00 UTC, or a time of RFC 3339.
+func parseDate(s string) (time.Time, string, error) {
+	t, err := time.Parse(time.DateOnly, s)
+	if err != nil {
+		t, err = time.Parse(time.RFC3339, s)
+	}
+	if err != nil || t.Year() < 2000 || t.Year() > 9999 {
+		return time.Time{}, "write 2026-12-10, or 2026-12-10T09:00:00Z", fmt.Errorf("expected a date, found %q", shorten(s))
+	}
+	return t.UTC(), "", nil
+}
+
+// formatDate leaves out a time of 00:00 UTC.
+func formatDate(t time.Time) string {
+	if t.Equal(t.Truncate(24 * time.Hour)) {
+		return t.Format(time.DateOnly)
+	}
+	return t.Format(time.RFC3339Nano)
 }
 
 func parsePrefix(s string) (netip.Prefix, string, error) {

@@ -40,6 +40,7 @@ func validate(d *decoder, c *Config) {
 	v.candidates()
 	v.route()
 	v.registryNames()
+	v.endpoints()
 	v.denied()
 	v.log()
 	v.mirror()

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 
+	"ociproxy/internal/endpoints"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/route"
 )
@@ -17,6 +18,8 @@ func (s *Server) page(w *wiring, r *http.Request, q *request) response {
 	}
 	a := refusal(oci.ErrUnsupported)
 	switch path {
+	case endpoints.Path, endpoints.AtomPath, endpoints.SignedPath:
+		a = w.listsOf(r.Host).answer(path, r.Header["If-None-Match"])
 	case "/":
 		a = pageAt(w.cfg.Pages.Home)
 	case "/privacy":

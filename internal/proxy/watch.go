@@ -40,6 +40,8 @@ func (s *Server) watch(ctx context.Context, signal <-chan struct{}) error {
 	waiting := true
 	tick := time.NewTicker(recheck)
 	defer tick.Stop()
+	dates := time.NewTimer(s.untilDate())
+	defer dates.Stop()
 	reload := func(wait bool) {
 		s.opt.Supervisor.Reloading()
 		defer func() { s.opt.Supervisor.Reloaded(s.status()) }()
@@ -59,6 +61,7 @@ func (s *Server) watch(ctx context.Context, signal <-chan struct{}) error {
 		}
 		late.Stop()
 		unfit = nil
+		dates.Reset(s.untilDate())
 	}
 	compare := func() {
 		if s.fileState(s.files(), "") != s.seen {
@@ -92,6 +95,9 @@ func (s *Server) watch(ctx context.Context, signal <-chan struct{}) error {
 			compare()
 		case <-tick.C:
 			compare()
+		case <-dates.C:
+			s.followDates()
+			dates.Reset(s.untilDate())
 		case <-late.C:
 			if compare(); unfit != nil { // changes without an event do not fit either
 				s.refused(unfit)
@@ -134,7 +140,7 @@ func (s *Server) files() []string {
 		if cfg == nil {
 			continue
 		}
-		for _, f := range []string{cfg.TLS.Cert, cfg.TLS.Key, cfg.Route.Latency} {
+		for _, f := range []string{cfg.TLS.Cert, cfg.TLS.Key, cfg.Route.Latency, cfg.Endpoints.Signed} {
 			if f != "" && !slices.Contains(files, f) {
 				files = append(files, f)
 			}
