@@ -141,7 +141,7 @@ func TestParse(t *testing.T) {
 		list(`{"host": "2001:db8::1", "port": 1, "kind": "store"}`):                                                            "",
 		with(`"since": "2026-12-10T01:00:00+01:00", "families": ["ipv6"], "bucket": "arn:aws-cn:s3:::a-b", "objects": "c/i/"`): "",
 		``:   "not JSON",
-		`[]`: "unable to unmarshal",
+		`[]`: "JSON array",
 		`{}`: "this is another document",
 		`{"format": 2, "version": "x", "endpoints": []}`:                                        "newer format: 2",
 		`{"format": 1, "endpoints": []}`:                                                        "it has no version",

@@ -64,7 +64,7 @@ func (s *Server) watch(ctx context.Context, signal <-chan struct{}) error {
 		dates.Reset(s.untilDate())
 	}
 	compare := func() {
-		if s.fileState(s.files(), "") != s.seen {
+		if s.opt.File != "" && s.fileState(s.files(), "") != s.seen {
 			reload(true)
 		}
 	}
@@ -108,8 +108,12 @@ func (s *Server) watch(ctx context.Context, signal <-chan struct{}) error {
 }
 
 // events watches the directories of all files, because replacing a file by rename changes its directory: Kubernetes
-// swaps ConfigMaps by symlink. Call follow when there may be other files.
+// swaps ConfigMaps by symlink. Call follow when there may be other files. Without a configuration file there is nothing
+// to watch.
 func (s *Server) events() (events <-chan fsnotify.Event, faults <-chan error, follow, stop func()) {
+	if s.opt.File == "" {
+		return nil, nil, func() {}, func() {}
+	}
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
 		s.log.Warn("file changes are noticed late", "every", recheck.String(), "error", err.Error())
