@@ -20,15 +20,16 @@ import (
 // list of docs/architecture.md, and must not give a package knowledge that the list forbids. Remove an import that is
 // no longer used.
 const arrows = `
-cmd/oci-proxy: atomicfile check cli cli/manual clientip config docs lastgood outbound proxy ranges
-	route setup snapshot systemd
-cmd/oci-proxyctl: admit atomicfile audit cli cli/manual config docs inventory inventory/inspect
+cmd/oci-proxy: atomicfile check cli cli/manual clientip config docs endpoints lastgood outbound
+	proxy ranges route setup snapshot systemd
+cmd/oci-proxyctl: admit atomicfile audit cli cli/manual config docs endpoints endpoints/hostlist
+	inventory inventory/inspect
 	inventory/write lease ledger listener manifest mirror oci outbound promote promote/apply
 	promote/prove promote/sign purge ranges registry set store targets wait walk
 cmd/oci-proxy-demo: cli cli/manual demo
 demo: atomicfile cli inventory oci outbound proxy route wait
-proxy: admit atomicfile clientip config existence health inventory listener metrics oci outbound
-	ranges reach route set snapshot wait
+proxy: admit atomicfile clientip config endpoints endpoints/hostlist existence health inventory
+	listener metrics oci outbound ranges reach route set snapshot wait
 snapshot: config place route
 setup: check cli clientip config place store/address
 mirror: config inventory ledger loop oci place registry set store targets transfer walk
@@ -58,8 +59,9 @@ inventory: atomicfile fetch oci outbound pace set strictjson wait
 ranges: atomicfile config fetch place strictjson wait
 reach: oci
 route: oci place set
+endpoints/hostlist: config endpoints store/address
 config/gen: config
-config: clientip oci place
+config: clientip endpoints oci place
 clientip:
 listener: wait
 place:
@@ -74,6 +76,7 @@ set:
 cli/manual: atomicfile
 cli:
 key: atomicfile
+endpoints: strictjson
 store/address:
 outbound:
 atomicfile:

@@ -82,17 +82,20 @@ func (v *validator) announce(at string, a Announce, canonical bool) {
 }
 
 // At is c as it works at a time: an active candidate whose announced traffic has not begun counts as filling, one whose
-// announced traffic has ended as draining. It shares everything else with c, so do not change either.
+// announced traffic has ended as draining. Its announcements keep only the dates that hold traffic back at that time,
+// for [Announce.Note]. It shares everything else with c, so do not change either.
 func (c *Config) At(now time.Time) *Config {
 	out := *c
 	out.Stores, out.Upstreams = slices.Clone(c.Stores), slices.Clone(c.Upstreams)
 	for i := range out.Stores {
 		s := &out.Stores[i]
 		s.State = c.stateAt(s.State, s.Announce, s.URL, s.RedirectsTo, now)
+		s.Announce = s.Announce.holding(now)
 	}
 	for i := range out.Upstreams {
 		u := &out.Upstreams[i]
 		u.State = c.stateAt(u.State, u.Announce, u.URL, u.RedirectsTo, now)
+		u.Announce = u.Announce.holding(now)
 	}
 	return &out
 }
@@ -107,6 +110,17 @@ func (c *Config) stateAt(state State, a Announce, target string, redirectsTo []s
 		return Filling
 	}
 	return state
+}
+
+// holding returns the dates of a that hold traffic back.
+func (a Announce) holding(now time.Time) (out Announce) {
+	if now.Before(a.From) {
+		out.From = a.From
+	}
+	if !now.Before(a.Until) {
+		out.Until = a.Until
+	}
+	return out
 }
 
 // covered reports whether published wildcards cover every host that a candidate at target sends clients to.
@@ -142,8 +156,8 @@ func (c *Config) NextDate(now time.Time) (next time.Time) {
 	return next
 }
 
-// Note says what the announced dates mean for a candidate that is in this state at a time, in the words of
-// explanations and reports; "" when they change nothing.
+// Note says why a candidate of [Config.At], which is in this state, gets no traffic, in the words of explanations and
+// reports; "" when its dates are not the reason.
 func (a Announce) Note(state State) string {
 	switch {
 	case state == Filling && !a.From.IsZero():

@@ -118,18 +118,29 @@ func TestNote(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := c.Stores[0].Announce
-	for state, want := range map[State]string{
-		Filling:  "announced for 2026-12-10: no traffic before",
-		Active:   "",
-		Draining: "announced until 2027-01-31T09:30:00Z: no new traffic since",
-		Off:      "",
+	for _, tt := range []struct {
+		state    State // in the file
+		at, want string
+	}{
+		{Active, "2026-12-09", "announced for 2026-12-10: no traffic before"},
+		{Filling, "2026-12-09", "announced for 2026-12-10: no traffic before"},
+		{Draining, "2026-12-09", ""},
+		{Active, "2026-12-10", ""},
+		{Filling, "2026-12-10", ""}, // the operator did not make it active
+		{Draining, "2026-12-10", ""},
+		{Active, "2027-02-01", "announced until 2027-01-31T09:30:00Z: no new traffic since"},
+		{Filling, "2027-02-01", ""},
+		{Draining, "2027-02-01", "announced until 2027-01-31T09:30:00Z: no new traffic since"},
+		{Off, "2027-02-01", ""},
 	} {
-		if got := a.Note(state); got != want {
-			t.Errorf("%s: %q, want %q", state, got, want)
+		c.Stores[0].State = tt.state
+		now, err := time.Parse(time.DateOnly, tt.at)
+		if err != nil {
+			t.Fatal(err)
 		}
-		if got := (Announce{}).Note(state); got != "" {
-			t.Errorf("%s without dates: %q", state, got)
+		s := c.At(now).Stores[0]
+		if got := s.Announce.Note(s.State); got != tt.want {
+			t.Errorf("%s on %s: %q, want %q", tt.state, tt.at, got, tt.want)
 		}
 	}
 }

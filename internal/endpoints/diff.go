@@ -83,7 +83,7 @@ func (d *differ) added(e *Endpoint) string {
 		return ""
 	}
 	if e.Kind == Wildcard {
-		return "hosts that it covers need no announcement any more: wait " + days(d.notice) + " before you add one"
+		return "hosts that it covers need no announcement any more: wait " + Days(d.notice) + " before you add one"
 	}
 	if e.Since.IsZero() {
 		return d.late(d.now, "used", "announce it with `from`")
@@ -104,7 +104,7 @@ func (d *differ) late(t time.Time, what, remedy string) string {
 	if !t.Before(d.now.Add(d.notice)) {
 		return ""
 	}
-	return fmt.Sprintf("%s with less notice than %s: %s", what, days(d.notice), remedy)
+	return fmt.Sprintf("%s with less notice than %s: %s", what, Days(d.notice), remedy)
 }
 
 func (d *differ) removed(e *Endpoint, next *List) string {
@@ -142,8 +142,8 @@ func (d *differ) allowedBefore(was, is *Endpoint) bool {
 	})
 }
 
-// days writes a notice in days, if it is a number of days.
-func days(d time.Duration) string {
+// Days writes a notice in days, if it is a number of days.
+func Days(d time.Duration) string {
 	const day = 24 * time.Hour
 	switch {
 	case d == day:

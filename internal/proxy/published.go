@@ -12,7 +12,7 @@ import (
 
 	"ociproxy/internal/config"
 	"ociproxy/internal/endpoints"
-	list "ociproxy/internal/endpoints/publish"
+	"ociproxy/internal/endpoints/hostlist"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/route"
 )
@@ -25,7 +25,7 @@ type published struct {
 
 // listsFor renders the documents for one of cfg's names; nil stands for those that it does not list.
 func listsFor(cfg *config.Config, name *config.Name, signed *document) (*published, error) {
-	l, err := list.For(cfg, name)
+	l, err := hostlist.For(cfg, name)
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +41,7 @@ func listsFor(cfg *config.Config, name *config.Name, signed *document) (*publish
 	}
 	return &published{
 		json:   newDocument("application/json", l.Text()),
-		atom:   newDocument("application/atom+xml", list.Atom(l, registry)),
+		atom:   newDocument("application/atom+xml", hostlist.Atom(l, registry)),
 		signed: signed,
 	}, nil
 }

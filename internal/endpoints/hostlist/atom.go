@@ -1,4 +1,4 @@
-package publish
+package hostlist
 
 import (
 	"bytes"
@@ -83,7 +83,7 @@ func Atom(l *endpoints.List, registry string) []byte {
 	enc := xml.NewEncoder(&b)
 	enc.Indent("", "  ")
 	if err := enc.Encode(feed); err != nil {
-		panic("publish: " + err.Error()) // texts always marshal
+		panic("hostlist: " + err.Error()) // texts always marshal
 	}
 	b.WriteByte('\n')
 	return b.Bytes()
