@@ -40,8 +40,8 @@ func (a *app) endpointsLs() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "ls [NAME|FILE]",
 		Short: "Show the hosts that clients may be sent to",
-		Long: `ls shows each host with its port, what it is for, its IP families, who runs it, and the announced dates
-from when and until when clients are sent to it. Without an argument it shows what the config
+		Long: `ls shows each host with its port, what it is for, its IP families, who runs it, and the announced
+dates from when and until when clients are sent to it. Without an argument it shows what the config
 publishes. With --output json it prints the list as it is published.`,
 		Example: `  oci-proxyctl endpoints ls registry.example.org
   oci-proxyctl endpoints ls --config config.yaml --output json`,

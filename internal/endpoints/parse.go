@@ -93,6 +93,9 @@ func (e *Endpoint) check() error {
 	if len(e.Families) > 2 || slices.ContainsFunc(e.Families, func(f string) bool { return f != "ipv4" && f != "ipv6" }) {
 		return errors.New("families: want ipv4 and ipv6")
 	}
+	if len(e.Families) == 0 {
+		e.Families = nil
+	}
 	for _, t := range []*time.Time{&e.Since, &e.Until} {
 		if *t = t.UTC(); t.Year() > 9999 {
 			return errors.New("a date is after the year 9999")
