@@ -165,7 +165,7 @@ func Covers(pattern, host string) bool {
 	}
 	domain, ok := strings.CutPrefix(pattern, "*")
 	label, found := strings.CutSuffix(host, domain)
-	return ok && found && label != "" && label != "*" && !strings.Contains(label, ".")
+	return ok && found && label != "" && !strings.Contains(label, ".")
 }
 
 // Find returns the endpoints that allow a client to be sent to a host and port, in the order of the list.
