@@ -20,16 +20,16 @@ import (
 // list of docs/architecture.md, and must not give a package knowledge that the list forbids. Remove an import that is
 // no longer used.
 const arrows = `
-cmd/oci-proxy: atomicfile check cli cli/manual clientip config docs lastgood outbound proxy ranges
-	route setup snapshot systemd
+cmd/oci-proxy: atomicfile check cli cli/manual clientip config docs endpoints lastgood outbound
+	proxy ranges route setup snapshot systemd
 cmd/oci-proxyctl: admit atomicfile audit cli cli/manual config config/edit docs envelope inventory
 	inventory/inspect inventory/write key lease ledger listener manifest mirror oci outbound promote
 	promote/apply promote/prove promote/sign purge ranges registry route set snapshot store targets
 	wait walk
 cmd/oci-proxy-demo: cli cli/manual demo
 demo: atomicfile cli inventory key oci outbound proxy route wait
-proxy: admit atomicfile clientip config existence health inventory listener metrics oci outbound
-	probeid ranges reach route set snapshot wait
+proxy: admit atomicfile clientip config endpoints endpoints/hostlist existence health inventory
+	listener metrics oci outbound probeid ranges reach route set snapshot wait
 snapshot: config place route
 setup: check cli clientip config place store/address
 probe/classes: config place probe proxy
@@ -62,10 +62,11 @@ inventory: atomicfile fetch oci outbound pace set strictjson wait
 ranges: atomicfile config fetch place strictjson wait
 reach: oci
 route: oci place set
+endpoints/hostlist: config endpoints store/address
 config/edit: atomicfile config
 probeid: clientip key
 config/gen: config
-config: clientip key oci place
+config: clientip endpoints key oci place
 clientip:
 listener: wait
 place:
@@ -81,6 +82,7 @@ cli/manual: atomicfile
 cli:
 envelope: key strictjson
 key: atomicfile
+endpoints: strictjson
 store/address:
 outbound:
 atomicfile:

@@ -19,16 +19,17 @@ import (
 
 // checked is the document of check --output json. Only add fields; never remove one.
 type checked struct {
-	File      string          `json:"file"`
-	Valid     bool            `json:"valid"`
-	Errors    []*config.Error `json:"errors"`
-	Warnings  []*config.Error `json:"warnings"`
-	Hash      string          `json:"hash,omitempty"` // SHA-256 of the file, as in the server's metric
-	Stores    int             `json:"stores"`
-	Upstreams int             `json:"upstreams"`
-	Serving   []check.Serving `json:"serving,omitempty"`
-	Seed      []ranges.Seeded `json:"seed,omitempty"` // what ranges.seed has of each feed
-	Live      *check.Report   `json:"live,omitempty"`
+	File      string            `json:"file"`
+	Valid     bool              `json:"valid"`
+	Errors    []*config.Error   `json:"errors"`
+	Warnings  []*config.Error   `json:"warnings"`
+	Hash      string            `json:"hash,omitempty"` // SHA-256 of the file, as in the server's metric
+	Stores    int               `json:"stores"`
+	Upstreams int               `json:"upstreams"`
+	Serving   []check.Serving   `json:"serving,omitempty"`
+	Announced []check.Announced `json:"announced,omitempty"` // the announced dates that are not over
+	Seed      []ranges.Seeded   `json:"seed,omitempty"`      // what ranges.seed has of each feed
+	Live      *check.Report     `json:"live,omitempty"`
 }
 
 func (a *app) check() *cobra.Command {
@@ -127,7 +128,7 @@ func (a *app) runCheck(ctx context.Context, file string, how checking, opts chec
 		_, err = a.stdout.Write(text)
 		return err
 	}
-	doc, err := examined(file, cfg, snap, !how.noFiles)
+	doc, err := examined(file, cfg, snap, !how.noFiles, time.Now())
 	if err != nil {
 		return err
 	}
@@ -142,7 +143,7 @@ func (a *app) runCheck(ctx context.Context, file string, how checking, opts chec
 		}
 		opts.UserAgent = "oci-proxy/" + thisBuild().Version
 		opts.Progress = a.progress()
-		if doc.Live, err = check.Live(ctx, cfg, opts); err != nil {
+		if doc.Live, err = check.Live(ctx, cfg.At(time.Now()), opts); err != nil {
 			return err
 		}
 	}
@@ -150,10 +151,11 @@ func (a *app) runCheck(ctx context.Context, file string, how checking, opts chec
 }
 
 // examined returns what check says about a config that can be used, without asking anybody.
-func examined(file string, cfg *config.Config, snap *route.Snapshot, files bool) (checked, error) {
+func examined(file string, cfg *config.Config, snap *route.Snapshot, files bool, now time.Time) (checked, error) {
 	doc := checked{
 		File: file, Valid: true, Errors: []*config.Error{}, Warnings: cfg.Warnings, Hash: cfg.Hash,
-		Stores: len(cfg.Stores), Upstreams: len(cfg.Upstreams), Serving: check.ServingOf(cfg),
+		Stores: len(cfg.Stores), Upstreams: len(cfg.Upstreams), Serving: check.ServingOf(cfg.At(now)),
+		Announced: check.AnnouncedIn(cfg, now),
 	}
 	if doc.Warnings == nil {
 		doc.Warnings = []*config.Error{}
@@ -176,6 +178,9 @@ func (a *app) writeChecked(doc checked) error {
 		return err
 	}
 	if err := check.WriteServing(a.stdout, doc.Serving); err != nil {
+		return err
+	}
+	if err := check.WriteAnnounced(a.stdout, doc.Announced); err != nil {
 		return err
 	}
 	return writeSeed(a.stdout, doc.Seed)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"ociproxy/internal/atomicfile"
 	"ociproxy/internal/check"
@@ -86,7 +87,7 @@ func (a *app) judge(file string, text []byte) ([]*config.Error, error) {
 	if err != nil {
 		return nil, err
 	}
-	doc, err := examined(file, cfg, snap, true)
+	doc, err := examined(file, cfg, snap, true, time.Now())
 	return doc.Warnings, err
 }
 

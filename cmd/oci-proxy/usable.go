@@ -8,9 +8,11 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"ociproxy/internal/clientip"
 	"ociproxy/internal/config"
+	"ociproxy/internal/endpoints"
 	"ociproxy/internal/route"
 	"ociproxy/internal/snapshot"
 )
@@ -22,18 +24,20 @@ func usable(cfg *config.Config, files bool) (*route.Snapshot, error) {
 	if _, err := clientip.New(cfg.Client.Rule()); err != nil {
 		u.fault("client.behind", "", err)
 	}
-	routing := *cfg
+	now := cfg.At(time.Now())
+	routing := *now
 	routing.Route.Latency = ""
 	snap, err := snapshot.Of(&routing)
 	if err != nil {
 		u.fault("", "", err)
 	} else if files && cfg.Route.Latency != "" {
-		if snap, err = snapshot.Of(cfg); err != nil {
+		if snap, err = snapshot.Of(now); err != nil {
 			u.fault("route.latency", "each line is from,to,ms, such as aws/us-east-1,gcp/us-east4,3.5", err)
 		}
 	}
 	if files {
 		u.certificate()
+		u.signedList()
 		u.readable("ranges.geoip.city", cfg.Ranges.GeoIP.City)
 		u.readable("ranges.geoip.asn", cfg.Ranges.GeoIP.ASN)
 	}
@@ -73,6 +77,19 @@ func (u *use) certificate() {
 	}
 	if _, err := tls.X509KeyPair(cert, key); err != nil {
 		u.fault("tls", "cert is the PEM chain, the server's own certificate first; key is its private key", err)
+	}
+}
+
+func (u *use) signedList() {
+	if u.cfg.Endpoints.Signed == "" {
+		return
+	}
+	text, ok := u.read("endpoints.signed", u.cfg.Endpoints.Signed)
+	if !ok {
+		return
+	}
+	if err := endpoints.Envelope(text); err != nil {
+		u.fault("endpoints.signed", "name a DSSE envelope in JSON", err)
 	}
 }
 

@@ -70,6 +70,7 @@ deny: {digests: ["` + digest + `"]}
 			"inventory ls": store, "inventory diff": append(store, store...), "inventory export": store,
 			"inventory verify": store, "inventory rebuild": store,
 			"store ls": nil, "store show": {"s3"}, "store set": {"s3", "--state", "off"},
+			"endpoints ls": nil, "endpoints policy": nil,
 			"ranges fetch": {filepath.Join(dir, "seed")},
 			"promote plan": {tree}, "promote apply": {plan}, "promote run": {tree}, "promote verify": {tree},
 		},

@@ -42,6 +42,8 @@ func (v *validator) upstreams() {
 			v.fail(at+".maxRPS", "", "maxRPS is negative")
 		}
 		v.lag(at+".lag", u)
+		v.hostPatterns(at+".redirectsTo", u.RedirectsTo, maxRedirectsTo, true)
+		v.announce(at+".announce", u.Announce, u.Canonical)
 		v.serves(at, u.Serves)
 		v.price(at+".price", u.Price)
 	}
@@ -110,6 +112,8 @@ func (v *validator) stores() {
 			v.url(at+".check", s.Check, rule)
 		}
 		v.inventory(at+".inventory", s)
+		v.hostPatterns(at+".redirectsTo", s.RedirectsTo, maxRedirectsTo, true)
+		v.announce(at+".announce", s.Announce, false)
 		v.serves(at, s.Serves)
 		v.price(at+".price", s.Price)
 		if s.Rollout < 0 || s.Rollout > 100 {

@@ -61,6 +61,7 @@ var leaves = map[reflect.Type]leaf{
 	reflect.TypeFor[ed25519.PublicKey](): word("a public key", "string", parseKey, key.Format),
 	reflect.TypeFor[Serves]():            words("a list of clouds, `internet` or `all`", parseServes, Serves.Names),
 	reflect.TypeFor[Families]():          words("a list of ipv4 and ipv6", parseFamilies, Families.Names),
+	reflect.TypeFor[time.Time]():         word("a date", "string", parseDate, formatDate),
 }
 
 // enum is a string type that knows its values.
@@ -156,6 +157,26 @@ func formatDuration(d time.Duration) string {
 		s = strings.TrimSuffix(s, "0m")
 	}
 	return s
+}
+
+// parseDate reads a date, which begins at 00:00 UTC, or a time of RFC 3339.
+func parseDate(s string) (time.Time, string, error) {
+	t, err := time.Parse(time.DateOnly, s)
+	if err != nil {
+		t, err = time.Parse(time.RFC3339, s)
+	}
+	if err != nil || t.Year() < 2000 || t.Year() > 9999 {
+		return time.Time{}, "write 2026-12-10, or 2026-12-10T09:00:00Z", fmt.Errorf("expected a date, found %q", shorten(s))
+	}
+	return t.UTC(), "", nil
+}
+
+// formatDate leaves out a time of 00:00 UTC.
+func formatDate(t time.Time) string {
+	if t.Equal(t.Truncate(24 * time.Hour)) {
+		return t.Format(time.DateOnly)
+	}
+	return t.Format(time.RFC3339Nano)
 }
 
 func parsePrefix(s string) (netip.Prefix, string, error) {

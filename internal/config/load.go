@@ -57,7 +57,7 @@ func ParseIn(dir, name string, data []byte) (*Config, error) {
 
 // files are the keys that name files or directories.
 func (c *Config) files() []*string {
-	out := []*string{&c.TLS.Cert, &c.TLS.Key, &c.Ranges.Cache, &c.Ranges.Seed, &c.Ranges.GeoIP.City, &c.Ranges.GeoIP.ASN, &c.Route.Latency,
+	out := []*string{&c.TLS.Cert, &c.TLS.Key, &c.Ranges.Cache, &c.Ranges.Seed, &c.Ranges.GeoIP.City, &c.Ranges.GeoIP.ASN, &c.Route.Latency, &c.Endpoints.Signed,
 		&c.Mirror.Spool.Dir, &c.Mirror.Repositories.Promoter}
 	for i := range c.Ranges.Feeds {
 		out = append(out, &c.Ranges.Feeds[i].File)

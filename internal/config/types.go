@@ -37,6 +37,8 @@ type Config struct {
 	Pages Pages `yaml:"pages"`
 	// TLS makes the public port speak HTTPS. Leave it out behind a load balancer that ends TLS.
 	TLS TLS `yaml:"tls"`
+	// Endpoints is the list of hosts that this server publishes for the people who configure firewalls.
+	Endpoints Endpoints `yaml:"endpoints"`
 	// Limits are bounds on connections, headers and time.
 	Limits Limits `yaml:"limits"`
 	// Ranges says which addresses belong to which place.
@@ -160,6 +162,33 @@ type Pages struct {
 	Home string `yaml:"home"`
 	// Privacy is the target of the redirect from `/privacy`.
 	Privacy string `yaml:"privacy"`
+}
+
+// Endpoints is the list of all hosts that clients may be sent to. The server publishes it at
+// `/.well-known/oci-proxy/endpoints.json`, and the changes that you announced in it at
+// `/.well-known/oci-proxy/endpoints.atom`. The page firewalls.md explains both.
+type Endpoints struct {
+	// Notice is how long in advance you announce a host: `336h` is 14 days. The list says so, and `oci-proxyctl
+	// endpoints diff` warns of hosts that come or go with less notice. 0: you promise nothing.
+	Notice time.Duration `yaml:"notice"`
+	// Wildcards are host patterns that users allow once and for all, such as `*.blobs.example.org`. A star stands for
+	// one label. If they cover all hosts of a store or upstream, it gets traffic at once, even if `announce` has a later
+	// date. At most 64.
+	Wildcards []string `yaml:"wildcards"`
+	// Signed is a file with a list that you signed elsewhere, a DSSE envelope in JSON. The server passes it on unchanged
+	// at `/.well-known/oci-proxy/endpoints.dsse.json`, and reads it again when it changes. It may have at most 4 MiB.
+	Signed string `yaml:"signed"`
+}
+
+// Announce says when a host comes into use and when it goes, so that users can open their firewalls in time. A date
+// such as `2026-12-10` begins at 00:00 UTC; a time is written `2026-12-10T09:00:00Z`.
+type Announce struct {
+	// From is the date of the first traffic. Before it, the candidate gets none, even if it is `active`. You need no
+	// reload or restart on this date.
+	From time.Time `yaml:"from"`
+	// Until is the date from which the candidate gets no new traffic, as if it were `draining`. The published list names
+	// its hosts until you set the state to `off` or remove the stanza.
+	Until time.Time `yaml:"until"`
 }
 
 // TLS is the certificate of the public port. The server reads the files again when they change.
@@ -329,6 +358,11 @@ type Upstream struct {
 	Lag time.Duration `yaml:"lag"`
 	// Families are the IP families that clients can reach it by.
 	Families Families `yaml:"families"`
+	// RedirectsTo are the hosts that this registry sends clients on to, for example for layers. They are published, as
+	// for a store.
+	RedirectsTo []string `yaml:"redirectsTo"`
+	// Announce says when clients may be sent here. The canonical upstream cannot have it.
+	Announce Announce `yaml:"announce"`
 	// Insecure permits an `http://` URL. Use it only for tests and closed networks.
 	Insecure bool `yaml:"insecure"`
 }
@@ -373,6 +407,11 @@ type Store struct {
 	// Families are the IP families that clients can reach it by. The server never sends a client of another family
 	// here.
 	Families Families `yaml:"families"`
+	// RedirectsTo are the hosts that the server behind `url` sends clients on to: `cdn.example.org`, or with a star for
+	// one label `*.r2.cloudflarestorage.com`. Write a port if it is not 443. The server only publishes them. At most 16.
+	RedirectsTo []string `yaml:"redirectsTo"`
+	// Announce says when clients may be sent here: `announce: {from: 2026-12-10}`.
+	Announce Announce `yaml:"announce"`
 	// Insecure permits `http://` URLs. Use it only for tests and closed networks.
 	Insecure bool `yaml:"insecure"`
 }

@@ -41,6 +41,7 @@ func validate(d *decoder, c *Config) {
 	v.candidates()
 	v.route()
 	v.registryNames()
+	v.endpoints()
 	v.denied()
 	v.log()
 	v.mirror()

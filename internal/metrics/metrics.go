@@ -25,7 +25,7 @@ const (
 )
 
 // Codes are the status codes that the server sends.
-var Codes = []int{200, 307, 400, 403, 404, 405, 429, 500, 502, 503}
+var Codes = []int{200, 304, 307, 400, 403, 404, 405, 429, 500, 502, 503}
 
 // Metrics holds all metrics of one server. It is safe for concurrent use.
 type Metrics struct {
@@ -274,7 +274,7 @@ func CodeIndex(code int) int {
 	return codeOther
 }
 
-const codeOther = 7 // 500 in Codes
+const codeOther = 8 // 500 in Codes
 
 var flowLabels = []string{"cloud", "region", "candidate", "reason"}
 

@@ -20,6 +20,7 @@ type response struct {
 	location string // with 307
 	body     []byte
 	json     bool
+	shared   *document     // instead of body: a page that caches may keep
 	api      bool          // carry the API version header
 	link     string        // Link of a relayed list
 	probe    string        // to a probe: what became of its identity
@@ -100,12 +101,16 @@ func (w *wiring) client(addr netip.Addr, at ranges.Client) route.Client {
 	return c
 }
 
-// write sends the response, with its body only if body is true. Every response forbids caching: a cache in front must
-// never give one client another client's answer.
+// write sends the response, with its body only if body is true. Every response forbids caching, except that of a
+// document: a cache in front must never give one client another client's answer.
 func (a *response) write(rw http.ResponseWriter, body, draining bool) {
 	head := rw.Header()
 	if draining { // closes the connection after the answer; idle ones stay open for requests on their way
 		head["Connection"] = closing
+	}
+	if a.shared != nil {
+		a.shared.write(rw, a.status, body)
+		return
 	}
 	head["Cache-Control"] = noStore
 	if a.api {

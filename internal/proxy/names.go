@@ -16,20 +16,27 @@ type registryName struct {
 	confined *route.Confinement // nil: served like all others
 	limit    *rate.Limiter      // nil: none
 	limited  prometheus.Counter // counts what limit refused
+	lists    *published         // of endpoints
 }
 
 // compileNames fills w.names, by host. It keeps a limiter whose rate did not change, so that a reload grants no
 // burst. When one name was split into two, only one of them keeps the limiter.
 func (s *Server) compileNames(w, old *wiring) error {
-	if len(w.cfg.Names) == 0 {
-		return nil
+	signed, err := signedList(w.cfg)
+	if err != nil {
+		return err
+	}
+	if w.lists, err = listsFor(w.file, nil, signed); err != nil || len(w.cfg.Names) == 0 {
+		return err
 	}
 	w.names = map[string]*registryName{}
 	taken := map[*rate.Limiter]bool{}
-	for _, c := range w.cfg.Names {
-		n := &registryName{}
+	for i := range w.cfg.Names {
+		c, n := &w.cfg.Names[i], &registryName{}
+		if n.lists, err = listsFor(w.file, c, signed); err != nil {
+			return err
+		}
 		if c.Role == config.Direct {
-			var err error
 			if n.confined, err = w.snapshot.Confine(c.Candidates); err != nil {
 				return fmt.Errorf("a direct name has the candidate %w", err)
 			}

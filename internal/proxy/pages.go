@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 
+	"ociproxy/internal/endpoints"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/route"
 )
@@ -15,8 +16,10 @@ func (s *Server) page(w *wiring, r *http.Request, q *request) response {
 	if page, ok := strings.CutSuffix(path, "/"); ok && len(page) > 1 {
 		path = page // people add a slash
 	}
-	a := refusal(oci.ErrUnsupported)
+	var a response
 	switch path {
+	case endpoints.Path, endpoints.AtomPath, endpoints.SignedPath:
+		a = w.listsOf(r.Host).answer(path, r.Header["If-None-Match"])
 	case "/":
 		a = pageAt(w.cfg.Pages.Home)
 	case "/privacy":
@@ -26,9 +29,9 @@ func (s *Server) page(w *wiring, r *http.Request, q *request) response {
 	case "/-/ready":
 		q.class, a = classProbe, probe(s.ready())
 	case "/-/whoami":
-		if w.cfg.Client.Whoami {
-			q.class, a = classProbe, w.whoami(r)
-		}
+		q.class, a = classProbe, w.whoami(r)
+	default:
+		a = refusal(oci.ErrUnsupported)
 	}
 	if a.err != nil {
 		q.class = classInvalid
@@ -52,6 +55,9 @@ func probe(ok bool) response {
 
 // whoami shows a client how this server sees it. Operators use it to verify `client.behind`.
 func (w *wiring) whoami(r *http.Request) response {
+	if !w.cfg.Client.Whoami {
+		return refusal(oci.ErrUnsupported)
+	}
 	addr, source := w.address.From(r.RemoteAddr, r.Header)
 	at := w.ranges.Locate(addr)
 	out := struct {

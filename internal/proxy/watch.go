@@ -40,6 +40,8 @@ func (s *Server) watch(ctx context.Context, signal <-chan struct{}) error {
 	waiting := true
 	tick := time.NewTicker(recheck)
 	defer tick.Stop()
+	dates := time.NewTimer(s.untilDate())
+	defer dates.Stop()
 	reload := func(wait bool) {
 		s.opt.Supervisor.Reloading()
 		defer func() { s.opt.Supervisor.Reloaded(s.status()) }()
@@ -59,9 +61,10 @@ func (s *Server) watch(ctx context.Context, signal <-chan struct{}) error {
 		}
 		late.Stop()
 		unfit = nil
+		dates.Reset(s.untilDate())
 	}
 	compare := func() {
-		if s.fileState(s.files(), "") != s.seen {
+		if s.opt.File != "" && s.fileState(s.files(), "") != s.seen {
 			reload(true)
 		}
 	}
@@ -92,6 +95,9 @@ func (s *Server) watch(ctx context.Context, signal <-chan struct{}) error {
 			compare()
 		case <-tick.C:
 			compare()
+		case <-dates.C:
+			s.followDates()
+			dates.Reset(s.untilDate())
 		case <-late.C:
 			if compare(); unfit != nil { // changes without an event do not fit either
 				s.refused(unfit)
@@ -102,8 +108,12 @@ func (s *Server) watch(ctx context.Context, signal <-chan struct{}) error {
 }
 
 // events watches the directories of all files, because replacing a file by rename changes its directory: Kubernetes
-// swaps ConfigMaps by symlink. Call follow when there may be other files.
+// swaps ConfigMaps by symlink. Call follow when there may be other files. Without a configuration file there is nothing
+// to watch.
 func (s *Server) events() (events <-chan fsnotify.Event, faults <-chan error, follow, stop func()) {
+	if s.opt.File == "" {
+		return nil, nil, func() {}, func() {}
+	}
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
 		s.log.Warn("file changes are noticed late", "every", recheck.String(), "error", err.Error())
@@ -134,7 +144,7 @@ func (s *Server) files() []string {
 		if cfg == nil {
 			continue
 		}
-		for _, f := range []string{cfg.TLS.Cert, cfg.TLS.Key, cfg.Route.Latency} {
+		for _, f := range []string{cfg.TLS.Cert, cfg.TLS.Key, cfg.Route.Latency, cfg.Endpoints.Signed} {
 			if f != "" && !slices.Contains(files, f) {
 				files = append(files, f)
 			}

@@ -21,7 +21,8 @@ import (
 
 // wiring is everything that one configuration provides and a request needs. It is immutable once published.
 type wiring struct {
-	cfg      *config.Config
+	cfg      *config.Config // as announced dates make it at present
+	file     *config.Config // as it was loaded
 	snapshot *route.Snapshot
 	address  *clientip.Extractor
 	ranges   *ranges.Ranges
@@ -38,11 +39,13 @@ type wiring struct {
 	certs    *certificate             // nil: no TLS
 	names    map[string]*registryName // by host
 	probes   *probeid.Keys            // nil: probe identities are ignored
+	lists    *published               // what names that the config does not list publish
 }
 
-// build makes a wiring of cfg. It carries over what did not change since old (address ranges, quotas).
+// build makes a wiring of cfg at the present time. It carries over what did not change since old (address ranges, quotas).
 func (s *Server) build(cfg *config.Config, old *wiring) (*wiring, error) {
-	w := &wiring{cfg: cfg}
+	w := &wiring{cfg: cfg.At(time.Now()), file: cfg}
+	cfg = w.cfg
 	var err error
 	if w.address, err = clientip.New(cfg.Client.Rule()); err != nil {
 		return nil, fmt.Errorf("client: %w", err)
@@ -119,7 +122,7 @@ func (s *Server) reload() error {
 	}
 	s.metrics.Reloaded(true)
 	s.refusing.Store(false)
-	s.log.Info("configuration reloaded", "hash", cfg.Hash, "candidates_changed", snapshot.Differ(cfg, old.cfg),
+	s.log.Info("configuration reloaded", "hash", cfg.Hash, "candidates_changed", snapshot.Differ(cfg, old.file),
 		"places_moved", len(changed), "moves", changed[:min(len(changed), 20)])
 	if keys := s.needRestart(cfg); len(keys) > 0 {
 		s.log.Warn("restart the server to use the new values of these keys", "keys", keys)

@@ -1,6 +1,7 @@
 package route
 
 import (
+	"cmp"
 	"slices"
 
 	"ociproxy/internal/oci"
@@ -150,7 +151,7 @@ func (s *Snapshot) excluded(req *oci.Request, c *Client, i int) string {
 	cand := &s.Candidates[i]
 	switch {
 	case !cand.Active:
-		return "not active"
+		return cmp.Or(cand.Announced, "not active")
 	case !s.Serves(i, c.Place.Cloud) && cand.Serves.Internet && s.Ranking(c).Outside && req.Kind == oci.KindBlob:
 		return "serves internet, and is not cheaper for this client than the first of the ranking"
 	case !s.Serves(i, c.Place.Cloud):

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"ociproxy/internal/config"
 )
@@ -53,6 +54,7 @@ func TestDifferNamesWhatAFileChanged(t *testing.T) {
 		{"lag: 1m", "lag: 2m", []string{"eu: lag"}},
 		{"lag: 1m", "state: draining, prefix: p", []string{"eu: prefix, state active → draining, lag"}},
 		{"price: {internet: 2}", "price: {internet: 4}, rollout: 7", []string{"cdn: rollout 100 → 7, price"}},
+		{"serves: [aws], url", "serves: [aws], announce: {from: 2026-12-10}, redirectsTo: [b.example], url", []string{"va: redirectsTo, announce"}},
 		{"place: onprem/x", "place: onprem/y", []string{"own: place, price"}},
 		{"place: aws/us-east-1", "place: aws/us-west-2", []string{"va: place"}},
 		{"name: own", "name: other", []string{"other: new", "own: removed"}},
@@ -107,6 +109,10 @@ func TestDifferKnowsEachKey(t *testing.T) {
 
 // another gives v a different value, and reports whether it could.
 func another(v reflect.Value) bool {
+	if t, ok := v.Addr().Interface().(*time.Time); ok {
+		*t = t.AddDate(1, 0, 0)
+		return true
+	}
 	switch v.Kind() {
 	case reflect.String:
 		v.SetString(v.String() + "x")

@@ -8,7 +8,8 @@ import (
 )
 
 // Of compiles the routing of cfg, which must be valid. The candidates are the stores in the order of the file, then
-// the upstreams, including those that are off. Of reads the file that route.latency names. The error says which part
+// the upstreams, including those that are off. States are those of cfg: for announced dates, give it config.At of the
+// present time. Of reads the file that route.latency names. The error says which part
 // of the config cannot be used for routing.
 func Of(cfg *config.Config) (*route.Snapshot, error) {
 	matrix, err := loadMatrix(cfg)
@@ -26,7 +27,8 @@ func Of(cfg *config.Config) (*route.Snapshot, error) {
 		opt.Candidates = append(opt.Candidates, route.Candidate{
 			Name: st.Name, Kind: route.Store, Place: st.Place, CDN: st.CDN, Price: st.Price,
 			URL: st.URL, Check: st.Check, Serves: route.Serves(st.Serves), Active: st.State == config.Active, State: string(st.State),
-			Rollout: st.Rollout, IPv4: st.Families.IPv4, IPv6: st.Families.IPv6,
+			Announced: st.Announce.Note(st.State),
+			Rollout:   st.Rollout, IPv4: st.Families.IPv4, IPv6: st.Families.IPv6,
 		})
 	}
 	for i := range cfg.Upstreams {
@@ -34,7 +36,8 @@ func Of(cfg *config.Config) (*route.Snapshot, error) {
 		opt.Candidates = append(opt.Candidates, route.Candidate{
 			Name: up.Name, Kind: route.Upstream, Place: up.Place, Price: up.Price,
 			URL: up.URL, Prefix: up.Prefix, Serves: route.Serves(up.Serves), Active: up.State == config.Active, State: string(up.State),
-			Rollout: 100, IPv4: up.Families.IPv4, IPv6: up.Families.IPv6, Canonical: up.Canonical,
+			Announced: up.Announce.Note(up.State),
+			Rollout:   100, IPv4: up.Families.IPv4, IPv6: up.Families.IPv6, Canonical: up.Canonical,
 		})
 	}
 	for _, p := range cfg.Route.Pins {

@@ -31,6 +31,7 @@ type node struct {
 // patterns of what the file spells as a word of a certain form. They are no stricter than the program.
 var patterns = map[string]string{
 	"a duration":   `^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$|^0$`,
+	"a date":       `^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt][0-9:.]+([Zz]|[+-][0-9]{2}:[0-9]{2}))?$`,
 	"a place":      `^[a-z0-9]([a-z0-9-]*[a-z0-9])?/[a-z0-9]([a-z0-9-]*[a-z0-9])?$`,
 	"a CIDR range": `^[0-9a-fA-F:.]+/[0-9]{1,3}$`,
 	"a digest":     `^[a-z0-9]+([+._-][a-z0-9]+)*:[a-zA-Z0-9=_-]+$`,
