@@ -69,7 +69,7 @@ deny: {digests: ["` + digest + `"]}
 			"mirror": nil, "audit": nil, "purge": {"--dry-run", digest},
 			"inventory ls": store, "inventory diff": append(store, store...), "inventory export": store,
 			"inventory verify": store, "inventory rebuild": store,
-			"ranges fetch": {filepath.Join(dir, "seed")},
+			"ranges fetch": {filepath.Join(dir, "seed")}, "store admit": {"s3"},
 			"promote plan": {tree}, "promote apply": {plan}, "promote run": {tree}, "promote verify": {tree},
 		},
 	})

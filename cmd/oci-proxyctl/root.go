@@ -44,7 +44,7 @@ config file as the server.`,
 				fmt.Fprintf(a.stderr, "warning: %v\n", fault)
 			}
 		},
-	}, build, a.inventory(), a.audit(), a.mirror(), a.promote(), a.purge(), a.ranges(), cli.VersionCommand(build, &a.format))
+	}, build, a.inventory(), a.audit(), a.mirror(), a.promote(), a.purge(), a.ranges(), a.store(), cli.VersionCommand(build, &a.format))
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
