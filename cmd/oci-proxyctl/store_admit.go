@@ -77,8 +77,8 @@ run it near the clients that the store will serve. Each finding names its sectio
 // check validates the flags and completes the options.
 func (f *admitting) check() error {
 	n, err := humanize.ParseBytes(f.bytes)
-	if err != nil || n < 16<<20 || n > 1<<50 {
-		return cli.Usage("for example --bytes 500MB", "--bytes %q is no size of at least 16 MiB", f.bytes)
+	if err != nil || n < 4<<20 || n > 1<<50 {
+		return cli.Usage("for example --bytes 500MB", "--bytes %q is no size of at least 4 MiB", f.bytes)
 	}
 	f.opt.Bytes = int64(n)
 	if f.opt.Objects < 1 || f.opt.Objects > maxSample {

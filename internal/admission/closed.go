@@ -11,6 +11,7 @@ import (
 
 	"ociproxy/internal/check/judge"
 	"ociproxy/internal/store"
+	"ociproxy/internal/store/address"
 )
 
 const (
@@ -104,8 +105,11 @@ func (r *run) writes(ctx context.Context, b bucket) {
 	at := r.name(name)
 	put := r.write(ctx, http.MethodPut, at)
 	v := shut(put, hintWrite, "a write of "+name)
-	if put.Err != nil || put.Status/100 == 2 {
-		v = r.clean(ctx, b, name, v) // after an error the object may be there, too
+	if put.Err != nil || put.Status/100 == 2 { // after an error the object may be there, too
+		if !r.clean(ctx, b, name, put.Err == nil) {
+			v.Detail += "; the object " + name + " may still be there"
+			v.Hint = "remove " + name + "; " + v.Hint
+		}
 	}
 	r.say(idPut, "", v)
 	gone := r.write(ctx, http.MethodDelete, r.name(name+"-gone"))
@@ -153,33 +157,33 @@ func (r *run) write(ctx context.Context, method, at string) (ans judge.Answer) {
 // cleanTime bounds the removal of what could be written. It happens also when the run was interrupted.
 const cleanTime = 30 * time.Second
 
-// clean removes the object that a stranger was able to write: as a stranger, otherwise with the operator's credentials.
-func (r *run) clean(ctx context.Context, b bucket, name string, v judge.Verdict) judge.Verdict {
+// clean removes the object that a stranger may have been able to write: as a stranger, then with the operator's
+// credentials. It reports whether the object is certainly not there.
+func (r *run) clean(ctx context.Context, b bucket, name string, accepted bool) bool {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanTime)
 	defer cancel()
-	at := r.name(name)
-	gone := func() bool {
-		ans := r.asker.Ask(ctx, judge.Query{Method: http.MethodHead, URL: at})
-		return ans.Err == nil && (ans.Status == http.StatusNotFound || ans.Status == http.StatusForbidden)
+	status := func() int {
+		return r.asker.Ask(ctx, judge.Query{Method: http.MethodHead, URL: r.name(name)}).Status // 0: no answer
 	}
-	if gone() {
-		return v
+	now := status()
+	if accepted || now == http.StatusOK {
+		_ = r.write(ctx, http.MethodDelete, r.name(name)) // the next question shows the result
+		now = status()
 	}
-	_ = r.write(ctx, http.MethodDelete, at)
-	if gone() {
-		return v
+	// A bucket that may not be listed answers 403 for what it does not have.
+	if now == http.StatusNotFound || now == http.StatusForbidden && !accepted {
+		return true
 	}
 	own, err := r.open(ctx)
-	if err == nil {
-		// A URL may be of a CDN that shows a part of the bucket, so the key is that of the inventory's own layout.
-		err = own.Delete(ctx, strings.TrimPrefix(b.before, "/")+name, "")
+	if err != nil {
+		return false
 	}
-	if err == nil && gone() {
-		return v
+	written, err := address.Parse(r.store.Bucket)
+	if err != nil {
+		return false
 	}
-	v.Detail += "; the object " + name + " could not be removed"
-	v.Hint = "remove " + name + "; " + v.Hint
-	return v
+	key := strings.TrimPrefix(strings.TrimPrefix(b.before, "/"), written.Prefix) + name
+	return own.Delete(ctx, key, "") == nil
 }
 
 // open opens the store's bucket with the operator's credentials.

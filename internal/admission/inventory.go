@@ -22,9 +22,9 @@ import (
 func (r *run) inventory(ctx context.Context) error {
 	need := r.needed()
 	r.rec.Figures.Sample.Needed = len(need)
+	r.pick(slices.Collect(maps.Values(need))) // unless the inventory can be read
 	if !r.store.Inventory.Enabled() {
 		r.say(idRead, "", judge.Note("the config names no inventory of it: servers ask it by HEAD for each digest; blobs of the images are asked for instead"))
-		r.pick(slices.Collect(maps.Values(need)))
 		return nil
 	}
 	if inv := r.rec.Figures.Inventory; inv != nil && inv.Bytes > r.opt.Bytes/8 {
@@ -90,12 +90,12 @@ func (r *run) readInventory(ctx context.Context, need map[string]judge.Blob) (sa
 	return sample, missing, r.types(ctx, inv.Head())
 }
 
-// types judges the media types of the head and of a segment. A type that looks like text invites servers on the way to
+// types judges the media types of the head and of the segments. A type that looks like text invites servers on the way to
 // change the bytes.
 func (r *run) types(ctx context.Context, head *inventory.Head) error {
 	want := map[string]string{inventory.HeadName: "application/json"}
-	if len(head.Segments) > 0 {
-		want[inventory.SegmentPrefix+head.Segments[0].SHA256] = "application/octet-stream"
+	for _, s := range head.Segments {
+		want[inventory.SegmentPrefix+s.SHA256] = "application/octet-stream"
 	}
 	var wrong []string
 	for _, name := range slices.Sorted(maps.Keys(want)) {

@@ -24,7 +24,7 @@ type Step struct {
 const (
 	liveRequests      = 170 // with a HEAD of each segment
 	imageRequests     = 4   // for each image: tag, index, manifest, and one more for a redirect
-	inventoryRequests = 140 // the head and 64 segments, twice: once for the private proxy
+	inventoryRequests = 210 // the head and 64 segments: read, asked for their types, read by the private proxy
 	objectRequests    = 20
 	closedRequests    = 16
 	speedRequests     = 8 * speedRounds * (1 + maxNeighbours)

@@ -40,11 +40,22 @@ func newWorld(t testing.TB) *world {
 	return w.filled(t)
 }
 
-// filled makes new buckets on the servers of w, and fills them.
+// filled returns a world with new buckets on the servers of w, which the mirror has filled.
 func (w *world) filled(t testing.TB) *world {
 	t.Helper()
+	is := w.with(t, w.servers.Shops(t))
+	is.config.Write(t, is.file)
+	if r := ctl.Run(t, ctl.Limit, shop.Environment, "mirror", "--config", is.file, "--once", "--output", "json"); r.Code != 0 {
+		t.Fatalf("mirror: %v", r)
+	}
+	return is
+}
+
+// with returns a world with a config of its own for these stores.
+func (w *world) with(t testing.TB, shops []*shop.Shop) *world {
+	t.Helper()
 	is := *w
-	is.shops, is.file = w.servers.Shops(t), filepath.Join(t.TempDir(), "config.yaml")
+	is.shops, is.file = shops, filepath.Join(t.TempDir(), "config.yaml")
 	stores := shop.Configs(is.shops)
 	for _, s := range stores {
 		s.(proxy.Map)["families"] = proxy.List{"ipv4"} // the URLs have addresses of this family
@@ -56,10 +67,6 @@ func (w *world) filled(t testing.TB) *world {
 		"stores":    stores,
 		"mirror":    proxy.Map{"source": "us", "repositories": proxy.Map{"list": proxy.List{name}}, "spool": proxy.Map{"dir": t.TempDir()}, "requestsPerSecond": 5000},
 	}.Defaults(t)
-	is.config.Write(t, is.file)
-	if r := ctl.Run(t, ctl.Limit, shop.Environment, "mirror", "--config", is.file, "--once", "--output", "json"); r.Code != 0 {
-		t.Fatalf("mirror: %v", r)
-	}
 	return &is
 }
 
@@ -138,12 +145,7 @@ func (r *record) String() string {
 // fault answers a request in place of the store and returns true, or leaves it to the store.
 type fault func(w http.ResponseWriter, r *http.Request, store http.Handler) bool
 
-// front starts a reverse proxy with a fault before the store, and returns its URL.
-func (w *world) front(t testing.TB, f fault) string {
-	t.Helper()
-	return serve(t, w.faulty(t, f), "127.0.0.1:0")
-}
-
+// faulty returns a reverse proxy with a fault before the store.
 func (w *world) faulty(t testing.TB, f fault) http.Handler {
 	backend := &url.URL{Scheme: "http", Host: w.shops[0].Server.Backend()}
 	transport := &http.Transport{MaxIdleConnsPerHost: 8, DisableCompression: true}
