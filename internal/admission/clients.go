@@ -87,6 +87,10 @@ func (r *run) with(ctx context.Context, p program, host string, im image) (err e
 	for _, name := range []string{"HOME", "TMPDIR", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "DOCKER_CONFIG"} {
 		s.env = append(s.env, name+"="+dir.Path)
 	}
+	// Some clients insist on the file of DOCKER_CONFIG.
+	if err := os.WriteFile(s.path("config.json"), []byte("{}"), 0o600); err != nil {
+		return err
+	}
 	at := ":"
 	if !im.ref.Digest.IsZero() {
 		at = "@"

@@ -102,8 +102,7 @@ func (r *run) writes(ctx context.Context, b bucket) {
 	random := make([]byte, 12)
 	_, _ = rand.Read(random) // never fails
 	name := madeUp + hex.EncodeToString(random)
-	at := r.name(name)
-	put := r.write(ctx, http.MethodPut, at)
+	put := r.write(ctx, http.MethodPut, r.name(name))
 	v := shut(put, hintWrite, "a write of "+name)
 	if put.Err != nil || put.Status/100 == 2 { // after an error the object may be there, too
 		if !r.clean(ctx, b, name, put.Err == nil) {
@@ -120,17 +119,16 @@ func (r *run) writes(ctx context.Context, b bucket) {
 	r.say(idDelete, "", v)
 }
 
-// write sends a request that must be refused.
+// write sends a request that must be refused. It waits for the answer also when the run is interrupted: a server may do
+// what it was asked for after the client has gone.
 func (r *run) write(ctx context.Context, method, at string) (ans judge.Answer) {
-	ctx, cancel := context.WithTimeout(ctx, r.opt.Timeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.opt.Timeout)
 	defer cancel()
-	var body *strings.Reader
+	text := ""
 	if method == http.MethodPut {
-		body = strings.NewReader("Made by oci-proxyctl store admit to see whether anyone may write here. Delete it.\n")
-	} else {
-		body = strings.NewReader("")
+		text = "Made by oci-proxyctl store admit to see whether anyone may write here. Delete it.\n"
 	}
-	req, err := http.NewRequestWithContext(ctx, method, at, body)
+	req, err := http.NewRequestWithContext(ctx, method, at, strings.NewReader(text))
 	if err != nil {
 		ans.Err = errors.New("bad URL")
 		return ans
@@ -154,7 +152,7 @@ func (r *run) write(ctx context.Context, method, at string) (ans judge.Answer) {
 	return ans
 }
 
-// cleanTime bounds the removal of what could be written. It happens also when the run was interrupted.
+// cleanTime bounds the removal of what could be written, which happens also when the run is interrupted.
 const cleanTime = 30 * time.Second
 
 // clean removes the object that a stranger may have been able to write: as a stranger, then with the operator's

@@ -31,6 +31,7 @@ type world struct {
 	servers  *shop.Servers
 	config   proxy.Config
 	file     string
+	env      []string // of the command, besides the credentials
 }
 
 func newWorld(t testing.TB) *world {
@@ -105,7 +106,7 @@ var quick = []string{"--client", "builtin", "--objects", "100", "--bytes", "256M
 func (w *world) admit(t testing.TB, args ...string) record {
 	t.Helper()
 	w.config.Write(t, w.file)
-	ran := ctl.Run(t, ctl.Limit, shop.Environment, slices.Concat([]string{"store", "admit", w.shops[0].Name, "--config", w.file, "--output", "json"}, args)...)
+	ran := ctl.Run(t, ctl.Limit, slices.Concat(shop.Environment, w.env), slices.Concat([]string{"store", "admit", w.shops[0].Name, "--config", w.file, "--output", "json"}, args)...)
 	if ran.Stdout == "" {
 		t.Fatalf("store admit: %v", ran)
 	}
