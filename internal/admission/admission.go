@@ -2,12 +2,9 @@ package admission
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -42,9 +39,6 @@ type Options struct {
 	UserAgent string
 	Version   string // of this program, for the record
 	Getenv    func(string) string
-	// Lookup resolves hosts, and TLS is for servers with private certificates; see [check.Options].
-	Lookup func(ctx context.Context, network, host string) ([]netip.Addr, error)
-	TLS    *tls.Config
 	// Progress is called when a step begins and whenever something was asked. Several goroutines call it at once. nil:
 	// no calls.
 	Progress func(step string, so Cost)
@@ -83,9 +77,6 @@ func (o *Options) defaults() {
 	}
 	if o.Getenv == nil {
 		o.Getenv = os.Getenv
-	}
-	if o.Lookup == nil {
-		o.Lookup = net.DefaultResolver.LookupNetIP
 	}
 	if o.Progress == nil {
 		o.Progress = func(string, Cost) {}
@@ -129,7 +120,7 @@ func Run(ctx context.Context, cfg *config.Config, name string, opt Options) (*Re
 	r := &run{opt: &opt, cfg: cfg, store: cfg.Stores[i], began: time.Now(), meter: &meter{most: plan.Most}}
 	r.rec = newRecord(cfg, &cfg.Stores[i], plan, opt.Version, r.began)
 	r.store.State, r.store.Rollout = config.Active, 100
-	r.transport = judge.Transport(opt.Lookup, opt.TLS, opt.Timeout, judge.IPv4, judge.IPv6)
+	r.transport = transport(opt.Timeout, judge.IPv4, judge.IPv6)
 	defer r.transport.CloseIdleConnections()
 	r.client = &http.Client{Transport: r.meter.wrap(r.transport), CheckRedirect: outbound.NoRedirect}
 	r.following = &http.Client{Transport: r.meter.wrap(r.transport)}
@@ -230,7 +221,7 @@ func (r *run) live(ctx context.Context) (bool, error) {
 		}
 	}
 	found, err := check.Live(ctx, &cfg, check.Options{
-		Images: r.opt.Images, Timeout: r.opt.Timeout, UserAgent: r.opt.UserAgent, Lookup: r.opt.Lookup, TLS: r.opt.TLS,
+		Images: r.opt.Images, Timeout: r.opt.Timeout, UserAgent: r.opt.UserAgent,
 		MaxBlob: min(8<<20, r.opt.Bytes/32), Wrap: r.meter.wrap,
 	})
 	if err != nil {

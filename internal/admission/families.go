@@ -31,7 +31,7 @@ func (r *run) families(ctx context.Context) error {
 
 // over reads the beginning of b over one family.
 func (r *run) over(ctx context.Context, f judge.Family, b judge.Blob) judge.Verdict {
-	tr := judge.Transport(r.opt.Lookup, r.opt.TLS, r.opt.Timeout, f)
+	tr := transport(r.opt.Timeout, f)
 	defer tr.CloseIdleConnections()
 	a := judge.Asker{
 		Client:  &http.Client{Transport: r.meter.wrap(tr), CheckRedirect: outbound.NoRedirect},

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"time"
@@ -14,6 +15,12 @@ import (
 	"ociproxy/internal/check/judge"
 	"ociproxy/internal/oci"
 )
+
+// transport makes connections in the given IP families only, tried in that order, and without a proxy of the
+// environment: clients have none.
+func transport(timeout time.Duration, families ...judge.Family) *http.Transport {
+	return judge.Transport(net.DefaultResolver.LookupNetIP, nil, timeout, families...)
+}
 
 // kept is how many bytes of a body are kept, to recognise a web page.
 const kept = 512
