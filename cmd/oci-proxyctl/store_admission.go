@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"iter"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -13,22 +15,26 @@ import (
 	"ociproxy/internal/cli"
 )
 
-// writeAdmission shows a record: one line for all checks that passed, one for each other finding, the figures, the
+// writeAdmission shows a record: one line for each group of checks that passed, one for each other finding, the figures, the
 // verdict, and what the run took.
 func (a *app) writeAdmission(r *admission.Record) error {
 	color := cli.UseColor(a.stdout, a.env)
 	t := cli.Table{Header: []string{"CHECK", "RESULT", "DETAIL"}, Color: color, Painted: 1, Paint: judge.Paint}
-	var good []string
+	for group, names := range passed(r) {
+		t.List(group, string(judge.OK), strings.Join(names, " "))
+	}
+	shown := map[string]int{}
 	for _, f := range r.Findings {
-		bad := slices.ContainsFunc(r.Findings, func(o admission.Finding) bool { return o.Check == f.Check && o.Result != judge.OK })
-		if !bad && !slices.Contains(good, f.Check) {
-			good = append(good, f.Check)
+		if f.Result == judge.OK {
+			continue
+		}
+		if shown[f.Check]++; shown[f.Check] <= shownObjects {
+			t.Row(f.Check, string(f.Result), aboutFinding(f))
 		}
 	}
-	t.List(cli.Count(int64(len(good)), "check"), string(judge.OK), strings.Join(good, " "))
-	for _, f := range r.Findings {
-		if f.Result != judge.OK {
-			t.Row(f.Check, string(f.Result), aboutFinding(f))
+	for _, check := range slices.Sorted(maps.Keys(shown)) {
+		if n := shown[check] - shownObjects; n > 0 {
+			t.Row(check, "", fmt.Sprintf("and %d more; --output json shows them", n))
 		}
 	}
 	if _, err := t.WriteTo(a.stdout); err != nil {
@@ -55,6 +61,37 @@ func (a *app) writeAdmission(r *admission.Record) error {
 	_, err := fmt.Fprintf(a.stdout, "\n%s is %s\ncost: %s requests, %s, %.1fs\n", r.Subject.Store, paint.In(verdict, color),
 		humanize.Comma(r.Cost.Requests), size(r.Cost.Bytes), r.Cost.Seconds)
 	return err
+}
+
+// shownObjects is how many findings of one check are shown. A store with a fault has it for many objects.
+const shownObjects = 3
+
+// passed yields the checks of which every finding is good, in groups: the parts before and after the first dot of an id.
+func passed(r *admission.Record) iter.Seq2[string, []string] {
+	var groups []string
+	names := map[string][]string{}
+	for _, f := range r.Findings {
+		if slices.ContainsFunc(r.Findings, func(o admission.Finding) bool { return o.Check == f.Check && o.Result != judge.OK }) {
+			continue
+		}
+		group, name, dotted := strings.Cut(f.Check, ".")
+		if !dotted {
+			name = f.Detail
+		}
+		if names[group] == nil {
+			groups = append(groups, group)
+		}
+		if !slices.Contains(names[group], name) {
+			names[group] = append(names[group], name)
+		}
+	}
+	return func(yield func(string, []string) bool) {
+		for _, group := range groups {
+			if !yield(group, names[group]) {
+				return
+			}
+		}
+	}
 }
 
 // aboutFinding returns what a finding says, with its object.

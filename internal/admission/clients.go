@@ -134,9 +134,11 @@ func containerd(ctx context.Context, s shell, ref, platform string) error {
 	}
 	socket := s.path("c.sock")
 	daemon, stop := context.WithCancel(ctx)
-	ended := make(chan error, 1)
+	ended := make(chan struct{})
 	go func() {
-		ended <- s.run(daemon, "containerd", "--config", s.path("config.toml"), "--log-level", "error",
+		defer close(ended)
+		// When it ends too early, ctr fails.
+		_ = s.run(daemon, "containerd", "--config", s.path("config.toml"), "--log-level", "error",
 			"--address", socket, "--root", s.path("root"), "--state", s.path("state"))
 	}()
 	defer func() {

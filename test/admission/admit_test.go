@@ -191,3 +191,31 @@ func (w *world) clients(t *testing.T) {
 		}
 	}
 }
+
+// Stores of other kinds are asked in the way of their service. fake-gcs-server has no rights to take away: anyone may
+// list, so it is refused, and for nothing else.
+func TestSlowKinds(t *testing.T) {
+	parts.Slow(t)
+	base := newWorld(t)
+	for name, start := range map[string]func(testing.TB) *shop.Shop{"azure": shop.Azure, "gcs": shop.GCS, "seaweedfs": shop.SeaweedFS} {
+		t.Run(name, func(t *testing.T) {
+			w := base.with(t, []*shop.Shop{start(t)})
+			want := map[string]string{"closed.list": "ok", "closed.root": "ok", "owner": "info"}
+			switch name {
+			case "azure":
+				w.store()["owner"] = "devstoreaccount1"
+				want["owner"] = "ok"
+			case "gcs":
+				want["closed.list"], want["closed.root"] = "error", "error"
+			}
+			w.fill(t)
+			r := w.admit(t, quick...)
+			for id, result := range r.results() {
+				if want[id] == "" && result == "error" || want[id] != "" && want[id] != result {
+					t.Errorf("%s is %s, want %q", id, result, want[id])
+				}
+			}
+			t.Logf("%v", &r)
+		})
+	}
+}

@@ -45,11 +45,17 @@ func newWorld(t testing.TB) *world {
 func (w *world) filled(t testing.TB) *world {
 	t.Helper()
 	is := w.with(t, w.servers.Shops(t))
-	is.config.Write(t, is.file)
-	if r := ctl.Run(t, ctl.Limit, shop.Environment, "mirror", "--config", is.file, "--once", "--output", "json"); r.Code != 0 {
+	is.fill(t)
+	return is
+}
+
+// fill has the mirror fill the stores.
+func (w *world) fill(t testing.TB) {
+	t.Helper()
+	w.config.Write(t, w.file)
+	if r := ctl.Run(t, ctl.Limit, shop.Environment, "mirror", "--config", w.file, "--once", "--output", "json"); r.Code != 0 {
 		t.Fatalf("mirror: %v", r)
 	}
-	return is
 }
 
 // with returns a world with a config of its own for these stores.
