@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"math/rand/v2"
 	"mime"
@@ -32,9 +33,12 @@ func (r *run) inventory(ctx context.Context) error {
 		return nil
 	}
 	sample, missing, err := r.readInventory(ctx, need)
+	_, local := errors.AsType[*fs.PathError](err) // of the directory for temporary files
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
+	case local:
+		return err
 	case err != nil:
 		r.say(idRead, "", judge.Fail("oci-proxyctl inventory verify says more; inventory rebuild writes it again", "%v", err))
 		return nil

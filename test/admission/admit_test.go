@@ -17,7 +17,7 @@ import (
 	"ociproxy/test/shop"
 )
 
-// TestAdmit shares one world among the tests that need no fault.
+// TestAdmit shares one world among all tests, because it takes long to build.
 func TestAdmit(t *testing.T) {
 	w := newWorld(t)
 	t.Run("good store", w.good)
@@ -25,6 +25,7 @@ func TestAdmit(t *testing.T) {
 	t.Run("interrupted", w.filled(t).interrupted)
 	t.Run("clients", w.clients)
 	t.Run("families", w.families)
+	t.Run("faults", w.faults)
 }
 
 // A good store is admitted: every check passes, or says why it was not made. The run keeps to what it announced, and the
@@ -150,6 +151,7 @@ func (w *world) interrupted(t *testing.T) {
 // Every client that is installed pulls from the store. A pull counts only because all layers came from there.
 func (w *world) clients(t *testing.T) {
 	parts.NeedRoot(t)
+	w = w.with(t, w.shops)
 	for _, c := range []struct {
 		path string
 		want []string
