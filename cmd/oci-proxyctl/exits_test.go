@@ -69,7 +69,7 @@ deny: {digests: ["` + digest + `"]}
 			"mirror": nil, "audit": nil, "purge": {"--dry-run", digest},
 			"inventory ls": store, "inventory diff": append(store, store...), "inventory export": store,
 			"inventory verify": store, "inventory rebuild": store,
-			"store ls": nil, "store show": {"s3"}, "store set": {"s3", "--state", "off"},
+			"store ls": nil, "store admit": {"s3"}, "store show": {"s3"}, "store set": {"s3", "--state", "off"},
 			"endpoints ls": nil, "endpoints policy": nil,
 			"ranges fetch": {filepath.Join(dir, "seed")},
 			"promote plan": {tree}, "promote apply": {plan}, "promote run": {tree}, "promote verify": {tree},

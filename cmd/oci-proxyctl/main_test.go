@@ -26,7 +26,7 @@ func TestScripts(t *testing.T) {
 			return os.Mkdir(env.WorkDir+"/tmp", 0o700)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"admission": admission,
+			"admission": admitted,
 			"break":     damage,
 			"drop":      drop,
 			"envsubst":  envsubst,

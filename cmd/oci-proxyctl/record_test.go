@@ -10,8 +10,8 @@ import (
 	"ociproxy/internal/key"
 )
 
-// admission FILE [KEY] writes a record about a store, as store admit does, signed with the private key in the file KEY.
-func admission(ts *testscript.TestScript, _ bool, args []string) {
+// admitted FILE [KEY] writes a record about a store, as store admit does, signed with the private key in the file KEY.
+func admitted(ts *testscript.TestScript, _ bool, args []string) {
 	r := envelope.Record{
 		Kind: envelope.Admission, Version: envelope.RecordVersion, Made: time.Date(2026, 11, 30, 1, 2, 3, 0, time.UTC),
 		By:      envelope.Tool{Name: program, Version: "v1.2.3"},

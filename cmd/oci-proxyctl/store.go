@@ -14,17 +14,20 @@ import (
 func (a *app) store() *cobra.Command {
 	return cli.Group(&cobra.Command{
 		Use:   "store",
-		Short: "List stores and upstreams, and change how much traffic they get",
-		Long: `store shows the stores and upstreams of the config, and edits their state and rollout in the file.
-Comments, order and every other line of the file stay as they are.`,
+		Short: "List stores and upstreams, admit stores, and change how much traffic they get",
+		Long: `store shows the stores and upstreams of the config, finds out whether a store may get traffic, and
+edits state and rollout in the file. Comments, order and every other line of the file stay as they
+are.`,
 		Example: `  oci-proxyctl store ls
   oci-proxyctl store show s3-use1
   oci-proxyctl store set s3-use1 --state active --rollout 5 --dry-run
-  oci-proxyctl store set s3-use1 --state off`,
+  oci-proxyctl store set s3-use1 --state off
+  oci-proxyctl store admit s3-use1 --dry-run`,
 	},
 		a.storeLs(),
 		a.storeShow(),
 		a.storeSet(),
+		a.storeAdmit(),
 	)
 }
 

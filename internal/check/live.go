@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"net/http"
 	"net/netip"
 	"strings"
 	"sync"
@@ -28,6 +29,8 @@ type Options struct {
 	// default is the system's roots.
 	Lookup func(ctx context.Context, network, host string) ([]netip.Addr, error)
 	TLS    *tls.Config
+	// Wrap, when given, wraps each transport: its caller counts and bounds the requests.
+	Wrap func(http.RoundTripper) http.RoundTripper
 	// Progress is called each time a target is done, one call at a time. nil means no calls.
 	Progress func(done, total int, name string)
 }

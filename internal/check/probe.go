@@ -78,7 +78,10 @@ func (p *probe) connect(ctx context.Context, rawURL string) bool {
 	return true
 }
 
-func (p *probe) newAsker(tr *http.Transport) *judge.Asker {
+func (p *probe) newAsker(tr http.RoundTripper) *judge.Asker {
+	if p.opts.Wrap != nil {
+		tr = p.opts.Wrap(tr)
+	}
 	return &judge.Asker{
 		Client:  &http.Client{Transport: tr, CheckRedirect: outbound.NoRedirect},
 		Timeout: p.opts.Timeout, UserAgent: p.opts.UserAgent,

@@ -119,3 +119,9 @@ func (t *tail) String() string {
 	}, strings.ToValidUTF8(string(t.text), ""))
 	return strings.Join(strings.Fields(text), " ")
 }
+
+// Installed reports whether a program is where [Run] looks for it.
+func Installed(name string) bool {
+	_, err := exec.LookPath(name)
+	return err == nil
+}

@@ -89,12 +89,12 @@ func Compare(is, was *Config) []Difference {
 }
 
 // Hash returns the lower-case hex SHA-256 of what the config says about the store: its effective values, however the
-// file spells them. Two keys do not count: `state` and `rollout`, with which operators give a store more or less
-// traffic. So a verdict about a store holds until the store itself becomes another one.
+// file spells them. Three keys do not count: `state`, `rollout` and `announce`, with which operators give a store more
+// or less traffic. So a verdict about a store holds until the store itself becomes another one.
 func (s *Store) Hash() string {
 	h := sha256.New()
 	for _, v := range Values(s) {
-		if v.Key != "state" && v.Key != "rollout" {
+		if key, _, _ := strings.Cut(v.Key, "."); key != "state" && key != "rollout" && key != "announce" {
 			fmt.Fprintf(h, "%q %q\n", v.Key, v.Text)
 		}
 	}

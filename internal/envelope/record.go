@@ -46,6 +46,8 @@ type Record struct {
 	Verdict Verdict   `json:"verdict"`
 	// Findings are what the verdict rests on, in the order in which they were found.
 	Findings []Finding `json:"findings"`
+	// Details are what this kind of record has beside, as its tool wrote it: figures, limits, hints.
+	Details json.RawMessage `json:"details,omitempty"`
 }
 
 // Tool is a program that makes records.

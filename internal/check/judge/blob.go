@@ -50,6 +50,15 @@ const (
 
 // Whole judges the answer to a GET of the complete b.
 func Whole(ans Answer, b Blob) Verdict {
+	n := int64(len(ans.Body))
+	if ans.Truncated {
+		n++
+	}
+	return Received(ans, b, n, Sum(b.Digest, ans.Body))
+}
+
+// Received judges a GET of the complete b whose body was not kept: n bytes of it came, with the digest got.
+func Received(ans Answer, b Blob, n int64, got oci.Digest) Verdict {
 	if v, bad := Trouble(ans); bad {
 		return v
 	}
@@ -59,10 +68,10 @@ func Whole(ans Answer, b Blob) Verdict {
 	if v, bad := headers(ans, b); bad {
 		return v
 	}
-	if ans.Truncated || int64(len(ans.Body)) != b.Size {
-		return Verdict{Failed, fmt.Sprintf("%d bytes came for %s", len(ans.Body), b), HintBytes}
+	if n != b.Size {
+		return Verdict{Failed, fmt.Sprintf("%d bytes came for %s", n, b), HintBytes}
 	}
-	if got := Sum(b.Digest, ans.Body); got != b.Digest {
+	if got != b.Digest {
 		return Verdict{Failed, fmt.Sprintf("the bytes of %s hash to %.19s…", b, got), HintBytes}
 	}
 	if ans.Length < 0 {
