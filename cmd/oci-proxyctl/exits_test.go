@@ -69,6 +69,7 @@ deny: {digests: ["` + digest + `"]}
 			"mirror": nil, "audit": nil, "purge": {"--dry-run", digest},
 			"inventory ls": store, "inventory diff": append(store, store...), "inventory export": store,
 			"inventory verify": store, "inventory rebuild": store,
+			"probe":        {"127.0.0.1:1"},
 			"ranges fetch": {filepath.Join(dir, "seed")},
 			"promote plan": {tree}, "promote apply": {plan}, "promote run": {tree}, "promote verify": {tree},
 		},

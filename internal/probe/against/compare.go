@@ -242,6 +242,5 @@ func (p *pair) missing(ctx context.Context) {
 	}
 }
 
-
 // stop reports whether err means that nothing more can be compared.
 func stop(ctx context.Context, err error) bool { return probe.Spent(err) || ctx.Err() != nil }

@@ -61,10 +61,10 @@ type Report struct {
 	Manifests    int64          `json:"manifests"`
 	Blobs        int64          `json:"blobs"`
 	Differences  []Difference   `json:"differences"`
-	Counts       map[Kind]int64 `json:"counts"`          // of all differences
-	Failures     []Failure      `json:"failures"`        // the first ones
-	Failed       int64          `json:"failed"`          // how many there are
-	Cut          bool           `json:"cut,omitempty"`   // the bounds were reached: the rest was not compared
+	Counts       map[Kind]int64 `json:"counts"`        // of all differences
+	Failures     []Failure      `json:"failures"`      // the first ones
+	Failed       int64          `json:"failed"`        // how many there are
+	Cut          bool           `json:"cut,omitempty"` // the bounds were reached: the rest was not compared
 	Limits       probe.Cost     `json:"limits"`
 	Cost         probe.Cost     `json:"cost"`
 }

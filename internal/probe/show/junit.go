@@ -157,4 +157,3 @@ func or(s, otherwise string) string {
 func decimal(seconds float64) string {
 	return strconv.FormatFloat(seconds, 'f', 3, 64)
 }
-
