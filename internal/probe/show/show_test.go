@@ -44,7 +44,7 @@ func report() *probe.Report {
 			r.Warnings++
 		case probe.Skipped:
 			r.Skipped++
-		case judge.OK:
+		default:
 			r.Passed++
 		}
 	}
