@@ -191,3 +191,31 @@ func duration(t *testing.T, text string) time.Duration {
 	}
 	return d
 }
+
+// What --dry-run says is about what a run takes, and rather too much.
+func TestEstimate(t *testing.T) {
+	r := registrytest.New(t, registrytest.Options{})
+	r.Image("app", "v1", "one", strings.Repeat("a long layer ", 50_000))
+	r.Image("team/lib", "v2", "one", "two", "three")
+	opt := probe.Options{
+		Name: r.Host, Images: []judge.Ref{{Name: "app", Tag: "v1"}, {Name: "team/lib", Tag: "v2"}}, Limits: probe.Limits{Rate: 10_000},
+	}
+	plan, err := probe.NewPlan(t.Context(), opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for decisions, said := range map[bool]probe.Cost{false: plan.Whole, true: plan.Decisions} {
+		opt.Decisions = decisions
+		report, err := probe.Run(t.Context(), opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		took := report.Cost
+		if took.Requests > said.Requests || 2*took.Requests < said.Requests || took.Bytes > said.Bytes || 2*took.Bytes < said.Bytes {
+			t.Errorf("decisions only: %v: took %+v, estimated %+v", decisions, took, said)
+		}
+	}
+	if plan.Images[0].Blobs != 3 || plan.Images[0].Bytes < 600_000 || plan.Spent.Requests == 0 || plan.Spent.Bytes > 10_000 {
+		t.Errorf("%+v", plan)
+	}
+}
