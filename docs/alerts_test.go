@@ -13,14 +13,16 @@ import (
 	yaml "go.yaml.in/yaml/v4"
 )
 
-const alertsFile = "deploy/prometheus/alerts.yaml"
+// alertFiles are the files with alerts. Each has a file NAME.test.yaml beside it.
+var alertFiles = []string{"deploy/prometheus/alerts.yaml", "deploy/prometheus/probe.yaml"}
 
 // TestAlerts: each alert says how bad it is and what it is about, and leads to a section of the runbook that names it.
 // No section names another.
 func TestAlerts(t *testing.T) {
-	var file struct {
+	type rules struct {
 		Groups []struct {
 			Rules []struct {
+				Record      string            `yaml:"record"`
 				Alert       string            `yaml:"alert"`
 				Expr        string            `yaml:"expr"`
 				Labels      map[string]string `yaml:"labels"`
@@ -28,12 +30,20 @@ func TestAlerts(t *testing.T) {
 			} `yaml:"rules"`
 		} `yaml:"groups"`
 	}
-	if err := yaml.Unmarshal([]byte(read(t, alertsFile)), &file); err != nil {
-		t.Fatal(err)
+	var file rules
+	for _, name := range alertFiles {
+		var one rules
+		if err := yaml.Unmarshal([]byte(read(t, name)), &one); err != nil {
+			t.Fatal(err)
+		}
+		file.Groups = append(file.Groups, one.Groups...)
 	}
 	linked := map[string][]string{}
 	for _, group := range file.Groups {
 		for _, rule := range group.Rules {
+			if rule.Record != "" {
+				continue
+			}
 			if rule.Alert == "" || rule.Expr == "" || rule.Annotations["summary"] == "" {
 				t.Errorf("alert %q: alert, expr and annotations.summary are required", rule.Alert)
 			}
@@ -47,7 +57,7 @@ func TestAlerts(t *testing.T) {
 		t.Errorf("alerts lead to %d sections only", len(linked))
 	}
 	named := map[string][]string{}
-	for _, page := range []string{"docs/runbook.md", "docs/runbook-config.md", "docs/runbook-mirror.md"} {
+	for _, page := range []string{"docs/runbook.md", "docs/runbook-config.md", "docs/runbook-mirror.md", "docs/runbook-probe.md"} {
 		for anchor, text := range sections(read(t, page)) {
 			line := regexp.MustCompile(`(?m)^Alerts?: (.*)\.$`).FindString(text)
 			if alerts := regexp.MustCompile(`OCI\w+`).FindAllString(line, -1); alerts != nil {
@@ -65,7 +75,11 @@ func TestAlerts(t *testing.T) {
 func TestAlertsSeeTheFuture(t *testing.T) {
 	age := regexp.MustCompile(`(\w+_age_seconds|time\(\) - \w+) >`)
 	found := 0
-	for line := range strings.Lines(read(t, alertsFile)) {
+	text := ""
+	for _, name := range alertFiles {
+		text += read(t, name)
+	}
+	for line := range strings.Lines(text) {
 		for _, m := range age.FindAllStringSubmatch(line, -1) {
 			if found++; !strings.Contains(line, m[1]+" < -") {
 				t.Errorf("no bound below zero: %s", strings.TrimSpace(line))
@@ -87,12 +101,15 @@ func TestAlertsAreRules(t *testing.T) {
 		}
 		t.Skip("promtool is not installed")
 	}
-	for _, args := range [][]string{
-		{"check", "rules", filepath.Join(root, alertsFile)},
-		{"test", "rules", filepath.Join(root, "deploy/prometheus/alerts.test.yaml")},
-	} {
-		if out, err := exec.CommandContext(t.Context(), promtool, args...).CombinedOutput(); err != nil {
-			t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, out)
+	for _, name := range alertFiles {
+		file := filepath.Join(root, name)
+		for _, args := range [][]string{
+			{"check", "rules", file},
+			{"test", "rules", strings.TrimSuffix(file, ".yaml") + ".test.yaml"},
+		} {
+			if out, err := exec.CommandContext(t.Context(), promtool, args...).CombinedOutput(); err != nil {
+				t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, out)
+			}
 		}
 	}
 }

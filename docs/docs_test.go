@@ -16,6 +16,7 @@ import (
 	"ociproxy/internal/existence"
 	"ociproxy/internal/metrics"
 	"ociproxy/internal/mirror"
+	"ociproxy/internal/probe/monitor"
 	"ociproxy/internal/promote/prove"
 	"ociproxy/internal/route"
 )
@@ -184,6 +185,7 @@ var explains = []struct {
 	metrics      []*prometheus.Desc
 }{
 	{"docs/monitor.md", "ociproxy_", served()},
+	{"docs/monitor.md", "ociproxy_probe_", monitor.Metrics()},
 	{"docs/mirroring.md", "ociproxy_mirror_", mirror.Metrics()},
 	{"docs/promotion.md", "ociproxy_promote_verify_", prove.Metrics()},
 }
@@ -200,7 +202,7 @@ func TestMetrics(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range append(pages(t), "deploy/prometheus/alerts.yaml") {
+	for _, name := range append(pages(t), alertFiles...) {
 		for _, metric := range named(read(t, name)) {
 			if !slices.Contains(all, metric) {
 				t.Errorf("%s: no metric %s", name, metric)

@@ -22,10 +22,11 @@ import (
 const arrows = `
 cmd/oci-proxy: atomicfile check cli cli/manual clientip config docs endpoints lastgood outbound
 	proxy ranges route setup snapshot systemd
-cmd/oci-proxyctl: admission admit atomicfile audit check check/judge cli cli/manual config config/edit docs envelope inventory
-	inventory/inspect inventory/write key lease ledger listener manifest mirror oci outbound promote
-	promote/apply promote/prove promote/sign purge ranges registry route set snapshot store targets
-	wait walk
+cmd/oci-proxyctl: admission admit atomicfile audit check check/judge cli cli/manual config config/edit
+	docs endpoints endpoints/hostlist envelope inventory inventory/inspect inventory/write key lease
+	ledger listener manifest mirror oci outbound probe probe/against probe/classes probe/monitor
+	probe/show probeid promote promote/apply promote/prove promote/sign purge ranges registry route
+	set snapshot store targets wait walk
 cmd/oci-proxy-demo: cli cli/manual demo
 demo: atomicfile cli inventory key oci outbound proxy route wait
 admission: atomicfile check check/judge command config inventory inventory/inspect oci outbound
@@ -35,6 +36,9 @@ proxy: admit atomicfile clientip config endpoints endpoints/hostlist existence h
 snapshot: config place route
 setup: check cli clientip config place store/address
 probe/classes: config place probe proxy
+probe/show: check/judge cli probe probe/against
+probe/monitor: check/judge loop probe wait
+probe/against: check/judge oci outbound probe strictjson
 probe: check/judge oci outbound strictjson wait
 mirror: config inventory ledger loop oci place registry set store targets transfer walk
 audit: atomicfile inventory oci store walk
@@ -103,12 +107,12 @@ var forTests = []string{
 // package knows about the outside world.
 var outside = []struct{ imported, by string }{
 	{`net/http`, `^internal/(admission|admit|audit|check|check/judge|clientip|credential|demo|existence|fetch|health|inventory|` +
-		`inventory/inspect|listener|loop|oci|outbound|pace|probe|promote|promote/apply|proxy|ranges|registry|store|targets)$|^cmd/oci-proxyctl$`},
+		`inventory/inspect|listener|loop|oci|outbound|pace|probe|probe/against|promote|promote/apply|proxy|ranges|registry|store|targets)$|^cmd/oci-proxyctl$`},
 	{`os/exec`, `^internal/(command|credential|promote)$`},
 	{`github\.com/(aws|Azure)/.*|cloud\.google\.com/.*|google\.golang\.org/.*`, `^internal/store$`},
 	{`github\.com/(google/go-containerregistry|docker)/.*`, `^(internal/(credential|promote|registry)|cmd/oci-proxyctl)$`},
 	{`github\.com/sigstore/.*`, `^internal/promote/sign$`},
-	{`github\.com/prometheus/.*`, `^(internal/(loop|metrics|mirror|promote/prove|proxy)|cmd/oci-proxyctl)$`},
+	{`github\.com/prometheus/.*`, `^(internal/(loop|metrics|mirror|probe/monitor|promote/prove|proxy)|cmd/oci-proxyctl)$`},
 	{`github\.com/spf13/.*`, `^(internal/cli(/manual)?|cmd/.*)$`},
 	{`github\.com/coreos/.*`, `^internal/systemd$`},
 	{`go\.yaml\.in/.*`, `^internal/(config(/edit)?|manifest)$`},

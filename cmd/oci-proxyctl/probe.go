@@ -1,12 +1,16 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"io"
+	"path/filepath"
 	"time"
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
+	"ociproxy/internal/atomicfile"
 	"ociproxy/internal/cli"
 	"ociproxy/internal/probe"
 )
@@ -43,6 +47,7 @@ type probeFlags struct {
 
 	against    string
 	sampleTags int
+	reports    []string
 }
 
 // identityVariable names the file of the probe's private key.
@@ -72,7 +77,7 @@ With --against it compares two names instead: tags, digests, answers, referrers 
 		Example: `  oci-proxyctl probe registry.example.org --image pause:3.9
   oci-proxyctl probe registry.example.org --config config.yaml --identity probe.pem --dry-run
   oci-proxyctl probe registry.example.org --config config.yaml --identity probe.pem --as aws --as unknown
-  oci-proxyctl probe sandbox.example.org --image pause:3.9 --output junit > probe.xml
+  oci-proxyctl probe sandbox.example.org --image pause:3.9 --report probe.xml --report probe.md
   oci-proxyctl probe registry.example.org --image pause:3.9 --every 60s --listen 127.0.0.1:9092
   oci-proxyctl probe sandbox.example.org --against registry.example.org --image pause --sample-tags 20`,
 		Args:              cobra.ExactArgs(1),
@@ -107,6 +112,7 @@ With --against it compares two names instead: tags, digests, answers, referrers 
 	f.listen.flags(cmd)
 	fl.StringVar(&f.against, "against", "", "compare with this other `registry`")
 	fl.IntVar(&f.sampleTags, "sample-tags", 0, "with --against, compare what this `number` of tags in each repository lead to; 0: all")
+	fl.StringArrayVar(&f.reports, "report", nil, "also write the report to this `file`: NAME.json, NAME.xml (JUnit) or NAME.md; may be repeated")
 	notNegative(cmd, "max-images", "max-requests", "max-time", "max-rate", "request-timeout", "concurrency", "path-every", "sample-tags")
 	a.completeProbe(cmd, &f)
 	cli.OutputFlag(cmd, &a.format, cli.JUnit, cli.Markdown)
@@ -136,10 +142,45 @@ func (f *probeFlags) check(a *app) error {
 			"--as needs a probe identity")
 	case f.self != "" && f.identity == "":
 		return cli.Usage("the server tells a client at that address from this machine by the identity", "--self needs --identity")
+	case f.every > 0 && len(f.reports) > 0:
+		return cli.Usage("--output json writes a line for each run", "--every and --report contradict each other")
 	case f.decisions && f.against != "":
 		return cli.Usage("a comparison reads no layers", "--decisions and --against contradict each other")
 	}
+	for _, file := range f.reports {
+		if format := reportFormat(file); format == "" || format == cli.JUnit && f.against != "" {
+			return cli.Usage("want NAME.json, NAME.xml (not with --against) or NAME.md", "--report %s has no known form", file)
+		}
+	}
 	return nil
+}
+
+// reportFormat returns the format of a file for a report; "": none.
+func reportFormat(file string) cli.Format {
+	switch filepath.Ext(file) {
+	case ".json":
+		return cli.JSON
+	case ".xml":
+		return cli.JUnit
+	case ".md":
+		return cli.Markdown
+	}
+	return ""
+}
+
+// writeReports writes a report to stdout and to the files of --report.
+func (a *app) writeReports(files []string, write func(io.Writer, cli.Format) error) error {
+	for _, file := range files {
+		var b bytes.Buffer
+		err := write(&b, reportFormat(file))
+		if err == nil {
+			err = atomicfile.Write(file, b.Bytes(), 0o644)
+		}
+		if err != nil {
+			return cli.Fail("name a file in a directory that you may write to", "--report: %w", err)
+		}
+	}
+	return write(a.stdout, a.format)
 }
 
 func (a *app) runProbe(ctx context.Context, name string, f *probeFlags) error {

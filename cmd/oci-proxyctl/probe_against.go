@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
 	"sync/atomic"
 
@@ -51,14 +52,16 @@ func (a *app) probeAgainst(ctx context.Context, name string, f *probeFlags) erro
 	if err != nil {
 		return err
 	}
-	switch a.format {
-	case cli.JSON:
-		err = cli.WriteJSON(a.stdout, r)
-	case cli.Markdown:
-		err = show.AgainstMarkdown(a.stdout, r)
-	default:
-		err = show.Against(a.stdout, r)
-	}
+	err = a.writeReports(f.reports, func(w io.Writer, format cli.Format) error {
+		switch format {
+		case cli.JSON:
+			return cli.WriteJSON(w, r)
+		case cli.Markdown:
+			return show.AgainstMarkdown(w, r)
+		default:
+			return show.Against(w, r)
+		}
+	})
 	switch {
 	case err != nil:
 		return err

@@ -38,15 +38,11 @@ func (p *probing) close() {
 }
 
 // openProbe reads what the flags name. The caller closes it.
-func (a *app) openProbe(ctx context.Context, name string, f *probeFlags) (p *probing, err error) {
-	p = &probing{app: a, flags: f, name: name}
-	defer func() {
-		if err != nil {
-			p.close()
-		}
-	}()
+func (a *app) openProbe(ctx context.Context, name string, f *probeFlags) (*probing, error) {
+	p := &probing{app: a, flags: f, name: name}
 	var cfg *config.Config
 	if f.file != "" {
+		var err error
 		if cfg, err = a.load(f.file); err != nil {
 			return nil, a.invalid(err)
 		}
@@ -55,6 +51,7 @@ func (a *app) openProbe(ctx context.Context, name string, f *probeFlags) (p *pro
 		return nil, err
 	}
 	if err := p.identity(ctx, cfg); err != nil {
+		p.close()
 		return nil, err
 	}
 	return p, nil

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"time"
 
 	"ociproxy/internal/check/judge"
@@ -22,7 +23,8 @@ func (p *probing) once(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := p.writeProbe(r); err != nil {
+	err = p.writeReports(p.flags.reports, func(w io.Writer, format cli.Format) error { return p.writeProbe(w, format, r) })
+	if err != nil {
 		return err
 	}
 	switch {
@@ -44,16 +46,16 @@ func followed(line *progress) func(probe.Finding) {
 	}
 }
 
-func (a *app) writeProbe(r *probe.Report) error {
-	switch a.format {
+func (a *app) writeProbe(w io.Writer, format cli.Format, r *probe.Report) error {
+	switch format {
 	case cli.JSON:
-		return cli.WriteJSON(a.stdout, r)
+		return cli.WriteJSON(w, r)
 	case cli.JUnit:
-		return show.JUnit(a.stdout, r)
+		return show.JUnit(w, r)
 	case cli.Markdown:
-		return show.Markdown(a.stdout, r)
+		return show.Markdown(w, r)
 	default:
-		return show.Text(a.stdout, r, cli.UseColor(a.stdout, a.env))
+		return show.Text(w, r, cli.UseColor(w, a.env))
 	}
 }
 

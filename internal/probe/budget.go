@@ -22,7 +22,7 @@ func NewBudget(limits Limits) *Budget {
 }
 
 // Over returns a transport that counts what next does, and refuses what is beyond the bounds.
-func (b *Budget) Over(next http.RoundTripper) http.RoundTripper { return b.meter.over(next) }
+func (b *Budget) Over(next http.RoundTripper) http.RoundTripper { return b.meter.paced(next) }
 
 // Limits returns the bounds.
 func (b *Budget) Limits() Cost { return b.meter.limits.Cost() }

@@ -24,7 +24,7 @@ func (s *session) host(ctx context.Context, at *url.URL) {
 	var good judge.Answer
 	var certificate error
 	for _, f := range []judge.Family{judge.IPv4, judge.IPv6} {
-		began := time.Now()
+		began := s.meter.begin(ctx)
 		if a, err := netip.ParseAddr(at.Hostname()); err == nil && a.Unmap().Is4() != (f == judge.IPv4) {
 			s.say(f.String(), "", at, began, judge.Note("the host is an address of the other family"))
 			continue
@@ -89,7 +89,7 @@ func (s *session) secure(at *url.URL, good judge.Answer, fault error) {
 }
 
 func (s *session) protocols(ctx context.Context, at *url.URL) {
-	began := time.Now()
+	began := s.meter.begin(ctx)
 	ans := s.over(ctx, at, true, judge.IPv4, judge.IPv6)
 	if !s.spent(ctx, "http1", "", at, ans.Err) {
 		v := judge.Good("HTTP/1.1")
@@ -101,7 +101,7 @@ func (s *session) protocols(ctx context.Context, at *url.URL) {
 	if at.Scheme != "https" {
 		return // runtimes use HTTP/2 over TLS only
 	}
-	began = time.Now()
+	began = s.meter.begin(ctx)
 	ans = s.over(ctx, at, false, judge.IPv4, judge.IPv6)
 	switch {
 	case s.spent(ctx, "h2", "", at, ans.Err):
@@ -133,7 +133,7 @@ func (s *session) clock(at *url.URL, ans judge.Answer) {
 
 // ping asks for the root of the API.
 func (s *session) ping(ctx context.Context) bool {
-	began := time.Now()
+	began := s.meter.begin(ctx)
 	ans := s.registry(ctx, http.MethodGet, "/v2/", 4096, nil)
 	if s.spent(ctx, "ping", "", s.base, ans.Err) {
 		return false

@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"ociproxy/internal/check/judge"
 	"ociproxy/internal/oci"
@@ -80,7 +79,7 @@ func (s *session) nextPage(ans judge.Answer) (string, judge.Verdict) {
 }
 
 func (s *session) tags(ctx context.Context, ref judge.Ref) {
-	began := time.Now()
+	began := s.meter.begin(ctx)
 	tags, more, v, err := s.readTags(ctx, ref.Name)
 	if s.spent(ctx, idTags, ref.Name, s.base, err) {
 		return
@@ -107,7 +106,7 @@ type referrers struct {
 
 // signatures follows what refers to an image: the list of referrers, and cosign's tags. All that they name must be there.
 func (s *session) signatures(ctx context.Context, im *image) {
-	began := time.Now()
+	began := s.meter.begin(ctx)
 	what := im.ref.String()
 	found := 0
 	fail := func(v judge.Verdict) { s.say("signature", what, s.base, began, v) }
@@ -194,7 +193,7 @@ func (s *session) complete(ctx context.Context, name, reference string, want oci
 
 // coherent asks by HEAD for every blob of every platform.
 func (s *session) coherent(ctx context.Context, im *image) {
-	began := time.Now()
+	began := s.meter.begin(ctx)
 	all := blobs(im.manifests)
 	for i, b := range all {
 		ans := s.follow(ctx, http.MethodHead, blobPath(im.ref.Name, b.Digest), 0, nil)

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"ociproxy/internal/wait"
 )
 
 // Limits bound one run.
@@ -39,8 +41,40 @@ func newMeter(limits Limits) *meter {
 	return &meter{limits: limits, pace: rate.NewLimiter(rate.Limit(limits.Rate), max(1, int(limits.Rate/4)))}
 }
 
-// over returns a transport that counts what next does.
+// begin waits until the requests so far are paid for, and returns the time then: the time that a check takes must not
+// have the probe's own patience in it. The requests of one check may run ahead of the pace by as many as come at once.
+func (m *meter) begin(ctx context.Context) time.Time {
+	m.hold(ctx, 0)
+	return time.Now()
+}
+
+// hold waits until at most ahead requests are not paid for.
+func (m *meter) hold(ctx context.Context, ahead int) {
+	due := -m.pace.Tokens() - float64(ahead)
+	if due <= 0 {
+		return
+	}
+	if wait.For(ctx, time.Duration(due/float64(m.pace.Limit())*float64(time.Second))) != nil {
+		m.spent.Store(true) // the time of the run is over
+	}
+}
+
+// over returns a transport that counts what next does. It does not wait.
 func (m *meter) over(next http.RoundTripper) http.RoundTripper { return counted{next, m} }
+
+// paced returns a transport that also waits before each request.
+func (m *meter) paced(next http.RoundTripper) http.RoundTripper { return waiting{m.over(next), m} }
+
+type waiting struct {
+	next http.RoundTripper
+	m    *meter
+}
+
+// RoundTrip implements [http.RoundTripper].
+func (w waiting) RoundTrip(r *http.Request) (*http.Response, error) {
+	w.m.hold(r.Context(), 0)
+	return w.next.RoundTrip(r)
+}
 
 type counted struct {
 	next http.RoundTripper
@@ -53,9 +87,7 @@ func (m counted) RoundTrip(r *http.Request) (*http.Response, error) {
 		m.spent.Store(true)
 		return nil, errSpent
 	}
-	if err := m.pace.Wait(r.Context()); err != nil {
-		return nil, err
-	}
+	m.pace.Reserve() // who waits for it: see begin and hold
 	resp, err := m.next.RoundTrip(r)
 	if err != nil {
 		return nil, err

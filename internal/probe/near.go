@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
-	"time"
 
 	"ociproxy/internal/check/judge"
 )
@@ -16,7 +15,7 @@ const machines = 20
 
 // near lets many machines of the class's network pull the same blob: all must be sent to the same host.
 func (s *session) near(ctx context.Context, im *image, b judge.Blob) {
-	began := time.Now()
+	began := s.meter.begin(ctx)
 	var first string
 	sent := map[string]int{}
 	for i := range machines {
@@ -52,7 +51,7 @@ func (s *session) address(ctx context.Context, im *image) {
 	if len(all) == 0 {
 		return
 	}
-	began := time.Now()
+	began := s.meter.begin(ctx)
 	path := blobPath(im.ref.Name, all[len(all)-1].Digest)
 	plain, claims := s.prober.session(Self), s.prober.session(Class{Name: Self.Name, Addr: s.opt.Self})
 	is := plain.registry(ctx, http.MethodGet, path, 4096, nil)

@@ -58,7 +58,7 @@ func (s *session) resolve(ctx context.Context, ref judge.Ref) (*image, bool) {
 	what := ref.String()
 	im := &image{ref: ref, digest: ref.Digest}
 	if im.digest.IsZero() {
-		began := time.Now()
+		began := s.meter.begin(ctx)
 		ans := s.follow(ctx, http.MethodHead, manifestPath(ref.Name, ref.Tag), 0, acceptHeader)
 		if s.spent(ctx, "tag", what, s.base, ans.Err) {
 			return nil, false
@@ -162,7 +162,7 @@ func (s *session) manifest(ctx context.Context, what, name string, d oci.Digest)
 
 // manifestAs reads a manifest by digest and compares its bytes. It reports faults as those of the check id.
 func (s *session) manifestAs(ctx context.Context, id, what, name string, d oci.Digest) (manifest, bool) {
-	began := time.Now()
+	began := s.meter.begin(ctx)
 	ans := s.follow(ctx, http.MethodGet, manifestPath(name, d.String()), judge.MaxManifest, acceptHeader)
 	if s.spent(ctx, id, what, s.base, ans.Err) {
 		return manifest{}, false
@@ -191,7 +191,7 @@ func (s *session) manifestAs(ctx context.Context, id, what, name string, d oci.D
 
 // headEqualsGet compares HEAD and GET of a manifest. GET was made already.
 func (s *session) headEqualsGet(ctx context.Context, im *image, m manifest) {
-	began := time.Now()
+	began := s.meter.begin(ctx)
 	ans := s.follow(ctx, http.MethodHead, manifestPath(im.ref.Name, m.digest.String()), 0, acceptHeader)
 	if s.spent(ctx, "head", im.ref.String(), s.base, ans.Err) {
 		return
@@ -206,7 +206,7 @@ func (s *session) headEqualsGet(ctx context.Context, im *image, m manifest) {
 // locate asks where the registry sends this client for a blob. Runtimes use GET, and so does the probe: the proxy
 // learns from GET only, so each blob is asked for once.
 func (s *session) locate(ctx context.Context, im *image, b judge.Blob) (*url.URL, bool) {
-	began := time.Now()
+	began := s.meter.begin(ctx)
 	path := blobPath(im.ref.Name, b.Digest)
 	ans := s.registry(ctx, http.MethodGet, path, 4096, nil)
 	if s.spent(ctx, idRedirect, im.ref.String(), s.base, ans.Err) {
@@ -275,7 +275,7 @@ func hostOf(text string) string {
 
 // whole reads a blob completely and compares its digest. It keeps only the hash.
 func (s *session) whole(ctx context.Context, im *image, at *url.URL, b judge.Blob) bool {
-	began := time.Now()
+	began := s.meter.begin(ctx)
 	resp, cancel, err := s.open(ctx, at, nil, b.Size)
 	var n int64
 	var first time.Duration
@@ -338,7 +338,7 @@ func (s *session) fast(im *image, at *url.URL, b judge.Blob, first, took time.Du
 
 // small reads a range of at most 64 KiB of a blob: enough to see that the host serves it.
 func (s *session) small(ctx context.Context, im *image, at *url.URL, b judge.Blob) {
-	began := time.Now()
+	began := s.meter.begin(ctx)
 	to := min(b.Size, smallRange) - 1
 	ans := s.blob(ctx, http.MethodGet, at, smallRange, map[string]string{"Range": "bytes=0-" + strconv.FormatInt(to, 10)})
 	if s.spent(ctx, "blob", im.ref.String(), at, ans.Err) {
@@ -356,7 +356,7 @@ const smallRange = 64 << 10
 
 // headBlob compares HEAD of a blob with its manifest.
 func (s *session) headBlob(ctx context.Context, id string, im *image, at *url.URL, b judge.Blob) {
-	began := time.Now()
+	began := s.meter.begin(ctx)
 	ans := s.blob(ctx, http.MethodHead, at, 0, nil)
 	if !s.spent(ctx, id, im.ref.String(), at, ans.Err) {
 		s.say(id, im.ref.String(), at, began, judge.Head(ans, b))

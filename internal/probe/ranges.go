@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -32,13 +31,13 @@ func (s *session) ranges(ctx context.Context, im *image, at *url.URL, b judge.Bl
 		{"range.open", tail.Header(true), tail},
 		{"range.suffix", fmt.Sprintf("bytes=-%d", b.Size-tail.From), tail},
 	} {
-		began := time.Now()
+		began := s.meter.begin(ctx)
 		ans := s.blob(ctx, http.MethodGet, at, smallRange, map[string]string{"Range": ask.header})
 		if !s.spent(ctx, ask.id, im.ref.String(), at, ans.Err) {
 			s.record(ask.id, im.ref.String(), at, began, int64(len(ans.Body)), judge.Ranged(ans, b, ask.span, nil))
 		}
 	}
-	began := time.Now()
+	began := s.meter.begin(ctx)
 	ans := s.blob(ctx, http.MethodGet, at, 4096, map[string]string{"Range": fmt.Sprintf("bytes=%d-", b.Size)})
 	if !s.spent(ctx, "range.past-end", im.ref.String(), at, ans.Err) {
 		s.say("range.past-end", im.ref.String(), at, began, judge.PastEnd(ans, b))
@@ -53,7 +52,7 @@ const parallelRanges = 4
 // parallel reads the beginning of a blob in pieces side by side. For a small blob the pieces are the whole, and its
 // digest is compared.
 func (s *session) parallel(ctx context.Context, im *image, at *url.URL, b judge.Blob) {
-	began := time.Now()
+	began := s.meter.begin(ctx)
 	all := min(b.Size, parallelRanges*smallRange)
 	each := (all + parallelRanges - 1) / parallelRanges
 	var parts [parallelRanges][]byte
@@ -97,7 +96,7 @@ func (s *session) resume(ctx context.Context, im *image, at *url.URL, b judge.Bl
 	if b.Size < 4 {
 		return
 	}
-	began := time.Now()
+	began := s.meter.begin(ctx)
 	cut := 1 + rand.Int64N(b.Size-2)
 	h := b.Digest.Hash()
 	read := func(header map[string]string, want int, n int64) error {

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"net/http"
-	"time"
 
 	"ociproxy/internal/check/judge"
 	"ociproxy/internal/strictjson"
@@ -38,7 +37,7 @@ func random() string {
 
 // unknown asks for content that does not exist: 404, with an error of the specification where there is a body.
 func (s *session) unknown(ctx context.Context, id, method, path string) {
-	began := time.Now()
+	began := s.meter.begin(ctx)
 	ans := s.follow(ctx, method, path, 64<<10, acceptHeader)
 	if s.spent(ctx, id, "", s.base, ans.Err) {
 		return
@@ -83,7 +82,7 @@ func isError(body []byte) bool {
 
 // refused asks for what a read-only registry must refuse with 4xx.
 func (s *session) refused(ctx context.Context, id, method, path string) {
-	began := time.Now()
+	began := s.meter.begin(ctx)
 	ans := s.registry(ctx, method, path, 64<<10, nil)
 	if s.spent(ctx, id, "", s.base, ans.Err) {
 		return

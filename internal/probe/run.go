@@ -256,7 +256,7 @@ func sample(all []judge.Blob) []judge.Blob {
 
 // accepted finds out whether the server takes the probe for a client of the class.
 func (s *session) accepted(ctx context.Context) bool {
-	began := time.Now()
+	began := s.meter.begin(ctx)
 	ref := s.opt.Images[0]
 	ans := s.registry(ctx, http.MethodHead, manifestPath(ref.Name, ref.Reference()), 4096, acceptHeader)
 	if s.spent(ctx, "identity", "", s.base, ans.Err) {

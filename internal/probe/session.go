@@ -100,6 +100,7 @@ func (s *session) registry(ctx context.Context, method, pathAndQuery string, lim
 }
 
 func (s *session) once(ctx context.Context, method, pathAndQuery string, limit int64, header map[string]string) judge.Answer {
+	s.meter.hold(ctx, s.meter.pace.Burst())
 	all := map[string]string{}
 	maps.Copy(all, header)
 	if s.signed {
@@ -114,6 +115,7 @@ func (s *session) once(ctx context.Context, method, pathAndQuery string, limit i
 // blob sends one request to where a redirect of the registry led, without the probe identity. It follows redirects of
 // that host.
 func (s *session) blob(ctx context.Context, method string, at *url.URL, limit int64, header map[string]string) judge.Answer {
+	s.meter.hold(ctx, s.meter.pace.Burst())
 	ans := s.asker(at).Ask(ctx, judge.Query{Method: method, URL: at.String(), Header: header, Max: limit, Redirects: maxHops})
 	s.note(at, "blob", &ans)
 	for _, hop := range ans.Hops {

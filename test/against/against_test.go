@@ -3,8 +3,7 @@ package against
 import (
 	"bytes"
 	"fmt"
-	"io"
-	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -219,7 +218,7 @@ func covered(t *testing.T, r *against.Report, not ...against.Kind) {
 // Two different servers differ in what registries leave open: headers, the list of referrers and errors.
 func TestOtherServers(t *testing.T) {
 	a := registry.Start(t)
-	srv := httptest.NewServer(ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0)), ggcr.WithReferrersSupport(true)))
+	srv := httptest.NewServer(ggcr.New(ggcr.Logger(slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)), ggcr.WithReferrersSupport(true)))
 	t.Cleanup(srv.Close)
 	host := strings.TrimPrefix(srv.URL, "http://")
 	im := image(t)

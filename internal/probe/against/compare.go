@@ -194,7 +194,7 @@ func (p *pair) repository(ctx context.Context) {
 	path := "/v2/" + p.name + "/tags/list"
 	chosen := sample{n: p.opt.SampleTags}
 	err := p.merge(ctx, path, "tags", func(tag string, at where) error {
-		p.add(&p.r.Tags, 1)
+		p.count(&p.r.Tags)
 		switch {
 		case at == here:
 			p.differ(Difference{Kind: TagHere, Repository: p.name, Reference: tag})
@@ -218,7 +218,7 @@ func (p *pair) repository(ctx context.Context) {
 	case err != nil:
 		p.failed(ctx, "tags", err)
 	default:
-		p.add(&p.r.Repositories, 1)
+		p.count(&p.r.Repositories)
 	}
 }
 

@@ -73,7 +73,7 @@ func (p *pair) tag(ctx context.Context, tag string) error {
 	if err != nil {
 		return p.skip(ctx, tag, err)
 	}
-	p.add(&p.r.Compared, 1)
+	p.count(&p.r.Compared)
 	if !p.status(Answer, tag, ans) {
 		return nil
 	}
@@ -82,7 +82,7 @@ func (p *pair) tag(ctx context.Context, tag string) error {
 	switch {
 	case a == b && a != "":
 		p.headers(tag, ans)
-		return p.manifest(ctx, tag, a, 0)
+		return p.manifest(ctx, a, 0)
 	case a == "" || b == "":
 		p.differs(Header, tag, header+": "+a, header+": "+b)
 		return nil
@@ -134,7 +134,7 @@ func platformsOf(ans judge.Answer) string {
 const maxDepth = 3
 
 // manifest compares a manifest that both names should have, and everything below it.
-func (p *pair) manifest(ctx context.Context, reference, digest string, depth int) error {
+func (p *pair) manifest(ctx context.Context, digest string, depth int) error {
 	d, err := oci.ParseDigest(digest)
 	if err != nil || depth > maxDepth || !p.first(digest) {
 		return nil
@@ -143,7 +143,7 @@ func (p *pair) manifest(ctx context.Context, reference, digest string, depth int
 	if err != nil {
 		return p.skip(ctx, digest, err)
 	}
-	p.add(&p.r.Manifests, 1)
+	p.count(&p.r.Manifests)
 	if !p.status(Content, digest, ans) {
 		return nil
 	}
@@ -169,7 +169,7 @@ func (p *pair) manifest(ctx context.Context, reference, digest string, depth int
 		}
 	}
 	for _, m := range doc.Manifests {
-		if err := p.manifest(ctx, reference, m.Digest, depth+1); err != nil {
+		if err := p.manifest(ctx, m.Digest, depth+1); err != nil {
 			return err
 		}
 	}
@@ -194,7 +194,7 @@ func (p *pair) blob(ctx context.Context, b judge.Blob) error {
 	if err != nil {
 		return p.skip(ctx, digest, err)
 	}
-	p.add(&p.r.Blobs, 1)
+	p.count(&p.r.Blobs)
 	if p.status(Blob, digest, ans) && ans[0].Length != ans[1].Length {
 		p.differs(Blob, digest, length(ans[0].Length)+" bytes", length(ans[1].Length)+" bytes")
 	}

@@ -50,7 +50,13 @@ var (
 func (s *side) names(ctx context.Context, path, field string, sorted bool) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		next, last := path, ""
+		seen := map[string]bool{}
 		for range maxPages {
+			if seen[next] {
+				yield("", fmt.Errorf("the list loops at %.80s", next))
+				return
+			}
+			seen[next] = true
 			page, link, err := s.page(ctx, next, field)
 			if err != nil {
 				yield("", err)
@@ -66,10 +72,6 @@ func (s *side) names(ctx context.Context, path, field string, sorted bool) iter.
 				}
 			}
 			if link == "" {
-				return
-			}
-			if link == next {
-				yield("", fmt.Errorf("the list loops at %.80s", link))
 				return
 			}
 			next = link

@@ -107,10 +107,10 @@ func (t *tally) fail(f Failure) {
 	}
 }
 
-func (t *tally) add(to *int64, n int64) {
+func (t *tally) count(to *int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	*to += n
+	*to++
 }
 
 func (t *tally) cut() {

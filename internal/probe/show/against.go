@@ -101,6 +101,8 @@ func outcome(r *against.Report) string {
 	switch n := r.Found(); {
 	case n > 0:
 		return cli.Count(n, "difference") + "."
+	case r.Compared == 0 && r.Failed > 0:
+		return "Nothing could be compared."
 	case r.Failed > 0 || r.Cut:
 		return "No difference in what could be compared."
 	}

@@ -125,10 +125,13 @@ func some(list []string, n int) string {
 // fault is a distinct fault, and all that have it.
 type fault struct {
 	probe.Finding // the first
+	checks        []string
 	classes       []string
 	images        []string
-	times         int
 }
+
+// names says which checks have the fault: several, when they were not made for one reason.
+func (f *fault) names() string { return some(f.checks, 8) }
 
 // faults returns the distinct errors, then the warnings, then what was not asked, each in the order of the report.
 func faults(r *probe.Report) []*fault {
@@ -143,13 +146,18 @@ func faults(r *probe.Report) []*fault {
 			continue
 		}
 		k := key{f.Check, f.Host, f.Detail, f.Result}
+		if f.Result == probe.Skipped {
+			k.check, k.host, f.Host = "", "", ""
+		}
 		one := seen[k]
 		if one == nil {
 			one = &fault{Finding: f}
 			seen[k] = one
 			all = append(all, one)
 		}
-		one.times++
+		if !slices.Contains(one.checks, f.Check) {
+			one.checks = append(one.checks, f.Check)
+		}
 		if !slices.Contains(one.classes, f.As) {
 			one.classes = append(one.classes, f.As)
 		}

@@ -130,10 +130,9 @@ func (c *tcase) finish() {
 		Message: clean(worst.Detail), Type: string(worst.Result),
 		Text: clean(fmt.Sprintf("%s\nhint: %s\nsee %s", worst.Detail, or(worst.Hint, "none"), worst.Doc)),
 	}
-	switch worst.Result {
-	case judge.Failed:
+	if worst.Result == judge.Failed {
 		c.Failure = why
-	case judge.Warning, probe.Skipped:
+	} else if worst.Result == judge.Warning || worst.Result == probe.Skipped {
 		c.Skipped = &message{Message: string(worst.Result) + ": " + clean(worst.Detail)}
 	}
 }

@@ -38,7 +38,7 @@ func Markdown(w io.Writer, r *probe.Report) error {
 			if f.Hint != "" {
 				what += "<br>*" + cell(clip(f.Hint)) + "*"
 			}
-			out.line("| %s | `%s` | %s | %s | %s |", f.Result, f.Check, cell(f.Host), what, cell(or(f.who(r), "self")))
+			out.line("| %s | `%s` | %s | %s | %s |", f.Result, f.names(), cell(f.Host), what, cell(or(f.who(r), "self")))
 		}
 		if len(all) > maxMarkdown {
 			out.line("")

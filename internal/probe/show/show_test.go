@@ -44,7 +44,7 @@ func report() *probe.Report {
 			r.Warnings++
 		case probe.Skipped:
 			r.Skipped++
-		case judge.OK:
+		default:
 			r.Passed++
 		}
 	}
@@ -72,12 +72,12 @@ func report() *probe.Report {
 
 func TestGoldens(t *testing.T) {
 	for name, write := range map[string]func(*bytes.Buffer, *probe.Report) error{
-		"report.txt":  func(b *bytes.Buffer, r *probe.Report) error { return Text(b, r, false) },
-		"report.md":   func(b *bytes.Buffer, r *probe.Report) error { return Markdown(b, r) },
-		"self.txt":    func(b *bytes.Buffer, r *probe.Report) error { return Text(b, self(r), false) },
-		"many.md":     func(b *bytes.Buffer, r *probe.Report) error { return Markdown(b, different(r)) },
-		"self.junit":  func(b *bytes.Buffer, r *probe.Report) error { return JUnit(b, self(r)) },
-		"colours.txt": func(b *bytes.Buffer, r *probe.Report) error { return Text(b, self(r), true) },
+		"report.txt":      func(b *bytes.Buffer, r *probe.Report) error { return Text(b, r, false) },
+		"report.markdown": func(b *bytes.Buffer, r *probe.Report) error { return Markdown(b, r) },
+		"self.txt":        func(b *bytes.Buffer, r *probe.Report) error { return Text(b, self(r), false) },
+		"many.markdown":   func(b *bytes.Buffer, r *probe.Report) error { return Markdown(b, different(r)) },
+		"self.junit":      func(b *bytes.Buffer, r *probe.Report) error { return JUnit(b, self(r)) },
+		"colours.txt":     func(b *bytes.Buffer, r *probe.Report) error { return Text(b, self(r), true) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer

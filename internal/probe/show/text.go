@@ -109,7 +109,7 @@ func (p *printer) faults(r *probe.Report, color bool) {
 		if f.Host != "" {
 			at = " at " + f.Host
 		}
-		p.line("%s  %s%s: %s", judge.Paint(string(f.Result)).In(string(f.Result), color), f.Check, at, cli.OneLine(f.Detail))
+		p.line("%s  %s%s: %s", judge.Paint(string(f.Result)).In(string(f.Result), color), f.names(), at, cli.OneLine(f.Detail))
 		if who := f.who(r); who != "" {
 			p.line("  %s", who)
 		}
@@ -120,7 +120,9 @@ func (p *printer) faults(r *probe.Report, color bool) {
 			hinted[f.Hint] = true
 			p.line("  hint: %s", cli.OneLine(f.Hint))
 		}
-		p.line("  see %s", f.Doc)
+		if f.Result != probe.Skipped { // that is about the run, not about the check
+			p.line("  see %s", f.Doc)
+		}
 	}
 }
 
@@ -171,7 +173,7 @@ func Brief(w io.Writer, r *probe.Report, now time.Time) error {
 			out.line("  and %s", cli.Count(int64(len(all)-i), "other fault"))
 			break
 		}
-		line := fmt.Sprintf("  %s  %s: %s", f.Result, f.Check, cli.OneLine(f.Detail))
+		line := fmt.Sprintf("  %s  %s: %s", f.Result, f.names(), cli.OneLine(f.Detail))
 		if who := f.who(r); who != "" {
 			line += " (" + who + ")"
 		}
