@@ -1,0 +1,150 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+
+	"ociproxy/internal/check/judge"
+)
+
+const resolvConf = "/etc/resolv.conf"
+
+// maxServers is how many nameservers a resolver uses: MAXNS of resolv.conf(5).
+const maxServers = 3
+
+// nameservers returns the addresses of the resolvers that a system's file names.
+func nameservers(file string) []string {
+	text, err := os.ReadFile(file) //nolint:gosec // it is the system's own
+	if err != nil {
+		return nil
+	}
+	var out []string
+	for line := range strings.Lines(string(text)) {
+		words := strings.Fields(line)
+		if len(words) > 1 && words[0] == "nameserver" && len(out) < maxServers && !slices.Contains(out, words[1]) {
+			if _, err := netip.ParseAddr(words[1]); err == nil {
+				out = append(out, words[1])
+			}
+		}
+	}
+	return out
+}
+
+// through returns a resolver that asks one server only.
+func through(server string) *net.Resolver {
+	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, net.JoinHostPort(server, "53"))
+	}}
+}
+
+// addresses looks a name up in one family. Its fault is noRecord when the name, or an address of this family, is not
+// there, and noResolver when there is no answer.
+func addresses(ctx context.Context, r *net.Resolver, f judge.Family, host string) ([]netip.Addr, Fault, error) {
+	if a, err := netip.ParseAddr(host); err == nil {
+		if a.Unmap().Is4() == (f == judge.IPv4) {
+			return []netip.Addr{a.Unmap()}, noFault, nil
+		}
+		return nil, noRecord, &judge.NoAddress{Host: host, F: f, Literal: true}
+	}
+	found, err := r.LookupNetIP(ctx, string(f), host)
+	var dns *net.DNSError
+	switch {
+	case err == nil && len(found) > 0:
+		for i := range found {
+			found[i] = found[i].Unmap()
+		}
+		return found, noFault, nil
+	case err == nil, errors.As(err, &dns) && dns.IsNotFound:
+		return nil, noRecord, &judge.NoAddress{Host: host, F: f}
+	}
+	return nil, noResolver, err
+}
+
+// ask asks each of several servers for a host by itself.
+func (d *doctor) ask(ctx context.Context, host string) []ServerAnswer {
+	if _, err := netip.ParseAddr(host); err == nil || len(d.servers) < 2 {
+		return nil
+	}
+	out := make([]ServerAnswer, len(d.servers))
+	var all sync.WaitGroup
+	for i, server := range d.servers {
+		all.Go(func() {
+			out[i] = ServerAnswer{Server: server, Fault: noRecord}
+			for _, f := range []judge.Family{judge.IPv4, judge.IPv6} {
+				found, fault, _ := addresses(ctx, through(server), f, host)
+				if fault != noRecord {
+					out[i].Fault = fault
+				}
+				if len(found) > 0 {
+					d.remember(host, found)
+				}
+				if fault == noResolver {
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	return out
+}
+
+// remember keeps addresses for when the resolver of the system, which asks the servers one after the other, is too slow.
+func (d *doctor) remember(host string, found []netip.Addr) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, a := range found {
+		if !slices.Contains(d.known[host], a) {
+			d.known[host] = append(d.known[host], a)
+		}
+	}
+}
+
+func (d *doctor) remembered(host string, f judge.Family) (out []netip.Addr) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, a := range d.known[host] {
+		if a.Is4() == (f == judge.IPv4) {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// dial connects to a host for the requests that follow redirects. It first tries the system's way. If the resolver
+// gives no answer, it uses what one of its servers said.
+func (d *doctor) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	slow := d.slow[host]
+	d.mu.Unlock()
+	dialer := &net.Dialer{Timeout: d.opt.Timeout * 4 / 5}
+	if !slow {
+		conn, err := dialer.DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return d.counted(conn), nil
+	}
+	failed := error(nil)
+	for _, f := range []judge.Family{judge.IPv4, judge.IPv6} {
+		for _, a := range first(d.remembered(host, f), maxAddresses) {
+			conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(a.String(), port))
+			if err == nil {
+				return d.counted(conn), nil
+			}
+			failed = errors.Join(failed, err)
+		}
+	}
+	return nil, failed
+}
+
+func first[T any](list []T, n int) []T { return list[:min(len(list), n)] }
