@@ -59,10 +59,10 @@ type doctor struct {
 	asker    *judge.Asker
 	facts    *Facts
 	bytes    atomic.Int64
+	slow     atomic.Bool // the resolver of the system gave no answer in time, and one of its servers did
 
 	mu    sync.Mutex
 	known map[string][]netip.Addr // what single resolvers said, by host
-	slow  map[string]bool         // hosts for which the system's resolver gave no answer in time
 }
 
 // Examine finds out what is between this machine and a registry, and what to do about it. It takes at most
@@ -85,7 +85,7 @@ func newDoctor(target Target, opt Options) *doctor {
 	}
 	d := &doctor{
 		opt: opt, target: target, resolver: &net.Resolver{PreferGo: true}, servers: nameservers(file), proxy: opt.Proxy,
-		known: map[string][]netip.Addr{}, slow: map[string]bool{},
+		known: map[string][]netip.Addr{},
 	}
 	transport := outbound.New(outbound.Options{
 		DialContext: d.dial, TLS: &tls.Config{RootCAs: opt.Roots}, Handshake: opt.Timeout, Header: opt.Timeout, Kept: 1, HeaderBytes: 64 << 10,

@@ -20,6 +20,7 @@ const (
 	proxyRefuses Fault = "proxy-refuses"
 	proxyFails   Fault = "proxy-fails" // it does not reach the host
 	noResolver   Fault = "dns-dead"
+	dnsFails     Fault = "dns-fails" // the resolver answers with an error
 	noRecord     Fault = "no-record" // of this family: not a fault by itself
 	noRoute      Fault = "no-route"  // this machine has no network of this family: not a fault by itself
 	silent       Fault = "no-answer"

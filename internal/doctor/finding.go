@@ -87,15 +87,14 @@ func (h *Host) variable() string {
 }
 
 func theResolver(f *Facts) []Finding {
-	hosts, t := f.with(noResolver)
-	if t == nil {
-		return nil
-	}
-	if h := f.registry(); hosts[0] == h {
+	if hosts, t := f.with(noResolver); t != nil {
 		return one("dns-dead", Network, hosts[:1], "No resolver of this machine answers%s: correct /etc/resolv.conf, or let port 53 (UDP and TCP) through to it.",
 			bracketed(f.Servers))
 	}
-	return one("dns-fails", Network, hosts, "Your resolver gives no answer for %s: let it resolve this name.", names(hosts))
+	if hosts, t := f.with(dnsFails); t != nil {
+		return one("dns-fails", Network, hosts, "Your resolver answers with an error for %s: let it resolve %s.", names(hosts), itOrThem(hosts))
+	}
+	return nil
 }
 
 // tolerance is how far a clock may be off: registries' tokens and signed URLs hold for minutes.
@@ -265,7 +264,7 @@ func (h *Host) broken(family judge.Family) (*Try, bool) {
 		return nil, false
 	}
 	switch t.Fault {
-	case noFault, noRecord, noRoute, noResolver:
+	case noFault, noRecord, noRoute, noResolver, dnsFails:
 		return nil, false
 	}
 	return t, true
@@ -287,6 +286,7 @@ func resolvers(f *Facts) []Finding {
 				}
 			}
 		}
+		good = slices.DeleteFunc(good, func(server string) bool { return slices.Contains(bad, server) })
 		switch {
 		case len(bad) == 0:
 		case fault == noRecord:

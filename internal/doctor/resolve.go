@@ -63,7 +63,15 @@ func addresses(ctx context.Context, r *net.Resolver, f judge.Family, host string
 	case err == nil, errors.As(err, &dns) && dns.IsNotFound:
 		return nil, noRecord, &judge.NoAddress{Host: host, F: f}
 	}
-	return nil, noResolver, err
+	return nil, looking(err), err
+}
+
+// looking is the fault of a look-up without a result.
+func looking(err error) Fault {
+	if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsTemporary && !dns.IsTimeout && strings.Contains(dns.Err, "misbehaving") {
+		return dnsFails // SERVFAIL, REFUSED
+	}
+	return noResolver
 }
 
 // ask asks each of several servers for a host by itself.
@@ -84,7 +92,7 @@ func (d *doctor) ask(ctx context.Context, host string) []ServerAnswer {
 				if len(found) > 0 {
 					d.remember(host, found)
 				}
-				if fault == noResolver {
+				if fault == noResolver || fault == dnsFails {
 					return
 				}
 			}
@@ -116,23 +124,23 @@ func (d *doctor) remembered(host string, f judge.Family) (out []netip.Addr) {
 	return out
 }
 
-// dial connects to a host for the requests that follow redirects. It first tries the system's way. If the resolver
-// gives no answer, it uses what one of its servers said.
+// dial connects to a host for the requests that follow redirects. It first tries the system's way. When the
+// first server does not answer, that takes too long: then it uses what another server says.
 func (d *doctor) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, err
 	}
-	d.mu.Lock()
-	slow := d.slow[host]
-	d.mu.Unlock()
 	dialer := &net.Dialer{Timeout: d.opt.Timeout * 4 / 5}
-	if !slow {
+	if !d.slow.Load() {
 		conn, err := dialer.DialContext(ctx, network, address)
 		if err != nil {
 			return nil, err
 		}
 		return d.counted(conn), nil
+	}
+	if len(d.remembered(host, judge.IPv4))+len(d.remembered(host, judge.IPv6)) == 0 {
+		d.ask(ctx, host)
 	}
 	failed := error(nil)
 	for _, f := range []judge.Family{judge.IPv4, judge.IPv6} {
@@ -143,6 +151,9 @@ func (d *doctor) dial(ctx context.Context, network, address string) (net.Conn, e
 			}
 			failed = errors.Join(failed, err)
 		}
+	}
+	if failed == nil {
+		failed = &net.DNSError{Err: "no resolver answers", Name: host, IsTimeout: true}
 	}
 	return nil, failed
 }

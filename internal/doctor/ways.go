@@ -49,9 +49,7 @@ func (d *doctor) look(ctx context.Context, h *Host) {
 	}{{&h.V4, v4, judge.IPv4}, {&h.V6, v6, judge.IPv6}} {
 		// The system asks its servers one after the other, and the first may never answer.
 		if found := d.remembered(h.Name, w.f); w.try.Fault == noResolver && len(found) > 0 {
-			d.mu.Lock()
-			d.slow[h.Name] = true
-			d.mu.Unlock()
+			d.slow.Store(true)
 			again, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.opt.Timeout)
 			w.try = d.connect(again, h, w.f, found)
 			cancel()
