@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"ociproxy/internal/check/judge"
 )
 
 // clouds are domains whose certificates are always of public authorities.
@@ -79,20 +81,19 @@ func orNone(names string) string {
 func answers(f *Facts) []Finding {
 	for _, t := range f.Reads {
 		h := f.host(t.Host)
-		if t.Fault == noFault || h == nil || h.explains() {
-			continue
+		if t.Fault != noFault && h != nil && !h.explains(t.Fault) {
+			return f.answer(h, t)
 		}
-		return f.answer(h, t)
 	}
 	return nil
 }
 
 // explains reports whether the ways to a host show why a request there failed.
-func (h *Host) explains() bool {
+func (h *Host) explains(failed Fault) bool {
 	fault, _ := h.fault()
-	_, v6 := h.broken("ip6")
-	_, v4 := h.broken("ip4")
-	return fault != noFault || v6 || v4
+	_, v6 := h.broken(judge.IPv6)
+	_, v4 := h.broken(judge.IPv4)
+	return fault != noFault || (v6 || v4) && !slices.Contains(ofAnswers, failed)
 }
 
 // private reports whether something between here and a host can change what it sends.

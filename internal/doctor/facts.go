@@ -50,6 +50,9 @@ const (
 	badAnswer  Fault = "answer"
 )
 
+// ofAnswers are the faults of answers that came.
+var ofAnswers = []Fault{webPage, wantsLogin, limited, broken, noImage, denied, missing, changed, badRange, badAnswer}
+
 // Try is one thing that was tried: a row of the table.
 type Try struct {
 	Host   string       `json:"host"`

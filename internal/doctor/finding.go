@@ -290,11 +290,11 @@ func resolvers(f *Facts) []Finding {
 		switch {
 		case len(bad) == 0:
 		case fault == noRecord:
-			return one("dns-differs", Network, hosts, "Your resolvers disagree about %s: %s does not know what %s knows, so pulls fail by chance: correct it, or remove it from /etc/resolv.conf.",
-				names(hosts), series(bad), series(good))
+			return one("dns-differs", Network, hosts, "Your resolvers disagree about %s (no address from %s, one from %s), so pulls fail by chance: correct %s, or remove it from /etc/resolv.conf.",
+				names(hosts), series(bad), series(good), series(bad))
 		default:
-			return one("dns-slow", Network, hosts, "The resolver %s does not answer while %s does, so each look-up loses seconds: repair it, or remove it from /etc/resolv.conf.",
-				series(bad), series(good))
+			return one("dns-slow", Network, hosts, "No answer comes from the resolver %s, only from %s, so look-ups lose seconds: repair %s, or remove it from /etc/resolv.conf.",
+				series(bad), series(good), series(bad))
 		}
 	}
 	return nil

@@ -115,7 +115,7 @@ fault() {
     fi
     ;;
   28)
-    if [ "$(zero "$connected")" = no ]; then
+    if [ "$(zero "$connected")" = no ] || said 'client hello|ALPN' "$1"; then
       echo stalled
     elif via "$1" >/dev/null; then
       echo proxy-dead
@@ -583,6 +583,11 @@ answers() {
   read -r f host status <"$dir/later"
   echo "$host" >"$dir/with"
   case $f in
+  cut-off | stalled | no-answer | refused | rejected) # a broken family explains these
+    if cat "$dir"/*.broken[46] 2>/dev/null | grep -qx "$host"; then return 0; fi
+    ;;
+  esac
+  case $f in
   web-page) portal ;;
   login) owner "$host asks for a login (401)" ;;
   rate-limit) owner "$host answers that there are too many requests (429)" ;;
@@ -675,8 +680,8 @@ if [ ! -f "$dir/later" ]; then
   looks
 fi
 judge
-families
 answers
+families
 if [ -f "$dir/complete" ]; then
   says 0 "All is well: every host of $registry that was tried can be reached from here, and a layer came complete and unchanged."
 elif [ -n "$image" ]; then

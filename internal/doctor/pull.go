@@ -198,7 +198,7 @@ func (d *doctor) manifest(ctx context.Context, reference string) (doc judge.Docu
 
 // blob reads a layer, and parts of it when it is the last one.
 func (d *doctor) blob(ctx context.Context, b judge.Blob, last bool) bool {
-	q := judge.Query{Method: http.MethodGet, URL: d.path("blobs", b.Digest.String()), Max: b.Size, Redirects: maxHops}
+	q := judge.Query{Method: http.MethodGet, URL: d.path("blobs", b.Digest.String()), Max: max(b.Size, maxBody), Redirects: maxHops}
 	if b.Size > maxLayer {
 		q.Method, q.Max = http.MethodHead, 0
 	}

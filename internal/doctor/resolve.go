@@ -68,7 +68,7 @@ func addresses(ctx context.Context, r *net.Resolver, f judge.Family, host string
 
 // looking is the fault of a look-up without a result.
 func looking(err error) Fault {
-	if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsTemporary && !dns.IsTimeout && strings.Contains(dns.Err, "misbehaving") {
+	if dns, ok := errors.AsType[*net.DNSError](err); ok && !dns.IsTimeout && strings.Contains(dns.Err, "misbehaving") {
 		return dnsFails // SERVFAIL, REFUSED
 	}
 	return noResolver

@@ -46,10 +46,10 @@ func nameFaults() []fault {
 		{name: "resolver does not know the store", resolvers: []int{nIgnorant},
 			says: "Your resolver does not know store.test: let it resolve it."},
 		{name: "resolvers differ", resolvers: []int{nResolver, nIgnorant},
-			says:   "Your resolvers disagree about store.test: 203.0.113.55 does not know what 203.0.113.53 knows, so pulls fail by chance: correct it, or remove it from /etc/resolv.conf.",
+			says:   "Your resolvers disagree about store.test (no address from 203.0.113.55, one from 203.0.113.53), so pulls fail by chance: correct 203.0.113.55, or remove it from /etc/resolv.conf.",
 			script: wellLayer},
 		{name: "first resolver is dead", resolvers: []int{nNowhere, nResolver}, firewall: drop(nNowhere) + "ip address replace " + ip4(nNowhere) + "/32 dev lo\n",
-			says:   "The resolver 203.0.113.99 does not answer while 203.0.113.53 does, so each look-up loses seconds: repair it, or remove it from /etc/resolv.conf.",
+			says:   "No answer comes from the resolver 203.0.113.99, only from 203.0.113.53, so look-ups lose seconds: repair 203.0.113.99, or remove it from /etc/resolv.conf.",
 			script: "-"},
 	}
 }
@@ -111,7 +111,7 @@ func proxyFaults(t *testing.T) []fault {
 			says: "The proxy proxy.test:3130 wants a user and password (407): write them into HTTPS_PROXY as http://USER:PASSWORD@proxy.test:3130."},
 		{name: "the proxy has a login", firewall: direct, env: []string{"HTTPS_PROXY=http://someone:secret@proxy.test:3130"}, says: wellLayer},
 		{name: "the proxy does not reach the store", firewall: direct, env: env(3131),
-			says: "The proxy proxy.test:3131 cannot reach store.test (500): let its own firewall and resolver allow it."},
+			says: "The proxy proxy.test:3131 cannot reach store.test (502): let its own firewall and resolver allow it."},
 		{name: "the proxy is dead", env: env(9),
 			says: "The proxy proxy.test:9 of your environment does not answer: start it, or correct HTTPS_PROXY."},
 		{name: "the proxy is dropped", env: env(3128), firewall: drop(nProxy),

@@ -125,7 +125,11 @@ func (w *world) front(answer func(*http.Response) error) http.Handler {
 	to := relay(w.backends["registry.test"], func(r *http.Request) {
 		// Each run comes from another address. Otherwise the proxy would take it for a download that failed, and send it
 		// elsewhere.
-		r.Header.Set("X-Forwarded-For", fmt.Sprintf("198.18.7.%d", w.client.Load()))
+		program := 7
+		if strings.Contains(r.UserAgent(), ".sh") {
+			program = 8
+		}
+		r.Header.Set("X-Forwarded-For", fmt.Sprintf("198.18.%d.%d", program, w.client.Load()))
 	}, answer)
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if list := w.list.Load(); list != nil && r.URL.Path == "/.well-known/oci-proxy/endpoints.json" {
@@ -173,6 +177,7 @@ func (w *world) publish(t *testing.T, names []string) {
 // reset takes all faults away.
 func (w *world) reset(t *testing.T) {
 	t.Helper()
+	w.client.Add(1)
 	sh(t, reset)
 	for name, handle := range w.normal {
 		if e := w.edges[name]; e != nil {
@@ -193,7 +198,6 @@ exec nsenter --net=/run/netns/client "$@"
 // run runs a program on the client. It returns what the program prints, and its exit code.
 func (w *world) run(t *testing.T, resolvers []int, env []string, program ...string) (string, int) {
 	t.Helper()
-	w.client.Add(1)
 	conf := ""
 	for _, n := range resolvers {
 		conf += "nameserver " + ip4(n) + "\n"
