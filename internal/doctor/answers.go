@@ -91,9 +91,8 @@ func answers(f *Facts) []Finding {
 // explains reports whether the ways to a host show why a request there failed.
 func (h *Host) explains(failed Fault) bool {
 	fault, _ := h.fault()
-	_, v6 := h.broken(judge.IPv6)
-	_, v4 := h.broken(judge.IPv4)
-	return fault != noFault || (v6 || v4) && !slices.Contains(ofAnswers, failed)
+	family := h.broken(judge.IPv6) || h.broken(judge.IPv4)
+	return fault != noFault || family && !slices.Contains(ofAnswers, failed)
 }
 
 // private reports whether something between here and a host can change what it sends.
@@ -146,8 +145,9 @@ func (f *Facts) answer(h *Host, t *Try) []Finding {
 		return owner("ranges", "%s does not answer requests for a part of a layer", h.Address)
 	case cutOff, stalled:
 		return one("interrupted", Network, about, "The connection to %s breaks in the middle of an answer: exempt %s from limits on the size or time of downloads.", h.Address, h.Address)
+	default:
+		return one("unknown", Network, about, "A request to %s fails (%s): ask the people who run your network.", h.Address, t.Detail)
 	}
-	return one("unknown", Network, about, "A request to %s fails (%s): ask the people who run your network.", h.Address, t.Detail)
 }
 
 // denied finds out what a store that refuses a layer needs.

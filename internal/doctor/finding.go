@@ -1,7 +1,6 @@
 package doctor
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -38,17 +37,14 @@ func diagnose(f *Facts) []Finding {
 	if !slices.ContainsFunc(all, func(x Finding) bool { return x.Side != Nobody }) {
 		all = append(all, well(f))
 	}
-	slices.SortStableFunc(all, func(a, b Finding) int { // what needs no repair comes last
-		return cmp.Compare(btoi(a.Side == Nobody), btoi(b.Side == Nobody))
-	})
-	return all
-}
-
-func btoi(b bool) int {
-	if b {
-		return 1
+	nothing := func(x Finding) bool { return x.Side == Nobody }
+	var idle []Finding // what needs no repair comes last
+	for _, x := range all {
+		if nothing(x) {
+			idle = append(idle, x)
+		}
 	}
-	return 0
+	return append(slices.DeleteFunc(all, nothing), idle...)
 }
 
 // with returns the hosts whose way has one of these faults, and what shows it first.
@@ -181,7 +177,7 @@ func single(f *Facts) (all []Finding) {
 		}
 	}
 	if hosts, t := f.with(proxyRefuses); t != nil {
-		all = append(all, refusedByProxy(f, hosts, t)...)
+		all = append(all, refusedByProxy(hosts, t)...)
 	}
 	if hosts, t := f.with(proxyFails); t != nil {
 		all = append(all, one("proxy-fails", Network, hosts, "The proxy %s cannot reach %s (%d): let its own firewall and resolver allow %s.",
@@ -222,7 +218,7 @@ func page(hosts []*Host) []Finding {
 		names(hosts), itOrThem(hosts))
 }
 
-func refusedByProxy(f *Facts, hosts []*Host, t *Try) []Finding {
+func refusedByProxy(hosts []*Host, t *Try) []Finding {
 	direct := !slices.ContainsFunc(hosts, func(h *Host) bool { return !h.V4.works() && !h.V6.works() })
 	or := ""
 	if direct {
@@ -236,7 +232,7 @@ func families(f *Facts) (all []Finding) {
 	for _, family := range []judge.Family{judge.IPv6, judge.IPv4} {
 		var broken []*Host
 		for _, h := range f.Hosts {
-			if _, ok := h.broken(family); ok {
+			if h.broken(family) {
 				broken = append(broken, h)
 			}
 		}
@@ -254,20 +250,16 @@ func families(f *Facts) (all []Finding) {
 	return all
 }
 
-// broken reports whether a family fails at a host while the other one works, and how.
-func (h *Host) broken(family judge.Family) (*Try, bool) {
+// broken reports whether a family fails at a host while the other one works.
+func (h *Host) broken(family judge.Family) bool {
 	t, other := h.V6, h.V4
 	if family == judge.IPv4 {
 		t, other = other, t
 	}
 	if h.Via != nil || t == nil || !other.works() {
-		return nil, false
+		return false
 	}
-	switch t.Fault {
-	case noFault, noRecord, noRoute, noResolver, dnsFails:
-		return nil, false
-	}
-	return t, true
+	return !slices.Contains([]Fault{noFault, noRecord, noRoute, noResolver, dnsFails}, t.Fault)
 }
 
 // resolvers finds servers that know less than others.

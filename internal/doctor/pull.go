@@ -58,7 +58,7 @@ func portOf(u *url.URL) string {
 }
 
 // note adds a row about an errand.
-func (d *doctor) note(e *errand, fault Fault, v judge.Verdict) *Try {
+func (d *doctor) note(e *errand, fault Fault, v judge.Verdict) {
 	t := &Try{Host: e.host, What: e.what, Result: v.Result, Fault: fault, Detail: v.Detail, Status: e.ans.Status, Took: e.ans.Took, url: clean(e.url)}
 	if e.proxyStatus != 0 {
 		t.Status = e.proxyStatus
@@ -66,7 +66,6 @@ func (d *doctor) note(e *errand, fault Fault, v judge.Verdict) *Try {
 	t.body = e.ans.Body[:min(len(e.ans.Body), maxBody)]
 	t.dated(e.ans.Header)
 	d.facts.Reads = append(d.facts.Reads, t)
-	return t
 }
 
 // clean returns a URL without its query, which may have a signature.
@@ -257,7 +256,8 @@ func (d *doctor) parts(ctx context.Context, from string, b judge.Blob, content [
 		if verdict.Result == judge.Failed {
 			fault = badRange
 		}
-		if d.note(e, fault, verdict); fault != noFault {
+		d.note(e, fault, verdict)
+		if fault != noFault {
 			return false
 		}
 	}

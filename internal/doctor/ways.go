@@ -118,7 +118,7 @@ func (d *doctor) connect(ctx context.Context, h *Host, f judge.Family, found []n
 		}
 		return t
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	if deadline, ok := ctx.Deadline(); ok {
 		_ = conn.SetDeadline(deadline)
 	}

@@ -43,22 +43,6 @@ func newEdge(t *testing.T, n int) *edge {
 
 func (e *edge) set(handle func(net.Conn)) { e.handle.Store(&handle) }
 
-// pass hands connections on, byte by byte.
-func pass(backend string) func(net.Conn) {
-	return func(c net.Conn) {
-		defer c.Close()
-		to, err := net.Dial("tcp", backend)
-		if err != nil {
-			return
-		}
-		defer to.Close()
-		var both sync.WaitGroup
-		both.Go(func() { _, _ = io.Copy(to, c); _ = to.(*net.TCPConn).CloseWrite() })
-		_, _ = io.Copy(c, to)
-		both.Wait()
-	}
-}
-
 // cut ends connections when the client has said whom it wants: a firewall that filters by name.
 func cut(c net.Conn) {
 	defer c.Close()
