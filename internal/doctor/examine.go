@@ -110,7 +110,11 @@ func (d *doctor) run(ctx context.Context) {
 	}
 	registry := d.add(u, "registry")
 	d.lookAll(ctx)
-	if fault, _ := registry.fault(); fault != noFault || !d.ping(ctx) {
+	if fault, _ := registry.fault(); fault != noFault {
+		return
+	}
+	defer d.lookAll(ctx) // what redirects led to
+	if !d.ping(ctx) {
 		return
 	}
 	listed := d.list(ctx)
@@ -127,7 +131,6 @@ func (d *doctor) run(ctx context.Context) {
 		d.discover(ctx)
 	}
 	all.Wait()
-	d.lookAll(ctx) // what redirects led to
 }
 
 // lookAll looks at the hosts that were not looked at.

@@ -30,7 +30,7 @@ type Finding struct {
 func diagnose(f *Facts) []Finding {
 	var all []Finding
 	for _, rule := range []func(*Facts) []Finding{
-		theProxy, theResolver, theClock, everything, certificates, single, answers, families, resolvers, clockAlone,
+		theProxy, theResolver, theClock, everything, certificates, single, answers, families, resolvers, clockAlone, unfinished,
 	} {
 		all = append(all, rule(f)...)
 	}
@@ -83,7 +83,9 @@ func (h *Host) variable() string {
 }
 
 func theResolver(f *Facts) []Finding {
-	if hosts, t := f.with(noResolver); t != nil {
+	if hosts, t := f.with(noResolver); t != nil && hosts[0] != f.registry() {
+		return one("dns-fails", Network, hosts, "Your resolver gives no answer for %s: let it resolve %s.", names(hosts), itOrThem(hosts))
+	} else if t != nil {
 		return one("dns-dead", Network, hosts[:1], "No resolver of this machine answers%s: correct /etc/resolv.conf, or let port 53 (UDP and TCP) through to it.",
 			bracketed(f.Servers))
 	}
@@ -259,7 +261,7 @@ func (h *Host) broken(family judge.Family) bool {
 	if h.Via != nil || t == nil || !other.works() {
 		return false
 	}
-	return !slices.Contains([]Fault{noFault, noRecord, noRoute, noResolver, dnsFails}, t.Fault)
+	return !slices.Contains([]Fault{noFault, noRecord, noRoute, noResolver, dnsFails, late}, t.Fault)
 }
 
 // resolvers finds servers that know less than others.
@@ -288,6 +290,14 @@ func resolvers(f *Facts) []Finding {
 			return one("dns-slow", Network, hosts, "No answer comes from the resolver %s, only from %s, so look-ups lose seconds: repair %s, or remove it from /etc/resolv.conf.",
 				series(bad), series(good), series(bad))
 		}
+	}
+	return nil
+}
+
+// unfinished says that there was not enough time. What took it is mostly found before.
+func unfinished(f *Facts) []Finding {
+	if hosts, t := f.with(late); t != nil {
+		return one("late", Network, hosts, "There was no time left for %s: run the doctor again with a longer --timeout.", names(hosts))
 	}
 	return nil
 }

@@ -60,6 +60,8 @@ func TestDiagnose(t *testing.T) {
 		"an interruption":        {[]*Host{h("r.example", fine, none)}, []*Try{{Host: "r.example", Fault: cutOff}}, "interrupted", "in the middle of an answer"},
 		"no name":                {[]*Host{h("r.example", none, none)}, nil, "no-name", "does not exist"},
 		"no resolver":            {[]*Host{h("r.example", bad(noResolver), bad(noResolver))}, nil, "dns-dead", "No resolver"},
+		"no time":                {[]*Host{h("r.example", fine, none), h("s.example", nil, nil)}, nil, "late", "no time left for s.example"},
+		"no answer for a store":  {[]*Host{h("r.example", fine, none), h("s.example", bad(noResolver), bad(noResolver))}, nil, "dns-fails", "gives no answer for s.example"},
 		"the resolver fails":     {[]*Host{h("r.example", bad(dnsFails), bad(dnsFails))}, nil, "dns-fails", "answers with an error"},
 		"resolvers differ":       {[]*Host{h("r.example", fine, none), differs}, nil, "dns-differs", "no address from 192.0.2.2, one from 192.0.2.1 and 192.0.2.3"},
 		"a slow resolver":        {[]*Host{h("r.example", fine, none), slow}, nil, "dns-slow", "No answer comes from the resolver 192.0.2.1, only from 192.0.2.2"},

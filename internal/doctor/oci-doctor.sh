@@ -314,7 +314,10 @@ judge() {
     proxy=$(cat "$dir/$first.via")
     says 1 "The proxy $proxy wants a user and password (407): write them into $variable as http://USER:PASSWORD@$proxy."
   fi
-  if with dns-dead; then nobody; fi
+  if with dns-dead; then
+    [ "$first" != 1 ] || nobody
+    says 1 "Your resolver gives no answer for $(series "$dir/with"): let it resolve $(them)."
+  fi
   if with no-name && [ "$first" = 1 ]; then
     : >"$dir/dead"
     sed -n 's/^nameserver  *\([^ ]*\).*/\1/p' /etc/resolv.conf | sed -n 1,3p >"$dir/servers"

@@ -26,8 +26,8 @@ const (
 )
 
 // look tries all ways to a host at once.
-func (d *doctor) look(ctx context.Context, h *Host) {
-	ctx, cancel := context.WithTimeout(ctx, d.opt.Timeout)
+func (d *doctor) look(run context.Context, h *Host) {
+	ctx, cancel := context.WithTimeout(run, d.opt.Timeout)
 	defer cancel()
 	proxy, err := d.proxyFor(h)
 	var all sync.WaitGroup
@@ -50,14 +50,26 @@ func (d *doctor) look(ctx context.Context, h *Host) {
 		// The system asks its servers one after the other, and the first may never answer.
 		if found := d.remembered(h.Name, w.f); w.try.Fault == noResolver && len(found) > 0 {
 			d.slow.Store(true)
-			again, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.opt.Timeout)
+			again, cancel := context.WithTimeout(run, d.opt.Timeout)
 			w.try = d.connect(again, h, w.f, found)
 			cancel()
 		}
 		*w.to = w.try
-		if h.Via != nil && w.try.Result != judge.OK { // clients do not go this way
-			w.try.Result = judge.Info
+		if h.Via != nil || !h.Later.IsZero() { // clients do not go this way, or not yet
+			w.try.excuse(w.try.Fault)
 		}
+	}
+	if run.Err() != nil { // the time of the whole run is over, and what was in progress failed for that
+		for _, t := range []*Try{h.Via, h.V4, h.V6} {
+			t.excuse(late)
+		}
+	}
+}
+
+// excuse makes a failure information.
+func (t *Try) excuse(f Fault) {
+	if t != nil && !t.works() {
+		t.Result, t.Fault = judge.Info, f
 	}
 }
 
