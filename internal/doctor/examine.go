@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strconv"
 	"sync"
@@ -51,18 +50,14 @@ func (o *Options) timeout() time.Duration {
 }
 
 type doctor struct {
-	opt      Options
-	target   Target
-	resolver *net.Resolver
-	servers  []string
-	proxy    func(*http.Request) (*url.URL, error)
-	asker    *judge.Asker
-	facts    *Facts
-	bytes    atomic.Int64
-	slow     atomic.Bool // the resolver of the system gave no answer in time, and one of its servers did
-
-	mu    sync.Mutex
-	known map[string][]netip.Addr // what single resolvers said, by host
+	opt       Options
+	target    Target
+	servers   []string
+	proxy     func(*http.Request) (*url.URL, error)
+	asker     *judge.Asker
+	facts     *Facts
+	bytes     atomic.Int64
+	answering atomic.Pointer[string] // a server of the resolver, when others before it do not answer
 }
 
 // Examine finds out what is between this machine and a registry, and what to do about it. It takes at most
@@ -84,8 +79,7 @@ func newDoctor(target Target, opt Options) *doctor {
 		file = resolvConf
 	}
 	d := &doctor{
-		opt: opt, target: target, resolver: &net.Resolver{PreferGo: true}, servers: nameservers(file), proxy: opt.Proxy,
-		known: map[string][]netip.Addr{},
+		opt: opt, target: target, servers: nameservers(file), proxy: opt.Proxy,
 	}
 	transport := outbound.New(outbound.Options{
 		DialContext: d.dial, TLS: &tls.Config{RootCAs: opt.Roots}, Handshake: opt.Timeout, Header: opt.Timeout, Kept: 1, HeaderBytes: 64 << 10,

@@ -85,12 +85,9 @@ func (d *doctor) ask(ctx context.Context, host string) []ServerAnswer {
 		all.Go(func() {
 			out[i] = ServerAnswer{Server: server, Fault: noRecord}
 			for _, f := range []judge.Family{judge.IPv4, judge.IPv6} {
-				found, fault, _ := addresses(ctx, through(server), f, host)
+				_, fault, _ := addresses(ctx, through(server), f, host)
 				if fault != noRecord {
 					out[i].Fault = fault
-				}
-				if len(found) > 0 {
-					d.remember(host, found)
 				}
 				if fault == noResolver || fault == dnsFails {
 					return
@@ -102,60 +99,34 @@ func (d *doctor) ask(ctx context.Context, host string) []ServerAnswer {
 	return out
 }
 
-// remember keeps addresses for when the resolver of the system, which asks the servers one after the other, is too slow.
-func (d *doctor) remember(host string, found []netip.Addr) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, a := range found {
-		if !slices.Contains(d.known[host], a) {
-			d.known[host] = append(d.known[host], a)
-		}
+// lookup is the resolver to ask: that of the system, which asks its servers one after the other, unless the first ones
+// do not answer.
+func (d *doctor) lookup() *net.Resolver {
+	if server := d.answering.Load(); server != nil {
+		return through(*server)
 	}
+	return &net.Resolver{PreferGo: true}
 }
 
-func (d *doctor) remembered(host string, f judge.Family) (out []netip.Addr) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, a := range d.known[host] {
-		if a.Is4() == (f == judge.IPv4) {
-			out = append(out, a)
+// skip makes [doctor.lookup] ask a server that answers. It reports whether there is one.
+func (d *doctor) skip(all []ServerAnswer) bool {
+	for _, a := range all {
+		if a.Fault == noFault {
+			d.answering.Store(&a.Server)
+			return true
 		}
 	}
-	return out
+	return false
 }
 
-// dial connects to a host for the requests that follow redirects. It first tries the system's way. When the
-// first server does not answer, that takes too long: then it uses what another server says.
+// dial connects to a host for the requests that follow redirects.
 func (d *doctor) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	host, port, err := net.SplitHostPort(address)
+	dialer := &net.Dialer{Timeout: d.opt.Timeout * 4 / 5, Resolver: d.lookup()}
+	conn, err := dialer.DialContext(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}
-	dialer := &net.Dialer{Timeout: d.opt.Timeout * 4 / 5}
-	if !d.slow.Load() {
-		conn, err := dialer.DialContext(ctx, network, address)
-		if err != nil {
-			return nil, err
-		}
-		return d.counted(conn), nil
-	}
-	if len(d.remembered(host, judge.IPv4))+len(d.remembered(host, judge.IPv6)) == 0 {
-		d.ask(ctx, host)
-	}
-	failed := error(nil)
-	for _, f := range []judge.Family{judge.IPv4, judge.IPv6} {
-		for _, a := range first(d.remembered(host, f), maxAddresses) {
-			conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(a.String(), port))
-			if err == nil {
-				return d.counted(conn), nil
-			}
-			failed = errors.Join(failed, err)
-		}
-	}
-	if failed == nil {
-		failed = &net.DNSError{Err: "no resolver answers", Name: host, IsTimeout: true}
-	}
-	return nil, failed
+	return d.counted(conn), nil
 }
 
 func first[T any](list []T, n int) []T { return list[:min(len(list), n)] }

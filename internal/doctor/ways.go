@@ -42,22 +42,17 @@ func (d *doctor) look(run context.Context, h *Host) {
 	all.Go(func() { v4 = d.direct(ctx, h, judge.IPv4) })
 	all.Go(func() { v6 = d.direct(ctx, h, judge.IPv6) })
 	all.Wait()
-	for _, w := range []struct {
-		to  **Try
-		try *Try
-		f   judge.Family
-	}{{&h.V4, v4, judge.IPv4}, {&h.V6, v6, judge.IPv6}} {
-		// The system asks its servers one after the other, and the first may never answer.
-		if found := d.remembered(h.Name, w.f); w.try.Fault == noResolver && len(found) > 0 {
-			d.slow.Store(true)
-			again, cancel := context.WithTimeout(run, d.opt.Timeout)
-			w.try = d.connect(again, h, w.f, found)
-			cancel()
-		}
-		*w.to = w.try
-		if h.Via != nil || !h.Later.IsZero() { // clients do not go this way, or not yet
-			w.try.excuse(w.try.Fault)
-		}
+	if (v4.Fault == noResolver || v6.Fault == noResolver) && d.skip(h.Servers) {
+		again, cancel := context.WithTimeout(run, d.opt.Timeout)
+		defer cancel()
+		all.Go(func() { v4 = d.direct(again, h, judge.IPv4) })
+		all.Go(func() { v6 = d.direct(again, h, judge.IPv6) })
+		all.Wait()
+	}
+	h.V4, h.V6 = v4, v6
+	if h.Via != nil || !h.Later.IsZero() { // clients do not go this way, or not yet
+		v4.excuse(v4.Fault)
+		v6.excuse(v6.Fault)
 	}
 	if run.Err() != nil { // the time of the whole run is over, and what was in progress failed for that
 		for _, t := range []*Try{h.Via, h.V4, h.V6} {
@@ -100,7 +95,7 @@ func (h *Host) path() string {
 
 // direct goes to a host by one family, step by step.
 func (d *doctor) direct(ctx context.Context, h *Host, f judge.Family) *Try {
-	found, fault, err := addresses(ctx, d.resolver, f, h.Name)
+	found, fault, err := addresses(ctx, d.lookup(), f, h.Name)
 	if fault != noFault {
 		t := &Try{Host: h.Address, What: f.String(), Result: judge.Failed, Fault: fault, Detail: reason(err)}
 		if fault == noRecord {
