@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"net"
 	"net/http"
 	"net/url"
@@ -179,7 +180,7 @@ func (d *doctor) listed(l Listed) {
 // found notes a host that a redirect leads to.
 func (d *doctor) found(u *url.URL) { d.add(u, "redirect") }
 
-// counted counts the bytes that are read from a connection.
+// counted counts the bytes that are read from a connection, and reads no more than [MaxBytes] from all of them.
 func (d *doctor) counted(c net.Conn) net.Conn { return &meter{c, &d.bytes} }
 
 type meter struct {
@@ -187,7 +188,12 @@ type meter struct {
 	read *atomic.Int64
 }
 
+var errEnough = errors.New("more data than the doctor reads")
+
 func (m *meter) Read(b []byte) (int, error) {
+	if m.read.Load() >= MaxBytes {
+		return 0, errEnough
+	}
 	n, err := m.Conn.Read(b)
 	m.read.Add(int64(n))
 	return n, err

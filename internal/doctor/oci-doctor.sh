@@ -18,7 +18,7 @@ what to open or to fix. Below it is a table of what was tried.
   oci-doctor.sh registry.example.org/sample/app:1.0
 
 Exit codes: 0 all is well, 1 a fault of this machine or its network, 2 usage, 4 a fault of the
-registry: tell its operator. It takes about six times SECONDS at most, and reads at most 16 MiB.
+registry: tell its operator. It takes six times SECONDS at most, and reads at most 32 MiB.
 END
 }
 
@@ -55,6 +55,7 @@ case $image in
 esac
 case $image$tag in *[!A-Za-z0-9.:_/-]*) wrong "image $image:$tag: want REPOSITORY[:TAG]" ;; esac
 base=$scheme://$registry
+begin=$(date +%s)
 
 dir=${TMPDIR:-/tmp}/oci-doctor.$$
 (umask 077 && mkdir "$dir") || exit 1
@@ -88,6 +89,14 @@ ask() {
   file=$dir/$1 seconds=$2 url=$3
   shift 3
   : >"$file"
+  left=$((begin + 6 * t - $(date +%s)))
+  [ "$seconds" -le "$left" ] || seconds=$left
+  if [ "$seconds" -le 0 ]; then
+    : >"$file.talk"
+    : >"$file.header"
+    echo '99 000 000 0 0 0 0' >"$file.meta" # no code of curl
+    return
+  fi
   meta=$(curl -q -sS -v --connect-timeout "$t" --max-time "$seconds" --max-filesize 8388608 -A oci-doctor.sh -o "$file" -D "$file.header" \
     -w '%{http_code} %{http_connect} %{time_namelookup} %{time_connect} %{time_appconnect} %{size_download} %{redirect_url}' \
     "$@" "$url" 2>"$file.talk")
@@ -102,6 +111,7 @@ fault() {
   case $code in
   0) if page "$1"; then echo web-page; fi ;;
   5 | 97) echo proxy-dead ;;
+  99) echo late ;;
   6) echo no-name ;;
   7)
     if via "$1" >/dev/null; then
@@ -241,8 +251,8 @@ look() {
   echo "$f" >"$dir/$n.fault"
   echo "$shows" >"$dir/$n.shows"
   if [ -z "$f" ]; then
-    case $f4 in '' | no-name | no-route | dns-dead) ;; *) echo "$host" >"$dir/$n.broken4" ;; esac
-    case $f6 in '' | no-name | no-route | dns-dead) ;; *) echo "$host" >"$dir/$n.broken6" ;; esac
+    case $f4 in '' | no-name | no-route | dns-dead | late) ;; *) echo "$host" >"$dir/$n.broken4" ;; esac
+    case $f6 in '' | no-name | no-route | dns-dead | late) ;; *) echo "$host" >"$dir/$n.broken6" ;; esac
   fi
   inspect "$n" "$host" "$path" "$f"
 }
@@ -501,7 +511,7 @@ manifest() {
   fi
   row rows ok "$host" manifest "$1"
   # One object of a list on each line.
-  tr -d ' \t\r\n' <"$dir/manifest" | awk '{ gsub(/},{/, "}\n{"); gsub(/"layers":\[/, "\nlayers\n"); print }' >"$dir/objects"
+  tr -d ' \t\r\n' <"$dir/manifest" | awk '{ gsub(/[}],[{]/, "}\n{"); gsub(/"layers":\[/, "\nlayers\n"); print }' >"$dir/objects"
 }
 
 digestof() { sed -n 's/.*"digest":"\(sha256:[0-9a-f]*\)".*/\1/p'; }
@@ -658,7 +668,7 @@ if [ ! -f "$dir/later" ]; then
   ask list "$t" "$base/.well-known/oci-proxy/endpoints.json"
   read -r code status _ <"$dir/list.meta"
   if [ "$code" = 0 ] && [ "$status" = 200 ] && grep -q '"endpoints"' "$dir/list"; then
-    tr -d ' \t\r\n' <"$dir/list" | awk '{ gsub(/},{/, "}\n{"); print }' >"$dir/endpoints"
+    tr -d ' \t\r\n' <"$dir/list" | awk '{ gsub(/[}],[{]/, "}\n{"); print }' >"$dir/endpoints"
     awk 'match($0, /"host":"[^"]*"/) {
       host = substr($0, RSTART + 8, RLENGTH - 9); kind = "store"; port = ""
       if (match($0, /"kind":"[^"]*"/)) kind = substr($0, RSTART + 8, RLENGTH - 9)
@@ -685,6 +695,9 @@ fi
 judge
 answers
 families
+if with late; then
+  says 1 "There was no time left for $(series "$dir/with"): run the script again with a longer -t."
+fi
 if [ -f "$dir/complete" ]; then
   says 0 "All is well: every host of $registry that was tried can be reached from here, and a layer came complete and unchanged."
 elif [ -n "$image" ]; then

@@ -36,7 +36,7 @@ func TestSlowDoctor(t *testing.T) {
 	for _, name := range []string{"ip", "nft", "nsenter", "curl", "dnsmasq", "tinyproxy", "registry", "versitygw"} {
 		parts.Find(t, name)
 	}
-	if !parts.Apart(t, 40*time.Minute, func() []string {
+	if !parts.Apart(t, 25*time.Minute, func() []string {
 		return []string{"DOCTOR=" + parts.Build(t, "oci-doctor", "OCIPROXY_DOCTOR_BINARY"), "OCIPROXY_BINARY=" + parts.Build(t, "oci-proxy", "OCIPROXY_BINARY")}
 	}) {
 		return
