@@ -3,6 +3,7 @@ package doctor
 import (
 	"bytes"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -150,6 +151,8 @@ func TestExamine(t *testing.T) {
 		{name: "lost", set: func(s *site) { s.answers = answer(404, "text/plain", "") }, kind: "missing", side: Owner, says: "404 to a layer"},
 		{name: "broken manifest", set: func(s *site) { s.front = answer(200, "application/json", "{}") }, kind: "answer", side: Owner, says: "neither"},
 		{name: "untrusted", opt: Options{Roots: x509.NewCertPool()}, kind: "tls-untrusted", side: Network, says: `is of "Acme Co"`},
+		{name: "proxy cannot be read", opt: Options{Proxy: func(*http.Request) (*url.URL, error) { return nil, errors.New("bad") }},
+			kind: "proxy-setting", side: Network, says: "write http://HOST:PORT"},
 		{name: "proxy is dead", opt: Options{Proxy: through9(t, "")}, kind: "proxy-dead", side: Network, says: "does not answer"},
 		{name: "proxy refuses", opt: Options{Proxy: through9(t, "403 Forbidden")}, kind: "proxy-refuses", side: Network, says: "or name it in NO_PROXY"},
 		{name: "proxy wants a login", opt: Options{Proxy: through9(t, "407 Proxy Authentication Required")}, kind: "proxy-login", side: Network, says: "USER:PASSWORD@"},

@@ -62,7 +62,8 @@ func (f *Facts) with(faults ...Fault) (out []*Host, shows *Try) {
 
 func theProxy(f *Facts) []Finding {
 	if hosts, t := f.with(badSetting); t != nil {
-		return one("proxy-setting", Network, hosts, "%s.", strings.TrimPrefix(t.Detail, "the environment's "))
+		return one("proxy-setting", Network, hosts, "The proxy in %s of your environment cannot be read: write http://HOST:PORT, or http://USER:PASSWORD@HOST:PORT with special characters as %%XX.",
+			hosts[0].variable())
 	}
 	if hosts, t := f.with(proxyDead); t != nil {
 		return one("proxy-dead", Network, hosts, "The proxy %s of your environment does not answer: start it, or correct %s.", t.proxy, hosts[0].variable())
@@ -307,7 +308,7 @@ func well(f *Facts) Finding {
 	case f.Layer:
 		return Finding{"well", Nobody, fmt.Sprintf("All is well: every host of %s that was tried can be reached from here, and a layer came complete and unchanged.", f.Target.Registry), nil}
 	case f.Target.Image.Name != "":
-		return Finding{"well", Nobody, fmt.Sprintf("All is well: every host of %s that was tried can be reached from here, but the image has no layer to read.", f.Target.Registry), nil}
+		return Finding{"well", Nobody, fmt.Sprintf("All is well: every host of %s that was tried can be reached from here, but the image has no layer of at most 8 MiB to verify.", f.Target.Registry), nil}
 	}
 	return Finding{"well", Nobody, fmt.Sprintf("All is well: every host of %s that was tried can be reached from here; name an image to read a layer too.", f.Target.Registry), nil}
 }

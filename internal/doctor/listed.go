@@ -22,7 +22,6 @@ type Listed struct {
 	Kind     string    `json:"kind"`
 	Insecure bool      `json:"insecure"`
 	Bucket   string    `json:"bucket"` // the ARN of an S3 bucket
-	Objects  string    `json:"objects"`
 	Since    time.Time `json:"since"`
 	Until    time.Time `json:"until"`
 }

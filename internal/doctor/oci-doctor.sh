@@ -572,7 +572,7 @@ pull() {
     return
   fi
   row rows ok "$host" range "bytes $half-$last"
-  : >"$dir/complete"
+  [ "$size" -gt 8388608 ] || : >"$dir/complete"
 }
 
 # bucket HOST URL finds the bucket of a URL, and its ARN, in the published list, or in the URL.
@@ -701,6 +701,6 @@ fi
 if [ -f "$dir/complete" ]; then
   says 0 "All is well: every host of $registry that was tried can be reached from here, and a layer came complete and unchanged."
 elif [ -n "$image" ]; then
-  says 0 "All is well: every host of $registry that was tried can be reached from here, but the image has no layer to read."
+  says 0 "All is well: every host of $registry that was tried can be reached from here, but the image has no layer of at most 8 MiB to verify."
 fi
 says 0 "All is well: every host of $registry that was tried can be reached from here; name an image to read a layer too."

@@ -162,7 +162,7 @@ func (d *doctor) pull(ctx context.Context) {
 		if !d.blob(ctx, b, i == len(first(blobs, maxWhole))-1) {
 			return
 		}
-		d.facts.Layer = true
+		d.facts.Layer = d.facts.Layer || b.Size <= maxLayer
 	}
 }
 
