@@ -21,7 +21,7 @@ VERSION ?= $(shell git describe --tags --always --abbrev=12 --dirty 2>/dev/null)
 COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null)
 COMMIT_TIME ?= $(shell TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd 2>/dev/null)
 LDFLAGS := -s -w -X main.version=$(VERSION) -X ociproxy/internal/cli.commit=$(COMMIT) -X ociproxy/internal/cli.commitTime=$(COMMIT_TIME)
-PROGRAMS := oci-proxy oci-proxyctl oci-proxy-demo
+PROGRAMS := oci-proxy oci-proxyctl oci-proxy-demo oci-doctor
 # Where `make build` and `make manual` write.
 OUT ?= .
 MANUAL ?= out
@@ -34,7 +34,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # Static, and the same bytes wherever the same Go builds the same commit (TestReproducible). .goreleaser.yaml has these flags too.
-build: ## build the programs into ./oci-proxy, ./oci-proxyctl and ./oci-proxy-demo (OUT=DIR: into DIR)
+build: ## build the programs into ./oci-proxy, ./oci-proxyctl, ./oci-proxy-demo and ./oci-doctor (OUT=DIR: into DIR)
 	CGO_ENABLED=0 $(GO) build -tags $(TAGS) -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $(OUT)/ $(PROGRAMS:%=./cmd/%)
 
 manual: ## write the manual pages and shell completions into out/ (MANUAL=DIR: into DIR)

@@ -28,6 +28,7 @@ cmd/oci-proxyctl: admission admit atomicfile audit check check/judge cli cli/man
 	probe/show probeid promote promote/apply promote/prove promote/sign purge ranges registry route
 	set snapshot store targets wait walk
 cmd/oci-proxy-demo: cli cli/manual demo
+cmd/oci-doctor: cli cli/manual doctor outbound
 demo: atomicfile cli inventory key oci outbound proxy route wait
 admission: atomicfile check check/judge command config inventory inventory/inspect oci outbound
 	proxy store store/address wait
@@ -40,6 +41,7 @@ probe/show: check/judge cli probe probe/against
 probe/monitor: check/judge loop probe wait
 probe/against: check/judge oci outbound probe strictjson
 probe: check/judge oci outbound strictjson wait
+doctor: check/judge cli endpoints oci outbound
 mirror: config inventory ledger loop oci place registry set store targets transfer walk
 audit: atomicfile inventory oci store walk
 purge: oci store wait
@@ -106,7 +108,7 @@ var forTests = []string{
 // outside lists packages of others that only some of our packages may import. Our own imports alone cannot show what a
 // package knows about the outside world.
 var outside = []struct{ imported, by string }{
-	{`net/http`, `^internal/(admission|admit|audit|check|check/judge|clientip|credential|demo|existence|fetch|health|inventory|` +
+	{`net/http`, `^internal/(admission|admit|audit|check|check/judge|clientip|credential|demo|doctor|existence|fetch|health|inventory|` +
 		`inventory/inspect|listener|loop|oci|outbound|pace|probe|probe/against|promote|promote/apply|proxy|ranges|registry|store|targets)$|^cmd/oci-proxyctl$`},
 	{`os/exec`, `^internal/(command|credential|promote)$`},
 	{`github\.com/(aws|Azure)/.*|cloud\.google\.com/.*|google\.golang\.org/.*`, `^internal/store$`},
@@ -173,19 +175,42 @@ func TestWalls(t *testing.T) {
 	if len(walls) < 15 {
 		t.Fatalf("only %q: is the heading still there?", walls)
 	}
-	found, seen := imports(t), map[string]bool{}
-	for next := []string{"cmd/oci-proxy"}; len(next) > 0; next = next[1:] {
-		for _, path := range found[next[0]] {
-			name, ours := strings.CutPrefix(path, "ociproxy/")
-			if !ours || seen[name] {
-				continue
-			}
-			if seen[name] = true; slices.Contains(walls, name) {
-				t.Errorf("oci-proxy must not link %s; %s imports it", name, next[0])
-			}
-			next = append(next, name)
+	for name, by := range linked(t, "cmd/oci-proxy") {
+		if slices.Contains(walls, name) {
+			t.Errorf("oci-proxy must not link %s; %s imports it", name, by)
 		}
 	}
+}
+
+// ofDoctor are all our packages that the tool for users may link. It is small, and people run it who do not know us.
+var ofDoctor = []string{
+	"internal/doctor", "internal/check/judge", "internal/cli", "internal/cli/manual", "internal/atomicfile", "internal/oci",
+	"internal/endpoints", "internal/outbound", "internal/strictjson",
+}
+
+// TestDoctorIsSmall checks that the tool for users links nothing of servers and stores.
+func TestDoctorIsSmall(t *testing.T) {
+	for name, by := range linked(t, "cmd/oci-doctor") {
+		if !slices.Contains(ofDoctor, name) {
+			t.Errorf("oci-doctor must not link %s; %s imports it", name, by)
+		}
+	}
+}
+
+// linked returns our packages that a program links, with a package that imports each.
+func linked(t *testing.T, program string) map[string]string {
+	t.Helper()
+	found, by := imports(t), map[string]string{}
+	for next := []string{program}; len(next) > 0; next = next[1:] {
+		for _, path := range found[next[0]] {
+			name, ours := strings.CutPrefix(path, "ociproxy/")
+			if _, seen := by[name]; ours && !seen {
+				by[name] = next[0]
+				next = append(next, name)
+			}
+		}
+	}
+	return by
 }
 
 var cmpEmpty = cmp.Transformer("empty", func(list []string) string { return strings.Join(list, "\n") })

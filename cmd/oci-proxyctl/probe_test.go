@@ -137,7 +137,7 @@ func TestPerDay(t *testing.T) {
 func TestSpread(t *testing.T) {
 	list := []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}
 	for n, want := range map[int][]int{0: list, 20: list, 10: list, 2: {0, 5}, 3: {0, 3, 6}} {
-		if got := spread(list, n); !slices.Equal(got, want) {
+		if got := spreadOver(list, n); !slices.Equal(got, want) {
 			t.Errorf("%d of ten: %v, want %v", n, got, want)
 		}
 	}

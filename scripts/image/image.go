@@ -38,6 +38,9 @@ var known = map[string]program{
 		title: "Registries, stores in several clouds and oci-proxy, to try things on", args: []string{"--published"},
 		ports: []string{"5050/tcp"}, limit: 25 << 20,
 	},
+	"oci-doctor": {
+		title: "Says why pulls from a registry fail here", authorities: true, limit: 10 << 20,
+	},
 }
 
 // built is the index of a program, with everything that it refers to.
@@ -80,7 +83,7 @@ func (opt *options) build(programs []string) ([]*built, error) {
 	for _, name := range programs {
 		p, ok := known[name]
 		if !ok {
-			return nil, fmt.Errorf("program %q: want oci-proxy, oci-proxyctl or oci-proxy-demo", name)
+			return nil, fmt.Errorf("program %q: want oci-proxy, oci-proxyctl, oci-proxy-demo or oci-doctor", name)
 		}
 		b, err := opt.one(name, p)
 		if err != nil {

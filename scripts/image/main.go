@@ -40,7 +40,7 @@ func main() {
 func run(ctx context.Context, args []string) error {
 	var opt options
 	f := flag.NewFlagSet("image", flag.ContinueOnError)
-	f.StringVar(&opt.programs, "programs", "oci-proxy oci-proxyctl oci-proxy-demo",
+	f.StringVar(&opt.programs, "programs", "oci-proxy oci-proxyctl oci-proxy-demo oci-doctor",
 		"the `programs`, separated by spaces")
 	f.StringVar(&opt.platforms, "platforms", "linux/amd64 linux/arm64", "the `platforms`, separated by spaces")
 	f.StringVar(&opt.binaries, "binaries", "dist/binaries", "`directory` with OS/ARCHITECTURE/PROGRAM")

@@ -41,15 +41,19 @@ func TestSlowRelease(t *testing.T) {
 	t.Run("verify", func(t *testing.T) { verified(t, dist) })
 	t.Run("same programs", func(t *testing.T) {
 		command(t, dir, nil, "make", "build", "VERSION=v"+version)
-		archive := unpacked(t, dist, version)
+		archive := unpacked(t, dist, "oci-proxy_"+version)
 		for _, name := range programs {
-			if digest(t, filepath.Join(archive, name)) != digest(t, filepath.Join(dir, name)) {
+			from := archive
+			if name == "oci-doctor" {
+				from = unpacked(t, dist, "oci-doctor_"+version)
+			}
+			if digest(t, filepath.Join(from, name)) != digest(t, filepath.Join(dir, name)) {
 				t.Errorf("make build makes another %s than the release", name)
 			}
 		}
 	})
 	t.Run("archive", func(t *testing.T) {
-		archive := unpacked(t, dist, version)
+		archive := unpacked(t, dist, "oci-proxy_"+version)
 		for _, name := range []string{
 			"LICENSE", "README.md", "docs/install.md", "examples/minimal.yaml", "deploy/systemd/oci-proxy.service",
 			"deploy/package/config.yaml", "man/man1/oci-proxyctl-mirror.1", "completions/bash/oci-proxy",
@@ -60,6 +64,14 @@ func TestSlowRelease(t *testing.T) {
 				t.Error(err)
 			} else if strconv.FormatInt(info.ModTime().Unix(), 10) != made {
 				t.Errorf("%s was made at %v, want %s", name, info.ModTime(), made)
+			}
+		}
+	})
+	t.Run("archive for users", func(t *testing.T) {
+		archive := unpacked(t, dist, "oci-doctor_"+version)
+		for _, name := range []string{"LICENSE", "oci-doctor", "oci-doctor.sh", "doctor.md", "man/man1/oci-doctor.1", "completions/zsh/_oci-doctor"} {
+			if _, err := os.Stat(filepath.Join(archive, name)); err != nil {
+				t.Error(err)
 			}
 		}
 	})
@@ -77,9 +89,10 @@ func one(t *testing.T, dir, pattern string) string {
 	return all[0]
 }
 
-func unpacked(t *testing.T, dist, version string) string {
+// unpacked unpacks an archive for this machine. what is its name with the version.
+func unpacked(t *testing.T, dist, what string) string {
 	t.Helper()
-	dir, name := t.TempDir(), "oci-proxy_"+version+"_linux_amd64"
+	dir, name := t.TempDir(), what+"_linux_amd64"
 	command(t, dir, nil, "tar", "-xzf", filepath.Join(dist, name+".tar.gz"))
 	return filepath.Join(dir, name)
 }
@@ -90,7 +103,8 @@ func releaseFiles(t *testing.T, dist, version string) {
 	want := []string{"checksums.txt", "checksums.txt.sigstore.json", "cosign.pub", "provenance.sigstore.json"}
 	for _, platform := range []string{"linux_amd64", "linux_arm64", "darwin_arm64"} {
 		archive := "oci-proxy_" + version + "_" + platform + ".tar.gz"
-		want = append(want, archive, archive+".spdx.json")
+		doctor := "oci-doctor_" + version + "_" + platform + ".tar.gz"
+		want = append(want, archive, archive+".spdx.json", doctor, doctor+".spdx.json")
 	}
 	packaged := strings.ReplaceAll(version, "-", "~")
 	want = append(want, "oci-proxy_"+packaged+"_amd64.deb", "oci-proxy_"+packaged+"_arm64.deb",

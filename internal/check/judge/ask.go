@@ -138,6 +138,9 @@ type slow struct{ after time.Duration }
 
 func (e *slow) Error() string { return fmt.Sprintf("no answer within %s", e.after) }
 
+// Unwrap lets callers recognise a time-out as they do elsewhere.
+func (e *slow) Unwrap() error { return context.DeadlineExceeded }
+
 // plain removes the URL, which may contain a signature, from an error of net/http, and describes a time-out in words.
 func plain(ctx context.Context, err error) error {
 	var s *slow
