@@ -228,22 +228,8 @@ func (s *session) locate(ctx context.Context, im *image, b judge.Blob) (*url.URL
 		}
 		s.say("cache-control", im.ref.String(), s.base, began, v)
 	}
-	s.listed(im, to)
 	s.compare(ctx, im, path, to)
 	return to, true
-}
-
-// listed compares a redirect's host with the published list.
-func (s *session) listed(im *image, to *url.URL) {
-	if s.opt.Listed == nil || to.Host == s.base.Host {
-		return
-	}
-	v := judge.Good("%s is on the list", to.Host)
-	if !s.opt.Listed(to.Host) {
-		v = judge.Fail("announce the host before clients are sent there: users behind firewalls cannot reach it",
-			"%s is not on the list", to.Host)
-	}
-	s.say("endpoint", im.ref.String(), to, time.Now(), v)
 }
 
 // compare compares a redirect with what the config says.

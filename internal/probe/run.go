@@ -288,9 +288,23 @@ func (p *prober) blobHosts(ctx context.Context) {
 	slices.Sort(list)
 	for _, text := range list {
 		if u, err := url.Parse(text); err == nil {
+			self.listed(u)
 			self.host(ctx, u)
 		}
 	}
+}
+
+// listed compares a host that blobs come from with the published list. It may be one that a store redirects on to.
+func (s *session) listed(at *url.URL) {
+	if s.opt.Listed == nil {
+		return
+	}
+	v := judge.Good("%s is on the list", at.Host)
+	if !s.opt.Listed(at.Host) {
+		v = judge.Fail("announce the host before clients are sent there, and declare where stores redirect to (redirectsTo): users behind firewalls cannot reach it",
+			"%s is not on the list", at.Host)
+	}
+	s.say("endpoint", "", at, time.Now(), v)
 }
 
 func (p *prober) report(began time.Time) *Report {

@@ -1,11 +1,14 @@
 package probe_test
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
+	"ociproxy/test/ctl"
 	"ociproxy/test/image"
 	"ociproxy/test/proxy"
 )
@@ -100,9 +103,30 @@ func faults(t *testing.T, w *world) []broken {
 			image.New(t, 2, 10<<10, 20<<10).Push(t, w.canonical.Addr, "app", "1.0")
 			return func() { w.image.Push(t, w.canonical.Addr, "app", "1.0") }
 		}},
+		{name: "a host that is not published", check: "endpoint", detail: farHost, args: []string{"--endpoints", w.list(t, farHost)}},
 		{name: "another config than the given one", check: "decision", detail: "the config says", args: []string{"--config", w.other(t)}},
 		{name: "bounds that are too small", check: "budget", detail: "30 requests", args: []string{"--max-requests", "30"}},
 	}
+}
+
+// list writes the list of hosts that the config publishes, without one of them.
+func (w *world) list(t *testing.T, without string) string {
+	t.Helper()
+	ran := ctl.Run(t, ctl.Limit, nil, "endpoints", "ls", "--config", w.proxy.File, "--output", "json")
+	var list map[string]any
+	if err := json.Unmarshal([]byte(ran.Stdout), &list); err != nil {
+		t.Fatalf("%v\n%s", err, ran)
+	}
+	list["endpoints"] = slices.DeleteFunc(list["endpoints"].([]any), func(e any) bool { return e.(map[string]any)["host"] == without })
+	text, err := json.Marshal(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "endpoints.json")
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
 }
 
 // other writes a config in which the near store is off.
