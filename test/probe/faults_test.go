@@ -104,7 +104,7 @@ func faults(t *testing.T, w *world) []broken {
 			return func() { w.image.Push(t, w.canonical.Addr, "app", "1.0") }
 		}},
 		{name: "a host that is not published", check: "endpoint", detail: farHost, args: []string{"--endpoints", w.list(t, farHost)}},
-		{name: "another config than the given one", check: "decision", detail: "the config says", args: []string{"--config", w.other(t)}},
+		{name: "another config than the given one", check: "decision", detail: "the config says", args: []string{"--config", w.other(t), "--as", "aws/us-east-1"}},
 		{name: "bounds that are too small", check: "budget", detail: "30 requests", args: []string{"--max-requests", "30"}},
 	}
 }

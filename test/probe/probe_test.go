@@ -33,6 +33,7 @@ func TestSlowProbe(t *testing.T) {
 			t.Errorf("not asked as %s: %q", class, r.Classes)
 		}
 	}
+	t.Run("page", w.page)
 	for _, f := range faults(t, w) {
 		t.Run(f.name, func(t *testing.T) {
 			undo := func() {}

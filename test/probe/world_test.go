@@ -26,8 +26,10 @@ import (
 // The names and where clients are. The machine of the probe is in Virginia.
 const (
 	name      = "registry.example.test"
-	nearHost  = "near.example.test" // the store in Virginia
-	farHost   = "far.example.test"  // the store in Frankfurt, which serves the internet too
+	nearHost  = "near.example.test"    // the store in Virginia
+	farHost   = "far.example.test"     // the store in Frankfurt, which serves the internet too
+	printed   = "registry.example.org" // the name in the documentation, at the usual port
+	sandbox   = "sandbox.example.org"
 	self      = "198.18.0.77"
 	virginia  = "198.18.0.0/24"
 	frankfurt = "198.18.64.0/24"
@@ -56,7 +58,7 @@ func hosts(t *testing.T) {
 	t.Helper()
 	var b strings.Builder
 	b.WriteString("127.0.0.1 localhost\n")
-	for _, h := range []string{name, nearHost, farHost} {
+	for _, h := range []string{name, nearHost, farHost, printed, sandbox} {
 		fmt.Fprintf(&b, "127.0.0.1 %s\n::1 %s\n", h, h)
 	}
 	file := filepath.Join(t.TempDir(), "hosts")
@@ -86,6 +88,7 @@ func newWorld(t *testing.T) *world {
 	for _, r := range []*registry.Registry{w.canonical, w.replica} {
 		w.image.Push(t, r.Addr, "app", "1.0")
 		w.image.Push(t, r.Addr, "app", "1.1")
+		w.image.Push(t, r.Addr, "pause", "3.10")
 	}
 	put := map[string]bool{} // platforms share layers
 	for _, arch := range w.image.Arch {
@@ -105,7 +108,7 @@ func newWorld(t *testing.T) *world {
 			t.Fatal(err)
 		}
 		w.ports[h] = port
-		w.certs[h] = w.authority.Issue(t, 90*24*time.Hour, h, name).Together
+		w.certs[h] = w.authority.Issue(t, 90*24*time.Hour, h, name, printed, sandbox).Together
 	}
 	w.key = filepath.Join(t.TempDir(), "probe.key")
 	made := ctl.Run(t, ctl.Limit, nil, "key", "new", w.key, "--output", "json")
@@ -184,6 +187,9 @@ func (w *world) haproxy(t *testing.T, f *fault) {
 		fmt.Fprintf(&b, "frontend f%d\n", i)
 		for _, a := range binds {
 			fmt.Fprintf(&b, "  bind %s:%s ssl crt %s %s\n", a, w.ports[h], cert, option)
+			if h == name {
+				fmt.Fprintf(&b, "  bind %s:443 ssl crt %s %s\n", a, cert, option)
+			}
 		}
 		lines := f.lines[h]
 		if h == name && !slices.ContainsFunc(lines, func(l string) bool { return strings.Contains(l, "X-Forwarded-For") }) {
