@@ -67,6 +67,9 @@ func (a *app) probeAgainst(ctx context.Context, name string, f *probeFlags) erro
 		return err
 	case r.Found() > 0:
 		return cli.Exit(cli.CodeDifferent)
+	case r.Failed > 0 && len(opt.Repositories) == 0:
+		return cli.Fail("oci-proxy lists no repositories: name them with --image, with --promoted, or in mirror.repositories.list of a config",
+			"the names have no common list of repositories")
 	case r.Failed > 0 || r.Cut:
 		return cli.Exit(cli.CodeFailure)
 	}

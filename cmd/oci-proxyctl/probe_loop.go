@@ -26,6 +26,12 @@ func (p *probing) loop(ctx context.Context) error {
 		return cli.Usage(fmt.Sprintf("give a longer --every, fewer images or clients, or --max-bytes-per-day %s", size(e.Day.Bytes)),
 			"the runs of a day take about %s, more than --max-bytes-per-day %s", size(e.Day.Bytes), size(e.DayMax))
 	}
+	if took := time.Duration(max(e.Decisions.Seconds, e.Whole.Seconds) * float64(time.Second)).Round(time.Second); took > f.every {
+		fmt.Fprintf(p.stderr, "warning: a run may take %s, longer than --every %s: give a higher --max-rate (and probe.maxRPS), or fewer images or clients\n", took, f.every)
+	}
+	if f.vantage == "" {
+		fmt.Fprintln(p.stderr, "warning: without --vantage, metrics do not say where this probe runs")
+	}
 	text := p.configText()
 	m := monitor.New(monitor.Options{
 		Name: p.name, Vantage: f.vantage, Every: f.every, PathEvery: p.wholeEvery(), DayBytes: e.DayMax,

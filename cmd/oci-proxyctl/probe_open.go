@@ -114,7 +114,7 @@ func (p *probing) identity(ctx context.Context, cfg *config.Config) error {
 		if err != nil {
 			return cli.Fail("oci-proxy check --config tests the config", "address ranges: %w", err)
 		}
-		p.src, p.opt.Explain = src, src.Explain
+		p.src, p.opt.Explain, p.opt.Hosts = src, src.Explain, len(cfg.Stores)+len(cfg.Upstreams)
 	}
 	if f.identity == "" {
 		return nil

@@ -172,6 +172,7 @@ func (p *probing) writePlan(e *probePlan) error {
 	row("one run with --decisions", e.Decisions)
 	row(fmt.Sprintf("a day with --every %s", time.Duration(e.Every)*time.Second), e.Day)
 	row("bounds of one run", e.Limits)
+	costs.List("bound of a day", "", size(e.DayMax), "")
 	if p.note != "" {
 		fmt.Fprintf(p.stdout, "\n%s.\n", p.note)
 	}
@@ -185,6 +186,9 @@ func (p *probing) writePlan(e *probePlan) error {
 	}
 	if one := e.Whole; !p.opt.Decisions && (one.Requests > e.Limits.Requests || one.Bytes > e.Limits.Bytes || one.Seconds > e.Limits.Seconds) {
 		fmt.Fprintf(p.stdout, "\nA run would reach its bounds. Ask for fewer images or as fewer clients, or raise --max-requests, --max-bytes, --max-time or --max-rate.\n")
+	}
+	if e.Day.Bytes > e.DayMax {
+		fmt.Fprintf(p.stdout, "\nA monitor would not begin: a day takes more than --max-bytes-per-day. Raise it, or ask less often, for fewer images or as fewer clients.\n")
 	}
 	return nil
 }

@@ -24,6 +24,8 @@ func Anchor(id string) string { return strings.ReplaceAll(id, ".", "") }
 
 // These are the ids that the code names more than once.
 const (
+	idPing     = "ping"
+	idIdentity = "identity"
 	idBudget   = "budget"
 	idRedirect = "redirect"
 	idLayer    = "layer"

@@ -45,7 +45,7 @@ func TestFaults(t *testing.T) {
 		also   []string // checks that the fault breaks too
 	}
 	table := []row{
-		{name: "the server ignores the identity", check: "identity", as: Self.Name, detail: "does not take the probe identity",
+		{name: "the server ignores the identity", check: "identity", as: Self.Name, detail: "does not take notice",
 			change: func(w *world) {
 				w.faults["name"] = func(_ http.ResponseWriter, r *http.Request) bool { r.Header.Del(identityHeader); return false }
 			}},

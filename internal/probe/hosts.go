@@ -135,11 +135,14 @@ func (s *session) clock(at *url.URL, ans judge.Answer) {
 func (s *session) ping(ctx context.Context) bool {
 	began := s.meter.begin(ctx)
 	ans := s.registry(ctx, http.MethodGet, "/v2/", 4096, nil)
-	if s.spent(ctx, "ping", "", s.base, ans.Err) {
+	if s.spent(ctx, idPing, "", s.base, ans.Err) {
 		return false
 	}
 	v, bad := judge.Trouble(ans)
+	var none *judge.NoAddress
 	switch {
+	case errors.As(ans.Err, &none):
+		v = judge.Fail("check the spelling, and the records of the zone", "%s has no address: the name does not exist, or not for this machine's resolver", s.base.Hostname())
 	case ans.Err == nil && ans.Status == http.StatusUnauthorized:
 		v = judge.Fail("clients come without credentials: let anyone read", "401 for /v2/: the registry wants a login")
 	case bad:
@@ -148,6 +151,6 @@ func (s *session) ping(ctx context.Context) bool {
 	default:
 		v = judge.Good("200 in %s", ans.Took.Round(time.Millisecond))
 	}
-	s.say("ping", "", s.base, began, v)
+	s.say(idPing, "", s.base, began, v)
 	return !errors.Is(ans.Err, errSpent) && ans.Err == nil
 }

@@ -23,7 +23,7 @@ type Limits struct {
 }
 
 // DefaultLimits are the bounds of a run that names none.
-var DefaultLimits = Limits{Requests: 5000, Bytes: 1 << 30, Time: 10 * time.Minute, Rate: 20}
+var DefaultLimits = Limits{Requests: 10000, Bytes: 1 << 30, Time: 10 * time.Minute, Rate: 20}
 
 // errSpent says that a bound of the run was reached. It is no fault of the server that was to be asked.
 var errSpent = errors.New("the bounds of the run are reached")

@@ -114,13 +114,13 @@ func (e *estimate) image(im *image, first bool) {
 	for _, b := range all {
 		e.add(3, 0)
 		e.whole.Bytes += b.Size
-		e.decisions.Bytes += min(b.Size, smallRange)
+		e.decisions.Bytes += min(b.Size, firstBytes)
 	}
 	if len(all) > 0 {
 		e.add(rangesRequests, rangesBytes)
 		biggest := all[len(all)-1].Size
 		e.whole.Requests, e.whole.Bytes = e.whole.Requests+2, e.whole.Bytes+biggest // resume
-		if biggest <= smallRange {
+		if biggest <= decisionBlob {
 			e.decisions.Requests, e.decisions.Bytes = e.decisions.Requests+2, e.decisions.Bytes+biggest
 		}
 	}
@@ -129,7 +129,7 @@ func (e *estimate) image(im *image, first bool) {
 	var bytes int64
 	for _, b := range sample(all) {
 		each += 3
-		bytes += min(b.Size, smallRange)
+		bytes += min(b.Size, firstBytes)
 	}
 	if first {
 		each += machines
@@ -140,6 +140,9 @@ func (e *estimate) image(im *image, first bool) {
 // hosts counts what is asked of each host of blobs. At most each class has one of its own.
 func (e *estimate) hosts() {
 	n := int64(len(e.opt.Classes))
+	if e.opt.Hosts > 0 {
+		n = min(n, int64(e.opt.Hosts))
+	}
 	e.add((n+1)*hostRequests, 0)
 	e.add(n*rangesRequests, n*rangesBytes)
 }

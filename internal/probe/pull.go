@@ -322,11 +322,11 @@ func (s *session) fast(im *image, at *url.URL, b judge.Blob, first, took time.Du
 	s.record("speed", im.ref.String(), at, time.Now().Add(-took), b.Size, v)
 }
 
-// small reads a range of at most 64 KiB of a blob: enough to see that the host serves it.
+// small reads the first bytes of a blob: enough to see that the host serves it.
 func (s *session) small(ctx context.Context, im *image, at *url.URL, b judge.Blob) {
 	began := s.meter.begin(ctx)
-	to := min(b.Size, smallRange) - 1
-	ans := s.blob(ctx, http.MethodGet, at, smallRange, map[string]string{"Range": "bytes=0-" + strconv.FormatInt(to, 10)})
+	to := min(b.Size, firstBytes) - 1
+	ans := s.blob(ctx, http.MethodGet, at, firstBytes, map[string]string{"Range": "bytes=0-" + strconv.FormatInt(to, 10)})
 	if s.spent(ctx, "blob", im.ref.String(), at, ans.Err) {
 		return
 	}
@@ -337,8 +337,13 @@ func (s *session) small(ctx context.Context, im *image, at *url.URL, b judge.Blo
 	s.record("blob", im.ref.String(), at, began, int64(len(ans.Body)), v)
 }
 
-// smallRange is the largest range that proves a decision.
-const smallRange = 64 << 10
+// These are what decisions read. They are small, because a monitor asks as many classes of clients all day. No range of a
+// decision is larger than 64 KiB.
+const (
+	firstBytes   = 4 << 10  // of each blob
+	smallRange   = 16 << 10 // of a blob of each host, by the checks of ranges
+	decisionBlob = 64 << 10 // the largest blob that a decision reads whole, to resume it
+)
 
 // headBlob compares HEAD of a blob with its manifest.
 func (s *session) headBlob(ctx context.Context, id string, im *image, at *url.URL, b judge.Blob) {

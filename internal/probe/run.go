@@ -40,6 +40,9 @@ type Options struct {
 	// whether they do.
 	Self netip.Addr
 
+	// Hosts is how many hosts may serve blobs, for the estimate of a run's cost; 0: not known.
+	Hosts int
+
 	Platforms []string // os/architecture; empty: all
 	Signed    bool     // an image without a signature is an error
 	Decisions bool     // read no whole layers
@@ -101,6 +104,10 @@ func Run(ctx context.Context, opt Options) (*Report, error) {
 	self.host(within, p.base.JoinPath("/v2/"))
 	if self.ping(within) {
 		p.name(within, self)
+	} else {
+		for _, as := range opt.Classes {
+			p.session(as).say(idPing, "", p.base, time.Now(), judge.Fail(judge.HintNetwork, "not asked: the name does not answer"))
+		}
 	}
 	p.blobHosts(within)
 	if err := ctx.Err(); err != nil {
@@ -196,7 +203,7 @@ func (s *session) pull(ctx context.Context, im *image) {
 		}
 		if last := i == len(all)-1; last || s.fresh(at) {
 			s.ranges(ctx, im, at, b)
-			if !s.opt.Decisions || b.Size <= smallRange {
+			if !s.opt.Decisions || b.Size <= decisionBlob {
 				s.resume(ctx, im, at, b)
 			}
 		}
@@ -235,7 +242,7 @@ func (s *session) class(ctx context.Context) {
 			s.small(ctx, im, at, b)
 			if s.fresh(at) {
 				s.ranges(ctx, im, at, b)
-				if b.Size <= smallRange {
+				if b.Size <= decisionBlob {
 					s.resume(ctx, im, at, b)
 				}
 			}
@@ -259,18 +266,24 @@ func (s *session) accepted(ctx context.Context) bool {
 	began := s.meter.begin(ctx)
 	ref := s.opt.Images[0]
 	ans := s.registry(ctx, http.MethodHead, manifestPath(ref.Name, ref.Reference()), 4096, acceptHeader)
-	if s.spent(ctx, "identity", "", s.base, ans.Err) {
+	if s.spent(ctx, idIdentity, "", s.base, ans.Err) {
 		return false
 	}
 	name, _ := s.opt.Sign(http.MethodHead, s.base.Host, "/", s.as.Addr)
+	outcome, _, _ := strings.Cut(ans.Header.Get(name), ";")
 	v := judge.Good("accepted as %s", s.as.Name)
-	if trouble, bad := judge.Trouble(ans); bad && ans.Location == nil {
+	trouble, bad := judge.Trouble(ans)
+	switch {
+	case outcome == "accepted":
+	case outcome != "" && len(outcome) < 40:
+		v = judge.Fail("docs/client-address.md says what each outcome means and what to do", "the server refuses the probe identity: %s", outcome)
+	case bad && ans.Location == nil:
 		v = trouble
-	} else if got, _, _ := strings.Cut(ans.Header.Get(name), ";"); got != "accepted" {
-		v = judge.Fail("put the public key under probe.keys in the config of every instance, let the front pass the header on, and set the clock by NTP",
-			"the server does not take the probe identity (%d)", ans.Status)
+	default:
+		v = judge.Fail("put the public key under probe.keys in the config of every instance, and let the front pass the header on",
+			"the server does not take notice of the probe identity (%d)", ans.Status)
 	}
-	s.say("identity", "", s.base, began, v)
+	s.say(idIdentity, "", s.base, began, v)
 	return v.Result == judge.OK
 }
 

@@ -1,7 +1,9 @@
 package probe
 
 import (
+	"net/http"
 	"slices"
+	"strings"
 	"testing"
 
 	"ociproxy/internal/check/judge"
@@ -29,4 +31,33 @@ func TestGoodWorld(t *testing.T) {
 		}
 	}
 	t.Logf("%d requests, %d bytes, %.1f s, %d findings", r.Cost.Requests, r.Cost.Bytes, r.Cost.Seconds, len(r.Findings))
+}
+
+// When nobody can be asked, each class of clients counts as failing: otherwise a monitor of a name that is down would see
+// no wrong decision.
+func TestANameThatIsDownFailsForAll(t *testing.T) {
+	w := newWorld(t)
+	w.faults["name"] = func(http.ResponseWriter, *http.Request) bool { panic(http.ErrAbortHandler) }
+	r := w.run()
+	for _, class := range []string{Self.Name, virginia.Name, nowhere.Name} {
+		if !slices.ContainsFunc(r.Findings, func(f Finding) bool {
+			return f.As == class && f.Proof == Decision && f.Result == judge.Failed
+		}) {
+			t.Errorf("%s does not count:\n%s", class, show(r))
+		}
+	}
+	w = newWorld(t)
+	w.faults["name"] = func(rw http.ResponseWriter, r *http.Request) bool {
+		if r.Header.Get(identityHeader) != "" {
+			rw.Header().Set(identityHeader, "foreign-key")
+			rw.WriteHeader(http.StatusForbidden)
+		}
+		return r.Header.Get(identityHeader) != ""
+	}
+	r = w.run()
+	if !slices.ContainsFunc(r.Findings, func(f Finding) bool {
+		return f.As == virginia.Name && f.Check == idIdentity && f.Proof == Decision && strings.Contains(f.Detail, "foreign-key")
+	}) {
+		t.Errorf("a refused identity does not count:\n%s", show(r))
+	}
 }

@@ -157,10 +157,10 @@ func (s *session) record(id, image string, at *url.URL, began time.Time, bytes i
 		f.Host = at.Host
 	}
 	switch {
-	case image == "":
+	case image == "" && id != idPing && id != idIdentity:
 	case c.Paths && s.as == Self:
 		f.Proof = Path
-	default:
+	default: // of a class that cannot be asked, this is the only one: it must count
 		f.Proof = Decision
 	}
 	if v.Result == judge.Failed && c.Severity == judge.Warning {

@@ -43,7 +43,7 @@ func faults(t *testing.T, w *world) []broken {
 		{name: "the clock of the front is wrong", check: "clock", detail: "differ by",
 			front: lines(name, `http-response set-header Date "Mon, 30 Nov 2020 00:00:00 GMT"`)},
 		{name: "the front wants a login", check: "ping", detail: "401", front: lines(name, "http-request return status 401")},
-		{name: "the front drops the identity", check: "identity", detail: "does not take", front: lines(name, "http-request del-header Oci-Proxy-Probe")},
+		{name: "the front drops the identity", check: "identity", detail: "does not take notice", front: lines(name, "http-request del-header Oci-Proxy-Probe")},
 		{name: "the front writes another address", check: "address", detail: "another address",
 			front: lines(name, "http-request set-header X-Forwarded-For 198.18.128.9")},
 		{name: "the front lets answers be cached", check: "cache-control", detail: "no-store",
