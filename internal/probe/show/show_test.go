@@ -184,3 +184,20 @@ func TestJUnitCounts(t *testing.T) {
 		t.Errorf("the suite with a fault: %+v", s)
 	}
 }
+
+// A class that was not asked something is no other class than one for which it was right.
+func TestBlanksAreNoDifference(t *testing.T) {
+	r := &probe.Report{Classes: []string{probe.Self.Name, "a", "b"}}
+	for _, f := range []probe.Finding{
+		{Check: "range.first", As: "a", Result: judge.OK}, {Check: "blob", As: "a", Result: judge.OK}, {Check: "blob", As: "b", Result: judge.OK},
+	} {
+		r.Findings = append(r.Findings, f)
+	}
+	if m := newMatrix(r); len(m.columns) != 2 {
+		t.Errorf("%d columns, want self and the others: %+v", len(m.columns), m.columns)
+	}
+	r.Findings[0].Result = judge.Failed
+	if m := newMatrix(r); len(m.columns) != 3 {
+		t.Errorf("%d columns with a fault, want 3: %+v", len(m.columns), m.columns)
+	}
+}
