@@ -29,7 +29,7 @@ func (s *session) host(ctx context.Context, at *url.URL) {
 			s.say(f.String(), "", at, began, judge.Note("the host is an address of the other family"))
 			continue
 		}
-		ans := s.over(ctx, at, false, f)
+		ans := s.headOver(ctx, at, false, f)
 		id := f.String()
 		if s.spent(ctx, id, "", at, ans.Err) {
 			continue
@@ -53,8 +53,8 @@ func (s *session) host(ctx context.Context, at *url.URL) {
 	s.clock(at, good)
 }
 
-// over sends a HEAD over one IP family, on a connection of its own.
-func (s *session) over(ctx context.Context, at *url.URL, only1 bool, families ...judge.Family) judge.Answer {
+// headOver sends a HEAD over IP families, on a connection of its own.
+func (s *session) headOver(ctx context.Context, at *url.URL, only1 bool, families ...judge.Family) judge.Answer {
 	tr := judge.Transport(s.opt.Lookup, s.opt.TLS, s.opt.Timeout, families...)
 	defer tr.CloseIdleConnections()
 	if only1 {
@@ -90,7 +90,7 @@ func (s *session) secure(at *url.URL, good judge.Answer, fault error) {
 
 func (s *session) protocols(ctx context.Context, at *url.URL) {
 	began := s.meter.begin(ctx)
-	ans := s.over(ctx, at, true, judge.IPv4, judge.IPv6)
+	ans := s.headOver(ctx, at, true, judge.IPv4, judge.IPv6)
 	if !s.spent(ctx, "http1", "", at, ans.Err) {
 		v := judge.Good("HTTP/1.1")
 		if ans.Err != nil {
@@ -102,7 +102,7 @@ func (s *session) protocols(ctx context.Context, at *url.URL) {
 		return // runtimes use HTTP/2 over TLS only
 	}
 	began = s.meter.begin(ctx)
-	ans = s.over(ctx, at, false, judge.IPv4, judge.IPv6)
+	ans = s.headOver(ctx, at, false, judge.IPv4, judge.IPv6)
 	switch {
 	case s.spent(ctx, "h2", "", at, ans.Err):
 	case ans.Err != nil:

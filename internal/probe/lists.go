@@ -13,8 +13,11 @@ import (
 	"ociproxy/internal/strictjson"
 )
 
-// maxPages is how many pages of a list of tags are read.
-const maxPages = 1000
+// maxPages and maxTags are how much of a list of tags is read.
+const (
+	maxPages = 1000
+	maxTags  = 200_000
+)
 
 // Tags reads the tags of a repository to the end of the list. more says that the list was longer than maxPages.
 func (s *session) readTags(ctx context.Context, name string) (tags []string, more bool, fault judge.Verdict, err error) {
@@ -49,6 +52,9 @@ func (s *session) readTags(ctx context.Context, name string) (tags []string, mor
 			}
 			have[t] = true
 			tags = append(tags, t)
+		}
+		if len(tags) > maxTags {
+			return tags, true, judge.Verdict{}, nil
 		}
 		link, v := s.nextPage(ans)
 		if link == "" {
@@ -87,7 +93,7 @@ func (s *session) tags(ctx context.Context, ref judge.Ref) {
 	switch {
 	case v.Result != "":
 	case more:
-		v = judge.Warn("give a repository with fewer tags, or accept it", "more than %d pages of tags; the rest was not read", maxPages)
+		v = judge.Warn("give a repository with fewer tags, or accept it", "more than %d tags or %d pages; the rest was not read", maxTags, maxPages)
 	case ref.Tag != "" && !slices.Contains(tags, ref.Tag):
 		v = judge.Fail("the list is older than the tag, or of another registry: look at the lag of replicas", "the tag %s is not in the list", ref.Tag)
 	default:

@@ -35,12 +35,14 @@ type manifest struct {
 // blobs returns the config and layers of the manifests, each once, smallest first.
 func blobs(of []manifest) []judge.Blob {
 	var out []judge.Blob
+	seen := map[judge.Blob]bool{}
 	for _, m := range of {
 		if m.doc.Config == nil {
 			continue
 		}
 		for _, b := range m.doc.Blobs() {
-			if !slices.Contains(out, b) {
+			if !seen[b] {
+				seen[b] = true
 				out = append(out, b)
 			}
 		}
@@ -110,11 +112,17 @@ func (s *session) agrees(image string, began time.Time, d oci.Digest) {
 	s.say("tag.same", image, s.base, began, v)
 }
 
+// maxManifests is how many manifests below one tag are read.
+const maxManifests = 500
+
 // children reads the manifests of an index: those of the wanted platforms, which are pulled, and the others, which must
 // be there too.
 func (s *session) children(ctx context.Context, im *image, index manifest, depth int) {
 	for _, d := range index.doc.Manifests {
 		digest, err := oci.ParseDigest(d.Digest)
+		if s.over(ctx) || len(im.manifests) > maxManifests {
+			return
+		}
 		if err != nil || depth > 2 || slices.ContainsFunc(im.manifests, func(m manifest) bool { return m.digest == digest }) {
 			continue
 		}

@@ -191,6 +191,9 @@ func (p *prober) name(ctx context.Context, self *session) {
 func (s *session) pull(ctx context.Context, im *image) {
 	all := blobs(im.pulled)
 	for i, b := range all {
+		if s.over(ctx) {
+			return // the first check that was not made is in the report
+		}
 		at, ok := s.locate(ctx, im, b)
 		if !ok {
 			continue
@@ -228,6 +231,9 @@ func (s *session) class(ctx context.Context) {
 		return
 	}
 	for i, ref := range s.opt.Images {
+		if s.over(ctx) {
+			return
+		}
 		im, ok := s.resolve(ctx, ref)
 		if !ok {
 			continue

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -116,7 +117,11 @@ func (s *session) once(ctx context.Context, method, pathAndQuery string, limit i
 // that host.
 func (s *session) blob(ctx context.Context, method string, at *url.URL, limit int64, header map[string]string) judge.Answer {
 	s.meter.hold(ctx, s.meter.pace.Burst())
-	ans := s.asker(at).Ask(ctx, judge.Query{Method: method, URL: at.String(), Header: header, Max: limit, Redirects: maxHops})
+	hops := maxHops
+	if at.Scheme != "https" { // with plain HTTP anyone on the way could send the probe anywhere
+		hops = 0
+	}
+	ans := s.asker(at).Ask(ctx, judge.Query{Method: method, URL: at.String(), Header: header, Max: limit, Redirects: hops})
 	s.note(at, "blob", &ans)
 	for _, hop := range ans.Hops {
 		s.note(hop.To, "blob", nil)
@@ -169,6 +174,9 @@ func (s *session) record(id, image string, at *url.URL, began time.Time, bytes i
 	s.tally.add(f)
 }
 
+// over reports whether the run's bounds are reached, so that a loop must end.
+func (p *prober) over(ctx context.Context) bool { return ctx.Err() != nil || p.meter.spent.Load() }
+
 // spent records that a check was not made because the run's bounds are reached, and reports whether that is so.
 func (s *session) spent(ctx context.Context, id, image string, at *url.URL, err error) bool {
 	if err == nil || !ended(ctx, err) {
@@ -177,6 +185,9 @@ func (s *session) spent(ctx context.Context, id, image string, at *url.URL, err 
 	s.say(id, image, at, time.Now(), judge.Verdict{Result: Skipped, Detail: "not asked: " + errSpent.Error()})
 	return true
 }
+
+// hostText is a host and port as they can be printed. A server may send anything.
+var hostText = regexp.MustCompile(`^[A-Za-z0-9._:\[\]-]{1,255}$`)
 
 var errPlain = errors.New("plain HTTP")
 
@@ -196,6 +207,8 @@ func (s *session) target(ans judge.Answer, path string) (*url.URL, judge.Verdict
 	}
 	to := ans.Location
 	switch {
+	case !hostText.MatchString(to.Host):
+		return nil, judge.Fail(hintRedirect, "the redirect's host is no name or address")
 	case to.User != nil:
 		return nil, judge.Fail(hintRedirect, "the redirect has a user name in it")
 	case to.Scheme != "https" && !s.plain(to.Host):
@@ -236,19 +249,16 @@ func (s *session) open(ctx context.Context, at *url.URL, header map[string]strin
 		resp, err := s.client.Do(r)
 		if err != nil {
 			cancel()
-			if ue, ok := errors.AsType[*url.Error](err); ok { // without the URL, which may have a signature
-				err = ue.Err
-			}
-			return nil, nil, err
+			return nil, nil, judge.Bare(err)
 		}
 		to, err := resp.Location()
 		if resp.StatusCode/100 != 3 || err != nil {
 			return resp, cancel, nil
 		}
 		_ = resp.Body.Close()
-		if target.Scheme == "https" && to.Scheme != "https" {
+		if to.Scheme != "https" {
 			cancel()
-			return nil, nil, fmt.Errorf("redirected from HTTPS: %w", errPlain)
+			return nil, nil, fmt.Errorf("redirected to %s: %w", to.Scheme, errPlain)
 		}
 		target = to
 	}

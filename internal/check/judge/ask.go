@@ -147,11 +147,21 @@ func plain(ctx context.Context, err error) error {
 	if errors.As(context.Cause(ctx), &s) {
 		return s
 	}
+	err = Bare(err)
+	if ne, ok := errors.AsType[net.Error](err); ok && ne.Timeout() || errors.Is(err, os.ErrDeadlineExceeded) {
+		return fmt.Errorf("timed out: %w", err)
+	}
+	return err
+}
+
+// Bare returns an error of net/http without the URL that was asked and without the one that an answer redirects to: both
+// may have a signature in them.
+func Bare(err error) error {
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err
 	}
-	if ne, ok := errors.AsType[net.Error](err); ok && ne.Timeout() || errors.Is(err, os.ErrDeadlineExceeded) {
-		return fmt.Errorf("timed out: %w", err)
+	if err != nil && strings.HasPrefix(err.Error(), "failed to parse Location header") {
+		return errors.New("the answer redirects to what is no URL")
 	}
 	return err
 }

@@ -79,6 +79,10 @@ type Document struct {
 	Layers        []descriptor `json:"layers"`
 }
 
+// maxDescriptors is how many layers or children a manifest may have. Images have at most some hundred; beyond thousands,
+// whoever wrote it wants to waste our time.
+const maxDescriptors = 5000
+
 var errNoManifest = errors.New("neither an image manifest nor an index")
 
 // ParseManifest reads an image manifest or index. Docker's schema 1 is neither.
@@ -86,6 +90,9 @@ func ParseManifest(body []byte) (Document, error) {
 	var d Document
 	if err := strictjson.Unmarshal(body, &d, strictjson.Bounds{Bytes: MaxManifest}); err != nil {
 		return d, errNoManifest
+	}
+	if len(d.Layers) > maxDescriptors || len(d.Manifests) > maxDescriptors {
+		return Document{}, fmt.Errorf("more than %d layers or manifests in one manifest", maxDescriptors)
 	}
 	if d.SchemaVersion != 2 || len(d.Manifests) == 0 && d.Config == nil {
 		return d, errNoManifest
@@ -109,13 +116,15 @@ func (d Document) Child() (oci.Digest, error) {
 // layers, which live elsewhere.
 func (d Document) Blobs() []Blob {
 	var out []Blob
+	seen := map[Blob]bool{}
 	for _, desc := range append([]descriptor{*d.Config}, d.Layers...) {
 		dig, err := oci.ParseDigest(desc.Digest)
 		if err != nil || !dig.InStores() || len(desc.URLs) > 0 || desc.Size <= 0 {
 			continue
 		}
 		b := Blob{dig, desc.Size}
-		if !slices.Contains(out, b) {
+		if !seen[b] {
+			seen[b] = true
 			out = append(out, b)
 		}
 	}

@@ -107,7 +107,7 @@ func (p *printer) faults(r *probe.Report, color bool) {
 		p.line("")
 		at := ""
 		if f.Host != "" {
-			at = " at " + f.Host
+			at = " at " + cli.OneLine(f.Host)
 		}
 		p.line("%s  %s%s: %s", judge.Paint(string(f.Result)).In(string(f.Result), color), f.names(), at, cli.OneLine(f.Detail))
 		if who := f.who(r); who != "" {
