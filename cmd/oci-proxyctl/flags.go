@@ -19,6 +19,10 @@ func repositoryFlag(cmd *cobra.Command, repositories *[]string) {
 	cmd.Flags().StringArrayVarP(repositories, "repository", "r", nil, "only the repository of this `name`; may be repeated")
 }
 
+func imageFlag(cmd *cobra.Command, images *[]string) {
+	cmd.Flags().StringArrayVar(images, "image", nil, "`image` NAME[:TAG] or NAME@DIGEST to request, without a host; may be repeated")
+}
+
 func dryRunFlag(cmd *cobra.Command, dry *bool) {
 	cmd.Flags().BoolVarP(dry, "dry-run", "n", false, "show what the command would do; write nothing")
 }

@@ -86,7 +86,7 @@ With --against it compares two names instead: tags, digests, answers, referrers 
 	}
 	fl := cmd.Flags()
 	cli.OptionalConfigFlag(cmd, &f.file, a.env)
-	fl.StringArrayVar(&f.images, "image", nil, "`image` NAME[:TAG] or NAME@DIGEST to request, without a host; may be repeated")
+	imageFlag(cmd, &f.images)
 	fl.StringVar(&f.promoted, "promoted", "", "`path` of promoter manifests whose images to request: a directory or a file")
 	fl.IntVar(&f.maxImages, "max-images", 10, "`number` of images of --promoted or of the config to request, spread over all of them; 0: all")
 	fl.StringArrayVar(&f.as, "as", nil, "ask as clients of this `place`: CLOUD/REGION, CLOUD, an address, unknown, config or all; may be repeated")

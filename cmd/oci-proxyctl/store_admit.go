@@ -61,7 +61,7 @@ run it near the clients that the store will serve. Each finding names its sectio
 	}
 	cli.ConfigFlag(cmd, &f.file, a.env)
 	flags := cmd.Flags()
-	flags.StringArrayVar(&f.opt.Images, "image", nil, "pull this image, `NAME[:TAG]` without a host; may be repeated; default: the first of mirror.repositories.list")
+	imageFlag(cmd, &f.opt.Images)
 	flags.StringArrayVar(&f.opt.Clients, "client", nil, "pull with this client only: builtin, "+strings.Join(admission.Programs(), ", ")+"; may be repeated; default: all that are installed")
 	flags.IntVar(&f.opt.Objects, "objects", admission.DefaultObjects, "`number` of random objects of the inventory to read")
 	flags.StringVar(&f.bytes, "bytes", humanize.IBytes(admission.DefaultBytes), "read at most this much, pulls included")

@@ -232,6 +232,9 @@ func try(t *testing.T, lines *bufio.Scanner) {
 		t.Fatal(err)
 	}
 	for _, file := range []string{g.Config, g.Hosts, g.Key} {
+		if file == "" && file == g.Key { // a published demo has none
+			continue
+		}
 		if _, err := os.Stat(file); err != nil {
 			t.Error(err)
 		}

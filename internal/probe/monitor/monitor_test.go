@@ -175,8 +175,9 @@ func TestDayBytes(t *testing.T) {
 		if text := scrape(t, m); !strings.Contains(text, "ociproxy_probe_day_bytes{name=\"\",vantage=\"\"} 1000\n") {
 			t.Error("day_bytes is wrong")
 		}
-		at(24*time.Hour + 30*time.Minute)
-		if len(may) != 4 || may[3] != 400 {
+		// The runs have a jitter. The next one is when the bytes of the first run are free again, or of the first two.
+		at(26 * time.Hour)
+		if len(may) < 4 || may[3] != 400 && may[3] != 800 {
 			t.Errorf("after a day runs may read %v", may)
 		}
 	})
