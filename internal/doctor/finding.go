@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 
@@ -210,7 +211,8 @@ func single(f *Facts) (all []Finding) {
 			names(hosts))...)
 	}
 	if hosts, _ := f.with(plainHTTP); len(hosts) > 0 {
-		all = append(all, one("plain-http", User, hosts, "%s speaks plain HTTP, not HTTPS: write http://%s, and set the runtime to plain HTTP for it.", registry, registry)...)
+		all = append(all, one("plain-http", User, hosts, "%s speaks plain HTTP, not HTTPS: write http://%s, and set the runtime to plain HTTP for it.",
+			registry, net.JoinHostPort(hosts[0].Name, hosts[0].Port))...)
 	}
 	if hosts, _ := f.with(notTLS, webPage); len(hosts) > 0 {
 		all = append(all, page(hosts)...)

@@ -59,7 +59,7 @@ func TestDiagnose(t *testing.T) {
 		"IPv6 cuts a request":    {[]*Host{h("r.example", fine, bad(stalled))}, []*Try{{Host: "r.example", Fault: stalled}}, "ipv6-broken", ""},
 		"IPv6 and a 503":         {[]*Host{h("r.example", fine, bad(silent))}, []*Try{{Host: "r.example", Fault: broken, Status: 503}}, "server-error ipv6-broken", ""},
 		"this machine":           {[]*Host{this}, nil, "well", ""},
-		"plain HTTP":             {[]*Host{h("r.example", bad(plainHTTP), none)}, nil, "plain-http", "write http://r.example,"},
+		"plain HTTP":             {[]*Host{h("r.example", bad(plainHTTP), none)}, nil, "plain-http", "write http://r.example:443,"},
 		"a consequence":          {[]*Host{h("r.example", fine, none), h("s.example", bad(silent), none)}, []*Try{{Host: "s.example", Fault: silent}}, "blocked", ""},
 		"an interruption":        {[]*Host{h("r.example", fine, none)}, []*Try{{Host: "r.example", Fault: cutOff}}, "interrupted", "in the middle of an answer"},
 		"no name":                {[]*Host{h("r.example", none, none)}, nil, "no-name", "does not exist"},

@@ -7,18 +7,20 @@ export LC_ALL
 
 usage() {
   cat <<'END'
-usage: oci-doctor.sh [-t SECONDS] NAME[/REPOSITORY[:TAG]]
+usage: oci-doctor.sh [-t SECONDS] [http://]NAME[/REPOSITORY[:TAG|@DIGEST]]
 
 Tries what a container runtime does when it pulls from the registry NAME, and says in one sentence
-what to open or to fix. Below it is a table of what was tried.
+what to open or to fix. Below it is a table of what was tried. It uses HTTPS, except for 127.0.0.1 and
+localhost; write http://NAME for plain HTTP.
 
   -t SECONDS  time for one step (default 5)
+  -h, --help  print this text
 
   oci-doctor.sh registry.example.org
   oci-doctor.sh registry.example.org/sample/app:1.0
 
-Exit codes: 0 all is well, 1 a fault of this machine or its network, 2 usage, 4 a fault of the
-registry: tell its operator. It takes six times SECONDS at most, and reads at most 32 MiB.
+Exit codes: 0 all is well, 1 a fault of this machine or its network, 2 usage, 4 no fault of these: the
+registry is at fault, or has no such image. It takes six times SECONDS at most, and reads at most 32 MiB.
 END
 }
 
@@ -28,11 +30,13 @@ wrong() {
 }
 
 t=5
-while getopts t:h option; do
+if [ "${1:-}" = --help ]; then usage && exit 0; fi
+while getopts :t:h option; do
   case $option in
   t) t=$OPTARG ;;
   h) usage && exit 0 ;;
-  *) wrong "unknown option" ;;
+  :) wrong "-$OPTARG: want a number of seconds" ;;
+  *) wrong "unknown option; --help lists them" ;;
   esac
 done
 shift $((OPTIND - 1))
@@ -40,11 +44,19 @@ case $t in '' | 0 | *[!0-9]*) wrong "-t $t: want a number of seconds" ;; esac
 [ $# = 1 ] || wrong "name the registry"
 command -v curl >/dev/null || { echo 'oci-doctor.sh: there is no curl: install it' >&2 && exit 1; }
 
-scheme=https
-case $1 in http://*) scheme=http ;; esac
+# literal HOST: is it an address of IPv4? loopback HOST: is it this machine?
+literal() { case ${1%:*} in *[!0-9.]*) return 1 ;; *.*.*.*) return 0 ;; *) return 1 ;; esac }
+loopback() { case ${1%:*} in localhost) return 0 ;; 127.*) literal "$1" ;; *) return 1 ;; esac }
+
 rest=${1#http://}
-rest=${rest#https://}
-registry=${rest%%/*}
+[ "$rest" != "$1" ] || rest=${rest#https://}
+registry=$(printf '%s' "${rest%%/*}" | tr '[:upper:]' '[:lower:]')
+scheme=https
+case $1 in
+http://*) scheme=http ;;
+https://*) ;;
+*) ! loopback "$registry" || scheme=http ;;
+esac
 case $registry in '' | *[!A-Za-z0-9.:_-]*) wrong "registry $registry: want a name such as registry.example.org" ;; esac
 image=
 case $rest in */?*) image=${rest#*/} ;; esac
@@ -56,6 +68,26 @@ esac
 case $image$tag in *[!A-Za-z0-9.:_/-]*) wrong "image $image:$tag: want REPOSITORY[:TAG]" ;; esac
 base=$scheme://$registry
 begin=$(date +%s)
+
+# readable PROXY: can clients read this setting? They also know more than these characters, which curl does not.
+readable() {
+  case $1 in '') return 0 ;; *[![:print:]]*) return 1 ;; esac
+  printf '%s\n' "$1" |
+    grep -Eiq "^((https?|socks5h?)://)?(([a-z0-9._~!\$&'()*+,;=:-]|%[0-9a-f]{2})*@)?([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?/?\$"
+}
+
+# The environment as runtimes read it: names in upper case first, and no ALL_PROXY. curl never sees a proxy that it cannot
+# read: its errors repeat the password.
+https_proxy=${HTTPS_PROXY:-${https_proxy:-}}
+http_proxy=${HTTP_PROXY:-${http_proxy:-}}
+no_proxy=${NO_PROXY:-${no_proxy:-}}
+unset HTTPS_PROXY HTTP_PROXY NO_PROXY ALL_PROXY all_proxy
+unread=
+readable "$https_proxy" || https_proxy='' unread=HTTPS_PROXY
+readable "$http_proxy" || http_proxy='' unread="$unread HTTP_PROXY"
+export https_proxy http_proxy no_proxy
+variable=HTTPS_PROXY
+[ "$scheme" = https ] || variable=HTTP_PROXY
 
 dir=${TMPDIR:-/tmp}/oci-doctor.$$
 (umask 077 && mkdir "$dir") || exit 1
@@ -88,6 +120,7 @@ owner() { says 4 "$1, which is not your network's fault: tell the operator of $r
 ask() {
   file=$dir/$1 seconds=$2 url=$3
   shift 3
+  ! loopback "$(hostof "$url")" || set -- "$@" --noproxy '*'
   : >"$file"
   left=$((begin + 6 * t - $(date +%s)))
   [ "$seconds" -le "$left" ] || seconds=$left
@@ -104,6 +137,9 @@ ask() {
 }
 
 said() { grep -qiE "$1" "$dir/$2.talk"; }
+
+# told FILE prints curl's error up to a quotation, which may be something secret.
+told() { sed -n "s/ *'.*//; s/^curl: ([0-9]*) //p" "$dir/$1.talk" | sed -n 1p; }
 
 # fault FILE prints why a request failed, or nothing.
 fault() {
@@ -151,7 +187,7 @@ fault() {
     5??) echo proxy-fails ;;
     *)
       if [ "$code" = 35 ] && said 'wrong version|http request|packet length' "$1"; then
-        echo web-page
+        echo not-tls
       else
         echo cut-off
       fi
@@ -175,8 +211,11 @@ page() {
 
 # via FILE prints the proxy of the environment that a request took.
 via() {
-  proxy=$(sed -n "/ [Nn][Oo]_[A-Za-z]* ==/d; s/^\* Uses proxy env variable [A-Za-z_]* == '\([^']*\)'.*/\1/p" "$dir/$1.talk" | sed -n 1p)
-  [ -n "$proxy" ] || return 1
+  case $(sed -n 's/^\* Uses proxy env variable \(https*_proxy\) ==.*/\1/p' "$dir/$1.talk" | sed -n 1p) in
+  https_proxy) proxy=$https_proxy ;;
+  http_proxy) proxy=$http_proxy ;;
+  *) return 1 ;;
+  esac
   proxy=${proxy#*://}
   proxy=${proxy##*@}
   echo "${proxy%/}"
@@ -216,11 +255,12 @@ look() {
   path=/sha256:0000000000000000000000000000000000000000000000000000000000000000
   case $3 in registry | upstream) path=/v2/ ;; esac
   : >"$dir/$n.rows"
-  if [ -n "${https_proxy:-}${HTTPS_PROXY:-}${http_proxy:-}${ALL_PROXY:-}${all_proxy:-}" ]; then
+  if [ -n "$https_proxy$http_proxy" ]; then
     ask "$n.proxy" "$t" "$scheme://$host$path"
     if via "$n.proxy" >/dev/null; then
       f=$(fault "$n.proxy")
       [ "$f" != no-name ] || f="proxy-fails"
+      if [ "$f" = not-tls ] && plain "$n" "$host" "$3"; then f=plain-http; fi
       result "$n" "$host" proxy "$f"
       echo "$f" >"$dir/$n.fault"
       echo "$n.proxy" >"$dir/$n.shows"
@@ -233,10 +273,22 @@ look() {
       return
     fi
   fi
-  ask "$n.ipv6" "$t" "$scheme://$host$path" -6 &
-  ask "$n.ipv4" "$t" "$scheme://$host$path" -4
-  wait $!
+  if literal "$host"; then
+    : >"$dir/$n.ipv6.talk"
+    echo '6 000 000 0 0 0 0' >"$dir/$n.ipv6.meta" # it has no IPv6
+    ask "$n.ipv4" "$t" "$scheme://$host$path" -4
+  else
+    ask "$n.ipv6" "$t" "$scheme://$host$path" -6 &
+    ask "$n.ipv4" "$t" "$scheme://$host$path" -4
+    wait $!
+  fi
   f4=$(fault "$n.ipv4") f6=$(fault "$n.ipv6")
+  if [ "$f4:$f6" = not-tls:not-tls ] || [ "$f4:$f6" = not-tls:no-name ] || [ "$f4:$f6" = no-name:not-tls ]; then
+    if plain "$n" "$host" "$3"; then
+      [ "$f4" = no-name ] || f4=plain-http
+      [ "$f6" = no-name ] || f6=plain-http
+    fi
+  fi
   # A name without an address of one family is no fault.
   f=$f4 shows=$n.ipv4
   case $f4:$f6 in
@@ -250,12 +302,24 @@ look() {
   result "$n" "$host" ipv6 "$f6"
   echo "$f" >"$dir/$n.fault"
   echo "$shows" >"$dir/$n.shows"
-  if [ -z "$f" ]; then
+  # A server of this machine often listens in one family only, and a refusal there costs no time.
+  if [ -z "$f" ] && ! loopback "$host"; then
     case $f4 in '' | no-name | no-route | dns-dead | late) ;; *) echo "$host" >"$dir/$n.broken4" ;; esac
     case $f6 in '' | no-name | no-route | dns-dead | late) ;; *) echo "$host" >"$dir/$n.broken6" ;; esac
   fi
   inspect "$n" "$host" "$path" "$f"
 }
+
+# plain N HOST KIND: is a server without TLS a registry, or another server that is there on purpose? A portal has a page of
+# its own for every request.
+plain() {
+  [ "$3" = registry ] || return 1
+  ask "$1.plain" "$t" "http://$(ported "$2")/v2/"
+  read -r code _ _ _ _ _ _ redirect <"$dir/$1.plain.meta"
+  [ "$code" = 0 ] && [ -z "$redirect" ] && ! page "$1.plain"
+}
+
+ported() { case $1 in *:*) echo "$1" ;; *) echo "$1:443" ;; esac }
 
 # inspect N HOST PATH FAULT reads issuer and clock of a host whose certificate is not taken.
 inspect() {
@@ -272,7 +336,7 @@ result() {
   case $4 in
   '') row "$1.rows" ok "$2" "$3" "status $(cut -d' ' -f2 "$dir/$1.$3.meta")" ;;
   no-name | no-route) row "$1.rows" info "$2" "$3" "$4" ;;
-  *) row "$1.rows" error "$2" "$3" "$4: $(sed -n 's/^curl: ([0-9]*) //p' "$dir/$1.$3.talk" | sed -n 1p)" ;;
+  *) row "$1.rows" error "$2" "$3" "$4: $(told "$1.$3")" ;;
   esac
 }
 
@@ -315,8 +379,6 @@ ports() {
 
 # judge ends if the ways to the hosts show a fault.
 judge() {
-  variable=HTTPS_PROXY
-  [ "$scheme" = https ] || variable=http_proxy
   if with proxy-dead; then
     says 1 "The proxy $(cat "$dir/$first.via") of your environment does not answer: start it, or correct $variable."
   fi
@@ -430,7 +492,10 @@ single() {
   if with stalled; then
     says 1 "Connections to $(series "$dir/with") open, but no data come back: let the firewall pass them, or lower the MTU of this network (VPN)."
   fi
-  if with web-page; then portal; fi
+  if with plain-http; then
+    says 4 "$registry speaks plain HTTP, not HTTPS: write http://$(ported "$registry"), and set the runtime to plain HTTP for it."
+  fi
+  if with not-tls web-page; then portal; fi
 }
 
 portal() {
@@ -483,7 +548,7 @@ answered() {
   :5??) f="server-error" ;;
   esac
   if [ -n "$f" ]; then
-    row rows error "$host" "$2" "$f ${status#000} $(sed -n 's/^curl: ([0-9]*) //p' "$dir/$1.talk" | sed -n 1p)"
+    row rows error "$host" "$2" "$f ${status#000} $(told "$1")"
     later "$f" "$host" "$status"
     return 1
   fi
@@ -601,7 +666,7 @@ answers() {
     ;;
   esac
   case $f in
-  web-page) portal ;;
+  not-tls | web-page) portal ;;
   login) owner "$host asks for a login (401)" ;;
   rate-limit) owner "$host answers that there are too many requests (429)" ;;
   server-error) owner "$host answers $status" ;;
@@ -609,7 +674,7 @@ answers() {
   missing) owner "$host answers $status to a layer that the image has" ;;
   no-image)
     [ "$status" = 404 ] || owner "$host answers $status to the manifest of $image:$tag"
-    says 1 "$registry has no image $image:$tag: check its name and tag."
+    says 4 "$registry has no image $image:$tag: check its name and tag."
     ;;
   denied)
     if grep -q '<Code>AccessDenied</Code>' "$dir/layer"; then
@@ -650,6 +715,14 @@ looks() {
   [ -z "$pids" ] || wait $pids
 }
 
+case " $unread " in
+*" $variable "*)
+  if ! loopback "$registry"; then
+    row rows error "$registry" proxy proxy-setting
+    says 1 "The proxy in $variable of your environment cannot be read: write http://HOST:PORT, or http://USER:PASSWORD@HOST:PORT with special characters as %XX."
+  fi
+  ;;
+esac
 known "$(hostof "$registry")" registry
 looks
 judge
