@@ -306,6 +306,11 @@ func TestPlainPort(t *testing.T) {
 				if r.Kind != want {
 					t.Errorf("%s: %s", scheme, r.Sentence)
 				}
+				out, code := script(t, nil, scheme+s.Listener.Addr().String()+"/sample/app:1.0")
+				said := strings.NewReplacer("404 to /v2/: this is no registry", "404 to /v2/").Replace(r.Sentence)
+				if code != r.ExitCode || !strings.HasPrefix(out, said+"\n") {
+					t.Errorf("%s: %s\nexit code %d, the script says %s", scheme, said, code, out)
+				}
 				if hint := "write http://" + target.Registry + ","; r.Kind == "plain-http" && (r.ExitCode != 4 || !strings.Contains(r.Sentence, hint)) {
 					t.Errorf("exit code %d, %s", r.ExitCode, r.Sentence)
 				}
