@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"ociproxy/internal/check/judge"
+	"ociproxy/internal/cli"
 	"ociproxy/internal/outbound"
 )
 
@@ -325,7 +326,7 @@ func one(kind string, side Side, about []*Host, format string, args ...any) []Fi
 	for _, h := range about {
 		list = append(list, h.Address)
 	}
-	return []Finding{{kind, side, fmt.Sprintf(format, args...), list}}
+	return []Finding{{kind, side, cli.OneLine(fmt.Sprintf(format, args...)), list}} // servers choose some of the words
 }
 
 func add[T comparable](list []T, x T) []T {

@@ -40,7 +40,7 @@ while getopts :t:h option; do
   esac
 done
 shift $((OPTIND - 1))
-case $t in '' | 0 | *[!0-9]*) wrong "-t $t: want a number of seconds" ;; esac
+case $t in '' | 0* | *[!0-9]* | ????*) wrong "-t $t: want a number of seconds" ;; esac
 [ $# = 1 ] || wrong "name the registry"
 command -v curl >/dev/null || { echo 'oci-doctor.sh: there is no curl: install it' >&2 && exit 1; }
 
@@ -96,12 +96,15 @@ trap 'exit 1' HUP INT TERM
 : >"$dir/rows"
 : >"$dir/hosts"
 
+# safe leaves nothing that a terminal would obey. Servers choose much of the text.
+safe() { tr -d '\000-\010\013-\037\177' | tr '\200-\377' '?'; }
+
 # row FILE RESULT HOST WHAT DETAIL adds a row of the table.
-row() { printf '%-6s  %-40s  %-8s  %s\n' "$2" "$3" "$4" "$5" >>"$dir/$1"; }
+row() { printf '%-6s  %-40s  %-8s  %s\n' "$2" "$3" "$4" "$5" | safe >>"$dir/$1"; }
 
 # says CODE SENTENCE ends with the sentence and the table.
 says() {
-  printf '%s\n\n' "$2"
+  printf '%s\n\n' "$2" | safe
   printf '%-6s  %-40s  %-8s  %s\n' RESULT HOST WHAT DETAIL
   n=1
   while [ -f "$dir/$n.rows" ]; do
@@ -116,7 +119,10 @@ owner() { says 4 "$1, which is not your network's fault: tell the operator of $r
 
 # ask FILE SECONDS URL [OPTION…] makes a request. The body comes into FILE, curl's talk into FILE.talk, and what is known of
 # the answer into FILE.meta: curl's exit code, the status, the proxy's status, the times of name, connection and TLS, the
-# kind, the bytes, and where it redirects to.
+# bytes, and where it redirects to. curl gets no more than $most KiB. It obeys nothing that a server can write into a URL:
+# no scheme but these, and no patterns.
+most=8192
+spent=0 # bytes, of requests that are not made at the same time as others
 ask() {
   file=$dir/$1 seconds=$2 url=$3
   shift 3
@@ -130,10 +136,22 @@ ask() {
     echo '99 000 000 0 0 0 0' >"$file.meta" # no code of curl
     return
   fi
-  meta=$(curl -q -sS -v --connect-timeout "$t" --max-time "$seconds" --max-filesize 8388608 -A oci-doctor.sh -o "$file" -D "$file.header" \
-    -w '%{http_code} %{http_connect} %{time_namelookup} %{time_connect} %{time_appconnect} %{size_download} %{redirect_url}' \
-    "$@" "$url" 2>"$file.talk")
+  if [ "$spent" -gt 16777216 ]; then
+    : >"$file.talk"
+    : >"$file.header"
+    echo '63 000 000 0 0 0 0' >"$file.meta"
+    return
+  fi
+  meta=$(
+    trap '' XFSZ # then writing fails, and curl says so
+    ulimit -f $((most * 2 + 16)) # for answers that do not say how long they are
+    curl -q -sS -v -g --proto '=http,https' --connect-timeout "$t" --max-time "$seconds" --max-filesize $((most * 1024)) \
+      -A oci-doctor.sh -o "$file" -D "$file.header" \
+      -w '%{http_code} %{http_connect} %{time_namelookup} %{time_connect} %{time_appconnect} %{size_download} %{redirect_url}' \
+      "$@" --url "$url" 2>"$file.talk"
+  )
   echo "$? $meta" >"$file.meta"
+  spent=$((spent + $(wc -c <"$file")))
 }
 
 said() { grep -qiE "$1" "$dir/$2.talk"; }
@@ -148,6 +166,8 @@ fault() {
   0) if page "$1"; then echo web-page; fi ;;
   5 | 97) echo proxy-dead ;;
   99) echo late ;;
+  23 | 63) if page "$1"; then echo web-page; else echo too-much; fi ;;
+  98) echo redirect ;;
   6) echo no-name ;;
   7)
     if via "$1" >/dev/null; then
@@ -197,6 +217,12 @@ fault() {
   esac
 }
 
+# reach FILE prints why a host cannot be reached, or nothing. How much it sends does not matter.
+reach() {
+  f=$(fault "$1")
+  [ "$f" = too-much ] || echo "$f"
+}
+
 zero() { case $1 in *[1-9]*) echo no ;; *) echo yes ;; esac; }
 
 # page FILE: is the answer a web page?
@@ -228,7 +254,8 @@ issuer() {
     if (!sub(/.*O *= */, "", o)) o = ""
     if (!sub(/.*CN *= */, "", cn)) cn = ""
     sub(/[;,].*/, "", o); sub(/[;,].*/, "", cn)
-    if (o != "" && index(cn, o) == 0) cn = o " " cn
+    if (cn == "") cn = o
+    else if (o != "" && index(cn, o) == 0) cn = o " " cn
     print cn
   }'
 }
@@ -236,7 +263,7 @@ issuer() {
 # skew FILE prints how many seconds the clock of the host is ahead of this machine's.
 skew() {
   {
-    sed -n 's/^[Dd]ate: *[A-Za-z]*, *\(.*\) GMT.*/\1/p' "$dir/$1.header" | sed -n 1p
+    sed -n 's/^[Dd]ate: *[A-Za-z]*, *\([0-9]\{1,2\} [A-Za-z]\{3\} [0-9]\{4\} [0-9][0-9]:[0-9][0-9]:[0-9][0-9]\) GMT.*/\1/p' "$dir/$1.header" | sed -n 1p
     date -u '+%d %b %Y %H:%M:%S'
   } | awk '
     function seconds(text, p, h, y, m, a) {
@@ -251,14 +278,14 @@ skew() {
 
 # look N HOST KIND tries the ways to a host, and leaves what it finds in files N.*.
 look() {
-  n=$1 host=$2
+  n=$1 host=$2 most=32
   path=/sha256:0000000000000000000000000000000000000000000000000000000000000000
   case $3 in registry | upstream) path=/v2/ ;; esac
   : >"$dir/$n.rows"
   if [ -n "$https_proxy$http_proxy" ]; then
     ask "$n.proxy" "$t" "$scheme://$host$path"
     if via "$n.proxy" >/dev/null; then
-      f=$(fault "$n.proxy")
+      f=$(reach "$n.proxy")
       [ "$f" != no-name ] || f="proxy-fails"
       if [ "$f" = not-tls ] && plain "$n" "$host" "$3"; then f=plain-http; fi
       result "$n" "$host" proxy "$f"
@@ -267,7 +294,7 @@ look() {
       via "$n.proxy" >"$dir/$n.via"
       if [ "$f" = proxy-refuses ]; then
         ask "$n.ipv4" "$t" "$scheme://$host$path" --noproxy '*'
-        [ -n "$(fault "$n.ipv4")" ] || : >"$dir/$n.direct"
+        [ -n "$(reach "$n.ipv4")" ] || : >"$dir/$n.direct"
       fi
       inspect "$n" "$host" "$path" "$f"
       return
@@ -282,7 +309,7 @@ look() {
     ask "$n.ipv4" "$t" "$scheme://$host$path" -4
     wait $!
   fi
-  f4=$(fault "$n.ipv4") f6=$(fault "$n.ipv6")
+  f4=$(reach "$n.ipv4") f6=$(reach "$n.ipv6")
   if [ "$f4:$f6" = not-tls:not-tls ] || [ "$f4:$f6" = not-tls:no-name ] || [ "$f4:$f6" = no-name:not-tls ]; then
     if plain "$n" "$host" "$3"; then
       [ "$f4" = no-name ] || f4=plain-http
@@ -524,7 +551,8 @@ known() {
   if [ "$(wc -l <"$dir/hosts")" -lt 64 ] && ! grep -q "^$1 " "$dir/hosts"; then echo "$1 $2" >>"$dir/hosts"; fi
 }
 
-# follow FILE URL [OPTION…] makes a request and follows redirects by hand. It leaves the last URL in FILE.url.
+# follow FILE URL [OPTION…] makes a request and follows redirects by hand, as far as clients do. It leaves the last URL in
+# FILE.url.
 follow() {
   to=$1 next=$2
   shift 2
@@ -533,6 +561,16 @@ follow() {
     ask "$to" $((3 * t)) "$next" "$@"
     read -r _ _ _ _ _ _ _ next <"$dir/$to.meta"
     [ -n "$next" ] || return
+    case $(hostof "$next") in
+    '' | *[!][A-Za-z0-9.:_-]*) next=- ;;
+    esac
+    case $(cat "$dir/$to.url"):$next in
+    http://*:http://* | http*://*:https://*) ;;
+    *)
+      echo '98 000 000 0 0 0 0' >"$dir/$to.meta" # no code of curl
+      return
+      ;;
+    esac
     known "$(hostof "$next")" redirect
   done
 }
@@ -542,6 +580,10 @@ answered() {
   read -r code status _ <"$dir/$1.meta"
   host=$(hostof "$(cat "$dir/$1.url")")
   f=$(fault "$1")
+  case $1:$f in
+  layer:too-much) f=changed ;;
+  range:too-much) f=ranges ;;
+  esac
   case $f:$status in
   :401) f=login ;;
   :429) f=rate-limit ;;
@@ -589,7 +631,7 @@ pull() {
     manifest "$child" || return
   fi
   layer=$(sed '1,/^layers$/d' "$dir/objects" | awk '
-    match($0, /"size":[0-9]+/) { size = substr($0, RSTART + 7, RLENGTH - 7) }
+    match($0, /"size":[0-9]+/) && RLENGTH <= 22 { size = substr($0, RSTART + 7, RLENGTH - 7) } # as shells can count
     match($0, /"digest":"sha256:[0-9a-f]+"/) { digest = substr($0, RSTART + 10, RLENGTH - 11) }
     digest != "" && size > 0 && (best == "" || size + 0 < best + 0) { best = size; is = digest }
     { size = digest = "" }
@@ -597,7 +639,7 @@ pull() {
   size=${layer% *} digest=${layer#* }
   [ -n "$digest" ] || return
   if [ "$size" -gt 8388608 ]; then
-    follow layer "$base/v2/$image/blobs/$digest" -I
+    follow layer "$base/v2/$image/blobs/$digest" -I --max-filesize 0 # of no body
   else
     follow layer "$base/v2/$image/blobs/$digest"
   fi
@@ -644,14 +686,15 @@ pull() {
 bucket() {
   path=${2#*://*/}
   name=${path%%/*}
+  case $name in *[!A-Za-z0-9._-]*) name=$1 ;; esac
   case $1 in *.s3.*) name=${1%%.s3.*} ;; esac
   arn=
   if [ -f "$dir/list" ]; then
-    grep "\"host\":\"$1\"" "$dir/endpoints" | sed -n 's/.*"bucket":"\([^"]*\)".*/\1/p' >"$dir/arns"
+    grep -F "\"host\":\"$1\"" "$dir/endpoints" | sed -n 's/.*"bucket":"\([^"]*\)".*/\1/p' >"$dir/arns"
     arn=$(grep ":$name\$" "$dir/arns" | sed -n 1p)
     if [ -z "$arn" ] && [ "$(wc -l <"$dir/arns")" -eq 1 ]; then arn=$(cat "$dir/arns"); fi
   fi
-  arn=${arn:-arn:aws:s3:::$name}
+  case $arn in '' | *[!A-Za-z0-9:._-]*) arn=arn:aws:s3:::$name ;; esac
   name=${arn##*:}
 }
 
@@ -671,6 +714,8 @@ answers() {
   rate-limit) owner "$host answers that there are too many requests (429)" ;;
   server-error) owner "$host answers $status" ;;
   answer) owner "$host does not answer as a registry ($status to /v2/)" ;;
+  too-much) owner "$host sends more data than it should" ;;
+  redirect) owner "$host redirects to an address that clients do not follow" ;;
   missing) owner "$host answers $status to a layer that the image has" ;;
   no-image)
     [ "$status" = 404 ] || owner "$host answers $status to the manifest of $image:$tag"
@@ -728,7 +773,9 @@ looks
 judge
 : >"$dir/trusted"
 echo "$base/v2/" >"$dir/api.url"
+most=32
 follow api "$base/v2/"
+most=8192
 if answered api api; then
   if [ "$status" = 200 ]; then
     row rows ok "$host" api 200
@@ -745,7 +792,7 @@ if [ ! -f "$dir/later" ]; then
     awk 'match($0, /"host":"[^"]*"/) {
       host = substr($0, RSTART + 8, RLENGTH - 9); kind = "store"; port = ""
       if (match($0, /"kind":"[^"]*"/)) kind = substr($0, RSTART + 8, RLENGTH - 9)
-      if (match($0, /"port":[0-9]+/)) port = substr($0, RSTART + 7, RLENGTH - 7)
+      if (match($0, /"port":[0-9]+/) && RLENGTH <= 12) port = substr($0, RSTART + 7, RLENGTH - 7)
       if (port != "" && port != 443) host = host ":" port
       print host, kind
     }' "$dir/endpoints" >"$dir/listed"
