@@ -690,7 +690,7 @@ bucket() {
   case $1 in *.s3.*) name=${1%%.s3.*} ;; esac
   arn=
   if [ -f "$dir/list" ]; then
-    grep -F "\"host\":\"$1\"" "$dir/endpoints" | sed -n 's/.*"bucket":"\([^"]*\)".*/\1/p' >"$dir/arns"
+    grep -F "\"host\":\"${1%:*}\"" "$dir/endpoints" | sed -n 's/.*"bucket":"\([^"]*\)".*/\1/p' >"$dir/arns"
     arn=$(grep ":$name\$" "$dir/arns" | sed -n 1p)
     if [ -z "$arn" ] && [ "$(wc -l <"$dir/arns")" -eq 1 ]; then arn=$(cat "$dir/arns"); fi
   fi

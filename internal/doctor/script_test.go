@@ -69,6 +69,7 @@ func TestScriptVariables(t *testing.T) {
 		{"HTTP_PROXY=" + dead, "http://0.0.0.0:9", noProxy + "HTTP_PROXY"},
 		{"http_proxy=" + dead, "http://0.0.0.0:9", noProxy + "HTTP_PROXY"},
 		{"HTTP_PROXY=gopher://p", "http://0.0.0.0:9", "The proxy in HTTP_PROXY of your environment cannot be read"},
+		{"http_proxy=http://user:SECRET@PW@" + dead, "http://0.0.0.0:9", "The proxy in HTTP_PROXY of your environment cannot be read"},
 		{"HTTP_PROXY=gopher://p", "0.0.0.0:9", direct},
 		{"HTTP_PROXY=" + dead, "0.0.0.0:9", direct},
 		{"ALL_PROXY=" + dead, "0.0.0.0:9", direct},
@@ -81,7 +82,7 @@ func TestScriptVariables(t *testing.T) {
 				t.Setenv(name, "")
 				t.Setenv(strings.ToLower(name), "")
 			}
-			if out, code := script(t, strings.Fields(tt.env), "-t", "2", tt.target); code != 1 || !strings.HasPrefix(out, tt.says) {
+			if out, code := script(t, strings.Fields(tt.env), "-t", "2", tt.target); code != 1 || !strings.HasPrefix(out, tt.says) || strings.Contains(out, "PW") {
 				t.Errorf("exit code %d, want %s\n%s", code, tt.says, out)
 			}
 		})
