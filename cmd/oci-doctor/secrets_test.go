@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		main()
 	}
-	os.Exit(m.Run())
+	m.Run()
 }
 
 // TestSecrets gives the program and the script proxies with a password, written in every odd way. No part of the

@@ -168,7 +168,7 @@ func TestDowngrade(t *testing.T) {
 		if !strings.Contains(r.URL.Path, "/blobs/") {
 			return false
 		}
-		http.Redirect(rw, r, "http://"+name(s.store)+"/x", http.StatusFound)
+		http.Redirect(rw, r, "http://"+name(s.store)+"/x/:https://y", http.StatusFound)
 		return true
 	}
 	const says = "redirects to an address that clients do not follow"
@@ -181,8 +181,10 @@ func TestDowngrade(t *testing.T) {
 	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.registry.Certificate().Raw}), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, code := script(t, []string{"CURL_CA_BUNDLE=" + file}, "https://"+name(s.registry)+"/sample/app:1.0")
-	if !strings.Contains(out, says) || code != 4 {
-		t.Errorf("exit code %d\n%s", code, out)
+	for _, image := range []string{"", "/sample/app:1.0"} {
+		out, code := script(t, []string{"CURL_CA_BUNDLE=" + file}, "https://"+name(s.registry)+image)
+		if !strings.Contains(out, says) || code != 4 {
+			t.Errorf("exit code %d\n%s", code, out)
+		}
 	}
 }

@@ -69,7 +69,7 @@ case $image$tag in *[!A-Za-z0-9.:_/-]*) wrong "image $image:$tag: want REPOSITOR
 base=$scheme://$registry
 begin=$(date +%s)
 
-# readable PROXY: can clients read this setting? They also know more than these characters, which curl does not.
+# readable PROXY: can curl read this setting? Some runtimes read more, such as an @ in the password.
 readable() {
   case $1 in '') return 0 ;; *[![:print:]]*) return 1 ;; esac
   printf '%s\n' "$1" |
@@ -144,7 +144,7 @@ ask() {
   fi
   meta=$(
     trap '' XFSZ # then writing fails, and curl says so
-    ulimit -f $((most * 2 + 16)) # for answers that do not say how long they are
+    ulimit -f $((most * 2 + 16)) 2>/dev/null # for answers that do not say how long they are
     curl -q -sS -v -g --proto '=http,https' --connect-timeout "$t" --max-time "$seconds" --max-filesize $((most * 1024)) \
       -A oci-doctor.sh -o "$file" -D "$file.header" \
       -w '%{http_code} %{http_connect} %{time_namelookup} %{time_connect} %{time_appconnect} %{size_download} %{redirect_url}' \
@@ -310,12 +310,6 @@ look() {
     wait $!
   fi
   f4=$(reach "$n.ipv4") f6=$(reach "$n.ipv6")
-  if [ "$f4:$f6" = not-tls:not-tls ] || [ "$f4:$f6" = not-tls:no-name ] || [ "$f4:$f6" = no-name:not-tls ]; then
-    if plain "$n" "$host" "$3"; then
-      [ "$f4" = no-name ] || f4=plain-http
-      [ "$f6" = no-name ] || f6=plain-http
-    fi
-  fi
   # A name without an address of one family is no fault.
   f=$f4 shows=$n.ipv4
   case $f4:$f6 in
@@ -325,6 +319,11 @@ look() {
   no-name:* | no-route:*) f=$f6 shows=$n.ipv6 ;;
   esac
   [ "$f4" != no-route ] || [ "$f6" != no-route ] || f=no-route
+  if [ "$f" = not-tls ] && plain "$n" "$host" "$3"; then
+    f=plain-http
+    [ "$f4" != not-tls ] || f4=plain-http
+    [ "$f6" != not-tls ] || f6=plain-http
+  fi
   result "$n" "$host" ipv4 "$f4"
   result "$n" "$host" ipv6 "$f6"
   echo "$f" >"$dir/$n.fault"
@@ -564,13 +563,15 @@ follow() {
     case $(hostof "$next") in
     '' | *[!][A-Za-z0-9.:_-]*) next=- ;;
     esac
-    case $(cat "$dir/$to.url"):$next in
-    http://*:http://* | http*://*:https://*) ;;
-    *)
+    case $next in
+    https://*) ;;
+    http://*) case $(cat "$dir/$to.url") in https://*) next=- ;; esac ;;
+    *) next=- ;;
+    esac
+    if [ "$next" = - ]; then
       echo '98 000 000 0 0 0 0' >"$dir/$to.meta" # no code of curl
       return
-      ;;
-    esac
+    fi
     known "$(hostof "$next")" redirect
   done
 }
@@ -808,6 +809,7 @@ if [ ! -f "$dir/later" ]; then
     pull
   else
     follow none "$base/v2/oci-doctor/none/blobs/sha256:0000000000000000000000000000000000000000000000000000000000000000" -I
+    [ "$(fault none)" != redirect ] || answered none redirect
   fi
   wait $all
   looks
