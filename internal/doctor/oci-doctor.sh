@@ -157,7 +157,7 @@ ask() {
 said() { grep -qiE "$1" "$dir/$2.talk"; }
 
 # told FILE prints curl's error up to a quotation, which may be something secret.
-told() { sed -n "s/ *'.*//; s/^curl: ([0-9]*) //p" "$dir/$1.talk" | sed -n 1p; }
+told() { sed -n "s/ '.*//; s/^curl: ([0-9]*) //p" "$dir/$1.talk" | sed -n 1p; }
 
 # fault FILE prints why a request failed, or nothing.
 fault() {
