@@ -45,7 +45,7 @@ func command(stdout, stderr io.Writer, format *cli.Format) *cobra.Command {
 	var f flags
 	build := cli.ThisBuild(version)
 	cmd := &cobra.Command{
-		Use:   "oci-doctor NAME[/REPOSITORY[:TAG|@DIGEST]]",
+		Use:   "oci-doctor [http://]NAME[/REPOSITORY[:TAG|@DIGEST]]",
 		Short: "Find out why pulls from a registry fail on this machine",
 		Long: fmt.Sprintf(`oci-doctor tries what a container runtime does when it pulls from the registry NAME, step by
 step: names, IPv4 and IPv6, the proxy of the environment, TLS, the registry's answers, redirects,
@@ -53,16 +53,17 @@ a layer and parts of it. It says in one sentence what to open or to fix. Below i
 everything that was tried.
 
 It tries every host that the registry publishes in its list of endpoints. Without a list it tries
-the hosts to which the registry redirects. Give an image, so that it can read a layer.
+the hosts to which the registry redirects. Give an image, so that it can read a layer. Write http://
+before NAME for plain HTTP, which is the default for 127.0.0.1 and localhost.
 
 Run it on the machine that pulls, as the runtime runs: with the same HTTPS_PROXY and NO_PROXY. It
 needs no root. It reads no credentials, and sends none but those in HTTPS_PROXY, to that proxy. It
-takes at most %d times the time-out, and reads at most %s.`,
+takes at most %d times the time of --timeout, and reads at most %s.`,
 			int(new(doctor.Options).MaxTime()/doctor.DefaultTimeout), humanize.IBytes(doctor.MaxBytes)),
 		Example: `  oci-doctor registry.example.org
   oci-doctor registry.example.org/sample/app:1.0
   oci-doctor registry.example.org --image sample/app:1.0 --timeout 10s --output json
-  oci-doctor http://127.0.0.1:5050/sample/app:1.0
+  oci-doctor http://registry.example.org:5000/sample/app:1.0
   oci-doctor --print-script > oci-doctor.sh && sh oci-doctor.sh registry.example.org/sample/app:1.0`,
 		Args: cobra.MaximumNArgs(1),
 
@@ -110,7 +111,7 @@ takes at most %d times the time-out, and reads at most %s.`,
 	cli.Exits(cmd,
 		cli.ExitCode{Code: cli.CodeOK, Means: "all is well"},
 		cli.ExitCode{Code: cli.CodeFailure, Means: "a fault of this machine or its network, or failure of oci-doctor itself"},
-		cli.ExitCode{Code: cli.CodeDifferent, Means: "a fault of the registry: tell its operator"})
+		cli.ExitCode{Code: cli.CodeDifferent, Means: "machine and network are well: the registry is at fault, or has no such image"})
 	return cmd
 }
 

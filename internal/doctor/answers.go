@@ -126,7 +126,7 @@ func (f *Facts) answer(h *Host, t *Try) []Finding {
 		return owner("answer", "%s does not answer as a registry (%s)", h.Address, t.Detail)
 	case noImage:
 		if t.Status == http.StatusNotFound {
-			return one("no-image", Network, about, "%s has no image %s: check its name and tag.", registry, f.Target.Image)
+			return one("no-image", User, about, "%s has no image %s: check its name and tag.", registry, f.Target.Image)
 		}
 		return owner("answer", "%s answers %d to the manifest of %s", h.Address, t.Status, f.Target.Image)
 	case missing:

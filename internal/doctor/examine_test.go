@@ -84,7 +84,7 @@ func name(s *httptest.Server) string { return s.Listener.Addr().String() }
 
 func (s *site) examine(t *testing.T, image string, opt Options) *Report {
 	t.Helper()
-	target, err := ParseTarget(name(s.registry) + image)
+	target, err := ParseTarget("https://" + name(s.registry) + image)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +128,7 @@ func TestExamine(t *testing.T) {
 	}{
 		{name: "well", kind: "well", side: Nobody, says: "a layer came complete and unchanged"},
 		{name: "no image", image: "-", kind: "well", side: Nobody, says: "name an image"},
-		{name: "other image", image: "/sample/app:2.0", kind: "no-image", side: Network, says: "has no image sample/app:2.0"},
+		{name: "other image", image: "/sample/app:2.0", kind: "no-image", side: User, says: "has no image sample/app:2.0"},
 		{name: "denied", set: func(s *site) {
 			s.answers = answer(403, "application/xml", denial)
 			s.list = listOf(t, s.store, "arn:aws:s3:::sample-layers")
@@ -175,7 +175,7 @@ func TestExamine(t *testing.T) {
 			if r.Kind != tt.kind || r.Side != tt.side || !strings.Contains(r.Sentence, tt.says) || strings.Count(r.Sentence, ".\n") != 0 {
 				t.Errorf("%s, %s: %s", r.Kind, r.Side, r.Sentence)
 			}
-			if want := map[Side]int{Nobody: 0, Network: 1, Owner: 4}[tt.side]; r.ExitCode != want {
+			if want := map[Side]int{Nobody: 0, Network: 1, User: 4, Owner: 4}[tt.side]; r.ExitCode != want {
 				t.Errorf("exit code %d, want %d", r.ExitCode, want)
 			}
 			for _, format := range []cli.Format{cli.Text, cli.JSON} {
@@ -263,7 +263,7 @@ func TestTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	target, err := ParseTarget(l.Addr().String())
+	target, err := ParseTarget("https://" + l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -277,20 +277,44 @@ func TestTime(t *testing.T) {
 	}
 }
 
-// TestPlainPort: a port without TLS, and a web server that is no registry.
+// TestPlainPort: ports without TLS that a registry, another web server and a portal have.
 func TestPlainPort(t *testing.T) {
-	plain := httptest.NewServer(http.NotFoundHandler())
-	defer plain.Close()
-	target, err := ParseTarget(plain.Listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := Examine(t.Context(), target, Options{Proxy: func(*http.Request) (*url.URL, error) { return nil, nil }})
-	if r.Kind != "web-page" || r.Tried[0].Fault != notTLS {
-		t.Errorf("%+v", r)
-	}
-	target.Plain = true
-	if r := Examine(t.Context(), target, Options{}); r.Kind != "answer" {
-		t.Errorf("%+v", r)
+	images := registrytest.New(t, registrytest.Options{})
+	images.Image("sample/app", "1.0", "a layer")
+	portal := func(rw http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(rw, "<html>") }
+	elsewhere := http.RedirectHandler("http://portal.example/", http.StatusFound)
+	for kind, handler := range map[string]http.Handler{
+		"well plain-http": images, "answer plain-http": http.NotFoundHandler(), "web-page web-page": http.HandlerFunc(portal), "web-page": elsewhere,
+	} {
+		t.Run(kind, func(t *testing.T) {
+			s := httptest.NewServer(handler)
+			defer s.Close()
+			plain, secure, both := strings.Cut(kind, " ")
+			if !both {
+				secure = plain
+			}
+			// This machine is asked by plain HTTP unless the user says otherwise.
+			for scheme, want := range map[string]string{"": plain, "http://": plain, "https://": secure} {
+				target, err := ParseTarget(scheme + s.Listener.Addr().String() + "/sample/app:1.0")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !both && scheme != "https://" {
+					continue // the redirect would be followed
+				}
+				r := Examine(t.Context(), target, Options{Proxy: func(*http.Request) (*url.URL, error) { return nil, nil }})
+				if r.Kind != want {
+					t.Errorf("%s: %s", scheme, r.Sentence)
+				}
+				out, code := script(t, nil, scheme+s.Listener.Addr().String()+"/sample/app:1.0")
+				said := strings.NewReplacer("404 to /v2/: this is no registry", "404 to /v2/").Replace(r.Sentence)
+				if code != r.ExitCode || !strings.HasPrefix(out, said+"\n") {
+					t.Errorf("%s: %s\nexit code %d, the script says %s", scheme, said, code, out)
+				}
+				if hint := "write http://" + target.Registry + ","; r.Kind == "plain-http" && (r.ExitCode != 4 || !strings.Contains(r.Sentence, hint)) {
+					t.Errorf("exit code %d, %s", r.ExitCode, r.Sentence)
+				}
+			}
+		})
 	}
 }

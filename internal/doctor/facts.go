@@ -30,6 +30,7 @@ const (
 	stalled      Fault = "stalled"  // connected, then nothing
 	cutOff       Fault = "cut-off"  // connected, then the connection ends
 	notTLS       Fault = "not-tls"
+	plainHTTP    Fault = "plain-http" // a registry that has no TLS
 	badTime      Fault = "certificate-time"
 	wrongName    Fault = "certificate-name"
 	untrusted    Fault = "certificate-authority"

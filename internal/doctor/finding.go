@@ -2,10 +2,13 @@ package doctor
 
 import (
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 
 	"ociproxy/internal/check/judge"
+	"ociproxy/internal/cli"
+	"ociproxy/internal/outbound"
 )
 
 // Side says who can repair a fault.
@@ -15,6 +18,7 @@ type Side string
 const (
 	Nobody  Side = "none"     // there is nothing to repair
 	Network Side = "network"  // this machine, or the network that it is in
+	User    Side = "user"     // what the doctor was asked for is not there
 	Owner   Side = "registry" // the operator of the registry
 )
 
@@ -207,6 +211,10 @@ func single(f *Facts) (all []Finding) {
 		all = append(all, one("stalled", Network, hosts, "Connections to %s open, but no data come back: let the firewall pass them, or lower the MTU of this network (VPN).",
 			names(hosts))...)
 	}
+	if hosts, _ := f.with(plainHTTP); len(hosts) > 0 {
+		all = append(all, one("plain-http", User, hosts, "%s speaks plain HTTP, not HTTPS: write http://%s, and set the runtime to plain HTTP for it.",
+			registry, net.JoinHostPort(hosts[0].Name, hosts[0].Port))...)
+	}
 	if hosts, _ := f.with(notTLS, webPage); len(hosts) > 0 {
 		all = append(all, page(hosts)...)
 	}
@@ -259,8 +267,8 @@ func (h *Host) broken(family judge.Family) bool {
 	if family == judge.IPv4 {
 		t, other = other, t
 	}
-	if h.Via != nil || t == nil || !other.works() {
-		return false
+	if h.Via != nil || t == nil || !other.works() || outbound.Loopback(h.Name) {
+		return false // a server of this machine often listens in one family only, and a refusal there costs no time
 	}
 	return !slices.Contains([]Fault{noFault, noRecord, noRoute, noResolver, dnsFails, late}, t.Fault)
 }
@@ -318,7 +326,7 @@ func one(kind string, side Side, about []*Host, format string, args ...any) []Fi
 	for _, h := range about {
 		list = append(list, h.Address)
 	}
-	return []Finding{{kind, side, fmt.Sprintf(format, args...), list}}
+	return []Finding{{kind, side, cli.OneLine(fmt.Sprintf(format, args...)), list}} // servers choose some of the words
 }
 
 func add[T comparable](list []T, x T) []T {

@@ -44,6 +44,7 @@ func TestDiagnose(t *testing.T) {
 	}
 	port := h("s.example:8443", bad(silent), none)
 	port.Name, port.Port = "s.example", "8443"
+	this := h("localhost", fine, bad(refused))
 	tests := map[string]struct {
 		hosts []*Host
 		reads []*Try
@@ -57,6 +58,8 @@ func TestDiagnose(t *testing.T) {
 		"IPv4 is silent":         {[]*Host{h("r.example", bad(silent), fine)}, nil, "ipv4-broken", "IPv4 to r.example is broken while IPv6 works"},
 		"IPv6 cuts a request":    {[]*Host{h("r.example", fine, bad(stalled))}, []*Try{{Host: "r.example", Fault: stalled}}, "ipv6-broken", ""},
 		"IPv6 and a 503":         {[]*Host{h("r.example", fine, bad(silent))}, []*Try{{Host: "r.example", Fault: broken, Status: 503}}, "server-error ipv6-broken", ""},
+		"this machine":           {[]*Host{this}, nil, "well", ""},
+		"plain HTTP":             {[]*Host{h("r.example", bad(plainHTTP), none)}, nil, "plain-http", "write http://r.example:443,"},
 		"a consequence":          {[]*Host{h("r.example", fine, none), h("s.example", bad(silent), none)}, []*Try{{Host: "s.example", Fault: silent}}, "blocked", ""},
 		"an interruption":        {[]*Host{h("r.example", fine, none)}, []*Try{{Host: "r.example", Fault: cutOff}}, "interrupted", "in the middle of an answer"},
 		"no name":                {[]*Host{h("r.example", none, none)}, nil, "no-name", "does not exist"},
@@ -110,6 +113,11 @@ func TestParseTarget(t *testing.T) {
 		"https://registry.example.org/a/b":      "https://registry.example.org a/b:latest",
 		"registry.example.org:5000/a/b:1.0":     "https://registry.example.org:5000 a/b:1.0",
 		"http://127.0.0.1:5050/a":               "http://127.0.0.1:5050 a:latest",
+		"127.0.0.1:5050/a":                      "http://127.0.0.1:5050 a:latest",
+		"LocalHost:5050":                        "http://localhost:5050 ",
+		"[::1]:5050":                            "http://[::1]:5050 ",
+		"https://127.0.0.1:5050/a":              "https://127.0.0.1:5050 a:latest",
+		"http://https://r":                      "error",
 		"[2001:db8::1]:443/a:x":                 "https://[2001:db8::1]:443 a:x",
 		"r/a@sha256:" + strings.Repeat("0", 64): "https://r a@sha256:" + strings.Repeat("0", 64),
 		"":                                      "error", "/a": "error", "r:0/a": "error", "r:99999": "error", "user:pw@r/a": "error",

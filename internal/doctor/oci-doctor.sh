@@ -7,18 +7,20 @@ export LC_ALL
 
 usage() {
   cat <<'END'
-usage: oci-doctor.sh [-t SECONDS] NAME[/REPOSITORY[:TAG]]
+usage: oci-doctor.sh [-t SECONDS] [http://]NAME[/REPOSITORY[:TAG|@DIGEST]]
 
 Tries what a container runtime does when it pulls from the registry NAME, and says in one sentence
-what to open or to fix. Below it is a table of what was tried.
+what to open or to fix. Below it is a table of what was tried. It uses HTTPS, except for 127.0.0.1 and
+localhost; write http://NAME for plain HTTP.
 
   -t SECONDS  time for one step (default 5)
+  -h, --help  print this text
 
   oci-doctor.sh registry.example.org
   oci-doctor.sh registry.example.org/sample/app:1.0
 
-Exit codes: 0 all is well, 1 a fault of this machine or its network, 2 usage, 4 a fault of the
-registry: tell its operator. It takes six times SECONDS at most, and reads at most 32 MiB.
+Exit codes: 0 all is well, 1 a fault of this machine or its network, 2 usage, 4 no fault of these: the
+registry is at fault, or has no such image. It takes six times SECONDS at most, and reads at most 32 MiB.
 END
 }
 
@@ -28,23 +30,33 @@ wrong() {
 }
 
 t=5
-while getopts t:h option; do
+if [ "${1:-}" = --help ]; then usage && exit 0; fi
+while getopts :t:h option; do
   case $option in
   t) t=$OPTARG ;;
   h) usage && exit 0 ;;
-  *) wrong "unknown option" ;;
+  :) wrong "-$OPTARG: want a number of seconds" ;;
+  *) wrong "unknown option; --help lists them" ;;
   esac
 done
 shift $((OPTIND - 1))
-case $t in '' | 0 | *[!0-9]*) wrong "-t $t: want a number of seconds" ;; esac
+case $t in '' | 0* | *[!0-9]* | ????*) wrong "-t $t: want a number of seconds" ;; esac
 [ $# = 1 ] || wrong "name the registry"
 command -v curl >/dev/null || { echo 'oci-doctor.sh: there is no curl: install it' >&2 && exit 1; }
 
-scheme=https
-case $1 in http://*) scheme=http ;; esac
+# literal HOST: is it an address of IPv4? loopback HOST: is it this machine?
+literal() { case ${1%:*} in *[!0-9.]*) return 1 ;; *.*.*.*) return 0 ;; *) return 1 ;; esac }
+loopback() { case ${1%:*} in localhost) return 0 ;; 127.*) literal "$1" ;; *) return 1 ;; esac }
+
 rest=${1#http://}
-rest=${rest#https://}
-registry=${rest%%/*}
+[ "$rest" != "$1" ] || rest=${rest#https://}
+registry=$(printf '%s' "${rest%%/*}" | tr '[:upper:]' '[:lower:]')
+scheme=https
+case $1 in
+http://*) scheme=http ;;
+https://*) ;;
+*) ! loopback "$registry" || scheme=http ;;
+esac
 case $registry in '' | *[!A-Za-z0-9.:_-]*) wrong "registry $registry: want a name such as registry.example.org" ;; esac
 image=
 case $rest in */?*) image=${rest#*/} ;; esac
@@ -57,6 +69,26 @@ case $image$tag in *[!A-Za-z0-9.:_/-]*) wrong "image $image:$tag: want REPOSITOR
 base=$scheme://$registry
 begin=$(date +%s)
 
+# readable PROXY: can curl read this setting? Some runtimes read more, such as an @ in the password.
+readable() {
+  case $1 in '') return 0 ;; *[![:print:]]*) return 1 ;; esac
+  printf '%s\n' "$1" |
+    grep -Eiq "^((https?|socks5h?)://)?(([a-z0-9._~!\$&'()*+,;=:-]|%[0-9a-f]{2})*@)?([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?/?\$"
+}
+
+# The environment as runtimes read it: names in upper case first, and no ALL_PROXY. curl never sees a proxy that it cannot
+# read: its errors repeat the password.
+https_proxy=${HTTPS_PROXY:-${https_proxy:-}}
+http_proxy=${HTTP_PROXY:-${http_proxy:-}}
+no_proxy=${NO_PROXY:-${no_proxy:-}}
+unset HTTPS_PROXY HTTP_PROXY NO_PROXY ALL_PROXY all_proxy
+unread=
+readable "$https_proxy" || https_proxy='' unread=HTTPS_PROXY
+readable "$http_proxy" || http_proxy='' unread="$unread HTTP_PROXY"
+export https_proxy http_proxy no_proxy
+variable=HTTPS_PROXY
+[ "$scheme" = https ] || variable=HTTP_PROXY
+
 dir=${TMPDIR:-/tmp}/oci-doctor.$$
 (umask 077 && mkdir "$dir") || exit 1
 trap 'rm -rf "$dir"' EXIT
@@ -64,12 +96,15 @@ trap 'exit 1' HUP INT TERM
 : >"$dir/rows"
 : >"$dir/hosts"
 
+# safe leaves nothing that a terminal would obey. Servers choose much of the text.
+safe() { tr -d '\000-\010\013-\037\177' | tr '\200-\377' '?'; }
+
 # row FILE RESULT HOST WHAT DETAIL adds a row of the table.
-row() { printf '%-6s  %-40s  %-8s  %s\n' "$2" "$3" "$4" "$5" >>"$dir/$1"; }
+row() { printf '%-6s  %-40s  %-8s  %s\n' "$2" "$3" "$4" "$5" | safe >>"$dir/$1"; }
 
 # says CODE SENTENCE ends with the sentence and the table.
 says() {
-  printf '%s\n\n' "$2"
+  printf '%s\n\n' "$2" | safe
   printf '%-6s  %-40s  %-8s  %s\n' RESULT HOST WHAT DETAIL
   n=1
   while [ -f "$dir/$n.rows" ]; do
@@ -84,10 +119,14 @@ owner() { says 4 "$1, which is not your network's fault: tell the operator of $r
 
 # ask FILE SECONDS URL [OPTION…] makes a request. The body comes into FILE, curl's talk into FILE.talk, and what is known of
 # the answer into FILE.meta: curl's exit code, the status, the proxy's status, the times of name, connection and TLS, the
-# kind, the bytes, and where it redirects to.
+# bytes, and where it redirects to. curl gets no more than $most KiB. It obeys nothing that a server can write into a URL:
+# no scheme but these, and no patterns.
+most=8192
+spent=0 # bytes, of requests that are not made at the same time as others
 ask() {
   file=$dir/$1 seconds=$2 url=$3
   shift 3
+  ! loopback "$(hostof "$url")" || set -- "$@" --noproxy '*'
   : >"$file"
   left=$((begin + 6 * t - $(date +%s)))
   [ "$seconds" -le "$left" ] || seconds=$left
@@ -97,13 +136,28 @@ ask() {
     echo '99 000 000 0 0 0 0' >"$file.meta" # no code of curl
     return
   fi
-  meta=$(curl -q -sS -v --connect-timeout "$t" --max-time "$seconds" --max-filesize 8388608 -A oci-doctor.sh -o "$file" -D "$file.header" \
-    -w '%{http_code} %{http_connect} %{time_namelookup} %{time_connect} %{time_appconnect} %{size_download} %{redirect_url}' \
-    "$@" "$url" 2>"$file.talk")
+  if [ "$spent" -gt 16777216 ]; then
+    : >"$file.talk"
+    : >"$file.header"
+    echo '63 000 000 0 0 0 0' >"$file.meta"
+    return
+  fi
+  meta=$(
+    trap '' XFSZ # then writing fails, and curl says so
+    ulimit -f $((most * 2 + 16)) 2>/dev/null # for answers that do not say how long they are
+    curl -q -sS -v -g --proto '=http,https' --connect-timeout "$t" --max-time "$seconds" --max-filesize $((most * 1024)) \
+      -A oci-doctor.sh -o "$file" -D "$file.header" \
+      -w '%{http_code} %{http_connect} %{time_namelookup} %{time_connect} %{time_appconnect} %{size_download} %{redirect_url}' \
+      "$@" --url "$url" 2>"$file.talk"
+  )
   echo "$? $meta" >"$file.meta"
+  spent=$((spent + $(wc -c <"$file")))
 }
 
 said() { grep -qiE "$1" "$dir/$2.talk"; }
+
+# told FILE prints curl's error up to a quotation, which may be something secret.
+told() { sed -n "s/ '.*//; s/^curl: ([0-9]*) //p" "$dir/$1.talk" | sed -n 1p; }
 
 # fault FILE prints why a request failed, or nothing.
 fault() {
@@ -112,6 +166,8 @@ fault() {
   0) if page "$1"; then echo web-page; fi ;;
   5 | 97) echo proxy-dead ;;
   99) echo late ;;
+  23 | 63) if page "$1"; then echo web-page; else echo too-much; fi ;;
+  98) echo redirect ;;
   6) echo no-name ;;
   7)
     if via "$1" >/dev/null; then
@@ -151,7 +207,7 @@ fault() {
     5??) echo proxy-fails ;;
     *)
       if [ "$code" = 35 ] && said 'wrong version|http request|packet length' "$1"; then
-        echo web-page
+        echo not-tls
       else
         echo cut-off
       fi
@@ -159,6 +215,12 @@ fault() {
     esac
     ;;
   esac
+}
+
+# reach FILE prints why a host cannot be reached, or nothing. How much it sends does not matter.
+reach() {
+  f=$(fault "$1")
+  [ "$f" = too-much ] || echo "$f"
 }
 
 zero() { case $1 in *[1-9]*) echo no ;; *) echo yes ;; esac; }
@@ -175,8 +237,11 @@ page() {
 
 # via FILE prints the proxy of the environment that a request took.
 via() {
-  proxy=$(sed -n "/ [Nn][Oo]_[A-Za-z]* ==/d; s/^\* Uses proxy env variable [A-Za-z_]* == '\([^']*\)'.*/\1/p" "$dir/$1.talk" | sed -n 1p)
-  [ -n "$proxy" ] || return 1
+  case $(sed -n 's/^\* Uses proxy env variable \(https*_proxy\) ==.*/\1/p' "$dir/$1.talk" | sed -n 1p) in
+  https_proxy) proxy=$https_proxy ;;
+  http_proxy) proxy=$http_proxy ;;
+  *) return 1 ;;
+  esac
   proxy=${proxy#*://}
   proxy=${proxy##*@}
   echo "${proxy%/}"
@@ -189,7 +254,8 @@ issuer() {
     if (!sub(/.*O *= */, "", o)) o = ""
     if (!sub(/.*CN *= */, "", cn)) cn = ""
     sub(/[;,].*/, "", o); sub(/[;,].*/, "", cn)
-    if (o != "" && index(cn, o) == 0) cn = o " " cn
+    if (cn == "") cn = o
+    else if (o != "" && index(cn, o) == 0) cn = o " " cn
     print cn
   }'
 }
@@ -197,7 +263,7 @@ issuer() {
 # skew FILE prints how many seconds the clock of the host is ahead of this machine's.
 skew() {
   {
-    sed -n 's/^[Dd]ate: *[A-Za-z]*, *\(.*\) GMT.*/\1/p' "$dir/$1.header" | sed -n 1p
+    sed -n 's/^[Dd]ate: *[A-Za-z]*, *\([0-9]\{1,2\} [A-Za-z]\{3\} [0-9]\{4\} [0-9][0-9]:[0-9][0-9]:[0-9][0-9]\) GMT.*/\1/p' "$dir/$1.header" | sed -n 1p
     date -u '+%d %b %Y %H:%M:%S'
   } | awk '
     function seconds(text, p, h, y, m, a) {
@@ -212,31 +278,38 @@ skew() {
 
 # look N HOST KIND tries the ways to a host, and leaves what it finds in files N.*.
 look() {
-  n=$1 host=$2
+  n=$1 host=$2 most=32
   path=/sha256:0000000000000000000000000000000000000000000000000000000000000000
   case $3 in registry | upstream) path=/v2/ ;; esac
   : >"$dir/$n.rows"
-  if [ -n "${https_proxy:-}${HTTPS_PROXY:-}${http_proxy:-}${ALL_PROXY:-}${all_proxy:-}" ]; then
+  if [ -n "$https_proxy$http_proxy" ]; then
     ask "$n.proxy" "$t" "$scheme://$host$path"
     if via "$n.proxy" >/dev/null; then
-      f=$(fault "$n.proxy")
+      f=$(reach "$n.proxy")
       [ "$f" != no-name ] || f="proxy-fails"
+      if [ "$f" = not-tls ] && plain "$n" "$host" "$3"; then f=plain-http; fi
       result "$n" "$host" proxy "$f"
       echo "$f" >"$dir/$n.fault"
       echo "$n.proxy" >"$dir/$n.shows"
       via "$n.proxy" >"$dir/$n.via"
       if [ "$f" = proxy-refuses ]; then
         ask "$n.ipv4" "$t" "$scheme://$host$path" --noproxy '*'
-        [ -n "$(fault "$n.ipv4")" ] || : >"$dir/$n.direct"
+        [ -n "$(reach "$n.ipv4")" ] || : >"$dir/$n.direct"
       fi
       inspect "$n" "$host" "$path" "$f"
       return
     fi
   fi
-  ask "$n.ipv6" "$t" "$scheme://$host$path" -6 &
-  ask "$n.ipv4" "$t" "$scheme://$host$path" -4
-  wait $!
-  f4=$(fault "$n.ipv4") f6=$(fault "$n.ipv6")
+  if literal "$host"; then
+    : >"$dir/$n.ipv6.talk"
+    echo '6 000 000 0 0 0 0' >"$dir/$n.ipv6.meta" # it has no IPv6
+    ask "$n.ipv4" "$t" "$scheme://$host$path" -4
+  else
+    ask "$n.ipv6" "$t" "$scheme://$host$path" -6 &
+    ask "$n.ipv4" "$t" "$scheme://$host$path" -4
+    wait $!
+  fi
+  f4=$(reach "$n.ipv4") f6=$(reach "$n.ipv6")
   # A name without an address of one family is no fault.
   f=$f4 shows=$n.ipv4
   case $f4:$f6 in
@@ -246,16 +319,33 @@ look() {
   no-name:* | no-route:*) f=$f6 shows=$n.ipv6 ;;
   esac
   [ "$f4" != no-route ] || [ "$f6" != no-route ] || f=no-route
+  if [ "$f" = not-tls ] && plain "$n" "$host" "$3"; then
+    f=plain-http
+    [ "$f4" != not-tls ] || f4=plain-http
+    [ "$f6" != not-tls ] || f6=plain-http
+  fi
   result "$n" "$host" ipv4 "$f4"
   result "$n" "$host" ipv6 "$f6"
   echo "$f" >"$dir/$n.fault"
   echo "$shows" >"$dir/$n.shows"
-  if [ -z "$f" ]; then
+  # A server of this machine often listens in one family only, and a refusal there costs no time.
+  if [ -z "$f" ] && ! loopback "$host"; then
     case $f4 in '' | no-name | no-route | dns-dead | late) ;; *) echo "$host" >"$dir/$n.broken4" ;; esac
     case $f6 in '' | no-name | no-route | dns-dead | late) ;; *) echo "$host" >"$dir/$n.broken6" ;; esac
   fi
   inspect "$n" "$host" "$path" "$f"
 }
+
+# plain N HOST KIND: is a server without TLS a registry, or another server that is there on purpose? A portal has a page of
+# its own for every request.
+plain() {
+  [ "$3" = registry ] || return 1
+  ask "$1.plain" "$t" "http://$(ported "$2")/v2/"
+  read -r code _ _ _ _ _ _ redirect <"$dir/$1.plain.meta"
+  [ "$code" = 0 ] && [ -z "$redirect" ] && ! page "$1.plain"
+}
+
+ported() { case $1 in *:*) echo "$1" ;; *) echo "$1:443" ;; esac }
 
 # inspect N HOST PATH FAULT reads issuer and clock of a host whose certificate is not taken.
 inspect() {
@@ -272,7 +362,7 @@ result() {
   case $4 in
   '') row "$1.rows" ok "$2" "$3" "status $(cut -d' ' -f2 "$dir/$1.$3.meta")" ;;
   no-name | no-route) row "$1.rows" info "$2" "$3" "$4" ;;
-  *) row "$1.rows" error "$2" "$3" "$4: $(sed -n 's/^curl: ([0-9]*) //p' "$dir/$1.$3.talk" | sed -n 1p)" ;;
+  *) row "$1.rows" error "$2" "$3" "$4: $(told "$1.$3")" ;;
   esac
 }
 
@@ -315,8 +405,6 @@ ports() {
 
 # judge ends if the ways to the hosts show a fault.
 judge() {
-  variable=HTTPS_PROXY
-  [ "$scheme" = https ] || variable=http_proxy
   if with proxy-dead; then
     says 1 "The proxy $(cat "$dir/$first.via") of your environment does not answer: start it, or correct $variable."
   fi
@@ -430,7 +518,10 @@ single() {
   if with stalled; then
     says 1 "Connections to $(series "$dir/with") open, but no data come back: let the firewall pass them, or lower the MTU of this network (VPN)."
   fi
-  if with web-page; then portal; fi
+  if with plain-http; then
+    says 4 "$registry speaks plain HTTP, not HTTPS: write http://$(ported "$registry"), and set the runtime to plain HTTP for it."
+  fi
+  if with not-tls web-page; then portal; fi
 }
 
 portal() {
@@ -459,7 +550,8 @@ known() {
   if [ "$(wc -l <"$dir/hosts")" -lt 64 ] && ! grep -q "^$1 " "$dir/hosts"; then echo "$1 $2" >>"$dir/hosts"; fi
 }
 
-# follow FILE URL [OPTION…] makes a request and follows redirects by hand. It leaves the last URL in FILE.url.
+# follow FILE URL [OPTION…] makes a request and follows redirects by hand, as far as clients do. It leaves the last URL in
+# FILE.url.
 follow() {
   to=$1 next=$2
   shift 2
@@ -468,6 +560,18 @@ follow() {
     ask "$to" $((3 * t)) "$next" "$@"
     read -r _ _ _ _ _ _ _ next <"$dir/$to.meta"
     [ -n "$next" ] || return
+    case $(hostof "$next") in
+    '' | *[!][A-Za-z0-9.:_-]*) next=- ;;
+    esac
+    case $next in
+    https://*) ;;
+    http://*) case $(cat "$dir/$to.url") in https://*) next=- ;; esac ;;
+    *) next=- ;;
+    esac
+    if [ "$next" = - ]; then
+      echo '98 000 000 0 0 0 0' >"$dir/$to.meta" # no code of curl
+      return
+    fi
     known "$(hostof "$next")" redirect
   done
 }
@@ -477,13 +581,17 @@ answered() {
   read -r code status _ <"$dir/$1.meta"
   host=$(hostof "$(cat "$dir/$1.url")")
   f=$(fault "$1")
+  case $1:$f in
+  layer:too-much) f=changed ;;
+  range:too-much) f=ranges ;;
+  esac
   case $f:$status in
   :401) f=login ;;
   :429) f=rate-limit ;;
   :5??) f="server-error" ;;
   esac
   if [ -n "$f" ]; then
-    row rows error "$host" "$2" "$f ${status#000} $(sed -n 's/^curl: ([0-9]*) //p' "$dir/$1.talk" | sed -n 1p)"
+    row rows error "$host" "$2" "$f ${status#000} $(told "$1")"
     later "$f" "$host" "$status"
     return 1
   fi
@@ -524,7 +632,7 @@ pull() {
     manifest "$child" || return
   fi
   layer=$(sed '1,/^layers$/d' "$dir/objects" | awk '
-    match($0, /"size":[0-9]+/) { size = substr($0, RSTART + 7, RLENGTH - 7) }
+    match($0, /"size":[0-9]+/) && RLENGTH <= 22 { size = substr($0, RSTART + 7, RLENGTH - 7) } # as shells can count
     match($0, /"digest":"sha256:[0-9a-f]+"/) { digest = substr($0, RSTART + 10, RLENGTH - 11) }
     digest != "" && size > 0 && (best == "" || size + 0 < best + 0) { best = size; is = digest }
     { size = digest = "" }
@@ -532,7 +640,7 @@ pull() {
   size=${layer% *} digest=${layer#* }
   [ -n "$digest" ] || return
   if [ "$size" -gt 8388608 ]; then
-    follow layer "$base/v2/$image/blobs/$digest" -I
+    follow layer "$base/v2/$image/blobs/$digest" -I --max-filesize 0 # of no body
   else
     follow layer "$base/v2/$image/blobs/$digest"
   fi
@@ -579,14 +687,15 @@ pull() {
 bucket() {
   path=${2#*://*/}
   name=${path%%/*}
+  case $name in *[!A-Za-z0-9._-]*) name=$1 ;; esac
   case $1 in *.s3.*) name=${1%%.s3.*} ;; esac
   arn=
   if [ -f "$dir/list" ]; then
-    grep "\"host\":\"$1\"" "$dir/endpoints" | sed -n 's/.*"bucket":"\([^"]*\)".*/\1/p' >"$dir/arns"
+    grep -F "\"host\":\"${1%:*}\"" "$dir/endpoints" | sed -n 's/.*"bucket":"\([^"]*\)".*/\1/p' >"$dir/arns"
     arn=$(grep ":$name\$" "$dir/arns" | sed -n 1p)
     if [ -z "$arn" ] && [ "$(wc -l <"$dir/arns")" -eq 1 ]; then arn=$(cat "$dir/arns"); fi
   fi
-  arn=${arn:-arn:aws:s3:::$name}
+  case $arn in '' | *[!A-Za-z0-9:._-]*) arn=arn:aws:s3:::$name ;; esac
   name=${arn##*:}
 }
 
@@ -601,15 +710,17 @@ answers() {
     ;;
   esac
   case $f in
-  web-page) portal ;;
+  not-tls | web-page) portal ;;
   login) owner "$host asks for a login (401)" ;;
   rate-limit) owner "$host answers that there are too many requests (429)" ;;
   server-error) owner "$host answers $status" ;;
   answer) owner "$host does not answer as a registry ($status to /v2/)" ;;
+  too-much) owner "$host sends more data than it should" ;;
+  redirect) owner "$host redirects to an address that clients do not follow" ;;
   missing) owner "$host answers $status to a layer that the image has" ;;
   no-image)
     [ "$status" = 404 ] || owner "$host answers $status to the manifest of $image:$tag"
-    says 1 "$registry has no image $image:$tag: check its name and tag."
+    says 4 "$registry has no image $image:$tag: check its name and tag."
     ;;
   denied)
     if grep -q '<Code>AccessDenied</Code>' "$dir/layer"; then
@@ -650,12 +761,22 @@ looks() {
   [ -z "$pids" ] || wait $pids
 }
 
+case " $unread " in
+*" $variable "*)
+  if ! loopback "$registry"; then
+    row rows error "$registry" proxy proxy-setting
+    says 1 "The proxy in $variable of your environment cannot be read: write http://HOST:PORT, or http://USER:PASSWORD@HOST:PORT with special characters as %XX."
+  fi
+  ;;
+esac
 known "$(hostof "$registry")" registry
 looks
 judge
 : >"$dir/trusted"
 echo "$base/v2/" >"$dir/api.url"
+most=32
 follow api "$base/v2/"
+most=8192
 if answered api api; then
   if [ "$status" = 200 ]; then
     row rows ok "$host" api 200
@@ -672,7 +793,7 @@ if [ ! -f "$dir/later" ]; then
     awk 'match($0, /"host":"[^"]*"/) {
       host = substr($0, RSTART + 8, RLENGTH - 9); kind = "store"; port = ""
       if (match($0, /"kind":"[^"]*"/)) kind = substr($0, RSTART + 8, RLENGTH - 9)
-      if (match($0, /"port":[0-9]+/)) port = substr($0, RSTART + 7, RLENGTH - 7)
+      if (match($0, /"port":[0-9]+/) && RLENGTH <= 12) port = substr($0, RSTART + 7, RLENGTH - 7)
       if (port != "" && port != 443) host = host ":" port
       print host, kind
     }' "$dir/endpoints" >"$dir/listed"
@@ -688,6 +809,7 @@ if [ ! -f "$dir/later" ]; then
     pull
   else
     follow none "$base/v2/oci-doctor/none/blobs/sha256:0000000000000000000000000000000000000000000000000000000000000000" -I
+    [ "$(fault none)" != redirect ] || answered none redirect
   fi
   wait $all
   looks

@@ -2,12 +2,14 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 
 	"ociproxy/internal/check/judge"
+	"ociproxy/internal/cli"
 	"ociproxy/internal/endpoints"
 	"ociproxy/internal/oci"
 )
@@ -20,6 +22,9 @@ const (
 	maxHops     = 5
 	maxBody     = 1 << 10 // bytes of an error that are kept
 )
+
+// errRedirect is about an address that clients refuse. Its name may be written to deceive the reader of a terminal.
+var errRedirect = errors.New("it redirects to an address that clients do not follow")
 
 // errand is a request that may be redirected, and what came of it.
 type errand struct {
@@ -37,13 +42,25 @@ func (d *doctor) send(ctx context.Context, what string, q judge.Query) *errand {
 	e := &errand{what: what, q: q, url: q.URL}
 	e.ans = d.asker.Ask(ctx, q)
 	for _, hop := range e.ans.Hops {
+		if !followed(hop.To) {
+			e.ans.Err = errRedirect
+			break
+		}
 		e.url = hop.To.String()
 		d.found(hop.To)
+	}
+	if to := e.ans.Location; to != nil && strings.HasPrefix(e.url, "https:") && to.Scheme != "https" {
+		e.ans.Err = errRedirect
 	}
 	if u, err := url.Parse(e.url); err == nil {
 		e.host = hostOf(u)
 	}
 	return e
+}
+
+// followed reports whether clients follow a redirect.
+func followed(to *url.URL) bool {
+	return (to.Scheme == "https" || to.Scheme == "http") && to.User == nil && validHost(strings.ToLower(to.Hostname()))
 }
 
 func hostOf(u *url.URL) string { return shown(u.Hostname(), portOf(u), u.Scheme == "http") }
@@ -60,7 +77,7 @@ func portOf(u *url.URL) string {
 
 // note adds a row about an errand.
 func (d *doctor) note(e *errand, fault Fault, v judge.Verdict) {
-	t := &Try{Host: e.host, What: e.what, Result: v.Result, Fault: fault, Detail: v.Detail, Status: e.ans.Status, Took: e.ans.Took, url: clean(e.url)}
+	t := &Try{Host: e.host, What: e.what, Result: v.Result, Fault: fault, Detail: cli.OneLine(v.Detail), Status: e.ans.Status, Took: e.ans.Took, url: clean(e.url)}
 	if e.proxyStatus != 0 {
 		t.Status = e.proxyStatus
 	}
@@ -80,6 +97,8 @@ func (d *doctor) failed(e *errand) bool {
 	fault := noFault
 	detail := fmt.Sprintf("%d", e.ans.Status)
 	switch s := e.ans.Status; {
+	case errors.Is(e.ans.Err, errRedirect):
+		fault, detail = badAnswer, errRedirect.Error()
 	case e.ans.Err != nil:
 		fault, e.proxyStatus = asking(e.ans.Err)
 		detail = reason(e.ans.Err)

@@ -35,7 +35,7 @@ func (d *doctor) report(took time.Duration) *Report {
 	if d.target.Image.Name != "" {
 		r.Image = d.target.Image.String()
 	}
-	r.ExitCode = map[Side]int{Nobody: cli.CodeOK, Network: cli.CodeFailure, Owner: cli.CodeDifferent}[r.Side]
+	r.ExitCode = map[Side]int{Nobody: cli.CodeOK, Network: cli.CodeFailure, User: cli.CodeDifferent, Owner: cli.CodeDifferent}[r.Side]
 	for _, h := range d.facts.Hosts {
 		if h.Via != nil {
 			r.Tried = append(r.Tried, h.Via)

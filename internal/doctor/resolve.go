@@ -53,14 +53,17 @@ func addresses(ctx context.Context, r *net.Resolver, f judge.Family, host string
 		return nil, noRecord, &judge.NoAddress{Host: host, F: f, Literal: true}
 	}
 	found, err := r.LookupNetIP(ctx, string(f), host)
-	var dns *net.DNSError
+	var (
+		dns   *net.DNSError
+		other *net.AddrError // the file of hosts has another family only
+	)
 	switch {
 	case err == nil && len(found) > 0:
 		for i := range found {
 			found[i] = found[i].Unmap()
 		}
 		return found, noFault, nil
-	case err == nil, errors.As(err, &dns) && dns.IsNotFound:
+	case err == nil, errors.As(err, &dns) && dns.IsNotFound, errors.As(err, &other):
 		return nil, noRecord, &judge.NoAddress{Host: host, F: f}
 	}
 	return nil, looking(err), err

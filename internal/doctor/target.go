@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"ociproxy/internal/check/judge"
+	"ociproxy/internal/outbound"
 )
 
 // Target is a registry, and an image in it when one is given.
@@ -18,14 +19,18 @@ type Target struct {
 	Image    judge.Ref
 }
 
-// ParseTarget reads NAME, NAME:PORT or NAME/REPOSITORY[:TAG|@DIGEST]. `http://` before the name means plain HTTP.
+// ParseTarget reads NAME, NAME:PORT or NAME/REPOSITORY[:TAG|@DIGEST]. `http://` before the name means plain HTTP, and
+// `https://` means TLS. With neither, it is TLS, except for this machine, where registries have no certificates.
 func ParseTarget(text string) (Target, error) {
 	var t Target
 	rest, plain := strings.CutPrefix(text, "http://")
-	t.Plain = plain
-	rest = strings.TrimPrefix(rest, "https://")
+	secure := false
+	if !plain {
+		rest, secure = strings.CutPrefix(rest, "https://")
+	}
 	registry, image, found := strings.Cut(strings.TrimSuffix(rest, "/"), "/")
 	t.Registry = strings.ToLower(registry)
+	t.Plain = plain || !secure && outbound.Loopback(t.Registry)
 	if host, port, err := net.SplitHostPort(t.Registry); err == nil {
 		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 || host == "" {
 			return t, fmt.Errorf("port %q: want a number between 1 and 65535", port)

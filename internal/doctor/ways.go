@@ -50,6 +50,13 @@ func (d *doctor) look(run context.Context, h *Host) {
 		all.Wait()
 	}
 	h.V4, h.V6 = v4, v6
+	if fault, _ := h.fault(); fault == notTLS && h.Kind == "registry" && d.plain(ctx, h) {
+		for _, t := range h.ways() {
+			if t.Fault == notTLS {
+				t.Fault, t.Detail = plainHTTP, "it speaks plain HTTP"
+			}
+		}
+	}
 	if h.Via != nil || !h.Later.IsZero() { // clients do not go this way, or not yet
 		v4.excuse(v4.Fault)
 		v6.excuse(v6.Fault)
@@ -59,6 +66,13 @@ func (d *doctor) look(run context.Context, h *Host) {
 			t.excuse(late)
 		}
 	}
+}
+
+// plain reports whether a server without TLS is a registry, or another server that is there on purpose: a portal has a
+// page of its own for every request.
+func (d *doctor) plain(ctx context.Context, h *Host) bool {
+	ans := d.asker.Ask(ctx, judge.Query{Method: http.MethodGet, URL: "http://" + net.JoinHostPort(h.Name, h.Port) + h.path(), Max: maxLook})
+	return ans.Err == nil && ans.Location == nil && !isPage(ans)
 }
 
 // excuse makes a failure information.

@@ -151,7 +151,9 @@ func badProxy(names ...string) error {
 			text = "http://" + text
 		}
 		u, err := url.Parse(text)
-		if err != nil || u.Hostname() == "" || !slices.Contains([]string{"http", "https", "socks5", "socks5h"}, u.Scheme) {
+		// An @ after the host: the password has a character that ends the host, and "host" is the beginning of the secret.
+		if err != nil || u.Hostname() == "" || !slices.Contains([]string{"http", "https", "socks5", "socks5h"}, u.Scheme) ||
+			strings.Contains(u.Path+u.RawQuery+u.Fragment, "@") {
 			return environmentError{fmt.Errorf("the environment's %s: %w", name, errProxy)}
 		}
 		return nil

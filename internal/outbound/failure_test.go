@@ -159,7 +159,7 @@ func TestRoots(t *testing.T) {
 // A proxy variable that net/http would ignore makes the requests that it applies to fail, and the error does not
 // contain its text. Requests to metadata servers never use a proxy.
 func TestBadProxy(t *testing.T) {
-	for _, bad := range []string{"http://user:sec#ret@proxy:3128", "http://user:sec%ret@proxy:3128", "ftp://proxy", "http://"} {
+	for _, bad := range []string{"http://user:sec#ret@proxy:3128", "http://user:sec%ret@proxy:3128", "ftp://proxy", "http://", "http://user:12/sec@proxy", "http://user:12?sec@proxy"} {
 		t.Setenv("HTTPS_PROXY", bad)
 		_, _, err := get(t, New(Options{}), "https://192.0.2.1/")
 		if !errors.Is(err, errProxy) || !Certain(err) || strings.Contains(err.Error(), "sec") {
@@ -172,7 +172,7 @@ func TestBadProxy(t *testing.T) {
 			}
 		}
 	}
-	for _, good := range []string{"proxy:3128", "http://user:p%40ss@proxy:3128", "https://proxy", "socks5://proxy:1080"} {
+	for _, good := range []string{"proxy:3128", "http://user:p%40ss@proxy:3128", "https://proxy", "socks5://proxy:1080", "http://proxy:3128/"} {
 		t.Setenv("HTTPS_PROXY", good)
 		if err := badProxy("HTTPS_PROXY"); err != nil {
 			t.Errorf("%s: %v", good, err)

@@ -101,7 +101,7 @@ func exitCode(says string) int {
 	switch {
 	case strings.HasPrefix(says, "All is well"), strings.HasPrefix(says, "Pulls work here"):
 		return 0
-	case strings.HasSuffix(says, tell):
+	case strings.HasSuffix(says, tell), strings.HasSuffix(says, "check its name and tag."):
 		return 4
 	}
 	return 1

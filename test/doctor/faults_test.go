@@ -119,8 +119,7 @@ func proxyFaults(t *testing.T) []fault {
 		{name: "the proxy has no name", env: []string{"HTTPS_PROXY=http://nowhere.test:3128"},
 			says: "The proxy nowhere.test:3128 of your environment does not answer: start it, or correct HTTPS_PROXY."},
 		{name: "the variable is no URL", env: []string{"HTTPS_PROXY=gopher://proxy.test:3128"},
-			says:   "The proxy in HTTPS_PROXY of your environment cannot be read: write http://HOST:PORT, or http://USER:PASSWORD@HOST:PORT with special characters as %XX.",
-			script: "-"},
+			says: "The proxy in HTTPS_PROXY of your environment cannot be read: write http://HOST:PORT, or http://USER:PASSWORD@HOST:PORT with special characters as %XX."},
 	}
 }
 

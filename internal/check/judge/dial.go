@@ -82,11 +82,11 @@ func Transport(r Resolver, tlsConf *tls.Config, timeout time.Duration, families 
 		if err != nil {
 			return nil, err
 		}
-		var first error
+		var failed error
 		for _, f := range families {
 			addrs, err := r.lookup(ctx, f, host)
 			if err != nil {
-				first = errors.Join(first, err)
+				failed = also(failed, err)
 				continue
 			}
 			for _, a := range addrs[:min(len(addrs), 2)] {
@@ -94,14 +94,26 @@ func Transport(r Resolver, tlsConf *tls.Config, timeout time.Duration, families 
 				if err == nil {
 					return conn, nil
 				}
-				first = errors.Join(first, err)
+				failed = also(failed, err)
 			}
 		}
-		return nil, first
+		return nil, failed
 	}
 	return outbound.New(outbound.Options{
 		Direct: true, DialContext: dial, TLS: tlsConf, Handshake: timeout, Kept: 1, HeaderBytes: 64 << 10,
 	})
+}
+
+// also adds an error to those of other addresses. That an address has one family only is no news beside another error.
+func also(failed, err error) error {
+	var none *NoAddress
+	switch {
+	case failed == nil, errors.As(failed, &none) && none.Literal:
+		return err
+	case errors.As(err, &none) && none.Literal:
+		return failed
+	}
+	return fmt.Errorf("%w; %w", failed, err)
 }
 
 // NoRoute reports whether err means that this machine has no network of that family, which says nothing about the
