@@ -38,7 +38,8 @@ checks of oci-proxy check --live, and reads random objects of the inventory: who
 parallel, and resumed after a cut. It compares the speed with that of the store's neighbours, and
 makes sure that strangers can read objects and nothing else. Then it starts a private proxy on
 loopback, on which only this store may serve, and pulls images there with a built-in client and with
-every installed one of crane, skopeo, podman, containerd and docker.
+every installed one of crane, skopeo, podman, containerd and docker. The images are those of
+--image, or the first of mirror.repositories.list.
 
 To see whether strangers can write, it tries to write one small object with a made-up name, and to
 delete another one. If the store lets it write, the command removes the object. --read-only leaves
@@ -61,7 +62,7 @@ run it near the clients that the store will serve. Each finding names its sectio
 	}
 	cli.ConfigFlag(cmd, &f.file, a.env)
 	flags := cmd.Flags()
-	flags.StringArrayVar(&f.opt.Images, "image", nil, "pull this image, `NAME[:TAG]` without a host; may be repeated; default: the first of mirror.repositories.list")
+	flags.StringArrayVar(&f.opt.Images, "image", nil, "`image` NAME[:TAG] or NAME@DIGEST to request, without a host; may be repeated")
 	flags.StringArrayVar(&f.opt.Clients, "client", nil, "pull with this client only: builtin, "+strings.Join(admission.Programs(), ", ")+"; may be repeated; default: all that are installed")
 	flags.IntVar(&f.opt.Objects, "objects", admission.DefaultObjects, "`number` of random objects of the inventory to read")
 	flags.StringVar(&f.bytes, "bytes", humanize.IBytes(admission.DefaultBytes), "read at most this much, pulls included")
