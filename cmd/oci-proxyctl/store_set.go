@@ -173,6 +173,8 @@ func writeHint(err error) string {
 	switch {
 	case errors.Is(err, edit.ErrChanged):
 		return "look at the file, and run the command again"
+	case errors.Is(err, edit.ErrNames):
+		return "edit the file by hand, or make a copy that has one name: find -samefile lists the names"
 	case errors.Is(err, syscall.EROFS), errors.Is(err, syscall.EBUSY):
 		return "the file is mounted here, as a ConfigMap is: change it where it comes from, such as the values of the Helm chart"
 	case errors.Is(err, fs.ErrPermission):
