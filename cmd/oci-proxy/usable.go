@@ -94,6 +94,10 @@ func (u *use) signedList() {
 }
 
 func (u *use) read(path, file string) ([]byte, bool) {
+	if info, err := os.Stat(file); err == nil && !info.Mode().IsRegular() { // first: to open a pipe could wait forever
+		u.fault(path, "", fmt.Errorf("%s is not a regular file", file))
+		return nil, false
+	}
 	data, err := os.ReadFile(file)
 	if err != nil {
 		u.fault(path, "", err)

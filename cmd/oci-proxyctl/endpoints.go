@@ -8,7 +8,9 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,6 +20,7 @@ import (
 	"ociproxy/internal/endpoints"
 	"ociproxy/internal/endpoints/hostlist"
 	"ociproxy/internal/outbound"
+	"ociproxy/internal/probe"
 )
 
 func (a *app) endpoints() *cobra.Command {
@@ -125,7 +128,7 @@ goes with less. OLD and NEW are each the NAME of a registry or a FILE with a lis
 			var lists [2]*endpoints.List
 			for i, arg := range args {
 				var err error
-				if lists[i], err = a.published(cmd.Context(), arg); err != nil {
+				if lists[i], _, err = a.published(cmd.Context(), arg); err != nil {
 					return err
 				}
 			}
@@ -198,7 +201,8 @@ func (a *app) endpointsPolicy() *cobra.Command {
 		Long: `policy prints the hosts in the form that a tool reads:
 
   --for hosts   one host on each line, with its port unless that is 443
-  --for squid   a file for Squid: acl registry dstdomain "/etc/squid/registry.txt"
+  --for squid   a file for Squid: acl registry dstdomain "/etc/squid/registry.txt". It has no
+                ports: a warning names those besides 443
   --for aws     a policy for a VPC endpoint of Amazon S3, with the registry's buckets
 
 Without an argument it prints what the config publishes.`,
@@ -222,9 +226,15 @@ Without an argument it prints what the config publishes.`,
 			if errors.Is(err, endpoints.ErrNoBuckets) {
 				return cli.Fail("no VPC endpoint is needed; --for hosts lists the hosts", "%w", err)
 			}
-			if err == nil {
-				_, err = a.stdout.Write(text)
+			if err != nil {
+				return err
 			}
+			if tool == "squid" {
+				for _, port := range l.OtherPorts() {
+					a.warn("Squid's list of hosts has no ports: this one also needs acl Safe_ports port %[1]d, and for HTTPS acl SSL_ports port %[1]d", port)
+				}
+			}
+			_, err = a.stdout.Write(text)
 			return err
 		},
 	}
@@ -241,37 +251,69 @@ func textLines(list []string) []byte {
 
 // listOf returns the list of the argument, or without one of the config.
 func (a *app) listOf(ctx context.Context, args []string, config string) (*endpoints.List, error) {
-	if len(args) > 0 {
-		return a.published(ctx, args[0])
+	if len(args) == 0 {
+		l, err := a.publishedBy(ctx, config)
+		return a.named(l, "", err)
 	}
-	return a.publishedBy(ctx, config)
+	return a.named(a.published(ctx, args[0]))
+}
+
+// named warns of a list without the registry's own name: rules that are made from it block the registry. Its parameters
+// are the results of published.
+func (a *app) named(l *endpoints.List, host string, err error) (*endpoints.List, error) {
+	if err != nil {
+		return nil, err
+	}
+	if lacksRegistry(l, host) {
+		a.warn("the list does not have the registry's own name: allow it too. Operators list it under `names` in the config")
+	}
+	return l, nil
+}
+
+// lacksRegistry reports whether a list does not have the registry that has published it, on host; "" stands for any name.
+// Loopback needs no firewall.
+func lacksRegistry(l *endpoints.List, host string) bool {
+	return !outbound.Loopback(host) && !slices.ContainsFunc(l.Endpoints, func(e endpoints.Endpoint) bool {
+		return host == "" && e.Kind == endpoints.Registry || endpoints.Covers(e.Host, strings.ToLower(host))
+	})
 }
 
 // published returns the list that an argument stands for: a file with a list or a config, or a registry's name. An
-// argument that is no file and has a slash is a file that is missing.
-func (a *app) published(ctx context.Context, arg string) (*endpoints.List, error) {
+// argument that is no file and has a slash is a file that is missing, unless it begins like a URL. host is that of the
+// registry; "" when the list comes from a file.
+func (a *app) published(ctx context.Context, arg string) (l *endpoints.List, host string, err error) {
 	f, err := os.Open(arg)
 	switch {
 	case err == nil:
 		defer f.Close()
-	case arg == "-" || !errors.Is(err, fs.ErrNotExist) || strings.Contains(strings.TrimPrefix(arg, "https://"), "/"):
-		return a.publishedBy(ctx, arg) // its error is that of any config
+	case arg == "-" || !errors.Is(err, fs.ErrNotExist) || strings.Contains(arg, "/") && !strings.Contains(arg, "://"):
+		l, err = a.publishedBy(ctx, arg) // its error is that of any config
+		return l, "", err
 	default:
-		return a.fetchList(ctx, strings.TrimPrefix(arg, "https://"))
+		base, err := probe.Base(arg, nil)
+		if err != nil {
+			hint := "for example registry.example.org"
+			if strings.HasPrefix(arg, "http://") {
+				hint = "leave out http://: lists come over HTTPS, and over http from loopback"
+			}
+			return nil, "", cli.Usage(hint, "%q is neither a file nor the name of a registry: want HOST or HOST:PORT", arg)
+		}
+		l, err = a.fetchList(ctx, base)
+		return l, base.Hostname(), err
 	}
 	head := make([]byte, 1)
 	if n, _ := f.Read(head); n == 0 || head[0] != '{' {
-		return a.publishedBy(ctx, arg)
+		l, err = a.publishedBy(ctx, arg)
+		return l, "", err
 	}
 	text, err := io.ReadAll(io.LimitReader(f, endpoints.MaxBytes))
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	l, err := endpoints.Parse(append(head, text...))
-	if err != nil {
-		return nil, cli.Fail("name a list as it is published, a config, or a registry", "read %s: %w", arg, err)
+	if l, err = endpoints.Parse(append(head, text...)); err != nil {
+		return nil, "", cli.Fail("name a list as it is published, a config, or a registry", "read %s: %w", arg, err)
 	}
-	return l, nil
+	return l, "", nil
 }
 
 // publishedBy returns the list that a config publishes.
@@ -289,19 +331,14 @@ func (a *app) publishedBy(ctx context.Context, file string) (*endpoints.List, er
 // listTimeout is how long a registry may take to send its list.
 const listTimeout = 30 * time.Second
 
-// fetchList fetches the list of a registry. It follows no redirect: the list must come from the name itself.
-func (a *app) fetchList(ctx context.Context, name string) (*endpoints.List, error) {
+// fetchList fetches the list of the registry at base. It follows no redirect: the list must come from the name itself.
+func (a *app) fetchList(ctx context.Context, base *url.URL) (*endpoints.List, error) {
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
-	scheme := "https"
-	host, _, _ := strings.Cut(name, ":")
-	if outbound.Loopback(host) {
-		scheme = "http"
-	}
-	url := scheme + "://" + name + endpoints.Path
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	at := base.Scheme + "://" + base.Host + endpoints.Path
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
 	if err != nil {
-		return nil, cli.Usage("for example registry.example.org", "%q is neither a file nor the name of a registry", name)
+		return nil, err
 	}
 	r.Header.Set("User-Agent", program+"/"+cli.ThisBuild(version).Version)
 	transport := outbound.New(outbound.Options{Dial: 10 * time.Second, Handshake: 10 * time.Second, Header: 10 * time.Second, HeaderBytes: 64 << 10, Decompress: true})
@@ -313,15 +350,15 @@ func (a *app) fetchList(ctx context.Context, name string) (*endpoints.List, erro
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return nil, cli.Fail("only servers of oci-proxy publish a list", "get %s: %s", url, resp.Status)
+		return nil, cli.Fail("only servers of oci-proxy publish a list", "get %s: %s", at, resp.Status)
 	}
 	text, err := io.ReadAll(io.LimitReader(resp.Body, endpoints.MaxBytes+1))
 	if err != nil {
-		return nil, fmt.Errorf("get %s: %w", url, err)
+		return nil, fmt.Errorf("get %s: %w", at, err)
 	}
 	l, err := endpoints.Parse(text)
 	if err != nil {
-		return nil, cli.Fail("only servers of oci-proxy publish a list", "get %s: %w", url, err)
+		return nil, cli.Fail("only servers of oci-proxy publish a list", "get %s: %w", at, err)
 	}
 	return l, nil
 }

@@ -92,13 +92,15 @@ func (a *app) writeKey(file string, private ed25519.PrivateKey, made bool) error
 		return err
 	}
 	_, err := fmt.Fprintf(a.stdout, `
-%s has the private key. Keep it secret: give it only to the commands that sign, with --key.
+%[1]s has the private key. Keep it secret: give it only to the commands that sign, which are
+oci-proxyctl probe --identity and oci-proxyctl store admit --sign-with.
 
-To let a server accept probes of this key, add the public key to its config:
+To let a server accept probes of this key, add the public key to its config, with a name of yours:
   probe:
-    keys: [%q]
+    keys:
+      - {name: ops, key: %[2]q}
 To let somebody verify records of this key, give them the public key:
-  oci-proxyctl record verify FILE --trust %s
-`, file, doc.Public, doc.Public)
+  oci-proxyctl record verify FILE --trust %[2]s
+`, file, doc.Public)
 	return err
 }

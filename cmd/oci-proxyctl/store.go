@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -44,6 +45,8 @@ type candidate struct {
 	Families  []string `json:"families"`
 	Bucket    string   `json:"bucket,omitempty"`
 	URL       string   `json:"url"`
+	// Announced says that announced dates keep traffic away at present, whatever State is; absent when they do not.
+	Announced string `json:"announced,omitempty"`
 
 	list   string // of the config: "stores" or "upstreams"
 	index  int
@@ -53,19 +56,20 @@ type candidate struct {
 // candidates lists the stores and then the upstreams of a config, in the order of the file.
 func candidates(cfg *config.Config) []candidate {
 	var out []candidate
+	now := cfg.At(time.Now())
 	for i := range cfg.Stores {
-		s := &cfg.Stores[i]
+		s, n := &cfg.Stores[i], &now.Stores[i]
 		out = append(out, candidate{
 			Name: s.Name, Kind: "store", Place: s.Place.String(), CDN: s.CDN, State: string(s.State), Rollout: &s.Rollout,
-			Serves: s.Serves.Names(), Families: s.Families.Names(), Bucket: s.Bucket, URL: s.URL,
+			Serves: s.Serves.Names(), Families: s.Families.Names(), Bucket: s.Bucket, URL: s.URL, Announced: n.Announce.Note(n.State),
 			list: "stores", index: i, stanza: s,
 		})
 	}
 	for i := range cfg.Upstreams {
-		u := &cfg.Upstreams[i]
+		u, n := &cfg.Upstreams[i], &now.Upstreams[i]
 		out = append(out, candidate{
 			Name: u.Name, Kind: "upstream", Canonical: u.Canonical, Place: u.Place.String(), State: string(u.State),
-			Serves: u.Serves.Names(), Families: u.Families.Names(), URL: u.URL,
+			Serves: u.Serves.Names(), Families: u.Families.Names(), URL: u.URL, Announced: n.Announce.Note(n.State),
 			list: "upstreams", index: i, stanza: u,
 		})
 	}

@@ -4,8 +4,8 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -38,7 +38,8 @@ checks of oci-proxy check --live, and reads random objects of the inventory: who
 parallel, and resumed after a cut. It compares the speed with that of the store's neighbours, and
 makes sure that strangers can read objects and nothing else. Then it starts a private proxy on
 loopback, on which only this store may serve, and pulls images there with a built-in client and with
-every installed one of crane, skopeo, podman, containerd and docker.
+every installed one of crane, skopeo, podman, containerd and docker. The images are those of
+--image, or the first of mirror.repositories.list.
 
 To see whether strangers can write, it tries to write one small object with a made-up name, and to
 delete another one. If the store lets it write, the command removes the object. --read-only leaves
@@ -114,6 +115,13 @@ func (a *app) runAdmit(ctx context.Context, name string, f admitting) error {
 	if err != nil {
 		return a.invalid(err)
 	}
+	c, err := candidateOf(cfg, name)
+	switch {
+	case err != nil:
+		return err
+	case c.Kind != "store":
+		return cli.Usage("oci-proxy check --live examines upstreams; store ls lists the names of stores", "%s is an upstream, and only stores are admitted", name)
+	}
 	var private ed25519.PrivateKey
 	if f.sign != "" {
 		if private, err = key.Read(f.sign); err != nil {
@@ -126,6 +134,13 @@ func (a *app) runAdmit(ctx context.Context, name string, f admitting) error {
 	if f.dryRun {
 		return a.writeAdmissionPlan(name, plan)
 	}
+	var file *atomicfile.File // begun before the examination, which takes minutes
+	if f.record != "" {
+		if file, err = beginRecord(f.record); err != nil {
+			return err
+		}
+		defer file.Abort()
+	}
 	if a.format != cli.JSON {
 		fmt.Fprintf(a.stderr, "%s: %s\n", name, mostOf(plan.Most))
 	}
@@ -135,30 +150,54 @@ func (a *app) runAdmit(ctx context.Context, name string, f admitting) error {
 	}
 	record, err := admission.Run(ctx, cfg, name, opt)
 	p.clear()
-	switch {
-	case errors.Is(err, admission.ErrNoStore):
-		return cli.Usage("the names are those below stores: in the config", "no store %q in the config", name)
-	case err != nil:
+	if err != nil {
 		return err
 	}
-	if f.record != "" {
-		data, err := sealed(record, private)
-		if err == nil {
-			err = atomicfile.Write(f.record, data, 0o644)
-		}
-		if err != nil {
-			return cli.Fail("name another file with --record", "write record %s: %w", f.record, err)
-		}
+	return a.tellAdmission(record, file, f.record, private)
+}
+
+// beginRecord begins the file of --record.
+func beginRecord(name string) (*atomicfile.File, error) {
+	const hint = "name a file in a directory that exists and that you may write to"
+	if info, err := os.Stat(name); err == nil && info.IsDir() {
+		return nil, cli.Fail(hint, "--record: %s is a directory", name)
 	}
+	file, err := atomicfile.Create(name, 0o644)
+	if err != nil {
+		return nil, cli.Fail(hint, "--record: %w", err)
+	}
+	return file, nil
+}
+
+// tellAdmission prints a record, and then completes the file for it; nil: there is none. The findings are printed
+// whatever happens to the file.
+func (a *app) tellAdmission(r *admission.Record, file *atomicfile.File, name string, private ed25519.PrivateKey) error {
+	var err error
 	if a.format == cli.JSON {
-		err = cli.WriteJSON(a.stdout, record)
+		err = cli.WriteJSON(a.stdout, r)
 	} else {
-		err = a.writeAdmission(record)
+		err = a.writeAdmission(r)
 	}
-	if err == nil && record.Verdict != admission.Pass {
+	if file != nil {
+		if failed := writeRecord(r, file, private); failed != nil {
+			return cli.Fail("the findings are printed; admit the store again with another --record", "write record %s: %w", name, failed)
+		}
+	}
+	if err == nil && r.Verdict != admission.Pass {
 		err = cli.Exit(cli.CodeDifferent)
 	}
 	return err
+}
+
+func writeRecord(r *admission.Record, file *atomicfile.File, private ed25519.PrivateKey) error {
+	data, err := sealed(r, private)
+	if err != nil {
+		return err
+	}
+	if _, err := file.Write(data); err != nil {
+		return err
+	}
+	return file.Commit()
 }
 
 // sealed returns the content of the file of --record: in an envelope if there is a key. The whole record is in its

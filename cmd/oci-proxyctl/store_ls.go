@@ -18,7 +18,8 @@ func (a *app) storeLs() *cobra.Command {
 		Use:   "ls",
 		Short: "List the stores and upstreams of the config",
 		Long: `ls lists the stores and upstreams of the config: where they are, whether they get traffic, whom
-they serve, and their addresses. It asks no store and no server.`,
+they serve, and their addresses. Below the table it names those that announced dates keep traffic
+from now. It asks no store and no server.`,
 		Example: `  oci-proxyctl store ls
   oci-proxyctl store ls --output json | jq -r '.[] | select(.state == "filling") | .name'`,
 		Args: cobra.NoArgs,
@@ -65,9 +66,30 @@ func (a *app) writeCandidates(all []candidate) error {
 		if c.CDN != "" {
 			at = strings.TrimSpace(at + " cdn:" + c.CDN)
 		}
-		t.List(c.Name, kind, at, c.State, cmp.Or(rollout, "-"), strings.Join(c.Serves, ","), strings.Join(c.Families, ","), cmp.Or(c.Bucket, "-"), c.URL)
+		state := c.State
+		if c.Announced != "" {
+			state += "*"
+		}
+		t.List(c.Name, kind, at, state, cmp.Or(rollout, "-"), strings.Join(c.Serves, ","), strings.Join(c.Families, ","), cmp.Or(c.Bucket, "-"), c.URL)
 	}
-	_, err := t.WriteTo(a.stdout)
+	if _, err := t.WriteTo(a.stdout); err != nil {
+		return err
+	}
+	return a.writeHeld(all)
+}
+
+// writeHeld names the candidates that announced dates keep traffic from, whatever the table says.
+func (a *app) writeHeld(all []candidate) error {
+	var b strings.Builder
+	for _, c := range all {
+		if c.Announced != "" {
+			fmt.Fprintf(&b, "%s is %s\n", c.Name, c.Announced)
+		}
+	}
+	if b.Len() == 0 {
+		return nil
+	}
+	_, err := fmt.Fprintf(a.stdout, "\n%s", &b)
 	return err
 }
 

@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"ociproxy/internal/cli"
 	"ociproxy/internal/config"
@@ -22,21 +23,23 @@ type moves struct {
 	Moved  []move `json:"moved"`  // sorted by place
 }
 
-// move is a place whose clients go elsewhere.
+// move is a part of the clients of a place that go elsewhere. A place has several when they go to, or come from,
+// several candidates.
 type move struct {
 	Place string `json:"place"` // "unknown" for clients that the server cannot locate
-	Was   string `json:"was"`   // the first candidate, with its rollout above 0
-	Is    string `json:"is"`
-	Share int    `json:"share"` // percent of the client networks of the place that move, about
+	Was   string `json:"was"`   // the candidate that they leave
+	Is    string `json:"is"`    // the one that they go to
+	Share int    `json:"share"` // percent of the client networks of the place, about
 }
 
-// movesOf compares two configs. The error says why one of them cannot be ranked here.
-func movesOf(is, was *config.Config) (*moves, error) {
-	next, err := snapshot.Of(is)
+// movesOf compares two configs with the same candidates, as both work at the time now: announced dates count. The error
+// says why one of them cannot be ranked here.
+func movesOf(is, was *config.Config, now time.Time) (*moves, error) {
+	next, err := snapshot.Of(is.At(now))
 	if err != nil {
 		return nil, err
 	}
-	old, err := snapshot.Of(was)
+	old, err := snapshot.Of(was.At(now))
 	if err != nil {
 		return nil, err
 	}
@@ -47,41 +50,61 @@ func movesOf(is, was *config.Config) (*moves, error) {
 		}
 		m.Places++
 		client := &route.Client{Place: p}
-		a, b := spread(old, old.Ranking(client)), spread(next, next.Ranking(client))
-		share := 0.0
-		for i := range a.shares { // both configs have the same candidates, in the same order
-			share += math.Abs(a.shares[i]-b.shares[i]) / 2
-		}
-		if share == 0 {
-			continue
-		}
 		name := p.String()
 		if p.IsZero() {
 			name = "unknown"
 		}
-		m.Moved = append(m.Moved, move{Place: name, Was: a.first, Is: b.first, Share: max(1, int(math.Round(share*100)))})
+		m.between(next, name, spread(old, old.Ranking(client)), spread(next, next.Ranking(client)))
 	}
-	slices.SortFunc(m.Moved, func(a, b move) int { return strings.Compare(a.Place, b.Place) })
+	slices.SortStableFunc(m.Moved, func(a, b move) int { return strings.Compare(a.Place, b.Place) })
 	return m, nil
 }
 
-// shares is how the client networks of a place are spread over the candidates.
-type shares struct {
-	shares []float64 // by candidate
-	first  string    // the first one that takes any; "none"
+// between adds the moves of a place. A change of one candidate either takes clients from others or gives some to them, so
+// it is clear who goes where. If several lose and several gain, each loser's clients go to all gainers alike.
+func (m *moves) between(s *route.Snapshot, place string, was, is []float64) {
+	moved := 0.0
+	for i := range was {
+		moved += max(0, is[i]-was[i])
+	}
+	if moved < 1e-9 {
+		return
+	}
+	nameOf := func(i int) string { return s.Candidates[i].Name }
+	var all []move
+	for i := range was {
+		for j := range is {
+			lost, gained := was[i]-is[i], is[j]-was[j]
+			if lost <= 0 || gained <= 0 {
+				continue
+			}
+			share := lost * gained / moved
+			if share < 0.005 && share < moved/2 {
+				continue // the rest of a long row of rollouts; a small change as a whole is shown
+			}
+			all = append(all, move{Place: place, Was: nameOf(i), Is: nameOf(j), Share: max(1, int(math.Round(share*100)))})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b move) int { return b.Share - a.Share })
+	m.Moved = append(m.Moved, all...)
 }
 
-// spread follows a ranking down to the first candidate that takes everybody. Which networks a rollout selects differs
-// from store to store, so shares multiply.
-func spread(s *route.Snapshot, r *route.Ranking) shares {
-	out, left := shares{shares: make([]float64, len(s.Candidates)), first: "none"}, 1.0
+// shares returns for each place with moves how many percent of its client networks move.
+func (m *moves) shares() map[string]int {
+	out := map[string]int{}
+	for _, v := range m.Moved {
+		out[v.Place] += v.Share
+	}
+	return out
+}
+
+// spread returns the share of the client networks of a place that each candidate takes. It follows a ranking down to the
+// first candidate that takes everybody. Which networks a rollout selects differs from store to store, so shares multiply.
+func spread(s *route.Snapshot, r *route.Ranking) []float64 {
+	out, left := make([]float64, len(s.Candidates)), 1.0
 	for _, e := range r.All {
-		c := &s.Candidates[e.Candidate]
-		takes := left * float64(c.Rollout) / 100
-		if takes > 0 && out.first == "none" {
-			out.first = c.Name
-		}
-		out.shares[e.Candidate] = takes
+		takes := left * float64(s.Candidates[e.Candidate].Rollout) / 100
+		out[e.Candidate] = takes
 		left -= takes
 	}
 	return out
@@ -92,7 +115,7 @@ const maxMoves, maxPlaces = 10, 3
 
 // writeText writes how many places move, and together those that move alike.
 func (m *moves) writeText(w io.Writer) error {
-	fmt.Fprintf(w, "At %d of %d places this moves clients.\n", len(m.Moved), m.Places)
+	fmt.Fprintf(w, "At %d of %d places this moves clients.\n", len(m.shares()), m.Places)
 	places := map[move][]string{}
 	for _, v := range m.Moved {
 		alike := v
@@ -104,15 +127,11 @@ func (m *moves) writeText(w io.Writer) error {
 	})
 	t := cli.Table{}
 	for _, k := range kinds[:min(maxMoves, len(kinds))] {
-		to := k.Was + " → " + k.Is
-		if k.Was == k.Is {
-			to = k.Is + " stays first"
-		}
 		at := strings.Join(places[k][:min(maxPlaces, len(places[k]))], ", ")
 		if more := len(places[k]) - maxPlaces; more > 0 {
 			at += fmt.Sprintf(" and %d more", more)
 		}
-		t.Row("  "+to, fmt.Sprintf("%d%% of the client networks", k.Share), at)
+		t.Row("  "+k.Was+" → "+k.Is, fmt.Sprintf("%d%% of the client networks", k.Share), at)
 	}
 	_, err := t.WriteTo(w)
 	if more := len(kinds) - maxMoves; more > 0 && err == nil {

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/rogpeppe/go-internal/diff"
 	"github.com/spf13/cobra"
@@ -33,8 +34,9 @@ func (a *app) storeSet() *cobra.Command {
 		Use:   "set NAME",
 		Short: "Change the state or rollout of a store or upstream in the config file",
 		Long: `set changes the state or the rollout of a store or upstream in the config file, and no other byte of
-it. It prints the difference, and at how many places clients will go elsewhere. It writes the file
-only if the server can use the new one, and only if nobody else changed the file meanwhile.
+it. It prints the difference, and at how many places clients now go elsewhere; a store that is
+announced for a later date gets none before. It writes the file only if the server can use the new
+one, and only if nobody else changed the file meanwhile.
 
 A server that reads this file takes the change by itself. set asks no store whether it works: run
 oci-proxy check --live before you give a store its first clients.`,
@@ -109,6 +111,8 @@ type stored struct {
 	Clients *moves              `json:"clients,omitempty"` // absent when they cannot be known here
 	Written bool                `json:"written"`
 	DryRun  bool                `json:"dryRun"`
+	// Announced is that of store ls, after the change.
+	Announced string `json:"announced,omitempty"`
 }
 
 func (a *app) runStoreSet(ctx context.Context, name string, how setting) error {
@@ -144,7 +148,11 @@ func (a *app) runStoreSet(ctx context.Context, name string, how setting) error {
 	if len(result.Changes) > 0 {
 		doc.Changes = result.Changes
 		doc.Diff = string(diff.Diff(how.file, file.Text, how.file+" (new)", result.Text))
-		if doc.Clients, err = movesOf(result.Config, result.Old); err != nil {
+		if c, err = candidateOf(result.Config, name); err != nil {
+			return err
+		}
+		doc.Announced = c.Announced
+		if doc.Clients, err = movesOf(result.Config, result.Old, time.Now()); err != nil {
 			a.warn("the clients that move are not known: %v", err)
 		}
 		if doc.Written = !how.dry; doc.Written {
@@ -153,7 +161,7 @@ func (a *app) runStoreSet(ctx context.Context, name string, how setting) error {
 			}
 		}
 	}
-	a.warnSet(result, doc.Clients)
+	a.warnSet(result, doc.Clients, stepsHint(c, how.given("rollout")))
 	if a.format == cli.JSON {
 		return cli.WriteJSON(a.stdout, doc)
 	}
@@ -165,6 +173,8 @@ func writeHint(err error) string {
 	switch {
 	case errors.Is(err, edit.ErrChanged):
 		return "look at the file, and run the command again"
+	case errors.Is(err, edit.ErrNames):
+		return "edit the file by hand, or make a copy that has one name: find -samefile lists the names"
 	case errors.Is(err, syscall.EROFS), errors.Is(err, syscall.EBUSY):
 		return "the file is mounted here, as a ConfigMap is: change it where it comes from, such as the values of the Helm chart"
 	case errors.Is(err, fs.ErrPermission):
@@ -184,8 +194,8 @@ const (
 )
 
 // warnSet warns of what the person may not have meant: many clients that move at once, and what the new config has
-// warnings about that the old one had not.
-func (a *app) warnSet(r *edit.Result, m *moves) {
+// warnings about that the old one had not. steps says how fewer clients move at once.
+func (a *app) warnSet(r *edit.Result, m *moves, steps string) {
 	for _, w := range r.Config.Warnings {
 		if !slices.ContainsFunc(r.Old.Warnings, func(o *config.Error) bool { return o.Path == w.Path && o.Message == w.Message }) {
 			a.warn("%v", w)
@@ -195,14 +205,25 @@ func (a *app) warnSet(r *edit.Result, m *moves) {
 		return
 	}
 	half := 0
-	for _, move := range m.Moved {
-		if move.Share >= 50 {
+	for _, share := range m.shares() {
+		if share >= 50 {
 			half++
 		}
 	}
 	if half >= manyOfPlaces && float64(half) > manyMoved*float64(m.Places) {
-		a.warn("half of the client networks or more move at once at %d of %d places; the rollout of a store moves them in steps", half, m.Places)
+		a.warn("half of the client networks or more move at once at %d of %d places%s", half, m.Places, steps)
 	}
+}
+
+// stepsHint says how to move fewer clients at once. given reports whether the change was one of the rollout.
+func stepsHint(c candidate, given bool) string {
+	switch {
+	case c.Rollout == nil:
+		return "" // upstreams have no rollout
+	case given:
+		return "; a --rollout nearer to the one before moves fewer"
+	}
+	return "; --rollout moves them in steps"
 }
 
 func (a *app) writeStored(doc *stored, sets []edit.Set) error {
@@ -222,6 +243,9 @@ func (a *app) writeStored(doc *stored, sets []edit.Set) error {
 		if err := doc.Clients.writeText(&b); err != nil {
 			return err
 		}
+	}
+	if doc.Announced != "" {
+		fmt.Fprintf(&b, "%s is %s\n", doc.Name, doc.Announced)
 	}
 	if doc.DryRun {
 		b.WriteString("Nothing is written: --dry-run.\n")

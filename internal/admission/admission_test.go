@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -90,8 +91,8 @@ func TestShut(t *testing.T) {
 		{judge.Answer{Status: 204}, judge.Failed},
 		{judge.Answer{Status: 200, Header: page}, judge.Failed},
 		{judge.Answer{Status: 307, Location: &url.URL{Scheme: "https", Host: "elsewhere.example"}}, judge.Failed},
-		{judge.Answer{Status: 503}, judge.Warning},
-		{judge.Answer{Status: 429}, judge.Warning},
+		{judge.Answer{Status: 503}, judge.Failed},
+		{judge.Answer{Status: 429}, judge.Failed},
 		{judge.Answer{Err: errSpent}, judge.Failed},
 	} {
 		if tt.ans.Header == nil {
@@ -101,6 +102,57 @@ func TestShut(t *testing.T) {
 			t.Errorf("%d %v: %s, want %s", tt.ans.Status, tt.ans.Err, v.Result, tt.want)
 		}
 	}
+}
+
+// A server that refuses a write for lack of rights, and not a delete, may let anyone delete.
+func TestShutDelete(t *testing.T) {
+	for _, tt := range []struct {
+		gone, put int
+		want      judge.Result
+	}{
+		{404, 403, judge.Warning}, {404, 401, judge.Warning}, {404, 405, judge.Info}, {404, 404, judge.Info},
+		{403, 403, judge.OK}, {405, 403, judge.OK}, {204, 403, judge.Failed}, {503, 403, judge.Failed},
+	} {
+		if v := shutDelete(judge.Answer{Status: tt.gone}, judge.Answer{Status: tt.put}); v.Result != tt.want {
+			t.Errorf("%d after %d: %s, want %s", tt.gone, tt.put, v.Result, tt.want)
+		}
+	}
+}
+
+// A server that keeps what strangers write, and answers 503, is refused, and the object is removed.
+func TestWritesBehindAFault(t *testing.T) {
+	objects := sync.Map{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		switch q.Method {
+		case http.MethodPut:
+			objects.Store(q.URL.Path, true)
+		case http.MethodDelete:
+			objects.Delete(q.URL.Path)
+		case http.MethodHead:
+			if _, ok := objects.Load(q.URL.Path); ok {
+				return
+			}
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}))
+	defer server.Close()
+	opt := Options{Timeout: time.Minute}
+	opt.defaults()
+	r := &run{
+		opt: &opt, store: config.Store{URL: server.URL + "/{digest}"}, client: server.Client(), rec: &Record{},
+		meter: &meter{most: Cost{Requests: 100, Bytes: 1 << 20}}, asker: &judge.Asker{Client: server.Client(), Timeout: time.Minute},
+	}
+	if err := r.closed(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range r.rec.Findings {
+		if f.Result != judge.Failed {
+			t.Errorf("%s: %s: %s", f.Check, f.Result, f.Detail)
+		}
+	}
+	objects.Range(func(name, _ any) bool { t.Errorf("%s is left behind", name); return true })
 }
 
 // A plan announces what its steps add up to.

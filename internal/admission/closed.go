@@ -15,11 +15,12 @@ import (
 )
 
 const (
-	hintRoot  = "take away the right to list the bucket, and turn off index documents and start pages"
-	hintPath  = "let the server serve objects by their exact names only"
-	hintList  = "take away s3:ListBucket (storage.objects.list; container access level) from anonymous clients: they need to read objects only"
-	hintWrite = "take away every right to write from anonymous clients at once, then run oci-proxyctl audit --deep: strangers may have changed objects"
-	hintAgain = "run the command again: the server had a fault, which proves nothing"
+	hintRoot   = "take away the right to list the bucket, and turn off index documents and start pages"
+	hintPath   = "let the server serve objects by their exact names only"
+	hintList   = "take away s3:ListBucket (storage.objects.list; container access level) from anonymous clients: they need to read objects only"
+	hintWrite  = "take away every right to write from anonymous clients at once, then run oci-proxyctl audit --deep: strangers may have changed objects"
+	hintDelete = "look at the bucket's policy: anonymous clients need to read objects only, and must not have the right to delete"
+	hintAgain  = "run the command again: the server had a fault, which proves nothing"
 )
 
 // page is how much of an answer is read to see what it is.
@@ -29,7 +30,11 @@ const page = 4096
 func (r *run) closed(ctx context.Context) error {
 	b := bucketOf(&r.store)
 	get := func(at string) judge.Answer {
-		return r.asker.Ask(ctx, judge.Query{Method: http.MethodGet, URL: at, Max: page})
+		ans := r.asker.Ask(ctx, judge.Query{Method: http.MethodGet, URL: at, Max: page})
+		if faulty(ans) {
+			ans = r.asker.Ask(ctx, judge.Query{Method: http.MethodGet, URL: at, Max: page})
+		}
+		return ans
 	}
 	r.say(idRoot, "", shut(get(b.url("/", "")), hintRoot, "the root of the bucket"))
 	// The path of a file that every server has, beside and above the blobs.
@@ -87,10 +92,28 @@ func shut(ans judge.Answer, hint, what string) judge.Verdict {
 		return judge.Fail(hint, "%d for %s", ans.Status, what)
 	case ans.Location != nil:
 		return judge.Fail(hint, "%d, a redirect, for %s", ans.Status, what)
-	case ans.Status >= 500 && ans.Status != http.StatusNotImplemented, ans.Status == http.StatusTooManyRequests:
-		return judge.Warn(hintAgain, "%d for %s", ans.Status, what)
+	case faulty(ans): // a server can do what it was asked for, and say this
+		return judge.Fail(hintAgain, "%d for %s", ans.Status, what)
 	}
 	return judge.Good("%d for %s", ans.Status, what)
+}
+
+// faulty reports whether an answer shows only that the server has a fault or no time.
+func faulty(ans judge.Answer) bool {
+	return ans.Status >= 500 && ans.Status != http.StatusNotImplemented || ans.Status == http.StatusTooManyRequests
+}
+
+// shutDelete judges the answer to a stranger's delete of a name that does not exist. put is the answer to the write.
+func shutDelete(gone, put judge.Answer) judge.Verdict {
+	const what = "a delete of a name that does not exist"
+	switch {
+	case gone.Err != nil || gone.Status != http.StatusNotFound:
+		return shut(gone, hintWrite, what)
+	case put.Err == nil && (put.Status == http.StatusForbidden || put.Status == http.StatusUnauthorized):
+		// Who refuses a write for lack of rights would refuse this for the same reason.
+		return judge.Warn(hintDelete, "404 for %s, and %d for a write: strangers may have the right to delete", what, put.Status)
+	}
+	return judge.Note("404 for %s: whether an object could be deleted does not show", what)
 }
 
 // madeUp is the beginning of the name of the object that strangers try to write. It is no digest, so no client ever
@@ -104,19 +127,15 @@ func (r *run) writes(ctx context.Context, b bucket) {
 	name := madeUp + hex.EncodeToString(random)
 	put := r.write(ctx, http.MethodPut, r.name(name))
 	v := shut(put, hintWrite, "a write of "+name)
-	if put.Err != nil || put.Status/100 == 2 { // after an error the object may be there, too
-		if !r.clean(ctx, b, name, put.Err == nil) {
+	if put.Err != nil || put.Status/100 != 4 { // after an error the object may be there, too
+		if !r.clean(ctx, b, name, put.Err == nil && put.Status/100 == 2) {
 			v.Detail += "; the object " + name + " may still be there"
 			v.Hint = "remove " + name + "; " + v.Hint
 		}
 	}
 	r.say(idPut, "", v)
 	gone := r.write(ctx, http.MethodDelete, r.name(name+"-gone"))
-	v = shut(gone, hintWrite, "a delete of a name that does not exist")
-	if gone.Err == nil && gone.Status == http.StatusNotFound {
-		v = judge.Note("404 for a delete of a name that does not exist: whether an object could be deleted does not show")
-	}
-	r.say(idDelete, "", v)
+	r.say(idDelete, "", shutDelete(gone, put))
 }
 
 // write sends a request that must be refused. It waits for the answer also when the run is interrupted: a server may do

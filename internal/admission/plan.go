@@ -26,7 +26,7 @@ const (
 	imageRequests     = 4   // for each image: tag, index, manifest, and one more for a redirect
 	inventoryRequests = 210 // the head and 64 segments: read, asked for their types, read by the private proxy
 	objectRequests    = 20
-	closedRequests    = 16
+	closedRequests    = 24 // each question a second time after a fault; a write, a delete and the removal
 	speedRequests     = 8 * speedRounds * (1 + maxNeighbours)
 	pullRequests      = 300 // for each client and image: an image has 127 layers at most, and each is redirected
 	proxyRequests     = 400 // probes of the private proxy, and its questions

@@ -103,11 +103,11 @@ func (d *decoder) structure(n, at *yaml.Node, v reflect.Value, path string) {
 			return
 		}
 	}
+	fields := fieldsOf(v.Type())
 	if n.Kind != yaml.MappingNode {
-		d.reject(path, at, "expected keys and values, found "+kindName(n), "")
+		d.reject(path, at, "expected keys and values, found "+kindName(n), requiredKeys(fields))
 		return
 	}
-	fields := fieldsOf(v.Type())
 	seen := map[string]bool{}
 	var misspelt []string
 	for _, e := range d.entries(n, path) {
@@ -283,6 +283,21 @@ func shorten(s string) string {
 		return string(r[:57]) + "…"
 	}
 	return s
+}
+
+// requiredKeys is a hint about a mapping that was written as something else: the keys that it needs; "" when it needs
+// none.
+func requiredKeys(fields []field) string {
+	var keys []string
+	for _, f := range fields {
+		if f.required {
+			keys = append(keys, f.key+": …")
+		}
+	}
+	if keys == nil {
+		return ""
+	}
+	return "write {" + strings.Join(keys, ", ") + "}"
 }
 
 // unknownKey is the key that was meant, if any, and a hint.

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -141,6 +142,31 @@ func TestNote(t *testing.T) {
 		s := c.At(now).Stores[0]
 		if got := s.Announce.Note(s.State); got != tt.want {
 			t.Errorf("%s on %s: %q, want %q", tt.state, tt.at, got, tt.want)
+		}
+	}
+}
+
+// A list of endpoints without the registry's own name is a trap for those who follow it.
+func TestUnnamedRegistryWarns(t *testing.T) {
+	const text = `version: 1
+location: aws/us-east-1
+upstreams: [{name: main, url: "https://main.example", place: aws/us-east-1, canonical: true}]
+`
+	const direct = "names: [{hosts: [d.example], role: direct, candidates: [main]}]\n"
+	for more, want := range map[string]bool{
+		"": false, direct: false, // who publishes nothing on purpose may not care
+		"endpoints: {notice: 336h}\n":                                                                                         true,
+		"endpoints: {wildcards: ['*.blobs.example.org']}\n" + direct:                                                          true,
+		"endpoints: {notice: 336h}\nnames: [{hosts: [registry.example.org]}]":                                                 false,
+		"stores: [{name: a, cdn: fastly, serves: [all], url: 'https://a.example/{digest}', announce: {until: 2999-01-01}}]\n": true,
+	} {
+		c, err := Parse("c.yaml", []byte(text+more))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := slices.ContainsFunc(c.Warnings, func(w *Error) bool { return w.Path == "endpoints" && strings.Contains(w.Message, "registry itself") })
+		if got != want {
+			t.Errorf("%q: %v, %v", more, got, c.Warnings)
 		}
 	}
 }

@@ -28,8 +28,9 @@ type Config struct {
 	Location place.Place `yaml:"location"`
 	// Client says how to find the address of a client.
 	Client Client `yaml:"client"`
-	// Names are the names that clients know this registry by. You need them only if the names differ in what they
-	// serve. A host that is not in any list is treated as `primary`.
+	// Names are the names that clients know this registry by. You need them if the names differ in what they serve, and
+	// for people who allow only the published hosts in their firewall: the list has the names from here. A host that is
+	// not in any list is treated as `primary`.
 	Names []Name `yaml:"names"`
 	// Probe says who may ask this server as a client at any address.
 	Probe Probe `yaml:"probe"`

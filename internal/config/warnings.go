@@ -51,6 +51,7 @@ func (v *validator) warnings() {
 		}
 	}
 	v.warnConfined()
+	v.warnUnnamed()
 	c.Warnings = sorted(c.Warnings)
 }
 
@@ -248,5 +249,19 @@ func (v *validator) warnConfined() {
 		if idle(p.To) {
 			v.warn(fmt.Sprintf("route.pin[%d].to", i), "", "none of these takes traffic: the pinned clients go to the canonical upstream")
 		}
+	}
+}
+
+// warnUnnamed warns of a list of endpoints, for which this config says something, without the registry itself.
+func (v *validator) warnUnnamed() {
+	c := v.c
+	announced := slices.ContainsFunc(c.Stores, func(s Store) bool { return s.Announce != Announce{} }) ||
+		slices.ContainsFunc(c.Upstreams, func(u Upstream) bool { return u.Announce != Announce{} })
+	if c.Endpoints.Notice == 0 && len(c.Endpoints.Wildcards) == 0 && !announced {
+		return
+	}
+	if !slices.ContainsFunc(c.Names, func(n Name) bool { return n.Role == Primary }) {
+		v.warn("endpoints", "names: [{hosts: [registry.example.org]}]",
+			"the published list does not have this registry itself, because `names` has no primary name: a firewall that follows the list blocks the registry")
 	}
 }

@@ -3,6 +3,7 @@ package demo
 import (
 	"bytes"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -50,5 +51,23 @@ func TestInventory(t *testing.T) {
 	}
 	if s.inventory.object("seg/"+ref.SHA256[1:], now) != nil {
 		t.Error("there is something nobody wrote")
+	}
+}
+
+// TestInventoryTypes: the stores send the types of docs/inventory.md, so that admission has nothing to warn about.
+func TestInventoryTypes(t *testing.T) {
+	img, err := newImage()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := img.store("somewhere", http.StatusForbidden)
+	for path, want := range map[string]string{
+		inventory.HeadName: "application/json", inventory.SegmentPrefix + s.inventory.ref.SHA256: "application/octet-stream",
+	} {
+		rw := httptest.NewRecorder()
+		s.serve(rw, httptest.NewRequest(http.MethodGet, inventoryRoot+path, nil))
+		if got := rw.Result().Header.Get("Content-Type"); rw.Code != http.StatusOK || got != want {
+			t.Errorf("%s: %d, %q, want %q", path, rw.Code, got, want)
+		}
 	}
 }

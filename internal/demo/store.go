@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"ociproxy/internal/inventory"
 )
 
 // blobRoot is the path of blobs in the stores (existing mirrors use this
@@ -30,6 +32,10 @@ func (s *store) serve(w http.ResponseWriter, r *http.Request) string {
 	}
 	if path, ok := strings.CutPrefix(r.URL.Path, inventoryRoot); ok && s.inventory != nil {
 		if body := s.inventory.object(path, time.Now()); body != nil {
+			w.Header().Set("Content-Type", "application/octet-stream") // as a mirror uploads it
+			if path == inventory.HeadName {
+				w.Header().Set("Content-Type", "application/json")
+			}
 			w.Header().Set("Cache-Control", "no-cache")
 			w.Header().Set("ETag", `"`+digestOf(body)+`"`)
 			http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))

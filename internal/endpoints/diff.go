@@ -111,6 +111,8 @@ func (d *differ) removed(e *Endpoint, next *List) string {
 	switch {
 	case d.notice == 0 || len(next.Find(e.Host, e.Port)) > 0 && e.Bucket == "":
 		return ""
+	case d.now.Before(e.Since):
+		return "" // no client was ever sent there
 	case e.Until.IsZero():
 		return "removed without notice: announce its end with `until`, and remove it after that date"
 	case d.now.Before(e.Until):

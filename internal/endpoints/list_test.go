@@ -189,8 +189,14 @@ func TestParse(t *testing.T) {
 
 func TestEnvelope(t *testing.T) {
 	for text, ok := range map[string]bool{
-		`{"payload": "e30=", "payloadType": "x", "signatures": [{"keyid": "", "sig": "x"}]}`: true,
-		`[]`: false, ``: false, `{"a": 1, "a": 2}`: false, `{"a": [[[[[[[[1]]]]]]]]}`: false, `{}` + strings.Repeat(" ", MaxBytes): false,
+		`{"payload": "e30=", "payloadType": "x", "signatures": [{"keyid": "", "sig": "eA=="}]}`: true,
+		`{"payload": "e30=", "payloadType": "x", "signatures": [{"sig": "eA=="}], "more": 1}`:   true,
+		`{"payload": "e30=", "payloadType": "x", "signatures": []}`:                             false,
+		`{"payload": "e30=", "payloadType": "x", "signatures": [{"keyid": "x"}]}`:               false,
+		`{"payload": "e30=", "signatures": [{"sig": "eA=="}]}`:                                  false,
+		`{"payloadType": "x", "signatures": [{"sig": "eA=="}]}`:                                 false,
+		`{"payload": "-", "payloadType": "x", "signatures": [{"sig": "eA=="}]}`:                 false,
+		`{}`: false, `[]`: false, ``: false, `{"a": 1, "a": 2}`: false, `{"a": [[[[[[[[1]]]]]]]]}`: false, `{}` + strings.Repeat(" ", MaxBytes): false,
 	} {
 		if err := Envelope([]byte(text)); (err == nil) != ok {
 			t.Errorf("%.60s: %v", text, err)

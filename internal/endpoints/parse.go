@@ -47,11 +47,21 @@ func Parse(text []byte) (*List, error) {
 	return &l, nil
 }
 
-// Envelope checks that text, a signed list, is JSON within the bounds of a list. It does not look into it.
+// Envelope checks that text, a signed list, has the form of a DSSE envelope within the bounds of a list. It does not
+// look at what is signed, and verifies no signature.
 func Envelope(text []byte) error {
-	var v map[string]any
+	var v struct {
+		Type       string `json:"payloadType"`
+		Payload    []byte `json:"payload"` // base64
+		Signatures []struct {
+			Sig []byte `json:"sig"`
+		} `json:"signatures"`
+	}
 	if err := strictjson.Unmarshal(text, &v, bounds); err != nil {
 		return fmt.Errorf("signed list of endpoints: %w", err)
+	}
+	if v.Type == "" || len(v.Payload) == 0 || len(v.Signatures) == 0 || len(v.Signatures[0].Sig) == 0 {
+		return errors.New("signed list of endpoints: a DSSE envelope has payloadType, payload and signatures with a sig")
 	}
 	return nil
 }

@@ -21,7 +21,7 @@ func (l *List) Addresses() []string {
 
 // Squid returns the hosts of a list in the form of Squid's `dstdomain`, sorted. There, `.example.org` stands for all
 // names below a domain, so it covers more than one label. Squid refuses a list in which one line covers another. It has
-// no ports.
+// no ports: see [List.OtherPorts].
 func (l *List) Squid() []string {
 	domains := map[string]bool{}
 	for _, e := range l.Endpoints {
@@ -39,6 +39,19 @@ func (l *List) Squid() []string {
 	}
 	slices.Sort(out)
 	return out
+}
+
+// OtherPorts returns the ports of a list besides 443, sorted. For a tool whose list of hosts has no ports, they must be
+// allowed elsewhere.
+func (l *List) OtherPorts() []uint16 {
+	var out []uint16
+	for i := range l.Endpoints {
+		if port := l.Endpoints[i].Port; port != 443 {
+			out = append(out, port)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // ErrNoBuckets is returned by [List.Policy] for a list without buckets of Amazon S3.

@@ -31,6 +31,9 @@ func TestRules(t *testing.T) {
 	if diff := cmp.Diff(want, l.Squid()); diff != "" {
 		t.Errorf("squid (-want +got)\n%s", diff)
 	}
+	if diff := cmp.Diff([]uint16{8443}, l.OtherPorts()); diff != "" {
+		t.Errorf("other ports (-want +got)\n%s", diff)
+	}
 	policy, err := l.Policy()
 	if err != nil {
 		t.Fatal(err)

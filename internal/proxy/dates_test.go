@@ -88,7 +88,7 @@ func TestAnnouncedDates(t *testing.T) {
 // When the config cannot be built on the date, the store stays without traffic, and the server tries again.
 func TestAnnouncedDateWithABrokenFile(t *testing.T) {
 	file := t.TempDir() + "/signed.json"
-	if err := os.WriteFile(file, []byte("{}"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(envelopeOf("e30=")), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	synctest.Test(t, func(t *testing.T) {
@@ -116,7 +116,7 @@ func TestAnnouncedDateWithABrokenFile(t *testing.T) {
 		if n := strings.Count(log.String(), "it is not followed yet"); active() || n != 2 {
 			t.Errorf("active %v, %d complaints, want 2 in 90 s:\n%s", active(), n, log.String())
 		}
-		if err := os.WriteFile(file, []byte("{}"), 0o600); err != nil {
+		if err := os.WriteFile(file, []byte(envelopeOf("e30=")), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		<-time.After(time.Minute)

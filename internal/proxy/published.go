@@ -38,6 +38,9 @@ func listsFor(cfg *config.Config, name *config.Name, signed *document) (*publish
 	}
 	if name != nil {
 		registry = name.Hosts[0]
+		if name.Role == config.Direct {
+			signed = nil // it is about all hosts, and this name publishes only its own
+		}
 	}
 	return &published{
 		json:   newDocument("application/json", l.Text()),
@@ -50,6 +53,10 @@ func listsFor(cfg *config.Config, name *config.Name, signed *document) (*publish
 func signedList(cfg *config.Config) (*document, error) {
 	if cfg.Endpoints.Signed == "" {
 		return nil, nil
+	}
+	// First: to open a pipe could wait forever.
+	if info, err := os.Stat(cfg.Endpoints.Signed); err == nil && !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("endpoints.signed: %s is not a regular file", cfg.Endpoints.Signed)
 	}
 	f, err := os.Open(cfg.Endpoints.Signed)
 	if err != nil {

@@ -7,10 +7,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"ociproxy/internal/config"
 	"ociproxy/internal/endpoints"
 	"ociproxy/internal/oci"
 )
@@ -112,6 +114,22 @@ func TestPublishedListsAgree(t *testing.T) {
 	}
 }
 
+func envelopeOf(payload string) string {
+	return `{"payloadType": "x", "payload": "` + payload + `", "signatures": [{"sig": "eA=="}]}`
+}
+
+// A pipe in place of the signed list must not stop the server: to open one waits for a writer.
+func TestSignedListIsAPipe(t *testing.T) {
+	cfg := *newWorld(t).server.wiring.Load().file
+	cfg.Endpoints.Signed = filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(cfg.Endpoints.Signed, 0o600); err != nil {
+		t.Skip(err)
+	}
+	if _, err := signedList(&cfg); err == nil || !strings.Contains(err.Error(), "is not a regular file") {
+		t.Error(err)
+	}
+}
+
 // A signed list is passed on byte by byte. Without one the answer is an error of the specification; a damaged one is
 // refused, and the error names the key and the file.
 func TestSignedList(t *testing.T) {
@@ -123,12 +141,13 @@ func TestSignedList(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "signed.json")
 	cfg := *w.server.wiring.Load().file
 	cfg.Endpoints.Signed = file
+	cfg.Names = []config.Name{{Hosts: []string{"direct.example"}, Role: config.Direct, Candidates: []string{cfg.Canonical().Name}}}
 	if _, err := New(Options{Config: &cfg}); err == nil || !strings.Contains(err.Error(), "endpoints.signed: open "+file) {
 		t.Error(err)
 	}
 	for text, want := range map[string]string{
 		"{": "endpoints.signed: " + file, "{}" + strings.Repeat(" ", endpoints.MaxBytes): "more JSON than is accepted",
-		" {\"payload\": \"e30=\"}\n": "",
+		"{}": "a DSSE envelope has", envelopeOf("e30=") + "\n": "",
 	} {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -143,9 +162,13 @@ func TestSignedList(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		rw := get(&testWorld{server: s}, "GET", "direct.example", endpoints.SignedPath)
+		rw := get(&testWorld{server: s}, "GET", "x", endpoints.SignedPath)
 		if rw.Code != 200 || rw.Body.String() != text {
 			t.Errorf("%d %q", rw.Code, rw.Body)
+		}
+		// The envelope is about all hosts, and a direct name publishes only its own.
+		if rw := get(&testWorld{server: s}, "GET", "direct.example", endpoints.SignedPath); rw.Code != 404 {
+			t.Errorf("direct name: %d %q", rw.Code, rw.Body)
 		}
 		s.Close()
 	}
@@ -161,14 +184,15 @@ func TestSignedListIsWatched(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	write(`{"n": 1}`)
+	first, second := envelopeOf("MQ=="), envelopeOf("Mg==")
+	write(first)
 	r := start(t, filepath.Join(dir, "config.yaml"), newWorld(t), "deny:", "endpoints: {signed: signed.json}\ndeny:")
 	now := func() string { return get(r.testWorld, "GET", "x", endpoints.SignedPath).Body.String() }
-	if now() != `{"n": 1}` {
+	if now() != first {
 		t.Fatal(now())
 	}
-	write(`{"n": 2}`)
-	poll(t, "the new list", func() bool { return now() == `{"n": 2}` })
+	write(second)
+	poll(t, "the new list", func() bool { return now() == second })
 }
 
 // A page is rendered once. A request for it costs no more than the bookkeeping of the handler.

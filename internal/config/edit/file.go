@@ -18,6 +18,9 @@ import (
 // ErrChanged is wrapped by the error of [File.Write] when somebody else has changed the file since it was read.
 var ErrChanged = errors.New("the file was changed by somebody else in the meantime")
 
+// ErrNames is wrapped by the error of [File.Write] for a file with several names (hard links).
+var ErrNames = errors.New("the file has more than one name, and only this one would get the new text")
+
 // File is a config file as it was when it was read.
 type File struct {
 	Name string // as the caller spelt it
@@ -74,6 +77,9 @@ func (f *File) Write(text []byte) error {
 	info, err := f.same(locked)
 	if err != nil {
 		return fmt.Errorf("write config %s: %w", f.Name, err)
+	}
+	if n := names(info); n > 1 { // the others would keep the old text
+		return fmt.Errorf("write config %s: %w: it has %d", f.Name, ErrNames, n)
 	}
 	atomicfile.SweepFor(f.real)
 	next, err := atomicfile.Create(f.real, info.Mode().Perm())

@@ -22,3 +22,11 @@ func keepOwner(name string, old fs.FileInfo) error {
 	}
 	return os.Chown(name, int(was.Uid), int(was.Gid))
 }
+
+// names returns how many names a file has: hard links.
+func names(info fs.FileInfo) uint64 {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return uint64(st.Nlink) //nolint:unconvert // not the same type on every system
+	}
+	return 1
+}
