@@ -139,7 +139,7 @@ func (a *app) runAdmit(ctx context.Context, name string, f admitting) error {
 		if file, err = beginRecord(f.record); err != nil {
 			return err
 		}
-		defer file.Abort()
+		defer func() { _ = file.Abort() }() // nothing is left of a record that was not completed
 	}
 	if a.format != cli.JSON {
 		fmt.Fprintf(a.stderr, "%s: %s\n", name, mostOf(plan.Most))

@@ -187,12 +187,9 @@ func TestJUnitCounts(t *testing.T) {
 
 // A class that was not asked something is no other class than one for which it was right.
 func TestBlanksAreNoDifference(t *testing.T) {
-	r := &probe.Report{Classes: []string{probe.Self.Name, "a", "b"}}
-	for _, f := range []probe.Finding{
+	r := &probe.Report{Classes: []string{probe.Self.Name, "a", "b"}, Findings: []probe.Finding{
 		{Check: "range.first", As: "a", Result: judge.OK}, {Check: "blob", As: "a", Result: judge.OK}, {Check: "blob", As: "b", Result: judge.OK},
-	} {
-		r.Findings = append(r.Findings, f)
-	}
+	}}
 	if m := newMatrix(r); len(m.columns) != 2 {
 		t.Errorf("%d columns, want self and the others: %+v", len(m.columns), m.columns)
 	}
