@@ -108,7 +108,7 @@ func (w *world) dryRun(t *testing.T) {
 		t.Errorf("a dry run asked %+v", asked)
 	}
 	ran = ctl.Run(t, ctl.Limit, shop.Environment, "store", "admit", "nonsense", "--config", w.file)
-	if ran.Code != 2 || !strings.Contains(ran.Stderr, `no store "nonsense"`) {
+	if ran.Code != 2 || !strings.Contains(ran.Stderr, `"nonsense" in the config`) {
 		t.Errorf("%v", ran)
 	}
 	ran = ctl.Run(t, ctl.Limit, shop.Environment, append([]string{"store", "admit", w.shops[0].Name, "--config", w.file}, quick...)...)

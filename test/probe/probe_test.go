@@ -36,6 +36,7 @@ func TestSlowProbe(t *testing.T) {
 	t.Run("page", w.page)
 	for _, f := range faults(t, w) {
 		t.Run(f.name, func(t *testing.T) {
+			w.recovered(t)
 			undo := func() {}
 			if f.change != nil {
 				undo = f.change(t)
@@ -53,7 +54,7 @@ func TestSlowProbe(t *testing.T) {
 			}
 		})
 	}
-	w.haproxy(t, nil)
+	w.recovered(t)
 	if r, ran := w.probe(t); len(r.bad()) > 0 || ran.Code != 0 {
 		t.Errorf("not green again: %+v\n%s", r.bad(), ran)
 	}

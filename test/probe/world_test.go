@@ -5,7 +5,9 @@ package probe_test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -209,6 +211,32 @@ func (w *world) haproxy(t *testing.T, f *fault) {
 	}
 	w.front = parts.Start(t, parts.Spec{
 		Path: parts.Find(t, "haproxy"), Args: []string{"-db", "-f", w.file}, Ready: parts.Dial("tcp", "127.0.0.1:"+w.ports[nearHost]), Abrupt: true,
+	})
+}
+
+// recovered ends the last fault, and waits until the proxy has seen that its stores are well again.
+func (w *world) recovered(t *testing.T) {
+	t.Helper()
+	w.haproxy(t, nil)
+	blob := w.image.Arch["amd64"].Blobs[0].Digest
+	parts.Poll(t, 2*time.Minute, "the stores' recovery", func() error {
+		for client, store := range map[string]string{self: "s3-use1", "198.18.64.1": "s3-euc1"} {
+			url := "http://" + w.proxy.Admin + "/explain?ip=" + client + "&path=/v2/app/blobs/" + blob
+			resp, err := http.Get(url) //nolint:noctx // loopback, within Poll
+			if err != nil {
+				return err
+			}
+			text, err := io.ReadAll(resp.Body)
+			_ = resp.Body.Close()
+			if err != nil {
+				return err
+			}
+			var is struct{ Answer struct{ Candidate string } }
+			if err := json.Unmarshal(text, &is); err != nil || is.Answer.Candidate != store {
+				return fmt.Errorf("%s is sent to %q: %v", client, is.Answer.Candidate, err)
+			}
+		}
+		return nil
 	})
 }
 
