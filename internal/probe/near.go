@@ -54,8 +54,9 @@ func (s *session) address(ctx context.Context, im *image) {
 	began := s.meter.begin(ctx)
 	path := blobPath(im.ref.Name, all[len(all)-1].Digest)
 	plain, claims := s.prober.session(Self), s.prober.session(Class{Name: Self.Name, Addr: s.opt.Self})
-	is := plain.registry(ctx, http.MethodGet, path, 4096, nil)
-	should := claims.registry(ctx, http.MethodGet, path, 4096, nil)
+	// HEAD, because one request has no identity: a GET again and again would look like downloads that fail.
+	is := plain.registry(ctx, http.MethodHead, path, 4096, nil)
+	should := claims.registry(ctx, http.MethodHead, path, 4096, nil)
 	if s.spent(ctx, "address", im.ref.String(), s.base, errors.Join(is.Err, should.Err)) {
 		return
 	}

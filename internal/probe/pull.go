@@ -80,7 +80,7 @@ func (s *session) resolve(ctx context.Context, ref judge.Ref) (*image, bool) {
 		im.digest = d
 		s.agrees(what, began, d)
 	}
-	root, ok := s.manifest(ctx, what, ref.Name, im.digest)
+	root, ok := s.manifestAs(ctx, "manifest", what, ref.Name, im.digest)
 	if !ok {
 		return nil, false
 	}
@@ -164,10 +164,6 @@ func (s *session) follow(ctx context.Context, method, path string, limit int64, 
 	return s.blob(ctx, method, to, limit, header)
 }
 
-func (s *session) manifest(ctx context.Context, what, name string, d oci.Digest) (manifest, bool) {
-	return s.manifestAs(ctx, "manifest", what, name, d)
-}
-
 // manifestAs reads a manifest by digest and compares its bytes. It reports faults as those of the check id.
 func (s *session) manifestAs(ctx context.Context, id, what, name string, d oci.Digest) (manifest, bool) {
 	began := s.meter.begin(ctx)
@@ -211,12 +207,16 @@ func (s *session) headEqualsGet(ctx context.Context, im *image, m manifest) {
 	s.say("head", im.ref.String(), s.base, began, v)
 }
 
-// locate asks where the registry sends this client for a blob. Runtimes use GET, and so does the probe: the proxy
-// learns from GET only, so each blob is asked for once.
+// locate asks where the registry sends this client for a blob, once for each blob. Runtimes use GET. Without an identity a
+// monitor that reads no layers uses HEAD: its GETs, again and again, would look like downloads that fail.
 func (s *session) locate(ctx context.Context, im *image, b judge.Blob) (*url.URL, bool) {
 	began := s.meter.begin(ctx)
 	path := blobPath(im.ref.Name, b.Digest)
-	ans := s.registry(ctx, http.MethodGet, path, 4096, nil)
+	method := http.MethodGet
+	if s.opt.Decisions && !s.signed {
+		method = http.MethodHead
+	}
+	ans := s.registry(ctx, method, path, 4096, nil)
 	if s.spent(ctx, idRedirect, im.ref.String(), s.base, ans.Err) {
 		return nil, false
 	}
@@ -354,10 +354,10 @@ const (
 )
 
 // headBlob compares HEAD of a blob with its manifest.
-func (s *session) headBlob(ctx context.Context, id string, im *image, at *url.URL, b judge.Blob) {
+func (s *session) headBlob(ctx context.Context, im *image, at *url.URL, b judge.Blob) {
 	began := s.meter.begin(ctx)
 	ans := s.blob(ctx, http.MethodHead, at, 0, nil)
-	if !s.spent(ctx, id, im.ref.String(), at, ans.Err) {
-		s.say(id, im.ref.String(), at, began, judge.Head(ans, b))
+	if !s.spent(ctx, "head", im.ref.String(), at, ans.Err) {
+		s.say("head", im.ref.String(), at, began, judge.Head(ans, b))
 	}
 }

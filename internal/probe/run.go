@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -198,7 +199,7 @@ func (s *session) pull(ctx context.Context, im *image) {
 		if !ok {
 			continue
 		}
-		s.headBlob(ctx, "head", im, at, b)
+		s.headBlob(ctx, im, at, b)
 		if s.opt.Decisions {
 			s.small(ctx, im, at, b)
 		} else if !s.whole(ctx, im, at, b) {
@@ -244,7 +245,7 @@ func (s *session) class(ctx context.Context) {
 			if !ok {
 				continue
 			}
-			s.headBlob(ctx, "head", im, at, b)
+			s.headBlob(ctx, im, at, b)
 			s.small(ctx, im, at, b)
 			if s.fresh(at) {
 				s.ranges(ctx, im, at, b)
@@ -267,6 +268,9 @@ func sample(all []judge.Blob) []judge.Blob {
 	return []judge.Blob{all[0], all[len(all)-1]}
 }
 
+// outcomeText is a word that a server says about an identity. It is printed, so it must be no more than a word.
+var outcomeText = regexp.MustCompile(`^[a-z-]{1,40}$`)
+
 // accepted finds out whether the server takes the probe for a client of the class.
 func (s *session) accepted(ctx context.Context) bool {
 	began := s.meter.begin(ctx)
@@ -281,7 +285,7 @@ func (s *session) accepted(ctx context.Context) bool {
 	trouble, bad := judge.Trouble(ans)
 	switch {
 	case outcome == "accepted":
-	case outcome != "" && len(outcome) < 40:
+	case outcomeText.MatchString(outcome):
 		v = judge.Fail("docs/client-address.md says what each outcome means and what to do", "the server refuses the probe identity: %s", outcome)
 	case bad && ans.Location == nil:
 		v = trouble

@@ -61,3 +61,19 @@ func TestANameThatIsDownFailsForAll(t *testing.T) {
 		t.Errorf("a refused identity does not count:\n%s", show(r))
 	}
 }
+
+// A monitor without an identity asks the same all day. Its requests must not look to the server like downloads that fail,
+// which only a GET does.
+func TestDecisionsOfAnyoneAreNoDownloads(t *testing.T) {
+	w := newWorld(t)
+	w.opt.Decisions, w.opt.Sign, w.opt.Classes = true, nil, nil
+	w.faults["name"] = func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/blobs/sha256") {
+			t.Errorf("GET %s", r.URL.Path)
+		}
+		return false
+	}
+	if r := w.run(); len(bad(r)) > 0 {
+		t.Error(show(r))
+	}
+}
