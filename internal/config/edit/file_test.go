@@ -62,8 +62,8 @@ func TestWriteKeepsModeAndOwner(t *testing.T) {
 	uid, gid := os.Getuid(), os.Getgid()
 	if uid == 0 {
 		uid, gid = 12345, 54321
-		if err := os.Chown(name, uid, gid); err != nil {
-			t.Skip("the superuser of this container may not give files away:", err)
+		if err := os.Chown(name, uid, gid); err != nil { // the superuser of some containers may not give files away
+			uid, gid = 0, os.Getgid()
 		}
 	}
 	f, err := Read(name)
