@@ -222,7 +222,7 @@ func (w *world) recovered(t *testing.T) {
 	parts.Poll(t, 2*time.Minute, "the stores' recovery", func() error {
 		for client, store := range map[string]string{self: "s3-use1", "198.18.64.1": "s3-euc1"} {
 			url := "http://" + w.proxy.Admin + "/explain?ip=" + client + "&path=/v2/app/blobs/" + blob
-			resp, err := http.Get(url) //nolint:noctx // loopback, within Poll
+			resp, err := http.Get(url)
 			if err != nil {
 				return err
 			}
@@ -232,8 +232,11 @@ func (w *world) recovered(t *testing.T) {
 				return err
 			}
 			var is struct{ Answer struct{ Candidate string } }
-			if err := json.Unmarshal(text, &is); err != nil || is.Answer.Candidate != store {
-				return fmt.Errorf("%s is sent to %q: %v", client, is.Answer.Candidate, err)
+			if err := json.Unmarshal(text, &is); err != nil {
+				return err
+			}
+			if is.Answer.Candidate != store {
+				return fmt.Errorf("%s is not sent to %s:\n%s", client, store, text)
 			}
 		}
 		return nil
