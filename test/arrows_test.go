@@ -58,6 +58,7 @@ walk: config manifest oci registry transfer
 transfer: oci pace set store wait
 ledger: atomicfile inventory inventory/write oci set store wait
 lease: store wait
+publication/publish: envelope publication store
 registry: credential oci outbound pace strictjson wait
 store: atomicfile command credential oci outbound pace store/address wait
 manifest: oci
@@ -88,6 +89,7 @@ loop: admit wait
 set:
 cli/manual: atomicfile
 cli:
+publication: envelope key strictjson
 envelope: key strictjson
 key: atomicfile
 endpoints: strictjson
