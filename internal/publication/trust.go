@@ -83,6 +83,14 @@ type Trust struct {
 // KeySet returns the set of keys in use; nil: none was accepted yet.
 func (t *Trust) KeySet() *Keys { return t.keys }
 
+// ConfigKeys are the keys that may sign heads at present.
+func (t *Trust) ConfigKeys() []ed25519.PublicKey {
+	if t.keys != nil {
+		return keysOf(t.keys.Config)
+	}
+	return t.Roots
+}
+
 // Head returns the newest head of a ring that was accepted; nil: none.
 func (t *Trust) Head(ring string) *Head { return t.heads[ring] }
 
@@ -136,16 +144,12 @@ func (t *Trust) AcceptHead(ring string, text []byte, now time.Time) (*Head, erro
 // content is there and good.
 func (t *Trust) OpenHead(ring string, text []byte, now time.Time) (*Head, error) {
 	h, name := new(Head), HeadName(ring)
-	signers := t.Roots
-	if t.keys != nil {
-		signers = keysOf(t.keys.Config)
-	}
 	var was *Meta
 	old := t.heads[ring]
 	if old != nil {
 		was = &old.Meta
 	}
-	if _, err := t.open(name, text, HeadType, h, &h.Meta, h.Check, signers, was, now); err != nil {
+	if _, err := t.open(name, text, HeadType, h, &h.Meta, h.Check, t.ConfigKeys(), was, now); err != nil {
 		return nil, err
 	}
 	if h.Ring != ring {
