@@ -15,6 +15,7 @@ import (
 	"ociproxy/internal/outbound"
 	"ociproxy/internal/ranges"
 	"ociproxy/internal/route"
+	"ociproxy/internal/usable"
 )
 
 // checked is the document of check --output json. Only add fields; never remove one.
@@ -107,7 +108,7 @@ func (a *app) runCheck(ctx context.Context, file string, how checking, opts chec
 	var snap *route.Snapshot
 	cfg, err := a.load(file)
 	if err == nil {
-		snap, err = usable(cfg, !how.noFiles)
+		snap, err = usable.Check(cfg, !how.noFiles)
 	}
 	if faults, bad := errors.AsType[*config.Errors](err); bad && a.format == cli.JSON {
 		// The faults are the result of this command, so they go to stdout.
