@@ -90,7 +90,7 @@ func (s *Server) ExplainHost(ctx context.Context, addr netip.Addr, host, path st
 		}
 	}
 	if from := s.fallback.Load(); from != nil {
-		e.Notes = append(e.Notes, "this server started on the fallback "+from.File+", because it could not use "+s.opt.File)
+		e.Notes = append(e.Notes, "this server started on the fallback "+from.File+", because it could not use "+s.source.String())
 	}
 	q := request{client: w.client(addr, at), get: true, peer: addr, peek: true}
 	if host != "" {

@@ -23,6 +23,7 @@ import (
 type wiring struct {
 	cfg      *config.Config // as announced dates make it at present
 	file     *config.Config // as it was loaded
+	from     provenance
 	snapshot *route.Snapshot
 	address  *clientip.Extractor
 	ranges   *ranges.Ranges
@@ -116,13 +117,15 @@ func (s *Server) reload() error {
 	if err != nil {
 		return misfit{err}
 	}
+	next.from = s.from
 	changed := next.snapshot.Changed(old.snapshot)
 	if err := s.publish(next); err != nil {
 		return err
 	}
+	s.source.loaded(nil)
 	s.metrics.Reloaded(true)
 	s.refusing.Store(false)
-	s.log.Info("configuration reloaded", "hash", cfg.Hash, "candidates_changed", snapshot.Differ(cfg, old.file),
+	s.log.Info("configuration reloaded", "hash", cfg.Hash, "generation", s.from.generation, "candidates_changed", snapshot.Differ(cfg, old.file),
 		"places_moved", len(changed), "moves", changed[:min(len(changed), 20)])
 	if keys := s.needRestart(cfg); len(keys) > 0 {
 		s.log.Warn("restart the server to use the new values of these keys", "keys", keys)
@@ -160,6 +163,7 @@ func (s *Server) forgetRemoved(old, w *wiring) {
 }
 
 func (s *Server) refused(err error) {
+	s.source.loaded(err)
 	s.metrics.Reloaded(false)
 	s.refusing.Store(true)
 	s.log.Error("configuration refused, the old one stays in use", "error", err.Error())
