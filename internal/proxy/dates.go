@@ -36,7 +36,6 @@ func (s *Server) followDates() {
 	}
 	next, err := s.build(old.file, old)
 	if err == nil {
-		next.from = old.from
 		err = s.publish(next)
 	}
 	if err != nil {

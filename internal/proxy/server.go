@@ -111,7 +111,7 @@ func New(opt Options) (*Server, error) {
 		opt.Supervisor = nobody{}
 	}
 	s := &Server{opt: opt, log: opt.Logger, client: opt.Client, relays: newRelays(), stays: newStays(), again: newAgain(), started: time.Now(), together: together}
-	s.source, s.metrics = newSource(&opt), metrics.New(opt.Version)
+	s.source, s.metrics = newSource(&s.opt), metrics.New(opt.Version)
 	if opt.Publication != nil {
 		s.metrics.FollowPublication(publicationState(opt.Publication))
 	}
@@ -135,7 +135,6 @@ func New(opt Options) (*Server, error) {
 		s.Close()
 		return nil, err
 	}
-	w.from = s.from
 	s.began, s.health = cfg, s.newHealth(w)
 	s.inventories = inventory.NewFollower(inventory.Options{
 		Dir: inventoryDir(cfg), Client: s.client, Logger: s.log,

@@ -2,7 +2,9 @@ package proxy
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"net/http"
 	"strconv"
 	"time"
 
@@ -48,7 +50,7 @@ func newSource(opt *Options) source {
 	case opt.File != "":
 		return file{opt.File, opt.Good}
 	}
-	return fixed{opt.Config}
+	return fixed{opt}
 }
 
 // file is a configuration file.
@@ -75,8 +77,8 @@ func (f file) load() (*config.Config, provenance, error) {
 	return cfg, provenance{}, err
 }
 
-// fixed is a configuration that never changes.
-type fixed struct{ cfg *config.Config }
+// fixed is the configuration of the options.
+type fixed struct{ opt *Options }
 
 func (fixed) String() string            { return "" }
 func (fixed) files() []string           { return nil }
@@ -87,10 +89,10 @@ func (fixed) loaded(error)              {}
 func (fixed) good(*config.Config) error { return nil }
 
 func (f fixed) load() (*config.Config, provenance, error) {
-	if f.cfg == nil {
+	if f.opt.Config == nil {
 		return nil, provenance{}, errors.New("proxy: no configuration")
 	}
-	return f.cfg, provenance{}, nil
+	return f.opt.Config, provenance{}, nil
 }
 
 // askTimeout is how long a reload by a signal waits for the URL.
@@ -135,4 +137,30 @@ func publicationState(f *follow.Follower) func() metrics.Publication {
 		}
 		return out
 	}
+}
+
+// serveConfig shows where the configuration in use comes from.
+func (s *Server) serveConfig(rw http.ResponseWriter, _ *http.Request) {
+	w := s.wiring.Load()
+	out := struct {
+		Source     string               `json:"source"`
+		Hash       string               `json:"hash"`
+		Generation uint64               `json:"generation,omitempty"`
+		Ring       string               `json:"ring,omitempty"`
+		OK         *bool                `json:"publication_ok,omitempty"`
+		Checked    time.Time            `json:"checked,omitzero"`
+		Signed     map[string]time.Time `json:"signed,omitempty"`
+		Faults     map[string]string    `json:"faults,omitempty"`
+	}{Source: s.source.String(), Hash: w.cfg.Hash, Generation: w.from.generation, Ring: w.from.ring, Faults: map[string]string{}}
+	if p := s.opt.Publication; p != nil {
+		state := p.State()
+		out.OK, out.Checked, out.Signed = &state.OK, state.Checked, state.Signed
+		for document, err := range state.Faults {
+			out.Faults[document] = err.Error()
+		}
+	}
+	rw.Header().Set("Content-Type", "application/json")
+	enc := json.NewEncoder(rw)
+	enc.SetIndent("", "  ")
+	_ = enc.Encode(out)
 }

@@ -86,6 +86,9 @@ func (s *Server) build(cfg *config.Config, old *wiring) (*wiring, error) {
 	w.quotas = quotas(cfg, w.snapshot, old)
 	w.lags = lags(cfg, w.snapshot)
 	w.flows = s.flowTable(w.snapshot)
+	if w.from = s.from; old != nil && old.file == w.file {
+		w.from = old.from // the newest that was tried may be another one
+	}
 	return w, nil
 }
 
@@ -117,7 +120,6 @@ func (s *Server) reload() error {
 	if err != nil {
 		return misfit{err}
 	}
-	next.from = s.from
 	changed := next.snapshot.Changed(old.snapshot)
 	if err := s.publish(next); err != nil {
 		return err
