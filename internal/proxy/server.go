@@ -18,6 +18,8 @@ import (
 	"ociproxy/internal/inventory"
 	"ociproxy/internal/metrics"
 	"ociproxy/internal/outbound"
+	"ociproxy/internal/override"
+	"ociproxy/internal/publication"
 	"ociproxy/internal/ranges"
 	"ociproxy/internal/reach"
 )
@@ -48,6 +50,8 @@ type Options struct {
 	Good func(*config.Config) error
 	// Clients and Admin, when given, replace the sockets on the addresses of the configuration.
 	Clients, Admin net.Listener
+	// Overrides, when given, hold from the start. [Server.SetOverrides] replaces them.
+	Overrides *publication.Overrides
 	// Supervisor, when given, gets reports of what the server does.
 	Supervisor Supervisor
 }
@@ -64,6 +68,11 @@ type Server struct {
 	stays    *stays
 	again    *again
 	repeated afterwards // limits checks of repeated requests
+	tags     tagMemory
+
+	overrides atomic.Pointer[publication.Overrides]
+	changed   chan struct{} // has a value when overrides is news
+	returning atomic.Pointer[[]override.Return]
 
 	inventories *inventory.Follower
 	afterwards  afterwards
@@ -76,6 +85,11 @@ type Server struct {
 	// that was parsed, in use or not.
 	seen  [sha256.Size]byte
 	tried *config.Config
+	// returns follows the candidates that overrides keep out. warned has the overrides whose end was announced. behind
+	// says that overrides are not followed yet, because the wiring could not be built.
+	returns override.Returns
+	warned  map[string]time.Time
+	behind  bool
 	// together is how long changed files that do not fit may wait for other files. Tests shorten it.
 	together time.Duration
 
@@ -102,7 +116,9 @@ func New(opt Options) (*Server, error) {
 	if opt.Supervisor == nil {
 		opt.Supervisor = nobody{}
 	}
-	s := &Server{opt: opt, log: opt.Logger, client: opt.Client, relays: newRelays(), stays: newStays(), again: newAgain(), started: time.Now(), together: together}
+	s := &Server{opt: opt, log: opt.Logger, client: opt.Client, relays: newRelays(), stays: newStays(), again: newAgain(), started: time.Now(), together: together,
+		changed: make(chan struct{}, 1), warned: map[string]time.Time{}}
+	s.overrides.Store(opt.Overrides)
 	s.metrics = metrics.New(opt.Version)
 	cfg, err := s.first()
 	if err != nil {
@@ -199,6 +215,7 @@ func (s *Server) publish(w *wiring) error {
 	w.health = s.health.SetTargets(s.targets(w))
 	old := s.wiring.Swap(w)
 	s.forgetRemoved(old, w)
+	s.noteOverrides(old, w)
 	s.checker.Renew()
 	s.keepPaths(w)
 	s.metrics.ConfigInfo.Reset()
