@@ -17,6 +17,7 @@ import (
 	"ociproxy/internal/inventory"
 	"ociproxy/internal/metrics"
 	"ociproxy/internal/outbound"
+	"ociproxy/internal/override"
 	"ociproxy/internal/publication"
 	"ociproxy/internal/publication/follow"
 	"ociproxy/internal/ranges"
@@ -32,8 +33,6 @@ type Options struct {
 	Publication *follow.Follower
 	// Config is used, and never reloaded, when there is neither File nor Publication.
 	Config *config.Config
-	// Overrides are those of the publication that are known at the start; nil: none.
-	Overrides *publication.Overrides
 	// Logger receives operational messages and the request log; nil discards them.
 	Logger *slog.Logger
 	// Level, when given, follows the configuration's log level and /log-level of the admin port.
@@ -54,6 +53,8 @@ type Options struct {
 	Good func(*config.Config) error
 	// Clients and Admin, when given, replace the sockets on the addresses of the configuration.
 	Clients, Admin net.Listener
+	// Overrides, when given, hold from the start. [Server.SetOverrides] replaces them.
+	Overrides *publication.Overrides
 	// Supervisor, when given, gets reports of what the server does.
 	Supervisor Supervisor
 }
@@ -71,6 +72,11 @@ type Server struct {
 	stays    *stays
 	again    *again
 	repeated afterwards // limits checks of repeated requests
+	tags     tagMemory
+
+	overrides atomic.Pointer[publication.Overrides]
+	changed   chan struct{} // has a value when overrides is news
+	returning atomic.Pointer[[]override.Return]
 
 	inventories *inventory.Follower
 	afterwards  afterwards
@@ -84,6 +90,11 @@ type Server struct {
 	seen  [sha256.Size]byte
 	tried *config.Config
 	from  provenance // of tried
+	// returns follows the candidates that overrides keep out. warned has the overrides whose end was announced. behind
+	// says that overrides are not followed yet, because the wiring could not be built.
+	returns override.Returns
+	warned  map[string]time.Time
+	behind  bool
 	// together is how long changed files that do not fit may wait for other files. Tests shorten it.
 	together time.Duration
 
@@ -110,7 +121,9 @@ func New(opt Options) (*Server, error) {
 	if opt.Supervisor == nil {
 		opt.Supervisor = nobody{}
 	}
-	s := &Server{opt: opt, log: opt.Logger, client: opt.Client, relays: newRelays(), stays: newStays(), again: newAgain(), started: time.Now(), together: together}
+	s := &Server{opt: opt, log: opt.Logger, client: opt.Client, relays: newRelays(), stays: newStays(), again: newAgain(), started: time.Now(), together: together,
+		changed: make(chan struct{}, 1), warned: map[string]time.Time{}}
+	s.overrides.Store(opt.Overrides)
 	s.source, s.metrics = newSource(&s.opt), metrics.New(opt.Version)
 	if opt.Publication != nil {
 		s.metrics.FollowPublication(publicationState(opt.Publication))
@@ -208,6 +221,7 @@ func (s *Server) publish(w *wiring) error {
 	w.health = s.health.SetTargets(s.targets(w))
 	old := s.wiring.Swap(w)
 	s.forgetRemoved(old, w)
+	s.noteOverrides(old, w)
 	s.checker.Renew()
 	s.keepPaths(w)
 	s.metrics.ConfigInfo.Reset()

@@ -101,7 +101,10 @@ func (s *Server) watch(ctx context.Context, signal <-chan struct{}) error {
 		case <-tick.C:
 			compare()
 		case <-dates.C:
-			s.followDates()
+			s.follow()
+			dates.Reset(s.untilDate())
+		case <-s.changed:
+			s.follow()
 			dates.Reset(s.untilDate())
 		case <-late.C:
 			if compare(); unfit != nil { // changes without an event do not fit either
