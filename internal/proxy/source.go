@@ -48,31 +48,31 @@ func newSource(opt *Options) source {
 	case opt.Publication != nil:
 		return followed{opt.Publication}
 	case opt.File != "":
-		return file{opt.File, opt.Good}
+		return plainFile{opt.File, opt.Good}
 	}
 	return fixed{opt}
 }
 
-// file is a configuration file.
-type file struct {
+// plainFile is a configuration file.
+type plainFile struct {
 	name string
 	keep func(*config.Config) error // nil keeps no copy
 }
 
-func (f file) String() string      { return f.name }
-func (f file) files() []string     { return []string{f.name} }
-func (file) news() <-chan struct{} { return nil }
-func (file) fresh() bool           { return false } // a changed file shows
-func (file) ask(context.Context)   {}
-func (file) loaded(error)          {}
-func (f file) good(c *config.Config) error {
+func (f plainFile) String() string      { return f.name }
+func (f plainFile) files() []string     { return []string{f.name} }
+func (plainFile) news() <-chan struct{} { return nil }
+func (plainFile) fresh() bool           { return false } // a changed file shows
+func (plainFile) ask(context.Context)   {}
+func (plainFile) loaded(error)          {}
+func (f plainFile) good(c *config.Config) error {
 	if f.keep == nil {
 		return nil
 	}
 	return f.keep(c)
 }
 
-func (f file) load() (*config.Config, provenance, error) {
+func (f plainFile) load() (*config.Config, provenance, error) {
 	cfg, err := config.Load(f.name)
 	return cfg, provenance{}, err
 }

@@ -33,7 +33,7 @@ func (f *Follower) document(name string) *document {
 }
 
 func (f *Follower) source(name string, most int64, limit time.Duration) fetch.Source {
-	return fetch.Source{URL: f.opt.URL + name, Timeout: limit, MaxBytes: most, Client: f.opt.Client}
+	return fetch.Source{URL: f.opt.URL + name, Timeout: limit, MaxBytes: most, Client: f.opt.Client, Exact: true}
 }
 
 func (d *document) ask(ctx context.Context) {
