@@ -40,7 +40,8 @@ The bucket, the deployment, the root keys and the private key can be in the envi
   oci-proxyctl config status --prometheus http://prometheus:9090
   oci-proxyctl config rollback --ring canary --why "retries went up"`,
 	},
-		a.configPublish())
+		a.configPublish(), a.configStatus(), a.configDiff(), a.configRollback(), a.configRefresh(), a.configKeys(),
+		a.configLog(), a.configExport())
 }
 
 // parsed reads and examines a config as oci-proxy check does. Files that it names are not opened: they lie on the
