@@ -261,7 +261,7 @@ func (a *app) changeKeys(ctx context.Context, f *keyChange, action string, edit 
 		return err
 	}
 	if len(k.Config) == 0 {
-		return cli.Usage("add another config key first: config keys add --config-key NAME=KEY", "no config key would be left, so that nobody could publish")
+		return cli.Fail("add another config key first: config keys add --config-key NAME=KEY", "no config key would be left, so that nobody could publish")
 	}
 	for _, root := range site.Trust.Roots {
 		if text := key.Format(root); nameOfKey(slices.Concat(k.Config, k.Override), root) != "" {
