@@ -35,7 +35,7 @@ func TestScripts(t *testing.T) {
 			"images":    pushed,
 			"keypair":   keypair,
 			"left":      left,
-			"publish":   publish,
+			"publish":   publishBlobs,
 			"push":      push,
 			"registry":  emptyRegistry,
 			"store":     start,
