@@ -234,3 +234,8 @@ func labels(of map[string]string) string {
 	slices.Sort(all)
 	return " of " + strings.Join(all, " ")
 }
+
+// NewResult makes a result for tests of those who count results: a change is taken back after bad of the last of results.
+func NewResult(name string, v Verdict, at time.Time, bad, of int) Result {
+	return Result{Gate: name, Verdict: v, At: at, Detail: "scripted", bad: bad, of: of}
+}
