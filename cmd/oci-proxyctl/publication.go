@@ -220,10 +220,13 @@ type prometheusFlags struct {
 }
 
 func (p *prometheusFlags) flags(cmd *cobra.Command) {
-	f := cmd.Flags()
-	f.StringVar(&p.url, "prometheus", "", "`URL` of the Prometheus that scrapes the instances; default: "+prometheusVariable)
-	f.DurationVar(&p.seen, "seen-within", 5*time.Minute, "`time` for which an instance counts after its last sample")
+	prometheusFlag(cmd, &p.url)
+	cmd.Flags().DurationVar(&p.seen, "seen-within", 5*time.Minute, "`time` for which an instance counts after its last sample")
 	notNegative(cmd, "seen-within")
+}
+
+func prometheusFlag(cmd *cobra.Command, url *string) {
+	cmd.Flags().StringVar(url, "prometheus", "", "`URL` of the Prometheus that scrapes the instances; default: "+prometheusVariable)
 }
 
 // writeFault turns an error of writing a document into one that says what to do.

@@ -116,6 +116,14 @@ func (j *Judge) Evaluate(ctx context.Context, at At) *Evaluation {
 	return e
 }
 
+// Preview evaluates the expressions as if the instances of some rings, which have these generations, had a change. It
+// runs no commands.
+func (j *Judge) Preview(ctx context.Context, rings map[string]uint64) *Evaluation {
+	file := *j.file
+	file.Gates = slices.DeleteFunc(slices.Clone(file.Gates), func(g Gate) bool { return g.Expr == "" })
+	return NewJudge(&file, j.source, nil).Evaluate(ctx, At{Want: rings, Published: time.Now()})
+}
+
 // enough returns what is missing of a minimum of traffic.
 func (j *Judge) enough(ctx context.Context, x *expander, t *Traffic) string {
 	got, err := j.source.Query(ctx, x.expand(t.Expr, changed), x.now)
@@ -225,4 +233,9 @@ func labels(of map[string]string) string {
 	}
 	slices.Sort(all)
 	return " of " + strings.Join(all, " ")
+}
+
+// NewResult makes a result for tests of those who count results: a change is taken back after bad of the last of results.
+func NewResult(name string, v Verdict, at time.Time, bad, of int) Result {
+	return Result{Gate: name, Verdict: v, At: at, Detail: "scripted", bad: bad, of: of}
 }
