@@ -33,8 +33,9 @@ demo: atomicfile cli inventory key oci outbound proxy route wait
 admission: atomicfile check check/judge command config inventory inventory/inspect oci outbound
 	proxy store store/address wait
 proxy: admit atomicfile clientip config endpoints endpoints/hostlist existence health inventory
-	listener metrics oci outbound probeid ranges reach route set snapshot wait
+	listener metrics oci outbound override probeid publication ranges reach route set snapshot wait
 snapshot: config place route
+override: config oci publication
 setup: check cli clientip config place store/address
 probe/classes: config place probe proxy
 probe/show: check/judge cli probe probe/against
