@@ -137,4 +137,3 @@ func TestProof(t *testing.T) {
 		until(t, 3*time.Minute, func() bool { _, _, blank, _ := v.Proof(0); return blank >= 5 })
 	})
 }
-
