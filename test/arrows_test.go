@@ -35,7 +35,9 @@ admission: atomicfile check check/judge command config inventory inventory/inspe
 proxy: admit atomicfile clientip config endpoints endpoints/hostlist existence health inventory
 	listener metrics oci outbound probeid publication publication/follow ranges reach route set
 	snapshot wait
+	listener metrics oci outbound override probeid publication ranges reach route set snapshot wait
 snapshot: config place route
+override: config oci publication
 setup: check cli clientip config place store/address
 probe/classes: config place probe proxy
 probe/show: check/judge cli probe probe/against

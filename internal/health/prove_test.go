@@ -106,8 +106,12 @@ func TestProof(t *testing.T) {
 		list[0].Prove = true
 		w.probes("s0")
 		v = m.SetTargets(list)
+		until(t, time.Minute, func() bool { good, _, _, _ := v.Proof(0); return good == 2 })
+		if _, _, _, complete := v.Proof(0); complete {
+			t.Error("complete without a resume")
+		}
 		took := until(t, time.Minute, func() bool { good, _, _, complete := v.Proof(0); return good >= 5 && complete })
-		if n := len(w.probes("s0")); n < 5 || n > 6 || took < 30*time.Second {
+		if n := len(w.probes("s0")); n < 5 || n > 6 || took < 20*time.Second {
 			t.Errorf("%d probes in %v, want 5 in about 50 s", n, took)
 		}
 		v = m.SetTargets(list) // a reload keeps it
@@ -137,4 +141,3 @@ func TestProof(t *testing.T) {
 		until(t, 3*time.Minute, func() bool { _, _, blank, _ := v.Proof(0); return blank >= 5 })
 	})
 }
-

@@ -46,7 +46,7 @@ func TestReturnInSteps(t *testing.T) {
 		{0, held, Proof{}, ""},
 		{time.Minute, none, good(50), "0"}, // what probes said while it was off does not count
 		{time.Minute, none, good(4), "0"},
-		{time.Second, none, Proof{Good: 20, Usable: true}, "0"},    // no ranges and resumes
+		{time.Second, none, Proof{Good: 20, Usable: true}, "0"},   // no ranges and resumes
 		{time.Second, none, Proof{Good: 20, Complete: true}, "0"}, // health keeps it out
 		{time.Second, none, good(5), "1"},
 		{59 * time.Second, none, good(9), "1"},
