@@ -71,6 +71,7 @@ type world struct {
 	public     string // its public key
 	instances  []*instance
 	prometheus *prometheus.Server
+	keys       map[string]string // public keys, by name
 	dir        string
 	haproxy    *parts.Process
 }
