@@ -20,13 +20,13 @@ import (
 // list of docs/architecture.md, and must not give a package knowledge that the list forbids. Remove an import that is
 // no longer used.
 const arrows = `
-cmd/oci-proxy: atomicfile check cli cli/manual clientip config docs endpoints lastgood outbound
-	proxy ranges route setup snapshot systemd
-cmd/oci-proxyctl: admission admit atomicfile audit check check/judge cli cli/manual config config/edit
+cmd/oci-proxy: atomicfile check cli cli/manual config docs lastgood outbound
+	proxy ranges route setup systemd usable
+cmd/oci-proxyctl: admission admit atomicfile audit check check/judge cli cli/manual command config config/edit
 	docs endpoints endpoints/hostlist envelope inventory inventory/inspect inventory/write key lease
-	ledger listener manifest mirror oci outbound probe probe/against probe/classes probe/monitor
-	probe/show probeid promote promote/apply promote/prove promote/sign purge ranges registry route
-	set snapshot store targets wait walk
+	ledger listener manifest mirror oci outbound override probe probe/against probe/classes probe/monitor
+	probe/show probeid prometheus promote promote/apply promote/prove promote/sign publication
+	publication/publish purge ranges registry route set snapshot store targets usable wait walk
 cmd/oci-proxy-demo: cli cli/manual demo
 cmd/oci-doctor: cli cli/manual doctor outbound
 demo: atomicfile cli inventory key oci outbound proxy route wait
@@ -34,7 +34,10 @@ admission: atomicfile check check/judge command config inventory inventory/inspe
 	proxy store store/address wait
 proxy: admit atomicfile clientip config endpoints endpoints/hostlist existence health inventory
 	listener metrics oci outbound probeid ranges reach route set snapshot wait
+usable: clientip config endpoints route snapshot
 snapshot: config place route
+override: config oci publication
+prometheus: outbound
 setup: check cli clientip config place store/address
 probe/classes: config place probe proxy
 probe/show: check/judge cli probe probe/against
@@ -58,7 +61,7 @@ walk: config manifest oci registry transfer
 transfer: oci pace set store wait
 ledger: atomicfile inventory inventory/write oci set store wait
 lease: store wait
-publication/publish: envelope publication store
+publication/publish: envelope publication store wait
 registry: credential oci outbound pace strictjson wait
 store: atomicfile command credential oci outbound pace store/address wait
 manifest: oci
