@@ -32,7 +32,8 @@ func (a *app) configRollback() *cobra.Command {
 		Short: "Go back to the config before the last publication",
 		Long: `rollback publishes the former config of the rings again, under a new generation. Instances use it
 within 30 seconds. Without --ring it takes back the newest publication, in all the rings that it
-went to. A second rollback goes one config further back, and never returns to what was taken back before.
+went to. A second rollback goes one config further back, and never returns to what was taken back
+before.
 --generation returns to any of the last 20 publications of a ring: config status lists them.
 
 It asks no question. --dry-run shows what it would do.`,

@@ -15,7 +15,7 @@ import (
 
 func none(string) string { return "" }
 
-// TestParse has answers as Prometheus 3 writes them. test/prometheus asks a real one.
+// TestParse has answers as Prometheus 3 writes them.
 func TestParse(t *testing.T) {
 	for name, tt := range map[string]struct {
 		text string
