@@ -23,10 +23,13 @@ const arrows = `
 cmd/oci-proxy: atomicfile check cli cli/manual clientip config docs endpoints key lastgood outbound
 	proxy publication publication/follow ranges route setup snapshot systemd
 cmd/oci-proxyctl: admission admit atomicfile audit check check/judge cli cli/manual config config/edit
+cmd/oci-proxy: atomicfile check cli cli/manual config docs lastgood outbound
+	proxy ranges route setup systemd usable
+cmd/oci-proxyctl: admission admit atomicfile audit check check/judge cli cli/manual command config config/edit
 	docs endpoints endpoints/hostlist envelope inventory inventory/inspect inventory/write key lease
-	ledger listener manifest mirror oci outbound probe probe/against probe/classes probe/monitor
-	probe/show probeid promote promote/apply promote/prove promote/sign purge ranges registry route
-	set snapshot store targets wait walk
+	ledger listener manifest mirror oci outbound override probe probe/against probe/classes probe/monitor
+	probe/show probeid prometheus promote promote/apply promote/prove promote/sign publication
+	publication/publish purge ranges registry route set snapshot store targets usable wait walk
 cmd/oci-proxy-demo: cli cli/manual demo
 cmd/oci-doctor: cli cli/manual doctor outbound
 demo: atomicfile cli inventory key oci outbound proxy route wait
@@ -38,6 +41,9 @@ proxy: admit atomicfile clientip config endpoints endpoints/hostlist existence h
 	listener metrics oci outbound override probeid publication ranges reach route set snapshot wait
 snapshot: config place route
 override: config oci publication
+	listener metrics oci outbound probeid ranges reach route set snapshot wait
+usable: clientip config endpoints route snapshot
+prometheus: outbound
 setup: check cli clientip config place store/address
 probe/classes: config place probe proxy
 probe/show: check/judge cli probe probe/against
@@ -61,7 +67,7 @@ walk: config manifest oci registry transfer
 transfer: oci pace set store wait
 ledger: atomicfile inventory inventory/write oci set store wait
 lease: store wait
-publication/publish: envelope publication store
+publication/publish: envelope publication store wait
 registry: credential oci outbound pace strictjson wait
 store: atomicfile command credential oci outbound pace store/address wait
 manifest: oci
@@ -117,6 +123,7 @@ var forTests = []string{
 var outside = []struct{ imported, by string }{
 	{`net/http`, `^internal/(admission|admit|audit|check|check/judge|clientip|credential|demo|doctor|existence|fetch|health|inventory|` +
 		`inventory/inspect|listener|loop|oci|outbound|pace|probe|probe/against|promote|promote/apply|proxy|publication/follow|ranges|registry|store|targets)$|^cmd/oci-proxyctl$`},
+		`inventory/inspect|listener|loop|oci|outbound|pace|probe|probe/against|prometheus|promote|promote/apply|proxy|ranges|registry|store|targets)$|^cmd/oci-proxyctl$`},
 	{`os/exec`, `^internal/(command|credential|promote)$`},
 	{`github\.com/(aws|Azure)/.*|cloud\.google\.com/.*|google\.golang\.org/.*`, `^internal/store$`},
 	{`github\.com/(google/go-containerregistry|docker)/.*`, `^(internal/(credential|promote|registry)|cmd/oci-proxyctl)$`},
