@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -82,7 +81,7 @@ func (p *published) options(url string) (follow.Options, error) {
 		if err != nil {
 			return opt, cli.Usage("give the public key as base64; oci-proxyctl key show prints it", "--config-key %q: %w", text, err)
 		}
-		opt.Roots = append(opt.Roots, ed25519.PublicKey(public))
+		opt.Roots = append(opt.Roots, public)
 	}
 	return opt, nil
 }

@@ -38,11 +38,17 @@ uses a passed socket in place of listen or admin of the config. It tells the man
 ready, reloads and stops (NOTIFY_SOCKET, Type=notify-reload).
 
 With --last-good the server keeps copies of the last configs that worked. When it cannot start on
-the config file, it starts on the newest copy that it can use, then on the file of --fallback, and
-says so in the log and in the metrics. It takes the config file as soon as that is repaired.`,
+the config file, it starts on the newest copy that it can use, then on --config-fallback, and says
+so in the log and in the metrics. It takes the config file as soon as that is repaired.
+
+--config may be the https URL of a publication, ending in /. Then --deployment and --config-key say
+what the server believes, and --ring which config of it the server follows. It asks every 15 seconds
+and takes a new config without a restart. What is unsigned, old or faulty changes nothing. See
+docs/publication.md.`,
 		Example: `  oci-proxy serve --config config.yaml
   oci-proxy serve --config config.yaml --last-good /var/lib/oci-proxy
-  oci-proxy serve --config /config/proxy.yaml --fallback /previous/proxy.yaml
+  oci-proxy serve --config /config/proxy.yaml --config-fallback /previous/proxy.yaml
+  oci-proxy serve --config https://storage.example.org/config/ --deployment prod --ring canary --config-key BASE64
   PORT=8080 OCI_PROXY_CONFIG=/config/proxy.yaml oci-proxy serve
   systemd-socket-activate -l 8080 --fdname=clients oci-proxy serve --config config.yaml`,
 		Args: func(_ *cobra.Command, args []string) error {

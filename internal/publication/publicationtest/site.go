@@ -32,18 +32,26 @@ var (
 // Site is a publication in a directory.
 type Site struct {
 	*publish.Site
-	Dir string
+	Dir string // "" for one in another bucket
 	t   testing.TB
 }
 
-// New makes a publication with a set of keys and no head.
+// New makes a publication in a directory, with a set of keys and no head.
 func New(t testing.TB, dir string) *Site {
 	t.Helper()
-	b, err := store.Open(t.Context(), "file://"+filepath.ToSlash(dir), store.Options{})
+	s := Open(t, "file://"+filepath.ToSlash(dir), nil)
+	s.Dir = dir
+	return s
+}
+
+// Open makes a publication in a bucket, with a set of keys and no head.
+func Open(t testing.TB, url string, getenv func(string) string) *Site {
+	t.Helper()
+	b, err := store.Open(t.Context(), url, store.Options{Getenv: getenv})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Site{Dir: dir, t: t, Site: &publish.Site{
+	s := &Site{t: t, Site: &publish.Site{
 		Bucket: b, Trust: &publication.Trust{Deployment: Deployment, Roots: []ed25519.PublicKey{Root.Public()}, MaxAge: -1},
 	}}
 	s.Keys(Config)
