@@ -40,7 +40,8 @@ The bucket, the deployment, the root keys and the private key can be in the envi
   oci-proxyctl config status --prometheus http://prometheus:9090
   oci-proxyctl config rollback --ring canary --why "retries went up"`,
 	},
-		a.configPublish())
+		a.configPublish(), a.configStatus(), a.configDiff(), a.configRollback(), a.configRefresh(), a.configKeys(),
+		a.configLog(), a.configExport())
 }
 
 // parsed reads and examines a config as oci-proxy check does. Files that it names are not opened: they lie on the
@@ -65,15 +66,23 @@ func contentOf(ctx context.Context, site *publish.Site, h *publication.Head) (*c
 	return config.Parse(publication.ContentName(h.SHA256), text)
 }
 
-// relativeFiles returns the keys of a config that name files relative to the directory in which a server was started.
+// relativeFiles returns the files that a config names relative to itself: instances have nothing beside it.
 func relativeFiles(cfg *config.Config) (keys []string) {
-	for _, one := range []struct{ key, file string }{
-		{"tls.cert", cfg.TLS.Cert}, {"tls.key", cfg.TLS.Key}, {"endpoints.signed", cfg.Endpoints.Signed},
-		{"route.latency", cfg.Route.Latency}, {"ranges.cache", cfg.Ranges.Cache}, {"ranges.seed", cfg.Ranges.Seed},
-		{"ranges.geoip.city", cfg.Ranges.GeoIP.City}, {"ranges.geoip.asn", cfg.Ranges.GeoIP.ASN},
-	} {
-		if one.file != "" && !filepath.IsAbs(one.file) {
-			keys = append(keys, one.key+": "+one.file)
+	elsewhere, err := config.Parse(filepath.FromSlash("/elsewhere/config.yaml"), cfg.Text())
+	if err != nil {
+		return nil // it was valid, so this does not happen
+	}
+	files := func(c *config.Config) [][2]string {
+		return [][2]string{
+			{"tls.cert", c.TLS.Cert}, {"tls.key", c.TLS.Key}, {"endpoints.signed", c.Endpoints.Signed},
+			{"route.latency", c.Route.Latency}, {"ranges.cache", c.Ranges.Cache}, {"ranges.seed", c.Ranges.Seed},
+			{"ranges.geoip.city", c.Ranges.GeoIP.City}, {"ranges.geoip.asn", c.Ranges.GeoIP.ASN},
+		}
+	}
+	other := files(elsewhere)
+	for i, one := range files(cfg) {
+		if one[1] != other[i][1] {
+			keys = append(keys, one[0])
 		}
 	}
 	return keys

@@ -136,7 +136,7 @@ func (a *app) warnPublished(cfg *config.Config, doc *publishedDoc) {
 		a.warn("%v", w)
 	}
 	for _, name := range relativeFiles(cfg) {
-		a.warn("%s is relative: each instance looks for it in the directory in which it was started", name)
+		a.warn("%s is relative to the config: write the complete path that the file has on the instances", name)
 	}
 	for _, c := range doc.Rings {
 		if c.Clients == nil {

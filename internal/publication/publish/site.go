@@ -163,6 +163,28 @@ func (s *Site) Content(ctx context.Context, sha256 string, bytes int64) ([]byte,
 	return text, nil
 }
 
+// Document reads a document or a content as it is stored, for a copy of it. A signed document must still be the one that
+// st has: ErrChanged says that it is not.
+func (s *Site) Document(ctx context.Context, st *State, name string) ([]byte, error) {
+	at := &State{versions: map[string]string{}}
+	text, err := s.get(ctx, at, name, max(publication.MaxDocument, maxContent))
+	if err != nil {
+		return nil, err
+	}
+	switch was := st.versions[name]; {
+	case strings.HasPrefix(name, publication.ContentPrefix):
+		if publication.ContentName(publication.Hash(text)) != name {
+			return nil, fmt.Errorf("%s of %s does not have the hash in its name", name, s.Bucket)
+		}
+	case was != at.versions[name]:
+		return nil, fmt.Errorf("%s: %w", name, ErrChanged)
+	}
+	return text, nil
+}
+
+// maxContent bounds a config. The largest real ones have some 100 KB.
+const maxContent = 16 << 20
+
 // The headers of what is written: documents must never come from a cache, contents never change.
 var (
 	documentHeader = store.Header{ContentType: "application/json", CacheControl: "no-store"}
