@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"ociproxy/internal/cli"
 	"ociproxy/internal/config"
 	"ociproxy/internal/lastgood"
+	"ociproxy/internal/proxy"
 	"ociproxy/internal/systemd"
 )
 
@@ -61,11 +63,13 @@ says so in the log and in the metrics. It takes the config file as soon as that 
 	f.StringVar(&how.lastGood, "last-good", a.env(lastGoodVariable),
 		"`directory` for copies of the configs that worked; the environment variable "+lastGoodVariable+
 			" changes the default")
-	f.StringVar(&how.fallback, "fallback", a.env(fallbackVariable),
-		"config `file` to start on when neither --config nor a copy of --last-good can be used; the environment variable "+
-			fallbackVariable+" changes the default")
+	f.StringVar(&how.fallback, "config-fallback", cmp.Or(a.env(configFallbackVariable), a.env(fallbackVariable)),
+		"config `file` to start on when neither --config nor a copy of --last-good can be used, or a directory that "+
+			"oci-proxyctl config export wrote; the environment variable "+configFallbackVariable+" changes the default")
+	cli.FormerFlag(cmd, "fallback", "config-fallback")
+	a.publicationFlags(cmd, &how.published)
 	_ = cmd.MarkFlagDirname("last-good")
-	_ = cmd.MarkFlagFilename("fallback", "yaml", "yml")
+	_ = cmd.MarkFlagFilename("config-fallback", "yaml", "yml")
 	f.StringVar(&how.level, "log-level", "",
 		"lowest `level` that is logged: debug, info, warn or error; default: log.level of the config")
 	_ = cmd.RegisterFlagCompletionFunc("log-level", cobra.FixedCompletions(levels(), cobra.ShellCompDirectiveNoFileComp))
@@ -74,7 +78,11 @@ says so in the log and in the metrics. It takes the config file as soon as that 
 }
 
 // The environment variables that change the defaults of flags.
-const lastGoodVariable, fallbackVariable = "OCI_PROXY_LAST_GOOD", "OCI_PROXY_FALLBACK"
+const (
+	lastGoodVariable       = "OCI_PROXY_LAST_GOOD"
+	configFallbackVariable = "OCI_PROXY_CONFIG_FALLBACK"
+	fallbackVariable       = "OCI_PROXY_FALLBACK" // the former name
+)
 
 func levels() []string { return config.LogLevel("").Values() }
 
@@ -94,7 +102,14 @@ func (a *app) runServe(ctx context.Context, how *starting) error {
 	if how.lastGood != "" {
 		lastgood.Dir(how.lastGood).Sweep()
 	}
-	server, err := a.start(ctx, how, nil, nil)
+	var server *proxy.Server
+	if isURL(how.file) {
+		if server, err = a.startPublished(ctx, how); err != nil {
+			return a.unstarted(how, err)
+		}
+		return server.Run(ctx, reload)
+	}
+	server, err = a.start(ctx, how)
 	if err != nil && how.falls() && !errors.Is(err, syscall.EADDRINUSE) { // a port in use is no fault of the config
 		var none error
 		if server, none = a.fallBack(ctx, how, err); none != nil {

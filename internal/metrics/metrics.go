@@ -63,7 +63,7 @@ type Metrics struct {
 	Relays *prometheus.CounterVec
 	// Limited counts requests that an upstream's maxRPS refused.
 	Limited *prometheus.CounterVec
-	// ConfigInfo is 1 for the hash of the configuration in use.
+	// ConfigInfo is 1 for the hash, generation and ring of the configuration in use.
 	ConfigInfo *prometheus.GaugeVec
 	// ConfigLoaded is the time when it was loaded, in Unix seconds.
 	ConfigLoaded prometheus.Gauge
@@ -144,7 +144,8 @@ func New(version string) *Metrics {
 	m.feedFailing = m.gaugeVec("ociproxy_feed_failing", "1 while the last refresh of a feed failed or was refused by a guard.", "feed")
 	m.feedSeed = m.gaugeVec("ociproxy_feed_seed_timestamp_seconds", "When the file of each feed in ranges.seed was fetched, in use or not.", "feed")
 	m.feedUnplaced = m.gaugeVec("ociproxy_feed_unplaced_prefixes", "Prefixes of each feed whose region the map does not know.", "feed")
-	m.ConfigInfo = m.gaugeVec("ociproxy_config_info", "1 for the SHA-256 of the configuration in use.", "hash")
+	m.ConfigInfo = m.gaugeVec("ociproxy_config_info",
+		"1 for the SHA-256 of the configuration in use, with its generation and ring if it was published.", "hash", "generation", "ring")
 	m.ConfigLoaded = m.gauge("ociproxy_config_loaded_timestamp_seconds", "When the configuration in use was loaded.")
 	m.configReloads = m.counter("ociproxy_config_reloads_total", "Configuration reloads by result (ok, invalid).", "result")
 	for _, result := range []string{"ok", "invalid"} { // so that the first event is an increase

@@ -90,7 +90,10 @@ func (s *Server) ExplainHost(ctx context.Context, addr netip.Addr, host, path st
 		}
 	}
 	if from := s.fallback.Load(); from != nil {
-		e.Notes = append(e.Notes, "this server started on the fallback "+from.File+", because it could not use "+s.opt.File)
+		e.Notes = append(e.Notes, "this server started on the fallback "+from.File+", because it could not use "+s.source.String())
+	}
+	if p := s.opt.Publication; p != nil {
+		e.Notes = append(e.Notes, fmt.Sprintf("the config is generation %s of the ring %s of %s", w.from, p.Ring(), p))
 	}
 	q := request{client: w.client(addr, at), get: true, peer: addr, peek: true}
 	if host != "" {

@@ -23,6 +23,7 @@ import (
 type wiring struct {
 	cfg      *config.Config // as announced dates make it at present
 	file     *config.Config // as it was loaded
+	from     provenance
 	snapshot *route.Snapshot
 	address  *clientip.Extractor
 	ranges   *ranges.Ranges
@@ -85,6 +86,9 @@ func (s *Server) build(cfg *config.Config, old *wiring) (*wiring, error) {
 	w.quotas = quotas(cfg, w.snapshot, old)
 	w.lags = lags(cfg, w.snapshot)
 	w.flows = s.flowTable(w.snapshot)
+	if w.from = s.from; old != nil && old.file == w.file {
+		w.from = old.from // the newest that was tried may be another one
+	}
 	return w, nil
 }
 
@@ -120,9 +124,10 @@ func (s *Server) reload() error {
 	if err := s.publish(next); err != nil {
 		return err
 	}
+	s.source.loaded(nil)
 	s.metrics.Reloaded(true)
 	s.refusing.Store(false)
-	s.log.Info("configuration reloaded", "hash", cfg.Hash, "candidates_changed", snapshot.Differ(cfg, old.file),
+	s.log.Info("configuration reloaded", "hash", cfg.Hash, "generation", s.from.generation, "candidates_changed", snapshot.Differ(cfg, old.file),
 		"places_moved", len(changed), "moves", changed[:min(len(changed), 20)])
 	if keys := s.needRestart(cfg); len(keys) > 0 {
 		s.log.Warn("restart the server to use the new values of these keys", "keys", keys)
@@ -160,6 +165,7 @@ func (s *Server) forgetRemoved(old, w *wiring) {
 }
 
 func (s *Server) refused(err error) {
+	s.source.loaded(err)
 	s.metrics.Reloaded(false)
 	s.refusing.Store(true)
 	s.log.Error("configuration refused, the old one stays in use", "error", err.Error())

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"reflect"
 	"slices"
 	"time"
 
@@ -169,6 +171,14 @@ func (t *Trust) Adopt(h *Head) {
 	t.heads[h.Ring] = h
 }
 
+// Without returns a copy of t that has accepted no head of ring: it believes an earlier one, too.
+func (t *Trust) Without(ring string) *Trust {
+	c := *t
+	c.heads = maps.Clone(t.heads)
+	delete(c.heads, ring)
+	return &c
+}
+
 // AcceptOverrides opens overrides and, if they may be believed, remembers them. The error is an *[Error].
 func (t *Trust) AcceptOverrides(text []byte, now time.Time) (*Overrides, error) {
 	o := new(Overrides)
@@ -182,6 +192,9 @@ func (t *Trust) AcceptOverrides(text []byte, now time.Time) (*Overrides, error) 
 	}
 	if _, err := t.open(OverridesName, text, OverridesType, o, &o.Meta, o.Check, signers, was, now); err != nil {
 		return nil, err
+	}
+	if was != nil && was.Generation == o.Generation && !reflect.DeepEqual(t.overrides.Overrides, o.Overrides) {
+		return nil, &Error{Replayed, OverridesName, fmt.Errorf("other overrides with the generation %d", o.Generation)}
 	}
 	t.overrides = o
 	return o, nil
