@@ -58,6 +58,8 @@ targets: config inventory ledger oci outbound set store transfer wait
 walk: config manifest oci registry transfer
 transfer: oci pace set store wait
 ledger: atomicfile inventory inventory/write oci set store wait
+rollout: envelope gate lease publication publication/publish store strictjson wait
+gate: command config prometheus
 lease: store wait
 publication/publish: envelope publication store
 registry: credential oci outbound pace strictjson wait
