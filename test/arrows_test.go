@@ -23,10 +23,10 @@ const arrows = `
 cmd/oci-proxy: atomicfile check cli cli/manual clientip config docs endpoints key lastgood outbound
 	proxy publication publication/follow ranges route setup snapshot systemd
 cmd/oci-proxyctl: admission admit atomicfile audit check check/judge cli cli/manual config config/edit
-	docs endpoints endpoints/hostlist envelope inventory inventory/inspect inventory/write key lease
+	docs endpoints endpoints/hostlist envelope gate inventory inventory/inspect inventory/write key lease
 	ledger listener manifest mirror oci outbound probe probe/against probe/classes probe/monitor
-	probe/show probeid promote promote/apply promote/prove promote/sign purge ranges registry route
-	set snapshot store targets wait walk
+	probe/show probeid prometheus promote promote/apply promote/prove promote/sign publication
+	publication/publish purge ranges registry rollout route set snapshot store targets usable wait walk
 cmd/oci-proxy-demo: cli cli/manual demo
 cmd/oci-doctor: cli cli/manual doctor outbound
 demo: atomicfile cli inventory key oci outbound proxy route wait
