@@ -30,6 +30,9 @@ cmd/oci-proxyctl: admission admit atomicfile audit check check/judge cli cli/man
 	ledger listener manifest mirror oci outbound override probe probe/against probe/classes probe/monitor
 	probe/show probeid prometheus promote promote/apply promote/prove promote/sign publication
 	publication/publish purge ranges registry route set snapshot store targets usable wait walk
+	docs endpoints endpoints/hostlist envelope gate inventory inventory/inspect inventory/write key lease
+	ledger listener manifest mirror oci outbound probe probe/against probe/classes probe/monitor
+	publication/publish purge ranges registry rollout route set snapshot store targets usable wait walk
 cmd/oci-proxy-demo: cli cli/manual demo
 cmd/oci-doctor: cli cli/manual doctor outbound
 demo: atomicfile cli inventory key oci outbound proxy route wait
@@ -66,6 +69,8 @@ targets: config inventory ledger oci outbound set store transfer wait
 walk: config manifest oci registry transfer
 transfer: oci pace set store wait
 ledger: atomicfile inventory inventory/write oci set store wait
+rollout: envelope gate lease publication publication/publish store strictjson wait
+gate: command config prometheus
 lease: store wait
 publication/publish: envelope publication store wait
 registry: credential oci outbound pace strictjson wait

@@ -50,7 +50,7 @@ the rings had before. Without data or traffic it does not go on.
 With --store and --steps each step gives one store of FILE more clients, in all the rings at once.
 
 Its state lies in the bucket. End it at any time, and run the same command again, on any machine: it
-goes on. --resume also lets one go on that waits for a human (--pause-before). --abort takes it back.
+goes on. --resume also continues one that waits for a human (--pause-before). --abort takes it back.
 docs/rollout.md explains the file of gates, and what to do after each end.`,
 		Example: `  oci-proxyctl rollout config.yaml --rings canary,early,all --gates gates.yaml --why "#1234" --dry-run
   oci-proxyctl rollout config.yaml --rings canary,early,all --gates gates.yaml --why "#1234" --pause-before all
@@ -198,8 +198,11 @@ func (a *app) runRollout(ctx context.Context, file string, f *rolling) error {
 	if err != nil {
 		return rolloutFault(ctx, err)
 	}
+	if end == rollout.EndDone {
+		return nil
+	}
 	return cli.Exit(map[rollout.End]int{
-		rollout.EndDone: cli.CodeOK, rollout.EndUndone: cli.CodeUndone, rollout.EndPaused: cli.CodePaused,
+		rollout.EndUndone: cli.CodeUndone, rollout.EndPaused: cli.CodePaused,
 		rollout.EndFrozen: cli.CodeFrozen, rollout.EndNoVerdict: cli.CodeNoVerdict,
 	}[end])
 }

@@ -452,8 +452,10 @@ func (r *run) watch(ctx context.Context) (End, error) {
 		}
 		soaked := !s.Effect.IsZero() && e.At.Sub(s.Effect) >= r.Gates.Soak
 		detail := out.Detail
-		if detail == "" && !soaked {
-			detail = "soak"
+		if out.Good {
+			if detail = "good"; !soaked {
+				detail = "good so far; it soaks"
+			}
 		}
 		r.event(ctx, Event{Event: "watch", Detail: detail, Evaluation: e})
 		switch {
