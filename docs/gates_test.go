@@ -161,3 +161,39 @@ func TestGatesOfCanaries(t *testing.T) {
 		}
 	}
 }
+
+// TestGatesOfCanariesAreThoseOfRollouts: they have the bounds of deploy/rollout/gates.yaml.
+func TestGatesOfCanariesAreThoseOfRollouts(t *testing.T) {
+	const gatesFile = "deploy/rollout/gates.yaml"
+	if _, err := os.Stat(filepath.Join(root, gatesFile)); err != nil {
+		t.Skip(err) // oci-proxyctl rollout brings it
+	}
+	var file struct {
+		Gates []struct{ Name, Factor, Plus, Max string }
+	}
+	if err := yaml.Unmarshal([]byte(read(t, gatesFile)), &file); err != nil {
+		t.Fatal(err)
+	}
+	names := map[string]string{"5xx": "failed-requests", "retries": "repeated-downloads", "candidates unusable": "candidates-out",
+		"cost per GB": "cost", "p99 decision": "decision-time"}
+	for _, canary := range []string{"deploy/rollout/argo-rollouts.yaml", "deploy/rollout/flagger.yaml"} {
+		found := 0
+		for _, g := range canaryGates(t, canary) {
+			for _, rolled := range file.Gates {
+				if names[rolled.Name] != g.name {
+					continue
+				}
+				found++
+				if bound := rolled.Plus + rolled.Max; g.max != bound {
+					t.Errorf("%s: %s has the bound %s, that of %s is %s", canary, g.name, g.max, gatesFile, bound)
+				}
+				if rolled.Factor != "" && !strings.Contains(g.expr, "- "+rolled.Factor) {
+					t.Errorf("%s: %s does not subtract %s times what the stable pods have", canary, g.name, rolled.Factor)
+				}
+			}
+		}
+		if found != len(names) {
+			t.Errorf("%s has %d of the %d gates of %s", canary, found, len(names), gatesFile)
+		}
+	}
+}
