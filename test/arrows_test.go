@@ -127,8 +127,7 @@ var forTests = []string{
 // package knows about the outside world.
 var outside = []struct{ imported, by string }{
 	{`net/http`, `^internal/(admission|admit|audit|check|check/judge|clientip|credential|demo|doctor|existence|fetch|health|inventory|` +
-		`inventory/inspect|listener|loop|oci|outbound|pace|probe|probe/against|promote|promote/apply|proxy|publication/follow|ranges|registry|store|targets)$|^cmd/oci-proxyctl$`},
-		`inventory/inspect|listener|loop|oci|outbound|pace|probe|probe/against|prometheus|promote|promote/apply|proxy|ranges|registry|store|targets)$|^cmd/oci-proxyctl$`},
+		`inventory/inspect|listener|loop|oci|outbound|pace|probe|probe/against|prometheus|promote|promote/apply|proxy|publication/follow|ranges|registry|store|targets)$|^cmd/oci-proxyctl$`},
 	{`os/exec`, `^internal/(command|credential|promote)$`},
 	{`github\.com/(aws|Azure)/.*|cloud\.google\.com/.*|google\.golang\.org/.*`, `^internal/store$`},
 	{`github\.com/(google/go-containerregistry|docker)/.*`, `^(internal/(credential|promote|registry)|cmd/oci-proxyctl)$`},
