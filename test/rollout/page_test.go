@@ -19,7 +19,7 @@ func TestSlowPage(t *testing.T) {
 		return
 	}
 	w, c := deployed(t)
-	file := w.write(t, "config", w.configuration(storeUS, storeAz, storeCDN))
+	file := w.write(t, "config", w.configuration(storeUS, storeAz).With(proxy.Map{"route": proxy.Map{"costWeight": 4}}))
 	w.ctl(t, sandbox, "ci", "config", "publish", file, "--ring", "all", "--why", "the sandbox is first")
 	is := hash(t, file)
 	parts.Poll(t, 2*time.Minute, "the sandbox", func() error {

@@ -30,6 +30,9 @@ const (
 	domain       = ".example.org"       // of stores, registries and single instances
 )
 
+// hostV6 is the other address of haproxy (RFC 3849). Instances have no way there, and use IPv4.
+const hostV6 = "2001:db8::1"
+
 // The stores. storeCDN is in none of the first configurations. It is free and near every client, so all are sent there
 // as soon as a configuration has it.
 const (
@@ -114,6 +117,7 @@ func newWorld(t *testing.T) *world {
 		i.wire(t)
 	}
 	run(t, "ip", "route", "add", "local", "11.0.0.0/8", "dev", "lo") // clients may have any of these addresses
+	run(t, "ip", "address", "add", hostV6+"/128", "dev", "lo")
 	w.hosts(t)
 	w.front(t)
 	return w
@@ -155,7 +159,7 @@ func (w *world) hosts(t *testing.T) {
 	t.Helper()
 	names := append(slices.Sorted(maps.Keys(w.backends())), registryName, sandboxName)
 	file := filepath.Join(w.dir, "hosts")
-	text := "127.0.0.1 localhost\n" + parts.Host() + " " + strings.Join(names, " ") + "\n"
+	text := "127.0.0.1 localhost\n" + parts.Host() + " " + strings.Join(names, " ") + "\n" + hostV6 + " " + strings.Join(names, " ") + "\n"
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -186,12 +190,12 @@ defaults
   timeout http-request 10s
 frontend public
   bind %[2]s:443 ssl crt %[3]s alpn h2,http/1.1
-  bind 127.0.0.1:443 ssl crt %[3]s alpn h2,http/1.1
+  bind [%[4]s]:443 ssl crt %[3]s alpn h2,http/1.1
   use_backend %%[req.hdr(host),field(1,:),lower]
 frontend metrics
   bind %[2]s:8404
   http-request use-service prometheus-exporter if { path /metrics }
-`, w.dir, parts.Host(), cert)
+`, w.dir, parts.Host(), cert, hostV6)
 	for _, name := range names {
 		fmt.Fprintf(&b, `backend %[1]s
   http-request set-var(txn.fault) str(%[1]s),map_str(%[2]s,none)
