@@ -127,19 +127,33 @@ instances: {match: 'job="oci-proxy",deployment="production"', stale: 20s, within
 	return file
 }
 
-// judges are the gates that find what a store does to clients: what a probe of the canary sees, how often clients ask
-// again, and what the store's own servers answered.
-func (w *world) judges(t *testing.T) string {
+// The gates that find what a store does to clients: what a probe of the canary sees, how often clients ask again, what
+// the store's own servers answered, and what the instances' own probes say.
+const (
+	gateProbe   = "probe"
+	gateRepeats = "repeats"
+	gateStore   = "store errors"
+	gateUsable  = "usable"
+)
+
+// judges returns the named gates; none: all.
+func (w *world) judges(t *testing.T, names ...string) string {
 	t.Helper()
-	return `traffic:
-- {name: requests, expr: 'sum(increase(ociproxy_requests_total[$window]) * $new)', min: 5}
-gates:
-- {name: probe, command: [` + ctl.Binary(t) + `, probe, canary-1.example.org, --image, 'app:1.0', --identity, ` + w.probeKey +
-		`, --ca, ` + w.authority.File + `, --max-rate, '100', --output, json], every: 10s, bad: 1, of: 5}
-- {name: repeats, expr: 'sum by (candidate) (rate(ociproxy_retries_total[$window]) * $instances)', max: 0.2}
-- {name: store errors, expr: 'sum by (proxy) (rate(haproxy_backend_http_responses_total{proxy=~"cdn.*",code="4xx"}[$window]))', max: 0.2}
-- {name: usable, expr: 'min by (candidate) (ociproxy_candidate_usable * $instances)', min: 1}
-`
+	if names == nil {
+		names = []string{gateProbe, gateRepeats, gateStore, gateUsable}
+	}
+	all := map[string]string{
+		gateProbe: `command: [` + ctl.Binary(t) + `, probe, canary-1.example.org, --image, 'app:1.0', --identity, ` + w.probeKey +
+			`, --ca, ` + w.authority.File + `, --max-rate, '100', --output, json], every: 10s, bad: 1, of: 5`,
+		gateRepeats: `expr: 'sum by (candidate) (rate(ociproxy_retries_total[$window]) * $instances)', max: 0.2`,
+		gateStore:   `expr: 'sum by (proxy) (rate(haproxy_backend_http_responses_total{proxy=~"cdn.*",code="4xx"}[$window]))', max: 0.2`,
+		gateUsable:  `expr: 'min by (candidate) (ociproxy_candidate_usable * $instances)', min: 1`,
+	}
+	text := "traffic:\n- {name: requests, expr: 'sum(increase(ociproxy_requests_total[$window]) * $new)', min: 5}\ngates:\n"
+	for _, name := range names {
+		text += "- {name: " + name + ", " + all[name] + "}\n"
+	}
+	return text
 }
 
 // begun waits until the instances of a ring use what a rollout publishes.

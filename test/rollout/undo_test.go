@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -17,17 +18,19 @@ func TestSlowUndone(t *testing.T) {
 	w, c := deployed(t)
 	file := w.write(t, "cdn", w.configuration(storeCDN))
 	good, bad := hash(t, w.write(t, "good", w.configuration(storeUS, storeAz))), hash(t, file)
-	gates := w.gates(t, "gates", w.judges(t))
 	for _, f := range []struct {
 		name, fault string
 		later       bool // the store works until the canary uses it
+		gates       []string
 	}{
-		{"400 to resumes", faultResume, false},
-		{"one cloud gets 403", faultAzure, false},
-		{"dead", faultDead, true},
+		{"400 to resumes, seen by the probe", faultResume, false, []string{gateProbe}},
+		{"one cloud gets 403, seen by repeats", faultAzure, false, []string{gateRepeats}},
+		{"one cloud gets 403, seen by the store", faultAzure, false, []string{gateStore}},
+		{"dead, seen by any", faultDead, true, nil},
 	} {
 		t.Run(f.name, func(t *testing.T) {
 			parts.Poll(t, ctl.Limit, "traffic before", func() error { return w.uses(good) })
+			gates := w.gates(t, "gates", w.judges(t, f.gates...))
 			began := time.Now()
 			if !f.later {
 				w.fault(t, storeCDN, f.fault)
@@ -53,7 +56,7 @@ func TestSlowUndone(t *testing.T) {
 			}
 			took := undone.Sub(canary.firstAt)
 			t.Logf("%s: undone everywhere %.0f s after the first failed pull; all: %s; through the canary: %s", f.name, took.Seconds(), all, canary)
-			t.Logf("for example %v", canary.examples)
+			t.Logf("why: %s; for example %v", reason(t, ran.Stdout), canary.examples)
 			if others := all.first - canary.first; others > 0 {
 				t.Errorf("%d first tries failed where it was not published", others)
 			}
@@ -65,4 +68,16 @@ func TestSlowUndone(t *testing.T) {
 			}
 		})
 	}
+}
+
+// reason returns why a rollout went back, from its events.
+func reason(t *testing.T, events string) string {
+	t.Helper()
+	for line := range strings.Lines(events) {
+		if e := ctl.Decode[struct{ Event, Detail string }](t, line); e.Event == "undo" {
+			return e.Detail
+		}
+	}
+	t.Errorf("no event undo:\n%s", events)
+	return ""
 }
