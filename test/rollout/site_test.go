@@ -145,7 +145,7 @@ func (w *world) judges(t *testing.T, names ...string) string {
 	all := map[string]string{
 		gateProbe: `command: [` + ctl.Binary(t) + `, probe, canary-1.example.org, --image, 'app:1.0', --identity, ` + w.probeKey +
 			`, --ca, ` + w.authority.File + `, --max-rate, '100', --output, json], every: 10s, bad: 1, of: 5`,
-		gateRepeats: `expr: 'sum by (candidate) (rate(ociproxy_retries_total[$window]) * $instances)', max: 0.2`,
+		gateRepeats: `expr: 'sum by (candidate) (rate(ociproxy_retries_total[$window]) * $instances) or 0 * sum(rate(ociproxy_requests_total[$window]) * $instances)', max: 0.2`,
 		gateStore:   `expr: 'sum by (proxy) (rate(haproxy_backend_http_responses_total{proxy=~"cdn.*",code="4xx"}[$window]))', max: 0.2`,
 		gateUsable:  `expr: 'min by (candidate) (ociproxy_candidate_usable * $instances)', min: 1`,
 	}
