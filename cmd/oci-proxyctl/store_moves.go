@@ -32,8 +32,8 @@ type move struct {
 	Share int    `json:"share"` // percent of the client networks of the place, about
 }
 
-// movesOf compares two configs with the same candidates, as both work at the time now: announced dates count. The error
-// says why one of them cannot be ranked here.
+// movesOf compares two configs, as both work at the time now: announced dates count. The error says why one of them
+// cannot be ranked here.
 func movesOf(is, was *config.Config, now time.Time) (*moves, error) {
 	next, err := snapshot.Of(is.At(now))
 	if err != nil {
@@ -44,6 +44,7 @@ func movesOf(is, was *config.Config, now time.Time) (*moves, error) {
 		return nil, err
 	}
 	m := &moves{Moved: []move{}}
+	names := union(next, old)
 	for _, p := range next.Places() {
 		if !p.IsZero() && !is.Ranges.Recognises(p.Cloud) {
 			continue // its clients count as unknown
@@ -54,15 +55,27 @@ func movesOf(is, was *config.Config, now time.Time) (*moves, error) {
 		if p.IsZero() {
 			name = "unknown"
 		}
-		m.between(next, name, spread(old, old.Ranking(client)), spread(next, next.Ranking(client)))
+		m.between(names, name, spread(names, old, old.Ranking(client)), spread(names, next, next.Ranking(client)))
 	}
 	slices.SortStableFunc(m.Moved, func(a, b move) int { return strings.Compare(a.Place, b.Place) })
 	return m, nil
 }
 
+// union returns the names of all candidates of the snapshots.
+func union(all ...*route.Snapshot) (names []string) {
+	for _, s := range all {
+		for i := range s.Candidates {
+			if !slices.Contains(names, s.Candidates[i].Name) {
+				names = append(names, s.Candidates[i].Name)
+			}
+		}
+	}
+	return names
+}
+
 // between adds the moves of a place. A change of one candidate either takes clients from others or gives some to them, so
 // it is clear who goes where. If several lose and several gain, each loser's clients go to all gainers alike.
-func (m *moves) between(s *route.Snapshot, place string, was, is []float64) {
+func (m *moves) between(names []string, place string, was, is []float64) {
 	moved := 0.0
 	for i := range was {
 		moved += max(0, is[i]-was[i])
@@ -70,7 +83,6 @@ func (m *moves) between(s *route.Snapshot, place string, was, is []float64) {
 	if moved < 1e-9 {
 		return
 	}
-	nameOf := func(i int) string { return s.Candidates[i].Name }
 	var all []move
 	for i := range was {
 		for j := range is {
@@ -82,7 +94,7 @@ func (m *moves) between(s *route.Snapshot, place string, was, is []float64) {
 			if share < 0.005 && share < moved/2 {
 				continue // the rest of a long row of rollouts; a small change as a whole is shown
 			}
-			all = append(all, move{Place: place, Was: nameOf(i), Is: nameOf(j), Share: max(1, int(math.Round(share*100)))})
+			all = append(all, move{Place: place, Was: names[i], Is: names[j], Share: max(1, int(math.Round(share*100)))})
 		}
 	}
 	slices.SortStableFunc(all, func(a, b move) int { return b.Share - a.Share })
@@ -98,13 +110,23 @@ func (m *moves) shares() map[string]int {
 	return out
 }
 
-// spread returns the share of the client networks of a place that each candidate takes. It follows a ranking down to the
+// half returns at how many places half of the client networks move, or more.
+func (m *moves) half() (places int) {
+	for _, share := range m.shares() {
+		if share >= 50 {
+			places++
+		}
+	}
+	return places
+}
+
+// spread returns the share of the client networks of a place that each candidate of names takes. It follows a ranking down to the
 // first candidate that takes everybody. Which networks a rollout selects differs from store to store, so shares multiply.
-func spread(s *route.Snapshot, r *route.Ranking) []float64 {
-	out, left := make([]float64, len(s.Candidates)), 1.0
+func spread(names []string, s *route.Snapshot, r *route.Ranking) []float64 {
+	out, left := make([]float64, len(names)), 1.0
 	for _, e := range r.All {
 		takes := left * float64(s.Candidates[e.Candidate].Rollout) / 100
-		out[e.Candidate] = takes
+		out[slices.Index(names, s.Candidates[e.Candidate].Name)] = takes
 		left -= takes
 	}
 	return out

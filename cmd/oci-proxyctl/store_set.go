@@ -204,13 +204,7 @@ func (a *app) warnSet(r *edit.Result, m *moves, steps string) {
 	if m == nil {
 		return
 	}
-	half := 0
-	for _, share := range m.shares() {
-		if share >= 50 {
-			half++
-		}
-	}
-	if half >= manyOfPlaces && float64(half) > manyMoved*float64(m.Places) {
+	if half := m.half(); half >= manyOfPlaces && float64(half) > manyMoved*float64(m.Places) {
 		a.warn("half of the client networks or more move at once at %d of %d places%s", half, m.Places, steps)
 	}
 }

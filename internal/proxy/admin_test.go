@@ -154,7 +154,7 @@ func TestAdminPortListsItsPages(t *testing.T) {
 			}
 		}
 	}
-	if listed != 6 {
+	if listed != 7 {
 		t.Errorf("%d pages are listed", listed)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"reflect"
 	"slices"
 	"time"
 
@@ -83,6 +85,14 @@ type Trust struct {
 // KeySet returns the set of keys in use; nil: none was accepted yet.
 func (t *Trust) KeySet() *Keys { return t.keys }
 
+// ConfigKeys are the keys that may sign heads at present.
+func (t *Trust) ConfigKeys() []ed25519.PublicKey {
+	if t.keys != nil {
+		return keysOf(t.keys.Config)
+	}
+	return t.Roots
+}
+
 // Head returns the newest head of a ring that was accepted; nil: none.
 func (t *Trust) Head(ring string) *Head { return t.heads[ring] }
 
@@ -136,16 +146,12 @@ func (t *Trust) AcceptHead(ring string, text []byte, now time.Time) (*Head, erro
 // content is there and good.
 func (t *Trust) OpenHead(ring string, text []byte, now time.Time) (*Head, error) {
 	h, name := new(Head), HeadName(ring)
-	signers := t.Roots
-	if t.keys != nil {
-		signers = keysOf(t.keys.Config)
-	}
 	var was *Meta
 	old := t.heads[ring]
 	if old != nil {
 		was = &old.Meta
 	}
-	if _, err := t.open(name, text, HeadType, h, &h.Meta, h.Check, signers, was, now); err != nil {
+	if _, err := t.open(name, text, HeadType, h, &h.Meta, h.Check, t.ConfigKeys(), was, now); err != nil {
 		return nil, err
 	}
 	if h.Ring != ring {
@@ -165,6 +171,14 @@ func (t *Trust) Adopt(h *Head) {
 	t.heads[h.Ring] = h
 }
 
+// Without returns a copy of t that has accepted no head of ring: it believes an earlier one, too.
+func (t *Trust) Without(ring string) *Trust {
+	c := *t
+	c.heads = maps.Clone(t.heads)
+	delete(c.heads, ring)
+	return &c
+}
+
 // AcceptOverrides opens overrides and, if they may be believed, remembers them. The error is an *[Error].
 func (t *Trust) AcceptOverrides(text []byte, now time.Time) (*Overrides, error) {
 	o := new(Overrides)
@@ -178,6 +192,9 @@ func (t *Trust) AcceptOverrides(text []byte, now time.Time) (*Overrides, error) 
 	}
 	if _, err := t.open(OverridesName, text, OverridesType, o, &o.Meta, o.Check, signers, was, now); err != nil {
 		return nil, err
+	}
+	if was != nil && was.Generation == o.Generation && !reflect.DeepEqual(t.overrides.Overrides, o.Overrides) {
+		return nil, &Error{Replayed, OverridesName, fmt.Errorf("other overrides with the generation %d", o.Generation)}
 	}
 	t.overrides = o
 	return o, nil

@@ -163,11 +163,46 @@ func (s *Site) Content(ctx context.Context, sha256 string, bytes int64) ([]byte,
 	return text, nil
 }
 
+// Document reads a document or a content as it is stored, for a copy of it. A signed document must still be the one that
+// st has: ErrChanged says that it is not.
+func (s *Site) Document(ctx context.Context, st *State, name string) ([]byte, error) {
+	at := &State{versions: map[string]string{}}
+	text, err := s.get(ctx, at, name, max(publication.MaxDocument, maxContent))
+	if err != nil {
+		return nil, err
+	}
+	switch was := st.versions[name]; {
+	case strings.HasPrefix(name, publication.ContentPrefix):
+		if publication.ContentName(publication.Hash(text)) != name {
+			return nil, fmt.Errorf("%s of %s does not have the hash in its name", name, s.Bucket)
+		}
+	case was != at.versions[name]:
+		return nil, fmt.Errorf("%s: %w", name, ErrChanged)
+	}
+	return text, nil
+}
+
+// maxContent bounds a config. The largest real ones have some 100 KB.
+const maxContent = 16 << 20
+
 // The headers of what is written: documents must never come from a cache, contents never change.
 var (
 	documentHeader = store.Header{ContentType: "application/json", CacheControl: "no-store"}
 	contentHeader  = store.Header{ContentType: "application/yaml", CacheControl: "public, max-age=31536000, immutable"}
 )
+
+// WriteContent writes a content that no head names yet. It does nothing if the content is there.
+func (s *Site) WriteContent(ctx context.Context, text []byte) error {
+	sum := publication.Hash(text)
+	_, err := s.Bucket.Put(ctx, publication.ContentName(sum), store.Bytes(text), contentHeader, "")
+	if errors.Is(err, store.ErrExists) { // from an earlier publication, or somebody put other bytes there
+		_, err = s.Content(ctx, sum, int64(len(text)))
+	}
+	if err != nil {
+		return fmt.Errorf("write the content: %w", err)
+	}
+	return nil
+}
 
 // Change is a new publication.
 type Change struct {
@@ -180,20 +215,15 @@ type Change struct {
 // Read returned. It returns the new heads; with an error, those that were written before it. The error is ErrChanged
 // when another publication came between.
 func (s *Site) Publish(ctx context.Context, st *State, with envelope.Signer, c Change) ([]*publication.Head, error) {
-	name := publication.ContentName(publication.Hash(c.Content))
-	_, err := s.Bucket.Put(ctx, name, store.Bytes(c.Content), contentHeader, "")
-	if errors.Is(err, store.ErrExists) { // from an earlier publication, or somebody put other bytes there
-		_, err = s.Content(ctx, publication.Hash(c.Content), int64(len(c.Content)))
-	}
-	if err != nil {
-		return nil, fmt.Errorf("write the content: %w", err)
+	if err := s.WriteContent(ctx, c.Content); err != nil {
+		return nil, err
 	}
 	generation, now := st.Generation()+1, s.now()
 	var done []*publication.Head
 	for _, ring := range c.Rings {
 		h := &publication.Head{
 			Meta: s.meta(generation, now), Ring: ring, SHA256: publication.Hash(c.Content), Bytes: int64(len(c.Content)),
-			PublishedAt: now, By: c.By, Why: c.Why, Previous: history(st.Heads[ring], false),
+			PublishedAt: now, By: c.By, Why: c.Why, Previous: history(st.Heads[ring], nil),
 		}
 		if err := s.head(ctx, st, with, h); err != nil {
 			return done, err
@@ -222,7 +252,7 @@ func (s *Site) Rollback(ctx context.Context, st *State, with envelope.Signer, ri
 		}
 		next = append(next, &publication.Head{
 			Meta: s.meta(generation, now), Ring: ring, SHA256: target.SHA256, Bytes: target.Bytes,
-			PublishedAt: now, By: by, Why: why, Previous: history(at, true),
+			PublishedAt: now, By: by, Why: why, Previous: history(at, target),
 		})
 	}
 	for i, h := range next {
@@ -246,14 +276,18 @@ func Earlier(h *publication.Head, to uint64) *publication.Earlier {
 	return nil
 }
 
-// history returns the publications before the one that replaces h.
-func history(h *publication.Head, undone bool) []publication.Earlier {
+// history returns the publications before the one that replaces h. If that one is a rollback, it takes back all that
+// came after its target.
+func history(h *publication.Head, target *publication.Earlier) []publication.Earlier {
 	if h == nil {
 		return nil
 	}
 	out := append([]publication.Earlier{{
-		Generation: h.Generation, SHA256: h.SHA256, Bytes: h.Bytes, PublishedAt: h.PublishedAt, By: h.By, Why: h.Why, Undone: undone,
+		Generation: h.Generation, SHA256: h.SHA256, Bytes: h.Bytes, PublishedAt: h.PublishedAt, By: h.By, Why: h.Why,
 	}}, h.Previous...)
+	for i := range out {
+		out[i].Undone = out[i].Undone || target != nil && out[i].Generation > target.Generation && out[i].SHA256 != target.SHA256
+	}
 	return out[:min(len(out), publication.MaxPrevious)]
 }
 

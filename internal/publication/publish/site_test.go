@@ -93,3 +93,23 @@ func TestSite(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// TestRollbackOverSteps: after several publications were taken back at once, the next rollback returns to none of them.
+func TestRollbackOverSteps(t *testing.T) {
+	s, root := open(t, t.TempDir()), signer('r')
+	ctx := t.Context()
+	for _, text := range []string{"older", "base", "5%", "25%"} {
+		if _, err := s.Publish(ctx, read(t, s), root, Change{Rings: []string{"all"}, Content: []byte(text)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		to   uint64
+		want string
+	}{{2, "base"}, {0, "older"}} {
+		heads, err := s.Rollback(ctx, read(t, s), root, []string{"all"}, c.to, "me", "")
+		if err != nil || heads[0].SHA256 != publication.Hash([]byte(c.want)) {
+			t.Errorf("to %d: want %s, got %+v, %v", c.to, c.want, heads, err)
+		}
+	}
+}
