@@ -77,8 +77,8 @@ func (a *app) configExport() *cobra.Command {
 		Use:   "export DIR",
 		Short: "Copy the publication into a directory, for --config-fallback of the server",
 		Long: `export writes the documents and the configs that the rings use into DIR, in the same layout. Put DIR
-into the image of the server, and name it with serve --config-fallback: then a new instance starts even
-when the bucket is not reachable. It copies only what it can believe.`,
+into the image of the server, and name it with serve --config-fallback: then a new instance starts
+even when the bucket is not reachable. It copies only what it can believe.`,
 		Example: `  oci-proxyctl config export fallback/
   oci-proxyctl config export fallback/ --ring all`,
 		Args: cobra.ExactArgs(1),

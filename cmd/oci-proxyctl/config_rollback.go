@@ -31,8 +31,9 @@ func (a *app) configRollback() *cobra.Command {
 		Use:   "rollback",
 		Short: "Go back to the config before the last publication",
 		Long: `rollback publishes the former config of the rings again, under a new generation. Instances use it
-within 30 seconds. Without --ring it takes back the newest publication, in all the rings that it went
-to. A second rollback goes one config further back, and never returns to what was taken back before.
+within 30 seconds. Without --ring it takes back the newest publication, in all the rings that it
+went to. A second rollback goes one config further back, and never returns to what was taken back
+before.
 --generation returns to any of the last 20 publications of a ring: config status lists them.
 
 It asks no question. --dry-run shows what it would do.`,
@@ -142,12 +143,11 @@ func (a *app) configRefresh() *cobra.Command {
 		Use:   "refresh",
 		Short: "Sign the documents again, so that they do not become stale",
 		Long: `refresh signs the heads of all rings again with a config key, and changes nothing else. Instances
-believe a document for 7 days after it was signed: a daily job should run refresh. A running instance
-never stops because a document is old, but it takes no older one, and a new instance needs a fresh
-one.
+believe a document for 7 days after it was signed: a daily job should run refresh. A running
+instance never stops because a document is old, but a new instance needs a fresh one.
 
-With --override-key-file and --root-key-file it also signs the overrides and the set of keys again. Without
-them it warns when these are older than 5 days.`,
+With --override-key-file and --root-key-file it also signs the overrides and the set of keys again.
+Without them it warns when these are older than 5 days.`,
 		Example: `  oci-proxyctl config refresh --key ci.key
   oci-proxyctl config refresh --root-key-file root.key    # the set of keys, once a week`,
 		Args: cobra.NoArgs,

@@ -21,14 +21,15 @@ func (a *app) configStatus() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show what the rings use, which overrides hold, and which instances follow",
-		Long: `status shows each ring with its generation, its config, who published it and why, and how long ago it
-was signed; the overrides and when they end; and the documents that cannot be believed.
+		Long: `status shows each ring with its generation, its config, who published it and why, and how long ago
+it was signed; the overrides and when they end; and the documents that cannot be believed.
 
 With --prometheus it also shows the instances: how many of each ring had a sample in the last five
 minutes (--seen-within), and which of them do not use the newest generation.
 
 Something needs a person when a document cannot be believed, or was not signed for 5 days, when an
-override ends within 30 minutes or has ended, or when an instance is behind. Then the exit code is 4.`,
+override ends within 30 minutes or has ended, or when an instance is behind. Then the exit code is
+4.`,
 		Example: `  oci-proxyctl config status
   oci-proxyctl config status --prometheus http://prometheus:9090 --output json`,
 		Args: cobra.NoArgs,

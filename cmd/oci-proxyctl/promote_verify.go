@@ -63,8 +63,8 @@ func (a *app) promoteVerify() *cobra.Command {
   --read blobs      also reads every blob, once for each host
 
 With --config it also checks that the inventory of each store lists every blob of every promoted
-image. Without a config, or with --config '', it does not check stores. With --signed-with each image must
-have a signature of one of these keys in the first destination of its project.
+image. Without a config, or with --config '', it does not check stores. With --signed-with each
+image must have a signature of one of these keys in the first destination of its project.
 
 What is in a destination but in no manifest is unexpected, unless a pattern of --allow matches it:
 REPOSITORY, REPOSITORY:TAG or REPOSITORY@DIGEST, where "*" is anything but a slash and "**" is

@@ -63,8 +63,8 @@ func (a *app) storeOff() *cobra.Command {
 		Use:   "off NAME",
 		Short: "Send no client to a store or upstream, for some hours",
 		Long: `off publishes an override that every instance of every ring follows within 30 seconds: NAME gets no
-client, whatever the config says. The config stays as it is. The override ends by itself after --for,
-or with store on NAME. Then the store comes back in steps, if its probes are good.
+client, whatever the config says. The config stays as it is. The override ends by itself after
+--for, or with store on NAME. Then the store comes back in steps, if its probes are good.
 
 The canonical upstream cannot be switched off. A second off for the same NAME replaces the first.`,
 		Example: `  oci-proxyctl store off s3-use1 --why "answers 503"
@@ -134,8 +134,8 @@ func (a *app) storeDeny() *cobra.Command {
 		Use:   "deny DIGEST|REPOSITORY",
 		Short: "Refuse a digest or a repository, until it is reviewed",
 		Long: `deny publishes an override: every instance refuses requests for the digest or the repository, and a
-denied manifest also by its tags. It does not end by itself. Put it into deny: of the config, publish
-that, and then end the override with store end.`,
+denied manifest also by its tags. It does not end by itself. Put it into deny: of the config,
+publish that, and then end the override with store end.`,
 		Example: `  oci-proxyctl store deny sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 --why "malware, #1234"
   oci-proxyctl store deny team/app --why "takedown, #1234"`,
 		Args: cobra.ExactArgs(1),

@@ -39,9 +39,10 @@ func heldOverrides(o *publication.Overrides, now time.Time) []heldOverride {
 func (a *app) storeOverrides() *cobra.Command {
 	var at published
 	cmd := &cobra.Command{
-		Use:     "overrides",
-		Short:   "List the overrides that hold",
-		Long:    `overrides lists what store off, drain, pin and deny have published: who did it, why, and when it ends.`,
+		Use:   "overrides",
+		Short: "List the overrides that hold",
+		Long: `overrides lists what store off, drain, pin and deny have published: who did it, why, and when it
+ends.`,
 		Example: `  oci-proxyctl store overrides`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
