@@ -120,7 +120,7 @@ var forTests = []string{
 var outside = []struct{ imported, by string }{
 	{`net/http`, `^internal/(admission|admit|audit|check|check/judge|clientip|credential|demo|doctor|existence|fetch|health|inventory|` +
 		`inventory/inspect|listener|loop|oci|outbound|pace|probe|probe/against|promote|prometheus|promote/apply|proxy|publication/follow|ranges|registry|store|targets)$|^cmd/oci-proxyctl$`},
-	{`os/exec`, `^internal/(command|credential|promote)$`},
+	{`os/exec`, `^internal/(command|credential|gate|promote)$`},
 	{`github\.com/(aws|Azure)/.*|cloud\.google\.com/.*|google\.golang\.org/.*`, `^internal/store$`},
 	{`github\.com/(google/go-containerregistry|docker)/.*`, `^(internal/(credential|promote|registry)|cmd/oci-proxyctl)$`},
 	{`github\.com/sigstore/.*`, `^internal/promote/sign$`},
