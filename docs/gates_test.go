@@ -2,6 +2,7 @@ package docs_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -46,7 +47,7 @@ func canaryGates(t *testing.T, file string) (gates []canaryGate) {
 	dec := yaml.NewDecoder(bytes.NewReader([]byte(read(t, file))))
 	for {
 		var o object
-		if err := dec.Decode(&o); err == io.EOF {
+		if err := dec.Decode(&o); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
 			t.Fatalf("%s: %v", file, err)
