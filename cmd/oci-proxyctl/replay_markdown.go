@@ -30,7 +30,7 @@ func (d *replayed) writeMarkdown(w io.Writer) error {
 	}
 	writeRows(out, []string{"", ""}, d.summary())
 	if len(d.Changes) > 0 {
-		fmt.Fprintf(out, "\nChanged: %s\n", inMarkdown(strings.Join(d.Changes, "; ")))
+		fmt.Fprintf(out, "\nChanged: %s\n", inMarkdown(strings.Join(d.changes(), "; ")))
 	}
 	if len(d.Moves) > 0 {
 		var rows [][]string

@@ -130,7 +130,7 @@ const maxTraffic, maxExplain = 15, 5
 func (d *replayed) writeText(w io.Writer) error {
 	out := new(bytes.Buffer)
 	fmt.Fprintf(out, "%s\n", d.headline())
-	for _, c := range d.Changes {
+	for _, c := range d.changes() {
 		fmt.Fprintf(out, "  %s\n", c)
 	}
 	fmt.Fprintln(out)
@@ -164,6 +164,18 @@ func (d *replayed) writeText(w io.Writer) error {
 	}
 	_, err := w.Write(out.Bytes())
 	return err
+}
+
+// maxChanges is how many changed stores and upstreams people see.
+const maxChanges = 10
+
+// changes lists the stores and upstreams that differ.
+func (d *replayed) changes() []string {
+	out := slices.Clone(d.Changes[:min(maxChanges, len(d.Changes))])
+	if more := len(d.Changes) - maxChanges; more > 0 {
+		out = append(out, fmt.Sprintf("and %d more", more))
+	}
+	return out
 }
 
 func (d *replayed) gate(g *replay.Gate) string {

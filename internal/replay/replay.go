@@ -3,6 +3,7 @@ package replay
 import (
 	"net/http"
 	"net/netip"
+	"strings"
 	"time"
 
 	"ociproxy/internal/accesslog"
@@ -86,7 +87,7 @@ func (r *Replay) Add(rec *accesslog.Record) {
 		return
 	}
 	r.span(rec.Time)
-	was, is := r.opt.Old.answer(&q), r.opt.Next.answer(&q)
+	was, is, exact := both(r.opt.Old, r.opt.Next, &q)
 	r.logged.note(rec, r.opt.Old, was.candidate)
 	k := key{place: r.place(is.at), from: denied, to: denied}
 	if was.candidate >= 0 {
@@ -103,8 +104,11 @@ func (r *Replay) Add(rec *accesslog.Record) {
 	}
 	c := r.cells[k]
 	if c == nil {
-		c = &cell{example: exampleOf(&q, rec)}
+		c = &cell{}
 		r.cells[k] = c
+	}
+	if exact && !c.example.Address.IsValid() && q.addr.IsValid() {
+		c.example = r.exampleOf(&q)
 	}
 	c.add(rec.Weight, r.size(&q, rec), &was, &is)
 }
@@ -139,8 +143,8 @@ func (r *Replay) question(rec *accesslog.Record) (q question, ok bool) {
 		if q.host == "" {
 			q.host = r.opt.Host
 		}
-		if !rec.Client.IsValid() {
-			q.at, _ = place.Parse(rec.Place) // not a place: unknown
+		if !rec.Client.IsValid() || rec.Network {
+			q.at, _ = place.Parse(rec.Place) // no place: not known
 		}
 		return q, true
 	}
@@ -190,36 +194,27 @@ func (r *Replay) place(at place.Place) int32 {
 
 // Example is a request that explain can explain.
 type Example struct {
-	Address netip.Addr `json:"address,omitzero"` // absent when the log has only places
-	Host    string     `json:"host,omitempty"`
-	Path    string     `json:"path"`
+	Address netip.Addr `json:"address,omitzero"` // absent when no request of the kind has one that explain locates as the log does
+	Host    string     `json:"host,omitempty"`   // only a direct name
+	Path    string     `json:"path,omitempty"`
 }
 
-// exampleOf copies what it keeps of rec. The path is the one that the grammar of the specification knows, and the host
-// is left out unless it is a plain name: both end up in a command line.
-func exampleOf(q *question, rec *accesslog.Record) Example {
-	e := Example{Address: rec.Client}
+// exampleOf copies what it keeps. The parts of the path are of the specification's grammar, so they are safe in a command
+// line.
+func (r *Replay) exampleOf(q *question) Example {
+	e := Example{Address: q.addr, Path: "/v2/" + q.Name}
 	switch q.Kind {
 	case oci.KindBlob:
-		e.Path = "/v2/" + q.Name + "/blobs/" + q.Digest.String()
+		e.Path += "/blobs/" + q.Digest.String()
 	case oci.KindManifest:
-		e.Path = "/v2/" + q.Name + "/manifests/" + q.Digest.String()
+		e.Path += "/manifests/" + q.Digest.String()
 	default:
-		e.Path = "/v2/" + q.Name + "/manifests/" + q.Tag
+		e.Path += "/manifests/" + q.Tag
 	}
-	if plainHost(q.host) {
-		e.Host = q.host
+	if r.opt.Old.names.Of(q.host) != nil || r.opt.Next.names.Of(q.host) != nil {
+		e.Host = strings.Clone(q.host)
 	}
 	return e
-}
-
-func plainHost(host string) bool {
-	for i := range len(host) {
-		if c := host[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '.' {
-			return false
-		}
-	}
-	return len(host) < 256 && (host == "" || host[0] != '-')
 }
 
 // logged compares the decisions in the log with those of the old config.

@@ -2,6 +2,7 @@ package replay
 
 import (
 	"cmp"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -114,7 +115,8 @@ func (r *Replay) Report() *Report {
 	var ms [2]float64
 	moves := map[key]*cell{}
 	choices := map[choice]map[int32]float64{lost: {}, gained: {}}
-	for k, c := range r.cells {
+	for _, k := range r.keys() {
+		c := r.cells[k]
 		sum.join(c)
 		if k.choice != same {
 			choices[k.choice][k.place] += c.requests
@@ -132,9 +134,12 @@ func (r *Replay) Report() *Report {
 		moved.join(c)
 		k.choice = same
 		if moves[k] == nil {
-			moves[k] = &cell{example: c.example}
+			moves[k] = &cell{}
 		}
 		moves[k].join(c)
+		if !moves[k].example.Address.IsValid() {
+			moves[k].example = c.example
+		}
 	}
 	for k, c := range moves {
 		out.Moves = append(out.Moves, r.traffic(k, c))
@@ -151,6 +156,13 @@ func (r *Replay) Report() *Report {
 	out.Lost, out.Gained = r.choices(choices[lost]), r.choices(choices[gained])
 	out.Log = r.logged.report()
 	return out
+}
+
+// keys returns the keys in order, so that equal logs give equal reports: floating-point sums depend on it.
+func (r *Replay) keys() []key {
+	return slices.SortedFunc(maps.Keys(r.cells), func(a, b key) int {
+		return cmp.Or(cmp.Compare(a.place, b.place), cmp.Compare(a.from, b.from), cmp.Compare(a.to, b.to), cmp.Compare(a.choice, b.choice))
+	})
 }
 
 func (c *cell) join(other *cell) {

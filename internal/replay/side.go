@@ -46,8 +46,9 @@ func NewSide(cfg *config.Config, at time.Time, where Locator) (*Side, error) {
 type question struct {
 	oci.Request
 	addr netip.Addr
-	at   place.Place // of the client, when there is no address
 	host string
+	// at is the client's place as the log says it, when the log has no whole address. Then it knows more than addr.
+	at place.Place
 }
 
 // answer is what one config says.
@@ -59,12 +60,36 @@ type answer struct {
 	choices   int
 }
 
-func (s *Side) answer(q *question) answer {
-	c := route.Client{Addr: q.addr, Place: q.at}
-	if q.addr.IsValid() {
-		at := s.where.Locate(q.addr)
-		c.Place, c.Spot, c.HasSpot = at.Place, at.Spot, at.HasSpot
-	} else {
+// locate returns what this side knows about the client's address. Without an address it is nothing.
+func (s *Side) locate(q *question) ranges.Client {
+	if !q.addr.IsValid() {
+		return ranges.Client{}
+	}
+	return s.where.Locate(q.addr)
+}
+
+// logged makes at the place that the log says. It takes it from the map, so that a log cannot invent places.
+func (s *Side) logged(q *question) ranges.Client {
+	return ranges.Client{Place: s.snap.Ranking(&route.Client{Place: q.at}).Place}
+}
+
+// both answers q under two configs. A feed may list several places in one network. So the place in the log counts when
+// the log has only the client's network, unless the two configs locate this network differently.
+func both(old, next *Side, q *question) (was, is answer, exact bool) {
+	before, after := old.locate(q), next.locate(q)
+	exact = q.at.IsZero() || q.at == after.Place
+	if !q.at.IsZero() {
+		if after.Place == before.Place {
+			after = next.logged(q)
+		}
+		before = old.logged(q)
+	}
+	return old.answer(q, before), next.answer(q, after), exact
+}
+
+func (s *Side) answer(q *question, at ranges.Client) answer {
+	c := route.Client{Addr: q.addr, Place: at.Place, Spot: at.Spot, HasSpot: at.HasSpot}
+	if !q.addr.IsValid() {
 		c.Addr = standIn(q)
 	}
 	c.Ranking = s.snap.Ranking(&c)
@@ -89,6 +114,3 @@ func standIn(q *question) netip.Addr {
 	h ^= h >> 16
 	return netip.AddrFrom4([4]byte{240 | byte(h)&15, byte(h >> 8), byte(h >> 16), 1})
 }
-
-// named returns the name of a candidate of this side.
-func (s *Side) named(i int) string { return s.snap.Candidates[i].Name }
