@@ -90,7 +90,7 @@ func TestMoved(t *testing.T) {
 	late.Time, late.Weight = noon.Add(2*time.Hour), 10
 	r.Add(late)
 	got := r.Report()
-	if got.Requests != 16 || got.Bytes != 16e9-1e9 || got.Unsized != 1 || got.Moved.Requests != 13 || got.Moved.Bytes != 14e9 {
+	if got.Requests != 16 || got.Bytes != 16e9 || got.Unsized != 1 || got.Moved.Requests != 13 || got.Moved.Bytes != 14e9 {
 		t.Errorf("%+v", got)
 	}
 	if d := cmp.Diff(Skipped{Heads: 2, Refused: 3, Others: 4, Probes: 5}, got.Skipped); d != "" {
@@ -112,10 +112,11 @@ func TestMoved(t *testing.T) {
 
 // TestMoney: bytes are priced at the candidate that each config chooses, for the client's place.
 func TestMoney(t *testing.T) {
-	next := side(t, "serves: [aws]}", "serves: [aws], price: {sameRegion: 2, sameCloud: 3}}")
-	r := New(Options{Old: side(t, "serves: [aws]}", "serves: [aws], price: {sameRegion: 1, sameCloud: 3}}"), Next: next, MonthRequests: 200})
+	alone := []string{"copy.example\", place: gcp/europe-west1", "copy.example\", place: gcp/europe-west1, serves: [gcp]", "serves: [aws]}"}
+	next := side(t, append(alone, "serves: [aws], price: {sameCloud: 2}}")...)
+	r := New(Options{Old: side(t, append(alone, "serves: [aws], price: {sameCloud: 1}}")...), Next: next, MonthRequests: 200})
 	for range 2 {
-		r.Add(get("192.0.2.7", blob, 5e9))
+		r.Add(get("198.51.100.7", blob, 5e9))
 	}
 	got := r.Report().Cost
 	want := Cost{Old: 0.10, New: 0.20, Change: 1, Known: true, Month: &Monthly{Old: 10, New: 20, Factor: 100}}
