@@ -106,7 +106,7 @@ func (a *app) warnReplay(d *replayed) {
 			percent(float64(d.Log.Differ)/float64(all)), d.Old, d.reasons())
 	}
 	if d.Requests > 0 && d.Unsized > 0 {
-		a.warn("%s have no size in the log: their bytes and costs do not count; --blob-size gives them one", cli.Count(d.Unsized, "blob"))
+		a.warn("the log has no size for %s of blobs: their bytes and costs do not count; --blob-size gives them a size", cli.Count(d.Unsized, "request"))
 	}
 }
 
