@@ -22,11 +22,11 @@ import (
 const arrows = `
 cmd/oci-proxy: atomicfile check cli cli/manual clientip config docs endpoints lastgood outbound
 	proxy ranges route setup snapshot systemd
-cmd/oci-proxyctl: admission admit atomicfile audit check check/judge cli cli/manual config config/edit
+cmd/oci-proxyctl: accesslog admission admit atomicfile audit check check/judge cli cli/manual config config/edit
 	docs endpoints endpoints/hostlist envelope inventory inventory/inspect inventory/write key lease
 	ledger listener manifest mirror oci outbound probe probe/against probe/classes probe/monitor
-	probe/show probeid promote promote/apply promote/prove promote/sign purge ranges registry route
-	set snapshot store targets wait walk
+	probe/show probeid promote promote/apply promote/prove promote/sign purge ranges registry replay
+	set store targets wait walk
 cmd/oci-proxy-demo: cli cli/manual demo
 cmd/oci-doctor: cli cli/manual doctor outbound
 demo: atomicfile cli inventory key oci outbound proxy route wait
@@ -34,6 +34,7 @@ admission: atomicfile check check/judge command config inventory inventory/inspe
 	proxy store store/address wait
 proxy: admit atomicfile clientip config endpoints endpoints/hostlist existence health inventory
 	listener metrics oci outbound probeid ranges reach route set snapshot wait
+replay: accesslog config oci place ranges route snapshot
 snapshot: config place route
 setup: check cli clientip config place store/address
 probe/classes: config place probe proxy
@@ -61,6 +62,7 @@ lease: store wait
 registry: credential oci outbound pace strictjson wait
 store: atomicfile command credential oci outbound pace store/address wait
 manifest: oci
+accesslog:
 credential: command outbound
 command:
 health: oci outbound set wait

@@ -117,12 +117,12 @@ func (p *jsonParser) text() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	switch v.Kind() {
-	case '"':
+	if v.Kind() == '"' {
 		// ReadValue has checked the string, but with AllowInvalidUTF8 it may still have bytes that AppendUnquote replaces.
 		p.scratch, _ = jsontext.AppendUnquote(p.scratch[:0], v)
 		return string(p.scratch), nil
-	case '0':
+	}
+	if v.Kind() == '0' {
 		return string(v), nil
 	}
 	return "", nil

@@ -1,7 +1,6 @@
 package replay
 
 import (
-	"net/http"
 	"net/netip"
 	"strings"
 	"time"
@@ -126,6 +125,13 @@ func (c *cell) add(weight, bytes float64, was, is *answer) {
 	}
 }
 
+// These are the statuses that mean something here. The package knows no HTTP besides.
+const (
+	statusWhole  = 200 // the front sent the blob itself
+	statusPart   = 206
+	statusDenied = 403
+)
+
 // question makes a question of a record, or counts why it is none.
 func (r *Replay) question(rec *accesslog.Record) (q question, ok bool) {
 	skip := &r.skipped.Others
@@ -134,9 +140,9 @@ func (r *Replay) question(rec *accesslog.Record) (q question, ok bool) {
 	case rec.Probe:
 		skip = &r.skipped.Probes
 	case err != nil || req.Kind != oci.KindBlob && req.Kind != oci.KindManifest && req.Kind != oci.KindTag:
-	case rec.Method != http.MethodGet:
+	case rec.Method != "GET":
 		skip = &r.skipped.Heads
-	case rec.Status >= 400 && rec.Status != http.StatusForbidden:
+	case rec.Status >= 400 && rec.Status != statusDenied:
 		skip = &r.skipped.Refused
 	default:
 		q = question{Request: req, addr: rec.Client, host: rec.Host}
@@ -158,7 +164,7 @@ func (r *Replay) size(q *question, rec *accesslog.Record) float64 {
 		return 0
 	}
 	n := rec.Size
-	if n < 0 && (rec.Status == http.StatusOK || rec.Status == http.StatusPartialContent) {
+	if n < 0 && (rec.Status == statusWhole || rec.Status == statusPart) {
 		n = rec.Sent // the front delivered the blob itself
 	}
 	switch {
