@@ -22,11 +22,11 @@ import (
 const arrows = `
 cmd/oci-proxy: atomicfile check cli cli/manual config docs key lastgood outbound
 	proxy publication publication/follow ranges route setup systemd usable
-cmd/oci-proxyctl: admission admit atomicfile audit check check/judge cli cli/manual command config config/edit
+cmd/oci-proxyctl: accesslog admission admit atomicfile audit check check/judge cli cli/manual command config config/edit
 	docs endpoints endpoints/hostlist envelope gate inventory inventory/inspect inventory/write key lease
 	ledger listener manifest mirror oci outbound override probe probe/against probe/classes probe/monitor
 	probe/show probeid prometheus promote promote/apply promote/prove promote/sign publication
-	publication/publish purge ranges registry rollout route set snapshot store targets usable wait walk
+	publication/publish purge ranges registry replay rollout route set snapshot store targets usable wait walk
 cmd/oci-proxy-demo: cli cli/manual demo
 cmd/oci-doctor: cli cli/manual doctor outbound
 demo: atomicfile cli inventory key oci outbound proxy route wait
@@ -36,6 +36,7 @@ proxy: admit atomicfile clientip config endpoints endpoints/hostlist existence h
 	listener metrics oci outbound override probeid publication publication/follow ranges reach route
 	set snapshot wait
 usable: clientip config endpoints route snapshot
+replay: accesslog config oci place ranges route snapshot
 snapshot: config place route
 override: config oci publication
 rollout: envelope gate lease publication publication/publish store strictjson wait
@@ -68,6 +69,7 @@ publication/publish: envelope publication store wait
 registry: credential oci outbound pace strictjson wait
 store: atomicfile command credential oci outbound pace store/address wait
 manifest: oci
+accesslog:
 credential: command outbound
 command:
 health: oci outbound set wait

@@ -15,6 +15,7 @@ import (
 	"ociproxy/internal/config"
 	"ociproxy/internal/publication"
 	"ociproxy/internal/publication/publish"
+	"ociproxy/internal/replay"
 	"ociproxy/internal/snapshot"
 	"ociproxy/internal/usable"
 )
@@ -90,14 +91,14 @@ func relativeFiles(cfg *config.Config) (keys []string) {
 
 // changed says what a config changes for a ring. Only add fields; never remove one.
 type changed struct {
-	Ring       string   `json:"ring"`
-	Generation uint64   `json:"generation,omitempty"` // of what the ring has; absent for a new ring
-	Was        string   `json:"was,omitempty"`        // hash
-	Is         string   `json:"is"`                   // hash
-	Candidates []string `json:"candidates"`           // those that differ, and how
-	Clients    *moves   `json:"clients,omitempty"`    // absent when they cannot be known here
-	Diff       string   `json:"diff,omitempty"`       // of the text
-	Unknown    string   `json:"unknown,omitempty"`    // why candidates and clients are not known
+	Ring       string        `json:"ring"`
+	Generation uint64        `json:"generation,omitempty"` // of what the ring has; absent for a new ring
+	Was        string        `json:"was,omitempty"`        // hash
+	Is         string        `json:"is"`                   // hash
+	Candidates []string      `json:"candidates"`           // those that differ, and how
+	Clients    *replay.Moves `json:"clients,omitempty"`    // absent when they cannot be known here
+	Diff       string        `json:"diff,omitempty"`       // of the text
+	Unknown    string        `json:"unknown,omitempty"`    // why candidates and clients are not known
 
 	cfg *config.Config // what the ring has; nil if it has none, or this program cannot read it
 }
@@ -110,7 +111,7 @@ func change(ctx context.Context, site *publish.Site, ring string, h *publication
 	}
 	c.Generation, c.Was = h.Generation, h.SHA256
 	if c.Was == c.Is {
-		c.cfg, c.Clients = next, &moves{Moved: []move{}}
+		c.cfg, c.Clients = next, &replay.Moves{Moved: []replay.Move{}}
 		return c, nil
 	}
 	old, err := site.Content(ctx, h.SHA256, h.Bytes)
@@ -132,7 +133,7 @@ func (c *changed) compare(next *config.Config, now time.Time) {
 		c.Candidates = []string{}
 	}
 	var err error
-	if c.Clients, err = movesOf(next, c.cfg, now); err != nil {
+	if c.Clients, err = replay.Predict(next, c.cfg, now); err != nil {
 		c.Unknown = "the clients that move are not known: " + err.Error()
 	}
 }
@@ -161,7 +162,7 @@ func (c *changed) writeText(w io.Writer, text bool) error {
 		fmt.Fprintf(&b, "  unknown: %s\n", c.Unknown)
 	}
 	if c.Clients != nil && c.Was != c.Is {
-		if err := c.Clients.writeText(&b); err != nil {
+		if err := writeMoves(&b, c.Clients); err != nil {
 			return err
 		}
 	}

@@ -142,7 +142,7 @@ func (a *app) warnPublished(cfg *config.Config, doc *publishedDoc) {
 		if c.Clients == nil {
 			continue
 		}
-		if half := c.Clients.half(); half >= manyOfPlaces && float64(half) > manyMoved*float64(c.Clients.Places) {
+		if half := c.Clients.Half(); half >= manyOfPlaces && float64(half) > manyMoved*float64(c.Clients.Places) {
 			a.warn("ring %s: half of the client networks or more move at once at %d of %d places; rollout of a store moves them in steps", c.Ring, half, c.Clients.Places)
 		}
 	}

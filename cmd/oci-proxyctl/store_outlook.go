@@ -14,6 +14,7 @@ import (
 	"ociproxy/internal/override"
 	"ociproxy/internal/publication"
 	"ociproxy/internal/publication/publish"
+	"ociproxy/internal/replay"
 	"ociproxy/internal/route"
 	"ociproxy/internal/snapshot"
 )
@@ -59,9 +60,9 @@ type outlook struct{ rings []effect }
 
 // effect is what an override does with the config of some rings. Only add fields; never remove one.
 type effect struct {
-	Rings   []string `json:"rings"`
-	Refused string   `json:"refused,omitempty"` // why instances of these rings cannot follow it
-	Clients *moves   `json:"clients,omitempty"` // absent when they cannot be known here
+	Rings   []string      `json:"rings"`
+	Refused string        `json:"refused,omitempty"` // why instances of these rings cannot follow it
+	Clients *replay.Moves `json:"clients,omitempty"` // absent when they cannot be known here
 	// Without are clouds whose clients keep no store, so that upstreams serve all their layers.
 	Without []string `json:"without,omitempty"`
 }
@@ -160,7 +161,7 @@ func effectOf(cfg *config.Config, held []publication.Override, o *publication.Ov
 		return e
 	}
 	var err error
-	if e.Clients, err = movesOf(is.Config, was.Config, now); err == nil {
+	if e.Clients, err = replay.Predict(is.Config, was.Config, now); err == nil {
 		e.Without = without(cfg, is.Config, was.Config)
 	}
 	return e
@@ -215,7 +216,7 @@ func (a *app) writeSwitched(doc *switched) error {
 			continue
 		}
 		fmt.Fprintf(&b, "ring %s:\n", strings.Join(e.Rings, ", "))
-		if err := e.Clients.writeText(&b); err != nil {
+		if err := writeMoves(&b, e.Clients); err != nil {
 			return err
 		}
 	}
