@@ -346,6 +346,7 @@ func aboutOverride(o *publication.Override) string {
 		return fmt.Sprintf("pin %s%s to %s", o.Cloud, o.CIDR, strings.Join(o.To, ", "))
 	case publication.Deny:
 		return "deny " + o.Digest + o.Repository
+	case publication.Off, publication.Drain:
 	}
 	return string(o.Action) + " " + o.Candidate
 }
