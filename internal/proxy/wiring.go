@@ -21,10 +21,8 @@ import (
 
 // wiring is everything that one configuration provides and a request needs. It is immutable once published.
 type wiring struct {
-	cfg  *config.Config // as announced dates and overrides make it at present
-	file *config.Config // as it was loaded
-	from provenance
-	present
+	cfg      *config.Config // as announced dates make it at present
+	file     *config.Config // as it was loaded
 	snapshot *route.Snapshot
 	address  *clientip.Extractor
 	ranges   *ranges.Ranges
@@ -41,21 +39,18 @@ type wiring struct {
 	certs    *certificate             // nil: no TLS
 	names    map[string]*registryName // by host
 	probes   *probeid.Keys            // nil: probe identities are ignored
-	// deniedTags has the contents that no tag may point to; nil: every tag may be served.
-	deniedTags map[uint64]struct{}
-	lists      *published // what names that the config does not list publish
+	lists    *published               // what names that the config does not list publish
 }
 
 // build makes a wiring of cfg at the present time. It carries over what did not change since old (address ranges, quotas).
 func (s *Server) build(cfg *config.Config, old *wiring) (*wiring, error) {
-	w := &wiring{file: cfg, present: s.at(cfg, time.Now())}
-	w.cfg = w.present.config()
+	w := &wiring{cfg: cfg.At(time.Now()), file: cfg}
 	cfg = w.cfg
 	var err error
 	if w.address, err = clientip.New(cfg.Client.Rule()); err != nil {
 		return nil, fmt.Errorf("client: %w", err)
 	}
-	if w.snapshot, err = snapshot.With(cfg, w.present.change); err != nil {
+	if w.snapshot, err = snapshot.Of(cfg); err != nil {
 		return nil, err
 	}
 	if err = s.compileNames(w, old); err != nil {
@@ -86,14 +81,10 @@ func (s *Server) build(cfg *config.Config, old *wiring) (*wiring, error) {
 	if old != nil {
 		w.doubts = old.doubts.Moved(func(i int) (int, bool) { return w.same(&old.snapshot.Candidates[i]) })
 	}
-	w.deniedTags = contentsOf(cfg.Deny.Digests)
 	w.places = make(places, len(w.snapshot.Places()))
 	w.quotas = quotas(cfg, w.snapshot, old)
 	w.lags = lags(cfg, w.snapshot)
 	w.flows = s.flowTable(w.snapshot)
-	if w.from = s.from; old != nil && old.file == w.file {
-		w.from = old.from // the newest that was tried may be another one
-	}
 	return w, nil
 }
 
@@ -129,10 +120,9 @@ func (s *Server) reload() error {
 	if err := s.publish(next); err != nil {
 		return err
 	}
-	s.source.loaded(nil)
 	s.metrics.Reloaded(true)
 	s.refusing.Store(false)
-	s.log.Info("configuration reloaded", "hash", cfg.Hash, "generation", s.from.generation, "candidates_changed", snapshot.Differ(cfg, old.file),
+	s.log.Info("configuration reloaded", "hash", cfg.Hash, "candidates_changed", snapshot.Differ(cfg, old.file),
 		"places_moved", len(changed), "moves", changed[:min(len(changed), 20)])
 	if keys := s.needRestart(cfg); len(keys) > 0 {
 		s.log.Warn("restart the server to use the new values of these keys", "keys", keys)
@@ -170,7 +160,6 @@ func (s *Server) forgetRemoved(old, w *wiring) {
 }
 
 func (s *Server) refused(err error) {
-	s.source.loaded(err)
 	s.metrics.Reloaded(false)
 	s.refusing.Store(true)
 	s.log.Error("configuration refused, the old one stays in use", "error", err.Error())

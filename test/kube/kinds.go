@@ -1,10 +1,7 @@
 package kube
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"os"
@@ -152,15 +149,11 @@ func (c *Cluster) Define(t testing.TB, module string, patterns ...string) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for dec := yaml.NewDecoder(bytes.NewReader(data)); ; {
-				var o map[string]any
-				if err := dec.Decode(&o); errors.Is(err, io.EOF) {
-					break
-				} else if err != nil {
-					t.Fatalf("%s: %v", file, err)
-				}
-				c.DefineKind(t, o)
+			var o map[string]any
+			if err := yaml.Unmarshal(data, &o); err != nil {
+				t.Fatalf("%s: %v", file, err)
 			}
+			c.DefineKind(t, o)
 		}
 	}
 }
