@@ -142,7 +142,9 @@ func served() []*prometheus.Desc {
 	ch := make(chan *prometheus.Desc)
 	go func() {
 		defer close(ch)
-		metrics.New("test").Registry.Describe(ch)
+		m := metrics.New("test")
+		m.FollowPublication(func() metrics.Publication { return metrics.Publication{} })
+		m.Registry.Describe(ch)
 	}()
 	var all []*prometheus.Desc
 	for d := range ch {

@@ -40,7 +40,7 @@ while read -r file; do
 done < <(git ls-files '*go.mod')
 
 if ! lacks shellcheck; then
-  mapfile -t scripts < <(git grep -lE '^#!.*\b(ba)?sh\b' -- ':!*.go' ':!*.md')
+  mapfile -t scripts < <(git grep -lE '^#!.*\b(ba)?sh\b' -- ':!*.go' ':!*.md' ':!*.txtar')
   shellcheck "${scripts[@]}" || status=1
 fi
 if ! lacks "$bin/actionlint"; then

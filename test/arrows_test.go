@@ -20,21 +20,28 @@ import (
 // list of docs/architecture.md, and must not give a package knowledge that the list forbids. Remove an import that is
 // no longer used.
 const arrows = `
-cmd/oci-proxy: atomicfile check cli cli/manual clientip config docs endpoints lastgood outbound
-	proxy ranges route setup snapshot systemd
-cmd/oci-proxyctl: admission admit atomicfile audit check check/judge cli cli/manual config config/edit
-	docs endpoints endpoints/hostlist envelope inventory inventory/inspect inventory/write key lease
-	ledger listener manifest mirror oci outbound probe probe/against probe/classes probe/monitor
-	probe/show probeid promote promote/apply promote/prove promote/sign purge ranges registry route
-	set snapshot store targets wait walk
+cmd/oci-proxy: atomicfile check cli cli/manual config docs key lastgood outbound
+	proxy publication publication/follow ranges route setup systemd usable
+cmd/oci-proxyctl: accesslog admission admit atomicfile audit check check/judge cli cli/manual command config config/edit
+	docs endpoints endpoints/hostlist envelope gate inventory inventory/inspect inventory/write key lease
+	ledger listener manifest mirror oci outbound override probe probe/against probe/classes probe/monitor
+	probe/show probeid prometheus promote promote/apply promote/prove promote/sign publication
+	publication/publish purge ranges registry replay rollout route set snapshot store targets usable wait walk
 cmd/oci-proxy-demo: cli cli/manual demo
 cmd/oci-doctor: cli cli/manual doctor outbound
 demo: atomicfile cli inventory key oci outbound proxy route wait
 admission: atomicfile check check/judge command config inventory inventory/inspect oci outbound
 	proxy store store/address wait
 proxy: admit atomicfile clientip config endpoints endpoints/hostlist existence health inventory
-	listener metrics oci outbound probeid ranges reach route set snapshot wait
+	listener metrics oci outbound override probeid publication publication/follow ranges reach route
+	set snapshot wait
+usable: clientip config endpoints route snapshot
+replay: accesslog config oci place ranges route snapshot
 snapshot: config place route
+override: config oci publication
+rollout: envelope gate lease publication publication/publish store strictjson wait
+gate: command config prometheus
+prometheus: outbound
 setup: check cli clientip config place store/address
 probe/classes: config place probe proxy
 probe/show: check/judge cli probe probe/against
@@ -58,12 +65,15 @@ walk: config manifest oci registry transfer
 transfer: oci pace set store wait
 ledger: atomicfile inventory inventory/write oci set store wait
 lease: store wait
+publication/publish: envelope publication store wait
 registry: credential oci outbound pace strictjson wait
 store: atomicfile command credential oci outbound pace store/address wait
 manifest: oci
+accesslog:
 credential: command outbound
 command:
 health: oci outbound set wait
+publication/follow: atomicfile fetch lastgood outbound publication wait
 existence: oci outbound set
 inventory/write: atomicfile inventory oci set wait
 inventory: atomicfile fetch oci outbound pace set strictjson wait
@@ -88,6 +98,7 @@ loop: admit wait
 set:
 cli/manual: atomicfile
 cli:
+publication: envelope key strictjson
 envelope: key strictjson
 key: atomicfile
 endpoints: strictjson
@@ -102,15 +113,16 @@ wait:
 
 // forTests are the packages that only tests and benchmarks may import.
 var forTests = []string{
-	"internal/cli/clitest", "internal/inventory/inventorytest", "internal/registry/registrytest", "internal/store/storetest", "internal/thorough",
+	"internal/cli/clitest", "internal/inventory/inventorytest", "internal/publication/publicationtest",
+	"internal/registry/registrytest", "internal/store/storetest", "internal/thorough",
 }
 
 // outside lists packages of others that only some of our packages may import. Our own imports alone cannot show what a
 // package knows about the outside world.
 var outside = []struct{ imported, by string }{
 	{`net/http`, `^internal/(admission|admit|audit|check|check/judge|clientip|credential|demo|doctor|existence|fetch|health|inventory|` +
-		`inventory/inspect|listener|loop|oci|outbound|pace|probe|probe/against|promote|promote/apply|proxy|ranges|registry|store|targets)$|^cmd/oci-proxyctl$`},
-	{`os/exec`, `^internal/(command|credential|promote)$`},
+		`inventory/inspect|listener|loop|oci|outbound|pace|probe|probe/against|promote|prometheus|promote/apply|proxy|publication/follow|ranges|registry|store|targets)$|^cmd/oci-proxyctl$`},
+	{`os/exec`, `^internal/(command|credential|gate|promote)$`},
 	{`github\.com/(aws|Azure)/.*|cloud\.google\.com/.*|google\.golang\.org/.*`, `^internal/store$`},
 	{`github\.com/(google/go-containerregistry|docker)/.*`, `^(internal/(credential|promote|registry)|cmd/oci-proxyctl)$`},
 	{`github\.com/sigstore/.*`, `^internal/promote/sign$`},

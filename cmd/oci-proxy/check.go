@@ -15,6 +15,7 @@ import (
 	"ociproxy/internal/outbound"
 	"ociproxy/internal/ranges"
 	"ociproxy/internal/route"
+	"ociproxy/internal/usable"
 )
 
 // checked is the document of check --output json. Only add fields; never remove one.
@@ -36,6 +37,7 @@ func (a *app) check() *cobra.Command {
 	var (
 		file string
 		how  checking
+		from published
 		opts check.Options
 	)
 	cmd := &cobra.Command{
@@ -45,7 +47,8 @@ func (a *app) check() *cobra.Command {
 and what to do. It opens the files that the config names (certificate, latency matrix, GeoIP), as
 serve does. Use --no-files on a machine that lacks these files. It also lists which candidates
 serve the clients of each cloud, and warns of a store that is no client's first choice. With
-ranges.seed it shows how old each feed is there. FILE, or --config FILE, may be - for stdin.
+ranges.seed it shows how old each feed is there. FILE, or --config FILE, may be - for stdin, or the
+URL of a publication: then check reads what an instance of that ring would read.
 
 With --live it sends each store and upstream the requests that the server and container runtimes
 send, without a login: GET and HEAD over IPv4 and over IPv6, ranges, a digest that does not exist,
@@ -78,11 +81,12 @@ old it is, and whether the server would believe it. Name an image that the store
 			if len(args) > 0 {
 				file = args[0]
 			}
-			return a.runCheck(cmd.Context(), file, how, opts)
+			return a.runCheck(cmd.Context(), file, from, how, opts)
 		},
 	}
 	cli.ConfigFlag(cmd, &file, a.env)
 	f := cmd.Flags()
+	a.publicationFlags(cmd, &from)
 	f.BoolVar(&how.print, "print", false, "print the config as the server reads it, with all defaults, as YAML")
 	f.BoolVar(&how.live, "live", false, "test the stores and upstreams with requests")
 	f.BoolVar(&how.noFiles, "no-files", false, "do not open the files that the config names")
@@ -103,11 +107,11 @@ func liveFlags(cmd *cobra.Command, opts *check.Options) {
 // checking holds the flags of check that select what it does.
 type checking struct{ print, live, noFiles bool }
 
-func (a *app) runCheck(ctx context.Context, file string, how checking, opts check.Options) error {
+func (a *app) runCheck(ctx context.Context, file string, from published, how checking, opts check.Options) error {
 	var snap *route.Snapshot
-	cfg, err := a.load(file)
+	cfg, err := a.read(ctx, file, &from)
 	if err == nil {
-		snap, err = usable(cfg, !how.noFiles)
+		snap, err = usable.Check(cfg, !how.noFiles)
 	}
 	if faults, bad := errors.AsType[*config.Errors](err); bad && a.format == cli.JSON {
 		// The faults are the result of this command, so they go to stdout.

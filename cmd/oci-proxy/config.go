@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,14 @@ import (
 	"ociproxy/internal/cli"
 	"ociproxy/internal/config"
 )
+
+// read is load for commands to which --config may give the URL of a publication.
+func (a *app) read(ctx context.Context, file string, p *published) (*config.Config, error) {
+	if isURL(file) {
+		return a.readPublished(ctx, p, file)
+	}
+	return a.load(file)
+}
 
 // load reads the config file ("-" is stdin). If the config has faults, the error is a *config.Errors with all of
 // them.

@@ -22,6 +22,7 @@ type explanations struct {
 	file, ip, host string
 	feeds          []string
 	timeout        time.Duration
+	from           published
 }
 
 func (a *app) explain() *cobra.Command {
@@ -64,6 +65,7 @@ port knows all of it.`,
 	}
 	cli.ConfigFlag(cmd, &e.file, a.env)
 	f := cmd.Flags()
+	a.publicationFlags(cmd, &e.from)
 	f.StringVar(&e.ip, "ip", "", "the client's `address`; - reads addresses from stdin")
 	f.StringVar(&e.host, "host", "", "`name` of the registry that the client uses")
 	f.StringArrayVar(&e.feeds, "feed", nil, "`provider=FILE`: read this feed from a file; may be repeated")
@@ -85,7 +87,7 @@ func (a *app) runExplain(ctx context.Context, e explanations, path string) error
 	if e.file == "-" {
 		return cli.Usage("give the config as a file", "explain does not read the config from stdin")
 	}
-	cfg, err := a.load(e.file)
+	cfg, err := a.read(ctx, e.file, &e.from)
 	if err != nil {
 		return a.invalid(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"ociproxy/internal/cli"
 	"ociproxy/internal/config"
 	"ociproxy/internal/setup"
+	"ociproxy/internal/usable"
 )
 
 // started is the document of init --output json. Only add fields; never remove one.
@@ -83,7 +84,7 @@ func (a *app) judge(file string, text []byte) ([]*config.Error, error) {
 		return nil, err
 	}
 	cfg.DefaultSeed(a.env(config.SeedVariable))
-	snap, err := usable(cfg, true)
+	snap, err := usable.Check(cfg, true)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"ociproxy/internal/cli"
 	"ociproxy/internal/config"
 	"ociproxy/internal/lastgood"
+	"ociproxy/internal/proxy"
 	"ociproxy/internal/systemd"
 )
 
@@ -36,11 +38,17 @@ uses a passed socket in place of listen or admin of the config. It tells the man
 ready, reloads and stops (NOTIFY_SOCKET, Type=notify-reload).
 
 With --last-good the server keeps copies of the last configs that worked. When it cannot start on
-the config file, it starts on the newest copy that it can use, then on the file of --fallback, and
-says so in the log and in the metrics. It takes the config file as soon as that is repaired.`,
+the config file, it starts on the newest copy that it can use, then on --config-fallback, and says
+so in the log and in the metrics. It takes the config file as soon as that is repaired.
+
+--config may be the https URL of a publication, ending in /. Then --deployment and --config-key say
+what the server believes, and --ring which config of it the server follows. It asks every 15 seconds
+and takes a new config without a restart. What is unsigned, old or faulty changes nothing. See
+docs/publication.md.`,
 		Example: `  oci-proxy serve --config config.yaml
   oci-proxy serve --config config.yaml --last-good /var/lib/oci-proxy
-  oci-proxy serve --config /config/proxy.yaml --fallback /previous/proxy.yaml
+  oci-proxy serve --config /config/proxy.yaml --config-fallback /previous/proxy.yaml
+  oci-proxy serve --config https://storage.example.org/config/ --deployment prod --ring canary --config-key BASE64
   PORT=8080 OCI_PROXY_CONFIG=/config/proxy.yaml oci-proxy serve
   systemd-socket-activate -l 8080 --fdname=clients oci-proxy serve --config config.yaml`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -61,11 +69,13 @@ says so in the log and in the metrics. It takes the config file as soon as that 
 	f.StringVar(&how.lastGood, "last-good", a.env(lastGoodVariable),
 		"`directory` for copies of the configs that worked; the environment variable "+lastGoodVariable+
 			" changes the default")
-	f.StringVar(&how.fallback, "fallback", a.env(fallbackVariable),
-		"config `file` to start on when neither --config nor a copy of --last-good can be used; the environment variable "+
-			fallbackVariable+" changes the default")
+	f.StringVar(&how.fallback, "config-fallback", cmp.Or(a.env(configFallbackVariable), a.env(fallbackVariable)),
+		"config `file` to start on when neither --config nor a copy of --last-good can be used, or a directory that "+
+			"oci-proxyctl config export wrote; the environment variable "+configFallbackVariable+" changes the default")
+	cli.FormerFlag(cmd, "fallback", "config-fallback")
+	a.publicationFlags(cmd, &how.published)
 	_ = cmd.MarkFlagDirname("last-good")
-	_ = cmd.MarkFlagFilename("fallback", "yaml", "yml")
+	_ = cmd.MarkFlagFilename("config-fallback", "yaml", "yml")
 	f.StringVar(&how.level, "log-level", "",
 		"lowest `level` that is logged: debug, info, warn or error; default: log.level of the config")
 	_ = cmd.RegisterFlagCompletionFunc("log-level", cobra.FixedCompletions(levels(), cobra.ShellCompDirectiveNoFileComp))
@@ -74,7 +84,11 @@ says so in the log and in the metrics. It takes the config file as soon as that 
 }
 
 // The environment variables that change the defaults of flags.
-const lastGoodVariable, fallbackVariable = "OCI_PROXY_LAST_GOOD", "OCI_PROXY_FALLBACK"
+const (
+	lastGoodVariable       = "OCI_PROXY_LAST_GOOD"
+	configFallbackVariable = "OCI_PROXY_CONFIG_FALLBACK"
+	fallbackVariable       = "OCI_PROXY_FALLBACK" // the former name
+)
 
 func levels() []string { return config.LogLevel("").Values() }
 
@@ -94,7 +108,14 @@ func (a *app) runServe(ctx context.Context, how *starting) error {
 	if how.lastGood != "" {
 		lastgood.Dir(how.lastGood).Sweep()
 	}
-	server, err := a.start(ctx, how, nil, nil)
+	var server *proxy.Server
+	if isURL(how.file) {
+		if server, err = a.startPublished(ctx, how); err != nil {
+			return a.unstarted(how, err)
+		}
+		return server.Run(ctx, reload)
+	}
+	server, err = a.start(ctx, how)
 	if err != nil && how.falls() && !errors.Is(err, syscall.EADDRINUSE) { // a port in use is no fault of the config
 		var none error
 		if server, none = a.fallBack(ctx, how, err); none != nil {

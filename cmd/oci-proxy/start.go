@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -15,6 +16,7 @@ import (
 	"ociproxy/internal/lastgood"
 	"ociproxy/internal/outbound"
 	"ociproxy/internal/proxy"
+	"ociproxy/internal/publication/follow"
 	"ociproxy/internal/systemd"
 )
 
@@ -23,8 +25,10 @@ const clientsSocket, adminSocket = "clients", "admin"
 
 // starting says how serve was called, and what this process inherited.
 type starting struct {
-	file, level        string
+	file, level        string // file may be the URL of a publication
 	lastGood, fallback string // "" means none
+	published          published
+	follower           *follow.Follower // nil: file is a file
 	sockets            systemd.Sockets
 	missed             string // why passed sockets are not for this process
 	manager            *systemd.Notifier
@@ -34,16 +38,17 @@ type starting struct {
 // falls reports whether there may be a fallback to start on when the config file cannot be used.
 func (how *starting) falls() bool { return how.lastGood != "" || how.fallback != "" }
 
-// start makes a server that listens. It uses the config file. When from is given, it uses from instead, and why is the
-// reason. The error of a config with faults is a *config.Errors.
-func (a *app) start(ctx context.Context, how *starting, from *proxy.Fallback, why error) (*proxy.Server, error) {
-	var cfg *config.Config
-	var err error
-	if from != nil {
-		cfg = from.Config
-	} else if cfg, err = a.load(how.file); err != nil {
+// start makes a server that listens. It uses the config file. The error of a config with faults is a *config.Errors.
+func (a *app) start(ctx context.Context, how *starting) (*proxy.Server, error) {
+	cfg, err := a.load(how.file)
+	if err != nil {
 		return nil, err
 	}
+	return a.startWith(ctx, how, cfg, nil, nil)
+}
+
+// startWith makes a server that listens, with cfg. When from is given, cfg is its config, and why is the reason.
+func (a *app) startWith(ctx context.Context, how *starting, cfg *config.Config, from *proxy.Fallback, why error) (*proxy.Server, error) {
 	modify := func(c *config.Config) {
 		if how.level != "" {
 			c.Log.Level = config.LogLevel(how.level)
@@ -61,7 +66,10 @@ func (a *app) start(ctx context.Context, how *starting, from *proxy.Fallback, wh
 		Modify: modify, Fallback: from, Clients: how.sockets[clientsSocket], Admin: how.sockets[adminSocket],
 		Supervisor: how.manager,
 	}
-	if how.lastGood != "" {
+	if how.follower != nil {
+		how.follower.SetLogger(logger)
+		opt.File, opt.Publication, opt.Overrides = "", how.follower, how.follower.Overrides()
+	} else if how.lastGood != "" {
 		opt.Good = func(c *config.Config) error { return lastgood.Dir(how.lastGood).Keep(c.Text()) }
 	}
 	server, err := proxy.New(opt)
@@ -109,21 +117,27 @@ func (a *app) fallBack(ctx context.Context, how *starting, why error) (*proxy.Se
 		}
 		for _, c := range copies {
 			// The copy takes the place of the config: its relative file names start at the config's directory.
-			cfg, err := config.ParseIn(filepath.Dir(how.file), c.File, c.Text)
+			dir := "."
+			if how.follower == nil {
+				dir = filepath.Dir(how.file)
+			}
+			cfg, err := config.ParseIn(dir, c.File, c.Text)
 			if err == nil {
+				offerFile(how, dir, c.File, c.Text)
 				var server *proxy.Server
-				if server, err = a.start(ctx, how, &proxy.Fallback{Config: cfg, File: c.File}, why); err == nil {
+				if server, err = a.startWith(ctx, how, cfg, &proxy.Fallback{Config: cfg, File: c.File}, why); err == nil {
 					return server, nil
 				}
 			}
 			faults = append(faults, named(c.File, err))
 		}
 	}
-	if how.fallback != "" {
+	if how.fallback != "" && !isDir(how.fallback) {
 		cfg, err := config.Load(how.fallback)
 		if err == nil {
+			offerFile(how, filepath.Dir(how.fallback), how.fallback, cfg.Text())
 			var server *proxy.Server
-			if server, err = a.start(ctx, how, &proxy.Fallback{Config: cfg, File: how.fallback}, why); err == nil {
+			if server, err = a.startWith(ctx, how, cfg, &proxy.Fallback{Config: cfg, File: how.fallback}, why); err == nil {
 				return server, nil
 			}
 		}
@@ -157,6 +171,14 @@ func (a *app) unstarted(how *starting, err error) error {
 		return cli.Fail("check listen and admin in the config, and PORT in the environment", "%w", err)
 	}
 	return a.invalid(err)
+}
+
+// notConfig reports whether no other config would help.
+func notConfig(err error) bool { return errors.Is(err, syscall.EADDRINUSE) }
+
+func isDir(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && info.IsDir()
 }
 
 func isListen(err error) bool {

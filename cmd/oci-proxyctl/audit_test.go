@@ -25,7 +25,7 @@ func pushed(ts *testscript.TestScript, _ bool, args []string) {
 
 // publish NAME DIR serves a directory as a bucket's public side, and puts its URL into NAME. The file DIR.hidden
 // contains the name of what the server refuses to show.
-func publish(ts *testscript.TestScript, _ bool, args []string) {
+func publishBlobs(ts *testscript.TestScript, _ bool, args []string) {
 	dir := ts.MkAbs(args[1])
 	files := http.FileServer(http.Dir(dir))
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -34,7 +34,7 @@ A list comes from one of three: the NAME of a registry, from which it is fetched
 loopback); a FILE with a list; a FILE with a config, from which the list is made.`,
 		Example: `  oci-proxyctl endpoints ls registry.example.org
   oci-proxyctl endpoints diff registry.example.org config.yaml    # before you deploy it
-  oci-proxyctl endpoints policy registry.example.org --for aws`,
+  oci-proxyctl endpoints policy registry.example.org --tool aws`,
 	}, a.endpointsLs(), a.endpointsDiff(), a.endpointsPolicy())
 }
 
@@ -200,14 +200,14 @@ func (a *app) endpointsPolicy() *cobra.Command {
 		Short: "Print the list for a firewall, a proxy or a VPC endpoint",
 		Long: `policy prints the hosts in the form that a tool reads:
 
-  --for hosts   one host on each line, with its port unless that is 443
-  --for squid   a file for Squid: acl registry dstdomain "/etc/squid/registry.txt". It has no
+  --tool hosts   one host on each line, with its port unless that is 443
+  --tool squid   a file for Squid: acl registry dstdomain "/etc/squid/registry.txt". It has no
                 ports: a warning names those besides 443
-  --for aws     a policy for a VPC endpoint of Amazon S3, with the registry's buckets
+  --tool aws     a policy for a VPC endpoint of Amazon S3, with the registry's buckets
 
 Without an argument it prints what the config publishes.`,
 		Example: `  oci-proxyctl endpoints policy registry.example.org
-  oci-proxyctl endpoints policy registry.example.org --for aws > policy.json`,
+  oci-proxyctl endpoints policy registry.example.org --tool aws > policy.json`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			write := map[string]func(*endpoints.List) ([]byte, error){
@@ -216,7 +216,7 @@ Without an argument it prints what the config publishes.`,
 				"aws":   (*endpoints.List).Policy,
 			}[tool]
 			if write == nil {
-				return cli.Usage("want "+strings.Join(policies, ", "), "--for %q is no tool", tool)
+				return cli.Usage("want "+strings.Join(policies, ", "), "--tool %q is no tool", tool)
 			}
 			l, err := a.listOf(cmd.Context(), args, file)
 			if err != nil {
@@ -224,7 +224,7 @@ Without an argument it prints what the config publishes.`,
 			}
 			text, err := write(l)
 			if errors.Is(err, endpoints.ErrNoBuckets) {
-				return cli.Fail("no VPC endpoint is needed; --for hosts lists the hosts", "%w", err)
+				return cli.Fail("no VPC endpoint is needed; --tool hosts lists the hosts", "%w", err)
 			}
 			if err != nil {
 				return err
@@ -239,8 +239,9 @@ Without an argument it prints what the config publishes.`,
 		},
 	}
 	cli.ConfigFlag(cmd, &file, a.env)
-	cmd.Flags().StringVar(&tool, "for", tool, "`tool` that reads the output: hosts, squid or aws")
-	_ = cmd.RegisterFlagCompletionFunc("for", cobra.FixedCompletions(policies, cobra.ShellCompDirectiveNoFileComp))
+	cmd.Flags().StringVar(&tool, "tool", tool, "`tool` that reads the output: hosts, squid or aws")
+	_ = cmd.RegisterFlagCompletionFunc("tool", cobra.FixedCompletions(policies, cobra.ShellCompDirectiveNoFileComp))
+	cli.FormerFlag(cmd, "for", "tool")
 	cli.Exits(cmd, cli.Invalid)
 	return cmd
 }

@@ -82,7 +82,7 @@ func proveExits(cmd *cobra.Command) {
 		{Code: 8, Means: "missing: a digest, a tag, or a part of an image is not in a destination"},
 		{Code: 16, Means: "moved: a tag has another digest"},
 		{Code: 32, Means: "altered: what a registry sends does not have the digest"},
-		{Code: 64, Means: "unsigned: no signature of a key of --key in the first destination of a project"},
+		{Code: 64, Means: "unsigned: no signature of a key of --signed-with in the first destination of a project"},
 		{Code: 128, Means: "unstored: the inventory of a store does not list all blobs of an image"},
 	}}, cli.ExitCode{Code: cli.CodeOK, Means: "nothing was found"}, invalidInput)
 }

@@ -63,8 +63,8 @@ func (a *app) promoteVerify() *cobra.Command {
   --read blobs      also reads every blob, once for each host
 
 With --config it also checks that the inventory of each store lists every blob of every promoted
-image. Without a config, or with --config '', it does not check stores. With --key each image must
-have a signature of one of these keys in the first destination of its project.
+image. Without a config, or with --config '', it does not check stores. With --signed-with each
+image must have a signature of one of these keys in the first destination of its project.
 
 What is in a destination but in no manifest is unexpected, unless a pattern of --allow matches it:
 REPOSITORY, REPOSITORY:TAG or REPOSITORY@DIGEST, where "*" is anything but a slash and "**" is
@@ -75,7 +75,7 @@ has only one of its files, verify does not report as unexpected what the project
 With --watch it verifies at each interval and reads the manifests again each time, until it is
 stopped. --listen serves metrics and health.`,
 		Example: `  oci-proxyctl promote verify registry.example.org/ --config config.yaml
-  oci-proxyctl promote verify registry.example.org/ --key cosign.pub --allow allowed.txt -o json
+  oci-proxyctl promote verify registry.example.org/ --signed-with cosign.pub --allow allowed.txt -o json
   oci-proxyctl promote verify registry.example.org/ --watch 1h --listen 127.0.0.1:9092`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.runPromoteVerify(cmd.Context(), args[0], &f) },
@@ -84,7 +84,8 @@ stopped. --listen serves metrics and health.`,
 	cli.OptionalConfigFlag(cmd, &f.config, a.env)
 	fl.StringVar(&f.allow, "allow", "", "`file` with patterns of what may be in a destination, one on each line")
 	fl.StringVar(&f.lost, "lost", "", "`file` with the digests known to be lost forever, one on each line")
-	fl.StringArrayVar(&f.keys, "key", nil, "`file` with public keys (PEM); may be repeated")
+	fl.StringArrayVar(&f.keys, "signed-with", nil, "`file` with public keys (PEM); may be repeated")
+	cli.FormerFlag(cmd, "key", "signed-with")
 	fl.StringVar(&f.rename, "sign-identity", "", identityHelp)
 	fl.StringVar(&f.read, "read", string(prove.Manifests), "how `much` to read: lists, manifests or blobs")
 	limitFlag(cmd, &f.limit)

@@ -17,6 +17,7 @@ import (
 	"ociproxy/internal/cli"
 	"ociproxy/internal/config"
 	"ociproxy/internal/config/edit"
+	"ociproxy/internal/replay"
 )
 
 // setting holds the flags of store set.
@@ -108,7 +109,7 @@ type stored struct {
 	File    string              `json:"file"`
 	Changes []config.Difference `json:"changes"` // empty: the file said so already
 	Diff    string              `json:"diff"`
-	Clients *moves              `json:"clients,omitempty"` // absent when they cannot be known here
+	Clients *replay.Moves       `json:"clients,omitempty"` // absent when they cannot be known here
 	Written bool                `json:"written"`
 	DryRun  bool                `json:"dryRun"`
 	// Announced is that of store ls, after the change.
@@ -152,7 +153,7 @@ func (a *app) runStoreSet(ctx context.Context, name string, how setting) error {
 			return err
 		}
 		doc.Announced = c.Announced
-		if doc.Clients, err = movesOf(result.Config, result.Old, time.Now()); err != nil {
+		if doc.Clients, err = replay.Predict(result.Config, result.Old, time.Now()); err != nil {
 			a.warn("the clients that move are not known: %v", err)
 		}
 		if doc.Written = !how.dry; doc.Written {
@@ -195,7 +196,7 @@ const (
 
 // warnSet warns of what the person may not have meant: many clients that move at once, and what the new config has
 // warnings about that the old one had not. steps says how fewer clients move at once.
-func (a *app) warnSet(r *edit.Result, m *moves, steps string) {
+func (a *app) warnSet(r *edit.Result, m *replay.Moves, steps string) {
 	for _, w := range r.Config.Warnings {
 		if !slices.ContainsFunc(r.Old.Warnings, func(o *config.Error) bool { return o.Path == w.Path && o.Message == w.Message }) {
 			a.warn("%v", w)
@@ -204,13 +205,7 @@ func (a *app) warnSet(r *edit.Result, m *moves, steps string) {
 	if m == nil {
 		return
 	}
-	half := 0
-	for _, share := range m.shares() {
-		if share >= 50 {
-			half++
-		}
-	}
-	if half >= manyOfPlaces && float64(half) > manyMoved*float64(m.Places) {
+	if half := m.Half(); half >= manyOfPlaces && float64(half) > manyMoved*float64(m.Places) {
 		a.warn("half of the client networks or more move at once at %d of %d places%s", half, m.Places, steps)
 	}
 }
@@ -240,7 +235,7 @@ func (a *app) writeStored(doc *stored, sets []edit.Set) error {
 		fmt.Fprintf(&b, "%s: %s %s → %s\n", doc.Name, c.Key[strings.LastIndexByte(c.Key, '.')+1:], c.Was, c.Is)
 	}
 	if doc.Clients != nil {
-		if err := doc.Clients.writeText(&b); err != nil {
+		if err := writeMoves(&b, doc.Clients); err != nil {
 			return err
 		}
 	}

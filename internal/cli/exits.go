@@ -21,6 +21,15 @@ const (
 	CodePartial   = 5 // part of it failed, the rest is done
 )
 
+// These are the other ends of a change that is widened step by step (`rollout`).
+const (
+	CodeUndone    = 10 // the change was taken back
+	CodePaused    = 11 // a human has to let it go on
+	CodeNoVerdict = 12 // it stopped without a verdict, and is neither widened nor taken back
+	CodeFrozen    = 13 // the calendar allows no step now
+	CodeHeld      = 14 // another run is at work
+)
+
 // ExitsPage is the page that explains the scheme, in the spelling of help texts.
 const ExitsPage = "docs/exit-codes.md"
 
@@ -140,7 +149,7 @@ func ExitFaults(root *cobra.Command) (faults []string) {
 
 func (d *Declared) faults() (out []string) {
 	for _, e := range d.Codes {
-		if e.Code < CodeOK || e.Code > CodePartial {
+		if (e.Code < CodeOK || e.Code > CodePartial) && (e.Code < CodeUndone || e.Code > CodeHeld) {
 			out = append(out, fmt.Sprintf("%d is no code of %s", e.Code, ExitsPage))
 		}
 	}

@@ -27,6 +27,9 @@ const MaxBytes = 8 << 20
 // was read and is wrong, else what the operating system said.
 func Load(file string) (*Config, error) {
 	f, err := os.Open(file)
+	if err != nil && strings.Contains(file, "://") {
+		return nil, fmt.Errorf("read config %s: this command needs a file, no URL: write one with oci-proxyctl config export", file)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read config: %w", err)
 	}

@@ -465,9 +465,10 @@ type Pin struct {
 
 // Deny lists what the server never serves.
 type Deny struct {
-	// Digests are digests of blobs and manifests. The server refuses requests by these digests. Clients can still pull
-	// a manifest **by tag**, because the server does not know what a tag stands for. So list the layers of the image
-	// too: clients always ask for layers by digest.
+	// Digests are digests of blobs and manifests. The server refuses requests by these digests, and by tags that point
+	// to them. While the list has a digest, the server asks the upstream by `HEAD` what a tag points to, and remembers
+	// the answer for 15 s. It serves a tag of which it cannot learn this in time. So list the layers of the image too:
+	// clients always ask for layers by digest.
 	Digests []oci.Digest `yaml:"digests"`
 	// Repositories are full names, as the client writes them.
 	Repositories []string `yaml:"repositories"`

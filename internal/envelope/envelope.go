@@ -33,16 +33,33 @@ var (
 	ErrNoKey = errors.New("no trusted key was given")
 )
 
+// Signer signs with an ed25519 key that may lie elsewhere, such as in the key service of a cloud.
+type Signer interface {
+	// Public returns the public half of the key.
+	Public() ed25519.PublicKey
+	// Sign returns the signature of data, 64 bytes. It ends with ctx.
+	Sign(ctx context.Context, data []byte) ([]byte, error)
+}
+
+// Key returns the signer of a private key in memory.
+func Key(private ed25519.PrivateKey) Signer { return inMemory(private) }
+
 // Sign returns an envelope with the payload, as indented JSON with a final newline.
 func Sign(private ed25519.PrivateKey, payloadType string, payload []byte) ([]byte, error) {
+	return SignWith(context.Background(), Key(private), payloadType, payload) // a key in memory: nothing waits
+}
+
+// SignWith is [Sign] with a key that may lie elsewhere. It verifies the signature that it gets: a wrong key must be
+// noticed by the writer, and not by all readers.
+func SignWith(ctx context.Context, with Signer, payloadType string, payload []byte) ([]byte, error) {
 	if payloadType == "" {
 		return nil, errors.New("sign: the payload has no type")
 	}
-	signer, err := dsse.NewEnvelopeSigner(signer(private))
+	signer, err := dsse.NewEnvelopeSigner(&signer{with})
 	if err != nil {
 		return nil, fmt.Errorf("sign: %w", err)
 	}
-	e, err := signer.SignPayload(context.Background(), payloadType, payload) // a key in memory: nothing waits
+	e, err := signer.SignPayload(ctx, payloadType, payload)
 	if err != nil {
 		return nil, fmt.Errorf("sign: %w", err)
 	}
@@ -158,13 +175,28 @@ func names(e *dsse.Envelope) string {
 	return list
 }
 
-// signer is a private key in the form that the library wants.
-type signer ed25519.PrivateKey
+// inMemory is a private key as a [Signer].
+type inMemory ed25519.PrivateKey
+
+// Public implements [Signer].
+func (k inMemory) Public() ed25519.PublicKey { return key.Public(ed25519.PrivateKey(k)) }
+
+// Sign implements [Signer].
+func (k inMemory) Sign(_ context.Context, data []byte) ([]byte, error) {
+	return ed25519.Sign(ed25519.PrivateKey(k), data), nil
+}
+
+// signer is a [Signer] in the form that the library wants.
+type signer struct{ Signer }
 
 // Sign implements [dsse.Signer].
-func (s signer) Sign(_ context.Context, data []byte) ([]byte, error) {
-	return ed25519.Sign(ed25519.PrivateKey(s), data), nil
+func (s *signer) Sign(ctx context.Context, data []byte) ([]byte, error) {
+	sig, err := s.Signer.Sign(ctx, data)
+	if err == nil && !ed25519.Verify(s.Public(), data, sig) {
+		err = fmt.Errorf("the signature is not one by the key %s", key.ID(s.Public()))
+	}
+	return sig, err
 }
 
 // KeyID implements [dsse.Signer].
-func (s signer) KeyID() (string, error) { return key.ID(key.Public(ed25519.PrivateKey(s))), nil }
+func (s *signer) KeyID() (string, error) { return key.ID(s.Public()), nil }

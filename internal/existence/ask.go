@@ -127,7 +127,7 @@ func judgeHeld(t *Target, resp *http.Response) (Answer, error) {
 		}
 	case oci.KindTag:
 		if named != "" {
-			a.Content = maphash.String(contentSeed, named) | 1
+			a.Content = ContentOf(named)
 		}
 	default:
 	}
@@ -138,6 +138,9 @@ func judgeHeld(t *Target, resp *http.Response) (Answer, error) {
 }
 
 var contentSeed = maphash.MakeSeed()
+
+// ContentOf returns the [Answer.Content] of a tag that points to a digest. It is never 0.
+func ContentOf(digest string) uint64 { return maphash.String(contentSeed, digest) | 1 }
 
 // empty has the digests of empty content.
 var empty = map[string]bool{

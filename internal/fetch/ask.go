@@ -113,7 +113,7 @@ func (f *Fetcher) headers(h http.Header, have meta) {
 	if have.ETag != "" {
 		h.Set("If-None-Match", have.ETag)
 	}
-	if have.LastModified != "" {
+	if have.LastModified != "" && !f.src.Exact {
 		h.Set("If-Modified-Since", have.LastModified)
 	}
 }

@@ -38,6 +38,10 @@ type Source struct {
 	// UserAgent is the User-Agent header; "" sends "oci-proxy".
 	UserAgent string
 
+	// Exact asks conditionally only by ETag. A date has a precision of one second: of two documents of the same second, the
+	// second would never be read.
+	Exact bool
+
 	// Validate decides whether a body is valid. An invalid body is neither returned nor kept. Get and Load call
 	// Validate with a body that no other code holds. nil accepts all.
 	Validate func([]byte) error

@@ -27,7 +27,9 @@ func (q *query) check(t *Target, resp *http.Response) error {
 		return nil
 	case q.kind == byteRange && resp.StatusCode == http.StatusPartialContent:
 		return q.checkRange(resp)
-	case q.kind == byteRange && resp.StatusCode == http.StatusOK:
+	case q.kind == openRange && resp.StatusCode == http.StatusPartialContent:
+		return q.checkRest(resp)
+	case (q.kind == byteRange || q.kind == openRange) && resp.StatusCode == http.StatusOK:
 		return q.checkIgnored(t, resp)
 	case resp.StatusCode == http.StatusOK:
 		return q.checkWhole(resp)
@@ -62,6 +64,25 @@ func (q *query) checkRange(resp *http.Response) error {
 		return fmt.Errorf("the object has %d bytes, should have %d", total, q.object.Size)
 	}
 	return copyExactly(io.Discard, resp, last-first+1)
+}
+
+// checkRest checks a 206 to a request without a last byte.
+func (q *query) checkRest(resp *http.Response) error {
+	field := resp.Header.Get("Content-Range")
+	first, last, total, ok := parseContentRange(field)
+	switch {
+	case !ok:
+		return fmt.Errorf("status 206 with the Content-Range %.60q", field)
+	case first != q.start || last != total-1:
+		return fmt.Errorf("asked for the bytes from %d on, got %d-%d of %d", q.start, first, last, total)
+	case q.object.Size >= 0 && total != q.object.Size:
+		return fmt.Errorf("the object has %d bytes, should have %d", total, q.object.Size)
+	case q.object.Size >= 0:
+		return copyExactly(io.Discard, resp, last-first+1)
+	}
+	want := min(q.length, last-first+1)
+	n, err := io.Copy(io.Discard, io.LimitReader(resp.Body, want))
+	return whether(n, want, err)
 }
 
 // checkIgnored checks a 200 to a Range request. A client that resumes a broken download gets the layer from its

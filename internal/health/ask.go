@@ -81,8 +81,12 @@ func (m *Monitor) send(ctx context.Context, t *Target, q *query, target string) 
 	req.Header.Set("User-Agent", "oci-proxy")
 	req.Header.Set("Accept", cmp.Or(t.Accept, "*/*"))
 	req.Header.Set("Accept-Encoding", "identity") // compare the bytes as stored
-	if q.kind == byteRange {
+	switch q.kind {
+	case byteRange:
 		req.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", q.start, q.end()))
+	case openRange:
+		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", q.start))
+	case wholeObject, ping:
 	}
 	return m.client.Do(req)
 }

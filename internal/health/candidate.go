@@ -53,12 +53,40 @@ type candidate struct {
 	hasKept bool
 	denied  bool // it did not have the object of the last probe
 
+	proven proven // since its target asked for a proof
+
 	lastProbe   time.Time // only for people
 	lastErr     string
 	lastErrTime time.Time
 
 	seen    atomic.Int64 // moment when clients were last sent there; negative: never
 	suspect atomic.Bool  // a client or check met an error
+}
+
+// proven counts the probes of a candidate whose target asks for a proof.
+type proven struct {
+	good, fails, blank int
+	ranges, resumes    bool // the good ones in a row read a range; from a position to the end
+	turn               int
+}
+
+// note counts a result.
+func (p *proven) note(r result) {
+	switch r.outcome {
+	case pass:
+		p.good++
+		p.blank = 0
+		p.ranges = p.ranges || r.kind == byteRange
+		p.resumes = p.resumes || r.kind == openRange
+	case fail:
+		*p = proven{fails: p.fails + 1, turn: p.turn}
+		return // it is repeated in the same way
+	case barren:
+		p.blank++
+	case neutral:
+		p.blank = 0
+	}
+	p.turn++
 }
 
 // outcome is what a probe says about a candidate.

@@ -75,6 +75,9 @@ func (m *Monitor) SetTargets(targets []Target) *View {
 		if c == nil || c.Origin != t.Origin {
 			c = m.newCandidate(now)
 		}
+		if t.Prove && !c.Prove {
+			c.proven = proven{}
+		}
 		c.Target = t
 		v.list[i], names[t.Name] = c, c
 	}
@@ -123,6 +126,20 @@ func (c *candidate) touch(now int64) {
 	if seen := c.seen.Load(); seen < 0 || now-seen > int64(time.Second) {
 		c.seen.Store(now)
 	}
+}
+
+// Proof returns what the probes of candidate i have shown since its target began to ask for a proof: good probes in a
+// row, all that failed, and turns in a row without an object. complete says that the good ones in a row read ranges,
+// and from a position to the end, where the target must be able to.
+func (v *View) Proof(i int) (good, fails, blank int, complete bool) {
+	v.m.mu.Lock()
+	defer v.m.mu.Unlock()
+	c := v.list[i]
+	if !c.Prove {
+		return 0, 0, 0, false
+	}
+	p := &c.proven
+	return p.good, p.fails, p.blank, c.RangeOptional || p.ranges && p.resumes
 }
 
 // Suspect does what [View.Suspect] does, by name. It ignores an unknown name.
@@ -220,7 +237,7 @@ func (m *Monitor) launch(ctx context.Context, c *candidate) {
 	c.running, c.prompt = true, false
 	c.suspect.Store(false)
 	m.flying++
-	epoch, target, whole, kept, hasKept := m.epoch, c.Target, c.whole, c.kept, c.hasKept
+	epoch, target, whole, kept, hasKept, turn := m.epoch, c.Target, c.whole, c.kept, c.hasKept, c.proven.turn
 	if c.denied && (hasKept || target.Ping != "") {
 		// Objects that clients ask for need not exist. A client that asks for made-up objects must not permanently
 		// decide what this candidate is probed with.
@@ -231,13 +248,18 @@ func (m *Monitor) launch(ctx context.Context, c *candidate) {
 			kept = Object{}
 		}
 		begin := time.Now()
-		r := m.probe(ctx, &target, whole, kept)
-		m.finish(ctx, c, epoch, r, begin)
+		var r result
+		if target.Prove {
+			r = m.probeIn(ctx, &target, turn, kept)
+		} else {
+			r = m.probe(ctx, &target, whole, kept)
+		}
+		m.finish(ctx, c, epoch, target.Prove, r, begin)
 	})
 }
 
-// finish handles the result of a probe that began in epoch.
-func (m *Monitor) finish(ctx context.Context, c *candidate, epoch int, r result, begin time.Time) {
+// finish handles the result of a probe that began in epoch. proves says that its target asked for a proof then.
+func (m *Monitor) finish(ctx context.Context, c *candidate, epoch int, proves bool, r result, begin time.Time) {
 	took := time.Since(begin)
 	m.mu.Lock()
 	now := m.now()
@@ -247,6 +269,9 @@ func (m *Monitor) finish(ctx context.Context, c *candidate, epoch int, r result,
 	discarded := epoch != m.epoch || ctx.Err() != nil
 	if !discarded {
 		c.note(r)
+		if proves && c.Prove {
+			c.proven.note(r)
+		}
 		if (*m.names.Load())[c.Name] == c { // it was not removed meanwhile
 			changes = append(changes, m.roster.record(c, r.outcome, now)...)
 		}

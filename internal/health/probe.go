@@ -21,6 +21,7 @@ type result struct {
 	outcome outcome
 	err     error // why it failed, or why it gives no signal
 	object  Object
+	kind    queryKind
 	// missing says that the target denies having the object.
 	missing bool
 	// requested says that a request was sent.
@@ -33,11 +34,28 @@ func (m *Monitor) probe(ctx context.Context, t *Target, whole bool, kept Object)
 	if !ok {
 		return result{outcome: barren}
 	}
+	return m.judge(ctx, t, q)
+}
+
+// probeIn is probe for a target that asks for a proof: what it reads depends on the turn.
+func (m *Monitor) probeIn(ctx context.Context, t *Target, turn int, kept Object) result {
+	q, ok := choose(t, turn%3 == 0, kept)
+	if !ok {
+		return result{outcome: barren}
+	}
+	if turn%3 == 2 && q.kind == byteRange && q.object.Size != 0 {
+		q = resumeOf(q.object)
+	}
+	return m.judge(ctx, t, q)
+}
+
+// judge makes the request of q and judges the answer.
+func (m *Monitor) judge(ctx context.Context, t *Target, q query) result {
 	if t.Allow != nil && !t.Allow() {
 		return result{outcome: neutral, err: errBudget, object: q.object}
 	}
 	err := m.ask(ctx, t, &q)
-	r := result{err: err, object: q.object, requested: true}
+	r := result{err: err, object: q.object, kind: q.kind, requested: true}
 	var status *statusError
 	switch {
 	case err == nil:
@@ -75,6 +93,7 @@ type queryKind uint8
 const (
 	wholeObject queryKind = iota
 	byteRange
+	openRange // from a position to the end
 	ping
 )
 
@@ -83,6 +102,8 @@ func (q *query) String() string {
 	switch q.kind {
 	case byteRange:
 		return fmt.Sprintf("bytes %d-%d of %s", q.start, q.end(), q.object.Digest)
+	case openRange:
+		return fmt.Sprintf("bytes %d- of %s", q.start, q.object.Digest)
 	case ping:
 		return "ping"
 	default:
@@ -127,6 +148,17 @@ func rangeOf(o Object) query {
 	if o.Size > 0 {
 		q.start = rand.Int64N(o.Size)
 		q.length = min(maxWhole, o.Size-q.start)
+	}
+	return q
+}
+
+// resumeOf returns what a client asks that has all of o but its end. The end is at most maxWhole bytes; when the size
+// is not known, as many bytes are read.
+func resumeOf(o Object) query {
+	q := query{kind: openRange, object: o, start: 1, length: maxWhole}
+	if o.Size > 0 {
+		q.length = min(1+rand.Int64N(maxWhole), max(1, o.Size-1))
+		q.start = o.Size - q.length
 	}
 	return q
 }

@@ -46,7 +46,7 @@ func (m *Monitor) pace(c *candidate, now moment) time.Duration {
 		c.standing == joining && c.failures < r.eject && !c.neutral,
 		c.standing == inService && r.frozen && !c.failing && !c.neutral:
 		return m.opt.Confirm
-	case c.standing != inService, c.failing:
+	case c.standing != inService, c.failing, c.Prove:
 		return m.opt.Retry
 	case c.busyAt(now, m.opt.Recent):
 		return m.opt.Busy

@@ -35,6 +35,9 @@ type Target struct {
 	// RangeOptional accepts a 200 with the complete object as an answer to a Range request. It is for registries, where
 	// the specification leaves ranges optional.
 	RangeOptional bool
+	// Prove asks for the proof of [View.Proof]: more frequent probes that read complete objects, ranges, and from a
+	// position to the end as a client that resumes, in turn.
+	Prove bool
 	// Allow takes one request of the target's quota; a refusal is no signal. Nil: no quota.
 	Allow func() bool
 }

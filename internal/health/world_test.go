@@ -135,6 +135,13 @@ func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
 		header.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", a, b, len(blob)))
 		return answer(206, blob[a:b+1])
 	}
+	if n, _ := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-", &a); n == 1 {
+		if fault == "no resumes" {
+			return answer(400, nil)
+		}
+		header.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", a, len(blob)-1, len(blob)))
+		return answer(206, blob[a:])
+	}
 	return answer(200, blob)
 }
 

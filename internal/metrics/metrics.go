@@ -3,6 +3,7 @@ package metrics
 import (
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,7 +19,7 @@ import (
 // together.
 const (
 	maxSeries       = 5000
-	fixedSeries     = 500 // requests, histograms, feeds, the Go runtime and the process
+	fixedSeries     = 700 // requests, histograms, feeds, overrides, the Go runtime and the process
 	candidateSeries = 20  // checks, probes, relays and gauges of one candidate, and "other" flows
 	flowSeries      = 3
 	maxNames        = 20 // names of the registry that have their own limit counter
@@ -63,7 +64,7 @@ type Metrics struct {
 	Relays *prometheus.CounterVec
 	// Limited counts requests that an upstream's maxRPS refused.
 	Limited *prometheus.CounterVec
-	// ConfigInfo is 1 for the hash of the configuration in use.
+	// ConfigInfo is 1 for the hash, generation and ring of the configuration in use.
 	ConfigInfo *prometheus.GaugeVec
 	// ConfigLoaded is the time when it was loaded, in Unix seconds.
 	ConfigLoaded prometheus.Gauge
@@ -76,6 +77,10 @@ type Metrics struct {
 	Ready prometheus.Gauge
 	// Connections is the number of open client connections, MaxConnections the maximum.
 	Connections, MaxConnections prometheus.Gauge
+	// Returning is the share of client networks, in percent, of each candidate that comes back after an override.
+	Returning *prometheus.GaugeVec
+	// DeniedTags counts the tags that were looked up while some digest is denied, by one of [TagResults].
+	DeniedTags *prometheus.CounterVec
 	// ProbeRequests counts the requests with a probe identity by outcome. No other metric counts them.
 	ProbeRequests *prometheus.CounterVec
 	// Crowded counts the connections that were closed to make room for others (displaced) and those that found no
@@ -84,6 +89,8 @@ type Metrics struct {
 
 	feedAge, feedRows, feedFailing, feedUnplaced, feedSeed        *prometheus.GaugeVec
 	inventoryAge, inventoryHeld, inventoryState, inventoryFailing *prometheus.GaugeVec
+
+	overrideInfo, overrideUntil, overrideRefused *prometheus.GaugeVec
 
 	configReloads    *prometheus.CounterVec
 	configReloadGood prometheus.Gauge
@@ -144,7 +151,8 @@ func New(version string) *Metrics {
 	m.feedFailing = m.gaugeVec("ociproxy_feed_failing", "1 while the last refresh of a feed failed or was refused by a guard.", "feed")
 	m.feedSeed = m.gaugeVec("ociproxy_feed_seed_timestamp_seconds", "When the file of each feed in ranges.seed was fetched, in use or not.", "feed")
 	m.feedUnplaced = m.gaugeVec("ociproxy_feed_unplaced_prefixes", "Prefixes of each feed whose region the map does not know.", "feed")
-	m.ConfigInfo = m.gaugeVec("ociproxy_config_info", "1 for the SHA-256 of the configuration in use.", "hash")
+	m.ConfigInfo = m.gaugeVec("ociproxy_config_info",
+		"1 for the SHA-256 of the configuration in use, with its generation and ring if it was published.", "hash", "generation", "ring")
 	m.ConfigLoaded = m.gauge("ociproxy_config_loaded_timestamp_seconds", "When the configuration in use was loaded.")
 	m.configReloads = m.counter("ociproxy_config_reloads_total", "Configuration reloads by result (ok, invalid).", "result")
 	for _, result := range []string{"ok", "invalid"} { // so that the first event is an increase
@@ -157,6 +165,11 @@ func New(version string) *Metrics {
 		"When this process started on a fallback, because it could not start on the configuration file; 0: it uses the file.")
 	m.ConfigCopyFailing = m.gauge("ociproxy_config_copy_failing",
 		"1 while the last attempt to keep a copy of a good configuration failed.")
+	m.overrideInfo = m.gaugeVec("ociproxy_override_info", "1 for each override that holds.", "id", "action", "candidate", "by")
+	m.overrideUntil = m.gaugeVec("ociproxy_override_until_timestamp_seconds", "When each override that holds ends by itself.", "id")
+	m.overrideRefused = m.gaugeVec("ociproxy_override_refused", "1 for each override that does not fit the configuration of this instance, at least in part.", "id")
+	m.Returning = m.gaugeVec("ociproxy_candidate_returning", "Percent of the client networks that a candidate gets while it comes back after an override.", "candidate")
+	m.DeniedTags = m.counter("ociproxy_denied_tag_checks_total", "Tags looked up while a digest is denied: fine, denied or unknown (served).", "result")
 	m.Ready = m.gauge("ociproxy_ready", "1 while this instance wants traffic.")
 	m.Connections = m.gauge("ociproxy_connections", "Open client connections.")
 	m.MaxConnections = m.gauge("ociproxy_connections_max", "Client connections that may be open at once.")
@@ -239,6 +252,40 @@ func (m *Metrics) ObserveSeed(name string, fetched time.Time) {
 	m.feedSeed.WithLabelValues(name).Set(float64(fetched.Unix()))
 }
 
+// MaxOverrides is how many overrides have series.
+const MaxOverrides = 64
+
+// ResetOverrides removes the gauges of all overrides. The caller then sets those that hold.
+func (m *Metrics) ResetOverrides() {
+	for _, v := range []*prometheus.GaugeVec{m.overrideInfo, m.overrideUntil, m.overrideRefused, m.Returning} {
+		v.Reset()
+	}
+}
+
+// ObserveOverride sets the gauges of one override. A zero until means that it does not end by itself.
+func (m *Metrics) ObserveOverride(id, action, candidate, by string, until time.Time, refused bool) {
+	m.overrideInfo.WithLabelValues(id, action, candidate, strings.ToValidUTF8(by[:min(len(by), maxBy)], "")).Set(1)
+	if !until.IsZero() {
+		m.overrideUntil.WithLabelValues(id).Set(float64(until.Unix()))
+	}
+	if refused {
+		m.overrideRefused.WithLabelValues(id).Set(1)
+	}
+}
+
+// maxBy bounds the label that says who made an override, in bytes.
+const maxBy = 64
+
+// TagResults are the results of looking up what a tag points to: a closed set. An unknown one is served.
+var TagResults = []string{TagFine, TagDenied, TagUnknown}
+
+// The results.
+const (
+	TagFine    = "fine"
+	TagDenied  = "denied"
+	TagUnknown = "unknown"
+)
+
 // ResetInventories removes the gauges of all inventories. The caller then sets those of the current inventories.
 func (m *Metrics) ResetInventories() {
 	for _, v := range []*prometheus.GaugeVec{m.inventoryAge, m.inventoryHeld, m.inventoryState, m.inventoryFailing} {
@@ -303,7 +350,7 @@ func (m *Metrics) ForgetCandidate(name string) {
 	}
 	labels := prometheus.Labels{"candidate": name}
 	for _, v := range []interface{ DeletePartialMatch(prometheus.Labels) int }{
-		m.redirects, m.bytes, m.cost, m.Checks, m.Probes, m.Relays, m.Limited, m.Retries, m.Usable, m.Unexplained,
+		m.redirects, m.bytes, m.cost, m.Checks, m.Probes, m.Relays, m.Limited, m.Retries, m.Usable, m.Unexplained, m.Returning,
 	} {
 		v.DeletePartialMatch(labels)
 	}

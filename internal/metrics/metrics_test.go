@@ -62,6 +62,7 @@ func testSeries(t *testing.T, candidates int) {
 			m.Probes.WithLabelValues(name, result)
 		}
 		m.Usable.WithLabelValues(name)
+		m.Returning.WithLabelValues(name)
 		for region := range 300 {
 			for _, reason := range []string{"nearest", "absent", "unhealthy"} {
 				m.Flow(FlowKey{"aws", fmt.Sprint(region), name, reason}).Count(1, 1)
@@ -70,6 +71,12 @@ func testSeries(t *testing.T, candidates int) {
 	}
 	for n := range 300 {
 		m.NameLimited(fmt.Sprint("name-", n, ".example.org")).Inc()
+	}
+	for o := range MaxOverrides {
+		m.ObserveOverride(fmt.Sprint("override-", o), "off", "candidate-1", strings.Repeat("é", 500), time.Unix(1, 0), true)
+	}
+	for _, result := range TagResults {
+		m.DeniedTags.WithLabelValues(result)
 	}
 	for f := range 12 {
 		m.ObserveFeed(fmt.Sprint("feed-", f), 1, 1, 0, false)

@@ -60,6 +60,8 @@ func (s *Server) adminPages() http.Handler {
 	p := admit.NewPages("oci-proxy: admin port")
 	p.Handle("GET /metrics", "figures for Prometheus", s.scrapes())
 	p.Handle("GET /explain", "why a client goes where it goes: ?ip=192.0.2.7&path=/v2/…&format=text", s.serveExplain)
+	p.Handle("GET /config", "where the config comes from, and what is wrong there", s.serveConfig)
+	p.Handle("GET /overrides", "overrides that hold or have ended, and candidates that come back", s.serveOverrides)
 	p.Handle("PUT /log-level", "?level=debug, info, warn or error, until the next reload", s.serveLogLevel)
 	p.Handle("GET /-/live", "200 while the process answers", func(rw http.ResponseWriter, _ *http.Request) { _, _ = rw.Write([]byte("ok\n")) })
 	p.Handle("GET /-/ready", "200 while it wants traffic", func(rw http.ResponseWriter, _ *http.Request) {
@@ -148,7 +150,11 @@ func (s *Server) observeGauges() {
 		s.metrics.Usable.WithLabelValues(st.Name).Set(boolGauge(st.Usable))
 	}
 	s.metrics.Ready.Set(boolGauge(s.ready()))
+	if p := s.opt.Publication; p != nil { // it tries again by itself
+		s.metrics.ConfigCopyFailing.Set(boolGauge(p.State().Copy != nil))
+	}
 	s.observeInventories()
+	s.observeOverrides(w)
 	s.metrics.Frozen.Set(boolGauge(s.health.Frozen()))
 	s.metrics.ResetFeeds() // a reload may have removed feeds
 	for _, f := range s.wiring.Load().ranges.Status() {

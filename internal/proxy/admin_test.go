@@ -154,7 +154,7 @@ func TestAdminPortListsItsPages(t *testing.T) {
 			}
 		}
 	}
-	if listed != 6 {
+	if listed != 8 {
 		t.Errorf("%d pages are listed", listed)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"ociproxy/internal/config"
+	"ociproxy/internal/override"
 )
 
 // clockCheck is how often the proxy compares announced dates with the clock: timers do not notice that a clock was set.
@@ -13,36 +14,53 @@ const clockCheck = time.Minute
 // noDates is how long the proxy waits where nothing is announced. A reload ends this.
 const noDates = 24 * time.Hour
 
-// untilDate returns how long to wait before announced dates may change the state of a candidate.
+// untilDate returns how long to wait before announced dates, overrides or probes may change the state of a candidate.
 func (s *Server) untilDate() time.Duration {
-	cfg := s.wiring.Load().file
-	if cfg.NextDate(time.Time{}).IsZero() {
+	w := s.wiring.Load()
+	if len(w.returning) > 0 || s.behind {
+		return returnCheck
+	}
+	cfg, o, now := w.file, s.overrides.Load(), time.Now()
+	if cfg.NextDate(time.Time{}).IsZero() && override.Next(o, time.Time{}).IsZero() {
 		return noDates
 	}
-	now := time.Now()
-	if next := cfg.NextDate(now); !next.IsZero() {
-		return min(next.Sub(now), clockCheck)
+	left := clockCheck
+	for _, next := range []time.Time{cfg.NextDate(now), override.Next(o, now)} {
+		if !next.IsZero() {
+			left = min(left, next.Sub(now))
+		}
 	}
-	return clockCheck
+	return left
 }
 
-// followDates makes a new wiring of the configuration in use when announced dates have changed the state of a candidate.
-// Only the loading goroutine calls it.
-func (s *Server) followDates() {
-	old := s.wiring.Load()
-	changed := moved(old.cfg, old.file.At(time.Now()))
-	if len(changed) == 0 {
+// follow makes a new wiring of the configuration in use when announced dates, overrides or the probes of a candidate
+// that comes back have changed what holds. Only the loading goroutine calls it.
+func (s *Server) follow() {
+	old, now := s.wiring.Load(), time.Now()
+	s.judgeReturns(old, now)
+	is := s.at(old.file, now)
+	s.warnEnds(&is, now)
+	changed := moved(old.cfg, is.config())
+	overridden := !is.same(&old.present)
+	s.behind = false
+	if len(changed) == 0 && !overridden {
 		return
 	}
 	next, err := s.build(old.file, old)
 	if err == nil {
 		err = s.publish(next)
 	}
-	if err != nil {
+	switch {
+	case err != nil && overridden:
+		s.behind = true
+		s.log.Error("overrides have changed, and they are not followed yet", "candidates", changed, "retry", returnCheck.String(), "error", err.Error())
+	case err != nil:
 		s.log.Error("the announced date of a candidate has come, and it is not followed yet", "candidates", changed, "retry", clockCheck.String(), "error", err.Error())
-		return
+	case overridden:
+		s.log.Info("overrides have changed", "candidates", changed)
+	default:
+		s.log.Info("announced dates have come", "candidates", changed)
 	}
-	s.log.Info("announced dates have come", "candidates", changed)
 }
 
 // moved lists the candidates whose states differ: "va: filling → active".

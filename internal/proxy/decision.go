@@ -18,9 +18,12 @@ type decision struct {
 	refused *oci.Error  // no candidate may answer: their quotas are used up
 	checked bool        // the one round of checks is done
 	listing listing
-	told    bool  // some source has reported the blob's size
-	size    int64 // of the blob in bytes, at the candidate; 0: unknown
-	rest    bool  // assume that the client reads the rest of the blob from its span's start
+	tag     tagVerdict // while some digest is denied: what is known of the tag at the candidate tagAt
+	tagAt   int
+	tagHas  uint64 // the content, if it is denied
+	told    bool   // some source has reported the blob's size
+	size    int64  // of the blob in bytes, at the candidate; 0: unknown
+	rest    bool   // assume that the client reads the rest of the blob from its span's start
 
 	// Of a request that only peeks and is sent past its nearest candidate: which one that is, and when the address
 	// gets another chance there.
@@ -54,6 +57,9 @@ func (s *Server) decide(ctx context.Context, w *wiring, q *request, d *decision)
 	s.lookAgain(ctx, w, q, d)
 	s.retry(ctx, w, q, d)
 	s.stay(ctx, w, q, d)
+	if w.deniedTags != nil && q.Kind == oci.KindTag {
+		s.refuseDenied(ctx, w, q, d)
+	}
 	d.size = s.sizeAt(w, q, d, d.Candidate)
 }
 

@@ -33,8 +33,12 @@ type Explanation struct {
 	Path       string               `json:"path"`
 	Candidates []ExplainedCandidate `json:"candidates"`
 	// Notes say what is special about the client, and about the candidates that may answer it.
-	Notes  []string        `json:"notes,omitempty"`
-	Answer ExplainedAnswer `json:"answer"`
+	Notes []string `json:"notes,omitempty"`
+	// Overrides are those that hold and concern candidates, this client or this request.
+	Overrides []ShownOverride `json:"overrides,omitempty"`
+	// Returning are the candidates that come back after an override.
+	Returning []ShownReturn   `json:"returning,omitempty"`
+	Answer    ExplainedAnswer `json:"answer"`
 }
 
 // ExplainedCandidate is one row of the ranking.
@@ -90,7 +94,10 @@ func (s *Server) ExplainHost(ctx context.Context, addr netip.Addr, host, path st
 		}
 	}
 	if from := s.fallback.Load(); from != nil {
-		e.Notes = append(e.Notes, "this server started on the fallback "+from.File+", because it could not use "+s.opt.File)
+		e.Notes = append(e.Notes, "this server started on the fallback "+from.File+", because it could not use "+s.source.String())
+	}
+	if p := s.opt.Publication; p != nil {
+		e.Notes = append(e.Notes, fmt.Sprintf("the config is generation %s of the ring %s of %s", w.from, p.Ring(), p))
 	}
 	q := request{client: w.client(addr, at), get: true, peer: addr, peek: true}
 	if host != "" {
@@ -112,6 +119,7 @@ func (s *Server) ExplainHost(ctx context.Context, addr netip.Addr, host, path st
 	if q.Request, err = oci.Parse(r.URL.EscapedPath(), r.URL.RawQuery); err != nil {
 		return nil, fmt.Errorf("path: %w", err)
 	}
+	e.Returning = s.showOverrides().Returning
 	if q.Kind == oci.KindBase {
 		e.Answer = ExplainedAnswer{Status: http.StatusOK}
 		return e, nil
@@ -139,6 +147,7 @@ func (e *Explanation) fill(w *wiring, q *request, d *decision) {
 			Verdict: row.Verdict, Taken: row.Taken, printed: float64(row.Tenths()) / 10,
 		})
 	}
+	e.overridden(w, q, d)
 	if note := w.snapshot.Note(&q.Request, &q.client); note != "" {
 		e.Notes = append(e.Notes, note)
 	}

@@ -37,7 +37,7 @@ func (w *wiring) inventories() []inventory.Store {
 	var out []inventory.Store
 	for i := range w.cfg.Stores {
 		st := &w.cfg.Stores[i]
-		if st.Inventory.Enabled() && st.State == config.Active {
+		if st.Inventory.Enabled() && (st.State == config.Active || w.watched(st.Name)) {
 			out = append(out, inventory.Store{
 				ID: st.Name, URL: st.Inventory.URL, Index: w.index[st.Name],
 				Refresh: st.Inventory.Refresh, StaleAfter: st.Inventory.StaleAfter,

@@ -2,13 +2,13 @@ package proxy
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
 
 	"ociproxy/internal/config"
 	"ociproxy/internal/route"
+	"ociproxy/internal/snapshot"
 )
 
 // registryName says how requests for one of the registry's names are served.
@@ -87,6 +87,5 @@ func (w *wiring) name(host string) *registryName {
 	if n := w.names[host]; n != nil {
 		return n
 	}
-	host, _, _ = strings.Cut(host, ":") // no name has a colon: an IPv6 address is never a name
-	return w.names[strings.ToLower(strings.TrimSuffix(host, "."))]
+	return w.names[snapshot.Host(host)]
 }

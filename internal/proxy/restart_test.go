@@ -12,7 +12,7 @@ import (
 func TestKeysThatNeedARestart(t *testing.T) {
 	w := newWorld(t)
 	file := filepath.Join(t.TempDir(), "config.yaml")
-	w.server.opt.File = file
+	w.server.source = plainFile{name: file}
 	const limits, page = "drain: 0s", "example.org/registry"
 	for _, step := range []struct {
 		edit []string
@@ -48,7 +48,7 @@ func TestPassedSocketsNeedNoRestart(t *testing.T) {
 	}
 	defer l.Close()
 	file := filepath.Join(t.TempDir(), "config.yaml")
-	w.server.opt.File = file
+	w.server.source = plainFile{name: file}
 	for passed, want := range map[string]string{
 		"neither": `"keys":["listen","admin.listen"]`, "clients": `"keys":["admin.listen"]`, "admin": `"keys":["listen"]`, "both": "",
 	} {

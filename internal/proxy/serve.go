@@ -58,7 +58,10 @@ func (s *Server) Serve(ctx context.Context, reload <-chan struct{}, public, admi
 		return s.watch(work, reload)
 	})
 	g.Go(func() error { s.announce(work); return nil })
-	s.log.Info("serving", "listen", public.Addr().String(), "admin", addrOf(admin), "config", w.cfg.Hash,
+	if p := s.opt.Publication; p != nil {
+		g.Go(func() error { p.Run(work, s.SetOverrides); return nil })
+	}
+	s.log.Info("serving", "listen", public.Addr().String(), "admin", addrOf(admin), "config", w.cfg.Hash, "generation", w.from.generation, "ring", w.from.ring,
 		"candidates", len(w.snapshot.Candidates))
 	g.Go(func() error {
 		select {

@@ -3,7 +3,6 @@ package proxy
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -18,15 +17,21 @@ import (
 	"ociproxy/internal/inventory"
 	"ociproxy/internal/metrics"
 	"ociproxy/internal/outbound"
+	"ociproxy/internal/override"
+	"ociproxy/internal/publication"
+	"ociproxy/internal/publication/follow"
 	"ociproxy/internal/ranges"
 	"ociproxy/internal/reach"
 )
 
 // Options configure a [Server].
 type Options struct {
-	// File is the configuration file, which the server watches and reloads; with "" it uses Config and never reloads.
+	// File is the configuration file, which the server watches and reloads.
 	File string
-	// Config is used when File is empty.
+	// Publication, when given, takes the place of File. The server runs it. Relative file names in its configurations
+	// start at the working directory.
+	Publication *follow.Follower
+	// Config is used, and never reloaded, when there is neither File nor Publication.
 	Config *config.Config
 	// Logger receives operational messages and the request log; nil discards them.
 	Logger *slog.Logger
@@ -40,14 +45,16 @@ type Options struct {
 	Client *http.Client
 	// Modify, when given, changes each configuration after it is loaded (flags of a command line).
 	Modify func(*config.Config)
-	// Fallback, when given, is the configuration to start on, because File cannot be used. The server takes File as
-	// soon as it can.
+	// Fallback, when given, is the configuration to start on, because neither File nor Publication can be used. The
+	// server takes these as soon as it can.
 	Fallback *Fallback
 	// Good, when given, gets each configuration from File with which the server has listened and served. It keeps a
 	// copy.
 	Good func(*config.Config) error
 	// Clients and Admin, when given, replace the sockets on the addresses of the configuration.
 	Clients, Admin net.Listener
+	// Overrides, when given, hold from the start. [Server.SetOverrides] replaces them.
+	Overrides *publication.Overrides
 	// Supervisor, when given, gets reports of what the server does.
 	Supervisor Supervisor
 }
@@ -55,6 +62,7 @@ type Options struct {
 // Server is the public server. Several can run in one process.
 type Server struct {
 	opt      Options
+	source   source
 	log      *slog.Logger
 	metrics  *metrics.Metrics
 	checker  *existence.Checker
@@ -64,6 +72,11 @@ type Server struct {
 	stays    *stays
 	again    *again
 	repeated afterwards // limits checks of repeated requests
+	tags     tagMemory
+
+	overrides atomic.Pointer[publication.Overrides]
+	changed   chan struct{} // has a value when overrides is news
+	returning atomic.Pointer[[]override.Return]
 
 	inventories *inventory.Follower
 	afterwards  afterwards
@@ -76,14 +89,20 @@ type Server struct {
 	// that was parsed, in use or not.
 	seen  [sha256.Size]byte
 	tried *config.Config
+	from  provenance // of tried
+	// returns follows the candidates that overrides keep out. warned has the overrides whose end was announced. behind
+	// says that overrides are not followed yet, because the wiring could not be built.
+	returns override.Returns
+	warned  map[string]time.Time
+	behind  bool
 	// together is how long changed files that do not fit may wait for other files. Tests shorten it.
 	together time.Duration
 
 	began    *config.Config // the configuration of the start
 	wiring   atomic.Pointer[wiring]
 	draining atomic.Bool
-	fallback atomic.Pointer[Fallback] // the server started on it instead of File; nil when File is good
-	refusing atomic.Bool              // File has faults, and another configuration is in use
+	fallback atomic.Pointer[Fallback] // the server started on it instead of the source's; nil when that is good
+	refusing atomic.Bool              // what the source has is refused, and another configuration is in use
 
 	public, admin net.Listener // set when Listen has returned
 }
@@ -102,8 +121,13 @@ func New(opt Options) (*Server, error) {
 	if opt.Supervisor == nil {
 		opt.Supervisor = nobody{}
 	}
-	s := &Server{opt: opt, log: opt.Logger, client: opt.Client, relays: newRelays(), stays: newStays(), again: newAgain(), started: time.Now(), together: together}
-	s.metrics = metrics.New(opt.Version)
+	s := &Server{opt: opt, log: opt.Logger, client: opt.Client, relays: newRelays(), stays: newStays(), again: newAgain(), started: time.Now(), together: together,
+		changed: make(chan struct{}, 1), warned: map[string]time.Time{}}
+	s.overrides.Store(opt.Overrides)
+	s.source, s.metrics = newSource(&s.opt), metrics.New(opt.Version)
+	if opt.Publication != nil {
+		s.metrics.FollowPublication(publicationState(opt.Publication))
+	}
 	cfg, err := s.first()
 	if err != nil {
 		return nil, err
@@ -133,6 +157,7 @@ func New(opt Options) (*Server, error) {
 		s.Close()
 		return nil, err
 	}
+	s.source.loaded(nil)
 	s.loadPaths(pathsFile(cfg))
 	s.inventories.Load() // last good copies: a restart must not depend on the stores
 	return s, nil
@@ -151,8 +176,8 @@ func newClient() *http.Client {
 	}
 }
 
-// first returns the configuration to start on. With a fallback it does not record the state of the files, so the server
-// reads File again as soon as it watches it.
+// first returns the configuration to start on. With a fallback in place of a file it does not record the state of the
+// files, so the server reads File again as soon as it watches it. A publication offers its fallback itself.
 func (s *Server) first() (*config.Config, error) {
 	from := s.opt.Fallback
 	if from == nil {
@@ -161,6 +186,9 @@ func (s *Server) first() (*config.Config, error) {
 	s.fallback.Store(from)
 	s.refusing.Store(true)
 	s.metrics.StartedOnFallback()
+	if s.opt.Publication != nil {
+		return s.load()
+	}
 	return s.modified(from.Config), nil
 }
 
@@ -173,20 +201,14 @@ func (s *Server) modified(cfg *config.Config) *config.Config {
 }
 
 func (s *Server) load() (*config.Config, error) {
-	cfg := s.opt.Config
-	if s.opt.File != "" {
-		s.seen = s.fileState(s.files(), "")
-		var err error
-		if cfg, err = config.Load(s.opt.File); err != nil {
-			return nil, err
-		}
-		// The server has seen what it parsed, whatever happened to the file since.
-		s.tried = cfg
-		s.seen = s.fileState(s.files(), cfg.Hash)
+	s.seen = s.fileState(s.files(), "")
+	cfg, from, err := s.source.load()
+	if err != nil {
+		return nil, err
 	}
-	if cfg == nil {
-		return nil, errors.New("proxy: no configuration")
-	}
+	// The server has seen what it parsed, whatever happened to the file since.
+	s.tried, s.from = cfg, from
+	s.seen = s.fileState(s.files(), cfg.Hash)
 	return s.modified(cfg), nil
 }
 
@@ -199,10 +221,11 @@ func (s *Server) publish(w *wiring) error {
 	w.health = s.health.SetTargets(s.targets(w))
 	old := s.wiring.Swap(w)
 	s.forgetRemoved(old, w)
+	s.noteOverrides(old, w)
 	s.checker.Renew()
 	s.keepPaths(w)
 	s.metrics.ConfigInfo.Reset()
-	s.metrics.ConfigInfo.WithLabelValues(w.cfg.Hash).Set(1)
+	s.metrics.ConfigInfo.WithLabelValues(w.cfg.Hash, w.from.String(), w.from.ring).Set(1)
 	s.metrics.ConfigLoaded.SetToCurrentTime()
 	if s.opt.Level != nil {
 		// Package config has checked the level's name.

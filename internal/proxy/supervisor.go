@@ -45,15 +45,15 @@ func (s *Server) status() string {
 	hash := s.wiring.Load().cfg.Hash
 	text := "serving, config " + hash[:min(len(hash), 12)]
 	if from := s.fallback.Load(); from != nil {
-		text = "serving on the fallback " + from.File + ": " + s.opt.File + " could not be used at the start"
+		text = "serving on the fallback " + from.File + ": " + s.source.String() + " could not be used at the start"
 	}
 	if s.refusing.Load() {
-		text += "; the config on disk is refused: see the log"
+		text += "; the config of " + s.source.String() + " is refused: see the log"
 	}
 	return text
 }
 
-// Fallback is a configuration to start on when [Options.File] cannot be used.
+// Fallback is a configuration to start on when the source of the server's configurations cannot be used.
 type Fallback struct {
 	Config *config.Config
 	File   string // where it was read from
@@ -67,18 +67,18 @@ func (s *Server) needRestart(cfg *config.Config) []string {
 	})
 }
 
-// settled notes that cfg, from the file, is in use. When a restart must still prove that the server can listen on new
+// settled notes that cfg, from the source, is in use. When a restart must still prove that the server can listen on new
 // addresses of cfg, settled does nothing. Otherwise cfg is good: a fallback is over, and a copy of cfg may be kept.
 func (s *Server) settled(cfg *config.Config) {
 	if keys := s.needRestart(cfg); slices.Contains(keys, keyListen) || slices.Contains(keys, keyAdmin) {
 		return
 	}
+	if s.opt.Publication != nil && s.from.generation == 0 {
+		return // the fallback itself was loaded again
+	}
 	s.fallback.Store(nil)
 	s.metrics.ConfigFallback.Set(0)
-	if s.opt.Good == nil {
-		return
-	}
-	err := s.opt.Good(cfg)
+	err := s.source.good(cfg)
 	s.metrics.ConfigCopyFailing.Set(boolGauge(err != nil))
 	if err != nil {
 		s.log.Error("no copy of the good config was kept: the server cannot fall back to it", "error", err.Error())

@@ -49,7 +49,7 @@ func (s *Server) targets(w *wiring) []health.Target {
 	out := make([]health.Target, len(w.snapshot.Candidates))
 	for i := range out {
 		c := &w.snapshot.Candidates[i]
-		if !c.Active {
+		if !c.Active && !w.watched(c.Name) {
 			// No client is sent there. There is nothing to probe, and its state must not count with the others'.
 			out[i] = health.Target{Name: c.Name, Origin: c.Origin}
 			continue
@@ -58,6 +58,7 @@ func (s *Server) targets(w *wiring) []health.Target {
 			Name: c.Name, Origin: c.Origin,
 			Sample: func(maxSize int64) (health.Object, bool) { return w.sampleOf(i, maxSize) },
 			Allow:  func() bool { return w.spare(i) },
+			Prove:  w.returns(c.Name),
 		}
 		if c.Kind == route.Upstream {
 			out[i].Accept = existence.Accept

@@ -64,7 +64,7 @@ func (s *Server) watch(ctx context.Context, signal <-chan struct{}) error {
 		dates.Reset(s.untilDate())
 	}
 	compare := func() {
-		if s.opt.File != "" && s.fileState(s.files(), "") != s.seen {
+		if s.watched() && s.fileState(s.files(), "") != s.seen {
 			reload(true)
 		}
 	}
@@ -77,7 +77,12 @@ func (s *Server) watch(ctx context.Context, signal <-chan struct{}) error {
 				signal = nil
 				continue
 			}
+			s.source.ask(ctx)
 			reload(false)
+		case <-s.source.news():
+			if s.source.fresh() {
+				reload(true)
+			}
 		case _, ok := <-events:
 			if !ok {
 				events = nil
@@ -96,7 +101,10 @@ func (s *Server) watch(ctx context.Context, signal <-chan struct{}) error {
 		case <-tick.C:
 			compare()
 		case <-dates.C:
-			s.followDates()
+			s.follow()
+			dates.Reset(s.untilDate())
+		case <-s.changed:
+			s.follow()
 			dates.Reset(s.untilDate())
 		case <-late.C:
 			if compare(); unfit != nil { // changes without an event do not fit either
@@ -108,10 +116,9 @@ func (s *Server) watch(ctx context.Context, signal <-chan struct{}) error {
 }
 
 // events watches the directories of all files, because replacing a file by rename changes its directory: Kubernetes
-// swaps ConfigMaps by symlink. Call follow when there may be other files. Without a configuration file there is nothing
-// to watch.
+// swaps ConfigMaps by symlink. Call follow when there may be other files.
 func (s *Server) events() (events <-chan fsnotify.Event, faults <-chan error, follow, stop func()) {
-	if s.opt.File == "" {
+	if !s.watched() {
 		return nil, nil, func() {}, func() {}
 	}
 	watcher, err := fsnotify.NewWatcher()
@@ -130,12 +137,12 @@ func (s *Server) events() (events <-chan fsnotify.Event, faults <-chan error, fo
 	return watcher.Events, watcher.Errors, follow, func() { _ = watcher.Close() }
 }
 
+// watched reports whether the configuration can change.
+func (s *Server) watched() bool { return s.opt.File != "" || s.opt.Publication != nil }
+
 // files returns what a reload reads: the files of the configuration in use and of the last one that was tried.
 func (s *Server) files() []string {
-	if s.opt.File == "" {
-		return nil
-	}
-	files := []string{s.opt.File}
+	files := s.source.files()
 	cfgs := []*config.Config{s.tried}
 	if w := s.wiring.Load(); w != nil {
 		cfgs = append(cfgs, w.cfg)
@@ -159,7 +166,7 @@ func (s *Server) fileState(files []string, hash string) [sha256.Size]byte {
 	h := sha256.New()
 	for _, f := range files {
 		sum := hash
-		if sum == "" || f != s.opt.File {
+		if sum == "" || !slices.Contains(s.source.files(), f) {
 			data, _ := os.ReadFile(f)
 			b := sha256.Sum256(data)
 			sum = hex.EncodeToString(b[:])

@@ -21,8 +21,10 @@ import (
 
 // wiring is everything that one configuration provides and a request needs. It is immutable once published.
 type wiring struct {
-	cfg      *config.Config // as announced dates make it at present
-	file     *config.Config // as it was loaded
+	cfg  *config.Config // as announced dates and overrides make it at present
+	file *config.Config // as it was loaded
+	from provenance
+	present
 	snapshot *route.Snapshot
 	address  *clientip.Extractor
 	ranges   *ranges.Ranges
@@ -39,18 +41,21 @@ type wiring struct {
 	certs    *certificate             // nil: no TLS
 	names    map[string]*registryName // by host
 	probes   *probeid.Keys            // nil: probe identities are ignored
-	lists    *published               // what names that the config does not list publish
+	// deniedTags has the contents that no tag may point to; nil: every tag may be served.
+	deniedTags map[uint64]struct{}
+	lists      *published // what names that the config does not list publish
 }
 
 // build makes a wiring of cfg at the present time. It carries over what did not change since old (address ranges, quotas).
 func (s *Server) build(cfg *config.Config, old *wiring) (*wiring, error) {
-	w := &wiring{cfg: cfg.At(time.Now()), file: cfg}
+	w := &wiring{file: cfg, present: s.at(cfg, time.Now())}
+	w.cfg = w.present.config()
 	cfg = w.cfg
 	var err error
 	if w.address, err = clientip.New(cfg.Client.Rule()); err != nil {
 		return nil, fmt.Errorf("client: %w", err)
 	}
-	if w.snapshot, err = snapshot.Of(cfg); err != nil {
+	if w.snapshot, err = snapshot.With(cfg, w.present.change); err != nil {
 		return nil, err
 	}
 	if err = s.compileNames(w, old); err != nil {
@@ -81,10 +86,14 @@ func (s *Server) build(cfg *config.Config, old *wiring) (*wiring, error) {
 	if old != nil {
 		w.doubts = old.doubts.Moved(func(i int) (int, bool) { return w.same(&old.snapshot.Candidates[i]) })
 	}
+	w.deniedTags = contentsOf(cfg.Deny.Digests)
 	w.places = make(places, len(w.snapshot.Places()))
 	w.quotas = quotas(cfg, w.snapshot, old)
 	w.lags = lags(cfg, w.snapshot)
 	w.flows = s.flowTable(w.snapshot)
+	if w.from = s.from; old != nil && old.file == w.file {
+		w.from = old.from // the newest that was tried may be another one
+	}
 	return w, nil
 }
 
@@ -120,9 +129,10 @@ func (s *Server) reload() error {
 	if err := s.publish(next); err != nil {
 		return err
 	}
+	s.source.loaded(nil)
 	s.metrics.Reloaded(true)
 	s.refusing.Store(false)
-	s.log.Info("configuration reloaded", "hash", cfg.Hash, "candidates_changed", snapshot.Differ(cfg, old.file),
+	s.log.Info("configuration reloaded", "hash", cfg.Hash, "generation", s.from.generation, "candidates_changed", snapshot.Differ(cfg, old.file),
 		"places_moved", len(changed), "moves", changed[:min(len(changed), 20)])
 	if keys := s.needRestart(cfg); len(keys) > 0 {
 		s.log.Warn("restart the server to use the new values of these keys", "keys", keys)
@@ -160,6 +170,7 @@ func (s *Server) forgetRemoved(old, w *wiring) {
 }
 
 func (s *Server) refused(err error) {
+	s.source.loaded(err)
 	s.metrics.Reloaded(false)
 	s.refusing.Store(true)
 	s.log.Error("configuration refused, the old one stays in use", "error", err.Error())

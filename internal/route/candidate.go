@@ -72,8 +72,11 @@ type Candidate struct {
 	Active bool
 	// State is the configuration's word for that. It is for display only.
 	State string
-	// Announced says why announced dates keep traffic away from it now, "" if they do not. It is for display only.
+	// Announced says why announced dates or an override keep traffic away from it now, "" if they do not. It is for
+	// display only.
 	Announced string
+	// Returning says how it comes back after an override, "" if it does not. It is for display only.
+	Returning string
 	// Rollout is the share of client networks, in percent, that may be sent here.
 	Rollout int
 	// IPv4 and IPv6 say over which address families clients can reach it.

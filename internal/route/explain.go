@@ -46,6 +46,9 @@ func Explain(req *oci.Request, c *Client, s *Snapshot, st *State, d Decision) []
 		seen.Add(r.Candidate)
 		v := w.verdict(r.Candidate)
 		text, ok := verdictText[v]
+		if back := s.Candidates[r.Candidate].Returning; v == passRollout && back != "" {
+			text = back
+		}
 		if !ok {
 			text = e.passed(&r)
 		}

@@ -12,6 +12,11 @@ import (
 // present time. Of reads the file that route.latency names. The error says which part
 // of the config cannot be used for routing.
 func Of(cfg *config.Config) (*route.Snapshot, error) {
+	return With(cfg, func(*route.Candidate) {})
+}
+
+// With is [Of] with candidates that change has changed. It may lower a rollout, and say why a candidate gets no client.
+func With(cfg *config.Config, change func(*route.Candidate)) (*route.Snapshot, error) {
 	matrix, err := loadMatrix(cfg)
 	if err != nil {
 		return nil, err
@@ -39,6 +44,9 @@ func Of(cfg *config.Config) (*route.Snapshot, error) {
 			Announced: up.Announce.Note(up.State),
 			Rollout:   100, IPv4: up.Families.IPv4, IPv6: up.Families.IPv6, Canonical: up.Canonical,
 		})
+	}
+	for i := range opt.Candidates {
+		change(&opt.Candidates[i])
 	}
 	for _, p := range cfg.Route.Pins {
 		opt.Pins = append(opt.Pins, route.Pin(p))

@@ -1,7 +1,10 @@
 package kube
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"os"
@@ -149,11 +152,15 @@ func (c *Cluster) Define(t testing.TB, module string, patterns ...string) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var o map[string]any
-			if err := yaml.Unmarshal(data, &o); err != nil {
-				t.Fatalf("%s: %v", file, err)
+			for dec := yaml.NewDecoder(bytes.NewReader(data)); ; {
+				var o map[string]any
+				if err := dec.Decode(&o); errors.Is(err, io.EOF) {
+					break
+				} else if err != nil {
+					t.Fatalf("%s: %v", file, err)
+				}
+				c.DefineKind(t, o)
 			}
-			c.DefineKind(t, o)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -29,7 +30,7 @@ func Build(t testing.TB, name, variable string) string {
 		return file
 	}
 	file := filepath.Join(Root(), ".bin", "test", name)
-	if err := build(file, "./cmd/"+name); err != nil {
+	if err := build(Root(), file, "./cmd/"+name); err != nil {
 		t.Fatal(err)
 	}
 	built.files[name] = file
@@ -41,8 +42,23 @@ var built = struct {
 	files map[string]string // by name
 }{files: map[string]string{}}
 
-// build writes file, one process at a time: a process must not start a program that another one is writing.
-func build(file, command string) error {
+// build writes file, one process at a time: a process must not start a program that another one is writing. dir is the
+// directory of the module.
+func build(dir, file, command string, flags ...string) error {
+	return alone(file, func() error {
+		// Build as `make build` does, so that the tests use the code that is shipped, and Go compiles it only once.
+		args := slices.Concat([]string{"build", "-tags", process.Tags, "-trimpath"}, flags, []string{"-o", file, command})
+		cmd := exec.Command("go", args...)
+		cmd.Dir, cmd.Env = dir, append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("go build %s: %w\n%s", command, err, out)
+		}
+		return nil
+	})
+}
+
+// alone calls make, which makes file, while no other process does so.
+func alone(file string, make func() error) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return err
 	}
@@ -54,11 +70,5 @@ func build(file, command string) error {
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
 		return fmt.Errorf("lock %s: %w", lock.Name(), err)
 	}
-	// Build as `make build` does, so that the tests use the code that is shipped, and Go compiles it only once.
-	cmd := exec.Command("go", "build", "-tags", process.Tags, "-trimpath", "-o", file, command)
-	cmd.Dir, cmd.Env = Root(), append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("go build %s: %w\n%s", command, err, out)
-	}
-	return nil
+	return make()
 }

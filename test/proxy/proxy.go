@@ -92,6 +92,12 @@ func (c Config) Defaults(t testing.TB) Config {
 // StartFile starts the program with a file that was written from c.
 func StartFile(t testing.TB, file string, c Config, env ...string) *Proxy {
 	t.Helper()
+	return StartProgram(t, Binary(t), file, c, env...)
+}
+
+// StartProgram is StartFile for another build of the program.
+func StartProgram(t testing.TB, program, file string, c Config, env ...string) *Proxy {
+	t.Helper()
 	p := &Proxy{Addr: c["listen"].(string), Admin: c["admin"].(string), File: file}
 	ready := parts.HTTP("http://"+p.Addr+"/-/ready", http.StatusOK)
 	if c["tls"] != nil || strings.Contains(fmt.Sprint(c["client"]), "proxyProtocol") {
@@ -104,7 +110,7 @@ func StartFile(t testing.TB, file string, c Config, env ...string) *Proxy {
 		}
 	}
 	p.Process = parts.Start(t, parts.Spec{
-		Path: Binary(t), Args: []string{"serve", "--config", file}, Env: env, Ready: ready, Abrupt: true,
+		Path: program, Args: []string{"serve", "--config", file}, Env: env, Ready: ready, Abrupt: true,
 	})
 	return p
 }

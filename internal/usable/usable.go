@@ -1,4 +1,7 @@
-package main
+// Package usable finds out whether a server can use a config whose text is valid.
+//
+// It knows what serve builds from a config, and the files that a config names. It must not know how faults are shown.
+package usable
 
 import (
 	"cmp"
@@ -17,9 +20,9 @@ import (
 	"ociproxy/internal/snapshot"
 )
 
-// usable builds what serve builds from a config whose text is valid. If files is true, it also opens the files that
+// Check builds what serve builds from a config whose text is valid. If files is true, it also opens the files that
 // the config names. It returns the routing. The error is a *config.Errors.
-func usable(cfg *config.Config, files bool) (*route.Snapshot, error) {
+func Check(cfg *config.Config, files bool) (*route.Snapshot, error) {
 	u := use{cfg: cfg}
 	if _, err := clientip.New(cfg.Client.Rule()); err != nil {
 		u.fault("client.behind", "", err)

@@ -1,0 +1,115 @@
+package publish
+
+import (
+	"crypto/ed25519"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"ociproxy/internal/envelope"
+	"ociproxy/internal/key"
+	"ociproxy/internal/publication"
+	"ociproxy/internal/store"
+)
+
+func signer(seed byte) envelope.Signer {
+	return envelope.Key(ed25519.NewKeyFromSeed([]byte(strings.Repeat(string(rune(seed)), ed25519.SeedSize))))
+}
+
+func open(t *testing.T, dir string) *Site {
+	t.Helper()
+	b, err := store.Open(t.Context(), "file://"+dir, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Site{Bucket: b, Trust: &publication.Trust{Deployment: "prod", Roots: []ed25519.PublicKey{signer('r').Public()}, MaxAge: -1}}
+}
+
+func read(t *testing.T, s *Site) *State {
+	t.Helper()
+	st, err := s.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(st.Faults) > 0 {
+		t.Fatal(st.Faults)
+	}
+	return st
+}
+
+// TestSite walks through a publication's life.
+func TestSite(t *testing.T) {
+	dir := t.TempDir()
+	s, root, config, override := open(t, dir), signer('r'), signer('c'), signer('o')
+	ctx := t.Context()
+	if _, err := s.SetKeys(ctx, read(t, s), root, publication.Keys{
+		Config:   []publication.NamedKey{{Name: "ci", Key: key.Format(config.Public())}},
+		Override: []publication.NamedKey{{Name: "on call", Key: key.Format(override.Public())}},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for i, text := range []string{"a", "b", "c"} {
+		heads, err := s.Publish(ctx, read(t, s), config, Change{Rings: []string{"canary", "all"}, Content: []byte(text), By: "me"})
+		if err != nil || len(heads) != 2 || heads[1].Generation != uint64(i+1) {
+			t.Fatal(heads, err)
+		}
+	}
+	late := open(t, dir)
+	stale := read(t, late)
+	for _, want := range []string{"b", "a"} { // a second rollback goes further back
+		heads, err := s.Rollback(ctx, read(t, s), config, []string{"canary"}, 0, "me", "")
+		if err != nil || heads[0].SHA256 != publication.Hash([]byte(want)) {
+			t.Fatal(want, heads, err)
+		}
+	}
+	if _, err := s.Rollback(ctx, read(t, s), config, []string{"canary"}, 0, "me", ""); !errors.Is(err, ErrNothing) {
+		t.Error(err)
+	}
+	if heads, err := s.Rollback(ctx, read(t, s), config, []string{"canary"}, 3, "me", ""); err != nil || heads[0].Generation != 6 {
+		t.Error(heads, err)
+	}
+	if _, err := late.Publish(ctx, stale, config, Change{Rings: []string{"canary"}, Content: []byte("d")}); !errors.Is(err, ErrChanged) {
+		t.Error(err)
+	}
+	now := time.Now().UTC()
+	if _, err := s.SetOverrides(ctx, read(t, s), override, []publication.Override{
+		{ID: "x", Action: publication.Off, Candidate: "s3", Why: "dead", By: "me", From: now, Until: now.Add(time.Hour)},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	// The override key may not publish, and the config key may not override.
+	if _, err := s.Publish(ctx, read(t, s), override, Change{Rings: []string{"early"}, Content: []byte("e")}); publication.FaultOf(err) != publication.Unsigned {
+		t.Error(err)
+	}
+	if _, err := s.SetOverrides(ctx, read(t, s), config, nil); publication.FaultOf(err) != publication.Unsigned {
+		t.Error(err)
+	}
+	st, err := open(t, dir).Read(ctx)
+	if err != nil || len(st.Faults) > 0 {
+		t.Fatal(st.Faults, err)
+	}
+	if got := st.Overrides.Overrides; len(got) != 1 || got[0].Candidate != "s3" {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestRollbackOverSteps: after several publications were taken back at once, the next rollback returns to none of them.
+func TestRollbackOverSteps(t *testing.T) {
+	s, root := open(t, t.TempDir()), signer('r')
+	ctx := t.Context()
+	for _, text := range []string{"older", "base", "5%", "25%"} {
+		if _, err := s.Publish(ctx, read(t, s), root, Change{Rings: []string{"all"}, Content: []byte(text)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		to   uint64
+		want string
+	}{{2, "base"}, {0, "older"}} {
+		heads, err := s.Rollback(ctx, read(t, s), root, []string{"all"}, c.to, "me", "")
+		if err != nil || heads[0].SHA256 != publication.Hash([]byte(c.want)) {
+			t.Errorf("to %d: want %s, got %+v, %v", c.to, c.want, heads, err)
+		}
+	}
+}

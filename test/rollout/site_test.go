@@ -1,0 +1,163 @@
+package rollout
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"ociproxy/test/ctl"
+	"ociproxy/test/parts"
+)
+
+// keys are the keys of both deployments: the public keys of files in world.dir.
+var keyNames = []string{"root", "ci", "oncall", "stranger"}
+
+// prefix is where the publication of a deployment lies in the bucket.
+func prefix(deployment string) string { return "publication/" + deployment }
+
+// publish makes the keys and the sets of keys of both deployments, and publishes a configuration to all rings.
+func (w *world) publish(t *testing.T, file string) {
+	t.Helper()
+	w.keys = map[string]string{}
+	for _, name := range keyNames {
+		w.keys[name] = newKey(t, w.key(name))
+	}
+	for _, deployment := range []string{sandbox, production} {
+		w.ctl(t, deployment, "root", "config", "keys", "add", "--config-key", "ci="+w.keys["ci"], "--override-key", "oncall="+w.keys["oncall"], "--why", "first")
+		rings := "canary,early,all"
+		if deployment == sandbox {
+			rings = "all"
+		}
+		w.ctl(t, deployment, "ci", "config", "publish", file, "--ring", rings, "--why", "first")
+	}
+}
+
+func (w *world) key(name string) string { return filepath.Join(w.dir, name+".key") }
+
+// env is the environment of an operator of a deployment, who has a key.
+func (w *world) env(deployment, key string) []string {
+	env := []string{
+		"AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test-secret", w.authority.Trust(),
+		"OCI_PROXY_PUBLICATION=s3://config/" + prefix(deployment) + "?region=us-east-1&pathStyle=true&endpoint=http://" + w.bucket.Backend(),
+		"OCI_PROXY_DEPLOYMENT=" + deployment, "OCI_PROXY_CONFIG_KEYS=" + w.keys["root"], "OCI_PROXY_KEY=" + w.key(key),
+	}
+	if w.prometheus != nil {
+		env = append(env, "OCI_PROXY_PROMETHEUS="+w.prometheus.URL)
+	}
+	return env
+}
+
+// ctl runs oci-proxyctl as an operator. It must succeed.
+func (w *world) ctl(t *testing.T, deployment, key string, args ...string) ctl.Ran {
+	t.Helper()
+	ran := ctl.Run(t, ctl.Limit, w.env(deployment, key), args...)
+	if ran.Code != 0 {
+		t.Fatalf("%q: %s", args, ran)
+	}
+	return ran
+}
+
+// follow starts an instance on its publication.
+func (w *world) follow(t *testing.T, i *instance) {
+	t.Helper()
+	w.serve(t, i, "--config", "https://"+configName+"/config/"+prefix(i.deployment)+"/", "--deployment", i.deployment, "--ring", i.ring,
+		"--config-key", w.keys["root"], "--last-good", w.lastGood(i))
+}
+
+// deployed starts a world in which everything follows a configuration with the stores, and clients pull.
+func deployed(t *testing.T) (*world, *crowd) {
+	t.Helper()
+	w := newWorld(t)
+	w.publish(t, w.write(t, "good", w.configuration(storeUS, storeAz)))
+	for _, i := range w.instances {
+		w.follow(t, i)
+	}
+	w.watch(t)
+	return w, w.gather(t)
+}
+
+// hash returns the hash of a file, as instances show it.
+func hash(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("%x", sha256.Sum256(text))
+}
+
+// uses reports why not all instances of the rings use the configuration in a file; nil if they do.
+func (w *world) uses(hash string, rings ...string) error {
+	for _, i := range w.instances {
+		if i.deployment != production || len(rings) > 0 && !strings.Contains(strings.Join(rings, " "), i.ring) {
+			continue
+		}
+		if err := i.has("1", "ociproxy_config_info", `hash="`+hash+`"`); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// object returns the file of a document of production's publication, in the bucket.
+func (w *world) object(name string) string {
+	return w.bucket.File("config", prefix(production)+"/"+name)
+}
+
+// gates writes a file of gates. They are those of the documentation with the times of a test.
+func (w *world) gates(t *testing.T, name, gates string) string {
+	t.Helper()
+	file := filepath.Join(w.dir, name+".yaml")
+	text := `version: 1
+every: 2s
+window: 10s
+soak: 20s
+limit: 3m
+good: 2
+bad: 2
+of: 5
+instances: {match: 'job="oci-proxy",deployment="production"', stale: 20s, within: 90s, rings: {all: 2}}
+` + gates
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// The gates that find what a store does to clients: what a probe of the canary sees, how often clients ask again, what
+// the store's own servers answered, and what the instances' own probes say.
+const (
+	gateProbe   = "probe"
+	gateRepeats = "repeats"
+	gateStore   = "store errors"
+	gateUsable  = "usable"
+)
+
+// judges returns the named gates; none: all.
+func (w *world) judges(t *testing.T, names ...string) string {
+	t.Helper()
+	if names == nil {
+		names = []string{gateProbe, gateRepeats, gateStore, gateUsable}
+	}
+	all := map[string]string{
+		gateProbe: `command: [` + ctl.Binary(t) + `, probe, canary-1.example.org, --image, 'app:1.0', --identity, ` + w.probeKey +
+			`, --ca, ` + w.authority.File + `, --max-rate, '100', --output, json], every: 10s, bad: 1, of: 5`,
+		gateRepeats: `expr: 'sum by (candidate) (rate(ociproxy_retries_total[$window]) * $instances) or 0 * sum(rate(ociproxy_requests_total[$window]) * $instances)', max: 0.2`,
+		gateStore:   `expr: 'sum by (proxy) (rate(haproxy_backend_http_responses_total{proxy=~"cdn.*",code="4xx"}[$window]))', max: 0.2`,
+		gateUsable:  `expr: 'min by (candidate) (ociproxy_candidate_usable * $instances)', min: 1`,
+	}
+	text := "traffic:\n- {name: requests, expr: 'sum(increase(ociproxy_requests_total[$window]) * $new)', min: 5}\ngates:\n"
+	for _, name := range names {
+		text += "- {name: " + name + ", " + all[name] + "}\n"
+	}
+	return text
+}
+
+// begun waits until the instances of a ring use what a rollout publishes.
+func (w *world) begun(t *testing.T, hash, ring string) {
+	t.Helper()
+	parts.Poll(t, 2*ctl.Limit, "the step of the ring "+ring, func() error { return w.uses(hash, ring) })
+}

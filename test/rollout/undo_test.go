@@ -1,0 +1,83 @@
+package rollout
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"ociproxy/internal/cli"
+	"ociproxy/test/ctl"
+	"ociproxy/test/parts"
+)
+
+// TestSlowUndone: a store that harms clients is switched on for the canary. The gates take it back, without a person.
+func TestSlowUndone(t *testing.T) {
+	if !begin(t) {
+		return
+	}
+	w, c := deployed(t)
+	file := w.write(t, "cdn", w.configuration(storeCDN))
+	good, bad := hash(t, w.write(t, "good", w.configuration(storeUS, storeAz))), hash(t, file)
+	for _, f := range []struct {
+		name, fault string
+		later       bool // the store works until the canary uses it
+		gates       []string
+	}{
+		{"400 to resumes, seen by the probe", faultResume, false, []string{gateProbe}},
+		{"one cloud gets 403, seen by repeats", faultAzure, false, []string{gateRepeats}},
+		{"one cloud gets 403, seen by the store", faultAzure, false, []string{gateStore}},
+		{"dead, seen by any", faultDead, true, nil},
+	} {
+		t.Run(f.name, func(t *testing.T) {
+			parts.Poll(t, ctl.Limit, "traffic before", func() error { return w.uses(good) })
+			gates := w.gates(t, "gates", w.judges(t, f.gates...))
+			began := time.Now()
+			if !f.later {
+				w.fault(t, storeCDN, f.fault)
+			}
+			r := ctl.Start(t, w.env(production, "ci"), "rollout", file, "--rings", "canary,early,all", "--gates", gates, "--why", f.name, "--output", "json")
+			w.begun(t, bad, "canary")
+			if f.later {
+				parts.Poll(t, 2*time.Minute, "the store serves", func() error {
+					return w.instance("canary-1").has("1", "ociproxy_candidate_usable", `candidate="cdn"`)
+				})
+				w.fault(t, storeCDN, f.fault)
+			}
+			parts.Poll(t, 2*ctl.Limit, "taken back", func() error { return w.uses(good) })
+			undone := time.Now()
+			ran := r.Wait(t, ctl.Limit)
+			if ran.Code != cli.CodeUndone {
+				t.Fatal(ran)
+			}
+			w.fault(t, storeCDN, "")
+			all, canary := c.tally(began), c.tally(began, "canary-1")
+			if canary.first == 0 {
+				t.Fatalf("no pull noticed it, so this proves nothing: %s", all)
+			}
+			took := undone.Sub(canary.firstAt)
+			t.Logf("%s: undone everywhere %.0f s after the first failed pull; all: %s; through the canary: %s", f.name, took.Seconds(), all, canary)
+			t.Logf("why: %s; for example %v", reason(t, ran.Stdout), canary.examples)
+			if others := all.first - canary.first; others > 0 {
+				t.Errorf("%d first tries failed where it was not published", others)
+			}
+			if canary.failed > 0 {
+				t.Errorf("failed in the end: %v", canary.examples)
+			}
+			if took > 4*time.Minute { // the promise is two; this machine may be busy
+				t.Errorf("it took %s", took)
+			}
+		})
+	}
+}
+
+// reason returns why a rollout went back, from its events.
+func reason(t *testing.T, events string) string {
+	t.Helper()
+	for line := range strings.Lines(events) {
+		if e := ctl.Decode[struct{ Event, Detail string }](t, line); e.Event == "undo" {
+			return e.Detail
+		}
+	}
+	t.Errorf("no event undo:\n%s", events)
+	return ""
+}
