@@ -2,6 +2,7 @@ package publish
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -32,6 +33,9 @@ type Site struct {
 	Trust *publication.Trust
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
+	// Replace writes over documents that cannot be believed, and gives what is written a generation above all that
+	// instances can have accepted, also of documents that are gone or that no key may sign any more.
+	Replace bool
 }
 
 // State is what is published.
@@ -43,6 +47,7 @@ type State struct {
 	Faults map[string]error
 
 	versions map[string]string // of the objects, by name
+	claimed  map[string]uint64 // generations of what cannot be believed, by name
 }
 
 // Rings lists the rings that have a head, sorted.
@@ -67,7 +72,7 @@ func (s *Site) now() time.Time {
 // Read reads and verifies everything but the contents. A document that cannot be believed is no error; it is in
 // Faults. The error is about the bucket.
 func (s *Site) Read(ctx context.Context) (*State, error) {
-	st := &State{Heads: map[string]*publication.Head{}, Faults: map[string]error{}, versions: map[string]string{}}
+	st := &State{Heads: map[string]*publication.Head{}, Faults: map[string]error{}, versions: map[string]string{}, claimed: map[string]uint64{}}
 	read := func(name string, accept func([]byte) error) error {
 		text, err := s.get(ctx, st, name, publication.MaxDocument)
 		if errors.Is(err, store.ErrNotFound) {
@@ -77,7 +82,7 @@ func (s *Site) Read(ctx context.Context) (*State, error) {
 			return err
 		}
 		if err := accept(text); err != nil {
-			st.Faults[name] = err
+			st.Faults[name], st.claimed[name] = err, claimed(text)
 		}
 		return nil
 	}
@@ -112,6 +117,25 @@ func (s *Site) Read(ctx context.Context) (*State, error) {
 		}
 	}
 	return st, nil
+}
+
+// claimed returns the generation that a document has which nobody has verified; 0: none.
+func claimed(text []byte) uint64 {
+	var meta struct {
+		Generation uint64 `json:"generation"`
+	}
+	if c, err := envelope.Peek(text); err == nil {
+		_ = json.Unmarshal(c.Payload, &meta) // what is no number counts as none
+	}
+	return meta.Generation
+}
+
+// heads returns the names of the heads of rings.
+func heads(rings []string) (names []string) {
+	for _, ring := range rings {
+		names = append(names, publication.HeadName(ring))
+	}
+	return names
 }
 
 // maxRings bounds how many rings a publication may have.
@@ -218,7 +242,8 @@ func (s *Site) Publish(ctx context.Context, st *State, with envelope.Signer, c C
 	if err := s.WriteContent(ctx, c.Content); err != nil {
 		return nil, err
 	}
-	generation, now := st.Generation()+1, s.now()
+	now := s.now()
+	generation := s.next(st, now, st.Generation(), heads(c.Rings)...)
 	var done []*publication.Head
 	for _, ring := range c.Rings {
 		h := &publication.Head{
@@ -236,7 +261,8 @@ func (s *Site) Publish(ctx context.Context, st *State, with envelope.Signer, c C
 // Rollback publishes again what a ring used before, under a new generation, for each of the rings. to is the generation
 // to return to; 0 means the newest one that is neither the present content nor was taken back before.
 func (s *Site) Rollback(ctx context.Context, st *State, with envelope.Signer, rings []string, to uint64, by, why string) ([]*publication.Head, error) {
-	generation, now := st.Generation()+1, s.now()
+	now := s.now()
+	generation := s.next(st, now, st.Generation(), heads(rings)...)
 	var next []*publication.Head
 	for _, ring := range rings { // first all, so that one ring without a past changes none
 		at := st.Heads[ring]
@@ -297,14 +323,14 @@ func (s *Site) Refresh(ctx context.Context, st *State, root, config, override en
 	now := s.now()
 	if root != nil && st.Keys != nil {
 		k := *st.Keys
-		k.SignedAt = now
+		k.SignedAt = later(now, k.SignedAt)
 		if err := s.swap(ctx, st, root, publication.KeysName, &k); err != nil {
 			return err
 		}
 	}
 	if override != nil && st.Overrides != nil {
 		o := *st.Overrides
-		o.SignedAt = now
+		o.SignedAt = later(now, o.SignedAt)
 		if err := s.swap(ctx, st, override, publication.OverridesName, &o); err != nil {
 			return err
 		}
@@ -314,7 +340,7 @@ func (s *Site) Refresh(ctx context.Context, st *State, root, config, override en
 	}
 	for _, ring := range st.Rings() {
 		h := *st.Heads[ring]
-		h.SignedAt = now
+		h.SignedAt = later(now, h.SignedAt)
 		if err := s.head(ctx, st, config, &h); err != nil {
 			return err
 		}
@@ -322,28 +348,59 @@ func (s *Site) Refresh(ctx context.Context, st *State, root, config, override en
 	return nil
 }
 
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}
+
 // SetOverrides replaces the list of overrides.
 func (s *Site) SetOverrides(ctx context.Context, st *State, with envelope.Signer, list []publication.Override) (*publication.Overrides, error) {
-	o := &publication.Overrides{Meta: s.meta(1, s.now()), Overrides: list}
+	now := s.now()
+	// Somebody may have deleted the last ones. The switch must work all the same.
+	o := &publication.Overrides{Meta: s.meta(max(recovered(now), s.next(st, now, 0, publication.OverridesName)), now), Overrides: list}
 	if list == nil {
 		o.Overrides = []publication.Override{}
 	}
 	if st.Overrides != nil {
-		o.Generation = st.Overrides.Generation + 1
+		o.Meta = s.meta(s.next(st, now, st.Overrides.Generation), now)
 	}
 	return o, s.swap(ctx, st, with, publication.OverridesName, o)
 }
 
 // SetKeys replaces the set of keys. Version, deployment, generation and time are filled in.
 func (s *Site) SetKeys(ctx context.Context, st *State, root envelope.Signer, k publication.Keys) (*publication.Keys, error) {
-	k.Meta = s.meta(1, s.now())
+	var was uint64
 	if st.Keys != nil {
-		k.Generation = st.Keys.Generation + 1
+		was = st.Keys.Generation
 	}
+	now := s.now()
+	k.Meta = s.meta(s.next(st, now, was, publication.KeysName), now)
 	return &k, s.swap(ctx, st, root, publication.KeysName, &k)
 }
 
+// next returns the generation after one, for documents with some names.
+func (s *Site) next(st *State, now time.Time, was uint64, names ...string) uint64 {
+	if !s.Replace {
+		return was + 1
+	}
+	for _, name := range names {
+		if c := st.claimed[name]; c <= recovered(now.Add(publication.MaxSkew)) { // no reader has accepted a higher one
+			was = max(was, c)
+		}
+	}
+	return max(was+1, recovered(now))
+}
+
+// recovered is a generation above those of documents that are gone. What is counted up is much lower, and nothing is
+// above the time of its signature.
+func recovered(now time.Time) uint64 { return uint64(max(1, now.Unix())) }
+
 func (s *Site) meta(generation uint64, now time.Time) publication.Meta {
+	if least := time.Unix(int64(generation), 0).UTC(); now.Before(least) { // readers want this; a little is no fault
+		now = least
+	}
 	return publication.Meta{Version: publication.Version, Deployment: s.Trust.Deployment, Generation: generation, SignedAt: now}
 }
 
@@ -355,10 +412,10 @@ func (s *Site) head(ctx context.Context, st *State, with envelope.Signer, h *pub
 	return nil
 }
 
-// swap signs and writes a document if it has not changed since it was read. A document with a fault is not replaced:
-// the operator has to look first.
+// swap signs and writes a document if it has not changed since it was read. A document with a fault is replaced only if
+// Replace says so: the operator has to look first.
 func (s *Site) swap(ctx context.Context, st *State, with envelope.Signer, name string, document interface{ Check() error }) error {
-	if err := st.Faults[name]; err != nil {
+	if err := st.Faults[name]; err != nil && !s.Replace {
 		return fmt.Errorf("what is there cannot be believed: %w", err)
 	}
 	text, err := publication.Sign(ctx, with, document)
