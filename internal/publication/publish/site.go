@@ -75,7 +75,11 @@ func (s *Site) Read(ctx context.Context) (*State, error) {
 	st := &State{Heads: map[string]*publication.Head{}, Faults: map[string]error{}, versions: map[string]string{}, claimed: map[string]uint64{}}
 	read := func(name string, accept func([]byte) error) error {
 		text, err := s.get(ctx, st, name, publication.MaxDocument)
-		if errors.Is(err, store.ErrNotFound) {
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+			return nil
+		case errors.Is(err, errLarge):
+			st.Faults[name] = &publication.Error{Fault: publication.Bad, Name: name, Err: err}
 			return nil
 		}
 		if err != nil {
@@ -101,7 +105,9 @@ func (s *Site) Read(ctx context.Context) (*State, error) {
 		return nil, err
 	}
 	rings, err := s.rings(ctx)
-	if err != nil {
+	if errors.Is(err, errMany) {
+		st.Faults[publication.RingsPrefix] = err
+	} else if err != nil {
 		return nil, err
 	}
 	for _, ring := range rings {
@@ -138,21 +144,29 @@ func heads(rings []string) (names []string) {
 	return names
 }
 
-// maxRings bounds how many rings a publication may have.
-const maxRings = 100
+// maxRings bounds how many rings a publication may have, maxListed the objects beside them.
+const maxRings, maxListed = 100, 2000
+
+// Faults of what a bucket has. Whoever can write to it must not stop the emergency switch by them.
+var (
+	errLarge = errors.New("it is too large")
+	errMany  = fmt.Errorf("there are more than %d rings, or other objects: delete what nobody needs", maxRings)
+)
 
 func (s *Site) rings(ctx context.Context) (out []string, err error) {
+	listed := 0
 	for at, err := range s.Bucket.List(ctx, publication.RingsPrefix, "") {
 		if err != nil {
 			return nil, fmt.Errorf("list the rings: %w", err)
+		}
+		if listed++; listed > maxListed || len(out) == maxRings {
+			return out, errMany
 		}
 		ring, ok := strings.CutSuffix(strings.TrimPrefix(at.Key, publication.RingsPrefix), "/head.json")
 		if !ok || publication.CheckName(ring) != nil {
 			continue
 		}
-		if out = append(out, ring); len(out) > maxRings {
-			return nil, fmt.Errorf("%s: more than %d rings", s.Bucket, maxRings)
-		}
+		out = append(out, ring)
 	}
 	return out, nil
 }
@@ -164,14 +178,14 @@ func (s *Site) get(ctx context.Context, st *State, name string, most int64) ([]b
 		return nil, fmt.Errorf("read %s of %s: %w", name, s.Bucket, err)
 	}
 	defer func() { _ = body.Close() }() // it was only read
+	st.versions[name] = at.Version
 	text, err := io.ReadAll(io.LimitReader(body, most+1))
 	if err == nil && int64(len(text)) > most {
-		err = fmt.Errorf("more than %d bytes", most)
+		err = fmt.Errorf("%w: more than %d bytes", errLarge, most)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read %s of %s: %w", name, s.Bucket, err)
 	}
-	st.versions[name] = at.Version
 	return text, nil
 }
 
