@@ -178,8 +178,8 @@ func (a *app) configKeysRevoke() *cobra.Command {
 		Short: "Take keys out of the set",
 		Long: `revoke takes keys out of the set, by the names that config keys show prints. Instances then refuse
 documents that only these keys have signed, and keep what they use. To rotate a key, sign the
-documents with its successor before you revoke it: config refresh. After a theft revoke it first, and
-then publish a config that you know: config publish FILE --replace, and store … --replace.
+documents with its successor before you revoke it: config refresh. After a theft revoke it first,
+and then publish a config that you know: config publish FILE --replace, and store … --replace.
 
 With --root it revokes a root key by its id. Instances remember that as long as they have their
 files. Sign with another root key, and take the revoked one out of the flags of the instances.`,
