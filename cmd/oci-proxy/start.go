@@ -107,7 +107,9 @@ func greet(logger *slog.Logger, how *starting, cfg *config.Config, from *proxy.F
 // says why no fallback can be used.
 func (a *app) fallBack(ctx context.Context, how *starting, why error) (*proxy.Server, error) {
 	var faults []error
-	if how.lastGood != "" {
+	if how.follower != nil && !how.follower.Copies() {
+		faults = append(faults, fmt.Errorf("%s: its copies do not count, because a key that was revoked has signed the newest", how.lastGood))
+	} else if how.lastGood != "" {
 		copies, err := lastgood.Dir(how.lastGood).Copies()
 		if err != nil {
 			faults = append(faults, err)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -72,7 +73,7 @@ func (a *app) configKeysShow() *cobra.Command {
 		Example: `  oci-proxyctl config keys show`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			site, state, err := a.openKeys(cmd.Context(), &at)
+			site, state, err := a.openKeys(cmd.Context(), &at, false)
 			if err != nil {
 				return err
 			}
@@ -111,7 +112,7 @@ func (a *app) writeKeys(doc keySet) error {
 	return err
 }
 
-func (a *app) openKeys(ctx context.Context, at *published) (*publish.Site, *publish.State, error) {
+func (a *app) openKeys(ctx context.Context, at *published, replace bool) (*publish.Site, *publish.State, error) {
 	site, err := at.open(ctx, a)
 	if err != nil {
 		return nil, nil, err
@@ -120,8 +121,8 @@ func (a *app) openKeys(ctx context.Context, at *published) (*publish.Site, *publ
 	if err != nil {
 		return nil, nil, err
 	}
-	if fault := state.Faults[publication.KeysName]; fault != nil {
-		return nil, nil, cli.Fail("a root key of --trust must have signed it, for this deployment", "what is there cannot be believed: %w", fault)
+	if fault := state.Faults[publication.KeysName]; fault != nil && !replace {
+		return nil, nil, cli.Fail("a root key of --trust must have signed it, for this deployment; config keys add --replace makes a new set", "what is there cannot be believed: %w", fault)
 	}
 	return site, state, nil
 }
@@ -135,6 +136,7 @@ type keyChange struct {
 	override []string
 	roots    []string
 	dry      bool
+	over     bool
 }
 
 func (f *keyChange) flags(a *app, cmd *cobra.Command) {
@@ -142,6 +144,7 @@ func (f *keyChange) flags(a *app, cmd *cobra.Command) {
 	f.key.flags(cmd)
 	f.reason.flags(cmd)
 	dryRunFlag(cmd, &f.dry)
+	replaceFlag(cmd, &f.over)
 	cli.OutputFlag(cmd, &a.format)
 	cli.Exits(cmd, cli.ExitCode{Code: cli.CodeFailure, Means: "nothing is changed: the root key is wrong, somebody else changed the keys, or the bucket cannot be used"})
 }
@@ -152,7 +155,7 @@ func (a *app) configKeysAdd() *cobra.Command {
 		Use:   "add",
 		Short: "Let keys sign configs or overrides",
 		Long: `add adds keys to the set, or makes the set if there is none. A key has one role. To rotate a key,
-add the new one, use it in CI, then revoke the old one.
+add the new one, sign the documents with it (config refresh), then revoke the old one.
 
 As soon as there is a set, the root key signs only the set. So the first set needs a config key. Add
 a second one that lies elsewhere, so that a lost key does not lock you out.`,
@@ -174,8 +177,9 @@ func (a *app) configKeysRevoke() *cobra.Command {
 		Use:   "revoke NAME…",
 		Short: "Take keys out of the set",
 		Long: `revoke takes keys out of the set, by the names that config keys show prints. Instances then refuse
-documents that only these keys have signed, and keep what they use. So after you revoke a key, sign
-the documents again with another one: config refresh.
+documents that only these keys have signed, and keep what they use. To rotate a key, sign the
+documents with its successor before you revoke it: config refresh. After a theft revoke it first,
+and then publish a config that you know: config publish FILE --replace, and store … --replace.
 
 With --root it revokes a root key by its id. Instances remember that as long as they have their
 files. Sign with another root key, and take the revoked one out of the flags of the instances.`,
@@ -248,10 +252,11 @@ func (a *app) changeKeys(ctx context.Context, f *keyChange, action string, edit 
 	if err := f.reason.check(a); err != nil {
 		return err
 	}
-	site, state, err := a.openKeys(ctx, &f.at)
+	site, state, err := a.openKeys(ctx, &f.at, f.over)
 	if err != nil {
 		return err
 	}
+	site.Replace = f.over
 	var k publication.Keys
 	if state.Keys != nil {
 		k = *state.Keys
@@ -288,9 +293,24 @@ func (a *app) changeKeys(ctx context.Context, f *keyChange, action string, edit 
 		a.logged(ctx, site, publish.Entry{By: f.reason.by, Action: action, Generation: now.Generation, Why: f.reason.why, Detail: keyNames(now)})
 	}
 	if !f.dry && action == "keys revoke" && len(state.Heads) > 0 {
-		a.warn("sign the documents of a revoked key again, with another one: config refresh")
+		a.warnUnbelieved(ctx, &f.at)
 	}
 	return a.writeKeys(doc)
+}
+
+// warnUnbelieved names the documents that the revoked keys have signed.
+func (a *app) warnUnbelieved(ctx context.Context, at *published) {
+	site, err := at.open(ctx, a)
+	if err != nil {
+		return // it was open a moment ago: it is only about a warning
+	}
+	state, err := site.Read(ctx)
+	if err != nil {
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(state.Faults)) {
+		a.warn("instances keep what they use, and %s counts no more: publish a config or overrides that you know, with --replace", name)
+	}
 }
 
 func keyNames(k *publication.Keys) string {

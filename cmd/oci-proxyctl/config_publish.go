@@ -21,6 +21,7 @@ type publishing struct {
 	reason reason
 	rings  []string
 	dry    bool
+	over   bool
 }
 
 func (a *app) configPublish() *cobra.Command {
@@ -46,6 +47,7 @@ rings have the new config.`,
 	f.reason.flags(cmd)
 	ringFlag(cmd, &f.rings)
 	dryRunFlag(cmd, &f.dry)
+	replaceFlag(cmd, &f.over)
 	cli.OutputFlag(cmd, &a.format)
 	cli.Exits(cmd,
 		cli.ExitCode{Code: cli.CodeOK, Means: "the rings have this config now, or had it before; with --dry-run: it could be published"},
@@ -84,6 +86,7 @@ func (a *app) runConfigPublish(ctx context.Context, file string, f *publishing) 
 	if err != nil {
 		return err
 	}
+	site.Replace = f.over
 	signer, err := f.key.signer(a, configRole)
 	if err != nil && !f.dry {
 		return err
@@ -100,7 +103,7 @@ func (a *app) runConfigPublish(ctx context.Context, file string, f *publishing) 
 	a.warnPublished(cfg, &doc)
 	var to []string
 	for _, c := range doc.Rings {
-		if c.Was != c.Is {
+		if c.Was != c.Is || f.over {
 			to = append(to, c.Ring)
 		}
 	}
@@ -115,8 +118,10 @@ func (a *app) runConfigPublish(ctx context.Context, file string, f *publishing) 
 func (a *app) compareRings(ctx context.Context, site *publish.Site, state *publish.State, rings []string, cfg *config.Config, text []byte) (out []*changed, err error) {
 	now := time.Now()
 	for _, ring := range rings {
-		if fault := state.Faults[publication.HeadName(ring)]; fault != nil {
-			return nil, cli.Fail("find out who wrote it; config keys show lists the keys", "ring %s: what is there cannot be believed: %w", ring, fault)
+		if fault := state.Faults[publication.HeadName(ring)]; fault != nil && site.Replace {
+			a.warn("ring %s: what is there is replaced: %v", ring, fault)
+		} else if fault != nil {
+			return nil, cli.Fail("find out who wrote it; config keys show lists the keys; then use --replace", "ring %s: what is there cannot be believed: %w", ring, fault)
 		}
 		c, err := change(ctx, site, ring, state.Heads[ring], cfg, text, now)
 		if err != nil {

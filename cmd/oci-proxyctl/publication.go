@@ -156,6 +156,12 @@ const (
 	rootRole     = "the root key"
 )
 
+// replaceFlag adds --replace. The command must have looked at what is there with the person's eyes first.
+func replaceFlag(cmd *cobra.Command, replace *bool) {
+	cmd.Flags().BoolVar(replace, "replace", false,
+		"replace what cannot be believed or was deleted, with a generation above all that instances know; for the time after a stolen key or bucket")
+}
+
 // reason holds the flags that say who does something and why.
 type reason struct{ why, by string }
 

@@ -26,6 +26,7 @@ type switching struct {
 	last   time.Duration // how long it holds; not of deny
 	wait   time.Duration
 	dry    bool
+	over   bool
 }
 
 // defaultOverride is long enough to write, review and publish a config that says the same.
@@ -46,6 +47,7 @@ func (s *switching) flags(a *app, cmd *cobra.Command, timed bool) {
 	f.DurationVar(&s.wait, "wait", 0, "wait at most this `time` until every instance follows; needs --prometheus")
 	notNegative(cmd, "wait")
 	dryRunFlag(cmd, &s.dry)
+	replaceFlag(cmd, &s.over)
 	cli.OutputFlag(cmd, &a.format)
 }
 
@@ -200,6 +202,7 @@ func (s *switching) open(ctx context.Context, a *app) (site *publish.Site, with 
 	if site, err = s.at.open(ctx, a); err != nil {
 		return nil, nil, err
 	}
+	site.Replace = s.over
 	if with, err = s.key.signer(a, overrideRole); err != nil && !s.dry {
 		return nil, nil, err
 	}
@@ -310,8 +313,10 @@ func (a *app) swapOverrides(ctx context.Context, s *switching, site *publish.Sit
 		if err != nil {
 			return nil, err
 		}
-		if fault := state.Faults[publication.OverridesName]; fault != nil {
-			return nil, cli.Fail("find out who wrote it; config keys show lists the keys", "what is there cannot be believed: %w", fault)
+		if fault := state.Faults[publication.OverridesName]; fault != nil && s.over {
+			a.warn("all overrides that are there are replaced: %v", fault)
+		} else if fault != nil {
+			return nil, cli.Fail("find out who wrote it; config keys show lists the keys; then use --replace", "what is there cannot be believed: %w", fault)
 		}
 		var held []publication.Override
 		if state.Overrides != nil {

@@ -187,7 +187,7 @@ func (l *lines) fault(at int64, err error) {
 	s.Lines++
 	s.Malformed++
 	if len(s.Faults) < maxFaults {
-		s.Faults = append(s.Faults, Fault{l.name, at, err.Error()})
+		s.Faults = append(s.Faults, Fault{l.name, at, fmt.Sprintf("%.300s", err)})
 	}
 }
 

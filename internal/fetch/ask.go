@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"regexp"
 	"time"
 )
 
@@ -66,6 +67,7 @@ func (f *Fetcher) askURL(ctx context.Context, have meta) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	have = have.sendable(time.Now())
 	f.headers(req.Header, have)
 	resp, err := f.src.client().Do(req)
 	if err != nil {
@@ -106,6 +108,25 @@ func (f *Fetcher) askURL(ctx context.Context, have meta) (answer, error) {
 		ETag: resp.Header.Get("ETag"), LastModified: resp.Header.Get("Last-Modified"),
 	}}, nil
 }
+
+// sendable returns m with the validators that may be sent again. A source may have been in wrong hands for a while. A
+// validator from then must not make the true source answer "unchanged", or refuse the request, for ever after.
+func (m meta) sendable(now time.Time) meta {
+	if !etag.MatchString(m.ETag) || len(m.ETag) > maxETag {
+		m.ETag = ""
+	}
+	if at, err := http.ParseTime(m.LastModified); err != nil || at.After(now.Add(maxAhead)) {
+		m.LastModified = ""
+	}
+	return m
+}
+
+// etag is one entity tag (RFC 9110, 8.8.3), and no list and no "*", which means any document. Some stores leave its
+// quotation marks out.
+var etag = regexp.MustCompile(`^((W/)?"[^"\x00-\x20\x7f]*"|[A-Za-z0-9+/=_.:-]+)$`)
+
+// maxETag is far above what stores send. maxAhead is how far another clock may be ahead.
+const maxETag, maxAhead = 256, time.Hour
 
 func (f *Fetcher) headers(h http.Header, have meta) {
 	h.Set("Accept", or(f.src.Accept, "*/*"))

@@ -76,7 +76,7 @@ func (s *Server) judgeTag(ctx context.Context, w *wiring, q *request, i int) (v 
 		t := w.target(i, &q.Request)
 		t.Trusted, t.Unobserved = i == w.snapshot.Canonical, q.probed()
 		a, ok := s.checker.CheckAgain(ctx, q.network(), t)
-		known = s.tags.put(key, a, ok && !a.Failed && (!a.Held || a.Content != 0), time.Now())
+		known = s.tags.put(key, a, ok && !a.Failed && (!a.Held || a.Content != 0), time.Now(), w.deniedTags)
 	}
 	_, denied := w.deniedTags[known.content]
 	switch {
@@ -115,8 +115,9 @@ func (m *tagMemory) get(key existence.Key, now time.Time) (known tagSeen, again 
 	return known, !ok || known.old(now)
 }
 
-// put remembers an answer, if ok, and returns what is known now.
-func (m *tagMemory) put(key existence.Key, a existence.Answer, ok bool, now time.Time) tagSeen {
+// put remembers an answer, if ok, and returns what is known now. Tags of denied contents are forgotten last: a client that
+// asks for many other tags must not make the proxy serve one of them.
+func (m *tagMemory) put(key existence.Key, a existence.Answer, ok bool, now time.Time, denied map[uint64]struct{}) tagSeen {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	known, have := m.of[key]
@@ -125,7 +126,7 @@ func (m *tagMemory) put(key existence.Key, a existence.Answer, ok bool, now time
 		known.content = a.Content
 	}
 	if !have {
-		m.makeRoom(now)
+		m.makeRoom(now, denied)
 		// The request's strings are parts of a larger buffer: keep copies.
 		key.Name, key.Ref = strings.Clone(key.Name), strings.Clone(key.Ref)
 	}
@@ -136,20 +137,29 @@ func (m *tagMemory) put(key existence.Key, a existence.Answer, ok bool, now time
 	return known
 }
 
-// makeRoom forgets tags when there are too many: first those that would be asked again, then others. m.mu is held.
-func (m *tagMemory) makeRoom(now time.Time) {
+// makeRoom forgets tags when there are too many: first those that would be asked again, then others, and those of denied
+// contents last. m.mu is held.
+func (m *tagMemory) makeRoom(now time.Time, denied map[uint64]struct{}) {
 	if len(m.of) < maxTags {
 		return
 	}
+	isDenied := func(t tagSeen) bool {
+		_, is := denied[t.content]
+		return is
+	}
 	for key, t := range m.of {
-		if t.old(now) {
+		if t.old(now) && !isDenied(t) {
 			delete(m.of, key)
 		}
 	}
-	for key := range m.of {
-		if len(m.of) < maxTags {
-			return
+	for _, all := range []bool{false, true} {
+		for key, t := range m.of {
+			if len(m.of) < maxTags {
+				return
+			}
+			if all || !isDenied(t) {
+				delete(m.of, key)
+			}
 		}
-		delete(m.of, key)
 	}
 }

@@ -156,13 +156,34 @@ func TestTagMemory(t *testing.T) {
 	var m tagMemory
 	now := time.Now()
 	for i := range 3 * maxTags {
-		m.put(existence.Key{Kind: oci.KindTag, Ref: fmt.Sprint(i)}, existence.Answer{Content: 1}, true, now)
+		m.put(existence.Key{Kind: oci.KindTag, Ref: fmt.Sprint(i)}, existence.Answer{Content: 1}, true, now, nil)
 		if len(m.of) > maxTags {
 			t.Fatalf("%d tags", len(m.of))
 		}
 	}
 	if known, again := m.get(existence.Key{Kind: oci.KindTag, Ref: fmt.Sprint(3*maxTags - 1)}, now); again || known.content != 1 {
 		t.Errorf("the last one: %+v, again %v", known, again)
+	}
+}
+
+// A client that asks for many tags does not make the proxy forget which tags are denied.
+func TestDeniedTagsAreForgottenLast(t *testing.T) {
+	var m tagMemory
+	now, denied := time.Now(), map[uint64]struct{}{7: {}}
+	bad := existence.Key{Kind: oci.KindTag, Ref: "bad"}
+	m.put(bad, existence.Answer{Content: 7}, true, now, denied)
+	for i := range 3 * maxTags {
+		now = now.Add(time.Second) // the denied one is the oldest
+		m.put(existence.Key{Kind: oci.KindTag, Ref: fmt.Sprint(i)}, existence.Answer{Content: 1}, true, now, denied)
+	}
+	if known, _ := m.get(bad, now); known.content != 7 {
+		t.Errorf("%+v", known)
+	}
+	for i := range 2 * maxTags { // but there is a bound
+		m.put(existence.Key{Kind: oci.KindTag, Ref: fmt.Sprint("bad", i)}, existence.Answer{Content: 7}, true, now, denied)
+	}
+	if len(m.of) > maxTags {
+		t.Errorf("%d tags", len(m.of))
 	}
 }
 

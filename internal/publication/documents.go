@@ -39,13 +39,15 @@ const Version = 1
 
 // These bound what a reader accepts.
 const (
-	MaxDocument   = 256 << 10 // bytes of an envelope
-	MaxKeys       = 32        // of each role
-	MaxOverrides  = 256
-	MaxPrevious   = 20
-	maxGeneration = 1 << 53 // beyond it, programs that read JSON numbers as floats go wrong
-	maxText       = 1000    // bytes of a text for people
+	MaxDocument  = 256 << 10 // bytes of an envelope
+	MaxKeys      = 32        // of each role
+	MaxOverrides = 256
+	MaxPrevious  = 20
+	maxText      = 1000 // bytes of a text for people
 )
+
+// maxSeconds is the last second that a time in JSON can have.
+const maxSeconds = 253402300799
 
 // MaxOverride is how long an override may last. `deny` has no such limit: it stays until somebody removes it.
 const MaxOverride = 24 * time.Hour
@@ -57,7 +59,10 @@ const DefaultRing = "all"
 type Meta struct {
 	Version    int    `json:"version"`
 	Deployment string `json:"deployment"`
-	Generation uint64 `json:"generation"` // grows with every change, never falls
+	// Generation grows with every change and never falls. It is not higher than the seconds from 1970 to SignedAt: with
+	// the highest number that there is, the thief of a key would lock its owner out for ever. So the owner can publish a
+	// higher one at the latest [MaxSkew] later.
+	Generation uint64 `json:"generation"`
 	// SignedAt is when the document was last signed. A reader does not believe a document that was not signed again
 	// for a long time, because somebody may hold back newer ones.
 	SignedAt time.Time `json:"signedAt"`
@@ -160,10 +165,12 @@ func (m *Meta) check() error {
 	switch {
 	case m.Version != Version:
 		return fmt.Errorf("version %d, this program reads version %d", m.Version, Version)
-	case m.Generation == 0 || m.Generation > maxGeneration:
-		return fmt.Errorf("impossible generation %d", m.Generation)
-	case m.SignedAt.IsZero():
+	case m.SignedAt.Unix() <= 0:
 		return errors.New("no signedAt")
+	case m.Generation == 0:
+		return errors.New("no generation")
+	case m.Generation > uint64(m.SignedAt.Unix()):
+		return fmt.Errorf("generation %d is too high before %s", m.Generation, time.Unix(int64(min(m.Generation, maxSeconds)), 0).UTC().Format(time.RFC3339))
 	}
 	if err := CheckName(m.Deployment); err != nil {
 		return fmt.Errorf("deployment %w", err)
@@ -245,6 +252,9 @@ func (o *Overrides) Check() error {
 		}
 		if err := one.check(); err != nil {
 			return fmt.Errorf("override %.80q: %w", one.ID, err)
+		}
+		if one.From.After(o.SignedAt.Add(MaxSkew)) { // it holds at once, and would last longer than it says
+			return fmt.Errorf("override %.80q: it begins at %s, after it was signed", one.ID, one.From.Format(time.RFC3339))
 		}
 	}
 	return nil

@@ -96,6 +96,9 @@ func (f *Follower) judge(now time.Time) *publication.Head {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.settle(wordKeys, f.judgeKeys(now))
+	if f.used == nil { // what is in use stays
+		f.disown()
+	}
 	f.settle(wordOverrides, f.judgeOverrides(now))
 	h, err := f.openHead(f.trust, now)
 	f.settle(wordHead, err)

@@ -83,8 +83,10 @@ type Follower struct {
 	good   *Config // what the server has served with: it may be kept
 	why    error   // why newest is not used; nil: it is, or nobody has tried yet
 	start  []*Config
-	state  State
-	said   map[string]publication.Fault // what was logged last, by document
+	// disowned says that a revoked key has signed what the disk has.
+	disowned bool
+	state    State
+	said     map[string]publication.Fault // what was logged last, by document
 	unsaved
 }
 

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"ociproxy/internal/atomicfile"
 	"ociproxy/internal/lastgood"
@@ -85,7 +86,8 @@ func (f *Follower) write(todo unsaved) error {
 			return fmt.Errorf("keep the configuration: %w", err)
 		}
 	}
-	for name, text := range todo.documents {
+	for _, name := range slices.Sorted(maps.Keys(todo.documents)) { // the keys before what they have signed
+		text := todo.documents[name]
 		file := filepath.Join(f.opt.Dir, documentsDir, filepath.FromSlash(name))
 		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 			return err

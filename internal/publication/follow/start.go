@@ -25,8 +25,18 @@ func (f *Follower) Start(ctx context.Context) ([]*Config, error) {
 		}
 	}
 	f.trust.MaxAge = -1 // the age of what was accepted once does not matter
+	kept := filepath.Join(f.opt.Dir, documentsDir)
 	if f.opt.Dir != "" {
-		note(f.fromDir(filepath.Join(f.opt.Dir, documentsDir), f.keptContent))
+		note(f.keysOf(kept))
+	}
+	if f.opt.Fallback != "" {
+		note(f.keysOf(f.opt.Fallback))
+	}
+	// With the newest keys: one of the two may have what the other one's keys revoke.
+	if f.opt.Dir != "" {
+		err := f.fromDir(kept, f.keptContent)
+		f.disowned = publication.FaultOf(err) == publication.Unsigned && f.trust.KeySet() != nil
+		note(err)
 	}
 	if f.opt.Fallback != "" {
 		note(f.fromDir(f.opt.Fallback, f.shippedContent))
@@ -85,17 +95,56 @@ func (f *Follower) Stale(ctx context.Context) *Config {
 	return &Config{Text: text, Name: name, Generation: h.Generation, Stale: true, head: h, envelope: f.head.text, trust: &trust}
 }
 
+// Copies reports whether the copies of --last-good may be used, which nobody has signed. They may not when a key that was
+// revoked has signed the newest one.
+func (f *Follower) Copies() bool { return !f.disowned }
+
+// disown drops what the start has found and a key has signed that is revoked by the set of keys in use. f.mu is held.
+func (f *Follower) disown() {
+	trust := f.trust.Without(f.opt.Ring)
+	trust.MaxAge = -1
+	var left []*Config
+	for _, c := range f.start {
+		if _, err := trust.OpenHead(f.opt.Ring, c.envelope, anyTime); publication.FaultOf(err) == publication.Unsigned {
+			f.log.Error("what was kept is not used: the key that signed it is revoked", "source", c.Name, "generation", c.Generation, "error", err.Error())
+			f.disowned = true
+			continue
+		}
+		left = append(left, c)
+	}
+	if len(left) == len(f.start) {
+		return
+	}
+	trust.MaxAge = f.trust.MaxAge
+	f.start, f.trust = left, trust
+	for _, c := range left {
+		if known := trust.Head(f.opt.Ring); known == nil || known.Generation < c.Generation {
+			trust.Adopt(c.head)
+		}
+	}
+}
+
+// anyTime stands for the present when documents of the disk are read. They may be older, or newer when the clock is
+// behind: the instance must start all the same.
+var anyTime = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// keysOf reads the set of keys in a directory.
+func (f *Follower) keysOf(dir string) error {
+	text, err := readFile(dir, publication.KeysName)
+	if err != nil {
+		return nil // there need not be any
+	}
+	if _, err := f.trust.AcceptKeys(text, anyTime); err != nil && publication.FaultOf(err) != publication.Replayed {
+		return fmt.Errorf("%s: %w", dir, err)
+	}
+	return nil
+}
+
 // fromDir reads a directory with the layout of a publication. Its documents must have the right signatures. Only a
 // directory that has a head and cannot be used is an error.
 func (f *Follower) fromDir(dir string, content func(dir string, h *publication.Head) ([]byte, string, error)) error {
-	now := time.Now()
-	if text, err := readFile(dir, publication.KeysName); err == nil {
-		if _, err := f.trust.AcceptKeys(text, now); err != nil && publication.FaultOf(err) != publication.Replayed {
-			return fmt.Errorf("%s: %w", dir, err)
-		}
-	}
 	if text, err := readFile(dir, publication.OverridesName); err == nil {
-		_, _ = f.trust.AcceptOverrides(text, now) // an instance can start without
+		_, _ = f.trust.AcceptOverrides(text, anyTime) // an instance can start without
 	}
 	text, err := readFile(dir, publication.HeadName(f.opt.Ring))
 	if errors.Is(err, os.ErrNotExist) && dir != f.opt.Fallback {
@@ -104,9 +153,9 @@ func (f *Follower) fromDir(dir string, content func(dir string, h *publication.H
 	if err != nil {
 		return err
 	}
-	h, err := f.trust.OpenHead(f.opt.Ring, text, now)
+	h, err := f.trust.OpenHead(f.opt.Ring, text, anyTime)
 	if publication.FaultOf(err) == publication.Replayed { // older than what the disk has: better than nothing
-		h, err = f.trust.Without(f.opt.Ring).OpenHead(f.opt.Ring, text, now)
+		h, err = f.trust.Without(f.opt.Ring).OpenHead(f.opt.Ring, text, anyTime)
 	} else if err == nil {
 		f.trust.Adopt(h)
 	}

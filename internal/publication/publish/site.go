@@ -2,6 +2,7 @@ package publish
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -32,6 +33,9 @@ type Site struct {
 	Trust *publication.Trust
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
+	// Replace writes over documents that cannot be believed, and gives what is written a generation above all that
+	// instances can have accepted, also of documents that are gone or that no key may sign any more.
+	Replace bool
 }
 
 // State is what is published.
@@ -43,6 +47,7 @@ type State struct {
 	Faults map[string]error
 
 	versions map[string]string // of the objects, by name
+	claimed  map[string]uint64 // generations of what cannot be believed, by name
 }
 
 // Rings lists the rings that have a head, sorted.
@@ -67,17 +72,21 @@ func (s *Site) now() time.Time {
 // Read reads and verifies everything but the contents. A document that cannot be believed is no error; it is in
 // Faults. The error is about the bucket.
 func (s *Site) Read(ctx context.Context) (*State, error) {
-	st := &State{Heads: map[string]*publication.Head{}, Faults: map[string]error{}, versions: map[string]string{}}
+	st := &State{Heads: map[string]*publication.Head{}, Faults: map[string]error{}, versions: map[string]string{}, claimed: map[string]uint64{}}
 	read := func(name string, accept func([]byte) error) error {
 		text, err := s.get(ctx, st, name, publication.MaxDocument)
-		if errors.Is(err, store.ErrNotFound) {
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+			return nil
+		case errors.Is(err, errLarge):
+			st.Faults[name] = &publication.Error{Fault: publication.Bad, Name: name, Err: err}
 			return nil
 		}
 		if err != nil {
 			return err
 		}
 		if err := accept(text); err != nil {
-			st.Faults[name] = err
+			st.Faults[name], st.claimed[name] = err, claimed(text)
 		}
 		return nil
 	}
@@ -96,7 +105,9 @@ func (s *Site) Read(ctx context.Context) (*State, error) {
 		return nil, err
 	}
 	rings, err := s.rings(ctx)
-	if err != nil {
+	if errors.Is(err, errMany) {
+		st.Faults[publication.RingsPrefix] = err
+	} else if err != nil {
 		return nil, err
 	}
 	for _, ring := range rings {
@@ -114,21 +125,48 @@ func (s *Site) Read(ctx context.Context) (*State, error) {
 	return st, nil
 }
 
-// maxRings bounds how many rings a publication may have.
-const maxRings = 100
+// claimed returns the generation that a document has which nobody has verified; 0: none.
+func claimed(text []byte) uint64 {
+	var meta struct {
+		Generation uint64 `json:"generation"`
+	}
+	if c, err := envelope.Peek(text); err == nil {
+		_ = json.Unmarshal(c.Payload, &meta) // what is no number counts as none
+	}
+	return meta.Generation
+}
+
+// heads returns the names of the heads of rings.
+func heads(rings []string) (names []string) {
+	for _, ring := range rings {
+		names = append(names, publication.HeadName(ring))
+	}
+	return names
+}
+
+// maxRings bounds how many rings a publication may have, maxListed the objects beside them.
+const maxRings, maxListed = 100, 2000
+
+// Faults of what a bucket has. Whoever can write to it must not stop the emergency switch by them.
+var (
+	errLarge = errors.New("it is too large")
+	errMany  = fmt.Errorf("there are more than %d rings, or other objects: delete what nobody needs", maxRings)
+)
 
 func (s *Site) rings(ctx context.Context) (out []string, err error) {
+	listed := 0
 	for at, err := range s.Bucket.List(ctx, publication.RingsPrefix, "") {
 		if err != nil {
 			return nil, fmt.Errorf("list the rings: %w", err)
+		}
+		if listed++; listed > maxListed || len(out) == maxRings {
+			return out, errMany
 		}
 		ring, ok := strings.CutSuffix(strings.TrimPrefix(at.Key, publication.RingsPrefix), "/head.json")
 		if !ok || publication.CheckName(ring) != nil {
 			continue
 		}
-		if out = append(out, ring); len(out) > maxRings {
-			return nil, fmt.Errorf("%s: more than %d rings", s.Bucket, maxRings)
-		}
+		out = append(out, ring)
 	}
 	return out, nil
 }
@@ -140,14 +178,14 @@ func (s *Site) get(ctx context.Context, st *State, name string, most int64) ([]b
 		return nil, fmt.Errorf("read %s of %s: %w", name, s.Bucket, err)
 	}
 	defer func() { _ = body.Close() }() // it was only read
+	st.versions[name] = at.Version
 	text, err := io.ReadAll(io.LimitReader(body, most+1))
 	if err == nil && int64(len(text)) > most {
-		err = fmt.Errorf("more than %d bytes", most)
+		err = fmt.Errorf("%w: more than %d bytes", errLarge, most)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read %s of %s: %w", name, s.Bucket, err)
 	}
-	st.versions[name] = at.Version
 	return text, nil
 }
 
@@ -218,7 +256,8 @@ func (s *Site) Publish(ctx context.Context, st *State, with envelope.Signer, c C
 	if err := s.WriteContent(ctx, c.Content); err != nil {
 		return nil, err
 	}
-	generation, now := st.Generation()+1, s.now()
+	now := s.now()
+	generation := s.next(st, now, st.Generation(), heads(c.Rings)...)
 	var done []*publication.Head
 	for _, ring := range c.Rings {
 		h := &publication.Head{
@@ -236,7 +275,8 @@ func (s *Site) Publish(ctx context.Context, st *State, with envelope.Signer, c C
 // Rollback publishes again what a ring used before, under a new generation, for each of the rings. to is the generation
 // to return to; 0 means the newest one that is neither the present content nor was taken back before.
 func (s *Site) Rollback(ctx context.Context, st *State, with envelope.Signer, rings []string, to uint64, by, why string) ([]*publication.Head, error) {
-	generation, now := st.Generation()+1, s.now()
+	now := s.now()
+	generation := s.next(st, now, st.Generation(), heads(rings)...)
 	var next []*publication.Head
 	for _, ring := range rings { // first all, so that one ring without a past changes none
 		at := st.Heads[ring]
@@ -297,14 +337,14 @@ func (s *Site) Refresh(ctx context.Context, st *State, root, config, override en
 	now := s.now()
 	if root != nil && st.Keys != nil {
 		k := *st.Keys
-		k.SignedAt = now
+		k.SignedAt = later(now, k.SignedAt)
 		if err := s.swap(ctx, st, root, publication.KeysName, &k); err != nil {
 			return err
 		}
 	}
 	if override != nil && st.Overrides != nil {
 		o := *st.Overrides
-		o.SignedAt = now
+		o.SignedAt = later(now, o.SignedAt)
 		if err := s.swap(ctx, st, override, publication.OverridesName, &o); err != nil {
 			return err
 		}
@@ -314,7 +354,7 @@ func (s *Site) Refresh(ctx context.Context, st *State, root, config, override en
 	}
 	for _, ring := range st.Rings() {
 		h := *st.Heads[ring]
-		h.SignedAt = now
+		h.SignedAt = later(now, h.SignedAt)
 		if err := s.head(ctx, st, config, &h); err != nil {
 			return err
 		}
@@ -322,28 +362,59 @@ func (s *Site) Refresh(ctx context.Context, st *State, root, config, override en
 	return nil
 }
 
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}
+
 // SetOverrides replaces the list of overrides.
 func (s *Site) SetOverrides(ctx context.Context, st *State, with envelope.Signer, list []publication.Override) (*publication.Overrides, error) {
-	o := &publication.Overrides{Meta: s.meta(1, s.now()), Overrides: list}
+	now := s.now()
+	// Somebody may have deleted the last ones. The switch must work all the same.
+	o := &publication.Overrides{Meta: s.meta(max(recovered(now), s.next(st, now, 0, publication.OverridesName)), now), Overrides: list}
 	if list == nil {
 		o.Overrides = []publication.Override{}
 	}
 	if st.Overrides != nil {
-		o.Generation = st.Overrides.Generation + 1
+		o.Meta = s.meta(s.next(st, now, st.Overrides.Generation), now)
 	}
 	return o, s.swap(ctx, st, with, publication.OverridesName, o)
 }
 
 // SetKeys replaces the set of keys. Version, deployment, generation and time are filled in.
 func (s *Site) SetKeys(ctx context.Context, st *State, root envelope.Signer, k publication.Keys) (*publication.Keys, error) {
-	k.Meta = s.meta(1, s.now())
+	var was uint64
 	if st.Keys != nil {
-		k.Generation = st.Keys.Generation + 1
+		was = st.Keys.Generation
 	}
+	now := s.now()
+	k.Meta = s.meta(s.next(st, now, was, publication.KeysName), now)
 	return &k, s.swap(ctx, st, root, publication.KeysName, &k)
 }
 
+// next returns the generation after one, for documents with some names.
+func (s *Site) next(st *State, now time.Time, was uint64, names ...string) uint64 {
+	if !s.Replace {
+		return was + 1
+	}
+	for _, name := range names {
+		if c := st.claimed[name]; c <= recovered(now.Add(publication.MaxSkew)) { // no reader has accepted a higher one
+			was = max(was, c)
+		}
+	}
+	return max(was+1, recovered(now))
+}
+
+// recovered is a generation above those of documents that are gone. What is counted up is much lower, and nothing is
+// above the time of its signature.
+func recovered(now time.Time) uint64 { return uint64(max(1, now.Unix())) }
+
 func (s *Site) meta(generation uint64, now time.Time) publication.Meta {
+	if least := time.Unix(int64(generation), 0).UTC(); now.Before(least) { // readers want this; a little is no fault
+		now = least
+	}
 	return publication.Meta{Version: publication.Version, Deployment: s.Trust.Deployment, Generation: generation, SignedAt: now}
 }
 
@@ -355,10 +426,10 @@ func (s *Site) head(ctx context.Context, st *State, with envelope.Signer, h *pub
 	return nil
 }
 
-// swap signs and writes a document if it has not changed since it was read. A document with a fault is not replaced:
-// the operator has to look first.
+// swap signs and writes a document if it has not changed since it was read. A document with a fault is replaced only if
+// Replace says so: the operator has to look first.
 func (s *Site) swap(ctx context.Context, st *State, with envelope.Signer, name string, document interface{ Check() error }) error {
-	if err := st.Faults[name]; err != nil {
+	if err := st.Faults[name]; err != nil && !s.Replace {
 		return fmt.Errorf("what is there cannot be believed: %w", err)
 	}
 	text, err := publication.Sign(ctx, with, document)
