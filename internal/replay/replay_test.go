@@ -237,12 +237,12 @@ func TestJudge(t *testing.T) {
 	}{
 		{Report{Moved: Moved{Share: 0.06}}, Limits{}, ""},
 		{Report{Moved: Moved{Share: 0.05}}, Limits{Moved: v(0.05)}, ""},
-		{Report{Moved: Moved{Share: 0.06}}, Limits{Moved: v(0.05)}, "6%, and at most 5% may be"},
-		{Report{Cost: Cost{Known: true, Old: 1, Change: 0.03}}, Limits{Cost: v(0.02)}, "+3%, and at most +2% may be"},
+		{Report{Moved: Moved{Share: 0.06}}, Limits{Moved: v(0.05)}, "6%, the limit is 5%"},
+		{Report{Cost: Cost{Known: true, Old: 1, Change: 0.03}}, Limits{Cost: v(0.02)}, "+3%, the limit is +2%"},
 		{Report{Cost: Cost{Known: true, Old: 1, Change: -0.5}}, Limits{Cost: v(0.02)}, ""},
 		{Report{}, Limits{Cost: v(0.02)}, "no size of any blob"},
 		{Report{Cost: Cost{Known: true, New: 5}}, Limits{Cost: v(0.02)}, "nothing was paid before"},
-		{Report{RTT: RTT{Change: 1.5}}, Limits{RTT: v(1)}, "+1.5 ms, and at most +1 ms may be"},
+		{Report{RTT: RTT{Change: 1.5}}, Limits{RTT: v(1)}, "+1.5 ms, the limit is +1 ms"},
 	} {
 		passed := test.report.Judge(test.limits)
 		why := ""
