@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -65,12 +66,21 @@ func (a *app) refreshed(state *publish.State, keys *refreshKeys) error {
 	for name, fault := range state.Faults {
 		a.warn("%s is left alone, because it cannot be believed: %v", name, fault)
 	}
+	var err error
 	if a.format == cli.JSON {
-		return cli.WriteJSON(a.stdout, doc)
+		err = cli.WriteJSON(a.stdout, doc)
+	} else {
+		_, err = fmt.Fprintf(a.stdout, "signed again: %s\n", cmp.Or(strings.Join(doc.Signed, ", "), "nothing"))
 	}
-	_, err := fmt.Fprintf(a.stdout, "signed again: %s\n", strings.Join(doc.Signed, ", "))
+	if err == nil && len(state.Faults) > 0 {
+		err = cli.Fail(revokedTooEarly, "%s not signed again", cli.Count(int64(len(state.Faults)), "document"))
+	}
 	return err
 }
+
+// revokedTooEarly is what to do when a key was revoked that alone had signed a head. Then nobody can sign it again.
+const revokedTooEarly = "if a revoked key has signed it: add that key again with config keys add, run config refresh with another key, " +
+	"then revoke it"
 
 // days shows an age for people.
 func days(d time.Duration) string {
