@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -55,7 +57,10 @@ func newReplayed(how *replaying, at time.Time, s *accesslog.Stats, r *replay.Rep
 		Old: how.old, New: how.next, At: at.UTC(), Report: r, Explain: []explained{},
 		Lines: logLines{Read: s.Lines, Other: s.Other, Malformed: s.Malformed, Faults: s.Faults, Formats: s.Formats},
 	}
-	if ended != nil {
+	switch {
+	case errors.Is(ended, context.Canceled):
+		doc.Incomplete = "interrupted"
+	case ended != nil:
 		doc.Incomplete = cli.OneLine(ended.Error())
 	}
 	if doc.Lines.Faults == nil {
