@@ -105,6 +105,9 @@ func TestMoved(t *testing.T) {
 	if f := got.Cost.Month.Factor; math.Abs(f-730.5/2) > 1e-6 {
 		t.Errorf("the log fits %v times into a month", f)
 	}
+	if d := cmp.Diff(Hours{All: 3, Busy: 2}, got.Hours); d != "" || got.Hours.Gaps() || !(Hours{All: 3, Busy: 1}).Gaps() {
+		t.Errorf("hours %s", d)
+	}
 	if d := cmp.Diff([]string{"near: state active → off"}, got.Changes); d != "" {
 		t.Error(d)
 	}
