@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -175,9 +174,8 @@ func (a *app) configKeysRevoke() *cobra.Command {
 		Use:   "revoke NAME…",
 		Short: "Take keys out of the set",
 		Long: `revoke takes keys out of the set, by the names that config keys show prints. Instances then refuse
-documents that only these keys have signed, and keep what they use. So sign the documents again with
-another key first: config refresh. After the key is revoked nobody can do that, nor publish to the
-rings.
+documents that only these keys have signed, and keep what they use. So after you revoke a key, sign
+the documents again with another one: config refresh.
 
 With --root it revokes a root key by its id. Instances remember that as long as they have their
 files. Sign with another root key, and take the revoked one out of the flags of the instances.`,
@@ -289,22 +287,10 @@ func (a *app) changeKeys(ctx context.Context, f *keyChange, action string, edit 
 		doc.Generation = now.Generation
 		a.logged(ctx, site, publish.Entry{By: f.reason.by, Action: action, Generation: now.Generation, Why: f.reason.why, Detail: keyNames(now)})
 	}
-	if !f.dry && action == "keys revoke" {
-		a.warnRevoked(ctx, site)
+	if !f.dry && action == "keys revoke" && len(state.Heads) > 0 {
+		a.warn("sign the documents of a revoked key again, with another one: config refresh")
 	}
 	return a.writeKeys(doc)
-}
-
-// warnRevoked warns of documents that no key of the new set has signed.
-func (a *app) warnRevoked(ctx context.Context, site *publish.Site) {
-	state, err := readSite(ctx, site)
-	if err != nil {
-		a.warn("run config status: it is not known whether a key of the set has signed what is published: %v", err)
-		return
-	}
-	for _, name := range slices.Sorted(maps.Keys(state.Faults)) {
-		a.warn("%v; %s", state.Faults[name], revokedTooEarly)
-	}
 }
 
 func keyNames(k *publication.Keys) string {
