@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -65,12 +66,21 @@ func (a *app) refreshed(state *publish.State, keys *refreshKeys) error {
 	for name, fault := range state.Faults {
 		a.warn("%s is left alone, because it cannot be believed: %v", name, fault)
 	}
+	var err error
 	if a.format == cli.JSON {
-		return cli.WriteJSON(a.stdout, doc)
+		err = cli.WriteJSON(a.stdout, doc)
+	} else {
+		_, err = fmt.Fprintf(a.stdout, "signed again: %s\n", cmp.Or(strings.Join(doc.Signed, ", "), "nothing"))
 	}
-	_, err := fmt.Fprintf(a.stdout, "signed again: %s\n", strings.Join(doc.Signed, ", "))
+	if err == nil && len(state.Faults) > 0 {
+		err = cli.Fail(unbelieved, "%s not signed again", cli.Count(int64(len(state.Faults)), "document"))
+	}
 	return err
 }
+
+// unbelieved is what to do when a document cannot be believed, for instance because the key that alone had signed it was
+// revoked.
+const unbelieved = "if you revoked the key that signed it, publish a config or overrides that you know, with --replace"
 
 // days shows an age for people.
 func days(d time.Duration) string {

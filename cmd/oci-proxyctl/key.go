@@ -16,12 +16,14 @@ func (a *app) key() *cobra.Command {
 	return cli.Group(&cobra.Command{
 		Use:   "key",
 		Short: "Make keys for probes and records",
-		Long: `key makes and shows the ed25519 keys with which operators sign probe requests and records.
+		Long: `key makes and shows the ed25519 keys with which operators sign probe requests, records, and what
+config publishes.
 
 The private key is a file. It stays with the person or job that signs. The public key is a line of
 text. It goes into configs, and to those who verify records.`,
 		Example: `  oci-proxyctl key new probe.key
-  oci-proxyctl key show probe.key`,
+  oci-proxyctl key show probe.key
+  oci-proxyctl key new root.key --output json | jq -r .public`,
 	}, a.keyNew(), a.keyShow())
 }
 
@@ -93,7 +95,7 @@ func (a *app) writeKey(file string, private ed25519.PrivateKey, made bool) error
 	}
 	_, err := fmt.Fprintf(a.stdout, `
 %[1]s has the private key. Keep it secret: give it only to the commands that sign, which are
-oci-proxyctl probe --identity and oci-proxyctl store admit --sign-with.
+oci-proxyctl probe --identity, oci-proxyctl store admit --sign-with, and those with --key.
 
 To let a server accept probes of this key, add the public key to its config, with a name of yours:
   probe:
@@ -101,6 +103,7 @@ To let a server accept probes of this key, add the public key to its config, wit
       - {name: ops, key: %[2]q}
 To let somebody verify records of this key, give them the public key:
   oci-proxyctl record verify FILE --trust %[2]s
+To publish configs or overrides with this key, or to trust it as a root key: docs/publication.md.
 `, file, doc.Public)
 	return err
 }

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -25,6 +28,14 @@ type replaying struct {
 	month                             float64
 	blob                              optionalSize
 	limits                            replay.Limits
+	feeds                             []string // names of the new config's feeds, with --seed
+	warnings                          []string // that were printed; the report has them too
+}
+
+// warn prints a warning, and keeps it for the report: who reads a comment on a pull request does not see stderr.
+func (how *replaying) warn(a *app, format string, args ...any) {
+	how.warnings = append(how.warnings, fmt.Sprintf(format, args...))
+	a.warn("%s", how.warnings[len(how.warnings)-1])
 }
 
 func (a *app) replay() *cobra.Command {
@@ -131,13 +142,15 @@ func (a *app) runReplay(ctx context.Context, how *replaying, logs []string) erro
 	ended := readAll(ctx, a, reader, logs, run)
 	end()
 	doc := newReplayed(how, at, reader.Stats(), run.Report(), ended)
-	if doc.Requests == 0 && ended == nil {
-		a.warnReplay(doc)
-		return cli.Fail("replay needs GET requests of blobs and manifests: is --log-format right?",
+	passed := ended != nil || doc.judge(how.limits)
+	doc.warn(how, a)
+	switch {
+	case doc.Requests == 0 && ended != nil:
+		return ended // a report of nothing would only hide it
+	case doc.Requests == 0:
+		return cli.Fail("replay needs GET requests for blobs and manifests: is it the right log, and is --log-format right?",
 			"%s: no request to decide in %s", strings.Join(logs, ", "), cli.Count(doc.Lines.Read, "line"))
 	}
-	passed := ended != nil || doc.Judge(how.limits)
-	a.warnReplay(doc)
 	switch a.format {
 	case cli.JSON:
 		err = cli.WriteJSON(a.stdout, doc)
@@ -155,7 +168,14 @@ func (a *app) runReplay(ctx context.Context, how *replaying, logs []string) erro
 func readAll(ctx context.Context, a *app, reader *accesslog.Reader, logs []string, run *replay.Replay) error {
 	for _, file := range logs {
 		err := reader.ReadFile(ctx, file, a.stdin, func(r *accesslog.Record) error { run.Add(r); return nil })
-		if err != nil {
+		switch {
+		case errors.Is(err, syscall.EISDIR):
+			return cli.Fail("name the files in it", "%w", err)
+		case errors.Is(err, fs.ErrNotExist):
+			return cli.Fail("name the logs that exist, or - for stdin", "%w", err)
+		case errors.Is(err, io.ErrUnexpectedEOF):
+			return cli.Fail("the log is cut off, or still being written: get it again; no limit was judged", "%w", err)
+		case err != nil:
 			return err
 		}
 	}

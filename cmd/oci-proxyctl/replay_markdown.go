@@ -24,11 +24,19 @@ func (d *replayed) writeMarkdown(w io.Writer) error {
 	}
 	fmt.Fprintf(out, "### Replay: %s\n\n%s\n\n", verdict, inMarkdown(d.headline()))
 	for _, g := range d.Gates {
+		text := inMarkdown(d.gate(&g))
 		if !g.Passed {
-			fmt.Fprintf(out, "- **%s**\n", inMarkdown(d.gate(&g)))
+			text = "**" + text + "**"
 		}
+		fmt.Fprintf(out, "- %s\n", text)
 	}
-	writeRows(out, []string{"", ""}, d.summary())
+	for _, text := range d.Warnings {
+		fmt.Fprintf(out, "- warning: %s\n", inMarkdown(text))
+	}
+	if len(d.Gates)+len(d.Warnings) > 0 {
+		out.WriteString("\n") // or the table would be a part of the list
+	}
+	writeRows(out, []string{"", "old → new"}, d.summary())
 	if len(d.Changes) > 0 {
 		fmt.Fprintf(out, "\nChanged: %s\n", inMarkdown(strings.Join(d.changes(), "; ")))
 	}

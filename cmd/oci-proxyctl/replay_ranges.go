@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"reflect"
@@ -32,7 +33,10 @@ func (a *app) locate(ctx context.Context, how *replaying, cfg *config.Config, sa
 	defer transport.CloseIdleConnections()
 	use := cfg.Ranges
 	if how.seed != "" {
-		use.Seed, use.Cache = how.seed, ""
+		use.Seed, use.Cache, how.feeds = how.seed, "", nil
+		for _, f := range use.Feeds {
+			how.feeds = append(how.feeds, cmp.Or(f.Cloud, string(f.Provider)))
+		}
 	}
 	r, err := ranges.New(use, cfg.Map(), ranges.Options{Client: &http.Client{Transport: transport}, Timeout: how.feedTimeout})
 	if err != nil {
@@ -52,10 +56,10 @@ func (a *app) locate(ctx context.Context, how *replaying, cfg *config.Config, sa
 		if why == "" {
 			why = "it has no file in " + use.Seed
 		}
-		a.warn("feed %s: %s", f.Name, cli.OneLine(strings.TrimSpace(why)))
+		how.warn(a, "feed %s: %s", f.Name, cli.OneLine(strings.TrimSpace(why)))
 	}
 	if len(missing) > 0 {
-		a.warn("the clients of %s count as unknown; oci-proxyctl ranges fetch DIR gets feeds for --seed DIR", cli.Count(int64(len(missing)), "feed"))
+		how.warn(a, "the clients of %s count as unknown; oci-proxyctl ranges fetch DIR gets feeds for --seed DIR", cli.Count(int64(len(missing)), "feed"))
 	}
 	return &located{cfg, r}, nil
 }

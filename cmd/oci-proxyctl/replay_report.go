@@ -2,10 +2,14 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"math"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -25,6 +29,8 @@ type replayed struct {
 	Lines logLines  `json:"lines"`
 	// Incomplete says why the end of the logs was not read. Then no limit is judged.
 	Incomplete string `json:"incomplete,omitempty"`
+	// Warnings say what makes the result less certain.
+	Warnings []string `json:"warnings"`
 	*replay.Report
 	// Explain has a command for each kind of move.
 	Explain []explained `json:"explain"`
@@ -51,26 +57,51 @@ func newReplayed(how *replaying, at time.Time, s *accesslog.Stats, r *replay.Rep
 		Old: how.old, New: how.next, At: at.UTC(), Report: r, Explain: []explained{},
 		Lines: logLines{Read: s.Lines, Other: s.Other, Malformed: s.Malformed, Faults: s.Faults, Formats: s.Formats},
 	}
-	if ended != nil {
+	switch {
+	case errors.Is(ended, context.Canceled):
+		doc.Incomplete = "interrupted"
+	case ended != nil:
 		doc.Incomplete = cli.OneLine(ended.Error())
 	}
 	if doc.Lines.Faults == nil {
 		doc.Lines.Faults = []accesslog.Fault{}
 	}
-	seen := map[[2]string]bool{}
+	seen, feeds := map[[2]string]bool{}, how.feedFlags()
 	for _, m := range r.Moves {
 		kind := [2]string{m.From, m.To}
 		if seen[kind] || !m.Example.Address.IsValid() {
 			continue
 		}
 		seen[kind] = true
-		command := []string{"oci-proxy", "explain", "--config", quoted(how.next), "--ip", m.Example.Address.String()}
+		command := slices.Concat([]string{"oci-proxy", "explain", "--config", quoted(how.next)}, feeds,
+			[]string{"--ip", m.Example.Address.String()})
 		if m.Example.Host != "" {
 			command = append(command, "--host", m.Example.Host)
 		}
-		doc.Explain = append(doc.Explain, explained{m.From, m.To, strings.Join(append(command, m.Example.Path), " ")})
+		// Without a path explain assumes what replay assumes: a blob that every candidate holds.
+		if !strings.Contains(m.Example.Path, "/blobs/") || m.From == replay.DeniedName || m.To == replay.DeniedName {
+			command = append(command, m.Example.Path)
+		}
+		doc.Explain = append(doc.Explain, explained{m.From, m.To, strings.Join(command, " ")})
 	}
 	return doc
+}
+
+// feedFlags lets explain locate clients by the same files as this run.
+func (how *replaying) feedFlags() (flags []string) {
+	if how.seed == "" {
+		return nil
+	}
+	for _, name := range how.feeds {
+		for _, ending := range []string{"", ".json", ".csv"} { // as ranges.seed looks for them
+			file := filepath.Join(how.seed, name+ending)
+			if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() {
+				flags = append(flags, "--feed", quoted(name+"="+file))
+				break
+			}
+		}
+	}
+	return flags
 }
 
 // quoted returns text as one word of a shell.
@@ -86,28 +117,46 @@ func quoted(text string) string {
 // disagreement is the share of the log's decisions above which they are worth a warning.
 const disagreement = 0.1
 
-// warnReplay warns of what makes the result less certain.
-func (a *app) warnReplay(d *replayed) {
+// judge judges the limits. When many lines could not be read, the rest says little, and no limit is kept.
+func (d *replayed) judge(l replay.Limits) (passed bool) {
+	passed = d.Judge(l)
+	if float64(d.Lines.Malformed) <= disagreement*float64(d.Lines.Read) {
+		return passed
+	}
+	for i := range d.Gates {
+		d.Gates[i].Passed, d.Gates[i].Why = false, "more than a tenth of the lines could not be read"
+	}
+	return len(d.Gates) == 0
+}
+
+// warn warns of what makes the result less certain.
+func (d *replayed) warn(how *replaying, a *app) {
 	if d.Lines.Malformed > 0 {
 		for _, f := range d.Lines.Faults {
-			a.warn("%s", cli.OneLine(f.String()))
+			how.warn(a, "%s", cli.OneLine(f.String()))
 		}
-		a.warn("%s of %s left out: not readable", humanize.Comma(d.Lines.Malformed), cli.Count(d.Lines.Read, "line"))
+		how.warn(a, "%s of %s left out: not readable", humanize.Comma(d.Lines.Malformed), cli.Count(d.Lines.Read, "line"))
+	}
+	if d.Hours.Gaps() && how.month == 0 {
+		how.warn(a, "only %s of %s from the first request to the last have a request: with gaps, or a wrong clock, "+
+			"the costs of a month are too low; --month-requests says how many requests a month has",
+			humanize.Comma(d.Hours.Busy), cli.Count(d.Hours.All, "hour"))
 	}
 	if len(d.Lines.Formats) > 1 {
 		var all []string
 		for _, f := range slices.Sorted(maps.Keys(d.Lines.Formats)) {
 			all = append(all, string(f))
 		}
-		a.warn("the logs have several formats (%s): a request that is in two of them counts twice", strings.Join(all, ", "))
+		how.warn(a, "the logs have several formats (%s): a request that is in two of them counts twice", strings.Join(all, ", "))
 	}
 	if all := d.Log.Same + d.Log.Differ; d.Log.Differ > int64(disagreement*float64(all)) {
-		a.warn("%s of the decisions in the log are not those of %s%s: was it another config, or was a candidate out of service?",
+		how.warn(a, "%s of the decisions in the log are not those of %s%s: was it another config, or was a candidate out of service?",
 			percent(float64(d.Log.Differ)/float64(all)), d.Old, d.reasons())
 	}
 	if d.Requests > 0 && d.Unsized > 0 {
-		a.warn("the log has no size for %s of blobs: their bytes and costs do not count; --blob-size gives them a size", cli.Count(d.Unsized, "request"))
+		how.warn(a, "the log has no size for %s of blobs: their bytes and costs do not count; --blob-size gives them a size", cli.Count(d.Unsized, "request"))
 	}
+	d.Warnings = append([]string{}, how.warnings...)
 }
 
 // reasons lists the log's reasons for other decisions: " (absent 3, retried 1)".
@@ -180,9 +229,9 @@ func (d *replayed) changes() []string {
 
 func (d *replayed) gate(g *replay.Gate) string {
 	if g.Passed {
-		return "--" + g.Name + ": passed"
+		return fmt.Sprintf("--%s: passed: %s, the limit is %s", g.Name, g.Show(g.Value), g.Show(g.Limit))
 	}
-	return "--" + g.Name + ": exceeded: " + g.Why
+	return "--" + g.Name + ": failed: " + g.Why
 }
 
 // headline says what was compared, and on what.
@@ -192,7 +241,7 @@ func (d *replayed) headline() string {
 		text += ", " + size(d.Bytes)
 	}
 	if !d.From.IsZero() {
-		text += fmt.Sprintf(", from %s to %s", d.From.UTC().Format(time.DateTime), d.To.UTC().Format(time.DateTime))
+		text += fmt.Sprintf(", from %s to %s UTC", d.From.UTC().Format(time.DateTime), d.To.UTC().Format(time.DateTime))
 	}
 	if d.Incomplete != "" {
 		text += ", incomplete: " + d.Incomplete
@@ -221,9 +270,17 @@ func (d *replayed) cost() string {
 		return "not known: the log has no sizes of blobs; see --blob-size"
 	case d.Cost.Month == nil:
 		return fmt.Sprintf("%s → %s for these requests (%s); the log is too short to tell of a month: see --month-requests",
-			usd(d.Cost.Old), usd(d.Cost.New), signed(d.Cost.Change))
+			usd(d.Cost.Old), usd(d.Cost.New), d.growth())
 	}
-	return fmt.Sprintf("%s → %s a month (%s)", usd(d.Cost.Month.Old), usd(d.Cost.Month.New), signed(d.Cost.Change))
+	return fmt.Sprintf("%s → %s a month (%s)", usd(d.Cost.Month.Old), usd(d.Cost.Month.New), d.growth())
+}
+
+// growth is the relative change of the cost.
+func (d *replayed) growth() string {
+	if d.Cost.Old == 0 && d.Cost.New > 0 {
+		return "nothing was paid before"
+	}
+	return signed(d.Cost.Change)
 }
 
 func choiceText(all []replay.Choice, what string) string {

@@ -114,7 +114,7 @@ func (a *app) load(file string) (*config.Config, error) {
 	}
 	cfg, err := config.Load(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, cli.Fail("name a file that exists with --config or OCI_PROXY_CONFIG", "%w", err)
+		return nil, cli.Fail("name a file that exists: as FILE, or with --config or OCI_PROXY_CONFIG", "%w", err)
 	}
 	return cfg, err
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -25,6 +26,9 @@ func (r *Reader) ReadFile(ctx context.Context, file string, stdin io.Reader, eac
 			return err
 		}
 		defer func() { _ = f.Close() }() // opened for reading only
+		if info, err := f.Stat(); err == nil && info.IsDir() {
+			return fmt.Errorf("read %s: %w", file, syscall.EISDIR)
+		}
 		in, name = f, file
 	}
 	plain, done, err := expand(&counted{in, &r.stats.Bytes})

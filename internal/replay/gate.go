@@ -19,24 +19,34 @@ type Gate struct {
 	Why string `json:"why,omitempty"`
 }
 
+// Show writes a value or limit of the gate for people.
+func (g *Gate) Show(v float64) string {
+	switch g.Name {
+	case "max-moved":
+		return fmt.Sprintf("%.4g%%", v*100)
+	case "max-cost":
+		return fmt.Sprintf("%+.4g%%", v*100)
+	}
+	return fmt.Sprintf("%+.4g ms", v)
+}
+
 // Judge adds a gate for each limit to the report, and reports whether all of them passed. A gate that cannot be judged
 // did not pass.
 func (r *Report) Judge(l Limits) bool {
 	passed := true
-	add := func(name string, limit *float64, value float64, text func(float64) string) *Gate {
+	add := func(name string, limit *float64, value float64) *Gate {
 		if limit == nil {
 			return nil
 		}
 		g := Gate{Name: name, Limit: *limit, Value: value, Passed: value <= *limit+1e-12}
 		if !g.Passed {
-			g.Why = fmt.Sprintf("%s, and at most %s may be", text(value), text(*limit))
+			g.Why = fmt.Sprintf("%s, the limit is %s", g.Show(value), g.Show(*limit))
 		}
 		r.Gates = append(r.Gates, g)
 		return &r.Gates[len(r.Gates)-1]
 	}
-	percent := func(v float64) string { return fmt.Sprintf("%.4g%%", v*100) }
-	add("max-moved", l.Moved, r.Moved.Share, percent)
-	if g := add("max-cost", l.Cost, r.Cost.Change, func(v float64) string { return fmt.Sprintf("%+.4g%%", v*100) }); g != nil {
+	add("max-moved", l.Moved, r.Moved.Share)
+	if g := add("max-cost", l.Cost, r.Cost.Change); g != nil {
 		switch {
 		case !r.Cost.Known:
 			g.Passed, g.Why = false, "the log has no size of any blob, so no cost is known"
@@ -44,7 +54,7 @@ func (r *Report) Judge(l Limits) bool {
 			g.Passed, g.Why = false, "nothing was paid before, and the new config costs something"
 		}
 	}
-	add("max-rtt", l.RTT, r.RTT.Change, func(v float64) string { return fmt.Sprintf("%+.4g ms", v) })
+	add("max-rtt", l.RTT, r.RTT.Change)
 	for _, g := range r.Gates {
 		passed = passed && g.Passed
 	}

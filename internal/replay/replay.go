@@ -35,6 +35,8 @@ type Replay struct {
 	logged  logged
 	first   time.Time
 	last    time.Time
+	hours   map[int64]struct{} // since 1970, that have a request
+	hour    int64              // of the last request
 }
 
 // key is what requests are summed up by.
@@ -67,7 +69,7 @@ type cell struct {
 func New(opt Options) *Replay {
 	return &Replay{
 		opt: opt, all: newUnion(opt.Old.snap, opt.Next.snap),
-		index: map[place.Place]int32{}, cells: map[key]*cell{}, logged: newLogged(),
+		index: map[place.Place]int32{}, cells: map[key]*cell{}, logged: newLogged(), hours: map[int64]struct{}{},
 	}
 }
 
@@ -186,7 +188,14 @@ func (r *Replay) span(at time.Time) {
 	if at.After(r.last) {
 		r.last = at
 	}
+	if hour := at.Unix() / 3600; hour != r.hour && len(r.hours) < maxHours {
+		r.hour = hour
+		r.hours[hour] = struct{}{}
+	}
 }
+
+// maxHours bounds what a log with nonsense for times can fill. It is seven years.
+const maxHours = 1 << 16
 
 func (r *Replay) place(at place.Place) int32 {
 	i, ok := r.index[at]

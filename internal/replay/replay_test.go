@@ -105,6 +105,9 @@ func TestMoved(t *testing.T) {
 	if f := got.Cost.Month.Factor; math.Abs(f-730.5/2) > 1e-6 {
 		t.Errorf("the log fits %v times into a month", f)
 	}
+	if d := cmp.Diff(Hours{All: 3, Busy: 2}, got.Hours); d != "" || got.Hours.Gaps() || !(Hours{All: 3, Busy: 1}).Gaps() {
+		t.Errorf("hours %s", d)
+	}
 	if d := cmp.Diff([]string{"near: state active → off"}, got.Changes); d != "" {
 		t.Error(d)
 	}
@@ -237,12 +240,12 @@ func TestJudge(t *testing.T) {
 	}{
 		{Report{Moved: Moved{Share: 0.06}}, Limits{}, ""},
 		{Report{Moved: Moved{Share: 0.05}}, Limits{Moved: v(0.05)}, ""},
-		{Report{Moved: Moved{Share: 0.06}}, Limits{Moved: v(0.05)}, "6%, and at most 5% may be"},
-		{Report{Cost: Cost{Known: true, Old: 1, Change: 0.03}}, Limits{Cost: v(0.02)}, "+3%, and at most +2% may be"},
+		{Report{Moved: Moved{Share: 0.06}}, Limits{Moved: v(0.05)}, "6%, the limit is 5%"},
+		{Report{Cost: Cost{Known: true, Old: 1, Change: 0.03}}, Limits{Cost: v(0.02)}, "+3%, the limit is +2%"},
 		{Report{Cost: Cost{Known: true, Old: 1, Change: -0.5}}, Limits{Cost: v(0.02)}, ""},
 		{Report{}, Limits{Cost: v(0.02)}, "no size of any blob"},
 		{Report{Cost: Cost{Known: true, New: 5}}, Limits{Cost: v(0.02)}, "nothing was paid before"},
-		{Report{RTT: RTT{Change: 1.5}}, Limits{RTT: v(1)}, "+1.5 ms, and at most +1 ms may be"},
+		{Report{RTT: RTT{Change: 1.5}}, Limits{RTT: v(1)}, "+1.5 ms, the limit is +1 ms"},
 	} {
 		passed := test.report.Judge(test.limits)
 		why := ""

@@ -14,6 +14,7 @@ import (
 type Report struct {
 	From     time.Time `json:"from,omitzero"` // of the requests in the log
 	To       time.Time `json:"to,omitzero"`
+	Hours    Hours     `json:"hours"`
 	Requests int64     `json:"requests"` // that were decided: GETs of blobs and manifests
 	Bytes    int64     `json:"bytes"`    // of their blobs, as far as known
 	Unsized  int64     `json:"unsized"`  // requests for blobs of which no size is known
@@ -34,6 +35,15 @@ type Report struct {
 	Changes []string `json:"changes"`
 	Gates   []Gate   `json:"gates"`
 }
+
+// Hours says how much of its time a log covers.
+type Hours struct {
+	All  int64 `json:"all"`  // from the first request to the last one, begun ones included
+	Busy int64 `json:"busy"` // that have a request
+}
+
+// Gaps reports whether more than half of the hours have no request: logs are missing between, or a clock was wrong.
+func (h Hours) Gaps() bool { return 2*h.Busy < h.All }
 
 // Moved is the traffic that goes elsewhere.
 type Moved struct {
@@ -155,6 +165,9 @@ func (r *Replay) Report() *Report {
 	out.Cost = r.cost(&sum)
 	out.Lost, out.Gained = r.choices(choices[lost]), r.choices(choices[gained])
 	out.Log = r.logged.report()
+	if len(r.hours) > 0 {
+		out.Hours = Hours{All: r.last.Unix()/3600 - r.first.Unix()/3600 + 1, Busy: int64(len(r.hours))}
+	}
 	return out
 }
 
