@@ -355,22 +355,25 @@ func TestOverridesFromTheStart(t *testing.T) {
 	})
 }
 
-// Overrides that cannot be followed, because a file of the config is broken, are tried again soon.
-func TestOverridesWithABrokenFile(t *testing.T) {
-	matrix := t.TempDir() + "/latency.csv"
+// Overrides do not wait until the files that the config names are repaired: what was read with the config stays in use.
+func TestOverridesWithBrokenFiles(t *testing.T) {
+	dir := t.TempDir()
+	matrix, signed, cert := dir+"/latency.csv", dir+"/signed.json", dir+"/cert.pem"
 	write(t, matrix, "aws/us-east-1,gcp/us-east4,3.5\n")
+	write(t, signed, envelopeOf("e30="))
+	certificateFor(t, dir, 1)
 	overridden(t, nil, func(t *testing.T, w *overriddenWorld) {
-		write(t, matrix, "nonsense")
+		for _, file := range []string{matrix, signed, cert} {
+			write(t, file, "nonsense")
+		}
 		w.override(offVA())
-		if got := w.to(); got != "va" || !strings.Contains(w.log.String(), "they are not followed yet") {
+		if got := w.to(); got != "cdn" {
 			t.Errorf("to %s:\n%s", got, w.log.String())
 		}
-		write(t, matrix, "aws/us-east-1,gcp/us-east4,3.5\n")
-		w.pass(returnCheck + time.Second)
-		if got := w.to(); got != "cdn" {
-			t.Errorf("after the repair: to %s", got)
+		if is := w.wiring.Load().named; len(is.latency) != 1 || is.signed == nil || is.certs == nil {
+			t.Errorf("what the files held is gone: %+v", is)
 		}
-	}, "deny:", "route: {latency: "+matrix+"}\ndeny:")
+	}, "deny:", "route: {latency: "+matrix+"}\nendpoints: {signed: "+signed+"}\ntls: {cert: "+cert+", key: "+dir+"/key.pem}\ndeny:")
 }
 
 func write(t *testing.T, file, text string) {

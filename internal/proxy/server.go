@@ -143,7 +143,7 @@ func New(opt Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	w, err := s.build(cfg, nil)
+	w, err := s.wire(cfg, nil)
 	if err != nil {
 		s.Close()
 		return nil, err
