@@ -413,8 +413,8 @@ func (f *Flow) Count(size int64, cents float64) {
 // counter of integers would overflow and restart below its value, and a counter of floats would stop growing.
 func (f *Flow) Carry(size int64, cents float64) {
 	if size > 0 && size <= oci.MaxBlob {
+		f.cost.Add(float64(size) / 1e9 * cents / 100) // first: when the bytes are seen, their cost is there
 		f.bytes.Add(float64(size))
-		f.cost.Add(float64(size) / 1e9 * cents / 100)
 	}
 }
 
