@@ -69,7 +69,7 @@ func (w *overriddenWorld) RoundTrip(r *http.Request) (*http.Response, error) {
 		rec.WriteHeader(http.StatusInternalServerError)
 	case fault == "401":
 		rec.WriteHeader(http.StatusUnauthorized)
-	case strings.Contains(r.URL.Path, existence.Nowhere):
+	case strings.Contains(r.URL.Path, existence.Nowhere) && fault != "yes to all":
 		rec.WriteHeader(http.StatusNotFound)
 	case strings.Contains(r.URL.Path, "/manifests/"):
 		if fault != "no digest" {
@@ -204,6 +204,13 @@ func TestStoreOff(t *testing.T) {
 		}
 		if e := w.explain(awsClient, ""); len(e.Overrides) != 1 || !strings.Contains(strings.Join(e.Notes, "\n"), "va is "+off) {
 			t.Errorf("explain: %+v", e)
+		}
+		rw := httptest.NewRecorder()
+		w.AdminHandler().ServeHTTP(rw, httptest.NewRequest(http.MethodGet, "http://127.0.0.1/explain?format=text&ip="+awsClient, nil))
+		for _, line := range []string{"note     va is " + off + "\n", off + " ("} {
+			if !strings.Contains(rw.Body.String(), line) {
+				t.Errorf("explain as text has no %q:\n%s", line, rw.Body)
+			}
 		}
 		if got, want := w.metric("ociproxy_override"), `ociproxy_override_info{action="off",by="alice",candidate="va",id="x1"} 1`+"\n"+
 			`ociproxy_override_until_timestamp_seconds{id="x1"} 9.46692001e+08`; got != want {
