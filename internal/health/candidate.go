@@ -47,7 +47,7 @@ type candidate struct {
 	verdict moment // time of the last verdict
 	failed  moment // when it began to fail
 	jitter  float64
-	sterile int  // turns in a row without an object to probe with
+	sterile int // turns in a row without an object to probe with
 	turn    int // what the next probe reads; see choose
 	kept    Object
 	hasKept bool
