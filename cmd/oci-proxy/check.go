@@ -109,7 +109,7 @@ type checking struct{ print, live, noFiles bool }
 
 func (a *app) runCheck(ctx context.Context, file string, from published, how checking, opts check.Options) error {
 	var snap *route.Snapshot
-	cfg, err := a.read(ctx, file, &from)
+	cfg, _, err := a.read(ctx, file, &from)
 	if err == nil {
 		snap, err = usable.Check(cfg, !how.noFiles)
 	}

@@ -11,14 +11,16 @@ import (
 
 	"ociproxy/internal/cli"
 	"ociproxy/internal/config"
+	"ociproxy/internal/publication"
 )
 
-// read is load for commands to which --config may give the URL of a publication.
-func (a *app) read(ctx context.Context, file string, p *published) (*config.Config, error) {
+// read is load for commands to which --config may give the URL of a publication. A publication may have overrides.
+func (a *app) read(ctx context.Context, file string, p *published) (*config.Config, *publication.Overrides, error) {
 	if isURL(file) {
 		return a.readPublished(ctx, p, file)
 	}
-	return a.load(file)
+	cfg, err := a.load(file)
+	return cfg, nil, err
 }
 
 // load reads the config file ("-" is stdin). If the config has faults, the error is a *config.Errors with all of

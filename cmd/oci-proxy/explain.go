@@ -87,14 +87,14 @@ func (a *app) runExplain(ctx context.Context, e explanations, path string) error
 	if e.file == "-" {
 		return cli.Usage("give the config as a file", "explain does not read the config from stdin")
 	}
-	cfg, err := a.read(ctx, e.file, &e.from)
+	cfg, overrides, err := a.read(ctx, e.file, &e.from)
 	if err != nil {
 		return a.invalid(err)
 	}
 	if err := giveFeeds(cfg, e.feeds); err != nil {
 		return err
 	}
-	server, err := proxy.New(proxy.Options{Config: cfg, Env: a.env, Version: thisBuild().Version})
+	server, err := proxy.New(proxy.Options{Config: cfg, Overrides: overrides, Env: a.env, Version: thisBuild().Version})
 	if err != nil {
 		return err
 	}

@@ -117,7 +117,7 @@ func (a *app) startPublished(ctx context.Context, how *starting) (*proxy.Server,
 		why = errors.New("nothing was published to the ring " + opt.Ring)
 	}
 	server, none := a.fallBack(ctx, how, why)
-	if none == nil {
+	if server != nil {
 		return server, nil
 	}
 	why = errors.Join(why, none)
@@ -148,15 +148,15 @@ func (a *app) startOn(ctx context.Context, how *starting, c *follow.Config) (*pr
 	return server, err
 }
 
-// readPublished returns the configuration that is published, for commands that do not serve.
-func (a *app) readPublished(ctx context.Context, p *published, url string) (*config.Config, error) {
+// readPublished returns the configuration that is published and its overrides, for commands that do not serve.
+func (a *app) readPublished(ctx context.Context, p *published, url string) (*config.Config, *publication.Overrides, error) {
 	opt, err := p.options(url)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	follower, err := follow.New(opt)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	choice, why := follower.Start(ctx)
 	if len(choice) == 0 {
@@ -165,7 +165,7 @@ func (a *app) readPublished(ctx context.Context, p *published, url string) (*con
 		}
 	}
 	if len(choice) == 0 {
-		return nil, cli.Fail("check --config, --deployment, --ring and --config-key, and what oci-proxyctl config status says", "read the published config: %w", why)
+		return nil, nil, cli.Fail("check --config, --deployment, --ring and --config-key, and what oci-proxyctl config status says", "read the published config: %w", why)
 	}
 	if why != nil {
 		fmt.Fprintf(a.stderr, "warning: %v\n", why)
@@ -174,7 +174,7 @@ func (a *app) readPublished(ctx context.Context, p *published, url string) (*con
 	if err == nil {
 		cfg.DefaultSeed(a.env(config.SeedVariable))
 	}
-	return cfg, err
+	return cfg, follower.Overrides(), err
 }
 
 // offerFile makes a file that was not published what the publication's follower loads.

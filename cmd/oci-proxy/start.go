@@ -103,8 +103,8 @@ func greet(logger *slog.Logger, how *starting, cfg *config.Config, from *proxy.F
 	}
 }
 
-// fallBack starts on the first fallback that can be used. why is the reason why the config file was not used. The error
-// says why no fallback can be used.
+// fallBack starts on the first fallback that can be used. why is the reason why the config file was not used. Without a
+// server, the error says why no fallback can be used; nil: there is none.
 func (a *app) fallBack(ctx context.Context, how *starting, why error) (*proxy.Server, error) {
 	var faults []error
 	if how.follower != nil && !how.follower.Copies() {

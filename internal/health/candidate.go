@@ -47,8 +47,8 @@ type candidate struct {
 	verdict moment // time of the last verdict
 	failed  moment // when it began to fail
 	jitter  float64
-	sterile int  // turns in a row without an object to probe with
-	whole   bool // the next probe reads a complete object; false: a range
+	sterile int // turns in a row without an object to probe with
+	turn    int // what the next probe reads; see choose
 	kept    Object
 	hasKept bool
 	denied  bool // it did not have the object of the last probe
@@ -67,7 +67,6 @@ type candidate struct {
 type proven struct {
 	good, fails, blank int
 	ranges, resumes    bool // the good ones in a row read a range; from a position to the end
-	turn               int
 }
 
 // note counts a result.
@@ -79,14 +78,12 @@ func (p *proven) note(r result) {
 		p.ranges = p.ranges || r.kind == byteRange
 		p.resumes = p.resumes || r.kind == openRange
 	case fail:
-		*p = proven{fails: p.fails + 1, turn: p.turn}
-		return // it is repeated in the same way
+		*p = proven{fails: p.fails + 1}
 	case barren:
 		p.blank++
 	case neutral:
 		p.blank = 0
 	}
-	p.turn++
 }
 
 // outcome is what a probe says about a candidate.

@@ -146,7 +146,7 @@ func TestFaults(t *testing.T) {
 				if strings.HasPrefix(tt.says, "no ") {
 					m.opt.FirstByte, m.opt.Timeout = 100*time.Millisecond, 200*time.Millisecond
 				}
-				r := m.probe(t.Context(), store(srv.URL), kind == wholeObject, Object{})
+				r := m.probe(t.Context(), store(srv.URL), turnOf(kind == wholeObject), Object{})
 				expect(t, r, tt.want, tt.says)
 				if r.missing != (tt.name == "403" || tt.name == "404" || tt.name == "410") {
 					t.Errorf("missing = %v", r.missing)

@@ -76,7 +76,7 @@ func (m *Monitor) SetTargets(targets []Target) *View {
 			c = m.newCandidate(now)
 		}
 		if t.Prove && !c.Prove {
-			c.proven = proven{}
+			c.proven, c.turn = proven{}, wholeTurn
 		}
 		c.Target = t
 		v.list[i], names[t.Name] = c, c
@@ -90,7 +90,7 @@ func (m *Monitor) SetTargets(targets []Target) *View {
 }
 
 func (m *Monitor) newCandidate(now moment) *candidate {
-	c := &candidate{since: time.Now(), last: now, jitter: rand.Float64(), whole: rand.IntN(2) == 0}
+	c := &candidate{since: time.Now(), last: now, jitter: rand.Float64(), turn: rand.IntN(turns)}
 	c.seen.Store(-1)
 	if m.started {
 		c.standing = joining
@@ -237,7 +237,7 @@ func (m *Monitor) launch(ctx context.Context, c *candidate) {
 	c.running, c.prompt = true, false
 	c.suspect.Store(false)
 	m.flying++
-	epoch, target, whole, kept, hasKept, turn := m.epoch, c.Target, c.whole, c.kept, c.hasKept, c.proven.turn
+	epoch, target, turn, kept, hasKept := m.epoch, c.Target, c.turn, c.kept, c.hasKept
 	if c.denied && (hasKept || target.Ping != "") {
 		// Objects that clients ask for need not exist. A client that asks for made-up objects must not permanently
 		// decide what this candidate is probed with.
@@ -248,12 +248,7 @@ func (m *Monitor) launch(ctx context.Context, c *candidate) {
 			kept = Object{}
 		}
 		begin := time.Now()
-		var r result
-		if target.Prove {
-			r = m.probeIn(ctx, &target, turn, kept)
-		} else {
-			r = m.probe(ctx, &target, whole, kept)
-		}
+		r := m.probe(ctx, &target, turn, kept)
 		m.finish(ctx, c, epoch, target.Prove, r, begin)
 	})
 }

@@ -28,26 +28,30 @@ type result struct {
 	requested bool
 }
 
-// probe reads one object, or a part of one, and judges the answer.
-func (m *Monitor) probe(ctx context.Context, t *Target, whole bool, kept Object) result {
-	q, ok := choose(t, whole, kept)
-	if !ok {
-		return result{outcome: barren}
-	}
-	return m.judge(ctx, t, q)
-}
+// What probes read, in turn.
+const (
+	wholeTurn = iota
+	rangeTurn
+	resumeTurn
+	turns
+)
 
-// probeIn is probe for a target that asks for a proof: what it reads depends on the turn.
-func (m *Monitor) probeIn(ctx context.Context, t *Target, turn int, kept Object) result {
-	q, ok := choose(t, turn%3 == 0, kept)
+// probe reads one object, or a part of one, and judges the answer.
+func (m *Monitor) probe(ctx context.Context, t *Target, turn int, kept Object) result {
+	q, ok := choose(t, turn == wholeTurn, kept)
 	if !ok {
 		return result{outcome: barren}
 	}
-	if turn%3 == 2 && q.kind == byteRange && q.object.Size != 0 {
+	if turn == resumeTurn && q.kind == byteRange && q.resumes(t) {
 		q = resumeOf(q.object)
 	}
 	return m.judge(ctx, t, q)
 }
+
+// resumes reports whether to read from a position to the end. A proof always does. Other probes do where clients depend
+// on it, which is not at registries, and where they know the position from which little is left: a server sends more of
+// a large rest than is read here.
+func (q *query) resumes(t *Target) bool { return t.Prove || !t.RangeOptional && q.object.Size > 0 }
 
 // judge makes the request of q and judges the answer.
 func (m *Monitor) judge(ctx context.Context, t *Target, q query) result {

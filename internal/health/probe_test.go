@@ -33,34 +33,34 @@ func TestConnectionFaults(t *testing.T) {
 	t.Run("down", func(t *testing.T) {
 		srv := httptest.NewServer(http.HandlerFunc(serve))
 		srv.Close()
-		expect(t, quick(nil).probe(t.Context(), store(srv.URL), true, Object{}), fail, "connection refused")
+		expect(t, quick(nil).probe(t.Context(), store(srv.URL), wholeTurn, Object{}), fail, "connection refused")
 	})
 	t.Run("TLS expired", func(t *testing.T) {
 		srv, client := expired(t)
-		expect(t, quick(client).probe(t.Context(), store(srv.URL), true, Object{}), fail, "certificate has expired")
+		expect(t, quick(client).probe(t.Context(), store(srv.URL), wholeTurn, Object{}), fail, "certificate has expired")
 	})
 	t.Run("TLS of an unknown authority", func(t *testing.T) {
 		srv := httptest.NewUnstartedServer(http.HandlerFunc(serve))
 		srv.Config.ErrorLog = quiet
 		srv.StartTLS()
 		defer srv.Close()
-		expect(t, quick(nil).probe(t.Context(), store(srv.URL), true, Object{}), fail, "unknown authority")
+		expect(t, quick(nil).probe(t.Context(), store(srv.URL), wholeTurn, Object{}), fail, "unknown authority")
 	})
 	dial := func(err error) *http.Client {
 		return &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return nil, err }}}
 	}
 	t.Run("no such host", func(t *testing.T) {
 		err := &net.DNSError{Err: "no such host", Name: "s0.example", IsNotFound: true}
-		expect(t, quick(dial(err)).probe(t.Context(), store("https://s0.example"), true, Object{}), fail, "no such host")
+		expect(t, quick(dial(err)).probe(t.Context(), store("https://s0.example"), wholeTurn, Object{}), fail, "no such host")
 	})
 	t.Run("out of file descriptors", func(t *testing.T) {
 		err := &net.OpError{Op: "dial", Err: os.NewSyscallError("socket", syscall.EMFILE)}
-		expect(t, quick(dial(err)).probe(t.Context(), store("https://s0.example"), true, Object{}), neutral, "too many open files")
+		expect(t, quick(dial(err)).probe(t.Context(), store("https://s0.example"), wholeTurn, Object{}), neutral, "too many open files")
 	})
 	t.Run("our quota", func(t *testing.T) {
 		target := store("https://s0.example")
 		target.Allow = func() bool { return false }
-		r := quick(dial(errors.New("asked"))).probe(t.Context(), target, true, Object{})
+		r := quick(dial(errors.New("asked"))).probe(t.Context(), target, wholeTurn, Object{})
 		expect(t, r, neutral, "quota")
 		if r.requested {
 			t.Error("a request was made")
@@ -71,7 +71,7 @@ func TestConnectionFaults(t *testing.T) {
 		defer srv.Close()
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		expect(t, quick(nil).probe(ctx, store(srv.URL), true, Object{}), neutral, "canceled")
+		expect(t, quick(nil).probe(ctx, store(srv.URL), wholeTurn, Object{}), neutral, "canceled")
 	})
 }
 
@@ -170,7 +170,7 @@ func TestRegistries(t *testing.T) {
 				return Object{URL: srv.URL + tt.path, Digest: sum(blob), Size: int64(len(blob))}, true
 			}
 			target.FollowRedirects, target.RangeOptional = true, true
-			expect(t, m.probe(t.Context(), target, tt.whole, Object{}), tt.want, tt.says)
+			expect(t, m.probe(t.Context(), target, turnOf(tt.whole), Object{}), tt.want, tt.says)
 		})
 	}
 	pings := []struct {
@@ -183,7 +183,7 @@ func TestRegistries(t *testing.T) {
 	}
 	for _, tt := range pings {
 		t.Run("ping"+strings.ReplaceAll(tt.path, "/", "-"), func(t *testing.T) {
-			r := m.probe(t.Context(), &Target{Ping: srv.URL + tt.path}, true, Object{})
+			r := m.probe(t.Context(), &Target{Ping: srv.URL + tt.path}, wholeTurn, Object{})
 			expect(t, r, tt.want, tt.says)
 			if r.missing {
 				t.Error("a ping has no object to be missing")
@@ -211,7 +211,7 @@ func TestWhatIsAsked(t *testing.T) {
 	target := store(srv.URL)
 	target.Accept = "application/vnd.oci.image.manifest.v1+json"
 	for i := range 200 {
-		if r := m.probe(t.Context(), target, i%2 == 0, Object{}); r.outcome != pass {
+		if r := m.probe(t.Context(), target, turnOf(i%2 == 0), Object{}); r.outcome != pass {
 			t.Fatal(r.err)
 		}
 	}
@@ -320,7 +320,7 @@ func TestUnusualObjects(t *testing.T) {
 			defer srv.Close()
 			tt.object.URL = srv.URL
 			target := &Target{Sample: func(int64) (Object, bool) { return tt.object, true }}
-			expect(t, quick(srv.Client()).probe(t.Context(), target, false, Object{}), tt.want, tt.says)
+			expect(t, quick(srv.Client()).probe(t.Context(), target, rangeTurn, Object{}), tt.want, tt.says)
 		})
 	}
 }

@@ -66,11 +66,11 @@ func TestProofReadsAsClientsThatResume(t *testing.T) {
 			}}
 			m := quick(srv.Client())
 			for turn, kind := range []queryKind{wholeObject, byteRange} {
-				if r := m.probeIn(t.Context(), target, turn, Object{}); r.outcome != pass || tt.size > 0 && r.kind != kind {
+				if r := m.probe(t.Context(), target, turn, Object{}); r.outcome != pass || tt.size > 0 && r.kind != kind {
 					t.Errorf("turn %d: %+v", turn, r)
 				}
 			}
-			r := m.probeIn(t.Context(), target, 2, Object{})
+			r := m.probe(t.Context(), target, 2, Object{})
 			if r.kind != openRange {
 				t.Errorf("kind %v", r.kind)
 			}
@@ -140,4 +140,37 @@ func TestProof(t *testing.T) {
 		m.mu.Unlock()
 		until(t, 3*time.Minute, func() bool { _, _, blank, _ := v.Proof(0); return blank >= 5 })
 	})
+}
+
+// A store that serves whole objects and ranges, and refuses clients that resume, is out after three turns and the
+// failures in a row, and comes back only after a resume was good. A registry need not serve parts.
+func TestResumesEject(t *testing.T) {
+	virtual(t, 3, func(t *testing.T, w *world, m *Monitor, v *View) {
+		list := targets(3)
+		list[1].RangeOptional = true
+		v = m.SetTargets(list)
+		elapse(20 * time.Minute)
+		w.set("no resumes", "s0", "s1")
+		until(t, turns*6*time.Minute+time.Minute, func() bool { return v.String() == "-++" }) // nobody is sent there: idle
+		elapse(time.Hour)
+		if got := v.String(); got != "-++" {
+			t.Errorf("an hour later: %s", got)
+		}
+		w.set("", "s0", "s1")
+		if took := until(t, 2*time.Minute, func() bool { return v.String() == "+++" }); took < 30*time.Second {
+			t.Errorf("back after %v", took)
+		}
+		m.mu.Lock()
+		v.list[2].seen.Store(int64(m.now()))
+		m.mu.Unlock()
+		w.set("no resumes", "s2")
+		until(t, turns*40*time.Second, func() bool { return v.String() == "++-" }) // a busy one
+	})
+}
+
+func turnOf(whole bool) int {
+	if whole {
+		return wholeTurn
+	}
+	return rangeTurn
 }

@@ -82,6 +82,6 @@ func (c *candidate) note(r result) {
 		c.kept, c.hasKept = r.object, true
 	}
 	if r.outcome != fail {
-		c.whole = !c.whole // a failed probe is repeated in the same way
+		c.turn = (c.turn + 1) % turns // a failed probe is repeated in the same way
 	}
 }

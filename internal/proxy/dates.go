@@ -46,7 +46,7 @@ func (s *Server) follow() {
 	if len(changed) == 0 && !overridden {
 		return
 	}
-	next, err := s.build(old.file, old)
+	next, err := s.build(old.file, old.named, old)
 	if err == nil {
 		err = s.publish(next)
 	}

@@ -151,6 +151,28 @@ func TestTagsThatCannotBeLookedUp(t *testing.T) {
 	}
 }
 
+// The canonical upstream has everything by definition: it is believed about tags even when it claims to have what cannot
+// exist.
+func TestTagsOfACanonicalThatHasEverything(t *testing.T) {
+	overridden(t, nil, func(t *testing.T, w *overriddenWorld) {
+		w.set("us.example", "yes to all")
+		w.tag("us.example", existence.Nowhere, existence.Nowhere)
+		w.tag("us.example", "v1", digest)
+		for range 2 {
+			if got := w.pull(awsClient, "v1"); got != 307 {
+				t.Fatal(got)
+			}
+			is := w.wiring.Load() // as keepWarm does for the others
+			w.checker.Keep(is.target(is.snapshot.Canonical, &somewhere), func() bool { return true })
+			w.pass(tagFresh)
+		}
+		w.tag("us.example", "v1", deniedDigest)
+		if got := w.pull(awsClient, "v1"); got != 403 {
+			t.Errorf("it moved to a denied digest: %d", got)
+		}
+	})
+}
+
 // The memory of tags has a bound.
 func TestTagMemory(t *testing.T) {
 	var m tagMemory

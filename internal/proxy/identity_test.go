@@ -217,7 +217,7 @@ func TestKeysComeWithAReload(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		next, err := w.server.build(cfg, w.server.wiring.Load())
+		next, err := w.server.wire(cfg, w.server.wiring.Load())
 		if err == nil {
 			err = w.server.publish(next)
 		}

@@ -48,7 +48,7 @@ func (s *Server) publicListener(l net.Listener, w *wiring) *listener.Listener {
 		Announces: w.address.Announces, Header: clientip.ReadProxyHeader,
 		Handshake: min(limits.ReadHeaderTimeout, limits.ReadTimeout, limits.WriteTimeout),
 	}
-	if w.certs != nil {
+	if w.named.certs != nil {
 		opt.TLS = s.tls(w)
 	}
 	return listener.New(l, opt)
@@ -96,10 +96,10 @@ func (s *Server) tls(w *wiring) *tls.Config {
 		NextProtos: []string{"h2", "http/1.1"},
 		// This uses the wiring in use, so that a renewed certificate is served without a restart.
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-			if c := s.wiring.Load().certs; c != nil {
+			if c := s.wiring.Load().named.certs; c != nil {
 				return c.cert, nil
 			}
-			return w.certs.cert, nil
+			return w.named.certs.cert, nil
 		},
 	}
 }

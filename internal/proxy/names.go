@@ -6,7 +6,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
 
-	"ociproxy/internal/config"
 	"ociproxy/internal/route"
 	"ociproxy/internal/snapshot"
 )
@@ -22,24 +21,21 @@ type registryName struct {
 // compileNames fills w.names, by host. It keeps a limiter whose rate did not change, so that a reload grants no
 // burst. When one name was split into two, only one of them keeps the limiter.
 func (s *Server) compileNames(w, old *wiring) error {
-	signed, err := signedList(w.cfg)
-	if err != nil {
+	var err error
+	if w.lists, err = listsFor(w.file, nil, w.named.signed); err != nil || len(w.cfg.Names) == 0 {
 		return err
 	}
-	if w.lists, err = listsFor(w.file, nil, signed); err != nil || len(w.cfg.Names) == 0 {
+	confined, err := snapshot.NamesOf(w.cfg, w.snapshot)
+	if err != nil {
 		return err
 	}
 	w.names = map[string]*registryName{}
 	taken := map[*rate.Limiter]bool{}
 	for i := range w.cfg.Names {
-		c, n := &w.cfg.Names[i], &registryName{}
-		if n.lists, err = listsFor(w.file, c, signed); err != nil {
+		c := &w.cfg.Names[i]
+		n := &registryName{confined: confined[c.Hosts[0]]}
+		if n.lists, err = listsFor(w.file, c, w.named.signed); err != nil {
 			return err
-		}
-		if c.Role == config.Direct {
-			if n.confined, err = w.snapshot.Confine(c.Candidates); err != nil {
-				return fmt.Errorf("a direct name has the candidate %w", err)
-			}
 		}
 		if c.MaxRPS > 0 {
 			n.limit = old.limiter(c.Hosts, rate.Limit(c.MaxRPS), taken)

@@ -27,7 +27,7 @@ func TestLimitsOfNamesAtAReload(t *testing.T) {
 	w := newWorld(t)
 	build := func(old *wiring, names string) *wiring {
 		t.Helper()
-		next, err := w.server.build(w.named(t, names), old)
+		next, err := w.server.wire(w.named(t, names), old)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -56,7 +56,7 @@ func TestLimitedNamesAreCounted(t *testing.T) {
 	w := newWorld(t)
 	publish := func(names string) {
 		t.Helper()
-		next, err := w.server.build(w.named(t, names), w.server.wiring.Load())
+		next, err := w.server.wire(w.named(t, names), w.server.wiring.Load())
 		if err == nil {
 			err = w.server.publish(next)
 		}

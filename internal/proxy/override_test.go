@@ -69,7 +69,7 @@ func (w *overriddenWorld) RoundTrip(r *http.Request) (*http.Response, error) {
 		rec.WriteHeader(http.StatusInternalServerError)
 	case fault == "401":
 		rec.WriteHeader(http.StatusUnauthorized)
-	case strings.Contains(r.URL.Path, existence.Nowhere):
+	case strings.Contains(r.URL.Path, existence.Nowhere) && fault != "yes to all":
 		rec.WriteHeader(http.StatusNotFound)
 	case strings.Contains(r.URL.Path, "/manifests/"):
 		if fault != "no digest" {
@@ -204,6 +204,13 @@ func TestStoreOff(t *testing.T) {
 		}
 		if e := w.explain(awsClient, ""); len(e.Overrides) != 1 || !strings.Contains(strings.Join(e.Notes, "\n"), "va is "+off) {
 			t.Errorf("explain: %+v", e)
+		}
+		rw := httptest.NewRecorder()
+		w.AdminHandler().ServeHTTP(rw, httptest.NewRequest(http.MethodGet, "http://127.0.0.1/explain?format=text&ip="+awsClient, nil))
+		for _, line := range []string{"note     va is " + off + "\n", off + " ("} {
+			if !strings.Contains(rw.Body.String(), line) {
+				t.Errorf("explain as text has no %q:\n%s", line, rw.Body)
+			}
 		}
 		if got, want := w.metric("ociproxy_override"), `ociproxy_override_info{action="off",by="alice",candidate="va",id="x1"} 1`+"\n"+
 			`ociproxy_override_until_timestamp_seconds{id="x1"} 9.46692001e+08`; got != want {
@@ -355,22 +362,25 @@ func TestOverridesFromTheStart(t *testing.T) {
 	})
 }
 
-// Overrides that cannot be followed, because a file of the config is broken, are tried again soon.
-func TestOverridesWithABrokenFile(t *testing.T) {
-	matrix := t.TempDir() + "/latency.csv"
+// Overrides do not wait until the files that the config names are repaired: what was read with the config stays in use.
+func TestOverridesWithBrokenFiles(t *testing.T) {
+	dir := t.TempDir()
+	matrix, signed, cert := dir+"/latency.csv", dir+"/signed.json", dir+"/cert.pem"
 	write(t, matrix, "aws/us-east-1,gcp/us-east4,3.5\n")
+	write(t, signed, envelopeOf("e30="))
+	certificateFor(t, dir, 1)
 	overridden(t, nil, func(t *testing.T, w *overriddenWorld) {
-		write(t, matrix, "nonsense")
+		for _, file := range []string{matrix, signed, cert} {
+			write(t, file, "nonsense")
+		}
 		w.override(offVA())
-		if got := w.to(); got != "va" || !strings.Contains(w.log.String(), "they are not followed yet") {
+		if got := w.to(); got != "cdn" {
 			t.Errorf("to %s:\n%s", got, w.log.String())
 		}
-		write(t, matrix, "aws/us-east-1,gcp/us-east4,3.5\n")
-		w.pass(returnCheck + time.Second)
-		if got := w.to(); got != "cdn" {
-			t.Errorf("after the repair: to %s", got)
+		if is := w.wiring.Load().named; len(is.latency) != 1 || is.signed == nil || is.certs == nil {
+			t.Errorf("what the files held is gone: %+v", is)
 		}
-	}, "deny:", "route: {latency: "+matrix+"}\ndeny:")
+	}, "deny:", "route: {latency: "+matrix+"}\nendpoints: {signed: "+signed+"}\ntls: {cert: "+cert+", key: "+dir+"/key.pem}\ndeny:")
 }
 
 func write(t *testing.T, file, text string) {

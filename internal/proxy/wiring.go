@@ -38,33 +38,63 @@ type wiring struct {
 	health   *health.View
 	live     *inventory.Live          // what the inventories say
 	doubts   *existence.Doubts        // where inventories were wrong
-	certs    *certificate             // nil: no TLS
 	names    map[string]*registryName // by host
 	probes   *probeid.Keys            // nil: probe identities are ignored
 	// deniedTags has the contents that no tag may point to; nil: every tag may be served.
 	deniedTags map[uint64]struct{}
 	lists      *published // what names that the config does not list publish
+	named      *named
+}
+
+// named is what the files hold that a configuration names. It is immutable. They are read when the configuration is
+// loaded, and not again for a date or an override: what must hold now does not wait until a broken file is repaired.
+type named struct {
+	latency route.Matrix
+	signed  *document    // nil: no signed list
+	certs   *certificate // nil: no TLS
+}
+
+// readNamed reads the files that cfg names, except the address ranges.
+func readNamed(cfg *config.Config) (*named, error) {
+	n := new(named)
+	var err error
+	if n.latency, err = snapshot.Latency(cfg); err != nil {
+		return nil, err
+	}
+	if n.signed, err = signedList(cfg); err != nil {
+		return nil, err
+	}
+	if cfg.TLS.Enabled() {
+		if n.certs, err = loadCertificate(cfg.TLS); err != nil {
+			return nil, err
+		}
+	}
+	return n, nil
+}
+
+// wire builds a wiring of cfg and of the files that it names.
+func (s *Server) wire(cfg *config.Config, old *wiring) (*wiring, error) {
+	files, err := readNamed(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return s.build(cfg, files, old)
 }
 
 // build makes a wiring of cfg at the present time. It carries over what did not change since old (address ranges, quotas).
-func (s *Server) build(cfg *config.Config, old *wiring) (*wiring, error) {
-	w := &wiring{file: cfg, present: s.at(cfg, time.Now())}
+func (s *Server) build(cfg *config.Config, files *named, old *wiring) (*wiring, error) {
+	w := &wiring{file: cfg, named: files, present: s.at(cfg, time.Now())}
 	w.cfg = w.present.config()
 	cfg = w.cfg
 	var err error
 	if w.address, err = clientip.New(cfg.Client.Rule()); err != nil {
 		return nil, fmt.Errorf("client: %w", err)
 	}
-	if w.snapshot, err = snapshot.With(cfg, w.present.change); err != nil {
+	if w.snapshot, err = snapshot.With(cfg, files.latency, w.present.change); err != nil {
 		return nil, err
 	}
 	if err = s.compileNames(w, old); err != nil {
 		return nil, err
-	}
-	if cfg.TLS.Enabled() {
-		if w.certs, err = loadCertificate(cfg.TLS); err != nil {
-			return nil, err
-		}
 	}
 	located := ranges.Options{Logger: s.log, Client: s.client}
 	if old != nil {
@@ -121,7 +151,7 @@ func (s *Server) reload() error {
 		return err
 	}
 	old := s.wiring.Load()
-	next, err := s.build(cfg, old)
+	next, err := s.wire(cfg, old)
 	if err != nil {
 		return misfit{err}
 	}

@@ -13,8 +13,9 @@ import (
 	"ociproxy/internal/route"
 )
 
-// loadMatrix reads the operator's round trips: lines of from,to,ms, with # comments.
-func loadMatrix(cfg *config.Config) (route.Matrix, error) {
+// Latency reads the operator's round trips, the file of route.latency: lines of from,to,ms, with # comments. Nil: cfg
+// names none.
+func Latency(cfg *config.Config) (route.Matrix, error) {
 	if cfg.Route.Latency == "" {
 		return nil, nil
 	}

@@ -12,15 +12,16 @@ import (
 // present time. Of reads the file that route.latency names. The error says which part
 // of the config cannot be used for routing.
 func Of(cfg *config.Config) (*route.Snapshot, error) {
-	return With(cfg, func(*route.Candidate) {})
-}
-
-// With is [Of] with candidates that change has changed. It may lower a rollout, and say why a candidate gets no client.
-func With(cfg *config.Config, change func(*route.Candidate)) (*route.Snapshot, error) {
-	matrix, err := loadMatrix(cfg)
+	matrix, err := Latency(cfg)
 	if err != nil {
 		return nil, err
 	}
+	return With(cfg, matrix, func(*route.Candidate) {})
+}
+
+// With is [Of] with the round trips of [Latency] and with candidates that change has changed. It may lower a rollout,
+// and say why a candidate gets no client. With reads no file.
+func With(cfg *config.Config, matrix route.Matrix, change func(*route.Candidate)) (*route.Snapshot, error) {
 	opt := route.Options{
 		Map: cfg.Map(), Location: cfg.Location, Matrix: matrix,
 		CostWeight: cfg.Route.CostWeight, MonthlyTB: cfg.Route.MonthlyTB,
