@@ -79,7 +79,7 @@ func TestRightsOfRoles(t *testing.T) {
 		ID: "x", Action: publication.Off, Candidate: "a", Why: "dead", By: "test", From: now, Until: now.Add(time.Hour),
 	}}
 	for user, may := range map[string]map[string]bool{
-		"ci":     {"publish": true, "audit": true},
+		"ci":     {"publish": true, "audit": true, "take and end a lease": true},
 		"oncall": {"override": true, "audit": true},
 	} {
 		b, err := store.Open(t.Context(), url, store.Options{Getenv: env(user)})
@@ -102,6 +102,13 @@ func TestRightsOfRoles(t *testing.T) {
 			},
 			"audit": func(*publish.State) error {
 				return (&publish.Audit{Bucket: b}).Append(t.Context(), publish.Entry{Action: "test", By: user})
+			},
+			"take and end a lease": func(*publish.State) error {
+				at, err := b.Put(t.Context(), "lease/rollout", store.Bytes([]byte("{}")), store.Header{}, "")
+				if err != nil {
+					return err
+				}
+				return b.Delete(t.Context(), "lease/rollout", at.Version)
 			},
 			"delete": func(*publish.State) error { return b.Delete(t.Context(), publication.KeysName, "") },
 		} {
