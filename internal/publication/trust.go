@@ -258,7 +258,7 @@ func Sign(ctx context.Context, with envelope.Signer, document interface{ Check()
 	if err := document.Check(); err != nil {
 		return nil, fmt.Errorf("sign: %w", err)
 	}
-	payload, err := json.MarshalIndent(document, "", "  ")
+	payload, err := json.Marshal(document) // without indents: key services bound what they sign
 	if err != nil {
 		return nil, fmt.Errorf("sign: %w", err)
 	}

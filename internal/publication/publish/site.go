@@ -418,7 +418,21 @@ func (s *Site) meta(generation uint64, now time.Time) publication.Meta {
 	return publication.Meta{Version: publication.Version, Deployment: s.Trust.Deployment, Generation: generation, SignedAt: now}
 }
 
+// maxHead bounds the JSON of a head. AWS KMS signs at most 4096 bytes, of which the type of the document takes some.
+const maxHead = 4000
+
+// shorten drops the oldest publications from a head that a key service would not sign. One stays, for a rollback.
+func shorten(h *publication.Head) {
+	for len(h.Previous) > 1 {
+		if text, err := json.Marshal(h); err != nil || len(text) <= maxHead {
+			return
+		}
+		h.Previous = h.Previous[:len(h.Previous)-1]
+	}
+}
+
 func (s *Site) head(ctx context.Context, st *State, with envelope.Signer, h *publication.Head) error {
+	shorten(h)
 	if err := s.swap(ctx, st, with, publication.HeadName(h.Ring), h); err != nil {
 		return err
 	}

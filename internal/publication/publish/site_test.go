@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"context"
 	"crypto/ed25519"
 	"errors"
 	"strings"
@@ -110,6 +111,43 @@ func TestRollbackOverSteps(t *testing.T) {
 		heads, err := s.Rollback(ctx, read(t, s), root, []string{"all"}, c.to, "me", "")
 		if err != nil || heads[0].SHA256 != publication.Hash([]byte(c.want)) {
 			t.Errorf("to %d: want %s, got %+v, %v", c.to, c.want, heads, err)
+		}
+	}
+}
+
+// counting is a signer that remembers the most bytes that it has signed.
+type counting struct {
+	envelope.Signer
+	most int
+}
+
+func (c *counting) Sign(ctx context.Context, data []byte) ([]byte, error) {
+	c.most = max(c.most, len(data))
+	return c.Signer.Sign(ctx, data)
+}
+
+// TestAKeyServiceSignsHeads: AWS KMS signs at most 4096 bytes. After many publications with reasons of usual length a
+// head still fits, and has a past of at least ten publications.
+func TestAKeyServiceSignsHeads(t *testing.T) {
+	s, root := open(t, t.TempDir()), &counting{Signer: signer('r')}
+	for range publication.MaxPrevious + 5 {
+		change := Change{Rings: []string{"canary"}, Content: []byte("a"), By: "ci@registry", Why: "rollout 20261130-074500, canary 5 %: #1234"}
+		heads, err := s.Publish(t.Context(), read(t, s), root, change)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h := heads[0]; h.Generation > 10 && len(h.Previous) < 10 {
+			t.Fatalf("generation %d has a past of %d publications", h.Generation, len(h.Previous))
+		}
+	}
+	if root.most > 4096 {
+		t.Errorf("it signs %d bytes", root.most)
+	}
+	long := strings.Repeat("a", 1000)
+	for range 3 {
+		heads, err := s.Publish(t.Context(), read(t, s), root, Change{Rings: []string{"canary"}, Content: []byte("a"), By: long, Why: long})
+		if err != nil || len(heads[0].Previous) == 0 {
+			t.Fatal(heads, err)
 		}
 	}
 }

@@ -110,6 +110,31 @@ the one in the annotation, and nothing checked it.
 {{- toJson $old -}}
 {{- end -}}
 
+{{- /*
+oci-proxy.published: the environment of a server that follows a publication, as a YAML list; [] for one that reads the
+ConfigMap. The ConfigMap of the release is the fallback of new pods: the check before the upgrade has read it.
+*/ -}}
+{{- define "oci-proxy.published" -}}
+{{- $p := .Values.publication -}}
+{{- $env := list -}}
+{{- if $p.url -}}
+{{- if not $p.deployment -}}
+{{- fail "publication.deployment is not set: give the name that oci-proxyctl config publish gets with --deployment" -}}
+{{- end -}}
+{{- if not $p.keys -}}
+{{- fail "publication.keys is empty: give the public root key; oci-proxyctl key show prints it" -}}
+{{- end -}}
+{{- $env = append $env (dict "name" "OCI_PROXY_DEPLOYMENT" "value" $p.deployment) -}}
+{{- $env = append $env (dict "name" "OCI_PROXY_RING" "value" $p.ring) -}}
+{{- $env = append $env (dict "name" "OCI_PROXY_CONFIG_KEYS" "value" (join "," $p.keys)) -}}
+{{- $env = append $env (dict "name" "OCI_PROXY_LAST_GOOD" "value" (ternary "/var/lib/oci-proxy" "/var/cache/oci-proxy/last-good" (not (empty $p.lastGood)))) -}}
+{{- $env = append $env (dict "name" "OCI_PROXY_CONFIG_FALLBACK" "value" "/etc/oci-proxy/config.yaml") -}}
+{{- else if or $p.deployment $p.keys $p.lastGood -}}
+{{- fail "publication.url is not set, so the other values of publication would do nothing: set it, or leave them out" -}}
+{{- end -}}
+{{- toYaml $env -}}
+{{- end -}}
+
 {{- define "oci-proxy.tls" -}}
 {{- if or .Values.tls.secretName (dig "tls" "cert" "" .Values.config) -}}true{{- end -}}
 {{- end -}}
