@@ -272,8 +272,11 @@ func (a *app) endOverrides(ctx context.Context, s *switching, action, none strin
 				continue
 			}
 			ended = append(ended, o)
-			if o.Candidate != "" && now.After(o.From) {
-				o.Until = now // it stays for a while, so that instances that start now let the candidate come back in steps
+			if o.Candidate != "" {
+				// It stays for a while, so that instances that start now let the candidate come back in steps.
+				if o.Until = now; !now.After(o.From) {
+					o.Until = o.From.Add(time.Second) // an override lasts longer than nothing
+				}
 				left = append(left, o)
 			}
 		}
