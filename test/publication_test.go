@@ -62,7 +62,7 @@ func TestPublication(t *testing.T) {
 	})
 	t.Logf("in use after %s", time.Since(published).Round(time.Millisecond))
 	waitHome(t, b, "https://example.org/1")
-	if a.Metric(t, "ociproxy_config_info", `generation="3"`, `ring="canary"`) != 1 {
+	if a.Metric(t, "ociproxy_config_info", `generation="3"`, `ring="canary"`, `deployment="prod"`) != 1 {
 		t.Error("the metric does not say generation 3")
 	}
 

@@ -38,7 +38,7 @@ func TestServeAPublication(t *testing.T) {
 		t.Errorf("it sends clients to %s", got)
 	}
 	using := func(text, generation string) func() bool {
-		want := `ociproxy_config_info{generation="` + generation + `",hash="` + publication.Hash([]byte(text)) + `",ring="canary"} 1`
+		want := `ociproxy_config_info{deployment="` + publicationtest.Deployment + `",generation="` + generation + `",hash="` + publication.Hash([]byte(text)) + `",ring="canary"} 1`
 		return func() bool {
 			_, _, body := i.ask(t, i.admin, "/metrics")
 			return strings.Contains(body, want)

@@ -64,7 +64,7 @@ type Metrics struct {
 	Relays *prometheus.CounterVec
 	// Limited counts requests that an upstream's maxRPS refused.
 	Limited *prometheus.CounterVec
-	// ConfigInfo is 1 for the hash, generation and ring of the configuration in use.
+	// ConfigInfo is 1 for the hash, generation, ring and deployment of the configuration in use.
 	ConfigInfo *prometheus.GaugeVec
 	// ConfigLoaded is the time when it was loaded, in Unix seconds.
 	ConfigLoaded prometheus.Gauge
@@ -152,7 +152,7 @@ func New(version string) *Metrics {
 	m.feedSeed = m.gaugeVec("ociproxy_feed_seed_timestamp_seconds", "When the file of each feed in ranges.seed was fetched, in use or not.", "feed")
 	m.feedUnplaced = m.gaugeVec("ociproxy_feed_unplaced_prefixes", "Prefixes of each feed whose region the map does not know.", "feed")
 	m.ConfigInfo = m.gaugeVec("ociproxy_config_info",
-		"1 for the SHA-256 of the configuration in use, with its generation and ring if it was published.", "hash", "generation", "ring")
+		"1 for the SHA-256 of the configuration in use, with its generation, ring and deployment if it was published.", "hash", "generation", "ring", "deployment")
 	m.ConfigLoaded = m.gauge("ociproxy_config_loaded_timestamp_seconds", "When the configuration in use was loaded.")
 	m.configReloads = m.counter("ociproxy_config_reloads_total", "Configuration reloads by result (ok, invalid).", "result")
 	for _, result := range []string{"ok", "invalid"} { // so that the first event is an increase

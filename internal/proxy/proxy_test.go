@@ -403,7 +403,7 @@ func TestMetricsAndBytes(t *testing.T) {
 		`ociproxy_client_address_total{source="header"} 4`,
 		`ociproxy_existence_checks_total{candidate="va",result="held"} 1`,
 		`ociproxy_existence_entries 1`,
-		`ociproxy_config_info{generation="0",hash="` + w.server.wiring.Load().cfg.Hash + `",ring=""} 1`,
+		`ociproxy_config_info{deployment="",generation="0",hash="` + w.server.wiring.Load().cfg.Hash + `",ring=""} 1`,
 	} {
 		if !strings.Contains(rec.Body.String(), line+"\n") {
 			t.Errorf("metrics lack %s", line)

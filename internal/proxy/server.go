@@ -225,7 +225,7 @@ func (s *Server) publish(w *wiring) error {
 	s.checker.Renew()
 	s.keepPaths(w)
 	s.metrics.ConfigInfo.Reset()
-	s.metrics.ConfigInfo.WithLabelValues(w.cfg.Hash, w.from.String(), w.from.ring).Set(1)
+	s.metrics.ConfigInfo.WithLabelValues(w.cfg.Hash, w.from.String(), w.from.ring, w.from.deployment).Set(1)
 	s.metrics.ConfigLoaded.SetToCurrentTime()
 	if s.opt.Level != nil {
 		// Package config has checked the level's name.

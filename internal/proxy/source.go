@@ -36,8 +36,8 @@ type source interface {
 
 // provenance says which publication a configuration is; zero for a file.
 type provenance struct {
-	generation uint64
-	ring       string
+	generation       uint64
+	ring, deployment string
 }
 
 func (p provenance) String() string { return strconv.FormatUint(p.generation, 10) }
@@ -113,7 +113,7 @@ func (p followed) ask(ctx context.Context) {
 }
 
 func (p followed) load() (*config.Config, provenance, error) {
-	from := provenance{ring: p.Ring()}
+	from := provenance{ring: p.Ring(), deployment: p.Deployment()}
 	c := p.Load()
 	if c == nil {
 		return nil, from, errors.New("nothing was published that can be used")
@@ -147,11 +147,12 @@ func (s *Server) serveConfig(rw http.ResponseWriter, _ *http.Request) {
 		Hash       string               `json:"hash"`
 		Generation uint64               `json:"generation,omitempty"`
 		Ring       string               `json:"ring,omitempty"`
+		Deployment string               `json:"deployment,omitempty"`
 		OK         *bool                `json:"publication_ok,omitempty"`
 		Checked    time.Time            `json:"checked,omitzero"`
 		Signed     map[string]time.Time `json:"signed,omitempty"`
 		Faults     map[string]string    `json:"faults,omitempty"`
-	}{Source: s.source.String(), Hash: w.cfg.Hash, Generation: w.from.generation, Ring: w.from.ring, Faults: map[string]string{}}
+	}{Source: s.source.String(), Hash: w.cfg.Hash, Generation: w.from.generation, Ring: w.from.ring, Deployment: w.from.deployment, Faults: map[string]string{}}
 	if p := s.opt.Publication; p != nil {
 		state := p.State()
 		out.OK, out.Checked, out.Signed = &state.OK, state.Checked, state.Signed

@@ -146,6 +146,9 @@ func (f *Follower) String() string { return f.opt.URL }
 // Ring returns the ring that f follows.
 func (f *Follower) Ring() string { return f.opt.Ring }
 
+// Deployment returns the deployment whose documents f believes.
+func (f *Follower) Deployment() string { return f.opt.Deployment }
+
 // SetLogger replaces the logger. Call it before Run.
 func (f *Follower) SetLogger(log *slog.Logger) { f.log = log }
 
