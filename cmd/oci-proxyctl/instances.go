@@ -39,14 +39,16 @@ func (p *prometheusFlags) open(a *app) (*prometheus.Client, error) {
 	return c, nil
 }
 
-// step is how finely instances are searched in the past. Most are scraped less often.
+// step is how finely instances are searched in the past, if the past is not short. Most are scraped less often.
 const step = 15 * time.Second
 
 // instances returns the instances of a deployment that had a sample in the last while, sorted by ring and name. An
 // instance that has changed its config in that time counts with its newest sample.
 func instances(ctx context.Context, c *prometheus.Client, deployment string, within time.Duration) ([]instance, error) {
-	samples, err := c.Query(ctx, fmt.Sprintf("max by (instance, ring, generation, hash) (max_over_time(timestamp(ociproxy_config_info{deployment=%q})[%s:%s]))",
-		deployment, seconds(within), seconds(step)), time.Time{})
+	last := fmt.Sprintf("timestamp(ociproxy_config_info{deployment=%q})", deployment)
+	const by = "max by (instance, ring, generation, hash)"
+	// The steps of a subquery end up to one step ago. What an instance uses now comes from the first part.
+	samples, err := c.Query(ctx, fmt.Sprintf("%[1]s (%[2]s) or %[1]s (max_over_time(%[2]s[%[3]s:%[4]s]))", by, last, seconds(within), seconds(min(step, within/20))), time.Time{})
 	if err != nil {
 		return nil, err
 	}

@@ -17,29 +17,35 @@ import (
 
 // world is a publication in a bucket of versitygw.
 type world struct {
-	dir string // with the keys and configs
-	env []string
+	bucket *s3.Store
+	public map[string]string // keys, by name
+	dir    string            // with the keys and configs
+	env    []string
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	s := s3.Start(t, "us-east-1")
-	w := &world{dir: t.TempDir()}
-	public := map[string]string{}
+	w := &world{bucket: s3.Start(t, "us-east-1"), public: map[string]string{}, dir: t.TempDir()}
 	for _, name := range []string{"root", "ci", "oncall"} {
 		private, err := key.New(filepath.Join(w.dir, name))
 		if err != nil {
 			t.Fatal(err)
 		}
-		public[name] = key.Format(key.Public(private))
+		w.public[name] = key.Format(key.Public(private))
 	}
+	w.deployment(t, "prod")
+	return w
+}
+
+// deployment makes the publication of a deployment. From now on, run is about it.
+func (w *world) deployment(t *testing.T, name string) {
+	t.Helper()
 	w.env = []string{
 		"AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test-secret",
-		"OCI_PROXY_PUBLICATION=s3://blobs/config?region=us-east-1&pathStyle=true&endpoint=http://" + s.Backend(),
-		"OCI_PROXY_DEPLOYMENT=prod", "OCI_PROXY_CONFIG_KEYS=" + public["root"],
+		"OCI_PROXY_PUBLICATION=s3://blobs/" + name + "?region=us-east-1&pathStyle=true&endpoint=http://" + w.bucket.Backend(),
+		"OCI_PROXY_DEPLOYMENT=" + name, "OCI_PROXY_CONFIG_KEYS=" + w.public["root"],
 	}
-	w.run(t, 0, "config", "keys", "add", "--config-key", "ci="+public["ci"], "--override-key", "oncall="+public["oncall"], "--key", w.file("root"), "--why", "first")
-	return w
+	w.run(t, 0, "config", "keys", "add", "--config-key", "ci="+w.public["ci"], "--override-key", "oncall="+w.public["oncall"], "--key", w.file("root"), "--why", "first")
 }
 
 func (w *world) file(name string) string { return filepath.Join(w.dir, name) }
