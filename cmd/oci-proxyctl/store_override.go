@@ -178,7 +178,7 @@ func (a *app) storeEnd() *cobra.Command {
 		Short: "End an override: off, drain, pin or deny",
 		Long: `end ends the override that store overrides and config status show with this ID. Use it for pin and
 deny; store on is the same for off and drain. A deny is ended only after a person has reviewed it.`,
-		Example: `  oci-proxyctl store end deny-team-app --why "it is in the config now"`,
+		Example: `  oci-proxyctl store end deny-team-app-fda940b3 --why "it is in the config now"`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.endOverrides(cmd.Context(), &s, "end", "no override "+args[0]+" holds", func(o *publication.Override) bool { return o.ID == args[0] })

@@ -29,7 +29,7 @@ func (w *world) follow(t *testing.T, deployment, ring string) (*proxy.Proxy, pro
 func (w *world) put(t *testing.T, c proxy.Config, ring string) {
 	t.Helper()
 	c.Write(t, w.file("put.yaml"))
-	w.run(t, 0, "config", "publish", w.file("put.yaml"), "--ring", ring, "--key", w.file("ci"), "--why", "test")
+	w.run(t, 0, "config", "publish", w.file("put.yaml"), "--ring", ring, "--key", w.file("ci.key"), "--why", "test")
 }
 
 // status is what the tests read of config status.
@@ -89,7 +89,7 @@ func TestInstances(t *testing.T) {
 		}
 		return nil
 	})
-	r := ctl.Run(t, ctl.Limit, w.env, append([]string{"store", "drain", "copy", "--why", "test", "--key", w.file("oncall"), "--wait", "2s"}, at...)...)
+	r := ctl.Run(t, ctl.Limit, w.env, append([]string{"store", "drain", "copy", "--why", "test", "--key", w.file("oncall.key"), "--wait", "2s"}, at...)...)
 	if r.Code != 5 || !strings.Contains(r.Stderr, canary.Admin) {
 		t.Error(r)
 	}
@@ -97,7 +97,7 @@ func TestInstances(t *testing.T) {
 
 	// --wait ends as soon as both follow.
 	for _, what := range []string{"off", "on"} {
-		w.quick(t, []*proxy.Proxy{canary, all}, append([]string{"store", what, "copy", "--why", "test", "--key", w.file("oncall"), "--wait", "2m"}, at...)...)
+		w.quick(t, []*proxy.Proxy{canary, all}, append([]string{"store", what, "copy", "--why", "test", "--key", w.file("oncall.key"), "--wait", "2m"}, at...)...)
 	}
 	if s, code := read(); code != 0 || s.Rings[1].Behind != 0 || len(s.Instances) != 2 {
 		t.Errorf("exit code %d: %+v", code, s)

@@ -27,7 +27,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{bucket: s3.Start(t, "us-east-1"), public: map[string]string{}, dir: t.TempDir()}
 	for _, name := range []string{"root", "ci", "oncall"} {
-		private, err := key.New(filepath.Join(w.dir, name))
+		private, err := key.New(w.file(name + ".key"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -45,7 +45,7 @@ func (w *world) deployment(t *testing.T, name string) {
 		"OCI_PROXY_PUBLICATION=s3://blobs/" + name + "?region=us-east-1&pathStyle=true&endpoint=http://" + w.bucket.Backend(),
 		"OCI_PROXY_DEPLOYMENT=" + name, "OCI_PROXY_CONFIG_KEYS=" + w.public["root"],
 	}
-	w.run(t, 0, "config", "keys", "add", "--config-key", "ci="+w.public["ci"], "--override-key", "oncall="+w.public["oncall"], "--key", w.file("root"), "--why", "first")
+	w.run(t, 0, "config", "keys", "add", "--config-key", "ci="+w.public["ci"], "--override-key", "oncall="+w.public["oncall"], "--key", w.file("root.key"), "--why", "first")
 }
 
 func (w *world) file(name string) string { return filepath.Join(w.dir, name) }
@@ -78,11 +78,11 @@ func (w *world) write(t *testing.T, name string, n int) string {
 func TestManyOperators(t *testing.T) {
 	const operators = 8
 	w := newWorld(t)
-	w.run(t, 0, "config", "publish", w.write(t, "c.yaml", operators), "--ring", "all", "--key", w.file("ci"), "--why", "first")
+	w.run(t, 0, "config", "publish", w.write(t, "c.yaml", operators), "--ring", "all", "--key", w.file("ci.key"), "--why", "first")
 	var all sync.WaitGroup
 	for i := range operators {
 		all.Go(func() {
-			r := ctl.Run(t, ctl.Limit, w.env, "store", "off", fmt.Sprintf("s%d", i), "--key", w.file("oncall"), "--why", "dead")
+			r := ctl.Run(t, ctl.Limit, w.env, "store", "off", fmt.Sprintf("s%d", i), "--key", w.file("oncall.key"), "--why", "dead")
 			if r.Code != 0 || strings.Contains(r.Stderr, "audit log") {
 				t.Error(r)
 			}
@@ -107,7 +107,7 @@ func TestTwoPublish(t *testing.T) {
 	var all sync.WaitGroup
 	for i, file := range files {
 		all.Go(func() {
-			r := ctl.Run(t, ctl.Limit, w.env, "config", "publish", file, "--ring", "canary,all", "--key", w.file("ci"), "--why", "race")
+			r := ctl.Run(t, ctl.Limit, w.env, "config", "publish", file, "--ring", "canary,all", "--key", w.file("ci.key"), "--why", "race")
 			if codes[i] = r.Code; r.Code != 0 && !strings.Contains(r.Stderr, "somebody else has just changed it") {
 				t.Error(r)
 			}
@@ -142,7 +142,7 @@ func TestKilled(t *testing.T) {
 	w := newWorld(t)
 	one, two := w.write(t, "a.yaml", 1), w.write(t, "b.yaml", 2)
 	publish := func(file string) []string {
-		return []string{"config", "publish", file, "--ring", "canary,early,all", "--key", w.file("ci"), "--why", "kill"}
+		return []string{"config", "publish", file, "--ring", "canary,early,all", "--key", w.file("ci.key"), "--why", "kill"}
 	}
 	w.run(t, 0, publish(one)...)
 	for i := range 4 {
