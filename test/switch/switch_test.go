@@ -25,7 +25,16 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{bucket: s3.Start(t, "us-east-1"), public: map[string]string{}, dir: t.TempDir()}
+	w := newKeys(t)
+	w.bucket = s3.Start(t, "us-east-1")
+	w.deployment(t, "prod")
+	return w
+}
+
+// newKeys returns a world with keys and without a bucket.
+func newKeys(t *testing.T) *world {
+	t.Helper()
+	w := &world{public: map[string]string{}, dir: t.TempDir()}
 	for _, name := range []string{"root", "ci", "oncall"} {
 		private, err := key.New(w.file(name + ".key"))
 		if err != nil {
@@ -33,7 +42,6 @@ func newWorld(t *testing.T) *world {
 		}
 		w.public[name] = key.Format(key.Public(private))
 	}
-	w.deployment(t, "prod")
 	return w
 }
 
@@ -45,6 +53,12 @@ func (w *world) deployment(t *testing.T, name string) {
 		"OCI_PROXY_PUBLICATION=s3://blobs/" + name + "?region=us-east-1&pathStyle=true&endpoint=http://" + w.bucket.Backend(),
 		"OCI_PROXY_DEPLOYMENT=" + name, "OCI_PROXY_CONFIG_KEYS=" + w.public["root"],
 	}
+	w.firstKeys(t)
+}
+
+// firstKeys makes the set of keys.
+func (w *world) firstKeys(t *testing.T) {
+	t.Helper()
 	w.run(t, 0, "config", "keys", "add", "--config-key", "ci="+w.public["ci"], "--override-key", "oncall="+w.public["oncall"], "--key", w.file("root.key"), "--why", "first")
 }
 
