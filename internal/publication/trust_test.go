@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"encoding/base64"
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -143,6 +144,9 @@ func TestTrustOfOneKind(t *testing.T) {
 	is("overrides in place of a head", err, publication.Bad)
 	_, err = who.AcceptHead("all", text, noon)
 	is("a head", err, "")
+	is("its content", head.CheckContent([]byte("a")), "")
+	is("another content", head.CheckContent([]byte("b")), publication.Bad)
+	is("a longer content", head.CheckContent([]byte("aa")), publication.Bad)
 	head.SHA256 = publication.Hash([]byte("b"))
 	_, err = who.AcceptHead("all", sign(t, publicationtest.Config, head), noon)
 	is("another content of the same generation", err, publication.Replayed)
@@ -195,7 +199,28 @@ func TestRevokedRoot(t *testing.T) {
 	}
 }
 
-// TestDocuments: what no document may say, whoever signs it. Sign refuses it, too.
+// read returns what a reader says of a document that somebody with the right key has signed without [publication.Sign].
+func read(t *testing.T, document any) error {
+	t.Helper()
+	payload, err := json.Marshal(document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kind, d := publication.HeadType, documents["head"]
+	switch document.(type) {
+	case *publication.Keys:
+		kind, d = publication.KeysType, documents["keys"]
+	case *publication.Overrides:
+		kind, d = publication.OverridesType, documents["overrides"]
+	}
+	text, err := envelope.SignWith(t.Context(), d.signer, kind, payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d.accept(trust(t), text)
+}
+
+// TestDocuments: what no document may say, whoever signs it. Readers refuse it, and Sign does.
 func TestDocuments(t *testing.T) {
 	override := func(edit func(*publication.Override)) *publication.Overrides {
 		o := overridesOf(1)
@@ -249,6 +274,9 @@ func TestDocuments(t *testing.T) {
 			}
 			if _, signed := publication.Sign(t.Context(), publicationtest.Root, d); (signed == nil) != (err == nil) {
 				t.Errorf("%+v: Sign says %v, Check says %v", d, signed, err)
+			}
+			if fault := publication.FaultOf(read(t, d)); err != nil && fault != publication.Bad {
+				t.Errorf("%+v: a reader says %q, want %q", d, fault, publication.Bad)
 			}
 		}
 	}
