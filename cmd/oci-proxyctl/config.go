@@ -100,7 +100,8 @@ type changed struct {
 	Diff       string        `json:"diff,omitempty"`       // of the text
 	Unknown    string        `json:"unknown,omitempty"`    // why candidates and clients are not known
 
-	cfg *config.Config // what the ring has; nil if it has none, or this program cannot read it
+	cfg  *config.Config // what the ring has; nil if it has none, or this program cannot read it
+	back string         // of a rollback: from where to where, for people
 }
 
 // change compares what a ring has with a config.
@@ -141,6 +142,9 @@ func (c *changed) compare(next *config.Config, now time.Time) {
 // writeText writes c for people. With text it also writes the difference of the texts.
 func (c *changed) writeText(w io.Writer, text bool) error {
 	var b strings.Builder
+	if c.back != "" {
+		b.WriteString(c.back + "\n")
+	}
 	switch {
 	case c.Was == "":
 		fmt.Fprintf(&b, "ring %s: new; it had no publication\n", c.Ring)

@@ -33,7 +33,8 @@ func (a *app) configRollback() *cobra.Command {
 		Long: `rollback publishes the former config of the rings again, under a new generation. Instances use it
 within 30 seconds. Without --ring it takes back the newest publication, in all the rings that it
 went to. A second rollback goes one config further back, and never returns to what was taken back
-before.
+before. If one of the rings has no earlier config, nothing is written, and the error names the ring.
+
 --generation returns to any of the last 20 publications of a ring: config status lists them.
 
 It asks no question. --dry-run shows what it would do.`,
@@ -81,6 +82,9 @@ func (a *app) runConfigRollback(ctx context.Context, f *returning) error {
 	if len(rings) == 0 {
 		return cli.Fail("config publish publishes the first", "nothing is published")
 	}
+	if err := canReturn(state, rings, f.generation); err != nil {
+		return err
+	}
 	doc := publishedDoc{Written: []string{}, DryRun: f.dry}
 	for _, ring := range rings {
 		c, err := a.back(ctx, site, state, ring, f.generation)
@@ -106,19 +110,41 @@ func newest(state *publish.State) (rings []string) {
 	return rings
 }
 
-// back says what a rollback changes for a ring. What this release cannot read may still be right for the instances.
+// canReturn refuses a rollback of rings when one of them has nothing to go back to. The error names all such rings.
+func canReturn(state *publish.State, rings []string, to uint64) error {
+	var can, cannot []string
+	for _, ring := range rings {
+		if fault := state.Faults[publication.HeadName(ring)]; fault != nil {
+			return cli.Fail("find out who wrote it; config publish to this ring needs the same repair", "ring %s: what is there cannot be believed: %w", ring, fault)
+		}
+		h := state.Heads[ring]
+		switch {
+		case h == nil:
+			return cli.Usage("there are "+strings.Join(state.Rings(), ", "), "ring %s: %w", ring, publish.ErrNoRing)
+		case publish.Earlier(h, to) != nil:
+			can = append(can, ring)
+		case to != 0:
+			return cli.Fail("config status lists the earlier publications of each ring", "ring %s: generation %d is not one of its last %d publications", ring, to, publication.MaxPrevious)
+		default:
+			cannot = append(cannot, ring)
+		}
+	}
+	if len(cannot) == 0 {
+		return nil
+	}
+	list := strings.Join(cannot, ",")
+	hint := "publish an earlier config from its repository: config publish FILE --ring " + list
+	if len(can) > 0 {
+		hint = "go back in the other rings with --ring " + strings.Join(can, ",") + "; for " + list + " " + hint
+	}
+	return cli.Fail(hint, "ring %s: %w; no ring is changed", strings.Join(cannot, ", "), publish.ErrNothing)
+}
+
+// back says what a rollback changes for a ring that can go back. What this release cannot read may still be right for
+// the instances.
 func (a *app) back(ctx context.Context, site *publish.Site, state *publish.State, ring string, to uint64) (*changed, error) {
-	if fault := state.Faults[publication.HeadName(ring)]; fault != nil {
-		return nil, cli.Fail("find out who wrote it; config publish to this ring needs the same repair", "ring %s: what is there cannot be believed: %w", ring, fault)
-	}
 	h := state.Heads[ring]
-	if h == nil {
-		return nil, cli.Usage("there are "+strings.Join(state.Rings(), ", "), "ring %s: %w", ring, publish.ErrNoRing)
-	}
 	target := publish.Earlier(h, to)
-	if target == nil {
-		return nil, cli.Fail("config status lists the earlier publications of each ring", "ring %s: %w", ring, publish.ErrNothing)
-	}
 	text, err := site.Content(ctx, target.SHA256, target.Bytes)
 	if err != nil {
 		return nil, cli.Fail("publish a config from the repository of your configs", "ring %s: %w", ring, err)
@@ -128,11 +154,12 @@ func (a *app) back(ctx context.Context, site *publish.Site, state *publish.State
 		a.warn("ring %s: this release cannot read the config of generation %d: %v", ring, target.Generation, err)
 		return &changed{Ring: ring, Generation: h.Generation, Was: h.SHA256, Is: target.SHA256, Candidates: []string{}, Unknown: "this release cannot read it"}, nil
 	}
-	if a.format != cli.JSON {
-		fmt.Fprintf(a.stdout, "ring %s goes back from generation %d (%s by %s) to the config of %d (%s by %s)\n", ring,
+	c, err := change(ctx, site, ring, h, next, text, time.Now())
+	if err == nil {
+		c.back = fmt.Sprintf("ring %s goes back from generation %d (%s by %s) to the config of %d (%s by %s)", ring,
 			h.Generation, h.PublishedAt.Format("2006-01-02 15:04"), h.By, target.Generation, target.PublishedAt.Format("2006-01-02 15:04"), target.By)
 	}
-	return change(ctx, site, ring, h, next, text, time.Now())
+	return c, err
 }
 
 func (a *app) configRefresh() *cobra.Command {

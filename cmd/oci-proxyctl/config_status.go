@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -24,12 +25,15 @@ func (a *app) configStatus() *cobra.Command {
 		Long: `status shows each ring with its generation, its config, who published it and why, and how long ago
 it was signed; the overrides and when they end; and the documents that cannot be believed.
 
-With --prometheus it also shows the instances: how many of each ring had a sample in the last five
-minutes (--seen-within), and which of them do not use the newest generation.
+With --prometheus it also shows the instances of this deployment: how many of each ring had a sample
+in the last five minutes (--seen-within), and which of them do not use the newest generation.
 
-Something needs a person when a document cannot be believed, or was not signed for 5 days, when an
-override ends within 30 minutes or has ended, or when an instance is behind. Then the exit code is
-4.`,
+Something needs a person when nothing is published, when a document cannot be believed or was not
+signed for 5 days, when an override ends within 30 minutes, or when an instance is behind. Then the
+exit code is 4.
+
+An override that has ended is listed for another hour, and needs no person: its store or upstream
+comes back in steps if its probes are good.`,
 		Example: `  oci-proxyctl config status
   oci-proxyctl config status --prometheus http://prometheus:9090 --output json`,
 		Args: cobra.NoArgs,
@@ -75,7 +79,7 @@ func (a *app) runConfigStatus(ctx context.Context, at *published, prom *promethe
 	}
 	doc := statusOf(site.Trust.Deployment, state, time.Now())
 	if client != nil {
-		if doc.Instances, err = instances(ctx, client, prom.seen); err != nil {
+		if doc.Instances, err = instances(ctx, client, doc.Deployment, prom.seen); err != nil {
 			return cli.Fail("leave out --prometheus to see the rest", "%w", err)
 		}
 		doc.count(state)
@@ -97,8 +101,13 @@ func statusOf(deployment string, state *publish.State, now time.Time) *statusDoc
 		Deployment: deployment, Rings: []ringStatus{}, Overrides: heldOverrides(state.Overrides, now), Keys: keySetOf(state.Keys), Attention: []string{},
 	}
 	note := func(format string, args ...any) { doc.Attention = append(doc.Attention, fmt.Sprintf(format, args...)) }
+	nothing := len(state.Heads) == 0
 	for _, name := range slices.Sorted(maps.Keys(state.Faults)) {
 		note("%v", state.Faults[name])
+		nothing = nothing && !strings.HasPrefix(name, publication.RingsPrefix)
+	}
+	if nothing {
+		note("nothing is published: publish a first config with config publish FILE --ring RING")
 	}
 	signed := func(name string, m *publication.Meta) {
 		if age := now.Sub(m.SignedAt); age > old {
@@ -119,10 +128,7 @@ func statusOf(deployment string, state *publish.State, now time.Time) *statusDoc
 		signed(publication.OverridesName, &state.Overrides.Meta)
 	}
 	for i := range doc.Overrides {
-		switch o := &doc.Overrides[i]; {
-		case o.Ended:
-			note("override %s has ended at %s UTC: look whether %s is well", o.ID, o.Until.Format("15:04"), cmp.Or(o.Candidate, o.Cloud+o.CIDR))
-		case o.Soon:
+		if o := &doc.Overrides[i]; o.Soon {
 			note("override %s ends in %s: publish a config that says the same, or run the command again", o.ID, o.Until.Sub(now).Round(time.Minute))
 		}
 	}
@@ -138,20 +144,20 @@ func (d *statusDoc) count(state *publish.State) {
 	for _, one := range d.Instances {
 		r := at[one.Ring]
 		switch {
-		case one.Generation == 0:
-			d.Attention = append(d.Attention, fmt.Sprintf("instance %s follows no publication", one.Name))
-			continue
 		case r == nil:
 			d.Attention = append(d.Attention, fmt.Sprintf("instance %s is of the ring %s, which has no publication", one.Name, one.Ring))
 			continue
 		}
-		if r.Instances++; one.Generation < state.Heads[one.Ring].Generation {
+		if r.Instances++; one.Generation == 0 {
+			r.Behind++
+			d.Attention = append(d.Attention, fmt.Sprintf("instance %s of the ring %s runs on its fallback file: it has not read a config from the publication yet", one.Name, one.Ring))
+		} else if one.Generation < state.Heads[one.Ring].Generation {
 			r.Behind++
 			d.Attention = append(d.Attention, fmt.Sprintf("instance %s of the ring %s has generation %d, not %d", one.Name, one.Ring, one.Generation, r.Generation))
 		}
 	}
 	if len(d.Instances) == 0 {
-		d.Attention = append(d.Attention, "Prometheus knows no instance")
+		d.Attention = append(d.Attention, fmt.Sprintf("Prometheus knows no instance of the deployment %s: look at its targets and at --deployment of the instances", d.Deployment))
 	}
 }
 
@@ -175,10 +181,12 @@ func (a *app) writeStatus(doc *statusDoc, counted bool) error {
 			t.Row("  "+what, fmt.Sprint(e.Generation), short(e.SHA256), "", "", e.PublishedAt.Format("2006-01-02 15:04"), cmp.Or(e.By, "-"), cmp.Or(e.Why, "-"))
 		}
 	}
-	if _, err := t.WriteTo(a.stdout); err != nil {
-		return err
+	if len(doc.Rings) > 0 {
+		if _, err := t.WriteTo(a.stdout); err != nil {
+			return err
+		}
+		fmt.Fprintln(a.stdout)
 	}
-	fmt.Fprintln(a.stdout)
 	if err := a.writeOverrides(doc.Overrides, now); err != nil {
 		return err
 	}

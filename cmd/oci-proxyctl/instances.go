@@ -19,7 +19,7 @@ import (
 type instance struct {
 	Name       string    `json:"name"` // the label instance
 	Ring       string    `json:"ring,omitempty"`
-	Generation uint64    `json:"generation"` // 0: it uses a file
+	Generation uint64    `json:"generation"` // 0: it uses its fallback file
 	SHA256     string    `json:"sha256,omitempty"`
 	Seen       time.Time `json:"seen"` // its last sample
 }
@@ -39,19 +39,22 @@ func (p *prometheusFlags) open(a *app) (*prometheus.Client, error) {
 	return c, nil
 }
 
-// step is how finely instances are searched in the past. Most are scraped less often.
+// step is how finely instances are searched in the past, if the past is not short. Most are scraped less often.
 const step = 15 * time.Second
 
-// instances returns the instances that had a sample in the last while, sorted by ring and name. An instance that has
-// changed its config in that time counts with its newest sample.
-func instances(ctx context.Context, c *prometheus.Client, within time.Duration) ([]instance, error) {
-	samples, err := c.Query(ctx, fmt.Sprintf("max by (instance, ring, generation, hash) (max_over_time(timestamp(ociproxy_config_info)[%s:%s]))", seconds(within), seconds(step)), time.Time{})
+// instances returns the instances of a deployment that had a sample in the last while, sorted by ring and name. An
+// instance that has changed its config in that time counts with its newest sample.
+func instances(ctx context.Context, c *prometheus.Client, deployment string, within time.Duration) ([]instance, error) {
+	last := fmt.Sprintf("timestamp(ociproxy_config_info{deployment=%q})", deployment)
+	const by = "max by (instance, ring, generation, hash)"
+	// The steps of a subquery end up to one step ago. What an instance uses now comes from the first part.
+	samples, err := c.Query(ctx, fmt.Sprintf("%[1]s (%[2]s) or %[1]s (max_over_time(%[2]s[%[3]s:%[4]s]))", by, last, seconds(within), seconds(min(step, within/20))), time.Time{})
 	if err != nil {
 		return nil, err
 	}
 	newest := map[string]instance{}
 	for _, s := range samples {
-		generation, _ := strconv.ParseUint(s.Labels["generation"], 10, 64) // 0 is an instance without a publication
+		generation, _ := strconv.ParseUint(s.Labels["generation"], 10, 64) // 0 is an instance that runs on its fallback file
 		one := instance{s.Labels["instance"], s.Labels["ring"], generation, s.Labels["hash"], time.UnixMilli(int64(s.Value * 1000)).UTC()}
 		if time.Since(one.Seen) <= within && one.Seen.After(newest[one.Name].Seen) {
 			newest[one.Name] = one
@@ -85,7 +88,7 @@ func followers(ctx context.Context, c *prometheus.Client, o *publication.Overrid
 }
 
 // await waits until every instance follows the overrides, or until none does any more.
-func (a *app) await(ctx context.Context, s *switching, list []publication.Override, holds bool) error {
+func (a *app) await(ctx context.Context, s *switching, deployment string, list []publication.Override, holds bool) error {
 	if s.wait == 0 {
 		return nil
 	}
@@ -96,7 +99,7 @@ func (a *app) await(ctx context.Context, s *switching, list []publication.Overri
 	var late []string
 	fetch := func() bool {
 		var all []instance
-		if all, err = instances(ctx, c, s.prom.seen); err != nil {
+		if all, err = instances(ctx, c, deployment, s.prom.seen); err != nil {
 			return false
 		}
 		late = nil
@@ -106,13 +109,13 @@ func (a *app) await(ctx context.Context, s *switching, list []publication.Overri
 				return false
 			}
 			for _, one := range all {
-				if follow[one.Name] != holds && one.Generation > 0 && !slices.Contains(late, one.Name) {
+				if follow[one.Name] != holds && !slices.Contains(late, one.Name) {
 					late = append(late, one.Name)
 				}
 			}
 		}
 		if len(all) == 0 {
-			err = fmt.Errorf("%s knows no instance", c)
+			err = fmt.Errorf("%s knows no instance of the deployment %s", c, deployment)
 		}
 		return err == nil && len(late) == 0
 	}

@@ -77,7 +77,11 @@ func TestHeldOverrides(t *testing.T) {
 	list := heldOverrides(&publication.Overrides{Overrides: []publication.Override{
 		{ID: "over", Until: now.Add(-time.Second)}, {ID: "soon", Until: now.Add(30 * time.Minute)},
 		{ID: "later", Until: now.Add(31 * time.Minute)}, {ID: "deny"},
+		{ID: "long over", Until: now.Add(-61 * time.Minute)},
 	}}, now)
+	if len(list) != 4 {
+		t.Fatalf("%d overrides, want 4: one has ended long ago", len(list))
+	}
 	for i, want := range []heldOverride{{Ended: true}, {Soon: true}, {}, {}} {
 		if list[i].Ended != want.Ended || list[i].Soon != want.Soon {
 			t.Errorf("%s: %+v", list[i].ID, list[i])

@@ -180,7 +180,7 @@ func (a *app) storeEnd() *cobra.Command {
 		Short: "End an override: off, drain, pin or deny",
 		Long: `end ends the override that store overrides and config status show with this ID. Use it for pin and
 deny; store on is the same for off and drain. A deny is ended only after a person has reviewed it.`,
-		Example: `  oci-proxyctl store end deny-team-app --why "it is in the config now"`,
+		Example: `  oci-proxyctl store end deny-team-app-fda940b3 --why "it is in the config now"`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.endOverrides(cmd.Context(), &s, "end", "no override "+args[0]+" holds", func(o *publication.Override) bool { return o.ID == args[0] })
@@ -222,7 +222,7 @@ func (a *app) override(ctx context.Context, s *switching, o publication.Override
 	var about *outlook
 	list, err := a.swapOverrides(ctx, s, site, with, func(state *publish.State, held []publication.Override) ([]publication.Override, error) {
 		if state.Keys == nil || len(state.Keys.Override) == 0 {
-			return nil, cli.Fail("config keys set lists them", "the publication has no override key, so that nobody can publish overrides")
+			return nil, cli.Fail("add one: config keys add --override-key NAME=KEY", "the publication has no override key, so that nobody can publish overrides")
 		}
 		o.From = time.Now().UTC().Truncate(time.Second)
 		if s.last > 0 {
@@ -252,7 +252,7 @@ func (a *app) override(ctx context.Context, s *switching, o publication.Override
 	if err := a.writeSwitched(&doc); err != nil || s.dry {
 		return err
 	}
-	return a.await(ctx, s, []publication.Override{o}, true)
+	return a.await(ctx, s, site.Trust.Deployment, []publication.Override{o}, true)
 }
 
 // endOverrides ends the overrides for which which returns true.
@@ -301,7 +301,7 @@ func (a *app) endOverrides(ctx context.Context, s *switching, action, none strin
 	if err := a.writeSwitched(&doc); err != nil || s.dry {
 		return err
 	}
-	return a.await(ctx, s, ended, false)
+	return a.await(ctx, s, site.Trust.Deployment, ended, false)
 }
 
 // maxSwaps is how often a change is tried again because somebody else changed the overrides.
@@ -326,7 +326,7 @@ func (a *app) swapOverrides(ctx context.Context, s *switching, site *publish.Sit
 			held = slices.Clone(state.Overrides.Overrides)
 		}
 		now := time.Now()
-		held = slices.DeleteFunc(held, func(o publication.Override) bool { return !o.Holds(now.Add(-time.Hour)) }) // ended long ago
+		held = slices.DeleteFunc(held, func(o publication.Override) bool { return endedLongAgo(&o, now) })
 		list, err := edit(state, held)
 		if err != nil {
 			return nil, err

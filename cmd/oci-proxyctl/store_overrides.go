@@ -23,12 +23,19 @@ type heldOverride struct {
 // soon is when an override's end is near.
 const soon = 30 * time.Minute
 
+// endedLongAgo reports whether o ended more than an hour ago. Until then it stays in the list, so that an instance that
+// starts lets the candidate come back in steps, and a person sees what was.
+func endedLongAgo(o *publication.Override, now time.Time) bool { return !o.Holds(now.Add(-time.Hour)) }
+
 func heldOverrides(o *publication.Overrides, now time.Time) []heldOverride {
 	out := []heldOverride{}
 	if o == nil {
 		return out
 	}
 	for _, one := range o.Overrides {
+		if endedLongAgo(&one, now) {
+			continue
+		}
 		h := heldOverride{Override: one, Ended: !one.Holds(now)}
 		h.Soon = !h.Ended && !one.Until.IsZero() && one.Until.Sub(now) <= soon
 		out = append(out, h)
@@ -40,9 +47,9 @@ func (a *app) storeOverrides() *cobra.Command {
 	var at published
 	cmd := &cobra.Command{
 		Use:   "overrides",
-		Short: "List the overrides that hold",
+		Short: "List the overrides that hold or have just ended",
 		Long: `overrides lists what store off, drain, pin and deny have published: who did it, why, and when it
-ends.`,
+ends. An override that has ended is listed for another hour.`,
 		Example: `  oci-proxyctl store overrides`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

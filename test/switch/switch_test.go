@@ -17,29 +17,49 @@ import (
 
 // world is a publication in a bucket of versitygw.
 type world struct {
-	dir string // with the keys and configs
-	env []string
+	bucket *s3.Store
+	public map[string]string // keys, by name
+	dir    string            // with the keys and configs
+	env    []string
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	s := s3.Start(t, "us-east-1")
-	w := &world{dir: t.TempDir()}
-	public := map[string]string{}
+	w := newKeys(t)
+	w.bucket = s3.Start(t, "us-east-1")
+	w.deployment(t, "prod")
+	return w
+}
+
+// newKeys returns a world with keys and without a bucket.
+func newKeys(t *testing.T) *world {
+	t.Helper()
+	w := &world{public: map[string]string{}, dir: t.TempDir()}
 	for _, name := range []string{"root", "ci", "oncall"} {
-		private, err := key.New(filepath.Join(w.dir, name))
+		private, err := key.New(w.file(name + ".key"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		public[name] = key.Format(key.Public(private))
+		w.public[name] = key.Format(key.Public(private))
 	}
+	return w
+}
+
+// deployment makes the publication of a deployment. From now on, run is about it.
+func (w *world) deployment(t *testing.T, name string) {
+	t.Helper()
 	w.env = []string{
 		"AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test-secret",
-		"OCI_PROXY_PUBLICATION=s3://blobs/config?region=us-east-1&pathStyle=true&endpoint=http://" + s.Backend(),
-		"OCI_PROXY_DEPLOYMENT=prod", "OCI_PROXY_CONFIG_KEYS=" + public["root"],
+		"OCI_PROXY_PUBLICATION=s3://blobs/" + name + "?region=us-east-1&pathStyle=true&endpoint=http://" + w.bucket.Backend(),
+		"OCI_PROXY_DEPLOYMENT=" + name, "OCI_PROXY_CONFIG_KEYS=" + w.public["root"],
 	}
-	w.run(t, 0, "config", "keys", "add", "--config-key", "ci="+public["ci"], "--override-key", "oncall="+public["oncall"], "--key", w.file("root"), "--why", "first")
-	return w
+	w.firstKeys(t)
+}
+
+// firstKeys makes the set of keys.
+func (w *world) firstKeys(t *testing.T) {
+	t.Helper()
+	w.run(t, 0, "config", "keys", "add", "--config-key", "ci="+w.public["ci"], "--override-key", "oncall="+w.public["oncall"], "--key", w.file("root.key"), "--why", "first")
 }
 
 func (w *world) file(name string) string { return filepath.Join(w.dir, name) }
@@ -72,11 +92,11 @@ func (w *world) write(t *testing.T, name string, n int) string {
 func TestManyOperators(t *testing.T) {
 	const operators = 8
 	w := newWorld(t)
-	w.run(t, 0, "config", "publish", w.write(t, "c.yaml", operators), "--ring", "all", "--key", w.file("ci"), "--why", "first")
+	w.run(t, 0, "config", "publish", w.write(t, "c.yaml", operators), "--ring", "all", "--key", w.file("ci.key"), "--why", "first")
 	var all sync.WaitGroup
 	for i := range operators {
 		all.Go(func() {
-			r := ctl.Run(t, ctl.Limit, w.env, "store", "off", fmt.Sprintf("s%d", i), "--key", w.file("oncall"), "--why", "dead")
+			r := ctl.Run(t, ctl.Limit, w.env, "store", "off", fmt.Sprintf("s%d", i), "--key", w.file("oncall.key"), "--why", "dead")
 			if r.Code != 0 || strings.Contains(r.Stderr, "audit log") {
 				t.Error(r)
 			}
@@ -101,7 +121,7 @@ func TestTwoPublish(t *testing.T) {
 	var all sync.WaitGroup
 	for i, file := range files {
 		all.Go(func() {
-			r := ctl.Run(t, ctl.Limit, w.env, "config", "publish", file, "--ring", "canary,all", "--key", w.file("ci"), "--why", "race")
+			r := ctl.Run(t, ctl.Limit, w.env, "config", "publish", file, "--ring", "canary,all", "--key", w.file("ci.key"), "--why", "race")
 			if codes[i] = r.Code; r.Code != 0 && !strings.Contains(r.Stderr, "somebody else has just changed it") {
 				t.Error(r)
 			}
@@ -136,7 +156,7 @@ func TestKilled(t *testing.T) {
 	w := newWorld(t)
 	one, two := w.write(t, "a.yaml", 1), w.write(t, "b.yaml", 2)
 	publish := func(file string) []string {
-		return []string{"config", "publish", file, "--ring", "canary,early,all", "--key", w.file("ci"), "--why", "kill"}
+		return []string{"config", "publish", file, "--ring", "canary,early,all", "--key", w.file("ci.key"), "--why", "kill"}
 	}
 	w.run(t, 0, publish(one)...)
 	for i := range 4 {

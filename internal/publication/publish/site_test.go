@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/ed25519"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -149,5 +151,51 @@ func TestAKeyServiceSignsHeads(t *testing.T) {
 		if err != nil || len(heads[0].Previous) == 0 {
 			t.Fatal(heads, err)
 		}
+	}
+}
+
+// TestTampered: what somebody else wrote into the bucket is neither published, returned to nor replaced.
+func TestTampered(t *testing.T) {
+	dir := t.TempDir()
+	s, root := open(t, dir), signer('r')
+	ctx := t.Context()
+	for _, text := range []string{"a", "b"} {
+		if _, err := s.Publish(ctx, read(t, s), root, Change{Rings: []string{"all"}, Content: []byte(text)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	content := publication.Hash([]byte("a"))
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, filepath.FromSlash(name)), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(publication.ContentName(content), "x") // of the same size
+	if text, err := s.Content(ctx, content, 1); err == nil {
+		t.Errorf("the content %q", text)
+	}
+	if _, err := s.Publish(ctx, read(t, s), root, Change{Rings: []string{"all"}, Content: []byte("a")}); err == nil {
+		t.Error("published another content than the head names")
+	}
+	if _, err := s.Rollback(ctx, read(t, s), root, []string{"all"}, 0, "me", ""); err == nil {
+		t.Error("went back to another content than the head names")
+	}
+	if st := read(t, s); st.Heads["all"].Generation != 2 {
+		t.Errorf("generation %d", st.Heads["all"].Generation)
+	}
+
+	head := publication.HeadName("all")
+	write(head, "nonsense")
+	s = open(t, dir) // one that has not seen the head before
+	st, err := s.Read(ctx)
+	if err != nil || publication.FaultOf(st.Faults[head]) != publication.Bad || st.Heads["all"] != nil {
+		t.Fatalf("%+v, %v", st, err)
+	}
+	if _, err := s.Publish(ctx, st, root, Change{Rings: []string{"all"}, Content: []byte("c")}); err == nil {
+		t.Error("replaced a head that it could not believe")
+	}
+	if text, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(head))); err != nil || string(text) != "nonsense" {
+		t.Errorf("%q, %v", text, err)
 	}
 }
