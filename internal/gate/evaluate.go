@@ -214,7 +214,7 @@ func (g *Gate) judge(got []prometheus.Sample, reference *float64) (Verdict, stri
 			within(s.Value <= *g.Max, "at most", *g.Max)
 		}
 		if g.Min != nil {
-			within(s.Value > *g.Min, "at least", *g.Min)
+			within(s.Value >= *g.Min, "at least", *g.Min)
 		}
 		if g.Factor != nil && reference != nil {
 			limit := *g.Factor**reference + g.Plus
