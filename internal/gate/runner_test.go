@@ -105,6 +105,9 @@ func TestCommandRunsAgain(t *testing.T) {
 	if first.Verdict != Good || first.At.Before(at.Published) {
 		t.Fatal(first)
 	}
+	if began, err := os.Stat(filepath.Join(dir, "runs")); err != nil || first.At.After(began.ModTime().Add(25*time.Millisecond)) {
+		t.Errorf("the result is of %s, the end of the run and not its beginning; %v", first.At, err)
+	}
 	second := first
 	for began := time.Now(); second.At.Equal(first.At) && time.Since(began) < time.Minute; _ = wait.For(t.Context(), time.Millisecond) {
 		second = j.Evaluate(t.Context(), at).Results[0]

@@ -34,7 +34,7 @@ instances: {match: 'job="oci-proxy"', stale: 10s, within: 60s}
 const (
 	good    = "gates:\n- {name: always, expr: vector(0), max: 1, quiet: true}\n"
 	bad     = "gates:\n- {name: harm, expr: 'count(ociproxy_config_info * $new)', max: 0, quiet: true}\n"
-	unknown = "gates:\n- {name: nothing, expr: absent_over_time(up[4s]), max: 1, quiet: true}\n"
+	unknown = "gates:\n- {name: nothing, expr: 'absent_over_time(up[4s])', max: 1, quiet: true}\n"
 	frozen  = good + "freeze: [{why: no changes, from: 2020-01-01, until: 2120-01-01}]\n"
 )
 
@@ -181,7 +181,7 @@ func TestSlowRollout(t *testing.T) {
 			return fmt.Sprintf("gates:\n- {name: probe, every: 1s, bad: 1, of: 1, command: [%q, probe, %q, --image, %q, --decisions, --output, json]}\n",
 				ctl.Binary(t), w.all.Addr, image)
 		}
-		c := w.config.With(proxy.Map{"deny": proxy.List{proxy.Map{"repository": "app"}}})
+		c := w.config.With(proxy.Map{"deny": proxy.Map{"repositories": proxy.List{"app"}}})
 		run(t, cli.CodeUndone, "rollout", w.file(t, "deny.yaml", text(t, c)), "--rings", "all", "--gates", gates(probe("app:1.0")), "--why", "test", "--output", "json")
 		if content() != was {
 			t.Error("what the probe has found is still there")
