@@ -56,9 +56,9 @@ func (a *app) rolloutSteps(file string, f *rolling) ([]rollout.PlanStep, error) 
 // rolloutPlan is the JSON document of rollout --dry-run. Only add fields; never remove one.
 type rolloutPlan struct {
 	Steps     []plannedStep    `json:"steps"`
-	Freeze    string           `json:"freeze,omitempty"` // why no step could begin now
-	Instances []string         `json:"instances"`        // seen in the rings: "canary: 3"
-	Gates     *gate.Evaluation `json:"gates"`            // of the instances of the rings, as they are now
+	Freeze    string           `json:"freeze,omitempty"`  // why no step could begin now
+	Instances []string         `json:"instances"`         // seen in the rings: "canary: 3"
+	Gates     *gate.Evaluation `json:"gates"`             // of the instances of the rings, as they are now
 	Trouble   string           `json:"trouble,omitempty"` // why this rollout could not begin
 }
 
