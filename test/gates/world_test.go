@@ -117,7 +117,7 @@ func (w *world) pull(t *testing.T) (stop func()) {
 						return
 					}
 					req.Header.Set("X-Forwarded-For", fmt.Sprintf("11.%d.%d.9", n>>8%256, n%256)) // who asks twice retries
-					if resp, err := client.Do(req); err == nil { // the gates see faults
+					if resp, err := client.Do(req); err == nil {                                  // the gates see faults
 						_, _ = io.Copy(io.Discard, resp.Body)
 						resp.Body.Close()
 					}
