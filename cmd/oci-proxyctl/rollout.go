@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -92,7 +93,8 @@ docs/rollout.md explains the file of gates, and what to do after each end.`,
 		cli.ExitCode{Code: cli.CodePaused, Means: "it waits for a human: --resume goes on, --abort takes back"},
 		cli.ExitCode{Code: cli.CodeNoVerdict, Means: "no verdict in time: the present step stays; run it again to wait longer"},
 		cli.ExitCode{Code: cli.CodeFrozen, Means: "a freeze holds: the present step stays; run it again later"},
-		cli.ExitCode{Code: cli.CodeHeld, Means: "another run of rollout is at work"})
+		cli.ExitCode{Code: cli.CodeHeld, Means: "another run of rollout is at work"},
+		cli.ExitCode{Code: cli.CodeStuck, Means: "it must go back, and could not: some rings still have what did harm"})
 	return cmd
 }
 
@@ -207,13 +209,18 @@ func (a *app) runRollout(ctx context.Context, file string, f *rolling) error {
 	}[end])
 }
 
+// auditWithin limits how long a rollout waits for the audit log: watching is more important.
+const auditWithin = 15 * time.Second
+
 // auditRollout appends an event to the audit log. The end of the run does not keep it from that.
 func (a *app) auditRollout(ctx context.Context, audit *publish.Audit, e *rollout.Event, r *reason) {
 	detail := fmt.Sprintf("%s, step %d of %d (%s)", e.Rollout, e.Step, e.Steps, e.Label)
 	if e.Detail != "" {
 		detail += ": " + e.Detail
 	}
-	err := audit.Append(context.WithoutCancel(ctx), publish.Entry{
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), auditWithin)
+	defer cancel()
+	err := audit.Append(ctx, publish.Entry{
 		By: r.by, Action: "rollout " + e.Event, Rings: e.Rings, Generation: e.Generation, SHA256: e.SHA256, Detail: detail[:min(len(detail), 4000)], Why: r.why,
 	})
 	if err != nil {
@@ -227,6 +234,10 @@ func rolloutFault(ctx context.Context, err error) error {
 	switch {
 	case errors.Is(err, lease.ErrHeld):
 		return &cli.Error{Err: err, Hint: "wait for its end, or end it", Code: cli.CodeHeld}
+	case errors.Is(err, rollout.ErrStuck):
+		return &cli.Error{Err: err, Hint: "run rollout --abort, or config rollback --ring for each ring that config status shows with it", Code: cli.CodeStuck}
+	case errors.Is(err, rollout.ErrClock):
+		return cli.Fail("set the clock of this machine, or go on elsewhere; --abort takes it back here too", "%w", err)
 	case errors.Is(err, rollout.ErrForeign):
 		return cli.Fail("look with config status; --abort takes back the rings that still have this rollout's config, and leaves the others alone", "%w", err)
 	case errors.Is(err, rollout.ErrOther):
@@ -290,7 +301,7 @@ func (s *rolloutShow) event(e *rollout.Event) {
 	s.finish()
 	text := map[string]string{
 		"begin": "begins", "resume": "goes on", "publish": fmt.Sprintf("published as generation %d; waits for the instances", e.Generation),
-		"effect": "all instances have it", "pass": "good", "trouble": "the bucket cannot be read", "undo": "goes back",
+		"effect": "all instances have it", "pass": "good", "trouble": "it tries again", "undo": "goes back",
 		string(rollout.EndDone): "done: all steps are good", string(rollout.EndUndone): "taken back",
 		string(rollout.EndPaused): "waits for a human: --resume goes on, --abort takes back",
 		string(rollout.EndFrozen): "a freeze holds: run it again later, or --ignore-freeze", string(rollout.EndNoVerdict): "no verdict in time: run it again to wait longer, or --abort",

@@ -56,16 +56,16 @@ func (a *app) rolloutSteps(file string, f *rolling) ([]rollout.PlanStep, error) 
 // rolloutPlan is the JSON document of rollout --dry-run. Only add fields; never remove one.
 type rolloutPlan struct {
 	Steps     []plannedStep    `json:"steps"`
-	Freeze    string           `json:"freeze,omitempty"` // why no step could begin now
-	Instances []string         `json:"instances"`        // seen in the rings: "canary: 3"
-	Gates     *gate.Evaluation `json:"gates"`            // of the instances of the rings, as they are now
-	Trouble   string           `json:"trouble,omitempty"`
+	Freeze    string           `json:"freeze,omitempty"`  // why no step could begin now
+	Instances []string         `json:"instances"`         // seen in the rings: "canary: 3"
+	Gates     *gate.Evaluation `json:"gates"`             // of the instances of the rings, as they are now
+	Trouble   string           `json:"trouble,omitempty"` // why this rollout could not begin
 }
 
 type plannedStep struct {
 	Label   string     `json:"label"`
 	SHA256  string     `json:"sha256"`
-	Changes []*changed `json:"changes"` // by ring
+	Changes []*changed `json:"changes"` // by ring, from what it has now
 }
 
 // planRollout shows what a rollout would do, and the present values of its gates.
@@ -75,8 +75,13 @@ func (a *app) planRollout(ctx context.Context, site *publish.Site, gates *gate.F
 		return err
 	}
 	doc := rolloutPlan{Freeze: gates.Frozen(time.Now()), Instances: []string{}}
+	switch other, err := rollout.ReadState(ctx, site.Bucket, site.Trust); {
+	case err != nil:
+		doc.Trouble = err.Error()
+	case other != nil && !other.Ended():
+		doc.Trouble = fmt.Sprintf("the rollout %s by %s (%s) has not ended, so no other one can begin", other.ID, other.By, other.Why)
+	}
 	want := map[string]uint64{}
-	before := map[string]*publication.Head{}
 	for _, step := range plan.Steps {
 		cfg, err := config.Parse(step.Label, step.Content)
 		if err != nil {
@@ -89,10 +94,7 @@ func (a *app) planRollout(ctx context.Context, site *publish.Site, gates *gate.F
 				return rolloutFault(ctx, fmt.Errorf("ring %s: %w", ring, publish.ErrNoRing))
 			}
 			want[ring] = h.Generation
-			if before[ring] == nil {
-				before[ring] = h
-			}
-			c, err := change(ctx, site, ring, before[ring], cfg, step.Content, time.Now())
+			c, err := change(ctx, site, ring, h, cfg, step.Content, time.Now())
 			if err != nil {
 				return err
 			}
@@ -120,6 +122,9 @@ func (d *rolloutPlan) writeText(w io.Writer) error {
 				return err
 			}
 		}
+	}
+	if d.Trouble != "" {
+		fmt.Fprintf(w, "No step begins now: %s\n", d.Trouble)
 	}
 	if d.Freeze != "" {
 		fmt.Fprintf(w, "No step begins now: %s\n", d.Freeze)

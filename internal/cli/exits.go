@@ -28,6 +28,7 @@ const (
 	CodeNoVerdict = 12 // it stopped without a verdict, and is neither widened nor taken back
 	CodeFrozen    = 13 // the calendar allows no step now
 	CodeHeld      = 14 // another run is at work
+	CodeStuck     = 15 // the change must be taken back, and could not
 )
 
 // ExitsPage is the page that explains the scheme, in the spelling of help texts.
@@ -149,7 +150,7 @@ func ExitFaults(root *cobra.Command) (faults []string) {
 
 func (d *Declared) faults() (out []string) {
 	for _, e := range d.Codes {
-		if (e.Code < CodeOK || e.Code > CodePartial) && (e.Code < CodeUndone || e.Code > CodeHeld) {
+		if (e.Code < CodeOK || e.Code > CodePartial) && (e.Code < CodeUndone || e.Code > CodeStuck) {
 			out = append(out, fmt.Sprintf("%d is no code of %s", e.Code, ExitsPage))
 		}
 	}

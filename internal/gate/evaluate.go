@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -29,8 +30,6 @@ type Result struct {
 	Detail  string  `json:"detail"` // for people: the value and its bound, or why there is no verdict
 	// At is when its data are of. A command runs beside the evaluations, so several have the same result.
 	At time.Time `json:"at"`
-
-	bad, of int
 }
 
 // Evaluation is what all gates said at one time.
@@ -75,11 +74,16 @@ func (j *Judge) Close() {
 	}
 }
 
-// parallel is how many queries run at once.
-const parallel = 4
+// parallel is how many queries run at once, and within how long an evaluation takes at most: an old value is of no use.
+const (
+	parallel = 4
+	within   = time.Minute
+)
 
-// Evaluate asks everything once. What cannot be asked has no verdict.
+// Evaluate asks everything once. What has no answer in time has no verdict.
 func (j *Judge) Evaluate(ctx context.Context, at At) *Evaluation {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
 	x := &expander{file: j.file, at: at, now: time.Now()}
 	e := &Evaluation{At: x.now, Results: make([]Result, len(j.file.Gates))}
 	traffic := make([]string, len(j.file.Traffic))
@@ -108,7 +112,7 @@ func (j *Judge) Evaluate(ctx context.Context, at At) *Evaluation {
 	e.Traffic = strings.Join(slices.DeleteFunc(traffic, func(s string) bool { return s == "" }), "; ")
 	for i := range e.Results {
 		g, r := &j.file.Gates[i], &e.Results[i]
-		r.Gate, r.bad, r.of = g.Name, g.Bad, g.Of
+		r.Gate = g.Name
 		if e.Traffic != "" && g.Expr != "" && !g.Quiet && r.Verdict != None {
 			r.Verdict, r.Detail = None, r.Detail+"; too little traffic"
 		}
@@ -124,9 +128,12 @@ func (j *Judge) Preview(ctx context.Context, rings map[string]uint64) *Evaluatio
 	return NewJudge(&file, j.source, nil).Evaluate(ctx, At{Want: rings, Published: time.Now()})
 }
 
+// present lets Prometheus take its own time: the clock of this machine may differ.
+var present time.Time
+
 // enough returns what is missing of a minimum of traffic.
 func (j *Judge) enough(ctx context.Context, x *expander, t *Traffic) string {
-	got, err := j.source.Query(ctx, x.expand(t.Expr, changed), x.now)
+	got, err := j.source.Query(ctx, x.expand(t.Expr, changed), present)
 	if err != nil {
 		return fmt.Sprintf("%s: %v", t.Name, err)
 	}
@@ -173,19 +180,21 @@ func (j *Judge) expression(ctx context.Context, x *expander, g *Gate) Result {
 
 // values returns the values of an expression that are numbers.
 func (j *Judge) values(ctx context.Context, x *expander, expr string, who side) ([]prometheus.Sample, error) {
-	got, err := j.source.Query(ctx, x.expand(expr, who), x.now)
+	got, err := j.source.Query(ctx, x.expand(expr, who), present)
 	return slices.DeleteFunc(got, func(s prometheus.Sample) bool { return math.IsNaN(s.Value) }), err
 }
 
-// reference is the highest value of the instances without the change; where they have none, of those with it, before.
+// reference is the highest value of the instances without the change; where they have none, of those with it, before. An
+// infinite one would allow everything, so it does not count.
 func (j *Judge) reference(ctx context.Context, x *expander, g *Gate) (float64, error) {
 	for _, who := range []side{others, earlier} {
 		got, err := j.values(ctx, x, g.Expr, who)
 		if err != nil {
 			return 0, err
 		}
+		got = slices.DeleteFunc(got, func(s prometheus.Sample) bool { return math.IsInf(s.Value, 0) })
 		if len(got) > 0 {
-			return slices.MaxFunc(got, func(a, b prometheus.Sample) int { return int(math.Copysign(1, a.Value-b.Value)) }).Value, nil
+			return slices.MaxFunc(got, func(a, b prometheus.Sample) int { return cmp.Compare(a.Value, b.Value) }).Value, nil
 		}
 	}
 	return 0, fmt.Errorf("no data of other instances, or of the time before")
@@ -233,9 +242,4 @@ func labels(of map[string]string) string {
 	}
 	slices.Sort(all)
 	return " of " + strings.Join(all, " ")
-}
-
-// NewResult makes a result for tests of those who count results: a change is taken back after bad of the last of results.
-func NewResult(name string, v Verdict, at time.Time, bad, of int) Result {
-	return Result{Gate: name, Verdict: v, At: at, Detail: "scripted", bad: bad, of: of}
 }

@@ -2,7 +2,9 @@ package gate
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -68,9 +70,7 @@ func (x *expander) join(with bool) string {
 	}
 	if len(values) == 0 {
 		label = "ring"
-		for ring := range x.at.Want {
-			values = append(values, ring)
-		}
+		values = slices.Sorted(maps.Keys(x.at.Want))
 	}
 	by := strings.Join(x.file.Instances.By, ", ")
 	return fmt.Sprintf("on (%s) group_left () (max by (%s) (%s))", by, by, x.info(fmt.Sprintf("%s%s%q", label, op, strings.Join(values, "|"))))

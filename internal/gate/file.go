@@ -128,6 +128,9 @@ func (f *File) check(fail func(path, hint, format string, args ...any)) {
 	if f.Instances.Within < f.Every || f.Instances.Stale < f.Every {
 		fail("instances", "within: 5m and stale: 2m are usual", "within and stale must not be shorter than every")
 	}
+	if f.Instances.Within < f.Instances.Stale {
+		fail("instances", "within: 5m and stale: 2m are usual", "within must not be shorter than stale: an instance that has ended would take the change back")
+	}
 	if f.Limit < f.Soak+f.Instances.Within {
 		fail("limit", fmt.Sprintf("at least %s", f.Soak+f.Instances.Within), "%s is shorter than soak and instances.within together", f.Limit)
 	}

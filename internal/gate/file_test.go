@@ -33,32 +33,20 @@ func TestParseRefuses(t *testing.T) {
 		{"version: 1\ngates:\n- name: a\n  expr: x\n  factor: 2\n", "must use $instances and $offset"},
 		{"version: 1\ngates:\n- name: a\n  expr: x\n  max: 1\n  command: [b]\n", "a gate has expr or command"},
 		{good + "limit: 1m\n", "g.yaml:6:8: limit: 1m0s is shorter than soak"},
+		{good + "instances: {stale: 5m, within: 4m}\n", "within must not be shorter than stale"},
+		{good + "instances: {min: 0}\n", "0 is less than 1"},
+		{good + "bad: 6\n", "want 1 ≤ bad ≤ of ≤ 100"},
 		{good + "freeze: [{why: x, weekly: Fri 15:00}]\n", "expected two times"},
+		{good + "freeze: [{why: x, weekly: \"Fri 15:00 - Fri 15:00\"}]\n", "has no length"},
+		{good + "freeze: [{why: x, weekly: \"Fri 24:00 - Mon 08:00\"}]\n", "expected a day and a time"},
+		{good + "freeze: [{why: x, from: 2026-01-02, until: 2026-01-01}]\n", "until is not after from"},
+		{good + "freeze: [{why: x, from: 2026-01-02}]\n", "until is not after from"},
+		{good + "freeze: [{why: x, from: 2026-01-01, until: 2026-01-02, zone: Europe/Berlin}]\n", "zone belongs to weekly"},
 		{good + "freeze: [{why: x, weekly: \"Fri 15:00 - Mon 08:00\", zone: Mars/Base}]\n", "unknown time zone Mars/Base"},
 	} {
 		_, err := Parse("g.yaml", []byte(c.text))
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s\n%v, want %s", c.text, err, c.want)
-		}
-	}
-}
-
-func TestFrozen(t *testing.T) {
-	f, err := Parse("g.yaml", []byte("version: 1\ngates: [{name: a, expr: x, max: 1}]\nfreeze:\n"+
-		"- {why: weekend, weekly: \"Fri 15:00 - Mon 08:00\", zone: Europe/Berlin}\n- {why: holidays, from: 2026-12-20, until: 2027-01-04}\n"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for at, want := range map[string]string{
-		"2026-11-27T13:59:00Z": "", "2026-11-27T14:00:00Z": "weekend", "2026-11-29T12:00:00Z": "weekend", "2026-11-30T06:59:00Z": "weekend",
-		"2026-11-30T07:00:00Z": "", "2026-12-20T00:00:00Z": "weekend", "2026-12-22T12:00:00Z": "holidays", "2027-01-04T12:00:00Z": "",
-	} {
-		when, err := time.Parse(time.RFC3339, at)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := f.Frozen(when); got != want {
-			t.Errorf("%s: %q, want %q", at, got, want)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	_ "time/tzdata" // not every machine has the database, and a freeze must hold on all of them
 )
 
 // Freeze is a time in which no step begins: once, from From until Until, or every week.

@@ -46,7 +46,7 @@ func (j *Judge) Instances(ctx context.Context) ([]Instance, error) {
 	byName := map[string]Instance{}
 	// What an instance has now counts. Only of one that is not there now, what it had last: the highest generation.
 	for _, expr := range []string{x.info(), fmt.Sprintf("last_over_time(%s[%s])", x.info(), seconds(j.file.Instances.Stale))} {
-		got, err := j.source.Query(ctx, expr, x.now)
+		got, err := j.source.Query(ctx, expr, present)
 		if err != nil {
 			return nil, err
 		}

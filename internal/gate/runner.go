@@ -30,6 +30,9 @@ type runner struct {
 	work   sync.WaitGroup
 }
 
+// notEnded is the detail while no run that began after the step has ended.
+const notEnded = "it has not ended yet"
+
 // latest returns the result of the last run that began after the step was published, and begins a new run if it is time.
 func (r *runner) latest(ctx context.Context, at At) Result {
 	r.mu.Lock()
@@ -48,7 +51,7 @@ func (r *runner) latest(ctx context.Context, at At) Result {
 		})
 	}
 	if r.last.At.Before(at.Published) || r.last.At.IsZero() {
-		return Result{Verdict: None, Detail: "it has not ended yet", At: at.Published}
+		return Result{Verdict: None, Detail: notEnded, At: at.Published}
 	}
 	return r.last
 }
@@ -114,15 +117,30 @@ func (r *runner) execute(ctx context.Context, at At) (failures []string, isRepor
 	return slices.Compact(failures), true, nil
 }
 
-// Baseline runs each command once, before the change. It returns the failures of those that write reports, by gate. The
-// error is about a command that could not be run, or that fails already without a report.
-func (j *Judge) Baseline(ctx context.Context) (map[string][]string, error) {
+// Baseline finds out, before the change, whether the gates can be judged at all: Prometheus answers each expression, and
+// each command ends well, or with a report. It returns the failures in the reports, by gate.
+func (j *Judge) Baseline(ctx context.Context, at At) (map[string][]string, error) {
+	x := &expander{file: j.file, at: at, now: time.Now()}
+	ask := func(name, expr string) error {
+		if _, err := j.values(ctx, x, expr, changed); err != nil {
+			return fmt.Errorf("gate %s, before the first step: %w", name, err)
+		}
+		return nil
+	}
+	for i := range j.file.Traffic {
+		if err := ask(j.file.Traffic[i].Name, j.file.Traffic[i].Expr); err != nil {
+			return nil, err
+		}
+	}
 	out := map[string][]string{}
-	for _, r := range j.run {
+	for i, r := range j.run {
 		if r == nil {
+			if err := ask(j.file.Gates[i].Name, j.file.Gates[i].Expr); err != nil {
+				return nil, err
+			}
 			continue
 		}
-		failures, isReport, err := r.execute(ctx, At{})
+		failures, isReport, err := r.execute(ctx, at)
 		if !isReport && err != nil {
 			return nil, fmt.Errorf("gate %s, before the first step: %w", r.gate.Name, err)
 		}

@@ -6,13 +6,15 @@ import (
 )
 
 // Tally remembers the last results of each gate, so that one bad second changes nothing, and a gate that flaps does not
-// pass. The zero value is ready.
+// pass.
 type Tally struct {
-	Need int // evaluations in a row that must be good
-
-	gates map[string]*history
-	good  int
+	file  *File
+	gates []history // by gate
+	good  int       // evaluations in a row that were good
 }
+
+// NewTally makes a Tally with the counts of a file.
+func NewTally(f *File) *Tally { return &Tally{file: f, gates: make([]history, len(f.Gates))} }
 
 // history is the last results of one gate, the newest last.
 type history struct {
@@ -27,27 +29,20 @@ type Outcome struct {
 	Detail string   // why it is not good
 }
 
-// Add adds an evaluation.
+// Add adds an evaluation of the gates of the file.
 func (t *Tally) Add(e *Evaluation) Outcome {
-	if t.gates == nil {
-		t.gates = map[string]*history{}
-	}
 	var out Outcome
 	note := func(format string, args ...any) {
 		if out.Detail == "" {
 			out.Detail = fmt.Sprintf(format, args...)
 		}
 	}
-	for _, r := range e.Results {
-		h := t.gates[r.Gate]
-		if h == nil {
-			h = &history{}
-			t.gates[r.Gate] = h
-		}
+	for i, r := range e.Results {
+		g, h := &t.file.Gates[i], &t.gates[i]
 		if r.At.After(h.last) { // a command's result counts once
 			h.last = r.At
 			h.bad = append(h.bad, r.Verdict == Bad)
-			h.bad = h.bad[max(0, len(h.bad)-r.of):]
+			h.bad = h.bad[max(0, len(h.bad)-g.Of):]
 		}
 		n := 0
 		for _, bad := range h.bad {
@@ -56,7 +51,7 @@ func (t *Tally) Add(e *Evaluation) Outcome {
 			}
 		}
 		switch {
-		case r.Verdict == Bad && n >= r.bad:
+		case r.Verdict == Bad && n >= g.Bad:
 			out.Bad = append(out.Bad, r)
 			note("%s: %s", r.Gate, r.Detail)
 		case r.Verdict != Good:
@@ -74,8 +69,8 @@ func (t *Tally) Add(e *Evaluation) Outcome {
 		t.good = 0
 		return out
 	}
-	if t.good++; t.good < t.Need {
-		note("%d of %d good evaluations", t.good, t.Need)
+	if t.good++; t.good < t.file.Good {
+		note("%d of %d good evaluations", t.good, t.file.Good)
 		return out
 	}
 	out.Good = true

@@ -11,7 +11,6 @@ import (
 
 	"ociproxy/internal/envelope"
 	"ociproxy/internal/gate"
-	"ociproxy/internal/lease"
 	"ociproxy/internal/publication"
 	"ociproxy/internal/publication/publish"
 )
@@ -28,7 +27,7 @@ const (
 	EndNoVerdict End = "no-verdict"
 )
 
-// Errors of a run. After each of them the rings are as they were.
+// Errors of a run. Except after ErrStuck, the present step stays as it is.
 var (
 	// ErrForeign says that somebody else has published to a ring of the rollout.
 	ErrForeign = errors.New("somebody else has published")
@@ -36,14 +35,19 @@ var (
 	ErrOther = errors.New("another rollout has not ended")
 	// ErrNothing says that there is no rollout to continue or to abort.
 	ErrNothing = errors.New("there is no rollout")
+	// ErrClock says that the step was published in the future of this machine's clock, so that nothing can be compared with
+	// the time before it.
+	ErrClock = errors.New("the clock of this machine is behind")
+	// ErrStuck says that the rollout has to go back, and could not. Instances may still have what did harm.
+	ErrStuck = errors.New("the way back is not complete")
 )
 
 // Judge says what instances do. It is a *gate.Judge outside tests.
 type Judge interface {
 	// Evaluate never fails: what is not known has no verdict.
 	Evaluate(ctx context.Context, at gate.At) *gate.Evaluation
-	// Baseline returns what fails before the first step, by gate.
-	Baseline(ctx context.Context) (map[string][]string, error)
+	// Baseline returns what fails before the first step, by gate. The error says why nothing could be judged.
+	Baseline(ctx context.Context, at gate.At) (map[string][]string, error)
 	// Close ends the work of the judge.
 	Close()
 }
@@ -51,7 +55,7 @@ type Judge interface {
 // Event is something that happened. Only add fields; never remove one.
 type Event struct {
 	Time       time.Time        `json:"time"`
-	Event      string           `json:"event"` // begin, resume, publish, watch, effect, pass, or an End
+	Event      string           `json:"event"` // begin, resume, publish, watch, effect, pass, undo, trouble, or an End
 	Rollout    string           `json:"rollout"`
 	Step       int              `json:"step,omitempty"` // from 1
 	Steps      int              `json:"steps,omitempty"`
@@ -63,8 +67,8 @@ type Event struct {
 	Evaluation *gate.Evaluation `json:"evaluation,omitempty"` // of watch
 }
 
-// Kept reports whether the event belongs into an audit log.
-func (e *Event) Kept() bool { return e.Event != "watch" }
+// Kept reports whether the event belongs into an audit log. Trouble does not: it is mostly that of the bucket with the log.
+func (e *Event) Kept() bool { return e.Event != "watch" && e.Event != "trouble" }
 
 // Options of a run.
 type Options struct {
@@ -94,15 +98,6 @@ type PlanStep struct {
 	Label   string
 	Rings   []string
 	Content []byte // must have passed the checks of a configuration
-}
-
-// run is one process's work on a rollout.
-type run struct {
-	*Options
-	lease *lease.Lease
-	state *State
-	judge Judge
-	heads *publish.State
 }
 
 // Start begins a rollout, or continues it if it is the same one: the last content and the steps are the same. A rollout
@@ -142,78 +137,9 @@ func Abort(ctx context.Context, opt Options, why string) (End, error) {
 		if r.state == nil || r.state.Ended() {
 			return "", ErrNothing
 		}
-		r.judge = r.NewJudge(r.state.Baseline)
-		if r.state.Phase == Publishing {
-			if err := r.adopt(ctx); err != nil && !errors.Is(err, ErrForeign) {
-				return "", err
-			}
-		}
+		r.id, r.judge = r.state.ID, r.NewJudge(r.state.Baseline)
 		return r.undo(ctx, "aborted: "+why)
 	})
-}
-
-// leasePrefix is where the lease lies in the bucket.
-const leasePrefix = "lease/"
-
-// under calls f with the lease, the heads and the state. It ends f when the lease is lost.
-func (o *Options) under(ctx context.Context, f func(context.Context, *run) (End, error)) (end End, err error) {
-	ttl := o.TTL
-	if ttl == 0 {
-		ttl = 30 * time.Second
-	}
-	r := &run{Options: o, lease: lease.New(lease.Options{Prefix: leasePrefix, Name: "rollout", Who: o.By, TTL: ttl})}
-	defer r.lease.Release(ctx)
-	if err := r.lease.Take(ctx, o.Site.Bucket); err != nil {
-		return "", err
-	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	r.lease.Keep(ctx, cancel)
-	defer func() {
-		if r.judge != nil {
-			r.judge.Close()
-		}
-		if err != nil && ctx.Err() != nil {
-			err = context.Cause(ctx)
-		}
-	}()
-	if err := r.read(ctx); err != nil {
-		return "", err
-	}
-	if r.state, err = ReadState(ctx, o.Site.Bucket, o.Site.Trust); err != nil {
-		return "", err
-	}
-	return f(ctx, r)
-}
-
-// read reads the heads.
-func (r *run) read(ctx context.Context) (err error) {
-	if r.heads, err = r.Site.Read(ctx); err != nil {
-		return err
-	}
-	for name, fault := range r.heads.Faults {
-		if name != publication.OverridesName {
-			return fmt.Errorf("what is published cannot be believed: %s: %w", name, fault)
-		}
-	}
-	return nil
-}
-
-// writing limits what one write may take, with the signature. It does not end with the run: half a change is worse.
-const writing = 2 * time.Minute
-
-// durably calls f, which writes, even while the run is being ended, but not without the lease.
-func (r *run) durably(ctx context.Context, f func(context.Context) error) error {
-	if err := r.lease.Check(); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writing)
-	defer cancel()
-	return f(ctx)
-}
-
-func (r *run) save(ctx context.Context) error {
-	return r.durably(ctx, func(ctx context.Context) error { return r.state.write(ctx, r.Site.Bucket, r.Sign) })
 }
 
 // begin writes the contents and the state of a new rollout.
@@ -239,8 +165,12 @@ func (r *run) begin(ctx context.Context, p Plan) error {
 		return err
 	}
 	r.judge = r.NewJudge(nil)
+	bases := map[string]uint64{}
+	for name, ring := range s.Rings {
+		bases[name] = ring.Base
+	}
 	var err error
-	if s.Baseline, err = r.judge.Baseline(ctx); err != nil {
+	if s.Baseline, err = r.judge.Baseline(ctx, gate.At{Want: bases, Published: time.Now()}); err != nil {
 		return err
 	}
 	for _, step := range p.Steps {
@@ -252,27 +182,41 @@ func (r *run) begin(ctx context.Context, p Plan) error {
 	if err := r.save(ctx); err != nil {
 		return err
 	}
+	r.id = s.ID
 	r.tell(ctx, "begin", s.Why)
 	return nil
 }
 
+// maxSkew is how far the clocks of two machines may differ. Instances need longer than that until they have a step.
+const maxSkew = 10 * time.Second
+
 // resume continues. pass lets a rollout that waits for a human go on.
 func (r *run) resume(ctx context.Context, pass bool) (End, error) {
-	r.judge = r.NewJudge(r.state.Baseline)
-	if r.state.Phase == Paused {
+	s := r.state
+	r.id, r.judge = s.ID, r.NewJudge(s.Baseline)
+	if r.condemned != "" {
+		return r.undo(ctx, r.condemned)
+	}
+	if s.Phase == Paused {
 		if !pass {
-			return r.end(ctx, EndPaused, "before "+r.state.Steps[r.state.Step].Label)
+			return r.end(ctx, EndPaused, "before "+s.Steps[s.Step].Label)
 		}
 		// The step before it is judged again: nobody watched during the pause.
-		r.state.Passed = r.state.Step
-		if r.state.Phase = Publishing; r.state.Step > 0 {
-			r.state.Phase, r.state.Step = Watching, r.state.Step-1
+		s.Passed = s.Step + 1
+		if s.Phase = Publishing; s.Step > 0 {
+			s.Phase, s.Step = Watching, s.Step-1
 		}
 		if err := r.save(ctx); err != nil {
 			return "", err
 		}
 	}
-	r.tell(ctx, "resume", string(r.state.Phase))
+	if r.published.IsZero() {
+		if ahead := time.Until(s.Published); ahead > maxSkew {
+			return "", fmt.Errorf("%w: another one has published the step %s later than it is here", ErrClock, ahead.Round(time.Second))
+		}
+		r.published = s.Published
+	}
+	r.tell(ctx, "resume", string(s.Phase))
 	return r.work(ctx)
 }
 
@@ -303,7 +247,7 @@ func now() time.Time { return time.Now().UTC() }
 
 // pausesAt reports whether a human has to let the present step begin.
 func (s *State) pausesAt() bool {
-	if s.Passed == s.Step && s.Step > 0 || len(s.PauseBefore) == 0 {
+	if s.Passed == s.Step+1 {
 		return false
 	}
 	for _, ring := range s.Steps[s.Step].Rings {
@@ -325,6 +269,13 @@ func (r *run) publish(ctx context.Context) (End, error) {
 	for _, ring := range step.Rings {
 		if r.heads.Heads[ring].SHA256 != step.SHA256 || !r.ours(r.heads.Heads[ring]) {
 			rings = append(rings, ring)
+		}
+	}
+	published := time.Now()
+	for _, ring := range step.Rings {
+		// An earlier run began the step. Gates compare with the time before that.
+		if at := r.heads.Heads[ring].PublishedAt; !slices.Contains(rings, ring) && at.Before(published) {
+			published = at
 		}
 	}
 	if len(rings) == len(step.Rings) { // it has not begun
@@ -354,14 +305,11 @@ func (r *run) publish(ctx context.Context) (End, error) {
 			}
 			return err
 		})
-		if errors.Is(err, publish.ErrChanged) {
-			err = fmt.Errorf("%w: %w", ErrForeign, err)
-		}
 		if err != nil {
 			return "", err
 		}
 	}
-	s.Phase, s.Published, s.Effect = Watching, now(), time.Time{}
+	r.published, s.Phase, s.Published = published, Watching, published.UTC()
 	if err := r.save(ctx); err != nil {
 		return "", err
 	}
@@ -390,6 +338,9 @@ func (r *run) ours(h *publication.Head) bool { return strings.HasPrefix(h.Why, r
 // ErrForeign if somebody else has published to a ring.
 func (r *run) adopt(ctx context.Context) error {
 	if err := r.read(ctx); err != nil {
+		return err
+	}
+	if err := r.believed(); err != nil {
 		return err
 	}
 	s := r.state

@@ -17,6 +17,7 @@ import (
 
 	"ociproxy/internal/envelope"
 	"ociproxy/internal/gate"
+	"ociproxy/internal/lease"
 	"ociproxy/internal/publication"
 	"ociproxy/internal/publication/publish"
 	"ociproxy/internal/store"
@@ -127,7 +128,7 @@ type scripted struct {
 	n    int
 }
 
-func (j *scripted) Baseline(context.Context) (map[string][]string, error) {
+func (j *scripted) Baseline(context.Context, gate.At) (map[string][]string, error) {
 	return map[string][]string{"g": {"known"}}, nil
 }
 
@@ -136,7 +137,7 @@ func (j *scripted) Close() {}
 // Evaluate says what the script says, with what the bucket has as what all instances have.
 func (j *scripted) Evaluate(_ context.Context, at gate.At) *gate.Evaluation {
 	e := &gate.Evaluation{At: time.Now(), Presence: gate.Presence{Known: true, OK: !j.w.absent(at)}}
-	e.Results = []gate.Result{gate.NewResult("g", j.w.script(at, j.n), time.Now(), 2, 5)}
+	e.Results = []gate.Result{{Gate: "g", Verdict: j.w.script(at, j.n), At: time.Now(), Detail: "scripted"}}
 	j.n++
 	return e
 }
@@ -334,6 +335,7 @@ type dying struct {
 	store.Bucket
 	left  *atomic.Int64
 	after bool
+	die   context.CancelCauseFunc
 }
 
 var errDead = errors.New("this process is dead")
@@ -344,11 +346,13 @@ func (d *dying) Put(ctx context.Context, key string, c store.Content, h store.He
 	}
 	switch n := d.left.Add(-1); {
 	case n < 0 || n == 0 && !d.after:
+		d.die(errDead)
 		return store.Attrs{}, errDead
 	case n == 0:
 		if _, err := d.Bucket.Put(ctx, key, c, h, version); err != nil {
 			return store.Attrs{}, err
 		}
+		d.die(errDead)
 		return store.Attrs{}, errDead
 	}
 	return d.Bucket.Put(ctx, key, c, h, version)
@@ -383,8 +387,9 @@ func TestDies(t *testing.T) {
 					}
 					left := new(atomic.Int64)
 					left.Store(n)
-					opt := w.options(&dying{w.bucket(), left, after})
-					end, err := Start(t.Context(), opt, plan())
+					ctx, die := context.WithCancelCause(t.Context())
+					defer die(nil)
+					end, err := Start(ctx, w.options(&dying{w.bucket(), left, after, die}), plan())
 					if ended = err == nil; ended {
 						w.ends(c.end, end, err)
 						return
@@ -426,8 +431,8 @@ func TestHeld(t *testing.T) {
 		}
 		end, err := w.start(plan())
 		w.ends(EndDone, end, err)
-		if second == nil {
-			t.Error("the second run was not refused")
+		if !errors.Is(second, lease.ErrHeld) || !strings.Contains(fmt.Sprint(second), "test, since ") {
+			t.Errorf("the second run: %v", second)
 		}
 	})
 }

@@ -70,12 +70,12 @@ type State struct {
 	Rings      map[string]*Ring `json:"rings"`
 	Phase      Phase            `json:"phase"`
 	Step       int              `json:"step"` // index
-	// PauseBefore are the rings before whose first step it pauses. Passed is the step before which a human has let it go on.
+	// PauseBefore are the rings before whose first step it pauses. Passed is the number, from 1, of the last step that a
+	// human has let begin.
 	PauseBefore []string `json:"pauseBefore,omitempty"`
 	Passed      int      `json:"passed,omitempty"`
-	// Published is when the present step was published, Effect when all instances had it.
+	// Published is when the present step was published.
 	Published time.Time `json:"published,omitzero"`
-	Effect    time.Time `json:"effect,omitzero"`
 	// New are all generations that it has published.
 	New []uint64 `json:"new,omitempty"`
 	// Baseline are the failures of commands before the first step, by gate.

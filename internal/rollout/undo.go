@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ociproxy/internal/gate"
+	"ociproxy/internal/publication"
 	"ociproxy/internal/publication/publish"
 	"ociproxy/internal/wait"
 )
@@ -17,23 +18,26 @@ import (
 // undo takes back what the rollout has published, in all rings, and waits until the instances have that.
 func (r *run) undo(ctx context.Context, reason string) (End, error) {
 	s := r.state
-	if s.Phase != Undoing {
+	if r.condemned = reason; s.Phase != Undoing {
 		s.Phase, s.Reason = Undoing, reason
 		if err := r.save(ctx); err != nil {
 			return "", err
 		}
+		r.tell(ctx, "undo", reason)
 	}
-	r.tell(ctx, "undo", reason)
 	var left []string // rings with what somebody else has published
+	var failed error
 	for _, ring := range slices.Sorted(maps.Keys(s.Rings)) {
 		err := r.durably(ctx, func(ctx context.Context) error { return r.giveBack(ctx, ring) })
-		if errors.Is(err, ErrForeign) {
+		switch {
+		case errors.Is(err, ErrForeign):
 			left = append(left, err.Error())
-			continue
+		case err != nil: // the other rings go back all the same
+			failed = errors.Join(failed, fmt.Errorf("take back ring %s: %w", ring, err))
 		}
-		if err != nil {
-			return "", fmt.Errorf("take back ring %s: %w", ring, err)
-		}
+	}
+	if failed != nil {
+		return "", failed
 	}
 	detail := reason
 	if len(left) > 0 {
@@ -61,7 +65,9 @@ func (r *run) giveBack(ctx context.Context, ring string) error {
 			return err
 		}
 		h := r.heads.Heads[ring]
-		switch {
+		switch fault := r.heads.Faults[publication.HeadName(ring)]; {
+		case fault != nil:
+			return fmt.Errorf("what is published cannot be believed: %w", fault)
 		case h == nil:
 			return fmt.Errorf("ring %s: %w: its head is gone", ring, ErrForeign)
 		case h.SHA256 == known.BaseSHA256:

@@ -8,39 +8,46 @@ import (
 	"ociproxy/internal/wait"
 )
 
-// watch evaluates the gates until the step is good, bad, or out of time.
+// watch evaluates the gates until the step is good, bad, or out of time. What happened before this call does not count as
+// soaked: nobody watched.
 func (r *run) watch(ctx context.Context) (End, error) {
 	s := r.state
-	began, tally := time.Now(), gate.Tally{Need: r.Gates.Good}
-	complete := s.Published // when all instances had it last
-	if s.Step < len(s.Steps)-1 && s.Passed == s.Step+1 || began.Sub(s.Published) > r.Gates.Instances.Within {
-		complete = began // nobody watched for a long time
+	began, tally := time.Now(), gate.NewTally(r.Gates)
+	soak := r.Gates.Soak
+	if s.Passed == s.Step+2 {
+		soak = 0 // it has soaked before the pause
 	}
+	complete := began    // when all instances had it last
+	var effect time.Time // when they had it first
+	away := false        // the bucket
 	for {
-		if err := r.read(ctx); err != nil {
-			if ctx.Err() != nil {
+		err := r.read(ctx)
+		if err == nil {
+			err = r.believed()
+		}
+		switch {
+		case err == nil:
+			if err := r.foreign(); err != nil {
 				return "", err
 			}
-			r.tell(ctx, "trouble", err.Error()) // the bucket may be away for a while: bad verdicts are seen all the same
-		} else if err := r.foreign(); err != nil {
-			return "", err
+		case ctx.Err() != nil:
+			return "", context.Cause(ctx)
+		case !away:
+			r.tell(ctx, "trouble", err.Error()) // bad verdicts are seen all the same
 		}
-		e := r.judge.Evaluate(ctx, s.at())
+		away = err != nil
+		e := r.judge.Evaluate(ctx, r.at())
 		if ctx.Err() != nil {
 			return "", context.Cause(ctx)
 		}
 		out := tally.Add(e)
 		if e.Presence.OK {
-			complete = e.At
-			if s.Effect.IsZero() {
-				s.Effect = e.At.UTC()
-				if err := r.save(ctx); err != nil {
-					return "", err
-				}
+			if complete = e.At; effect.IsZero() {
+				effect = e.At
 				r.tell(ctx, "effect", e.Presence.Detail)
 			}
 		}
-		soaked := !s.Effect.IsZero() && e.At.Sub(s.Effect) >= r.Gates.Soak
+		soaked := !effect.IsZero() && e.At.Sub(effect) >= soak
 		detail := out.Detail
 		if out.Good {
 			if detail = "good"; !soaked {
@@ -62,15 +69,4 @@ func (r *run) watch(ctx context.Context) (End, error) {
 			return "", err
 		}
 	}
-}
-
-// at is what the judge judges.
-func (s *State) at() gate.At {
-	at := gate.At{New: s.New, Want: map[string]uint64{}, Published: s.Published}
-	for name, ring := range s.Rings {
-		if ring.Generation > 0 {
-			at.Want[name] = ring.Generation
-		}
-	}
-	return at
 }

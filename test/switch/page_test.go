@@ -63,7 +63,7 @@ func TestPages(t *testing.T) {
 		}
 	}
 	publication := w.blocks(t, "publication.md")
-	if len(publication) != 5 || !strings.HasPrefix(publication[4], "oci-proxy serve") { // the last has no bucket with https here
+	if len(publication) != 6 || !strings.HasPrefix(publication[4], "oci-proxy serve") { // that one has no bucket with https here
 		t.Fatalf("the page has other blocks than this test knows: %q", publication)
 	}
 	names := func(more string) {
@@ -92,4 +92,5 @@ func TestPages(t *testing.T) {
 		t.Fatalf("the page has other blocks than this test knows: %q", emergency)
 	}
 	w.sh(t, append([]string{again}, emergency...)...)
+	w.sh(t, again, publication[5]) // the emergency page still has the first key
 }
