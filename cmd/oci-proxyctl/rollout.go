@@ -168,6 +168,8 @@ func (a *app) runRollout(ctx context.Context, file string, f *rolling) error {
 	if err != nil {
 		return err
 	}
+	// One Prometheus may watch several deployments that have the same rings.
+	gates.Instances.Match = fmt.Sprintf("deployment=%q,%s", site.Trust.Deployment, gates.Instances.Match)
 	if f.dry {
 		return a.planRollout(ctx, site, gates, source, plan)
 	}

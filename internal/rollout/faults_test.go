@@ -108,12 +108,12 @@ func TestBucketAway(t *testing.T) {
 			if end != tt.end || !errors.Is(err, tt.err) {
 				t.Fatalf("%q, %v; events %v", end, err, w.events)
 			}
-			if tt.err != ErrStuck && errors.Is(err, ErrStuck) {
+			if !errors.Is(tt.err, ErrStuck) && errors.Is(err, ErrStuck) {
 				t.Errorf("nothing had to go back: %v", err)
 			}
 			w.want(tt.want)
 			if tt.then != "" {
-				time.Sleep(tt.away)
+				time.Sleep(tt.away) //nolint:forbidigo // virtual time
 				if tt.bad {
 					w.script = func(gate.At, int) gate.Verdict { return gate.Bad }
 				}
