@@ -27,8 +27,12 @@ const (
 	patience = 30 * time.Second
 )
 
-// pace is how often a client of each place starts a pull through each instance.
-const pace = 1500 * time.Millisecond
+// pace is how often a client of each place starts a pull through each instance, crowded how many of them pull at once:
+// on a machine that is too slow there are fewer pulls.
+const (
+	pace    = 2 * time.Second
+	crowded = 5
+)
 
 // pull is the record of one pull.
 type pull struct {
@@ -134,8 +138,16 @@ func (w *world) gather(t *testing.T) *crowd {
 			c.wg.Go(func() {
 				tick := time.NewTicker(pace)
 				defer tick.Stop()
+				slots := make(chan struct{}, crowded)
 				for n := 0; ctx.Err() == nil; n++ {
-					c.wg.Go(func() { c.pull(ctx, roots, p, i.name, n%2 == 1) })
+					select {
+					case slots <- struct{}{}:
+						c.wg.Go(func() {
+							c.pull(ctx, roots, p, i.name, n%2 == 1)
+							<-slots
+						})
+					default:
+					}
 					select {
 					case <-tick.C:
 					case <-ctx.Done():

@@ -281,7 +281,8 @@ func (w *world) away(t *testing.T, good string) {
 	w.ctl(t, production, "ci", "config", "export", image)
 	for n, fault := range []string{faultDead, faultHole} {
 		w.fault(t, "config", fault)
-		parts.Poll(t, 2*time.Minute, "the fault is seen", func() error { return w.all("0", "ociproxy_config_publication_ok") })
+		w.asks(t, "the fault is seen", func() error { return w.all("0", "ociproxy_config_publication_ok") })
+		status := ctl.Start(t, w.env(production, "ci"), "config", "status")
 		began := time.Now()
 		restarted := w.instance([]string{"canary-1", "all-1"}[n])
 		restarted.kill(t)
@@ -298,14 +299,14 @@ func (w *world) away(t *testing.T, good string) {
 		if err := w.uses(good); err != nil {
 			t.Error(err)
 		}
-		if ran := ctl.Run(t, ctl.Limit, w.env(production, "ci"), "config", "status"); ran.Code != cli.CodeFailure {
+		if ran := status.Wait(t, ctl.Limit); ran.Code != cli.CodeFailure {
 			t.Errorf("config status: %s", ran)
 		} else {
 			t.Logf("%s: config status failed after %.1f s: %s", fault, ran.Took.Seconds(), ran.Stderr)
 		}
 		w.fault(t, "config", "")
 		began = time.Now()
-		parts.Poll(t, 2*time.Minute, "it is well again", w.well)
+		parts.Poll(t, 2*time.Minute, "it is well again", w.well) // by themselves
 		t.Logf("%s: all instances believe the publication again after %.1f s", fault, time.Since(began).Seconds())
 	}
 }

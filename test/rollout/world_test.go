@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -85,7 +86,7 @@ const (
 	faultAzure  = "azure"  // 403 to clients of one cloud
 	faultDead   = "dead"   // every connection is closed
 	faultHole   = "hole"   // no answer, and the connection stays
-	faultHeads  = "heads"  // the same, when an operator writes a head
+	faultHeads  = "heads"  // who writes a head waits for the answer
 )
 
 // diskBytes is the size of the disk that can be full.
@@ -124,8 +125,10 @@ func newWorld(t *testing.T) *world {
 			t.Fatal(err)
 		}
 	}
-	run(t, "mount", "-t", "tmpfs", "-o", fmt.Sprint("size=", diskBytes), "last-good", w.lastGood(w.instance("canary-1"))) // a disk that can be full
-	run(t, "ip", "route", "add", "local", "11.0.0.0/8", "dev", "lo")                                 // clients may have any of these addresses
+	full := w.lastGood(w.instance("canary-1"))
+	run(t, "mount", "-t", "tmpfs", "-o", fmt.Sprint("size=", diskBytes), "last-good", full)
+	t.Cleanup(func() { _ = syscall.Unmount(full, syscall.MNT_DETACH) }) // so that the directory can be removed
+	run(t, "ip", "route", "add", "local", "11.0.0.0/8", "dev", "lo")    // clients may have any of these addresses
 	run(t, "ip", "address", "add", hostV6+"/128", "dev", "lo")
 	w.hosts(t)
 	w.front(t)
@@ -197,6 +200,7 @@ defaults
   timeout client 30s
   timeout server 30s
   timeout http-request 10s
+  timeout tarpit 2m
 frontend public
   bind %[2]s:443 ssl crt %[3]s alpn h2,http/1.1
   bind [%[4]s]:443 ssl crt %[3]s alpn h2,http/1.1
@@ -210,7 +214,7 @@ frontend metrics
   http-request set-var(txn.fault) str(%[1]s),map_str(%[2]s,none)
   http-request reject if { var(txn.fault) -m str dead }
   http-request silent-drop if { var(txn.fault) -m str hole }
-  http-request silent-drop if { var(txn.fault) -m str heads } { method PUT } { path_sub /rings/ }
+  http-request tarpit if { var(txn.fault) -m str heads } { method PUT } { path_sub /rings/ }
   http-request return status 403 if { var(txn.fault) -m str azure } { src %[3]s }
   http-request return status 400 if { var(txn.fault) -m str resume } { req.hdr(range) -m end -- - } !{ req.hdr(range) -m str "bytes=0-" }
   http-request set-header X-Forwarded-For %%[src]
