@@ -213,8 +213,8 @@ func TestSlowSteps(t *testing.T) {
 		if why := reason(t, ran.Stdout); !strings.Contains(why, "early 0 of 1") {
 			t.Error(why)
 		}
-		w.follow(t, w.instance("early-1"))
 	})
+	w.follow(t, w.instance("early-1"))
 	if s := c.tally(began, "canary-1", "all-1", "all-2"); s.first > 0 || s.pulls == 0 {
 		t.Errorf("%s: %v", s, s.examples)
 	} else {
@@ -222,12 +222,12 @@ func TestSlowSteps(t *testing.T) {
 	}
 	c.leave()
 	step("no traffic", func(t *testing.T) {
-		o := next(t, w.gates(t, "quiet", w.judges(t), "limit: 3m", "limit: 30s", "within: 45s", "within: 20s"), "canary,early")
+		o := next(t, w.gates(t, "quiet", w.judges(t, gateRepeats, gateUsable), "limit: 3m", "limit: 30s", "within: 45s", "within: 20s"), "canary,early")
 		ran := o.run(cli.CodeNoVerdict)
 		if w.uses(hash(t, o.file), "early") == nil {
 			t.Error("it was widened without a verdict")
 		}
-		t.Log(last(ran.Stdout))
+		t.Log(ending(ran.Stdout))
 	})
 	var actions []string
 	for line := range strings.Lines(w.ctl(t, production, "ci", "config", "log", "--output", "json").Stdout) {
@@ -242,8 +242,8 @@ func TestSlowSteps(t *testing.T) {
 	}
 }
 
-// last returns the detail of the last event.
-func last(events string) (detail string) {
+// ending returns the detail of the last event.
+func ending(events string) (detail string) {
 	for line := range strings.Lines(events) {
 		var e rollout.Event
 		if json.Unmarshal([]byte(line), &e) == nil {
