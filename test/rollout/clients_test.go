@@ -209,7 +209,20 @@ func (c *crowd) pull(ctx context.Context, roots *x509.CertPool, from place, thro
 type tally struct {
 	pulls, first, failed int // all; those whose first try failed; those that failed in the end
 	firstAt, lastAt      time.Time
-	examples             []*pull
+	failing              []*pull // those whose first try failed
+}
+
+// examples are some of the pulls whose first try failed.
+func (s tally) examples() []*pull { return s.failing[:min(len(s.failing), 5)] }
+
+// by returns how many pulls a store has failed.
+func (s tally) by(store string) (n int) {
+	for _, p := range s.failing {
+		if strings.Contains(p.String(), store+domain) {
+			n++
+		}
+	}
+	return n
 }
 
 // tally counts pulls through the instances; none: through all.
@@ -235,9 +248,7 @@ func (c *crowd) tally(since time.Time, through ...string) tally {
 		if !p.done {
 			out.failed++
 		}
-		if len(out.examples) < 5 {
-			out.examples = append(out.examples, p)
-		}
+		out.failing = append(out.failing, p)
 	}
 	return out
 }

@@ -74,7 +74,7 @@ func TestSlowDocuments(t *testing.T) {
 	t.Run("documents", func(t *testing.T) { w.faults(t, good, old) })
 	t.Run("the bucket is away", func(t *testing.T) { w.away(t, good) })
 	if s := c.tally(began, "all-2"); s.first > 0 || s.pulls == 0 { // it was never restarted
-		t.Errorf("%s: %v", s, s.examples)
+		t.Errorf("%s: %v", s, s.examples())
 	} else {
 		t.Logf("clients: %s", s)
 	}

@@ -68,6 +68,6 @@ func TestSlowPage(t *testing.T) {
 		t.Errorf("only %d commands found: is the pattern still right?", commands)
 	}
 	if s := c.tally(began); s.first > 0 {
-		t.Errorf("%s: %v", s, s.examples)
+		t.Errorf("%s: %v", s, s.examples())
 	}
 }

@@ -216,7 +216,7 @@ func TestSlowSteps(t *testing.T) {
 	})
 	w.follow(t, w.instance("early-1"))
 	if s := c.tally(began, "canary-1", "all-1", "all-2"); s.first > 0 || s.pulls == 0 {
-		t.Errorf("%s: %v", s, s.examples)
+		t.Errorf("%s: %v", s, s.examples())
 	} else {
 		t.Logf("clients: %s", s)
 	}
