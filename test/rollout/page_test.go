@@ -27,7 +27,7 @@ func TestSlowPage(t *testing.T) {
 	parts.Poll(t, 2*time.Minute, "the sandbox", func() error {
 		return w.instance("sandbox-1").has("1", "ociproxy_config_info", `hash="`+is+`"`)
 	})
-	w.gates(t, "gates", w.judges(t))
+	w.gates(t, "gates", w.judges(t), "soak: 20s", "soak: 10s")
 	for name, program := range map[string]string{"oci-proxy": proxy.Binary(t), "oci-proxyctl": ctl.Binary(t)} {
 		if err := os.Symlink(program, filepath.Join(w.dir, name)); err != nil {
 			t.Fatal(err)

@@ -185,7 +185,7 @@ func (w *world) gates(t *testing.T, name, gates string, changes ...string) strin
 	text := `version: 1
 every: 2s
 window: 10s
-soak: 10s
+soak: 20s
 limit: 3m
 good: 2
 bad: 2

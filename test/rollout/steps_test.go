@@ -123,7 +123,7 @@ func TestSlowSteps(t *testing.T) {
 			t.Run(name, f)
 		}
 	}
-	steady := w.gates(t, "flapping", flapping, "window: 10s", "window: 5s", "soak: 10s", "soak: 5s")
+	steady := w.gates(t, "flapping", flapping, "window: 10s", "window: 5s", "soak: 20s", "soak: 5s")
 	publishing := func(s *rollout.State) bool { return s.Phase == rollout.Publishing }
 
 	step("killed at each step", func(t *testing.T) {
@@ -222,7 +222,7 @@ func TestSlowSteps(t *testing.T) {
 	}
 	c.leave()
 	step("no traffic", func(t *testing.T) {
-		o := next(t, w.gates(t, "quiet", w.judges(t, gateRepeats, gateUsable), "limit: 3m", "limit: 30s", "within: 45s", "within: 20s"), "canary,early")
+		o := next(t, w.gates(t, "quiet", w.judges(t, gateRepeats, gateUsable), "limit: 3m", "limit: 30s", "within: 45s", "within: 20s", "soak: 20s", "soak: 10s"), "canary,early")
 		ran := o.run(cli.CodeNoVerdict)
 		if w.uses(hash(t, o.file), "early") == nil {
 			t.Error("it was widened without a verdict")
