@@ -27,8 +27,12 @@ const (
 	patience = 30 * time.Second
 )
 
-// pace is how often a client of each place starts a pull through each instance.
-const pace = 1500 * time.Millisecond
+// pace is how often a client of each place starts a pull through each instance, crowded how many of them pull at once:
+// on a machine that is too slow there are fewer pulls.
+const (
+	pace    = 2 * time.Second
+	crowded = 5
+)
 
 // pull is the record of one pull.
 type pull struct {
@@ -60,8 +64,63 @@ type crowd struct {
 	wg   sync.WaitGroup
 	next atomic.Int32
 
-	mu    sync.Mutex
-	pulls []*pull
+	mu     sync.Mutex
+	pulls  []*pull
+	layers []layer
+}
+
+// layer is the record of one request for a layer.
+type layer struct {
+	from    place
+	through string
+	at      time.Time
+	by      string // the name of what served it
+}
+
+// sent reports why not all requests for layers of the last few seconds from a place were served as want says, through
+// each instance; nil if they were.
+func (c *crowd) sent(from place, want func(by string) bool) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	seen := map[string]bool{}
+	for _, l := range c.layers {
+		if l.from != from || time.Since(l.at) > 3*pace {
+			continue
+		}
+		if seen[l.through] = true; !want(l.by) {
+			return fmt.Errorf("from %s through %s: served by %s", from.name, l.through, l.by)
+		}
+	}
+	if len(seen) < 4 {
+		return fmt.Errorf("from %s: only through %v", from.name, seen)
+	}
+	return nil
+}
+
+// last returns when the last request from a place was made that was served as unwanted says.
+func (c *crowd) last(from place, unwanted func(by string) bool) (at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, l := range c.layers {
+		if l.from == from && unwanted(l.by) && l.at.After(at) {
+			at = l.at
+		}
+	}
+	return at
+}
+
+// share returns how many of the requests since a moment, from a place, a store served.
+func (c *crowd) share(since time.Time, from place, store string) (of, all int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, l := range c.layers {
+		if l.from == from && l.at.After(since) {
+			if all++; l.by == store+domain {
+				of++
+			}
+		}
+	}
+	return of, all
 }
 
 // gather starts a crowd.
@@ -79,8 +138,16 @@ func (w *world) gather(t *testing.T) *crowd {
 			c.wg.Go(func() {
 				tick := time.NewTicker(pace)
 				defer tick.Stop()
+				slots := make(chan struct{}, crowded)
 				for n := 0; ctx.Err() == nil; n++ {
-					c.wg.Go(func() { c.pull(ctx, roots, p, i.name, n%2 == 1) })
+					select {
+					case slots <- struct{}{}:
+						c.wg.Go(func() {
+							c.pull(ctx, roots, p, i.name, n%2 == 1)
+							<-slots
+						})
+					default:
+					}
 					select {
 					case <-tick.C:
 					case <-ctx.Done():
@@ -104,6 +171,11 @@ func (c *crowd) leave() []*pull {
 
 func (c *crowd) pull(ctx context.Context, roots *x509.CertPool, from place, through string, resumes bool) {
 	m := &machine{base: "https://" + through + domain, resumes: resumes, whole: map[string][]byte{}}
+	m.served = func(at time.Time, by string) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.layers = append(c.layers, layer{from, through, at, by})
+	}
 	dialer := &net.Dialer{Timeout: 10 * time.Second, LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(from.machine(int(c.next.Add(1))), 0))}
 	transport := &http.Transport{DialContext: dialer.DialContext, TLSClientConfig: &tls.Config{RootCAs: roots}, DisableCompression: true}
 	m.http = &http.Client{Transport: transport, Timeout: patience}
@@ -137,7 +209,20 @@ func (c *crowd) pull(ctx context.Context, roots *x509.CertPool, from place, thro
 type tally struct {
 	pulls, first, failed int // all; those whose first try failed; those that failed in the end
 	firstAt, lastAt      time.Time
-	examples             []*pull
+	failing              []*pull // those whose first try failed
+}
+
+// examples are some of the pulls whose first try failed.
+func (s tally) examples() []*pull { return s.failing[:min(len(s.failing), 5)] }
+
+// by returns how many pulls a store has failed.
+func (s tally) by(store string) (n int) {
+	for _, p := range s.failing {
+		if strings.Contains(p.String(), store+domain) {
+			n++
+		}
+	}
+	return n
 }
 
 // tally counts pulls through the instances; none: through all.
@@ -163,9 +248,7 @@ func (c *crowd) tally(since time.Time, through ...string) tally {
 		if !p.done {
 			out.failed++
 		}
-		if len(out.examples) < 5 {
-			out.examples = append(out.examples, p)
-		}
+		out.failing = append(out.failing, p)
 	}
 	return out
 }
@@ -180,6 +263,7 @@ type machine struct {
 	resumes bool // breaks off in the largest layer
 	http    *http.Client
 	whole   map[string][]byte
+	served  func(at time.Time, by string) // is told about each layer
 }
 
 const accept = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json"
@@ -294,5 +378,10 @@ func (m *machine) do(path, rangeHeader string) (*http.Response, error) {
 	if rangeHeader != "" {
 		req.Header.Set("Range", rangeHeader)
 	}
-	return m.http.Do(req)
+	at := time.Now()
+	resp, err := m.http.Do(req)
+	if err == nil && strings.Contains(path, "/blobs/") {
+		m.served(at, resp.Request.URL.Host)
+	}
+	return resp, err
 }

@@ -4,8 +4,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -24,6 +27,7 @@ const (
 type instance struct {
 	name, deployment, ring string
 	addr                   string // of its end of the link
+	mu                     sync.Mutex
 	process                *parts.Process
 }
 
@@ -59,10 +63,29 @@ func (i *instance) wire(t *testing.T) {
 // serve starts the instance with the arguments of `oci-proxy serve`, and waits until it is ready.
 func (w *world) serve(t *testing.T, i *instance, args ...string) {
 	t.Helper()
-	i.process = parts.Start(t, parts.Spec{
+	p := parts.Start(t, parts.Spec{
 		Path: parts.Find(t, "ip"), Args: append([]string{"netns", "exec", i.name, proxy.Binary(t), "serve"}, args...),
 		Env: []string{w.authority.Trust()}, Ready: parts.HTTP("http://"+i.addr+":8080/-/ready", http.StatusOK), Abrupt: true,
 	})
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.process = p
+}
+
+// hangup makes the instance ask at once what is published.
+func (i *instance) hangup() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.process != nil && i.process.Running() {
+		_ = syscall.Kill(i.process.PID(), syscall.SIGHUP) // it may end just now
+	}
+}
+
+// kill ends the instance as a crash of its machine does.
+func (i *instance) kill(t *testing.T) {
+	t.Helper()
+	i.process.Signal(t, os.Kill)
+	i.process.Wait(t, time.Minute)
 }
 
 // instance returns the instance with the name.

@@ -1,16 +1,37 @@
 package rollout
 
 import (
+	"bytes"
+	"context"
 	"crypto/sha256"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"ociproxy/internal/publication"
+	"ociproxy/internal/wait"
 	"ociproxy/test/ctl"
 	"ociproxy/test/parts"
+	"ociproxy/test/proxy"
 )
+
+// begin runs a test as on a machine of its own, and reports whether this is that machine.
+func begin(t *testing.T) bool {
+	t.Helper()
+	parts.Slow(t)
+	t.Parallel()
+	return parts.Apart(t, 8*time.Minute, func() []string {
+		parts.Find(t, "haproxy")
+		parts.Find(t, "prometheus")
+		return []string{"OCIPROXY_BINARY=" + proxy.Binary(t), "OCIPROXYCTL_BINARY=" + ctl.Binary(t)}
+	})
+}
 
 // keys are the keys of both deployments: the public keys of files in world.dir.
 var keyNames = []string{"root", "ci", "oncall", "stranger"}
@@ -41,7 +62,7 @@ func (w *world) key(name string) string { return filepath.Join(w.dir, name+".key
 func (w *world) env(deployment, key string) []string {
 	env := []string{
 		"AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test-secret", w.authority.Trust(),
-		"OCI_PROXY_PUBLICATION=s3://config/" + prefix(deployment) + "?region=us-east-1&pathStyle=true&endpoint=http://" + w.bucket.Backend(),
+		"OCI_PROXY_PUBLICATION=s3://config/" + prefix(deployment) + "?region=us-east-1&pathStyle=true&endpoint=https://" + configName,
 		"OCI_PROXY_DEPLOYMENT=" + deployment, "OCI_PROXY_CONFIG_KEYS=" + w.keys["root"], "OCI_PROXY_KEY=" + w.key(key),
 	}
 	if w.prometheus != nil {
@@ -60,11 +81,11 @@ func (w *world) ctl(t *testing.T, deployment, key string, args ...string) ctl.Ra
 	return ran
 }
 
-// follow starts an instance on its publication.
-func (w *world) follow(t *testing.T, i *instance) {
+// follow starts an instance on its publication, with more arguments.
+func (w *world) follow(t *testing.T, i *instance, more ...string) {
 	t.Helper()
-	w.serve(t, i, "--config", "https://"+configName+"/config/"+prefix(i.deployment)+"/", "--deployment", i.deployment, "--ring", i.ring,
-		"--config-key", w.keys["root"], "--last-good", w.lastGood(i))
+	w.serve(t, i, append([]string{"--config", "https://" + configName + "/config/" + prefix(i.deployment) + "/", "--deployment", i.deployment,
+		"--ring", i.ring, "--config-key", w.keys["root"], "--last-good", w.lastGood(i)}, more...)...)
 }
 
 // deployed starts a world in which everything follows a configuration with the stores, and clients pull.
@@ -102,13 +123,63 @@ func (w *world) uses(hash string, rings ...string) error {
 	return nil
 }
 
-// object returns the file of a document of production's publication, in the bucket.
-func (w *world) object(name string) string {
-	return w.bucket.File("config", prefix(production)+"/"+name)
+// read returns an object of production's publication.
+func (w *world) read(t *testing.T, name string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(w.file(name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
 }
 
-// gates writes a file of gates. They are those of the documentation with the times of a test.
-func (w *world) gates(t *testing.T, name, gates string) string {
+func (w *world) file(name string) string { return w.bucket.File("config", prefix(production)+"/"+name) }
+
+// overwrite changes an object in the bucket, as somebody does who may write there.
+func (w *world) overwrite(t *testing.T, name string, text []byte) {
+	t.Helper()
+	_, err := w.bucket.Client().PutObject(t.Context(), &s3.PutObjectInput{
+		Bucket: aws.String("config"), Key: aws.String(prefix(production) + "/" + name), Body: bytes.NewReader(text), CacheControl: aws.String("no-store"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// remove removes an object of production's publication.
+func (w *world) remove(t *testing.T, name string) {
+	t.Helper()
+	_, err := w.bucket.Client().DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: aws.String("config"), Key: aws.String(prefix(production) + "/" + name)})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// hurry makes instances ask at once when something is published: for tests that are not about how long that takes.
+func (w *world) hurry(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	t.Cleanup(func() { cancel(); <-done })
+	go func() {
+		defer close(done)
+		known := map[string]string{}
+		for wait.For(ctx, 200*time.Millisecond) == nil {
+			for _, i := range w.instances {
+				text, err := os.ReadFile(w.bucket.File("config", prefix(i.deployment)+"/"+publication.HeadName(i.ring)))
+				if err != nil || known[i.name] == string(text) {
+					continue
+				}
+				known[i.name] = string(text)
+				i.hangup()
+			}
+		}
+	}()
+}
+
+// gates writes a file of gates. They are those of the documentation with the times of a test. changes are pairs of old
+// and new texts.
+func (w *world) gates(t *testing.T, name, gates string, changes ...string) string {
 	t.Helper()
 	file := filepath.Join(w.dir, name+".yaml")
 	text := `version: 1
@@ -119,9 +190,9 @@ limit: 3m
 good: 2
 bad: 2
 of: 5
-instances: {match: 'job="oci-proxy",deployment="production"', stale: 20s, within: 90s, rings: {all: 2}}
+instances: {match: 'job="oci-proxy",deployment="production"', stale: 20s, within: 45s, rings: {all: 2}}
 ` + gates
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(strings.NewReplacer(changes...).Replace(text)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return file
@@ -145,11 +216,11 @@ func (w *world) judges(t *testing.T, names ...string) string {
 	all := map[string]string{
 		gateProbe: `command: [` + ctl.Binary(t) + `, probe, canary-1.example.org, --image, 'app:1.0', --identity, ` + w.probeKey +
 			`, --ca, ` + w.authority.File + `, --max-rate, '100', --output, json], every: 10s, bad: 1, of: 5`,
-		gateRepeats: `expr: 'sum by (candidate) (rate(ociproxy_retries_total[$window]) * $instances) or 0 * sum(rate(ociproxy_requests_total[$window]) * $instances)', max: 0.2`,
+		gateRepeats: `expr: 'sum by (candidate) (rate(ociproxy_retries_total[$window]) * $instances) or 0 * sum(rate(ociproxy_requests_total{kind!="probe"}[$window]) * $instances)', max: 0.2`,
 		gateStore:   `expr: 'sum by (proxy) (rate(haproxy_backend_http_responses_total{proxy=~"cdn.*",code="4xx"}[$window]))', max: 0.2`,
 		gateUsable:  `expr: 'min by (candidate) (ociproxy_candidate_usable * $instances)', min: 1`,
 	}
-	text := "traffic:\n- {name: requests, expr: 'sum(increase(ociproxy_requests_total[$window]) * $new)', min: 5}\ngates:\n"
+	text := "traffic:\n- {name: requests, expr: 'sum(increase(ociproxy_requests_total{kind!=\"probe\"}[$window]) * $new)', min: 5}\ngates:\n"
 	for _, name := range names {
 		text += "- {name: " + name + ", " + all[name] + "}\n"
 	}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -84,7 +85,12 @@ const (
 	faultResume = "resume" // 400 to a client that asks for the rest of a layer
 	faultAzure  = "azure"  // 403 to clients of one cloud
 	faultDead   = "dead"   // every connection is closed
+	faultHole   = "hole"   // no answer, and the connection stays
+	faultHeads  = "heads"  // who writes a head waits for the answer
 )
+
+// diskBytes is the size of the disk that can be full.
+const diskBytes = 1 << 20
 
 // newWorld starts everything but the instances.
 func newWorld(t *testing.T) *world {
@@ -115,8 +121,14 @@ func newWorld(t *testing.T) *world {
 	w.instances = fleet()
 	for _, i := range w.instances {
 		i.wire(t)
+		if err := os.MkdirAll(w.lastGood(i), 0o700); err != nil {
+			t.Fatal(err)
+		}
 	}
-	run(t, "ip", "route", "add", "local", "11.0.0.0/8", "dev", "lo") // clients may have any of these addresses
+	full := w.lastGood(w.instance("canary-1"))
+	run(t, "mount", "-t", "tmpfs", "-o", fmt.Sprint("size=", diskBytes), "last-good", full)
+	t.Cleanup(func() { _ = syscall.Unmount(full, syscall.MNT_DETACH) }) // so that the directory can be removed
+	run(t, "ip", "route", "add", "local", "11.0.0.0/8", "dev", "lo")    // clients may have any of these addresses
 	run(t, "ip", "address", "add", hostV6+"/128", "dev", "lo")
 	w.hosts(t)
 	w.front(t)
@@ -188,6 +200,7 @@ defaults
   timeout client 30s
   timeout server 30s
   timeout http-request 10s
+  timeout tarpit 2m
 frontend public
   bind %[2]s:443 ssl crt %[3]s alpn h2,http/1.1
   bind [%[4]s]:443 ssl crt %[3]s alpn h2,http/1.1
@@ -200,6 +213,8 @@ frontend metrics
 		fmt.Fprintf(&b, `backend %[1]s
   http-request set-var(txn.fault) str(%[1]s),map_str(%[2]s,none)
   http-request reject if { var(txn.fault) -m str dead }
+  http-request silent-drop if { var(txn.fault) -m str hole }
+  http-request tarpit if { var(txn.fault) -m str heads } { method PUT } { path_sub /rings/ }
   http-request return status 403 if { var(txn.fault) -m str azure } { src %[3]s }
   http-request return status 400 if { var(txn.fault) -m str resume } { req.hdr(range) -m end -- - } !{ req.hdr(range) -m str "bytes=0-" }
   http-request set-header X-Forwarded-For %%[src]
@@ -284,20 +299,10 @@ func (w *world) configuration(stores ...string) proxy.Config {
 // write writes a configuration into a file of its own.
 func (w *world) write(t *testing.T, name string, c proxy.Config) string {
 	t.Helper()
-	file := filepath.Join(w.dir, name+".yaml")
+	file := w.path(name)
 	c.Write(t, file)
 	return file
 }
 
-// recovered waits until the CDN is in service on all instances of production.
-func (w *world) recovered(t *testing.T) {
-	t.Helper()
-	parts.Poll(t, 2*time.Minute, "the store is in service", func() error {
-		for _, i := range w.instances {
-			if err := i.has("1", "ociproxy_candidate_usable", `candidate="cdn"`); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
+// path is where write writes.
+func (w *world) path(name string) string { return filepath.Join(w.dir, name+".yaml") }
