@@ -144,7 +144,7 @@ func TestSlowSteps(t *testing.T) {
 		r = o.start() // it waits until the lease has ended
 		o.kill(r, true, "while it waits for the instances", func(s *rollout.State) bool { return s.Phase == rollout.Watching })
 		r = o.start()
-		o.kill(r, true, "while it soaks", func(s *rollout.State) bool { return !s.Effect.IsZero() })
+		o.kill(r, true, "while it soaks", func(*rollout.State) bool { return w.uses(is, "canary") == nil })
 		w.fault(t, "config", faultHeads)
 		r = o.start()
 		o.kill(r, true, "between two rings", func(s *rollout.State) bool { return publishing(s) && s.Step == 1 })
@@ -180,10 +180,11 @@ func TestSlowSteps(t *testing.T) {
 		o := next(t, steady, "canary,early,all", "--store", storeAz, "--steps", "50,100")
 		r := o.start()
 		parts.Poll(t, 2*time.Minute, "the first step is in effect", func() error {
-			if s := o.state(); s == nil || s.Step > 0 || s.Effect.IsZero() || s.Ended() {
+			s := o.state()
+			if s == nil || s.Step > 0 || s.Ended() {
 				return fmt.Errorf("%+v", s)
 			}
-			return nil
+			return w.uses(s.Steps[0].SHA256)
 		})
 		since := time.Now()
 		parts.Poll(t, 2*time.Minute, "the second step", func() error {

@@ -23,7 +23,8 @@ func TestSlowUndone(t *testing.T) {
 		later       bool // the store works until the canary uses it
 		gates       []string
 	}{
-		{"400 to resumes, seen by the probe", faultResume, false, []string{gateProbe}},
+		// Health reads as a client that resumes does, so a store that refuses that from the start gets no client.
+		{"400 to resumes, seen by the probe or by health", faultResume, true, []string{gateProbe, gateUsable}},
 		{"one cloud gets 403, seen by repeats", faultAzure, false, []string{gateRepeats}},
 		{"one cloud gets 403, seen by the store", faultAzure, false, []string{gateStore}},
 		{"dead, seen by any", faultDead, true, nil},
