@@ -95,6 +95,9 @@ func TestTrust(t *testing.T) {
 		made := func(generation uint64, edit func(*publication.Meta)) []byte {
 			document, meta := d.of(generation)
 			edit(meta)
+			if o, ok := document.(*publication.Overrides); ok && o.SignedAt.Before(noon.Add(-publication.MaxSkew)) {
+				o.Overrides[0].From, o.Overrides[0].Until = o.SignedAt, o.SignedAt.Add(time.Hour)
+			}
 			return sign(t, d.signer, document)
 		}
 		same := func(*publication.Meta) {}
@@ -105,8 +108,8 @@ func TestTrust(t *testing.T) {
 		}
 		good := made(5, same)
 		want("cut", trust(t), good[:len(good)/2], publication.Bad)
-		begin := base64.StdEncoding.EncodeToString([]byte("{\n  \"vers")) // of every payload
-		want("other bytes", trust(t), bytes.Replace(good, []byte(begin), []byte(base64.StdEncoding.EncodeToString([]byte("{\n  \"Vers"))), 1), publication.Unsigned)
+		begin := base64.StdEncoding.EncodeToString([]byte(`{"version`)) // of every payload
+		want("other bytes", trust(t), bytes.Replace(good, []byte(begin), []byte(base64.StdEncoding.EncodeToString([]byte(`{"Version`))), 1), publication.Unsigned)
 		want("large", trust(t), append(good, strings.Repeat(" ", publication.MaxDocument)...), publication.Bad)
 		want("foreign", trust(t), made(5, func(m *publication.Meta) { m.Deployment = "sandbox" }), publication.Foreign)
 		want("7 days old", trust(t), made(5, func(m *publication.Meta) { m.SignedAt = noon.Add(-publication.DefaultMaxAge) }), "")
@@ -254,13 +257,14 @@ func TestDocuments(t *testing.T) {
 			&publication.Overrides{Meta: metaOf(1), Overrides: append(overridesOf(1).Overrides, overridesOf(1).Overrides...)},
 			keys(func(k *publication.Keys) { k.Override[0].Key = k.Config[0].Key }),
 		},
-		"no list":               {&publication.Overrides{Meta: metaOf(1)}},
-		"more than 256":         {&publication.Overrides{Meta: metaOf(1), Overrides: make([]publication.Override, publication.MaxOverrides+1)}},
-		"no config key":         {keys(func(k *publication.Keys) { k.Config = nil })},
-		"more than 32":          {keys(func(k *publication.Keys) { k.Config = make([]publication.NamedKey, publication.MaxKeys+1) })},
-		"sha256":                {head(func(h *publication.Head) { h.SHA256 = "../" + h.SHA256[3:] })},
-		"impossible size":       {head(func(h *publication.Head) { h.Bytes = 0 })},
-		"impossible generation": {head(func(h *publication.Head) { h.Generation = 0 }), head(func(h *publication.Head) { h.Generation = 1<<53 + 1 })},
+		"no list":            {&publication.Overrides{Meta: metaOf(1)}},
+		"more than 256":      {&publication.Overrides{Meta: metaOf(1), Overrides: make([]publication.Override, publication.MaxOverrides+1)}},
+		"no config key":      {keys(func(k *publication.Keys) { k.Config = nil })},
+		"more than 32":       {keys(func(k *publication.Keys) { k.Config = make([]publication.NamedKey, publication.MaxKeys+1) })},
+		"sha256":             {head(func(h *publication.Head) { h.SHA256 = "../" + h.SHA256[3:] })},
+		"impossible size":    {head(func(h *publication.Head) { h.Bytes = 0 })},
+		"no generation":      {head(func(h *publication.Head) { h.Generation = 0 })},
+		"is too high before": {head(func(h *publication.Head) { h.Generation = 1<<53 + 1 })},
 		"is listed after": {head(func(h *publication.Head) {
 			h.Previous = []publication.Earlier{{Generation: h.Generation, SHA256: h.SHA256, Bytes: 1}}
 		})},

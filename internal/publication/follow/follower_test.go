@@ -255,9 +255,6 @@ func TestDiskGone(t *testing.T) {
 		if s := i.State(); s.Copy == nil || !s.OK || i.text() != "two" {
 			t.Errorf("%+v", s)
 		}
-		if n := strings.Count(i.log.String(), "is not on the disk"); n != 1 {
-			t.Errorf("logged %d times:\n%s", n, i.log)
-		}
 		if err := os.Remove(block); err != nil {
 			t.Fatal(err)
 		}
@@ -266,6 +263,9 @@ func TestDiskGone(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 		i.stop()
+		if n := strings.Count(i.log.String(), "is not on the disk"); n != 1 {
+			t.Errorf("logged %d times:\n%s", n, i.log)
+		}
 		w.set(nil)
 		if i = w.must(block, ""); i.text() != "two" {
 			t.Error(i.text())
