@@ -10,22 +10,53 @@ import (
 
 	"ociproxy/internal/cli"
 	"ociproxy/internal/config"
+	"ociproxy/internal/envelope"
 	"ociproxy/internal/publication"
 	"ociproxy/internal/publication/publish"
 )
 
-// publishing holds the flags of config publish.
-type publishing struct {
+// ringWriting holds the flags of the commands that write the heads of rings: config publish and config rollback.
+type ringWriting struct {
 	at     published
 	key    documentKey
 	reason reason
 	rings  []string
 	dry    bool
-	over   bool
+	over   bool // config publish only
+}
+
+func (w *ringWriting) flags(a *app, cmd *cobra.Command) {
+	w.at.flags(cmd)
+	w.key.flags(cmd)
+	w.reason.flags(cmd)
+	ringFlag(cmd, &w.rings)
+	dryRunFlag(cmd, &w.dry)
+	cli.OutputFlag(cmd, &a.format)
+}
+
+// check checks the flags before anything is read.
+func (w *ringWriting) check(a *app) error {
+	if err := checkRings(w.rings); err != nil {
+		return err
+	}
+	return w.reason.check(a)
+}
+
+// open reads what is published. signer is nil with --dry-run when there is no key.
+func (w *ringWriting) open(ctx context.Context, a *app) (site *publish.Site, signer envelope.Signer, state *publish.State, err error) {
+	if site, err = w.at.open(ctx, a); err != nil {
+		return nil, nil, nil, err
+	}
+	site.Replace = w.over
+	if signer, err = w.key.signer(a, configRole); err != nil && !w.dry {
+		return nil, nil, nil, err
+	}
+	state, err = readSite(ctx, site)
+	return site, signer, state, err
 }
 
 func (a *app) configPublish() *cobra.Command {
-	var f publishing
+	var f ringWriting
 	cmd := &cobra.Command{
 		Use:   "publish FILE",
 		Short: "Publish a config to rings",
@@ -42,13 +73,8 @@ rings have the new config.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.runConfigPublish(cmd.Context(), args[0], &f) },
 	}
-	f.at.flags(cmd)
-	f.key.flags(cmd)
-	f.reason.flags(cmd)
-	ringFlag(cmd, &f.rings)
-	dryRunFlag(cmd, &f.dry)
+	f.flags(a, cmd)
 	replaceFlag(cmd, &f.over)
-	cli.OutputFlag(cmd, &a.format)
 	cli.Exits(cmd,
 		cli.ExitCode{Code: cli.CodeOK, Means: "the rings have this config now, or had it before; with --dry-run: it could be published"},
 		cli.ExitCode{Code: cli.CodeFailure, Means: "nothing is published: somebody else published, the key may not sign, or the bucket cannot be used"},
@@ -68,30 +94,18 @@ type publishedDoc struct {
 	DryRun     bool       `json:"dryRun"`
 }
 
-func (a *app) runConfigPublish(ctx context.Context, file string, f *publishing) error {
+func (a *app) runConfigPublish(ctx context.Context, file string, f *ringWriting) error {
 	if len(f.rings) == 0 {
 		return cli.Usage("for example --ring canary", "name the rings: --ring is missing")
 	}
-	if err := checkRings(f.rings); err != nil {
-		return err
-	}
-	if err := f.reason.check(a); err != nil {
+	if err := f.check(a); err != nil {
 		return err
 	}
 	cfg, err := a.parsed(file)
 	if err != nil {
 		return err
 	}
-	site, err := f.at.open(ctx, a)
-	if err != nil {
-		return err
-	}
-	site.Replace = f.over
-	signer, err := f.key.signer(a, configRole)
-	if err != nil && !f.dry {
-		return err
-	}
-	state, err := readSite(ctx, site)
+	site, signer, state, err := f.open(ctx, a)
 	if err != nil {
 		return err
 	}

@@ -17,12 +17,8 @@ import (
 
 // returning holds the flags of config rollback.
 type returning struct {
-	at         published
-	key        documentKey
-	reason     reason
-	rings      []string
+	ringWriting
 	generation uint64
-	dry        bool
 }
 
 func (a *app) configRollback() *cobra.Command {
@@ -43,13 +39,8 @@ It asks no question. --dry-run shows what it would do.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.runConfigRollback(cmd.Context(), &f) },
 	}
-	f.at.flags(cmd)
-	f.key.flags(cmd)
-	f.reason.flags(cmd)
-	ringFlag(cmd, &f.rings)
+	f.flags(a, cmd)
 	cmd.Flags().Uint64Var(&f.generation, "generation", 0, "`number` of the publication to return to; 0: the one before")
-	dryRunFlag(cmd, &f.dry)
-	cli.OutputFlag(cmd, &a.format)
 	cli.Exits(cmd,
 		cli.ExitCode{Code: cli.CodeOK, Means: "the rings have the former config; with --dry-run: they could have it"},
 		cli.ExitCode{Code: cli.CodeFailure, Means: "nothing is written: there is no earlier config, the key may not sign, or the bucket cannot be used"}, partlyWritten)
@@ -57,21 +48,10 @@ It asks no question. --dry-run shows what it would do.`,
 }
 
 func (a *app) runConfigRollback(ctx context.Context, f *returning) error {
-	if err := checkRings(f.rings); err != nil {
+	if err := f.check(a); err != nil {
 		return err
 	}
-	if err := f.reason.check(a); err != nil {
-		return err
-	}
-	site, err := f.at.open(ctx, a)
-	if err != nil {
-		return err
-	}
-	signer, err := f.key.signer(a, configRole)
-	if err != nil && !f.dry {
-		return err
-	}
-	state, err := readSite(ctx, site)
+	site, signer, state, err := f.open(ctx, a)
 	if err != nil {
 		return err
 	}

@@ -35,6 +35,7 @@ const defaultOverride = 4 * time.Hour
 // inEffect is how long instances take to follow an override: they look every 15 seconds.
 const inEffect = 30 * time.Second
 
+// flags adds the flags and the exit codes of these commands.
 func (s *switching) flags(a *app, cmd *cobra.Command, timed bool) {
 	s.at.flags(cmd)
 	s.key.flags(cmd)
@@ -49,10 +50,6 @@ func (s *switching) flags(a *app, cmd *cobra.Command, timed bool) {
 	dryRunFlag(cmd, &s.dry)
 	replaceFlag(cmd, &s.over)
 	cli.OutputFlag(cmd, &a.format)
-}
-
-// switchExits are the exit codes of these commands.
-func switchExits(cmd *cobra.Command) {
 	cli.Exits(cmd,
 		cli.ExitCode{Code: cli.CodeOK, Means: "it is published; with --wait every instance follows"},
 		cli.ExitCode{Code: cli.CodeFailure, Means: "nothing is published: the override key is wrong, or the bucket cannot be used"},
@@ -77,7 +74,6 @@ The canonical upstream cannot be switched off. A second off for the same NAME re
 		},
 	}
 	s.flags(a, cmd, true)
-	switchExits(cmd)
 	return cmd
 }
 
@@ -95,7 +91,6 @@ client, and its inventory and probes go on.`,
 		},
 	}
 	s.flags(a, cmd, true)
-	switchExits(cmd)
 	return cmd
 }
 
@@ -126,7 +121,6 @@ stores and upstreams, which must be in a published config.`,
 	f.StringVar(&o.CIDR, "cidr", "", "`range` of addresses of the clients")
 	f.StringArrayVar(&o.To, "candidate", nil, "`name` of a store or upstream that they may go to; may be repeated")
 	s.flags(a, cmd, true)
-	switchExits(cmd)
 	return cmd
 }
 
@@ -150,7 +144,6 @@ publish that, and then end the override with store end.`,
 		},
 	}
 	s.flags(a, cmd, false)
-	switchExits(cmd)
 	return cmd
 }
 
@@ -169,7 +162,6 @@ minutes. on changes no config: a store that the config switches off stays off.`,
 		},
 	}
 	s.flags(a, cmd, false)
-	switchExits(cmd)
 	return cmd
 }
 
@@ -187,7 +179,6 @@ deny; store on is the same for off and drain. A deny is ended only after a perso
 		},
 	}
 	s.flags(a, cmd, false)
-	switchExits(cmd)
 	return cmd
 }
 
