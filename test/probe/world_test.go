@@ -214,14 +214,16 @@ func (w *world) haproxy(t *testing.T, f *fault) {
 	})
 }
 
-// recovered ends the last fault, and waits until the proxy has seen that its stores are well again.
+// recovered ends the last fault, and waits until the proxy has seen that its stores and its replica are well again.
 func (w *world) recovered(t *testing.T) {
 	t.Helper()
 	w.haproxy(t, nil)
-	blob := w.image.Arch["amd64"].Blobs[0].Digest
-	parts.Poll(t, 2*time.Minute, "the stores' recovery", func() error {
-		for client, store := range map[string]string{self: "s3-use1", "198.18.64.1": "s3-euc1"} {
-			url := "http://" + w.proxy.Admin + "/explain?ip=" + client + "&path=/v2/app/blobs/" + blob
+	blob := "/v2/app/blobs/" + w.image.Arch["amd64"].Blobs[0].Digest
+	parts.Poll(t, 2*time.Minute, "the recovery of the stores and the replica", func() error {
+		for _, want := range []struct{ client, path, candidate string }{
+			{self, blob, "s3-use1"}, {"198.18.64.1", blob, "s3-euc1"}, {"198.18.64.1", "/v2/app/manifests/1.0", "up-eu"},
+		} {
+			url := "http://" + w.proxy.Admin + "/explain?ip=" + want.client + "&path=" + want.path
 			resp, err := http.Get(url)
 			if err != nil {
 				return err
@@ -235,8 +237,8 @@ func (w *world) recovered(t *testing.T) {
 			if err := json.Unmarshal(text, &is); err != nil {
 				return err
 			}
-			if is.Answer.Candidate != store {
-				return fmt.Errorf("%s is not sent to %s:\n%s", client, store, text)
+			if is.Answer.Candidate != want.candidate {
+				return fmt.Errorf("%s is not sent to %s:\n%s", want.client, want.candidate, text)
 			}
 		}
 		return nil
