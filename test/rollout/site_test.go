@@ -218,7 +218,7 @@ func (w *world) judges(t *testing.T, names ...string) string {
 			`, --ca, ` + w.authority.File + `, --max-rate, '100', --output, json], every: 10s, bad: 1, of: 5`,
 		gateRepeats: `expr: 'sum by (candidate) (rate(ociproxy_retries_total[$window]) * $instances) or 0 * sum(rate(ociproxy_requests_total{kind!="probe"}[$window]) * $instances)', max: 0.2`,
 		gateStore:   `expr: 'sum by (proxy) (rate(haproxy_backend_http_responses_total{proxy=~"cdn.*",code="4xx"}[$window]))', max: 0.2`,
-		gateUsable:  `expr: 'min by (candidate) (ociproxy_candidate_usable * $instances)', min: 1`,
+		gateUsable:  `expr: 'min by (candidate) (ociproxy_candidate_usable * $instances)', min: 1, bad: 6, of: 8`, // a new store is usable after a good probe
 	}
 	text := "traffic:\n- {name: requests, expr: 'sum(increase(ociproxy_requests_total{kind!=\"probe\"}[$window]) * $new)', min: 5}\ngates:\n"
 	for _, name := range names {

@@ -144,7 +144,10 @@ func TestSlowSteps(t *testing.T) {
 		r = o.start() // it waits until the lease has ended
 		o.kill(r, true, "while it waits for the instances", func(s *rollout.State) bool { return s.Phase == rollout.Watching })
 		r = o.start()
-		o.kill(r, true, "while it soaks", func(*rollout.State) bool { return w.uses(is, "canary") == nil })
+		o.kill(r, true, "while it soaks", func(*rollout.State) bool {
+			leases, err := os.ReadDir(o.world.file(leaseName)) // that of the run before is gone
+			return err == nil && len(leases) == 1 && w.uses(is, "canary") == nil
+		})
 		w.fault(t, "config", faultHeads)
 		r = o.start()
 		o.kill(r, true, "between two rings", func(s *rollout.State) bool { return publishing(s) && s.Step == 1 })

@@ -53,7 +53,7 @@ func TestSlowUndone(t *testing.T) {
 			w.fault(t, storeCDN, "")
 			all, canary := c.tally(began), c.tally(began, "canary-1")
 			if canary.first == 0 {
-				t.Fatalf("no pull noticed it, so this proves nothing: %s", all)
+				t.Fatalf("no pull noticed it, so this proves nothing: %s; why: %s", all, reason(t, ran.Stdout))
 			}
 			took := undone.Sub(canary.firstAt)
 			t.Logf("%s: undone everywhere %.0f s after the first failed pull; all: %s; through the canary: %s", f.name, took.Seconds(), all, canary)
