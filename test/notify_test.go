@@ -102,7 +102,7 @@ func TestNotify(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.next(t, "RELOADING=1", "reading the config") // without a signal: the server watches the file
-	m.next(t, "READY=1", "the config on disk is refused")
+	m.next(t, "READY=1", "is refused: see the log")
 	reload("the config on disk is refused")
 	config.Write(t, p.File)
 	m.next(t, "RELOADING=1", "reading the config")
