@@ -27,6 +27,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("EXAMPLES", examples)
 			env.Setenv("OCI_PROXY_CONFIG", "")
 			env.Setenv("NO_PROXY", "*")
+			env.Setenv("GORACE", "atexit_sleep_ms=0") // with the race detector, each command would end a second later
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

@@ -21,6 +21,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("OCI_PROXY_CONFIG", "")
 			env.Setenv("NO_PROXY", "*")
+			env.Setenv("GORACE", "atexit_sleep_ms=0") // with the race detector, each command would end a second later
 			env.Setenv("TMPDIR", env.WorkDir+"/tmp")
 			env.Values[storesKey{}] = stores{}
 			return os.Mkdir(env.WorkDir+"/tmp", 0o700)

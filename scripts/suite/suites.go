@@ -170,7 +170,8 @@ func (s suite) run(ctx context.Context, r *report, more []string) error {
 		cmd.Dir, cmd.Stderr = one.dir, os.Stderr
 		// Use an interrupt: go test then removes what it has built, and waits for the tests.
 		cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) }
-		cmd.Env = os.Environ()
+		// With the race detector a program sleeps for a second before it ends.
+		cmd.Env = append([]string{"GORACE=atexit_sleep_ms=0"}, os.Environ()...)
 		if s.slow != "" {
 			cmd.Env = append(cmd.Env, "OCIPROXY_SLOW="+s.slow)
 		}
