@@ -1,7 +1,7 @@
 locals {
-  # The same list of rights as for those who work with az. The right to delete is a role of its own.
-  rights  = jsondecode(file("${path.module}/../../permissions/azure-role.json")).DataActions
+  # The rights of deploy/permissions/azure-role.json. The right to delete is a role of its own.
   blobs   = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs"
+  rights  = ["${local.blobs}/read", "${local.blobs}/write"]
   deletes = "${local.blobs}/delete"
   path    = "@Resource[${local.blobs}:path]"
 
@@ -23,7 +23,7 @@ resource "azurerm_role_definition" "writer" {
   scope       = var.resource_group.id
   description = "Adds blobs and segments, and replaces the head of the inventory. It removes nothing."
   permissions {
-    data_actions = [for right in local.rights : right if right != local.deletes]
+    data_actions = local.rights
   }
   assignable_scopes = [var.resource_group.id]
 }
@@ -44,7 +44,7 @@ resource "azurerm_role_definition" "purge" {
   scope       = var.resource_group.id
   description = "Removes blobs and their versions. Assign it only while `purge` runs."
   permissions {
-    data_actions = concat(local.rights, ["${local.blobs}/deleteBlobVersion/action"])
+    data_actions = concat(local.rights, [local.deletes, "${local.blobs}/deleteBlobVersion/action"])
   }
   assignable_scopes = [var.resource_group.id]
 }

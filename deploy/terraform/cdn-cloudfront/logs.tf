@@ -107,7 +107,7 @@ resource "aws_cloudwatch_log_delivery_destination" "log" {
   name          = "${var.name}-cdn"
   output_format = "w3c"
   delivery_destination_configuration {
-    destination_resource_arn = "${local.log_arn}/AWSLogs/${var.account}/CloudFront"
+    destination_resource_arn = local.log_arn
   }
   depends_on = [aws_s3_bucket_policy.log]
 }

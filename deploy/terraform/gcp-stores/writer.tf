@@ -1,6 +1,6 @@
 locals {
-  # The same list of rights as for those who work with gcloud. The right to delete is a role of its own.
-  rights = yamldecode(file("${path.module}/../../permissions/gcs-role.yaml")).includedPermissions
+  # The rights of deploy/permissions/gcs-role.yaml. The right to delete is a role of its own.
+  rights = ["storage.buckets.get", "storage.objects.create", "storage.objects.get", "storage.objects.list"]
 
   pool_id     = lower("${var.role_prefix}-writer")
   provider_id = "oidc"
@@ -24,7 +24,7 @@ resource "google_project_iam_custom_role" "writer" {
   role_id     = "${var.role_prefix}Writer"
   title       = "oci-proxy writer"
   description = "Adds blobs and segments. It cannot replace or remove anything."
-  permissions = [for right in local.rights : right if right != "storage.objects.delete"]
+  permissions = local.rights
 }
 
 # To replace an object is a deletion for Google.
