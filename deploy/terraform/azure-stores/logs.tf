@@ -1,5 +1,5 @@
 resource "azurerm_log_analytics_workspace" "log" {
-  for_each = var.log_days > 0 ? toset(values(local.accounts)) : []
+  for_each = toset(var.log_days > 0 ? values(local.accounts) : [])
 
   name                         = "${var.name}-${each.key}"
   resource_group_name          = var.resource_group.name

@@ -9,7 +9,7 @@ resource "azurerm_user_assigned_identity" "writer" {
 
 # Entra exchanges a token only if issuer, subject and audience are exactly these.
 resource "azurerm_federated_identity_credential" "writer" {
-  for_each = var.writer == null ? [] : toset(var.writer.subjects)
+  for_each = toset(var.writer == null ? [] : var.writer.subjects)
 
   name                = substr(replace(each.key, "/[^A-Za-z0-9-]/", "-"), 0, 120)
   resource_group_name = var.resource_group.name

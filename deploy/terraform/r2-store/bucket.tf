@@ -20,7 +20,7 @@ resource "cloudflare_r2_custom_domain" "store" {
   bucket_name  = cloudflare_r2_bucket.store[each.key].name
   jurisdiction = var.jurisdiction
   domain       = each.value.host
-  zone_id      = var.zones[each.key]
+  zone_id      = lookup(var.zones, each.key, "")
   enabled      = true
   min_tls      = "1.2"
 }
@@ -35,7 +35,7 @@ resource "cloudflare_r2_managed_domain" "store" {
 }
 
 resource "cloudflare_zone_setting" "https_only" {
-  for_each = var.always_use_https ? toset([for name in keys(var.stores) : var.zones[name]]) : []
+  for_each = toset(var.always_use_https ? [for name in keys(var.stores) : lookup(var.zones, name, "")] : [])
 
   zone_id    = each.key
   setting_id = "always_use_https"
@@ -55,6 +55,8 @@ resource "cloudflare_r2_bucket_lifecycle" "store" {
     abort_multipart_uploads_transition = {
       condition = { type = "Age", max_age = 7 * 86400 }
     }
+    delete_objects_transition = null # blobs stay
+    storage_class_transitions = null
   }]
 }
 
@@ -69,6 +71,6 @@ resource "cloudflare_r2_bucket_lock" "store" {
     id        = "blobs"
     enabled   = true
     prefix    = "containers/images/"
-    condition = { type = "Indefinite" }
+    condition = { type = "Indefinite", date = null, max_age_seconds = null }
   }]
 }
