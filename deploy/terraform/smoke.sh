@@ -141,11 +141,12 @@ anonymous() { # BASE LIST-URL
 
 aws_store() {
   if [ -z "$bucket" ] || [ -z "$region" ]; then usage "aws needs --bucket and --region"; fi
-  local suffix=amazonaws.com base s3 more=(--region "$region" --cli-read-timeout 30 --cli-connect-timeout 10)
+  local suffix=amazonaws.com base again=(--key "$blob" --body "$dir/empty" --content-type application/octet-stream
+    --cache-control 'public, max-age=31536000, immutable, no-transform') # as the mirror writes it
+  at=(--bucket "$bucket" --region "$region" --cli-read-timeout 30 --cli-connect-timeout 10)
   [[ $region == cn-* ]] && suffix=amazonaws.com.cn
   base=https://$bucket.s3.dualstack.$region.$suffix
-  [ -z "$endpoint" ] || { base=$endpoint/$bucket; more+=(--endpoint-url "$endpoint"); }
-  s3=(aws s3api --bucket "$bucket" "${more[@]}")
+  [ -z "$endpoint" ] || { base=$endpoint/$bucket; at+=(--endpoint-url "$endpoint"); }
 
   anonymous "$base" "$base/?list-type=2"
   check denied 'anybody lists versions' "${http[@]}" "$base/?versions"
@@ -159,38 +160,37 @@ aws_store() {
   fi
 
   if [ "$as" = writer ] || [ "$as" = repair ]; then
-    check allowed "$as lists" "${s3[@]}" list-objects-v2 --max-items 1
-    check allowed "$as writes below inventory/" "${s3[@]}" put-object --key "$probe" --body "$dir/probe"
+    check allowed "$as lists" aws s3api list-objects-v2 "${at[@]}" --max-items 1
+    check allowed "$as writes below inventory/" aws s3api put-object "${at[@]}" --key "$probe" --body "$dir/probe"
     [ -n "$cloudfront" ] || check allowed 'anybody reads what is below inventory/' "${http[@]}" "$base/$probe"
-    check allowed "$as deletes below inventory/" "${s3[@]}" delete-object --key "$probe"
-    check exists "$as writes a blob that exists, with If-None-Match" "${s3[@]}" put-object --key "$blob" --body "$dir/empty" --if-none-match '*'
-    check denied "$as deletes a blob" "${s3[@]}" delete-object --key "$nothing"
-    check denied "$as deletes a version of a blob" "${s3[@]}" delete-object --key "$nothing" --version-id null
-    check denied "$as reads the policy" "${s3[@]}" get-bucket-policy
+    check allowed "$as deletes below inventory/" aws s3api delete-object "${at[@]}" --key "$probe"
+    check exists "$as writes a blob that exists, with If-None-Match" aws s3api put-object "${at[@]}" "${again[@]}" --if-none-match '*'
+    check denied "$as deletes a blob" aws s3api delete-object "${at[@]}" --key "$nothing"
+    check denied "$as deletes a version of a blob" aws s3api delete-object "${at[@]}" --key "$nothing" --version-id null
+    check denied "$as reads the policy" aws s3api get-bucket-policy "${at[@]}"
     if [ -z "$endpoint" ]; then
-      check denied "$as deletes below inventory/ without TLS" "${s3[@]}" delete-object --key "$probe" --endpoint-url "http://s3.$region.$suffix"
+      check denied "$as deletes below inventory/ without TLS" aws s3api delete-object "${at[@]}" --key "$probe" --endpoint-url "http://s3.$region.$suffix"
     fi
   fi
-  [ "$as" != writer ] || check denied 'writer writes a blob without If-None-Match' "${s3[@]}" put-object --key "$blob" --body "$dir/empty"
-  [ "$as" != repair ] || check allowed 'repair replaces a blob' "${s3[@]}" put-object --key "$blob" --body "$dir/empty" --content-type application/octet-stream \
-    --cache-control 'public, max-age=31536000, immutable, no-transform'
+  [ "$as" != writer ] || check denied 'writer writes a blob without If-None-Match' aws s3api put-object "${at[@]}" "${again[@]}"
+  [ "$as" != repair ] || check allowed 'repair replaces a blob' aws s3api put-object "${at[@]}" "${again[@]}"
   if [ "$as" = purge ]; then
-    check allowed 'purge lists versions' "${s3[@]}" list-object-versions --max-items 1
-    check denied 'purge writes a blob' "${s3[@]}" put-object --key "$blob" --body "$dir/empty" --if-none-match '*'
-    check allowed 'purge deletes a blob' "${s3[@]}" delete-object --key "$nothing"
+    check allowed 'purge lists versions' aws s3api list-object-versions "${at[@]}" --max-items 1
+    check denied 'purge writes a blob' aws s3api put-object "${at[@]}" "${again[@]}" --if-none-match '*'
+    check allowed 'purge deletes a blob' aws s3api delete-object "${at[@]}" --key "$nothing"
     check allowed 'purge deletes the marker of that' remove_marker
   fi
   if [ "$as" = settings ]; then
     local acl='"BlockPublicAcls": true'
-    check allowed 'ACLs are blocked' contains "$acl" "${s3[@]}" get-public-access-block --output json
-    check allowed 'ACLs are off' contains BucketOwnerEnforced "${s3[@]}" get-bucket-ownership-controls
-    check allowed 'versions are kept' contains Enabled "${s3[@]}" get-bucket-versioning
-    check allowed 'old versions expire' contains NoncurrentDays "${s3[@]}" get-bucket-lifecycle-configuration --output json
-    check allowed 'unfinished uploads are removed' contains DaysAfterInitiation "${s3[@]}" get-bucket-lifecycle-configuration --output json
-    check allowed 'objects are encrypted with SSE-S3' contains AES256 "${s3[@]}" get-bucket-encryption
-    check allowed 'access is logged' contains TargetBucket "${s3[@]}" get-bucket-logging --output json
-    check allowed 'the policy has its statements' contains BlobsAreNeverReplaced "${s3[@]}" get-bucket-policy --output text
-    check allowed 'the region is right' contains "$region" "${s3[@]}" head-bucket
+    check allowed 'ACLs are blocked' contains "$acl" aws s3api get-public-access-block "${at[@]}" --output json
+    check allowed 'ACLs are off' contains BucketOwnerEnforced aws s3api get-bucket-ownership-controls "${at[@]}"
+    check allowed 'versions are kept' contains Enabled aws s3api get-bucket-versioning "${at[@]}"
+    check allowed 'old versions expire' contains NoncurrentDays aws s3api get-bucket-lifecycle-configuration "${at[@]}" --output json
+    check allowed 'unfinished uploads are removed' contains DaysAfterInitiation aws s3api get-bucket-lifecycle-configuration "${at[@]}" --output json
+    check allowed 'objects are encrypted with SSE-S3' contains AES256 aws s3api get-bucket-encryption "${at[@]}"
+    check allowed 'access is logged' contains TargetBucket aws s3api get-bucket-logging "${at[@]}" --output json
+    check allowed 'the policy has its statements' contains BlobsAreNeverReplaced aws s3api get-bucket-policy "${at[@]}" --output text
+    check allowed 'the region is right' contains "$region" aws s3api head-bucket "${at[@]}"
   fi
   local web=(aws sts assume-role-with-web-identity --region "$region" --role-arn "$role" --role-session-name smoke --duration-seconds 900 --query Expiration)
   [ -z "$token" ] || check allowed 'the role accepts the token' "${web[@]}" --web-identity-token "file://$token"
@@ -199,8 +199,8 @@ aws_store() {
 
 remove_marker() {
   local id
-  id=$("${s3[@]}" list-object-versions --prefix "$nothing" --query 'DeleteMarkers[0].VersionId' --output text) || { printf '%s' "$id"; return 1; }
-  [ "$id" = None ] || "${s3[@]}" delete-object --key "$nothing" --version-id "$id"
+  id=$(aws s3api list-object-versions "${at[@]}" --prefix "$nothing" --query 'DeleteMarkers[0].VersionId' --output text) || { printf '%s' "$id"; return 1; }
+  [ "$id" = None ] || aws s3api delete-object "${at[@]}" --key "$nothing" --version-id "$id"
 }
 
 # bearer writes the token into a file, so that the list of processes does not show it.
