@@ -7,10 +7,12 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"ociproxy/internal/health"
 	"ociproxy/internal/outbound"
 	"ociproxy/internal/wait"
 )
@@ -213,6 +215,24 @@ func TestDrain(t *testing.T) {
 	r.wait(t)
 	if got := r.status("/v2/"); got != 0 {
 		t.Errorf("%d after the drain", got)
+	}
+}
+
+// Fronts take a region away when its instances are not ready. All regions have the same stores and upstreams, so an
+// instance that is not ready because of them would take all regions away together.
+func TestReadyWhileUpstreamsAndStoresAreDown(t *testing.T) {
+	r := start(t, filepath.Join(t.TempDir(), "config.yaml"), newWorld(t),
+		"ranges:\n", "health: {interval: 1s, idleInterval: 1s}\nranges:\n")
+	poll(t, "ready", func() bool { return r.status("/-/ready") == 200 })
+	for _, o := range []*origin{r.us, r.eu, r.va, r.cdn} {
+		o.CloseClientConnections()
+		o.Close()
+	}
+	poll(t, "the server knows that all candidates fail", func() bool {
+		return !slices.ContainsFunc(r.server.health.Status(), func(s health.Status) bool { return !s.Failing })
+	})
+	if got := r.status("/-/ready"); got != 200 {
+		t.Errorf("/-/ready: %d while all candidates are down, want 200", got)
 	}
 }
 

@@ -84,10 +84,6 @@ resource "google_compute_global_address" "front" {
   address_type = "EXTERNAL"
   ip_version   = each.value
   labels       = local.labels
-
-  lifecycle {
-    prevent_destroy = true # firewalls and DNS name it
-  }
 }
 
 resource "google_compute_global_forwarding_rule" "https" {

@@ -117,8 +117,8 @@ run "collector" {
   }
   assert {
     condition = (
-      yamldecode(google_cloud_run_v2_service.server["us-central1"].template[0].containers[1].env[0].value).receivers.prometheus.config.scrape_configs[0].static_configs[0].targets == ["127.0.0.1:9090"] &&
-      yamldecode(google_cloud_run_v2_service.server["us-central1"].template[0].containers[1].env[0].value).service.pipelines.metrics.exporters == ["googlemanagedprometheus"]
+      yamldecode(one(google_cloud_run_v2_service.server["us-central1"].template[0].containers[1].env).value).receivers.prometheus.config.scrape_configs[0].static_configs[0].targets == ["127.0.0.1:9090"] &&
+      yamldecode(one(google_cloud_run_v2_service.server["us-central1"].template[0].containers[1].env).value).service.pipelines.metrics.exporters == ["googlemanagedprometheus"]
     )
     error_message = "The collector reads or writes elsewhere."
   }
