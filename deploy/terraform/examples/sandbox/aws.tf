@@ -22,7 +22,8 @@ provider "aws" {
   alias    = "account"
   for_each = var.aws_accounts
 
-  region = each.value.region
+  region              = each.value.region
+  allowed_account_ids = try([split("/", each.key)[1]], null) # the provider refuses credentials of another account
 
   dynamic "assume_role" {
     for_each = each.value.role_arn == null ? [] : [each.value.role_arn]
