@@ -13,9 +13,9 @@ import (
 
 var examples = []string{"production", "sandbox"}
 
-// TestSlowExamples: a newcomer's commands in the examples give a plan that the policies accept, before and after it was
+// TestInfraExamples: a newcomer's commands in the examples give a plan that the policies accept, before and after it was
 // applied.
-func TestSlowExamples(t *testing.T) {
+func TestInfraExamples(t *testing.T) {
 	parts.Slow(t)
 	dir := Copy(t)
 	for _, name := range examples {
@@ -52,8 +52,8 @@ func accepted(t *testing.T, policies, at string, args ...string) {
 	}
 }
 
-// TestSlowPolicies: the rules' own tests pass.
-func TestSlowPolicies(t *testing.T) {
+// TestInfraPolicies: the rules' own tests pass.
+func TestInfraPolicies(t *testing.T) {
 	parts.Slow(t)
 	dir, conftest := filepath.Join(Dir(), "policy"), parts.Find(t, "conftest")
 	parts.Run(t, limit, conftest, "verify", "--policy", dir)

@@ -8,8 +8,8 @@ import (
 	"ociproxy/test/parts"
 )
 
-// TestSlowModules: every module is formatted, right by the schemas of its providers, and passes its own tests.
-func TestSlowModules(t *testing.T) {
+// TestInfraModules: every module is formatted, right by the schemas of its providers, and passes its own tests.
+func TestInfraModules(t *testing.T) {
 	parts.Slow(t)
 	dir := Copy(t)
 	if out, err := Tofu(t, dir, "fmt", "-check", "-recursive", "-diff"); err != nil {
@@ -24,7 +24,7 @@ func TestSlowModules(t *testing.T) {
 			Must(t, at, "validate", "-no-color")
 			if tests, _ := filepath.Glob(filepath.Join(at, "tests", "*.tftest.hcl")); len(tests) == 0 {
 				if strings.HasPrefix(module, "examples/") {
-					return // TestSlowExamples plans it
+					return // TestInfraExamples plans it
 				}
 				t.Fatalf("%s has no tests", module)
 			}

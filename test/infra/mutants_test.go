@@ -87,9 +87,9 @@ var byPolicy = []mutant{
 	{"answers are cached", "gcp-front/balancer.tf", `enable_cdn            = false`, `enable_cdn            = true`, "enable_cdn must be false"},
 }
 
-// TestSlowMutants: all dangerous edits that still give a plan are denied by a policy. They are made in one copy of the modules,
+// TestInfraMutants: all dangerous edits that still give a plan are denied by a policy. They are made in one copy of the modules,
 // because each has words of its own; the longest run makes each in a copy of its own.
-func TestSlowMutants(t *testing.T) {
+func TestInfraMutants(t *testing.T) {
 	parts.Slow(t)
 	groups := [][]mutant{byPolicy}
 	if parts.Exhaustive() {
@@ -128,8 +128,8 @@ var byModule = []mutant{
 	{"a block that is not known", "aws-stores/bucket.tf", "noncurrent_version_expiration {", "old_version_expiration {", `Blocks of type "old_version_expiration" are not expected here`},
 }
 
-// TestSlowMisspelt: what the providers do not know is named before anything is planned.
-func TestSlowMisspelt(t *testing.T) {
+// TestInfraMisspelt: what the providers do not know is named before anything is planned.
+func TestInfraMisspelt(t *testing.T) {
 	parts.Slow(t)
 	for _, m := range byModule {
 		t.Run(m.name, func(t *testing.T) {

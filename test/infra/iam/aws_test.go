@@ -108,8 +108,8 @@ var (
 	plain   = []string{"aws:securetransport", "false"}
 )
 
-// TestSlowRights tries requests against the policies in the plan of aws-stores.
-func TestSlowRights(t *testing.T) {
+// TestInfraRights tries requests against the policies in the plan of aws-stores.
+func TestInfraRights(t *testing.T) {
 	parts.Slow(t)
 	dir := filepath.Join(infra.Copy(t), "aws-stores")
 	infra.Init(t, dir)
