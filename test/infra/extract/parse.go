@@ -185,7 +185,7 @@ var byGetter = map[string]string{
 	"getStringAttribute": `"string"`, "getBooleanAttribute": `"bool"`, "getNumberAttribute": `"number"`,
 	"getListAttribute": `["list","string"]`, "getNumberListAttribute": `["list","number"]`,
 	"getStringMapAttribute": `["map","string"]`, "getBooleanMapAttribute": `["map","bool"]`,
-	"getNumberMapAttribute": `["map","number"]`, "getAnyMapAttribute": `["map","string"]`,
+	"getNumberMapAttribute": `["map","number"]`, "getAnyMapAttribute": `"dynamic"`,
 }
 
 var byClass = map[string]string{

@@ -6,6 +6,7 @@ package schema
 import (
 	"embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -13,7 +14,8 @@ import (
 	"strings"
 )
 
-// Files are PROVIDER/provider.json, PROVIDER/resource/NAME.json and PROVIDER/data/NAME.json.
+// Files are PROVIDER/provider.json, PROVIDER/resource/NAME.json and PROVIDER/data/NAME.json. later/PROVIDER.json has what
+// newer releases added.
 //
 //go:embed */*.json */*/*.json
 var files embed.FS
@@ -44,6 +46,14 @@ type Block struct {
 type File struct {
 	Source string `json:"source"` // where the schema was published
 	Block  Block  `json:"block"`
+}
+
+// Later is what a release after the published one added to resources. Nobody publishes the whole schema of that release, so
+// it is written by hand, from the place that Source names.
+type Later struct {
+	Source    string           `json:"source"`
+	Version   string           `json:"version"` // the release that the modules need
+	Resources map[string]Block `json:"resource"`
 }
 
 // Provider has the schemas of a provider.
@@ -80,7 +90,50 @@ func Load(name string) (Provider, error) {
 			blocks[strings.TrimSuffix(path.Base(file), ".json")] = f.Block
 		}
 	}
-	return p, nil
+	return p, later(&p, name)
+}
+
+// later adds to p what a newer release has.
+func later(p *Provider, name string) error {
+	text, err := files.ReadFile("later/" + name + ".json")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var l Later
+	if err := json.Unmarshal(text, &l); err != nil {
+		return fmt.Errorf("later/%s.json: %w", name, err)
+	}
+	p.Version = l.Version
+	for name, more := range l.Resources {
+		if b, has := p.Resources[name]; has {
+			merge(&b, more)
+			p.Resources[name] = b
+		}
+	}
+	return nil
+}
+
+// merge adds the attributes and blocks of more to b.
+func merge(b *Block, more Block) {
+	for name, a := range more.Attributes {
+		if b.Attributes == nil {
+			b.Attributes = map[string]Attribute{}
+		}
+		b.Attributes[name] = a
+	}
+	for name, n := range more.Blocks {
+		if b.Blocks == nil {
+			b.Blocks = map[string]Nested{}
+		}
+		if old, has := b.Blocks[name]; has {
+			merge(&old.Block, n.Block)
+			n = old
+		}
+		b.Blocks[name] = n
+	}
 }
 
 // Names returns the names of the providers.

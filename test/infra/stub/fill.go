@@ -81,3 +81,14 @@ func argument(value tftypes.Value, name string) string {
 	}
 	return text
 }
+
+// first returns the first text of a list or set, or "" when the configuration has none.
+func first(value tftypes.Value, name string) string {
+	fields := map[string]tftypes.Value{}
+	var items []tftypes.Value
+	var text string
+	if value.As(&fields) != nil || fields[name].As(&items) != nil || len(items) == 0 || items[0].As(&text) != nil {
+		return ""
+	}
+	return text
+}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -18,8 +19,8 @@ type provider struct {
 	config          *tfprotov5.Schema
 	resources, data map[string]*tfprotov5.Schema
 
-	mu     sync.Mutex
-	region string // of the configuration
+	mu              sync.Mutex
+	region, account string // of the configuration
 }
 
 func newProvider(s schema.Provider) (*provider, error) {
@@ -75,7 +76,7 @@ func (p *provider) ConfigureProvider(_ context.Context, r *tfprotov5.ConfigurePr
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.region = argument(config, "region")
+	p.region, p.account = argument(config, "region"), cmp.Or(first(config, "allowed_account_ids"), "123456789012")
 	return &tfprotov5.ConfigureProviderResponse{}, nil
 }
 

@@ -7,12 +7,10 @@ import (
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
 )
 
-const account = "123456789012"
-
 // values returns what the resource gets as computed values: those of the table, or something of the right type.
 func (p *provider) values(kind string, config tftypes.Value) filler {
 	p.mu.Lock()
-	region := cmp.Or(argument(config, "region"), p.region, "us-east-1")
+	region, account := cmp.Or(argument(config, "region"), p.region, "us-east-1"), p.account
 	p.mu.Unlock()
 	partition, suffix := "aws", "amazonaws.com"
 	switch {
@@ -47,7 +45,7 @@ func (p *provider) values(kind string, config tftypes.Value) filler {
 	return func(attribute string, t tftypes.Type) tftypes.Value {
 		switch {
 		case t.Is(tftypes.String):
-			return tftypes.NewValue(t, cmp.Or(known[attribute], kind+"-"+attribute))
+			return tftypes.NewValue(t, cmp.Or(known[attribute], kind+"/"+name+"/"+attribute))
 		case t.Is(tftypes.Bool):
 			return tftypes.NewValue(t, false)
 		case t.Is(tftypes.Number):
