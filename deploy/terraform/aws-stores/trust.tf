@@ -56,12 +56,12 @@ locals {
 
   issuers = {
     for role, t in local.trusted : role => {
-      host = trimsuffix(trimprefix(t.issuer, "https://"), "/")
+      host = trimprefix(t.issuer, "https://") # a slash at its end is part of the issuer
       kind = (
-        startswith(t.issuer, "https://accounts.google.com") ? "google"
+        trimsuffix(t.issuer, "/") == "https://accounts.google.com" ? "google"
         : startswith(t.issuer, "https://container.googleapis.com/") ? "kubernetes"
         : can(regex("^https://oidc[.-]eks\\.", t.issuer)) ? "kubernetes"
-        : startswith(t.issuer, "https://token.actions.githubusercontent.com") ? "github"
+        : can(regex("^https://token\\.actions\\.githubusercontent\\.com(/|$)", t.issuer)) ? "github"
         : "other"
       )
     }

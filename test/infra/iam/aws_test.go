@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -41,7 +42,8 @@ var inputs = map[string]any{
 	"distributions": map[string]any{"euc1": distribution},
 }
 
-// documents are the policies in a plan, by the address of their resource.
+// documents are the arguments of the resources in a plan, by their address. What a resource depends on by depends_on is
+// below "ADDRESS depends_on".
 type documents map[string]map[string]any
 
 func (d documents) policy(t *testing.T, address, field string) *Policy {
@@ -72,6 +74,14 @@ func plan(t *testing.T, dir string, inputs map[string]any) documents {
 		t.Fatal(err)
 	}
 	var p struct {
+		Configuration struct {
+			RootModule struct {
+				Resources []struct {
+					Address string
+					After   []string `json:"depends_on"`
+				}
+			} `json:"root_module"`
+		}
 		PlannedValues struct {
 			RootModule struct {
 				Resources []struct {
@@ -87,6 +97,9 @@ func plan(t *testing.T, dir string, inputs map[string]any) documents {
 	d := documents{}
 	for _, r := range p.PlannedValues.RootModule.Resources {
 		d[r.Address] = r.Values
+	}
+	for _, r := range p.Configuration.RootModule.Resources {
+		d[r.Address+" depends_on"] = map[string]any{"": r.After}
 	}
 	return d
 }
@@ -115,14 +128,28 @@ func TestInfraRights(t *testing.T) {
 	infra.Init(t, dir)
 	d := plan(t, dir, inputs)
 	t.Run("buckets", func(t *testing.T) { bucketRights(t, d) })
+	least := plan(t, dir, map[string]any{
+		"stores": inputs["stores"],
+		"writer": map[string]any{"issuer": gke, "subjects": []string{"system:serviceaccount:registry:mirror"}, "audiences": []string{"sts.amazonaws.com"}},
+	})
 	t.Run("trust", func(t *testing.T) {
 		trust(t, d, tokens)
-		trust(t, plan(t, dir, map[string]any{
-			"stores": inputs["stores"],
-			"writer": map[string]any{"issuer": gke, "subjects": []string{"system:serviceaccount:registry:mirror"}, "audiences": []string{"sts.amazonaws.com"}},
-		}), gkeTokens)
+		trust(t, least, gkeTokens)
 	})
-	t.Run("published", func(t *testing.T) { published(t, d) })
+	t.Run("order", func(t *testing.T) {
+		// S3 refuses a public policy as long as Block Public Access forbids it, and versions come before what needs them.
+		for address, want := range map[string]string{
+			"aws_s3_bucket_policy.store":                   "aws_s3_bucket_public_access_block.store",
+			"aws_s3_bucket_public_access_block.store":      "aws_s3_bucket_ownership_controls.store",
+			"aws_s3_bucket_policy.logs":                    "aws_s3_bucket_public_access_block.logs",
+			"aws_s3_bucket_replication_configuration.this": "aws_s3_bucket_versioning.store",
+		} {
+			if after, _ := d[address+" depends_on"][""].([]string); !slices.Contains(after, want) {
+				t.Errorf("%s comes after %v, and not after %s", address, after, want)
+			}
+		}
+	})
+	t.Run("published", func(t *testing.T) { published(t, d, least) })
 }
 
 func bucketRights(t *testing.T, d documents) {
@@ -303,19 +330,31 @@ func trust(t *testing.T, d documents, attempts []attempt) {
 	}
 }
 
-// published: deploy/permissions has the writer's rights for those without Terraform. The two must be the same.
-func published(t *testing.T, d documents) {
-	text, err := os.ReadFile(filepath.Join(parts.Root(), "deploy", "permissions", "aws-writer-policy.json"))
+// published: those without Terraform have the writer's rights in deploy/permissions, and the bucket's policy from
+// `oci-proxyctl store create`. They must be the same as the module's.
+func published(t *testing.T, d, least documents) {
+	golden, err := os.ReadFile(filepath.Join("testdata", "bucket-policy.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := policy(t, string(text))
-	got := d.policy(t, `aws_iam_role_policy.this["writer"]`, "policy")
-	for i := range want.Statement {
-		want.Statement[i].Resource = everyBucket(want.Statement[i].Resource)
+	if diff := cmp.Diff(strings.TrimSpace(string(golden)), least[`aws_s3_bucket_policy.store["use1"]`]["policy"]); diff != "" {
+		t.Errorf("the bucket's policy (-golden +module):\n%s", diff)
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("deploy/permissions/aws-writer-policy.json and the module differ (-file +module):\n%s", diff)
+	for role, file := range map[string]string{"writer": "aws-writer-policy.json", "purge": "aws-purge-policy.json"} {
+		text, err := os.ReadFile(filepath.Join(parts.Root(), "deploy", "permissions", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, got := policy(t, string(text)), d.policy(t, `aws_iam_role_policy.this["`+role+`"]`, "policy")
+		for i := range want.Statement {
+			want.Statement[i].Resource = everyBucket(want.Statement[i].Resource)
+		}
+		if role == "purge" { // the file has what the writer's role lacks
+			got.Statement = got.Statement[len(got.Statement)-1:]
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s and the module differ (-file +module):\n%s", file, diff)
+		}
 	}
 }
 

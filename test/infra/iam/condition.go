@@ -51,7 +51,7 @@ func anyLike(patterns Texts, text string) bool {
 
 // like reports whether a text fits a pattern with * for any text and ? for any character.
 func like(pattern, text string) bool {
-	for i := 0; i < len(pattern); i++ {
+	for i := range len(pattern) {
 		switch {
 		case pattern[i] == '*':
 			for k := 0; k <= len(text); k++ {

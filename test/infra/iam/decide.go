@@ -2,6 +2,7 @@ package iam
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -67,20 +68,11 @@ func (s Statement) about(q Request, ofResource bool) bool {
 func (p Principals) has(c Caller) bool {
 	switch {
 	case c.Service != "":
-		return anyIs(p.Service, c.Service) || anyIs(p.AWS, "*")
+		return slices.Contains(p.Service, c.Service) || slices.Contains(p.AWS, "*")
 	case c.Federated != "":
-		return anyIs(p.Federated, c.Federated)
+		return slices.Contains(p.Federated, c.Federated)
 	}
-	return anyIs(p.AWS, "*") || c.Role != "" && anyIs(p.AWS, c.Role)
-}
-
-func anyIs(list Texts, text string) bool {
-	for _, t := range list {
-		if t == text {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(p.AWS, "*") || c.Role != "" && slices.Contains(p.AWS, c.Role)
 }
 
 // Token is what a token says that is exchanged for a session.
