@@ -3,6 +3,7 @@ package infra
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -20,19 +21,43 @@ func TestSlowExamples(t *testing.T) {
 	for _, name := range examples {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			at := filepath.Join(dir, "examples", name)
-			Init(t, at)
-			for _, make := range []func(testing.TB, string, ...string) (string, error){Plan, Applied} {
-				plan, err := make(t, at)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if denied := Conftest(t, filepath.Join(dir, "policy"), plan); len(denied) > 0 {
-					t.Errorf("the policies deny:\n%s", cmp.Diff([]string(nil), denied))
-				}
-			}
+			accepted(t, filepath.Join(dir, "policy"), filepath.Join(dir, "examples", name))
 		})
 	}
+	// Modules that the examples do not call.
+	for _, name := range []string{"aws-front", "cdn-cloudfront"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			vars, err := filepath.Abs(filepath.Join("testdata", name+".tfvars.json"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			accepted(t, filepath.Join(dir, "policy"), filepath.Join(dir, name), "-var-file="+vars)
+		})
+	}
+}
+
+// accepted plans and applies what is at a directory, and checks both with the policies.
+func accepted(t *testing.T, policies, at string, args ...string) {
+	t.Helper()
+	Init(t, at)
+	for _, make := range []func(testing.TB, string, ...string) (string, error){Plan, Applied} {
+		plan, err := make(t, at, args...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if denied := Conftest(t, policies, plan); len(denied) > 0 {
+			t.Errorf("the policies deny:\n%s", strings.Join(denied, "\n"))
+		}
+	}
+}
+
+// TestSlowPolicies: the rules' own tests pass.
+func TestSlowPolicies(t *testing.T) {
+	parts.Slow(t)
+	dir, conftest := filepath.Join(Dir(), "policy"), parts.Find(t, "conftest")
+	parts.Run(t, limit, conftest, "verify", "--policy", dir)
+	parts.Run(t, limit, conftest, "fmt", "--check", dir)
 }
 
 // TestExamplesDifferInInputs: the examples have the same text of Terraform.

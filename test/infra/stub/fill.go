@@ -82,13 +82,19 @@ func argument(value tftypes.Value, name string) string {
 	return text
 }
 
-// first returns the first text of a list or set, or "" when the configuration has none.
-func first(value tftypes.Value, name string) string {
+// texts returns the texts of a list or set, or none when the configuration has none.
+func texts(value tftypes.Value, name string) []string {
 	fields := map[string]tftypes.Value{}
 	var items []tftypes.Value
-	var text string
-	if value.As(&fields) != nil || fields[name].As(&items) != nil || len(items) == 0 || items[0].As(&text) != nil {
-		return ""
+	if value.As(&fields) != nil || fields[name].As(&items) != nil {
+		return nil
 	}
-	return text
+	var all []string
+	for _, item := range items {
+		var text string
+		if item.As(&text) == nil {
+			all = append(all, text)
+		}
+	}
+	return all
 }

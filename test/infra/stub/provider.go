@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -76,7 +75,8 @@ func (p *provider) ConfigureProvider(_ context.Context, r *tfprotov5.ConfigurePr
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.region, p.account = argument(config, "region"), cmp.Or(first(config, "allowed_account_ids"), "123456789012")
+	p.region = argument(config, "region")
+	p.account = append(texts(config, "allowed_account_ids"), "123456789012")[0]
 	return &tfprotov5.ConfigureProviderResponse{}, nil
 }
 

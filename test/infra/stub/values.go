@@ -52,9 +52,27 @@ func (p *provider) values(kind string, config tftypes.Value) filler {
 			return tftypes.NewValue(t, 0)
 		case t.Is(tftypes.Map{}):
 			return tftypes.NewValue(t, map[string]tftypes.Value{})
+		case attribute == "domain_validation_options":
+			return proofs(t, config)
 		case t.Is(tftypes.List{}), t.Is(tftypes.Set{}):
 			return tftypes.NewValue(t, []tftypes.Value{})
 		}
 		return tftypes.NewValue(t, nil)
 	}
+}
+
+// proofs returns the DNS records that prove the names of a certificate.
+func proofs(t tftypes.Type, config tftypes.Value) tftypes.Value {
+	element := t.(tftypes.Set).ElementType
+	var records []tftypes.Value
+	for _, host := range append([]string{argument(config, "domain_name")}, texts(config, "subject_alternative_names")...) {
+		record := map[string]tftypes.Value{}
+		for name, value := range map[string]string{
+			"domain_name": host, "resource_record_name": "_proof." + host + ".", "resource_record_type": "CNAME", "resource_record_value": "_proof.invalid.",
+		} {
+			record[name] = tftypes.NewValue(tftypes.String, value)
+		}
+		records = append(records, tftypes.NewValue(element, record))
+	}
+	return tftypes.NewValue(t, records)
 }
