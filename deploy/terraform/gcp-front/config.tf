@@ -16,7 +16,7 @@ resource "google_secret_manager_secret_version" "config" {
 
   secret          = google_secret_manager_secret.config[0].id
   secret_data     = var.config.text
-  deletion_policy = "DISABLE" # an earlier revision still needs it, when traffic goes back
+  deletion_policy = "ABANDON" # revisions that already run still need the earlier version, also when traffic goes back
 }
 
 resource "google_secret_manager_secret_iam_member" "config" {

@@ -85,7 +85,7 @@ resource "google_monitoring_alert_policy" "uptime" {
     subject   = "${each.key} does not answer"
     content   = <<-EOT
       Google cannot get https://${each.key}/v2/ from two places or more. Ask it yourself, with IPv4 and IPv6:
-      `curl -4 -i https://${each.key}/v2/`. Then read docs/runbook.md: "No server answers".
+      `curl -4 -i https://${each.key}/v2/`. Then read docs/runbook.md: "An instance is down".
     EOT
   }
 }

@@ -135,7 +135,7 @@ variable "image" {
 
 variable "collector_image" {
   description = <<-EOT
-    The image of the OpenTelemetry collector with its digest: the contrib distribution, 0.165 or later
+    The image of the OpenTelemetry collector with its digest: the contrib distribution, 0.160 or later
     (otel/opentelemetry-collector-contrib@sha256:…), or another build with the components of collector.yaml.tftpl. Cloud
     Run pulls from Artifact Registry and Docker Hub only, so copy it to your Artifact Registry.
   EOT
@@ -263,6 +263,10 @@ variable "rate_limit" {
   validation {
     condition     = contains([10, 30, 60, 120, 180, 240, 270, 300, 600, 900, 1200, 1800, 2700, 3600], var.rate_limit.seconds)
     error_message = "Cloud Armor counts over 10, 30, 60, 120, 180, 240, 270, 300, 600, 900, 1200, 1800, 2700 or 3600 seconds."
+  }
+  validation {
+    condition     = var.rate_limit.requests <= 1000000
+    error_message = "Cloud Armor counts to 1 000 000 requests at most."
   }
   validation {
     condition     = var.rate_limit.requests * 60 / var.rate_limit.seconds >= 6000

@@ -294,6 +294,10 @@ run "config_in_a_secret" {
     error_message = "The revision follows a version that can change."
   }
   assert {
+    condition     = google_secret_manager_secret_version.config[0].deletion_policy == "ABANDON"
+    error_message = "A new config takes the config of earlier revisions away."
+  }
+  assert {
     condition     = { for e in google_cloud_run_v2_service.server["us-central1"].template[0].containers[0].env : e.name => e.value } == { OCI_PROXY_CONFIG = "/config/proxy.yaml", GOMEMLIMIT = "921MiB" }
     error_message = "The server reads another file."
   }
