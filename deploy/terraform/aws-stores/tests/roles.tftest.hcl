@@ -158,8 +158,8 @@ run "a_wildcard_subject_is_refused" {
 
   variables {
     writer = {
-      issuer    = "https://oidc.eks.us-east-1.amazonaws.com/id/ABC"
-      subjects  = ["system:serviceaccount:*:mirror"]
+      issuer    = "https://token.actions.githubusercontent.com"
+      subjects  = ["repo:example/registry:ref:refs/heads/*"]
       audiences = ["sts.amazonaws.com"]
     }
   }
