@@ -27,7 +27,7 @@ OUT ?= .
 MANUAL ?= out
 
 .DEFAULT_GOAL := help
-.PHONY: help build image manual release release-snapshot demo parts lint test test-unit test-parts test-all test-slow test-kube test-exhaustive flaky fuzz docs manifests
+.PHONY: help build image manual release release-snapshot demo parts lint test test-unit test-parts test-all test-slow test-kube test-infra test-exhaustive flaky fuzz docs manifests
 .PHONY: bench bench-attacks bench-flood bench-inventory bench-memory bench-start bench-serve bench-decide bench-lookup bench-routing bench-mirror bench-promote
 
 help: ## list the targets
@@ -76,7 +76,7 @@ demo: ## a whole world on loopback, to try things on (DEMO_FLAGS=--once: pull as
 	$(GO) run ./cmd/oci-proxy-demo $(DEMO_FLAGS)
 
 parts: ## install every pinned part into .bin/ (the targets below install what they need)
-	scripts/parts.sh unit lint test slow kube bench release
+	scripts/parts.sh unit lint test slow kube infra bench release
 
 lint: ## gofmt, go vet, golangci-lint, go mod tidy, lengths, shell scripts, workflows
 	scripts/parts.sh lint
@@ -98,8 +98,8 @@ test-parts: ## only the tests with real servers and clients (test/)
 	$(SUITE) parts
 
 test-all: ## every test
-	scripts/parts.sh unit test slow
-	$(SUITE) unit parts slow
+	scripts/parts.sh unit test slow infra
+	$(SUITE) unit parts slow infra
 
 test-slow: ## only the slow tests with real parts: containerd 2, regctl, signed images, emulators of Google's and Azure's stores
 	scripts/parts.sh unit test slow
@@ -109,8 +109,12 @@ test-kube: ## the Helm chart on a real Kubernetes API server, which takes some f
 	scripts/parts.sh unit test slow kube
 	$(SUITE) kube
 
+test-infra: ## the modules of deploy/terraform: OpenTofu, conftest, stubs of the providers, dangerous edits
+	scripts/parts.sh infra
+	$(SUITE) infra
+
 test-exhaustive: ## every case of the longest tables, the largest object, a whole release (an hour or more)
-	scripts/parts.sh unit test slow release
+	scripts/parts.sh unit test slow infra release
 	$(SUITE) exhaustive
 
 flaky: ## find tests that fail by chance: hours (FLAKY="--runs 20 ./internal/ledger": some of it; scripts/flaky.sh --help)

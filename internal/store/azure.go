@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
@@ -99,8 +101,26 @@ func (t *azureTokens) GetToken(ctx context.Context, opt policy.TokenRequestOptio
 	case short.Err() != nil:
 		err = fmt.Errorf("nothing within %v", t.within)
 	}
-	text := strings.Join(strings.Fields(secrets.ReplaceAllString(err.Error(), "$1…")), " ")
+	text := strings.Join(strings.Fields(secrets.ReplaceAllString(cmp.Or(entraSays(err), err.Error()), "$1…")), " ")
 	return token, final{fmt.Errorf("%w: no token for Azure, as AZURE_CLIENT_ID or a managed identity gives it: %s", ErrDenied, text)}
+}
+
+// entraSays returns Entra's reason for refusing a token; "" if Entra gave none. The library's text has the reason after the
+// steps that it tried, too late for a message that is cut off.
+func entraSays(err error) string {
+	failed, ok := errors.AsType[*azidentity.AuthenticationFailedError](err)
+	if !ok || failed.RawResponse == nil {
+		return ""
+	}
+	body, err := runtime.Payload(failed.RawResponse)
+	var said struct {
+		Error       string
+		Description string `json:"error_description"`
+	}
+	if err != nil || json.Unmarshal(body, &said) != nil || said.Error == "" {
+		return ""
+	}
+	return fmt.Sprintf("Entra answered status %d %s: %s", failed.RawResponse.StatusCode, said.Error, said.Description)
 }
 
 // azureRetries is how often one request is repeated. The pauses double from azurePause; together they last some twelve

@@ -49,8 +49,12 @@ var suites = []suite{
 	{name: "kube", what: "the chart on a real Kubernetes API server", warm: time.Minute, cold: 7 * time.Minute, slow: "1", runs: []run{
 		{dir: "test", flags: []string{"-timeout=20m", "-run=^TestKube"}, only: "/chart"},
 	}},
+	{name: "infra", what: "the Terraform modules, with stubs in place of the providers", warm: time.Minute, cold: 5 * time.Minute, slow: "1", runs: []run{
+		{dir: "test", flags: []string{"-timeout=20m", "-run=^TestInfra"}, only: "/infra"},
+		{dir: "test", flags: []string{"-timeout=20m", "-run=^TestInfra"}, only: "/iam"},
+	}},
 	{name: "exhaustive", what: "every case of the longest tables", warm: 90 * time.Minute, cold: 95 * time.Minute, slow: "all",
-		runs: []run{{dir: ".", flags: []string{"-timeout=3h"}}, {dir: "test", flags: []string{"-timeout=3h", "-run=^TestSlow"}}}},
+		runs: []run{{dir: ".", flags: []string{"-timeout=3h"}}, {dir: "test", flags: []string{"-timeout=3h", "-run=^Test(Slow|Infra)"}}}},
 }
 
 // test runs suites one after the other, even when one fails, and then reports what failed.
