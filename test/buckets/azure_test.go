@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/sas"
@@ -58,7 +57,7 @@ func TestAzurite(t *testing.T) {
 		// An operator adds a stored access policy, and lets everybody list.
 		level := container.PublicAccessTypeContainer
 		_, err := open(t, "made").SetAccessPolicy(t.Context(), &container.SetAccessPolicyOptions{Access: &level, ContainerACL: []*container.SignedIdentifier{{
-			ID: to.Ptr("reports"), AccessPolicy: &container.AccessPolicy{Expiry: to.Ptr(time.Now().Add(time.Hour)), Permission: to.Ptr("r")}}}})
+			ID: new("reports"), AccessPolicy: &container.AccessPolicy{Expiry: new(time.Now().Add(time.Hour)), Permission: new("r")}}}})
 		if err != nil {
 			t.Fatal(err)
 		}

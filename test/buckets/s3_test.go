@@ -37,7 +37,7 @@ func TestVersitygw(t *testing.T) {
 
 // onVersity is what store create makes of a new bucket of versitygw over TLS.
 const onVersity = `bucket changed
-ownership changed
+ownership good
 publicAccessBlock unsupported
 encryption unsupported
 versioning changed
