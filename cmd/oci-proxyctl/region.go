@@ -99,4 +99,6 @@ func (r *regional) how(write []string, why string) region.How {
 }
 
 // recordOf is the file in which the walk looks for the admission of a store: beside the config.
-func recordOf(config, name string) string { return filepath.Join(filepath.Dir(config), name+".admission.json") }
+func recordOf(config, name string) string {
+	return filepath.Join(filepath.Dir(config), name+".admission.json")
+}

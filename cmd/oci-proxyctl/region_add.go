@@ -88,7 +88,7 @@ func (a *app) runRegionAdd(ctx context.Context, text string, f *adding) error {
 		if err != nil {
 			return refused(err)
 		}
-		if result, err = edit.Apply(file.Name, file.Text, edit.Insert{List: "stores", Text: draft.Text}); err != nil {
+		if result, err = edit.Insert(file.Name, file.Text, edit.Stanza{List: "stores", Text: draft.Text}); err != nil {
 			return refused(err)
 		}
 		show.doc.Like, show.doc.Notes = draft.Like, draft.Notes

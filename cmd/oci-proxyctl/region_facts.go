@@ -39,7 +39,7 @@ func (a *app) gather(ctx context.Context, cfg *config.Config, s *config.Store, r
 		return err
 	}
 	f.Notice = noticeOf(cfg, s, f.Now)
-	f.Exported = exported(r.infra, f.Name)
+	f.Exported = exportHas(r.infra, f.Name)
 	switch {
 	case f.Store == nil:
 		f.Bucket.Detail = s.Bucket
@@ -101,8 +101,8 @@ func (a *app) gatherRings(ctx context.Context, r *regional, f *region.Facts) err
 	return nil
 }
 
-// exported looks for the store in the file that infra export writes.
-func exported(dir, name string) region.Fact {
+// exportHas looks for the store in the file that infra export writes.
+func exportHas(dir, name string) region.Fact {
 	if dir == "" {
 		return region.Fact{}
 	}
@@ -145,7 +145,7 @@ func (a *app) bucketFacts(ctx context.Context, cfg *config.Config, s *config.Sto
 	case head == nil:
 		return region.Fact{OK: true, Detail: s.Bucket}, region.Fact{Detail: "it has no inventory yet"}
 	}
-	has := records(head)
+	has := recordsOf(head)
 	filled.Detail = fmt.Sprintf("its inventory has %s", cli.Count(int64(has), "record"))
 	for i := range cfg.Stores {
 		n := &cfg.Stores[i]
@@ -156,7 +156,7 @@ func (a *app) bucketFacts(ctx context.Context, cfg *config.Config, s *config.Sto
 		if err != nil || other == nil {
 			continue
 		}
-		of := records(other)
+		of := recordsOf(other)
 		filled.Detail += fmt.Sprintf("; that of %s has %s", n.Name, humanize.Comma(int64(of)))
 		filled.OK = float64(has) >= filledShare*float64(of)
 		return region.Fact{OK: true, Detail: s.Bucket}, filled
@@ -192,7 +192,7 @@ func (a *app) headOf(ctx context.Context, s *config.Store) (*inventory.Head, err
 	return inventory.ParseHead(text)
 }
 
-func records(h *inventory.Head) (n uint64) {
+func recordsOf(h *inventory.Head) (n uint64) {
 	for _, s := range h.Segments {
 		n += s.Count
 	}

@@ -25,8 +25,7 @@ wait until no client is sent there, remove the stanza from the config, and give 
 Run it again at any time: it looks at what is there, and says which steps are done.
 
 With --confirm it makes the next change of the file: first the state draining, and when no client is
-sent to the store any more, it removes the stanza. Comments stay: remove those about the store by
-hand.
+sent to the store any more, it removes the stanza, with its comments.
 
 It never deletes a bucket. At the end it prints the command that does. In an emergency use store
 off.`,
@@ -68,7 +67,7 @@ func (a *app) changeOut(name, store, step string, doc *regionDoc) error {
 	if step == "drain" {
 		result, err = edit.Apply(file.Name, file.Text, edit.Set{List: "stores", Name: store, Key: "state", Value: string(config.Draining)})
 	} else {
-		result, err = edit.Without(file.Name, file.Text, "stores", store)
+		result, err = edit.Remove(file.Name, file.Text, "stores", store)
 	}
 	if err != nil {
 		return refused(err)
@@ -122,7 +121,7 @@ func deletion(bucket string) []region.Command {
 	if err != nil {
 		return nil
 	}
-	command := region.Command{}
+	var command region.Command
 	switch b.Scheme {
 	case "s3":
 		command = region.Command{Program: "aws", Args: []string{"s3", "rb", "s3://" + b.Name, "--force"}}

@@ -26,7 +26,7 @@ type Wish struct {
 // Draft is a stanza of a store in the state `filling`.
 type Draft struct {
 	Name string
-	Text string // YAML, as an element of `stores`: "- name: …"
+	Text string // its keys in YAML, from the first column on
 	Like string // the store from which the values come; "" when there is none
 	Site place.Site
 	// From is the date that the stanza announces; zero when nobody was promised one.
@@ -243,7 +243,7 @@ func (d *Draft) stanza(cfg *config.Config, s *config.Store) string {
 	var b strings.Builder
 	line := func(key, value string) {
 		if value != "" {
-			fmt.Fprintf(&b, "  %s: %s\n", key, value)
+			fmt.Fprintf(&b, "%s: %s\n", key, value)
 		}
 	}
 	quoted := func(text string) string {
@@ -253,7 +253,7 @@ func (d *Draft) stanza(cfg *config.Config, s *config.Store) string {
 		return strconv.Quote(text)
 	}
 	list := func(names []string) string { return "[" + strings.Join(names, ", ") + "]" }
-	fmt.Fprintf(&b, "- name: %s\n", s.Name)
+	fmt.Fprintf(&b, "name: %s\n", s.Name)
 	line("place", s.Place.String())
 	line("url", quoted(s.URL))
 	line("check", quoted(s.Check))

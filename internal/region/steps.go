@@ -146,7 +146,7 @@ func Add(f *Facts) []Step {
 			program("aws", "account", "enable-region", "--region-name", f.Site.Region))
 	}
 	if f.Infra != "" {
-		w.add("export", f.Exported, "", self("infra", "export", "--config", f.File, "-o", f.Infra+"/"+ExportName))
+		w.add("export", f.Exported, "", self("infra", "export", "--config", f.File, "--out", f.Infra+"/"+ExportName))
 		w.add("apply", f.Bucket, "", program("tofu", "-chdir="+f.Infra, "apply"))
 	} else {
 		w.add("create", f.Bucket, "", self("store", "create", f.Name, "--config", f.File, "--confirm"))
