@@ -159,7 +159,10 @@ func (a *app) addSteps(ctx context.Context, f *adding, site place.Site, name str
 		return err
 	}
 	doc.Steps = region.Add(facts)
-	return a.gains(doc, next, name)
+	if err := a.gains(doc, next, name); err != nil || facts.Store == nil || facts.Store.State != config.Active {
+		return err
+	}
+	return a.savings(ctx, f.prom, doc)
 }
 
 // regionFile reads the config for a command that changes it.
@@ -220,8 +223,8 @@ func (a *app) walk(ctx context.Context, f *regional, show *regionShow) error {
 	}
 }
 
-// lines joins the commands of a step.
-func lines(commands []region.Command) string {
+// commandLines joins the commands of a step.
+func commandLines(commands []region.Command) string {
 	var all []string
 	for _, c := range commands {
 		all = append(all, c.Shell(program))

@@ -39,6 +39,8 @@ func (a *app) gather(ctx context.Context, cfg *config.Config, s *config.Store, r
 		return err
 	}
 	f.Notice = noticeOf(cfg, s, f.Now)
+	bucket, err := address.Parse(s.Bucket)
+	f.Amazon = err == nil && bucket.Scheme == "s3" && bucket.Amazon()
 	f.Exported = exportHas(r.infra, f.Name)
 	switch {
 	case f.Store == nil:
@@ -231,7 +233,7 @@ func readAdmission(text []byte) (*envelope.Record, error) {
 }
 
 // quiet asks Prometheus whether clients are still sent to the store.
-func (a *app) quiet(ctx context.Context, r *regional, name string) (region.Fact, bool, error) {
+func (a *app) quiet(ctx context.Context, r *regional, name string, since time.Duration) (region.Fact, bool, error) {
 	url := cmp.Or(r.prom, a.env(prometheusVariable))
 	if url == "" {
 		return region.Fact{Detail: "give --prometheus, and this command sees whether clients are still sent there"}, false, nil
@@ -242,7 +244,7 @@ func (a *app) quiet(ctx context.Context, r *regional, name string) (region.Fact,
 	}
 	ctx, cancel := context.WithTimeout(ctx, regionSees)
 	defer cancel()
-	samples, err := client.Query(ctx, fmt.Sprintf("sum(increase(ociproxy_redirects_total{candidate=%q}[%s]))", name, seconds(quietFor)), time.Time{})
+	samples, err := client.Query(ctx, fmt.Sprintf("sum(increase(ociproxy_redirects_total{candidate=%q}[%s]))", name, seconds(since)), time.Time{})
 	if err != nil {
 		return region.Fact{}, false, cli.Fail("leave out --prometheus to see the rest", "%w", err)
 	}
@@ -250,10 +252,6 @@ func (a *app) quiet(ctx context.Context, r *regional, name string) (region.Fact,
 	for _, s := range samples {
 		n += s.Value
 	}
-	fact := region.Fact{OK: n == 0, Detail: fmt.Sprintf("%.0f redirects in the last %s", n, quietFor)}
+	fact := region.Fact{OK: n == 0, Detail: fmt.Sprintf("%.0f redirects in the last %s", n, since)}
 	return fact, true, nil
 }
-
-// quietFor is how long a store must have had no client: longer than instances take to follow, and than a client waits
-// before it uses a redirect.
-const quietFor = 5 * time.Minute

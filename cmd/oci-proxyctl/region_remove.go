@@ -17,6 +17,7 @@ import (
 
 func (a *app) regionRemove() *cobra.Command {
 	var f regional
+	var quiet time.Duration
 	cmd := &cobra.Command{
 		Use:   "remove NAME",
 		Short: "Take a store out, and show the steps until its bucket can go",
@@ -32,18 +33,22 @@ off.`,
 		Example: `  oci-proxyctl region remove s3-eus2 --config config.yaml --dry-run
   oci-proxyctl region remove s3-eus2 --config config.yaml --confirm --run --gates gates.yaml`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.runRegionRemove(cmd.Context(), args[0], &f) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.runRegionRemove(cmd.Context(), args[0], &f, quiet)
+		},
 	}
 	f.flags(a, cmd)
+	cmd.Flags().DurationVar(&quiet, "quiet-for", 5*time.Minute, "`time` for which Prometheus must have seen no client that was sent to the store")
+	notNegative(cmd, "quiet-for")
 	return cmd
 }
 
-func (a *app) runRegionRemove(ctx context.Context, name string, f *regional) error {
+func (a *app) runRegionRemove(ctx context.Context, name string, f *regional, quiet time.Duration) error {
 	if err := f.check(); err != nil {
 		return err
 	}
 	show := regionShow{app: a, doc: &regionDoc{Name: name, DryRun: !f.confirm}}
-	show.steps = func() error { return a.removeSteps(ctx, f, name, show.doc) }
+	show.steps = func() error { return a.removeSteps(ctx, f, name, quiet, show.doc) }
 	if err := show.steps(); err != nil {
 		return err
 	}
@@ -81,7 +86,7 @@ func (a *app) changeOut(name, store, step string, doc *regionDoc) error {
 }
 
 // removeSteps looks at what is there.
-func (a *app) removeSteps(ctx context.Context, f *regional, name string, doc *regionDoc) error {
+func (a *app) removeSteps(ctx context.Context, f *regional, name string, since time.Duration, doc *regionDoc) error {
 	cfg, err := a.loaded(ctx, f.file)
 	if err != nil {
 		return err
@@ -106,7 +111,7 @@ func (a *app) removeSteps(ctx context.Context, f *regional, name string, doc *re
 		doc.Place = s.Place.String()
 		doc.bucket = s.Bucket
 	}
-	if quiet, known, err := a.quiet(ctx, f, name); err != nil {
+	if quiet, known, err := a.quiet(ctx, f, name, since); err != nil {
 		return err
 	} else if known || !facts.Published {
 		facts.Quiet = quiet

@@ -1,12 +1,16 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
 	"ociproxy/internal/cli"
 	"ociproxy/internal/config"
+	"ociproxy/internal/place"
 	"ociproxy/internal/region"
 	"ociproxy/internal/replay"
 )
@@ -23,6 +27,7 @@ type regionDoc struct {
 	Steps   []region.Step `json:"steps"`
 	// Clients are those that the store changes something for, once it is active at 100 %.
 	Clients []replay.Gain `json:"clients,omitempty"`
+	Saved   *saved        `json:"saved,omitempty"` // absent without Prometheus
 
 	bucket string
 }
@@ -64,7 +69,7 @@ func (a *app) gains(doc *regionDoc, cfg *config.Config, name string) error {
 }
 
 // maxGains is how many places are shown to a person. JSON has all.
-const maxGains = 10
+const maxGains = 5
 
 func (s *regionShow) write() error {
 	if s.format == cli.JSON {
@@ -92,13 +97,15 @@ func (s *regionShow) write() error {
 		b.WriteString("\nAll steps are done.\n")
 	} else {
 		fmt.Fprintf(&b, "\nNext, %s:\n", next.Name)
-		for line := range strings.Lines(lines(next.Commands)) {
+		for line := range strings.Lines(commandLines(next.Commands)) {
 			b.WriteString("  " + line)
 		}
 		b.WriteString("\n")
 	}
-	if err := writeGains(&b, d); err != nil {
-		return err
+	if d.Diff != "" && !d.Written || s.next() == nil {
+		if err := writeGains(&b, d); err != nil {
+			return err
+		}
 	}
 	if d.Diff != "" && !d.Written {
 		b.WriteString("\nNothing is written: --confirm writes it.\n")
@@ -120,5 +127,47 @@ func writeGains(b *strings.Builder, d *regionDoc) error {
 	if more := len(d.Clients) - maxGains; more > 0 {
 		fmt.Fprintf(b, "and %d more: --output json lists all\n", more)
 	}
+	if d.Saved != nil {
+		fmt.Fprintf(b, "In the last %d days %s sent them %s, which cost $%.2f less.\n", savedDays, d.Name, size(d.Saved.Bytes), d.Saved.USD)
+	}
 	return err
+}
+
+// savedDays is the time over which savings are added up.
+const savedDays = 30
+
+// saved is what the clients of a store cost less than without it. Only add fields; never remove one.
+type saved struct {
+	Days  int     `json:"days"`
+	Bytes int64   `json:"bytes"`
+	USD   float64 `json:"usd"`
+}
+
+// savings asks Prometheus how much the store sent to the clients that it changes something for.
+func (a *app) savings(ctx context.Context, url string, d *regionDoc) error {
+	if url = cmp.Or(url, a.env(prometheusVariable)); url == "" || len(d.Clients) == 0 {
+		return nil
+	}
+	client, err := a.openPrometheus(url)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, regionSees)
+	defer cancel()
+	samples, err := client.Query(ctx, fmt.Sprintf("sum by (cloud, region) (increase(ociproxy_redirected_bytes_total{candidate=%q}[%dd]))", d.Name, savedDays), time.Time{})
+	if err != nil {
+		return cli.Fail("leave out --prometheus to see the rest", "%w", err)
+	}
+	d.Saved = &saved{Days: savedDays}
+	for _, s := range samples {
+		at := place.Place{Cloud: s.Labels["cloud"], Region: s.Labels["region"]}.String()
+		for _, g := range d.Clients {
+			if g.Place == at && !math.IsNaN(s.Value) {
+				d.Saved.Bytes += int64(s.Value)
+				d.Saved.USD += s.Value / 1e9 * (g.CentsWas - g.CentsIs) / 100
+				break
+			}
+		}
+	}
+	return nil
 }

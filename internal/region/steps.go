@@ -81,6 +81,7 @@ type Facts struct {
 	Name   string // of the store
 	Site   place.Site
 	Store  *config.Store // of the file; nil: the file does not have it
+	Amazon bool          // the bucket is one of Amazon's own service
 	Notice time.Duration // that users were promised, if the hosts of the store need one
 	Now    time.Time
 
@@ -141,7 +142,7 @@ func Add(f *Facts) []Step {
 	if f.Notice > 0 && f.Published {
 		w.add("announce", f.everyRing(func(s *config.Store) bool { return s != nil }), "", f.rollout())
 	}
-	if OptIn(f.Site) && !f.Bucket.OK {
+	if f.Amazon && OptIn(f.Site) && !f.Bucket.OK {
 		w.add("enable", Fact{Detail: f.Site.Region + " is off in an account until you switch it on"}, "",
 			program("aws", "account", "enable-region", "--region-name", f.Site.Region))
 	}

@@ -2,6 +2,7 @@ package tutorial
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -24,8 +25,9 @@ import (
 // benchmarks (RFC 2544).
 const spain = "198.18.0.0/15"
 
-// cloudAddrs are the addresses at which the stores' regions answer.
-var cloudAddrs = map[string]string{"us-east-1": "192.0.2.11", "eu-south-2": "192.0.2.12"}
+// cloudAddrs are the addresses at which the stores' regions answer. The one in Berlin has both families: a store of a
+// cloud without any other takes no families from a neighbour.
+var cloudAddrs = map[string][]string{"us-east-1": {"192.0.2.11"}, "eu-south-2": {"192.0.2.12"}, "berlin": {"192.0.2.13", "2001:db8::13"}}
 
 // deployment is what the operator of the page has: two instances that follow a publication, a registry with an image,
 // and a cloud with two regions. Every name is on this machine.
@@ -63,22 +65,24 @@ func deploy(t *testing.T, config string) *deployment {
 	d := &deployment{dir: t.TempDir(), authority: authority.New(t), image: image.New(t, 1, 10<<10, 300<<10)}
 	up := registry.Start(t)
 	d.image.Push(t, up.Addr, "team/app", "1.0")
-	for _, args := range []string{"route add local " + spain + " dev lo", "address add 192.0.2.11/32 dev lo", "address add 192.0.2.12/32 dev lo"} {
-		parts.Run(t, time.Minute, parts.Find(t, "ip"), strings.Fields(args)...)
-	}
+	address := func(args ...string) { parts.Run(t, time.Minute, parts.Find(t, "ip"), args...) }
+	address("route", "add", "local", spain, "dev", "lo")
 	hosts := "127.0.0.1 localhost\n" + parts.Host() + " main.example.org\n198.18.0.1 registry.example.org\n"
-	for region, addr := range cloudAddrs {
-		hosts += addr
-		for _, bucket := range []string{"", "prod-use1.", "prod-eus2.", "prod-config."} {
-			hosts += " " + bucket + "s3." + region + ".example.net"
+	for region, addrs := range cloudAddrs {
+		for _, addr := range addrs {
+			address("address", "add", addr, "dev", "lo")
+			hosts += addr
+			for _, bucket := range []string{"", "prod-use1.", "prod-eus2.", "prod-config.", "layers."} {
+				hosts += " " + bucket + "s3." + region + ".example.net"
+			}
+			hosts += "\n"
 		}
-		hosts += "\n"
 	}
 	file := d.file(t, "hosts", hosts)
 	parts.Run(t, time.Minute, parts.Find(t, "mount"), "--bind", file, "/etc/hosts")
 	t.Cleanup(func() { _ = syscall.Unmount("/etc/hosts", syscall.MNT_DETACH) })
-	for region, addr := range cloudAddrs {
-		d.cloud(t, region, addr)
+	for region, addrs := range cloudAddrs {
+		d.cloud(t, region, addrs)
 	}
 
 	keys := map[string]string{}
@@ -131,15 +135,17 @@ func (d *deployment) ctl(t *testing.T, args ...string) {
 }
 
 // cloud starts a region: versitygw with a certificate.
-func (d *deployment) cloud(t *testing.T, region, addr string) {
+func (d *deployment) cloud(t *testing.T, region string, addrs []string) {
 	t.Helper()
 	domain := "s3." + region + ".example.net"
 	cert := d.authority.Issue(t, 24*time.Hour, domain, "*."+domain)
+	args := []string{"--quiet", "--region", region, "--virtual-domain", domain, "--cert", cert.Cert, "--key", cert.Key}
+	for _, addr := range addrs {
+		args = append(args, "--port", net.JoinHostPort(addr, "443"))
+	}
 	parts.Start(t, parts.Spec{
-		Path: parts.Find(t, "versitygw"),
-		Args: []string{"--quiet", "--port", addr + ":443", "--region", region, "--virtual-domain", domain, "--cert", cert.Cert, "--key", cert.Key,
-			"posix", "--versioning-dir", t.TempDir(), t.TempDir()},
-		Env: []string{"ROOT_ACCESS_KEY=123456789012", "ROOT_SECRET_KEY=test-secret"}, Ready: parts.Dial("tcp", addr+":443"), Abrupt: true,
+		Path: parts.Find(t, "versitygw"), Args: append(args, "posix", "--versioning-dir", t.TempDir(), t.TempDir()),
+		Env: []string{"ROOT_ACCESS_KEY=123456789012", "ROOT_SECRET_KEY=test-secret"}, Ready: parts.Dial("tcp", addrs[0]+":443"), Abrupt: true,
 	})
 }
 
