@@ -140,7 +140,7 @@ func (a *app) bucketFacts(ctx context.Context, cfg *config.Config, s *config.Sto
 	defer cancel()
 	head, err := a.headOf(ctx, s)
 	switch {
-	case errors.Is(err, errBucket):
+	case errors.As(err, new(bucketFault)):
 		return region.Fact{Detail: cli.OneLine(err.Error())}, region.Fact{}
 	case err != nil:
 		return region.Fact{OK: true, Detail: s.Bucket}, region.Fact{Detail: cli.OneLine(err.Error())}
@@ -167,17 +167,17 @@ func (a *app) bucketFacts(ctx context.Context, cfg *config.Config, s *config.Sto
 	return region.Fact{OK: true, Detail: s.Bucket}, filled
 }
 
-var errBucket = errors.New("the bucket cannot be used")
+// bucketFault is an error about a bucket as a whole.
+type bucketFault struct{ error }
 
-// headOf reads the head of the inventory in a bucket; nil: there is none. An error that wraps errBucket is about the
-// bucket.
+// headOf reads the head of the inventory in a bucket; nil: there is none. A bucketFault is about the bucket itself.
 func (a *app) headOf(ctx context.Context, s *config.Store) (*inventory.Head, error) {
 	b, err := store.Open(ctx, s.Bucket, store.Options{Owner: s.Owner, Getenv: a.env})
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errBucket, err)
+		return nil, bucketFault{err}
 	}
 	if err := b.Check(ctx, ""); err != nil {
-		return nil, fmt.Errorf("%w: %w", errBucket, err)
+		return nil, bucketFault{err}
 	}
 	body, _, err := b.Get(ctx, address.InventoryPrefix+inventory.HeadName, 0, -1)
 	if errors.Is(err, store.ErrNotFound) {

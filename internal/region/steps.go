@@ -1,6 +1,7 @@
 package region
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -230,7 +231,7 @@ func Remove(f *Facts, bucket ...Command) []Step {
 	if f.Store != nil {
 		wait := ""
 		if !f.Quiet.OK {
-			wait = f.Quiet.Detail
+			wait = cmp.Or(f.Quiet.Detail, "clients may still be sent there")
 		}
 		w.add("quiet", f.Quiet, wait)
 	}

@@ -46,7 +46,9 @@ func TestSlowRegion(t *testing.T) {
 	}
 	*update = os.Getenv(updateVariable) != ""
 	const region, cloud = "adding-a-region.md", "adding-a-cloud.md"
+	began := time.Now()
 	d := deploy(t, configOf(t, region))
+	t.Logf("everything runs after %.1f s", time.Since(began).Seconds())
 	d.hurry(t)
 	bin := t.TempDir()
 	for name, file := range map[string]string{"oci-proxyctl": ctl.Binary(t), "oci-proxy": proxy.Binary(t), "crane": parts.Find(t, "crane")} {
@@ -59,6 +61,7 @@ func TestSlowRegion(t *testing.T) {
 	d.file(t, "config.yaml", configOf(t, cloud))
 	d.follow(t, s, cloud, pulls, "layers.s3.berlin.example.net")
 	pulls.end(t)
+	t.Logf("%.1f s", time.Since(began).Seconds())
 }
 
 // follow does what a page says. When it pulls, all pulls must come from a host.
