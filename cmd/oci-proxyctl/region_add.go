@@ -76,6 +76,9 @@ func (a *app) runRegionAdd(ctx context.Context, text string, f *adding) error {
 	if err != nil {
 		return err
 	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	site, err := region.Site(result.Config, at)
 	if err != nil {
 		return refused(err)
@@ -99,7 +102,7 @@ func (a *app) runRegionAdd(ctx context.Context, text string, f *adding) error {
 			}
 			show.doc.Written = true
 		}
-		s = storeOf(result.Config, draft.Name)
+		s = namedStore(result.Config, draft.Name)
 	}
 	show.doc.Name = s.Name
 	show.steps = func() error { return a.addSteps(ctx, f, site, s.Name, show.doc, result.Config) }
@@ -112,7 +115,7 @@ func (a *app) runRegionAdd(ctx context.Context, text string, f *adding) error {
 // present returns the store that the command is about, if the config has it: that of --name, or the one of the place.
 func (f *adding) present(cfg *config.Config) *config.Store {
 	if f.wish.Name != "" {
-		if s := storeOf(cfg, f.wish.Name); s != nil && s.Place == f.wish.Place {
+		if s := namedStore(cfg, f.wish.Name); s != nil && s.Place == f.wish.Place {
 			return s
 		}
 		return nil
@@ -123,7 +126,7 @@ func (f *adding) present(cfg *config.Config) *config.Store {
 	return nil
 }
 
-func storeOf(cfg *config.Config, name string) *config.Store {
+func namedStore(cfg *config.Config, name string) *config.Store {
 	i := slices.IndexFunc(cfg.Stores, func(s config.Store) bool { return s.Name == name })
 	if i < 0 {
 		return nil
@@ -137,12 +140,12 @@ func (a *app) addSteps(ctx context.Context, f *adding, site place.Site, name str
 	if err != nil {
 		return err
 	}
-	facts := &region.Facts{Name: name, Site: site, Store: storeOf(cfg, name)}
+	facts := &region.Facts{Name: name, Site: site, Store: namedStore(cfg, name)}
 	s := facts.Store
 	if s != nil {
 		next = cfg
 	} else {
-		s = storeOf(next, name)
+		s = namedStore(next, name)
 	}
 	write := []string{"region", "add", site.Place.String()}
 	for _, flag := range []struct{ name, value string }{{"--name", f.wish.Name}, {"--bucket", f.wish.Bucket}, {"--url", f.wish.URL}, {"--owner", f.wish.Owner}} {

@@ -50,7 +50,7 @@ func (a *app) gather(ctx context.Context, cfg *config.Config, s *config.Store, r
 	default:
 		f.Bucket, f.Filled = a.bucketFacts(ctx, cfg, s)
 	}
-	f.Admitted = admitted(f.How.Record, s)
+	f.Admitted = admissionOf(f.How.Record, s)
 	return ctx.Err()
 }
 
@@ -201,8 +201,8 @@ func recordsOf(h *inventory.Head) (n uint64) {
 	return n
 }
 
-// admitted reads the record of store admit.
-func admitted(file string, s *config.Store) region.Fact {
+// admissionOf reads the record of store admit.
+func admissionOf(file string, s *config.Store) region.Fact {
 	text, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return region.Fact{Detail: file + " is not there"}

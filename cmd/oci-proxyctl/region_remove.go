@@ -91,7 +91,7 @@ func (a *app) removeSteps(ctx context.Context, f *regional, name string, since t
 	if err != nil {
 		return err
 	}
-	facts := &region.Facts{File: f.file, Name: name, Store: storeOf(cfg, name), Now: time.Now()}
+	facts := &region.Facts{File: f.file, Name: name, Store: namedStore(cfg, name), Now: time.Now()}
 	facts.How = f.how([]string{"region", "remove", name}, "store "+name+" goes")
 	if err := a.gatherRings(ctx, f, facts); err != nil {
 		return err
