@@ -22,11 +22,12 @@ import (
 const arrows = `
 cmd/oci-proxy: atomicfile check cli cli/manual config docs key lastgood outbound
 	proxy publication publication/follow ranges route setup systemd usable
-cmd/oci-proxyctl: accesslog admission admit atomicfile audit check check/judge cli cli/manual command config config/edit
-	docs endpoints endpoints/hostlist envelope gate inventory inventory/inspect inventory/write key lease
-	ledger listener manifest mirror oci outbound override probe probe/against probe/classes probe/monitor
-	probe/show probeid prometheus promote promote/apply promote/prove promote/sign provision publication
-	publication/publish purge ranges registry replay rollout route set snapshot store targets usable wait walk
+cmd/oci-proxyctl: accesslog admission admit atomicfile audit check check/judge cli cli/manual command config
+	config/edit docs endpoints endpoints/hostlist envelope gate infra inventory inventory/inspect inventory/write
+	key lease ledger listener manifest mirror oci outbound override place probe probe/against probe/classes
+	probe/monitor probe/show probeid prometheus promote promote/apply promote/prove promote/sign provision
+	publication publication/publish purge ranges region registry replay rollout route set snapshot store
+	store/address targets usable wait walk
 cmd/oci-proxy-demo: cli cli/manual demo
 cmd/oci-doctor: cli cli/manual doctor outbound
 demo: atomicfile cli inventory key oci outbound proxy route wait
@@ -37,6 +38,7 @@ proxy: admit atomicfile clientip config endpoints endpoints/hostlist existence h
 	set snapshot wait
 usable: clientip config endpoints route snapshot
 replay: accesslog config oci place ranges route snapshot
+region: config place store/address
 snapshot: config place route
 override: config oci publication
 rollout: envelope gate lease publication publication/publish store strictjson wait

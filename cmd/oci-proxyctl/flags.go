@@ -1,10 +1,12 @@
 package main
 
 import (
+	"errors"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"ociproxy/internal/cli"
 )
@@ -29,6 +31,24 @@ func dryRunFlag(cmd *cobra.Command, dry *bool) {
 
 func confirmFlag(cmd *cobra.Command, confirm *bool) {
 	cmd.Flags().BoolVar(confirm, "confirm", false, "do it; without this flag nothing is written")
+}
+
+// outFlag adds --out to a command that makes a file.
+func outFlag(cmd *cobra.Command, file *string) {
+	cmd.Flags().StringVar(file, "out", "", "write the result to this `file`")
+}
+
+// fileIsOut explains the error of --output FILE: here --output is a format, as in every command.
+func fileIsOut(_ *cobra.Command, err error) error {
+	if bad, ok := errors.AsType[*pflag.InvalidValueError](err); ok && bad.GetFlag().Name == "output" {
+		return cli.Usage("--out FILE writes the result to a file", "%w", err)
+	}
+	return err
+}
+
+// checkFlag adds --check to a command that writes files.
+func checkFlag(cmd *cobra.Command, check *bool) {
+	cmd.Flags().BoolVar(check, "check", false, "write nothing; list the files that differ and exit with 4")
 }
 
 func limitFlag(cmd *cobra.Command, limit *int) {

@@ -41,7 +41,7 @@ that differ. It does not touch a file that has errors; use promote check to see 
 		},
 	}
 	f := cmd.Flags()
-	f.BoolVar(&how.check, "check", false, "write nothing; list the files that differ and exit with 4")
+	checkFlag(cmd, &how.check)
 	f.BoolVar(&how.diff, "diff", false, "show the changes")
 	f.BoolVarP(&how.write, "write", "w", false, "write the files back")
 	fmtExits(cmd)

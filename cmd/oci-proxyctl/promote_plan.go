@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"ociproxy/internal/atomicfile"
 	"ociproxy/internal/cli"
@@ -75,14 +74,9 @@ nothing. Without a config, or with --config '', the plan does not include stores
 		},
 	}
 	p.flags(a, cmd)
-	cmd.Flags().StringVar(&file, "out", "", "write the plan to this `file`")
+	outFlag(cmd, &file)
 	cli.OutputFlag(cmd, &a.format)
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
-		if bad, ok := errors.AsType[*pflag.InvalidValueError](err); ok && bad.GetFlag().Name == "output" {
-			return cli.Usage("--out FILE writes the plan to a file", "%w", err)
-		}
-		return err
-	})
+	cmd.SetFlagErrorFunc(fileIsOut)
 	planExits(cmd)
 	return cmd
 }

@@ -83,9 +83,17 @@ var varying = []struct {
 	{regexp.MustCompile(`\d{4}[-/]\d\d[-/]\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?Z?`), "DATE"},
 	{regexp.MustCompile(`\b\d+(\.\d+)?(h\d+m\d+s|m\d+s|ms|s|µs)\b`), "TIME"},
 	{regexp.MustCompile(`\b\d+(\.\d+)? (ms|s)\b`), "TIME"},
-	{regexp.MustCompile(`\b\d+ segments?\b`), "SEGMENTS"},                  // of an inventory: how many depends on the time of its writes
-	{regexp.MustCompile(`(?m)^(s3-laptop .* MiB +)\d+( +\d+)?$`), "${1}N"}, // the mirror's requests, which depend on that too
-	{regexp.MustCompile(` +`), " "},                                        // the columns of a table are as wide as what is in them
+	{regexp.MustCompile(`\b\d+ segments?\b`), "SEGMENTS"},                                              // of an inventory: how many depends on the time of its writes
+	{regexp.MustCompile(`(?m)^((?:s3-laptop|s3-eus2|metal-berlin) .* [KM]iB +)\d+( +\d+)?$`), "${1}N"}, // the mirror's requests, which depend on that too
+	{regexp.MustCompile(`\b\d{4}-\d\d-\d\d\b`), "DAY"},
+	{regexp.MustCompile(`\b\d\d:\d\d:\d\d\b`), "CLOCK"},
+	{regexp.MustCompile(`\brollout [a-z0-9]{8},`), "rollout ID,"},
+	{regexp.MustCompile(`\(request [0-9A-Z]+\)`), "(request ID)"},
+	{regexp.MustCompile(`\b\d+ MiB/s`), "SPEED"},
+	{regexp.MustCompile(`\b\d+ redirects\b`), "REDIRECTS"},
+	{regexp.MustCompile(`(?m)^cost: \d+ requests, .*$`), "cost: COST"}, // of store admit
+	{regexp.MustCompile(`sent them .* less\.`), "sent them BYTES"},
+	{regexp.MustCompile(` +`), " "}, // the columns of a table are as wide as what is in them
 }
 
 // alike returns lines of output in the form in which they are compared.
