@@ -13,6 +13,7 @@ func (a *app) infra() *cobra.Command {
 		Long: `infra connects the config with the modules in deploy/terraform. The config is the one source: it says
 which stores exist and what stands in front of the servers. The buckets, roles and load balancers
 follow from it.`,
-		Example: `  oci-proxyctl infra export --config config.yaml --out stores.auto.tfvars.json`,
-	}, a.infraExport())
+		Example: `  oci-proxyctl infra export --config config.yaml --out stores.auto.tfvars.json
+  tofu output -json | oci-proxyctl infra import --config config.yaml --outputs - --dry-run`,
+	}, a.infraExport(), a.infraImport())
 }
