@@ -15,10 +15,10 @@ import (
 func (a *app) store() *cobra.Command {
 	return cli.Group(&cobra.Command{
 		Use:   "store",
-		Short: "List stores and upstreams, admit stores, and change how much traffic they get",
-		Long: `store shows the stores and upstreams of the config, finds out whether a store may get traffic, and
-edits state and rollout in the file. Comments, order and every other line of the file stay as they
-are.
+		Short: "List stores and upstreams, make and admit stores, and change how much traffic they get",
+		Long: `store shows the stores and upstreams of the config, makes the bucket of a store, finds out whether a
+store may get traffic, and edits state and rollout in the file. Comments, order and every other line
+of the file stay as they are.
 
 In an emergency, off, drain, pin and deny publish a signed override that every instance follows
 within 30 seconds. They change no file. docs/emergency-switch.md says what to type.`,
@@ -26,12 +26,14 @@ within 30 seconds. They change no file. docs/emergency-switch.md says what to ty
   oci-proxyctl store show s3-use1
   oci-proxyctl store set s3-use1 --state active --rollout 5 --dry-run
   oci-proxyctl store set s3-use1 --state off
+  oci-proxyctl store create s3-use1 --dry-run
   oci-proxyctl store admit s3-use1 --dry-run
   oci-proxyctl store off s3-use1 --why "answers 503"             # now, everywhere, for 4 hours`,
 	},
 		a.storeLs(),
 		a.storeShow(),
 		a.storeSet(),
+		a.storeCreate(),
 		a.storeAdmit(),
 		a.storeOff(), a.storeDrain(), a.storePin(), a.storeDeny(), a.storeOn(), a.storeEnd(), a.storeOverrides(),
 	)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ociproxy/internal/check/judge"
+	"ociproxy/internal/config"
 	"ociproxy/internal/store"
 	"ociproxy/internal/store/address"
 )
@@ -58,6 +59,12 @@ func (r *run) closed(ctx context.Context) error {
 	}
 	r.writes(ctx, b)
 	return nil
+}
+
+// ListURLs returns the URLs at which strangers would get a list of what is in a store, if they had the right.
+func ListURLs(s *config.Store) []string {
+	b := bucketOf(s)
+	return b.lists()
 }
 
 // lists returns the URLs by which a service lists a bucket. An unknown service is asked in all ways.

@@ -30,6 +30,7 @@ import (
 // https://learn.microsoft.com/rest/api/storageservices/put-block
 type azure struct {
 	account, name, prefix string // the prefix is empty or ends in "/"
+	endpoint              string // of the account
 	opt                   Options
 	container             *container.Client
 	key                   *container.SharedKeyCredential // either this
@@ -37,9 +38,9 @@ type azure struct {
 }
 
 func openAzure(_ context.Context, at address.Bucket, opt Options) (Bucket, error) {
-	b := &azure{account: at.Name, name: at.Container, prefix: at.Prefix, opt: opt}
-	endpoint := cmp.Or(at.Endpoint, address.AzureEndpoint(at.Name))
-	if err := b.connect(endpoint + "/" + at.Container); err != nil {
+	b := &azure{account: at.Name, name: at.Container, prefix: at.Prefix, opt: opt,
+		endpoint: cmp.Or(at.Endpoint, address.AzureEndpoint(at.Name))}
+	if err := b.connect(b.endpoint + "/" + at.Container); err != nil {
 		return nil, fmt.Errorf("bucket %q: credentials: %w", at.Shown(), err)
 	}
 	return b, nil
@@ -47,11 +48,7 @@ func openAzure(_ context.Context, at address.Bucket, opt Options) (Bucket, error
 
 // connect makes the client. It makes no request yet.
 func (b *azure) connect(at string) error {
-	client := b.opt.client()
-	client.Transport = &unclear{client.Transport}
-	core := azcore.ClientOptions{Transport: client, PerCallPolicies: []policy.Policy{azureAttempts{}},
-		Retry: policy.RetryOptions{MaxRetries: azureRetries, RetryDelay: azurePause}}
-	options := &container.ClientOptions{ClientOptions: core}
+	options := &container.ClientOptions{ClientOptions: b.core()}
 	var err error
 	if key := azureKey(b.opt.Getenv, b.account); key != "" {
 		if b.key, err = container.NewSharedKeyCredential(b.account, key); err != nil {
@@ -69,6 +66,14 @@ func (b *azure) connect(at string) error {
 	b.token = &azureTokens{found, b.opt.timeout() + b.opt.timeout()/2}
 	b.container, err = container.NewClient(at, b.token, options)
 	return err
+}
+
+// core returns the options of every client of the account.
+func (b *azure) core() azcore.ClientOptions {
+	client := b.opt.client()
+	client.Transport = &unclear{client.Transport}
+	return azcore.ClientOptions{Transport: client, PerCallPolicies: []policy.Policy{azureAttempts{}},
+		Retry: policy.RetryOptions{MaxRetries: azureRetries, RetryDelay: azurePause}}
 }
 
 // azureAttempts is a policy in front of the library's retries of one request. When no time is left for another try, it

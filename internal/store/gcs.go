@@ -77,7 +77,11 @@ func (b *gcs) connect() (*storage.Client, error) {
 	if strings.HasPrefix(b.endpoint, "http://") {
 		opts = append(opts, option.WithHTTPClient(&http.Client{Transport: base}))
 	} else {
-		found, err := credential.Google(b.dial, b.opt.timeout(), storage.ScopeReadWrite)
+		scope := storage.ScopeReadWrite
+		if b.opt.Settings {
+			scope = storage.ScopeFullControl
+		}
+		found, err := credential.Google(b.dial, b.opt.timeout(), scope)
 		if err != nil {
 			return nil, err
 		}

@@ -20,6 +20,9 @@ type Options struct {
 	Region string
 	// Getenv reads the environment, which has credentials and addresses of emulators; nil means os.Getenv.
 	Getenv func(string) string
+	// Settings says that the settings of the bucket itself will be changed, see [AsGCS]. Google then gives tokens for
+	// this, too. Nothing else needs it.
+	Settings bool
 	// Transport sends the requests; nil means a transport of this package, with limited connections and time-outs. Use
 	// it to count requests. Requests for credentials do not pass through it. If it has a method Trust(*x509.CertPool)
 	// and a profile names authorities of its own, Open calls that method first.

@@ -7,10 +7,10 @@ import (
 	"ociproxy/internal/config"
 )
 
-// regionOf returns where a bucket must lie, in the cloud's own word, where that can be checked: for a bucket of
+// RegionOf returns where a bucket must lie, in the cloud's own word, where that can be checked: for a bucket of
 // Amazon or Google at its own cloud's endpoint. Azure does not report it, and the region names of a service at
 // another endpoint are not known.
-func regionOf(s *config.Store) string {
+func RegionOf(s *config.Store) string {
 	u, err := url.Parse(s.Bucket)
 	if err != nil || u.Query().Get("endpoint") != "" {
 		return ""

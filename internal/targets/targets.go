@@ -156,7 +156,7 @@ func (f *Set) open(ctx context.Context, cfg *config.Config, opt Options, dir str
 		s := &Store{Config: *c, group: groupOf(cfg, c), meter: newMeter(), examination: newExamination()}
 		s.where = func() string { return cfg.Where(fmt.Sprintf("stores[%d].bucket", i)) }
 		b, err := store.Open(ctx, c.Bucket, store.Options{
-			Owner: c.Owner, Region: regionOf(c), Getenv: opt.Getenv, Transport: s.meter, TempDir: dir,
+			Owner: c.Owner, Region: RegionOf(c), Getenv: opt.Getenv, Transport: s.meter, TempDir: dir,
 			Logger: f.log.With("store", c.Name), Learned: f.fit.learned(s),
 		})
 		if err != nil { // of this store alone: its profile, its credentials, its authorities

@@ -139,7 +139,7 @@ func TestGroups(t *testing.T) {
 	var groups, regions []string
 	for i := range cfg.Stores {
 		groups = append(groups, groupOf(cfg, &cfg.Stores[i]))
-		regions = append(regions, regionOf(&cfg.Stores[i]))
+		regions = append(regions, RegionOf(&cfg.Stores[i]))
 	}
 	if groups[0] != groups[1] || groups[0] == groups[2] || groups[0] == groups[3] || groups[3] == groups[4] {
 		t.Errorf("groups %q", groups)
