@@ -71,7 +71,7 @@ deny: {digests: ["` + digest + `"]}
 			"inventory verify": store, "inventory rebuild": store,
 			"store ls": nil, "store admit": {"s3"}, "store show": {"s3"}, "store set": {"s3", "--state", "off"},
 			"endpoints ls": nil, "endpoints policy": nil,
-			"infra export": nil, "infra import": {"--outputs", filepath.Join(dir, "outputs.json")},
+			"infra export": nil, "infra check": nil, "infra import": {"--outputs", filepath.Join(dir, "outputs.json")},
 			"probe":        {"127.0.0.1:1"},
 			"ranges fetch": {filepath.Join(dir, "seed")},
 			"promote plan": {tree}, "promote apply": {plan}, "promote run": {tree}, "promote verify": {tree},

@@ -14,6 +14,7 @@ func (a *app) infra() *cobra.Command {
 which stores exist and what stands in front of the servers. The buckets, roles and load balancers
 follow from it.`,
 		Example: `  oci-proxyctl infra export --config config.yaml --out stores.auto.tfvars.json
+  oci-proxyctl infra check --config config.yaml --tfvars stores.auto.tfvars.json
   tofu output -json | oci-proxyctl infra import --config config.yaml --outputs - --dry-run`,
-	}, a.infraExport(), a.infraImport())
+	}, a.infraExport(), a.infraCheck(), a.infraImport())
 }
