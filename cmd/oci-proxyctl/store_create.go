@@ -82,6 +82,16 @@ type created struct {
 	Proof   *proof `json:"proof,omitempty"`
 }
 
+// unsure returns how many settings are missing of which only a try shows whether the service has them.
+func (c *created) unsure() (n int) {
+	for _, f := range c.Findings {
+		if f.Unsure {
+			n++
+		}
+	}
+	return n
+}
+
 // proof is what was found out about a bucket by using it.
 type proof struct {
 	// Preflight is why the bucket cannot be written to, or its content not be read without credentials; "" is good.
@@ -128,6 +138,9 @@ func (a *app) runStoreCreate(ctx context.Context, name string, f creating) error
 		return a.notCreated(ctx, err)
 	}
 	doc.Changes = doc.Count(provision.Missing, provision.Changed)
+	if f.dry {
+		doc.Changes = doc.Count(provision.Missing) - doc.unsure()
+	}
 	if !f.dry {
 		if doc.Proof, err = a.tryOut(ctx, cfg, s); err != nil {
 			return a.notCreated(ctx, err)
@@ -139,7 +152,7 @@ func (a *app) runStoreCreate(ctx context.Context, name string, f creating) error
 	switch {
 	case !f.dry && (doc.Count(provision.Failed, provision.Missing) > 0 || !doc.Proof.good()):
 		return cli.Exit(cli.CodePartial)
-	case doc.Drift():
+	case len(doc.Drift()) > 0:
 		return cli.Exit(cli.CodeDifferent)
 	}
 	return nil
@@ -203,7 +216,11 @@ func writeSetting(w io.Writer, f provision.Finding) {
 	} else if f.State == provision.Good && f.Have != "as wanted" && f.Have != "" {
 		text = f.Have
 	}
-	fmt.Fprintf(w, "%-13s  %s: %s\n", signs[f.State], f.Name, cli.OneLine(text))
+	sign := signs[f.State]
+	if f.Unsure {
+		sign = "try"
+	}
+	fmt.Fprintf(w, "%-13s  %s: %s\n", sign, f.Name, cli.OneLine(text))
 	more := func(what, text string) {
 		if text != "" {
 			fmt.Fprintf(w, "%-13s    %s: %s\n", "", what, cli.OneLine(text))
@@ -245,7 +262,9 @@ func (a *app) writeCreated(doc *created) error {
 	}
 	switch {
 	case doc.DryRun && doc.Changes > 0:
-		fmt.Fprintf(&b, "%s: %d to change. Nothing is written: --dry-run.\n", doc.Bucket, doc.Changes)
+		fmt.Fprintf(&b, "%s: %d to change. Nothing is written: --dry-run.\n", doc.Bucket, doc.Changes+doc.unsure())
+	case doc.DryRun && doc.unsure() > 0:
+		fmt.Fprintf(&b, "%s: nothing to do but to try %d again, which this service may not have.\n", doc.Bucket, doc.unsure())
 	case doc.Changes > 0:
 		fmt.Fprintf(&b, "%s: %d changed.\n", doc.Bucket, doc.Changes)
 	default:

@@ -26,15 +26,15 @@ func (a *azureService) own() bool { return a.Microsoft }
 
 func (a *azureService) items() []item {
 	byHand := func(name, want, why, remedy string) item {
-		return item{Setting{name, want, why}, false, func(context.Context) (Finding, error) {
+		return item{Setting{name, want, why}, always, func(context.Context) (Finding, error) {
 			return Finding{State: ByHand, Detail: "the account has it, and the blob service does not show it", Remedy: remedy}, nil
 		}, nil}
 	}
 	update := "az storage account update --name " + a.Account + " "
 	return []item{
-		{Setting{bucketItself, "exists in account " + a.Account, "the store writes to it"}, false, a.lookContainer, a.makeContainer},
-		{Setting{"publicAccess", "level blob", "clients pull without credentials; level container would let them list"}, true, a.lookLevel, a.setLevel},
-		{Setting{"restore", fmt.Sprintf("soft delete for %d days", noncurrentDays), "what is deleted by mistake can be restored"}, true, a.lookSoftDelete, nil},
+		{Setting{bucketItself, "exists in account " + a.Account, "the store writes to it"}, always, a.lookContainer, a.makeContainer},
+		{Setting{"publicAccess", "level blob", "clients pull without credentials; level container would let them list"}, mayLack, a.lookLevel, a.setLevel},
+		{Setting{"restore", fmt.Sprintf("soft delete for %d days", noncurrentDays), "what is deleted by mistake can be restored"}, mayLack, a.lookSoftDelete, nil},
 		byHand("onlyTLS", "requests without TLS are refused, TLS 1.2 or newer", "nobody can change bytes on the way",
 			update+"--https-only true --min-tls-version TLS1_2"),
 		byHand("versioning", "versions are kept, and expire", "what is overwritten by mistake can be restored",
@@ -55,8 +55,8 @@ func (a *azureService) explain(it item, changing bool, err error) (State, string
 		return Failed, why.Error(), "use the account's key (AZURE_STORAGE_KEY): the access level of a container cannot be set with a role"
 	case errors.Is(why, store.ErrDenied):
 		return Unknown, why.Error(), "give these credentials the role Storage Blob Data Owner"
-	case errors.Is(why, errors.ErrUnsupported), !a.own() && it.optional && status(err) == http.StatusNotImplemented:
-		return Unsupported, "not supported here: " + why.Error(), ""
+	case errors.Is(why, errors.ErrUnsupported), !a.own() && it.has != always && status(err) == http.StatusNotImplemented:
+		return Unsupported, "this service does not have it: " + why.Error(), ""
 	}
 	return Failed, why.Error(), ""
 }

@@ -42,14 +42,23 @@ type Bucket struct {
 // item is a setting of a bucket at its service.
 type item struct {
 	Setting
-	// optional says that a service other than the cloud's own may refuse the setting.
-	optional bool
+	// has says how a service other than the cloud's own may lack the setting.
+	has has
 	// look fills in state and value. An error about rights, or that the service does not have the setting, becomes the
 	// state.
 	look func(context.Context) (Finding, error)
 	// set changes the setting to the wanted value, and keeps what an operator added. nil: look says all there is.
 	set func(context.Context) error
 }
+
+// has says whether every service of a kind has a setting.
+type has int
+
+const (
+	always  has = iota // every service has it
+	mayLack            // another service may lack it, and mostly says so when it is read
+	mayDrop            // another service may lack it, and only a try shows this
+)
 
 // service is one kind of service.
 type service interface {
@@ -131,11 +140,13 @@ func (b *Bucket) Look(ctx context.Context) (*Report, error) {
 
 // look looks at one setting. Only the first setting can have an error other than the end of ctx.
 func (b *Bucket) look(ctx context.Context, it item, exists bool) (Finding, error) {
+	unsure := it.has == mayDrop && !b.of.own()
 	if !exists && it.set != nil {
-		return Finding{Setting: it.Setting, State: Missing}, nil
+		return Finding{Setting: it.Setting, State: Missing, Unsure: unsure}, nil
 	}
 	f, err := it.look(ctx)
 	f.Setting = it.Setting
+	f.Unsure = unsure && f.State == Missing
 	if err == nil {
 		return f, nil
 	}
@@ -197,13 +208,14 @@ func (b *Bucket) change(ctx context.Context, it item, was Finding) (Finding, err
 			return now, err
 		}
 		now.State, now.Detail, now.Remedy = b.of.explain(it, true, err)
+		now.Unsure = false
 		return now, nil
 	}
 	after, err := b.look(ctx, it, true)
 	if err != nil {
 		return after, err
 	}
-	after.Weaker = cmp.Or(was.Weaker, now.Weaker)
+	after.Weaker, after.Unsure = cmp.Or(was.Weaker, now.Weaker), false
 	switch {
 	case after.State == Good:
 		after.State = Changed

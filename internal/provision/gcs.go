@@ -52,13 +52,13 @@ func (g *gcsService) items() []item {
 		return func(context.Context) (Finding, error) { return f, nil }
 	}
 	return []item{
-		{Setting{bucketItself, where, "the store writes to it"}, false, g.lookBucket, g.makeBucket},
-		{Setting{"uniformAccess", "on: ACLs have no effect", "one policy says who may do what, and no object can differ"}, true,
+		{Setting{bucketItself, where, "the store writes to it"}, always, g.lookBucket, g.makeBucket},
+		{Setting{"uniformAccess", "on: ACLs have no effect", "one policy says who may do what, and no object can differ"}, mayDrop,
 			g.attr(func(a *storage.BucketAttrs) Finding {
 				return Finding{State: goodIf(a.UniformBucketLevelAccess.Enabled), Have: onOff(a.UniformBucketLevelAccess.Enabled)}
 			}),
 			g.update(storage.BucketAttrsToUpdate{UniformBucketLevelAccess: &storage.UniformBucketLevelAccess{Enabled: true}})},
-		{Setting{"publicAccessPrevention", "inherited", "enforced forbids what every client needs: to read without credentials"}, true,
+		{Setting{"publicAccessPrevention", "inherited", "enforced forbids what every client needs: to read without credentials"}, mayDrop,
 			g.attr(func(a *storage.BucketAttrs) Finding {
 				if a.PublicAccessPrevention == storage.PublicAccessPreventionEnforced {
 					return Finding{State: Missing, Have: "enforced", Weaker: "everybody may be given rights over this bucket"}
@@ -66,8 +66,8 @@ func (g *gcsService) items() []item {
 				return Finding{State: Good, Have: "inherited"}
 			}),
 			g.update(storage.BucketAttrsToUpdate{PublicAccessPrevention: storage.PublicAccessPreventionInherited})},
-		{Setting{"policy/read", everybody + " has " + reader, "clients pull without credentials; they need no list"}, true, g.lookReaders, g.setReaders},
-		{Setting{"restore", fmt.Sprintf("soft delete for %d days, or versions", noncurrentDays), "what is overwritten or deleted by mistake can be restored"}, true,
+		{Setting{"policy/read", everybody + " has " + reader, "clients pull without credentials; they need no list"}, mayDrop, g.lookReaders, g.setReaders},
+		{Setting{"restore", fmt.Sprintf("soft delete for %d days, or versions", noncurrentDays), "what is overwritten or deleted by mistake can be restored"}, mayDrop,
 			g.attr(func(a *storage.BucketAttrs) Finding {
 				soft := a.SoftDeletePolicy != nil && a.SoftDeletePolicy.RetentionDuration > 0
 				f := Finding{State: goodIf(a.VersioningEnabled || soft), Have: "nothing is kept"}
@@ -81,11 +81,11 @@ func (g *gcsService) items() []item {
 			}),
 			g.update(storage.BucketAttrsToUpdate{SoftDeletePolicy: &storage.SoftDeletePolicy{RetentionDuration: keep}})},
 		{Setting{"lifecycle/unfinishedUploads", fmt.Sprintf("multipart uploads end after %d days", noncurrentDays),
-			"parts of an upload that never ended cost money, and no list shows them"}, true, g.lookLifecycle, g.setLifecycle},
-		{Setting{"onlyTLS", "requests without TLS are refused", "nobody can change bytes on the way"}, false,
+			"parts of an upload that never ended cost money, and no list shows them"}, mayDrop, g.lookLifecycle, g.setLifecycle},
+		{Setting{"onlyTLS", "requests without TLS are refused", "nobody can change bytes on the way"}, always,
 			none(Finding{State: ByHand, Detail: "a bucket has no such setting; the config sends clients to https:// URLs only",
 				Remedy: "for the whole project: gcloud resource-manager org-policies enable-enforce storage.secureHttpTransport --project " + orWord(g.project, "PROJECT")}), nil},
-		{Setting{"blobsAreNeverReplaced", "a writer cannot replace or delete a blob", "a writer that is broken into cannot change what clients pull"}, false,
+		{Setting{"blobsAreNeverReplaced", "a writer cannot replace or delete a blob", "a writer that is broken into cannot change what clients pull"}, always,
 			none(Finding{State: ByHand, Detail: "a bucket has no such setting; the writer's role decides",
 				Remedy: "give the writer roles/storage.objectCreator and roles/storage.legacyBucketReader, and more only below " + g.prefix + store.InventoryPrefix}), nil},
 	}
@@ -144,8 +144,8 @@ func (g *gcsService) explain(it item, changing bool, err error) (State, string, 
 		code = answer.Code
 	}
 	switch {
-	case !of.Google && it.optional && code != 0 && code != http.StatusTooManyRequests && code != http.StatusServiceUnavailable:
-		return Unsupported, "not supported here: " + why.Error(), ""
+	case !of.Google && it.has != always && code != 0 && code != http.StatusTooManyRequests && code != http.StatusServiceUnavailable:
+		return Unsupported, "this service does not have it: " + why.Error(), ""
 	case changing && it.Name == "policy/read" && (code == http.StatusPreconditionFailed || code == http.StatusForbidden || code == http.StatusBadRequest):
 		return Blocked, why.Error(), "look whether the organisation forbids it: gcloud resource-manager org-policies describe storage.publicAccessPrevention --effective --project " +
 			orWord(g.project, "PROJECT") + ", and the same for iam.allowedPolicyMemberDomains; its administrator (roles/orgpolicy.policyAdmin) can exempt the project. " +

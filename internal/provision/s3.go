@@ -38,15 +38,15 @@ func (s *s3Service) items() []item {
 		where = s.at.Endpoint
 	}
 	all := []item{
-		{Setting{bucketItself, "exists in " + where, "the store writes to it"}, false, s.lookBucket, s.makeBucket},
+		{Setting{bucketItself, "exists in " + where, "the store writes to it"}, always, s.lookBucket, s.makeBucket},
 		{Setting{"ownership", "BucketOwnerEnforced: ACLs have no effect", "one policy says who may do what, and no object can differ"},
-			true, s.lookOwnership, s.setOwnership},
+			mayLack, s.lookOwnership, s.setOwnership},
 		{Setting{"publicAccessBlock", "ACLs blocked, policies allowed", "a public policy can be put only after BlockPublicPolicy is off; ACLs stay blocked"},
-			true, s.lookBlock, s.setBlock},
+			mayLack, s.lookBlock, s.setBlock},
 		{Setting{"encryption", "SSE-S3 (AES256)", "clients without credentials cannot read what a KMS key encrypts"},
-			true, s.lookEncryption, s.setEncryption},
+			mayLack, s.lookEncryption, s.setEncryption},
 		{Setting{"versioning", "enabled", "what is overwritten or deleted by mistake can be restored"},
-			true, s.lookVersioning, s.setVersioning},
+			mayLack, s.lookVersioning, s.setVersioning},
 	}
 	for _, rule := range s.rules() {
 		all = append(all, s.ruleItem(rule))
@@ -61,14 +61,18 @@ func (s *s3Service) items() []item {
 			sidTLS:   "nobody can change bytes on the way, or read credentials",
 			sidWrite: "a writer cannot replace a blob",
 		}[sid]
-		all = append(all, item{Setting{"policy/" + sid, want, why}, true,
+		has := mayDrop
+		if sid == sidRead {
+			has = mayLack
+		}
+		all = append(all, item{Setting{"policy/" + sid, want, why}, has,
 			func(ctx context.Context) (Finding, error) { return s.lookPolicy(ctx, sid) },
 			func(ctx context.Context) error { return s.setPolicy(ctx, sid) }})
 	}
-	all = append(all, item{Setting{"tag", tag + "=" + s.store, "bills and scripts can name the store"}, true, s.lookTag, s.setTag})
+	all = append(all, item{Setting{"tag", tag + "=" + s.store, "bills and scripts can name the store"}, mayLack, s.lookTag, s.setTag})
 	if s.logs != "" {
 		all = append(all, item{Setting{"logging", "access logs go to " + s.logs + "/" + s.logPrefix(), "they say who reads what, and how much"},
-			true, s.lookLogging, s.setLogging})
+			mayLack, s.lookLogging, s.setLogging})
 	}
 	return all
 }
@@ -82,7 +86,7 @@ func (s *s3Service) explain(it item, changing bool, err error) (State, string, s
 	}
 	switch {
 	case errors.Is(why, errors.ErrUnsupported), code == "NotImplemented", code == "MethodNotAllowed":
-		return Unsupported, "not supported here: " + why.Error(), s.instead(it.Name)
+		return Unsupported, "this service does not have it: " + orWord(code, "no such request"), s.instead(it.Name)
 	case errors.Is(why, store.ErrDenied) && changing && baseName(it.Name) == "policy" && s.Amazon:
 		return Blocked, why.Error(), s.aboveIt()
 	case errors.Is(why, store.ErrDenied) && changing:
@@ -91,8 +95,8 @@ func (s *s3Service) explain(it item, changing bool, err error) (State, string, s
 		return Unknown, why.Error(), "give these credentials the right " + right
 	case code == "InvalidTargetBucketForLogging", code == "CrossLocationLoggingProhibitted":
 		return Failed, why.Error(), fmt.Sprintf("make %s in region %s, in this account, with a policy that lets logging.s3.amazonaws.com put objects", s.logs, s.Region)
-	case changing && it.optional && !s.Amazon && code != "" && answered(err):
-		return Unsupported, "not supported here: " + why.Error(), s.instead(it.Name)
+	case changing && it.has != always && !s.Amazon && code != "" && answered(err):
+		return Unsupported, "this service refuses it: " + why.Error(), s.instead(it.Name)
 	}
 	return Failed, why.Error(), ""
 }

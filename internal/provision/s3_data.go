@@ -92,7 +92,7 @@ func (s *s3Service) ruleItem(rule types.LifecycleRule) item {
 	if rule.AbortIncompleteMultipartUpload != nil {
 		name, why = "lifecycle/unfinishedUploads", "parts of an upload that never ended cost money, and no list shows them"
 	}
-	return item{Setting{name, ruleText(rule), why}, true,
+	return item{Setting{name, ruleText(rule), why}, mayLack,
 		func(ctx context.Context) (Finding, error) {
 			now, err := s.lifecycle(ctx)
 			if err != nil {

@@ -37,6 +37,9 @@ type Finding struct {
 	Setting
 	State State  `json:"state"`
 	Have  string `json:"have"` // in words; "" before the bucket exists
+	// Unsure is set for a missing setting if the service is not the cloud's own and only a try shows whether it has the
+	// setting.
+	Unsure bool `json:"unsure,omitempty"`
 	// Kept is what an operator has added to this setting. It stays.
 	Kept []string `json:"kept,omitempty"`
 	// Weaker says what the wanted value permits that the present one forbids; "" if there is no such thing.
@@ -64,5 +67,13 @@ func (r *Report) Count(states ...State) (n int) {
 	return n
 }
 
-// Drift reports whether a setting is not as wanted and could be.
-func (r *Report) Drift() bool { return r.Count(Missing, Blocked, Failed) > 0 }
+// Drift returns the settings that are not as wanted and could be. Settings of which it is not sure that the service has
+// them do not count.
+func (r *Report) Drift() (out []Finding) {
+	for _, f := range r.Findings {
+		if slices.Contains([]State{Missing, Blocked, Failed}, f.State) && !f.Unsure {
+			out = append(out, f)
+		}
+	}
+	return out
+}

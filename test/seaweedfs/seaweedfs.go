@@ -33,6 +33,7 @@ const (
 type Store struct {
 	Addr   string // host:port
 	URL    string // http://host:port; an object is below /BUCKET/
+	TLS    string // https://host:port of the same objects; "" without TLS
 	Region string
 
 	client *awss3.Client
@@ -40,6 +41,24 @@ type Store struct {
 
 // Start starts an empty store: master, volume server, filer and S3 gateway in one process.
 func Start(t testing.TB, region string) *Store {
+	t.Helper()
+	return start(t, region)
+}
+
+// StartTLS starts an empty store that clients reach by HTTP and by HTTPS, with a certificate and its key, both files.
+func StartTLS(t testing.TB, region, cert, key string) *Store {
+	t.Helper()
+	addr := parts.FreeAddr(t)
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, region, "-s3.port.https="+port, "-s3.cert.file="+cert, "-s3.key.file="+key)
+	s.TLS = "https://" + addr
+	return s
+}
+
+func start(t testing.TB, region string, more ...string) *Store {
 	t.Helper()
 	dir := t.TempDir()
 	identities := filepath.Join(dir, "identities.json")
@@ -55,6 +74,7 @@ func Start(t testing.TB, region string) *Store {
 	args := []string{"-logtostderr=true", "server", "-dir=" + data, "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3",
 		"-s3.config=" + identities, "-s3.autoCreateBucket=false", "-s3.port.iceberg=0", "-s3.port.lance=0",
 		"-master.telemetry=false", "-master.volumeSizeLimitMB=64", "-volume.max=0", "-volume.preStopSeconds=0"}
+	args = append(args, more...)
 	addr := map[string]string{}
 	for _, server := range []string{"master", "volume", "filer", "s3"} {
 		for _, flag := range []string{server + ".port", server + ".port.grpc"} {
