@@ -166,7 +166,7 @@ func (a *app) writeCompared(w io.Writer, doc *drifted) error {
 		}
 		name := target
 		if len(fine) > 0 {
-			t.List(name, "all", cli.Count(int64(len(fine)), "thing"), shownResult(infra.OK), strings.Join(fine, " "))
+			t.List(name, "all", cli.Count(int64(len(fine)), "check"), shownResult(infra.OK), strings.Join(fine, " "))
 			name = ""
 		}
 		for _, f := range doc.Findings {
