@@ -36,7 +36,7 @@ install_go() {
 }
 
 # install_module FILE PACKAGE@VERSION MODULE [LDFLAGS]: for a module whose go.mod replaces others, which `go install` refuses
-# to build. A module that is thrown away requires it and takes over its replacements. Those of Kubernetes are directories of
+# to build. A module that is thrown away requires it and takes over its replacements and settings. Those of Kubernetes are directories of
 # its repository, which are released as modules of their own: at v0.36.3 for Kubernetes v1.36.3.
 install_module() {
   local file=$1 package=${2%@*} version=${2#*@} module=$3 ldflags=${4:-}
@@ -47,7 +47,7 @@ install_module() {
     cd "$dir"
     gomod=$(go mod download -json "$module@$version" | sed -n 's/^\t"GoMod": "\(.*\)",\{0,1\}$/\1/p')
     {
-      printf 'module parts\n\n%s\n\nrequire %s %s\n\n' "$(grep '^go ' "$gomod")" "$module" "$version"
+      printf 'module parts\n\n%s\n\nrequire %s %s\n\n' "$(awk '/^(go|godebug) [^(]/; /^godebug \(/, /^\)/' "$gomod")" "$module" "$version"
       grep '^replace [^(]' "$gomod" || true
       awk -v "v=v0.${version#v1.}" '/^replace \(/ { block = 1 } /^\)/ { block = 0 } block && $3 ~ /^\.\// { print "replace", $1, "=>", $1, v }' "$gomod"
     } >go.mod
@@ -114,7 +114,7 @@ install_apt() {
   say "${apt_missing[*]} installed in $((SECONDS - start)) s"
 }
 
-[ $# -gt 0 ] || { echo "usage: scripts/parts.sh SET…  (unit, lint, test, slow, kube, bench, release)" >&2; exit 2; }
+[ $# -gt 0 ] || { echo "usage: scripts/parts.sh SET…  (unit, lint, test, slow, kube, infra, bench, release)" >&2; exit 2; }
 npms=()
 while read -r kind set file source; do
   case $kind in '' | '#'*) continue ;; esac

@@ -216,6 +216,25 @@ func TestDrain(t *testing.T) {
 	}
 }
 
+// Fronts take a region away when its instances are not ready. All regions have the same stores and upstreams, so an
+// instance that is not ready because of them would take all regions away together.
+func TestReadyWhileUpstreamsAndStoresAreDown(t *testing.T) {
+	r := start(t, filepath.Join(t.TempDir(), "config.yaml"), newWorld(t),
+		"ranges:\n", "health: {interval: 1s, idleInterval: 1s}\nranges:\n")
+	poll(t, "ready", func() bool { return r.status("/-/ready") == 200 })
+	if got := r.status("/v2/a/blobs/" + digest); got != 307 { // health probes a store with what it is known to hold
+		t.Fatalf("%d for a blob", got)
+	}
+	for _, o := range []*origin{r.us, r.eu, r.va, r.cdn} {
+		o.CloseClientConnections()
+		o.Close()
+	}
+	poll(t, "the server knows it", r.server.health.Frozen) // more than half of the candidates fail
+	if got := r.status("/-/ready"); got != 200 {
+		t.Errorf("/-/ready: %d while all candidates are down, want 200", got)
+	}
+}
+
 func TestH2CByPriorKnowledge(t *testing.T) {
 	r := start(t, filepath.Join(t.TempDir(), "config.yaml"), newWorld(t))
 	p := new(http.Protocols)

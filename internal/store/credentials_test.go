@@ -108,6 +108,8 @@ func TestCredentialsThatHang(t *testing.T) {
 				"[profile p]\nrole_arn = arn:aws:iam::111122223333:role/r\nsource_profile = q\nregion = us-east-1\n")}, false},
 		"a web identity": {s3, "no credentials for S3", map[string]string{"AWS_ENDPOINT_URL_STS": "http://" + at, "AWS_REGION": "us-east-1",
 			"AWS_WEB_IDENTITY_TOKEN_FILE": file(t, "token"), "AWS_ROLE_ARN": "arn:aws:iam::111122223333:role/r"}, false},
+		"a web identity, the region in the URL only": {"s3://b?region=us-east-1", "nothing within", map[string]string{
+			"AWS_ENDPOINT_URL_STS": "http://" + at, "AWS_WEB_IDENTITY_TOKEN_FILE": file(t, "token"), "AWS_ROLE_ARN": "arn:aws:iam::111122223333:role/r"}, false},
 		"the machine": {s3, "no credentials for S3", map[string]string{"AWS_EC2_METADATA_SERVICE_ENDPOINT": "http://" + at}, false},
 		"a container": {s3, "no credentials for S3", map[string]string{"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://" + at}, false},
 		"a service account": {"gs://b", "Google's token: no credentials in time", map[string]string{

@@ -57,7 +57,7 @@ func openS3(ctx context.Context, at address.Bucket, opt Options) (Bucket, error)
 	if opt.Owner != "" {
 		b.owner = &opt.Owner
 	}
-	cfg, err := b.config(ctx, at.Profile)
+	cfg, err := b.config(ctx, at)
 	if err != nil {
 		return nil, fmt.Errorf("bucket %q: %w", at.Shown(), err)
 	}
@@ -83,7 +83,7 @@ func openS3(ctx context.Context, at address.Bucket, opt Options) (Bucket, error)
 
 // config finds the credentials: keys in the environment, else the SDK's chain (profiles, web identity, the machine's
 // role). The environment may also name an endpoint other than Amazon's. config makes no request.
-func (b *s3Bucket) config(ctx context.Context, profile string) (aws.Config, error) {
+func (b *s3Bucket) config(ctx context.Context, at address.Bucket) (aws.Config, error) {
 	b.tries = s3Attempts
 	if text := b.opt.Getenv("AWS_MAX_ATTEMPTS"); text != "" {
 		n, err := strconv.Atoi(text)
@@ -100,6 +100,9 @@ func (b *s3Bucket) config(ctx context.Context, profile string) (aws.Config, erro
 		config.WithRequestChecksumCalculation(aws.RequestChecksumCalculationWhenRequired),
 		config.WithResponseChecksumValidation(aws.ResponseChecksumValidationWhenRequired),
 	}
+	if at.Amazon() { // Amazon's token service has a host in each region. Without a region, a web identity got no credentials.
+		options = append(options, config.WithDefaultRegion(cmp.Or(at.Region, b.opt.Region)))
+	}
 	if file := b.opt.Getenv("AWS_CONFIG_FILE"); file != "" {
 		options = append(options, config.WithSharedConfigFiles([]string{file}))
 	}
@@ -108,7 +111,7 @@ func (b *s3Bucket) config(ctx context.Context, profile string) (aws.Config, erro
 	}
 	id, secret := b.opt.Getenv("AWS_ACCESS_KEY_ID"), b.opt.Getenv("AWS_SECRET_ACCESS_KEY")
 	switch {
-	case b.profile != "" && (profile != "" || id == ""):
+	case b.profile != "" && (at.Profile != "" || id == ""):
 		options = append(options, config.WithSharedConfigProfile(b.profile))
 	case id != "" && secret != "":
 		b.static = true

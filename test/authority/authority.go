@@ -72,6 +72,13 @@ func (a *Authority) Issue(t testing.TB, lasts time.Duration, hosts ...string) Is
 // Trust returns the variable that makes this authority the system's only one, for Go programs.
 func (a *Authority) Trust() string { return "SSL_CERT_FILE=" + a.File }
 
+// Pool returns a pool with this authority only.
+func (a *Authority) Pool() *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AddCert(a.Root)
+	return pool
+}
+
 func template(t testing.TB, lasts time.Duration) *x509.Certificate {
 	t.Helper()
 	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))

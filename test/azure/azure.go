@@ -4,9 +4,13 @@
 package azure
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"net"
+	"net/http"
 	"testing"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 
 	"ociproxy/test/parts"
@@ -24,22 +28,42 @@ const (
 type Store struct {
 	Addr string // host:port
 	URL  string // http://host:port/ACCOUNT; a blob is below /CONTAINER/
+
+	options *container.ClientOptions
 }
 
 // Start starts an empty store.
 func Start(t testing.TB) *Store {
 	t.Helper()
+	return start(t, "http", nil)
+}
+
+// StartOAuth starts an empty store that clients reach by HTTPS, with a certificate and its key, both files. It takes tokens
+// of Entra too: it compares their issuer, audience and time, and not their signature.
+func StartOAuth(t testing.TB, cert, key string, roots *x509.CertPool) *Store {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}}
+	t.Cleanup(client.CloseIdleConnections)
+	return start(t, "https", client, "--oauth", "basic", "--cert", cert, "--key", key)
+}
+
+// start starts a store. A nil client is the library's own.
+func start(t testing.TB, scheme string, client *http.Client, more ...string) *Store {
+	t.Helper()
 	parts.Find(t, "node")
 	s := &Store{Addr: parts.FreeAddr(t)}
-	s.URL = "http://" + s.Addr + "/" + Account
+	if client != nil {
+		s.options = &container.ClientOptions{ClientOptions: azcore.ClientOptions{Transport: client}}
+	}
+	s.URL = scheme + "://" + s.Addr + "/" + Account
 	host, port, err := net.SplitHostPort(s.Addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	parts.Start(t, parts.Spec{
 		Path: parts.Find(t, "azurite/node_modules/.bin/azurite-blob"),
-		Args: []string{"--blobHost", host, "--blobPort", port, "--location", t.TempDir(), "--silent", "--disableTelemetry",
-			"--skipApiVersionCheck"},
+		Args: append([]string{"--blobHost", host, "--blobPort", port, "--location", t.TempDir(), "--silent", "--disableTelemetry",
+			"--skipApiVersionCheck"}, more...),
 		Ready: parts.Dial("tcp", s.Addr),
 	})
 	s.Make(t, Container)
@@ -53,7 +77,7 @@ func (s *Store) Make(t testing.TB, name string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := container.NewClientWithSharedKeyCredential(s.URL+"/"+name, key, nil)
+	client, err := container.NewClientWithSharedKeyCredential(s.URL+"/"+name, key, s.options)
 	if err != nil {
 		t.Fatal(err)
 	}

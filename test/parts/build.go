@@ -37,9 +37,25 @@ func Build(t testing.TB, name, variable string) string {
 	return file
 }
 
+// BuildTest builds a command of the tests' own module, such as ./infra/stub, and returns the path of the program.
+func BuildTest(t testing.TB, command string, flags ...string) string {
+	t.Helper()
+	built.Lock()
+	defer built.Unlock()
+	if file := built.files[command]; file != "" {
+		return file
+	}
+	file := filepath.Join(Root(), ".bin", "test", filepath.Base(command))
+	if err := build(filepath.Join(Root(), "test"), file, command, flags...); err != nil {
+		t.Fatal(err)
+	}
+	built.files[command] = file
+	return file
+}
+
 var built = struct {
 	sync.Mutex
-	files map[string]string // by name
+	files map[string]string // by name or path of the command
 }{files: map[string]string{}}
 
 // build writes file, one process at a time: a process must not start a program that another one is writing. dir is the

@@ -1,0 +1,4 @@
+output "config" {
+  description = "The collector's config, in YAML."
+  value       = local.config
+}
