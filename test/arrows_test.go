@@ -23,7 +23,7 @@ const arrows = `
 cmd/oci-proxy: atomicfile check cli cli/manual config docs key lastgood outbound
 	proxy publication publication/follow ranges route setup systemd usable
 cmd/oci-proxyctl: accesslog admission admit atomicfile audit check check/judge cli cli/manual command config config/edit
-	docs endpoints endpoints/hostlist envelope gate inventory inventory/inspect inventory/write key lease
+	docs endpoints endpoints/hostlist envelope gate infra inventory inventory/inspect inventory/write key lease
 	ledger listener manifest mirror oci outbound override probe probe/against probe/classes probe/monitor
 	probe/show probeid prometheus promote promote/apply promote/prove promote/sign publication
 	publication/publish purge ranges registry replay rollout route set snapshot store targets usable wait walk
@@ -82,6 +82,7 @@ reach: oci
 route: oci place set
 endpoints/hostlist: config endpoints store/address
 config/edit: atomicfile config
+infra: config place store/address
 probeid: clientip key
 config/gen: config
 config: clientip endpoints key oci place
