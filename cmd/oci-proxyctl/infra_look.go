@@ -121,6 +121,7 @@ func (a *app) lookAtBucket(ctx context.Context, s *config.Store) []infra.Finding
 		switch {
 		case ctx.Err() != nil:
 			detail, remedy = "interrupted, or no answer in "+lookTimeout.String(), "run the command again"
+		case errors.Is(err, store.ErrDenied): // perhaps the bucket of another account, perhaps only a right that is missing
 		case errors.Is(err, provision.ErrForeign), errors.Is(err, store.ErrUnfit):
 			r, remedy = infra.Drift, "correct bucket:, owner: and place: of the store in the config, or make the bucket where they say"
 		}
