@@ -37,7 +37,8 @@ func (a *app) infraCheck() *cobra.Command {
   front      whether a front says that it is ready, with --front
 
 It writes nothing. With --try-writing it writes a small object into each store, as the mirror does
-before its first blob. A store that is off is compared like any other, but clients are not asked for.
+before its first blob. Of a store that is off, check compares the bucket and asks nothing as a
+client.
 
 Each line says DRIFT, UNKNOWN (it could not be looked at), BY HAND, WARNING or UNSUPPORTED. What is
 as it should be has one line for each store. The remedies follow. An interrupted run shows what it

@@ -150,7 +150,7 @@ func ofChart(t *testing.T, file string) seen {
 	if err := yaml.Unmarshal(text, &config); err != nil {
 		t.Fatal(err)
 	}
-	out, err := chart.Template(t, "", chart.Values{"config": config})
+	out, err := chart.Template(t, "", chart.Values{"config": config, "image": chart.Values{"repository": "registry.example.org/oci-proxy"}, "tools": chart.Values{"repository": "registry.example.org/oci-proxyctl"}})
 	if err != nil {
 		t.Fatal(err)
 	}
