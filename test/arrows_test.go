@@ -85,6 +85,7 @@ reach: oci
 route: oci place set
 endpoints/hostlist: config endpoints store/address
 config/edit: atomicfile config
+infra: config place store/address
 probeid: clientip key
 config/gen: config
 config: clientip endpoints key oci place

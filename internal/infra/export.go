@@ -20,8 +20,8 @@ type LeftOut struct {
 	Reason string `json:"reason"`
 }
 
-// readyPath is where a server says that it wants traffic (docs/monitor.md).
-const readyPath = "/-/ready"
+// ReadyPath is where a server says that it wants traffic (docs/monitor.md).
+const ReadyPath = "/-/ready"
 
 // Export returns what the modules need to know of a config, and the stores that no module can make, in the order of the
 // file. The error is a [*config.Errors] when the config contradicts itself about a bucket.
@@ -63,7 +63,7 @@ func Export(cfg *config.Config) (*Variables, []LeftOut, error) {
 // front returns what the config says about names, ports and times.
 func front(cfg *config.Config) Front {
 	f := Front{
-		Names: []Name{}, Behind: cfg.Client.Behind.Preset, Ready: readyPath, Port: port(cfg.Listen), AdminPort: port(cfg.Admin.Listen),
+		Names: []Name{}, Behind: cfg.Client.Behind.Preset, Ready: ReadyPath, Port: port(cfg.Listen), AdminPort: port(cfg.Admin.Listen),
 		DrainSeconds: int(cfg.Limits.Drain.Seconds()), IdleSeconds: int(cfg.Limits.IdleTimeout.Seconds()),
 	}
 	for _, n := range cfg.Names {

@@ -1,5 +1,5 @@
-// Package edit changes values in the config file as a careful person would: it keeps comments, order, quotes and every
-// other byte.
+// Package edit changes values in the config file as a careful person would, and adds and removes stanzas: it keeps
+// comments, order, quotes and every other byte.
 //
 // It finds the place of a value from the nodes of the YAML library and replaces or inserts those bytes; it never writes
 // YAML from nodes. Then it reads the new text as the server does. The new config must differ from the old one in
