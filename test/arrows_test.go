@@ -20,7 +20,7 @@ import (
 // list of docs/architecture.md, and must not give a package knowledge that the list forbids. Remove an import that is
 // no longer used.
 const arrows = `
-cmd/oci-proxy: atomicfile check cli cli/manual config docs key lastgood outbound
+cmd/oci-proxy: atomicfile check cli cli/manual config docs edge key lastgood outbound
 	proxy publication publication/follow ranges route setup systemd usable
 cmd/oci-proxyctl: accesslog admission admit atomicfile audit check check/judge cli cli/manual command config config/edit
 	docs endpoints endpoints/hostlist envelope gate inventory inventory/inspect inventory/write key lease
@@ -32,7 +32,7 @@ cmd/oci-doctor: cli cli/manual doctor outbound
 demo: atomicfile cli inventory key oci outbound proxy route wait
 admission: atomicfile check check/judge command config inventory inventory/inspect oci outbound
 	proxy store store/address wait
-proxy: admit atomicfile clientip config endpoints endpoints/hostlist existence health inventory
+proxy: admit atomicfile clientip config edge endpoints endpoints/hostlist existence health inventory
 	listener metrics oci outbound override probeid publication publication/follow ranges reach route
 	set snapshot wait
 usable: clientip config endpoints route snapshot
@@ -80,6 +80,7 @@ inventory: atomicfile fetch oci outbound pace set strictjson wait
 ranges: atomicfile config fetch place strictjson wait
 reach: oci
 route: oci place set
+edge: config endpoints oci store/address
 endpoints/hostlist: config endpoints store/address
 config/edit: atomicfile config
 probeid: clientip key
