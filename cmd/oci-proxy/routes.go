@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -62,7 +63,7 @@ from a file instead, for example those that a policy has in the end, and checks 
   oci-proxy routes --for store --prefix /images --format cloudfront > routes.js
   oci-proxy routes --format cloud-armor --check edge_rules.json`,
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error { return a.runRoutes(f) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.runRoutes(cmd.Context(), f) },
 	}
 	cli.OptionalConfigFlag(cmd, &f.file, a.env)
 	flags := cmd.Flags()
@@ -77,7 +78,7 @@ from a file instead, for example those that a policy has in the end, and checks 
 	return cmd
 }
 
-func (a *app) runRoutes(f routing) error {
+func (a *app) runRoutes(ctx context.Context, f routing) error {
 	switch {
 	case !slices.Contains(ruleFormats, f.rules):
 		return cli.Usage("the forms are "+english.OxfordWordSeries(ruleFormats, "and"), "--format %q is not known", f.rules)
@@ -92,6 +93,9 @@ func (a *app) runRoutes(f routing) error {
 	}
 	routes, err := a.routesOf(f)
 	if err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil { // reading a config takes a while
 		return err
 	}
 	if f.rules == rulesText {
