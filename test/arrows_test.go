@@ -23,7 +23,7 @@ const arrows = `
 cmd/oci-proxy: atomicfile check cli cli/manual config docs edge key lastgood outbound
 	proxy publication publication/follow ranges route setup systemd usable
 cmd/oci-proxyctl: accesslog admission admit atomicfile audit check check/judge cli cli/manual command config config/edit
-	docs endpoints endpoints/hostlist envelope gate inventory inventory/inspect inventory/write key lease
+	docs endpoints endpoints/hostlist envelope fronts gate inventory inventory/inspect inventory/write key lease
 	ledger listener manifest mirror oci outbound override probe probe/against probe/classes probe/monitor
 	probe/show probeid prometheus promote promote/apply promote/prove promote/sign publication
 	publication/publish purge ranges registry replay rollout route set snapshot store targets usable wait walk
@@ -69,6 +69,7 @@ publication/publish: envelope publication store wait
 registry: credential oci outbound pace strictjson wait
 store: atomicfile command credential oci outbound pace store/address wait
 manifest: oci
+fronts: wait
 accesslog:
 credential: command outbound
 command:
@@ -129,6 +130,7 @@ var outside = []struct{ imported, by string }{
 	{`github\.com/sigstore/.*`, `^internal/promote/sign$`},
 	{`github\.com/prometheus/.*`, `^(internal/(loop|metrics|mirror|probe/monitor|promote/prove|proxy)|cmd/oci-proxyctl)$`},
 	{`github\.com/spf13/.*`, `^(internal/cli(/manual)?|cmd/.*)$`},
+	{`github\.com/miekg/.*`, `^internal/fronts$`},
 	{`github\.com/coreos/.*`, `^internal/systemd$`},
 	{`go\.yaml\.in/.*`, `^internal/(config(/edit)?|manifest)$`},
 }

@@ -48,12 +48,13 @@ func (a *app) routes() *cobra.Command {
 itself uses. With --format it prints rules for the front: they let these paths through, for GET and
 HEAD, and answer 404 to all others.
 
-The rules let through what clients need. They do not let through /-/live and /-/ready, which only the
-platform asks, from inside. --health adds them, for a front whose health checks come from the
+The rules let through what clients need. They do not let through /-/live and /-/ready, which only
+the platform asks, from inside. --health adds them, for a front whose health checks come from the
 internet. The admin port is another port, which must not be behind the front at all. With a config,
 pages that it does not open are left out.
 
---for store prints the paths of a store, for a CDN in front of it: blobs by digest and the inventory.
+--for store prints the paths of a store, for a CDN in front of it: blobs by digest, and the
+inventory.
 
 A rule that exceeds a limit of its provider is an error, which names the limit. --check reads rules
 from a file instead, for example those that a policy has in the end, and checks only the limits.`,

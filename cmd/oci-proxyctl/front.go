@@ -54,7 +54,8 @@ func (a *app) frontLs() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "ls",
 		Short:   "List the fronts of the registry's name",
-		Long:    "ls shows the fronts of the file: whether each is on, and its share of the answers while all are healthy.",
+		Long:    `ls shows the fronts of the file: whether each is on, and its share of the answers while all are
+healthy.`,
 		Example: `  oci-proxyctl front ls --fronts dns/fronts.auto.tfvars.json`,
 		Args:    cobra.NoArgs,
 		RunE:    func(*cobra.Command, []string) error { return a.listFronts(f) },
