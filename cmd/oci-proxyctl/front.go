@@ -52,9 +52,9 @@ func frontsFlag(cmd *cobra.Command, file *string) {
 func (a *app) frontLs() *cobra.Command {
 	var f fronting
 	cmd := &cobra.Command{
-		Use:     "ls",
-		Short:   "List the fronts of the registry's name",
-		Long:    `ls shows the fronts of the file: whether each is on, and its share of the answers while all are
+		Use:   "ls",
+		Short: "List the fronts of the registry's name",
+		Long: `ls shows the fronts of the file: whether each is on, and its share of the answers while all are
 healthy.`,
 		Example: `  oci-proxyctl front ls --fronts dns/fronts.auto.tfvars.json`,
 		Args:    cobra.NoArgs,
