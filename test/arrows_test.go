@@ -20,20 +20,20 @@ import (
 // list of docs/architecture.md, and must not give a package knowledge that the list forbids. Remove an import that is
 // no longer used.
 const arrows = `
-cmd/oci-proxy: atomicfile check cli cli/manual config docs key lastgood outbound
+cmd/oci-proxy: atomicfile check cli cli/manual config docs edge key lastgood outbound
 	proxy publication publication/follow ranges route setup systemd usable
 cmd/oci-proxyctl: accesslog admission admit atomicfile audit check check/judge cli cli/manual command config
-	config/edit docs endpoints endpoints/hostlist envelope gate infra inventory inventory/inspect inventory/write
-	key lease ledger listener manifest mirror oci outbound override place probe probe/against probe/classes
-	probe/monitor probe/show probeid prometheus promote promote/apply promote/prove promote/sign provision
-	publication publication/publish purge ranges region registry replay rollout route set snapshot store
+	config/edit docs endpoints endpoints/hostlist envelope fronts gate infra inventory inventory/inspect
+	inventory/write key lease ledger listener manifest mirror oci outbound override place probe probe/against
+	probe/classes probe/monitor probe/show probeid prometheus promote promote/apply promote/prove promote/sign
+	provision publication publication/publish purge ranges region registry replay rollout route set snapshot store
 	store/address targets usable wait walk
 cmd/oci-proxy-demo: cli cli/manual demo
 cmd/oci-doctor: cli cli/manual doctor outbound
 demo: atomicfile cli inventory key oci outbound proxy route wait
 admission: atomicfile check check/judge command config inventory inventory/inspect oci outbound
 	proxy store store/address wait
-proxy: admit atomicfile clientip config endpoints endpoints/hostlist existence health inventory
+proxy: admit atomicfile clientip config edge endpoints endpoints/hostlist existence health inventory
 	listener metrics oci outbound override probeid publication publication/follow ranges reach route
 	set snapshot wait
 usable: clientip config endpoints route snapshot
@@ -72,6 +72,7 @@ publication/publish: envelope publication store wait
 registry: credential oci outbound pace strictjson wait
 store: atomicfile command credential oci outbound pace store/address wait
 manifest: oci
+fronts: wait
 accesslog:
 credential: command outbound
 command:
@@ -83,6 +84,7 @@ inventory: atomicfile fetch oci outbound pace set strictjson wait
 ranges: atomicfile config fetch place strictjson wait
 reach: oci
 route: oci place set
+edge: config endpoints oci store/address
 endpoints/hostlist: config endpoints store/address
 config/edit: atomicfile config
 infra: config place store/address
@@ -132,6 +134,7 @@ var outside = []struct{ imported, by string }{
 	{`github\.com/sigstore/.*`, `^internal/promote/sign$`},
 	{`github\.com/prometheus/.*`, `^(internal/(loop|metrics|mirror|probe/monitor|promote/prove|proxy)|cmd/oci-proxyctl)$`},
 	{`github\.com/spf13/.*`, `^(internal/cli(/manual)?|cmd/.*)$`},
+	{`github\.com/miekg/.*`, `^internal/fronts$`},
 	{`github\.com/coreos/.*`, `^internal/systemd$`},
 	{`go\.yaml\.in/.*`, `^internal/(config(/edit)?|manifest)$`},
 }

@@ -27,7 +27,7 @@ ranges: {cache: "", feeds: [{provider: aws, url: "http://127.0.0.1:1/", insecure
 upstreams: [{name: main, url: "http://127.0.0.1:1", insecure: true, place: aws/us-east-1, canonical: true}]
 `,
 		Commands: map[string][]string{
-			"serve": nil, "check": {"--live", "--image", "app:1"}, "explain": {"--ip", "192.0.2.1"},
+			"serve": nil, "check": {"--live", "--image", "app:1"}, "explain": {"--ip", "192.0.2.1"}, "routes": nil,
 		},
 		Lasting: map[string]bool{"serve": true},
 	})

@@ -33,7 +33,7 @@ images and moves no layer bytes itself.`,
   oci-proxy check config.yaml                             # is the config right?
   oci-proxy explain --config config.yaml --ip 192.0.2.7   # why would this client go there?
   oci-proxy serve --config config.yaml`,
-	}, thisBuild(), a.initConfig(), a.serve(), a.check(), a.explain(), a.schema(), cli.VersionCommand(thisBuild(), &a.format))
+	}, thisBuild(), a.initConfig(), a.serve(), a.check(), a.explain(), a.routes(), a.schema(), cli.VersionCommand(thisBuild(), &a.format))
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)

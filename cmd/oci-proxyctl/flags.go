@@ -21,6 +21,11 @@ func repositoryFlag(cmd *cobra.Command, repositories *[]string) {
 	cmd.Flags().StringArrayVarP(repositories, "repository", "r", nil, "only the repository of this `name`; may be repeated")
 }
 
+func waitFlag(cmd *cobra.Command, wait *time.Duration) {
+	cmd.Flags().DurationVar(wait, "wait", 0, "wait at most this `time` until the change has arrived everywhere")
+	notNegative(cmd, "wait")
+}
+
 func imageFlag(cmd *cobra.Command, images *[]string) {
 	cmd.Flags().StringArrayVar(images, "image", nil, "`image` NAME[:TAG] or NAME@DIGEST to request, without a host; may be repeated")
 }

@@ -45,8 +45,7 @@ func (s *switching) flags(a *app, cmd *cobra.Command, timed bool) {
 	if timed {
 		f.DurationVar(&s.last, "for", defaultOverride, "`time` after which it ends by itself, at most 24h")
 	}
-	f.DurationVar(&s.wait, "wait", 0, "wait at most this `time` until every instance follows; needs --prometheus")
-	notNegative(cmd, "wait")
+	waitFlag(cmd, &s.wait)
 	dryRunFlag(cmd, &s.dry)
 	replaceFlag(cmd, &s.over)
 	cli.OutputFlag(cmd, &a.format)

@@ -2,9 +2,9 @@ package oci
 
 import "strings"
 
-// maxDigest is the maximum length of a digest with an unknown algorithm. The longest known one, sha512, has 135
-// characters.
-const maxDigest = 255
+// MaxDigest is the maximum length of a digest with an unknown algorithm, in bytes. The longest known one, sha512, has
+// 135.
+const MaxDigest = 255
 
 // Digest is a validated content digest, "algorithm:encoded". Only [ParseDigest] and [Sum] make one, so a Digest that is
 // not zero is always well formed. It is a substring of the parsed text, and is comparable.
@@ -66,7 +66,7 @@ func validDigest(s string) bool {
 	case "sha512":
 		return len(encoded) == 128 && all(encoded, classHex)
 	}
-	return len(s) <= maxDigest && validAlgorithm(s[:colon]) &&
+	return len(s) <= MaxDigest && validAlgorithm(s[:colon]) &&
 		encoded != "" && all(encoded, classEncoded)
 }
 

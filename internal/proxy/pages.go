@@ -3,32 +3,27 @@ package proxy
 import (
 	"encoding/json"
 	"net/http"
-	"strings"
 
-	"ociproxy/internal/endpoints"
+	"ociproxy/internal/edge"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/route"
 )
 
 // page answers requests outside the registry API: pages for people and probes of platforms.
 func (s *Server) page(w *wiring, r *http.Request, q *request) response {
-	path := r.URL.EscapedPath()
-	if page, ok := strings.CutSuffix(path, "/"); ok && len(page) > 1 {
-		path = page // people add a slash
-	}
 	var a response
-	switch path {
-	case endpoints.Path, endpoints.AtomPath, endpoints.SignedPath:
-		a = w.listsOf(r.Host).answer(path, r.Header["If-None-Match"])
-	case "/":
+	switch page := edge.PageAt(r.URL.EscapedPath()); page {
+	case edge.EndpointsList, edge.EndpointsFeed, edge.EndpointsSigned:
+		a = w.listsOf(r.Host).answer(page, r.Header["If-None-Match"])
+	case edge.Home:
 		a = pageAt(w.cfg.Pages.Home)
-	case "/privacy":
+	case edge.Privacy:
 		a = pageAt(w.cfg.Pages.Privacy)
-	case "/-/live":
+	case edge.Live:
 		q.class, a = classProbe, probe(true)
-	case "/-/ready":
+	case edge.Ready:
 		q.class, a = classProbe, probe(s.ready())
-	case "/-/whoami":
+	case edge.Whoami:
 		q.class, a = classProbe, w.whoami(r)
 	default:
 		a = refusal(oci.ErrUnsupported)

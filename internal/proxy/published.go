@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"ociproxy/internal/config"
+	"ociproxy/internal/edge"
 	"ociproxy/internal/endpoints"
 	"ociproxy/internal/endpoints/hostlist"
 	"ociproxy/internal/oci"
@@ -82,12 +83,12 @@ func (w *wiring) listsOf(host string) *published {
 }
 
 // answer returns one of the documents, or says that the client has it already.
-func (l *published) answer(path string, known []string) response {
+func (l *published) answer(page edge.Page, known []string) response {
 	d := l.json
-	switch path {
-	case endpoints.AtomPath:
+	switch page {
+	case edge.EndpointsFeed:
 		d = l.atom
-	case endpoints.SignedPath:
+	case edge.EndpointsSigned:
 		d = l.signed
 	}
 	if d == nil {
