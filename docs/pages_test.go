@@ -16,7 +16,7 @@ var tasks = []string{
 	"docs/s3-compatible.md", "docs/proving-a-deployment.md", "docs/release-to-production.md", "docs/replay.md",
 	"docs/how-it-works.md", "docs/client-simulation.md", "docs/troubleshoot.md", "docs/faults.md", "docs/runbook.md",
 	"docs/runbook-config.md", "docs/runbook-mirror.md", "docs/emergency-switch.md", "docs/glossary.md", "docs/firewalls.md",
-	"docs/rollout.md", "docs/storage-kinds.md", "docs/infra-check.md",
+	"docs/rollout.md", "docs/storage-kinds.md", "docs/infra-check.md", "docs/creating-stores.md",
 }
 
 // TestPagesAreShort: the page of everything had 1,086 lines.

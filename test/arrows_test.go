@@ -25,7 +25,7 @@ cmd/oci-proxy: atomicfile check cli cli/manual config docs key lastgood outbound
 cmd/oci-proxyctl: accesslog admission admit atomicfile audit check check/judge cli cli/manual command config config/edit
 	docs endpoints endpoints/hostlist envelope gate infra inventory inventory/inspect inventory/write key lease
 	ledger listener manifest mirror oci outbound override probe probe/against probe/classes probe/monitor
-	probe/show probeid prometheus promote promote/apply promote/prove promote/sign publication
+	probe/show probeid prometheus promote promote/apply promote/prove promote/sign provision publication
 	publication/publish purge ranges registry replay rollout route set snapshot store targets usable wait walk
 cmd/oci-proxy-demo: cli cli/manual demo
 cmd/oci-doctor: cli cli/manual doctor outbound
@@ -60,6 +60,7 @@ promote: command manifest oci outbound registry walk
 check: check/judge cli config inventory oci outbound strictjson
 check/judge: cli oci outbound strictjson
 inventory/inspect: atomicfile fetch inventory oci outbound pace
+provision: config store store/address targets
 targets: config inventory ledger oci outbound set store transfer wait
 walk: config manifest oci registry transfer
 transfer: oci pace set store wait
@@ -122,9 +123,9 @@ var forTests = []string{
 // package knows about the outside world.
 var outside = []struct{ imported, by string }{
 	{`net/http`, `^internal/(admission|admit|audit|check|check/judge|clientip|credential|demo|doctor|existence|fetch|health|inventory|` +
-		`inventory/inspect|listener|loop|oci|outbound|pace|probe|probe/against|promote|prometheus|promote/apply|proxy|publication/follow|ranges|registry|store|targets)$|^cmd/oci-proxyctl$`},
+		`inventory/inspect|listener|loop|oci|outbound|pace|probe|probe/against|promote|prometheus|promote/apply|proxy|publication/follow|provision|ranges|registry|store|targets)$|^cmd/oci-proxyctl$`},
 	{`os/exec`, `^internal/(command|credential|gate|promote)$`},
-	{`github\.com/(aws|Azure)/.*|cloud\.google\.com/.*|google\.golang\.org/.*`, `^internal/store$`},
+	{`github\.com/(aws|Azure)/.*|cloud\.google\.com/.*|google\.golang\.org/.*`, `^internal/(provision|store)$`},
 	{`github\.com/(google/go-containerregistry|docker)/.*`, `^(internal/(credential|promote|registry)|cmd/oci-proxyctl)$`},
 	{`github\.com/sigstore/.*`, `^internal/promote/sign$`},
 	{`github\.com/prometheus/.*`, `^(internal/(loop|metrics|mirror|probe/monitor|promote/prove|proxy)|cmd/oci-proxyctl)$`},

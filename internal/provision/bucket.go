@@ -181,6 +181,11 @@ func (b *Bucket) Apply(ctx context.Context, tell func(Finding)) (*Report, error)
 				return &r, err
 			}
 		}
+		if i == 0 && f.State == Changed { // a new bucket has some settings from the beginning
+			if before, err = b.Look(ctx); err != nil {
+				return &r, err
+			}
+		}
 		r.Findings = append(r.Findings, f)
 		tell(f)
 	}

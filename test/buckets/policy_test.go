@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 
@@ -17,12 +16,6 @@ import (
 	"ociproxy/test/seaweedfs"
 	"ociproxy/test/shop"
 )
-
-// TestPolicy puts the bucket policy, or the largest part of it that a server understands, and sees it enforced.
-func TestPolicy(t *testing.T) {
-	t.Run("versitygw", policyOnVersity)
-	t.Run("seaweedfs", policyOnSeaweedFS)
-}
 
 // put puts what the tests read, with the owner's rights.
 func put(t testing.TB, client *awss3.Client, bucket string) {
@@ -63,8 +56,8 @@ func policyOf(t testing.TB, bucket string, ids ...string) string {
 	return head + "[" + strings.Join(some, ",") + `],"Version":"2012-10-17"}`
 }
 
-func policyOnVersity(t *testing.T) {
-	v := startVersity(t)
+// policy puts the largest part of the bucket policy that versitygw understands, and sees it enforced.
+func (v *versity) policy(t *testing.T) {
 	bucket := "enforced"
 	if _, err := v.client.CreateBucket(t.Context(), &awss3.CreateBucketInput{Bucket: &bucket}); err != nil {
 		t.Fatal(err)
@@ -82,20 +75,16 @@ func policyOnVersity(t *testing.T) {
 	enforced(t, trusting(t, v.root), "https://"+v.tls+"/"+bucket+"/", "http://"+v.plain+"/"+bucket+"/")
 }
 
-// SeaweedFS understands every statement. It does not know the keys s3:if-none-match and s3:ObjectCreationOperation of the
-// third one, so that this one forbids nothing there.
-func policyOnSeaweedFS(t *testing.T) {
-	root := authority.New(t)
-	cert := root.Issue(t, time.Hour, "127.0.0.1")
-	s := seaweedfs.StartTLS(t, "us-east-1", cert.Cert, cert.Key)
+// policyOnSeaweedFS puts the complete bucket policy. SeaweedFS does not know the keys s3:if-none-match and
+// s3:ObjectCreationOperation of the third statement, which therefore forbids nothing there.
+func policyOnSeaweedFS(t *testing.T, s *seaweedfs.Store, root *authority.Authority) {
 	bucket := seaweedfs.Bucket
 	put(t, s.Client(), bucket)
 	whole := policyOf(t, bucket)
 	if _, err := s.Client().PutBucketPolicy(t.Context(), &awss3.PutBucketPolicyInput{Bucket: &bucket, Policy: &whole}); err != nil {
 		t.Fatalf("put %s: %v", whole, err)
 	}
-	client := trusting(t, root)
-	enforced(t, client, s.TLS+"/"+bucket+"/", s.URL+"/"+bucket+"/")
+	enforced(t, trusting(t, root), s.TLS+"/"+bucket+"/", s.URL+"/"+bucket+"/")
 }
 
 // trusting returns a client that trusts an authority.

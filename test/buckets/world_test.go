@@ -14,7 +14,6 @@ import (
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"ociproxy/test/authority"
-	"ociproxy/test/azure"
 	"ociproxy/test/ctl"
 	"ociproxy/test/gate"
 	"ociproxy/test/parts"
@@ -178,9 +177,6 @@ func shut(t testing.TB, client *http.Client, base, list string) {
 }
 
 const listS3, listAzure = "?list-type=2", "?restype=container&comp=list"
-
-// azureEnv has the account's key.
-var azureEnv = []string{"AZURE_STORAGE_KEY=" + azure.Key}
 
 // kill runs store create behind a gate that kills it at its k-th request that changes something: before the store has
 // got the request, or after. It reports whether it was killed.
