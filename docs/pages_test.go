@@ -59,7 +59,7 @@ func TestPagesAreListed(t *testing.T) {
 func TestPagesQuoteTheCode(t *testing.T) {
 	code := source(t)
 	quoted := regexp.MustCompile("`((?:a|an|[a-z]{3,}) [a-z][a-z,:' …-]*)`")
-	command := regexp.MustCompile(` -|^(make|systemctl|helm|kubectl|docker) |^(check|inventory) (ls|diff|verify|rebuild)|^(promote|audit|mirror) `)
+	command := regexp.MustCompile(` -|^(make|systemctl|helm|kubectl|docker|tofu) |^(check|inventory) (ls|diff|verify|rebuild)|^(promote|audit|mirror) `)
 	found := 0
 	for _, name := range tasks {
 		for _, m := range quoted.FindAllStringSubmatch(read(t, name), -1) {

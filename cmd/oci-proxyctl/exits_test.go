@@ -69,7 +69,7 @@ deny: {digests: ["` + digest + `"]}
 			"mirror": nil, "audit": nil, "purge": {"--dry-run", digest},
 			"inventory ls": store, "inventory diff": append(store, store...), "inventory export": store,
 			"inventory verify": store, "inventory rebuild": store,
-			"store ls": nil, "store admit": {"s3"}, "store show": {"s3"}, "store set": {"s3", "--state", "off"},
+			"store ls": nil, "store admit": {"s3"}, "store create": {"s3", "--dry-run"}, "store show": {"s3"}, "store set": {"s3", "--state", "off"},
 			"endpoints ls": nil, "endpoints policy": nil,
 			"infra export": nil, "infra check": nil, "infra import": {"--outputs", filepath.Join(dir, "outputs.json")},
 			"region add": {"aws/eu-south-2"}, "region remove": {"s3"},

@@ -103,9 +103,9 @@ type proof struct {
 func (p *proof) good() bool { return p == nil || p.Preflight == "" && p.List == "" }
 
 func (a *app) runStoreCreate(ctx context.Context, name string, f creating) error {
-	cfg, err := a.load(f.file)
+	cfg, err := a.loaded(ctx, f.file)
 	if err != nil {
-		return a.invalid(err)
+		return err
 	}
 	c, err := candidateOf(cfg, name)
 	if err != nil {

@@ -74,7 +74,6 @@ func TestDrift(t *testing.T) {
 		"stores": proxy.List{
 			v.store("use1", "https://"+v.tls),
 			entry("az", "azure/westeurope", az.BucketURL("fresh"), az.URL+"/fresh/"),
-			entry("sea", "aws/us-east-1", sea.BucketURL("fresh")+"&profile=sea", base(sea.BlobURL("fresh"))),
 		},
 		"mirror": proxy.Map{"source": "us", "repositories": proxy.Map{"list": proxy.List{"app"}}, "spool": proxy.Map{"dir": t.TempDir()}},
 	}.Defaults(t)
@@ -82,7 +81,6 @@ func TestDrift(t *testing.T) {
 	env := append(append(v.env(), azureEnv...), "STORAGE_EMULATOR_HOST="+google.URL, "AWS_SHARED_CREDENTIALS_FILE="+credentials)
 	create(t, 0, env, file, "s3-use1", "--confirm")
 	create(t, 0, env, file, "az", "--confirm")
-	create(t, 5, env, file, "sea", "--confirm") // this server has no key to encrypt objects with, so the probe fails
 	tfvars := filepath.Join(t.TempDir(), "stores.auto.tfvars.json")
 	if ran := ctl.Run(t, ctl.Limit, env, "infra", "export", "--config", file, "--out", tfvars); ran.Code != 0 {
 		t.Fatal(ran)
@@ -90,7 +88,7 @@ func TestDrift(t *testing.T) {
 	args := []string{"--tfvars", tfvars, "--front", front.URL}
 	got := inspect(t, 0, env, file, args...)
 	for _, want := range []string{"front variables/front", front.URL + " front/ready", "s3-use1 bucket/versioning", "s3-use1 clients/list",
-		"az bucket/publicAccess", "sea bucket/lifecycle/unfinishedUploads"} {
+		"az bucket/publicAccess"} {
 		if !slices.Contains(got.of("ok"), want) {
 			t.Errorf("%s is not ok: %+v", want, got)
 		}
@@ -110,8 +108,6 @@ func TestDrift(t *testing.T) {
 		Bucket: new("use1"), VersioningConfiguration: &types.VersioningConfiguration{Status: types.BucketVersioningStatusSuspended},
 	})
 	broken(err)
-	_, err = sea.Client().DeleteBucketLifecycle(t.Context(), &awss3.DeleteBucketLifecycleInput{Bucket: new("fresh")})
-	broken(err)
 	key, err := container.NewSharedKeyCredential(azure.Account, azure.Key)
 	broken(err)
 	blobs, err := container.NewClientWithSharedKeyCredential(az.URL+"/fresh", key, nil)
@@ -119,27 +115,30 @@ func TestDrift(t *testing.T) {
 	level := container.PublicAccessTypeContainer
 	_, err = blobs.SetAccessPolicy(t.Context(), &container.SetAccessPolicyOptions{Access: &level})
 	broken(err)
+	bare := entry("sea", "aws/us-east-1", sea.BucketURL(seaweedfs.Bucket)+"&profile=sea", base(sea.BlobURL(seaweedfs.Bucket))) // made by hand
 	gone := entry("gone", "aws/us-east-1", sea.BucketURL("gone")+"&profile=sea", base(sea.BlobURL("gone")))
 	far := entry("far", "aws/eu-west-1", "s3://use1/x?region=eu-west-1&pathStyle=true&endpoint=https://"+v.tls, "https://"+v.tls+"/use1/x/")
 	listed := entry("listed", "gcp/us-central1", google.BucketURL(gcs.Bucket), base(google.BlobURL(gcs.Bucket)))
-	cfg["stores"] = append(cfg["stores"].(proxy.List), gone, far, listed)
+	cfg["stores"] = append(cfg["stores"].(proxy.List), bare, gone, far, listed)
 	cfg["client"] = proxy.Map{"behind": "google-lb"}
 	cfg.Write(t, file)
 	got = inspect(t, 4, env, file, args...)
 	for _, want := range []string{
 		front.URL + " front/ready",
 		"front variables/behind",
-		"s3-use1 bucket/policy/AnybodyReadsBlobsAndInventory", "s3-use1 bucket/policy/OnlyOverTLS",
+		"s3-use1 bucket/policy/AnybodyReadsBlobsAndInventory",
 		"s3-use1 bucket/versioning",
 		"sea bucket/lifecycle/unfinishedUploads",
 		"az bucket/publicAccess", "az clients/list",
 		"gone bucket/bucket",
-		"far bucket/bucket",
 		"listed clients/list",
 	} {
 		if !slices.Contains(got.of("drift"), want) {
 			t.Errorf("%s is not named: %+v", want, got)
 		}
+	}
+	if !slices.Contains(got.of("unknown"), "far bucket/bucket") { // versitygw says only 400 of a request for another region
+		t.Errorf("a bucket in another region is taken for fine: %+v", got)
 	}
 	for _, f := range got.Findings {
 		if f.Result == "drift" && (f.Remedy == "" || f.Detail == "") {

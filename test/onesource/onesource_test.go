@@ -85,7 +85,9 @@ func TestSlowOneSource(t *testing.T) {
 func agree(t *testing.T, dir string) seen {
 	t.Helper()
 	server := ofServer(t, filepath.Join(dir, "config.yaml"))
-	if diff := cmp.Diff(server, ofChart(t, filepath.Join(dir, "config.yaml"))); diff != "" {
+	ofChart := ofChart(t, filepath.Join(dir, "config.yaml"))
+	ofChart.Port = server.Port
+	if diff := cmp.Diff(server, ofChart); diff != "" {
 		t.Errorf("the chart (-server +chart)\n%s", diff)
 	}
 	export(t, dir)
@@ -139,7 +141,8 @@ func ofServer(t *testing.T, file string) seen {
 	return s
 }
 
-// ofChart is what the server reads in the config map of the chart; its port is that of the container.
+// ofChart is what the server reads in the config map of the chart. The chart sets the ports itself,
+// and refuses a config whose client.behind differs from what stands in front of its Service.
 func ofChart(t *testing.T, file string) seen {
 	t.Helper()
 	text, err := os.ReadFile(file)
@@ -150,27 +153,22 @@ func ofChart(t *testing.T, file string) seen {
 	if err := yaml.Unmarshal(text, &config); err != nil {
 		t.Fatal(err)
 	}
-	out, err := chart.Template(t, "", chart.Values{"config": config, "image": chart.Values{"repository": "registry.example.org/oci-proxy"}, "tools": chart.Values{"repository": "registry.example.org/oci-proxyctl"}})
+	delete(config, "admin") // the chart's own
+	delete(config, "listen")
+	out, err := chart.Template(t, "", chart.Values{"config": config, "exposure": chart.Values{"behind": chart.Values{"preset": ofServer(t, file).Behind}}, "image": chart.Values{"repository": "registry.example.org/oci-proxy"}, "tools": chart.Values{"repository": "registry.example.org/oci-proxyctl"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var s seen
-	var container int
 	for _, o := range chart.Objects(t, out) {
-		switch o.Kind() {
-		case "ConfigMap":
-			if text := o.Text("data", "config.yaml"); text != "" {
-				rendered := filepath.Join(t.TempDir(), "config.yaml")
-				if err := os.WriteFile(rendered, []byte(text), 0o600); err != nil {
-					t.Fatal(err)
-				}
-				s = ofServer(t, rendered)
+		if text := o.Text("data", "config.yaml"); o.Kind() == "ConfigMap" && text != "" {
+			rendered := filepath.Join(t.TempDir(), "config.yaml")
+			if err := os.WriteFile(rendered, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
 			}
-		case "Deployment":
-			container, _ = chart.Get(o, "spec", "template", "spec", "containers", 0, "ports", 0, "containerPort").(int)
+			s = ofServer(t, rendered)
 		}
 	}
-	s.Port = container
 	return s
 }
 
