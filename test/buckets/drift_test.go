@@ -78,7 +78,7 @@ func TestDrift(t *testing.T) {
 		"mirror": proxy.Map{"source": "us", "repositories": proxy.Map{"list": proxy.List{"app"}}, "spool": proxy.Map{"dir": t.TempDir()}},
 	}.Defaults(t)
 	cfg.Write(t, file)
-	env := append(append(v.env(), azureEnv...), "STORAGE_EMULATOR_HOST="+google.URL, "AWS_SHARED_CREDENTIALS_FILE="+credentials)
+	env := append(v.env(), "AZURE_STORAGE_KEY="+azure.Key, "STORAGE_EMULATOR_HOST="+google.URL, "AWS_SHARED_CREDENTIALS_FILE="+credentials)
 	create(t, 0, env, file, "s3-use1", "--confirm")
 	create(t, 0, env, file, "az", "--confirm")
 	tfvars := filepath.Join(t.TempDir(), "stores.auto.tfvars.json")
