@@ -40,7 +40,7 @@ func TestSuitesGoOn(t *testing.T) {
 	slow := []string{"-run=^TestSlow"}
 	chosen := []suite{
 		{name: "first", warm: time.Minute, runs: []run{{dir: "a"}}},
-		{name: "second", warm: time.Minute, slow: "1", runs: []run{{dir: "b", flags: slow, only: "/faults"}, {dir: "b", flags: slow, without: "/faults"}}},
+		{name: "second", warm: time.Minute, slow: "1", runs: []run{{dir: "b", flags: slow, only: []string{"/faults"}}, {dir: "b", flags: slow, without: []string{"/faults"}}}},
 	}
 	said := func() string {
 		var out bytes.Buffer

@@ -210,8 +210,9 @@ func (v *versity) pulled(t *testing.T) {
 	}
 }
 
-// TestSeaweedFS shares one server among its tests.
-func TestSeaweedFS(t *testing.T) {
+// TestSlowSeaweedFS shares one server among its tests.
+func TestSlowSeaweedFS(t *testing.T) {
+	parts.Slow(t)
 	t.Parallel()
 	root := authority.New(t)
 	cert := root.Issue(t, time.Hour, "127.0.0.1")
