@@ -17,6 +17,7 @@ import (
 	"ociproxy/test/azure"
 	"ociproxy/test/ctl"
 	"ociproxy/test/gcs"
+	"ociproxy/test/parts"
 	"ociproxy/test/proxy"
 	"ociproxy/test/seaweedfs"
 )

@@ -19,6 +19,7 @@ import (
 	"ociproxy/test/ctl"
 	"ociproxy/test/gate"
 	"ociproxy/test/image"
+	"ociproxy/test/parts"
 	"ociproxy/test/proxy"
 	"ociproxy/test/registry"
 	"ociproxy/test/seaweedfs"
