@@ -33,15 +33,17 @@ map "$request_method $request_uri" $oci_proxy_allowed {
 }
 
 // CloudFront returns a function for viewer requests, in CloudFront's JavaScript runtime 2.0. For a store, it also
-// removes the query, which means something to a bucket.
+// removes the query, which means something to a bucket, and gives both spellings of a digest's colon one copy in the cache.
 func CloudFront(routes []Route, store bool) (string, error) {
 	pattern, err := either(routes)
 	if err != nil {
 		return "", err
 	}
-	long, query := fmt.Sprintf(" || request.uri.length > %d", MaxPath), ""
+	long, one := fmt.Sprintf(" || request.uri.length > %d", MaxPath), ""
 	if store { // its patterns say how long a path is
-		long, query = "", "  request.querystring = {}; // to a bucket it could mean another object or another operation\n"
+		long, one = "", `  request.uri = request.uri.replace(/%3[Aa]([^/]*)$/, ':$1'); // one copy in the cache for both spellings
+  request.querystring = {}; // to a bucket it could mean another object or another operation
+`
 	}
 	code := fmt.Sprintf(`// %s
 const allowed = new RegExp('%s');
@@ -54,7 +56,7 @@ function handler(event) {
   }
 %s  return request;
 }
-`, made, pattern, long, query)
+`, made, pattern, long, one)
 	return code, CheckFunction([]byte(code))
 }
 

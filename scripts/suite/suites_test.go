@@ -5,6 +5,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -40,7 +41,7 @@ func TestSuitesGoOn(t *testing.T) {
 	slow := []string{"-run=^TestSlow"}
 	chosen := []suite{
 		{name: "first", warm: time.Minute, runs: []run{{dir: "a"}}},
-		{name: "second", warm: time.Minute, slow: "1", runs: []run{{dir: "b", flags: slow, only: "/faults"}, {dir: "b", flags: slow, without: "/faults"}}},
+		{name: "second", warm: time.Minute, slow: "1", runs: []run{{dir: "b", flags: slow, only: []string{"/faults"}}, {dir: "b", flags: slow, without: []string{"/faults"}}}},
 	}
 	said := func() string {
 		var out bytes.Buffer
@@ -62,6 +63,34 @@ func TestSuitesGoOn(t *testing.T) {
 	}
 	if again := said(); !strings.Contains(again, " s the last time here") {
 		t.Errorf("how long it takes was not remembered:\n%s", again)
+	}
+}
+
+// TestInfraIsWhole: the suite infra runs each package that has a TestInfra….
+func TestInfraIsWhole(t *testing.T) {
+	var want []string
+	err := filepath.WalkDir("../../test", func(path string, d os.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if bytes.Contains(text, []byte("\nfunc TestInfra")) {
+			want = append(want, strings.TrimPrefix(filepath.Dir(path), "../../test"))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(want)
+	want = slices.Compact(want)
+	var got []string
+	for _, r := range suiteNamed("infra").runs {
+		got = append(got, r.only...)
+	}
+	slices.Sort(got)
+	if len(got) == 0 || !slices.Equal(want, got) {
+		t.Errorf("the suite runs %q, and these have tests of it: %q", got, want)
 	}
 }
 

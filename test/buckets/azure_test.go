@@ -15,6 +15,7 @@ import (
 	"ociproxy/test/azure"
 	"ociproxy/test/gate"
 	"ociproxy/test/gcs"
+	"ociproxy/test/parts"
 	"ociproxy/test/shop"
 )
 
@@ -26,8 +27,9 @@ onlyTLS byHand
 versioning byHand
 blobsAreNeverReplaced byHand`
 
-// TestAzurite shares one server among its tests.
-func TestAzurite(t *testing.T) {
+// TestSlowAzurite shares one server among its tests.
+func TestSlowAzurite(t *testing.T) {
+	parts.Slow(t)
 	t.Parallel()
 	s := azure.Start(t)
 	env := []string{"AZURE_STORAGE_KEY=" + azure.Key}
@@ -124,7 +126,8 @@ blobsAreNeverReplaced byHand`
 
 // fake-gcs-server enforces nothing: everybody may list and write. Store create makes the bucket, says what it does not
 // have, and finds out that strangers can list.
-func TestGCS(t *testing.T) {
+func TestSlowGCS(t *testing.T) {
+	parts.Slow(t)
 	t.Parallel()
 	s := gcs.Start(t, "europe-west1")
 	file := config(t, entry("gcs-eu", "gcp/europe-west1", s.BucketURL("made"), s.URL+"/made/"))

@@ -17,6 +17,7 @@ import (
 	"ociproxy/test/azure"
 	"ociproxy/test/ctl"
 	"ociproxy/test/gcs"
+	"ociproxy/test/parts"
 	"ociproxy/test/proxy"
 	"ociproxy/test/seaweedfs"
 )
@@ -50,8 +51,9 @@ func inspect(t testing.TB, code int, env []string, file string, args ...string) 
 	return ctl.Decode[comparison](t, ran.Stdout)
 }
 
-// TestDrift breaks what store create has made, in each way that people do, and requires that infra check names it.
-func TestDrift(t *testing.T) {
+// TestSlowDrift breaks what store create has made, in each way that people do, and requires that infra check names it.
+func TestSlowDrift(t *testing.T) {
+	parts.Slow(t)
 	v, az, sea, google := startVersity(t), azure.Start(t), seaweedfs.Start(t, "us-east-1"), gcs.Start(t, "us-central1")
 	credentials := filepath.Join(t.TempDir(), "credentials")
 	text := "[sea]\naws_access_key_id = " + sea.Getenv("AWS_ACCESS_KEY_ID") + "\naws_secret_access_key = " + sea.Getenv("AWS_SECRET_ACCESS_KEY") + "\n"

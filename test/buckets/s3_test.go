@@ -19,6 +19,7 @@ import (
 	"ociproxy/test/ctl"
 	"ociproxy/test/gate"
 	"ociproxy/test/image"
+	"ociproxy/test/parts"
 	"ociproxy/test/proxy"
 	"ociproxy/test/registry"
 	"ociproxy/test/seaweedfs"
@@ -210,8 +211,9 @@ func (v *versity) pulled(t *testing.T) {
 	}
 }
 
-// TestSeaweedFS shares one server among its tests.
-func TestSeaweedFS(t *testing.T) {
+// TestSlowSeaweedFS shares one server among its tests.
+func TestSlowSeaweedFS(t *testing.T) {
+	parts.Slow(t)
 	t.Parallel()
 	root := authority.New(t)
 	cert := root.Issue(t, time.Hour, "127.0.0.1")

@@ -28,13 +28,19 @@ func TestInfraExamples(t *testing.T) {
 	for _, name := range []string{"aws-front", "cdn-cloudfront"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			vars, err := filepath.Abs(filepath.Join("testdata", name+".tfvars.json"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			accepted(t, filepath.Join(dir, "policy"), filepath.Join(dir, name), "-var-file="+vars)
+			accepted(t, filepath.Join(dir, "policy"), filepath.Join(dir, name), inputs(t, name)...)
 		})
 	}
+}
+
+// inputs returns the arguments of a plan of a module that the examples do not call.
+func inputs(t *testing.T, module string) []string {
+	t.Helper()
+	file, err := filepath.Abs(filepath.Join("testdata", module+".tfvars.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []string{"-var-file=" + file}
 }
 
 // accepted plans and applies what is at a directory, and checks both with the policies.

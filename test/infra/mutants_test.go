@@ -84,35 +84,62 @@ var byPolicy = []mutant{
 	{"a tag for the server", "gcp-front/service.tf", `      image = var.image`, `      image = "${split("@", var.image)[0]}:latest"`, "has no digest"},
 	{"no edge rules", "gcp-front/balancer.tf", `security_policy       = google_compute_security_policy.edge.id`, `security_policy       = null`, "no security_policy"},
 	{"the edge lets the rest through", "gcp-front/armor.tf", `action      = var.edge_rules.default_action`, `action      = "allow"`, "the last rule must deny"},
+	{"an edge rule for all paths", "gcp-front/armor.tf", `expression = rule.value.expression`, `expression = "true"`, "the rule 1000 lets all paths through"},
+	{"no rate limit", "gcp-front/armor.tf", `rule.value.action == "allow" ? "throttle" : rule.value.action`, `rule.value.action`, "the rule 1000 has no rate limit"},
 	{"answers are cached", "gcp-front/balancer.tf", `enable_cdn            = false`, `enable_cdn            = true`, "enable_cdn must be false"},
 }
 
-// TestInfraMutants: all dangerous edits that still give a plan are denied by a policy. They are made in one copy of the modules,
-// because each has words of its own; the longest run makes each in a copy of its own.
+// alone are those of modules that the examples do not call, by the module.
+var alone = map[string][]mutant{
+	"aws-front": {
+		{"tasks that everybody reaches", "aws-front/network.tf", `["80", "443"]`, `["80", "443", "8080"]`, "everybody reaches port 8080"},
+		{"a tag for the server at AWS", "aws-front/service.tf", `var.image`, `"${split("@", var.image)[0]}:latest"`, "has no digest"},
+	},
+	"cdn-cloudfront": {
+		{"plain HTTP at CloudFront", "cdn-cloudfront/distribution.tf", `"https-only"`, `"allow-all"`, "viewer_protocol_policy must be"},
+		{"old TLS at CloudFront", "cdn-cloudfront/distribution.tf", `"TLSv1.2_2021"`, `"TLSv1"`, "minimum_protocol_version must be"},
+		{"requests that are not signed", "cdn-cloudfront/distribution.tf", `signing_behavior                  = "always"`, `signing_behavior                  = "never"`, "not signed always"},
+		{"the query makes a copy", "cdn-cloudfront/edge.tf", `query_string_behavior = "none"`, `query_string_behavior = "all"`, "the key of the cache has the query"},
+	},
+}
+
+// TestInfraMutants: all dangerous edits that still give a plan are denied by a policy. Those of one plan are made in one copy of
+// the modules, because each has words of its own; the longest run makes each in a copy of its own.
 func TestInfraMutants(t *testing.T) {
 	parts.Slow(t)
-	groups := [][]mutant{byPolicy}
+	type group struct {
+		at   string
+		of   []mutant
+		args []string
+	}
+	groups := []group{{at: filepath.Join("examples", "production"), of: byPolicy}}
+	for module, of := range alone {
+		groups = append(groups, group{module, of, inputs(t, module)})
+	}
 	if parts.Exhaustive() {
-		groups = nil
-		for _, m := range byPolicy {
-			groups = append(groups, []mutant{m})
+		var each []group
+		for _, g := range groups {
+			for _, m := range g.of {
+				each = append(each, group{g.at, []mutant{m}, g.args})
+			}
 		}
+		groups = each
 	}
 	for _, group := range groups {
-		t.Run(group[0].name, func(t *testing.T) {
+		t.Run(group.of[0].name, func(t *testing.T) {
 			t.Parallel()
 			dir := Copy(t)
-			for _, m := range group {
+			for _, m := range group.of {
 				m.apply(t, dir)
 			}
-			at := filepath.Join(dir, "examples", "production")
+			at := filepath.Join(dir, group.at)
 			Init(t, at)
-			plan, err := Plan(t, at)
+			plan, err := Plan(t, at, group.args...)
 			if err != nil {
 				t.Fatal(err)
 			}
 			denied := strings.Join(Conftest(t, filepath.Join(dir, "policy"), plan), "\n")
-			for _, m := range group {
+			for _, m := range group.of {
 				if !strings.Contains(denied, m.caught) {
 					t.Errorf("%s is not caught: nothing says %q in\n%s", m.name, m.caught, denied)
 				}

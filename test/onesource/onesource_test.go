@@ -2,6 +2,7 @@ package onesource
 
 import (
 	"encoding/json"
+	"flag"
 	"os"
 	"path/filepath"
 	"slices"
@@ -29,20 +30,47 @@ type seen struct {
 	Port    int
 }
 
-// TestExported: the variables of the examples are those of their configs.
+var update = flag.Bool("update", false, "write the files that are made from the configs of the examples")
+
+// TestExported: the variables and the edge rules of the examples are those of their configs, and the function of the module
+// cdn-cloudfront is the one of this version. With -update they are written.
 func TestExported(t *testing.T) {
 	for _, name := range []string{"production", "sandbox"} {
 		dir := filepath.Join(infra.Dir(), "examples", name)
+		if *update {
+			export(t, dir)
+		}
 		ran := ctl.Run(t, ctl.Limit, nil, "infra", "export", "--config", filepath.Join(dir, "config.yaml"), "--out", filepath.Join(dir, "stores.auto.tfvars.json"), "--check")
 		if ran.Code != 0 {
 			t.Errorf("write it again with oci-proxyctl infra export: %v", ran)
 		}
+		routes(t, filepath.Join(dir, "edge_rules.json"), "--config", filepath.Join(dir, "config.yaml"), "--format", "cloud-armor")
 	}
+	routes(t, filepath.Join(infra.Dir(), "cdn-cloudfront", "allow.js"), "--config", "", "--for", "store", "--format", "cloudfront")
 }
 
-// TestSlowOneSource: the servers, the chart and the modules agree about the example's config, and about what is left of it
+// routes requires that a file has what oci-proxy routes prints, within the limits of the front.
+func routes(t *testing.T, file string, args ...string) {
+	t.Helper()
+	want := parts.Run(t, ctl.Limit, proxy.Binary(t), append([]string{"routes"}, args...)...)
+	if *update {
+		if err := os.WriteFile(file, []byte(want), 0o644); err != nil { //nolint:gosec // it is part of the repository
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, string(got)); diff != "" {
+		t.Errorf("%s: write it again with `go test ./onesource -run TestExported -update` (-routes +file)\n%s", file, diff)
+	}
+	parts.Run(t, ctl.Limit, proxy.Binary(t), "routes", "--config", "", "--format", args[len(args)-1], "--check", file)
+}
+
+// TestInfraOneSource: the servers, the chart and the modules agree about the example's config, and about what is left of it
 // after a change.
-func TestSlowOneSource(t *testing.T) {
+func TestInfraOneSource(t *testing.T) {
 	parts.Slow(t)
 	dir := filepath.Join(infra.Copy(t), "examples", "production")
 	file := filepath.Join(dir, "config.yaml")

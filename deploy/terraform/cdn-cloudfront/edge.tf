@@ -1,3 +1,4 @@
+# The function is what `oci-proxy routes --for store --format cloudfront` prints.
 locals {
   function = file("${path.module}/allow.js")
 }

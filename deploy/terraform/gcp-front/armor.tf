@@ -1,5 +1,6 @@
-# The first rule that matches decides. What may pass is counted for each address while it passes; everything that no rule
-# names is refused.
+# The first rule that matches decides, and a rule with the action throttle lets through what stays below the limit. So the
+# limit is on the rules that allow paths: a throttle rule of its own before them would open all paths. Everything that no
+# rule names is refused.
 resource "google_compute_security_policy" "edge" {
   project     = var.project
   name        = var.name

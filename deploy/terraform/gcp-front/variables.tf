@@ -235,8 +235,12 @@ variable "edge_rules" {
     error_message = "The action of an edge rule is allow, deny(403), deny(404) or deny(502)."
   }
   validation {
-    condition     = alltrue([for r in var.edge_rules.rules : length(r.expression) > 0 && length(r.expression) <= 2048 && trimspace(r.expression) != "true"])
-    error_message = "An expression has 1 to 2048 characters, and must not be \"true\"."
+    condition     = alltrue([for r in var.edge_rules.rules : length(r.expression) > 0 && length(r.expression) <= 2048])
+    error_message = "An expression has 1 to 2048 characters."
+  }
+  validation {
+    condition     = alltrue([for r in var.edge_rules.rules : r.action != "allow" || strcontains(r.expression, "request.path.")])
+    error_message = "A rule that allows must look at request.path. Otherwise it opens every path, and the rules after it do not count."
   }
 }
 

@@ -55,6 +55,29 @@ deny contains sprintf("%s: the last rule must deny", [p.address]) if {
 	count({1 | some r in p.values.rule; r.priority == 2147483647; startswith(r.action, "deny")}) == 0
 }
 
+# A rule with the action throttle or rate_based_ban lets through what stays below its limit, so it opens what it matches.
+opens := {"allow", "throttle", "rate_based_ban", "redirect"}
+
+deny contains sprintf("%s: the rule %v lets all paths through: its action is %s and its expression does not look at request.path alone", [p.address, r.priority, r.action]) if {
+	some p in of("google_compute_security_policy")
+	some r in p.values.rule
+	r.action in opens
+	not by_path(r)
+}
+
+by_path(r) if {
+	some m in r.match
+	some e in m.expr
+	contains(e.expression, "request.path.")
+	not contains(e.expression, "||") # the other side could be anything
+}
+
+deny contains sprintf("%s: the rule %v has no rate limit: give it the action throttle in place of allow", [p.address, r.priority]) if {
+	some p in of("google_compute_security_policy")
+	some r in p.values.rule
+	r.action == "allow"
+}
+
 deny contains sprintf("%s: min_tls_version must be TLS_1_2 or later", [p.address]) if {
 	some p in of("google_compute_ssl_policy")
 	not object.get(p.values, "min_tls_version", "") in {"TLS_1_2", "TLS_1_3"}

@@ -180,6 +180,21 @@ test_fronts_at_google if {
 	denied([resource("google_compute_ssl_policy", {"min_tls_version": "TLS_1_0"})], "TLS_1_2")
 }
 
+armor(action, match) := [resource("google_compute_security_policy", {"rule": [
+	{"priority": 1, "action": action, "match": [match]},
+	{"priority": 2147483647, "action": "deny(404)"},
+]})]
+
+test_edge_rules if {
+	blobs := {"expr": [{"expression": "request.method.matches('^GET$') && request.path.matches('^/v2/')"}]}
+	not denied(armor("throttle", blobs), "google_compute_security_policy")
+	not denied(armor("deny(403)", {"expr": [{"expression": "true"}]}), "google_compute_security_policy")
+	denied(armor("allow", blobs), "the rule 1 has no rate limit")
+	denied(armor("throttle", {"versioned_expr": "SRC_IPS_V1", "config": [{"src_ip_ranges": ["*"]}]}), "the rule 1 lets all paths through")
+	denied(armor("rate_based_ban", {"expr": [{"expression": "true"}]}), "the rule 1 lets all paths through")
+	denied(armor("throttle", {"expr": [{"expression": "request.path.matches('^/v2/') || true"}]}), "the rule 1 lets all paths through")
+}
+
 test_fronts_at_aws if {
 	denied([resource("aws_ecs_task_definition", {"container_definitions": `[{"image": "x:1"}]`})], "has no digest")
 	denied([resource("aws_ecs_service", {"desired_count": 0})], "desired_count")

@@ -29,9 +29,9 @@ const (
 	bucket    = "blobs" // of all stores, and the container
 )
 
-// TestSlowExchange: the mirror writes with a token that the modules trust, to real stores. With every other token the clouds
+// TestInfraExchange: the mirror writes with a token that the modules trust, to real stores. With every other token the clouds
 // refuse it, and the error says which store, and what the cloud says is wrong.
-func TestSlowExchange(t *testing.T) {
+func TestInfraExchange(t *testing.T) {
 	parts.Slow(t)
 	good, other := newIssuer(t, issuerURL), newIssuer(t, "https://oidc.eks.us-east-1.amazonaws.com/id/OTHER")
 	writer := func(audiences ...string) map[string]any {

@@ -48,7 +48,7 @@ run "another_bad_value" {
     front      = { names = [{ host = "registry.example.org" }], behind = "google-lb", admin_port = 0 }
     regions    = { us-central1 = { traffic = [{ percent = 60 }] }, europe-west1 = {} }
     config     = { publication = { url = "http://storage.example.org/config/", deployment = "x", keys = ["AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="] } }
-    edge_rules = { rules = [{ priority = 1, action = "allow", expression = "request.path == '/v2/'" }], default_action = "allow" }
+    edge_rules = { rules = [{ priority = 1, action = "allow", expression = "request.path.startsWith('/v2/')" }], default_action = "allow" }
     rate_limit = { requests = 2000000 }
   }
   expect_failures = [var.front, var.regions, var.config, var.edge_rules, var.rate_limit]
@@ -70,4 +70,12 @@ run "a_single_region_and_an_alert_that_tells_nobody" {
     uptime  = {}
   }
   expect_failures = [check.a_second_region, check.somebody_is_told]
+}
+
+run "a_rule_that_allows_every_path" {
+  command = plan
+  variables {
+    edge_rules = { rules = [{ priority = 1, action = "allow", expression = "request.method == 'GET'" }], default_action = "deny(404)" }
+  }
+  expect_failures = [var.edge_rules]
 }
