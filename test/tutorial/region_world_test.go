@@ -43,7 +43,7 @@ type deployment struct {
 const own = `version: 1
 every: 1s
 window: 4s
-soak: 3s
+soak: 4s
 limit: 90s
 good: 2
 bad: 3
