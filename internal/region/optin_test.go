@@ -9,8 +9,8 @@ import (
 	"ociproxy/internal/place"
 )
 
-// TestOptIn: the module of OpenTofu has the same list of regions as this package, and the places of the map are judged by it.
-func TestOptIn(t *testing.T) {
+// TestOptInRegions: the module of OpenTofu has the same list of regions as this package, and the places of the map are judged by it.
+func TestOptInRegions(t *testing.T) {
 	text, err := os.ReadFile("../../deploy/terraform/aws-stores/regions.tf")
 	if err != nil {
 		t.Fatal(err)

@@ -49,6 +49,7 @@ stores:
 	want := []string{
 		"metal/north 100% south → north, 19.4 → 1.0 ms, 3 → 0 cents",   // 12 + 5 × 1.479; saves most
 		"metal/top 100% south → north, 20.9 → 13.5 ms, 3 → 1 cents",    // 6 degrees, then 1
+		"metal 100% south → north, 150.0 → 150.0 ms, 3 → 1 cents",      // in no region that the map knows
 		"metal/middle 100% south → north, 15.0 → 16.4 ms, 3 → 1 cents", // cheaper, although it is farther: 2 degrees, then 3
 	}
 	if !slices.Equal(got, want) {
