@@ -244,13 +244,26 @@ func (a *app) quiet(ctx context.Context, r *regional, name string, since time.Du
 	}
 	ctx, cancel := context.WithTimeout(ctx, regionSees)
 	defer cancel()
-	samples, err := client.Query(ctx, fmt.Sprintf("sum(increase(ociproxy_redirects_total{candidate=%q}[%s]))", name, seconds(since)), time.Time{})
-	if err != nil {
-		return region.Fact{}, false, cli.Fail("leave out --prometheus to see the rest", "%w", err)
+	sum := func(query string) (n float64, err error) {
+		samples, err := client.Query(ctx, query, time.Time{})
+		if err != nil {
+			return 0, cli.Fail("leave out --prometheus to see the rest", "%w", err)
+		}
+		for _, s := range samples {
+			n += s.Value
+		}
+		return n, nil
 	}
-	n := 0.0
-	for _, s := range samples {
-		n += s.Value
+	seen, err := sum(fmt.Sprintf("sum(count_over_time(ociproxy_config_info[%s]))", seconds(since)))
+	if err != nil {
+		return region.Fact{}, false, err
+	}
+	if seen == 0 { // the store would look quiet, because nothing has redirects
+		return region.Fact{Detail: fmt.Sprintf("Prometheus has no metrics of the servers in the last %s: does it scrape them?", since)}, true, nil
+	}
+	n, err := sum(fmt.Sprintf("sum(increase(ociproxy_redirects_total{candidate=%q}[%s]))", name, seconds(since)))
+	if err != nil {
+		return region.Fact{}, false, err
 	}
 	fact := region.Fact{OK: n == 0, Detail: fmt.Sprintf("%.0f redirects in the last %s", n, since)}
 	return fact, true, nil

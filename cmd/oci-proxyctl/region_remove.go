@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/rogpeppe/go-internal/diff"
@@ -14,6 +15,9 @@ import (
 	"ociproxy/internal/region"
 	"ociproxy/internal/store/address"
 )
+
+// quietFor is the default of --quiet-for.
+const quietFor = 5 * time.Minute
 
 func (a *app) regionRemove() *cobra.Command {
 	var f regional
@@ -38,7 +42,7 @@ off.`,
 		},
 	}
 	f.flags(a, cmd)
-	cmd.Flags().DurationVar(&quiet, "quiet-for", 5*time.Minute, "`time` for which Prometheus must have seen no client that was sent to the store")
+	cmd.Flags().DurationVar(&quiet, "quiet-for", quietFor, "`time` for which Prometheus must have seen no client that was sent to the store")
 	notNegative(cmd, "quiet-for")
 	return cmd
 }
@@ -92,7 +96,12 @@ func (a *app) removeSteps(ctx context.Context, f *regional, name string, since t
 		return err
 	}
 	facts := &region.Facts{File: f.file, Name: name, Store: namedStore(cfg, name), Now: time.Now()}
-	facts.How = f.how([]string{"region", "remove", name}, "store "+name+" goes")
+	write := []string{"region", "remove", name}
+	if since != quietFor {
+		write = append(write, "--quiet-for", since.String())
+	}
+	facts.How = f.how(write, "store "+name+" goes")
+	facts.How.Write = slices.Concat(facts.How.Write, facts.How.Rollout) // it looks at the rings and at Prometheus, too
 	if err := a.gatherRings(ctx, f, facts); err != nil {
 		return err
 	}

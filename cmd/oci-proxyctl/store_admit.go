@@ -153,7 +153,11 @@ func (a *app) runAdmit(ctx context.Context, name string, f admitting) error {
 	if err != nil {
 		return err
 	}
-	return a.tellAdmission(record, file, f.record, private)
+	err = a.tellAdmission(record, file, f.record, private)
+	if s := namedStore(cfg, name); s != nil && record.Verdict == admission.Pass {
+		a.tellCachedErrors(s)
+	}
+	return err
 }
 
 // beginRecord begins the file of --record.

@@ -89,7 +89,9 @@ var varying = []struct {
 	{regexp.MustCompile(`\b\d\d:\d\d:\d\d\b`), "CLOCK"},
 	{regexp.MustCompile(`\brollout [a-z0-9]{8},`), "rollout ID,"},
 	{regexp.MustCompile(`\(request [0-9A-Z]+\)`), "(request ID)"},
-	{regexp.MustCompile(`\b\d+ MiB/s`), "SPEED"},
+	{regexp.MustCompile(`\b\d+(\.\d+)? [KMG]?i?B/s`), "SPEED"},
+	{regexp.MustCompile(`(?m)^(hint: )?speed.*\n?`), ""}, // of store admit: a busy machine is slow
+	{regexp.MustCompile(`\bwith \d+ warnings?`), "with WARNINGS"},
 	{regexp.MustCompile(`\b\d+ redirects\b`), "REDIRECTS"},
 	{regexp.MustCompile(`(?m)^cost: \d+ requests, .*$`), "cost: COST"}, // of store admit
 	{regexp.MustCompile(`sent them .* less\.`), "sent them BYTES"},

@@ -78,7 +78,7 @@ func (d *deployment) follow(t *testing.T, s *shell, name string, p *pulls, host 
 			p.must(t, host)
 		}
 	}
-	if !pulled || len(all) < 8 {
+	if !pulled || len(all) < 6 {
 		t.Errorf("%s: %d commands, pulled: %v: is the pattern still right?", name, len(all), pulled)
 	}
 	if *update {
@@ -176,16 +176,16 @@ func (p *pulls) note(host string, err error) {
 	p.recent = append(p.recent, host)
 }
 
-// must waits until 50 pulls in a row came from a host.
+// must waits until 25 pulls in a row came from a host.
 func (p *pulls) must(t *testing.T, host string) {
 	t.Helper()
 	parts.Poll(t, time.Minute, "pulls from "+host, func() error {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		if len(p.recent) < 50 {
+		if len(p.recent) < 25 {
 			return fmt.Errorf("%d pulls", len(p.recent))
 		}
-		for _, h := range p.recent[len(p.recent)-50:] {
+		for _, h := range p.recent[len(p.recent)-25:] {
 			if h != host {
 				return fmt.Errorf("one came from %q", h)
 			}
