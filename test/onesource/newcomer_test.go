@@ -8,24 +8,9 @@ import (
 	"strings"
 	"testing"
 
-	"ociproxy/test/ctl"
 	"ociproxy/test/infra"
 	"ociproxy/test/parts"
-	"ociproxy/test/proxy"
 )
-
-// TestEdgeRulesOfExamples guards that the examples had the rules of a server without a config: they let pages through that
-// theirs does not open. The command of the examples' README writes what is there.
-func TestEdgeRulesOfExamples(t *testing.T) {
-	for _, name := range []string{"production", "sandbox"} {
-		dir := filepath.Join(infra.Dir(), "examples", name)
-		want := parts.Run(t, ctl.Limit, proxy.Binary(t), "routes", "--config", filepath.Join(dir, "config.yaml"), "--format", "cloud-armor")
-		got, err := os.ReadFile(filepath.Join(dir, "edge_rules.json"))
-		if err != nil || string(got) != want {
-			t.Errorf("%s: write edge_rules.json again with oci-proxy routes (%v)", name, err)
-		}
-	}
-}
 
 // TestSlowNewcomer: what the pages say to a person who begins is what the examples have.
 func TestSlowNewcomer(t *testing.T) {
