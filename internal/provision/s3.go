@@ -160,7 +160,8 @@ func (s *s3Service) absent(err error) bool {
 func (s *s3Service) lookBucket(ctx context.Context) (Finding, error) {
 	_, err := s.Client.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &s.Name, ExpectedBucketOwner: s.Owner})
 	if _, why := s.Failure(err); errors.Is(why, store.ErrNotFound) {
-		return Finding{State: Missing, Have: "does not exist"}, nil
+		// Credentials of another account would make it in the wrong place. --dry-run says so, too.
+		return Finding{State: Missing, Have: "does not exist"}, s.checkAccount(ctx)
 	}
 	if err := s.opened.Check(ctx, ""); err != nil {
 		return Finding{}, foreign(err)
@@ -176,12 +177,8 @@ func foreign(err error) error {
 	return err
 }
 
-// makeBucket makes the bucket. Before that it makes sure that the credentials are those of the owner that the config
-// names.
+// makeBucket makes the bucket. lookBucket has made sure whose credentials these are.
 func (s *s3Service) makeBucket(ctx context.Context) error {
-	if err := s.checkAccount(ctx); err != nil {
-		return err
-	}
 	in := &s3.CreateBucketInput{Bucket: &s.Name}
 	if s.Amazon {
 		in.ObjectOwnership = types.ObjectOwnershipBucketOwnerEnforced
@@ -205,6 +202,7 @@ func (s *s3Service) makeBucket(ctx context.Context) error {
 	return fmt.Errorf("make %s: %w", s.opened, why)
 }
 
+// checkAccount makes sure that the credentials are those of the owner that the config names.
 func (s *s3Service) checkAccount(ctx context.Context) error {
 	if s.Owner == nil {
 		return nil

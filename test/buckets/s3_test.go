@@ -132,9 +132,11 @@ func (v *versity) foreign(t *testing.T) {
 		store := v.store(bucket, "http://"+v.plain)
 		store["owner"] = "999999999999"
 		file := config(t, store)
-		ran := ctl.Run(t, ctl.Limit, v.env(), "store", "create", "s3-use1", "--config", file, "--confirm")
-		if ran.Code != 1 || !strings.Contains(ran.Stderr, "not ours") || !strings.Contains(ran.Stderr, "999999999999") {
-			t.Errorf("%s: %v", bucket, ran)
+		for _, how := range []string{"--dry-run", "--confirm"} { // the dry run once promised what --confirm then refused
+			ran := ctl.Run(t, ctl.Limit, v.env(), "store", "create", "s3-use1", "--config", file, how)
+			if ran.Code != 1 || !strings.Contains(ran.Stderr, "not ours") || !strings.Contains(ran.Stderr, "999999999999") {
+				t.Errorf("%s %s: %v", bucket, how, ran)
+			}
 		}
 		_, err := v.client.GetBucketPolicy(t.Context(), &awss3.GetBucketPolicyInput{Bucket: &bucket})
 		if err == nil {

@@ -206,7 +206,7 @@ variable "memory_mib" {
 variable "edge_rules" {
   description = <<-EOT
     The paths that the server answers, as `oci-proxy routes --format cloud-armor` prints them. Cloud Armor refuses all
-    others before they cost anything. Do not write them by hand: jsondecode(file("edge.json")).
+    others before they cost anything. Do not write them by hand: jsondecode(file("edge_rules.json")).
   EOT
   type = object({
     rules = list(object({

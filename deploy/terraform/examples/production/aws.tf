@@ -4,18 +4,24 @@ variable "aws_accounts" {
     there, and the inputs of the module aws-stores.
   EOT
   type = map(object({
-    region        = string
-    role_arn      = optional(string)
-    public        = optional(string, "bucket")
-    log_days      = optional(number, 90)
-    writer        = optional(object({ issuer = string, subjects = list(string), audiences = list(string), authorized_parties = optional(list(string)) }))
-    repair        = optional(object({ issuer = string, subjects = list(string), audiences = list(string), authorized_parties = optional(list(string)) }))
-    purge         = optional(object({ issuer = string, subjects = list(string), audiences = list(string), authorized_parties = optional(list(string)) }))
-    replication   = optional(object({ from = string, to = list(string) }))
-    budget        = optional(object({ usd_per_month = number, emails = optional(list(string), []) }))
-    distributions = optional(map(string), {})
+    region                  = string
+    role_arn                = optional(string)
+    public                  = optional(string, "bucket")
+    log_days                = optional(number, 90)
+    writer                  = optional(object({ issuer = string, subjects = list(string), audiences = list(string), authorized_parties = optional(list(string)) }))
+    repair                  = optional(object({ issuer = string, subjects = list(string), audiences = list(string), authorized_parties = optional(list(string)) }))
+    purge                   = optional(object({ issuer = string, subjects = list(string), audiences = list(string), authorized_parties = optional(list(string)) }))
+    replication             = optional(object({ from = string, to = list(string) }))
+    budget                  = optional(object({ usd_per_month = number, emails = optional(list(string), []) }))
+    distributions           = optional(map(string), {})
+    existing_oidc_providers = optional(list(string), [])
   }))
   default = {}
+
+  validation {
+    condition     = length(setsubtract(keys(var.aws_stores), keys(var.aws_accounts))) == 0
+    error_message = "The config has stores in these AWS accounts, and aws_accounts in terraform.tfvars does not: ${join(", ", setsubtract(keys(var.aws_stores), keys(var.aws_accounts)))}. Add what only you know about each."
+  }
 }
 
 provider "aws" {
@@ -39,15 +45,16 @@ module "aws_stores" {
 
   providers = { aws = aws.account[each.key] }
 
-  stores        = each.value
-  account       = try(split("/", each.key)[1], "")
-  name          = var.name
-  public        = var.aws_accounts[each.key].public
-  log_days      = var.aws_accounts[each.key].log_days
-  writer        = var.aws_accounts[each.key].writer
-  repair        = var.aws_accounts[each.key].repair
-  purge         = var.aws_accounts[each.key].purge
-  replication   = var.aws_accounts[each.key].replication
-  budget        = var.aws_accounts[each.key].budget
-  distributions = var.aws_accounts[each.key].distributions
+  stores                  = each.value
+  account                 = try(split("/", each.key)[1], "")
+  name                    = var.name
+  public                  = var.aws_accounts[each.key].public
+  log_days                = var.aws_accounts[each.key].log_days
+  writer                  = var.aws_accounts[each.key].writer
+  repair                  = var.aws_accounts[each.key].repair
+  purge                   = var.aws_accounts[each.key].purge
+  replication             = var.aws_accounts[each.key].replication
+  budget                  = var.aws_accounts[each.key].budget
+  distributions           = var.aws_accounts[each.key].distributions
+  existing_oidc_providers = var.aws_accounts[each.key].existing_oidc_providers
 }

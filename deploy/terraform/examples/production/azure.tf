@@ -9,6 +9,11 @@ variable "azure" {
     log_days          = optional(number, 30)
   })
   default = null
+
+  validation {
+    condition     = var.azure != null || length(var.azure_stores) == 0
+    error_message = "The config has stores on Azure, and terraform.tfvars has no azure. Add the subscription, the resource group and the writer."
+  }
 }
 
 provider "azurerm" {

@@ -10,6 +10,11 @@ variable "gcp_front" {
     mirror          = optional(bool, false)
   })
   default = null
+
+  validation {
+    condition     = var.gcp_front == null || contains(keys(var.gcp_projects), try(var.gcp_front.project, ""))
+    error_message = "gcp_front.project must be a key of gcp_projects in terraform.tfvars, and not the id of the project: ${join(", ", keys(var.gcp_projects))}."
+  }
 }
 
 module "gcp_front" {

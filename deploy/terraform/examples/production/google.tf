@@ -6,8 +6,15 @@ variable "gcp_projects" {
     writer_members = optional(list(string), [])
     purge_members  = optional(list(string), [])
     log_days       = optional(number, 90)
+    https_only     = optional(bool, true)
+    role_prefix    = optional(string, "ociProxy")
   }))
   default = {}
+
+  validation {
+    condition     = length(setsubtract(keys(var.gcp_stores), keys(var.gcp_projects))) == 0
+    error_message = "The config has stores in these Google projects, and gcp_projects in terraform.tfvars does not: ${join(", ", setsubtract(keys(var.gcp_stores), keys(var.gcp_projects)))}. Add what only you know about each."
+  }
 }
 
 provider "google" {
@@ -29,4 +36,6 @@ module "gcp_stores" {
   writer_members = var.gcp_projects[each.key].writer_members
   purge_members  = var.gcp_projects[each.key].purge_members
   log_days       = var.gcp_projects[each.key].log_days
+  https_only     = var.gcp_projects[each.key].https_only
+  role_prefix    = var.gcp_projects[each.key].role_prefix
 }

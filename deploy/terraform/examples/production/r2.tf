@@ -8,6 +8,11 @@ variable "r2_accounts" {
     lock_blobs   = optional(bool, true)
   }))
   default = {}
+
+  validation {
+    condition     = length(setsubtract(keys(var.r2_stores), keys(var.r2_accounts))) == 0
+    error_message = "The config has stores in these R2 accounts, and r2_accounts in terraform.tfvars does not: ${join(", ", setsubtract(keys(var.r2_stores), keys(var.r2_accounts)))}. Add what only you know about each."
+  }
 }
 
 # It reads the token from CLOUDFLARE_API_TOKEN.
