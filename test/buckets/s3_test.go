@@ -46,6 +46,7 @@ lifecycle/unfinishedUploads unsupported
 policy/AnybodyReadsBlobsAndInventory changed
 policy/OnlyOverTLS changed
 policy/BlobsAreNeverReplaced unsupported
+policy/strangers good
 tag changed`
 
 // A bucket is made over TLS with the policy enforced. A second run finds nothing to do. What an operator adds stays.
@@ -174,6 +175,7 @@ const onPlain = `bucket changed
 ownership changed
 versioning changed
 policy/AnybodyReadsBlobsAndInventory changed
+policy/strangers changed
 tag changed`
 
 // The mirror fills a bucket that store create has made, and crane pulls from there.
@@ -231,6 +233,7 @@ lifecycle/unfinishedUploads changed
 policy/AnybodyReadsBlobsAndInventory changed
 policy/OnlyOverTLS changed
 policy/BlobsAreNeverReplaced changed
+policy/strangers good
 tag changed`
 
 func createOnSeaweedFS(t *testing.T, s *seaweedfs.Store, root *authority.Authority) {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"ociproxy/internal/edge"
 	"ociproxy/test/parts"
 )
 
@@ -47,12 +48,24 @@ func TestAllow(t *testing.T) {
 	if len(code) > 10<<10 {
 		t.Errorf("%d bytes, want at most 10 kB", len(code))
 	}
-	digest := "/containers/images/sha256:" + strings.Repeat("0a", 32)
+	hex := strings.Repeat("0a", 32)
+	digest := "/containers/images/sha256:" + hex
 	cases := []struct{ method, uri, want string }{
 		{"GET", digest, digest},
 		{"HEAD", strings.Replace(digest, ":", "%3A", 1), digest},
 		{"GET", "/inventory/head.json", "/inventory/head.json"},
-		{"GET", "/inventory/seg/00.seg", "/inventory/seg/00.seg"},
+		{"GET", "/inventory/seg/" + hex, "/inventory/seg/" + hex},
+		{"GET", "/containers/images/sha512:" + hex + hex, "/containers/images/sha512:" + hex + hex},
+		{"GET", "/containers/images/sha512%3a" + hex + hex, "/containers/images/sha512:" + hex + hex},
+		{"GET", "/containers/images/sha512:" + hex, "403"},
+		{"GET", "/inventory/seg/00.seg", "403"},
+		{"GET", "/inventory/other", "403"},
+		{"POST", digest, "405"},
+		{"GET", "//containers/images/sha256:" + hex, "403"},
+		{"GET", digest + "/", "403"},
+		{"GET", strings.ToUpper(digest), "403"},
+		{"GET", "/containers/./images/sha256:" + hex, "403"},
+		{"GET", "/%63ontainers/images/sha256:" + hex, "403"},
 		{"PUT", digest, "405"},
 		{"DELETE", digest, "405"},
 		{"GET", "/", "403"},
@@ -60,6 +73,16 @@ func TestAllow(t *testing.T) {
 		{"GET", "/inventory/", "403"},
 		{"GET", "/inventory/../config/x", "403"},
 		{"GET", "/config/rings/a.json", "403"},
+	}
+	// What is let through and what is not is the table of oci-proxy routes --for store.
+	routes, err := edge.Store("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range cases {
+		if passes, err := edge.Match(routes, c.uri); err != nil || c.want != "405" && passes != (c.want != "403") {
+			t.Errorf("%s: the routes of a store let it through: %v, %v", c.uri, passes, err)
+		}
 	}
 	script := string(code)
 	for _, c := range cases {

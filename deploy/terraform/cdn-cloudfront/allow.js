@@ -1,6 +1,7 @@
 // Lets only GET and HEAD of blobs and of the inventory through to the bucket.
-var blob = /^\/containers\/images\/sha256:[0-9a-f]{64}$/;
-var inventory = /^\/inventory\/[A-Za-z0-9._:-]+(\/[A-Za-z0-9._:-]+)*$/;
+// These are the paths of oci-proxy routes --for store.
+var blob = /^\/containers\/images\/(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$/;
+var inventory = /^\/inventory\/(head[.]json|seg\/[0-9a-f]{64})$/;
 
 function refuse(code, text) {
   return {
@@ -17,7 +18,7 @@ function handler(event) {
   }
   // Some clients escape the colon of a digest. Both spellings must share one copy in the cache.
   var uri = request.uri.replace(/%3a/gi, ':');
-  if (uri.indexOf('..') >= 0 || !(blob.test(uri) || inventory.test(uri))) {
+  if (!(blob.test(uri) || inventory.test(uri))) {
     return refuse(403, 'Forbidden');
   }
   request.uri = uri;
