@@ -34,7 +34,7 @@ func (a *app) infraCheck() *cobra.Command {
   bucket     the settings of each bucket, with the credentials of the environment
   clients    what clients without credentials get, as oci-proxy check --live asks; and no list
   writer     whether the mirror can write, with --try-writing
-  front      whether a front says that it is ready, with --front
+  front      whether a front answers /v2/, with --front
 
 It writes nothing. With --try-writing it writes a small object into each store, as the mirror does
 before its first blob. Of a store that is off, check compares the bucket and asks nothing as a
@@ -49,8 +49,8 @@ has found so far.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			for _, front := range how.fronts {
-				if u, err := url.Parse(front); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-					return cli.Usage("for example --front https://registry.example.org", "--front %q is no URL", front)
+				if !isFront(front) {
+					return cli.Usage("for example --front https://registry.example.org", "--front is not the URL of a host, without login, path and query")
 				}
 			}
 			for _, image := range how.image {
@@ -64,7 +64,7 @@ has found so far.`,
 	cli.ConfigFlag(cmd, &how.file, a.env)
 	f := cmd.Flags()
 	f.StringVar(&how.tfvars, "tfvars", "", "`file` that infra export has written, to compare it, too")
-	f.StringArrayVar(&how.fronts, "front", nil, "`URL` of a front that must say that it is ready; may be repeated")
+	f.StringArrayVar(&how.fronts, "front", nil, "`URL` of a front that must answer /v2/, such as https://registry.example.org; may be repeated")
 	f.BoolVar(&how.write, "try-writing", false, "also write a small object into each store that gets blobs, as the mirror does")
 	storeFlag(cmd, &how.stores)
 	imageFlag(cmd, &how.image)
@@ -73,6 +73,13 @@ has found so far.`,
 		cli.Invalid, cli.ExitCode{Code: cli.CodeDifferent, Means: "something drifted"},
 		cli.ExitCode{Code: cli.CodePartial, Means: "nothing drifted, and something could not be looked at"})
 	return cmd
+}
+
+// isFront reports whether text is the URL of a host. It is shown in results, so it must not have a login.
+func isFront(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && u.Host != "" && (u.Scheme == "https" || u.Scheme == "http") && u.User == nil &&
+		strings.Trim(u.Path, "/") == "" && u.RawQuery == "" && u.Fragment == ""
 }
 
 // drifted is the JSON document of infra check. Only add fields; never remove one.

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -97,6 +98,9 @@ func (a *app) runInfraExport(ctx context.Context, how exporting) error {
 	was, mode, err := readVariables(how.out)
 	if err != nil {
 		return cli.Fail("name a file of variables, or one that does not exist yet", "--out: %w", err)
+	}
+	if len(was) > 0 && !json.Valid(was) { // perhaps the config itself, or a file of variables that a person wrote
+		return cli.Fail("name another file, or remove this one first", "--out: %s is not JSON, so infra export did not write it", how.out)
 	}
 	doc := exportedInfra{File: how.out, LeftOut: left, Lost: a.lost(vars, was), DryRun: how.dry || how.check}
 	if left == nil {

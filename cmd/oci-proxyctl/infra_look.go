@@ -70,19 +70,22 @@ func (a *app) lookAround(ctx context.Context, cfg *config.Config, how comparing)
 	return out
 }
 
-// lookAtFront asks a front whether it is ready.
+// frontPath is what a front is asked for: what each client asks first. The rules for the edge refuse /-/ready.
+const frontPath = "/v2/"
+
+// lookAtFront asks a front as a client does.
 func lookAtFront(ctx context.Context, ask *judge.Asker, front string) infra.Finding {
-	f := infra.Finding{Target: front, Source: infra.OfFront, What: "ready", Result: infra.OK}
-	got := ask.Ask(ctx, judge.Query{Method: http.MethodGet, URL: strings.TrimSuffix(front, "/") + infra.ReadyPath, Max: 512})
+	f := infra.Finding{Target: front, Source: infra.OfFront, What: "registry", Result: infra.OK}
+	got := ask.Ask(ctx, judge.Query{Method: http.MethodGet, URL: strings.TrimSuffix(front, "/") + frontPath, Max: 512})
 	switch {
 	case got.Err != nil:
 		f.Result, f.Detail = infra.Unknown, "no answer: "+got.Err.Error()
 		f.Remedy = "check the name and that this machine may reach it; look at the load balancer's own state"
 	case got.Status != http.StatusOK:
-		f.Result, f.Detail = infra.Drift, fmt.Sprintf("status %d for %s", got.Status, infra.ReadyPath)
-		f.Remedy = "the front must pass " + infra.ReadyPath + " to the servers, and one of them must be ready: docs/monitor.md"
+		f.Result, f.Detail = infra.Drift, fmt.Sprintf("status %d for %s", got.Status, frontPath)
+		f.Remedy = "the front must pass " + frontPath + " to the servers, and one of them must be ready: look at the load balancer's own state, and docs/edge-rules.md"
 	default:
-		f.Detail = "status 200"
+		f.Detail = "status 200 for " + frontPath
 	}
 	return f
 }

@@ -70,7 +70,7 @@ reads it without credentials, and tries to list the bucket without credentials.`
 	cli.Exits(cmd, cli.ExitCode{Code: cli.CodeOK, Means: "the bucket is as it should be"},
 		cli.ExitCode{Code: cli.CodeFailure, Means: "the bucket is refused or cannot be made, or the command was interrupted"}, cli.Invalid,
 		cli.ExitCode{Code: cli.CodeDifferent, Means: "--dry-run: there is something to change; --confirm: something above the bucket forbids a setting"},
-		cli.ExitCode{Code: cli.CodePartial, Means: "a setting could not be changed, or the bucket does not work as a store; the rest is done"})
+		cli.ExitCode{Code: cli.CodePartial, Means: "a setting could not be read or changed, or the bucket does not work as a store; the rest is done"})
 	return cmd
 }
 
@@ -149,14 +149,24 @@ func (a *app) runStoreCreate(ctx context.Context, name string, f creating) error
 	if err := a.writeCreated(&doc); err != nil {
 		return err
 	}
+	return doc.exit()
+}
+
+// exit returns the exit code as an error. 0 is only for a bucket of which everything is known and good.
+func (c *created) exit() error {
 	switch {
-	case !f.dry && (doc.Count(provision.Failed, provision.Missing) > 0 || !doc.Proof.good()):
+	case !c.DryRun && (c.Count(provision.Failed, provision.Missing) > 0 || !c.Proof.good()):
 		return cli.Exit(cli.CodePartial)
-	case len(doc.Drift()) > 0:
+	case c.DryRun && c.Changes > 0, c.Count(provision.Blocked) > 0:
 		return cli.Exit(cli.CodeDifferent)
+	case c.unread() > 0:
+		return cli.Exit(cli.CodePartial)
 	}
 	return nil
 }
+
+// unread returns how many settings could not be read, so that nobody knows whether they are as they should be.
+func (c *created) unread() int { return c.Count(provision.Unknown, provision.Failed) }
 
 // notCreated adds to an error what the person can do.
 func (a *app) notCreated(ctx context.Context, err error) error {
@@ -267,8 +277,14 @@ func (a *app) writeCreated(doc *created) error {
 		fmt.Fprintf(&b, "%s: nothing to do but to try %d again, which this service may not have.\n", doc.Bucket, doc.unsure())
 	case doc.Changes > 0:
 		fmt.Fprintf(&b, "%s: %d changed.\n", doc.Bucket, doc.Changes)
-	default:
+	case doc.unread()+doc.Count(provision.Blocked) == 0:
 		fmt.Fprintf(&b, "%s: nothing to do.\n", doc.Bucket)
+	}
+	if n := doc.Count(provision.Blocked); n > 0 {
+		fmt.Fprintf(&b, "%s: %d FORBIDDEN: see above what to do.\n", doc.Bucket, n)
+	}
+	if n := doc.unread(); n > 0 {
+		fmt.Fprintf(&b, "%s: %d not readable, or FAILED: see above what to do.\n", doc.Bucket, n)
 	}
 	_, err := fmt.Fprint(a.stdout, &b)
 	return err

@@ -5,6 +5,9 @@ sub vcl_recv {
 #FASTLY recv
   # Fastly only
   if (req.method == "FASTLYPURGE") {
+    # Otherwise anybody could purge a URL, and make the bucket send a blob again and again:
+    # https://docs.fastly.com/en/guides/authenticating-api-purge-requests
+    set req.http.Fastly-Purge-Requires-Auth = "1";
     return(lookup);
   }
   # end
@@ -13,11 +16,9 @@ sub vcl_recv {
   }
   # The key of the cache is the path. Some clients escape the colon of a digest.
   set req.url = regsub(req.url, "\?.*$", "");
-  set req.url = regsub(req.url, "^/containers/images/sha256%3[Aa]", "/containers/images/sha256:");
-  if (req.url !~ "^/containers/images/sha256:[0-9a-f]{64}$" && req.url !~ "^/inventory/[A-Za-z0-9._:-]+(/[A-Za-z0-9._:-]+)*$") {
-    error 403 "Forbidden";
-  }
-  if (req.url ~ "\.\.") {
+  set req.url = regsub(req.url, "^/containers/images/sha(256|512)%3[Aa]", "/containers/images/sha\1:");
+  # These are the paths of oci-proxy routes --for store.
+  if (req.url !~ "^/containers/images/(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$" && req.url !~ "^/inventory/(head[.]json|seg/[0-9a-f]{64})$") {
     error 403 "Forbidden";
   }
   # Nothing of a client but the path and the range reaches the bucket.

@@ -104,3 +104,20 @@ func TestTooManyRoutes(t *testing.T) {
 		}
 	}
 }
+
+// TestPurgeNeedsLogin: at Fastly anybody may purge a URL, unless a service demands a token.
+func TestPurgeNeedsLogin(t *testing.T) {
+	for _, store := range []bool{true, false} {
+		routes := edge.Server(nil)
+		if store {
+			var err error
+			if routes, err = edge.Store(""); err != nil {
+				t.Fatal(err)
+			}
+		}
+		text, err := edge.VCL(routes, store)
+		if err != nil || !strings.Contains(text, `if (req.method == "FASTLYPURGE") {`) || !strings.Contains(text, `set req.http.Fastly-Purge-Requires-Auth = "1";`) {
+			t.Errorf("store %v: %v\n%s", store, err, text)
+		}
+	}
+}

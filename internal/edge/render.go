@@ -76,5 +76,8 @@ func VCL(routes []Route, store bool) (string, error) {
 if (req.method !~ "^(GET|HEAD|FASTLYPURGE)$" || req.url.path !~ {"%s"}) {
   error 404;
 }
+if (req.method == "FASTLYPURGE") { # otherwise anybody can purge a URL
+  set req.http.Fastly-Purge-Requires-Auth = "1";
+}
 %s`, made, pattern, query), nil
 }

@@ -94,7 +94,13 @@ func TestLookAtAmazon(t *testing.T) {
 			Blocked, "aws s3api put-bucket-encryption --bucket prod-use1"},
 		"no right to read": {"versioning", map[string]string{"GET versioning": "<Error><Code>AccessDenied</Code><Message>no</Message></Error>"},
 			Unknown, "s3:GetBucketVersioning"},
-		"no policy": {"policy/" + sidTLS, map[string]string{"GET policy": "<Error><Code>NoSuchBucketPolicy</Code></Error>"}, Missing, "none"},
+		"a statement that may be stricter is shown before it is replaced": {"policy/" + sidTLS, map[string]string{"GET policy": `{"Version":"2012-10-17","Statement":[` +
+			`{"Sid":"OnlyOverTLS","Effect":"Deny","Principal":"*","Action":"s3:*","Resource":"*","Condition":{"NumericLessThan":{"s3:TlsVersion":"1.3"}}}]}`}, Missing, "s3:TlsVersion"},
+		"strangers may write": {strangers, map[string]string{"GET policy": `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:PutObject"}]}`},
+			Blocked, "s3:PutObject"},
+		"strangers of a bucket without a policy": {strangers, map[string]string{"GET policy": "<Error><Code>NoSuchBucketPolicy</Code></Error>"}, Good, ""},
+		"strangers of no bucket":                 {strangers, map[string]string{"GET policy": "<Error><Code>NoSuchBucket</Code></Error>"}, Good, ""},
+		"no policy":                              {"policy/" + sidTLS, map[string]string{"GET policy": "<Error><Code>NoSuchBucketPolicy</Code></Error>"}, Missing, "none"},
 		"days of the operator stay": {"lifecycle/noncurrentVersions", map[string]string{"GET lifecycle": `<LifecycleConfiguration><Rule><ID>old-versions</ID><Status>Enabled</Status>` +
 			`<Filter><Prefix></Prefix></Filter><NoncurrentVersionExpiration><NoncurrentDays>90</NoncurrentDays></NoncurrentVersionExpiration>` +
 			`<Expiration><ExpiredObjectDeleteMarker>true</ExpiredObjectDeleteMarker></Expiration></Rule></LifecycleConfiguration>`}, Good, "90 days"},

@@ -67,6 +67,7 @@ func (g *gcsService) items() []item {
 			}),
 			g.update(storage.BucketAttrsToUpdate{PublicAccessPrevention: storage.PublicAccessPreventionInherited})},
 		{Setting{"policy/read", everybody + " has " + reader, "clients pull without credentials; they need no list"}, mayDrop, g.lookReaders, g.setReaders},
+		{Setting{strangers, "nothing but to read objects by their names", "who lists or writes without credentials can read, fill or empty the bucket"}, mayDrop, g.lookStrangers, nil},
 		{Setting{"restore", fmt.Sprintf("soft delete for %d days, or versions", noncurrentDays), "what is overwritten or deleted by mistake can be restored"}, mayDrop,
 			g.attr(func(a *storage.BucketAttrs) Finding {
 				soft := a.SoftDeletePolicy != nil && a.SoftDeletePolicy.RetentionDuration > 0
@@ -225,6 +226,31 @@ func (g *gcsService) lookReaders(ctx context.Context) (Finding, error) {
 		}
 	}
 	return f, nil
+}
+
+// lookStrangers looks for roles that let everybody do more than read. An operator gave them, so they stay.
+func (g *gcsService) lookStrangers(ctx context.Context) (Finding, error) {
+	of, err := g.bucket()
+	if err != nil {
+		return Finding{}, err
+	}
+	policy, err := of.Bucket.IAM().V3().Policy(ctx)
+	if err != nil {
+		var answer *googleapi.Error
+		if errors.Is(err, storage.ErrBucketNotExist) || of.Google && errors.As(err, &answer) && answer.Code == http.StatusNotFound { // it is about to be made
+			return Finding{State: Good}, nil
+		}
+		return Finding{}, err
+	}
+	for _, b := range policy.Bindings {
+		for _, who := range []string{everybody, "allAuthenticatedUsers"} {
+			if b.Role != reader && slices.Contains(b.Members, who) {
+				return Finding{State: Blocked, Have: "more", Detail: who + " has " + b.Role + ", which may let strangers list or write",
+					Remedy: fmt.Sprintf("gcloud storage buckets remove-iam-policy-binding gs://%s --member %s --role %s", g.name, who, b.Role)}, nil
+			}
+		}
+	}
+	return Finding{State: Good}, nil
 }
 
 func (g *gcsService) setReaders(ctx context.Context) error {

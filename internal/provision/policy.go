@@ -107,14 +107,16 @@ func (d *policyDocument) find(sid string) json.RawMessage {
 	return nil
 }
 
-// with returns the policy with our statements of these ids, in our order, and then all that are not ours.
+// with returns the policy with our statements of these ids, in our order, and then all that are not ours. A statement
+// that is as wanted stays as it is, with the principals that it exempts.
 func (d *policyDocument) with(at address.Bucket, ids []string) *policyDocument {
 	out := &policyDocument{ID: d.ID, Version: d.Version}
 	for _, sid := range sids {
-		if slices.Contains(ids, sid) {
-			out.Statement = append(out.Statement, statement(at, sid))
-		} else if there := d.find(sid); there != nil {
+		there := d.find(sid)
+		if there != nil && (!slices.Contains(ids, sid) || asWanted(at, there)) {
 			out.Statement = append(out.Statement, there)
+		} else if slices.Contains(ids, sid) {
+			out.Statement = append(out.Statement, statement(at, sid))
 		}
 	}
 	for _, s := range d.Statement {
@@ -125,26 +127,90 @@ func (d *policyDocument) with(at address.Bucket, ids []string) *policyDocument {
 	return out
 }
 
+// asWanted reports whether a statement of a policy is ours, perhaps with principals that it exempts.
+func asWanted(at address.Bucket, s json.RawMessage) bool {
+	sid := sidOf(s)
+	is, _ := split(s)
+	return slices.Contains(sids, sid) && same(is, statement(at, sid))
+}
+
 // others describes the statements that are not ours.
 func (d *policyDocument) others() (out []string) {
 	for _, s := range d.Statement {
 		if slices.Contains(sids, sidOf(s)) {
 			continue
 		}
-		var is struct {
-			Sid, Effect string
-			Principal   any
-			Action      any
-		}
-		_ = json.Unmarshal(s, &is) // it was parsed with the document
-		who, _ := json.Marshal(is.Principal)
-		text := fmt.Sprintf("%s %s to %s", is.Effect, strings.Join(words(is.Action), " "), who)
-		if is.Sid != "" {
-			text = is.Sid + ": " + text
-		}
-		out = append(out, text)
+		out = append(out, shown(s))
 	}
 	return out
+}
+
+// shown describes a statement.
+func shown(s json.RawMessage) string {
+	var is struct {
+		Sid, Effect             string
+		Principal, NotPrincipal any
+		Action, NotAction       any
+	}
+	_ = json.Unmarshal(s, &is) // it was parsed with the document
+	who, _ := json.Marshal(is.Principal)
+	if is.NotPrincipal != nil {
+		not, _ := json.Marshal(is.NotPrincipal)
+		who = append([]byte("all but "), not...)
+	}
+	what := strings.Join(words(is.Action), " ")
+	if is.NotAction != nil {
+		what = "all but " + strings.Join(words(is.NotAction), " ")
+	}
+	text := fmt.Sprintf("%s %s to %s", is.Effect, what, who)
+	if is.Sid != "" {
+		text = is.Sid + ": " + text
+	}
+	return text
+}
+
+// open describes the statements that let everybody do more than read an object by its key.
+func (d *policyDocument) open() (out []string) {
+	for _, s := range d.Statement {
+		var is map[string]any
+		if json.Unmarshal(s, &is) != nil || is["Effect"] != "Allow" || limited(is["Condition"]) {
+			continue
+		}
+		who := is["Principal"]
+		if byKind := members(who); byKind != nil {
+			who = byKind["AWS"]
+		}
+		reads := is["NotAction"] == nil && !slices.ContainsFunc(words(is["Action"]), func(a string) bool { return !strings.EqualFold(a, "s3:GetObject") })
+		if !reads && (is["NotPrincipal"] != nil || slices.Contains(words(who), "*")) {
+			out = append(out, shown(s))
+		}
+	}
+	return out
+}
+
+// callers are keys of conditions that say who asks, or from where. With fixed values S3 does not take a statement for a
+// public one: https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-control-block-public-access.html
+var callers = []string{
+	"aws:sourceip", "aws:sourcearn", "aws:sourcevpc", "aws:sourcevpce", "aws:sourceowner", "aws:sourceaccount", "aws:userid",
+	"aws:principalarn", "aws:principalaccount", "aws:principalorgid", "aws:principalorgpaths", "s3:dataaccesspointarn", "s3:dataaccesspointaccount",
+}
+
+// limited reports whether a condition limits who is permitted.
+func limited(condition any) bool {
+	for operator, keys := range members(condition) {
+		if strings.Contains(operator, "Not") || strings.HasSuffix(operator, "IfExists") || operator == "Null" {
+			continue
+		}
+		for key, values := range members(keys) {
+			anyValue := slices.ContainsFunc(words(values), func(v string) bool {
+				return strings.Trim(v, "*") == "" || v == "0.0.0.0/0" || v == "::/0"
+			})
+			if slices.Contains(callers, strings.ToLower(key)) && !anyValue {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func sidOf(s json.RawMessage) string {
@@ -154,14 +220,15 @@ func sidOf(s json.RawMessage) string {
 }
 
 // split returns a statement without the exemption of certain principals, and these. The Terraform module exempts the
-// roles that repair and replicate.
+// roles that repair and replicate from [sidWrite]. Nobody is exempt from the others, and a pattern could exempt everybody.
 func split(s json.RawMessage) (json.RawMessage, []string) {
 	var is map[string]any
 	if json.Unmarshal(s, &is) != nil {
 		return s, nil
 	}
 	except := words(members(members(is["Condition"])["ArnNotEquals"])["aws:PrincipalArn"])
-	if except == nil || len(members(members(is["Condition"])["ArnNotEquals"])) > 1 {
+	pattern := func(arn string) bool { return strings.ContainsAny(arn, "*?") }
+	if except == nil || sidOf(s) != sidWrite || slices.ContainsFunc(except, pattern) || len(members(members(is["Condition"])["ArnNotEquals"])) > 1 {
 		return s, nil
 	}
 	delete(members(is["Condition"]), "ArnNotEquals")

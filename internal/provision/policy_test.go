@@ -110,3 +110,79 @@ func TestSplit(t *testing.T) {
 		t.Errorf("%v", except)
 	}
 }
+
+// To put back one statement does not take away what an operator or the Terraform module has exempted in another one.
+func TestWithKeepsExemption(t *testing.T) {
+	at := parsed(t, "s3://b?region=us-east-1")
+	module := strings.Replace(string(statement(at, sidWrite)), `"Condition":{`, `"Condition":{"ArnNotEquals":{"aws:PrincipalArn":["arn:aws:iam::1:role/repair"]},`, 1)
+	doc, err := parsePolicy(`{"Version":"2012-10-17","Statement":[` + module + `]}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := doc.with(at, sids)
+	if len(got.Statement) != 3 || string(got.find(sidWrite)) != module {
+		t.Errorf("%s", got.text())
+	}
+	doc, err = parsePolicy(strings.Replace(doc.text(), `"Deny"`, `"Allow"`, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := doc.with(at, sids); !same(got.find(sidWrite), statement(at, sidWrite)) {
+		t.Errorf("a statement that is not as wanted stays: %s", got.text())
+	}
+}
+
+// An exemption that empties a statement is none.
+func TestExemptionOfAll(t *testing.T) {
+	at := parsed(t, "s3://b?region=us-east-1")
+	for _, c := range []struct {
+		sid, who string
+		want     bool
+	}{
+		{sidWrite, "arn:aws:iam::1:role/repair", true},
+		{sidWrite, "*", false},
+		{sidWrite, "arn:aws:iam::1:role/*", false},
+		{sidWrite, "arn:aws:iam::1:role/repai?", false},
+		{sidTLS, "arn:aws:iam::1:role/repair", false},
+	} {
+		text := strings.Replace(string(statement(at, c.sid)), `"Condition":{`, `"Condition":{"ArnNotEquals":{"aws:PrincipalArn":"`+c.who+`"},`, 1)
+		if got := asWanted(at, json.RawMessage(text)); got != c.want {
+			t.Errorf("%s without %s: as wanted: %v, want %v", c.sid, c.who, got, c.want)
+		}
+	}
+}
+
+// What everybody may do beyond reading is seen, however it is written.
+func TestOpen(t *testing.T) {
+	at := parsed(t, "s3://b?region=us-east-1")
+	for text, want := range map[string]bool{
+		string(statement(at, sidRead)): false,
+		`{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/other/*"}`:                               false,
+		`{"Effect":"Deny","Principal":"*","Action":"s3:*"}`:                                                                            false,
+		`{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::1:root"},"Action":"s3:*"}`:                                                 false,
+		`{"Effect":"Allow","Principal":{"Service":"logging.s3.amazonaws.com"},"Action":"s3:PutObject"}`:                                false,
+		`{"Effect":"Allow","Principal":"*","Action":"s3:PutObject"}`:                                                                   true,
+		`{"Sid":"OnlyOverTLS","Effect":"Allow","Principal":"*","Action":"s3:PutObject"}`:                                               true,
+		`{"Effect":"Allow","Principal":{"AWS":["arn:aws:iam::1:root","*"]},"Action":["s3:GetObject","s3:ListBucket"]}`:                 true,
+		`{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"S3:Put*"}`:                                                                true,
+		`{"Effect":"Allow","Principal":"*","Action":"*"}`:                                                                              true,
+		`{"Effect":"Allow","Principal":"*","NotAction":"s3:DeleteObject"}`:                                                             true,
+		`{"Effect":"Allow","NotPrincipal":{"AWS":"arn:aws:iam::1:root"},"Action":"s3:PutObject"}`:                                      true,
+		`{"Effect":"Allow","Principal":"*","Action":"s3:GetObjectVersion"}`:                                                            true,
+		`{"Effect":"Allow","Principal":"*","Action":"s3:PutObject","Condition":{"StringEquals":{"aws:SourceVpce":"vpce-1"}}}`:          false,
+		`{"Effect":"Allow","Principal":"*","Action":"s3:PutObject","Condition":{"IpAddress":{"aws:SourceIp":["192.0.2.0/24"]}}}`:       false,
+		`{"Effect":"Allow","Principal":"*","Action":"s3:PutObject","Condition":{"IpAddress":{"aws:SourceIp":"0.0.0.0/0"}}}`:            true,
+		`{"Effect":"Allow","Principal":"*","Action":"s3:PutObject","Condition":{"NotIpAddress":{"aws:SourceIp":"192.0.2.0/24"}}}`:      true,
+		`{"Effect":"Allow","Principal":"*","Action":"s3:PutObject","Condition":{"StringEqualsIfExists":{"aws:PrincipalOrgID":"o-1"}}}`: true,
+		`{"Effect":"Allow","Principal":"*","Action":"s3:PutObject","Condition":{"StringLike":{"aws:PrincipalArn":"*"}}}`:               true,
+		`{"Effect":"Allow","Principal":"*","Action":"s3:PutObject","Condition":{"Bool":{"aws:SecureTransport":"true"}}}`:               true,
+	} {
+		doc, err := parsePolicy(`{"Version":"2012-10-17","Statement":[` + text + `]}`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := len(doc.open()) > 0; got != want {
+			t.Errorf("%s: open to strangers: %v, want %v", text, got, want)
+		}
+	}
+}

@@ -69,6 +69,8 @@ func (s *s3Service) items() []item {
 			func(ctx context.Context) (Finding, error) { return s.lookPolicy(ctx, sid) },
 			func(ctx context.Context) error { return s.setPolicy(ctx, sid) }})
 	}
+	all = append(all, item{Setting{strangers, "nothing but to read objects by their keys", "who lists or writes without credentials can read, fill or empty the bucket"},
+		mayLack, s.lookStrangers, nil})
 	all = append(all, item{Setting{"tag", tag + "=" + s.store, "bills and scripts can name the store"}, mayLack, s.lookTag, s.setTag})
 	if s.logs != "" {
 		all = append(all, item{Setting{"logging", "access logs go to " + s.logs + "/" + s.logPrefix(), "they say who reads what, and how much"},

@@ -227,15 +227,35 @@ func (s *s3Service) lookPolicy(ctx context.Context, sid string) (Finding, error)
 	if there == nil {
 		return f, nil
 	}
-	is, except := split(there)
-	f.Have, f.State = "another statement of this name", goodIf(same(is, statement(s.at, sid)))
-	if f.State == Good {
-		f.Have = "as wanted"
-		if len(except) > 0 {
-			f.Kept = append(f.Kept, "does not concern "+strings.Join(except, " "))
-		}
+	f.State = goodIf(asWanted(s.at, there))
+	if f.State != Good {
+		f.Have, f.Weaker = "another statement of this name", "it is replaced, and may forbid more: "+string(there)
+		return f, nil
+	}
+	f.Have = "as wanted"
+	if _, except := split(there); len(except) > 0 {
+		f.Kept = append(f.Kept, "does not concern "+strings.Join(except, " "))
 	}
 	return f, nil
+}
+
+// strangers is the name of the setting that no policy permits everybody more than to read.
+const strangers = "policy/strangers"
+
+// lookStrangers looks for statements that let everybody do more than read. An operator wrote them, so they stay.
+func (s *s3Service) lookStrangers(ctx context.Context) (Finding, error) {
+	now, err := s.policy(ctx)
+	if err != nil {
+		if code, _ := s.Failure(err); code == "NoSuchBucket" { // it is about to be made
+			return Finding{State: Good}, nil
+		}
+		return Finding{}, err
+	}
+	if open := now.open(); len(open) > 0 {
+		return Finding{State: Blocked, Have: "more", Detail: "the bucket's policy permits more: " + strings.Join(open, "; "),
+			Remedy: "take these statements out of the policy: aws s3api get-bucket-policy --bucket " + s.Name + ", then put-bucket-policy"}, nil
+	}
+	return Finding{State: Good}, nil
 }
 
 // setPolicy puts our statements. If a service does not understand the policy, its statements are put one by one, so

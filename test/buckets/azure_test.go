@@ -119,6 +119,7 @@ const onGCS = `bucket changed
 uniformAccess unsupported
 publicAccessPrevention good
 policy/read unsupported
+policy/strangers unsupported
 restore unsupported
 lifecycle/unfinishedUploads unsupported
 onlyTLS byHand

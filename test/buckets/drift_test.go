@@ -62,7 +62,7 @@ func TestSlowDrift(t *testing.T) {
 	}
 	ready := http.StatusOK
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/-/ready" {
+		if r.URL.Path != "/v2/" {
 			t.Errorf("the front was asked for %s", r.URL)
 		}
 		w.WriteHeader(ready)
@@ -89,7 +89,7 @@ func TestSlowDrift(t *testing.T) {
 	}
 	args := []string{"--tfvars", tfvars, "--front", front.URL}
 	got := inspect(t, 0, env, file, args...)
-	for _, want := range []string{"front variables/front", front.URL + " front/ready", "s3-use1 bucket/versioning", "s3-use1 clients/list",
+	for _, want := range []string{"front variables/front", front.URL + " front/registry", "s3-use1 bucket/versioning", "s3-use1 clients/list",
 		"az bucket/publicAccess"} {
 		if !slices.Contains(got.of("ok"), want) {
 			t.Errorf("%s is not ok: %+v", want, got)
@@ -126,7 +126,7 @@ func TestSlowDrift(t *testing.T) {
 	cfg.Write(t, file)
 	got = inspect(t, 4, env, file, args...)
 	for _, want := range []string{
-		front.URL + " front/ready",
+		front.URL + " front/registry",
 		"front variables/behind",
 		"s3-use1 bucket/policy/AnybodyReadsBlobsAndInventory",
 		"s3-use1 bucket/versioning",
@@ -183,7 +183,7 @@ func TestCheckInterrupted(t *testing.T) {
 	running.Signal(syscall.SIGINT)
 	ran := running.Wait(t, ctl.Limit)
 	got := ctl.Decode[comparison](t, ran.Stdout)
-	if ran.Code != 1 || !got.Interrupted || !slices.Contains(got.of("unknown"), slow.URL+" front/ready") {
+	if ran.Code != 1 || !got.Interrupted || !slices.Contains(got.of("unknown"), slow.URL+" front/registry") {
 		t.Errorf("%v %+v", ran, got)
 	}
 }

@@ -47,6 +47,7 @@ lifecycle/unfinishedUploads unsupported
 policy/AnybodyReadsBlobsAndInventory changed
 policy/OnlyOverTLS changed
 policy/BlobsAreNeverReplaced unsupported
+policy/strangers good
 tag changed`
 
 // A bucket is made over TLS with the policy enforced. A second run finds nothing to do. What an operator adds stays.
@@ -177,6 +178,7 @@ const onPlain = `bucket changed
 ownership changed
 versioning changed
 policy/AnybodyReadsBlobsAndInventory changed
+policy/strangers changed
 tag changed`
 
 // The mirror fills a bucket that store create has made, and crane pulls from there.
@@ -235,6 +237,7 @@ lifecycle/unfinishedUploads changed
 policy/AnybodyReadsBlobsAndInventory changed
 policy/OnlyOverTLS changed
 policy/BlobsAreNeverReplaced changed
+policy/strangers good
 tag changed`
 
 func createOnSeaweedFS(t *testing.T, s *seaweedfs.Store, root *authority.Authority) {

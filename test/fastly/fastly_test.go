@@ -20,6 +20,8 @@ import (
 const (
 	digest = "sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
 	blob   = "/containers/images/" + digest
+	long   = "/containers/images/sha512:9b71d224bd62f3785d96d46ad3ea3d73319bfbc2890caadae2dff72519673ca72323c3d99ba5c11d7c7acc6e14b8c5da0c4663475c2e5c3adef46f73bcdec043"
+	broken = "/inventory/seg/2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
 )
 
 func vcl(t *testing.T) string {
@@ -74,13 +76,13 @@ func (b *bucket) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	b.seen = append(b.seen, r.Method+" "+r.URL.String()+r.Header.Get("Cookie")+r.Header.Get("Authorization"))
 	b.mu.Unlock()
 	switch r.URL.Path {
-	case blob:
+	case blob, long:
 		w.Header().Set("Cache-Control", "public, max-age=31536000, immutable, no-transform")
 		fmt.Fprint(w, "hello")
 	case "/inventory/head.json":
 		w.Header().Set("Cache-Control", "no-cache")
 		fmt.Fprint(w, "{}")
-	case "/inventory/broken":
+	case broken:
 		w.WriteHeader(http.StatusServiceUnavailable)
 	default:
 		w.WriteHeader(http.StatusForbidden)
@@ -121,8 +123,12 @@ func TestCache(t *testing.T) {
 		{"the same a moment later", "GET", absent, 403, nil},
 		{"the head of the inventory", "GET", "/inventory/head.json", 200, []string{"GET /inventory/head.json"}},
 		{"the head again", "GET", "/inventory/head.json", 200, []string{"GET /inventory/head.json"}},
-		{"a bucket that fails", "GET", "/inventory/broken", 503, []string{"GET /inventory/broken"}},
-		{"the same again", "GET", "/inventory/broken", 503, []string{"GET /inventory/broken"}},
+		{"a bucket that fails", "GET", broken, 503, []string{"GET " + broken}},
+		{"the same again", "GET", broken, 503, []string{"GET " + broken}},
+		{"a blob by sha512", "GET", long, 200, []string{"GET " + long}},
+		{"the same, escaped", "GET", strings.Replace(long, "sha512:", "sha512%3a", 1), 200, nil},
+		{"another object beside the inventory", "GET", "/inventory/other", 403, nil},
+		{"two slashes", "GET", "/" + blob, 403, nil},
 		{"a list", "GET", "/?list-type=2", 403, nil},
 		{"another object", "GET", "/config/rings/a.json", 403, nil},
 		{"a way out", "GET", "/inventory/../config", 403, nil},
@@ -160,7 +166,7 @@ func ask(t *testing.T, method, url string) int {
 // TestFastlyOnly: what cannot run here is at least there.
 func TestFastlyOnly(t *testing.T) {
 	only := strings.Join(fastlyOnly.FindAllString(vcl(t), -1), "\n")
-	for _, want := range []string{"set req.enable_segmented_caching = true;", "!segmented_caching.is_inner_req", "fastly.ff.visits_this_service == 0", `"FASTLYPURGE"`} {
+	for _, want := range []string{"set req.enable_segmented_caching = true;", "!segmented_caching.is_inner_req", "fastly.ff.visits_this_service == 0", `"FASTLYPURGE"`, `set req.http.Fastly-Purge-Requires-Auth = "1";`} {
 		if !strings.Contains(only, want) {
 			t.Errorf("no %s", want)
 		}
