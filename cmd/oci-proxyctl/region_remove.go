@@ -69,10 +69,11 @@ func (a *app) runRegionRemove(ctx context.Context, name string, f *regional, qui
 
 // changeOut makes the change of the file that a step needs.
 func (a *app) changeOut(name, store, step string, doc *regionDoc) error {
-	file, result, err := a.regionFile(name)
+	file, _, err := a.regionFile(name)
 	if err != nil {
 		return err
 	}
+	var result *edit.Result
 	if step == "drain" {
 		result, err = edit.Apply(file.Name, file.Text, edit.Set{List: "stores", Name: store, Key: "state", Value: string(config.Draining)})
 	} else {

@@ -177,7 +177,7 @@ func Follow(ctx context.Context, f *File, servers []Server, wanted []netip.Addr,
 func Told(missing []Seen) string {
 	var list []string
 	for _, m := range missing {
-		what := ""
+		var what string
 		switch {
 		case m.Err != nil:
 			what = m.Err.Error()

@@ -24,8 +24,9 @@ func (a *amazon) RoundTrip(req *http.Request) (*http.Response, error) {
 	key := req.Method + " " + query
 	a.asked = append(a.asked, key)
 	w := httptest.NewRecorder()
-	status, body, known := http.StatusOK, "", false
-	if body, known = a.answers[key]; known && strings.HasPrefix(body, "<Error>") {
+	status := http.StatusOK
+	body, known := a.answers[key]
+	if known && strings.HasPrefix(body, "<Error>") {
 		status = http.StatusNotFound
 		if strings.Contains(body, "AccessDenied") {
 			status = http.StatusForbidden

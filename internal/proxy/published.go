@@ -85,10 +85,9 @@ func (w *wiring) listsOf(host string) *published {
 // answer returns one of the documents, or says that the client has it already.
 func (l *published) answer(page edge.Page, known []string) response {
 	d := l.json
-	switch page {
-	case edge.EndpointsFeed:
+	if page == edge.EndpointsFeed {
 		d = l.atom
-	case edge.EndpointsSigned:
+	} else if page == edge.EndpointsSigned {
 		d = l.signed
 	}
 	if d == nil {

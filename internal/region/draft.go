@@ -105,7 +105,7 @@ func Make(cfg *config.Config, w Wish) (*Draft, error) {
 	d.Name = s.Name
 	d.date(cfg, &s, w.Now)
 	d.note(cfg, &s)
-	d.Text = d.stanza(cfg, &s)
+	d.Text = d.stanza(&s)
 	return d, nil
 }
 
@@ -239,7 +239,7 @@ func (d *Draft) note(cfg *config.Config, s *config.Store) {
 }
 
 // stanza writes the stanza with the keys that are not the default, in the order of the reference.
-func (d *Draft) stanza(cfg *config.Config, s *config.Store) string {
+func (d *Draft) stanza(s *config.Store) string {
 	var b strings.Builder
 	line := func(key, value string) {
 		if value != "" {
