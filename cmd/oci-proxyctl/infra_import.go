@@ -158,7 +158,7 @@ func writeImported(w io.Writer, doc *imported) error {
 		b.WriteString(doc.Diff + "\n")
 	}
 	for _, d := range doc.Differ {
-		fmt.Fprintf(&b, "%s: %s is %s in the config, and the modules have created %s\n", d.Store, d.Key, dash(d.Config), dash(d.Output))
+		fmt.Fprintf(&b, "%s: %s is %s in the config, and the modules have created %s\n", d.Store, d.Key, dash(d.Config), cli.OneLine(dash(d.Output)))
 	}
 	switch {
 	case doc.Written:

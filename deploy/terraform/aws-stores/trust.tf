@@ -74,7 +74,7 @@ locals {
     github     = "^repo:[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+:(ref:refs/(heads|tags)/|environment:).+$"
   }
 
-  who = { for role, t in local.trusted : role => [for s in t.subjects : "${t.issuer} ${s}"] }
+  who = { for role, t in local.trusted : role => [for s in t.subjects : "${trimsuffix(t.issuer, "/")} ${s}"] }
 
   # In conditions IAM calls a claim by the issuer without its scheme. For Google's tokens `aud` means the claim azp, and
   # `oaud` the claim aud: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_iam-condition-keys.html

@@ -208,3 +208,17 @@ run "the_writer_does_not_purge" {
 
   expect_failures = [aws_iam_role.this]
 }
+
+run "a_slash_does_not_hide_the_writer" {
+  command = plan
+
+  variables {
+    purge = {
+      issuer    = "https://oidc.eks.us-east-1.amazonaws.com/id/ABC/"
+      subjects  = ["system:serviceaccount:registry:mirror"]
+      audiences = ["sts.amazonaws.com"]
+    }
+  }
+
+  expect_failures = [aws_iam_role.this]
+}
