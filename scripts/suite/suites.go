@@ -49,7 +49,7 @@ var suites = []suite{
 	{name: "kube", what: "the chart on a real Kubernetes API server", warm: time.Minute, cold: 7 * time.Minute, slow: "1", runs: []run{
 		{dir: "test", flags: []string{"-timeout=20m", "-run=^TestKube"}, only: []string{"/chart"}},
 	}},
-	{name: "infra", what: "the Terraform modules, with stubs in place of the providers", warm: time.Minute, cold: 5 * time.Minute, slow: "1", runs: []run{
+	{name: "infra", what: "the Terraform modules, with stubs in place of the providers", warm: 3 * time.Minute, cold: 10 * time.Minute, slow: "1", runs: []run{
 		{dir: "test", flags: []string{"-timeout=20m", "-run=^TestInfra"}, only: []string{"/infra", "/infra/iam", "/infra/token", "/onesource"}},
 	}},
 	{name: "exhaustive", what: "every case of the longest tables", warm: 90 * time.Minute, cold: 95 * time.Minute, slow: "all",
