@@ -158,7 +158,11 @@ func Run(t testing.TB, limit time.Duration, path string, args ...string) string 
 	return out
 }
 
-// Try runs a program like Run, but returns the failure to the caller.
+// said is how many lines of each output of a program that failed are in the error. It is more than any tool says about
+// faults that a test looks for: OpenTofu writes a dozen lines about each, in any order.
+const said = 200
+
+// Try runs a program like Run, but returns the failure to the caller, with the end of what the program printed.
 func Try(t testing.TB, limit time.Duration, path string, args ...string) (string, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
@@ -176,7 +180,7 @@ func Try(t testing.TB, limit time.Duration, path string, args ...string) (string
 	}
 	if err != nil {
 		return stdout.String(), fmt.Errorf("%s %s: %w\n%s%s", filepath.Base(path), strings.Join(args, " "), err,
-			stdout.Tail(40), stderr.Tail(40))
+			stdout.Tail(said), stderr.Tail(said))
 	}
 	return stdout.String(), nil
 }
