@@ -93,6 +93,7 @@ config/gen: config
 config: clientip endpoints key oci place
 clientip:
 listener: wait
+traffic: place
 place:
 metrics: oci
 systemd:
