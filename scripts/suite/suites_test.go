@@ -94,6 +94,22 @@ func TestInfraIsWhole(t *testing.T) {
 	}
 }
 
+// TestFirst: the packages that take longest exist, and go test is given them first.
+func TestFirst(t *testing.T) {
+	t.Chdir("../..")
+	for _, r := range suiteNamed("slow").runs {
+		list, err := r.packages(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, end := range r.first {
+			if i >= len(list) || !strings.HasSuffix(list[i], "/test"+end) {
+				t.Errorf("%s is not number %d of %q", end, i+1, list)
+			}
+		}
+	}
+}
+
 func TestAnnounce(t *testing.T) {
 	known := map[string]time.Duration{"unit": 3 * time.Minute, "parts": 4 * time.Minute}
 	for _, tt := range []struct {
