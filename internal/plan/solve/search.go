@@ -58,9 +58,9 @@ type search struct {
 	steps     int
 }
 
-func newSearch(ctx context.Context, p *Problem, opt Options) *search {
+func newSearch(ctx context.Context, p *Problem, w weights, opt Options) *search {
 	in := compile(p)
-	s := &search{ctx: ctx, in: in, opt: opt, w: p.weights(), relax: newRelaxation(in), objective: math.Inf(1),
+	s := &search{ctx: ctx, in: in, opt: opt, w: w, relax: newRelaxation(in), objective: math.Inf(1),
 		tried: map[string]bool{}}
 	s.swap = newSwapper(in, s.w)
 	if p.Budget > 0 {
@@ -182,6 +182,9 @@ func (s *search) stopped() bool {
 }
 
 func (s *search) run() (Result, error) {
+	if s.in.impossible {
+		return Result{}, ErrInfeasible
+	}
 	s.start()
 	root := &node{states: append([]state(nil), s.in.root...), v: make([]float64, s.in.clients()), bound: math.Inf(-1)}
 	for i := range root.v {
