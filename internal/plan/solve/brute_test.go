@@ -1,6 +1,7 @@
 package solve
 
 import (
+	"errors"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -176,7 +177,7 @@ func TestAgainstEverySet(t *testing.T) {
 		got, err := Solve(t.Context(), p, Options{})
 		if !found {
 			infeasible++
-			if err == nil || err.Error() != ErrInfeasible.Error() {
+			if !errors.Is(err, ErrInfeasible) {
 				t.Fatalf("world %d: got %+v, %v, want %v", try, got, err, ErrInfeasible)
 			}
 			continue
@@ -248,4 +249,34 @@ func TestFrontier(t *testing.T) {
 		}
 	}
 	t.Log("points", points)
+}
+
+// TestBill has an exact bill above the prices of the problem, as with tiers: the first GB of a site cost more.
+func TestBill(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 8))
+	for try := range 1500 {
+		p := world(rng, 1+rng.IntN(8), 1+rng.IntN(10))
+		more := make([]float64, len(p.Sites))
+		for s := range more {
+			more[s] = rng.Float64() * 20
+		}
+		bill := func(open []int) float64 {
+			usd, _ := p.Evaluate(open)
+			for _, s := range open {
+				usd += more[s] / float64(len(open)) // concave
+			}
+			return usd
+		}
+		want, found := brute(p, bill)
+		got, err := Solve(t.Context(), p, Options{Bill: bill})
+		if !found {
+			if !errors.Is(err, ErrInfeasible) {
+				t.Fatalf("world %d: got %+v, %v, want %v", try, got, err, ErrInfeasible)
+			}
+			continue
+		}
+		if err != nil || !got.Proven || !near(got.Objective, want) || !near(got.USD, bill(got.Open)) {
+			t.Fatalf("world %d: got %+v, %v, want %v", try, got, err, want)
+		}
+	}
 }

@@ -83,7 +83,8 @@ type Options struct {
 	Progress func(Progress)
 	// Bill returns the exact USD of a set when the prices of the problem are only its lowest: with tiers, those of each
 	// ladder's cheapest step. It replaces Result.USD, it must never be below the USD of the problem, and the budget is
-	// compared with it. It gets the open sites, ascending. It may be nil.
+	// compared with it. It gets the open sites, ascending, and several goroutines of ByCount and Frontier call it. It may
+	// be nil.
 	Bill func(open []int) float64
 	// Start is a set to begin with, such as today's. A good one saves time. It may break rules, or be nil.
 	Start []int

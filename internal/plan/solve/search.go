@@ -150,7 +150,23 @@ func list(is []bool, n int) (out []int) {
 // improve improves a set and offers it.
 func (s *search) improve(is []bool) {
 	s.swap.improve(is)
+	was := s.objective
 	s.offer(s.swap.is)
+	for s.opt.Bill != nil && s.objective < was { // the prices of the problem only say which moves may be good
+		was = s.objective
+		from := slices.Clone(s.best)
+		s.swap.set(from)
+		for _, m := range s.swap.moves(math.Inf(1), 40) {
+			is := slices.Clone(from)
+			if m.add >= 0 {
+				is[m.add] = true
+			}
+			if m.drop >= 0 {
+				is[m.drop] = false
+			}
+			s.offer(is)
+		}
+	}
 }
 
 // start finds a first set.
