@@ -77,8 +77,10 @@ func (r *relaxation) weigh(w weights, multiplier, budget float64) {
 	}
 }
 
-// enter begins a node. It reports whether each client can be served.
-func (r *relaxation) enter(states []state) bool {
+// enter begins a node. It reports whether each client can be served. Options of more than about 1.5 × near are not
+// looked at one by one: the cheapest of them counts as open. near are the prices v at which the parent node ended; a
+// client whose price is not known has no such limit.
+func (r *relaxation) enter(states []state, near []float64) bool {
 	in := r.in
 	r.choose.enter(states)
 	r.fixed, r.fixedUSD = r.w.of(in.constUSD, in.constMS)-r.minus, in.constUSD
@@ -109,6 +111,7 @@ func (r *relaxation) enter(states []state) bool {
 			r.orig = append(r.orig, e)
 			r.money = append(r.money, in.eusd[e])
 		}
+		fallback = r.far(i, from, near[i], fallback)
 		if !r.ends(i, from, fallback, agrees) {
 			return false
 		}
@@ -125,6 +128,26 @@ func (r *relaxation) enter(states []state) bool {
 		r.scratch = make([]float64, k)
 	}
 	return true
+}
+
+// far cuts the list of client i where all that follow are dear, and returns the new fallback.
+func (r *relaxation) far(i, from int, near, fallback float64) float64 {
+	const few = 12
+	limit := near + 0.5*math.Abs(near)
+	if fallback < limit || math.IsInf(limit, 1) {
+		return fallback
+	}
+	least, usd := fallback, r.fallbackUSD[i]
+	k := len(r.site)
+	for k > from+few && r.cost[k-1] >= limit {
+		k--
+		if r.cost[k] < least {
+			least, usd = r.cost[k], r.money[k]
+		}
+	}
+	r.site, r.cost, r.orig, r.money = r.site[:k], r.cost[:k], r.orig[:k], r.money[:k]
+	r.fallbackUSD[i] = usd
+	return least
 }
 
 // ends ends the list of client i.

@@ -301,7 +301,7 @@ func (s *search) lower(n *node, steps int) float64 {
 	r := s.relax
 	at := func(multiplier float64, v []float64, steps int) float64 {
 		r.weigh(s.w, multiplier, s.in.p.Budget)
-		if !r.enter(n.states) {
+		if !r.enter(n.states, v) {
 			return math.Inf(1)
 		}
 		return r.bound(v, s.target(), steps)
@@ -346,7 +346,7 @@ func (s *search) lower(n *node, steps int) float64 {
 func (s *search) overspent(n *node) bool {
 	r, most := s.money, s.in.p.Budget*(1+1e-9)
 	for {
-		if !s.propagate(n.states) || !r.enter(n.states) {
+		if !s.propagate(n.states) || !r.enter(n.states, n.saving) {
 			return true
 		}
 		b := r.bound(n.saving, most, 30)

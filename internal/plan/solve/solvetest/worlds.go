@@ -83,7 +83,7 @@ func Plane(seed uint64, sites, clients int, noise float64) *solve.Problem {
 	where := make([]point, sites)
 	for i := range where {
 		where[i] = at()
-		p.Sites = append(p.Sites, solve.Site{USD: float64(clients) * (0.02 + 0.02*rng.Float64())})
+		p.Sites = append(p.Sites, solve.Site{USD: float64(clients) * (0.004 + 0.004*rng.Float64())})
 	}
 	for range clients {
 		c, gb := at(), 0.2+2*rng.Float64()
