@@ -308,3 +308,22 @@ func (s *swapper) opening(a int) (cost, usd float64) {
 	}
 	return cost, usd
 }
+
+// prices returns what a set makes clients cost, and what they would cost without the site that serves them; +Inf for
+// clients with Instead and those that no other site could serve.
+func (s *swapper) prices(is []bool, clients int) (now, next []float64) {
+	now, next = make([]float64, clients), make([]float64, clients)
+	s.set(is)
+	for i := range now {
+		now[i], next[i] = math.Inf(1), math.Inf(1)
+		if i >= len(s.cur) || s.cur[i] < 0 {
+			continue
+		}
+		now[i], _ = s.price(s.cur[i])
+		if s.second[i] >= 0 {
+			next[i], _ = s.price(s.second[i])
+			next[i] = max(next[i], now[i])
+		}
+	}
+	return now, next
+}

@@ -18,6 +18,8 @@ type node struct {
 	saving     []float64 // where the bound of the money begins; shared, never changed
 	number     int
 	depth      int
+	site       int // what was branched on, and the bound of the node above
+	from       float64
 }
 
 // nodes is a heap: the lowest bound first.
@@ -53,15 +55,17 @@ type search struct {
 	objective float64 // of best; +Inf before there is one
 	usd, ms   float64
 	tried     map[string]bool
-	number    int // of nodes made
-	done      int // nodes whose bound was computed
-	steps     int
+	number    int       // of nodes made
+	done      int       // nodes whose bound was computed
+	near      []float64 // prices of the clients at the root
+	gains     [2][]gain // of closing and of opening each site
 }
 
 func newSearch(ctx context.Context, p *Problem, w weights, opt Options) *search {
 	in := compile(p)
 	s := &search{ctx: ctx, in: in, opt: opt, w: w, relax: newRelaxation(in), objective: math.Inf(1),
 		tried: map[string]bool{}}
+	s.gains = [2][]gain{make([]gain, in.n), make([]gain, in.n)}
 	s.swap = newSwapper(in, s.w)
 	if p.Budget > 0 {
 		s.money = newRelaxation(in)
@@ -207,6 +211,10 @@ func (s *search) run() (Result, error) {
 		root.v[i] = math.Inf(1)
 	}
 	root.saving = root.v
+	s.near = root.v
+	if s.best != nil && s.in.p.Budget == 0 {
+		root.v, s.near = s.swap.prices(s.best, len(root.v))
+	}
 	s.open = nodes{root}
 	for len(s.open) > 0 {
 		if s.stopped() {
@@ -273,11 +281,22 @@ func (s *search) expand(n *node) {
 	if n.depth == 0 {
 		steps = 400
 	}
+	first := true
 	for {
 		if !s.propagate(n.states) {
 			return
 		}
 		b := s.lower(n, steps)
+		if n.depth > 0 && first {
+			k := 0
+			if n.states[n.site] == open {
+				k = 1
+			}
+			if up := min(b, s.target()) - n.from; up >= 0 && !math.IsInf(up, 1) {
+				s.gains[k][n.site].add(up)
+			}
+			first = false
+		}
 		if b >= s.target() {
 			return
 		}
@@ -301,7 +320,11 @@ func (s *search) lower(n *node, steps int) float64 {
 	r := s.relax
 	at := func(multiplier float64, v []float64, steps int) float64 {
 		r.weigh(s.w, multiplier, s.in.p.Budget)
-		if !r.enter(n.states, v) {
+		near := v
+		if n.depth == 0 {
+			near = s.near
+		}
+		if !r.enter(n.states, near) {
 			return math.Inf(1)
 		}
 		return r.bound(v, s.target(), steps)
@@ -417,31 +440,94 @@ func (s *search) round(n *node) {
 
 // branch makes two nodes: with a site open, and with it closed.
 func (s *search) branch(n *node) {
-	r := s.relax
-	site, score := int32(-1), math.Inf(-1)
-	for _, j := range r.choose.sites {
-		if n.states[j] != free {
-			continue
-		}
-		// Undecided sites, and of these the ones that matter.
-		y := r.meanY[j]
-		x := min(y, 1-y) + 1e-3*y
-		if x > score || x == score && j < site {
-			site, score = j, x
-		}
-	}
+	site := s.choose(n)
 	if site < 0 {
 		s.leaf(n)
 		return
 	}
 	for _, st := range []state{closed, open} {
-		child := &node{states: append([]state(nil), n.states...), v: n.v, bound: n.bound, multiplier: n.multiplier, saving: n.saving,
-			depth: n.depth + 1}
+		child := &node{states: slices.Clone(n.states), v: n.v, bound: n.bound, multiplier: n.multiplier,
+			saving: n.saving, depth: n.depth + 1, site: site, from: n.bound}
 		child.states[site] = st
 		s.number++
 		child.number = s.number
 		heap.Push(&s.open, child)
 	}
+}
+
+// gain is what opening or closing a site did to bounds so far.
+type gain struct {
+	sum float64
+	n   int
+}
+
+func (g *gain) add(v float64) {
+	g.sum += v
+	g.n++
+}
+
+func (g *gain) mean() float64 { return g.sum / float64(max(1, g.n)) }
+
+// choose returns the free site to branch on, -1 for none: the one where both nodes are likely to have much higher bounds
+// (reliability branching). What is not known of a promising site is tried with a few steps.
+func (s *search) choose(n *node) int {
+	r := s.relax
+	type promise struct {
+		site  int
+		score float64
+	}
+	var list []promise
+	for _, j := range r.choose.sites {
+		if n.states[j] == free {
+			y := r.meanY[j]
+			list = append(list, promise{int(j), min(y, 1-y) + 1e-3*y})
+		}
+	}
+	if len(list) == 0 {
+		return -1
+	}
+	slices.SortFunc(list, func(a, b promise) int {
+		return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(a.site, b.site))
+	})
+	if len(list) == 1 || list[1].score < 1e-2 {
+		return list[0].site
+	}
+	const most, steps, reliable = 8, 10, 2
+	list = list[:min(most, len(list))]
+	best, bestScore := list[0].site, -1.0
+	for _, c := range list {
+		var up [2]float64
+		for k, st := range []state{closed, open} {
+			g := &s.gains[k][c.site]
+			if g.n < reliable {
+				g.add(s.try(n, c.site, st, steps))
+			}
+			up[k] = g.mean()
+		}
+		tiny := 1e-6 * (s.objective - n.bound)
+		if math.IsInf(tiny, 1) {
+			tiny = 1e-6
+		}
+		if score := max(up[0], tiny) * max(up[1], tiny); score > bestScore {
+			best, bestScore = c.site, score
+		}
+	}
+	return best
+}
+
+// try returns how much higher the bound is with a site open or closed.
+func (s *search) try(n *node, site int, st state, steps int) float64 {
+	states := slices.Clone(n.states)
+	states[site] = st
+	room := s.target() - n.bound
+	if !s.propagate(states) {
+		return room
+	}
+	s.relax.weigh(s.w, n.multiplier, s.in.p.Budget)
+	if !s.relax.enter(states, n.v) {
+		return room
+	}
+	return max(0, min(room, s.relax.bound(n.v, s.target(), steps)-n.bound))
 }
 
 // propagate opens and closes what the rules of numbers leave no choice about. It reports whether they can be kept.
