@@ -279,7 +279,7 @@ func (s *search) result() (Result, error) {
 func (s *search) expand(n *node) {
 	steps := 40
 	if n.depth == 0 {
-		steps = 400
+		steps = 1500
 	}
 	first := true
 	for {
