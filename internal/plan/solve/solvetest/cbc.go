@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -34,7 +35,7 @@ func WriteLP(to io.Writer, p *solve.Problem) error {
 			term(usd*site.USD, "y%d", s)
 		}
 		for c := range p.Clients {
-			for k, o := range p.Clients[c].Options {
+			for k, o := range reachable(&p.Clients[c]) {
 				term(usd*o.USD+ms*o.MS, "x%d_%d", c, k)
 			}
 		}
@@ -72,7 +73,7 @@ func WriteLP(to io.Writer, p *solve.Problem) error {
 		fmt.Fprintf(w, " <= %.17g\n", p.Budget)
 	}
 	for c := range p.Clients {
-		options := p.Clients[c].Options
+		options := reachable(&p.Clients[c])
 		for k := range options {
 			fmt.Fprintf(w, " + x%d_%d\n", c, k)
 		}
@@ -119,6 +120,14 @@ func WriteLP(to io.Writer, p *solve.Problem) error {
 	}
 	fmt.Fprintln(w, "End")
 	return w.Flush()
+}
+
+// reachable returns the options up to the first that is always open.
+func reachable(c *solve.Client) []solve.Option {
+	if k := slices.IndexFunc(c.Options, func(o solve.Option) bool { return o.Site == solve.Always }); k >= 0 {
+		return c.Options[:k+1]
+	}
+	return c.Options
 }
 
 // CBC solves a problem with the program cbc, in a directory that exists. It returns the proven optimum, or an error.
