@@ -3,9 +3,12 @@ package solve
 import (
 	"errors"
 	"math"
+	"math/bits"
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"ociproxy/internal/thorough"
 )
 
 // world makes a random problem with n sites and m clients. Every kind of rule comes up, alone and with others.
@@ -116,42 +119,127 @@ func world(rng *rand.Rand, n, m int) *Problem {
 	return p
 }
 
+// oracle is a problem for brute force: sets of sites are bits.
+type oracle struct {
+	p       *Problem
+	groups  []uint32
+	clients []oracleClient
+}
+
+type oracleClient struct {
+	options []oracleOption
+	inside  uint32
+}
+
+type oracleOption struct {
+	site    uint32
+	usd, ms float64
+	instead []oracleOption
+}
+
+const alwaysBit = 1 << 31
+
+func newOracle(p *Problem) *oracle {
+	o := &oracle{p: p}
+	set := func(sites []int) (bits uint32) {
+		for _, s := range sites {
+			bits |= 1 << s
+		}
+		return bits
+	}
+	for _, g := range p.Groups {
+		o.groups = append(o.groups, set(g.Sites))
+	}
+	var of func(options []Option) []oracleOption
+	of = func(options []Option) (out []oracleOption) {
+		for _, opt := range options {
+			site := uint32(alwaysBit)
+			if opt.Site != Always {
+				site = 1 << opt.Site
+			}
+			out = append(out, oracleOption{site, opt.USD, opt.MS, of(opt.Instead)})
+		}
+		return out
+	}
+	for _, c := range p.Clients {
+		o.clients = append(o.clients, oracleClient{of(c.Options), set(c.Inside)})
+	}
+	return o
+}
+
+func first(options []oracleOption, set uint32) *oracleOption {
+	for i := range options {
+		if options[i].site&set != 0 {
+			return &options[i]
+		}
+	}
+	return nil
+}
+
+func (o *oracle) value(set uint32) (usd, ms float64, ok bool) {
+	k := 0
+	for s, site := range o.p.Sites {
+		if set>>s&1 == 1 {
+			usd += site.USD
+			k++
+		}
+	}
+	if n := len(o.p.Count); n > 0 {
+		usd += o.p.Count[min(k, n-1)]
+	}
+	for i := range o.clients {
+		c := &o.clients[i]
+		by := first(c.options, set|alwaysBit)
+		if by == nil {
+			return 0, 0, false
+		}
+		if set&c.inside == 0 {
+			if other := first(by.instead, set|alwaysBit); other != nil {
+				by = other
+			}
+		}
+		usd += by.usd
+		ms += by.ms
+	}
+	return usd, ms, true
+}
+
 // brute tries every set.
 func brute(p *Problem, bill func([]int) float64) (best float64, found bool) {
-	n := len(p.Sites)
-	w := p.weights()
+	o, w := newOracle(p), p.weights()
+	var must, never uint32
+	for s, site := range p.Sites {
+		if site.Must {
+			must |= 1 << s
+		}
+		if site.Never {
+			never |= 1 << s
+		}
+	}
 	best = math.Inf(1)
 sets:
-	for set := range 1 << n {
-		var list []int
-		for s, site := range p.Sites {
-			in := set>>s&1 == 1
-			if in {
-				list = append(list, s)
-			}
-			if site.Must && !in || site.Never && in {
-				continue sets
-			}
-		}
-		if len(list) < p.Min || p.Max > 0 && len(list) > p.Max {
+	for set := range uint32(1) << len(p.Sites) {
+		k := bits.OnesCount32(set)
+		if set&must != must || set&never != 0 || k < p.Min || p.Max > 0 && k > p.Max {
 			continue
 		}
-		for _, g := range p.Groups {
-			k := 0
-			for _, s := range list {
-				if slices.Contains(g.Sites, s) {
-					k++
-				}
-			}
+		for i, g := range p.Groups {
+			k := bits.OnesCount32(set & o.groups[i])
 			if k < g.Min || g.Max > 0 && k > g.Max {
 				continue sets
 			}
 		}
-		usd, ms := p.Evaluate(list)
-		if math.IsInf(usd, 1) {
+		usd, ms, ok := o.value(set)
+		if !ok {
 			continue
 		}
 		if bill != nil {
+			var list []int
+			for s := range p.Sites {
+				if set>>s&1 == 1 {
+					list = append(list, s)
+				}
+			}
 			usd = bill(list)
 		}
 		if p.Budget > 0 && usd > p.Budget {
@@ -165,11 +253,12 @@ sets:
 func near(a, b float64) bool { return math.Abs(a-b) <= 1e-9*(1+math.Abs(a)+math.Abs(b)) }
 
 func TestAgainstEverySet(t *testing.T) {
+	t.Parallel()
 	rng := rand.New(rand.NewPCG(1, 2))
 	nodes, infeasible := 0, 0
-	for try := range 6000 {
+	for try := range thorough.Rounds(2000, 50_000) {
 		n := 1 + rng.IntN(9)
-		if try%100 == 0 {
+		if try%250 == 0 {
 			n = 14
 		}
 		p := world(rng, n, 1+rng.IntN(12))
@@ -194,8 +283,9 @@ func TestAgainstEverySet(t *testing.T) {
 }
 
 func TestByCount(t *testing.T) {
+	t.Parallel()
 	rng := rand.New(rand.NewPCG(3, 4))
-	for try := range 400 {
+	for try := range thorough.Rounds(150, 5000) {
 		p := world(rng, 1+rng.IntN(7), 1+rng.IntN(10))
 		var want []float64
 		for k := p.Min; k <= len(p.Sites) && (p.Max == 0 || k <= p.Max); k++ {
@@ -223,9 +313,10 @@ func TestByCount(t *testing.T) {
 
 // TestFrontier compares every set of sites with the line between the points of the frontier.
 func TestFrontier(t *testing.T) {
+	t.Parallel()
 	rng := rand.New(rand.NewPCG(5, 6))
 	points := 0
-	for try := range 400 {
+	for try := range thorough.Rounds(150, 5000) {
 		p := world(rng, 1+rng.IntN(7), 1+rng.IntN(10))
 		got, err := Frontier(t.Context(), p, Options{})
 		if _, found := brute(p, nil); found != (err == nil) {
@@ -253,8 +344,9 @@ func TestFrontier(t *testing.T) {
 
 // TestBill has an exact bill above the prices of the problem, as with tiers: the first GB of a site cost more.
 func TestBill(t *testing.T) {
+	t.Parallel()
 	rng := rand.New(rand.NewPCG(7, 8))
-	for try := range 1500 {
+	for try := range thorough.Rounds(400, 5000) {
 		p := world(rng, 1+rng.IntN(8), 1+rng.IntN(10))
 		more := make([]float64, len(p.Sites))
 		for s := range more {

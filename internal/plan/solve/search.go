@@ -279,7 +279,7 @@ func (s *search) result() (Result, error) {
 func (s *search) expand(n *node) {
 	steps := 40
 	if n.depth == 0 {
-		steps = 1500
+		steps = min(1500, 40*s.in.n)
 	}
 	first := true
 	for {
