@@ -11,6 +11,7 @@ import (
 // does not like less than s costs u less. As one of these serves the client when s is open, no set gets more expensive.
 type relaxation struct {
 	in     *instance
+	few    int // so many options of a client are always looked at one by one
 	w      weights // of the bound: with a multiplier for the budget
 	minus  float64 // what the multiplier takes away: multiplier × budget
 	choose *chooser
@@ -50,7 +51,7 @@ type relaxation struct {
 
 func newRelaxation(in *instance) *relaxation {
 	n, m := in.n+1, in.clients()
-	r := &relaxation{in: in, choose: newChooser(in),
+	r := &relaxation{in: in, few: 12, choose: newChooser(in),
 		ecost: make([]float64, len(in.site)), fcost: make([]float64, n), u: make([]float64, len(in.site)),
 		agrees: make([]bool, m), fallback: make([]float64, m), start: make([]int32, m+1),
 		v: make([]float64, m), bestV: make([]float64, m), g: make([]float64, m), mean: make([]float64, m),
@@ -132,14 +133,13 @@ func (r *relaxation) enter(states []state, near []float64) bool {
 
 // far cuts the list of client i where all that follow are dear, and returns the new fallback.
 func (r *relaxation) far(i, from int, near, fallback float64) float64 {
-	const few = 12
 	limit := near + 0.5*math.Abs(near)
 	if fallback < limit || math.IsInf(limit, 1) {
 		return fallback
 	}
 	least, usd := fallback, r.fallbackUSD[i]
 	k := len(r.site)
-	for k > from+few && r.cost[k-1] >= limit {
+	for k > from+r.few && r.cost[k-1] >= limit {
 		k--
 		if r.cost[k] < least {
 			least, usd = r.cost[k], r.money[k]
