@@ -38,7 +38,7 @@ func TestSlowOptimumIsThatOfCBC(t *testing.T) {
 			if err != nil || !got.Proven {
 				t.Fatalf("%+v, %v", got, err)
 			}
-			want, err := solvetest.CBC(t.Context(), t.TempDir(), cbc, i.Problem)
+			want, _, err := solvetest.CBC(t.Context(), t.TempDir(), cbc, i.Problem)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -162,7 +162,7 @@ func (p *Problem) count(n int) float64 {
 }
 
 // check returns an error that names the first field that makes no sense.
-func (p *Problem) check() error {
+func (p *Problem) check(opt *Options) error {
 	finite := func(f ...float64) bool {
 		return !slices.ContainsFunc(f, func(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) })
 	}
@@ -175,6 +175,9 @@ func (p *Problem) check() error {
 		}
 	}
 	known := func(s int) bool { return s >= 0 && s < len(p.Sites) }
+	if slices.ContainsFunc(opt.Start, func(s int) bool { return !known(s) }) {
+		return errors.New("options: unknown site in Start")
+	}
 	for g, group := range p.Groups {
 		if slices.ContainsFunc(group.Sites, func(s int) bool { return !known(s) }) {
 			return fmt.Errorf("problem: group %d: unknown site", g)

@@ -11,7 +11,7 @@ import (
 // does not like less than s costs u less. As one of these serves the client when s is open, no set gets more expensive.
 type relaxation struct {
 	in     *instance
-	few    int // so many options of a client are always looked at one by one
+	few    int     // so many options of a client are always looked at one by one
 	w      weights // of the bound: with a multiplier for the budget
 	minus  float64 // what the multiplier takes away: multiplier × budget
 	choose *chooser

@@ -15,7 +15,7 @@ import (
 // and not proven. The error is [ErrInfeasible], a fault of the problem, or, when there is no set yet, [ErrLimit] or the
 // cause of ctx. Equal problems give equal results, unless a search ends early.
 func Solve(ctx context.Context, p *Problem, opt Options) (Result, error) {
-	if err := p.check(); err != nil {
+	if err := p.check(&opt); err != nil {
 		return Result{}, err
 	}
 	return newSearch(ctx, p, p.weights(), opt).run()
@@ -25,7 +25,7 @@ func Solve(ctx context.Context, p *Problem, opt Options) (Result, error) {
 // all cores. Options.Time is for all searches together, Options.Nodes for each. When ctx ends, it returns the sets that
 // it has and the cause of ctx.
 func ByCount(ctx context.Context, p *Problem, opt Options) ([]Result, error) {
-	if err := p.check(); err != nil {
+	if err := p.check(&opt); err != nil {
 		return nil, err
 	}
 	most := len(p.Sites)
@@ -52,7 +52,7 @@ func ByCount(ctx context.Context, p *Problem, opt Options) ([]Result, error) {
 //
 // Sets that are best for no PerMS are not in it, although none may be both cheaper and faster. A Budget finds them.
 func Frontier(ctx context.Context, p *Problem, opt Options) ([]Result, error) {
-	if err := p.check(); err != nil {
+	if err := p.check(&opt); err != nil {
 		return nil, err
 	}
 	s := newSeries(ctx, opt, 0)

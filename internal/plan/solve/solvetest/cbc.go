@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"ociproxy/internal/plan/solve"
 )
@@ -130,31 +131,37 @@ func reachable(c *solve.Client) []solve.Option {
 	return c.Options
 }
 
-// CBC solves a problem with the program cbc, in a directory that exists. It returns the proven optimum, or an error.
-func CBC(ctx context.Context, dir, program string, p *solve.Problem) (float64, error) {
+// CBC solves a problem with the program cbc, in a directory that exists. It returns the proven optimum, and how long cbc
+// had a processor, which it also returns with an error.
+func CBC(ctx context.Context, dir, program string, p *solve.Problem) (optimum float64, took time.Duration, err error) {
 	file, answer := filepath.Join(dir, "problem.lp"), filepath.Join(dir, "answer")
 	f, err := os.Create(file)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	if err := WriteLP(f, p); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	if err := f.Close(); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	out, err := exec.CommandContext(ctx, program, file, "-ratioGap", "0", "-allowableGap", "0", "-solve", "-solution", answer).CombinedOutput()
+	cmd := exec.CommandContext(ctx, program, file, "-ratioGap", "0", "-allowableGap", "0", "-solve", "-solution", answer)
+	out, err := cmd.CombinedOutput()
+	if cmd.ProcessState != nil {
+		took = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	}
 	if err != nil {
-		return 0, fmt.Errorf("cbc: %w: %s", err, out)
+		return 0, took, fmt.Errorf("cbc: %w: %s", err, out)
 	}
 	text, err := os.ReadFile(answer)
 	if err != nil {
-		return 0, err
+		return 0, took, err
 	}
 	head, _, _ := strings.Cut(string(text), "\n")
 	value, ok := strings.CutPrefix(head, "Optimal - objective value ")
 	if !ok {
-		return 0, fmt.Errorf("cbc: %s", head)
+		return 0, took, fmt.Errorf("cbc: %s", head)
 	}
-	return strconv.ParseFloat(strings.TrimSpace(value), 64)
+	optimum, err = strconv.ParseFloat(strings.TrimSpace(value), 64)
+	return optimum, took, err
 }
