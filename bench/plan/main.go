@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"math"
@@ -61,13 +62,12 @@ func processor() float64 {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano()).Seconds()
 }
 
-func run() error {
+func run() (err error) {
 	limit := flag.Duration("limit", time.Minute, "the most time for one problem, of each solver")
 	only := flag.String("only", "", "only the problems whose name has this in it")
 	cbc := flag.Bool("cbc", true, "also solve with cbc")
 	flag.Parse()
 	b := bench{limit: *limit}
-	var err error
 	if *cbc {
 		if b.cbc, err = exec.LookPath("cbc"); err != nil {
 			return fmt.Errorf("%w (Debian's package coinor-cbc; -cbc=false does without)", err)
@@ -76,7 +76,7 @@ func run() error {
 	if b.dir, err = os.MkdirTemp("", "bench-plan-"); err != nil {
 		return err
 	}
-	defer os.RemoveAll(b.dir)
+	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
 	small, large := solvetest.Instances(40, 330), solvetest.Instances(200, 600)
 	for _, i := range append(small, large...) {
 		if strings.Contains(i.Name, *only) {

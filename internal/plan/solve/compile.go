@@ -41,6 +41,7 @@ type instance struct {
 	kmin, kmax int
 	groups     []Group
 	of         [][]int32 // the groups of each site
+	all        []int     // sites
 	members    [][]int   // of each group, each once
 	alone      []bool    // the groups that the relaxation keeps
 	disjoint   []int32   // the one of these that a site is in; -1 for none
@@ -65,6 +66,7 @@ func compile(p *Problem) *instance {
 		disjoint: make([]int32, n), kmin: p.Min, kmax: p.Max, groups: p.Groups}
 	in.root[n] = open
 	for s, site := range p.Sites {
+		in.all = append(in.all, s)
 		in.usd[s] = site.USD
 		switch {
 		case site.Must && site.Never:

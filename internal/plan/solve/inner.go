@@ -51,6 +51,7 @@ func (c *chooser) enter(states []state) {
 				c.need[g]--
 				c.room[g]--
 			}
+		case closed:
 		}
 	}
 }
