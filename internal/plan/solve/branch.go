@@ -89,6 +89,9 @@ func (s *search) try(n *node, site int, st state, steps int) float64 {
 	states := slices.Clone(n.states)
 	states[site] = st
 	room := s.target() - n.bound
+	if math.IsInf(room, 1) {
+		room = 1 + math.Abs(n.bound)
+	}
 	if !s.propagate(states) {
 		return room
 	}

@@ -33,6 +33,7 @@ func (s *search) lower(n *node, steps int) float64 {
 	}
 	b := at(n.multiplier, n.v, steps)
 	n.v = slices.Clone(r.bestV)
+	often := slices.Clone(r.meanY)
 	// More of a multiplier when the relaxation spends more than the budget, less when less, as long as it helps.
 	change, tries := 1.25, 3
 	if n.depth == 0 {
@@ -45,12 +46,15 @@ func (s *search) lower(n *node, steps int) float64 {
 		}
 		if more := at(next, n.v, steps); more > b {
 			b, n.multiplier, n.v = more, next, slices.Clone(r.bestV)
+			copy(often, r.meanY)
 		} else {
 			change = math.Sqrt(change)
 		}
 	}
 	if b < s.target() {
-		b = max(b, at(n.multiplier, n.v, 0)) // the relaxation as it was at the best
+		// The relaxation as it was at the best, but for u, so the bound may be another.
+		b = max(b, at(n.multiplier, n.v, 0))
+		copy(r.meanY, often)
 	}
 	return b
 }
@@ -68,7 +72,7 @@ func (s *search) overspent(n *node) bool {
 		if b >= most {
 			return true
 		}
-		if len(r.choose.sites) == 0 || r.fix(n.states, b, most) == 0 {
+		if len(r.choose.sites) == 0 || r.fix(n.states, most) == 0 {
 			return false
 		}
 	}

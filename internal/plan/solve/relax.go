@@ -36,6 +36,7 @@ type relaxation struct {
 	g, mean      []float64 // subgradients of v: of this step, and their mean
 	gu, meanU    []float64
 	rho, bestRho []float64
+	last         float64 // the bound to which bestV and bestRho belong
 	meanY        []float64
 	scratch      []float64
 	seen         []int32 // by options
@@ -338,8 +339,8 @@ func (r *relaxation) slopes(i int, v float64, y []bool) (served float64) {
 	return served
 }
 
-// fix opens and closes free sites whose other state takes the bound to target, and returns how many.
-func (r *relaxation) fix(states []state, bound, target float64) (fixed int) {
+// fix opens and closes free sites whose other state takes the last bound to target, and returns how many.
+func (r *relaxation) fix(states []state, target float64) (fixed int) {
 	c := r.choose
 	if math.IsInf(target, 1) && !r.in.bounded {
 		return 0
@@ -355,7 +356,7 @@ func (r *relaxation) fix(states []state, bound, target float64) (fixed int) {
 			v, _ := c.pick(r.bestRho, take, skip)
 			other = v - total
 		}
-		if bound+other < target || math.IsInf(target, 1) && !math.IsInf(other, 1) {
+		if r.last+other < target || math.IsInf(target, 1) && !math.IsInf(other, 1) {
 			continue
 		}
 		states[j] = closed

@@ -69,7 +69,7 @@ func TestBoundIsBelowEverySet(t *testing.T) {
 		if !found || len(r.choose.sites) == 0 {
 			continue
 		}
-		fixed += r.fix(states, b, best+1e-6)
+		fixed += r.fix(states, best+1e-6)
 		narrow()
 		if left, found := brute(&node, nil); !found || !near(left, best) {
 			t.Fatalf("world %d: what is fixed leaves %v, %v, not %v", try, left, found, best)

@@ -306,7 +306,7 @@ func (s *search) expand(n *node) {
 			return
 		}
 		s.round(n)
-		if s.relax.fix(n.states, b, s.target()) == 0 {
+		if s.relax.fix(n.states, s.target()) == 0 {
 			break
 		}
 		steps = 20

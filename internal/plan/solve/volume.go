@@ -102,6 +102,7 @@ func (r *relaxation) bound(from []float64, target float64, steps int) float64 {
 	if disagree {
 		r.store(bestU)
 	}
+	r.last = best
 	return best
 }
 
