@@ -30,16 +30,14 @@ type relaxation struct {
 	fallback []float64 // of each client: the cost of the option that is surely open; +Inf
 	harmful  int       // clients that disagree
 
-	v, bestV     []float64
-	bestU        []float64 // of the node's options
-	nowU         []float64
+	v, bestV     []float64 // prices of the clients: of this step, and of the best bound
+	nowU, bestU  []float64 // u of the node's options, likewise
 	g, mean      []float64 // subgradients of v: of this step, and their mean
 	gu, meanU    []float64
 	rho, bestRho []float64
-	last         float64 // the bound to which bestV and bestRho belong
-	meanY        []float64
-	scratch      []float64
-	seen         []int32 // by options
+	last         float64   // the bound to which bestV and bestRho belong
+	meanY        []float64 // how often each site was open
+	seen         []int32   // the stamp of the client that each site was last an option of
 	stamp        int32
 
 	// With a budget: the USD of what the relaxation opens and takes, of this step and the mean.
@@ -56,7 +54,8 @@ func newRelaxation(in *instance) *relaxation {
 		ecost: make([]float64, len(in.site)), fcost: make([]float64, n), u: make([]float64, len(in.site)),
 		agrees: make([]bool, m), fallback: make([]float64, m), start: make([]int32, m+1),
 		v: make([]float64, m), bestV: make([]float64, m), g: make([]float64, m), mean: make([]float64, m),
-		rho: make([]float64, n), bestRho: make([]float64, n), meanY: make([]float64, n), seen: make([]int32, n), budgeted: in.p.Budget > 0, fallbackUSD: make([]float64, m)}
+		rho: make([]float64, n), bestRho: make([]float64, n), meanY: make([]float64, n), seen: make([]int32, n),
+		budgeted: in.p.Budget > 0, fallbackUSD: make([]float64, m)}
 	return r
 }
 
@@ -127,7 +126,6 @@ func (r *relaxation) enter(states []state, near []float64) bool {
 	}
 	if k := len(r.site); cap(r.nowU) < k {
 		r.nowU, r.bestU, r.gu, r.meanU = make([]float64, k), make([]float64, k), make([]float64, k), make([]float64, k)
-		r.scratch = make([]float64, k)
 	}
 	return true
 }

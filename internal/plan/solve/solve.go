@@ -22,8 +22,8 @@ func Solve(ctx context.Context, p *Problem, opt Options) (Result, error) {
 }
 
 // ByCount returns the best set for every number of open sites from Min to Max that has one, ascending. It searches on
-// all cores. Options.Time is for all searches together, Options.Nodes for each. When ctx ends, it returns the sets that
-// it has and the cause of ctx.
+// all cores. Options.Time is for all searches together, Options.Nodes for each. When ctx or a limit ends a search before
+// it has a set, ByCount returns the other sets, and the cause of ctx or [ErrLimit].
 func ByCount(ctx context.Context, p *Problem, opt Options) ([]Result, error) {
 	if err := p.check(&opt); err != nil {
 		return nil, err
