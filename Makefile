@@ -28,7 +28,7 @@ MANUAL ?= out
 
 .DEFAULT_GOAL := help
 .PHONY: help build image manual release release-snapshot demo parts lint test test-unit test-parts test-all test-slow test-kube test-infra test-exhaustive flaky fuzz docs manifests
-.PHONY: bench bench-attacks bench-flood bench-inventory bench-memory bench-start bench-serve bench-decide bench-lookup bench-routing bench-mirror bench-promote
+.PHONY: bench bench-attacks bench-flood bench-inventory bench-memory bench-start bench-serve bench-decide bench-lookup bench-routing bench-mirror bench-promote bench-plan
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -168,3 +168,7 @@ bench-routing: ## how far the choice is from the best, on measured round trips
 
 bench-promote: ## check and plan of 1 M and 10 M promotions against listings in memory
 	$(GO) run ./bench/promote
+
+bench-plan: ## the best set of regions: 40 and 200 candidates, with the proof, against cbc (some minutes)
+	scripts/parts.sh bench
+	$(GO) run ./bench/plan

@@ -45,7 +45,7 @@ func figuresTable(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
 	b.WriteString("| figure | value | unit | aim | |\n|---|---|---|---|---|\n")
-	for _, bench := range []string{"routing", "decide", "lookup", "inventory", "memory", "start", "serve", "flood", "mirror", "ledger", "promote"} {
+	for _, bench := range []string{"routing", "decide", "lookup", "inventory", "memory", "start", "serve", "flood", "mirror", "ledger", "promote", "plan"} {
 		file := filepath.Join("bench", "out", bench+".json")
 		if _, err := os.Stat(filepath.Join(root, file)); err != nil {
 			t.Logf("%s: make bench-%s was not run", file, bench) // its figures are missed below, if they must be there

@@ -74,6 +74,7 @@ store: atomicfile command credential oci outbound pace store/address wait
 manifest: oci
 fronts: wait
 accesslog:
+plan/solve:
 credential: command outbound
 command:
 health: oci outbound set wait
@@ -120,8 +121,9 @@ wait:
 
 // forTests are the packages that only tests and benchmarks may import.
 var forTests = []string{
-	"internal/cli/clitest", "internal/inventory/inventorytest", "internal/publication/publicationtest",
-	"internal/registry/registrytest", "internal/store/storetest", "internal/thorough",
+	"internal/cli/clitest", "internal/inventory/inventorytest", "internal/plan/solve/solvetest",
+	"internal/publication/publicationtest", "internal/registry/registrytest", "internal/store/storetest",
+	"internal/thorough",
 }
 
 // outside lists packages of others that only some of our packages may import. Our own imports alone cannot show what a
@@ -129,7 +131,7 @@ var forTests = []string{
 var outside = []struct{ imported, by string }{
 	{`net/http`, `^internal/(admission|admit|audit|check|check/judge|clientip|credential|demo|doctor|existence|fetch|health|inventory|` +
 		`inventory/inspect|listener|loop|oci|outbound|pace|probe|probe/against|promote|prometheus|promote/apply|proxy|publication/follow|provision|ranges|registry|store|targets)$|^cmd/oci-proxyctl$`},
-	{`os/exec`, `^internal/(command|credential|gate|promote)$`},
+	{`os/exec`, `^internal/(command|credential|gate|plan/solve/solvetest|promote)$`},
 	{`github\.com/(aws|Azure)/.*|cloud\.google\.com/.*|google\.golang\.org/.*`, `^internal/(provision|store)$`},
 	{`github\.com/(google/go-containerregistry|docker)/.*`, `^(internal/(credential|promote|registry)|cmd/oci-proxyctl)$`},
 	{`github\.com/sigstore/.*`, `^internal/promote/sign$`},
