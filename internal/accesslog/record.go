@@ -105,9 +105,10 @@ func (r *Record) setTime(layout, text string) bool {
 	return err == nil
 }
 
-// setTarget takes host and path from a URL, or from the target of a request.
+// setTarget takes host, path and x-rid from a URL, or from the target of a request.
 func (r *Record) setTarget(target string) {
-	target, _, _ = strings.Cut(target, "?")
+	target, query, _ := strings.Cut(target, "?")
+	r.setQuery(query)
 	if scheme, rest, ok := strings.Cut(target, "://"); ok && !strings.Contains(scheme, "/") {
 		host, _, _ := strings.Cut(rest, "/")
 		r.setHost(host)
@@ -115,6 +116,26 @@ func (r *Record) setTarget(target string) {
 		return
 	}
 	r.Path = target
+}
+
+// maxRID is the longest x-rid that is kept, in bytes.
+const maxRID = 64
+
+// setQuery takes the parameter x-rid from a query, and nothing else.
+func (r *Record) setQuery(query string) {
+	for query != "" && query != "-" {
+		var pair string
+		pair, query, _ = strings.Cut(query, "&")
+		if rid, ok := strings.CutPrefix(pair, "x-rid="); ok && len(rid) <= maxRID && !strings.ContainsFunc(rid, notOpaque) {
+			r.RID = rid
+			return
+		}
+	}
+}
+
+// notOpaque reports whether a character needs an escape in a query.
+func notOpaque(c rune) bool {
+	return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("-._~", c))
 }
 
 // setHost takes a host without its port.
