@@ -72,6 +72,9 @@ type Record struct {
 	// Size is the size of the whole blob, in bytes; [Unknown] otherwise. The log of a bucket has it of the object that
 	// was asked for, and the proxy's log of the blob that the client was sent to.
 	Size      int64
+	// Span is how many bytes the request was for, by the proxy's log: those of its range, or the whole blob. [Unknown]
+	// in all other logs, and while the proxy did not know the size.
+	Span      int64
 	UserAgent string
 	// Candidate and Reason are the proxy's decision; "" when the log does not say.
 	Candidate, Reason string
@@ -96,7 +99,7 @@ type Record struct {
 }
 
 // reset makes r an empty record. Every line begins with it.
-func (r *Record) reset() { *r = Record{Sent: Unknown, Size: Unknown, Weight: 1} }
+func (r *Record) reset() { *r = Record{Sent: Unknown, Size: Unknown, Span: Unknown, Weight: 1} }
 
 // setTime takes a time in the layout, and reports whether text is one.
 func (r *Record) setTime(layout, text string) bool {
