@@ -72,6 +72,9 @@ type Record struct {
 	// Size is the size of the whole blob, in bytes; [Unknown] otherwise. The log of a bucket has it of the object that
 	// was asked for, and the proxy's log of the blob that the client was sent to.
 	Size      int64
+	// Span is how many bytes the request was for, by the proxy's log: those of its range, or the whole blob. [Unknown]
+	// in all other logs, and while the proxy did not know the size.
+	Span      int64
 	UserAgent string
 	// Candidate and Reason are the proxy's decision; "" when the log does not say.
 	Candidate, Reason string
@@ -96,7 +99,7 @@ type Record struct {
 }
 
 // reset makes r an empty record. Every line begins with it.
-func (r *Record) reset() { *r = Record{Sent: Unknown, Size: Unknown, Weight: 1} }
+func (r *Record) reset() { *r = Record{Sent: Unknown, Size: Unknown, Span: Unknown, Weight: 1} }
 
 // setTime takes a time in the layout, and reports whether text is one.
 func (r *Record) setTime(layout, text string) bool {
@@ -105,9 +108,10 @@ func (r *Record) setTime(layout, text string) bool {
 	return err == nil
 }
 
-// setTarget takes host and path from a URL, or from the target of a request.
+// setTarget takes host, path and x-rid from a URL, or from the target of a request.
 func (r *Record) setTarget(target string) {
-	target, _, _ = strings.Cut(target, "?")
+	target, query, _ := strings.Cut(target, "?")
+	r.setQuery(query)
 	if scheme, rest, ok := strings.Cut(target, "://"); ok && !strings.Contains(scheme, "/") {
 		host, _, _ := strings.Cut(rest, "/")
 		r.setHost(host)
@@ -115,6 +119,26 @@ func (r *Record) setTarget(target string) {
 		return
 	}
 	r.Path = target
+}
+
+// maxRID is the longest x-rid that is kept, in bytes.
+const maxRID = 64
+
+// setQuery takes the parameter x-rid from a query, and nothing else.
+func (r *Record) setQuery(query string) {
+	for query != "" && query != "-" {
+		var pair string
+		pair, query, _ = strings.Cut(query, "&")
+		if rid, ok := strings.CutPrefix(pair, "x-rid="); ok && len(rid) <= maxRID && !strings.ContainsFunc(rid, notOpaque) {
+			r.RID = rid
+			return
+		}
+	}
+}
+
+// notOpaque reports whether a character needs an escape in a query.
+func notOpaque(c rune) bool {
+	return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("-._~", c))
 }
 
 // setHost takes a host without its port.
