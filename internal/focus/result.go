@@ -91,6 +91,8 @@ type Period struct {
 	End      time.Time   `json:"end"`
 	Open     bool        `json:"open"`
 	Why      string      `json:"why,omitempty"`
+
+	invoiced bool
 }
 
 // File is one file of cost data that was read.
