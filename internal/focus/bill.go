@@ -129,7 +129,7 @@ const askEvery = 1 << 14
 func (b *Bill) readFile(ctx context.Context, name string) error {
 	o, err := open(name, b.opt.Stdin)
 	if err != nil {
-		return err
+		return truncated(err)
 	}
 	defer func() { _ = o.close() }()
 	f := File{Name: name, Format: o.format, Version: o.layout().version}
@@ -146,6 +146,9 @@ func (b *Bill) readFile(ctx context.Context, name string) error {
 		}
 		get, line, err := o.next()
 		if errors.Is(err, io.EOF) {
+			if t, ok := o.table.(*csvTable); ok && f.Rows > 0 && !t.ended() {
+				b.fault("the last row does not end with a newline, so the file may be truncated: counted", row.Effective, name, f.Rows+1)
+			}
 			break
 		}
 		var bad *skipped

@@ -58,7 +58,7 @@ func (m *matcher) line(k lineKey) *Line {
 	if l == nil {
 		s := &m.bill.picker.stores[k.store]
 		l = &Line{Month: k.month, Store: s.name, Provider: s.provider, Kind: k.kind, Base: k.kind.Base()}
-		if l.Kind == Edge || l.Kind == Fill || l.Kind == EdgeReads {
+		if k.kind.ofCDN() {
 			l.Provider = cmp.Or(s.cdn, s.provider)
 		}
 		l.Open = m.open[periodKey{k.month, l.Provider}]
@@ -91,6 +91,7 @@ func (m *matcher) take(all []Ours) {
 			*side = &Side{}
 		}
 		(*side).Quantity += o.Quantity
+		(*side).List += o.List
 		(*side).USD += o.USD
 	}
 }

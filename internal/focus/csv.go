@@ -19,6 +19,7 @@ var errLongRecord = errors.New("a record has more than 4 MiB: a quote is not clo
 type budget struct {
 	r    io.Reader
 	left int
+	last byte
 }
 
 func (b *budget) Read(p []byte) (int, error) {
@@ -27,6 +28,9 @@ func (b *budget) Read(p []byte) (int, error) {
 	}
 	n, err := b.r.Read(p[:min(len(p), b.left)])
 	b.left -= n
+	if n > 0 {
+		b.last = p[n-1]
+	}
 	return n, err
 }
 
@@ -55,7 +59,7 @@ type csvTable struct {
 }
 
 func newCSV(r io.Reader) (*csvTable, error) {
-	t := &csvTable{budget: &budget{r, maxRecord}}
+	t := &csvTable{budget: &budget{r: r, left: maxRecord}}
 	buffered := bufio.NewReaderSize(t.budget, 64<<10)
 	if mark, _ := buffered.Peek(3); bytes.Equal(mark, []byte("\xef\xbb\xbf")) {
 		_, _ = buffered.Discard(3)
@@ -75,6 +79,9 @@ func newCSV(r io.Reader) (*csvTable, error) {
 	t.cell = func(i int) cell { return textCell(t.fields[i]) }
 	return t, nil
 }
+
+// ended reports whether the file ends with the end of a line, as a complete one does.
+func (t *csvTable) ended() bool { return t.budget.last == '\n' }
 
 func (t *csvTable) layout() *layout { return t.l }
 

@@ -178,8 +178,7 @@ func account(s string) string { return s[strings.LastIndexByte(s, '/')+1:] }
 // mayPay reports whether a row without a resource may be for a store: a CDN's row for a store behind a CDN of that
 // provider, a bucket's row for a store in that region.
 func (p *picker) mayPay(s *storeOf, r *Row, kind Kind) bool {
-	switch kind {
-	case Edge, Fill, EdgeReads:
+	if kind.ofCDN() {
 		return s.cdn != "" && s.cdn == r.Provider
 	}
 	return s.provider == r.Provider && (r.Region == "" || s.region == "" || strings.EqualFold(strings.ReplaceAll(r.Region, " ", ""), s.region))

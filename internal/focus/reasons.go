@@ -3,7 +3,6 @@ package focus
 import (
 	"fmt"
 	"math"
-	"slices"
 
 	"ociproxy/internal/price"
 )
@@ -71,15 +70,15 @@ func (m *matcher) costs(l *Line, ours *Side, say func(string, string, ...any)) {
 	if off(ours.Quantity, l.Bill.Quantity) {
 		return
 	}
-	if off(ours.USD, l.Bill.List) && math.Abs(ours.USD-l.Bill.List) >= 0.01 {
+	if off(ours.List, l.Bill.List) && math.Abs(ours.List-l.Bill.List) >= 0.01 {
 		switch {
-		case l.Bill.List == 0 && ours.USD > 0:
+		case l.Bill.List == 0 && ours.List > 0:
 			say("no-list", "the bill has no list cost here: the provider left it out, or the use is free")
 		case ladder(l.Kind):
 			say("step", "the same quantity, another list cost (%+.1f %%): the payer is on another step of the ladder; give its other traffic in billing.accounts, or the whole bill",
-				percent(ours.USD, l.Bill.List))
+				percent(ours.List, l.Bill.List))
 		default:
-			say("price", "the same quantity, another list cost (%+.1f %%): the price in our table or in the config is not this one", percent(ours.USD, l.Bill.List))
+			say("price", "the same quantity, another list cost (%+.1f %%): the price in our table or in the config is not this one", percent(ours.List, l.Bill.List))
 		}
 	}
 	if off(l.Bill.Effective, l.Bill.List) && l.Bill.List > 0 && math.Abs(l.Bill.Effective-l.Bill.List) >= 0.01 {
@@ -100,7 +99,7 @@ func (m *matcher) missing(l *Line, say func(string, string, ...any)) {
 		distributions = distributions || k.provider == l.Provider && len(k.resource) > 0
 	}
 	switch {
-	case slices.Contains([]Kind{Edge, EdgeReads, Fill}, l.Kind) && distributions:
+	case l.Kind.ofCDN() && distributions:
 		say("resource", "no row of the bill is for this CDN: write its identifier, which is among the foreign resources, into billing.resources")
 	default:
 		say("resource", "no row of the bill is for this: was the export made with resource identifiers, and does it have this account?")

@@ -160,14 +160,14 @@ func differUSD(s *Side, bill float64) string {
 	if s == nil || bill == 0 {
 		return "-"
 	}
-	return fmt.Sprintf("%+.2f %%", percent(s.USD, bill))
+	return fmt.Sprintf("%+.2f %%", percent(s.List, bill))
 }
 
 func usd(s *Side) string {
 	if s == nil {
 		return "-"
 	}
-	return dollars(s.USD)
+	return dollars(s.List)
 }
 
 func dollars(n float64) string { return fmt.Sprintf("%.2f", n) }
